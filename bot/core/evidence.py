@@ -1,0 +1,59 @@
+"""What one look-up said, and when.
+
+An observation is found, not found or unreachable, and these three are never mixed up: only `Found` is knowledge.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Generic, TypeAlias, TypeVar
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Trouble(StrEnum):
+    """Why a look-up brought nothing. Each wants another mend, so they are kept apart."""
+
+    TIMED_OUT = "timed out"
+    NO_CONNECTION = "no connection"
+    SERVER_ERROR = "server error"
+    THROTTLED = "throttled"
+    DENIED = "denied"
+    GARBLED = "garbled answer"
+    TOO_MUCH = "too much to read"
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[T_co]):
+    """The system answered with the thing. `at` is when the question was asked, on the bot's clock."""
+
+    value: T_co
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """The system answered that there is no such thing. `what` names it in plain words."""
+
+    system: str
+    what: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """Nothing is known. `detail` is one plain sentence without secrets, fit for a person to read.
+
+    `retry_after` is in seconds, where the system named it.
+    """
+
+    system: str
+    trouble: Trouble
+    detail: str
+    at: datetime
+    retry_after: float | None = None
+
+
+Observation: TypeAlias = Found[T_co] | NotFound | Unseen

@@ -1,0 +1,238 @@
+"""Terraform's locks as values: lock info, halves, what was seen of them, and what a release came to.
+
+Source of the format: Terraform's `internal/states/statemgr/locker.go` (`LockInfo`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from bot.core.evidence import NotFound, Observation, Unseen
+from bot.errors import LockInfoInvalid
+
+_CREATED = re.compile(
+    r"(?P<day>\d{4}-\d{2}-\d{2})[T ](?P<time>\d{2}:\d{2}:\d{2})(?:\.(?P<fraction>\d{1,9}))?\s*"
+    r"(?P<zone>Z|UTC|[+-]\d{2}:?\d{2})(?: UTC)?"
+)
+_LONGEST_INFO = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class LockInfo:
+    """Terraform's own JSON about a lock. `created` is cut to microseconds; `who` is `user@host`, both may be empty."""
+
+    id: str
+    operation: str
+    info: str
+    who: str
+    version: str
+    created: datetime
+    path: str
+
+    @property
+    def user(self) -> str:
+        """The part of `who` before the last `@`; empty where Terraform could not look it up."""
+        return self.who.rpartition("@")[0]
+
+    @property
+    def host(self) -> str:
+        """The part of `who` after the last `@`; all of it where there is no `@`."""
+        return self.who.rpartition("@")[2]
+
+
+def parse_lock_info(raw: str | bytes) -> LockInfo:
+    """Reads lock info as Terraform writes it.
+
+    Raises LockInfoInvalid, with a reason fit for a person, for anything else; never another error.
+    """
+    if len(raw) > _LONGEST_INFO:
+        raise LockInfoInvalid(f"lock info of {len(raw)} bytes is longer than any that Terraform writes")
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise LockInfoInvalid("lock info is not JSON") from error
+    if not isinstance(document, dict):
+        raise LockInfoInvalid("lock info is not a JSON object")
+    lock_id = _text(document, "ID")
+    if not lock_id.strip():
+        raise LockInfoInvalid("lock info has no ID")
+    return LockInfo(
+        id=lock_id,
+        operation=_text(document, "Operation"),
+        info=_text(document, "Info"),
+        who=_text(document, "Who"),
+        version=_text(document, "Version"),
+        created=parse_created(_text(document, "Created")),
+        path=_text(document, "Path"),
+    )
+
+
+def parse_created(text: str) -> datetime:
+    """Terraform's `Created` in either spelling (JSON, or Go's printed form) with up to nine fractional digits.
+
+    Raises LockInfoInvalid.
+    """
+    found = _CREATED.fullmatch(text.strip())
+    if found is None:
+        raise LockInfoInvalid("lock info has no readable Created time")
+    zone = found["zone"]
+    offset = "+00:00" if zone in {"Z", "UTC"} else zone
+    fraction = (found["fraction"] or "0").ljust(6, "0")[:6]
+    try:
+        return datetime.fromisoformat(f"{found['day']}T{found['time']}.{fraction}{offset}").astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise LockInfoInvalid("lock info has no readable Created time") from error
+
+
+def _text(document: dict[str, object], key: str) -> str:
+    value = document.get(key, "")
+    if not isinstance(value, str):
+        raise LockInfoInvalid(f"lock info has a {key} that is not text")
+    return value
+
+
+class HalfKind(StrEnum):
+    """Where a lock may stand."""
+
+    FILE = "lockfile"
+    ITEM = "dynamodb item"
+
+
+@dataclass(frozen=True, slots=True)
+class Half:
+    """One place that holds a lock now.
+
+    `place` is for people (`acme-tf-locks / acme-tfstate/…`). `fence` is the exact `Info` text or the ETag that was
+    read: a release that carries it deletes that lock or nothing. `info` is None where the text could not be read,
+    and then `garbage` says why; such a half can never be released.
+    """
+
+    kind: HalfKind
+    place: str
+    fence: str = field(repr=False)
+    info: LockInfo | None
+    garbage: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LockSeen:
+    """What the backend holds for a state, both halves read at the same time.
+
+    `held` are the halves that hold a lock, `free` those that were read and hold none, `unseen` those that could not
+    be read. A state is known to be free only if `held` and `unseen` are both empty.
+    """
+
+    held: tuple[Half, ...]
+    free: tuple[HalfKind, ...]
+    unseen: tuple[tuple[HalfKind, Unseen | NotFound], ...]
+    at: datetime
+
+    @property
+    def is_free(self) -> bool:
+        return not self.held and not self.unseen
+
+    @property
+    def locks(self) -> tuple[LockInfo, ...]:
+        """The different locks that stand here, oldest first. Two, if the halves hold different ones."""
+        by_id = {half.info.id: half.info for half in self.held if half.info is not None}
+        return tuple(sorted(by_id.values(), key=lambda info: (info.created, info.id)))
+
+    @property
+    def lock(self) -> LockInfo | None:
+        """The lock to speak of: the oldest one that can be read."""
+        return self.locks[0] if self.locks else None
+
+    @property
+    def garbage(self) -> tuple[Half, ...]:
+        return tuple(half for half in self.held if half.info is None)
+
+    def halves_of(self, lock_id: str) -> tuple[Half, ...]:
+        """The halves that hold this lock, in the order in which Terraform releases them: file, then item."""
+        order = list(HalfKind)
+        mine = [half for half in self.held if half.info is not None and half.info.id == lock_id]
+        return tuple(sorted(mine, key=lambda half: order.index(half.kind)))
+
+
+@dataclass(frozen=True, slots=True)
+class StateSeen:
+    """The state object as last read. Sizes in bytes.
+
+    `last_written` is on the bot's clock (the store's own clock is read with it, and the difference taken out).
+    `fault` says why the state does not parse as a Terraform state; None if it is whole. `digest` is what the digest
+    item says, None if there is no item; `md5` is what the object really has.
+    """
+
+    size: int
+    last_written: datetime
+    md5: str
+    serial: int | None
+    lineage: str | None
+    terraform_version: str | None
+    fault: str | None
+    version_id: str | None = None
+    last_good_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StateAbsent:
+    """There is no state object. `traces` says what shows that there once was one; empty if nothing does."""
+
+    traces: tuple[str, ...] = ()
+    last_good_version: str | None = None
+
+
+class DigestMatch(StrEnum):
+    MATCHES = "matches"
+    DIFFERS = "differs"
+    NO_ITEM = "no digest item"
+    NO_TABLE = "no table"
+    UNSEEN = "could not be read"
+
+
+@dataclass(frozen=True, slots=True)
+class DigestSeen:
+    """The DynamoDB digest item against the state object. `key` is the item's partition key."""
+
+    match: DigestMatch
+    key: str | None = None
+    item: str | None = None
+    actual: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StateCheck:
+    """Everything that one look at the stored state brought."""
+
+    state: Observation[StateSeen | StateAbsent]
+    digest: DigestSeen
+
+
+class ReleaseResult(StrEnum):
+    """What became of one attempt to delete one half."""
+
+    RELEASED = "released"
+    ALREADY_FREE = "already free"
+    HOLDER_CHANGED = "holder changed"
+    THROTTLED = "throttled"
+    NOT_KNOWN = "not known"
+    DENIED = "denied"
+
+
+@dataclass(frozen=True, slots=True)
+class HalfRelease:
+    """One half's outcome. `detail` is for people; `retry_after` in seconds where the store named it."""
+
+    half: Half
+    result: ReleaseResult
+    detail: str = ""
+    retry_after: float | None = None
+
+
+def age(info: LockInfo, now: datetime) -> timedelta:
+    """How long ago the lock was taken, by the holder's clock; never negative."""
+    return max(timedelta(0), now - info.created)

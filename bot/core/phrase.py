@@ -1,0 +1,94 @@
+"""Sentences with values in them, so that one rule's words can be shown in Slack, a terminal and an export.
+
+A phrase is a tuple of parts. Plain `str` parts are ours and are shown as they are. Everything that a person,
+a CI or Terraform wrote is `Quoted`, and each renderer neutralises it in its own way. Instants and durations stay
+values until a renderer, who knows the reader's clock, writes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """A text that somebody else wrote: never interpreted, always escaped, shown as code."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A text of somebody else's with the page that it is about. A `url` that is not http(s) is not linked."""
+
+    text: str
+    url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A person: by Slack user id where it is known, else by the name that the source gave."""
+
+    slack_id: str | None
+    name: str
+
+
+Part: TypeAlias = str | Quoted | Linked | Person | datetime | timedelta
+Phrase: TypeAlias = tuple[Part, ...]
+
+
+def plain(phrase: Phrase) -> str:
+    """The phrase as one line of plain text; instants in UTC with their date."""
+    return "".join(_plain(part) for part in phrase)
+
+
+def joined(phrases: Iterable[Phrase], separator: str = ", ") -> Phrase:
+    """Phrases one after another with a separator between them."""
+    parts: list[Part] = []
+    for phrase in phrases:
+        if parts:
+            parts.append(separator)
+        parts.extend(phrase)
+    return tuple(parts)
+
+
+def duration(span: timedelta) -> str:
+    """A span for people: `2 h 05 min`, `5 min 30 s`, `48 s`. Negative spans count as zero."""
+    seconds = max(0, round(span.total_seconds()))
+    days, rest = divmod(seconds, 86_400)
+    hours, rest = divmod(rest, 3_600)
+    minutes, left = divmod(rest, 60)
+    if days:
+        return f"{days} d {hours} h" if hours else f"{days} d"
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    if minutes:
+        return f"{minutes} min {left:02d} s" if left else f"{minutes} min"
+    return f"{left} s"
+
+
+def instant(at: datetime) -> str:
+    """An instant for a reader whose clock is not known: date, time to the second, UTC."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def one_line(text: str) -> str:
+    """Somebody else's text without line breaks or control characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _plain(part: Part) -> str:
+    match part:
+        case str():
+            return part
+        case Quoted(text) | Linked(text, _):
+            return one_line(text)
+        case Person(slack_id, name):
+            return one_line(name) or slack_id or "somebody"
+        case datetime():
+            return instant(part)
+        case timedelta():
+            return duration(part)

@@ -1,0 +1,146 @@
+"""Runs, their attempts and jobs, in one vocabulary for all CI systems.
+
+An adapter maps what its system says to these values and keeps the system's own word in `reported`, so that people
+can check it. A word that the adapter does not know becomes `Phase.UNKNOWN`, never `Phase.ENDED`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    WAITING = "waiting"
+    RUNNING = "running"
+    ENDING = "ending"
+    ENDED = "ended"
+    UNKNOWN = "unknown"
+
+
+class Conclusion(StrEnum):
+    """How something ended. `SKIPPED` never ran; `LOST` is an end that only the server declared."""
+
+    SUCCESS = "success"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed out"
+    LOST = "lost"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Pipeline:
+    """What a CI system is told to run, as the configuration names it.
+
+    `ci` is the key in the configuration's `ci` section. `fields` are the entry's other keys in the order of the
+    file (`repo`, `workflow`, `branch` for GitHub). Hashable: it is a key in evidence.
+    """
+
+    ci: str
+    fields: tuple[tuple[str, str], ...]
+
+    def get(self, key: str) -> str | None:
+        return dict(self.fields).get(key)
+
+    @property
+    def title(self) -> str:
+        """A short name for people: `deploy.yml in acme/infra`."""
+        values = dict(self.fields)
+        leaf = next((values[k] for k in ("workflow", "definition", "job", "family") if k in values), "")
+        scope = next((values[k] for k in ("repo", "project", "cluster") if k in values), "")
+        return f"{leaf} in {scope}" if leaf and scope else leaf or scope or self.ci
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RunRef:
+    """One execution of a pipeline. `id` is the system's own; `url` is for people and is not part of the identity."""
+
+    pipeline: Pipeline
+    id: str
+    url: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A part of a run on one runner, in one attempt. Times are aware; None means that the system gave none.
+
+    `host` is the name of the runner, agent, machine or task that ran it, as far as the system tells.
+    """
+
+    id: str
+    name: str
+    attempt: int
+    phase: Phase
+    conclusion: Conclusion | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    host: str | None = None
+    reported: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as last read. `attempt` is the newest attempt's ordinal; `started_at` is that attempt's start.
+
+    `jobs` holds the jobs of all attempts, or None where they were not asked for or could not be read; then
+    `jobs_missing` says why. `ended_at` is the newest attempt's end as the system tells it (for GitHub `updated_at`).
+    """
+
+    ref: RunRef
+    title: str
+    actor: str
+    trigger: str
+    phase: Phase
+    conclusion: Conclusion | None
+    attempt: int
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    reported: str = ""
+    branch: str = ""
+    commit: str = ""
+    jobs: tuple[Job, ...] | None = None
+    jobs_missing: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The time in which a run must have been going on to matter; both ends inclusive, aware."""
+
+    start: datetime
+    end: datetime
+
+
+class CancelResult(StrEnum):
+    """What a system answered to a request to end a run. `ACCEPTED` is intent, never death."""
+
+    ACCEPTED = "accepted"
+    NOT_POSSIBLE = "not possible now"
+    ALREADY_ENDED = "already ended"
+    DENIED = "denied"
+    NOT_FOUND = "not found"
+    NOT_KNOWN = "not known"
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    result: CancelResult
+    detail: str = ""
+
+
+class SwitchResult(StrEnum):
+    """What became of stopping or starting a pipeline's source (a workflow, a schedule)."""
+
+    DONE = "done"
+    DENIED = "denied"
+    NOT_FOUND = "not found"
+    NOT_KNOWN = "not known"
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    result: SwitchResult
+    detail: str = ""

@@ -1,0 +1,94 @@
+"""The error tree. A refusal is a value (`bot.core.gate`); an error is an exception with facts.
+
+TflockError                       everything that this program raises on purpose
+├── ConfigInvalid                 the configuration or the environment: all problems at once
+├── LockInfoInvalid               a lock's text is not the JSON that Terraform writes
+├── UnknownState                  a state that the configuration does not name
+├── NotAvailable                  a feature that this version does not have
+├── UpstreamError                 another system did not do what was asked of it
+│   ├── Unreachable               no answer, a time-out, a broken answer, a server error
+│   ├── Throttled                 it asks for patience; may be tried again
+│   ├── Denied                    credentials or rights are missing
+│   └── Missing                   it says that the thing does not exist
+├── JournalAway                   the timeline cannot be read or written: nothing may be unlocked
+├── ChainBroken                   a timeline or an export was altered; names the first broken entry
+└── NotPermitted                  the person may not do this here
+"""
+
+from __future__ import annotations
+
+
+class TflockError(Exception):
+    """Everything that this program raises on purpose."""
+
+
+class ConfigInvalid(TflockError):
+    """The configuration or the environment has problems: all of them, each with its key or line."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class LockInfoInvalid(TflockError):
+    """A lock's text is not the JSON that Terraform writes (`statemgr.LockInfo`)."""
+
+
+class UnknownState(TflockError):
+    """A state that the configuration does not name, with the names that it could have been."""
+
+    def __init__(self, name: str, *, nearest: str | None, known: tuple[str, ...]) -> None:
+        super().__init__(f"unknown state {name!r}")
+        self.name = name
+        self.nearest = nearest
+        self.known = known
+
+
+class NotAvailable(TflockError):
+    """A feature that the contract names and this version does not have."""
+
+
+class UpstreamError(TflockError):
+    """Another system did not do what was asked of it. `system` is `GitHub`, `DynamoDB`, `S3`, `Slack` …"""
+
+    def __init__(self, system: str, detail: str) -> None:
+        super().__init__(f"{system}: {detail}")
+        self.system = system
+        self.detail = detail
+
+
+class Unreachable(UpstreamError):
+    """No answer, a time-out, a broken answer or a server error: nothing is known."""
+
+
+class Throttled(UpstreamError):
+    """The system asks for patience. `retry_after` is in seconds, where it said so."""
+
+    def __init__(self, system: str, detail: str, *, retry_after: float | None = None) -> None:
+        super().__init__(system, detail)
+        self.retry_after = retry_after
+
+
+class Denied(UpstreamError):
+    """Credentials or rights are missing. The detail names what to grant, where that is known."""
+
+
+class Missing(UpstreamError):
+    """The system answered, and said that the thing does not exist."""
+
+
+class JournalAway(TflockError):
+    """Redis cannot be read or written. No timeline, no unlock."""
+
+
+class ChainBroken(TflockError):
+    """A timeline or an export was altered after it was written."""
+
+    def __init__(self, entry_id: str, detail: str) -> None:
+        super().__init__(f"entry {entry_id}: {detail}")
+        self.entry_id = entry_id
+        self.detail = detail
+
+
+class NotPermitted(TflockError):
+    """The person may not do this here. The message says what would change that."""

@@ -1,0 +1,279 @@
+"""What the use cases need from the world, as small protocols. Adapters implement them; only `bot.app` knows which.
+
+Adapters answer a *question* with an observation (`bot.core.evidence`) and never raise for anything that the other
+system did. They raise `bot.errors` only where the docstring says so. Every call has a time-out of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Protocol
+
+from bot.core.evidence import Observation
+from bot.core.incident import Incident
+from bot.core.lock import Half, HalfRelease, LockSeen, StateCheck
+from bot.core.run import Cancelled, Pipeline, Run, RunRef, Switched, Window
+from bot.core.timeline import Draft, Entry
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The present instant, aware, UTC."""
+        ...
+
+
+class LockBackend(Protocol):
+    """Where one state and its lock live. Bound to one state of the configuration."""
+
+    async def read_lock(self) -> LockSeen:
+        """Reads all halves at the same time, strongly consistent. Never raises for what the store says."""
+        ...
+
+    async def read_state(self) -> StateCheck:
+        """Looks at the state object and the digest. Streams the object; memory does not grow with it."""
+        ...
+
+    async def release(self, half: Half) -> HalfRelease:
+        """Deletes exactly the lock whose fence `half` carries, or nothing. One attempt, no retry inside.
+
+        After an outcome that the store left open (a time-out, a cut connection) it reads again and says what stands
+        there now; `NOT_KNOWN` only if that read fails as well.
+        """
+        ...
+
+
+class RunSource(Protocol):
+    """One configured CI system. `name` is its key in the configuration, `system` its proper name (`GitHub Actions`)."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def system(self) -> str: ...
+
+    async def runs(self, pipeline: Pipeline, window: Window) -> Observation[tuple[Run, ...]]:
+        """Every run of the pipeline with any attempt that may have been going on within the window, jobs included,
+        newest first; runs that are going on now are always among them.
+
+        An incomplete list is never `Found`: if a page or too much of the history could not be read, it is `Unseen`.
+        A run whose jobs could not be read has `jobs=None` and `jobs_missing`.
+        """
+        ...
+
+    async def run(self, ref: RunRef) -> Observation[Run]:
+        """One run with the jobs of all its attempts, read now."""
+        ...
+
+    def ref_from_url(self, url: str) -> RunRef | None:
+        """The run that a URL of this system means, if it belongs to a configured pipeline's scope; else None.
+
+        Makes no request. The pipeline's fields beyond the scope may be unknown until the run has been read.
+        """
+        ...
+
+    async def cancel(self, ref: RunRef, *, force: bool) -> Cancelled:
+        """Asks for the end of a run, or with `force` for an end that does not wait for the runner."""
+        ...
+
+    async def switch(self, pipeline: Pipeline, *, on: bool) -> Switched:
+        """Stops the pipeline from being started (or lets it be started again)."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """`added` is False where the draft's `once` key was there already; `entry` is then the earlier entry."""
+
+    entry: Entry
+    added: bool
+
+
+class Journal(Protocol):
+    """The timelines of the incidents. Every method raises JournalAway if the store cannot be reached in time."""
+
+    async def open(self, *, channel: str, title: str, by: str, at: datetime) -> tuple[Incident, bool]:
+        """The channel's open incident, or a new one; True if it is new. Two callers at once get the same one.
+
+        A new one's first entry, `incident.opened`, is appended with it.
+        """
+        ...
+
+    async def current(self, channel: str) -> Incident | None:
+        """The channel's open incident."""
+        ...
+
+    async def find(self, incident_id: str) -> Incident | None: ...
+
+    async def incidents(self, *, open_only: bool = False, limit: int = 100) -> tuple[Incident, ...]:
+        """Newest first."""
+        ...
+
+    async def append(self, incident_id: str, draft: Draft) -> Appended:
+        """Adds an entry to the chain, once. Raises JournalAway, also if the incident is unknown."""
+        ...
+
+    def entries(self, incident_id: str, *, after: str | None = None) -> AsyncIterator[Entry]:
+        """All entries in order, from behind the entry `after`, in bounded memory."""
+        ...
+
+    async def tail(self, incident_id: str, count: int) -> tuple[Entry, ...]:
+        """The last `count` entries in order."""
+        ...
+
+    async def close(self, incident_id: str, *, by: str, at: datetime) -> Incident | None:
+        """Closes the incident with its `incident.closed` entry; None if it was closed already."""
+        ...
+
+    async def ping(self) -> None:
+        """Raises JournalAway if the store does not answer or does not take writes."""
+        ...
+
+
+class Records(Protocol):
+    """Small facts that outlive a process: requests, answers, what has been told. Raises JournalAway like the Journal."""
+
+    async def put(self, kind: str, key: str, value: Mapping[str, Any], *, ttl: timedelta) -> None: ...
+
+    async def get(self, kind: str, key: str) -> dict[str, Any] | None: ...
+
+    async def update(self, kind: str, key: str, changes: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Sets some fields of a record at once and returns all of it; None (and no change) if it is not there."""
+        ...
+
+    async def forget(self, kind: str, key: str) -> None: ...
+
+    async def once(self, kind: str, key: str, *, ttl: timedelta) -> bool:
+        """True for the first caller with this key, False for all others until `ttl` has passed."""
+        ...
+
+    async def take(self, kind: str, key: str, *, holder: str, ttl: timedelta) -> bool:
+        """Takes or renews a lease; False if another holder has it."""
+        ...
+
+    async def give_back(self, kind: str, key: str, *, holder: str) -> None:
+        """Gives a lease back, if this holder still has it."""
+        ...
+
+
+class Presence(StrEnum):
+    ACTIVE = "active"
+    AWAY = "away"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What Slack says of a user, as far as it bears on what he may do."""
+
+    id: str
+    name: str
+    team_id: str | None
+    is_bot: bool
+    is_guest: bool
+    is_stranger: bool
+    is_deleted: bool
+    tz: str | None
+    tz_offset: int
+    email: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Whether a person can be reached. `status_until` and `snoozed_until` are None where no end is set."""
+
+    presence: Presence
+    status_text: str
+    status_emoji: str
+    status_until: datetime | None
+    snoozed_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """`is_direct` for a DM; `name` is empty there."""
+
+    id: str
+    name: str
+    is_direct: bool
+    is_archived: bool
+
+
+class Directory(Protocol):
+    """Who people are and where they belong, in Slack. Authorise by ids, never by names."""
+
+    @property
+    def home_team(self) -> str | None:
+        """The workspace that the bot is installed in; None until `introduce` has been called."""
+        ...
+
+    async def introduce(self) -> str:
+        """Asks Slack who the bot is; returns its user id. Raises UpstreamError."""
+        ...
+
+    async def member(self, user_id: str) -> Observation[Member]: ...
+
+    async def is_in_channel(self, user_id: str, channel_id: str) -> Observation[bool]:
+        """Follows the cursor until the user is found or the last page is read."""
+        ...
+
+    async def is_in_groups(self, user_id: str, group_ids: Sequence[str]) -> Observation[bool]:
+        """Whether the user is in any of the groups; a group that cannot be read makes it unseen, unless another has him."""
+        ...
+
+    async def channel(self, channel_id: str) -> Observation[Channel]: ...
+
+    async def whereabouts(self, user_id: str) -> Observation[Whereabouts]: ...
+
+    async def by_email(self, email: str) -> Observation[Member]: ...
+
+    async def members(self, channel_id: str) -> Observation[tuple[str, ...]]:
+        """The ids of all members of a channel."""
+        ...
+
+
+Blocks = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """Where a message stands: enough to update it."""
+
+    channel: str
+    ts: str
+
+
+class Notifier(Protocol):
+    """Writes to Slack. Raises UpstreamError if Slack did not take it (after the retries that its limits ask for)."""
+
+    async def post(self, channel: str, *, text: str, blocks: Blocks, thread: str | None = None) -> Posted: ...
+
+    async def whisper(self, channel: str, user: str, *, text: str, blocks: Blocks, thread: str | None = None) -> None:
+        """A message that only this user sees."""
+        ...
+
+    async def update(self, posted: Posted, *, text: str, blocks: Blocks) -> None: ...
+
+    async def direct(self, user: str, *, text: str, blocks: Blocks) -> Posted:
+        """A message to one user in his DM with the bot."""
+        ...
+
+    async def upload(self, channel: str, *, filename: str, content: bytes, title: str, comment: str) -> None: ...
+
+    async def respond(self, response_url: str, *, text: str, blocks: Blocks) -> None:
+        """Answers through a response URL, to the asker alone."""
+        ...
+
+
+class Jobs(Protocol):
+    """Work that must survive a restart. Arguments are plain strings; a key that is known already adds nothing."""
+
+    async def start(self, name: str, *args: str, key: str, at: datetime | None = None) -> None:
+        """Raises JournalAway if the queue cannot take it."""
+        ...
+
+    async def cancel(self, key: str) -> None: ...
