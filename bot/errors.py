@@ -49,7 +49,7 @@ class NotAvailable(TflockError):
 
 
 class UpstreamError(TflockError):
-    """Another system did not do what was asked of it. `system` is `GitHub`, `DynamoDB`, `S3`, `Slack` …"""
+    """Another system did not do what was asked of it. `system` is its proper name (`GitHub`, `DynamoDB`, `Slack`)."""
 
     def __init__(self, system: str, detail: str) -> None:
         super().__init__(f"{system}: {detail}")

@@ -9,14 +9,32 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any, Protocol
 
 from bot.core.evidence import Observation
 from bot.core.incident import Incident
 from bot.core.lock import Half, HalfRelease, LockSeen, StateCheck
+from bot.core.people import Channel, Member, Presence, Whereabouts
 from bot.core.run import Cancelled, Pipeline, Run, RunRef, Switched, Window
 from bot.core.timeline import Draft, Entry
+
+__all__ = [
+    "Appended",
+    "Blocks",
+    "Channel",
+    "Clock",
+    "Directory",
+    "Jobs",
+    "Journal",
+    "LockBackend",
+    "Member",
+    "Notifier",
+    "Posted",
+    "Presence",
+    "Records",
+    "RunSource",
+    "Whereabouts",
+]
 
 
 class Clock(Protocol):
@@ -135,7 +153,7 @@ class Journal(Protocol):
 
 
 class Records(Protocol):
-    """Small facts that outlive a process: requests, answers, what has been told. Raises JournalAway like the Journal."""
+    """Small facts that outlive a process: requests, answers, what was told. Raises JournalAway like the Journal."""
 
     async def put(self, kind: str, key: str, value: Mapping[str, Any], *, ttl: timedelta) -> None: ...
 
@@ -160,49 +178,6 @@ class Records(Protocol):
         ...
 
 
-class Presence(StrEnum):
-    ACTIVE = "active"
-    AWAY = "away"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """What Slack says of a user, as far as it bears on what he may do."""
-
-    id: str
-    name: str
-    team_id: str | None
-    is_bot: bool
-    is_guest: bool
-    is_stranger: bool
-    is_deleted: bool
-    tz: str | None
-    tz_offset: int
-    email: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Whereabouts:
-    """Whether a person can be reached. `status_until` and `snoozed_until` are None where no end is set."""
-
-    presence: Presence
-    status_text: str
-    status_emoji: str
-    status_until: datetime | None
-    snoozed_until: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """`is_direct` for a DM; `name` is empty there."""
-
-    id: str
-    name: str
-    is_direct: bool
-    is_archived: bool
-
-
 class Directory(Protocol):
     """Who people are and where they belong, in Slack. Authorise by ids, never by names."""
 
@@ -222,7 +197,7 @@ class Directory(Protocol):
         ...
 
     async def is_in_groups(self, user_id: str, group_ids: Sequence[str]) -> Observation[bool]:
-        """Whether the user is in any of the groups; a group that cannot be read makes it unseen, unless another has him."""
+        """Whether the user is in any of the groups; unseen if one cannot be read and no other has him."""
         ...
 
     async def channel(self, channel_id: str) -> Observation[Channel]: ...

@@ -64,7 +64,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry as the journal holds it. `id` is unique in its incident; `kind` is text, since it may be newer than us."""
+    """An entry as the journal holds it. `id` is unique in its incident; `kind` is text: it may be newer than us."""
 
     id: str
     at: datetime

@@ -1,0 +1,99 @@
+"""People and places as Slack tells of them, as far as it bears on what somebody may do here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from bot.core.evidence import Observation
+
+
+class Presence(StrEnum):
+    ACTIVE = "active"
+    AWAY = "away"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What Slack says of a user. `tz_offset` in seconds."""
+
+    id: str
+    name: str
+    team_id: str | None
+    is_bot: bool
+    is_guest: bool
+    is_stranger: bool
+    is_deleted: bool
+    tz: str | None
+    tz_offset: int
+    email: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Whether a person can be reached. `status_until` and `snoozed_until` are None where no end is set."""
+
+    presence: Presence
+    status_text: str
+    status_emoji: str
+    status_until: datetime | None
+    snoozed_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """`is_direct` for a DM; `name` is empty there."""
+
+    id: str
+    name: str
+    is_direct: bool
+    is_archived: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a person is in a channel: everything that decides whether he may release a lock there.
+
+    `home_team` is the workspace that the bot lives in. `in_groups` is None where the policy names no group.
+    `is_incident_channel` is what the configuration makes of the channel's id and name.
+    """
+
+    user_id: str
+    home_team: str | None
+    member: Observation[Member]
+    in_channel: Observation[bool]
+    in_groups: Observation[bool] | None
+    channel: Observation[Channel]
+    is_incident_channel: bool
+
+    @property
+    def observations(self) -> tuple[Observation[object], ...]:
+        groups = () if self.in_groups is None else (self.in_groups,)
+        return (self.member, self.in_channel, self.channel, *groups)
+
+
+class OwnerSays(StrEnum):
+    DEAD = "dead"
+    RUNNING = "running"
+    LATER = "later"
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerAnswer:
+    """What the owner of a lock answered about exactly this lock in this incident."""
+
+    lock_id: str
+    owner_id: str
+    says: OwnerSays
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A second member's consent to release exactly this lock."""
+
+    lock_id: str
+    standing: Standing
+    at: datetime
