@@ -1,0 +1,148 @@
+"""What a team has decided: how long to wait, who people are, and which `Who` is a CI's.
+
+Values only. The configuration fills them in (`bot.config`); the defaults are those of the documented example file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from functools import cache
+
+from bot.core.run import Conclusion
+
+DEFAULT_SETTLE: Mapping[Conclusion, timedelta] = {
+    Conclusion.FAILED: timedelta(seconds=60),
+    Conclusion.CANCELLED: timedelta(seconds=330),
+    Conclusion.TIMED_OUT: timedelta(seconds=330),
+    Conclusion.LOST: timedelta(seconds=660),
+}
+"""GitHub ends a cancelled job by force after 5 minutes, and a runner's lease lasts 10; half a minute is added to each."""
+
+_POD = "[2456789bcdfghjklmnpqrstvwxz]"
+"""The letters of which Kubernetes makes pod suffixes (`k8s.io/apimachinery/pkg/util/rand`)."""
+
+BUILT_IN_CI_HOSTS = (
+    "runner@fv-az*",  # GitHub-hosted
+    "runner@runnervm*",  # GitHub-hosted, the newer name
+    "root@runner-*-project-*-concurrent-*",  # GitLab
+    "vsts@*",  # Azure DevOps
+    "circleci@*",
+    "jenkins@*",
+    # root alone: a person who logs in to such a machine does so under another name
+    "root@ip-[0-9]*-[0-9]*-[0-9]*-[0-9]*",
+    # a pod of a deployment, whose user has no name: `@terraformer-6965b5fbc-cvzn6`
+    f"@*-{_POD * 6}*-{_POD * 5}",
+)
+"""`Who` patterns that are CI wherever they are seen. None of them may match a person's own machine."""
+
+_SHARED_HOSTS = ("fv-az*", "runnervm*")
+_LONGEST_WHO = 512
+
+
+@dataclass(frozen=True, slots=True)
+class LoopRule:
+    """This many starts of one pipeline within this time are a loop."""
+
+    starts: int = 5
+    within: timedelta = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The times and limits that the gate and its surroundings go by. `unlock_groups` are Slack user group ids."""
+
+    settle: Mapping[Conclusion, timedelta] = field(default_factory=lambda: dict(DEFAULT_SETTLE))
+    state_quiet: timedelta = timedelta(seconds=120)
+    clock_skew: timedelta = timedelta(seconds=120)
+    evidence_max_age: timedelta = timedelta(seconds=30)
+    unlock_groups: tuple[str, ...] = ()
+    approval_timeout: timedelta = timedelta(minutes=15)
+    release_deadline: timedelta = timedelta(minutes=3)
+    lock_age_alert: timedelta = timedelta(minutes=60)
+    loop: LoopRule = field(default_factory=LoopRule)
+
+    def settle_time(self, conclusion: Conclusion | None) -> timedelta:
+        """How long after its end a job with this conclusion may still be writing; the longest, where it is not known.
+
+        Success and skipped settle as a failure does.
+        """
+        if conclusion in {Conclusion.SUCCESS, Conclusion.SKIPPED}:
+            conclusion = Conclusion.FAILED
+        times = {**DEFAULT_SETTLE, **self.settle}
+        longest = max(times.values())
+        return longest if conclusion is None else times.get(conclusion, longest)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPerson:
+    """A person whom the configuration names. `who` are patterns on Terraform's `Who`; `slack` is a user id."""
+
+    name: str
+    slack: str | None = None
+    email: str | None = None
+    github: str | None = None
+    who: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Holders:
+    """How to read a lock's `Who`. All patterns are on the whole of it, and upper and lower case are the same.
+
+    `ci_hosts` are shell patterns (`*`, `?`, `[…]`), the built-in ones among them. `run_id_hosts` know `*`, `?`,
+    `{run}` and `{attempt}`.
+    """
+
+    ci_hosts: tuple[str, ...] = BUILT_IN_CI_HOSTS
+    run_id_hosts: tuple[str, ...] = ()
+    people: tuple[KnownPerson, ...] = ()
+
+    def looks_like_ci(self, who: str) -> bool:
+        """Whether a CI job, not a person at his own machine, wrote this `Who`."""
+        return _matches_any(who, self.ci_hosts)
+
+    def run_id_in(self, who: str) -> tuple[str, int | None] | None:
+        """The run id and the attempt that the host name carries; the attempt is None where the pattern has none."""
+        if len(who) > _LONGEST_WHO:
+            return None
+        for template in self.run_id_hosts:
+            if found := run_id_pattern(template).fullmatch(who):
+                attempt = found.groupdict().get("attempt")
+                return found["run"], None if attempt is None else int(attempt)
+        return None
+
+    def person_for_who(self, who: str) -> KnownPerson | None:
+        """The one person whose patterns match; None if none does, and if two do, since then it is not known."""
+        matching = [person for person in self.people if _matches_any(who, person.who)]
+        return matching[0] if len(matching) == 1 else None
+
+    def person_for_login(self, github_login: str) -> KnownPerson | None:
+        """The person with this GitHub login; logins have no case."""
+        login = github_login.casefold()
+        return next((person for person in self.people if (person.github or "").casefold() == login != ""), None)
+
+
+def is_shared_host(host: str) -> bool:
+    """Whether many machines bear this name (GitHub-hosted runners), so that the host alone proves nothing."""
+    return _matches_any(host, _SHARED_HOSTS)
+
+
+@cache
+def run_id_pattern(template: str) -> re.Pattern[str]:
+    """`*@gha-{run}-{attempt}` as an expression with groups `run` and `attempt`, for use with `fullmatch`.
+
+    Raises ValueError, with a reason fit for a person, if the template has no `{run}` or a placeholder twice.
+    """
+    if template.count("{run}") != 1 or template.count("{attempt}") > 1:
+        raise ValueError("it needs {run} once, and {attempt} at most once")
+    pieces = {"*": ".*", "?": ".", "{run}": "(?P<run>[A-Za-z0-9_]+)", "{attempt}": r"(?P<attempt>[0-9]{1,6})"}
+    parts = re.split(r"(\*|\?|\{run\}|\{attempt\})", template)
+    return re.compile("".join(pieces.get(part, re.escape(part)) for part in parts), re.IGNORECASE | re.DOTALL)
+
+
+def _matches_any(text: str, patterns: tuple[str, ...]) -> bool:
+    lowered = text.lower()
+    return len(text) <= _LONGEST_WHO and any(fnmatchcase(lowered, pattern.lower()) for pattern in patterns)
