@@ -1,0 +1,284 @@
+"""What Slack takes as Block Kit, for the local workspace and for the tests of rendered messages.
+
+Numbers are those of docs.slack.dev/reference/block-kit (blocks, block elements, composition objects). The total of a
+message is not documented: Slack has refused 11,341 characters and taken 11,000 (slackapi/bolt-js#2867).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+MESSAGE_BLOCKS = 50
+VIEW_BLOCKS = 100
+MESSAGE_CHARACTERS = 11_000
+ID_CHARACTERS = 255
+
+Check: TypeAlias = Callable[[Any, str], Iterator[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The fields that an object must and may have. A field of neither kind is a fault."""
+
+    required: Mapping[str, Check]
+    optional: Mapping[str, Check] = field(default_factory=dict)
+    one_of: tuple[str, ...] = ()
+    """At least one of these optional fields must be there."""
+
+
+def problems(blocks: Any, *, limit: int = MESSAGE_BLOCKS) -> list[str]:
+    """Everything that Slack would refuse in these blocks, each with its JSON pointer. Empty: Slack takes them."""
+    return [*malformed(blocks, limit=limit), *_too_long(blocks)]
+
+
+def malformed(blocks: Any, *, limit: int = MESSAGE_BLOCKS) -> list[str]:
+    """What makes Slack answer `invalid_blocks`: all problems but the total length."""
+    if not isinstance(blocks, Sequence) or isinstance(blocks, str | bytes):
+        return ["blocks must be an array"]
+    found = [fault for number, block in enumerate(blocks) for fault in _block(block, f"/blocks/{number}")]
+    if len(blocks) > limit:
+        found.append(f"no more than {limit} items allowed, got {len(blocks)} [json-pointer:/blocks]")
+    found.extend(_repeated(blocks))
+    return found
+
+
+def size(blocks: Any) -> int:
+    """The characters of all texts, as far as Slack is known to count them for a whole message."""
+    if isinstance(blocks, Mapping):
+        own = blocks.get("text")
+        return (len(own) if isinstance(own, str) else 0) + sum(size(value) for value in blocks.values())
+    if isinstance(blocks, Sequence) and not isinstance(blocks, str | bytes):
+        return sum(size(item) for item in blocks)
+    return 0
+
+
+def _too_long(blocks: Any) -> Iterator[str]:
+    total = size(blocks)
+    if total > MESSAGE_CHARACTERS:
+        yield f"msg_blocks_too_long: {total} characters of text, {MESSAGE_CHARACTERS} are safe [json-pointer:/blocks]"
+
+
+def _repeated(blocks: Sequence[Any]) -> Iterator[str]:
+    ids = Counter(block["block_id"] for block in blocks if isinstance(block, Mapping) and "block_id" in block)
+    for block_id, times in ids.items():
+        if times > 1:
+            yield f"block_id {block_id!r} already exists [json-pointer:/blocks]"
+
+
+def _block(block: Any, at: str) -> Iterator[str]:
+    yield from _typed(block, at, BLOCKS, "block")
+
+
+def _typed(thing: Any, at: str, shapes: Mapping[str, Shape], word: str) -> Iterator[str]:
+    if not isinstance(thing, Mapping):
+        yield f"must be an object [json-pointer:{at}]"
+        return
+    kind = thing.get("type")
+    if not isinstance(kind, str) or kind not in shapes:
+        yield f"unsupported type of {word}: {kind!r} [json-pointer:{at}/type]"
+        return
+    yield from _fields(thing, at, shapes[kind])
+
+
+def _fields(thing: Mapping[str, Any], at: str, shape: Shape) -> Iterator[str]:
+    for name, check in shape.required.items():
+        if name in thing:
+            yield from check(thing[name], f"{at}/{name}")
+        else:
+            yield f"missing required field: {name} [json-pointer:{at}]"
+    for name in thing.keys() - shape.required.keys() - {"type"}:
+        if name in shape.optional:
+            yield from shape.optional[name](thing[name], f"{at}/{name}")
+        else:
+            yield f"invalid additional property: {name} [json-pointer:{at}]"
+    if shape.one_of and not any(name in thing for name in shape.one_of):
+        yield f"must define one of {', '.join(shape.one_of)} [json-pointer:{at}]"
+
+
+def _anything(_value: Any, _at: str) -> Iterator[str]:
+    yield from ()
+
+
+def _boolean(value: Any, at: str) -> Iterator[str]:
+    if not isinstance(value, bool):
+        yield f"must be a boolean [json-pointer:{at}]"
+
+
+def _string(most: int, *, least: int = 1) -> Check:
+    def check(value: Any, at: str) -> Iterator[str]:
+        if not isinstance(value, str):
+            yield f"must be a string [json-pointer:{at}]"
+        elif len(value) > most:
+            yield f"must be less than {most + 1} characters, got {len(value)} [json-pointer:{at}]"
+        elif len(value) < least:
+            yield f"must be more than {least - 1} characters [json-pointer:{at}]"
+
+    return check
+
+
+def _word(*words: str) -> Check:
+    def check(value: Any, at: str) -> Iterator[str]:
+        if value not in words:
+            yield f"must be one of {', '.join(words)} [json-pointer:{at}]"
+
+    return check
+
+
+def _address(value: Any, at: str) -> Iterator[str]:
+    yield from _string(3000)(value, at)
+    if isinstance(value, str) and not (urlsplit(value).scheme and (urlsplit(value).netloc or urlsplit(value).path)):
+        yield f"invalid url [json-pointer:{at}]"
+
+
+def _text(most: int, *, plain: bool = False) -> Check:
+    """A text object; with `plain` only `plain_text`."""
+    kinds = {"plain_text": Shape({"text": _string(most)}, {"emoji": _boolean})}
+    if not plain:
+        kinds["mrkdwn"] = Shape({"text": _string(most)}, {"verbatim": _boolean})
+
+    def check(value: Any, at: str) -> Iterator[str]:
+        yield from _typed(value, at, kinds, "text")
+
+    return check
+
+
+def _listed(most: int, check_item: Check) -> Check:
+    def check(value: Any, at: str) -> Iterator[str]:
+        if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+            yield f"must be an array [json-pointer:{at}]"
+            return
+        if not value:
+            yield f"no less than 1 items allowed [json-pointer:{at}]"
+        if len(value) > most:
+            yield f"no more than {most} items allowed, got {len(value)} [json-pointer:{at}]"
+        for number, item in enumerate(value):
+            yield from check_item(item, f"{at}/{number}")
+
+    return check
+
+
+def _object(shape: Shape) -> Check:
+    def check(value: Any, at: str) -> Iterator[str]:
+        if isinstance(value, Mapping):
+            yield from _fields(value, at, shape)
+        else:
+            yield f"must be an object [json-pointer:{at}]"
+
+    return check
+
+
+def _element(*kinds: str) -> Check:
+    def check(value: Any, at: str) -> Iterator[str]:
+        yield from _typed(value, at, {kind: ELEMENTS[kind] for kind in kinds}, "element")
+
+    return check
+
+
+def _context_item(value: Any, at: str) -> Iterator[str]:
+    is_image = isinstance(value, Mapping) and value.get("type") == "image"
+    yield from (_element("image") if is_image else _text(3000))(value, at)
+
+
+def _actions(value: Any, at: str) -> Iterator[str]:
+    yield from _listed(25, _element("button", "static_select", "users_select", "overflow"))(value, at)
+    if isinstance(value, Sequence):
+        ids = Counter(item["action_id"] for item in value if isinstance(item, Mapping) and "action_id" in item)
+        for action_id, times in ids.items():
+            if times > 1:
+                yield f"action_id {action_id!r} already exists [json-pointer:{at}]"
+
+
+_ID = _string(ID_CHARACTERS)
+_OPTION = _object(Shape({"text": _text(75), "value": _string(150)}, {"description": _text(75), "url": _address}))
+_CONFIRM = _object(
+    Shape(
+        {
+            "title": _text(100, plain=True),
+            "text": _text(300),
+            "confirm": _text(30, plain=True),
+            "deny": _text(30, plain=True),
+        },
+        {"style": _word("primary", "danger")},
+    )
+)
+_OPTION_GROUP = _object(Shape({"label": _text(75, plain=True), "options": _listed(100, _OPTION)}))
+_CHOOSER: Mapping[str, Check] = {
+    "action_id": _ID,
+    "placeholder": _text(150, plain=True),
+    "confirm": _CONFIRM,
+    "focus_on_load": _boolean,
+}
+
+ELEMENTS: Mapping[str, Shape] = {
+    "button": Shape(
+        {"text": _text(75, plain=True)},
+        {
+            "action_id": _ID,
+            "value": _string(2000),
+            "url": _address,
+            "style": _word("primary", "danger"),
+            "confirm": _CONFIRM,
+            "accessibility_label": _string(75),
+        },
+    ),
+    "static_select": Shape(
+        {},
+        {
+            **_CHOOSER,
+            "options": _listed(100, _OPTION),
+            "option_groups": _listed(100, _OPTION_GROUP),
+            "initial_option": _OPTION,
+        },
+        one_of=("options", "option_groups"),
+    ),
+    "users_select": Shape({}, {**_CHOOSER, "initial_user": _string(255)}),
+    "overflow": Shape({"options": _listed(5, _OPTION)}, {"action_id": _ID, "confirm": _CONFIRM}),
+    "image": Shape({"alt_text": _string(2000)}, {"image_url": _address}, one_of=("image_url",)),
+    "plain_text_input": Shape(
+        {},
+        {
+            "action_id": _ID,
+            "placeholder": _text(150, plain=True),
+            "initial_value": _string(3000, least=0),
+            "multiline": _boolean,
+            "min_length": _anything,
+            "max_length": _anything,
+            "focus_on_load": _boolean,
+        },
+    ),
+}
+
+_BLOCK_ID: Mapping[str, Check] = {"block_id": _ID}
+
+BLOCKS: Mapping[str, Shape] = {
+    "section": Shape(
+        {},
+        {
+            **_BLOCK_ID,
+            "text": _text(3000),
+            "fields": _listed(10, _text(2000)),
+            "accessory": _element("button", "static_select", "users_select", "overflow", "image"),
+            "expand": _boolean,
+        },
+        one_of=("text", "fields"),
+    ),
+    "header": Shape({"text": _text(150, plain=True)}, _BLOCK_ID),
+    "divider": Shape({}, _BLOCK_ID),
+    "context": Shape({"elements": _listed(10, _context_item)}, _BLOCK_ID),
+    "actions": Shape({"elements": _actions}, _BLOCK_ID),
+    "image": Shape(
+        {"alt_text": _string(2000)},
+        {**_BLOCK_ID, "image_url": _address, "title": _text(2000, plain=True)},
+        one_of=("image_url",),
+    ),
+    "markdown": Shape({"text": _string(12_000)}, _BLOCK_ID),
+    "rich_text": Shape({"elements": _listed(1000, _anything)}, _BLOCK_ID),
+    "input": Shape(
+        {"label": _text(2000, plain=True), "element": _element("plain_text_input", "static_select", "users_select")},
+        {**_BLOCK_ID, "hint": _text(2000, plain=True), "optional": _boolean, "dispatch_action": _boolean},
+    ),
+}
