@@ -15,7 +15,7 @@ from bot.core.evidence import Observation
 from bot.core.incident import Incident
 from bot.core.lock import Half, HalfRelease, LockSeen, StateCheck
 from bot.core.people import Channel, Member, Presence, Whereabouts
-from bot.core.run import Cancelled, Pipeline, Run, RunRef, Switched, Window
+from bot.core.run import Cancelled, Pipeline, Run, RunRef, Switched
 from bot.core.timeline import Draft, Entry
 
 __all__ = [
@@ -72,17 +72,28 @@ class RunSource(Protocol):
     @property
     def system(self) -> str: ...
 
-    async def runs(self, pipeline: Pipeline, window: Window) -> Observation[tuple[Run, ...]]:
-        """Every run of the pipeline with any attempt that may have been going on within the window, jobs included,
-        newest first; runs that are going on now are always among them.
+    async def runs(self, pipeline: Pipeline, *, since: datetime) -> Observation[tuple[Run, ...]]:
+        """Every run of the pipeline with any attempt that may have been going on at or after `since`, newest first,
+        as the list tells it: without jobs. Runs that are going on now are always among them.
 
         An incomplete list is never `Found`: if a page or too much of the history could not be read, it is `Unseen`.
-        A run whose jobs could not be read has `jobs=None` and `jobs_missing`.
+        """
+        ...
+
+    async def with_jobs(self, run: Run) -> Observation[Run]:
+        """A listed run, read afresh, with the jobs of all its attempts.
+
+        The list may be stale: what is returned is the fresh run. Where the run and its jobs disagree on whether
+        something still goes on, the run has not ended. A run whose jobs could not be read has `jobs=None` and
+        `jobs_missing`, and has not ended either.
         """
         ...
 
     async def run(self, ref: RunRef) -> Observation[Run]:
-        """One run with the jobs of all its attempts, read now."""
+        """One run with the jobs of all its attempts, read now, as `with_jobs` does.
+
+        The returned run's `ref` names the configured pipeline that the run belongs to, if there is one.
+        """
         ...
 
     def ref_from_url(self, url: str) -> RunRef | None:
