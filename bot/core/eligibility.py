@@ -1,0 +1,50 @@
+"""Who may release a lock in a channel: a current, full member of it, in the allowed group, in an incident channel.
+
+Source: the `requester` rule of the gate. Ids decide, never names; what Slack could not say counts against.
+"""
+
+from __future__ import annotations
+
+from bot.core.evidence import Found, Unseen
+from bot.core.people import Member, Standing
+from bot.core.phrase import Person, Phrase, Quoted
+
+
+def why_not_eligible(standing: Standing) -> Phrase | None:
+    """Why this person may not act here, in words that say what would change it; None if he may."""
+    for seen in standing.observations:
+        if isinstance(seen, Unseen):
+            return ("whether ", named(standing), " may act could not be checked: ", Quoted(seen.detail))
+    reason = _why_not_this_member(standing) or _why_not_here(standing)
+    return None if reason is None else (named(standing), f" {reason}")
+
+
+def named(standing: Standing) -> Person:
+    name = standing.member.value.name if isinstance(standing.member, Found) else ""
+    return Person(standing.user_id, name)
+
+
+def _why_not_this_member(standing: Standing) -> str | None:
+    if not isinstance(standing.member, Found):
+        return "is not known to Slack"
+    member: Member = standing.member.value
+    if member.is_deleted:
+        return "is deactivated"
+    if member.is_bot:
+        return "is a bot"
+    if member.is_stranger or standing.home_team is None or member.team_id != standing.home_team:
+        return "belongs to another workspace (Slack Connect): only members of this one may act"
+    if member.is_guest:
+        return "is a guest: only full members may act"
+    return None
+
+
+def _why_not_here(standing: Standing) -> str | None:
+    if not isinstance(standing.channel, Found) or not standing.is_incident_channel:
+        return "asks outside an incident channel: ask again in one (slack.incident_channels in the configuration)"
+    if not isinstance(standing.in_channel, Found) or not standing.in_channel.value:
+        return "is not a member of this channel: join it first"
+    groups = standing.in_groups
+    if groups is not None and not (isinstance(groups, Found) and groups.value):
+        return "is not in a user group that may unlock (policy.unlock_groups in the configuration)"
+    return None

@@ -1,0 +1,52 @@
+"""The gate, which says whether a lock may be released now.
+
+`RULES` is the whole policy: every rule looks at the case and says one finding, every rule always runs, and the worst
+finding is the verdict. What is not known, not found or not reachable never counts as harmless. No rules refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TypeAlias
+
+from bot.core import rules
+from bot.core.case import Case, Effect, Finding, Rule, Ruling, Verdict
+
+Check: TypeAlias = Callable[[Case, datetime], Finding]
+
+RULES: tuple[tuple[Rule, Check], ...] = (
+    (Rule.SAME_LOCK, rules.same_lock),
+    (Rule.REQUESTER, rules.requester),
+    (Rule.ATTRIBUTED, rules.attributed),
+    (Rule.DEAD, rules.dead),
+    (Rule.SETTLED, rules.settled),
+    (Rule.QUIET, rules.quiet),
+    (Rule.WHOLE, rules.whole),
+    (Rule.DIGEST, rules.digest),
+    (Rule.OWNER, rules.owner),
+    (Rule.HUMAN_HELD, rules.human_held),
+    (Rule.PROTECTED, rules.protected),
+    (Rule.FRESH, rules.fresh),
+)
+
+_RULING = {
+    Effect.HOLDS: Ruling.ALLOW,
+    Effect.WARNS: Ruling.ALLOW,
+    Effect.WANTS_APPROVAL: Ruling.NEEDS_APPROVAL,
+    Effect.REFUSES: Ruling.REFUSE,
+}
+
+
+def decide(case: Case, now: datetime, table: Sequence[tuple[Rule, Check]] = RULES) -> Verdict:
+    """The verdict on the case, with the whole checklist. Pure; never raises; an empty table refuses.
+
+    A second member's approval counts only where approval is all that is missing, and only if it holds by itself.
+    """
+    findings = tuple(check(case, now) for _, check in table)
+    worst = max((finding.effect for finding in findings), default=Effect.REFUSES)
+    if worst is Effect.WANTS_APPROVAL and case.approval is not None:
+        consent = rules.approver(case, case.approval, now)
+        findings = (*findings, consent)
+        worst = Effect.HOLDS if consent.effect is Effect.HOLDS else Effect.WANTS_APPROVAL
+    return Verdict(_RULING[worst], findings)
