@@ -20,7 +20,7 @@ DEFAULT_SETTLE: Mapping[Conclusion, timedelta] = {
     Conclusion.TIMED_OUT: timedelta(seconds=330),
     Conclusion.LOST: timedelta(seconds=660),
 }
-"""GitHub ends a cancelled job by force after 5 minutes, and a runner's lease lasts 10; half a minute is added to each."""
+"""GitHub ends a cancelled job by force after 5 minutes; a runner's lease lasts 10. Some time is added to each."""
 
 _POD = "[2456789bcdfghjklmnpqrstvwxz]"
 """The letters of which Kubernetes makes pod suffixes (`k8s.io/apimachinery/pkg/util/rand`)."""

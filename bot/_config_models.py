@@ -1,0 +1,329 @@
+"""The configuration file as pydantic models: every key, its meaning and its default.
+
+These are the file; `bot.config.Config` is what the program gets, with the environment resolved. A rule that looks at
+more than one key is in `bot._config_checks`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StringConstraints,
+)
+
+from bot._config_text import KeyPath
+from bot.core.policy import LoopRule, Policy, run_id_pattern
+from bot.core.run import Conclusion
+
+AVAILABLE_CI = ("github_actions",)
+AVAILABLE_FORMATS = ("markdown", "json")
+"""What this version has of the CI systems and formats that the file may name."""
+
+VARIABLE_NAME = re.compile("[A-Z_][A-Z0-9_]*", re.ASCII)
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_LONGEST = timedelta(days=3650)
+_LOOP_STARTS = range(2, 1001)
+_DEFAULTS = Policy()
+
+
+def _duration(value: object) -> timedelta:
+    found = re.fullmatch(r"(\d{1,9})([smhd])", value, re.ASCII) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("must be a duration: a whole number with its unit, such as 60s, 5m, 24h or 400d")
+    span = timedelta(**{_UNITS[found[2]]: int(found[1])})
+    if span > _LONGEST:
+        raise ValueError("must not be longer than ten years")
+    return span
+
+
+def _not_zero(value: timedelta) -> timedelta:
+    if not value:
+        raise ValueError("must be longer than zero")
+    return value
+
+
+def _url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and "?" not in value and "#" not in value
+        secret = bool(parts.username or parts.password)
+    except ValueError:
+        good = secret = False
+    if secret:
+        raise ValueError("must not carry a user or a password: secrets come from the environment")
+    if not good:
+        raise ValueError("must be an http:// or https:// address without a query")
+    return value.rstrip("/")
+
+
+def _matching(expression: str, reason: str) -> AfterValidator:
+    pattern = re.compile(expression, re.ASCII)
+
+    def check(value: str) -> str:
+        if pattern.fullmatch(value) is None:
+            # the value is not repeated: it may be a secret in the wrong place
+            raise ValueError(reason)
+        return value
+
+    return AfterValidator(check)
+
+
+def _channel(value: str) -> str:
+    if value.startswith("#"):
+        raise ValueError("must be a name without the leading #, a pattern of names, or a channel id")
+    looks_like_id = re.fullmatch(r"[CG][A-Z0-9]{6,}", value) is not None
+    if not looks_like_id and (value != value.lower() or re.search(r"[\s,.#@<>]", value)):
+        raise ValueError("must be a channel id (C0123ABCD) or a lower-case name pattern (inc-*)")
+    return value
+
+
+def _loop_starts(value: int) -> int:
+    if value not in _LOOP_STARTS:
+        raise ValueError(f"must be from {_LOOP_STARTS[0]} to {_LOOP_STARTS[-1]}")
+    return value
+
+
+def _run_id_template(value: str) -> str:
+    run_id_pattern(value)
+    return value
+
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+WaitTime = Annotated[timedelta, BeforeValidator(_duration)]
+Duration = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_not_zero)]
+Url = Annotated[str, AfterValidator(_url)]
+Variable = Annotated[
+    str,
+    _matching(
+        VARIABLE_NAME.pattern, "must be the name of an environment variable, in capitals, never the secret itself"
+    ),
+]
+Channel = Annotated[str, AfterValidator(_channel)]
+ChannelId = Annotated[str, _matching("[CG][A-Z0-9]{6,}", "must be a channel id, such as C0123ABCD")]
+UserId = Annotated[str, _matching("[UW][A-Z0-9]{4,}", "must be a Slack user id, such as U0123ABCD")]
+GroupId = Annotated[str, _matching("S[A-Z0-9]{4,}", "must be a Slack user group id, such as S0123ABCD")]
+Email = Annotated[str, _matching(r"[^@\s]+@[^@\s]+", "must be an email address")]
+StateKey = Annotated[str, _matching(r"[^/](?:.*[^/])?", "must not be empty, nor start or end with /")]
+
+
+class Section(BaseModel):
+    """A mapping of the file. Unknown keys are errors; a text is never taken for a number, nor the reverse."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SlackSection(Section):
+    incident_channels: tuple[Channel, ...] = ()
+    alerts_channel: ChannelId | None = None
+
+
+class AwsSection(Section):
+    region: Text | None = None
+    assume_role: Text | None = None
+    endpoint_url: Url | None = None
+
+
+class GithubActions(Section):
+    type: Literal["github_actions"]
+    base_url: Url = "https://api.github.com"
+    token_env: Variable = "GITHUB_TOKEN"  # noqa: S105 - the name of a variable
+
+
+class Gitlab(Section):
+    type: Literal["gitlab"]
+    base_url: Url = "https://gitlab.com/api/v4"
+    token_env: Variable = "GITLAB_TOKEN"  # noqa: S105 - the name of a variable
+
+
+class AzureDevops(Section):
+    type: Literal["azure_devops"]
+    base_url: Url
+    token_env: Variable = "AZURE_DEVOPS_TOKEN"  # noqa: S105 - the name of a variable
+
+
+class Jenkins(Section):
+    type: Literal["jenkins"]
+    base_url: Url
+    user_env: Variable = "JENKINS_USER"
+    token_env: Variable = "JENKINS_TOKEN"  # noqa: S105 - the name of a variable
+
+
+class Ecs(Section):
+    type: Literal["ecs"]
+    region: Text | None = None
+    relist_delay: WaitTime = timedelta(seconds=5)
+
+
+CiSection: TypeAlias = Annotated[GithubActions | Gitlab | AzureDevops | Jenkins | Ecs, Field(discriminator="type")]
+
+PIPELINE_KEYS = {
+    "github_actions": (("repo", "workflow"), ("branch",)),
+    "gitlab": (("project",), ("ref",)),
+    "azure_devops": (("project", "definition"), ()),
+    "jenkins": (("job",), ()),
+    "ecs": (("cluster", "family"), ()),
+}
+"""What names a pipeline in each type of CI, beside `ci`: the keys that must be there, and those that may."""
+
+
+class S3Section(Section):
+    type: Literal["s3"]
+    bucket: Text
+    key: StateKey
+    region: Text | None = None
+    assume_role: Text | None = None
+    endpoint_url: Url | None = None
+    workspace: Text = "default"
+    workspace_key_prefix: StateKey = "env:"
+    dynamodb_table: Text | None = None
+    use_lockfile: StrictBool = False
+
+
+class StateSection(Section):
+    description: str = ""
+    protected: StrictBool = False
+    backend: S3Section
+    pipelines: tuple[dict[str, Text | StrictInt], ...] = ()
+
+
+class PersonSection(Section):
+    slack: UserId | None = None
+    email: Email | None = None
+    github: Text | None = None
+    who: tuple[Text, ...] = ()
+
+
+class HoldersSection(Section):
+    ci_hosts: tuple[Text, ...] = ()
+    run_id_hosts: tuple[Annotated[str, AfterValidator(_run_id_template)], ...] = ()
+    people: dict[str, PersonSection] = Field(default_factory=dict)
+
+
+class SettleSection(Section):
+    failed: WaitTime = _DEFAULTS.settle[Conclusion.FAILED]
+    cancelled: WaitTime = _DEFAULTS.settle[Conclusion.CANCELLED]
+    timed_out: WaitTime = _DEFAULTS.settle[Conclusion.TIMED_OUT]
+    lost: WaitTime = _DEFAULTS.settle[Conclusion.LOST]
+
+
+class LoopSection(Section):
+    starts: Annotated[StrictInt, AfterValidator(_loop_starts)] = LoopRule().starts
+    within: Duration = LoopRule().within
+
+
+class PolicySection(Section):
+    settle: SettleSection = SettleSection()
+    state_quiet: WaitTime = _DEFAULTS.state_quiet
+    clock_skew: WaitTime = _DEFAULTS.clock_skew
+    evidence_max_age: Duration = _DEFAULTS.evidence_max_age
+    unlock_groups: tuple[GroupId, ...] = ()
+    approval_timeout: Duration = _DEFAULTS.approval_timeout
+    release_deadline: Duration = _DEFAULTS.release_deadline
+    lock_age_alert: Duration = _DEFAULTS.lock_age_alert
+    loop: LoopSection = LoopSection()
+
+
+class TimelineSection(Section):
+    retention: Duration = timedelta(days=400)
+    close_after_quiet: Duration = timedelta(hours=24)
+    capture_reactions: tuple[Text, ...] = ("pushpin", "round_pushpin")
+
+
+class BucketSection(Section):
+    bucket: Text
+    prefix: str = ""
+
+
+class ExportSection(Section):
+    formats: tuple[Literal["markdown", "html", "json", "csv"], ...] = ("markdown", "html", "json", "csv")
+    directory: Text = "exports"
+    s3: BucketSection | None = None
+    upload_to_channel: StrictBool = True
+
+
+class GithubTickets(Section):
+    type: Literal["github"]
+    repo: Text
+    base_url: Url = "https://api.github.com"
+    token_env: Variable = "GITHUB_TOKEN"  # noqa: S105 - the name of a variable
+
+
+class GitlabTickets(Section):
+    type: Literal["gitlab"]
+    project: Text
+    base_url: Url = "https://gitlab.com/api/v4"
+    token_env: Variable = "GITLAB_TOKEN"  # noqa: S105 - the name of a variable
+
+
+class JiraTickets(Section):
+    type: Literal["jira"]
+    project: Text
+    base_url: Url
+    user_env: Variable = "JIRA_USER"
+    token_env: Variable = "JIRA_TOKEN"  # noqa: S105 - the name of a variable
+
+
+class ConfigFile(Section):
+    version: Literal[1] = 1
+    slack: SlackSection = SlackSection()
+    aws: AwsSection = AwsSection()
+    ci: dict[str, CiSection] = Field(default_factory=dict)
+    states: Annotated[dict[str, StateSection], Field(min_length=1)]
+    holders: HoldersSection = HoldersSection()
+    policy: PolicySection = PolicySection()
+    timeline: TimelineSection = TimelineSection()
+    export: ExportSection = ExportSection()
+    tickets: Annotated[GithubTickets | GitlabTickets | JiraTickets, Field(discriminator="type")] | None = None
+
+
+def sections_in(annotation: Any) -> tuple[type[Section], ...]:
+    """The models that an annotation may hold: one, several where `type` tells them apart, or none."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return (annotation,)
+    if get_origin(annotation) in {Union, UnionType, Annotated, dict, tuple}:
+        return tuple(model for part in get_args(annotation) for model in sections_in(part))
+    return ()
+
+
+def tag_of(model: type[Section]) -> str | None:
+    """The value of `type` by which a model is chosen."""
+    field = model.model_fields.get("type")
+    return None if field is None else str(get_args(field.annotation)[0])
+
+
+def keys_of(model: type[Section] = ConfigFile, path: str = "") -> Iterator[str]:
+    """Every key of the file as a dotted path; `*` stands for a name that the team chooses."""
+    for name, field in model.model_fields.items():
+        here = f"{path}{name}"
+        yield here
+        is_named = get_origin(field.annotation) is dict
+        for child in sections_in(field.annotation):
+            yield from keys_of(child, f"{here}.*." if is_named else f"{here}.")
+
+
+def known_keys_at(path: KeyPath, values: Any) -> tuple[str, ...]:
+    """The keys that the mapping at this path may have."""
+    model: type[Section] = ConfigFile
+    steps = list(path)
+    while steps:
+        annotation = model.model_fields[str(steps[0])].annotation
+        depth = 2 if get_origin(annotation) is dict else 1
+        for step in steps[:depth]:
+            values = values[step]
+        choices = sections_in(annotation)
+        model = next((choice for choice in choices if tag_of(choice) == values.get("type")), choices[0])
+        steps = steps[depth:]
+    return tuple(model.model_fields)

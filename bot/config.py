@@ -1,0 +1,298 @@
+"""The configuration: a YAML file and the environment become one frozen `Config`, or all their problems at once.
+
+Nothing here reads the process's own environment: the command line passes it in. Secrets are `Secret`, which shows
+nothing of itself in any text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeAlias
+
+from pydantic import SecretStr, ValidationError
+
+from bot._config_checks import REGION_VARIABLES, cross_checks, translated
+from bot._config_models import (
+    AVAILABLE_CI,
+    AVAILABLE_FORMATS,
+    ConfigFile,
+    ExportSection,
+    PersonSection,
+    PolicySection,
+    S3Section,
+    TimelineSection,
+)
+from bot._config_text import KeyPath, Parsed, parse
+from bot.core.nearest import did_you_mean
+from bot.core.policy import BUILT_IN_CI_HOSTS, Holders, KnownPerson, LoopRule, Policy
+from bot.core.run import Conclusion, Pipeline
+from bot.errors import ConfigInvalid, UnknownState
+
+Secret: TypeAlias = SecretStr
+"""A text that is masked wherever it is shown; `get_secret_value()` is the only way to it."""
+
+DEFAULT_PATH = "tflock.yml"
+SLACK_API = "https://slack.com/api/"
+REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
+_LOG_FORMATS = ("json", "console")
+_LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+_HIGHEST_PORT = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class SlackSettings:
+    """`api_url` ends with `/`. With `app_token` the bot uses Socket Mode, and the signing secret may be missing."""
+
+    incident_channels: tuple[str, ...]
+    alerts_channel: str | None
+    bot_token: Secret | None
+    signing_secret: Secret | None
+    app_token: Secret | None
+    api_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class CiSettings:
+    """One CI system. `name` is its key in the file. A text or secret that its type does not have is empty."""
+
+    name: str
+    type: str
+    base_url: str
+    token: Secret
+    user: Secret
+    region: str
+    relist_delay: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class S3Settings:
+    """Where a state stands, with the defaults of `aws` filled in.
+
+    `endpoint_url` and `assume_role` None leave the choice to boto3.
+    """
+
+    bucket: str
+    key: str
+    workspace: str
+    workspace_key_prefix: str
+    dynamodb_table: str | None
+    use_lockfile: bool
+    region: str
+    assume_role: str | None
+    endpoint_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StateSettings:
+    """One Terraform state, with every pipeline that may run Terraform on it."""
+
+    name: str
+    description: str
+    protected: bool
+    backend: S3Settings
+    pipelines: tuple[Pipeline, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All that is configured. `unavailable` are the configured things that this version does not have, as key paths."""
+
+    path: Path
+    slack: SlackSettings
+    ci: Mapping[str, CiSettings]
+    states: Mapping[str, StateSettings]
+    holders: Holders
+    policy: Policy
+    timeline: TimelineSection
+    export: ExportSection
+    port: int
+    redis_url: Secret | None
+    claim_token: Secret | None
+    log_format: str
+    log_level: str
+    unavailable: tuple[str, ...] = field(default=())
+
+    def state(self, name: str) -> StateSettings:
+        """The state of this name. Raises UnknownState, with the nearest name and all known ones."""
+        found = self.states.get(name)
+        if found is None:
+            raise UnknownState(name, nearest=did_you_mean(name, self.states), known=tuple(self.states))
+        return found
+
+
+def load(path: str | Path, environ: Mapping[str, str], *, need_slack: bool = True) -> Config:
+    """Reads and checks everything. Raises ConfigInvalid with every problem, those of the file in the file's order.
+
+    A problem of the file is `FILE:LINE: KEY: REASON`, one of the environment is `VARIABLE: REASON`. With `need_slack`
+    False the Slack credentials and incident channels may be missing, for commands that talk to nobody.
+    """
+    path = Path(path)
+    environ = {name: value for name, value in environ.items() if value.strip()}
+    parsed, file = _read(path, environ, need_slack=need_slack)
+    findings = sorted(parsed.findings, key=lambda finding: parsed.line_of(finding[0]))
+    told = [f"{path}:{parsed.line_of(place)}: {_dotted(place)}{reason}" for place, reason in findings]
+    told += [f"{name}: {reason}" for name, reason in _environment_problems(environ, need_slack=need_slack)]
+    if told or file is None:
+        raise ConfigInvalid(tuple(dict.fromkeys(told)))
+    return _built(path, file, environ)
+
+
+def _read(path: Path, environ: Mapping[str, str], *, need_slack: bool) -> tuple[Parsed, ConfigFile | None]:
+    try:
+        parsed = parse(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        missing = "there is no such file; copy tflock.example.yml, or name yours in TFLOCK_CONFIG"
+        return Parsed(findings=(((), missing),)), None
+    except UnicodeDecodeError:
+        return Parsed(findings=(((), "is not UTF-8 text"),)), None
+    except OSError as error:
+        return Parsed(findings=(((), f"cannot be read: {error.strerror}"),)), None
+    if not parsed.values:
+        return parsed, None
+    findings = [*parsed.findings, *cross_checks(parsed.values, environ, need_slack=need_slack)]
+    try:
+        file = ConfigFile.model_validate(parsed.values)
+    except ValidationError as invalid:
+        findings += [translated(error, parsed.values) for error in invalid.errors(include_url=False)]
+        file = None
+    return Parsed(parsed.values, parsed.lines, tuple(findings)), file
+
+
+def _region(file: ConfigFile, backend: S3Section, environ: Mapping[str, str]) -> str:
+    named = (environ[name] for name in REGION_VARIABLES if name in environ)
+    return backend.region or file.aws.region or next(named, "")
+
+
+def _environment_problems(environ: Mapping[str, str], *, need_slack: bool) -> Iterator[tuple[str, str]]:
+    if need_slack and "SLACK_BOT_TOKEN" not in environ:
+        yield "SLACK_BOT_TOKEN", "is not set: the bot token (xoxb-…) from the app's page OAuth & Permissions"
+    if need_slack and not {"SLACK_SIGNING_SECRET", "SLACK_APP_TOKEN"} & environ.keys():
+        yield "SLACK_SIGNING_SECRET", "is not set: it is on the app's page Basic Information (or set SLACK_APP_TOKEN)"
+    if not environ.get("SLACK_API_URL", SLACK_API).startswith(("http://", "https://")):
+        yield "SLACK_API_URL", "must be an http:// or https:// address"
+    port = environ.get("PORT", "3000").strip()
+    if not (port.isascii() and port.isdigit() and int(port) <= _HIGHEST_PORT):
+        yield "PORT", f"must be a number from 0 to {_HIGHEST_PORT}"
+    if environ.get("REDIS_URL", "redis:").partition(":")[0].strip().lower() not in REDIS_SCHEMES:
+        yield "REDIS_URL", f"must begin with one of {', '.join(f'{scheme}://' for scheme in REDIS_SCHEMES)}"
+    for name, default, known in (("LOG_FORMAT", "json", _LOG_FORMATS), ("LOG_LEVEL", "info", _LOG_LEVELS)):
+        if environ.get(name, default).strip().lower() not in known:
+            yield name, f"must be one of {', '.join(known)}"
+
+
+def _built(path: Path, file: ConfigFile, environ: Mapping[str, str]) -> Config:
+    def secret(name: str) -> Secret | None:
+        return Secret(environ[name].strip()) if name in environ else None
+
+    return Config(
+        path=path,
+        slack=SlackSettings(
+            incident_channels=file.slack.incident_channels,
+            alerts_channel=file.slack.alerts_channel,
+            bot_token=secret("SLACK_BOT_TOKEN"),
+            signing_secret=secret("SLACK_SIGNING_SECRET"),
+            app_token=secret("SLACK_APP_TOKEN"),
+            api_url=environ.get("SLACK_API_URL", SLACK_API).strip().rstrip("/") + "/",
+        ),
+        ci={name: _ci(name, file, environ) for name in file.ci},
+        states={name: _state(name, file, environ) for name in file.states},
+        holders=_holders(file),
+        policy=_policy(file.policy),
+        timeline=file.timeline,
+        export=file.export,
+        port=int(environ.get("PORT", "3000")),
+        redis_url=secret("REDIS_URL"),
+        claim_token=secret("TFLOCK_CLAIM_TOKEN"),
+        log_format=environ.get("LOG_FORMAT", "json").strip().lower(),
+        log_level=environ.get("LOG_LEVEL", "info").strip().lower(),
+        unavailable=tuple(_dotted(place).removesuffix(": ") for place in _unavailable(file)),
+    )
+
+
+def _ci(name: str, file: ConfigFile, environ: Mapping[str, str]) -> CiSettings:
+    given = file.ci[name].model_dump()
+    return CiSettings(
+        name=name,
+        type=given["type"],
+        base_url=given.get("base_url", ""),
+        token=Secret(environ.get(given.get("token_env", ""), "").strip()),
+        user=Secret(environ.get(given.get("user_env", ""), "").strip()),
+        region=given.get("region") or file.aws.region or "",
+        relist_delay=given.get("relist_delay", timedelta(0)),
+    )
+
+
+def _state(name: str, file: ConfigFile, environ: Mapping[str, str]) -> StateSettings:
+    given = file.states[name]
+    backend = given.backend
+    return StateSettings(
+        name=name,
+        description=given.description,
+        protected=given.protected,
+        backend=S3Settings(
+            bucket=backend.bucket,
+            key=backend.key,
+            workspace=backend.workspace,
+            workspace_key_prefix=backend.workspace_key_prefix,
+            dynamodb_table=backend.dynamodb_table,
+            use_lockfile=backend.use_lockfile,
+            region=_region(file, backend, environ),
+            assume_role=backend.assume_role or file.aws.assume_role,
+            endpoint_url=backend.endpoint_url or file.aws.endpoint_url,
+        ),
+        pipelines=tuple(_pipeline(entry) for entry in given.pipelines),
+    )
+
+
+def _pipeline(entry: Mapping[str, str | int]) -> Pipeline:
+    return Pipeline(str(entry["ci"]), tuple((key, str(value)) for key, value in entry.items() if key != "ci"))
+
+
+def _holders(file: ConfigFile) -> Holders:
+    return Holders(
+        ci_hosts=(*BUILT_IN_CI_HOSTS, *file.holders.ci_hosts),
+        run_id_hosts=file.holders.run_id_hosts,
+        people=tuple(_person(name, given) for name, given in file.holders.people.items()),
+    )
+
+
+def _person(name: str, given: PersonSection) -> KnownPerson:
+    return KnownPerson(name, slack=given.slack, email=given.email, github=given.github, who=given.who)
+
+
+def _policy(given: PolicySection) -> Policy:
+    return Policy(
+        settle={
+            Conclusion.FAILED: given.settle.failed,
+            Conclusion.CANCELLED: given.settle.cancelled,
+            Conclusion.TIMED_OUT: given.settle.timed_out,
+            Conclusion.LOST: given.settle.lost,
+        },
+        state_quiet=given.state_quiet,
+        clock_skew=given.clock_skew,
+        evidence_max_age=given.evidence_max_age,
+        unlock_groups=given.unlock_groups,
+        approval_timeout=given.approval_timeout,
+        release_deadline=given.release_deadline,
+        lock_age_alert=given.lock_age_alert,
+        loop=LoopRule(starts=given.loop.starts, within=given.loop.within),
+    )
+
+
+def _unavailable(file: ConfigFile) -> Iterator[KeyPath]:
+    yield from (("ci", name) for name, entry in file.ci.items() if entry.type not in AVAILABLE_CI)
+    if "formats" in file.export.model_fields_set:
+        yield from (("export", "formats", name) for name in file.export.formats if name not in AVAILABLE_FORMATS)
+    if file.export.s3 is not None:
+        yield ("export", "s3")
+    if file.tickets is not None:
+        yield ("tickets",)
+
+
+def _dotted(path: KeyPath) -> str:
+    """`states.staging.pipelines[0].ci: `, or nothing for the file as a whole."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+    return f"{text}: " if text else ""
