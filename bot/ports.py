@@ -15,6 +15,7 @@ from bot.core.evidence import Observation
 from bot.core.incident import Incident
 from bot.core.lock import Half, HalfRelease, LockSeen, StateCheck
 from bot.core.people import Channel, Member, Presence, Whereabouts
+from bot.core.report import KillReport, Notice, OwnerLetter, UnlockReport
 from bot.core.run import Cancelled, Pipeline, Run, RunRef, Switched
 from bot.core.timeline import Draft, Entry
 
@@ -33,6 +34,7 @@ __all__ = [
     "Presence",
     "Records",
     "RunSource",
+    "Teller",
     "Whereabouts",
 ]
 
@@ -252,6 +254,26 @@ class Notifier(Protocol):
 
     async def respond(self, response_url: str, *, text: str, blocks: Blocks) -> None:
         """Answers through a response URL, to the asker alone."""
+        ...
+
+
+class Teller(Protocol):
+    """Says the reports of the use cases in Slack, in the words of `slack.render`. Raises UpstreamError like Notifier."""
+
+    async def unlock(self, report: UnlockReport) -> Posted:
+        """Posts the request's message, or updates it if `report.request.ts` says that it stands already."""
+        ...
+
+    async def kill(self, report: KillReport) -> Posted:
+        """As `unlock`."""
+        ...
+
+    async def letter(self, owner: str, letter: OwnerLetter, *, posted: Posted | None = None) -> Posted:
+        """Writes to the owner, or updates what was written."""
+        ...
+
+    async def notice(self, channel: str, notice: Notice, *, thread: str = "") -> Posted:
+        """Says something to the whole channel."""
         ...
 
 

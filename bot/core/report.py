@@ -1,0 +1,268 @@
+"""What is told to people, as values. The use cases make them, `slack.render` and the command line put them in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from bot.core.attribution import Attribution, Look
+from bot.core.case import Verdict
+from bot.core.contention import Contention, Loop
+from bot.core.evidence import Observation
+from bot.core.lock import HalfKind, HalfRelease, LockInfo, LockSeen, StateCheck
+from bot.core.people import Member, OwnerAnswer, Whereabouts
+from bot.core.phrase import Phrase
+from bot.core.run import Run, Switched
+from bot.core.timeline import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class StateName:
+    """A state as the configuration names it."""
+
+    name: str
+    description: str
+    protected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The person behind a lock. `slack_id` is None if Slack does not know him; `source` says how he was found."""
+
+    name: str
+    slack_id: str | None
+    source: Phrase
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """Everything that one look at a state brought.
+
+    `lock` is the lock in question (the oldest if two stand there), None if the state is free or cannot be read;
+    `attribution` is None exactly if there is no such lock.
+    """
+
+    state: StateName
+    seen: LockSeen
+    check: StateCheck
+    looks: tuple[Look, ...]
+    lock: LockInfo | None
+    attribution: Attribution | None
+    contention: Contention
+    owner: Owner | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """`verdict` is what an unlock by the asker would meet; None if there is no lock to speak of.
+
+    `journal_away` is set when the timeline cannot be reached: then reading works and unlocking does not.
+    """
+
+    inspection: Inspection
+    verdict: Verdict | None
+    answer: OwnerAnswer | None = None
+    journal_away: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """All states at a glance, in the order of the configuration."""
+
+    states: tuple[tuple[StateName, LockSeen], ...]
+    at: datetime
+    journal_away: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WhoReport:
+    """The person behind a lock, whether he can be reached, and who can act instead.
+
+    `stand_ins` are members of the channel who may unlock, the active ones first. `local_time` is at the owner's.
+    """
+
+    inspection: Inspection
+    member: Observation[Member] | None
+    whereabouts: Observation[Whereabouts] | None
+    local_time: datetime | None
+    stand_ins: tuple[tuple[Member, bool], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UserReport:
+    """A Slack user whom somebody asked for, and the locks that are his."""
+
+    member: Observation[Member]
+    whereabouts: Observation[Whereabouts]
+    local_time: datetime | None
+    locks: tuple[tuple[StateName, LockInfo], ...]
+
+
+class UnlockStage(StrEnum):
+    """Where a request to unlock stands. All from `RELEASED` on are its end."""
+
+    DRY_RUN = "dry run"
+    CHECKED = "checked"
+    ARMED = "armed"
+    RELEASING = "releasing"
+    RELEASED = "released"
+    ALREADY_FREE = "already free"
+    HOLDER_CHANGED = "holder changed"
+    HALF_RELEASED = "half released"
+    STILL_THROTTLED = "still throttled"
+    NOT_KNOWN = "not known"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class UnlockRequest:
+    """Somebody's wish to have one lock released. Ids are Slack's; `ts` is the message that shows the request."""
+
+    id: str
+    state: str
+    lock_id: str
+    channel: str
+    user: str
+    asked_at: datetime
+    reason: str = ""
+    ts: str = ""
+    thread: str = ""
+    incident: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UnlockReport:
+    """The request's message. `verdict` is the newest decision; `halves` what became of each half.
+
+    `note` is one sentence about the present step, or about the outcome. `until` is when an armed request ends, or
+    when trying again ends. `tries` counts attempts to delete. `took` is from the request to the outcome.
+    """
+
+    request: UnlockRequest
+    stage: UnlockStage
+    inspection: Inspection | None
+    verdict: Verdict | None
+    note: Phrase = ()
+    halves: tuple[HalfRelease, ...] = ()
+    left: tuple[HalfKind, ...] = ()
+    now_held_by: LockInfo | None = None
+    approver: str = ""
+    until: datetime | None = None
+    tries: int = 0
+    took: timedelta | None = None
+
+
+class KillStage(StrEnum):
+    """Where a request to end runs stands. All from `ENDED` on are its end."""
+
+    NOTHING = "nothing to end"
+    CHOOSE = "choose"
+    FOUND = "found"
+    CANCELLING = "cancelling"
+    ESCALATED = "escalated"
+    ENDED = "ended"
+    REFUSED = "refused"
+    FAILED = "failed"
+    RESTARTED = "restarted"
+
+
+class Tie(StrEnum):
+    """What a run is to the lock of the state."""
+
+    HOLDS = "may hold the lock"
+    CONTENDS = "contends for the lock"
+    NO_LOCK = "no lock is held"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something that kill-job can end: one run, or a loop with all its runs that are going on.
+
+    `key` names it in a button (`run:123`, `loop:0`). `runs` are those going on now, newest first; a loop between two
+    starts may have none.
+    """
+
+    key: str
+    runs: tuple[Run, ...]
+    tie: Tie
+    loop: Loop | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KillRequest:
+    """Somebody's wish to have runs ended. `asked` is what he typed."""
+
+    id: str
+    state: str
+    lock_id: str
+    asked: str
+    channel: str
+    user: str
+    asked_at: datetime
+    reason: str = ""
+    ts: str = ""
+    thread: str = ""
+    incident: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KillReport:
+    """The request's message. `targets` are what was found; `chosen` the one that is being ended.
+
+    `progress` has each run as last read; `switched` what became of stopping the loop's source, None if not tried.
+    """
+
+    request: KillRequest
+    stage: KillStage
+    targets: tuple[Target, ...] = ()
+    chosen: Target | None = None
+    progress: tuple[Run, ...] = ()
+    switched: Switched | None = None
+    note: Phrase = ()
+    unseen: Phrase = ()
+
+
+class OwnerNews(StrEnum):
+    """Why an owner gets a message."""
+
+    ASKED = "somebody asks about your lock"
+    UNLOCK_WANTED = "somebody wants to unlock"
+    RELEASED = "your lock was released"
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerLetter:
+    """A DM to the owner of a lock. With `answer` set its buttons are replaced by what he said."""
+
+    news: OwnerNews
+    state: StateName
+    lock: LockInfo
+    asker: str
+    channel: str
+    request: str
+    run: Run | None = None
+    answer: OwnerAnswer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineReport:
+    """The last entries of the channel's incident, in order. `total` counts all of them."""
+
+    incident_id: str
+    title: str
+    opened_at: datetime
+    entries: tuple[Entry, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A short answer in words: what happened, whether anything was changed, what to do next."""
+
+    headline: str
+    lines: tuple[Phrase, ...] = field(default_factory=tuple)
+    reference: str = ""
