@@ -1,0 +1,70 @@
+"""What Prometheus is told. Names and labels are public: extend, never rename.
+
+Labels only ever hold configured names and words of ours (a state, a rule, an outcome), never what a person typed.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+_UPSTREAM_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_UNLOCK_BUCKETS = (1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
+
+
+class Metrics:
+    """The measurements of one process, on a registry of their own, so that two may live side by side."""
+
+    content_type: Final = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.commands = Counter(
+            "tflock_commands_total",
+            "Commands that people gave, by what became of them.",
+            ("command", "outcome"),
+            registry=self.registry,
+        )
+        self.unlocks = Counter(
+            "tflock_unlocks_total",
+            "Unlocks that were tried, by what became of them.",
+            ("state", "outcome"),
+            registry=self.registry,
+        )
+        self.gate_refusals = Counter(
+            "tflock_gate_refusals_total",
+            "Refusals of the gate, by each rule that stood in the way.",
+            ("rule",),
+            registry=self.registry,
+        )
+        self.lock_age = Gauge(
+            "tflock_lock_age_seconds",
+            "Age of a state's lock by its holder's clock; 0 where there is none.",
+            ("state",),
+            registry=self.registry,
+        )
+        self.lock_held = Gauge(
+            "tflock_lock_held",
+            "1 if a state was locked when last seen, else 0.",
+            ("state",),
+            registry=self.registry,
+        )
+        self.upstream = Histogram(
+            "tflock_upstream_seconds",
+            "How long other systems took to answer.",
+            ("system", "call", "outcome"),
+            buckets=_UPSTREAM_BUCKETS,
+            registry=self.registry,
+        )
+        self.time_to_unlock = Histogram(
+            "tflock_time_to_unlock_seconds",
+            "From the first command about a lock to its release.",
+            buckets=_UNLOCK_BUCKETS,
+            registry=self.registry,
+        )
+
+    def exposition(self) -> bytes:
+        """Everything in Prometheus' text format, to be served as `content_type`."""
+        return generate_latest(self.registry)
