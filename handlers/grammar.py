@@ -154,7 +154,7 @@ def parse(text: str) -> Command:
     if first.lower() in {"/tflock", "tflock", "@tflock"}:
         first, tail = tail.split()
     word = first.rstrip(":,.!")
-    if not word or word.lower() in {"?", "-h", "--help"}:
+    if not word or word.lower() in {"?", "--h", "--help"}:
         return Help()
     form = form_of(word)
     if form is None:
@@ -202,7 +202,7 @@ def _reason(tail: Tail | None) -> str | _Wrong | None:
 def _read_help(tail: Tail) -> Command | _Wrong:
     word, rest = tail.split()
     if rest.words:
-        return _Wrong("it takes one argument, and this is one more", rest.words[0])
+        return _Wrong("it takes one argument, and this is one more", argument(rest.words[0]))
     form = form_of(word)
     return Help(form.name if form else None) if form or not word else _unknown(word)
 
