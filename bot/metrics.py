@@ -21,49 +21,69 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.commands = Counter(
+        self._commands = Counter(
             "tflock_commands_total",
             "Commands that people gave, by what became of them.",
             ("command", "outcome"),
             registry=self.registry,
         )
-        self.unlocks = Counter(
+        self._unlocks = Counter(
             "tflock_unlocks_total",
             "Unlocks that were tried, by what became of them.",
             ("state", "outcome"),
             registry=self.registry,
         )
-        self.gate_refusals = Counter(
+        self._gate_refusals = Counter(
             "tflock_gate_refusals_total",
             "Refusals of the gate, by each rule that stood in the way.",
             ("rule",),
             registry=self.registry,
         )
-        self.lock_age = Gauge(
+        self._lock_age = Gauge(
             "tflock_lock_age_seconds",
             "Age of a state's lock by its holder's clock; 0 where there is none.",
             ("state",),
             registry=self.registry,
         )
-        self.lock_held = Gauge(
+        self._lock_held = Gauge(
             "tflock_lock_held",
             "1 if a state was locked when last seen, else 0.",
             ("state",),
             registry=self.registry,
         )
-        self.upstream = Histogram(
+        self._upstream = Histogram(
             "tflock_upstream_seconds",
             "How long other systems took to answer.",
             ("system", "call", "outcome"),
             buckets=_UPSTREAM_BUCKETS,
             registry=self.registry,
         )
-        self.time_to_unlock = Histogram(
+        self._time_to_unlock = Histogram(
             "tflock_time_to_unlock_seconds",
             "From the first command about a lock to its release.",
             buckets=_UNLOCK_BUCKETS,
             registry=self.registry,
         )
+
+    def command(self, command: str, outcome: str) -> None:
+        self._commands.labels(command, outcome).inc()
+
+    def unlock(self, state: str, outcome: str) -> None:
+        self._unlocks.labels(state, outcome).inc()
+
+    def refusal(self, rule: str) -> None:
+        self._gate_refusals.labels(rule).inc()
+
+    def lock(self, state: str, *, held: bool, age_seconds: float) -> None:
+        """What was last seen of a state's lock; its age counts as 0 where none is held."""
+        self._lock_held.labels(state).set(held)
+        self._lock_age.labels(state).set(age_seconds if held else 0)
+
+    def upstream(self, system: str, call: str, *, outcome: str, seconds: float) -> None:
+        self._upstream.labels(system, call, outcome).observe(seconds)
+
+    def time_to_unlock(self, seconds: float) -> None:
+        self._time_to_unlock.observe(seconds)
 
     def exposition(self) -> bytes:
         """Everything in Prometheus' text format, to be served as `content_type`."""
