@@ -1,0 +1,73 @@
+"""How the local workspace slows down, refuses and breaks: Slack's rate limits, and faults on demand."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+UPDATES_A_MINUTE = 50  # chat.update is of tier 3
+
+
+@dataclass(slots=True)
+class Fault:
+    """What to do to the next calls of a method (`*`: any). `times` None: until healed. `delay` in seconds.
+
+    With neither status nor error the call is only delayed.
+    """
+
+    method: str
+    status: int | None = None
+    error: str | None = None
+    retry_after: int | None = None
+    delay: float = 0.0
+    times: int | None = 1
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def takes(self, method: str) -> bool:
+        if self.method not in ("*", method) or self.times == 0:
+            return False
+        self.times = None if self.times is None else self.times - 1
+        return True
+
+
+@dataclass(slots=True)
+class Limits:
+    """With `strict`, one message a second a channel and 50 updates a minute. `clock` gives seconds."""
+
+    clock: Callable[[], float]
+    strict: bool
+    faults: list[Fault] = field(default_factory=list)
+    _posted: dict[str, float] = field(default_factory=dict)
+    _updated: defaultdict[str, deque[float]] = field(default_factory=lambda: defaultdict(deque))
+
+    def fault(self, method: str) -> Fault | None:
+        """The fault that this call meets, counted."""
+        return next((fault for fault in self.faults if fault.takes(method)), None)
+
+    def wait(self, method: str, channel: str) -> int:
+        """Seconds to wait before this call is taken; 0: it is taken now, and counted."""
+        if not self.strict:
+            return 0
+        if method == "chat.postMessage":
+            return self._wait_to_post(channel)
+        return self._wait_to_update() if method == "chat.update" else 0
+
+    def _wait_to_post(self, channel: str) -> int:
+        now = self.clock()
+        left = self._posted.get(channel, -math.inf) + 1 - now
+        if left > 0:
+            return math.ceil(left)
+        self._posted[channel] = now
+        return 0
+
+    def _wait_to_update(self) -> int:
+        now, calls = self.clock(), self._updated["chat.update"]
+        while calls and calls[0] <= now - 60:
+            calls.popleft()
+        if len(calls) >= UPDATES_A_MINUTE:
+            return math.ceil(calls[0] + 60 - now)
+        calls.append(now)
+        return 0

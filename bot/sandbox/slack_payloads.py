@@ -1,0 +1,183 @@
+"""What Slack sends to an app, in Slack's shapes (docs.slack.dev/reference/interaction-payloads)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from bot.sandbox.slack_world import APP, BOT_USER, DOMAIN, TEAM, Json, Message, World, elements
+
+TOKEN = "sandbox-verification-token"
+BOT_MENTION = f"<@{BOT_USER}>"
+
+
+def command(world: World, *, user: str, channel: str, command_name: str, text: str, response_url: str) -> Json:
+    """A slash command's form fields."""
+    return {
+        "token": TOKEN,
+        "team_id": TEAM,
+        "team_domain": DOMAIN,
+        "channel_id": channel,
+        "channel_name": _channel_name(world, channel),
+        "user_id": user,
+        "user_name": _user_name(world, user),
+        "command": command_name,
+        "text": escaped(world, text),
+        "api_app_id": APP,
+        "is_enterprise_install": "false",
+        "response_url": response_url,
+        "trigger_id": world.trigger(),
+    }
+
+
+def escaped(world: World, text: str) -> str:
+    """A command's text under `should_escape`: the names of people and channels arrive with their ids."""
+    people = {user.name: f"<@{user.id}|{user.name}>" for user in world.users.values()}
+    channels = {place.name: f"<#{place.id}|{place.name}>" for place in world.places.values() if place.name}
+    text = re.sub(r"(?<!\S|<)@([\w.-]+)", lambda match: people.get(match[1], match[0]), text)
+    return re.sub(r"(?<!\S|<)#([\w-]+)", lambda match: channels.get(match[1], match[0]), text)
+
+
+def block_action(
+    world: World, *, user: str, message: Message, action: Mapping[str, Any], values: Json, response_url: str
+) -> Json:
+    """A click in a message. An ephemeral message is not repeated in it."""
+    return {
+        "type": "block_actions",
+        "container": {
+            "type": "message",
+            "message_ts": message.ts,
+            "channel_id": message.channel,
+            "is_ephemeral": message.to is not None,
+            **({"thread_ts": message.thread_ts} if message.thread_ts else {}),
+        },
+        **_origin(world, user, message.channel, response_url),
+        "state": {"values": values},
+        "actions": [{**action, "action_ts": world.stamp()}],
+        **({} if message.to else {"message": message.shown()}),
+    }
+
+
+def shortcut(world: World, *, user: str, message: Message, callback_id: str, response_url: str) -> Json:
+    """A message shortcut."""
+    return {
+        "type": "message_action",
+        "callback_id": callback_id,
+        "action_ts": world.stamp(),
+        "message_ts": message.ts,
+        "message": message.shown(),
+        **_origin(world, user, message.channel, response_url),
+    }
+
+
+def submission(world: World, *, user: str, view: Mapping[str, Any], values: Json) -> Json:
+    """A modal's submit button."""
+    return {
+        "type": "view_submission",
+        **_origin(world, user, None, None),
+        "view": {**view, "state": {"values": values}},
+        "response_urls": [],
+    }
+
+
+def event(world: World, inner: Mapping[str, Any]) -> Json:
+    """The Events API's envelope."""
+    return {
+        "token": TOKEN,
+        "team_id": TEAM,
+        "api_app_id": APP,
+        "event": {"event_ts": world.stamp(), **inner},
+        "type": "event_callback",
+        "event_id": world.fresh("Ev"),
+        "event_time": int(world.clock()),
+        "authorizations": [
+            {
+                "enterprise_id": None,
+                "team_id": TEAM,
+                "user_id": BOT_USER,
+                "is_bot": True,
+                "is_enterprise_install": False,
+            }
+        ],
+        "is_ext_shared_channel": False,
+        "event_context": world.fresh("EC"),
+    }
+
+
+def acted(block_id: str, element: Mapping[str, Any], chosen: str | None) -> Json:
+    """What `actions[]` tells of an element. Raises LookupError if the choice is none of a select's options."""
+    action: Json = {
+        key: element[key] for key in ("type", "action_id", "text", "value", "style", "confirm") if key in element
+    }
+    action["block_id"] = block_id
+    match element["type"]:
+        case "static_select":
+            action["selected_option"] = option(element, chosen)
+            action["placeholder"] = element.get("placeholder")
+        case "users_select":
+            action["selected_user"] = chosen
+        case "overflow":
+            action["selected_option"] = option(element, chosen)
+        case _:
+            pass
+    return action
+
+
+def option(element: Mapping[str, Any], value: str | None) -> Json:
+    grouped = [item for group in element.get("option_groups", ()) for item in group["options"]]
+    for item in [*element.get("options", ()), *grouped]:
+        if item["value"] == value:
+            return dict(item)
+    raise LookupError(f"{element.get('action_id')!r} has no option {value!r}")
+
+
+def state(message: Message, selected: Mapping[str, str]) -> Json:
+    """`state.values`: what the selects of a message show, by block and action. `selected` maps action ids to values."""
+    values: Json = {}
+    for block in message.blocks:
+        for element in elements(block):
+            if element["type"] in ("static_select", "users_select"):
+                shown = _selection(element, selected.get(element["action_id"]))
+                values.setdefault(block["block_id"], {})[element["action_id"]] = shown
+    return values
+
+
+def _selection(element: Json, value: str | None) -> Json:
+    if element["type"] == "users_select":
+        return {"type": "users_select", "selected_user": value or element.get("initial_user")}
+    chosen = option(element, value) if value is not None else element.get("initial_option")
+    return {"type": "static_select", "selected_option": chosen}
+
+
+def _origin(world: World, user: str, channel: str | None, response_url: str | None) -> Json:
+    origin: Json = {
+        "user": {
+            "id": user,
+            "username": _user_name(world, user),
+            "name": _user_name(world, user),
+            "team_id": world.users[user].team if user in world.users else TEAM,
+        },
+        "api_app_id": APP,
+        "token": TOKEN,
+        "trigger_id": world.trigger(),
+        "team": {"id": TEAM, "domain": DOMAIN},
+        "enterprise": None,
+        "is_enterprise_install": False,
+    }
+    if channel:
+        origin["channel"] = {"id": channel, "name": _channel_name(world, channel)}
+    return origin | ({"response_url": response_url} if response_url else {})
+
+
+def _user_name(world: World, user: str) -> str:
+    return world.users[user].name if user in world.users else user
+
+
+def _channel_name(world: World, channel: str) -> str:
+    place = world.places.get(channel)
+    if place is None:
+        return channel
+    if place.direct_to:
+        return "directmessage"
+    return "privategroup" if place.is_private else place.name

@@ -1,0 +1,318 @@
+"""What a local Slack workspace knows: people, places, messages, files, views, and the shapes it shows them in."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+TEAM = "T0SANDBOX"
+DOMAIN = "sandbox"
+APP = "A0TFLOCK"
+BOT = "B0TFLOCK"
+BOT_USER = "U0TFLOCK"
+BOT_NAME = "tflock"
+SLACKBOT = "USLACKBOT"
+TRIGGER_SECONDS = 3.0
+RESPONSE_SECONDS = 30 * 60.0
+RESPONSE_USES = 5
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person or a bot. `status_until` and `dnd_until` are Unix seconds; 0: no end, or no such thing."""
+
+    id: str
+    name: str
+    tz: str = "Europe/Berlin"
+    presence: str = "active"
+    status_text: str = ""
+    status_emoji: str = ""
+    status_until: int = 0
+    dnd_until: int = 0
+    is_guest: bool = False
+    is_stranger: bool = False
+    is_bot: bool = False
+    is_deleted: bool = False
+    email: str | None = None
+    team: str | None = TEAM
+    enterprise: str | None = None
+
+
+@dataclass(slots=True)
+class Place:
+    """A channel, or with `direct_to` a user's DM with the bot."""
+
+    id: str
+    name: str
+    members: list[str]
+    is_private: bool = False
+    is_archived: bool = False
+    is_shared: bool = False
+    direct_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usergroup:
+    id: str
+    handle: str
+    users: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What a message said before an edit."""
+
+    text: str
+    blocks: tuple[Json, ...]
+
+
+@dataclass(slots=True)
+class Message:
+    """A message as it stands. `to`: only that user sees it. `history` has the earlier versions, in order."""
+
+    channel: str
+    ts: str
+    user: str
+    text: str
+    blocks: tuple[Json, ...]
+    thread_ts: str | None = None
+    to: str | None = None
+    by_bot: bool = True
+    edited_at: str | None = None
+    is_deleted: bool = False
+    files: tuple[Json, ...] = ()
+    history: list[Version] = field(default_factory=list)
+
+    def shown(self) -> Json:
+        """The message as Slack's methods and payloads show it."""
+        view: Json = {"type": "message", "user": self.user, "ts": self.ts, "text": self.text, "team": TEAM}
+        if self.by_bot:
+            view |= {"bot_id": BOT, "app_id": APP}
+        if self.blocks:
+            view["blocks"] = copy.deepcopy(list(self.blocks))
+        if self.thread_ts:
+            view["thread_ts"] = self.thread_ts
+        if self.edited_at:
+            view["edited"] = {"user": self.user, "ts": self.edited_at}
+        if self.files:
+            view["files"] = list(self.files)
+        return view
+
+    def replace(self, text: str, blocks: Sequence[Json], at: str) -> None:
+        """Edits the message; what it said goes to its history."""
+        self.history.append(Version(self.text, self.blocks))
+        self.text, self.blocks, self.edited_at = text, tuple(blocks), at
+
+
+@dataclass(slots=True)
+class ResponseUrl:
+    """Where one interaction may be answered. `source` is the message it came from; None for a slash command."""
+
+    channel: str
+    user: str
+    source: Message | None
+    made_at: float
+    used: int = 0
+
+
+@dataclass(slots=True)
+class Upload:
+    """`content` is None until the bytes have come; `shared_in` is None until the upload has been completed."""
+
+    id: str
+    filename: str
+    length: int
+    content: bytes | None = None
+    title: str = ""
+    comment: str = ""
+    shared_in: str | None = None
+
+
+@dataclass(slots=True)
+class World:
+    """The workspace. `clock` gives Unix seconds."""
+
+    clock: Callable[[], float]
+    enterprise: str | None = None
+    users: dict[str, User] = field(default_factory=dict)
+    places: dict[str, Place] = field(default_factory=dict)
+    groups: dict[str, Usergroup] = field(default_factory=dict)
+    messages: list[Message] = field(default_factory=list)
+    uploads: dict[str, Upload] = field(default_factory=dict)
+    views: dict[str, Json] = field(default_factory=dict)
+    triggers: dict[str, float] = field(default_factory=dict)
+    responses: dict[str, ResponseUrl] = field(default_factory=dict)
+    counter: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    last_ts: int = 0
+
+    def fresh(self, prefix: str) -> str:
+        """An id that nothing else has."""
+        return f"{prefix}{next(self.counter):08X}"
+
+    def stamp(self) -> str:
+        """A message's `ts`: seconds and microseconds, never the same twice."""
+        self.last_ts = max(self.last_ts + 1, round(self.clock() * 1_000_000))
+        seconds, micros = divmod(self.last_ts, 1_000_000)
+        return f"{seconds}.{micros:06d}"
+
+    def trigger(self) -> str:
+        trigger_id = f"{self.fresh('')}.{TEAM}"
+        self.triggers[trigger_id] = self.clock()
+        return trigger_id
+
+    def response(self, channel: str, user: str, source: Message | None) -> str:
+        """The secret part of a new response URL."""
+        token = f"{TEAM}/{self.fresh('R')}"
+        self.responses[token] = ResponseUrl(channel, user, source, self.clock())
+        return token
+
+    def keep(
+        self,
+        channel: str,
+        user: str,
+        text: str,
+        blocks: Sequence[Json] = (),
+        *,
+        thread_ts: str | None = None,
+        to: str | None = None,
+        files: tuple[Json, ...] = (),
+    ) -> Message:
+        """Stores a message, with a `block_id` and `action_id` wherever the sender gave none, as Slack does."""
+        message = Message(
+            channel=channel,
+            ts=self.stamp(),
+            user=user,
+            text=text,
+            blocks=self.identified(blocks),
+            thread_ts=thread_ts,
+            to=to,
+            by_bot=user == BOT_USER,
+            files=files,
+        )
+        self.messages.append(message)
+        return message
+
+    def identified(self, blocks: Sequence[Json]) -> tuple[Json, ...]:
+        """Copies of the blocks with an id on each block and each interactive element."""
+        copies = tuple(copy.deepcopy(dict(block)) for block in blocks)
+        for block in copies:
+            block.setdefault("block_id", self.fresh("b"))
+            for element in elements(block):
+                element.setdefault("action_id", self.fresh("a"))
+        return copies
+
+    def find(self, channel: str, ts: str, *, hidden: bool = False) -> Message | None:
+        """A message that has not been deleted; ephemeral ones only with `hidden`."""
+        for message in self.messages:
+            if (message.channel, message.ts) == (channel, ts) and not message.is_deleted and (hidden or not message.to):
+                return message
+        return None
+
+    def direct(self, user: str) -> Place:
+        """The user's DM with the bot, opened if need be."""
+        for place in self.places.values():
+            if place.direct_to == user:
+                return place
+        place = Place(id=self.fresh("D"), name="", members=[user, BOT_USER], direct_to=user)
+        self.places[place.id] = place
+        return place
+
+
+def elements(block: Mapping[str, Any]) -> Iterator[Json]:
+    """The interactive elements of a block."""
+    inside = [*block.get("elements", ()), block.get("accessory"), block.get("element")]
+    for element in inside:
+        if isinstance(element, dict) and element.get("type") in INTERACTIVE:
+            yield element
+
+
+INTERACTIVE = frozenset({"button", "static_select", "users_select", "overflow", "plain_text_input"})
+
+
+def user_shown(user: User, world: World) -> Json:
+    """`users.info`'s user. A deactivated one has no time zone (docs.slack.dev/reference/objects/user-object)."""
+    view: Json = {
+        "id": user.id,
+        "name": user.name,
+        "deleted": user.is_deleted,
+        "profile": profile_shown(user),
+        "is_bot": user.is_bot,
+        "is_app_user": False,
+        "updated": 1,
+    }
+    if user.team:
+        view["team_id"] = user.team
+    if user.enterprise:
+        teams = [TEAM] if user.enterprise == world.enterprise else []
+        view["enterprise_user"] = {"id": user.id, "enterprise_id": user.enterprise, "teams": teams}
+    if user.is_stranger:
+        view["is_stranger"] = True
+    if not user.is_deleted:
+        offset = datetime.fromtimestamp(world.clock(), ZoneInfo(user.tz)).utcoffset()
+        view |= {
+            "real_name": user.name.title(),
+            "tz": user.tz,
+            "tz_label": user.tz,
+            "tz_offset": int(offset.total_seconds()) if offset else 0,
+            "is_admin": False,
+            "is_owner": False,
+            "is_restricted": user.is_guest,
+            "is_ultra_restricted": False,
+        }
+    return view
+
+
+def profile_shown(user: User) -> Json:
+    view: Json = {
+        "real_name": user.name.title(),
+        "display_name": user.name,
+        "status_text": user.status_text,
+        "status_emoji": user.status_emoji,
+        "status_expiration": user.status_until,
+        "team": user.team,
+    }
+    return view | ({"email": user.email} if user.email else {})
+
+
+def place_shown(place: Place) -> Json:
+    if place.direct_to:
+        return {"id": place.id, "is_im": True, "user": place.direct_to, "is_archived": place.is_archived, "created": 1}
+    return {
+        "id": place.id,
+        "name": place.name,
+        "name_normalized": place.name,
+        "is_channel": not place.is_private,
+        "is_group": False,
+        "is_im": False,
+        "is_mpim": False,
+        "is_private": place.is_private,
+        "is_archived": place.is_archived,
+        "is_general": False,
+        "is_shared": place.is_shared,
+        "is_ext_shared": place.is_shared,
+        "is_org_shared": False,
+        "is_member": BOT_USER in place.members,
+        "created": 1,
+        "creator": SLACKBOT,
+        "topic": {"value": "", "creator": "", "last_set": 0},
+        "purpose": {"value": "", "creator": "", "last_set": 0},
+    }
+
+
+def file_shown(upload: Upload) -> Json:
+    return {
+        "id": upload.id,
+        "name": upload.filename,
+        "title": upload.title or upload.filename,
+        "size": upload.length,
+        "user": BOT_USER,
+        "channels": [],
+        "permalink": f"https://{DOMAIN}.slack.com/files/{BOT_USER}/{upload.id}/{upload.filename}",
+    }
