@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from bot.core.redact import redact
 from bot.errors import ChainBroken
 
 GENESIS = "0" * 64
@@ -87,19 +88,33 @@ def stamp(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+def clean_text(text: str) -> str:
+    """The text as UTF-8 can hold it and without secrets.
+
+    Two halves of a surrogate pair are joined, a lone half is replaced by U+FFFD. Raises TypeError for what is not text.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"not text: {type(text).__name__}")
+    if not text.isascii():
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return redact(text)
+
+
+def recordable(draft: Draft) -> Draft:
+    """The draft as the journal records it: without secrets, its text such as UTF-8 can hold, its facts plain JSON.
+
+    What comes out survives JSON and back unchanged, so that its hash can be computed again from an export.
+    Raises ValueError or TypeError for what JSON cannot hold: NaN, names that are not text, an instant without a zone.
+    """
+    if draft.at.tzinfo is None:
+        raise ValueError("an instant without a time zone")
+    facts = {clean_text(name): _plain(value) for name, value in draft.facts.items()}
+    return replace(draft, actor=clean_text(draft.actor), text=clean_text(draft.text), facts=facts)
+
+
 def body_of(entry_id: str, draft: Draft, recorded_at: datetime) -> str:
-    """The exact text that an entry's hash covers, without `prev`: canonical JSON."""
-    return canonical(
-        {
-            "id": entry_id,
-            "at": stamp(draft.at),
-            "recorded_at": stamp(recorded_at),
-            "kind": str(draft.kind),
-            "actor": draft.actor,
-            "text": draft.text,
-            "facts": dict(draft.facts),
-        }
-    )
+    """The exact text that an entry's hash covers, without `prev`: canonical JSON. The draft is a `recordable` one."""
+    return _body(entry_id, draft, recorded_at)
 
 
 def link(prev: str, body: str) -> str:
@@ -108,26 +123,95 @@ def link(prev: str, body: str) -> str:
 
 
 def body_of_entry(entry: Entry) -> str:
-    return canonical(
-        {
-            "id": entry.id,
-            "at": stamp(entry.at),
-            "recorded_at": stamp(entry.recorded_at),
-            "kind": entry.kind,
-            "actor": entry.actor,
-            "text": entry.text,
-            "facts": dict(entry.facts),
-        }
-    )
+    """The text that the entry's hash must cover, computed anew from what the entry says."""
+    return _body(entry.id, entry, entry.recorded_at)
+
+
+def check(entry: Entry, *, prev: str) -> str:
+    """The entry's hash, if it follows `prev` and says what was recorded. Raises ChainBroken."""
+    if entry.prev != prev:
+        raise ChainBroken(entry.id, "does not follow the entry before it: one was removed, added or moved")
+    try:
+        intact = link(prev, body_of_entry(entry)) == entry.hash
+    except (ValueError, TypeError, RecursionError):
+        intact = False
+    if not intact:
+        raise ChainBroken(entry.id, "its content is not what was recorded")
+    return entry.hash
 
 
 def verify(entries: Iterable[Entry], *, start: str = GENESIS) -> int:
     """Checks the chain and returns the number of entries. Raises ChainBroken at the first entry that does not fit."""
     prev, count = start, 0
     for entry in entries:
-        if entry.prev != prev:
-            raise ChainBroken(entry.id, "does not follow the entry before it: one was removed, added or moved")
-        if link(prev, body_of_entry(entry)) != entry.hash:
-            raise ChainBroken(entry.id, "its content is not what was recorded")
-        prev, count = entry.hash, count + 1
+        prev, count = check(entry, prev=prev), count + 1
     return count
+
+
+def read_body(body: str, *, prev: str, digest: str) -> Entry:
+    """The entry whose recorded text is `body`. Raises ValueError for a text that no entry has."""
+    return read_entry({**_object(json.loads(body)), "prev": prev, "hash": digest})
+
+
+def read_entry(fields: Mapping[str, object]) -> Entry:
+    """The entry that an export's object describes. Raises ValueError, naming what is missing, wrong or too much."""
+    if fields.keys() != _FIELDS:
+        odd = ", ".join(sorted(fields.keys() ^ _FIELDS))
+        raise ValueError(f"not the fields of an entry: {odd}")
+    words = {name: value for name, value in fields.items() if isinstance(value, str)}
+    if words.keys() != _FIELDS - {"facts"}:
+        raise ValueError("a field of the entry is not text")
+    return Entry(
+        id=words["id"],
+        at=_instant(words["at"]),
+        recorded_at=_instant(words["recorded_at"]),
+        kind=words["kind"],
+        actor=words["actor"],
+        text=words["text"],
+        facts=_object(fields["facts"]),
+        prev=words["prev"],
+        hash=words["hash"],
+    )
+
+
+_FIELDS = frozenset({"id", "at", "recorded_at", "kind", "actor", "text", "facts", "prev", "hash"})
+
+
+def _body(entry_id: str, said: Draft | Entry, recorded_at: datetime) -> str:
+    return canonical(
+        {
+            "id": entry_id,
+            "at": stamp(said.at),
+            "recorded_at": stamp(recorded_at),
+            "kind": str(said.kind),
+            "actor": said.actor,
+            "text": said.text,
+            "facts": dict(said.facts),
+        }
+    )
+
+
+def _instant(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None or stamp(at) != text:
+        raise ValueError(f"not an instant as the timeline spells it: {text[:40]!r}")
+    return at
+
+
+def _object(value: object) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON object")  # noqa: TRY004  what a file says wrong is a wrong value
+    return value
+
+
+def _plain(value: object) -> object:
+    """The value as JSON would give it back, its texts cleaned."""
+    match value:
+        case str():
+            return clean_text(str(value))
+        case Mapping():
+            return {clean_text(name): _plain(part) for name, part in value.items()}
+        case list() | tuple():
+            return [_plain(part) for part in value]
+        case _:
+            return json.loads(canonical(value))

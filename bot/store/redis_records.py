@@ -1,0 +1,89 @@
+"""Small facts in Redis: a hash per record, each field's value as JSON, and keys that only one process can have."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from bot.store import scripts
+from bot.store.connect import Client, answering
+
+_THERE = "there"
+"""A field that every record has, so that an empty one exists too. The record's own fields begin with a dot."""
+
+
+class RedisRecords:
+    """Implements `bot.ports.Records`. What Redis does not do in time is JournalAway, never an error of redis-py."""
+
+    def __init__(self, client: Client, *, rng: random.Random) -> None:
+        self._client = client
+        self._rng = rng
+        self._put = client.register_script(scripts.PUT)
+        self._update = client.register_script(scripts.UPDATE)
+        self._claim = client.register_script(scripts.CLAIM)
+        self._take = client.register_script(scripts.TAKE)
+        self._delete_if = client.register_script(scripts.DELETE_IF)
+
+    async def put(self, kind: str, key: str, value: Mapping[str, Any], *, ttl: timedelta) -> None:
+        """Replaces the record as a whole. Raises ValueError or TypeError for what JSON cannot hold."""
+        fields = [_milliseconds(ttl), _THERE, "1", *_packed(value)]
+        async with answering():
+            await self._put([_key("record", kind, key)], fields)
+
+    async def get(self, kind: str, key: str) -> dict[str, Any] | None:
+        async with answering():
+            fields = await self._client.hgetall(_key("record", kind, key))
+        return _unpacked(fields) if fields else None
+
+    async def update(self, kind: str, key: str, changes: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Sets some fields of a record at once and returns all of it; None (and no change) if it is not there.
+
+        How long the record lives does not change.
+        """
+        async with answering():
+            flat = await self._update([_key("record", kind, key)], _packed(changes))
+        return _unpacked(dict(zip(flat[::2], flat[1::2], strict=True))) if flat else None
+
+    async def forget(self, kind: str, key: str) -> None:
+        async with answering():
+            await self._client.delete(_key("record", kind, key))
+
+    async def once(self, kind: str, key: str, *, ttl: timedelta) -> bool:
+        """True for the first caller with this key, False for all others until `ttl` has passed."""
+        claimant = f"{self._rng.getrandbits(64):016x}"
+        async with answering():
+            return bool(await self._claim([_key("once", kind, key)], [claimant, _milliseconds(ttl)]))
+
+    async def take(self, kind: str, key: str, *, holder: str, ttl: timedelta) -> bool:
+        """Takes or renews a lease; False if another holder has it."""
+        async with answering():
+            return bool(await self._take([_key("lease", kind, key)], [holder, _milliseconds(ttl)]))
+
+    async def give_back(self, kind: str, key: str, *, holder: str) -> None:
+        """Gives a lease back, if this holder still has it."""
+        async with answering():
+            await self._delete_if([_key("lease", kind, key)], [holder])
+
+
+def _key(use: str, kind: str, key: str) -> str:
+    return f"tflock:{use}:{kind}:{key}"
+
+
+def _milliseconds(ttl: timedelta) -> str:
+    return str(max(1, round(ttl.total_seconds() * 1000)))
+
+
+def _packed(value: Mapping[str, Any]) -> Sequence[str]:
+    return [part for name, content in value.items() for part in (f".{name}", _json(content))]
+
+
+def _json(content: object) -> str:
+    """JSON in ASCII, so that half a surrogate pair in somebody's text survives it too."""
+    return json.dumps(content, ensure_ascii=True, allow_nan=False)
+
+
+def _unpacked(fields: Mapping[Any, Any]) -> dict[str, Any]:
+    return {name[1:]: json.loads(content) for name, content in fields.items() if name != _THERE}

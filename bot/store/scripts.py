@@ -1,0 +1,89 @@
+"""What Redis does in one step. Each script touches the keys of one hash slot only, so that a cluster takes it."""
+
+from __future__ import annotations
+
+RECORD = """
+-- Appends one entry to a timeline if its chain still ends where the writer believes.
+-- Redis has no SHA-256: the writer has computed the link, and says with `expected` which tail it is for.
+local log, head, seen = KEYS[1], KEYS[2], KEYS[3]
+local expected, tail, id, prev, digest, body = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local writer, once, keep, creates = ARGV[7], ARGV[8], tonumber(ARGV[9]), ARGV[10] == '1'
+
+local earlier = once ~= '' and redis.call('HGET', seen, once)
+if earlier then
+  return {'known', redis.call('XRANGE', log, earlier, earlier)}
+end
+local state = redis.call('HMGET', head, 'tail', 'closed_at')
+if not state[1] and not creates then
+  return {'unknown'}
+end
+if (state[1] or '') ~= expected then
+  local there = redis.call('XRANGE', log, id, id)[1]
+  if there and there[2][8] == writer then
+    return {'added'}  -- this very call has come before, and its answer was lost
+  end
+  return {'moved', state[1] or ''}
+end
+
+redis.call('XADD', log, id, 'prev', prev, 'hash', digest, 'body', body, 'writer', writer)
+redis.call('HSET', head, 'tail', tail)
+if once ~= '' then
+  redis.call('HSET', seen, once, id)
+end
+for i = 11, #ARGV, 2 do
+  redis.call('HSET', head, ARGV[i], ARGV[i + 1])
+end
+if keep > 0 and redis.call('HEXISTS', head, 'closed_at') == 1 then
+  for _, key in ipairs(KEYS) do
+    redis.call('PEXPIRE', key, keep)
+  end
+end
+return {'added'}
+"""
+
+DELETE_IF = """
+-- Deletes a key if it still holds this value.
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+  return redis.call('DEL', KEYS[1])
+end
+return 0
+"""
+
+TAKE = """
+-- Sets a key for a time if nobody has it, or if this holder has it already.
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then
+  return 0
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+
+CLAIM = """
+-- Sets a key for a time if nobody has it. Asked again by the same claimant, whose answer was lost, it says yes again.
+local claimant = redis.call('GET', KEYS[1])
+if claimant then
+  return claimant == ARGV[1] and 1 or 0
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+
+PUT = """
+-- Replaces a record as a whole.
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return 1
+"""
+
+UPDATE = """
+-- Sets fields of a record that is there, and returns all of it.
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  return false
+end
+if #ARGV > 0 then
+  redis.call('HSET', KEYS[1], unpack(ARGV))
+end
+return redis.call('HGETALL', KEYS[1])
+"""
