@@ -1,0 +1,126 @@
+"""Reads a Terraform state as a stream: what it is, its MD5, and whether it is whole. Memory does not grow with it.
+
+Format: Terraform's `internal/states/statefile` (top-level `version`, `terraform_version`, `serial`, `lineage`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import ijson
+from ijson.utils import sendable_list
+
+CHUNK = 64 * 1024
+
+_WANTED = frozenset({"version", "terraform_version", "serial", "lineage"})
+_OPENING = frozenset({"start_map", "start_array"})
+_CLOSING = frozenset({"end_map", "end_array"})
+
+
+@dataclass(frozen=True, slots=True)
+class StateText:
+    """What the bytes of a state object say. `size` in bytes; `fault` is None if it is a whole Terraform state."""
+
+    size: int
+    md5: str
+    serial: int | None
+    lineage: str | None
+    terraform_version: str | None
+    fault: str | None
+
+
+def read_state_text(chunks: Iterable[bytes]) -> StateText:
+    """Reads the chunks one by one. Never raises for what they contain."""
+    md5 = hashlib.md5(usedforsecurity=False)
+    outline = _Outline()
+    size = 0
+    for chunk in chunks:
+        md5.update(chunk)
+        size += len(chunk)
+        outline.feed(chunk)
+    outline.finish()
+
+    serial, lineage, version = (outline.found.get(key) for key in ("serial", "lineage", "terraform_version"))
+    return StateText(
+        size=size,
+        md5=md5.hexdigest(),
+        serial=serial if _is_number(serial) else None,
+        lineage=lineage if isinstance(lineage, str) and lineage else None,
+        terraform_version=version if isinstance(version, str) else None,
+        fault="it is empty" if size == 0 else outline.fault(),
+    )
+
+
+class _Outline:
+    """Follows a JSON document as it comes in and keeps only the wanted top-level values."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Any] = {}
+        self._events: Any = sendable_list()
+        self._parser = ijson.basic_parse_coro(self._events)
+        self._depth = 0
+        self._key: str | None = None
+        self._broken = False
+        self._is_object: bool | None = None
+
+    def feed(self, chunk: bytes) -> None:
+        if not self._broken:
+            self._drive(self._parser.send, chunk)
+
+    def finish(self) -> None:
+        if not self._broken:
+            self._drive(self._parser.close)
+
+    def fault(self) -> str | None:
+        """Why this is no whole state. Never quotes it: a state holds secrets."""
+        if self._broken:
+            return "it is not whole JSON"
+        if not self._is_object:
+            return "it is JSON, but not an object"
+        missing = [
+            name
+            for name, there in (
+                ("version", _is_number(self.found.get("version"))),
+                ("serial", _is_number(self.found.get("serial"))),
+                ("lineage", isinstance(self.found.get("lineage"), str) and bool(self.found["lineage"])),
+            )
+            if not there
+        ]
+        return f"it has no {' and no '.join(missing)}" if missing else None
+
+    def _drive(self, step: Any, *args: bytes) -> None:
+        try:
+            step(*args)
+        except ijson.JSONError:
+            self._broken = True
+        except (ValueError, ArithmeticError, SystemError):
+            # a number that Python does not convert; ijson then leaves events with null pointers, not to be looked at
+            self._broken = True
+            self._events.clear()
+        self._take_in()
+        self._events.clear()
+
+    def _take_in(self) -> None:
+        for event, value in self._events:
+            if self.found.keys() >= _WANTED:
+                return  # what is left only has to parse
+            self._follow(event, value)
+
+    def _follow(self, event: str, value: Any) -> None:
+        if self._is_object is None:
+            self._is_object = event == "start_map"
+        if event in _OPENING:
+            self._depth += 1
+        elif event in _CLOSING:
+            self._depth -= 1
+        elif self._depth == 1 and event == "map_key":
+            self._key = value
+        elif self._depth == 1 and self._key in _WANTED and self._is_object:
+            self.found[self._key] = value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
