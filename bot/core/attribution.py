@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
 from bot.core.lock import LockInfo
+from bot.core.moment import shifted
 from bot.core.phrase import Phrase, Quoted
 from bot.core.policy import Holders, is_shared_host
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run
@@ -77,9 +78,9 @@ class Attribution:
 
 def may_hold(run: Run, created: datetime, skew: timedelta) -> bool:
     """Whether any attempt of a listed run may have been going on when the lock was taken."""
-    if run.created_at > created + skew:
+    if run.created_at > shifted(created, skew):
         return False
-    return run.phase is not Phase.ENDED or run.ended_at is None or run.ended_at >= created - skew
+    return run.phase is not Phase.ENDED or run.ended_at is None or run.ended_at >= shifted(created, -skew)
 
 
 def holds_instant(job: Job, run: Run, created: datetime, skew: timedelta) -> bool:
@@ -90,7 +91,7 @@ def holds_instant(job: Job, run: Run, created: datetime, skew: timedelta) -> boo
         return False
     start = job.started_at or run.created_at
     end = job.ended_at if job.phase is Phase.ENDED else None
-    return start <= created + skew and (end is None or end >= created - skew)
+    return start <= shifted(created, skew) and (end is None or end >= shifted(created, -skew))
 
 
 def attribute(
@@ -106,28 +107,32 @@ def attribute(
     `named` are look-ups of the run that the host name carries (`Holders.run_id_in`), if it carries one.
     """
     looks = tuple(looks)
-    suspects = tuple(_suspects(lock, looks, skew))
+    suspects = tuple(suspected(lock, looks, skew))
     unseen = tuple(_unseen(looks))
     contenders = _contenders(lock, looks, skew)
 
     run_id = holders.run_id_in(lock.who)
     if run_id is not None:
-        return _by_run_id(run_id[0], suspects, tuple(named), contenders)
+        return _by_run_id(run_id[0], lock, suspects, tuple(named), contenders, skew)
 
     on_host = () if is_shared_host(lock.host) else tuple(_on_host(lock.host, suspects))
     if on_host:
         # Host names are used again, so another job on the same host must be ruled out: every pipeline must be seen,
-        # and a run whose jobs are not known may have been on this host as well.
-        unknown = tuple(candidate for candidate in suspects if not candidate.jobs)
+        # and a run of which it is not known where it ran may have been on this host as well.
+        certain = {candidate.listed.ref for candidate in on_host}
+        others = (candidate for candidate in suspects if candidate.listed.ref not in certain)
+        unknown = tuple(candidate for candidate in others if _may_be_on(lock.host, candidate))
         return Attribution(Strength.HOST, (*on_host, *unknown), _host_reason(lock.host, on_host), unseen, contenders)
     if suspects:
-        return Attribution(Strength.WINDOW, suspects, _window_reason(suspects), unseen, contenders)
+        reason = _window_reason(suspects, whole=not unseen)
+        return Attribution(Strength.WINDOW, suspects, reason, unseen, contenders)
     return Attribution(
         None, (), ("no run of the mapped pipelines was going on when the lock was taken",), unseen, contenders
     )
 
 
-def _suspects(lock: LockInfo, looks: Iterable[Look], skew: timedelta) -> Iterable[Candidate]:
+def suspected(lock: LockInfo, looks: Iterable[Look], skew: timedelta) -> Iterable[Candidate]:
+    """Every listed run that may hold the lock, as far as time tells."""
     for look in looks:
         if not isinstance(look.listing, Found):
             continue
@@ -142,14 +147,21 @@ def _candidate(run: Run, look: Look, created: datetime, skew: timedelta) -> Cand
     seen = look.closer.get(run.ref.id) or Unseen(
         look.system, Trouble.TOO_MUCH, "the run was listed, but not read again", look.listing.at
     )
+    return _in_time(run, seen, created, skew)
+
+
+def _in_time(run: Run, seen: Observation[Run], created: datetime, skew: timedelta) -> Candidate | None:
     if not isinstance(seen, Found) or seen.value.jobs is None:
         return Candidate(run, seen, ())
     jobs = tuple(job for job in seen.value.jobs if holds_instant(job, seen.value, created, skew))
     if jobs:
         return Candidate(run, seen, jobs)
     # Without a single job to go by, the run's own time has to do; with jobs, none of which held the instant, it is out.
-    never_ran = seen.value.phase is Phase.WAITING and seen.value.attempt <= 1
-    return None if seen.value.jobs or never_ran else Candidate(run, seen, ())
+    return None if seen.value.jobs or _never_ran(seen.value) else Candidate(run, seen, ())
+
+
+def _never_ran(run: Run) -> bool:
+    return run.phase is Phase.WAITING and run.attempt <= 1 and run.ended_at is None and run.conclusion is None
 
 
 def _unseen(looks: Iterable[Look]) -> Iterable[NotFound | Unseen]:
@@ -164,25 +176,40 @@ def _contenders(lock: LockInfo, looks: Iterable[Look], skew: timedelta) -> tuple
         for look in looks
         if isinstance(look.listing, Found)
         for run in look.listing.value
-        if run.created_at > lock.created + skew
+        if run.created_at > shifted(lock.created, skew)
     ]
     return tuple(sorted(late, key=lambda run: run.created_at, reverse=True))
 
 
 def _by_run_id(
     run_id: str,
+    lock: LockInfo,
     suspects: tuple[Candidate, ...],
     named: tuple[Observation[Run], ...],
     contenders: tuple[Run, ...],
+    skew: timedelta,
 ) -> Attribution:
-    said = ("the host name says run ", Quoted(run_id))
-    mine = tuple(candidate for candidate in suspects if candidate.run.ref.id == run_id)
-    looked_up = tuple(Candidate(seen.value, seen, seen.value.jobs or ()) for seen in named if isinstance(seen, Found))
-    found = mine or looked_up
+    said: Phrase = ("the host name says run ", Quoted(run_id))
+    unseen = tuple(seen for seen in named if isinstance(seen, Unseen))
+    read = tuple(seen for seen in named if isinstance(seen, Found))
+
+    mine = tuple(candidate for candidate in suspects if candidate.listed.ref.id == run_id)
+    found = mine or tuple(_looked_up(read, lock.created, skew))
     if found:
-        return Attribution(Strength.RUN_ID, found, said, (), contenders)
-    missing = tuple(seen for seen in named if not isinstance(seen, Found))
-    return Attribution(None, (), (*said, ", which no mapped pipeline knows"), missing, contenders)
+        # Some systems count the runs of each pipeline from 1: one that gave no answer may know another run of this id.
+        return Attribution(Strength.RUN_ID, found, said, unseen, contenders)
+    if read:
+        # A host name that outlived its run names somebody else than the holder.
+        return Attribution(None, (), (*said, ", which was not going on when the lock was taken"), unseen, contenders)
+    return Attribution(None, (), (*said, ", which no mapped pipeline knows"), unseen, contenders)
+
+
+def _looked_up(read: Iterable[Found[Run]], created: datetime, skew: timedelta) -> Iterable[Candidate]:
+    # The same run may have been asked for once for each of its pipelines.
+    for seen in {seen.value.ref: seen for seen in read}.values():
+        candidate = _in_time(seen.value, seen, created, skew) if may_hold(seen.value, created, skew) else None
+        if candidate is not None:
+            yield candidate
 
 
 def _on_host(host: str, suspects: Iterable[Candidate]) -> Iterable[Candidate]:
@@ -192,14 +219,26 @@ def _on_host(host: str, suspects: Iterable[Candidate]) -> Iterable[Candidate]:
             yield Candidate(candidate.listed, candidate.seen, jobs)
 
 
+def _may_be_on(host: str, candidate: Candidate) -> bool:
+    return not candidate.jobs or any(not job.host or _alike(host, job.host) for job in candidate.jobs)
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether two names may mean one machine: `build-1`, its full name `build-1.example.com`, a runner `build-1-b`."""
+    short, long = sorted((one.casefold(), other.casefold()), key=len)
+    return long.startswith(short) and not long[len(short) :][:1].isalnum()
+
+
 def _host_reason(host: str, candidates: tuple[Candidate, ...]) -> Phrase:
     job = candidates[0].jobs[0]
     ran = (" ran from ", job.started_at) if job.started_at else (" ran",)
     until = (" to ", job.ended_at) if job.ended_at else ()
-    return ("host ", Quoted(host), " is the runner of job ", Quoted(job.name), ", which", *ran, *until)
+    return ("host ", Quoted(host), " is the runner of job ", Quoted(job.name or job.id), ", which", *ran, *until)
 
 
-def _window_reason(candidates: tuple[Candidate, ...]) -> Phrase:
+def _window_reason(candidates: tuple[Candidate, ...], *, whole: bool) -> Phrase:
+    if len(candidates) == 1 and not whole:
+        return ("it is the only run that is known to have been going on when the lock was taken",)
     if len(candidates) == 1:
         return ("it is the only mapped run that was going on when the lock was taken",)
     return (f"{len(candidates)} mapped runs were going on when the lock was taken, and any of them may hold it",)
