@@ -108,11 +108,12 @@ class Case:
         return next((info for info in self.lock.locks if info.id == self.lock_id), None)
 
     @property
-    def oldest_evidence(self) -> datetime:
+    def evidence_times(self) -> tuple[datetime, ...]:
+        """When each of the questions was asked whose answers this case rests on."""
         looked = [seen.at for look in self.looks for seen in look.observations]
         asked = [seen.at for seen in self.requester.observations]
         runs = [candidate.seen.at for candidate in self.attribution.candidates]
-        return min([self.lock.at, self.state.state.at, *looked, *asked, *runs])
+        return (self.lock.at, self.state.state.at, *looked, *asked, *runs)
 
     @property
     def owner_says_dead(self) -> bool:
@@ -122,4 +123,7 @@ class Case:
     def from_ci(self) -> bool:
         exact = {Strength.CLAIM, Strength.RUN_ID, Strength.HOST}
         target = self.target
-        return self.attribution.strength in exact or (target is not None and self.holders.looks_like_ci(target.who))
+        if self.attribution.strength in exact:
+            return True
+        who = "" if target is None else target.who
+        return self.holders.looks_like_ci(who) or self.holders.run_id_in(who) is not None

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from bot.core.evidence import Found, Unseen
 from bot.core.people import Member, Standing
-from bot.core.phrase import Person, Phrase, Quoted
+from bot.core.phrase import Person, Phrase, Quoted, one_line
+from bot.core.policy import Policy
 
 
-def why_not_eligible(standing: Standing) -> Phrase | None:
+def why_not_eligible(standing: Standing, policy: Policy) -> Phrase | None:
     """Why this person may not act here, in words that say what would change it; None if he may."""
     for seen in standing.observations:
         if isinstance(seen, Unseen):
-            return ("whether ", named(standing), " may act could not be checked: ", Quoted(seen.detail))
-    reason = _why_not_this_member(standing) or _why_not_here(standing)
+            detail = Quoted(one_line(seen.detail) or str(seen.trouble))
+            return ("whether ", named(standing), " may act could not be checked: ", detail)
+    reason = _why_not_this_member(standing) or _why_not_here(standing) or _why_not_by_group(standing, policy)
     return None if reason is None else (named(standing), f" {reason}")
 
 
@@ -40,11 +42,18 @@ def _why_not_this_member(standing: Standing) -> str | None:
 
 
 def _why_not_here(standing: Standing) -> str | None:
-    if not isinstance(standing.channel, Found) or not standing.is_incident_channel:
+    channel = standing.channel
+    if not isinstance(channel, Found) or channel.value.is_direct or not standing.is_incident_channel:
         return "asks outside an incident channel: ask again in one (slack.incident_channels in the configuration)"
     if not isinstance(standing.in_channel, Found) or not standing.in_channel.value:
         return "is not a member of this channel: join it first"
-    groups = standing.in_groups
-    if groups is not None and not (isinstance(groups, Found) and groups.value):
-        return "is not in a user group that may unlock (policy.unlock_groups in the configuration)"
     return None
+
+
+def _why_not_by_group(standing: Standing, policy: Policy) -> str | None:
+    groups = standing.in_groups
+    if groups is None and not policy.unlock_groups:
+        return None
+    if isinstance(groups, Found) and groups.value:
+        return None
+    return "is not in a user group that may unlock (policy.unlock_groups in the configuration)"

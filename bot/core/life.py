@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from bot.core.attribution import Candidate
-from bot.core.evidence import Found, NotFound
-from bot.core.phrase import Linked, Phrase, Quoted
+from bot.core.evidence import Found, NotFound, Unseen
+from bot.core.moment import shifted
+from bot.core.phrase import Linked, Phrase, Quoted, one_line
 from bot.core.policy import Policy
 from bot.core.run import Conclusion, Job, Phase, Run
 
-WELL = frozenset({Conclusion.SUCCESS, Conclusion.SKIPPED})
+BADLY = frozenset({Conclusion.FAILED, Conclusion.CANCELLED, Conclusion.TIMED_OUT, Conclusion.LOST})
 
 
 def is_over(candidate: Candidate) -> bool:
@@ -21,18 +23,29 @@ def is_over(candidate: Candidate) -> bool:
     return run.phase is Phase.ENDED and run.jobs is not None and all(job.phase is Phase.ENDED for job in run.jobs)
 
 
-def ended_well(candidate: Candidate) -> bool:
-    """Whether everything that could have held the lock ended in success."""
+def ended_badly(candidate: Candidate) -> bool:
+    """Whether something that could have held the lock is known to have ended otherwise than in success.
+
+    An end of which it is not known how it came does not count: it might have been a success.
+    """
     if candidate.jobs:
-        return all(job.conclusion in WELL for job in candidate.jobs)
-    return candidate.run.conclusion in WELL
+        return any(job.conclusion in BADLY for job in candidate.jobs)
+    return candidate.run.conclusion in BADLY
 
 
-def settled_at(candidate: Candidate, policy: Policy) -> tuple[datetime, Conclusion] | None:
-    """When the run's end may be believed, and the conclusion that makes it wait; None if its end is not known.
+@dataclass(frozen=True, slots=True)
+class Believed:
+    """When an end may be believed, and the conclusion that makes it wait; None where nobody knows how it ended."""
+
+    at: datetime
+    conclusion: Conclusion | None
+
+
+def settled_at(candidate: Candidate, policy: Policy) -> Believed | None:
+    """When the run's end may be believed; None if its end is not known.
 
     Counts from the last end of any job of any attempt, with the settle time of the run's or the job's own
-    conclusion, whichever is longer.
+    conclusion, whichever is longer; with the longest of all, where a conclusion is not known.
     """
     if not is_over(candidate):
         return None
@@ -42,32 +55,37 @@ def settled_at(candidate: Candidate, policy: Policy) -> tuple[datetime, Conclusi
         return _believed(run, run.conclusion, run.ended_at, policy)
     believed = [_believed(run, conclusion, at, policy) for conclusion, at in ends]
     known = [end for end in believed if end is not None]
-    return max(known) if known and len(known) == len(believed) else None
+    return max(known, key=lambda end: end.at) if len(known) == len(believed) else None
 
 
-def _believed(
-    run: Run, conclusion: Conclusion | None, at: datetime | None, policy: Policy
-) -> tuple[datetime, Conclusion] | None:
-    words = [word for word in (conclusion, run.conclusion) if word is not None]
-    if at is None or not words:
+def _believed(run: Run, conclusion: Conclusion | None, at: datetime | None, policy: Policy) -> Believed | None:
+    if at is None:
         return None
-    slowest = max(words, key=policy.settle_time)
-    return at + policy.settle_time(slowest), slowest
+    slowest = max((conclusion, run.conclusion), key=policy.settle_time)
+    return Believed(shifted(at, policy.settle_time(slowest)), slowest)
 
 
 def why_alive(candidate: Candidate) -> Phrase:
     """Why the run does not count as over, for a person."""
     if not isinstance(candidate.seen, Found):
-        detail = candidate.seen.what if isinstance(candidate.seen, NotFound) else candidate.seen.detail
-        return (run_name(candidate.run), " could not be seen: ", Quoted(detail))
+        return (run_name(candidate.run), " could not be seen: ", said(candidate.seen))
     run = candidate.seen.value
     if run.jobs is None:
         return (run_name(run), " could not be seen whole: ", Quoted(run.jobs_missing or "its jobs are missing"))
     going = next((job for job in run.jobs if job.phase is not Phase.ENDED), None)
     attempt = f" (attempt {run.attempt})" if run.attempt > 1 else ""
     if going is None:
-        return (run_name(run), f"{attempt} is {_still(run.phase)}: ", Quoted(run.reported or run.phase))
-    return (run_name(run), f"{attempt} is {_still(going.phase)}: job ", Quoted(going.name), *_since(going))
+        reported: Phrase = (": ", Quoted(run.reported)) if one_line(run.reported) else ()
+        return (run_name(run), f"{attempt} is {_still(run.phase)}", *reported)
+    name = Quoted(one_line(going.name) or going.id)
+    return (run_name(run), f"{attempt} is {_still(going.phase)}: job ", name, *_since(going))
+
+
+def said(seen: NotFound | Unseen) -> Quoted:
+    """What a system said that had no answer."""
+    words = seen.what if isinstance(seen, NotFound) else seen.detail
+    missing = "no such thing" if isinstance(seen, NotFound) else str(seen.trouble)
+    return Quoted(one_line(words) or missing)
 
 
 def how_it_ended(candidate: Candidate) -> Phrase:
@@ -75,7 +93,8 @@ def how_it_ended(candidate: Candidate) -> Phrase:
     run = candidate.run
     at = max((job.ended_at for job in run.jobs or () if job.ended_at), default=run.ended_at)
     word = _worst(candidate) or run.conclusion
-    return (run_name(run), f" ended: {word or 'how is not known'}", *((" at ", at) if at else ()))
+    how = f" ended: {word}" if word else " ended, and nobody knows how"
+    return (run_name(run), how, *((" at ", at) if at else ()))
 
 
 def run_name(run: Run) -> Linked:
@@ -84,8 +103,7 @@ def run_name(run: Run) -> Linked:
 
 
 def _worst(candidate: Candidate) -> Conclusion | None:
-    words = [job.conclusion for job in candidate.jobs if job.conclusion not in WELL and job.conclusion is not None]
-    return words[0] if words else None
+    return next((job.conclusion for job in candidate.jobs if job.conclusion in BADLY), None)
 
 
 def _still(phase: Phase) -> str:
@@ -93,7 +111,6 @@ def _still(phase: Phase) -> str:
         Phase.RUNNING: "still running",
         Phase.WAITING: "waiting to run",
         Phase.ENDING: "being ended, and not yet over",
-        Phase.ENDED: "ended",
     }.get(phase, "in a condition that is not known")
 
 

@@ -72,7 +72,7 @@ def duration(span: timedelta) -> str:
 
 def instant(at: datetime) -> str:
     """An instant for a reader whose clock is not known: date, time to the second, UTC."""
-    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(' ', 'seconds')} UTC"
 
 
 def one_line(text: str) -> str:

@@ -8,50 +8,55 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from bot.core.attribution import Candidate
 from bot.core.case import Case, Effect, Finding, Rule
 from bot.core.eligibility import named, why_not_eligible
-from bot.core.evidence import Found, NotFound, Unseen
-from bot.core.life import ended_well, how_it_ended, is_over, run_name, settled_at, why_alive
+from bot.core.evidence import Found, NotFound, Trouble, Unseen
+from bot.core.life import ended_badly, how_it_ended, is_over, run_name, said, settled_at, why_alive
 from bot.core.lock import DigestMatch, LockInfo, StateAbsent
+from bot.core.moment import shifted
 from bot.core.people import Approval, OwnerSays
-from bot.core.phrase import Person, Phrase, Quoted, joined
+from bot.core.phrase import Person, Phrase, Quoted, joined, one_line
+
+_SHOWN = 3
+"""So many runs or systems are named one by one in a sentence."""
 
 
 def same_lock(case: Case, now: datetime) -> Finding:
     rule = Rule.SAME_LOCK
     if case.lock.unseen:
-        words = joined(((f"the {kind} could not be read: ", *_trouble(seen)) for kind, seen in case.lock.unseen), "; ")
-        return Finding(rule, Effect.REFUSES, words, waits=True)
+        words = joined(((f"the {kind} could not be read: ", said(seen)) for kind, seen in case.lock.unseen), "; ")
+        return Finding(rule, Effect.REFUSES, words, waits=all(_passes(seen) for _, seen in case.lock.unseen))
     if case.lock.garbage:
         half = case.lock.garbage[0]
         why = half.garbage or "it is not lock info"
         return Finding(rule, Effect.REFUSES, ("the ", half.kind, " holds a lock that cannot be read: ", Quoted(why)))
     others = tuple(info for info in case.lock.locks if info.id != case.lock_id)
     if case.target is None and others:
-        return Finding(rule, Effect.REFUSES, ("the lock has changed hands: ", *_held_by(others[0])))
+        return Finding(rule, Effect.REFUSES, ("the lock has changed hands: it is now ", *_held_by(others[0])))
     if case.target is None:
         return Finding(rule, Effect.REFUSES, ("the lock is not there any more: the state is free",))
     if others:
-        return Finding(rule, Effect.WARNS, ("the other half holds another lock, which stays: ", *_held_by(others[0])))
+        return Finding(rule, Effect.WARNS, ("the other half is another lock, which stays: ", *_held_by(others[0])))
     return Finding(rule, Effect.HOLDS, ("it is still lock ", Quoted(case.lock_id)))
 
 
 def requester(case: Case, now: datetime) -> Finding:
-    reason = why_not_eligible(case.requester)
+    reason = why_not_eligible(case.requester, case.policy)
     if reason is not None:
-        unseen = any(isinstance(seen, Unseen) for seen in case.requester.observations)
-        return Finding(Rule.REQUESTER, Effect.REFUSES, reason, waits=unseen)
+        unseen = [seen for seen in case.requester.observations if isinstance(seen, Unseen)]
+        return Finding(Rule.REQUESTER, Effect.REFUSES, reason, waits=bool(unseen) and all(map(_passes, unseen)))
     return Finding(Rule.REQUESTER, Effect.HOLDS, (named(case.requester), " is a full member of this incident channel"))
 
 
 def attributed(case: Case, now: datetime) -> Finding:
     rule, tied = Rule.ATTRIBUTED, case.attribution
     if tied.candidates:
-        return Finding(
-            rule, Effect.HOLDS, (*joined((run_name(c.run),) for c in tied.candidates[:3]), ": ", *tied.reason)
-        )
+        names = _some([(run_name(candidate.run),) for candidate in tied.candidates], ", ")
+        return Finding(rule, Effect.HOLDS, (*names, ": ", *tied.reason))
     if tied.unseen:
-        return Finding(rule, Effect.REFUSES, ("unknown holder: ", *_unanswered(tied.unseen)), waits=True)
+        words: Phrase = ("unknown holder: ", *_unanswered(tied.unseen))
+        return Finding(rule, Effect.REFUSES, words, waits=all(map(_passes, tied.unseen)))
     if not case.from_ci and case.owner_says_dead:
         return Finding(rule, Effect.HOLDS, ("a person holds it, and no mapped run was going on",))
     return Finding(rule, Effect.REFUSES, ("unknown holder: ", *tied.reason))
@@ -61,14 +66,22 @@ def dead(case: Case, now: datetime) -> Finding:
     rule, tied = Rule.DEAD, case.attribution
     alive = tuple(candidate for candidate in tied.candidates if not is_over(candidate))
     if alive:
-        return Finding(rule, Effect.REFUSES, joined((why_alive(c) for c in alive[:3]), "; "), waits=True)
+        words = _some([why_alive(candidate) for candidate in alive], "; ")
+        return Finding(rule, Effect.REFUSES, words, waits=all(_may_end(candidate) for candidate in alive))
     if tied.unseen:
-        return Finding(rule, Effect.REFUSES, _unanswered(tied.unseen), waits=True)
+        return Finding(rule, Effect.REFUSES, _unanswered(tied.unseen), waits=all(map(_passes, tied.unseen)))
     if not tied.candidates:
         return _dead_person(case)
-    if all(ended_well(candidate) for candidate in tied.candidates):
-        return Finding(rule, Effect.WANTS_APPROVAL, ("every run that could hold the lock ended in success",))
-    return Finding(rule, Effect.HOLDS, joined((how_it_ended(c) for c in tied.candidates[:3]), "; "))
+    ends = _some([how_it_ended(candidate) for candidate in tied.candidates], "; ")
+    if not any(ended_badly(candidate) for candidate in tied.candidates):
+        return Finding(
+            rule, Effect.WANTS_APPROVAL, ("no run that could hold the lock is known to have failed: ", *ends)
+        )
+    return Finding(rule, Effect.HOLDS, ends)
+
+
+def _may_end(candidate: Candidate) -> bool:
+    return isinstance(candidate.seen, Found) or _passes(candidate.seen)
 
 
 def _dead_person(case: Case) -> Finding:
@@ -82,26 +95,30 @@ def settled(case: Case, now: datetime) -> Finding:
     if not candidates and not case.from_ci and case.owner_says_dead:
         return Finding(rule, Effect.HOLDS, ("there is no run to wait for",))
     if not candidates:
-        return Finding(rule, Effect.REFUSES, ("no end is known to count from",), waits=bool(case.attribution.unseen))
+        waits = bool(case.attribution.unseen) and all(map(_passes, case.attribution.unseen))
+        return Finding(rule, Effect.REFUSES, ("no end is known to count from",), waits=waits)
     ends = [settled_at(candidate, case.policy) for candidate in candidates]
     known = [end for end in ends if end is not None]
     if len(known) < len(ends):
-        return Finding(rule, Effect.REFUSES, ("no end is known yet to count from",), waits=True)
-    until, conclusion = max(known)
-    settle = case.policy.settle_time(conclusion)
-    if until > now:
-        why: Phrase = (f"a run that ended as {conclusion} may live on for ", settle, " after the CI says so")
-        return Finding(rule, Effect.REFUSES, why, until=until, waits=True)
-    return Finding(rule, Effect.HOLDS, ("it ended longer ago than the ", settle, f" that {conclusion} wants"))
+        open_ended = (candidate for candidate, end in zip(candidates, ends, strict=True) if end is None)
+        waits = all(_may_end(candidate) for candidate in open_ended)
+        return Finding(rule, Effect.REFUSES, ("no end is known yet to count from",), waits=waits)
+    last = max(known, key=lambda end: end.at)
+    settle = case.policy.settle_time(last.conclusion)
+    how = f"ended as {last.conclusion}" if last.conclusion else "ended, nobody knows how,"
+    if last.at > now:
+        why: Phrase = (f"a run that {how} may live on for ", settle, " after the CI says so")
+        return Finding(rule, Effect.REFUSES, why, until=last.at, waits=True)
+    return Finding(rule, Effect.HOLDS, (f"a run that {how} is over after ", settle, ", and that time has passed"))
 
 
 def quiet(case: Case, now: datetime) -> Finding:
     rule, seen = Rule.QUIET, case.state.state
     if not isinstance(seen, Found):
-        return Finding(rule, Effect.REFUSES, ("the state could not be read: ", *_trouble(seen)), waits=True)
+        return Finding(rule, Effect.REFUSES, ("the state could not be read: ", said(seen)), waits=_passes(seen))
     if isinstance(seen.value, StateAbsent):
         return Finding(rule, Effect.HOLDS, ("there is no state object that could be written",))
-    until = seen.value.last_written + case.policy.state_quiet
+    until = shifted(seen.value.last_written, case.policy.state_quiet)
     if until > now:
         return Finding(
             rule, Effect.REFUSES, ("the state was written at ", seen.value.last_written), until=until, waits=True
@@ -112,17 +129,18 @@ def quiet(case: Case, now: datetime) -> Finding:
 def whole(case: Case, now: datetime) -> Finding:
     rule, seen = Rule.WHOLE, case.state.state
     if not isinstance(seen, Found):
-        return Finding(rule, Effect.REFUSES, ("the state could not be read: ", *_trouble(seen)), waits=True)
+        return Finding(rule, Effect.REFUSES, ("the state could not be read: ", said(seen)), waits=_passes(seen))
     state = seen.value
     if isinstance(state, StateAbsent) and not state.traces:
         return Finding(rule, Effect.HOLDS, ("no state has ever been written here",))
     if isinstance(state, StateAbsent):
         gone: Phrase = ("the state object is gone: ", Quoted("; ".join(state.traces)))
         return Finding(rule, Effect.WANTS_APPROVAL, (*gone, *_last_good(state.last_good_version)))
-    if state.fault is not None:
-        broken: Phrase = ("the state is broken: ", Quoted(state.fault))
+    if state.fault is not None or state.serial is None or not state.lineage:
+        fault = state.fault or "it has no serial or no lineage"
+        broken: Phrase = ("the state is broken: ", Quoted(fault))
         return Finding(rule, Effect.WANTS_APPROVAL, (*broken, *_last_good(state.last_good_version)))
-    return Finding(rule, Effect.HOLDS, (f"serial {state.serial}, lineage ", Quoted(state.lineage or "")))
+    return Finding(rule, Effect.HOLDS, (f"serial {state.serial}, lineage ", Quoted(state.lineage)))
 
 
 def digest(case: Case, now: datetime) -> Finding:
@@ -133,36 +151,44 @@ def digest(case: Case, now: datetime) -> Finding:
         case DigestMatch.NO_ITEM | DigestMatch.NO_TABLE:
             return Finding(rule, Effect.HOLDS, (f"nothing to compare: {seen.match}",))
         case DigestMatch.UNSEEN:
-            return Finding(rule, Effect.WARNS, ("the digest item could not be read: ", Quoted(seen.detail or "")))
+            detail: Phrase = (": ", Quoted(seen.detail)) if seen.detail else ()
+            return Finding(rule, Effect.WARNS, ("the digest item could not be read", *detail))
         case DigestMatch.DIFFERS:
-            return Finding(rule, Effect.WARNS, _digest_mend(seen.key or "", seen.actual))
+            return Finding(rule, Effect.WARNS, _digest_mend(seen.key, seen.actual))
 
 
-def _digest_mend(key: str, actual: str | None) -> Phrase:
+def _digest_mend(key: str | None, actual: str | None) -> Phrase:
+    item: Phrase = ("item ", Quoted(key)) if key else ("the digest item",)
     fault: Phrase = (
         "the digest item does not match the state, and Terraform will refuse to read it; unlocking does not ",
     )
     if actual is None:
-        return (*fault, "cure that. Remove item ", Quoted(key), " if the state is meant to be gone")
-    return (*fault, "cure that. Set Digest of item ", Quoted(key), " to ", Quoted(actual))
+        return (*fault, "cure that. Remove ", *item, " if the state is meant to be gone")
+    return (*fault, "cure that. Set Digest of ", *item, " to ", Quoted(actual))
 
 
 def owner(case: Case, now: datetime) -> Finding:
     answer = case.owner
     if answer is None or answer.lock_id != case.lock_id or answer.says is OwnerSays.LATER:
         return Finding(Rule.OWNER, Effect.HOLDS, ("the owner has not objected",))
+    name = next((person.name for person in case.holders.people if person.slack == answer.owner_id), "")
     if answer.says is OwnerSays.RUNNING:
-        return Finding(Rule.OWNER, Effect.REFUSES, (Person(answer.owner_id, ""), " says that it is still running"))
-    return Finding(Rule.OWNER, Effect.HOLDS, (Person(answer.owner_id, ""), " says that it is dead"))
+        return Finding(Rule.OWNER, Effect.REFUSES, (Person(answer.owner_id, name), " says that it is still running"))
+    return Finding(Rule.OWNER, Effect.HOLDS, (Person(answer.owner_id, name), " says that it is dead"))
 
 
 def human_held(case: Case, now: datetime) -> Finding:
     rule, target = Rule.HUMAN_HELD, case.target
-    who = Quoted(target.who if target is not None else "")
+    if target is None:
+        waits = bool(case.lock.unseen) and all(_passes(seen) for _, seen in case.lock.unseen)
+        return Finding(
+            rule, Effect.REFUSES, ("whose machine took this lock is not known, since it was not read",), waits=waits
+        )
+    who = _who(target)
     if case.from_ci:
         return Finding(rule, Effect.HOLDS, ("a CI host holds it: ", who))
     if case.owner_says_dead:
-        return Finding(rule, Effect.WANTS_APPROVAL, (who, " is a person's machine; its owner says that it is dead"))
+        return Finding(rule, Effect.WANTS_APPROVAL, (who, " does not look like CI; the owner says that it is dead"))
     return Finding(rule, Effect.REFUSES, (who, " does not look like CI: only the owner can say whether it is dead"))
 
 
@@ -173,10 +199,23 @@ def protected(case: Case, now: datetime) -> Finding:
 
 
 def fresh(case: Case, now: datetime) -> Finding:
-    age = now - case.oldest_evidence
-    if age > case.policy.evidence_max_age or age < -case.policy.evidence_max_age:
-        return Finding(Rule.FRESH, Effect.REFUSES, ("the evidence is ", abs(age), " old: look again"), waits=True)
-    return Finding(Rule.FRESH, Effect.HOLDS, ("all evidence is younger than ", case.policy.evidence_max_age))
+    rule, times, target = Rule.FRESH, case.evidence_times, case.target
+    stale = _stale(times, case, now)
+    if stale is not None:
+        return Finding(rule, Effect.REFUSES, stale, waits=True)
+    if target is not None and min(times) < target.created:
+        why: Phrase = ("the lock was taken at ", target.created, ", after some of the evidence: look again")
+        return Finding(rule, Effect.REFUSES, why, waits=True)
+    return Finding(rule, Effect.HOLDS, ("no evidence is older than ", case.policy.evidence_max_age))
+
+
+def _stale(times: Sequence[datetime], case: Case, now: datetime) -> Phrase | None:
+    limit = case.policy.evidence_max_age
+    if now - min(times) > limit:
+        return ("some of the evidence is ", now - min(times), " old: look again")
+    if max(times) - now > limit:
+        return ("some of the evidence lies ", max(times) - now, " in the future: look again")
+    return None
 
 
 def approver(case: Case, approval: Approval, now: datetime) -> Finding:
@@ -187,23 +226,36 @@ def approver(case: Case, approval: Approval, now: datetime) -> Finding:
         return Finding(rule, Effect.REFUSES, (who, " asked for the unlock: a second member must approve it"))
     if now - approval.at > case.policy.approval_timeout:
         return Finding(rule, Effect.REFUSES, ("the approval of ", who, " has expired"))
-    reason = why_not_eligible(approval.standing)
+    if approval.at - now > case.policy.evidence_max_age:
+        return Finding(rule, Effect.REFUSES, ("the approval of ", who, " lies in the future"))
+    reason = why_not_eligible(approval.standing, case.policy) or _stale(
+        [seen.at for seen in approval.standing.observations], case, now
+    )
     if reason is not None:
         return Finding(rule, Effect.REFUSES, reason)
     return Finding(rule, Effect.HOLDS, (who, " approved"))
 
 
-def _trouble(seen: NotFound | Unseen) -> Phrase:
-    said = seen.what if isinstance(seen, NotFound) else seen.detail
-    return (Quoted(said),)
+def _passes(seen: NotFound | Unseen) -> bool:
+    """Whether a look-up that brought nothing may bring something when it is made again."""
+    return isinstance(seen, Unseen) and seen.trouble is not Trouble.DENIED
 
 
 def _unanswered(unseen: Sequence[NotFound | Unseen]) -> Phrase:
-    return joined(((f"{seen.system} gave no answer that counts: ", *_trouble(seen)) for seen in unseen[:3]), "; ")
+    return _some([(seen.system, " gave no answer that counts: ", said(seen)) for seen in unseen], "; ")
+
+
+def _some(phrases: Sequence[Phrase], separator: str) -> Phrase:
+    more = len(phrases) - _SHOWN
+    return (*joined(phrases[:_SHOWN], separator), *((f" and {more} more",) if more > 0 else ()))
+
+
+def _who(info: LockInfo) -> Quoted:
+    return Quoted(one_line(info.who) or "a holder without a name")
 
 
 def _held_by(info: LockInfo) -> Phrase:
-    return ("it is now held by ", Quoted(info.who), " since ", info.created, ", lock ", Quoted(info.id))
+    return ("held by ", _who(info), " since ", info.created, ", lock ", Quoted(info.id))
 
 
 def _last_good(version: str | None) -> Phrase:
