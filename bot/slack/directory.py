@@ -1,0 +1,244 @@
+"""People and places as Slack tells of them. Whatever Slack does, a question gets an observation."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, TypeVar
+
+import structlog
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
+from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
+from bot.core.people import Channel, Member, Presence, Whereabouts
+from bot.ports import Clock
+from bot.slack.client import FAILURES, SYSTEM, Failure, failure, raise_failure, retry_handlers
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+Json = Mapping[str, Any]
+Call = Callable[[], Awaitable[AsyncSlackResponse]]
+CALL_SECONDS = 5.0
+PAGING_SECONDS = 20.0
+PAGE = 999  # the largest that conversations.members takes
+PAGES = 200
+
+
+class SlackDirectory:
+    """Implements `bot.ports.Directory`. Every call ends within `timeout` seconds, a paged list within `paging`.
+
+    A 429 is waited out only where that fits into the time-out; otherwise the answer is throttled. A member of
+    another workspace of the bot's own Enterprise Grid organisation counts as one of the home team: his `team_id` is
+    given as `home_team`. This is known from `introduce` on.
+    """
+
+    def __init__(
+        self,
+        client: AsyncWebClient,
+        *,
+        clock: Clock,
+        timeout: float = CALL_SECONDS,
+        paging: float = PAGING_SECONDS,
+    ) -> None:
+        self._client = copy.copy(client)  # the same connection and token, with the patience of a look-up
+        self._client.retry_handlers = retry_handlers(timeout / 2)
+        self._clock = clock
+        self._timeout = timeout
+        self._paging = paging
+        self._home_team: str | None = None
+        self._enterprise: str | None = None
+
+    @property
+    def home_team(self) -> str | None:
+        return self._home_team
+
+    async def introduce(self) -> str:
+        """Asks `auth.test`; under an organisation-wide installation the organisation is the home team."""
+        answer = await self._call("asking who the bot is", self._client.auth_test)
+        if isinstance(answer, Failure):
+            raise_failure(answer)
+        self._enterprise = answer.get("enterprise_id")
+        self._home_team = answer.get("team_id") or self._enterprise
+        return str(answer["user_id"])
+
+    async def member(self, user_id: str) -> Observation[Member]:
+        call = partial(self._client.users_info, user=user_id)
+        return await self._ask("looking up a user", call, lambda answer: self._member(answer["user"]))
+
+    async def by_email(self, email: str) -> Observation[Member]:
+        call = partial(self._client.users_lookupByEmail, email=email)
+        return await self._ask("looking up a user by email", call, lambda answer: self._member(answer["user"]))
+
+    async def channel(self, channel_id: str) -> Observation[Channel]:
+        call = partial(self._client.conversations_info, channel=channel_id)
+        return await self._ask("looking up a channel", call, _channel)
+
+    async def is_in_channel(self, user_id: str, channel_id: str) -> Observation[bool]:
+        at = self._clock.now()
+        try:
+            async with asyncio.timeout(self._paging):
+                async for page in self._pages(channel_id):
+                    if not isinstance(page, Found):
+                        return page
+                    if user_id in page.value:
+                        return Found(value=True, at=at)
+        except TimeoutError:
+            return self._too_slow(at)
+        return Found(value=False, at=at)
+
+    async def members(self, channel_id: str) -> Observation[tuple[str, ...]]:
+        at, ids = self._clock.now(), list[str]()
+        try:
+            async with asyncio.timeout(self._paging):
+                async for page in self._pages(channel_id):
+                    if not isinstance(page, Found):
+                        return page
+                    ids.extend(page.value)
+        except TimeoutError:
+            return self._too_slow(at)
+        return Found(tuple(dict.fromkeys(ids)), at)
+
+    async def is_in_groups(self, user_id: str, group_ids: Sequence[str]) -> Observation[bool]:
+        at = self._clock.now()
+        answers = await asyncio.gather(*(self._group(group_id) for group_id in group_ids))
+        if any(isinstance(answer, Found) and user_id in answer.value for answer in answers):
+            return Found(value=True, at=at)
+        for answer in answers:
+            if isinstance(answer, Unseen):
+                return answer
+            if isinstance(answer, NotFound):
+                return Unseen(SYSTEM, Trouble.DENIED, f"{answer.what}: a user group that Slack does not know", at)
+        return Found(value=False, at=at)
+
+    async def whereabouts(self, user_id: str) -> Observation[Whereabouts]:
+        """Presence, status and do-not-disturb, asked at the same time.
+
+        Without the status nothing is found. Unseen presence is UNKNOWN; an unseen do-not-disturb counts as none,
+        since both only tell whether a message will be noticed.
+        """
+        at = self._clock.now()
+        presence, profile, quiet = await asyncio.gather(
+            self._ask("asking for a presence", partial(self._client.users_getPresence, user=user_id), _presence),
+            self._ask("reading a status", partial(self._client.users_profile_get, user=user_id), _status),
+            self._ask(
+                "asking for do-not-disturb", partial(self._client.dnd_info, user=user_id), lambda a: _snoozed(a, at)
+            ),
+        )
+        if not isinstance(profile, Found):
+            return profile
+        text, emoji, until = profile.value
+        here = presence.value if isinstance(presence, Found) else Presence.UNKNOWN
+        snoozed = quiet.value if isinstance(quiet, Found) else None
+        return Found(Whereabouts(here, text, emoji, until, snoozed), at)
+
+    async def _group(self, group_id: str) -> Observation[tuple[str, ...]]:
+        call = partial(self._client.usergroups_users_list, usergroup=group_id)
+        return await self._ask(f"reading the user group {group_id}", call, lambda answer: tuple(answer["users"]))
+
+    async def _pages(self, channel_id: str) -> AsyncIterator[Observation[tuple[str, ...]]]:
+        """The pages of a channel's members up to the last one, or up to the first that could not be read."""
+        cursor: str | None = None
+        for _ in range(PAGES):
+            call = partial(self._client.conversations_members, channel=channel_id, limit=PAGE, cursor=cursor)
+            page = await self._ask("reading the members of a channel", call, _members_page)
+            if not isinstance(page, Found):
+                yield page
+                return
+            ids, cursor = page.value
+            yield Found(ids, page.at)
+            if not cursor:
+                return
+        yield Unseen(SYSTEM, Trouble.TOO_MUCH, f"the channel has more than {PAGES} pages of members", self._clock.now())
+
+    async def _ask(self, doing: str, call: Call, read: Callable[[Json], T]) -> Found[T] | NotFound | Unseen:
+        """One call as an observation. `read` may meet an answer that lacks what it looks for."""
+        at = self._clock.now()
+        answer = await self._call(doing, call)
+        if isinstance(answer, Failure):
+            return _unseen(answer, at)
+        try:
+            return Found(read(answer), at)
+        except (LookupError, TypeError, ValueError, AttributeError):
+            return Unseen(SYSTEM, Trouble.GARBLED, f"Slack's answer could not be read while {doing}", at)
+
+    async def _call(self, doing: str, call: Call) -> Json | Failure:
+        try:
+            async with asyncio.timeout(self._timeout):
+                response = await call()
+        except FAILURES as error:
+            failed = failure(error, doing)
+            if failed.trouble is not None:
+                log.warning("slack.unseen", doing=doing, trouble=failed.trouble.value, code=failed.code)
+            return failed
+        return response.data if isinstance(response.data, dict) else {}
+
+    def _too_slow(self, at: datetime) -> Unseen:
+        detail = f"Slack did not give all members of the channel within {self._paging:g} s"
+        return Unseen(SYSTEM, Trouble.TIMED_OUT, detail, at)
+
+    def _member(self, user: Json) -> Member:
+        profile = user.get("profile") or {}
+        return Member(
+            id=str(user["id"]),
+            name=profile.get("display_name") or user.get("real_name") or user.get("name") or str(user["id"]),
+            team_id=self._team_of(user),
+            is_bot=bool(user.get("is_bot")) or user["id"] == "USLACKBOT",
+            is_guest=bool(user.get("is_restricted") or user.get("is_ultra_restricted")),
+            is_stranger=bool(user.get("is_stranger")),
+            is_deleted=bool(user.get("deleted")),
+            tz=user.get("tz"),
+            tz_offset=int(user.get("tz_offset") or 0),
+            email=profile.get("email"),
+        )
+
+    def _team_of(self, user: Json) -> str | None:
+        organisation = (user.get("enterprise_user") or {}).get("enterprise_id")
+        if organisation and organisation == self._enterprise:
+            return self._home_team
+        team = user.get("team_id") or (user.get("profile") or {}).get("team")
+        return str(team) if team else None
+
+
+def _unseen(failed: Failure, at: datetime) -> NotFound | Unseen:
+    if failed.trouble is None:
+        return NotFound(SYSTEM, failed.detail, at)
+    return Unseen(SYSTEM, failed.trouble, failed.detail, at, failed.retry_after)
+
+
+def _members_page(answer: Json) -> tuple[tuple[str, ...], str]:
+    return tuple(answer["members"]), str((answer.get("response_metadata") or {}).get("next_cursor") or "")
+
+
+def _channel(answer: Json) -> Channel:
+    channel = answer["channel"]
+    is_direct = bool(channel.get("is_im") or channel.get("is_mpim"))
+    name = "" if is_direct else str(channel["name"])
+    return Channel(str(channel["id"]), name, is_direct=is_direct, is_archived=bool(channel.get("is_archived")))
+
+
+def _presence(answer: Json) -> Presence:
+    return Presence(answer["presence"])
+
+
+def _status(answer: Json) -> tuple[str, str, datetime | None]:
+    profile = answer["profile"]
+    until = _instant(profile.get("status_expiration"))
+    return str(profile.get("status_text") or ""), str(profile.get("status_emoji") or ""), until
+
+
+def _snoozed(answer: Json, now: datetime) -> datetime | None:
+    """The end of the do-not-disturb that is on now. Slack shows a snooze as such only to the person himself."""
+    if answer.get("snooze_enabled"):
+        return _instant(answer.get("snooze_endtime"))
+    start, end = _instant(answer.get("next_dnd_start_ts")), _instant(answer.get("next_dnd_end_ts"))
+    is_on = answer.get("dnd_enabled") and start is not None and end is not None and start <= now < end
+    return end if is_on else None
+
+
+def _instant(seconds: Any) -> datetime | None:
+    return datetime.fromtimestamp(int(seconds), UTC) if seconds else None

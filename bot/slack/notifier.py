@@ -1,0 +1,130 @@
+"""Writes to Slack: messages, updates, direct messages, files and answers to interactions."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.webhook.async_client import AsyncWebhookClient
+
+from bot.errors import Denied
+from bot.ports import Blocks, Posted
+from bot.slack.client import FAILURES, SYSTEM, failure, raise_failure, read_answer
+
+TOTAL_SECONDS = 15.0
+
+
+class SlackNotifier:
+    """Implements `bot.ports.Notifier` on a client of `slack_client`. Each method ends within `patience` seconds.
+
+    Raises Throttled, Denied, Missing or Unreachable, and UpstreamError itself for what Slack understood and would
+    not take. A message may have been posted although Unreachable was raised; an update may simply be made again.
+    Texts are Slack's mrkdwn and are sent as they are; links are not unfurled.
+    """
+
+    def __init__(self, client: AsyncWebClient, *, patience: float = TOTAL_SECONDS) -> None:
+        self._client = client
+        self._patience = patience
+
+    async def post(self, channel: str, *, text: str, blocks: Blocks, thread: str | None = None) -> Posted:
+        with _translated("posting a message"):
+            async with asyncio.timeout(self._patience):
+                return await self._post(channel, text, blocks, thread)
+
+    async def whisper(self, channel: str, user: str, *, text: str, blocks: Blocks, thread: str | None = None) -> None:
+        with _translated("answering somebody alone"):
+            async with asyncio.timeout(self._patience):
+                await self._client.chat_postEphemeral(
+                    channel=channel, user=user, text=text, blocks=_plain(blocks), thread_ts=thread
+                )
+
+    async def update(self, posted: Posted, *, text: str, blocks: Blocks) -> None:
+        with _translated("updating a message"):
+            async with asyncio.timeout(self._patience):
+                await self._client.chat_update(channel=posted.channel, ts=posted.ts, text=text, blocks=_plain(blocks))
+
+    async def direct(self, user: str, *, text: str, blocks: Blocks) -> Posted:
+        with _translated("writing to somebody directly"):
+            async with asyncio.timeout(self._patience):
+                opened = await self._client.conversations_open(users=user)
+                room = (opened.get("channel") or {}).get("id") or ""
+                return await self._post(str(room), text, blocks, None)
+
+    async def upload(self, channel: str, *, filename: str, content: bytes, title: str, comment: str) -> None:
+        """Shares a file; its message comes some moments later. `channel` must be an id."""
+        with _translated("uploading a file"):
+            async with asyncio.timeout(self._patience):
+                await self._client.files_upload_v2(
+                    channel=channel, filename=filename, content=content, title=title, initial_comment=comment
+                )
+
+    async def respond(self, response_url: str, *, text: str, blocks: Blocks) -> None:
+        """Answers as a new message to the asker alone. Raises Denied for a URL that is not Slack's."""
+        if not is_slack_url(response_url, api_url=self._client.base_url):
+            raise Denied(SYSTEM, "the response URL does not belong to Slack")
+        hook = AsyncWebhookClient(
+            response_url,
+            session=self._client.session,
+            proxy=self._client.proxy,
+            retry_handlers=self._client.retry_handlers,
+        )
+        hook.proxy = self._client.proxy  # an empty one would be taken from the environment again
+        doing = "answering through the response URL"
+        with _translated(doing):
+            async with asyncio.timeout(self._patience):
+                answer = await hook.send(
+                    text=text, blocks=_plain(blocks), response_type="ephemeral", replace_original=False
+                )
+        body = _json(answer.body)
+        if answer.status_code != 200 or body.get("ok") is False:  # noqa: PLR2004 - HTTP's own number
+            raise_failure(read_answer(answer.status_code, answer.headers, body, doing))
+
+    async def _post(self, channel: str, text: str, blocks: Blocks, thread: str | None) -> Posted:
+        answer = await self._client.chat_postMessage(
+            channel=channel,
+            text=text,
+            blocks=_plain(blocks),
+            thread_ts=thread,
+            unfurl_links=False,
+            unfurl_media=False,
+        )
+        return Posted(channel=str(answer["channel"]), ts=str(answer["ts"]))
+
+
+def is_slack_url(url: str, *, api_url: str) -> bool:
+    """Whether the URL is of the API's own host and port, or of slack.com or a domain below the API's, by https."""
+    there, api = urlsplit(url), urlsplit(api_url)
+    if (there.scheme, there.netloc) == (api.scheme, api.netloc):
+        return True
+    host, api_host = there.hostname or "", api.hostname or "slack.com"
+    is_below = any(host == domain or host.endswith(f".{domain}") for domain in ("slack.com", api_host))
+    return there.scheme == "https" and is_below and there.port in (None, 443)
+
+
+@contextmanager
+def _translated(doing: str) -> Iterator[None]:
+    """The SDK's errors as ours. The chain is cut: a trace of the SDK's frames could show the token."""
+    try:
+        yield
+    except FAILURES as error:
+        failed = failure(error, doing)
+    else:
+        return
+    raise_failure(failed)
+
+
+def _plain(blocks: Blocks) -> list[dict[str, Any]]:
+    return [dict(block) for block in blocks]
+
+
+def _json(body: str) -> Mapping[str, Any]:
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
