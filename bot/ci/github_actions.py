@@ -99,8 +99,8 @@ class GitHubActions:
         return RunRef(Pipeline(self._name, (("repo", _repo(mine)),)), found.run_id, url)
 
     async def cancel(self, ref: RunRef, *, force: bool) -> Cancelled:
-        path, about = f"{_run_path(ref)}/{'force-cancel' if force else 'cancel'}", f"cancelling {_run_words(ref)}"
         try:
+            path, about = f"{_run_path(ref)}/{'force-cancel' if force else 'cancel'}", f"cancelling {_run_words(ref)}"
             async with asyncio.timeout(self._limits.overall):
                 # one try only: a second request would meet the first one's effect and be told that it cannot be done
                 answer = await self._api.send("POST", path, about, passing={codes.CONFLICT}, tries=1)
@@ -160,8 +160,6 @@ class GitHubActions:
         return tuple(sorted(mine, key=lambda run: (run.created_at, int(run.ref.id)), reverse=True))
 
     async def _run(self, ref: RunRef) -> Run:
-        if not (ref.id.isascii() and ref.id.isdigit()):
-            raise Absent(_run_words(ref))
         entry, jobs = await both(self._api.get_object(_run_path(ref), _run_words(ref)), self._jobs(ref))
         run = run_from(entry, self._home(ref, entry))
         if run.ref.id != ref.id:
@@ -220,7 +218,10 @@ def _workflow_words(pipeline: Pipeline) -> str:
 
 
 def _run_path(ref: RunRef) -> str:
-    return f"{_repo_path(ref.pipeline)}/actions/runs/{quote(ref.id, safe='')}"
+    """Raises Absent for an id that cannot be one of GitHub's: people type ids."""
+    if not (ref.id.isascii() and ref.id.isdigit()):
+        raise Absent(_run_words(ref))
+    return f"{_repo_path(ref.pipeline)}/actions/runs/{ref.id}"
 
 
 def _run_words(ref: RunRef) -> str:

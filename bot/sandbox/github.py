@@ -7,6 +7,7 @@ Source: https://docs.github.com/en/rest/actions.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ Contend = Callable[[RunRecord], Awaitable[None]]
 
 @dataclass(slots=True)
 class _Answer:
-    """What to say instead, to the next `times` requests whose `METHOD /path` holds `matching`."""
+    """What to say instead, to the next `times` requests whose `METHOD /path?query` the pattern `matching` is found in."""
 
     matching: str
     status: int
@@ -76,7 +77,7 @@ class GitHubStandIn:
         delay: float = 0,
         times: int = 1,
     ) -> None:
-        """The next requests whose `METHOD /path?query` holds `matching` get this answer, `delay` seconds late.
+        """The next requests in whose `METHOD /path?query` the pattern is found get this answer, `delay` seconds late.
 
         Without a body a 200 is passed on to the real answer after the delay.
         """
@@ -172,7 +173,9 @@ class GitHubStandIn:
     async def _instead(self, request: web.Request, handler: Any) -> web.StreamResponse:
         line = f"{request.method} {request.path_qs}"
         self.asked.append(line)
-        answer = next((answer for answer in self._answers if answer.times > 0 and answer.matching in line), None)
+        answer = next(
+            (answer for answer in self._answers if answer.times > 0 and re.search(answer.matching, line)), None
+        )
         if answer is not None:
             answer.times -= 1
             await asyncio.sleep(answer.delay)

@@ -1,0 +1,268 @@
+"""Listing runs and completing them with their jobs, against the stand-in over real HTTP."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bot.core.evidence import Found, NotFound, Trouble, Unseen
+from bot.core.run import Conclusion, Phase
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+REPO = "acme/infra"
+
+
+def ago(**span):
+    return NOW - timedelta(**span)
+
+
+def value(observation):
+    assert isinstance(observation, Found), observation
+    return observation.value
+
+
+def ids(observation):
+    return [int(run.ref.id) for run in value(observation)]
+
+
+async def test_a_list_holds_what_was_going_on_since_then_newest_first_and_without_jobs(source, github, deploy):
+    long_gone = github.world.start_run(REPO, "deploy.yml", at=ago(hours=9))
+    github.world.finish(long_gone.id, at=ago(hours=8))
+    overlapping = github.world.start_run(REPO, "deploy.yml", at=ago(hours=4))
+    github.world.finish(overlapping.id, "failure", at=ago(hours=2))
+    running = github.world.start_run(REPO, "deploy.yml", at=ago(days=20))
+    newest = github.world.start_run(REPO, "deploy.yml", at=ago(minutes=1))
+
+    listed = await source.runs(deploy, since=ago(hours=3))
+
+    assert ids(listed) == [newest.id, overlapping.id, running.id]
+    assert all(run.jobs is None for run in value(listed))
+    assert [run.phase for run in value(listed)] == [Phase.RUNNING, Phase.ENDED, Phase.RUNNING]
+
+
+async def test_other_workflows_and_other_branches_are_not_in_the_list(source, github, deploy):
+    github.world.start_run(REPO, "deploy.yml", branch="feature")
+    github.world.start_run(REPO, "dependency-update.yml")
+
+    assert ids(await source.runs(deploy, since=ago(hours=1))) == []
+
+
+async def test_a_branch_that_the_answer_did_not_filter_is_left_out_here(source, github, deploy, update):
+    github.world.start_run(REPO, "dependency-update.yml", branch="feature")
+    other = value(await source.runs(update, since=ago(hours=1)))[0]
+    body = {"total_count": 1, "workflow_runs": [run_body(int(other.ref.id), head_branch="feature")]}
+    github.answer_next("deploy.yml/runs", body=json.dumps(body), times=2)
+
+    assert ids(await source.runs(deploy, since=ago(hours=1))) == []
+
+
+async def test_a_run_that_is_re_run_weeks_later_is_listed_under_its_old_creation_time(source, github, deploy):
+    run = github.world.start_run(REPO, "deploy.yml", at=ago(days=29))
+    github.world.finish(run.id, "failure", at=ago(days=29))
+    github.world.rerun(run.id, at=ago(hours=1), runner="runner-b")
+
+    (listed,) = value(await source.runs(deploy, since=ago(hours=2)))
+
+    assert (listed.attempt, listed.phase, listed.started_at) == (2, Phase.RUNNING, ago(hours=1))
+    assert listed.created_at == ago(days=29)
+
+
+async def test_a_re_run_that_ended_keeps_the_jobs_of_all_its_attempts(source, github, deploy):
+    run = github.world.start_run(REPO, "deploy.yml", at=ago(hours=5), runner="runner-a")
+    github.world.finish(run.id, "timed_out", at=ago(hours=4))
+    github.world.rerun(run.id, at=ago(hours=2), runner="runner-b")
+    github.world.finish(run.id, "cancelled", at=ago(hours=1))
+    (listed,) = value(await source.runs(deploy, since=ago(hours=3)))
+
+    full = value(await source.with_jobs(listed))
+
+    assert (full.phase, full.conclusion, full.ended_at) == (Phase.ENDED, Conclusion.CANCELLED, ago(hours=1))
+    assert [(job.attempt, job.host, job.conclusion) for job in full.jobs] == [
+        (1, "runner-a", Conclusion.TIMED_OUT),
+        (2, "runner-b", Conclusion.CANCELLED),
+    ]
+    assert [(job.started_at, job.ended_at) for job in full.jobs] == [
+        (ago(hours=5), ago(hours=4)),
+        (ago(hours=2), ago(hours=1)),
+    ]
+
+
+async def test_a_running_re_run_under_the_same_id_has_not_ended_though_the_list_still_says_so(source, github, deploy):
+    run = github.world.start_run(REPO, "deploy.yml", at=ago(hours=5))
+    github.world.finish(run.id, "failure", at=ago(hours=1))
+    (stale,) = value(await source.runs(deploy, since=ago(hours=3)))
+    github.world.rerun(run.id, at=ago(minutes=1))
+
+    fresh = value(await source.with_jobs(stale))
+
+    assert (stale.phase, fresh.phase, fresh.attempt) == (Phase.ENDED, Phase.RUNNING, 2)
+    assert fresh.ended_at is None
+    assert [job.phase for job in fresh.jobs] == [Phase.ENDED, Phase.RUNNING]
+
+
+async def test_a_completed_run_with_a_job_that_still_runs_has_not_ended(source, github, deploy):
+    run = github.world.start_run(REPO, "deploy.yml", at=ago(hours=1), jobs=("plan", "apply"))
+    body = run_body(run.id, status="completed", conclusion="failure")
+    github.answer_next(f"/actions/runs/{run.id}$", body=json.dumps(body))
+    (listed,) = value(await source.runs(deploy, since=ago(hours=3)))
+
+    full = value(await source.with_jobs(listed))
+
+    assert full.phase is not Phase.ENDED
+    assert (full.conclusion, full.ended_at) == (None, None)
+
+
+async def test_a_completed_run_without_jobs_keeps_its_own_window(source, github, deploy):
+    run = github.world.start_run(REPO, "deploy.yml", at=ago(hours=2), jobs=())
+    github.world.finish(run.id, "startup_failure", at=ago(hours=1))
+    (listed,) = value(await source.runs(deploy, since=ago(hours=3)))
+
+    full = value(await source.with_jobs(listed))
+
+    assert (full.phase, full.conclusion, full.jobs) == (Phase.ENDED, Conclusion.FAILED, ())
+    assert (full.started_at, full.ended_at) == (ago(hours=2), ago(hours=1))
+
+
+async def test_a_runner_that_never_reported_its_end_is_lost(source, github, deploy):
+    run = github.world.start_run(REPO, "deploy.yml", at=ago(hours=2))
+    github.world.finish(run.id, "failure", at=ago(hours=1), lost=True)
+    (listed,) = value(await source.runs(deploy, since=ago(hours=3)))
+
+    full = value(await source.with_jobs(listed))
+
+    assert [job.conclusion for job in full.jobs] == [Conclusion.LOST]
+    assert (full.conclusion, full.reported) == (Conclusion.LOST, "completed, failure")
+
+
+async def test_jobs_that_cannot_be_read_are_named_missing_and_the_run_has_not_ended(source, github, deploy):
+    run = github.world.start_run(REPO, "deploy.yml", at=ago(hours=2))
+    github.world.finish(run.id, "failure", at=ago(hours=1))
+    (listed,) = value(await source.runs(deploy, since=ago(hours=3)))
+    github.answer_next(f"{run.id}/jobs", status=502, times=9)
+
+    full = value(await source.with_jobs(listed))
+
+    assert full.jobs is None
+    assert full.jobs_missing == "GitHub has trouble of its own (502)"
+    assert (full.phase, full.conclusion) == (Phase.UNKNOWN, None)
+
+
+async def test_three_hundred_runs_are_all_listed(source, github, update):
+    started = [github.world.start_run(REPO, "dependency-update.yml", at=ago(minutes=m)).id for m in range(1, 301)]
+
+    assert ids(await source.runs(update, since=ago(hours=6))) == started
+
+
+async def test_more_than_the_thousand_that_github_shows_are_all_listed(source, github, update):
+    started = [github.world.start_run(REPO, "dependency-update.yml", at=ago(minutes=m)).id for m in range(2345)]
+
+    assert sorted(ids(await source.runs(update, since=ago(days=9)))) == sorted(started)
+
+
+async def test_a_history_that_is_too_long_to_read_is_unseen_and_says_so(source, github, update):
+    body = json.dumps({"total_count": 4001, "workflow_runs": []})
+    github.answer_next("dependency-update.yml/runs", body=body, times=2)
+
+    unseen = await source.runs(update, since=ago(days=9))
+
+    assert isinstance(unseen, Unseen)
+    assert unseen.trouble is Trouble.TOO_MUCH
+    assert "4001" in unseen.detail
+    assert "dependency-update.yml in acme/infra" in unseen.detail
+
+
+async def test_a_list_that_shows_less_than_it_counts_is_unseen(source, github, deploy):
+    github.answer_next("deploy.yml/runs", body=json.dumps({"total_count": 3, "workflow_runs": []}), times=99)
+
+    unseen = await source.runs(deploy, since=ago(hours=1))
+
+    assert isinstance(unseen, Unseen)
+    assert unseen.trouble is Trouble.GARBLED
+
+
+async def test_a_list_that_shifted_between_two_pages_is_read_again(source, github, update):
+    started = [github.world.start_run(REPO, "dependency-update.yml", at=ago(minutes=m)).id for m in range(150)]
+    body = json.dumps({"total_count": 151, "workflow_runs": []})
+    github.answer_next("&page=2", body=body)
+
+    assert ids(await source.runs(update, since=ago(hours=6))) == started
+
+
+async def test_a_run_with_hundreds_of_jobs_has_them_all(source, github, deploy):
+    run = github.world.start_run(REPO, "deploy.yml", at=ago(hours=1), jobs=[f"job {n}" for n in range(250)])
+    (listed,) = value(await source.runs(deploy, since=ago(hours=3)))
+
+    full = value(await source.with_jobs(listed))
+
+    assert [job.name for job in full.jobs] == [f"job {n}" for n in range(250)]
+    assert all(job.phase is Phase.RUNNING for job in full.jobs)
+    assert full.ref.url == f"{github.base_url}/acme/infra/actions/runs/{run.id}"
+
+
+async def test_a_run_read_by_its_url_belongs_to_the_configured_pipeline(source, github, deploy, update):
+    main = github.world.start_run(REPO, "deploy.yml")
+    side = github.world.start_run(REPO, "deploy.yml", branch="side")
+    bump = github.world.start_run(REPO, "dependency-update.yml", branch="side")
+
+    seen = [
+        value(await source.run(source.ref_from_url(f"{github.base_url}/ACME/infra/actions/runs/{run.id}")))
+        for run in (main, side, bump)
+    ]
+
+    assert [run.ref.pipeline for run in seen[::2]] == [deploy, update]
+    assert seen[1].ref.pipeline.fields == (("repo", "acme/infra"),)
+
+
+async def test_a_run_that_is_not_there_is_not_found(source, github):
+    absent = await source.run(source.ref_from_url(f"{github.base_url}/acme/infra/actions/runs/77"))
+
+    assert isinstance(absent, NotFound)
+    assert absent.what == "run 77 in acme/infra, or the token may not see it"
+
+
+async def test_an_answer_about_another_run_is_garbled(source, github):
+    github.answer_next("/actions/runs/77$", body=json.dumps(run_body(78)))
+
+    unseen = await source.run(source.ref_from_url(f"{github.base_url}/acme/infra/actions/runs/77"))
+
+    assert isinstance(unseen, Unseen)
+    assert unseen.trouble is Trouble.GARBLED
+
+
+@pytest.mark.parametrize("title", ["<!channel> & *bold*", "a\nb", "`x`", "❤"])
+async def test_texts_are_kept_as_they_were_written(source, github, deploy, title):
+    github.world.start_run(REPO, "deploy.yml", title=title, actor=title, jobs=(title,), runner=title)
+    (listed,) = value(await source.runs(deploy, since=ago(hours=1)))
+
+    full = value(await source.with_jobs(listed))
+
+    assert (full.title, full.actor, full.jobs[0].name, full.jobs[0].host) == (title, title, title, title)
+
+
+async def test_a_loop_starts_runs_until_its_workflow_is_disabled(source, github, update):
+    github.loop(REPO, "dependency-update.yml", every=0.02, lasts=0.05)
+    found = ()
+    while len(found) < 3:
+        found = value(await source.runs(update, since=ago(hours=1)))
+    await source.switch(update, on=False)
+    going_on = found
+    while any(run.phase is not Phase.ENDED for run in going_on):
+        going_on = value(await source.runs(update, since=ago(hours=1)))
+
+    assert {run.conclusion for run in going_on} == {Conclusion.FAILED}
+    assert len(value(await source.runs(update, since=ago(hours=1)))) == len(going_on)
+
+
+def run_body(run_id, **changes):
+    return {
+        "id": run_id,
+        "status": "in_progress",
+        "conclusion": None,
+        "run_attempt": 1,
+        "created_at": "2024-11-21T18:00:00Z",
+        "updated_at": "2024-11-21T19:00:00Z",
+        "head_branch": "main",
+        **changes,
+    }
