@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -208,19 +208,19 @@ def read_answer(status: int, headers: Mapping[str, Any], body: Any, doing: str) 
     return Failure(Trouble.GARBLED, code, f"Slack refused while {doing}: {code}")
 
 
-def raise_failure(failed: Failure) -> NoReturn:
+def as_error(failed: Failure) -> UpstreamError:
     """The failure as an error of `bot.errors`."""
     match failed.trouble:
         case None:
-            raise Missing(SYSTEM, failed.detail)
+            return Missing(SYSTEM, failed.detail)
         case Trouble.THROTTLED:
-            raise Throttled(SYSTEM, failed.detail, retry_after=failed.retry_after)
+            return Throttled(SYSTEM, failed.detail, retry_after=failed.retry_after)
         case Trouble.DENIED:
-            raise Denied(SYSTEM, failed.detail)
+            return Denied(SYSTEM, failed.detail)
         case Trouble.GARBLED if failed.code:
-            raise UpstreamError(SYSTEM, failed.detail)  # understood and refused: nothing to wait for
+            return UpstreamError(SYSTEM, failed.detail)  # understood and refused: nothing to wait for
         case _:
-            raise Unreachable(SYSTEM, failed.detail)
+            return Unreachable(SYSTEM, failed.detail)
 
 
 def _mend(code: str, facts: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
 from bot.core.people import Channel, Member, Presence, Whereabouts
 from bot.ports import Clock
-from bot.slack.client import FAILURES, SYSTEM, Failure, failure, raise_failure, retry_handlers
+from bot.slack.client import FAILURES, SYSTEM, Failure, as_error, failure, retry_handlers
 
 log = structlog.get_logger()
 
@@ -61,7 +61,7 @@ class SlackDirectory:
         """Asks `auth.test`; under an organisation-wide installation the organisation is the home team."""
         answer = await self._call("asking who the bot is", self._client.auth_test)
         if isinstance(answer, Failure):
-            raise_failure(answer)
+            raise as_error(answer)
         self._enterprise = answer.get("enterprise_id")
         self._home_team = answer.get("team_id") or self._enterprise
         return str(answer["user_id"])

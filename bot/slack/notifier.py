@@ -14,7 +14,7 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot.errors import Denied
 from bot.ports import Blocks, Posted
-from bot.slack.client import FAILURES, SYSTEM, failure, raise_failure, read_answer
+from bot.slack.client import FAILURES, SYSTEM, as_error, failure, read_answer
 
 TOTAL_SECONDS = 15.0
 
@@ -82,7 +82,7 @@ class SlackNotifier:
                 )
         body = _json(answer.body)
         if answer.status_code != 200 or body.get("ok") is False:  # noqa: PLR2004 - HTTP's own number
-            raise_failure(read_answer(answer.status_code, answer.headers, body, doing))
+            raise as_error(read_answer(answer.status_code, answer.headers, body, doing))
 
     async def _post(self, channel: str, text: str, blocks: Blocks, thread: str | None) -> Posted:
         answer = await self._client.chat_postMessage(
@@ -108,14 +108,11 @@ def is_slack_url(url: str, *, api_url: str) -> bool:
 
 @contextmanager
 def _translated(doing: str) -> Iterator[None]:
-    """The SDK's errors as ours. The chain is cut: a trace of the SDK's frames could show the token."""
+    """The SDK's errors as ours. The chain is cut: a trace with the locals of the SDK's frames would show the token."""
     try:
         yield
     except FAILURES as error:
-        failed = failure(error, doing)
-    else:
-        return
-    raise_failure(failed)
+        raise as_error(failure(error, doing)) from None
 
 
 def _plain(blocks: Blocks) -> list[dict[str, Any]]:
