@@ -1,0 +1,122 @@
+"""Brings together all evidence for one decision about one lock, and decides."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.core.attribution import Attribution
+from bot.core.case import Case, Effect, Verdict
+from bot.core.evidence import NotFound, Observation, Trouble, Unseen
+from bot.core.gate import decide
+from bot.core.people import Approval, OwnerAnswer, Standing
+from bot.core.report import Inspection
+from bot.usecases.inspect import inspect
+from bot.usecases.owner import answer_about
+from bot.usecases.world import State, World
+
+_NOBODY = Attribution(None, (), ("there is no lock",))
+_PASSING = frozenset({Trouble.THROTTLED, Trouble.TIMED_OUT, Trouble.SERVER_ERROR, Trouble.NO_CONNECTION})
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A verdict with everything that it rests on."""
+
+    inspection: Inspection
+    verdict: Verdict
+    answer: OwnerAnswer | None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether no lock at all stands there, and both places were read."""
+        return self.inspection.seen.is_free
+
+    def still_holds(self, lock_id: str) -> bool:
+        return any(info.id == lock_id for info in self.inspection.seen.locks)
+
+    @property
+    def store_is_busy(self) -> bool:
+        """Whether the store that holds the lock could not be read for a reason that passes: then asking again helps."""
+        unread: list[Observation[object]] = [seen for _, seen in self.inspection.seen.unseen]
+        unread.append(self.inspection.check.state)
+        troubles = [seen.trouble for seen in unread if isinstance(seen, Unseen)]
+        return bool(troubles) and all(trouble in _PASSING for trouble in troubles)
+
+    @property
+    def store_trouble(self) -> NotFound | Unseen | None:
+        """What the store said, if it could not be read."""
+        for _, seen in self.inspection.seen.unseen:
+            return seen
+        state = self.inspection.check.state
+        return state if isinstance(state, Unseen) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """A second member's click on "approve", as it was written down."""
+
+    user: str
+    lock_id: str
+    at: datetime
+
+
+async def weigh(
+    world: World,
+    state: State,
+    *,
+    lock_id: str | None,
+    user: str,
+    channel: str,
+    consent: Consent | None = None,
+) -> Decision:
+    """Looks at everything afresh and decides on the lock (the one that stands there, if `lock_id` is None).
+
+    The standing of a second member who consented is looked up again with the rest.
+    Raises JournalAway: without the owner's answer there is no decision.
+    """
+    inspection, requester, approval = await asyncio.gather(
+        inspect(world, state, lock_id=lock_id), world.standing(user, channel), _approval(world, consent, channel)
+    )
+    standing_there = "" if inspection.lock is None else inspection.lock.id
+    meant = standing_there if lock_id is None else lock_id
+    answer = await answer_about(world, state.name.name, meant) if meant else None
+    return conclude(world, inspection, requester, meant, answer, approval)
+
+
+def conclude(
+    world: World,
+    inspection: Inspection,
+    requester: Standing,
+    lock_id: str,
+    answer: OwnerAnswer | None,
+    approval: Approval | None = None,
+) -> Decision:
+    """Decides on evidence that is at hand, and counts the refusals."""
+    case = Case(
+        lock_id=lock_id,
+        lock=inspection.seen,
+        state=inspection.check,
+        looks=inspection.looks,
+        attribution=inspection.attribution or _NOBODY,
+        requester=requester,
+        owner=answer,
+        protected=inspection.state.protected,
+        policy=world.policy,
+        holders=world.holders,
+        approval=approval,
+    )
+    return Decision(inspection, decide(case, world.clock.now()), answer)
+
+
+def count_refusals(world: World, verdict: Verdict) -> None:
+    for finding in verdict.findings:
+        if finding.effect is Effect.REFUSES:
+            world.meter.refusal(str(finding.rule))
+
+
+async def _approval(world: World, consent: Consent | None, channel: str) -> Approval | None:
+    if consent is None:
+        return None
+    return Approval(consent.lock_id, await world.standing(consent.user, channel), consent.at)

@@ -1,0 +1,140 @@
+"""Looks at a state: its lock, its file, and the runs that may hold the lock. Reads only.
+
+Everything that does not depend on something else is asked at the same time, so that a look costs two hops: the lock,
+the state and the lists of runs; then the runs that were going on when the lock was taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+
+from bot.core.attribution import Attribution, Look, attribute, may_hold
+from bot.core.contention import Contention, contention
+from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
+from bot.core.lock import LockInfo, age
+from bot.core.moment import shifted
+from bot.core.report import Inspection, Overview, StateName
+from bot.core.run import Pipeline, Run, RunRef
+from bot.usecases.owner import owner_of
+from bot.usecases.world import State, World, gather_all
+
+LOOK_BACK = timedelta(days=2)
+"""How far back runs are listed before the lock's age is known; an older lock costs a second listing."""
+
+_MOST_SUSPECTS = 60
+
+
+async def inspect(world: World, state: State, *, lock_id: str | None = None) -> Inspection:
+    """One look at a state. `lock_id` says which lock is meant, if two stand there. Never raises for upstreams."""
+    started = world.clock.now()
+    since = started - LOOK_BACK
+    seen, check, listings = await asyncio.gather(
+        world.timed(state.backend_system, "read lock", state.backend.read_lock()),
+        world.timed(state.backend_system, "read state", state.backend.read_state()),
+        _listings(world, state.pipelines, since),
+    )
+    lock = next((info for info in seen.locks if info.id == lock_id), seen.lock)
+    if lock is not None and lock.created < since + world.policy.clock_skew:
+        listings = await _listings(world, state.pipelines, shifted(lock.created, -2 * world.policy.clock_skew))
+
+    looks, named = await asyncio.gather(
+        _looks(world, state.pipelines, listings, lock), _named_runs(world, state.pipelines, lock)
+    )
+
+    skew = world.policy.clock_skew
+    tied = None if lock is None else attribute(lock, looks, holders=world.holders, skew=skew, named=named)
+    now = world.clock.now()
+    _measure(world, state.name, lock, is_free=seen.is_free, now=now)
+    return Inspection(
+        state=state.name,
+        seen=seen,
+        check=check,
+        looks=looks,
+        lock=lock,
+        attribution=tied,
+        contention=_contention(world, looks, lock, tied, now),
+        owner=None if lock is None else owner_of(lock, tied, world.holders),
+        at=started,
+    )
+
+
+async def overview(world: World) -> Overview:
+    """The locks of all states at a glance."""
+    states = tuple(world.states.values())
+    seen = await asyncio.gather(
+        *(world.timed(state.backend_system, "read lock", state.backend.read_lock()) for state in states)
+    )
+    now = world.clock.now()
+    for state, lock in zip(states, seen, strict=True):
+        _measure(world, state.name, lock.lock, is_free=lock.is_free, now=now)
+    return Overview(states=tuple((s.name, lock) for s, lock in zip(states, seen, strict=True)), at=now)
+
+
+async def _listings(
+    world: World, pipelines: tuple[Pipeline, ...], since: datetime
+) -> tuple[Observation[tuple[Run, ...]], ...]:
+    return tuple(await asyncio.gather(*(_listing(world, pipeline, since) for pipeline in pipelines)))
+
+
+async def _listing(world: World, pipeline: Pipeline, since: datetime) -> Observation[tuple[Run, ...]]:
+    source = world.sources.get(pipeline.ci)
+    if source is None:
+        detail = f"this version of tflock cannot ask the CI system “{pipeline.ci}”"
+        return Unseen(pipeline.ci, Trouble.NO_CONNECTION, detail, world.clock.now())
+    return await world.timed(source.system, "list runs", source.runs(pipeline, since=since))
+
+
+async def _looks(
+    world: World,
+    pipelines: tuple[Pipeline, ...],
+    listings: tuple[Observation[tuple[Run, ...]], ...],
+    lock: LockInfo | None,
+) -> tuple[Look, ...]:
+    pairs = zip(pipelines, listings, strict=True)
+    return tuple(await asyncio.gather(*(_look(world, pipeline, listing, lock) for pipeline, listing in pairs)))
+
+
+async def _look(world: World, pipeline: Pipeline, listing: Observation[tuple[Run, ...]], lock: LockInfo | None) -> Look:
+    source = world.sources.get(pipeline.ci)
+    system = pipeline.ci if source is None else source.system
+    if source is None or lock is None or not isinstance(listing, Found):
+        return Look(pipeline, system, listing)
+    suspects = [run for run in listing.value if may_hold(run, lock.created, world.policy.clock_skew)]
+    if len(suspects) > _MOST_SUSPECTS:
+        detail = f"{len(suspects)} runs of {pipeline.title} were going on when the lock was taken: too many to read"
+        return Look(pipeline, system, Unseen(system, Trouble.TOO_MUCH, detail, listing.at))
+    closer = await gather_all(
+        {run.ref.id: world.timed(source.system, "read run", source.with_jobs(run)) for run in suspects}
+    )
+    return Look(pipeline, system, listing, closer)
+
+
+async def _named_runs(
+    world: World, pipelines: tuple[Pipeline, ...], lock: LockInfo | None
+) -> tuple[Observation[Run], ...]:
+    """The run that the lock's host name carries, asked of every pipeline's system, whatever its age."""
+    named = None if lock is None else world.holders.run_id_in(lock.who)
+    if named is None:
+        return ()
+    asked = [(pipeline, world.sources[pipeline.ci]) for pipeline in pipelines if pipeline.ci in world.sources]
+    return tuple(await asyncio.gather(*(source.run(RunRef(pipeline, named[0])) for pipeline, source in asked)))
+
+
+def _contention(
+    world: World, looks: tuple[Look, ...], lock: LockInfo | None, tied: Attribution | None, now: datetime
+) -> Contention:
+    candidates = frozenset() if tied is None else frozenset(candidate.run.ref for candidate in tied.candidates)
+    found = contention(looks, lock, now=now, rule=world.policy.loop, skew=world.policy.clock_skew)
+    active = tuple(run for run in found.active if run.ref not in candidates)
+    return Contention(active=active, loops=found.loops)
+
+
+def _measure(world: World, state: StateName, lock: LockInfo | None, *, is_free: bool, now: datetime) -> None:
+    seconds = 0.0 if lock is None else age(lock, now).total_seconds()
+    world.meter.lock(state.name, held=not is_free, age_seconds=seconds)
+
+
+def unanswered(inspection: Inspection) -> tuple[NotFound | Unseen, ...]:
+    """The lists of runs that could not be read."""
+    return tuple(look.listing for look in inspection.looks if not isinstance(look.listing, Found))

@@ -1,0 +1,61 @@
+"""The person behind a lock, and what he says about it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from bot.core.attribution import Attribution
+from bot.core.lock import LockInfo
+from bot.core.people import OwnerAnswer, OwnerSays
+from bot.core.phrase import Quoted
+from bot.core.policy import Holders, KnownPerson
+from bot.core.report import Owner
+from bot.core.timeline import Draft, Kind
+from bot.usecases.world import World
+
+_ANSWER_TTL = timedelta(days=30)
+
+
+def owner_of(lock: LockInfo, tied: Attribution | None, holders: Holders) -> Owner | None:
+    """The one person whom the evidence names: the actor of the attributed runs, else the lock's own `Who`.
+
+    Several actors are nobody: a wrong owner could be asked whether somebody else's apply is dead.
+    """
+    actors = sorted({candidate.run.actor for candidate in tied.candidates if candidate.run.actor} if tied else ())
+    if len(actors) == 1:
+        person = holders.person_for_login(actors[0])
+        name = actors[0] if person is None else person.name
+        return Owner(name, _slack_id(person), ("he started the run, as ", Quoted(actors[0])))
+    person = holders.person_for_who(lock.who)
+    if person is not None:
+        return Owner(person.name, person.slack, ("the lock's Who is ", Quoted(lock.who)))
+    return None
+
+
+def _slack_id(person: KnownPerson | None) -> str | None:
+    return None if person is None else person.slack
+
+
+async def answer_about(world: World, state: str, lock_id: str) -> OwnerAnswer | None:
+    """What the owner of this lock answered last. Raises JournalAway."""
+    said = await world.records.get("owner-answer", f"{state}/{lock_id}")
+    if said is None:
+        return None
+    at = world.clock.now().fromisoformat(said["at"])
+    return OwnerAnswer(lock_id=lock_id, owner_id=said["owner"], says=OwnerSays(said["says"]), at=at)
+
+
+async def record_answer(world: World, state: str, answer: OwnerAnswer, *, incident: str) -> None:
+    """Writes the answer down, where the gate and the timeline find it at once. Raises JournalAway."""
+    value = {"owner": answer.owner_id, "says": str(answer.says), "at": answer.at.isoformat()}
+    await world.records.put("owner-answer", f"{state}/{answer.lock_id}", value, ttl=_ANSWER_TTL)
+    if incident:
+        words = {"dead": "says that it is dead", "running": "says that it is still running", "later": "asks for time"}
+        draft = Draft(
+            at=answer.at,
+            kind=Kind.OWNER_ANSWERED,
+            actor=answer.owner_id,
+            text=f"{words[answer.says]} (lock of {state})",
+            facts={"state": state, "lock_id": answer.lock_id, "says": str(answer.says)},
+        )
+        await world.journal.append(incident, draft)

@@ -1,0 +1,79 @@
+"""Requests of people that outlive a process: written to Redis before anything is done about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from bot.core.report import KillRequest, UnlockRequest
+from bot.usecases.world import World
+
+REQUEST_TTL = timedelta(days=7)
+
+
+class Phase(StrEnum):
+    """How far a request has come. `RELEASING` is written before the first delete, and `DONE` after the last."""
+
+    SHOWN = "shown"
+    CONFIRMED = "confirmed"
+    APPROVAL = "approval"
+    ARMED = "armed"
+    RELEASING = "releasing"
+    DONE = "done"
+
+
+async def save_unlock(world: World, request: UnlockRequest, phase: Phase = Phase.SHOWN, **more: str) -> None:
+    await world.records.put("unlock", request.id, {**_plain(asdict(request)), "phase": phase, **more}, ttl=REQUEST_TTL)
+
+
+async def find_unlock(world: World, request_id: str) -> tuple[UnlockRequest, dict[str, Any]] | None:
+    """The request and its whole record; None if it is not known (any more)."""
+    record = await world.records.get("unlock", request_id)
+    return None if record is None else (_unlock(record), record)
+
+
+async def change_unlock(world: World, request_id: str, **changes: str) -> dict[str, Any] | None:
+    return await world.records.update("unlock", request_id, changes)
+
+
+async def save_kill(world: World, request: KillRequest, **more: str) -> None:
+    await world.records.put(
+        "kill", request.id, {**_plain(asdict(request)), "phase": Phase.SHOWN, **more}, ttl=REQUEST_TTL
+    )
+
+
+async def find_kill(world: World, request_id: str) -> tuple[KillRequest, dict[str, Any]] | None:
+    record = await world.records.get("kill", request_id)
+    return None if record is None else (_kill(record), record)
+
+
+async def change_kill(world: World, request_id: str, **changes: str) -> dict[str, Any] | None:
+    return await world.records.update("kill", request_id, changes)
+
+
+def placed(request: UnlockRequest, ts: str) -> UnlockRequest:
+    """The request with the message that shows it."""
+    return replace(request, ts=ts)
+
+
+def instant_in(record: Mapping[str, Any], key: str) -> datetime | None:
+    """An instant that was written as text; None if there is none."""
+    text = record.get(key)
+    return datetime.fromisoformat(text).astimezone(UTC) if text else None
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in values.items()}
+
+
+def _unlock(record: Mapping[str, Any]) -> UnlockRequest:
+    values = {field.name: record[field.name] for field in fields(UnlockRequest) if field.name in record}
+    return UnlockRequest(**{**values, "asked_at": datetime.fromisoformat(record["asked_at"])})
+
+
+def _kill(record: Mapping[str, Any]) -> KillRequest:
+    values = {field.name: record[field.name] for field in fields(KillRequest) if field.name in record}
+    return KillRequest(**{**values, "asked_at": datetime.fromisoformat(record["asked_at"])})

@@ -1,0 +1,242 @@
+"""Unlock: what a person asks for, confirms, approves, arms. The release itself is `bot.usecases.release`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from bot.core.case import Ruling, Verdict
+from bot.core.eligibility import why_not_eligible
+from bot.core.facts import inspection_facts, verdict_facts
+from bot.core.phrase import duration, plain
+from bot.core.report import OwnerNews, UnlockReport, UnlockRequest, UnlockStage
+from bot.core.timeline import Draft, Kind
+from bot.errors import NotPermitted
+from bot.usecases.evidence import Decision, count_refusals, weigh
+from bot.usecases.letters import write_to_owner
+from bot.usecases.requests import Phase, change_unlock, find_unlock, instant_in, placed, save_unlock
+from bot.usecases.world import World
+
+ARMED_FOR = timedelta(hours=2)
+"""How long an armed unlock goes on trying."""
+
+
+LOOK_AGAIN = timedelta(seconds=4)
+"""How soon a state that could not be read is looked at again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody asked for with `/tflock unlock`."""
+
+    state: str
+    user: str
+    channel: str
+    incident: str
+    thread: str = ""
+    reason: str = ""
+    dry_run: bool = False
+    when_safe: bool = False
+
+
+async def ask(world: World, wish: Wish) -> UnlockReport:
+    """Runs the gate and reports. Not a dry run: the report is posted in the channel, and stands in Redis before.
+
+    Raises UnknownState, JournalAway, UpstreamError (if Slack did not take the message).
+    """
+    state = world.state(wish.state)
+    decision = await weigh(world, state, lock_id=None, user=wish.user, channel=wish.channel)
+    request = _request(world, wish, decision)
+    report = _checked(request, decision, dry_run=wish.dry_run)
+    await record_decision(world, request, decision, once=f"asked/{request.id}")
+    if wish.dry_run:
+        return report
+
+    await save_unlock(world, request, when_safe="yes" if wish.when_safe else "")
+    posted = await world.teller.unlock(report)
+    report = replace(report, request=placed(request, posted.ts))
+    await change_unlock(world, request.id, ts=posted.ts)
+    if report.stage is UnlockStage.CHECKED:
+        await write_to_owner(
+            world, OwnerNews.UNLOCK_WANTED, decision.inspection, asker=wish.user, channel=wish.channel,
+            incident=wish.incident, request=request.id,
+        )  # fmt: skip
+        if not request.lock_id and decision.store_is_busy:
+            await _look_again(world, request, 0)
+        elif wish.when_safe and (decision.verdict.ruling is Ruling.ALLOW or decision.verdict.waiting_helps):
+            return await arm(world, request.id, user=wish.user)
+    return report
+
+
+async def recheck(world: World, request_id: str, tick: int) -> None:
+    """While the store cannot be read: looks again, until the lock is seen and the checklist can be shown."""
+    found = await find_unlock(world, request_id)
+    if found is None or found[1]["phase"] != Phase.SHOWN or found[0].lock_id:
+        return
+    request, record = found
+    decision = await weigh(world, world.state(request.state), lock_id=None, user=request.user, channel=request.channel)
+    lock = decision.inspection.lock
+    if lock is not None:
+        request = replace(request, lock_id=lock.id)
+        await change_unlock(world, request_id, lock_id=lock.id)
+    elif decision.store_is_busy and world.clock.now() - request.asked_at < world.policy.release_deadline:
+        await _look_again(world, request, tick + 1)
+        return
+    await record_decision(world, request, decision, once=f"asked/{request.id}/{tick}")
+    await world.teller.unlock(_checked(request, decision, dry_run=False))
+    if record.get("when_safe") and lock is not None:
+        await arm(world, request_id, user=request.user)
+
+
+async def _look_again(world: World, request: UnlockRequest, tick: int) -> None:
+    at = world.clock.now() + LOOK_AGAIN
+    await world.jobs.start("recheck", request.id, str(tick), key=f"recheck:{request.id}:{tick}", at=at)
+
+
+async def confirm(world: World, request_id: str, *, lock_id: str, user: str) -> None:
+    """The click on "unlock": hands the release to a worker. Raises NotPermitted for a stale click, JournalAway."""
+    request, phase = await _live(world, request_id, lock_id)
+    if phase not in {Phase.SHOWN, Phase.ARMED}:
+        raise NotPermitted("This unlock is being carried out already; its message shows how far it is.")
+    await _requested(world, request, user, "confirmed the unlock")
+    now = world.clock.now().isoformat()
+    await change_unlock(world, request_id, phase=Phase.CONFIRMED, by=user, confirmed_at=now)
+    await world.jobs.start("release", request_id, key=f"release:{request_id}")
+
+
+async def approve(world: World, request_id: str, *, lock_id: str, user: str) -> None:
+    """A second member's click: hands the release to a worker. Raises NotPermitted, JournalAway."""
+    request, phase = await _live(world, request_id, lock_id)
+    now = world.clock.now()
+    record = await find_unlock(world, request_id)
+    by = record[1].get("by", request.user) if record else request.user
+    if phase not in {Phase.SHOWN, Phase.APPROVAL, Phase.ARMED}:
+        raise NotPermitted("This unlock is being carried out already; its message shows how far it is.")
+    if user in {request.user, by}:
+        raise NotPermitted("You asked for this unlock: a second member has to approve it. Nothing was changed.")
+    if now - request.asked_at > world.policy.approval_timeout:
+        limit = duration(world.policy.approval_timeout)
+        raise NotPermitted(f"This request is older than {limit}. Nothing was changed; ask again with /tflock unlock.")
+    reason = why_not_eligible(await world.standing(user, request.channel), world.policy)
+    if reason is not None:
+        raise NotPermitted(f"{plain(reason)}. Nothing was changed.")
+    await _append(world, request, Kind.UNLOCK_APPROVED, user, f"approved the unlock of {request.state}", {})
+    await change_unlock(
+        world, request_id, phase=Phase.CONFIRMED, by=by, approver=user, approved_at=now.isoformat(),
+        confirmed_at=now.isoformat(),
+    )  # fmt: skip
+    await world.jobs.start("release", request_id, key=f"release:{request_id}")
+
+
+async def arm(world: World, request_id: str, *, user: str, lock_id: str | None = None) -> UnlockReport:
+    """Lets the bot go on deciding until it is allowed, then release. Raises NotPermitted, JournalAway."""
+    request, phase = await _live(world, request_id, lock_id)
+    if phase not in {Phase.SHOWN, Phase.APPROVAL}:
+        raise NotPermitted("This unlock is armed or being carried out already; its message shows how far it is.")
+    if not request.lock_id:
+        raise NotPermitted("The lock has not been read yet, so there is nothing to arm. Nothing was changed.")
+    reason = why_not_eligible(await world.standing(user, request.channel), world.policy)
+    if reason is not None:
+        raise NotPermitted(f"{plain(reason)}. Nothing was changed.")
+    now = world.clock.now()
+    await _requested(world, request, user, "armed the unlock: it is done as soon as it is safe")
+    await change_unlock(
+        world, request_id, phase=Phase.ARMED, by=user, armed_at=now.isoformat(), until=(now + ARMED_FOR).isoformat()
+    )
+    report = UnlockReport(request, UnlockStage.ARMED, None, None, until=now + ARMED_FOR)
+    await world.teller.unlock(report)
+    await world.jobs.start("armed", request_id, "0", key=f"armed:{request_id}:0")
+    return report
+
+
+async def disarm(world: World, request_id: str, *, lock_id: str, user: str) -> None:
+    """Takes an armed unlock back. Raises NotPermitted if it is not armed (any more), JournalAway."""
+    request, phase = await _live(world, request_id, lock_id)
+    if phase is not Phase.ARMED:
+        raise NotPermitted("This unlock is not armed any more; its message shows what became of it.")
+    await change_unlock(world, request_id, phase=Phase.DONE)
+    await _append(world, request, Kind.UNLOCK_FAILED, user, "took the armed unlock back; the lock was not touched", {})
+    await world.teller.unlock(
+        UnlockReport(request, UnlockStage.EXPIRED, None, None, note=("it was taken back; nothing was changed",))
+    )
+
+
+async def record_decision(world: World, request: UnlockRequest, decision: Decision, *, once: str) -> None:
+    """Writes the verdict with its evidence to the timeline, and counts its refusals. Raises JournalAway."""
+    count_refusals(world, decision.verdict)
+    if request.incident:
+        draft = Draft(
+            at=world.clock.now(),
+            kind=Kind.GATE_DECIDED,
+            actor="tflock",
+            text=f"unlock of {request.state}: {_sentence(decision.verdict)}",
+            facts={
+                "request": request.id,
+                "lock_id": request.lock_id,
+                "verdict": verdict_facts(decision.verdict),
+                "evidence": inspection_facts(decision.inspection),
+            },
+            once=once,
+        )
+        await world.journal.append(request.incident, draft)
+
+
+def _sentence(verdict: Verdict) -> str:
+    blocking = [f"{finding.rule}: {plain(finding.reason)}" for finding in verdict.refusals]
+    return f"{verdict.ruling} ({'; '.join(blocking)})" if blocking else str(verdict.ruling)
+
+
+def _request(world: World, wish: Wish, decision: Decision) -> UnlockRequest:
+    lock = decision.inspection.lock
+    return UnlockRequest(
+        id=world.new_id(),
+        state=wish.state,
+        lock_id="" if lock is None else lock.id,
+        channel=wish.channel,
+        user=wish.user,
+        asked_at=world.clock.now(),
+        reason=wish.reason,
+        thread=wish.thread,
+        incident=wish.incident,
+    )
+
+
+def _checked(request: UnlockRequest, decision: Decision, *, dry_run: bool) -> UnlockReport:
+    stage = UnlockStage.DRY_RUN if dry_run else UnlockStage.CHECKED
+    if decision.is_free:
+        stage = UnlockStage.ALREADY_FREE
+    return UnlockReport(request, stage, decision.inspection, decision.verdict)
+
+
+async def _live(world: World, request_id: str, lock_id: str | None) -> tuple[UnlockRequest, Phase]:
+    found = await find_unlock(world, request_id)
+    if found is None:
+        raise NotPermitted("This message is too old. Nothing was changed; ask again with /tflock unlock.")
+    request, record = found
+    if lock_id is not None and lock_id != request.lock_id:
+        raise NotPermitted("This button was made for another lock. Nothing was changed; ask again with /tflock unlock.")
+    if record["phase"] == Phase.DONE:
+        raise NotPermitted("This request is finished; its message shows the outcome. Nothing was changed now.")
+    return request, Phase(record["phase"])
+
+
+async def _requested(world: World, request: UnlockRequest, user: str, words: str) -> None:
+    facts = {"reason": request.reason}
+    await _append(world, request, Kind.UNLOCK_REQUESTED, user, f"{words} ({request.state})", facts)
+
+
+async def _append(
+    world: World, request: UnlockRequest, kind: Kind, actor: str, text: str, facts: Mapping[str, object]
+) -> None:
+    if request.incident:
+        more = {"request": request.id, "state": request.state, "lock_id": request.lock_id, **facts}
+        await world.journal.append(
+            request.incident, Draft(world.clock.now(), kind, actor, text, more, once=f"{kind}/{request.id}/{actor}")
+        )
+
+
+def is_stale(record: dict[str, str], now: datetime, limit: timedelta) -> bool:
+    """Whether a confirmed request waited for a worker for longer than the limit."""
+    at = instant_in(record, "confirmed_at")
+    return at is not None and now - at > limit

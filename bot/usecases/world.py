@@ -1,0 +1,126 @@
+"""The ports that the use cases work with, wired by `bot.app`, and the few looks that several of them take."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Protocol, TypeVar
+
+from bot.core.evidence import Found, Observation
+from bot.core.nearest import did_you_mean
+from bot.core.people import Channel, Standing
+from bot.core.policy import Holders, Policy
+from bot.core.report import StateName
+from bot.core.run import Pipeline
+from bot.errors import UnknownState
+from bot.ports import Clock, Directory, Jobs, Journal, LockBackend, Records, RunSource, Teller
+
+T = TypeVar("T")
+
+
+class Meter(Protocol):
+    """The metrics of the contract. `seconds` are seconds; `outcome` and `rule` are the words of the core."""
+
+    def command(self, command: str, outcome: str) -> None: ...
+    def unlock(self, state: str, outcome: str) -> None: ...
+    def refusal(self, rule: str) -> None: ...
+    def lock(self, state: str, *, held: bool, age_seconds: float) -> None: ...
+    def upstream(self, system: str, call: str, *, outcome: str, seconds: float) -> None: ...
+    def time_to_unlock(self, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One state of the configuration with the adapters that reach it."""
+
+    name: StateName
+    backend: LockBackend
+    backend_system: str
+    pipelines: tuple[Pipeline, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything outside the core that a use case may touch.
+
+    `sources` are by the CI's name in the configuration; a pipeline of a CI that this version cannot ask has none.
+    `new_id` makes short random ids.
+    """
+
+    states: Mapping[str, State]
+    sources: Mapping[str, RunSource]
+    journal: Journal
+    records: Records
+    directory: Directory
+    teller: Teller
+    jobs: Jobs
+    clock: Clock
+    meter: Meter
+    policy: Policy
+    holders: Holders
+    incident_channels: tuple[str, ...]
+    new_id: Callable[[], str]
+
+    def state(self, name: str) -> State:
+        """Raises UnknownState, with the nearest name."""
+        found = self.states.get(name)
+        if found is None:
+            known = tuple(self.states)
+            raise UnknownState(name, nearest=did_you_mean(name, known), known=known)
+        return found
+
+    def is_incident_channel(self, channel: Channel) -> bool:
+        """By id or by a pattern on the name that Slack gives; never in a DM."""
+        if channel.is_direct or channel.is_archived:
+            return False
+        return any(
+            channel.id == wanted or bool(channel.name and fnmatchcase(channel.name, wanted))
+            for wanted in self.incident_channels
+        )
+
+    async def standing(self, user_id: str, channel_id: str) -> Standing:
+        """What a person is in a channel, all questions asked at the same time."""
+        groups = self.policy.unlock_groups
+        member, in_channel, channel, in_groups = await asyncio.gather(
+            self.timed("Slack", "member", self.directory.member(user_id)),
+            self.timed("Slack", "channel members", self.directory.is_in_channel(user_id, channel_id)),
+            self.timed("Slack", "channel", self.directory.channel(channel_id)),
+            self.timed("Slack", "groups", self.directory.is_in_groups(user_id, groups)) if groups else _nothing(),
+        )
+        return Standing(
+            user_id=user_id,
+            home_team=self.directory.home_team,
+            member=member,
+            in_channel=in_channel,
+            in_groups=in_groups,
+            channel=channel,
+            is_incident_channel=isinstance(channel, Found) and self.is_incident_channel(channel.value),
+        )
+
+    async def timed(self, system: str, call: str, question: Coroutine[Any, Any, T]) -> T:
+        """Asks, and counts how long the answer took and what kind it was."""
+        loop = asyncio.get_running_loop()
+        started, outcome = loop.time(), "error"
+        try:
+            answer = await question
+            outcome = _outcome(answer)
+        finally:
+            self.meter.upstream(system, call, outcome=outcome, seconds=loop.time() - started)
+        return answer
+
+
+async def _nothing() -> None:
+    return None
+
+
+def _outcome(answer: object) -> str:
+    from_observation = {"Found": "found", "NotFound": "not found", "Unseen": "unseen"}
+    return from_observation.get(type(answer).__name__, "answered")
+
+
+async def gather_all(questions: Mapping[str, Awaitable[Observation[T]]]) -> dict[str, Observation[T]]:
+    """Asks everything at the same time; answers by the same keys."""
+    answers = await asyncio.gather(*questions.values())
+    return dict(zip(questions, answers, strict=True))
