@@ -150,5 +150,5 @@ async def observe(look: Callable[[], Awaitable[T]], *, system: str, clock: Clock
         unseen = Unseen(system, failed.trouble, failed.detail, at, failed.retry_after)
     except TimeoutError:
         unseen = Unseen(system, Trouble.TIMED_OUT, f"{system} did not give the whole answer within {limit:g} s", at)
-    log.warning("ci.unseen", system=system, trouble=unseen.trouble, detail=unseen.detail)
+    log.warning("ci.unseen", system=system, trouble=unseen.trouble.value, detail=unseen.detail)
     return unseen
