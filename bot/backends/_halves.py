@@ -7,6 +7,7 @@ Sources: Terraform's `internal/backend/remote-state/s3/client.go`; `DeleteItem` 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,7 +86,7 @@ class FileHalf:
         try:
             with translated(self.reads, self.target):
                 answer = self.client().get_object(Bucket=self.bucket, Key=self.key)
-                with answer["Body"] as body:
+                with closing(answer["Body"]) as body:
                     text = body.read(_LONGEST_LOCK + 1).decode("utf-8", "replace")
         except AwsError as error:
             if error.missing == "object":

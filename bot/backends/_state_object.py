@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -38,7 +38,7 @@ class StateObject:
         with translated(self.reads, self.target):
             answer = self.client().get_object(Bucket=self.bucket, Key=self.key, **version)
             now = clock.now()
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:
                 text = read_state_text(self._until(give_up, body.iter_chunks(CHUNK)))
         return StateSeen(
             size=text.size,
