@@ -99,10 +99,8 @@ def _channels(slack: Mapping[str, Any], *, need_slack: bool) -> Iterator[Finding
         )
 
 
-def _state_name(path: KeyPath, name: object) -> Iterator[Finding]:
-    if not isinstance(name, str):
-        yield path, "a state's name must be text (put it in quotes)"
-    elif name.isdigit():
+def _state_name(path: KeyPath, name: str) -> Iterator[Finding]:
+    if name.isdigit():
         yield path, "a state's name must not be a number alone: kill-job could not tell it from a run id"
     elif _STATE_NAME.fullmatch(name) is None:
         yield path, "a state's name has letters, digits, . _ - alone, begins with a letter or digit, and is 60 at most"

@@ -12,6 +12,9 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 Finding: TypeAlias = tuple[KeyPath, str]
 """Where, and what is wrong there, in plain words."""
 
+_TEXT = "tag:yaml.org,2002:str"
+_MERGE = "tag:yaml.org,2002:merge"
+
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
@@ -30,8 +33,8 @@ class Parsed:
 
 def parse(text: str) -> Parsed:
     """Reads one YAML mapping. Never raises: what cannot be read is a finding."""
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
         if root is None:
             return _faulty((), "the file is empty; tflock.example.yml shows a complete one", line=1)
@@ -39,7 +42,7 @@ def parse(text: str) -> Parsed:
             return _faulty((), "must be a mapping of keys (version, slack, states …)", line=_line(root))
         places = _Places()
         places.walk(root, (), frozenset())
-        if places.circular:
+        if places.unusable:
             return Parsed(lines=places.lines, findings=tuple(places.findings))
         return Parsed(loader.construct_document(root), places.lines, tuple(places.findings))
     except yaml.MarkedYAMLError as error:
@@ -48,22 +51,23 @@ def parse(text: str) -> Parsed:
     except (yaml.YAMLError, ValueError, RecursionError, TypeError):
         # PyYAML's other messages quote the text, in which a secret may have been pasted
         return _faulty((), "is not YAML that can be read", line=1)
-    finally:
-        loader.dispose()
 
 
 class _Places:
-    """Collects the line of each key, and keys that stand twice or contain themselves, which PyYAML accepts."""
+    """Collects the line of each key, and keys that stand twice or contain themselves, which PyYAML accepts.
+
+    Makes every plain key a text, so that `on` and `42` are names like any other.
+    """
 
     def __init__(self) -> None:
         self.lines: dict[KeyPath, int] = {}
         self.findings: list[Finding] = []
-        self.circular = False
+        self.unusable = False
 
     def walk(self, node: yaml.Node, path: KeyPath, above: frozenset[int]) -> None:
         self.lines.setdefault(path, _line(node))
         if id(node) in above:
-            self.circular = True
+            self.unusable = True
             self.findings.append((path, "refers to itself"))
             return
         around = above | {id(node)}
@@ -76,9 +80,16 @@ class _Places:
     def _walk_mapping(self, node: yaml.MappingNode, path: KeyPath, around: frozenset[int]) -> None:
         seen: dict[str, int] = {}
         for key, value in node.value:
-            name, line = str(key.value), _line(key)
+            line = _line(key)
+            if not isinstance(key, yaml.ScalarNode):
+                self.unusable = True
+                self.findings.append((path, f"has a key on line {line} that is not text"))
+                continue
+            if key.tag != _MERGE:
+                key.tag = _TEXT
+            name = str(key.value)
             here = (*path, name)
-            if name in seen and name != "<<":
+            if name in seen and key.tag != _MERGE:
                 self.findings.append((here, f"stands twice, on lines {seen[name]} and {line}"))
             seen.setdefault(name, line)
             self.lines.setdefault(here, line)

@@ -1,0 +1,226 @@
+import pytest
+
+from bot.config import load
+from bot.errors import ConfigInvalid
+
+MANY_FAULTS = """\
+version: 2
+slak: {}
+slack: {incident_channels: ["#inc"], alerts_channel: alerts}
+ci:
+  github: {type: githb}
+  gh: {type: github_actions, tokenenv: X}
+states:
+  staging:
+    protected: "yes"
+    backend: {type: s3, bucket: b, kye: x, region: eu-west-1}
+    pipelines:
+      - {ci: ghh}
+      - {ci: gh, repo: infra, flow: deploy.yml}
+policy:
+  settle: {failed: 60}
+  loop: {starts: 1}
+"""
+
+
+def test_all_problems_are_reported_at_once_each_with_its_line_and_key(problems_of):
+    assert problems_of(MANY_FAULTS, {"PORT": "x", "REDIS_URL": "http://u:pw@h"}) == [
+        "tflock.yml:1: version: must be 1",
+        "tflock.yml:2: slak: is not a key here; did you mean slack?",
+        (
+            "tflock.yml:3: slack.incident_channels[0]: must be a name without the leading #, a pattern of names,"
+            " or a channel id"
+        ),
+        "tflock.yml:3: slack.alerts_channel: must be a channel id, such as C0123ABCD",
+        (
+            "tflock.yml:5: ci.github.type: must be one of github_actions, gitlab, azure_devops, jenkins, ecs;"
+            " did you mean github_actions?"
+        ),
+        "tflock.yml:6: ci.gh.token_env: the environment variable GITHUB_TOKEN is not set",
+        "tflock.yml:6: ci.gh.tokenenv: is not a key here; did you mean token_env?",
+        "tflock.yml:9: states.staging.protected: must be true or false",
+        (
+            "tflock.yml:10: states.staging.backend: has no lock to look at: give dynamodb_table, or use_lockfile: true,"
+            " or both, as in Terraform"
+        ),
+        "tflock.yml:10: states.staging.backend.key: is required",
+        "tflock.yml:10: states.staging.backend.kye: is not a key here; did you mean key?",
+        "tflock.yml:12: states.staging.pipelines[0].ci: is not a name under ci; did you mean gh?",
+        "tflock.yml:13: states.staging.pipelines[1].workflow: is required for a github_actions pipeline",
+        "tflock.yml:13: states.staging.pipelines[1].flow: is not a key here; did you mean workflow?",
+        "tflock.yml:13: states.staging.pipelines[1].repo: must be owner/name",
+        (
+            "tflock.yml:15: policy.settle.failed: must be a duration: a whole number with its unit, such as 60s, 5m, 24h"
+            " or 400d"
+        ),
+        "tflock.yml:16: policy.loop.starts: must be from 2 to 1000",
+        "SLACK_BOT_TOKEN: is not set: the bot token (xoxb-…) from the app's page OAuth & Permissions",
+        "SLACK_SIGNING_SECRET: is not set: it is on the app's page Basic Information (or set SLACK_APP_TOKEN)",
+        "PORT: must be a number from 0 to 65535",
+        "REDIS_URL: must begin with one of redis://, rediss://, unix://, redis+sentinel://, redis+cluster://",
+    ]
+
+
+def test_a_missing_file_and_a_missing_variable_are_told_together(tmp_path):
+    with pytest.raises(ConfigInvalid) as caught:
+        load(tmp_path / "none.yml", {})
+    told = "\n".join(caught.value.problems)
+    assert "there is no such file; copy tflock.example.yml" in told
+    assert "SLACK_BOT_TOKEN" in told
+
+
+def test_a_directory_is_no_file(tmp_path, environ):
+    with pytest.raises(ConfigInvalid, match="cannot be read"):
+        load(tmp_path, environ)
+
+
+def test_bytes_that_are_no_text_are_a_problem(tmp_path, environ):
+    path = tmp_path / "tflock.yml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigInvalid, match="is not UTF-8 text"):
+        load(path, environ)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        ("", 1, "the file is empty"),
+        ("# only a comment\n", 1, "the file is empty"),
+        ("- a list\n", 1, "must be a mapping"),
+        ("just text", 1, "must be a mapping"),
+        ("slack:\n  a: [1, 2\nstates: {}\n", 3, "is not YAML"),
+        ("a: 1\n\tb: 2\n", 2, "is not YAML"),
+        ("a: !!python/object:os.system x\n", 1, "is not YAML"),
+        ("a: 1\n---\nb: 2\n", 2, "is not YAML"),
+        ("a: \x07\n", 1, "is not YAML that can be read"),
+        ("a: 2024-99-99\n", 1, "is not YAML that can be read"),
+        ("[" * 5000, 1, "is not YAML"),
+    ],
+)
+def test_what_cannot_be_read_is_told_with_its_line(problems_of, text, line, reason):
+    first = problems_of(text)[0]
+    assert first.startswith(f"tflock.yml:{line}: ")
+    assert reason in first
+
+
+def test_a_value_that_contains_itself_is_a_problem(problems_of):
+    assert problems_of("slack: &a\n  incident_channels: *a\n") == [
+        "tflock.yml:2: slack.incident_channels: refers to itself"
+    ]
+
+
+def test_a_duration_of_centuries_is_a_problem(problems_of, smallest):
+    assert problems_of(smallest + "timeline: {retention: 9999d}\n") == [
+        "tflock.yml:5: timeline.retention: must not be longer than ten years"
+    ]
+
+
+def test_a_key_that_is_a_list_is_a_problem(problems_of, smallest):
+    assert problems_of(smallest + "ci: {[a, b]: 1}\n") == ["tflock.yml:5: ci: has a key on line 5 that is not text"]
+
+
+def test_keys_that_stand_twice_are_problems(problems_of, smallest):
+    doubled = smallest + "policy: {state_quiet: 2m}\npolicy: {state_quiet: 1s}\n"
+    assert problems_of(doubled) == ["tflock.yml:5: policy: stands twice, on lines 5 and 6"]
+
+
+def test_two_names_for_one_state_object_are_a_problem(problems_of, smallest):
+    twin = smallest + smallest.split("states:\n")[1].replace("staging", "twin")
+    told = problems_of(twin)
+    assert told == [
+        "tflock.yml:6: states.twin.backend: is the same state object as that of staging (bucket, key and workspace)"
+    ]
+
+
+def test_two_workspaces_of_one_key_are_two_states(loaded, smallest):
+    other = smallest.split("states:\n")[1].replace("staging", "other").replace("type: s3", "type: s3, workspace: blue")
+    assert set(loaded(smallest + other).states) == {"staging", "other"}
+
+
+@pytest.mark.parametrize("name", ["a b", "a:b", "x" * 61, "-a", "'123'", "123", "a/b", "é"])
+def test_state_names_that_could_be_misread_are_problems(problems_of, smallest, name):
+    (problem,) = problems_of(smallest.replace("  staging:", f"  {name}:"))
+    assert problem.startswith("tflock.yml:3: ")
+    assert "a state's name" in problem
+
+
+def test_a_state_without_a_region_is_a_problem(problems_of, smallest):
+    assert problems_of(smallest.replace("region: eu-west-1, ", "")) == [
+        "tflock.yml:4: states.staging.backend.region: is given neither here, nor in aws.region, nor in AWS_REGION"
+    ]
+
+
+def test_without_an_incident_channel_nobody_could_unlock(problems_of, smallest):
+    assert "slack.incident_channels: names no channel" in problems_of(smallest.partition("\n")[2])[0]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("state_quiet", wrong) for wrong in ("60", "1.5h", "-5m", "5 minutes", "3:00", "'5M'", "null", "[1m]")]
+    + [("release_deadline", "0s"), ("evidence_max_age", "0s")],
+)
+def test_durations_are_whole_numbers_with_a_unit(problems_of, smallest, key, value):
+    (problem,) = problems_of(f"{smallest}policy: {{{key}: {value}}}\n")
+    assert problem.startswith(f"tflock.yml:5: policy.{key}: must be")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "holders: {run_id_hosts: ['*@gha-x']}",
+        "holders: {run_id_hosts: ['*@{run}-{run}']}",
+        "holders: {people: {e: {slack: elliott}}}",
+        "holders: {people: {e: {email: nobody}}}",
+        "policy: {unlock_groups: [oncall]}",
+        "policy: {unlock_groups: S0ONCALL}",
+        "export: {formats: [markdwn]}",
+        "export: {s3: {prefix: x}}",
+        "tickets: {type: jra}",
+        "tickets: {repo: x}",
+        "ci: {jenkins: {type: jenkins}}",
+        "ci: {x: {base_url: 'https://x'}}",
+        "ci: {x: {type: ecs, base_url: 'https://x'}}",
+        "ci: {x: 3}",
+        "ci: []",
+        "timeline: null",
+        "aws: {endpoint_url: 'ftp://x'}",
+        "aws: {endpoint_url: 'http://[x'}",
+        "3: x",
+    ],
+)
+def test_each_wrong_value_is_one_problem_on_its_line(problems_of, smallest, line):
+    (problem,) = problems_of(f"{smallest}{line}\n")
+    assert problem.startswith("tflock.yml:5: ")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ci: {x: {type: github_actions, token_env: ghp_Secret123}}",
+        "ci: {x: {type: github_actions, token: ghp_Secret123}}",
+        "ci: {x: {type: github_actions, base_url: 'https://me:ghp_Secret123@github.example.com'}}",
+        "ci: {x: {type: ghp_Secret123}}",
+        "aws: {endpoint_url: ghp_Secret123}",
+        "slack: {alerts_channel: ghp_Secret123}",
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_not_repeated(problems_of, smallest, line):
+    told = "\n".join(problems_of(f"{smallest}{line}\n", {"REDIS_URL": "ghp_Secret123", "PORT": "ghp_Secret123"}))
+    assert "ghp_Secret123" not in told
+
+
+def test_an_empty_variable_counts_as_unset(problems_of, smallest):
+    told = problems_of(smallest, {"SLACK_BOT_TOKEN": " ", "SLACK_SIGNING_SECRET": "s"})
+    assert [problem.split(":")[0] for problem in told] == ["SLACK_BOT_TOKEN"]
+
+
+def test_a_variable_of_a_ci_that_this_version_cannot_ask_may_be_unset(loaded, smallest):
+    config = loaded(f"{smallest}ci: {{x: {{type: gitlab}}}}\n")
+    assert config.unavailable == ("ci.x",)
+    assert config.ci["x"].token.get_secret_value() == ""
+
+
+@pytest.mark.parametrize("environment", [{"LOG_LEVEL": "loud"}, {"LOG_FORMAT": "xml"}, {"SLACK_API_URL": "slack.com"}])
+def test_wrong_variables_are_named(problems_of, smallest, environ, environment):
+    (problem,) = problems_of(smallest, environ | environment)
+    assert problem.startswith(f"{next(iter(environment))}: must be ")
