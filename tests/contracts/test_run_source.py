@@ -1,0 +1,255 @@
+"""What every `bot.ports.RunSource` promises, put to each adapter of `bot/ci` against its own stand-in.
+
+An adapter `bot/ci/NAME.py` joins with one file beside this one, `test_run_source_world_NAME.py`, that has an async
+context manager `world()`. What it yields drives the adapter's stand-in:
+
+    source                          the adapter, asking the stand-in
+    pipeline, other, unknown        two configured pipelines, and one that the system has never heard of
+    start(at) -> id                 a run of `pipeline` that is going on since then
+    start_waiting(at) -> id         a run of `pipeline` that waits for a runner
+    finish(id, conclusion, at)      its newest attempt ends, its runner reporting it
+    rerun(id, at)                   it is started again under the same id, and goes on
+    url(id)                         the page of a run
+    fail(trouble)                   from now on the system answers every question with this trouble
+    forbid_writes()                 from now on the adapter's credentials may only read
+    is_on(pipeline) -> bool         whether the pipeline may be started, as the stand-in knows it
+    has_ended(id) -> bool           whether the run has ended, as the stand-in knows it
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import bot.ci
+from bot.core.evidence import Found, NotFound, Trouble, Unseen
+from bot.core.run import CancelResult, Conclusion, Phase, RunRef, SwitchResult
+
+HERE = Path(__file__).parent
+ADAPTERS = sorted(path.stem for path in Path(bot.ci.__file__).parent.glob("[!_]*.py"))
+ENDS = (Conclusion.SUCCESS, Conclusion.FAILED, Conclusion.CANCELLED, Conclusion.TIMED_OUT)
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+def ago(**span):
+    return NOW - timedelta(**span)
+
+
+def load(adapter):
+    path = HERE / f"test_run_source_world_{adapter}.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(params=ADAPTERS)
+async def world(request):
+    async with load(request.param).world() as made:
+        yield made
+        await made.source.aclose()
+
+
+def value(observation):
+    assert isinstance(observation, Found), observation
+    return observation.value
+
+
+async def listed(world, **since):
+    return value(await world.source.runs(world.pipeline, since=ago(**since)))
+
+
+async def full(world, run_id):
+    return value(await world.source.run(RunRef(world.pipeline, run_id)))
+
+
+async def test_a_source_has_a_name_a_system_and_observes_on_the_clock_it_was_given(world):
+    seen = await world.source.runs(world.pipeline, since=ago(hours=1))
+
+    assert world.source.name == world.pipeline.ci
+    assert world.source.system
+    assert seen.at.tzinfo is not None
+
+
+async def test_a_pipeline_that_was_never_started_has_no_runs(world):
+    assert await listed(world, hours=1) == ()
+
+
+async def test_the_list_is_newest_first_and_has_no_jobs(world):
+    started = [world.start(ago(minutes=minutes)) for minutes in (50, 40, 30)]
+
+    runs = await listed(world, hours=1)
+
+    assert [run.ref.id for run in runs] == started[::-1]
+    assert [(run.phase, run.jobs) for run in runs] == [(Phase.RUNNING, None)] * 3
+
+
+async def test_runs_that_ended_before_are_left_out_and_those_that_still_go_on_never_are(world):
+    gone, overlapping, going = world.start(ago(hours=9)), world.start(ago(hours=8)), world.start(ago(hours=7))
+    world.finish(gone, Conclusion.FAILED, ago(hours=6))
+    world.finish(overlapping, Conclusion.FAILED, ago(hours=4))
+
+    assert [run.ref.id for run in await listed(world, hours=5)] == [going, overlapping]
+
+
+async def test_the_runs_of_another_pipeline_are_not_mixed_in(world):
+    world.start(ago(minutes=5))
+
+    assert value(await world.source.runs(world.other, since=ago(hours=1))) == ()
+
+
+async def test_two_hundred_and_fifty_runs_are_all_there(world):
+    started = [world.start(ago(minutes=minutes)) for minutes in range(250)]
+
+    assert [run.ref.id for run in await listed(world, hours=5)] == started
+
+
+@pytest.mark.parametrize("conclusion", ENDS)
+async def test_every_end_is_told_with_its_time_and_its_jobs(world, conclusion):
+    run_id = world.start(ago(hours=2))
+    world.finish(run_id, conclusion, ago(hours=1))
+
+    run = await full(world, run_id)
+
+    assert (run.phase, run.conclusion, run.ended_at) == (Phase.ENDED, conclusion, ago(hours=1))
+    assert [(job.phase, job.conclusion, job.ended_at) for job in run.jobs] == [
+        (Phase.ENDED, conclusion, ago(hours=1))
+    ] * len(run.jobs)
+    assert run.jobs
+
+
+async def test_a_running_run_has_no_end_and_names_the_host_of_its_job(world):
+    run = await full(world, world.start(ago(minutes=5)))
+
+    assert (run.phase, run.conclusion, run.ended_at) == (Phase.RUNNING, None, None)
+    assert all(job.phase is Phase.RUNNING and job.host for job in run.jobs)
+
+
+async def test_a_waiting_run_has_not_ended(world):
+    run = await full(world, world.start_waiting(ago(minutes=5)))
+
+    assert (run.phase, run.conclusion, run.ended_at) == (Phase.WAITING, None, None)
+
+
+async def test_a_run_that_is_started_again_goes_on_and_keeps_the_jobs_of_both_attempts(world):
+    run_id = world.start(ago(hours=4))
+    world.finish(run_id, Conclusion.FAILED, ago(hours=3))
+    (stale,) = await listed(world, hours=5)
+    world.rerun(run_id, ago(hours=1))
+
+    run = value(await world.source.with_jobs(stale))
+
+    assert (stale.phase, run.phase, run.attempt) == (Phase.ENDED, Phase.RUNNING, 2)
+    assert [(job.attempt, job.phase) for job in run.jobs] == [(1, Phase.ENDED), (2, Phase.RUNNING)]
+    assert [listed_run.ref.id for listed_run in await listed(world, hours=2)] == [run_id]
+
+
+async def test_a_run_of_weeks_ago_that_was_started_again_is_in_the_list(world):
+    run_id = world.start(ago(days=29))
+    world.finish(run_id, Conclusion.FAILED, ago(days=29))
+    world.rerun(run_id, ago(minutes=5))
+
+    assert [run.ref.id for run in await listed(world, hours=1)] == [run_id]
+
+
+async def test_a_pipeline_that_the_system_does_not_know_is_not_found(world):
+    assert isinstance(await world.source.runs(world.unknown, since=ago(hours=1)), NotFound)
+
+
+async def test_a_run_that_the_system_does_not_know_is_not_found(world):
+    assert isinstance(await world.source.run(RunRef(world.pipeline, "99999999")), NotFound)
+
+
+@pytest.mark.parametrize("trouble", [Trouble.SERVER_ERROR, Trouble.THROTTLED, Trouble.DENIED, Trouble.GARBLED])
+async def test_troubles_are_kept_apart_and_never_look_like_an_empty_list(world, trouble):
+    run_id = world.start(ago(hours=1))
+    world.fail(trouble)
+
+    seen = [
+        await world.source.runs(world.pipeline, since=ago(hours=2)),
+        await world.source.run(RunRef(world.pipeline, run_id)),
+    ]
+
+    assert [type(one) for one in seen] == [Unseen, Unseen]
+    assert {one.trouble for one in seen} == {trouble}
+    assert all(one.detail and one.system == world.source.system for one in seen)
+
+
+async def test_a_run_is_found_by_the_url_of_its_page_and_belongs_to_its_pipeline(world):
+    run_id = world.start(ago(minutes=5))
+
+    ref = world.source.ref_from_url(world.url(run_id))
+    run = value(await world.source.run(ref))
+
+    assert (run.ref.id, run.ref.pipeline) == (run_id, world.pipeline)
+
+
+async def test_the_url_that_a_run_gives_leads_back_to_it(world):
+    run = await full(world, world.start(ago(minutes=5)))
+
+    assert world.source.ref_from_url(run.ref.url).id == run.ref.id
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "https://example.org/", "https://example.org/a/b/actions/runs/1"])
+async def test_urls_of_other_systems_mean_nothing(world, url):
+    assert world.source.ref_from_url(url) is None
+
+
+async def test_a_cancel_is_accepted_and_the_run_then_ends_cancelled(world):
+    run_id = world.start(ago(minutes=5))
+
+    assert (await world.source.cancel(RunRef(world.pipeline, run_id), force=False)).result is CancelResult.ACCEPTED
+
+    while (run := await full(world, run_id)).phase is not Phase.ENDED:
+        assert run.phase in {Phase.RUNNING, Phase.ENDING}
+    assert run.conclusion is Conclusion.CANCELLED
+    assert world.has_ended(run_id)
+
+
+async def test_a_run_that_ended_cannot_be_cancelled(world):
+    run_id = world.start(ago(hours=2))
+    world.finish(run_id, Conclusion.FAILED, ago(hours=1))
+
+    assert (await world.source.cancel(RunRef(world.pipeline, run_id), force=False)).result is CancelResult.ALREADY_ENDED
+
+
+async def test_a_run_that_is_not_there_cannot_be_cancelled(world):
+    assert (await world.source.cancel(RunRef(world.pipeline, "99999999"), force=True)).result is CancelResult.NOT_FOUND
+
+
+async def test_a_pipeline_is_stopped_and_started_again_on_purpose(world):
+    assert (await world.source.switch(world.pipeline, on=False)).result is SwitchResult.DONE
+    assert (world.is_on(world.pipeline), world.is_on(world.other)) == (False, True)
+    assert (await world.source.switch(world.pipeline, on=True)).result is SwitchResult.DONE
+    assert world.is_on(world.pipeline)
+
+
+async def test_stopping_what_is_stopped_already_is_done(world):
+    await world.source.switch(world.pipeline, on=False)
+
+    assert (await world.source.switch(world.pipeline, on=False)).result is SwitchResult.DONE
+
+
+async def test_without_the_right_to_write_nothing_changes_and_the_detail_says_what_to_grant(world):
+    run_id = world.start(ago(minutes=5))
+    world.forbid_writes()
+
+    cancelled = await world.source.cancel(RunRef(world.pipeline, run_id), force=False)
+    switched = await world.source.switch(world.pipeline, on=False)
+
+    assert (cancelled.result, switched.result) == (CancelResult.DENIED, SwitchResult.DENIED)
+    assert cancelled.detail
+    assert switched.detail
+    assert not world.has_ended(run_id)
+    assert world.is_on(world.pipeline)
+
+
+async def test_writes_without_an_answer_are_not_known(world):
+    run_id = world.start(ago(minutes=5))
+    world.fail(Trouble.SERVER_ERROR)
+
+    assert (await world.source.cancel(RunRef(world.pipeline, run_id), force=False)).result is CancelResult.NOT_KNOWN
+    assert (await world.source.switch(world.pipeline, on=False)).result is SwitchResult.NOT_KNOWN
