@@ -50,8 +50,8 @@ def test_all_problems_are_reported_at_once_each_with_its_line_and_key(problems_o
         "tflock.yml:13: states.staging.pipelines[1].flow: is not a key here; did you mean workflow?",
         "tflock.yml:13: states.staging.pipelines[1].repo: must be owner/name",
         (
-            "tflock.yml:15: policy.settle.failed: must be a duration: a whole number with its unit, such as 60s, 5m, 24h"
-            " or 400d"
+            "tflock.yml:15: policy.settle.failed: must be a duration: a whole number with its unit, such as 60s, 5m,"
+            " 24h or 400d"
         ),
         "tflock.yml:16: policy.loop.starts: must be from 2 to 1000",
         "SLACK_BOT_TOKEN: is not set: the bot token (xoxb-…) from the app's page OAuth & Permissions",

@@ -1,0 +1,197 @@
+import json
+import os
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import get_origin
+
+import pytest
+import yaml
+from pydantic_core import PydanticUndefined
+
+from bot import config
+from bot._config_models import PIPELINE_KEYS, ConfigFile, keys_of, sections_in
+from bot.core.timeline import Kind
+from bot.metrics import Metrics
+from handlers.grammar import FORMS, usage_hint
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+METRICS = {
+    "tflock_commands_total": ("counter", ("command", "outcome")),
+    "tflock_unlocks_total": ("counter", ("state", "outcome")),
+    "tflock_gate_refusals_total": ("counter", ("rule",)),
+    "tflock_lock_age_seconds": ("gauge", ("state",)),
+    "tflock_lock_held": ("gauge", ("state",)),
+    "tflock_upstream_seconds": ("histogram", ("system", "call", "outcome")),
+    "tflock_time_to_unlock_seconds": ("histogram", ()),
+}
+SCOPES = {
+    "app_mentions:read",
+    "channels:read",
+    "chat:write",
+    "commands",
+    "dnd:read",
+    "files:write",
+    "groups:read",
+    "im:write",
+    "usergroups:read",
+    "users.profile:read",
+    "users:read",
+    "users:read.email",
+}
+
+
+def _rows(page):
+    """The cells of every table row of a page, without the code marks around them."""
+    for line in (DOCS / page).read_text().splitlines():
+        if line.startswith("| `"):
+            cells = re.split(r"(?<!\\)\|", line)[1:-1]
+            yield [cell.strip().replace("\\|", "|") for cell in cells]
+
+
+def _code(cell):
+    return re.findall(r"`([^`]+)`", cell)
+
+
+@pytest.fixture(scope="module")
+def manifest():
+    return yaml.safe_load((ROOT / "manifest.yml").read_text())
+
+
+def test_every_command_is_documented_with_its_usage_and_summary():
+    documented = [(_code(usage)[0], summary) for usage, summary in _rows("commands.md")]
+    missing = " (not available in this version)"
+    assert documented == [(form.usage, form.summary + ("" if form.available else missing)) for form in FORMS]
+
+
+def test_every_key_of_the_configuration_is_documented():
+    named = {_code(cells[0])[0].replace(".NAME", ".*") for cells in _rows("configuration.md") if len(cells) == 3}
+    keys = {key for key in keys_of() if not any(other.startswith(f"{key}.") for other in keys_of())}
+    variables = {name for name in named if name.isupper()}
+    documented = named - variables
+    # a section that may be left out as a whole has a row of its own
+    assert documented - {"export.s3", "tickets"} == keys
+
+
+def test_every_pipeline_key_is_documented():
+    documented = {
+        _code(kind)[0]: tuple(_code(keys)) for kind, keys in (row for row in _rows("configuration.md") if len(row) == 2)
+    }
+    assert documented == {kind: (*required, *optional) for kind, (required, optional) in PIPELINE_KEYS.items()}
+
+
+def _spelled(default):
+    if default is PydanticUndefined:
+        return "required"
+    if isinstance(default, timedelta):
+        return int(default.total_seconds())
+    if isinstance(default, tuple):
+        return [str(item) for item in default]
+    return default
+
+
+def _seconds(text):
+    found = re.fullmatch(r"(\d+)([smhd])", text)
+    return int(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]]
+
+
+def _defaults(model=ConfigFile, path=""):
+    for name, field in model.model_fields.items():
+        children = sections_in(field.annotation)
+        star = ".*" if get_origin(field.annotation) is dict else ""
+        if not children:
+            yield f"{path}{name}", field.get_default(call_default_factory=True)
+        for child in children:
+            yield from _defaults(child, f"{path}{name}{star}.")
+
+
+def test_the_documented_defaults_are_those_of_the_code():
+    by_key = {}
+    for key, default in _defaults():
+        by_key.setdefault(key, set()).add(json.dumps(_spelled(default)))
+    for key, default, _ in (row for row in _rows("configuration.md") if len(row) == 3):
+        name = _code(key)[0].replace(".NAME", ".*")
+        if name not in by_key or default == "see below" or name == "slack.incident_channels":
+            continue
+        written = {"required": "required", "empty": ""}.get(default)
+        if written is None:
+            value = yaml.safe_load(_code(default)[0].replace("env:", "'env:'"))
+            is_duration = isinstance(value, str) and re.fullmatch(r"\d+[smhd]", value)
+            written = _seconds(value) if is_duration else value
+        assert json.dumps(written) in by_key[name], name
+
+
+def test_every_variable_of_the_environment_is_documented():
+    documented = {_code(cells[0])[0] for cells in _rows("configuration.md")}
+    source = Path(config.__file__).read_text()
+    read = set(re.findall(r'"((?:SLACK|TFLOCK|LOG|REDIS)_[A-Z_]+|PORT)"', source)) | {"TFLOCK_CONFIG"}
+    assert read <= documented
+
+
+def test_only_the_command_line_reads_the_environment_of_the_process():
+    assert "os.environ" not in Path(config.__file__).read_text()
+
+
+def test_every_metric_is_documented_and_registered_under_its_public_name():
+    documented = {_code(name)[0]: (kind, tuple(_code(labels))) for name, kind, labels, _ in _rows("metrics.md")}
+    assert documented == METRICS
+
+    registered = {}
+    for family in Metrics().registry.collect():
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        registered[name] = family.type
+    assert registered == {name: kind for name, (kind, _) in METRICS.items()}
+
+
+def test_every_timeline_kind_is_documented():
+    assert [_code(kind)[0] for kind, _ in _rows("timeline.md")] == [str(kind) for kind in Kind]
+
+
+def test_the_manifest_offers_the_command_with_its_hint_and_ids_for_names(manifest):
+    (command,) = manifest["features"]["slash_commands"]
+    assert command["command"] == "/tflock"
+    assert command["should_escape"] is True
+    assert command["usage_hint"] == usage_hint()
+
+
+def test_the_manifest_asks_for_the_scopes_that_are_needed_and_no_more(manifest):
+    assert set(manifest["oauth_config"]["scopes"]["bot"]) == SCOPES
+    assert "user" not in manifest["oauth_config"]["scopes"]
+
+
+def test_the_manifest_sends_everything_to_one_address(manifest):
+    settings = manifest["settings"]
+    (command,) = manifest["features"]["slash_commands"]
+    addresses = {
+        command["url"],
+        settings["event_subscriptions"]["request_url"],
+        settings["interactivity"]["request_url"],
+    }
+    assert addresses == {"https://YOUR-HOST/slack/events"}
+    assert settings["event_subscriptions"]["bot_events"] == ["app_mention"]
+    assert settings["interactivity"]["is_enabled"] is True
+    assert settings["socket_mode_enabled"] is False
+
+
+def test_the_procfile_names_the_two_processes():
+    assert (ROOT / "Procfile").read_text().splitlines() == [
+        "web: python -m bot serve --no-worker",
+        "worker: python -m bot worker",
+    ]
+
+
+def test_the_ci_script_can_be_run():
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+def test_decisions_are_short():
+    for page in (DOCS / "adr").glob("*.md"):
+        assert len(page.read_text().splitlines()) <= 30, page.name
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in DOCS.rglob("*.md"):
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
