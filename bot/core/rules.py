@@ -205,7 +205,7 @@ def fresh(case: Case, now: datetime) -> Finding:
         return Finding(rule, Effect.REFUSES, stale, waits=True)
     if target is not None and min(times) < target.created:
         why: Phrase = ("the lock was taken at ", target.created, ", after some of the evidence: look again")
-        return Finding(rule, Effect.REFUSES, why, waits=True)
+        return Finding(rule, Effect.REFUSES, why, until=target.created, waits=True)
     return Finding(rule, Effect.HOLDS, ("no evidence is older than ", case.policy.evidence_max_age))
 
 

@@ -1,0 +1,220 @@
+"""Builders of cases, so that a test names only what it is about. The case that they make by default is allowed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from bot.core.attribution import Attribution, Look, attribute
+from bot.core.case import Case
+from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
+from bot.core.lock import (
+    DigestMatch,
+    DigestSeen,
+    Half,
+    HalfKind,
+    LockInfo,
+    LockSeen,
+    StateAbsent,
+    StateCheck,
+    StateSeen,
+)
+from bot.core.people import Approval, Channel, Member, OwnerAnswer, OwnerSays, Standing
+from bot.core.policy import Holders, Policy
+from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
+
+LOCK_ID = "6638e4a0-0000-4000-8000-000000000001"
+HOSTED = "runner@fv-az881-525"
+DEPLOY = Pipeline("github", (("repo", "acme/infra"), ("workflow", "deploy.yml")))
+UPDATE = Pipeline("github", (("repo", "acme/infra"), ("workflow", "dependency-update.yml")))
+POLICY = Policy()
+HOLDERS = Holders(run_id_hosts=("*@gha-{run}-{attempt}",))
+
+
+@dataclass(frozen=True)
+class Make:
+    """The morning of the incident: a deployment took the lock at 09:05 and timed out at 09:15; it is 11:54 now."""
+
+    now: datetime = datetime(2026, 11, 21, 11, 54, tzinfo=UTC)
+    created: datetime = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)
+    deploy: Pipeline = DEPLOY
+    update: Pipeline = UPDATE
+    policy: Policy = POLICY
+    holders: Holders = HOLDERS
+    lock_id: str = LOCK_ID
+
+    def at(self, clock: str) -> datetime:
+        """A time of that day, `09:15` or `09:15:30`."""
+        return datetime.fromisoformat(f"2026-11-21T{clock}+00:00")
+
+    def found(self, value: Any, at: datetime | None = None) -> Found[Any]:
+        return Found(value, at or self.now)
+
+    def unseen(self, detail: str = "GitHub did not answer within 5 s", trouble: Trouble = Trouble.TIMED_OUT) -> Unseen:
+        return Unseen("GitHub", trouble, detail, self.now)
+
+    def not_found(self, what: str = "there is no such workflow") -> NotFound:
+        return NotFound("GitHub", what, self.now)
+
+    def job(self, start: str | None = "09:02", end: str | None = "09:15", **changes: Any) -> Job:
+        job = Job(
+            id="11",
+            name="apply",
+            attempt=1,
+            phase=Phase.RUNNING if end is None else Phase.ENDED,
+            conclusion=None if end is None else Conclusion.TIMED_OUT,
+            started_at=start and self.at(start),
+            ended_at=end and self.at(end),
+            host="GitHub Actions 7",
+        )
+        return replace(job, **changes)
+
+    def run(
+        self,
+        run_id: str = "1",
+        start: str = "09:02",
+        end: str | None = "09:15",
+        *,
+        pipeline: Pipeline | None = None,
+        **changes: Any,
+    ) -> Run:
+        """A run with one job of the same times, both ended in a time-out or, without an end, running."""
+        conclusion = changes.get("conclusion", None if end is None else Conclusion.TIMED_OUT)
+        run = Run(
+            ref=RunRef(pipeline or self.deploy, run_id, f"https://ci.example.com/{run_id}"),
+            title="Deploy staging",
+            actor="elliott",
+            trigger="push",
+            phase=Phase.RUNNING if end is None else Phase.ENDED,
+            conclusion=conclusion,
+            attempt=1,
+            created_at=self.at(start),
+            started_at=self.at(start),
+            ended_at=end and self.at(end),
+            jobs=(self.job(start, end, conclusion=conclusion),),
+        )
+        return replace(run, **changes)
+
+    def look(
+        self,
+        *runs: Run,
+        pipeline: Pipeline | None = None,
+        listing: Observation[tuple[Run, ...]] | None = None,
+        closer: dict[str, Observation[Run]] | None = None,
+    ) -> Look:
+        """What a CI told of a pipeline: the list without jobs, and every run read again unless `closer` says how."""
+        listed = listing or self.found(tuple(replace(run, jobs=None) for run in runs))
+        read = {run.ref.id: self.found(run) for run in runs} | (closer or {})
+        return Look(pipeline or self.deploy, "GitHub", listed, read)
+
+    def info(self, **changes: Any) -> LockInfo:
+        info = LockInfo(
+            id=self.lock_id,
+            operation="OperationTypeApply",
+            info="",
+            who=HOSTED,
+            version="1.11.0",
+            created=self.created,
+            path="acme-tfstate/environments/staging/terraform.tfstate",
+        )
+        return replace(info, **changes)
+
+    def half(self, info: LockInfo | None, kind: HalfKind = HalfKind.ITEM, garbage: str | None = None) -> Half:
+        return Half(kind, "acme-tf-locks", "fence", info, garbage)
+
+    def seen(self, *halves: Half, unseen: tuple[tuple[HalfKind, Unseen | NotFound], ...] = ()) -> LockSeen:
+        return LockSeen(halves, (), unseen, self.now)
+
+    def state(self, **changes: Any) -> StateSeen:
+        state = StateSeen(
+            size=4096,
+            last_written=self.at("09:14"),
+            md5="d41d8cd98f00b204e9800998ecf8427e",
+            serial=42,
+            lineage="0ad2ffa5-6fa3-4f7e-8a44-2d9a7f1c1f11",
+            terraform_version="1.11.0",
+            fault=None,
+        )
+        return replace(state, **changes)
+
+    def check(
+        self, state: StateSeen | StateAbsent | Unseen | NotFound | None = None, digest: DigestSeen | None = None
+    ) -> StateCheck:
+        seen = state if isinstance(state, Unseen | NotFound) else self.found(state or self.state())
+        return StateCheck(seen, digest or DigestSeen(DigestMatch.MATCHES))
+
+    def member(self, user_id: str = "U0PARKER", name: str = "parker", **changes: Any) -> Member:
+        member = Member(
+            id=user_id,
+            name=name,
+            team_id="T0ACME",
+            is_bot=False,
+            is_guest=False,
+            is_stranger=False,
+            is_deleted=False,
+            tz="Europe/Berlin",
+            tz_offset=3600,
+        )
+        return replace(member, **changes)
+
+    def standing(self, user_id: str = "U0PARKER", name: str = "parker", **changes: Any) -> Standing:
+        """Somebody's standing in an incident channel. Changes to the member go by the member's own fields."""
+        own = {
+            key: changes.pop(key) for key in list(changes) if key.startswith(("is_b", "is_g", "is_s", "is_del", "team"))
+        }
+        standing = Standing(
+            user_id=user_id,
+            home_team="T0ACME",
+            member=self.found(self.member(user_id, name, **own)),
+            in_channel=self.found(True),  # noqa: FBT003 - the value that was observed
+            in_groups=None,
+            channel=self.found(Channel("C0STAGING", "inc-staging", is_direct=False, is_archived=False)),
+            is_incident_channel=True,
+        )
+        return replace(standing, **changes)
+
+    def answer(self, says: OwnerSays, lock_id: str = LOCK_ID) -> OwnerAnswer:
+        return OwnerAnswer(lock_id, "U0ELLIOTT", says, self.at("11:30"))
+
+    def approval(self, by: str = "U0QUINN", **changes: Any) -> Approval:
+        approval = Approval(self.lock_id, self.standing(by, "quinn"), self.now - timedelta(minutes=1))
+        return replace(approval, **changes)
+
+    def tie(
+        self, *looks: Look, named: tuple[Observation[Run], ...] = (), who: str = HOSTED, **changes: Any
+    ) -> Attribution:
+        """The attribution of a lock, by everything that the looks and the named run say."""
+        lock = self.info(who=who, **changes)
+        return attribute(lock, looks, holders=self.holders, skew=self.policy.clock_skew, named=named)
+
+    def case(
+        self,
+        *runs: Run,
+        who: str = HOSTED,
+        looks: tuple[Look, ...] | None = None,
+        named: tuple[Observation[Run], ...] = (),
+        **changes: Any,
+    ) -> Case:
+        """A case about one lock. Without runs, looks or other changes it is the incident's own, and is allowed."""
+        seen = looks if looks is not None else (self.look(*(runs or (self.run(),))),)
+        case = Case(
+            lock_id=self.lock_id,
+            lock=self.seen(self.half(self.info(who=who))),
+            state=self.check(),
+            looks=seen,
+            attribution=self.tie(*seen, named=named, who=who),
+            requester=self.standing(),
+            owner=None,
+            protected=False,
+            policy=self.policy,
+            holders=self.holders,
+        )
+        return replace(case, **changes)
+
+
+@pytest.fixture(scope="session")
+def make() -> Make:
+    return Make()

@@ -1,0 +1,660 @@
+"""Each row of the gate's table: each way in which it holds, each in which it does not, and its words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from bot.core.case import Effect, Rule, Ruling
+from bot.core.evidence import Trouble, Unseen
+from bot.core.gate import decide
+from bot.core.lock import DigestMatch, DigestSeen, HalfKind, StateAbsent
+from bot.core.people import Channel, OwnerSays
+from bot.core.phrase import plain
+from bot.core.policy import KnownPerson
+from bot.core.run import Conclusion, Phase
+
+
+@pytest.fixture(scope="module")
+def says(make):
+    """What a rule makes of a case: `(effect, words, until, waits)`."""
+
+    def _says(rule, case, now=None):
+        finding = decide(case, now or make.now)[rule]
+        return finding.effect, plain(finding.reason), finding.until, finding.waits
+
+    return _says
+
+
+HOLDS, WARNS, WANTS_APPROVAL, REFUSES = Effect.HOLDS, Effect.WARNS, Effect.WANTS_APPROVAL, Effect.REFUSES
+
+
+def test_the_incidents_own_lock_may_be_released(make):
+    verdict = decide(make.case(), make.now)
+
+    assert verdict.ruling is Ruling.ALLOW
+    assert [finding.rule for finding in verdict.findings] == list(Rule)[:-1]
+    assert all(finding.effect is HOLDS for finding in verdict.findings)
+
+
+# same lock
+
+
+def test_the_lock_that_the_user_saw_is_the_same_lock(make, says):
+    assert says(Rule.SAME_LOCK, make.case()) == (HOLDS, f"it is still lock {make.lock_id}", None, False)
+
+
+def test_a_lock_that_changed_hands_refuses_and_names_the_new_holder(make, says):
+    taken = make.info(id="another", who="root@runner-a-project-1-concurrent-0", created=make.at("11:50"))
+
+    effect, words, until, waits = says(Rule.SAME_LOCK, make.case(lock=make.seen(make.half(taken))))
+
+    assert effect is REFUSES
+    assert words == (
+        "the lock has changed hands: it is now held by root@runner-a-project-1-concurrent-0 "
+        "since 2026-11-21 11:50:00 UTC, lock another"
+    )
+    assert (until, waits) == (None, False)
+
+
+def test_a_new_holder_without_a_name_is_called_that(make, says):
+    case = make.case(lock=make.seen(make.half(make.info(id="another", who=""))))
+
+    assert "held by a holder without a name since" in says(Rule.SAME_LOCK, case)[1]
+
+
+def test_a_lock_that_is_gone_refuses_since_the_state_is_free(make, says):
+    effect, words, _, waits = says(Rule.SAME_LOCK, make.case(lock=make.seen()))
+
+    assert (effect, words, waits) == (REFUSES, "the lock is not there any more: the state is free", False)
+
+
+def test_a_half_that_could_not_be_read_refuses_though_the_other_holds_the_lock(make, says):
+    case = make.case(lock=make.seen(make.half(make.info()), unseen=((HalfKind.FILE, make.unseen("S3 is slow")),)))
+
+    effect, words, _, waits = says(Rule.SAME_LOCK, case)
+
+    assert (effect, words, waits) == (REFUSES, "the lockfile could not be read: S3 is slow", True)
+
+
+def test_a_half_that_access_rights_hide_is_not_worth_waiting_for(make, says):
+    denied = make.unseen("s3:GetObject is missing", Trouble.DENIED)
+
+    assert says(Rule.SAME_LOCK, make.case(lock=make.seen(unseen=((HalfKind.FILE, denied),))))[3] is False
+
+
+def test_a_half_with_garbage_refuses_though_the_other_holds_the_lock(make, says):
+    halves = (make.half(make.info()), make.half(None, HalfKind.FILE, "lock info is not JSON"))
+
+    effect, words, _, _ = says(Rule.SAME_LOCK, make.case(lock=make.seen(*halves)))
+
+    assert (effect, words) == (REFUSES, "the lockfile holds a lock that cannot be read: lock info is not JSON")
+
+
+def test_another_lock_in_the_other_half_is_a_warning(make, says):
+    other = make.info(id="another", who="jenkins@agent", created=make.at("11:50"))
+    halves = (make.half(make.info()), make.half(other, HalfKind.FILE))
+
+    effect, words, _, _ = says(Rule.SAME_LOCK, make.case(lock=make.seen(*halves)))
+
+    assert effect is WARNS
+    assert words.startswith("the other half is another lock, which stays: held by jenkins@agent since 2026-11-21 11:50")
+
+
+# requester
+
+
+def test_a_full_member_of_the_incident_channel_may_ask(make, says):
+    assert says(Rule.REQUESTER, make.case())[:2] == (HOLDS, "parker is a full member of this incident channel")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"is_guest": True}, "parker is a guest"),
+        ({"is_bot": True}, "parker is a bot"),
+        ({"is_deleted": True}, "parker is deactivated"),
+        ({"is_stranger": True}, "parker belongs to another workspace"),
+        ({"team_id": "T0OTHER"}, "parker belongs to another workspace"),
+        ({"team_id": None}, "parker belongs to another workspace"),
+        ({"home_team": None}, "parker belongs to another workspace"),
+        ({"is_incident_channel": False}, "parker asks outside an incident channel"),
+    ],
+)
+def test_somebody_who_may_not_act_here_is_told_why(make, says, change, words):
+    effect, said, until, waits = says(Rule.REQUESTER, make.case(requester=make.standing(**change)))
+
+    assert effect is REFUSES
+    assert said.startswith(words)
+    assert (until, waits) == (None, False)
+
+
+@pytest.mark.parametrize("field", ["member", "in_channel", "channel", "in_groups"])
+def test_what_slack_could_not_say_of_somebody_counts_against_him_for_now(make, says, field):
+    away = Unseen("Slack", Trouble.THROTTLED, "Slack asks to wait", make.now)
+
+    effect, words, _, waits = says(Rule.REQUESTER, make.case(requester=make.standing(**{field: away})))
+
+    assert (effect, waits) == (REFUSES, True)
+    assert words.endswith("may act could not be checked: Slack asks to wait")
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ("member", "U0PARKER is not known to Slack"),
+        ("in_channel", "parker is not a member of this channel: join it first"),
+        ("channel", "parker asks outside an incident channel"),
+        ("in_groups", "parker is not in a user group that may unlock"),
+    ],
+)
+def test_what_slack_does_not_know_of_somebody_counts_against_him(make, says, field, words):
+    effect, said, _, waits = says(Rule.REQUESTER, make.case(requester=make.standing(**{field: make.not_found()})))
+
+    assert (effect, waits) == (REFUSES, False)
+    assert said.startswith(words)
+
+
+@pytest.mark.parametrize("field", ["in_channel", "in_groups"])
+def test_somebody_outside_the_channel_or_the_group_may_not_ask(make, says, field):
+    case = make.case(requester=make.standing(**{field: make.found(value=False)}))
+
+    assert says(Rule.REQUESTER, case)[0] is REFUSES
+
+
+def test_a_direct_message_is_never_an_incident_channel(make, says):
+    channel = make.found(Channel("D0PARKER", "", is_direct=True, is_archived=False))
+
+    assert says(Rule.REQUESTER, make.case(requester=make.standing(channel=channel)))[0] is REFUSES
+
+
+def test_a_policy_that_names_groups_refuses_somebody_whose_groups_were_not_asked_for(make, says):
+    policy = replace(make.policy, unlock_groups=("S0ONCALL",))
+
+    assert says(Rule.REQUESTER, make.case(policy=policy))[0] is REFUSES
+    member = make.standing(in_groups=make.found(value=True))
+    assert says(Rule.REQUESTER, make.case(policy=policy, requester=member))[0] is HOLDS
+
+
+# attributed
+
+
+def test_a_run_in_the_window_is_the_holder(make, says):
+    assert says(Rule.ATTRIBUTED, make.case())[:2] == (
+        HOLDS,
+        "deploy.yml in acme/infra #1: it is the only mapped run that was going on when the lock was taken",
+    )
+
+
+def test_more_runs_than_fit_in_a_sentence_are_counted(make, says):
+    runs = [make.run(str(n)) for n in range(1, 6)]
+
+    words = says(Rule.ATTRIBUTED, make.case(*runs))[1]
+
+    assert words.startswith(
+        "deploy.yml in acme/infra #1, deploy.yml in acme/infra #2, deploy.yml in acme/infra #3 and 2"
+    )
+    assert words.endswith("5 mapped runs were going on when the lock was taken, and any of them may hold it")
+    assert says(Rule.DEAD, make.case(*runs))[1].endswith(" and 2 more")
+
+
+def test_a_lock_that_no_run_explains_has_an_unknown_holder(make, says):
+    case = make.case(make.run(start="09:30", end="09:40"))
+
+    effect, words, _, waits = says(Rule.ATTRIBUTED, case)
+
+    assert (effect, waits) == (REFUSES, False)
+    assert words == "unknown holder: no run of the mapped pipelines was going on when the lock was taken"
+
+
+def test_a_state_without_pipelines_has_an_unknown_holder(make, says):
+    assert says(Rule.ATTRIBUTED, make.case(looks=()))[0] is REFUSES
+
+
+@pytest.mark.parametrize(
+    ("trouble", "waits"), [(Trouble.TIMED_OUT, True), (Trouble.SERVER_ERROR, True), (Trouble.DENIED, False)]
+)
+def test_a_ci_that_cannot_be_asked_leaves_the_holder_unknown(make, says, trouble, waits):
+    case = make.case(looks=(make.look(listing=make.unseen("GitHub says nothing", trouble)),))
+
+    effect, words, _, may_pass = says(Rule.ATTRIBUTED, case)
+
+    assert effect is REFUSES
+    assert words == "unknown holder: GitHub gave no answer that counts: GitHub says nothing"
+    assert may_pass is waits
+
+
+def test_a_pipeline_that_the_ci_does_not_know_leaves_the_holder_unknown(make, says):
+    case = make.case(looks=(make.look(listing=make.not_found()),))
+
+    effect, words, _, waits = says(Rule.ATTRIBUTED, case)
+
+    assert (effect, waits) == (REFUSES, False)
+    assert "there is no such workflow" in words
+
+
+# dead
+
+
+@pytest.mark.parametrize("conclusion", [Conclusion.FAILED, Conclusion.CANCELLED, Conclusion.TIMED_OUT, Conclusion.LOST])
+def test_a_run_that_ended_badly_is_dead(make, says, conclusion):
+    effect, words, _, _ = says(Rule.DEAD, make.case(make.run(conclusion=conclusion)))
+
+    assert effect is HOLDS
+    assert words == f"deploy.yml in acme/infra #1 ended: {conclusion} at 2026-11-21 09:15:00 UTC"
+
+
+def test_runs_that_all_ended_in_success_want_approval(make, says):
+    runs = (make.run("1", conclusion=Conclusion.SUCCESS), make.run("2", conclusion=Conclusion.SUCCESS))
+
+    effect, words, _, _ = says(Rule.DEAD, make.case(*runs))
+
+    assert effect is WANTS_APPROVAL
+    assert words.startswith("no run that could hold the lock is known to have failed: ")
+
+
+def test_one_failure_among_successes_is_dead(make, says):
+    assert says(Rule.DEAD, make.case(make.run("1", conclusion=Conclusion.SUCCESS), make.run("2")))[0] is HOLDS
+
+
+def test_an_end_that_nobody_can_name_wants_approval(make, says):
+    effect, words, _, _ = says(Rule.DEAD, make.case(make.run(conclusion=None)))
+
+    assert effect is WANTS_APPROVAL
+    assert "ended, and nobody knows how at 2026-11-21 09:15:00 UTC" in words
+
+
+@pytest.mark.parametrize(
+    ("phase", "words"),
+    [
+        (Phase.RUNNING, "is still running: job apply since 2026-11-21 09:02:00 UTC"),
+        (Phase.WAITING, "is waiting to run: job apply since"),
+        (Phase.ENDING, "is being ended, and not yet over: job apply since"),
+        (Phase.UNKNOWN, "is in a condition that is not known: job apply since"),
+    ],
+)
+def test_a_job_that_has_not_ended_refuses_and_may_end_by_itself(make, says, phase, words):
+    run = make.run(end=None, phase=phase, jobs=(make.job(end=None, phase=phase),))
+
+    effect, said, until, waits = says(Rule.DEAD, make.case(run))
+
+    assert (effect, until, waits) == (REFUSES, None, True)
+    assert said.startswith(f"deploy.yml in acme/infra #1 {words}")
+
+
+@pytest.mark.parametrize(("reported", "words"), [("in_progress", ": in_progress"), ("", "")])
+def test_a_run_that_goes_on_after_its_jobs_refuses_in_the_systems_own_word(make, says, reported, words):
+    run = make.run(phase=Phase.RUNNING, reported=reported)
+
+    effect, said, _, _ = says(Rule.DEAD, make.case(run))
+
+    assert effect is REFUSES
+    assert said == f"deploy.yml in acme/infra #1 is still running{words}"
+
+
+def test_a_rerun_that_runs_refuses_though_the_attempt_in_the_window_ended(make, says):
+    again = make.job("11:50", None, id="12", attempt=2)
+    run = make.run(phase=Phase.RUNNING, attempt=2, jobs=(make.job(), again))
+
+    effect, words, _, _ = says(Rule.DEAD, make.case(run))
+
+    assert effect is REFUSES
+    assert words == "deploy.yml in acme/infra #1 (attempt 2) is still running: job apply since 2026-11-21 11:50:00 UTC"
+
+
+def test_a_run_that_was_listed_and_could_not_be_read_refuses(make, says):
+    case = make.case(looks=(make.look(make.run(), closer={"1": make.unseen()}),))
+
+    effect, words, _, waits = says(Rule.DEAD, case)
+
+    assert (effect, waits) == (REFUSES, True)
+    assert words == "deploy.yml in acme/infra #1 could not be seen: GitHub did not answer within 5 s"
+
+
+def test_a_run_that_is_gone_refuses_and_waiting_does_not_help(make, says):
+    case = make.case(looks=(make.look(make.run(), closer={"1": make.not_found("")}),))
+
+    effect, words, _, waits = says(Rule.DEAD, case)
+
+    assert (effect, waits) == (REFUSES, False)
+    assert words == "deploy.yml in acme/infra #1 could not be seen: no such thing"
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"), [("page 2 timed out", "page 2 timed out"), (None, "its jobs are missing")]
+)
+def test_a_run_without_its_jobs_refuses(make, says, missing, words):
+    effect, said, _, _ = says(Rule.DEAD, make.case(make.run(jobs=None, jobs_missing=missing)))
+
+    assert effect is REFUSES
+    assert said == f"deploy.yml in acme/infra #1 could not be seen whole: {words}"
+
+
+def test_a_pipeline_that_could_not_be_seen_refuses_beside_a_dead_candidate(make, says):
+    case = make.case(looks=(make.look(make.run()), make.look(pipeline=make.update, listing=make.unseen())))
+
+    effect, words, _, _ = says(Rule.DEAD, case)
+
+    assert effect is REFUSES
+    assert words == "GitHub gave no answer that counts: GitHub did not answer within 5 s"
+    assert "known to have been going on" in says(Rule.ATTRIBUTED, case)[1]
+
+
+# settled
+
+
+@pytest.mark.parametrize(
+    ("conclusion", "settle"),
+    [
+        (Conclusion.FAILED, 60),
+        (Conclusion.SUCCESS, 60),
+        (Conclusion.CANCELLED, 330),
+        (Conclusion.TIMED_OUT, 330),
+        (Conclusion.LOST, 660),
+        (None, 660),
+    ],
+)
+def test_an_end_is_believed_after_the_settle_time_of_its_conclusion(make, says, conclusion, settle):
+    case = make.case(make.run(conclusion=conclusion))
+    believed = make.at("09:15") + timedelta(seconds=settle)
+
+    effect, words, until, waits = says(Rule.SETTLED, case, believed - timedelta(seconds=1))
+    assert (effect, until, waits) == (REFUSES, believed, True)
+    assert "may live on for" in words
+    assert "None" not in words
+
+    assert says(Rule.SETTLED, case, believed)[0] is HOLDS
+
+
+def test_the_runs_own_conclusion_counts_where_it_settles_more_slowly_than_the_jobs(make, says):
+    run = make.run(conclusion=Conclusion.CANCELLED, jobs=(make.job(conclusion=Conclusion.FAILED),))
+
+    assert says(Rule.SETTLED, make.case(run), make.at("09:16"))[2] == make.at("09:20:30")
+
+
+def test_the_last_end_of_any_job_of_any_attempt_counts(make, says):
+    again = make.job("11:40", "11:53", id="12", attempt=2)
+
+    finding = says(Rule.SETTLED, make.case(make.run(attempt=2, jobs=(make.job(), again))))
+
+    assert (finding[0], finding[2]) == (REFUSES, make.at("11:58:30"))
+
+
+def test_a_job_that_never_ran_has_nothing_to_settle(make, says):
+    skipped = make.job("11:53", "11:53", conclusion=Conclusion.SKIPPED)
+
+    assert says(Rule.SETTLED, make.case(make.run(jobs=(make.job(), skipped))))[0] is HOLDS
+
+
+def test_the_slowest_of_several_candidates_counts(make, says):
+    runs = (make.run("1", end="11:53", conclusion=Conclusion.FAILED), make.run("2", end="11:50"))
+
+    assert says(Rule.SETTLED, make.case(*runs))[2] == make.at("11:55:30")
+
+
+@pytest.mark.parametrize("end", ["running", "no time"])
+def test_an_end_that_is_not_known_cannot_settle(make, says, end):
+    run = make.run(end=None) if end == "running" else make.run(ended_at=None, jobs=(make.job(ended_at=None),))
+
+    effect, words, until, waits = says(Rule.SETTLED, make.case(run))
+
+    assert (effect, words, until, waits) == (REFUSES, "no end is known yet to count from", None, True)
+
+
+def test_without_a_candidate_there_is_no_end_to_count_from(make, says):
+    assert says(Rule.SETTLED, make.case(looks=()))[:2] == (REFUSES, "no end is known to count from")
+
+
+def test_a_policys_own_settle_time_is_kept(make, says):
+    policy = replace(make.policy, settle={Conclusion.TIMED_OUT: timedelta(hours=3)})
+
+    assert says(Rule.SETTLED, make.case(policy=policy))[2] == make.at("12:15")
+
+
+# quiet and whole
+
+
+def test_a_state_that_was_written_just_now_refuses_until_it_has_been_quiet(make, says):
+    case = make.case(state=make.check(make.state(last_written=make.at("11:53"))))
+
+    assert says(Rule.QUIET, case) == (
+        REFUSES,
+        "the state was written at 2026-11-21 11:53:00 UTC",
+        make.at("11:55"),
+        True,
+    )
+    assert says(Rule.QUIET, case, make.at("11:55"))[:2] == (HOLDS, "the state was last written 2 min ago")
+
+
+@pytest.mark.parametrize("rule", [Rule.QUIET, Rule.WHOLE])
+def test_a_state_that_could_not_be_read_refuses(make, says, rule):
+    away = Unseen("S3", Trouble.SERVER_ERROR, "S3 answered 503", make.now)
+
+    assert says(rule, make.case(state=make.check(away))) == (
+        REFUSES,
+        "the state could not be read: S3 answered 503",
+        None,
+        True,
+    )
+    assert says(rule, make.case(state=make.check(make.not_found("no such bucket"))))[3] is False
+
+
+def test_a_state_that_was_never_written_is_quiet_and_whole(make, says):
+    case = make.case(state=make.check(StateAbsent()))
+
+    assert says(Rule.QUIET, case)[0] is HOLDS
+    assert says(Rule.WHOLE, case)[:2] == (HOLDS, "no state has ever been written here")
+
+
+def test_a_whole_state_shows_its_serial_and_lineage(make, says):
+    words = says(Rule.WHOLE, make.case())[1]
+
+    assert words == "serial 42, lineage 0ad2ffa5-6fa3-4f7e-8a44-2d9a7f1c1f11"
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ({"fault": "it is not JSON"}, "the state is broken: it is not JSON; no good older version was found"),
+        (
+            {"fault": "it is empty", "last_good_version": "3HL4"},
+            "the state is broken: it is empty; the last good version is 3HL4",
+        ),
+        ({"serial": None}, "the state is broken: it has no serial or no lineage; no good older version was found"),
+        ({"lineage": ""}, "the state is broken: it has no serial or no lineage; no good older version was found"),
+    ],
+)
+def test_a_broken_state_wants_approval_and_names_the_last_good_version(make, says, state, words):
+    assert says(Rule.WHOLE, make.case(state=make.check(make.state(**state))))[:2] == (WANTS_APPROVAL, words)
+
+
+def test_a_state_that_is_gone_wants_approval(make, says):
+    gone = StateAbsent(("a digest item is left", "older versions are left"), "3HL4")
+
+    assert says(Rule.WHOLE, make.case(state=make.check(gone)))[:2] == (
+        WANTS_APPROVAL,
+        "the state object is gone: a digest item is left; older versions are left; the last good version is 3HL4",
+    )
+
+
+# digest
+
+
+@pytest.mark.parametrize(
+    ("digest", "effect", "words"),
+    [
+        (DigestSeen(DigestMatch.MATCHES), HOLDS, "the digest item matches the state"),
+        (DigestSeen(DigestMatch.NO_ITEM), HOLDS, "nothing to compare: no digest item"),
+        (DigestSeen(DigestMatch.NO_TABLE), HOLDS, "nothing to compare: no table"),
+        (DigestSeen(DigestMatch.UNSEEN), WARNS, "the digest item could not be read"),
+        (DigestSeen(DigestMatch.UNSEEN, detail="slow"), WARNS, "the digest item could not be read: slow"),
+        (
+            DigestSeen(DigestMatch.DIFFERS, key="b/k-md5", item="aa", actual="bb"),
+            WARNS,
+            (
+                "the digest item does not match the state, and Terraform will refuse to read it; unlocking does not cure "
+                "that. Set Digest of item b/k-md5 to bb"
+            ),
+        ),
+        (
+            DigestSeen(DigestMatch.DIFFERS, item="aa"),
+            WARNS,
+            (
+                "the digest item does not match the state, and Terraform will refuse to read it; unlocking does not cure "
+                "that. Remove the digest item if the state is meant to be gone"
+            ),
+        ),
+    ],
+)
+def test_the_digest_never_stands_in_the_way_of_an_unlock(make, says, digest, effect, words):
+    case = make.case(state=make.check(digest=digest))
+
+    assert says(Rule.DIGEST, case)[:2] == (effect, words)
+    assert decide(case, make.now).ruling is Ruling.ALLOW
+
+
+# owner and human-held
+
+
+def test_an_owner_who_says_that_it_still_runs_refuses(make, says):
+    case = make.case(owner=make.answer(OwnerSays.RUNNING))
+
+    assert says(Rule.OWNER, case)[:2] == (REFUSES, "U0ELLIOTT says that it is still running")
+    people = replace(make.holders, people=(KnownPerson("elliott", slack="U0ELLIOTT"),))
+    assert says(Rule.OWNER, replace(case, holders=people))[1] == "elliott says that it is still running"
+
+
+@pytest.mark.parametrize("answer", [OwnerSays.DEAD, OwnerSays.LATER, None])
+def test_an_owner_who_does_not_object_is_no_obstacle(make, says, answer):
+    assert says(Rule.OWNER, make.case(owner=answer and make.answer(answer)))[0] is HOLDS
+
+
+def test_an_answer_about_another_lock_says_nothing_of_this_one(make, says):
+    case = make.case(owner=make.answer(OwnerSays.RUNNING, "another"))
+
+    assert says(Rule.OWNER, case)[:2] == (HOLDS, "the owner has not objected")
+
+
+LAPTOP = "elliott@elliotts-laptop"
+
+
+def test_a_hosted_runners_lock_is_not_human_held(make, says):
+    assert says(Rule.HUMAN_HELD, make.case())[:2] == (HOLDS, "a CI host holds it: runner@fv-az881-525")
+
+
+def test_a_persons_lock_refuses_even_beside_a_dead_run(make, says):
+    assert says(Rule.HUMAN_HELD, make.case(who=LAPTOP))[:2] == (
+        REFUSES,
+        f"{LAPTOP} does not look like CI: only the owner can say whether it is dead",
+    )
+
+
+def test_a_lock_without_a_who_is_human_held_by_somebody_without_a_name(make, says):
+    assert says(Rule.HUMAN_HELD, make.case(who=""))[1].startswith("a holder without a name does not look like CI")
+
+
+def test_a_persons_lock_that_he_calls_dead_wants_approval_without_any_run(make):
+    case = make.case(who=LAPTOP, looks=(make.look(),), owner=make.answer(OwnerSays.DEAD))
+
+    verdict = decide(case, make.now)
+
+    assert verdict.ruling is Ruling.NEEDS_APPROVAL
+    assert [finding.rule for finding in verdict.findings if finding.effect is not HOLDS] == [Rule.HUMAN_HELD]
+    assert plain(verdict[Rule.ATTRIBUTED].reason) == "a person holds it, and no mapped run was going on"
+    assert plain(verdict[Rule.DEAD].reason) == "the owner says that it is dead"
+    assert plain(verdict[Rule.SETTLED].reason) == "there is no run to wait for"
+
+
+@pytest.mark.parametrize(
+    ("run", "rule"), [({"end": None}, Rule.DEAD), ({"end": "11:53"}, Rule.SETTLED)], ids=["alive", "unsettled"]
+)
+def test_the_owners_word_does_not_outweigh_a_run_that_may_hold_the_lock(make, run, rule):
+    case = make.case(make.run(**run), who=LAPTOP, owner=make.answer(OwnerSays.DEAD))
+
+    verdict = decide(case, make.now)
+
+    assert verdict.ruling is Ruling.REFUSE
+    assert verdict[rule].effect is REFUSES
+
+
+def test_the_owners_word_does_not_outweigh_a_pipeline_that_could_not_be_seen(make):
+    case = make.case(who=LAPTOP, looks=(make.look(listing=make.unseen()),), owner=make.answer(OwnerSays.DEAD))
+
+    assert decide(case, make.now).ruling is Ruling.REFUSE
+
+
+def test_the_owners_word_on_another_lock_or_none_at_all_refuses_a_persons_lock(make):
+    for owner in (None, make.answer(OwnerSays.LATER), make.answer(OwnerSays.DEAD, "another")):
+        assert decide(make.case(who=LAPTOP, looks=(make.look(),), owner=owner), make.now).ruling is Ruling.REFUSE
+
+
+def test_a_host_name_with_a_run_that_nobody_knows_is_not_a_person_who_can_call_it_dead(make):
+    case = make.case(
+        who="elliott@gha-77-1", looks=(make.look(),), named=(make.not_found(),), owner=make.answer(OwnerSays.DEAD)
+    )
+
+    verdict = decide(case, make.now)
+
+    assert verdict.ruling is Ruling.REFUSE
+    assert plain(verdict[Rule.ATTRIBUTED].reason) == (
+        "unknown holder: the host name says run 77, which no mapped pipeline knows"
+    )
+
+
+def test_of_a_lock_that_was_not_read_no_rule_says_whose_machine_took_it(make, says):
+    case = make.case(lock=make.seen(unseen=((HalfKind.ITEM, make.unseen()),)))
+
+    effect, words, _, waits = says(Rule.HUMAN_HELD, case)
+
+    assert (effect, waits) == (REFUSES, True)
+    assert words == "whose machine took this lock is not known, since it was not read"
+
+
+# protected and fresh
+
+
+def test_a_protected_state_wants_approval(make, says):
+    assert says(Rule.PROTECTED, make.case(protected=True))[:2] == (WANTS_APPROVAL, "the state is protected")
+    assert says(Rule.PROTECTED, make.case())[0] is HOLDS
+
+
+def test_evidence_may_be_as_old_as_the_policy_says_and_no_older(make, says):
+    assert says(Rule.FRESH, make.case(), make.now + timedelta(seconds=30))[:2] == (
+        HOLDS,
+        "no evidence is older than 30 s",
+    )
+
+    effect, words, _, waits = says(Rule.FRESH, make.case(), make.now + timedelta(seconds=31))
+    assert (effect, words, waits) == (REFUSES, "some of the evidence is 31 s old: look again", True)
+
+
+@pytest.mark.parametrize("age", [timedelta(seconds=31), timedelta(seconds=-31)], ids=["old", "from the future"])
+@pytest.mark.parametrize("which", ["lock", "state", "listing", "run", "member", "channel", "in_channel", "in_groups"])
+def test_every_single_observation_must_be_fresh(make, says, which, age):
+    at, case = make.now - age, make.case()
+    standing = replace(case.requester, in_groups=make.found(value=True))
+    if which == "lock":
+        case = make.case(lock=replace(case.lock, at=at))
+    elif which == "state":
+        case = make.case(state=replace(case.state, state=replace(case.state.state, at=at)))
+    elif which == "listing":
+        case = make.case(looks=(replace(case.looks[0], listing=replace(case.looks[0].listing, at=at)),))
+    elif which == "run":
+        case = make.case(looks=(make.look(make.run(), closer={"1": make.found(make.run(), at)}),))
+    else:
+        case = make.case(requester=replace(standing, **{which: replace(getattr(standing, which), at=at)}))
+
+    assert says(Rule.FRESH, case)[0] is REFUSES
+    assert decide(case, make.now).ruling is Ruling.REFUSE
+
+
+def test_evidence_from_before_the_lock_says_nothing_of_its_holder(make, says):
+    created = make.now + timedelta(seconds=5)
+    case = make.case(lock=make.seen(make.half(make.info(created=created))))
+
+    effect, words, until, waits = says(Rule.FRESH, case)
+
+    assert (effect, until, waits) == (REFUSES, created, True)
+    assert words == "the lock was taken at 2026-11-21 11:54:05 UTC, after some of the evidence: look again"
