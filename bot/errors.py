@@ -12,6 +12,7 @@ TflockError                       everything that this program raises on purpose
 │   └── Missing                   it says that the thing does not exist
 ├── JournalAway                   the timeline cannot be read or written: nothing may be unlocked
 ├── ChainBroken                   a timeline or an export was altered; names the first broken entry
+├── ExportInvalid                 a file is not the JSON export of a timeline
 └── NotPermitted                  the person may not do this here
 """
 
@@ -88,6 +89,10 @@ class ChainBroken(TflockError):
         super().__init__(f"entry {entry_id}: {detail}")
         self.entry_id = entry_id
         self.detail = detail
+
+
+class ExportInvalid(TflockError):
+    """A file is not the JSON export of a timeline; says what it lacks."""
 
 
 class NotPermitted(TflockError):

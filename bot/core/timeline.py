@@ -213,5 +213,11 @@ def _plain(value: object) -> object:
             return {clean_text(name): _plain(part) for name, part in value.items()}
         case list() | tuple():
             return [_plain(part) for part in value]
+        case None | bool():
+            return value
+        case int():
+            return int(value)
+        case float():
+            return float(value)
         case _:
-            return json.loads(canonical(value))
+            raise TypeError(f"not JSON: {type(value).__name__}")

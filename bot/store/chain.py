@@ -13,7 +13,7 @@ import asyncio
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bot.core.timeline import GENESIS, Draft, Entry, body_of, link, read_body, recordable, stamp
@@ -78,10 +78,6 @@ def once_key(incident: str) -> str:
     return f"tflock:{{{incident}}}:once"
 
 
-def stream_id(entry_id: str) -> str:
-    return f"{int(entry_id)}-0"
-
-
 def entry_of(item: Any) -> Entry:
     """The entry of a stream item. Raises ChainBroken for one that the journal did not write."""
     ordinal, fields = item[0].removesuffix("-0"), item[1]
@@ -117,14 +113,14 @@ class Recorder:
         draft = recordable(draft)
         writer = f"{self._rng.getrandbits(64):016x}"
         chain = self._chain(incident)
+        keys = [log_key(incident), head_key(incident), once_key(incident)]
         extra = [part for mark in (marks or {}).items() for part in mark]
 
         async with chain.lock:
             for attempt in range(_ATTEMPTS):
                 new = self._linked(draft, chain.tail)
-                order = [new.expected, new.tail.spelled(), stream_id(new.entry.id), new.entry.prev, new.entry.hash]
-                order += [new.body, writer, draft.once or "", self._keep, "1" if creates else "0", *extra]
-                answer = await self._script([log_key(incident), head_key(incident), once_key(incident)], order)
+                order = [new.expected, new.tail.spelled(), new.body, writer, draft.once or "", self._keep]
+                answer = await self._script(keys, [*order, "1" if creates else "0", *extra])
                 match answer:
                     case ["added"]:
                         chain.tail = new.tail
@@ -155,7 +151,8 @@ class Recorder:
         ordinal, prev = (tail.ordinal + 1, tail.hash) if tail else (1, GENESIS)
         body = body_of(str(ordinal), draft, recorded_at)
         digest = link(prev, body)
-        entry = read_body(body, prev=prev, digest=digest)
+        at, facts = draft.at.astimezone(UTC), draft.facts
+        entry = Entry(str(ordinal), at, recorded_at, str(draft.kind), draft.actor, draft.text, facts, prev, digest)
         return _Link(entry, body, tail.spelled() if tail else "", Tail(ordinal, digest, recorded_at))
 
 

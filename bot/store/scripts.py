@@ -5,9 +5,13 @@ from __future__ import annotations
 RECORD = """
 -- Appends one entry to a timeline if its chain still ends where the writer believes.
 -- Redis has no SHA-256: the writer has computed the link, and says with `expected` which tail it is for.
+-- A tail is spelled "<ordinal> <hash> <time of recording>".
 local log, head, seen = KEYS[1], KEYS[2], KEYS[3]
-local expected, tail, id, prev, digest, body = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-local writer, once, keep, creates = ARGV[7], ARGV[8], tonumber(ARGV[9]), ARGV[10] == '1'
+local expected, tail, body, writer = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local once, keep, creates = ARGV[5], tonumber(ARGV[6]), ARGV[7] == '1'
+local ordinal, digest = string.match(tail, '^(%d+) (%x+)')
+local prev = string.match(expected, '^%d+ (%x+)') or string.rep('0', 64)
+local id = ordinal .. '-0'
 
 local earlier = once ~= '' and redis.call('HGET', seen, once)
 if earlier then
@@ -30,7 +34,7 @@ redis.call('HSET', head, 'tail', tail)
 if once ~= '' then
   redis.call('HSET', seen, once, id)
 end
-for i = 11, #ARGV, 2 do
+for i = 8, #ARGV, 2 do
   redis.call('HSET', head, ARGV[i], ARGV[i + 1])
 end
 if keep > 0 and redis.call('HEXISTS', head, 'closed_at') == 1 then
