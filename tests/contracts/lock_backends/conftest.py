@@ -1,0 +1,123 @@
+"""The worlds that the contract of `bot.ports.LockBackend` is held against: one for each combination of halves."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import pytest
+
+from bot.backends.s3 import AwsClients, S3Backend, S3Place
+from bot.core.lock import HalfKind
+from bot.sandbox.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, fresh_moto
+from bot.sandbox.proxy import FaultProxy, Matcher, fault_proxy, operation
+
+COMBINATIONS = {
+    "item": (HalfKind.ITEM,),
+    "file": (HalfKind.FILE,),
+    "both": (HalfKind.FILE, HalfKind.ITEM),
+}
+
+
+class SystemClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+@dataclass
+class S3World:
+    """A state in S3 behind the fault proxy, and hands that reach past the proxy."""
+
+    aws: LocalAws
+    proxy: FaultProxy
+    place: S3Place
+    kinds: tuple[HalfKind, ...]
+    opened: list[AwsClients] = field(default_factory=list)
+
+    def backend(self, *, timeout: float = 10.0) -> S3Backend:
+        """A backend with a client of its own."""
+        clients = AwsClients()
+        self.opened.append(clients)
+        return S3Backend(self.place, clients, SystemClock(), timeout=timeout)
+
+    def lock(self, name: str = "first") -> WrittenLock:
+        return WrittenLock(
+            id=f"{name}-{secrets.token_hex(8)}",
+            created=datetime(2026, 11, 21, 9, 5, 0, 116755, tzinfo=UTC),
+            path=self.place.lock_key,
+            who=f"{name}@runner",
+        )
+
+    async def take(self, lock: WrittenLock) -> None:
+        """Takes the lock in all halves, which must be free."""
+        await self.aws.hold(
+            self.place.state_key, lock.text, item=HalfKind.ITEM in self.kinds, file=HalfKind.FILE in self.kinds
+        )
+
+    async def write(self, kind: HalfKind, text: str) -> None:
+        """Writes a half, whatever stands there."""
+        if kind is HalfKind.ITEM:
+            await self.aws.put_item(self.place.lock_key, Info=text)
+        else:
+            await self.aws.put_lockfile(self.place.state_key, text)
+
+    async def clear(self, kind: HalfKind) -> None:
+        if kind is HalfKind.ITEM:
+            await self.aws.delete_item(self.place.lock_key)
+        else:
+            await self.aws.delete_object(self.place.lockfile_key)
+
+    async def stands(self, kind: HalfKind) -> str | None:
+        """The text of the lock that stands in a half."""
+        if kind is HalfKind.ITEM:
+            item = await self.aws.item(self.place.lock_key)
+            return item["Info"] if item else None
+        found = await self.aws.object(self.place.lockfile_key)
+        return found.decode() if found is not None else None
+
+    def reads(self, kind: HalfKind) -> Matcher:
+        if kind is HalfKind.ITEM:
+            return operation("dynamodb:GetItem")
+        return operation("s3:GetObject", suffix=".tflock")
+
+    def deletes(self, kind: HalfKind) -> Matcher:
+        return operation("dynamodb:DeleteItem" if kind is HalfKind.ITEM else "s3:DeleteObject")
+
+    def read_right(self, kind: HalfKind) -> str:
+        return "dynamodb:GetItem" if kind is HalfKind.ITEM else "s3:GetObject"
+
+    def delete_right(self, kind: HalfKind) -> str:
+        return "dynamodb:DeleteItem" if kind is HalfKind.ITEM else "s3:DeleteObject"
+
+
+@pytest.fixture(scope="session")
+def moto_endpoint():
+    with fresh_moto() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(params=[(halves, ws) for halves in COMBINATIONS for ws in ("default", "blue")], ids="-".join)
+async def world(request, moto_endpoint, monkeypatch):
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    halves, workspace = request.param
+    token = secrets.token_hex(4)
+    aws = LocalAws(moto_endpoint, bucket=f"acme-tfstate-{token}", table=f"acme-tf-locks-{token}")
+    await aws.create()
+    async with fault_proxy(moto_endpoint) as proxy:
+        kinds = COMBINATIONS[halves]
+        place = S3Place(
+            bucket=aws.bucket,
+            key="environments/staging/terraform.tfstate",
+            workspace=workspace,
+            dynamodb_table=aws.table if HalfKind.ITEM in kinds else None,
+            use_lockfile=HalfKind.FILE in kinds,
+            region=REGION,
+            endpoint_url=proxy.url,
+        )
+        world = S3World(aws, proxy, place, kinds)
+        yield world
+        for clients in world.opened:
+            await clients.aclose()
+    await aws.aclose()

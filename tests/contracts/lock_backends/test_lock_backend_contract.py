@@ -1,0 +1,417 @@
+"""What every LockBackend keeps to, in every combination of halves, over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bot.core.evidence import NotFound, Trouble, Unseen
+from bot.core.lock import ReleaseResult
+from bot.sandbox.proxy import Answer, Cut, Delay, Deny, Throttle
+
+
+async def test_a_free_state_is_read_as_free_in_every_half(world):
+    seen = await world.backend().read_lock()
+
+    assert seen.is_free
+    assert set(seen.free) == set(world.kinds)
+
+
+async def test_a_lock_is_read_from_every_half_exactly_as_it_was_written(world):
+    lock = world.lock()
+    await world.take(lock)
+
+    seen = await world.backend().read_lock()
+
+    assert not seen.is_free
+    assert {half.kind for half in seen.held} == set(world.kinds)
+    assert [(info.id, info.who, info.created) for info in seen.locks] == [(lock.id, lock.who, lock.created)]
+    assert seen.free == ()
+    assert seen.unseen == ()
+
+
+async def test_a_fence_is_not_shown_in_a_repr(world):
+    lock = world.lock()
+    await world.take(lock)
+
+    seen = await world.backend().read_lock()
+
+    assert all(half.fence not in repr(half) for half in seen.held)
+
+
+async def test_the_lock_of_another_workspace_is_not_this_ones(world):
+    other = {"default": "green", "blue": "default"}[world.place.workspace]
+    key = "environments/staging/terraform.tfstate"
+    await world.aws.hold(key if other == "default" else f"env:/green/{key}", world.lock().text, item=True, file=True)
+
+    seen = await world.backend().read_lock()
+
+    assert seen.is_free
+
+
+async def test_a_digest_is_never_taken_for_a_lock(world):
+    await world.aws.put_state(world.place.state_key, digest=True)
+
+    seen = await world.backend().read_lock()
+
+    assert seen.is_free
+
+
+async def test_a_release_with_the_right_fence_frees_the_half_and_nothing_else(world):
+    await world.take(world.lock())
+    backend = world.backend()
+    seen = await backend.read_lock()
+    first, *others = seen.held
+
+    released = await backend.release(first)
+
+    assert released.result is ReleaseResult.RELEASED
+    assert await world.stands(first.kind) is None
+    assert [half.kind for half in others if await world.stands(half.kind) is not None] == [half.kind for half in others]
+
+
+async def test_all_halves_released_leave_a_free_state(world):
+    lock = world.lock()
+    await world.take(lock)
+    backend = world.backend()
+    seen = await backend.read_lock()
+
+    results = [(await backend.release(half)).result for half in seen.halves_of(lock.id)]
+
+    assert results == [ReleaseResult.RELEASED] * len(world.kinds)
+    assert (await backend.read_lock()).is_free
+
+
+async def test_a_second_release_finds_the_half_already_free(world):
+    await world.take(world.lock())
+    backend = world.backend()
+    (half, *_) = (await backend.read_lock()).held
+    await backend.release(half)
+
+    again = await backend.release(half)
+
+    assert again.result is ReleaseResult.ALREADY_FREE
+
+
+async def test_a_lock_taken_between_read_and_release_is_left_standing(world):
+    await world.take(world.lock("first"))
+    backend = world.backend()
+    seen = await backend.read_lock()
+    second = world.lock("second")
+    for kind in world.kinds:
+        await world.write(kind, second.text)
+
+    outcomes = [await backend.release(half) for half in seen.held]
+
+    assert {outcome.result for outcome in outcomes} == {ReleaseResult.HOLDER_CHANGED}
+    assert all(second.id in outcome.detail and "second@runner" in outcome.detail for outcome in outcomes)
+    assert [await world.stands(kind) for kind in world.kinds] == [second.text] * len(world.kinds)
+
+
+async def test_two_clients_that_release_at_once_free_it_once_and_touch_no_later_lock(world):
+    await world.take(world.lock("first"))
+    one, two = world.backend(), world.backend()
+    seen, also_seen = await asyncio.gather(one.read_lock(), two.read_lock())
+    pairs = list(zip(seen.held, also_seen.held, strict=True))
+
+    outcomes = [await asyncio.gather(one.release(mine), two.release(theirs)) for mine, theirs in pairs]
+    second = world.lock("second")
+    await world.take(second)
+    late = [await two.release(theirs) for _, theirs in pairs]
+
+    allowed = {ReleaseResult.RELEASED, ReleaseResult.ALREADY_FREE}
+    assert all({outcome.result for outcome in pair} <= allowed for pair in outcomes)
+    assert {outcome.result for outcome in late} == {ReleaseResult.HOLDER_CHANGED}
+    assert [await world.stands(kind) for kind in world.kinds] == [second.text] * len(world.kinds)
+
+
+async def test_a_half_that_is_gone_is_free_and_the_other_is_still_released(world):
+    lock = world.lock()
+    await world.take(lock)
+    gone, *left = world.kinds
+    await world.clear(gone)
+    backend = world.backend()
+
+    seen = await backend.read_lock()
+
+    assert seen.free == (gone,)
+    assert [half.kind for half in seen.held] == left
+    assert seen.is_free is (not left)
+    assert [(await backend.release(half)).result for half in seen.held] == [ReleaseResult.RELEASED] * len(left)
+    assert (await backend.read_lock()).is_free
+
+
+async def test_halves_that_hold_different_locks_are_told_apart(world):
+    first, second = world.lock("first"), world.lock("second")
+    await world.take(first)
+    await world.write(world.kinds[-1], second.text)
+    backend = world.backend()
+
+    seen = await backend.read_lock()
+
+    expected = {second.id} if len(world.kinds) == 1 else {first.id, second.id}
+    assert {info.id for info in seen.locks} == expected
+    assert [half.kind for half in seen.halves_of(second.id)] == [world.kinds[-1]]
+
+
+@pytest.mark.parametrize("text", ["not json", "{}", '{"ID":"x","Created":"yesterday"}', "\N{SNOWMAN}" * 40_000])
+async def test_a_lock_that_cannot_be_read_is_held_and_never_released(world, text):
+    for kind in world.kinds:
+        await world.write(kind, text)
+    backend = world.backend()
+
+    seen = await backend.read_lock()
+    outcomes = [await backend.release(half) for half in seen.held]
+
+    assert not seen.is_free
+    assert len(seen.garbage) == len(world.kinds)
+    assert all(half.garbage for half in seen.garbage)
+    assert {outcome.result for outcome in outcomes} == {ReleaseResult.DENIED}
+    assert [await world.stands(kind) for kind in world.kinds] == [text] * len(world.kinds)
+
+
+async def test_an_empty_lock_is_held_and_never_free(world):
+    for kind in world.kinds:
+        await world.write(kind, "")
+
+    seen = await world.backend().read_lock()
+
+    assert not seen.is_free
+    assert len(seen.garbage) == len(world.kinds)
+
+
+async def test_a_read_gets_through_a_moment_of_throttling(world):
+    lock = world.lock()
+    await world.take(lock)
+    for kind in world.kinds:
+        world.proxy.fault(world.reads(kind), Throttle(), times=2)
+
+    seen = await world.backend().read_lock()
+
+    assert seen.lock is not None
+    assert seen.lock.id == lock.id
+
+
+async def test_a_read_that_stays_throttled_is_unseen_and_never_free(world):
+    for kind in world.kinds:
+        world.proxy.fault(world.reads(kind), Throttle())
+
+    seen = await world.backend().read_lock()
+
+    assert not seen.is_free
+    assert seen.free == ()
+    assert [trouble(unseen) for _, unseen in seen.unseen] == [Trouble.THROTTLED] * len(world.kinds)
+
+
+async def test_one_half_that_cannot_be_seen_does_not_hide_the_other(world):
+    lock = world.lock()
+    await world.take(lock)
+    hidden, *left = world.kinds
+    world.proxy.fault(world.reads(hidden), Deny())
+
+    seen = await world.backend().read_lock()
+
+    assert [half.kind for half in seen.held] == left
+    assert [kind for kind, _ in seen.unseen] == [hidden]
+    assert not seen.is_free
+
+
+async def test_a_denied_read_is_unseen_and_names_the_missing_right(world):
+    for kind in world.kinds:
+        world.proxy.fault(world.reads(kind), Deny())
+
+    seen = await world.backend().read_lock()
+
+    assert not seen.is_free
+    for kind, unseen in seen.unseen:
+        assert trouble(unseen) is Trouble.DENIED
+        assert world.read_right(kind) in unseen.detail
+
+
+async def test_a_read_whose_connection_is_always_cut_is_unseen(world):
+    for kind in world.kinds:
+        world.proxy.fault(world.reads(kind), Cut())
+
+    seen = await world.backend().read_lock()
+
+    assert not seen.is_free
+    assert [trouble(unseen) for _, unseen in seen.unseen] == [Trouble.NO_CONNECTION] * len(world.kinds)
+
+
+async def test_a_read_gets_over_one_cut_connection(world):
+    lock = world.lock()
+    await world.take(lock)
+    for kind in world.kinds:
+        world.proxy.fault(world.reads(kind), Cut(after=True), times=1)
+
+    seen = await world.backend().read_lock()
+
+    assert seen.unseen == ()
+    assert seen.lock is not None
+
+
+async def test_a_store_that_hangs_is_unseen_when_the_time_is_up(world):
+    for kind in world.kinds:
+        world.proxy.fault(world.reads(kind), Delay(3))
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+
+    seen = await world.backend(timeout=0.6).read_lock()
+
+    assert loop.time() - began < 2.5
+    assert not seen.is_free
+    assert [trouble(unseen) for _, unseen in seen.unseen] == [Trouble.TIMED_OUT] * len(world.kinds)
+
+
+async def test_a_server_error_is_unseen(world):
+    for kind in world.kinds:
+        world.proxy.fault(world.reads(kind), Answer(500))
+
+    seen = await world.backend().read_lock()
+
+    assert [trouble(unseen) for _, unseen in seen.unseen] == [Trouble.SERVER_ERROR] * len(world.kinds)
+
+
+async def test_a_throttled_release_is_told_and_leaves_the_lock(world):
+    lock = world.lock()
+    await world.take(lock)
+    backend = world.backend()
+    seen = await backend.read_lock()
+    for kind in world.kinds:
+        world.proxy.fault(world.deletes(kind), Throttle(retry_after=7))
+
+    outcomes = [await backend.release(half) for half in seen.held]
+
+    assert [(outcome.result, outcome.retry_after) for outcome in outcomes] == [
+        (ReleaseResult.THROTTLED, 7.0) for _ in world.kinds
+    ]
+    assert [await world.stands(kind) for kind in world.kinds] == [lock.text] * len(world.kinds)
+
+
+async def test_a_release_is_tried_once_and_not_repeated_behind_the_callers_back(world):
+    lock = world.lock()
+    await world.take(lock)
+    backend = world.backend()
+    seen = await backend.read_lock()
+    for kind in world.kinds:
+        world.proxy.fault(world.deletes(kind), Throttle(), times=1)
+
+    outcomes = [await backend.release(half) for half in seen.held]
+
+    assert {outcome.result for outcome in outcomes} == {ReleaseResult.THROTTLED}
+    assert [await world.stands(kind) for kind in world.kinds] == [lock.text] * len(world.kinds)
+
+
+async def test_a_denied_release_names_the_missing_right_and_leaves_the_lock(world):
+    lock = world.lock()
+    await world.take(lock)
+    backend = world.backend()
+    seen = await backend.read_lock()
+    for kind in world.kinds:
+        world.proxy.fault(world.deletes(kind), Deny())
+
+    outcomes = [await backend.release(half) for half in seen.held]
+
+    assert {outcome.result for outcome in outcomes} == {ReleaseResult.DENIED}
+    assert all(world.delete_right(outcome.half.kind) in outcome.detail for outcome in outcomes)
+    assert [await world.stands(kind) for kind in world.kinds] == [lock.text] * len(world.kinds)
+
+
+async def test_a_release_cut_off_before_it_arrived_leaves_the_lock_and_can_be_tried_again(world):
+    lock = world.lock()
+    await world.take(lock)
+    backend = world.backend()
+    (half, *_) = (await backend.read_lock()).held
+    world.proxy.fault(world.deletes(half.kind), Cut(), times=1)
+
+    cut = await backend.release(half)
+    still_there = await world.stands(half.kind)
+    again = await backend.release(half)
+
+    assert cut.result is ReleaseResult.THROTTLED
+    assert "still stands" in cut.detail
+    assert still_there == lock.text
+    assert again.result is ReleaseResult.RELEASED
+
+
+async def test_a_release_whose_answer_was_lost_is_settled_by_reading(world):
+    await world.take(world.lock())
+    backend = world.backend()
+    (half, *_) = (await backend.read_lock()).held
+    world.proxy.fault(world.deletes(half.kind), Cut(after=True), times=1)
+
+    outcome = await backend.release(half)
+
+    assert outcome.result is ReleaseResult.RELEASED
+    assert outcome.detail == "the answer was lost; the lock is gone"
+    assert await world.stands(half.kind) is None
+
+
+async def test_a_release_cut_off_while_another_took_the_lock_leaves_the_new_one(world):
+    await world.take(world.lock("first"))
+    backend = world.backend()
+    (half, *_) = (await backend.read_lock()).held
+    second = world.lock("second")
+    await world.write(half.kind, second.text)
+    world.proxy.fault(world.deletes(half.kind), Cut(after=True), times=1)
+
+    outcome = await backend.release(half)
+
+    assert outcome.result is ReleaseResult.HOLDER_CHANGED
+    assert await world.stands(half.kind) == second.text
+
+
+async def test_a_release_is_not_known_only_if_the_reading_after_it_fails_too(world):
+    lock = world.lock()
+    await world.take(lock)
+    backend = world.backend()
+    (half, *_) = (await backend.read_lock()).held
+    world.proxy.fault(world.deletes(half.kind), Cut())
+    world.proxy.fault(world.reads(half.kind), Cut())
+
+    outcome = await backend.release(half)
+
+    assert outcome.result is ReleaseResult.NOT_KNOWN
+    assert outcome.detail
+    assert await world.stands(half.kind) == lock.text
+
+
+async def test_a_release_that_is_never_answered_is_settled_by_reading_when_the_time_is_up(world):
+    lock = world.lock()
+    await world.take(lock)
+    (half, *_) = (await world.backend().read_lock()).held
+    world.proxy.fault(world.deletes(half.kind), Delay(30))
+
+    outcome = await world.backend(timeout=0.6).release(half)
+
+    assert outcome.result is ReleaseResult.THROTTLED
+    assert await world.stands(half.kind) == lock.text
+
+
+async def test_a_store_that_is_away_is_unseen(world):
+    world.proxy.fault(lambda _: True, Cut())
+    backend = world.backend()
+
+    seen, check = await asyncio.gather(backend.read_lock(), backend.read_state())
+
+    assert not seen.is_free
+    assert len(seen.unseen) == len(world.kinds)
+    assert isinstance(check.state, Unseen)
+
+
+async def test_reading_changes_nothing(world):
+    lock = world.lock()
+    await world.take(lock)
+    await world.aws.put_state(world.place.state_key)
+    before = (await world.aws.objects(), await world.aws.items())
+    backend = world.backend()
+
+    await asyncio.gather(backend.read_lock(), backend.read_state())
+
+    assert (await world.aws.objects(), await world.aws.items()) == before
+    assert [await world.stands(kind) for kind in world.kinds] == [lock.text] * len(world.kinds)
+
+
+def trouble(observation: Unseen | NotFound) -> Trouble | None:
+    return observation.trouble if isinstance(observation, Unseen) else None
