@@ -1,0 +1,24 @@
+"""Reports as Slack messages. Pure: a value goes in, a `Message` comes out, inside Slack's limits for any input.
+
+facts, verdict   what is known, as labelled sentences, for Slack and the terminal alike
+mrkdwn, blocks   how phrases and blocks are written; all escaping and cutting happens here
+status … notice  one module for each family of messages
+plain            the same facts as plain lines and as JSON, for the command line
+"""
+
+from __future__ import annotations
+
+from bot.slack.render.blocks import Message
+from bot.slack.render.kill import kill_message
+from bot.slack.render.notice import notice_message
+from bot.slack.render.status import overview_message, status_message
+from bot.slack.render.unlock import unlock_message
+
+__all__ = [
+    "Message",
+    "kill_message",
+    "notice_message",
+    "overview_message",
+    "status_message",
+    "unlock_message",
+]

@@ -1,0 +1,146 @@
+"""Small constructors of Block Kit, which keep Slack's limits whatever they are given.
+
+Numbers are those of docs.slack.dev/reference/block-kit; the total of a message is not documented (about 11,000).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from bot.core.button import ButtonValue
+from bot.core.phrase import Phrase
+from bot.ports import Blocks
+from bot.slack.render.mrkdwn import flat, mrkdwn
+
+Block: TypeAlias = dict[str, Any]
+Element: TypeAlias = dict[str, Any]
+
+SECTION = 3_000
+OPTIONS = 100
+_BUTTON_VALUE, _OPTION_VALUE = 2_000, 150
+_BUTTON_TEXT = 75
+_FALLBACK = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is posted: `text` for notifications and screen readers, `blocks` for the channel."""
+
+    text: str
+    blocks: Blocks
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """Slack's own dialog in front of a button. Plain words; what is too long is cut."""
+
+    title: str
+    text: str
+    yes: str
+    no: str = "Not now"
+
+
+def message(text: Phrase, *parts: Sequence[Block]) -> Message:
+    return Message(mrkdwn(text, most=_FALLBACK), [block for part in parts for block in part])
+
+
+def sections(lines: Sequence[str], *, budget: int = SECTION, more: Callable[[int], str] | None = None) -> list[Block]:
+    """Lines of mrkdwn as sections, in at most `budget` characters. What is left out is counted in a last line."""
+    kept = _fitting(lines, budget)
+    if len(kept) < len(lines):
+        left_out = len(lines) - len(kept)
+        kept = [*kept, more(left_out) if more else f"… and {left_out} more"]
+    return [_section(text) for text in _packed(kept)]
+
+
+def context(*lines: str) -> list[Block]:
+    elements = [_mrkdwn(line) for line in lines if line][:10]
+    return [{"type": "context", "elements": elements}] if elements else []
+
+
+def actions(*elements: Element | None) -> list[Block]:
+    """A row of buttons; those that could not be made are left out."""
+    made = [element for element in elements if element is not None]
+    return [{"type": "actions", "elements": made}] if made else []
+
+
+def button(
+    label: str,
+    action_id: str,
+    value: ButtonValue,
+    *,
+    style: str | None = None,
+    confirm: Confirm | None = None,
+) -> Element | None:
+    """None if the value is longer than Slack takes: half a value would be another lock's."""
+    if len(str(value)) > _BUTTON_VALUE:
+        return None
+    made: Element = {
+        "type": "button",
+        "action_id": action_id,
+        "text": _plain(label, _BUTTON_TEXT),
+        "value": str(value),
+    }
+    if style is not None:
+        made["style"] = style
+    if confirm is not None:
+        made["confirm"] = _dialog(confirm, style)
+    return made
+
+
+def select(placeholder: str, action_id: str, options: Sequence[tuple[str, ButtonValue]]) -> Element | None:
+    """A list to choose from: the first 100 options whose value Slack takes; None if there is none."""
+    fitting = [(label, str(value)) for label, value in options if len(str(value)) <= _OPTION_VALUE]
+    if not fitting:
+        return None
+    return {
+        "type": "static_select",
+        "action_id": action_id,
+        "placeholder": _plain(placeholder, 150),
+        "options": [{"text": _plain(label, 75), "value": value} for label, value in fitting[:OPTIONS]],
+    }
+
+
+def _dialog(confirm: Confirm, style: str | None) -> Element:
+    made: Element = {
+        "title": _plain(confirm.title, 100),
+        "text": _plain(confirm.text, 300),
+        "confirm": _plain(confirm.yes, 30),
+        "deny": _plain(confirm.no, 30),
+    }
+    return {**made, "style": style} if style else made
+
+
+def _fitting(lines: Sequence[str], budget: int) -> list[str]:
+    kept, room = [], budget
+    for number, line in enumerate(lines):
+        reserve = 0 if number == len(lines) - 1 else 200  # for the last line, which counts what is left out
+        if len(line) + 1 + reserve > room:
+            break
+        kept.append(line)
+        room -= len(line) + 1
+    return kept
+
+
+def _packed(lines: Sequence[str]) -> list[str]:
+    packed: list[str] = []
+    for line in lines:
+        if packed and len(packed[-1]) + 1 + len(line) <= SECTION:
+            packed[-1] += f"\n{line}"
+        else:
+            packed.append(line)
+    return packed
+
+
+def _section(text: str) -> Block:
+    return {"type": "section", "text": _mrkdwn(text)}
+
+
+def _mrkdwn(text: str) -> Element:
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
+
+
+def _plain(text: str, most: int) -> Element:
+    return {"type": "plain_text", "text": flat(text, most) or "…", "emoji": False}

@@ -1,0 +1,349 @@
+"""The message of a request to end runs, from what was found to what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias
+
+from bot.core.button import ButtonValue
+from bot.core.life import run_name
+from bot.core.phrase import Phrase, Quoted
+from bot.core.report import KillReport, KillStage, Target, Tie
+from bot.core.run import Phase, Run, SwitchResult
+from bot.slack.render.blocks import (
+    OPTIONS,
+    Block,
+    Confirm,
+    Element,
+    Message,
+    actions,
+    button,
+    context,
+    message,
+    sections,
+    select,
+)
+from bot.slack.render.facts import Fact, Mark, command, going, loop_words, runs, started_by
+from bot.slack.render.mrkdwn import flat, flat_phrase, mrkdwn
+from bot.slack.render.page import CHECK, asked_by, line, lines
+
+_Facts: TypeAlias = Iterable[Fact]
+_FEW = 5
+_GONE_ON = {KillStage.ENDED, KillStage.FAILED, KillStage.CANCELLING, KillStage.ESCALATED}
+
+_SWITCHED = {
+    SwitchResult.DENIED: "the bot has no right to stop it",
+    SwitchResult.NOT_FOUND: "the CI system does not know it",
+    SwitchResult.NOT_KNOWN: "the CI system gave no clear answer",
+}
+
+
+def kill_message(report: KillReport) -> Message:
+    """The request's message at its present stage."""
+    told = list(_WORDS[report.stage](report))
+    return message(
+        (told[0].label, " ", *told[0].phrase),
+        sections([line(told[0]), *lines(told[1:])], budget=4_000),
+        _progress(report),
+        context(mrkdwn(_footer(report))),
+        actions(*_controls(report)),
+    )
+
+
+def _about(report: KillReport) -> str:
+    return report.request.state or report.request.asked
+
+
+def _target(report: KillReport) -> Target | None:
+    return report.chosen or next(iter(report.targets), None)
+
+
+# ── before anything is done
+
+
+def _nothing(report: KillReport) -> _Facts:
+    yield Fact(f"Nothing to end for {_about(report)}.", (), Mark.GOOD if not report.unseen else Mark.UNKNOWN)
+    yield from _note(report)
+    yield from _unseen(report)
+    yield Fact("Changed:", ("nothing.",))
+    yield Fact("Next:", _after_nothing(report))
+
+
+def _after_nothing(report: KillReport) -> Phrase:
+    if report.unseen:
+        return ("ask again once the CI system answers. A run may be hidden there.",)
+    return _look(report)
+
+
+def _look(report: KillReport) -> Phrase:
+    return ("see where the lock stands: ", command(f"status {report.request.state}".strip()), ".")
+
+
+def _choose(report: KillReport) -> _Facts:
+    yield Fact(f"{len(report.targets)} things to end for {_about(report)}.", (), Mark.UNKNOWN)
+    yield from _note(report)
+    for target in report.targets[:_FEW]:
+        yield Fact("", ("• ", *_named(target), f": {_tie(target)}."))
+    if len(report.targets) > _FEW:
+        cut = f" The list below has the first {OPTIONS}." if len(report.targets) > OPTIONS else ""
+        yield Fact("", (f"… and {len(report.targets) - _FEW} more.{cut}",))
+    yield from _unseen(report)
+    yield Fact("Changed:", ("nothing yet.",))
+    yield Fact("Next:", ("choose one. You are asked once more before it is ended.",))
+
+
+def _found(report: KillReport) -> _Facts:
+    target = _target(report)
+    if target is None:
+        yield from _nothing(report)
+        return
+    kind = "A loop" if target.loop else "A run"
+    yield Fact(f"{kind} for {_about(report)}:", (*_named(target), "."), Mark.WARNING if target.loop else Mark.NONE)
+    yield _warning(target)
+    yield from _details(target)
+    yield from _note(report)
+    yield from _unseen(report)
+    yield Fact("Changed:", ("nothing yet.",))
+    yield Fact("Next:", _how_to_end(target))
+
+
+def _named(target: Target) -> Phrase:
+    if target.loop is not None:
+        return loop_words(target.loop)
+    return going(target.runs[0]) if target.runs else (Quoted(target.key),)
+
+
+def _tie(target: Target) -> str:
+    return {
+        Tie.HOLDS: "may hold the lock",
+        Tie.CONTENDS: "wants the lock and does not hold it",
+        Tie.NO_LOCK: "no lock is held",
+    }[target.tie]
+
+
+def _warning(target: Target) -> Fact:
+    match target.tie:
+        case Tie.HOLDS:
+            words: Phrase = (
+                "it may hold the lock and be in the middle of an apply. Ending it can leave half-made changes, ",
+                "and the lock stays.",
+            )
+            return Fact("Careful:", words, Mark.WARNING)
+        case Tie.CONTENDS:
+            return Fact("Lock:", ("it wants the lock and does not hold it.",))
+        case Tie.NO_LOCK:
+            return Fact("Lock:", ("no lock is held there now.",))
+
+
+def _details(target: Target) -> _Facts:
+    if target.loop is not None:
+        yield Fact("Going on now:", (f"{runs(len(target.runs))}.",))
+        for run in target.runs[:_FEW]:
+            yield Fact("", ("• ", *going(run)))
+        return
+    for run in target.runs[:1]:
+        about: Phrase = (" ", Quoted(run.title)) if run.title else ()
+        why: Phrase = (", by trigger ", Quoted(run.trigger)) if run.trigger else ()
+        yield Fact("Run:", (run_name(run), *about, *started_by(run), *why, "."))
+
+
+def _how_to_end(target: Target) -> Phrase:
+    if target.loop is None:
+        return ("press the button to end this run.",)
+    only = " Or end only the runs: then it starts again." if target.runs else ""
+    return (f"press the button. The workflow then stays switched off until somebody starts it again.{only}",)
+
+
+# ── under way, and the end
+
+
+def _cancelling(report: KillReport) -> _Facts:
+    yield Fact(f"Ending {_ending(report)} …", (), Mark.WAIT)
+    yield from _note(report)
+    yield from _switch(report)
+    yield Fact("Changed:", ("the CI system was asked to end it. That is not yet the end.",))
+    yield Fact("Next:", ("nothing to do. This message says when it is really over.",))
+
+
+def _escalated(report: KillReport) -> _Facts:
+    yield Fact(f"Ending {_ending(report)} by force …", (), Mark.WAIT)
+    yield from _note(report)
+    yield from _switch(report)
+    yield Fact("Changed:", ("it did not end when asked, so the CI system was told to end it by force.",))
+    yield Fact("Next:", ("nothing to do. This message says when it is really over.",))
+
+
+def _ended(report: KillReport) -> _Facts:
+    yield Fact(f"Ended: {_ending(report)}.", (), Mark.GOOD)
+    yield from _note(report)
+    yield from _switch(report)
+    state = report.request.state
+    if report.chosen is not None and report.chosen.tie is Tie.HOLDS:
+        words: Phrase = ("ending a run does not release its lock: ", command(f"unlock {state}"), ".")
+        yield Fact("Next:", words)
+    else:
+        yield Fact("Next:", _look(report))
+
+
+def _refused(report: KillReport) -> _Facts:
+    yield Fact(f"Nothing was ended for {_about(report)}.", (), Mark.BAD)
+    yield from _note(report)
+    yield from _unseen(report)
+    yield Fact("Changed:", ("nothing.",))
+    yield Fact("Next:", ("ask again with ", command(f"kill-job {_about(report)}"), "."))
+
+
+def _failed(report: KillReport) -> _Facts:
+    yield Fact(f"Not ended: {_ending(report)}.", (), Mark.BAD)
+    yield from _note(report)
+    yield from _switch(report)
+    yield from _unseen(report)
+    over = [run for run in report.progress if run.phase is Phase.ENDED]
+    yield Fact(
+        "Changed:", (f"{len(over)} of {runs(len(report.progress))} ended." if report.progress else "not known.",)
+    )
+    yield Fact(
+        "Next:", ("open the run and end it there, or ask again with ", command(f"kill-job {_about(report)}"), ".")
+    )
+
+
+def _restarted(report: KillReport) -> _Facts:
+    target = report.chosen
+    what: Phrase = (Quoted(target.loop.pipeline.title),) if target and target.loop else ("the workflow",)
+    if report.switched is not None and report.switched.result is not SwitchResult.DONE:
+        yield Fact("Not switched on again:", (*what, f": {_SWITCHED[report.switched.result]}."), Mark.BAD)
+        yield from _detail(report)
+        yield Fact("Next:", ("switch it on in the CI system.",))
+        return
+    yield Fact("Switched on again:", (*what, "."), Mark.GOOD)
+    yield from _note(report)
+    yield Fact("Changed:", ("it can be started again, by its schedule too.",))
+    yield Fact("Next:", ("watch that it does not loop again: ", command(f"status {report.request.state}"), "."))
+
+
+_WORDS: Mapping[KillStage, Callable[[KillReport], _Facts]] = {
+    KillStage.NOTHING: _nothing,
+    KillStage.CHOOSE: _choose,
+    KillStage.FOUND: _found,
+    KillStage.CANCELLING: _cancelling,
+    KillStage.ESCALATED: _escalated,
+    KillStage.ENDED: _ended,
+    KillStage.REFUSED: _refused,
+    KillStage.FAILED: _failed,
+    KillStage.RESTARTED: _restarted,
+}
+"""Every stage, with its words; a test holds it complete."""
+
+
+# ── pieces
+
+
+def _ending(report: KillReport) -> str:
+    target = _target(report)
+    if target is None:
+        return f"what was asked for {_about(report)}"
+    if target.loop is not None:
+        return f"the loop of {target.loop.pipeline.title}"
+    return run_name(target.runs[0]).text if target.runs else target.key
+
+
+def _note(report: KillReport) -> _Facts:
+    if report.note:
+        yield Fact("", report.note)
+
+
+def _unseen(report: KillReport) -> _Facts:
+    if report.unseen:
+        yield Fact("Not seen:", (*report.unseen, ". A run may be hidden there."), Mark.WARNING)
+
+
+def _switch(report: KillReport) -> _Facts:
+    """What became of the loop's source."""
+    switched = report.switched
+    if switched is None:
+        return
+    if switched.result is SwitchResult.DONE:
+        words: Phrase = ("it is switched off, and starts no more runs. Remember to start it again.",)
+        yield Fact("Source:", words, Mark.GOOD)
+        return
+    failed = (f"it still starts runs: {_SWITCHED[switched.result]}. Switch it off in the CI system.",)
+    yield Fact("Source:", failed, Mark.WARNING)
+    yield from _detail(report)
+
+
+def _detail(report: KillReport) -> _Facts:
+    if report.switched is not None and report.switched.detail:
+        yield Fact("It said:", (Quoted(report.switched.detail), "."))
+
+
+def _progress(report: KillReport) -> list[Block]:
+    """Each run as last read."""
+    if report.stage not in _GONE_ON or not report.progress:
+        return []
+    rows = [f":{_sign(run).emoji}: {mrkdwn(going(run), most=CHECK)}" for run in report.progress]
+    return sections(rows, budget=4_000, more=lambda n: f"… and {runs(n)} more")
+
+
+def _sign(run: Run) -> Mark:
+    if run.phase is Phase.ENDED:
+        return Mark.GOOD
+    return Mark.UNKNOWN if run.phase is Phase.UNKNOWN else Mark.WAIT
+
+
+def _footer(report: KillReport) -> Phrase:
+    return (*asked_by(report.request), " Request ", Quoted(report.request.id), ".")
+
+
+# ── buttons
+
+
+def _controls(report: KillReport) -> list[Element | None]:
+    target = _target(report)
+    if report.stage is KillStage.CHOOSE:
+        options = [(flat_phrase(_label(target), 75), _value(report, target)) for target in report.targets]
+        return [select("Choose what to end", "kill.choose", options)]
+    if report.stage is KillStage.FOUND and target is not None:
+        return _confirming(report, target)
+    stopped = report.switched is not None and report.switched.result is SwitchResult.DONE
+    if report.stage is KillStage.ENDED and stopped and target is not None:
+        return [button("Start it again", "kill.restart", _value(report, target))]
+    return []
+
+
+def _label(target: Target) -> Phrase:
+    if target.loop is not None:
+        return (f"Loop: {target.loop.total} starts of ", Quoted(target.loop.pipeline.title))
+    if not target.runs:
+        return (Quoted(target.key),)
+    run = target.runs[0]
+    number = Quoted(f"#{run.ref.id}")
+    return (number, f" {run.phase}, {target.tie}: ", Quoted(run.ref.pipeline.title))
+
+
+def _confirming(report: KillReport, target: Target) -> list[Element | None]:
+    value = _value(report, target)
+    if target.loop is None:
+        name = flat(run_name(target.runs[0]).text if target.runs else target.key, 60)
+        risk = " It may hold the lock and be in the middle of an apply." if target.tie is Tie.HOLDS else ""
+        sure = Confirm(f"End {name}?", f"{name} is cancelled, by force if it does not stop.{risk}", "End it")
+        return [button("End this run", "kill.confirm", value, style="danger", confirm=sure)]
+    return _for_loop(report, target)
+
+
+def _for_loop(report: KillReport, target: Target) -> list[Element | None]:
+    value, number = _value(report, target), len(target.runs)
+    name = flat(target.loop.pipeline.title if target.loop else target.key, 80)
+    label = f"Cancel {runs(number)} and stop the loop" if number else "Stop the loop"
+    off = f"{name} is switched off, and starts no more until somebody starts it again (there will be a button for it)."
+    stop = Confirm("Stop the loop?", off, "Stop it")
+    both = button(label, "kill.confirm", value, style="danger", confirm=stop)
+    if not number:
+        return [both]
+    only = Confirm(
+        f"Cancel {runs(number)}?", f"{name} is not switched off: the loop goes on starting runs.", "Cancel them"
+    )
+    return [both, button(f"Only cancel {runs(number)}", "kill.only", value, confirm=only)]
+
+
+def _value(report: KillReport, target: Target) -> ButtonValue:
+    return ButtonValue(report.request.state, report.request.lock_id, report.request.id, target.key)

@@ -1,0 +1,140 @@
+"""Phrases in Slack's mrkdwn. Nothing that somebody else wrote can ping, link or format.
+
+Source of the syntax: docs.slack.dev/messaging/formatting-message-text. Every text object is sent with `verbatim`, so
+that Slack itself does not look for names and addresses in it either.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from bot.core.phrase import Linked, Part, Person, Phrase, Quoted, duration, instant, one_line
+
+LINE = 1_000
+QUOTE = 300
+_LABEL = 120
+_NAME = 80
+_ADDRESS = 600
+_LATEST = 4_102_444_800  # 2100: later than that it is a broken clock, and Slack may not take it
+
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_BACKTICK = "\u02bc"
+_LOOKALIKES = str.maketrans("*~`|", f"\u2217\u223c{_BACKTICK}\u00a6")
+_NO_TOKENS = str.maketrans("<>", "\u2039\u203a")
+_EDGE_UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
+_EMOJI_NAME = re.compile(r":(?=[\w+'-]+:)")
+_USER_ID = re.compile(r"[UW][A-Z0-9]+")
+_HTTP = re.compile(r"https?://[^\s|<>\"`]+")
+
+
+def mrkdwn(phrase: Phrase, *, most: int = LINE) -> str:
+    """The phrase in at most `most` characters. What does not fit is cut between characters, never inside a token."""
+    written, room = [], most - 1
+    for part in phrase:
+        piece = _part(part, room)
+        if len(piece) > room:
+            written.append("…")
+            break
+        written.append(piece)
+        room -= len(piece)
+    return "".join(written)
+
+
+def escape(text: str) -> str:
+    """The text with Slack's three control characters escaped."""
+    return "".join(_ENTITIES.get(character, character) for character in text)
+
+
+def bold(text: str) -> str:
+    """A label of ours, in which a name of somebody else's may stand."""
+    return f"*{_harmless(text, QUOTE)}*" if text.strip() else ""
+
+
+def flat(text: str, most: int) -> str:
+    """Somebody else's text for a `plain_text` object: one line, at most so long, without what looks like a token."""
+    line = one_line(text).translate(_NO_TOKENS)
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def flat_phrase(phrase: Phrase, most: int) -> str:
+    """A phrase for a `plain_text` object; instants in UTC."""
+    return flat("".join(_flat_part(part) for part in phrase), most)
+
+
+def date(at: datetime) -> str:
+    """An instant by the reader's own clock; in UTC where the reader's program cannot do that."""
+    seconds = int(at.timestamp())
+    if not 0 <= seconds <= _LATEST:
+        return instant(at)
+    return f"<!date^{seconds}^{{date_short_pretty}} {{time_secs}}|{instant(at)}>"
+
+
+def _part(part: Part, room: int) -> str:
+    match part:
+        case str():
+            return _cut(part, room)
+        case Quoted(text):
+            return _code(text, min(room - 2, QUOTE))
+        case Linked(text, url):
+            return _link(text, url, room)
+        case Person(slack_id, name):
+            return _person(slack_id, name)
+        case datetime():
+            return date(part)
+        case timedelta():
+            return duration(part)
+    assert_never(part)
+
+
+def _flat_part(part: Part) -> str:
+    match part:
+        case str() | Quoted() | Linked():
+            return part if isinstance(part, str) else part.text
+        case Person(slack_id, name):
+            return name or slack_id or "somebody"
+        case datetime():
+            return instant(part)
+        case timedelta():
+            return duration(part)
+    assert_never(part)
+
+
+def _code(text: str, room: int) -> str:
+    inside = _cut(one_line(text).replace("`", _BACKTICK), room)
+    return f"`{inside}`" if inside.strip() else "(empty)"
+
+
+def _link(text: str, url: str | None, room: int) -> str:
+    address = escape(url or "")
+    if url is None or not _HTTP.fullmatch(url) or not url.isprintable() or len(address) > _ADDRESS:
+        return _code(text, min(room - 2, QUOTE))
+    return f"<{address}|{_harmless(text, _LABEL) or 'page'}>"
+
+
+def _person(slack_id: str | None, name: str) -> str:
+    if slack_id is not None and _USER_ID.fullmatch(slack_id):
+        return f"<@{slack_id}>"
+    return _harmless(name, _NAME).removeprefix("&gt;") or "somebody"
+
+
+def _harmless(text: str, room: int) -> str:
+    """Text outside code that must look right and mean nothing: marks of formatting become characters like them."""
+    line = _EDGE_UNDERSCORE.sub("\u02cd", one_line(text).translate(_LOOKALIKES))
+    return _cut(_EMOJI_NAME.sub("\ua789", line), room)
+
+
+def _cut(text: str, room: int) -> str:
+    """The escaped text in at most `room` characters."""
+    whole = escape(text)
+    if len(whole) <= room:
+        return whole
+    kept, left = [], room - 1
+    for character in text:
+        piece = _ENTITIES.get(character, character)
+        left -= len(piece)
+        if left < 0:
+            break
+        kept.append(piece)
+    return "".join(kept) + "…"

@@ -1,0 +1,36 @@
+"""Facts as lines of mrkdwn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bot.core.phrase import Person, Phrase, Quoted
+from bot.core.report import KillRequest, UnlockRequest
+from bot.slack.render.facts import Fact
+from bot.slack.render.mrkdwn import LINE, bold, mrkdwn
+
+CHECK = 600
+
+
+def line(fact: Fact, *, most: int = LINE) -> str:
+    """A fact as one line: its sign, its label in bold, its words."""
+    sign = f":{fact.mark.emoji}:" if fact.mark.emoji else ""
+    label = bold(fact.label)
+    gap = "" if not fact.phrase or _leans(fact.phrase) else " "
+    return f"{sign} {label}{gap}{mrkdwn(fact.phrase, most=most)}".strip()
+
+
+def lines(facts: Iterable[Fact], *, most: int = LINE) -> list[str]:
+    return [line(fact, most=most) for fact in facts]
+
+
+def _leans(phrase: Phrase) -> bool:
+    """Whether the phrase brings its own gap or mark after the label."""
+    first = phrase[0]
+    return isinstance(first, str) and first[:1] in {" ", ":", ",", "."}
+
+
+def asked_by(request: UnlockRequest | KillRequest) -> Phrase:
+    """Who wanted it, when and why."""
+    why: Phrase = (", because ", Quoted(request.reason)) if request.reason else ()
+    return ("Asked by ", Person(request.user, ""), " at ", request.asked_at, *why, ".")

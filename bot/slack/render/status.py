@@ -1,0 +1,148 @@
+"""`status`: one state for whoever is locked out, and all states at a glance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bot.core.button import ButtonValue
+from bot.core.lock import LockSeen, age
+from bot.core.phrase import Phrase, duration
+from bot.core.report import Inspection, Overview, StateName, StatusReport
+from bot.slack.render import facts
+from bot.slack.render.blocks import Message, actions, button, context, message, sections
+from bot.slack.render.facts import Fact, Mark, command
+from bot.slack.render.mrkdwn import mrkdwn
+from bot.slack.render.page import CHECK, line, lines
+from bot.slack.render.verdict import advice, checklist, ruling
+
+_SHARE = "status.share"
+
+
+def status_message(report: StatusReport) -> Message:
+    """Headline and verdict first, then the facts, then the whole checklist."""
+    inspection = report.inspection
+    return message(
+        fallback(report),
+        sections(lines(answer(report)), budget=2_500),
+        sections(lines(details(report)), budget=3_300),
+        sections(checks(report), budget=3_600),
+        context(mrkdwn(looked(inspection), most=600)),
+        actions(_share(inspection)),
+    )
+
+
+def fallback(report: StatusReport) -> Phrase:
+    """The one sentence that a notification shows."""
+    fact = facts.headline(report.inspection)
+    verdict = () if report.verdict is None else (ruling(report.verdict),)
+    return (fact.label, *fact.phrase, *(part for f in verdict for part in (" ", f.label, " ", *f.phrase)))
+
+
+def answer(report: StatusReport) -> Iterable[Fact]:
+    """Is it locked, and may it be unlocked."""
+    inspection, name = report.inspection, report.inspection.state.name
+    yield facts.headline(inspection)
+    if report.journal_away:
+        words = (" the timeline cannot be reached (Redis is away). Reading works; get Redis back to unlock.",)
+        yield Fact("Unlocking does not work now:", words, Mark.WARNING)
+    if report.verdict is not None:
+        yield ruling(report.verdict)
+        yield Fact("Next:", next_step(report))
+    elif not inspection.seen.is_free:
+        again: Phrase = (command(f"status {name}"), " asks again. Nothing can be unlocked that cannot be read.")
+        yield Fact("Next:", again)
+
+
+def next_step(report: StatusReport) -> Phrase:
+    verdict, name = report.verdict, report.inspection.state.name
+    if report.journal_away:
+        return ("ask again once the timeline is back.",)
+    if verdict is None or not verdict.refusals:
+        return (command(f"unlock {name}"), " releases the lock after one more click.")
+    if verdict.waiting_helps:
+        return (*advice(verdict, name), " Or ", command(f"unlock {name} --when-safe"), ".")
+    return advice(verdict, name)
+
+
+def details(report: StatusReport) -> Iterable[Fact]:
+    """The lock's halves, its run and owner, the state object, and who else is waiting."""
+    inspection = report.inspection
+    yield from facts.halves(inspection)
+    yield from facts.holder(inspection)
+    yield from facts.owner(inspection.owner, report.answer)
+    yield from facts.stored(inspection.check, inspection.at)
+    yield from facts.queue(inspection.contention, inspection.state.name, held=inspection.lock is not None)
+    yield from facts.unlisted(inspection)
+
+
+def checks(report: StatusReport) -> list[str]:
+    if report.verdict is None:
+        return []
+    return ["*Checklist*", *lines(checklist(report.verdict), most=CHECK)]
+
+
+def looked(inspection: Inspection) -> Phrase:
+    lock = inspection.lock
+    guarded = "Protected state. " if inspection.state.protected else ""
+    held: Phrase = () if lock is None else (*facts.lock_id(lock), " ")
+    return (guarded, *held, "Looked at ", inspection.at, ".")
+
+
+def _share(inspection: Inspection) -> dict[str, object] | None:
+    lock_id = inspection.lock.id if inspection.lock else ""
+    return button("Share in this channel", _SHARE, ButtonValue(inspection.state.name, lock_id, ""))
+
+
+def overview_message(overview: Overview) -> Message:
+    """All states, the locked ones first, then those that could not be read. What does not fit is counted."""
+    summary = counted(overview)
+    away = (
+        [line(Fact("Unlocking does not work now:", ("the timeline cannot be reached (Redis is away).",), Mark.WARNING))]
+        if overview.journal_away
+        else []
+    )
+    rows = [line(fact, most=300) for fact in overview_facts(overview)]
+    return message(
+        (summary,),
+        sections([f"*{summary}*", *away]),
+        sections(rows, budget=9_000, more=lambda n: f"… and {n} more. `/tflock status STATE` shows one of them."),
+        context(mrkdwn(("Looked at ", overview.at, "."))),
+    )
+
+
+def counted(overview: Overview) -> str:
+    """How many states are locked, as one sentence."""
+    total = len(overview.states)
+    ranks = [_rank(seen) for _, seen in overview.states]
+    unread = f", {ranks.count(1)} could not be read" if 1 in ranks else ""
+    if not total:
+        return "No state is configured."
+    return f"{ranks.count(0)} of {total} states locked{unread}." if total > 1 else f"1 state{_ALONE[ranks[0]]}"
+
+
+_ALONE = {0: ", and it is locked.", 1: ", and it could not be read.", 2: ", and it is free."}
+
+
+def overview_facts(overview: Overview) -> list[Fact]:
+    """A line for each state, the locked ones first."""
+    ordered = sorted(overview.states, key=lambda pair: _rank(pair[1]))
+    return [_row(name, seen, overview) for name, seen in ordered]
+
+
+def _rank(seen: LockSeen) -> int:
+    if seen.held:
+        return 0
+    return 2 if seen.is_free else 1
+
+
+def _row(name: StateName, seen: LockSeen, overview: Overview) -> Fact:
+    lock = seen.lock
+    if lock is not None:
+        since = duration(age(lock, overview.at))
+        words: Phrase = (f" locked for {since} by ", *facts.who(lock), ", for ", *facts.operation(lock))
+        return Fact(name.name, words, Mark.LOCKED)
+    if seen.held:
+        return Fact(name.name, (" locked by something that is not lock info",), Mark.LOCKED)
+    if seen.unseen:
+        return Fact(name.name, (" could not be read: ", *facts.trouble(seen.unseen[0][1])), Mark.UNKNOWN)
+    return Fact(name.name, (" free",), Mark.FREE)

@@ -1,0 +1,359 @@
+"""The message of a request to unlock, from the checklist to the outcome.
+
+Every stage says what happened, whether anything was changed, and what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+from bot.core.button import ButtonValue
+from bot.core.case import Ruling, Verdict
+from bot.core.lock import DigestMatch, HalfKind, HalfRelease, LockInfo, ReleaseResult
+from bot.core.phrase import Person, Phrase, Quoted, joined
+from bot.core.report import UnlockReport, UnlockStage
+from bot.slack.render import facts
+from bot.slack.render.blocks import Block, Confirm, Element, Message, actions, button, context, message, sections
+from bot.slack.render.facts import HALF_NAMES, Fact, Mark, command
+from bot.slack.render.mrkdwn import flat, mrkdwn
+from bot.slack.render.page import CHECK, asked_by, lines
+from bot.slack.render.verdict import advice, checklist, deciding, ruling
+
+_Facts: TypeAlias = Iterable[Fact]
+
+_RESULTS = {
+    ReleaseResult.RELEASED: "released",
+    ReleaseResult.ALREADY_FREE: "was free already",
+    ReleaseResult.HOLDER_CHANGED: "has another lock now",
+    ReleaseResult.THROTTLED: "was throttled",
+    ReleaseResult.NOT_KNOWN: "gave no answer",
+    ReleaseResult.DENIED: "may not be deleted with the bot's rights",
+}
+
+
+def unlock_message(report: UnlockReport) -> Message:
+    """The request's message at its present stage."""
+    told = list(_WORDS[report.stage](report))
+    headline = told[0]
+    return message(
+        (headline.label, *_gap(headline.phrase), *headline.phrase),
+        sections(lines(told), budget=4_500),
+        _checks(report),
+        context(mrkdwn(_footer(report))),
+        actions(*_buttons(report)),
+    )
+
+
+def _gap(phrase: Phrase) -> Phrase:
+    return (" ",) if phrase and not (isinstance(phrase[0], str) and phrase[0][:1] in {" ", ":", ",", "."}) else ()
+
+
+def _name(report: UnlockReport) -> str:
+    return report.request.state
+
+
+# ── before anything is done
+
+
+def _checked(report: UnlockReport) -> _Facts:
+    yield _answer(report)
+    yield from _lock(report)
+    yield Fact("Changed:", ("nothing yet.",))
+    yield Fact("Next:", _after_checking(report))
+    yield from _note(report)
+
+
+def _dry_run(report: UnlockReport) -> _Facts:
+    yield _answer(report, "Dry run:")
+    yield from _lock(report)
+    yield Fact("Changed:", ("nothing. A dry run never changes anything.",))
+    refused = report.verdict is not None and report.verdict.ruling is Ruling.REFUSE
+    follow: Phrase = (command(f"unlock {_name(report)}"), " does it, after a click.")
+    yield Fact("Next:", _after_checking(report) if refused else follow)
+    yield from _note(report)
+
+
+def _answer(report: UnlockReport, label: str = "Unlock") -> Fact:
+    verdict = report.verdict
+    name = f"{label} {_name(report)}:"
+    return Fact(name, ("it could not be checked.",), Mark.UNKNOWN) if verdict is None else ruling(verdict, name)
+
+
+def _after_checking(report: UnlockReport) -> Phrase:
+    verdict = report.verdict
+    if verdict is None:
+        return ("ask again with ", command(f"unlock {_name(report)}"), ".")
+    if verdict.ruling is Ruling.ALLOW:
+        return ("press the button. Everything is checked again before the lock is released.",)
+    if verdict.ruling is Ruling.NEEDS_APPROVAL:
+        until: Phrase = (" until ", report.until) if report.until else ()
+        asker = Person(report.request.user, "")
+        return ("another full member of this channel can approve", *until, ". ", asker, " asked and cannot.")
+    return _when_allowed(verdict, _name(report))
+
+
+def _when_allowed(verdict: Verdict, name: str) -> Phrase:
+    if verdict.waiting_helps and verdict.until is not None:
+        return ("allowed from ", verdict.until, " if nothing changes. The button waits and does it then.")
+    if verdict.waiting_helps:
+        return (*advice(verdict, name), " Or press the button: the bot waits and unlocks when it is safe.")
+    return advice(verdict, name)
+
+
+def _armed(report: UnlockReport) -> _Facts:
+    yield Fact(f"{_name(report)} will be unlocked as soon as it is safe.", (), Mark.WAIT)
+    if report.verdict is not None:
+        missing = [finding.reason for finding in deciding(report.verdict)]
+        yield Fact("Still missing:", (*joined(missing[:4], "; "), ".") if missing else ("nothing.",))
+        if report.verdict.until is not None:
+            yield Fact("Allowed from:", (report.verdict.until, " if nothing changes."))
+    until: Phrase = (" The bot keeps looking until ", report.until, ".") if report.until else ()
+    yield Fact("Armed by:", (Person(report.request.user, ""), ".", *until))
+    yield Fact("Changed:", ("nothing yet.",))
+    yield Fact("Next:", ("nothing to do. Press the button to call it off.",))
+    yield from _note(report)
+
+
+def _releasing(report: UnlockReport) -> _Facts:
+    yield Fact(f"Unlocking {_name(report)} …", (), Mark.WAIT)
+    yield from _note(report)
+    yield from _half_outcomes(report)
+    if report.tries:
+        until: Phrase = ("; the bot tries until ", report.until) if report.until else ()
+        yield Fact("Tries:", (str(report.tries), *until, "."))
+    yield Fact("Next:", ("nothing to do. This message says how it ends.",))
+
+
+# ── outcomes
+
+
+def _released(report: UnlockReport) -> _Facts:
+    took: Phrase = (" after ", report.took) if report.took is not None else ()
+    yield Fact(f"{_name(report)} is unlocked", (*took, "."), Mark.FREE)
+    approved: Phrase = (", approved by ", Person(report.approver, "")) if report.approver else ()
+    by: Phrase = (", asked for by ", Person(report.request.user, ""), *approved)
+    yield Fact("Changed:", ("lock ", Quoted(report.request.lock_id), *_of_holder(report), " was released", *by, "."))
+    yield from _half_outcomes(report)
+    yield from _note(report)
+    yield Fact("Next:", _after_release(report))
+    yield from _digest(report)
+
+
+def _of_holder(report: UnlockReport) -> Phrase:
+    lock = _lock_of(report)
+    return () if lock is None else (" of ", *facts.who(lock))
+
+
+def _after_release(report: UnlockReport) -> Phrase:
+    lock = _lock_of(report)
+    if lock is None or lock.operation == "OperationTypePlan":
+        return ("go on: run what was blocked.",)
+    if lock.operation == "OperationTypeApply":
+        return ("run a plan before you apply. An apply was interrupted, so the state may lag behind what is there.",)
+    return ("run a plan first. ", *facts.operation(lock), " was interrupted, so look what it left.")
+
+
+def _digest(report: UnlockReport) -> _Facts:
+    inspection = report.inspection
+    if inspection is not None and inspection.check.digest.match is DigestMatch.DIFFERS:
+        yield Fact("Digest:", (*facts.digest_mend(inspection.check), "."), Mark.WARNING)
+
+
+def _already_free(report: UnlockReport) -> _Facts:
+    yield Fact(f"{_name(report)} is free already.", (), Mark.FREE)
+    yield from _note(report)
+    yield from _change(report)
+    yield Fact("Next:", ("go on: run what was blocked.",))
+
+
+def _holder_changed(report: UnlockReport) -> _Facts:
+    yield Fact(f"{_name(report)} has another lock now.", (" The lock that you saw is gone.",), Mark.BAD)
+    if report.now_held_by is not None:
+        yield Fact("Held now:", _described(report.now_held_by))
+    yield from _note(report)
+    yield from _change(report)
+    yield Fact("Next:", ("look at the new lock first: ", command(f"status {_name(report)}"), "."))
+
+
+def _half_released(report: UnlockReport) -> _Facts:
+    left = _named(report.left) or "other half"
+    yield Fact(f"{_name(report)} is only half unlocked:", (f"the {left} is left.",), Mark.WARNING)
+    yield from _note(report)
+    yield from _half_outcomes(report)
+    yield from _change(report)
+    why = "Terraform still sees a lock. Ask again to release the rest: "
+    yield Fact("Next:", (why, command(f"unlock {_name(report)}"), "."))
+
+
+def _still_throttled(report: UnlockReport) -> _Facts:
+    yield Fact(f"{_name(report)} is still locked:", ("the lock's store throttles every request.",), Mark.BAD)
+    yield from _note(report)
+    yield from _tried(report)
+    yield from _change(report)
+    kill, again = command(f"kill-job {_name(report)}"), command(f"unlock {_name(report)}")
+    yield Fact("Next:", ("end what hammers the lock with ", kill, ", then ask again with ", again, "."))
+
+
+def _not_known(report: UnlockReport) -> _Facts:
+    words = ("the store gave no clear answer.",)
+    yield Fact(f"It is not known whether {_name(report)} was unlocked:", words, Mark.UNKNOWN)
+    yield from _note(report)
+    yield from _half_outcomes(report)
+    yield from _tried(report)
+    yield Fact("Changed:", ("not known. No other lock can have been touched.",))
+    yield Fact("Next:", ("see what stands there now: ", command(f"status {_name(report)}"), "."))
+
+
+def _refused(report: UnlockReport) -> _Facts:
+    if report.verdict is None:
+        yield Fact(f"{_name(report)} stays locked.", (), Mark.BAD)
+    else:
+        yield ruling(report.verdict, f"{_name(report)} stays locked:")
+    yield from _note(report)
+    yield Fact("Changed:", ("nothing. The bot deleted no lock.",))
+    yield Fact("Next:", _after_checking(report))
+
+
+def _expired(report: UnlockReport) -> _Facts:
+    yield Fact(f"The request to unlock {_name(report)} has ended.", (), Mark.WAIT)
+    yield from _note(report)
+    yield from _change(report)
+    yield Fact("Next:", ("ask again with ", command(f"unlock {_name(report)}"), "."))
+
+
+def _failed(report: UnlockReport) -> _Facts:
+    yield Fact(f"{_name(report)} could not be unlocked.", (), Mark.BAD)
+    yield from _note(report)
+    yield from _half_outcomes(report)
+    yield from _tried(report)
+    yield from _change(report)
+    yield Fact(
+        "Next:", ("see what stands there: ", command(f"status {_name(report)}"), ". “tflock doctor” checks rights.")
+    )
+
+
+_WORDS: Mapping[UnlockStage, Callable[[UnlockReport], _Facts]] = {
+    UnlockStage.DRY_RUN: _dry_run,
+    UnlockStage.CHECKED: _checked,
+    UnlockStage.ARMED: _armed,
+    UnlockStage.RELEASING: _releasing,
+    UnlockStage.RELEASED: _released,
+    UnlockStage.ALREADY_FREE: _already_free,
+    UnlockStage.HOLDER_CHANGED: _holder_changed,
+    UnlockStage.HALF_RELEASED: _half_released,
+    UnlockStage.STILL_THROTTLED: _still_throttled,
+    UnlockStage.NOT_KNOWN: _not_known,
+    UnlockStage.REFUSED: _refused,
+    UnlockStage.EXPIRED: _expired,
+    UnlockStage.FAILED: _failed,
+}
+"""Every stage, with its words; a test holds it complete."""
+
+
+# ── pieces
+
+
+def _lock_of(report: UnlockReport) -> LockInfo | None:
+    """The lock that the request is about, as it was seen before the release."""
+    seen: list[LockInfo] = [half.half.info for half in report.halves if half.half.info is not None]
+    if report.inspection is not None:
+        seen.extend(report.inspection.seen.locks)
+        seen.extend([report.inspection.lock] if report.inspection.lock else [])
+    return next((info for info in seen if info.id == report.request.lock_id), None)
+
+
+def _lock(report: UnlockReport) -> _Facts:
+    lock = _lock_of(report)
+    if lock is not None:
+        yield Fact("Lock:", _described(lock))
+    if report.inspection is not None:
+        yield from facts.halves(report.inspection)
+
+
+def _described(lock: LockInfo) -> Phrase:
+    return (Quoted(lock.id), " of ", *facts.who(lock), ", for ", *facts.operation(lock), ", since ", lock.created, ".")
+
+
+def _note(report: UnlockReport) -> _Facts:
+    if report.note:
+        yield Fact("", report.note)
+
+
+def _half_outcomes(report: UnlockReport) -> _Facts:
+    for outcome in report.halves:
+        detail: Phrase = (": ", Quoted(outcome.detail)) if outcome.detail else ()
+        yield Fact("", (f"• The {HALF_NAMES[outcome.half.kind]} {_RESULTS[outcome.result]}", *detail, "."))
+
+
+def _tried(report: UnlockReport) -> _Facts:
+    if report.tries:
+        took: Phrase = (" in ", report.took) if report.took is not None else ()
+        yield Fact("Tried:", (f"{report.tries} times" if report.tries > 1 else "once", *took, "."))
+
+
+def _change(report: UnlockReport) -> _Facts:
+    yield Fact("Changed:", _changed(report.halves))
+
+
+def _changed(halves: Sequence[HalfRelease]) -> Phrase:
+    """What a release that did not run to its end has changed."""
+    gone = [half.half.kind for half in halves if half.result is ReleaseResult.RELEASED]
+    unclear = [half.half.kind for half in halves if half.result is ReleaseResult.NOT_KNOWN]
+    words = [f"the {_named(gone)} was deleted"] if gone else []
+    words += [f"it is not known whether the {_named(unclear)} was deleted"] if unclear else []
+    return ("; ".join(words) + ".",) if words else ("nothing. The bot deleted no lock.",)
+
+
+def _named(kinds: Iterable[HalfKind]) -> str:
+    return " and the ".join(dict.fromkeys(HALF_NAMES[kind] for kind in kinds))
+
+
+def _checks(report: UnlockReport) -> list[Block]:
+    """The checklist, as long as it is what the message is about."""
+    shown = {UnlockStage.CHECKED, UnlockStage.DRY_RUN, UnlockStage.ARMED, UnlockStage.REFUSED}
+    if report.verdict is None or report.stage not in shown:
+        return []
+    return sections(["*Checklist*", *lines(checklist(report.verdict), most=CHECK)], budget=3_800)
+
+
+def _footer(report: UnlockReport) -> Phrase:
+    return (*asked_by(report.request), " Request ", Quoted(report.request.id), ".")
+
+
+# ── buttons
+
+
+def _buttons(report: UnlockReport) -> list[Element | None]:
+    verdict, value = report.verdict, _value(report)
+    if report.stage is UnlockStage.ARMED:
+        return [button("Do not unlock", "unlock.disarm", value)]
+    if verdict is None or report.stage not in {UnlockStage.CHECKED, UnlockStage.REFUSED}:
+        return []
+    if verdict.waiting_helps:
+        return [button("Unlock when it is safe", "unlock.when_safe", value)]
+    return _decisive(report, verdict) if report.stage is UnlockStage.CHECKED else []
+
+
+def _decisive(report: UnlockReport, verdict: Verdict) -> list[Element | None]:
+    name, value = _name(report), _value(report)
+    match verdict.ruling:
+        case Ruling.ALLOW:
+            return [button(f"Unlock {name}", "unlock.confirm", value, style="danger", confirm=_sure(report))]
+        case Ruling.NEEDS_APPROVAL:
+            return [button("Approve and unlock", "unlock.approve", value, style="danger", confirm=_sure(report))]
+        case Ruling.REFUSE:
+            return []
+
+
+def _value(report: UnlockReport) -> ButtonValue:
+    return ButtonValue(report.request.state, report.request.lock_id, report.request.id)
+
+
+def _sure(report: UnlockReport) -> Confirm:
+    lock = _lock_of(report)
+    holder = "" if lock is None else f" of {flat(lock.who, 80) or 'an unnamed holder'}"
+    short = flat(report.request.lock_id, 8)
+    again = "Everything is checked again first; if anything has changed, nothing is released."
+    text = f"Releases lock {short}{holder} on {flat(_name(report), 60)}. {again}"
+    return Confirm(f"Unlock {flat(_name(report), 80)}?", text, "Unlock")

@@ -1,0 +1,120 @@
+"""A verdict in words: what it comes to, the whole checklist, and what would change a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bot.core.case import Effect, Finding, Rule, Ruling, Verdict
+from bot.core.phrase import Phrase, joined
+from bot.slack.render.facts import Fact, Mark, command
+
+_MARKS = {Effect.HOLDS: Mark.GOOD, Effect.WARNS: Mark.WARNING, Effect.WANTS_APPROVAL: Mark.APPROVAL}
+_REASONS = 2
+
+
+def checklist(verdict: Verdict) -> Iterable[Fact]:
+    """Every rule with what it found, in the gate's order."""
+    for finding in verdict.findings:
+        until: Phrase = (", until ", finding.until) if finding.until else ()
+        yield Fact(f"{finding.rule}:", (*finding.reason, *until), _mark(finding))
+
+
+def _mark(finding: Finding) -> Mark:
+    if finding.effect is Effect.REFUSES:
+        return Mark.WAIT if finding.waits else Mark.BAD
+    return _MARKS[finding.effect]
+
+
+def ruling(verdict: Verdict, label: str = "Unlock now:") -> Fact:
+    """What the verdict comes to, with the first checks that stand in the way."""
+    match verdict.ruling:
+        case Ruling.ALLOW:
+            return Fact(f"{label} allowed.", (), Mark.GOOD)
+        case Ruling.NEEDS_APPROVAL:
+            words = ("a second member must approve, since ", *reasons(verdict), ".")
+            return Fact(f"{label} needs approval:", words, Mark.APPROVAL)
+        case Ruling.REFUSE:
+            return _refusal(verdict, label)
+
+
+def _refusal(verdict: Verdict, label: str) -> Fact:
+    why = reasons(verdict)
+    if verdict.waiting_helps and verdict.until is not None:
+        words: Phrase = ("not before ", verdict.until, " (if nothing changes): ", *why, ".")
+        return Fact(label, words, Mark.WAIT)
+    if verdict.waiting_helps:
+        return Fact(f"{label} not yet:", (*why, "."), Mark.WAIT)
+    return Fact(f"{label} refused:", (*why, "."), Mark.BAD)
+
+
+def reasons(verdict: Verdict) -> Phrase:
+    """The first checks that decided, those first that do not end by themselves."""
+    blocking = deciding(verdict)
+    if not blocking:
+        return ("no check was made",)
+    more = (f"; and {len(blocking) - _REASONS} more",) if len(blocking) > _REASONS else ()
+    return (*joined((finding.reason for finding in blocking[:_REASONS]), "; "), *more)
+
+
+def deciding(verdict: Verdict) -> tuple[Finding, ...]:
+    """The findings that made the verdict what it is."""
+    wanted = Effect.REFUSES if verdict.ruling is Ruling.REFUSE else Effect.WANTS_APPROVAL
+    rejected = (f for f in verdict.findings if f.effect is Effect.REFUSES and f.rule is Rule.APPROVER)
+    mine = [finding for finding in verdict.findings if finding.effect is wanted]
+    return tuple(sorted({id(f): f for f in (*mine, *rejected)}.values(), key=lambda finding: finding.waits))
+
+
+def advice(verdict: Verdict, state: str) -> Phrase:
+    """What would change a refusal: about the first check that decided."""
+    blocking = deciding(verdict)
+    if not blocking:
+        return ("tell whoever runs the bot: its gate has no checks.",)
+    return _ADVICE_FOR.get(blocking[0].rule, _ask_again)(state)
+
+
+def _ask_again(state: str) -> Phrase:
+    return ("ask again with ", command(f"unlock {state}"), ".")
+
+
+def _look(state: str) -> Phrase:
+    return ("see what holds it now: ", command(f"status {state}"), ".")
+
+
+def _may_act(_state: str) -> Phrase:
+    return ("a full member of this incident channel can ask.",)
+
+
+def _find_holder(state: str) -> Phrase:
+    return ("find the person: ", command(f"who {state}"), ". The bot cannot release a lock whose run it does not know.")
+
+
+def _end_run(state: str) -> Phrase:
+    return ("wait until the run has ended, or end it with ", command(f"kill-job {state}"), ".")
+
+
+def _wait(state: str) -> Phrase:
+    return ("wait, then ask again with ", command(f"unlock {state}"), ".")
+
+
+def _talk(state: str) -> Phrase:
+    return ("talk to the owner (", command(f"who {state}"), "): only a new answer can change this.")
+
+
+def _ask_owner(state: str) -> Phrase:
+    return (
+        "the owner must answer that it is dead, in the message that the bot sent: ",
+        command(f"who {state}"),
+        " says who that is.",
+    )
+
+
+_ADVICE_FOR = {
+    Rule.SAME_LOCK: _look,
+    Rule.REQUESTER: _may_act,
+    Rule.ATTRIBUTED: _find_holder,
+    Rule.DEAD: _end_run,
+    Rule.SETTLED: _wait,
+    Rule.QUIET: _wait,
+    Rule.OWNER: _talk,
+    Rule.HUMAN_HELD: _ask_owner,
+}
