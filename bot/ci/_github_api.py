@@ -16,7 +16,7 @@ import httpx
 from httpx import codes
 from pydantic import SecretStr
 
-from bot.ci._http import Absent, Failed, ask, document, retry_after, together
+from bot.ci._http import Absent, Failed, ask, document, new_client, retry_after, together
 from bot.core.evidence import Trouble
 from bot.ports import Clock
 
@@ -67,7 +67,7 @@ class GitHubApi:
         self._token_name = token_name
         self._clock = clock
         self._limits = limits
-        self._client = client
+        self._client = client or new_client(self._base_url)
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def get_object(self, path: str, about: str) -> Json:
@@ -95,13 +95,12 @@ class GitHubApi:
             if response.status_code not in passing:
                 self._check(response, about, "actions: read" if method == "GET" else "actions: write")
 
-        client = self._opened()
-        request = client.build_request(method, self._base_url + path, params=params, headers=self._headers())
+        request = self._client.build_request(method, self._base_url + path, params=params, headers=self._headers())
         request.extensions["timeout"] = httpx.Timeout(
             self._limits.read, connect=self._limits.connect, pool=self._limits.overall
         ).as_dict()
         async with self._slots:
-            return await ask(client, request, check, system=SYSTEM, tries=tries)
+            return await ask(self._client, request, check, system=SYSTEM, tries=tries)
 
     async def runs(
         self, path: str, about: str, params: Mapping[str, str], *, since: datetime, guess: int
@@ -140,8 +139,7 @@ class GitHubApi:
         return list(found.values())
 
     async def aclose(self) -> None:
-        if self._client is not None:
-            await self._client.aclose()
+        await self._client.aclose()
 
     async def _listing(
         self, path: str, about: str, params: Mapping[str, str], *, key: str, guess: int, most: int
@@ -174,11 +172,6 @@ class GitHubApi:
         while pages[-1].has_next and len(pages) < most:
             pages.append(await page(len(pages) + 1))
         return pages
-
-    def _opened(self) -> httpx.AsyncClient:
-        if self._client is None:
-            self._client = httpx.AsyncClient(follow_redirects=False)
-        return self._client
 
     def _headers(self) -> dict[str, str]:
         return {

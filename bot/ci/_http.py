@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 import stamina
@@ -45,6 +46,12 @@ class Absent(Exception):
     def __init__(self, what: str) -> None:
         super().__init__(what)
         self.what = what
+
+
+def new_client(base_url: str) -> httpx.AsyncClient:
+    """A client that follows no redirect. Proxies of the environment are heeded, but never on the way to loopback."""
+    is_loopback = urlsplit(base_url).hostname in {"127.0.0.1", "localhost", "::1"}
+    return httpx.AsyncClient(follow_redirects=False, trust_env=not is_loopback)
 
 
 @contextmanager
@@ -113,7 +120,7 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
         return float(text)
     try:
         until = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds())
 

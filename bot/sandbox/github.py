@@ -30,7 +30,7 @@ Contend = Callable[[RunRecord], Awaitable[None]]
 
 @dataclass(slots=True)
 class _Answer:
-    """What to say instead, to the next `times` requests whose `METHOD /path?query` the pattern `matching` is found in."""
+    """What to say instead, to the next `times` requests that `matching` is found in."""
 
     matching: str
     status: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -153,6 +154,23 @@ async def test_three_hundred_runs_are_all_listed(source, github, update):
     started = [github.world.start_run(REPO, "dependency-update.yml", at=ago(minutes=m)).id for m in range(1, 301)]
 
     assert ids(await source.runs(update, since=ago(hours=6))) == started
+
+
+async def test_listing_two_pages_takes_one_hop_and_completing_runs_another(source, github, update):
+    for minute in range(150):
+        github.world.start_run(REPO, "dependency-update.yml", at=ago(minutes=minute))
+    github.answer_next(".", delay=0.5, times=10**6)
+    loop = asyncio.get_running_loop()
+
+    asked = loop.time()
+    runs = value(await source.runs(update, since=ago(hours=6)))
+    listed = loop.time()
+    full = await asyncio.gather(*(source.with_jobs(run) for run in runs[:4]))
+    completed = loop.time()
+
+    assert [len(value(run).jobs) for run in full] == [1] * 4
+    assert 0.5 <= listed - asked < 1.0
+    assert 0.5 <= completed - listed < 1.0
 
 
 async def test_more_than_the_thousand_that_github_shows_are_all_listed(source, github, update):

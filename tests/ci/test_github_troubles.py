@@ -246,6 +246,12 @@ async def test_neither_repr_nor_details_nor_logs_show_the_token(make_source, git
     assert [entry["event"] for entry in logs if entry["event"].startswith("ci.")] == ["ci.unseen", "ci.unseen"]
 
 
+async def test_proxies_of_the_environment_are_not_asked_for_loopback(make_source, deploy, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+
+    assert isinstance(await make_source().runs(deploy, since=SINCE), Found)
+
+
 async def test_a_client_that_was_passed_in_is_used_and_closed_with_the_source(make_source, github, deploy):
     client = httpx.AsyncClient()
     source = make_source(client=client)

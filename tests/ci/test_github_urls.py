@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 
 import pytest
 from hypothesis import given
@@ -24,6 +25,7 @@ class NoonClock:
         return datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
+@cache
 def source(base):
     pipeline = Pipeline("github", (("repo", "acme/infra"), ("workflow", "deploy.yml")))
     foreign = Pipeline("other", (("repo", "acme/secret"), ("workflow", "deploy.yml")))
