@@ -6,28 +6,37 @@ import math
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 UPDATES_A_MINUTE = 50  # chat.update is of tier 3
 
 
+class Cut(StrEnum):
+    """When a connection is cut: Slack has not taken the call yet, or has done what it asked for."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
 @dataclass(slots=True)
 class Fault:
-    """What to do to the next calls of a method (`*`: any). `times` None: until healed. `delay` in seconds.
-
-    With neither status nor error the call is only delayed.
-    """
+    """What to do to the calls of a method (`*`: any): `skip` calls pass, then `times` are met; None: until healed."""
 
     method: str
     status: int | None = None
     error: str | None = None
     retry_after: int | None = None
-    delay: float = 0.0
+    cut: Cut | None = None
     times: int | None = 1
+    skip: int = 0
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def takes(self, method: str) -> bool:
         if self.method not in ("*", method) or self.times == 0:
+            return False
+        if self.skip:
+            self.skip -= 1
             return False
         self.times = None if self.times is None else self.times - 1
         return True
@@ -40,12 +49,17 @@ class Limits:
     clock: Callable[[], float]
     strict: bool
     faults: list[Fault] = field(default_factory=list)
+    delays: dict[str, float] = field(default_factory=dict)
     _posted: dict[str, float] = field(default_factory=dict)
     _updated: defaultdict[str, deque[float]] = field(default_factory=lambda: defaultdict(deque))
 
     def fault(self, method: str) -> Fault | None:
         """The fault that this call meets, counted."""
         return next((fault for fault in self.faults if fault.takes(method)), None)
+
+    def delay(self, method: str) -> float:
+        """Seconds that this call takes longer."""
+        return self.delays.get("*", 0.0) + self.delays.get(method, 0.0)
 
     def wait(self, method: str, channel: str) -> int:
         """Seconds to wait before this call is taken; 0: it is taken now, and counted."""

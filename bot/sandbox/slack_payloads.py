@@ -32,11 +32,16 @@ def command(world: World, *, user: str, channel: str, command_name: str, text: s
 
 
 def escaped(world: World, text: str) -> str:
-    """A command's text under `should_escape`: the names of people and channels arrive with their ids."""
+    """A command's text under `should_escape`: people and channels arrive with their ids, URLs as links."""
     people = {user.name: f"<@{user.id}|{user.name}>" for user in world.users.values()}
     channels = {place.name: f"<#{place.id}|{place.name}>" for place in world.places.values() if place.name}
     text = re.sub(r"(?<!\S|<)@([\w.-]+)", lambda match: people.get(match[1], match[0]), text)
-    return re.sub(r"(?<!\S|<)#([\w-]+)", lambda match: channels.get(match[1], match[0]), text)
+    return linked(re.sub(r"(?<!\S|<)#([\w-]+)", lambda match: channels.get(match[1], match[0]), text))
+
+
+def linked(text: str) -> str:
+    """A typed text with its bare URLs in angle brackets, as Slack passes them on."""
+    return re.sub(r"(?<![<|\w])https?://[^\s<>|]+", r"<\g<0>>", text)
 
 
 def block_action(

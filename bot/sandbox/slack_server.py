@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from bot.sandbox.slack_dispatch import Sockets
-from bot.sandbox.slack_limits import Limits
+from bot.sandbox.slack_limits import Cut, Fault, Limits
 from bot.sandbox.slack_methods import READING, Args, Refused
 from bot.sandbox.slack_world import Json, World
 from bot.sandbox.slack_writing import WRITING, answer, complete_upload, upload_url
@@ -64,26 +64,22 @@ class Server:
         if self._runner:
             await self._runner.cleanup()
 
-    async def _api(self, request: web.Request) -> web.Response:
+    async def _api(self, request: web.Request) -> web.StreamResponse:
         method = request.match_info["method"]
-        token, args = await arguments(request)
-        broken = await self._fault(method)
-        response = broken or self._throttled(method, args) or self._answered(method, token, args)
+        try:
+            token, args = await arguments(request)
+        except ValueError:
+            return web.json_response({"ok": False, "error": "invalid_json"})
+        fault = await self._meet(method)
+        if fault and fault.cut is Cut.BEFORE:
+            return _cut(request)
+        response = _faulty(fault) or self._throttled(method, args) or self._answered(method, token, args)
         self.calls.append(Call(method, args, response.status, _error_of(response)))
-        return response
+        return _cut(request) if fault and fault.cut else response
 
-    async def _fault(self, method: str) -> web.Response | None:
-        fault = self.limits.fault(method)
-        if fault is None:
-            return None
-        await asyncio.sleep(fault.delay)
-        if fault.status == 429:
-            return _too_many(fault.retry_after or 1)
-        if fault.status:
-            return web.Response(
-                status=fault.status, text="<html>Slack is having trouble</html>", content_type="text/html"
-            )
-        return web.json_response({"ok": False, "error": fault.error, **fault.facts}) if fault.error else None
+    async def _meet(self, method: str) -> Fault | None:
+        await asyncio.sleep(self.limits.delay(method))
+        return self.limits.fault(method)
 
     def _throttled(self, method: str, args: Args) -> web.Response | None:
         wait = self.limits.wait(method, str(args.get("channel", "")))
@@ -129,13 +125,18 @@ class Server:
         upload.content = await request.read()
         return web.Response(text=f"OK - {len(upload.content)}")
 
-    async def _response(self, request: web.Request) -> web.Response:
-        broken = await self._fault("response_url")
-        if broken is not None:
-            return broken
-        _, body = await arguments(request)
+    async def _response(self, request: web.Request) -> web.StreamResponse:
+        fault = await self._meet("response_url")
+        if fault and fault.cut:
+            return _cut(request)
+        return _faulty(fault) or await self._taken(request)
+
+    async def _taken(self, request: web.Request) -> web.Response:
         try:
+            _, body = await arguments(request)
             answer(self.world, request.match_info["token"], body)
+        except ValueError:
+            return web.json_response({"ok": False, "error": "invalid_json"}, status=400)
         except Refused as refused:
             status = 404 if refused.error.endswith("_url") else 400
             return web.json_response({"ok": False, "error": refused.error}, status=status)
@@ -153,6 +154,23 @@ async def arguments(request: web.Request) -> tuple[str, Json]:
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     field_token = str(args.pop("token", ""))
     return (secret if scheme == "Bearer" else field_token), args
+
+
+def _faulty(fault: Fault | None) -> web.Response | None:
+    """The answer of a call that met this fault; None where it is to be answered as usual."""
+    if fault is None or fault.cut:
+        return None
+    if fault.status == 429:
+        return _too_many(fault.retry_after or 1)
+    if fault.status:
+        return web.Response(status=fault.status, text="<html>Slack is having trouble</html>", content_type="text/html")
+    return web.json_response({"ok": False, "error": fault.error, **fault.facts})
+
+
+def _cut(request: web.Request) -> web.StreamResponse:
+    if request.transport:
+        request.transport.abort()
+    return web.Response()
 
 
 def _too_many(seconds: int) -> web.Response:

@@ -30,7 +30,7 @@ import aiohttp
 
 from bot.sandbox import slack_payloads as payloads
 from bot.sandbox.slack_dispatch import Delivery, Dispatcher, Kind, Signing, Sockets
-from bot.sandbox.slack_limits import Fault, Limits
+from bot.sandbox.slack_limits import Cut, Fault, Limits
 from bot.sandbox.slack_server import Call, Server
 from bot.sandbox.slack_text import find_element, flat, located
 from bot.sandbox.slack_world import (
@@ -48,7 +48,7 @@ from bot.sandbox.slack_world import (
 )
 from bot.sandbox.slack_writing import content_of
 
-__all__ = ["BOT_USER", "TEAM", "Call", "Delivery", "Message", "SlackWorkspace", "find_element", "flat"]
+__all__ = ["BOT_USER", "TEAM", "Call", "Cut", "Delivery", "Message", "SlackWorkspace", "find_element", "flat"]
 
 T = TypeVar("T")
 POLL_SECONDS = 0.01
@@ -153,26 +153,33 @@ class SlackWorkspace:
         self.world.groups[group_id] = Usergroup(group_id, handle, tuple(users))
         return self.world.groups[group_id]
 
-    # trouble
+    # trouble: `skip` calls of the method pass, then the next `times` meet it; None: until `heal`. `*` is any method,
+    # `response_url` the answers to interactions.
 
-    def throttle(self, method: str = "*", *, retry_after: int = 1, times: int | None = 1) -> None:
-        """The next calls are answered with 429. `times` None: until `heal`."""
-        self.limits.faults.append(Fault(method, status=429, retry_after=retry_after, times=times))
+    def throttle(self, method: str = "*", *, retry_after: int = 1, times: int | None = 1, skip: int = 0) -> None:
+        """Calls are answered with 429."""
+        self.limits.faults.append(Fault(method, status=429, retry_after=retry_after, times=times, skip=skip))
 
-    def slow(self, method: str = "*", *, seconds: float, times: int | None = None) -> None:
-        self.limits.faults.append(Fault(method, delay=seconds, times=times))
+    def crash(self, method: str = "*", *, status: int = 500, times: int | None = 1, skip: int = 0) -> None:
+        """Calls are answered with a server error and a page of HTML."""
+        self.limits.faults.append(Fault(method, status=status, times=times, skip=skip))
 
-    def crash(self, method: str = "*", *, status: int = 500, times: int | None = 1) -> None:
-        """The next calls are answered with a server error and a page of HTML."""
-        self.limits.faults.append(Fault(method, status=status, times=times))
+    def cut(self, method: str = "*", *, when: Cut = Cut.BEFORE, times: int | None = 1, skip: int = 0) -> None:
+        """Connections are cut before or after Slack has done what was asked."""
+        self.limits.faults.append(Fault(method, cut=when, times=times, skip=skip))
 
     def refuse(self, method: str, error: str, *, times: int | None = 1, **facts: Any) -> None:
-        """The next calls get this error; `facts` are further fields (`needed`, `provided`)."""
+        """Calls get this error; `facts` are further fields (`needed`, `provided`)."""
         self.limits.faults.append(Fault(method, error=error, times=times, facts=facts))
+
+    def slow(self, method: str = "*", *, seconds: float) -> None:
+        """Every call takes this much longer, besides all other trouble; until `heal`."""
+        self.limits.delays[method] = seconds
 
     def heal(self) -> None:
         """Ends all trouble."""
         self.limits.faults.clear()
+        self.limits.delays.clear()
 
     @contextmanager
     def signing(self, *, secret: str | None = None, age: float = 0.0) -> Iterator[None]:
@@ -224,7 +231,7 @@ class SlackWorkspace:
 
     async def mention(self, user: str, channel: str, text: str, *, thread_ts: str | None = None) -> Delivery:
         """A message that mentions the bot: it stands in the channel, and the bot gets `app_mention`."""
-        text = text if payloads.BOT_MENTION in text else f"{payloads.BOT_MENTION} {text}"
+        text = payloads.linked(text if payloads.BOT_MENTION in text else f"{payloads.BOT_MENTION} {text}")
         message = self.say(user, channel, text, thread_ts=thread_ts)
         return await self.event({**message.shown(), "type": "app_mention", "channel": channel, "event_ts": message.ts})
 

@@ -143,6 +143,14 @@ async def test_an_address_of_mail_is_not_taken_for_a_name(workspace, bot):
     assert bot.seen[0]["text"] == "note ask me@elliott <@U0ELLIOTT>"
 
 
+async def test_a_typed_url_arrives_as_a_link(workspace, bot):
+    await workspace.command("U0QUINN", "C0INC", "kill-job https://ci.example.com/runs/1?a=b because it loops")
+    await workspace.mention("U0QUINN", "C0INC", "kill-job https://ci.example.com/runs/1")
+    await workspace.wait_for(lambda: len(bot.seen) == 2)
+    assert bot.seen[0]["text"] == "kill-job <https://ci.example.com/runs/1?a=b> because it loops"
+    assert bot.seen[1]["event"]["text"].endswith("kill-job <https://ci.example.com/runs/1>")
+
+
 async def test_what_an_ack_says_is_shown_to_the_asker(workspace, bot):
     await workspace.command("U0QUINN", "C0INC", "say hello")
     assert [message.text for message in workspace.ephemerals("U0QUINN", "C0INC")] == ["hello"]

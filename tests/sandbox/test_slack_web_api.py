@@ -89,6 +89,13 @@ async def test_blocks_may_come_as_json_text_in_a_form(workspace):
     assert answer["message"]["blocks"][0]["text"] == SECTION["text"]
 
 
+async def test_a_body_that_is_no_json_is_refused(workspace):
+    headers = {"Authorization": f"Bearer {workspace.bot_token}", "Content-Type": "application/json"}
+    async with aiohttp.ClientSession(headers=headers) as session:
+        answer = await (await session.post(f"{workspace.api_url}users.info", data="{")).json()
+    assert answer["error"] == "invalid_json"
+
+
 async def test_members_come_in_pages_that_are_short_before_the_end(workspace, client):
     crowd = [f"U{number:04}" for number in range(500)]
     workspace.add_channel("C0CROWD", "crowd", crowd)
@@ -290,6 +297,14 @@ async def test_trouble_ends_when_it_is_healed(workspace, client):
     workspace.refuse("users.info", "internal_error", times=None)
     assert await refusal(client.users_info(user="U0QUINN")) == "internal_error"
     workspace.heal()
+    await client.users_info(user="U0QUINN")
+
+
+async def test_trouble_can_begin_later_and_end_by_itself(workspace, client):
+    workspace.crash("users.info", skip=1)
+    await client.users_info(user="U0QUINN")
+    with pytest.raises(SlackApiError):
+        await client.users_info(user="U0QUINN")
     await client.users_info(user="U0QUINN")
 
 

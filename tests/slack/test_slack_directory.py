@@ -136,13 +136,11 @@ async def test_the_search_stops_at_the_page_that_has_the_user(workspace, directo
 
 async def test_a_page_that_cannot_be_read_makes_membership_unseen_not_false(workspace, directory):
     workspace.add_channel("C0CROWD", "crowd", [f"U{number:05}" for number in range(3000)])
-    workspace.slow("conversations.members", seconds=0, times=1)
-    workspace.crash("conversations.members")
+    workspace.crash("conversations.members", skip=1)
     seen = await directory.is_in_channel("U0QUINN", "C0CROWD")
     assert isinstance(seen, Unseen)
     assert seen.trouble is Trouble.SERVER_ERROR
-    workspace.slow("conversations.members", seconds=0, times=1)
-    workspace.crash("conversations.members")
+    workspace.crash("conversations.members", skip=1)
     assert isinstance(await directory.members("C0CROWD"), Unseen)
 
 
@@ -234,6 +232,16 @@ async def test_unseen_presence_is_unknown_and_the_status_is_still_told(workspace
 async def test_an_unseen_status_is_not_told_as_none(workspace, directory):
     workspace.crash("users.profile.get")
     assert isinstance(await directory.whereabouts("U0ELLIOTT"), Unseen)
+
+
+async def test_a_look_up_whose_connection_was_cut_is_tried_again(workspace, directory):
+    workspace.cut("users.info")
+    assert isinstance(await directory.member("U0QUINN"), Found)
+
+
+async def test_a_connection_that_is_always_cut_is_no_connection(workspace, directory):
+    workspace.cut("users.info", times=None)
+    assert (await directory.member("U0QUINN")).trouble is Trouble.NO_CONNECTION
 
 
 async def test_a_short_429_is_waited_out(workspace, directory):

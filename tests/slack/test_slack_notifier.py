@@ -7,7 +7,7 @@ import pytest
 
 from bot.errors import Denied, Missing, Throttled, Unreachable, UpstreamError
 from bot.ports import Posted
-from bot.sandbox.slack_workspace import SlackWorkspace, flat
+from bot.sandbox.slack_workspace import Cut, SlackWorkspace, flat
 from bot.slack.client import slack_client
 from bot.slack.notifier import SlackNotifier, is_slack_url
 
@@ -159,6 +159,20 @@ async def test_a_server_error_is_unreachable(workspace, notifier, blocks):
     workspace.crash("chat.postMessage", status=503)
     with pytest.raises(Unreachable):
         await notifier.post("C0INC", text="x", blocks=blocks)
+
+
+async def test_a_post_whose_connection_was_cut_is_unreachable_and_never_posted_twice(workspace, notifier, blocks):
+    workspace.cut("chat.postMessage", when=Cut.AFTER)
+    with pytest.raises(Unreachable):
+        await notifier.post("C0INC", text="x", blocks=blocks)
+    assert len(workspace.messages("C0INC")) == 1
+
+
+async def test_an_update_whose_connection_was_cut_is_made_again(workspace, notifier, blocks):
+    posted = await notifier.post("C0INC", text="working", blocks=blocks)
+    workspace.cut("chat.update", when=Cut.AFTER)
+    await notifier.update(posted, text="done", blocks=blocks)
+    assert workspace.message("C0INC", posted.ts).text == "done"
 
 
 async def test_a_slow_slack_is_unreachable_within_the_patience(workspace, client, blocks):
