@@ -35,7 +35,7 @@ def cross_checks(values: Mapping[str, Any], environ: Mapping[str, str], *, need_
     """Every rule on more than one key, on values of any shape. Shapes themselves are not its matter."""
     has_region = bool(_mapping(values.get("aws")).get("region")) or any(name in environ for name in REGION_VARIABLES)
     states = _mapping(values.get("states"))
-    kinds = {name: _mapping(entry).get("type") for name, entry in _mapping(values.get("ci")).items()}
+    kinds = {name: str(_mapping(entry).get("type")) for name, entry in _mapping(values.get("ci")).items()}
     yield from _channels(_mapping(values.get("slack")), need_slack=need_slack)
     yield from _unset_variables(_mapping(values.get("ci")), environ)
     for name, state in states.items():
@@ -87,8 +87,8 @@ def _unknown_key(key: str, known: Sequence[str]) -> str:
 def _not_one_of(value: object, known: Sequence[Any]) -> str:
     names = tuple("".join(name) if isinstance(name, tuple) else str(name) for name in known)
     near = did_you_mean(value, names) if isinstance(value, str) else None
-    hint = f"did you mean {near}? " if near else ""
-    return f"must be {'one of ' if len(names) > 1 else ''}{', '.join(names)}" + (f"; {hint.strip()}" if hint else "")
+    hint = "; write it without quotes" if value in names else f"; did you mean {near}?" if near else ""
+    return f"must be {'one of ' if len(names) > 1 else ''}{', '.join(names)}{hint}"
 
 
 def _channels(slack: Mapping[str, Any], *, need_slack: bool) -> Iterator[Finding]:
@@ -124,7 +124,7 @@ def _backend(path: KeyPath, backend: Mapping[str, Any], *, has_region: bool) -> 
         yield path, "has no lock to look at: give dynamodb_table, or use_lockfile: true, or both, as in Terraform"
 
 
-def _pipeline(path: KeyPath, pipeline: Mapping[str, Any], kinds: Mapping[str, Any]) -> Iterator[Finding]:
+def _pipeline(path: KeyPath, pipeline: Mapping[str, Any], kinds: Mapping[str, str]) -> Iterator[Finding]:
     ci = pipeline.get("ci")
     if ci is None:
         yield (*path, "ci"), f"is required: one of {', '.join(map(str, kinds)) or 'the names under ci'}"

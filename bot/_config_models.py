@@ -96,6 +96,12 @@ def _loop_starts(value: int) -> int:
     return value
 
 
+def _name_or_number(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        raise ValueError("must be text or a whole number, and not empty")
+    return str(value)
+
+
 def _run_id_template(value: str) -> str:
     run_id_pattern(value)
     return value
@@ -116,6 +122,7 @@ ChannelId = Annotated[str, _matching("[CG][A-Z0-9]{6,}", "must be a channel id, 
 UserId = Annotated[str, _matching("[UW][A-Z0-9]{4,}", "must be a Slack user id, such as U0123ABCD")]
 GroupId = Annotated[str, _matching("S[A-Z0-9]{4,}", "must be a Slack user group id, such as S0123ABCD")]
 Email = Annotated[str, _matching(r"[^@\s]+@[^@\s]+", "must be an email address")]
+PipelineValue = Annotated[str, BeforeValidator(_name_or_number)]
 StateKey = Annotated[str, _matching(r"[^/](?:.*[^/])?", "must not be empty, nor start or end with /")]
 
 
@@ -196,7 +203,7 @@ class StateSection(Section):
     description: str = ""
     protected: StrictBool = False
     backend: S3Section
-    pipelines: tuple[dict[str, Text | StrictInt], ...] = ()
+    pipelines: tuple[dict[str, PipelineValue], ...] = ()
 
 
 class PersonSection(Section):

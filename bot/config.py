@@ -150,7 +150,7 @@ def _read(path: Path, environ: Mapping[str, str], *, need_slack: bool) -> tuple[
         return Parsed(findings=(((), "is not UTF-8 text"),)), None
     except OSError as error:
         return Parsed(findings=(((), f"cannot be read: {error.strerror}"),)), None
-    if not parsed.values:
+    if parsed.findings and not parsed.values:
         return parsed, None
     findings = [*parsed.findings, *cross_checks(parsed.values, environ, need_slack=need_slack)]
     try:
@@ -247,8 +247,8 @@ def _state(name: str, file: ConfigFile, environ: Mapping[str, str]) -> StateSett
     )
 
 
-def _pipeline(entry: Mapping[str, str | int]) -> Pipeline:
-    return Pipeline(str(entry["ci"]), tuple((key, str(value)) for key, value in entry.items() if key != "ci"))
+def _pipeline(entry: Mapping[str, str]) -> Pipeline:
+    return Pipeline(entry["ci"], tuple((key, value) for key, value in entry.items() if key != "ci"))
 
 
 def _holders(file: ConfigFile) -> Holders:

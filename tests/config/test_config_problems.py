@@ -209,6 +209,23 @@ def test_a_secret_in_the_wrong_place_is_not_repeated(problems_of, smallest, line
     assert "ghp_Secret123" not in told
 
 
+@pytest.mark.parametrize("value", ["true", "null", "''", "[a]", "1.5"])
+def test_a_pipelines_values_are_text_or_whole_numbers(problems_of, smallest, value):
+    pipeline = f"    pipelines: [{{ci: gh, repo: a/b, workflow: {value}}}]\nci: {{gh: {{type: github_actions}}}}\n"
+    assert problems_of(smallest + pipeline) == [
+        "tflock.yml:5: states.staging.pipelines[0].workflow: must be text or a whole number, and not empty"
+    ]
+
+
+def test_a_version_in_quotes_is_told_to_drop_them(problems_of, smallest):
+    assert problems_of(f"{smallest}version: '1'\n") == ["tflock.yml:5: version: must be 1; write it without quotes"]
+
+
+@pytest.mark.parametrize(("text", "reason"), [("states: {}", "must not be empty"), ("version: 1", "is required")])
+def test_there_is_at_least_one_state(problems_of, text, reason):
+    assert problems_of(text, need_slack=False) == [f"tflock.yml:1: states: {reason}"]
+
+
 def test_an_empty_variable_counts_as_unset(problems_of, smallest):
     told = problems_of(smallest, {"SLACK_BOT_TOKEN": " ", "SLACK_SIGNING_SECRET": "s"})
     assert [problem.split(":")[0] for problem in told] == ["SLACK_BOT_TOKEN"]
