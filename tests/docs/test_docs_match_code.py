@@ -1,6 +1,8 @@
 import json
 import os
 import re
+import shutil
+import subprocess
 from datetime import timedelta
 from pathlib import Path
 from typing import get_origin
@@ -182,8 +184,16 @@ def test_the_procfile_names_the_two_processes():
     ]
 
 
-def test_the_ci_script_can_be_run():
-    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+def test_the_ci_script_stops_where_there_is_no_terraform(tmp_path):
+    for tool in ("bash", "dirname", "env", "id", "sed"):
+        (tmp_path / tool).symlink_to(shutil.which(tool))
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    ended = subprocess.run(
+        [script], env={"PATH": str(tmp_path)}, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert ended.returncode == 1
+    assert "terraform is not on PATH" in ended.stderr
 
 
 def test_decisions_are_short():
