@@ -260,5 +260,4 @@ def _incomplete(about: str, shown: int, total: int) -> Failed:
 
 
 def _too_much(about: str, total: int) -> Failed:
-    most = _MOST_PAGES * _PER_PAGE
-    return Failed(Trouble.TOO_MUCH, f"GitHub counts {total} entries of {about}, more than the {most} that are read")
+    return Failed(Trouble.TOO_MUCH, f"GitHub counts {total} entries of {about}, more than can be read in time")

@@ -91,11 +91,9 @@ def job_from(entry: Json, newest_attempt: int) -> Job:
 def completed(run: Run, jobs: Iterable[Json]) -> Run:
     """The run with its jobs. It has ended only if every job of every attempt has; its end is the latest one known."""
     parts = tuple(job_from(entry, run.attempt) for entry in jobs)
-    if run.phase is not Phase.ENDED:
-        return replace(run, jobs=parts)
-    if any(job.phase is not Phase.ENDED or job.attempt > run.attempt for job in parts):
-        phase = Phase.RUNNING if any(job.phase is Phase.RUNNING for job in parts) else Phase.UNKNOWN
-        return replace(run, jobs=parts, phase=phase, conclusion=None, ended_at=None)
+    is_open = any(job.phase is not Phase.ENDED or job.attempt > run.attempt for job in parts)
+    if run.phase is not Phase.ENDED or is_open:
+        return replace(run, jobs=parts, phase=_open_phase(run, parts), conclusion=None, ended_at=None)
     ends = [end for end in (run.ended_at, *(job.ended_at for job in parts)) if end is not None]
     return replace(run, jobs=parts, conclusion=_harder(run, parts), ended_at=max(ends))
 
@@ -142,6 +140,13 @@ def _phase(entry: Json) -> tuple[Phase, Conclusion | None]:
     if isinstance(status, str) and status in _GOING_ON and conclusion is None:
         return _GOING_ON[status], None
     return _LATER_ON
+
+
+def _open_phase(run: Run, jobs: tuple[Job, ...]) -> Phase:
+    """A run may wait for an approval in one job while another runs: then it runs."""
+    if any(job.phase is Phase.RUNNING for job in jobs):
+        return Phase.RUNNING
+    return Phase.UNKNOWN if run.phase is Phase.ENDED else run.phase
 
 
 def _harder(run: Run, jobs: tuple[Job, ...]) -> Conclusion | None:

@@ -184,6 +184,15 @@ def test_an_open_job_of_an_earlier_attempt_keeps_a_completed_run_going():
     assert (full.phase, full.ended_at) == (Phase.RUNNING, None)
 
 
+@pytest.mark.parametrize("status", ["queued", "waiting", "pending", "melting"])
+def test_a_run_that_waits_with_one_job_runs_with_another(status):
+    run = run_from(run_body(status=status, conclusion=None), PIPELINE)
+    running = job_body(status="in_progress", conclusion=None, completed_at=None)
+
+    assert completed(run, [running, job_body(id=2, status="waiting", conclusion=None)]).phase is Phase.RUNNING
+    assert completed(run, [job_body()]).phase is run.phase
+
+
 def test_jobs_of_an_attempt_that_the_run_does_not_know_yet_keep_it_going():
     full = completed(run_from(run_body(run_attempt=1), PIPELINE), [job_body(), job_body(id=2, run_attempt=2)])
 
