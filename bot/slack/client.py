@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
+import structlog
 from slack_sdk.errors import SlackApiError, SlackRequestError
 from slack_sdk.http_retry.async_handler import AsyncRetryHandler
 from slack_sdk.http_retry.builtin_async_handlers import (
@@ -22,6 +23,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.core.evidence import Trouble
 from bot.errors import Denied, Missing, Throttled, Unreachable, UpstreamError
+
+log = structlog.get_logger()
 
 SYSTEM = "Slack"
 API_URL = "https://slack.com/api/"
@@ -109,7 +112,7 @@ class _RateLimitRetry(AsyncRateLimitErrorRetryHandler):
         self,
         *,
         state: RetryState,
-        request: HttpRequest,  # noqa: ARG002 - the SDK's signature
+        request: HttpRequest,
         response: HttpResponse | None = None,
         error: Exception | None = None,  # noqa: ARG002 - the SDK's signature
     ) -> bool:
@@ -120,6 +123,7 @@ class _RateLimitRetry(AsyncRateLimitErrorRetryHandler):
             return False
         waited: float = (state.custom_values or {}).get("waited", 0.0) + int(asked) + 1  # the SDK adds up to a second
         state.custom_values = {"waited": waited}
+        log.warning("slack.throttled", call=_method_of(request.url), retry_after=int(asked))
         return waited <= self._patience
 
 
@@ -221,6 +225,12 @@ def as_error(failed: Failure) -> UpstreamError:
             return UpstreamError(SYSTEM, failed.detail)  # understood and refused: nothing to wait for
         case _:
             return Unreachable(SYSTEM, failed.detail)
+
+
+def _method_of(url: str) -> str:
+    """The Web API's method, for the log. The other URLs are secrets in themselves."""
+    _, is_api, method = url.rpartition("/api/")
+    return method if is_api else "a response or upload URL"
 
 
 def _mend(code: str, facts: Mapping[str, Any]) -> str:

@@ -98,12 +98,16 @@ class SlackNotifier:
 
 def is_slack_url(url: str, *, api_url: str) -> bool:
     """Whether the URL is of the API's own host and port, or of slack.com or a domain below the API's, by https."""
-    there, api = urlsplit(url), urlsplit(api_url)
+    try:
+        there, api = urlsplit(url), urlsplit(api_url)
+        port = there.port
+    except ValueError:
+        return False
     if (there.scheme, there.netloc) == (api.scheme, api.netloc):
         return True
     host, api_host = there.hostname or "", api.hostname or "slack.com"
     is_below = any(host == domain or host.endswith(f".{domain}") for domain in ("slack.com", api_host))
-    return there.scheme == "https" and is_below and there.port in (None, 443)
+    return there.scheme == "https" and is_below and port in (None, 443)
 
 
 @contextmanager

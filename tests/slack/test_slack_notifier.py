@@ -4,6 +4,7 @@ import time
 import traceback
 
 import pytest
+from structlog.testing import capture_logs
 
 from bot.errors import Denied, Missing, Throttled, Unreachable, UpstreamError
 from bot.ports import Posted
@@ -217,10 +218,14 @@ async def test_a_response_url_of_a_broken_slack_is_unreachable(workspace, notifi
         await notifier.respond(response_url(workspace), text="x", blocks=blocks)
 
 
-async def test_a_throttled_response_url_is_waited_out(workspace, notifier, blocks):
+async def test_a_throttled_response_url_is_waited_out_and_not_logged(workspace, notifier, blocks):
     workspace.throttle("response_url", retry_after=1)
-    await notifier.respond(response_url(workspace), text="x", blocks=blocks)
+    url = response_url(workspace)
+    with capture_logs() as logs:
+        await notifier.respond(url, text="x", blocks=blocks)
     assert len(workspace.ephemerals("U0QUINN")) == 1
+    assert [entry["event"] for entry in logs] == ["slack.throttled"]
+    assert url.rpartition("/")[2] not in repr(logs)
 
 
 async def test_a_response_url_of_another_host_is_refused_unasked(notifier, blocks):
@@ -238,6 +243,8 @@ async def test_a_response_url_of_another_host_is_refused_unasked(notifier, block
         ("https://evilslack.com/x", False),
         ("https://hooks.slack.com@example.com/x", False),
         ("https://hooks.slack.com:8443/x", False),
+        ("https://hooks.slack.com:99999999/x", False),
+        ("https://[hooks.slack.com/x", False),
         ("file:///etc/passwd", False),
         ("", False),
     ],
