@@ -1,21 +1,21 @@
-"""The way to AWS: boto3 clients, made once, shared by all backends, and run in threads."""
+"""The way to AWS: botocore clients (boto3's core), made once, shared by all backends, and run in threads."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
-import boto3
-import botocore.session
 from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, CredentialResolver, DeferredRefreshableCredentials
 from botocore.exceptions import NoCredentialsError
+from botocore.loaders import Loader, create_loader
+from botocore.session import Session
 
 from bot.backends._aws_errors import translated
 
@@ -26,7 +26,7 @@ _SERVICES = ("dynamodb", "s3")
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One way into AWS; all who use the same share their clients. None is boto3's own default."""
+    """One way into AWS; all who use the same share their clients. None is botocore's own default."""
 
     region: str | None = None
     endpoint_url: str | None = None
@@ -52,7 +52,7 @@ class AwsClients:
         )
         self._limiter = anyio.CapacityLimiter(threads)
         self._making = threading.Lock()
-        self._sessions: dict[tuple[str | None, str | None, str | None], boto3.Session] = {}
+        self._sessions: dict[tuple[str | None, str | None, str | None], Session] = {}
         self._clients: dict[tuple[str, Access], Any] = {}
 
     async def run(self, work: Callable[[], T]) -> T:
@@ -73,7 +73,7 @@ class AwsClients:
         found = self._clients.get((service, access))
         if found is not None:
             return found
-        with self._making:  # boto3's sessions are not thread-safe, its clients are
+        with self._making:  # sessions are not thread-safe, clients are
             return self._clients.setdefault((service, access), self._make(service, access))
 
     async def aclose(self) -> None:
@@ -86,21 +86,23 @@ class AwsClients:
             self.client(service, access)
 
     def _make(self, service: str, access: Access) -> Any:
-        client = partial(self._session(access).client, service, endpoint_url=access.endpoint_url)
-        made = client(config=self._config)
+        create = partial(
+            self._session(access).create_client, service, region_name=access.region, endpoint_url=access.endpoint_url
+        )
+        made = create(config=self._config)
         if service != "s3" or _is_aws(made.meta.endpoint_url):
             return made
         made.close()
-        return client(config=self._config.merge(Config(s3={"addressing_style": "path"})))
+        return create(config=self._config.merge(Config(s3={"addressing_style": "path"})))
 
-    def _session(self, access: Access) -> boto3.Session:
+    def _session(self, access: Access) -> Session:
         key = (access.region, access.assume_role, access.endpoint_url if access.assume_role else None)
         if key not in self._sessions:
-            core = botocore.session.get_session()
+            session = _new_session()
             if access.assume_role:
                 provider = _AssumedRole(access, self._config)
-                core.register_component("credential_provider", CredentialResolver([provider]))
-            self._sessions[key] = boto3.Session(botocore_session=core, region_name=access.region)
+                session.register_component("credential_provider", CredentialResolver([provider]))
+            self._sessions[key] = session
         return self._sessions[key]
 
 
@@ -118,12 +120,12 @@ class _AssumedRole:
         return DeferredRefreshableCredentials(refresh_using=self._fetch, method=self.METHOD)
 
     def _fetch(self) -> Any:
-        core = botocore.session.get_session()
-        source = core.get_credentials()
+        session = _new_session()
+        source = session.get_credentials()
         if source is None:
             raise NoCredentialsError
         sts = partial(
-            core.create_client,
+            session.create_client,
             region_name=self._access.region,
             endpoint_url=self._access.endpoint_url,
         )
@@ -134,6 +136,18 @@ class _AssumedRole:
             extra_args={"RoleSessionName": "tflock"},
         )
         return fetcher.fetch_credentials()
+
+
+def _new_session() -> Session:
+    session = Session()
+    session.register_component("data_loader", _models())
+    return session
+
+
+@cache
+def _models() -> Loader:
+    """Botocore's descriptions of the services: they are large and never change, so one process reads them once."""
+    return create_loader()
 
 
 def _is_aws(endpoint: str) -> bool:

@@ -39,7 +39,7 @@ __all__ = ["Access", "AwsClients", "HalfProbe", "S3Backend", "S3Place"]
 
 T = TypeVar("T")
 
-_retry_read = stamina.AsyncRetryingCaller(attempts=5, timeout=3.0, wait_initial=0.0, wait_max=0.8, wait_jitter=0.8).on(
+_retry_read = stamina.AsyncRetryingCaller(attempts=5, timeout=3.0, wait_initial=0.0, wait_max=0.6, wait_jitter=0.6).on(
     is_passing
 )
 

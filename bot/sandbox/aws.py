@@ -6,6 +6,7 @@ moto keeps its world in the process: all servers of one process share it, and `f
 from __future__ import annotations
 
 import asyncio
+import copy
 import hashlib
 import json
 import logging
@@ -17,8 +18,8 @@ from types import MappingProxyType
 from typing import Any
 from urllib.request import Request, urlopen
 
-import boto3
 from botocore.config import Config
+from botocore.session import Session
 from moto.server import ThreadedMotoServer
 
 REGION = "eu-west-1"
@@ -69,8 +70,9 @@ class LocalAws:
         self.endpoint = endpoint
         self.bucket = bucket
         self.table = table
-        self._s3 = self._client("s3")
-        self._dynamodb = self._client("dynamodb")
+        session = Session()
+        self._s3 = self._client(session, "s3")
+        self._dynamodb = self._client(session, "dynamodb")
 
     async def create(self) -> None:
         """Makes the bucket and the table; neither may be there yet."""
@@ -165,8 +167,14 @@ class LocalAws:
             "file": json.loads(file)["ID"] if file is not None else None,
         }
 
-    def _client(self, service: str) -> Any:
-        return boto3.Session().client(
+    def beside(self, bucket: str, table: str) -> LocalAws:
+        """The same hands for another bucket and table; they share the connections, which only one may close."""
+        other = copy.copy(self)
+        other.bucket, other.table = bucket, table
+        return other
+
+    def _client(self, session: Session, service: str) -> Any:
+        return session.create_client(
             service,
             endpoint_url=self.endpoint,
             region_name=REGION,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -92,20 +93,26 @@ class S3World:
 
 
 @pytest.fixture(scope="session")
-def moto_endpoint():
+def shared_aws():
+    """One moto for all tests of the session, each of which takes a bucket and a table of its own."""
     with fresh_moto() as endpoint:
-        yield endpoint
+        aws = LocalAws(endpoint)
+        yield aws
+        asyncio.run(aws.aclose())
 
 
-@pytest.fixture(params=[(halves, ws) for halves in COMBINATIONS for ws in ("default", "blue")], ids="-".join)
-async def world(request, moto_endpoint, monkeypatch):
+@pytest.fixture(
+    params=[("item", "default"), ("file", "blue"), ("both", "default"), ("both", "blue")],
+    ids="-".join,
+)
+async def world(request, shared_aws, monkeypatch):
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
     halves, workspace = request.param
     token = secrets.token_hex(4)
-    aws = LocalAws(moto_endpoint, bucket=f"acme-tfstate-{token}", table=f"acme-tf-locks-{token}")
+    aws = shared_aws.beside(bucket=f"acme-tfstate-{token}", table=f"acme-tf-locks-{token}")
     await aws.create()
-    async with fault_proxy(moto_endpoint) as proxy:
+    async with fault_proxy(shared_aws.endpoint) as proxy:
         kinds = COMBINATIONS[halves]
         place = S3Place(
             bucket=aws.bucket,
@@ -120,4 +127,3 @@ async def world(request, moto_endpoint, monkeypatch):
         yield world
         for clients in world.opened:
             await clients.aclose()
-    await aws.aclose()
