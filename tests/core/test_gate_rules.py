@@ -482,6 +482,11 @@ def test_a_state_that_is_gone_wants_approval(make, says):
 # digest
 
 
+MISMATCH = (
+    "the digest item does not match the state, and Terraform will refuse to read it; unlocking does not cure that. "
+)
+
+
 @pytest.mark.parametrize(
     ("digest", "effect", "words"),
     [
@@ -493,18 +498,12 @@ def test_a_state_that_is_gone_wants_approval(make, says):
         (
             DigestSeen(DigestMatch.DIFFERS, key="b/k-md5", item="aa", actual="bb"),
             WARNS,
-            (
-                "the digest item does not match the state, and Terraform will refuse to read it; unlocking does not cure "
-                "that. Set Digest of item b/k-md5 to bb"
-            ),
+            f"{MISMATCH}Set Digest of item b/k-md5 to bb",
         ),
         (
             DigestSeen(DigestMatch.DIFFERS, item="aa"),
             WARNS,
-            (
-                "the digest item does not match the state, and Terraform will refuse to read it; unlocking does not cure "
-                "that. Remove the digest item if the state is meant to be gone"
-            ),
+            f"{MISMATCH}Remove the digest item if the state is meant to be gone",
         ),
     ],
 )

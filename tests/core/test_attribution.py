@@ -1,0 +1,271 @@
+"""Which run holds a lock, by each strength of evidence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bot.core.attribution import Strength, holds_instant, may_hold
+from bot.core.phrase import plain
+from bot.core.run import Conclusion, Phase
+
+SKEW = timedelta(seconds=120)
+MINE = "runner@gha-1-1"
+BUILD_1 = "elliott@build-1"
+
+
+@pytest.fixture(scope="module")
+def ids():
+    """The ids of an attribution's candidates."""
+    return lambda tied: [candidate.run.ref.id for candidate in tied.candidates]
+
+
+@pytest.fixture(scope="module")
+def on(make):
+    """A run whose one job ran on a host."""
+    return lambda run_id, host, end="09:15": make.run(run_id, end=end, jobs=(make.job(end=end, host=host),))
+
+
+# window
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "holds"),
+    [
+        ("09:02", "09:15", True),
+        ("09:02", None, True),
+        ("09:07", "09:15", True),  # within the skew
+        ("09:07:01", "09:15", False),
+        ("08:50", "09:03", True),  # within the skew
+        ("08:50", "09:02:59", False),
+    ],
+)
+def test_a_job_holds_the_lock_if_it_went_on_when_the_lock_was_taken(make, start, end, holds):
+    run = make.run(start="08:40", jobs=(make.job(start, end),))
+
+    assert bool(make.tie(make.look(run)).candidates) is holds
+
+
+@pytest.mark.parametrize(
+    ("changes", "holds"),
+    [
+        ({"started_at": None}, True),
+        ({"ended_at": None}, True),
+        ({"started_at": None, "ended_at": None}, True),
+        ({"phase": Phase.UNKNOWN, "started_at": None}, True),
+        ({"phase": Phase.RUNNING, "started_at": None}, True),
+        ({"phase": Phase.WAITING, "started_at": None}, False),
+        ({"conclusion": Conclusion.SKIPPED}, False),
+        ({"conclusion": Conclusion.SKIPPED, "phase": Phase.RUNNING}, True),
+        ({"conclusion": Conclusion.CANCELLED, "started_at": None}, True),
+    ],
+)
+def test_a_job_with_gaps_in_what_is_known_may_hold_any_instant_unless_it_never_ran(make, changes, holds):
+    job = replace(make.job(), **changes)
+
+    assert holds_instant(job, make.run(), make.created, SKEW) is holds
+
+
+def test_a_run_is_read_again_if_any_attempt_may_have_gone_on_then(make):
+    assert may_hold(make.run(), make.created, SKEW)
+    assert may_hold(make.run(start="09:07"), make.created, SKEW)
+    assert not may_hold(make.run(start="09:07:01"), make.created, SKEW)
+    assert not may_hold(make.run(start="08:00", end="09:02:59"), make.created, SKEW)
+    assert may_hold(make.run(start="08:00", end="09:02:59", ended_at=None), make.created, SKEW)
+    assert may_hold(make.run(start="08:00", end="09:02:59", phase=Phase.UNKNOWN), make.created, SKEW)
+
+
+def test_every_run_whose_jobs_went_on_then_is_a_candidate(make, ids):
+    looks = (make.look(make.run("1"), make.run("2", end=None)), make.look(make.run("3", pipeline=make.update)))
+
+    tied = make.tie(*looks)
+
+    assert tied.strength is Strength.WINDOW
+    assert ids(tied) == ["1", "2", "3"]
+
+
+def test_a_run_between_whose_jobs_the_lock_was_taken_is_out(make):
+    run = make.run(start="08:00", jobs=(make.job("08:00", "08:10"), make.job("09:30", None)))
+
+    assert make.tie(make.look(run)).candidates == ()
+
+
+def test_a_run_that_started_later_is_a_contender_and_no_holder(make, ids):
+    runs = (make.run("1"), make.run("2", start="09:50", end=None), make.run("3", start="10:50", end=None))
+
+    tied = make.tie(make.look(*runs))
+
+    assert ids(tied) == ["1"]
+    assert [run.ref.id for run in tied.contenders] == ["3", "2"]
+
+
+def test_an_attempt_in_the_window_makes_its_run_a_candidate_though_a_newer_attempt_started_later(make):
+    again = make.job("11:50", None, attempt=2)
+    run = make.run(phase=Phase.RUNNING, attempt=2, started_at=make.at("11:50"), jobs=(make.job(), again))
+
+    (candidate,) = make.tie(make.look(run)).candidates
+
+    assert candidate.jobs == (make.job(),)
+
+
+@pytest.mark.parametrize("reading", ["unseen", "not found", "no jobs", "not read"])
+def test_a_listed_run_that_is_not_known_closely_stays_a_candidate(make, ids, reading):
+    run = make.run()
+    closer = {
+        "unseen": {"1": make.unseen()},
+        "not found": {"1": make.not_found()},
+        "no jobs": {"1": make.found(make.run(jobs=None))},
+        "not read": {},
+    }[reading]
+
+    tied = make.tie(replace(make.look(run), closer=closer))
+
+    assert ids(tied) == ["1"]
+    assert tied.candidates[0].jobs == ()
+
+
+def test_a_run_that_ended_without_a_single_job_goes_by_its_own_time(make, ids):
+    assert ids(make.tie(make.look(make.run(jobs=())))) == ["1"]
+
+
+def test_a_first_attempt_that_waits_without_a_job_never_ran(make, ids):
+    waiting = make.run(end=None, phase=Phase.WAITING, jobs=())
+
+    assert ids(make.tie(make.look(waiting))) == []
+    assert ids(make.tie(make.look(replace(waiting, attempt=2)))) == ["1"]
+    assert ids(make.tie(make.look(replace(waiting, conclusion=Conclusion.FAILED)))) == ["1"]
+
+
+def test_a_list_that_could_not_be_read_is_kept_as_unseen(make):
+    away = make.unseen()
+
+    tied = make.tie(make.look(make.run()), make.look(pipeline=make.update, listing=away))
+
+    assert tied.unseen == (away,)
+    assert plain(tied.reason).startswith("it is the only run that is known to have been going on")
+
+
+def test_without_any_run_nobody_holds_the_lock(make):
+    tied = make.tie()
+
+    assert (tied.strength, tied.candidates, tied.unseen) == (None, (), ())
+
+
+@pytest.mark.parametrize("created", [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)])
+def test_a_lock_with_gos_zero_time_or_an_absurd_one_is_attributed_without_an_error(make, created):
+    for who in ("", MINE, BUILD_1):
+        tied = make.tie(make.look(make.run(), make.run("2", end=None)), created=created, who=who)
+
+        assert tied.reason
+
+
+# run id in the host name
+
+
+def test_the_run_that_the_host_names_decides_alone(make, ids):
+    looks = (
+        make.look(make.run("1"), make.run("2", end=None)),
+        make.look(pipeline=make.update, listing=make.unseen()),
+    )
+
+    tied = make.tie(*looks, who=MINE)
+
+    assert (tied.strength, ids(tied), tied.unseen) == (Strength.RUN_ID, ["1"], ())
+    assert plain(tied.reason) == "the host name says run 1"
+
+
+def test_a_named_run_that_was_not_listed_is_looked_up_once_for_all_its_pipelines(make, ids):
+    found = make.found(make.run("1"))
+
+    tied = make.tie(make.look(make.run("2")), who=MINE, named=(found, found, make.not_found()))
+
+    assert (tied.strength, ids(tied)) == (Strength.RUN_ID, ["1"])
+
+
+@pytest.mark.parametrize("answers", ["none", "not found", "unseen"])
+def test_a_named_run_that_nobody_knows_is_an_unknown_holder_and_never_falls_back_to_the_window(make, answers):
+    named = {"none": (), "not found": (make.not_found(),), "unseen": (make.unseen(),)}[answers]
+
+    tied = make.tie(make.look(make.run("2")), who=MINE, named=named)
+
+    assert (tied.strength, tied.candidates) == (None, ())
+    assert len(tied.unseen) == (answers == "unseen")
+    assert plain(tied.reason) == "the host name says run 1, which no mapped pipeline knows"
+
+
+@pytest.mark.parametrize(("start", "end"), [("08:00", "08:30"), ("09:30", "09:40"), ("09:30", None)])
+def test_a_named_run_that_did_not_go_on_then_is_not_the_holder(make, start, end):
+    tied = make.tie(who=MINE, named=(make.found(make.run("1", start, end)),))
+
+    assert (tied.strength, tied.candidates) == (None, ())
+    assert plain(tied.reason) == "the host name says run 1, which was not going on when the lock was taken"
+
+
+def test_a_system_that_gave_no_answer_may_know_another_run_of_the_same_id(make, ids):
+    away = make.unseen()
+
+    tied = make.tie(who=MINE, named=(make.found(make.run("1")), away))
+
+    assert (ids(tied), tied.unseen) == (["1"], (away,))
+
+
+def test_a_named_run_whose_jobs_are_not_known_is_a_candidate_that_is_not_over(make, ids):
+    tied = make.tie(who=MINE, named=(make.found(make.run("1", jobs=None)),))
+
+    assert ids(tied) == ["1"]
+
+
+# host
+
+
+def test_the_run_whose_job_ran_on_the_host_decides(make, on, ids):
+    tied = make.tie(make.look(on("1", "Build-1"), on("2", "build-2", end=None)), who=BUILD_1)
+
+    assert (tied.strength, ids(tied)) == (Strength.HOST, ["1"])
+    assert plain(tied.reason) == (
+        "host build-1 is the runner of job apply, which ran from 2026-11-21 09:02:00 UTC to 2026-11-21 09:15:00 UTC"
+    )
+
+
+def test_two_jobs_on_one_host_are_both_candidates(make, on, ids):
+    assert ids(make.tie(make.look(on("1", "build-1"), on("2", "build-1", end=None)), who=BUILD_1)) == ["1", "2"]
+
+
+@pytest.mark.parametrize("host", [None, "", "build-1-b", "build-1.example.com"])
+def test_a_run_that_may_have_been_on_the_host_must_be_ruled_out(make, on, ids, host):
+    assert ids(make.tie(make.look(on("1", "build-1"), on("2", host, end=None)), who=BUILD_1)) == ["1", "2"]
+
+
+def test_a_host_whose_name_merely_begins_alike_is_another(make, on, ids):
+    assert ids(make.tie(make.look(on("1", "build-1"), on("2", "build-12", end=None)), who=BUILD_1)) == ["1"]
+
+
+def test_a_run_whose_jobs_are_not_known_may_have_been_on_the_host(make, on, ids):
+    look = make.look(on("1", "build-1"), on("2", "build-2"), closer={"2": make.unseen()})
+
+    assert ids(make.tie(look, who=BUILD_1)) == ["1", "2"]
+
+
+def test_a_pipeline_that_could_not_be_seen_may_have_been_on_the_host(make, on):
+    tied = make.tie(make.look(on("1", "build-1")), make.look(listing=make.unseen()), who=BUILD_1)
+
+    assert (tied.strength, len(tied.unseen)) == (Strength.HOST, 1)
+
+
+def test_the_host_of_a_job_at_another_time_proves_nothing(make, ids):
+    jobs = (make.job("08:00", "08:30", host="build-1"), make.job(host="build-2"))
+
+    assert make.tie(make.look(make.run("1", jobs=jobs)), who=BUILD_1).strength is Strength.WINDOW
+
+
+@pytest.mark.parametrize("host", ["fv-az881-525", "runnervmmklqx", "RUNNERVMmklqx"])
+def test_a_hosted_name_that_many_machines_share_proves_nothing(make, on, ids, host):
+    tied = make.tie(make.look(on("1", host), on("2", "other")), who=f"runner@{host}")
+
+    assert (tied.strength, ids(tied)) == (Strength.WINDOW, ["1", "2"])
+
+
+def test_an_empty_host_matches_no_job(make, on):
+    assert make.tie(make.look(on("1", "")), who="").strength is Strength.WINDOW
