@@ -9,16 +9,25 @@ plain            the same facts as plain lines and as JSON, for the command line
 from __future__ import annotations
 
 from bot.slack.render.blocks import Message
+from bot.slack.render.help import help_message
 from bot.slack.render.kill import kill_message
 from bot.slack.render.notice import notice_message
+from bot.slack.render.owner import letter_message
 from bot.slack.render.status import overview_message, status_message
+from bot.slack.render.timeline import timeline_message
 from bot.slack.render.unlock import unlock_message
+from bot.slack.render.who import user_message, who_message
 
 __all__ = [
     "Message",
+    "help_message",
     "kill_message",
+    "letter_message",
     "notice_message",
     "overview_message",
     "status_message",
+    "timeline_message",
     "unlock_message",
+    "user_message",
+    "who_message",
 ]

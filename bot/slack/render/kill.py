@@ -25,7 +25,7 @@ from bot.slack.render.blocks import (
 )
 from bot.slack.render.facts import Fact, Mark, command, going, loop_words, runs, started_by
 from bot.slack.render.mrkdwn import flat, flat_phrase, mrkdwn
-from bot.slack.render.page import CHECK, asked_by, line, lines
+from bot.slack.render.page import CHECK, asked_by, lines, spoken
 
 _Facts: TypeAlias = Iterable[Fact]
 _FEW = 5
@@ -42,8 +42,8 @@ def kill_message(report: KillReport) -> Message:
     """The request's message at its present stage."""
     told = list(_WORDS[report.stage](report))
     return message(
-        (told[0].label, " ", *told[0].phrase),
-        sections([line(told[0]), *lines(told[1:])], budget=4_000),
+        spoken(told[0]),
+        sections(lines(told), budget=4_000),
         _progress(report),
         context(mrkdwn(_footer(report))),
         actions(*_controls(report)),
@@ -177,6 +177,7 @@ def _ended(report: KillReport) -> _Facts:
     yield Fact(f"Ended: {_ending(report)}.", (), Mark.GOOD)
     yield from _note(report)
     yield from _switch(report)
+    yield Fact("Changed:", (_count_ended(report),))
     state = report.request.state
     if report.chosen is not None and report.chosen.tie is Tie.HOLDS:
         words: Phrase = ("ending a run does not release its lock: ", command(f"unlock {state}"), ".")
@@ -205,6 +206,13 @@ def _failed(report: KillReport) -> _Facts:
     yield Fact(
         "Next:", ("open the run and end it there, or ask again with ", command(f"kill-job {_about(report)}"), ".")
     )
+
+
+def _count_ended(report: KillReport) -> str:
+    over = sum(run.phase is Phase.ENDED for run in report.progress)
+    if not report.progress:
+        return "no run was going on." if report.stage is KillStage.ENDED else "what ended is not known."
+    return f"{runs(over)} ended." if over == len(report.progress) else f"{over} of {runs(len(report.progress))} ended."
 
 
 def _restarted(report: KillReport) -> _Facts:

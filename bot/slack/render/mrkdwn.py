@@ -26,6 +26,8 @@ _NO_TOKENS = str.maketrans("<>", "\u2039\u203a")
 _EDGE_UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 _EMOJI_NAME = re.compile(r":(?=[\w+'-]+:)")
 _USER_ID = re.compile(r"[UW][A-Z0-9]+")
+_CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]+")
+_MENTION = re.compile(r"<@([UW][A-Z0-9]+)(?:\|([^>]*))?>")
 _HTTP = re.compile(r"https?://[^\s|<>\"`]+")
 
 
@@ -69,6 +71,16 @@ def date(at: datetime) -> str:
     if not 0 <= seconds <= _LATEST:
         return instant(at)
     return f"<!date^{seconds}^{{date_short_pretty}} {{time_secs}}|{instant(at)}>"
+
+
+def channel(channel_id: str) -> str:
+    """A channel that the reader can open; empty for what is no channel's id."""
+    return f"<#{channel_id}>" if _CHANNEL_ID.fullmatch(channel_id) else ""
+
+
+def unmarked(text: str, most: int) -> str:
+    """Somebody else's sentence as running text. People in it are named and not pinged."""
+    return _harmless(_MENTION.sub(lambda found: f"@{found[2] or found[1]}", text), most).removeprefix("&gt;")
 
 
 def _part(part: Part, room: int) -> str:

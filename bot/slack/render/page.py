@@ -20,6 +20,12 @@ def line(fact: Fact, *, most: int = LINE) -> str:
     return f"{sign} {label}{gap}{mrkdwn(fact.phrase, most=most)}".strip()
 
 
+def spoken(fact: Fact) -> Phrase:
+    """A fact as one sentence without signs, for notifications."""
+    gap: Phrase = () if not fact.phrase or _leans(fact.phrase) else (" ",)
+    return (fact.label, *gap, *fact.phrase)
+
+
 def lines(facts: Iterable[Fact], *, most: int = LINE) -> list[str]:
     return [line(fact, most=most) for fact in facts]
 

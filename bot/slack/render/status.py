@@ -12,7 +12,7 @@ from bot.slack.render import facts
 from bot.slack.render.blocks import Message, actions, button, context, message, sections
 from bot.slack.render.facts import Fact, Mark, command
 from bot.slack.render.mrkdwn import mrkdwn
-from bot.slack.render.page import CHECK, line, lines
+from bot.slack.render.page import CHECK, line, lines, spoken
 from bot.slack.render.verdict import advice, checklist, ruling
 
 _SHARE = "status.share"
@@ -33,9 +33,8 @@ def status_message(report: StatusReport) -> Message:
 
 def fallback(report: StatusReport) -> Phrase:
     """The one sentence that a notification shows."""
-    fact = facts.headline(report.inspection)
-    verdict = () if report.verdict is None else (ruling(report.verdict),)
-    return (fact.label, *fact.phrase, *(part for f in verdict for part in (" ", f.label, " ", *f.phrase)))
+    said: Phrase = () if report.verdict is None else (" ", *spoken(ruling(report.verdict)))
+    return (*spoken(facts.headline(report.inspection)), *said)
 
 
 def answer(report: StatusReport) -> Iterable[Fact]:

@@ -17,13 +17,13 @@ from bot.slack.render import facts
 from bot.slack.render.blocks import Block, Confirm, Element, Message, actions, button, context, message, sections
 from bot.slack.render.facts import HALF_NAMES, Fact, Mark, command
 from bot.slack.render.mrkdwn import flat, mrkdwn
-from bot.slack.render.page import CHECK, asked_by, lines
+from bot.slack.render.page import CHECK, asked_by, lines, spoken
 from bot.slack.render.verdict import advice, checklist, deciding, ruling
 
 _Facts: TypeAlias = Iterable[Fact]
 
 _RESULTS = {
-    ReleaseResult.RELEASED: "released",
+    ReleaseResult.RELEASED: "was released",
     ReleaseResult.ALREADY_FREE: "was free already",
     ReleaseResult.HOLDER_CHANGED: "has another lock now",
     ReleaseResult.THROTTLED: "was throttled",
@@ -35,18 +35,13 @@ _RESULTS = {
 def unlock_message(report: UnlockReport) -> Message:
     """The request's message at its present stage."""
     told = list(_WORDS[report.stage](report))
-    headline = told[0]
     return message(
-        (headline.label, *_gap(headline.phrase), *headline.phrase),
+        spoken(told[0]),
         sections(lines(told), budget=4_500),
         _checks(report),
         context(mrkdwn(_footer(report))),
         actions(*_buttons(report)),
     )
-
-
-def _gap(phrase: Phrase) -> Phrase:
-    return (" ",) if phrase and not (isinstance(phrase[0], str) and phrase[0][:1] in {" ", ":", ",", "."}) else ()
 
 
 def _name(report: UnlockReport) -> str:
@@ -129,8 +124,8 @@ def _releasing(report: UnlockReport) -> _Facts:
 
 
 def _released(report: UnlockReport) -> _Facts:
-    took: Phrase = (" after ", report.took) if report.took is not None else ()
-    yield Fact(f"{_name(report)} is unlocked", (*took, "."), Mark.FREE)
+    took: Phrase = ("It took ", report.took, ".") if report.took is not None else ()
+    yield Fact(f"{_name(report)} is unlocked.", took, Mark.FREE)
     approved: Phrase = (", approved by ", Person(report.approver, "")) if report.approver else ()
     by: Phrase = (", asked for by ", Person(report.request.user, ""), *approved)
     yield Fact("Changed:", ("lock ", Quoted(report.request.lock_id), *_of_holder(report), " was released", *by, "."))
@@ -206,13 +201,16 @@ def _not_known(report: UnlockReport) -> _Facts:
 
 
 def _refused(report: UnlockReport) -> _Facts:
-    if report.verdict is None:
+    verdict = report.verdict
+    if verdict is None or verdict.ruling is Ruling.ALLOW:
         yield Fact(f"{_name(report)} stays locked.", (), Mark.BAD)
     else:
-        yield ruling(report.verdict, f"{_name(report)} stays locked:")
+        yield ruling(verdict, f"{_name(report)} stays locked:")
     yield from _note(report)
     yield Fact("Changed:", ("nothing. The bot deleted no lock.",))
-    yield Fact("Next:", _after_checking(report))
+    refused = verdict is not None and verdict.ruling is Ruling.REFUSE
+    again: Phrase = ("ask again with ", command(f"unlock {_name(report)}"), ".")
+    yield Fact("Next:", _after_checking(report) if refused else again)
 
 
 def _expired(report: UnlockReport) -> _Facts:

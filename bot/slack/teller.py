@@ -1,0 +1,43 @@
+"""Says reports in Slack: renders them and hands them to the notifier."""
+
+from __future__ import annotations
+
+from bot.core.report import KillReport, KillRequest, Notice, OwnerLetter, UnlockReport, UnlockRequest
+from bot.ports import Notifier, Posted
+from bot.slack.render import Message, kill_message, letter_message, notice_message, unlock_message
+
+
+class SlackTeller:
+    """A `bot.ports.Teller`. Raises UpstreamError if Slack did not take a message."""
+
+    def __init__(self, notifier: Notifier) -> None:
+        self._notifier = notifier
+
+    async def unlock(self, report: UnlockReport) -> Posted:
+        """Posts the request's message, or updates it if it stands already."""
+        return await self._say(report.request, unlock_message(report))
+
+    async def kill(self, report: KillReport) -> Posted:
+        """As `unlock`."""
+        return await self._say(report.request, kill_message(report))
+
+    async def letter(self, owner: str, letter: OwnerLetter, *, posted: Posted | None = None) -> Posted:
+        """Writes to the owner, or updates what was written."""
+        words = letter_message(letter)
+        if posted is None:
+            return await self._notifier.direct(owner, text=words.text, blocks=words.blocks)
+        await self._notifier.update(posted, text=words.text, blocks=words.blocks)
+        return posted
+
+    async def notice(self, channel: str, notice: Notice, *, thread: str = "") -> Posted:
+        """Says something to the whole channel."""
+        words = notice_message(notice)
+        return await self._notifier.post(channel, text=words.text, blocks=words.blocks, thread=thread or None)
+
+    async def _say(self, request: UnlockRequest | KillRequest, words: Message) -> Posted:
+        if not request.ts:
+            thread = request.thread or None
+            return await self._notifier.post(request.channel, text=words.text, blocks=words.blocks, thread=thread)
+        posted = Posted(request.channel, request.ts)
+        await self._notifier.update(posted, text=words.text, blocks=words.blocks)
+        return posted
