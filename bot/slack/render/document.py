@@ -1,0 +1,252 @@
+"""Reports as JSON documents for `--json`. The keys are public: docs/commands-json.md; add, never rename."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TypeAlias
+
+from bot.core.attribution import Attribution, Candidate
+from bot.core.case import Finding, Verdict
+from bot.core.contention import Contention, Loop
+from bot.core.evidence import Found, NotFound, Observation, Unseen
+from bot.core.life import is_over
+from bot.core.lock import LockInfo, LockSeen, StateAbsent, StateCheck, StateSeen
+from bot.core.people import Member, OwnerAnswer, Whereabouts
+from bot.core.phrase import plain
+from bot.core.report import Inspection, Overview, Owner, StateName, StatusReport, WhoReport
+from bot.core.run import Run
+from bot.core.timeline import stamp
+
+Json: TypeAlias = dict[str, object]
+
+
+def to_json(report: StatusReport | WhoReport | Overview) -> Json:
+    """The report as plain JSON values; instants in ISO 8601 and UTC, spans in seconds, sizes in bytes."""
+    match report:
+        case StatusReport():
+            return _status(report)
+        case WhoReport():
+            return _who(report)
+        case Overview():
+            return _overview(report)
+
+
+def _status(report: StatusReport) -> Json:
+    inspection = report.inspection
+    return {
+        **_inspected(inspection),
+        "stored": _stored(inspection.check),
+        "digest": _digest(inspection.check),
+        "contention": _contention(inspection.contention),
+        "owner_answer": _answer(report.answer),
+        "verdict": _verdict(report.verdict),
+        "journal_away": report.journal_away,
+    }
+
+
+def _who(report: WhoReport) -> Json:
+    return {
+        **_inspected(report.inspection),
+        "member": _member(report.member),
+        "whereabouts": _whereabouts(report.whereabouts),
+        "local_time": None if report.local_time is None else report.local_time.isoformat(),
+        "stand_ins": [{"id": who.id, "name": who.name, "active": active} for who, active in report.stand_ins],
+    }
+
+
+def _overview(overview: Overview) -> Json:
+    states = [
+        {**_state(name), "locked": _locked(seen), "lock": _lock(seen.lock), "unseen": _unseen_halves(seen)}
+        for name, seen in overview.states
+    ]
+    return {"looked_at": stamp(overview.at), "states": states, "journal_away": overview.journal_away}
+
+
+def _inspected(inspection: Inspection) -> Json:
+    seen = inspection.seen
+    held = [
+        {"kind": str(half.kind), "place": half.place, "lock": _lock(half.info), "garbage": half.garbage}
+        for half in seen.held
+    ]
+    return {
+        **_state(inspection.state),
+        "looked_at": stamp(inspection.at),
+        "locked": _locked(seen),
+        "lock": _lock(inspection.lock),
+        "halves": held,
+        "free_halves": [str(kind) for kind in seen.free],
+        "unseen": _unseen_halves(seen),
+        "attribution": _attribution(inspection.attribution),
+        "owner": _owner(inspection.owner),
+    }
+
+
+def _state(name: StateName) -> Json:
+    return {"state": name.name, "description": name.description, "protected": name.protected}
+
+
+def _locked(seen: LockSeen) -> bool | None:
+    """None: not known."""
+    return True if seen.held else False if seen.is_free else None
+
+
+def _lock(info: LockInfo | None) -> Json | None:
+    if info is None:
+        return None
+    return {
+        "id": info.id,
+        "operation": info.operation,
+        "info": info.info,
+        "who": info.who,
+        "version": info.version,
+        "created": stamp(info.created),
+        "path": info.path,
+    }
+
+
+def _unseen_halves(seen: LockSeen) -> list[Json]:
+    return [{"kind": str(kind), **_missing(why)} for kind, why in seen.unseen]
+
+
+def _missing(seen: NotFound | Unseen) -> Json:
+    if isinstance(seen, NotFound):
+        return {"system": seen.system, "trouble": "not found", "detail": seen.what}
+    return {"system": seen.system, "trouble": str(seen.trouble), "detail": seen.detail}
+
+
+def _attribution(tied: Attribution | None) -> Json | None:
+    if tied is None:
+        return None
+    return {
+        "strength": None if tied.strength is None else str(tied.strength),
+        "reason": plain(tied.reason),
+        "runs": [_candidate(candidate) for candidate in tied.candidates],
+        "unseen": [_missing(seen) for seen in tied.unseen],
+    }
+
+
+def _candidate(candidate: Candidate) -> Json:
+    trouble = None if isinstance(candidate.seen, Found) else _missing(candidate.seen)
+    return {**_run(candidate.run), "over": is_over(candidate), "unseen": trouble}
+
+
+def _run(run: Run) -> Json:
+    return {
+        "id": run.ref.id,
+        "url": run.ref.url,
+        "ci": run.ref.pipeline.ci,
+        "pipeline": run.ref.pipeline.title,
+        "actor": run.actor,
+        "trigger": run.trigger,
+        "phase": str(run.phase),
+        "conclusion": None if run.conclusion is None else str(run.conclusion),
+        "attempt": run.attempt,
+        "created_at": stamp(run.created_at),
+        "started_at": _when(run.started_at),
+        "ended_at": _when(run.ended_at),
+    }
+
+
+def _owner(owner: Owner | None) -> Json | None:
+    if owner is None:
+        return None
+    return {"name": owner.name, "slack_id": owner.slack_id, "source": plain(owner.source)}
+
+
+def _stored(check: StateCheck) -> Json:
+    seen = check.state
+    if not isinstance(seen, Found):
+        return {"seen": False, **_missing(seen)}
+    match seen.value:
+        case StateAbsent(traces, last_good):
+            return {"seen": True, "exists": False, "traces": list(traces), "last_good_version": last_good}
+        case StateSeen() as state:
+            return {"seen": True, "exists": True, **_object(state)}
+
+
+def _object(state: StateSeen) -> Json:
+    return {
+        "size": state.size,
+        "last_written": stamp(state.last_written),
+        "md5": state.md5,
+        "serial": state.serial,
+        "lineage": state.lineage,
+        "terraform_version": state.terraform_version,
+        "fault": state.fault,
+        "version_id": state.version_id,
+        "last_good_version": state.last_good_version,
+    }
+
+
+def _digest(check: StateCheck) -> Json:
+    seen = check.digest
+    return {"match": str(seen.match), "key": seen.key, "item": seen.item, "actual": seen.actual, "detail": seen.detail}
+
+
+def _contention(found: Contention) -> Json:
+    return {"active": [_run(run) for run in found.active], "loops": [_loop(loop) for loop in found.loops]}
+
+
+def _loop(loop: Loop) -> Json:
+    return {
+        "ci": loop.pipeline.ci,
+        "pipeline": loop.pipeline.title,
+        "starts": loop.total,
+        "since": stamp(loop.since),
+        "last": stamp(loop.last),
+        "every_seconds": loop.every.total_seconds(),
+        "trigger": loop.trigger,
+        "actor": loop.actor,
+    }
+
+
+def _answer(answer: OwnerAnswer | None) -> Json | None:
+    if answer is None:
+        return None
+    return {"owner": answer.owner_id, "says": str(answer.says), "at": stamp(answer.at)}
+
+
+def _verdict(verdict: Verdict | None) -> Json | None:
+    if verdict is None:
+        return None
+    return {
+        "ruling": str(verdict.ruling),
+        "until": _when(verdict.until),
+        "waiting_helps": verdict.waiting_helps,
+        "checks": [_check(finding) for finding in verdict.findings],
+    }
+
+
+def _check(finding: Finding) -> Json:
+    return {
+        "rule": str(finding.rule),
+        "effect": finding.effect.name.lower(),
+        "reason": plain(finding.reason),
+        "until": _when(finding.until),
+        "waits": finding.waits,
+    }
+
+
+def _member(seen: Observation[Member] | None) -> Json | None:
+    if seen is None or not isinstance(seen, Found):
+        return None if seen is None else {"seen": False, **_missing(seen)}
+    who = seen.value
+    return {"seen": True, "id": who.id, "name": who.name, "deactivated": who.is_deleted, "time_zone": who.tz}
+
+
+def _whereabouts(seen: Observation[Whereabouts] | None) -> Json | None:
+    if seen is None or not isinstance(seen, Found):
+        return None if seen is None else {"seen": False, **_missing(seen)}
+    where = seen.value
+    return {
+        "seen": True,
+        "presence": str(where.presence),
+        "status_text": where.status_text,
+        "status_emoji": where.status_emoji,
+        "status_until": _when(where.status_until),
+        "snoozed_until": _when(where.snoozed_until),
+    }
+
+
+def _when(at: datetime | None) -> str | None:
+    return None if at is None else stamp(at)

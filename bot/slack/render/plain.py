@@ -1,0 +1,41 @@
+"""The same facts as plain lines, for the command line. Nothing in them is interpreted by a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bot.core.phrase import one_line, plain
+from bot.core.report import Overview, StatusReport, WhoReport
+from bot.slack.render.document import to_json
+from bot.slack.render.facts import Fact, Mark
+from bot.slack.render.page import spoken
+from bot.slack.render.status import answer, counted, details, looked, overview_facts
+from bot.slack.render.verdict import checklist
+from bot.slack.render.who import who_facts
+
+__all__ = ["overview_lines", "status_lines", "to_json", "who_lines"]
+
+
+def status_lines(report: StatusReport) -> list[str]:
+    """Headline and verdict, the facts, the checklist, one line each."""
+    checks = [] if report.verdict is None else ["", "Checklist", *_lines(checklist(report.verdict))]
+    return [*_lines(answer(report)), "", *_lines(details(report)), *checks, "", plain(looked(report.inspection))]
+
+
+def who_lines(report: WhoReport) -> list[str]:
+    return _lines(who_facts(report))
+
+
+def overview_lines(overview: Overview) -> list[str]:
+    """A line for each state, all of them."""
+    away = "Unlocking does not work now: the timeline cannot be reached (Redis is away)."
+    return [counted(overview), *([away] if overview.journal_away else []), "", *_lines(overview_facts(overview))]
+
+
+def _lines(facts: Iterable[Fact]) -> list[str]:
+    return [_line(fact) for fact in facts]
+
+
+def _line(fact: Fact) -> str:
+    sign = fact.mark.sign if fact.mark is not Mark.NONE else " "
+    return f"{sign} {one_line(plain(spoken(fact)))}".rstrip()
