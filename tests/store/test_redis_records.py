@@ -1,0 +1,113 @@
+"""What every Records must do, against a real Redis."""
+
+import asyncio
+import random
+from datetime import timedelta
+
+import pytest
+
+from bot.store.redis_records import RedisRecords
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def records(client):
+    return RedisRecords(client, rng=random.Random())
+
+
+async def test_a_record_is_read_as_it_was_put(records):
+    value = {"text": "ü\ud800", "n": 1.5, "none": None, "list": [], "map": {}, "yes": True, "": 1}
+    await records.put("request", "r1", value, ttl=HOUR)
+
+    assert await records.get("request", "r1") == value
+    assert await records.get("request", "r2") is None
+    assert await records.get("other", "r1") is None
+
+
+async def test_an_empty_record_is_there(records):
+    await records.put("request", "r1", {}, ttl=HOUR)
+
+    assert await records.get("request", "r1") == {}
+
+
+async def test_putting_again_replaces_all_of_it(records):
+    await records.put("request", "r1", {"a": 1, "b": 2}, ttl=HOUR)
+    await records.put("request", "r1", {"b": 3}, ttl=HOUR)
+
+    assert await records.get("request", "r1") == {"b": 3}
+
+
+async def test_an_update_changes_its_fields_and_returns_the_record(records):
+    await records.put("request", "r1", {"a": 1, "b": 2}, ttl=HOUR)
+
+    assert await records.update("request", "r1", {"b": 3, "c": [4]}) == {"a": 1, "b": 3, "c": [4]}
+    assert await records.get("request", "r1") == {"a": 1, "b": 3, "c": [4]}
+    assert await records.update("request", "r1", {}) == {"a": 1, "b": 3, "c": [4]}
+
+
+async def test_updates_at_once_lose_nothing(records):
+    await records.put("request", "r1", {}, ttl=HOUR)
+    await asyncio.gather(*(records.update("request", "r1", {f"f{n}": n}) for n in range(30)))
+
+    assert await records.get("request", "r1") == {f"f{n}": n for n in range(30)}
+
+
+async def test_an_update_of_what_is_not_there_makes_nothing(records):
+    assert await records.update("request", "r1", {"a": 1}) is None
+    assert await records.get("request", "r1") is None
+
+
+async def test_records_end_with_their_time_and_an_update_does_not_lengthen_it(records, client):
+    await records.put("request", "r1", {"a": 1}, ttl=HOUR)
+    await records.update("request", "r1", {"a": 2})
+
+    assert 0 < await client.ttl("tflock:record:request:r1") <= 3600
+
+
+async def test_a_forgotten_record_is_gone(records):
+    await records.put("request", "r1", {"a": 1}, ttl=HOUR)
+    await records.forget("request", "r1")
+    await records.forget("request", "r1")
+
+    assert await records.get("request", "r1") is None
+
+
+async def test_of_many_callers_at_once_one_is_the_first(records):
+    answers = await asyncio.gather(*(records.once("event", "e1", ttl=HOUR) for _ in range(20)))
+
+    assert answers.count(True) == 1
+    assert await records.once("event", "e2", ttl=HOUR)
+
+
+async def test_once_is_over_when_its_time_is(records, client):
+    assert await records.once("event", "e1", ttl=timedelta(milliseconds=20))
+    async with asyncio.timeout(5):
+        while not await records.once("event", "e1", ttl=timedelta(milliseconds=20)):  # noqa: ASYNC110  Redis forgets in its own time
+            await asyncio.sleep(0.01)
+
+
+async def test_a_lease_is_one_holders_until_he_gives_it_back(records):
+    assert await records.take("unlock", "staging", holder="a", ttl=HOUR)
+    assert not await records.take("unlock", "staging", holder="b", ttl=HOUR)
+    assert await records.take("unlock", "staging", holder="a", ttl=HOUR)
+
+    await records.give_back("unlock", "staging", holder="b")
+    assert not await records.take("unlock", "staging", holder="b", ttl=HOUR)
+
+    await records.give_back("unlock", "staging", holder="a")
+    assert await records.take("unlock", "staging", holder="b", ttl=HOUR)
+
+
+async def test_renewing_a_lease_lengthens_it(records, client):
+    await records.take("unlock", "staging", holder="a", ttl=timedelta(seconds=5))
+    await records.take("unlock", "staging", holder="a", ttl=HOUR)
+
+    assert await client.ttl("tflock:lease:unlock:staging") > 3000
+
+
+async def test_what_json_cannot_hold_is_refused(records):
+    with pytest.raises(ValueError, match="JSON"):
+        await records.put("request", "r1", {"a": float("nan")}, ttl=HOUR)
+
+    assert await records.get("request", "r1") is None
