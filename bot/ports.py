@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Protocol
 
 from bot.core.evidence import Observation
@@ -25,6 +26,7 @@ __all__ = [
     "Channel",
     "Clock",
     "Directory",
+    "Exporter",
     "Jobs",
     "Journal",
     "LockBackend",
@@ -258,7 +260,7 @@ class Notifier(Protocol):
 
 
 class Teller(Protocol):
-    """Says the reports of the use cases in Slack, in the words of `slack.render`. Raises UpstreamError like Notifier."""
+    """Says the use cases' reports in Slack, in the words of `slack.render`. Raises UpstreamError like Notifier."""
 
     async def unlock(self, report: UnlockReport) -> Posted:
         """Posts the request's message, or updates it if `report.request.ts` says that it stands already."""
@@ -274,6 +276,14 @@ class Teller(Protocol):
 
     async def notice(self, channel: str, notice: Notice, *, thread: str = "") -> Posted:
         """Says something to the whole channel."""
+        ...
+
+
+class Exporter(Protocol):
+    """Writes the record of an incident as files."""
+
+    async def write(self, incident: Incident) -> tuple[Path, ...]:
+        """Writes all configured formats, replacing earlier ones. Raises JournalAway, or OSError."""
         ...
 
 

@@ -52,6 +52,12 @@ class SlackDirectory:
         self._paging = paging
         self._home_team: str | None = None
         self._enterprise: str | None = None
+        self._user_id: str | None = None
+
+    @property
+    def user_id(self) -> str | None:
+        """The bot's own user id; None until `introduce`."""
+        return self._user_id
 
     @property
     def home_team(self) -> str | None:
@@ -64,7 +70,8 @@ class SlackDirectory:
             raise as_error(answer)
         self._enterprise = answer.get("enterprise_id")
         self._home_team = answer.get("team_id") or self._enterprise
-        return str(answer["user_id"])
+        self._user_id = str(answer["user_id"])
+        return self._user_id
 
     async def member(self, user_id: str) -> Observation[Member]:
         call = partial(self._client.users_info, user=user_id)

@@ -15,7 +15,18 @@ from bot.core.policy import Holders, Policy
 from bot.core.report import StateName
 from bot.core.run import Pipeline
 from bot.errors import UnknownState
-from bot.ports import Clock, Directory, Jobs, Journal, LockBackend, Records, RunSource, Teller
+from bot.ports import (
+    Clock,
+    Directory,
+    Exporter,
+    Jobs,
+    Journal,
+    LockBackend,
+    Notifier,
+    Records,
+    RunSource,
+    Teller,
+)
 
 T = TypeVar("T")
 
@@ -55,6 +66,8 @@ class World:
     records: Records
     directory: Directory
     teller: Teller
+    notifier: Notifier
+    exporter: Exporter
     jobs: Jobs
     clock: Clock
     meter: Meter

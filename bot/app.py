@@ -1,0 +1,317 @@
+"""The composition root: a configuration becomes a running bot. Only here adapters are chosen for ports."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import secrets
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeAlias
+
+import aiohttp
+import structlog
+from aiohttp import web
+from docket import Docket
+from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
+from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+
+from bot import worker
+from bot.backends.s3 import AwsClients, S3Backend, S3Place
+from bot.ci.github_actions import GitHubActions
+from bot.config import Config, StateSettings
+from bot.core.report import StateName
+from bot.errors import ConfigInvalid, JournalAway, UpstreamError
+from bot.export.exporter import FileExporter
+from bot.metrics import Metrics
+from bot.ports import RunSource
+from bot.slack.client import slack_client
+from bot.slack.directory import SlackDirectory
+from bot.slack.notifier import SlackNotifier
+from bot.slack.teller import SlackTeller
+from bot.store.connect import Client, connect
+from bot.store.embedded import redis_for
+from bot.store.redis_journal import RedisJournal
+from bot.store.redis_records import RedisRecords
+from bot.usecases.world import State, World
+from handlers.listeners import listen
+
+log = structlog.get_logger()
+
+Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
+
+VAR = Path("var")
+"""Where the embedded Redis lives, below the working directory."""
+
+_RECONNECT_AFTER = 1.0
+
+
+class SystemClock:
+    """`bot.ports.Clock` on this machine's clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Bot:
+    """Everything wired. `identity` is filled in when Slack has told who the bot is."""
+
+    config: Config
+    world: World
+    metrics: Metrics
+    directory: SlackDirectory
+    bolt: AsyncApp
+    docket: Docket
+    jobs: worker.DocketJobs
+    worker_name: str
+
+
+@asynccontextmanager
+async def build(config: Config) -> AsyncIterator[Bot]:
+    """Wires everything, warms what is slow to make, and takes it apart again. Talks to nobody but the store.
+
+    Raises ConfigInvalid for a Redis that cannot be, JournalAway if the embedded Redis does not start.
+    """
+    async with AsyncExitStack() as stack:
+        given = config.redis_url.get_secret_value() if config.redis_url else None
+        url = await stack.enter_async_context(redis_for(given, VAR))
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        client = connect(url)
+        stack.push_async_callback(client.aclose)
+        aws = AwsClients()
+        stack.push_async_callback(aws.aclose)
+        sources = run_sources(config)
+        for source in sources.values():
+            stack.push_async_callback(source.aclose)
+        states = lock_backends(config, aws)
+        docket = worker.open_docket(url)
+        bot = _assemble(config, session, client, states, sources, docket)
+        warming = asyncio.create_task(_warm(aws, config))
+        stack.push_async_callback(_ended, warming)
+        yield bot
+
+
+def run_sources(config: Config) -> dict[str, RunSource]:
+    """The CI systems that this version can ask."""
+    pipelines = [pipeline for state in config.states.values() for pipeline in state.pipelines]
+    return {
+        ci.name: GitHubActions(
+            name=ci.name, base_url=ci.base_url, token=ci.token, clock=SystemClock(), pipelines=pipelines
+        )
+        for ci in config.ci.values()
+        if ci.type == "github_actions"
+    }
+
+
+def lock_backends(config: Config, aws: AwsClients) -> dict[str, State]:
+    return {name: _state(settings, aws) for name, settings in config.states.items()}
+
+
+def place_of(settings: StateSettings) -> S3Place:
+    backend = settings.backend
+    return S3Place(
+        bucket=backend.bucket,
+        key=backend.key,
+        region=backend.region,
+        workspace=backend.workspace,
+        workspace_key_prefix=backend.workspace_key_prefix,
+        dynamodb_table=backend.dynamodb_table,
+        use_lockfile=backend.use_lockfile,
+        endpoint_url=backend.endpoint_url,
+        assume_role=backend.assume_role,
+    )
+
+
+def _state(settings: StateSettings, aws: AwsClients) -> State:
+    name = StateName(settings.name, settings.description, settings.protected)
+    return State(name, S3Backend(place_of(settings), aws, SystemClock()), "S3 backend", settings.pipelines)
+
+
+async def _warm(aws: AwsClients, config: Config) -> None:
+    await aws.warm(place_of(settings).access for settings in config.states.values())
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def working(bot: Bot, *, run_jobs: bool) -> AsyncIterator[None]:
+    """Connects the queue and, with `run_jobs`, works it off. Redis may come and go; both go on when it is back."""
+    tending = asyncio.create_task(_tend(bot, run_jobs=run_jobs))
+    try:
+        yield
+    finally:
+        await _ended(tending)
+
+
+async def _tend(bot: Bot, *, run_jobs: bool) -> None:
+    while True:
+        try:
+            await bot.world.journal.ping()
+            async with bot.docket:
+                bot.jobs.connected = True
+                await _work(bot, run_jobs=run_jobs)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the queue must come back whatever Redis answers meanwhile
+            log.warning("queue.away", error=str(error))
+        finally:
+            bot.jobs.connected = False
+        await asyncio.sleep(_RECONNECT_AFTER)
+
+
+async def _work(bot: Bot, *, run_jobs: bool) -> None:
+    if not run_jobs:
+        await asyncio.Event().wait()
+    async with worker.new_worker(bot.docket, name=bot.worker_name) as hands:
+        await hands.run_forever()
+
+
+@asynccontextmanager
+async def introduced(bot: Bot) -> AsyncIterator[None]:
+    """Finds out who the bot is in Slack, as soon as Slack answers. Until then nobody counts as a member."""
+    asking = asyncio.create_task(_introduce(bot))
+    try:
+        await asyncio.wait({asking}, timeout=5)
+        yield
+    finally:
+        await _ended(asking)
+
+
+async def _introduce(bot: Bot) -> None:
+    while True:
+        try:
+            log.info("slack.introduced", user=await bot.directory.introduce())
+        except UpstreamError as error:
+            log.warning("slack.away", detail=error.detail)
+            await asyncio.sleep(5)
+        else:
+            return
+
+
+def web_app(bot: Bot) -> web.Application:
+    """The HTTP face of the contract."""
+    app = web.Application(client_max_size=1024**2)
+    app.add_routes([
+        web.post("/slack/events", _slack(bot)),
+        web.get("/healthz", _healthz),
+        web.get("/readyz", _readyz(bot)),
+        web.get("/metrics", _metrics(bot)),
+    ])  # fmt: skip
+    return app
+
+
+async def connect_socket(bot: Bot, app_token: str) -> AsyncSocketModeHandler:
+    """Socket Mode: Slack's payloads come over a connection that we open."""
+    handler = AsyncSocketModeHandler(bot.bolt, app_token)
+    await handler.connect_async()  # type: ignore[no-untyped-call]  # Bolt has no types here
+    return handler
+
+
+def _slack(bot: Bot) -> Handler:
+    async def handle(request: web.Request) -> web.Response:
+        return await to_aiohttp_response(await bot.bolt.async_dispatch(await to_bolt_request(request)))
+
+    return handle
+
+
+async def _healthz(request: web.Request) -> web.Response:  # noqa: ARG001 - the same answer to everybody
+    return web.json_response({"alive": True})
+
+
+def _readyz(bot: Bot) -> Handler:
+    async def handle(request: web.Request) -> web.Response:  # noqa: ARG001 - the same answer to everybody
+        redis, slack = await asyncio.gather(_redis_answers(bot), _slack_answers(bot))
+        ready = redis and slack
+        return web.json_response({"redis": redis, "slack": slack}, status=200 if ready else 503)
+
+    return handle
+
+
+def _metrics(bot: Bot) -> Handler:
+    async def handle(request: web.Request) -> web.Response:  # noqa: ARG001 - the same answer to everybody
+        return web.Response(body=bot.metrics.exposition(), headers={"Content-Type": bot.metrics.content_type})
+
+    return handle
+
+
+async def _redis_answers(bot: Bot) -> bool:
+    try:
+        await bot.world.journal.ping()
+    except JournalAway:
+        return False
+    return True
+
+
+async def _slack_answers(bot: Bot) -> bool:
+    try:
+        await bot.directory.introduce()
+    except UpstreamError:
+        return False
+    return True
+
+
+def _assemble(
+    config: Config,
+    session: aiohttp.ClientSession,
+    client: Client,
+    states: Mapping[str, State],
+    sources: Mapping[str, RunSource],
+    docket: Docket,
+) -> Bot:
+    token = config.slack.bot_token
+    if token is None:
+        raise ConfigInvalid(("SLACK_BOT_TOKEN: is not set",))
+    clock, rng, metrics = SystemClock(), random.SystemRandom(), Metrics()
+    slack = slack_client(token.get_secret_value(), base_url=config.slack.api_url, session=session)
+    directory, notifier = SlackDirectory(slack, clock=clock), SlackNotifier(slack)
+    journal = RedisJournal(client, clock=clock, rng=rng, retention=config.timeline.retention)
+    jobs = worker.DocketJobs(docket)
+    world = World(
+        states=states,
+        sources=sources,
+        journal=journal,
+        records=RedisRecords(client, rng=rng),
+        directory=directory,
+        teller=SlackTeller(notifier),
+        notifier=notifier,
+        exporter=FileExporter(journal, Path(config.export.directory), config.export.formats),
+        jobs=jobs,
+        clock=clock,
+        meter=metrics,
+        policy=config.policy,
+        holders=config.holders,
+        incident_channels=config.slack.incident_channels,
+        new_id=lambda: secrets.token_hex(5),
+    )
+    name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+    worker.register(docket, world, worker_name=name)
+    secret = config.slack.signing_secret
+
+    async def authorize() -> AuthorizeResult:
+        # Answered from memory: asking Slack here would make the ack wait for it.
+        return AuthorizeResult(
+            enterprise_id=None,
+            team_id=directory.home_team,
+            bot_token=token.get_secret_value(),
+            bot_user_id=directory.user_id,
+        )
+
+    bolt = AsyncApp(
+        client=slack,
+        signing_secret=secret.get_secret_value() if secret else "",
+        authorize=authorize,
+        request_verification_enabled=secret is not None,
+    )
+    listen(bolt, world)
+    return Bot(config, world, metrics, directory, bolt, docket, jobs, name)

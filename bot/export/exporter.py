@@ -1,0 +1,32 @@
+"""All configured formats of an incident's record, in one directory."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
+
+from bot.core.incident import Incident
+from bot.export.json_export import write_json
+from bot.export.markdown import write_markdown
+from bot.ports import Journal
+
+WRITERS: Mapping[str, Callable[[Journal, Incident, Path], Awaitable[Path]]] = {
+    "markdown": write_markdown,
+    "json": write_json,
+}
+"""The formats of this version by their names in the configuration."""
+
+
+class FileExporter:
+    """Implements `bot.ports.Exporter`. Formats that this version does not write are passed over.
+
+    JSON is always written: it is the one that can be verified.
+    """
+
+    def __init__(self, journal: Journal, directory: Path, formats: Iterable[str]) -> None:
+        self._journal = journal
+        self._directory = directory
+        self._writers = [writer for name, writer in WRITERS.items() if name == "json" or name in set(formats)]
+
+    async def write(self, incident: Incident) -> tuple[Path, ...]:
+        return tuple([await writer(self._journal, incident, self._directory) for writer in self._writers])

@@ -1,0 +1,147 @@
+"""The durable jobs: what must survive a restart runs here, on pydocket, with plain strings as arguments.
+
+A job may be run again from its first line after its worker died, and two workers may meet in one job. Each job
+therefore begins by reading how far its request has come, and every outcome is written and told idempotently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+import structlog
+from docket import Docket, Retry, Worker
+from redis.exceptions import RedisError
+
+from bot.core.phrase import Quoted
+from bot.core.report import Notice
+from bot.errors import JournalAway, TflockError, UpstreamError
+from bot.usecases import kill_job, letters, release, unlock
+from bot.usecases.export import export
+from bot.usecases.lease import Busy
+from bot.usecases.requests import find_kill, find_unlock
+from bot.usecases.world import World
+
+log = structlog.get_logger()
+
+DOCKET = "tflock-jobs"
+REDELIVER_AFTER = timedelta(seconds=15)
+"""A job whose worker has been silent for this long is given to another: settled within 60 s, as the contract says."""
+
+_TRIES = 6
+_TRY_AGAIN_AFTER = timedelta(seconds=5)
+_AT_ONCE = 40
+_AGAIN = Retry(attempts=_TRIES, delay=_TRY_AGAIN_AFTER)
+
+
+def open_docket(url: str) -> Docket:
+    """The queue on this Redis; the same name for all processes."""
+    return Docket(name=DOCKET, url=url, heartbeat_interval=timedelta(seconds=2), missed_heartbeats=5)
+
+
+class DocketJobs:
+    """`bot.ports.Jobs` on pydocket. Not connected (yet), or Redis gone: JournalAway."""
+
+    def __init__(self, docket: Docket) -> None:
+        self._docket = docket
+        self.connected = False
+
+    async def start(self, name: str, *args: str, key: str, at: datetime | None = None) -> None:
+        if not self.connected:
+            raise JournalAway("the job queue in Redis cannot be reached")
+        try:
+            await self._docket.add(name, when=at, key=key)(*args)
+        except (RedisError, OSError) as error:
+            raise JournalAway("the job queue in Redis cannot be reached") from error
+
+    async def cancel(self, key: str) -> None:
+        try:
+            await self._docket.cancel(key)
+        except (RedisError, OSError) as error:
+            raise JournalAway("the job queue in Redis cannot be reached") from error
+
+
+def register(docket: Docket, world: World, *, worker_name: str) -> None:
+    """Makes the jobs known by name, to those who start them as well as to those who run them."""
+
+    async def release_(request: str, retry: Retry = _AGAIN) -> None:
+        await _guarded(world, retry, "release", request, lambda: release.release(world, request, worker=worker_name))
+
+    async def armed_(request: str, tick: str, retry: Retry = _AGAIN) -> None:
+        await _guarded(
+            world, retry, "armed", request, lambda: release.armed(world, request, int(tick), worker=worker_name)
+        )
+
+    async def recheck_(request: str, tick: str, retry: Retry = _AGAIN) -> None:
+        await _guarded(world, retry, "recheck", request, lambda: unlock.recheck(world, request, int(tick)))
+
+    async def kill_(request: str, tick: str, retry: Retry = _AGAIN) -> None:
+        await _guarded(world, retry, "kill", request, lambda: kill_job.kill(world, request, int(tick)))
+
+    async def export_(incident: str, retry: Retry = _AGAIN) -> None:
+        await _guarded(world, retry, "export", incident, lambda: export(world, incident))
+
+    async def ask_(state: str, lock_id: str, retry: Retry = _AGAIN) -> None:
+        await _guarded(
+            world, retry, "ask_owner_again", lock_id, lambda: letters.ask_again(world, world.state(state).name, lock_id)
+        )
+
+    docket.register(release_, names=["release"])
+    docket.register(armed_, names=["armed"])
+    docket.register(recheck_, names=["recheck"])
+    docket.register(kill_, names=["kill"])
+    docket.register(export_, names=["export"])
+    docket.register(ask_, names=["ask_owner_again"])
+
+
+def new_worker(docket: Docket, *, name: str) -> Worker:
+    return Worker(
+        docket,
+        name=name,
+        concurrency=_AT_ONCE,
+        redelivery_timeout=REDELIVER_AFTER,
+        reconnection_delay=timedelta(seconds=1),
+        minimum_check_interval=timedelta(milliseconds=50),
+        scheduling_resolution=timedelta(milliseconds=100),
+    )
+
+
+async def _guarded(world: World, retry: Retry, job: str, subject: str, work: Callable[[], Awaitable[object]]) -> None:
+    """The boundary of the jobs: a failure is logged and tried again, and the last one is said in the channel."""
+    try:
+        await work()
+    except (JournalAway, UpstreamError, Busy, OSError) as error:
+        log.warning("job.failed", job=job, subject=subject, attempt=retry.attempt, error=str(error))
+        await _say_if_last(world, retry, job, subject, str(error))
+        raise
+    except Exception:
+        log.exception("job.broke", job=job, subject=subject, attempt=retry.attempt)
+        await _say_if_last(world, retry, job, subject, "an error in tflock itself")
+        raise
+
+
+async def _say_if_last(world: World, retry: Retry, job: str, subject: str, why: str) -> None:
+    if retry.attempt < _TRIES:
+        return
+    try:
+        channel, thread = await _where(world, job, subject)
+        if channel:
+            await world.teller.notice(channel, _last_words(job, subject, why), thread=thread)
+    except TflockError as error:
+        log.warning("job.not_told", job=job, subject=subject, error=str(error))
+
+
+async def _where(world: World, job: str, subject: str) -> tuple[str, str]:
+    found = await (find_kill if job == "kill" else find_unlock)(world, subject)
+    if found is not None:
+        return found[0].channel, found[0].ts or found[0].thread
+    incident = await world.journal.find(subject) if job == "export" else None
+    return ("", "") if incident is None else (incident.channel, "")
+
+
+def _last_words(job: str, subject: str, why: str) -> Notice:
+    lines = (
+        ("tflock tried several times and stopped: ", Quoted(why)),
+        ("What it had written down stays on the timeline. Look with /tflock status, then ask again.",),
+    )
+    return Notice(f"The {job} could not be finished", lines, reference=subject)

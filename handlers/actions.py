@@ -1,0 +1,109 @@
+"""What each button does. A button carries the state and the lock that it was made for; a stale one changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from bot.core.button import ButtonValue, parse_button
+from bot.core.people import OwnerSays
+from bot.errors import NotPermitted
+from bot.slack.render import status_message
+from bot.usecases import kill_job, letters, unlock
+from bot.usecases.status import Question, status
+from bot.usecases.world import World
+from handlers.asker import Asker
+
+Click: TypeAlias = Callable[[ButtonValue, Asker], Awaitable[str]]
+
+
+def value_of(action: Mapping[str, Any]) -> str:
+    """The value of a button, or of the option that was chosen from a list."""
+    chosen = action.get("selected_option") or {}
+    return str(action.get("value") or chosen.get("value") or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """Carries clicks out. Each returns the outcome for the metrics, or raises for the boundary."""
+
+    world: World
+
+    async def run(self, action_id: str, action: Mapping[str, Any], asker: Asker) -> str:
+        click, value = self.table().get(action_id), parse_button(value_of(action))
+        if click is None or value is None:
+            raise NotPermitted("This button is not one that tflock knows any more. Nothing was changed.")
+        return await click(value, asker)
+
+    def table(self) -> Mapping[str, Click]:
+        """Every action id of the contract, and ours."""
+        return {
+            "unlock.confirm": self._confirm,
+            "unlock.approve": self._approve,
+            "unlock.when_safe": self._when_safe,
+            "unlock.disarm": self._disarm,
+            "kill.confirm": self._kill_and_stop,
+            "kill.only": self._kill_only,
+            "kill.choose": self._choose,
+            "kill.restart": self._restart,
+            "owner.dead": self._owner_dead,
+            "owner.running": self._owner_running,
+            "owner.later": self._owner_later,
+            "status.share": self._share,
+        }
+
+    async def _confirm(self, value: ButtonValue, asker: Asker) -> str:
+        await unlock.confirm(self.world, value.request, lock_id=value.lock_id, user=asker.user)
+        return "ok"
+
+    async def _approve(self, value: ButtonValue, asker: Asker) -> str:
+        await unlock.approve(self.world, value.request, lock_id=value.lock_id, user=asker.user)
+        return "ok"
+
+    async def _when_safe(self, value: ButtonValue, asker: Asker) -> str:
+        await unlock.arm(self.world, value.request, lock_id=value.lock_id, user=asker.user)
+        return "ok"
+
+    async def _disarm(self, value: ButtonValue, asker: Asker) -> str:
+        await unlock.disarm(self.world, value.request, lock_id=value.lock_id, user=asker.user)
+        return "ok"
+
+    async def _kill_and_stop(self, value: ButtonValue, asker: Asker) -> str:
+        await kill_job.confirm(self.world, value.request, value.choice, user=asker.user, stop_source=True)
+        return "ok"
+
+    async def _kill_only(self, value: ButtonValue, asker: Asker) -> str:
+        await kill_job.confirm(self.world, value.request, value.choice, user=asker.user, stop_source=False)
+        return "ok"
+
+    async def _choose(self, value: ButtonValue, asker: Asker) -> str:
+        await kill_job.choose(self.world, value.request, value.choice, user=asker.user)
+        return "ok"
+
+    async def _restart(self, value: ButtonValue, asker: Asker) -> str:
+        await kill_job.restart(self.world, value.request, user=asker.user)
+        return "ok"
+
+    async def _owner_dead(self, value: ButtonValue, asker: Asker) -> str:
+        return await self._owner(value, asker, OwnerSays.DEAD)
+
+    async def _owner_running(self, value: ButtonValue, asker: Asker) -> str:
+        return await self._owner(value, asker, OwnerSays.RUNNING)
+
+    async def _owner_later(self, value: ButtonValue, asker: Asker) -> str:
+        return await self._owner(value, asker, OwnerSays.LATER)
+
+    async def _owner(self, value: ButtonValue, asker: Asker, says: OwnerSays) -> str:
+        state = self.world.state(value.state).name
+        now = self.world.clock.now()
+        await letters.take_answer(self.world, state=state, lock_id=value.lock_id, user=asker.user, says=says, at=now)
+        return "ok"
+
+    async def _share(self, value: ButtonValue, asker: Asker) -> str:
+        report = await status(self.world, value.state, Question(asker.user, asker.channel, f"status {value.state}"))
+        message = status_message(report)
+        await self.world.notifier.post(
+            asker.channel, text=message.text, blocks=message.blocks, thread=asker.thread or None
+        )
+        return "ok"

@@ -1,0 +1,85 @@
+"""Who asks, where, and how to answer him."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from bot.errors import UpstreamError
+from bot.ports import Notifier
+from bot.slack.render import Message
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Somebody who typed or clicked. `delivery` names this very delivery, so that a doubled one can be told.
+
+    `response_url` is empty where Slack gave none (mentions); then the answer goes to him alone in the channel.
+    """
+
+    user: str
+    channel: str
+    thread: str
+    response_url: str
+    delivery: str
+
+
+async def answer(notifier: Notifier, asker: Asker, message: Message) -> None:
+    """Answers the asker alone: by the response URL, else in the channel, else in his DM. Raises UpstreamError."""
+    ways: list[Callable[[], Coroutine[Any, Any, object]]] = [
+        lambda: notifier.whisper(
+            asker.channel, asker.user, text=message.text, blocks=message.blocks, thread=asker.thread or None
+        ),
+        lambda: notifier.direct(asker.user, text=message.text, blocks=message.blocks),
+    ]
+    if asker.response_url:
+        ways.insert(0, lambda: notifier.respond(asker.response_url, text=message.text, blocks=message.blocks))
+    *others, last = ways
+    for way in others:
+        try:
+            await way()
+        except UpstreamError as error:
+            log.warning("answer.not_taken", detail=error.detail)
+        else:
+            return
+    await last()
+
+
+def asker_of_command(body: Mapping[str, Any]) -> Asker:
+    return Asker(
+        user=str(body.get("user_id", "")),
+        channel=str(body.get("channel_id", "")),
+        thread="",
+        response_url=str(body.get("response_url", "")),
+        delivery=f"command/{body.get('trigger_id', '')}" if body.get("trigger_id") else "",
+    )
+
+
+def asker_of_click(body: Mapping[str, Any]) -> Asker:
+    container, message = body.get("container") or {}, body.get("message") or {}
+    channel = (body.get("channel") or {}).get("id") or container.get("channel_id") or ""
+    action = (body.get("actions") or [{}])[0]
+    user = (body.get("user") or {}).get("id", "")
+    return Asker(
+        user=str(user),
+        channel=str(channel),
+        thread=str(message.get("thread_ts") or ""),
+        response_url=str(body.get("response_url") or ""),
+        delivery=f"click/{user}/{action.get('action_id')}/{action.get('action_ts')}" if action.get("action_ts") else "",
+    )
+
+
+def asker_of_mention(body: Mapping[str, Any]) -> Asker:
+    event = body.get("event") or {}
+    return Asker(
+        user=str(event.get("user", "")),
+        channel=str(event.get("channel", "")),
+        thread=str(event.get("thread_ts") or ""),
+        response_url="",
+        delivery=f"event/{body.get('event_id', '')}" if body.get("event_id") else "",
+    )

@@ -1,0 +1,150 @@
+"""The one boundary around every listener: nothing that a person does ends in silence.
+
+A delivery is done once, an error becomes a message with what happened, whether anything was changed, what to do next
+and a reference that is in the log too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import TypeAlias
+
+import structlog
+
+from bot.core.nearest import did_you_mean
+from bot.core.phrase import Phrase, Quoted
+from bot.core.report import Notice
+from bot.errors import (
+    Denied,
+    JournalAway,
+    NotAvailable,
+    NotPermitted,
+    Throttled,
+    UnknownState,
+    UpstreamError,
+)
+from bot.slack.render import notice_message
+from bot.usecases.world import World
+from handlers.asker import Asker, answer
+
+log = structlog.get_logger()
+
+REMEMBER = timedelta(minutes=10)
+"""How long a delivery is remembered: Slack's last retry comes after about five minutes."""
+
+_MOST_NAMED = 20
+_AT_WORK = timedelta(seconds=60)
+_UNCHANGED = "Nothing was changed, and no lock was touched."
+
+Work: TypeAlias = Callable[[], Awaitable[str]]
+"""Does what was asked and returns the outcome for `tflock_commands_total`."""
+
+
+class Boundary:
+    """Runs the work behind each listener. One for all listeners."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def run(self, command: str, asker: Asker, work: Work) -> None:
+        """Never raises. A doubled delivery is dropped only if the first one is done or at work."""
+        with structlog.contextvars.bound_contextvars(command=command, user=asker.user, channel=asker.channel):
+            outcome = await self._outcome(command, asker, work)
+            self._world.meter.command(command, outcome)
+            log.info("command.handled", outcome=outcome)
+
+    async def _outcome(self, command: str, asker: Asker, work: Work) -> str:
+        try:
+            if not await self._is_first(asker):
+                return "doubled"
+            outcome = await work()
+            await self._done(asker)
+        except Exception as error:  # noqa: BLE001 - this is the boundary: whatever it is, the asker hears of it
+            await self._tell(command, asker, error)
+            await self._done(asker)
+            return "refused" if isinstance(error, NotPermitted | UnknownState | NotAvailable) else "failed"
+        return outcome
+
+    async def _is_first(self, asker: Asker) -> bool:
+        """A delivery at work holds a short lease, so that a retry after a crash is not lost."""
+        if not asker.delivery:
+            return True
+        records = self._world.records
+        try:
+            if await records.get("delivered", asker.delivery) is not None:
+                return False
+            return await records.once("delivery", asker.delivery, ttl=_AT_WORK)
+        except JournalAway:
+            return True
+
+    async def _done(self, asker: Asker) -> None:
+        if not asker.delivery:
+            return
+        try:
+            await self._world.records.put("delivered", asker.delivery, {"done": "yes"}, ttl=REMEMBER)
+        except JournalAway:
+            log.warning("delivery.not_remembered")
+
+    async def _tell(self, command: str, asker: Asker, error: Exception) -> None:
+        reference = self._world.new_id()
+        notice = notice_of(command, error, reference)
+        if notice.reference:
+            log.error("command.broke", reference=reference, exc_info=error)
+        else:
+            log.info("command.refused", reason=str(error))
+        try:
+            await answer(self._world.notifier, asker, notice_message(notice))
+        except UpstreamError as slack:
+            log.error("command.not_answered", reference=reference, detail=slack.detail)  # noqa: TRY400 - no bug to trace
+
+
+def notice_of(command: str, error: Exception, reference: str) -> Notice:
+    """What the asker is told. Only an error that nobody foresaw carries the reference."""
+    match error:
+        case UnknownState():
+            return _unknown_state(command, error)
+        case NotPermitted():
+            return Notice("That cannot be done", ((str(error),),))
+        case NotAvailable():
+            return Notice("Not available in this version", ((str(error),), (_UNCHANGED,)))
+        case JournalAway():
+            return _journal_away(command)
+        case UpstreamError():
+            return _upstream(error)
+        case _:
+            lines: tuple[Phrase, ...] = (
+                ("This is a fault of tflock itself. ", _UNCHANGED),
+                ("Try once more; if it stays, give the reference to whoever runs tflock: it is in the log.",),
+            )
+            return Notice("Something went wrong", lines, reference)
+
+
+def _unknown_state(command: str, error: UnknownState) -> Notice:
+    lines: list[Phrase] = []
+    nearest = error.nearest or did_you_mean(error.name, error.known)
+    if nearest:
+        lines.append(("Did you mean ", Quoted(f"/tflock {command} {nearest}"), "?"))
+    more = len(error.known) - _MOST_NAMED
+    known = ", ".join(error.known[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    lines.append(("The configured states are: ", Quoted(known)))
+    lines.append((_UNCHANGED,))
+    return Notice(f"There is no state called “{error.name[:60]}”", tuple(lines))
+
+
+def _journal_away(command: str) -> Notice:
+    lines: tuple[Phrase, ...] = (
+        ("The timeline (Redis) cannot be reached, and without a timeline nothing is unlocked or killed.",),
+        (_UNCHANGED,),
+        ("Reading still works: ", Quoted("/tflock status"), ". Ask again when Redis is back."),
+    )
+    return Notice(f"{command} is not possible right now", lines)
+
+
+def _upstream(error: UpstreamError) -> Notice:
+    advice = {
+        Throttled: "Wait a minute, then ask again.",
+        Denied: "Whoever runs tflock can mend that; `tflock doctor` names what is missing.",
+    }.get(type(error), "Ask again; if it stays, look whether that system is up.")
+    lines: tuple[Phrase, ...] = ((f"{error.system} says: ", Quoted(error.detail)), (_UNCHANGED,), (advice,))
+    return Notice(f"{error.system} did not do its part", lines)

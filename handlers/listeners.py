@@ -1,0 +1,55 @@
+"""Slack's listeners: each acks before anything else, then works inside the boundary."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from slack_bolt.async_app import AsyncAck, AsyncApp
+
+from bot.usecases.world import World
+from handlers import grammar
+from handlers.actions import Actions
+from handlers.asker import asker_of_click, asker_of_command, asker_of_mention
+from handlers.boundary import Boundary
+from handlers.commands import NAMES, Commands
+
+_ANY = re.compile(r".*", re.DOTALL)
+_MENTION = re.compile(r"^\s*(?:<@[UW][A-Z0-9]+(?:\|[^>]*)?>\s*)+")
+
+
+def listen(app: AsyncApp, world: World) -> None:
+    """Registers everything that Slack sends us. A payload that nobody asked for is acked and left."""
+    boundary, commands, actions = Boundary(world), Commands(world), Actions(world)
+
+    @app.command("/tflock")
+    async def on_command(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        text = str(body.get("text") or "")
+        command, asker = grammar.parse(text), asker_of_command(body)
+        await boundary.run(NAMES[type(command)], asker, lambda: commands.run(command, text, asker))
+
+    @app.action(_ANY)
+    async def on_click(ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
+        await ack()
+        action_id, asker = str(action.get("action_id", "")), asker_of_click(body)
+        if action.get("url"):
+            return
+        name = action_id if action_id in actions.table() else "unknown"
+        await boundary.run(name, asker, lambda: actions.run(action_id, action, asker))
+
+    @app.event("app_mention")
+    async def on_mention(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        event = body.get("event") or {}
+        if not is_from_a_person(event):
+            return
+        text = _MENTION.sub("", str(event.get("text") or ""))
+        command, asker = grammar.parse(text), asker_of_mention(body)
+        await boundary.run(NAMES[type(command)], asker, lambda: commands.run(command, text, asker))
+
+
+def is_from_a_person(event: Mapping[str, Any]) -> bool:
+    """Whether a person wrote this message now: not a bot, and not an edit of an older one."""
+    return bool(event.get("user")) and not event.get("bot_id") and not event.get("subtype")
