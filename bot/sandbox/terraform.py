@@ -162,10 +162,7 @@ class TerraformWorkspace:
     async def _start(self, *words: str) -> Process:
         return await asyncio.create_subprocess_exec(
             self.binary,
-            words[0],
-            *(() if words[0] == "workspace" else ("-input=false",) if words[0] != "force-unlock" else ()),
-            "-no-color",
-            *words[1:],
+            *words,
             cwd=self.directory,
             env=_environment(self.directory),
             stdin=asyncio.subprocess.DEVNULL,
@@ -208,6 +205,8 @@ def _environment(directory: Path) -> dict[str, str]:
         "CHECKPOINT_DISABLE": "1",
         "HOME": str(directory),
         "PATH": os.environ.get("PATH", os.defpath),
+        "TF_CLI_ARGS": "-no-color",
         "TF_CLI_CONFIG_FILE": str(directory / "terraform.rc"),
+        "TF_INPUT": "0",
         "TF_IN_AUTOMATION": "1",
     }

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -145,10 +146,8 @@ def test_garbage_is_refused_with_a_reason(raw, reason):
 
 @given(st.one_of(st.text(), st.binary()))
 def test_any_text_is_read_or_refused_and_nothing_else(raw):
-    try:
-        parse_lock_info(raw)
-    except LockInfoInvalid as refusal:
-        assert str(refusal)
+    with suppress(LockInfoInvalid):
+        assert parse_lock_info(raw).id.strip()
 
 
 _json = st.recursive(
@@ -160,21 +159,16 @@ _json = st.recursive(
 
 @given(st.dictionaries(st.sampled_from(sorted(WRITTEN)), _json))
 def test_any_json_in_the_fields_is_read_or_refused_and_nothing_else(changes):
-    try:
+    with suppress(LockInfoInvalid):
         info = parse_lock_info(written(**changes))
-    except LockInfoInvalid as refusal:
-        assert str(refusal)
-    else:
         assert info.id.strip()
         assert info.created.tzinfo is UTC
 
 
 @given(st.text())
 def test_any_created_text_is_read_or_refused_and_nothing_else(text):
-    try:
-        parse_created(text)
-    except LockInfoInvalid as refusal:
-        assert str(refusal)
+    with suppress(LockInfoInvalid):
+        assert parse_created(text).tzinfo is UTC
 
 
 @given(

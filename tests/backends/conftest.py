@@ -1,0 +1,84 @@
+"""moto for the session, behind a fault proxy for each test, and backends on it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import pytest
+
+from bot.backends.s3 import AwsClients, S3Backend, S3Place
+from bot.sandbox.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, fresh_moto
+from bot.sandbox.proxy import FaultProxy, fault_proxy
+from bot.sandbox.terraform import find_terraform
+
+
+class SystemClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+@dataclass
+class Cloud:
+    """A bucket and a lock table of the test's own, reached past the proxy; backends go through it."""
+
+    aws: LocalAws
+    proxy: FaultProxy
+    place: S3Place
+    opened: list[AwsClients] = field(default_factory=list)
+
+    def clients(self, **settings) -> AwsClients:
+        self.opened.append(AwsClients(**settings))
+        return self.opened[-1]
+
+    def backend(self, *, timeout: float = 10.0, clock=None, **changes) -> S3Backend:
+        return S3Backend(replace(self.place, **changes), self.clients(), clock or SystemClock(), timeout=timeout)
+
+    def lock(self, name: str = "first") -> WrittenLock:
+        created = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)
+        return WrittenLock(f"{name}-{secrets.token_hex(8)}", created, self.place.lock_key, who=f"{name}@runner")
+
+
+@pytest.fixture(scope="session")
+def shared_aws():
+    """One moto for all tests of the session, each of which takes a bucket and a table of its own."""
+    with fresh_moto() as endpoint:
+        aws = LocalAws(endpoint)
+        yield aws
+        asyncio.run(aws.aclose())
+
+
+@pytest.fixture
+async def cloud(shared_aws, monkeypatch):
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    token = secrets.token_hex(4)
+    aws = shared_aws.beside(bucket=f"acme-tfstate-{token}", table=f"acme-tf-locks-{token}")
+    await aws.create()
+    async with fault_proxy(aws.endpoint) as proxy:
+        place = S3Place(
+            bucket=aws.bucket,
+            key="environments/staging/terraform.tfstate",
+            dynamodb_table=aws.table,
+            use_lockfile=True,
+            region=REGION,
+            endpoint_url=proxy.url,
+        )
+        made = Cloud(aws, proxy, place)
+        yield made
+        for clients in made.opened:
+            await clients.aclose()
+
+
+@pytest.fixture
+def terraform():
+    """The real binary. Its tests may be left out only on a machine that is not CI."""
+    found = find_terraform()
+    if found is None and os.environ.get("CI"):
+        pytest.fail("terraform is not on PATH: CI must run these tests")
+    if found is None:
+        pytest.skip("terraform is not on PATH")
+    return found
