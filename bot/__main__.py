@@ -1,0 +1,199 @@
+"""The command line. The only place that reads the environment."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import structlog
+import typer
+from aiohttp import web
+
+from bot import app as root
+from bot import logs
+from bot.config import DEFAULT_PATH, Config, load
+from bot.errors import ChainBroken, ConfigInvalid, TflockError, UnknownState
+
+log = structlog.get_logger()
+
+FAILED, WRONG, TIMED_OUT = 1, 2, 3
+
+cli = typer.Typer(
+    name="tflock",
+    help="Resolves Terraform state-lock incidents with proof, in the Slack channel where they happen.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document with stable keys.")]
+
+
+@cli.command()
+def serve(
+    *,
+    no_worker: Annotated[bool, typer.Option("--no-worker", help="Leave the durable jobs to another process.")] = False,
+) -> None:
+    """Take Slack's requests; run the durable jobs too, unless another process does."""
+    config = _config()
+    _run(_serve(config, run_jobs=not no_worker))
+
+
+@cli.command()
+def worker() -> None:
+    """Run the durable jobs: unlocks, kills, exports."""
+    _run(_work(_config()))
+
+
+@cli.command()
+def demo(
+    *, serve: Annotated[bool, typer.Option("--serve", help="Keep the sandbox running, for a browser.")] = False
+) -> None:
+    """Play a real lock incident on this machine: no account needed."""
+    try:
+        from bot.sandbox.demo import play  # noqa: PLC0415 - the sandbox's packages are not needed to serve
+    except ModuleNotFoundError as missing:
+        _fail(f"the demo needs the sandbox extra ({missing.name} is missing): pip install 'tflock[sandbox]'", WRONG)
+    raise typer.Exit(asyncio.run(play(keep_serving=serve)))
+
+
+@cli.command()
+def doctor(*, as_json: AsJson = False) -> None:
+    """Check config, Slack scopes, Redis, AWS permissions and CI tokens; exit 1 if anything would stop an unlock."""
+    from bot.doctor import examine  # noqa: PLC0415 - only this command looks at everything
+
+    config = _config(need_slack=False)
+    raise typer.Exit(_run(examine(config, as_json=as_json)))
+
+
+@cli.command()
+def status(
+    state: Annotated[str | None, typer.Argument(help="A configured state.")] = None, *, as_json: AsJson = False
+) -> None:
+    """Show whether a state is locked, by which run, and what would stand in the way of an unlock. Reads only."""
+    from bot.reading import show_status  # noqa: PLC0415 - keeps the other commands quick
+
+    _run(show_status(_config(need_slack=False), state, as_json=as_json))
+
+
+@cli.command()
+def who(state: Annotated[str, typer.Argument(help="A configured state.")], *, as_json: AsJson = False) -> None:
+    """Show who is behind a state's lock. Reads only."""
+    from bot.reading import show_who  # noqa: PLC0415 - keeps the other commands quick
+
+    _run(show_who(_config(need_slack=False), state, as_json=as_json))
+
+
+@cli.command()
+def timeline(incident: Annotated[str, typer.Argument(help="The incident's id.")], *, as_json: AsJson = False) -> None:
+    """Print an incident's timeline."""
+    from bot.reading import show_timeline  # noqa: PLC0415 - keeps the other commands quick
+
+    _run(show_timeline(_config(need_slack=False), incident, as_json=as_json))
+
+
+@cli.command()
+def export(
+    incident: Annotated[str, typer.Argument(help="The incident's id.")],
+    *,
+    form: Annotated[str | None, typer.Option("--format", help="Only this format: markdown or json.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", help="The directory; default as configured.")] = None,
+) -> None:
+    """Write an incident's record as files."""
+    from bot.reading import write_export  # noqa: PLC0415 - keeps the other commands quick
+
+    _run(write_export(_config(need_slack=False), incident, form=form, directory=output))
+
+
+@cli.command()
+def verify(file: Annotated[Path, typer.Argument(help="A JSON export.")]) -> None:
+    """Check that an export was not altered; names the first broken entry."""
+    from bot.export.json_export import verify_json  # noqa: PLC0415 - keeps the other commands quick
+
+    try:
+        found = verify_json(file)
+    except ChainBroken as broken:
+        _fail(f"{file}: the chain is broken at {broken}", FAILED)
+    except TflockError as error:
+        _fail(str(error), FAILED)
+    typer.echo(f"{file}: whole. {found.entries} entries of {found.incident.id}; last hash {found.last}")
+
+
+def main() -> None:
+    """The console script."""
+    cli()
+
+
+async def _serve(config: Config, *, run_jobs: bool) -> None:
+    async with root.build(config) as bot, root.introduced(bot), root.working(bot, run_jobs=run_jobs):
+        runner = web.AppRunner(root.web_app(bot), access_log=None, handle_signals=False)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, host=None, port=config.port)
+            await site.start()
+            address = runner.addresses[0] if runner.addresses else ("", config.port)
+            socket_mode = config.slack.app_token
+            handler = await root.connect_socket(bot, socket_mode.get_secret_value()) if socket_mode else None
+            log.info("serving", port=address[1], jobs=run_jobs, socket_mode=handler is not None)
+            await _until_told_to_stop()
+            if handler is not None:
+                await handler.close_async()
+        finally:
+            await runner.cleanup()
+
+
+async def _work(config: Config) -> None:
+    async with root.build(config) as bot, root.introduced(bot), root.working(bot, run_jobs=True):
+        log.info("working", name=bot.worker_name)
+        await _until_told_to_stop()
+
+
+async def _until_told_to_stop() -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+    log.info("stopping")
+
+
+def _config(*, need_slack: bool = True) -> Config:
+    path = os.environ.get("TFLOCK_CONFIG") or DEFAULT_PATH
+    try:
+        config = load(path, os.environ, need_slack=need_slack)
+    except ConfigInvalid as invalid:
+        problems = invalid.problems
+        typer.echo(f"The configuration has {len(problems)} problem{'s' if len(problems) != 1 else ''}:", err=True)
+        for problem in problems:
+            typer.echo(f"  {problem}", err=True)
+        raise typer.Exit(WRONG) from None
+    logs.set_up(form=config.log_format, level=config.log_level)
+    for name in config.unavailable:
+        log.warning("config.not_available_in_this_version", key=name)
+    return config
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        return asyncio.run(work)
+    except UnknownState as error:
+        meant = f" Did you mean {error.nearest}?" if error.nearest else ""
+        _fail(f"There is no state called {error.name}.{meant} Configured: {', '.join(error.known)}", WRONG)
+    except ConfigInvalid as invalid:
+        _fail("\n".join(invalid.problems), WRONG)
+    except TflockError as error:
+        _fail(str(error), FAILED)
+
+
+def _fail(words: str, code: int) -> NoReturn:
+    typer.echo(words, err=True)
+    raise typer.Exit(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
