@@ -33,9 +33,11 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(any_text, inner, max_size=3),
     max_leaves=8,
 )
+# hypothesis wants its bounds without a zone
+EARLIEST, LATEST = (at.replace(tzinfo=None) for at in (NOON - timedelta(days=20_000), NOON + timedelta(days=60_000)))
 drafts = st.builds(
     Draft,
-    at=st.datetimes(timezones=st.timezones(), min_value=datetime(1971, 1, 1), max_value=datetime(2200, 1, 1)),
+    at=st.datetimes(timezones=st.timezones(), min_value=EARLIEST, max_value=LATEST),
     kind=st.sampled_from(Kind),
     actor=any_text,
     text=any_text,
@@ -145,7 +147,7 @@ def test_an_entry_that_is_spelled_otherwise_is_not_read(wrong):
     row |= {"text": "x", "facts": {}, "prev": GENESIS, "hash": "0"}
     assert read_entry(row).at == NOON
 
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"not|Invalid"):
         read_entry(row | wrong)
 
 
