@@ -14,7 +14,7 @@ from enum import StrEnum
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
 from bot.core.lock import LockInfo
 from bot.core.moment import shifted
-from bot.core.phrase import Phrase, Quoted
+from bot.core.phrase import Phrase, Quoted, quoted
 from bot.core.policy import Holders, is_shared_host
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run
 
@@ -233,7 +233,7 @@ def _host_reason(host: str, candidates: tuple[Candidate, ...]) -> Phrase:
     job = candidates[0].jobs[0]
     ran = (" ran from ", job.started_at) if job.started_at else (" ran",)
     until = (" to ", job.ended_at) if job.ended_at else ()
-    return ("host ", Quoted(host), " is the runner of job ", Quoted(job.name or job.id), ", which", *ran, *until)
+    return ("host ", Quoted(host), " is the runner of job ", quoted(job.name, job.id), ", which", *ran, *until)
 
 
 def _window_reason(candidates: tuple[Candidate, ...], *, whole: bool) -> Phrase:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bot.core.evidence import Found, Unseen
 from bot.core.people import Member, Standing
-from bot.core.phrase import Person, Phrase, Quoted, one_line
+from bot.core.phrase import Person, Phrase, quoted
 from bot.core.policy import Policy
 
 
@@ -15,7 +15,7 @@ def why_not_eligible(standing: Standing, policy: Policy) -> Phrase | None:
     """Why this person may not act here, in words that say what would change it; None if he may."""
     for seen in standing.observations:
         if isinstance(seen, Unseen):
-            detail = Quoted(one_line(seen.detail) or str(seen.trouble))
+            detail = quoted(seen.detail, str(seen.trouble))
             return ("whether ", named(standing), " may act could not be checked: ", detail)
     reason = _why_not_this_member(standing) or _why_not_here(standing) or _why_not_by_group(standing, policy)
     return None if reason is None else (named(standing), f" {reason}")

@@ -8,7 +8,7 @@ from datetime import datetime
 from bot.core.attribution import Candidate
 from bot.core.evidence import Found, NotFound, Unseen
 from bot.core.moment import shifted
-from bot.core.phrase import Linked, Phrase, Quoted, one_line
+from bot.core.phrase import Linked, Phrase, Quoted, one_line, quoted
 from bot.core.policy import Policy
 from bot.core.run import Conclusion, Job, Phase, Run
 
@@ -71,21 +71,19 @@ def why_alive(candidate: Candidate) -> Phrase:
         return (run_name(candidate.run), " could not be seen: ", said(candidate.seen))
     run = candidate.seen.value
     if run.jobs is None:
-        return (run_name(run), " could not be seen whole: ", Quoted(run.jobs_missing or "its jobs are missing"))
+        return (run_name(run), " could not be seen whole: ", quoted(run.jobs_missing, "its jobs are missing"))
     going = next((job for job in run.jobs if job.phase is not Phase.ENDED), None)
     attempt = f" (attempt {run.attempt})" if run.attempt > 1 else ""
     if going is None:
         reported: Phrase = (": ", Quoted(run.reported)) if one_line(run.reported) else ()
         return (run_name(run), f"{attempt} is {_still(run.phase)}", *reported)
-    name = Quoted(one_line(going.name) or going.id)
+    name = quoted(going.name, going.id)
     return (run_name(run), f"{attempt} is {_still(going.phase)}: job ", name, *_since(going))
 
 
 def said(seen: NotFound | Unseen) -> Quoted:
     """What a system said that had no answer."""
-    words = seen.what if isinstance(seen, NotFound) else seen.detail
-    missing = "no such thing" if isinstance(seen, NotFound) else str(seen.trouble)
-    return Quoted(one_line(words) or missing)
+    return quoted(seen.what, "no such thing") if isinstance(seen, NotFound) else quoted(seen.detail, str(seen.trouble))
 
 
 def how_it_ended(candidate: Candidate) -> Phrase:

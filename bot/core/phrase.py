@@ -40,6 +40,11 @@ Part: TypeAlias = str | Quoted | Linked | Person | datetime | timedelta
 Phrase: TypeAlias = tuple[Part, ...]
 
 
+def quoted(text: str | None, otherwise: str) -> Quoted:
+    """Somebody else's text; where there is none, or none that can be seen, our own words."""
+    return Quoted(text) if text and one_line(text) else Quoted(otherwise)
+
+
 def plain(phrase: Phrase) -> str:
     """The phrase as one line of plain text; instants in UTC with their date."""
     return "".join(_plain(part) for part in phrase)

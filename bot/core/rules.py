@@ -16,7 +16,7 @@ from bot.core.life import ended_badly, how_it_ended, is_over, run_name, said, se
 from bot.core.lock import DigestMatch, LockInfo, StateAbsent
 from bot.core.moment import shifted
 from bot.core.people import Approval, OwnerSays
-from bot.core.phrase import Person, Phrase, Quoted, joined, one_line
+from bot.core.phrase import Person, Phrase, Quoted, joined, one_line, quoted
 
 _SHOWN = 3
 """So many runs or systems are named one by one in a sentence."""
@@ -29,8 +29,8 @@ def same_lock(case: Case, now: datetime) -> Finding:
         return Finding(rule, Effect.REFUSES, words, waits=all(_passes(seen) for _, seen in case.lock.unseen))
     if case.lock.garbage:
         half = case.lock.garbage[0]
-        why = half.garbage or "it is not lock info"
-        return Finding(rule, Effect.REFUSES, ("the ", half.kind, " holds a lock that cannot be read: ", Quoted(why)))
+        why = quoted(half.garbage, "it is not lock info")
+        return Finding(rule, Effect.REFUSES, (f"the {half.kind} holds a lock that cannot be read: ", why))
     others = tuple(info for info in case.lock.locks if info.id != case.lock_id)
     if case.target is None and others:
         return Finding(rule, Effect.REFUSES, ("the lock has changed hands: it is now ", *_held_by(others[0])))
@@ -134,13 +134,12 @@ def whole(case: Case, now: datetime) -> Finding:
     if isinstance(state, StateAbsent) and not state.traces:
         return Finding(rule, Effect.HOLDS, ("no state has ever been written here",))
     if isinstance(state, StateAbsent):
-        gone: Phrase = ("the state object is gone: ", Quoted("; ".join(state.traces)))
+        gone: Phrase = ("the state object is gone: ", quoted("; ".join(state.traces), "it was there once"))
         return Finding(rule, Effect.WANTS_APPROVAL, (*gone, *_last_good(state.last_good_version)))
-    if state.fault is not None or state.serial is None or not state.lineage:
-        fault = state.fault or "it has no serial or no lineage"
-        broken: Phrase = ("the state is broken: ", Quoted(fault))
+    if state.fault is not None or state.serial is None or not one_line(state.lineage or ""):
+        broken: Phrase = ("the state is broken: ", quoted(state.fault, "it has no serial or no lineage"))
         return Finding(rule, Effect.WANTS_APPROVAL, (*broken, *_last_good(state.last_good_version)))
-    return Finding(rule, Effect.HOLDS, (f"serial {state.serial}, lineage ", Quoted(state.lineage)))
+    return Finding(rule, Effect.HOLDS, (f"serial {state.serial}, lineage ", quoted(state.lineage, "")))
 
 
 def digest(case: Case, now: datetime) -> Finding:
@@ -151,20 +150,20 @@ def digest(case: Case, now: datetime) -> Finding:
         case DigestMatch.NO_ITEM | DigestMatch.NO_TABLE:
             return Finding(rule, Effect.HOLDS, (f"nothing to compare: {seen.match}",))
         case DigestMatch.UNSEEN:
-            detail: Phrase = (": ", Quoted(seen.detail)) if seen.detail else ()
-            return Finding(rule, Effect.WARNS, ("the digest item could not be read", *detail))
+            detail = quoted(seen.detail, "the store does not say why")
+            return Finding(rule, Effect.WARNS, ("the digest item could not be read: ", detail))
         case DigestMatch.DIFFERS:
             return Finding(rule, Effect.WARNS, _digest_mend(seen.key, seen.actual))
 
 
 def _digest_mend(key: str | None, actual: str | None) -> Phrase:
-    item: Phrase = ("item ", Quoted(key)) if key else ("the digest item",)
+    item = quoted(key, "the digest item")
     fault: Phrase = (
         "the digest item does not match the state, and Terraform will refuse to read it; unlocking does not ",
     )
-    if actual is None:
-        return (*fault, "cure that. Remove ", *item, " if the state is meant to be gone")
-    return (*fault, "cure that. Set Digest of ", *item, " to ", Quoted(actual))
+    if not actual:
+        return (*fault, "cure that. Remove ", item, " if the state is meant to be gone")
+    return (*fault, "cure that. Set Digest of ", item, " to ", Quoted(actual))
 
 
 def owner(case: Case, now: datetime) -> Finding:
@@ -251,7 +250,7 @@ def _some(phrases: Sequence[Phrase], separator: str) -> Phrase:
 
 
 def _who(info: LockInfo) -> Quoted:
-    return Quoted(one_line(info.who) or "a holder without a name")
+    return quoted(info.who, "a holder without a name")
 
 
 def _held_by(info: LockInfo) -> Phrase:

@@ -34,7 +34,7 @@ POLICY = Policy()
 HOLDERS = Holders(run_id_hosts=("*@gha-{run}-{attempt}",))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Make:
     """The morning of the incident: a deployment took the lock at 09:05 and timed out at 09:15; it is 11:54 now."""
 

@@ -493,12 +493,12 @@ MISMATCH = (
         (DigestSeen(DigestMatch.MATCHES), HOLDS, "the digest item matches the state"),
         (DigestSeen(DigestMatch.NO_ITEM), HOLDS, "nothing to compare: no digest item"),
         (DigestSeen(DigestMatch.NO_TABLE), HOLDS, "nothing to compare: no table"),
-        (DigestSeen(DigestMatch.UNSEEN), WARNS, "the digest item could not be read"),
+        (DigestSeen(DigestMatch.UNSEEN), WARNS, "the digest item could not be read: the store does not say why"),
         (DigestSeen(DigestMatch.UNSEEN, detail="slow"), WARNS, "the digest item could not be read: slow"),
         (
             DigestSeen(DigestMatch.DIFFERS, key="b/k-md5", item="aa", actual="bb"),
             WARNS,
-            f"{MISMATCH}Set Digest of item b/k-md5 to bb",
+            f"{MISMATCH}Set Digest of b/k-md5 to bb",
         ),
         (
             DigestSeen(DigestMatch.DIFFERS, item="aa"),

@@ -1,0 +1,611 @@
+"""What holds of the gate for every case: it never raises, never loosens, and never allows a holder that may live."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from bot.core.attribution import Attribution, Candidate, Look, Strength, attribute
+from bot.core.case import Case, Effect, Rule, Ruling
+from bot.core.evidence import Found, NotFound, Trouble, Unseen
+from bot.core.gate import RULES, decide
+from bot.core.lock import DigestMatch, DigestSeen, HalfKind, StateAbsent, StateSeen
+from bot.core.people import Approval, OwnerAnswer, OwnerSays
+from bot.core.phrase import plain
+from bot.core.run import Conclusion, Phase
+
+SEVERITY = {Ruling.ALLOW: 0, Ruling.NEEDS_APPROVAL: 1, Ruling.REFUSE: 2}
+STRENGTHS = [Strength.RUN_ID, Strength.HOST, Strength.WINDOW, None]
+WHOS = ["runner@fv-az881-525", "jenkins@build-1", "elliott@laptop", "elliott@build-1", "runner@gha-1-1", ""]
+HOSTS = ["GitHub Actions 7", "build-1", "build-1-b", "build-2", None, ""]
+STILL = [Phase.RUNNING, Phase.ENDING, Phase.UNKNOWN]
+
+thorough = settings(
+    max_examples=120,
+    deadline=None,
+    # the worlds are large values; how many are drawn is bounded above
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+)
+
+
+@dataclass(frozen=True)
+class World:
+    """What everybody would say if asked: the raw material of a case. Two lists of runs, one reading of each run."""
+
+    who: str
+    lists: tuple
+    readings: dict
+    case: Case
+
+    def named(self, make):
+        """The run that the host name carries, as its own look-up would find it."""
+        run_id = make.holders.run_id_in(self.who)
+        if run_id is None:
+            return ()
+        return (self.readings.get(run_id[0], make.not_found()),)
+
+    def build(self, make) -> Case:
+        looks = tuple(self._look(pipeline, listing) for pipeline, listing in self.lists)
+        lock = make.info(who=self.who)
+        skew, named = make.policy.clock_skew, self.named(make)
+        tied = attribute(lock, looks, holders=make.holders, skew=skew, named=named)
+        return replace(self.case, looks=looks, attribution=tied)
+
+    def _look(self, pipeline, listing):
+        listed = listing.value if isinstance(listing, Found) else ()
+        return Look(pipeline, "GitHub", listing, {run.ref.id: self.readings[run.ref.id] for run in listed})
+
+
+def around(make):
+    """Instants near the lock's, where the edges are."""
+    return st.sampled_from([-3600, -600, -121, -120, -60, 0, 60, 119, 121, 600, 8000, 10_000]).map(
+        lambda seconds: make.created + timedelta(seconds=seconds)
+    )
+
+
+@st.composite
+def jobs(draw, make, alive):
+    start, end = sorted((draw(around(make)), draw(around(make))))
+    goes_on = alive and draw(st.booleans())
+    return make.job(
+        phase=draw(st.sampled_from(STILL)) if goes_on else Phase.ENDED,
+        conclusion=None if goes_on else draw(st.sampled_from(list(Conclusion))),
+        started_at=draw(st.sampled_from([start, start, start, None])),
+        ended_at=None if goes_on else draw(st.sampled_from([end] * 9 + [None])),
+        attempt=draw(st.integers(1, 2)),
+        host=draw(st.sampled_from(HOSTS)),
+    )
+
+
+@st.composite
+def runs(draw, make, run_id, pipeline):
+    alive = draw(st.integers(0, 5)) == 0
+    mine = tuple(draw(st.lists(jobs(make, alive), max_size=3)))
+    starts = [job.started_at for job in mine if job.started_at] or [draw(around(make))]
+    ends = [job.ended_at for job in mine if job.ended_at] or [max(starts)]
+    goes_on = alive or any(job.phase is not Phase.ENDED for job in mine)
+    return make.run(
+        run_id,
+        pipeline=pipeline,
+        phase=draw(st.sampled_from(STILL)) if goes_on else Phase.ENDED,
+        conclusion=None if goes_on else draw(st.sampled_from([*Conclusion, None])),
+        attempt=max((job.attempt for job in mine), default=1),
+        created_at=min(starts),
+        started_at=max(starts),
+        ended_at=None if goes_on else max([*starts, *ends]),
+        jobs=mine,
+    )
+
+
+@st.composite
+def worlds(draw, make):
+    """Mostly sound: a world of random parts would hardly ever be allowed, and prove nothing."""
+
+    def rarely(usual, *others):
+        return draw(st.one_of(st.just(usual), st.just(usual), st.just(usual), st.sampled_from([usual, *others])))
+
+    first = [draw(runs(make, str(n), make.deploy)) for n in range(1, draw(st.integers(0, 3)) + 1)]
+    second = [draw(runs(make, str(n), make.update)) for n in range(5, draw(st.integers(0, 2)) + 5)]
+    if draw(st.booleans()):
+        first = [make.run("1"), *first[1:]]
+    readings = {
+        run.ref.id: rarely(make.found(run), make.found(replace(run, jobs=None)), make.unseen(), make.not_found())
+        for run in chain(first, second)
+    }
+    lists = tuple(
+        (pipeline, rarely(make.found(tuple(replace(run, jobs=None) for run in listed)), make.unseen()))
+        for pipeline, listed in ((make.deploy, first), (make.update, second))
+    )
+    who = draw(st.sampled_from(WHOS))
+    halves = (make.half(make.info(who=who)),)
+    old, fresh = make.at("09:20"), make.now - timedelta(seconds=30)
+    case = make.case(
+        who=who,
+        looks=(),
+        lock=rarely(
+            make.seen(*halves),
+            make.seen(*halves, make.half(make.info(id="another"), HalfKind.FILE)),
+            make.seen(*halves, unseen=((HalfKind.FILE, make.unseen()),)),
+            make.seen(),
+            make.seen(make.half(None, garbage="lock info is not JSON")),
+        ),
+        state=make.check(
+            rarely(
+                make.state(last_written=old),
+                make.state(fault="it is not JSON"),
+                make.state(last_written=fresh),
+                StateAbsent(),
+                StateAbsent(("a digest item is left",)),
+                make.unseen(),
+            ),
+            DigestSeen(draw(st.sampled_from(DigestMatch))),
+        ),
+        requester=rarely(make.standing(), make.standing(is_guest=True), make.standing(in_channel=make.unseen())),
+        owner=draw(st.sampled_from([None, *(make.answer(says) for says in (OwnerSays.DEAD, *OwnerSays))])),
+        protected=rarely(False, True),  # noqa: FBT003 - a choice among values
+        approval=draw(
+            st.sampled_from(
+                [None, make.approval(), make.approval(), make.approval(by="U0PARKER"), make.approval(lock_id="another")]
+            )
+        ),
+    )
+    return World(who, lists, readings, case)
+
+
+# The promise, said again without the gate's code.
+
+
+def overlaps(make, job, run):
+    if job.phase is Phase.ENDED and job.conclusion is Conclusion.SKIPPED:
+        return False
+    begin = job.started_at or run.created_at
+    early = job.phase is Phase.ENDED and job.ended_at is not None and make.created - job.ended_at > timedelta(minutes=2)
+    return begin - make.created <= timedelta(minutes=2) and not early
+
+
+def surely_gone(make, reading):
+    """Whether a run was read, has ended in every part, and did so long enough ago."""
+    if not isinstance(reading, Found) or reading.value.jobs is None or reading.value.phase is not Phase.ENDED:
+        return False
+    run = reading.value
+    longest = {Conclusion.FAILED: 60, Conclusion.SUCCESS: 60, Conclusion.SKIPPED: 60, None: 660, Conclusion.LOST: 660}
+    parts = [job for job in run.jobs if job.conclusion is not Conclusion.SKIPPED] or [run]
+    if any(job.phase is not Phase.ENDED for job in run.jobs) or any(part.ended_at is None for part in parts):
+        return False
+    return all(
+        (make.now - part.ended_at).total_seconds()
+        >= max(longest.get(c, 330) for c in (part.conclusion, run.conclusion))
+        for part in parts
+    )
+
+
+def could_be_it(make, world, run_id, listed):
+    """Whether a listed run could be the holder, going by what was read of it."""
+    reading = world.readings[run_id]
+    begins_later = listed.created_at - make.created > timedelta(minutes=2)
+    ended_before = (
+        listed.phase is Phase.ENDED
+        and listed.ended_at is not None
+        and make.created - listed.ended_at > timedelta(minutes=2)
+    )
+    if begins_later or ended_before:
+        return False
+    if not isinstance(reading, Found) or not reading.value.jobs:
+        return True
+    return any(overlaps(make, job, reading.value) for job in reading.value.jobs)
+
+
+def why_it_may_not_be_released(make, world):
+    """Every breach of the promise in a world, in the order of DESIGN's table; empty if there is none."""
+    case = world.case
+    seen = [(run, pipeline) for pipeline, found in world.lists if isinstance(found, Found) for run in found.value]
+    hidden = [pipeline for pipeline, found in world.lists if not isinstance(found, Found)]
+    possible = [run for run, _ in seen if could_be_it(make, world, run.ref.id, run)]
+    named = world.who.startswith("runner@gha-1-")
+    dead_by_word = case.owner is not None and case.owner.says is OwnerSays.DEAD
+    on_build_1 = world.who.endswith("@build-1")
+
+    def was_on_build_1(run, names):
+        reading = world.readings[run.ref.id]
+        known = isinstance(reading, Found) and reading.value.jobs
+        return bool(known) and any(
+            job.host in names and overlaps(make, job, reading.value) for job in reading.value.jobs
+        )
+
+    by_host = on_build_1 and any(was_on_build_1(run, {"build-1"}) for run in possible)
+    if named:
+        suspects = [run for run in possible if run.ref.id == "1"] or ["1"]
+        gone = isinstance(world.readings.get("1"), Found) and surely_gone(make, world.readings["1"])
+        yield from () if gone else ["the named run is not surely gone"]
+    elif by_host:
+        suspects = [
+            run
+            for run in possible
+            if was_on_build_1(run, {"build-1", "build-1-b", None, ""})
+            or not isinstance(world.readings[run.ref.id], Found)
+            or not world.readings[run.ref.id].value.jobs
+        ]
+        yield from ["a pipeline is hidden"] if hidden else []
+        yield from (
+            ["a run on the host"] if not all(surely_gone(make, world.readings[r.ref.id]) for r in suspects) else []
+        )
+    else:
+        suspects = possible
+        yield from ["a pipeline is hidden"] if hidden else []
+        yield from ["a run"] if not all(surely_gone(make, world.readings[run.ref.id]) for run in suspects) else []
+
+    a_person = world.who in {"elliott@laptop", ""} or (world.who == "elliott@build-1" and not by_host)
+    yield from ["nobody holds it"] if not suspects and not (a_person and dead_by_word) else []
+    yield from ["a person holds it"] if a_person and not dead_by_word else []
+
+    ids = {half.info and half.info.id for half in case.lock.held}
+    yield from [] if make.lock_id in ids and None not in ids and not case.lock.unseen else ["not the same lock"]
+    yield from [] if case.requester == make.standing() else ["the requester may not"]
+    state = case.state.state.value if isinstance(case.state.state, Found) else None
+    quiet = isinstance(state, StateAbsent) or (
+        isinstance(state, StateSeen) and make.now - state.last_written >= timedelta(minutes=2)
+    )
+    yield from [] if quiet else ["the state is not known to be quiet"]
+    yield from ["the owner says it runs"] if case.owner and case.owner.says is OwnerSays.RUNNING else []
+
+    approved = case.approval == make.approval()
+    broken = (isinstance(state, StateSeen) and state.fault) or (isinstance(state, StateAbsent) and state.traces)
+    yield from ["no approval"] if (a_person or case.protected or broken) and not approved else []
+
+
+@thorough
+@given(data=st.data())
+def test_an_allowed_release_keeps_the_promise_as_said_in_other_words(make, data):
+    world = data.draw(worlds(make))
+
+    if decide(world.build(make), make.now).ruling is Ruling.ALLOW:
+        assert list(why_it_may_not_be_released(make, world)) == []
+
+
+@thorough
+@given(data=st.data())
+def test_a_refusal_has_a_reason_that_the_promise_knows(make, data):
+    world = data.draw(worlds(make))
+
+    if decide(world.build(make), make.now).ruling is Ruling.REFUSE:
+        assert list(why_it_may_not_be_released(make, world))
+
+
+@thorough
+@given(data=st.data())
+def test_the_order_of_the_rules_does_not_change_the_ruling(make, data):
+    case = data.draw(worlds(make)).build(make)
+    table = data.draw(st.permutations(RULES))
+
+    assert decide(case, make.now, table).ruling is decide(case, make.now).ruling
+
+
+@thorough
+@given(data=st.data())
+def test_a_rule_more_never_loosens_the_ruling(make, data):
+    case = data.draw(worlds(make)).build(make)
+    table = data.draw(st.lists(st.sampled_from(RULES), min_size=1, unique_by=lambda row: row[0]))
+
+    assert SEVERITY[decide(case, make.now, table).ruling] <= SEVERITY[decide(case, make.now).ruling]
+
+
+@thorough
+@given(data=st.data())
+def test_an_approval_by_the_requester_himself_never_counts(make, data):
+    world = data.draw(worlds(make))
+    without = replace(world.build(make), approval=None)
+    own = replace(without, approval=make.approval(by=without.requester.user_id))
+
+    assert decide(own, make.now).ruling is decide(without, make.now).ruling
+
+
+@thorough
+@given(data=st.data())
+def test_a_valid_approval_turns_only_what_wants_one_into_a_release(make, data):
+    case = data.draw(worlds(make)).build(make)
+    before = decide(replace(case, approval=None), make.now).ruling
+    after = decide(replace(case, approval=make.approval()), make.now).ruling
+
+    assert after is (Ruling.ALLOW if before is Ruling.NEEDS_APPROVAL else before)
+
+
+@thorough
+@given(data=st.data())
+def test_if_nothing_can_be_reached_the_gate_refuses(make, data):
+    world = data.draw(worlds(make))
+    lists = tuple(
+        (pipeline, data.draw(st.sampled_from([make.unseen(), make.not_found()]))) for pipeline, _ in world.lists
+    )
+    case = replace(
+        world.case,
+        lock=make.seen(unseen=((HalfKind.ITEM, make.unseen()),)),
+        state=make.check(make.unseen(), DigestSeen(DigestMatch.UNSEEN)),
+    )
+
+    for away in (
+        replace(world, lists=lists),
+        replace(world, readings=dict.fromkeys(world.readings, make.unseen())),
+        replace(world, case=replace(world.case, lock=case.lock)),
+        replace(world, case=replace(world.case, state=case.state)),
+        replace(world, lists=lists, case=case),
+    ):
+        everything = away.lists == lists or away.case.lock == case.lock or away.case.state == case.state
+        ruling = decide(away.build(make), make.now).ruling
+        assert ruling is Ruling.REFUSE or not everything or world.who == "runner@gha-1-1"
+    assert decide(replace(world, lists=lists, case=case).build(make), make.now).ruling is Ruling.REFUSE
+
+
+@thorough
+@given(data=st.data())
+def test_stale_evidence_refuses(make, data):
+    case = data.draw(worlds(make)).build(make)
+    later = make.now + timedelta(seconds=data.draw(st.integers(31, 10**9)))
+
+    assert decide(case, later).ruling is Ruling.REFUSE
+
+
+# Bad news, each of which may only tighten the ruling.
+
+
+def a_list_goes_missing(make, world, data):
+    n = data.draw(st.integers(0, 1))
+    lists = list(world.lists)
+    lists[n] = (lists[n][0], data.draw(st.sampled_from([make.unseen(), make.not_found()])))
+    return replace(world, lists=tuple(lists))
+
+
+def a_reading_goes_missing(make, world, data):
+    assume(world.readings)
+    run_id = data.draw(st.sampled_from(sorted(world.readings)))
+    gone = data.draw(st.sampled_from([make.unseen(), make.not_found()]))
+    return replace(world, readings={**world.readings, run_id: gone})
+
+
+def _changed(make, world, run_id, change):
+    """The world in which a run is another, in its list and when it is read."""
+    readings = {
+        key: replace(seen, value=change(seen.value)) if key == run_id and isinstance(seen, Found) else seen
+        for key, seen in world.readings.items()
+    }
+    lists = tuple(
+        (
+            pipeline,
+            replace(
+                found,
+                value=tuple(replace(change(run), jobs=None) if run.ref.id == run_id else run for run in found.value),
+            )
+            if isinstance(found, Found)
+            else found,
+        )
+        for pipeline, found in world.lists
+    )
+    return replace(world, readings=readings, lists=lists)
+
+
+def a_run_goes_on(make, world, data):
+    assume(world.readings)
+    run_id = data.draw(st.sampled_from(sorted(world.readings)))
+    phase = data.draw(st.sampled_from([phase for phase in Phase if phase is not Phase.ENDED]))
+    return _changed(make, world, run_id, lambda run: replace(run, phase=phase if run.ended_at else Phase.RUNNING))
+
+
+def a_job_goes_on(make, world, data):
+    assume(world.readings)
+    run_id = data.draw(st.sampled_from(sorted(world.readings)))
+    phase, n = data.draw(st.sampled_from(STILL)), data.draw(st.integers(0, 2))
+
+    def change(run):
+        mine = tuple(replace(job, phase=phase) if i == n else job for i, job in enumerate(run.jobs or ()))
+        return replace(run, phase=Phase.RUNNING, jobs=None if run.jobs is None else mine)
+
+    return _changed(make, world, run_id, change)
+
+
+def a_run_ends_later(make, world, data):
+    assume(world.readings)
+    run_id = data.draw(st.sampled_from(sorted(world.readings)))
+    more = timedelta(seconds=data.draw(st.integers(1, 12_000)))
+
+    def late(part):
+        return replace(part, ended_at=part.ended_at and part.ended_at + more)
+
+    def change(run):
+        return late(replace(run, jobs=None if run.jobs is None else tuple(map(late, run.jobs))))
+
+    return _changed(make, world, run_id, change)
+
+
+def another_run_goes_on(make, world, data):
+    assume(isinstance(world.lists[1][1], Found))
+    pipeline, found = world.lists[1]
+    host = data.draw(st.sampled_from(HOSTS))
+    run = make.run("99", "09:04", None, pipeline=pipeline, jobs=(make.job("09:04", None, host=host),))
+    reading = data.draw(st.sampled_from([make.found(run), make.found(replace(run, jobs=None)), make.unseen()]))
+    more = replace(found, value=(replace(run, jobs=None), *found.value))
+    return replace(world, lists=(world.lists[0], (pipeline, more)), readings={**world.readings, "99": reading})
+
+
+def _in_case(**changes):
+    return lambda make, world, _: replace(
+        world, case=replace(world.case, **{key: change(make, world.case) for key, change in changes.items()})
+    )
+
+
+def the_requester_loses_his_standing(make, world, data):
+    worse = data.draw(
+        st.sampled_from(
+            [
+                {"is_guest": True},
+                {"is_bot": True},
+                {"is_deleted": True},
+                {"is_stranger": True},
+                {"team_id": "T0OTHER"},
+                {"home_team": None},
+                {"is_incident_channel": False},
+                {"in_channel": make.found(value=False)},
+                {"in_channel": make.unseen()},
+                {"in_groups": make.found(value=False)},
+                {"in_groups": make.not_found()},
+                {"member": make.not_found()},
+                {"channel": make.unseen()},
+            ]
+        )
+    )
+    return replace(world, case=replace(world.case, requester=make.standing(**worse)))
+
+
+def _unseen_half(make, case):
+    return replace(case.lock, unseen=((HalfKind.FILE, make.unseen()),))
+
+
+def _garbage_half(make, case):
+    return replace(case.lock, held=(*case.lock.held, make.half(None, HalfKind.FILE, "lock info is not JSON")))
+
+
+BAD_NEWS = {
+    "a list goes missing": a_list_goes_missing,
+    "a reading goes missing": a_reading_goes_missing,
+    "a run goes on": a_run_goes_on,
+    "a job goes on": a_job_goes_on,
+    "a run ends later": a_run_ends_later,
+    "another run goes on": another_run_goes_on,
+    "the requester loses his standing": the_requester_loses_his_standing,
+    "the owner says that it runs": _in_case(owner=lambda make, _: make.answer(OwnerSays.RUNNING)),
+    "a half cannot be read": _in_case(lock=_unseen_half),
+    "a half holds garbage": _in_case(lock=_garbage_half),
+    "the lock is gone": _in_case(lock=lambda make, _: make.seen()),
+    "the state cannot be read": _in_case(state=lambda make, case: replace(case.state, state=make.unseen())),
+    "the state was written just now": _in_case(state=lambda make, _: make.check(make.state(last_written=make.now))),
+    "the state becomes protected": _in_case(protected=lambda *_: True),
+    "the approval is taken back": _in_case(approval=lambda *_: None),
+    "the approval expires": _in_case(approval=lambda make, _: make.approval(at=make.at("11:00"))),
+}
+
+
+@pytest.mark.parametrize("news", BAD_NEWS)
+@thorough
+@given(data=st.data())
+def test_bad_news_never_loosens_the_ruling(make, news, data):
+    world = data.draw(worlds(make))
+    worse = BAD_NEWS[news](make, world, data)
+    before, after = world.build(make), worse.build(make)
+    # An end that moves into the lock's time can tie the lock to a run by name or host, which is better evidence.
+    assume(
+        STRENGTHS.index(after.attribution.strength) >= STRENGTHS.index(before.attribution.strength)
+        or "ends" not in news
+    )
+
+    assert SEVERITY[decide(after, make.now).ruling] >= SEVERITY[decide(before, make.now).ruling]
+
+
+# Cases that no honest look-up would bring together.
+
+
+WORDS = st.sampled_from(["", "word", "\n", "two words"])
+INSTANTS = st.one_of(
+    st.datetimes(timezones=st.just(UTC)),
+    st.sampled_from([datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)]),
+)
+
+
+def observed(values):
+    return st.one_of(
+        st.builds(Found, values, INSTANTS),
+        st.builds(NotFound, st.just("GitHub"), WORDS, INSTANTS),
+        st.builds(Unseen, st.just("GitHub"), st.sampled_from(Trouble), WORDS, INSTANTS),
+    )
+
+
+@st.composite
+def wild_jobs(draw, make):
+    return make.job(
+        name=draw(WORDS),
+        phase=draw(st.sampled_from(Phase)),
+        conclusion=draw(st.sampled_from([*Conclusion, None])),
+        started_at=draw(st.none() | INSTANTS),
+        ended_at=draw(st.none() | INSTANTS),
+    )
+
+
+@st.composite
+def wild_runs(draw, make):
+    return make.run(
+        phase=draw(st.sampled_from(Phase)),
+        conclusion=draw(st.sampled_from([*Conclusion, None])),
+        created_at=draw(INSTANTS),
+        ended_at=draw(st.none() | INSTANTS),
+        reported=draw(WORDS),
+        attempt=draw(st.integers(0, 3)),
+        jobs=draw(st.none() | st.lists(wild_jobs(make), max_size=2).map(tuple)),
+        jobs_missing=draw(st.none() | WORDS),
+    )
+
+
+@st.composite
+def wild_cases(draw, make):
+    any_run = wild_runs(make)
+    states = st.builds(
+        make.state,
+        last_written=INSTANTS,
+        serial=st.none() | st.integers(),
+        lineage=st.none() | WORDS,
+        fault=st.none() | WORDS,
+        last_good_version=st.sampled_from([None, "3HL4"]),
+    )
+    absent = st.builds(StateAbsent, st.lists(WORDS, max_size=2).map(tuple), st.sampled_from([None, "3HL4"]))
+    candidates = st.builds(Candidate, any_run, observed(any_run), st.lists(wild_jobs(make), max_size=2).map(tuple))
+    info = draw(st.builds(make.info, id=st.sampled_from([make.lock_id, "another"]), who=WORDS, created=INSTANTS))
+    looks = draw(st.lists(st.builds(make.look, listing=observed(st.lists(any_run, max_size=2).map(tuple))), max_size=2))
+    tied = st.one_of(
+        st.just(attribute(info, looks, holders=make.holders, skew=make.policy.clock_skew)),
+        st.builds(
+            Attribution,
+            st.sampled_from(STRENGTHS),
+            st.lists(candidates, max_size=4).map(tuple),
+            st.just(("by chance",)),
+            st.lists(observed(st.none()).filter(lambda seen: not isinstance(seen, Found)), max_size=2).map(tuple),
+        ),
+    )
+    standing = st.builds(
+        make.standing, in_channel=observed(st.booleans()), in_groups=st.none() | observed(st.booleans())
+    )
+    halves = [make.half(info)] if draw(st.booleans()) else [make.half(None, garbage=draw(st.none() | WORDS))]
+    digests = st.builds(DigestSeen, st.sampled_from(DigestMatch), *[st.none() | WORDS] * 4)
+    return make.case(
+        looks=tuple(looks),
+        attribution=draw(tied),
+        lock=replace(make.seen(*halves), at=draw(INSTANTS)),
+        state=replace(make.check(digest=draw(digests)), state=draw(observed(states | absent))),
+        requester=draw(standing),
+        owner=draw(
+            st.none() | st.builds(OwnerAnswer, st.just(make.lock_id), WORDS, st.sampled_from(OwnerSays), INSTANTS)
+        ),
+        protected=draw(st.booleans()),
+        approval=draw(st.none() | st.builds(Approval, st.just(make.lock_id), standing, INSTANTS)),
+    )
+
+
+JUNK = ["None", '""', "``", "Phase.", "Conclusion.", "Trouble.", "Unseen(", "NotFound(", "datetime", "  ", " ,", "()"]
+
+
+@thorough
+@given(data=st.data())
+def test_the_gate_never_raises_and_always_has_words(make, data):
+    case, now = data.draw(wild_cases(make)), data.draw(INSTANTS)
+
+    verdict = decide(case, now)
+
+    assert [finding.rule for finding in verdict.findings if finding.rule is not Rule.APPROVER] == [r for r, _ in RULES]
+    assert (verdict.ruling is Ruling.REFUSE) == any(
+        finding.effect is Effect.REFUSES for finding in verdict.findings if finding.rule is not Rule.APPROVER
+    )
+    for finding in verdict.findings:
+        words = plain(finding.reason)
+        assert words.strip()
+        assert not words.rstrip().endswith((":", ",", ";")), words
+        assert not [junk for junk in JUNK if junk in words], words
