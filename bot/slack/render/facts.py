@@ -33,7 +33,7 @@ class Mark(Enum):
     NONE = ("", "")
     GOOD = ("white_check_mark", "✓")
     WARNING = ("warning", "!")
-    APPROVAL = ("busts_in_silhouette", "?")
+    APPROVAL = ("busts_in_silhouette", "+")
     BAD = ("x", "✗")
     WAIT = ("hourglass_flowing_sand", "…")
     LOCKED = ("lock", "■")

@@ -25,26 +25,25 @@ def _mark(finding: Finding) -> Mark:
     return _MARKS[finding.effect]
 
 
-def ruling(verdict: Verdict, label: str = "Unlock now:") -> Fact:
+def ruling(verdict: Verdict, label: str = "Unlock:") -> Fact:
     """What the verdict comes to, with the first checks that stand in the way."""
     match verdict.ruling:
         case Ruling.ALLOW:
             return Fact(f"{label} allowed.", (), Mark.GOOD)
         case Ruling.NEEDS_APPROVAL:
-            words = ("a second member must approve, since ", *reasons(verdict), ".")
-            return Fact(f"{label} needs approval:", words, Mark.APPROVAL)
+            words = (" by a second member, because ", *reasons(verdict), ".")
+            return Fact(f"{label} needs approval", words, Mark.APPROVAL)
         case Ruling.REFUSE:
             return _refusal(verdict, label)
 
 
 def _refusal(verdict: Verdict, label: str) -> Fact:
-    why = reasons(verdict)
-    if verdict.waiting_helps and verdict.until is not None:
-        words: Phrase = ("not before ", verdict.until, " (if nothing changes): ", *why, ".")
-        return Fact(label, words, Mark.WAIT)
-    if verdict.waiting_helps:
-        return Fact(f"{label} not yet:", (*why, "."), Mark.WAIT)
-    return Fact(f"{label} refused:", (*why, "."), Mark.BAD)
+    why: Phrase = (", because ", *reasons(verdict), ".")
+    if not verdict.waiting_helps:
+        return Fact(f"{label} refused", why, Mark.BAD)
+    if verdict.until is None:
+        return Fact(f"{label} refused for now", why, Mark.WAIT)
+    return Fact(f"{label} not before", (verdict.until, " (if nothing changes)", *why), Mark.WAIT)
 
 
 def reasons(verdict: Verdict) -> Phrase:
