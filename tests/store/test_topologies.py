@@ -1,0 +1,128 @@
+"""The journal on a real cluster and behind a real Sentinel."""
+
+import asyncio
+import random
+import socket
+import subprocess
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bot.core.timeline import Draft, Kind, verify
+from bot.errors import JournalAway
+from bot.store.connect import answering, connect
+from bot.store.durability import durability
+from bot.store.embedded import find_binary
+from bot.store.redis_records import RedisRecords
+
+NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+SLOTS = 16384
+
+
+def free_port():
+    """A port whose neighbour 10000 above, on which a cluster's nodes talk, exists as well."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        if port < 55_000:
+            return port
+
+
+@contextmanager
+def server(directory, *options):
+    process = subprocess.Popen(
+        [find_binary(), *options, "--bind", "127.0.0.1", "--dir", str(directory)],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def until(question, limit=20.0):
+    async with asyncio.timeout(limit):
+        while True:
+            try:
+                async with answering():
+                    if await question():
+                        return
+            except JournalAway:
+                pass
+            await asyncio.sleep(0.05)
+
+
+async def exercise(journal, records):
+    incident, is_new = await journal.open(channel="C1", title="staging", by="U1", at=NOON)
+    assert is_new
+    for n in range(5):
+        await journal.append(incident.id, Draft(NOON, Kind.NOTE_ADDED, "U1", f"n{n}", once=f"n{n}"))
+    assert not (await journal.append(incident.id, Draft(NOON, Kind.NOTE_ADDED, "U1", "n1", once="n1"))).added
+    assert await journal.incidents() == (incident,)
+    assert await journal.current("C1") == incident
+    closed = await journal.close(incident.id, by="U1", at=NOON)
+    assert await journal.find(incident.id) == closed
+    assert verify([entry async for entry in journal.entries(incident.id)]) == 7
+    await journal.ping()
+
+    await records.put("request", "r", {"a": 1}, ttl=timedelta(hours=1))
+    assert await records.update("request", "r", {"b": 2}) == {"a": 1, "b": 2}
+    assert await records.once("event", "e", ttl=timedelta(hours=1))
+    assert await records.take("unlock", "s", holder="a", ttl=timedelta(hours=1))
+    await records.give_back("unlock", "s", holder="a")
+
+
+@pytest.fixture
+async def cluster_url(directory):
+    ports = [free_port() for _ in range(2)]
+    homes = [directory / str(port) for port in ports]
+    for home in homes:
+        home.mkdir()
+    options = [["--port", str(port), "--cluster-enabled", "yes", "--save", ""] for port in ports]
+    with server(homes[0], *options[0]), server(homes[1], *options[1]):
+        nodes = [connect(f"redis://127.0.0.1:{port}") for port in ports]
+        for half, node in enumerate(nodes):
+            await until(node.ping)
+            slots = range(half * SLOTS // 2, (half + 1) * SLOTS // 2)
+            await node.execute_command("CLUSTER", "ADDSLOTS", *slots)
+        await nodes[0].execute_command("CLUSTER", "MEET", "127.0.0.1", ports[1])
+        for node in nodes:
+            await until(lambda node=node: is_whole(node))
+            await node.aclose()
+        yield f"redis+cluster://127.0.0.1:{ports[0]}"
+
+
+async def is_whole(node):
+    info = str(await node.execute_command("CLUSTER", "INFO"))
+    return "cluster_state:ok" in info or "'cluster_state': 'ok'" in info
+
+
+async def test_a_cluster_of_two_takes_every_script(cluster_url, make_journal, make_client):
+    for _ in range(3):
+        client = make_client(cluster_url)
+        await exercise(make_journal(cluster_url), RedisRecords(client, rng=random.Random()))
+        await client.delete("tflock:incidents")
+        await client.delete("tflock:once:event:e")
+
+
+async def test_the_doctor_reads_a_cluster(cluster_url, make_client):
+    found = await durability(make_client(cluster_url))
+
+    assert found.appendonly is False
+
+
+async def test_the_master_is_found_through_a_sentinel(directory, make_journal, make_client):
+    port, sentinel_port = free_port(), free_port()
+    config = directory / "sentinel.conf"
+    config.write_text(f"port {sentinel_port}\nsentinel monitor mymaster 127.0.0.1 {port} 1\n")
+    master = ["--port", str(port), "--save", "", "--requirepass", "hunter2"]
+    url = f"redis+sentinel://:hunter2@127.0.0.1:{sentinel_port}/mymaster/2"
+    with server(directory, *master), server(directory, str(config), "--sentinel"):
+        client = make_client(url)
+        await until(client.ping)
+        await exercise(make_journal(url), RedisRecords(client, rng=random.Random()))
+
+    with pytest.raises(JournalAway):
+        await make_journal(url).ping()
