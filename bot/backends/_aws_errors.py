@@ -55,6 +55,7 @@ _NOT_ACCEPTED = frozenset(
         "UnrecognizedClientException",
     }
 )
+_HINTS = {"s3:GetObject": " (s3:ListBucket is needed, too: without it S3 denies what is not there)"}
 _PATIENCE = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 _CONDITION_FAILED = frozenset({"ConditionalCheckFailedException", "PreconditionFailed"})
 _CONFLICT = frozenset({"ConditionalRequestConflict", "OperationAborted"})
@@ -172,7 +173,7 @@ def _meaning(code: str, status: int, system: str, action: str, target: str) -> t
     if code in _NOT_ACCEPTED:
         return Trouble.DENIED, f"{system} does not accept the AWS credentials ({code})"
     if code in _DENIED or status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return Trouble.DENIED, f"{system} denies {action} on {target}"
+        return Trouble.DENIED, f"{system} denies {action} on {target}{_HINTS.get(action, '')}"
     plain = _plain_no(code, status, action, target)
     if plain:
         return None, plain

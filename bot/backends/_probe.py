@@ -57,20 +57,24 @@ def probe_item(half: ItemHalf) -> HalfProbe:
 
 
 def _probe(half: FileHalf | ItemHalf, kind: HalfKind, put: Callable[[], str], *, other: str) -> HalfProbe:
-    placed = _tried(put)
     read = _tried(half.read)
-    wrong = _tried(lambda: half.delete(other))
-    # the bot needs no right to put; without it the condition was tried on a lock that is not there
-    cleared = _tried(lambda: half.delete(placed)) if isinstance(placed, str) else wrong
+    wrong = cleared = _tried(lambda: half.delete(other))  # nothing is there yet: shows whether deleting is allowed
+    # the bot itself needs no right to put: without it this first answer has to do
+    placed = None if _trouble(wrong) else _tried(put)
+    if isinstance(placed, str):
+        wrong = _tried(lambda: half.delete(other))
+        cleared = _tried(lambda: half.delete(placed))
 
-    troubles = [step for step in (read, wrong, cleared) if isinstance(step, AwsError) and step.trouble is not None]
-    denied = [(half.reads, read), (half.deletes, wrong)]
+    details = [step.detail for step in (read, wrong, cleared) if isinstance(step, AwsError) and step.trouble]
+    if isinstance(placed, str) and _trouble(cleared):
+        details.append(f"{half.key} was left behind")
+    denied = ((half.reads, read), (half.deletes, wrong))
     return HalfProbe(
         kind=kind,
         place=half.target,
         is_conditional=_is_conditional(wrong, certain=isinstance(placed, str) or kind is HalfKind.ITEM),
-        missing_actions=tuple(action for action, step in denied if _is_denied(step)),
-        detail="; ".join(dict.fromkeys(error.detail for error in troubles)),
+        missing_actions=tuple(action for action, step in denied if _trouble(step) is Trouble.DENIED),
+        detail="; ".join(dict.fromkeys(details)),
     )
 
 
@@ -81,8 +85,8 @@ def _is_conditional(wrong: object, *, certain: bool) -> bool | None:
     return False if certain else None
 
 
-def _is_denied(step: object) -> bool:
-    return isinstance(step, AwsError) and step.trouble is Trouble.DENIED
+def _trouble(step: object) -> Trouble | None:
+    return step.trouble if isinstance(step, AwsError) else None
 
 
 def _tried(step: Callable[[], T]) -> T | AwsError:
