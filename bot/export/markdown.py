@@ -6,9 +6,10 @@ the template's values are escaped unless this module made them.
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -35,12 +36,12 @@ _LINKED = re.compile(r"[@#](?=\S)|(?<=\bGH)-(?=\d)", re.IGNORECASE)
 
 async def write_markdown(journal: Journal, incident: Incident, directory: Path) -> Path:
     """Writes `<incident>.md` and returns its path. Raises OSError, JournalAway or ChainBroken."""
-    return await save(directory / f"{incident.id}.md", _parts(journal, incident))
+    return await save(directory / f"{incident.id}.md", _page(journal, incident))
 
 
 async def markdown_content(journal: Journal, incident: Incident) -> bytes:
     """The same as bytes, for an upload."""
-    return await content(_parts(journal, incident))
+    return await content(_page(journal, incident))
 
 
 def escaped(value: object) -> Markup:
@@ -63,47 +64,41 @@ class _Row:
     edited: bool
 
 
-@dataclass(slots=True)
-class _Summary:
-    """What must be known before the first line is written: read in a first pass."""
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """What the page tells. It is held as a whole, since entries may tell of earlier times than those before them."""
 
-    revisions: Revisions = field(default_factory=Revisions)
-    actors: dict[str, int] = field(default_factory=dict)
-    recorded: int = 0
-    last: Entry | None = None
-
-    def learn(self, entry: Entry) -> None:
-        self.revisions.learn(entry)
-        self.actors[entry.actor] = self.actors.get(entry.actor, 0) + 1
-        self.recorded += 1
-        self.last = entry
+    rows: tuple[_Row, ...]
+    actors: tuple[str, ...]
+    revisions: Revisions
+    last: Entry
 
 
-async def _parts(journal: Journal, incident: Incident) -> AsyncIterator[str]:
-    summary = _Summary()
-    async for entry in journal.entries(incident.id):
-        summary.learn(entry)
-    if summary.last is None:
+async def _page(journal: Journal, incident: Incident) -> AsyncIterator[str]:
+    entries = [entry async for entry in journal.entries(incident.id)]
+    if not entries:
         raise JournalAway(f"the timeline of {incident.id} is not there")
+    yield await asyncio.to_thread(_rendered, incident, entries)
 
+
+def _rendered(incident: Incident, entries: Sequence[Entry]) -> str:
+    revisions = Revisions()
+    for entry in entries:
+        revisions.learn(entry)
+    rows = sorted(_rows(entries, revisions), key=lambda row: row.at)
+    actors = tuple(dict.fromkeys(entry.actor for entry in entries))
+    took = duration(incident.closed_at - incident.opened_at) if incident.closed_at else None
     template = _environment().get_template("incident.md.j2")
-    async for part in template.generate_async(
-        incident=incident,
-        summary=summary,
-        took=duration(incident.closed_at - incident.opened_at) if incident.closed_at else None,
-        rows=_rows(journal, incident.id, summary.revisions, summary.last),
-    ):
-        yield part
+    account = _Account(tuple(rows), actors, revisions, entries[-1])
+    return template.render(incident=incident, account=account, recorded=len(entries), took=took)
 
 
-async def _rows(journal: Journal, incident_id: str, revisions: Revisions, last: Entry) -> AsyncIterator[_Row]:
-    async for entry in journal.entries(incident_id):
+def _rows(entries: Sequence[Entry], revisions: Revisions) -> Iterator[_Row]:
+    for entry in entries:
         shown = revisions.shown(entry)
         if shown:
             now = shown.entry
             yield _Row(now.at, now.actor, now.kind, tuple(now.text.strip().splitlines()), shown.edited)
-        if entry.id == last.id:
-            return
 
 
 @cache
@@ -113,7 +108,6 @@ def _environment() -> Environment:
         autoescape=True,
         finalize=escaped,
         undefined=StrictUndefined,
-        enable_async=True,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

@@ -32,7 +32,7 @@ def row_with(text, found):
     return row
 
 
-async def note(journal, incident, text, kind=Kind.NOTE_ADDED, actor="U2", **facts):
+async def note(journal, incident, text, kind=Kind.NOTE_ADDED, /, actor="U2", **facts):
     appended = await journal.append(incident.id, Draft(NOON + timedelta(minutes=5), kind, actor, text, facts))
     return appended.entry.id
 
@@ -74,7 +74,7 @@ async def test_the_file_is_named_after_the_incident_and_holds_the_same(journal, 
 
 async def test_an_edited_entry_shows_its_new_text_with_a_mark(journal, incident):
     entry_id = await note(journal, incident, "The lok is held")
-    await note(journal, incident, "The lock is held", Kind.ENTRY_EDITED, entry=entry_id)
+    await note(journal, incident, "put right", Kind.ENTRY_EDITED, entry=entry_id, text="The lock is held")
 
     found = await lines(journal, incident)
 
@@ -91,6 +91,18 @@ async def test_a_hidden_entry_is_left_out_and_counted(journal, incident):
 
     assert "anger" not in found
     assert "1 hidden entry is left out here" in found
+
+
+async def test_a_late_note_stands_where_it_happened(journal, incident):
+    await note(journal, incident, "second")
+    await journal.append(incident.id, Draft(NOON + timedelta(minutes=2), Kind.NOTE_ADDED, "U2", "first"))
+    moved = await note(journal, incident, "third")
+    at = (NOON + timedelta(minutes=9)).isoformat()
+    await note(journal, incident, "put right", Kind.ENTRY_EDITED, entry=moved, at=at)
+
+    found = "\n".join(await lines(journal, incident))
+
+    assert found.index("| first |") < found.index("| second |") < found.index("| third (edited) |")
 
 
 async def test_a_kind_that_this_version_does_not_know_is_shown(journal, incident):
