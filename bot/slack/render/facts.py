@@ -176,6 +176,20 @@ def started_by(run: Run) -> Phrase:
     return (", started by ", Quoted(run.actor)) if run.actor else ()
 
 
+def is_hidden(inspection: Inspection) -> bool:
+    """Whether what stands in the way is not a run that is seen to go on, but one that cannot be seen."""
+    tied = inspection.attribution
+    if tied is None:
+        return False
+    blocking = [candidate for candidate in tied.candidates if not is_over(candidate)]
+    unread = [candidate for candidate in blocking if not _is_read(candidate)]
+    return len(unread) == len(blocking) and bool(unread or tied.unseen)
+
+
+def _is_read(candidate: Candidate) -> bool:
+    return isinstance(candidate.seen, Found) and candidate.seen.value.jobs is not None
+
+
 def owner(found: Owner | None, answer: OwnerAnswer | None) -> Iterable[Fact]:
     """The person behind the lock, and what that person said."""
     if found is not None:

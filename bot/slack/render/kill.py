@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from bot.core.button import ButtonValue
 from bot.core.life import run_name
-from bot.core.phrase import Phrase, Quoted
+from bot.core.phrase import Phrase, Quoted, joined
 from bot.core.report import KillReport, KillStage, Target, Tie
 from bot.core.run import Phase, Run, SwitchResult
 from bot.slack.render.blocks import (
@@ -23,9 +23,9 @@ from bot.slack.render.blocks import (
     sections,
     select,
 )
-from bot.slack.render.facts import Fact, Mark, command, going, loop_words, runs, started_by
+from bot.slack.render.facts import Fact, Mark, command, going, loop_words, runs
 from bot.slack.render.mrkdwn import flat, flat_phrase, mrkdwn
-from bot.slack.render.page import CHECK, asked_by, lines, spoken
+from bot.slack.render.page import CHECK, asked_by, lines, sentence, spoken
 
 _Facts: TypeAlias = Iterable[Fact]
 _FEW = 5
@@ -142,9 +142,13 @@ def _details(target: Target) -> _Facts:
             yield Fact("", ("• ", *going(run)))
         return
     for run in target.runs[:1]:
-        about: Phrase = (" ", Quoted(run.title)) if run.title else ()
-        why: Phrase = (", by trigger ", Quoted(run.trigger)) if run.trigger else ()
-        yield Fact("Run:", (run_name(run), *about, *started_by(run), *why, "."))
+        said = [(word, Quoted(text)) for word, text in _about_run(run) if text]
+        if said:
+            yield Fact("About:", (*joined(said), "."))
+
+
+def _about_run(run: Run) -> tuple[tuple[str, str], ...]:
+    return (("", run.title), ("started by ", run.actor), ("trigger ", run.trigger), ("branch ", run.branch))
 
 
 def _how_to_end(target: Target) -> Phrase:
@@ -174,7 +178,7 @@ def _escalated(report: KillReport) -> _Facts:
 
 
 def _ended(report: KillReport) -> _Facts:
-    yield Fact(f"Ended: {_ending(report)}.", (), Mark.GOOD)
+    yield _what_ended(report)
     yield from _note(report)
     yield from _switch(report)
     yield Fact("Changed:", (_count_ended(report),))
@@ -184,6 +188,14 @@ def _ended(report: KillReport) -> _Facts:
         yield Fact("Next:", words)
     else:
         yield Fact("Next:", _look(report))
+
+
+def _what_ended(report: KillReport) -> Fact:
+    target = _target(report)
+    if target is None or target.loop is None or (report.switched and report.switched.result is SwitchResult.DONE):
+        return Fact(f"Ended: {_ending(report)}.", (), Mark.GOOD)
+    words: Phrase = (Quoted(target.loop.pipeline.title), " can start more.")
+    return Fact("The runs ended, the loop is not stopped:", words, Mark.WARNING)
 
 
 def _refused(report: KillReport) -> _Facts:
@@ -257,7 +269,7 @@ def _ending(report: KillReport) -> str:
 
 def _note(report: KillReport) -> _Facts:
     if report.note:
-        yield Fact("", report.note)
+        yield Fact("", sentence(report.note))
 
 
 def _unseen(report: KillReport) -> _Facts:
@@ -325,7 +337,7 @@ def _label(target: Target) -> Phrase:
         return (Quoted(target.key),)
     run = target.runs[0]
     number = Quoted(f"#{run.ref.id}")
-    return (number, f" {run.phase}, {target.tie}: ", Quoted(run.ref.pipeline.title))
+    return (number, f" {run.phase}, {_tie(target)}: ", Quoted(run.ref.pipeline.title))
 
 
 def _confirming(report: KillReport, target: Target) -> list[Element | None]:

@@ -17,7 +17,7 @@ from bot.slack.render.page import lines, spoken
 _SAID = {
     OwnerSays.DEAD: "You said that it is dead. The bot still checks everything else before it unlocks.",
     OwnerSays.RUNNING: "You said that it is still running. The lock stays until you say otherwise.",
-    OwnerSays.LATER: "You want to be asked later. Nothing waits for your answer but a lock held by a person.",
+    OwnerSays.LATER: "You asked for time. The bot waits for you only if the lock is held from a person's machine.",
 }
 
 

@@ -23,7 +23,7 @@ def line(fact: Fact, *, most: int = LINE) -> str:
 def spoken(fact: Fact) -> Phrase:
     """A fact as one sentence without signs, for notifications."""
     gap: Phrase = () if not fact.phrase or _leans(fact.phrase) else (" ",)
-    return (fact.label, *gap, *fact.phrase)
+    return (fact.label, *gap, *fact.phrase) if fact.label else fact.phrase
 
 
 def lines(facts: Iterable[Fact], *, most: int = LINE) -> list[str]:
@@ -33,7 +33,14 @@ def lines(facts: Iterable[Fact], *, most: int = LINE) -> list[str]:
 def _leans(phrase: Phrase) -> bool:
     """Whether the phrase brings its own gap or mark after the label."""
     first = phrase[0]
-    return isinstance(first, str) and first[:1] in {" ", ":", ",", "."}
+    return isinstance(first, str) and first.startswith((" ", ": ", ", ", "."))
+
+
+def sentence(phrase: Phrase) -> Phrase:
+    """Words of a use case as a sentence of their own: with a capital letter and a full stop."""
+    first, last = phrase[0], phrase[-1]
+    begun: Phrase = (first[:1].upper() + first[1:], *phrase[1:]) if isinstance(first, str) else phrase
+    return begun if isinstance(last, str) and last.rstrip().endswith((".", "!", "?", "…")) else (*begun, ".")
 
 
 def asked_by(request: UnlockRequest | KillRequest) -> Phrase:

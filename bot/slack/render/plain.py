@@ -28,7 +28,7 @@ def who_lines(report: WhoReport) -> list[str]:
 
 def overview_lines(overview: Overview) -> list[str]:
     """A line for each state, all of them."""
-    away = "Unlocking does not work now: the timeline cannot be reached (Redis is away)."
+    away = "Unlock: refused, because the timeline cannot be reached (Redis is away). Reading still works."
     return [counted(overview), *([away] if overview.journal_away else []), "", *_lines(overview_facts(overview))]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bot.core.button import ButtonValue
+from bot.core.case import Ruling
 from bot.core.lock import LockSeen, age
-from bot.core.phrase import Phrase, duration
+from bot.core.phrase import Phrase, duration, joined
 from bot.core.report import Inspection, Overview, StateName, StatusReport
 from bot.slack.render import facts
 from bot.slack.render.blocks import Message, actions, button, context, message, sections
@@ -16,6 +17,11 @@ from bot.slack.render.page import CHECK, line, lines, spoken
 from bot.slack.render.verdict import advice, checklist, ruling
 
 _SHARE = "status.share"
+_NO_TIMELINE = Fact(
+    "Unlock: refused",
+    (", because the timeline cannot be reached (Redis is away). Reading still works.",),
+    Mark.BAD,
+)
 
 
 def status_message(report: StatusReport) -> Message:
@@ -33,8 +39,10 @@ def status_message(report: StatusReport) -> Message:
 
 def fallback(report: StatusReport) -> Phrase:
     """The one sentence that a notification shows."""
-    said: Phrase = () if report.verdict is None else (" ", *spoken(ruling(report.verdict)))
-    return (*spoken(facts.headline(report.inspection)), *said)
+    told = [facts.headline(report.inspection)]
+    if report.verdict is not None:
+        told.append(_NO_TIMELINE if report.journal_away else ruling(report.verdict))
+    return joined((spoken(fact) for fact in told), " ")
 
 
 def answer(report: StatusReport) -> Iterable[Fact]:
@@ -42,10 +50,9 @@ def answer(report: StatusReport) -> Iterable[Fact]:
     inspection, name = report.inspection, report.inspection.state.name
     yield facts.headline(inspection)
     if report.journal_away:
-        words = (" the timeline cannot be reached (Redis is away). Reading works; get Redis back to unlock.",)
-        yield Fact("Unlocking does not work now:", words, Mark.WARNING)
+        yield _NO_TIMELINE
     if report.verdict is not None:
-        yield ruling(report.verdict)
+        yield ruling(report.verdict, "By the checks alone:" if report.journal_away else "Unlock:")
         yield Fact("Next:", next_step(report))
     elif not inspection.seen.is_free:
         again: Phrase = (command(f"status {name}"), " asks again. Nothing can be unlocked that cannot be read.")
@@ -56,11 +63,13 @@ def next_step(report: StatusReport) -> Phrase:
     verdict, name = report.verdict, report.inspection.state.name
     if report.journal_away:
         return ("ask again once the timeline is back.",)
-    if verdict is None or not verdict.refusals:
-        return (command(f"unlock {name}"), " releases the lock after one more click.")
-    if verdict.waiting_helps:
-        return (*advice(verdict, name), " Or ", command(f"unlock {name} --when-safe"), ".")
-    return advice(verdict, name)
+    if verdict is not None and verdict.ruling is Ruling.REFUSE:
+        change = advice(verdict, name, hidden=facts.is_hidden(report.inspection))
+        wait: Phrase = (" Or ", command(f"unlock {name} --when-safe"), " waits for it.")
+        return (*change, *wait) if verdict.waiting_helps else change
+    if verdict is not None and verdict.ruling is Ruling.NEEDS_APPROVAL:
+        return (command(f"unlock {name}"), " asks a second member to approve.")
+    return (command(f"unlock {name}"), " releases the lock after one more click.")
 
 
 def details(report: StatusReport) -> Iterable[Fact]:
@@ -95,11 +104,7 @@ def _share(inspection: Inspection) -> dict[str, object] | None:
 def overview_message(overview: Overview) -> Message:
     """All states, the locked ones first, then those that could not be read. What does not fit is counted."""
     summary = counted(overview)
-    away = (
-        [line(Fact("Unlocking does not work now:", ("the timeline cannot be reached (Redis is away).",), Mark.WARNING))]
-        if overview.journal_away
-        else []
-    )
+    away = [line(_NO_TIMELINE)] if overview.journal_away else []
     rows = [line(fact, most=300) for fact in overview_facts(overview)]
     return message(
         (summary,),

@@ -17,7 +17,7 @@ from bot.slack.render import facts
 from bot.slack.render.blocks import Block, Confirm, Element, Message, actions, button, context, message, sections
 from bot.slack.render.facts import HALF_NAMES, Fact, Mark, command
 from bot.slack.render.mrkdwn import flat, mrkdwn
-from bot.slack.render.page import CHECK, asked_by, lines, spoken
+from bot.slack.render.page import CHECK, asked_by, lines, sentence, spoken
 from bot.slack.render.verdict import advice, checklist, deciding, ruling
 
 _Facts: TypeAlias = Iterable[Fact]
@@ -54,13 +54,14 @@ def _name(report: UnlockReport) -> str:
 def _checked(report: UnlockReport) -> _Facts:
     yield _answer(report)
     yield from _lock(report)
-    yield Fact("Changed:", ("nothing yet.",))
+    refused = report.verdict is None or report.verdict.ruling is Ruling.REFUSE
+    yield Fact("Changed:", ("nothing." if refused else "nothing yet.",))
     yield Fact("Next:", _after_checking(report))
     yield from _note(report)
 
 
 def _dry_run(report: UnlockReport) -> _Facts:
-    yield _answer(report, "Dry run:")
+    yield _answer(report, "Dry run, unlock")
     yield from _lock(report)
     yield Fact("Changed:", ("nothing. A dry run never changes anything.",))
     refused = report.verdict is not None and report.verdict.ruling is Ruling.REFUSE
@@ -70,8 +71,7 @@ def _dry_run(report: UnlockReport) -> _Facts:
 
 
 def _answer(report: UnlockReport, label: str = "Unlock") -> Fact:
-    verdict = report.verdict
-    name = f"{label} {_name(report)}:"
+    verdict, name = report.verdict, f"{label} {_name(report)}:"
     return Fact(name, ("it could not be checked.",), Mark.UNKNOWN) if verdict is None else ruling(verdict, name)
 
 
@@ -85,15 +85,19 @@ def _after_checking(report: UnlockReport) -> Phrase:
         until: Phrase = (" until ", report.until) if report.until else ()
         asker = Person(report.request.user, "")
         return ("another full member of this channel can approve", *until, ". ", asker, " asked and cannot.")
-    return _when_allowed(verdict, _name(report))
+    hidden = report.inspection is not None and facts.is_hidden(report.inspection)
+    return _when_allowed(verdict, _name(report), hidden=hidden)
 
 
-def _when_allowed(verdict: Verdict, name: str) -> Phrase:
+def _when_allowed(verdict: Verdict, name: str, *, hidden: bool) -> Phrase:
     if verdict.waiting_helps and verdict.until is not None:
         return ("allowed from ", verdict.until, " if nothing changes. The button waits and does it then.")
     if verdict.waiting_helps:
-        return (*advice(verdict, name), " Or press the button: the bot waits and unlocks when it is safe.")
-    return advice(verdict, name)
+        return (
+            *advice(verdict, name, hidden=hidden),
+            " Or press the button: the bot waits and unlocks when it is safe.",
+        )
+    return advice(verdict, name, hidden=hidden)
 
 
 def _armed(report: UnlockReport) -> _Facts:
@@ -275,7 +279,7 @@ def _described(lock: LockInfo) -> Phrase:
 
 def _note(report: UnlockReport) -> _Facts:
     if report.note:
-        yield Fact("", report.note)
+        yield Fact("", sentence(report.note))
 
 
 def _half_outcomes(report: UnlockReport) -> _Facts:

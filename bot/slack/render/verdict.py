@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from bot.core.case import Effect, Finding, Rule, Ruling, Verdict
 from bot.core.phrase import Phrase, joined
@@ -15,7 +15,7 @@ _REASONS = 2
 def checklist(verdict: Verdict) -> Iterable[Fact]:
     """Every rule with what it found, in the gate's order."""
     for finding in verdict.findings:
-        until: Phrase = (", until ", finding.until) if finding.until else ()
+        until: Phrase = (" (wait until ", finding.until, ")") if finding.until else ()
         yield Fact(f"{finding.rule}:", (*finding.reason, *until), _mark(finding))
 
 
@@ -48,7 +48,7 @@ def _refusal(verdict: Verdict, label: str) -> Fact:
 
 def reasons(verdict: Verdict) -> Phrase:
     """The first checks that decided, those first that do not end by themselves."""
-    blocking = deciding(verdict)
+    blocking = _causes(deciding(verdict))
     if not blocking:
         return ("no check was made",)
     more = (f"; and {len(blocking) - _REASONS} more",) if len(blocking) > _REASONS else ()
@@ -63,12 +63,32 @@ def deciding(verdict: Verdict) -> tuple[Finding, ...]:
     return tuple(sorted({id(f): f for f in (*mine, *rejected)}.values(), key=lambda finding: finding.waits))
 
 
-def advice(verdict: Verdict, state: str) -> Phrase:
-    """What would change a refusal: about the first check that decided."""
-    blocking = deciding(verdict)
+def advice(verdict: Verdict, state: str, *, hidden: bool = False) -> Phrase:
+    """What would change a refusal: about the first check that decided.
+
+    `hidden` says that it is a CI system that does not answer, not a run that goes on.
+    """
+    blocking = _causes(deciding(verdict))
     if not blocking:
         return ("tell whoever runs the bot: its gate has no checks.",)
-    return _ADVICE_FOR.get(blocking[0].rule, _ask_again)(state)
+    first = blocking[0]
+    if hidden and first.rule in _ABOUT_RUNS:
+        return ("ask again once the CI system answers: ", command(f"unlock {state}"), ".")
+    if not first.waits and first.rule in _ABOUT_THE_STATE:
+        return ("put that right first (“tflock doctor” checks the bot's rights), then ask again.",)
+    return _ADVICE_FOR.get(first.rule, _ask_again)(state)
+
+
+_ABOUT_RUNS = frozenset({Rule.ATTRIBUTED, Rule.DEAD, Rule.SETTLED})
+_ABOUT_THE_STATE = frozenset({Rule.QUIET, Rule.WHOLE})
+
+_CAUSED_BY = {Rule.DEAD: {Rule.ATTRIBUTED}, Rule.SETTLED: {Rule.ATTRIBUTED, Rule.DEAD}, Rule.WHOLE: {Rule.QUIET}}
+
+
+def _causes(findings: Sequence[Finding]) -> Sequence[Finding]:
+    """Without those that only follow from another: no holder, so no end; no end, so nothing to count from."""
+    rules = {finding.rule for finding in findings}
+    return [finding for finding in findings if not _CAUSED_BY.get(finding.rule, set()) & rules]
 
 
 def _ask_again(state: str) -> Phrase:

@@ -127,7 +127,7 @@ def user_facts(report: UserReport) -> Iterable[Fact]:
     """One Slack user, and the locks that are that person's."""
     member = report.member
     if isinstance(member, Found):
-        yield Fact("", (Person(member.value.id, member.value.name),))
+        yield Fact("Asked about:", (Person(member.value.id, member.value.name), "."))
     else:
         yield Fact("This person could not be looked up:", (*trouble(member), "."), Mark.UNKNOWN)
     yield from _reach(member, report.whereabouts, report.local_time, known=True) if isinstance(member, Found) else ()

@@ -1,0 +1,515 @@
+"""Every message as it reads, stage by stage. The snapshots are the words; the tests are what must hold of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from bot.core.button import ButtonValue, parse_button
+from bot.core.case import Effect, Finding, Rule, Ruling, Verdict
+from bot.core.evidence import Found, NotFound, Trouble, Unseen
+from bot.core.lock import (
+    DigestMatch,
+    DigestSeen,
+    Half,
+    HalfKind,
+    HalfRelease,
+    LockSeen,
+    ReleaseResult,
+    StateAbsent,
+    StateCheck,
+    StateSeen,
+)
+from bot.core.people import OwnerAnswer, OwnerSays, Presence, Whereabouts
+from bot.core.phrase import Quoted
+from bot.core.report import (
+    KillReport,
+    KillStage,
+    Notice,
+    Overview,
+    OwnerLetter,
+    OwnerNews,
+    StateName,
+    StatusReport,
+    Tie,
+    TimelineReport,
+    UnlockReport,
+    UnlockStage,
+    UserReport,
+    WhoReport,
+)
+from bot.core.run import Conclusion, Phase, Switched, SwitchResult
+from bot.core.timeline import Entry
+from bot.slack.render import (
+    help_message,
+    kill_message,
+    letter_message,
+    notice_message,
+    overview_message,
+    status_message,
+    timeline_message,
+    unlock_message,
+    user_message,
+    who_message,
+)
+
+
+def actions(message):
+    return {
+        element["action_id"]: element
+        for block in message.blocks
+        if block["type"] == "actions"
+        for element in block["elements"]
+    }
+
+
+def status(scene, **changes):
+    answer = changes.pop("answer", None)
+    away = changes.pop("away", False)
+    inspection = scene.inspection(**changes)
+    verdict = scene.verdict(inspection, owner=answer) if inspection.lock else None
+    return status_message(StatusReport(inspection, verdict, answer, away))
+
+
+@pytest.fixture
+def reads(snapshot, written, sound):
+    def check(message):
+        sound(message)
+        assert written(message) == snapshot
+
+    return check
+
+
+# ── status
+
+
+def test_a_locked_state_reads_from_the_verdict_down(scene, reads):
+    reads(status(scene))
+
+
+def test_a_running_holder_refuses_and_says_how_to_end_it(scene, reads):
+    message = status(scene, run=scene.run(phase=Phase.RUNNING))
+    assert "refused for now" in message.text
+    assert "kill-job staging" in str(message.blocks)
+    reads(message)
+
+
+def test_a_run_that_has_just_ended_says_until_when_to_wait(scene, reads):
+    run = scene.run()
+    ended = scene.now - timedelta(seconds=90)
+    job = replace(run.jobs[0], ended_at=ended)
+    message = status(scene, run=replace(run, ended_at=ended, jobs=(job,)), contended=False)
+    assert "not before" in message.text
+    reads(message)
+
+
+def test_a_protected_state_needs_a_second_member(scene, reads):
+    reads(status(scene, protected=True, contended=False))
+
+
+def test_a_free_state_says_so_and_offers_no_unlock(scene, reads):
+    message = status(scene, seen=scene.free)
+    assert "staging is free" in message.text
+    assert "unlock staging" not in str(message.blocks)
+    reads(message)
+
+
+def test_a_lock_that_cannot_be_read_is_not_called_free(scene, reads):
+    message = status(scene, seen=scene.unreadable)
+    assert "not known" in message.text
+    assert "is free" not in str(message.blocks)
+    reads(message)
+
+
+def test_one_half_that_is_left_is_named(scene, reads):
+    seen = replace(scene.seen(), free=(HalfKind.FILE,))
+    message = status(scene, seen=seen, contended=False)
+    assert "only the DynamoDB item is left" in str(message.blocks)
+    reads(message)
+
+
+def test_two_locks_and_garbage_are_told_apart(scene, reads):
+    other = replace(scene.lock, id="b1f0c3a2-0000-4000-8000-000000000000", who="root@ip-10-0-0-1")
+    two = scene.seen(Half(HalfKind.FILE, "s3://x", "e", scene.lock), Half(HalfKind.ITEM, "table", "i", other))
+    reads(status(scene, seen=two, contended=False))
+    broken = scene.seen(Half(HalfKind.ITEM, "acme-tf-locks / x", "i", None, "lock info is not JSON"))
+    reads(status(scene, seen=broken, contended=False))
+
+
+def test_a_digest_that_differs_comes_with_its_mend(scene, reads):
+    check = replace(scene.stored, digest=DigestSeen(DigestMatch.DIFFERS, "acme-tfstate/x-md5", "0aa0", "0cc1"))
+    reads(status(scene, check=check, contended=False))
+
+
+@pytest.mark.parametrize("kind", ["broken", "gone", "never", "unseen", "not found"])
+def test_a_state_that_is_not_whole_is_described(scene, reads, kind):
+    now = scene.now
+    what = {
+        "broken": Found(
+            StateSeen(3, now - timedelta(hours=1), "a", None, None, None, "it is cut off", None, "v12"), now
+        ),
+        "gone": Found(StateAbsent(("a digest item stands there",), "v12"), now),
+        "never": Found(StateAbsent(), now),
+        "unseen": Unseen("S3", Trouble.DENIED, "S3 denies s3:GetObject", now),
+        "not found": NotFound("S3", "there is no bucket acme-tfstate", now),
+    }[kind]
+    check = StateCheck(what, DigestSeen(DigestMatch.UNSEEN, detail="DynamoDB timed out"))
+    reads(status(scene, check=check, contended=False))
+
+
+def test_without_the_timeline_reading_works_and_unlocking_does_not(scene, reads):
+    message = status(scene, away=True, contended=False)
+    assert "Unlock: refused, because the timeline cannot be reached" in message.text
+    assert "Unlock: allowed" not in str(message.blocks)
+    reads(message)
+
+
+def test_the_owners_answer_is_shown(scene, reads):
+    answer = OwnerAnswer(scene.lock.id, "U0ELLIOTT", OwnerSays.RUNNING, scene.now - timedelta(minutes=3))
+    message = status(scene, answer=answer, contended=False)
+    assert "refused" in message.text
+    reads(message)
+
+
+def test_a_ci_system_that_is_away_is_said_with_what_it_hides(scene, reads):
+    inspection = scene.inspection(contended=False)
+    look = replace(
+        inspection.looks[0], listing=Unseen("GitHub Actions", Trouble.SERVER_ERROR, "GitHub answered 502", scene.now)
+    )
+    gone = replace(inspection, looks=(look,), attribution=replace(inspection.attribution, unseen=(look.listing,)))
+    message = status_message(StatusReport(gone, scene.verdict(gone)))
+    assert "GitHub answered 502" in str(message.blocks)
+    assert "unlock.confirm" not in actions(message)
+    reads(message)
+
+
+def test_all_states_show_the_locked_ones_first(scene, reads):
+    names = [StateName(name, "", protected=False) for name in ("billing", "production", "staging", "web")]
+    seen = [scene.free, scene.unreadable, scene.seen(), scene.free]
+    message = overview_message(Overview(tuple(zip(names, seen, strict=True)), scene.now, journal_away=True))
+    assert message.text.startswith("1 of 4 states locked")
+    reads(message)
+
+
+# ── unlock
+
+
+def unlock(scene, stage, **changes):
+    inspection = changes.pop("inspection", None) or scene.inspection(contended=False)
+    verdict = changes.pop("verdict", None) or scene.verdict(inspection)
+    return unlock_message(UnlockReport(scene.unlock_request, stage, inspection, verdict, **changes))
+
+
+@pytest.mark.parametrize("stage", UnlockStage)
+def test_every_stage_of_an_unlock_has_a_message(scene, reads, stage):
+    outcomes = {
+        UnlockStage.RELEASED: {"halves": (half(scene),), "took": timedelta(seconds=4), "approver": "U0PARKER"},
+        UnlockStage.HALF_RELEASED: {"halves": (half(scene, HalfKind.FILE),), "left": (HalfKind.ITEM,), "tries": 9},
+        UnlockStage.HOLDER_CHANGED: {"now_held_by": replace(scene.lock, id="new-lock", who="root@ip-10-0-0-1")},
+        UnlockStage.STILL_THROTTLED: {"tries": 31, "took": timedelta(minutes=3)},
+        UnlockStage.NOT_KNOWN: {"halves": (half(scene, result=ReleaseResult.NOT_KNOWN),), "tries": 2},
+        UnlockStage.FAILED: {"halves": (half(scene, result=ReleaseResult.DENIED, detail="no dynamodb:DeleteItem"),)},
+        UnlockStage.RELEASING: {
+            "tries": 4,
+            "until": scene.now + timedelta(minutes=3),
+            "note": ("the table throttles",),
+        },
+        UnlockStage.ARMED: {
+            "until": scene.now + timedelta(hours=1),
+            "verdict": scene.refusal(waits=True, until=scene.now + timedelta(seconds=90)),
+        },
+        UnlockStage.REFUSED: {"verdict": scene.refusal(waits=True, until=scene.now + timedelta(seconds=90))},
+        UnlockStage.EXPIRED: {"note": ("nobody approved within ", timedelta(minutes=15), ".")},
+    }
+    message = unlock(scene, stage, **outcomes.get(stage, {}))
+    for word in ("Next:",) if stage is UnlockStage.RELEASING else ("Changed:", "Next:"):
+        assert word in str(message.blocks)
+    reads(message)
+
+
+def half(scene, kind=HalfKind.ITEM, *, result=ReleaseResult.RELEASED, detail=""):
+    return HalfRelease(Half(kind, "acme-tf-locks / x", "fence", scene.lock), result, detail)
+
+
+def test_an_allowed_unlock_has_a_danger_button_that_asks_once_more(scene):
+    [(action, button)] = actions(unlock(scene, UnlockStage.CHECKED)).items()
+    assert action == "unlock.confirm"
+    assert button["style"] == "danger"
+    assert parse_button(button["value"]) == ButtonValue("staging", scene.lock.id, "r7k2")
+    dialog = button["confirm"]["text"]["text"]
+    assert "staging" in dialog
+    assert scene.lock.id[:7] in dialog
+    assert scene.lock.who in dialog
+
+
+def test_an_unlock_that_needs_approval_offers_approval_alone(scene, reads):
+    message = unlock(scene, UnlockStage.CHECKED, inspection=scene.inspection(protected=True, contended=False))
+    assert set(actions(message)) == {"unlock.approve"}
+    assert "<@U0QUINN>" in str(message.blocks)
+    reads(message)
+
+
+def test_a_refusal_that_waiting_ends_offers_to_wait(scene, reads):
+    until = scene.now + timedelta(seconds=30)
+    message = unlock(scene, UnlockStage.CHECKED, verdict=scene.refusal(waits=True, until=until))
+    assert set(actions(message)) == {"unlock.when_safe"}
+    reads(message)
+
+
+def test_a_refusal_that_waiting_does_not_end_offers_nothing(scene, reads):
+    message = unlock(scene, UnlockStage.CHECKED, verdict=scene.refusal(waits=False))
+    assert actions(message) == {}
+    reads(message)
+
+
+def test_a_dry_run_has_no_button(scene):
+    assert actions(unlock(scene, UnlockStage.DRY_RUN)) == {}
+
+
+def test_an_armed_unlock_can_be_called_off(scene):
+    assert set(actions(unlock(scene, UnlockStage.ARMED))) == {"unlock.disarm"}
+
+
+@pytest.mark.parametrize(
+    "stage", [s for s in UnlockStage if s not in {UnlockStage.CHECKED, UnlockStage.ARMED, UnlockStage.REFUSED}]
+)
+def test_an_outcome_has_no_button_left(scene, stage):
+    assert actions(unlock(scene, stage)) == {}
+
+
+@pytest.mark.parametrize(
+    ("operation", "wanted"),
+    [("OperationTypeApply", "run a plan before you apply"), ("OperationTypePlan", "go on"), ("state-mv", "state-mv")],
+)
+def test_what_comes_after_a_release_depends_on_what_was_interrupted(scene, operation, wanted):
+    lock = replace(scene.lock, operation=operation)
+    inspection = replace(scene.inspection(), seen=scene.seen(Half(HalfKind.ITEM, "t", "f", lock)), lock=lock)
+    assert wanted in str(unlock(scene, UnlockStage.RELEASED, inspection=inspection).blocks)
+
+
+def test_an_empty_checklist_is_refused_in_words(scene):
+    message = unlock(scene, UnlockStage.CHECKED, verdict=Verdict(Ruling.REFUSE, ()))
+    assert "no check was made" in message.text
+    assert actions(message) == {}
+
+
+@pytest.mark.parametrize("rule", Rule)
+def test_every_rule_that_refuses_says_what_would_change_it(scene, rule):
+    verdict = Verdict(Ruling.REFUSE, (Finding(rule, Effect.REFUSES, ("a reason",)),))
+    [line] = [x for x in str(unlock(scene, UnlockStage.CHECKED, verdict=verdict).blocks).split("\\n") if "*Next:*" in x]
+    assert len(line) > len("*Next:* .")
+
+
+def test_a_value_that_slack_would_not_take_makes_no_button(scene):
+    request = replace(scene.unlock_request, lock_id="x" * 3_000)
+    inspection = scene.inspection()
+    report = UnlockReport(request, UnlockStage.CHECKED, inspection, scene.verdict(inspection))
+    assert actions(unlock_message(report)) == {}
+
+
+# ── kill-job
+
+
+def kill(scene, stage, targets=None, chosen=None, **changes):
+    targets = targets or (scene.loop_target,)
+    return kill_message(KillReport(scene.kill_request, stage, targets, chosen, **changes))
+
+
+@pytest.mark.parametrize("stage", KillStage)
+def test_every_stage_of_a_kill_has_a_message(scene, reads, stage):
+    progress = (scene.run(200, conclusion=Conclusion.CANCELLED), scene.run(201, phase=Phase.ENDING))
+    changes = {
+        KillStage.CHOOSE: {"targets": (scene.loop_target, scene.run_target(), scene.run_target(Tie.CONTENDS, 200))},
+        KillStage.NOTHING: {"targets": (), "unseen": ("GitHub Actions gave no answer: ", Quoted("502"))},
+        KillStage.ENDED: {"switched": Switched(SwitchResult.DONE), "progress": progress[:1]},
+        KillStage.FAILED: {"switched": Switched(SwitchResult.DENIED, "403: no actions:write"), "progress": progress},
+        KillStage.CANCELLING: {"progress": progress},
+        KillStage.ESCALATED: {"progress": progress},
+        KillStage.REFUSED: {"note": ("only members of this channel may end runs.",)},
+    }.get(stage, {})
+    chosen = None if stage in {KillStage.CHOOSE, KillStage.NOTHING} else scene.loop_target
+    message = kill(scene, stage, chosen=chosen, **changes)
+    assert "Changed:" in str(message.blocks)
+    assert "Next:" in str(message.blocks)
+    reads(message)
+
+
+def test_a_run_that_may_hold_the_lock_is_ended_only_after_a_warning(scene, reads):
+    message = kill(scene, KillStage.FOUND, (scene.run_target(Tie.HOLDS),))
+    assert set(actions(message)) == {"kill.confirm"}
+    assert "middle of an apply" in actions(message)["kill.confirm"]["confirm"]["text"]["text"]
+    reads(message)
+
+
+def test_a_contender_and_a_run_without_a_lock_are_not_warned_about(scene, reads):
+    reads(kill(scene, KillStage.FOUND, (scene.run_target(Tie.CONTENDS),)))
+    reads(kill(scene, KillStage.FOUND, (scene.run_target(Tie.NO_LOCK),)))
+
+
+def test_a_loop_can_be_stopped_or_only_its_runs_cancelled(scene):
+    made = actions(kill(scene, KillStage.FOUND))
+    assert list(made) == ["kill.confirm", "kill.only"]
+    assert made["kill.confirm"]["text"]["text"] == "Cancel 3 runs and stop the loop"
+    assert "until somebody starts it again" in made["kill.confirm"]["confirm"]["text"]["text"]
+    assert parse_button(made["kill.only"]["value"]).choice == "loop:0"
+
+
+def test_a_loop_between_two_starts_can_only_be_stopped(scene):
+    made = actions(kill(scene, KillStage.FOUND, (replace(scene.loop_target, runs=()),)))
+    assert [made[key]["text"]["text"] for key in made] == ["Stop the loop"]
+
+
+def test_a_choice_carries_the_target_that_it_was_made_for(scene):
+    made = actions(kill(scene, KillStage.CHOOSE, (scene.loop_target, scene.run_target())))
+    options = made["kill.choose"]["options"]
+    assert [parse_button(option["value"]).choice for option in options] == ["loop:0", "run:123"]
+    assert all(len(option["value"]) <= 150 for option in options)
+
+
+def test_a_loop_that_was_stopped_can_be_started_again(scene):
+    made = actions(kill(scene, KillStage.ENDED, chosen=scene.loop_target, switched=Switched(SwitchResult.DONE)))
+    assert set(made) == {"kill.restart"}
+
+
+def test_a_loop_that_could_not_be_stopped_says_so_and_offers_no_restart(scene, reads):
+    message = kill(scene, KillStage.ENDED, chosen=scene.loop_target, switched=Switched(SwitchResult.DENIED, "403"))
+    assert actions(message) == {}
+    reads(message)
+
+
+# ── people
+
+
+def who(scene, **changes):
+    member = Found(scene.standing("U0ELLIOTT", "elliott").member.value, scene.now)
+    monday = scene.now + timedelta(days=2)
+    away = Whereabouts(Presence.AWAY, "On PTO until Monday", ":palm_tree:", monday, scene.now + timedelta(hours=8))
+    others = tuple(
+        (scene.member(f"U0{name.upper()}", name), active) for name, active in {"parker": False, "quinn": True}.items()
+    )
+    values = {
+        "inspection": scene.inspection(contended=False),
+        "member": member,
+        "whereabouts": Found(away, scene.now),
+        "local_time": scene.now + timedelta(hours=1),
+        "stand_ins": others,
+        **changes,
+    }
+    return who_message(WhoReport(**values))
+
+
+def test_an_owner_on_leave_is_told_with_who_can_act_instead(scene, reads):
+    message = who(scene)
+    assert "On PTO until Monday" in str(message.blocks)
+    reads(message)
+
+
+def test_an_owner_who_is_not_known_is_said_plainly(scene, reads):
+    nobody = replace(scene.inspection(contended=False), owner=None)
+    reads(who(scene, inspection=nobody, member=None, whereabouts=None, local_time=None, stand_ins=()))
+
+
+def test_an_owner_whom_slack_cannot_show_is_said_plainly(scene, reads):
+    away = Unseen("Slack", Trouble.TIMED_OUT, "Slack did not answer within 5 s", scene.now)
+    reads(who(scene, member=away, whereabouts=away, local_time=None))
+
+
+def test_nobody_is_behind_a_free_state(scene, reads):
+    reads(who(scene, inspection=scene.inspection(scene.free, contended=False)))
+
+
+def test_a_user_is_shown_with_the_locks_that_are_his(scene, reads):
+    here = Found(Whereabouts(Presence.ACTIVE, "", "", None, None), scene.now)
+    locks = ((StateName("staging", "", protected=False), scene.lock),)
+    reads(user_message(UserReport(scene.standing("U0ELLIOTT", "elliott").member, here, scene.now, locks)))
+    reads(user_message(UserReport(NotFound("Slack", "there is no such user", scene.now), here, None, ())))
+
+
+@pytest.mark.parametrize("news", OwnerNews)
+def test_an_owner_is_told_what_is_wanted_and_by_whom(scene, reads, news):
+    letter = OwnerLetter(
+        news,
+        StateName("staging", "", protected=False),
+        scene.lock,
+        "U0QUINN",
+        "C0STAGING",
+        "r7k2",
+        scene.run(phase=Phase.ENDED),
+    )
+    message = letter_message(letter)
+    wanted = set() if news is OwnerNews.RELEASED else {"owner.dead", "owner.running", "owner.later"}
+    assert set(actions(message)) == wanted
+    reads(message)
+
+
+@pytest.mark.parametrize("says", OwnerSays)
+def test_an_answered_letter_shows_the_answer_in_place_of_the_buttons(scene, reads, says):
+    answer = OwnerAnswer(scene.lock.id, "U0ELLIOTT", says, scene.now)
+    state = StateName("staging", "", protected=False)
+    letter = OwnerLetter(OwnerNews.ASKED, state, scene.lock, "U0QUINN", "C0STAGING", "r7k2", answer=answer)
+    message = letter_message(letter)
+    assert actions(message) == {}
+    reads(message)
+
+
+# ── timeline, notices, help
+
+
+def entry(scene, number, kind, text, minute=0, /, **facts):
+    at = scene.now + timedelta(minutes=minute)
+    return Entry(f"{number}-0", at, at, kind, "U0QUINN", text, facts, "0" * 64, "1" * 64)
+
+
+def test_a_timeline_shows_edits_and_leaves_hidden_entries_out(scene, reads):
+    entries = (
+        entry(scene, 1, "incident.opened", "incident opened"),
+        entry(scene, 2, "note.added", "the aply is dead", 1),
+        entry(scene, 3, "note.added", "said by mistake", 2),
+        entry(scene, 4, "entry.edited", "", 3, entry="2-0", text="the apply is dead", at="2026-11-21T11:02:00Z"),
+        entry(scene, 5, "entry.hidden", "", 4, entry="3-0"),
+    )
+    message = timeline_message(TimelineReport("inc-20261121-staging-7f3a", "staging", scene.now, entries, 9))
+    assert "the apply is dead" in str(message.blocks)
+    assert "aply" not in str(message.blocks)
+    assert "by mistake" not in str(message.blocks)
+    reads(message)
+
+
+def test_a_long_timeline_keeps_its_newest_entries(scene, sound):
+    entries = tuple(entry(scene, n, "note.added", f"entry {n} " + "x" * 300, n) for n in range(500))
+    message = timeline_message(TimelineReport("inc-1", "staging", scene.now, entries, 500))
+    assert "entry 499 " in str(message.blocks)
+    assert "entry 0 " not in str(message.blocks)
+    assert "earlier" in str(message.blocks)
+    sound(message)
+
+
+def test_an_unreadable_edit_changes_nothing_but_its_mark(scene):
+    entries = (
+        entry(scene, 1, "note.added", "as it was"),
+        entry(scene, 2, "entry.edited", "", 1, entry="1-0", text=7, at="yesterday"),
+    )
+    message = timeline_message(TimelineReport("inc-1", "", scene.now, entries, 2))
+    assert "as it was (edited)" in str(message.blocks)
+
+
+def test_a_notice_carries_its_reference(reads):
+    lines = (("Did you mean ", Quoted("staging"), "?"), ("Nothing was changed.",))
+    reads(notice_message(Notice("There is no state stagign.", lines, "7f3a9c")))
+
+
+def test_help_shows_all_commands_or_one(reads):
+    commands = (("status [STATE]", "is it locked"), ("unlock STATE", "check everything, then release the lock"))
+    reads(help_message(commands))
+    reads(help_message(commands, "unlock"))
+    assert help_message(commands, "no-such") == help_message(commands)
+
+
+def test_the_first_fact_of_two_differing_halves_is_the_older_lock(scene):
+    younger = replace(scene.lock, id="younger", created=scene.now)
+    seen = LockSeen(
+        (Half(HalfKind.FILE, "s3", "e", younger), Half(HalfKind.ITEM, "table", "i", scene.lock)), (), (), scene.now
+    )
+    assert scene.lock.who in status(scene, seen=seen).text
