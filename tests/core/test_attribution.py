@@ -71,6 +71,7 @@ def test_a_job_with_gaps_in_what_is_known_may_hold_any_instant_unless_it_never_r
 def test_a_run_is_read_again_if_any_attempt_may_have_gone_on_then(make):
     assert may_hold(make.run(), make.created, SKEW)
     assert may_hold(make.run(start="09:07"), make.created, SKEW)
+    assert may_hold(make.run(start="08:00", end="09:03"), make.created, SKEW)
     assert not may_hold(make.run(start="09:07:01"), make.created, SKEW)
     assert not may_hold(make.run(start="08:00", end="09:02:59"), make.created, SKEW)
     assert may_hold(make.run(start="08:00", end="09:02:59", ended_at=None), make.created, SKEW)
@@ -196,8 +197,10 @@ def test_a_named_run_that_nobody_knows_is_an_unknown_holder_and_never_falls_back
 
 
 @pytest.mark.parametrize(("start", "end"), [("08:00", "08:30"), ("09:30", "09:40"), ("09:30", None)])
-def test_a_named_run_that_did_not_go_on_then_is_not_the_holder(make, start, end):
-    tied = make.tie(who=MINE, named=(make.found(make.run("1", start, end)),))
+@pytest.mark.parametrize("jobs", ["known", None, ()])
+def test_a_named_run_that_did_not_go_on_then_is_not_the_holder(make, start, end, jobs):
+    run = make.run("1", start, end)
+    tied = make.tie(who=MINE, named=(make.found(run if jobs == "known" else replace(run, jobs=jobs)),))
 
     assert (tied.strength, tied.candidates) == (None, ())
     assert plain(tied.reason) == "the host name says run 1, which was not going on when the lock was taken"

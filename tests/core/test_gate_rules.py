@@ -304,6 +304,15 @@ def test_a_rerun_that_runs_refuses_though_the_attempt_in_the_window_ended(make, 
     assert words == "deploy.yml in acme/infra #1 (attempt 2) is still running: job apply since 2026-11-21 11:50:00 UTC"
 
 
+def test_a_job_that_goes_on_outweighs_a_run_that_says_it_ended(make, says):
+    run = make.run(jobs=(make.job(), make.job(end=None, id="12", name="cleanup")))
+
+    effect, words, _, _ = says(Rule.DEAD, make.case(run))
+
+    assert effect is REFUSES
+    assert words == "deploy.yml in acme/infra #1 is still running: job cleanup since 2026-11-21 09:02:00 UTC"
+
+
 def test_a_run_that_was_listed_and_could_not_be_read_refuses(make, says):
     case = make.case(looks=(make.look(make.run(), closer={"1": make.unseen()}),))
 
@@ -401,6 +410,16 @@ def test_an_end_that_is_not_known_cannot_settle(make, says, end):
     effect, words, until, waits = says(Rule.SETTLED, make.case(run))
 
     assert (effect, words, until, waits) == (REFUSES, "no end is known yet to count from", None, True)
+
+
+def test_one_end_that_is_not_known_is_enough_to_wait_for(make, says):
+    open_ended = make.job(ended_at=None)
+    one_job = make.run(jobs=(make.job(), open_ended))
+    one_run = (make.run("1"), make.run("2", ended_at=None, jobs=(open_ended,)))
+
+    for case in (make.case(one_job), make.case(*one_run)):
+        assert says(Rule.DEAD, case)[0] is HOLDS
+        assert says(Rule.SETTLED, case)[:2] == (REFUSES, "no end is known yet to count from")
 
 
 def test_without_a_candidate_there_is_no_end_to_count_from(make, says):
@@ -647,6 +666,12 @@ def test_every_single_observation_must_be_fresh(make, says, which, age):
 
     assert says(Rule.FRESH, case)[0] is REFUSES
     assert decide(case, make.now).ruling is Ruling.REFUSE
+
+
+def test_the_look_up_of_the_run_that_the_host_names_must_be_fresh_too(make, says):
+    old = make.found(make.run(), make.now - timedelta(seconds=31))
+
+    assert says(Rule.FRESH, make.case(who="runner@gha-1-1", looks=(make.look(),), named=(old,)))[0] is REFUSES
 
 
 def test_evidence_from_before_the_lock_says_nothing_of_its_holder(make, says):
