@@ -131,7 +131,7 @@ def main() -> None:
 
 async def _serve(config: Config, *, run_jobs: bool) -> None:
     async with root.build(config) as bot, root.introduced(bot), root.working(bot, run_jobs=run_jobs):
-        runner = web.AppRunner(root.web_app(bot), access_log=None, handle_signals=False)
+        runner = web.AppRunner(root.web_app(bot), access_log=None, handle_signals=False, shutdown_timeout=3)
         await runner.setup()
         try:
             site = web.TCPSite(runner, host=None, port=config.port)

@@ -147,15 +147,17 @@ async def _ended(task: asyncio.Task[None]) -> None:
 @asynccontextmanager
 async def working(bot: Bot, *, run_jobs: bool) -> AsyncIterator[None]:
     """Connects the queue and, with `run_jobs`, works it off. Redis may come and go; both go on when it is back."""
-    tending = asyncio.create_task(_tend(bot, run_jobs=run_jobs))
+    stopping = asyncio.Event()
+    tending = asyncio.create_task(_tend(bot, stopping, run_jobs=run_jobs))
     try:
         yield
     finally:
+        stopping.set()  # the worker takes a cancellation for itself, so the loop around it needs to be told
         await _ended(tending)
 
 
-async def _tend(bot: Bot, *, run_jobs: bool) -> None:
-    while True:
+async def _tend(bot: Bot, stopping: asyncio.Event, *, run_jobs: bool) -> None:
+    while not stopping.is_set():
         try:
             await bot.world.journal.ping()
             async with bot.docket:
@@ -167,7 +169,8 @@ async def _tend(bot: Bot, *, run_jobs: bool) -> None:
             log.warning("queue.away", error=str(error))
         finally:
             bot.jobs.connected = False
-        await asyncio.sleep(_RECONNECT_AFTER)
+        if not stopping.is_set():
+            await asyncio.sleep(_RECONNECT_AFTER)
 
 
 async def _work(bot: Bot, *, run_jobs: bool) -> None:

@@ -41,7 +41,7 @@ async def write_to_owner(
     )
     owner_id = owner.slack_id or ""
     try:
-        posted = await world.teller.letter(owner_id, letter)
+        posted = await world.teller.letter(owner_id, letter, posted=await _standing_letter(world, news, inspection))
     except UpstreamError as error:
         log.warning("owner.unreachable", state=inspection.state.name, lock_id=lock.id, detail=error.detail)
         await _note(world, incident, lock.id, inspection.state.name, owner_id, f"could not be told: {error.detail}")
@@ -55,6 +55,17 @@ async def write_to_owner(
         ttl=_LETTER_TTL,
     )  # fmt: skip
     await _note(world, incident, lock.id, inspection.state.name, owner_id, f"was told: {news}")
+
+
+async def _standing_letter(world: World, news: OwnerNews, inspection: Inspection) -> Posted | None:
+    """The unanswered question about the same lock, which the newer one replaces; a release is news of its own."""
+    if news is OwnerNews.RELEASED or inspection.lock is None:
+        return None
+    key = f"{inspection.state.name}/{inspection.lock.id}"
+    record = await world.records.get("letter-of", key)
+    if record is None or await world.records.get("owner-answer", key) is not None:
+        return None
+    return Posted(record["channel"], record["ts"])
 
 
 async def take_answer(
