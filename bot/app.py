@@ -22,6 +22,7 @@ from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
 from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import worker
 from bot.backends.s3 import AwsClients, S3Backend, S3Place
@@ -74,15 +75,43 @@ class Bot:
     worker_name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """A world, and its adapters where more than their port is needed of them."""
+
+    world: World
+    slack: AsyncWebClient
+    directory: SlackDirectory
+    metrics: Metrics
+    redis: Client
+    aws: AwsClients
+    docket: Docket
+    jobs: worker.DocketJobs
+
+
 @asynccontextmanager
 async def build(config: Config) -> AsyncIterator[Bot]:
     """Wires everything, warms what is slow to make, and takes it apart again. Talks to nobody but the store.
 
     Raises ConfigInvalid for a Redis that cannot be, JournalAway if the embedded Redis does not start.
     """
+    given = config.redis_url.get_secret_value() if config.redis_url else None
+    async with redis_for(given, VAR) as url, wired(config, url) as wiring:
+        bot = _assemble(config, wiring)
+        warming = asyncio.create_task(_warm(wiring.aws, config))
+        try:
+            yield bot
+        finally:
+            await _ended(warming)
+
+
+@asynccontextmanager
+async def wired(config: Config, url: str) -> AsyncIterator[Wiring]:
+    """Every port on its adapter, with the Redis at `url`. Asks nobody: Redis may be away and Slack not configured.
+
+    Raises ConfigInvalid for a URL that cannot be one.
+    """
     async with AsyncExitStack() as stack:
-        given = config.redis_url.get_secret_value() if config.redis_url else None
-        url = await stack.enter_async_context(redis_for(given, VAR))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         client = connect(url)
         stack.push_async_callback(client.aclose)
@@ -91,12 +120,7 @@ async def build(config: Config) -> AsyncIterator[Bot]:
         sources = run_sources(config)
         for source in sources.values():
             stack.push_async_callback(source.aclose)
-        states = lock_backends(config, aws)
-        docket = worker.open_docket(url)
-        bot = _assemble(config, session, client, states, sources, docket)
-        warming = asyncio.create_task(_warm(aws, config))
-        stack.push_async_callback(_ended, warming)
-        yield bot
+        yield _wiring(config, session, client, aws, sources, worker.open_docket(url))
 
 
 def run_sources(config: Config) -> dict[str, RunSource]:
@@ -264,24 +288,22 @@ async def _slack_answers(bot: Bot) -> bool:
     return True
 
 
-def _assemble(
+def _wiring(
     config: Config,
     session: aiohttp.ClientSession,
     client: Client,
-    states: Mapping[str, State],
+    aws: AwsClients,
     sources: Mapping[str, RunSource],
     docket: Docket,
-) -> Bot:
+) -> Wiring:
     token = config.slack.bot_token
-    if token is None:
-        raise ConfigInvalid(("SLACK_BOT_TOKEN: is not set",))
     clock, rng, metrics = SystemClock(), random.SystemRandom(), Metrics()
-    slack = slack_client(token.get_secret_value(), base_url=config.slack.api_url, session=session)
+    slack = slack_client(token.get_secret_value() if token else "", base_url=config.slack.api_url, session=session)
     directory, notifier = SlackDirectory(slack, clock=clock), SlackNotifier(slack)
     journal = RedisJournal(client, clock=clock, rng=rng, retention=config.timeline.retention)
     jobs = worker.DocketJobs(docket)
     world = World(
-        states=states,
+        states=lock_backends(config, aws),
         sources=sources,
         journal=journal,
         records=RedisRecords(client, rng=rng),
@@ -297,6 +319,14 @@ def _assemble(
         incident_channels=config.slack.incident_channels,
         new_id=lambda: secrets.token_hex(5),
     )
+    return Wiring(world, slack, directory, metrics, client, aws, docket, jobs)
+
+
+def _assemble(config: Config, wiring: Wiring) -> Bot:
+    token = config.slack.bot_token
+    if token is None:
+        raise ConfigInvalid(("SLACK_BOT_TOKEN: is not set",))
+    world, directory, docket = wiring.world, wiring.directory, wiring.docket
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
     worker.register(docket, world, worker_name=name)
     secret = config.slack.signing_secret
@@ -311,10 +341,10 @@ def _assemble(
         )
 
     bolt = AsyncApp(
-        client=slack,
+        client=wiring.slack,
         signing_secret=secret.get_secret_value() if secret else "",
         authorize=authorize,
         request_verification_enabled=secret is not None,
     )
     listen(bolt, world)
-    return Bot(config, world, metrics, directory, bolt, docket, jobs, name)
+    return Bot(config, world, wiring.metrics, directory, bolt, docket, wiring.jobs, name)

@@ -14,8 +14,9 @@ from bot.core import rules
 from bot.core.case import Case, Effect, Finding, Rule, Ruling, Verdict
 
 Check: TypeAlias = Callable[[Case, datetime], Finding]
+Table: TypeAlias = Sequence[tuple[Rule, Check]]
 
-RULES: tuple[tuple[Rule, Check], ...] = (
+RULES: Table = (
     (Rule.SAME_LOCK, rules.same_lock),
     (Rule.REQUESTER, rules.requester),
     (Rule.ATTRIBUTED, rules.attributed),
@@ -38,7 +39,7 @@ _RULING = {
 }
 
 
-def decide(case: Case, now: datetime, table: Sequence[tuple[Rule, Check]] = RULES) -> Verdict:
+def decide(case: Case, now: datetime, table: Table = RULES) -> Verdict:
     """The verdict on the case, with the whole checklist. Pure; never raises; an empty table refuses.
 
     A second member's approval counts only where approval is all that is missing, and only if it holds by itself.

@@ -80,14 +80,15 @@ class Overview:
 class WhoReport:
     """The person behind a lock, whether he can be reached, and who can act instead.
 
-    `stand_ins` are members of the channel who may unlock, the active ones first. `local_time` is at the owner's.
+    `stand_ins` are members of the channel who may unlock, the active ones first; None where no channel was asked.
+    `local_time` is at the owner's.
     """
 
     inspection: Inspection
     member: Observation[Member] | None
     whereabouts: Observation[Whereabouts] | None
     local_time: datetime | None
-    stand_ins: tuple[tuple[Member, bool], ...] = ()
+    stand_ins: tuple[tuple[Member, bool], ...] | None = ()
 
 
 @dataclass(frozen=True, slots=True)

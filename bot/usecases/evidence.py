@@ -9,7 +9,7 @@ from datetime import datetime
 from bot.core.attribution import Attribution
 from bot.core.case import Case, Effect, Verdict
 from bot.core.evidence import NotFound, Observation, Trouble, Unseen
-from bot.core.gate import decide
+from bot.core.gate import RULES, Table, decide
 from bot.core.people import Approval, OwnerAnswer, Standing
 from bot.core.report import Inspection
 from bot.usecases.inspect import inspect
@@ -92,8 +92,10 @@ def conclude(
     lock_id: str,
     answer: OwnerAnswer | None,
     approval: Approval | None = None,
+    *,
+    table: Table = RULES,
 ) -> Decision:
-    """Decides on evidence that is at hand, and counts the refusals."""
+    """Decides on evidence that is at hand."""
     case = Case(
         lock_id=lock_id,
         lock=inspection.seen,
@@ -107,7 +109,7 @@ def conclude(
         holders=world.holders,
         approval=approval,
     )
-    return Decision(inspection, decide(case, world.clock.now()), answer)
+    return Decision(inspection, decide(case, world.clock.now(), table), answer)
 
 
 def count_refusals(world: World, verdict: Verdict) -> None:

@@ -67,13 +67,18 @@ async def who(world: World, name: str, question: Question) -> WhoReport:
     )
     if incident:
         await _write_down(world, incident, inspection, question)
+    return await reached(world, inspection, stand_ins)
+
+
+async def reached(world: World, inspection: Inspection, stand_ins: tuple[tuple[Member, bool], ...] | None) -> WhoReport:
+    """What Slack knows of the owner that the look at the state found."""
     owner = inspection.owner
     if owner is None or owner.slack_id is None:
         return WhoReport(inspection, None, None, None, stand_ins)
     member, whereabouts = await asyncio.gather(
         world.directory.member(owner.slack_id), world.directory.whereabouts(owner.slack_id)
     )
-    others = tuple(entry for entry in stand_ins if entry[0].id != owner.slack_id)
+    others = None if stand_ins is None else tuple(entry for entry in stand_ins if entry[0].id != owner.slack_id)
     return WhoReport(inspection, member, whereabouts, _local_time(member, world.clock.now()), others)
 
 

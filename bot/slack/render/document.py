@@ -50,8 +50,15 @@ def _who(report: WhoReport) -> Json:
         "member": _member(report.member),
         "whereabouts": _whereabouts(report.whereabouts),
         "local_time": None if report.local_time is None else report.local_time.isoformat(),
-        "stand_ins": [{"id": who.id, "name": who.name, "active": active} for who, active in report.stand_ins],
+        "stand_ins": _stand_ins(report),
     }
+
+
+def _stand_ins(report: WhoReport) -> list[Json] | None:
+    """None: no channel was asked."""
+    if report.stand_ins is None:
+        return None
+    return [{"id": who.id, "name": who.name, "active": active} for who, active in report.stand_ins]
 
 
 def _overview(overview: Overview) -> Json:

@@ -52,7 +52,10 @@ def who_facts(report: WhoReport) -> Iterable[Fact]:
         yield from _reach(report.member, report.whereabouts, report.local_time, known=owner.slack_id is not None)
     yield facts.headline(inspection)
     yield from facts.holder(inspection)
-    yield from _stand_ins(report.stand_ins)
+    if report.stand_ins is None:
+        yield Fact("Who can act instead:", (command(f"who {name}"), " says it in an incident channel."))
+    else:
+        yield from _stand_ins(report.stand_ins)
     yield Fact("Next:", ("see whether it may be unlocked: ", command(f"status {name}"), "."))
 
 
