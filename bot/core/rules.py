@@ -5,7 +5,7 @@ Every rule says in plain words what it saw, so that the checklist is the proof. 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from bot.core.attribution import Candidate
@@ -26,7 +26,7 @@ def same_lock(case: Case, now: datetime) -> Finding:
     rule = Rule.SAME_LOCK
     if case.lock.unseen:
         words = joined(((f"the {kind} could not be read: ", said(seen)) for kind, seen in case.lock.unseen), "; ")
-        return Finding(rule, Effect.REFUSES, words, waits=all(_passes(seen) for _, seen in case.lock.unseen))
+        return Finding(rule, Effect.REFUSES, words, waits=_all_pass(seen for _, seen in case.lock.unseen))
     if case.lock.garbage:
         half = case.lock.garbage[0]
         why = quoted(half.garbage, "it is not lock info")
@@ -45,7 +45,7 @@ def requester(case: Case, now: datetime) -> Finding:
     reason = why_not_eligible(case.requester, case.policy)
     if reason is not None:
         unseen = [seen for seen in case.requester.observations if isinstance(seen, Unseen)]
-        return Finding(Rule.REQUESTER, Effect.REFUSES, reason, waits=bool(unseen) and all(map(_passes, unseen)))
+        return Finding(Rule.REQUESTER, Effect.REFUSES, reason, waits=_all_pass(unseen))
     return Finding(Rule.REQUESTER, Effect.HOLDS, (named(case.requester), " is a full member of this incident channel"))
 
 
@@ -56,7 +56,7 @@ def attributed(case: Case, now: datetime) -> Finding:
         return Finding(rule, Effect.HOLDS, (*names, ": ", *tied.reason))
     if tied.unseen:
         words: Phrase = ("unknown holder: ", *_unanswered(tied.unseen))
-        return Finding(rule, Effect.REFUSES, words, waits=all(map(_passes, tied.unseen)))
+        return Finding(rule, Effect.REFUSES, words, waits=_all_pass(tied.unseen))
     if not case.from_ci and case.owner_says_dead:
         return Finding(rule, Effect.HOLDS, ("a person holds it, and no mapped run was going on",))
     return Finding(rule, Effect.REFUSES, ("unknown holder: ", *tied.reason))
@@ -69,7 +69,7 @@ def dead(case: Case, now: datetime) -> Finding:
         words = _some([why_alive(candidate) for candidate in alive], "; ")
         return Finding(rule, Effect.REFUSES, words, waits=all(_may_end(candidate) for candidate in alive))
     if tied.unseen:
-        return Finding(rule, Effect.REFUSES, _unanswered(tied.unseen), waits=all(map(_passes, tied.unseen)))
+        return Finding(rule, Effect.REFUSES, _unanswered(tied.unseen), waits=_all_pass(tied.unseen))
     if not tied.candidates:
         return _dead_person(case)
     ends = _some([how_it_ended(candidate) for candidate in tied.candidates], "; ")
@@ -92,11 +92,11 @@ def _dead_person(case: Case) -> Finding:
 
 def settled(case: Case, now: datetime) -> Finding:
     rule, candidates = Rule.SETTLED, case.attribution.candidates
-    if not candidates and not case.from_ci and case.owner_says_dead:
+    unseen = case.attribution.unseen
+    if not candidates and not unseen and not case.from_ci and case.owner_says_dead:
         return Finding(rule, Effect.HOLDS, ("there is no run to wait for",))
     if not candidates:
-        waits = bool(case.attribution.unseen) and all(map(_passes, case.attribution.unseen))
-        return Finding(rule, Effect.REFUSES, ("no end is known to count from",), waits=waits)
+        return Finding(rule, Effect.REFUSES, ("no end is known to count from",), waits=_all_pass(unseen))
     ends = [settled_at(candidate, case.policy) for candidate in candidates]
     known = [end for end in ends if end is not None]
     if len(known) < len(ends):
@@ -179,10 +179,9 @@ def owner(case: Case, now: datetime) -> Finding:
 def human_held(case: Case, now: datetime) -> Finding:
     rule, target = Rule.HUMAN_HELD, case.target
     if target is None:
-        waits = bool(case.lock.unseen) and all(_passes(seen) for _, seen in case.lock.unseen)
-        return Finding(
-            rule, Effect.REFUSES, ("whose machine took this lock is not known, since it was not read",), waits=waits
-        )
+        waits = _all_pass(seen for _, seen in case.lock.unseen)
+        words = ("whose machine took this lock is not known, since it was not read",)
+        return Finding(rule, Effect.REFUSES, words, waits=waits)
     who = _who(target)
     if case.from_ci:
         return Finding(rule, Effect.HOLDS, ("a CI host holds it: ", who))
@@ -238,6 +237,12 @@ def approver(case: Case, approval: Approval, now: datetime) -> Finding:
 def _passes(seen: NotFound | Unseen) -> bool:
     """Whether a look-up that brought nothing may bring something when it is made again."""
     return isinstance(seen, Unseen) and seen.trouble is not Trouble.DENIED
+
+
+def _all_pass(unseen: Iterable[NotFound | Unseen]) -> bool:
+    """Whether there are such look-ups, and each may bring something when it is made again."""
+    unseen = tuple(unseen)
+    return bool(unseen) and all(map(_passes, unseen))
 
 
 def _unanswered(unseen: Sequence[NotFound | Unseen]) -> Phrase:

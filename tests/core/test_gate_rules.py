@@ -600,7 +600,11 @@ def test_the_owners_word_does_not_outweigh_a_run_that_may_hold_the_lock(make, ru
 def test_the_owners_word_does_not_outweigh_a_pipeline_that_could_not_be_seen(make):
     case = make.case(who=LAPTOP, looks=(make.look(listing=make.unseen()),), owner=make.answer(OwnerSays.DEAD))
 
-    assert decide(case, make.now).ruling is Ruling.REFUSE
+    verdict = decide(case, make.now)
+
+    assert verdict.ruling is Ruling.REFUSE
+    assert [finding.rule for finding in verdict.refusals] == [Rule.ATTRIBUTED, Rule.DEAD, Rule.SETTLED]
+    assert verdict.waiting_helps is True
 
 
 def test_the_owners_word_on_another_lock_or_none_at_all_refuses_a_persons_lock(make):
