@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from bot.core.button import ButtonValue
-from bot.core.phrase import Phrase
 from bot.ports import Blocks
-from bot.slack.render.mrkdwn import flat, mrkdwn
+from bot.slack.render.mrkdwn import flat
 
 Block: TypeAlias = dict[str, Any]
 Element: TypeAlias = dict[str, Any]
@@ -21,7 +20,6 @@ SECTION = 3_000
 OPTIONS = 100
 _BUTTON_VALUE, _OPTION_VALUE = 2_000, 150
 _BUTTON_TEXT = 75
-_FALLBACK = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +40,9 @@ class Confirm:
     no: str = "Not now"
 
 
-def message(text: Phrase, *parts: Sequence[Block]) -> Message:
-    return Message(mrkdwn(text, most=_FALLBACK), [block for part in parts for block in part])
+def message(text: str, *parts: Sequence[Block]) -> Message:
+    """`text` is one sentence of mrkdwn, for notifications."""
+    return Message(text, [block for part in parts for block in part])
 
 
 def sections(lines: Sequence[str], *, budget: int = SECTION, more: Callable[[int], str] | None = None) -> list[Block]:

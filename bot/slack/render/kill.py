@@ -25,7 +25,7 @@ from bot.slack.render.blocks import (
 )
 from bot.slack.render.facts import Fact, Mark, command, going, loop_words, runs
 from bot.slack.render.mrkdwn import flat, flat_phrase, mrkdwn
-from bot.slack.render.page import CHECK, asked_by, lines, sentence, spoken
+from bot.slack.render.page import CHECK, asked_by, lines, notification, sentence
 
 _Facts: TypeAlias = Iterable[Fact]
 _FEW = 5
@@ -42,7 +42,7 @@ def kill_message(report: KillReport) -> Message:
     """The request's message at its present stage."""
     told = list(_WORDS[report.stage](report))
     return message(
-        spoken(told[0]),
+        notification(told[0]),
         sections(lines(told), budget=4_000),
         _progress(report),
         context(mrkdwn(_footer(report))),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.core.phrase import Phrase, Quoted
 from bot.core.report import Notice
 from bot.slack.render.blocks import Message, context, message, sections
-from bot.slack.render.mrkdwn import bold, mrkdwn
+from bot.slack.render.mrkdwn import bold, mrkdwn, unmarked
 
 
 def notice_message(notice: Notice) -> Message:
@@ -13,7 +13,7 @@ def notice_message(notice: Notice) -> Message:
     rows = [mrkdwn(words) for words in notice.lines]
     reference: Phrase = ("Reference ", Quoted(notice.reference)) if notice.reference else ()
     return message(
-        (notice.headline,),
+        unmarked(notice.headline, 500) or "Notice",
         sections([bold(notice.headline) or "*Notice*", *[row for row in rows if row]], budget=9_000),
         context(mrkdwn(reference)),
     )

@@ -12,7 +12,7 @@ from bot.slack.render import facts
 from bot.slack.render.blocks import Confirm, Element, Message, actions, button, context, message, sections
 from bot.slack.render.facts import Fact, Mark
 from bot.slack.render.mrkdwn import channel, mrkdwn
-from bot.slack.render.page import lines, spoken
+from bot.slack.render.page import lines, notification
 
 _SAID = {
     OwnerSays.DEAD: "You said that it is dead. The bot still checks everything else before it unlocks.",
@@ -25,7 +25,7 @@ def letter_message(letter: OwnerLetter) -> Message:
     """What is wanted, by whom and where. Once it is answered, what was said stands in place of the buttons."""
     told = list(_words(letter))
     return message(
-        spoken(told[0]),
+        notification(told[0]),
         sections(lines(told), budget=6_000),
         context(mrkdwn(facts.lock_id(letter.lock)), channel(letter.channel)),
         actions(*_buttons(letter)),

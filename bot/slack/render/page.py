@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from bot.core.phrase import Person, Phrase, Quoted
 from bot.core.report import KillRequest, UnlockRequest
 from bot.slack.render.facts import Fact
-from bot.slack.render.mrkdwn import LINE, bold, mrkdwn
+from bot.slack.render.mrkdwn import LINE, bold, mrkdwn, unmarked
 
 CHECK = 600
+_LABEL, _WORDS = 200, 500
 
 
 def line(fact: Fact, *, most: int = LINE) -> str:
@@ -24,6 +25,12 @@ def spoken(fact: Fact) -> Phrase:
     """A fact as one sentence without signs, for notifications."""
     gap: Phrase = () if not fact.phrase or _leans(fact.phrase) else (" ",)
     return (fact.label, *gap, *fact.phrase) if fact.label else fact.phrase
+
+
+def notification(fact: Fact) -> str:
+    """A fact as one sentence without signs and bold."""
+    gap = "" if not fact.phrase or _leans(fact.phrase) or not fact.label else " "
+    return f"{unmarked(fact.label, _LABEL)}{gap}{mrkdwn(fact.phrase, most=_WORDS)}".strip()
 
 
 def lines(facts: Iterable[Fact], *, most: int = LINE) -> list[str]:

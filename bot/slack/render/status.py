@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from bot.core.button import ButtonValue
 from bot.core.case import Ruling
 from bot.core.lock import LockSeen, age
-from bot.core.phrase import Phrase, duration, joined
+from bot.core.phrase import Phrase, duration
 from bot.core.report import Inspection, Overview, StateName, StatusReport
 from bot.slack.render import facts
 from bot.slack.render.blocks import Message, actions, button, context, message, sections
 from bot.slack.render.facts import Fact, Mark, command
 from bot.slack.render.mrkdwn import mrkdwn
-from bot.slack.render.page import CHECK, line, lines, spoken
+from bot.slack.render.page import CHECK, line, lines, notification
 from bot.slack.render.verdict import advice, checklist, ruling
 
 _SHARE = "status.share"
@@ -37,12 +37,12 @@ def status_message(report: StatusReport) -> Message:
     )
 
 
-def fallback(report: StatusReport) -> Phrase:
+def fallback(report: StatusReport) -> str:
     """The one sentence that a notification shows."""
     told = [facts.headline(report.inspection)]
     if report.verdict is not None:
         told.append(_NO_TIMELINE if report.journal_away else ruling(report.verdict))
-    return joined((spoken(fact) for fact in told), " ")
+    return " ".join(notification(fact) for fact in told)
 
 
 def answer(report: StatusReport) -> Iterable[Fact]:
@@ -107,7 +107,7 @@ def overview_message(overview: Overview) -> Message:
     away = [line(_NO_TIMELINE)] if overview.journal_away else []
     rows = [line(fact, most=300) for fact in overview_facts(overview)]
     return message(
-        (summary,),
+        summary,
         sections([f"*{summary}*", *away]),
         sections(rows, budget=9_000, more=lambda n: f"… and {n} more. `/tflock status STATE` shows one of them."),
         context(mrkdwn(("Looked at ", overview.at, "."))),

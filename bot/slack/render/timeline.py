@@ -33,7 +33,7 @@ def timeline_message(report: TimelineReport) -> Message:
     kept = _newest(written)
     title = report.title or report.incident_id
     return message(
-        (f"Timeline of {title}: {_entries(report.total)}.",),
+        f"Timeline of {unmarked(title, 200)}: {_entries(report.total)}.",
         sections([f"{bold(f'Timeline of {title}')} ({_entries(report.total)})", *_left_out(report, len(kept))]),
         sections(kept or ["Nothing has been written down yet."], budget=_BUDGET),
         context(mrkdwn(_footer(report))),

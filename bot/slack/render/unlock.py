@@ -17,7 +17,7 @@ from bot.slack.render import facts
 from bot.slack.render.blocks import Block, Confirm, Element, Message, actions, button, context, message, sections
 from bot.slack.render.facts import HALF_NAMES, Fact, Mark, command
 from bot.slack.render.mrkdwn import flat, mrkdwn
-from bot.slack.render.page import CHECK, asked_by, lines, sentence, spoken
+from bot.slack.render.page import CHECK, asked_by, lines, notification, sentence
 from bot.slack.render.verdict import advice, checklist, deciding, ruling
 
 _Facts: TypeAlias = Iterable[Fact]
@@ -36,7 +36,7 @@ def unlock_message(report: UnlockReport) -> Message:
     """The request's message at its present stage."""
     told = list(_WORDS[report.stage](report))
     return message(
-        spoken(told[0]),
+        notification(told[0]),
         sections(lines(told), budget=4_500),
         _checks(report),
         context(mrkdwn(_footer(report))),

@@ -14,7 +14,7 @@ from bot.slack.render import facts
 from bot.slack.render.blocks import Message, context, message, sections
 from bot.slack.render.facts import Fact, Mark, command, trouble
 from bot.slack.render.mrkdwn import mrkdwn
-from bot.slack.render.page import lines, spoken
+from bot.slack.render.page import lines, notification
 
 _STAND_INS = 10
 _LOCKS = 20
@@ -29,7 +29,7 @@ _PRESENCE = {
 def who_message(report: WhoReport) -> Message:
     told = list(who_facts(report))
     return message(
-        spoken(told[0]),
+        notification(told[0]),
         sections(lines(told), budget=8_000),
         context(mrkdwn(("Looked at ", report.inspection.at, "."))),
     )
@@ -123,7 +123,7 @@ def _stand_ins(people: Sequence[tuple[Member, bool]]) -> Iterable[Fact]:
 
 def user_message(report: UserReport) -> Message:
     told = list(user_facts(report))
-    return message(spoken(told[0]), sections(lines(told), budget=8_000))
+    return message(notification(told[0]), sections(lines(told), budget=8_000))
 
 
 def user_facts(report: UserReport) -> Iterable[Fact]:

@@ -1,0 +1,410 @@
+"""Whatever others wrote, and however much of it: Slack takes the message, and nothing in it pings, links or formats."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bot.core.attribution import Attribution, Candidate, Look, Strength
+from bot.core.case import Effect, Finding, Rule, Ruling, Verdict
+from bot.core.contention import Contention, Loop
+from bot.core.evidence import Found, NotFound, Trouble, Unseen
+from bot.core.lock import (
+    DigestMatch,
+    DigestSeen,
+    Half,
+    HalfKind,
+    HalfRelease,
+    LockInfo,
+    LockSeen,
+    ReleaseResult,
+    StateAbsent,
+    StateCheck,
+    StateSeen,
+)
+from bot.core.people import Member, OwnerAnswer, OwnerSays, Presence, Whereabouts
+from bot.core.phrase import Linked, Person, Quoted
+from bot.core.report import (
+    Inspection,
+    KillReport,
+    KillRequest,
+    KillStage,
+    Notice,
+    Overview,
+    Owner,
+    OwnerLetter,
+    OwnerNews,
+    StateName,
+    StatusReport,
+    Target,
+    Tie,
+    TimelineReport,
+    UnlockReport,
+    UnlockRequest,
+    UnlockStage,
+    UserReport,
+    WhoReport,
+)
+from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
+from bot.core.timeline import Entry, Kind
+from bot.slack.render import (
+    help_message,
+    kill_message,
+    letter_message,
+    notice_message,
+    overview_message,
+    status_message,
+    timeline_message,
+    unlock_message,
+    user_message,
+    who_message,
+)
+from bot.slack.render.plain import overview_lines, status_lines, to_json, who_lines
+
+NOW = datetime(2026, 11, 21, 11, 5, tzinfo=UTC)
+HOSTILE = (
+    "<!channel>", "<!here|x>", "<@U1>", "<#C1>", "<https://evil.example|click>", "*bold* _it_ ~no~ `code`",
+    "```x```", "&lt;!channel&gt;", "a\nb\r\n> quote", "\x1b[31m\u202e", ":tada: :white_check_mark:", "",
+    "&" * 900, "<" * 900, "`" * 90, "<!date^1^{date}^https://evil.example|x>", " ", "|", "@channel", "mailto:a@b",
+    "https://evil.example", "\xfc" * 4_000,
+)  # fmt: skip
+
+texts = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=40))
+words = st.one_of(st.sampled_from(HOSTILE[:12]), st.text(max_size=12))
+instants = st.datetimes(
+    min_value=datetime(1971, 1, 1), max_value=datetime(9000, 1, 1), timezones=st.just(UTC)  # noqa: DTZ001  Hypothesis wants naive bounds
+)  # fmt: skip
+spans = st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=4_000))
+urls = st.one_of(st.just("https://ci.example.com/runs/1?a=1&b=2"), texts.map(lambda text: f"https://x{text}"), texts)
+people = st.sampled_from(["U0ASKER", "U0OWNER", "W0GRID", "", "nobody", "<!channel>", "U1> <!here"])
+counts = st.sampled_from([0, 1, 2, 7, 120, 500])
+parts = st.one_of(
+    texts.map(Quoted),
+    st.builds(Linked, texts, st.one_of(st.none(), urls)),
+    st.builds(Person, st.one_of(st.none(), people), texts),
+    instants,
+    spans,
+    st.just(" is held by "),
+)
+phrases = st.lists(parts, max_size=6).map(tuple)
+long_phrases = st.one_of(phrases, phrases.map(lambda phrase: phrase * 40))
+
+
+def maybe(strategy):
+    return st.one_of(st.none(), strategy)
+
+
+locks = st.builds(LockInfo, texts, words, words, texts, words, instants, texts)
+states = st.builds(StateName, words, texts, st.booleans())
+troubles = st.one_of(
+    st.builds(NotFound, words.filter(str.isalnum), texts, instants),
+    st.builds(Unseen, st.just("GitHub Actions"), st.sampled_from(Trouble), texts, instants),
+)
+pipelines = st.builds(
+    lambda repo, workflow: Pipeline("github", (("repo", repo), ("workflow", workflow))), texts, texts
+)  # fmt: skip
+jobs = st.builds(
+    Job, words, texts, st.integers(1, 9), st.sampled_from(Phase), maybe(st.sampled_from(Conclusion)),
+    maybe(instants), maybe(instants), maybe(texts),
+)  # fmt: skip
+runs = st.builds(
+    Run,
+    ref=st.builds(RunRef, pipelines, texts, urls),
+    title=texts,
+    actor=texts,
+    trigger=words,
+    phase=st.sampled_from(Phase),
+    conclusion=maybe(st.sampled_from(Conclusion)),
+    attempt=st.integers(1, 40),
+    created_at=instants,
+    started_at=maybe(instants),
+    ended_at=maybe(instants),
+    reported=words,
+    jobs=maybe(st.lists(jobs, max_size=3).map(tuple)),
+    jobs_missing=maybe(texts),
+)
+
+
+@st.composite
+def many_runs(draw):
+    """Up to 500 runs made of a few, each with an id of its own."""
+    some = draw(st.lists(runs, min_size=1, max_size=3))
+    return tuple(
+        replace(run, ref=RunRef(run.ref.pipeline, f"{run.ref.id}{number}", run.ref.url))
+        for number, run in zip(range(draw(counts)), some * 500, strict=False)
+    )
+
+
+loops = st.builds(
+    Loop, pipelines, st.integers(2, 900), instants, instants, spans, words, texts, many_runs(), instants,
+    st.integers(2, 90_000),
+)  # fmt: skip
+halves = st.builds(Half, st.sampled_from(HalfKind), texts, texts, maybe(locks), maybe(texts))
+seen_locks = st.builds(
+    LockSeen,
+    st.lists(halves, max_size=2).map(tuple),
+    st.lists(st.sampled_from(HalfKind), max_size=1).map(tuple),
+    st.lists(st.tuples(st.sampled_from(HalfKind), troubles), max_size=2).map(tuple),
+    instants,
+)
+stored = st.builds(
+    StateSeen, st.integers(0, 10**14), instants, words, maybe(st.integers(0, 10**9)), maybe(texts), maybe(words),
+    maybe(texts), maybe(words), maybe(texts),
+)  # fmt: skip
+absent = st.builds(StateAbsent, st.lists(texts, max_size=3).map(tuple), maybe(texts))
+checks = st.builds(
+    StateCheck,
+    st.one_of(st.builds(Found, st.one_of(stored, absent), instants), troubles),
+    st.builds(DigestSeen, st.sampled_from(DigestMatch), maybe(texts), maybe(words), maybe(words), maybe(texts)),
+)
+
+
+@st.composite
+def candidates(draw):
+    run = draw(runs)
+    return Candidate(run, draw(st.one_of(st.builds(Found, st.just(run), instants), troubles)), run.jobs or ())
+
+
+attributions = st.builds(
+    Attribution,
+    maybe(st.sampled_from(Strength)),
+    st.lists(candidates(), max_size=5).map(tuple),
+    long_phrases,
+    st.lists(troubles, max_size=5).map(tuple),
+)
+looks = st.builds(Look, pipelines, words, st.one_of(st.builds(Found, st.just(()), instants), troubles))
+
+
+@st.composite
+def inspections(draw):
+    seen = draw(seen_locks)
+    return Inspection(
+        state=draw(states),
+        seen=seen,
+        check=draw(checks),
+        looks=tuple(draw(st.lists(looks, max_size=4))),
+        lock=seen.lock,
+        attribution=draw(attributions) if seen.lock else None,
+        contention=Contention(draw(many_runs()), tuple(draw(st.lists(loops, max_size=2)))),
+        owner=draw(maybe(st.builds(Owner, texts, maybe(people), phrases))),
+        at=draw(instants),
+    )
+
+
+findings = st.builds(
+    Finding, st.sampled_from(Rule), st.sampled_from(Effect), long_phrases, maybe(instants), st.booleans()
+)
+verdicts = st.builds(Verdict, st.sampled_from(Ruling), st.lists(findings, max_size=13).map(tuple))
+answers = st.builds(OwnerAnswer, texts, people, st.sampled_from(OwnerSays), instants)
+requests = {
+    "id": st.just("r7k2"), "state": words, "lock_id": texts, "channel": texts, "user": people, "asked_at": instants,
+    "reason": texts,
+}  # fmt: skip
+releases = st.builds(HalfRelease, halves, st.sampled_from(ReleaseResult), texts)
+targets = st.builds(Target, words, many_runs(), st.sampled_from(Tie), maybe(loops))
+members = st.builds(
+    Member, people, texts, maybe(words), st.booleans(), st.booleans(), st.booleans(), st.booleans(), maybe(words),
+    st.just(3600),
+)  # fmt: skip
+found_members = st.one_of(st.builds(Found, members, instants), troubles)
+whereabouts = st.one_of(
+    st.builds(
+        Found,
+        st.builds(Whereabouts, st.sampled_from(Presence), texts, words, maybe(instants), maybe(instants)),
+        instants,
+    ),
+    troubles,
+)
+
+reports = {
+    "status": st.builds(StatusReport, inspections(), maybe(verdicts), maybe(answers), st.booleans()),
+    "unlock": st.builds(
+        UnlockReport,
+        st.builds(UnlockRequest, **requests),
+        st.sampled_from(UnlockStage),
+        maybe(inspections()),
+        maybe(verdicts),
+        long_phrases,
+        st.lists(releases, max_size=2).map(tuple),
+        st.lists(st.sampled_from(HalfKind), max_size=2).map(tuple),
+        maybe(locks),
+        people,
+        maybe(instants),
+        st.integers(0, 10**6),
+        maybe(spans),
+    ),
+    "kill": st.builds(
+        KillReport,
+        st.builds(KillRequest, asked=texts, **requests),
+        st.sampled_from(KillStage),
+        st.tuples(st.lists(targets, max_size=2), counts).map(lambda pair: tuple((pair[0] * 500)[: pair[1]])),
+        maybe(targets),
+        many_runs(),
+        maybe(st.builds(Switched, st.sampled_from(SwitchResult), texts)),
+        long_phrases,
+        long_phrases,
+    ),
+    "who": st.builds(
+        WhoReport,
+        inspections(),
+        maybe(found_members),
+        maybe(whereabouts),
+        maybe(instants),
+        st.lists(st.tuples(members, st.booleans()), max_size=14).map(tuple),
+    ),
+    "user": st.builds(
+        UserReport,
+        found_members,
+        whereabouts,
+        maybe(instants),
+        st.tuples(st.lists(st.tuples(states, locks), max_size=2), counts).map(
+            lambda pair: tuple((pair[0] * 500)[: pair[1]])
+        ),
+    ),
+    "letter": st.builds(
+        OwnerLetter, st.sampled_from(OwnerNews), states, locks, people, texts, words, maybe(runs), maybe(answers)
+    ),
+    "overview": st.builds(
+        Overview,
+        st.tuples(st.lists(st.tuples(states, seen_locks), min_size=1, max_size=4), counts).map(
+            lambda pair: tuple((pair[0] * 500)[: pair[1]])
+        ),
+        instants,
+        st.booleans(),
+    ),
+    "notice": st.builds(Notice, texts, st.lists(long_phrases, max_size=60).map(tuple), texts),
+}
+RENDER = {
+    "status": status_message,
+    "unlock": unlock_message,
+    "kill": kill_message,
+    "who": who_message,
+    "user": user_message,
+    "letter": letter_message,
+    "overview": overview_message,
+    "notice": notice_message,
+}
+any_report = st.sampled_from(sorted(reports)).flatmap(lambda kind: st.tuples(st.just(kind), reports[kind]))
+thorough = settings(
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+_OURS = re.compile(
+    r"!date\^\d+\^\{date_short_pretty\} \{time_secs\}\|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+    r"|@[UW][A-Z0-9]+|#[CGD][A-Z0-9]+|https?://[^\s|<>\"`]+\|[^<>|]+"
+)
+
+
+def said(message):
+    """Every text that Slack would show."""
+    yield message.text
+
+    def inside(thing):
+        if isinstance(thing, dict):
+            yield from ([thing["text"]] if isinstance(thing.get("text"), str) else [])
+            for value in thing.values():
+                yield from inside(value)
+        elif isinstance(thing, list):
+            for item in thing:
+                yield from inside(item)
+
+    yield from inside(list(message.blocks))
+
+
+def harmless(message):
+    for text in said(message):
+        for token in re.findall(r"<[^>]*>?", text):
+            assert token.endswith(">"), token
+            assert _OURS.fullmatch(token[1:-1]), token
+        assert text.count("`") % 2 == 0
+
+
+@given(any_report)
+@thorough
+def test_any_report_is_a_message_that_slack_takes_and_that_does_no_harm(sound, pair):
+    kind, report = pair
+    message = RENDER[kind](report)
+    sound(message)
+    harmless(message)
+    json.dumps(message.blocks)
+
+
+entries = st.builds(
+    Entry,
+    id=st.integers(0, 30).map(str),
+    at=instants,
+    recorded_at=instants,
+    kind=st.one_of(st.sampled_from([str(kind) for kind in Kind]), words),
+    actor=st.one_of(people, texts),
+    text=texts,
+    facts=st.dictionaries(st.sampled_from(["entry", "text", "at"]), st.one_of(texts, st.integers(0, 30).map(str))),
+    prev=st.just("0"),
+    hash=st.just("1"),
+)
+
+
+@given(st.lists(entries, max_size=8), counts, texts, st.integers(0, 10**6))
+@thorough
+def test_any_timeline_fits_and_does_no_harm(sound, some, count, title, total):
+    many = tuple((some * 500)[:count])
+    message = timeline_message(TimelineReport("inc-1", title, NOW, many, total))
+    sound(message)
+    harmless(message)
+
+
+ours = st.text(alphabet="ab &<>|[].", min_size=1, max_size=2_000)
+
+
+@given(st.lists(st.tuples(ours, ours), min_size=1, max_size=30), maybe(ours))
+@thorough
+def test_any_table_of_commands_fits(sound, commands, command):
+    message = help_message(commands, command)
+    sound(message)
+    harmless(message)
+
+
+@given(st.one_of(reports["status"], reports["who"], reports["overview"]))
+@thorough
+def test_any_report_is_plain_lines_and_a_json_document(report):
+    write = {StatusReport: status_lines, WhoReport: who_lines, Overview: overview_lines}[type(report)]
+    for line in write(report):
+        assert line.isprintable()
+    assert json.loads(json.dumps(to_json(report)))[
+        "journal_away" if not isinstance(report, WhoReport) else "state"
+    ] in {
+        getattr(report, "journal_away", None),
+        report.inspection.state.name if isinstance(report, WhoReport) else None,
+    }
+
+
+def test_five_hundred_states_runs_and_contenders_fit_and_are_counted(scene, sound):
+    locked = tuple((StateName(f"state-{n}", "", protected=False), scene.seen()) for n in range(500))
+    overview = overview_message(Overview(locked, scene.now))
+    assert "500 of 500 states locked" in overview.text
+    assert re.search(r"… and \d{3} more", str(overview.blocks))
+    sound(overview)
+
+    inspection = replace(scene.inspection(), contention=Contention(scene.contenders(500), (scene.loop,) * 500))
+    status = status_message(StatusReport(inspection, scene.verdict(inspection)))
+    assert "500 runs want the lock" in str(status.blocks)
+    assert "497 more" in str(status.blocks)
+    sound(status)
+
+    targets = tuple(scene.run_target(Tie.CONTENDS, number) for number in range(500))
+    choose = kill_message(KillReport(scene.kill_request, KillStage.CHOOSE, targets))
+    assert "495 more" in str(choose.blocks)
+    sound(choose)
+
+
+def test_a_job_name_neither_pings_nor_formats(scene):
+    run = scene.run(phase=Phase.RUNNING)
+    job = replace(run.jobs[0], name="<!channel> *x* `y` <https://evil.example|z>")
+    inspection = scene.inspection(run=replace(run, jobs=(job,)))
+    text = "".join(said(status_message(StatusReport(inspection, scene.verdict(inspection)))))
+    assert "<!channel>" not in text
+    assert "&lt;!channel&gt; *x* ʼyʼ &lt;https://evil.example|z&gt;`" in text  # noqa: RUF001  stands for a backtick
