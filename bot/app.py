@@ -42,6 +42,7 @@ from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
 from bot.store.redis_records import RedisRecords
 from bot.usecases.world import State, World
+from handlers.backlog import Backlog
 from handlers.listeners import listen
 
 log = structlog.get_logger()
@@ -63,7 +64,7 @@ class SystemClock:
 
 @dataclass(frozen=True, slots=True)
 class Bot:
-    """Everything wired. `identity` is filled in when Slack has told who the bot is."""
+    """Everything wired."""
 
     config: Config
     world: World
@@ -72,6 +73,7 @@ class Bot:
     bolt: AsyncApp
     docket: Docket
     jobs: worker.DocketJobs
+    backlog: Backlog
     worker_name: str
 
 
@@ -100,7 +102,8 @@ async def build(config: Config) -> AsyncIterator[Bot]:
         bot = _assemble(config, wiring)
         warming = asyncio.create_task(_warm(wiring.aws, config))
         try:
-            yield bot
+            async with bot.backlog.worked_off():
+                yield bot
         finally:
             await _ended(warming)
 
@@ -247,7 +250,8 @@ async def connect_socket(bot: Bot, app_token: str) -> AsyncSocketModeHandler:
 
 def _slack(bot: Bot) -> Handler:
     async def handle(request: web.Request) -> web.Response:
-        return await to_aiohttp_response(await bot.bolt.async_dispatch(await to_bolt_request(request)))
+        with bot.backlog.receiving():
+            return await to_aiohttp_response(await bot.bolt.async_dispatch(await to_bolt_request(request)))
 
     return handle
 
@@ -346,5 +350,6 @@ def _assemble(config: Config, wiring: Wiring) -> Bot:
         authorize=authorize,
         request_verification_enabled=secret is not None,
     )
-    listen(bolt, world)
-    return Bot(config, world, wiring.metrics, directory, bolt, docket, wiring.jobs, name)
+    backlog = Backlog()
+    listen(bolt, world, backlog)
+    return Bot(config, world, wiring.metrics, directory, bolt, docket, wiring.jobs, backlog, name)

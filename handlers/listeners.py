@@ -1,4 +1,4 @@
-"""Slack's listeners: each acks before anything else, then works inside the boundary."""
+"""Slack's listeners: each acks before anything else, and leaves the work, inside the boundary, to the backlog."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from bot.usecases.world import World
 from handlers import grammar
 from handlers.actions import Actions
 from handlers.asker import asker_of_click, asker_of_command, asker_of_mention
+from handlers.backlog import Backlog
 from handlers.boundary import Boundary
 from handlers.commands import NAMES, Commands
 
@@ -19,7 +20,7 @@ _ANY = re.compile(r".*", re.DOTALL)
 _MENTION = re.compile(r"^\s*(?:<@[UW][A-Z0-9]+(?:\|[^>]*)?>\s*)+")
 
 
-def listen(app: AsyncApp, world: World) -> None:
+def listen(app: AsyncApp, world: World, backlog: Backlog) -> None:
     """Registers everything that Slack sends us. A payload that nobody asked for is acked and left."""
     boundary, commands, actions = Boundary(world), Commands(world), Actions(world)
 
@@ -28,7 +29,7 @@ def listen(app: AsyncApp, world: World) -> None:
         await ack()
         text = str(body.get("text") or "")
         command, asker = grammar.parse(text), asker_of_command(body)
-        await boundary.run(NAMES[type(command)], asker, lambda: commands.run(command, text, asker))
+        backlog.add(lambda: boundary.run(NAMES[type(command)], asker, lambda: commands.run(command, text, asker)))
 
     @app.action(_ANY)
     async def on_click(ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
@@ -37,7 +38,7 @@ def listen(app: AsyncApp, world: World) -> None:
         if action.get("url"):
             return
         name = action_id if action_id in actions.table() else "unknown"
-        await boundary.run(name, asker, lambda: actions.run(action_id, action, asker))
+        backlog.add(lambda: boundary.run(name, asker, lambda: actions.run(action_id, action, asker)))
 
     @app.event("app_mention")
     async def on_mention(ack: AsyncAck, body: dict[str, Any]) -> None:
@@ -47,7 +48,7 @@ def listen(app: AsyncApp, world: World) -> None:
             return
         text = _MENTION.sub("", str(event.get("text") or ""))
         command, asker = grammar.parse(text), asker_of_mention(body)
-        await boundary.run(NAMES[type(command)], asker, lambda: commands.run(command, text, asker))
+        backlog.add(lambda: boundary.run(NAMES[type(command)], asker, lambda: commands.run(command, text, asker)))
 
 
 def is_from_a_person(event: Mapping[str, Any]) -> bool:

@@ -1,0 +1,109 @@
+"""Work waits until the acks are out. Slack gives an ack three seconds and never asks again; the work has minutes.
+
+While requests are coming in, nothing is begun, except one piece of work now and then so that none starves. A measured
+burst of fifty requests at once is acked about as fast as by an app that does nothing else (`tests/bench`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TypeAlias
+
+import structlog
+
+log = structlog.get_logger()
+
+Work: TypeAlias = Callable[[], Awaitable[None]]
+
+AT_ONCE = 32
+"""Pieces of work at the same time: more would only wait for each other."""
+
+BUSY_PACE = 0.1
+"""Seconds between two beginnings while requests keep coming in."""
+
+LAST_CALL = 10.0
+"""Seconds that a stopping process gives the work that it has acked."""
+
+
+class Backlog:
+    """Work that was acked and not yet begun, first come first served. One per process."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Work] = deque()
+        self._going: set[asyncio.Task[None]] = set()
+        self._receiving = 0
+        self._changed = asyncio.Event()
+
+    @contextmanager
+    def receiving(self) -> Iterator[None]:
+        """Around the handling of one request, until its answer has been made."""
+        self._receiving += 1
+        try:
+            yield
+        finally:
+            self._receiving -= 1
+            if not self._receiving:
+                self._changed.set()
+
+    def add(self, work: Work) -> None:
+        """Takes work that never raises: the boundary is inside."""
+        self._waiting.append(work)
+        self._changed.set()
+
+    @asynccontextmanager
+    async def worked_off(self) -> AsyncIterator[None]:
+        """Works the backlog off while inside; on leaving, what was acked is finished, within limits."""
+        pump = asyncio.create_task(self._pump())
+        try:
+            yield
+        finally:
+            pump.cancel()
+            await asyncio.gather(pump, return_exceptions=True)
+            await self._last_call()
+
+    async def _pump(self) -> None:
+        while True:
+            await self._may_begin()
+            while self._waiting and len(self._going) < AT_ONCE:
+                self._begin(self._waiting.popleft())
+                if self._receiving:
+                    break
+
+    async def _may_begin(self) -> None:
+        """Returns when something waits and either no request is coming in, or it is time for one all the same."""
+        while not self._waiting or len(self._going) >= AT_ONCE:
+            self._changed.clear()
+            await self._changed.wait()
+        loop = asyncio.get_running_loop()
+        latest = loop.time() + BUSY_PACE
+        while self._receiving and loop.time() < latest:
+            self._changed.clear()
+            try:
+                async with asyncio.timeout_at(latest):
+                    await self._changed.wait()
+            except TimeoutError:
+                return
+
+    def _begin(self, work: Work) -> None:
+        task = asyncio.ensure_future(work())
+        self._going.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._going.discard(task)
+        self._changed.set()
+        if not task.cancelled() and task.exception() is not None:
+            log.error("backlog.broke", exc_info=task.exception())
+
+    async def _last_call(self) -> None:
+        while self._waiting:
+            self._begin(self._waiting.popleft())
+        if self._going:
+            _, late = await asyncio.wait(self._going, timeout=LAST_CALL)
+            for task in late:
+                task.cancel()
+            if late:
+                log.warning("backlog.cut_short", pieces=len(late))
