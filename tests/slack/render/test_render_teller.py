@@ -1,0 +1,88 @@
+"""The teller, over HTTP against the local workspace."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bot.core.people import OwnerAnswer, OwnerSays
+from bot.core.report import (
+    KillReport,
+    KillStage,
+    Notice,
+    OwnerLetter,
+    OwnerNews,
+    StateName,
+    UnlockReport,
+    UnlockStage,
+)
+from bot.errors import UpstreamError
+from bot.sandbox.slack_text import actions, flat
+from bot.slack.teller import SlackTeller
+
+
+@pytest.fixture
+def teller(notifier):
+    return SlackTeller(notifier)
+
+
+@pytest.fixture
+def request_here(scene):
+    return replace(scene.unlock_request, channel="C0INC")
+
+
+async def test_an_unlock_is_one_message_from_the_checklist_to_the_outcome(workspace, teller, scene, request_here):
+    inspection = scene.inspection()
+    checked = UnlockReport(request_here, UnlockStage.CHECKED, inspection, scene.verdict(inspection))
+    posted = await teller.unlock(checked)
+    assert actions(workspace.message(posted.channel, posted.ts)) == ("unlock.confirm",)
+
+    shown = replace(checked, request=replace(request_here, ts=posted.ts), stage=UnlockStage.RELEASED)
+    assert await teller.unlock(shown) == posted
+
+    [message] = workspace.messages("C0INC")
+    assert "staging is unlocked" in flat(message)
+    assert actions(message) == ()
+
+
+async def test_a_request_from_a_thread_is_answered_there(workspace, teller, scene, request_here):
+    root = workspace.say("U0QUINN", "C0INC", "staging is locked")
+    report = UnlockReport(replace(request_here, thread=root.ts), UnlockStage.FAILED, None, None)
+    posted = await teller.unlock(report)
+    assert [message.ts for message in workspace.messages("C0INC", thread_ts=root.ts)] == [posted.ts]
+
+
+async def test_a_kill_is_posted_and_then_updated(workspace, teller, scene):
+    request = replace(scene.kill_request, channel="C0INC")
+    found = KillReport(request, KillStage.FOUND, (scene.loop_target,))
+    posted = await teller.kill(found)
+    ended = replace(found, request=replace(request, ts=posted.ts), stage=KillStage.REFUSED)
+    await teller.kill(ended)
+    [message] = workspace.messages("C0INC")
+    assert "Nothing was ended" in flat(message)
+
+
+async def test_an_owner_gets_a_letter_whose_buttons_go_when_he_answers(workspace, teller, scene):
+    state = StateName("staging", "", protected=False)
+    letter = OwnerLetter(OwnerNews.ASKED, state, scene.lock, "U0QUINN", "C0INC", "r7k2")
+    posted = await teller.letter("U0ELLIOTT", letter)
+    assert actions(workspace.message(posted.channel, posted.ts)) == ("owner.dead", "owner.running", "owner.later")
+
+    answer = OwnerAnswer(scene.lock.id, "U0ELLIOTT", OwnerSays.RUNNING, scene.now)
+    assert await teller.letter("U0ELLIOTT", replace(letter, answer=answer), posted=posted) == posted
+    message = workspace.message(posted.channel, posted.ts)
+    assert actions(message) == ()
+    assert "still running" in flat(message)
+
+
+async def test_a_notice_is_said_to_the_channel(workspace, teller):
+    await teller.notice("C0INC", Notice("The timeline is away.", (("Nothing was changed.",),), "7f3a9c"))
+    [message] = workspace.messages("C0INC")
+    assert "Nothing was changed." in flat(message)
+    assert "7f3a9c" in flat(message)
+
+
+async def test_what_slack_does_not_take_is_an_error(teller):
+    with pytest.raises(UpstreamError):
+        await teller.notice("C0NOWHERE", Notice("Nobody reads this."))
