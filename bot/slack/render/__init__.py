@@ -2,7 +2,7 @@
 
 facts, verdict   what is known, as labelled sentences, for Slack and the terminal alike
 mrkdwn, blocks   how phrases and blocks are written; all escaping and cutting happens here
-status … notice  one module for each family of messages
+status … notice  one module for each family of messages; controls has the buttons of requests
 plain            the same facts as plain lines and as JSON, for the command line
 """
 

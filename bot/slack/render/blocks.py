@@ -18,7 +18,8 @@ Element: TypeAlias = dict[str, Any]
 
 SECTION = 3_000
 OPTIONS = 100
-_BUTTON_VALUE, _OPTION_VALUE = 2_000, 150
+OPTION_VALUE = 150
+_BUTTON_VALUE = 2_000
 _BUTTON_TEXT = 75
 
 
@@ -91,7 +92,7 @@ def button(
 
 def select(placeholder: str, action_id: str, options: Sequence[tuple[str, ButtonValue]]) -> Element | None:
     """A list to choose from: the first 100 options whose value Slack takes; None if there is none."""
-    fitting = [(label, str(value)) for label, value in options if len(str(value)) <= _OPTION_VALUE]
+    fitting = [(label, str(value)) for label, value in options if len(str(value)) <= OPTION_VALUE]
     if not fitting:
         return None
     return {

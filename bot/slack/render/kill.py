@@ -5,26 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
-from bot.core.button import ButtonValue
 from bot.core.life import run_name
 from bot.core.phrase import Phrase, Quoted, joined
 from bot.core.report import KillReport, KillStage, Target, Tie
 from bot.core.run import Phase, Run, SwitchResult
 from bot.slack.render.blocks import (
+    OPTION_VALUE,
     OPTIONS,
     Block,
-    Confirm,
-    Element,
     Message,
     actions,
-    button,
     context,
     message,
     sections,
-    select,
 )
+from bot.slack.render.controls import kill_controls, kill_value, target_of, tie_words
 from bot.slack.render.facts import Fact, Mark, command, going, loop_words, runs
-from bot.slack.render.mrkdwn import flat, flat_phrase, mrkdwn
+from bot.slack.render.mrkdwn import mrkdwn
 from bot.slack.render.page import CHECK, asked_by, lines, notification, sentence
 
 _Facts: TypeAlias = Iterable[Fact]
@@ -32,7 +29,7 @@ _FEW = 5
 _GONE_ON = {KillStage.ENDED, KillStage.FAILED, KillStage.CANCELLING, KillStage.ESCALATED}
 
 _SWITCHED = {
-    SwitchResult.DENIED: "the bot has no right to stop it",
+    SwitchResult.DENIED: "the bot has no right to do that",
     SwitchResult.NOT_FOUND: "the CI system does not know it",
     SwitchResult.NOT_KNOWN: "the CI system gave no clear answer",
 }
@@ -46,16 +43,12 @@ def kill_message(report: KillReport) -> Message:
         sections(lines(told), budget=4_000),
         _progress(report),
         context(mrkdwn(_footer(report))),
-        actions(*_controls(report)),
+        actions(*kill_controls(report)),
     )
 
 
 def _about(report: KillReport) -> str:
     return report.request.state or report.request.asked
-
-
-def _target(report: KillReport) -> Target | None:
-    return report.chosen or next(iter(report.targets), None)
 
 
 # ── before anything is done
@@ -83,17 +76,20 @@ def _choose(report: KillReport) -> _Facts:
     yield Fact(f"{len(report.targets)} things to end for {_about(report)}.", (), Mark.UNKNOWN)
     yield from _note(report)
     for target in report.targets[:_FEW]:
-        yield Fact("", ("• ", *_named(target), f": {_tie(target)}."))
+        yield Fact("", ("• ", *_named(target), f": {tie_words(target)}."))
     if len(report.targets) > _FEW:
-        cut = f" The list below has the first {OPTIONS}." if len(report.targets) > OPTIONS else ""
-        yield Fact("", (f"… and {len(report.targets) - _FEW} more.{cut}",))
+        yield Fact("", (f"… and {len(report.targets) - _FEW} more.",))
+    listed = sum(len(str(kill_value(report, target))) <= OPTION_VALUE for target in report.targets)
+    if min(listed, OPTIONS) < len(report.targets):
+        words: Phrase = (f"has {min(listed, OPTIONS)} of them. Any other by its id: ", command("kill-job RUN_ID"), ".")
+        yield Fact("The list:", words, Mark.WARNING)
     yield from _unseen(report)
     yield Fact("Changed:", ("nothing yet.",))
     yield Fact("Next:", ("choose one. You are asked once more before it is ended.",))
 
 
 def _found(report: KillReport) -> _Facts:
-    target = _target(report)
+    target = target_of(report)
     if target is None:
         yield from _nothing(report)
         return
@@ -111,14 +107,6 @@ def _named(target: Target) -> Phrase:
     if target.loop is not None:
         return loop_words(target.loop)
     return going(target.runs[0]) if target.runs else (Quoted(target.key),)
-
-
-def _tie(target: Target) -> str:
-    return {
-        Tie.HOLDS: "may hold the lock",
-        Tie.CONTENDS: "wants the lock and does not hold it",
-        Tie.NO_LOCK: "no lock is held",
-    }[target.tie]
 
 
 def _warning(target: Target) -> Fact:
@@ -191,7 +179,7 @@ def _ended(report: KillReport) -> _Facts:
 
 
 def _what_ended(report: KillReport) -> Fact:
-    target = _target(report)
+    target = target_of(report)
     if target is None or target.loop is None or (report.switched and report.switched.result is SwitchResult.DONE):
         return Fact(f"Ended: {_ending(report)}.", (), Mark.GOOD)
     words: Phrase = (Quoted(target.loop.pipeline.title), " can start more.")
@@ -259,7 +247,7 @@ _WORDS: Mapping[KillStage, Callable[[KillReport], _Facts]] = {
 
 
 def _ending(report: KillReport) -> str:
-    target = _target(report)
+    target = target_of(report)
     if target is None:
         return f"what was asked for {_about(report)}"
     if target.loop is not None:
@@ -312,58 +300,3 @@ def _sign(run: Run) -> Mark:
 
 def _footer(report: KillReport) -> Phrase:
     return (*asked_by(report.request), " Request ", Quoted(report.request.id), ".")
-
-
-# ── buttons
-
-
-def _controls(report: KillReport) -> list[Element | None]:
-    target = _target(report)
-    if report.stage is KillStage.CHOOSE:
-        options = [(flat_phrase(_label(target), 75), _value(report, target)) for target in report.targets]
-        return [select("Choose what to end", "kill.choose", options)]
-    if report.stage is KillStage.FOUND and target is not None:
-        return _confirming(report, target)
-    stopped = report.switched is not None and report.switched.result is SwitchResult.DONE
-    if report.stage is KillStage.ENDED and stopped and target is not None:
-        return [button("Start it again", "kill.restart", _value(report, target))]
-    return []
-
-
-def _label(target: Target) -> Phrase:
-    if target.loop is not None:
-        return (f"Loop: {target.loop.total} starts of ", Quoted(target.loop.pipeline.title))
-    if not target.runs:
-        return (Quoted(target.key),)
-    run = target.runs[0]
-    number = Quoted(f"#{run.ref.id}")
-    return (number, f" {run.phase}, {_tie(target)}: ", Quoted(run.ref.pipeline.title))
-
-
-def _confirming(report: KillReport, target: Target) -> list[Element | None]:
-    value = _value(report, target)
-    if target.loop is None:
-        name = flat(run_name(target.runs[0]).text if target.runs else target.key, 60)
-        risk = " It may hold the lock and be in the middle of an apply." if target.tie is Tie.HOLDS else ""
-        sure = Confirm(f"End {name}?", f"{name} is cancelled, by force if it does not stop.{risk}", "End it")
-        return [button("End this run", "kill.confirm", value, style="danger", confirm=sure)]
-    return _for_loop(report, target)
-
-
-def _for_loop(report: KillReport, target: Target) -> list[Element | None]:
-    value, number = _value(report, target), len(target.runs)
-    name = flat(target.loop.pipeline.title if target.loop else target.key, 80)
-    label = f"Cancel {runs(number)} and stop the loop" if number else "Stop the loop"
-    off = f"{name} is switched off, and starts no more until somebody starts it again (there will be a button for it)."
-    stop = Confirm("Stop the loop?", off, "Stop it")
-    both = button(label, "kill.confirm", value, style="danger", confirm=stop)
-    if not number:
-        return [both]
-    only = Confirm(
-        f"Cancel {runs(number)}?", f"{name} is not switched off: the loop goes on starting runs.", "Cancel them"
-    )
-    return [both, button(f"Only cancel {runs(number)}", "kill.only", value, confirm=only)]
-
-
-def _value(report: KillReport, target: Target) -> ButtonValue:
-    return ButtonValue(report.request.state, report.request.lock_id, report.request.id, target.key)

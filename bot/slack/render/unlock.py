@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
-from bot.core.button import ButtonValue
 from bot.core.case import Ruling, Verdict
 from bot.core.lock import DigestMatch, HalfKind, HalfRelease, LockInfo, ReleaseResult
 from bot.core.phrase import Person, Phrase, Quoted, joined
 from bot.core.report import UnlockReport, UnlockStage
 from bot.slack.render import facts
-from bot.slack.render.blocks import Block, Confirm, Element, Message, actions, button, context, message, sections
+from bot.slack.render.blocks import Block, Message, actions, context, message, sections
+from bot.slack.render.controls import lock_of, unlock_controls
 from bot.slack.render.facts import HALF_NAMES, Fact, Mark, command
-from bot.slack.render.mrkdwn import flat, mrkdwn
+from bot.slack.render.mrkdwn import mrkdwn
 from bot.slack.render.page import CHECK, asked_by, lines, notification, sentence
 from bot.slack.render.verdict import advice, checklist, deciding, ruling
 
@@ -40,7 +40,7 @@ def unlock_message(report: UnlockReport) -> Message:
         sections(lines(told), budget=4_500),
         _checks(report),
         context(mrkdwn(_footer(report))),
-        actions(*_buttons(report)),
+        actions(*unlock_controls(report)),
     )
 
 
@@ -140,12 +140,12 @@ def _released(report: UnlockReport) -> _Facts:
 
 
 def _of_holder(report: UnlockReport) -> Phrase:
-    lock = _lock_of(report)
+    lock = lock_of(report)
     return () if lock is None else (" of ", *facts.who(lock))
 
 
 def _after_release(report: UnlockReport) -> Phrase:
-    lock = _lock_of(report)
+    lock = lock_of(report)
     if lock is None or lock.operation == "OperationTypePlan":
         return ("go on: run what was blocked.",)
     if lock.operation == "OperationTypeApply":
@@ -256,17 +256,8 @@ _WORDS: Mapping[UnlockStage, Callable[[UnlockReport], _Facts]] = {
 # ── pieces
 
 
-def _lock_of(report: UnlockReport) -> LockInfo | None:
-    """The lock that the request is about, as it was seen before the release."""
-    seen: list[LockInfo] = [half.half.info for half in report.halves if half.half.info is not None]
-    if report.inspection is not None:
-        seen.extend(report.inspection.seen.locks)
-        seen.extend([report.inspection.lock] if report.inspection.lock else [])
-    return next((info for info in seen if info.id == report.request.lock_id), None)
-
-
 def _lock(report: UnlockReport) -> _Facts:
-    lock = _lock_of(report)
+    lock = lock_of(report)
     if lock is not None:
         yield Fact("Lock:", _described(lock))
     if report.inspection is not None:
@@ -321,41 +312,3 @@ def _checks(report: UnlockReport) -> list[Block]:
 
 def _footer(report: UnlockReport) -> Phrase:
     return (*asked_by(report.request), " Request ", Quoted(report.request.id), ".")
-
-
-# ── buttons
-
-
-def _buttons(report: UnlockReport) -> list[Element | None]:
-    verdict, value = report.verdict, _value(report)
-    if report.stage is UnlockStage.ARMED:
-        return [button("Do not unlock", "unlock.disarm", value)]
-    if verdict is None or report.stage not in {UnlockStage.CHECKED, UnlockStage.REFUSED}:
-        return []
-    if verdict.waiting_helps:
-        return [button("Unlock when it is safe", "unlock.when_safe", value)]
-    return _decisive(report, verdict) if report.stage is UnlockStage.CHECKED else []
-
-
-def _decisive(report: UnlockReport, verdict: Verdict) -> list[Element | None]:
-    name, value = _name(report), _value(report)
-    match verdict.ruling:
-        case Ruling.ALLOW:
-            return [button(f"Unlock {name}", "unlock.confirm", value, style="danger", confirm=_sure(report))]
-        case Ruling.NEEDS_APPROVAL:
-            return [button("Approve and unlock", "unlock.approve", value, style="danger", confirm=_sure(report))]
-        case Ruling.REFUSE:
-            return []
-
-
-def _value(report: UnlockReport) -> ButtonValue:
-    return ButtonValue(report.request.state, report.request.lock_id, report.request.id)
-
-
-def _sure(report: UnlockReport) -> Confirm:
-    lock = _lock_of(report)
-    holder = "" if lock is None else f" of {flat(lock.who, 80) or 'an unnamed holder'}"
-    short = flat(report.request.lock_id, 8)
-    again = "Everything is checked again first; if anything has changed, nothing is released."
-    text = f"Releases lock {short}{holder} on {flat(_name(report), 60)}. {again}"
-    return Confirm(f"Unlock {flat(_name(report), 80)}?", text, "Unlock")

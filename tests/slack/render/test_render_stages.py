@@ -373,6 +373,11 @@ def test_a_loop_that_was_stopped_can_be_started_again(scene):
     assert set(made) == {"kill.restart"}
 
 
+def test_a_source_that_was_stopped_in_vain_can_be_started_again_too(scene):
+    made = actions(kill(scene, KillStage.FAILED, chosen=scene.loop_target, switched=Switched(SwitchResult.DONE)))
+    assert set(made) == {"kill.restart"}
+
+
 def test_a_loop_that_could_not_be_stopped_says_so_and_offers_no_restart(scene, reads):
     message = kill(scene, KillStage.ENDED, chosen=scene.loop_target, switched=Switched(SwitchResult.DENIED, "403"))
     assert actions(message) == {}
@@ -513,3 +518,11 @@ def test_the_first_fact_of_two_differing_halves_is_the_older_lock(scene):
         (Half(HalfKind.FILE, "s3", "e", younger), Half(HalfKind.ITEM, "table", "i", scene.lock)), (), (), scene.now
     )
     assert scene.lock.who in status(scene, seen=seen).text
+
+
+def test_what_the_list_cannot_hold_can_be_named_by_its_id(scene, sound):
+    request = replace(scene.kill_request, lock_id="x" * 200)
+    message = kill_message(KillReport(request, KillStage.CHOOSE, (scene.loop_target, scene.run_target())))
+    assert actions(message) == {}
+    assert "has 0 of them" in str(message.blocks)
+    sound(message)

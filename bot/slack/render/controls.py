@@ -1,0 +1,122 @@
+"""The buttons and lists of requests: which of them a stage has, what they carry, and what they ask once more."""
+
+from __future__ import annotations
+
+from bot.core.button import ButtonValue
+from bot.core.case import Ruling, Verdict
+from bot.core.life import run_name
+from bot.core.lock import LockInfo
+from bot.core.phrase import Phrase, Quoted
+from bot.core.report import KillReport, KillStage, Target, Tie, UnlockReport, UnlockStage
+from bot.core.run import SwitchResult
+from bot.slack.render.blocks import Confirm, Element, button, select
+from bot.slack.render.facts import runs
+from bot.slack.render.mrkdwn import flat, flat_phrase
+
+
+def lock_of(report: UnlockReport) -> LockInfo | None:
+    """The lock that the request is about, as it was seen before the release."""
+    seen: list[LockInfo] = [half.half.info for half in report.halves if half.half.info is not None]
+    if report.inspection is not None:
+        seen.extend(report.inspection.seen.locks)
+        seen.extend([report.inspection.lock] if report.inspection.lock else [])
+    return next((info for info in seen if info.id == report.request.lock_id), None)
+
+
+def target_of(report: KillReport) -> Target | None:
+    return report.chosen or next(iter(report.targets), None)
+
+
+def tie_words(target: Target) -> str:
+    return {
+        Tie.HOLDS: "may hold the lock",
+        Tie.CONTENDS: "wants the lock and does not hold it",
+        Tie.NO_LOCK: "no lock is held",
+    }[target.tie]
+
+
+def unlock_controls(report: UnlockReport) -> list[Element | None]:
+    verdict, value = report.verdict, _unlock_value(report)
+    if report.stage is UnlockStage.ARMED:
+        return [button("Do not unlock", "unlock.disarm", value)]
+    if verdict is None or report.stage not in {UnlockStage.CHECKED, UnlockStage.REFUSED}:
+        return []
+    if verdict.waiting_helps:
+        return [button("Unlock when it is safe", "unlock.when_safe", value)]
+    return _decisive(report, verdict) if report.stage is UnlockStage.CHECKED else []
+
+
+def _decisive(report: UnlockReport, verdict: Verdict) -> list[Element | None]:
+    name, value = report.request.state, _unlock_value(report)
+    match verdict.ruling:
+        case Ruling.ALLOW:
+            return [button(f"Unlock {name}", "unlock.confirm", value, style="danger", confirm=_sure(report))]
+        case Ruling.NEEDS_APPROVAL:
+            return [button("Approve and unlock", "unlock.approve", value, style="danger", confirm=_sure(report))]
+        case Ruling.REFUSE:
+            return []
+
+
+def _unlock_value(report: UnlockReport) -> ButtonValue:
+    return ButtonValue(report.request.state, report.request.lock_id, report.request.id)
+
+
+def _sure(report: UnlockReport) -> Confirm:
+    lock = lock_of(report)
+    holder = "" if lock is None else f" of {flat(lock.who, 80) or 'an unnamed holder'}"
+    short = flat(report.request.lock_id, 8)
+    again = "Everything is checked again first; if anything has changed, nothing is released."
+    text = f"Releases lock {short}{holder} on {flat(report.request.state, 60)}. {again}"
+    return Confirm(f"Unlock {flat(report.request.state, 80)}?", text, "Unlock")
+
+
+def kill_controls(report: KillReport) -> list[Element | None]:
+    target = target_of(report)
+    if report.stage is KillStage.CHOOSE:
+        options = [(flat_phrase(_label(target), 75), kill_value(report, target)) for target in report.targets]
+        return [select("Choose what to end", "kill.choose", options)]
+    if report.stage is KillStage.FOUND and target is not None:
+        return _confirming(report, target)
+    stopped = report.switched is not None and report.switched.result is SwitchResult.DONE
+    if report.stage in {KillStage.ENDED, KillStage.FAILED} and stopped and target is not None:
+        return [button("Start it again", "kill.restart", kill_value(report, target))]
+    return []
+
+
+def _label(target: Target) -> Phrase:
+    if target.loop is not None:
+        return (f"Loop: {target.loop.total} starts of ", Quoted(target.loop.pipeline.title))
+    if not target.runs:
+        return (Quoted(target.key),)
+    run = target.runs[0]
+    number = Quoted(f"#{run.ref.id}")
+    return (number, f" {run.phase}, {tie_words(target)}: ", Quoted(run.ref.pipeline.title))
+
+
+def _confirming(report: KillReport, target: Target) -> list[Element | None]:
+    value = kill_value(report, target)
+    if target.loop is None:
+        name = flat(run_name(target.runs[0]).text if target.runs else target.key, 60)
+        risk = " It may hold the lock and be in the middle of an apply." if target.tie is Tie.HOLDS else ""
+        sure = Confirm(f"End {name}?", f"{name} is cancelled, by force if it does not stop.{risk}", "End it")
+        return [button("End this run", "kill.confirm", value, style="danger", confirm=sure)]
+    return _for_loop(report, target)
+
+
+def _for_loop(report: KillReport, target: Target) -> list[Element | None]:
+    value, number = kill_value(report, target), len(target.runs)
+    name = flat(target.loop.pipeline.title if target.loop else target.key, 80)
+    label = f"Cancel {runs(number)} and stop the loop" if number else "Stop the loop"
+    off = f"{name} is switched off, and starts no more until somebody starts it again (there will be a button for it)."
+    stop = Confirm("Stop the loop?", off, "Stop it")
+    both = button(label, "kill.confirm", value, style="danger", confirm=stop)
+    if not number:
+        return [both]
+    only = Confirm(
+        f"Cancel {runs(number)}?", f"{name} is not switched off: the loop goes on starting runs.", "Cancel them"
+    )
+    return [both, button(f"Only cancel {runs(number)}", "kill.only", value, confirm=only)]
+
+
+def kill_value(report: KillReport, target: Target) -> ButtonValue:
+    return ButtonValue(report.request.state, report.request.lock_id, report.request.id, target.key)
