@@ -111,7 +111,7 @@ class Stage:
     @property
     def exports(self) -> Path:
         """Where the bot writes exported timelines."""
-        return self.directory / self.settings["export"]["directory"]
+        return self.directory / str(self.settings["export"]["directory"])
 
     @property
     def var(self) -> Path:
