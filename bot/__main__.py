@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -78,7 +77,7 @@ def status(
     """Show whether a state is locked, by which run, and what would stand in the way of an unlock. Reads only."""
     from bot.reading import show_status  # noqa: PLC0415 - keeps the other commands quick
 
-    _run(show_status(_config(need_slack=False), state, as_json=as_json))
+    raise typer.Exit(_run(show_status(_config(need_slack=False), state, as_json=as_json)))
 
 
 @cli.command()
@@ -86,7 +85,7 @@ def who(state: Annotated[str, typer.Argument(help="A configured state.")], *, as
     """Show who is behind a state's lock. Reads only."""
     from bot.reading import show_who  # noqa: PLC0415 - keeps the other commands quick
 
-    _run(show_who(_config(need_slack=False), state, as_json=as_json))
+    raise typer.Exit(_run(show_who(_config(need_slack=False), state, as_json=as_json)))
 
 
 @cli.command()
@@ -94,7 +93,7 @@ def timeline(incident: Annotated[str, typer.Argument(help="The incident's id.")]
     """Print an incident's timeline."""
     from bot.reading import show_timeline  # noqa: PLC0415 - keeps the other commands quick
 
-    _run(show_timeline(_config(need_slack=False), incident, as_json=as_json))
+    raise typer.Exit(_run(show_timeline(_config(need_slack=False), incident, as_json=as_json)))
 
 
 @cli.command()
@@ -107,7 +106,7 @@ def export(
     """Write an incident's record as files."""
     from bot.reading import write_export  # noqa: PLC0415 - keeps the other commands quick
 
-    _run(write_export(_config(need_slack=False), incident, form=form, directory=output))
+    raise typer.Exit(_run(write_export(_config(need_slack=False), incident, form=form, directory=output)))
 
 
 @cli.command()
@@ -142,7 +141,7 @@ async def _serve(config: Config, *, run_jobs: bool) -> None:
             log.info("serving", port=address[1], jobs=run_jobs, socket_mode=handler is not None)
             await _until_told_to_stop()
             if handler is not None:
-                await handler.close_async()
+                await handler.close_async()  # type: ignore[no-untyped-call]  # Bolt has no types here
         finally:
             await runner.cleanup()
 
@@ -172,7 +171,9 @@ def _config(*, need_slack: bool = True) -> Config:
         for problem in problems:
             typer.echo(f"  {problem}", err=True)
         raise typer.Exit(WRONG) from None
-    logs.set_up(form=config.log_format, level=config.log_level)
+    # the answers of the commands that only read say themselves what went wrong
+    is_quiet = not need_slack and not os.environ.get("LOG_LEVEL", "").strip()
+    logs.set_up(form=config.log_format, level="error" if is_quiet else config.log_level)
     for name in config.unavailable:
         log.warning("config.not_available_in_this_version", key=name)
     return config
@@ -196,4 +197,4 @@ def _fail(words: str, code: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

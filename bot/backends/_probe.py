@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bot.backends._aws_errors import AwsError, translated
 from bot.backends._halves import FileHalf, ItemHalf
@@ -54,6 +54,12 @@ def probe_item(half: ItemHalf) -> HalfProbe:
         return _TEXT
 
     return _probe(half, HalfKind.ITEM, put, other="another text")
+
+
+def keeps_versions(client: Callable[[], Any], bucket: str) -> bool:
+    """Whether versioning of the bucket is on. Raises AwsError."""
+    with translated("s3:GetBucketVersioning", f"bucket {bucket}"):
+        return bool(client().get_bucket_versioning(Bucket=bucket).get("Status") == "Enabled")
 
 
 def _probe(half: FileHalf | ItemHalf, kind: HalfKind, put: Callable[[], str], *, other: str) -> HalfProbe:

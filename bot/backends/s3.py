@@ -18,7 +18,7 @@ import stamina
 from bot.backends._aws import Access, AwsClients
 from bot.backends._aws_errors import AwsError, is_passing, timed_out
 from bot.backends._halves import FileHalf, ItemHalf, read_digest
-from bot.backends._probe import HalfProbe, probe_file, probe_item
+from bot.backends._probe import HalfProbe, keeps_versions, probe_file, probe_item
 from bot.backends._state_object import StateObject
 from bot.core.evidence import Found, NotFound, Observation, Trouble
 from bot.core.lock import (
@@ -142,6 +142,15 @@ class S3Backend:
         except AwsError as error:
             return await self._not_deleted(store, half, error)
         return HalfRelease(half, ReleaseResult.RELEASED)
+
+    async def versioning(self) -> Observation[bool]:
+        """Whether the bucket keeps older versions of the state."""
+        at = self._clock.now()
+        question = partial(keeps_versions, self._s3, self._place.bucket)
+        try:
+            return Found(await self._read(question, "s3:GetBucketVersioning", f"bucket {self._place.bucket}"), at)
+        except AwsError as error:
+            return error.as_observation(at)
 
     async def probe(self, token: str) -> tuple[HalfProbe, ...]:
         """Tries on throw-away locks whether the store honours conditions, and which IAM actions are missing.

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -182,6 +183,7 @@ class GitHubStandIn:
             if answer.body is not None or answer.status != 200:
                 return web.Response(status=answer.status, text=answer.body or "", headers=dict(answer.headers))
         response: web.StreamResponse = await handler(request)
+        response.headers["Date"] = format_datetime(self.now(), usegmt=True)
         return response
 
     @web.middleware

@@ -88,7 +88,8 @@ class Server:
     def _answered(self, method: str, token: str, args: Args) -> web.Response:
         try:
             self._check(method, token)
-            return web.json_response({"ok": True, **self._result(method, args)})
+            scopes = {"X-OAuth-Scopes": ",".join(self.world.scopes)}
+            return web.json_response({"ok": True, **self._result(method, args)}, headers=scopes)
         except Refused as refused:
             return web.json_response({"ok": False, "error": refused.error, **refused.facts})
 

@@ -135,12 +135,30 @@ class Upload:
     shared_in: str | None = None
 
 
+SCOPES = (
+    "app_mentions:read",
+    "channels:read",
+    "chat:write",
+    "commands",
+    "dnd:read",
+    "files:write",
+    "groups:read",
+    "im:write",
+    "usergroups:read",
+    "users.profile:read",
+    "users:read",
+    "users:read.email",
+)
+"""Those of manifest.yml."""
+
+
 @dataclass(slots=True)
 class World:
-    """The workspace. `clock` gives Unix seconds."""
+    """The workspace. `clock` gives Unix seconds. `scopes` are what answers say that the bot's token has."""
 
     clock: Callable[[], float]
     enterprise: str | None = None
+    scopes: tuple[str, ...] = SCOPES
     users: dict[str, User] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
     groups: dict[str, Usergroup] = field(default_factory=dict)
