@@ -77,10 +77,24 @@ def kill_controls(report: KillReport) -> list[Element | None]:
         return [select("Choose what to end", "kill.choose", options)]
     if report.stage is KillStage.FOUND and target is not None:
         return _confirming(report, target)
-    stopped = report.switched is not None and report.switched.result is SwitchResult.DONE
-    if report.stage in {KillStage.ENDED, KillStage.FAILED} and stopped and target is not None:
-        return [button("Start it again", "kill.restart", kill_value(report, target))]
+    if _is_left_off(report):
+        value = ButtonValue(
+            report.request.state, report.request.lock_id, report.request.id, target.key if target else ""
+        )
+        return [button("Start it again", "kill.restart", value)]
     return []
+
+
+def _is_left_off(report: KillReport) -> bool:
+    """Whether the loop's source stays switched off by what was done here."""
+    if report.switched is None:
+        return False
+    done = report.switched.result is SwitchResult.DONE
+    if report.stage is KillStage.RESTARTED:
+        return not done
+    if report.stage is KillStage.FAILED:
+        return done or (not report.progress and target_of(report) is None)  # the latter is a restart that failed
+    return report.stage is KillStage.ENDED and done
 
 
 def _label(target: Target) -> Phrase:

@@ -170,20 +170,15 @@ def _ended(report: KillReport) -> _Facts:
     yield from _note(report)
     yield from _switch(report)
     yield Fact("Changed:", (_count_ended(report),))
-    state = report.request.state
-    if report.chosen is not None and report.chosen.tie is Tie.HOLDS:
-        words: Phrase = ("ending a run does not release its lock: ", command(f"unlock {state}"), ".")
-        yield Fact("Next:", words)
-    else:
-        yield Fact("Next:", _look(report))
+    yield Fact("Next:", (*_look(report), " Ending a run releases no lock."))
 
 
 def _what_ended(report: KillReport) -> Fact:
-    target = target_of(report)
-    if target is None or target.loop is None or (report.switched and report.switched.result is SwitchResult.DONE):
+    target, switched = target_of(report), report.switched
+    looped = switched is not None or (target is not None and target.loop is not None)
+    if not looped or (switched is not None and switched.result is SwitchResult.DONE):
         return Fact(f"Ended: {_ending(report)}.", (), Mark.GOOD)
-    words: Phrase = (Quoted(target.loop.pipeline.title), " can start more.")
-    return Fact("The runs ended, the loop is not stopped:", words, Mark.WARNING)
+    return Fact("The runs ended, the loop is not stopped:", ("it can start more.",), Mark.WARNING)
 
 
 def _refused(report: KillReport) -> _Facts:
@@ -195,6 +190,9 @@ def _refused(report: KillReport) -> _Facts:
 
 
 def _failed(report: KillReport) -> _Facts:
+    if report.switched is not None and not report.progress and target_of(report) is None:
+        yield from _restarted(report)
+        return
     yield Fact(f"Not ended: {_ending(report)}.", (), Mark.BAD)
     yield from _note(report)
     yield from _switch(report)
@@ -219,9 +217,10 @@ def _restarted(report: KillReport) -> _Facts:
     target = report.chosen
     what: Phrase = (Quoted(target.loop.pipeline.title),) if target and target.loop else ("the workflow",)
     if report.switched is not None and report.switched.result is not SwitchResult.DONE:
-        yield Fact("Not switched on again:", (*what, f": {_SWITCHED[report.switched.result]}."), Mark.BAD)
-        yield from _detail(report)
-        yield Fact("Next:", ("switch it on in the CI system.",))
+        yield Fact("Not switched on again:", (*what, f", because {_SWITCHED[report.switched.result]}."), Mark.BAD)
+        yield from _note(report)
+        yield Fact("Changed:", ("nothing is known to have changed.",))
+        yield Fact("Next:", ("press the button to try again, or switch it on in the CI system.",))
         return
     yield Fact("Switched on again:", (*what, "."), Mark.GOOD)
     yield from _note(report)
@@ -247,12 +246,17 @@ _WORDS: Mapping[KillStage, Callable[[KillReport], _Facts]] = {
 
 
 def _ending(report: KillReport) -> str:
+    """What is being ended: the chosen target, else what the progress shows."""
     target = target_of(report)
-    if target is None:
-        return f"what was asked for {_about(report)}"
-    if target.loop is not None:
+    if target is not None and target.loop is not None:
         return f"the loop of {target.loop.pipeline.title}"
-    return run_name(target.runs[0]).text if target.runs else target.key
+    going_down = report.progress or (target.runs if target is not None else ())
+    if not going_down:
+        return f"what was asked for {_about(report)}"
+    title = going_down[0].ref.pipeline.title
+    if report.switched is not None:
+        return f"the loop of {title}"
+    return run_name(going_down[0]).text if len(going_down) == 1 else f"{runs(len(going_down))} of {title}"
 
 
 def _note(report: KillReport) -> _Facts:

@@ -116,8 +116,7 @@ def _armed(report: UnlockReport) -> _Facts:
 
 def _releasing(report: UnlockReport) -> _Facts:
     yield Fact(f"Unlocking {_name(report)} …", (), Mark.WAIT)
-    yield from _note(report)
-    yield from _half_outcomes(report)
+    yield from _steps(report)
     if report.tries:
         until: Phrase = ("; the bot tries until ", report.until) if report.until else ()
         yield Fact("Tries:", (str(report.tries), *until, "."))
@@ -146,7 +145,9 @@ def _of_holder(report: UnlockReport) -> Phrase:
 
 def _after_release(report: UnlockReport) -> Phrase:
     lock = lock_of(report)
-    if lock is None or lock.operation == "OperationTypePlan":
+    if lock is None:
+        return ("run a plan before you apply. What the lock was for is not known, so the state may lag behind.",)
+    if lock.operation == "OperationTypePlan":
         return ("go on: run what was blocked.",)
     if lock.operation == "OperationTypeApply":
         return ("run a plan before you apply. An apply was interrupted, so the state may lag behind what is there.",)
@@ -170,7 +171,7 @@ def _holder_changed(report: UnlockReport) -> _Facts:
     yield Fact(f"{_name(report)} has another lock now.", (" The lock that you saw is gone.",), Mark.BAD)
     if report.now_held_by is not None:
         yield Fact("Held now:", _described(report.now_held_by))
-    yield from _note(report)
+    yield from _steps(report)
     yield from _change(report)
     yield Fact("Next:", ("look at the new lock first: ", command(f"status {_name(report)}"), "."))
 
@@ -178,8 +179,7 @@ def _holder_changed(report: UnlockReport) -> _Facts:
 def _half_released(report: UnlockReport) -> _Facts:
     left = _named(report.left) or "other half"
     yield Fact(f"{_name(report)} is only half unlocked:", (f"the {left} is left.",), Mark.WARNING)
-    yield from _note(report)
-    yield from _half_outcomes(report)
+    yield from _steps(report)
     yield from _change(report)
     why = "Terraform still sees a lock. Ask again to release the rest: "
     yield Fact("Next:", (why, command(f"unlock {_name(report)}"), "."))
@@ -187,7 +187,7 @@ def _half_released(report: UnlockReport) -> _Facts:
 
 def _still_throttled(report: UnlockReport) -> _Facts:
     yield Fact(f"{_name(report)} is still locked:", ("the lock's store throttles every request.",), Mark.BAD)
-    yield from _note(report)
+    yield from _steps(report)
     yield from _tried(report)
     yield from _change(report)
     kill, again = command(f"kill-job {_name(report)}"), command(f"unlock {_name(report)}")
@@ -197,8 +197,7 @@ def _still_throttled(report: UnlockReport) -> _Facts:
 def _not_known(report: UnlockReport) -> _Facts:
     words = ("the store gave no clear answer.",)
     yield Fact(f"It is not known whether {_name(report)} was unlocked:", words, Mark.UNKNOWN)
-    yield from _note(report)
-    yield from _half_outcomes(report)
+    yield from _steps(report)
     yield from _tried(report)
     yield Fact("Changed:", ("not known. No other lock can have been touched.",))
     yield Fact("Next:", ("see what stands there now: ", command(f"status {_name(report)}"), "."))
@@ -226,8 +225,7 @@ def _expired(report: UnlockReport) -> _Facts:
 
 def _failed(report: UnlockReport) -> _Facts:
     yield Fact(f"{_name(report)} could not be unlocked.", (), Mark.BAD)
-    yield from _note(report)
-    yield from _half_outcomes(report)
+    yield from _steps(report)
     yield from _tried(report)
     yield from _change(report)
     yield Fact(
@@ -271,6 +269,11 @@ def _described(lock: LockInfo) -> Phrase:
 def _note(report: UnlockReport) -> _Facts:
     if report.note:
         yield Fact("", sentence(report.note))
+
+
+def _steps(report: UnlockReport) -> _Facts:
+    """What became of each half; the use case's own words where nothing was tried on a half."""
+    yield from _half_outcomes(report) if report.halves else _note(report)
 
 
 def _half_outcomes(report: UnlockReport) -> _Facts:

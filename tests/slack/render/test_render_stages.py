@@ -378,6 +378,24 @@ def test_a_source_that_was_stopped_in_vain_can_be_started_again_too(scene):
     assert set(made) == {"kill.restart"}
 
 
+def test_what_ended_is_told_from_the_progress_alone(scene, reads):
+    progress = (scene.run(200, conclusion=Conclusion.CANCELLED), scene.run(201, conclusion=Conclusion.CANCELLED))
+    switched = Switched(SwitchResult.DONE)
+    message = kill_message(KillReport(scene.kill_request, KillStage.ENDED, progress=progress, switched=switched))
+    assert set(actions(message)) == {"kill.restart"}
+    reads(message)
+    reads(kill_message(KillReport(scene.kill_request, KillStage.ENDED, progress=progress)))
+    reads(kill_message(KillReport(scene.kill_request, KillStage.ENDED, progress=progress[:1])))
+
+
+@pytest.mark.parametrize("stage", [KillStage.RESTARTED, KillStage.FAILED])
+def test_a_restart_that_failed_can_be_tried_again(scene, reads, stage):
+    message = kill_message(KillReport(scene.kill_request, stage, switched=Switched(SwitchResult.NOT_KNOWN)))
+    assert set(actions(message)) == {"kill.restart"}
+    assert "Not switched on again" in message.text
+    reads(message)
+
+
 def test_a_loop_that_could_not_be_stopped_says_so_and_offers_no_restart(scene, reads):
     message = kill(scene, KillStage.ENDED, chosen=scene.loop_target, switched=Switched(SwitchResult.DENIED, "403"))
     assert actions(message) == {}
