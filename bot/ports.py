@@ -174,8 +174,18 @@ class Records(Protocol):
 
     async def get(self, kind: str, key: str) -> dict[str, Any] | None: ...
 
-    async def update(self, kind: str, key: str, changes: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Sets some fields of a record at once and returns all of it; None (and no change) if it is not there."""
+    async def update(
+        self,
+        kind: str,
+        key: str,
+        changes: Mapping[str, Any],
+        *,
+        only_if: tuple[str, Sequence[str]] | None = None,
+    ) -> dict[str, Any] | None:
+        """Sets some fields of a record at once and returns all of it; None (and no change) if it is not there.
+
+        `only_if` is a field with the texts that it may have now; with any other it changes nothing and returns None.
+        """
         ...
 
     async def forget(self, kind: str, key: str) -> None: ...

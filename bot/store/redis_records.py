@@ -38,13 +38,23 @@ class RedisRecords:
             fields = await self._client.hgetall(_key("record", kind, key))
         return _unpacked(fields) if fields else None
 
-    async def update(self, kind: str, key: str, changes: Mapping[str, Any]) -> dict[str, Any] | None:
+    async def update(
+        self,
+        kind: str,
+        key: str,
+        changes: Mapping[str, Any],
+        *,
+        only_if: tuple[str, Sequence[str]] | None = None,
+    ) -> dict[str, Any] | None:
         """Sets some fields of a record at once and returns all of it; None (and no change) if it is not there.
 
+        `only_if` is a field with the texts that it may have now; with any other it changes nothing and returns None.
         How long the record lives does not change.
         """
+        name, allowed = only_if or ("", ())
+        guard = [f".{name}", str(len(allowed) if only_if else -1), *map(_json, allowed)]
         async with answering():
-            flat = await self._update([_key("record", kind, key)], _packed(changes))
+            flat = await self._update([_key("record", kind, key)], [*guard, *_packed(changes)])
         return _unpacked(dict(zip(flat[::2], flat[1::2], strict=True))) if flat else None
 
     async def forget(self, kind: str, key: str) -> None:

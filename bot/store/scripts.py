@@ -82,12 +82,26 @@ return 1
 """
 
 UPDATE = """
--- Sets fields of a record that is there, and returns all of it.
+-- Sets fields of a record that is there, and returns all of it. ARGV: the guarded field, how many values it may have
+-- (-1: any), those values, then the fields to set.
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return false
 end
-if #ARGV > 0 then
-  redis.call('HSET', KEYS[1], unpack(ARGV))
+local count = tonumber(ARGV[2])
+local first = 3
+if count >= 0 then
+  local present = redis.call('HGET', KEYS[1], ARGV[1])
+  local fits = false
+  for i = 3, 2 + count do
+    fits = fits or ARGV[i] == present
+  end
+  if not fits then
+    return false
+  end
+  first = 3 + count
+end
+if #ARGV >= first then
+  redis.call('HSET', KEYS[1], unpack(ARGV, first))
 end
 return redis.call('HGETALL', KEYS[1])
 """

@@ -48,6 +48,9 @@ _OVER = frozenset({
     UnlockStage.FAILED,
 })  # fmt: skip
 _PASSING = frozenset({UnlockStage.STILL_THROTTLED, UnlockStage.NOT_KNOWN, UnlockStage.HALF_RELEASED})
+_MAY_ASK_AGAIN = _PASSING | {UnlockStage.REFUSED}
+"""Outcomes after which the same message can be used again: the lock still stands, in a half at least."""
+
 _TRY_AGAIN = frozenset({ReleaseResult.THROTTLED, ReleaseResult.NOT_KNOWN})
 
 
@@ -257,7 +260,8 @@ async def _finish(world: World, task: _Task, report: UnlockReport) -> None:
             world, OwnerNews.RELEASED, report.inspection, asker=task.by, channel=task.request.channel,
             incident=task.request.incident,
         )  # fmt: skip
-    await change_unlock(world, task.request.id, phase=Phase.DONE, outcome=str(report.stage))
+    after = Phase.SHOWN if report.stage in _MAY_ASK_AGAIN else Phase.DONE
+    await change_unlock(world, task.request.id, phase=after, outcome=str(report.stage), approver="")
     if first:
         world.meter.unlock(task.request.state, str(report.stage))
         if report.stage is UnlockStage.RELEASED:
@@ -281,7 +285,7 @@ async def _write_outcome(world: World, task: _Task, report: UnlockReport, now: d
         "note": plain(report.note),
         "approver": report.approver,
     }
-    draft = Draft(now, kind, task.by, f"{words} ({request.state})", facts, once=f"outcome/{request.id}")
+    draft = Draft(now, kind, task.by, f"{words} ({request.state})", facts, once=f"outcome/{request.id}/{report.stage}")
     return (await world.journal.append(request.incident, draft)).added
 
 

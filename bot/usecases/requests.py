@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -35,8 +35,11 @@ async def find_unlock(world: World, request_id: str) -> tuple[UnlockRequest, dic
     return None if record is None else (_unlock(record), record)
 
 
-async def change_unlock(world: World, request_id: str, **changes: str) -> dict[str, Any] | None:
-    return await world.records.update("unlock", request_id, changes)
+async def change_unlock(
+    world: World, request_id: str, *, only_in: Collection[Phase] | None = None, **changes: str
+) -> dict[str, Any] | None:
+    """Changes the record and returns it; None, and no change, unless it is there and in one of the phases `only_in`."""
+    return await world.records.update("unlock", request_id, changes, only_if=_phases(only_in))
 
 
 async def save_kill(world: World, request: KillRequest, **more: str) -> None:
@@ -50,8 +53,11 @@ async def find_kill(world: World, request_id: str) -> tuple[KillRequest, dict[st
     return None if record is None else (_kill(record), record)
 
 
-async def change_kill(world: World, request_id: str, **changes: str) -> dict[str, Any] | None:
-    return await world.records.update("kill", request_id, changes)
+async def change_kill(
+    world: World, request_id: str, *, only_in: Collection[Phase] | None = None, **changes: str
+) -> dict[str, Any] | None:
+    """As `change_unlock`."""
+    return await world.records.update("kill", request_id, changes, only_if=_phases(only_in))
 
 
 def placed(request: UnlockRequest, ts: str) -> UnlockRequest:
@@ -63,6 +69,10 @@ def instant_in(record: Mapping[str, Any], key: str) -> datetime | None:
     """An instant that was written as text; None if there is none."""
     text = record.get(key)
     return datetime.fromisoformat(text).astimezone(UTC) if text else None
+
+
+def _phases(only_in: Collection[Phase] | None) -> tuple[str, Sequence[str]] | None:
+    return None if only_in is None else ("phase", tuple(str(phase) for phase in only_in))
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -24,6 +24,10 @@ ARMED_FOR = timedelta(hours=2)
 
 LOOK_AGAIN = timedelta(seconds=4)
 """How soon a state that could not be read is looked at again."""
+
+
+_OPEN = frozenset({Phase.SHOWN, Phase.APPROVAL, Phase.ARMED})
+"""The phases in which a click may still send the request on its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,66 +100,58 @@ async def _look_again(world: World, request: UnlockRequest, tick: int) -> None:
 
 async def confirm(world: World, request_id: str, *, lock_id: str, user: str) -> None:
     """The click on "unlock": hands the release to a worker. Raises NotPermitted for a stale click, JournalAway."""
-    request, phase = await _live(world, request_id, lock_id)
-    if phase not in {Phase.SHOWN, Phase.ARMED}:
-        raise NotPermitted("This unlock is being carried out already; its message shows how far it is.")
-    await _requested(world, request, user, "confirmed the unlock")
+    request = await _live(world, request_id, lock_id)
+    await _permit(world, request, user)
     now = world.clock.now().isoformat()
-    await change_unlock(world, request_id, phase=Phase.CONFIRMED, by=user, confirmed_at=now)
-    await world.jobs.start("release", request_id, key=f"release:{request_id}")
+    await _move(world, request_id, _OPEN, Phase.CONFIRMED, by=user, confirmed_at=now)
+    await _requested(world, request, user, "confirmed the unlock")
+    await _start_release(world, request_id)
 
 
 async def approve(world: World, request_id: str, *, lock_id: str, user: str) -> None:
     """A second member's click: hands the release to a worker. Raises NotPermitted, JournalAway."""
-    request, phase = await _live(world, request_id, lock_id)
+    request = await _live(world, request_id, lock_id)
     now = world.clock.now()
-    record = await find_unlock(world, request_id)
-    by = record[1].get("by", request.user) if record else request.user
-    if phase not in {Phase.SHOWN, Phase.APPROVAL, Phase.ARMED}:
-        raise NotPermitted("This unlock is being carried out already; its message shows how far it is.")
-    if user in {request.user, by}:
+    if user == request.user:
         raise NotPermitted("You asked for this unlock: a second member has to approve it. Nothing was changed.")
     if now - request.asked_at > world.policy.approval_timeout:
         limit = duration(world.policy.approval_timeout)
         raise NotPermitted(f"This request is older than {limit}. Nothing was changed; ask again with /tflock unlock.")
-    reason = why_not_eligible(await world.standing(user, request.channel), world.policy)
-    if reason is not None:
-        raise NotPermitted(f"{plain(reason)}. Nothing was changed.")
-    await _append(world, request, Kind.UNLOCK_APPROVED, user, f"approved the unlock of {request.state}", {})
-    await change_unlock(
-        world, request_id, phase=Phase.CONFIRMED, by=by, approver=user, approved_at=now.isoformat(),
-        confirmed_at=now.isoformat(),
+    await _permit(world, request, user)
+    await _move(
+        world, request_id, _OPEN, Phase.CONFIRMED,
+        approver=user, approved_at=now.isoformat(), confirmed_at=now.isoformat(),
     )  # fmt: skip
-    await world.jobs.start("release", request_id, key=f"release:{request_id}")
+    await _append(world, request, Kind.UNLOCK_APPROVED, user, f"approved the unlock of {request.state}", {})
+    await _start_release(world, request_id)
 
 
 async def arm(world: World, request_id: str, *, user: str, lock_id: str | None = None) -> UnlockReport:
     """Lets the bot go on deciding until it is allowed, then release. Raises NotPermitted, JournalAway."""
-    request, phase = await _live(world, request_id, lock_id)
-    if phase not in {Phase.SHOWN, Phase.APPROVAL}:
-        raise NotPermitted("This unlock is armed or being carried out already; its message shows how far it is.")
+    request = await _live(world, request_id, lock_id)
     if not request.lock_id:
         raise NotPermitted("The lock has not been read yet, so there is nothing to arm. Nothing was changed.")
-    reason = why_not_eligible(await world.standing(user, request.channel), world.policy)
-    if reason is not None:
-        raise NotPermitted(f"{plain(reason)}. Nothing was changed.")
+    await _permit(world, request, user)
     now = world.clock.now()
+    until = now + ARMED_FOR
+    await _move(
+        world, request_id, {Phase.SHOWN, Phase.APPROVAL}, Phase.ARMED,
+        by=user, armed_at=now.isoformat(), until=until.isoformat(),
+    )  # fmt: skip
     await _requested(world, request, user, "armed the unlock: it is done as soon as it is safe")
-    await change_unlock(
-        world, request_id, phase=Phase.ARMED, by=user, armed_at=now.isoformat(), until=(now + ARMED_FOR).isoformat()
-    )
-    report = UnlockReport(request, UnlockStage.ARMED, None, None, until=now + ARMED_FOR)
+    report = UnlockReport(request, UnlockStage.ARMED, None, None, until=until)
     await world.teller.unlock(report)
-    await world.jobs.start("armed", request_id, "0", key=f"armed:{request_id}:0")
+    first = f"{now.timestamp():.0f}"
+    await world.jobs.start("armed", request_id, first, key=f"armed:{request_id}:{first}")
     return report
 
 
 async def disarm(world: World, request_id: str, *, lock_id: str, user: str) -> None:
     """Takes an armed unlock back. Raises NotPermitted if it is not armed (any more), JournalAway."""
-    request, phase = await _live(world, request_id, lock_id)
-    if phase is not Phase.ARMED:
+    request = await _live(world, request_id, lock_id)
+    await _permit(world, request, user)
+    if await change_unlock(world, request_id, only_in={Phase.ARMED}, phase=Phase.DONE) is None:
         raise NotPermitted("This unlock is not armed any more; its message shows what became of it.")
-    await change_unlock(world, request_id, phase=Phase.DONE)
     await _append(world, request, Kind.UNLOCK_FAILED, user, "took the armed unlock back; the lock was not touched", {})
     await world.teller.unlock(
         UnlockReport(request, UnlockStage.EXPIRED, None, None, note=("it was taken back; nothing was changed",))
@@ -209,7 +205,7 @@ def _checked(request: UnlockRequest, decision: Decision, *, dry_run: bool) -> Un
     return UnlockReport(request, stage, decision.inspection, decision.verdict)
 
 
-async def _live(world: World, request_id: str, lock_id: str | None) -> tuple[UnlockRequest, Phase]:
+async def _live(world: World, request_id: str, lock_id: str | None) -> UnlockRequest:
     found = await find_unlock(world, request_id)
     if found is None:
         raise NotPermitted("This message is too old. Nothing was changed; ask again with /tflock unlock.")
@@ -218,7 +214,28 @@ async def _live(world: World, request_id: str, lock_id: str | None) -> tuple[Unl
         raise NotPermitted("This button was made for another lock. Nothing was changed; ask again with /tflock unlock.")
     if record["phase"] == Phase.DONE:
         raise NotPermitted("This request is finished; its message shows the outcome. Nothing was changed now.")
-    return request, Phase(record["phase"])
+    return request
+
+
+async def _permit(world: World, request: UnlockRequest, user: str) -> None:
+    """Turns a click away that the gate would refuse anyway, before it takes the request from the others."""
+    reason = why_not_eligible(await world.standing(user, request.channel), world.policy)
+    if reason is not None:
+        raise NotPermitted(f"{plain(reason)}. Nothing was changed.")
+
+
+async def _move(world: World, request_id: str, allowed: Collection[Phase], phase: Phase, **more: str) -> None:
+    """Of two clicks at the same time one moves the request; the other one is told so."""
+    if await change_unlock(world, request_id, only_in=allowed, phase=phase, **more) is not None:
+        return
+    found = await find_unlock(world, request_id)
+    if found is not None and found[1]["phase"] == Phase.CONFIRMED:
+        await _start_release(world, request_id)  # does nothing, unless the process died before it could start it
+    raise NotPermitted("This unlock is being carried out already; its message shows how far it is.")
+
+
+async def _start_release(world: World, request_id: str) -> None:
+    await world.jobs.start("release", request_id, key=f"release:{request_id}")
 
 
 async def _requested(world: World, request: UnlockRequest, user: str, words: str) -> None:
