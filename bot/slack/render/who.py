@@ -73,10 +73,12 @@ def _reach(
     known: bool,
 ) -> Iterable[Fact]:
     """Whether the person can be reached in Slack; what is not known is said."""
-    if not known or member is None:
-        yield Fact(
-            "In Slack:", ("not known there. Add the person to holders.people in the configuration.",), Mark.UNKNOWN
-        )
+    if not known:
+        words = ("not known there. Name the person under holders.people in the configuration.",)
+        yield Fact("In Slack:", words, Mark.UNKNOWN)
+        return
+    if member is None:
+        yield Fact("In Slack:", ("nobody looked.",), Mark.UNKNOWN)
         return
     if not isinstance(member, Found):
         yield Fact("In Slack:", ("it could not be looked up: ", *trouble(member), "."), Mark.UNKNOWN)

@@ -255,7 +255,7 @@ reports = {
         maybe(found_members),
         maybe(whereabouts),
         maybe(instants),
-        st.lists(st.tuples(members, st.booleans()), max_size=14).map(tuple),
+        maybe(st.lists(st.tuples(members, st.booleans()), max_size=14).map(tuple)),
     ),
     "user": st.builds(
         UserReport,
