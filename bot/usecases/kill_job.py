@@ -32,6 +32,7 @@ log = structlog.get_logger()
 LOOK_EVERY = timedelta(seconds=3)
 ESCALATE_AFTER = timedelta(minutes=5)
 """GitHub ends a cancelled run by force after five minutes; before that a force-cancel is not called for."""
+_AT_WORK = "This request is being carried out already; its message shows how far it is."
 GIVE_UP_AFTER = timedelta(minutes=20)
 
 
@@ -92,22 +93,30 @@ async def confirm(world: World, request_id: str, key: str, *, user: str, stop_so
     _, targets, _ = await _find(world, request.asked)
     chosen = _picked(targets, key)
     now = world.clock.now()
-    draft = Draft(
-        now,
-        Kind.KILL_REQUESTED,
-        user,
-        f"asked to end {_words(chosen)}" + (f" because {request.reason}" if request.reason else ""),
-        {"request": request.id, "state": request.state, "runs": [run_facts(run) for run in chosen.runs],
-         "tie": str(chosen.tie), "stop_source": stop_source and chosen.loop is not None},
-        once=f"kill/{request.id}",
-    )  # fmt: skip
-    await world.journal.append(request.incident, draft)
+    stop_source = stop_source and chosen.loop is not None
     pipeline = chosen.loop.pipeline if chosen.loop is not None else chosen.runs[0].ref.pipeline
-    await change_kill(
-        world, request_id, phase=requests.Phase.CONFIRMED, by=user, key=key, confirmed_at=now.isoformat(),
+    moved = await change_kill(
+        world, request_id, only_in={requests.Phase.SHOWN}, phase=requests.Phase.CONFIRMED, by=user, key=key,
         runs=" ".join(run.ref.id for run in chosen.runs), ci=pipeline.ci, fields=_fields(pipeline),
-        stop="yes" if stop_source and chosen.loop is not None else "",
+        confirmed_at=now.isoformat(), stop="yes" if stop_source else "",
     )  # fmt: skip
+    if moved is None:
+        raise NotPermitted(_AT_WORK)
+    facts = {
+        "request": request.id,
+        "state": request.state,
+        "runs": [run_facts(run) for run in chosen.runs],
+        "tie": str(chosen.tie),
+        "stop_source": stop_source,
+    }
+    text = f"asked to end {_words(chosen)}" + (f" because {request.reason}" if request.reason else "")
+    await world.journal.append(
+        request.incident, Draft(now, Kind.KILL_REQUESTED, user, text, facts, once=f"kill/{request.id}")
+    )
+    await _start(world, request_id)
+
+
+async def _start(world: World, request_id: str) -> None:
     await world.jobs.start("kill", request_id, "0", key=f"kill:{request_id}:0")
 
 
@@ -229,8 +238,10 @@ async def _live(world: World, request_id: str, user: str) -> KillRequest:
     found = await find_kill(world, request_id)
     if found is None:
         raise NotPermitted("This message is too old. Nothing was changed; ask again with /tflock kill-job.")
+    if found[1]["phase"] == requests.Phase.CONFIRMED and not found[1].get("cancelled"):
+        await _start(world, request_id)  # does nothing, unless the process died before it could start it
     if found[1]["phase"] != requests.Phase.SHOWN:
-        raise NotPermitted("This request is being carried out already; its message shows how far it is.")
+        raise NotPermitted(_AT_WORK)
     await _permit(world, user, found[0].channel)
     return found[0]
 
