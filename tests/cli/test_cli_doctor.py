@@ -1,0 +1,266 @@
+"""`doctor`: each thing that would stop an unlock is found, named with its mend, and nothing else is changed."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bot._doctor_slack import SCOPES
+from bot.sandbox.proxy import Answer, Deny
+
+MANIFEST = Path(__file__).parents[2] / "manifest.yml"
+
+
+@pytest.fixture
+def healthy(terminal, slack, redis):
+    """Everything that an unlock needs is there."""
+    terminal.settings["policy"] = {}
+    terminal.environ |= slack.environment() | {"REDIS_URL": redis}
+    return terminal
+
+
+@pytest.fixture
+def levels(healthy):
+    """The levels and texts of one area and subject, and the exit code."""
+
+    async def levels(area, subject):
+        ended = await healthy.run("doctor", "--json")
+        found = [c for c in ended.document["checks"] if (c["area"], c["subject"]) == (area, subject)]
+        return ended.code, [c["level"] for c in found], " ".join(f"{c['detail']} {c['mend']}" for c in found)
+
+    return levels
+
+
+async def test_a_healthy_bot_is_told_so_line_by_line(around, healthy):
+    lock = await around.hold()
+    before = (await around.aws.objects(), await around.aws.items())
+
+    ended = await healthy.run("doctor")
+
+    assert ended.code == 0
+    checks = ended.lines[: ended.lines.index("")]
+    assert all(line.startswith(("OK   ", "WARN ")) for line in checks)
+    assert "nothing would stop an unlock" in ended.lines[-1]
+    assert (await around.aws.objects(), await around.aws.items()) == before
+    assert await around.still_held(lock)
+
+
+async def test_a_healthy_bot_has_no_warning(healthy):
+    ended = await healthy.run("doctor", "--json")
+
+    assert [check for check in ended.document["checks"] if check["level"] != "ok"] == []
+
+
+async def test_the_json_is_one_document_with_the_documented_keys(healthy, described):
+    ended = await healthy.run("doctor", "--json")
+
+    named = described("commands-json.md", "`doctor`")
+    assert ended.document["ok"] is True
+    assert set(ended.document) == {name for name in named if "." not in name}
+    assert {f"checks[].{key}" for key in ended.document["checks"][0]} == {name for name in named if "." in name}
+
+
+async def test_without_slack_it_is_a_line_and_not_a_crash(terminal, redis):
+    ended = await terminal.run("doctor", REDIS_URL=redis)
+
+    assert ended.code == 1
+    assert "FAIL slack, token: SLACK_BOT_TOKEN is not set." in ended.out
+    assert "FAIL slack, requests: neither" in ended.out
+    assert "OK   staging, lock" in ended.out
+
+
+async def test_without_redis_url_the_embedded_one_is_tried_and_leaves_nothing(terminal):
+    ended = await terminal.run("doctor")
+
+    assert "OK   redis, timeline: the embedded Redis answers and takes writes" in ended.out
+    assert "OK   redis, durability" in ended.out
+    assert not (terminal.home / "var").exists()
+
+
+async def test_the_scopes_are_those_of_the_manifest():
+    assert set(yaml.safe_load(MANIFEST.read_text())["oauth_config"]["scopes"]["bot"]) == set(SCOPES)
+
+
+async def test_a_token_that_slack_refuses_stops_unlocks(healthy, levels):
+    healthy.environ["SLACK_BOT_TOKEN"] = "xoxb-distinctive-but-wrong"
+
+    code, found, told = await levels("slack", "token")
+
+    assert (code, found) == (1, ["fail"])
+    assert "invalid_auth" in told
+
+
+async def test_missing_scopes_are_named_by_what_they_stop(slack, levels):
+    slack.world.scopes = tuple(scope for scope in slack.world.scopes if scope not in {"chat:write", "dnd:read"})
+
+    code, found, told = await levels("slack", "scopes")
+
+    assert (code, sorted(found)) == (1, ["fail", "warn"])
+    assert "chat:write is missing" in told
+    assert "install the app again" in told
+
+
+async def test_socket_mode_is_tried_with_its_token(slack, healthy, levels):
+    healthy.environ |= slack.environment(socket_mode=True)
+    good = await levels("slack", "requests")
+    healthy.environ["SLACK_APP_TOKEN"] = "xapp-distinctive"
+    bad = await levels("slack", "requests")
+
+    assert good[:2] == (0, ["ok"])
+    assert bad[:2] == (1, ["fail"])
+
+
+async def test_a_channel_that_the_bot_is_not_in_stops_unlocks_there(slack, levels):
+    slack.add_channel("C0STAGING", "ops-staging", ["U0QUINN"], with_bot=False)
+
+    code, found, told = await levels("slack", "channels")
+
+    assert code == 1
+    assert found == ["fail", "ok"]
+    assert "/invite @tflock" in told
+
+
+async def test_a_channel_that_slack_does_not_know_stops_unlocks(healthy, levels):
+    healthy.settings["slack"]["incident_channels"] = ["C0NOWHERE", "war-*"]
+
+    code, found, told = await levels("slack", "channels")
+
+    assert (code, found) == (1, ["fail", "warn"])
+    assert "C0NOWHERE" in told
+    assert "no channel is called war-*" in told
+
+
+async def test_a_user_group_that_cannot_be_read_stops_unlocks(healthy, levels):
+    healthy.settings["policy"] = {"unlock_groups": ["S0NOBODY"]}
+
+    assert (await levels("slack", "unlock groups"))[:2] == (1, ["fail"])
+
+
+async def test_a_redis_that_is_away_stops_unlocks_and_keeps_its_password(healthy, levels):
+    healthy.environ["REDIS_URL"] = "redis://:distinctive@127.0.0.1:1/0"
+
+    code, found, told = await levels("redis", "timeline")
+
+    assert (code, found) == (1, ["fail"])
+    assert "redis://127.0.0.1:1/0" in told
+
+
+async def test_a_redis_that_forgets_is_a_warning(healthy, store_at, redis, levels):
+    async with store_at(redis) as store:
+        client = store.records._client
+        await client.config_set("appendfsync", "everysec")
+        await client.config_set("maxmemory-policy", "allkeys-lru")
+
+    durability = await levels("redis", "durability")
+    memory = await levels("redis", "memory")
+
+    assert durability[:2] == (0, ["warn"])
+    assert "appendfsync always" in durability[2]
+    assert memory[:2] == (0, ["warn"])
+
+
+async def test_missing_aws_rights_are_listed_by_their_iam_names(around, levels):
+    lock = await around.hold()
+    for name in ("dynamodb:DeleteItem", "s3:DeleteObject"):
+        around.proxy.fault(name, Deny())
+
+    item = await levels("staging", "release of the dynamodb item")
+    file = await levels("staging", "release of the lockfile")
+
+    assert (item[0], item[1], file[1]) == (1, ["fail"], ["fail"])
+    assert "dynamodb:DeleteItem is denied" in item[2]
+    assert "s3:DeleteObject is denied" in file[2]
+    assert await around.still_held(lock)
+
+
+async def test_a_store_that_ignores_conditions_stops_unlocks(around, levels):
+    around.proxy.fault("s3:DeleteObject", Answer(204))
+
+    code, found, told = await levels("staging", "release of the lockfile")
+
+    assert (code, found) == (1, ["fail"])
+    assert "although the condition does not hold" in told
+
+
+async def test_a_lock_that_cannot_be_read_stops_unlocks(around, levels):
+    around.proxy.fault("dynamodb:GetItem", Deny())
+
+    code, found, told = await levels("staging", "lock")
+
+    assert (code, found) == (1, ["fail"])
+    assert "dynamodb:GetItem" in told
+
+
+async def test_a_bucket_without_versions_is_a_warning(around, levels):
+    body = b'<VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"/>'
+    around.proxy.fault(lambda call: "versioning" in call.path or "Versioning" in call.operation, Answer(200, body))
+
+    assert (await levels("staging", "versions"))[:2] == (0, ["warn"])
+
+
+async def test_a_token_that_github_refuses_stops_unlocks(healthy, levels):
+    healthy.environ["GITHUB_TOKEN"] = "ghp-distinctive-but-wrong"
+
+    code, found, told = await levels("github", "runs")
+
+    assert (code, found) == (1, ["fail"])
+    assert "GITHUB_TOKEN is wrong or expired" in told
+
+
+async def test_a_workflow_that_github_does_not_know_stops_unlocks(healthy, levels):
+    healthy.settings["states"]["staging"]["pipelines"].append(
+        {"ci": "github", "repo": "acme/infra", "workflow": "gone.yml"}
+    )
+
+    code, found, told = await levels("github", "runs")
+
+    assert (code, found) == (1, ["ok", "fail"])
+    assert "gone.yml" in told
+
+
+async def test_a_token_that_may_only_read_is_a_warning_for_kill_job(around, healthy, levels):
+    around.github.reading_token = healthy.environ["GITHUB_TOKEN"] = "ghp-distinctive-reader"
+    running = await around.hold(ended=None)
+
+    code, found, told = await levels("github", "kill-job")
+
+    assert (code, found) == (0, ["warn"])
+    assert "actions: write" in told
+    assert await around.still_held(running)
+
+
+async def test_looking_whether_runs_may_be_cancelled_cancels_none(around, levels):
+    await around.hold(ended=None)
+
+    code, found, _ = await levels("github", "kill-job")
+
+    assert (code, found) == (0, ["ok"])
+    assert [run.status for run in around.github.world.runs("acme/infra")] == ["in_progress"]
+
+
+async def test_a_ci_system_of_a_later_version_stops_the_states_that_it_serves(healthy, levels):
+    healthy.settings["ci"]["gitlab"] = {"type": "gitlab"}
+    healthy.settings["states"]["staging"]["pipelines"].append({"ci": "gitlab", "project": "acme/infra"})
+
+    code, found, told = await levels("staging", "pipelines")
+
+    assert (code, found) == (1, ["fail"])
+    assert "gitlab" in told
+
+
+@pytest.mark.parametrize(("minutes", "expected"), [(1, (0, ["warn"])), (-10, (1, ["fail"]))])
+async def test_a_clock_that_is_off_is_measured(minutes, expected, around, levels):
+    around.github.offset = timedelta(minutes=minutes)
+
+    code, found, told = await levels("clock", "CI github")
+
+    assert (code, found) == expected
+    assert ("behind" if minutes > 0 else "ahead") in told
+
+
+async def test_safeguards_below_the_defaults_are_warnings(healthy, levels):
+    healthy.settings["policy"] = {"settle": {"lost": "1s"}, "evidence_max_age": "5m"}
+
+    assert (await levels("policy", "settle.lost"))[:2] == (0, ["warn"])
+    assert (await levels("policy", "evidence_max_age"))[:2] == (0, ["warn"])
