@@ -215,6 +215,7 @@ class KillReport:
     """The request's message. `targets` are what was found; `chosen` the one that is being ended.
 
     `progress` has each run as last read; `switched` what became of stopping the loop's source, None if not tried.
+    `source` is the title of the pipeline that is being worked on.
     """
 
     request: KillRequest
@@ -223,6 +224,7 @@ class KillReport:
     chosen: Target | None = None
     progress: tuple[Run, ...] = ()
     switched: Switched | None = None
+    source: str = ""
     note: Phrase = ()
     unseen: Phrase = ()
 

@@ -130,12 +130,13 @@ async def restart(world: World, request_id: str, *, user: str) -> None:
     pipeline = _pipeline(record)
     source = world.sources[pipeline.ci]
     switched = await source.switch(pipeline, on=True)
-    stage = KillStage.RESTARTED if switched.result is SwitchResult.DONE else KillStage.FAILED
     text = f"started {pipeline.title} again: {switched.result}"
     draft = Draft(world.clock.now(), Kind.KILL_CONFIRMED, user, text, {"request": request.id, "restarted": True})
     await world.journal.append(request.incident, draft)
-    note: Phrase = (f"{pipeline.title}: {switched.result} ", Quoted(switched.detail)) if switched.detail else ()
-    await world.teller.kill(KillReport(request, stage, switched=switched, note=note))
+    note: Phrase = (Quoted(switched.detail),) if switched.detail else ()
+    await world.teller.kill(
+        KillReport(request, KillStage.RESTARTED, switched=switched, source=pipeline.title, note=note)
+    )
 
 
 async def kill(world: World, request_id: str, tick: int) -> None:
@@ -291,13 +292,13 @@ async def _push(world: World, record: dict[str, str], pipeline: Pipeline, going:
     """Asks for the end: once, and once more by force after the system's own delay."""
     began = instant_in(record, "confirmed_at") or world.clock.now()
     force = world.clock.now() - began >= ESCALATE_AFTER
-    step = "forced" if force else "cancelled"
-    if record.get(step) == "yes":
+    if record.get("forced" if force else "cancelled") == "yes":
         return ()
     source = world.sources[pipeline.ci]
     answers = tuple(await asyncio.gather(*(source.cancel(RunRef(pipeline, ref_id), force=force) for ref_id in going)))
     if not any(answer.result is CancelResult.NOT_KNOWN for answer in answers):
-        await change_kill(world, record["id"], **{step: "yes"})
+        changes = {"forced": "yes"} if force else {"cancelled": "yes"}
+        await world.records.update("kill", record["id"], changes)
     return answers
 
 
@@ -317,7 +318,10 @@ def _progress(
     stage = KillStage.ESCALATED if record.get("forced") else KillStage.CANCELLING
     runs = tuple(found.value for found in seen.values() if isinstance(found, Found))
     mute = tuple(found for found in seen.values() if not isinstance(found, Found))
-    return KillReport(request, stage, progress=runs, switched=switched, note=note, unseen=_unseen_words(mute))
+    title = _pipeline(record).title
+    return KillReport(
+        request, stage, progress=runs, switched=switched, source=title, note=note, unseen=_unseen_words(mute)
+    )
 
 
 def _given_up(world: World, record: dict[str, str]) -> bool:

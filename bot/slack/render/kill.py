@@ -190,9 +190,6 @@ def _refused(report: KillReport) -> _Facts:
 
 
 def _failed(report: KillReport) -> _Facts:
-    if report.switched is not None and not report.progress and target_of(report) is None:
-        yield from _restarted(report)
-        return
     yield Fact(f"Not ended: {_ending(report)}.", (), Mark.BAD)
     yield from _note(report)
     yield from _switch(report)
@@ -214,8 +211,7 @@ def _count_ended(report: KillReport) -> str:
 
 
 def _restarted(report: KillReport) -> _Facts:
-    target = report.chosen
-    what: Phrase = (Quoted(target.loop.pipeline.title),) if target and target.loop else ("the workflow",)
+    what: Phrase = (Quoted(report.source),) if report.source else ("the workflow",)
     if report.switched is not None and report.switched.result is not SwitchResult.DONE:
         yield Fact("Not switched on again:", (*what, f", because {_SWITCHED[report.switched.result]}."), Mark.BAD)
         yield from _note(report)
@@ -252,7 +248,7 @@ def _ending(report: KillReport) -> str:
         return f"the loop of {target.loop.pipeline.title}"
     going_down = report.progress or (target.runs if target is not None else ())
     if not going_down:
-        return f"what was asked for {_about(report)}"
+        return report.source or f"what was asked for {_about(report)}"
     title = going_down[0].ref.pipeline.title
     if report.switched is not None:
         return f"the loop of {title}"

@@ -314,6 +314,8 @@ def test_a_value_that_slack_would_not_take_makes_no_button(scene):
 
 def kill(scene, stage, targets=None, chosen=None, **changes):
     targets = targets or (scene.loop_target,)
+    if stage is KillStage.RESTARTED:
+        changes = {"source": scene.loop_target.loop.pipeline.title, **changes}
     return kill_message(KillReport(scene.kill_request, stage, targets, chosen, **changes))
 
 
@@ -388,9 +390,9 @@ def test_what_ended_is_told_from_the_progress_alone(scene, reads):
     reads(kill_message(KillReport(scene.kill_request, KillStage.ENDED, progress=progress[:1])))
 
 
-@pytest.mark.parametrize("stage", [KillStage.RESTARTED, KillStage.FAILED])
-def test_a_restart_that_failed_can_be_tried_again(scene, reads, stage):
-    message = kill_message(KillReport(scene.kill_request, stage, switched=Switched(SwitchResult.NOT_KNOWN)))
+def test_a_restart_that_failed_can_be_tried_again(scene, reads):
+    switched, source = Switched(SwitchResult.NOT_KNOWN), "deploy.yml in acme/infra"
+    message = kill_message(KillReport(scene.kill_request, KillStage.RESTARTED, switched=switched, source=source))
     assert set(actions(message)) == {"kill.restart"}
     assert "Not switched on again" in message.text
     reads(message)
