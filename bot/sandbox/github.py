@@ -151,6 +151,7 @@ class GitHubStandIn:
 
     def _app(self) -> web.Application:
         app = web.Application(middlewares=[self._instead, self._guarded])
+        app.on_response_prepare.append(self._dated)
         root, api = "/repos/{owner}/{repo}", "/repos/{owner}/{repo}/actions"
         app.add_routes(
             [
@@ -170,6 +171,9 @@ class GitHubStandIn:
         )
         return app
 
+    async def _dated(self, _: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Date"] = format_datetime(self.now(), usegmt=True)
+
     @web.middleware
     async def _instead(self, request: web.Request, handler: Any) -> web.StreamResponse:
         line = f"{request.method} {request.path_qs}"
@@ -183,7 +187,6 @@ class GitHubStandIn:
             if answer.body is not None or answer.status != 200:
                 return web.Response(status=answer.status, text=answer.body or "", headers=dict(answer.headers))
         response: web.StreamResponse = await handler(request)
-        response.headers["Date"] = format_datetime(self.now(), usegmt=True)
         return response
 
     @web.middleware

@@ -27,7 +27,7 @@ from bot.store.redis_records import RedisRecords
 
 KEY = "environments/staging/terraform.tfstate"
 GITHUB_TOKEN = "ghp-distinctive-4711"
-SECRETS = ("distinctive", "xoxb-", "xapp-sandbox", "sandbox-signing-secret")
+SECRETS = ("distinctive", "xoxb-sandbox", "xapp-sandbox", "sandbox-signing-secret")
 
 
 class WallClock:

@@ -1,5 +1,6 @@
 """`doctor`: each thing that would stop an unlock is found, named with its mend, and nothing else is changed."""
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 
@@ -193,8 +194,10 @@ async def test_a_lock_that_cannot_be_read_stops_unlocks(around, levels):
 
 
 async def test_a_bucket_without_versions_is_a_warning(around, levels):
-    body = b'<VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"/>'
-    around.proxy.fault(lambda call: "versioning" in call.path or "Versioning" in call.operation, Answer(200, body))
+    suspended = {"Status": "Suspended"}
+    await asyncio.to_thread(
+        around.aws._s3.put_bucket_versioning, Bucket=around.aws.bucket, VersioningConfiguration=suspended
+    )
 
     assert (await levels("staging", "versions"))[:2] == (0, ["warn"])
 
