@@ -78,13 +78,13 @@ class BotProcess:
         """Waits until it ends by itself; its exit code."""
         return await self._process.wait()
 
-    async def stop(self) -> int:
-        """SIGTERM, as a platform stops it; SIGKILL if it does not go. Returns the exit code."""
+    async def stop(self, *, patience: float = _STOP_LIMIT) -> int:
+        """SIGTERM, as a platform stops it; SIGKILL if it does not go in so many seconds. Returns the exit code."""
         if self.is_running:
             with suppress(ProcessLookupError):
                 self._process.send_signal(signal.SIGTERM)
             try:
-                async with asyncio.timeout(_STOP_LIMIT):
+                async with asyncio.timeout(patience):
                     await self._process.wait()
             except TimeoutError:
                 await self.kill()

@@ -102,7 +102,7 @@ class Incident:
             lockfile=of.file,
         )
         await self._terraform.init()
-        await self._terraform.apply()
+        await self._terraform.apply(hold=1)
 
     async def lose_a_deployment(self) -> RunRecord:
         """A CI run takes the lock and is lost in the middle of its apply: killed with SIGKILL, the lock stays."""
@@ -128,8 +128,8 @@ class Incident:
         """How many runs of the dependency update were started."""
         return sum(run.workflow.file == UPDATE for run in self.stage.runs.runs(REPO))
 
-    async def deploy_again(self) -> Finished | None:
-        """The deployment that everybody waited for; None where there is no Terraform."""
+    async def try_to_deploy(self) -> Finished | None:
+        """The deployment that quinn wants, whatever comes of it; None where there is no Terraform."""
         return None if self._terraform is None else await self._terraform.try_apply()
 
     async def aclose(self) -> None:

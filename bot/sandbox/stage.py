@@ -51,6 +51,7 @@ SHORT_TIMES: Mapping[str, Any] = MappingProxyType(
 """The policy of a stage unless another is given: the gate's waiting times, short enough to wait for."""
 
 _READY_LIMIT = 60.0
+_PATIENCE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +233,7 @@ class Stage:
 
     async def aclose(self) -> None:
         """Ends the bot's processes and its Redis."""
-        for process in self.bots.values():
-            await process.stop()
+        await asyncio.gather(*(process.stop(patience=_PATIENCE) for process in self.bots.values()))
         if (self.var / "redis").exists():
             async with redis_for(None, self.var):
                 pass  # its last user stops it, also if the bot was killed
