@@ -11,7 +11,7 @@ from bot.core.people import OwnerSays
 from bot.errors import NotPermitted
 from bot.slack.render import status_message
 from bot.usecases import kill_job, letters, unlock
-from bot.usecases.status import Question, status
+from bot.usecases.status import Question, status, tell_owner
 from bot.usecases.world import World
 from handlers.asker import Asker
 
@@ -101,9 +101,11 @@ class Actions:
         return "ok"
 
     async def _share(self, value: ButtonValue, asker: Asker) -> str:
-        report = await status(self.world, value.state, Question(asker.user, asker.channel, f"status {value.state}"))
+        question = Question(asker.user, asker.channel, f"status {value.state}")
+        report = await status(self.world, value.state, question)
         message = status_message(report)
         await self.world.notifier.post(
             asker.channel, text=message.text, blocks=message.blocks, thread=asker.thread or None
         )
+        await tell_owner(self.world, report.inspection, question)
         return "ok"

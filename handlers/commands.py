@@ -25,7 +25,7 @@ from bot.slack.render import (
 )
 from bot.usecases import incident as incidents
 from bot.usecases import kill_job, unlock
-from bot.usecases.status import Question, about_user, everything, status, who
+from bot.usecases.status import Question, about_user, everything, status, tell_owner, who
 from bot.usecases.world import World
 from handlers import grammar
 from handlers.asker import Asker, answer
@@ -88,7 +88,9 @@ class Commands:
         if state is None and len(names) > 1:
             return await self._say(asker, overview_message(await everything(self.world, question)))
         report = await status(self.world, state or names[0], question)
-        return await self._say(asker, status_message(report))
+        outcome = await self._say(asker, status_message(report))
+        await tell_owner(self.world, report.inspection, question)
+        return outcome
 
     async def _who(self, state: str | None, user: str | None, question: Question, asker: Asker) -> str:
         if user is not None:
@@ -96,7 +98,10 @@ class Commands:
         names = tuple(self.world.states)
         if state is None and len(names) > 1:
             return await self._say(asker, overview_message(await everything(self.world, question)))
-        return await self._say(asker, who_message(await who(self.world, state or names[0], question)))
+        report = await who(self.world, state or names[0], question)
+        outcome = await self._say(asker, who_message(report))
+        await tell_owner(self.world, report.inspection, question)
+        return outcome
 
     async def _unlock(self, command: grammar.Unlock, text: str, asker: Asker) -> str:
         self.world.state(command.state)

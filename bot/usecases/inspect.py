@@ -19,8 +19,11 @@ from bot.core.run import Pipeline, Run, RunRef
 from bot.usecases.owner import owner_of
 from bot.usecases.world import State, World, gather_all
 
-LOOK_BACK = timedelta(days=2)
-"""How far back runs are listed before the lock's age is known; an older lock costs a second listing."""
+LOOK_BACK = timedelta(days=14)
+"""How far back runs are listed before the lock's age is known; an older lock costs a second listing, one hop more.
+
+A CI whose runs can be started again for weeks lists much farther back in any case, so two weeks cost hardly anything.
+"""
 
 _MOST_SUSPECTS = 60
 

@@ -49,8 +49,24 @@ async def status(world: World, name: str, question: Question) -> StatusReport:
     answer, away = await _answer(world, name, lock.id) if lock is not None else (None, incident is None)
     verdict = None if lock is None else conclude(world, inspection, standing, lock.id, answer).verdict
     if incident:
-        away = await _write_down(world, incident, inspection, question) or away
+        away = await _write_down(world, incident, inspection) or away
     return StatusReport(inspection, verdict, answer, journal_away=away or incident is None)
+
+
+async def tell_owner(world: World, inspection: Inspection, question: Question) -> None:
+    """Writes to the owner that his lock is asked about, if that is done in an incident.
+
+    For after the answer: it takes Slack two calls, which the asker need not wait for. Without the timeline the owner
+    is not told, since it could not be known whether he has been.
+    """
+    try:
+        incident = await world.journal.current(question.channel)
+        if incident is not None:
+            await write_to_owner(
+                world, OwnerNews.ASKED, inspection, asker=question.user, channel=question.channel, incident=incident.id
+            )
+    except JournalAway:
+        log.warning("status.owner_not_told", state=inspection.state.name)
 
 
 async def everything(world: World, question: Question) -> Overview:
@@ -66,7 +82,7 @@ async def who(world: World, name: str, question: Question) -> WhoReport:
         inspect(world, state), _entered(world, name, question), _stand_ins(world, question.channel)
     )
     if incident:
-        await _write_down(world, incident, inspection, question)
+        await _write_down(world, incident, inspection)
     return await reached(world, inspection, stand_ins)
 
 
@@ -125,13 +141,10 @@ async def _answer(world: World, state: str, lock_id: str) -> tuple[OwnerAnswer |
         return None, True
 
 
-async def _write_down(world: World, incident: str, inspection: Inspection, question: Question) -> bool:
-    """Writes the lock to the timeline and tells its owner; True if the timeline went away meanwhile."""
+async def _write_down(world: World, incident: str, inspection: Inspection) -> bool:
+    """Writes the lock to the timeline; True if the timeline went away meanwhile."""
     try:
         await observe(world, incident, inspection.state.name, inspection.seen)
-        await write_to_owner(
-            world, OwnerNews.ASKED, inspection, asker=question.user, channel=question.channel, incident=incident
-        )
     except JournalAway:
         log.warning("status.not_written_down", state=inspection.state.name)
         return True
