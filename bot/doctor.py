@@ -55,7 +55,9 @@ def _configured(config: Config) -> Iterator[Check]:
         mend = "remove it, or wait for a version that has it: here it does nothing"
         yield Check("config", key, Level.WARN, "is not available in this version", mend)
     if not config.unavailable:
-        yield Check("config", config.path.name, Level.OK, f"{len(config.states)} states, all of it is understood")
+        yield Check(
+            "config", config.path.name, Level.OK, f"all of it is understood; states: {', '.join(config.states)}"
+        )
 
 
 def _policy(policy: Policy) -> Iterator[Check]:

@@ -102,7 +102,7 @@ async def write_export(config: Config, incident: str, *, form: str | None, direc
             else:
                 paths = (await WRITERS[form](world.journal, found, target),)
         except OSError as error:
-            return _complain(f"{target} cannot be written: {error.strerror}")
+            return _complain(f"{target} cannot be written: {error.strerror or error}")
     _print([str(path) for path in paths])
     return OK
 
@@ -179,10 +179,11 @@ def _nobody(at: datetime) -> Standing:
 
 
 def _without_slack(inspection: Inspection) -> WhoReport:
-    unasked = Unseen(
-        "Slack", Trouble.NO_CONNECTION, "Slack was not asked, since SLACK_BOT_TOKEN is not set", inspection.at
-    )
-    return WhoReport(inspection, unasked, unasked, None, None)
+    owner = inspection.owner
+    if owner is None or owner.slack_id is None:
+        return WhoReport(inspection, None, None, None, None)
+    why = "Slack was not asked, since SLACK_BOT_TOKEN is not set"
+    return WhoReport(inspection, Unseen("Slack", Trouble.NO_CONNECTION, why, inspection.at), None, None, None)
 
 
 def _is_known(seen: LockSeen) -> bool:
