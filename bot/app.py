@@ -53,6 +53,7 @@ VAR = Path("var")
 """Where the embedded Redis lives, below the working directory."""
 
 _RECONNECT_AFTER = 1.0
+_WARM_WITHIN = 5.0
 
 
 class SystemClock:
@@ -102,6 +103,7 @@ async def build(config: Config) -> AsyncIterator[Bot]:
         bot = _assemble(config, wiring)
         warming = asyncio.create_task(_warm(wiring.aws, config))
         try:
+            await asyncio.wait({warming}, timeout=_WARM_WITHIN)  # else the first answers would wait for it
             async with bot.backlog.worked_off():
                 yield bot
         finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -75,8 +74,7 @@ class SlowWorld:
         before = len(slack.ephemerals(ASKER))
         started = time.perf_counter()
         delivery = await slack.command(ASKER, CHANNEL, f"status {state}")
-        while len(slack.ephemerals(ASKER)) == before and time.perf_counter() - started < 20:
-            await asyncio.sleep(0.002)
+        await slack.wait_for(lambda: len(slack.ephemerals(ASKER)) > before, timeout=20)
         seconds = time.perf_counter() - started
         assert delivery.is_acked
         answer = await self.stage.whispered(ASKER, state)
