@@ -44,12 +44,14 @@ async def play(*, keep_serving: bool = False) -> int:
             await _play(console, directory, keep_serving=keep_serving)
         except asyncio.CancelledError:
             console.print("\nStopped. Everything that the demo started has been ended.")
-            return _STOPPED
+            code = _STOPPED
         except Exception as error:  # noqa: BLE001 - a stranger gets to read what went wrong, whatever it was
             _explain(console, error, directory)
             return _FAILED
+        else:
+            code = 0
     await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
-    return 0
+    return code
 
 
 async def _play(console: Console, directory: Path, *, keep_serving: bool) -> None:

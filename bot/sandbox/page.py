@@ -1,4 +1,4 @@
-"""The sandbox in a browser: the channel as one of its people sees it, with buttons that work and a line for commands."""
+"""The sandbox in a browser: the channel as one of its people sees it, with working buttons and a line for commands."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ _PAGE = """<!doctype html><meta charset="utf-8"><title>tflock sandbox</title>
  article {{ border-top: 1px solid #ddd; padding: .5rem 0 }}
  #bar {{ position: fixed; bottom: 0; left: 0; right: 0; background: #f4f4f4; border-top: 1px solid #ccc }}
  #bar form {{ margin: auto; max-width: 60rem; padding: .7rem 1rem; display: flex; gap: .5rem; align-items: center }}
- #text {{ flex: 1; font: inherit; padding: .3rem }} form {{ display: inline }} button {{ font: inherit; margin-right: .4rem }}
+ #text {{ flex: 1; font: inherit; padding: .3rem }}
+ form {{ display: inline }} button {{ font: inherit; margin-right: .4rem }}
 </style>
 <h1>#inc-staging</h1><p>Try <code>status staging</code>, <code>unlock staging</code>, <code>kill-job staging</code>,
 <code>who staging</code>, <code>timeline</code>, <code>help</code>. The lock is held by a job that died.</p>
