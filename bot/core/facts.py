@@ -88,7 +88,7 @@ def trouble_words(seen: Observation[Any]) -> str:
     """What a look-up without an answer said."""
     if isinstance(seen, Found):
         return ""
-    return seen.what if isinstance(seen, NotFound) else f"{seen.trouble}: {seen.detail}"
+    return f"not found: {seen.what}" if isinstance(seen, NotFound) else f"{seen.trouble}: {seen.detail}"
 
 
 def _state_facts(check: StateCheck) -> dict[str, Any]:

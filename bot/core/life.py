@@ -83,7 +83,9 @@ def why_alive(candidate: Candidate) -> Phrase:
 
 def said(seen: NotFound | Unseen) -> Quoted:
     """What a system said that had no answer."""
-    return quoted(seen.what, "no such thing") if isinstance(seen, NotFound) else quoted(seen.detail, str(seen.trouble))
+    if isinstance(seen, NotFound):
+        return Quoted(f"not found: {quoted(seen.what, 'no such thing').text}")
+    return quoted(seen.detail, str(seen.trouble))
 
 
 def how_it_ended(candidate: Candidate) -> Phrase:

@@ -328,7 +328,7 @@ def test_a_run_that_is_gone_refuses_and_waiting_does_not_help(make, says):
     effect, words, _, waits = says(Rule.DEAD, case)
 
     assert (effect, waits) == (REFUSES, False)
-    assert words == "deploy.yml in acme/infra #1 could not be seen: no such thing"
+    assert words == "deploy.yml in acme/infra #1 could not be seen: not found: no such thing"
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def _each_half(held: Sequence[Half]) -> Iterable[Phrase]:
 
 def trouble(seen: NotFound | Unseen) -> Phrase:
     """Why a look-up brought nothing."""
-    return (Quoted(seen.what if isinstance(seen, NotFound) else seen.detail),)
+    return (Quoted(f"not found: {seen.what}" if isinstance(seen, NotFound) else seen.detail),)
 
 
 def holder(inspection: Inspection) -> Iterable[Fact]:
