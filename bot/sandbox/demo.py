@@ -68,7 +68,7 @@ async def _play(console: Console, directory: Path, *, keep_serving: bool) -> Non
             from bot.sandbox.page import serve_page  # noqa: PLC0415 - most demos end here
 
             await incident.lose_a_deployment()
-            incident.start_the_loop()
+            await incident.start_the_loop()
             await serve_page(console, made)
 
 

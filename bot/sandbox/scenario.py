@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import socket
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,7 @@ STARTS_EVERY = 2.0
 _TRIES_EVERY = 1.0
 _LET_THROUGH = 3
 _BEFORE_THE_LOCK = timedelta(minutes=3)
+_CLEAR_OF_THE_LOCK = 3.5
 
 POLICY: dict[str, Any] = {
     "settle": {"failed": "10s", "cancelled": "15s", "timed_out": "25s", "lost": "30s"},
@@ -82,6 +84,7 @@ class Incident:
     throttled: int = 0
     contending: int = 0
     _puts: int = 0
+    _lost_at: float = 0.0
     _terraform: TerraformWorkspace | None = None
     _hands: LocalAws | None = field(default=None, repr=False)
 
@@ -115,10 +118,15 @@ class Incident:
             async with self._terraform.applying() as apply:
                 await apply.kill()
         self.stage.runs.finish(run.id, "timed_out")
+        self._lost_at = time.monotonic()
         return run
 
-    def start_the_loop(self) -> None:
-        """The dependency update is started over and over; each run tries to take the lock, and the table throttles."""
+    async def start_the_loop(self) -> None:
+        """The dependency update is started over and over; each run tries to take the lock, and the table throttles.
+
+        It begins when the lock is older than the clock skew, so that none of its runs could be the lock's holder.
+        """
+        await asyncio.sleep(self._lost_at + _CLEAR_OF_THE_LOCK - time.monotonic())
         self._hands = self._hands or LocalAws(self.stage.proxy.url, self.stage.aws.bucket, self.stage.aws.table)
         self.stage.runs.add_workflow(REPO, UPDATE).state = "active"
         self.stage.proxy.fault(self._exceeds, Throttle())

@@ -76,7 +76,7 @@ class Show:
         self._happens(
             f"Meanwhile a dependency update is started every {STARTS_EVERY:.0f} s, and each run fights for the lock …"
         )
-        self.incident.start_the_loop()
+        await self.incident.start_the_loop()
         await self._until(lambda: self.incident.loops() > _ENOUGH_STARTS, "the dependency update to be started often")
 
     async def status(self) -> None:

@@ -118,8 +118,10 @@ def _date(unix: int, form: str, fallback: str) -> str:
         "{time}": at.strftime("%H:%M"),
         "{time_secs}": at.strftime("%H:%M:%S"),
     }
-    for name in ("date", "date_short", "date_long", "date_pretty", "date_short_pretty", "date_long_pretty"):
-        parts[f"{{{name}}}"] = at.strftime("%d %b %Y").lstrip("0")
+    day = at.strftime("%d %b %Y").lstrip("0")
+    for name in ("date", "date_short", "date_long"):
+        parts[f"{{{name}}}"] = day
+        parts[f"{{{name}_pretty}}"] = "today" if at.date() == datetime.now(UTC).astimezone().date() else day
     for token, shown in parts.items():
         form = form.replace(token, shown)
     return _plain(form)
