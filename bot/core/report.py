@@ -224,9 +224,9 @@ class KillReport:
     chosen: Target | None = None
     progress: tuple[Run, ...] = ()
     switched: Switched | None = None
-    source: str = ""
     note: Phrase = ()
     unseen: Phrase = ()
+    source: str = ""
 
 
 class OwnerNews(StrEnum):
