@@ -21,7 +21,7 @@ Work: TypeAlias = Callable[[], Awaitable[None]]
 AT_ONCE = 32
 """Pieces of work at the same time: more would only wait for each other."""
 
-BUSY_PACE = 0.1
+BUSY_PACE = 0.5
 """Seconds between two beginnings while requests keep coming in."""
 
 LAST_CALL = 10.0
