@@ -33,8 +33,10 @@ class Decision:
         """Whether no lock at all stands there, and both places were read."""
         return self.inspection.seen.is_free
 
-    def still_holds(self, lock_id: str) -> bool:
-        return any(info.id == lock_id for info in self.inspection.seen.locks)
+    def is_gone(self, lock_id: str) -> bool:
+        """Whether every place was read, and none holds this lock: not even one that cannot be told from it."""
+        seen = self.inspection.seen
+        return not seen.unseen and not seen.garbage and all(info.id != lock_id for info in seen.locks)
 
     @property
     def store_is_busy(self) -> bool:

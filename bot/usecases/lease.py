@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -24,8 +25,14 @@ class Busy(TflockError):
 
 
 @asynccontextmanager
-async def lease(records: Records, name: str, *, holder: str, patience: timedelta) -> AsyncIterator[None]:
-    """Holds the lease `name` while inside, renewing it. Raises Busy after `patience`, JournalAway as Records does."""
+async def lease(
+    records: Records, name: str, *, holder: str, patience: timedelta
+) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Holds the lease `name` while inside, renewing it. Raises Busy after `patience`, JournalAway as Records does.
+
+    Yields a check for the moment before something that must not be done twice: it raises Busy if another holder has
+    taken over meanwhile, as after a worker that stood still.
+    """
     deadline = asyncio.get_running_loop().time() + patience.total_seconds()
     while not await records.take("lease", name, holder=holder, ttl=TTL):
         if asyncio.get_running_loop().time() > deadline:
@@ -33,13 +40,18 @@ async def lease(records: Records, name: str, *, holder: str, patience: timedelta
         await asyncio.sleep(_ASK_EVERY)
     renewing = asyncio.create_task(_renew(records, name, holder))
     try:
-        yield
+        yield partial(_make_sure, records, name, holder)
     finally:
         renewing.cancel()
         with suppress(asyncio.CancelledError):
             await renewing
         with suppress(JournalAway):
             await records.give_back("lease", name, holder=holder)
+
+
+async def _make_sure(records: Records, name: str, holder: str) -> None:
+    if not await records.take("lease", name, holder=holder, ttl=TTL):
+        raise Busy(f"another worker has taken over {name}")
 
 
 async def _renew(records: Records, name: str, holder: str) -> None:

@@ -15,13 +15,17 @@ REQUEST_TTL = timedelta(days=7)
 
 
 class Phase(StrEnum):
-    """How far a request has come. `RELEASING` is written before the first delete, and `DONE` after the last."""
+    """How far a request has come.
+
+    `RELEASING` is written before the first delete. From `SETTLED` on the outcome stands, and is still to be told.
+    """
 
     SHOWN = "shown"
     CONFIRMED = "confirmed"
     APPROVAL = "approval"
     ARMED = "armed"
     RELEASING = "releasing"
+    SETTLED = "settled"
     DONE = "done"
 
 
@@ -36,7 +40,7 @@ async def find_unlock(world: World, request_id: str) -> tuple[UnlockRequest, dic
 
 
 async def change_unlock(
-    world: World, request_id: str, *, only_in: Collection[Phase] | None = None, **changes: str
+    world: World, request_id: str, *, only_in: Collection[Phase] | None = None, **changes: object
 ) -> dict[str, Any] | None:
     """Changes the record and returns it; None, and no change, unless it is there and in one of the phases `only_in`."""
     return await world.records.update("unlock", request_id, changes, only_if=_phases(only_in))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
+from typing import Any
 
 from bot.core.case import Ruling, Verdict
 from bot.core.eligibility import why_not_eligible
@@ -61,22 +62,29 @@ async def ask(world: World, wish: Wish) -> UnlockReport:
     posted = await world.teller.unlock(report)
     report = replace(report, request=placed(request, posted.ts))
     await change_unlock(world, request.id, ts=posted.ts)
-    if report.stage is UnlockStage.CHECKED:
-        await write_to_owner(
-            world, OwnerNews.UNLOCK_WANTED, decision.inspection, asker=wish.user, channel=wish.channel,
-            incident=wish.incident, request=request.id,
-        )  # fmt: skip
-        if not request.lock_id and decision.store_is_busy:
-            await _look_again(world, request, 0)
-        elif wish.when_safe and (decision.verdict.ruling is Ruling.ALLOW or decision.verdict.waiting_helps):
-            return await arm(world, request.id, user=wish.user)
+    if report.stage is UnlockStage.CHECKED and not request.lock_id and decision.store_is_busy:
+        await _look_again(world, request, 0)
+    elif report.stage is UnlockStage.CHECKED:
+        return await _after_showing(world, report.request, decision, when_safe=wish.when_safe) or report
     return report
+
+
+async def _after_showing(
+    world: World, request: UnlockRequest, decision: Decision, *, when_safe: bool
+) -> UnlockReport | None:
+    """Tells the owner, and arms the request where that was asked for and can help."""
+    await write_to_owner(
+        world, OwnerNews.UNLOCK_WANTED, decision.inspection, asker=request.user, channel=request.channel,
+        incident=request.incident, request=request.id,
+    )  # fmt: skip
+    helps = decision.verdict.ruling is Ruling.ALLOW or decision.verdict.waiting_helps
+    return await arm(world, request.id, user=request.user) if when_safe and request.lock_id and helps else None
 
 
 async def recheck(world: World, request_id: str, tick: int) -> None:
     """While the store cannot be read: looks again, until the lock is seen and the checklist can be shown."""
     found = await find_unlock(world, request_id)
-    if found is None or found[1]["phase"] != Phase.SHOWN or found[0].lock_id:
+    if found is None or found[1]["phase"] != Phase.SHOWN or found[1].get("shown_again"):
         return
     request, record = found
     decision = await weigh(world, world.state(request.state), lock_id=None, user=request.user, channel=request.channel)
@@ -89,8 +97,9 @@ async def recheck(world: World, request_id: str, tick: int) -> None:
         return
     await record_decision(world, request, decision, once=f"asked/{request.id}/{tick}")
     await world.teller.unlock(_checked(request, decision, dry_run=False))
-    if record.get("when_safe") and lock is not None:
-        await arm(world, request_id, user=request.user)
+    await change_unlock(world, request_id, shown_again="yes")
+    if not decision.is_free:
+        await _after_showing(world, request, decision, when_safe=bool(record.get("when_safe")))
 
 
 async def _look_again(world: World, request: UnlockRequest, tick: int) -> None:
@@ -100,7 +109,7 @@ async def _look_again(world: World, request: UnlockRequest, tick: int) -> None:
 
 async def confirm(world: World, request_id: str, *, lock_id: str, user: str) -> None:
     """The click on "unlock": hands the release to a worker. Raises NotPermitted for a stale click, JournalAway."""
-    request = await _live(world, request_id, lock_id)
+    request, _ = await _live(world, request_id, lock_id)
     await _permit(world, request, user)
     now = world.clock.now().isoformat()
     await _move(world, request_id, _OPEN, Phase.CONFIRMED, by=user, confirmed_at=now)
@@ -110,11 +119,11 @@ async def confirm(world: World, request_id: str, *, lock_id: str, user: str) -> 
 
 async def approve(world: World, request_id: str, *, lock_id: str, user: str) -> None:
     """A second member's click: hands the release to a worker. Raises NotPermitted, JournalAway."""
-    request = await _live(world, request_id, lock_id)
+    request, record = await _live(world, request_id, lock_id)
     now = world.clock.now()
-    if user == request.user:
+    if user in {request.user, record.get("by")}:
         raise NotPermitted("You asked for this unlock: a second member has to approve it. Nothing was changed.")
-    if now - request.asked_at > world.policy.approval_timeout:
+    if now - (instant_in(record, "approval_at") or request.asked_at) > world.policy.approval_timeout:
         limit = duration(world.policy.approval_timeout)
         raise NotPermitted(f"This request is older than {limit}. Nothing was changed; ask again with /tflock unlock.")
     await _permit(world, request, user)
@@ -128,7 +137,7 @@ async def approve(world: World, request_id: str, *, lock_id: str, user: str) -> 
 
 async def arm(world: World, request_id: str, *, user: str, lock_id: str | None = None) -> UnlockReport:
     """Lets the bot go on deciding until it is allowed, then release. Raises NotPermitted, JournalAway."""
-    request = await _live(world, request_id, lock_id)
+    request, _ = await _live(world, request_id, lock_id)
     if not request.lock_id:
         raise NotPermitted("The lock has not been read yet, so there is nothing to arm. Nothing was changed.")
     await _permit(world, request, user)
@@ -139,16 +148,16 @@ async def arm(world: World, request_id: str, *, user: str, lock_id: str | None =
         by=user, armed_at=now.isoformat(), until=until.isoformat(),
     )  # fmt: skip
     await _requested(world, request, user, "armed the unlock: it is done as soon as it is safe")
-    report = UnlockReport(request, UnlockStage.ARMED, None, None, until=until)
-    await world.teller.unlock(report)
     first = f"{now.timestamp():.0f}"
     await world.jobs.start("armed", request_id, first, key=f"armed:{request_id}:{first}")
+    report = UnlockReport(request, UnlockStage.ARMED, None, None, until=until)
+    await world.teller.unlock(report)
     return report
 
 
 async def disarm(world: World, request_id: str, *, lock_id: str, user: str) -> None:
     """Takes an armed unlock back. Raises NotPermitted if it is not armed (any more), JournalAway."""
-    request = await _live(world, request_id, lock_id)
+    request, _ = await _live(world, request_id, lock_id)
     await _permit(world, request, user)
     if await change_unlock(world, request_id, only_in={Phase.ARMED}, phase=Phase.DONE) is None:
         raise NotPermitted("This unlock is not armed any more; its message shows what became of it.")
@@ -205,7 +214,7 @@ def _checked(request: UnlockRequest, decision: Decision, *, dry_run: bool) -> Un
     return UnlockReport(request, stage, decision.inspection, decision.verdict)
 
 
-async def _live(world: World, request_id: str, lock_id: str | None) -> UnlockRequest:
+async def _live(world: World, request_id: str, lock_id: str | None) -> tuple[UnlockRequest, dict[str, Any]]:
     found = await find_unlock(world, request_id)
     if found is None:
         raise NotPermitted("This message is too old. Nothing was changed; ask again with /tflock unlock.")
@@ -214,7 +223,7 @@ async def _live(world: World, request_id: str, lock_id: str | None) -> UnlockReq
         raise NotPermitted("This button was made for another lock. Nothing was changed; ask again with /tflock unlock.")
     if record["phase"] == Phase.DONE:
         raise NotPermitted("This request is finished; its message shows the outcome. Nothing was changed now.")
-    return request
+    return request, record
 
 
 async def _permit(world: World, request: UnlockRequest, user: str) -> None:
@@ -248,12 +257,4 @@ async def _append(
 ) -> None:
     if request.incident:
         more = {"request": request.id, "state": request.state, "lock_id": request.lock_id, **facts}
-        await world.journal.append(
-            request.incident, Draft(world.clock.now(), kind, actor, text, more, once=f"{kind}/{request.id}/{actor}")
-        )
-
-
-def is_stale(record: dict[str, str], now: datetime, limit: timedelta) -> bool:
-    """Whether a confirmed request waited for a worker for longer than the limit."""
-    at = instant_in(record, "confirmed_at")
-    return at is not None and now - at > limit
+        await world.journal.append(request.incident, Draft(world.clock.now(), kind, actor, text, more))

@@ -1,0 +1,230 @@
+"""The ports in memory: a world without servers, for tests that need thousands of them. Time in it takes no time.
+
+Each stand-in keeps to the contract that its real counterpart is held to (`tests/contracts/test_stand_ins.py`).
+Every call first passes `Switchboard.pass_through`, where a test may make it fail, wait, or die.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import selectors
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from bot.core.evidence import Found, NotFound, Trouble, Unseen
+from bot.core.lock import (
+    DigestMatch,
+    DigestSeen,
+    Half,
+    HalfKind,
+    HalfRelease,
+    LockInfo,
+    LockSeen,
+    ReleaseResult,
+    StateAbsent,
+    StateCheck,
+    StateSeen,
+    parse_lock_info,
+)
+from bot.errors import LockInfoInvalid, Unreachable
+
+EPOCH = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+class _Jumping(selectors.SelectSelector):
+    """A selector that does not wait, but tells how long it would have waited."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.jumped = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            raise RuntimeError("everybody waits for something that nobody will do")
+        self.jumped += max(0.0, timeout)
+        return super().select(0)
+
+
+class JumpingLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock jumps to the next timer. For code that waits for nothing but timers."""
+
+    def __init__(self) -> None:
+        self._jumping = _Jumping()
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        return self._jumping.jumped
+
+
+@dataclass
+class LoopClock:
+    """`bot.ports.Clock` on the clock of a JumpingLoop."""
+
+    loop: asyncio.AbstractEventLoop
+
+    def now(self) -> datetime:
+        return EPOCH + timedelta(seconds=self.loop.time())
+
+
+class Killed(BaseException):
+    """The process that made this call is no more. Not an Exception, so that nothing in the code under test takes it."""
+
+
+WORKER: ContextVar[str] = ContextVar("worker", default="")
+"""Which process makes a call: a worker's name, or empty for everybody else."""
+
+
+@dataclass
+class Switchboard:
+    """Where the faults are: every call of a stand-in passes here by its name, before and after it has done its work.
+
+    `fault` is asked at each of them; it may wait or raise. A worker in `dead` never gets another call through, not
+    even while it unwinds: as after `kill -9`.
+    """
+
+    fault: Callable[[str], Awaitable[None]] | None = None
+    dead: set[str] = field(default_factory=set)
+    calls: int = 0
+
+    async def pass_through(self, name: str) -> None:
+        self.calls += 1
+        await asyncio.sleep(0)
+        self._check_pulse()
+        if self.fault is not None:
+            await self.fault(name)
+            self._check_pulse()
+
+    def _check_pulse(self) -> None:
+        if WORKER.get() in self.dead:
+            raise Killed(WORKER.get())
+
+
+@dataclass
+class MemoryStore:
+    """Where a state and its lock stand: the truth that Terraform and the bot both reach for.
+
+    `texts` has the text and the fence of each half that is held. `on_delete` is told of every lock that a conditional
+    delete removed, at that instant.
+    """
+
+    kinds: tuple[HalfKind, ...]
+    texts: dict[HalfKind, tuple[str, str]] = field(default_factory=dict)
+    last_written: datetime | None = None
+    on_delete: Callable[[HalfKind, str], None] = lambda _kind, _text: None
+    writes: int = 0
+
+    def write(self, kind: HalfKind, text: str) -> None:
+        self.writes += 1
+        self.texts[kind] = (text, f'"{self.writes}"' if kind is HalfKind.FILE else text)
+
+    def clear(self, kind: HalfKind) -> None:
+        self.texts.pop(kind, None)
+
+    def delete_if(self, kind: HalfKind, fence: str) -> str | None:
+        """Deletes the half if it has this fence; the text that stood there before, None if there was none."""
+        text, there = self.texts.get(kind, (None, None))
+        if there == fence and text is not None:
+            del self.texts[kind]
+            self.on_delete(kind, text)
+        return text
+
+
+@dataclass(frozen=True)
+class MemoryLockBackend:
+    """`bot.ports.LockBackend` on a MemoryStore. A fault that raises Unreachable or TimeoutError is an open outcome."""
+
+    store: MemoryStore
+    clock: LoopClock
+    switchboard: Switchboard = field(default_factory=Switchboard)
+
+    async def read_lock(self) -> LockSeen:
+        at = self.clock.now()
+        held: list[Half] = []
+        free: list[HalfKind] = []
+        unseen: list[tuple[HalfKind, Unseen | NotFound]] = []
+        for kind in self.store.kinds:
+            try:
+                await self.switchboard.pass_through(f"read {kind}")
+            except (Throttle, Unreachable) as error:
+                unseen.append((kind, unseen_by(error, at)))
+                continue
+            half = self._half(kind)
+            if half is None:
+                free.append(kind)
+            else:
+                held.append(half)
+        return LockSeen(tuple(held), tuple(free), tuple(unseen), at)
+
+    async def read_state(self) -> StateCheck:
+        at = self.clock.now()
+        try:
+            await self.switchboard.pass_through("read state")
+        except (Throttle, Unreachable) as error:
+            return StateCheck(unseen_by(error, at), DigestSeen(DigestMatch.UNSEEN))
+        return StateCheck(Found(self._state(), at), DigestSeen(DigestMatch.NO_ITEM))
+
+    async def release(self, half: Half) -> HalfRelease:
+        if half.info is None:
+            return HalfRelease(half, ReleaseResult.DENIED, "a lock that cannot be read is never released")
+        try:
+            await self.switchboard.pass_through(f"delete {half.kind}")
+            before = self.store.delete_if(half.kind, half.fence)
+            await self.switchboard.pass_through(f"deleted {half.kind}")
+        except Throttle:
+            return HalfRelease(half, ReleaseResult.THROTTLED, "the store asks for patience")
+        except Unreachable as error:
+            return await self._settled(half, error)
+        if before is None:
+            return HalfRelease(half, ReleaseResult.ALREADY_FREE)
+        changed = self._half(half.kind) is not None
+        return HalfRelease(half, ReleaseResult.HOLDER_CHANGED if changed else ReleaseResult.RELEASED, "")
+
+    async def _settled(self, half: Half, error: Unreachable) -> HalfRelease:
+        try:
+            await self.switchboard.pass_through(f"read {half.kind}")
+        except (Throttle, Unreachable):
+            return HalfRelease(half, ReleaseResult.NOT_KNOWN, error.detail)
+        now = self._half(half.kind)
+        if now is None:
+            return HalfRelease(half, ReleaseResult.RELEASED, "the answer was lost; the lock is gone")
+        same = now.fence == half.fence
+        return HalfRelease(half, ReleaseResult.THROTTLED if same else ReleaseResult.HOLDER_CHANGED, error.detail)
+
+    def _half(self, kind: HalfKind) -> Half | None:
+        if kind not in self.store.texts:
+            return None
+        text, fence = self.store.texts[kind]
+        try:
+            return Half(kind, f"memory / {kind}", fence, parse_lock_info(text))
+        except LockInfoInvalid as error:
+            return Half(kind, f"memory / {kind}", fence, None, str(error))
+
+    def _state(self) -> StateSeen | StateAbsent:
+        written = self.store.last_written
+        if written is None:
+            return StateAbsent()
+        return StateSeen(
+            size=100, last_written=written, md5="0" * 32, serial=7, lineage="b0c5d1f2", terraform_version="1.9.8",
+            fault=None,
+        )  # fmt: skip
+
+
+class Throttle(Exception):
+    """A fault: the store or the system asks for patience, and has done nothing."""
+
+
+def lock_text(info: LockInfo) -> str:
+    """The lock info as Terraform writes it."""
+    created = info.created.isoformat().replace("+00:00", "Z")
+    return json.dumps(
+        {"ID": info.id, "Operation": info.operation, "Info": info.info, "Who": info.who, "Version": info.version,
+         "Created": created, "Path": info.path}
+    )  # fmt: skip
+
+
+def unseen_by(error: Throttle | Unreachable, at: datetime, system: str = "the store") -> Unseen:
+    trouble = Trouble.THROTTLED if isinstance(error, Throttle) else Trouble.TIMED_OUT
+    return Unseen(system, trouble, "it asks for patience" if isinstance(error, Throttle) else error.detail, at)

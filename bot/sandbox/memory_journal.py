@@ -1,0 +1,166 @@
+"""A timeline and records in memory, beside `bot.sandbox.memory`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from bot.core.incident import Incident
+from bot.core.timeline import GENESIS, Draft, Entry, Kind, body_of, link, recordable
+from bot.errors import JournalAway
+from bot.ports import Appended
+from bot.sandbox.memory import LoopClock, Switchboard
+
+
+@dataclass
+class MemoryJournal:
+    """`bot.ports.Journal` in memory. A fault that raises JournalAway is a Redis that does not answer."""
+
+    clock: LoopClock
+    switchboard: Switchboard = field(default_factory=Switchboard)
+    kept: dict[str, Incident] = field(default_factory=dict)
+    logs: dict[str, list[Entry]] = field(default_factory=dict)
+    _once: dict[tuple[str, str], Entry] = field(default_factory=dict)
+
+    async def open(self, *, channel: str, title: str, by: str, at: datetime) -> tuple[Incident, bool]:
+        await self.switchboard.pass_through("open")
+        there = self._current(channel)
+        if there is not None:
+            return there, False
+        made = Incident(f"inc-{len(self.kept) + 1}", channel, title, at, by)
+        self.kept[made.id], self.logs[made.id] = made, []
+        facts = {"incident": made.id, "channel": channel, "title": title}
+        self._add(made.id, Draft(at, Kind.INCIDENT_OPENED, by, title, facts))
+        return made, True
+
+    async def current(self, channel: str) -> Incident | None:
+        await self.switchboard.pass_through("current")
+        return self._current(channel)
+
+    async def find(self, incident_id: str) -> Incident | None:
+        await self.switchboard.pass_through("find")
+        return self.kept.get(incident_id)
+
+    async def incidents(self, *, open_only: bool = False, limit: int = 100) -> tuple[Incident, ...]:
+        await self.switchboard.pass_through("incidents")
+        found = [one for one in reversed(self.kept.values()) if one.is_open or not open_only]
+        return tuple(found[:limit])
+
+    async def append(self, incident_id: str, draft: Draft) -> Appended:
+        await self.switchboard.pass_through(f"append {draft.kind}")
+        if incident_id not in self.kept:
+            raise JournalAway(f"there is no incident {incident_id}")
+        earlier = self._once.get((incident_id, draft.once or ""))
+        if earlier is not None:
+            return Appended(earlier, added=False)
+        entry = self._add(incident_id, draft)
+        await self.switchboard.pass_through(f"appended {draft.kind}")
+        return Appended(entry, added=True)
+
+    async def entries(self, incident_id: str, *, after: str | None = None) -> AsyncIterator[Entry]:
+        await self.switchboard.pass_through("entries")
+        for entry in list(self.logs.get(incident_id, ())):
+            if after is None or int(entry.id) > int(after):
+                yield entry
+
+    async def tail(self, incident_id: str, count: int) -> tuple[Entry, ...]:
+        await self.switchboard.pass_through("tail")
+        log = self.logs.get(incident_id, [])
+        return tuple(log[max(0, len(log) - count) :])
+
+    async def close(self, incident_id: str, *, by: str, at: datetime) -> Incident | None:
+        await self.switchboard.pass_through("close")
+        incident = self.kept.get(incident_id)
+        if incident is None or not incident.is_open:
+            return None
+        self.kept[incident_id] = replace(incident, closed_at=at)
+        self._add(incident_id, Draft(at, Kind.INCIDENT_CLOSED, by, "closed"))
+        return self.kept[incident_id]
+
+    async def ping(self) -> None:
+        await self.switchboard.pass_through("ping")
+
+    def _current(self, channel: str) -> Incident | None:
+        return next((one for one in self.kept.values() if one.channel == channel and one.is_open), None)
+
+    def _add(self, incident_id: str, draft: Draft) -> Entry:
+        log, said, now = self.logs[incident_id], recordable(draft), self.clock.now()
+        prev, entry_id = (log[-1].hash, str(len(log) + 1)) if log else (GENESIS, "1")
+        digest = link(prev, body_of(entry_id, said, now))
+        entry = Entry(entry_id, said.at, now, str(said.kind), said.actor, said.text, said.facts, prev, digest)
+        log.append(entry)
+        if draft.once is not None:
+            self._once[incident_id, draft.once] = entry
+        return entry
+
+
+@dataclass
+class MemoryRecords:
+    """`bot.ports.Records` in memory. A fault that raises JournalAway is a Redis that does not answer."""
+
+    clock: LoopClock
+    switchboard: Switchboard = field(default_factory=Switchboard)
+    _kept: dict[tuple[str, str, str], tuple[str, datetime]] = field(default_factory=dict)
+
+    async def put(self, kind: str, key: str, value: Mapping[str, Any], *, ttl: timedelta) -> None:
+        await self.switchboard.pass_through(f"put {kind}")
+        self._set("record", kind, key, json.dumps(dict(value)), ttl)
+
+    async def get(self, kind: str, key: str) -> dict[str, Any] | None:
+        await self.switchboard.pass_through(f"get {kind}")
+        return self._record(kind, key)
+
+    async def update(
+        self,
+        kind: str,
+        key: str,
+        changes: Mapping[str, Any],
+        *,
+        only_if: tuple[str, Sequence[str]] | None = None,
+    ) -> dict[str, Any] | None:
+        await self.switchboard.pass_through(f"update {kind}")
+        record = self._record(kind, key)
+        if record is None or (only_if is not None and record.get(only_if[0]) not in only_if[1]):
+            return None
+        _, until = self._kept["record", kind, key]
+        self._kept["record", kind, key] = json.dumps(record | dict(changes)), until
+        await self.switchboard.pass_through(f"updated {kind}")
+        return self._record(kind, key)
+
+    async def forget(self, kind: str, key: str) -> None:
+        await self.switchboard.pass_through(f"forget {kind}")
+        self._kept.pop(("record", kind, key), None)
+
+    async def once(self, kind: str, key: str, *, ttl: timedelta) -> bool:
+        await self.switchboard.pass_through(f"once {kind}")
+        if self._get("once", kind, key) is not None:
+            return False
+        self._set("once", kind, key, "taken", ttl)
+        return True
+
+    async def take(self, kind: str, key: str, *, holder: str, ttl: timedelta) -> bool:
+        await self.switchboard.pass_through(f"take {kind}")
+        if self._get("lease", kind, key) not in {None, holder}:
+            return False
+        self._set("lease", kind, key, holder, ttl)
+        return True
+
+    async def give_back(self, kind: str, key: str, *, holder: str) -> None:
+        await self.switchboard.pass_through(f"give back {kind}")
+        if self._get("lease", kind, key) == holder:
+            del self._kept["lease", kind, key]
+
+    def _record(self, kind: str, key: str) -> dict[str, Any] | None:
+        text = self._get("record", kind, key)
+        record: dict[str, Any] | None = None if text is None else json.loads(text)
+        return record
+
+    def _get(self, use: str, kind: str, key: str) -> str | None:
+        text, until = self._kept.get((use, kind, key), (None, self.clock.now()))
+        return text if until > self.clock.now() else None
+
+    def _set(self, use: str, kind: str, key: str, text: str, ttl: timedelta) -> None:
+        self._kept[use, kind, key] = text, self.clock.now() + ttl

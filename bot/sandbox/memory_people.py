@@ -1,0 +1,144 @@
+"""People, messages and jobs in memory, beside `bot.sandbox.memory`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+from bot.core.evidence import Found, NotFound, Observation
+from bot.core.people import Channel, Member, Presence, Whereabouts
+from bot.core.report import KillReport, Notice, OwnerLetter, UnlockReport
+from bot.ports import Posted
+from bot.sandbox.memory import LoopClock, Switchboard
+
+T = TypeVar("T")
+
+TEAM = "T0ACME"
+
+
+@dataclass
+class MemoryDirectory:
+    """`bot.ports.Directory`. `inside` are the members of each channel."""
+
+    clock: LoopClock
+    people: dict[str, Member] = field(default_factory=dict)
+    channels: dict[str, Channel] = field(default_factory=dict)
+    inside: dict[str, list[str]] = field(default_factory=dict)
+    groups: dict[str, list[str]] = field(default_factory=dict)
+    home_team: str | None = TEAM
+    switchboard: Switchboard = field(default_factory=Switchboard)
+
+    def add(self, user_id: str, name: str, *channels: str, is_guest: bool = False) -> None:
+        self.people[user_id] = Member(
+            id=user_id, name=name, team_id=TEAM, is_bot=False, is_guest=is_guest, is_stranger=False, is_deleted=False,
+            tz=None, tz_offset=0, email=f"{name}@example.com",
+        )  # fmt: skip
+        for channel in channels:
+            self.channels[channel] = Channel(channel, f"inc-{channel.lower()}", is_direct=False, is_archived=False)
+            self.inside.setdefault(channel, []).append(user_id)
+
+    async def introduce(self) -> str:
+        return "U0TFLOCK"
+
+    async def member(self, user_id: str) -> Observation[Member]:
+        await self.switchboard.pass_through("look up member")
+        return self._found(self.people.get(user_id), user_id)
+
+    async def is_in_channel(self, user_id: str, channel_id: str) -> Observation[bool]:
+        return Found(user_id in self.inside.get(channel_id, ()), self.clock.now())
+
+    async def is_in_groups(self, user_id: str, group_ids: Sequence[str]) -> Observation[bool]:
+        members = {user for group in group_ids for user in self.groups.get(group, ())}
+        return Found(user_id in members, self.clock.now())
+
+    async def channel(self, channel_id: str) -> Observation[Channel]:
+        return self._found(self.channels.get(channel_id), channel_id)
+
+    async def whereabouts(self, user_id: str) -> Observation[Whereabouts]:
+        where = Whereabouts(Presence.ACTIVE, "", "", None, None) if user_id in self.people else None
+        return self._found(where, user_id)
+
+    async def by_email(self, email: str) -> Observation[Member]:
+        return self._found(next((one for one in self.people.values() if one.email == email), None), email)
+
+    async def members(self, channel_id: str) -> Observation[tuple[str, ...]]:
+        return Found(tuple(self.inside.get(channel_id, ())), self.clock.now())
+
+    def _found(self, value: T | None, what: str) -> Observation[T]:
+        now = self.clock.now()
+        return NotFound("Slack", what, now) if value is None else Found(value, now)
+
+
+@dataclass
+class MemoryTeller:
+    """`bot.ports.Teller`: keeps what was said, in order. A fault that raises UpstreamError is a Slack that is away.
+
+    `messages` has what each message shows now; `letters` what was written to owners, with whom.
+    """
+
+    switchboard: Switchboard = field(default_factory=Switchboard)
+    unlocks: list[UnlockReport] = field(default_factory=list)
+    kills: list[KillReport] = field(default_factory=list)
+    letters: list[tuple[str, OwnerLetter]] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+    _posted: int = 0
+
+    async def unlock(self, report: UnlockReport) -> Posted:
+        await self.switchboard.pass_through(f"tell {report.stage}")
+        self.unlocks.append(report)
+        await self.switchboard.pass_through(f"told {report.stage}")
+        return self._place(report.request.channel, report.request.ts)
+
+    async def kill(self, report: KillReport) -> Posted:
+        await self.switchboard.pass_through(f"tell {report.stage}")
+        self.kills.append(report)
+        return self._place(report.request.channel, report.request.ts)
+
+    async def letter(self, owner: str, letter: OwnerLetter, *, posted: Posted | None = None) -> Posted:
+        await self.switchboard.pass_through(f"letter {letter.news.name}")
+        self.letters.append((owner, letter))
+        return posted or self._place(f"D{owner}", "")
+
+    async def notice(self, channel: str, notice: Notice, *, thread: str = "") -> Posted:
+        await self.switchboard.pass_through("notice")
+        self.notices.append(notice)
+        return self._place(channel, thread)
+
+    def _place(self, channel: str, ts: str) -> Posted:
+        if not ts:
+            self._posted += 1
+        return Posted(channel, ts or f"1700000000.{self._posted:06}")
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A job that is to be run."""
+
+    name: str
+    args: tuple[str, ...]
+    key: str
+    at: datetime
+
+
+@dataclass
+class MemoryJobs:
+    """`bot.ports.Jobs`: keeps what is to be run until somebody takes it."""
+
+    clock: LoopClock
+    switchboard: Switchboard = field(default_factory=Switchboard)
+    waiting: dict[str, Waiting] = field(default_factory=dict)
+
+    async def start(self, name: str, *args: str, key: str, at: datetime | None = None) -> None:
+        await self.switchboard.pass_through(f"start {name}")
+        self.waiting.setdefault(key, Waiting(name, args, key, at or self.clock.now()))
+
+    async def cancel(self, key: str) -> None:
+        self.waiting.pop(key, None)
+
+    def due(self) -> Waiting | None:
+        """Takes the next job whose time has come."""
+        ready = [job for job in self.waiting.values() if job.at <= self.clock.now()]
+        first = min(ready, key=lambda job: job.at, default=None)
+        return None if first is None else self.waiting.pop(first.key)

@@ -1,0 +1,152 @@
+"""A whole world in memory: the real use cases on stand-ins, and a queue that works like the durable one.
+
+world = MemoryWorld()
+world.run(unlock.confirm(world.ports, request, lock_id=lock, user="U0QUINN"))
+world.pass_time(60)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from bot.core.incident import Incident
+from bot.core.lock import HalfKind
+from bot.core.policy import Holders, KnownPerson, Policy
+from bot.core.report import StateName
+from bot.core.run import Pipeline
+from bot.errors import JournalAway, UpstreamError
+from bot.export.exporter import FileExporter
+from bot.metrics import Metrics
+from bot.ports import Notifier
+from bot.sandbox.memory import WORKER, JumpingLoop, Killed, LoopClock, MemoryLockBackend, MemoryStore, Switchboard
+from bot.sandbox.memory_ci import MemoryCI
+from bot.sandbox.memory_journal import MemoryJournal, MemoryRecords
+from bot.sandbox.memory_people import MemoryDirectory, MemoryJobs, MemoryTeller, Waiting
+from bot.usecases import kill_job, letters, release, unlock
+from bot.usecases.lease import Busy
+from bot.usecases.world import State, World
+
+T = TypeVar("T")
+
+STATE = "staging"
+CHANNEL = "C0INC"
+DEPLOY = Pipeline("github", (("repo", "acme/infra"), ("workflow", "deploy.yml")))
+REDELIVERED_AFTER = timedelta(seconds=15)
+TRIED_AGAIN_AFTER = timedelta(seconds=5)
+TRIES = 6
+
+
+@dataclass
+class MemoryWorld:
+    """One state `staging`, one pipeline, and the people quinn, parker, elliott and a guest in one incident channel."""
+
+    kinds: tuple[HalfKind, ...] = (HalfKind.FILE, HalfKind.ITEM)
+    protected: bool = False
+    policy: Policy = field(default_factory=Policy)
+
+    def __post_init__(self) -> None:
+        self.loop = JumpingLoop()
+        self.clock = LoopClock(self.loop)
+        self.switchboard = Switchboard()
+        self.store = MemoryStore(self.kinds)
+        self.ci = MemoryCI(self.clock, (DEPLOY,), switchboard=self.switchboard)
+        self.journal = MemoryJournal(self.clock, self.switchboard)
+        self.records = MemoryRecords(self.clock, self.switchboard)
+        self.teller = MemoryTeller(self.switchboard)
+        self.jobs = MemoryJobs(self.clock, self.switchboard)
+        self.directory = MemoryDirectory(self.clock, switchboard=self.switchboard)
+        for user, name in (("U0QUINN", "quinn"), ("U0PARKER", "parker"), ("U0ELLIOTT", "elliott")):
+            self.directory.add(user, name, CHANNEL)
+        self.directory.add("U0GUEST", "gale", CHANNEL, is_guest=True)
+        self._ids = self._deaths = 0
+        self._failures: dict[str, int] = {}
+        self.ports = self._wired()
+        self.incident: Incident = self.run(self._opened())
+
+    def _wired(self) -> World:
+        backend = MemoryLockBackend(self.store, self.clock, self.switchboard)
+        return World(
+            states={STATE: State(StateName(STATE, "", self.protected), backend, "memory", (DEPLOY,))},
+            sources={"github": self.ci},
+            journal=self.journal,
+            records=self.records,
+            directory=self.directory,
+            teller=self.teller,
+            notifier=cast("Notifier", None),  # nothing here uploads
+            exporter=FileExporter(self.journal, Path("exports"), ()),
+            jobs=self.jobs,
+            clock=self.clock,
+            meter=Metrics(),
+            policy=self.policy,
+            holders=Holders(people=(KnownPerson("elliott", "U0ELLIOTT", github="elliott-ci"),)),
+            incident_channels=("inc-*",),
+            new_id=self._new_id,
+        )
+
+    async def _opened(self) -> Incident:
+        made, _ = await self.journal.open(channel=CHANNEL, title="t", by="U0QUINN", at=self.clock.now())
+        return made
+
+    def _new_id(self) -> str:
+        self._ids += 1
+        return f"id{self._ids}"
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.loop.run_until_complete(work)
+
+    def pass_time(self, seconds: float, *, workers: Sequence[str] = ("w1",)) -> None:
+        """Lets time pass, and the workers do what falls due meanwhile: each job is given to all of them at once."""
+        self.run(self._pass(seconds, workers))
+
+    async def _pass(self, seconds: float, workers: Sequence[str]) -> None:
+        until = self.clock.now() + timedelta(seconds=seconds)
+        while True:
+            job = self.jobs.due()
+            if job is not None:
+                await asyncio.gather(*(self.deliver(job, worker) for worker in workers))
+                continue
+            now = self.clock.now()
+            if now >= until:
+                return
+            following = min((waiting.at for waiting in self.jobs.waiting.values()), default=until)
+            await asyncio.sleep(max(0.001, (min(following, until) - now).total_seconds()))
+
+    async def deliver(self, job: Waiting, worker: str) -> None:
+        """Runs a job as the durable queue does: tried again when it fails, redelivered when its worker dies.
+
+        A new process takes a dead worker's place, and nothing of the old one gets through any more.
+        """
+        token = WORKER.set(f"{worker}.{self._deaths}")
+        try:
+            await self._functions(job)
+        except (JournalAway, UpstreamError, Busy):
+            tries = self._failures[job.key] = self._failures.get(job.key, 0) + 1
+            if tries < TRIES:
+                self._put_back(job, TRIED_AGAIN_AFTER)
+        except Killed:
+            self._deaths += 1
+            self._put_back(job, REDELIVERED_AFTER)
+        finally:
+            WORKER.reset(token)
+
+    def _put_back(self, job: Waiting, after: timedelta) -> None:
+        self.jobs.waiting.setdefault(job.key, replace(job, at=self.clock.now() + after))
+
+    def _functions(self, job: Waiting) -> Coroutine[Any, Any, object]:
+        worker = WORKER.get()
+        functions: dict[str, Callable[..., Coroutine[Any, Any, object]]] = {
+            "release": lambda request: release.release(self.ports, request, worker=worker),
+            "armed": lambda request, tick: release.armed(self.ports, request, int(tick), worker=worker),
+            "recheck": lambda request, tick: unlock.recheck(self.ports, request, int(tick)),
+            "kill": lambda request, tick: kill_job.kill(self.ports, request, int(tick)),
+            "ask_owner_again": lambda state, lock: letters.ask_again(self.ports, self.ports.state(state).name, lock),
+        }
+        return functions[job.name](*job.args)
+
+    def close(self) -> None:
+        self.loop.close()

@@ -1,0 +1,444 @@
+"""Terraform, CI, people, time, crashes and a moody store in every order, and an oracle that knows who is alive."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass
+from datetime import datetime
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from bot.core.lock import HalfKind, LockInfo, parse_lock_info
+from bot.core.people import OwnerAnswer, OwnerSays
+from bot.core.report import OwnerNews, UnlockStage
+from bot.core.run import Conclusion
+from bot.core.run import Phase as RunPhase
+from bot.core.timeline import verify
+from bot.errors import JournalAway, NotPermitted, Unreachable, UpstreamError
+from bot.sandbox.memory import WORKER, Throttle, lock_text
+from bot.sandbox.memory_world import CHANNEL, DEPLOY, STATE, MemoryWorld
+from bot.usecases import unlock
+from bot.usecases.owner import record_answer
+from bot.usecases.requests import find_unlock
+
+HALVES = st.sampled_from([(HalfKind.ITEM,), (HalfKind.FILE,), (HalfKind.FILE, HalfKind.ITEM)])
+ENDS = st.sampled_from([Conclusion.FAILED, Conclusion.CANCELLED, Conclusion.TIMED_OUT, Conclusion.LOST])
+PEOPLE = st.sampled_from(["U0QUINN", "U0PARKER", "U0ELLIOTT", "U0GUEST"])
+MEMBERS = {"U0QUINN", "U0PARKER", "U0ELLIOTT"}
+WORKERS = st.sampled_from([("w1",), ("w1", "w2")])
+TROUBLES = st.sampled_from(["throttled", "cut before", "answer lost"])
+OTHER_TROUBLES = st.sampled_from(["ci", "journal", "slack"])
+EVENTS = st.sampled_from(["killed", "stalls", "rerun", "changes hands", "ends well", "running", "dead"])
+MOMENTS = st.integers(1, 60)
+TOLD_ENDS = frozenset(list(UnlockStage)[list(UnlockStage).index(UnlockStage.RELEASED) :])
+
+
+@dataclass
+class Holder:
+    """A Terraform process, as it really is. `dies_at` is None while nothing is known to end it."""
+
+    lock_id: str
+    run_id: str
+    ended_as: Conclusion | None = None
+    ended_at: datetime | None = None
+    dies_at: datetime | None = None
+
+
+class ReleaseMachine(RuleBasedStateMachine):
+    """The bot may delete a lock only if its holder is really dead, and every wish of the people is kept."""
+
+    @initialize(kinds=HALVES, protected=st.booleans(), lock=st.sampled_from(["none", "held", "left behind"]), how=ENDS)
+    def begin(self, kinds, protected, lock, how):
+        self.world = MemoryWorld(kinds=kinds, protected=protected)
+        self.world.switchboard.fault = self._fault
+        self.world.store.on_delete = self._judge
+        self.world.store.last_written = self.world.clock.now()
+        self.holders: dict[str, Holder] = {}
+        self.wishes: dict[str, str] = {}
+        self.consents: dict[str, list[tuple[str, str, datetime]]] = {}
+        self.answers: dict[str, tuple[OwnerSays, int]] = {}
+        self.deleted: list[tuple[str, HalfKind]] = []
+        self.looked: dict[str, int] = {}
+        self.plans: dict[int, str] = {}
+        self.troubled: dict[str, int] = {}
+        self.count = 0
+        if lock != "none":
+            self._take_as("runner-1", self.world.kinds)
+        if lock == "left behind":
+            self._end_as(how, 0.5)
+            self.world.pass_time(700)
+
+    def teardown(self):
+        if not hasattr(self, "world"):
+            return
+        try:
+            self._check_the_end()
+        finally:
+            self.world.close()
+
+    # ── the truth
+
+    @property
+    def now(self):
+        return self.world.clock.now()
+
+    def _is_alive(self, holder):
+        return holder.dies_at is None or holder.dies_at > self.now
+
+    def _standing(self):
+        return {parse_lock_info(text).id for text, _ in self.world.store.texts.values()}
+
+    def _take(self, run_id, kinds):
+        self.count += 1
+        info = LockInfo(
+            f"lock-{self.count}", "OperationTypeApply", "", "runner@fv-az881-525", "1.9.8", self.now, "p"
+        )  # fmt: skip
+        for kind in kinds:
+            self.world.store.write(kind, lock_text(info))
+        self.holders[info.id] = Holder(info.id, run_id)
+
+    def _holder(self):
+        """The living holder of a lock that stands, if there is one."""
+        alive = [self.holders[lock] for lock in self._standing() if self._is_alive(self.holders[lock])]
+        return alive[0] if alive else None
+
+    def _take_as(self, host, kinds):
+        self.count += 1
+        run_id = f"{1000 + self.count}"
+        self.world.ci.start(run_id, DEPLOY, host=host, actor="elliott-ci")
+        self._take(run_id, kinds)
+
+    @precondition(lambda self: not self.world.store.texts)
+    @rule(half=st.booleans())
+    def terraform_takes_the_lock(self, half):
+        self._take_as("runner-1", self.world.kinds[:1] if half else self.world.kinds)
+
+    @precondition(lambda self: self._holder() is not None)
+    @rule()
+    def the_apply_writes_the_state(self):
+        self.world.store.last_written = self.now
+
+    @precondition(lambda self: self._holder() is not None)
+    @rule()
+    def the_apply_ends_well(self):
+        self._end_well()
+
+    def _end_well(self):
+        holder = self._holder()
+        if holder is None:
+            return
+        for kind, (text, _) in list(self.world.store.texts.items()):
+            if parse_lock_info(text).id == holder.lock_id:
+                self.world.store.clear(kind)
+        holder.dies_at = holder.ended_at = self.now
+        holder.ended_as = Conclusion.SUCCESS
+        if self.world.ci.known[holder.run_id].phase is not RunPhase.ENDED:
+            self.world.ci.end(holder.run_id, Conclusion.SUCCESS)
+
+    @precondition(lambda self: self._holder() is not None)
+    @rule(how=ENDS, lives_on=st.floats(0.0, 0.98))
+    def ci_says_that_the_run_is_over(self, how, lives_on):
+        """The runner may live on for a while: less than the settle time, which is what that time is for."""
+        self._end_as(how, lives_on)
+
+    def _end_as(self, how, lives_on):
+        holder = self._holder()
+        if holder is None or holder.ended_at is not None:
+            return
+        self.world.ci.end(holder.run_id, how)
+        holder.ended_as, holder.ended_at = how, self.now
+        settle = self.world.policy.settle_time(how)
+        holder.dies_at = self.now + settle * lives_on
+
+    @precondition(lambda self: self.world.ci.known)
+    @rule()
+    def a_run_is_started_again_under_the_same_id(self):
+        self._rerun()
+
+    def _rerun(self):
+        ended = [run for run in self.world.ci.known.values() if run.phase is RunPhase.ENDED]
+        if ended:
+            self.world.ci.start(ended[-1].ref.id, DEPLOY, host="runner-1", actor="elliott-ci")
+
+    @precondition(lambda self: any(run.attempt > 1 for run in self.world.ci.known.values()))
+    @rule(how=ENDS)
+    def the_second_attempt_ends(self, how):
+        for run in list(self.world.ci.known.values()):
+            if run.phase is RunPhase.RUNNING and run.attempt > 1:
+                self.world.ci.end(run.ref.id, how)
+
+    @precondition(lambda self: self.world.store.texts and self._holder() is None)
+    @rule()
+    def somebody_breaks_the_lock_by_hand_and_another_run_takes_it(self):
+        self._change_hands()
+
+    def _change_hands(self):
+        if not self.world.store.texts or self._holder() is not None:
+            return
+        self.world.store.texts.clear()
+        self._take_as("runner-2", self.world.kinds)
+
+    # ── people
+
+    @rule(user=PEOPLE, when_safe=st.booleans())
+    def somebody_asks(self, user, when_safe):
+        self._ask(user, when_safe=when_safe)
+
+    def _ask(self, user, *, when_safe):
+        wish = unlock.Wish(STATE, user, CHANNEL, self.world.incident.id, when_safe=when_safe)
+        report = self._try(unlock.ask(self.world.ports, wish))
+        if report is not None:
+            self.wishes[report.request.id] = report.request.lock_id
+            if report.stage is UnlockStage.ARMED:
+                self._consent(report.request.id, "armed", user)
+            return report.request.id
+        return None
+
+    @precondition(lambda self: getattr(self, "wishes", None))
+    @rule(data=st.data(), user=PEOPLE, click=st.sampled_from(["confirmed", "approved", "armed", "taken back"]))
+    def somebody_clicks(self, data, user, click):
+        self._click(data.draw(st.sampled_from(sorted(self.wishes)[::-1])), user, click)
+
+    def _click(self, request, user, click):
+        found = self.world.run(find_unlock(self.world.ports, request))
+        lock_id = self.wishes[request] = found[0].lock_id
+        ways = {
+            "confirmed": unlock.confirm,
+            "approved": unlock.approve,
+            "armed": unlock.arm,
+            "taken back": unlock.disarm,
+        }
+        before = len(self.deleted)
+        if self._try(ways[click](self.world.ports, request, lock_id=lock_id, user=user), click) is not None:
+            assert user in MEMBERS
+            self._consent(request, click, user)
+        assert len(self.deleted) == before, "a click deletes nothing by itself"
+
+    def _consent(self, request, click, user):
+        self.consents.setdefault(request, []).append((click, user, self.now))
+
+    def _try(self, work, otherwise="done"):
+        async def tried():
+            try:
+                return await work or otherwise
+            except (NotPermitted, JournalAway, UpstreamError):
+                return None
+
+        return self.world.run(tried())
+
+    @rule(says=st.sampled_from(OwnerSays))
+    def the_owner_answers(self, says):
+        self.world.run(self._answer(says))
+
+    async def _answer(self, says):
+        for lock_id in self._standing():
+            self.answers[lock_id] = (says, self.world.switchboard.calls)
+            await record_answer(
+                self.world.ports, STATE, OwnerAnswer(lock_id, "U0ELLIOTT", says, self.now), incident=""
+            )  # fmt: skip
+
+    # ── time, troubles and crashes
+
+    @rule(seconds=st.sampled_from([1, 5, 20, 61, 125, 331, 661]), workers=WORKERS)
+    def time_passes(self, seconds, workers):
+        self.world.pass_time(seconds, workers=workers)
+
+    @rule(what=TROUBLES, times=st.integers(1, 6))
+    def the_store_has_a_bad_moment(self, what, times):
+        self.troubled[what] = times
+
+    @rule(what=OTHER_TROUBLES, times=st.integers(1, 4))
+    def another_system_has_a_bad_moment(self, what, times):
+        self.troubled[what] = times
+
+    @rule(moment=MOMENTS, what=EVENTS)
+    def something_happens_in_the_middle(self, moment, what):
+        self.plans[self.world.switchboard.calls + moment] = what
+
+    @rule(how=ENDS, half=st.booleans())
+    def a_lock_is_left_behind(self, how, half):
+        """Where a release may succeed: without this, most roads lead to a refusal."""
+        self._end_well()
+        if self._holder() is not None:
+            return
+        self.world.store.texts.clear()
+        for run in list(self.world.ci.known.values()):
+            if run.phase is RunPhase.RUNNING:
+                self.world.ci.end(run.ref.id, how)
+        self._take_as("runner-3", self.world.kinds[:1] if half else self.world.kinds)
+        self._end_as(how, 0.9)
+        self.world.pass_time(700)
+
+    @precondition(lambda self: self.world.store.texts)
+    @rule(
+        moments=st.lists(st.tuples(MOMENTS, EVENTS), max_size=2),
+        trouble=st.one_of(st.none(), st.tuples(TROUBLES | OTHER_TROUBLES, st.integers(1, 4))),
+        when_safe=st.booleans(),
+        workers=WORKERS,
+    )
+    def an_unlock_is_disturbed(self, moments, trouble, when_safe, workers):
+        request = self._ask("U0QUINN", when_safe=when_safe)
+        if request is None:
+            return
+        for moment, what in moments:
+            self.plans[self.world.switchboard.calls + moment] = what
+        if trouble is not None:
+            self.troubled[trouble[0]] = trouble[1]
+        if not when_safe:
+            self._click(request, "U0QUINN", "confirmed")
+        self.world.pass_time(30, workers=workers)
+        if self.world.protected:
+            self._click(request, "U0PARKER", "approved")
+            self.world.pass_time(30, workers=workers)
+
+    async def _fault(self, name):
+        worker = WORKER.get()
+        if not worker:
+            return
+        calls = self.world.switchboard.calls
+        due = [self.plans.pop(call) for call in list(self.plans) if call <= calls]
+        for what in due:
+            await self._happens(what, worker)
+        if name == "get owner-answer":
+            self.looked[worker] = calls
+        self._trouble(name)
+
+    async def _happens(self, what, worker):
+        token = WORKER.set("")
+        try:
+            match what:
+                case "killed":
+                    self.world.switchboard.dead.add(worker)
+                case "stalls":
+                    await asyncio.sleep(20)
+                case "rerun":
+                    self._rerun()
+                case "changes hands":
+                    self._change_hands()
+                case "ends well":
+                    self._end_well()
+                case "running" | "dead":
+                    await self._answer(OwnerSays(what))
+        finally:
+            WORKER.reset(token)
+
+    def _trouble(self, name):
+        places = {
+            "throttled": ("read lockfile", "read dynamodb", "read state", "delete "),
+            "cut before": ("delete ",),
+            "answer lost": ("deleted ",),
+            "ci": ("list runs", "read run"),
+            "journal": ("append", "update", "get ", "take", "start "),
+            "slack": ("tell ", "told "),
+        }
+        for what, prefixes in places.items():
+            if self.troubled.get(what) and name.startswith(prefixes):
+                self.troubled[what] -= 1
+                if what == "throttled":
+                    raise Throttle
+                if what == "journal":
+                    raise JournalAway("away")
+                raise Unreachable("somebody", "no answer")
+
+    # ── the oracle
+
+    def _judge(self, kind, text):
+        """Called by the store at the instant of every delete."""
+        lock_id, now = parse_lock_info(text).id, self.now
+        holder, first = self.holders[lock_id], all(done != lock_id for done, _ in self.deleted)
+        self.deleted.append((lock_id, kind))
+
+        assert not self._is_alive(holder), f"{lock_id} was deleted under its living holder"
+        assert holder.ended_at is not None
+        assert now >= holder.ended_at + self.world.policy.settle_time(holder.ended_as)
+        assert now >= self.world.store.last_written + self.world.policy.state_quiet
+
+        said, when = self.answers.get(lock_id, (None, 0))
+        if first and said is OwnerSays.RUNNING:
+            assert when > self.looked[WORKER.get()], "the owner had said that it still runs"
+
+        wished = [request for request, lock in self._wished() if lock == lock_id]
+        assert wished, f"nobody asked for {lock_id}"
+        if self.world.protected:
+            assert any(self._is_approved(request) for request in wished), "nobody approved"
+
+    def _wished(self):
+        """The requests that are confirmed, approved or armed, and were not taken back since."""
+        for request, clicks in self.consents.items():
+            if clicks[-1][0] != "taken back":
+                yield request, self.wishes[request]
+
+    def _is_approved(self, request):
+        clicks = self.consents[request]
+        limit = self.now - self.world.policy.approval_timeout
+        senders = {user for click, user, _ in clicks if click in {"confirmed", "armed"}}
+        return any(click == "approved" and at >= limit and senders != {user} for click, user, at in clicks)
+
+    def _check_the_end(self):
+        self.troubled.clear()
+        self.plans.clear()
+        self.world.pass_time(120)
+        entries = self.world.journal.logs[self.world.incident.id]
+        verify(entries)
+        self._check_the_timeline(entries)
+        self._check_what_was_told(entries)
+        self._check_that_it_is_released_if_it_may_be()
+
+    def _check_the_timeline(self, entries):
+        released = [entry.facts["lock_id"] for entry in entries if entry.kind == "unlock.released"]
+        assert len(released) == len(set(released)), "released once, and recorded once"
+        assert not set(released) & self._standing(), "recorded as released, and still there"
+        intents = {entry.facts["lock_id"] for entry in entries if entry.kind == "unlock.releasing"}
+        assert {lock_id for lock_id, _ in self.deleted} <= intents, "every delete has its intent"
+        gone = {lock for lock, _ in self.deleted} - self._standing()
+        outcomes = {entry.facts["lock_id"] for entry in entries if entry.kind in {"unlock.released", "unlock.failed"}}
+        assert gone <= outcomes, "every delete has its outcome"
+
+    def _check_what_was_told(self, entries):
+        letters = [letter.lock.id for _, letter in self.world.teller.letters if letter.news is OwnerNews.RELEASED]
+        assert len(letters) == len(set(letters)), "one letter for one release"
+        released = {entry.facts["lock_id"] for entry in entries if entry.kind == "unlock.released"}
+        assert set(letters) <= released
+        recorded = {
+            (entry.facts["request"], entry.facts.get("outcome")) for entry in entries if "request" in entry.facts
+        }
+        for report in self.world.teller.unlocks:
+            if report.stage in TOLD_ENDS - {UnlockStage.ALREADY_FREE, UnlockStage.EXPIRED}:
+                assert (report.request.id, str(report.stage)) in recorded, "told, and not recorded"
+
+    def _check_that_it_is_released_if_it_may_be(self):
+        """A lock whose holder is long dead is released by an ordinary request; a living one's never is."""
+        self.world.pass_time(700)
+        standing = self._standing()
+        if not standing:
+            return
+        (lock_id,) = standing
+        safe = not self._is_alive(self.holders[lock_id]) and self._all_runs_ended()
+        safe = safe and self.answers.get(lock_id, (None, 0))[0] is not OwnerSays.RUNNING
+        wish = unlock.Wish(STATE, "U0QUINN", CHANNEL, self.world.incident.id)
+        report = self.world.run(unlock.ask(self.world.ports, wish))
+        request = report.request.id
+        self.wishes[request] = lock_id
+        for click, user in (("confirmed", "U0QUINN"), ("approved", "U0PARKER")):
+            way = unlock.confirm if click == "confirmed" else unlock.approve
+            if self._standing() and self._try(way(self.world.ports, request, lock_id=lock_id, user=user), click):
+                self._consent(request, click, user)
+                self.world.pass_time(60)
+        assert (lock_id not in self._standing()) == safe
+
+    def _all_runs_ended(self):
+        return all(run.phase is RunPhase.ENDED for run in self.world.ci.known.values())
+
+
+settings.register_profile("default", max_examples=500, stateful_step_count=20)
+settings.register_profile("nightly", max_examples=10_000, stateful_step_count=50)
+
+TestReleaseMachine = ReleaseMachine.TestCase
+TestReleaseMachine.settings = settings(
+    settings.get_profile(os.environ.get("HYPOTHESIS_PROFILE", "default")),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
