@@ -53,6 +53,8 @@ VAR = Path("var")
 """Where the embedded Redis lives, below the working directory."""
 
 _RECONNECT_AFTER = 1.0
+_JOBS_MAY_TAKE = 5.0
+"""Seconds that jobs at work get when the process is told to stop; what takes longer goes to the next worker."""
 _WARM_WITHIN = 5.0
 
 
@@ -182,6 +184,8 @@ async def working(bot: Bot, *, run_jobs: bool) -> AsyncIterator[None]:
         yield
     finally:
         stopping.set()  # the worker takes a cancellation for itself, so the loop around it needs to be told
+        tending.cancel()  # from here on it only lets the jobs at work come to their end
+        await asyncio.wait({tending}, timeout=_JOBS_MAY_TAKE)
         await _ended(tending)
 
 
