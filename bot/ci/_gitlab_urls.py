@@ -1,0 +1,66 @@
+"""Where GitLab's pages and API stand, and which pipeline or job a URL means. Pure; makes no request."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TypeAlias
+from urllib.parse import SplitResult, unquote, urlsplit
+
+Place: TypeAlias = tuple[str, str | None, int | None]
+
+JOB = "job:"
+"""Before a job's id: which pipeline a job belongs to is known only after it has been read."""
+
+_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+_PAGE = re.compile(
+    rf"/(?P<project>{_NAME}(?:/{_NAME}){{1,20}}?)(?:/-)?/(?P<kind>pipelines|jobs|builds)/(?P<id>[1-9][0-9]{{0,18}})"
+    r"(?:/(?:builds|jobs|failures|raw|trace|test_report|security|codequality_report|licenses|dag))?/?"
+)
+_API = re.compile(
+    rf"/projects/(?P<project>{_NAME}(?:%2[Ff]{_NAME}){{1,20}})/(?P<kind>pipelines|jobs)/(?P<id>[1-9][0-9]{{0,18}})"
+    r"(?:/(?:jobs|bridges|trace))?/?"
+)
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+_LONGEST = 2048
+_API_PATH = "/api/v4"
+
+
+@dataclass(frozen=True, slots=True)
+class RunUrl:
+    """The project as the URL spells it, and the run's id (`47`, or `job:812` for a job)."""
+
+    project: str
+    run_id: str
+
+
+def run_in(url: str, base_url: str) -> RunUrl | None:
+    """The pipeline or job that a page's or an API's URL of the GitLab at `base_url` means; None for every other text.
+
+    Scheme, host and port must be exactly those of that GitLab, with no user.
+    """
+    if len(url) > _LONGEST or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        return None
+    try:
+        parts, base = urlsplit(url), urlsplit(base_url.rstrip("/"))
+        if _place(parts) != _place(base) or "@" in parts.netloc:
+            return None
+    except ValueError:
+        return None
+    return _in_path(parts.path, _API, base.path) or _in_path(parts.path, _PAGE, base.path.removesuffix(_API_PATH))
+
+
+def web_root(base_url: str) -> str:
+    """The address in front of `/group/project` in a page's URL."""
+    return base_url.rstrip("/").removesuffix(_API_PATH)
+
+
+def _in_path(path: str, shape: re.Pattern[str], prefix: str) -> RunUrl | None:
+    found = shape.fullmatch(path.removeprefix(prefix)) if path.startswith(prefix) else None
+    if found is None or any(part in {"", "-", ".", ".."} for part in unquote(found["project"]).split("/")):
+        return None
+    return RunUrl(unquote(found["project"]), found["id"] if found["kind"] == "pipelines" else JOB + found["id"])
+
+
+def _place(parts: SplitResult) -> Place:
+    return parts.scheme, parts.hostname, _DEFAULT_PORTS.get(parts.scheme) if parts.port is None else parts.port
