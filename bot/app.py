@@ -22,6 +22,7 @@ from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
 from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.signature import SignatureVerifier
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import worker
@@ -255,11 +256,30 @@ async def connect_socket(bot: Bot, app_token: str) -> AsyncSocketModeHandler:
 
 
 def _slack(bot: Bot) -> Handler:
+    secret = bot.config.slack.signing_secret
+    verifier = SignatureVerifier(secret.get_secret_value()) if secret else None
+
     async def handle(request: web.Request) -> web.Response:
         with bot.backlog.receiving():
-            return await to_aiohttp_response(await bot.bolt.async_dispatch(await to_bolt_request(request)))
+            if verifier is None or not _is_signed(verifier, await request.read(), request.headers):
+                return web.json_response({"error": "not signed by Slack"}, status=401)
+            try:
+                answer = await bot.bolt.async_dispatch(await to_bolt_request(request))
+            except Exception as error:  # noqa: BLE001 - Bolt raises anything for a body that is not of Slack's shape
+                log.warning("request.unreadable", error=repr(error))
+                return web.json_response({"error": "this is no request that Slack makes"}, status=400)
+            return await to_aiohttp_response(answer)
 
     return handle
+
+
+def _is_signed(verifier: SignatureVerifier, body: bytes, headers: Mapping[str, str]) -> bool:
+    """Checked here before Bolt reads the body, and again by Bolt. Headers of any shape are no more than a no."""
+    timestamp, signature = headers.get("X-Slack-Request-Timestamp"), headers.get("X-Slack-Signature")
+    try:
+        return verifier.is_valid(body, timestamp, signature)
+    except (ValueError, TypeError):
+        return False
 
 
 async def _healthz(request: web.Request) -> web.Response:  # noqa: ARG001 - the same answer to everybody

@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import structlog
 from slack_bolt.async_app import AsyncAck, AsyncApp
+from slack_bolt.response import BoltResponse
 
 from bot.usecases.world import World
 from handlers import grammar
@@ -16,6 +18,8 @@ from handlers.backlog import Backlog
 from handlers.boundary import Boundary
 from handlers.commands import NAMES, Commands
 
+log = structlog.get_logger()
+
 _ANY = re.compile(r".*", re.DOTALL)
 _MENTION = re.compile(r"^\s*(?:<@[UW][A-Z0-9]+(?:\|[^>]*)?>\s*)+")
 
@@ -23,6 +27,12 @@ _MENTION = re.compile(r"^\s*(?:<@[UW][A-Z0-9]+(?:\|[^>]*)?>\s*)+")
 def listen(app: AsyncApp, world: World, backlog: Backlog) -> None:
     """Registers everything that Slack sends us. A payload that nobody asked for is acked and left."""
     boundary, commands, actions = Boundary(world), Commands(world), Actions(world)
+
+    @app.error
+    async def on_unreadable(error: Exception) -> BoltResponse:
+        # No listener raises, since its work is inside the boundary: what fails is a payload that Slack never sends.
+        log.warning("request.unreadable", error=repr(error))
+        return BoltResponse(status=400, body={"error": "this is no request that Slack makes"})
 
     @app.command("/tflock")
     async def on_command(ack: AsyncAck, body: dict[str, Any]) -> None:

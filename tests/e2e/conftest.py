@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from bot.core.timeline import Entry
+from bot.sandbox.slack_workspace import Delivery, Message, flat
+from bot.sandbox.stage import SandboxState, Stage, stage
+from bot.store.connect import connect
+from bot.store.embedded import attached_url
+from bot.store.redis_journal import RedisJournal
+
+QUINN, PARKER, ELLIOTT = "U0QUINN", "U0PARKER", "U0ELLIOTT"
+PEOPLE = [QUINN, PARKER, ELLIOTT, "U0GUEST", "U0STRANGER", "U0GONE"]
+_NUMBERS = itertools.count(1)
+
+
+class RealClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+@dataclass
+class Scene:
+    """One test's own incident channel on a stage that the module's tests share. Parker acts unless told otherwise."""
+
+    stage: Stage
+    channel: str
+    began: Message
+    texts: list[str] = field(default_factory=list)
+
+    @property
+    def slack(self):
+        return self.stage.slack
+
+    async def types(self, text: str, *, user: str = PARKER, channel: str | None = None) -> Delivery:
+        """A slash command, which must be acked."""
+        delivery = await self.slack.command(user, channel or self.channel, text)
+        assert delivery.is_acked, delivery
+        return delivery
+
+    async def click(self, message: Message, action, *, user: str = PARKER, **more) -> Delivery:
+        delivery = await self.slack.click(user, message, action, **more)
+        assert delivery.is_acked, delivery
+        return delivery
+
+    async def shown(self, *words: str, within: float = 20.0) -> Message:
+        """The newest message in this channel with all these words."""
+        return await self.stage.posted(*words, channel=self.channel, within=within)
+
+    async def told(self, *words: str, user: str = PARKER, after: Message | None = None, within: float = 20.0):
+        """The newest message that only this user sees, since the test began."""
+        return await self.stage.whispered(user, *words, after=after or self.began, within=within)
+
+    async def letter(self, *words: str, user: str = ELLIOTT, after: Message | None = None, within: float = 20.0):
+        """The newest DM to this user, since the test began."""
+        return await self.stage.wrote(user, *words, after=after or self.began, within=within)
+
+    def letters(self, user: str = ELLIOTT) -> list[Message]:
+        return [message for message in self.slack.directs(user) if message.ts > self.began.ts]
+
+    def posts(self, *words: str) -> list[Message]:
+        """The bot's messages in this channel that have all these words."""
+        return [m for m in self.slack.messages(self.channel) if all(w.lower() in flat(m).lower() for w in words)]
+
+    async def until(self, holds: Callable[[], object], within: float = 20.0):
+        return await self.slack.wait_for(holds, within)
+
+    async def becomes(self, message: Message, *words: str, within: float = 20.0) -> Message:
+        """Returns when this very message has all these words."""
+        return await self.shown_in(message, *words, within=within)
+
+    async def shown_in(self, message: Message, *words: str, within: float = 20.0) -> Message:
+        def has_all() -> bool:
+            return all(word.lower() in flat(message).lower() for word in words)
+
+        try:
+            await self.slack.wait_for(has_all, within)
+        except TimeoutError as error:
+            raise AssertionError(f"{words} not in:\n{flat(message)}\n{self.log_tail()}") from error
+        return message
+
+    async def checklist(self, text: str = "unlock staging", *words: str, user: str = PARKER) -> Message:
+        """Asks for an unlock; the message with the verdict."""
+        before = len(self.slack.messages(self.channel))
+        await self.types(text, user=user)
+        await self.until(lambda: len(self.slack.messages(self.channel)) > before, within=30)
+        return await self.becomes(self.slack.messages(self.channel)[before], *words)
+
+    async def journal(self) -> list[Entry]:
+        """The whole timeline of the incident of this channel, open or closed last."""
+        client = connect(self.stage.environment.get("REDIS_URL") or attached_url(self.stage.var))
+        try:
+            journal = RedisJournal(client, clock=RealClock(), rng=random.Random(1))
+            mine = [incident for incident in await journal.incidents() if incident.channel == self.channel]
+            return [entry async for entry in journal.entries(mine[0].id)] if mine else []
+        finally:
+            await client.aclose()
+
+    async def kinds(self) -> list[str]:
+        return [entry.kind for entry in await self.journal()]
+
+    async def has_recorded(self, kind: str, within: float = 20.0) -> list[Entry]:
+        async def recorded() -> list[Entry]:
+            return [entry for entry in await self.journal() if entry.kind == kind]
+
+        return await self.slack.wait_for(recorded, within)
+
+    async def stands(self, lock, state: str = "staging") -> bool:
+        """Whether exactly this lock stands in every half that the state has, read past bot and proxy."""
+        of = self.stage.states[state]
+        return await self.stage.lock_ids(state) == {
+            "item": lock.id if of.item else None,
+            "file": lock.id if of.file else None,
+        }
+
+    async def settles(self) -> None:
+        """Returns when everything acked before has been worked off: a later, harmless command has been answered."""
+        asked = len(self.slack.ephemerals(QUINN, self.channel))
+        await self.types("help", user=QUINN)
+        await self.until(lambda: len(self.slack.ephemerals(QUINN, self.channel)) > asked)
+
+    async def metrics(self) -> str:
+        async with aiohttp.ClientSession() as session, session.get(f"{self.stage.url}/metrics") as answer:
+            return await answer.text()
+
+    def log_tail(self) -> str:
+        return "\n".join(f"{bot.name}:\n{bot.tail()}" for bot in self.stage.bots.values())
+
+
+def text_of(message: Message) -> str:
+    return flat(message)
+
+
+@pytest.fixture(scope="module")
+def staged(tmp_path_factory) -> dict[str, object]:
+    """How the module's stage differs from the usual one; a module overrides this."""
+    return {}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(tmp_path_factory, staged) -> AsyncIterator[Stage]:
+    async with stage(tmp_path_factory.mktemp("stage"), **staged) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def scene(world) -> AsyncIterator[Scene]:
+    """A fresh incident channel on a quiet stage: no lock, no run, no trouble."""
+    await quieten(world)
+    yield new_scene(world)
+    await quieten(world)
+
+
+async def quieten(world: Stage) -> None:
+    world.slack.heal()
+    world.proxy.lift_all()
+    world.github._answers.clear()
+    world.github.remaining = 5000
+    for workflow in world.runs.workflows:
+        world.github.stop_loop(workflow.repo, workflow.file)
+        workflow.state = "active"
+    world.runs._runs.clear()
+    for state in world.states.values():
+        await free(world, state)
+
+
+async def free(world: Stage, state: SandboxState) -> None:
+    await world.aws.delete_item(f"{world.aws.bucket}/{state.key}")
+    await world.aws.delete_object(f"{state.key}.tflock")
+
+
+def new_scene(world: Stage, *, members=PEOPLE, name: str = "inc") -> Scene:
+    number = next(_NUMBERS)
+    channel = f"C0E2E{number:04}"
+    world.slack.add_channel(channel, f"{name}-{number}", members)
+    return Scene(world, channel, world.slack.say(QUINN, channel, "something is wrong with staging"))
