@@ -150,7 +150,7 @@ class Show:
         table.add_row("Commands typed", f"3, instead of {len(self.scenario.between('11:00', '12:07'))} steps by hand")
         for suffix in (".md", ".json"):
             table.add_row("Timeline", str(_shown(self.exports(suffix)[0])))
-        table.add_row("", Text(f"python -m bot verify: {self.whole.partition(': ')[2]}"))
+        table.add_row("", Text(f"python -m bot verify says: {self.whole.partition(': ')[2].partition(';')[0]}"))
         table.add_row("terraform apply", Text(self.applied))
         self.console.print()
         self.console.print(Rule("Summary", style="bold"))
