@@ -202,6 +202,14 @@ class Records(Protocol):
         """Gives a lease back, if this holder still has it."""
         ...
 
+    async def enlist(self, kind: str, key: str, member: str, *, at: datetime, ttl: timedelta) -> None:
+        """Puts a member on a list, at an instant; whoever has been on it longer than `ttl` by then is taken off."""
+        ...
+
+    async def enlisted(self, kind: str, key: str, *, since: datetime, until: datetime, limit: int) -> tuple[str, ...]:
+        """The members from `since` to `until`, both inclusive, newest first, `limit` of them at most."""
+        ...
+
 
 class Directory(Protocol):
     """Who people are and where they belong, in Slack. Authorise by ids, never by names."""

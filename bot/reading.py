@@ -64,7 +64,7 @@ async def show_who(config: Config, state: str, *, as_json: bool) -> int:
     """The person behind the lock. Slack is asked only where its token is set. Raises UnknownState."""
     config.state(state)
     async with _beside(config) as world:
-        inspection = await inspect(world, world.state(state))
+        inspection = await inspect(world, world.state(state), without_claims=True)
         if config.slack.bot_token is None:
             report = _without_slack(inspection)
         else:
@@ -136,7 +136,7 @@ async def _show_all(world: World, *, as_json: bool) -> int:
 
 
 async def _show(world: World, name: str, *, as_json: bool) -> int:
-    inspection, is_away = await asyncio.gather(inspect(world, world.state(name)), _is_away(world))
+    inspection, is_away = await asyncio.gather(inspect(world, world.state(name), without_claims=True), _is_away(world))
     report, left_out = await _concluded(world, inspection, is_away=is_away)
     if as_json:
         _print({**to_json(report), "not_checked": [str(rule) for rule in left_out]})

@@ -7,16 +7,17 @@ itself down to what merely ran at that time. With the weaker ones every run that
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from bot.core.claim import Claim, Exited, exit_for, is_certain, may_have_taken
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
 from bot.core.lock import LockInfo
 from bot.core.moment import shifted
 from bot.core.phrase import Phrase, Quoted, quoted
-from bot.core.policy import Holders, is_shared_host
-from bot.core.run import Conclusion, Job, Phase, Pipeline, Run
+from bot.core.policy import Holders, is_image_host, is_shared_host
+from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
 
 
 class Strength(StrEnum):
@@ -49,16 +50,26 @@ class Look:
 class Candidate:
     """A run that may hold the lock. `jobs` are those whose time holds the lock's `Created`; empty if not known.
 
-    `seen` is the newest reading of the run; if it is not `Found`, nothing is known of its end.
+    `seen` is the newest reading of the run; if it is not `Found`, nothing is known of its end, unless the process
+    that took the lock was itself reported to have ended: then `exited` says so, whatever became of the run.
     """
 
     listed: Run
     seen: Observation[Run]
     jobs: tuple[Job, ...]
+    exited: Exited | None = None
 
     @property
     def run(self) -> Run:
         return self.seen.value if isinstance(self.seen, Found) else self.listed
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A claim, and what its run was when its system was asked."""
+
+    claim: Claim
+    seen: Observation[Run]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +112,21 @@ def attribute(
     holders: Holders,
     skew: timedelta,
     named: Iterable[Observation[Run]] = (),
+    claims: Iterable[Claimed] = (),
 ) -> Attribution:
     """Ties runs to a lock by the strongest evidence that there is.
 
-    `named` are look-ups of the run that the host name carries (`Holders.run_id_in`), if it carries one.
+    `named` are look-ups of the run that the host name carries (`Holders.run_id_in`), if it carries one; `claims` those
+    of the runs that have claimed the lock's state.
     """
     looks = tuple(looks)
     suspects = tuple(suspected(lock, looks, skew))
     unseen = tuple(_unseen(looks))
     contenders = _contenders(lock, looks, skew)
+
+    claimants = tuple(_claimants(lock, claims, skew))
+    if claimants:
+        return _by_claim(lock, claimants, suspects, unseen, contenders)
 
     run_id = holders.run_id_in(lock.who)
     if run_id is not None:
@@ -179,6 +196,96 @@ def _contenders(lock: LockInfo, looks: Iterable[Look], skew: timedelta) -> tuple
         if run.created_at > shifted(lock.created, skew)
     ]
     return tuple(sorted(late, key=lambda run: run.created_at, reverse=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimant:
+    claim: Claim
+    candidate: Candidate
+    certain: bool
+
+
+def _claimants(lock: LockInfo, claims: Iterable[Claimed], skew: timedelta) -> Iterable[_Claimant]:
+    """The claims that fit the lock, each with its run. A run that was over before, or began later, is out."""
+    for claimed in claims:
+        claim, exited = claimed.claim, exit_for(claimed.claim, lock)
+        if not may_have_taken(claim, lock, skew):
+            continue
+        named = claim.lock_id == lock.id
+        candidate = _claimed(claimed, lock.created, skew, sure=named or exited is not None)
+        if candidate is not None:
+            exact = _claimed(claimed, lock.created, timedelta(0), sure=named or exited is not None)
+            certain = is_certain(claim, lock) and exact is not None
+            yield _Claimant(claim, replace(candidate, exited=exited), certain)
+
+
+def _claimed(claimed: Claimed, created: datetime, skew: timedelta, *, sure: bool) -> Candidate | None:
+    seen = claimed.seen
+    run = seen.value if isinstance(seen, Found) else _unread(claimed.claim)
+    found = _in_time(run, seen, created, skew) if may_hold(run, created, skew) else None
+    return Candidate(run, seen, ()) if found is None and sure else found
+
+
+def _unread(claim: Claim) -> Run:
+    """What stands for a run that could not be read: its address, and nothing of its end."""
+    address = claim.run_url.rstrip("/")
+    ref = RunRef(Pipeline("claimed run", ()), address.rpartition("/")[2] or claim.id, claim.run_url)
+    return Run(
+        ref=ref,
+        title="",
+        actor="",
+        trigger="",
+        phase=Phase.UNKNOWN,
+        conclusion=None,
+        attempt=claim.attempt,
+        created_at=claim.made_at,
+        started_at=None,
+        ended_at=None,
+    )
+
+
+def _by_claim(
+    lock: LockInfo,
+    claimants: tuple[_Claimant, ...],
+    suspects: tuple[Candidate, ...],
+    unseen: tuple[NotFound | Unseen, ...],
+    contenders: tuple[Run, ...],
+) -> Attribution:
+    """A claim decides alone, whoever else cannot be seen, as long as it is beyond doubt whose it is.
+
+    Another run that is known to have been on that host at that time may be the holder as well. Where the claim fits
+    only by the allowance for clocks, or where every machine has that name, any run may that is not known to have
+    been elsewhere, even one that cannot be seen.
+    """
+    named = any(claimant.claim.lock_id == lock.id for claimant in claimants)
+    certain = any(claimant.certain for claimant in claimants) and not is_image_host(lock.host)
+    mine = tuple(dict.fromkeys(claimant.candidate for claimant in claimants))
+    reason = _claim_reason(lock, claimants)
+    if named:
+        return Attribution(Strength.CLAIM, mine, reason, (), contenders)
+
+    refs = {candidate.run.ref for candidate in mine}
+    others = tuple(candidate for candidate in suspects if candidate.run.ref not in refs)
+    rivals = tuple(_on_host(lock.host, others))
+    if not certain:
+        image = is_image_host(lock.host)
+        rivals = tuple(candidate for candidate in others if image or _may_be_on(lock.host, candidate))
+    if rivals:
+        reason = (*reason, "; so may another run that was on a host of that name")
+    return Attribution(Strength.CLAIM, (*mine, *rivals), reason, () if certain else unseen, contenders)
+
+
+def _claim_reason(lock: LockInfo, claimants: tuple[_Claimant, ...]) -> Phrase:
+    if len(claimants) > 1:
+        return (f"{len(claimants)} jobs that claimed the state there at that time may hold it",)
+    claim = claimants[0].claim
+    what = "said that it holds this lock" if claim.lock_id == lock.id else "claimed the state before"
+    return ("a job on host ", quoted(claim.host, "without a name"), f" {what}, at ", _said_at(claim, lock))
+
+
+def _said_at(claim: Claim, lock: LockInfo) -> datetime:
+    heard = claim.heartbeat_at if claim.lock_id == lock.id else None
+    return heard or claim.made_at
 
 
 def _by_run_id(

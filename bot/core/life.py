@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.core.attribution import Candidate
+from bot.core.claim import Exited
 from bot.core.evidence import Found, NotFound, Unseen
 from bot.core.moment import shifted
 from bot.core.phrase import Linked, Phrase, Quoted, one_line, quoted
@@ -16,7 +17,9 @@ BADLY = frozenset({Conclusion.FAILED, Conclusion.CANCELLED, Conclusion.TIMED_OUT
 
 
 def is_over(candidate: Candidate) -> bool:
-    """Whether the run and every job in every one of its attempts have been seen to end."""
+    """Whether the run and every job in every one of its attempts have been seen to end, or the very process has."""
+    if candidate.exited is not None:
+        return True
     if not isinstance(candidate.seen, Found):
         return False
     run = candidate.seen.value
@@ -28,6 +31,8 @@ def ended_badly(candidate: Candidate) -> bool:
 
     An end of which it is not known how it came does not count: it might have been a success.
     """
+    if candidate.exited is not None:
+        return candidate.exited.code != 0
     if candidate.jobs:
         return any(job.conclusion in BADLY for job in candidate.jobs)
     return candidate.run.conclusion in BADLY
@@ -35,10 +40,14 @@ def ended_badly(candidate: Candidate) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Believed:
-    """When an end may be believed, and the conclusion that makes it wait; None where nobody knows how it ended."""
+    """When an end may be believed, and the conclusion that makes it wait; None where nobody knows how it ended.
+
+    `reported`: it is the process's own end, which needs no waiting.
+    """
 
     at: datetime
     conclusion: Conclusion | None
+    reported: bool = False
 
 
 def settled_at(candidate: Candidate, policy: Policy) -> Believed | None:
@@ -47,6 +56,8 @@ def settled_at(candidate: Candidate, policy: Policy) -> Believed | None:
     Counts from the last end of any job of any attempt, with the settle time of the run's or the job's own
     conclusion, whichever is longer; with the longest of all, where a conclusion is not known.
     """
+    if candidate.exited is not None:
+        return Believed(candidate.exited.at, _conclusion(candidate.exited), reported=True)
     if not is_over(candidate):
         return None
     run = candidate.run
@@ -56,6 +67,10 @@ def settled_at(candidate: Candidate, policy: Policy) -> Believed | None:
     believed = [_believed(run, conclusion, at, policy) for conclusion, at in ends]
     known = [end for end in believed if end is not None]
     return max(known, key=lambda end: end.at) if len(known) == len(believed) else None
+
+
+def _conclusion(exited: Exited) -> Conclusion:
+    return Conclusion.FAILED if exited.code else Conclusion.SUCCESS
 
 
 def _believed(run: Run, conclusion: Conclusion | None, at: datetime | None, policy: Policy) -> Believed | None:
@@ -90,7 +105,9 @@ def said(seen: NotFound | Unseen) -> Quoted:
 
 def how_it_ended(candidate: Candidate) -> Phrase:
     """The end of a run that is over, for a person."""
-    run = candidate.run
+    run, exited = candidate.run, candidate.exited
+    if exited is not None:
+        return (run_name(run), f" reported that its Terraform ended with exit code {exited.code} at ", exited.at)
     at = max((job.ended_at for job in run.jobs or () if job.ended_at), default=run.ended_at)
     word = _worst(candidate) or run.conclusion
     how = f" ended: {word}" if word else " ended, and nobody knows how"

@@ -40,6 +40,7 @@ BUILT_IN_CI_HOSTS = (
 """`Who` patterns that are CI wherever they are seen. None of them may match a person's own machine."""
 
 _SHARED_HOSTS = ("fv-az*", "runnervm*")
+_IMAGE_HOSTS = ("runnervm*",)
 _LONGEST_WHO = 512
 
 
@@ -128,6 +129,11 @@ class Holders:
 def is_shared_host(host: str) -> bool:
     """Whether many machines bear this name (GitHub-hosted runners), so that the host alone proves nothing."""
     return _matches_any(host, _SHARED_HOSTS)
+
+
+def is_image_host(host: str) -> bool:
+    """Whether every machine of one image bears this name, so that two jobs at the same time may well have it."""
+    return _matches_any(host, _IMAGE_HOSTS)
 
 
 @cache

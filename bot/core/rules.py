@@ -104,12 +104,23 @@ def settled(case: Case, now: datetime) -> Finding:
         waits = all(_may_end(candidate) for candidate in open_ended)
         return Finding(rule, Effect.REFUSES, ("no end is known yet to count from",), waits=waits)
     last = max(known, key=lambda end: end.at)
+    if last.reported:
+        return _reported(last.at, now)
     settle = case.policy.settle_time(last.conclusion)
     how = f"ended as {last.conclusion}" if last.conclusion else "ended, nobody knows how,"
     if last.at > now:
         why: Phrase = (f"a run that {how} may live on for ", settle, " after the CI says so")
         return Finding(rule, Effect.REFUSES, why, until=last.at, waits=True)
     return Finding(rule, Effect.HOLDS, (f"a run that {how} is over after ", settle, ", and that time has passed"))
+
+
+def _reported(at: datetime, now: datetime) -> Finding:
+    rule = Rule.SETTLED
+    if at > now:
+        return Finding(rule, Effect.REFUSES, ("the job reported its end for a time to come",), until=at, waits=True)
+    return Finding(
+        rule, Effect.HOLDS, ("the job itself reported the end of its Terraform: there is nothing to wait for",)
+    )
 
 
 def quiet(case: Case, now: datetime) -> Finding:

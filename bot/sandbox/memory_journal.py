@@ -153,6 +153,22 @@ class MemoryRecords:
         if self._get("lease", kind, key) == holder:
             del self._kept["lease", kind, key]
 
+    async def enlist(self, kind: str, key: str, member: str, *, at: datetime, ttl: timedelta) -> None:
+        await self.switchboard.pass_through(f"enlist {kind}")
+        members = {**self._listed(kind, key), member: at.isoformat()}
+        kept = {name: when for name, when in members.items() if datetime.fromisoformat(when) >= at - ttl}
+        self._set("list", kind, key, json.dumps(kept), ttl)
+
+    async def enlisted(self, kind: str, key: str, *, since: datetime, until: datetime, limit: int) -> tuple[str, ...]:
+        await self.switchboard.pass_through(f"enlisted {kind}")
+        found = {name: datetime.fromisoformat(when) for name, when in self._listed(kind, key).items()}
+        within = [name for name, when in found.items() if since <= when <= until]
+        return tuple(sorted(within, key=lambda name: found[name], reverse=True)[:limit])
+
+    def _listed(self, kind: str, key: str) -> dict[str, str]:
+        members: dict[str, str] = json.loads(self._get("list", kind, key) or "{}")
+        return members
+
     def _record(self, kind: str, key: str) -> dict[str, Any] | None:
         text = self._get("record", kind, key)
         record: dict[str, Any] | None = None if text is None else json.loads(text)

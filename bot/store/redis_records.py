@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bot.store import scripts
 from bot.store.connect import Client, answering
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _THERE = "there"
 """A field that every record has, so that an empty one exists too. The record's own fields begin with a dot."""
 
@@ -26,6 +27,7 @@ class RedisRecords:
         self._claim = client.register_script(scripts.CLAIM)
         self._take = client.register_script(scripts.TAKE)
         self._delete_if = client.register_script(scripts.DELETE_IF)
+        self._enlist = client.register_script(scripts.ENLIST)
 
     async def put(self, kind: str, key: str, value: Mapping[str, Any], *, ttl: timedelta) -> None:
         """Replaces the record as a whole. Raises ValueError or TypeError for what JSON cannot hold."""
@@ -77,6 +79,19 @@ class RedisRecords:
         async with answering():
             await self._delete_if([_key("lease", kind, key)], [holder])
 
+    async def enlist(self, kind: str, key: str, member: str, *, at: datetime, ttl: timedelta) -> None:
+        """Puts a member on a list, at an instant; whoever has been on it longer than `ttl` by then is taken off."""
+        async with answering():
+            await self._enlist([_key("list", kind, key)], [_instant(at), member, _milliseconds(ttl)])
+
+    async def enlisted(self, kind: str, key: str, *, since: datetime, until: datetime, limit: int) -> tuple[str, ...]:
+        """The members from `since` to `until`, both inclusive, newest first, `limit` of them at most."""
+        async with answering():
+            found = await self._client.zrange(
+                _key("list", kind, key), _instant(until), _instant(since), desc=True, byscore=True, offset=0, num=limit
+            )
+        return tuple(str(member) for member in found)
+
 
 def _key(use: str, kind: str, key: str) -> str:
     return f"tflock:{use}:{kind}:{key}"
@@ -84,6 +99,11 @@ def _key(use: str, kind: str, key: str) -> str:
 
 def _milliseconds(ttl: timedelta) -> str:
     return str(max(1, round(ttl.total_seconds() * 1000)))
+
+
+def _instant(at: datetime) -> int:
+    """Milliseconds since 1970, which a sorted set's doubles hold exactly."""
+    return (at - _EPOCH) // timedelta(milliseconds=1)
 
 
 def _packed(value: Mapping[str, Any]) -> Sequence[str]:

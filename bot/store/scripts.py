@@ -105,3 +105,11 @@ if #ARGV >= first then
 end
 return redis.call('HGETALL', KEYS[1])
 """
+
+ENLIST = """
+-- Puts a member on a list at a time, and takes off whoever is older than the list's memory.
+redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. (ARGV[1] - ARGV[3]))
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 1
+"""

@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 
-from bot.core.attribution import Attribution, Look, attribute, may_hold
+from bot.core.attribution import Attribution, Claimed, Look, attribute, may_hold
 from bot.core.contention import Contention, contention
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
 from bot.core.lock import LockInfo, age
 from bot.core.moment import shifted
 from bot.core.report import Inspection, Overview, StateName
 from bot.core.run import Pipeline, Run, RunRef
+from bot.errors import JournalAway
+from bot.usecases.claims import claims_on
 from bot.usecases.owner import owner_of
 from bot.usecases.world import State, World, gather_all
 
@@ -28,8 +30,14 @@ A CI whose runs can be started again for weeks lists much farther back in any ca
 _MOST_SUSPECTS = 60
 
 
-async def inspect(world: World, state: State, *, lock_id: str | None = None) -> Inspection:
-    """One look at a state. `lock_id` says which lock is meant, if two stand there. Never raises for upstreams."""
+async def inspect(
+    world: World, state: State, *, lock_id: str | None = None, without_claims: bool = False
+) -> Inspection:
+    """One look at a state. `lock_id` says which lock is meant, if two stand there. Never raises for upstreams.
+
+    Raises JournalAway if the jobs' claims cannot be read; `without_claims` then does without them, for looks on which
+    nothing is decided.
+    """
     started = world.clock.now()
     since = started - LOOK_BACK
     seen, check, listings = await asyncio.gather(
@@ -41,12 +49,13 @@ async def inspect(world: World, state: State, *, lock_id: str | None = None) -> 
     if lock is not None and lock.created < since + world.policy.clock_skew:
         listings = await _listings(world, state.pipelines, shifted(lock.created, -2 * world.policy.clock_skew))
 
-    looks, named = await asyncio.gather(
-        _looks(world, state.pipelines, listings, lock), _named_runs(world, state.pipelines, lock)
+    looks, named, claims = await asyncio.gather(
+        _looks(world, state.pipelines, listings, lock),
+        _named_runs(world, state.pipelines, lock),
+        _claims(world, state, lock, or_none=without_claims),
     )
 
-    skew = world.policy.clock_skew
-    tied = None if lock is None else attribute(lock, looks, holders=world.holders, skew=skew, named=named)
+    tied = None if lock is None else _tie(world, lock, looks, named, claims)
     now = world.clock.now()
     _measure(world, state.name, lock, is_free=seen.is_free, now=now)
     return Inspection(
@@ -122,6 +131,26 @@ async def _named_runs(
         return ()
     asked = [(pipeline, world.sources[pipeline.ci]) for pipeline in pipelines if pipeline.ci in world.sources]
     return tuple(await asyncio.gather(*(source.run(RunRef(pipeline, named[0])) for pipeline, source in asked)))
+
+
+async def _claims(world: World, state: State, lock: LockInfo | None, *, or_none: bool) -> tuple[Claimed, ...]:
+    try:
+        return await claims_on(world, state, lock)
+    except JournalAway:
+        if or_none:
+            return ()
+        raise
+
+
+def _tie(
+    world: World,
+    lock: LockInfo,
+    looks: tuple[Look, ...],
+    named: tuple[Observation[Run], ...],
+    claims: tuple[Claimed, ...],
+) -> Attribution:
+    skew = world.policy.clock_skew
+    return attribute(lock, looks, holders=world.holders, skew=skew, named=named, claims=claims)
 
 
 def _contention(

@@ -43,7 +43,9 @@ async def status(world: World, name: str, question: Question) -> StatusReport:
     """One state, and whether the asker could unlock it. Raises UnknownState."""
     state = world.state(name)
     inspection, standing, incident = await asyncio.gather(
-        inspect(world, state), world.standing(question.user, question.channel), _entered(world, name, question)
+        inspect(world, state, without_claims=True),
+        world.standing(question.user, question.channel),
+        _entered(world, name, question),
     )
     lock = inspection.lock
     answer, away = await _answer(world, name, lock.id) if lock is not None else (None, incident is None)
@@ -79,7 +81,7 @@ async def who(world: World, name: str, question: Question) -> WhoReport:
     """The person behind a state's lock. Raises UnknownState."""
     state = world.state(name)
     inspection, incident, stand_ins = await asyncio.gather(
-        inspect(world, state), _entered(world, name, question), _stand_ins(world, question.channel)
+        inspect(world, state, without_claims=True), _entered(world, name, question), _stand_ins(world, question.channel)
     )
     if incident:
         await _write_down(world, incident, inspection)

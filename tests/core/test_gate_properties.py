@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from bot.core.attribution import Attribution, Candidate, Look, Strength, attribute
+from bot.core.attribution import Attribution, Candidate, Claimed, Look, Strength, attribute
 from bot.core.case import Case, Effect, Rule, Ruling
+from bot.core.claim import Claim, Exited
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.gate import RULES, decide
 from bot.core.lock import DigestMatch, DigestSeen, HalfKind, StateAbsent, StateSeen
@@ -20,8 +21,16 @@ from bot.core.phrase import plain
 from bot.core.run import Conclusion, Phase
 
 SEVERITY = {Ruling.ALLOW: 0, Ruling.NEEDS_APPROVAL: 1, Ruling.REFUSE: 2}
-STRENGTHS = [Strength.RUN_ID, Strength.HOST, Strength.WINDOW, None]
-WHOS = ["runner@fv-az881-525", "jenkins@build-1", "elliott@laptop", "elliott@build-1", "runner@gha-1-1", ""]
+STRENGTHS = [Strength.CLAIM, Strength.RUN_ID, Strength.HOST, Strength.WINDOW, None]
+WHOS = [
+    "runner@fv-az881-525",
+    "runner@runnervmmklqx",
+    "jenkins@build-1",
+    "elliott@laptop",
+    "elliott@build-1",
+    "runner@gha-1-1",
+    "",
+]
 HOSTS = ["GitHub Actions 7", "build-1", "build-1-b", "build-2", None, ""]
 STILL = [Phase.RUNNING, Phase.ENDING, Phase.UNKNOWN]
 
@@ -41,6 +50,7 @@ class World:
     lists: tuple
     readings: dict
     case: Case
+    claims: tuple = ()
 
     def named(self, make):
         """The run that the host name carries, as its own look-up would find it."""
@@ -49,11 +59,16 @@ class World:
             return ()
         return (self.readings.get(run_id[0], make.not_found()),)
 
+    def claimed(self, make):
+        """The claims, each with what its run is when it is looked up."""
+        unknown = make.not_found("no system knows that address")
+        return tuple(Claimed(claim, self.readings.get(claim.run_url[-1], unknown)) for claim in self.claims)
+
     def build(self, make) -> Case:
         looks = tuple(self._look(pipeline, listing) for pipeline, listing in self.lists)
         lock = make.info(who=self.who)
         skew, named = make.policy.clock_skew, self.named(make)
-        tied = attribute(lock, looks, holders=make.holders, skew=skew, named=named)
+        tied = attribute(lock, looks, holders=make.holders, skew=skew, named=named, claims=self.claimed(make))
         return replace(self.case, looks=looks, attribution=tied)
 
     def _look(self, pipeline, listing):
@@ -100,6 +115,25 @@ def runs(draw, make, run_id, pipeline):
         started_at=max(starts),
         ended_at=None if goes_on else max([*starts, *ends]),
         jobs=mine,
+    )
+
+
+@st.composite
+def claims(draw, make, who, run_ids):
+    """A job's word, true or not: mostly of the lock's own host and of a run that there is."""
+    host = draw(st.sampled_from([who.rpartition("@")[2].upper()] * 3 + ["build-1", "elsewhere", ""]))
+    made, ended = sorted((draw(around(make)), draw(around(make))))
+    code = draw(st.sampled_from([None, None, 0, 1, -9]))
+    return Claim(
+        id="c1",
+        state="staging",
+        host=host,
+        run_url=f"https://ci.example.com/{draw(st.sampled_from([*run_ids, 'unknown']))}",
+        attempt=1,
+        made_at=made,
+        lock_id=draw(st.sampled_from([None, None, make.lock_id, "another"])),
+        exit_code=code,
+        ended_at=None if code is None else ended,
     )
 
 
@@ -155,7 +189,8 @@ def worlds(draw, make):
             )
         ),
     )
-    return World(who, lists, readings, case)
+    said = draw(st.one_of(st.just(()), st.lists(claims(make, who, readings), min_size=1, max_size=2).map(tuple)))
+    return World(who, lists, readings, case, said)
 
 
 # The promise, said again without the gate's code.
@@ -201,6 +236,78 @@ def could_be_it(make, world, run_id, listed):
     return any(overlaps(make, job, reading.value) for job in reading.value.jobs)
 
 
+def named_it(make, claimed):
+    return claimed.claim.lock_id == make.lock_id
+
+
+def on_its_host(world, claimed):
+    host = world.who.split("@")[-1]
+    return host != "" and claimed.claim.host.lower() == host.lower()
+
+
+def surely_exited(make, world, claimed):
+    """Whether a job that had the lock, beyond doubt, said that its Terraform is over."""
+    claim = claimed.claim
+    at_work = on_its_host(world, claimed) and claim.exit_code is not None and claim.made_at <= make.created
+    return claim.exit_code is not None and (named_it(make, claimed) or (at_work and make.created <= claim.ended_at))
+
+
+def went_on(make, reading, slack):
+    """Whether the run was read and has a part that went on when the lock was taken; None if that is not known."""
+    if not isinstance(reading, Found):
+        return None
+    run, slack = reading.value, timedelta(seconds=slack)
+    if run.created_at > make.created + slack:
+        return False
+    if run.phase is Phase.ENDED and run.ended_at is not None and run.ended_at < make.created - slack:
+        return False
+    if not run.jobs:
+        return None
+    parts = [job for job in run.jobs if not (job.phase is Phase.ENDED and job.conclusion is Conclusion.SKIPPED)]
+    return any(
+        (job.started_at or run.created_at) <= make.created + slack
+        and (job.phase is not Phase.ENDED or job.ended_at is None or job.ended_at >= make.created - slack)
+        for job in parts
+    )
+
+
+def fits(make, world, claimed):
+    claim = claimed.claim
+    if named_it(make, claimed) or surely_exited(make, world, claimed):
+        return True
+    ended_before = claim.ended_at is not None and make.created - claim.ended_at > timedelta(minutes=2)
+    begun = claim.made_at - make.created <= timedelta(minutes=2)
+    return on_its_host(world, claimed) and begun and not ended_before and went_on(make, claimed.seen, 120) is not False
+
+
+def breaches_by_claim(make, world, fitting, possible, hidden):
+    """What stands in the way where jobs have claimed the state."""
+    gone = [surely_exited(make, world, claimed) or surely_gone(make, claimed.seen) for claimed in fitting]
+    yield from [] if all(gone) else ["a claimant is not surely gone"]
+    if any(named_it(make, claimed) for claimed in fitting):
+        return
+    beyond_doubt = [
+        claimed.claim.made_at <= make.created
+        and (claimed.claim.ended_at is None or claimed.claim.ended_at >= make.created)
+        and (surely_exited(make, world, claimed) or went_on(make, claimed.seen, 0) is not False)
+        for claimed in fitting
+    ]
+    image = "runnervm" in world.who
+    doubt = image or not any(beyond_doubt)
+    claimed_ids = {claimed.seen.value.ref.id for claimed in fitting if isinstance(claimed.seen, Found)}
+    host = world.who.split("@")[-1].lower()
+    for run in possible:
+        reading = world.readings[run.ref.id]
+        jobs = reading.value.jobs if isinstance(reading, Found) else None
+        there = [job.host for job in jobs or () if overlaps(make, job, reading.value)]
+        on_host = any(name and name.lower() == host for name in there)
+        near = not jobs or any(not name or (host and name.lower().startswith(host)) for name in there)
+        rival = (image or near or on_host) if doubt else on_host
+        if run.ref.id not in claimed_ids and rival and not surely_gone(make, reading):
+            yield "another run on that host"
+    yield from ["a pipeline is hidden"] if doubt and hidden else []
+
+
 def why_it_may_not_be_released(make, world):
     """Every breach of the promise in a world, in the order of DESIGN's table; empty if there is none."""
     case = world.case
@@ -219,7 +326,11 @@ def why_it_may_not_be_released(make, world):
         )
 
     by_host = on_build_1 and any(was_on_build_1(run, {"build-1"}) for run in possible)
-    if named:
+    fitting = [claimed for claimed in world.claimed(make) if fits(make, world, claimed)]
+    if fitting:
+        suspects = fitting
+        yield from breaches_by_claim(make, world, fitting, possible, hidden)
+    elif named:
         suspects = [run for run in possible if run.ref.id == "1"] or ["1"]
         reading = world.readings.get("1")
         gone = surely_gone(make, reading) and could_be_it(make, world, "1", reading.value)
@@ -242,6 +353,7 @@ def why_it_may_not_be_released(make, world):
         yield from ["a run"] if not all(surely_gone(make, world.readings[run.ref.id]) for run in suspects) else []
 
     a_person = world.who in {"elliott@laptop", ""} or (world.who == "elliott@build-1" and not by_host)
+    a_person = a_person and not fitting
     yield from ["nobody holds it"] if not suspects and not (a_person and dead_by_word) else []
     yield from ["a person holds it"] if a_person and not dead_by_word else []
 
@@ -338,7 +450,8 @@ def test_if_nothing_can_be_reached_the_gate_refuses(make, data):
     ):
         everything = away.lists == lists or away.case.lock == case.lock or away.case.state == case.state
         ruling = decide(away.build(make), make.now).ruling
-        assert ruling is Ruling.REFUSE or not everything or world.who == "runner@gha-1-1"
+        decides_alone = world.who == "runner@gha-1-1" or world.claims
+        assert ruling is Ruling.REFUSE or not everything or decides_alone
     assert decide(replace(world, lists=lists, case=case).build(make), make.now).ruling is Ruling.REFUSE
 
 
@@ -432,6 +545,16 @@ def another_run_goes_on(make, world, data):
     return replace(world, lists=(world.lists[0], (pipeline, more)), readings={**world.readings, "99": reading})
 
 
+def a_live_run_claims_the_state(make, world, data):
+    """Whether or not it says which lock it has, a job at work on the lock's host may be its holder."""
+    host = world.who.rpartition("@")[2]
+    lock_id = make.lock_id if not host else data.draw(st.sampled_from([None, make.lock_id]))
+    claim = Claim("c9", "staging", host, "https://ci.example.com/9", 1, make.at("09:04"), lock_id=lock_id)
+    run = make.run("9", "09:03", None)
+    reading = data.draw(st.sampled_from([make.found(run), make.found(replace(run, jobs=None)), make.unseen()]))
+    return replace(world, claims=(*world.claims, claim), readings={**world.readings, "9": reading})
+
+
 def _in_case(**changes):
     return lambda make, world, _: replace(
         world, case=replace(world.case, **{key: change(make, world.case) for key, change in changes.items()})
@@ -476,6 +599,7 @@ BAD_NEWS = {
     "a job goes on": a_job_goes_on,
     "a run ends later": a_run_ends_later,
     "another run goes on": another_run_goes_on,
+    "a live run claims the state": a_live_run_claims_the_state,
     "the requester loses his standing": the_requester_loses_his_standing,
     "the owner says that it runs": _in_case(owner=lambda make, _: make.answer(OwnerSays.RUNNING)),
     "a half cannot be read": _in_case(lock=_unseen_half),
@@ -503,6 +627,28 @@ def test_bad_news_never_loosens_the_ruling(make, news, data):
     )
 
     assert SEVERITY[decide(after, make.now).ruling] >= SEVERITY[decide(before, make.now).ruling]
+
+
+@thorough
+@given(data=st.data())
+def test_the_exit_of_a_job_that_cannot_have_the_lock_changes_nothing(make, data):
+    world = data.draw(worlds(make))
+    made, ended, host = data.draw(
+        st.sampled_from(
+            [
+                ("07:00", "09:02", world.who.rpartition("@")[2]),  # over before
+                ("09:08", "09:20", world.who.rpartition("@")[2]),  # began after
+                ("09:00", "09:20", "another-host"),
+                ("09:00", "09:20", ""),
+            ]
+        )
+    )
+    claim = Claim(
+        "c9", "staging", host, "https://ci.example.com/1", 1, make.at(made), None, "another", 1, make.at(ended)
+    )
+    with_it = replace(world, claims=(*world.claims, claim))
+
+    assert decide(with_it.build(make), make.now) == decide(world.build(make), make.now)
 
 
 # Cases that no honest look-up would bring together.
@@ -560,7 +706,9 @@ def wild_cases(draw, make):
         last_good_version=st.sampled_from([None, "3HL4"]),
     )
     absent = st.builds(StateAbsent, st.lists(WORDS, max_size=2).map(tuple), st.sampled_from([None, "3HL4"]))
-    candidates = st.builds(Candidate, any_run, observed(any_run), st.lists(wild_jobs(make), max_size=2).map(tuple))
+    exits = st.none() | st.builds(Exited, st.integers(-64, 255), INSTANTS)
+    wild = st.lists(wild_jobs(make), max_size=2).map(tuple)
+    candidates = st.builds(Candidate, any_run, observed(any_run), wild, exits)
     info = draw(st.builds(make.info, id=st.sampled_from([make.lock_id, "another"]), who=WORDS, created=INSTANTS))
     looks = draw(st.lists(st.builds(make.look, listing=observed(st.lists(any_run, max_size=2).map(tuple))), max_size=2))
     tied = st.one_of(

@@ -2,13 +2,14 @@
 
 import asyncio
 import random
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from bot.store.redis_records import RedisRecords
 
 HOUR = timedelta(hours=1)
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -104,6 +105,27 @@ async def test_renewing_a_lease_lengthens_it(records, client):
     await records.take("unlock", "staging", holder="a", ttl=HOUR)
 
     assert await client.ttl("tflock:lease:unlock:staging") > 3000
+
+
+async def test_a_list_tells_its_members_of_a_time_newest_first(records):
+    for hour in (9, 7, 11):
+        await records.enlist("claims", "staging", f"c{hour}", at=NOON.replace(hour=hour), ttl=24 * HOUR)
+
+    async def listed(since, until, limit=10):
+        return await records.enlisted("claims", "staging", since=since, until=until, limit=limit)
+
+    assert await listed(NOON - 12 * HOUR, NOON) == ("c11", "c9", "c7")
+    assert await listed(NOON.replace(hour=7), NOON.replace(hour=9)) == ("c9", "c7")
+    assert await listed(NOON - 12 * HOUR, NOON, limit=1) == ("c11",)
+    assert await records.enlisted("claims", "other", since=NOON, until=NOON, limit=1) == ()
+
+
+async def test_a_list_forgets_whoever_is_older_than_its_memory(records, client):
+    await records.enlist("claims", "staging", "old", at=NOON - 3 * HOUR, ttl=HOUR)
+    await records.enlist("claims", "staging", "new", at=NOON, ttl=HOUR)
+
+    assert await records.enlisted("claims", "staging", since=NOON - 9 * HOUR, until=NOON, limit=9) == ("new",)
+    assert 0 < await client.ttl("tflock:list:claims:staging") <= 3600
 
 
 async def test_what_json_cannot_hold_is_refused(records):

@@ -1,0 +1,232 @@
+"""What a claim proves: by each way in which it can fit a lock, and by each in which it must not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bot.core.attribution import Claimed, Strength, attribute
+from bot.core.case import Rule, Ruling
+from bot.core.claim import Claim
+from bot.core.gate import decide
+from bot.core.phrase import plain
+from bot.core.run import Phase
+
+HOSTED = "fv-az881-525"
+IMAGE = "runnervmmklqx"
+
+
+@pytest.fixture
+def claim(make):
+    """A claim of run 1, made before the lock was taken, without any news since."""
+
+    def claim(host=HOSTED, made="09:04", ended=None, code=None, **changes):
+        given = {"ended_at": ended and make.at(ended), "exit_code": code} | changes
+        return Claim("c1", "staging", host, "https://ci.example.com/1", 1, make.at(made), **given)
+
+    return claim
+
+
+@pytest.fixture
+def tie(make):
+    """The attribution of the lock of a host, by claims (each with what its run is) and by what the CI lists."""
+
+    def tie(*claimed, looks=(), who=f"runner@{HOSTED}", **changes):
+        claims = tuple(Claimed(one, seen) for one, seen in claimed)
+        lock = make.info(who=who, **changes)
+        return attribute(lock, looks, holders=make.holders, skew=make.policy.clock_skew, claims=claims)
+
+    return tie
+
+
+@pytest.fixture
+def ruling(make):
+    """The gate's verdict on an attribution."""
+    return lambda tied, **changes: decide(make.case(looks=(), attribution=tied, **changes), make.now)
+
+
+def test_a_claim_names_the_holder_whatever_else_ran_and_whoever_is_silent(make, claim, tie, ruling):
+    others = make.look(make.run("1"), make.run("2", end=None))
+    hidden = make.look(pipeline=make.update, listing=make.unseen())
+
+    tied = tie((claim(), make.found(make.run("1"))), looks=(others, hidden))
+
+    assert tied.strength is Strength.CLAIM
+    assert [candidate.run.ref.id for candidate in tied.candidates] == ["1"]
+    assert plain(tied.reason) == f"a job on host {HOSTED} claimed the state before, at 2026-11-21 09:04:00 UTC"
+    assert ruling(tied).ruling is Ruling.ALLOW
+
+
+def test_a_claim_of_a_live_run_refuses(make, claim, tie, ruling):
+    tied = tie((claim(), make.found(make.run("1", end=None))), looks=(make.look(make.run("2")),))
+
+    assert ruling(tied)[Rule.DEAD].effect.name == "REFUSES"
+
+
+def test_silence_after_a_heartbeat_proves_nothing(make, claim, tie, ruling):
+    quiet = claim(heartbeat_at=make.at("09:06"))
+
+    verdict = ruling(tie((quiet, make.found(make.run("1", end=None)))))
+
+    assert verdict.ruling is Ruling.REFUSE
+
+
+@pytest.mark.parametrize("reading", ["unseen", "not_found"])
+def test_a_claimed_run_that_cannot_be_seen_refuses_unless_its_end_was_reported(make, claim, tie, ruling, reading):
+    seen = getattr(make, reading)()
+
+    silent = ruling(tie((claim(), seen)))
+    ended = ruling(tie((claim(ended="09:20", code=1), seen)))
+
+    assert silent.ruling is Ruling.REFUSE
+    assert "could not be seen" in plain(silent[Rule.DEAD].reason)
+    assert ended.ruling is Ruling.ALLOW
+
+
+def test_a_reported_exit_needs_no_settle_time_though_the_run_goes_on(make, claim, tie, ruling):
+    just_now = claim(ended="11:53:59", code=1)
+
+    verdict = ruling(tie((just_now, make.found(make.run("1", end=None)))))
+
+    assert verdict.ruling is Ruling.ALLOW
+    assert "exit code 1" in plain(verdict[Rule.DEAD].reason)
+    assert "reported the end" in plain(verdict[Rule.SETTLED].reason)
+
+
+def test_a_reported_exit_in_success_wants_a_second_member(make, claim, tie, ruling):
+    tied = tie((claim(ended="09:20", code=0), make.unseen()))
+
+    assert ruling(tied).ruling is Ruling.NEEDS_APPROVAL
+
+
+def test_a_death_by_signal_is_a_bad_end(make, claim, tie, ruling):
+    tied = tie((claim(ended="09:20", code=-9), make.unseen()))
+
+    assert ruling(tied).ruling is Ruling.ALLOW
+
+
+def test_the_other_rules_still_apply_to_a_reported_exit(make, claim, tie, ruling):
+    tied = tie((claim(ended="09:20", code=1), make.unseen()))
+
+    busy = ruling(tied, state=make.check(make.state(last_written=make.now)))
+    guarded = ruling(tied, protected=True)
+
+    assert busy.ruling is Ruling.REFUSE
+    assert guarded.ruling is Ruling.NEEDS_APPROVAL
+
+
+def test_an_exit_a_moment_before_the_lock_is_not_the_holders(make, claim, tie, ruling):
+    """A plan that ended with changes to make, and an apply in the same job that claimed nothing."""
+    plan = claim(ended="09:04:50", code=2)
+
+    tied = tie((plan, make.found(make.run("1", end=None))))
+
+    assert tied.strength is Strength.CLAIM
+    assert ruling(tied).ruling is Ruling.REFUSE
+
+
+@pytest.mark.parametrize(
+    ("changes", "fits"),
+    [
+        ({}, True),
+        ({"made": "09:06:59"}, True),  # within the skew
+        ({"made": "09:07:01"}, False),
+        ({"ended": "09:03:01", "code": 1}, True),  # within the skew
+        ({"ended": "09:02:59", "code": 1}, False),
+        ({"host": HOSTED.upper()}, True),
+        ({"host": "another"}, False),
+        ({"lock_id": "another"}, True),
+        ({"host": "another", "lock_id": "the lock's"}, True),
+        ({"made": "10:00", "lock_id": "the lock's"}, True),
+    ],
+)
+def test_a_claim_fits_by_the_lock_that_it_names_or_by_host_and_time(make, claim, tie, changes, fits):
+    if changes.get("lock_id") == "the lock's":
+        changes = {**changes, "lock_id": make.lock_id}
+
+    tied = tie((claim(**changes), make.unseen()))
+
+    assert (tied.strength is Strength.CLAIM) is fits
+
+
+def test_a_lock_without_a_host_is_nobodys_by_host(make, claim, tie):
+    assert tie((claim(host=""), make.unseen()), who="").strength is None
+    assert tie((claim(host="", lock_id=make.lock_id), make.unseen()), who="").strength is Strength.CLAIM
+
+
+def test_of_two_claims_that_fit_both_must_be_dead(make, claim, tie, ruling):
+    other = replace(claim(), id="c2", run_url="https://ci.example.com/2")
+
+    tied = tie((claim(), make.found(make.run("1"))), (other, make.found(make.run("2", end=None))))
+
+    assert plain(tied.reason) == "2 jobs that claimed the state there at that time may hold it"
+    assert ruling(tied).ruling is Ruling.REFUSE
+
+
+def test_an_old_claim_of_a_slot_that_is_used_again_is_not_the_holders(make, claim, tie):
+    slot = "runner-t3qyxf-project-7120-concurrent-0"
+    yesterday = make.run("1", start="07:00", end="07:30")
+
+    tied = tie((claim(host=slot, made="07:01"), make.found(yesterday)), who=f"root@{slot}")
+
+    assert tied.strength is None
+
+
+def test_a_slot_that_changed_hands_just_before_needs_every_pipeline(make, claim, tie, ruling):
+    slot = "runner-t3qyxf-project-7120-concurrent-0"
+    before = make.run("1", start="08:00", end="09:04")
+    hidden = make.look(listing=make.unseen())
+
+    tied = tie((claim(host=slot, made="08:01"), make.found(before)), looks=(hidden,), who=f"root@{slot}")
+
+    assert tied.strength is Strength.CLAIM
+    assert ruling(tied).ruling is Ruling.REFUSE
+
+
+def test_another_run_on_the_claimants_own_host_must_be_dead_too(make, claim, tie, ruling):
+    """Two executors of one agent: one claimed, the other did not."""
+    beside = make.run("2", end=None, jobs=(make.job(end=None, host="build-1"),))
+
+    tied = tie(
+        (claim(host="build-1"), make.found(make.run("1"))), looks=(make.look(make.run("1"), beside),), who="j@build-1"
+    )
+
+    assert [candidate.run.ref.id for candidate in tied.candidates] == ["1", "2"]
+    assert plain(tied.reason).endswith("so may another run that was on a host of that name")
+    assert ruling(tied).ruling is Ruling.REFUSE
+
+
+def test_where_every_machine_has_that_name_every_run_must_be_dead_and_seen(make, claim, tie, ruling):
+    mine, beside = (claim(host=IMAGE), make.found(make.run("1"))), make.run("2", end=None)
+    hidden = make.look(pipeline=make.update, listing=make.unseen())
+    who = f"runner@{IMAGE}"
+
+    alone = ruling(tie(mine, looks=(make.look(make.run("1")),), who=who))
+    with_another = ruling(tie(mine, looks=(make.look(make.run("1"), beside),), who=who))
+    with_a_hidden = ruling(tie(mine, looks=(make.look(make.run("1")), hidden), who=who))
+
+    assert alone.ruling is Ruling.ALLOW
+    assert with_another.ruling is Ruling.REFUSE
+    assert with_a_hidden.ruling is Ruling.REFUSE
+
+
+def test_where_every_machine_has_that_name_a_claim_that_names_the_lock_decides(make, claim, tie, ruling):
+    named = (claim(host=IMAGE, lock_id=make.lock_id), make.found(make.run("1")))
+
+    tied = tie(named, looks=(make.look(make.run("1"), make.run("2", end=None)),), who=f"runner@{IMAGE}")
+
+    assert ruling(tied).ruling is Ruling.ALLOW
+    assert "said that it holds this lock" in plain(tied.reason)
+
+
+def test_a_claim_makes_a_laptops_lock_a_jobs(make, claim, tie, ruling):
+    tied = tie((claim(host="laptop"), make.found(make.run("1"))), who="elliott@laptop")
+
+    assert ruling(tied).ruling is Ruling.ALLOW
+
+
+def test_a_claimed_run_counts_in_every_attempt(make, claim, tie, ruling):
+    again = make.run("1", phase=Phase.RUNNING, attempt=2, jobs=(make.job(), make.job("11:50", None, attempt=2)))
+
+    assert ruling(tie((claim(), make.found(again)))).ruling is Ruling.REFUSE
