@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from bot.core.evidence import Observation
 from bot.core.incident import Incident
-from bot.core.lock import Half, HalfRelease, LockSeen, StateCheck
+from bot.core.lock import Half, HalfRelease, LockSeen, StateCheck, TableSeen
 from bot.core.people import Channel, Member, Presence, Whereabouts
 from bot.core.report import KillReport, Notice, OwnerLetter, UnlockReport
 from bot.core.run import Cancelled, Pipeline, Run, RunRef, Switched
@@ -56,6 +56,13 @@ class LockBackend(Protocol):
 
     async def read_state(self) -> StateCheck:
         """Looks at the state object and the digest. Streams the object; memory does not grow with it."""
+        ...
+
+    async def read_table(self) -> TableSeen | None:
+        """What is known of the lock table; None for a state without one. Never raises for what the store says.
+
+        Takes two seconds at most. May be a minute old, but not older than the last read that the table throttled.
+        """
         ...
 
     async def release(self, half: Half) -> HalfRelease:

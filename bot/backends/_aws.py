@@ -21,7 +21,7 @@ from bot.backends._aws_errors import translated
 
 T = TypeVar("T")
 
-_SERVICES = ("dynamodb", "s3")
+_SERVICES = ("dynamodb", "s3", "cloudwatch")
 
 
 @dataclass(frozen=True, slots=True)

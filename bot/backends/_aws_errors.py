@@ -29,7 +29,7 @@ from botocore.parsers import ResponseParserError
 from bot.core.evidence import NotFound, Trouble, Unseen
 from bot.errors import UpstreamError
 
-_SYSTEMS = {"dynamodb": "DynamoDB", "s3": "S3", "sts": "STS"}
+_SYSTEMS = {"cloudwatch": "CloudWatch", "dynamodb": "DynamoDB", "s3": "S3", "sts": "STS"}
 _THROTTLING = frozenset(
     {
         "ProvisionedThroughputExceededException",

@@ -20,6 +20,7 @@ from bot.backends._aws_errors import AwsError, is_passing, timed_out
 from bot.backends._halves import FileHalf, ItemHalf, read_digest
 from bot.backends._probe import HalfProbe, keeps_versions, probe_file, probe_item
 from bot.backends._state_object import StateObject
+from bot.backends._table import LockTable
 from bot.core.evidence import Found, NotFound, Observation, Trouble
 from bot.core.lock import (
     DigestMatch,
@@ -32,6 +33,7 @@ from bot.core.lock import (
     StateAbsent,
     StateCheck,
     StateSeen,
+    TableSeen,
 )
 from bot.ports import Clock
 
@@ -104,6 +106,7 @@ class S3Backend:
         if place.dynamodb_table:
             self._halves[HalfKind.ITEM] = ItemHalf(self._dynamodb, place.dynamodb_table, place.lock_key)
         self._object = StateObject(self._s3, place.bucket, place.state_key)
+        self._table = LockTable(place.dynamodb_table, place.access, clients, clock) if place.dynamodb_table else None
 
     async def read_lock(self) -> LockSeen:
         """Reads all configured halves at the same time. A state without any half is unseen, never free."""
@@ -113,13 +116,18 @@ class S3Backend:
             return LockSeen(held=(), free=(), unseen=((HalfKind.ITEM, nothing),), at=at)
         read = await asyncio.gather(*(self._now_in(half) for half in self._halves.values()))
 
-        seen = dict(zip(self._halves, read, strict=True))
-        return LockSeen(
+        by_kind = dict(zip(self._halves, read, strict=True))
+        seen = LockSeen(
             held=tuple(half for half in read if isinstance(half, Half)),
-            free=tuple(kind for kind, half in seen.items() if half is None),
-            unseen=tuple((kind, half.as_observation(at)) for kind, half in seen.items() if isinstance(half, AwsError)),
+            free=tuple(kind for kind, half in by_kind.items() if half is None),
+            unseen=tuple(
+                (kind, half.as_observation(at)) for kind, half in by_kind.items() if isinstance(half, AwsError)
+            ),
             at=at,
         )
+        if self._table is not None and seen.is_throttled:
+            self._table.doubt()
+        return seen
 
     async def read_state(self) -> StateCheck:
         """Looks at the state object and the digest item at the same time."""
@@ -129,6 +137,10 @@ class S3Backend:
             traces = (*state.value.traces, "its digest item is still there")
             state = Found(StateAbsent(traces, state.value.last_good_version), state.at)
         return StateCheck(state=state, digest=_compared(digest, state))
+
+    async def read_table(self) -> TableSeen | None:
+        """Looks at the lock table, if there is one: its capacity, its TTL, and how much it refused lately."""
+        return None if self._table is None else await self._table.look()
 
     async def release(self, half: Half) -> HalfRelease:
         """Deletes exactly the lock that `half` was read from, or nothing. One attempt."""

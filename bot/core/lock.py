@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from bot.core.evidence import NotFound, Observation, Unseen
+from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
 from bot.errors import LockInfoInvalid
 
 _CREATED = re.compile(
@@ -136,6 +136,14 @@ class LockSeen:
         return not self.held and not self.unseen
 
     @property
+    def is_throttled(self) -> bool:
+        """Whether the lock table refused to be read because it is asked too often."""
+        return any(
+            kind is HalfKind.ITEM and isinstance(why, Unseen) and why.trouble is Trouble.THROTTLED
+            for kind, why in self.unseen
+        )
+
+    @property
     def locks(self) -> tuple[LockInfo, ...]:
         """The different locks that stand here, oldest first. Two, if the halves hold different ones."""
         by_id = {half.info.id: half.info for half in self.held if half.info is not None}
@@ -210,6 +218,59 @@ class StateCheck:
 
     state: Observation[StateSeen | StateAbsent]
     digest: DigestSeen
+
+
+class Billing(StrEnum):
+    """How a table's capacity is paid for, in DynamoDB's own words."""
+
+    PROVISIONED = "PROVISIONED"
+    ON_DEMAND = "PAY_PER_REQUEST"
+
+
+@dataclass(frozen=True, slots=True)
+class TableCapacity:
+    """What a table can take. Units are a second's, and 0 on demand. `status` is DynamoDB's own word (`ACTIVE`)."""
+
+    billing: Billing
+    read_units: int
+    write_units: int
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimeToLive:
+    """The attribute by whose time DynamoDB deletes items by itself; empty if it is not told."""
+
+    enabled: bool
+    attribute: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """How many requests a table refused lately because it was asked too often."""
+
+    reads: int
+    writes: int
+    within: timedelta
+
+    @property
+    def total(self) -> int:
+        return self.reads + self.writes
+
+
+@dataclass(frozen=True, slots=True)
+class TableSeen:
+    """What is known of a lock table. Each part is looked up by itself, since each wants a right of its own."""
+
+    name: str
+    capacity: Observation[TableCapacity]
+    ttl: Observation[TimeToLive]
+    refused: Observation[Refusals]
+
+    @property
+    def has_refused(self) -> bool:
+        """Whether it is known to have refused requests lately."""
+        return isinstance(self.refused, Found) and self.refused.value.total > 0
 
 
 class ReleaseResult(StrEnum):

@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -104,6 +104,30 @@ class LocalAws:
 
     async def delete_object(self, key: str) -> None:
         await _threaded(self._s3.delete_object, Bucket=self.bucket, Key=key)
+
+    async def switch_billing(self, *, units: int | None) -> None:
+        """Makes the table PROVISIONED with as many units to read and to write, or on demand with None."""
+        mode = "PAY_PER_REQUEST" if units is None else "PROVISIONED"
+        given = {} if units is None else {"ReadCapacityUnits": units, "WriteCapacityUnits": units}
+        throughput = {"ProvisionedThroughput": given} if given else {}
+        await _threaded(self._dynamodb.update_table, TableName=self.table, BillingMode=mode, **throughput)
+
+    async def forget_items_by(self, attribute: str) -> None:
+        """Turns on the table's TTL."""
+        wanted = {"Enabled": True, "AttributeName": attribute}
+        await _threaded(self._dynamodb.update_time_to_live, TableName=self.table, TimeToLiveSpecification=wanted)
+
+    async def count_refusals(self, *, at: datetime, reads: int = 0, writes: int = 0) -> None:
+        """Writes into CloudWatch what DynamoDB writes there when it has throttled."""
+        dimensions = [{"Name": "TableName", "Value": self.table}]
+        counted = {"ReadThrottleEvents": reads, "WriteThrottleEvents": writes}
+        metrics = [
+            {"MetricName": name, "Dimensions": dimensions, "Timestamp": at, "Value": count, "Unit": "Count"}
+            for name, count in counted.items()
+            if count
+        ]
+        with closing(await asyncio.to_thread(self._client, Session(), "cloudwatch")) as client:
+            await _threaded(client.put_metric_data, Namespace="AWS/DynamoDB", MetricData=metrics)
 
     async def put_item(self, lock_id: str, **texts: str) -> None:
         """Puts an item into the lock table, whatever stands there."""

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.lock import (
+    Billing,
     DigestMatch,
     DigestSeen,
     Half,
@@ -23,10 +24,14 @@ from bot.core.lock import (
     HalfRelease,
     LockInfo,
     LockSeen,
+    Refusals,
     ReleaseResult,
     StateAbsent,
     StateCheck,
     StateSeen,
+    TableCapacity,
+    TableSeen,
+    TimeToLive,
     parse_lock_info,
 )
 from bot.errors import LockInfoInvalid, Unreachable
@@ -165,6 +170,22 @@ class MemoryLockBackend:
         except (Throttle, Unreachable) as error:
             return StateCheck(unseen_by(error, at), DigestSeen(DigestMatch.UNSEEN))
         return StateCheck(Found(self._state(), at), DigestSeen(DigestMatch.NO_ITEM))
+
+    async def read_table(self) -> TableSeen | None:
+        if HalfKind.ITEM not in self.store.kinds:
+            return None
+        at = self.clock.now()
+        try:
+            await self.switchboard.pass_through("read table")
+        except (Throttle, Unreachable) as error:
+            unseen = unseen_by(error, at)
+            return TableSeen("memory", unseen, unseen, unseen)
+        return TableSeen(
+            "memory",
+            Found(TableCapacity(Billing.ON_DEMAND, 0, 0, "ACTIVE"), at),
+            Found(TimeToLive(enabled=False), at),
+            Found(Refusals(0, 0, timedelta(minutes=5)), at),
+        )
 
     async def release(self, half: Half) -> HalfRelease:
         if half.info is None:

@@ -23,6 +23,7 @@ from yarl import URL
 _HOP_BY_HOP = frozenset({"connection", "expect", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"})
 _LONGEST_BODY = 256 * 1024 * 1024
 _DYNAMODB_ERROR = "com.amazonaws.dynamodb.v20120810#"
+_CLOUDWATCH_ERROR = "com.amazonaws.cloudwatch.v2010_08_01#"
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +225,8 @@ def _operation(request: web.Request) -> str:
     target = request.headers.get("X-Amz-Target", "")
     if target.startswith("DynamoDB_"):
         return f"dynamodb:{target.rpartition('.')[2]}"
+    if target.startswith("GraniteServiceVersion"):
+        return f"cloudwatch:{target.rpartition('.')[2]}"
     if "/s3/" not in request.headers.get("Authorization", ""):
         return f"{request.method} {request.path}"
     is_object = "/" in unquote(request.path).strip("/")
@@ -236,29 +239,34 @@ def _operation(request: web.Request) -> str:
 def _throttled(call: Call, retry_after: int | None) -> Answer:
     header = {} if retry_after is None else {"Retry-After": str(retry_after)}
     if call.is_dynamodb:
-        return _dynamodb_error(
-            "ProvisionedThroughputExceededException",
+        return _json_error(
+            _DYNAMODB_ERROR + "ProvisionedThroughputExceededException",
             "The level of configured provisioned throughput for the table was exceeded. Consider increasing your "
             "provisioning level with the UpdateTable API.",
             header,
         )
     if call.operation.startswith("s3:"):
         return _s3_error(503, "SlowDown", "Please reduce your request rate.", header)
+    if call.operation.startswith("cloudwatch:"):
+        return _json_error(_CLOUDWATCH_ERROR + "ThrottlingException", "Rate exceeded", header)
     return Answer(429, b'{"message": "Too many requests"}', {"Content-Type": "application/json", **header})
 
 
 def _denied(call: Call) -> Answer:
     if call.is_dynamodb:
         text = f"User: arn:aws:iam::123456789012:user/tflock is not authorized to perform: {call.operation}"
-        return _dynamodb_error("AccessDeniedException", text, {})
+        return _json_error(_DYNAMODB_ERROR + "AccessDeniedException", text, {})
     if call.operation.startswith("s3:"):
         return _s3_error(403, "AccessDenied", "Access Denied", {})
+    if call.operation.startswith("cloudwatch:"):
+        text = f"User: arn:aws:iam::123456789012:user/tflock is not authorized to perform: {call.operation}"
+        return _json_error(_CLOUDWATCH_ERROR + "AccessDeniedException", text, {}, status=403)
     return Answer(403, b'{"message": "Forbidden"}', {"Content-Type": "application/json"})
 
 
-def _dynamodb_error(code: str, text: str, headers: Mapping[str, str]) -> Answer:
-    body = json.dumps({"__type": _DYNAMODB_ERROR + code, "message": text}).encode()
-    return Answer(400, body, {"Content-Type": "application/x-amz-json-1.0", **headers})
+def _json_error(kind: str, text: str, headers: Mapping[str, str], *, status: int = 400) -> Answer:
+    body = json.dumps({"__type": kind, "message": text}).encode()
+    return Answer(status, body, {"Content-Type": "application/x-amz-json-1.0", **headers})
 
 
 def _s3_error(status: int, code: str, text: str, headers: Mapping[str, str]) -> Answer:

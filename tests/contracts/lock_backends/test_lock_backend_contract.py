@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from bot.core.evidence import NotFound, Trouble, Unseen
-from bot.core.lock import ReleaseResult
+from bot.core.lock import HalfKind, ReleaseResult
 from bot.sandbox.proxy import Answer, Cut, Delay, Deny, Throttle
 
 
@@ -415,3 +415,34 @@ async def test_reading_changes_nothing(world):
 
 def trouble(observation: Unseen | NotFound) -> Trouble | None:
     return observation.trouble if isinstance(observation, Unseen) else None
+
+
+async def test_a_state_has_a_lock_table_exactly_if_it_has_the_half_in_one(world):
+    table = await world.backend().read_table()
+
+    assert (table is not None) is (HalfKind.ITEM in world.kinds)
+    assert table is None or table.name == world.aws.table
+
+
+async def test_a_look_at_the_table_changes_no_lock_and_needs_none_of_the_optional_rights(world):
+    lock = world.lock()
+    await world.take(lock)
+    for action in ("dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "cloudwatch:GetMetricData"):
+        world.proxy.fault(action, Deny())
+    backend = world.backend()
+
+    table, seen = await asyncio.gather(backend.read_table(), backend.read_lock())
+
+    assert table is None or not table.has_refused
+    assert [info.id for info in seen.locks] == [lock.id]
+    assert [await world.stands(kind) for kind in world.kinds] == [lock.text] * len(world.kinds)
+
+
+async def test_a_throttled_item_is_told_as_a_throttled_table_and_a_throttled_file_is_not(world):
+    for kind in world.kinds:
+        world.proxy.fault(world.reads(kind), Throttle())
+
+    seen = await world.backend().read_lock()
+
+    assert not seen.is_free
+    assert seen.is_throttled is (HalfKind.ITEM in world.kinds)
