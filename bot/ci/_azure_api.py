@@ -6,19 +6,19 @@ https://learn.microsoft.com/en-us/azure/devops/integrate/concepts/rate-limits.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
 
 import httpx
 from httpx import codes
 from pydantic import SecretStr
 
-from bot.ci._http import Absent, Failed, ask, document, new_client, retry_after
+from bot.ci._asking import Asker, Check, Limits
+from bot.ci._http import Absent, Failed, document, retry_after
+from bot.ci._values import Json
 from bot.core.evidence import Trouble
 from bot.ports import Clock
 
@@ -26,23 +26,12 @@ SYSTEM = "Azure DevOps"
 _VERSION = "7.1"
 _PER_PAGE = 200
 _MOST_PAGES = 40
-_AT_ONCE = 10
 _TRIES = 3
 _HEAD_LINES = 200
 _LONGEST_HEAD = 65536
+_READ, _EXECUTE = "Build (read)", "Build (read & execute)"
 _PATIENCE = 30.0  # "delayed" requests wait up to 30 s; a 429 without a time is given as much
 _OLDER = re.compile(r"REST API version this server supports is ([0-9]\.[0-9])\b")
-
-Json = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Seconds: to connect, between two pieces of an answer, and for a whole look-up with its pages and retries."""
-
-    connect: float = 3.0
-    read: float = 8.0
-    overall: float = 10.0
 
 
 class AzureApi:
@@ -57,13 +46,9 @@ class AzureApi:
         limits: Limits,
         client: httpx.AsyncClient | None,
     ) -> None:
-        self._base_url = base_url.rstrip("/")
-        self._token = token
+        self._asker = Asker(SYSTEM, base_url, lambda: _headers(token), limits, client)
         self._token_name = token_name
         self._clock = clock
-        self._limits = limits
-        self._client = client or new_client(self._base_url)
-        self._slots = asyncio.Semaphore(_AT_ONCE)
         self._version = _VERSION
 
     async def get_object(self, path: str, about: str) -> Json:
@@ -94,8 +79,9 @@ class AzureApi:
 
     async def log_head(self, path: str, about: str) -> str:
         """The first lines of a log, and no more than 64 KiB of them."""
-        answer = await self.send("GET", path, about, params={"startLine": "0", "endLine": str(_HEAD_LINES)})
-        return answer.content[:_LONGEST_HEAD].decode("utf-8", "replace")
+        lines = f"startLine=0&endLine={_HEAD_LINES}&api-version={self._version}"
+        check = partial(self._check, about=about, scope=_READ)
+        return (await self._asker.beginning(f"{path}?{lines}", check, most=_LONGEST_HEAD)).decode("utf-8", "replace")
 
     async def send(
         self,
@@ -114,21 +100,14 @@ class AzureApi:
         version which it knows is asked in that version.
         """
         asked = self._version
-        scope = "Build (read)" if method == "GET" else "Build (read & execute)"
-
-        def check(response: httpx.Response) -> None:
-            is_older = response.status_code == codes.BAD_REQUEST and _newest_known(response) not in {None, asked}
-            if response.status_code not in passing and not is_older:
-                self._check(response, about, scope)
-
-        async with self._slots:
-            answer = await ask(
-                self._client,
-                self._request(method, path, params, body),
-                check,
-                system=SYSTEM,
-                tries=tries,
-            )
+        answer = await self._asker.send(
+            method,
+            path,
+            self._checked(method, about, asked, passing),
+            params={**(params or {}), "api-version": asked},
+            json=body,
+            tries=tries,
+        )
         known = _newest_known(answer) if answer.status_code == codes.BAD_REQUEST else None
         if known is None or known == asked:
             return answer
@@ -136,29 +115,17 @@ class AzureApi:
         return await self.send(method, path, about, params=params, body=body, passing=passing, tries=tries)
 
     async def aclose(self) -> None:
-        await self._client.aclose()
+        await self._asker.aclose()
 
-    def _request(self, method: str, path: str, params: Mapping[str, str] | None, body: Json | None) -> httpx.Request:
-        request = self._client.build_request(
-            method,
-            self._base_url + path,
-            params={**(params or {}), "api-version": self._version},
-            headers=self._headers(),
-            json=body,
-        )
-        request.extensions["timeout"] = httpx.Timeout(
-            self._limits.read, connect=self._limits.connect, pool=self._limits.overall
-        ).as_dict()
-        return request
+    def _checked(self, method: str, about: str, asked: str, passing: Collection[int]) -> Check:
+        scope = _READ if method == "GET" else _EXECUTE
 
-    def _headers(self) -> dict[str, str]:
-        basic = base64.b64encode(f":{self._token.get_secret_value()}".encode()).decode()
-        return {
-            "Authorization": f"Basic {basic}",
-            "Accept": "application/json, text/plain;q=0.5",
-            "X-TFS-FedAuthRedirect": "Suppress",
-            "User-Agent": "tflock",
-        }
+        def check(response: httpx.Response) -> None:
+            is_older = response.status_code == codes.BAD_REQUEST and _newest_known(response) not in {None, asked}
+            if response.status_code not in passing and not is_older:
+                self._check(response, about, scope)
+
+        return check
 
     def _check(self, response: httpx.Response, about: str, scope: str) -> None:
         """Raises for every answer but a success, telling apart what wants different mends."""
@@ -192,6 +159,15 @@ class AzureApi:
 
     def _wait(self, response: httpx.Response) -> float | None:
         return retry_after(response.headers, self._clock.now())
+
+
+def _headers(token: SecretStr) -> Mapping[str, str]:
+    basic = base64.b64encode(f":{token.get_secret_value()}".encode()).decode()
+    return {
+        "Authorization": f"Basic {basic}",
+        "Accept": "application/json, text/plain;q=0.5",
+        "X-TFS-FedAuthRedirect": "Suppress",
+    }
 
 
 def as_object(response: httpx.Response, about: str) -> Json:

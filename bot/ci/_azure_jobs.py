@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from bot.ci._azure_api import AzureApi
-from bot.ci._azure_words import Timeline, is_count, job_from, machine_in, own_agent, record_goes_on, text, timeline_from
+from bot.ci._azure_words import Timeline, job_from, machine_in, own_agent, record_goes_on, timeline_from
 from bot.ci._http import Absent, Failed, together
+from bot.ci._values import Json, inner, is_count, text
 from bot.core.evidence import Trouble
 from bot.core.run import Job
-
-Json = Mapping[str, Any]
 
 _MOST_TIMELINES = 30
 _MOST_LOGS = 60
@@ -101,8 +99,7 @@ class JobReader:
     async def _machine(self, path: str, about: str, places: Iterable[Json]) -> str | None:
         """From the log of the step that sets a job up, or from the job's own."""
         for record in places:
-            log = record.get("log")
-            number = log.get("id") if isinstance(log, Mapping) else None
+            number = inner(record, "log").get("id")
             is_early = record["type"] == "Job" or record.get("name") == _INITIALIZE
             if not is_early or not is_count(number):
                 continue

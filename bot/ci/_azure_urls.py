@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
 
 from bot.ci._http import Absent
+from bot.ci._values import is_number
 from bot.core.run import Pipeline, RunRef
 
 _PAGE = re.compile(r"/(?P<project>[^/]{1,192})/_build(?:/(?:results|index))?/?")
@@ -60,7 +61,7 @@ def project_path(pipeline: Pipeline) -> str:
 def definition_number(pipeline: Pipeline) -> str:
     """Raises Absent for what cannot be a definition's number."""
     number = (pipeline.get("definition") or "").strip()
-    if not _is_number(number):
+    if not is_number(number):
         raise Absent(f"{definition_words(pipeline)}: a definition is named by its number")
     return number
 
@@ -75,7 +76,7 @@ def definition_words(pipeline: Pipeline) -> str:
 
 def run_path(ref: RunRef) -> str:
     """Raises Absent for an id that cannot be a build's: people type ids."""
-    if not _is_number(ref.id):
+    if not is_number(ref.id):
         raise Absent(run_words(ref))
     return f"{project_path(ref.pipeline)}/_apis/build/builds/{ref.id}"
 
@@ -121,7 +122,3 @@ def _roots(base: SplitResult) -> list[tuple[tuple[str, str | None, int | None], 
 
 def _place(parts: SplitResult) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, _DEFAULT_PORTS.get(parts.scheme) if parts.port is None else parts.port
-
-
-def _is_number(value: str) -> bool:
-    return value.isascii() and value.isdigit()

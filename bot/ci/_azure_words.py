@@ -9,14 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Any, TypeGuard
+from datetime import datetime
 
 from bot.ci._http import Failed
+from bot.ci._values import Json, inner, instant, is_count, text
 from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
-
-Json = Mapping[str, Any]
 
 _GOING_ON: Mapping[str, Phase] = {
     "none": Phase.UNKNOWN,
@@ -68,10 +66,10 @@ class Timeline:
 
 def run_from(build: Json, pipeline: Pipeline, url: str) -> Run:
     """One `Build`, without jobs. Raises Failed (garbled) if it has no id or time of queueing."""
-    build_id, queued_at = build.get("id"), instant(build.get("queueTime"))
+    build_id, queued_at = build.get("id"), _instant(build.get("queueTime"))
     if not is_count(build_id) or queued_at is None:
         raise Failed(Trouble.GARBLED, "Azure DevOps' answer names a build without its id or the time it was queued")
-    finished_at = instant(build.get("finishTime"))
+    finished_at = _instant(build.get("finishTime"))
     phase, conclusion = _build_phase(build)
     if phase is Phase.ENDED and finished_at is None:
         phase, conclusion = _NOT_KNOWN
@@ -84,7 +82,7 @@ def run_from(build: Json, pipeline: Pipeline, url: str) -> Run:
         conclusion=conclusion,
         attempt=1,
         created_at=queued_at,
-        started_at=instant(build.get("startTime")),
+        started_at=_instant(build.get("startTime")),
         ended_at=finished_at if phase is Phase.ENDED else None,
         reported=_reported(build.get("status"), build.get("result")),
         branch=_branch(text(build.get("sourceBranch"))),
@@ -104,7 +102,7 @@ def timeline_from(body: Json, about: str) -> Timeline:
 def job_from(record: Json, tasks: Iterable[Json], host: str | None) -> Job:
     """One record of type `Job`. With a step that still goes on it has not ended, unless the agent was given up."""
     phase, conclusion = _record_phase(record)
-    ended_at = instant(record.get("finishTime"))
+    ended_at = _instant(record.get("finishTime"))
     conclusion = _by_issues(conclusion, record.get("issues"))
     if phase is Phase.ENDED and any(_goes_on(task) for task in tasks):
         given_up = conclusion in _GIVEN_UP
@@ -120,7 +118,7 @@ def job_from(record: Json, tasks: Iterable[Json], host: str | None) -> Job:
         attempt=attempt if is_count(attempt) else 1,
         phase=phase,
         conclusion=conclusion,
-        started_at=instant(record.get("startTime")),
+        started_at=_instant(record.get("startTime")),
         ended_at=ended_at if phase is Phase.ENDED else None,
         host=host,
         reported=_reported(record.get("state"), record.get("result")),
@@ -175,7 +173,7 @@ def own_agent(record: Json) -> str | None:
 
 def definition_of(build: Json) -> str:
     """The id of the build's definition; empty if it does not say."""
-    value = _of(build.get("definition"), "id")
+    value = inner(build, "definition").get("id")
     return str(value) if is_count(value) else ""
 
 
@@ -261,8 +259,8 @@ def _earlier(attempt: object, about: str) -> str:
 
 
 def _title(build: Json) -> str:
-    message = text(_of(build.get("triggerInfo"), "ci.message"))
-    name = text(_of(build.get("definition"), "name"))
+    message = text(inner(build, "triggerInfo").get("ci.message"))
+    name = text(inner(build, "definition").get("name"))
     return message or " ".join(part for part in (name, text(build.get("buildNumber"))) if part)
 
 
@@ -278,23 +276,10 @@ def _reported(*words: object) -> str:
     return ", ".join(word for word in map(text, words) if word)
 
 
-def instant(value: object) -> datetime | None:
-    """An instant with its zone; Azure DevOps writes year 1 where it has none."""
-    if not isinstance(value, str):
-        return None
-    try:
-        at = datetime.fromisoformat(value)
-        return at.astimezone(UTC) if at.tzinfo is not None and at.year > 1 else None
-    except (ValueError, OverflowError):
-        return None
-
-
-def is_count(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+def _instant(value: object) -> datetime | None:
+    """Azure DevOps writes the year 1 where it has no instant."""
+    at = instant(value)
+    return at if at is not None and at.year > 1 else None
 
 
 def _of(value: object, key: str) -> object:

@@ -7,16 +7,17 @@ timelines of all attempts. docs/ci/azure-devops.md says what is asked and which 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import httpx
 from httpx import codes
 from pydantic import SecretStr
 
-from bot.ci._azure_api import SYSTEM, AzureApi, Limits, stamp
+from bot.ci._asking import Limits
+from bot.ci._azure_api import SYSTEM, AzureApi, stamp
 from bot.ci._azure_jobs import JobReader, Parts
 from bot.ci._azure_urls import (
     build_in,
@@ -29,8 +30,9 @@ from bot.ci._azure_urls import (
     run_path,
     run_words,
 )
-from bot.ci._azure_words import completed, definition_of, never_began, run_from, text, without_jobs
+from bot.ci._azure_words import completed, definition_of, never_began, run_from, without_jobs
 from bot.ci._http import Absent, Failed, both, observe, together
+from bot.ci._values import Json, inner, text
 from bot.core.evidence import Found, Observation, Trouble
 from bot.core.run import (
     Cancelled,
@@ -46,7 +48,6 @@ from bot.core.run import (
 from bot.ports import Clock
 
 T = TypeVar("T")
-Json = Mapping[str, Any]
 
 _GOING_ON = "inProgress,cancelling,postponed,notStarted"
 _LINGERS = timedelta(hours=6)
@@ -263,8 +264,7 @@ class AzureDevOps:
 
     def _learn(self, build: Json, pipeline: Pipeline) -> None:
         """Pages are often linked with the project's id; which project that is, builds tell."""
-        project = build.get("project")
-        identity = text(project.get("id")) if isinstance(project, Mapping) else ""
+        identity = text(inner(build, "project").get("id"))
         if identity:
             self._project_ids[identity.casefold()] = project_of(pipeline)
 
