@@ -54,8 +54,13 @@ async def serve_page(console: Console, stage: Stage) -> None:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         host, port = runner.addresses[0][:2]
         console.print()
-        console.print(Text(f"The lock is held again, and the loop runs. The channel is at http://{host}:{port}/"))
-        console.print(Text(f"GitHub's stand-in is at {stage.github.base_url}, AWS's at {stage.proxy.url}."))
+        console.print(Text("The lock is held again, and the loop runs. Try it yourself:"))
+        for name, address in (
+            ("channel", f"http://{host}:{port}/"),
+            ("GitHub", stage.github.base_url),
+            ("AWS", stage.proxy.url),
+        ):
+            console.print(Text(f"  {name:8} {address}"))
         console.print(Text("Ctrl-C ends everything."))
         await asyncio.Event().wait()
     finally:

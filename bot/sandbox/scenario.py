@@ -140,6 +140,12 @@ class Incident:
         """The deployment that quinn wants, whatever comes of it; None where there is no Terraform."""
         return None if self._terraform is None else await self._terraform.try_apply()
 
+    async def lock_and_give_back(self) -> None:
+        """What an apply does to the lock, by hand. Raises botocore's ClientError if the lock is taken."""
+        of = self.stage.states[self.state]
+        await self.stage.take_lock(self.state, who=f"{getpass.getuser()}@{HOST}", created=datetime.now(UTC))
+        await self.stage.aws.delete_item(f"{self.stage.aws.bucket}/{of.key}")
+
     async def aclose(self) -> None:
         if self._hands is not None:
             await self._hands.aclose()

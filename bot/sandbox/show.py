@@ -100,7 +100,7 @@ class Show:
             self._draw(waiting, seen_before=True)
             self._note("So the bot waits, begins the release by itself when it is safe, and meets the busy table …")
         await self._until(lambda: _was(message, "throttled") is not None, "the bot to tell that the table throttles")
-        self._draw(message)
+        self._draw(_was(message, "throttled") or message)
 
     async def kill_job(self) -> None:
         self._act("3", "Who keeps the table busy?", "11:45", "12:00")
@@ -135,7 +135,8 @@ class Show:
         done = await self.incident.try_to_deploy()
         if done is None:
             self.applied = "not tried: there is no terraform on PATH"
-            self._happens("There is no terraform on PATH, so the last step is left out. The lock is free:")
+            await self.incident.lock_and_give_back()
+            self._happens("There is no terraform on PATH: the demo takes the lock as an apply does, and gives it back:")
             self._quote([f"lock item of {self.scenario.state}: none"])
             return
         if done.exit_code != 0:
@@ -157,9 +158,9 @@ class Show:
         self.console.print(table)
 
     def exports(self, suffix: str) -> list[Path]:
-        """This incident's files, newest first."""
+        """This incident's files of that kind, in the order of their names."""
         names = {upload.filename for upload in self.stage.slack.files(CHANNEL)}
-        return [path for path in self.stage.exports.glob(f"*{suffix}") if path.name in names]
+        return sorted(path for path in self.stage.exports.glob(f"*{suffix}") if path.name in names)
 
     async def _types(self, user: str, words: str, *, alone: bool = False) -> Message:
         """The command, and the first message that answers it. `alone`: only the asker sees it."""

@@ -8,10 +8,11 @@ import signal
 import sys
 from pathlib import Path
 
-import pytest
+import aiohttp
 
 import bot
 from bot.export.json_export import verify_json
+from bot.sandbox.slack_workspace import SlackWorkspace
 
 ROOT = Path(bot.__file__).resolve().parent.parent
 
@@ -52,6 +53,24 @@ def at_work_in(directory):
     return found
 
 
+async def feed(browser):
+    return await (await browser.get("/feed", params={"user": "U0PARKER"})).text()
+
+
+async def until_feed_has(browser, words):
+    await SlackWorkspace.wait_for(lambda: feed_has(browser, words), 30)
+
+
+async def feed_has(browser, words):
+    return words in await feed(browser)
+
+
+def pressed_in(html, action):
+    """The fields of the newest form with that button."""
+    forms = [dict(re.findall(r'name="(\w+)" value="([^"]*)"', form)) for form in html.split("<form")]
+    return next(fields for fields in reversed(forms) if fields.get("action") == action)
+
+
 def path_without_terraform(directory):
     """A PATH on which everything is but Terraform."""
     kept = directory / "bin"
@@ -87,15 +106,35 @@ async def test_demo_without_terraform_says_so_and_takes_the_lock_itself(tmp_path
     assert at_work_in(tmp_path) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_demo_that_is_stopped_in_the_middle_of_a_release_ends_all_that_it_started(tmp_path, number):
+async def test_demo_that_is_interrupted_in_the_middle_of_a_release_ends_all_that_it_started(tmp_path):
     process = await demo(tmp_path)
     await until_it_says(process, "The DynamoDB item was throttled")
     assert len(at_work_in(tmp_path)) > 1
 
-    process.send_signal(number)
+    process.send_signal(signal.SIGINT)
     output, _ = await asyncio.wait_for(process.communicate(), 60)
 
     assert process.returncode == 130
     assert "has been ended" in output.decode()
+    assert at_work_in(tmp_path) == []
+
+
+async def test_demo_that_goes_on_shows_the_channel_in_a_browser_until_it_is_told_to_stop(tmp_path):
+    process = await demo(tmp_path, "--serve")
+    said = await until_it_says(process, "Ctrl-C ends everything")
+    address = re.search(r"channel +(http\S+)", said)[1]
+
+    async with aiohttp.ClientSession(address) as browser:
+        page = await (await browser.get("/")).text()
+        assert "#inc-staging" in page
+        await browser.post("/command", data={"user": "U0PARKER", "text": "unlock staging"})
+        await until_feed_has(browser, "unlock.when_safe")
+        pressed = pressed_in(await feed(browser), "unlock.when_safe")
+        assert (await browser.post("/click", data=pressed)).status == 200
+        await until_feed_has(browser, "as soon as it is safe")
+        assert (await browser.post("/click", data={**pressed, "action": "no.such"})).status == 409
+
+    process.send_signal(signal.SIGTERM)
+    await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 130
     assert at_work_in(tmp_path) == []
