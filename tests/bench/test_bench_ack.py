@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.bench, pytest.mark.timeout(600)]
 
 AT_ONCE = 50
 REQUESTS = 400
-ROUNDS = 5
+ROUNDS = 4
 ASKER = "U0PARKER"
 
 

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.bench, pytest.mark.timeout(300)]
 HOP = 0.2
 OWN = 0.15
 MOST_HOPS = 3
-ROUNDS = 7
+ROUNDS = 5
 ASKER = "U0PARKER"
 DRIFT = "drift.yml"
 
