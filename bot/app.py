@@ -44,7 +44,6 @@ from bot.store.redis_journal import RedisJournal
 from bot.store.redis_records import RedisRecords
 from bot.usecases.world import State, World
 from handlers.backlog import Backlog
-from handlers.claims_http import claim_routes
 from handlers.listeners import listen
 
 log = structlog.get_logger()
@@ -165,9 +164,7 @@ def place_of(settings: StateSettings) -> S3Place:
 
 def _state(settings: StateSettings, aws: AwsClients) -> State:
     name = StateName(settings.name, settings.description, settings.protected)
-    place = place_of(settings)
-    table = (place.access, place.dynamodb_table) if place.dynamodb_table else None
-    return State(name, S3Backend(place, aws, SystemClock()), "S3 backend", settings.pipelines, table)
+    return State(name, S3Backend(place_of(settings), aws, SystemClock()), "S3 backend", settings.pipelines)
 
 
 async def _warm(aws: AwsClients, config: Config) -> None:
@@ -247,7 +244,6 @@ def web_app(bot: Bot) -> web.Application:
         web.get("/healthz", _healthz),
         web.get("/readyz", _readyz(bot)),
         web.get("/metrics", _metrics(bot)),
-        *claim_routes(bot.world, bot.config.claim_token.get_secret_value() if bot.config.claim_token else None),
     ])  # fmt: skip
     return app
 
