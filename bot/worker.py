@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 import structlog
-from docket import Docket, Retry, Worker
+from docket import Docket, ExponentialRetry, Retry, Worker
 from redis.exceptions import RedisError
 
 from bot.core.phrase import Quoted
@@ -28,10 +28,12 @@ DOCKET = "tflock-jobs"
 REDELIVER_AFTER = timedelta(seconds=15)
 """A job whose worker has been silent for this long is given to another: settled within 60 s, as the contract says."""
 
-_TRIES = 6
-_TRY_AGAIN_AFTER = timedelta(seconds=5)
+TRIES = 10
+FIRST_AGAIN_AFTER, LAST_AGAIN_AFTER = timedelta(seconds=2), timedelta(seconds=60)
+"""Soon at first, then more patiently: about five minutes in all, as long as Slack is away on a bad day."""
+
 _AT_ONCE = 40
-_AGAIN = Retry(attempts=_TRIES, delay=_TRY_AGAIN_AFTER)
+_AGAIN = ExponentialRetry(attempts=TRIES, minimum_delay=FIRST_AGAIN_AFTER, maximum_delay=LAST_AGAIN_AFTER)
 
 
 def open_docket(url: str) -> Docket:
@@ -121,7 +123,7 @@ async def _guarded(world: World, retry: Retry, job: str, subject: str, work: Cal
 
 
 async def _say_if_last(world: World, retry: Retry, job: str, subject: str, why: str) -> None:
-    if retry.attempt < _TRIES:
+    if retry.attempt < TRIES:
         return
     try:
         channel, thread = await _where(world, job, subject)

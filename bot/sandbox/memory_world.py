@@ -30,15 +30,13 @@ from bot.sandbox.memory_people import MemoryDirectory, MemoryJobs, MemoryTeller,
 from bot.usecases import kill_job, letters, release, unlock
 from bot.usecases.lease import Busy
 from bot.usecases.world import State, World
+from bot.worker import FIRST_AGAIN_AFTER, LAST_AGAIN_AFTER, REDELIVER_AFTER, TRIES
 
 T = TypeVar("T")
 
 STATE = "staging"
 CHANNEL = "C0INC"
 DEPLOY = Pipeline("github", (("repo", "acme/infra"), ("workflow", "deploy.yml")))
-REDELIVERED_AFTER = timedelta(seconds=15)
-TRIED_AGAIN_AFTER = timedelta(seconds=5)
-TRIES = 6
 
 
 @dataclass
@@ -85,6 +83,7 @@ class MemoryWorld:
             policy=self.policy,
             holders=Holders(people=(KnownPerson("elliott", "U0ELLIOTT", github="elliott-ci"),)),
             incident_channels=("inc-*",),
+            upload_exports=True,
             new_id=self._new_id,
         )
 
@@ -127,10 +126,10 @@ class MemoryWorld:
         except (JournalAway, UpstreamError, Busy):
             tries = self._failures[job.key] = self._failures.get(job.key, 0) + 1
             if tries < TRIES:
-                self._put_back(job, TRIED_AGAIN_AFTER)
+                self._put_back(job, min(FIRST_AGAIN_AFTER * 2 ** (tries - 1), LAST_AGAIN_AFTER))
         except Killed:
             self._deaths += 1
-            self._put_back(job, REDELIVERED_AFTER)
+            self._put_back(job, REDELIVER_AFTER)
         finally:
             WORKER.reset(token)
 

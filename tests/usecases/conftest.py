@@ -1,9 +1,54 @@
-"""Worlds for the use cases: on paper (`bot.sandbox.memory_world`), and of real servers (`World`)."""
+"""Worlds for the use cases: on paper (`bot.sandbox.memory_world`), and of real servers (`Scene`)."""
 
 from __future__ import annotations
 
+import random
+import secrets
+import shutil
+import tempfile
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
 import pytest
 import structlog
+from pydantic import SecretStr
+
+from bot.backends.s3 import AwsClients, S3Backend, S3Place
+from bot.ci.github_actions import GitHubActions
+from bot.core.policy import Holders, KnownPerson, Policy
+from bot.core.report import StateName
+from bot.core.run import Pipeline
+from bot.errors import JournalAway, UpstreamError
+from bot.export.exporter import FileExporter
+from bot.metrics import Metrics
+from bot.sandbox.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, fresh_moto
+from bot.sandbox.github import GitHubStandIn
+from bot.sandbox.memory_people import MemoryJobs
+from bot.sandbox.memory_world import MemoryWorld
+from bot.sandbox.proxy import FaultProxy, fault_proxy
+from bot.sandbox.slack_workspace import SlackWorkspace, flat
+from bot.sandbox.stage import DEPLOY, REPO, UPDATE, populate
+from bot.slack.client import slack_client
+from bot.slack.directory import SlackDirectory
+from bot.slack.notifier import SlackNotifier
+from bot.slack.teller import SlackTeller
+from bot.store.connect import connect
+from bot.store.embedded import redis_for
+from bot.store.redis_journal import RedisJournal
+from bot.store.redis_records import RedisRecords
+from bot.usecases import kill_job, letters, release, unlock
+from bot.usecases.export import export
+from bot.usecases.incident import enter
+from bot.usecases.lease import Busy
+from bot.usecases.world import State, World
+
+CHANNEL = "C0STAGING"
+KEY = "environments/staging/terraform.tfstate"
+PIPELINES = tuple(Pipeline("github", (("repo", REPO), ("workflow", workflow))) for workflow in (DEPLOY, UPDATE))
 
 
 @pytest.fixture(autouse=True)
@@ -11,3 +56,201 @@ def _quiet():
     """A thousand worlds log a lot."""
     with structlog.testing.capture_logs():
         yield
+
+
+class MovableClock:
+    """The real clock, moved forward by hand."""
+
+    def __init__(self) -> None:
+        self.offset = timedelta()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.offset
+
+
+@dataclass
+class Scene:
+    """The use cases on real servers. Jobs wait in a list, and are run by `work` when their time has come."""
+
+    ports: World
+    clock: MovableClock
+    aws: LocalAws
+    proxy: FaultProxy
+    github: GitHubStandIn
+    slack: SlackWorkspace
+    jobs: MemoryJobs
+    redis: Any
+    exports: Path
+    incident: str = ""
+    failures: list[Exception] = field(default_factory=list)
+
+    def forward(self, seconds: float) -> None:
+        """Time passes, for the bot and for GitHub."""
+        self.clock.offset += timedelta(seconds=seconds)
+        self.github.offset = self.clock.offset
+
+    async def lock(self, *, who: str = "runner@fv-az881-525", ago: float = 7200, file: bool = True) -> WrittenLock:
+        await self.aws.put_state(KEY)
+        created = self.clock.now() - timedelta(seconds=ago)
+        lock = WrittenLock(f"{secrets.token_hex(4)}-1b2c", created, f"{self.aws.bucket}/{KEY}", who=who)
+        await self.aws.hold(KEY, lock.text, item=True, file=file)
+        return lock
+
+    async def running_lock(self, **how):
+        """A lock with the run that holds it."""
+        lock = await self.lock(**how)
+        at = lock.created - timedelta(minutes=3)
+        return lock, self.github.world.start_run(REPO, DEPLOY, at=at, actor="elliott-ci", title="Deploy")
+
+    async def dead_lock(self, conclusion: str = "timed_out", **how):
+        lock, run = await self.running_lock(**how)
+        self.github.world.finish(run.id, conclusion, at=lock.created + timedelta(minutes=10))
+        return lock, run
+
+    async def stands(self, lock: WrittenLock) -> bool:
+        return lock.id in (await self.aws.lock_ids(KEY)).values()
+
+    async def ask(self, user: str = "U0QUINN", **wish):
+        return await unlock.ask(self.ports, unlock.Wish("staging", user, CHANNEL, self.incident, **wish))
+
+    async def confirm(self, report, user: str = "U0QUINN"):
+        request = report.request
+        await unlock.confirm(self.ports, request.id, lock_id=request.lock_id, user=user)
+
+    async def work(self, *, worker: str = "w1") -> int:
+        """Runs every job whose time has come, once; how many there were."""
+        count = 0
+        while (job := self.jobs.due()) is not None:
+            count += 1
+            functions = {
+                "release": lambda request: release.release(self.ports, request, worker=worker),
+                "armed": lambda request, tick: release.armed(self.ports, request, int(tick), worker=worker),
+                "recheck": lambda request, tick: unlock.recheck(self.ports, request, int(tick)),
+                "kill": lambda request, tick: kill_job.kill(self.ports, request, int(tick)),
+                "export": lambda incident: export(self.ports, incident),
+                "ask_owner_again": lambda state, lock: letters.ask_again(
+                    self.ports, self.ports.state(state).name, lock
+                ),
+            }
+            try:
+                await functions[job.name](*job.args)
+            except (JournalAway, UpstreamError, Busy) as error:
+                self.failures.append(error)
+        return count
+
+    async def entries(self, *kinds: str):
+        log = [entry async for entry in self.ports.journal.entries(self.incident)]
+        return [entry for entry in log if not kinds or entry.kind in kinds]
+
+    async def has_intent(self) -> bool:
+        return bool(await self.entries("unlock.releasing"))
+
+    def said(self) -> list[str]:
+        """What the bot's messages in the channel show now."""
+        return [flat(message) for message in self.slack.messages(CHANNEL)]
+
+    def wrote(self, user: str = "U0ELLIOTT") -> list[str]:
+        return [flat(message) for message in self.slack.directs(user)]
+
+
+@pytest.fixture(scope="module")
+def moto():
+    with fresh_moto() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def policy():
+    # the store's clock does not move with ours, so that no state would ever be quiet
+    return Policy(release_deadline=timedelta(seconds=6), state_quiet=timedelta(0))
+
+
+@pytest.fixture
+def protected():
+    return False
+
+
+@pytest.fixture
+def directory():
+    """A directory whose name is short enough for a socket."""
+    made = Path(tempfile.mkdtemp(prefix="tf-"))
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+@pytest.fixture
+async def scene(moto, policy, protected, directory, tmp_path, monkeypatch):
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    async with AsyncExitStack() as stack:
+        token = secrets.token_hex(4)
+        aws = LocalAws(moto, f"acme-tfstate-{token}", f"acme-tf-locks-{token}")
+        await aws.create()
+        stack.push_async_callback(aws.aclose)
+        proxy = await stack.enter_async_context(fault_proxy(aws.endpoint))
+        github = await stack.enter_async_context(GitHubStandIn(cancel_delay=timedelta(0)))
+        slack = await stack.enter_async_context(SlackWorkspace())
+        populate(slack)
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        client = connect(await stack.enter_async_context(redis_for(None, directory)))
+        stack.push_async_callback(client.aclose)
+        clients = AwsClients()
+        stack.push_async_callback(clients.aclose)
+        for pipeline in PIPELINES:
+            github.world.add_workflow(REPO, pipeline.get("workflow"))
+
+        clock = MovableClock()
+        source = GitHubActions(
+            name="github", base_url=github.base_url, token=SecretStr(github.token), clock=clock, pipelines=PIPELINES
+        )
+        stack.push_async_callback(source.aclose)
+        place = S3Place(
+            bucket=aws.bucket, key=KEY, dynamodb_table=aws.table, use_lockfile=True, region=REGION,
+            endpoint_url=proxy.url,
+        )  # fmt: skip
+        api = slack_client(slack.bot_token, base_url=slack.api_url, session=session)
+        people, notifier = SlackDirectory(api, clock=clock), SlackNotifier(api)
+        await people.introduce()
+        journal = RedisJournal(client, clock=clock, rng=random.Random(), retention=timedelta(days=400))
+        jobs = MemoryJobs(clock)
+        ports = World(
+            states={
+                "staging": State(
+                    StateName("staging", "Staging", protected), S3Backend(place, clients, clock), "S3", PIPELINES
+                )
+            },
+            sources={"github": source},
+            journal=journal,
+            records=RedisRecords(client, rng=random.Random()),
+            directory=people,
+            teller=SlackTeller(notifier),
+            notifier=notifier,
+            exporter=FileExporter(journal, tmp_path / "exports", ("markdown", "json")),
+            jobs=jobs,
+            clock=clock,
+            meter=Metrics(),
+            policy=policy,
+            holders=Holders(people=(KnownPerson("elliott", "U0ELLIOTT", github="elliott-ci", who=("elliott@*",)),)),
+            incident_channels=("inc-*",),
+            upload_exports=True,
+            new_id=lambda: secrets.token_hex(5),
+        )
+        made = Scene(ports, clock, aws, proxy, github, slack, jobs, client, tmp_path / "exports")
+        made.incident = (
+            await enter(ports, channel=CHANNEL, user="U0QUINN", title="staging", command="unlock staging")
+        ).id
+        yield made
+
+
+@pytest.fixture
+def make_paper():
+    """Worlds in memory, with a lock that its run left behind: `paper.lock_id`."""
+    made = []
+
+    def make(**settings):
+        made.append(MemoryWorld(**settings))
+        return made[-1]
+
+    yield make
+    for world in made:
+        world.close()

@@ -1,0 +1,261 @@
+"""A release that is disturbed at each of its steps in turn: killed, stalled, without Redis, without Slack."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from bot.core.lock import HalfKind, LockInfo
+from bot.core.people import OwnerAnswer, OwnerSays
+from bot.core.report import OwnerNews, UnlockStage
+from bot.core.run import Conclusion
+from bot.core.timeline import verify
+from bot.errors import JournalAway, NotPermitted, Unreachable
+from bot.sandbox.memory import WORKER, Throttle, lock_text
+from bot.sandbox.memory_world import CHANNEL, DEPLOY, STATE
+from bot.usecases import unlock
+from bot.usecases.owner import record_answer
+from bot.usecases.requests import change_unlock
+
+STEPS = 75
+"""More calls than an undisturbed release makes; a test holds it so."""
+
+
+@pytest.fixture
+def left_behind(make_paper):
+    """A lock whose run failed long ago, asked for; `.request` is the request, `.lock_id` the lock."""
+
+    def make(**settings):
+        paper = make_paper(**settings)
+        paper.ci.start("1001", DEPLOY, host="runner-1", actor="elliott-ci")
+        paper.lock_id = "lock-1"
+        created = paper.clock.now()
+        info = LockInfo("lock-1", "OperationTypeApply", "", "runner@fv-az1", "1.9.8", created, "p")
+        for kind in paper.kinds:
+            paper.store.write(kind, lock_text(info))
+        paper.store.last_written = created
+        paper.ci.end("1001", Conclusion.FAILED)
+        paper.pass_time(300)
+        wish = unlock.Wish(STATE, "U0QUINN", CHANNEL, paper.incident.id)
+        paper.request = paper.run(unlock.ask(paper.ports, wish)).request.id
+        return paper
+
+    return make
+
+
+def confirm(paper):
+    paper.run(unlock.confirm(paper.ports, paper.request, lock_id="lock-1", user="U0QUINN"))
+
+
+def disturb(paper, step, how, *, times=1):
+    """From the `step`th call of a worker on, so many of its calls meet this."""
+    count = 0
+
+    async def fault(name):
+        nonlocal count
+        if WORKER.get():
+            count += 1
+            if step <= count < step + times:
+                await how(name)
+
+    paper.switchboard.fault = fault
+    return lambda: count
+
+
+def outcomes(paper):
+    entries = paper.journal.logs[paper.incident.id]
+    verify(entries)
+    return [entry.facts["outcome"] for entry in entries if entry.kind in {"unlock.released", "unlock.failed"}]
+
+
+def letters_of_release(paper):
+    return [owner for owner, letter in paper.teller.letters if letter.news is OwnerNews.RELEASED]
+
+
+def told(paper):
+    ends = list(UnlockStage)[list(UnlockStage).index(UnlockStage.RELEASED) :]
+    return {report.stage for report in paper.teller.unlocks if report.stage in ends}
+
+
+async def nothing(_):
+    """No disturbance."""
+
+
+def test_the_steps_cover_a_whole_release(left_behind):
+    paper = left_behind()
+    confirm(paper)
+    calls = disturb(paper, 1, nothing)
+
+    paper.pass_time(1)
+
+    assert outcomes(paper) == ["released"]
+    assert letters_of_release(paper) == ["U0ELLIOTT"]
+    assert calls() <= STEPS
+
+
+@pytest.mark.parametrize("kinds", [(HalfKind.ITEM,), (HalfKind.FILE, HalfKind.ITEM)], ids=["one half", "two halves"])
+@pytest.mark.parametrize("step", range(1, STEPS, 1))
+def test_a_worker_killed_at_any_step_is_followed_by_one_that_settles_it_within_a_minute(left_behind, step, kinds):
+    paper = left_behind(kinds=kinds)
+    confirm(paper)
+
+    async def kill(_):
+        paper.switchboard.dead.add(WORKER.get())
+
+    disturb(paper, step, kill)
+
+    paper.pass_time(60)
+
+    assert paper.store.texts == {}
+    assert outcomes(paper) == ["released"]
+    assert told(paper) == {UnlockStage.RELEASED}
+    assert len(letters_of_release(paper)) <= 1
+
+
+@pytest.mark.parametrize("step", range(1, STEPS, 2))
+def test_a_worker_that_stands_still_and_goes_on_beside_another_releases_nothing_twice(left_behind, step):
+    paper = left_behind()
+    confirm(paper)
+    deleted = []
+    paper.store.on_delete = lambda kind, _: deleted.append(kind)
+
+    async def stall(_):
+        await asyncio.sleep(25)
+
+    disturb(paper, step, stall)
+
+    paper.pass_time(90, workers=("w1", "w2"))
+
+    assert sorted(deleted) == sorted(paper.kinds)
+    assert outcomes(paper) == ["released"]
+    assert told(paper) == {UnlockStage.RELEASED}
+    assert letters_of_release(paper) == ["U0ELLIOTT"]
+
+
+@pytest.mark.parametrize("step", range(1, STEPS, 2))
+def test_without_redis_at_any_step_it_is_released_when_redis_is_back(left_behind, step):
+    paper = left_behind()
+    confirm(paper)
+
+    async def away(name):
+        if name.startswith(("append", "get", "put", "update", "once", "take", "start", "give")):
+            raise JournalAway("away")
+
+    disturb(paper, step, away, times=4)
+
+    paper.pass_time(60)
+
+    assert paper.store.texts == {}
+    assert outcomes(paper) == ["released"]
+
+
+def test_while_redis_is_away_before_the_intent_nothing_is_deleted(left_behind):
+    paper = left_behind()
+    confirm(paper)
+
+    async def away(name):
+        if name.startswith("append unlock.releasing"):
+            raise JournalAway("away")
+
+    disturb(paper, 1, away, times=10_000)
+
+    paper.pass_time(600)
+
+    assert set(paper.store.texts) == set(paper.kinds)
+    assert outcomes(paper) == []
+
+
+@pytest.mark.parametrize("step", range(1, STEPS, 2))
+def test_without_slack_at_any_step_the_outcome_is_told_when_slack_is_back(left_behind, step):
+    paper = left_behind()
+    confirm(paper)
+
+    async def away(name):
+        if name.startswith(("tell", "letter")):
+            raise Unreachable("Slack", "no answer")
+
+    disturb(paper, step, away, times=40)
+
+    paper.pass_time(400)
+
+    assert outcomes(paper) == ["released"]
+    assert told(paper) == {UnlockStage.RELEASED}
+
+
+def test_an_answer_that_comes_between_the_decision_and_the_delete_is_heard(left_behind):
+    paper = left_behind()
+    confirm(paper)
+
+    async def fault(name):
+        if WORKER.get() and name == "append unlock.releasing":
+            token = WORKER.set("")
+            answer = OwnerAnswer("lock-1", "U0ELLIOTT", OwnerSays.RUNNING, paper.clock.now())
+            await record_answer(paper.ports, STATE, answer, incident="")
+            WORKER.reset(token)
+
+    paper.switchboard.fault = fault
+
+    paper.pass_time(60)
+
+    assert outcomes(paper) == ["refused"]
+    assert set(paper.store.texts) == set(paper.kinds)
+
+
+def test_an_unlock_that_is_called_off_at_the_last_moment_is_not_carried_out(left_behind):
+    paper = left_behind()
+    paper.run(unlock.arm(paper.ports, paper.request, lock_id="lock-1", user="U0QUINN"))
+
+    async def fault(name):
+        if WORKER.get() and name == "append unlock.releasing":
+            token = WORKER.set("")
+            with suppress(NotPermitted):
+                await unlock.disarm(paper.ports, paper.request, lock_id="lock-1", user="U0PARKER")
+            WORKER.reset(token)
+
+    paper.switchboard.fault = fault
+
+    paper.pass_time(120)
+
+    assert set(paper.store.texts) == set(paper.kinds)
+    assert told(paper) == {UnlockStage.EXPIRED}
+
+
+def test_a_lock_that_its_owner_frees_after_a_throttled_delete_was_not_released_by_the_bot(left_behind):
+    paper = left_behind()
+    confirm(paper)
+
+    async def fault(name):
+        if name.startswith("delete"):
+            paper.store.texts.clear()
+            raise Throttle
+
+    paper.switchboard.fault = fault
+
+    paper.pass_time(60)
+
+    assert outcomes(paper) == ["already free"]
+
+
+def test_a_confirmed_request_that_no_worker_took_up_for_half_an_hour_is_given_up(left_behind):
+    paper = left_behind()
+    confirm(paper)
+    paper.run(asyncio.sleep(1801))
+
+    paper.pass_time(5)
+
+    assert outcomes(paper) == ["expired"]
+    assert set(paper.store.texts) == set(paper.kinds)
+
+
+def test_a_click_that_was_lost_with_its_process_is_taken_up_by_the_next_click(left_behind):
+    paper = left_behind()
+    now = paper.clock.now().isoformat()
+    paper.run(change_unlock(paper.ports, paper.request, phase="confirmed", by="U0QUINN", confirmed_at=now))
+
+    with pytest.raises(NotPermitted):
+        confirm(paper)
+    paper.pass_time(10)
+
+    assert outcomes(paper) == ["released"]
