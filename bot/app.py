@@ -44,6 +44,7 @@ from bot.store.redis_journal import RedisJournal
 from bot.store.redis_records import RedisRecords
 from bot.usecases.world import State, World
 from handlers.backlog import Backlog
+from handlers.claims_http import claim_routes
 from handlers.listeners import listen
 
 log = structlog.get_logger()
@@ -164,7 +165,9 @@ def place_of(settings: StateSettings) -> S3Place:
 
 def _state(settings: StateSettings, aws: AwsClients) -> State:
     name = StateName(settings.name, settings.description, settings.protected)
-    return State(name, S3Backend(place_of(settings), aws, SystemClock()), "S3 backend", settings.pipelines)
+    place = place_of(settings)
+    table = (place.access, place.dynamodb_table) if place.dynamodb_table else None
+    return State(name, S3Backend(place, aws, SystemClock()), "S3 backend", settings.pipelines, table)
 
 
 async def _warm(aws: AwsClients, config: Config) -> None:
@@ -244,6 +247,7 @@ def web_app(bot: Bot) -> web.Application:
         web.get("/healthz", _healthz),
         web.get("/readyz", _readyz(bot)),
         web.get("/metrics", _metrics(bot)),
+        *claim_routes(bot.world, bot.config.claim_token.get_secret_value() if bot.config.claim_token else None),
     ])  # fmt: skip
     return app
 
@@ -347,6 +351,7 @@ def _wiring(
         policy=config.policy,
         holders=config.holders,
         incident_channels=config.slack.incident_channels,
+        upload_exports=config.export.upload_to_channel,
         new_id=lambda: secrets.token_hex(5),
     )
     return Wiring(world, slack, directory, metrics, client, aws, docket, jobs)

@@ -307,8 +307,11 @@ class Teller(Protocol):
 class Exporter(Protocol):
     """Writes the record of an incident as files."""
 
-    async def write(self, incident: Incident) -> tuple[Path, ...]:
-        """Writes all configured formats, replacing earlier ones. Raises JournalAway, or OSError."""
+    async def write(self, incident: Incident, names: Mapping[str, str]) -> tuple[Path, ...]:
+        """Writes all configured formats, replacing earlier ones. `names` are those of people and channel, by id.
+
+        Raises JournalAway, or OSError.
+        """
         ...
 
 

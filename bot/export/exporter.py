@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 from bot.core.incident import Incident
 from bot.export.json_export import write_json
-from bot.export.markdown import write_markdown
+from bot.export.markdown import NO_NAMES, write_markdown
 from bot.ports import Journal
 
-WRITERS: Mapping[str, Callable[[Journal, Incident, Path], Awaitable[Path]]] = {
-    "markdown": write_markdown,
-    "json": write_json,
-}
+Writer: TypeAlias = Callable[[Journal, Incident, Path, Mapping[str, str]], Awaitable[Path]]
+
+
+async def _json(journal: Journal, incident: Incident, directory: Path, names: Mapping[str, str]) -> Path:  # noqa: ARG001 - all writers are called alike
+    """JSON holds what was recorded: ids, not names."""
+    return await write_json(journal, incident, directory)
+
+
+WRITERS: Mapping[str, Writer] = {"markdown": write_markdown, "json": _json}
 """The formats of this version by their names in the configuration."""
 
 
@@ -28,5 +34,5 @@ class FileExporter:
         self._directory = directory
         self._writers = [writer for name, writer in WRITERS.items() if name == "json" or name in set(formats)]
 
-    async def write(self, incident: Incident) -> tuple[Path, ...]:
-        return tuple([await writer(self._journal, incident, self._directory) for writer in self._writers])
+    async def write(self, incident: Incident, names: Mapping[str, str] = NO_NAMES) -> tuple[Path, ...]:
+        return tuple([await writer(self._journal, incident, self._directory, names) for writer in self._writers])

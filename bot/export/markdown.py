@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from types import MappingProxyType
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -26,6 +27,8 @@ from bot.errors import JournalAway
 from bot.export.files import content, save
 from bot.ports import Journal
 
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
+
 _APART = "\u200b"
 """Zero-width space: keeps `@` and `#` from what follows, which GitHub would link even where it is escaped."""
 
@@ -34,14 +37,19 @@ _ENTITIES = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}
 _LINKED = re.compile(r"[@#](?=\S)|(?<=\bGH)-(?=\d)", re.IGNORECASE)
 
 
-async def write_markdown(journal: Journal, incident: Incident, directory: Path) -> Path:
-    """Writes `<incident>.md` and returns its path. Raises OSError, JournalAway or ChainBroken."""
-    return await save(directory / f"{incident.id}.md", _page(journal, incident))
+async def write_markdown(
+    journal: Journal, incident: Incident, directory: Path, names: Mapping[str, str] = NO_NAMES
+) -> Path:
+    """Writes `<incident>.md` and returns its path. `names` are what people and the channel are called, by their ids.
+
+    Raises OSError, JournalAway or ChainBroken.
+    """
+    return await save(directory / f"{incident.id}.md", _page(journal, incident, names))
 
 
-async def markdown_content(journal: Journal, incident: Incident) -> bytes:
+async def markdown_content(journal: Journal, incident: Incident, names: Mapping[str, str] = NO_NAMES) -> bytes:
     """The same as bytes, for an upload."""
-    return await content(_page(journal, incident))
+    return await content(_page(journal, incident, names))
 
 
 def escaped(value: object) -> Markup:
@@ -74,14 +82,14 @@ class _Account:
     last: Entry
 
 
-async def _page(journal: Journal, incident: Incident) -> AsyncIterator[str]:
+async def _page(journal: Journal, incident: Incident, names: Mapping[str, str]) -> AsyncIterator[str]:
     entries = [entry async for entry in journal.entries(incident.id)]
     if not entries:
         raise JournalAway(f"the timeline of {incident.id} is not there")
-    yield await asyncio.to_thread(_rendered, incident, entries)
+    yield await asyncio.to_thread(_rendered, incident, entries, names)
 
 
-def _rendered(incident: Incident, entries: Sequence[Entry]) -> str:
+def _rendered(incident: Incident, entries: Sequence[Entry], names: Mapping[str, str]) -> str:
     revisions = Revisions()
     for entry in entries:
         revisions.learn(entry)
@@ -90,7 +98,14 @@ def _rendered(incident: Incident, entries: Sequence[Entry]) -> str:
     took = duration(incident.closed_at - incident.opened_at) if incident.closed_at else None
     template = _environment().get_template("incident.md.j2")
     account = _Account(tuple(rows), actors, revisions, entries[-1])
-    return template.render(incident=incident, account=account, recorded=len(entries), took=took)
+    return template.render(
+        incident=incident, account=account, recorded=len(entries), took=took, names=names, known=partial(_known, names)
+    )
+
+
+def _known(names: Mapping[str, str], ids: str) -> str:
+    """Name and id, where the name is known: names change and repeat, ids do not."""
+    return f"{names[ids]} ({ids})" if ids in names else ids
 
 
 def _rows(entries: Sequence[Entry], revisions: Revisions) -> Iterator[_Row]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 
 import structlog
 
+from bot.core.evidence import Found
 from bot.core.incident import Incident
 from bot.core.phrase import Quoted
 from bot.core.report import Notice
@@ -16,9 +18,12 @@ from bot.usecases.world import World
 
 log = structlog.get_logger()
 
+_USER = re.compile(r"[UW][A-Z0-9]+")
+_MOST_NAMED = 100
 
-async def export(world: World, incident_id: str, *, to_channel: bool = True) -> tuple[Path, ...]:
-    """Writes the files, uploads them to the incident's channel, and notes it on the timeline.
+
+async def export(world: World, incident_id: str) -> tuple[Path, ...]:
+    """Writes the files, uploads them to the incident's channel if that is configured, and notes it on the timeline.
 
     Exporting again replaces the files. Raises JournalAway; OSError if the directory cannot be written.
     """
@@ -26,13 +31,25 @@ async def export(world: World, incident_id: str, *, to_channel: bool = True) -> 
     if incident is None:
         log.warning("export.unknown_incident", incident=incident_id)
         return ()
-    paths = await world.exporter.write(incident)
-    failed = await _upload(world, incident, paths) if to_channel else ""
-    facts = {"files": [path.name for path in paths], "uploaded": to_channel and not failed, "failed": failed}
+    paths = await world.exporter.write(incident, await _names(world, incident))
+    failed = await _upload(world, incident, paths) if world.upload_exports else ""
+    facts = {"files": [path.name for path in paths], "uploaded": world.upload_exports and not failed, "failed": failed}
     text = f"exported as {', '.join(path.name for path in paths)}" + (f"; upload failed: {failed}" if failed else "")
     await world.journal.append(incident.id, Draft(world.clock.now(), Kind.EXPORT_MADE, "tflock", text, facts))
     log.info("export.made", incident=incident.id, files=len(paths))
     return paths
+
+
+async def _names(world: World, incident: Incident) -> dict[str, str]:
+    """What the channel and the people on the timeline are called, as far as Slack says so now."""
+    actors = {entry.actor async for entry in world.journal.entries(incident.id)}
+    people = sorted(actor for actor in actors if _USER.fullmatch(actor))[:_MOST_NAMED]
+    members = await asyncio.gather(*(world.directory.member(user) for user in people))
+    names = {user: seen.value.name for user, seen in zip(people, members, strict=True) if isinstance(seen, Found)}
+    channel = await world.directory.channel(incident.channel)
+    if isinstance(channel, Found) and channel.value.name:
+        names[incident.channel] = f"#{channel.value.name}"
+    return names
 
 
 async def _upload(world: World, incident: Incident, paths: tuple[Path, ...]) -> str:

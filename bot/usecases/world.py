@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Protocol, TypeVar
@@ -44,12 +44,16 @@ class Meter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """One state of the configuration with the adapters that reach it."""
+    """One state of the configuration with the adapters that reach it.
+
+    `lock_table` tells its lock table from all others, by name and the way to it; None if it has none.
+    """
 
     name: StateName
     backend: LockBackend
     backend_system: str
     pipelines: tuple[Pipeline, ...]
+    lock_table: Hashable = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class World:
     policy: Policy
     holders: Holders
     incident_channels: tuple[str, ...]
+    upload_exports: bool
     new_id: Callable[[], str]
 
     def state(self, name: str) -> State:

@@ -158,3 +158,14 @@ def test_an_escaped_text_is_one_line_and_leaves_no_special_character_bare(text):
 
 def test_what_this_program_made_is_not_escaped_again():
     assert escaped(Markup("**x**")) == "**x**"
+
+
+async def test_people_and_the_channel_are_called_by_name_where_the_name_is_known(journal, incident):
+    await note(journal, incident, "Killed the loop", actor="U2")
+    names = {"U2": "parker | <b>", "C1": "#inc-staging"}
+
+    found = (await markdown_content(journal, incident, names)).decode().splitlines()
+
+    assert f"| Channel | #{APART}inc-staging \\(C1\\) |" in found
+    assert row_with("Killed the loop", found).split(" | ")[1] == "parker \\| &lt;b&gt;"
+    assert row_with("| People |", found) == "| People | U1, parker \\| &lt;b&gt; \\(U2\\) |"
