@@ -1,0 +1,105 @@
+"""ECS' stand-in, driven by the suite in test_run_source.py.
+
+The retention is made long, so that ECS' forgetting does not hide what the suite asks for; tests/ci/test_ecs.py has it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+from botocore.config import Config
+from botocore.session import Session
+
+from bot.ci.ecs import Ecs
+from bot.core.evidence import Trouble
+from bot.core.run import Conclusion, Pipeline
+from bot.sandbox.ecs import EcsStandIn
+
+LACKS = {"reruns", "time-outs", "switch"}
+CLUSTER = "terraform"
+REFUSALS = {
+    Trouble.SERVER_ERROR: {"status": 500, "body": '{"__type": "ServerException", "message": "try later"}'},
+    Trouble.THROTTLED: {"status": 400, "body": '{"__type": "ThrottlingException", "message": "Rate exceeded"}'},
+    Trouble.DENIED: {"status": 400, "body": '{"__type": "AccessDeniedException", "message": "no"}'},
+    Trouble.GARBLED: {"body": '{"taskArns": ["arn:aws:ecs:eu-w'},
+}
+
+
+def pipeline(cluster, family):
+    return Pipeline("ecs", (("cluster", cluster), ("family", family)))
+
+
+class WallClock:
+    def now(self):
+        return datetime.now(UTC)
+
+
+def client_of(stand_in, key):
+    return Session().create_client(
+        "ecs",
+        region_name=stand_in.region,
+        endpoint_url=stand_in.base_url,
+        aws_access_key_id=key,
+        aws_secret_access_key="sandbox",
+        config=Config(retries={"total_max_attempts": 1}, max_pool_connections=20),
+    )
+
+
+class EcsWorld:
+    def __init__(self, stand_in):
+        self.stand_in = stand_in
+        self.clients = {key: client_of(stand_in, key) for key in (stand_in.access_key, stand_in.reading_key)}
+        self.key = stand_in.access_key
+        self.pipeline, self.other = pipeline(CLUSTER, "production"), pipeline(CLUSTER, "staging")
+        self.unknown = pipeline("gone", "production")
+        self.source = Ecs(
+            name="ecs",
+            region=stand_in.region,
+            client=lambda: self.clients[self.key],
+            run=asyncio.to_thread,
+            clock=WallClock(),
+            pipelines=(self.pipeline, self.other),
+            relist_delay=timedelta(0),
+        )
+        for known in (self.pipeline, self.other):
+            stand_in.world.add_family(CLUSTER, known.get("family"))
+
+    def start(self, at):
+        return self.stand_in.world.start_run(CLUSTER, "production", at=at).id
+
+    def start_waiting(self, at):
+        return self.stand_in.world.start_run(CLUSTER, "production", at=at, queued=True).id
+
+    def finish(self, run_id, conclusion, at):
+        if conclusion is Conclusion.CANCELLED:
+            task = self.stand_in.world.run(run_id)
+            self.stand_in.world.stop(run_id)
+            task.due = at
+        else:
+            self.stand_in.world.finish(run_id, 0 if conclusion is Conclusion.SUCCESS else 1, at=at)
+
+    def url(self, run_id):
+        return self.stand_in.url(self.stand_in.world.run(run_id))
+
+    def fail(self, trouble):
+        self.stand_in.answer_next("", times=10**6, **REFUSALS[trouble])
+
+    def forbid_writes(self):
+        self.key = self.stand_in.reading_key
+
+    def is_on(self, _):
+        return True
+
+    def has_ended(self, run_id):
+        return self.stand_in.world.run(run_id).has_ended
+
+
+@asynccontextmanager
+async def world():
+    async with EcsStandIn(stop_delay=timedelta(seconds=0.2), retention=timedelta(days=60)) as stand_in:
+        made = EcsWorld(stand_in)
+        yield made
+        for client in made.clients.values():
+            client.close()
