@@ -21,7 +21,7 @@ from bot.core.phrase import Phrase, Quoted, plain
 from bot.core.report import Inspection, KillReport, KillRequest, KillStage, Target, Tie
 from bot.core.run import Cancelled, CancelResult, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
 from bot.core.timeline import Draft, Kind
-from bot.errors import NotPermitted
+from bot.errors import NotPermitted, UpstreamError
 from bot.usecases import requests
 from bot.usecases.inspect import inspect, unanswered
 from bot.usecases.requests import change_kill, find_kill, instant_in, save_kill
@@ -155,11 +155,19 @@ async def kill(world: World, request_id: str, tick: int) -> None:
     report = _progress(request, record, seen, switched, _refusal_words(pipeline, answers))
     denied = bool(answers) and all(answer.result is CancelResult.DENIED for answer in answers)
     if going and not denied and not _given_up(world, record):
-        await world.teller.kill(report)
+        await _show_progress(world, report)
         at = world.clock.now() + LOOK_EVERY
         await world.jobs.start("kill", request_id, str(tick + 1), key=f"kill:{request_id}:{tick + 1}", at=at)
         return
     await _conclude(world, request, record, replace(report, stage=KillStage.FAILED if going else KillStage.ENDED))
+
+
+async def _show_progress(world: World, report: KillReport) -> None:
+    """Not worth failing for: the end is told in any case."""
+    try:
+        await world.teller.kill(report)
+    except UpstreamError as error:
+        log.warning("kill.progress_not_shown", request=report.request.id, detail=error.detail)
 
 
 async def _find(world: World, target: str) -> tuple[Inspection | None, tuple[Target, ...], Phrase]:
@@ -260,7 +268,8 @@ async def _stop_source(world: World, record: dict[str, str], pipeline: Pipeline)
     if record.get("switched"):
         return Switched(SwitchResult(record["switched"]), record.get("switched_detail", ""))
     switched = await world.sources[pipeline.ci].switch(pipeline, on=False)
-    await change_kill(world, record["id"], switched=str(switched.result), switched_detail=switched.detail)
+    if switched.result is not SwitchResult.NOT_KNOWN:
+        await change_kill(world, record["id"], switched=str(switched.result), switched_detail=switched.detail)
     return switched
 
 
@@ -269,12 +278,13 @@ async def _all_ids(
 ) -> tuple[str, ...]:
     """The runs to end: those that were confirmed, and with a loop also those that started before its source stopped."""
     ids = dict.fromkeys(record["runs"].split())
-    if switched is not None and record.get("cancelled") != "yes":
+    if switched is not None and not record.get("listed"):
         since = world.clock.now() - timedelta(hours=1)
         listing = await world.sources[pipeline.ci].runs(pipeline, since=since)
         found = listing.value if isinstance(listing, Found) else ()
         ids.update(dict.fromkeys(run.ref.id for run in found if run.phase is not Phase.ENDED))
-        await change_kill(world, record["id"], runs=" ".join(ids))
+        whole = isinstance(listing, Found) and switched.result is not SwitchResult.NOT_KNOWN
+        await change_kill(world, record["id"], runs=" ".join(ids), listed="yes" if whole else "")
     return tuple(ids)
 
 
@@ -289,16 +299,17 @@ def _ended(seen: Observation[Run]) -> bool:
 
 
 async def _push(world: World, record: dict[str, str], pipeline: Pipeline, going: list[str]) -> tuple[Cancelled, ...]:
-    """Asks for the end: once, and once more by force after the system's own delay."""
+    """Asks each run to end: once, and once more by force after the system's own delay."""
     began = instant_in(record, "confirmed_at") or world.clock.now()
     force = world.clock.now() - began >= ESCALATE_AFTER
-    if record.get("forced" if force else "cancelled") == "yes":
-        return ()
+    asked = (record.get("forced" if force else "cancelled") or "").split()
+    due = [ref_id for ref_id in going if ref_id not in asked]
     source = world.sources[pipeline.ci]
-    answers = tuple(await asyncio.gather(*(source.cancel(RunRef(pipeline, ref_id), force=force) for ref_id in going)))
-    if not any(answer.result is CancelResult.NOT_KNOWN for answer in answers):
-        changes = {"forced": "yes"} if force else {"cancelled": "yes"}
-        await world.records.update("kill", record["id"], changes)
+    answers = tuple(await asyncio.gather(*(source.cancel(RunRef(pipeline, ref_id), force=force) for ref_id in due)))
+    known = [ref_id for ref_id, said in zip(due, answers, strict=True) if said.result is not CancelResult.NOT_KNOWN]
+    if known:
+        done = " ".join([*asked, *known])
+        await world.records.update("kill", record["id"], {"forced": done} if force else {"cancelled": done})
     return answers
 
 

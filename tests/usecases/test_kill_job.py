@@ -1,0 +1,207 @@
+"""What `/tflock kill-job` finds, ends and starts again, with GitHub's stand-in as the truth."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.core.report import KillStage, Tie
+from bot.errors import NotPermitted, UnknownState
+from bot.sandbox.stage import DEPLOY, REPO, UPDATE
+from bot.usecases import kill_job
+
+CHANNEL = "C0STAGING"
+
+
+async def ask(scene, target, user="U0QUINN"):
+    return await kill_job.ask(scene.ports, kill_job.Wish(target, user, CHANNEL, scene.incident))
+
+
+async def confirm(scene, report, key=None, *, stop=True, user="U0QUINN"):
+    key = key or report.chosen.key
+    await kill_job.confirm(scene.ports, report.request.id, key, user=user, stop_source=stop)
+
+
+async def looping(scene, count=6):
+    """A workflow that was started again and again, its newest runs still going on."""
+    lock, holder = await scene.running_lock()
+    runs = [scene.github.world.start_run(REPO, UPDATE, actor="dependency-bot") for _ in range(count)]
+    return lock, holder, runs
+
+
+def active(scene):
+    return scene.github.world.workflow(REPO, UPDATE).state == "active"
+
+
+async def test_the_run_that_holds_the_lock_is_found_by_its_state_and_ended(scene):
+    lock, run = await scene.running_lock()
+    report = await ask(scene, "staging")
+    await confirm(scene, report)
+    await scene.work()
+    scene.forward(5)
+
+    await scene.work()
+
+    assert (report.stage, report.chosen.tie) == (KillStage.FOUND, Tie.HOLDS)
+    assert scene.github.world.run(run.id).has_ended
+    (ended,) = await scene.entries("kill.confirmed")
+    assert ended.facts["ended"] is True
+    assert await scene.stands(lock)
+
+
+@pytest.mark.parametrize("spelled", ["id", "url"])
+async def test_a_run_is_found_by_its_id_and_by_its_page(scene, spelled):
+    _, run = await scene.running_lock()
+    target = str(run.id) if spelled == "id" else f"{scene.github.base_url}/{REPO}/actions/runs/{run.id}"
+
+    report = await ask(scene, target)
+
+    assert [target.key for target in report.targets] == [f"run:{run.id}"]
+
+
+@pytest.mark.parametrize("target", ["https://github.example.org/evil/repo/actions/runs/1", "stagin", "../etc"])
+async def test_what_is_no_run_of_ours_is_refused_without_a_request(scene, target):
+    await scene.running_lock()
+    asked = len(scene.github.asked)
+
+    with pytest.raises(UnknownState):
+        await ask(scene, target)
+
+    assert len(scene.github.asked) == asked
+
+
+async def test_where_nothing_runs_there_is_nothing_to_end(scene):
+    await scene.dead_lock()
+
+    report = await ask(scene, "staging")
+
+    assert report.stage is KillStage.NOTHING
+    assert scene.jobs.waiting == {}
+
+
+async def test_a_loop_is_stopped_at_its_source_first_and_its_newest_runs_are_ended_too(scene):
+    lock, holder, runs = await looping(scene)
+    report = await ask(scene, "staging")
+    await confirm(scene, report, "loop:0")
+    late = scene.github.world.start_run(REPO, UPDATE, actor="dependency-bot")
+    await scene.work()
+    scene.forward(5)
+
+    await scene.work()
+
+    assert report.stage is KillStage.CHOOSE
+    assert not active(scene)
+    assert all(scene.github.world.run(run.id).has_ended for run in [*runs, late])
+    assert not scene.github.world.run(holder.id).has_ended
+    assert await scene.stands(lock)
+
+
+async def test_new_runs_of_a_loop_are_found_even_if_the_first_listing_failed(scene):
+    await looping(scene)
+    report = await ask(scene, "staging")
+    await confirm(scene, report, "loop:0")
+    late = scene.github.world.start_run(REPO, UPDATE, actor="dependency-bot")
+    scene.github.answer_next("GET .*/workflows/.*/runs", status=404, times=1)
+    for _ in range(3):
+        await scene.work()
+        scene.forward(5)
+
+    assert scene.github.world.run(late.id).has_ended
+
+
+async def test_only_the_runs_are_cancelled_if_the_source_is_to_go_on(scene):
+    _, _, runs = await looping(scene)
+    report = await ask(scene, "staging")
+    await confirm(scene, report, "loop:0", stop=False)
+    await scene.work()
+
+    assert active(scene)
+    assert scene.github.world.run(runs[0].id).has_ended
+
+
+async def test_a_loop_that_was_stopped_is_started_again_on_purpose(scene):
+    await looping(scene)
+    report = await ask(scene, "staging")
+    await confirm(scene, report, "loop:0")
+    await scene.work()
+    stopped = not active(scene)
+
+    await kill_job.restart(scene.ports, report.request.id, user="U0PARKER")
+
+    assert stopped
+    assert active(scene)
+
+
+async def test_a_cancel_that_is_not_allowed_fails_at_once_and_says_so(scene):
+    _, run = await scene.running_lock()
+    report = await ask(scene, "staging")
+    await confirm(scene, report)
+    scene.github.answer_next("POST .*/cancel", status=403, times=10)
+
+    await scene.work()
+
+    assert not scene.github.world.run(run.id).has_ended
+    (failed,) = await scene.entries("kill.confirmed")
+    assert failed.facts["ended"] is False
+    assert scene.jobs.waiting == {}
+
+
+async def test_a_stubborn_run_is_ended_by_force_after_five_minutes(scene):
+    lock = await scene.lock()
+    run = scene.github.world.start_run(REPO, DEPLOY, at=lock.created, stubborn=True)
+    report = await ask(scene, "staging")
+    await confirm(scene, report)
+    await scene.work()
+    scene.forward(60)
+    await scene.work()
+    alive = not scene.github.world.run(run.id).has_ended
+    scene.forward(300)
+
+    await scene.work()
+    scene.forward(5)
+    await scene.work()
+
+    assert alive
+    assert scene.github.world.run(run.id).has_ended
+    assert len([asked for asked in scene.github.asked if "force-cancel" in asked]) == 1
+
+
+async def test_slack_being_away_does_not_stop_a_kill(scene):
+    lock = await scene.lock()
+    run = scene.github.world.start_run(REPO, DEPLOY, at=lock.created, stubborn=True)
+    report = await ask(scene, "staging")
+    await confirm(scene, report)
+    scene.slack.refuse("chat.update", "internal_error", times=None)
+    await scene.work()
+    scene.slack.heal()
+    scene.github.world.finish(run.id, "cancelled")
+    scene.forward(5)
+
+    await scene.work()
+
+    assert scene.failures == []
+    assert len(await scene.entries("kill.confirmed")) == 1
+
+
+@pytest.mark.parametrize("user", ["U0GUEST", "U0STRANGER", "U0OUTSIDE"])
+async def test_who_may_not_act_here_ends_nothing(scene, user):
+    _, run = await scene.running_lock()
+    with pytest.raises(NotPermitted):
+        await ask(scene, "staging", user)
+    report = await ask(scene, "staging")
+
+    with pytest.raises(NotPermitted):
+        await confirm(scene, report, user=user)
+
+    assert await scene.work() == 0
+    assert not scene.github.world.run(run.id).has_ended
+
+
+async def test_a_second_click_on_a_kill_is_told_that_it_is_under_way(scene):
+    await scene.running_lock()
+    report = await ask(scene, "staging")
+    await confirm(scene, report)
+
+    with pytest.raises(NotPermitted):
+        await confirm(scene, report, user="U0PARKER")
+
+    assert len(await scene.entries("kill.requested")) == 1
