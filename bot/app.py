@@ -380,7 +380,6 @@ def _assemble(config: Config, wiring: Wiring) -> Bot:
         signing_secret=secret.get_secret_value() if secret else "",
         authorize=authorize,
         request_verification_enabled=secret is not None,
-        process_before_response=True,  # listeners only ack and queue; else Bolt looks for the ack every 10 ms
     )
     backlog = Backlog()
     listen(bolt, world, backlog)
