@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 p
 STAMP := $(VENV)/.installed
 SOURCES := bot handlers tests
 
-.PHONY: help setup demo test check lint bench fmt lock clean
+.PHONY: help setup demo test check lint nightly bench fmt lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ lint: $(STAMP) ## ruff, mypy and import-linter
 	@$(BIN)/ruff format --check --quiet $(SOURCES)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+nightly: $(STAMP) ## hunt the release with its state machine for hours: 10,000 histories
+	@HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -q --timeout 0 tests/usecases/test_release_machine.py
 
 bench: $(STAMP) ## measure: each benchmark compares two things and prints a ratio
 	@$(BIN)/python -m pytest -s -q -m bench tests/bench

@@ -35,6 +35,7 @@ from bot.core.lock import (
     parse_lock_info,
 )
 from bot.errors import LockInfoInvalid, Unreachable
+from bot.ports import Clock
 
 EPOCH = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -142,7 +143,7 @@ class MemoryLockBackend:
     """`bot.ports.LockBackend` on a MemoryStore. A fault that raises Unreachable or TimeoutError is an open outcome."""
 
     store: MemoryStore
-    clock: LoopClock
+    clock: Clock
     switchboard: Switchboard = field(default_factory=Switchboard)
 
     async def read_lock(self) -> LockSeen:

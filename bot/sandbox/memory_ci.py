@@ -8,14 +8,15 @@ from datetime import datetime
 from bot.core.evidence import Found, NotFound, Observation
 from bot.core.run import Cancelled, CancelResult, Conclusion, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
 from bot.errors import Unreachable
-from bot.sandbox.memory import LoopClock, Switchboard, Throttle, unseen_by
+from bot.ports import Clock
+from bot.sandbox.memory import Switchboard, Throttle, unseen_by
 
 
 @dataclass
 class MemoryCI:
     """A CI system's truth, and `bot.ports.RunSource` on it. Runs are kept with their jobs."""
 
-    clock: LoopClock
+    clock: Clock
     pipelines: tuple[Pipeline, ...]
     name: str = "github"
     system: str = "GitHub Actions"

@@ -11,15 +11,15 @@ from typing import Any
 from bot.core.incident import Incident
 from bot.core.timeline import GENESIS, Draft, Entry, Kind, body_of, link, recordable
 from bot.errors import JournalAway
-from bot.ports import Appended
-from bot.sandbox.memory import LoopClock, Switchboard
+from bot.ports import Appended, Clock
+from bot.sandbox.memory import Switchboard
 
 
 @dataclass
 class MemoryJournal:
     """`bot.ports.Journal` in memory. A fault that raises JournalAway is a Redis that does not answer."""
 
-    clock: LoopClock
+    clock: Clock
     switchboard: Switchboard = field(default_factory=Switchboard)
     kept: dict[str, Incident] = field(default_factory=dict)
     logs: dict[str, list[Entry]] = field(default_factory=dict)
@@ -101,7 +101,7 @@ class MemoryJournal:
 class MemoryRecords:
     """`bot.ports.Records` in memory. A fault that raises JournalAway is a Redis that does not answer."""
 
-    clock: LoopClock
+    clock: Clock
     switchboard: Switchboard = field(default_factory=Switchboard)
     _kept: dict[tuple[str, str, str], tuple[str, datetime]] = field(default_factory=dict)
 

@@ -10,8 +10,8 @@ from typing import TypeVar
 from bot.core.evidence import Found, NotFound, Observation
 from bot.core.people import Channel, Member, Presence, Whereabouts
 from bot.core.report import KillReport, Notice, OwnerLetter, UnlockReport
-from bot.ports import Posted
-from bot.sandbox.memory import LoopClock, Switchboard
+from bot.ports import Clock, Posted
+from bot.sandbox.memory import Switchboard
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ TEAM = "T0ACME"
 class MemoryDirectory:
     """`bot.ports.Directory`. `inside` are the members of each channel."""
 
-    clock: LoopClock
+    clock: Clock
     people: dict[str, Member] = field(default_factory=dict)
     channels: dict[str, Channel] = field(default_factory=dict)
     inside: dict[str, list[str]] = field(default_factory=dict)
@@ -126,7 +126,7 @@ class Waiting:
 class MemoryJobs:
     """`bot.ports.Jobs`: keeps what is to be run until somebody takes it."""
 
-    clock: LoopClock
+    clock: Clock
     switchboard: Switchboard = field(default_factory=Switchboard)
     waiting: dict[str, Waiting] = field(default_factory=dict)
 

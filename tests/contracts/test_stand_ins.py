@@ -1,0 +1,343 @@
+"""What the stand-ins in memory promise, put to them and to their real counterparts side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import shutil
+import tempfile
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bot.backends.s3 import AwsClients, S3Backend, S3Place
+from bot.core.evidence import Found, Trouble, Unseen
+from bot.core.lock import HalfKind, LockInfo, ReleaseResult, StateAbsent
+from bot.core.timeline import Draft, Kind, verify
+from bot.errors import JournalAway, Unreachable
+from bot.sandbox.aws import CREDENTIALS, REGION, LocalAws, fresh_moto
+from bot.sandbox.memory import MemoryLockBackend, MemoryStore, Switchboard, Throttle, lock_text
+from bot.sandbox.memory_journal import MemoryJournal, MemoryRecords
+from bot.sandbox.proxy import Cut, fault_proxy
+from bot.sandbox.proxy import Throttle as ProxyThrottle
+from bot.store.connect import connect
+from bot.store.embedded import redis_for
+from bot.store.redis_journal import RedisJournal
+from bot.store.redis_records import RedisRecords
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+KEY = "staging/terraform.tfstate"
+BOTH = (HalfKind.FILE, HalfKind.ITEM)
+
+
+class WallClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+# ── the timeline and the records
+
+
+@asynccontextmanager
+async def redis_store():
+    directory = Path(tempfile.mkdtemp(prefix="tf-"))
+    async with redis_for(None, directory) as url:
+        client = connect(url)
+        rng = random.Random()
+        yield RedisJournal(client, clock=WallClock(), rng=rng), RedisRecords(client, rng=rng)
+        await client.aclose()
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@asynccontextmanager
+async def memory_store():
+    yield MemoryJournal(WallClock()), MemoryRecords(WallClock())
+
+
+@pytest.fixture(params=[redis_store, memory_store], ids=["redis", "memory"])
+async def store(request):
+    async with request.param() as made:
+        yield made
+
+
+@pytest.fixture
+def journal(store):
+    return store[0]
+
+
+@pytest.fixture
+def records(store):
+    return store[1]
+
+
+def note(text="looking", **more):
+    return Draft(**{"at": NOON, "kind": Kind.NOTE_ADDED, "actor": "U1", "text": text} | more)
+
+
+async def opened(journal, channel="C1"):
+    return await journal.open(channel=channel, title="staging", by="U1", at=NOON)
+
+
+async def test_a_channel_has_one_open_incident(journal):
+    answers = await asyncio.gather(*(opened(journal) for _ in range(4)))
+
+    assert len({incident.id for incident, _ in answers}) == 1
+    assert [new for _, new in answers].count(True) == 1
+    assert await journal.current("C1") == answers[0][0]
+    assert await journal.find(answers[0][0].id) == answers[0][0]
+    assert await journal.current("C2") is None
+
+
+async def test_entries_make_one_chain_and_are_read_from_any_place(journal):
+    incident, _ = await opened(journal)
+    await asyncio.gather(*(journal.append(incident.id, note(f"n{n}")) for n in range(5)))
+
+    entries = [entry async for entry in journal.entries(incident.id)]
+
+    assert verify(entries) == 6
+    assert entries[0].kind == "incident.opened"
+    assert await journal.tail(incident.id, 2) == tuple(entries[-2:])
+    assert await journal.tail(incident.id, 0) == ()
+    assert [entry async for entry in journal.entries(incident.id, after="4")] == entries[4:]
+
+
+async def test_a_draft_with_a_known_key_adds_nothing_and_shows_the_earlier_entry(journal):
+    incident, _ = await opened(journal)
+    first = await journal.append(incident.id, note("one", once="k"))
+
+    second = await journal.append(incident.id, note("two", once="k"))
+
+    assert (first.added, second.added) == (True, False)
+    assert second.entry == first.entry
+
+
+async def test_an_entry_for_an_unknown_incident_is_refused(journal):
+    with pytest.raises(JournalAway):
+        await journal.append("inc-nowhere", note())
+
+
+async def test_an_incident_is_closed_once_and_frees_its_channel(journal):
+    incident, _ = await opened(journal)
+
+    closed = await journal.close(incident.id, by="U2", at=NOON)
+
+    assert closed is not None
+    assert await journal.close(incident.id, by="U2", at=NOON) is None
+    assert await journal.close("inc-nowhere", by="U2", at=NOON) is None
+    assert await journal.current("C1") is None
+    assert (await opened(journal))[1] is True
+    assert [one.is_open for one in await journal.incidents()].count(False) == 1
+    assert len(await journal.incidents(open_only=True)) == 1
+
+
+async def test_a_record_is_kept_changed_and_forgotten(records):
+    await records.put("r", "1", {"a": 1, "b": [None]}, ttl=HOUR)
+
+    assert await records.get("r", "1") == {"a": 1, "b": [None]}
+    assert await records.update("r", "1", {"a": 2}) == {"a": 2, "b": [None]}
+    assert await records.update("r", "2", {"a": 2}) is None
+    await records.forget("r", "1")
+    assert await records.get("r", "1") is None
+
+
+async def test_a_guarded_change_happens_only_from_one_of_the_named_values(records):
+    await records.put("r", "1", {"phase": "shown"}, ttl=HOUR)
+
+    assert await records.update("r", "1", {"phase": "done"}, only_if=("phase", ["armed"])) is None
+    assert await records.update("r", "1", {"phase": "done"}, only_if=("nothing", ["armed"])) is None
+    assert await records.get("r", "1") == {"phase": "shown"}
+    answers = await asyncio.gather(
+        *(records.update("r", "1", {"phase": f"by {n}"}, only_if=("phase", ["armed", "shown"])) for n in range(4))
+    )
+    assert len([answer for answer in answers if answer is not None]) == 1
+
+
+async def test_once_is_for_the_first_caller_only(records):
+    answers = await asyncio.gather(*(records.once("o", "1", ttl=HOUR) for _ in range(4)))
+
+    assert answers.count(True) == 1
+    assert await records.once("o", "2", ttl=HOUR)
+
+
+async def test_a_lease_is_one_holders_until_he_gives_it_back_or_its_time_is_over(records):
+    assert await records.take("l", "1", holder="a", ttl=HOUR)
+    assert not await records.take("l", "1", holder="b", ttl=HOUR)
+    await records.give_back("l", "1", holder="b")
+    assert await records.take("l", "1", holder="a", ttl=HOUR)
+    await records.give_back("l", "1", holder="a")
+    assert await records.take("l", "1", holder="b", ttl=timedelta(milliseconds=30))
+    async with asyncio.timeout(5):
+        while not await records.take("l", "1", holder="c", ttl=HOUR):  # noqa: ASYNC110 - nobody tells of its end
+            await asyncio.sleep(0.01)
+
+
+# ── the lock
+
+
+class MemoryPlace:
+    """Hands on a MemoryStore, as a test wants them."""
+
+    def __init__(self):
+        self.store = MemoryStore(BOTH)
+        self.faults = {}
+        self.switchboard = Switchboard(fault=self._fault)
+        self.backend = MemoryLockBackend(self.store, WallClock(), self.switchboard)
+
+    async def write(self, kind, text):
+        self.store.write(kind, text)
+
+    async def stands(self, kind):
+        return self.store.texts.get(kind, (None,))[0]
+
+    def throttle(self, kind, doing):
+        self.faults[f"{doing} {kind}"] = Throttle()
+
+    def lose_answer(self, kind):
+        self.faults[f"deleted {kind}"] = Unreachable("memory", "cut")
+
+    async def _fault(self, name):
+        if name in self.faults:
+            raise self.faults[name]
+
+
+class BucketPlace:
+    """The same hands on a bucket and a table behind the fault proxy."""
+
+    def __init__(self, aws, proxy, backend):
+        self.aws, self.proxy, self.backend = aws, proxy, backend
+
+    async def write(self, kind, text):
+        if kind is HalfKind.ITEM:
+            await self.aws.put_item(f"{self.aws.bucket}/{KEY}", Info=text)
+        else:
+            await self.aws.put_lockfile(KEY, text)
+
+    async def stands(self, kind):
+        if kind is HalfKind.ITEM:
+            item = await self.aws.item(f"{self.aws.bucket}/{KEY}")
+            return item["Info"] if item else None
+        found = await self.aws.object(f"{KEY}.tflock")
+        return found.decode() if found is not None else None
+
+    def throttle(self, kind, doing):
+        calls = {"read": ("dynamodb:GetItem", "s3:GetObject"), "delete": ("dynamodb:DeleteItem", "s3:DeleteObject")}
+        self.proxy.fault(calls[doing][0 if kind is HalfKind.ITEM else 1], ProxyThrottle())
+
+    def lose_answer(self, kind):
+        call = "dynamodb:DeleteItem" if kind is HalfKind.ITEM else "s3:DeleteObject"
+        self.proxy.fault(call, Cut(after=True), times=1)
+
+
+@pytest.fixture(scope="module")
+def moto():
+    with fresh_moto() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(params=["s3", "memory"])
+async def place(request, monkeypatch):
+    if request.param == "memory":
+        yield MemoryPlace()
+        return
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    token, clients = secrets.token_hex(4), AwsClients()
+    aws = LocalAws(request.getfixturevalue("moto"), f"acme-tfstate-{token}", f"acme-tf-locks-{token}")
+    await aws.create()
+    async with fault_proxy(aws.endpoint) as proxy:
+        where = S3Place(
+            bucket=aws.bucket, key=KEY, dynamodb_table=aws.table, use_lockfile=True, region=REGION,
+            endpoint_url=proxy.url,
+        )  # fmt: skip
+        yield BucketPlace(aws, proxy, S3Backend(where, clients, WallClock()))
+        await clients.aclose()
+    await aws.aclose()
+
+
+def text_of(name="first"):
+    return lock_text(LockInfo(name, "OperationTypeApply", "", f"{name}@runner", "1.9.8", NOON, "p"))
+
+
+async def held(place, name="first"):
+    for kind in BOTH:
+        await place.write(kind, text_of(name))
+    return await place.backend.read_lock()
+
+
+async def test_a_free_place_is_free_in_every_half(place):
+    seen = await place.backend.read_lock()
+
+    assert seen.is_free
+    assert set(seen.free) == set(BOTH)
+    checked = await place.backend.read_state()
+    assert isinstance(checked.state, Found)
+    assert isinstance(checked.state.value, StateAbsent)
+
+
+async def test_a_lock_is_read_as_written_and_released_half_by_half(place):
+    seen = await held(place)
+
+    results = [(await place.backend.release(half)).result for half in seen.halves_of("first")]
+
+    assert [(info.id, info.who, info.created) for info in seen.locks] == [("first", "first@runner", NOON)]
+    assert results == [ReleaseResult.RELEASED] * 2
+    assert (await place.backend.read_lock()).is_free
+
+
+async def test_a_second_release_finds_the_half_free_and_another_lock_is_left_standing(place):
+    first, second = (await held(place)).halves_of("first")
+    await place.backend.release(first)
+    await place.write(second.kind, text_of("second"))
+
+    results = [(await place.backend.release(half)).result for half in (first, second)]
+
+    assert results == [ReleaseResult.ALREADY_FREE, ReleaseResult.HOLDER_CHANGED]
+    assert await place.stands(second.kind) == text_of("second")
+
+
+async def test_garbage_is_held_and_never_released(place):
+    await place.write(HalfKind.ITEM, "not json")
+
+    seen = await place.backend.read_lock()
+
+    assert [half.kind for half in seen.garbage] == [HalfKind.ITEM]
+    assert (await place.backend.release(seen.garbage[0])).result is ReleaseResult.DENIED
+    assert await place.stands(HalfKind.ITEM) == "not json"
+
+
+@pytest.mark.parametrize("kind", BOTH)
+async def test_a_throttled_read_is_unseen_and_does_not_hide_the_other_half(place, kind):
+    await held(place)
+    place.throttle(kind, "read")
+
+    seen = await place.backend.read_lock()
+
+    assert [(half, why.trouble) for half, why in seen.unseen if isinstance(why, Unseen)] == [(kind, Trouble.THROTTLED)]
+    assert len(seen.held) == 1
+    assert not seen.is_free
+
+
+@pytest.mark.parametrize("kind", BOTH)
+async def test_a_throttled_release_leaves_the_half(place, kind):
+    seen = await held(place)
+    place.throttle(kind, "delete")
+
+    results = {half.kind: (await place.backend.release(half)).result for half in seen.held}
+
+    assert results[kind] is ReleaseResult.THROTTLED
+    assert await place.stands(kind) == text_of()
+
+
+@pytest.mark.parametrize("kind", BOTH)
+async def test_a_release_whose_answer_was_lost_is_settled_by_reading(place, kind):
+    seen = await held(place)
+    place.lose_answer(kind)
+
+    results = [(await place.backend.release(half)).result for half in seen.held]
+
+    assert results == [ReleaseResult.RELEASED] * 2
+    assert await place.stands(kind) is None
