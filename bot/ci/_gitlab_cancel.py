@@ -40,8 +40,8 @@ async def _cancel_all(api: GitLabApi, parts: Iterable[Part]) -> list[str]:
             continue
         try:
             await _cancel(api, part)
-        except Absent as absent:
-            left.append(f"GitLab does not know {absent.what}")
+        except Absent:
+            left.append(f"GitLab does not know {part.words} any more")
         except Failed as failed:
             left.append(failed.detail)
     return left

@@ -79,7 +79,7 @@ def _nothing_to_do(schedules: Iterable[Json], pipeline: Pipeline, *, on: bool) -
 def _refused(refusal: Absent | Failed, done: int, left: list[Json], *, on: bool) -> Switched:
     progress = f"{done} of {done + len(left)} schedules {'started' if on else 'stopped'}, not {_titles(left)}"
     if isinstance(refusal, Absent):
-        return Switched(SwitchResult.NOT_FOUND, f"{progress}: GitLab does not know {refusal.what}")
+        return Switched(SwitchResult.NOT_FOUND, f"{progress}, which GitLab does not know any more")
     if refusal.trouble is not Trouble.DENIED:
         return Switched(SwitchResult.NOT_KNOWN, f"{progress}: {refusal.detail}")
     own = "; a schedule is changed by its owner alone, who is whoever takes ownership of it"

@@ -22,8 +22,21 @@ _API = "/api/v4"
 _PER_MINUTE = 2000
 _WINDOW = 60.0
 _STATUSES = frozenset(
-    ("created", "waiting_for_resource", "preparing", "waiting_for_callback", "pending", "running", "success")
-    + ("failed", "canceling", "canceled", "skipped", "manual", "scheduled")
+    (
+        "created",
+        "waiting_for_resource",
+        "preparing",
+        "waiting_for_callback",
+        "pending",
+        "running",
+        "success",
+        "failed",
+        "canceling",
+        "canceled",
+        "skipped",
+        "manual",
+        "scheduled",
+    )
 )
 
 

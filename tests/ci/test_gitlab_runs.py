@@ -292,8 +292,10 @@ async def test_a_missing_role_is_another_thing_than_a_missing_scope(source, gitl
 
     assert (seen.trouble, seen.detail) == (
         Trouble.DENIED,
-        "GitLab denies the pipelines of acme/infra (403): the user of GITLAB_TOKEN needs the role Reporter in the"
-        " project",
+        (
+            "GitLab denies the pipelines of acme/infra (403): the user of GITLAB_TOKEN needs the role Reporter in the"
+            " project"
+        ),
     )
 
 
