@@ -8,14 +8,19 @@ from typing import Any, TypeAlias
 
 from bot.core.button import ButtonValue, parse_button
 from bot.core.people import OwnerSays
+from bot.core.report import KillRequest, UnlockRequest
 from bot.errors import NotPermitted
 from bot.slack.render import status_message
 from bot.usecases import kill_job, letters, unlock
+from bot.usecases.requests import find_kill, find_unlock
 from bot.usecases.status import Question, status, tell_owner
 from bot.usecases.world import World
 from handlers.asker import Asker
 
 Click: TypeAlias = Callable[[ButtonValue, Asker], Awaitable[str]]
+Find: TypeAlias = Callable[[World, str], Awaitable[tuple[UnlockRequest | KillRequest, Mapping[str, Any]] | None]]
+
+_REQUESTS: Mapping[str, Find] = {"unlock": find_unlock, "kill": find_kill}
 
 
 def value_of(action: Mapping[str, Any]) -> str:
@@ -34,7 +39,15 @@ class Actions:
         click, value = self.table().get(action_id), parse_button(value_of(action))
         if click is None or value is None:
             raise NotPermitted("This button is not one that tflock knows any more. Nothing was changed.")
+        await self._check(action_id, value)
         return await click(value, asker)
+
+    async def _check(self, action_id: str, value: ButtonValue) -> None:
+        """A button is for the state and the lock of its request, and for no other."""
+        find = _REQUESTS.get(action_id.partition(".")[0])
+        found = None if find is None else await find(self.world, value.request)
+        if found is not None and (found[0].state, found[0].lock_id) != (value.state, value.lock_id):
+            raise NotPermitted("This button was made for another lock. Nothing was changed; ask again with /tflock.")
 
     def table(self) -> Mapping[str, Click]:
         """Every action id of the contract, and ours."""

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from bot.core.evidence import Found
 from bot.core.incident import Incident
 from bot.core.phrase import Phrase, Quoted
+from bot.core.redact import redact
 from bot.core.report import Notice
 from bot.errors import NotAvailable, NotPermitted
 from bot.slack.render import (
@@ -114,7 +115,7 @@ class Commands:
             channel=asker.channel,
             incident="" if incident is None else incident.id,
             thread=asker.thread,
-            reason=command.reason or "",
+            reason=redact(command.reason or ""),
             dry_run=command.dry_run,
             when_safe=command.when_safe,
         )
@@ -128,7 +129,9 @@ class Commands:
         incident = await self._enter(title, text, asker)
         if incident is None:
             raise NotPermitted(_NOT_HERE)
-        wish = kill_job.Wish(command.target, asker.user, asker.channel, incident.id, asker.thread, command.reason or "")
+        wish = kill_job.Wish(
+            command.target, asker.user, asker.channel, incident.id, asker.thread, redact(command.reason or "")
+        )
         return str((await kill_job.ask(self.world, wish)).stage)
 
     async def _timeline(self, count: int, asker: Asker) -> str:
@@ -141,7 +144,9 @@ class Commands:
         at = await self._moment(command.at, asker)
         await incidents.note(self.world, incident.id, user=asker.user, text=command.text, at=at)
         when: Phrase = () if at is None else (" at ", at)
-        return await self._say(asker, notice_message(Notice("Noted on the timeline", ((Quoted(command.text), *when),))))
+        return await self._say(
+            asker, notice_message(Notice("Noted on the timeline", ((Quoted(redact(command.text)), *when),)))
+        )
 
     async def _open(self, title: str | None, asker: Asker) -> str:
         await self._member_only(asker)

@@ -128,14 +128,26 @@ def _releasing(report: UnlockReport) -> _Facts:
 
 def _released(report: UnlockReport) -> _Facts:
     took: Phrase = ("It took ", report.took, ".") if report.took is not None else ()
-    yield Fact(f"{_name(report)} is unlocked.", took, Mark.FREE)
+    other = _other_lock(report)
+    if other is None:
+        yield Fact(f"{_name(report)} is unlocked.", took, Mark.FREE)
+    else:
+        half = ("the other half has another lock, which was not touched: ", *_described(other))
+        yield Fact(f"{_name(report)} is still locked:", half, Mark.WARNING)
     approved: Phrase = (", approved by ", Person(report.approver, "")) if report.approver else ()
     by: Phrase = (", asked for by ", Person(report.request.user, ""), *approved)
     yield Fact("Changed:", ("lock ", Quoted(report.request.lock_id), *_of_holder(report), " was released", *by, "."))
     yield from _half_outcomes(report)
     yield from _note(report)
-    yield Fact("Next:", _after_release(report))
+    look: Phrase = ("look at the lock that is left: ", command(f"status {_name(report)}"), ".")
+    yield Fact("Next:", look if other is not None else _after_release(report))
     yield from _digest(report)
+
+
+def _other_lock(report: UnlockReport) -> LockInfo | None:
+    """The lock that stood in the other half right before the release, if the halves had different ones."""
+    seen = report.inspection.seen.locks if report.inspection is not None else ()
+    return next((info for info in seen if info.id != report.request.lock_id), None)
 
 
 def _of_holder(report: UnlockReport) -> Phrase:
