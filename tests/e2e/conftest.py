@@ -3,7 +3,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import aiohttp
@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from bot.core.timeline import Entry
 from bot.sandbox.slack_workspace import Delivery, Message, flat
-from bot.sandbox.stage import SandboxState, Stage, stage
+from bot.sandbox.stage import Stage, stage
 from bot.store.connect import connect
 from bot.store.embedded import attached_url
 from bot.store.redis_journal import RedisJournal
@@ -34,7 +34,6 @@ class Scene:
     stage: Stage
     channel: str
     began: Message
-    texts: list[str] = field(default_factory=list)
 
     @property
     def slack(self):
@@ -75,9 +74,7 @@ class Scene:
 
     async def becomes(self, message: Message, *words: str, within: float = 20.0) -> Message:
         """Returns when this very message has all these words."""
-        return await self.shown_in(message, *words, within=within)
 
-    async def shown_in(self, message: Message, *words: str, within: float = 20.0) -> Message:
         def has_all() -> bool:
             return all(word.lower() in flat(message).lower() for word in words)
 
@@ -135,10 +132,6 @@ class Scene:
         return "\n".join(f"{bot.name}:\n{bot.tail()}" for bot in self.stage.bots.values())
 
 
-def text_of(message: Message) -> str:
-    return flat(message)
-
-
 @pytest.fixture(scope="module")
 def staged(tmp_path_factory) -> dict[str, object]:
     """How the module's stage differs from the usual one; a module overrides this."""
@@ -168,13 +161,10 @@ async def quieten(world: Stage) -> None:
         world.github.stop_loop(workflow.repo, workflow.file)
         workflow.state = "active"
     world.runs._runs.clear()
-    for state in world.states.values():
-        await free(world, state)
-
-
-async def free(world: Stage, state: SandboxState) -> None:
-    await world.aws.delete_item(f"{world.aws.bucket}/{state.key}")
-    await world.aws.delete_object(f"{state.key}.tflock")
+    for key in await world.aws.items():
+        await world.aws.delete_item(key)
+    for key in await world.aws.objects():
+        await world.aws.delete_object(key)
 
 
 def new_scene(world: Stage, *, members=PEOPLE, name: str = "inc") -> Scene:

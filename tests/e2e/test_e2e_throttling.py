@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -41,7 +42,7 @@ async def test_a_read_that_is_throttled_at_the_checklist_is_made_again_without_a
     fault = scene.stage.proxy.fault("dynamodb:GetItem", Throttle())
     fault_batch = scene.stage.proxy.fault("dynamodb:BatchGetItem", Throttle())
 
-    checklist = await scene.checklist("unlock staging", "could not be read", "throttl")
+    checklist = await scene.checklist("unlock staging", "the lock table is throttled")
     assert "[Unlock staging]" not in flat(checklist)
     assert await scene.stands(lock)
     fault.lift()
@@ -115,14 +116,19 @@ async def test_a_delete_that_the_rights_do_not_allow_is_said_and_the_lock_stands
     assert await scene.stands(lock)
 
 
-async def test_a_throttled_table_read_by_status_is_said_in_words(scene):
-    await scene.stage.dead_lock()
+async def test_a_throttled_table_is_told_by_status_as_that_and_not_as_a_lock_problem(scene):
+    lock, _ = await scene.stage.dead_lock()
+    await scene.stage.aws.switch_billing(units=1)
+    await scene.stage.aws.count_refusals(at=datetime.now(UTC) - timedelta(minutes=1), writes=12)
     scene.stage.proxy.fault(lambda call: call.is_dynamodb, Throttle())
 
     await scene.types("status staging")
 
-    told = flat(await scene.told("not known whether staging is locked", within=40))
-    assert "throttl" in told.lower()
+    told = flat(await scene.told("the lock table of staging is throttled", within=40))
+    assert "not known whether" not in told
+    assert "Not a lock problem" in told
+    assert "/tflock kill-job staging" in told
+    assert await scene.stands(lock)
 
 
 # Slack in trouble

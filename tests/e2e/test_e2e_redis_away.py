@@ -1,0 +1,199 @@
+"""An external Redis that stops: reading goes on and says so, nothing is unlocked, and it heals without a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from redis import Redis
+from redis.exceptions import RedisError
+
+from bot.sandbox.process import free_port
+from bot.sandbox.slack_workspace import flat
+from bot.store.embedded import find_binary
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+PARKER = "U0PARKER"
+
+
+@dataclass
+class Server:
+    """A redis-server with an append-only file, on a port of its own."""
+
+    directory: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        binary = find_binary()
+        assert binary is not None
+        words = [binary, "--port", str(self.port), "--dir", str(self.directory), "--save", ""]
+        words += ["--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction"]
+        self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def answers(self) -> bool:
+        with Redis(port=self.port, socket_timeout=1) as client:
+            try:
+                return bool(client.ping())
+            except (RedisError, OSError):
+                return False
+
+
+@pytest.fixture(scope="module")
+def redis_server(tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("redis"), free_port())
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def staged(redis_server):
+    return {"environment": {"REDIS_URL": redis_server.url}}
+
+
+@pytest_asyncio.fixture(loop_scope="module", autouse=True)
+async def running(scene, redis_server):
+    """Before and after each test the Redis is there and the bot is ready."""
+    yield redis_server
+    if redis_server.process is None:
+        redis_server.start()
+    await ready(scene, redis_server)
+
+
+async def ready(scene, server) -> None:
+    async def is_ready() -> bool:
+        return await asyncio.to_thread(scene.stage.is_ready)
+
+    await scene.until(server.answers)
+    await scene.slack.wait_for(is_ready, 30)
+
+
+async def test_status_works_without_redis_and_says_so(scene, running):
+    await scene.stage.dead_lock()
+    running.stop()
+
+    await scene.types("status staging")
+
+    told = flat(await scene.told("staging is locked", within=30))
+    assert "timeline" in told.lower()
+    assert "Unlock: refused" in told
+    assert "Unlock: allowed" not in told
+
+
+async def test_the_overview_and_who_work_without_redis(scene, running):
+    await scene.stage.dead_lock()
+    running.stop()
+
+    await scene.types("status")
+    await scene.told("staging", "production", within=30)
+    await scene.types("who staging")
+    await scene.told("<@U0ELLIOTT>", within=30)
+
+
+async def test_unlock_is_refused_in_words_without_redis_and_works_again_when_it_is_back(scene, running):
+    lock, _ = await scene.stage.dead_lock()
+    running.stop()
+
+    await scene.types("unlock staging")
+
+    told = flat(await scene.told("redis", within=30))
+    assert "Nothing was changed" in told
+    assert "/tflock status" in told
+    assert "again when Redis is back" in told
+    assert scene.posts() == []
+    assert await scene.stands(lock)
+
+    running.start()
+    await ready(scene, running)
+    checklist = await scene.checklist("unlock staging", "allowed")
+    await scene.click(checklist, "unlock.confirm")
+    await scene.becomes(checklist, "staging is unlocked")
+    assert not await scene.stage.lock_stands()
+
+
+async def test_a_click_while_redis_is_away_releases_nothing_and_can_be_made_again(scene, running):
+    lock, _ = await scene.stage.dead_lock()
+    checklist = await scene.checklist("unlock staging", "allowed")
+    running.stop()
+
+    await scene.click(checklist, "unlock.confirm")
+
+    await scene.told("redis", "nothing was changed", within=30)
+    assert await scene.stands(lock)
+    running.start()
+    await ready(scene, running)
+    await scene.click(checklist, "unlock.confirm")
+    await scene.becomes(checklist, "staging is unlocked")
+
+
+async def test_redis_that_goes_away_after_the_click_stops_the_release_and_it_goes_on_when_it_is_back(scene, running):
+    """No timeline, no unlock: the delete waits until the intent can be written."""
+    lock, _ = await scene.stage.dead_lock()
+    checklist = await scene.checklist("unlock staging", "allowed")
+    scene.stage.github.answer_next(".*", delay=2, times=2)
+    await scene.click(checklist, "unlock.confirm")
+    await scene.has_recorded("unlock.requested")
+    running.stop()
+    deletes = len(scene.stage.proxy.calls("dynamodb:DeleteItem"))
+
+    async def noticed() -> bool:
+        return any(bot.events("job.failed") or bot.events("queue.away") for bot in scene.stage.bots.values())
+
+    await scene.slack.wait_for(noticed, 30)
+    assert await scene.stands(lock)
+    assert len(scene.stage.proxy.calls("dynamodb:DeleteItem")) == deletes
+    running.start()
+
+    await scene.becomes(checklist, "staging is unlocked", within=60)
+    assert (await scene.kinds()).count("unlock.released") == 1
+
+
+async def test_note_open_and_close_without_redis_are_refused_in_words(scene, running):
+    running.stop()
+
+    for command in ("note something", "open", "close", "timeline"):
+        before = scene.slack.ephemerals(PARKER)[-1] if scene.slack.ephemerals(PARKER) else scene.began
+        await scene.types(command)
+        await scene.told("redis", after=before, within=30)
+
+
+async def test_readiness_fails_without_redis_and_health_does_not(scene, running):
+    running.stop()
+
+    async def is_not_ready() -> bool:
+        return not await asyncio.to_thread(scene.stage.is_ready)
+
+    await scene.slack.wait_for(is_not_ready, 20)
+    assert "tflock_commands_total" in await scene.metrics()
+
+
+async def test_a_bot_that_starts_before_its_redis_waits_for_it(scene, running):
+    lock, _ = await scene.stage.dead_lock()
+    await scene.stage.bots["serve"].stop()
+    running.stop()
+
+    starting = asyncio.create_task(scene.stage.start())
+    await scene.slack.wait_for(lambda: scene.stage.bots["serve"].is_running or starting.done(), 20)
+    running.start()
+    await starting
+
+    checklist = await scene.checklist("unlock staging", "allowed")
+    await scene.click(checklist, "unlock.confirm")
+    await scene.becomes(checklist, "staging is unlocked")
+    assert lock.id in flat(checklist)

@@ -1,0 +1,140 @@
+"""Several processes on one Redis: web and workers apart, one dying and another taking over; done once, told once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+import pytest_asyncio
+
+from bot.sandbox.proxy import Delay
+from bot.sandbox.slack_workspace import flat
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+PARKER, QUINN = "U0PARKER", "U0QUINN"
+SETTLED_WITHIN = 60.0
+
+
+@pytest.fixture(scope="module")
+def staged():
+    return {"processes": ()}
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def bots(scene):
+    """The stage without any process of the bot before and after."""
+    yield scene.stage
+    for bot in scene.stage.bots.values():
+        await bot.kill()
+    scene.stage.bots.clear()
+
+
+async def is_settled_once(scene, checklist) -> None:
+    """Released, told in the one message and to the owner, and written down, each exactly once."""
+    began = time.monotonic()
+    await scene.becomes(checklist, "staging is unlocked", within=SETTLED_WITHIN)
+    assert time.monotonic() - began < SETTLED_WITHIN
+    assert not await scene.stage.lock_stands()
+    await scene.until(lambda: any("was released" in flat(letter) for letter in scene.letters()))
+    await scene.settles()
+    kinds = await scene.kinds()
+    assert kinds.count("unlock.released") == 1
+    assert kinds.count("unlock.releasing") == 1
+    assert "unlock.failed" not in kinds
+    assert len(scene.posts("staging is unlocked")) == 1
+    assert len(scene.posts()) == 1
+    assert sum("was released" in flat(letter) for letter in scene.letters()) == 1
+    assert "staging is unlocked" in flat(checklist)
+
+
+async def test_another_worker_takes_over_from_one_that_was_killed(scene, bots):
+    await bots.start("serve --no-worker")
+    first = await bots.start("worker", name="first")
+    lock, _ = await bots.dead_lock()
+    checklist = await scene.checklist("unlock staging", "allowed")
+    fault = bots.proxy.fault("dynamodb:DeleteItem", Delay(3600), times=1)
+    await scene.click(checklist, "unlock.confirm")
+    await scene.has_recorded("unlock.releasing")
+    await bots.start("worker", name="second")
+    assert await scene.stands(lock)
+    await first.kill()
+    fault.lift()
+
+    await is_settled_once(scene, checklist)
+
+
+async def test_a_click_while_no_worker_is_there_is_carried_out_when_one_comes(scene, bots):
+    await bots.start("serve --no-worker")
+    lock, _ = await bots.dead_lock()
+    checklist = await scene.checklist("unlock staging", "allowed")
+    await scene.click(checklist, "unlock.confirm")
+    await scene.has_recorded("unlock.requested")
+    assert await scene.stands(lock)
+
+    await bots.start("worker")
+
+    await is_settled_once(scene, checklist)
+
+
+async def test_two_workers_and_two_webs_release_once_and_tell_once(scene, bots):
+    await bots.start("serve --no-worker")
+    await bots.start("worker", name="first")
+    await bots.start("worker", name="second")
+    await bots.dead_lock()
+    checklist = await scene.checklist("unlock staging", "allowed")
+    button = dict(scene.slack.find_button(checklist, "unlock.confirm"))
+
+    await asyncio.gather(*(scene.click(checklist, button, user=user) for user in (PARKER, QUINN) * 4))
+
+    await is_settled_once(scene, checklist)
+    assert len([e for e in bots.proxy.calls("dynamodb:DeleteItem") if e.status == 200]) >= 1
+
+
+async def test_a_worker_that_is_stopped_in_the_middle_leaves_it_to_the_next(scene, bots):
+    await bots.start("serve --no-worker")
+    first = await bots.start("worker", name="first")
+    await bots.dead_lock()
+    checklist = await scene.checklist("unlock staging", "allowed")
+    bots.proxy.fault("dynamodb:DeleteItem", Delay(2), times=1)
+    await scene.click(checklist, "unlock.confirm")
+    await scene.has_recorded("unlock.releasing")
+    await first.stop()
+
+    await bots.start("worker", name="second")
+
+    await is_settled_once(scene, checklist)
+
+
+async def test_a_killed_worker_leaves_an_armed_unlock_armed(scene, bots):
+    await bots.start("serve --no-worker")
+    first = await bots.start("worker", name="first")
+    lock, run = await bots.dead_lock()
+    bots.runs.rerun(run.id)
+    checklist = await scene.checklist("unlock staging --when-safe", "as soon as it is safe")
+    await scene.until(lambda: "Still missing" in flat(checklist))
+    await first.kill()
+    bots.runs.finish(run.id, "failure")
+    assert await scene.stands(lock)
+
+    await bots.start("worker", name="second")
+
+    await is_settled_once(scene, checklist)
+
+
+async def test_a_kill_of_a_run_survives_the_death_of_the_worker(scene, bots):
+    await bots.start("serve --no-worker")
+    first = await bots.start("worker", name="first")
+    run = bots.runs.start_run("acme/infra", "deploy.yml", stubborn=True)
+    await scene.types("kill-job staging")
+    report = await scene.shown("[end this run]")
+    await scene.click(report, "kill.confirm")
+    await scene.becomes(report, "ending")
+    await first.kill()
+    bots.runs.finish(run.id, "cancelled")
+
+    await bots.start("worker", name="second")
+
+    await scene.becomes(report, "ended:", within=SETTLED_WITHIN)
+    assert (await scene.kinds()).count("kill.confirmed") == 1
