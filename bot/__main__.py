@@ -123,6 +123,19 @@ def verify(file: Annotated[Path, typer.Argument(help="A JSON export.")]) -> None
     typer.echo(f"{file}: whole. {found.entries} entries of {found.incident.id}; last hash {found.last}")
 
 
+@cli.command(context_settings={"allow_interspersed_args": False})
+def claim(
+    command: Annotated[list[str] | None, typer.Argument(help="A command to run, after --.", show_default=False)] = None,
+    *,
+    state: Annotated[str, typer.Option("--state", help="The state that this job runs Terraform on.")],
+    strict: Annotated[bool, typer.Option("--strict", help="Fail if the claim cannot be recorded.")] = False,
+) -> None:
+    """For CI jobs: record which run this is, on which host; with a command, run it and report its end."""
+    from bot.claiming import claim as make  # noqa: PLC0415 - keeps the other commands quick
+
+    raise typer.Exit(make(state, command or (), os.environ, strict=strict))
+
+
 def main() -> None:
     """The console script."""
     cli()

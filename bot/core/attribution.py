@@ -258,17 +258,15 @@ def _by_claim(
     been elsewhere, even one that cannot be seen.
     """
     named = any(claimant.claim.lock_id == lock.id for claimant in claimants)
-    certain = any(claimant.certain for claimant in claimants) and not is_image_host(lock.host)
+    image = is_image_host(lock.host) and not named
+    certain = any(claimant.certain for claimant in claimants) and not image
     mine = tuple(dict.fromkeys(claimant.candidate for claimant in claimants))
     reason = _claim_reason(lock, claimants)
-    if named:
-        return Attribution(Strength.CLAIM, mine, reason, (), contenders)
 
     refs = {candidate.run.ref for candidate in mine}
     others = tuple(candidate for candidate in suspects if candidate.run.ref not in refs)
     rivals = tuple(_on_host(lock.host, others))
     if not certain:
-        image = is_image_host(lock.host)
         rivals = tuple(candidate for candidate in others if image or _may_be_on(lock.host, candidate))
     if rivals:
         reason = (*reason, "; so may another run that was on a host of that name")

@@ -284,8 +284,7 @@ def breaches_by_claim(make, world, fitting, possible, hidden):
     """What stands in the way where jobs have claimed the state."""
     gone = [surely_exited(make, world, claimed) or surely_gone(make, claimed.seen) for claimed in fitting]
     yield from [] if all(gone) else ["a claimant is not surely gone"]
-    if any(named_it(make, claimed) for claimed in fitting):
-        return
+    named = any(named_it(make, claimed) for claimed in fitting)
     beyond_doubt = [
         claimed.claim.made_at <= make.created
         and (claimed.claim.ended_at is None or claimed.claim.ended_at >= make.created)
@@ -293,7 +292,7 @@ def breaches_by_claim(make, world, fitting, possible, hidden):
         for claimed in fitting
     ]
     image = "runnervm" in world.who
-    doubt = image or not any(beyond_doubt)
+    doubt = not named and (image or not any(beyond_doubt))
     claimed_ids = {claimed.seen.value.ref.id for claimed in fitting if isinstance(claimed.seen, Found)}
     host = world.who.split("@")[-1].lower()
     for run in possible:

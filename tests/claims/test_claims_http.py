@@ -1,0 +1,231 @@
+"""`/api/v1/claims`: what it takes, what it refuses and in which words, and what a claim comes to."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bot.core.attribution import Strength
+from bot.core.case import Rule, Ruling
+from bot.core.phrase import plain
+from bot.errors import JournalAway
+
+
+async def test_a_claim_is_recorded_under_an_id_that_nobody_guesses(bot):
+    ids = {await bot.claim() for _ in range(20)}
+
+    assert len(ids) == 20
+    assert all(len(claim_id) >= 32 for claim_id in ids)
+
+
+@pytest.mark.parametrize("method_path", [("POST", "/api/v1/claims"), ("PATCH", "/api/v1/claims/x")])
+async def test_without_a_token_in_the_bots_environment_claims_are_off(bot, method_path):
+    answer = await bot.ask(*method_path, json=bot.body(), url=bot.off)
+
+    assert answer.status == 404
+    assert "claims are off" in answer.error
+
+
+@pytest.mark.parametrize("token", [None, "", "wrong", "claims-distinctive-471", "ü"])
+async def test_a_missing_or_wrong_token_is_refused_before_anything_is_read(bot, token):
+    headers = {"Authorization": "Bearer ü"} if token == "ü" else None
+    answer = await bot.ask("POST", "/api/v1/claims", data=b"{", token=token, headers=headers)
+
+    assert answer.status == 401
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert "token" in answer.error
+
+
+async def test_another_scheme_is_refused(bot):
+    answer = await bot.ask("POST", "/api/v1/claims", json=bot.body(), headers={"Authorization": f"Basic {bot.token}"})
+
+    assert answer.status == 401
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[]", b'"x"', b"null", b"[" * 9000])
+async def test_what_is_not_a_json_object_is_refused(bot, data):
+    assert (await bot.ask("POST", "/api/v1/claims", data=data)).status == 400
+
+
+async def test_another_content_type_is_refused(bot):
+    answer = await bot.ask("POST", "/api/v1/claims", data=b"state=staging", headers={"Content-Type": "text/plain"})
+
+    assert answer.status == 415
+    assert "application/json" in answer.error
+
+
+async def test_a_large_body_is_refused(bot):
+    answer = await bot.ask("POST", "/api/v1/claims", json=bot.body(host="x" * 20_000))
+
+    assert answer.status == 413
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"state": "stagin"}, "did you mean staging?"),
+        ({"state": None}, "state: "),
+        ({"state": 7}, "state: "),
+        ({"host": ""}, "host: "),
+        ({"host": " "}, "host: "),
+        ({"host": "a\nb"}, "host: "),
+        ({"host": "x" * 256}, "host: "),
+        ({"run_url": "javascript:alert(1)"}, "run_url: "),
+        ({"run_url": "https://user:secret@ci.example.com/1"}, "run_url: "),
+        ({"run_url": "https://["}, "run_url: "),
+        ({"run_url": 5}, "run_url: "),
+        ({"attempt": 0}, "attempt: "),
+        ({"attempt": True}, "attempt: "),
+        ({"attempt": "one"}, "attempt: "),
+        ({"attempt": 1.5}, "attempt: "),
+        ({"attempt": "9" * 400}, "attempt: "),
+    ],
+)
+async def test_a_wrong_field_is_named(bot, changes, named):
+    answer = await bot.ask("POST", "/api/v1/claims", json=bot.body(**changes))
+
+    assert answer.status == 422
+    assert named in answer.error
+
+
+@pytest.mark.parametrize("attempt", [2, "2"])
+async def test_an_attempt_may_be_quoted_as_shells_do(bot, attempt):
+    assert await bot.claim(attempt=attempt)
+
+
+@pytest.mark.parametrize(
+    "news",
+    [
+        {"exit_code": "x"},
+        {"exit_code": True},
+        {"exit_code": 2**40},
+        {"lock_id": ""},
+        {"lock_id": 5},
+        {"lock_id": "a\nb"},
+    ],
+)
+async def test_wrong_news_is_refused(bot, news):
+    claim_id = await bot.claim()
+
+    assert (await bot.tell(claim_id, **news)).status == 422
+
+
+async def test_news_of_an_unknown_claim_is_told_so(bot):
+    assert (await bot.tell("nobody")).status == 404
+    assert (await bot.tell("nobody", exit_code=1)).status == 404
+
+
+async def test_without_redis_the_job_is_told_to_try_again(bot_without_redis):
+    answer = await bot_without_redis.ask("POST", "/api/v1/claims", json=bot_without_redis.body())
+
+    assert answer.status == 503
+    assert "Redis is away" in answer.error
+    assert answer.headers["Retry-After"]
+
+
+async def test_nothing_is_decided_without_the_claims(bot_without_redis):
+    lock = await bot_without_redis.hold()
+
+    with pytest.raises(JournalAway):
+        await bot_without_redis.decide()
+    assert await bot_without_redis.still_held(lock)
+
+
+async def test_a_claimed_run_is_the_holder_and_a_live_one_refuses(bot):
+    run, other = bot.start_run(), bot.start_run("dependency-update.yml")
+    await bot.claim(run)
+    lock = await bot.hold()
+    bot.github.world.finish(other.id, "failure")
+
+    verdict, seen = await bot.decide()
+
+    assert seen.attribution.strength is Strength.CLAIM
+    assert [candidate.run.ref.id for candidate in seen.attribution.candidates] == [str(run.id)]
+    assert "claimed the state" in plain(seen.attribution.reason)
+    assert verdict[Rule.DEAD].effect.name == "REFUSES"
+    assert await bot.still_held(lock)
+
+
+async def test_the_reported_exit_of_the_process_is_enough_though_its_run_goes_on(bot):
+    run = bot.start_run()
+    claim_id = await bot.claim(run)
+    await bot.hold()
+    answer = await bot.tell(claim_id, exit_code=1)
+
+    verdict, seen = await bot.decide()
+
+    assert answer.status == 200
+    assert seen.attribution.candidates[0].exited.code == 1
+    assert verdict.ruling is Ruling.ALLOW
+
+
+async def test_the_first_reported_exit_counts(bot):
+    claim_id = await bot.claim(bot.start_run())
+    await bot.hold()
+    await asyncio.gather(*(bot.tell(claim_id, exit_code=0) for _ in range(5)))
+    await bot.tell(claim_id, exit_code=1)
+
+    verdict, _ = await bot.decide()
+
+    assert verdict.ruling is Ruling.NEEDS_APPROVAL
+
+
+async def test_a_run_of_an_unknown_system_is_never_taken_for_dead(bot):
+    await bot.claim(run_url="https://ci.elsewhere.example.com/1")
+    lock = await bot.hold()
+
+    verdict, seen = await bot.decide()
+
+    assert seen.attribution.strength is Strength.CLAIM
+    assert verdict.ruling is Ruling.REFUSE
+    assert "no configured CI system knows it" in plain(verdict[Rule.DEAD].reason)
+    assert await bot.still_held(lock)
+
+
+async def test_a_claim_by_the_lock_itself_is_found_whatever_the_host(bot):
+    run = bot.start_run()
+    claim_id = await bot.claim(run, host="somewhere-else")
+    lock = await bot.hold()
+    await bot.tell(claim_id, lock_id=lock.id)
+
+    _, seen = await bot.decide()
+
+    assert seen.attribution.strength is Strength.CLAIM
+
+
+async def test_a_claim_of_another_state_or_host_does_not_count(bot):
+    await bot.claim(bot.start_run(), host="fv-az1-1")
+    await bot.hold()
+
+    _, seen = await bot.decide()
+
+    assert seen.attribution.strength is Strength.WINDOW
+
+
+async def test_a_heartbeat_is_told_the_lock_that_its_host_has(bot):
+    claim_id = await bot.claim(bot.start_run())
+    before = await bot.tell(claim_id)
+    lock = await bot.hold()
+    after = await bot.tell(claim_id)
+
+    assert before.body["lock_id"] is None
+    assert after.body["lock_id"] == lock.id
+    assert datetime.fromisoformat(after.body["created"]) == lock.created
+
+
+async def test_a_heartbeat_is_not_told_a_lock_that_may_be_anothers(bot):
+    first = await bot.claim(bot.start_run())
+    older = await bot.hold(created=datetime.now(UTC) - timedelta(seconds=5))
+    assert (await bot.tell(first)).body["lock_id"] is None  # taken before the claim
+
+    await bot.aws.delete_item(older.path)
+    await bot.claim(bot.start_run())
+    await bot.hold()
+    assert (await bot.tell(first)).body["lock_id"] is None  # two jobs claimed the state on that host
+
+
+async def test_a_heartbeat_on_a_host_name_of_every_machine_is_told_nothing(bot):
+    claim_id = await bot.claim(bot.start_run(), host="runnervmmklqx")
+    await bot.hold(host="runnervmmklqx")
+
+    assert (await bot.tell(claim_id)).body["lock_id"] is None
