@@ -5,11 +5,13 @@ Known from listings alone: that a run failed *on the lock* is not, so what is co
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from itertools import pairwise
 from statistics import median_low
 
@@ -28,6 +30,10 @@ _FEWEST_STARTS = 2
 
 _MOST_ATTEMPTS = 1000
 """More attempts of one run than any CI system allows."""
+
+
+_MOST_ARE_RETRIES = 2
+"""With twice as many attempts as runs, at least half of the starts were further attempts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +57,31 @@ class Loop:
     total: int
 
 
+class LoopSource(StrEnum):
+    """What starts a loop's runs, as far as the CI system tells."""
+
+    RETRIES = "re-runs of the same run"
+    SCHEDULE = "a schedule"
+    PIPELINE = "another pipeline"
+    REQUEST = "a webhook or an API call"
+    BOT = "a bot"
+    UNTOLD = "not told"
+
+
 @dataclass(frozen=True, slots=True)
 class Contention:
     """`active` runs are going on now and cannot be the lock's holder, newest first; `loops` most starts first."""
 
     active: tuple[Run, ...]
     loops: tuple[Loop, ...]
+
+
+_TRIGGERS = {
+    LoopSource.SCHEDULE: ("schedule", "timer", "cron"),
+    LoopSource.PIPELINE: ("workflow_run", "pipeline", "upstream", "completion"),
+    LoopSource.REQUEST: ("dispatch", "trigger", "api", "hook", "remote"),
+}
+"""What the systems' own words contain: `schedule`, `workflow_run`, `repository_dispatch`, `buildCompletion` …"""
 
 
 def contention(
@@ -74,6 +99,18 @@ def contention(
         active=tuple(sorted(active, key=_newest_start, reverse=True)),
         loops=tuple(sorted(loops, key=lambda loop: (-loop.starts, -loop.total, loop.pipeline))),
     )
+
+
+def source_of(loop: Loop) -> LoopSource:
+    """What keeps a loop going: by how its runs relate, else by the system's own word for the trigger and by whom."""
+    if sum(run.attempt for run in loop.runs) >= _MOST_ARE_RETRIES * len(loop.runs) > 0:
+        return LoopSource.RETRIES
+    trigger = loop.trigger.lower()
+    if any(word in trigger for word in _TRIGGERS[LoopSource.SCHEDULE]):
+        return LoopSource.SCHEDULE
+    if "bot" in re.split(r"[^a-z]+", loop.actor.lower()):
+        return LoopSource.BOT
+    return next((source for source, words in _TRIGGERS.items() if any(w in trigger for w in words)), LoopSource.UNTOLD)
 
 
 def starts_of(run: Run) -> tuple[datetime, ...]:

@@ -74,6 +74,20 @@ def inspection_facts(inspection: Inspection) -> dict[str, Any]:
             {"pipeline": loop.pipeline.title, "starts": loop.starts, "every_seconds": loop.every.total_seconds()}
             for loop in inspection.contention.loops
         ],
+        "table": table_facts(inspection),
+    }
+
+
+def table_facts(inspection: Inspection) -> dict[str, Any] | None:
+    table = inspection.table
+    if table is None:
+        return None
+    refused = table.refused
+    return {
+        "name": table.name,
+        "throttled": inspection.is_throttled,
+        "billing": str(table.capacity.value.billing) if isinstance(table.capacity, Found) else None,
+        "refused": refused.value.total if isinstance(refused, Found) else None,
     }
 
 

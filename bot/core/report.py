@@ -9,8 +9,8 @@ from enum import StrEnum
 from bot.core.attribution import Attribution, Look
 from bot.core.case import Verdict
 from bot.core.contention import Contention, Loop
-from bot.core.evidence import Observation
-from bot.core.lock import HalfKind, HalfRelease, LockInfo, LockSeen, StateCheck
+from bot.core.evidence import NotFound, Observation, Unseen
+from bot.core.lock import HalfKind, HalfRelease, LockInfo, LockSeen, StateCheck, TableSeen
 from bot.core.people import Member, OwnerAnswer, Whereabouts
 from bot.core.phrase import Phrase
 from bot.core.run import Run, Switched
@@ -36,11 +36,26 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True)
+class Crowd:
+    """Who asks a lock table that throttles, over all `states` that share it: the one looked at first.
+
+    `active` are all runs going on, newest first; `loops` are with the state whose pipeline loops, most starts first.
+    `unseen` are lists of runs that could not be read.
+    """
+
+    states: tuple[str, ...]
+    active: tuple[Run, ...]
+    loops: tuple[tuple[str, Loop], ...]
+    unseen: tuple[NotFound | Unseen, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Inspection:
     """Everything that one look at a state brought.
 
     `lock` is the lock in question (the oldest if two stand there), None if the state is free or cannot be read;
-    `attribution` is None exactly if there is no such lock.
+    `attribution` is None exactly if there is no such lock. `table` is None for a state without a lock table; `crowd`
+    is looked for only when the table throttled the reading of the lock.
     """
 
     state: StateName
@@ -52,6 +67,13 @@ class Inspection:
     contention: Contention
     owner: Owner | None
     at: datetime
+    table: TableSeen | None = None
+    crowd: Crowd | None = None
+
+    @property
+    def is_throttled(self) -> bool:
+        """Whether the lock table refuses requests, the bot's own or, lately, anybody's."""
+        return self.seen.is_throttled or (self.table is not None and self.table.has_refused)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from bot.core.case import Case, Effect, Finding, Rule
 from bot.core.eligibility import named, why_not_eligible
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.life import ended_badly, how_it_ended, is_over, run_name, said, settled_at, why_alive
-from bot.core.lock import DigestMatch, LockInfo, StateAbsent
+from bot.core.lock import DigestMatch, HalfKind, LockInfo, StateAbsent
 from bot.core.moment import shifted
 from bot.core.people import Approval, OwnerSays
 from bot.core.phrase import Person, Phrase, Quoted, joined, one_line, quoted
@@ -25,7 +25,7 @@ _SHOWN = 3
 def same_lock(case: Case, now: datetime) -> Finding:
     rule = Rule.SAME_LOCK
     if case.lock.unseen:
-        words = joined(((f"the {kind} could not be read: ", said(seen)) for kind, seen in case.lock.unseen), "; ")
+        words = joined((_unread(kind, seen) for kind, seen in case.lock.unseen), "; ")
         return Finding(rule, Effect.REFUSES, words, waits=_all_pass(seen for _, seen in case.lock.unseen))
     if case.lock.garbage:
         half = case.lock.garbage[0]
@@ -39,6 +39,12 @@ def same_lock(case: Case, now: datetime) -> Finding:
     if others:
         return Finding(rule, Effect.WARNS, ("the other half is another lock, which stays: ", *_held_by(others[0])))
     return Finding(rule, Effect.HOLDS, ("it is still lock ", Quoted(case.lock_id)))
+
+
+def _unread(kind: HalfKind, seen: Unseen | NotFound) -> Phrase:
+    if kind is HalfKind.ITEM and isinstance(seen, Unseen) and seen.trouble is Trouble.THROTTLED:
+        return ("the lock table is throttled and lets nobody see the lock: ", said(seen))
+    return (f"the {kind} could not be read: ", said(seen))
 
 
 def requester(case: Case, now: datetime) -> Finding:

@@ -1,12 +1,14 @@
 """Looks at a state: its lock, its file, and the runs that may hold the lock. Reads only.
 
 Everything that does not depend on something else is asked at the same time, so that a look costs two hops: the lock,
-the state and the lists of runs; then the runs that were going on when the lock was taken.
+the state and the lists of runs; then the runs that were going on when the lock was taken. The lock table is looked at
+beside both.
 """
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.core.attribution import Attribution, Claimed, Look, attribute, may_hold
@@ -14,7 +16,7 @@ from bot.core.contention import Contention, contention
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
 from bot.core.lock import LockInfo, age
 from bot.core.moment import shifted
-from bot.core.report import Inspection, Overview, StateName
+from bot.core.report import Crowd, Inspection, Overview, StateName
 from bot.core.run import Pipeline, Run, RunRef
 from bot.errors import JournalAway
 from bot.usecases.claims import claims_on
@@ -28,6 +30,7 @@ A CI whose runs can be started again for weeks lists much farther back in any ca
 """
 
 _MOST_SUSPECTS = 60
+_MOST_SHARED = 20
 
 
 async def inspect(
@@ -38,6 +41,14 @@ async def inspect(
     Raises JournalAway if the jobs' claims cannot be read; `without_claims` then does without them, for looks on which
     nothing is decided.
     """
+    inspection, table = await asyncio.gather(
+        _inspected(world, state, lock_id, without_claims=without_claims),
+        world.timed(state.backend_system, "read table", state.backend.read_table()),
+    )
+    return replace(inspection, table=table)
+
+
+async def _inspected(world: World, state: State, lock_id: str | None, *, without_claims: bool) -> Inspection:
     started = world.clock.now()
     since = started - LOOK_BACK
     seen, check, listings = await asyncio.gather(
@@ -49,10 +60,11 @@ async def inspect(
     if lock is not None and lock.created < since + world.policy.clock_skew:
         listings = await _listings(world, state.pipelines, shifted(lock.created, -2 * world.policy.clock_skew))
 
-    looks, named, claims = await asyncio.gather(
+    looks, named, claims, crowd = await asyncio.gather(
         _looks(world, state.pipelines, listings, lock),
         _named_runs(world, state.pipelines, lock),
         _claims(world, state, lock, or_none=without_claims),
+        _crowd(world, state, listings) if seen.is_throttled else _nobody(),
     )
 
     tied = None if lock is None else _tie(world, lock, looks, named, claims)
@@ -68,7 +80,39 @@ async def inspect(
         contention=_contention(world, looks, lock, tied, now),
         owner=None if lock is None else owner_of(lock, tied, world.holders),
         at=started,
+        crowd=crowd,
     )
+
+
+async def _crowd(world: World, state: State, listings: tuple[Observation[tuple[Run, ...]], ...]) -> Crowd:
+    """Who else asks the state's lock table: the runs of all states that share it."""
+    table = state.lock_table
+    sharing = [each for each in world.states.values() if table is not None and each.lock_table == table and each != state]
+    shared = tuple(dict.fromkeys(pipeline for other in sharing for pipeline in other.pipelines))
+    foreign = tuple(pipeline for pipeline in shared if pipeline not in state.pipelines)[:_MOST_SHARED]
+    asked = await _listings(world, foreign, world.clock.now() - LOOK_BACK)
+
+    looks = tuple(
+        Look(pipeline, pipeline.ci, listing)
+        for pipeline, listing in zip((*state.pipelines, *foreign), (*listings, *asked), strict=True)
+    )
+    found = contention(looks, None, now=world.clock.now(), rule=world.policy.loop, skew=world.policy.clock_skew)
+    states = (state, *sharing)
+    return Crowd(
+        states=tuple(each.name.name for each in states),
+        active=found.active,
+        loops=tuple((_state_of(states, loop.pipeline), loop) for loop in found.loops),
+        unseen=tuple(look.listing for look in looks if not isinstance(look.listing, Found)),
+    )
+
+
+async def _nobody() -> None:
+    return None
+
+
+def _state_of(states: tuple[State, ...], pipeline: Pipeline) -> str:
+    found = (state for state in states if pipeline in state.pipelines)
+    return next(found, states[0]).name.name
 
 
 async def overview(world: World) -> Overview:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.contention import contention, starts_of
+from bot.core.contention import LoopSource, contention, source_of, starts_of
 from bot.core.policy import LoopRule
 from bot.core.run import Conclusion, Phase
 
@@ -271,3 +271,38 @@ def test_the_order_of_the_list_does_not_matter(make, around, started, order):
     runs = started(*(make.now - MINUTE * n for n in range(12)))
 
     assert around(*(runs[n] for n in order)) == around(*runs)
+
+
+# what starts a loop
+
+
+@pytest.mark.parametrize(
+    ("trigger", "actor", "source"),
+    [
+        ("schedule", "quinn", LoopSource.SCHEDULE),
+        ("schedule", "dependency-bot", LoopSource.SCHEDULE),
+        ("TimerTrigger", "", LoopSource.SCHEDULE),
+        ("pull_request", "renovate[bot]", LoopSource.BOT),
+        ("push", "dependency-bot", LoopSource.BOT),
+        ("push", "abbott", LoopSource.UNTOLD),
+        ("workflow_run", "quinn", LoopSource.PIPELINE),
+        ("buildCompletion", "quinn", LoopSource.PIPELINE),
+        ("parent_pipeline", "quinn", LoopSource.PIPELINE),
+        ("repository_dispatch", "quinn", LoopSource.REQUEST),
+        ("api", "quinn", LoopSource.REQUEST),
+        ("push", "quinn", LoopSource.UNTOLD),
+        ("", "", LoopSource.UNTOLD),
+    ],
+)
+def test_what_starts_a_loop_is_told_by_the_systems_own_words(make, around, started, trigger, actor, source):
+    runs = started(*(make.now - n * MINUTE for n in range(10)))
+    (loop,) = around(*(replace(run, trigger=trigger, actor=actor) for run in runs)).loops
+
+    assert source_of(loop) is source
+
+
+def test_a_loop_of_further_attempts_is_told_as_re_runs_whatever_its_trigger(make, around, started):
+    (run,) = started(make.now - 10 * MINUTE)
+    (loop,) = around(replace(run, attempt=9, started_at=make.now)).loops
+
+    assert source_of(loop) is LoopSource.RETRIES

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from bot.core.attribution import Attribution, Candidate
 from bot.core.case import Finding, Verdict
-from bot.core.contention import Contention, Loop
+from bot.core.contention import Contention, Loop, source_of
 from bot.core.evidence import Found, NotFound, Observation, Unseen
 from bot.core.life import is_over
-from bot.core.lock import LockInfo, LockSeen, StateAbsent, StateCheck, StateSeen
+from bot.core.lock import Billing, LockInfo, LockSeen, Refusals, StateAbsent, StateCheck, StateSeen, TableCapacity
 from bot.core.people import Member, OwnerAnswer, Whereabouts
 from bot.core.phrase import plain
-from bot.core.report import Inspection, Overview, Owner, StateName, StatusReport, WhoReport
+from bot.core.report import Crowd, Inspection, Overview, Owner, StateName, StatusReport, WhoReport
 from bot.core.run import Run
 from bot.core.timeline import stamp
 
 Json: TypeAlias = dict[str, object]
+T = TypeVar("T")
 
 
 def to_json(report: StatusReport | WhoReport | Overview) -> Json:
@@ -38,6 +40,7 @@ def _status(report: StatusReport) -> Json:
         "stored": _stored(inspection.check),
         "digest": _digest(inspection.check),
         "contention": _contention(inspection.contention),
+        "table": _table(inspection),
         "owner_answer": _answer(report.answer),
         "verdict": _verdict(report.verdict),
         "journal_away": report.journal_away,
@@ -204,6 +207,50 @@ def _loop(loop: Loop) -> Json:
         "every_seconds": loop.every.total_seconds(),
         "trigger": loop.trigger,
         "actor": loop.actor,
+        "source": str(source_of(loop)),
+    }
+
+
+def _table(inspection: Inspection) -> Json | None:
+    seen = inspection.table
+    if seen is None:
+        return None
+    return {
+        "name": seen.name,
+        "throttled": inspection.is_throttled,
+        "capacity": _seen(seen.capacity, _capacity),
+        "ttl": _seen(seen.ttl, lambda ttl: {"enabled": ttl.enabled, "attribute": ttl.attribute or None}),
+        "refused": _seen(seen.refused, _refused),
+        "crowd": _crowd(inspection.crowd),
+    }
+
+
+def _seen(seen: Observation[T], written: Callable[[T], Json]) -> Json:
+    return {"seen": True, **written(seen.value)} if isinstance(seen, Found) else {"seen": False, **_missing(seen)}
+
+
+def _capacity(seen: TableCapacity) -> Json:
+    provisioned = seen.billing is Billing.PROVISIONED
+    return {
+        "billing": str(seen.billing),
+        "read_units": seen.read_units if provisioned else None,
+        "write_units": seen.write_units if provisioned else None,
+        "status": seen.status,
+    }
+
+
+def _refused(seen: Refusals) -> Json:
+    return {"reads": seen.reads, "writes": seen.writes, "within_seconds": seen.within.total_seconds()}
+
+
+def _crowd(crowd: Crowd | None) -> Json | None:
+    if crowd is None:
+        return None
+    return {
+        "states": list(crowd.states),
+        "active": [_run(run) for run in crowd.active],
+        "loops": [{"state": state, **_loop(loop)} for state, loop in crowd.loops],
+        "unseen": [_missing(seen) for seen in crowd.unseen],
     }
 
 

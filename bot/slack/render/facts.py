@@ -12,8 +12,8 @@ from datetime import datetime
 from enum import Enum
 
 from bot.core.attribution import Candidate, Strength
-from bot.core.contention import Contention, Loop
-from bot.core.evidence import Found, NotFound, Unseen
+from bot.core.contention import Contention, Loop, LoopSource, source_of
+from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.life import how_it_ended, is_over, run_name, why_alive
 from bot.core.lock import DigestMatch, Half, HalfKind, LockInfo, StateAbsent, StateCheck, StateSeen, age
 from bot.core.people import OwnerAnswer, OwnerSays
@@ -95,6 +95,9 @@ def headline(inspection: Inspection) -> Fact:
         return Fact(f"{name} is free", (": no lock stands there.",), Mark.FREE)
     if seen.garbage:
         return Fact(f"{name} is locked", (" by something that is not lock info.",), Mark.LOCKED)
+    if seen.is_throttled:
+        refused = ": it refuses even the question whether a lock stands there. That is no fault of a lock."
+        return Fact(f"The lock table of {name} is throttled", (refused,), Mark.WARNING)
     return Fact(f"It is not known whether {name} is locked", (": the lock could not be read.",), Mark.UNKNOWN)
 
 
@@ -120,6 +123,8 @@ def halves(inspection: Inspection) -> Iterable[Fact]:
     for half in seen.garbage:
         yield Fact("Not readable:", _garbage(half), Mark.WARNING)
     for kind, why in seen.unseen:
+        if isinstance(why, Unseen) and why.trouble is Trouble.THROTTLED and kind is HalfKind.ITEM:
+            continue  # that is told of the table, since nothing is wrong with the lock
         yield Fact("Not seen:", (f"the {HALF_NAMES[kind]}: ", *trouble(why), ". ", _AGAIN), Mark.WARNING)
     if len(seen.locks) > 1:
         yield Fact("Two locks:", (*joined(_each_half(held), "; "), "."), Mark.WARNING)
@@ -275,10 +280,18 @@ def queue(contention: Contention, name: str, *, held: bool) -> Iterable[Fact]:
 
 
 def loop_words(loop: Loop) -> Phrase:
-    why: Phrase = (" (", Quoted(loop.trigger), ")") if loop.trigger else ()
+    """How often, since when, by whom, and what starts it."""
     by: Phrase = (" by ", Quoted(loop.actor)) if loop.actor else ()
     started: Phrase = (Quoted(loop.pipeline.title), f" was started {loop.total} times since ", loop.since)
-    return (*started, ", about every ", loop.every, *by, *why)
+    return (*started, ", about every ", loop.every, *by, *_loop_source(loop))
+
+
+def _loop_source(loop: Loop) -> Phrase:
+    source = source_of(loop)
+    word: Phrase = (" (", Quoted(loop.trigger), ")") if loop.trigger else ()
+    if source is LoopSource.UNTOLD:
+        return word
+    return (f"; what starts it: {source}", *word)
 
 
 def runs(count: int) -> str:

@@ -14,6 +14,7 @@ from bot.slack.render.blocks import Message, actions, button, context, message, 
 from bot.slack.render.facts import Fact, Mark, command
 from bot.slack.render.mrkdwn import mrkdwn
 from bot.slack.render.page import CHECK, line, lines, notification
+from bot.slack.render.table import after_throttling, table
 from bot.slack.render.verdict import advice, checklist, ruling
 
 _SHARE = "status.share"
@@ -54,6 +55,8 @@ def answer(report: StatusReport) -> Iterable[Fact]:
     if report.verdict is not None:
         yield ruling(report.verdict, "By the checks alone:" if report.journal_away else "Unlock:")
         yield Fact("Next:", next_step(report))
+    elif inspection.seen.is_throttled:
+        yield Fact("Next:", after_throttling(name))
     elif not inspection.seen.is_free:
         again: Phrase = (command(f"status {name}"), " asks again. Nothing can be unlocked that cannot be read.")
         yield Fact("Next:", again)
@@ -76,6 +79,7 @@ def details(report: StatusReport) -> Iterable[Fact]:
     """The lock's halves, its run and owner, the state object, and who else is waiting."""
     inspection = report.inspection
     yield from facts.halves(inspection)
+    yield from table(inspection)
     yield from facts.holder(inspection)
     yield from facts.owner(inspection.owner, report.answer)
     yield from facts.stored(inspection.check, inspection.at)
@@ -147,6 +151,8 @@ def _row(name: StateName, seen: LockSeen, overview: Overview) -> Fact:
         return Fact(name.name, words, Mark.LOCKED)
     if seen.held:
         return Fact(name.name, (" locked by something that is not lock info",), Mark.LOCKED)
+    if seen.is_throttled:
+        return Fact(name.name, (": its lock table is throttled, which is no fault of a lock",), Mark.WARNING)
     if seen.unseen:
         return Fact(name.name, (" could not be read: ", *facts.trouble(seen.unseen[0][1])), Mark.UNKNOWN)
     return Fact(name.name, (" free",), Mark.FREE)

@@ -18,6 +18,7 @@ from bot.slack.render.controls import lock_of, unlock_controls
 from bot.slack.render.facts import HALF_NAMES, Fact, Mark, command
 from bot.slack.render.mrkdwn import mrkdwn
 from bot.slack.render.page import CHECK, asked_by, lines, notification, sentence
+from bot.slack.render.table import table
 from bot.slack.render.verdict import advice, checklist, deciding, ruling
 
 _Facts: TypeAlias = Iterable[Fact]
@@ -272,6 +273,7 @@ def _lock(report: UnlockReport) -> _Facts:
         yield Fact("Lock:", _described(lock))
     if report.inspection is not None:
         yield from facts.halves(report.inspection)
+        yield from table(report.inspection)
 
 
 def _described(lock: LockInfo) -> Phrase:

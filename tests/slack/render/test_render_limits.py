@@ -15,6 +15,7 @@ from bot.core.case import Effect, Finding, Rule, Ruling, Verdict
 from bot.core.contention import Contention, Loop
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.lock import (
+    Billing,
     DigestMatch,
     DigestSeen,
     Half,
@@ -22,14 +23,19 @@ from bot.core.lock import (
     HalfRelease,
     LockInfo,
     LockSeen,
+    Refusals,
     ReleaseResult,
     StateAbsent,
     StateCheck,
     StateSeen,
+    TableCapacity,
+    TableSeen,
+    TimeToLive,
 )
 from bot.core.people import Member, OwnerAnswer, OwnerSays, Presence, Whereabouts
 from bot.core.phrase import Linked, Person, Quoted
 from bot.core.report import (
+    Crowd,
     Inspection,
     KillReport,
     KillRequest,
@@ -180,6 +186,26 @@ attributions = st.builds(
 looks = st.builds(Look, pipelines, words, st.one_of(st.builds(Found, st.just(()), instants), troubles))
 
 
+def seen_or_not(values):
+    return st.one_of(st.builds(Found, values, instants), troubles)
+
+
+tables = st.builds(
+    TableSeen,
+    texts,
+    seen_or_not(st.builds(TableCapacity, st.sampled_from(Billing), counts, counts, words)),
+    seen_or_not(st.builds(TimeToLive, st.booleans(), texts)),
+    seen_or_not(st.builds(Refusals, counts, counts, spans)),
+)
+crowds = st.builds(
+    Crowd,
+    st.lists(words, min_size=1, max_size=6).map(tuple),
+    many_runs(),
+    st.lists(st.tuples(words, loops), max_size=5).map(tuple),
+    st.lists(troubles, max_size=3).map(tuple),
+)
+
+
 @st.composite
 def inspections(draw):
     seen = draw(seen_locks)
@@ -193,6 +219,8 @@ def inspections(draw):
         contention=Contention(draw(many_runs()), tuple(draw(st.lists(loops, max_size=2)))),
         owner=draw(maybe(st.builds(Owner, texts, maybe(people), phrases))),
         at=draw(instants),
+        table=draw(maybe(tables)),
+        crowd=draw(maybe(crowds)),
     )
 
 
