@@ -83,7 +83,7 @@ class EcsApi:
             more = {"nextToken": token} if token else {}
             answer = await self._call("ListTasks", about, cluster=cluster, family=family, desiredStatus=desired, **more)
             arns = answer.get("taskArns")
-            if not isinstance(arns, list) or not all(isinstance(arn, str) for arn in arns):
+            if not isinstance(arns, list) or not all(":task/" in text(arn) for arn in arns):
                 raise _garbled(about)
             found.update(arns)
             token = text(answer.get("nextToken"))
