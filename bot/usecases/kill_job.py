@@ -6,13 +6,15 @@ A CI's "cancelled" is intent. A run counts as ended by the same rules as in the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import structlog
 
 from bot.core.attribution import Candidate
+from bot.core.contention import Loop
 from bot.core.eligibility import why_not_eligible
 from bot.core.evidence import Found, NotFound, Observation, Unseen
 from bot.core.facts import run_facts, trouble_words
@@ -82,7 +84,8 @@ async def ask(world: World, wish: Wish) -> KillReport:
 async def choose(world: World, request_id: str, key: str, *, user: str) -> None:
     """A choice from the list: shows that one with its button. Raises NotPermitted, JournalAway."""
     request = await _live(world, request_id, user)
-    _, targets, unseen = await _find(world, request.asked)
+    inspection, targets, unseen = await _find(world, request.asked)
+    _check_lock(request, inspection)
     chosen = _picked(targets, key)
     await world.teller.kill(KillReport(request, KillStage.FOUND, targets, chosen, unseen=unseen))
 
@@ -90,7 +93,8 @@ async def choose(world: World, request_id: str, key: str, *, user: str) -> None:
 async def confirm(world: World, request_id: str, key: str, *, user: str, stop_source: bool) -> None:
     """The click: hands the killing of that target to a worker. Raises NotPermitted, JournalAway."""
     request = await _live(world, request_id, user)
-    _, targets, _ = await _find(world, request.asked)
+    inspection, targets, _ = await _find(world, request.asked)
+    _check_lock(request, inspection)
     chosen = _picked(targets, key)
     now = world.clock.now()
     stop_source = stop_source and chosen.loop is not None
@@ -211,12 +215,19 @@ def _state_of(world: World, pipeline: Pipeline) -> State:
     raise NotPermitted("That run belongs to no pipeline that the configuration maps to a state. Nothing was changed.")
 
 
+def _check_lock(request: KillRequest, inspection: Inspection | None) -> None:
+    """A run that only wanted the lock that was shown may be the one that has the new lock."""
+    locks = inspection.seen.locks if inspection is not None else ()
+    if locks and request.lock_id and all(info.id != request.lock_id for info in locks):
+        raise NotPermitted(
+            "The lock has changed hands since this was asked, and what you chose may hold it now. Nothing was changed; "
+            "ask again with /tflock kill-job."
+        )
+
+
 def _targets(inspection: Inspection) -> tuple[Target, ...]:
     """Loops first, then the runs going on that belong to none of them."""
-    loops = tuple(
-        Target(f"loop:{index}", tuple(_going(inspection, loop.pipeline)), Tie.CONTENDS, loop)
-        for index, loop in enumerate(inspection.contention.loops)
-    )
+    loops = tuple(_loop_target(loop, inspection) for loop in inspection.contention.loops)
     looping = {run.ref for target in loops for run in target.runs}
     single = (run for run in _going(inspection) if run.ref not in looping)
     return (*loops, *(_target(run, inspection) for run in single))
@@ -229,11 +240,24 @@ def _going(inspection: Inspection, pipeline: Pipeline | None = None) -> Iterable
 
 
 def _target(run: Run, inspection: Inspection) -> Target:
+    return Target(f"run:{run.ref.id}", (run,), _tie((run,), inspection))
+
+
+def _loop_target(loop: Loop, inspection: Inspection) -> Target:
+    """Named after its pipeline: by the time of the click another loop may have more starts."""
+    pipeline = loop.pipeline
+    name = hashlib.sha256(f"{pipeline.ci}\n{_fields(pipeline)}".encode()).hexdigest()[:12]
+    runs = tuple(_going(inspection, pipeline))
+    return Target(f"loop:{name}", runs, _tie(runs, inspection), loop)
+
+
+def _tie(runs: Sequence[Run], inspection: Inspection) -> Tie:
+    """How runs stand to the lock. Of a lock that cannot be read, any of them may be the holder."""
     tied = inspection.attribution
     if tied is None:
-        return Target(f"run:{run.ref.id}", (run,), Tie.NO_LOCK)
-    holds = any(candidate.run.ref == run.ref for candidate in tied.candidates)
-    return Target(f"run:{run.ref.id}", (run,), Tie.HOLDS if holds else Tie.CONTENDS)
+        return Tie.NO_LOCK if inspection.seen.is_free else Tie.HOLDS
+    refs = {candidate.run.ref for candidate in tied.candidates}
+    return Tie.HOLDS if any(run.ref in refs for run in runs) else Tie.CONTENDS
 
 
 def _picked(targets: tuple[Target, ...], key: str) -> Target:

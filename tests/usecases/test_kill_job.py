@@ -6,6 +6,7 @@ import pytest
 
 from bot.core.report import KillStage, Tie
 from bot.errors import NotPermitted, UnknownState
+from bot.sandbox.proxy import Deny
 from bot.sandbox.stage import DEPLOY, REPO, UPDATE
 from bot.usecases import kill_job
 
@@ -81,7 +82,7 @@ async def test_where_nothing_runs_there_is_nothing_to_end(scene):
 async def test_a_loop_is_stopped_at_its_source_first_and_its_newest_runs_are_ended_too(scene):
     lock, holder, runs = await looping(scene)
     report = await ask(scene, "staging")
-    await confirm(scene, report, "loop:0")
+    await confirm(scene, report, report.targets[0].key)
     late = scene.github.world.start_run(REPO, UPDATE, actor="dependency-bot")
     await scene.work()
     scene.forward(5)
@@ -98,7 +99,7 @@ async def test_a_loop_is_stopped_at_its_source_first_and_its_newest_runs_are_end
 async def test_new_runs_of_a_loop_are_found_even_if_the_first_listing_failed(scene):
     await looping(scene)
     report = await ask(scene, "staging")
-    await confirm(scene, report, "loop:0")
+    await confirm(scene, report, report.targets[0].key)
     late = scene.github.world.start_run(REPO, UPDATE, actor="dependency-bot")
     scene.github.answer_next("GET .*/workflows/.*/runs", status=404, times=1)
     for _ in range(3):
@@ -111,7 +112,7 @@ async def test_new_runs_of_a_loop_are_found_even_if_the_first_listing_failed(sce
 async def test_only_the_runs_are_cancelled_if_the_source_is_to_go_on(scene):
     _, _, runs = await looping(scene)
     report = await ask(scene, "staging")
-    await confirm(scene, report, "loop:0", stop=False)
+    await confirm(scene, report, report.targets[0].key, stop=False)
     await scene.work()
 
     assert active(scene)
@@ -121,7 +122,7 @@ async def test_only_the_runs_are_cancelled_if_the_source_is_to_go_on(scene):
 async def test_a_loop_that_was_stopped_is_started_again_on_purpose(scene):
     await looping(scene)
     report = await ask(scene, "staging")
-    await confirm(scene, report, "loop:0")
+    await confirm(scene, report, report.targets[0].key)
     await scene.work()
     stopped = not active(scene)
 
@@ -205,3 +206,59 @@ async def test_a_second_click_on_a_kill_is_told_that_it_is_under_way(scene):
         await confirm(scene, report, user="U0PARKER")
 
     assert len(await scene.entries("kill.requested")) == 1
+
+
+async def other_loop(scene, starts):
+    """Another workflow becomes the loop with the most starts."""
+    return [scene.github.world.start_run(REPO, DEPLOY, actor="dependency-bot") for _ in range(starts)]
+
+
+async def test_a_click_ends_the_loop_that_was_shown_even_if_another_has_more_starts_by_then(scene):
+    _, _, runs = await looping(scene)
+    report = await ask(scene, "staging")
+    others = await other_loop(scene, 12)
+
+    await confirm(scene, report, report.targets[0].key)
+    await scene.work()
+
+    assert report.targets[0].loop.pipeline.get("workflow") == UPDATE
+    assert not active(scene)
+    assert scene.github.world.workflow(REPO, DEPLOY).state == "active"
+    assert all(scene.github.world.run(run.id).has_ended for run in runs)
+    assert not any(scene.github.world.run(run.id).has_ended for run in others)
+
+
+async def test_a_loop_of_which_a_run_may_hold_the_lock_is_not_said_to_only_want_it(scene):
+    lock = await scene.lock(ago=300)
+    for _ in range(6):
+        scene.github.world.start_run(REPO, UPDATE, at=lock.created, actor="dependency-bot")
+
+    report = await ask(scene, "staging")
+
+    assert report.targets[0].loop is not None
+    assert report.targets[0].tie is Tie.HOLDS
+
+
+async def test_a_run_may_hold_a_lock_that_cannot_be_read(scene):
+    await scene.running_lock(file=False)
+    scene.proxy.fault("dynamodb:GetItem", Deny())
+
+    report = await ask(scene, "staging")
+
+    assert report.request.lock_id == ""
+    assert report.chosen.tie is Tie.HOLDS
+
+
+async def test_a_click_on_a_kill_is_refused_once_the_lock_has_changed_hands(scene):
+    lock, run = await scene.running_lock()
+    report = await ask(scene, "staging")
+    await scene.aws.delete_item(lock.path)
+    await scene.aws.delete_object(f"{lock.path.partition('/')[2]}.tflock")
+    newer, _ = await scene.running_lock(ago=60)
+
+    with pytest.raises(NotPermitted, match="changed hands"):
+        await confirm(scene, report)
+
+    assert await scene.work() == 0
+    assert not scene.github.world.run(run.id).has_ended
+    assert await scene.stands(newer)
