@@ -87,7 +87,9 @@ async def _inspected(world: World, state: State, lock_id: str | None, *, without
 async def _crowd(world: World, state: State, listings: tuple[Observation[tuple[Run, ...]], ...]) -> Crowd:
     """Who else asks the state's lock table: the runs of all states that share it."""
     table = state.lock_table
-    sharing = [each for each in world.states.values() if table is not None and each.lock_table == table and each != state]
+    sharing = [
+        each for each in world.states.values() if table is not None and each.lock_table == table and each != state
+    ]
     shared = tuple(dict.fromkeys(pipeline for other in sharing for pipeline in other.pipelines))
     foreign = tuple(pipeline for pipeline in shared if pipeline not in state.pipelines)[:_MOST_SHARED]
     asked = await _listings(world, foreign, world.clock.now() - LOOK_BACK)
