@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +19,8 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Somebody who typed or clicked. `delivery` names this very delivery, so that a doubled one can be told.
+    """Somebody who typed or clicked. `delivery` names this very delivery, so that a doubled one can be told: by all
+    that it says, since two different requests must never be taken for one.
 
     `response_url` is empty where Slack gave none (mentions); then the answer goes to him alone in the channel.
     """
@@ -56,7 +59,7 @@ def asker_of_command(body: Mapping[str, Any]) -> Asker:
         channel=str(body.get("channel_id", "")),
         thread="",
         response_url=str(body.get("response_url", "")),
-        delivery=f"command/{body.get('trigger_id', '')}" if body.get("trigger_id") else "",
+        delivery=f"command/{_digest(body)}" if body.get("trigger_id") or body.get("response_url") else "",
     )
 
 
@@ -70,7 +73,7 @@ def asker_of_click(body: Mapping[str, Any]) -> Asker:
         channel=str(channel),
         thread=str(message.get("thread_ts") or ""),
         response_url=str(body.get("response_url") or ""),
-        delivery=f"click/{user}/{action.get('action_id')}/{action.get('action_ts')}" if action.get("action_ts") else "",
+        delivery=f"click/{_digest(body)}" if action.get("action_ts") or body.get("trigger_id") else "",
     )
 
 
@@ -83,3 +86,8 @@ def asker_of_mention(body: Mapping[str, Any]) -> Asker:
         response_url="",
         delivery=f"event/{body.get('event_id', '')}" if body.get("event_id") else "",
     )
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    """The same for the same request; its addresses and tokens cannot be read from it."""
+    return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()[:32]

@@ -70,7 +70,7 @@ class SlackDirectory:
             raise as_error(answer)
         self._enterprise = answer.get("enterprise_id")
         self._home_team = answer.get("team_id") or self._enterprise
-        self._user_id = str(answer["user_id"])
+        self._user_id = str(answer.get("user_id") or "")
         return self._user_id
 
     async def member(self, user_id: str) -> Observation[Member]:
@@ -224,7 +224,7 @@ def _members_page(answer: Json) -> tuple[tuple[str, ...], str]:
 def _channel(answer: Json) -> Channel:
     channel = answer["channel"]
     is_direct = bool(channel.get("is_im") or channel.get("is_mpim"))
-    name = "" if is_direct else str(channel["name"])
+    name = "" if is_direct else str(channel.get("name") or "")
     return Channel(str(channel["id"]), name, is_direct=is_direct, is_archived=bool(channel.get("is_archived")))
 
 

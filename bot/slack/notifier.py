@@ -14,7 +14,7 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot.errors import Denied
 from bot.ports import Blocks, Posted
-from bot.slack.client import FAILURES, SYSTEM, as_error, failure, read_answer
+from bot.slack.client import FAILURES, SYSTEM, as_error, failure, is_loopback, read_answer
 
 TOTAL_SECONDS = 15.0
 
@@ -52,7 +52,7 @@ class SlackNotifier:
         with _translated("writing to somebody directly"):
             async with asyncio.timeout(self._patience):
                 opened = await self._client.conversations_open(users=user)
-                room = (opened.get("channel") or {}).get("id") or ""
+                room = (opened.get("channel") or {}).get("id") or user  # Slack takes a user's id for his room, too
                 return await self._post(str(room), text, blocks, None)
 
     async def upload(self, channel: str, *, filename: str, content: bytes, title: str, comment: str) -> None:
@@ -93,17 +93,22 @@ class SlackNotifier:
             unfurl_links=False,
             unfurl_media=False,
         )
-        return Posted(channel=str(answer["channel"]), ts=str(answer["ts"]))
+        return Posted(channel=str(answer.get("channel") or channel), ts=str(answer["ts"]))
 
 
 def is_slack_url(url: str, *, api_url: str) -> bool:
-    """Whether the URL is of the API's own host and port, or of slack.com or a domain below the API's, by https."""
+    """Whether the URL is of the API's own host and port, or of slack.com or a domain below the API's, by https.
+
+    An API on this machine may call it by another of its names.
+    """
     try:
         there, api = urlsplit(url), urlsplit(api_url)
         port = there.port
     except ValueError:
         return False
     if (there.scheme, there.netloc) == (api.scheme, api.netloc):
+        return True
+    if is_loopback(url) and is_loopback(api_url) and (there.scheme, port) == (api.scheme, api.port):
         return True
     host, api_host = there.hostname or "", api.hostname or "slack.com"
     is_below = any(host == domain or host.endswith(f".{domain}") for domain in ("slack.com", api_host))

@@ -263,6 +263,12 @@ def test_another_port_of_the_sandboxs_host_is_refused():
     assert not is_slack_url("http://127.0.0.1:6379/", api_url="http://127.0.0.1:5000/api/")
 
 
+def test_the_sandboxs_host_may_go_by_another_of_its_names():
+    assert is_slack_url("http://localhost:5000/actions/T0/R1", api_url="http://127.0.0.1:5000/api/")
+    assert not is_slack_url("http://localhost:6379/", api_url="http://127.0.0.1:5000/api/")
+    assert not is_slack_url("http://localhost:5000/", api_url="https://slack.com/api/")
+
+
 def test_a_proxy_of_the_environment_is_not_used_for_an_api_on_this_machine(monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     assert slack_client("xoxb-any", base_url="http://127.0.0.1:5000/api/").proxy is None
