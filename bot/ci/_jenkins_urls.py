@@ -41,7 +41,10 @@ def job_path(job: str) -> str:
 
 def job_of(url: str) -> str | None:
     """The job that the URL of a queue item's task means. Jenkins writes its own root address before it."""
-    path = urlsplit(url).path if len(url) < _LONGEST else ""
+    try:
+        path = urlsplit(url).path if len(url) < _LONGEST else ""
+    except ValueError:
+        return None
     start = path.find("/job/")
     return _name(path[start:].rstrip("/")) if start >= 0 else None
 

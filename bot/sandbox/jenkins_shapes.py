@@ -41,7 +41,7 @@ def build_json(build: Build, base: str) -> dict[str, Any]:
         "actions": actions,
         "building": build.building,
         "displayName": f"#{build.number}",
-        "duration": 0 if build.ended_at is None else millis(build.ended_at) - millis(build.started_at),
+        "duration": 0 if build.ended_at is None else max(1, millis(build.ended_at) - millis(build.started_at)),
         "estimatedDuration": 60000,
         "fullDisplayName": f"{' » '.join(job.path.split('/'))} #{build.number}",
         "id": str(build.number),
