@@ -21,7 +21,7 @@ from handlers.commands import NAMES, Commands
 log = structlog.get_logger()
 
 _ANY = re.compile(r".*", re.DOTALL)
-_MENTION = re.compile(r"^\s*(?:<@[UW][A-Z0-9]+(?:\|[^>]*)?>\s*)+")
+_MENTION = re.compile(r"^\s*(?:<@[UW][A-Z0-9]+(?:\|[^>]*)?>[\s:,]*)+")
 
 
 def listen(app: AsyncApp, world: World, backlog: Backlog) -> None:
@@ -63,4 +63,4 @@ def listen(app: AsyncApp, world: World, backlog: Backlog) -> None:
 
 def is_from_a_person(event: Mapping[str, Any]) -> bool:
     """Whether a person wrote this message now: not a bot, and not an edit of an older one."""
-    return bool(event.get("user")) and not event.get("bot_id") and not event.get("subtype")
+    return bool(event.get("user")) and not any(event.get(mark) for mark in ("bot_id", "subtype", "edited"))

@@ -1,0 +1,165 @@
+"""A world for the listeners: real Slack calls to the local workspace, everything else in memory."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import aiohttp
+import pytest
+import structlog
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.request.async_request import AsyncBoltRequest
+
+from bot.core.lock import HalfKind
+from bot.core.policy import Holders, Policy
+from bot.core.report import StateName
+from bot.errors import JournalAway
+from bot.export.exporter import FileExporter
+from bot.metrics import Metrics
+from bot.sandbox import slack_payloads
+from bot.sandbox.memory import MemoryLockBackend, MemoryStore, Switchboard
+from bot.sandbox.memory_ci import MemoryCI
+from bot.sandbox.memory_journal import MemoryJournal, MemoryRecords
+from bot.sandbox.memory_people import MemoryJobs
+from bot.sandbox.memory_world import DEPLOY
+from bot.sandbox.slack_dispatch import Kind, Signing, encoded
+from bot.sandbox.slack_workspace import SlackWorkspace, flat
+from bot.sandbox.stage import CHANNEL, populate
+from bot.slack.client import slack_client
+from bot.slack.directory import SlackDirectory
+from bot.slack.notifier import SlackNotifier
+from bot.slack.teller import SlackTeller
+from bot.usecases.world import State, World
+from handlers.asker import Asker
+from handlers.backlog import Backlog
+from handlers.listeners import listen
+
+SECRET = "sandbox-signing-secret"
+
+
+class MovableClock:
+    """The real clock, moved forward by hand."""
+
+    def __init__(self) -> None:
+        self.offset = timedelta()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.offset
+
+
+@dataclass
+class Office:
+    """The listeners on a Bolt app, with what is around them. Work stays in the backlog until `work`."""
+
+    slack: SlackWorkspace
+    world: World
+    store: MemoryStore
+    journal: MemoryJournal
+    clock: MovableClock
+    records_fault: Switchboard
+    app: AsyncApp
+    backlog: Backlog
+    logs: list[dict] = field(default_factory=list)
+    numbers: itertools.count = field(default_factory=itertools.count)
+
+    def asker(self, **facts) -> Asker:
+        usual = {"user": "U0PARKER", "channel": CHANNEL, "thread": "", "response_url": "", "delivery": ""}
+        return Asker(**{**usual, **facts})
+
+    async def dispatch(self, kind: Kind, payload: dict) -> int:
+        """Gives a signed payload to Bolt, as the web server does; the status of the answer."""
+        body, content_type = encoded(kind, payload)
+        headers = {"Content-Type": content_type, **Signing(SECRET).headers(body, time.time())}
+        with self.backlog.receiving():
+            answer = await self.app.async_dispatch(AsyncBoltRequest(body=body.decode(), headers=headers))
+        return answer.status
+
+    async def types(self, text: str, *, user: str = "U0PARKER") -> dict:
+        payload = slack_payloads.command(
+            self.slack.world, user=user, channel=CHANNEL, command_name="/tflock", text=text, response_url=""
+        )
+        assert await self.dispatch(Kind.COMMAND, payload) == 200
+        return payload
+
+    async def work(self) -> None:
+        """Works off what is in the backlog."""
+        async with self.backlog.worked_off():
+            pass
+
+    def told(self, user: str = "U0PARKER") -> list[str]:
+        return [flat(message) for message in self.slack.ephemerals(user)]
+
+    def redis_goes_away(self) -> None:
+        async def away(_name: str) -> None:
+            raise JournalAway("Redis cannot be reached")
+
+        self.records_fault.fault = away
+
+    def hold(self) -> None:
+        created = (datetime.now(UTC) - timedelta(hours=1)).isoformat().replace("+00:00", "Z")
+        info = {"ID": "5a5a5a5a-1b2c-4d3e-8f40-2b756fec4d7f", "Operation": "OperationTypeApply", "Info": ""}
+        info |= {"Who": "runner@fv-az1-1", "Version": "1.11.4", "Created": created, "Path": "b/k"}
+        self.store.write(HalfKind.ITEM, json.dumps(info))
+
+
+@pytest.fixture
+async def office(tmp_path):
+    async with AsyncExitStack() as stack:
+        slack = await stack.enter_async_context(SlackWorkspace())
+        populate(slack)
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        client = slack_client(slack.bot_token, base_url=slack.api_url, session=session)
+        clock, switchboard, store = MovableClock(), Switchboard(), MemoryStore((HalfKind.ITEM,))
+        directory, notifier = SlackDirectory(client, clock=clock), SlackNotifier(client)
+        await directory.introduce()
+        journal = MemoryJournal(clock, switchboard)
+        ids = itertools.count(1)
+        world = World(
+            states={
+                "staging": State(
+                    StateName("staging", "", protected=False), MemoryLockBackend(store, clock), "memory", (DEPLOY,)
+                )
+            },
+            sources={"github": MemoryCI(clock, (DEPLOY,))},
+            journal=journal,
+            records=MemoryRecords(clock, switchboard),
+            directory=directory,
+            teller=SlackTeller(notifier),
+            notifier=notifier,
+            exporter=FileExporter(journal, Path(tmp_path), ()),
+            jobs=MemoryJobs(clock),
+            clock=clock,
+            meter=Metrics(),
+            policy=Policy(),
+            holders=Holders(),
+            incident_channels=("inc-*",),
+            upload_exports=True,
+            new_id=lambda: f"ref{next(ids)}",
+        )
+        backlog = Backlog()
+        app = _bolt(client, world, backlog)
+        with structlog.testing.capture_logs() as logs:
+            yield Office(slack, world, store, journal, clock, switchboard, app, backlog, logs)
+
+
+def _bolt(client, world, backlog) -> AsyncApp:
+    async def authorize() -> AuthorizeResult:
+        return AuthorizeResult(enterprise_id=None, team_id="T0SANDBOX", bot_token="xoxb-x", bot_user_id="U0TFLOCK")
+
+    app = AsyncApp(client=client, signing_secret=SECRET, authorize=authorize)
+    listen(app, world, backlog)
+    return app
+
+
+@pytest.fixture
+def until():
+    """Polls a condition until it holds."""
+
+    return SlackWorkspace.wait_for

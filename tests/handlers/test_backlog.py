@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from handlers.backlog import AT_ONCE, BUSY_PACE, Backlog
+
+
+async def test_work_begins_by_itself_when_no_request_is_coming_in(until):
+    backlog, done = Backlog(), []
+
+    async def work() -> None:
+        done.append("x")
+
+    async with backlog.worked_off():
+        backlog.add(work)
+        await until(lambda: done)
+
+
+async def test_no_work_begins_before_the_requests_at_hand_are_answered(until):
+    backlog, order = Backlog(), []
+
+    async def work() -> None:
+        order.append("work")
+
+    async with backlog.worked_off():
+        with backlog.receiving():
+            backlog.add(work)
+            for _ in range(20):
+                await asyncio.sleep(0)
+            order.append("ack")
+        await until(lambda: len(order) == 2)
+
+    assert order == ["ack", "work"]
+
+
+async def test_work_does_not_starve_while_requests_never_stop(until):
+    backlog, done = Backlog(), []
+    loop = asyncio.get_running_loop()
+
+    async def work() -> None:
+        done.append(loop.time())
+
+    async with backlog.worked_off():
+        with backlog.receiving():
+            began = loop.time()
+            for _ in range(2):
+                backlog.add(work)
+            await until(lambda: len(done) == 2)
+
+    assert done[-1] - began < 2 * BUSY_PACE + 2
+
+
+async def test_only_so_much_work_goes_on_at_the_same_time(until):
+    backlog, gate, going = Backlog(), asyncio.Event(), []
+
+    async def work() -> None:
+        going.append("x")
+        await gate.wait()
+
+    async with backlog.worked_off():
+        for _ in range(AT_ONCE + 5):
+            backlog.add(work)
+        await until(lambda: len(going) == AT_ONCE)
+        gate.set()
+        await until(lambda: len(going) == AT_ONCE + 5)
+
+
+async def test_stopping_finishes_what_was_acked_begun_or_not(until):
+    backlog, done = Backlog(), []
+
+    async def work() -> None:
+        await asyncio.sleep(0.01)
+        done.append("x")
+
+    async with backlog.worked_off():
+        with backlog.receiving():
+            for _ in range(40):
+                backlog.add(work)
+
+    assert len(done) == 40
+
+
+async def test_work_that_breaks_is_logged_and_the_rest_goes_on(until):
+    backlog, done = Backlog(), []
+
+    async def broken() -> None:
+        raise ZeroDivisionError
+
+    async def work() -> None:
+        done.append("x")
+
+    with structlog.testing.capture_logs() as logs:
+        async with backlog.worked_off():
+            backlog.add(broken)
+            backlog.add(work)
+            await until(lambda: done)
+
+    assert [entry["event"] for entry in logs] == ["backlog.broke"]

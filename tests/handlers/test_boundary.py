@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from bot.errors import (
+    ChainBroken,
+    ConfigInvalid,
+    Denied,
+    ExportInvalid,
+    JournalAway,
+    LockInfoInvalid,
+    Missing,
+    NotAvailable,
+    NotPermitted,
+    TflockError,
+    Throttled,
+    UnknownState,
+    Unreachable,
+    UpstreamError,
+)
+from handlers.boundary import REMEMBER, Boundary
+
+FORESEEN = {
+    "unknown state": (
+        UnknownState("stagin", nearest="staging", known=("staging",)),
+        ("no state", "/tflock unlock staging"),
+    ),
+    "not permitted": (
+        NotPermitted("A guest may not. Nothing was changed; ask a member."),
+        ("cannot be done", "a guest"),
+    ),
+    "not available": (NotAvailable("/tflock watch comes later."), ("not available", "later")),
+    "journal away": (JournalAway("no"), ("redis", "/tflock status")),
+    "unreachable": (Unreachable("GitHub", "no answer"), ("github", "no answer", "ask again")),
+    "throttled": (Throttled("Slack", "slow down"), ("slack", "slow down", "wait a minute")),
+    "denied": (Denied("DynamoDB", "no right to GetItem"), ("dynamodb", "no right", "doctor")),
+    "missing": (Missing("S3", "no such bucket"), ("s3", "no such bucket")),
+    "upstream": (UpstreamError("Slack", "msg_too_long"), ("slack", "msg_too_long")),
+}
+UNFORESEEN = {
+    "a bug": ZeroDivisionError("secret inside"),
+    "lock info": LockInfoInvalid("secret inside"),
+    "chain": ChainBroken("7", "secret inside"),
+    "export": ExportInvalid("secret inside"),
+    "config": ConfigInvalid(("secret inside",)),
+    "base": TflockError("secret inside"),
+}
+
+
+def failing(error: Exception):
+    async def work() -> str:
+        raise error
+
+    return work
+
+
+@pytest.mark.parametrize("name", FORESEEN)
+async def test_every_foreseen_error_says_what_happened_that_nothing_changed_and_what_to_do_next(office, name):
+    error, words = FORESEEN[name]
+
+    await Boundary(office.world).run("unlock", office.asker(), failing(error))
+
+    told = office.told()[-1].lower()
+    assert all(word in told for word in (*words, "nothing was changed")), told
+    assert "reference" not in told
+
+
+@pytest.mark.parametrize("name", UNFORESEEN)
+async def test_every_other_error_carries_a_reference_that_is_in_the_log_and_none_of_its_own_words(office, name):
+    await Boundary(office.world).run("unlock", office.asker(), failing(UNFORESEEN[name]))
+
+    told = office.told()[-1]
+    broke = [entry for entry in office.logs if entry["event"] == "command.broke"]
+    assert broke[0]["reference"] in told
+    assert broke[0]["exc_info"] is UNFORESEEN[name]
+    assert "Nothing was changed" in told
+    assert "secret inside" not in told
+
+
+async def test_an_error_while_slack_takes_no_answer_is_logged_with_its_reference_and_raises_nothing(office):
+    office.slack.refuse("*", "invalid_auth", times=None)
+
+    await Boundary(office.world).run("unlock", office.asker(), failing(ZeroDivisionError()))
+
+    unanswered = [entry for entry in office.logs if entry["event"] == "command.not_answered"]
+    assert unanswered[0]["reference"] == next(e["reference"] for e in office.logs if e["event"] == "command.broke")
+
+
+async def test_the_same_delivery_is_done_once_and_another_again(office):
+    done: list[str] = []
+
+    async def work() -> str:
+        done.append("x")
+        return "ok"
+
+    boundary = Boundary(office.world)
+    for delivery in ("command/1", "command/1", "command/2", ""):
+        await boundary.run("status", office.asker(delivery=delivery), work)
+
+    assert len(done) == 3
+    assert b'outcome="doubled"' in office.world.meter.exposition()
+
+
+async def test_the_same_delivery_twice_at_once_is_done_once(office):
+    done: list[str] = []
+
+    async def work() -> str:
+        await asyncio.sleep(0)
+        done.append("x")
+        return "ok"
+
+    boundary = Boundary(office.world)
+    await asyncio.gather(*(boundary.run("status", office.asker(delivery="event/1"), work) for _ in range(5)))
+
+    assert len(done) == 1
+
+
+async def test_a_delivery_that_failed_is_not_done_again_by_its_double_since_it_was_answered(office):
+    boundary = Boundary(office.world)
+    await boundary.run("status", office.asker(delivery="event/1"), failing(Throttled("Slack", "slow")))
+    before = len(office.told())
+
+    await boundary.run("status", office.asker(delivery="event/1"), failing(Throttled("Slack", "slow")))
+
+    assert len(office.told()) == before
+
+
+async def test_a_delivery_whose_process_died_is_done_by_a_retry_a_minute_later(office):
+    """The lease of the first is still there, and no word that it was done."""
+    assert await office.world.records.once("delivery", "event/1", ttl=timedelta(seconds=60))
+    done: list[str] = []
+
+    async def work() -> str:
+        done.append("x")
+        return "ok"
+
+    boundary = Boundary(office.world)
+    await boundary.run("status", office.asker(delivery="event/1"), work)
+    assert done == []
+    office.clock.offset = timedelta(seconds=61)
+    await boundary.run("status", office.asker(delivery="event/1"), work)
+
+    assert done == ["x"]
+
+
+async def test_a_delivery_is_forgotten_after_ten_minutes(office):
+    done: list[str] = []
+
+    async def work() -> str:
+        done.append("x")
+        return "ok"
+
+    boundary = Boundary(office.world)
+    await boundary.run("status", office.asker(delivery="event/1"), work)
+    office.clock.offset = REMEMBER + timedelta(seconds=1)
+    await boundary.run("status", office.asker(delivery="event/1"), work)
+
+    assert len(done) == 2
+    assert timedelta(minutes=10) == REMEMBER
+
+
+async def test_without_redis_work_is_done_all_the_same(office):
+    office.redis_goes_away()
+    done: list[str] = []
+
+    async def work() -> str:
+        done.append("x")
+        return "ok"
+
+    await Boundary(office.world).run("status", office.asker(delivery="event/1"), work)
+
+    assert done == ["x"]

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import pytest
+
+from bot.sandbox import slack_payloads
+from bot.sandbox.slack_dispatch import Kind
+from bot.sandbox.slack_workspace import BOT_USER
+from bot.sandbox.stage import CHANNEL
+
+
+def mention(office, text: str, **more) -> dict:
+    inner = {"type": "app_mention", "user": "U0PARKER", "channel": CHANNEL, "text": text, "ts": "1.1", **more}
+    return slack_payloads.event(office.slack.world, inner)
+
+
+def click(office, action_id: str, value: str = "staging lock request", **more) -> dict:
+    return slack_payloads.block_action(
+        office.slack.world,
+        user="U0PARKER",
+        message=office.slack.say("U0QUINN", CHANNEL, "a message"),
+        action={"type": "button", "action_id": action_id, "block_id": "b", "value": value, **more},
+        values={},
+        response_url="",
+    )
+
+
+async def test_a_command_is_acked_before_any_work_and_any_call_of_slack(office):
+    calls = len(office.slack.calls)
+
+    await office.types("status staging")
+    assert len(office.slack.calls) == calls
+    assert office.told() == []
+    await office.work()
+
+    assert "staging is free" in office.told()[-1]
+
+
+async def test_a_click_and_a_mention_are_acked_before_any_work(office):
+    calls = len(office.slack.calls)
+
+    assert await office.dispatch(Kind.INTERACTIVE, click(office, "unlock.confirm")) == 200
+    assert await office.dispatch(Kind.EVENT, mention(office, f"<@{BOT_USER}> help")) == 200
+    assert len(office.slack.calls) == calls
+    await office.work()
+
+    assert len(office.told()) == 2
+
+
+async def test_a_doubled_command_is_answered_once(office):
+    payload = await office.types("help")
+    await office.dispatch(Kind.COMMAND, payload)
+    await office.work()
+
+    assert len(office.told()) == 1
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"bot_id": "B1"}, {"subtype": "message_changed"}, {"user": ""}, {"edited": {"user": "U0PARKER", "ts": "2.2"}}],
+    ids=["a bot", "a change", "nobody", "an edit"],
+)
+async def test_a_mention_that_no_person_wrote_now_is_acked_and_left(office, more):
+    assert await office.dispatch(Kind.EVENT, mention(office, f"<@{BOT_USER}> status", **more)) == 200
+    await office.work()
+
+    assert office.told() == []
+    assert await office.journal.current(CHANNEL) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["<@U0TFLOCK> status staging", "<@U0TFLOCK|tflock>: status staging", " <@U0TFLOCK>  status  staging "]
+)
+async def test_the_words_behind_a_mention_are_the_command(office, text):
+    await office.dispatch(Kind.EVENT, mention(office, text))
+    await office.work()
+
+    assert "staging is free" in office.told()[-1]
+
+
+async def test_a_click_on_a_link_button_is_acked_and_no_more(office):
+    await office.dispatch(Kind.INTERACTIVE, click(office, "run.open", url="https://ci.example.com/1"))
+    await office.work()
+
+    assert office.told() == []
+
+
+@pytest.mark.parametrize("action_id", ["unlock.confirm", "unlock.approve", "unlock.when_safe", "unlock.disarm",
+                                       "kill.confirm", "kill.only", "kill.choose", "kill.restart",
+                                       "owner.dead", "owner.running", "owner.later", "nobody.knows"])  # fmt: skip
+async def test_every_click_on_an_old_message_is_answered_in_words_and_changes_nothing(office, action_id):
+    office.hold()
+
+    await office.dispatch(Kind.INTERACTIVE, click(office, action_id))
+    await office.work()
+
+    assert "nothing was changed" in office.told()[-1].lower()
+    assert office.store.texts
+
+
+async def test_a_click_without_a_value_is_answered(office):
+    await office.dispatch(Kind.INTERACTIVE, click(office, "unlock.confirm", value=""))
+    await office.work()
+
+    assert "Nothing was changed" in office.told()[-1]
+
+
+async def test_an_event_that_nobody_asked_for_starts_no_work(office):
+    status = await office.dispatch(
+        Kind.EVENT, slack_payloads.event(office.slack.world, {"type": "channel_rename", "channel": CHANNEL})
+    )
+    await office.work()
+
+    assert status in {200, 404}
+    assert office.told() == []
+
+
+@pytest.mark.parametrize("payload", [{}, {"type": "block_actions"}, {"type": "message_action"}])
+async def test_a_payload_of_a_broken_shape_is_no_server_error(office, payload):
+    assert await office.dispatch(Kind.INTERACTIVE, payload) < 500
+
+
+async def test_every_command_is_counted_by_its_name_and_outcome_and_never_by_its_words(office):
+    for text in ("help", "status staging", "unlock nowhere_4711", "frobnicate_4711", "watch staging"):
+        await office.types(text)
+    await office.work()
+
+    counted = office.world.meter.exposition().decode()
+    for line in ('command="help",outcome="ok"', 'command="status",outcome="ok"', 'command="unlock",outcome="refused"',
+                 'command="misunderstood",outcome="misunderstood"', 'command="watch",outcome="refused"'):  # fmt: skip
+        assert f"tflock_commands_total{{{line}}} 1.0" in counted
+    assert "4711" not in counted
