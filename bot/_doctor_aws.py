@@ -10,9 +10,13 @@ from bot.app import SystemClock, place_of
 from bot.backends.s3 import AwsClients, HalfProbe, S3Backend
 from bot.config import Config, StateSettings
 from bot.core.evidence import Found, Observation, Unseen
-from bot.core.lock import DigestMatch, LockSeen, StateCheck
+from bot.core.lock import Billing, DigestMatch, LockSeen, StateCheck, TableCapacity, TableSeen
+from bot.core.phrase import duration, plain
+from bot.slack.render.table import capacity_words, ttl_words
 
 _POLICY = "grant it in the IAM policy of the bot's role"
+_FEWEST_UNITS = 5
+"""Less than what DynamoDB's console gives a new provisioned table."""
 
 
 async def aws_checks(config: Config, clients: AwsClients, token: str) -> list[Check]:
@@ -23,8 +27,8 @@ async def aws_checks(config: Config, clients: AwsClients, token: str) -> list[Ch
 
 async def _state(settings: StateSettings, clients: AwsClients, token: str) -> list[Check]:
     backend = S3Backend(place_of(settings), clients, SystemClock())
-    lock, state, versioned, probes = await asyncio.gather(
-        backend.read_lock(), backend.read_state(), backend.versioning(), backend.probe(token)
+    lock, state, versioned, probes, table = await asyncio.gather(
+        backend.read_lock(), backend.read_state(), backend.versioning(), backend.probe(token), backend.read_table()
     )
     name = settings.name
     return [
@@ -32,6 +36,7 @@ async def _state(settings: StateSettings, clients: AwsClients, token: str) -> li
         *_file(name, state),
         *(check for probe in probes for check in _release(name, probe)),
         _versioning(name, versioned),
+        *(_table(name, table) if table is not None else ()),
     ]
 
 
@@ -79,3 +84,38 @@ def _versioning(name: str, seen: Observation[bool]) -> Check:
         told = "the bucket keeps no old versions: a broken state cannot be restored"
         return Check(name, "versions", Level.WARN, told, "turn on versioning of the bucket")
     return Check(name, "versions", Level.OK, "the bucket keeps old versions")
+
+
+def _table(name: str, seen: TableSeen) -> Iterator[Check]:
+    """What makes a lock table throttle or forget. None of it stops an unlock."""
+    unseen = [part for part in (seen.capacity, seen.ttl, seen.refused) if not isinstance(part, Found)]
+    for part in unseen:
+        told = part.detail if isinstance(part, Unseen) else f"there is no {part.what}"
+        mend = "grant dynamodb:DescribeTable, dynamodb:DescribeTimeToLive and cloudwatch:GetMetricData (all optional)"
+        yield Check(name, "table", Level.WARN, f"status can tell less of throttling: {told}", mend)
+    warnings = [*_capacity(name, seen.capacity), *_ttl(name, seen), *_refused(name, seen)]
+    yield from warnings
+    if not unseen and not warnings:
+        yield Check(name, "table", Level.OK, f"{seen.name} takes its requests and forgets no lock")
+
+
+def _capacity(name: str, seen: Observation[TableCapacity]) -> Iterator[Check]:
+    if not isinstance(seen, Found) or seen.value.billing is not Billing.PROVISIONED:
+        return
+    if min(seen.value.read_units, seen.value.write_units) < _FEWEST_UNITS:
+        told = f"it is {capacity_words(seen.value)}: a few runs at once are throttled"
+        mend = f"switch it to on-demand ({Billing.ON_DEMAND}), or give it {_FEWEST_UNITS} units each"
+        yield Check(name, "table", Level.WARN, told, mend)
+
+
+def _ttl(name: str, table: TableSeen) -> Iterator[Check]:
+    if isinstance(table.ttl, Found) and table.ttl.value.enabled:
+        told = f"{table.name} {plain(ttl_words(table.ttl.value.attribute))}"
+        yield Check(name, "table", Level.WARN, told, "turn the table's TTL off")
+
+
+def _refused(name: str, table: TableSeen) -> Iterator[Check]:
+    if isinstance(table.refused, Found) and table.refused.value.total:
+        refused = table.refused.value
+        told = f"{table.name} is throttled: it refused {refused.total} requests in the last {duration(refused.within)}"
+        yield Check(name, "table", Level.WARN, told, f"`tflock status {name}` says who hammers it")

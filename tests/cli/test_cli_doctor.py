@@ -1,7 +1,7 @@
 """`doctor`: each thing that would stop an unlock is found, named with its mend, and nothing else is changed."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -267,3 +267,45 @@ async def test_safeguards_below_the_defaults_are_warnings(healthy, levels):
 
     assert (await levels("policy", "settle.lost"))[:2] == (0, ["warn"])
     assert (await levels("policy", "evidence_max_age"))[:2] == (0, ["warn"])
+
+
+async def test_a_table_with_tiny_capacity_is_a_warning_that_names_its_units(around, levels):
+    await around.aws.switch_billing(units=1)
+
+    code, found, told = await levels("staging", "table")
+
+    assert (code, found) == (0, ["warn"])
+    assert "PROVISIONED with 1 read unit and 1 write unit" in told
+    assert "PAY_PER_REQUEST" in told
+
+
+async def test_a_ttl_on_the_lock_table_is_a_warning_that_names_its_attribute(around, levels):
+    await around.aws.forget_items_by("expires_at")
+
+    code, found, told = await levels("staging", "table")
+
+    assert (code, found) == (0, ["warn"])
+    assert "TTL by expires_at" in told
+    assert "turn the table's TTL off" in told
+
+
+async def test_a_table_that_throttles_is_a_warning(around, levels):
+    await around.aws.count_refusals(at=datetime.now(UTC) - timedelta(minutes=1), writes=12)
+
+    code, found, told = await levels("staging", "table")
+
+    assert (code, found) == (0, ["warn"])
+    assert "12 requests" in told
+
+
+@pytest.mark.parametrize(
+    "action", ["dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "cloudwatch:GetMetricData"]
+)
+async def test_a_missing_optional_right_on_the_table_is_a_warning(around, levels, action):
+    around.proxy.fault(action, Deny())
+
+    code, found, told = await levels("staging", "table")
+
+    assert (code, found) == (0, ["warn"])
+    assert f"{action} on table" in told
+    assert "optional" in told
