@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from functools import partial
 from typing import Any, Protocol, TypeGuard, TypeVar
 
 import stamina
@@ -59,6 +58,17 @@ class EcsApi:
         parts = [names[first : first + _DESCRIBED] for first in range(0, len(names), _DESCRIBED)]
         return [task for found in await together(*(self._described(cluster, part) for part in parts)) for task in found]
 
+    async def task(self, cluster: str, name: str, about: str) -> Json:
+        """One task, with its tags. Raises Absent if ECS does not know it, or knows it no more."""
+        tasks, failures = await self._describe(cluster, [name])
+        if any(failure.get("reason") != "MISSING" for failure in failures):
+            raise Failed(Trouble.GARBLED, f"ECS did not say what became of {about}")
+        if not tasks:
+            raise Absent(f"{about}: it never was, or it ended more than about an hour ago and ECS has forgotten it")
+        if [task_id(task.get("taskArn")) for task in tasks] != [name]:
+            raise Failed(Trouble.GARBLED, f"ECS answered with another task than {about}")
+        return tasks[0]
+
     async def stop(self, cluster: str, task: str, reason: str, about: str) -> None:
         """Asks for the end of a task. To ask again for it changes nothing, so that a lost answer is asked for again."""
         await self._call("StopTask", about, cluster=cluster, task=task, reason=reason)
@@ -92,16 +102,20 @@ class EcsApi:
         raise Failed(Trouble.TOO_MUCH, f"ECS lists more than {len(found)} of {about}")
 
     async def _described(self, cluster: str, names: list[str]) -> list[Json]:
+        tasks, failures = await self._describe(cluster, names)
+        missing = {task_id(failure.get("arn")) for failure in failures if failure.get("reason") == "MISSING"}
+        known = missing | {task_id(task.get("taskArn")) for task in tasks}
+        if any(failure.get("reason") != "MISSING" for failure in failures) or not {*map(task_id, names)} <= known:
+            raise Failed(Trouble.GARBLED, f"ECS did not say what became of every one of the tasks in cluster {cluster}")
+        return tasks
+
+    async def _describe(self, cluster: str, names: list[str]) -> tuple[list[Json], list[Json]]:
         about = f"tasks in cluster {cluster}"
         answer = await self._call("DescribeTasks", about, cluster=cluster, tasks=names, include=["TAGS"])
         tasks, failures = answer.get("tasks"), answer.get("failures", [])
         if not _are_objects(tasks) or not _are_objects(failures):
             raise _garbled(about)
-        missing = {task_id(failure.get("arn")) for failure in failures if failure.get("reason") == "MISSING"}
-        shown = {task_id(task.get("taskArn")) for task in tasks}
-        if any(failure.get("reason") != "MISSING" for failure in failures) or not _ids(names) <= shown | missing:
-            raise Failed(Trouble.GARBLED, f"ECS did not say what became of every one of the {about}")
-        return tasks
+        return tasks, failures
 
     async def _call(self, operation: str, about: str, **arguments: Any) -> Json:
         def work() -> Json:
@@ -116,7 +130,7 @@ class EcsApi:
         ):
             with attempt, translated(f"ecs:{operation}", about):
                 async with self._slots:
-                    answer = await self._run(partial(work))
+                    answer = await self._run(work)
         return answer
 
 
@@ -131,15 +145,6 @@ _METHODS = {
 def task_id(arn: object) -> str:
     """The last part of a task's ARN; an id stays as it is."""
     return text(arn).rpartition("/")[2]
-
-
-def absent(what: str) -> Absent:
-    """ECS forgets a task about an hour after its end, so that a missing one says nothing of how it ended."""
-    return Absent(f"{what}: it never was, or it ended more than about an hour ago and ECS has forgotten it")
-
-
-def _ids(names: Iterable[str]) -> set[str]:
-    return {task_id(name) for name in names}
 
 
 def _are_objects(value: object) -> TypeGuard[list[Json]]:

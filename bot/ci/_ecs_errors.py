@@ -72,7 +72,9 @@ def _answered(error: ClientError, action: str, about: str) -> Failed | Absent:
     said = error.response.get("Error", {})
     code, message = str(said.get("Code", "")), str(said.get("Message", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    if code == "ClusterNotFoundException" or (code == "InvalidParameterException" and _NO_SUCH_TASK.search(message)):
+    if code == "ClusterNotFoundException":
+        return Absent(f"{about}: there is no such cluster in this region and account")
+    if code == "InvalidParameterException" and _NO_SUCH_TASK.search(message):
         return Absent(about)
     trouble, detail = _meaning(code, status, action, about)
     return Failed(trouble, detail)

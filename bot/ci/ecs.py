@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import structlog
 
 from bot.ci._asking import Limits
-from bot.ci._ecs_api import EcsApi, InThread, absent, task_id
+from bot.ci._ecs_api import EcsApi, InThread, task_id
 from bot.ci._ecs_errors import SYSTEM
 from bot.ci._ecs_urls import page_of, task_in
 from bot.ci._ecs_words import family_of, run_from, source_of, with_job
@@ -171,13 +171,8 @@ class Ecs:
     async def _run(self, ref: RunRef) -> Run:
         if not _ID.fullmatch(ref.id):
             raise Absent(_run_words(ref))
-        tasks = await self._api.tasks(_cluster(ref.pipeline), [ref.id])
-        if not tasks:
-            raise absent(_run_words(ref))
-        run = self._read(tasks[0], self._home(ref, tasks[0]))
-        if len(tasks) != 1 or run.ref.id != ref.id:
-            raise Failed(Trouble.GARBLED, f"ECS answered with another task than {_run_words(ref)}")
-        return with_job(run, tasks[0])
+        task = await self._api.task(_cluster(ref.pipeline), ref.id, _run_words(ref))
+        return with_job(self._read(task, self._home(ref, task)), task)
 
     async def _cancel(self, ref: RunRef) -> Cancelled:
         run = await self._run(ref)

@@ -155,6 +155,19 @@ async def test_a_task_that_is_forgotten_is_not_found_and_never_ended(source, ecs
     assert ids(await source.runs(DEPLOY, since=ago(hours=4))) == [fresh.id]
 
 
+@pytest.mark.parametrize("failures", [[], [{"arn": "", "reason": "MISSING"}]])
+async def test_an_answer_without_the_task_that_was_asked_for_is_not_found_but_a_list_is_then_garbled(
+    source, ecs, task, failures
+):
+    ecs.answer_next("DescribeTasks", body=json.dumps({"tasks": [], "failures": failures}), times=2)
+
+    one, listed = await source.run(ref_of(task)), await source.runs(DEPLOY, since=ago(hours=1))
+
+    assert isinstance(one, NotFound)
+    assert isinstance(listed, Unseen)
+    assert listed.trouble is Trouble.GARBLED
+
+
 async def test_a_task_that_is_forgotten_between_list_and_reading_is_left_out(source, ecs, task):
     gone = "arn:aws:ecs:eu-west-1:123456789012:task/terraform/00000000000000000000000000000000"
     ecs.answer_next('ListTasks .*"STOPPED"', body=json.dumps({"taskArns": [gone]}))
@@ -186,7 +199,7 @@ async def test_a_cluster_and_a_family_that_ecs_does_not_know_are_not_found(sourc
 
     assert [type(one) for one in seen] == [NotFound, NotFound]
     assert [one.what for one in seen] == [
-        "the tasks of production in cluster gone",
+        "the tasks of production in cluster gone: there is no such cluster in this region and account",
         "family produktion: no task definition was ever registered under this name",
     ]
 
@@ -368,12 +381,10 @@ async def test_a_garbled_list_is_unseen(source, ecs, body):
     "body",
     [
         "{}",
-        '{"tasks": [], "failures": []}',
         '{"tasks": null, "failures": []}',
         '{"tasks": [null]}',
         '{"tasks": [5], "failures": []}',
         '{"tasks": [], "failures": [null]}',
-        '{"tasks": [], "failures": [{"reason": "MISSING"}]}',
         '{"tasks": [{}], "failures": []}',
         '{"tasks": [{"taskArn": "arn:aws:ecs:eu-west-1:1:task/terraform/other", "createdAt": 1}], "failures": []}',
         '{"tasks": [{"taskArn": "TASK", "createdAt": "soon"}], "failures": []}',
