@@ -50,11 +50,12 @@ class Believed:
     reported: bool = False
 
 
-def settled_at(candidate: Candidate, policy: Policy) -> Believed | None:
+def settled_at(candidate: Candidate, policy: Policy, *, taken: datetime) -> Believed | None:
     """When the run's end may be believed; None if its end is not known.
 
     Counts from the last end of any job of any attempt, with the settle time of the run's or the job's own
-    conclusion, whichever is longer; with the longest of all, where a conclusion is not known.
+    conclusion, whichever is longer; with the longest of all, where a conclusion is not known. Never from before the
+    lock was `taken`: whoever took it was alive then, whatever the CI's clock says.
     """
     if candidate.exited is not None:
         return Believed(candidate.exited.at, _conclusion(candidate.exited), reported=True)
@@ -63,8 +64,8 @@ def settled_at(candidate: Candidate, policy: Policy) -> Believed | None:
     run = candidate.run
     ends = [(job.conclusion, job.ended_at) for job in run.jobs or () if job.conclusion is not Conclusion.SKIPPED]
     if not ends:
-        return _believed(run, run.conclusion, run.ended_at, policy)
-    believed = [_believed(run, conclusion, at, policy) for conclusion, at in ends]
+        return _believed(run, run.conclusion, run.ended_at, policy, taken)
+    believed = [_believed(run, conclusion, at, policy, taken) for conclusion, at in ends]
     known = [end for end in believed if end is not None]
     return max(known, key=lambda end: end.at) if len(known) == len(believed) else None
 
@@ -73,11 +74,13 @@ def _conclusion(exited: Exited) -> Conclusion:
     return Conclusion.FAILED if exited.code else Conclusion.SUCCESS
 
 
-def _believed(run: Run, conclusion: Conclusion | None, at: datetime | None, policy: Policy) -> Believed | None:
+def _believed(
+    run: Run, conclusion: Conclusion | None, at: datetime | None, policy: Policy, taken: datetime
+) -> Believed | None:
     if at is None:
         return None
     slowest = max((conclusion, run.conclusion), key=policy.settle_time)
-    return Believed(shifted(at, policy.settle_time(slowest)), slowest)
+    return Believed(shifted(max(at, taken), policy.settle_time(slowest)), slowest)
 
 
 def why_alive(candidate: Candidate) -> Phrase:

@@ -6,7 +6,7 @@ Every rule says in plain words what it saw, so that the checklist is the proof. 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from bot.core.attribution import Candidate
 from bot.core.case import Case, Effect, Finding, Rule
@@ -103,7 +103,8 @@ def settled(case: Case, now: datetime) -> Finding:
         return Finding(rule, Effect.HOLDS, ("there is no run to wait for",))
     if not candidates:
         return Finding(rule, Effect.REFUSES, ("no end is known to count from",), waits=_all_pass(unseen))
-    ends = [settled_at(candidate, case.policy) for candidate in candidates]
+    taken = datetime.min.replace(tzinfo=UTC) if case.target is None else case.target.created
+    ends = [settled_at(candidate, case.policy, taken=taken) for candidate in candidates]
     known = [end for end in ends if end is not None]
     if len(known) < len(ends):
         open_ended = (candidate for candidate, end in zip(candidates, ends, strict=True) if end is None)

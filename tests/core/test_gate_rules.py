@@ -426,6 +426,16 @@ def test_without_a_candidate_there_is_no_end_to_count_from(make, says):
     assert says(Rule.SETTLED, make.case(looks=()))[:2] == (REFUSES, "no end is known to count from")
 
 
+def test_an_end_before_the_lock_was_taken_counts_from_the_taking(make, says):
+    run = make.run(end="09:03:30")
+    believed = make.created + timedelta(seconds=330)
+
+    effect, _, until, _ = says(Rule.SETTLED, make.case(run), believed - timedelta(seconds=1))
+
+    assert (effect, until) == (REFUSES, believed)
+    assert says(Rule.SETTLED, make.case(run), believed)[0] is HOLDS
+
+
 def test_a_policys_own_settle_time_is_kept(make, says):
     policy = replace(make.policy, settle={Conclusion.TIMED_OUT: timedelta(hours=3)})
 
