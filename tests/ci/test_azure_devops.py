@@ -18,6 +18,7 @@ from bot.ci.azure_devops import AzureDevOps
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import CancelResult, Conclusion, Phase, Pipeline, RunRef, SwitchResult
 from bot.sandbox.azure import AzureStandIn
+from bot.sandbox.azure_shapes import build_json, timeline_json
 from bot.sandbox.azure_world import project_id
 
 PROJECT = "infra"
@@ -681,3 +682,73 @@ async def test_no_cut_or_changed_answer_makes_a_running_build_ended_or_raises(az
     await source.aclose()
 
     assert not (isinstance(seen, Found) and seen.value.phase is Phase.ENDED)
+
+
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=5)
+    | st.sampled_from(["completed", "canceled", "pending", "inProgress", "Job", "Stage", "2024-11-21T18:15:00Z", 464]),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["id", "name", "x"]), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+
+
+def changed(document, draw):
+    """The document with up to four of its values, however deep, replaced by anything or taken away."""
+    copy = json.loads(json.dumps(document))
+    for _ in range(draw(st.integers(0, 4))):
+        here = copy
+        while True:
+            keys = list(here) if isinstance(here, dict) else range(len(here))
+            if not keys:
+                break
+            key = draw(st.sampled_from(list(keys)))
+            if isinstance(here[key], dict | list) and here[key] and draw(st.booleans()):
+                here = here[key]
+                continue
+            if isinstance(here, dict) and draw(st.booleans()):
+                del here[key]
+            else:
+                here[key] = draw(anything)
+            break
+    return copy
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+async def test_no_shape_of_an_answer_raises_or_makes_a_build_ended_whose_job_goes_on(azure, data):
+    build = azure.world.start_run(PROJECT, 42, at=ago(hours=3))
+    azure.world.finish(build.id, "failed", at=ago(hours=2))
+    azure.world.rerun(build.id, at=ago(hours=1))
+    azure.world.complete_early(build.id, "canceled")
+    shapes = {
+        "timeline": timeline_json(build, 2, azure.base_url),
+        "builds": {"count": 1, "value": [build_json(build, azure.base_url)]},
+        str(build.id): build_json(build, azure.base_url),
+    }
+    where = data.draw(st.sampled_from(sorted(shapes)))
+    answers = {**shapes, where: changed(shapes[where], data.draw)}
+    earlier = timeline_json(build, 1, azure.base_url)
+
+    def answer(request):
+        return httpx.Response(200, json=answers.get(request.url.path.rpartition("/")[2], earlier))
+
+    source = AzureDevOps(
+        name="azure",
+        base_url=azure.base_url,
+        token=SecretStr("t"),
+        clock=WallClock(),
+        pipelines=(DEPLOY,),
+        client=httpx.AsyncClient(transport=httpx.MockTransport(answer)),
+    )
+    seen = await source.run(ref_of(build))
+    listed = await source.runs(DEPLOY, since=ago(hours=1))
+    await source.aclose()
+
+    if isinstance(seen, Found) and seen.value.phase is Phase.ENDED:
+        assert not any(one["state"] == "inProgress" and one["type"] != "Task" for one in answers["timeline"]["records"])
+    assert isinstance(listed, Found | NotFound | Unseen)
