@@ -1,6 +1,6 @@
 """Work waits until the acks are out. Slack gives an ack three seconds and never asks again; the work has minutes.
 
-A request that comes alone is worked on as soon as its ack is out. In a burst nothing is begun until it has been quiet
+A request that comes alone is worked on as soon as it is acked. In a burst nothing is begun until it has been quiet
 for a moment, except one piece of work now and then so that none starves: fifty requests at once are acked about as
 fast as by an app that does nothing else (`tests/bench`).
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TypeAlias
 
 import structlog
@@ -84,24 +84,24 @@ class Backlog:
             await asyncio.sleep(0)  # what came in meanwhile is seen before the next piece
 
     async def _let_acks_go_first(self) -> None:
-        """Returns when no request is being received and no burst goes on, or when it is time for one piece anyhow."""
+        """Returns when no burst goes on (a lone ack is out before its work gets far), or when it is time for one."""
         loop = asyncio.get_running_loop()
         latest = loop.time() + BUSY_PACE
         while (now := loop.time()) < latest:
             quiet_at = self._quiet_at(now)
-            if not self._receiving and quiet_at <= now:
+            if quiet_at <= now:
                 return
             self._changed.clear()
-            try:
-                async with asyncio.timeout_at(latest if self._receiving else min(latest, quiet_at)):
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(min(latest, quiet_at)):
                     await self._changed.wait()
-            except TimeoutError:
-                continue
 
     def _quiet_at(self, now: float) -> float:
         """When the burst that goes on now will be over, if nothing more comes."""
         is_burst = len(self._arrivals) == BURST and now - self._arrivals[0] < BURST_WITHIN
-        return self._arrivals[-1] + QUIET if is_burst else now
+        if not is_burst:
+            return now
+        return now + QUIET if self._receiving else self._arrivals[-1] + QUIET
 
     def _begin(self, work: Work) -> None:
         task = asyncio.ensure_future(work())

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import structlog
 
-from handlers.backlog import AT_ONCE, BUSY_PACE, Backlog
+from handlers.backlog import AT_ONCE, BURST, BUSY_PACE, Backlog
 
 
 async def test_work_begins_by_itself_when_no_request_is_coming_in(until):
@@ -18,21 +19,35 @@ async def test_work_begins_by_itself_when_no_request_is_coming_in(until):
         await until(lambda: done)
 
 
-async def test_no_work_begins_before_the_requests_at_hand_are_answered(until):
+async def test_a_lone_request_is_worked_on_while_its_answer_is_on_the_way(until):
+    backlog, done = Backlog(), []
+
+    async def work() -> None:
+        done.append("x")
+
+    async with backlog.worked_off():
+        with backlog.receiving():
+            backlog.add(work)
+            await until(lambda: done)
+
+
+async def test_in_a_burst_no_work_begins_before_the_requests_at_hand_are_answered(until):
     backlog, order = Backlog(), []
 
     async def work() -> None:
         order.append("work")
 
     async with backlog.worked_off():
-        with backlog.receiving():
-            backlog.add(work)
+        with contextlib.ExitStack() as requests:
+            for _ in range(BURST):
+                requests.enter_context(backlog.receiving())
+                backlog.add(work)
             for _ in range(20):
                 await asyncio.sleep(0)
-            order.append("ack")
-        await until(lambda: len(order) == 2)
+            order.append("acks")
+        await until(lambda: len(order) == 1 + BURST)
 
-    assert order == ["ack", "work"]
+    assert order == ["acks", *["work"] * BURST]
 
 
 async def test_work_does_not_starve_while_requests_never_stop(until):
@@ -43,11 +58,12 @@ async def test_work_does_not_starve_while_requests_never_stop(until):
         done.append(loop.time())
 
     async with backlog.worked_off():
-        with backlog.receiving():
-            began = loop.time()
-            for _ in range(2):
-                backlog.add(work)
-            await until(lambda: len(done) == 2)
+        began = loop.time()
+        for _ in range(2):
+            backlog.add(work)
+        while len(done) < 2:
+            with backlog.receiving():
+                await asyncio.sleep(0.001)
 
     assert done[-1] - began < 2 * BUSY_PACE + 2
 
