@@ -140,7 +140,7 @@ def completed(run: Run, jobs: Iterable[Job], *, goes_on: bool) -> Run:
 
 
 def never_began(run: Run) -> Run | None:
-    """A build that was cancelled in the queue has no timeline: as a run with one job that was skipped, else None."""
+    """A build that was cancelled in the queue has no job: as a run with one that was skipped; None for all others."""
     if run.started_at is not None or run.conclusion is not Conclusion.CANCELLED:
         return None
     part = Job(run.ref.id, "no job was started", 1, Phase.ENDED, Conclusion.SKIPPED, None, None, reported=run.reported)

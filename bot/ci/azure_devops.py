@@ -281,13 +281,13 @@ class AzureDevOps:
 
 
 def _join(run: Run, parts: Parts | str | None) -> Run:
-    if isinstance(parts, Parts):
-        return completed(run, parts.jobs, goes_on=parts.goes_on)
     if isinstance(parts, str):
         return without_jobs(run, parts)
-    if run.phase is not Phase.ENDED:
-        return replace(run, jobs=())
-    return never_began(run) or without_jobs(run, "Azure DevOps keeps no timeline of it")
+    if parts is not None and (parts.jobs or parts.goes_on):
+        return completed(run, parts.jobs, goes_on=parts.goes_on)
+    if run.phase is Phase.ENDED and parts is None:
+        return never_began(run) or without_jobs(run, "Azure DevOps keeps no timeline of it")
+    return never_began(run) or replace(run, jobs=())
 
 
 def _is_switched(definition: Json, *, on: bool) -> bool:

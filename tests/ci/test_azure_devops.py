@@ -247,14 +247,25 @@ async def test_more_attempts_than_can_be_read_leave_the_jobs_missing(source, azu
     assert "more attempts than can be read" in full.jobs_missing
 
 
-async def test_a_build_that_was_cancelled_in_the_queue_never_ran(source, azure):
+@pytest.mark.parametrize("timeline", [{"status": 204}, {"body": '{"id": "a1b2c3d4-1", "records": []}'}])
+async def test_a_build_that_was_cancelled_in_the_queue_never_ran(source, azure, timeline):
     build = azure.world.start_run(PROJECT, 42, queued=True)
     azure.world.cancel(build.id)
+    azure.answer_next("/timeline", **timeline)
 
     full = value(await source.run(ref_of(build)))
 
     assert (full.phase, full.conclusion) == (Phase.ENDED, Conclusion.CANCELLED)
     assert [(job.phase, job.conclusion) for job in full.jobs] == [(Phase.ENDED, Conclusion.SKIPPED)]
+
+
+async def test_a_build_that_failed_before_any_job_was_made_keeps_its_own_window(source, azure, build):
+    azure.world.finish(build.id, "failed")
+    azure.answer_next("/timeline", body='{"id": "a1b2c3d4-1", "records": []}')
+
+    full = value(await source.run(ref_of(build)))
+
+    assert (full.phase, full.conclusion, full.jobs) == (Phase.ENDED, Conclusion.FAILED, ())
 
 
 async def test_a_build_that_ran_and_has_no_timeline_has_not_ended(source, azure, build):
