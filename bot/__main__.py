@@ -146,8 +146,7 @@ async def _serve(config: Config, *, run_jobs: bool) -> None:
         runner = web.AppRunner(root.web_app(bot), access_log=None, handle_signals=False, shutdown_timeout=3)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, host=None, port=config.port)
-            await site.start()
+            await _listen(runner, config.port)
             address = runner.addresses[0] if runner.addresses else ("", config.port)
             socket_mode = config.slack.app_token
             handler = await root.connect_socket(bot, socket_mode.get_secret_value()) if socket_mode else None
@@ -157,6 +156,15 @@ async def _serve(config: Config, *, run_jobs: bool) -> None:
                 await handler.close_async()  # type: ignore[no-untyped-call]  # Bolt has no types here
         finally:
             await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, port: int) -> None:
+    """Raises TflockError if the port is taken or may not be had."""
+    try:
+        await web.TCPSite(runner, host=None, port=port).start()
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise TflockError(f"Port {port} cannot be served ({why}): free it, or name another one in PORT") from error
 
 
 async def _work(config: Config) -> None:
