@@ -29,7 +29,7 @@ _LISTINGS = 3
 _WAIT = 60.0  # GitLab's limits are counted by the minute, and a 429 does not always say until when
 _TRACE_BYTES = 65536
 _HOST = re.compile(
-    r"^(?:\d{4}-\d\d-\d\dT[\d:.]+Z \d\d[OE][ +]?)?Running on (?P<host>[A-Za-z0-9][A-Za-z0-9._-]*?)(?: via .*|\.\.\.)$",
+    r"^(?:\d{4}-\d\d-\d\dT[\d:.]+Z \d\d[OE][ +]?)?Running on (?P<host>[A-Za-z0-9][A-Za-z0-9._-]*?)(?: via .*|\.\.\.)?$",
     re.MULTILINE,
 )
 _DECORATION = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|section_(?:start|end):\d+:[\w.,=\[\]-]+\r?|\r")

@@ -41,7 +41,7 @@ async def switch(api: GitLabApi, pipeline: Pipeline, *, on: bool) -> Switched:
 async def _schedules(api: GitLabApi, pipeline: Pipeline) -> list[Json]:
     project = pipeline.get("project") or ""
     found = await api.listing(f"{project_path(project)}/pipeline_schedules", f"the schedules of {project}", {})
-    mine = [schedule for schedule in found if same_ref(pipeline.get("ref"), schedule.get("ref"))]
+    mine = [schedule for schedule in found if same_ref(pipeline.get("ref"), text(schedule.get("ref")))]
     if not all(isinstance(schedule.get("active"), bool) for schedule in mine):
         raise Failed(Trouble.GARBLED, f"GitLab does not say which schedules of {project} are active")
     return mine

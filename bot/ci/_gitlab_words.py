@@ -156,7 +156,7 @@ def may_lack_jobs(entry: Json) -> bool:
     return "started_at" in entry and entry["started_at"] is None
 
 
-def same_ref(wanted: str | None, ref: object) -> bool:
+def same_ref(wanted: str | None, ref: str | None) -> bool:
     """Whether a branch or tag is the wanted one; GitLab writes it short or in full (`refs/heads/main`)."""
     return wanted is None or ref in {wanted, f"refs/heads/{wanted}", f"refs/tags/{wanted}"}
 

@@ -133,7 +133,7 @@ class JenkinsApi:
             key = "builds" if number == 0 else "allBuilds"
             body = await self.get_object(path, about, f"{key}[{BUILD}]{{{first},{first + _PER_PAGE}}}")
             page = _objects(body, key, about)
-            if last is not None and last not in {build.get("number") for build in page}:
+            if last is not None and last not in [build.get("number") for build in page]:
                 return None
             found.update((_number(build, about), build) for build in page)
             if len(page) < _PER_PAGE or _is_older(page[-1], since):

@@ -42,6 +42,7 @@ _FORCED_LINE = re.compile(r"^(?:Hard kill!|Terminating \S+)\s*$", re.MULTILINE)
 _TIMEOUT_LINE = re.compile(r"^(?:Cancelling nested steps due to timeout|Build timed out \(after )", re.MULTILINE)
 _LAST_LINE = re.compile(r"^Finished: [A-Z_]+\s*\Z", re.MULTILINE)
 _HIDDEN = re.compile(r"\x1b\[8m[^\x1b]*\x1b\[0m|\x1b\[[0-9;]*[A-Za-z]|\r")
+_MOST_AGENTS = 20
 _CONTROLLER = frozenset({"Jenkins", "Built-In Node", "built-in", "master", "the built-in node"})
 
 
@@ -155,8 +156,9 @@ def _hosts(entry: Json, console: Console) -> list[str | None]:
     """Freestyle builds name their agent, pipelines in their console alone; the controller's own name is not known."""
     if is_freestyle(entry):
         return [text(entry.get("builtOn")) or None]
-    may_be_more = not console.agents or not console.is_whole or console.is_on_controller
-    return [*console.agents, *([None] if may_be_more else [])]
+    agents = console.agents[:_MOST_AGENTS]
+    may_be_more = not agents or agents != console.agents or not console.is_whole or console.is_on_controller
+    return [*agents, *([None] if may_be_more else [])]
 
 
 def _phase(entry: Json) -> tuple[Phase, Conclusion | None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import httpx
@@ -23,7 +23,7 @@ from bot.ci._gitlab_tree import Hosts, Tree, pipeline_words, read_tree, started_
 from bot.ci._gitlab_urls import JOB, run_in
 from bot.ci._gitlab_words import GOING_ON, pipeline_of, run_from, same_project, same_ref
 from bot.ci._http import Absent, Failed, observe, together
-from bot.ci._values import Json, inner, is_count, is_number
+from bot.ci._values import Json, inner, is_count, is_number, text
 from bot.core.evidence import Observation, Trouble
 from bot.core.run import Cancelled, CancelResult, Pipeline, Run, RunRef, Switched, SwitchResult
 from bot.ports import Clock
@@ -131,7 +131,7 @@ class GitLab:
 
     async def _runs(self, pipeline: Pipeline, since: datetime) -> tuple[Run, ...]:
         ref = pipeline.get("ref")
-        updated = (since - _UPDATES_LATE).strftime("%Y-%m-%dT%H:%M:%SZ")
+        updated = (since - _UPDATES_LATE).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         scope = {"ref": ref} if ref else {}
         lists = await together(
             self._list(pipeline, {**scope, "updated_after": updated}),
@@ -141,7 +141,8 @@ class GitLab:
         )
         entries = _freshest(entry for found in lists for entry in found)
 
-        runs = [run_from(entry, pipeline) for entry in entries if same_ref(ref, entry.get("ref", ref))]
+        # where GitLab's own filter left something without a readable ref, it is not for the bot to leave it out
+        runs = [run_from(entry, pipeline) for entry in entries if same_ref(ref, text(entry.get("ref")) or ref)]
         going_on = [run for run in runs if run.ended_at is None or run.ended_at >= since]
         shown = await self._without_known_children(pipeline, going_on)
         return tuple(sorted(shown, key=lambda run: (run.created_at, int(run.ref.id)), reverse=True))
@@ -167,7 +168,10 @@ class GitLab:
 
     async def _bridges(self, pipeline: Pipeline, run: Run) -> tuple[Run, list[Json]]:
         path = f"{project_path(_project(pipeline))}/pipelines/{run.ref.id}/bridges"
-        return run, await self._api.listing(path, f"the trigger jobs of {run.ref.id}", {})
+        try:
+            return run, await self._api.listing(path, f"the trigger jobs of {run.ref.id}", {})
+        except Absent:  # deleted since it was listed
+            return run, []
 
     async def _run(self, ref: RunRef) -> Run:
         tree = await self._tree(ref)
@@ -206,7 +210,7 @@ def _freshest(entries: Iterable[Json]) -> Iterable[Json]:
     """Each pipeline once: where lists that were read at the same time differ, as the one has it in which it goes on."""
     found: dict[int, Json] = {}
     for entry in entries:
-        if entry["id"] not in found or entry.get("status") in GOING_ON:
+        if entry["id"] not in found or text(entry.get("status")) in GOING_ON:
             found[entry["id"]] = entry
     return found.values()
 

@@ -124,12 +124,9 @@ class Jenkins:
         path, job = job_path(_job(pipeline)), _job(pipeline)
         builds = await self._api.builds(path, job, since=since - _LONGEST_BUILD)
 
-        started = {build.get("queueId") for build in builds if is_count(build.get("queueId"))}
-        waiting = [
-            item_from(item, pipeline, self._api.base_url + path)
-            for item in items
-            if _is_of(item, job) and item.get("id") not in started
-        ]
+        started = {f"{QUEUED}{build['queueId']}" for build in builds if is_count(build.get("queueId"))}
+        queued = [item_from(item, pipeline, self._api.base_url + path) for item in items if _is_of(item, job)]
+        waiting = [run for run in queued if run.ref.id not in started]
         runs = [build_from(build, pipeline, self._api.base_url + path) for build in builds]
         going_on = [run for run in runs if run.ended_at is None or run.ended_at >= since]
         newest_first = sorted((*going_on, *waiting), key=lambda run: (run.created_at, _ordinal(run)), reverse=True)

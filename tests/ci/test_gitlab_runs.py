@@ -396,3 +396,62 @@ async def test_no_cut_or_changed_answer_makes_a_running_pipeline_ended_or_raises
     await source.aclose()
 
     assert not (isinstance(seen, Found) and seen.value.phase is Phase.ENDED)
+
+
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=5)
+    | st.sampled_from(["success", "failed", "canceled", "skipped", "manual", "running", "2026-11-22T09:14:58Z"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["id", "status"]), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+FIELDS = """
+id project_id ref sha source created_at updated_at started_at finished_at web_url name user runner pipeline
+allow_failure failure_reason downstream_pipeline active description
+""".split()
+changes = st.tuples(
+    st.sets(st.sampled_from(FIELDS), max_size=2), st.dictionaries(st.sampled_from(FIELDS), anything, max_size=2)
+)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(wanted=st.lists(changes, min_size=5, max_size=5))
+async def test_no_odd_values_anywhere_make_a_running_pipeline_ended_or_raise(gitlab, wanted):
+    def mangled(document, change):
+        gone, odd = change
+        return {key: value for key, value in {**document, **odd}.items() if key not in gone}
+
+    gitlab.world.projects.clear()
+    gitlab.server._answers.clear()
+    pipeline = gitlab.world.start_pipeline("acme/infra")
+    gitlab.world.start_child(pipeline.id)
+    gitlab.world.add_schedule("acme/infra", "main", "Nightly")
+    api = f"{gitlab.base_url}/projects/acme%2Finfra"
+    root = f"{api}/pipelines/{pipeline.id}"
+    parts = (
+        (f"{root}/jobs", "/jobs"),
+        (f"{root}/bridges", "/bridges"),
+        (root, f"pipelines/{pipeline.id}$"),
+        (f"{api}/pipelines", "/pipelines\\?"),
+        (f"{api}/pipeline_schedules", "GET .*/pipeline_schedules"),
+    )
+    async with httpx.AsyncClient(headers={"PRIVATE-TOKEN": gitlab.token}) as reader:
+        documents = [(await reader.get(path)).json() for path, _ in parts]
+    for (_, shape), document, change in zip(parts, documents, wanted, strict=True):
+        body = [mangled(each, change) for each in document] if isinstance(document, list) else mangled(document, change)
+        gitlab.answer_next(shape, body=json.dumps(body))
+    source = GitLab(
+        name="gitlab", base_url=gitlab.base_url, token=SecretStr(gitlab.token), clock=NoonClock(), pipelines=(MAIN,)
+    )
+
+    seen = [await source.run(RunRef(MAIN, str(pipeline.id))), await source.runs(MAIN, since=ago(hours=1))]
+    await source.switch(MAIN, on=False)
+    await source.aclose()
+
+    runs = [seen[0].value] if isinstance(seen[0], Found) else []
+    runs += seen[1].value if isinstance(seen[1], Found) else []
+    assert not any(run.phase is Phase.ENDED for run in runs if run.ref.id == str(pipeline.id))

@@ -344,3 +344,55 @@ async def test_no_cut_or_changed_answer_makes_a_running_build_ended_or_raises(je
     await source.aclose()
 
     assert not (isinstance(seen, Found) and seen.value.phase is Phase.ENDED)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.sampled_from(["SUCCESS", "FAILURE"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["number", "url"]), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+FIELDS = """
+number result inProgress timestamp duration queueId fullDisplayName builtOn actions id why inQueueSince cancelled
+executable task
+""".split()
+changes = st.tuples(
+    st.sets(st.sampled_from(FIELDS), max_size=2), st.dictionaries(st.sampled_from(FIELDS), anything, max_size=2)
+)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(wanted=st.lists(changes, min_size=4, max_size=4))
+async def test_no_odd_values_anywhere_make_a_running_build_ended_or_raise(jenkins, wanted):
+    def mangled(document, change):
+        gone, odd = change
+        return {key: value for key, value in {**document, **odd}.items() if key not in gone}
+
+    jenkins.world.jobs.clear()
+    jenkins.world.items.clear()
+    jenkins.server._answers.clear()
+    build, item = jenkins.world.start_build("infra/deploy"), jenkins.world.queue("infra/deploy")
+    parts = (f"/job/infra/job/deploy/{build.number}/api/json", f"/queue/item/{item.id}", LIST, "/queue/api/json")
+    async with httpx.AsyncClient(auth=(jenkins.user, jenkins.token)) as reader:
+        asked = (parts[0], f"{parts[1]}/api/json", *parts[2:])
+        documents = [(await reader.get(jenkins.base_url + path)).json() for path in asked]
+    for path, document, change in zip(parts, documents, wanted, strict=True):
+        key = {LIST: "builds", "/queue/api/json": "items"}.get(path)
+        body = {key: [mangled(each, change) for each in document[key]]} if key else mangled(document, change)
+        jenkins.answer_next(path, body=json.dumps(body))
+    source = Jenkins(
+        name="jenkins",
+        base_url=jenkins.base_url,
+        credentials=Credentials(SecretStr(jenkins.user), SecretStr(jenkins.token)),
+        clock=NoonClock(),
+        pipelines=(DEPLOY,),
+    )
+
+    seen = [await source.run(RunRef(DEPLOY, str(build.number))), await source.run(RunRef(DEPLOY, f"queue:{item.id}"))]
+    listing = await source.runs(DEPLOY, since=ago(hours=1))
+    await source.aclose()
+
+    runs = [one.value for one in seen if isinstance(one, Found)]
+    runs += listing.value if isinstance(listing, Found) else []
+    assert not any(run.phase is Phase.ENDED for run in runs if run.ref.id == str(build.number))
