@@ -19,14 +19,15 @@ from pydantic import SecretStr
 
 from bot.ci._asking import Asker, Limits
 from bot.ci._http import Absent, Failed, document, retry_after
-from bot.ci._jenkins_words import BUILD, ITEM, Console, console_from
+from bot.ci._jenkins_words import BUILD, ITEM, OLDER_BUILD, Console, console_from
 from bot.ci._values import Json, is_count, text
 from bot.core.evidence import Trouble
 from bot.ports import Clock
 
 SYSTEM = "Jenkins"
 _PER_PAGE = 100
-_MOST_PAGES = 40
+_PER_OLDER_PAGE = 1000
+_MOST_BUILDS = 10_000
 _LISTINGS = 3
 _WAIT = 60.0
 _CONSOLE_BYTES = 262_144
@@ -97,8 +98,8 @@ class JenkinsApi:
     async def builds(self, path: str, about: str, *, since: datetime) -> list[Json]:
         """Every build that was started at or after `since`, newest first.
 
-        Pages overlap by one build: where a build was deleted meanwhile, the next page lacks the last one of the page
-        before, and all is read again.
+        Those behind the newest hundred come without who started them and why. Pages overlap by one build: where a
+        build was deleted meanwhile, the next page lacks the last one of the page before, and all is read again.
         """
         for _ in range(_LISTINGS):
             found = await self._pages(path, about, since)
@@ -127,18 +128,19 @@ class JenkinsApi:
 
     async def _pages(self, path: str, about: str, since: datetime) -> list[Json] | None:
         found: dict[int, Json] = {}
+        first, size, key, tree = 0, _PER_PAGE, "builds", BUILD
         last: int | None = None
-        for number in range(_MOST_PAGES):
-            first = max(0, number * _PER_PAGE - number)
-            key = "builds" if number == 0 else "allBuilds"
-            body = await self.get_object(path, about, f"{key}[{BUILD}]{{{first},{first + _PER_PAGE}}}")
+        while first < _MOST_BUILDS:
+            body = await self.get_object(path, about, f"{key}[{tree}]{{{first},{first + size}}}")
             page = _objects(body, key, about)
             if last is not None and last not in [build.get("number") for build in page]:
                 return None
-            found.update((_number(build, about), build) for build in page)
-            if len(page) < _PER_PAGE or _is_older(page[-1], since):
+            for build in page:
+                found.setdefault(_number(build, about), build)
+            if len(page) < size or _is_older(page[-1], since):
                 return list(found.values())
-            last = _number(page[-1], about)
+            last, first = _number(page[-1], about), first + size - 1
+            size, key, tree = _PER_OLDER_PAGE, "allBuilds", OLDER_BUILD
         raise Failed(Trouble.TOO_MUCH, f"Jenkins has more than {len(found)} builds of {about}: too many to read")
 
     async def _crumb(self) -> dict[str, str]:

@@ -24,6 +24,7 @@ BUILD = (
     "actions[_class,causes[_class,shortDescription,userId,upstreamProject,upstreamBuild],"
     "lastBuiltRevision[SHA1,branch[name]]]"
 )
+OLDER_BUILD = "number,result,building,inProgress,timestamp,duration,queueId"
 ITEM = "id,why,inQueueSince,cancelled,executable[number],task[name,url],actions[causes[_class,shortDescription,userId]]"
 
 _ENDS: Mapping[str, Conclusion] = {

@@ -409,10 +409,27 @@ anything = st.recursive(
 )
 
 
-FIELDS = """
-id project_id ref sha source created_at updated_at started_at finished_at web_url name user runner pipeline
-allow_failure failure_reason downstream_pipeline active description
-""".split()
+FIELDS = [
+    "id",
+    "project_id",
+    "ref",
+    "sha",
+    "source",
+    "created_at",
+    "updated_at",
+    "started_at",
+    "finished_at",
+    "web_url",
+    "name",
+    "user",
+    "runner",
+    "pipeline",
+    "allow_failure",
+    "failure_reason",
+    "downstream_pipeline",
+    "active",
+    "description",
+]
 changes = st.tuples(
     st.sets(st.sampled_from(FIELDS), max_size=2), st.dictionaries(st.sampled_from(FIELDS), anything, max_size=2)
 )

@@ -146,6 +146,24 @@ async def test_a_list_that_loses_a_build_between_two_pages_is_read_again(source,
     assert await listed(source, hours=3) == [str(build.number) for build in builds[::-1]]
 
 
+async def test_a_job_with_too_many_builds_is_not_known(source, jenkins):
+    body = {
+        key: [{"number": n, "timestamp": 9 * 10**12} for n in range(1000, 0, -1)] for key in ("builds", "allBuilds")
+    }
+    body["builds"] = body["builds"][:100]
+    jenkins.answer_next(r"tree=builds", body=json.dumps(body))
+    jenkins.answer_next(r"allBuilds", body=json.dumps({"allBuilds": [*body["builds"][-1:], *body["allBuilds"]][:1000]}))
+    last = json.dumps({"allBuilds": [{"number": 2, "timestamp": 9 * 10**12}] * 1000})
+    jenkins.answer_next(r"allBuilds", body=last, times=99)
+
+    seen = await source.runs(DEPLOY, since=ago(hours=1))
+
+    assert (seen.trouble, seen.detail) == (
+        Trouble.TOO_MUCH,
+        "Jenkins has more than 999 builds of infra/deploy: too many to read",
+    )
+
+
 async def test_a_list_that_never_holds_still_is_not_believed(source, jenkins, world):
     for minutes in range(150):
         world.start_build("infra/deploy", at=ago(minutes=minutes))
@@ -353,10 +371,23 @@ anything = st.recursive(
 )
 
 
-FIELDS = """
-number result inProgress timestamp duration queueId fullDisplayName builtOn actions id why inQueueSince cancelled
-executable task
-""".split()
+FIELDS = [
+    "number",
+    "result",
+    "inProgress",
+    "timestamp",
+    "duration",
+    "queueId",
+    "fullDisplayName",
+    "builtOn",
+    "actions",
+    "id",
+    "why",
+    "inQueueSince",
+    "cancelled",
+    "executable",
+    "task",
+]
 changes = st.tuples(
     st.sets(st.sampled_from(FIELDS), max_size=2), st.dictionaries(st.sampled_from(FIELDS), anything, max_size=2)
 )
