@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
@@ -17,6 +18,7 @@ from bot.ports import Blocks, Posted
 from bot.slack.client import FAILURES, SYSTEM, as_error, failure, is_loopback, read_answer
 
 TOTAL_SECONDS = 15.0
+_CANNOT_OPEN = frozenset({"missing_scope", "unknown_method"})
 
 
 class SlackNotifier:
@@ -51,9 +53,7 @@ class SlackNotifier:
     async def direct(self, user: str, *, text: str, blocks: Blocks) -> Posted:
         with _translated("writing to somebody directly"):
             async with asyncio.timeout(self._patience):
-                opened = await self._client.conversations_open(users=user)
-                room = (opened.get("channel") or {}).get("id") or user  # Slack takes a user's id for his room, too
-                return await self._post(str(room), text, blocks, None)
+                return await self._post(await self._room(user), text, blocks, None)
 
     async def upload(self, channel: str, *, filename: str, content: bytes, title: str, comment: str) -> None:
         """Shares a file; its message comes some moments later. `channel` must be an id."""
@@ -83,6 +83,16 @@ class SlackNotifier:
         body = _json(answer.body)
         if answer.status_code != 200 or body.get("ok") is False:  # noqa: PLR2004 - HTTP's own number
             raise as_error(read_answer(answer.status_code, answer.headers, body, doing))
+
+    async def _room(self, user: str) -> str:
+        """The user's DM. Where the bot may not open it, his own id, which Slack takes for it in `chat.postMessage`."""
+        try:
+            opened = await self._client.conversations_open(users=user)
+        except SlackApiError as error:
+            if failure(error, "opening a direct message").code not in _CANNOT_OPEN:
+                raise
+            return user
+        return str((opened.get("channel") or {}).get("id") or user)
 
     async def _post(self, channel: str, text: str, blocks: Blocks, thread: str | None) -> Posted:
         answer = await self._client.chat_postMessage(

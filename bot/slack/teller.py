@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
-from bot.core.report import KillReport, KillRequest, Notice, OwnerLetter, UnlockReport, UnlockRequest
+import structlog
+
+from bot.core.report import (
+    KillReport,
+    KillRequest,
+    KillStage,
+    Notice,
+    OwnerLetter,
+    UnlockReport,
+    UnlockRequest,
+    UnlockStage,
+)
+from bot.errors import Throttled, Unreachable, UpstreamError
 from bot.ports import Notifier, Posted
 from bot.slack.render import Message, kill_message, letter_message, notice_message, unlock_message
+
+log = structlog.get_logger()
+
+_PASSING = frozenset({UnlockStage.ARMED, UnlockStage.RELEASING, KillStage.CANCELLING, KillStage.ESCALATED})
+"""Stages that are shown in the request's own message or not at all: there are many such updates."""
 
 
 class SlackTeller:
@@ -14,12 +31,15 @@ class SlackTeller:
         self._notifier = notifier
 
     async def unlock(self, report: UnlockReport) -> Posted:
-        """Posts the request's message, or updates it if it stands already."""
-        return await self._say(report.request, unlock_message(report))
+        """Posts the request's message, or updates it if it stands already.
+
+        An outcome is posted anew where that message was deleted or cannot be changed any more.
+        """
+        return await self._say(report.request, unlock_message(report), passing=report.stage in _PASSING)
 
     async def kill(self, report: KillReport) -> Posted:
         """As `unlock`."""
-        return await self._say(report.request, kill_message(report))
+        return await self._say(report.request, kill_message(report), passing=report.stage in _PASSING)
 
     async def letter(self, owner: str, letter: OwnerLetter, *, posted: Posted | None = None) -> Posted:
         """Writes to the owner, or updates what was written."""
@@ -34,10 +54,22 @@ class SlackTeller:
         words = notice_message(notice)
         return await self._notifier.post(channel, text=words.text, blocks=words.blocks, thread=thread or None)
 
-    async def _say(self, request: UnlockRequest | KillRequest, words: Message) -> Posted:
+    async def _say(self, request: UnlockRequest | KillRequest, words: Message, *, passing: bool) -> Posted:
         if not request.ts:
-            thread = request.thread or None
-            return await self._notifier.post(request.channel, text=words.text, blocks=words.blocks, thread=thread)
+            return await self._post(request, words)
         posted = Posted(request.channel, request.ts)
-        await self._notifier.update(posted, text=words.text, blocks=words.blocks)
+        try:
+            await self._notifier.update(posted, text=words.text, blocks=words.blocks)
+        except (Unreachable, Throttled):
+            raise
+        except UpstreamError as error:
+            if passing:
+                raise
+            log.warning("message.posted_anew", request=request.id, detail=error.detail)
+            return await self._post(request, words)
         return posted
+
+    async def _post(self, request: UnlockRequest | KillRequest, words: Message) -> Posted:
+        return await self._notifier.post(
+            request.channel, text=words.text, blocks=words.blocks, thread=request.thread or None
+        )

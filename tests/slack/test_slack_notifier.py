@@ -73,6 +73,13 @@ async def test_a_direct_message_opens_the_users_own_room(workspace, notifier, bl
     assert [message.text for message in workspace.directs("U0ELLIOTT")] == ["is it dead?", "still?"]
 
 
+async def test_without_the_right_to_open_a_room_a_direct_message_still_arrives(workspace, notifier, blocks):
+    workspace.refuse("conversations.open", "missing_scope")
+    posted = await notifier.direct("U0ELLIOTT", text="is it dead?", blocks=blocks)
+    assert [message.ts for message in workspace.directs("U0ELLIOTT")] == [posted.ts]
+    await notifier.update(posted, text="thank you", blocks=blocks)
+
+
 async def test_a_deactivated_user_gets_no_direct_message(workspace, notifier, blocks):
     workspace.change_user("U0ELLIOTT", is_deleted=True)
     with pytest.raises(Denied, match="deactivated"):

@@ -17,7 +17,7 @@ from bot.core.report import (
     UnlockReport,
     UnlockStage,
 )
-from bot.errors import UpstreamError
+from bot.errors import Missing, Unreachable, UpstreamError
 from bot.sandbox.slack_text import actions, flat
 from bot.slack.teller import SlackTeller
 
@@ -44,6 +44,27 @@ async def test_an_unlock_is_one_message_from_the_checklist_to_the_outcome(worksp
     [message] = workspace.messages("C0INC")
     assert "staging is unlocked" in flat(message)
     assert actions(message) == ()
+
+
+async def test_an_outcome_is_told_anew_where_its_message_is_gone(workspace, teller, request_here):
+    gone = replace(request_here, ts="1700000000.000100")
+
+    posted = await teller.unlock(UnlockReport(gone, UnlockStage.RELEASED, None, None))
+
+    [message] = workspace.messages("C0INC")
+    assert message.ts == posted.ts != gone.ts
+    assert "staging is unlocked" in flat(message)
+
+
+async def test_progress_is_not_posted_anew_and_nothing_is_while_slack_is_away(workspace, teller, request_here):
+    gone = replace(request_here, ts="1700000000.000100")
+    with pytest.raises(Missing):
+        await teller.unlock(UnlockReport(gone, UnlockStage.RELEASING, None, None))
+    workspace.refuse("chat.update", "internal_error", times=None)
+    with pytest.raises(Unreachable):
+        await teller.unlock(UnlockReport(gone, UnlockStage.RELEASED, None, None))
+
+    assert workspace.messages("C0INC") == []
 
 
 async def test_a_request_from_a_thread_is_answered_there(workspace, teller, scene, request_here):
