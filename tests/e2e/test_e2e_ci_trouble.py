@@ -152,7 +152,7 @@ async def test_a_ci_that_takes_half_a_minute_is_refused_soon_and_the_acks_do_not
     others = [await scene.types("help") for _ in range(5)]
     await asked
 
-    assert max(other.seconds for other in others) < 1
+    assert max(other.seconds for other in others) < 3
     assert await scene.stands(lock)
 
 

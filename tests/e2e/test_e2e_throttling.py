@@ -143,7 +143,7 @@ async def test_a_slow_slack_only_delays_the_answers(scene):
     await scene.click(checklist, "unlock.confirm")
 
     await scene.becomes(checklist, "staging is unlocked", within=40)
-    assert delivery.seconds < 1
+    assert delivery.seconds < 3
     assert not await scene.stage.lock_stands()
 
 
@@ -211,4 +211,4 @@ async def test_many_clicks_and_commands_at_once_while_slack_is_slow_lose_nothing
     deliveries = await asyncio.gather(*(scene.types("status staging") for _ in range(25)))
 
     await scene.until(lambda: len(scene.slack.ephemerals("U0PARKER", scene.channel)) == 25, within=60)
-    assert max(delivery.seconds for delivery in deliveries) < 2
+    assert max(delivery.seconds for delivery in deliveries) < 3

@@ -17,7 +17,7 @@ REPO, DEPLOY = "acme/infra", "deploy.yml"
 
 @pytest.fixture(scope="module")
 def staged():
-    settle = {"failed": "4s", "cancelled": "2s", "timed_out": "2s", "lost": "2s"}
+    settle = {"failed": "6s", "cancelled": "2s", "timed_out": "2s", "lost": "2s"}
     return {"policy": {**SHORT_TIMES, "settle": settle}}
 
 
@@ -44,7 +44,7 @@ async def test_an_unlock_that_is_armed_by_its_button_goes_on_by_itself_when_the_
     await scene.becomes(checklist, "staging is unlocked", within=60)
     released = [entry for entry in await scene.journal() if entry.kind == "unlock.released"]
     assert [entry.actor for entry in released] == [QUINN]
-    assert released[0].at >= ended + timedelta(seconds=4)
+    assert released[0].at >= ended + timedelta(seconds=6)
     assert not await scene.stage.lock_stands()
     assert len(scene.posts()) == 1
 
