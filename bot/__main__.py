@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -134,6 +135,14 @@ def claim(
     from bot.claiming import claim as make  # noqa: PLC0415 - keeps the other commands quick
 
     raise typer.Exit(make(state, command or (), os.environ, strict=strict))
+
+
+@cli.command()
+def explain() -> None:
+    """Read a pasted Terraform error on standard input; say what it is, what to do, and what not to do."""
+    from bot.explaining import explain_text  # noqa: PLC0415 - keeps the other commands quick
+
+    raise typer.Exit(explain_text(sys.stdin.buffer.read(), os.environ))
 
 
 def main() -> None:

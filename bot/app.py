@@ -167,7 +167,7 @@ def _state(settings: StateSettings, aws: AwsClients) -> State:
     name = StateName(settings.name, settings.description, settings.protected)
     place = place_of(settings)
     table = (place.access, place.dynamodb_table) if place.dynamodb_table else None
-    return State(name, S3Backend(place, aws, SystemClock()), "S3 backend", settings.pipelines, table)
+    return State(name, S3Backend(place, aws, SystemClock()), "S3 backend", settings.pipelines, table, place.lock_key)
 
 
 async def _warm(aws: AwsClients, config: Config) -> None:

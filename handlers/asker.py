@@ -91,3 +91,32 @@ def asker_of_mention(body: Mapping[str, Any]) -> Asker:
 def _digest(body: Mapping[str, Any]) -> str:
     """The same for the same request; its addresses and tokens cannot be read from it."""
     return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+def asker_of_shortcut(body: Mapping[str, Any]) -> Asker:
+    message, user = body.get("message") or {}, (body.get("user") or {}).get("id", "")
+    return Asker(
+        user=str(user),
+        channel=str((body.get("channel") or {}).get("id") or ""),
+        thread=str(message.get("thread_ts") or ""),
+        response_url=str(body.get("response_url") or ""),
+        delivery=f"shortcut/{user}/{body.get('action_ts')}" if body.get("action_ts") else "",
+    )
+
+
+def text_of_message(body: Mapping[str, Any]) -> str:
+    """All words of the message that a shortcut was used on. What a CI posts is often in attachments or blocks alone."""
+    message = body.get("message") or {}
+    attached = [_words(part) for part in message.get("attachments") or ()]
+    written = str(message.get("text") or "")
+    return "\n".join([written or _words(message.get("blocks")), *attached])
+
+
+def _words(part: Any) -> str:
+    """The texts in a block or an attachment, however deep, in their order."""
+    if isinstance(part, str):
+        return part
+    if isinstance(part, Mapping):
+        inner = (part.get(key) for key in ("title", "pretext", "text", "fields", "elements", "value", "blocks"))
+        return "\n".join(filter(None, map(_words, inner)))
+    return "\n".join(filter(None, map(_words, part))) if isinstance(part, list) else ""

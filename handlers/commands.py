@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bot.core.evidence import Found
+from bot.core.explain import explain, notice_of
 from bot.core.incident import Incident
 from bot.core.phrase import Phrase, Quoted
 from bot.core.redact import redact
@@ -77,12 +78,20 @@ class Commands:
                 return await self._close(asker)
             case grammar.Misunderstood():
                 return await self._say(asker, notice_message(_misunderstood(command)), "misunderstood")
-            case grammar.Watch() | grammar.Explain() | grammar.Export():
+            case grammar.Explain(error):
+                return await self.explain(error, asker)
+            case grammar.Watch() | grammar.Export():
                 raise NotAvailable(f"/tflock {NAMES[type(command)]} comes with a later version of tflock.")
 
     async def _say(self, asker: Asker, message: Message, outcome: str = "ok") -> str:
         await answer(self.world.notifier, asker, message)
         return outcome
+
+    async def explain(self, error: str, asker: Asker) -> str:
+        """What a pasted error is. Looks at nothing but its text, and changes nothing."""
+        paths = {state.path: name for name, state in self.world.states.items() if state.path}
+        told = explain(error, paths)
+        return await self._say(asker, notice_message(notice_of(told)), str(told.kind))
 
     async def _status(self, state: str | None, question: Question, asker: Asker) -> str:
         names = tuple(self.world.states)

@@ -327,7 +327,7 @@ FORMS = (
     Form("timeline", "timeline [N]", "the last entries of this channel's incident", _read_timeline),
     Form("note", "note TEXT [at HH:MM | -12m]", "write a line into the timeline", _read_note),
     Form("watch", "watch STATE", "say when the lock is free", _read_watch, available=False),
-    Form("explain", "explain ERROR", "what a Terraform error means, and what to do", _read_explain, available=False),
+    Form("explain", "explain ERROR", "what a Terraform error means, and what to do", _read_explain),
     Form("open", "open [TITLE]", "open an incident in this channel", _read_open),
     Form("close", "close", "close the incident, and export its timeline", _read_close),
     Form("export", "export", "export the timeline now", _read_export, available=False),

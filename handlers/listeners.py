@@ -13,7 +13,7 @@ from slack_bolt.response import BoltResponse
 from bot.usecases.world import World
 from handlers import grammar
 from handlers.actions import Actions
-from handlers.asker import asker_of_click, asker_of_command, asker_of_mention
+from handlers.asker import asker_of_click, asker_of_command, asker_of_mention, asker_of_shortcut, text_of_message
 from handlers.backlog import Backlog
 from handlers.boundary import Boundary
 from handlers.commands import NAMES, Commands
@@ -49,6 +49,12 @@ def listen(app: AsyncApp, world: World, backlog: Backlog) -> None:
             return
         name = action_id if action_id in actions.table() else "unknown"
         backlog.add(lambda: boundary.run(name, asker, lambda: actions.run(action_id, action, asker)))
+
+    @app.shortcut("explain_error")
+    async def on_explain(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        text, asker = text_of_message(body), asker_of_shortcut(body)
+        backlog.add(lambda: boundary.run("explain", asker, lambda: commands.explain(text, asker)))
 
     @app.event("app_mention")
     async def on_mention(ack: AsyncAck, body: dict[str, Any]) -> None:

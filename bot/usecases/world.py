@@ -46,7 +46,8 @@ class Meter(Protocol):
 class State:
     """One state of the configuration with the adapters that reach it.
 
-    `lock_table` tells its lock table from all others, by name and the way to it; None if it has none.
+    `lock_table` tells its lock table from all others, by name and the way to it; None if it has none. `path` is the
+    `Path` that its locks carry.
     """
 
     name: StateName
@@ -54,6 +55,7 @@ class State:
     backend_system: str
     pipelines: tuple[Pipeline, ...]
     lock_table: Hashable = None
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,6 +177,13 @@ def test_the_manifest_sends_everything_to_one_address(manifest):
     assert settings["socket_mode_enabled"] is False
 
 
+def test_the_manifest_offers_the_message_shortcut(manifest):
+    (shortcut,) = manifest["features"]["shortcuts"]
+    assert (shortcut["type"], shortcut["callback_id"]) == ("message", "explain_error")
+    assert len(shortcut["name"]) <= 24
+    assert len(shortcut["description"]) <= 150
+
+
 def test_the_procfile_names_the_two_processes():
     assert (ROOT / "Procfile").read_text().splitlines() == [
         "web: python -m bot serve --no-worker",

@@ -1,0 +1,141 @@
+"""Pasted errors, as Terraform and its providers print them, in all the wrappings in which people paste them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.core.explain import ErrorKind, explain, notice_of
+from bot.core.phrase import plain
+
+PATH = "acme-tfstate/environments/staging/terraform.tfstate"
+STATES = {PATH: "staging"}
+
+MESSAGES = [
+    (row["text"], ErrorKind(row["kind"]))
+    for row in yaml.safe_load((Path(__file__).parent / "explain_messages.yml").read_text())
+]
+HELD_ITEM = MESSAGES[0][0]
+THROTTLED = next(text for text, kind in MESSAGES if kind is ErrorKind.THROTTLED)
+
+
+def boxed(text):
+    return "\n".join(["╷", *(f"│ {line}" for line in text.splitlines()), "╵"])
+
+
+def coloured(text):
+    lines = [f"\x1b[31m│\x1b[0m \x1b[0m\x1b[1m{line}\x1b[0m" for line in text.splitlines()]
+    return "\n".join(["\x1b[31m╷\x1b[0m\x1b[0m", *lines, "\x1b[31m╵\x1b[0m\x1b[0m"])
+
+
+def wrapped(text):
+    """As a narrow terminal breaks lines inside the frame, between words."""
+    rows = []
+    for line in text.splitlines():
+        row = ""
+        for word in line.split(" "):
+            if len(row) + len(word) > 60:
+                rows.append(row)
+                row = ""
+            row += word + " "
+        rows.append(row)
+    return "\n".join(f"│ {row}" for row in rows)
+
+
+def in_slack(text):
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    linked = escaped.replace("runner@fv-az881-525", "<mailto:runner@fv-az881-525|runner@fv-az881-525>")
+    return f"who broke this?\n```{linked}```"
+
+
+def quoted(text):
+    return "\n".join(f"&gt; {line}" for line in text.splitlines())
+
+
+def on_one_line(text):
+    return " ".join(text.split())
+
+
+def in_a_log(text):
+    return "\n".join(f"2026-11-21T23:59:45.1234567Z {line}" for line in boxed(text).splitlines())
+
+
+WRAPPINGS = [str, boxed, coloured, wrapped, in_slack, quoted, on_one_line, in_a_log]
+
+
+@pytest.mark.parametrize("wrapping", WRAPPINGS)
+@pytest.mark.parametrize(("text", "kind"), MESSAGES)
+def test_an_error_is_told_from_its_text_however_it_is_wrapped(text, kind, wrapping):
+    told = explain(wrapping(text), STATES)
+
+    assert told.kind is kind
+    assert told.title
+    assert told.what
+    assert told.do
+    assert told.avoid
+
+
+@pytest.mark.parametrize("wrapping", WRAPPINGS)
+def test_the_lock_of_a_message_is_read_with_its_state(wrapping):
+    told = explain(wrapping(HELD_ITEM), STATES)
+
+    assert told.state == "staging"
+    assert told.lock.id == "6638e4a0-7b1c-4c2e-9a51-0c8c1e6a7f42"
+    assert told.lock.path == PATH
+    assert told.lock.operation == "OperationTypeApply"
+    assert told.lock.who == "runner@fv-az881-525"
+    assert told.lock.version == "1.11.4"
+    assert told.lock.created.isoformat() == "2026-11-21T22:41:43.311804+00:00"
+
+
+def test_the_words_name_the_state_and_the_commands_for_it():
+    told = notice_of(explain(HELD_ITEM, STATES))
+    words = "\n".join(plain(line) for line in told.lines)
+
+    assert "/tflock status staging" in words
+    assert "/tflock unlock staging" in words
+    assert "force-unlock" in words
+    assert "-lock=false" in words
+
+
+def test_a_lock_of_no_configured_state_is_said_to_be_one():
+    words = plain(explain(HELD_ITEM, {"acme-tfstate/other": "other"}).what)
+
+    assert f"No state of the configuration has the path {PATH}" in words
+
+
+def test_a_lock_without_a_user_is_read():
+    told = explain(HELD_ITEM.replace("runner@fv-az881-525", "@terraformer-6965b5fbc-cvzn6"), STATES)
+
+    assert told.lock.who == "@terraformer-6965b5fbc-cvzn6"
+
+
+def test_a_lock_taken_seconds_before_the_log_said_so_may_be_the_runs_own():
+    log = "\n".join(f"2026-11-21T22:41:45.0000000Z {line}" for line in HELD_ITEM.splitlines())
+
+    assert explain(log, STATES).kind is ErrorKind.OWN_ORPHAN
+
+
+def test_a_throttled_table_is_never_called_a_held_lock():
+    told = explain(THROTTLED, STATES)
+
+    assert "says nothing of a lock" in plain(told.what)
+    assert "held" not in told.title
+
+
+def test_the_end_of_a_long_log_counts():
+    assert explain("Plan: 1 to add.\n" * 9000 + HELD_ITEM, STATES).kind is ErrorKind.HELD
+
+
+PIECES = st.sampled_from([*HELD_ITEM.split(), "│", "ID:", "\x1b[", "<", "|", ">"])
+
+
+@given(st.text(max_size=400) | st.lists(PIECES).map(" ".join))
+def test_whatever_is_pasted_is_answered_in_words(text):
+    told = explain(text, STATES)
+
+    assert all(plain(line).strip() for line in notice_of(told).lines)
