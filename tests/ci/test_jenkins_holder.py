@@ -1,0 +1,105 @@
+"""From Jenkins' answers to the holder of a lock: agents that are pods, results that come too early, kills."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from pydantic import SecretStr
+
+from bot.ci.jenkins import Credentials, Jenkins
+from bot.core.attribution import Look, Strength, attribute, may_hold
+from bot.core.evidence import Found
+from bot.core.life import is_over
+from bot.core.lock import LockInfo
+from bot.core.policy import Holders
+from bot.core.run import Conclusion, Pipeline
+from bot.sandbox.jenkins import JenkinsStandIn
+
+DEPLOY = Pipeline("jenkins", (("job", "infra/deploy"),))
+POD = "jenkins-worker-7f4b8d9c"
+SKEW = timedelta(seconds=120)
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+def ago(**span):
+    return NOW - timedelta(**span)
+
+
+class WallClock:
+    def now(self):
+        return datetime.now(UTC)
+
+
+@pytest.fixture
+async def jenkins():
+    async with JenkinsStandIn() as standing:
+        standing.world.add_job("infra/deploy")
+        yield standing
+
+
+@pytest.fixture
+async def holder(jenkins):
+    source = Jenkins(
+        name="jenkins",
+        base_url=jenkins.base_url,
+        credentials=Credentials(SecretStr(jenkins.user), SecretStr(jenkins.token)),
+        clock=WallClock(),
+        pipelines=(DEPLOY,),
+    )
+
+    async def look(created, host=POD):
+        lock = LockInfo("lock-1", "OperationTypeApply", "", f"jenkins@{host}", "1.9.8", created, "acme-tfstate/staging")
+        listing = await source.runs(DEPLOY, since=created - SKEW)
+        assert isinstance(listing, Found), listing
+        suspects = [run for run in listing.value if may_hold(run, created, SKEW)]
+        closer = {run.ref.id: await source.with_jobs(run) for run in suspects}
+        return attribute(lock, [Look(DEPLOY, source.system, listing, closer)], holders=Holders(), skew=SKEW)
+
+    yield look
+    await source.aclose()
+
+
+async def test_the_build_on_the_pod_that_the_lock_names_is_the_holder(jenkins, holder):
+    mine = jenkins.world.start_build("infra/deploy", at=ago(minutes=60))
+    other = jenkins.world.start_build("infra/deploy", at=ago(minutes=59), agent="jenkins-worker-5c6d7e8f")
+    jenkins.world.finish(mine, "FAILURE", at=ago(minutes=40))
+
+    tied = await holder(ago(minutes=50))
+
+    (candidate,) = tied.candidates
+    assert (tied.strength, candidate.listed.ref.id) == (Strength.HOST, str(mine.number))
+    assert (is_over(candidate), other.has_ended) == (True, False)
+
+
+async def test_a_build_whose_agent_is_not_known_counts_beside_the_one_that_is_named(jenkins, holder):
+    jenkins.world.start_build("infra/deploy", at=ago(minutes=60))
+    unknown = jenkins.world.start_build("infra/deploy", at=ago(minutes=59))
+    unknown.console = ["[Pipeline] Start of Pipeline"]
+
+    assert len((await holder(ago(minutes=50))).candidates) == 2
+
+
+async def test_a_result_that_is_set_in_mid_build_does_not_end_it(jenkins, holder):
+    build = jenkins.world.start_build("infra/deploy", at=ago(minutes=60))
+    build.result, build.building = "FAILURE", False
+
+    (candidate,) = (await holder(ago(minutes=50))).candidates
+
+    assert not is_over(candidate)
+
+
+async def test_a_killed_build_counts_as_lost_and_so_has_the_longest_time_to_settle(jenkins, holder):
+    build = jenkins.world.start_build("infra/deploy", at=ago(minutes=60))
+    jenkins.world.kill(build)
+
+    (candidate,) = (await holder(ago(minutes=50))).candidates
+
+    assert is_over(candidate)
+    assert {candidate.run.conclusion, *(job.conclusion for job in candidate.jobs)} == {Conclusion.LOST}
+
+
+async def test_what_waits_in_the_queue_cannot_hold_the_lock(jenkins, holder):
+    jenkins.world.queue("infra/deploy", at=ago(minutes=60))
+
+    assert (await holder(ago(minutes=50))).candidates == ()
