@@ -17,6 +17,9 @@ def why_not_eligible(standing: Standing, policy: Policy) -> Phrase | None:
         if isinstance(seen, Unseen):
             detail = quoted(seen.detail, str(seen.trouble))
             return ("whether ", named(standing), " may act could not be checked: ", detail)
+    if standing.home_team is None:
+        words = " may act could not be checked: Slack has not said yet which workspace tflock is in; ask again soon"
+        return ("whether ", named(standing), words)
     reason = _why_not_this_member(standing) or _why_not_here(standing) or _why_not_by_group(standing, policy)
     return None if reason is None else (named(standing), f" {reason}")
 
@@ -34,7 +37,9 @@ def _why_not_this_member(standing: Standing) -> str | None:
         return "is deactivated"
     if member.is_bot:
         return "is a bot"
-    if member.is_stranger or standing.home_team is None or member.team_id != standing.home_team:
+    if member.team_id is None and not member.is_stranger:
+        return "cannot be told to be of this workspace: Slack names none for this user"
+    if member.is_stranger or member.team_id != standing.home_team:
         return "belongs to another workspace (Slack Connect): only members of this one may act"
     if member.is_guest:
         return "is a guest: only full members may act"

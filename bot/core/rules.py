@@ -51,7 +51,8 @@ def requester(case: Case, now: datetime) -> Finding:
     reason = why_not_eligible(case.requester, case.policy)
     if reason is not None:
         unseen = [seen for seen in case.requester.observations if isinstance(seen, Unseen)]
-        return Finding(Rule.REQUESTER, Effect.REFUSES, reason, waits=_all_pass(unseen))
+        waits = _all_pass(unseen) if unseen else case.requester.home_team is None
+        return Finding(Rule.REQUESTER, Effect.REFUSES, reason, waits=waits)
     return Finding(Rule.REQUESTER, Effect.HOLDS, (named(case.requester), " is a full member of this incident channel"))
 
 

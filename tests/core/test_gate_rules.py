@@ -118,8 +118,7 @@ def test_a_full_member_of_the_incident_channel_may_ask(make, says):
         ({"is_deleted": True}, "parker is deactivated"),
         ({"is_stranger": True}, "parker belongs to another workspace"),
         ({"team_id": "T0OTHER"}, "parker belongs to another workspace"),
-        ({"team_id": None}, "parker belongs to another workspace"),
-        ({"home_team": None}, "parker belongs to another workspace"),
+        ({"team_id": None}, "parker cannot be told to be of this workspace"),
         ({"is_incident_channel": False}, "parker asks outside an incident channel"),
     ],
 )
@@ -129,6 +128,13 @@ def test_somebody_who_may_not_act_here_is_told_why(make, says, change, words):
     assert effect is REFUSES
     assert said.startswith(words)
     assert (until, waits) == (None, False)
+
+
+def test_before_slack_has_said_who_the_bot_is_nobody_may_act_and_waiting_helps(make, says):
+    effect, said, _, waits = says(Rule.REQUESTER, make.case(requester=make.standing(home_team=None)))
+
+    assert (effect, waits) == (REFUSES, True)
+    assert "which workspace tflock is in" in said
 
 
 @pytest.mark.parametrize("field", ["member", "in_channel", "channel", "in_groups"])
