@@ -5,6 +5,8 @@ Source: the `requester` rule of the gate. Ids decide, never names; what Slack co
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from bot.core.evidence import Found, Unseen
 from bot.core.people import Member, Standing
 from bot.core.phrase import Person, Phrase, quoted
@@ -33,17 +35,18 @@ def _why_not_this_member(standing: Standing) -> str | None:
     if not isinstance(standing.member, Found):
         return "is not known to Slack"
     member: Member = standing.member.value
-    if member.is_deleted:
-        return "is deactivated"
-    if member.is_bot:
-        return "is a bot"
-    if member.team_id is None and not member.is_stranger:
-        return "cannot be told to be of this workspace: Slack names none for this user"
-    if member.is_stranger or member.team_id != standing.home_team:
-        return "belongs to another workspace (Slack Connect): only members of this one may act"
-    if member.is_guest:
-        return "is a guest: only full members may act"
-    return None
+    return next((words for is_so, words in _bars(member, standing.home_team) if is_so), None)
+
+
+def _bars(member: Member, home_team: str | None) -> Iterator[tuple[bool, str]]:
+    """What may keep a member from acting, the plainest first."""
+    yield member.is_deleted, "is deactivated"
+    yield member.is_bot, "is a bot"
+    unnamed = member.team_id is None and not member.is_stranger
+    yield unnamed, "cannot be told to be of this workspace: Slack names none for this user"
+    is_foreign = member.is_stranger or member.team_id != home_team
+    yield is_foreign, "belongs to another workspace (Slack Connect): only members of this one may act"
+    yield member.is_guest, "is a guest: only full members may act"
 
 
 def _why_not_here(standing: Standing) -> str | None:
