@@ -58,6 +58,7 @@ class Actions:
             "unlock.disarm": self._disarm,
             "kill.confirm": self._kill_and_stop,
             "kill.only": self._kill_only,
+            "kill.approve": self._kill_approve,
             "kill.choose": self._choose,
             "kill.restart": self._restart,
             "owner.dead": self._owner_dead,
@@ -88,6 +89,10 @@ class Actions:
 
     async def _kill_only(self, value: ButtonValue, asker: Asker) -> str:
         await kill_job.confirm(self.world, value.request, value.choice, user=asker.user, stop_source=False)
+        return "ok"
+
+    async def _kill_approve(self, value: ButtonValue, asker: Asker) -> str:
+        await kill_job.approve(self.world, value.request, value.choice, user=asker.user)
         return "ok"
 
     async def _choose(self, value: ButtonValue, asker: Asker) -> str:

@@ -185,6 +185,7 @@ class KillStage(StrEnum):
     NOTHING = "nothing to end"
     CHOOSE = "choose"
     FOUND = "found"
+    APPROVAL = "waits for a second member"
     CANCELLING = "cancelling"
     ESCALATED = "escalated"
     ENDED = "ended"
@@ -194,9 +195,10 @@ class KillStage(StrEnum):
 
 
 class Tie(StrEnum):
-    """What a run is to the lock of the state."""
+    """What a run is to the lock of the state. `UNREAD`: the lock table throttles, so that nobody can tell."""
 
     HOLDS = "may hold the lock"
+    UNREAD = "may hold the lock, whose table is throttled"
     CONTENDS = "contends for the lock"
     NO_LOCK = "no lock is held"
 
@@ -213,6 +215,15 @@ class Target:
     runs: tuple[Run, ...]
     tie: Tie
     loop: Loop | None = None
+
+    @property
+    def needs_second(self) -> bool:
+        """Whether ending it wants a second member: it may be in the middle of an apply.
+
+        A loop is what makes a table throttle, and stopping it at once is the cure, so that it is not held up by a lock
+        that only the throttling hides.
+        """
+        return self.tie is Tie.HOLDS or (self.tie is Tie.UNREAD and self.loop is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +248,8 @@ class KillReport:
     """The request's message. `targets` are what was found; `chosen` the one that is being ended.
 
     `progress` has each run as last read; `switched` what became of stopping the loop's source, None if not tried.
-    `source` is the title of the pipeline that is being worked on.
+    `source` is the title of the pipeline that is being worked on. `by` wants it ended and waits, until `until`, for a
+    second member.
     """
 
     request: KillRequest
@@ -249,6 +261,8 @@ class KillReport:
     note: Phrase = ()
     unseen: Phrase = ()
     source: str = ""
+    by: str = ""
+    until: datetime | None = None
 
 
 class OwnerNews(StrEnum):

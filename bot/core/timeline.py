@@ -35,6 +35,7 @@ class Kind(StrEnum):
     UNLOCK_RELEASED = "unlock.released"
     UNLOCK_FAILED = "unlock.failed"
     KILL_REQUESTED = "kill.requested"
+    KILL_APPROVED = "kill.approved"
     KILL_CONFIRMED = "kill.confirmed"
     OWNER_NOTIFIED = "owner.notified"
     OWNER_ANSWERED = "owner.answered"

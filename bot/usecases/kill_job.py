@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 import structlog
 
@@ -19,13 +20,14 @@ from bot.core.eligibility import why_not_eligible
 from bot.core.evidence import Found, NotFound, Observation, Unseen
 from bot.core.facts import run_facts, trouble_words
 from bot.core.life import is_over
-from bot.core.phrase import Phrase, Quoted, plain
+from bot.core.phrase import Phrase, Quoted, duration, plain
 from bot.core.report import Inspection, KillReport, KillRequest, KillStage, Target, Tie
 from bot.core.run import Cancelled, CancelResult, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
 from bot.core.timeline import Draft, Kind
 from bot.errors import NotPermitted, UpstreamError
 from bot.usecases import requests
 from bot.usecases.inspect import inspect, unanswered
+from bot.usecases.kill_wish import Wanted, wish_in
 from bot.usecases.requests import change_kill, find_kill, instant_in, save_kill
 from bot.usecases.world import State, World
 
@@ -35,6 +37,8 @@ LOOK_EVERY = timedelta(seconds=3)
 ESCALATE_AFTER = timedelta(minutes=5)
 """GitHub ends a cancelled run by force after five minutes; before that a force-cancel is not called for."""
 _AT_WORK = "This request is being carried out already; its message shows how far it is."
+_WAITS = "This request waits for a second member to approve it. Nothing was changed."
+_OPEN = frozenset({requests.Phase.SHOWN, requests.Phase.APPROVAL})
 GIVE_UP_AFTER = timedelta(minutes=20)
 
 
@@ -83,7 +87,7 @@ async def ask(world: World, wish: Wish) -> KillReport:
 
 async def choose(world: World, request_id: str, key: str, *, user: str) -> None:
     """A choice from the list: shows that one with its button. Raises NotPermitted, JournalAway."""
-    request = await _live(world, request_id, user)
+    request, _ = await _live(world, request_id, user, {requests.Phase.SHOWN})
     inspection, targets, unseen = await _find(world, request.asked)
     _check_lock(request, inspection)
     chosen = _picked(targets, key)
@@ -91,33 +95,88 @@ async def choose(world: World, request_id: str, key: str, *, user: str) -> None:
 
 
 async def confirm(world: World, request_id: str, key: str, *, user: str, stop_source: bool) -> None:
-    """The click: hands the killing of that target to a worker. Raises NotPermitted, JournalAway."""
-    request = await _live(world, request_id, user)
+    """The click: hands the killing of that target to a worker. Raises NotPermitted, JournalAway.
+
+    What may hold the lock is ended only if two want it: the first click waits for that of a second member.
+    """
+    request, record = await _live(world, request_id, user, _OPEN)
+    wish = wish_in(record)
+    if wish is not None and wish.by != user and wish.key == key:
+        await approve(world, request_id, key, user=user)
+        return
+    chosen = await _chosen(world, request, key)
+    wanted = Wanted(user, stop_source=stop_source)
+    await (_ask_second if chosen.needs_second else _begin)(world, request, chosen, wanted)
+
+
+async def approve(world: World, request_id: str, key: str, *, user: str) -> None:
+    """A second member's click on what may hold the lock. Raises NotPermitted, JournalAway."""
+    request, record = await _live(world, request_id, user, _OPEN)
+    wish, limit = wish_in(record), world.policy.approval_timeout
+    if wish is None or wish.key != key:
+        raise NotPermitted("Nobody has asked for this end yet. Nothing was changed.")
+    if user == wish.by:
+        raise NotPermitted("You asked for this: a second member has to approve it. Nothing was changed.")
+    if world.clock.now() - wish.at > limit:
+        raise NotPermitted(
+            f"This was asked for more than {duration(limit)} ago. Nothing was changed; ask again with /tflock kill-job."
+        )
+    chosen = await _chosen(world, request, key)
+    await _begin(world, request, chosen, Wanted(wish.by, stop_source=wish.stop_source, approver=user))
+
+
+async def _chosen(world: World, request: KillRequest, key: str) -> Target:
     inspection, targets, _ = await _find(world, request.asked)
     _check_lock(request, inspection)
-    chosen = _picked(targets, key)
+    return _picked(targets, key)
+
+
+async def _begin(world: World, request: KillRequest, chosen: Target, wanted: Wanted) -> None:
     now = world.clock.now()
-    stop_source = stop_source and chosen.loop is not None
     pipeline = chosen.loop.pipeline if chosen.loop is not None else chosen.runs[0].ref.pipeline
     moved = await change_kill(
-        world, request_id, only_in={requests.Phase.SHOWN}, phase=requests.Phase.CONFIRMED, by=user, key=key,
-        runs=" ".join(run.ref.id for run in chosen.runs), ci=pipeline.ci, fields=_fields(pipeline),
-        confirmed_at=now.isoformat(), stop="yes" if stop_source else "",
+        world, request.id, only_in=_OPEN, phase=requests.Phase.CONFIRMED, by=wanted.by, approver=wanted.approver,
+        key=chosen.key, runs=" ".join(run.ref.id for run in chosen.runs), ci=pipeline.ci, fields=_fields(pipeline),
+        confirmed_at=now.isoformat(), stop="yes" if wanted.stop_source and chosen.loop is not None else "",
     )  # fmt: skip
     if moved is None:
         raise NotPermitted(_AT_WORK)
+    await _write_wish(world, request, chosen, wanted)
+    if wanted.approver:
+        draft = Draft(
+            now, Kind.KILL_APPROVED, wanted.approver, f"approved the end of {_words(chosen)}", {"request": request.id},
+            once=f"kill/{request.id}/approved",
+        )  # fmt: skip
+        await world.journal.append(request.incident, draft)
+    await _start(world, request.id)
+
+
+async def _ask_second(world: World, request: KillRequest, chosen: Target, wanted: Wanted) -> None:
+    now = world.clock.now()
+    moved = await change_kill(
+        world, request.id, only_in=_OPEN, phase=requests.Phase.APPROVAL, by=wanted.by, key=chosen.key,
+        approval_at=now.isoformat(), stop="yes" if wanted.stop_source and chosen.loop is not None else "",
+    )  # fmt: skip
+    if moved is None:
+        raise NotPermitted(_AT_WORK)
+    await _write_wish(world, request, chosen, wanted)
+    until = now + world.policy.approval_timeout
+    await world.teller.kill(KillReport(request, KillStage.APPROVAL, (chosen,), chosen, by=wanted.by, until=until))
+
+
+async def _write_wish(world: World, request: KillRequest, chosen: Target, wanted: Wanted) -> None:
+    """Once for each who wanted it: the approver's click does not ask again."""
     facts = {
         "request": request.id,
         "state": request.state,
         "runs": [run_facts(run) for run in chosen.runs],
         "tie": str(chosen.tie),
-        "stop_source": stop_source,
+        "stop_source": wanted.stop_source and chosen.loop is not None,
     }
     text = f"asked to end {_words(chosen)}" + (f" because {request.reason}" if request.reason else "")
-    await world.journal.append(
-        request.incident, Draft(now, Kind.KILL_REQUESTED, user, text, facts, once=f"kill/{request.id}")
-    )
-    await _start(world, request_id)
+    once = f"kill/{request.id}/{wanted.by}"
+    draft = Draft(world.clock.now(), Kind.KILL_REQUESTED, wanted.by, text, facts, once=once)
+    await world.journal.append(request.incident, draft)
 
 
 async def _start(world: World, request_id: str) -> None:
@@ -254,6 +313,8 @@ def _loop_target(loop: Loop, inspection: Inspection) -> Target:
 def _tie(runs: Sequence[Run], inspection: Inspection) -> Tie:
     """How runs stand to the lock. Of a lock that cannot be read, any of them may be the holder."""
     tied = inspection.attribution
+    if tied is None and inspection.seen.is_throttled:
+        return Tie.UNREAD
     if tied is None:
         return Tie.NO_LOCK if inspection.seen.is_free else Tie.HOLDS
     refs = {candidate.run.ref for candidate in tied.candidates}
@@ -267,16 +328,18 @@ def _picked(targets: tuple[Target, ...], key: str) -> Target:
     raise NotPermitted("That run has ended meanwhile, or is not there any more. Nothing was changed.")
 
 
-async def _live(world: World, request_id: str, user: str) -> KillRequest:
+async def _live(
+    world: World, request_id: str, user: str, phases: Collection[requests.Phase]
+) -> tuple[KillRequest, dict[str, Any]]:
     found = await find_kill(world, request_id)
     if found is None:
         raise NotPermitted("This message is too old. Nothing was changed; ask again with /tflock kill-job.")
     if found[1]["phase"] == requests.Phase.CONFIRMED and not found[1].get("cancelled"):
         await _start(world, request_id)  # does nothing, unless the process died before it could start it
-    if found[1]["phase"] != requests.Phase.SHOWN:
-        raise NotPermitted(_AT_WORK)
+    if found[1]["phase"] not in phases:
+        raise NotPermitted(_WAITS if found[1]["phase"] == requests.Phase.APPROVAL else _AT_WORK)
     await _permit(world, user, found[0].channel)
-    return found[0]
+    return found
 
 
 async def _permit(world: World, user: str, channel: str) -> None:

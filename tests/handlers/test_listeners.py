@@ -85,7 +85,7 @@ async def test_a_click_on_a_link_button_is_acked_and_no_more(office):
 
 
 @pytest.mark.parametrize("action_id", ["unlock.confirm", "unlock.approve", "unlock.when_safe", "unlock.disarm",
-                                       "kill.confirm", "kill.only", "kill.choose", "kill.restart",
+                                       "kill.confirm", "kill.only", "kill.approve", "kill.choose", "kill.restart",
                                        "owner.dead", "owner.running", "owner.later", "nobody.knows"])  # fmt: skip
 async def test_every_click_on_an_old_message_is_answered_in_words_and_changes_nothing(office, action_id):
     office.hold()

@@ -6,7 +6,7 @@ import pytest
 
 from bot.core.report import KillStage, Tie
 from bot.errors import NotPermitted, UnknownState
-from bot.sandbox.proxy import Deny
+from bot.sandbox.proxy import Deny, Throttle
 from bot.sandbox.stage import DEPLOY, REPO, UPDATE
 from bot.usecases import kill_job
 
@@ -17,9 +17,18 @@ async def ask(scene, target, user="U0QUINN"):
     return await kill_job.ask(scene.ports, kill_job.Wish(target, user, CHANNEL, scene.incident))
 
 
-async def confirm(scene, report, key=None, *, stop=True, user="U0QUINN"):
+async def wish(scene, report, key=None, *, stop=True, user="U0QUINN"):
+    """One member's click."""
     key = key or report.chosen.key
     await kill_job.confirm(scene.ports, report.request.id, key, user=user, stop_source=stop)
+
+
+async def confirm(scene, report, key=None, *, stop=True, user="U0QUINN"):
+    """As many members' clicks as it takes."""
+    await wish(scene, report, key, stop=stop, user=user)
+    target = next(target for target in report.targets if target.key == (key or report.chosen.key))
+    if target.needs_second:
+        await kill_job.approve(scene.ports, report.request.id, target.key, user="U0PARKER")
 
 
 async def looping(scene, count=6):
@@ -262,3 +271,159 @@ async def test_a_click_on_a_kill_is_refused_once_the_lock_has_changed_hands(scen
     assert await scene.work() == 0
     assert not scene.github.world.run(run.id).has_ended
     assert await scene.stands(newer)
+
+
+# what may hold the lock takes two
+
+
+async def test_the_askers_click_on_a_holder_ends_nothing_and_asks_for_a_second_member(scene):
+    lock, run = await scene.running_lock()
+    report = await ask(scene, "staging")
+
+    await wish(scene, report, user="U0QUINN")
+
+    assert await scene.work() == 0
+    assert not scene.github.world.run(run.id).has_ended
+    assert "A second member is wanted" in scene.said()[-1]
+    assert "[Approve and end it]" in scene.said()[-1]
+    assert [entry.actor for entry in await scene.entries("kill.requested")] == ["U0QUINN"]
+    assert await scene.stands(lock)
+
+
+async def test_a_second_members_approval_ends_the_holder_and_is_written_down(scene):
+    lock, run = await scene.running_lock()
+    report = await ask(scene, "staging")
+    await wish(scene, report, user="U0QUINN")
+
+    await kill_job.approve(scene.ports, report.request.id, report.chosen.key, user="U0PARKER")
+    await scene.work()
+    scene.forward(5)
+    await scene.work()
+
+    assert scene.github.world.run(run.id).has_ended
+    assert [entry.actor for entry in await scene.entries("kill.requested")] == ["U0QUINN"]
+    assert [entry.actor for entry in await scene.entries("kill.approved")] == ["U0PARKER"]
+    assert [entry.facts["ended"] for entry in await scene.entries("kill.confirmed")] == [True]
+    assert await scene.stands(lock)
+
+
+async def test_two_members_who_press_the_first_button_are_two(scene):
+    _, run = await scene.running_lock()
+    report = await ask(scene, "staging")
+
+    await wish(scene, report, user="U0PARKER")
+    ended_by_one = await scene.work()
+    await wish(scene, report, user="U0QUINN")
+    await scene.work()
+
+    assert ended_by_one == 0
+    assert scene.github.world.run(run.id).has_ended
+    assert [entry.actor for entry in await scene.entries("kill.requested")] == ["U0PARKER"]
+    assert [entry.actor for entry in await scene.entries("kill.approved")] == ["U0QUINN"]
+
+
+@pytest.mark.parametrize("user", ["U0QUINN", "U0GUEST", "U0STRANGER", "U0OUTSIDE"])
+async def test_neither_the_asker_nor_who_may_not_act_here_can_approve(scene, user):
+    lock, run = await scene.running_lock()
+    report = await ask(scene, "staging")
+    await wish(scene, report, user="U0QUINN")
+
+    with pytest.raises(NotPermitted):
+        await kill_job.approve(scene.ports, report.request.id, report.chosen.key, user=user)
+
+    assert await scene.work() == 0
+    assert not scene.github.world.run(run.id).has_ended
+    assert await scene.stands(lock)
+
+
+async def test_an_asker_who_clicks_twice_is_still_one_member(scene):
+    _, run = await scene.running_lock()
+    report = await ask(scene, "staging")
+
+    await wish(scene, report, user="U0QUINN")
+    await wish(scene, report, user="U0QUINN")
+
+    assert await scene.work() == 0
+    assert not scene.github.world.run(run.id).has_ended
+    assert len(await scene.entries("kill.requested")) == 1
+
+
+async def test_an_approval_that_comes_too_late_ends_nothing(scene):
+    _, run = await scene.running_lock()
+    report = await ask(scene, "staging")
+    await wish(scene, report, user="U0QUINN")
+    scene.forward(16 * 60)
+
+    with pytest.raises(NotPermitted, match="more than 15 min ago"):
+        await kill_job.approve(scene.ports, report.request.id, report.chosen.key, user="U0PARKER")
+
+    assert await scene.work() == 0
+    assert not scene.github.world.run(run.id).has_ended
+
+
+async def test_nothing_is_approved_that_nobody_has_confirmed(scene):
+    _, run = await scene.running_lock()
+    report = await ask(scene, "staging")
+
+    with pytest.raises(NotPermitted):
+        await kill_job.approve(scene.ports, report.request.id, report.chosen.key, user="U0PARKER")
+
+    assert await scene.work() == 0
+    assert not scene.github.world.run(run.id).has_ended
+
+
+async def test_an_approval_is_refused_once_the_lock_has_changed_hands(scene):
+    lock, run = await scene.running_lock()
+    report = await ask(scene, "staging")
+    await wish(scene, report, user="U0QUINN")
+    await scene.aws.delete_item(lock.path)
+    await scene.aws.delete_object(f"{lock.path.partition('/')[2]}.tflock")
+    newer, _ = await scene.running_lock(ago=60)
+
+    with pytest.raises(NotPermitted, match="changed hands"):
+        await kill_job.approve(scene.ports, report.request.id, report.chosen.key, user="U0PARKER")
+
+    assert await scene.work() == 0
+    assert not scene.github.world.run(run.id).has_ended
+    assert await scene.stands(newer)
+
+
+async def test_what_only_contends_is_ended_by_the_askers_own_click(scene):
+    lock, _, runs = await looping(scene)
+    report = await ask(scene, "staging")
+
+    await wish(scene, report, report.targets[0].key, user="U0QUINN")
+    await scene.work()
+
+    assert not active(scene)
+    assert all(scene.github.world.run(run.id).has_ended for run in runs)
+    assert await scene.entries("kill.approved") == []
+    assert await scene.stands(lock)
+
+
+async def test_a_loop_that_hides_the_lock_by_throttling_is_stopped_by_the_askers_own_click(scene):
+    lock = await scene.lock(file=False)
+    runs = [scene.github.world.start_run(REPO, UPDATE, actor="dependency-bot") for _ in range(6)]
+    fault = scene.proxy.fault("dynamodb:GetItem", Throttle())
+    report = await ask(scene, "staging")
+
+    await wish(scene, report, report.targets[0].key, user="U0QUINN")
+    await scene.work()
+    fault.lift()
+
+    assert report.targets[0].tie is Tie.UNREAD
+    assert not active(scene)
+    assert all(scene.github.world.run(run.id).has_ended for run in runs)
+    assert await scene.stands(lock)
+
+
+async def test_a_single_run_takes_two_while_a_throttled_table_hides_the_lock(scene):
+    _, run = await scene.running_lock(file=False)
+    scene.proxy.fault("dynamodb:GetItem", Throttle())
+    report = await ask(scene, "staging")
+
+    await wish(scene, report, user="U0QUINN")
+
+    assert report.chosen.tie is Tie.UNREAD
+    assert await scene.work() == 0
+    assert not scene.github.world.run(run.id).has_ended

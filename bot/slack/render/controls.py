@@ -30,6 +30,7 @@ def target_of(report: KillReport) -> Target | None:
 def tie_words(target: Target) -> str:
     return {
         Tie.HOLDS: "may hold the lock",
+        Tie.UNREAD: "may hold the lock, which its throttled table does not show",
         Tie.CONTENDS: "wants the lock and does not hold it",
         Tie.NO_LOCK: "no lock is held",
     }[target.tie]
@@ -77,6 +78,8 @@ def kill_controls(report: KillReport) -> list[Element | None]:
         return [select("Choose what to end", "kill.choose", options)]
     if report.stage is KillStage.FOUND and target is not None:
         return _confirming(report, target)
+    if report.stage is KillStage.APPROVAL and target is not None:
+        return [_approving(report, target)]
     if _is_left_off(report):
         value = ButtonValue(
             report.request.state, report.request.lock_id, report.request.id, target.key if target else ""
@@ -111,10 +114,21 @@ def _confirming(report: KillReport, target: Target) -> list[Element | None]:
     value = kill_value(report, target)
     if target.loop is None:
         name = flat(run_name(target.runs[0]).text if target.runs else target.key, 60)
-        risk = " It may hold the lock and be in the middle of an apply." if target.tie is Tie.HOLDS else ""
-        sure = Confirm(f"End {name}?", f"{name} is cancelled, by force if it does not stop.{risk}", "End it")
+        sure = Confirm(f"End {name}?", f"{name} is cancelled, by force if it does not stop.{_risk(target)}", "End it")
         return [button("End this run", "kill.confirm", value, style="danger", confirm=sure)]
     return _for_loop(report, target)
+
+
+def _risk(target: Target) -> str:
+    risk = " It may hold the lock and be in the middle of an apply" if target.tie in {Tie.HOLDS, Tie.UNREAD} else ""
+    second = ", so a second member must want it, too" if target.needs_second else ""
+    return f"{risk}{second}." if risk else ""
+
+
+def _approving(report: KillReport, target: Target) -> Element | None:
+    asked = "Somebody else asked for it, and you would be the second who wants it."
+    sure = Confirm("End it?", f"{asked}{_risk(target)}", "Approve")
+    return button("Approve and end it", "kill.approve", kill_value(report, target), style="danger", confirm=sure)
 
 
 def _for_loop(report: KillReport, target: Target) -> list[Element | None]:
@@ -122,13 +136,12 @@ def _for_loop(report: KillReport, target: Target) -> list[Element | None]:
     name = flat(target.loop.pipeline.title if target.loop else target.key, 80)
     label = f"Cancel {runs(number)} and stop the loop" if number else "Stop the loop"
     off = f"{name} is switched off, and starts no more until somebody starts it again (there will be a button for it)."
-    stop = Confirm("Stop the loop?", off, "Stop it")
+    stop = Confirm("Stop the loop?", f"{off}{_risk(target)}", "Stop it")
     both = button(label, "kill.confirm", value, style="danger", confirm=stop)
     if not number:
         return [both]
-    only = Confirm(
-        f"Cancel {runs(number)}?", f"{name} is not switched off: the loop goes on starting runs.", "Cancel them"
-    )
+    on = f"{name} is not switched off: the loop goes on starting runs.{_risk(target)}"
+    only = Confirm(f"Cancel {runs(number)}?", on, "Cancel them")
     return [both, button(f"Only cancel {runs(number)}", "kill.only", value, confirm=only)]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
 from bot.core.life import run_name
-from bot.core.phrase import Phrase, Quoted, joined
+from bot.core.phrase import Person, Phrase, Quoted, joined
 from bot.core.report import KillReport, KillStage, Target, Tie
 from bot.core.run import Phase, Run, SwitchResult
 from bot.slack.render.blocks import (
@@ -117,6 +117,10 @@ def _warning(target: Target) -> Fact:
                 "and the lock stays.",
             )
             return Fact("Careful:", words, Mark.WARNING)
+        case Tie.UNREAD:
+            words = ("the lock table is throttled, so nobody can see whether this holds the lock. Ending it can leave ",
+                     "half-made changes.")  # fmt: skip
+            return Fact("Careful:", words, Mark.WARNING)
         case Tie.CONTENDS:
             return Fact("Lock:", ("it wants the lock and does not hold it.",))
         case Tie.NO_LOCK:
@@ -140,10 +144,25 @@ def _about_run(run: Run) -> tuple[tuple[str, str], ...]:
 
 
 def _how_to_end(target: Target) -> Phrase:
+    if target.needs_second:
+        return ("press the button. It takes two: another member then has to approve it.",)
     if target.loop is None:
         return ("press the button to end this run.",)
     only = " Or end only the runs: then it starts again." if target.runs else ""
     return (f"press the button. The workflow then stays switched off until somebody starts it again.{only}",)
+
+
+def _approval(report: KillReport) -> _Facts:
+    target = target_of(report)
+    yield Fact(f"A second member is wanted to end {_ending(report)}.", (), Mark.APPROVAL)
+    if target is not None:
+        yield _warning(target)
+        yield from _details(target)
+    yield from _note(report)
+    yield Fact("Changed:", ("nothing yet.",))
+    until: Phrase = (" until ", report.until) if report.until else ()
+    asker = Person(report.by or report.request.user, "")
+    yield Fact("Next:", ("another full member of this channel can approve", *until, ". ", asker, " asked and cannot."))
 
 
 # ── under way, and the end
@@ -228,6 +247,7 @@ _WORDS: Mapping[KillStage, Callable[[KillReport], _Facts]] = {
     KillStage.NOTHING: _nothing,
     KillStage.CHOOSE: _choose,
     KillStage.FOUND: _found,
+    KillStage.APPROVAL: _approval,
     KillStage.CANCELLING: _cancelling,
     KillStage.ESCALATED: _escalated,
     KillStage.ENDED: _ended,

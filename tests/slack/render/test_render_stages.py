@@ -345,6 +345,19 @@ def test_a_run_that_may_hold_the_lock_is_ended_only_after_a_warning(scene, reads
     reads(message)
 
 
+def test_what_may_hold_the_lock_waits_for_a_second_member(scene, reads):
+    target, until = scene.run_target(Tie.HOLDS), scene.now + timedelta(minutes=15)
+    report = KillReport(scene.kill_request, KillStage.APPROVAL, (target,), target, by="U0QUINN", until=until)
+    message = kill_message(report)
+    assert set(actions(message)) == {"kill.approve"}
+    assert parse_button(actions(message)["kill.approve"]["value"]).choice == target.key
+    reads(message)
+
+
+def test_a_run_whose_throttled_table_hides_the_lock_is_warned_about(scene, reads):
+    reads(kill(scene, KillStage.FOUND, (scene.run_target(Tie.UNREAD),)))
+
+
 def test_a_contender_and_a_run_without_a_lock_are_not_warned_about(scene, reads):
     reads(kill(scene, KillStage.FOUND, (scene.run_target(Tie.CONTENDS),)))
     reads(kill(scene, KillStage.FOUND, (scene.run_target(Tie.NO_LOCK),)))
