@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from bot.ci._gitlab_api import GitLabApi, project_path
-from bot.ci._gitlab_urls import run_in
+from bot.ci._gitlab_urls import project_in
 from bot.ci._gitlab_words import bridge_phase, completed, has_started, jobs_from, may_lack_jobs, run_from, without_jobs
 from bot.ci._http import Absent, Failed, both, together
 from bot.ci._values import Json, inner, is_count, text
@@ -193,5 +193,4 @@ def _below(part: Part, base_url: str) -> Iterator[tuple[str, str]]:
 def _project_of(entry: Json, base_url: str) -> str | None:
     if is_count(entry.get("project_id")):
         return str(entry["project_id"])
-    found = run_in(text(entry.get("web_url")), base_url)
-    return found.project if found else None
+    return project_in(text(entry.get("web_url")), base_url)

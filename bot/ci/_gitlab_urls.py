@@ -50,9 +50,14 @@ def run_in(url: str, base_url: str) -> RunUrl | None:
     return _in_path(parts.path, _API, base.path) or _in_path(parts.path, _PAGE, base.path.removesuffix(_API_PATH))
 
 
-def web_root(base_url: str) -> str:
-    """The address in front of `/group/project` in a page's URL."""
-    return base_url.rstrip("/").removesuffix(_API_PATH)
+def project_in(url: str, base_url: str) -> str | None:
+    """The project whose pipeline a page's URL shows, as GitLab itself writes it: the host may be another one."""
+    try:
+        path = urlsplit(url).path if len(url) <= _LONGEST else ""
+    except ValueError:
+        return None
+    found = _in_path(path, _PAGE, urlsplit(base_url.rstrip("/")).path.removesuffix(_API_PATH))
+    return found.project if found else None
 
 
 def _in_path(path: str, shape: re.Pattern[str], prefix: str) -> RunUrl | None:

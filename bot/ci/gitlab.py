@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -98,7 +99,7 @@ class GitLab:
     async def cancel(self, ref: RunRef, *, force: bool) -> Cancelled:
         try:
             async with asyncio.timeout(self._limits.overall):
-                return await cancel(self._api, self._base_url, await self._tree(ref), force=force)
+                return await self._cancel(ref, force=force)
         except Absent as absent:
             return Cancelled(CancelResult.NOT_FOUND, f"GitLab does not know {absent.what}")
         except Failed as failed:
@@ -186,6 +187,23 @@ class GitLab:
         if not is_number(run_id):
             raise Absent(pipeline_words(run_id, project))
         return await read_tree(self._api, self._base_url, project, run_id)
+
+    async def _cancel(self, ref: RunRef, *, force: bool) -> Cancelled:
+        try:
+            tree = await self._tree(ref)
+        except Absent:
+            await self._ask_whether_it_may(ref)
+            raise
+        return await cancel(self._api, self._base_url, tree, force=force)
+
+    async def _ask_whether_it_may(self, ref: RunRef) -> None:
+        """GitLab refuses a token without the scope before it looks for the pipeline. Raises Failed if it does."""
+        project, words = _project(ref.pipeline), pipeline_words(ref.id, _project(ref.pipeline))
+        if is_number(ref.id):
+            with suppress(Absent):
+                await self._api.send(
+                    "POST", f"{project_path(project)}/pipelines/{ref.id}/cancel", f"cancelling {words}"
+                )
 
     async def _pipeline_of_job(self, project: str, job_id: str) -> str:
         if not is_number(job_id):

@@ -164,6 +164,39 @@ async def test_a_downstream_pipeline_that_the_token_may_not_see_keeps_the_run_fr
     assert "the token may not see it" in run.jobs_missing
 
 
+async def test_an_older_gitlab_names_the_project_of_a_downstream_pipeline_in_its_url_alone(source, gitlab, world):
+    parent = world.start_pipeline("acme/infra", at=ago(hours=1))
+    below = world.start_child(parent.id, "acme/app")
+    bridge = {"id": 7, "name": "trigger", "status": "success", "downstream_pipeline": {"id": below.id}}
+    bridge["downstream_pipeline"]["web_url"] = f"https://gitlab.example.com/acme/app/pipelines/{below.id}"
+    gitlab.answer_next("/bridges", body=json.dumps([bridge]))
+
+    assert [job.phase for job in (await full(source, parent)).jobs] == [Phase.RUNNING, Phase.RUNNING]
+
+
+@pytest.mark.parametrize("url", ["", "https://[x/", "https://gitlab.example.com/acme/-/pipelines/5", None, 5])
+async def test_a_downstream_pipeline_without_a_project_keeps_the_run_from_having_ended(source, gitlab, world, url):
+    parent = world.start_pipeline("acme/infra", at=ago(hours=1))
+    world.finish(parent.id, "failed")
+    bridge = {"id": 7, "name": "trigger", "status": "success", "downstream_pipeline": {"id": 5, "web_url": url}}
+    gitlab.answer_next("/bridges", body=json.dumps([bridge]))
+
+    run = await full(source, parent)
+
+    assert (run.phase, run.jobs_missing) == (Phase.UNKNOWN, "GitLab does not say which pipeline trigger started")
+
+
+async def test_a_run_that_started_more_pipelines_than_can_be_read_is_not_known_to_have_ended(source, world):
+    parent = world.start_pipeline("acme/infra", at=ago(hours=1))
+    for _ in range(31):
+        world.finish(world.start_child(parent.id).id, "failed")
+    world.finish(parent.id, "failed")
+
+    run = await full(source, parent)
+
+    assert (run.phase, run.jobs_missing) == (Phase.UNKNOWN, "it started more than 30 pipelines")
+
+
 async def test_a_child_pipeline_that_outlives_its_parent_is_listed_as_a_run_of_its_own(source, world):
     parent = world.start_pipeline("acme/infra", at=ago(hours=9))
     child = world.start_child(parent.id, depend=False)

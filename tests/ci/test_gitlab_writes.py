@@ -148,6 +148,12 @@ async def test_without_the_scope_nothing_is_cancelled_and_the_scope_is_named(mak
     assert pipeline.status == "running"
 
 
+async def test_a_token_that_may_not_cancel_is_told_so_even_for_a_pipeline_that_is_not_there(make_source, gitlab):
+    reader = make_source(token=SecretStr(gitlab.reading_token))
+
+    assert (await reader.cancel(RunRef(MAIN, "0"), force=False)).result is CancelResult.DENIED
+
+
 async def test_a_pipeline_that_is_gone_is_not_found(source):
     cancelled = await source.cancel(RunRef(MAIN, "77"), force=False)
 
