@@ -33,12 +33,24 @@ FIRST_AGAIN_AFTER, LAST_AGAIN_AFTER = timedelta(seconds=2), timedelta(seconds=60
 """Soon at first, then more patiently: about five minutes in all, as long as Slack is away on a bad day."""
 
 _AT_ONCE = 40
+_ONE_SERVER = ("redis://", "rediss://", "unix://")
 _AGAIN = ExponentialRetry(attempts=TRIES, minimum_delay=FIRST_AGAIN_AFTER, maximum_delay=LAST_AGAIN_AFTER)
 
 
 def open_docket(url: str) -> Docket:
     """The queue on this Redis; the same name for all processes."""
-    return Docket(name=DOCKET, url=url, heartbeat_interval=timedelta(seconds=2), missed_heartbeats=5)
+    return Docket(name=DOCKET, url=_with_second_try(url), heartbeat_interval=timedelta(seconds=2), missed_heartbeats=5)
+
+
+def _with_second_try(url: str) -> str:
+    """The URL with one more try on a fresh connection, as redis-py makes it for this option.
+
+    Without it a job that comes right after Redis is back meets a dead connection of the queue's pool, and waits for
+    its redelivery.
+    """
+    if not url.startswith(_ONE_SERVER) or "retry_on_timeout=" in url:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}retry_on_timeout=true"
 
 
 class DocketJobs:
