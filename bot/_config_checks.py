@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from bot._config_models import AVAILABLE_CI, PIPELINE_KEYS, VARIABLE_NAME, GithubActions, known_keys_at
+from bot._config_models import PIPELINE_KEYS, VARIABLE_NAME, GithubActions, known_keys_at
 from bot._config_text import Finding, KeyPath
 from bot.core.nearest import did_you_mean
 
@@ -107,10 +107,13 @@ def _state_name(path: KeyPath, name: str) -> Iterator[Finding]:
 
 
 def _unset_variables(entries: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Variables that an available CI system names; those of the others are not read by this version."""
+    """Variables of GitHub tokens that are not set.
+
+    A missing token of another system spoils only that system's answers, which say so, and `doctor` fails on it.
+    """
     for name, given in entries.items():
         entry = _mapping(given)
-        if entry.get("type") not in AVAILABLE_CI:
+        if entry.get("type") != "github_actions":
             continue
         variable = entry.get("token_env", GithubActions.model_fields["token_env"].default)
         if isinstance(variable, str) and VARIABLE_NAME.fullmatch(variable) and variable not in environ:

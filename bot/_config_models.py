@@ -28,9 +28,8 @@ from bot._config_text import KeyPath
 from bot.core.policy import LoopRule, Policy, run_id_pattern
 from bot.core.run import Conclusion
 
-AVAILABLE_CI = ("github_actions",)
 AVAILABLE_FORMATS = ("markdown", "json")
-"""What this version has of the CI systems and formats that the file may name."""
+"""What this version has of the formats that the file may name."""
 
 VARIABLE_NAME = re.compile("[A-Z_][A-Z0-9_]*", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 
 from bot._doctor_check import Check, Level
-from bot.app import SystemClock, place_of
+from bot.adapters import SystemClock, place_of
 from bot.backends.s3 import AwsClients, HalfProbe, S3Backend
 from bot.config import Config, StateSettings
 from bot.core.evidence import Found, Observation, Unseen

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
-from bot._config_models import AVAILABLE_CI
 from bot._doctor_check import Check, Level
 from bot.config import Config, StateSettings
 from bot.core.evidence import Found, Unseen
@@ -25,7 +24,7 @@ async def ci_checks(config: Config, sources: Mapping[str, RunSource], clock: Clo
     first = {pipeline.ci: pipeline for pipeline in reversed(askable)}
     listed = await asyncio.gather(*(_listed(sources[pipeline.ci], pipeline, clock) for pipeline in askable))
     rights = await asyncio.gather(*(_may_cancel(sources[name], pipeline) for name, pipeline in first.items()))
-    unasked = [check for state in config.states.values() for check in _unmapped(config, state)]
+    unasked = [check for state in config.states.values() for check in _unmapped(state)]
     return [*listed, *rights, *unasked]
 
 
@@ -49,12 +48,7 @@ async def _may_cancel(source: RunSource, pipeline: Pipeline) -> Check:
     return Check(source.name, "kill-job", Level.WARN, f"whether it may cancel is not known: {answer.detail}")
 
 
-def _unmapped(config: Config, state: StateSettings) -> Iterator[Check]:
+def _unmapped(state: StateSettings) -> Iterator[Check]:
     if not state.pipelines:
         told = "no pipeline is mapped: a lock that CI holds cannot be tied to a run, and is not released"
         yield Check(state.name, "pipelines", Level.WARN, told, "name everything that may run Terraform on it")
-    later = {p.ci for p in state.pipelines if config.ci[p.ci].type not in AVAILABLE_CI}
-    for name in sorted(later):
-        told = f"this version cannot ask {name} ({config.ci[name].type}): unlocks of this state are refused"
-        mend = "until then decide on this state by hand"
-        yield Check(state.name, "pipelines", Level.FAIL, told, mend)

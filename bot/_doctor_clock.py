@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from bot._doctor_check import Check, Level
-from bot.app import place_of
+from bot.adapters import place_of
 from bot.backends.s3 import AwsClients
 from bot.config import Config
 from bot.core.phrase import duration

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bot._doctor_check import Check, Level
-from bot.app import VAR, SystemClock
+from bot.adapters import SystemClock
+from bot.app import VAR
 from bot.config import Config
 from bot.errors import ConfigInvalid, JournalAway
 from bot.store.connect import connect, masked

@@ -10,7 +10,6 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
@@ -26,10 +25,9 @@ from slack_sdk.signature import SignatureVerifier
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import worker
-from bot.backends.s3 import AwsClients, S3Backend, S3Place
-from bot.ci.github_actions import GitHubActions
-from bot.config import Config, StateSettings
-from bot.core.report import StateName
+from bot.adapters import SystemClock, lock_backends, place_of, run_sources
+from bot.backends.s3 import AwsClients
+from bot.config import Config
 from bot.errors import ConfigInvalid, JournalAway, UpstreamError
 from bot.export.exporter import FileExporter
 from bot.metrics import Metrics
@@ -42,7 +40,7 @@ from bot.store.connect import Client, connect
 from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
 from bot.store.redis_records import RedisRecords
-from bot.usecases.world import State, World
+from bot.usecases.world import World
 from handlers.backlog import Backlog
 from handlers.claims_http import claim_routes
 from handlers.listeners import listen
@@ -58,13 +56,6 @@ _RECONNECT_AFTER = 1.0
 _JOBS_MAY_TAKE = 5.0
 """Seconds that jobs at work get when the process is told to stop; what takes longer goes to the next worker."""
 _WARM_WITHIN = 5.0
-
-
-class SystemClock:
-    """`bot.ports.Clock` on this machine's clock."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,48 +117,10 @@ async def wired(config: Config, url: str) -> AsyncIterator[Wiring]:
         stack.push_async_callback(client.aclose)
         aws = AwsClients()
         stack.push_async_callback(aws.aclose)
-        sources = run_sources(config)
+        sources = run_sources(config, aws)
         for source in sources.values():
             stack.push_async_callback(source.aclose)
         yield _wiring(config, session, client, aws, sources, worker.open_docket(url))
-
-
-def run_sources(config: Config) -> dict[str, RunSource]:
-    """The CI systems that this version can ask."""
-    pipelines = [pipeline for state in config.states.values() for pipeline in state.pipelines]
-    return {
-        ci.name: GitHubActions(
-            name=ci.name, base_url=ci.base_url, token=ci.token, clock=SystemClock(), pipelines=pipelines
-        )
-        for ci in config.ci.values()
-        if ci.type == "github_actions"
-    }
-
-
-def lock_backends(config: Config, aws: AwsClients) -> dict[str, State]:
-    return {name: _state(settings, aws) for name, settings in config.states.items()}
-
-
-def place_of(settings: StateSettings) -> S3Place:
-    backend = settings.backend
-    return S3Place(
-        bucket=backend.bucket,
-        key=backend.key,
-        region=backend.region,
-        workspace=backend.workspace,
-        workspace_key_prefix=backend.workspace_key_prefix,
-        dynamodb_table=backend.dynamodb_table,
-        use_lockfile=backend.use_lockfile,
-        endpoint_url=backend.endpoint_url,
-        assume_role=backend.assume_role,
-    )
-
-
-def _state(settings: StateSettings, aws: AwsClients) -> State:
-    name = StateName(settings.name, settings.description, settings.protected)
-    place = place_of(settings)
-    table = (place.access, place.dynamodb_table) if place.dynamodb_table else None
-    return State(name, S3Backend(place, aws, SystemClock()), "S3 backend", settings.pipelines, table, place.lock_key)
 
 
 async def _warm(aws: AwsClients, config: Config) -> None:

@@ -16,7 +16,6 @@ from pydantic import SecretStr, ValidationError
 
 from bot._config_checks import REGION_VARIABLES, cross_checks, translated
 from bot._config_models import (
-    AVAILABLE_CI,
     AVAILABLE_FORMATS,
     ConfigFile,
     ExportSection,
@@ -56,15 +55,23 @@ class SlackSettings:
 
 @dataclass(frozen=True, slots=True)
 class CiSettings:
-    """One CI system. `name` is its key in the file. A text or secret that its type does not have is empty."""
+    """One CI system. `name` is its key in the file. A text or secret that its type does not have is empty.
+
+    `token_name` and `user_name` are the environment variables of the secrets, so that a refusal can name them.
+    `assume_role` and `endpoint_url` are those of `aws`, for systems that live there.
+    """
 
     name: str
     type: str
     base_url: str
     token: Secret
+    token_name: str
     user: Secret
+    user_name: str
     region: str
     relist_delay: timedelta
+    assume_role: str | None
+    endpoint_url: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,14 +221,20 @@ def _built(path: Path, file: ConfigFile, environ: Mapping[str, str]) -> Config:
 
 def _ci(name: str, file: ConfigFile, environ: Mapping[str, str]) -> CiSettings:
     given = file.ci[name].model_dump()
+    token_name, user_name = given.get("token_env", ""), given.get("user_env", "")
+    named_regions = (environ[variable] for variable in REGION_VARIABLES if variable in environ)
     return CiSettings(
         name=name,
         type=given["type"],
         base_url=given.get("base_url", ""),
-        token=Secret(environ.get(given.get("token_env", ""), "").strip()),
-        user=Secret(environ.get(given.get("user_env", ""), "").strip()),
-        region=given.get("region") or file.aws.region or "",
+        token=Secret(environ.get(token_name, "").strip()),
+        token_name=token_name,
+        user=Secret(environ.get(user_name, "").strip()),
+        user_name=user_name,
+        region=given.get("region") or file.aws.region or next(named_regions, ""),
         relist_delay=given.get("relist_delay", timedelta(0)),
+        assume_role=file.aws.assume_role,
+        endpoint_url=file.aws.endpoint_url,
     )
 
 
@@ -283,7 +296,6 @@ def _policy(given: PolicySection) -> Policy:
 
 
 def _unavailable(file: ConfigFile) -> Iterator[KeyPath]:
-    yield from (("ci", name) for name, entry in file.ci.items() if entry.type not in AVAILABLE_CI)
     if "formats" in file.export.model_fields_set:
         yield from (("export", "formats", name) for name in file.export.formats if name not in AVAILABLE_FORMATS)
     if file.export.s3 is not None:

@@ -17,7 +17,8 @@ from bot._doctor_ci import ci_checks
 from bot._doctor_clock import clock_checks
 from bot._doctor_slack import slack_checks
 from bot._doctor_store import redis_checks
-from bot.app import VAR, SystemClock, wired
+from bot.adapters import SystemClock
+from bot.app import VAR, wired
 from bot.config import Config
 from bot.core.phrase import duration, one_line
 from bot.core.policy import Policy

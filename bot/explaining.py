@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import typer
 
-from bot.app import place_of
+from bot.adapters import place_of
 from bot.config import DEFAULT_PATH, load
 from bot.core.explain import explain, notice_of
 from bot.core.phrase import plain

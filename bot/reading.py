@@ -100,7 +100,7 @@ async def write_export(config: Config, incident: str, *, form: str | None, direc
             if form is None:
                 paths = await FileExporter(world.journal, target, config.export.formats).write(found, {})
             else:
-                paths = (await WRITERS[form](world.journal, found, target),)
+                paths = (await WRITERS[form](world.journal, found, target, {}),)
         except OSError as error:
             return _complain(f"{target} cannot be written: {error.strerror or error}")
     _print([str(path) for path in paths])

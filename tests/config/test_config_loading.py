@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bot.adapters import MAKERS, run_sources
+from bot.backends.s3 import AwsClients
 from bot.config import CiSettings, load
 from bot.core.policy import BUILT_IN_CI_HOSTS, KnownPerson, LoopRule, Policy
 from bot.core.run import Conclusion, Pipeline
@@ -108,8 +110,20 @@ def test_the_example_keeps_timelines_and_exports(config):
 
 
 def test_what_this_version_does_not_have_is_named(config):
-    formats = ("export.formats.html", "export.formats.csv")
-    assert config.unavailable == ("ci.gitlab", "ci.azure", "ci.jenkins", "ci.ecs", *formats)
+    assert config.unavailable == ("export.formats.html", "export.formats.csv")
+
+
+def test_every_type_of_ci_has_its_adapter(config):
+    aws = AwsClients()
+    made = run_sources(config, aws)
+    assert {name: type(source).__name__ for name, source in made.items()} == {
+        "github": "GitHubActions",
+        "gitlab": "GitLab",
+        "azure": "AzureDevOps",
+        "jenkins": "Jenkins",
+        "ecs": "Ecs",
+    }
+    assert set(MAKERS) == {entry.type for entry in config.ci.values()}
 
 
 def test_tickets_and_an_export_bucket_are_accepted_and_named_as_not_available(loaded, smallest):

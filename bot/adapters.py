@@ -1,0 +1,127 @@
+"""Which adapter stands for which thing that the configuration names. Part of the composition root (`bot.app`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+from bot.backends.s3 import Access, AwsClients, S3Backend, S3Place
+from bot.ci._jenkins_api import Credentials
+from bot.ci.azure_devops import AzureDevOps
+from bot.ci.ecs import Ecs
+from bot.ci.github_actions import GitHubActions
+from bot.ci.gitlab import GitLab
+from bot.ci.jenkins import Jenkins
+from bot.config import CiSettings, Config, StateSettings
+from bot.core.report import StateName
+from bot.core.run import Pipeline
+from bot.ports import RunSource
+from bot.usecases.world import State
+
+
+class SystemClock:
+    """`bot.ports.Clock` on this machine's clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+Maker: TypeAlias = Callable[[CiSettings, Sequence[Pipeline], AwsClients], RunSource]
+
+
+def run_sources(config: Config, aws: AwsClients) -> dict[str, RunSource]:
+    """Every configured CI system, by its name in the configuration."""
+    pipelines = [pipeline for state in config.states.values() for pipeline in state.pipelines]
+    return {ci.name: MAKERS[ci.type](ci, pipelines, aws) for ci in config.ci.values()}
+
+
+def _github(ci: CiSettings, pipelines: Sequence[Pipeline], _: AwsClients) -> RunSource:
+    return GitHubActions(
+        name=ci.name,
+        base_url=ci.base_url,
+        token=ci.token,
+        token_name=ci.token_name,
+        clock=SystemClock(),
+        pipelines=pipelines,
+    )
+
+
+def _gitlab(ci: CiSettings, pipelines: Sequence[Pipeline], _: AwsClients) -> RunSource:
+    return GitLab(
+        name=ci.name,
+        base_url=ci.base_url,
+        token=ci.token,
+        token_name=ci.token_name,
+        clock=SystemClock(),
+        pipelines=pipelines,
+    )
+
+
+def _azure(ci: CiSettings, pipelines: Sequence[Pipeline], _: AwsClients) -> RunSource:
+    return AzureDevOps(
+        name=ci.name,
+        base_url=ci.base_url,
+        token=ci.token,
+        token_name=ci.token_name,
+        clock=SystemClock(),
+        pipelines=pipelines,
+    )
+
+
+def _jenkins(ci: CiSettings, pipelines: Sequence[Pipeline], _: AwsClients) -> RunSource:
+    credentials = Credentials(ci.user, ci.token, user_name=ci.user_name, token_name=ci.token_name)
+    return Jenkins(
+        name=ci.name, base_url=ci.base_url, credentials=credentials, clock=SystemClock(), pipelines=pipelines
+    )
+
+
+def _ecs(ci: CiSettings, pipelines: Sequence[Pipeline], aws: AwsClients) -> RunSource:
+    access = Access(ci.region, ci.endpoint_url, ci.assume_role)
+    return Ecs(
+        name=ci.name,
+        region=ci.region,
+        client=lambda: aws.client("ecs", access),
+        run=aws.run,
+        clock=SystemClock(),
+        pipelines=pipelines,
+        relist_delay=ci.relist_delay,
+    )
+
+
+MAKERS: Mapping[str, Maker] = {
+    "github_actions": _github,
+    "gitlab": _gitlab,
+    "azure_devops": _azure,
+    "jenkins": _jenkins,
+    "ecs": _ecs,
+}
+"""The CI types of the configuration; a test holds that each has its maker."""
+
+
+def lock_backends(config: Config, aws: AwsClients) -> dict[str, State]:
+    """Every configured state with its backend, by its name."""
+    return {name: _state(settings, aws) for name, settings in config.states.items()}
+
+
+def place_of(settings: StateSettings) -> S3Place:
+    """Where a state and its lock stand."""
+    backend = settings.backend
+    return S3Place(
+        bucket=backend.bucket,
+        key=backend.key,
+        region=backend.region,
+        workspace=backend.workspace,
+        workspace_key_prefix=backend.workspace_key_prefix,
+        dynamodb_table=backend.dynamodb_table,
+        use_lockfile=backend.use_lockfile,
+        endpoint_url=backend.endpoint_url,
+        assume_role=backend.assume_role,
+    )
+
+
+def _state(settings: StateSettings, aws: AwsClients) -> State:
+    name = StateName(settings.name, settings.description, settings.protected)
+    place = place_of(settings)
+    table = (place.access, place.dynamodb_table) if place.dynamodb_table else None
+    return State(name, S3Backend(place, aws, SystemClock()), "S3 backend", settings.pipelines, table, place.lock_key)
