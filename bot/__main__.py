@@ -138,6 +138,22 @@ def claim(
 
 
 @cli.command()
+def wait(
+    state: Annotated[str, typer.Argument(help="A configured state.")],
+    *,
+    timeout: Annotated[str, typer.Option("--timeout", help="How long at most: 90s, 30m, 2h.")] = "30m",
+) -> None:
+    """For pipelines: return when the state's lock is free and no other run of its pipelines is at work."""
+    from bot.waiting import timeout_of, wait_for  # noqa: PLC0415 - keeps the other commands quick
+
+    try:
+        longest = timeout_of(timeout)
+    except ValueError as wrong:
+        _fail(f"--timeout {wrong}", WRONG)
+    raise typer.Exit(_run(wait_for(_config(need_slack=False), state, os.environ, timeout=longest)))
+
+
+@cli.command()
 def explain() -> None:
     """Read a pasted Terraform error on standard input; say what it is, what to do, and what not to do."""
     from bot.explaining import explain_text  # noqa: PLC0415 - keeps the other commands quick
