@@ -68,6 +68,27 @@ async def test_the_holder_of_the_lock_is_found_with_a_warning(scene):
     assert await scene.stands(lock)
 
 
+async def test_the_holder_of_the_lock_is_ended_only_when_a_second_member_approves(scene):
+    await scene.stage.aws.put_state(scene.stage.states["staging"].key)
+    lock = await scene.stage.take_lock(created=minutes_ago(60))
+    run = scene.stage.runs.start_run(REPO, DEPLOY, at=minutes_ago(61))
+    report = await found(scene, "staging", "careful", "it takes two")
+
+    await scene.click(report, "kill.confirm")
+    await scene.becomes(report, "a second member is wanted", "[approve and end it]")
+    await scene.click(report, "kill.approve")
+    await scene.told("a second member has to approve")
+    assert not scene.stage.runs.run(run.id).has_ended
+    await scene.click(report, "kill.approve", user=QUINN)
+
+    await scene.becomes(report, "ended:", "releases no lock")
+    assert scene.stage.runs.run(run.id).has_ended
+    assert await scene.stands(lock)
+    assert [kind for kind in await scene.kinds() if kind.startswith("kill.")] == [
+        "kill.requested", "kill.approved", "kill.confirmed",
+    ]  # fmt: skip
+
+
 async def test_a_run_is_found_by_its_address_and_by_its_id(scene):
     run = scene.stage.runs.start_run(REPO, DEPLOY)
     url = f"{scene.stage.github.base_url}/{REPO}/actions/runs/{run.id}"
