@@ -50,6 +50,8 @@ class GitLab:
     """
 
     system = "GitLab CI"
+    escalate_after = timedelta(minutes=2)
+    """A runner that does not answer a cancel is not waited for longer by GitLab's own page."""
 
     def __init__(
         self,

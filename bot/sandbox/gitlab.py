@@ -145,6 +145,7 @@ class GitLabStandIn:
                 web.get(f"{project}/jobs/{{job:\\d+}}/trace", self._get_trace),
                 web.post(f"{project}/jobs/{{job:\\d+}}/cancel", self._cancel_job),
                 web.get(f"{project}/pipeline_schedules", self._list_schedules),
+                web.get("/{project:.+}/-/pipelines/{pipeline:\\d+}", self._page),
                 web.put(f"{project}/pipeline_schedules/{{schedule:\\d+}}", self._change_schedule),
             ]
         )
@@ -152,6 +153,9 @@ class GitLabStandIn:
 
     @web.middleware
     async def _guarded(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        if not request.path.startswith(_API):
+            page: web.StreamResponse = await handler(request)
+            return page
         token = request.headers.get("PRIVATE-TOKEN", "")
         if token not in {self.token, self.reading_token, self.narrow_token} or not token:
             return _message(401, "401 Unauthorized")
@@ -254,6 +258,14 @@ class GitLabStandIn:
             return _message(403, "403 Forbidden")
         _update(schedule, await request.json())
         return web.json_response(schedule_json(schedule, self._web))
+
+    async def _page(self, request: web.Request) -> web.Response:
+        """What people see, without a token."""
+        pipeline = self._pipeline(request)
+        if pipeline is None:
+            return web.Response(status=404, text="not found")
+        lines = [f"{pipeline.title or pipeline.source} (pipeline {pipeline.id} of {pipeline.ref})", pipeline.status]
+        return web.Response(text="\n".join(lines + [f"- {job.name}: {job.status}" for job in pipeline.jobs]))
 
     def _project(self, request: web.Request) -> Project | None:
         project = self.world.project(request.match_info["project"])

@@ -104,6 +104,8 @@ class JenkinsStandIn:
 
     @web.middleware
     async def _guarded(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        if request.method == "GET" and request.path.endswith("/"):
+            return self._page(request.rel_url.raw_path.removeprefix(self.prefix).rstrip("/"))
         said = request.headers.get("Authorization", "")
         if said not in {self._basic(self.user), self._basic(self.reader)}:
             return web.Response(status=401, text="Invalid password/token for user", content_type="text/html")
@@ -154,6 +156,15 @@ class JenkinsStandIn:
         if build is None or what not in {"api/json", "consoleText"}:
             return None
         return build_json(build, self.base_url) if what == "api/json" else "\n".join(build.console) + "\n"
+
+    def _page(self, path: str) -> web.Response:
+        """What people see of a build, without a login."""
+        job, number, _ = self._target(f"{path}/page")
+        build = _build(job, number) if job and number else None
+        if build is None:
+            return web.Response(status=404, text="not found")
+        lines = [f"{build.job.path} #{build.number}", build.result or "building", *build.console]
+        return web.Response(text="\n".join(lines))
 
     def _folder(self, path: str) -> dict[str, Any] | None:
         found = _JOB.fullmatch(path)
