@@ -20,7 +20,7 @@ from bot.core.report import Crowd, Inspection, Overview, StateName
 from bot.core.run import Pipeline, Run, RunRef
 from bot.errors import JournalAway
 from bot.usecases.claims import claims_on
-from bot.usecases.owner import owner_of
+from bot.usecases.owner import find_owner
 from bot.usecases.world import State, World, gather_all
 
 LOOK_BACK = timedelta(days=14)
@@ -78,7 +78,7 @@ async def _inspected(world: World, state: State, lock_id: str | None, *, without
         lock=lock,
         attribution=tied,
         contention=_contention(world, looks, lock, tied, now),
-        owner=None if lock is None else owner_of(lock, tied, world.holders),
+        owner=None if lock is None else await find_owner(world, lock, tied),
         at=started,
         crowd=crowd,
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 from bot.core.attribution import Attribution
+from bot.core.evidence import Found
 from bot.core.lock import LockInfo
 from bot.core.people import OwnerAnswer, OwnerSays
-from bot.core.phrase import Quoted
+from bot.core.phrase import Phrase, Quoted
 from bot.core.policy import Holders, KnownPerson
 from bot.core.report import Owner
 from bot.core.timeline import Draft, Kind
@@ -16,24 +17,37 @@ from bot.usecases.world import World
 _ANSWER_TTL = timedelta(days=30)
 
 
-def owner_of(lock: LockInfo, tied: Attribution | None, holders: Holders) -> Owner | None:
+async def find_owner(world: World, lock: LockInfo, tied: Attribution | None) -> Owner | None:
     """The one person whom the evidence names: the actor of the attributed runs, else the lock's own `Who`.
 
-    Several actors are nobody: a wrong owner could be asked whether somebody else's apply is dead.
+    Several actors are nobody: a wrong owner could be asked whether somebody else's apply is dead. Whom the
+    configuration knows by his email address alone is looked up in Slack, where the bot is in it.
     """
+    behind = _behind(lock, tied, world.holders)
+    if behind is None:
+        return None
+    name, person, source = behind
+    if person is None:
+        return Owner(name, None, source)
+    return Owner(person.name, person.slack or await _by_email(world, person), source)
+
+
+async def _by_email(world: World, person: KnownPerson) -> str | None:
+    if not person.email or world.directory.home_team is None:
+        return None
+    seen = await world.timed("Slack", "member by email", world.directory.by_email(person.email))
+    return seen.value.id if isinstance(seen, Found) else None
+
+
+def _behind(
+    lock: LockInfo, tied: Attribution | None, holders: Holders
+) -> tuple[str, KnownPerson | None, Phrase] | None:
+    """His name, who that is by the configuration, and how he was found."""
     actors = sorted({candidate.run.actor for candidate in tied.candidates if candidate.run.actor} if tied else ())
     if len(actors) == 1:
-        person = holders.person_for_login(actors[0])
-        name = actors[0] if person is None else person.name
-        return Owner(name, _slack_id(person), ("he started the run, as ", Quoted(actors[0])))
+        return actors[0], holders.person_for_login(actors[0]), ("he started the run, as ", Quoted(actors[0]))
     person = holders.person_for_who(lock.who)
-    if person is not None:
-        return Owner(person.name, person.slack, ("the lock's Who is ", Quoted(lock.who)))
-    return None
-
-
-def _slack_id(person: KnownPerson | None) -> str | None:
-    return None if person is None else person.slack
+    return None if person is None else (person.name, person, ("the lock's Who is ", Quoted(lock.who)))
 
 
 async def answer_about(world: World, state: str, lock_id: str) -> OwnerAnswer | None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bot.core.case import Ruling
 from bot.core.people import OwnerSays
+from bot.core.policy import Holders, KnownPerson
 from bot.core.timeline import verify
 from bot.errors import NotPermitted
 from bot.sandbox.stage import DEPLOY, REPO
@@ -37,6 +40,30 @@ async def test_an_owner_who_asks_himself_gets_no_letter(scene):
 
     await scene.ask("U0ELLIOTT")
 
+    assert scene.wrote() == []
+
+
+async def test_an_owner_who_is_known_by_his_email_address_alone_is_written_to(scene):
+    lock, _ = await scene.running_lock()
+    known = KnownPerson("elliott", email="elliott@example.com", github="elliott-ci")
+    scene.ports = replace(scene.ports, holders=Holders(people=(known,)))
+
+    await scene.ask()
+
+    assert len(scene.wrote("U0ELLIOTT")) == 1
+    assert await scene.stands(lock)
+
+
+@pytest.mark.parametrize("email", [None, "nobody@example.com"])
+async def test_an_owner_whom_slack_does_not_know_by_his_address_holds_nothing_up(scene, email):
+    await scene.dead_lock()
+    known = KnownPerson("elliott", email=email, github="elliott-ci")
+    scene.ports = replace(scene.ports, holders=Holders(people=(known,)))
+
+    report = await scene.ask()
+
+    assert report.verdict.ruling is Ruling.ALLOW
+    assert report.inspection.owner.name == "elliott"
     assert scene.wrote() == []
 
 
