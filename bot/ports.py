@@ -83,6 +83,11 @@ class RunSource(Protocol):
     @property
     def system(self) -> str: ...
 
+    @property
+    def escalate_after(self) -> timedelta:
+        """How long the system itself takes over a polite end, before an end by force is called for."""
+        ...
+
     async def runs(self, pipeline: Pipeline, *, since: datetime) -> Observation[tuple[Run, ...]]:
         """Every run of the pipeline with any attempt that may have been going on at or after `since`, newest first,
         as the list tells it: without jobs. Runs that are going on now are always among them.

@@ -34,7 +34,7 @@ REMEMBER = timedelta(minutes=10)
 """How long a delivery is remembered: Slack's last retry comes after about five minutes."""
 
 _MOST_NAMED = 20
-_AT_WORK = timedelta(seconds=60)
+_AT_WORK = timedelta(seconds=45)
 _UNCHANGED = "Nothing was changed, and no lock was touched."
 
 Work: TypeAlias = Callable[[], Awaitable[str]]

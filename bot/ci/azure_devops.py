@@ -73,6 +73,8 @@ class AzureDevOps:
     """
 
     system = SYSTEM
+    escalate_after = timedelta(minutes=5)
+    """A cancelled job has five minutes by default (`cancelTimeoutInMinutes`)."""
 
     def __init__(
         self,

@@ -53,6 +53,8 @@ class Ecs:
     """
 
     system = SYSTEM
+    escalate_after = timedelta(seconds=60)
+    """StopTask sends SIGTERM, and SIGKILL 30 s later by default."""
 
     def __init__(
         self,

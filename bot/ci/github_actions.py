@@ -52,6 +52,8 @@ class GitHubActions:
     """
 
     system = "GitHub Actions"
+    escalate_after = timedelta(minutes=5)
+    """GitHub ends a cancelled run by force after five minutes of its own."""
 
     def __init__(
         self,

@@ -136,13 +136,16 @@ class GitLab:
         ref = pipeline.get("ref")
         updated = (since - _UPDATES_LATE).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         scope = {"ref": ref} if ref else {}
-        lists = await together(
-            self._list(pipeline, {**scope, "updated_after": updated}),
+        at_work = await together(
             *(self._list(pipeline, {**scope, "status": word}) for word in _AT_WORK),
-            self._list(pipeline, {**scope, "source": _CHILD, "updated_after": updated}),
             *(self._list(pipeline, {**scope, "source": _CHILD, "status": word}) for word in _CHILDREN_AT_WORK),
         )
-        entries = _freshest(entry for found in lists for entry in found)
+        # only now: what went from one status to another meanwhile, and was in no list, is updated by that
+        lately = await together(
+            self._list(pipeline, {**scope, "updated_after": updated}),
+            self._list(pipeline, {**scope, "source": _CHILD, "updated_after": updated}),
+        )
+        entries = _freshest(entry for found in (*lately, *at_work) for entry in found)
 
         # where GitLab's own filter left something without a readable ref, it is not for the bot to leave it out
         runs = [run_from(entry, pipeline) for entry in entries if same_ref(ref, text(entry.get("ref")) or ref)]

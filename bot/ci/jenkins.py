@@ -38,6 +38,8 @@ class Jenkins:
     """
 
     system = SYSTEM
+    escalate_after = timedelta(seconds=30)
+    """A stopped build gets a moment to end by itself; `term` and `kill` follow."""
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bot.core.evidence import Found, NotFound, Observation
 from bot.core.run import Cancelled, CancelResult, Conclusion, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
@@ -20,6 +20,7 @@ class MemoryCI:
     pipelines: tuple[Pipeline, ...]
     name: str = "github"
     system: str = "GitHub Actions"
+    escalate_after: timedelta = timedelta(minutes=5)
     switchboard: Switchboard = field(default_factory=Switchboard)
     known: dict[str, Run] = field(default_factory=dict)
     off: set[Pipeline] = field(default_factory=set)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -34,12 +35,14 @@ from bot.usecases.world import State, World
 log = structlog.get_logger()
 
 LOOK_EVERY = timedelta(seconds=3)
-ESCALATE_AFTER = timedelta(minutes=5)
-"""GitHub ends a cancelled run by force after five minutes; before that a force-cancel is not called for."""
 _AT_WORK = "This request is being carried out already; its message shows how far it is."
 _WAITS = "This request waits for a second member to approve it. Nothing was changed."
 _OPEN = frozenset({requests.Phase.SHOWN, requests.Phase.APPROVAL})
 GIVE_UP_AFTER = timedelta(minutes=20)
+_RUN_ID = re.compile(r"\d{1,20}|[0-9a-f]{32}")
+"""A run's number, or an ECS task's id."""
+_SCOPES = frozenset({"repo", "project", "job", "cluster"})
+"""The part of a pipeline within which run ids are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +249,8 @@ async def _find(world: World, target: str) -> tuple[Inspection | None, tuple[Tar
     mute = tuple(seen for seen in answers if isinstance(seen, Unseen) or (isinstance(seen, NotFound) and not runs))
     if not runs:
         return None, (), _unseen_words(mute)
+    if len({run.ref for run in runs}) > 1:
+        raise NotPermitted("That id names runs of several pipelines. Nothing was changed; give the run's address.")
     state = _state_of(world, runs[0].ref.pipeline)
     inspection = await inspect(world, state)
     targets = tuple(_target(run, inspection) for run in runs[:1] if run.phase is not Phase.ENDED)
@@ -256,10 +261,10 @@ def _refs(world: World, target: str) -> tuple[RunRef, ...]:
     """The runs that a URL or a bare id could mean, among the configured pipelines only. Makes no request."""
     by_url = [source.ref_from_url(target) for source in world.sources.values()] if "://" in target else []
     refs = tuple(ref for ref in by_url if ref is not None)
-    if refs or not target.isdigit():
+    if refs or not _RUN_ID.fullmatch(target):
         return refs
     scopes = {
-        (pipeline.ci, pipeline.get("repo") or pipeline.get("project") or ""): pipeline
+        (pipeline.ci, next((value for key, value in pipeline.fields if key in _SCOPES), "")): pipeline
         for state in world.states.values()
         for pipeline in state.pipelines
         if pipeline.ci in world.sources
@@ -388,7 +393,7 @@ def _ended(seen: Observation[Run]) -> bool:
 async def _push(world: World, record: dict[str, str], pipeline: Pipeline, going: list[str]) -> tuple[Cancelled, ...]:
     """Asks each run to end: once, and once more by force after the system's own delay."""
     began = instant_in(record, "confirmed_at") or world.clock.now()
-    force = world.clock.now() - began >= ESCALATE_AFTER
+    force = world.clock.now() - began >= world.sources[pipeline.ci].escalate_after
     asked = (record.get("forced" if force else "cancelled") or "").split()
     due = [ref_id for ref_id in going if ref_id not in asked]
     source = world.sources[pipeline.ci]
