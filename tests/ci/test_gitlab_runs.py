@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -89,6 +90,19 @@ async def test_what_has_been_at_work_for_days_is_listed_though_nothing_updated_i
     assert await listed(source, hours=1) == [str(old.id)]
 
 
+async def test_a_pipeline_that_is_cancelled_while_the_lists_are_read_is_in_one_of_them(source, gitlab, world):
+    world.cancel_delay = timedelta(hours=1)
+    old = world.start_pipeline("acme/infra", at=ago(days=3))
+    gitlab.answer_next("ref=main&status=canceling", body="[]")
+    gitlab.answer_next("ref=main&status=running", delay=0.5)
+    listing = asyncio.ensure_future(listed(source, hours=1))
+    while not any("ref=main&status=running" in line for line in gitlab.asked):
+        await source.run(RunRef(MAIN, "1"))
+    world.cancel(old.id)
+
+    assert await listing == [str(old.id)]
+
+
 async def test_an_old_pipeline_that_waits_for_a_person_has_run_nothing_since_and_is_left_out(source, world):
     world.start_pipeline("acme/infra", at=ago(days=3), queued=True).status = "manual"
 
@@ -116,10 +130,10 @@ async def test_the_newest_page_may_come_by_a_link_without_any_other_header(make_
 
 async def test_a_list_that_falls_short_of_its_own_count_is_read_again_and_then_not_believed(source, gitlab, world):
     running = world.start_pipeline("acme/infra", at=ago(minutes=5))
-    gitlab.answer_next("status=running", body="[]", headers={"X-Total": "1", "X-Next-Page": ""})
+    gitlab.answer_next("ref=main&status=running", body="[]", headers={"X-Total": "1", "X-Next-Page": ""})
     assert await listed(source, hours=1) == [str(running.id)]
 
-    gitlab.answer_next("status=running", body="[]", headers={"X-Total": "1", "X-Next-Page": ""}, times=3)
+    gitlab.answer_next("ref=main&status=running", body="[]", headers={"X-Total": "1", "X-Next-Page": ""}, times=3)
     seen = await source.runs(MAIN, since=ago(hours=1))
 
     assert (seen.trouble, seen.detail) == (
@@ -129,7 +143,7 @@ async def test_a_list_that_falls_short_of_its_own_count_is_read_again_and_then_n
 
 
 async def test_a_list_without_an_end_is_too_much(source, gitlab):
-    gitlab.answer_next("status=running", body="[]", headers={"X-Next-Page": "2"}, times=99)
+    gitlab.answer_next("ref=main&status=running", body="[]", headers={"X-Next-Page": "2"}, times=99)
 
     seen = await source.runs(MAIN, since=ago(hours=1))
 
