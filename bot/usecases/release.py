@@ -100,8 +100,9 @@ async def armed(world: World, request_id: str, tick: int, *, worker: str) -> Non
 async def _armed_step(world: World, task: Task, still_ours: Check) -> UnlockReport:
     decision = await decide_on(world, task)
     verdict = decision.verdict
-    once = f"armed/{task.request.id}/{task.round}/{fingerprint(decision)}"
-    await record_decision(world, task.request, decision, once=once)
+    if verdict.ruling is not Ruling.ALLOW:  # the attempt that follows writes down what it decides itself
+        once = f"armed/{task.request.id}/{task.round}/{fingerprint(decision)}"
+        await record_decision(world, task.request, decision, once=once)
     report = UnlockReport(task.request, UnlockStage.ARMED, decision.inspection, verdict, until=task.until)
     if decision.is_gone(task.request.lock_id):
         return gone(task, decision)
