@@ -40,7 +40,7 @@ async def _listed(source: RunSource, pipeline: Pipeline, clock: Clock) -> Check:
 async def _may_cancel(source: RunSource, pipeline: Pipeline) -> Check:
     answer = await source.cancel(RunRef(pipeline, _NO_RUN), force=False)
     if answer.result is CancelResult.DENIED:
-        mend = "give the token actions: write, or leave it: only kill-job needs that"
+        mend = "give the token that right, or leave it: only kill-job needs it"
         return Check(source.name, "kill-job", Level.WARN, answer.detail, mend)
     if answer.result is CancelResult.NOT_FOUND:
         told = "nothing speaks against cancelling: it answers that a run that does not exist is not there"

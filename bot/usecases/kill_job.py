@@ -214,7 +214,7 @@ async def kill(world: World, request_id: str, tick: int) -> None:
     pipeline = _pipeline(record)
     switched = await _stop_source(world, record, pipeline)
     ids = await _all_ids(world, record, pipeline, switched)
-    seen = await _read(world, pipeline, ids)
+    seen = await _read(world, record, pipeline, ids)
     going = [ref_id for ref_id, run in seen.items() if not _ended(run)]
     answers = await _push(world, record, pipeline, going) if going else ()
 
@@ -380,10 +380,19 @@ async def _all_ids(
     return tuple(ids)
 
 
-async def _read(world: World, pipeline: Pipeline, ids: tuple[str, ...]) -> dict[str, Observation[Run]]:
+async def _read(
+    world: World, record: dict[str, str], pipeline: Pipeline, ids: tuple[str, ...]
+) -> dict[str, Observation[Run]]:
+    """Each run as it is now, by its id. A queue item (Jenkins) gets another id once it runs, and is then forgotten."""
     source = world.sources[pipeline.ci]
     answers = await asyncio.gather(*(source.run(RunRef(pipeline, ref_id)) for ref_id in ids))
-    return dict(zip(ids, answers, strict=True))
+    seen = {
+        answer.value.ref.id if isinstance(answer, Found) else ref_id: answer
+        for ref_id, answer in zip(ids, answers, strict=True)
+    }
+    if tuple(seen) != ids:
+        await change_kill(world, record["id"], runs=" ".join(seen))
+    return seen
 
 
 def _ended(seen: Observation[Run]) -> bool:
