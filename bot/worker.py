@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from bot.core.phrase import Quoted
 from bot.core.report import Notice
 from bot.errors import JournalAway, TflockError, UpstreamError
-from bot.usecases import kill_job, letters, release, unlock
+from bot.usecases import killing, letters, release, unlock
 from bot.usecases.export import export
 from bot.usecases.lease import Busy
 from bot.usecases.requests import find_kill, find_unlock
@@ -90,7 +90,7 @@ def register(docket: Docket, world: World, *, worker_name: str) -> None:
         await _guarded(world, retry, "recheck", request, lambda: unlock.recheck(world, request, int(tick)))
 
     async def kill_(request: str, tick: str, retry: Retry = _AGAIN) -> None:
-        await _guarded(world, retry, "kill", request, lambda: kill_job.kill(world, request, int(tick)))
+        await _guarded(world, retry, "kill", request, lambda: killing.kill(world, request, int(tick)))
 
     async def export_(incident: str, retry: Retry = _AGAIN) -> None:
         await _guarded(world, retry, "export", incident, lambda: export(world, incident))

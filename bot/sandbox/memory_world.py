@@ -27,7 +27,7 @@ from bot.sandbox.memory import WORKER, JumpingLoop, Killed, LoopClock, MemoryLoc
 from bot.sandbox.memory_ci import MemoryCI
 from bot.sandbox.memory_journal import MemoryJournal, MemoryRecords
 from bot.sandbox.memory_people import MemoryDirectory, MemoryJobs, MemoryTeller, Waiting
-from bot.usecases import kill_job, letters, release, unlock
+from bot.usecases import killing, letters, release, unlock
 from bot.usecases.lease import Busy
 from bot.usecases.world import State, World
 from bot.worker import FIRST_AGAIN_AFTER, LAST_AGAIN_AFTER, REDELIVER_AFTER, TRIES
@@ -142,7 +142,7 @@ class MemoryWorld:
             "release": lambda request: release.release(self.ports, request, worker=worker),
             "armed": lambda request, tick: release.armed(self.ports, request, int(tick), worker=worker),
             "recheck": lambda request, tick: unlock.recheck(self.ports, request, int(tick)),
-            "kill": lambda request, tick: kill_job.kill(self.ports, request, int(tick)),
+            "kill": lambda request, tick: killing.kill(self.ports, request, int(tick)),
             "ask_owner_again": lambda state, lock: letters.ask_again(self.ports, self.ports.state(state).name, lock),
         }
         return functions[job.name](*job.args)

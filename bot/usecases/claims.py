@@ -30,18 +30,19 @@ _MOST_READ = 50
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A claim as a job makes it."""
+    """A claim as a job makes it, `age` after it began its work."""
 
     state: str
     host: str
     run_url: str
     attempt: int = 1
+    age: timedelta = timedelta(0)
 
 
 async def claim(world: World, said: Said, *, claim_id: str) -> Claim:
     """Writes a claim down. `claim_id` must not be guessable. Raises UnknownState or JournalAway."""
     world.state(said.state)
-    made = Claim(claim_id, said.state, said.host, said.run_url, said.attempt, world.clock.now())
+    made = Claim(claim_id, said.state, said.host, said.run_url, said.attempt, world.clock.now() - said.age)
     await world.records.put("claim", claim_id, _packed(made), ttl=KEPT)
     await world.records.enlist("claims-by-host", _by_host(said.state, said.host), claim_id, at=made.made_at, ttl=KEPT)
     return made

@@ -40,7 +40,7 @@ from bot.store.connect import connect
 from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
 from bot.store.redis_records import RedisRecords
-from bot.usecases import kill_job, letters, release, unlock
+from bot.usecases import killing, letters, release, unlock
 from bot.usecases.export import export
 from bot.usecases.incident import enter
 from bot.usecases.lease import Busy
@@ -126,7 +126,7 @@ class Scene:
                 "release": lambda request: release.release(self.ports, request, worker=worker),
                 "armed": lambda request, tick: release.armed(self.ports, request, int(tick), worker=worker),
                 "recheck": lambda request, tick: unlock.recheck(self.ports, request, int(tick)),
-                "kill": lambda request, tick: kill_job.kill(self.ports, request, int(tick)),
+                "kill": lambda request, tick: killing.kill(self.ports, request, int(tick)),
                 "export": lambda incident: export(self.ports, incident),
                 "ask_owner_again": lambda state, lock: letters.ask_again(
                     self.ports, self.ports.state(state).name, lock
