@@ -87,6 +87,10 @@ class AzureStandIn:
         """
         self._answers.append(_Answer(matching, status, body, headers or {}, delay, times))
 
+    def heal(self) -> None:
+        """Answers as usual again, whatever `answer_next` said."""
+        self._answers.clear()
+
     def loop(
         self,
         project: str,

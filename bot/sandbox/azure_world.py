@@ -217,6 +217,10 @@ class AzureWorld:
             build.due = build.due or self.now() + self.cancel_delay
         return True
 
+    def forget(self) -> None:
+        """All builds are gone; ids are not used again."""
+        self._builds.clear()
+
     def run(self, build_id: int) -> BuildRecord | None:
         self._settle()
         return self._builds.get(build_id)

@@ -90,6 +90,10 @@ class EcsStandIn:
         """
         self._answers.append(_Answer(matching, status, body, delay, times))
 
+    def heal(self) -> None:
+        """Answers as usual again, whatever `answer_next` said."""
+        self._answers.clear()
+
     def loop(
         self,
         cluster: str,

@@ -159,6 +159,10 @@ class EcsWorld:
             task.last_status = "STOPPING"
         return True
 
+    def forget(self) -> None:
+        """All tasks are gone, as after the retention; ids are not used again."""
+        self._tasks.clear()
+
     def run(self, task_id: str) -> TaskRecord | None:
         """A task, unless it never was or is forgotten."""
         self._settle()

@@ -84,6 +84,10 @@ class GitHubStandIn:
         """
         self._answers.append(_Answer(matching, status, body, headers or {}, delay, times))
 
+    def heal(self) -> None:
+        """Answers as usual again, whatever `answer_next` said."""
+        self._answers.clear()
+
     def loop(
         self,
         repo: str,

@@ -187,6 +187,10 @@ class GitHubWorld:
             run.due = run.due or self.now() + self.cancel_delay
         return True
 
+    def forget(self) -> None:
+        """All runs are gone; ids are not used again."""
+        self._runs.clear()
+
     def run(self, run_id: int) -> RunRecord | None:
         self._settle()
         return self._runs.get(run_id)

@@ -224,6 +224,11 @@ class GitLabWorld:
                     if all(each.has_ended for each in pipeline.current):
                         self.finish(pipeline.id, "canceled")
 
+    def forget(self) -> None:
+        """All pipelines are gone; ids are not used again."""
+        for project in self.projects:
+            project.pipelines.clear()
+
     def pipeline(self, pipeline_id: int) -> PipelineRecord | None:
         self._settle()
         return next((pipeline for pipeline in self.all_pipelines() if pipeline.id == pipeline_id), None)

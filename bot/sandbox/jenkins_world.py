@@ -180,6 +180,13 @@ class JenkinsWorld:
             self.finish(build, "ABORTED")
             build.steps_go_on = True
 
+    def forget(self) -> None:
+        """All builds are deleted and the queue is empty; numbers are not used again."""
+        self.items.clear()
+        for job in self.jobs:
+            job.deleted += len(job.builds)
+            job.builds.clear()
+
     def settle(self) -> None:
         """Lets the stops that are due take effect."""
         now = self.now()

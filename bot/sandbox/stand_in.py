@@ -66,6 +66,10 @@ class StandIn:
         """
         self._answers.append(Answer(matching, status, body, headers or {}, delay, times))
 
+    def heal(self) -> None:
+        """Answers as usual again, whatever `answer_next` said."""
+        self._answers.clear()
+
     def loop(
         self,
         key: Any,

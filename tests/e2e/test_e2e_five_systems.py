@@ -1,0 +1,134 @@
+"""Whichever of the five systems ran the holder: never released while it may live, and released once it is dead."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import pytest_asyncio
+
+from bot.sandbox.ci_systems import SYSTEMS, playing, stage_with
+from bot.sandbox.slack_workspace import flat
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+REFUSED_401 = {
+    "github": "GitHub refuses the token (401)",
+    "gitlab": "GitLab refuses the token (401)",
+    "azure": "Azure DevOps refuses the token (401)",
+    "jenkins": "Jenkins refuses user and token (401)",
+    "ecs": "ECS denies",
+}
+SETTLES = {"settle": {"failed": "4s", "cancelled": "4s", "timed_out": "4s", "lost": "4s"}}
+
+
+def ago(minutes: float) -> datetime:
+    return datetime.now(UTC) - timedelta(minutes=minutes)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def played(tmp_path_factory):
+    async with (
+        playing() as systems,
+        stage_with(tmp_path_factory.mktemp("five"), systems, settings={"policy": SETTLES}) as made,
+    ):
+        yield systems, made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(played):
+    return played[1]
+
+
+@pytest.fixture(params=SYSTEMS)
+def name(request) -> str:
+    """The system's, and that of its state."""
+    return request.param
+
+
+@pytest.fixture
+def system(played, name):
+    mine = played[0][name]
+    yield mine
+    mine.is_mended()
+    mine.forget()
+
+
+async def held(scene, name: str, system):
+    """A whole state, its lock taken by a deployment of a quarter of an hour ago, which goes on."""
+    await scene.stage.aws.put_state(scene.stage.states[name].key)
+    run = system.start(at=ago(18))
+    return await scene.stage.take_lock(name, who=system.who, created=ago(15)), run
+
+
+async def test_a_lock_is_kept_while_its_run_lives_and_until_it_has_settled_and_then_released(scene, name, system):
+    lock, run = await held(scene, name, system)
+
+    alive = await scene.checklist(f"unlock {name}", "refused", "still running", system.id_of(run))
+    assert f"[Unlock {name}]" not in flat(alive)
+    assert await scene.stands(lock, name)
+    system.end_badly(run)
+    early = await scene.checklist(f"unlock {name}", "settled", "may live on")
+    assert f"[Unlock {name}]" not in flat(early)
+    assert await scene.stands(lock, name)
+    await scene.click(early, "unlock.when_safe")
+
+    await scene.becomes(early, f"{name} is unlocked", within=40)
+    assert not await scene.stage.lock_stands(name)
+
+
+async def test_the_status_tells_the_run_how_it_ended_and_by_which_host_it_was_tied_to_the_lock(scene, name, system):
+    lock, run = await held(scene, name, system)
+    system.end_badly(run, at=ago(10))
+
+    await scene.types(f"status {name}")
+
+    told = flat(await scene.told(f"{name} is locked", "strong: by the host"))
+    assert system.host in told
+    assert system.id_of(run) in told
+    assert ("timed out" if name != "ecs" else "failed") in told
+    assert await scene.stands(lock, name)
+
+
+async def test_a_dead_holders_lock_is_released_by_a_click_that_confirms_the_checklist(scene, name, system):
+    _, run = await held(scene, name, system)
+    system.end_badly(run, at=ago(10))
+
+    checklist = await scene.checklist(f"unlock {name}", "allowed")
+    await scene.click(checklist, "unlock.confirm")
+
+    await scene.becomes(checklist, f"{name} is unlocked", within=40)
+    assert not await scene.stage.lock_stands(name)
+
+
+@pytest.mark.parametrize("status", [401, 500])
+async def test_a_system_that_refuses_or_breaks_is_named_and_the_lock_stands(scene, name, system, status):
+    lock, run = await held(scene, name, system)
+    system.end_badly(run, at=ago(10))
+    system.breaks(status)
+
+    told = flat(await scene.checklist(f"unlock {name}", "refused"))
+
+    assert (REFUSED_401[name] if status == 401 else f"{system.title} has trouble of its own (500)") in told
+    assert f"[Unlock {name}]" not in told
+    assert await scene.stands(lock, name)
+
+
+async def test_a_contender_is_found_by_its_state_ended_and_said_to_have_ended(scene, name, system):
+    lock, holder = await held(scene, name, system)
+    system.end_badly(holder, at=ago(10))
+    contender = system.start(at=ago(2), update=True)
+
+    report = await found(scene, f"kill-job {name}", system.id_of(contender), "does not hold it")
+    await scene.click(report, "kill.confirm")
+
+    await scene.becomes(report, "ended:", "releases no lock", within=40)
+    assert system.is_over(contender)
+    assert await scene.stands(lock, name)
+
+
+async def found(scene, text: str, *words: str):
+    before = len(scene.slack.messages(scene.channel))
+    await scene.types(text)
+    await scene.until(lambda: len(scene.slack.messages(scene.channel)) > before)
+    return await scene.becomes(scene.slack.messages(scene.channel)[before], *words)
