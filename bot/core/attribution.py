@@ -251,11 +251,11 @@ def _by_claim(
     unseen: tuple[NotFound | Unseen, ...],
     contenders: tuple[Run, ...],
 ) -> Attribution:
-    """A claim decides alone, whoever else cannot be seen, as long as it is beyond doubt whose it is.
+    """A claim ties its run to the lock, and a job that reported its own exit needs no word of any CI system for that.
 
-    Another run that is known to have been on that host at that time may be the holder as well. Where the claim fits
-    only by the allowance for clocks, or where every machine has that name, any run may that is not known to have
-    been elsewhere, even one that cannot be seen.
+    Another run that was on that host at that time may be the holder as well: two jobs may share a machine, and the one
+    that claimed may be the one that waited in vain. So every pipeline must be seen. Where the claim fits only by the
+    allowance for clocks, or where every machine has that name, any run may that is not known to have been elsewhere.
     """
     named = any(claimant.claim.lock_id == lock.id for claimant in claimants)
     image = is_image_host(lock.host) and not named
@@ -270,7 +270,7 @@ def _by_claim(
         rivals = tuple(candidate for candidate in others if image or _may_be_on(lock.host, candidate))
     if rivals:
         reason = (*reason, "; so may another run that was on a host of that name")
-    return Attribution(Strength.CLAIM, (*mine, *rivals), reason, () if certain else unseen, contenders)
+    return Attribution(Strength.CLAIM, (*mine, *rivals), reason, unseen, contenders)
 
 
 def _claim_reason(lock: LockInfo, claimants: tuple[_Claimant, ...]) -> Phrase:

@@ -118,7 +118,8 @@ async def _begin(world: World, request: KillRequest, chosen: Target, wanted: Wan
     pipeline = chosen.loop.pipeline if chosen.loop is not None else chosen.runs[0].ref.pipeline
     moved = await change_kill(
         world, request.id, only_in=_OPEN, phase=requests.Phase.CONFIRMED, by=wanted.by, approver=wanted.approver,
-        key=chosen.key, runs=" ".join(run.ref.id for run in chosen.runs), ci=pipeline.ci, fields=pipeline_text(pipeline),
+        key=chosen.key, runs=" ".join(run.ref.id for run in chosen.runs),
+        ci=pipeline.ci, fields=pipeline_text(pipeline),
         confirmed_at=now.isoformat(), stop="yes" if wanted.stop_source and chosen.loop is not None else "",
     )  # fmt: skip
     if moved is None:

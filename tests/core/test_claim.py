@@ -46,16 +46,24 @@ def ruling(make):
     return lambda tied, **changes: decide(make.case(looks=(), attribution=tied, **changes), make.now)
 
 
-def test_a_claim_names_the_holder_whatever_else_ran_and_whoever_is_silent(make, claim, tie, ruling):
+def test_a_claim_names_the_holder_whatever_else_ran_on_other_hosts(make, claim, tie, ruling):
     others = make.look(make.run("1"), make.run("2", end=None))
-    hidden = make.look(pipeline=make.update, listing=make.unseen())
 
-    tied = tie((claim(), make.found(make.run("1"))), looks=(others, hidden))
+    tied = tie((claim(), make.found(make.run("1"))), looks=(others,))
 
     assert tied.strength is Strength.CLAIM
     assert [candidate.run.ref.id for candidate in tied.candidates] == ["1"]
     assert plain(tied.reason) == f"a job on host {HOSTED} claimed the state before, at 2026-11-21 09:04:00 UTC"
     assert ruling(tied).ruling is Ruling.ALLOW
+
+
+def test_a_pipeline_that_cannot_be_seen_may_hide_a_job_on_the_claimants_machine(make, claim, tie, ruling):
+    hidden = make.look(pipeline=make.update, listing=make.unseen())
+
+    tied = tie((claim(), make.found(make.run("1"))), looks=(make.look(make.run("1")), hidden))
+
+    assert tied.strength is Strength.CLAIM
+    assert ruling(tied).ruling is Ruling.REFUSE
 
 
 def test_a_claim_of_a_live_run_refuses(make, claim, tie, ruling):
