@@ -136,6 +136,9 @@ class GitLabOnStage:
     who: str = "root@runner-t3qyxf-project-7120-concurrent-0"
     server: GitLabStandIn = field(default_factory=GitLabStandIn)
 
+    def __post_init__(self) -> None:
+        self.server.world.add_schedule(REPO, _GITLAB_REFS[1], "Update dependencies")
+
     @property
     def ci(self) -> dict[str, Any]:
         return {"type": "gitlab", "base_url": self.server.base_url}
@@ -149,8 +152,10 @@ class GitLabOnStage:
         return [{"project": REPO, "ref": ref} for ref in _GITLAB_REFS]
 
     def start(self, *, at: datetime | None = None, update: bool = False) -> PipelineRecord:
-        host = "runner-t3qyxf-project-7120-concurrent-1" if update else self.host
-        return self.server.world.start_pipeline(REPO, _GITLAB_REFS[update], at=at, user="elliott-ci", host=host)
+        host, source = ("runner-t3qyxf-project-7120-concurrent-1", "schedule") if update else (self.host, "push")
+        return self.server.world.start_pipeline(
+            REPO, _GITLAB_REFS[update], at=at, user="elliott-ci", host=host, source=source
+        )
 
     def end_badly(self, run: PipelineRecord, *, at: datetime | None = None) -> None:
         self.server.world.finish(run.id, "failed", reason="job_execution_timeout", at=at)

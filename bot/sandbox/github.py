@@ -110,11 +110,15 @@ class GitHubStandIn:
             while True:
                 if source.state == "active":
                     run = self.world.start_run(repo, workflow, actor=actor, title=title, event="schedule")
-                    self._contending[run.id] = asyncio.create_task(self._live(run, lasts, contend))
+                    self.live(run, lasts=lasts, contend=contend)
                 await asyncio.sleep(every)
 
         self.stop_loop(repo, workflow)
         self._loops[source.id] = asyncio.create_task(keep_starting())
+
+    def live(self, run: RunRecord, *, lasts: float = 30.0, contend: Contend | None = None) -> None:
+        """Lets one run that goes on live as those of `loop` do."""
+        self._contending[run.id] = asyncio.create_task(self._live(run, lasts, contend))
 
     def stop_loop(self, repo: str, workflow: str) -> None:
         """Nothing is started any more; what runs goes on."""

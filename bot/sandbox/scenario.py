@@ -127,10 +127,22 @@ class Incident:
         It begins when the lock is older than the clock skew, so that none of its runs could be the lock's holder.
         """
         await asyncio.sleep(self._lost_at + _CLEAR_OF_THE_LOCK - time.monotonic())
-        self._hands = self._hands or LocalAws(self.stage.proxy.url, self.stage.aws.bucket, self.stage.aws.table)
-        self.stage.runs.add_workflow(REPO, UPDATE).state = "active"
-        self.stage.proxy.fault(self._exceeds, Throttle())
+        self._wear_out_the_table()
         self.stage.github.loop(REPO, UPDATE, every=STARTS_EVERY, contend=self._contend)
+
+    def crowd(self, count: int, *, every: timedelta) -> None:
+        """So many runs of the dependency update go on at once, started at that pace, and more come at it.
+
+        The newest starts now. The lock has to be older than the first of them.
+        """
+        self._wear_out_the_table()
+        now = datetime.now(UTC)
+        for before in range(count - 1, 0, -1):
+            run = self.stage.runs.start_run(
+                REPO, UPDATE, at=now - before * every, actor="dependency-bot", event="schedule"
+            )
+            self.stage.github.live(run, contend=self._contend)
+        self.stage.github.loop(REPO, UPDATE, every=every.total_seconds(), contend=self._contend)
 
     def loops(self) -> int:
         """How many runs of the dependency update were started."""
@@ -149,6 +161,11 @@ class Incident:
     async def aclose(self) -> None:
         if self._hands is not None:
             await self._hands.aclose()
+
+    def _wear_out_the_table(self) -> None:
+        self._hands = self._hands or LocalAws(self.stage.proxy.url, self.stage.aws.bucket, self.stage.aws.table)
+        self.stage.runs.add_workflow(REPO, UPDATE).state = "active"
+        self.stage.proxy.fault(self._exceeds, Throttle())
 
     def _exceeds(self, call: Call) -> bool:
         """The table's write capacity is used up while anybody contends; of many puts a few get through."""

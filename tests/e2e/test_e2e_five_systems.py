@@ -127,6 +127,25 @@ async def test_a_contender_is_found_by_its_state_ended_and_said_to_have_ended(sc
     assert await scene.stands(lock, name)
 
 
+async def test_a_loop_is_named_and_what_starts_it_is_switched_off_where_the_system_can(scene, name, system):
+    lock, holder = await held(scene, name, system)
+    system.end_badly(holder, at=ago(14))
+    runs = [system.start(at=ago(minutes), update=True) for minutes in range(12, 0, -2)]
+    for run, minutes in zip(runs[:-1], range(12, 2, -2), strict=True):
+        system.end_badly(run, at=ago(minutes - 1))
+
+    report = await found(scene, f"kill-job {name}", "loop", "6 times", "about every 2 min")
+    await scene.click(report, "kill.confirm")
+
+    if name == "ecs":
+        await scene.becomes(report, "the loop is not stopped", "EventBridge rule deploy-nightly", within=40)
+    else:
+        await scene.becomes(report, "ended:", "switched off", within=40)
+        assert not system.source_is_on()
+    assert system.is_over(runs[-1])
+    assert await scene.stands(lock, name)
+
+
 async def found(scene, text: str, *words: str):
     before = len(scene.slack.messages(scene.channel))
     await scene.types(text)
