@@ -8,16 +8,17 @@ import signal
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import structlog
 import typer
-from aiohttp import web
 
-from bot import app as root
 from bot import logs
 from bot.config import DEFAULT_PATH, Config, load
 from bot.errors import ChainBroken, ConfigInvalid, TflockError, UnknownState
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 log = structlog.get_logger()
 
@@ -167,24 +168,29 @@ def main() -> None:
 
 
 async def _serve(config: Config, *, run_jobs: bool) -> None:
+    from aiohttp import web  # noqa: PLC0415 - a job's command must not wait for what only a server needs
+
+    from bot import app as root  # noqa: PLC0415 - same
+
+    stop = _stop_signal()
     async with root.build(config) as bot, root.introduced(bot), root.working(bot, run_jobs=run_jobs):
         runner = web.AppRunner(root.web_app(bot), access_log=None, handle_signals=False, shutdown_timeout=3)
         await runner.setup()
         try:
             await _listen(runner, config.port)
             address = runner.addresses[0] if runner.addresses else ("", config.port)
-            socket_mode = config.slack.app_token
-            handler = await root.connect_socket(bot, socket_mode.get_secret_value()) if socket_mode else None
-            log.info("serving", port=address[1], jobs=run_jobs, socket_mode=handler is not None)
-            await _until_told_to_stop()
-            if handler is not None:
-                await handler.close_async()  # type: ignore[no-untyped-call]  # Bolt has no types here
+            log.info("serving", port=address[1], jobs=run_jobs, socket_mode=config.slack.app_token is not None)
+            async with root.socket_mode(bot):
+                await stop.wait()
+                log.info("stopping")
         finally:
             await runner.cleanup()
 
 
 async def _listen(runner: web.AppRunner, port: int) -> None:
     """Raises TflockError if the port is taken or may not be had."""
+    from aiohttp import web  # noqa: PLC0415 - a job's command must not wait for what only a server needs
+
     try:
         await web.TCPSite(runner, host=None, port=port).start()
     except OSError as error:
@@ -193,18 +199,22 @@ async def _listen(runner: web.AppRunner, port: int) -> None:
 
 
 async def _work(config: Config) -> None:
+    from bot import app as root  # noqa: PLC0415 - a job's command must not wait for what only a server needs
+
+    stop = _stop_signal()
     async with root.build(config) as bot, root.introduced(bot), root.working(bot, run_jobs=True):
         log.info("working", name=bot.worker_name)
-        await _until_told_to_stop()
+        await stop.wait()
+        log.info("stopping")
 
 
-async def _until_told_to_stop() -> None:
+def _stop_signal() -> asyncio.Event:
+    """Set by SIGTERM and SIGINT. Asked for first, so that a process that is still starting stops cleanly too."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await stop.wait()
-    log.info("stopping")
+    return stop
 
 
 def _config(*, need_slack: bool = True) -> Config:

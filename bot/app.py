@@ -205,11 +205,25 @@ def web_app(bot: Bot) -> web.Application:
     return app
 
 
-async def connect_socket(bot: Bot, app_token: str) -> AsyncSocketModeHandler:
-    """Socket Mode: Slack's payloads come over a connection that we open."""
-    handler = AsyncSocketModeHandler(bot.bolt, app_token)
-    await handler.connect_async()  # type: ignore[no-untyped-call]  # Bolt has no types here
-    return handler
+@asynccontextmanager
+async def socket_mode(bot: Bot) -> AsyncIterator[None]:
+    """With an app token, Slack's payloads come over a connection that we open, as soon as Slack takes it."""
+    token = bot.config.slack.app_token
+    if token is None:
+        yield
+        return
+    handler = AsyncSocketModeHandler(bot.bolt, token.get_secret_value())
+    connecting = asyncio.create_task(_connect(handler))
+    try:
+        yield
+    finally:
+        await _ended(connecting)
+        await handler.close_async()  # type: ignore[no-untyped-call]  # Bolt has no types here
+
+
+async def _connect(handler: AsyncSocketModeHandler) -> None:
+    await handler.connect_async()  # type: ignore[no-untyped-call]  # as above
+    log.info("slack.connected")
 
 
 def _slack(bot: Bot) -> Handler:

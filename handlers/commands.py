@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from bot.core.evidence import Found
+from bot.core.evidence import Found, Trouble, Unseen
 from bot.core.explain import explain, notice_of
 from bot.core.incident import Incident
 from bot.core.phrase import Phrase, Quoted
 from bot.core.redact import redact
 from bot.core.report import Notice
-from bot.errors import NotAvailable, NotPermitted
+from bot.errors import NotAvailable, NotPermitted, Unreachable
 from bot.slack.render import (
     Message,
     help_message,
@@ -194,7 +194,10 @@ class Commands:
         return opened
 
     async def _is_incident_channel(self, asker: Asker) -> bool:
+        """A channel that Slack denies to know is none; where Slack gives no answer, that is what the asker hears."""
         channel = await self.world.directory.channel(asker.channel)
+        if isinstance(channel, Unseen) and channel.trouble is not Trouble.DENIED:
+            raise Unreachable(channel.system, channel.detail)
         return isinstance(channel, Found) and self.world.is_incident_channel(channel.value)
 
     async def _member_only(self, asker: Asker) -> None:

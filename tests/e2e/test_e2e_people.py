@@ -249,7 +249,7 @@ async def test_the_answer_later_changes_nothing_and_is_confirmed(scene):
 
     await scene.click(letter, "owner.later", user=ELLIOTT)
 
-    await scene.becomes(letter, "later")
+    await scene.becomes(letter, "asked for time")
     assert await scene.stands(lock)
     assert [e.facts["says"] for e in await scene.has_recorded("owner.answered")] == ["later"]
 
