@@ -10,6 +10,7 @@ import json
 import socket
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ TIMEOUT = 5.0
 _FIRST_BEAT, _EVERY = 5.0, 30.0
 _METADATA_TIMEOUT = 2.0
 _LONGEST_ANSWER = 300
+_OLDEST = 600_000
 
 
 class NoClaim(Exception):
@@ -49,12 +51,13 @@ class Bot:
 
     url: str
     token: str = field(repr=False)
+    client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=TIMEOUT), repr=False)
 
     def send(self, method: str, path: str, body: Mapping[str, object]) -> dict[str, Any]:
         """One request. Raises NoClaim if the bot did not do what was asked of it."""
         headers = {"Authorization": f"Bearer {self.token}"}
         try:
-            answer = httpx.request(method, self.url + path, json=dict(body), headers=headers, timeout=TIMEOUT)
+            answer = self.client.request(method, self.url + path, json=dict(body), headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise NoClaim(f"tflock at {self.url} does not answer: {str(error) or type(error).__name__}") from None
         found = _document(answer)
@@ -130,10 +133,12 @@ def _task_arn(metadata: str) -> str:
     return arn
 
 
-def make_claim(state: str, environ: Mapping[str, str]) -> tuple[Bot, str]:
-    """Records the claim and returns its id. Raises NoClaim."""
+def make_claim(state: str, environ: Mapping[str, str], *, began: float | None = None) -> tuple[Bot, str]:
+    """Records the claim and returns its id. `began` is when the command was started (monotonic). Raises NoClaim."""
     bot, run = bot_in(environ), run_in(environ)
     body = {"state": state, "host": socket.gethostname(), "run_url": run.url, "attempt": run.attempt}
+    age = 0.0 if began is None else time.monotonic() - began  # measured last: making a client takes a while
+    body |= {"age_ms": min(int(age * 1000), _OLDEST)}
     claim_id = bot.send("POST", "/api/v1/claims", body).get("id")
     if not isinstance(claim_id, str) or not claim_id:
         raise NoClaim(f"tflock at {bot.url} gave the claim no id")
@@ -149,13 +154,14 @@ class Reporter:
     made: tuple[Bot, str] | None = None
     lock_id: str | None = None
     _started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _began: float = field(default_factory=time.monotonic)
     _over: threading.Event = field(default_factory=threading.Event)
     _exit_code: int | None = None
 
     def work(self) -> None:
         """Until `end`: heartbeats; then the exit. Ends at once if there is no claim."""
         try:
-            bot, claim_id = self.made or make_claim(self.state, self.environ)
+            bot, claim_id = self.made or make_claim(self.state, self.environ, began=self._began)
         except NoClaim as problem:
             warn(f"{problem}. The command runs without a claim.")
             return

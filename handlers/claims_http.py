@@ -10,6 +10,7 @@ import json
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import wraps
 from http import HTTPStatus
 from typing import Any, TypeAlias
@@ -31,6 +32,7 @@ _LONGEST_NAME = 255
 _LONGEST_ADDRESS = 2048
 _LONGEST_LOCK_ID = 128
 _ATTEMPTS = range(1, 100_001)
+_AGES = range(600_001)
 _EXIT_CODES = range(-255, 2**32)
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
@@ -82,6 +84,7 @@ async def _claim(world: World, request: web.Request) -> web.Response:
         host=_text(body, "host", _LONGEST_NAME),
         run_url=_address(body),
         attempt=_number(body.get("attempt", 1), "attempt", _ATTEMPTS),
+        age=timedelta(milliseconds=_number(body.get("age_ms", 0), "age_ms", _AGES)),
     )
     try:
         made = await claims.claim(world, said, claim_id=secrets.token_urlsafe(24))
@@ -100,6 +103,7 @@ async def _news(world: World, request: web.Request) -> web.Response:
     else:
         code = _number(body["exit_code"], "exit_code", _EXIT_CODES)
         found = await claims.end(world, claim_id, exit_code=code, lock_id=lock_id)
+        log.info("claim.ended", known=found is not None, exit_code=code)
     if found is None:
         raise _Refusal(HTTPStatus.NOT_FOUND, "there is no such claim")
     if found.lock_id is not None or found.ended_at is not None:

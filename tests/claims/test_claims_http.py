@@ -79,6 +79,8 @@ async def test_a_large_body_is_refused(bot):
         ({"attempt": "one"}, "attempt: "),
         ({"attempt": 1.5}, "attempt: "),
         ({"attempt": "9" * 400}, "attempt: "),
+        ({"age_ms": -1}, "age_ms: "),
+        ({"age_ms": 600_001}, "age_ms: "),
     ],
 )
 async def test_a_wrong_field_is_named(bot, changes, named):
@@ -156,6 +158,17 @@ async def test_the_reported_exit_of_the_process_is_enough_though_its_run_goes_on
 
     assert answer.status == 200
     assert seen.attribution.candidates[0].exited.code == 1
+    assert verdict.ruling is Ruling.ALLOW
+
+
+async def test_a_claim_that_comes_late_counts_from_when_the_job_began(bot):
+    run = bot.start_run()
+    await bot.hold(created=datetime.now(UTC) - timedelta(milliseconds=300))
+    claim_id = await bot.claim(run, age_ms=2000)
+    await bot.tell(claim_id, exit_code=1)
+
+    verdict, _ = await bot.decide()
+
     assert verdict.ruling is Ruling.ALLOW
 
 
