@@ -21,7 +21,7 @@ ALWAYS = 10_000
 
 @pytest.fixture(scope="module")
 def staged():
-    """One more CI, of another GitHub, at whose address nobody listens; and one whose token is wrong."""
+    """Two more CI systems at whose addresses nobody listens: another GitHub, and a GitLab."""
     nobody = {"type": "github_actions", "base_url": f"http://127.0.0.1:{free_port()}", "token_env": "GITHUB_TOKEN"}
     pipelines = {
         "silent": [{"ci": "nobody", "repo": "acme/infra", "workflow": "deploy.yml"}],
@@ -36,7 +36,7 @@ def staged():
         name: {"backend": {**backend, "key": f"{name}.tfstate"}, "pipelines": lines}
         for name, lines in pipelines.items()
     }
-    gitlab = {"type": "gitlab", "base_url": "https://gitlab.example.com/api/v4", "token_env": "GITHUB_TOKEN"}
+    gitlab = {"type": "gitlab", "base_url": f"http://127.0.0.1:{free_port()}/api/v4", "token_env": "GITHUB_TOKEN"}
     return {"settings": {"ci": {"nobody": nobody, "gitlab": gitlab}, "states": states}}
 
 
@@ -84,10 +84,10 @@ async def test_one_of_two_ci_systems_without_an_answer_is_enough_to_refuse(scene
     assert (await scene.stage.aws.lock_ids("half-silent.tfstate"))["item"] == lock.id
 
 
-async def test_a_ci_system_that_this_version_cannot_ask_is_named_and_refused(scene):
+async def test_a_ci_of_another_kind_that_cannot_be_reached_is_said_by_its_own_name(scene):
     lock = await held(scene, "elsewhere")
 
-    await refused(scene, lock, "cannot ask the CI system", "gitlab", state="elsewhere")
+    await refused(scene, lock, "no connection to GitLab", state="elsewhere")
 
     assert (await scene.stage.aws.lock_ids("elsewhere.tfstate"))["item"] == lock.id
 
