@@ -27,7 +27,7 @@ _MEND = "let this machine's clock follow NTP (chrony, systemd-timesyncd)"
 
 async def clock_checks(config: Config, clients: AwsClients, clock: Clock) -> list[Check]:
     """Asks each address once, without credentials: every HTTP answer, a refusal too, has a date."""
-    addresses = {ci.base_url: f"CI {ci.name}" for ci in config.ci.values() if ci.type == "github_actions"}
+    addresses = {ci.base_url: f"CI {ci.name}" for ci in config.ci.values() if ci.base_url}
     addresses |= await _endpoints(config, clients)
     skew = config.policy.clock_skew
     return list(await asyncio.gather(*(_compared(url, name, clock, skew) for url, name in addresses.items() if url)))

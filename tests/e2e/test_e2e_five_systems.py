@@ -127,6 +127,26 @@ async def test_a_contender_is_found_by_its_state_ended_and_said_to_have_ended(sc
     assert await scene.stands(lock, name)
 
 
+async def test_a_run_is_found_by_the_address_of_its_page_and_ended(scene, name, system):
+    run = system.start(at=ago(3))
+
+    report = await found(scene, f"kill-job <{system.url_of(run)}>", system.id_of(run), "[end this run]")
+    await scene.click(report, "kill.confirm")
+
+    await scene.becomes(report, "ended:", within=40)
+    assert system.is_over(run)
+
+
+async def test_the_doctor_finds_each_system_its_rights_and_its_clock_in_order(world, played):
+    _, told = await world.command_line("doctor")
+
+    for name, system in played[0].items():
+        words = (f" {name}, runs:", f" {name}, kill-job:", f"CI {name}:")
+        mine = [line for line in told.splitlines() if any(word in line for word in words)]
+        assert len(mine) == len(system.pipelines) + 1 + ("base_url" in system.ci), told
+        assert all(line.startswith("OK") for line in mine), mine
+
+
 async def test_a_loop_is_named_and_what_starts_it_is_switched_off_where_the_system_can(scene, name, system):
     lock, holder = await held(scene, name, system)
     system.end_badly(holder, at=ago(14))
