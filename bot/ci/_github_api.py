@@ -16,19 +16,19 @@ import httpx
 from httpx import codes
 from pydantic import SecretStr
 
-from bot.ci._http import Absent, Failed, ask, document, new_client, retry_after, together
+from bot.ci._http import Absent, Failed, ask, both, document, new_client, retry_after, together
 from bot.core.evidence import Trouble
 from bot.ports import Clock
 
 SYSTEM = "GitHub"
 _VERSION = "2022-11-28"
-_PER_PAGE = 100
 _FILTERED_PAGES = 10  # "returns up to 1,000 results for each search when using" a filter
 _MOST_PAGES = 40
 _JOB_PAGES = 20
 _AT_ONCE = 40  # the runs of a busy hour are read in one go; GitHub takes no more than 100 requests at a time
 _TRIES = 3
 _LISTINGS = 3
+_OPEN = ("queued", "in_progress", "waiting", "pending", "requested")
 _SECONDARY_WAIT = 60.0  # what GitHub asks for where it throttles without saying until when
 
 Json = Mapping[str, Any]
@@ -36,11 +36,15 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds: to connect, between two pieces of an answer, and for a whole look-up with its pages and retries."""
+    """Seconds: to connect, between two pieces of an answer, and for a whole look-up with its pages and retries.
+
+    `per_page` is how many entries a page has; GitHub shows ten pages of a filtered list.
+    """
 
     connect: float = 3.0
     read: float = 8.0
     overall: float = 10.0
+    per_page: int = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,38 +106,97 @@ class GitHubApi:
         async with self._slots:
             return await ask(self._client, request, check, system=SYSTEM, tries=tries)
 
-    async def runs(
+    async def few_runs(
         self, path: str, about: str, params: Mapping[str, str], *, since: datetime, guess: int
+    ) -> list[Json] | None:
+        """Every run of a workflow created at or after `since`; None if there are more than GitHub shows of one list.
+
+        `guess` pages are asked for at once.
+        """
+        created = {**params, "created": f">={_stamp(since)}"}
+        try:
+            return list((await self._shown(path, about, created, guess=guess)).values())
+        except Failed as failed:
+            if failed.trouble is not Trouble.TOO_MUCH:
+                raise
+            return None
+
+    async def open_and_young_runs(
+        self, path: str, about: str, params: Mapping[str, str], *, far: datetime, young: datetime, guess: int
     ) -> list[Json]:
-        """Every run of a workflow that was created at or after `since`.
+        """The runs of a workflow that are not completed, and every run created at or after `young`, each once.
+
+        Runs that wait for an approval though GitHub calls them completed are read from `far` on, all others that are
+        not completed however old they are.
+        """
+
+        async def still_open() -> dict[int, Json]:
+            asked: list[tuple[str, datetime | None]] = [(status, None) for status in _OPEN]
+            asked.append(("action_required", far))
+            parts = await together(
+                *(self._read_on(path, about, {**params, "status": word}, since=since, guess=1) for word, since in asked)
+            )
+            return {run_id: entry for part in parts for run_id, entry in part.items()}
+
+        # A run that goes from one status to another may slip through between two lists, so they are read twice. The
+        # second time is beside the list by time, which comes after the first: the newer word counts, and of two that
+        # are as new the one that says that the run goes on.
+        first = await still_open()
+        newer, again = await both(self._read_on(path, about, params, since=young, guess=guess), still_open())
+        return list({**first, **newer, **again}.values())
+
+    async def _shown(self, path: str, about: str, params: Mapping[str, str], *, guess: int) -> dict[int, Json]:
+        """A filtered list that GitHub shows whole. Raises Failed (too much) for a longer one."""
+        cap = _FILTERED_PAGES * self._limits.per_page - 1
+        found, total = await self._listing(
+            path, about, params, key="workflow_runs", guess=guess, most=_FILTERED_PAGES, cap=cap
+        )
+        if total > cap:
+            raise _too_many_runs(about, total)
+        if len(found) < total:
+            raise _incomplete(about, len(found), total)
+        return found
+
+    async def _read_on(
+        self, path: str, about: str, params: Mapping[str, str], *, since: datetime | None, guess: int
+    ) -> dict[int, Json]:
+        """Every run created at or after `since`, if that is given. Raises Failed (too much) beyond 40 pages of them.
 
         GitHub shows at most 1,000 of a filtered list, newest first, so the range is read on from the oldest run
-        that was shown. `guess` pages are asked for at once.
+        that was shown.
         """
+        per_page = self._limits.per_page
+        cap = _MOST_PAGES * per_page
         found: dict[int, Json] = {}
         total, until = 0, ""
         while True:
-            created = f"{_stamp(since)}..{until}" if until else f">={_stamp(since)}"
             part, part_total = await self._listing(
-                path, about, {**params, "created": created}, key="workflow_runs", guess=guess, most=_FILTERED_PAGES
+                path,
+                about,
+                {**params, **_created(since, until)},
+                key="workflow_runs",
+                guess=guess,
+                most=_FILTERED_PAGES,
+                cap=cap,
             )
             found.update(part)
             total = max(total, part_total)
-            if total > _MOST_PAGES * _PER_PAGE:
-                raise _too_much(about, total)
-            if part_total < _FILTERED_PAGES * _PER_PAGE:
+            if total > cap:
+                raise _too_many_runs(about, total)
+            if part_total < _FILTERED_PAGES * per_page:
                 break
             until, before = min(_text(entry, "created_at") for entry in part.values()), until
-            if until == before or len(found) > _MOST_PAGES * _PER_PAGE:
-                raise _too_much(about, max(total, len(found)))
+            if until == before or len(found) > cap:
+                raise _too_many_runs(about, max(total, len(found)))
         if len(found) < total:
             raise _incomplete(about, len(found), total)
-        return list(found.values())
+        return found
 
     async def jobs(self, path: str, about: str) -> list[Json]:
         """The jobs of all attempts of a run."""
         params = {"filter": "all"}
-        found, total = await self._listing(path, about, params, key="jobs", guess=1, most=_JOB_PAGES)
+        cap = _MOST_PAGES * self._limits.per_page
+        found, total = await self._listing(path, about, params, key="jobs", guess=1, most=_JOB_PAGES, cap=cap)
         if total > len(found):
             raise _too_much(about, total)
         return list(found.values())
@@ -142,7 +205,7 @@ class GitHubApi:
         await self._client.aclose()
 
     async def _listing(
-        self, path: str, about: str, params: Mapping[str, str], *, key: str, guess: int, most: int
+        self, path: str, about: str, params: Mapping[str, str], *, key: str, guess: int, most: int, cap: int
     ) -> tuple[dict[int, Json], int]:
         """The entries by id, and how many GitHub says there are.
 
@@ -150,24 +213,26 @@ class GitHubApi:
         falls short of its own count is read again.
         """
         for _ in range(_LISTINGS):
-            pages = await self._pages(path, about, params, key=key, guess=guess, most=most)
+            pages = await self._pages(path, about, params, key=key, guess=guess, most=most, cap=cap)
             total = max(page.total for page in pages)
             found = {_id(entry, about): entry for page in pages for entry in page.entries}
-            if len(found) >= min(total, most * _PER_PAGE):
+            if len(found) >= min(total, most * self._limits.per_page):
                 return found, total
         raise _incomplete(about, len(found), total)
 
     async def _pages(
-        self, path: str, about: str, params: Mapping[str, str], *, key: str, guess: int, most: int
+        self, path: str, about: str, params: Mapping[str, str], *, key: str, guess: int, most: int, cap: int
     ) -> list[_Page]:
+        per_page = self._limits.per_page
+
         async def page(number: int) -> _Page:
-            asked = {**params, "per_page": str(_PER_PAGE), "page": str(number)}
+            asked = {**params, "per_page": str(per_page), "page": str(number)}
             return _page(await self.send("GET", path, about, params=asked), key, about)
 
         pages = await together(*(page(number) for number in range(1, guess + 1)))
-        if pages[0].total > _MOST_PAGES * _PER_PAGE:
-            raise _too_much(about, pages[0].total)
-        needed = min(most, -(-pages[0].total // _PER_PAGE))
+        if pages[0].total > cap:
+            raise (_too_many_runs if key == "workflow_runs" else _too_much)(about, pages[0].total)
+        needed = min(most, -(-pages[0].total // per_page))
         pages += await together(*(page(number) for number in range(guess + 1, needed + 1)))
         while pages[-1].has_next and len(pages) < most:
             pages.append(await page(len(pages) + 1))
@@ -255,9 +320,21 @@ def _stamp(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def _created(since: datetime | None, until: str) -> dict[str, str]:
+    """The filter for runs from one time on, up to another; each may be open, and without both there is no filter."""
+    if since is None:
+        return {"created": f"<={until}"} if until else {}
+    return {"created": f"{_stamp(since)}..{until}" if until else f">={_stamp(since)}"}
+
+
 def _incomplete(about: str, shown: int, total: int) -> Failed:
     return Failed(Trouble.GARBLED, f"GitHub counts {total} entries of {about} and shows only {shown}")
 
 
 def _too_much(about: str, total: int) -> Failed:
     return Failed(Trouble.TOO_MUCH, f"GitHub counts {total} entries of {about}, more than can be read in time")
+
+
+def _too_many_runs(about: str, total: int) -> Failed:
+    mend = "map it with branch:, let jobs claim their locks, or put the run id in the host name"
+    return Failed(Trouble.TOO_MUCH, f"{_too_much(about, total).detail}: {mend}")

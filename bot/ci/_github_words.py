@@ -39,13 +39,18 @@ _LATER_ON = Phase.UNKNOWN, None
 
 
 def run_from(entry: Json, pipeline: Pipeline) -> Run:
-    """One `workflow-run`, without jobs. Raises Failed (garbled) if it has no id or creation time."""
+    """One `workflow-run`, without jobs. Raises Failed (garbled) if it has no id or creation time.
+
+    One that does not say its attempt is at its first. One that ended without saying when has no `ended_at`: only its
+    jobs can tell.
+    """
     run_id, created_at = entry.get("id"), _instant(entry.get("created_at"))
     if not _is_count(run_id) or created_at is None:
         raise Failed(Trouble.GARBLED, "GitHub's answer names a run without its id or creation time")
-    attempt, updated_at = entry.get("run_attempt"), _instant(entry.get("updated_at"))
+    attempt, updated_at = entry.get("run_attempt", 1), _instant(entry.get("updated_at"))
     phase, conclusion = _run_phase(entry)
-    if phase is Phase.ENDED and (updated_at is None or not _is_count(attempt)):
+    unreadable = updated_at is None and entry.get("updated_at") is not None
+    if phase is Phase.ENDED and (unreadable or not _is_count(attempt)):
         phase, conclusion = _LATER_ON
     return Run(
         ref=RunRef(pipeline, str(run_id), _text(entry.get("html_url"))),
@@ -89,10 +94,14 @@ def job_from(entry: Json, newest_attempt: int) -> Job:
 
 
 def completed(run: Run, jobs: Iterable[Json]) -> Run:
-    """The run with its jobs. It has ended only if every job of every attempt has; its end is the latest one known."""
+    """The run with its jobs. It has ended only if every job of every attempt has; its end is the latest one known.
+
+    Where the run does not say when it ended, a job of its newest attempt must.
+    """
     parts = tuple(job_from(entry, run.attempt) for entry in jobs)
     is_open = any(job.phase is not Phase.ENDED or job.attempt > run.attempt for job in parts)
-    if run.phase is not Phase.ENDED or is_open:
+    has_end = run.ended_at is not None or any(job.attempt == run.attempt for job in parts)
+    if run.phase is not Phase.ENDED or is_open or not has_end:
         return replace(run, jobs=parts, phase=_open_phase(run, parts), conclusion=None, ended_at=None)
     ends = [end for end in (run.ended_at, *(job.ended_at for job in parts)) if end is not None]
     return replace(run, jobs=parts, conclusion=_harder(run, parts), ended_at=max(ends))

@@ -39,8 +39,10 @@ Json = Mapping[str, Any]
 # A run may be re-run until 30 days after its first start, and each attempt may last 35 days, waiting included:
 # https://docs.github.com/en/actions/reference/limits and .../manage-workflow-runs/re-run-workflows-and-jobs
 _FARTHEST_BACK = timedelta(days=30 + 35)
+# Of a workflow with too many runs to read that far back, the completed ones are read from here on. What that leaves out
+# has ended by GitHub's word: a re-run of an older run, or a run of more than three days.
+_YOUNG = timedelta(days=3)
 _FIRST_GUESS = 2
-_PER_PAGE = 100
 _MOST_GUESSED = 10
 _OR_UNSEEN = ", or the token may not see it"
 
@@ -74,6 +76,7 @@ class GitHubActions:
         self._limits = limits or Limits()
         self._api = GitHubApi(base_url, token, token_name, clock, self._limits, client)
         self._guesses: dict[Pipeline, int] = {}
+        self._busy: set[Pipeline] = set()
 
     def __repr__(self) -> str:
         return f"GitHubActions({self._name!r}, {self._base_url!r})"
@@ -147,19 +150,26 @@ class GitHubActions:
 
     async def _runs(self, pipeline: Pipeline, since: datetime) -> tuple[Run, ...]:
         branch = pipeline.get("branch")
-        entries = await self._api.runs(
-            f"{_workflow_path(pipeline)}/runs",
-            _workflow_words(pipeline),
-            {"branch": branch} if branch else {},
-            since=since - _FARTHEST_BACK,
-            guess=self._guesses.get(pipeline, _FIRST_GUESS),
-        )
-        self._guesses[pipeline] = min(_MOST_GUESSED, max(1, -(-len(entries) // _PER_PAGE)))
+        entries = await self._entries(pipeline, since)
+        self._guesses[pipeline] = min(_MOST_GUESSED, max(1, -(-len(entries) // self._limits.per_page)))
 
         runs = [run_from(entry, pipeline) for entry in entries]
         going_on = [run for run in runs if run.ended_at is None or run.ended_at >= since]
         mine = [run for run in going_on if not branch or run.branch in {"", branch}]
         return tuple(sorted(mine, key=lambda run: (run.created_at, int(run.ref.id)), reverse=True))
+
+    async def _entries(self, pipeline: Pipeline, since: datetime) -> list[Json]:
+        branch, far = pipeline.get("branch"), since - _FARTHEST_BACK
+        path, about = f"{_workflow_path(pipeline)}/runs", _workflow_words(pipeline)
+        params = {"branch": branch} if branch else {}
+        guess = self._guesses.get(pipeline, _FIRST_GUESS)
+
+        few = await self._api.few_runs(path, about, params, since=far, guess=1 if pipeline in self._busy else guess)
+        if few is not None:
+            self._busy.discard(pipeline)
+            return few
+        self._busy.add(pipeline)
+        return await self._api.open_and_young_runs(path, about, params, far=far, young=since - _YOUNG, guess=guess)
 
     async def _run(self, ref: RunRef) -> Run:
         entry, jobs = await both(self._api.get_object(_run_path(ref), _run_words(ref)), self._jobs(ref))

@@ -46,7 +46,7 @@ class GitHubStandIn:
     """`async with GitHubStandIn() as github:` serves at `github.base_url` until the block ends.
 
     `token` may read and write; `reading_token` may only read. `offset` shifts the stand-in's clock against the real
-    one. `remaining` is what is left of the hour's requests.
+    one. `remaining` is what is left of the hour's requests; `most_shown` is how many entries a filtered list shows.
     """
 
     token: str = "sandbox-github-token"
@@ -54,6 +54,7 @@ class GitHubStandIn:
     offset: timedelta = timedelta(0)
     cancel_delay: timedelta = timedelta(seconds=1)
     remaining: int = _HOURLY
+    most_shown: int = _MOST_FILTERED
     base_url: str = ""
     asked: list[str] = field(default_factory=list)
     world: GitHubWorld = field(init=False)
@@ -264,7 +265,7 @@ class GitHubStandIn:
             runs = [run for run in runs if _passes(run, request.query)]
         except ValueError:
             return _refusal(422, "Invalid created filter")
-        most = _MOST_FILTERED if any(name in request.query for name in _FILTERS) else len(runs)
+        most = self.most_shown if any(name in request.query for name in _FILTERS) else len(runs)
         return self._paged(request, "workflow_runs", [run_json(run, self.base_url) for run in runs], most=most)
 
     async def _get_run(self, request: web.Request) -> web.Response:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bot.ci._github_api import Limits
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import Conclusion, Phase
 
@@ -181,7 +182,7 @@ async def test_more_than_the_thousand_that_github_shows_are_all_listed(source, g
 
 async def test_a_history_that_is_too_long_to_read_is_unseen_and_says_so(source, github, update):
     body = json.dumps({"total_count": 4001, "workflow_runs": []})
-    github.answer_next("dependency-update.yml/runs", body=body, times=2)
+    github.answer_next("dependency-update.yml/runs", body=body, times=99)
 
     unseen = await source.runs(update, since=ago(days=9))
 
@@ -189,6 +190,118 @@ async def test_a_history_that_is_too_long_to_read_is_unseen_and_says_so(source, 
     assert unseen.trouble is Trouble.TOO_MUCH
     assert "4001" in unseen.detail
     assert "dependency-update.yml in acme/infra" in unseen.detail
+    assert unseen.detail.endswith("map it with branch:, let jobs claim their locks, or put the run id in the host name")
+
+
+@pytest.fixture
+def busy(github, make_source):
+    """A workflow with more old runs than are read, where ten count as a thousand; and a source that asks about it."""
+    github.most_shown = 10
+    for hour in range(90):
+        old = github.world.start_run(REPO, "dependency-update.yml", at=ago(days=10, hours=hour))
+        github.world.finish(old.id, at=ago(days=10, hours=hour))
+    return make_source(limits=Limits(per_page=1))
+
+
+@pytest.mark.parametrize("status", ["queued", "in_progress", "waiting", "pending", "requested"])
+@pytest.mark.parametrize("days", [20, 400])
+async def test_of_a_busy_workflow_every_run_that_is_going_on_is_listed_however_old(busy, github, update, status, days):
+    old = github.world.start_run(REPO, "dependency-update.yml", at=ago(days=days))
+    old.status = status
+
+    assert ids(await busy.runs(update, since=ago(hours=3))) == [old.id]
+
+
+async def test_of_a_busy_workflow_a_run_that_waits_for_an_approval_is_listed(busy, github, update):
+    old = github.world.start_run(REPO, "dependency-update.yml", at=ago(days=20))
+    github.world.finish(old.id, "action_required", at=ago(days=20))
+
+    (listed,) = value(await busy.runs(update, since=ago(hours=3)))
+
+    assert (int(listed.ref.id), listed.phase) == (old.id, Phase.WAITING)
+
+
+async def test_of_a_busy_workflow_all_runs_of_the_last_days_are_listed_once(busy, github, update):
+    young = [github.world.start_run(REPO, "dependency-update.yml", at=ago(hours=h)).id for h in range(1, 25)]
+    for run_id in young[5:]:
+        github.world.finish(run_id, "failure", at=ago(minutes=1))
+    since_long = github.world.start_run(REPO, "dependency-update.yml", at=ago(hours=74))
+    github.world.finish(since_long.id, at=ago(minutes=1))
+
+    for _ in range(2):
+        assert ids(await busy.runs(update, since=ago(hours=3))) == [*young, since_long.id]
+
+
+async def test_of_a_busy_workflow_a_re_run_of_an_old_run_is_listed_until_it_has_completed(busy, github, update):
+    old = github.world.start_run(REPO, "dependency-update.yml", at=ago(days=20))
+    github.world.finish(old.id, "failure", at=ago(days=20))
+    github.world.rerun(old.id, at=ago(hours=1))
+    running = await busy.runs(update, since=ago(hours=3))
+    github.world.finish(old.id, at=ago(minutes=1))
+
+    assert ids(running) == [old.id]
+    assert ids(await busy.runs(update, since=ago(hours=3))) == []
+
+
+async def test_of_a_busy_workflow_a_run_that_changed_status_between_two_lists_is_listed(busy, github, update):
+    old = github.world.start_run(REPO, "dependency-update.yml", at=ago(days=20))
+    nothing = json.dumps({"total_count": 0, "workflow_runs": []})
+    github.answer_next("status=in_progress", body=nothing)
+
+    assert ids(await busy.runs(update, since=ago(hours=3))) == [old.id]
+
+
+async def test_a_young_run_that_completed_between_the_lists_is_listed_once_as_ended(busy, github, update):
+    young = github.world.start_run(REPO, "dependency-update.yml", at=ago(hours=1))
+    github.world.finish(young.id, at=ago(minutes=1))
+    stamp = ago(hours=1).strftime("%Y-%m-%dT%H:%M:%SZ")
+    before = json.dumps({"total_count": 1, "workflow_runs": [run_body(young.id, created_at=stamp)]})
+    github.answer_next("status=in_progress", body=before)
+
+    (listed,) = value(await busy.runs(update, since=ago(hours=3)))
+
+    assert (int(listed.ref.id), listed.phase) == (young.id, Phase.ENDED)
+
+
+async def test_of_a_busy_workflow_more_open_runs_than_one_list_shows_are_all_listed(busy, github, update):
+    old = [github.world.start_run(REPO, "dependency-update.yml", at=ago(days=20, hours=h)).id for h in range(23)]
+
+    assert ids(await busy.runs(update, since=ago(hours=3))) == old
+
+
+async def test_a_busy_workflow_is_unseen_if_one_of_its_lists_is(busy, github, update):
+    github.answer_next("status=pending", status=502, times=9)
+
+    unseen = await busy.runs(update, since=ago(hours=3))
+
+    assert isinstance(unseen, Unseen)
+    assert unseen.trouble is Trouble.SERVER_ERROR
+
+
+@pytest.mark.parametrize(("days", "count"), [(0, 41), (20, 41)])
+async def test_a_busy_workflow_with_too_many_young_or_open_runs_is_unseen(busy, github, update, days, count):
+    for minute in range(count):
+        github.world.start_run(REPO, "dependency-update.yml", at=ago(days=days, minutes=minute + 1))
+
+    unseen = await busy.runs(update, since=ago(hours=3))
+
+    assert isinstance(unseen, Unseen)
+    assert unseen.trouble is Trouble.TOO_MUCH
+
+
+async def test_a_completed_run_that_does_not_say_when_takes_its_end_from_its_jobs(source, github, deploy):
+    run = github.world.start_run(REPO, "deploy.yml", at=ago(hours=3))
+    github.world.finish(run.id, "failure", at=ago(hours=2))
+    body = run_body(run.id, status="completed", conclusion="failure", updated_at=None)
+    body["created_at"] = ago(hours=3).isoformat()
+    github.answer_next("deploy.yml/runs", body=json.dumps({"total_count": 1, "workflow_runs": [body]}), times=2)
+    github.answer_next(f"/actions/runs/{run.id}$", body=json.dumps(body))
+
+    (listed,) = value(await source.runs(deploy, since=ago(hours=1)))
+    full = value(await source.with_jobs(listed))
+
+    assert (listed.phase, listed.ended_at) == (Phase.ENDED, None)
+    assert (full.phase, full.ended_at) == (Phase.ENDED, ago(hours=2))
 
 
 async def test_a_list_that_shows_less_than_it_counts_is_unseen(source, github, deploy):

@@ -141,10 +141,43 @@ def test_words_that_are_not_known_never_mean_ended(changes):
     assert job_from(job_body(**changes), 1).phase is Phase.UNKNOWN
 
 
-@pytest.mark.parametrize("end", [None, "", "yesterday", 5, "2024-11-21T18:15:00", "9999-12-31T23:59:59-23:59"])
+@pytest.mark.parametrize("end", ["", "yesterday", 5, "2024-11-21T18:15:00", "9999-12-31T23:59:59-23:59"])
 def test_completed_without_a_readable_end_has_not_ended(end):
     assert run_from(run_body(updated_at=end), PIPELINE).phase is Phase.UNKNOWN
     assert job_from(job_body(completed_at=end), 1).phase is Phase.UNKNOWN
+
+
+def test_a_completed_run_that_does_not_say_when_ends_with_the_last_of_its_jobs():
+    run = run_from(run_body(updated_at=None), PIPELINE)
+
+    full = completed(run, [job_body(), job_body(id=2, completed_at="2024-11-21T18:40:00Z")])
+
+    assert (run.phase, run.ended_at) == (Phase.ENDED, None)
+    assert (full.phase, full.ended_at) == (Phase.ENDED, datetime(2024, 11, 21, 18, 40, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    "jobs",
+    [[], [job_body(completed_at=None)], [job_body(), job_body(id=2, status="queued")], [job_body(run_attempt=1)]],
+)
+def test_a_completed_run_for_which_nothing_tells_the_end_has_not_ended(jobs):
+    run = run_from(run_body(updated_at=None, run_attempt=2), PIPELINE)
+
+    full = completed(run, jobs)
+
+    assert (full.phase, full.conclusion, full.ended_at) == (Phase.UNKNOWN, None, None)
+    assert without_jobs(run, "why").phase is Phase.UNKNOWN
+
+
+def test_a_run_that_does_not_say_its_attempt_is_at_its_first():
+    body = run_body()
+    del body["run_attempt"]
+    run = run_from(body, PIPELINE)
+
+    assert (run.phase, run.attempt) == (Phase.ENDED, 1)
+    assert completed(run, [job_body()]).phase is Phase.ENDED
+    assert completed(run, [job_body(), job_body(id=2, run_attempt=2)]).phase is Phase.UNKNOWN
+    assert run_from(run_body(run_attempt=None), PIPELINE).phase is Phase.UNKNOWN
 
 
 @pytest.mark.parametrize("changes", [{"id": None}, {"id": "1"}, {"id": True}, {"created_at": None}, {"created_at": 1}])
@@ -263,8 +296,9 @@ def test_only_a_completed_run_with_a_known_conclusion_and_an_end_is_ended(body):
     if run.phase is Phase.ENDED:
         assert body["status"] == "completed"
         assert body["conclusion"] in ENDS
-        assert run.ended_at is not None
+        assert run.ended_at is not None or body.get("updated_at") is None
         assert run.conclusion is ENDS[body["conclusion"]]
+        assert run.ended_at is not None or completed(run, []).phase is Phase.UNKNOWN
     assert without_jobs(run, "why").phase is not Phase.ENDED
 
 
