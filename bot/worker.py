@@ -92,6 +92,9 @@ def register(docket: Docket, world: World, *, worker_name: str) -> None:
     async def kill_(request: str, tick: str, retry: Retry = _AGAIN) -> None:
         await _guarded(world, retry, "kill", request, lambda: killing.kill(world, request, int(tick)))
 
+    async def remind_(request: str, number: str, retry: Retry = _AGAIN) -> None:
+        await _guarded(world, retry, "remind", request, lambda: killing.remind(world, request, int(number)))
+
     async def export_(incident: str, retry: Retry = _AGAIN) -> None:
         await _guarded(world, retry, "export", incident, lambda: export(world, incident))
 
@@ -104,6 +107,7 @@ def register(docket: Docket, world: World, *, worker_name: str) -> None:
     docket.register(armed_, names=["armed"])
     docket.register(recheck_, names=["recheck"])
     docket.register(kill_, names=["kill"])
+    docket.register(remind_, names=["remind"])
     docket.register(export_, names=["export"])
     docket.register(ask_, names=["ask_owner_again"])
 
@@ -146,7 +150,7 @@ async def _say_if_last(world: World, retry: Retry, job: str, subject: str, why: 
 
 
 async def _where(world: World, job: str, subject: str) -> tuple[str, str]:
-    found = await (find_kill if job == "kill" else find_unlock)(world, subject)
+    found = await (find_kill if job in {"kill", "remind"} else find_unlock)(world, subject)
     if found is not None:
         return found[0].channel, found[0].ts or found[0].thread
     incident = await world.journal.find(subject) if job == "export" else None

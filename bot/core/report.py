@@ -192,6 +192,7 @@ class KillStage(StrEnum):
     REFUSED = "refused"
     FAILED = "failed"
     RESTARTED = "restarted"
+    STILL_OFF = "still off"
 
 
 class Tie(StrEnum):

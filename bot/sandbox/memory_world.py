@@ -143,6 +143,7 @@ class MemoryWorld:
             "armed": lambda request, tick: release.armed(self.ports, request, int(tick), worker=worker),
             "recheck": lambda request, tick: unlock.recheck(self.ports, request, int(tick)),
             "kill": lambda request, tick: killing.kill(self.ports, request, int(tick)),
+            "remind": lambda request, number: killing.remind(self.ports, request, int(number)),
             "ask_owner_again": lambda state, lock: letters.ask_again(self.ports, self.ports.state(state).name, lock),
         }
         return functions[job.name](*job.args)

@@ -10,6 +10,7 @@ from bot.core.eligibility import why_not_eligible
 from bot.core.facts import run_facts
 from bot.core.phrase import Phrase, Quoted, duration, plain
 from bot.core.report import Inspection, KillReport, KillRequest, KillStage, Target
+from bot.core.run import SwitchResult
 from bot.core.timeline import Draft, Kind
 from bot.errors import NotPermitted
 from bot.usecases import requests
@@ -176,6 +177,8 @@ async def restart(world: World, request_id: str, *, user: str) -> None:
     pipeline = pipeline_in(record)
     source = world.sources[pipeline.ci]
     switched = await source.switch(pipeline, on=True)
+    if switched.result is SwitchResult.DONE:
+        await change_kill(world, request_id, restarted="yes")
     text = f"started {pipeline.title} again: {switched.result}"
     draft = Draft(world.clock.now(), Kind.KILL_CONFIRMED, user, text, {"request": request.id, "restarted": True})
     await world.journal.append(request.incident, draft)

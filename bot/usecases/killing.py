@@ -29,6 +29,8 @@ log = structlog.get_logger()
 
 LOOK_EVERY = timedelta(seconds=3)
 GIVE_UP_AFTER = timedelta(minutes=20)
+REMIND_AFTER = (timedelta(hours=1), *(timedelta(days=1),) * 6)
+"""When the channel is reminded of a source that was switched off, each counted from the reminder before."""
 
 
 async def kill(world: World, request_id: str, tick: int) -> None:
@@ -160,8 +162,29 @@ async def _conclude(world: World, request: KillRequest, record: dict[str, str], 
     draft = Draft(world.clock.now(), Kind.KILL_CONFIRMED, record["by"], text, facts, once=f"killed/{request.id}")
     await world.journal.append(request.incident, draft)
     await world.teller.kill(report)
+    if report.switched is not None and report.switched.result is SwitchResult.DONE:
+        await _remind_later(world, request.id, 0)
     await change_kill(world, request.id, phase=requests.Phase.DONE)
     log.info("kill.settled", request=request.id, runs=count, ended=ended)
+
+
+async def remind(world: World, request_id: str, number: int) -> None:
+    """Reminds the channel that a loop's source is still off, until somebody starts it again; told once a reminder."""
+    found = await find_kill(world, request_id)
+    if found is None or found[1].get("restarted"):
+        return
+    request, record = found
+    if await world.records.once("reminded", f"{request_id}/{number}", ttl=requests.REQUEST_TTL):
+        anew = replace(request, ts="", thread="")
+        off = Switched(SwitchResult.DONE)
+        await world.teller.kill(KillReport(anew, KillStage.STILL_OFF, switched=off, source=pipeline_in(record).title))
+    await _remind_later(world, request_id, number + 1)
+
+
+async def _remind_later(world: World, request_id: str, number: int) -> None:
+    if number < len(REMIND_AFTER):
+        at = world.clock.now() + REMIND_AFTER[number]
+        await world.jobs.start("remind", request_id, str(number), key=f"remind:{request_id}:{number}", at=at)
 
 
 def pipeline_in(record: dict[str, str]) -> Pipeline:

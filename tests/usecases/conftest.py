@@ -127,6 +127,7 @@ class Scene:
                 "armed": lambda request, tick: release.armed(self.ports, request, int(tick), worker=worker),
                 "recheck": lambda request, tick: unlock.recheck(self.ports, request, int(tick)),
                 "kill": lambda request, tick: killing.kill(self.ports, request, int(tick)),
+                "remind": lambda request, number: killing.remind(self.ports, request, int(number)),
                 "export": lambda incident: export(self.ports, incident),
                 "ask_owner_again": lambda state, lock: letters.ask_again(
                     self.ports, self.ports.state(state).name, lock

@@ -8,7 +8,7 @@ from bot.core.report import KillStage, Tie
 from bot.errors import NotPermitted, UnknownState
 from bot.sandbox.proxy import Deny, Throttle
 from bot.sandbox.stage import DEPLOY, REPO, UPDATE
-from bot.usecases import kill_job
+from bot.usecases import kill_job, killing
 
 CHANNEL = "C0STAGING"
 
@@ -139,6 +139,32 @@ async def test_a_loop_that_was_stopped_is_started_again_on_purpose(scene):
 
     assert stopped
     assert active(scene)
+
+
+async def test_the_channel_is_reminded_of_a_stopped_source_until_somebody_starts_it_again(scene):
+    await looping(scene)
+    report = await ask(scene, "staging")
+    await confirm(scene, report, report.targets[0].key)
+    await scene.work()
+
+    def reminders():
+        return [text for text in scene.said() if "Still switched off" in text]
+
+    scene.forward(3601)
+    await scene.work()
+    await killing.remind(scene.ports, report.request.id, 0)  # delivered twice
+    assert len(reminders()) == 1
+    assert "dependency-update.yml" in reminders()[0]
+    assert "[Start it again]" in reminders()[0]
+
+    scene.forward(86_401)
+    await scene.work()
+    assert len(reminders()) == 2
+
+    await kill_job.restart(scene.ports, report.request.id, user="U0PARKER")
+    scene.forward(86_401)
+    await scene.work()
+    assert len(reminders()) == 2
 
 
 async def test_a_cancel_that_is_not_allowed_fails_at_once_and_says_so(scene):

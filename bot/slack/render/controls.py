@@ -97,7 +97,7 @@ def _is_left_off(report: KillReport) -> bool:
         return not done
     if report.stage is KillStage.FAILED:
         return done or (not report.progress and target_of(report) is None)  # the latter is a restart that failed
-    return report.stage is KillStage.ENDED and done
+    return report.stage in {KillStage.ENDED, KillStage.STILL_OFF} and done
 
 
 def _label(target: Target) -> Phrase:

@@ -243,6 +243,14 @@ def _restarted(report: KillReport) -> _Facts:
     yield Fact("Next:", ("watch that it does not loop again: ", command(f"status {report.request.state}"), "."))
 
 
+def _still_off(report: KillReport) -> _Facts:
+    what: Phrase = (Quoted(report.source),) if report.source else ("the workflow",)
+    yield Fact("Still switched off:", (*what, ", since a loop of it was ended here."), Mark.WARNING)
+    yield from _note(report)
+    yield Fact("Changed:", ("nothing. It starts no runs until somebody starts it again.",))
+    yield Fact("Next:", ("once its cause is mended, press the button.",))
+
+
 _WORDS: Mapping[KillStage, Callable[[KillReport], _Facts]] = {
     KillStage.NOTHING: _nothing,
     KillStage.CHOOSE: _choose,
@@ -254,6 +262,7 @@ _WORDS: Mapping[KillStage, Callable[[KillReport], _Facts]] = {
     KillStage.REFUSED: _refused,
     KillStage.FAILED: _failed,
     KillStage.RESTARTED: _restarted,
+    KillStage.STILL_OFF: _still_off,
 }
 """Every stage, with its words; a test holds it complete."""
 
