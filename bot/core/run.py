@@ -48,7 +48,7 @@ class Pipeline:
     def title(self) -> str:
         """A short name for people: `deploy.yml in acme/infra`."""
         values = dict(self.fields)
-        leaf = next((values[k] for k in ("workflow", "definition", "job", "family") if k in values), "")
+        leaf = next((values[k] for k in ("workflow", "definition", "job", "family", "ref") if k in values), "")
         scope = next((values[k] for k in ("repo", "project", "cluster") if k in values), "")
         return f"{leaf} in {scope}" if leaf and scope else leaf or scope or self.ci
 

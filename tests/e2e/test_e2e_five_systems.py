@@ -19,6 +19,13 @@ REFUSED_401 = {
     "jenkins": "Jenkins refuses user and token (401)",
     "ecs": "ECS denies",
 }
+LOOPS = {
+    "github": "dependency-update.yml in acme/infra",
+    "gitlab": "update in acme/infra",
+    "azure": "13 in infra",
+    "jenkins": "infra/update",
+    "ecs": "update in ci",
+}
 SETTLES = {"settle": {"failed": "4s", "cancelled": "4s", "timed_out": "4s", "lost": "4s"}}
 
 
@@ -114,27 +121,19 @@ async def test_a_system_that_refuses_or_breaks_is_named_and_the_lock_stands(scen
     assert await scene.stands(lock, name)
 
 
-async def test_a_contender_is_found_by_its_state_ended_and_said_to_have_ended(scene, name, system):
+async def test_a_contender_is_found_by_its_state_and_by_its_page_ended_and_said_to_have_ended(scene, name, system):
     lock, holder = await held(scene, name, system)
     system.end_badly(holder, at=ago(10))
     contender = system.start(at=ago(2), update=True)
 
+    by_page = await found(scene, f"kill-job <{system.url_of(contender)}>", system.id_of(contender), "does not hold it")
+    assert "[End this run]" in flat(by_page)
     report = await found(scene, f"kill-job {name}", system.id_of(contender), "does not hold it")
     await scene.click(report, "kill.confirm")
 
     await scene.becomes(report, "ended:", "releases no lock", within=40)
     assert system.is_over(contender)
     assert await scene.stands(lock, name)
-
-
-async def test_a_run_is_found_by_the_address_of_its_page_and_ended(scene, name, system):
-    run = system.start(at=ago(3))
-
-    report = await found(scene, f"kill-job <{system.url_of(run)}>", system.id_of(run), "[end this run]")
-    await scene.click(report, "kill.confirm")
-
-    await scene.becomes(report, "ended:", within=40)
-    assert system.is_over(run)
 
 
 async def test_the_doctor_finds_each_system_its_rights_and_its_clock_in_order(world, played):
@@ -154,7 +153,7 @@ async def test_a_loop_is_named_and_what_starts_it_is_switched_off_where_the_syst
     for run, minutes in zip(runs[:-1], range(12, 2, -2), strict=True):
         system.end_badly(run, at=ago(minutes - 1))
 
-    report = await found(scene, f"kill-job {name}", "loop", "6 times", "about every 2 min")
+    report = await found(scene, f"kill-job {name}", "loop", LOOPS[name], "6 times", "about every 2 min")
     await scene.click(report, "kill.confirm")
 
     if name == "ecs":
