@@ -67,7 +67,7 @@ class _Outline:
         self._is_object: bool | None = None
 
     def feed(self, chunk: bytes) -> None:
-        if not self._broken:
+        if chunk and not self._broken:  # to the parser no bytes mean the end
             self._drive(self._parser.send, chunk)
 
     def finish(self) -> None:

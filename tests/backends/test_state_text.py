@@ -5,7 +5,7 @@ import json
 import tracemalloc
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.backends._state import read_state_text
@@ -82,6 +82,7 @@ def test_a_fault_never_quotes_the_state():
     assert "hunter2" not in repr(read)
 
 
+@example([b'{"":""}', b""])
 @given(st.lists(st.binary(), max_size=5))
 def test_any_bytes_are_read_without_an_error(chunks):
     read = read_state_text(chunks)

@@ -141,9 +141,9 @@ async def test_a_task_that_stops_between_the_two_lists_is_there_once(source, ecs
 
 async def test_a_task_that_is_forgotten_is_not_found_and_never_ended(source, ecs):
     old = ecs.world.start_run(CLUSTER, "production", at=ago(hours=3))
-    ecs.world.finish(old.id, 1, at=ago(minutes=61))
+    ecs.world.finish(old.id, 1, at=ago(minutes=90))
     fresh = ecs.world.start_run(CLUSTER, "production", at=ago(hours=3))
-    ecs.world.finish(fresh.id, 1, at=ago(minutes=59))
+    ecs.world.finish(fresh.id, 1, at=ago(minutes=20))
 
     seen = await source.run(ref_of(old))
 

@@ -128,7 +128,7 @@ async def test_what_is_not_understood_is_answered_and_changes_nothing(scene, typ
     assert await scene.stands(lock)
 
 
-@pytest.mark.parametrize("typed", ["watch staging", "explain Error acquiring the state lock", "export"])
+@pytest.mark.parametrize("typed", ["watch staging", "export"])
 async def test_what_comes_later_says_so_and_changes_nothing(scene, typed):
     await scene.types(typed)
 
