@@ -208,8 +208,8 @@ class Tie(StrEnum):
 class Target:
     """Something that kill-job can end: one run, or a loop with all its runs that are going on.
 
-    `key` names it in a button (`run:123`, `loop:0`). `runs` are those going on now, newest first; a loop between two
-    starts may have none.
+    `key` names it in a button, and nothing of another pipeline. `runs` are those going on now, newest first; a loop
+    between two starts may have none.
     """
 
     key: str

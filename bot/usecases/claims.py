@@ -51,13 +51,15 @@ async def claim(world: World, said: Said, *, claim_id: str) -> Claim:
 async def heartbeat(world: World, claim_id: str, *, lock_id: str | None = None) -> Claim | None:
     """The job is still at work, and says which lock it has, if it knows. None if there is no such claim.
 
-    Raises JournalAway.
+    After its end a claim stays as it is: a lock that is named then is not that of the process which ended. Raises
+    JournalAway.
     """
     now = world.clock.now()
     changes: dict[str, Any] = {"heartbeat_at": now.isoformat()} | ({"lock_id": lock_id} if lock_id else {})
-    found = await world.records.update("claim", claim_id, changes)
+    found = await world.records.update("claim", claim_id, changes, only_if=("open", ["yes"]))
     if found is None:
-        return None
+        closed = await world.records.get("claim", claim_id)
+        return None if closed is None else _unpacked(claim_id, closed)
     if lock_id:
         await world.records.enlist("claims-by-lock", f"{found['state']}/{lock_id}", claim_id, at=now, ttl=KEPT)
     return _unpacked(claim_id, found)

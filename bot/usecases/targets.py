@@ -45,8 +45,12 @@ async def find(world: World, target: str) -> tuple[Inspection | None, tuple[Targ
 
 
 def _refs(world: World, target: str) -> tuple[RunRef, ...]:
-    """The runs that a URL or a bare id could mean, among the configured pipelines only. Makes no request."""
-    by_url = [source.ref_from_url(target) for source in world.sources.values()] if "://" in target else []
+    """The runs that an address (or a task's ARN) or a bare id could mean, among the configured pipelines alone.
+
+    Makes no request.
+    """
+    is_address = "://" in target or target.startswith("arn:")
+    by_url = [source.ref_from_url(target) for source in world.sources.values()] if is_address else []
     refs = tuple(ref for ref in by_url if ref is not None)
     if refs or not _RUN_ID.fullmatch(target):
         return refs
@@ -81,26 +85,34 @@ def _going(inspection: Inspection, pipeline: Pipeline | None = None) -> Iterable
 
 
 def _target(run: Run, inspection: Inspection) -> Target:
-    return Target(f"run:{run.ref.id}", (run,), _tie((run,), inspection))
+    """Named after its pipeline as well: Jenkins counts the builds of each job from 1."""
+    return Target(f"run:{_name(run.ref.pipeline)}:{run.ref.id}", (run,), _tie((run,), inspection))
 
 
 def _loop_target(loop: Loop, inspection: Inspection) -> Target:
     """Named after its pipeline: by the time of the click another loop may have more starts."""
-    pipeline = loop.pipeline
-    name = hashlib.sha256(f"{pipeline.ci}\n{pipeline_text(pipeline)}".encode()).hexdigest()[:12]
-    runs = tuple(_going(inspection, pipeline))
-    return Target(f"loop:{name}", runs, _tie(runs, inspection), loop)
+    runs = tuple(_going(inspection, loop.pipeline))
+    return Target(f"loop:{_name(loop.pipeline)}", runs, _tie(runs, inspection), loop)
+
+
+def _name(pipeline: Pipeline) -> str:
+    return hashlib.sha256(f"{pipeline.ci}\n{pipeline_text(pipeline)}".encode()).hexdigest()[:8]
 
 
 def _tie(runs: Sequence[Run], inspection: Inspection) -> Tie:
-    """How runs stand to the lock. Of a lock that cannot be read, any of them may be the holder."""
+    """How runs stand to the lock. Of a lock that cannot be read, any of them may be the holder.
+
+    So may a run whose pipeline gave no answer when it was asked for its runs.
+    """
     tied = inspection.attribution
     if tied is None and inspection.seen.is_throttled:
         return Tie.UNREAD
     if tied is None:
         return Tie.NO_LOCK if inspection.seen.is_free else Tie.HOLDS
     refs = {candidate.run.ref for candidate in tied.candidates}
-    return Tie.HOLDS if any(run.ref in refs for run in runs) else Tie.CONTENDS
+    mute = {look.pipeline for look in inspection.looks if not isinstance(look.listing, Found)}
+    holds = any(run.ref in refs or run.ref.pipeline in mute for run in runs)
+    return Tie.HOLDS if holds else Tie.CONTENDS
 
 
 def unseen_words(mute: tuple[NotFound | Unseen, ...]) -> Phrase:

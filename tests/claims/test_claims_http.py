@@ -183,6 +183,22 @@ async def test_the_first_reported_exit_counts(bot):
     assert verdict.ruling is Ruling.NEEDS_APPROVAL
 
 
+async def test_a_lock_that_a_claim_names_only_after_its_end_is_not_that_of_the_process_which_ended(bot):
+    run = bot.start_run()
+    claim_id = await bot.claim(run, host="somewhere-else")
+    await bot.tell(claim_id, exit_code=1)
+    lock = await bot.hold(created=datetime.now(UTC) + timedelta(milliseconds=50))
+    answer = await bot.tell(claim_id, lock_id=lock.id)
+    await bot.tell(claim_id, exit_code=1, lock_id=lock.id)
+
+    verdict, seen = await bot.decide()
+
+    assert answer.status == 200
+    assert seen.attribution.strength is Strength.WINDOW
+    assert verdict[Rule.DEAD].effect.name == "REFUSES"
+    assert await bot.still_held(lock)
+
+
 async def test_a_run_of_an_unknown_system_is_never_taken_for_dead(bot):
     await bot.claim(run_url="https://ci.elsewhere.example.com/1")
     lock = await bot.hold()

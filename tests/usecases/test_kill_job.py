@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bot.core.report import KillStage, Tie
+from bot.core.run import Pipeline
 from bot.errors import NotPermitted, UnknownState
+from bot.sandbox.memory_ci import MemoryCI
+from bot.sandbox.memory_world import CHANNEL as PAPER_CHANNEL
 from bot.sandbox.proxy import Deny, Throttle
 from bot.sandbox.stage import DEPLOY, REPO, UPDATE
 from bot.usecases import kill_job, killing
@@ -65,7 +70,36 @@ async def test_a_run_is_found_by_its_id_and_by_its_page(scene, spelled):
 
     report = await ask(scene, target)
 
-    assert [target.key for target in report.targets] == [f"run:{run.id}"]
+    assert [[each.ref.id for each in found.runs] for found in report.targets] == [[str(run.id)]]
+
+
+async def test_a_run_that_could_be_read_while_its_pipeline_could_not_be_listed_may_hold_the_lock(scene):
+    lock, run = await scene.running_lock()
+    scene.github.answer_next("GET .*/workflows/.*/runs", status=404, times=100)
+
+    report = await ask(scene, str(run.id))
+
+    assert (report.chosen.tie, report.chosen.needs_second) == (Tie.HOLDS, True)
+    assert await scene.stands(lock)
+
+
+def test_a_choice_among_runs_of_two_pipelines_with_the_same_id_means_the_one_that_was_shown(make_paper):
+    """Jenkins counts the builds of each job from 1."""
+    paper = make_paper()
+    jobs = [Pipeline(name, (("job", f"infra/{name}"),)) for name in ("deploy", "update")]
+    for job in jobs:
+        ci = MemoryCI(paper.clock, (job,), name=job.ci)
+        ci.start("47", job, host=None)
+        paper.ports.sources[job.ci] = ci
+    state = replace(paper.ports.states["staging"], pipelines=tuple(jobs))
+    world = replace(paper.ports, states={"staging": state})
+    wish = kill_job.Wish("staging", "U0QUINN", PAPER_CHANNEL, paper.incident.id)
+    report = paper.run(kill_job.ask(world, wish))
+
+    for target in report.targets:
+        paper.run(kill_job.choose(world, report.request.id, target.key, user="U0QUINN"))
+        assert paper.teller.kills[-1].chosen.runs[0].ref == target.runs[0].ref
+    assert {target.runs[0].ref.pipeline for target in report.targets} == set(jobs)
 
 
 @pytest.mark.parametrize("target", ["https://github.example.org/evil/repo/actions/runs/1", "stagin", "../etc"])
