@@ -49,21 +49,29 @@ class OwnRun:
 class Bot:
     """Where claims go."""
 
-    url: str
+    url: str = field(repr=False)
     token: str = field(repr=False)
     client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=TIMEOUT), repr=False)
+
+    @property
+    def shown(self) -> str:
+        """The address without a user and a password."""
+        scheme, mark, rest = self.url.partition("://")
+        return f"{scheme}{mark}{rest.rpartition('@')[2]}"
 
     def send(self, method: str, path: str, body: Mapping[str, object]) -> dict[str, Any]:
         """One request. Raises NoClaim if the bot did not do what was asked of it."""
         headers = {"Authorization": f"Bearer {self.token}"}
         try:
             answer = self.client.request(method, self.url + path, json=dict(body), headers=headers)
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            raise NoClaim(f"tflock at {self.url} does not answer: {str(error) or type(error).__name__}") from None
+        except (httpx.LocalProtocolError, httpx.InvalidURL, ValueError) as error:  # their words may quote a secret
+            raise NoClaim(f"tflock at {self.shown} cannot be asked ({type(error).__name__})") from None
+        except httpx.HTTPError as error:
+            raise NoClaim(f"tflock at {self.shown} does not answer: {str(error) or type(error).__name__}") from None
         found = _document(answer)
         if answer.status_code not in {HTTPStatus.OK, HTTPStatus.CREATED} or found is None:
             said = found.get("error") if found else None
-            raise NoClaim(f"tflock at {self.url} answered {answer.status_code}: {said or 'that is not its answer'}")
+            raise NoClaim(f"tflock at {self.shown} answered {answer.status_code}: {said or 'that is not its answer'}")
         return found
 
 
@@ -141,7 +149,7 @@ def make_claim(state: str, environ: Mapping[str, str], *, began: float | None = 
     body |= {"age_ms": min(int(age * 1000), _OLDEST)}
     claim_id = bot.send("POST", "/api/v1/claims", body).get("id")
     if not isinstance(claim_id, str) or not claim_id:
-        raise NoClaim(f"tflock at {bot.url} gave the claim no id")
+        raise NoClaim(f"tflock at {bot.shown} gave the claim no id")
     return bot, claim_id
 
 

@@ -78,7 +78,7 @@ class GitLabApi:
     async def listing(
         self, path: str, about: str, params: Mapping[str, str], *, passing: Collection[int] = ()
     ) -> list[Json]:
-        """Every entry of a list. `passing` are answers that mean an empty one.
+        """Every entry of a list. `passing` are answers that mean an empty one, if they come first.
 
         While pages are read, an entry that leaves the list pulls another over the edge of a page and out of sight: a
         list that falls short of GitLab's own count is read again.
@@ -106,7 +106,7 @@ class GitLabApi:
         found: dict[int, Json] = {}
         asked, total = {**params, "per_page": str(_PER_PAGE), "page": "1"}, 0
         for number in range(1, _MOST_PAGES + 1):
-            response = await self.send("GET", path, about, params=asked, passing=passing)
+            response = await self.send("GET", path, about, params=asked, passing=() if found else passing)
             if response.status_code in passing:
                 return found, 0
             entries = _entries(response, about)

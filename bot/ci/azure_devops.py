@@ -49,7 +49,9 @@ from bot.ports import Clock
 
 T = TypeVar("T")
 
-_GOING_ON = "inProgress,cancelling,postponed,notStarted"
+_GOING_ON = ("postponed", "notStarted", "inProgress", "cancelling")
+"""In the order in which a build goes through them. The API documents one status for a list, and not several."""
+
 _LINGERS = timedelta(hours=6)
 """A cancelled build was seen running two hours more; for so long its jobs are looked at before its end is believed."""
 _MOST_LINGERING = 30
@@ -160,7 +162,7 @@ class AzureDevOps:
     async def _runs(self, pipeline: Pipeline, since: datetime) -> tuple[Run, ...]:
         number = definition_number(pipeline)
         path, about = f"{project_path(pipeline)}/_apis/build/builds", f"the builds of {definition_words(pipeline)}"
-        going_on = {"definitions": number, "statusFilter": _GOING_ON, "queryOrder": "queueTimeDescending"}
+        going_on = {"definitions": number, "queryOrder": "queueTimeDescending"}
         # minTime is compared with the time that queryOrder names; without a queryOrder of finish times it means another
         ended = {
             "definitions": number,
@@ -168,8 +170,12 @@ class AzureDevOps:
             "queryOrder": "finishTimeDescending",
             "minTime": stamp(since),
         }
-        # in this order: a build that ends meanwhile is in both lists instead of in none
-        entries = await self._api.builds(path, about, going_on)
+        # one after the other: a build that goes on to its next status meanwhile is in both lists instead of in none
+        entries = [
+            build
+            for status in _GOING_ON
+            for build in await self._api.builds(path, about, {**going_on, "statusFilter": status})
+        ]
         entries += await self._api.builds(path, about, ended)
         if not entries:
             await self._api.get_object(definition_path(pipeline), definition_words(pipeline))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -657,6 +658,13 @@ async def test_a_loop_starts_builds_until_its_definition_is_paused(source, azure
 
     assert {(run.conclusion, run.trigger) for run in going_on} == {(Conclusion.FAILED, "schedule")}
     assert len(value(await source.runs(UPDATE, since=ago(hours=1)))) == len(going_on)
+
+
+async def test_a_list_is_asked_for_one_documented_status_at_a_time_in_the_order_of_a_builds_life(source, azure):
+    await source.runs(DEPLOY, since=ago(hours=3))
+
+    asked = [status for line in azure.asked for status in re.findall(r"statusFilter=([^&]*)", line)]
+    assert asked == ["postponed", "notStarted", "inProgress", "cancelling", "completed"]
 
 
 async def test_min_time_is_compared_with_the_time_that_the_order_names(azure):

@@ -116,6 +116,16 @@ async def test_a_gitlab_that_does_not_know_a_status_yet_is_asked_for_the_others(
     assert await listed(source, hours=1) == [str(running.id)]
 
 
+async def test_a_list_whose_further_page_is_refused_is_never_taken_for_a_whole_one(source, gitlab):
+    body = [{"id": 1, "created_at": "2026-11-22T09:00:00Z", "status": "canceling"}]
+    gitlab.answer_next(r"status=canceling.*&page=1$", body=json.dumps(body), headers={"X-Next-Page": "2"}, times=9)
+    gitlab.answer_next(r"status=canceling.*&page=2$", status=400, times=9)
+
+    seen = await source.runs(MAIN, since=ago(hours=1))
+
+    assert (type(seen), seen.trouble) == (Unseen, Trouble.GARBLED)
+
+
 async def test_the_newest_page_may_come_by_a_link_without_any_other_header(make_source, gitlab):
     body = [{"id": number, "created_at": "2026-11-22T09:00:00Z", "status": "running"} for number in (1, 2)]
     link = {"Link": f'<{gitlab.base_url}/projects/x/pipelines?cursor=abc&per_page=100>; rel="next"'}

@@ -218,6 +218,16 @@ async def test_a_claim_that_cannot_be_made_is_a_warning_or_with_strict_a_failure
         assert ended.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "changes", [{"TFLOCK_CLAIM_TOKEN": "hidden-word\nx"}, {"TFLOCK_URL": "http://u:hidden-word@127.0.0.1:9"}]
+)
+async def test_a_warning_shows_neither_the_token_nor_a_password_in_the_address(bot, run, in_github, changes):
+    ended = await run("claim", "--state", "staging", **in_github(bot.start_run(), **changes))
+
+    assert "warning" in ended.err
+    assert "hidden-word" not in ended.err + ended.out
+
+
 async def test_an_unknown_state_is_said_in_the_jobs_log(bot, run, in_github):
     ended = await run("claim", "--state", "stagin", "--strict", **in_github(bot.start_run()))
 
