@@ -304,7 +304,7 @@ def breaches_by_claim(make, world, fitting, possible, hidden):
         rival = (image or near or on_host) if doubt else on_host
         if run.ref.id not in claimed_ids and rival and not surely_gone(make, reading):
             yield "another run on that host"
-    yield from ["a pipeline is hidden"] if doubt and hidden else []
+    yield from ["a pipeline is hidden"] if hidden else []
 
 
 def why_it_may_not_be_released(make, world):

@@ -56,7 +56,7 @@ def bold(text: str) -> str:
 
 def flat(text: str, most: int) -> str:
     """Somebody else's text for a `plain_text` object: one line, at most so long, without what looks like a token."""
-    line = one_line(text).translate(_NO_TOKENS)
+    line = one_line(text).translate(_NO_TOKENS).replace("`", _BACKTICK)
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
