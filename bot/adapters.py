@@ -36,37 +36,20 @@ def run_sources(config: Config, aws: AwsClients) -> dict[str, RunSource]:
     return {ci.name: MAKERS[ci.type](ci, pipelines, aws) for ci in config.ci.values()}
 
 
-def _github(ci: CiSettings, pipelines: Sequence[Pipeline], _: AwsClients) -> RunSource:
-    return GitHubActions(
-        name=ci.name,
-        base_url=ci.base_url,
-        token=ci.token,
-        token_name=ci.token_name,
-        clock=SystemClock(),
-        pipelines=pipelines,
-    )
+def _by_token(adapter: Callable[..., RunSource]) -> Maker:
+    """For the systems that want an address and a token, and nothing else."""
 
+    def make(ci: CiSettings, pipelines: Sequence[Pipeline], _: AwsClients) -> RunSource:
+        return adapter(
+            name=ci.name,
+            base_url=ci.base_url,
+            token=ci.token,
+            token_name=ci.token_name,
+            clock=SystemClock(),
+            pipelines=pipelines,
+        )
 
-def _gitlab(ci: CiSettings, pipelines: Sequence[Pipeline], _: AwsClients) -> RunSource:
-    return GitLab(
-        name=ci.name,
-        base_url=ci.base_url,
-        token=ci.token,
-        token_name=ci.token_name,
-        clock=SystemClock(),
-        pipelines=pipelines,
-    )
-
-
-def _azure(ci: CiSettings, pipelines: Sequence[Pipeline], _: AwsClients) -> RunSource:
-    return AzureDevOps(
-        name=ci.name,
-        base_url=ci.base_url,
-        token=ci.token,
-        token_name=ci.token_name,
-        clock=SystemClock(),
-        pipelines=pipelines,
-    )
+    return make
 
 
 def _jenkins(ci: CiSettings, pipelines: Sequence[Pipeline], _: AwsClients) -> RunSource:
@@ -90,9 +73,9 @@ def _ecs(ci: CiSettings, pipelines: Sequence[Pipeline], aws: AwsClients) -> RunS
 
 
 MAKERS: Mapping[str, Maker] = {
-    "github_actions": _github,
-    "gitlab": _gitlab,
-    "azure_devops": _azure,
+    "github_actions": _by_token(GitHubActions),
+    "gitlab": _by_token(GitLab),
+    "azure_devops": _by_token(AzureDevOps),
     "jenkins": _jenkins,
     "ecs": _ecs,
 }

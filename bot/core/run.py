@@ -106,14 +106,6 @@ class Run:
     jobs_missing: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """The time in which a run must have been going on to matter; both ends inclusive, aware."""
-
-    start: datetime
-    end: datetime
-
-
 class CancelResult(StrEnum):
     """What a system answered to a request to end a run. `ACCEPTED` is intent, never death."""
 

@@ -118,12 +118,6 @@ async def ask_again(world: World, state: StateName, lock_id: str) -> None:
     await world.records.update("letter-of", f"{state.name}/{lock_id}", {"ts": posted.ts, "channel": posted.channel})
 
 
-async def where_asked(world: World, state: str, lock_id: str) -> tuple[str, str]:
-    """The channel and the incident in which the owner's lock was asked about; empty if not known."""
-    record = await world.records.get("letter-of", f"{state}/{lock_id}")
-    return ("", "") if record is None else (record["asked_in"], record["incident"])
-
-
 async def _redraw(world: World, state: StateName, lock_id: str, record: dict[str, str], answer: OwnerAnswer) -> None:
     letter = _letter(state, lock_id, record, answer)
     await world.teller.letter(record["owner"], letter, posted=Posted(record["channel"], record["ts"]))
