@@ -46,6 +46,13 @@ class Tail:
             before.append(found[0])
         return before, None
 
+    def split_because(self) -> tuple[str, bool, Tail | None]:
+        """The text before the last `because`, whether there is one, and what follows it."""
+        marks = [found for found in _WORD.finditer(self.raw) if found[0].lower().rstrip(":,") == "because"]
+        if not marks:
+            return self.text, False, None
+        return readable(self.raw[: marks[-1].start()]).strip(), True, Tail(self.raw[marks[-1].end() :])
+
 
 def typed(text: str) -> Tail:
     """The text without the invisible characters that come with pasted words."""

@@ -10,141 +10,71 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from enum import StrEnum
-from typing import TypeAlias
 
 from bot.core.nearest import did_you_mean
+from handlers._moments import Ago, ClockTime, Moment, NotATime, moment, span
 from handlers._typed_text import Tail, argument, is_mark, readable, typed
+from handlers.command import (
+    Capture,
+    Close,
+    Command,
+    Edit,
+    Explain,
+    Export,
+    Help,
+    KillJob,
+    Mark,
+    Marking,
+    Mistake,
+    Misunderstood,
+    Note,
+    Open,
+    Reopen,
+    Status,
+    Timeline,
+    Title,
+    Unlock,
+    Watch,
+    Who,
+    name_of,
+)
 
-_DEFAULT_COUNT = 20
+__all__ = [
+    "FORMS",
+    "Ago",
+    "Capture",
+    "ClockTime",
+    "Close",
+    "Command",
+    "Edit",
+    "Explain",
+    "Export",
+    "Form",
+    "Help",
+    "KillJob",
+    "Mark",
+    "Marking",
+    "Mistake",
+    "Misunderstood",
+    "Moment",
+    "Note",
+    "Open",
+    "Reopen",
+    "Status",
+    "Timeline",
+    "Title",
+    "Unlock",
+    "Watch",
+    "Who",
+    "form_of",
+    "name_of",
+    "parse",
+    "usage_hint",
+]
+
 _HIGHEST_COUNT = 1000
 _FLAGS = ("--dry-run", "--when-safe")
 _USER = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>")
-_AT_CLOCK = re.compile(r"(?:^|\s)at\s+(\d{1,2}):(\d{2})\s*$", re.IGNORECASE | re.ASCII)
-_AGO = re.compile(r"(?:^|\s)(?:at\s+)?[-\u2010-\u2015\u2212](\d{1,4})(m|h)\s*$", re.IGNORECASE | re.ASCII)
-_HOURS, _MINUTES = range(24), range(60)
-
-
-@dataclass(frozen=True, slots=True)
-class ClockTime:
-    """A time of day by the asker's clock: the last such time that is not in the future."""
-
-    hour: int
-    minute: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ago:
-    """So long before now."""
-
-    span: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class Help:
-    """`command` is a known word, or None for all of them."""
-
-    command: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """None: all states."""
-
-    state: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Who:
-    """At most one of the two is given."""
-
-    state: str | None = None
-    user_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Unlock:
-    """With `dry_run` nothing is armed or released, whatever else is given. `reason` is None where none was given."""
-
-    state: str
-    dry_run: bool = False
-    when_safe: bool = False
-    reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class KillJob:
-    """`target` is a state, a run's address or a run's id, as it was typed."""
-
-    target: str
-    reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Timeline:
-    """The last `count` entries."""
-
-    count: int = _DEFAULT_COUNT
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """`at` None: now."""
-
-    text: str
-    at: ClockTime | Ago | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    state: str
-
-
-@dataclass(frozen=True, slots=True)
-class Explain:
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
-class Open:
-    title: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class Export:
-    pass
-
-
-class Mistake(StrEnum):
-    UNKNOWN_WORD = "unknown word"
-    WRONG_ARGUMENT = "wrong argument"
-
-
-@dataclass(frozen=True, slots=True)
-class Misunderstood:
-    """What could not be read. `word` is the asker's own and must be escaped; `detail` is ours.
-
-    `nearest` is the known word or flag that was probably meant. `command` and `usage` are those of the command whose
-    argument is wrong; None for an unknown word.
-    """
-
-    kind: Mistake
-    word: str | None
-    nearest: str | None = None
-    command: str | None = None
-    usage: str | None = None
-    detail: str = ""
-
-
-Command: TypeAlias = (
-    Help | Status | Who | Unlock | KillJob | Timeline | Note | Watch | Explain | Open | Close | Export | Misunderstood
-)
 
 
 def parse(text: str) -> Command:
@@ -255,26 +185,65 @@ def _read_timeline(tail: Tail) -> Command | _Wrong:
 
 
 def _read_note(tail: Tail) -> Command | _Wrong:
-    text = tail.text
-    clock, ago = _AT_CLOCK.search(text), _AGO.search(text)
-    found = clock or ago
-    body = text[: found.start()].strip() if found else text
-    if not body:
-        return _Wrong("the text of the note is missing")
-    if clock:
-        hour, minute = int(clock[1]), int(clock[2])
-        if hour not in _HOURS or minute not in _MINUTES:
-            return _Wrong("that is not a time of day", f"{clock[1]}:{clock[2]}")
-        return Note(body, ClockTime(hour, minute))
-    if ago:
-        unit = "minutes" if ago[2].lower() == "m" else "hours"
-        return Note(body, Ago(timedelta(**{unit: int(ago[1])})))
-    return Note(body)
+    text, at = moment(tail.text)
+    if isinstance(at, NotATime):
+        return _Wrong("that is not a time", at.word)
+    return Note(text, at) if text else _Wrong("the text of the note is missing")
+
+
+def _read_edit(tail: Tail) -> Command | _Wrong:
+    number, rest, reason = _entry(tail)
+    if isinstance(number, _Wrong):
+        return number
+    if isinstance(reason, _Wrong):
+        return reason
+    text, at = moment(rest)
+    if isinstance(at, NotATime):
+        return _Wrong("that is not a time", at.word)
+    if not text and at is None:
+        return _Wrong("it needs the new text, the new time (at 14:05), or both")
+    return Edit(number, text or None, at, reason)
+
+
+def _read_mark(how: Marking) -> Callable[[Tail], Command | _Wrong]:
+    def read(tail: Tail) -> Command | _Wrong:
+        number, rest, reason = _entry(tail)
+        if isinstance(number, _Wrong):
+            return number
+        if isinstance(reason, _Wrong):
+            return reason
+        return _Wrong("it takes one number, and this is more", rest) if rest else Mark(number, how, reason)
+
+    return read
+
+
+def _entry(tail: Tail) -> tuple[int | _Wrong, str, str | _Wrong | None]:
+    """The number of an entry, what follows it, and the reason behind `because`."""
+    word, rest = tail.split()
+    number = word.removeprefix("#")
+    if not re.fullmatch(r"[0-9]{1,7}", number) or not int(number):
+        return _Wrong("it needs the number of an entry, as /tflock timeline shows it", word or None), "", None
+    before, because, after = rest.split_because()
+    return int(number), before, _reason(after) if because else None
+
+
+def _read_capture(tail: Tail) -> Command | _Wrong:
+    words = [argument(word) for word in tail.words]
+    marked = [word.lower() for word in words if word.lower() == "marked"]
+    since = " ".join(word for word in words if word.lower() not in {"marked", "since"})
+    if not since:
+        return Capture(marked_only=bool(marked))
+    found = span(since) or moment(f"at {since}")[1]
+    if found is None or isinstance(found, NotATime):
+        return _Wrong("it takes a time (11:00, yesterday 23:50) or how far back (2h)", since)
+    return Capture(found, marked_only=bool(marked))
 
 
 def _read_watch(tail: Tail) -> Command | _Wrong:
-    name = _one_name(tail.words, kind="the name of a state")
-    return name if isinstance(name, _Wrong) else Watch(name)
+    words = tail.words
+    off = len(words) > 1 and argument(words[-1]).lower() == "off"
+    name = _one_name(words[:-1] if off else words, kind="the name of a state")
+    return name if isinstance(name, _Wrong) else Watch(name, off=off)
 
 
 def _read_explain(tail: Tail) -> Command | _Wrong:
@@ -287,6 +256,17 @@ def _read_open(tail: Tail) -> Command | _Wrong:
 
 def _read_close(tail: Tail) -> Command | _Wrong:
     return _nothing_more(tail) or Close()
+
+
+def _read_reopen(tail: Tail) -> Command | _Wrong:
+    if not tail.words:
+        return Reopen()
+    name = _one_name(tail.words, kind="the id of an incident")
+    return name if isinstance(name, _Wrong) else Reopen(name)
+
+
+def _read_title(tail: Tail) -> Command | _Wrong:
+    return Title(tail.text) if tail.text else _Wrong("the title is missing")
 
 
 def _read_export(tail: Tail) -> Command | _Wrong:
@@ -325,11 +305,48 @@ FORMS = (
         _read_kill,
     ),
     Form("timeline", "timeline [N]", "the last entries of this channel's incident", _read_timeline),
-    Form("note", "note TEXT [at HH:MM | -12m]", "write a line into the timeline", _read_note),
-    Form("watch", "watch STATE", "say when the lock is free", _read_watch, available=False),
+    Form(
+        "note",
+        "note TEXT [at HH:MM | at yesterday HH:MM | -12m]",
+        "write a line into the timeline, at the time that it tells of",
+        _read_note,
+    ),
+    Form(
+        "edit",
+        "edit N [TEXT] [at HH:MM] [because REASON]",
+        "put the text or the time of entry N right",
+        _read_edit,
+        available=False,
+    ),
+    Form(
+        "hide",
+        "hide N [because REASON]",
+        "leave entry N out of the exports",
+        _read_mark(Marking.HIDE),
+        available=False,
+    ),
+    Form("restore", "restore N [because REASON]", "show entry N again", _read_mark(Marking.RESTORE), available=False),
+    Form("mark", "mark N [because REASON]", "make entry N a key moment", _read_mark(Marking.KEY), available=False),
+    Form(
+        "unmark",
+        "unmark N [because REASON]",
+        "make entry N none of the key moments",
+        _read_mark(Marking.NOT_KEY),
+        available=False,
+    ),
+    Form(
+        "capture",
+        "capture [2h | since HH:MM] [marked]",
+        "put what was written in this channel on the timeline",
+        _read_capture,
+        available=False,
+    ),
+    Form("watch", "watch STATE [off]", "say when the lock is free", _read_watch, available=False),
     Form("explain", "explain ERROR", "what a Terraform error means, and what to do", _read_explain),
     Form("open", "open [TITLE]", "open an incident in this channel", _read_open),
+    Form("title", "title TEXT", "give the incident another title", _read_title, available=False),
     Form("close", "close", "close the incident, and export its timeline", _read_close),
+    Form("reopen", "reopen [INCIDENT]", "go on with an incident that was closed", _read_reopen, available=False),
     Form("export", "export", "export the timeline now", _read_export, available=False),
 )
 """Every command, once: help, usage errors, the manifest's hint and the docs are made of this or checked against it.

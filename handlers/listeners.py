@@ -16,7 +16,7 @@ from handlers.actions import Actions
 from handlers.asker import asker_of_click, asker_of_command, asker_of_mention, asker_of_shortcut, text_of_message
 from handlers.backlog import Backlog
 from handlers.boundary import Boundary
-from handlers.commands import NAMES, Commands
+from handlers.commands import Commands
 
 log = structlog.get_logger()
 
@@ -39,7 +39,7 @@ def listen(app: AsyncApp, world: World, backlog: Backlog) -> None:
         await ack()
         text = str(body.get("text") or "")
         command, asker = grammar.parse(text), asker_of_command(body)
-        backlog.add(lambda: boundary.run(NAMES[type(command)], asker, lambda: commands.run(command, text, asker)))
+        backlog.add(lambda: boundary.run(grammar.name_of(command), asker, lambda: commands.run(command, text, asker)))
 
     @app.action(_ANY)
     async def on_click(ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
@@ -64,7 +64,7 @@ def listen(app: AsyncApp, world: World, backlog: Backlog) -> None:
             return
         text = _MENTION.sub("", str(event.get("text") or ""))
         command, asker = grammar.parse(text), asker_of_mention(body)
-        backlog.add(lambda: boundary.run(NAMES[type(command)], asker, lambda: commands.run(command, text, asker)))
+        backlog.add(lambda: boundary.run(grammar.name_of(command), asker, lambda: commands.run(command, text, asker)))
 
 
 def is_from_a_person(event: Mapping[str, Any]) -> bool:
