@@ -200,6 +200,7 @@ class FollowUp:
 class Account:
     """All of it. `names` are what people and the channel are called, by id, as far as is known.
 
+    `zone` is the IANA name of the time zone in which local times are shown beside UTC.
     `recorded`, `edited` and `hidden` count entries; `key_moments` are ids. `now` is when the account was made.
     """
 
@@ -219,6 +220,7 @@ class Account:
     marks: tuple[Mark, ...] = ()
     key_moments: frozenset[str] = frozenset()
     names: Mapping[str, str] = field(default_factory=dict)
+    zone: str = "UTC"
 
     @property
     def until(self) -> datetime:

@@ -1,7 +1,8 @@
-"""Edits and removals: entries like all others, which say how an earlier entry is to be shown.
+"""Corrections: entries like all others, which say how an earlier entry is to be shown. The raw log never changes.
 
-An `entry.edited` names the entry in its fact `entry`, and the new text and the new instant in its facts `text` and
-`at`, of which either may be missing. An `entry.hidden` names the entry in its fact `entry`. The raw log never changes.
+Each names the entry that it is about in its fact `entry`, and may give a reason in its fact `why`. An `entry.edited`
+carries the new text and the new instant in its facts `text` and `at`, of which either may be missing. `entry.hidden`
+and `entry.restored`, `entry.marked` and `entry.unmarked` undo each other; the later one counts.
 """
 
 from __future__ import annotations
@@ -14,56 +15,117 @@ from bot.core.timeline import Entry, Kind
 ENTRY = "entry"
 TEXT = "text"
 AT = "at"
+WHY = "why"
 
-_REVISING = {Kind.ENTRY_EDITED, Kind.ENTRY_HIDDEN}
+CORRECTIONS = frozenset(
+    {
+        Kind.ENTRY_EDITED,
+        Kind.ENTRY_HIDDEN,
+        Kind.ENTRY_RESTORED,
+        Kind.ENTRY_MARKED,
+        Kind.ENTRY_UNMARKED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One correction: who made it, when and why, and what the entry said before. `kind` is the correction's own."""
+
+    by: str
+    at: datetime
+    kind: str
+    why: str
+    was_text: str | None = None
+    was_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An entry as it is to be shown. `entry` carries the edited text and time."""
+    """An entry as it is to be shown. `entry` carries the edited text and time; `changes` are in order."""
 
     entry: Entry
-    edited: bool
+    changes: tuple[Change, ...]
+    is_key: bool
+
+    @property
+    def edited(self) -> bool:
+        return any(change.kind == Kind.ENTRY_EDITED for change in self.changes)
 
 
 @dataclass(slots=True)
 class Revisions:
-    """What the entries learned so far say about earlier ones. Memory grows with the edits, not with the timeline."""
+    """What the entries learned so far say about earlier ones. Memory grows with corrections, not with the timeline."""
 
-    _edits: dict[str, dict[str, object]] = field(default_factory=dict)
-    _hidden: set[str] = field(default_factory=set)
+    _about: dict[str, list[Entry]] = field(default_factory=dict)
 
     def learn(self, entry: Entry) -> None:
-        """Takes note of an edit or a removal; of two edits of a text, or of a time, the later one counts."""
+        """Takes note of a correction; everything else is passed over."""
         target = entry.facts.get(ENTRY)
-        if not isinstance(target, str):
-            return
-        if entry.kind == Kind.ENTRY_EDITED:
-            said = {name: entry.facts[name] for name in (TEXT, AT) if entry.facts.get(name) is not None}
-            self._edits.setdefault(target, {}).update(said)
-        elif entry.kind == Kind.ENTRY_HIDDEN:
-            self._hidden.add(target)
+        if entry.kind in CORRECTIONS and isinstance(target, str):
+            self._about.setdefault(target, []).append(entry)
 
     @property
     def hidden(self) -> int:
         """How many entries are hidden."""
-        return len(self._hidden)
+        return sum(self.is_hidden(target) for target in self._about)
 
     @property
     def edited(self) -> int:
         """How many entries are shown with another text or time than they were recorded with."""
-        return len(self._edits.keys() - self._hidden)
+        return sum(
+            not self.is_hidden(target) and any(_says_anything(entry) for entry in about)
+            for target, about in self._about.items()
+        )
+
+    @property
+    def key_moments(self) -> frozenset[str]:
+        """The ids of the entries that are key moments and not hidden."""
+        return frozenset(target for target in self._about if self.is_key(target) and not self.is_hidden(target))
+
+    def is_hidden(self, entry_id: str) -> bool:
+        return self._last_of(entry_id, Kind.ENTRY_HIDDEN, Kind.ENTRY_RESTORED) == Kind.ENTRY_HIDDEN
+
+    def is_key(self, entry_id: str) -> bool:
+        return self._last_of(entry_id, Kind.ENTRY_MARKED, Kind.ENTRY_UNMARKED) == Kind.ENTRY_MARKED
 
     def shown(self, entry: Entry) -> Shown | None:
-        """The entry as it is to be shown; None for a hidden one and for an edit itself."""
-        if entry.kind in _REVISING or entry.id in self._hidden:
+        """The entry as it is to be shown; None for a hidden one and for a correction itself."""
+        if entry.kind in CORRECTIONS or self.is_hidden(entry.id):
             return None
-        edit = self._edits.get(entry.id)
-        if edit is None:
-            return Shown(entry, edited=False)
-        text = edit.get(TEXT)
-        shown = replace(entry, text=text if isinstance(text, str) else entry.text, at=_at(edit.get(AT)) or entry.at)
-        return Shown(shown, edited=True)
+        return self.seen(entry)
+
+    def seen(self, entry: Entry) -> Shown:
+        """The entry with its corrections, hidden or not."""
+        now, changes = entry, list[Change]()
+        for said in self._about.get(entry.id, ()):
+            before, now = now, _applied(now, said)
+            why = said.facts.get(WHY)
+            changes.append(
+                Change(
+                    by=said.actor,
+                    at=said.recorded_at,
+                    kind=said.kind,
+                    why=why if isinstance(why, str) else "",
+                    was_text=before.text if before.text != now.text else None,
+                    was_at=before.at if before.at != now.at else None,
+                )
+            )
+        return Shown(now, tuple(changes), self.is_key(entry.id))
+
+    def _last_of(self, entry_id: str, *kinds: str) -> str | None:
+        return next((said.kind for said in reversed(self._about.get(entry_id, ())) if said.kind in kinds), None)
+
+
+def _applied(entry: Entry, said: Entry) -> Entry:
+    if said.kind != Kind.ENTRY_EDITED:
+        return entry
+    text = said.facts.get(TEXT)
+    return replace(entry, text=text if isinstance(text, str) else entry.text, at=_at(said.facts.get(AT)) or entry.at)
+
+
+def _says_anything(said: Entry) -> bool:
+    return said.kind == Kind.ENTRY_EDITED
 
 
 def _at(said: object) -> datetime | None:

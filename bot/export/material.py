@@ -1,0 +1,53 @@
+"""What every format is written from: the account, and the entries one by one, as they are to be shown and as recorded.
+
+Writers are plain functions of a `Material` and a path, and run in a thread: `write_markdown(material, path)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+from bot.core.account import Account
+from bot.core.revision import Change
+from bot.core.timeline import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An entry as it is to be shown, with edits applied and secrets taken out once more.
+
+    `changes` are the corrections that were made to it, in order. `facts` are those that were recorded.
+    """
+
+    id: str
+    at: datetime
+    recorded_at: datetime
+    kind: str
+    actor: str
+    text: str
+    facts: Mapping[str, object]
+    is_key: bool
+    changes: tuple[Change, ...]
+
+
+class Material(Protocol):
+    """One incident, gathered. Both iterations can be made again, and hold one entry at a time."""
+
+    @property
+    def account(self) -> Account: ...
+
+    def lines(self) -> Iterator[Line]:
+        """What is to be shown: without hidden entries and without corrections themselves, by when it happened."""
+        ...
+
+    def entries(self) -> Iterator[Entry]:
+        """Everything, as recorded, in the order of the chain."""
+        ...
+
+
+Writer: TypeAlias = Callable[[Material, Path], Path]
+"""Writes one format to the file and returns it. Raises OSError."""
