@@ -7,11 +7,12 @@ system did. They raise `bot.errors` only where the docstring says so. Every call
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from bot.core.account import Account
 from bot.core.evidence import Observation
 from bot.core.incident import Incident
 from bot.core.lock import Half, HalfRelease, LockSeen, StateCheck, TableSeen
@@ -38,6 +39,7 @@ __all__ = [
     "RunSource",
     "Teller",
     "Whereabouts",
+    "Written",
 ]
 
 
@@ -172,8 +174,37 @@ class Journal(Protocol):
         """The last `count` entries in order."""
         ...
 
+    async def page(self, incident_id: str, *, before: str | None, count: int) -> tuple[Entry, ...]:
+        """The `count` entries in order that end right before the entry `before`; the newest for None."""
+        ...
+
+    async def entry(self, incident_id: str, entry_id: str) -> Entry | None: ...
+
     async def close(self, incident_id: str, *, by: str, at: datetime) -> Incident | None:
         """Closes the incident with its `incident.closed` entry; None if it was closed already."""
+        ...
+
+    async def reopen(self, incident_id: str, *, by: str, at: datetime) -> Incident | None:
+        """Opens it again with an `incident.reopened` entry, and gives it its channel back.
+
+        None if it is open already or unknown, or if another incident is open in its channel: there are never two.
+        """
+        ...
+
+    async def rename(self, incident_id: str, title: str, *, by: str, at: datetime) -> Incident | None:
+        """Gives the incident another title, with an `incident.renamed` entry (facts `title`, `before`).
+
+        None if it is unknown. A title that it has already adds nothing.
+        """
+        ...
+
+    async def restore(self, incident: Incident, entries: AsyncIterator[Entry]) -> bool:
+        """Puts back an exported timeline, entry by entry with its exact hashes, in bounded memory.
+
+        False, and no change, if the incident is there already. Until all of it is in, nothing of it can be seen, and
+        it can be tried again. Raises ChainBroken if the entries do not fit one another or the incident, NotPermitted
+        if it is open and another incident is open in its channel.
+        """
         ...
 
     async def ping(self) -> None:
@@ -311,13 +342,27 @@ class Teller(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The files of one export. `account` is what all of them tell; `paths` are the files that were written.
+
+    `failed` says by format (`markdown`, `html`, `json`, `csv`, `chart`) why that one was not.
+    """
+
+    account: Account
+    paths: tuple[Path, ...]
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
 class Exporter(Protocol):
     """Writes the record of an incident as files."""
 
-    async def write(self, incident: Incident, names: Mapping[str, str]) -> tuple[Path, ...]:
-        """Writes all configured formats, replacing earlier ones. `names` are those of people and channel, by id.
+    async def write(self, incident: Incident, names: Mapping[str, str], zone: str) -> Written:
+        """Writes all configured formats and the chart, replacing earlier ones; one that fails does not stop the others.
 
-        Raises JournalAway, or OSError.
+        `names` are those of people and channel, by id; `zone` is the IANA name of the time zone beside UTC. The record
+        ends with the entry that is the last one now, and the same entries make the same files.
+        Raises JournalAway or ChainBroken, and OSError if there is no room for any file.
         """
         ...
 
