@@ -98,7 +98,7 @@ async def write_export(config: Config, incident: str, *, form: str | None, direc
             return await _unknown(world, incident)
         try:
             if form is None:
-                paths = await FileExporter(world.journal, target, config.export.formats).write(found, {})
+                paths = (await FileExporter(world.journal, target, config.export.formats).write(found, {}, "UTC")).paths
             else:
                 paths = (await WRITERS[form](world.journal, found, target, {}),)
         except OSError as error:

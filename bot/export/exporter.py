@@ -6,10 +6,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
+from bot.core.account import Account, Cause, Summary
 from bot.core.incident import Incident
+from bot.errors import JournalAway
 from bot.export.json_export import write_json
-from bot.export.markdown import NO_NAMES, write_markdown
-from bot.ports import Journal
+from bot.export.markdown import write_markdown
+from bot.ports import Journal, Written
 
 Writer: TypeAlias = Callable[[Journal, Incident, Path, Mapping[str, str]], Awaitable[Path]]
 
@@ -32,7 +34,18 @@ class FileExporter:
     def __init__(self, journal: Journal, directory: Path, formats: Iterable[str]) -> None:
         self._journal = journal
         self._directory = directory
-        self._writers = [writer for name, writer in WRITERS.items() if name == "json" or name in set(formats)]
+        self._writers = {name: writer for name, writer in WRITERS.items() if name == "json" or name in set(formats)}
 
-    async def write(self, incident: Incident, names: Mapping[str, str] = NO_NAMES) -> tuple[Path, ...]:
-        return tuple([await writer(self._journal, incident, self._directory, names) for writer in self._writers])
+    async def write(self, incident: Incident, names: Mapping[str, str], zone: str) -> Written:
+        tail = await self._journal.tail(incident.id, 1)
+        if not tail:
+            raise JournalAway(f"the timeline of {incident.id} is not there")
+        summary = Summary((), None, None, (Cause.UNKNOWN,), (), 0, ())
+        account = Account(incident, tail[0].recorded_at, tail[0], 0, 0, 0, summary, names=names, zone=zone)
+        paths, failed = list[Path](), dict[str, str]()
+        for name, writer in self._writers.items():
+            try:
+                paths.append(await writer(self._journal, incident, self._directory, names))
+            except OSError as error:
+                failed[name] = error.strerror or str(error)
+        return Written(account, tuple(paths), failed)

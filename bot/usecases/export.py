@@ -31,7 +31,8 @@ async def export(world: World, incident_id: str) -> tuple[Path, ...]:
     if incident is None:
         log.warning("export.unknown_incident", incident=incident_id)
         return ()
-    paths = await world.exporter.write(incident, await _names(world, incident))
+    written = await world.exporter.write(incident, await _names(world, incident), world.export_zone or "UTC")
+    paths = written.paths
     failed = await _upload(world, incident, paths) if world.upload_exports else ""
     facts = {"files": [path.name for path in paths], "uploaded": world.upload_exports and not failed, "failed": failed}
     text = f"exported as {', '.join(path.name for path in paths)}" + (f"; upload failed: {failed}" if failed else "")

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 from bot.core.evidence import Found, Observation
 from bot.core.nearest import did_you_mean
 from bot.core.people import Channel, Standing
-from bot.core.policy import Holders, Policy
+from bot.core.policy import ApprovalPolicy, Holders, Policy
 from bot.core.report import StateName
 from bot.core.run import Pipeline
 from bot.errors import UnknownState
@@ -47,7 +47,7 @@ class State:
     """One state of the configuration with the adapters that reach it.
 
     `lock_table` tells its lock table from all others, by name and the way to it; None if it has none. `path` is the
-    `Path` that its locks carry.
+    `Path` that its locks carry. `approvers` None: as the policy says for all states.
     """
 
     name: StateName
@@ -56,6 +56,7 @@ class State:
     pipelines: tuple[Pipeline, ...]
     lock_table: Hashable = None
     path: str = ""
+    approvers: ApprovalPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class World:
     """Everything outside the core that a use case may touch.
 
     `sources` are by the CI's name in the configuration; a pipeline of a CI that this version cannot ask has none.
-    `new_id` makes short random ids.
+    `new_id` makes short random ids. `export_zone` names the local time of exports (IANA); None: the opener's own.
     """
 
     states: Mapping[str, State]
@@ -82,6 +83,7 @@ class World:
     incident_channels: tuple[str, ...]
     upload_exports: bool
     new_id: Callable[[], str]
+    export_zone: str | None = None
 
     def state(self, name: str) -> State:
         """Raises UnknownState, with the nearest name."""
@@ -90,6 +92,11 @@ class World:
             known = tuple(self.states)
             raise UnknownState(name, nearest=did_you_mean(name, known), known=known)
         return found
+
+    def approvers(self, name: str) -> ApprovalPolicy:
+        """Who may approve an unlock of this state, by its own rule or else by that for all states."""
+        found = self.states.get(name)
+        return (found.approvers if found is not None else None) or self.policy.approval
 
     def is_incident_channel(self, channel: Channel) -> bool:
         """By id or by a pattern on the name that Slack gives; never in a DM."""
