@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bot.core.account import Account
+from bot.core.edition import ExportReport
 from bot.core.evidence import Observation
 from bot.core.incident import Incident
 from bot.core.lock import Half, HalfRelease, LockSeen, StateCheck, TableSeen
+from bot.core.message import Said
 from bot.core.people import Channel, Member, Presence, Whereabouts
 from bot.core.report import KillReport, Notice, OwnerLetter, UnlockReport
 from bot.core.run import Cancelled, Pipeline, Run, RunRef, Switched
@@ -32,12 +34,17 @@ __all__ = [
     "Journal",
     "LockBackend",
     "Member",
+    "MessagePage",
+    "Messages",
     "Notifier",
     "Posted",
     "Presence",
     "Records",
     "RunSource",
+    "Sharing",
+    "Target",
     "Teller",
+    "Views",
     "Whereabouts",
     "Written",
 ]
@@ -180,6 +187,10 @@ class Journal(Protocol):
 
     async def entry(self, incident_id: str, entry_id: str) -> Entry | None: ...
 
+    async def corrections(self, incident_id: str) -> tuple[Entry, ...]:
+        """The entries that correct others, in order. What it reads grows with them, not with the timeline."""
+        ...
+
     async def close(self, incident_id: str, *, by: str, at: datetime) -> Incident | None:
         """Closes the incident with its `incident.closed` entry; None if it was closed already."""
         ...
@@ -289,6 +300,36 @@ class Directory(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class MessagePage:
+    """Messages, the newest first, without those that were deleted. `cursor` is empty at the end."""
+
+    messages: tuple[Said, ...]
+    cursor: str
+
+
+class Messages(Protocol):
+    """What was said in a channel. A channel that the bot may not read is DENIED, not a message that is not there."""
+
+    async def message(self, channel: str, ts: str) -> Observation[Said]:
+        """One message as it stands now, a reply in a thread too, with everybody who marked it."""
+        ...
+
+    async def history(
+        self, channel: str, *, since: datetime, until: datetime, cursor: str = ""
+    ) -> Observation[MessagePage]:
+        """A page of what was said in the channel itself, both ends included. THROTTLED says when to go on."""
+        ...
+
+    async def replies(
+        self, channel: str, thread: str, *, since: datetime, until: datetime, cursor: str = ""
+    ) -> Observation[MessagePage]:
+        """A page of the replies in a thread, without its root, in whatever order."""
+        ...
+
+    async def permalink(self, channel: str, ts: str, *, thread: str = "") -> Observation[str]: ...
+
+
 Blocks = Sequence[Mapping[str, Any]]
 
 
@@ -317,8 +358,22 @@ class Notifier(Protocol):
 
     async def upload(self, channel: str, *, filename: str, content: bytes, title: str, comment: str) -> None: ...
 
-    async def respond(self, response_url: str, *, text: str, blocks: Blocks) -> None:
-        """Answers through a response URL, to the asker alone."""
+    async def respond(self, response_url: str, *, text: str, blocks: Blocks, replace: bool = False) -> None:
+        """Answers through a response URL, to the asker alone; with `replace` in place of the message he clicked in."""
+        ...
+
+
+class Views(Protocol):
+    """Slack's dialogs and home tabs. Raises UpstreamError if Slack did not take it."""
+
+    async def open(self, trigger_id: str, view: Mapping[str, Any]) -> str:
+        """Opens a dialog and returns its id. A trigger lives three seconds and is good for one dialog."""
+        ...
+
+    async def update(self, view_id: str, view: Mapping[str, Any]) -> None: ...
+
+    async def publish(self, user: str, view: Mapping[str, Any]) -> None:
+        """Shows the user's home tab."""
         ...
 
 
@@ -357,13 +412,77 @@ class Written:
 class Exporter(Protocol):
     """Writes the record of an incident as files."""
 
-    async def write(self, incident: Incident, names: Mapping[str, str], zone: str) -> Written:
+    async def write(
+        self,
+        incident: Incident,
+        names: Mapping[str, str],
+        zone: str,
+        *,
+        until: str | None = None,
+        directory: Path | None = None,
+    ) -> Written:
         """Writes all configured formats and the chart, replacing earlier ones; one that fails does not stop the others.
 
         `names` are those of people and channel, by id; `zone` is the IANA name of the time zone beside UTC. The record
-        ends with the entry that is the last one now, and the same entries make the same files.
+        ends with the entry `until`, or with the one that is the last now; the same entries make the same files. They go
+        to the export directory unless another `directory` is named.
         Raises JournalAway or ChainBroken, and OSError if there is no room for any file.
         """
+        ...
+
+
+class Target(Protocol):
+    """A place beside the export directory and the channel where exports go. `name` is its word on the timeline."""
+
+    @property
+    def name(self) -> str: ...
+
+    def place(self, incident_id: str) -> str:
+        """Where the files of the incident go, for a person."""
+        ...
+
+    async def deliver(self, incident_id: str, paths: Sequence[Path]) -> None:
+        """Puts the files there, whole, in the place of earlier ones. Raises UpstreamError or OSError."""
+        ...
+
+
+class Sharing(Protocol):
+    """Puts an export into a channel, step by step, so that after a crash each step can be looked at before it is
+    done again. Raises UpstreamError like Notifier.
+    """
+
+    async def post(self, report: ExportReport, *, thread: str = "") -> Posted:
+        """Posts the summary with the version's mark on it."""
+        ...
+
+    async def find(self, report: ExportReport, *, thread: str, since: datetime) -> Posted | None:
+        """The summary of this version, by its mark, if it was posted since."""
+        ...
+
+    async def redraw(self, report: ExportReport, posted: Posted) -> None: ...
+
+    async def tell(self, channel: str, notice: Notice, *, mark: str, thread: str = "") -> Posted:
+        """Says something with a mark on it."""
+        ...
+
+    async def told(self, channel: str, *, mark: str, thread: str, since: datetime) -> Posted | None:
+        """What was said with this mark."""
+        ...
+
+    async def stage(self, path: Path) -> str:
+        """Uploads a file that nobody sees yet; its id."""
+        ...
+
+    async def share(self, channel: str, file_ids: Mapping[str, str], *, thread: str) -> None:
+        """Shows staged files, ids with their titles, in one message. Raises Missing if one is not there any more."""
+        ...
+
+    async def is_shared(self, channel: str, file_id: str) -> bool | None:
+        """Whether the file can be seen in the channel; None for a file that Slack does not know."""
+        ...
+
+    async def link(self, posted: Posted) -> str:
+        """The address of a message."""
         ...
 
 
