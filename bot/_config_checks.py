@@ -41,9 +41,11 @@ def cross_checks(values: Mapping[str, Any], environ: Mapping[str, str], *, need_
     for name, state in states.items():
         path: KeyPath = ("states", name)
         yield from _state_name(path, name)
+        yield from _approval((*path, "approval"), _mapping(_mapping(state).get("approval")))
         yield from _backend((*path, "backend"), _mapping(_mapping(state).get("backend")), has_region=has_region)
         for index, pipeline in enumerate(_list(_mapping(state).get("pipelines"))):
             yield from _pipeline((*path, "pipelines", index), _mapping(pipeline), kinds)
+    yield from _approval(("policy", "approval"), _mapping(_mapping(values.get("policy")).get("approval")))
     yield from _shared_states(states)
 
 
@@ -118,6 +120,15 @@ def _unset_variables(entries: Mapping[str, Any], environ: Mapping[str, str]) -> 
         variable = entry.get("token_env", GithubActions.model_fields["token_env"].default)
         if isinstance(variable, str) and VARIABLE_NAME.fullmatch(variable) and variable not in environ:
             yield ("ci", name, "token_env"), f"the environment variable {variable} is not set"
+
+
+def _approval(path: KeyPath, given: Mapping[str, Any]) -> Iterator[Finding]:
+    if given.get("by") == "group" and not given.get("groups"):
+        yield (*path, "by"), "names no group: give approval.groups, or nobody could approve"
+    if given.get("groups") and given.get("by") != "group":
+        yield (*path, "groups"), "is for by: group alone"
+    if given.get("by") == "owner" and given.get("not_by_run_actor"):
+        yield (*path, "not_by_run_actor"), "contradicts by: owner, who is mostly the one that started the run"
 
 
 def _backend(path: KeyPath, backend: Mapping[str, Any], *, has_region: bool) -> Iterator[Finding]:

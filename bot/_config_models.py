@@ -198,9 +198,16 @@ class S3Section(Section):
     use_lockfile: StrictBool = False
 
 
+class ApprovalSection(Section):
+    by: Literal["nobody", "member", "group", "owner"] = "member"
+    groups: tuple[GroupId, ...] = ()
+    not_by_run_actor: StrictBool = False
+
+
 class StateSection(Section):
     description: str = ""
     protected: StrictBool = False
+    approval: ApprovalSection | None = None
     backend: S3Section
     pipelines: tuple[dict[str, PipelineValue], ...] = ()
 
@@ -236,6 +243,7 @@ class PolicySection(Section):
     clock_skew: WaitTime = _DEFAULTS.clock_skew
     evidence_max_age: Duration = _DEFAULTS.evidence_max_age
     unlock_groups: tuple[GroupId, ...] = ()
+    approval: ApprovalSection = ApprovalSection()
     approval_timeout: Duration = _DEFAULTS.approval_timeout
     release_deadline: Duration = _DEFAULTS.release_deadline
     lock_age_alert: Duration = _DEFAULTS.lock_age_alert

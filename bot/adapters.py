@@ -107,4 +107,12 @@ def _state(settings: StateSettings, aws: AwsClients) -> State:
     name = StateName(settings.name, settings.description, settings.protected)
     place = place_of(settings)
     table = (place.access, place.dynamodb_table) if place.dynamodb_table else None
-    return State(name, S3Backend(place, aws, SystemClock()), "S3 backend", settings.pipelines, table, place.lock_key)
+    return State(
+        name,
+        S3Backend(place, aws, SystemClock()),
+        "S3 backend",
+        settings.pipelines,
+        table,
+        place.lock_key,
+        settings.approval,
+    )

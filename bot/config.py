@@ -17,6 +17,7 @@ from pydantic import SecretStr, ValidationError
 from bot._config_checks import REGION_VARIABLES, cross_checks, translated
 from bot._config_models import (
     AVAILABLE_FORMATS,
+    ApprovalSection,
     ConfigFile,
     ExportSection,
     PersonSection,
@@ -26,7 +27,7 @@ from bot._config_models import (
 )
 from bot._config_text import KeyPath, Parsed, parse
 from bot.core.nearest import did_you_mean
-from bot.core.policy import BUILT_IN_CI_HOSTS, Holders, KnownPerson, LoopRule, Policy
+from bot.core.policy import BUILT_IN_CI_HOSTS, ApprovalPolicy, Approvers, Holders, KnownPerson, LoopRule, Policy
 from bot.core.run import Conclusion, Pipeline
 from bot.errors import ConfigInvalid, UnknownState
 
@@ -94,13 +95,17 @@ class S3Settings:
 
 @dataclass(frozen=True, slots=True)
 class StateSettings:
-    """One Terraform state, with every pipeline that may run Terraform on it."""
+    """One Terraform state, with every pipeline that may run Terraform on it.
+
+    `approval` None: as the policy says for all states.
+    """
 
     name: str
     description: str
     protected: bool
     backend: S3Settings
     pipelines: tuple[Pipeline, ...]
+    approval: ApprovalPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +262,7 @@ def _state(name: str, file: ConfigFile, environ: Mapping[str, str]) -> StateSett
             endpoint_url=backend.endpoint_url or file.aws.endpoint_url,
         ),
         pipelines=tuple(_pipeline(entry) for entry in given.pipelines),
+        approval=_approval(given.approval) if given.approval is not None else None,
     )
 
 
@@ -288,11 +294,16 @@ def _policy(given: PolicySection) -> Policy:
         clock_skew=given.clock_skew,
         evidence_max_age=given.evidence_max_age,
         unlock_groups=given.unlock_groups,
+        approval=_approval(given.approval),
         approval_timeout=given.approval_timeout,
         release_deadline=given.release_deadline,
         lock_age_alert=given.lock_age_alert,
         loop=LoopRule(starts=given.loop.starts, within=given.loop.within),
     )
+
+
+def _approval(given: ApprovalSection) -> ApprovalPolicy:
+    return ApprovalPolicy(Approvers(given.by), given.groups, not_by_run_actor=given.not_by_run_actor)
 
 
 def _unavailable(file: ConfigFile) -> Iterator[KeyPath]:

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from bot.core.phrase import Quoted
 from bot.core.report import Notice
 from bot.errors import JournalAway, TflockError, UpstreamError
-from bot.usecases import killing, letters, release, unlock
+from bot.usecases import approval, killing, letters, release, unlock
 from bot.usecases.export import export
 from bot.usecases.lease import Busy
 from bot.usecases.requests import find_kill, find_unlock
@@ -89,6 +89,9 @@ def register(docket: Docket, world: World, *, worker_name: str) -> None:
     async def recheck_(request: str, tick: str, retry: Retry = _AGAIN) -> None:
         await _guarded(world, retry, "recheck", request, lambda: unlock.recheck(world, request, int(tick)))
 
+    async def pending_(request: str, since: str, tick: str, retry: Retry = _AGAIN) -> None:
+        await _guarded(world, retry, "pending", request, lambda: approval.pending(world, request, since, int(tick)))
+
     async def kill_(request: str, tick: str, retry: Retry = _AGAIN) -> None:
         await _guarded(world, retry, "kill", request, lambda: killing.kill(world, request, int(tick)))
 
@@ -106,6 +109,7 @@ def register(docket: Docket, world: World, *, worker_name: str) -> None:
     docket.register(release_, names=["release"])
     docket.register(armed_, names=["armed"])
     docket.register(recheck_, names=["recheck"])
+    docket.register(pending_, names=["pending"])
     docket.register(kill_, names=["kill"])
     docket.register(remind_, names=["remind"])
     docket.register(export_, names=["export"])

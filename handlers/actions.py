@@ -11,7 +11,7 @@ from bot.core.people import OwnerSays
 from bot.core.report import KillRequest, UnlockRequest
 from bot.errors import NotPermitted
 from bot.slack.render import status_message
-from bot.usecases import kill_job, letters, unlock
+from bot.usecases import approval, kill_job, letters, unlock
 from bot.usecases.requests import find_kill, find_unlock
 from bot.usecases.status import Question, status, tell_owner
 from bot.usecases.world import World
@@ -54,6 +54,7 @@ class Actions:
         return {
             "unlock.confirm": self._confirm,
             "unlock.approve": self._approve,
+            "unlock.decline": self._decline,
             "unlock.when_safe": self._when_safe,
             "unlock.disarm": self._disarm,
             "kill.confirm": self._kill_and_stop,
@@ -72,7 +73,11 @@ class Actions:
         return "ok"
 
     async def _approve(self, value: ButtonValue, asker: Asker) -> str:
-        await unlock.approve(self.world, value.request, lock_id=value.lock_id, user=asker.user)
+        await approval.approve(self.world, value.request, lock_id=value.lock_id, user=asker.user, covers=value.choice)
+        return "ok"
+
+    async def _decline(self, value: ButtonValue, asker: Asker) -> str:
+        await approval.decline(self.world, value.request, lock_id=value.lock_id, user=asker.user)
         return "ok"
 
     async def _when_safe(self, value: ButtonValue, asker: Asker) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
@@ -10,7 +10,7 @@ from bot.core.attribution import Attribution, Look, Strength
 from bot.core.lock import LockInfo, LockSeen, StateCheck
 from bot.core.people import Approval, OwnerAnswer, OwnerSays, Standing
 from bot.core.phrase import Phrase
-from bot.core.policy import Holders, Policy
+from bot.core.policy import ApprovalPolicy, Holders, Policy
 
 
 class Rule(StrEnum):
@@ -71,6 +71,11 @@ class Verdict:
         return tuple(finding for finding in self.findings if finding.effect is Effect.REFUSES)
 
     @property
+    def wants_approval(self) -> tuple[str, ...]:
+        """The rules that want a second member, by name: his approval is for these and no others."""
+        return tuple(str(finding.rule) for finding in self.findings if finding.effect is Effect.WANTS_APPROVAL)
+
+    @property
     def waiting_helps(self) -> bool:
         """Whether every refusal may end by itself."""
         return self.ruling is Ruling.REFUSE and bool(self.refusals) and all(f.waits for f in self.refusals)
@@ -88,7 +93,11 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """All evidence for one decision about one lock. `lock_id` is the lock that the user saw and confirmed."""
+    """All evidence for one decision about one lock. `lock_id` is the lock that the user saw and confirmed.
+
+    `owner_id` is the lock's owner in Slack, where one person is known to be it; `actor_ids` are those who started the
+    runs that may hold the lock, as far as Slack knows them.
+    """
 
     lock_id: str
     lock: LockSeen
@@ -101,6 +110,9 @@ class Case:
     policy: Policy
     holders: Holders
     approval: Approval | None = None
+    approvers: ApprovalPolicy = field(default_factory=ApprovalPolicy)
+    owner_id: str | None = None
+    actor_ids: frozenset[str] = frozenset()
 
     @property
     def target(self) -> LockInfo | None:

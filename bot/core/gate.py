@@ -11,7 +11,9 @@ from datetime import datetime
 from typing import TypeAlias
 
 from bot.core import rules
+from bot.core.approval import NOBODY_MAY
 from bot.core.case import Case, Effect, Finding, Rule, Ruling, Verdict
+from bot.core.policy import Approvers
 
 Check: TypeAlias = Callable[[Case, datetime], Finding]
 Table: TypeAlias = Sequence[tuple[Rule, Check]]
@@ -46,8 +48,18 @@ def decide(case: Case, now: datetime, table: Table = RULES) -> Verdict:
     """
     findings = tuple(check(case, now) for _, check in table)
     worst = max((finding.effect for finding in findings), default=Effect.REFUSES)
-    if worst is Effect.WANTS_APPROVAL and case.approval is not None:
-        consent = rules.approver(case, case.approval, now)
-        findings = (*findings, consent)
-        worst = Effect.HOLDS if consent.effect is Effect.HOLDS else Effect.WANTS_APPROVAL
+    if worst is Effect.WANTS_APPROVAL:
+        consent, worst = _consent(case, now, findings)
+        findings = (*findings, *consent)
     return Verdict(_RULING[worst], findings)
+
+
+def _consent(case: Case, now: datetime, findings: Sequence[Finding]) -> tuple[tuple[Finding, ...], Effect]:
+    """What the approval comes to that the findings want, where it is all that is missing."""
+    if case.approvers.by is Approvers.NOBODY:
+        return (Finding(Rule.APPROVER, Effect.REFUSES, NOBODY_MAY),), Effect.REFUSES
+    if case.approval is None:
+        return (), Effect.WANTS_APPROVAL
+    wanted = [finding.rule for finding in findings if finding.effect is Effect.WANTS_APPROVAL]
+    consent = rules.not_covered(case.approval, wanted) or rules.approver(case, case.approval, now)
+    return (consent,), Effect.HOLDS if consent.effect is Effect.HOLDS else Effect.WANTS_APPROVAL

@@ -92,8 +92,14 @@ class OwnerAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """A second member's consent to release exactly this lock."""
+    """A second member's consent to release exactly this lock.
+
+    `in_group` is whether he is in one of the groups that may approve; None where the policy names none. `covers` are
+    the rules that wanted approval when he gave it: what came up later he has not approved.
+    """
 
     lock_id: str
     standing: Standing
     at: datetime
+    in_group: Observation[bool] | None = None
+    covers: frozenset[str] = frozenset()

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cache
 
@@ -52,15 +53,40 @@ class LoopRule:
     within: timedelta = timedelta(minutes=15)
 
 
+class Approvers(StrEnum):
+    """Who may approve an unlock that wants a second member. `NOBODY`: then it is refused."""
+
+    NOBODY = "nobody"
+    MEMBER = "member"
+    GROUP = "group"
+    OWNER = "owner"
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalPolicy:
+    """Who may approve. `groups` are Slack user group ids, for `Approvers.GROUP`.
+
+    With `not_by_run_actor` whoever started the run that may hold the lock cannot be the second member.
+    """
+
+    by: Approvers = Approvers.MEMBER
+    groups: tuple[str, ...] = ()
+    not_by_run_actor: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The times and limits that the gate and its surroundings go by. `unlock_groups` are Slack user group ids."""
+    """The times and limits that the gate and its surroundings go by. `unlock_groups` are Slack user group ids.
+
+    `approval` is for states that have none of their own.
+    """
 
     settle: Mapping[Conclusion, timedelta] = field(default_factory=lambda: dict(DEFAULT_SETTLE))
     state_quiet: timedelta = timedelta(seconds=120)
     clock_skew: timedelta = timedelta(seconds=120)
     evidence_max_age: timedelta = timedelta(seconds=30)
     unlock_groups: tuple[str, ...] = ()
+    approval: ApprovalPolicy = field(default_factory=ApprovalPolicy)
     approval_timeout: timedelta = timedelta(minutes=15)
     release_deadline: timedelta = timedelta(minutes=3)
     lock_age_alert: timedelta = timedelta(minutes=60)

@@ -10,11 +10,12 @@ from bot.core.attribution import Attribution, Look
 from bot.core.case import Verdict
 from bot.core.contention import Contention, Loop
 from bot.core.evidence import NotFound, Observation, Unseen
+from bot.core.incident import Incident
 from bot.core.lock import HalfKind, HalfRelease, LockInfo, LockSeen, StateCheck, TableSeen
 from bot.core.people import Member, OwnerAnswer, Whereabouts
 from bot.core.phrase import Phrase
+from bot.core.revision import Shown
 from bot.core.run import Run, Switched
-from bot.core.timeline import Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,7 @@ class UnlockStage(StrEnum):
     NOT_KNOWN = "not known"
     REFUSED = "refused"
     EXPIRED = "expired"
+    DECLINED = "declined"
     FAILED = "failed"
 
 
@@ -290,13 +292,20 @@ class OwnerLetter:
 
 @dataclass(frozen=True, slots=True)
 class TimelineReport:
-    """The last entries of the channel's incident, in order. `total` counts all of them."""
+    """One page of an incident's timeline: what is to be shown of it, in the order in which it was recorded.
 
-    incident_id: str
-    title: str
-    opened_at: datetime
-    entries: tuple[Entry, ...]
+    `total` counts all entries that were recorded, `hidden` those that are hidden. `older` is the entry before which
+    the next older page ends, `newer` the one behind which the next newer page begins; None where there is none.
+    `size` is how many entries a page has.
+    """
+
+    incident: Incident
+    shown: tuple[Shown, ...]
     total: int
+    hidden: int
+    size: int
+    older: str | None = None
+    newer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

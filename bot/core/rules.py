@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+from bot.core.approval import why_not_by_policy, why_not_second
 from bot.core.attribution import Candidate
 from bot.core.case import Case, Effect, Finding, Rule
 from bot.core.eligibility import named, why_not_eligible
@@ -239,18 +240,30 @@ def approver(case: Case, approval: Approval, now: datetime) -> Finding:
     rule, who = Rule.APPROVER, named(approval.standing)
     if approval.lock_id != case.lock_id:
         return Finding(rule, Effect.REFUSES, (who, " approved the release of another lock"))
-    if approval.standing.user_id == case.requester.user_id:
-        return Finding(rule, Effect.REFUSES, (who, " asked for the unlock: a second member must approve it"))
     if now - approval.at > case.policy.approval_timeout:
         return Finding(rule, Effect.REFUSES, ("the approval of ", who, " has expired"))
     if approval.at - now > case.policy.evidence_max_age:
         return Finding(rule, Effect.REFUSES, ("the approval of ", who, " lies in the future"))
-    reason = why_not_eligible(approval.standing, case.policy) or _stale(
-        [seen.at for seen in approval.standing.observations], case, now
+    times = [seen.at for seen in approval.standing.observations]
+    reason = (
+        why_not_second(approval, case.requester)
+        or why_not_eligible(approval.standing, case.policy)
+        or why_not_by_policy(approval, case.approvers, owner_id=case.owner_id, actor_ids=case.actor_ids)
+        or _stale([*times, approval.in_group.at] if approval.in_group else times, case, now)
     )
     if reason is not None:
         return Finding(rule, Effect.REFUSES, reason)
     return Finding(rule, Effect.HOLDS, (who, " approved"))
+
+
+def not_covered(approval: Approval, wanted: Iterable[Rule]) -> Finding | None:
+    """A finding for what wants approval now and did not when it was given; None if there is no such thing."""
+    new = [rule for rule in wanted if rule not in approval.covers]
+    if not new:
+        return None
+    names = ", ".join(new)
+    why: Phrase = (named(approval.standing), f" approved before this came up: {names}. It has to be approved anew")
+    return Finding(Rule.APPROVER, Effect.REFUSES, why)
 
 
 def _passes(seen: NotFound | Unseen) -> bool:

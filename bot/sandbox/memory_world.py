@@ -26,8 +26,8 @@ from bot.ports import Notifier
 from bot.sandbox.memory import WORKER, JumpingLoop, Killed, LoopClock, MemoryLockBackend, MemoryStore, Switchboard
 from bot.sandbox.memory_ci import MemoryCI
 from bot.sandbox.memory_journal import MemoryJournal, MemoryRecords
-from bot.sandbox.memory_people import MemoryDirectory, MemoryJobs, MemoryTeller, Waiting
-from bot.usecases import killing, letters, release, unlock
+from bot.sandbox.memory_people import MemoryDirectory, MemoryJobs, MemoryTeller, MemoryViews, Waiting
+from bot.usecases import approval, killing, letters, release, unlock
 from bot.usecases.lease import Busy
 from bot.usecases.world import State, World
 from bot.worker import FIRST_AGAIN_AFTER, LAST_AGAIN_AFTER, REDELIVER_AFTER, TRIES
@@ -56,6 +56,7 @@ class MemoryWorld:
         self.journal = MemoryJournal(self.clock, self.switchboard)
         self.records = MemoryRecords(self.clock, self.switchboard)
         self.teller = MemoryTeller(self.switchboard)
+        self.views = MemoryViews(self.switchboard)
         self.jobs = MemoryJobs(self.clock, self.switchboard)
         self.directory = MemoryDirectory(self.clock, switchboard=self.switchboard)
         for user, name in (("U0QUINN", "quinn"), ("U0PARKER", "parker"), ("U0ELLIOTT", "elliott")):
@@ -76,6 +77,7 @@ class MemoryWorld:
             directory=self.directory,
             teller=self.teller,
             notifier=cast("Notifier", None),  # nothing here uploads
+            views=self.views,
             exporter=FileExporter(self.journal, Path("exports"), ()),
             jobs=self.jobs,
             clock=self.clock,
@@ -142,6 +144,7 @@ class MemoryWorld:
             "release": lambda request: release.release(self.ports, request, worker=worker),
             "armed": lambda request, tick: release.armed(self.ports, request, int(tick), worker=worker),
             "recheck": lambda request, tick: unlock.recheck(self.ports, request, int(tick)),
+            "pending": lambda request, since, tick: approval.pending(self.ports, request, since, int(tick)),
             "kill": lambda request, tick: killing.kill(self.ports, request, int(tick)),
             "remind": lambda request, number: killing.remind(self.ports, request, int(number)),
             "ask_owner_again": lambda state, lock: letters.ask_again(self.ports, self.ports.state(state).name, lock),

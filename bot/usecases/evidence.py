@@ -13,7 +13,7 @@ from bot.core.gate import RULES, Table, decide
 from bot.core.people import Approval, OwnerAnswer, Standing
 from bot.core.report import Inspection
 from bot.usecases.inspect import inspect
-from bot.usecases.owner import answer_about
+from bot.usecases.owner import actor_ids, answer_about
 from bot.usecases.world import State, World
 
 _NOBODY = Attribution(None, (), ("there is no lock",))
@@ -57,11 +57,12 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """A second member's click on "approve", as it was written down."""
+    """A second member's click on "approve", as it was written down. `covers` are the rules that wanted it then."""
 
     user: str
     lock_id: str
     at: datetime
+    covers: frozenset[str] = frozenset()
 
 
 async def weigh(
@@ -79,7 +80,9 @@ async def weigh(
     Raises JournalAway: without the owner's answer there is no decision.
     """
     inspection, requester, approval = await asyncio.gather(
-        inspect(world, state, lock_id=lock_id), world.standing(user, channel), _approval(world, consent, channel)
+        inspect(world, state, lock_id=lock_id),
+        world.standing(user, channel),
+        approval_of(world, state.name.name, consent, channel),
     )
     standing_there = "" if inspection.lock is None else inspection.lock.id
     meant = standing_there if lock_id is None else lock_id
@@ -110,6 +113,9 @@ def conclude(
         policy=world.policy,
         holders=world.holders,
         approval=approval,
+        approvers=world.approvers(inspection.state.name),
+        owner_id=inspection.owner.slack_id if inspection.owner is not None else None,
+        actor_ids=actor_ids(world, inspection.attribution),
     )
     return Decision(inspection, decide(case, world.clock.now(), table), answer)
 
@@ -120,7 +126,16 @@ def count_refusals(world: World, verdict: Verdict) -> None:
             world.meter.refusal(str(finding.rule))
 
 
-async def _approval(world: World, consent: Consent | None, channel: str) -> Approval | None:
+async def approval_of(world: World, state: str, consent: Consent | None, channel: str) -> Approval | None:
+    """The consent with what Slack says now of whoever gave it."""
     if consent is None:
         return None
-    return Approval(consent.lock_id, await world.standing(consent.user, channel), consent.at)
+    groups = world.approvers(state).groups
+    standing, in_group = await asyncio.gather(
+        world.standing(consent.user, channel), _in_groups(world, consent.user, groups)
+    )
+    return Approval(consent.lock_id, standing, consent.at, in_group, consent.covers)
+
+
+async def _in_groups(world: World, user: str, groups: tuple[str, ...]) -> Observation[bool] | None:
+    return await world.timed("Slack", "groups", world.directory.is_in_groups(user, groups)) if groups else None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bot.core.approval import why_not_second
 from bot.core.eligibility import why_not_eligible
 from bot.core.facts import run_facts
+from bot.core.people import Approval
 from bot.core.phrase import Phrase, Quoted, duration, plain
 from bot.core.report import Inspection, KillReport, KillRequest, KillStage, Target
 from bot.core.run import SwitchResult
@@ -104,6 +107,12 @@ async def approve(world: World, request_id: str, key: str, *, user: str) -> None
         raise NotPermitted(
             f"This was asked for more than {duration(limit)} ago. Nothing was changed; ask again with /tflock kill-job."
         )
+    asker, second = await asyncio.gather(
+        world.standing(wish.by, request.channel), world.standing(user, request.channel)
+    )
+    same = why_not_second(Approval(request.lock_id, second, world.clock.now()), asker)
+    if same is not None:
+        raise NotPermitted(f"{plain(same)}. Nothing was changed.")
     chosen = await _chosen(world, request, key)
     await _begin(world, request, chosen, Wanted(wish.by, stop_source=wish.stop_source, approver=user))
 

@@ -15,6 +15,7 @@ from bot.core.lock import HalfKind, LockInfo, parse_created
 from bot.core.phrase import Phrase, Quoted, plain
 from bot.core.report import OwnerNews, UnlockReport, UnlockStage
 from bot.core.timeline import Draft, Kind
+from bot.usecases.approval import start_waiting
 from bot.usecases.letters import Held, write_about
 from bot.usecases.requests import Phase, change_unlock
 from bot.usecases.task import Task
@@ -36,9 +37,10 @@ async def ask_for_approval(world: World, task: Task, report: UnlockReport) -> No
     until = now + world.policy.approval_timeout
     moved = await change_unlock(
         world, task.request.id, only_in={task.phase, Phase.RELEASING}, phase=Phase.APPROVAL, by=task.by, approver="",
-        approval_at=now.isoformat(),
+        approval_at=now.isoformat(), wanted=list(report.verdict.wants_approval) if report.verdict else [],
     )  # fmt: skip
     if moved is not None:
+        await start_waiting(world, task.request, now.isoformat())
         await world.teller.unlock(replace(report, until=until))
 
 

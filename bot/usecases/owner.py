@@ -50,6 +50,13 @@ def _behind(
     return None if person is None else (person.name, person, ("the lock's Who is ", Quoted(lock.who)))
 
 
+def actor_ids(world: World, tied: Attribution | None) -> frozenset[str]:
+    """Who started the runs that may hold the lock, as far as the configuration knows them in Slack."""
+    actors = {candidate.run.actor for candidate in tied.candidates if candidate.run.actor} if tied else set()
+    people = (world.holders.person_for_login(actor) for actor in actors)
+    return frozenset(person.slack for person in people if person is not None and person.slack)
+
+
 async def answer_about(world: World, state: str, lock_id: str) -> OwnerAnswer | None:
     """What the owner of this lock answered last. Raises JournalAway."""
     said = await world.records.get("owner-answer", f"{state}/{lock_id}")

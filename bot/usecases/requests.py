@@ -29,7 +29,7 @@ class Phase(StrEnum):
     DONE = "done"
 
 
-async def save_unlock(world: World, request: UnlockRequest, phase: Phase = Phase.SHOWN, **more: str) -> None:
+async def save_unlock(world: World, request: UnlockRequest, phase: Phase = Phase.SHOWN, **more: object) -> None:
     await world.records.put("unlock", request.id, {**_plain(asdict(request)), "phase": phase, **more}, ttl=REQUEST_TTL)
 
 

@@ -70,7 +70,8 @@ async def load(world: World, request_id: str) -> Task | None:
 
 def _consent(request: UnlockRequest, record: Mapping[str, Any]) -> Consent | None:
     approver, at = record.get("approver"), instant_in(record, "approved_at")
-    return Consent(approver, request.lock_id, at) if approver and at is not None else None
+    covers = frozenset(record.get("covers") or ())
+    return Consent(approver, request.lock_id, at, covers) if approver and at is not None else None
 
 
 async def decide_on(world: World, task: Task) -> Decision:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
 
 from bot.core.case import Ruling, Verdict
-from bot.core.eligibility import why_not_eligible
 from bot.core.facts import inspection_facts, verdict_facts
-from bot.core.phrase import duration, plain
+from bot.core.phrase import plain
 from bot.core.report import OwnerNews, UnlockReport, UnlockRequest, UnlockStage
 from bot.core.timeline import Draft, Kind
 from bot.errors import NotPermitted
+from bot.usecases.approval import start_waiting
+from bot.usecases.clicks import OPEN, live, move, permit, start_release, write_down
 from bot.usecases.evidence import Decision, count_refusals, weigh
 from bot.usecases.letters import write_to_owner
-from bot.usecases.requests import Phase, change_unlock, find_unlock, instant_in, placed, save_unlock
+from bot.usecases.requests import Phase, change_unlock, find_unlock, placed, save_unlock
 from bot.usecases.world import World
 
 ARMED_FOR = timedelta(hours=2)
@@ -25,10 +24,6 @@ ARMED_FOR = timedelta(hours=2)
 
 LOOK_AGAIN = timedelta(seconds=4)
 """How soon a state that could not be read is looked at again."""
-
-
-_OPEN = frozenset({Phase.SHOWN, Phase.APPROVAL, Phase.ARMED})
-"""The phases in which a click may still send the request on its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +53,9 @@ async def ask(world: World, wish: Wish) -> UnlockReport:
     if wish.dry_run:
         return report
 
-    await save_unlock(world, request, when_safe="yes" if wish.when_safe else "")
+    await save_unlock(
+        world, request, when_safe="yes" if wish.when_safe else "", wanted=list(decision.verdict.wants_approval)
+    )
     posted = await world.teller.unlock(report)
     report = replace(report, request=placed(request, posted.ts))
     await change_unlock(world, request.id, ts=posted.ts)
@@ -77,6 +74,8 @@ async def _after_showing(
         world, OwnerNews.UNLOCK_WANTED, decision.inspection, asker=request.user, channel=request.channel,
         incident=request.incident, request=request.id,
     )  # fmt: skip
+    if decision.verdict.ruling is Ruling.NEEDS_APPROVAL:
+        await start_waiting(world, request)
     helps = decision.verdict.ruling is Ruling.ALLOW or decision.verdict.waiting_helps
     return await arm(world, request.id, user=request.user) if when_safe and request.lock_id and helps else None
 
@@ -97,7 +96,7 @@ async def recheck(world: World, request_id: str, tick: int) -> None:
         return
     await record_decision(world, request, decision, once=f"asked/{request.id}/{tick}")
     await world.teller.unlock(_checked(request, decision, dry_run=False))
-    await change_unlock(world, request_id, shown_again="yes")
+    await change_unlock(world, request_id, shown_again="yes", wanted=list(decision.verdict.wants_approval))
     if not decision.is_free:
         await _after_showing(world, request, decision, when_safe=bool(record.get("when_safe")))
 
@@ -109,41 +108,23 @@ async def _look_again(world: World, request: UnlockRequest, tick: int) -> None:
 
 async def confirm(world: World, request_id: str, *, lock_id: str, user: str) -> None:
     """The click on "unlock": hands the release to a worker. Raises NotPermitted for a stale click, JournalAway."""
-    request, _ = await _live(world, request_id, lock_id)
-    await _permit(world, request, user)
+    request, _ = await live(world, request_id, lock_id)
+    await permit(world, request, user)
     now = world.clock.now().isoformat()
-    await _move(world, request_id, _OPEN, Phase.CONFIRMED, by=user, confirmed_at=now)
+    await move(world, request_id, OPEN, Phase.CONFIRMED, by=user, confirmed_at=now)
     await _requested(world, request, user, "confirmed the unlock")
-    await _start_release(world, request_id)
-
-
-async def approve(world: World, request_id: str, *, lock_id: str, user: str) -> None:
-    """A second member's click: hands the release to a worker. Raises NotPermitted, JournalAway."""
-    request, record = await _live(world, request_id, lock_id)
-    now = world.clock.now()
-    if user in {request.user, record.get("by")}:
-        raise NotPermitted("You asked for this unlock: a second member has to approve it. Nothing was changed.")
-    if now - (instant_in(record, "approval_at") or request.asked_at) > world.policy.approval_timeout:
-        limit = duration(world.policy.approval_timeout)
-        raise NotPermitted(f"This request is older than {limit}. Nothing was changed; ask again with /tflock unlock.")
-    await _permit(world, request, user)
-    await _move(
-        world, request_id, _OPEN, Phase.CONFIRMED,
-        approver=user, approved_at=now.isoformat(), confirmed_at=now.isoformat(),
-    )  # fmt: skip
-    await _append(world, request, Kind.UNLOCK_APPROVED, user, f"approved the unlock of {request.state}", {})
-    await _start_release(world, request_id)
+    await start_release(world, request_id)
 
 
 async def arm(world: World, request_id: str, *, user: str, lock_id: str | None = None) -> UnlockReport:
     """Lets the bot go on deciding until it is allowed, then release. Raises NotPermitted, JournalAway."""
-    request, _ = await _live(world, request_id, lock_id)
+    request, _ = await live(world, request_id, lock_id)
     if not request.lock_id:
         raise NotPermitted("The lock has not been read yet, so there is nothing to arm. Nothing was changed.")
-    await _permit(world, request, user)
+    await permit(world, request, user)
     now = world.clock.now()
     until = now + ARMED_FOR
-    await _move(
+    await move(
         world, request_id, {Phase.SHOWN, Phase.APPROVAL}, Phase.ARMED,
         by=user, armed_at=now.isoformat(), until=until.isoformat(),
     )  # fmt: skip
@@ -157,11 +138,13 @@ async def arm(world: World, request_id: str, *, user: str, lock_id: str | None =
 
 async def disarm(world: World, request_id: str, *, lock_id: str, user: str) -> None:
     """Takes an armed unlock back. Raises NotPermitted if it is not armed (any more), JournalAway."""
-    request, _ = await _live(world, request_id, lock_id)
-    await _permit(world, request, user)
+    request, _ = await live(world, request_id, lock_id)
+    await permit(world, request, user)
     if await change_unlock(world, request_id, only_in={Phase.ARMED}, phase=Phase.DONE) is None:
         raise NotPermitted("This unlock is not armed any more; its message shows what became of it.")
-    await _append(world, request, Kind.UNLOCK_FAILED, user, "took the armed unlock back; the lock was not touched", {})
+    await write_down(
+        world, request, Kind.UNLOCK_FAILED, user, "took the armed unlock back; the lock was not touched", {}
+    )
     await world.teller.unlock(
         UnlockReport(request, UnlockStage.EXPIRED, None, None, note=("it was taken back; nothing was changed",))
     )
@@ -214,47 +197,6 @@ def _checked(request: UnlockRequest, decision: Decision, *, dry_run: bool) -> Un
     return UnlockReport(request, stage, decision.inspection, decision.verdict)
 
 
-async def _live(world: World, request_id: str, lock_id: str | None) -> tuple[UnlockRequest, dict[str, Any]]:
-    found = await find_unlock(world, request_id)
-    if found is None:
-        raise NotPermitted("This message is too old. Nothing was changed; ask again with /tflock unlock.")
-    request, record = found
-    if lock_id is not None and lock_id != request.lock_id:
-        raise NotPermitted("This button was made for another lock. Nothing was changed; ask again with /tflock unlock.")
-    if record["phase"] == Phase.DONE:
-        raise NotPermitted("This request is finished; its message shows the outcome. Nothing was changed now.")
-    return request, record
-
-
-async def _permit(world: World, request: UnlockRequest, user: str) -> None:
-    """Turns a click away that the gate would refuse anyway, before it takes the request from the others."""
-    reason = why_not_eligible(await world.standing(user, request.channel), world.policy)
-    if reason is not None:
-        raise NotPermitted(f"{plain(reason)}. Nothing was changed.")
-
-
-async def _move(world: World, request_id: str, allowed: Collection[Phase], phase: Phase, **more: str) -> None:
-    """Of two clicks at the same time one moves the request; the other one is told so."""
-    if await change_unlock(world, request_id, only_in=allowed, phase=phase, **more) is not None:
-        return
-    found = await find_unlock(world, request_id)
-    if found is not None and found[1]["phase"] == Phase.CONFIRMED:
-        await _start_release(world, request_id)  # does nothing, unless the process died before it could start it
-    raise NotPermitted("This unlock is being carried out already; its message shows how far it is.")
-
-
-async def _start_release(world: World, request_id: str) -> None:
-    await world.jobs.start("release", request_id, key=f"release:{request_id}")
-
-
 async def _requested(world: World, request: UnlockRequest, user: str, words: str) -> None:
     facts = {"reason": request.reason}
-    await _append(world, request, Kind.UNLOCK_REQUESTED, user, f"{words} ({request.state})", facts)
-
-
-async def _append(
-    world: World, request: UnlockRequest, kind: Kind, actor: str, text: str, facts: Mapping[str, object]
-) -> None:
-    if request.incident:
-        more = {"request": request.id, "state": request.state, "lock_id": request.lock_id, **facts}
-        await world.journal.append(request.incident, Draft(world.clock.now(), kind, actor, text, more))
+    await write_down(world, request, Kind.UNLOCK_REQUESTED, user, f"{words} ({request.state})", facts)

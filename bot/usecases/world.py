@@ -26,6 +26,7 @@ from bot.ports import (
     Records,
     RunSource,
     Teller,
+    Views,
 )
 
 T = TypeVar("T")
@@ -74,6 +75,7 @@ class World:
     directory: Directory
     teller: Teller
     notifier: Notifier
+    views: Views
     exporter: Exporter
     jobs: Jobs
     clock: Clock

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot.core.attribution import Attribution, Look, attribute
-from bot.core.case import Case
+from bot.core.case import Case, Rule
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
 from bot.core.lock import (
     DigestMatch,
@@ -180,7 +180,9 @@ class Make:
         return OwnerAnswer(lock_id, "U0ELLIOTT", says, self.at("11:30"))
 
     def approval(self, by: str = "U0QUINN", **changes: Any) -> Approval:
-        approval = Approval(self.lock_id, self.standing(by, "quinn"), self.now - timedelta(minutes=1))
+        approval = Approval(
+            self.lock_id, self.standing(by, "quinn"), self.now - timedelta(minutes=1), covers=frozenset(Rule)
+        )
         return replace(approval, **changes)
 
     def tie(

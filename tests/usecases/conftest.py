@@ -36,14 +36,16 @@ from bot.slack.client import slack_client
 from bot.slack.directory import SlackDirectory
 from bot.slack.notifier import SlackNotifier
 from bot.slack.teller import SlackTeller
+from bot.slack.views import SlackViews
 from bot.store.connect import connect
 from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
 from bot.store.redis_records import RedisRecords
-from bot.usecases import killing, letters, release, unlock
+from bot.usecases import approval, killing, letters, release, unlock
 from bot.usecases.export import export
 from bot.usecases.incident import enter
 from bot.usecases.lease import Busy
+from bot.usecases.requests import find_unlock
 from bot.usecases.world import State, World
 
 CHANNEL = "C0STAGING"
@@ -117,6 +119,13 @@ class Scene:
         request = report.request
         await unlock.confirm(self.ports, request.id, lock_id=request.lock_id, user=user)
 
+    async def approve(self, report, user: str = "U0PARKER", covers: str | None = None):
+        """The click on the approval's button, as it is shown now."""
+        request = report.request
+        if covers is None:
+            covers = "+".join((await find_unlock(self.ports, request.id))[1].get("wanted") or ())
+        await approval.approve(self.ports, request.id, lock_id=request.lock_id, user=user, covers=covers)
+
     async def work(self, *, worker: str = "w1") -> int:
         """Runs every job whose time has come, once; how many there were."""
         count = 0
@@ -125,6 +134,7 @@ class Scene:
             functions = {
                 "release": lambda request: release.release(self.ports, request, worker=worker),
                 "armed": lambda request, tick: release.armed(self.ports, request, int(tick), worker=worker),
+                "pending": lambda request, since, tick: approval.pending(self.ports, request, since, int(tick)),
                 "recheck": lambda request, tick: unlock.recheck(self.ports, request, int(tick)),
                 "kill": lambda request, tick: killing.kill(self.ports, request, int(tick)),
                 "remind": lambda request, number: killing.remind(self.ports, request, int(number)),
@@ -226,6 +236,7 @@ async def scene(moto, policy, protected, directory, tmp_path, monkeypatch):
             directory=people,
             teller=SlackTeller(notifier),
             notifier=notifier,
+            views=SlackViews(api),
             exporter=FileExporter(journal, tmp_path / "exports", ("markdown", "json")),
             jobs=jobs,
             clock=clock,

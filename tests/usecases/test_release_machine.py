@@ -6,6 +6,7 @@ import asyncio
 import os
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -20,12 +21,13 @@ from bot.core.timeline import verify
 from bot.errors import JournalAway, NotPermitted, Unreachable, UpstreamError
 from bot.sandbox.memory import WORKER, Throttle, lock_text
 from bot.sandbox.memory_world import CHANNEL, DEPLOY, STATE, MemoryWorld
-from bot.usecases import unlock
+from bot.usecases import approval, unlock
 from bot.usecases.owner import record_answer
 from bot.usecases.requests import find_unlock
 
 HALVES = st.sampled_from([(HalfKind.ITEM,), (HalfKind.FILE,), (HalfKind.FILE, HalfKind.ITEM)])
 ENDS = st.sampled_from([Conclusion.FAILED, Conclusion.CANCELLED, Conclusion.TIMED_OUT, Conclusion.LOST])
+CLICKS = ["confirmed", "approved", "armed", "taken back", "declined"]
 PEOPLE = st.sampled_from(["U0QUINN", "U0PARKER", "U0ELLIOTT", "U0GUEST"])
 MEMBERS = {"U0QUINN", "U0PARKER", "U0ELLIOTT"}
 WORKERS = st.sampled_from([("w1",), ("w1", "w2")])
@@ -198,7 +200,9 @@ class ReleaseMachine(RuleBasedStateMachine):
         return None
 
     @precondition(lambda self: getattr(self, "wishes", None))
-    @rule(data=st.data(), user=PEOPLE, click=st.sampled_from(["confirmed", "approved", "armed", "taken back"]))
+    @rule(
+        data=st.data(), user=PEOPLE, click=st.sampled_from(["confirmed", "approved", "armed", "taken back", "declined"])
+    )
     def somebody_clicks(self, data, user, click):
         self._click(data.draw(st.sampled_from(sorted(self.wishes)[::-1])), user, click)
 
@@ -207,9 +211,10 @@ class ReleaseMachine(RuleBasedStateMachine):
         lock_id = self.wishes[request] = found[0].lock_id
         ways = {
             "confirmed": unlock.confirm,
-            "approved": unlock.approve,
+            "approved": partial(approval.approve, covers="+".join(found[1].get("wanted") or ())),
             "armed": unlock.arm,
             "taken back": unlock.disarm,
+            "declined": approval.decline,
         }
         before = len(self.deleted)
         if self._try(ways[click](self.world.ports, request, lock_id=lock_id, user=user), click) is not None:
@@ -368,7 +373,7 @@ class ReleaseMachine(RuleBasedStateMachine):
     def _wished(self):
         """The requests that are confirmed, approved or armed, and were not taken back since."""
         for request, clicks in self.consents.items():
-            if clicks[-1][0] != "taken back":
+            if clicks[-1][0] not in {"taken back", "declined"}:
                 yield request, self.wishes[request]
 
     def _is_approved(self, request):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -11,7 +12,7 @@ from bot.core.policy import Policy
 from bot.core.report import UnlockStage
 from bot.errors import NotPermitted, UnknownState
 from bot.sandbox.proxy import Deny, Throttle
-from bot.usecases import unlock
+from bot.usecases import approval, unlock
 
 
 async def settled(scene, lock):
@@ -154,7 +155,7 @@ async def test_a_click_on_another_lock_is_refused(scene):
 async def test_a_click_on_a_request_that_nobody_knows_is_refused(scene):
     lock, _ = await scene.dead_lock()
 
-    for way in (unlock.confirm, unlock.approve, unlock.arm, unlock.disarm):
+    for way in (unlock.confirm, partial(approval.approve, covers=""), unlock.arm, unlock.disarm):
         with pytest.raises(NotPermitted, match="too old"):
             await way(scene.ports, "nothing", lock_id=lock.id, user="U0QUINN")
 
@@ -190,7 +191,7 @@ async def test_who_may_not_unlock_can_neither_send_a_request_on_its_way_nor_end_
     lock, _ = await scene.dead_lock()
     report = await scene.ask()
 
-    for way in (unlock.confirm, unlock.approve, unlock.arm, unlock.disarm):
+    for way in (unlock.confirm, partial(approval.approve, covers=""), unlock.arm, unlock.disarm):
         with pytest.raises(NotPermitted):
             await way(scene.ports, report.request.id, lock_id=lock.id, user=user)
     stood = await scene.stands(lock)
@@ -221,7 +222,7 @@ class TestProtected:
         lock, _ = await scene.dead_lock()
         report = await scene.ask()
 
-        await unlock.approve(scene.ports, report.request.id, lock_id=lock.id, user="U0PARKER")
+        await scene.approve(report, "U0PARKER")
         await scene.work()
 
         assert report.verdict.ruling is Ruling.NEEDS_APPROVAL
@@ -237,7 +238,7 @@ class TestProtected:
 
         for user in ("U0QUINN", "U0PARKER"):
             with pytest.raises(NotPermitted, match="second member"):
-                await unlock.approve(scene.ports, report.request.id, lock_id=lock.id, user=user)
+                await scene.approve(report, user)
 
         assert await scene.work() == 0
         assert await scene.stands(lock)
@@ -250,7 +251,7 @@ class TestProtected:
         (message,) = scene.slack.messages("C0STAGING")
         button, stood = scene.slack.find_button(message, "unlock.approve"), await scene.stands(lock)
 
-        await unlock.approve(scene.ports, report.request.id, lock_id=lock.id, user="U0PARKER")
+        await scene.approve(report, "U0PARKER")
         await scene.work()
 
         assert button
@@ -263,7 +264,7 @@ class TestProtected:
         scene.forward(15 * 60 + 1)
 
         with pytest.raises(NotPermitted, match="older than 15 min"):
-            await unlock.approve(scene.ports, report.request.id, lock_id=lock.id, user="U0PARKER")
+            await scene.approve(report, "U0PARKER")
 
         assert await scene.stands(lock)
 
@@ -276,7 +277,7 @@ class TestProtected:
         await scene.work()
         stood = await scene.stands(lock)
 
-        await unlock.approve(scene.ports, report.request.id, lock_id=lock.id, user="U0PARKER")
+        await scene.approve(report, "U0PARKER")
         await scene.work()
 
         assert stood

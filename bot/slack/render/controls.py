@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bot.core.button import ButtonValue
 from bot.core.case import Ruling, Verdict
 from bot.core.life import run_name
@@ -53,7 +55,9 @@ def _decisive(report: UnlockReport, verdict: Verdict) -> list[Element | None]:
         case Ruling.ALLOW:
             return [button(f"Unlock {name}", "unlock.confirm", value, style="danger", confirm=_sure(report))]
         case Ruling.NEEDS_APPROVAL:
-            return [button("Approve and unlock", "unlock.approve", value, style="danger", confirm=_sure(report))]
+            covers = replace(value, choice="+".join(verdict.wants_approval))
+            approve = button("Approve and unlock", "unlock.approve", covers, style="danger", confirm=_sure(report))
+            return [approve, button("Decline", "unlock.decline", value)]
         case Ruling.REFUSE:
             return []
 

@@ -236,6 +236,13 @@ def _expired(report: UnlockReport) -> _Facts:
     yield Fact("Next:", ("ask again with ", command(f"unlock {_name(report)}"), "."))
 
 
+def _declined(report: UnlockReport) -> _Facts:
+    yield Fact(f"The unlock of {_name(report)} is off.", (), Mark.BAD)
+    yield from _note(report)
+    yield from _change(report)
+    yield Fact("Next:", ("talk about it here; ask again with ", command(f"unlock {_name(report)}"), "."))
+
+
 def _failed(report: UnlockReport) -> _Facts:
     yield Fact(f"{_name(report)} could not be unlocked.", (), Mark.BAD)
     yield from _steps(report)
@@ -259,6 +266,7 @@ _WORDS: Mapping[UnlockStage, Callable[[UnlockReport], _Facts]] = {
     UnlockStage.NOT_KNOWN: _not_known,
     UnlockStage.REFUSED: _refused,
     UnlockStage.EXPIRED: _expired,
+    UnlockStage.DECLINED: _declined,
     UnlockStage.FAILED: _failed,
 }
 """Every stage, with its words; a test holds it complete."""

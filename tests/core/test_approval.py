@@ -1,0 +1,122 @@
+"""Who can be the second member."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bot.core.case import Rule, Ruling
+from bot.core.evidence import Found, Trouble, Unseen
+from bot.core.gate import decide
+from bot.core.phrase import plain
+from bot.core.policy import ApprovalPolicy, Approvers
+
+
+@pytest.fixture
+def protected(make):
+    """A case that wants nothing but an approval."""
+
+    def build(**changes):
+        case = make.case(protected=True)
+        return replace(case, approval=make.approval(), **changes)
+
+    return build
+
+
+def judged(case, make):
+    verdict = decide(case, make.now)
+    return verdict.ruling, plain(verdict.findings[-1].reason)
+
+
+def with_email(standing, address):
+    member = replace(standing.member.value, email=address)
+    return replace(standing, member=Found(member, at=standing.member.at))
+
+
+def test_any_eligible_member_but_the_asker_may_approve(make, protected):
+    assert judged(protected(), make) == (Ruling.ALLOW, "quinn approved")
+
+
+def test_the_same_email_address_is_the_same_person(make, protected):
+    case = protected()
+    asker = with_email(case.requester, "Parker@example.com")
+    second = replace(case.approval, standing=with_email(case.approval.standing, "parker@example.com "))
+
+    ruling, why = judged(replace(case, requester=asker, approval=second), make)
+
+    assert ruling is Ruling.NEEDS_APPROVAL
+    assert "same email address" in why
+
+
+def test_two_people_without_an_address_are_two(make, protected):
+    case = protected()
+    asker, second = with_email(case.requester, ""), with_email(case.approval.standing, "")
+
+    assert judged(replace(case, requester=asker, approval=replace(case.approval, standing=second)), make)[0] is (
+        Ruling.ALLOW
+    )
+
+
+def test_where_nobody_may_approve_the_unlock_is_refused(make, protected):
+    ruling, why = judged(protected(approvers=ApprovalPolicy(by=Approvers.NOBODY)), make)
+
+    assert ruling is Ruling.REFUSE
+    assert "lets nobody approve" in why
+
+
+def test_where_nobody_may_approve_what_wants_no_approval_is_still_allowed(make):
+    case = make.case(approvers=ApprovalPolicy(by=Approvers.NOBODY))
+
+    assert decide(case, make.now).ruling is Ruling.ALLOW
+
+
+@pytest.mark.parametrize(
+    ("in_group", "ruling", "words"),
+    [
+        (True, Ruling.ALLOW, "approved"),
+        (False, Ruling.NEEDS_APPROVAL, "not in a group that may approve"),
+        (None, Ruling.NEEDS_APPROVAL, "could not be checked"),
+    ],
+)
+def test_a_group_must_have_the_second_member_in_it(make, protected, in_group, ruling, words):
+    case = protected(approvers=ApprovalPolicy(by=Approvers.GROUP, groups=("S0LEADS",)))
+    seen = make.found(in_group) if in_group is not None else Unseen("Slack", Trouble.TIMED_OUT, "slow", at=make.now)
+
+    judgement = judged(replace(case, approval=replace(case.approval, in_group=seen)), make)
+
+    assert judgement[0] is ruling
+    assert words in judgement[1]
+
+
+def test_a_group_that_nobody_asked_slack_about_does_not_count(make, protected):
+    case = protected(approvers=ApprovalPolicy(by=Approvers.GROUP, groups=("S0LEADS",)))
+
+    assert judged(case, make)[0] is Ruling.NEEDS_APPROVAL
+
+
+@pytest.mark.parametrize(
+    ("owner", "ruling"),
+    [("U0QUINN", Ruling.ALLOW), ("U0ELLIOTT", Ruling.NEEDS_APPROVAL), (None, Ruling.NEEDS_APPROVAL)],
+)
+def test_owner_only_means_the_owner_of_this_lock(make, protected, owner, ruling):
+    case = protected(approvers=ApprovalPolicy(by=Approvers.OWNER), owner_id=owner)
+
+    assert judged(case, make)[0] is ruling
+
+
+@pytest.mark.parametrize(("strict", "ruling"), [(True, Ruling.NEEDS_APPROVAL), (False, Ruling.ALLOW)])
+def test_who_started_the_run_may_approve_unless_the_policy_forbids_it(make, protected, strict, ruling):
+    case = protected(approvers=ApprovalPolicy(not_by_run_actor=strict), actor_ids=frozenset({"U0QUINN"}))
+
+    assert judged(case, make)[0] is ruling
+
+
+def test_an_approval_is_for_what_its_button_showed_and_for_nothing_that_came_up_later(make, protected):
+    case = protected()
+    before = replace(case.approval, covers=frozenset({Rule.WHOLE}))
+
+    ruling, why = judged(replace(case, approval=before), make)
+
+    assert ruling is Ruling.NEEDS_APPROVAL
+    assert why == "quinn approved before this came up: protected. It has to be approved anew"
