@@ -18,6 +18,7 @@ from bot.sandbox.slack_world import (
     BOT_NAME,
     BOT_USER,
     DOMAIN,
+    SLACKBOT,
     TEAM,
     Json,
     Message,
@@ -173,20 +174,75 @@ def _kind(place: Place) -> str:
 
 def conversations_history(world: World, args: Args) -> Json:
     place = _readable(world, args)
-    top = [m for m in _visible(world, place) if m.thread_ts in (None, m.ts) and _within(m, args)]
-    page, metadata = paged(top[::-1], args, Page(most=999))
-    more = bool(metadata["response_metadata"]["next_cursor"])
-    return {"messages": [message.shown() for message in page], "has_more": more, **(metadata if more else {})}
+    top = [m for m in _standing(world, place) if _is_in_channel(m) and _within(m, args)]
+    return _messages(world, top[::-1], args, Page(most=999))
 
 
 def conversations_replies(world: World, args: Args) -> Json:
+    """A thread by its root, which is always shown; a reply by its own `ts` alone."""
     place, root = _readable(world, args), str(args.get("ts"))
-    thread = [m for m in _visible(world, place) if root in (m.ts, m.thread_ts)]
+    thread = [m for m in _standing(world, place) if root in (m.ts, m.thread_ts)]
     if not thread:
         raise Refused("thread_not_found")
-    page, metadata = paged(thread, args, Page(usual=1000))
+    return _messages(world, [m for m in thread if m.ts == root or _within(m, args)], args, Page(usual=1000))
+
+
+def reactions_get(world: World, args: Args) -> Json:
+    """A message with everybody who reacted, a reply too."""
+    if not args.get("channel") or not args.get("timestamp"):
+        raise Refused("no_item_specified")
+    place, ts = _readable(world, args), str(args["timestamp"])
+    message = next((m for m in _standing(world, place) if m.ts == ts), None)
+    if message is None:
+        raise Refused("message_not_found")
+    link = address_of(message)
+    return {"type": "message", "channel": place.id, "message": message_shown(world, message) | {"permalink": link}}
+
+
+def address_of(message: Message) -> str:
+    """A message's permalink; a reply's names its thread."""
+    place = f"https://{DOMAIN}.slack.com/archives/{message.channel}/p{message.ts.replace('.', '')}"
+    return f"{place}?thread_ts={message.thread_ts}&cid={message.channel}" if message.thread_ts else place
+
+
+def message_shown(world: World, message: Message) -> Json:
+    """A message as the reading methods show it: with its thread, and as a stone where a deleted one has replies."""
+    view = _stone(message) if message.is_deleted else message.shown()
+    replies = replies_of(world, message)
+    if not replies:
+        return view
+    told = {"reply_count": len(replies), "latest_reply": replies[-1].ts, "thread_ts": message.ts}
+    return view | told
+
+
+def replies_of(world: World, root: Message) -> list[Message]:
+    return [
+        m for m in world.messages if (m.channel, m.thread_ts) == (root.channel, root.ts) and not (m.is_deleted or m.to)
+    ]
+
+
+def _stone(message: Message) -> Json:
+    return {
+        "type": "message",
+        "subtype": "tombstone",
+        "text": "This message was deleted.",
+        "user": SLACKBOT,
+        "hidden": True,
+        "ts": message.ts,
+    }
+
+
+def _messages(world: World, messages: Sequence[Message], args: Args, page: Page) -> Json:
+    most = world.history_page or page.most
+    limit = min(most, int(args["limit"])) if str(args.get("limit") or "").isdigit() else min(most, page.usual)
+    chosen, metadata = paged(messages, {**args, "limit": limit}, page)
     more = bool(metadata["response_metadata"]["next_cursor"])
-    return {"messages": [message.shown() for message in page], "has_more": more, **(metadata if more else {})}
+    told = [message_shown(world, message) for message in chosen]
+    return {"messages": told, "has_more": more, **(metadata if more else {})}
+
+
+def _is_in_channel(message: Message) -> bool:
+    return message.thread_ts in (None, message.ts) or message.facts.get("subtype") == "thread_broadcast"
 
 
 def _readable(world: World, args: Args) -> Place:
@@ -196,8 +252,10 @@ def _readable(world: World, args: Args) -> Place:
     return place
 
 
-def _visible(world: World, place: Place) -> list[Message]:
-    return [m for m in world.messages if m.channel == place.id and not m.to and not m.is_deleted]
+def _standing(world: World, place: Place) -> list[Message]:
+    """What the bot may read, a deleted message only where replies hang on it."""
+    here = [m for m in world.messages if m.channel == place.id and not m.to]
+    return [m for m in here if not m.is_deleted or replies_of(world, m)]
 
 
 def _within(message: Message, args: Args) -> bool:
@@ -270,6 +328,7 @@ READING: Mapping[str, Method] = {
     "conversations.list": conversations_list,
     "conversations.history": conversations_history,
     "conversations.replies": conversations_replies,
+    "reactions.get": reactions_get,
     "users.info": users_info,
     "users.list": users_list,
     "users.getPresence": users_presence,

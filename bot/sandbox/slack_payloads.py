@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from bot.sandbox.slack_methods import message_shown
 from bot.sandbox.slack_world import APP, BOT_USER, DOMAIN, TEAM, Json, Message, World, elements
 
 TOKEN = "sandbox-verification-token"
@@ -108,6 +109,26 @@ def event(world: World, inner: Mapping[str, Any]) -> Json:
         "is_ext_shared_channel": False,
         "event_context": world.fresh("EC"),
     }
+
+
+def reaction(message: Message, user: str, name: str, *, added: bool) -> Json:
+    """docs.slack.dev/reference/events/reaction_added: it does not tell of a thread."""
+    item = {"type": "message", "channel": message.channel, "ts": message.ts}
+    kind = "reaction_added" if added else "reaction_removed"
+    return {"type": kind, "user": user, "reaction": name, "item_user": message.user, "item": item}
+
+
+def changed(world: World, message: Message, before: Json) -> Json:
+    """An edit, or a stone put in place (docs.slack.dev/reference/events/message/message_changed)."""
+    now = message_shown(world, message)
+    told = {"message": now, "previous_message": before, "channel": message.channel, "hidden": True}
+    return {"type": "message", "subtype": "message_changed", "ts": world.stamp(), **told}
+
+
+def deleted(world: World, message: Message, before: Json) -> Json:
+    """A deletion that leaves nothing (docs.slack.dev/reference/events/message/message_deleted)."""
+    told = {"deleted_ts": message.ts, "previous_message": before, "channel": message.channel, "hidden": True}
+    return {"type": "message", "subtype": "message_deleted", "ts": world.stamp(), **told}
 
 
 def acted(block_id: str, element: Mapping[str, Any], chosen: str | None) -> Json:

@@ -31,6 +31,7 @@ import aiohttp
 from bot.sandbox import slack_payloads as payloads
 from bot.sandbox.slack_dispatch import Delivery, Dispatcher, Kind, Signing, Sockets
 from bot.sandbox.slack_limits import Cut, Fault, Limits
+from bot.sandbox.slack_methods import message_shown, replies_of
 from bot.sandbox.slack_server import Call, Server
 from bot.sandbox.slack_text import find_element, flat, located
 from bot.sandbox.slack_world import (
@@ -253,9 +254,62 @@ class SlackWorkspace:
         """Delivers the very same payload once more, freshly signed."""
         return await self._running.deliver(delivery.kind, delivery.payload, retry=delivery.retry)
 
-    def say(self, user: str, channel: str, text: str, *, thread_ts: str | None = None) -> Message:
-        """A person's message, without telling the bot of it."""
-        return self.world.keep(channel, user, text, thread_ts=thread_ts)
+    def say(self, user: str, channel: str, text: str, *, thread_ts: str | None = None, **facts: Any) -> Message:
+        """A person's message, without telling the bot of it. `facts` are further fields of it (`files`, `bot_id` …)."""
+        message = self.world.keep(channel, user, text, thread_ts=thread_ts)
+        message.facts = facts
+        return message
+
+    async def speak(self, user: str, channel: str, text: str, *, thread_ts: str | None = None) -> Message:
+        """A person's message, of which the bot is told."""
+        message = self.say(user, channel, text, thread_ts=thread_ts)
+        await self._tell_of(channel, {**message.shown(), "channel": channel, "event_ts": message.ts})
+        return message
+
+    async def react(self, user: str, message: Message, name: str) -> None:
+        """A person's reaction. Raises LookupError if it is there already."""
+        users = message.reactions.setdefault(name, [])
+        if user in users:
+            raise LookupError("already_reacted")
+        users.append(user)
+        await self._tell_of(message.channel, payloads.reaction(message, user, name, added=True))
+
+    async def unreact(self, user: str, message: Message, name: str) -> None:
+        """Takes a reaction off. Raises LookupError if it is not there."""
+        users = message.reactions.get(name, [])
+        if user not in users:
+            raise LookupError("no_reaction")
+        users.remove(user)
+        if not users:
+            del message.reactions[name]
+        await self._tell_of(message.channel, payloads.reaction(message, user, name, added=False))
+
+    async def edit(self, message: Message, text: str) -> None:
+        """The author's edit of his message."""
+        before = message_shown(self.world, message)
+        message.replace(text, (), self.world.stamp())
+        await self._tell_of(message.channel, payloads.changed(self.world, message, before))
+
+    async def delete(self, message: Message) -> None:
+        """The author's deletion. Where replies hang on it a stone is left, and Slack tells of a change."""
+        before = message_shown(self.world, message)
+        message.is_deleted = True
+        stays = bool(replies_of(self.world, message))
+        told = payloads.changed(self.world, message, before) if stays else payloads.deleted(self.world, message, before)
+        await self._tell_of(message.channel, told)
+
+    async def archive(self, user: str, channel: str) -> None:
+        place = self.world.places[channel]
+        place.is_archived = True
+        kind = "group_archive" if place.is_private else "channel_archive"
+        await self._tell_of(channel, {"type": kind, "channel": channel, "user": user})
+
+    async def _tell_of(self, channel: str, inner: Mapping[str, Any]) -> None:
+        """Tells the bot what happened in a channel that it is in."""
+        place = self.world.places[channel]
+        if BOT_USER in place.members:
+            kind = {"channel_type": "group" if place.is_private else "channel"} if inner["type"] == "message" else {}
+            await self.event({**inner, **kind})
 
     # what stands there
 

@@ -75,7 +75,10 @@ class Version:
 
 @dataclass(slots=True)
 class Message:
-    """A message as it stands. `to`: only that user sees it. `history` has the earlier versions, in order."""
+    """A message as it stands. `to`: only that user sees it. `history` has the earlier versions, in order.
+
+    `reactions` has who reacted, by name. `facts` are further fields that Slack shows (`subtype`, `bot_profile` …).
+    """
 
     channel: str
     ts: str
@@ -89,6 +92,8 @@ class Message:
     is_deleted: bool = False
     files: tuple[Json, ...] = ()
     history: list[Version] = field(default_factory=list)
+    reactions: dict[str, list[str]] = field(default_factory=dict)
+    facts: Json = field(default_factory=dict)
 
     def shown(self) -> Json:
         """The message as Slack's methods and payloads show it."""
@@ -103,7 +108,11 @@ class Message:
             view["edited"] = {"user": self.user, "ts": self.edited_at}
         if self.files:
             view["files"] = list(self.files)
-        return view
+        if self.reactions:
+            view["reactions"] = [
+                {"name": name, "users": list(users), "count": len(users)} for name, users in self.reactions.items()
+            ]
+        return view | copy.deepcopy(self.facts)
 
     def replace(self, text: str, blocks: Sequence[Json], at: str) -> None:
         """Edits the message; what it said goes to its history."""
@@ -137,13 +146,16 @@ class Upload:
 
 SCOPES = (
     "app_mentions:read",
+    "channels:history",
     "channels:read",
     "chat:write",
     "commands",
     "dnd:read",
     "files:write",
+    "groups:history",
     "groups:read",
     "im:write",
+    "reactions:read",
     "usergroups:read",
     "users.profile:read",
     "users:read",
@@ -154,11 +166,16 @@ SCOPES = (
 
 @dataclass(slots=True)
 class World:
-    """The workspace. `clock` gives Unix seconds. `scopes` are what answers say that the bot's token has."""
+    """The workspace. `clock` gives Unix seconds. `scopes` are what answers say that the bot's token has.
+
+    `history_page` is the most that one page of messages holds, whatever is asked for: 15 for apps that are sold
+    outside of Slack's Marketplace.
+    """
 
     clock: Callable[[], float]
     enterprise: str | None = None
     scopes: tuple[str, ...] = SCOPES
+    history_page: int | None = None
     users: dict[str, User] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
     groups: dict[str, Usergroup] = field(default_factory=dict)

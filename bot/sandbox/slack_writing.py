@@ -7,12 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bot.sandbox.slack_blocks import MESSAGE_CHARACTERS, VIEW_BLOCKS, malformed, size
-from bot.sandbox.slack_methods import Args, Method, Refused, place_of, truthy, user_of, writable
+from bot.sandbox.slack_methods import Args, Method, Refused, address_of, place_of, truthy, user_of, writable
 from bot.sandbox.slack_world import (
     APP,
     BOT,
     BOT_USER,
-    DOMAIN,
     RESPONSE_SECONDS,
     RESPONSE_USES,
     TEAM,
@@ -101,11 +100,10 @@ def delete(world: World, args: Args) -> Json:
 
 def permalink(world: World, args: Args) -> Json:
     place = place_of(world, args.get("channel"))
-    ts = str(args.get("message_ts"))
-    if world.find(place.id, ts) is None:
+    message = world.find(place.id, str(args.get("message_ts")))
+    if message is None:
         raise Refused("message_not_found")
-    address = f"https://{DOMAIN}.slack.com/archives/{place.id}/p{ts.replace('.', '')}"
-    return {"channel": place.id, "permalink": address}
+    return {"channel": place.id, "permalink": address_of(message)}
 
 
 def upload_url(world: World, args: Args, *, base: str) -> Json:
