@@ -34,8 +34,10 @@ from bot.metrics import Metrics
 from bot.ports import RunSource
 from bot.slack.client import slack_client
 from bot.slack.directory import SlackDirectory
+from bot.slack.messages import SlackMessages
 from bot.slack.notifier import SlackNotifier
 from bot.slack.teller import SlackTeller
+from bot.slack.views import SlackViews
 from bot.store.connect import Client, connect
 from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
@@ -309,8 +311,10 @@ def _wiring(
         journal=journal,
         records=RedisRecords(client, rng=rng),
         directory=directory,
+        messages=SlackMessages(slack, clock=clock),
         teller=SlackTeller(notifier),
         notifier=notifier,
+        views=SlackViews(slack),
         exporter=FileExporter(journal, Path(config.export.directory), config.export.formats),
         jobs=jobs,
         clock=clock,
@@ -318,6 +322,7 @@ def _wiring(
         policy=config.policy,
         holders=config.holders,
         incident_channels=config.slack.incident_channels,
+        capture_reactions=config.timeline.capture_reactions,
         upload_exports=config.export.upload_to_channel,
         new_id=lambda: secrets.token_hex(5),
     )

@@ -392,8 +392,12 @@ class Teller(Protocol):
         """Writes to the owner, or updates what was written."""
         ...
 
-    async def notice(self, channel: str, notice: Notice, *, thread: str = "") -> Posted:
-        """Says something to the whole channel."""
+    async def notice(self, channel: str, notice: Notice, *, thread: str = "", posted: Posted | None = None) -> Posted:
+        """Says something to the whole channel, or in the place of what was said there before."""
+        ...
+
+    async def whisper(self, channel: str, user: str, notice: Notice) -> None:
+        """Says something to one person in a channel."""
         ...
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bot.core.evidence import Found, NotFound, Observation
 from bot.core.people import Channel, Member, Presence, Whereabouts
 from bot.core.report import KillReport, Notice, OwnerLetter, UnlockReport
+from bot.errors import Missing
 from bot.ports import Clock, Posted
 from bot.sandbox.memory import Switchboard
 
@@ -83,6 +84,7 @@ class MemoryTeller:
     kills: list[KillReport] = field(default_factory=list)
     letters: list[tuple[str, OwnerLetter]] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
+    whispers: list[tuple[str, str, Notice]] = field(default_factory=list)
     _posted: int = 0
 
     async def unlock(self, report: UnlockReport) -> Posted:
@@ -101,15 +103,44 @@ class MemoryTeller:
         self.letters.append((owner, letter))
         return posted or self._place(f"D{owner}", "")
 
-    async def notice(self, channel: str, notice: Notice, *, thread: str = "") -> Posted:
+    async def notice(self, channel: str, notice: Notice, *, thread: str = "", posted: Posted | None = None) -> Posted:
         await self.switchboard.pass_through("notice")
         self.notices.append(notice)
-        return self._place(channel, thread)
+        return posted or self._place(channel, thread)
+
+    async def whisper(self, channel: str, user: str, notice: Notice) -> None:
+        await self.switchboard.pass_through("whisper")
+        self.whispers.append((channel, user, notice))
 
     def _place(self, channel: str, ts: str) -> Posted:
         if not ts:
             self._posted += 1
         return Posted(channel, ts or f"1700000000.{self._posted:06}")
+
+
+@dataclass
+class MemoryViews:
+    """`bot.ports.Views`: keeps what each dialog shows now, by its id, and each user's home tab."""
+
+    switchboard: Switchboard = field(default_factory=Switchboard)
+    dialogs: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    homes: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    async def open(self, trigger_id: str, view: Mapping[str, Any]) -> str:
+        await self.switchboard.pass_through("open view")
+        view_id = f"V{len(self.dialogs) + 1}/{trigger_id}"
+        self.dialogs[view_id] = view
+        return view_id
+
+    async def update(self, view_id: str, view: Mapping[str, Any]) -> None:
+        await self.switchboard.pass_through("update view")
+        if view_id not in self.dialogs:
+            raise Missing("Slack", "there is no such dialog")
+        self.dialogs[view_id] = view
+
+    async def publish(self, user: str, view: Mapping[str, Any]) -> None:
+        await self.switchboard.pass_through("publish home")
+        self.homes[user] = view
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from bot.ports import Notifier
 from bot.sandbox.memory import WORKER, JumpingLoop, Killed, LoopClock, MemoryLockBackend, MemoryStore, Switchboard
 from bot.sandbox.memory_ci import MemoryCI
 from bot.sandbox.memory_journal import MemoryJournal, MemoryRecords
+from bot.sandbox.memory_messages import MemoryMessages
 from bot.sandbox.memory_people import MemoryDirectory, MemoryJobs, MemoryTeller, MemoryViews, Waiting
 from bot.usecases import approval, killing, letters, release, unlock
 from bot.usecases.lease import Busy
@@ -59,6 +60,7 @@ class MemoryWorld:
         self.views = MemoryViews(self.switchboard)
         self.jobs = MemoryJobs(self.clock, self.switchboard)
         self.directory = MemoryDirectory(self.clock, switchboard=self.switchboard)
+        self.messages = MemoryMessages(self.clock, self.switchboard)
         for user, name in (("U0QUINN", "quinn"), ("U0PARKER", "parker"), ("U0ELLIOTT", "elliott")):
             self.directory.add(user, name, CHANNEL)
         self.directory.add("U0GUEST", "gale", CHANNEL, is_guest=True)
@@ -75,6 +77,7 @@ class MemoryWorld:
             journal=self.journal,
             records=self.records,
             directory=self.directory,
+            messages=self.messages,
             teller=self.teller,
             notifier=cast("Notifier", None),  # nothing here uploads
             views=self.views,
@@ -85,6 +88,7 @@ class MemoryWorld:
             policy=self.policy,
             holders=Holders(people=(KnownPerson("elliott", "U0ELLIOTT", github="elliott-ci"),)),
             incident_channels=("inc-*",),
+            capture_reactions=("pushpin", "round_pushpin"),
             upload_exports=True,
             new_id=self._new_id,
         )

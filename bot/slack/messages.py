@@ -67,17 +67,30 @@ class SlackMessages:
     async def history(
         self, channel: str, *, since: datetime, until: datetime, cursor: str = ""
     ) -> Observation[MessagePage]:
-        span = {"oldest": _stamp(since), "latest": _stamp(until), "inclusive": True}
-        call = partial(self._client.conversations_history, channel=channel, cursor=cursor or None, limit=PAGE, **span)
+        call = partial(
+            self._client.conversations_history,
+            channel=channel,
+            oldest=_stamp(since),
+            latest=_stamp(until),
+            inclusive=True,
+            cursor=cursor or None,
+            limit=PAGE,
+        )
         return await self._ask("reading a channel", call, partial(_page, channel))
 
     async def replies(
         self, channel: str, thread: str, *, since: datetime, until: datetime, cursor: str = ""
     ) -> Observation[MessagePage]:
         """Slack shows the root in every thread, however old: it is left out here."""
-        span = {"oldest": _stamp(since), "latest": _stamp(until), "inclusive": True}
         call = partial(
-            self._client.conversations_replies, channel=channel, ts=thread, cursor=cursor or None, limit=PAGE, **span
+            self._client.conversations_replies,
+            channel=channel,
+            ts=thread,
+            oldest=_stamp(since),
+            latest=_stamp(until),
+            inclusive=True,
+            cursor=cursor or None,
+            limit=PAGE,
         )
         return await self._ask("reading a thread", call, partial(_page, channel, root=thread))
 
@@ -140,22 +153,22 @@ def _page(channel: str, answer: Json, *, root: str = "") -> MessagePage:
 
 
 def _said(channel: str, message: Json) -> Said | None:
-    subtype, bot = str(message.get("subtype") or ""), bool(message.get("bot_id"))
+    subtype, bot, user = (str(message.get(key) or "") for key in ("subtype", "bot_id", "user"))
     if subtype == _GONE:
         return None
-    ts, author = str(message["ts"]), str(message.get("user") or "")
+    ts = str(message["ts"])
     replied, thread = message.get("latest_reply"), _thread_of(message)
     return Said(
         channel=channel,
         ts=ts,
         at=_instant(ts),
-        author=author,
-        bot=_bot_name(message) if bot or not author else "",
+        author=user or bot,
+        bot=_bot_name(message) if bot or not user else "",
         raw=raw_text(message),
         thread="" if thread == ts else thread,
         files=tuple(_file(file) for file in message.get("files") or ()),
         marks=_marks(message.get("reactions") or ()),
-        by_person=bool(author) and not bot and author != _SLACKBOT and subtype in _SPOKEN,
+        by_person=bool(user) and not bot and user != _SLACKBOT and subtype in _SPOKEN,
         latest_reply=_instant(str(replied)) if replied else None,
     )
 

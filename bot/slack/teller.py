@@ -49,10 +49,18 @@ class SlackTeller:
         await self._notifier.update(posted, text=words.text, blocks=words.blocks)
         return posted
 
-    async def notice(self, channel: str, notice: Notice, *, thread: str = "") -> Posted:
-        """Says something to the whole channel."""
+    async def notice(self, channel: str, notice: Notice, *, thread: str = "", posted: Posted | None = None) -> Posted:
+        """Says something to the whole channel, or in the place of what was said there before."""
         words = notice_message(notice)
+        if posted is not None:
+            await self._notifier.update(posted, text=words.text, blocks=words.blocks)
+            return posted
         return await self._notifier.post(channel, text=words.text, blocks=words.blocks, thread=thread or None)
+
+    async def whisper(self, channel: str, user: str, notice: Notice) -> None:
+        """Says something to one person in a channel."""
+        words = notice_message(notice)
+        await self._notifier.whisper(channel, user, text=words.text, blocks=words.blocks)
 
     async def _say(self, request: UnlockRequest | KillRequest, words: Message, *, passing: bool) -> Posted:
         if not request.ts:

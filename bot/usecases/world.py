@@ -22,6 +22,7 @@ from bot.ports import (
     Jobs,
     Journal,
     LockBackend,
+    Messages,
     Notifier,
     Records,
     RunSource,
@@ -73,6 +74,7 @@ class World:
     journal: Journal
     records: Records
     directory: Directory
+    messages: Messages
     teller: Teller
     notifier: Notifier
     views: Views
@@ -83,6 +85,7 @@ class World:
     policy: Policy
     holders: Holders
     incident_channels: tuple[str, ...]
+    capture_reactions: tuple[str, ...]
     upload_exports: bool
     new_id: Callable[[], str]
     export_zone: str | None = None

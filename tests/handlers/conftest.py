@@ -34,8 +34,10 @@ from bot.sandbox.slack_workspace import SlackWorkspace, flat
 from bot.sandbox.stage import CHANNEL, populate
 from bot.slack.client import slack_client
 from bot.slack.directory import SlackDirectory
+from bot.slack.messages import SlackMessages
 from bot.slack.notifier import SlackNotifier
 from bot.slack.teller import SlackTeller
+from bot.slack.views import SlackViews
 from bot.usecases.world import State, World
 from handlers.asker import Asker
 from handlers.backlog import Backlog
@@ -131,8 +133,10 @@ async def office(tmp_path):
             journal=journal,
             records=MemoryRecords(clock, switchboard),
             directory=directory,
+            messages=SlackMessages(client, clock=clock),
             teller=SlackTeller(notifier),
             notifier=notifier,
+            views=SlackViews(client),
             exporter=FileExporter(journal, Path(tmp_path), ()),
             jobs=MemoryJobs(clock),
             clock=clock,
@@ -140,6 +144,7 @@ async def office(tmp_path):
             policy=Policy(),
             holders=Holders(),
             incident_channels=("inc-*",),
+            capture_reactions=("pushpin", "round_pushpin"),
             upload_exports=True,
             new_id=lambda: f"ref{next(ids)}",
         )

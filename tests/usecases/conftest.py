@@ -34,6 +34,7 @@ from bot.sandbox.slack_workspace import SlackWorkspace, flat
 from bot.sandbox.stage import DEPLOY, REPO, UPDATE, populate
 from bot.slack.client import slack_client
 from bot.slack.directory import SlackDirectory
+from bot.slack.messages import SlackMessages
 from bot.slack.notifier import SlackNotifier
 from bot.slack.teller import SlackTeller
 from bot.slack.views import SlackViews
@@ -234,6 +235,7 @@ async def scene(moto, policy, protected, directory, tmp_path, monkeypatch):
             journal=journal,
             records=RedisRecords(client, rng=random.Random()),
             directory=people,
+            messages=SlackMessages(api, clock=clock),
             teller=SlackTeller(notifier),
             notifier=notifier,
             views=SlackViews(api),
@@ -244,6 +246,7 @@ async def scene(moto, policy, protected, directory, tmp_path, monkeypatch):
             policy=policy,
             holders=Holders(people=(KnownPerson("elliott", "U0ELLIOTT", github="elliott-ci", who=("elliott@*",)),)),
             incident_channels=("inc-*",),
+            capture_reactions=("pushpin", "round_pushpin"),
             upload_exports=True,
             new_id=lambda: secrets.token_hex(5),
         )
