@@ -11,11 +11,13 @@ from bot.core.people import OwnerSays
 from bot.core.report import KillRequest, UnlockRequest
 from bot.errors import NotPermitted
 from bot.slack.render import status_message
+from bot.slack.render.timeline import ENTRY, NEWER, OLDER
 from bot.usecases import approval, kill_job, letters, unlock
 from bot.usecases.requests import find_kill, find_unlock
 from bot.usecases.status import Question, status, tell_owner
 from bot.usecases.world import World
 from handlers.asker import Asker
+from handlers.timeline import TimelineCommands
 
 Click: TypeAlias = Callable[[ButtonValue, Asker], Awaitable[str]]
 Find: TypeAlias = Callable[[World, str], Awaitable[tuple[UnlockRequest | KillRequest, Mapping[str, Any]] | None]]
@@ -66,6 +68,9 @@ class Actions:
             "owner.running": self._owner_running,
             "owner.later": self._owner_later,
             "status.share": self._share,
+            OLDER: TimelineCommands(self.world).turn_older,
+            NEWER: TimelineCommands(self.world).turn_newer,
+            ENTRY: TimelineCommands(self.world).choose,
         }
 
     async def _confirm(self, value: ButtonValue, asker: Asker) -> str:

@@ -7,17 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from bot.core.revision import Marking
 from handlers._moments import Moment
 
 DEFAULT_COUNT = 20
 """Entries that a timeline shows where no number is given."""
-
-
-class Marking(StrEnum):
-    HIDE = "hide"
-    RESTORE = "restore"
-    KEY = "mark"
-    NOT_KEY = "unmark"
 
 
 @dataclass(frozen=True, slots=True)

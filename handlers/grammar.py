@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bot.core.nearest import did_you_mean
+from bot.core.revision import Marking
 from handlers._moments import Ago, ClockTime, Moment, NotATime, moment, span
 from handlers._typed_text import Tail, argument, is_mark, readable, typed
 from handlers.command import (
@@ -24,7 +25,6 @@ from handlers.command import (
     Help,
     KillJob,
     Mark,
-    Marking,
     Mistake,
     Misunderstood,
     Note,
@@ -316,23 +316,20 @@ FORMS = (
         "edit N [TEXT] [at HH:MM] [because REASON]",
         "put the text or the time of entry N right",
         _read_edit,
-        available=False,
     ),
     Form(
         "hide",
         "hide N [because REASON]",
         "leave entry N out of the exports",
         _read_mark(Marking.HIDE),
-        available=False,
     ),
-    Form("restore", "restore N [because REASON]", "show entry N again", _read_mark(Marking.RESTORE), available=False),
-    Form("mark", "mark N [because REASON]", "make entry N a key moment", _read_mark(Marking.KEY), available=False),
+    Form("restore", "restore N [because REASON]", "show entry N again", _read_mark(Marking.RESTORE)),
+    Form("mark", "mark N [because REASON]", "make entry N a key moment", _read_mark(Marking.KEY)),
     Form(
         "unmark",
         "unmark N [because REASON]",
         "make entry N none of the key moments",
         _read_mark(Marking.NOT_KEY),
-        available=False,
     ),
     Form(
         "capture",

@@ -10,6 +10,7 @@ import structlog
 from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_bolt.response import BoltResponse
 
+from bot.slack.render.modal import EDIT_CALLBACK
 from bot.usecases.world import World
 from handlers import grammar
 from handlers.actions import Actions
@@ -17,6 +18,7 @@ from handlers.asker import asker_of_click, asker_of_command, asker_of_mention, a
 from handlers.backlog import Backlog
 from handlers.boundary import Boundary
 from handlers.commands import Commands
+from handlers.views import Complaint, Dialogs, asker_of_view, asks_to_edit, read_wish
 
 log = structlog.get_logger()
 
@@ -26,7 +28,7 @@ _MENTION = re.compile(r"^\s*(?:<@[UW][A-Z0-9]+(?:\|[^>]*)?>[\s:,]*)+")
 
 def listen(app: AsyncApp, world: World, backlog: Backlog) -> None:
     """Registers everything that Slack sends us. A payload that nobody asked for is acked and left."""
-    boundary, commands, actions = Boundary(world), Commands(world), Actions(world)
+    boundary, commands, actions, dialogs = Boundary(world), Commands(world), Actions(world), Dialogs(world)
 
     @app.error
     async def on_unreadable(error: Exception) -> BoltResponse:
@@ -47,8 +49,14 @@ def listen(app: AsyncApp, world: World, backlog: Backlog) -> None:
         action_id, asker = str(action.get("action_id", "")), asker_of_click(body)
         if action.get("url"):
             return
+        if (chosen := asks_to_edit(action)) is not None:
+            trigger = str(body.get("trigger_id") or "")
+            backlog.add(lambda: boundary.run(action_id, asker, lambda: dialogs.edit(chosen, trigger, asker)))
+            return
         name = action_id if action_id in actions.table() else "unknown"
         backlog.add(lambda: boundary.run(name, asker, lambda: actions.run(action_id, action, asker)))
+
+    _listen_to_dialogs(app, world, dialogs, boundary, backlog)
 
     @app.shortcut("explain_error")
     async def on_explain(ack: AsyncAck, body: dict[str, Any]) -> None:
@@ -65,6 +73,19 @@ def listen(app: AsyncApp, world: World, backlog: Backlog) -> None:
         text = _MENTION.sub("", str(event.get("text") or ""))
         command, asker = grammar.parse(text), asker_of_mention(body)
         backlog.add(lambda: boundary.run(grammar.name_of(command), asker, lambda: commands.run(command, text, asker)))
+
+
+def _listen_to_dialogs(app: AsyncApp, world: World, dialogs: Dialogs, boundary: Boundary, backlog: Backlog) -> None:
+    @app.view(EDIT_CALLBACK)
+    async def on_edit_sent(ack: AsyncAck, body: dict[str, Any], view: dict[str, Any]) -> None:
+        asker = asker_of_view(body)
+        wish = read_wish(view, asker, world.clock.now())
+        if isinstance(wish, Complaint):
+            await ack(response_action="errors", errors=dict(wish.errors))
+            return
+        await ack()
+        who = asker if wish is None else wish.asker
+        backlog.add(lambda: boundary.run(EDIT_CALLBACK, who, lambda: dialogs.save(wish, str(view.get("id")))))
 
 
 def is_from_a_person(event: Mapping[str, Any]) -> bool:

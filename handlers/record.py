@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bot.core.evidence import Found, Trouble, Unseen
 from bot.core.incident import Incident
 from bot.core.phrase import Phrase, Quoted
-from bot.core.redact import redact
 from bot.core.report import Notice
 from bot.errors import NotAvailable, NotPermitted, Unreachable
-from bot.slack.render import Message, notice_message, timeline_message
+from bot.slack.render import Message, notice_message
 from bot.usecases import incident as incidents
 from bot.usecases.world import World
 from handlers import grammar
 from handlers.asker import Asker, answer
+from handlers.rights import check_may_write
+from handlers.timeline import TimelineCommands
+from handlers.when import instant_of
 
 NOT_HERE = (
     "This works in incident channels only (slack.incident_channels in the configuration), and tflock has to be in the "
@@ -33,7 +33,11 @@ class RecordCommands:
     async def run(self, command: grammar.Command, asker: Asker) -> str:
         match command:
             case grammar.Timeline(count):
-                return await self._timeline(count, asker)
+                return await TimelineCommands(self.world).page(count, asker)
+            case grammar.Edit():
+                return await TimelineCommands(self.world).edit(command, asker)
+            case grammar.Mark():
+                return await TimelineCommands(self.world).mark(command, asker)
             case grammar.Note():
                 return await self._note(command, asker)
             case grammar.Open(title):
@@ -47,19 +51,16 @@ class RecordCommands:
         await answer(self.world.notifier, asker, message)
         return outcome
 
-    async def _timeline(self, count: int, asker: Asker) -> str:
-        incident = await self._current(asker)
-        return await self._say(asker, timeline_message(await incidents.timeline(self.world, incident, count)))
-
     async def _note(self, command: grammar.Note, asker: Asker) -> str:
         await self._member_only(asker)
         incident = await self._incident_here(asker, "Terraform incident")
         at = await instant_of(self.world, command.at, asker)
-        await incidents.note(self.world, incident.id, user=asker.user, text=command.text, at=at)
-        when: Phrase = () if at is None else (" at ", at)
-        return await self._say(
-            asker, notice_message(Notice("Noted on the timeline", ((Quoted(redact(command.text)), *when),)))
+        noted = await incidents.note(self.world, incident.id, user=asker.user, text=command.text, at=at)
+        lines: tuple[Phrase, ...] = (
+            (Quoted(noted.text), " at ", noted.at),
+            (f"It is entry {noted.id}. To put it right: ", Quoted(f"/tflock edit {noted.id} TEXT")),
         )
+        return await self._say(asker, notice_message(Notice("Noted on the timeline", lines)))
 
     async def _open(self, title: str | None, asker: Asker) -> str:
         await self._member_only(asker)
@@ -92,11 +93,7 @@ class RecordCommands:
         return opened
 
     async def _member_only(self, asker: Asker) -> None:
-        """A timeline is the team's record: strangers and guests read it in the channel, but do not write in it."""
-        seen = await self.world.directory.member(asker.user)
-        strange = not isinstance(seen, Found) or seen.value.is_stranger or seen.value.is_guest or seen.value.is_bot
-        if strange:
-            raise NotPermitted("Only full members of this workspace may write on the timeline. Nothing was changed.")
+        await check_may_write(self.world, asker.user)
 
     async def _current(self, asker: Asker) -> Incident:
         incident = await self.world.journal.current(asker.channel)
@@ -111,28 +108,3 @@ async def is_incident_channel(world: World, asker: Asker) -> bool:
     if isinstance(channel, Unseen) and channel.trouble is not Trouble.DENIED:
         raise Unreachable(channel.system, channel.detail)
     return isinstance(channel, Found) and world.is_incident_channel(channel.value)
-
-
-async def instant_of(world: World, at: grammar.Moment | None, asker: Asker) -> datetime | None:
-    """The instant that the asker means: a time of day is by his own clock. Raises NotPermitted for the future."""
-    now = world.clock.now()
-    if at is None:
-        return None
-    if isinstance(at, grammar.Ago):
-        return now - at.span
-    seen = await world.directory.member(asker.user)
-    here = now.astimezone(_zone(seen.value.tz if isinstance(seen, Found) else None))
-    day = at.day or here.date() - timedelta(days=at.days_ago or 0)
-    told = datetime.combine(day, time(at.hour, at.minute), tzinfo=here.tzinfo)
-    if told <= now:
-        return told
-    if at.day is None and at.days_ago is None:
-        return datetime.combine(day - timedelta(days=1), time(at.hour, at.minute), tzinfo=here.tzinfo)
-    raise NotPermitted("That time is in the future by your own clock. Nothing was changed.")
-
-
-def _zone(name: str | None) -> ZoneInfo:
-    try:
-        return ZoneInfo(name or "UTC")
-    except (ZoneInfoNotFoundError, ValueError):
-        return ZoneInfo("UTC")

@@ -309,6 +309,17 @@ class TimelineReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Corrected:
+    """What a correction made of an entry. With `changed` False it was so already, and nothing was written down."""
+
+    incident: Incident
+    before: Shown
+    after: Shown
+    is_hidden: bool
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """A short answer in words: what happened, whether anything was changed, what to do next."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from bot.core.timeline import Entry, Kind
 
@@ -16,6 +17,19 @@ ENTRY = "entry"
 TEXT = "text"
 AT = "at"
 WHY = "why"
+
+LONGEST_TEXT = 10_000
+"""Characters of an edited text."""
+
+
+class Marking(StrEnum):
+    """What can be done to an entry as a whole, in the words of the commands."""
+
+    HIDE = "hide"
+    RESTORE = "restore"
+    KEY = "mark"
+    NOT_KEY = "unmark"
+
 
 CORRECTIONS = frozenset(
     {

@@ -63,8 +63,11 @@ class SlackNotifier:
                     channel=channel, filename=filename, content=content, title=title, initial_comment=comment
                 )
 
-    async def respond(self, response_url: str, *, text: str, blocks: Blocks) -> None:
-        """Answers as a new message to the asker alone. Raises Denied for a URL that is not Slack's."""
+    async def respond(self, response_url: str, *, text: str, blocks: Blocks, replace: bool = False) -> None:
+        """Answers as a new message to the asker alone, or in place of the message that he clicked in.
+
+        Raises Denied for a URL that is not Slack's.
+        """
         if not is_slack_url(response_url, api_url=self._client.base_url):
             raise Denied(SYSTEM, "the response URL does not belong to Slack")
         hook = AsyncWebhookClient(
@@ -78,7 +81,7 @@ class SlackNotifier:
         with _translated(doing):
             async with asyncio.timeout(self._patience):
                 answer = await hook.send(
-                    text=text, blocks=_plain(blocks), response_type="ephemeral", replace_original=False
+                    text=text, blocks=_plain(blocks), response_type="ephemeral", replace_original=replace
                 )
         body = _json(answer.body)
         if answer.status_code != 200 or body.get("ok") is False:  # noqa: PLR2004 - HTTP's own number

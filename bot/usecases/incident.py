@@ -7,11 +7,9 @@ from datetime import datetime, timedelta
 from bot.core.facts import seen_facts
 from bot.core.incident import Incident
 from bot.core.lock import LockSeen
-from bot.core.report import TimelineReport
-from bot.core.timeline import Draft, Kind
+from bot.core.timeline import Draft, Entry, Kind
 from bot.usecases.world import World
 
-_MOST_SHOWN = 200
 _SEEN_TTL = timedelta(days=30)
 
 
@@ -41,18 +39,11 @@ async def observe(world: World, incident: str, state: str, seen: LockSeen) -> No
     await world.journal.append(incident, Draft(world.clock.now(), kind, "tflock", _lock_words(state, seen), facts))
 
 
-async def note(world: World, incident: str, *, user: str, text: str, at: datetime | None) -> None:
-    """Adds a person's note, at the time that he names. Raises JournalAway."""
+async def note(world: World, incident: str, *, user: str, text: str, at: datetime | None) -> Entry:
+    """Adds a person's note, at the time that he names; the entry. Raises JournalAway."""
     now = world.clock.now()
     facts = {} if at is None else {"back_dated": True}
-    await world.journal.append(incident, Draft(at or now, Kind.NOTE_ADDED, user, text, facts))
-
-
-async def timeline(world: World, incident: Incident, count: int | None) -> TimelineReport:
-    """The last entries. Raises JournalAway."""
-    shown = await world.journal.tail(incident.id, min(count or 25, _MOST_SHOWN))
-    total = int(shown[-1].id) if shown and shown[-1].id.isdigit() else len(shown)
-    return TimelineReport(incident.id, incident.title, incident.opened_at, shown, total)
+    return (await world.journal.append(incident, Draft(at or now, Kind.NOTE_ADDED, user, text, facts))).entry
 
 
 async def close(world: World, incident: Incident, *, user: str) -> bool:

@@ -26,6 +26,8 @@ from bot.ports import (
     Notifier,
     Records,
     RunSource,
+    Sharing,
+    Target,
     Teller,
     Views,
 )
@@ -89,6 +91,9 @@ class World:
     upload_exports: bool
     new_id: Callable[[], str]
     export_zone: str | None = None
+    sharing: Sharing = NOBODY_SHARES
+    targets: Mapping[str, Target] = NO_TARGETS
+    export_directory: str = "exports"
 
     def state(self, name: str) -> State:
         """Raises UnknownState, with the nearest name."""

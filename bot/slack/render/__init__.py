@@ -9,6 +9,8 @@ plain            the same facts as plain lines and as JSON, for the command line
 from __future__ import annotations
 
 from bot.slack.render.blocks import Message
+from bot.slack.render.correction import edited_message, marked_message
+from bot.slack.render.exported import exported_message
 from bot.slack.render.help import help_message
 from bot.slack.render.kill import kill_message
 from bot.slack.render.notice import notice_message
@@ -20,9 +22,12 @@ from bot.slack.render.who import user_message, who_message
 
 __all__ = [
     "Message",
+    "edited_message",
+    "exported_message",
     "help_message",
     "kill_message",
     "letter_message",
+    "marked_message",
     "notice_message",
     "overview_message",
     "status_message",

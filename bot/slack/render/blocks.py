@@ -19,6 +19,7 @@ Element: TypeAlias = dict[str, Any]
 SECTION = 3_000
 OPTIONS = 100
 OPTION_VALUE = 150
+_MENU = 5
 _BUTTON_VALUE = 2_000
 _BUTTON_TEXT = 75
 
@@ -80,7 +81,7 @@ def button(
     made: Element = {
         "type": "button",
         "action_id": action_id,
-        "text": _plain(label, _BUTTON_TEXT),
+        "text": plain_text(label, _BUTTON_TEXT),
         "value": str(value),
     }
     if style is not None:
@@ -98,17 +99,25 @@ def select(placeholder: str, action_id: str, options: Sequence[tuple[str, Button
     return {
         "type": "static_select",
         "action_id": action_id,
-        "placeholder": _plain(placeholder, 150),
-        "options": [{"text": _plain(label, 75), "value": value} for label, value in fitting[:OPTIONS]],
+        "placeholder": plain_text(placeholder, 150),
+        "options": [{"text": plain_text(label, 75), "value": value} for label, value in fitting[:OPTIONS]],
     }
+
+
+def menu(action_id: str, options: Sequence[tuple[str, ButtonValue]]) -> Element | None:
+    """Three dots with up to five things to do; None if one of them has a value that Slack does not take."""
+    made = [{"text": plain_text(label, 75), "value": str(value)} for label, value in options[:_MENU]]
+    if any(len(option["value"]) > OPTION_VALUE for option in made):
+        return None
+    return {"type": "overflow", "action_id": action_id, "options": made}
 
 
 def _dialog(confirm: Confirm, style: str | None) -> Element:
     made: Element = {
-        "title": _plain(confirm.title, 100),
-        "text": _plain(confirm.text, 300),
-        "confirm": _plain(confirm.yes, 30),
-        "deny": _plain(confirm.no, 30),
+        "title": plain_text(confirm.title, 100),
+        "text": plain_text(confirm.text, 300),
+        "confirm": plain_text(confirm.yes, 30),
+        "deny": plain_text(confirm.no, 30),
     }
     return {**made, "style": style} if style else made
 
@@ -142,5 +151,6 @@ def _mrkdwn(text: str) -> Element:
     return {"type": "mrkdwn", "text": text, "verbatim": True}
 
 
-def _plain(text: str, most: int) -> Element:
+def plain_text(text: str, most: int) -> Element:
+    """One line of somebody else's words or ours, cut to what fits."""
     return {"type": "plain_text", "text": flat(text, most) or "…", "emoji": False}

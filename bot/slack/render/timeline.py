@@ -1,99 +1,113 @@
-"""The last entries of an incident, with edits and removals applied."""
+"""A page of an incident's timeline, and what became of a correction.
+
+Each entry is a section with its number, which the commands take, and a menu beside it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Sequence
 
+from bot.core.button import ButtonValue
 from bot.core.phrase import Person, Phrase, Quoted
 from bot.core.report import TimelineReport
-from bot.core.timeline import Entry, Kind
-from bot.slack.render.blocks import Message, context, message, sections
+from bot.core.revision import Change, Marking, Shown
+from bot.core.timeline import Kind
+from bot.slack.render.blocks import Block, Message, actions, button, context, menu, message, sections
 from bot.slack.render.mrkdwn import bold, date, mrkdwn, unmarked
 
+OLDER, NEWER, ENTRY = "timeline.older", "timeline.newer", "timeline.entry"
+EDIT = "edit"
+
 _BUDGET = 9_000
-_TEXT = 500
+_TEXT = 600
+_HEAD = 330
+"""Characters of an entry beside its text, with the words of its menu."""
 
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """An entry as it reads now."""
-
-    at: datetime
-    actor: str
-    text: str
-    edited: bool = False
+_WHY = 100
+_SIGNS = {
+    "incident": ":triangular_flag_on_post:",
+    "command": ":keyboard:",
+    "lock": ":lock:",
+    "gate": ":scales:",
+    "unlock": ":unlock:",
+    "kill": ":octagonal_sign:",
+    "owner": ":bust_in_silhouette:",
+    "note": ":memo:",
+    "message": ":speech_balloon:",
+    "alert": ":rotating_light:",
+    "watch": ":eyes:",
+    "export": ":page_facing_up:",
+    "followup": ":clipboard:",
+}
+"""By the subject of the kind."""
 
 
 def timeline_message(report: TimelineReport) -> Message:
-    """The newest entries that fit, oldest first, by when they happened."""
-    shown = rows(report.entries)
-    written = [_line(row) for row in shown]
-    kept = _newest(written)
-    title = report.title or report.incident_id
+    """One page, by when things happened."""
+    name = unmarked(report.incident.title or report.incident.id, 200)
+    rows = sorted(report.shown, key=lambda shown: shown.entry.at)
+    heading = f"{bold(f'Timeline of {report.incident.title or report.incident.id}')} ({_counted(report)})"
     return message(
-        f"Timeline of {unmarked(title, 200)}: {_entries(report.total)}.",
-        sections([f"{bold(f'Timeline of {title}')} ({_entries(report.total)})", *_left_out(report, len(kept))]),
-        sections(kept or ["Nothing has been written down yet."], budget=_BUDGET),
+        f"Timeline of {name}: {_entries(report.total)}.",
+        sections([heading]),
+        [_block(report, shown) for shown in rows] or sections(["Nothing is shown on this page."]),
+        actions(*_turns(report)),
         context(mrkdwn(_footer(report))),
     )
 
 
-def rows(entries: Sequence[Entry]) -> list[Row]:
-    """The entries with later edits applied and hidden ones left out, by when they happened."""
-    hidden = {str(entry.facts.get("entry")) for entry in entries if entry.kind == Kind.ENTRY_HIDDEN}
-    edits: dict[str, list[Entry]] = {}
-    for entry in entries:
-        if entry.kind == Kind.ENTRY_EDITED:
-            edits.setdefault(str(entry.facts.get("entry")), []).append(entry)
-    plain = [e for e in entries if e.kind not in {Kind.ENTRY_EDITED, Kind.ENTRY_HIDDEN} and e.id not in hidden]
-    return sorted((_row(entry, edits.get(entry.id, ())) for entry in plain), key=lambda row: row.at)
+def _block(report: TimelineReport, shown: Shown) -> Block:
+    room = max(60, min(_TEXT, _BUDGET // max(1, len(report.shown)) - _HEAD))
+    (block,) = sections(["\n".join(filter(None, (_head(shown), unmarked(shown.entry.text, room), _edited(shown))))])
+    chosen = menu(ENTRY, _choices(report, shown))
+    return block if chosen is None else {**block, "accessory": chosen}
 
 
-def _row(entry: Entry, edits: Iterable[Entry]) -> Row:
-    row = Row(entry.at, entry.actor, entry.text)
-    for edit in edits:
-        text = edit.facts.get("text")
-        at = _instant(edit.facts.get("at"))
-        row = Row(at or row.at, row.actor, text if isinstance(text, str) else row.text, edited=True)
-    return row
+def _head(shown: Shown) -> str:
+    entry = shown.entry
+    sign = _SIGNS.get(entry.kind.partition(".")[0], ":black_small_square:")
+    key = ":star: *Key moment*  " if shown.is_key else ""
+    return f"{key}*{unmarked(entry.id, 12)}*  {sign}  {date(entry.at)}  {mrkdwn((Person(entry.actor, entry.actor),))}"
 
 
-def _instant(text: object) -> datetime | None:
-    """The instant that an edit names; None if it names none that can be read."""
-    try:
-        at = datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        return None
-    return at if at is None or at.tzinfo else at.replace(tzinfo=UTC)
+def _edited(shown: Shown) -> str:
+    """Who edited the entry last, when and why."""
+    edits = [change for change in shown.changes if change.kind == Kind.ENTRY_EDITED]
+    if not edits:
+        return ""
+    more = f" ({len(edits)} edits)" if len(edits) > 1 else ""
+    return f"(edited by {_who_when(edits[-1])}{more})"
 
 
-def _line(row: Row) -> str:
-    mark = " (edited)" if row.edited else ""
-    return f"{date(row.at)}  {mrkdwn((_actor(row.actor),))}: {unmarked(row.text, _TEXT)}{mark}"
+def _who_when(change: Change) -> str:
+    why = f", because {unmarked(change.why, _WHY)}" if change.why.strip() else ""
+    return f"{mrkdwn((Person(change.by, change.by),))}, {date(change.at)}{why}"
 
 
-def _actor(actor: str) -> Person:
-    return Person(actor, actor)
+def _choices(report: TimelineReport, shown: Shown) -> Sequence[tuple[str, ButtonValue]]:
+    key = ("No key moment", Marking.NOT_KEY) if shown.is_key else ("Mark as key moment", Marking.KEY)
+    return [
+        (label, _value(report, f"{what}.{shown.entry.id}"))
+        for label, what in (("Edit…", EDIT), ("Hide", Marking.HIDE), key)
+    ]
 
 
-def _newest(lines: Sequence[str]) -> list[str]:
-    """The last lines that fit."""
-    kept: list[str] = []
-    room = _BUDGET
-    for line in reversed(lines):
-        room -= len(line) + 1
-        if room < 0:
-            break
-        kept.append(line)
-    return kept[::-1]
+def _turns(report: TimelineReport) -> list[Block | None]:
+    return [
+        button("Older", OLDER, _value(report, f"{report.size}.{report.older}")) if report.older else None,
+        button("Newer", NEWER, _value(report, f"{report.size}.{report.newer}")) if report.newer else None,
+    ]
 
 
-def _left_out(report: TimelineReport, shown: int) -> list[str]:
-    settled = sum(entry.kind in {Kind.ENTRY_EDITED, Kind.ENTRY_HIDDEN} for entry in report.entries)
-    earlier = report.total - shown - settled
-    return [f"… {_entries(earlier)} earlier or hidden"] if earlier > 0 else []
+def _value(report: TimelineReport, choice: str) -> ButtonValue:
+    return ButtonValue("", "", report.incident.id, choice)
+
+
+def _counted(report: TimelineReport) -> str:
+    ids = [int(shown.entry.id) for shown in report.shown if shown.entry.id.isdecimal()]
+    which = f"{min(ids)} to {max(ids)} of " if ids and len(ids) < report.total else ""
+    hidden = f", {report.hidden} hidden" if report.hidden else ""
+    return f"{which}{_entries(report.total)}{hidden}"
 
 
 def _entries(number: int) -> str:
@@ -101,10 +115,14 @@ def _entries(number: int) -> str:
 
 
 def _footer(report: TimelineReport) -> Phrase:
+    closed = report.incident.closed_at
+    ended: Phrase = (", closed ", closed) if closed else ()
     return (
         "Incident ",
-        Quoted(report.incident_id),
-        ", open since ",
-        report.opened_at,
-        ". Times are by your own clock.",
+        Quoted(report.incident.id),
+        ", opened ",
+        report.incident.opened_at,
+        *ended,
+        ". Times are by your own clock. Put an entry right by its number: ",
+        Quoted("/tflock edit N TEXT"),
     )

@@ -1,0 +1,64 @@
+"""What became of a correction: what the entry said before, what it says now, and how to undo it."""
+
+from __future__ import annotations
+
+from bot.core.phrase import Phrase, Quoted
+from bot.core.report import Corrected, Notice
+from bot.core.revision import Marking
+from bot.slack.render.blocks import Message
+from bot.slack.render.notice import notice_message
+
+_DONE = {
+    Marking.HIDE: ("is hidden", "It is left out of the timeline and the exports; the raw log keeps it."),
+    Marking.RESTORE: ("is shown again", "It is back in the timeline and the exports."),
+    Marking.KEY: ("is a key moment", "It stands out in the timeline and the exports."),
+    Marking.NOT_KEY: ("is no key moment any more", "It stays in the timeline and the exports."),
+}
+_WAS_SO = {
+    Marking.HIDE: "is hidden already",
+    Marking.RESTORE: "is not hidden",
+    Marking.KEY: "is a key moment already",
+    Marking.NOT_KEY: "is no key moment",
+}
+_UNDO = {
+    Marking.HIDE: Marking.RESTORE,
+    Marking.RESTORE: Marking.HIDE,
+    Marking.KEY: Marking.NOT_KEY,
+    Marking.NOT_KEY: Marking.KEY,
+}
+
+
+def edited_message(told: Corrected, undo: str | None) -> Message:
+    """`undo` is the command that puts it back; None where no command can say it."""
+    entry, number = told.after.entry, f"Entry {told.after.entry.id}"
+    if not told.changed:
+        lines: list[Phrase] = [(Quoted(entry.text), " at ", entry.at, ". Nothing was changed.")]
+        return notice_message(Notice(f"{number} says that already", tuple(lines)))
+    was = told.before.entry
+    lines = [("It said: ", Quoted(was.text)), ("It says: ", Quoted(entry.text))] if was.text != entry.text else []
+    if was.at != entry.at:
+        lines.append(("It was at ", was.at, " and is now at ", entry.at, "."))
+    if told.is_hidden:
+        lines.append(("It is still hidden.",))
+    lines.append(("The raw log keeps what it said. ", *_back(undo)))
+    return notice_message(Notice(f"{number} is corrected", (*lines, *_late(told))))
+
+
+def marked_message(told: Corrected, how: Marking) -> Message:
+    entry, number = told.after.entry, f"Entry {told.after.entry.id}"
+    if not told.changed:
+        return notice_message(Notice(f"{number} {_WAS_SO[how]}", ((Quoted(entry.text), ". Nothing was changed."),)))
+    done, means = _DONE[how]
+    lines: tuple[Phrase, ...] = (
+        (Quoted(entry.text), " at ", entry.at),
+        (f"{means} ", *_back(f"/tflock {_UNDO[how]} {entry.id}")),
+    )
+    return notice_message(Notice(f"{number} {done}", (*lines, *_late(told))))
+
+
+def _back(undo: str | None) -> Phrase:
+    return ("To undo: ", Quoted(undo)) if undo else ("To undo, edit it again.",)
+
+
+def _late(told: Corrected) -> tuple[Phrase, ...]:
+    return () if told.incident.is_open else (("The incident is closed: its exports are made anew in a moment.",),)
