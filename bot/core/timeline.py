@@ -12,9 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import TypeVar
 
 from bot.core.redact import redact
 from bot.errors import ChainBroken
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 GENESIS = "0" * 64
 """`prev` of the first entry."""
@@ -90,9 +93,12 @@ class Entry:
     hash: str
 
 
+Said = TypeVar("Said", Draft, Entry)
+
+
 def canonical(value: object) -> str:
     """JSON with one spelling: sorted keys, no spaces, UTF-8 kept, no NaN. Raises ValueError or TypeError."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def stamp(at: datetime) -> str:
@@ -112,8 +118,10 @@ def clean_text(text: str) -> str:
     return redact(text)
 
 
-def recordable(draft: Draft) -> Draft:
-    """The draft as the journal records it: without secrets, its text such as UTF-8 can hold, its facts plain JSON.
+def recordable(draft: Said) -> Said:
+    """A draft as the journal records it: without secrets, its text such as UTF-8 can hold, its facts plain JSON.
+
+    Of an entry it makes what would be recorded today, when more secrets are known by their form.
 
     What comes out survives JSON and back unchanged, so that its hash can be computed again from an export.
     Raises ValueError or TypeError for what JSON cannot hold: NaN, names that are not text, an instant without a zone.
@@ -141,14 +149,20 @@ def body_of_entry(entry: Entry) -> str:
 
 def check(entry: Entry, *, prev: str) -> str:
     """The entry's hash, if it follows `prev` and says what was recorded. Raises ChainBroken."""
-    if entry.prev != prev:
-        raise ChainBroken(entry.id, "does not follow the entry before it: one was removed, added or moved")
+    check_place(entry, prev=prev)
     try:
         intact = link(prev, body_of_entry(entry)) == entry.hash
     except (ValueError, TypeError, RecursionError):
         intact = False
     if not intact:
         raise ChainBroken(entry.id, "its content is not what was recorded")
+    return entry.hash
+
+
+def check_place(entry: Entry, *, prev: str) -> str:
+    """The entry's hash, if it follows `prev`. For one whose words were redacted after they were recorded."""
+    if entry.prev != prev:
+        raise ChainBroken(entry.id, "does not follow the entry before it: one was removed, added or moved")
     return entry.hash
 
 

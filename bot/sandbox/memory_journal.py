@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from bot.core.incident import Incident
-from bot.core.timeline import GENESIS, Draft, Entry, Kind, body_of, link, recordable
-from bot.errors import JournalAway
+from bot.core.incident import Course, Incident, is_safe_id
+from bot.core.phrase import one_line
+from bot.core.revision import CORRECTIONS
+from bot.core.timeline import GENESIS, Draft, Entry, Kind, body_of, clean_text, link, recordable
+from bot.errors import ChainBroken, JournalAway, NotPermitted
 from bot.ports import Appended, Clock
 from bot.sandbox.memory import Switchboard
 
@@ -71,14 +73,64 @@ class MemoryJournal:
         log = self.logs.get(incident_id, [])
         return tuple(log[max(0, len(log) - count) :])
 
+    async def corrections(self, incident_id: str) -> tuple[Entry, ...]:
+        await self.switchboard.pass_through("corrections")
+        return tuple(entry for entry in self.logs.get(incident_id, ()) if entry.kind in CORRECTIONS)
+
+    async def page(self, incident_id: str, *, before: str | None, count: int) -> tuple[Entry, ...]:
+        await self.switchboard.pass_through("page")
+        if before is not None and not before.isdecimal():
+            return ()
+        earlier = self.logs.get(incident_id, [])[: None if before is None else max(0, int(before) - 1)]
+        return tuple(earlier[max(0, len(earlier) - count) :])
+
+    async def entry(self, incident_id: str, entry_id: str) -> Entry | None:
+        await self.switchboard.pass_through("entry")
+        return next((entry for entry in self.logs.get(incident_id, ()) if entry.id == entry_id), None)
+
     async def close(self, incident_id: str, *, by: str, at: datetime) -> Incident | None:
         await self.switchboard.pass_through("close")
         incident = self.kept.get(incident_id)
         if incident is None or not incident.is_open:
             return None
         self.kept[incident_id] = replace(incident, closed_at=at)
-        self._add(incident_id, Draft(at, Kind.INCIDENT_CLOSED, by, "closed"))
+        self._add(incident_id, Draft(at, Kind.INCIDENT_CLOSED, by, "closed", {"incident": incident_id}))
         return self.kept[incident_id]
+
+    async def reopen(self, incident_id: str, *, by: str, at: datetime) -> Incident | None:
+        await self.switchboard.pass_through("reopen")
+        incident = self.kept.get(incident_id)
+        if incident is None or incident.is_open or self._current(incident.channel):
+            return None
+        self.kept[incident_id] = replace(incident, closed_at=None)
+        self._add(incident_id, Draft(at, Kind.INCIDENT_REOPENED, by, "reopened", {"incident": incident_id}))
+        return self.kept[incident_id]
+
+    async def rename(self, incident_id: str, title: str, *, by: str, at: datetime) -> Incident | None:
+        await self.switchboard.pass_through("rename")
+        incident, title = self.kept.get(incident_id), one_line(clean_text(title))
+        if incident is None or incident.title == title:
+            return incident
+        self.kept[incident_id] = replace(incident, title=title)
+        self._add(incident_id, Draft(at, Kind.INCIDENT_RENAMED, by, title, {"title": title, "before": incident.title}))
+        return self.kept[incident_id]
+
+    async def restore(self, incident: Incident, entries: AsyncIterator[Entry]) -> bool:
+        await self.switchboard.pass_through("restore")
+        if not is_safe_id(incident.id):
+            raise ChainBroken("1", "opens an incident whose id is none")
+        if incident.id in self.kept:
+            return False
+        course, staged = Course(), list[Entry]()
+        async for entry in entries:
+            course.learn(entry)
+            staged.append(entry)
+        course.agree(incident)
+        there = self._current(incident.channel)
+        if incident.is_open and there is not None:
+            raise NotPermitted(f"{there.id} is open in the channel {there.channel}: close it first")
+        self.kept[incident.id], self.logs[incident.id] = incident, staged
+        return True
 
     async def ping(self) -> None:
         await self.switchboard.pass_through("ping")

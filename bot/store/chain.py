@@ -11,22 +11,31 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from bot.core.incident import Incident
 from bot.core.timeline import GENESIS, Draft, Entry, body_of, link, read_body, recordable, stamp
 from bot.errors import ChainBroken, JournalAway
 from bot.ports import Appended, Clock
 from bot.store import scripts
-from bot.store.connect import Client
+from bot.store.connect import DEADLINE, Client
 
 _ATTEMPTS = 40
 """How often an append may find that another process was faster. The deadline of the call usually ends it before."""
 
 _REMEMBERED = 1000
 """Incidents whose tail is kept in memory."""
+
+_TOGETHER = 64
+"""Entries that go to Redis in one script at most: it serves nobody else meanwhile."""
+
+
+class Stale(Exception):
+    """The incident's head is not what a mark says that it must be. Nothing was added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +55,32 @@ class Tail:
         return Tail(int(ordinal), digest, datetime.fromisoformat(recorded_at))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Wish:
+    """A draft on its way into a chain, and what became of it. One with marks goes alone."""
+
+    draft: Draft
+    marks: Mapping[str, str]
+    creates: bool
+    answer: asyncio.Future[Appended]
+
+
+@dataclass(slots=True, eq=False)
 class _Chain:
-    """One incident's chain as this process knows it. The tail is a hint; Redis decides. One append at a time."""
+    """One incident's chain as this process knows it. The tail is a hint; Redis decides. One call at a time."""
 
-    __slots__ = ("lock", "tail")
+    tail: Tail | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    waiting: deque[_Wish] = field(default_factory=deque)
 
-    def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        self.tail: Tail | None = None
+    def next_group(self) -> list[_Wish]:
+        """What goes to Redis together: all that have come while the last call was under way, up to a limit."""
+        group = list[_Wish]()
+        while self.waiting and len(group) < _TOGETHER and not (group and (group[0].marks or self.waiting[0].marks)):
+            wish = self.waiting.popleft()
+            if not wish.answer.done():
+                group.append(wish)
+        return group
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +89,6 @@ class _Link:
 
     entry: Entry
     body: str
-    expected: str
     tail: Tail
 
 
@@ -76,6 +102,16 @@ def head_key(incident: str) -> str:
 
 def once_key(incident: str) -> str:
     return f"tflock:{{{incident}}}:once"
+
+
+def head_of(incident: Incident) -> dict[str, str]:
+    """The fields with which an incident begins."""
+    return {
+        "channel": incident.channel,
+        "title": incident.title,
+        "opened_at": stamp(incident.opened_at),
+        "opened_by": incident.opened_by,
+    }
 
 
 def entry_of(item: Any) -> Entry:
@@ -93,7 +129,8 @@ def entry_of(item: Any) -> Entry:
 class Recorder:
     """Appends to chains by compare-and-set on their tail. The common case is one question to Redis.
 
-    Raises redis-py's errors as they are: its callers stand inside `connect.answering`.
+    Appends to one chain that come while a call is under way go into the next call together; each is answered when it
+    is in. Raises redis-py's errors as they are: its callers stand inside `connect.answering`.
     """
 
     def __init__(self, client: Client, *, clock: Clock, rng: random.Random, retention: timedelta | None) -> None:
@@ -102,39 +139,77 @@ class Recorder:
         self._keep = str(round(retention.total_seconds() * 1000) if retention else 0)
         self._script = client.register_script(scripts.RECORD)
         self._chains: dict[str, _Chain] = {}
+        self._under_way = set[asyncio.Task[None]]()
 
     async def record(
         self, incident: str, draft: Draft, *, marks: Mapping[str, str] | None = None, creates: bool = False
     ) -> Appended:
-        """Adds the draft, once; `marks` are set on the incident's head with it, and `creates` lets it be the first.
+        """Adds the draft, once; `marks` change the incident's head with it (see the script), and `creates` lets it
+        be the first.
 
-        Raises JournalAway for an unknown incident, ValueError or TypeError for a draft that JSON cannot hold.
+        Raises Stale, JournalAway for an unknown incident, ValueError or TypeError for a draft that JSON cannot hold.
         """
-        draft = recordable(draft)
-        writer = f"{self._rng.getrandbits(64):016x}"
         chain = self._chain(incident)
-        keys = [log_key(incident), head_key(incident), once_key(incident)]
-        extra = [part for mark in (marks or {}).items() for part in mark]
+        answer: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+        chain.waiting.append(_Wish(recordable(draft), marks or {}, creates, answer))
+        try:
+            async with chain.lock:
+                while not answer.done():
+                    await self._together(incident, chain, chain.next_group())
+        finally:
+            answer.cancel()  # without effect on one that is there
+        return answer.result()
 
-        async with chain.lock:
-            for attempt in range(_ATTEMPTS):
-                new = self._linked(draft, chain.tail)
-                order = [new.expected, new.tail.spelled(), new.body, writer, draft.once or "", self._keep]
-                answer = await self._script(keys, [*order, "1" if creates else "0", *extra])
-                match answer:
-                    case ["added"]:
-                        chain.tail = new.tail
-                        return Appended(new.entry, added=True)
-                    case ["known", found]:
-                        return Appended(_first(found, draft), added=False)
-                    case ["moved", tail]:
-                        chain.tail = Tail.read(tail) if tail else None
-                    case _:
-                        self._chains.pop(incident, None)
-                        raise JournalAway(f"there is no incident {incident!r}")
-                if attempt:
-                    await asyncio.sleep(self._rng.uniform(0, min(0.05, 0.002 * 2**attempt)))
+    async def _together(self, incident: str, chain: _Chain, group: Sequence[_Wish]) -> None:
+        """Who gives up waiting takes nobody with him: a call for several goes on without the one who made it."""
+        if len(group) == 1:
+            return await self._commit(incident, chain, group)
+        task = asyncio.create_task(self._commit(incident, chain, group, DEADLINE))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
+
+    async def _commit(self, incident: str, chain: _Chain, group: Sequence[_Wish], limit: float | None = None) -> None:
+        try:
+            async with asyncio.timeout(limit):
+                await self._add(incident, chain, deque(group))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised to those who wait
+            for wish in group:
+                if not wish.answer.done():
+                    wish.answer.set_exception(error)
+
+    async def _add(self, incident: str, chain: _Chain, left: deque[_Wish]) -> None:
+        keys = [log_key(incident), head_key(incident), once_key(incident)]
+        for attempt in range(_ATTEMPTS):
+            links = self._linked([wish.draft for wish in left], chain.tail)
+            count, why, *more = await self._script(keys, self._order(left, links, chain.tail))
+            for link_ in links[:count]:
+                _settle(left.popleft(), Appended(link_.entry, added=True))
+                chain.tail = link_.tail
+            match why:
+                case "known":
+                    wish = left.popleft()
+                    _settle(wish, _earlier(more[0], wish.draft))
+                case "moved":
+                    chain.tail = Tail.read(more[0]) if more[0] else None
+                case "stale":
+                    raise Stale
+                case "unknown":
+                    self._chains.pop(incident, None)
+                    raise JournalAway(f"there is no incident {incident!r}")
+            if not left:
+                return
+            if attempt and why == "moved":
+                await asyncio.sleep(self._rng.uniform(0, min(0.05, 0.002 * 2**attempt)))
         raise JournalAway("too many writers at once on one timeline")
+
+    def _order(self, wishes: Sequence[_Wish], links: Sequence[_Link], tail: Tail | None) -> list[str]:
+        first, writer = wishes[0], f"{self._rng.getrandbits(64):016x}"
+        order = [tail.spelled() if tail else "", writer, self._keep, "1" if first.creates else "0"]
+        order += [str(len(first.marks)), *(part for mark in first.marks.items() for part in mark)]
+        for wish, link_ in zip(wishes, links, strict=True):
+            order += [link_.tail.spelled(), link_.body, wish.draft.once or ""]
+        return order
 
     def forget(self, incident: str) -> None:
         """Drops what is known of a chain to which hardly anything will be added."""
@@ -145,19 +220,33 @@ class Recorder:
             self._chains = {name: chain for name, chain in self._chains.items() if chain.lock.locked()}
         return self._chains.setdefault(incident, _Chain())
 
-    def _linked(self, draft: Draft, tail: Tail | None) -> _Link:
-        now = self._clock.now()
-        recorded_at = max(now, tail.recorded_at) if tail else now
-        ordinal, prev = (tail.ordinal + 1, tail.hash) if tail else (1, GENESIS)
-        body = body_of(str(ordinal), draft, recorded_at)
-        digest = link(prev, body)
-        at, facts = draft.at.astimezone(UTC), draft.facts
-        entry = Entry(str(ordinal), at, recorded_at, str(draft.kind), draft.actor, draft.text, facts, prev, digest)
-        return _Link(entry, body, tail.spelled() if tail else "", Tail(ordinal, digest, recorded_at))
+    def _linked(self, drafts: Sequence[Draft], tail: Tail | None) -> list[_Link]:
+        links, now = list[_Link](), self._clock.now()
+        for draft in drafts:
+            recorded_at = max(now, tail.recorded_at) if tail else now
+            ordinal, prev = (tail.ordinal + 1, tail.hash) if tail else (1, GENESIS)
+            name, at = str(ordinal), draft.at.astimezone(UTC)
+            body = body_of(name, draft, recorded_at)
+            tail = Tail(ordinal, link(prev, body), recorded_at)
+            entry = Entry(name, at, recorded_at, str(draft.kind), draft.actor, draft.text, draft.facts, prev, tail.hash)
+            links.append(_Link(entry, body, tail))
+        return links
 
 
-def _first(found: Sequence[Sequence[Any]], draft: Draft) -> Entry:
+def _settle(wish: _Wish, outcome: Appended | ChainBroken) -> None:
+    if wish.answer.done():  # nobody waits for it any more
+        return
+    if isinstance(outcome, ChainBroken):
+        wish.answer.set_exception(outcome)
+    else:
+        wish.answer.set_result(outcome)
+
+
+def _earlier(found: Sequence[Sequence[Any]], draft: Draft) -> Appended | ChainBroken:
     if not found:
-        raise ChainBroken("?", f"the entry recorded once as {draft.once!r} was removed")
+        return ChainBroken("?", f"the entry recorded once as {draft.once!r} was removed")
     item_id, flat = found[0]
-    return entry_of((item_id, dict(zip(flat[::2], flat[1::2], strict=True))))
+    try:
+        return Appended(entry_of((item_id, dict(zip(flat[::2], flat[1::2], strict=True)))), added=False)
+    except ChainBroken as broken:
+        return broken

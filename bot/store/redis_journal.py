@@ -2,25 +2,28 @@
 
 Beside them are `tflock:channel:<channel>`, which names the incident that is open in the channel, and two indexes by
 the time of opening: `tflock:incidents` of all incidents and `tflock:incidents:open` of those that are open.
+How two that want one channel at once are told apart is in `bot.store.reservation`.
 """
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bot.core.incident import Incident, incident_id
+from bot.core.incident import Incident, closing_key, incident_id, is_safe_id, opening_key
 from bot.core.phrase import one_line
-from bot.core.timeline import Draft, Entry, Kind, canonical, clean_text, stamp
-from bot.errors import JournalAway
+from bot.core.revision import CORRECTIONS
+from bot.core.timeline import Draft, Entry, Kind, clean_text, stamp
+from bot.errors import ChainBroken, JournalAway, NotPermitted
 from bot.ports import Appended, Clock
 from bot.store import scripts
-from bot.store.chain import Recorder, entry_of, head_key, log_key
+from bot.store.chain import Recorder, Stale, entry_of, head_key, head_of, log_key
 from bot.store.connect import Client, answering
+from bot.store.reservation import Reservation, channel_key
+from bot.store.restoring import Staging
 
 _ALL = "tflock:incidents"
 _OPEN = "tflock:incidents:open"
@@ -28,6 +31,7 @@ _PAGE = 100
 _ATTEMPTS = 20
 _RESERVED = timedelta(days=1)
 """How long a channel may hold the name of an incident that was never begun: a crash in between is made good, once."""
+_DIGITS = 16
 
 
 class RedisJournal:
@@ -36,6 +40,7 @@ class RedisJournal:
     def __init__(self, client: Client, *, clock: Clock, rng: random.Random, retention: timedelta | None = None) -> None:
         self._client = client
         self._rng = rng
+        self._keep = str(round(retention.total_seconds() * 1000) if retention else 0)
         self._recorder = Recorder(client, clock=clock, rng=rng, retention=retention)
         self._delete_if = client.register_script(scripts.DELETE_IF)
 
@@ -48,22 +53,18 @@ class RedisJournal:
         title, at = one_line(clean_text(title)), at.astimezone(UTC)
         async with answering():
             for _ in range(_ATTEMPTS):
-                held = await self._client.get(_channel_key(channel)) or await self._reserve(channel, title, by, at)
-                wanted = _reserved(held)
-                known = await self._look_up(wanted.id)
-                outlived = at - wanted.opened_at > _RESERVED if known is None else not known.is_open
-                if not outlived:
-                    added = known is None and await self._begin(wanted)
-                    await self._list(known or wanted)
-                    return known or wanted, added
-                await self._delete_if([_channel_key(channel)], [held])
+                new = Incident(incident_id(title, at, self._rng), channel, title, at, clean_text(by))
+                held = await self._reserve(Reservation(new, 1, new.opened_by, at))
+                open_now, begun = await self._carry_out(held, at, opens=True)
+                if open_now is not None:
+                    return open_now, begun and Reservation.read(held).is_new
         raise JournalAway("the channel's incident changes too fast")
 
     async def current(self, channel: str) -> Incident | None:
         """The channel's open incident."""
         async with answering():
-            held = await self._client.get(_channel_key(channel))
-            known = await self._look_up(_reserved(held).id) if held else None
+            held = await self._client.get(channel_key(channel))
+            known = await self._look_up(Reservation.read(str(held)).incident.id) if held else None
         return known if known and known.is_open else None
 
     async def find(self, incident_id: str) -> Incident | None:
@@ -82,7 +83,7 @@ class RedisJournal:
                         found.append(incident)
                 start += _PAGE
             if gone:
-                await self._client.zrem(index, *gone)
+                await self._unlist(index, gone)
         return tuple(found[:limit])
 
     async def append(self, incident_id: str, draft: Draft) -> Appended:
@@ -108,11 +109,27 @@ class RedisJournal:
 
     async def tail(self, incident_id: str, count: int) -> tuple[Entry, ...]:
         """The last `count` entries in order."""
-        if count <= 0:
+        return await self.page(incident_id, before=None, count=count)
+
+    async def page(self, incident_id: str, *, before: str | None, count: int) -> tuple[Entry, ...]:
+        """The `count` entries in order that end right before the entry `before`; the newest for None."""
+        if count <= 0 or (before is not None and not _is_ordinal(before)):
             return ()
+        end = "+" if before is None else f"{max(0, int(before) - 1)}-1"
         async with answering():
-            items: Any = await self._client.xrevrange(log_key(incident_id), "+", "-", count=count)
+            items: Any = await self._client.xrevrange(log_key(incident_id), end, "-", count=count)
         return tuple(entry_of(item) for item in reversed(items))
+
+    async def entry(self, incident_id: str, entry_id: str) -> Entry | None:
+        if not _is_ordinal(entry_id):
+            return None
+        async with answering():
+            items: Any = await self._client.xrange(log_key(incident_id), f"{entry_id}-0", f"{entry_id}-0")
+        return entry_of(items[0]) if items else None
+
+    async def corrections(self, incident_id: str) -> tuple[Entry, ...]:
+        """The entries that correct others, in order."""
+        return tuple([entry async for entry in self.entries(incident_id) if entry.kind in CORRECTIONS])
 
     async def close(self, incident_id: str, *, by: str, at: datetime) -> Incident | None:
         """Closes the incident with its `incident.closed` entry; None if it was closed already, or is not there.
@@ -120,37 +137,164 @@ class RedisJournal:
         From now on its keys live as long as the retention says.
         """
         at = at.astimezone(UTC)
-        draft = Draft(at, Kind.INCIDENT_CLOSED, by, "Incident closed", {"incident": incident_id}, once="closed")
         async with answering():
-            incident = await self._look_up(incident_id)
+            head = await self._head(incident_id)
+            incident = _incident(incident_id, head)
             if incident is None:
                 return None
+            once = closing_key(_life(head))
+            draft = Draft(at, Kind.INCIDENT_CLOSED, by, "Incident closed", {"incident": incident_id}, once)
             marks = {"closed_at": stamp(at), "closed_by": clean_text(by)}
             closed = await self._recorder.record(incident_id, draft, marks=marks)
-            await self._client.zrem(_OPEN, incident_id)
-            held = await self._client.get(_channel_key(incident.channel))
-            if held and _reserved(held).id == incident_id:
-                await self._delete_if([_channel_key(incident.channel)], [held])
+            await self._unlist(_OPEN, [incident_id])
+            held = await self._client.get(channel_key(incident.channel))
+            if held and Reservation.read(str(held)).is_of(incident_id, until=_life(head)):
+                await self._delete_if([channel_key(incident.channel)], [held])
         return replace(incident, closed_at=at) if closed.added else None
+
+    async def reopen(self, incident_id: str, *, by: str, at: datetime) -> Incident | None:
+        """Opens it again with an `incident.reopened` entry, and gives it its channel back.
+
+        None if it is open already or unknown, or if another incident is open in its channel: there are never two.
+        """
+        at = at.astimezone(UTC)
+        async with answering():
+            for _ in range(_ATTEMPTS):
+                head = await self._head(incident_id)
+                incident = _incident(incident_id, head)
+                if incident is None or incident.is_open:
+                    return None
+                mine = Reservation(
+                    replace(incident, closed_at=None), _life(head) + 1, clean_text(by), at, self._token()
+                )
+                held = await self._reserve(mine)
+                open_now, added = await self._carry_out(held, at)
+                if added and held == mine.spelled():
+                    return mine.incident
+                if open_now is not None:
+                    return open_now if held == mine.spelled() else None
+        raise JournalAway("the channel's incident changes too fast")
+
+    async def rename(self, incident_id: str, title: str, *, by: str, at: datetime) -> Incident | None:
+        """Gives the incident another title, with an `incident.renamed` entry (facts `title`, `before`).
+
+        None if it is unknown. A title that it has already adds nothing.
+        """
+        title = one_line(clean_text(title))
+        async with answering():
+            for _ in range(_ATTEMPTS):
+                incident = await self._look_up(incident_id)
+                if incident is None or incident.title == title:
+                    return incident
+                facts = {"title": title, "before": incident.title}
+                draft = Draft(at, Kind.INCIDENT_RENAMED, by, f"Incident renamed: {title}", facts)
+                try:
+                    await self._recorder.record(incident_id, draft, marks={"=title": incident.title, "title": title})
+                except Stale:
+                    continue
+                return replace(incident, title=title)
+        raise JournalAway("the incident's title changes too fast")
+
+    async def restore(self, incident: Incident, entries: AsyncIterator[Entry]) -> bool:
+        """Puts back an exported timeline, entry by entry with its exact hashes, in bounded memory.
+
+        The entries are staged, and made the incident's in one step; what was staged and left is gone after an hour.
+        Idempotency keys are not exported: of those only the openings' and closings' are put back.
+        """
+        if not is_safe_id(incident.id):
+            raise ChainBroken("1", "opens an incident whose id is none")
+        async with answering():
+            if await self._look_up(incident.id) is not None:
+                await self._client.zadd(_ALL, {incident.id: incident.opened_at.timestamp()})
+                return False
+        staging = Staging(self._client, incident, token=self._token(), keep=self._keep)
+        async for entry in entries:
+            await staging.add(entry)
+        life = await staging.finish()
+        async with answering():
+            if incident.is_open:
+                return await self._restore_open(staging, life)
+            added = await staging.publish()
+            await self._client.zadd(_ALL, {incident.id: incident.opened_at.timestamp()})
+        return added
+
+    async def _restore_open(self, staging: Staging, life: int) -> bool:
+        """Publishes what is staged if the channel is free for it."""
+        incident = staging.incident
+        mine = Reservation(incident, life, incident.opened_by, incident.opened_at, staging.token, staged=True)
+        for _ in range(_ATTEMPTS):
+            held = await self._reserve(mine)
+            open_now, begun = await self._carry_out(held, incident.opened_at)
+            if held == mine.spelled() and (begun or open_now):
+                return True
+            if open_now is not None or await self._look_up(incident.id) is not None:
+                break
+        else:
+            raise JournalAway("the channel's incident changes too fast")
+        await staging.drop()
+        if open_now is None or open_now.id == incident.id:
+            return False
+        raise NotPermitted(f"{open_now.id} is open in the channel {open_now.channel}: close it first")
 
     async def ping(self) -> None:
         """Raises JournalAway if Redis does not answer or does not take writes (a replica, full, a failing disk)."""
         async with answering():
             await self._client.set("tflock:ping", "1", px=1000)
 
-    async def _reserve(self, channel: str, title: str, by: str, at: datetime) -> str:
-        """Writes a new incident's name on the channel, or returns what another has just written."""
-        new = Incident(incident_id(title, at, self._rng), channel, title, at, clean_text(by))
-        text = canonical({"id": new.id, **_head(new)})
-        if await self._client.set(_channel_key(channel), text, nx=True):
-            return text
-        return str(await self._client.get(_channel_key(channel)) or text)
+    def _token(self) -> str:
+        return f"{self._rng.getrandbits(64):016x}"
 
-    async def _begin(self, incident: Incident) -> bool:
+    async def _reserve(self, new: Reservation) -> str:
+        """Writes the reservation on the channel, or returns the one that is there."""
+        key, text = channel_key(new.incident.channel), new.spelled()
+        for _ in range(_ATTEMPTS):
+            held = await self._client.get(key)
+            if held:
+                return str(held)
+            if await self._client.set(key, text, nx=True):
+                return text
+        raise JournalAway("the channel's incident changes too fast")
+
+    async def _carry_out(self, held: str, now: datetime, *, opens: bool = False) -> tuple[Incident | None, bool]:
+        """Does what the reservation says, if nobody has; the incident that is open by it, and whether we made it so.
+
+        A reservation whose time is over is taken away: None. Only who `opens` begins another's new incident, so that
+        one of them is told that it is new.
+        """
+        wanted = Reservation.read(held)
+        name = wanted.incident.id
+        head = await self._head(name)
+        added = False
+        if not head and wanted.is_new and not opens and now - wanted.at <= _RESERVED:
+            return wanted.incident, False
+        if wanted.life > _life(head) and (head or wanted.staged or wanted.is_new):
+            added = await self._begin(wanted, now)
+            head = await self._head(name)
+        known = _incident(name, head)
+        if known is None or not known.is_open or _life(head) != wanted.life:
+            await self._delete_if([channel_key(wanted.incident.channel)], [held])
+            return None, added
+        await self._list(known)
+        return known, added
+
+    async def _begin(self, wanted: Reservation, now: datetime) -> bool:
+        """Begins the life that was reserved, once; False if it was begun already, or may not be begun any more."""
+        incident = wanted.incident
+        if wanted.staged:
+            return await Staging(self._client, incident, token=wanted.token, keep=self._keep).publish()
+        once = opening_key(wanted.life)
+        if wanted.life > 1:
+            draft = Draft(
+                wanted.at, Kind.INCIDENT_REOPENED, wanted.by, "Incident reopened", {"incident": incident.id}, once
+            )
+            marks = {"life": str(wanted.life), "-closed_at": "", "-closed_by": ""}
+            return (await self._recorder.record(incident.id, draft, marks=marks)).added
+        if now - wanted.at > _RESERVED:
+            return False
         facts = {"incident": incident.id, "channel": incident.channel, "title": incident.title}
         text = f"Incident opened: {incident.title}" if incident.title else "Incident opened"
-        draft = Draft(incident.opened_at, Kind.INCIDENT_OPENED, incident.opened_by, text, facts, once="opened")
-        return (await self._recorder.record(incident.id, draft, marks=_head(incident), creates=True)).added
+        draft = Draft(incident.opened_at, Kind.INCIDENT_OPENED, incident.opened_by, text, facts, once)
+        return (await self._recorder.record(incident.id, draft, marks=head_of(incident), creates=True)).added
 
     async def _list(self, incident: Incident) -> None:
         """Puts the incident into both indexes, again and again, since a crash may have come before the first time."""
@@ -158,11 +302,21 @@ class RedisJournal:
         await self._client.zadd(_ALL, place)
         await self._client.zadd(_OPEN, place)
 
+    async def _unlist(self, index: str, names: Sequence[str]) -> None:
+        """Takes incidents out of an index, and puts back those that have come (again) meanwhile."""
+        await self._client.zrem(index, *names)
+        there = [one for one in await self._look_up_all(names) if one and (one.is_open or index == _ALL)]
+        if there:
+            await self._client.zadd(index, {one.id: one.opened_at.timestamp() for one in there})
+
     async def _names(self, index: str, start: int) -> list[str]:
         return [str(name) for name in await self._client.zrange(index, start, start + _PAGE - 1, desc=True)]
 
     async def _look_up(self, name: str) -> Incident | None:
-        return _incident(name, await self._client.hgetall(head_key(name)))
+        return _incident(name, await self._head(name))
+
+    async def _head(self, name: str) -> Mapping[Any, Any]:
+        return await self._client.hgetall(head_key(name))
 
     async def _look_up_all(self, names: Sequence[str]) -> list[Incident | None]:
         async with self._client.pipeline(transaction=False) as pipe:
@@ -171,28 +325,13 @@ class RedisJournal:
             return [_incident(name, fields) for name, fields in zip(names, await pipe.execute(), strict=True)]
 
 
-def _channel_key(channel: str) -> str:
-    return f"tflock:channel:{channel}"
+def _life(head: Mapping[Any, Any]) -> int:
+    """How often the incident was opened; of one that is not there 0. Before it could be reopened this was not said."""
+    return int(head.get("life", 1)) if head else 0
 
 
-def _head(incident: Incident) -> dict[str, str]:
-    return {
-        "channel": incident.channel,
-        "title": incident.title,
-        "opened_at": stamp(incident.opened_at),
-        "opened_by": incident.opened_by,
-    }
-
-
-def _reserved(text: Any) -> Incident:
-    fields = json.loads(text)
-    return Incident(
-        fields["id"],
-        fields["channel"],
-        fields["title"],
-        datetime.fromisoformat(fields["opened_at"]),
-        fields["opened_by"],
-    )
+def _is_ordinal(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < _DIGITS
 
 
 def _incident(name: str, fields: Mapping[Any, Any]) -> Incident | None:

@@ -3,46 +3,123 @@
 from __future__ import annotations
 
 RECORD = """
--- Appends one entry to a timeline if its chain still ends where the writer believes.
--- Redis has no SHA-256: the writer has computed the link, and says with `expected` which tail it is for.
+-- Appends entries to a timeline, one after another, if its chain still ends where the writer believes.
+-- Redis has no SHA-256: the writer has computed the links, and says with `expected` which tail they are for.
 -- A tail is spelled "<ordinal> <hash> <time of recording>".
+-- ARGV: expected, writer, milliseconds to keep a closed timeline (0: for ever), 1 if the first entry may begin it,
+-- how many marks, the marks (name, value), then for each entry its tail, its body and its idempotency key.
+-- A mark sets a field of the head along with the entry; "-field" removes it, "=field" says what it must be before.
+-- Stops at the first entry that is not added: all behind it were linked to it. Returns how many were added, and why
+-- it stopped.
 local log, head, seen = KEYS[1], KEYS[2], KEYS[3]
-local expected, tail, body, writer = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local once, keep, creates = ARGV[5], tonumber(ARGV[6]), ARGV[7] == '1'
-local ordinal, digest = string.match(tail, '^(%d+) (%x+)')
-local prev = string.match(expected, '^%d+ (%x+)') or string.rep('0', 64)
-local id = ordinal .. '-0'
-
-local earlier = once ~= '' and redis.call('HGET', seen, once)
-if earlier then
-  return {'known', redis.call('XRANGE', log, earlier, earlier)}
-end
+local expected, writer, keep, marks = ARGV[1], ARGV[2], tonumber(ARGV[3]), 2 * ARGV[5]
 local state = redis.call('HMGET', head, 'tail', 'closed_at')
-if not state[1] and not creates then
-  return {'unknown'}
-end
-if (state[1] or '') ~= expected then
-  local there = redis.call('XRANGE', log, id, id)[1]
-  if there and there[2][8] == writer then
-    return {'added'}  -- this very call has come before, and its answer was lost
-  end
-  return {'moved', state[1] or ''}
+local tail, closed = state[1] or '', state[2]
+local fits = tail == expected
+local prev, added = string.sub(expected, -92, -29), 0
+if expected == '' then
+  prev = string.rep('0', 64)
 end
 
-redis.call('XADD', log, id, 'prev', prev, 'hash', digest, 'body', body, 'writer', writer)
-redis.call('HSET', head, 'tail', tail)
-if once ~= '' then
-  redis.call('HSET', seen, once, id)
+local function is_mine(id)
+  -- this very call has come before, and its answer was lost
+  local there = redis.call('XRANGE', log, id, id)[1]
+  return there and there[2][8] == writer
 end
-for i = 8, #ARGV, 2 do
-  redis.call('HSET', head, ARGV[i], ARGV[i + 1])
+
+local function stop(...)
+  if added > 0 and fits then
+    redis.call('HSET', head, 'tail', tail)
+  end
+  if added > 0 and closed and keep > 0 then
+    for _, key in ipairs(KEYS) do
+      redis.call('PEXPIRE', key, keep)
+    end
+  end
+  return {added, ...}
 end
-if keep > 0 and redis.call('HEXISTS', head, 'closed_at') == 1 then
-  for _, key in ipairs(KEYS) do
-    redis.call('PEXPIRE', key, keep)
+
+for i = 6 + marks, #ARGV, 3 do
+  local new, once = ARGV[i], ARGV[i + 2]
+  local hash = string.sub(new, -92, -29)
+  local id = string.sub(new, 1, -94) .. '-0'
+  local earlier = once ~= '' and redis.call('HGET', seen, once)
+  if earlier and not (earlier == id and is_mine(id)) then
+    return stop('known', redis.call('XRANGE', log, earlier, earlier))
+  elseif tail == '' and ARGV[4] ~= '1' then
+    return stop('unknown')
+  elseif not fits and not is_mine(id) then
+    return stop('moved', tail)
+  elseif fits then
+    for m = 6, 5 + marks, 2 do
+      local name = string.match(ARGV[m], '^=(.*)')
+      if name and redis.call('HGET', head, name) ~= ARGV[m + 1] then
+        return stop('stale')
+      end
+    end
+    redis.call('XADD', log, id, 'prev', prev, 'hash', hash, 'body', ARGV[i + 1], 'writer', writer)
+    if once ~= '' then
+      redis.call('HSET', seen, once, id)
+    end
+    prev, tail = hash, new
+    for m = 6, 5 + marks, 2 do
+      local sign, name = string.match(ARGV[m], '^([-=]?)(.*)')
+      if sign == '-' then
+        redis.call('HDEL', head, name)
+      elseif sign == '' then
+        redis.call('HSET', head, name, ARGV[m + 1])
+      end
+      if name == 'closed_at' then
+        closed = sign == ''
+      end
+    end
+    if marks > 0 and not closed then
+      for _, key in ipairs(KEYS) do
+        redis.call('PERSIST', key)
+      end
+    end
+  end
+  added = added + 1
+end
+return stop('added')
+"""
+
+STAGE = """
+-- Adds entries to a timeline that is being put back, where nobody reads it. Sent again, it adds nothing twice.
+-- ARGV: milliseconds that it may lie there, the first entry's ordinal, then prev, hash and body of each.
+local there = redis.call('XLEN', KEYS[1])
+for i = 3, #ARGV, 3 do
+  local ordinal = ARGV[2] + (i - 3) / 3
+  if ordinal > there then
+    local id = string.format('%d-0', ordinal)
+    redis.call('XADD', KEYS[1], id, 'prev', ARGV[i], 'hash', ARGV[i + 1], 'body', ARGV[i + 2])
   end
 end
-return {'added'}
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return 1
+"""
+
+PUBLISH = """
+-- Makes a staged timeline the incident's, in one step. KEYS: log, head and once as they shall be, then as staged.
+-- ARGV: which staging this is, milliseconds to keep a closed timeline (0: for ever).
+-- Returns 1 if it is this staging that stands there, 0 if another does, -1 if nothing does and nothing is staged.
+if redis.call('EXISTS', KEYS[1], KEYS[2]) > 0 then
+  redis.call('DEL', KEYS[4], KEYS[5], KEYS[6])
+  return redis.call('HGET', KEYS[2], 'restored') == ARGV[1] and 1 or 0
+end
+if redis.call('EXISTS', KEYS[4], KEYS[5], KEYS[6]) < 3 then
+  return -1
+end
+local closed = redis.call('HEXISTS', KEYS[5], 'closed_at') == 1
+for i = 1, 3 do
+  redis.call('RENAME', KEYS[i + 3], KEYS[i])
+  if closed and tonumber(ARGV[2]) > 0 then
+    redis.call('PEXPIRE', KEYS[i], ARGV[2])
+  else
+    redis.call('PERSIST', KEYS[i])
+  end
+end
+return 1
 """
 
 DELETE_IF = """
