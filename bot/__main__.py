@@ -6,9 +6,9 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import structlog
 import typer
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 FAILED, WRONG, TIMED_OUT = 1, 2, 3
+
+_MOST_LISTED = 10
+
+T = TypeVar("T")
 
 cli = typer.Typer(
     name="tflock",
@@ -100,29 +104,33 @@ def timeline(incident: Annotated[str, typer.Argument(help="The incident's id.")]
 
 @cli.command()
 def export(
-    incident: Annotated[str, typer.Argument(help="The incident's id.")],
+    incident: Annotated[str, typer.Argument(help="The incident's id, or a JSON export (FILE.json).")],
     *,
-    form: Annotated[str | None, typer.Option("--format", help="Only this format: markdown or json.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", help="The directory; default as configured.")] = None,
+    form: Annotated[
+        str | None, typer.Option("--format", help="Only this format: markdown, html, json, csv or chart.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="The directory; default as configured, or that of FILE.json.")
+    ] = None,
 ) -> None:
-    """Write an incident's record as files."""
-    from bot.reading import write_export  # noqa: PLC0415 - keeps the other commands quick
+    """Write an incident's record as files, from its timeline or again from its JSON export."""
+    from bot.reading import write_again, write_export  # noqa: PLC0415 - keeps the other commands quick
 
+    if incident.endswith(".json"):
+        raise typer.Exit(_checked(lambda: write_again(Path(incident), form=form, directory=output), incident))
     raise typer.Exit(_run(write_export(_config(need_slack=False), incident, form=form, directory=output)))
 
 
 @cli.command()
 def verify(file: Annotated[Path, typer.Argument(help="A JSON export.")]) -> None:
     """Check that an export was not altered; names the first broken entry."""
-    from bot.export.json_export import verify_json  # noqa: PLC0415 - keeps the other commands quick
+    from bot.export.json_read import verify_json  # noqa: PLC0415 - keeps the other commands quick
 
-    try:
-        found = verify_json(file)
-    except ChainBroken as broken:
-        _fail(f"{file}: the chain is broken at {broken}", FAILED)
-    except TflockError as error:
-        _fail(str(error), FAILED)
+    found = _checked(lambda: verify_json(file), str(file))
     typer.echo(f"{file}: whole. {found.entries} entries of {found.incident.id}; last hash {found.last}")
+    if found.redacted:
+        listed = ", ".join(found.redacted[:_MOST_LISTED]) + (" …" if len(found.redacted) > _MOST_LISTED else "")
+        typer.echo(f"Redacted in the export: {listed}. Their places in the chain are proven, their words are not.")
 
 
 @cli.command(context_settings={"allow_interspersed_args": False})
@@ -243,6 +251,16 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
         _fail(f"There is no state called {error.name}.{meant} Configured: {', '.join(error.known)}", WRONG)
     except ConfigInvalid as invalid:
         _fail("\n".join(invalid.problems), WRONG)
+    except TflockError as error:
+        _fail(str(error), FAILED)
+
+
+def _checked(work: Callable[[], T], file: str) -> T:
+    """Reads a file that must be an unaltered export."""
+    try:
+        return work()
+    except ChainBroken as broken:
+        _fail(f"{file}: the chain is broken at {broken}", FAILED)
     except TflockError as error:
         _fail(str(error), FAILED)
 

@@ -12,6 +12,7 @@ from datetime import timedelta
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
@@ -27,9 +28,6 @@ from pydantic import (
 from bot._config_text import KeyPath
 from bot.core.policy import LoopRule, Policy, run_id_pattern
 from bot.core.run import Conclusion
-
-AVAILABLE_FORMATS = ("markdown", "json")
-"""What this version has of the formats that the file may name."""
 
 VARIABLE_NAME = re.compile("[A-Z_][A-Z0-9_]*", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -106,10 +104,18 @@ def _run_id_template(value: str) -> str:
     return value
 
 
+def _zone_name(value: str) -> str:
+    try:
+        return ZoneInfo(value).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("must be a time zone that this machine knows, such as Europe/Berlin") from None
+
+
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 WaitTime = Annotated[timedelta, BeforeValidator(_duration)]
 Duration = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_not_zero)]
 Url = Annotated[str, AfterValidator(_url)]
+ZoneName = Annotated[str, AfterValidator(_zone_name)]
 Variable = Annotated[
     str,
     _matching(
@@ -264,6 +270,7 @@ class BucketSection(Section):
 class ExportSection(Section):
     formats: tuple[Literal["markdown", "html", "json", "csv"], ...] = ("markdown", "html", "json", "csv")
     directory: Text = "exports"
+    timezone: ZoneName | None = None
     s3: BucketSection | None = None
     upload_to_channel: StrictBool = True
 

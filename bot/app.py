@@ -8,7 +8,7 @@ import random
 import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -25,7 +25,7 @@ from slack_sdk.signature import SignatureVerifier
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import worker
-from bot.adapters import SystemClock, lock_backends, place_of, run_sources
+from bot.adapters import SystemClock, export_targets, lock_backends, place_of, run_sources
 from bot.backends.s3 import AwsClients
 from bot.config import Config
 from bot.errors import ConfigInvalid, JournalAway, UpstreamError
@@ -36,6 +36,7 @@ from bot.slack.client import slack_client
 from bot.slack.directory import SlackDirectory
 from bot.slack.messages import SlackMessages
 from bot.slack.notifier import SlackNotifier
+from bot.slack.sharing import SlackSharing
 from bot.slack.teller import SlackTeller
 from bot.slack.views import SlackViews
 from bot.store.connect import Client, connect
@@ -45,6 +46,7 @@ from bot.store.redis_records import RedisRecords
 from bot.usecases.world import World
 from handlers.backlog import Backlog
 from handlers.claims_http import claim_routes
+from handlers.events import event_in, is_mere_talk
 from handlers.listeners import listen
 
 log = structlog.get_logger()
@@ -233,9 +235,13 @@ def _slack(bot: Bot) -> Handler:
     verifier = SignatureVerifier(secret.get_secret_value()) if secret else None
 
     async def handle(request: web.Request) -> web.Response:
-        with bot.backlog.receiving():
-            if verifier is None or not _is_signed(verifier, await request.read(), request.headers):
-                return web.json_response({"error": "not signed by Slack"}, status=401)
+        body = await request.read()
+        if verifier is None or not _is_signed(verifier, body, request.headers):
+            return web.json_response({"error": "not signed by Slack"}, status=401)
+        event = event_in(body, request.content_type)
+        if event is not None and is_mere_talk(event):
+            return web.Response()  # a busy channel costs no more than this
+        with nullcontext() if event is not None else bot.backlog.receiving():
             try:
                 answer = await bot.bolt.async_dispatch(await to_bolt_request(request))
             except Exception as error:  # noqa: BLE001 - Bolt raises anything for a body that is not of Slack's shape
@@ -316,6 +322,9 @@ def _wiring(
         notifier=notifier,
         views=SlackViews(slack),
         exporter=FileExporter(journal, Path(config.export.directory), config.export.formats),
+        sharing=SlackSharing(slack),
+        targets=export_targets(config, aws),
+        export_directory=config.export.directory,
         jobs=jobs,
         clock=clock,
         meter=metrics,
@@ -325,6 +334,7 @@ def _wiring(
         capture_reactions=config.timeline.capture_reactions,
         upload_exports=config.export.upload_to_channel,
         new_id=lambda: secrets.token_hex(5),
+        export_zone=config.export.timezone,
     )
     return Wiring(world, slack, directory, metrics, client, aws, docket, jobs)
 

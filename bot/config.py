@@ -16,7 +16,6 @@ from pydantic import SecretStr, ValidationError
 
 from bot._config_checks import REGION_VARIABLES, cross_checks, translated
 from bot._config_models import (
-    AVAILABLE_FORMATS,
     ApprovalSection,
     ConfigFile,
     ExportSection,
@@ -109,6 +108,17 @@ class StateSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class BucketSettings:
+    """Where exports are copied to, with the defaults of `aws` filled in."""
+
+    bucket: str
+    prefix: str
+    region: str | None = None
+    assume_role: str | None = None
+    endpoint_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All that is configured. `unavailable` are the configured things that this version does not have, as key paths."""
 
@@ -126,6 +136,7 @@ class Config:
     log_format: str
     log_level: str
     unavailable: tuple[str, ...] = field(default=())
+    export_bucket: BucketSettings | None = None
 
     def state(self, name: str) -> StateSettings:
         """The state of this name. Raises UnknownState, with the nearest name and all known ones."""
@@ -215,6 +226,7 @@ def _built(path: Path, file: ConfigFile, environ: Mapping[str, str]) -> Config:
         policy=_policy(file.policy),
         timeline=file.timeline,
         export=file.export,
+        export_bucket=_bucket(file, environ),
         port=int(environ.get("PORT", "3000")),
         redis_url=secret("REDIS_URL"),
         claim_token=secret("TFLOCK_CLAIM_TOKEN"),
@@ -282,6 +294,20 @@ def _person(name: str, given: PersonSection) -> KnownPerson:
     return KnownPerson(name, slack=given.slack, email=given.email, github=given.github, who=given.who)
 
 
+def _bucket(file: ConfigFile, environ: Mapping[str, str]) -> BucketSettings | None:
+    given = file.export.s3
+    if given is None:
+        return None
+    named_regions = (environ[variable] for variable in REGION_VARIABLES if variable in environ)
+    return BucketSettings(
+        bucket=given.bucket,
+        prefix=given.prefix,
+        region=file.aws.region or next(named_regions, None),
+        assume_role=file.aws.assume_role,
+        endpoint_url=file.aws.endpoint_url,
+    )
+
+
 def _policy(given: PolicySection) -> Policy:
     return Policy(
         settle={
@@ -307,8 +333,6 @@ def _approval(given: ApprovalSection) -> ApprovalPolicy:
 
 
 def _unavailable(file: ConfigFile) -> Iterator[KeyPath]:
-    if "formats" in file.export.model_fields_set:
-        yield from (("export", "formats", name) for name in file.export.formats if name not in AVAILABLE_FORMATS)
     if file.export.s3 is not None:
         yield ("export", "s3")
     if file.tickets is not None:

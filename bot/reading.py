@@ -30,7 +30,9 @@ from bot.core.report import Inspection, StatusReport, WhoReport
 from bot.core.revision import Revisions, Shown
 from bot.core.timeline import stamp
 from bot.errors import JournalAway
-from bot.export.exporter import WRITERS, FileExporter
+from bot.export.exporter import ALWAYS, WRITERS, write_all
+from bot.export.gather import gathered, gathered_file
+from bot.ports import Written
 from bot.slack.render.plain import overview_lines, status_lines, to_json, who_lines
 from bot.store.embedded import attached_url, redis_for
 from bot.usecases import status as questions
@@ -40,9 +42,6 @@ from bot.usecases.owner import answer_about
 from bot.usecases.world import World
 
 OK, FAILED, WRONG = 0, 1, 2
-
-LATER_FORMATS = ("html", "csv")
-"""Formats that the configuration may name and that this version does not write."""
 
 _LISTED = 20
 _NOT_HERE = "In Slack the asker must also be an eligible member of the incident channel; that is not checked here."
@@ -91,20 +90,34 @@ async def write_export(config: Config, incident: str, *, form: str | None, direc
     """
     if form is not None and form not in WRITERS:
         return _wrong_format(form)
+    forms = (form,) if form else (*ALWAYS, *config.export.formats)
     target = directory or Path(config.export.directory)
+    names, zone = _config_names(config), config.export.timezone or "UTC"
     async with _with_timelines(config) as world:
         found = await world.journal.find(incident)
         if found is None:
             return await _unknown(world, incident)
-        try:
-            if form is None:
-                paths = (await FileExporter(world.journal, target, config.export.formats).write(found, {}, "UTC")).paths
-            else:
-                paths = (await WRITERS[form](world.journal, found, target, {}),)
-        except OSError as error:
-            return _complain(f"{target} cannot be written: {error.strerror or error}")
-    _print([str(path) for path in paths])
-    return OK
+        async with gathered(world.journal, found, names=names, zone=zone) as material:
+            return _written(await asyncio.to_thread(write_all, material, target, forms))
+
+
+def write_again(file: Path, *, form: str | None, directory: Path | None) -> int:
+    """Writes the record that a JSON export holds in one format, or in all others, beside it if no directory is named.
+
+    The file is verified first. Raises ExportInvalid or ChainBroken.
+    """
+    if form is not None and form not in WRITERS:
+        return _wrong_format(form)
+    forms = (form,) if form else tuple(name for name in WRITERS if name != "json")
+    with gathered_file(file) as material:
+        return _written(write_all(material, directory or file.parent, forms))
+
+
+def _written(written: Written) -> int:
+    _print([str(path) for path in written.paths])
+    for form, why in written.failed.items():
+        _complain(f"The format {form} was not written: {why}")
+    return FAILED if written.failed else OK
 
 
 @asynccontextmanager
@@ -204,8 +217,13 @@ async def _entries(world: World, incident: str) -> list[Shown]:
     return sorted(shown, key=lambda found: found.entry.at)
 
 
+def _config_names(config: Config) -> dict[str, str]:
+    """What people are called, as far as the configuration says: Slack is not asked."""
+    return {person.slack: person.name for person in config.holders.people if person.slack}
+
+
 def _timeline_lines(config: Config, incident: Incident, shown: Sequence[Shown]) -> Iterable[str]:
-    names = {person.slack: person.name for person in config.holders.people if person.slack}
+    names = _config_names(config)
     ended = f"closed {instant(incident.closed_at)}" if incident.closed_at else "still open"
     yield f"{incident.id}: {one_line(incident.title)}. Opened {instant(incident.opened_at)}, {ended}."
     yield ""
@@ -251,8 +269,6 @@ async def _unknown(world: World, incident: str) -> int:
 
 def _wrong_format(form: str) -> int:
     known = ", ".join(WRITERS)
-    if form in LATER_FORMATS:
-        return _complain(f"The format {form} is not available in this version; there are: {known}", WRONG)
     near = did_you_mean(form, WRITERS)
     meant = f" Did you mean {near}?" if near else ""
     return _complain(f"There is no format called {one_line(form)}.{meant} There are: {known}", WRONG)

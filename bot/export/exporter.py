@@ -2,77 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from types import MappingProxyType
 
-from bot.core.account import Account, Cause, Summary
+import structlog
+
 from bot.core.incident import Incident
-from bot.core.timeline import Entry
-from bot.errors import JournalAway
+from bot.export.csv_export import write_csv
+from bot.export.gather import gathered
 from bot.export.json_export import write_json
 from bot.export.markdown import write_markdown
+from bot.export.material import Material, Writer
 from bot.ports import Journal, Written
 
-Writer: TypeAlias = Callable[[Journal, Incident, Path, Mapping[str, str]], Awaitable[Path]]
+log = structlog.get_logger()
 
 
-async def _json(journal: Journal, incident: Incident, directory: Path, names: Mapping[str, str]) -> Path:  # noqa: ARG001 - all writers are called alike
-    """JSON holds what was recorded: ids, not names."""
-    return await write_json(journal, incident, directory)
+def _chart(material: Material, path: Path) -> Path:
+    from bot.export.chart import write_png  # noqa: PLC0415 - matplotlib takes a second, and is only for this
+
+    return write_png(material, path)
 
 
-class _Until(Journal):
-    """A journal that ends with an entry, for those who read it to its end."""
+def _html(material: Material, path: Path) -> Path:
+    from bot.export.html import write_html  # noqa: PLC0415 - it holds the chart as well
 
-    def __init__(self, journal: Journal, until: str) -> None:
-        self._journal = journal
-        self._until = until
-
-    async def tail(self, incident_id: str, count: int) -> tuple[Entry, ...]:
-        return tuple([entry async for entry in self.entries(incident_id)][-count:])
-
-    async def entries(self, incident_id: str, *, after: str | None = None) -> AsyncIterator[Entry]:
-        async for entry in self._journal.entries(incident_id, after=after):
-            yield entry
-            if entry.id == self._until:
-                return
+    return write_html(material, path)
 
 
-WRITERS: Mapping[str, Writer] = {"markdown": write_markdown, "json": _json}
-"""The formats of this version by their names in the configuration."""
+WRITERS: Mapping[str, tuple[str, Writer]] = MappingProxyType(
+    {
+        "json": (".json", write_json),
+        "chart": (".png", _chart),
+        "markdown": (".md", write_markdown),
+        "html": (".html", _html),
+        "csv": (".csv", write_csv),
+    }
+)
+"""Each format with the ending of its file, in the order of writing: Markdown shows the chart that is there by then."""
+
+ALWAYS = ("chart", "json")
+"""Written whatever is configured: JSON is the one that can be verified and read back."""
 
 
 class FileExporter:
-    """Implements `bot.ports.Exporter`. Formats that this version does not write are passed over.
-
-    JSON is always written: it is the one that can be verified.
-    """
+    """Implements `bot.ports.Exporter`."""
 
     def __init__(self, journal: Journal, directory: Path, formats: Iterable[str]) -> None:
         self._journal = journal
         self._directory = directory
-        self._writers = {name: writer for name, writer in WRITERS.items() if name == "json" or name in set(formats)}
+        self._formats = (*ALWAYS, *formats)
 
-    async def write(
-        self,
-        incident: Incident,
-        names: Mapping[str, str],
-        zone: str,
-        *,
-        until: str | None = None,
-        directory: Path | None = None,
-    ) -> Written:
-        journal = self._journal if until is None else _Until(self._journal, until)
-        tail = await journal.tail(incident.id, 1)
-        if not tail:
-            raise JournalAway(f"the timeline of {incident.id} is not there")
-        summary = Summary((), None, None, (Cause.UNKNOWN,), (), 0, ())
-        account = Account(incident, tail[0].recorded_at, tail[0], 0, 0, 0, summary, names=names, zone=zone)
-        paths, failed = list[Path](), dict[str, str]()
-        for name, writer in self._writers.items():
+    async def write(self, incident: Incident, names: Mapping[str, str], zone: str) -> Written:
+        async with gathered(self._journal, incident, names=names, zone=zone) as material:
+            return await asyncio.to_thread(write_all, material, self._directory, self._formats)
+
+
+def write_all(material: Material, directory: Path, formats: Sequence[str]) -> Written:
+    """Writes the formats, one after another. Whatever goes wrong with one is told, and the others are written."""
+    paths, failed = list[Path](), dict[str, str]()
+    for form, (suffix, writer) in WRITERS.items():
+        if form in formats:
+            path = directory / f"{material.account.incident.id}{suffix}"
             try:
-                paths.append(await writer(journal, incident, directory or self._directory, names))
+                paths.append(writer(material, path))
             except OSError as error:
-                failed[name] = error.strerror or str(error)
-        return Written(account, tuple(paths), failed)
+                failed[form] = f"{path} cannot be written: {error.strerror or error}"
+            except Exception as error:  # a fault in one format must not cost the others
+                log.exception("export.format_failed", incident=material.account.incident.id, format=form)
+                failed[form] = f"an error in this format ({type(error).__name__})"
+    return Written(material.account, tuple(paths), failed)

@@ -1,119 +1,185 @@
-"""The incident as Markdown that reads well on its own, on GitHub and on GitLab.
+"""The incident as Markdown that reads well as it stands, in a repository and in a wiki, on GitHub and on GitLab.
 
-Everything that a person, a CI or Terraform wrote is shown as it is and cannot become markup, HTML, a link or a mention:
-the template's values are escaped unless this module made them.
+No HTML is used, so that it reads the same where HTML is stripped. Everything that a person, a CI or Terraform wrote is
+escaped by the template's environment, unless `bot.export.markdown_text` made it.
 """
 
 from __future__ import annotations
 
-import asyncio
-import re
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from functools import cache, partial
+from datetime import UTC, date, datetime, tzinfo
+from functools import cache
+from itertools import groupby
 from pathlib import Path
-from types import MappingProxyType
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from bot.core.incident import Incident
-from bot.core.phrase import duration, instant, one_line
-from bot.core.redact import redact
-from bot.core.revision import Revisions
-from bot.core.timeline import Entry
-from bot.errors import JournalAway
-from bot.export.files import content, save
-from bot.ports import Journal
+from bot.core.account import Account
+from bot.core.phrase import duration, one_line
+from bot.core.timeline import Kind
+from bot.export.files import write
+from bot.export.markdown_text import escaped, lines_of, linked, said
+from bot.export.material import Line, Material
+from bot.export.moment import local, zone_of
 
-NO_NAMES: Mapping[str, str] = MappingProxyType({})
-
-_APART = "\u200b"
-"""Zero-width space: keeps `@` and `#` from what follows, which GitHub would link even where it is escaped."""
-
-_SPECIAL = re.compile(r"[\\`*_{}\[\]()~|!$^=]|:(?=/)|(?<=www)\.", re.IGNORECASE)
-_ENTITIES = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}
-_LINKED = re.compile(r"[@#](?=\S)|(?<=\bGH)-(?=\d)", re.IGNORECASE)
-
-
-async def write_markdown(
-    journal: Journal, incident: Incident, directory: Path, names: Mapping[str, str] = NO_NAMES
-) -> Path:
-    """Writes `<incident>.md` and returns its path. `names` are what people and the channel are called, by their ids.
-
-    Raises OSError, JournalAway or ChainBroken.
-    """
-    return await save(directory / f"{incident.id}.md", _page(journal, incident, names))
-
-
-async def markdown_content(journal: Journal, incident: Incident, names: Mapping[str, str] = NO_NAMES) -> bytes:
-    """The same as bytes, for an upload."""
-    return await content(_page(journal, incident, names))
-
-
-def escaped(value: object) -> Markup:
-    """A value as one line of Markdown text that says just that. What is `Markup` already stays."""
-    if isinstance(value, Markup):
-        return value
-    text = one_line(redact(str(value))).translate(_ENTITIES)
-    text = _LINKED.sub(lambda found: found[0] + _APART, text)
-    return Markup(_SPECIAL.sub(r"\\\g<0>", text))  # noqa: S704  this is the escaping
+_MOST_FINDINGS = 8
+_HOLDS = "holds"
+_BREAK = Markup("\\\n  ")
+"""A line break within an item of a list."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A line of the timeline. `said` is the text in pieces that stand on lines of their own."""
+    """A line of the timeline."""
 
-    at: datetime
-    actor: str
-    kind: str
-    said: tuple[str, ...]
-    edited: bool
+    utc: str
+    local: Markup
+    who: Markup
+    said: Markup
+    evidence: tuple[Markup, ...]
+    marks: Markup
 
 
 @dataclass(frozen=True, slots=True)
-class _Account:
-    """What the page tells. It is held as a whole, since entries may tell of earlier times than those before them."""
-
-    rows: tuple[_Row, ...]
-    actors: tuple[str, ...]
-    revisions: Revisions
-    last: Entry
+class _Day:
+    words: str
+    rows: Iterator[_Row]
 
 
-async def _page(journal: Journal, incident: Incident, names: Mapping[str, str]) -> AsyncIterator[str]:
-    entries = [entry async for entry in journal.entries(incident.id)]
-    if not entries:
-        raise JournalAway(f"the timeline of {incident.id} is not there")
-    yield await asyncio.to_thread(_rendered, incident, entries, names)
+@dataclass(frozen=True, slots=True)
+class _Pen:
+    """Writes people and instants. `doubled` are names that several people have."""
+
+    names: Mapping[str, str]
+    zone: tzinfo
+    doubled: frozenset[str]
+
+    def name(self, ids: str) -> Markup:
+        """The name alone, where it tells who is meant; else the id beside it, or for it."""
+        name = one_line(self.names.get(ids, ""))
+        return escaped(f"{name} ({ids})" if name in self.doubled else name or ids)
+
+    def full(self, ids: str) -> Markup:
+        """Name and id: names change and repeat, ids do not."""
+        name = one_line(self.names.get(ids, ""))
+        return escaped(f"{name} ({ids})" if name else ids)
+
+    def instant(self, at: datetime) -> Markup:
+        """With its date, in both times."""
+        return Markup("{} UTC{}").format(f"{local(at, UTC):%Y-%m-%d %H:%M:%S}", self.aside(at, f" {self.zone}"))
+
+    def aside(self, at: datetime, after: str = "") -> Markup:
+        """The local time of the day, with its date where that is another one; empty if local time is UTC."""
+        if str(self.zone) == "UTC":
+            return Markup()
+        utc, there = local(at, UTC), local(at, self.zone)
+        words = f"{there:%H:%M:%S}" if utc.date() == there.date() else f"{there:%Y-%m-%d %H:%M:%S}"
+        return Markup(" ({}{})").format(words, after)
 
 
-def _rendered(incident: Incident, entries: Sequence[Entry], names: Mapping[str, str]) -> str:
-    revisions = Revisions()
-    for entry in entries:
-        revisions.learn(entry)
-    rows = sorted(_rows(entries, revisions), key=lambda row: row.at)
-    actors = tuple(dict.fromkeys(entry.actor for entry in entries))
-    took = duration(incident.closed_at - incident.opened_at) if incident.closed_at else None
-    template = _environment().get_template("incident.md.j2")
-    account = _Account(tuple(rows), actors, revisions, entries[-1])
-    return template.render(
-        incident=incident, account=account, recorded=len(entries), took=took, names=names, known=partial(_known, names)
+def write_markdown(material: Material, path: Path) -> Path:
+    """Shows the chart that stands beside the file under the same name, if there is one."""
+    chart = path.with_suffix(".png")
+    return write(path, page(material, chart.name if chart.exists() else None))
+
+
+def page(material: Material, chart: str | None = None) -> Iterator[str]:
+    """The page, part by part. `chart` is the file name of a picture."""
+    account = material.account
+    pen = _pen(account)
+    return (
+        _environment()
+        .get_template("incident.md.j2")
+        .generate(
+            account=account,
+            incident=account.incident,
+            summary=account.summary,
+            pen=pen,
+            chart=chart,
+            told=_told(account),
+            moments=_rows((line for line in material.lines() if line.is_key), pen),
+            days=_days(material.lines(), pen),
+            said=lambda phrase: said(phrase, account.names),
+        )
     )
 
 
-def _known(names: Mapping[str, str], ids: str) -> str:
-    """Name and id, where the name is known: names change and repeat, ids do not."""
-    return f"{names[ids]} ({ids})" if ids in names else ids
+def _pen(account: Account) -> _Pen:
+    names = Counter(one_line(name) for name in account.names.values())
+    return _Pen(account.names, zone_of(account.zone), frozenset(name for name, count in names.items() if count > 1))
 
 
-def _rows(entries: Sequence[Entry], revisions: Revisions) -> Iterator[_Row]:
-    for entry in entries:
-        shown = revisions.shown(entry)
-        if shown:
-            now = shown.entry
-            yield _Row(now.at, now.actor, now.kind, tuple(now.text.strip().splitlines()), shown.edited)
+def _told(account: Account) -> Markup:
+    """The story as one paragraph."""
+    return Markup(" ").join(said(sentence, account.names) for sentence in account.summary.told)
+
+
+def _days(lines: Iterable[Line], pen: _Pen) -> Iterator[_Day]:
+    for day, of_day in groupby(lines, lambda line: local(line.at, UTC).date()):
+        yield _Day(_day_words(day), _rows(of_day, pen))
+
+
+def _day_words(day: date) -> str:
+    return f"{day:%A}, {day.day} {day:%B} {day.year}"
+
+
+def _rows(lines: Iterable[Line], pen: _Pen) -> Iterator[_Row]:
+    for line in lines:
+        yield _Row(
+            utc=f"{local(line.at, UTC):%H:%M:%S}",
+            local=pen.aside(line.at),
+            who=pen.name(line.actor),
+            said=_BREAK.join(tuple(lines_of(line.text)) or (escaped(line.kind),)),
+            evidence=tuple(_evidence(line, pen)),
+            marks=Markup(" *({})*").format(", ".join(marks)) if (marks := tuple(_marks(line))) else Markup(),
+        )
+
+
+def _marks(line: Line) -> Iterator[str]:
+    if line.is_key:
+        yield "key moment"
+    if any(change.kind == Kind.ENTRY_EDITED for change in line.changes):
+        yield "edited"
+
+
+def _evidence(line: Line, pen: _Pen) -> Iterator[Markup]:
+    """What stands behind an entry, as far as it helps a reader: the rest is in the JSON export."""
+    yield from _findings(line.facts)
+    yield from _pages(line.facts)
+    yield from _changes(line, pen)
+
+
+def _findings(facts: Mapping[str, object]) -> Iterator[Markup]:
+    """The rules that did not simply hold, in the spelling of `bot.core.facts`."""
+    verdict = facts.get("verdict")
+    findings = verdict.get("findings") if isinstance(verdict, dict) else None
+    told = [found for found in findings if isinstance(found, dict)] if isinstance(findings, list) else []
+    against = [found for found in told if found.get("effect") != _HOLDS]
+    for found in against[:_MOST_FINDINGS]:
+        effect = str(found.get("effect", "")).replace("_", " ")
+        yield Markup("{} ({}): {}").format(
+            escaped(found.get("rule", "")), escaped(effect), escaped(found.get("reason", ""))
+        )
+    if told:
+        yield Markup("{} of {} checks hold").format(len(told) - len(against), len(told))
+
+
+def _pages(facts: Mapping[str, object]) -> Iterator[Markup]:
+    for name, words in (("permalink", "message in Slack"), ("url", "page")):
+        page = linked(words, facts.get(name))
+        if page != escaped(words):
+            yield page
+
+
+def _changes(line: Line, pen: _Pen) -> Iterator[Markup]:
+    """Who put it right, when, and why. What it said before is in the JSON export."""
+    for change in line.changes:
+        if change.kind == Kind.ENTRY_EDITED:
+            why = Markup(": {}").format(escaped(change.why)) if one_line(change.why) else ""
+            yield Markup("edited by {}, {}{}").format(pen.name(change.by), pen.instant(change.at), why)
 
 
 @cache
@@ -127,5 +193,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters["instant"] = instant
+    made.filters["duration"] = duration
+    made.filters["linked"] = linked
     return made

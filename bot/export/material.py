@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from bot.core.account import Account
-from bot.core.revision import Change
+from bot.core.revision import Change, Shown
 from bot.core.timeline import Entry
 
 
@@ -34,8 +34,22 @@ class Line:
     changes: tuple[Change, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An entry as it was recorded, beside how it is to be shown.
+
+    `redacted`: it held a secret whose form was not known when it was recorded. The secret is taken out here, so that
+    the entry's hash does not cover its words any more.
+    """
+
+    entry: Entry
+    shown: Shown
+    is_hidden: bool
+    redacted: bool
+
+
 class Material(Protocol):
-    """One incident, gathered. Both iterations can be made again, and hold one entry at a time."""
+    """One incident, gathered. All iterations can be made again, and hold one entry at a time."""
 
     @property
     def account(self) -> Account: ...
@@ -44,8 +58,8 @@ class Material(Protocol):
         """What is to be shown: without hidden entries and without corrections themselves, by when it happened."""
         ...
 
-    def entries(self) -> Iterator[Entry]:
-        """Everything, as recorded, in the order of the chain."""
+    def records(self) -> Iterator[Record]:
+        """Everything, hidden entries and corrections too, in the order of the chain."""
         ...
 
 

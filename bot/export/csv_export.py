@@ -1,0 +1,153 @@
+"""The CSV export, for auditors: every entry, hidden ones and corrections too, in the order of the chain.
+
+RFC 4180: CRLF, each cell quoted, UTF-8. It begins with a byte order mark, since Excel takes a file without one for the
+machine's old code page, and all other readers pass it over (Python: `utf-8-sig`).
+No cell can be a formula, whichever separator a spreadsheet assumes (owasp.org/www-community/attacks/CSV_Injection).
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+from pathlib import Path
+
+from bot.core.timeline import canonical
+from bot.export.files import write
+from bot.export.material import Material, Record
+from bot.export.moment import local, zone_of
+
+COLUMNS = (
+    "id",
+    "at_utc",
+    "at_local",
+    "local_offset",
+    "recorded_at_utc",
+    "kind",
+    "actor",
+    "actor_name",
+    "text",
+    "key_moment",
+    "hidden",
+    "edited",
+    "edited_text",
+    "edited_at_utc",
+    "redacted",
+    "facts",
+    "prev",
+    "hash",
+)
+"""Public: new ones come behind these, none is renamed."""
+
+LONGEST = 32_000
+"""Characters of a cell. Excel takes 32,767 and puts what is more into the next cell, where it might be a formula."""
+
+_FORMULA = r"[=+\-@\u2212\uff1d\uff0b\uff0d\uff20\ufe62\ufe63\ufe66\ufe6b]"
+"""What begins a formula, in ASCII and in the wide and small forms that spreadsheets take for the same."""
+
+_BLANK = r"[\s\"'`\u2018-\u201f\uff02\uff07\ufeff\u200b-\u200f\u2060]*"
+"""What may stand before it and be passed over."""
+
+_DANGEROUS = re.compile(rf"(\A|[;|\t\r\n])(?={_BLANK}{_FORMULA})|\A(?=[\t\r\n])")
+
+
+def write_csv(material: Material, path: Path) -> Path:
+    return write(path, _lines(material))
+
+
+def safe(text: str) -> str:
+    """A cell that spreadsheets show as the text that it is: an apostrophe stands before what could be a formula.
+
+    Control characters are shown as pictures, those that turn the direction of writing are taken out.
+    """
+    seen = "".join(map(_visible, text.replace("\r\n", "\n").replace("\r", "\n")))
+    kept = seen if len(seen) <= LONGEST else f"{seen[:LONGEST]}… (cut; the JSON export has all {len(seen)} characters)"
+    return _DANGEROUS.sub(r"\1'", kept)
+
+
+@dataclass(slots=True)
+class _Line:
+    """What the csv module writes to: it keeps one line."""
+
+    text: str = field(default="")
+
+    def write(self, text: str) -> None:
+        self.text = text
+
+
+def _lines(material: Material) -> Iterator[str]:
+    line = _Line()
+    writer = csv.writer(line, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
+    names, zone = material.account.names, zone_of(material.account.zone)
+    writer.writerow(COLUMNS)
+    yield f"\ufeff{line.text}"
+    for record in material.records():
+        entry = record.entry
+        writer.writerow(_cells(record, names.get(entry.actor, ""), zone))
+        yield line.text
+
+
+def _cells(record: Record, name: str, zone: tzinfo) -> tuple[str, ...]:
+    entry, shown = record.entry, record.shown.entry
+    there = local(entry.at, zone)
+    return (
+        safe(entry.id),
+        _time(entry.at),
+        _time(there),
+        f"UTC{there.isoformat(timespec='seconds')[len('2026-11-21T12:00:00') :]}",
+        _time(entry.recorded_at),
+        safe(entry.kind),
+        safe(entry.actor),
+        safe(name),
+        safe(entry.text),
+        _yes(said=record.shown.is_key),
+        _yes(said=record.is_hidden),
+        _yes(said=record.shown.edited),
+        safe(shown.text) if shown.text != entry.text else "",
+        _time(shown.at) if shown.at != entry.at else "",
+        _yes(said=record.redacted),
+        _facts(entry.facts),
+        safe(entry.prev),
+        safe(entry.hash),
+    )
+
+
+def _facts(facts: object) -> str:
+    """As JSON that says the same to a program: what could split the cell or begin a formula in it is escaped."""
+    text = canonical(facts)
+    if len(text) > LONGEST:
+        return canonical({"too_long_for_a_cell": len(text)})
+    return "".join(map(_escaped, text)).replace(";", "\\u003b").replace("|", "\\u007c")
+
+
+def _escaped(char: str) -> str:
+    return f"\\u{ord(char):04x}" if unicodedata.category(char) in {"Cf", "Zl", "Zp"} and ord(char) < 0x10000 else char  # noqa: PLR2004  JSON's escape has four digits
+
+
+def _visible(char: str) -> str:
+    """Control characters as their pictures, which Unicode has 0x2400 higher."""
+    if char in "\n\t" or char.isprintable():
+        return char
+    if char < " ":
+        return chr(0x2400 + ord(char))
+    match unicodedata.category(char):
+        case "Zl" | "Zp":
+            return "\n"
+        case "Zs":
+            return " "
+        case "Cf":
+            return ""
+        case _:
+            return "\ufffd"
+
+
+def _time(at: datetime) -> str:
+    """As every spreadsheet reads an instant, to the second."""
+    return at.replace(microsecond=0, tzinfo=None).isoformat(" ")
+
+
+def _yes(*, said: bool) -> str:
+    return "yes" if said else "no"

@@ -1,0 +1,100 @@
+"""Values as Markdown text that says just that: no markup, HTML, link, mention, formula or reference comes of it.
+
+Held against GitHub's and GitLab's renderers, which link and notify in the text that is left after Markdown has been
+read: a backslash does not help there, so that signs are kept apart from what follows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from urllib.parse import quote, urlsplit
+
+from markupsafe import Markup
+
+from bot.core.phrase import Linked, Part, Person, Phrase, duration, instant, one_line
+from bot.core.redact import redact
+
+LONGEST = 5_000
+"""Characters of one entry that are shown."""
+
+_APART = "\u200b"
+"""Zero-width space: keeps `@` and `#` from what follows, which GitHub would link even where it is escaped."""
+
+_SPECIAL = re.compile(r"[\\`*_{}\[\]()~|!$^=]|:(?=/)|(?<=www)\.|#(?=\s|$)", re.IGNORECASE)
+_ENTITIES = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}
+_LINKED = re.compile(r"[@#](?=\S)|[!$%~](?=\d)|(?<=\bGH)-(?=\d)|&amp;(?=\d)|\b(?:mailto|xmpp):(?=\S)", re.IGNORECASE)
+_BLOCK = re.compile(r"^(?:([-+#])|(\d{1,9})([.)]))(?=\s|$|-|#)")
+_ADDRESS = re.compile(r"https?://[!-~]{1,2000}", re.IGNORECASE)
+_KEPT_IN_ADDRESS = ":/?&=%@,;+-._~"
+
+
+def escaped(value: object) -> Markup:
+    """A value as one line of Markdown text. What is `Markup` already stays."""
+    if isinstance(value, Markup):
+        return value
+    text = one_line(redact(str(value))).translate(_ENTITIES)
+    text = _LINKED.sub(lambda found: found[0] + _APART, text)
+    return Markup(_SPECIAL.sub(r"\\\g<0>", text))  # noqa: S704  this is the escaping
+
+
+def lines_of(text: str) -> Iterator[Markup]:
+    """The lines of a text that have something on them, each such that it begins no list and no heading."""
+    kept = text if len(text) <= LONGEST else text[:LONGEST]
+    for line in kept.splitlines():
+        if one_line(line):
+            yield _started(escaped(line))
+    if kept is not text:
+        yield Markup("*… {:,} more characters are in the JSON export*").format(len(text) - len(kept))
+
+
+def linked(words: object, url: object) -> Markup:
+    """A link, or the words alone where the URL is not one that may be linked."""
+    page = address(url)
+    return escaped(words) if page is None else Markup("[{}](<{}>)").format(escaped(words), Markup(page))  # noqa: S704  percent-encoded
+
+
+def address(url: object) -> str | None:
+    """The URL of a web page, spelled so that it ends no link; None for everything else."""
+    if not isinstance(url, str) or not _ADDRESS.fullmatch(url) or redact(url) != url:
+        return None
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return quote(url, safe=_KEPT_IN_ADDRESS) if parts.hostname and "@" not in parts.netloc else None
+
+
+def said(phrase: Phrase, names: Mapping[str, str]) -> Markup:
+    """A phrase of ours with the values of others in it."""
+    return Markup().join(_part(part, names) for part in phrase)
+
+
+def _part(part: Part, names: Mapping[str, str]) -> Markup:
+    match part:
+        case str():
+            return escaped_words(part)
+        case Linked(text, url):
+            return linked(text, url)
+        case Person(slack_id, name):
+            return escaped(names.get(slack_id or "") or name or slack_id or "somebody")
+        case datetime():
+            return escaped(instant(part))
+        case timedelta():
+            return escaped(duration(part))
+        case _:
+            return escaped(part.text)
+
+
+def escaped_words(text: str) -> Markup:
+    """Escaped like all others, with the blanks around it."""
+    words = escaped(text)
+    before = " " if text[:1].isspace() else ""
+    after = " " if text[-1:].isspace() and words else ""
+    return Markup(before) + words + Markup(after)  # noqa: S704  blanks
+
+
+def _started(line: Markup) -> Markup:
+    """A line that would begin a list or a heading, with a backslash before the sign that would do so."""
+    return Markup(_BLOCK.sub(lambda found: f"{found[2] or ''}\\{found[1] or found[3]}", line))  # noqa: S704  escaped before
