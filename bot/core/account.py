@@ -28,7 +28,11 @@ class LockEnd(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LockSpan:
-    """One lock of one state. `until` is when it was seen to be gone, or was last seen to stand (`HELD`)."""
+    """One lock of one state. `until` is when it was seen to be gone, or was last seen to stand (`HELD`).
+
+    `owner` is the name of the person behind it and `owner_id` his Slack id; both are empty where nobody is known.
+    `human_held` is set if the gate found nothing that shows a CI to hold it.
+    """
 
     state: str
     lock_id: str
@@ -37,6 +41,9 @@ class LockSpan:
     since: datetime
     until: datetime
     end: LockEnd
+    owner: str = ""
+    owner_id: str = ""
+    human_held: bool = False
 
     @property
     def held_for(self) -> timedelta:
@@ -52,7 +59,12 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunSpan:
-    """A run, as last read. `until` is None while it goes on; `conclusion` is a word of `bot.core.run.Conclusion`."""
+    """A run, as last read. `until` is None while it goes on; `conclusion` is a word of `bot.core.run.Conclusion`.
+
+    A contender that was not there any more at the next look has ended by then; its `conclusion` is None.
+    `system` is the CI's proper name (`GitHub Actions`), empty where it was not told. `lock_id` is the lock that it may
+    have held; empty for a contender.
+    """
 
     state: str
     pipeline: str
@@ -66,6 +78,8 @@ class RunSpan:
     conclusion: str | None
     strength: str | None = None
     """How a holder was tied to its lock, in the words of `bot.core.attribution.Strength`."""
+    system: str = ""
+    lock_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +95,7 @@ class LoopSpan:
     starts: int
     every: timedelta
     stopped_at: datetime | None = None
+    system: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +110,11 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A lock table as last read. Words are DynamoDB's own; empty or None where it was not told."""
+    """A lock table. Words are DynamoDB's own; empty or None where it was not told.
+
+    Capacity and TTL are as last read. `throttled` is whether it refused requests at any look of the incident, and
+    `refused` the most refusals that one look was told of.
+    """
 
     name: str
     states: tuple[str, ...]
@@ -105,6 +124,56 @@ class Table:
     read_units: int | None = None
     write_units: int | None = None
     ttl_attribute: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """A digest item that did not match its state's file when last read. Both are MD5 sums; `key` is the item's own."""
+
+    state: str
+    key: str
+    item: str
+    actual: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A lock that tflock released. `took` is from the click (or the arming) to the release; `throttled` counts tries.
+
+    `actor` wanted it and `approver` agreed; `approver` is empty where nobody had to.
+    """
+
+    state: str
+    lock_id: str
+    at: datetime
+    actor: str
+    approver: str = ""
+    tries: int = 0
+    throttled: int = 0
+    took: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """Runs that somebody had tflock end. `ended` is whether all were seen to; `stopped` whether the source was."""
+
+    at: datetime
+    actor: str
+    pipeline: str
+    runs: int
+    ended: bool
+    stopped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the owner of a lock answered: `dead`, `running` or `later`."""
+
+    at: datetime
+    state: str
+    actor: str
+    says: str
 
 
 class MarkKind(StrEnum):
@@ -172,7 +241,7 @@ class Summary:
     parts: tuple[Part, ...]
     most_contenders: int
     told: tuple[Phrase, ...]
-    """The story in a few sentences, in the order in which it happened."""
+    """The story in a few sentences, in the order in which it happened. Each ends with its own full stop."""
 
     @property
     def time_to_unlock(self) -> timedelta | None:
@@ -217,6 +286,10 @@ class Account:
     loops: tuple[LoopSpan, ...] = ()
     samples: tuple[Sample, ...] = ()
     tables: tuple[Table, ...] = ()
+    digests: tuple[Digest, ...] = ()
+    releases: tuple[Release, ...] = ()
+    kills: tuple[Kill, ...] = ()
+    answers: tuple[Answer, ...] = ()
     marks: tuple[Mark, ...] = ()
     key_moments: frozenset[str] = frozenset()
     names: Mapping[str, str] = field(default_factory=dict)

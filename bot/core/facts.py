@@ -1,4 +1,7 @@
-"""Evidence as JSON facts for timeline entries, with keys that stay."""
+"""Evidence as JSON facts for timeline entries, with keys that stay.
+
+An entry is kept below about 16 kB: of long lists the first are written, and how many there were.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,29 @@ from typing import Any
 
 from bot.core.attribution import Attribution
 from bot.core.case import Verdict
+from bot.core.contention import Loop, source_of
 from bot.core.evidence import Found, NotFound, Observation
 from bot.core.lock import HalfRelease, LockInfo, LockSeen, StateCheck, StateSeen
 from bot.core.phrase import plain
-from bot.core.report import Inspection
-from bot.core.run import Run
+from bot.core.report import Crowd, Inspection, Owner
+from bot.core.run import Pipeline, Run
 from bot.core.timeline import stamp
+
+_MOST_HOLDERS = 10
+_MOST_CONTENDERS = 20
+_MOST_LOOPS = 5
+_MOST_SHARING = 20
+_LONGEST = 200
+"""Characters of a text that a CI or a store wrote."""
+
+_SYSTEMS = (
+    ("workflow", "GitHub Actions"),
+    ("definition", "Azure DevOps"),
+    ("family", "ECS"),
+    ("project", "GitLab CI"),
+    ("job", "Jenkins"),
+)
+"""The CI systems by the first of these keys that a pipeline has in the configuration."""
 
 
 def lock_facts(lock: LockInfo) -> dict[str, Any]:
@@ -35,19 +55,46 @@ def seen_facts(seen: LockSeen) -> dict[str, Any]:
     }
 
 
+def system_of(pipeline: Pipeline) -> str:
+    """The proper name of the pipeline's CI system; empty for one that is told by none of its keys."""
+    return next((name for key, name in _SYSTEMS if pipeline.get(key) is not None), "")
+
+
 def run_facts(run: Run) -> dict[str, Any]:
     return {
         "ci": run.ref.pipeline.ci,
-        "pipeline": run.ref.pipeline.title,
+        "system": system_of(run.ref.pipeline),
+        "pipeline": run.ref.pipeline.title[:_LONGEST],
         "id": run.ref.id,
-        "url": run.ref.url,
+        "url": run.ref.url[:_LONGEST],
         "attempt": run.attempt,
-        "actor": run.actor,
-        "trigger": run.trigger,
+        "actor": run.actor[:_LONGEST],
+        "trigger": run.trigger[:_LONGEST],
         "phase": str(run.phase),
         "conclusion": str(run.conclusion) if run.conclusion else None,
         "started_at": _instant(run.started_at or run.created_at),
         "ended_at": _instant(run.ended_at),
+    }
+
+
+def runs_facts(runs: tuple[Run, ...]) -> list[dict[str, Any]]:
+    """The first of the runs, as many as an entry takes."""
+    return [run_facts(run) for run in runs[:_MOST_CONTENDERS]]
+
+
+def loop_facts(loop: Loop) -> dict[str, Any]:
+    return {
+        "ci": loop.pipeline.ci,
+        "system": system_of(loop.pipeline),
+        "pipeline": loop.pipeline.title[:_LONGEST],
+        "starts": loop.starts,
+        "total": loop.total,
+        "since": stamp(loop.since),
+        "last": stamp(loop.last),
+        "every_seconds": loop.every.total_seconds(),
+        "source": str(source_of(loop)),
+        "actor": loop.actor[:_LONGEST],
+        "trigger": loop.trigger[:_LONGEST],
     }
 
 
@@ -66,15 +113,16 @@ def inspection_facts(inspection: Inspection) -> dict[str, Any]:
     return {
         "state": inspection.state.name,
         "seen_at": stamp(inspection.at),
+        "lock_id": None if inspection.lock is None else inspection.lock.id,
         "lock": seen_facts(inspection.seen),
         "state_object": _state_facts(inspection.check),
         "holder": _tied_facts(inspection.attribution),
+        "owner": _owner_facts(inspection.owner),
         "contenders": len(inspection.contention.active),
-        "loops": [
-            {"pipeline": loop.pipeline.title, "starts": loop.starts, "every_seconds": loop.every.total_seconds()}
-            for loop in inspection.contention.loops
-        ],
+        "contending": runs_facts(inspection.contention.active),
+        "loops": [loop_facts(loop) for loop in inspection.contention.loops[:_MOST_LOOPS]],
         "table": table_facts(inspection),
+        "crowd": _crowd_facts(inspection.crowd),
     }
 
 
@@ -82,11 +130,15 @@ def table_facts(inspection: Inspection) -> dict[str, Any] | None:
     table = inspection.table
     if table is None:
         return None
-    refused = table.refused
+    refused, ttl = table.refused, table.ttl
+    capacity = table.capacity.value if isinstance(table.capacity, Found) else None
     return {
         "name": table.name,
         "throttled": inspection.is_throttled,
-        "billing": str(table.capacity.value.billing) if isinstance(table.capacity, Found) else None,
+        "billing": str(capacity.billing) if capacity else None,
+        "read_units": capacity.read_units if capacity else None,
+        "write_units": capacity.write_units if capacity else None,
+        "ttl": {"enabled": ttl.value.enabled, "attribute": ttl.value.attribute} if isinstance(ttl, Found) else None,
         "refused": refused.value.total if isinstance(refused, Found) else None,
     }
 
@@ -118,6 +170,9 @@ def _state_facts(check: StateCheck) -> dict[str, Any]:
         "last_written": stamp(seen.value.last_written),
         "fault": seen.value.fault,
         "digest": str(check.digest.match),
+        "digest_key": check.digest.key,
+        "digest_item": check.digest.item,
+        "digest_actual": check.digest.actual,
     }
 
 
@@ -127,8 +182,26 @@ def _tied_facts(tied: Attribution | None) -> dict[str, Any] | None:
     return {
         "strength": str(tied.strength) if tied.strength else None,
         "reason": plain(tied.reason),
-        "runs": [run_facts(candidate.run) for candidate in tied.candidates],
-        "unseen": [trouble_words(seen) for seen in tied.unseen],
+        "candidates": len(tied.candidates),
+        "runs": [run_facts(candidate.run) for candidate in tied.candidates[:_MOST_HOLDERS]],
+        "unseen": [trouble_words(seen)[:_LONGEST] for seen in tied.unseen[:_MOST_LOOPS]],
+    }
+
+
+def _owner_facts(owner: Owner | None) -> dict[str, Any] | None:
+    if owner is None:
+        return None
+    return {"name": owner.name, "slack_id": owner.slack_id, "source": plain(owner.source)}
+
+
+def _crowd_facts(crowd: Crowd | None) -> dict[str, Any] | None:
+    """Who asks a table that throttles, over all states that share it."""
+    if crowd is None:
+        return None
+    return {
+        "states": list(crowd.states[:_MOST_SHARING]),
+        "active": len(crowd.active),
+        "loops": [{"state": state, **loop_facts(loop)} for state, loop in crowd.loops[:_MOST_LOOPS]],
     }
 
 

@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from bot.core.account import Account
 from bot.core.attribution import Attribution, Look, attribute
 from bot.core.case import Case, Rule
+from bot.core.contention import Contention, Loop
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
+from bot.core.facts import inspection_facts, lock_facts, loop_facts, verdict_facts
+from bot.core.gate import decide
+from bot.core.incident import Incident
 from bot.core.lock import (
+    Billing,
     DigestMatch,
     DigestSeen,
     Half,
     HalfKind,
     LockInfo,
     LockSeen,
+    Refusals,
     StateAbsent,
     StateCheck,
     StateSeen,
+    TableCapacity,
+    TableSeen,
+    TimeToLive,
 )
 from bot.core.people import Approval, Channel, Member, OwnerAnswer, OwnerSays, Standing
 from bot.core.policy import Holders, Policy
+from bot.core.report import Inspection, Owner, StateName
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
+from bot.core.story import Story
+from bot.core.timeline import GENESIS, Entry, Kind
 
 LOCK_ID = "6638e4a0-0000-4000-8000-000000000001"
 HOSTED = "runner@fv-az881-525"
@@ -220,3 +234,109 @@ class Make:
 @pytest.fixture(scope="session")
 def make() -> Make:
     return Make()
+
+
+class Chronicle:
+    """A timeline being written: entries as the journal would give them back, at times of that day."""
+
+    def __init__(self, make: Make) -> None:
+        self.make = make
+        self.entries: list[Entry] = []
+        self.incident = Incident("inc-1", "C0STAGING", "staging", make.at("11:02"), "U0QUINN")
+
+    def add(self, clock: str, kind: str, actor: str = "tflock", text: str = "", **facts: Any) -> Entry:
+        at, plain = self.make.at(clock), json.loads(json.dumps(facts))
+        entry = Entry(str(len(self.entries) + 1), at, at, kind, actor, text or kind, plain, GENESIS, "0")
+        self.entries.append(entry)
+        return entry
+
+    def look(self, clock: str, **changes: Any) -> Entry:
+        """A verdict with its evidence. Changes are those of an `Inspection`."""
+        inspection = self.inspection(clock, **changes)
+        lock = inspection.lock
+        verdict = decide(self.make.case(), self.make.at(clock))
+        return self.add(
+            clock,
+            Kind.GATE_DECIDED,
+            text="unlock of staging: refuse",
+            lock_id=lock.id if lock else "",
+            verdict=verdict_facts(verdict),
+            evidence=inspection_facts(inspection),
+        )
+
+    def inspection(self, clock: str, **changes: Any) -> Inspection:
+        """The lock of the incident, held by a deployment that timed out; nobody else wants it."""
+        make = self.make
+        look = make.look(make.run())
+        inspection = Inspection(
+            state=StateName("staging", "Staging", protected=False),
+            seen=make.seen(make.half(make.info())),
+            check=make.check(),
+            looks=(look,),
+            lock=make.info(),
+            attribution=make.tie(look),
+            contention=Contention((), ()),
+            owner=Owner("elliott", "U0ELLIOTT", ("he started the run",)),
+            at=make.at(clock),
+            table=self.table(),
+        )
+        return replace(inspection, **changes)
+
+    def free(self, clock: str, **changes: Any) -> Inspection:
+        seen = LockSeen((), (HalfKind.ITEM,), (), self.make.at(clock))
+        return self.inspection(clock, **{"seen": seen, "lock": None, "attribution": None, "owner": None, **changes})
+
+    def crowd(self, clock: str, count: int = 47, minutes: int = 120) -> Contention:
+        """So many runs of the dependency update, which has been started every minute for so long."""
+        now, make = self.make.at(clock), self.make
+        runs = tuple(
+            make.run(
+                str(900 - n), pipeline=make.update, end=None, actor="renovate[bot]", created_at=now, started_at=now
+            )
+            for n in range(count)
+        )
+        loop = Loop(
+            pipeline=make.update, starts=15, first=now - timedelta(minutes=15), last=now, every=timedelta(minutes=1),
+            trigger="push", actor="renovate[bot]", runs=runs, since=now - timedelta(minutes=minutes), total=minutes + 1,
+        )  # fmt: skip
+        return Contention(runs, (loop,))
+
+    def table(self, *, refused: int = 0, billing: Billing = Billing.PROVISIONED, ttl: str = "") -> TableSeen:
+        found = self.make.found
+        return TableSeen(
+            name="acme-tf-locks",
+            capacity=found(TableCapacity(billing, 5, 5, "ACTIVE")),
+            ttl=found(TimeToLive(enabled=bool(ttl), attribute=ttl)),
+            refused=found(Refusals(0, refused, timedelta(minutes=15))),
+        )
+
+    def tell_scenario(self) -> None:
+        """The incident that this program exists for, with the bot in the channel."""
+        quinn, parker, lock = "U0QUINN", "U0PARKER", {"state": "staging", "lock_id": LOCK_ID}
+        self.add("11:02", Kind.INCIDENT_OPENED, quinn)
+        self.add("11:02", Kind.COMMAND_RECEIVED, quinn, "/tflock status staging")
+        self.look("11:02")
+        self.look("11:45", contention=self.crowd("11:45"), table=self.table(refused=312))
+        self.add("11:54", Kind.COMMAND_RECEIVED, parker, "/tflock kill-job staging")
+        loop = {"request": "k1", "state": "staging", "stop_source": True}
+        self.add("11:55", Kind.KILL_REQUESTED, quinn, **loop, loop=loop_facts(self.crowd("11:55", 2, 125).loops[0]))
+        ended = {"ended": True, "count": 47, "switched": "done", "pipeline": "dependency-update.yml in acme/infra"}
+        self.add("11:56", Kind.KILL_CONFIRMED, quinn, "47 runs ended", request="k1", state="staging", **ended, runs=[])
+        self.add("12:06", Kind.COMMAND_RECEIVED, parker, "/tflock unlock staging")
+        self.look("12:06", table=self.table(refused=40))
+        self.add("12:06:30", Kind.OWNER_ANSWERED, "U0ELLIOTT", "says that it is dead", **lock, says="dead")
+        self.add("12:07", Kind.UNLOCK_REQUESTED, parker, **lock)
+        self.add("12:07:01", Kind.UNLOCK_RELEASING, parker, **lock, lock=lock_facts(self.make.info()))
+        done = {"outcome": "released", "approver": "", "tries": 3, "throttled": 2, "took_seconds": 8.0}
+        self.add("12:07:08", Kind.UNLOCK_RELEASED, parker, "released the lock (staging)", **lock, **done)
+
+    def account(self, names: dict[str, str] | None = None) -> Account:
+        story = Story(self.incident)
+        for entry in self.entries:
+            story.learn(entry)
+        return story.account(now=self.make.at("12:30"), names=names or {})
+
+
+@pytest.fixture
+def chronicle(make: Make) -> Chronicle:
+    return Chronicle(make)
