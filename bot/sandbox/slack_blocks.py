@@ -6,6 +6,7 @@ message is not documented: Slack has refused 11,341 characters and taken 11,000 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,6 +44,18 @@ def malformed(blocks: Any, *, limit: int = MESSAGE_BLOCKS) -> list[str]:
     if len(blocks) > limit:
         found.append(f"no more than {limit} items allowed, got {len(blocks)} [json-pointer:/blocks]")
     found.extend(_repeated(blocks))
+    return found
+
+
+def view_faults(view: Any, *, kind: str) -> list[str]:
+    """Everything that Slack would refuse in a view of this kind, `modal` or `home`."""
+    if not isinstance(view, Mapping) or view.get("type") != kind:
+        return [f"must be a view of the type {kind} [json-pointer:/view]"]
+    found = [*_fields({**view, "blocks": None}, "/view", VIEWS[kind])]
+    found += malformed(view.get("blocks"), limit=VIEW_BLOCKS)
+    has_input = any(isinstance(block, Mapping) and block.get("type") == "input" for block in view.get("blocks") or ())
+    if kind == "modal" and has_input and "submit" not in view:
+        found.append("missing required field: submit, since there is an input block [json-pointer:/view]")
     return found
 
 
@@ -128,6 +141,22 @@ def _word(*words: str) -> Check:
     return check
 
 
+def _number(least: int, most: int) -> Check:
+    def check(value: Any, at: str) -> Iterator[str]:
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            yield f"must be a number from {least} to {most} [json-pointer:{at}]"
+
+    return check
+
+
+def _fitting(pattern: str, form: str) -> Check:
+    def check(value: Any, at: str) -> Iterator[str]:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            yield f"must be of the form {form} [json-pointer:{at}]"
+
+    return check
+
+
 def _address(value: Any, at: str) -> Iterator[str]:
     yield from _string(3000)(value, at)
     if isinstance(value, str) and not (urlsplit(value).scheme and (urlsplit(value).netloc or urlsplit(value).path)):
@@ -184,7 +213,7 @@ def _context_item(value: Any, at: str) -> Iterator[str]:
 
 
 def _actions(value: Any, at: str) -> Iterator[str]:
-    yield from _listed(25, _element("button", "static_select", "users_select", "overflow"))(value, at)
+    yield from _listed(25, _element("button", "static_select", "users_select", "overflow", *_PICKERS))(value, at)
     if isinstance(value, Sequence):
         ids = Counter(item["action_id"] for item in value if isinstance(item, Mapping) and "action_id" in item)
         for action_id, times in ids.items():
@@ -245,13 +274,18 @@ ELEMENTS: Mapping[str, Shape] = {
             "placeholder": _text(150, plain=True),
             "initial_value": _string(3000, least=0),
             "multiline": _boolean,
-            "min_length": _anything,
-            "max_length": _anything,
+            "min_length": _number(0, 3000),
+            "max_length": _number(1, 3000),
             "focus_on_load": _boolean,
         },
     ),
+    "datepicker": Shape({}, {**_CHOOSER, "initial_date": _fitting(r"\d{4}-\d{2}-\d{2}", "YYYY-MM-DD")}),
+    "timepicker": Shape(
+        {}, {**_CHOOSER, "initial_time": _fitting(r"([01]\d|2[0-3]):[0-5]\d", "HH:mm"), "timezone": _string(255)}
+    ),
 }
 
+_PICKERS = ("datepicker", "timepicker")
 _BLOCK_ID: Mapping[str, Check] = {"block_id": _ID}
 
 BLOCKS: Mapping[str, Shape] = {
@@ -261,7 +295,7 @@ BLOCKS: Mapping[str, Shape] = {
             **_BLOCK_ID,
             "text": _text(3000),
             "fields": _listed(10, _text(2000)),
-            "accessory": _element("button", "static_select", "users_select", "overflow", "image"),
+            "accessory": _element("button", "static_select", "users_select", "overflow", "image", *_PICKERS),
             "expand": _boolean,
         },
         one_of=("text", "fields"),
@@ -278,7 +312,31 @@ BLOCKS: Mapping[str, Shape] = {
     "markdown": Shape({"text": _string(12_000)}, _BLOCK_ID),
     "rich_text": Shape({"elements": _listed(1000, _anything)}, _BLOCK_ID),
     "input": Shape(
-        {"label": _text(2000, plain=True), "element": _element("plain_text_input", "static_select", "users_select")},
+        {
+            "label": _text(2000, plain=True),
+            "element": _element("plain_text_input", "static_select", "users_select", *_PICKERS),
+        },
         {**_BLOCK_ID, "hint": _text(2000, plain=True), "optional": _boolean, "dispatch_action": _boolean},
     ),
+}
+
+_VIEW: Mapping[str, Check] = {
+    "private_metadata": _string(3000, least=0),
+    "callback_id": _string(255, least=0),
+    "external_id": _string(255, least=0),
+}
+
+VIEWS: Mapping[str, Shape] = {
+    "modal": Shape(
+        {"title": _text(24, plain=True), "blocks": _anything},
+        {
+            **_VIEW,
+            "close": _text(24, plain=True),
+            "submit": _text(24, plain=True),
+            "clear_on_close": _boolean,
+            "notify_on_close": _boolean,
+            "submit_disabled": _boolean,
+        },
+    ),
+    "home": Shape({"blocks": _anything}, _VIEW),
 }

@@ -28,7 +28,7 @@ def command(world: World, *, user: str, channel: str, command_name: str, text: s
         "api_app_id": APP,
         "is_enterprise_install": "false",
         "response_url": response_url,
-        "trigger_id": world.trigger(),
+        "trigger_id": world.trigger(user),
     }
 
 
@@ -85,6 +85,12 @@ def submission(world: World, *, user: str, view: Mapping[str, Any], values: Json
         "view": {**view, "state": {"values": values}},
         "response_urls": [],
     }
+
+
+def closing(world: World, *, user: str, view: Mapping[str, Any], is_cleared: bool) -> Json:
+    """A modal that was closed without being sent. It gives no trigger."""
+    origin = {key: value for key, value in _origin(world, user, None, None).items() if key != "trigger_id"}
+    return {"type": "view_closed", **origin, "view": dict(view), "is_cleared": is_cleared}
 
 
 def event(world: World, inner: Mapping[str, Any]) -> Json:
@@ -186,7 +192,7 @@ def _origin(world: World, user: str, channel: str | None, response_url: str | No
         },
         "api_app_id": APP,
         "token": TOKEN,
-        "trigger_id": world.trigger(),
+        "trigger_id": world.trigger(user),
         "team": {"id": TEAM, "domain": DOMAIN},
         "enterprise": None,
         "is_enterprise_install": False,

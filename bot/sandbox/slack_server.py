@@ -14,12 +14,13 @@ from aiohttp import web
 from bot.sandbox.slack_dispatch import Sockets
 from bot.sandbox.slack_limits import Cut, Fault, Limits
 from bot.sandbox.slack_methods import READING, Args, Refused
+from bot.sandbox.slack_views import VIEWS
 from bot.sandbox.slack_world import Json, World
 from bot.sandbox.slack_writing import WRITING, answer, complete_upload, upload_url
 
 SHARING_SECONDS = 0.02
 LARGEST_UPLOAD = 64 * 1024 * 1024
-METHODS = {**READING, **WRITING}
+METHODS = {**READING, **WRITING, **VIEWS}
 
 
 @dataclass(frozen=True, slots=True)

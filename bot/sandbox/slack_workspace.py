@@ -29,6 +29,7 @@ from typing import Any, Self, TypeVar
 import aiohttp
 
 from bot.sandbox import slack_payloads as payloads
+from bot.sandbox import slack_views as views
 from bot.sandbox.slack_dispatch import Delivery, Dispatcher, Kind, Signing, Sockets
 from bot.sandbox.slack_limits import Cut, Fault, Limits
 from bot.sandbox.slack_methods import message_shown, replies_of
@@ -246,8 +247,27 @@ class SlackWorkspace:
         return await self._running.deliver(Kind.INTERACTIVE, payload)
 
     async def submit(self, user: str, view: Mapping[str, Any], values: Json) -> Delivery:
-        """The submit button of a modal; `values` is its `state.values`."""
+        """The submit button of a dialog; `values` is its `state.values`. What the bot answers is done to the dialog."""
         payload = payloads.submission(self.world, user=user, view=view, values=values)
+        delivery = await self._running.deliver(Kind.INTERACTIVE, payload)
+        if delivery.is_acked and view["id"] in self.world.stacks.get(user, ()):
+            views.answered(self.world, user, view["id"], delivery.body)
+        return delivery
+
+    async def fill_in(self, user: str, view: Mapping[str, Any], filled: Mapping[str, str | None]) -> Delivery:
+        """Fills a dialog in, by action id, leaves the rest as it is shown, and submits it.
+
+        Raises LookupError for what Slack itself would not let him send.
+        """
+        return await self.submit(user, view, views.values_of(view, filled))
+
+    async def close(self, user: str, view: Mapping[str, Any]) -> Delivery | None:
+        """The cancel button of a dialog. The bot is told only if the view asks for it; else None."""
+        whole = bool(view["clear_on_close"])
+        views.closed(self.world, user, view["id"], whole_stack=whole)
+        if not view["notify_on_close"]:
+            return None
+        payload = payloads.closing(self.world, user=user, view=view, is_cleared=whole)
         return await self._running.deliver(Kind.INTERACTIVE, payload)
 
     async def again(self, delivery: Delivery) -> Delivery:
@@ -335,6 +355,10 @@ class SlackWorkspace:
     def ephemerals(self, user: str, channel: str | None = None) -> list[Message]:
         """What only this user sees, in order."""
         return [m for m in self.world.messages if m.to == user and channel in (None, m.channel) and not m.is_deleted]
+
+    def dialogs(self, user: str) -> list[Json]:
+        """The dialogs that the user has open, the one on top last."""
+        return [self.world.views[view_id] for view_id in self.world.stacks.get(user, ())]
 
     def directs(self, user: str) -> list[Message]:
         """The bot's messages in the user's DM, in order."""

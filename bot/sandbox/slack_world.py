@@ -132,6 +132,15 @@ class ResponseUrl:
 
 
 @dataclass(slots=True)
+class Trigger:
+    """What opens one dialog for the user whose doing it came from."""
+
+    user: str
+    made_at: float
+    is_used: bool = False
+
+
+@dataclass(slots=True)
 class Upload:
     """`content` is None until the bytes have come; `shared_in` is None until the upload has been completed."""
 
@@ -170,6 +179,8 @@ class World:
 
     `history_page` is the most that one page of messages holds, whatever is asked for: 15 for apps that are sold
     outside of Slack's Marketplace.
+
+    `stacks` are the dialogs that each user has open, the one on top last.
     """
 
     clock: Callable[[], float]
@@ -182,7 +193,8 @@ class World:
     messages: list[Message] = field(default_factory=list)
     uploads: dict[str, Upload] = field(default_factory=dict)
     views: dict[str, Json] = field(default_factory=dict)
-    triggers: dict[str, float] = field(default_factory=dict)
+    stacks: dict[str, list[str]] = field(default_factory=dict)
+    triggers: dict[str, Trigger] = field(default_factory=dict)
     responses: dict[str, ResponseUrl] = field(default_factory=dict)
     counter: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     last_ts: int = 0
@@ -197,9 +209,10 @@ class World:
         seconds, micros = divmod(self.last_ts, 1_000_000)
         return f"{seconds}.{micros:06d}"
 
-    def trigger(self) -> str:
+    def trigger(self, user: str) -> str:
+        """What somebody does gives a trigger, which opens a dialog for him."""
         trigger_id = f"{self.fresh('')}.{TEAM}"
-        self.triggers[trigger_id] = self.clock()
+        self.triggers[trigger_id] = Trigger(user, self.clock())
         return trigger_id
 
     def response(self, channel: str, user: str, source: Message | None) -> str:
@@ -268,7 +281,9 @@ def elements(block: Mapping[str, Any]) -> Iterator[Json]:
             yield element
 
 
-INTERACTIVE = frozenset({"button", "static_select", "users_select", "overflow", "plain_text_input"})
+INTERACTIVE = frozenset(
+    {"button", "static_select", "users_select", "overflow", "plain_text_input", "datepicker", "timepicker"}
+)
 
 
 def user_shown(user: User, world: World) -> Json:

@@ -6,16 +6,12 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bot.sandbox.slack_blocks import MESSAGE_CHARACTERS, VIEW_BLOCKS, malformed, size
+from bot.sandbox.slack_blocks import MESSAGE_CHARACTERS, malformed, size
 from bot.sandbox.slack_methods import Args, Method, Refused, address_of, place_of, truthy, user_of, writable
 from bot.sandbox.slack_world import (
-    APP,
-    BOT,
     BOT_USER,
     RESPONSE_SECONDS,
     RESPONSE_USES,
-    TEAM,
-    TRIGGER_SECONDS,
     Json,
     Message,
     ResponseUrl,
@@ -147,42 +143,6 @@ def _share(world: World, channel: str, uploads: list[Upload], *, thread_ts: str 
     world.keep(channel, BOT_USER, uploads[0].comment, thread_ts=thread_ts, files=files)
 
 
-def open_view(world: World, args: Args) -> Json:
-    made_at = world.triggers.pop(str(args.get("trigger_id")), None)
-    if made_at is None:
-        raise Refused("invalid_trigger_id")
-    if world.clock() - made_at > TRIGGER_SECONDS:
-        raise Refused("expired_trigger_id")
-    return {"view": _kept_view(world, args, world.fresh("V"))}
-
-
-def update_view(world: World, args: Args) -> Json:
-    view_id = str(args.get("view_id"))
-    known = world.views.get(view_id)
-    if known is None:
-        raise Refused("not_found")
-    if args.get("hash") not in (None, "", known["hash"]):
-        raise Refused("hash_conflict")
-    return {"view": _kept_view(world, args, view_id)}
-
-
-def publish_view(world: World, args: Args) -> Json:
-    user = user_of(world, args.get("user_id"))
-    return {"view": _kept_view(world, args, f"VHOME{user.id}")}
-
-
-def _kept_view(world: World, args: Args, view_id: str) -> Json:
-    view = decoded(args.get("view"))
-    if not isinstance(view, dict) or view.get("type") not in ("modal", "home"):
-        raise Refused("invalid_arguments")
-    if faults := malformed(view.get("blocks", []), limit=VIEW_BLOCKS):
-        raise Refused("invalid_arguments", response_metadata={"messages": faults})
-    blocks = list(world.identified(view.get("blocks", [])))
-    known = {"id": view_id, "team_id": TEAM, "app_id": APP, "bot_id": BOT, "hash": world.fresh("h"), "blocks": blocks}
-    world.views[view_id] = {"callback_id": "", "private_metadata": "", "state": {"values": {}}} | view | known
-    return world.views[view_id]
-
-
 def answer(world: World, token: str, body: Args) -> Message | None:
     """Takes what came to a response URL. Raises Refused."""
     response = world.responses.get(token)
@@ -216,7 +176,4 @@ WRITING: Mapping[str, Method] = {
     "chat.update": update,
     "chat.delete": delete,
     "chat.getPermalink": permalink,
-    "views.open": open_view,
-    "views.update": update_view,
-    "views.publish": publish_view,
 }

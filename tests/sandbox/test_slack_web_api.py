@@ -243,10 +243,10 @@ async def test_several_files_are_shared_in_one_message(workspace, client):
 
 
 async def test_a_trigger_opens_one_modal_within_three_seconds(workspace, client, hands):
-    trigger = workspace.world.trigger()
+    trigger = workspace.world.trigger("U0QUINN")
     hands.now += 3
     opened = await client.views_open(trigger_id=trigger, view=MODAL)
-    assert await refusal(client.views_open(trigger_id=trigger, view=MODAL)) == "invalid_trigger_id"
+    assert await refusal(client.views_open(trigger_id=trigger, view=MODAL)) == "exchanged_trigger_id"
     view_id = opened["view"]["id"]
     updated = await client.views_update(view_id=view_id, view=MODAL, hash=opened["view"]["hash"])
     assert updated["view"]["id"] == view_id
@@ -255,7 +255,7 @@ async def test_a_trigger_opens_one_modal_within_three_seconds(workspace, client,
 
 
 async def test_an_old_trigger_opens_nothing(workspace, client, hands):
-    trigger = workspace.world.trigger()
+    trigger = workspace.world.trigger("U0QUINN")
     hands.now += 3.1
     assert await refusal(client.views_open(trigger_id=trigger, view=MODAL)) == "expired_trigger_id"
     assert workspace.world.views == {}
