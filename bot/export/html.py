@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -20,12 +20,23 @@ from markupsafe import Markup
 
 from bot.core.account import Account, Mark, MarkKind, StateSummary
 from bot.core.phrase import duration
+from bot.export.chart import chart_svg
 from bot.export.files import write
 from bot.export.html_rows import GROUPS, anchor, days, kind_words
-from bot.export.html_text import Pen, link, text, zone_of
+from bot.export.html_svg import drawing
+from bot.export.html_text import Pen, link, text
 from bot.export.material import Material
+from bot.export.moment import zone_of
 
-_TOLD_MARKS = frozenset({MarkKind.KEY, MarkKind.UNLOCK, MarkKind.KILL, MarkKind.OWNER, MarkKind.ALERT})
+_MOMENT_WORDS = {
+    MarkKind.KEY: "Key moment",
+    MarkKind.UNLOCK: "Lock released",
+    MarkKind.KILL: "Run ended",
+    MarkKind.OWNER: "Owner answered",
+    MarkKind.ALERT: "Alert",
+}
+"""The marks that are told as key moments: what people chose, and what turned the incident."""
+
 _MOST_MOMENTS = 60
 
 
@@ -50,6 +61,7 @@ def page(material: Material) -> Iterator[str]:
     """The page, part by part."""
     account = material.account
     seats = {part.actor: seat for part, seat in zip(account.summary.parts, count(), strict=False)}
+    chart = drawing(chart_svg(account))
     pen = Pen(account.names, zone_of(account.zone), seats)
     return (
         _environment()
@@ -57,14 +69,14 @@ def page(material: Material) -> Iterator[str]:
         .generate(
             account=account,
             pen=pen,
-            moments=_moments(material),
-            chart="",
+            moments=_moments(account.marks),
+            chart=chart,
             locked=_locked(account),
             days=days(material.lines(), pen, recorded=account.recorded),
             groups=GROUPS,
             style=_asset("incident.css"),
             script=_asset("incident.js"),
-            policy=_policy(),
+            policy=_policy(chart.rules),
         )
     )
 
@@ -75,30 +87,21 @@ def _locked(account: Account) -> StateSummary | None:
     return max(seen, key=lambda state: state.locked_for or timedelta(0), default=None)
 
 
-def _moments(material: Material) -> list[Moment]:
-    """What somebody marked as a key moment, and the steps that ended the incident, by when they happened."""
-    account = material.account
-    chosen = _chosen(material)
-    told = {moment.anchor for moment in chosen}
-    steps = [_step(mark) for mark in account.marks if mark.kind in _TOLD_MARKS and anchor(mark.entry) not in told]
-    room = max(0, _MOST_MOMENTS - len(chosen))
-    return sorted([*chosen, *steps[:room]], key=lambda moment: moment.at)
+def _moments(marks: Iterable[Mark]) -> list[Moment]:
+    """By when they happened. Where there are too many, those that people chose come before the others."""
+    by_entry = dict[str, list[Mark]]()
+    for mark in marks:
+        if mark.kind in _MOMENT_WORDS:
+            by_entry.setdefault(mark.entry, []).append(mark)
+    found = sorted(map(_moment, by_entry.values()), key=lambda moment: not moment.chosen)
+    return sorted(found[:_MOST_MOMENTS], key=lambda moment: moment.at)
 
 
-def _chosen(material: Material) -> list[Moment]:
-    missing, found = set(material.account.key_moments), list[Moment]()
-    lines = material.lines() if missing else iter(())
-    for line in lines:
-        if line.id in missing:
-            found.append(Moment(line.at, kind_words(line.kind), line.text, line.actor, anchor(line.id), chosen=True))
-            missing.discard(line.id)
-        if not missing:
-            break
-    return found
-
-
-def _step(mark: Mark) -> Moment:
-    return Moment(mark.at, mark.kind.capitalize(), mark.label, mark.actor, anchor(mark.entry), chosen=False)
+def _moment(marks: list[Mark]) -> Moment:
+    """One entry may be both: chosen, and told anyhow."""
+    told = next((mark for mark in marks if mark.kind is not MarkKind.KEY), marks[0])
+    chosen = any(mark.kind is MarkKind.KEY for mark in marks)
+    return Moment(told.at, _MOMENT_WORDS[told.kind], told.label, told.actor, anchor(told.entry), chosen)
 
 
 @cache
@@ -123,11 +126,12 @@ def _asset(name: str) -> Markup:
     return Markup(Path(__file__).with_name(name).read_text("utf-8"))  # noqa: S704  our own file
 
 
-@cache
-def _policy() -> str:
-    style, script = _hash(_asset("incident.css")), _hash(_asset("incident.js"))
-    return f"default-src 'none'; style-src '{style}'; script-src '{script}'; base-uri 'none'; form-action 'none'"
+def _policy(chart_rules: str) -> str:
+    """Each `<style>` and `<script>` of the page by its hash; nothing else is let in, and nothing is fetched."""
+    styles = " ".join(map(_hash, (_asset("incident.css"), chart_rules)))
+    script = _hash(_asset("incident.js"))
+    return f"default-src 'none'; style-src {styles}; script-src {script}; base-uri 'none'; form-action 'none'"
 
 
 def _hash(asset: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(asset.encode()).digest()).decode()}"
+    return f"'sha256-{base64.b64encode(hashlib.sha256(asset.encode()).digest()).decode()}'"

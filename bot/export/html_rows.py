@@ -194,10 +194,10 @@ def _check(found: Mapping[str, object]) -> Check:
 
 
 def _evidence(line: Line, room: int) -> Markup:
-    """Everything that was recorded, as an outline of names and values; what does not fit is counted."""
+    """What was recorded, as an outline of names and values; what does not fit is counted."""
     head = {"entry": line.id, "kind": line.kind, "actor": line.actor, "recorded_at": stamp(line.recorded_at)}
     shown = list[Markup]()
-    for name, value in _outline({**head, **line.facts}):
+    for name, value in _outline({**head, **_apart_from_checks(line.facts)}):
         room -= len(name) + 1
         if len(value) > room:
             shown += [_fact(name, value[: max(0, room)] + "…"), _CUT]
@@ -205,6 +205,14 @@ def _evidence(line: Line, room: int) -> Markup:
         shown.append(_fact(name, value))
         room -= len(value)
     return Markup("\n").join(shown)
+
+
+def _apart_from_checks(facts: Mapping[str, object]) -> Mapping[str, object]:
+    """The facts without the findings that are shown as a list of checks."""
+    verdict = facts.get("verdict")
+    if not isinstance(verdict, dict) or not _checks(facts):
+        return facts
+    return {**facts, "verdict": {name: value for name, value in verdict.items() if name != "findings"}}
 
 
 def _fact(name: str, value: str) -> Markup:

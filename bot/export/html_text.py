@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
 
 from bot.core.phrase import Linked, Part, Person, Phrase, Quoted, duration, one_line
 from bot.core.redact import redact
+from bot.export.moment import local
 
 COLOURS = 8
 """Person chips come in this many colours. The name is what tells people apart."""
@@ -53,14 +53,6 @@ def link(url: object, shown: object) -> Markup:
     return words if page is None else _LINK.format(page, words)
 
 
-def zone_of(name: str) -> tzinfo:
-    """The time zone by its IANA name; UTC where this machine does not know it."""
-    try:
-        return ZoneInfo(name)
-    except (OSError, ValueError, KeyError):
-        return UTC
-
-
 @dataclass(frozen=True, slots=True)
 class Pen:
     """Writes people and instants. `seats` number the people, for filters and colours."""
@@ -90,7 +82,7 @@ class Pen:
         """The time by the incident's clock, with the day where it is another one; nothing if that clock shows UTC."""
         if self.zone is UTC:
             return ""
-        there = utc.astimezone(self.zone)
+        there = local(utc, self.zone)
         day = "" if there.date() == utc.date() else f"{there.day} {there:%b} "
         return f"{day}{there:%H:%M:%S %Z}"
 

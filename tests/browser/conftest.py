@@ -208,8 +208,10 @@ def _account() -> Account:
         tables=(Table("terraform-locks", ("staging",), "PROVISIONED", throttled=True, refused=2810),),
         marks=(
             Mark(at("11:01:40"), MarkKind.COMMAND, "status staging", "U1", "2"),
+            Mark(at("11:05:20"), MarkKind.KEY, "dependency-update.yml was started 75 times", "tflock", "9"),
             Mark(at("11:07:44"), MarkKind.KILL, "47 runs have ended; the workflow is disabled", "U1", "12"),
             Mark(at("11:08:31"), MarkKind.UNLOCK, "released the lock (staging)", "U2", "16"),
+            Mark(at("11:08:31"), MarkKind.KEY, "released the lock (staging)", "U2", "16"),
         ),
         key_moments=frozenset(_KEYS),
         names={"U1": "quinn", "U2": "parker", "U3": "elliott", "C1": "inc-staging"},
