@@ -332,6 +332,7 @@ def _wiring(
         holders=config.holders,
         incident_channels=config.slack.incident_channels,
         capture_reactions=config.timeline.capture_reactions,
+        close_after_quiet=config.timeline.close_after_quiet,
         upload_exports=config.export.upload_to_channel,
         new_id=lambda: secrets.token_hex(5),
         export_zone=config.export.timezone,

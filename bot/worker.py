@@ -16,8 +16,9 @@ from redis.exceptions import RedisError
 from bot.core.phrase import Quoted
 from bot.core.report import Notice
 from bot.errors import JournalAway, TflockError, UpstreamError
-from bot.usecases import approval, killing, letters, release, unlock
-from bot.usecases.export import export
+from bot.usecases import approval, backfill, capture, killing, letters, release, unlock
+from bot.usecases.deliver import deliver
+from bot.usecases.export import export, reissue
 from bot.usecases.lease import Busy
 from bot.usecases.requests import find_kill, find_unlock
 from bot.usecases.world import World
@@ -98,22 +99,55 @@ def register(docket: Docket, world: World, *, worker_name: str) -> None:
     async def remind_(request: str, number: str, retry: Retry = _AGAIN) -> None:
         await _guarded(world, retry, "remind", request, lambda: killing.remind(world, request, int(number)))
 
-    async def export_(incident: str, retry: Retry = _AGAIN) -> None:
-        await _guarded(world, retry, "export", incident, lambda: export(world, incident))
-
     async def ask_(state: str, lock_id: str, retry: Retry = _AGAIN) -> None:
         await _guarded(
             world, retry, "ask_owner_again", lock_id, lambda: letters.ask_again(world, world.state(state).name, lock_id)
         )
 
+    _register_capture(docket, world)
     docket.register(release_, names=["release"])
     docket.register(armed_, names=["armed"])
     docket.register(recheck_, names=["recheck"])
     docket.register(pending_, names=["pending"])
     docket.register(kill_, names=["kill"])
     docket.register(remind_, names=["remind"])
-    docket.register(export_, names=["export"])
+    _register_exports(docket, world)
     docket.register(ask_, names=["ask_owner_again"])
+
+
+def _register_capture(docket: Docket, world: World) -> None:
+    async def capture_(channel: str, ts: str, user: str, cause: str, event: str, retry: Retry = _AGAIN) -> None:
+        await _guarded(
+            world,
+            retry,
+            "capture",
+            f"{channel}/{ts}",
+            lambda: capture.follow(world, channel, ts, user=user, cause=capture.Cause(cause), event=event),
+        )
+
+    async def backfill_(backfill_id: str, tick: str, retry: Retry = _AGAIN) -> None:
+        await _guarded(world, retry, "backfill", backfill_id, lambda: backfill.go_on(world, backfill_id, int(tick)))
+
+    docket.register(capture_, names=["capture"])
+    docket.register(backfill_, names=["backfill"])
+
+
+def _register_exports(docket: Docket, world: World) -> None:
+    async def export_(incident: str, by: str = "", retry: Retry = _AGAIN) -> None:
+        await _guarded(world, retry, "export", incident, lambda: export(world, incident, by))
+
+    async def reissue_(incident: str, entry: str, retry: Retry = _AGAIN) -> None:
+        await _guarded(world, retry, "reissue", incident, lambda: reissue(world, incident, entry))
+
+    async def deliver_(incident: str, version: str, target: str, retry: Retry = _AGAIN) -> None:
+        is_last = retry.attempt >= TRIES
+        await _guarded(
+            world, retry, "deliver", incident, lambda: deliver(world, incident, version, target, is_last_try=is_last)
+        )
+
+    docket.register(export_, names=["export"])
+    docket.register(reissue_, names=["reissue"])
+    docket.register(deliver_, names=["deliver"])
 
 
 def new_worker(docket: Docket, *, name: str) -> Worker:
@@ -154,10 +188,12 @@ async def _say_if_last(world: World, retry: Retry, job: str, subject: str, why: 
 
 
 async def _where(world: World, job: str, subject: str) -> tuple[str, str]:
+    if job == "capture":
+        return subject.partition("/")[0], ""
     found = await (find_kill if job in {"kill", "remind"} else find_unlock)(world, subject)
     if found is not None:
         return found[0].channel, found[0].ts or found[0].thread
-    incident = await world.journal.find(subject) if job == "export" else None
+    incident = await world.journal.find(subject) if job in {"export", "reissue"} else None
     return ("", "") if incident is None else (incident.channel, "")
 
 

@@ -104,6 +104,11 @@ def asker_of_shortcut(body: Mapping[str, Any]) -> Asker:
     )
 
 
+def ts_of_message(body: Mapping[str, Any]) -> str:
+    """Which message a shortcut was used on."""
+    return str((body.get("message") or {}).get("ts") or body.get("message_ts") or "")
+
+
 def text_of_message(body: Mapping[str, Any]) -> str:
     """All words of the message that a shortcut was used on. What a CI posts is often in attachments or blocks alone."""
     message = body.get("message") or {}

@@ -31,15 +31,23 @@ BURST, BURST_WITHIN = 6, 0.2
 QUIET = 0.02
 """Seconds without a request that end a burst: Bolt itself looks for an ack every hundredth of a second."""
 
+LATER_AT_ONCE = 4
+"""Pieces at the same time of what nobody waits for."""
+
 LAST_CALL = 10.0
 """Seconds that a stopping process gives the work that it has acked."""
 
 
 class Backlog:
-    """Work that was acked and not yet begun, first come first served. One per process."""
+    """Work that was acked and not yet begun, first come first served. One per process.
+
+    What nobody waits for (`later`) is begun only when nothing else waits, and takes up few of the places.
+    """
 
     def __init__(self) -> None:
         self._waiting: deque[Work] = deque()
+        self._later: deque[Work] = deque()
+        self._later_going: set[asyncio.Task[None]] = set()
         self._going: set[asyncio.Task[None]] = set()
         self._receiving = 0
         self._arrivals: deque[float] = deque(maxlen=BURST)
@@ -57,9 +65,9 @@ class Backlog:
             if not self._receiving:
                 self._changed.set()
 
-    def add(self, work: Work) -> None:
+    def add(self, work: Work, *, later: bool = False) -> None:
         """Takes work that never raises: the boundary is inside."""
-        self._waiting.append(work)
+        (self._later if later else self._waiting).append(work)
         self._changed.set()
 
     @asynccontextmanager
@@ -75,12 +83,11 @@ class Backlog:
 
     async def _pump(self) -> None:
         while True:
-            while not self._waiting or len(self._going) >= AT_ONCE:
+            while not self._has_next():
                 self._changed.clear()
                 await self._changed.wait()
             await self._let_acks_go_first()
-            if self._waiting:
-                self._begin(self._waiting.popleft())
+            self._begin_next()
             await asyncio.sleep(0)  # what came in meanwhile is seen before the next piece
 
     async def _let_acks_go_first(self) -> None:
@@ -103,20 +110,32 @@ class Backlog:
             return now
         return now + QUIET if self._receiving else self._arrivals[-1] + QUIET
 
-    def _begin(self, work: Work) -> None:
+    def _has_next(self) -> bool:
+        may_begin = len(self._going) < AT_ONCE
+        return may_begin and bool(self._waiting or (self._later and len(self._later_going) < LATER_AT_ONCE))
+
+    def _begin_next(self) -> None:
+        if self._waiting:
+            self._begin(self._waiting.popleft())
+        elif self._later:
+            self._later_going.add(self._begin(self._later.popleft()))
+
+    def _begin(self, work: Work) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work())
         self._going.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._going.discard(task)
+        self._later_going.discard(task)
         self._changed.set()
         if not task.cancelled() and task.exception() is not None:
             log.error("backlog.broke", exc_info=task.exception())
 
     async def _last_call(self) -> None:
-        while self._waiting:
-            self._begin(self._waiting.popleft())
+        while self._waiting or self._later:
+            self._begin((self._waiting or self._later).popleft())
         if self._going:
             _, late = await asyncio.wait(self._going, timeout=LAST_CALL)
             for task in late:

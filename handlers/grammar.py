@@ -336,7 +336,6 @@ FORMS = (
         "capture [2h | since HH:MM] [marked]",
         "put what was written in this channel on the timeline",
         _read_capture,
-        available=False,
     ),
     Form("watch", "watch STATE [off]", "say when the lock is free", _read_watch, available=False),
     Form("explain", "explain ERROR", "what a Terraform error means, and what to do", _read_explain),
@@ -344,7 +343,7 @@ FORMS = (
     Form("title", "title TEXT", "give the incident another title", _read_title, available=False),
     Form("close", "close", "close the incident, and export its timeline", _read_close),
     Form("reopen", "reopen [INCIDENT]", "go on with an incident that was closed", _read_reopen, available=False),
-    Form("export", "export", "export the timeline now", _read_export, available=False),
+    Form("export", "export", "export the timeline now", _read_export),
 )
 """Every command, once: help, usage errors, the manifest's hint and the docs are made of this or checked against it.
 

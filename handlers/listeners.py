@@ -18,6 +18,7 @@ from handlers.asker import asker_of_click, asker_of_command, asker_of_mention, a
 from handlers.backlog import Backlog
 from handlers.boundary import Boundary
 from handlers.commands import Commands
+from handlers.events import listen_to_channels
 from handlers.views import Complaint, Dialogs, asker_of_view, asks_to_edit, read_wish
 
 log = structlog.get_logger()
@@ -57,6 +58,8 @@ def listen(app: AsyncApp, world: World, backlog: Backlog) -> None:
         backlog.add(lambda: boundary.run(name, asker, lambda: actions.run(action_id, action, asker)))
 
     _listen_to_dialogs(app, world, dialogs, boundary, backlog)
+
+    listen_to_channels(app, world, backlog, boundary)
 
     @app.shortcut("explain_error")
     async def on_explain(ack: AsyncAck, body: dict[str, Any]) -> None:

@@ -14,6 +14,8 @@ from bot.usecases import incident as incidents
 from bot.usecases.world import World
 from handlers import grammar
 from handlers.asker import Asker, answer
+from handlers.capturing import CaptureCommands
+from handlers.exporting import ExportCommands
 from handlers.rights import check_may_write
 from handlers.timeline import TimelineCommands
 from handlers.when import instant_of
@@ -30,7 +32,7 @@ class RecordCommands:
 
     world: World
 
-    async def run(self, command: grammar.Command, asker: Asker) -> str:
+    async def run(self, command: grammar.Command, asker: Asker) -> str:  # noqa: PLR0911 - one arm a command
         match command:
             case grammar.Timeline(count):
                 return await TimelineCommands(self.world).page(count, asker)
@@ -40,10 +42,14 @@ class RecordCommands:
                 return await TimelineCommands(self.world).mark(command, asker)
             case grammar.Note():
                 return await self._note(command, asker)
+            case grammar.Capture():
+                return await CaptureCommands(self.world).backfill(command, asker)
             case grammar.Open(title):
                 return await self._open(title, asker)
             case grammar.Close():
                 return await self._close(asker)
+            case grammar.Export():
+                return await ExportCommands(self.world).make(asker)
             case _:
                 raise NotAvailable(f"/tflock {grammar.name_of(command)} comes with a later version of tflock.")
 

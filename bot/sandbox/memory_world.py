@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from bot.core.incident import Incident
@@ -20,7 +19,6 @@ from bot.core.policy import Holders, KnownPerson, Policy
 from bot.core.report import StateName
 from bot.core.run import Pipeline
 from bot.errors import JournalAway, UpstreamError
-from bot.export.exporter import FileExporter
 from bot.metrics import Metrics
 from bot.ports import Notifier
 from bot.sandbox.memory import WORKER, JumpingLoop, Killed, LoopClock, MemoryLockBackend, MemoryStore, Switchboard
@@ -28,7 +26,10 @@ from bot.sandbox.memory_ci import MemoryCI
 from bot.sandbox.memory_journal import MemoryJournal, MemoryRecords
 from bot.sandbox.memory_messages import MemoryMessages
 from bot.sandbox.memory_people import MemoryDirectory, MemoryJobs, MemoryTeller, MemoryViews, Waiting
-from bot.usecases import approval, killing, letters, release, unlock
+from bot.sandbox.memory_sharing import MemoryExporter, MemorySharing
+from bot.usecases import approval, backfill, capture, killing, letters, release, unlock
+from bot.usecases.deliver import deliver
+from bot.usecases.export import export, reissue
 from bot.usecases.lease import Busy
 from bot.usecases.world import State, World
 from bot.worker import FIRST_AGAIN_AFTER, LAST_AGAIN_AFTER, REDELIVER_AFTER, TRIES
@@ -58,6 +59,7 @@ class MemoryWorld:
         self.records = MemoryRecords(self.clock, self.switchboard)
         self.teller = MemoryTeller(self.switchboard)
         self.views = MemoryViews(self.switchboard)
+        self.sharing = MemorySharing(self.switchboard)
         self.jobs = MemoryJobs(self.clock, self.switchboard)
         self.directory = MemoryDirectory(self.clock, switchboard=self.switchboard)
         self.messages = MemoryMessages(self.clock, self.switchboard)
@@ -81,7 +83,8 @@ class MemoryWorld:
             teller=self.teller,
             notifier=cast("Notifier", None),  # nothing here uploads
             views=self.views,
-            exporter=FileExporter(self.journal, Path("exports"), ()),
+            exporter=MemoryExporter(self.journal),
+            sharing=self.sharing,
             jobs=self.jobs,
             clock=self.clock,
             meter=Metrics(),
@@ -149,6 +152,13 @@ class MemoryWorld:
             "armed": lambda request, tick: release.armed(self.ports, request, int(tick), worker=worker),
             "recheck": lambda request, tick: unlock.recheck(self.ports, request, int(tick)),
             "pending": lambda request, since, tick: approval.pending(self.ports, request, since, int(tick)),
+            "export": lambda incident, *by: export(self.ports, incident, *by),
+            "reissue": lambda incident, entry: reissue(self.ports, incident, entry),
+            "deliver": lambda incident, version, target: deliver(self.ports, incident, version, target),
+            "capture": lambda channel, ts, user, cause, event: capture.follow(
+                self.ports, channel, ts, user=user, cause=capture.Cause(cause), event=event
+            ),
+            "backfill": lambda backfill_id, tick: backfill.go_on(self.ports, backfill_id, int(tick)),
             "kill": lambda request, tick: killing.kill(self.ports, request, int(tick)),
             "remind": lambda request, number: killing.remind(self.ports, request, int(number)),
             "ask_owner_again": lambda state, lock: letters.ask_again(self.ports, self.ports.state(state).name, lock),

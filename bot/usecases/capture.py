@@ -16,7 +16,7 @@ import structlog
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.message import Said, base_name, channels_in, file_names, people_in, readable
 from bot.core.phrase import Quoted
-from bot.core.report import Notice
+from bot.core.report import Corrected, Notice
 from bot.core.revision import LONGEST_TEXT, Marking
 from bot.core.timeline import Draft, Kind
 from bot.errors import Denied, NotPermitted, Unreachable, UpstreamError
@@ -216,7 +216,7 @@ async def _catch_up(world: World, kept: Kept, channel: str, ts: str, user: str) 
         await correct.mark(world, kept.incident, kept.entry, by=marker, how=Marking.RESTORE, why="marked again")
 
 
-def _last_reason(now: correct.Corrected) -> str:
+def _last_reason(now: Corrected) -> str:
     """Why the entry was hidden: what a person hid by hand no mark brings back."""
     hidden = [change for change in now.after.changes if change.kind == Kind.ENTRY_HIDDEN]
     return hidden[-1].why if hidden else ""

@@ -1,0 +1,156 @@
+"""What happens in the channels, as far as it bears on a timeline: handed to a durable job, or dropped at once.
+
+Slack tells the bot everything that is said in all its channels. What nobody marked costs no look into Redis; an edit or
+a deletion costs one. Bolt acks an event whatever becomes of it, so that a Redis that is away means trying again here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from slack_bolt.async_app import AsyncAck, AsyncApp
+
+from bot.core.message import base_name
+from bot.errors import JournalAway
+from bot.usecases import capture
+from bot.usecases.capture import Cause
+from bot.usecases.world import World
+from handlers.asker import asker_of_shortcut, ts_of_message
+from handlers.backlog import Backlog
+from handlers.boundary import Boundary
+from handlers.capturing import CaptureCommands
+
+log = structlog.get_logger()
+
+EVENTS = ("reaction_added", "reaction_removed", "message", "channel_archive", "group_archive")
+"""Bolt's names of what is listened to. `message` comes of message.channels and message.groups."""
+
+AGAIN_AFTER = (1.0, 2.0, 5.0, 10.0, *(30.0,) * 18)
+"""Seconds between two tries while Redis is away: about nine minutes in all."""
+
+MOST_WAITING = 2_000
+"""Events that may wait for Redis in one process."""
+
+_REACTIONS = {"reaction_added": Cause.MARKED, "reaction_removed": Cause.UNMARKED}
+_ARCHIVED = frozenset({"channel_archive", "group_archive"})
+_SUBTYPES = {"message_changed": Cause.CHANGED, "message_deleted": Cause.DELETED}
+_FOR_PEOPLE = "app_mention"
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """An event that may bear on a timeline. `cause` None: the channel was archived. `event` is Slack's id of it."""
+
+    event: str
+    channel: str
+    ts: str
+    user: str
+    cause: Cause | None
+
+
+def listen_to_channels(app: AsyncApp, world: World, backlog: Backlog, boundary: Boundary) -> None:
+    """Registers the channels' events, and the shortcut that puts a message on the timeline."""
+    events, commands = Events(world, backlog), CaptureCommands(world)
+
+    async def on_event(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        events.take(body)
+
+    for kind in EVENTS:
+        app.event(kind)(on_event)
+
+    @app.shortcut("add_to_timeline")
+    async def on_add(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        ts, asker = ts_of_message(body), asker_of_shortcut(body)
+        backlog.add(lambda: boundary.run("capture", asker, lambda: commands.add_message(ts, asker)))
+
+
+class Events:
+    """Takes Slack's events. One for all listeners."""
+
+    def __init__(self, world: World, backlog: Backlog) -> None:
+        self._world = world
+        self._backlog = backlog
+        self._waiting = 0
+
+    def take(self, body: Mapping[str, Any]) -> None:
+        """Never raises and never waits. The work stands behind everything that people wait for."""
+        happened = happened_in(body, self._world.capture_reactions)
+        if happened is not None:
+            self._backlog.add(lambda: self._hand_on(happened, 0), later=True)
+
+    async def _hand_on(self, happened: Happened, tries: int) -> None:
+        try:
+            await self._start(happened)
+        except JournalAway:
+            self._again(happened, tries)
+
+    async def _start(self, happened: Happened) -> None:
+        channel, ts, cause = happened.channel, happened.ts, happened.cause
+        jobs, key = self._world.jobs, f"event:{happened.event}"
+        if cause is None:
+            await jobs.start("archived", channel, key=key)
+            return
+        is_theirs = cause in {Cause.CHANGED, Cause.DELETED} and await capture.find(self._world, channel, ts) is None
+        if not is_theirs:
+            await jobs.start("capture", channel, ts, happened.user, str(cause), happened.event, key=key)
+
+    def _again(self, happened: Happened, tries: int) -> None:
+        if tries >= len(AGAIN_AFTER) or self._waiting >= MOST_WAITING:
+            log.error("event.lost", event_id=happened.event, channel=happened.channel, cause=happened.cause)
+            return
+        self._waiting += 1
+        asyncio.get_running_loop().call_later(AGAIN_AFTER[tries], self._put_back, happened, tries + 1)
+
+    def _put_back(self, happened: Happened, tries: int) -> None:
+        self._waiting -= 1
+        self._backlog.add(lambda: self._hand_on(happened, tries), later=True)
+
+
+def happened_in(body: Mapping[str, Any], reactions: Collection[str]) -> Happened | None:
+    """What an event tells; None if it bears on no timeline. Looks at nothing else."""
+    event, event_id = body.get("event") or {}, str(body.get("event_id") or "")
+    kind, channel = str(event.get("type") or ""), str(event.get("channel") or "")
+    if kind in _ARCHIVED:
+        return Happened(event_id, channel, "", str(event.get("user") or ""), None)
+    if kind in _REACTIONS:
+        return _marked(event, event_id, reactions)
+    cause = _SUBTYPES.get(str(event.get("subtype") or ""))
+    if cause is None or kind != "message":
+        return None
+    told = event.get("message") or event.get("previous_message") or {}
+    ts = str(event.get("deleted_ts") or told.get("ts") or "")
+    is_own = bool(told.get("app_id")) and told.get("app_id") == body.get("api_app_id")
+    return None if is_own or not ts else Happened(event_id, channel, ts, "", cause)
+
+
+def _marked(event: Mapping[str, Any], event_id: str, reactions: Collection[str]) -> Happened | None:
+    item, name = event.get("item") or {}, base_name(str(event.get("reaction") or ""))
+    wanted = {base_name(reaction) for reaction in reactions}
+    if item.get("type") != "message" or name not in wanted:
+        return None
+    cause = _REACTIONS[str(event["type"])]
+    return Happened(event_id, str(item.get("channel")), str(item.get("ts")), str(event.get("user") or ""), cause)
+
+
+def is_mere_talk(event: Mapping[str, Any]) -> bool:
+    """Whether an event is what people say in channels, which is no business of the bot's."""
+    return event.get("type") == "message" and event.get("subtype") not in _SUBTYPES
+
+
+def event_in(body: bytes, content_type: str) -> Mapping[str, Any] | None:
+    """The event that a request carries; None for anything that a person waits for, and for what is no event."""
+    if content_type != "application/json":
+        return None
+    try:
+        told = json.loads(body)
+    except ValueError:
+        return None
+    event = told.get("event") if isinstance(told, dict) and told.get("type") == "event_callback" else None
+    return event if isinstance(event, dict) and event.get("type") != _FOR_PEOPLE else None
