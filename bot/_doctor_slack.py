@@ -23,6 +23,7 @@ SCOPES: Mapping[str, str] = {
     "chat:write": "every answer",
     "commands": "/tflock",
     "dnd:read": "an owner's do-not-disturb",
+    "files:read": "an export that a crash cut short",
     "files:write": "the exported timeline",
     "groups:read": "who is in a private channel",
     "im:write": "the message to an owner",

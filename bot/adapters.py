@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeAlias
 
+from bot.backends.bucket import BucketTarget
 from bot.backends.s3 import Access, AwsClients, S3Backend, S3Place
 from bot.ci._jenkins_api import Credentials
 from bot.ci.azure_devops import AzureDevOps
@@ -16,7 +17,7 @@ from bot.ci.jenkins import Jenkins
 from bot.config import CiSettings, Config, StateSettings
 from bot.core.report import StateName
 from bot.core.run import Pipeline
-from bot.ports import RunSource
+from bot.ports import RunSource, Target
 from bot.usecases.world import State
 
 
@@ -34,6 +35,21 @@ def run_sources(config: Config, aws: AwsClients) -> dict[str, RunSource]:
     """Every configured CI system, by its name in the configuration."""
     pipelines = [pipeline for state in config.states.values() for pipeline in state.pipelines]
     return {ci.name: MAKERS[ci.type](ci, pipelines, aws) for ci in config.ci.values()}
+
+
+def export_targets(config: Config, aws: AwsClients) -> dict[str, Target]:
+    """Where exports go beside the directory and the channel, by name."""
+    bucket = export_bucket(config, aws)
+    return {} if bucket is None else {bucket.name: bucket}
+
+
+def export_bucket(config: Config, aws: AwsClients) -> BucketTarget | None:
+    """The bucket of `export.s3`, with the AWS defaults of the configuration."""
+    there = config.export_bucket
+    if there is None:
+        return None
+    access = Access(there.region, there.endpoint_url, there.assume_role)
+    return BucketTarget(there.bucket, there.prefix, access, aws)
 
 
 def _by_token(adapter: Callable[..., RunSource]) -> Maker:

@@ -191,8 +191,15 @@ class Journal(Protocol):
         """The entries that correct others, in order. What it reads grows with them, not with the timeline."""
         ...
 
-    async def close(self, incident_id: str, *, by: str, at: datetime) -> Incident | None:
-        """Closes the incident with its `incident.closed` entry; None if it was closed already."""
+    async def end(self, incident_id: str) -> tuple[str, str] | None:
+        """Id and hash of the last entry as the incident's own fields say it, which are kept beside the timeline."""
+        ...
+
+    async def close(self, incident_id: str, *, by: str, at: datetime, if_last: str | None = None) -> Incident | None:
+        """Closes the incident with its `incident.closed` entry; None if it was closed already.
+
+        With `if_last`, only while that entry is the last one; else None, and no change.
+        """
         ...
 
     async def reopen(self, incident_id: str, *, by: str, at: datetime) -> Incident | None:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 import structlog
-from docket import Docket, ExponentialRetry, Retry, Worker
+from docket import Docket, ExponentialRetry, Perpetual, Retry, Worker
 from redis.exceptions import RedisError
 
 from bot.core.phrase import Quoted
@@ -19,6 +19,7 @@ from bot.errors import JournalAway, TflockError, UpstreamError
 from bot.usecases import approval, backfill, capture, killing, letters, release, unlock
 from bot.usecases.deliver import deliver
 from bot.usecases.export import export, reissue
+from bot.usecases.incident import tend
 from bot.usecases.lease import Busy
 from bot.usecases.requests import find_kill, find_unlock
 from bot.usecases.world import World
@@ -26,6 +27,9 @@ from bot.usecases.world import World
 log = structlog.get_logger()
 
 DOCKET = "tflock-jobs"
+TEND_EVERY = timedelta(minutes=1)
+"""How often the incidents are looked after: quiet ones closed, missed exports started."""
+
 REDELIVER_AFTER = timedelta(seconds=15)
 """A job whose worker has been silent for this long is given to another: settled within 60 s, as the contract says."""
 
@@ -105,6 +109,14 @@ def register(docket: Docket, world: World, *, worker_name: str) -> None:
         )
 
     _register_capture(docket, world)
+
+    async def tend_(perpetual: Perpetual = Perpetual(every=TEND_EVERY, automatic=True)) -> None:  # noqa: ARG001, B008 - pydocket reads it from the signature
+        try:
+            await tend(world)
+        except JournalAway as error:
+            log.warning("job.failed", job="tend", error=str(error))
+
+    docket.register(tend_, names=["tend"])
     docket.register(release_, names=["release"])
     docket.register(armed_, names=["armed"])
     docket.register(recheck_, names=["recheck"])

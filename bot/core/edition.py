@@ -1,4 +1,4 @@
-"""An edition: one version of an incident's export, fixed so that any worker on any machine makes the same files of it."""
+"""An edition: one version of an incident's export, fixed so that every worker on any machine makes the same files."""
 
 from __future__ import annotations
 

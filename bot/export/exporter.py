@@ -55,9 +55,17 @@ class FileExporter:
         self._directory = directory
         self._formats = (*ALWAYS, *formats)
 
-    async def write(self, incident: Incident, names: Mapping[str, str], zone: str) -> Written:
-        async with gathered(self._journal, incident, names=names, zone=zone) as material:
-            return await asyncio.to_thread(write_all, material, self._directory, self._formats)
+    async def write(
+        self,
+        incident: Incident,
+        names: Mapping[str, str],
+        zone: str,
+        *,
+        until: str | None = None,
+        directory: Path | None = None,
+    ) -> Written:
+        async with gathered(self._journal, incident, names=names, zone=zone, until=until) as material:
+            return await asyncio.to_thread(write_all, material, directory or self._directory, self._formats)
 
 
 def write_all(material: Material, directory: Path, formats: Sequence[str]) -> Written:

@@ -37,13 +37,18 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @asynccontextmanager
 async def gathered(
-    journal: Journal, incident: Incident, *, names: Mapping[str, str], zone: str
+    journal: Journal,
+    incident: Incident,
+    *,
+    names: Mapping[str, str],
+    zone: str,
+    until: str | None = None,
 ) -> AsyncIterator[Gathered]:
-    """The incident up to the entry that is its last one now. `names` are by id; `zone` is an IANA name.
+    """The incident up to the entry `until`, or to its last one now. `names` are by id; `zone` is an IANA name.
 
     Raises JournalAway, ChainBroken, or OSError if there is no room for the spool.
     """
-    last = await _last(journal, incident.id)
+    last = await _last(journal, incident.id, until)
     with Spool() as spool:
         gathering = _Gathering(incident, spool)
         async for batch in _batches(journal.entries(incident.id), last):
@@ -177,8 +182,9 @@ class _Gathering:
             yield _read(self._spool[place])[0]
 
 
-async def _last(journal: Journal, incident: str) -> Entry:
-    tail = await journal.tail(incident, 1)
+async def _last(journal: Journal, incident: str, until: str | None) -> Entry:
+    last = await journal.entry(incident, until) if until else None
+    tail = (last,) if last is not None else await journal.tail(incident, 1)
     if not tail:
         raise JournalAway(f"the timeline of {incident} is not there")
     return tail[0]

@@ -237,8 +237,14 @@ def _messages(world: World, messages: Sequence[Message], args: Args, page: Page)
     limit = min(most, int(args["limit"])) if str(args.get("limit") or "").isdigit() else min(most, page.usual)
     chosen, metadata = paged(messages, {**args, "limit": limit}, page)
     more = bool(metadata["response_metadata"]["next_cursor"])
-    told = [message_shown(world, message) for message in chosen]
+    told = [message_shown(world, message) | _metadata(message, args) for message in chosen]
     return {"messages": told, "has_more": more, **(metadata if more else {})}
+
+
+def _metadata(message: Message, args: Args) -> Json:
+    """What the message carries unseen, for those who ask for it."""
+    wanted = truthy(args.get("include_all_metadata")) and not message.is_deleted
+    return {"metadata": message.metadata} if wanted and message.metadata else {}
 
 
 def _is_in_channel(message: Message) -> bool:

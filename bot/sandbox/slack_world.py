@@ -94,6 +94,7 @@ class Message:
     history: list[Version] = field(default_factory=list)
     reactions: dict[str, list[str]] = field(default_factory=dict)
     facts: Json = field(default_factory=dict)
+    metadata: Json | None = None
 
     def shown(self) -> Json:
         """The message as Slack's methods and payloads show it."""
@@ -142,7 +143,10 @@ class Trigger:
 
 @dataclass(slots=True)
 class Upload:
-    """`content` is None until the bytes have come; `shared_in` is None until the upload has been completed."""
+    """`content` is None until the bytes have come; `shared_in` is None until the upload has been completed.
+
+    `shares` are the messages that show it, by channel.
+    """
 
     id: str
     filename: str
@@ -151,6 +155,8 @@ class Upload:
     title: str = ""
     comment: str = ""
     shared_in: str | None = None
+    is_completed: bool = False
+    shares: dict[str, list[Json]] = field(default_factory=dict)
 
 
 SCOPES = (
@@ -160,6 +166,7 @@ SCOPES = (
     "chat:write",
     "commands",
     "dnd:read",
+    "files:read",
     "files:write",
     "groups:history",
     "groups:read",

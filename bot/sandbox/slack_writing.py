@@ -57,8 +57,22 @@ def content_of(args: Args, *, most: int = POST_CHARACTERS) -> tuple[str, list[Js
 def post_message(world: World, args: Args) -> Json:
     place = writable(world, args.get("channel"))
     text, blocks = content_of(args)
+    metadata = metadata_of(args)
     message = world.keep(place.id, BOT_USER, text, blocks, thread_ts=args.get("thread_ts") or None)
+    message.metadata = metadata
     return {"channel": place.id, "ts": message.ts, "message": message.shown()}
+
+
+def metadata_of(args: Args) -> Json | None:
+    """What a message carries unseen (docs.slack.dev/reference/methods/chat.postMessage)."""
+    metadata = decoded(args.get("metadata")) or None
+    if metadata is None:
+        return None
+    if not isinstance(metadata, dict) or not metadata.get("event_type"):
+        raise Refused("invalid_metadata_format")
+    if not isinstance(metadata.get("event_payload"), dict):
+        raise Refused("invalid_metadata_format")
+    return metadata
 
 
 def post_ephemeral(world: World, args: Args) -> Json:
@@ -79,6 +93,7 @@ def update(world: World, args: Args) -> Json:
     if message.user != BOT_USER:
         raise Refused("cant_update_message")
     text, blocks = content_of(args, most=UPDATE_CHARACTERS)
+    message.metadata = metadata_of(args) or message.metadata
     message.replace(text, world.identified(blocks), world.stamp())
     return {"channel": place.id, "ts": message.ts, "text": text, "message": message.shown()}
 
@@ -121,7 +136,7 @@ def complete_upload(world: World, args: Args, *, later: Callable[[Callable[[], o
     uploads = [_uploaded(world, item) for item in items]
     comment = str(args.get("initial_comment") or "")
     for upload in uploads:
-        upload.comment = comment
+        upload.comment, upload.is_completed = comment, True
     if place is not None:
         thread_ts = args.get("thread_ts") or None
         later(lambda: _share(world, place.id, uploads, thread_ts=thread_ts))
@@ -140,7 +155,21 @@ def _share(world: World, channel: str, uploads: list[Upload], *, thread_ts: str 
     for upload in uploads:
         upload.shared_in = channel
     files = tuple(file_shown(upload) for upload in uploads)
-    world.keep(channel, BOT_USER, uploads[0].comment, thread_ts=thread_ts, files=files)
+    message = world.keep(channel, BOT_USER, uploads[0].comment, thread_ts=thread_ts, files=files)
+    share = {"ts": message.ts, **({"thread_ts": thread_ts} if thread_ts else {})}
+    for upload in uploads:
+        upload.shares.setdefault(channel, []).append(share)
+
+
+def file_info(world: World, args: Args) -> Json:
+    """A file as it is known now: its shares come some moments after the upload was completed."""
+    upload = world.uploads.get(str(args.get("file")))
+    if upload is None or not upload.is_completed:
+        raise Refused("file_not_found")
+    shares: Json = {}
+    for channel, messages in upload.shares.items():
+        shares.setdefault("private" if world.places[channel].is_private else "public", {})[channel] = list(messages)
+    return {"file": file_shown(upload) | {"shares": shares}}
 
 
 def answer(world: World, token: str, body: Args) -> Message | None:
@@ -176,4 +205,5 @@ WRITING: Mapping[str, Method] = {
     "chat.update": update,
     "chat.delete": delete,
     "chat.getPermalink": permalink,
+    "files.info": file_info,
 }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -72,6 +73,9 @@ _RIGHTS = frozenset(
         "not_in_channel",
         "user_not_in_channel",
         "is_archived",
+        "file_uploads_disabled",
+        "file_uploads_except_images_disabled",
+        "posting_to_channel_denied",
         "cant_update_message",
         "user_not_visible",
         "user_disabled",
@@ -83,6 +87,7 @@ _MENDS = {
     "user_not_in_channel": "the user is not a member of the channel",
     "is_archived": "the channel is archived",
     "user_disabled": "the user is deactivated",
+    "file_uploads_disabled": "an administrator has switched file uploads off",
 }
 _BUSY = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded"})
 _BROKEN = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"})
@@ -225,6 +230,15 @@ def as_error(failed: Failure) -> UpstreamError:
             return UpstreamError(SYSTEM, failed.detail)  # understood and refused: nothing to wait for
         case _:
             return Unreachable(SYSTEM, failed.detail)
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """The SDK's errors as ours. The chain is cut: a trace with the locals of the SDK's frames would show the token."""
+    try:
+        yield
+    except FAILURES as error:
+        raise as_error(failure(error, doing)) from None
 
 
 def _method_of(url: str) -> str:

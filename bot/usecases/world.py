@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any, Protocol, TypeVar
 
@@ -68,6 +69,8 @@ class World:
     """Everything outside the core that a use case may touch.
 
     `sources` are by the CI's name in the configuration; a pipeline of a CI that this version cannot ask has none.
+    An incident is closed when nothing was added for `close_after_quiet`.
+    `targets` are by name where exports go beside the directory and the channel.
     `new_id` makes short random ids. `export_zone` names the local time of exports (IANA); None: the opener's own.
     """
 
@@ -81,6 +84,7 @@ class World:
     notifier: Notifier
     views: Views
     exporter: Exporter
+    sharing: Sharing
     jobs: Jobs
     clock: Clock
     meter: Meter
@@ -91,9 +95,9 @@ class World:
     upload_exports: bool
     new_id: Callable[[], str]
     export_zone: str | None = None
-    sharing: Sharing = NOBODY_SHARES
-    targets: Mapping[str, Target] = NO_TARGETS
+    targets: Mapping[str, Target] = field(default_factory=dict)
     export_directory: str = "exports"
+    close_after_quiet: timedelta = timedelta(hours=24)
 
     def state(self, name: str) -> State:
         """Raises UnknownState, with the nearest name."""

@@ -36,6 +36,7 @@ from bot.slack.client import slack_client
 from bot.slack.directory import SlackDirectory
 from bot.slack.messages import SlackMessages
 from bot.slack.notifier import SlackNotifier
+from bot.slack.sharing import SlackSharing
 from bot.slack.teller import SlackTeller
 from bot.slack.views import SlackViews
 from bot.usecases.world import State, World
@@ -138,6 +139,7 @@ async def office(tmp_path):
             notifier=notifier,
             views=SlackViews(client),
             exporter=FileExporter(journal, Path(tmp_path), ()),
+            sharing=SlackSharing(client),
             jobs=MemoryJobs(clock),
             clock=clock,
             meter=Metrics(),

@@ -36,6 +36,7 @@ from bot.slack.client import slack_client
 from bot.slack.directory import SlackDirectory
 from bot.slack.messages import SlackMessages
 from bot.slack.notifier import SlackNotifier
+from bot.slack.sharing import SlackSharing
 from bot.slack.teller import SlackTeller
 from bot.slack.views import SlackViews
 from bot.store.connect import connect
@@ -43,7 +44,8 @@ from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
 from bot.store.redis_records import RedisRecords
 from bot.usecases import approval, killing, letters, release, unlock
-from bot.usecases.export import export
+from bot.usecases.deliver import deliver
+from bot.usecases.export import export, reissue
 from bot.usecases.incident import enter
 from bot.usecases.lease import Busy
 from bot.usecases.requests import find_unlock
@@ -139,7 +141,9 @@ class Scene:
                 "recheck": lambda request, tick: unlock.recheck(self.ports, request, int(tick)),
                 "kill": lambda request, tick: killing.kill(self.ports, request, int(tick)),
                 "remind": lambda request, number: killing.remind(self.ports, request, int(number)),
-                "export": lambda incident: export(self.ports, incident),
+                "export": lambda incident, *by: export(self.ports, incident, *by),
+                "reissue": lambda incident, entry: reissue(self.ports, incident, entry),
+                "deliver": lambda incident, version, target: deliver(self.ports, incident, version, target),
                 "ask_owner_again": lambda state, lock: letters.ask_again(
                     self.ports, self.ports.state(state).name, lock
                 ),
@@ -240,6 +244,7 @@ async def scene(moto, policy, protected, directory, tmp_path, monkeypatch):
             notifier=notifier,
             views=SlackViews(api),
             exporter=FileExporter(journal, tmp_path / "exports", ("markdown", "json")),
+            sharing=SlackSharing(api),
             jobs=jobs,
             clock=clock,
             meter=Metrics(),

@@ -1,0 +1,121 @@
+"""Exports in memory, beside `bot.sandbox.memory`: a channel, a target, and an exporter that writes nothing."""
+
+# ruff: noqa: ARG002 - signatures are the ports'
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from bot.core.account import Account, Cause, Summary
+from bot.core.edition import ExportReport
+from bot.core.incident import Incident
+from bot.core.report import Notice
+from bot.errors import JournalAway, Missing
+from bot.ports import Journal, Posted, Written
+from bot.sandbox.memory import Switchboard
+
+
+@dataclass
+class MemorySharing:
+    """`bot.ports.Sharing`. `summaries` have what each summary shows now, `shown` the titles of the files in order."""
+
+    switchboard: Switchboard = field(default_factory=Switchboard)
+    summaries: dict[Posted, ExportReport] = field(default_factory=dict)
+    notices: list[Notice] = field(default_factory=list)
+    shown: list[tuple[str, ...]] = field(default_factory=list)
+    _marks: dict[str, Posted] = field(default_factory=dict)
+    _staged: dict[str, bool] = field(default_factory=dict)
+
+    async def post(self, report: ExportReport, *, thread: str = "") -> Posted:
+        await self.switchboard.pass_through("post summary")
+        posted = self._place(report.edition.incident.channel, report.edition.mark)
+        self.summaries[posted] = report
+        await self.switchboard.pass_through("posted summary")
+        return posted
+
+    async def find(self, report: ExportReport, *, thread: str, since: datetime) -> Posted | None:
+        await self.switchboard.pass_through("find summary")
+        return self._marks.get(report.edition.mark)
+
+    async def redraw(self, report: ExportReport, posted: Posted) -> None:
+        await self.switchboard.pass_through("redraw summary")
+        self.summaries[posted] = report
+
+    async def tell(self, channel: str, notice: Notice, *, mark: str, thread: str = "") -> Posted:
+        await self.switchboard.pass_through("tell export")
+        self.notices.append(notice)
+        posted = self._place(channel, mark)
+        await self.switchboard.pass_through("told export")
+        return posted
+
+    async def told(self, channel: str, *, mark: str, thread: str, since: datetime) -> Posted | None:
+        await self.switchboard.pass_through("look for telling")
+        return self._marks.get(mark)
+
+    async def stage(self, path: Path) -> str:
+        await self.switchboard.pass_through(f"stage {path.suffix}")
+        file_id = f"F{len(self._staged) + 1:08}"
+        self._staged[file_id] = False
+        return file_id
+
+    async def share(self, channel: str, file_ids: Mapping[str, str], *, thread: str) -> None:
+        await self.switchboard.pass_through("share files")
+        if not file_ids.keys() <= self._staged.keys():
+            raise Missing("Slack", "there is no such file")
+        self._staged |= dict.fromkeys(file_ids, True)
+        self.shown.append(tuple(file_ids.values()))
+        await self.switchboard.pass_through("shared files")
+
+    async def is_shared(self, channel: str, file_id: str) -> bool | None:
+        await self.switchboard.pass_through("look for file")
+        return self._staged.get(file_id)
+
+    async def link(self, posted: Posted) -> str:
+        return f"https://example.slack.com/archives/{posted.channel}/p{posted.ts.replace('.', '')}"
+
+    def _place(self, channel: str, mark: str) -> Posted:
+        self._marks[mark] = Posted(channel, f"1800000000.{len(self._marks) + 1:06}")
+        return self._marks[mark]
+
+
+@dataclass
+class MemoryExporter:
+    """`bot.ports.Exporter` that has only the account."""
+
+    journal: Journal
+
+    async def write(
+        self,
+        incident: Incident,
+        names: Mapping[str, str],
+        zone: str,
+        *,
+        until: str | None = None,
+        directory: Path | None = None,
+    ) -> Written:
+        tail = await self.journal.tail(incident.id, 1)
+        if not tail:
+            raise JournalAway(f"there is no incident {incident.id}")
+        summary = Summary((), None, None, (Cause.UNKNOWN,), (), 0, ())
+        return Written(Account(incident, tail[0].at, tail[0], 0, 0, 0, summary, names=names, zone=zone), ())
+
+
+@dataclass
+class MemoryTarget:
+    """`bot.ports.Target`: `held` has the bytes of each file by incident and name."""
+
+    name: str = "s3"
+    switchboard: Switchboard = field(default_factory=Switchboard)
+    held: dict[str, bytes] = field(default_factory=dict)
+
+    def place(self, incident_id: str) -> str:
+        return f"{self.name}://memory/{incident_id}/"
+
+    async def deliver(self, incident_id: str, paths: Sequence[Path]) -> None:
+        for path in paths:
+            await self.switchboard.pass_through(f"put {path.suffix}")
+            self.held[f"{incident_id}/{path.name}"] = path.read_bytes()
+            await self.switchboard.pass_through(f"put away {path.suffix}")
