@@ -88,10 +88,15 @@ class MemoryJournal:
         await self.switchboard.pass_through("entry")
         return next((entry for entry in self.logs.get(incident_id, ()) if entry.id == entry_id), None)
 
-    async def close(self, incident_id: str, *, by: str, at: datetime) -> Incident | None:
+    async def end(self, incident_id: str) -> tuple[str, str] | None:
+        await self.switchboard.pass_through("end")
+        log = self.logs.get(incident_id)
+        return (log[-1].id, log[-1].hash) if log else None
+
+    async def close(self, incident_id: str, *, by: str, at: datetime, if_last: str | None = None) -> Incident | None:
         await self.switchboard.pass_through("close")
         incident = self.kept.get(incident_id)
-        if incident is None or not incident.is_open:
+        if incident is None or not incident.is_open or if_last not in {None, self.logs[incident_id][-1].id}:
             return None
         self.kept[incident_id] = replace(incident, closed_at=at)
         self._add(incident_id, Draft(at, Kind.INCIDENT_CLOSED, by, "closed", {"incident": incident_id}))

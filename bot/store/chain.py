@@ -3,7 +3,7 @@
 One hash slot per incident, so that a cluster runs the scripts:
 
     tflock:{<incident>}:log       the stream; entry n has the stream id n-0
-    tflock:{<incident>}:head      the incident's own fields and the tail of its chain
+    tflock:{<incident>}:head      the incident's own fields, the tail of its chain, and which entries correct others
     tflock:{<incident>}:once      idempotency key -> stream id
 """
 

@@ -20,7 +20,7 @@ from bot.core.timeline import Draft, Entry, Kind, clean_text, stamp
 from bot.errors import ChainBroken, JournalAway, NotPermitted
 from bot.ports import Appended, Clock
 from bot.store import scripts
-from bot.store.chain import Recorder, Stale, entry_of, head_key, head_of, log_key
+from bot.store.chain import Recorder, Stale, Tail, entry_of, head_key, head_of, log_key
 from bot.store.connect import Client, answering
 from bot.store.reservation import Reservation, channel_key
 from bot.store.restoring import Staging
@@ -128,13 +128,33 @@ class RedisJournal:
         return entry_of(items[0]) if items else None
 
     async def corrections(self, incident_id: str) -> tuple[Entry, ...]:
-        """The entries that correct others, in order."""
-        return tuple([entry async for entry in self.entries(incident_id) if entry.kind in CORRECTIONS])
+        """The entries that correct others, in order. What it reads grows with them, not with the timeline."""
+        found = list[Entry]()
+        async with answering():
+            ordinals = str(await self._client.hget(head_key(incident_id), "corrections") or "").split()
+        for start in range(0, len(ordinals), _PAGE):
+            async with answering(), self._client.pipeline(transaction=False) as pipe:
+                for ordinal in ordinals[start : start + _PAGE]:
+                    pipe.xrange(log_key(incident_id), f"{ordinal}-0", f"{ordinal}-0")
+                found += [entry_of(item) for items in await pipe.execute() for item in items]
+        return tuple(entry for entry in found if entry.kind in CORRECTIONS)
 
-    async def close(self, incident_id: str, *, by: str, at: datetime) -> Incident | None:
+    async def end(self, incident_id: str) -> tuple[str, str] | None:
+        """Id and hash of the last entry as the head says it. Raises ChainBroken if it says nothing that is a tail."""
+        async with answering():
+            head = await self._head(incident_id)
+        if not head:
+            return None
+        try:
+            tail = Tail.read(head["tail"])
+        except (KeyError, ValueError) as error:
+            raise ChainBroken("?", "the incident's head does not say where its timeline ends") from error
+        return str(tail.ordinal), tail.hash
+
+    async def close(self, incident_id: str, *, by: str, at: datetime, if_last: str | None = None) -> Incident | None:
         """Closes the incident with its `incident.closed` entry; None if it was closed already, or is not there.
 
-        From now on its keys live as long as the retention says.
+        With `if_last`, only while that entry is the last one. From now on its keys live as long as the retention says.
         """
         at = at.astimezone(UTC)
         async with answering():
@@ -145,7 +165,14 @@ class RedisJournal:
             once = closing_key(_life(head))
             draft = Draft(at, Kind.INCIDENT_CLOSED, by, "Incident closed", {"incident": incident_id}, once)
             marks = {"closed_at": stamp(at), "closed_by": clean_text(by)}
-            closed = await self._recorder.record(incident_id, draft, marks=marks)
+            if if_last is not None:
+                marks["=tail"] = head["tail"]
+            if if_last is not None and not head["tail"].startswith(f"{if_last} "):
+                return None
+            try:
+                closed = await self._recorder.record(incident_id, draft, marks=marks)
+            except Stale:
+                return None
             await self._unlist(_OPEN, [incident_id])
             held = await self._client.get(channel_key(incident.channel))
             if held and Reservation.read(str(held)).is_of(incident_id, until=_life(head)):

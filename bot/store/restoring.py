@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from bot.core.incident import Course, Incident, closing_key, opening_key
+from bot.core.revision import CORRECTIONS
 from bot.core.timeline import Entry, Kind, body_of_entry, stamp
 from bot.store import scripts
 from bot.store.chain import Tail, head_key, head_of, log_key, once_key
@@ -30,6 +31,7 @@ class Staging:
         self._rows: list[str] = []
         self._first = 1
         self._once: dict[str, str] = {}
+        self._corrections: list[str] = []
         front = f"tflock:{{{incident.id}}}:restored:{token}"
         self._staged = [f"{front}:log", f"{front}:head", f"{front}:once"]
         self._stage = client.register_script(scripts.STAGE)
@@ -43,6 +45,8 @@ class Staging:
             self._once[opening_key(course.life)] = f"{entry.id}-0"
         elif entry.kind == Kind.INCIDENT_CLOSED:
             self._once[closing_key(course.life)] = f"{entry.id}-0"
+        if entry.kind in CORRECTIONS:
+            self._corrections.append(entry.id)
         self._rows += [entry.prev, entry.hash, body_of_entry(entry)]
         if course.count - self._first + 1 == _TOGETHER:
             await self._flush()
@@ -75,7 +79,9 @@ class Staging:
         course, closing, last = self._course, self._course.closing, self._course.last
         closed = {} if closing is None else {"closed_at": stamp(closing.at), "closed_by": closing.actor}
         tail = {} if last is None else {"tail": Tail(course.count, course.hash, last.recorded_at).spelled()}
-        return {**head_of(self.incident), **closed, **tail, "life": str(course.life), "restored": self.token}
+        own = {"life": str(course.life), "restored": self.token}
+        own["corrections"] = "".join(f"{ordinal} " for ordinal in self._corrections)
+        return {**head_of(self.incident), **closed, **tail, **own}
 
     async def _flush(self) -> None:
         if self._rows:

@@ -9,6 +9,7 @@ RECORD = """
 -- ARGV: expected, writer, milliseconds to keep a closed timeline (0: for ever), 1 if the first entry may begin it,
 -- how many marks, the marks (name, value), then for each entry its tail, its body and its idempotency key.
 -- A mark sets a field of the head along with the entry; "-field" removes it, "=field" says what it must be before.
+-- The head's field `corrections` lists the ordinals of the entries that correct others, so that they can be found.
 -- Stops at the first entry that is not added: all behind it were linked to it. Returns how many were added, and why
 -- it stopped.
 local log, head, seen = KEYS[1], KEYS[2], KEYS[3]
@@ -60,6 +61,10 @@ for i = 6 + marks, #ARGV, 3 do
     redis.call('XADD', log, id, 'prev', prev, 'hash', hash, 'body', ARGV[i + 1], 'writer', writer)
     if once ~= '' then
       redis.call('HSET', seen, once, id)
+    end
+    if string.find(ARGV[i + 1], '"kind":"entry.', 1, true) then
+      local listed = redis.call('HGET', head, 'corrections') or ''
+      redis.call('HSET', head, 'corrections', listed .. string.sub(new, 1, -94) .. ' ')
     end
     prev, tail = hash, new
     for m = 6, 5 + marks, 2 do
