@@ -16,10 +16,9 @@ from redis.exceptions import RedisError
 from bot.core.phrase import Quoted
 from bot.core.report import Notice
 from bot.errors import JournalAway, TflockError, UpstreamError
-from bot.usecases import approval, backfill, capture, killing, letters, release, unlock
+from bot.usecases import approval, backfill, capture, incident, killing, letters, release, unlock
 from bot.usecases.deliver import deliver
 from bot.usecases.export import export, reissue
-from bot.usecases.incident import tend
 from bot.usecases.lease import Busy
 from bot.usecases.requests import find_kill, find_unlock
 from bot.usecases.world import World
@@ -110,13 +109,7 @@ def register(docket: Docket, world: World, *, worker_name: str) -> None:
 
     _register_capture(docket, world)
 
-    async def tend_(perpetual: Perpetual = Perpetual(every=TEND_EVERY, automatic=True)) -> None:  # noqa: ARG001, B008 - pydocket reads it from the signature
-        try:
-            await tend(world)
-        except JournalAway as error:
-            log.warning("job.failed", job="tend", error=str(error))
-
-    docket.register(tend_, names=["tend"])
+    _register_care(docket, world)
     docket.register(release_, names=["release"])
     docket.register(armed_, names=["armed"])
     docket.register(recheck_, names=["recheck"])
@@ -160,6 +153,19 @@ def _register_exports(docket: Docket, world: World) -> None:
     docket.register(export_, names=["export"])
     docket.register(reissue_, names=["reissue"])
     docket.register(deliver_, names=["deliver"])
+
+
+def _register_care(docket: Docket, world: World) -> None:
+    """Of many workers one at a time does it; whoever is killed at it is followed by another."""
+    every = Perpetual(every=TEND_EVERY, automatic=True)
+
+    async def tend(perpetual: Perpetual = every) -> None:  # noqa: ARG001 - pydocket reads it from the signature
+        try:
+            await incident.tend(world)
+        except JournalAway as error:
+            log.warning("job.failed", job="tend", error=str(error))
+
+    docket.register(tend)
 
 
 def new_worker(docket: Docket, *, name: str) -> Worker:

@@ -1,15 +1,30 @@
-"""The life of an incident: opened by the first command, noted in, shown, closed."""
+"""The life of an incident: opened by the first command, noted in, closed, reopened.
+
+It is closed by a person, by quiet, or with its channel. Every closing is exported once, by a job whose key names that
+closing; `tend` makes good what a process that died between the two has left undone.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import structlog
+
 from bot.core.facts import seen_facts
 from bot.core.incident import Incident
 from bot.core.lock import LockSeen
-from bot.core.timeline import Draft, Entry, Kind
+from bot.core.phrase import Quoted
+from bot.core.report import Notice
+from bot.core.timeline import Draft, Entry, Kind, stamp
+from bot.errors import ChainBroken, UpstreamError
+from bot.usecases.requests import is_at_work
 from bot.usecases.world import World
 
+log = structlog.get_logger()
+
+BOT = "tflock"
+_MADE_GOOD_FOR = timedelta(days=1)
+_MOST = 1000
 _SEEN_TTL = timedelta(days=30)
 
 
@@ -48,11 +63,96 @@ async def note(world: World, incident: str, *, user: str, text: str, at: datetim
 
 async def close(world: World, incident: Incident, *, user: str) -> bool:
     """Closes it and hands the export to a worker; False if it was closed already. Raises JournalAway."""
-    closed = await world.journal.close(incident.id, by=user, at=world.clock.now())
-    if closed is None:
-        return False
-    await world.jobs.start("export", incident.id, key=f"export:{incident.id}:closed")
-    return True
+    return await _close(world, incident.id, by=user) is not None
+
+
+async def close_archived(world: World, channel: str) -> Incident | None:
+    """Closes what was open in a channel that was archived: nobody can write there any more. Raises JournalAway."""
+    incident = await world.journal.current(channel)
+    return None if incident is None else await _close(world, incident.id, by=BOT)
+
+
+async def reopen(world: World, incident: Incident, *, user: str) -> Incident | None:
+    """Goes on with it; None if it, or another one in its channel, is open by now. Raises JournalAway."""
+    return await world.journal.reopen(incident.id, by=user, at=world.clock.now())
+
+
+async def rename(world: World, incident: Incident, title: str, *, user: str) -> Incident | None:
+    """Gives it another title; None if it is not there any more. Raises JournalAway."""
+    return await world.journal.rename(incident.id, title, by=user, at=world.clock.now())
+
+
+async def last_in(world: World, channel: str) -> Incident | None:
+    """The incident that was opened last in this channel, of the last thousand anywhere. Raises JournalAway."""
+    recent = await world.journal.incidents(limit=_MOST)
+    return next((incident for incident in recent if incident.channel == channel), None)
+
+
+async def tend(world: World) -> None:
+    """What is due for all incidents, about once a minute: closes the quiet ones, starts exports that were missed.
+
+    May run in many workers at once and be cut off anywhere. Raises JournalAway.
+    """
+    await _make_good(world)
+    for incident in await world.journal.incidents(open_only=True, limit=_MOST):
+        try:
+            closed = await _close_if_quiet(world, incident)
+        except ChainBroken as broken:  # its own trouble must not keep the others open
+            log.warning("incident.not_tended", incident=incident.id, error=str(broken))
+        else:
+            if closed is not None:
+                await _say_quiet(world, closed)
+
+
+async def _close_if_quiet(world: World, incident: Incident) -> Incident | None:
+    """The last entry of any kind counts, by when it was recorded. It must still be the last one when it is closed."""
+    last = await world.journal.tail(incident.id, 1)
+    if not last or world.clock.now() - last[0].recorded_at < world.close_after_quiet:
+        return None
+    if await is_at_work(world, incident.id):
+        return None
+    return await _close(world, incident.id, by=BOT, if_last=last[0].id)
+
+
+async def _close(world: World, incident_id: str, *, by: str, if_last: str | None = None) -> Incident | None:
+    now = world.clock.now()
+    await world.records.enlist("closing", "all", incident_id, at=now, ttl=_MADE_GOOD_FOR)
+    closed = await world.journal.close(incident_id, by=by, at=now, if_last=if_last)
+    if closed is not None:
+        await _export(world, closed)
+    return closed
+
+
+async def _make_good(world: World) -> None:
+    now = world.clock.now()
+    for name in await world.records.enlisted("closing", "all", since=now - _MADE_GOOD_FOR, until=now, limit=_MOST):
+        incident = await world.journal.find(name)
+        if incident is None or incident.is_open:
+            continue
+        if await world.records.get("closing", _closing(incident)) is None:
+            await _export(world, incident)
+
+
+async def _export(world: World, closed: Incident) -> None:
+    await world.jobs.start("export", closed.id, key=f"export:{_closing(closed)}")
+    await world.records.put("closing", _closing(closed), {"export": "started"}, ttl=2 * _MADE_GOOD_FOR)
+
+
+def _closing(closed: Incident) -> str:
+    """Names one closing of an incident that may have several."""
+    return f"{closed.id}:closed:{stamp(closed.closed_at) if closed.closed_at else ''}"
+
+
+async def _say_quiet(world: World, closed: Incident) -> None:
+    hours = world.close_after_quiet / timedelta(hours=1)
+    lines = (
+        (Quoted(closed.title), f" ({closed.id}): nothing was written for {hours:g} hours. Its timeline is exported."),
+        ("If it goes on: ", Quoted("/tflock reopen")),
+    )
+    try:
+        await world.teller.notice(closed.channel, Notice("Incident closed", lines))
+    except UpstreamError as error:
+        log.warning("incident.closing_not_told", incident=closed.id, error=str(error))
 
 
 def _lock_words(state: str, seen: LockSeen) -> str:

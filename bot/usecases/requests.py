@@ -29,7 +29,32 @@ class Phase(StrEnum):
     DONE = "done"
 
 
+_AT_WORK = frozenset(Phase) - {Phase.SHOWN, Phase.DONE}
+_MOST_REQUESTS = 1000
+_SKEW = timedelta(hours=1)
+"""How far the clock of the process that took the request may be ahead."""
+
+
+async def is_at_work(world: World, incident: str) -> bool:
+    """Whether an unlock or a kill of this incident is confirmed, waits for approval, is armed or runs.
+
+    Raises JournalAway.
+    """
+    now = world.clock.now()
+    until = now + _SKEW
+    named = await world.records.enlisted(
+        "requests", incident, since=now - REQUEST_TTL, until=until, limit=_MOST_REQUESTS
+    )
+    for name in named:
+        kind, _, request = name.partition("/")
+        record = await world.records.get(kind, request)
+        if record is not None and record["phase"] in _AT_WORK:
+            return True
+    return False
+
+
 async def save_unlock(world: World, request: UnlockRequest, phase: Phase = Phase.SHOWN, **more: object) -> None:
+    await _enlist(world, request, "unlock")
     await world.records.put("unlock", request.id, {**_plain(asdict(request)), "phase": phase, **more}, ttl=REQUEST_TTL)
 
 
@@ -47,6 +72,7 @@ async def change_unlock(
 
 
 async def save_kill(world: World, request: KillRequest, **more: str) -> None:
+    await _enlist(world, request, "kill")
     await world.records.put(
         "kill", request.id, {**_plain(asdict(request)), "phase": Phase.SHOWN, **more}, ttl=REQUEST_TTL
     )
@@ -62,6 +88,14 @@ async def change_kill(
 ) -> dict[str, Any] | None:
     """As `change_unlock`."""
     return await world.records.update("kill", request_id, changes, only_if=_phases(only_in))
+
+
+async def _enlist(world: World, request: UnlockRequest | KillRequest, kind: str) -> None:
+    """An incident knows its requests, so that it is not closed while one is carried out."""
+    if request.incident:
+        await world.records.enlist(
+            "requests", request.incident, f"{kind}/{request.id}", at=request.asked_at, ttl=REQUEST_TTL
+        )
 
 
 def placed(request: UnlockRequest, ts: str) -> UnlockRequest:
