@@ -19,14 +19,17 @@ from bot.slack.client import FAILURES, Failure, failure
 
 SCOPES: Mapping[str, str] = {
     "app_mentions:read": "mentions in threads",
+    "channels:history": "messages of public channels on the timeline: marks, the shortcut, `capture`, edits",
     "channels:read": "who is in a public channel",
     "chat:write": "every answer",
     "commands": "/tflock",
     "dnd:read": "an owner's do-not-disturb",
     "files:read": "an export that a crash cut short",
     "files:write": "the exported timeline",
+    "groups:history": "messages of private channels on the timeline, in the same ways",
     "groups:read": "who is in a private channel",
     "im:write": "the message to an owner",
+    "reactions:read": "marks that put messages on the timeline",
     "usergroups:read": "policy.unlock_groups",
     "users.profile:read": "an owner's status",
     "users:read": "guests and deactivated users",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bot.core.evidence import Found, NotFound, Observation, Unseen
 from bot.core.message import Said, base_name
@@ -22,10 +22,10 @@ class MemoryMessages:
     page: int = 100
 
     def say(self, channel: str, author: str, raw: str, **facts: object) -> Said:
-        """Somebody's message, said now."""
-        at = self.clock.now()
-        ts = f"{int(at.timestamp())}.{len(self.kept) + 1:06}"
-        said = Said(channel, ts, at.replace(microsecond=len(self.kept) + 1), author, "", raw)
+        """Somebody's message, said a second ago."""
+        at = (self.clock.now() - timedelta(seconds=1)).replace(microsecond=len(self.kept) + 1)
+        ts = f"{int(at.timestamp())}.{at.microsecond:06}"
+        said = Said(channel, ts, at, author, "", raw)
         return self.put(replace(said, **facts))  # type: ignore[arg-type]  # the caller names fields of Said
 
     def put(self, said: Said) -> Said:

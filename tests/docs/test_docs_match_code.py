@@ -29,15 +29,27 @@ METRICS = {
     "tflock_upstream_seconds": ("histogram", ("system", "call", "outcome")),
     "tflock_time_to_unlock_seconds": ("histogram", ()),
 }
+EVENTS = {
+    "app_mention",
+    "channel_archive",
+    "group_archive",
+    "message.channels",
+    "message.groups",
+    "reaction_added",
+    "reaction_removed",
+}
 SCOPES = {
     "app_mentions:read",
+    "channels:history",
     "channels:read",
     "chat:write",
     "commands",
     "dnd:read",
     "files:write",
+    "groups:history",
     "groups:read",
     "im:write",
+    "reactions:read",
     "usergroups:read",
     "users.profile:read",
     "users:read",
@@ -172,16 +184,17 @@ def test_the_manifest_sends_everything_to_one_address(manifest):
         settings["interactivity"]["request_url"],
     }
     assert addresses == {"https://YOUR-HOST/slack/events"}
-    assert settings["event_subscriptions"]["bot_events"] == ["app_mention"]
+    assert set(settings["event_subscriptions"]["bot_events"]) == EVENTS
     assert settings["interactivity"]["is_enabled"] is True
     assert settings["socket_mode_enabled"] is False
 
 
-def test_the_manifest_offers_the_message_shortcut(manifest):
-    (shortcut,) = manifest["features"]["shortcuts"]
-    assert (shortcut["type"], shortcut["callback_id"]) == ("message", "explain_error")
-    assert len(shortcut["name"]) <= 24
-    assert len(shortcut["description"]) <= 150
+def test_the_manifest_offers_the_message_shortcuts(manifest):
+    shortcuts = [one for one in manifest["features"]["shortcuts"] if one["type"] == "message"]
+    assert {one["callback_id"] for one in shortcuts} == {"explain_error", "add_to_timeline"}
+    for shortcut in manifest["features"]["shortcuts"]:
+        assert len(shortcut["name"]) <= 24
+        assert len(shortcut["description"]) <= 150
 
 
 def test_the_procfile_names_the_two_processes():
