@@ -22,6 +22,7 @@ from bot.slack.render import (
 )
 from bot.usecases import incident as incidents
 from bot.usecases import kill_job, unlock
+from bot.usecases.looking import weigh_look, write_look
 from bot.usecases.status import Question, about_user, everything, status, tell_owner, who
 from bot.usecases.world import World
 from handlers import grammar
@@ -77,6 +78,7 @@ class Commands:
             return await self._say(asker, overview_message(await everything(self.world, question)))
         report = await status(self.world, state or names[0], question)
         outcome = await self._say(asker, status_message(report))
+        await write_look(self.world, report, question)
         await tell_owner(self.world, report.inspection, question)
         return outcome
 
@@ -88,6 +90,7 @@ class Commands:
             return await self._say(asker, overview_message(await everything(self.world, question)))
         report = await who(self.world, state or names[0], question)
         outcome = await self._say(asker, who_message(report))
+        await weigh_look(self.world, report.inspection, question)
         await tell_owner(self.world, report.inspection, question)
         return outcome
 

@@ -7,19 +7,20 @@ when the marks are asked for.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from bot.core.account import Mark, MarkKind
 from bot.core.phrase import one_line
 from bot.core.revision import ENTRY, Revisions
 from bot.core.timeline import Entry, Kind
+from bot.core.untrusted import says
 
 MOST_MARKS = 2_000
 _MOST_RECENT = 2_000
 _LONGEST_LABEL = 120
 
-_KINDS = {
+_KINDS: Mapping[str, MarkKind] = {
     Kind.COMMAND_RECEIVED: MarkKind.COMMAND,
     Kind.KILL_CONFIRMED: MarkKind.KILL,
     Kind.UNLOCK_RELEASED: MarkKind.UNLOCK,
@@ -45,8 +46,8 @@ class Marks:
         self._recent[entry.id] = light
         if len(self._recent) > _MOST_RECENT:
             self._recent.popitem(last=False)
-        kind = _KINDS.get(Kind(entry.kind)) if entry.kind in _KINDS else None
-        if kind is not None:
+        kind = _KINDS.get(entry.kind)
+        if kind is not None and not says(entry.facts, "restarted"):
             self._told.append((kind, light))
         if len(self._told) > MOST_MARKS:
             self._told = _thinned(self._told)

@@ -28,8 +28,9 @@ _DID: dict[str, str] = {
     Kind.KILL_CONFIRMED: "killed",
     Kind.OWNER_ANSWERED: "answered",
     Kind.NOTE_ADDED: "noted",
-    Kind.MESSAGE_CAPTURED: "captured",
+    Kind.MESSAGE_CAPTURED: "wrote",
     Kind.WATCH_STARTED: "waited",
+    Kind.EXPORT_MADE: "exported",
     Kind.FOLLOWUP_FILED: "filed",
     **dict.fromkeys(CORRECTIONS, "corrected"),
 }

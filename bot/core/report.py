@@ -164,7 +164,8 @@ class UnlockReport:
     """The request's message. `verdict` is the newest decision; `halves` what became of each half.
 
     `note` is one sentence about the present step, or about the outcome. `until` is when an armed request ends, or
-    when trying again ends. `tries` counts attempts to delete. `took` is from the request to the outcome.
+    when trying again ends. `tries` counts attempts to delete, `throttled` those that the store turned away because it
+    was asked too often. `took` is from the request to the outcome.
     """
 
     request: UnlockRequest
@@ -178,6 +179,7 @@ class UnlockReport:
     approver: str = ""
     until: datetime | None = None
     tries: int = 0
+    throttled: int = 0
     took: timedelta | None = None
 
 

@@ -57,18 +57,26 @@ async def carry_out(world: World, task: Task, *, still_ours: Check) -> UnlockRep
     retrying = stamina.retry_context(
         on=_Again, attempts=None, timeout=deadline, wait_initial=0.5, wait_max=8.0, wait_jitter=2.0
     )
+    throttled = 0
     try:
         async for attempt in retrying:
             with attempt:
                 try:
-                    return await _attempt(world, task, attempt.num, still_ours)
+                    report = await _attempt(world, task, attempt.num, still_ours)
+                    return replace(report, throttled=throttled + _was_throttled(report))
                 except _Again as again:
                     task = again.task
+                    throttled += _was_throttled(again.report)
                     await show_progress(world, replace(again.report, until=until, tries=attempt.num))
                     raise
     except _Again as again:
-        return replace(again.report, stage=again.at_the_end)
+        return replace(again.report, stage=again.at_the_end, throttled=throttled)
     raise AssertionError("unreachable: the retries end with a report or an error")  # pragma: no cover
+
+
+def _was_throttled(report: UnlockReport) -> bool:
+    unread = report.inspection is not None and report.inspection.seen.is_throttled
+    return unread or any(part.result is ReleaseResult.THROTTLED for part in report.halves)
 
 
 async def show_progress(world: World, report: UnlockReport) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.core.approval import why_not_second
 from bot.core.eligibility import why_not_eligible
-from bot.core.facts import run_facts
+from bot.core.facts import loop_facts, runs_facts, system_of
 from bot.core.people import Approval
 from bot.core.phrase import Phrase, Quoted, duration, plain
 from bot.core.report import Inspection, KillReport, KillRequest, KillStage, Target
@@ -159,10 +159,16 @@ async def _ask_second(world: World, request: KillRequest, chosen: Target, wanted
 
 async def _write_wish(world: World, request: KillRequest, chosen: Target, wanted: Wanted) -> None:
     """Once for each who wanted it: the approver's click does not ask again."""
+    pipeline = chosen.loop.pipeline if chosen.loop is not None else chosen.runs[0].ref.pipeline
     facts = {
         "request": request.id,
         "state": request.state,
-        "runs": [run_facts(run) for run in chosen.runs],
+        "lock_id": request.lock_id,
+        "pipeline": pipeline.title,
+        "system": system_of(pipeline),
+        "count": len(chosen.runs),
+        "runs": runs_facts(chosen.runs),
+        "loop": None if chosen.loop is None else loop_facts(chosen.loop),
         "tie": str(chosen.tie),
         "stop_source": wanted.stop_source and chosen.loop is not None,
     }
@@ -189,7 +195,14 @@ async def restart(world: World, request_id: str, *, user: str) -> None:
     if switched.result is SwitchResult.DONE:
         await change_kill(world, request_id, restarted="yes")
     text = f"started {pipeline.title} again: {switched.result}"
-    draft = Draft(world.clock.now(), Kind.KILL_CONFIRMED, user, text, {"request": request.id, "restarted": True})
+    facts = {
+        "request": request.id,
+        "state": request.state,
+        "pipeline": pipeline.title,
+        "restarted": True,
+        "switched": str(switched.result),
+    }
+    draft = Draft(world.clock.now(), Kind.KILL_CONFIRMED, user, text, facts)
     await world.journal.append(request.incident, draft)
     note: Phrase = (Quoted(switched.detail),) if switched.detail else ()
     await world.teller.kill(

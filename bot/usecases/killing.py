@@ -13,7 +13,7 @@ import structlog
 
 from bot.core.attribution import Candidate
 from bot.core.evidence import Found, Observation
-from bot.core.facts import run_facts
+from bot.core.facts import runs_facts, system_of
 from bot.core.life import is_over
 from bot.core.phrase import Phrase, Quoted
 from bot.core.report import KillReport, KillRequest, KillStage
@@ -158,7 +158,18 @@ async def _conclude(world: World, request: KillRequest, record: dict[str, str], 
     text = f"{count} run{'s' if count != 1 else ''} " + ("ended" if ended else "could not be seen to end")
     if report.switched is not None:
         text += f"; stopping the source: {report.switched.result}"
-    facts = {"request": request.id, "runs": [run_facts(run) for run in report.progress], "ended": ended}
+    pipeline = pipeline_in(record)
+    facts = {
+        "request": request.id,
+        "state": request.state,
+        "pipeline": pipeline.title,
+        "system": system_of(pipeline),
+        "count": count,
+        "runs": runs_facts(report.progress),
+        "ended": ended,
+        "switched": None if report.switched is None else str(report.switched.result),
+        "approver": record.get("approver") or "",
+    }
     draft = Draft(world.clock.now(), Kind.KILL_CONFIRMED, record["by"], text, facts, once=f"killed/{request.id}")
     await world.journal.append(request.incident, draft)
     await world.teller.kill(report)

@@ -54,6 +54,9 @@ async def settle(world: World, task: Task, report: UnlockReport) -> None:
         "left": [str(kind) for kind in report.left],
         "halves": release_facts(report.halves),
         "outcome_approver": report.approver,
+        "tries": report.tries,
+        "throttled": report.throttled,
+        "took_seconds": report.took.total_seconds() if report.took is not None else None,
     }
     record = await change_unlock(world, task.request.id, only_in=_UNDER_WAY, **settled)
     if record is not None:
@@ -109,6 +112,7 @@ async def _write_down(world: World, task: Task, record: dict[str, Any], stage: U
         "halves": record["halves"],
         "note": record["note"],
         "approver": record["outcome_approver"],
+        **{name: record.get(name) for name in ("tries", "throttled", "took_seconds", "lock")},
     }
     once = f"outcome/{request.id}/{task.round}"
     draft = Draft(world.clock.now(), kind, task.by, f"{words} ({request.state})", facts, once)

@@ -161,7 +161,9 @@ async def record_decision(world: World, request: UnlockRequest, decision: Decisi
             text=f"unlock of {request.state}: {_sentence(decision.verdict)}",
             facts={
                 "request": request.id,
+                "state": request.state,
                 "lock_id": request.lock_id,
+                "asked": "unlock",
                 "verdict": verdict_facts(decision.verdict),
                 "evidence": inspection_facts(decision.inspection),
             },
