@@ -82,7 +82,8 @@ def instant(at: datetime) -> str:
 
 def one_line(text: str) -> str:
     """Somebody else's text without line breaks or control characters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    bare = text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(bare.split())
 
 
 def _plain(part: Part) -> str:

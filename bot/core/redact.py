@@ -110,6 +110,8 @@ _SECRETS = (
 )
 
 
+_HINTED = tuple((hint, secret) for secret in _SECRETS for hint in secret.hints)
+
 _SHORTEST = len("pwd=123456")
 
 
@@ -118,9 +120,8 @@ def redact(text: str) -> str:
     if len(text) < _SHORTEST:
         return text
     lower = text.lower()
-    for secret in _SECRETS:
-        if any(hint in lower for hint in secret.hints):
-            text = secret.pattern.sub(partial(_mark, secret.name), text)
+    for secret in dict.fromkeys([secret for hint, secret in _HINTED if hint in lower]):
+        text = secret.pattern.sub(partial(_mark, secret.name), text)
     return text
 
 

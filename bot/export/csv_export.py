@@ -63,7 +63,7 @@ def safe(text: str) -> str:
 
     Control characters are shown as pictures, those that turn the direction of writing are taken out.
     """
-    seen = "".join(map(_visible, text.replace("\r\n", "\n").replace("\r", "\n")))
+    seen = text if text.isprintable() else "".join(map(_visible, text.replace("\r\n", "\n").replace("\r", "\n")))
     kept = seen if len(seen) <= LONGEST else f"{seen[:LONGEST]}… (cut; the JSON export has all {len(seen)} characters)"
     return _DANGEROUS.sub(r"\1'", kept)
 
@@ -120,7 +120,8 @@ def _facts(facts: object) -> str:
     text = canonical(facts)
     if len(text) > LONGEST:
         return canonical({"too_long_for_a_cell": len(text)})
-    return "".join(map(_escaped, text)).replace(";", "\\u003b").replace("|", "\\u007c")
+    seen = text if text.isprintable() else "".join(map(_escaped, text))
+    return seen.replace(";", "\\u003b").replace("|", "\\u007c")
 
 
 def _escaped(char: str) -> str:

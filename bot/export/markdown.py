@@ -21,7 +21,7 @@ from bot.core.account import Account
 from bot.core.phrase import duration, one_line
 from bot.core.timeline import Kind
 from bot.export.files import write
-from bot.export.markdown_text import escaped, lines_of, linked, said
+from bot.export.markdown_text import address, escaped, lines_of, linked, said
 from bot.export.material import Line, Material
 from bot.export.moment import local, zone_of
 
@@ -32,21 +32,9 @@ _BREAK = Markup("\\\n  ")
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
-    """A line of the timeline."""
-
-    utc: str
-    local: Markup
-    who: Markup
-    said: Markup
-    evidence: tuple[Markup, ...]
-    marks: Markup
-
-
-@dataclass(frozen=True, slots=True)
 class _Day:
     words: str
-    rows: Iterator[_Row]
+    rows: Iterator[Markup]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +57,7 @@ class _Pen:
 
     def instant(self, at: datetime) -> Markup:
         """With its date, in both times."""
-        return Markup("{} UTC{}").format(f"{local(at, UTC):%Y-%m-%d %H:%M:%S}", self.aside(at, f" {self.zone}"))
+        return Markup(f"{local(at, UTC):%Y-%m-%d %H:%M:%S} UTC{self.aside(at, f' {self.zone}')}")  # noqa: S704  times
 
     def aside(self, at: datetime, after: str = "") -> Markup:
         """The local time of the day, with its date where that is another one; empty if local time is UTC."""
@@ -77,7 +65,7 @@ class _Pen:
             return Markup()
         utc, there = local(at, UTC), local(at, self.zone)
         words = f"{there:%H:%M:%S}" if utc.date() == there.date() else f"{there:%Y-%m-%d %H:%M:%S}"
-        return Markup(" ({}{})").format(words, after)
+        return Markup(f" ({words}{after})")  # noqa: S704  times
 
 
 def write_markdown(material: Material, path: Path) -> Path:
@@ -100,11 +88,15 @@ def page(material: Material, chart: str | None = None) -> Iterator[str]:
             pen=pen,
             chart=chart,
             told=_told(account),
-            moments=_rows((line for line in material.lines() if line.is_key), pen),
+            moments=_rows(_moments(material), pen),
             days=_days(material.lines(), pen),
             said=lambda phrase: said(phrase, account.names),
         )
     )
+
+
+def _moments(material: Material) -> Iterator[Line]:
+    return (line for line in material.lines() if line.is_key) if material.account.key_moments else iter(())
 
 
 def _pen(account: Account) -> _Pen:
@@ -126,60 +118,54 @@ def _day_words(day: date) -> str:
     return f"{day:%A}, {day.day} {day:%B} {day.year}"
 
 
-def _rows(lines: Iterable[Line], pen: _Pen) -> Iterator[_Row]:
-    for line in lines:
-        yield _Row(
-            utc=f"{local(line.at, UTC):%H:%M:%S}",
-            local=pen.aside(line.at),
-            who=pen.name(line.actor),
-            said=_BREAK.join(tuple(lines_of(line.text)) or (escaped(line.kind),)),
-            evidence=tuple(_evidence(line, pen)),
-            marks=Markup(" *({})*").format(", ".join(marks)) if (marks := tuple(_marks(line))) else Markup(),
-        )
+def _rows(lines: Iterable[Line], pen: _Pen) -> Iterator[Markup]:
+    return (_row(line, pen) for line in lines)
 
 
-def _marks(line: Line) -> Iterator[str]:
-    if line.is_key:
-        yield "key moment"
-    if any(change.kind == Kind.ENTRY_EDITED for change in line.changes):
-        yield "edited"
+def _row(line: Line, pen: _Pen) -> Markup:
+    """An item of the list, with what stands behind it as a list of its own."""
+    said = _BREAK.join(lines_of(line.text)) or escaped(line.kind)
+    head = f"- **{local(line.at, UTC):%H:%M:%S}**{pen.aside(line.at)} {pen.name(line.actor)}: {said}{_page(line)}{_marks(line)}"
+    return Markup("\n  - ".join((head, *_evidence(line, pen))))  # noqa: S704  all of it was escaped part by part
 
 
-def _evidence(line: Line, pen: _Pen) -> Iterator[Markup]:
+def _marks(line: Line) -> str:
+    edited = any(change.kind == Kind.ENTRY_EDITED for change in line.changes)
+    marks = [mark for mark, is_set in (("key moment", line.is_key), ("edited", edited)) if is_set]
+    return f" *({', '.join(marks)})*" if marks else ""
+
+
+def _evidence(line: Line, pen: _Pen) -> Iterator[str]:
     """What stands behind an entry, as far as it helps a reader: the rest is in the JSON export."""
     yield from _findings(line.facts)
-    yield from _pages(line.facts)
     yield from _changes(line, pen)
 
 
-def _findings(facts: Mapping[str, object]) -> Iterator[Markup]:
+def _findings(facts: Mapping[str, object]) -> Iterator[str]:
     """The rules that did not simply hold, in the spelling of `bot.core.facts`."""
     verdict = facts.get("verdict")
     findings = verdict.get("findings") if isinstance(verdict, dict) else None
     told = [found for found in findings if isinstance(found, dict)] if isinstance(findings, list) else []
     against = [found for found in told if found.get("effect") != _HOLDS]
     for found in against[:_MOST_FINDINGS]:
-        effect = str(found.get("effect", "")).replace("_", " ")
-        yield Markup("{} ({}): {}").format(
-            escaped(found.get("rule", "")), escaped(effect), escaped(found.get("reason", ""))
-        )
+        rule, effect, reason = (escaped(found.get(name, "")) for name in ("rule", "effect", "reason"))
+        yield f"{rule} ({effect}): {reason}"
     if told:
-        yield Markup("{} of {} checks hold").format(len(told) - len(against), len(told))
+        yield f"{len(told) - len(against)} of {len(told)} checks hold"
 
 
-def _pages(facts: Mapping[str, object]) -> Iterator[Markup]:
-    for name, words in (("permalink", "message in Slack"), ("url", "page")):
-        page = linked(words, facts.get(name))
-        if page != escaped(words):
-            yield page
+def _page(line: Line) -> str:
+    """Where the entry came from: the message, or the page that it tells of."""
+    found = ((words, address(line.facts.get(name))) for name, words in (("permalink", "message"), ("url", "page")))
+    return next((f" ([{words}](<{page}>))" for words, page in found if page), "")
 
 
-def _changes(line: Line, pen: _Pen) -> Iterator[Markup]:
+def _changes(line: Line, pen: _Pen) -> Iterator[str]:
     """Who put it right, when, and why. What it said before is in the JSON export."""
     for change in line.changes:
         if change.kind == Kind.ENTRY_EDITED:
-            why = Markup(": {}").format(escaped(change.why)) if one_line(change.why) else ""
-            yield Markup("edited by {}, {}{}").format(pen.name(change.by), pen.instant(change.at), why)
+            why = f": {escaped(change.why)}" if one_line(change.why) else ""
+            yield f"edited by {pen.name(change.by)}, {pen.instant(change.at)}{why}"
 
 
 @cache

@@ -1,7 +1,8 @@
 """Values as Markdown text that says just that: no markup, HTML, link, mention, formula or reference comes of it.
 
 Held against GitHub's and GitLab's renderers, which link and notify in the text that is left after Markdown has been
-read: a backslash does not help there, so that signs are kept apart from what follows.
+read: a backslash does not help there, so that signs are kept apart from what follows. Secrets are taken out where an
+incident is gathered.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from urllib.parse import quote, urlsplit
 from markupsafe import Markup
 
 from bot.core.phrase import Linked, Part, Person, Phrase, duration, instant, one_line
-from bot.core.redact import redact
 
 LONGEST = 5_000
 """Characters of one entry that are shown."""
@@ -34,8 +34,8 @@ def escaped(value: object) -> Markup:
     """A value as one line of Markdown text. What is `Markup` already stays."""
     if isinstance(value, Markup):
         return value
-    text = one_line(redact(str(value))).translate(_ENTITIES)
-    text = _LINKED.sub(lambda found: found[0] + _APART, text)
+    text = one_line(str(value)).translate(_ENTITIES)
+    text = _LINKED.sub(r"\g<0>" + _APART, text)
     return Markup(_SPECIAL.sub(r"\\\g<0>", text))  # noqa: S704  this is the escaping
 
 
@@ -52,12 +52,12 @@ def lines_of(text: str) -> Iterator[Markup]:
 def linked(words: object, url: object) -> Markup:
     """A link, or the words alone where the URL is not one that may be linked."""
     page = address(url)
-    return escaped(words) if page is None else Markup("[{}](<{}>)").format(escaped(words), Markup(page))  # noqa: S704  percent-encoded
+    return escaped(words) if page is None else Markup(f"[{escaped(words)}](<{page}>)")  # noqa: S704  percent-encoded
 
 
 def address(url: object) -> str | None:
     """The URL of a web page, spelled so that it ends no link; None for everything else."""
-    if not isinstance(url, str) or not _ADDRESS.fullmatch(url) or redact(url) != url:
+    if not isinstance(url, str) or not _ADDRESS.fullmatch(url):
         return None
     try:
         parts = urlsplit(url)
