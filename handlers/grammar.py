@@ -340,9 +340,9 @@ FORMS = (
     Form("watch", "watch STATE [off]", "say when the lock is free", _read_watch, available=False),
     Form("explain", "explain ERROR", "what a Terraform error means, and what to do", _read_explain),
     Form("open", "open [TITLE]", "open an incident in this channel", _read_open),
-    Form("title", "title TEXT", "give the incident another title", _read_title, available=False),
+    Form("title", "title TEXT", "give the incident another title", _read_title),
     Form("close", "close", "close the incident, and export its timeline", _read_close),
-    Form("reopen", "reopen [INCIDENT]", "go on with an incident that was closed", _read_reopen, available=False),
+    Form("reopen", "reopen [INCIDENT]", "go on with an incident that was closed", _read_reopen),
     Form("export", "export", "export the timeline now", _read_export),
 )
 """Every command, once: help, usage errors, the manifest's hint and the docs are made of this or checked against it.

@@ -44,12 +44,21 @@ class RecordCommands:
                 return await self._note(command, asker)
             case grammar.Capture():
                 return await CaptureCommands(self.world).backfill(command, asker)
-            case grammar.Open(title):
-                return await self._open(title, asker)
-            case grammar.Close():
-                return await self._close(asker)
             case grammar.Export():
                 return await ExportCommands(self.world).make(asker)
+            case _:
+                return await self._life(command, asker)
+
+    async def _life(self, command: grammar.Command, asker: Asker) -> str:
+        match command:
+            case grammar.Open(title):
+                return await self._open(title, asker)
+            case grammar.Title(text):
+                return await self._title(text, asker)
+            case grammar.Close():
+                return await self._close(asker)
+            case grammar.Reopen(incident_id):
+                return await self._reopen(incident_id, asker)
             case _:
                 raise NotAvailable(f"/tflock {grammar.name_of(command)} comes with a later version of tflock.")
 
@@ -73,7 +82,10 @@ class RecordCommands:
         before = await self.world.journal.current(asker.channel)
         incident = before or await self._incident_here(asker, title or "Terraform incident")
         if before is not None:
-            lines: tuple[Phrase, ...] = (("It is ", Quoted(before.title), f" ({before.id}). Nothing was changed."),)
+            lines: tuple[Phrase, ...] = (
+                ("It is ", Quoted(before.title), f" ({before.id}). Nothing was changed."),
+                ("To give it another title: ", Quoted("/tflock title TEXT")),
+            )
             return await self._say(asker, notice_message(Notice("An incident is open here already", lines)))
         lines = ((Quoted(incident.title), f" ({incident.id}), opened. Everything from here on is on its timeline."),)
         await self.world.teller.notice(asker.channel, Notice("Incident opened", lines), thread=asker.thread)
@@ -89,6 +101,49 @@ class RecordCommands:
         )
         await self.world.teller.notice(asker.channel, Notice("Incident closed", lines), thread=asker.thread)
         return "ok"
+
+    async def _title(self, text: str, asker: Asker) -> str:
+        await self._member_only(asker)
+        before = await self._current(asker)
+        renamed = await incidents.rename(self.world, before, text, user=asker.user)
+        if renamed is None or renamed.title == before.title:
+            raise NotPermitted("The incident has this title already. Nothing was changed.")
+        lines: tuple[Phrase, ...] = (("Now: ", Quoted(renamed.title)), ("Before: ", Quoted(before.title)))
+        await self.world.teller.notice(asker.channel, Notice("Incident renamed", lines), thread=asker.thread)
+        return "ok"
+
+    async def _reopen(self, incident_id: str | None, asker: Asker) -> str:
+        await self._member_only(asker)
+        if not await is_incident_channel(self.world, asker):
+            raise NotPermitted(NOT_HERE)
+        wanted = await self._closed_here(incident_id, asker)
+        reopened = await incidents.reopen(self.world, wanted, user=asker.user)
+        if reopened is None:
+            raise NotPermitted("Somebody else was faster: an incident is open here by now. Nothing was changed.")
+        lines: tuple[Phrase, ...] = (
+            (Quoted(reopened.title), f" ({reopened.id}) is open again. Its timeline goes on."),
+            ("When it is closed again, its export is made anew.",),
+        )
+        await self.world.teller.notice(asker.channel, Notice("Incident reopened", lines), thread=asker.thread)
+        return "ok"
+
+    async def _closed_here(self, incident_id: str | None, asker: Asker) -> Incident:
+        """The incident that is meant. Of one in another channel it is not even said that it is there."""
+        there = await self.world.journal.current(asker.channel)
+        if there is not None:
+            same = incident_id in {None, there.id}
+            what = "It is open already" if same else f"{there.id} is open here: close it first with /tflock close"
+            raise NotPermitted(f"{what}. Nothing was changed.")
+        if incident_id is None:
+            found = await incidents.last_in(self.world, asker.channel)
+        else:
+            found = await self.world.journal.find(incident_id)
+        if found is None or found.channel != asker.channel:
+            what = (
+                "There was no incident in this channel" if incident_id is None else "This channel had no such incident"
+            )
+            raise NotPermitted(f"{what}. /tflock open starts one. Nothing was changed.")
+        return found
 
     async def _incident_here(self, asker: Asker, title: str) -> Incident:
         if not await is_incident_channel(self.world, asker):

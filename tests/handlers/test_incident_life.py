@@ -1,0 +1,118 @@
+"""The life of an incident, by the commands in its channel."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.sandbox.slack_workspace import flat
+from bot.sandbox.stage import CHANNEL
+
+
+@pytest.fixture
+def here(office):
+    """What a command comes to: the channel's messages, and what the asker alone was told."""
+
+    async def types(text, user="U0PARKER"):
+        await office.types(text, user=user)
+        await office.work()
+
+    return types
+
+
+async def said(office):
+    return [flat(message) for message in office.slack.messages(CHANNEL)]
+
+
+async def opened(office, here, title="staging is stuck"):
+    await here(f"open {title}")
+    return await office.journal.current(CHANNEL)
+
+
+def kinds(office, incident):
+    return [entry.kind for entry in office.journal.logs[incident.id]]
+
+
+async def test_an_incident_is_opened_renamed_closed_and_reopened_in_its_channel(office, here):
+    incident = await opened(office, here)
+    await here("title eu-west is stuck")
+    await here("close")
+    assert await office.journal.current(CHANNEL) is None
+    await here("reopen")
+
+    assert (await office.journal.current(CHANNEL)).title == "eu-west is stuck"
+    assert kinds(office, incident) == [f"incident.{how}" for how in ("opened", "renamed", "closed", "reopened")]
+    assert all(entry.actor == "U0PARKER" for entry in office.journal.logs[incident.id])
+
+
+async def test_opening_beside_an_open_incident_says_which_it_is_and_how_to_retitle_it(office, here):
+    incident = await opened(office, here)
+
+    await here("open something else")
+
+    assert incident.id in office.told()[-1]
+    assert "/tflock title" in office.told()[-1]
+    assert kinds(office, incident) == ["incident.opened"]
+
+
+async def test_an_incident_of_this_channel_is_reopened_by_its_id(office, here):
+    first = await opened(office, here, "first")
+    await here("close")
+    await opened(office, here, "second")
+    await here("close")
+
+    await here(f"reopen {first.id}")
+
+    assert await office.journal.current(CHANNEL) == first
+
+
+async def test_nothing_is_reopened_beside_an_open_incident(office, here):
+    first = await opened(office, here, "first")
+    await here("close")
+    second = await opened(office, here, "second")
+
+    await here(f"reopen {first.id}")
+    assert second.id in office.told()[-1]
+    await here("reopen")
+    assert "open already" in office.told()[-1]
+
+    assert await office.journal.current(CHANNEL) == second
+
+
+async def test_of_another_channels_incident_it_is_not_even_said_that_it_is_there(office, here):
+    other, _ = await office.journal.open(channel="C0OTHER", title="theirs", by="U1", at=office.clock.now())
+    await office.journal.close(other.id, by="U1", at=office.clock.now())
+
+    await here(f"reopen {other.id}")
+    here_said = office.told()[-1]
+    await here("reopen inc-nowhere")
+
+    assert "no such incident" in here_said
+    assert "theirs" not in here_said
+    assert not (await office.journal.find(other.id)).is_open
+
+
+async def test_without_an_earlier_incident_there_is_nothing_to_reopen_or_to_retitle(office, here):
+    await here("reopen")
+    assert "/tflock open" in office.told()[-1]
+    await here("title x")
+    assert "/tflock open" in office.told()[-1]
+    assert await office.journal.incidents() == ()
+
+
+@pytest.mark.parametrize("text", ["open x", "title x", "close", "reopen"])
+async def test_a_guest_changes_nothing_of_an_incidents_life(office, here, text):
+    incident = await opened(office, here)
+
+    await here(text, user="U0GUEST")
+
+    assert "full members" in office.told("U0GUEST")[-1]
+    assert kinds(office, incident) == ["incident.opened"]
+
+
+async def test_a_title_cannot_ping_or_break_out_of_its_line(office, here):
+    await opened(office, here)
+
+    await here("title &lt;!channel&gt; *now*")
+
+    assert (await office.journal.current(CHANNEL)).title == "<!channel> *now*"
+    assert not [message for message in await said(office) if "<!channel>" in message]
