@@ -26,7 +26,9 @@ from bot.usecases.world import World
 log = structlog.get_logger()
 
 _STEPS, _SHARED = "export-share", "export-shared"
-_LOOKS, _BETWEEN_LOOKS = 20, 0.5
+_LOOKS, _LOOKS_AGAIN, _BETWEEN_LOOKS = 20, 3, 0.5
+"""Seconds between looks for the files; fewer looks where another worker shared them a while ago, or did not."""
+
 _MOST_CHANGES = 10_000
 _MOST_OUTDATED = 5
 
@@ -137,7 +139,7 @@ async def _found(world: World, report: ExportReport, steps: dict[str, Any]) -> P
 async def _show_files(world: World, edition: Edition, paths: Sequence[Path], *, root: str) -> None:
     channel, steps = edition.incident.channel, await world.records.get(_STEPS, edition.mark) or {}
     staged: dict[str, str] = dict(steps.get("files") or {})
-    if steps.get("is_begun") and await _appear(world, channel, staged, otherwise=False):
+    if steps.get("is_begun") and await _appear(world, channel, staged, looks=_LOOKS_AGAIN, otherwise=False):
         return
     if not staged:
         staged = {await world.sharing.stage(path): path.name for path in paths}
@@ -148,17 +150,17 @@ async def _show_files(world: World, edition: Edition, paths: Sequence[Path], *, 
     except Missing:
         await world.records.update(_STEPS, edition.mark, {"files": {}, "is_begun": False})
         raise Unreachable("Slack", "the uploaded files were gone before they could be shown") from None
-    if not await _appear(world, channel, staged, otherwise=True):
+    if not await _appear(world, channel, staged, looks=_LOOKS, otherwise=True):
         raise Unreachable("Slack", "the files were taken, and have not appeared in the channel")
 
 
-async def _appear(world: World, channel: str, staged: dict[str, str], *, otherwise: bool) -> bool:
+async def _appear(world: World, channel: str, staged: dict[str, str], *, looks: int, otherwise: bool) -> bool:
     """Whether the files can be seen in the channel, where they come some moments after Slack's answer.
 
     `otherwise` is what is taken for true where Slack lets nobody look.
     """
     try:
-        for look in range(_LOOKS):
+        for look in range(looks):
             if look:
                 await asyncio.sleep(_BETWEEN_LOOKS)
             if await world.sharing.is_shared(channel, next(iter(staged))):
