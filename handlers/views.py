@@ -122,7 +122,7 @@ class Dialogs:
 
     async def _say_failed(self, view_id: str, error: TflockError) -> None:
         try:
-            await self.world.views.update(view_id, failed_view(f"This entry cannot be edited now. {error}"))
+            await self.world.views.update(view_id, failed_view(str(error)))
         except UpstreamError:
             return  # the boundary tells the asker of the error itself
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from bot.core.report import Corrected
 from bot.slack.render.blocks import Block, context, plain_text, sections
-from bot.slack.render.mrkdwn import escape, mrkdwn
+from bot.slack.render.mrkdwn import mrkdwn
 
 View: TypeAlias = dict[str, Any]
 
@@ -41,7 +41,7 @@ def loading_view() -> View:
 
 def failed_view(reason: str) -> View:
     """Why there is nothing to edit. `reason` is plain text."""
-    return _modal("Edit", sections([escape(reason)[:LONGEST_INPUT]]))
+    return _modal("Edit", sections([mrkdwn((f"This entry cannot be edited now. {reason}",), most=LONGEST_INPUT)]))
 
 
 def edit_view(form: EditForm) -> View:

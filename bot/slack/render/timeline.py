@@ -85,9 +85,11 @@ def _who_when(change: Change) -> str:
 
 
 def _choices(report: TimelineReport, shown: Shown) -> Sequence[tuple[str, ButtonValue]]:
+    """Each with the entry, and where the page ends on which it stands, so that it can be shown anew."""
     key = ("No key moment", Marking.NOT_KEY) if shown.is_key else ("Mark as key moment", Marking.KEY)
+    before = str(int(report.newer) + 1) if report.newer else ""
     return [
-        (label, _value(report, f"{what}.{shown.entry.id}"))
+        (label, _value(report, f"{what}.{shown.entry.id}.{report.size}.{before}"))
         for label, what in (("Edit…", EDIT), ("Hide", Marking.HIDE), key)
     ]
 

@@ -14,6 +14,7 @@ from bot.core.attribution import Attribution, Candidate, Look, Strength
 from bot.core.case import Effect, Finding, Rule, Ruling, Verdict
 from bot.core.contention import Contention, Loop
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
+from bot.core.incident import Incident
 from bot.core.lock import (
     Billing,
     DigestMatch,
@@ -35,6 +36,7 @@ from bot.core.lock import (
 from bot.core.people import Member, OwnerAnswer, OwnerSays, Presence, Whereabouts
 from bot.core.phrase import Linked, Person, Quoted
 from bot.core.report import (
+    Corrected,
     Crowd,
     Inspection,
     KillReport,
@@ -56,12 +58,16 @@ from bot.core.report import (
     UserReport,
     WhoReport,
 )
+from bot.core.revision import CORRECTIONS, Change, Marking, Shown
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
 from bot.core.timeline import Entry, Kind
+from bot.sandbox.slack_blocks import view_faults
 from bot.slack.render import (
+    edited_message,
     help_message,
     kill_message,
     letter_message,
+    marked_message,
     notice_message,
     overview_message,
     status_message,
@@ -70,6 +76,7 @@ from bot.slack.render import (
     user_message,
     who_message,
 )
+from bot.slack.render.modal import EditForm, edit_view, failed_view
 from bot.slack.render.plain import overview_lines, status_lines, to_json, who_lines
 
 NOW = datetime(2026, 11, 21, 11, 5, tzinfo=UTC)
@@ -364,25 +371,57 @@ def test_any_report_is_a_message_that_slack_takes_and_that_does_no_harm(sound, p
 
 entries = st.builds(
     Entry,
-    id=st.integers(0, 30).map(str),
+    id=st.one_of(st.integers(0, 10**7).map(str), words),
     at=instants,
     recorded_at=instants,
     kind=st.one_of(st.sampled_from([str(kind) for kind in Kind]), words),
     actor=st.one_of(people, texts),
     text=texts,
-    facts=st.dictionaries(st.sampled_from(["entry", "text", "at"]), st.one_of(texts, st.integers(0, 30).map(str))),
+    facts=st.just({}),
     prev=st.just("0"),
     hash=st.just("1"),
 )
+changes = st.builds(
+    Change,
+    by=st.one_of(people, texts),
+    at=instants,
+    kind=st.sampled_from([str(kind) for kind in CORRECTIONS]),
+    why=texts,
+    was_text=maybe(texts),
+    was_at=maybe(instants),
+)
+shown_entries = st.builds(Shown, entries, st.lists(changes, max_size=3).map(tuple), st.booleans())
+incidents = st.builds(Incident, st.just("inc-1"), st.just("C1"), texts, instants, people, maybe(instants))
+ordinals = maybe(st.integers(1, 10**7).map(str))
 
 
-@given(st.lists(entries, max_size=8), counts, texts, st.integers(0, 10**6))
+@given(st.lists(shown_entries, min_size=1, max_size=8), st.integers(0, 25), incidents, counts, ordinals, ordinals)
 @thorough
-def test_any_timeline_fits_and_does_no_harm(sound, some, count, title, total):
-    many = tuple((some * 500)[:count])
-    message = timeline_message(TimelineReport("inc-1", title, NOW, many, total))
+def test_any_page_of_a_timeline_fits_and_does_no_harm(sound, some, count, incident, hidden, older, newer):
+    many = tuple((some * 25)[:count])
+    message = timeline_message(TimelineReport(incident, many, 10**6, hidden, 25, older, newer))
     sound(message)
     harmless(message)
+
+
+corrected = st.builds(Corrected, incidents, shown_entries, shown_entries, st.booleans(), st.booleans())
+
+
+@given(corrected, maybe(texts), st.sampled_from(Marking))
+@thorough
+def test_what_became_of_any_correction_fits_and_does_no_harm(sound, told, undo, how):
+    for message in (edited_message(told, undo), marked_message(told, how)):
+        sound(message)
+        harmless(message)
+
+
+@given(corrected, st.one_of(texts, st.text(max_size=40)))
+@thorough
+def test_the_dialog_of_any_entry_is_one_that_slack_takes(told, reason):
+    at = told.after.entry.at
+    view = edit_view(EditForm(told, at, "CET", "{}"))
+    assert view_faults(view, kind="modal") == []
+    assert view_faults(failed_view(reason), kind="modal") == []
 
 
 ours = st.text(alphabet="ab &<>|[].", min_size=1, max_size=2_000)

@@ -34,14 +34,12 @@ from bot.core.report import (
     StateName,
     StatusReport,
     Tie,
-    TimelineReport,
     UnlockReport,
     UnlockStage,
     UserReport,
     WhoReport,
 )
 from bot.core.run import Conclusion, Phase, Switched, SwitchResult
-from bot.core.timeline import Entry
 from bot.slack.render import (
     help_message,
     kill_message,
@@ -49,7 +47,6 @@ from bot.slack.render import (
     notice_message,
     overview_message,
     status_message,
-    timeline_message,
     unlock_message,
     user_message,
     who_message,
@@ -492,45 +489,7 @@ def test_an_answered_letter_shows_the_answer_in_place_of_the_buttons(scene, read
     reads(message)
 
 
-# ── timeline, notices, help
-
-
-def entry(scene, number, kind, text, minute=0, /, **facts):
-    at = scene.now + timedelta(minutes=minute)
-    return Entry(f"{number}-0", at, at, kind, "U0QUINN", text, facts, "0" * 64, "1" * 64)
-
-
-def test_a_timeline_shows_edits_and_leaves_hidden_entries_out(scene, reads):
-    entries = (
-        entry(scene, 1, "incident.opened", "incident opened"),
-        entry(scene, 2, "note.added", "the aply is dead", 1),
-        entry(scene, 3, "note.added", "said by mistake", 2),
-        entry(scene, 4, "entry.edited", "", 3, entry="2-0", text="the apply is dead", at="2026-11-21T11:02:00Z"),
-        entry(scene, 5, "entry.hidden", "", 4, entry="3-0"),
-    )
-    message = timeline_message(TimelineReport("inc-20261121-staging-7f3a", "staging", scene.now, entries, 9))
-    assert "the apply is dead" in str(message.blocks)
-    assert "aply" not in str(message.blocks)
-    assert "by mistake" not in str(message.blocks)
-    reads(message)
-
-
-def test_a_long_timeline_keeps_its_newest_entries(scene, sound):
-    entries = tuple(entry(scene, n, "note.added", f"entry {n} " + "x" * 300, n) for n in range(500))
-    message = timeline_message(TimelineReport("inc-1", "staging", scene.now, entries, 500))
-    assert "entry 499 " in str(message.blocks)
-    assert "entry 0 " not in str(message.blocks)
-    assert "earlier" in str(message.blocks)
-    sound(message)
-
-
-def test_an_unreadable_edit_changes_nothing_but_its_mark(scene):
-    entries = (
-        entry(scene, 1, "note.added", "as it was"),
-        entry(scene, 2, "entry.edited", "", 1, entry="1-0", text=7, at="yesterday"),
-    )
-    message = timeline_message(TimelineReport("inc-1", "", scene.now, entries, 2))
-    assert "as it was (edited)" in str(message.blocks)
+# ── notices, help
 
 
 def test_a_notice_carries_its_reference(reads):
