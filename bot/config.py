@@ -333,8 +333,6 @@ def _approval(given: ApprovalSection) -> ApprovalPolicy:
 
 
 def _unavailable(file: ConfigFile) -> Iterator[KeyPath]:
-    if file.export.s3 is not None:
-        yield ("export", "s3")
     if file.tickets is not None:
         yield ("tickets",)
 

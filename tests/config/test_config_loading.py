@@ -8,7 +8,7 @@ import yaml
 
 from bot.adapters import MAKERS, run_sources
 from bot.backends.s3 import AwsClients
-from bot.config import CiSettings, load
+from bot.config import BucketSettings, CiSettings, load
 from bot.core.policy import BUILT_IN_CI_HOSTS, KnownPerson, LoopRule, Policy
 from bot.core.run import Conclusion, Pipeline
 from bot.errors import UnknownState
@@ -110,7 +110,7 @@ def test_the_example_keeps_timelines_and_exports(config):
 
 
 def test_what_this_version_does_not_have_is_named(config):
-    assert config.unavailable == ("export.formats.html", "export.formats.csv")
+    assert config.unavailable == ()
 
 
 def test_every_type_of_ci_has_its_adapter(config):
@@ -126,11 +126,17 @@ def test_every_type_of_ci_has_its_adapter(config):
     assert set(MAKERS) == {entry.type for entry in config.ci.values()}
 
 
-def test_tickets_and_an_export_bucket_are_accepted_and_named_as_not_available(loaded, smallest):
+def test_tickets_are_accepted_and_named_as_not_available(loaded, smallest):
     tickets = "tickets: {type: jira, base_url: 'https://jira.example.com', project: OPS}\n"
     config = loaded(f"{smallest}{tickets}export: {{s3: {{bucket: b, prefix: p}}}}\n")
-    assert config.unavailable == ("export.s3", "tickets")
-    assert (config.export.s3.bucket, config.export.s3.prefix) == ("b", "p")
+    assert config.unavailable == ("tickets",)
+
+
+def test_an_export_bucket_is_reached_with_the_defaults_for_aws(loaded, smallest):
+    aws = "aws: {region: eu-west-1, assume_role: arn:aws:iam::1:role/x, endpoint_url: 'http://localhost:1'}\n"
+    config = loaded(f"{smallest}{aws}export: {{s3: {{bucket: b, prefix: p}}}}\n")
+    assert config.unavailable == ()
+    assert config.export_bucket == BucketSettings("b", "p", "eu-west-1", "arn:aws:iam::1:role/x", "http://localhost:1")
 
 
 def _leaves(value, path=()):
