@@ -133,6 +133,10 @@ def _register_capture(docket: Docket, world: World) -> None:
     async def backfill_(backfill_id: str, tick: str, retry: Retry = _AGAIN) -> None:
         await _guarded(world, retry, "backfill", backfill_id, lambda: backfill.go_on(world, backfill_id, int(tick)))
 
+    async def archived_(channel: str, retry: Retry = _AGAIN) -> None:
+        await _guarded(world, retry, "archived", channel, lambda: incident.close_archived(world, channel))
+
+    docket.register(archived_, names=["archived"])
     docket.register(capture_, names=["capture"])
     docket.register(backfill_, names=["backfill"])
 
@@ -208,6 +212,8 @@ async def _say_if_last(world: World, retry: Retry, job: str, subject: str, why: 
 async def _where(world: World, job: str, subject: str) -> tuple[str, str]:
     if job == "capture":
         return subject.partition("/")[0], ""
+    if job == "backfill":
+        return await backfill.place_of(world, subject)
     found = await (find_kill if job in {"kill", "remind"} else find_unlock)(world, subject)
     if found is not None:
         return found[0].channel, found[0].ts or found[0].thread

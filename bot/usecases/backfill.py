@@ -24,6 +24,7 @@ from bot.errors import UpstreamError
 from bot.ports import MessagePage, Posted
 from bot.usecases import capture
 from bot.usecases.capture import How
+from bot.usecases.export import reissue_if_late
 from bot.usecases.lease import lease
 from bot.usecases.world import World
 
@@ -135,6 +136,12 @@ async def go_on(world: World, backfill_id: str, tick: int) -> None:
             await _wait(world, progress, page)
 
 
+async def place_of(world: World, backfill_id: str) -> tuple[str, str]:
+    """The channel and the thread that a backfill was asked for in; empty if it has ended. Raises JournalAway."""
+    progress = await _find(world, backfill_id)
+    return ("", "") if progress is None else (progress.channel, progress.thread)
+
+
 async def _page(world: World, progress: Progress) -> Observation[MessagePage]:
     messages, since, until, cursor = world.messages, progress.since, progress.until, progress.cursor
     if not progress.is_listed:
@@ -216,6 +223,7 @@ async def _wait(world: World, progress: Progress, seen: NotFound | Unseen) -> No
 async def _end(world: World, progress: Progress, end: End, detail: str = "") -> None:
     await world.records.forget("backfill", progress.id)
     log.info("backfill.ended", channel=progress.channel, end=str(end), taken=progress.taken, known=progress.known)
+    await reissue_if_late(world, progress.incident)  # it may have been closed meanwhile
     await _say(world, progress, _ended(progress, end, detail))
 
 

@@ -5,7 +5,7 @@ import contextlib
 
 import structlog
 
-from handlers.backlog import AT_ONCE, BURST, BUSY_PACE, Backlog
+from handlers.backlog import AT_ONCE, BURST, BUSY_PACE, LATER_AT_ONCE, Backlog
 
 
 async def test_work_begins_by_itself_when_no_request_is_coming_in(until):
@@ -29,6 +29,29 @@ async def test_a_lone_request_is_worked_on_while_its_answer_is_on_the_way(until)
         with backlog.receiving():
             backlog.add(work)
             await until(lambda: done)
+
+
+async def test_what_nobody_waits_for_is_begun_last_and_takes_up_few_places(until):
+    backlog, begun, gate = Backlog(), [], asyncio.Event()
+
+    def piece(name):
+        async def work() -> None:
+            begun.append(name)
+            await gate.wait()
+
+        return work
+
+    for number in range(20):
+        backlog.add(piece(f"event {number}"), later=True)
+    backlog.add(piece("command"))
+    async with backlog.worked_off():
+        await until(lambda: len(begun) == 1 + LATER_AT_ONCE)
+        assert begun[0] == "command"
+        backlog.add(piece("another command"))
+        await until(lambda: begun[-1] == "another command")
+        assert len(begun) == 2 + LATER_AT_ONCE
+        gate.set()
+        await until(lambda: len(begun) == 22)
 
 
 async def test_in_a_burst_no_work_begins_before_the_requests_at_hand_are_answered(until):

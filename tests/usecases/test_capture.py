@@ -301,6 +301,12 @@ def test_a_late_edit_of_a_closed_incident_is_exported_again(room):
     assert room.shown(said).entry.text == "three hours old"
 
 
+def test_the_incident_of_an_archived_channel_is_closed(room):
+    room.paper.run(room.paper.jobs.start("archived", CHANNEL, key="event:EvArchive"))
+    room.paper.pass_time(1)
+    assert room.paper.run(room.paper.journal.current(CHANNEL)) is None
+
+
 # ── by the shortcut
 
 
