@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import ijson
 
-from bot.core.incident import Course, Incident
+from bot.core.incident import Course, Incident, is_safe_id
 from bot.core.timeline import Entry
 from bot.errors import ChainBroken, ExportInvalid
 from bot.export.json_row import read_row
@@ -126,9 +126,13 @@ def _head(head: Any) -> tuple[Incident, tuple[str, str]]:
             head["opened_by"],
             datetime.fromisoformat(closed_at) if closed_at is not None else None,
         )
-        return incident, (head["last"]["id"], head["last"]["hash"])
+        last = (head["last"]["id"], head["last"]["hash"])
+        is_safe = is_safe_id(incident.id)
     except (KeyError, TypeError, ValueError) as error:
         raise ExportInvalid("the export's incident lacks something: id, channel, title, times or last entry") from error
+    if not is_safe:
+        raise ExportInvalid("the export's incident has an id that can be no file name")
+    return incident, last
 
 
 def _display(display: Any) -> tuple[Mapping[str, str], str]:

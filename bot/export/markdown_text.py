@@ -25,9 +25,9 @@ _APART = "\u200b"
 _SPECIAL = re.compile(r"[\\`*_{}\[\]()~|!$^=]|:(?=/)|(?<=www)\.|#(?=\s|$)", re.IGNORECASE)
 _ENTITIES = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}
 _LINKED = re.compile(r"[@#](?=\S)|[!$%~](?=\d)|(?<=\bGH)-(?=\d)|&amp;(?=\d)|\b(?:mailto|xmpp):(?=\S)", re.IGNORECASE)
-_BLOCK = re.compile(r"^(?:([-+#])|(\d{1,9})([.)]))(?=\s|$|-|#)")
+_BLOCK = re.compile(r"^(?:([-+#])|(\d{1,9})([.)]))(?=[\s\u200b#-]|$)")
 _ADDRESS = re.compile(r"https?://[!-~]{1,2000}", re.IGNORECASE)
-_KEPT_IN_ADDRESS = ":/?&=%@,;+-._~"
+_KEPT_IN_ADDRESS = ":/?&=%@,;+-._~#"
 
 
 def escaped(value: object) -> Markup:

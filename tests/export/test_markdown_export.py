@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from bot.core.incident import Incident
 from bot.core.timeline import Draft, Kind
 from bot.errors import JournalAway
-from bot.export.markdown import escaped, markdown_content, write_markdown
+from bot.export.markdown_text import address, escaped, lines_of
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 APART = "\u200b"
@@ -23,8 +24,12 @@ async def incident(journal):
     return made
 
 
-async def lines(journal, incident):
-    return (await markdown_content(journal, incident)).decode().splitlines()
+@pytest.fixture
+def lines(written):
+    async def read(journal, incident, names=None, zone="UTC"):
+        return (await written(incident, "markdown", names, zone)).read_text().splitlines()
+
+    return read
 
 
 def row_with(text, found):
@@ -37,7 +42,7 @@ async def note(journal, incident, text, kind=Kind.NOTE_ADDED, /, actor="U2", **f
     return appended.entry.id
 
 
-async def test_it_tells_the_incident_from_its_title_to_the_hash_of_its_last_entry(journal, incident):
+async def test_it_tells_the_incident_from_its_title_to_the_hash_of_its_last_entry(journal, incident, lines):
     await note(journal, incident, "The job of elliott timed out at 09:15")
     closed = await journal.close(incident.id, by="U1", at=NOON + timedelta(minutes=65))
 
@@ -46,13 +51,14 @@ async def test_it_tells_the_incident_from_its_title_to_the_hash_of_its_last_entr
     assert found[0] == "# Staging is locked"
     assert "| Opened | 2026-11-21 12:00:00 UTC by U1 |" in found
     assert "| Closed | 2026-11-21 13:05:00 UTC, after 1 h 05 min |" in found
-    assert "| People | U1, U2 |" in found
+    assert "| U2 | noted | 1 |" in found
     assert "| Entries | 3 recorded, 0 edited, 0 hidden |" in found
-    assert "| 2026-11-21 12:05:00 UTC | U2 | The job of elliott timed out at 09:15 | note.added |" in found
+    assert "### Saturday, 21 November 2026" in found
+    assert "- **12:05:00** U2: The job of elliott timed out at 09:15" in found
     assert found[-1].strip() == (await journal.tail(incident.id, 1))[0].hash
 
 
-async def test_every_table_is_whole(journal, incident):
+async def test_every_table_is_whole(journal, incident, lines):
     await note(journal, incident, "a | b\n\n| c")
     found = await lines(journal, incident)
 
@@ -61,29 +67,94 @@ async def test_every_table_is_whole(journal, incident):
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table}) == 1
 
 
-async def test_an_open_incident_says_that_it_is_open(journal, incident):
+async def test_an_open_incident_says_that_it_is_open(journal, incident, lines):
     assert "| Closed | not yet |" in await lines(journal, incident)
 
 
-async def test_the_file_is_named_after_the_incident_and_holds_the_same(journal, incident, tmp_path):
-    path = await write_markdown(journal, incident, tmp_path / "exports")
+async def test_local_times_stand_beside_utc_with_their_date_where_it_is_another(journal, incident, lines):
+    await note(journal, incident, "late")
+    midnight = datetime(2026, 11, 21, 23, 30, tzinfo=UTC)
+    await journal.append(incident.id, Draft(midnight, Kind.NOTE_ADDED, "U2", "at night"))
 
-    assert path == tmp_path / "exports" / f"{incident.id}.md"
-    assert path.read_bytes() == await markdown_content(journal, incident)
+    found = await lines(journal, incident, zone="Europe/Berlin")
+
+    assert "- **12:05:00** (13:05:00) U2: late" in found
+    assert "- **23:30:00** (2026-11-22 00:30:00) U2: at night" in found
+    assert "| Opened | 2026-11-21 12:00:00 UTC (13:00:00 Europe/Berlin) by U1 |" in found
 
 
-async def test_an_edited_entry_shows_its_new_text_with_a_mark(journal, incident):
-    entry_id = await note(journal, incident, "The lok is held")
-    await note(journal, incident, "put right", Kind.ENTRY_EDITED, entry=entry_id, text="The lock is held")
+async def test_times_at_the_ends_of_the_calendar_are_shown(journal, incident, lines):
+    for year in (1, 9999):
+        edge = datetime(year, 12 if year > 1 else 1, 31 if year > 1 else 1, 23 if year > 1 else 0, 30, tzinfo=UTC)
+        await journal.append(incident.id, Draft(edge, Kind.NOTE_ADDED, "U2", f"year {year}"))
+
+    for zone in ("America/New_York", "Asia/Tokyo"):
+        found = "\n".join(await lines(journal, incident, zone=zone))
+        assert found.index("year 1") < found.index("year 9999")
+
+
+async def test_the_chart_that_stands_beside_the_page_is_shown(journal, incident, written, lines):
+    assert not [line for line in await lines(journal, incident) if line.startswith("![")]
+
+    chart = await written(incident, "chart")
+
+    assert [line for line in await lines(journal, incident) if line.endswith(f"]({chart.name})")]
+
+
+async def test_where_an_entry_came_from_is_linked_if_it_is_a_web_page(journal, incident, lines):
+    await note(journal, incident, "captured", permalink="https://acme.slack.com/archives/C1/p1?thread_ts=1.2&cid=C1")
+    await note(journal, incident, "evil", permalink="javascript:alert(1)")
 
     found = await lines(journal, incident)
 
-    assert row_with("The lock is held", found).endswith("| U2 | The lock is held (edited) | note.added |")
+    page = "https://acme.slack.com/archives/C1/p1?thread_ts=1.2&cid=C1"
+    assert row_with("captured", found) == f"- **12:05:00** U2: captured ([message](<{page}>))"
+    assert row_with("evil", found) == "- **12:05:00** U2: evil"
+
+
+async def test_a_verdict_shows_the_checks_that_stand_in_the_way(journal, incident, lines):
+    findings = [
+        {"rule": "dead", "effect": "refuses", "reason": "deploy #1 is still running"},
+        {"rule": "digest", "effect": "warns", "reason": "*x*"},
+        {"rule": "quiet", "effect": "holds", "reason": "quiet for 3 h"},
+        "nonsense",
+    ]
+    await note(journal, incident, "refused", Kind.GATE_DECIDED, verdict={"findings": findings})
+
+    found = await lines(journal, incident)
+
+    place = found.index(row_with("U2: refused", found))
+    assert found[place + 1 : place + 4] == [
+        f"  - dead (refuses): deploy #{APART}1 is still running",
+        "  - digest (warns): \\*x\\*",
+        "  - 1 of 3 checks hold",
+    ]
+
+
+async def test_key_moments_are_told_before_the_timeline(journal, incident, lines):
+    key = await note(journal, incident, "The job is dead")
+    await note(journal, incident, "", Kind.ENTRY_MARKED, entry=key)
+
+    found = await lines(journal, incident)
+
+    assert found.index("## Key moments") < found.index("## Timeline")
+    assert len([line for line in found if line == "- **12:05:00** U2: The job is dead *(key moment)*"]) == 2
+
+
+async def test_an_edited_entry_shows_its_new_text_with_a_mark(journal, incident, lines):
+    entry_id = await note(journal, incident, "The lok is held")
+    await note(journal, incident, "put right", Kind.ENTRY_EDITED, entry=entry_id, text="The lock is held", why="it was a typo")
+
+    found = await lines(journal, incident)
+
+    place = found.index(row_with("The lock is held", found))
+    assert found[place] == "- **12:05:00** U2: The lock is held *(edited)*"
+    assert found[place + 1] == "  - edited by U2, 2026-11-21 12:30:00 UTC: it was a typo"
     assert not [line for line in found if "lok" in line]
     assert "| Entries | 3 recorded, 1 edited, 0 hidden |" in found
 
 
-async def test_a_hidden_entry_is_left_out_and_counted(journal, incident):
+async def test_a_hidden_entry_is_left_out_and_counted(journal, incident, lines):
     entry_id = await note(journal, incident, "said in anger")
     await note(journal, incident, "", Kind.ENTRY_HIDDEN, entry=entry_id)
 
@@ -93,7 +164,7 @@ async def test_a_hidden_entry_is_left_out_and_counted(journal, incident):
     assert "1 hidden entry is left out here" in found
 
 
-async def test_a_late_note_stands_where_it_happened(journal, incident):
+async def test_a_late_note_stands_where_it_happened(journal, incident, lines):
     await note(journal, incident, "second")
     await journal.append(incident.id, Draft(NOON + timedelta(minutes=2), Kind.NOTE_ADDED, "U2", "first"))
     moved = await note(journal, incident, "third")
@@ -102,22 +173,25 @@ async def test_a_late_note_stands_where_it_happened(journal, incident):
 
     found = "\n".join(await lines(journal, incident))
 
-    assert found.index("| first |") < found.index("| second |") < found.index("| third (edited) |")
+    assert found.index(": first") < found.index(": second") < found.index(": third *(edited)*")
 
 
-async def test_a_kind_that_this_version_does_not_know_is_shown(journal, incident):
+async def test_a_kind_that_this_version_does_not_know_is_shown(journal, incident, lines):
     await note(journal, incident, "The moon rose", "moon.rose")
 
-    assert row_with("moon", await lines(journal, incident)).endswith("| The moon rose | moon.rose |")
+    assert row_with("moon", await lines(journal, incident)).endswith("U2: The moon rose")
 
 
-async def test_a_text_of_several_lines_keeps_them(journal, incident):
+async def test_a_text_of_several_lines_keeps_them(journal, incident, lines):
     await note(journal, incident, "Error:\n  state is locked\n")
 
-    assert "| Error:<br>state is locked |" in row_with("Error", await lines(journal, incident))
+    found = await lines(journal, incident)
+
+    place = found.index("- **12:05:00** U2: Error:\\")
+    assert found[place + 1] == "  state is locked"
 
 
-async def test_nothing_that_was_written_by_others_becomes_markup(journal):
+async def test_nothing_that_was_written_by_others_becomes_markup(journal, lines):
     evil = "<script>x</script> [a](javascript:b) ![i](//e) **b** `c` @channel #12 https://e.example"
     evil += " www.e.example a@b.c | _d_"
     incident, _ = await journal.open(channel=evil, title=evil, by=evil, at=NOON)
@@ -126,23 +200,61 @@ async def test_nothing_that_was_written_by_others_becomes_markup(journal):
     text = "\n".join(await lines(journal, incident))
 
     assert "<script" not in text
-    assert not re.search(r"(?<!\\)[\[\]`*_]", text)
+    assert not re.search(r"(?<!\\)[\[\]`*_]", re.sub(r"\*\*[\d:]{8}\*\*", "", text))
     assert not re.search(r"[@#](?=[\w])", text)
     assert "https://" not in text
     assert "www.e" not in text
 
 
-async def test_secrets_that_slipped_into_an_old_timeline_are_not_exported(journal):
-    incident = Incident("inc-x", "C1", "ghp_" + "a1B2" * 9, NOON, "U1")
-    await journal._client.hset("tflock:{inc-x}:head", "tail", "0 0 2026-11-21T12:00:00.000000Z")
-    await journal.append("inc-x", Draft(NOON, Kind.NOTE_ADDED, "U1", "x"))
+async def test_secrets_in_names_are_not_exported(journal, incident, lines):
+    await note(journal, incident, "x")
 
-    assert "GitHub token removed" in (await lines(journal, incident))[0]
+    found = "\n".join(await lines(journal, incident, {"U2": "ghp_" + "a1B2" * 9}))
+
+    assert "GitHub token removed" in found
+    assert "ghp" not in found
 
 
-async def test_an_incident_without_a_timeline_is_not_exported(journal):
+async def test_an_incident_without_a_timeline_is_not_exported(journal, lines):
     with pytest.raises(JournalAway):
-        await markdown_content(journal, Incident("inc-nowhere", "C1", "x", NOON, "U1"))
+        await lines(journal, Incident("inc-nowhere", "C1", "x", NOON, "U1"))
+
+
+HOSTILE = (
+    "<img src=x onerror=alert(1)> <!-- --> </details> &lt;b&gt; &amp;",
+    "[a](javascript:alert(1)) ![i](//e.example/x.png) [[wiki]] [r]: //e.example [^1] [ ] [x]",
+    "**b** __u__ ~~s~~ ``c`` ```\nfence\n``` $x$ $$y$$ ==m== ^s^ {{ t }} {% t %}",
+    "<https://e.example> https://e.example www.e.example mailto:a@e.example ftp://e.example",
+    "@channel <!channel> @here #12 GH-12 !12 $12 &12 %12 ~12 acme/infra#1",
+    "line\n\n- list\n1. one\n# head\n> quote\n---\n===\n| a | b |\n| - | - |\n    code\n\tcode\n:::",
+    "\u202egnp.exe \u2066x\u2069 \x00\x07\x1b[31m \u2028 \ufeff \u200b",
+    "trailing\\",
+    "\\",
+    "  ",
+)
+
+
+async def test_hostile_texts_in_every_field_are_words_to_a_renderer(journal, lines):
+    """Held against a CommonMark renderer with tables: every tag is one of this page's own."""
+    allowed = {"h1", "h2", "h3", "p", "ul", "ol", "li", "strong", "em", "br", "pre", "code"}
+    allowed |= {"table", "thead", "tbody", "tr", "th", "td"}
+    for evil in HOSTILE:
+        made, _ = await journal.open(channel="C1", title=evil, by="U1", at=NOON)
+        facts = {"permalink": evil, "url": evil, "verdict": {"findings": [{"rule": evil, "effect": evil, "reason": evil}]}}
+        entry = await note(journal, made, evil, Kind.GATE_DECIDED, actor=evil, **facts)
+        await note(journal, made, "moon", evil, actor="U3")
+        await note(journal, made, evil, Kind.ENTRY_EDITED, entry=entry, text=evil + " ", why=evil)
+        await note(journal, made, evil, Kind.ENTRY_MARKED, entry=entry)
+        closed = await journal.close(made.id, by=evil, at=NOON)
+
+        page = "\n".join(await lines(journal, closed, {"U1": evil, "C1": evil, "U3": "moon"}))
+        html = MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(page)
+
+        assert set(re.findall(r"<([a-z0-9]+)", html)) <= allowed
+        assert html.count("<h2") == len(re.findall("^## ", page, re.MULTILINE))
+        assert html.count("<code") == 1
+        assert not re.search(r"[@#](?=[A-Za-z0-9])", re.sub(r"&#\d+;", "", html))
+        assert not re.search("[\u202a-\u202e\u2066-\u2069\x00-\x08\x1b]", page)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
@@ -160,12 +272,57 @@ def test_what_this_program_made_is_not_escaped_again():
     assert escaped(Markup("**x**")) == "**x**"
 
 
-async def test_people_and_the_channel_are_called_by_name_where_the_name_is_known(journal, incident):
+async def test_people_and_the_channel_are_called_by_name_where_the_name_is_known(journal, incident, lines):
     await note(journal, incident, "Killed the loop", actor="U2")
     names = {"U2": "parker | <b>", "C1": "#inc-staging"}
 
-    found = (await markdown_content(journal, incident, names)).decode().splitlines()
+    found = await lines(journal, incident, names)
 
     assert f"| Channel | #{APART}inc-staging \\(C1\\) |" in found
-    assert row_with("Killed the loop", found).split(" | ")[1] == "parker \\| &lt;b&gt;"
-    assert row_with("| People |", found) == "| People | U1, parker \\| &lt;b&gt; \\(U2\\) |"
+    assert row_with("Killed the loop", found) == "- **12:05:00** parker \\| &lt;b&gt;: Killed the loop"
+    assert "| parker \\| &lt;b&gt; \\(U2\\) | noted | 1 |" in found
+
+
+async def test_two_people_of_one_name_are_told_apart(journal, incident, lines):
+    await note(journal, incident, "one", actor="U2")
+    await note(journal, incident, "two", actor="U3")
+
+    found = await lines(journal, incident, {"U2": "alex", "U3": "alex"})
+
+    assert row_with(": one", found) == "- **12:05:00** alex \\(U2\\): one"
+    assert row_with(": two", found) == "- **12:05:00** alex \\(U3\\): two"
+
+
+async def test_a_text_of_a_hundred_thousand_characters_is_cut_with_a_word_about_it(journal, incident, lines):
+    await note(journal, incident, "y" * 100_000)
+
+    found = await lines(journal, incident)
+
+    assert max(map(len, found)) < 6_000
+    assert "  *… 95,000 more characters are in the JSON export*" in found
+
+
+@pytest.mark.parametrize("line", ["- x", "+ x", "# x", "## x", "1. x", "12) x", "---", "===", "> x", "| a |", "~~~", "    x"])
+def test_no_line_of_a_text_begins_a_block(line):
+    (found,) = lines_of(line)
+
+    assert not re.match(r"(\s|[-+*#>=|~]|\d+[.)])", found)
+    assert re.sub(r"\\(?=[^\w\s])", "", found).replace("&gt;", ">").replace(APART, "") == line.strip()
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("https://e.example/a?b=c&d=e#f", "https://e.example/a?b=c&d=e#f"),
+        ("https://e.example/a>) [x](//y", None),
+        ("https://e.example/(a)", "https://e.example/%28a%29"),
+        ("https://e.example/%3Ca%3E", "https://e.example/%3Ca%3E"),
+        ("https://user:pw@e.example/", None),
+        ("javascript:alert(1)", None),
+        ("https:///x", None),
+        ("https://[/x", None),
+        (7, None),
+    ],
+)
+def test_only_an_address_that_ends_no_link_is_linked(url, found):
+    assert address(url) == found
