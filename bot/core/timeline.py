@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import TypeVar
 
-from bot.core.redact import redact
+from bot.core.redact import hidden, is_telling, redact
 from bot.errors import ChainBroken
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -128,7 +129,7 @@ def recordable(draft: Said) -> Said:
     """
     if draft.at.tzinfo is None:
         raise ValueError("an instant without a time zone")
-    facts = {clean_text(name): _plain(value) for name, value in draft.facts.items()}
+    facts = {_clean_name(name): _plain(value, secret=is_telling(name)) for name, value in draft.facts.items()}
     return replace(draft, actor=clean_text(draft.actor), text=clean_text(draft.text), facts=facts)
 
 
@@ -230,20 +231,26 @@ def _object(value: object) -> dict[str, object]:
     return value
 
 
-def _plain(value: object) -> object:
-    """The value as JSON would give it back, its texts cleaned."""
+@lru_cache(4096)
+def _clean_name(name: str) -> str:
+    """Names are few, and the same in every entry."""
+    return clean_text(name)
+
+
+def _plain(value: object, *, secret: bool = False) -> object:
+    """The value as JSON would give it back, its texts cleaned; what is under a telling name is a secret throughout."""
     match value:
+        case Mapping():
+            return {_clean_name(name): _plain(part, secret=secret or is_telling(name)) for name, part in value.items()}
+        case list() | tuple():
+            return [_plain(part, secret=secret) for part in value]
+        case str() | int() | float() if secret:
+            return hidden(value)
         case str():
             return clean_text(str(value))
-        case Mapping():
-            return {clean_text(name): _plain(part) for name, part in value.items()}
-        case list() | tuple():
-            return [_plain(part) for part in value]
         case None | bool():
             return value
-        case int():
-            return int(value)
-        case float():
-            return float(value)
+        case int() | float():
+            return int(value) if isinstance(value, int) else float(value)
         case _:
             raise TypeError(f"not JSON: {type(value).__name__}")
