@@ -97,8 +97,8 @@ class Events:
         if cause is None:
             await jobs.start("archived", channel, key=key)
             return
-        is_theirs = cause in {Cause.CHANGED, Cause.DELETED} and await capture.find(self._world, channel, ts) is None
-        if not is_theirs:
+        is_doubtful = cause in {Cause.CHANGED, Cause.DELETED}
+        if not is_doubtful or await capture.is_followed(self._world, channel, ts):
             await jobs.start("capture", channel, ts, happened.user, str(cause), happened.event, key=key)
 
     def _again(self, happened: Happened, tries: int) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from bot.core.evidence import Found
 from bot.errors import NotPermitted
+from bot.usecases.rights import may_write
 from bot.usecases.world import World
 
 
 async def check_may_write(world: World, user: str) -> None:
     """A timeline is the team's record: strangers and guests read it in the channel, but do not write in it.
 
-    Raises NotPermitted.
+    Raises NotPermitted, or Unreachable where Slack does not say who the user is.
     """
-    seen = await world.directory.member(user)
-    if not isinstance(seen, Found) or seen.value.is_stranger or seen.value.is_guest or seen.value.is_bot:
+    if not await may_write(world, user):
         raise NotPermitted("Only full members of this workspace may write on the timeline. Nothing was changed.")

@@ -221,10 +221,10 @@ async def _wait(world: World, progress: Progress, seen: NotFound | Unseen) -> No
 
 
 async def _end(world: World, progress: Progress, end: End, detail: str = "") -> None:
-    await world.records.forget("backfill", progress.id)
     log.info("backfill.ended", channel=progress.channel, end=str(end), taken=progress.taken, known=progress.known)
     await reissue_if_late(world, progress.incident)  # it may have been closed meanwhile
     await _say(world, progress, _ended(progress, end, detail))
+    await world.records.forget("backfill", progress.id)
 
 
 async def _say(world: World, progress: Progress, notice: Notice) -> None:

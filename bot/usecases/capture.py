@@ -22,6 +22,7 @@ from bot.core.timeline import Draft, Kind
 from bot.errors import Denied, NotPermitted, Unreachable, UpstreamError
 from bot.usecases import correct
 from bot.usecases.lease import lease
+from bot.usecases.rights import may_write
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -38,6 +39,7 @@ DELETED = "deleted after capture"
 TITLE = "Terraform incident"
 
 _PATIENCE = timedelta(seconds=10)
+_BEGINNING = timedelta(minutes=10)
 _HINT_EVERY = timedelta(days=1)
 _MOST_NAMED = 30
 _MOST_ASKED = 25
@@ -79,11 +81,16 @@ class Kept:
 
 
 async def find(world: World, channel: str, ts: str) -> Kept | None:
-    """What is known of a message, if it was captured: one look into Redis. Raises JournalAway."""
+    """What is known of a message, if it was captured. Raises JournalAway."""
     record = await world.records.get("captured", f"{channel}/{ts}")
-    if record is None:
+    if record is None or not record["entry"]:
         return None
     return Kept(str(record["incident"]), str(record["entry"]), str(record["digest"]), bool(record["on_mark"]))
+
+
+async def is_followed(world: World, channel: str, ts: str) -> bool:
+    """Whether a message is captured, or being captured: one look into Redis. Raises JournalAway."""
+    return await world.records.get("captured", f"{channel}/{ts}") is not None
 
 
 async def follow(world: World, channel: str, ts: str, *, user: str, cause: Cause, event: str) -> None:
@@ -95,12 +102,16 @@ async def follow(world: World, channel: str, ts: str, *, user: str, cause: Cause
         return
     async with lease(world.records, f"message/{channel}/{ts}", holder=world.new_id(), patience=_PATIENCE):
         kept = await find(world, channel, ts)
-        if kept is None:
-            await _begin(world, channel, ts, user, cause)
-        elif cause is Cause.DELETED:
-            await _hide(world, kept, "tflock", DELETED)
-        else:
-            await _catch_up(world, kept, channel, ts, user)
+        try:
+            if kept is None:
+                await _begin(world, channel, ts, user, cause)
+            elif cause is Cause.DELETED:
+                await _hide(world, kept, "tflock", DELETED)
+            else:
+                await _catch_up(world, kept, channel, ts, user)
+        except NotPermitted:
+            log.warning("capture.entry_gone", channel=channel, ts=ts)  # with its incident, when its time was over
+            await world.records.forget("captured", f"{channel}/{ts}")
     await world.records.put("event", event, {"done": "yes"}, ttl=REMEMBER)
 
 
@@ -164,14 +175,6 @@ async def text_of(world: World, said: Said) -> str:
     return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
 
 
-async def may_write(world: World, user: str) -> bool:
-    """Whether a user is a full member, whose mark counts. Raises Unreachable where Slack does not say."""
-    seen = await world.directory.member(user)
-    if isinstance(seen, Unseen):
-        raise Unreachable(seen.system, seen.detail)
-    return isinstance(seen, Found) and not (seen.value.is_stranger or seen.value.is_guest or seen.value.is_bot)
-
-
 def is_marked(world: World, said: Said) -> bool:
     return bool(_marking(world, said))
 
@@ -180,19 +183,27 @@ async def _begin(world: World, channel: str, ts: str, user: str, cause: Cause) -
     """A mark on a message that is not on the timeline."""
     if cause is not Cause.MARKED or not await _is_incident_channel(world, channel):
         return
+    # an edit that comes while this is being done must not be taken for one of a message that nobody marked
+    await world.records.put("captured", f"{channel}/{ts}", {"entry": ""}, ttl=_BEGINNING)
+    if not await _capture(world, channel, ts, user):
+        await world.records.forget("captured", f"{channel}/{ts}")
+
+
+async def _capture(world: World, channel: str, ts: str, user: str) -> bool:
+    """Takes a marked message; False if there is nothing to be taken."""
     try:
         said = await _read(world, channel, ts)
     except Denied as error:
         await _hint(world, channel, user, Notice("The marked message cannot be read", ((Quoted(error.detail),),)))
-        return
-    if said is None:
-        return
-    marker = await _marker(world, said, user)
-    if marker is not None:
+        return False
+    marker = None if said is None else await _marker(world, said, user)
+    if said is not None and marker is not None:
         incident = await _incident(world, channel, marker)
         await take(world, incident, said, by=marker, how=How.REACTION, on_mark=True)
-    elif user in _marking(world, said):
+        return True
+    if said is not None and user in _marking(world, said):
         await _hint(world, channel, user, _MEMBERS_ONLY)
+    return False
 
 
 async def _catch_up(world: World, kept: Kept, channel: str, ts: str, user: str) -> None:

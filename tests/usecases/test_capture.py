@@ -174,6 +174,44 @@ def test_a_guest_marks_nothing_and_is_told_once(room):
     assert room.captured[0].facts["by"] == PARKER
 
 
+def test_a_member_of_another_workspace_marks_nothing_though_slack_calls_him_no_stranger(room):
+    room.paper.directory.add("U0PARTNER", "sasha", CHANNEL)
+    member = room.paper.directory.people["U0PARTNER"]
+    room.paper.directory.people["U0PARTNER"] = replace(member, team_id="T0PARTNER")
+    said = room.say("our side is fine", author="U0PARTNER")
+    room.mark(said, "U0PARTNER")
+    assert not room.captured
+    room.mark(said, PARKER)
+    assert (room.captured[0].actor, room.captured[0].facts["by"]) == ("U0PARTNER", PARKER)
+
+
+def test_an_edit_while_the_message_is_being_captured_is_not_lost(room):
+    said = room.say("two hours old")
+    room.paper.messages.mark(said, PARKER)
+    followed = []
+
+    async def edited_meanwhile(name):
+        if name == "permalink" and not followed:
+            followed.append(await capture.is_followed(room.paper.ports, CHANNEL, said.ts))
+            kept = room.paper.messages.kept[CHANNEL, said.ts]
+            room.paper.messages.put(replace(kept, raw="three hours old"))
+            args = (CHANNEL, said.ts, "", "changed", "EvEdit")
+            await room.paper.jobs.start("capture", *args, key="event:EvEdit")
+
+    room.paper.switchboard.fault = edited_meanwhile
+    room.happens(said, PARKER, Cause.MARKED)
+    assert followed == [True]
+    assert room.shown(said).entry.text == "three hours old"
+
+
+def test_a_message_whose_incident_is_gone_is_forgotten(room):
+    said = room.say("two hours old")
+    room.mark(said)
+    del room.paper.journal.kept[room.paper.incident.id]
+    room.happens(said, "", Cause.DELETED)
+    assert room.paper.run(capture.find(room.paper.ports, CHANNEL, said.ts)) is None
+
+
 def test_unmarking_hides_only_when_the_last_member_has_done_it(room):
     said = room.say("two hours old")
     room.mark(said, PARKER)

@@ -1,0 +1,26 @@
+"""Who may write on the record: full members of the workspace that the bot lives in."""
+
+from __future__ import annotations
+
+from bot.core.evidence import Found, Unseen
+from bot.core.people import Member
+from bot.errors import Unreachable
+from bot.usecases.world import World
+
+
+async def may_write(world: World, user: str) -> bool:
+    """Whether a user is a full member of this workspace. Raises Unreachable where Slack does not say.
+
+    A person from another workspace who shares a channel with the bot is no stranger to Slack (`is_stranger`): his team
+    tells (docs.slack.dev/reference/objects/user-object).
+    """
+    seen, home = await world.directory.member(user), world.directory.home_team
+    if isinstance(seen, Unseen):
+        raise Unreachable(seen.system, seen.detail)
+    if home is None:
+        raise Unreachable("Slack", "Slack has not said yet which workspace tflock is in")
+    return isinstance(seen, Found) and _is_full_member(seen.value, home)
+
+
+def _is_full_member(member: Member, home: str) -> bool:
+    return member.team_id == home and not (member.is_stranger or member.is_guest or member.is_bot)
