@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from bot.core.incident import Incident
 from bot.core.timeline import GENESIS, Draft, Entry, body_of, link, read_body, recordable, stamp
@@ -38,25 +38,25 @@ class Stale(Exception):
     """The incident's head is not what a mark says that it must be. Nothing was added."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tail:
-    """The end of a chain: the last entry's ordinal, hash and time of recording. In Redis: the three, with spaces."""
+class Tail(NamedTuple):
+    """The end of a chain: the last entry's ordinal, hash and time of recording. `text` are the three, with spaces."""
 
     ordinal: int
     hash: str
     recorded_at: datetime
+    text: str
 
-    def spelled(self) -> str:
-        return f"{self.ordinal} {self.hash} {stamp(self.recorded_at)}"
+    @staticmethod
+    def of(ordinal: int, digest: str, recorded_at: datetime) -> Tail:
+        return Tail(ordinal, digest, recorded_at, f"{ordinal} {digest} {stamp(recorded_at)}")
 
     @staticmethod
     def read(text: str) -> Tail:
         ordinal, digest, recorded_at = text.split(" ")
-        return Tail(int(ordinal), digest, datetime.fromisoformat(recorded_at))
+        return Tail(int(ordinal), digest, datetime.fromisoformat(recorded_at), text)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Wish:
+class _Wish(NamedTuple):
     """A draft on its way into a chain, and what became of it. One with marks goes alone."""
 
     draft: Draft
@@ -83,8 +83,7 @@ class _Chain:
         return group
 
 
-@dataclass(frozen=True, slots=True)
-class _Link:
+class _Link(NamedTuple):
     """An entry made for the place behind a certain tail."""
 
     entry: Entry
@@ -163,15 +162,15 @@ class Recorder:
     async def _together(self, incident: str, chain: _Chain, group: Sequence[_Wish]) -> None:
         """Who gives up waiting takes nobody with him: a call for several goes on without the one who made it."""
         if len(group) == 1:
-            return await self._commit(incident, chain, group)
-        task = asyncio.create_task(self._commit(incident, chain, group, DEADLINE))
+            return await self._add(incident, chain, deque(group))
+        task = asyncio.create_task(self._add_all(incident, chain, group))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)
 
-    async def _commit(self, incident: str, chain: _Chain, group: Sequence[_Wish], limit: float | None = None) -> None:
+    async def _add_all(self, incident: str, chain: _Chain, group: Sequence[_Wish]) -> None:
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(DEADLINE):
                 await self._add(incident, chain, deque(group))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is raised to those who wait
             for wish in group:
@@ -182,7 +181,8 @@ class Recorder:
         keys = [log_key(incident), head_key(incident), once_key(incident)]
         for attempt in range(_ATTEMPTS):
             links = self._linked([wish.draft for wish in left], chain.tail)
-            count, why, *more = await self._script(keys, self._order(left, links, chain.tail))
+            answer = await self._script(keys, self._order(left, links, chain.tail))
+            count, why, *more = answer if isinstance(answer, list) else (answer, "")
             for link_ in links[:count]:
                 _settle(left.popleft(), Appended(link_.entry, added=True))
                 chain.tail = link_.tail
@@ -205,10 +205,11 @@ class Recorder:
 
     def _order(self, wishes: Sequence[_Wish], links: Sequence[_Link], tail: Tail | None) -> list[str]:
         first, writer = wishes[0], f"{self._rng.getrandbits(64):016x}"
-        order = [tail.spelled() if tail else "", writer, self._keep, "1" if first.creates else "0"]
-        order += [str(len(first.marks)), *(part for mark in first.marks.items() for part in mark)]
+        order = [tail.text if tail else "", f"{writer} {self._keep} {first.creates:d} {len(first.marks)}"]
+        for mark in first.marks.items():
+            order += mark
         for wish, link_ in zip(wishes, links, strict=True):
-            order += [link_.tail.spelled(), link_.body, wish.draft.once or ""]
+            order += (link_.tail.text, link_.body, wish.draft.once or "")
         return order
 
     def forget(self, incident: str) -> None:
@@ -227,7 +228,7 @@ class Recorder:
             ordinal, prev = (tail.ordinal + 1, tail.hash) if tail else (1, GENESIS)
             name, at = str(ordinal), draft.at.astimezone(UTC)
             body = body_of(name, draft, recorded_at)
-            tail = Tail(ordinal, link(prev, body), recorded_at)
+            tail = Tail.of(ordinal, link(prev, body), recorded_at)
             entry = Entry(name, at, recorded_at, str(draft.kind), draft.actor, draft.text, draft.facts, prev, tail.hash)
             links.append(_Link(entry, body, tail))
         return links

@@ -78,7 +78,7 @@ class Staging:
     def _head(self) -> dict[str, str]:
         course, closing, last = self._course, self._course.closing, self._course.last
         closed = {} if closing is None else {"closed_at": stamp(closing.at), "closed_by": closing.actor}
-        tail = {} if last is None else {"tail": Tail(course.count, course.hash, last.recorded_at).spelled()}
+        tail = {} if last is None else {"tail": Tail.of(course.count, course.hash, last.recorded_at).text}
         own = {"life": str(course.life), "restored": self.token}
         own["corrections"] = "".join(f"{ordinal} " for ordinal in self._corrections)
         return {**head_of(self.incident), **closed, **tail, **own}

@@ -6,14 +6,17 @@ RECORD = """
 -- Appends entries to a timeline, one after another, if its chain still ends where the writer believes.
 -- Redis has no SHA-256: the writer has computed the links, and says with `expected` which tail they are for.
 -- A tail is spelled "<ordinal> <hash> <time of recording>".
--- ARGV: expected, writer, milliseconds to keep a closed timeline (0: for ever), 1 if the first entry may begin it,
--- how many marks, the marks (name, value), then for each entry its tail, its body and its idempotency key.
+-- ARGV: expected; in one word each, with spaces: the writer, milliseconds to keep a closed timeline (0: for ever), 1
+-- if the first entry may begin it, how many marks; the marks (name, value); then for each entry its tail, its body and
+-- its idempotency key.
 -- A mark sets a field of the head along with the entry; "-field" removes it, "=field" says what it must be before.
 -- The head's field `corrections` lists the ordinals of the entries that correct others, so that they can be found.
--- Stops at the first entry that is not added: all behind it were linked to it. Returns how many were added, and why
--- it stopped.
+-- Stops at the first entry that is not added: all behind it were linked to it. Returns how many were added; if it
+-- stopped, in a list with the reason.
 local log, head, seen = KEYS[1], KEYS[2], KEYS[3]
-local expected, writer, keep, marks = ARGV[1], ARGV[2], tonumber(ARGV[3]), 2 * ARGV[5]
+local expected = ARGV[1]
+local writer, keep, begins, marks = string.match(ARGV[2], '^(%x+) (%d+) (%d) (%d+)$')
+keep, marks = tonumber(keep), 2 * marks
 local state = redis.call('HMGET', head, 'tail', 'closed_at')
 local tail, closed = state[1] or '', state[2]
 local fits = tail == expected
@@ -28,7 +31,7 @@ local function is_mine(id)
   return there and there[2][8] == writer
 end
 
-local function stop(...)
+local function stop(why, more)
   if added > 0 and fits then
     redis.call('HSET', head, 'tail', tail)
   end
@@ -37,22 +40,22 @@ local function stop(...)
       redis.call('PEXPIRE', key, keep)
     end
   end
-  return {added, ...}
+  return why and {added, why, more} or added
 end
 
-for i = 6 + marks, #ARGV, 3 do
+for i = 3 + marks, #ARGV, 3 do
   local new, once = ARGV[i], ARGV[i + 2]
   local hash = string.sub(new, -92, -29)
   local id = string.sub(new, 1, -94) .. '-0'
   local earlier = once ~= '' and redis.call('HGET', seen, once)
   if earlier and not (earlier == id and is_mine(id)) then
     return stop('known', redis.call('XRANGE', log, earlier, earlier))
-  elseif tail == '' and ARGV[4] ~= '1' then
+  elseif tail == '' and begins ~= '1' then
     return stop('unknown')
   elseif not fits and not is_mine(id) then
     return stop('moved', tail)
   elseif fits then
-    for m = 6, 5 + marks, 2 do
+    for m = 3, 2 + marks, 2 do
       local name = string.match(ARGV[m], '^=(.*)')
       if name and redis.call('HGET', head, name) ~= ARGV[m + 1] then
         return stop('stale')
@@ -67,7 +70,7 @@ for i = 6 + marks, #ARGV, 3 do
       redis.call('HSET', head, 'corrections', listed .. string.sub(new, 1, -94) .. ' ')
     end
     prev, tail = hash, new
-    for m = 6, 5 + marks, 2 do
+    for m = 3, 2 + marks, 2 do
       local sign, name = string.match(ARGV[m], '^([-=]?)(.*)')
       if sign == '-' then
         redis.call('HDEL', head, name)
@@ -86,7 +89,7 @@ for i = 6 + marks, #ARGV, 3 do
   end
   added = added + 1
 end
-return stop('added')
+return stop()
 """
 
 STAGE = """
