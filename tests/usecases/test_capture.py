@@ -10,6 +10,7 @@ from bot.core.message import SharedFile
 from bot.core.revision import Marking
 from bot.core.timeline import Kind, verify
 from bot.errors import JournalAway, NotPermitted
+from bot.sandbox.memory import WORKER, Killed
 from bot.sandbox.memory_world import CHANNEL
 from bot.usecases import backfill, capture, correct
 from bot.usecases.capture import Added, Cause
@@ -417,7 +418,8 @@ def test_a_second_backfill_takes_nothing_twice(room):
     assert room.last_notice.headline == "No message was put on the timeline"
 
 
-def test_a_backfill_of_many_pages_goes_on_after_its_worker_died(room):
+@pytest.mark.parametrize("moment", ["append message.captured", "appended message.captured", "put captured"])
+def test_a_backfill_of_many_pages_goes_on_after_its_worker_died(room, moment):
     room.paper.messages.page = 15
     for number in range(40):
         room.say(f"message {number}")
@@ -425,11 +427,12 @@ def test_a_backfill_of_many_pages_goes_on_after_its_worker_died(room):
 
     async def dies(name):
         seen.append(name)
-        if seen.count(f"append {Kind.MESSAGE_CAPTURED}") == 20 and name == f"append {Kind.MESSAGE_CAPTURED}":
-            raise JournalAway("Redis cannot be reached")
+        if name == moment and seen.count(moment) == 20:
+            room.paper.switchboard.dead.add(WORKER.get())
+            raise Killed(WORKER.get())
 
     room.paper.switchboard.fault = dies
-    room.backfill()
+    room.backfill(seconds=120)
     assert sorted(int(entry.text.split()[1]) for entry in room.captured) == list(range(40))
     assert room.last_notice.headline.endswith("on the timeline")
     verify(room.paper.journal.logs[room.paper.incident.id])
