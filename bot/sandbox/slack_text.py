@@ -28,11 +28,13 @@ def located(message: Message, action_id: str, *, value: str | None, block_id: st
     """Like find_element, with the id of the block that the element stands in."""
     for block in message.blocks:
         for element in elements(block):
-            fits = element["action_id"] == action_id and value in (None, element.get("value"))
+            options = [option["value"] for option in element.get("options", ())]
+            fits = element["action_id"] == action_id and value in (None, element.get("value"), *options)
             if fits and block_id in (None, block["block_id"]):
                 return str(block["block_id"]), element
     has = ", ".join(actions(message)) or "none"
-    raise LookupError(f"the message has no {action_id!r} to act on; it has: {has}")
+    wanted = action_id if value is None else f"{action_id} with {value}"
+    raise LookupError(f"the message has no {wanted!r} to act on; it has: {has}")
 
 
 def actions(message: Message) -> tuple[str, ...]:

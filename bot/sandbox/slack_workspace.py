@@ -228,7 +228,7 @@ class SlackWorkspace:
 
     async def choose(self, user: str, message: Message, action_id: str, value: str) -> Delivery:
         """A choice in a select or overflow menu, by the option's value. Raises LookupError if there is none."""
-        block_id, element = located(message, action_id, value=None, block_id=None)
+        block_id, element = located(message, action_id, value=value, block_id=None)
         return await self._act(user, message, payloads.acted(block_id, element, value), {action_id: value})
 
     async def mention(self, user: str, channel: str, text: str, *, thread_ts: str | None = None) -> Delivery:

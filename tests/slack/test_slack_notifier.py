@@ -91,22 +91,6 @@ async def test_an_unknown_user_gets_no_direct_message(notifier, blocks):
         await notifier.direct("U0NOBODY", text="hello", blocks=blocks)
 
 
-async def test_a_file_is_shared_in_the_channel_with_its_comment(workspace, notifier):
-    await notifier.upload("C0INC", filename="inc.md", content="# é".encode(), title="Timeline", comment="closed")
-    [message] = await workspace.wait_for(lambda: workspace.messages("C0INC"))
-    [shared] = workspace.files("C0INC")
-    assert (shared.filename, shared.content, shared.title) == ("inc.md", "# é".encode(), "Timeline")
-    assert message.text == "closed"
-    assert message.files[0]["id"] == shared.id
-
-
-async def test_a_file_for_a_channel_without_the_bot_is_denied(workspace, notifier):
-    workspace.add_channel("C0OTHER", "other", with_bot=False)
-    with pytest.raises(Denied, match="invite it"):
-        await notifier.upload("C0OTHER", filename="a.md", content=b"a", title="a", comment="a")
-    assert workspace.files("C0OTHER") == []
-
-
 async def test_posting_where_the_bot_is_not_says_that_it_must_be_invited(workspace, notifier, blocks):
     workspace.add_channel("C0OTHER", "other", with_bot=False)
     with pytest.raises(Denied, match="invite it"):
@@ -203,6 +187,14 @@ async def test_a_response_url_answers_the_asker_alone(workspace, notifier, block
     await notifier.respond(url, text="only you", blocks=blocks)
     assert [message.text for message in workspace.ephemerals("U0QUINN", "C0INC")] == ["only you"]
     assert workspace.messages("C0INC") == []
+
+
+async def test_a_click_may_be_answered_in_place_of_the_message(workspace, notifier, blocks):
+    clicked = workspace.world.keep("C0INC", "U0TFLOCK", "page one", to="U0QUINN")
+    base = workspace.api_url.removesuffix("/api/")
+    url = f"{base}/actions/{workspace.world.response('C0INC', 'U0QUINN', clicked)}"
+    await notifier.respond(url, text="page two", blocks=blocks, replace=True)
+    assert [message.text for message in workspace.ephemerals("U0QUINN", "C0INC")] == ["page two"]
 
 
 async def test_a_response_url_that_is_used_up_is_missing(workspace, notifier, blocks):
