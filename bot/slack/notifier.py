@@ -1,11 +1,10 @@
-"""Writes to Slack: messages, updates, direct messages, files and answers to interactions."""
+"""Writes to Slack: messages, updates, direct messages and answers to interactions."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,7 +14,7 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot.errors import Denied
 from bot.ports import Blocks, Posted
-from bot.slack.client import FAILURES, SYSTEM, as_error, failure, is_loopback, read_answer
+from bot.slack.client import SYSTEM, as_error, failure, is_loopback, read_answer, translated
 
 TOTAL_SECONDS = 15.0
 _CANNOT_OPEN = frozenset({"missing_scope", "unknown_method"})
@@ -34,34 +33,26 @@ class SlackNotifier:
         self._patience = patience
 
     async def post(self, channel: str, *, text: str, blocks: Blocks, thread: str | None = None) -> Posted:
-        with _translated("posting a message"):
+        with translated("posting a message"):
             async with asyncio.timeout(self._patience):
                 return await self._post(channel, text, blocks, thread)
 
     async def whisper(self, channel: str, user: str, *, text: str, blocks: Blocks, thread: str | None = None) -> None:
-        with _translated("answering somebody alone"):
+        with translated("answering somebody alone"):
             async with asyncio.timeout(self._patience):
                 await self._client.chat_postEphemeral(
                     channel=channel, user=user, text=text, blocks=_plain(blocks), thread_ts=thread
                 )
 
     async def update(self, posted: Posted, *, text: str, blocks: Blocks) -> None:
-        with _translated("updating a message"):
+        with translated("updating a message"):
             async with asyncio.timeout(self._patience):
                 await self._client.chat_update(channel=posted.channel, ts=posted.ts, text=text, blocks=_plain(blocks))
 
     async def direct(self, user: str, *, text: str, blocks: Blocks) -> Posted:
-        with _translated("writing to somebody directly"):
+        with translated("writing to somebody directly"):
             async with asyncio.timeout(self._patience):
                 return await self._post(await self._room(user), text, blocks, None)
-
-    async def upload(self, channel: str, *, filename: str, content: bytes, title: str, comment: str) -> None:
-        """Shares a file; its message comes some moments later. `channel` must be an id."""
-        with _translated("uploading a file"):
-            async with asyncio.timeout(self._patience):
-                await self._client.files_upload_v2(
-                    channel=channel, filename=filename, content=content, title=title, initial_comment=comment
-                )
 
     async def respond(self, response_url: str, *, text: str, blocks: Blocks, replace: bool = False) -> None:
         """Answers as a new message to the asker alone, or in place of the message that he clicked in.
@@ -78,7 +69,7 @@ class SlackNotifier:
         )
         hook.proxy = self._client.proxy  # an empty one would be taken from the environment again
         doing = "answering through the response URL"
-        with _translated(doing):
+        with translated(doing):
             async with asyncio.timeout(self._patience):
                 answer = await hook.send(
                     text=text, blocks=_plain(blocks), response_type="ephemeral", replace_original=replace
@@ -126,15 +117,6 @@ def is_slack_url(url: str, *, api_url: str) -> bool:
     host, api_host = there.hostname or "", api.hostname or "slack.com"
     is_below = any(host == domain or host.endswith(f".{domain}") for domain in ("slack.com", api_host))
     return there.scheme == "https" and is_below and port in (None, 443)
-
-
-@contextmanager
-def _translated(doing: str) -> Iterator[None]:
-    """The SDK's errors as ours. The chain is cut: a trace with the locals of the SDK's frames would show the token."""
-    try:
-        yield
-    except FAILURES as error:
-        raise as_error(failure(error, doing)) from None
 
 
 def _plain(blocks: Blocks) -> list[dict[str, Any]]:

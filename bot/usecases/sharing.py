@@ -137,12 +137,15 @@ async def _found(world: World, report: ExportReport, steps: dict[str, Any]) -> P
 
 
 async def _show_files(world: World, edition: Edition, paths: Sequence[Path], *, root: str) -> None:
+    if not paths:
+        return
     channel, steps = edition.incident.channel, await world.records.get(_STEPS, edition.mark) or {}
     staged: dict[str, str] = dict(steps.get("files") or {})
     if steps.get("is_begun") and await _appear(world, channel, staged, looks=_LOOKS_AGAIN, otherwise=False):
         return
     if not staged:
-        staged = {await world.sharing.stage(path): path.name for path in paths}
+        chart_first = sorted(paths, key=lambda path: path.suffix != ".png")  # Slack shows it large
+        staged = {await world.sharing.stage(path): path.name for path in chart_first}
         await world.records.update(_STEPS, edition.mark, {"files": staged})
     try:
         await world.records.update(_STEPS, edition.mark, {"is_begun": True})
