@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bot.core.approval import why_not_by_policy, why_not_second
-from bot.core.case import Ruling
+from bot.core.case import Ruling, Verdict
 from bot.core.lock import LockInfo
 from bot.core.phrase import Person, Phrase, duration, plain
 from bot.core.policy import Approvers
@@ -44,7 +44,7 @@ async def approve(world: World, request_id: str, *, lock_id: str, user: str, cov
         limit = duration(world.policy.approval_timeout)
         raise NotPermitted(f"This request is older than {limit}. Nothing was changed; ask again with /tflock unlock.")
     shown = sorted(part for part in covers.split("+") if part)
-    if shown != sorted(record.get("wanted") or ()):
+    if not shown or shown != sorted(record.get("wanted") or ()):
         raise NotPermitted("What wants approval has changed. Nothing was changed; look at the checklist again.")
     await _permit_second(world, request, record, user)
     await move(
@@ -66,7 +66,7 @@ async def decline(world: World, request_id: str, *, lock_id: str, user: str) -> 
         words, kind, note = "took the wish to unlock back", Kind.UNLOCK_WITHDRAWN, " took it back"
     else:
         words, kind, note = "declined the unlock", Kind.UNLOCK_DECLINED, " declined"
-    await write_down(world, request, kind, user, f"{words} ({request.state})")
+    await write_down(world, request, kind, user, f"{words} ({request.state})", {"outcome": str(UnlockStage.DECLINED)})
     said: Phrase = (Person(user, ""), f"{note}; the lock was not touched")
     await world.teller.unlock(UnlockReport(request, UnlockStage.DECLINED, None, None, note=said))
 
@@ -95,7 +95,7 @@ async def pending(world: World, request_id: str, since: str, tick: int) -> None:
     )  # fmt: skip
     if decision.is_gone(request.lock_id):
         await _gone(world, request, decision)
-    elif decision.store_is_busy or list(decision.verdict.wants_approval) == record["wanted"]:
+    elif decision.store_is_busy or waiting_for(decision.verdict) == record["wanted"]:
         await start_waiting(world, request, since, tick + 1)  # a store that cannot be read now says nothing new
     else:
         await _changed(world, request, decision)
@@ -104,6 +104,11 @@ async def pending(world: World, request_id: str, since: str, tick: int) -> None:
 def expires_at(world: World, request: UnlockRequest, record: dict[str, Any]) -> datetime:
     """Until when a second member may approve."""
     return (instant_in(record, "approval_at") or request.asked_at) + world.policy.approval_timeout
+
+
+def waiting_for(verdict: Verdict) -> list[str]:
+    """What a second member could approve now; nothing where something else refuses, or nothing is missing."""
+    return list(verdict.wants_approval) if verdict.ruling is Ruling.NEEDS_APPROVAL else []
 
 
 async def _permit_second(world: World, request: UnlockRequest, record: dict[str, Any], user: str) -> None:
@@ -148,7 +153,8 @@ async def _withdraw(
     if await change_unlock(world, request.id, only_in=_WAITING, phase=Phase.DONE, wanted=[]) is None:
         return
     text = f"the wish to unlock {request.state} is withdrawn: {why}"
-    await write_down(world, request, Kind.UNLOCK_WITHDRAWN, "tflock", text, once=f"withdrawn/{request.id}")
+    facts = {"outcome": str(stage)}
+    await write_down(world, request, Kind.UNLOCK_WITHDRAWN, "tflock", text, facts, once=f"withdrawn/{request.id}")
     inspection = inspection_of.inspection if inspection_of is not None else None
     note: Phrase = (f"{why}; nothing was changed",)
     await world.teller.unlock(UnlockReport(request, stage, inspection, None, note=note, now_held_by=now_held_by))
@@ -163,15 +169,15 @@ async def _changed(world: World, request: UnlockRequest, decision: Decision) -> 
         request.id,
         only_in=_WAITING,
         phase=Phase.SHOWN,
-        wanted=list(verdict.wants_approval),
+        wanted=waiting_for(verdict),
         approval_at=now.isoformat(),
     )
     if moved is None:
         return
     once = f"withdrawn/{request.id}/{now.timestamp():.0f}"
     text = f"what an approval of the unlock of {request.state} would rest on has changed; it has to be looked at anew"
-    await write_down(world, request, Kind.UNLOCK_WITHDRAWN, "tflock", text, once=once)
     stage = UnlockStage.REFUSED if verdict.ruling is Ruling.REFUSE else UnlockStage.CHECKED
+    await write_down(world, request, Kind.UNLOCK_WITHDRAWN, "tflock", text, {"outcome": str(stage)}, once=once)
     note: Phrase = ("the evidence has changed since this was asked: look at the checklist again",)
     report = UnlockReport(request, stage, decision.inspection, verdict, note=note)
     if verdict.ruling is Ruling.NEEDS_APPROVAL:

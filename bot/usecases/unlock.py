@@ -11,7 +11,7 @@ from bot.core.phrase import plain
 from bot.core.report import OwnerNews, UnlockReport, UnlockRequest, UnlockStage
 from bot.core.timeline import Draft, Kind
 from bot.errors import NotPermitted
-from bot.usecases.approval import start_waiting
+from bot.usecases.approval import start_waiting, waiting_for
 from bot.usecases.clicks import OPEN, live, move, permit, start_release, write_down
 from bot.usecases.evidence import Decision, count_refusals, weigh
 from bot.usecases.letters import write_to_owner
@@ -54,7 +54,7 @@ async def ask(world: World, wish: Wish) -> UnlockReport:
         return report
 
     await save_unlock(
-        world, request, when_safe="yes" if wish.when_safe else "", wanted=list(decision.verdict.wants_approval)
+        world, request, when_safe="yes" if wish.when_safe else "", wanted=waiting_for(decision.verdict)
     )
     posted = await world.teller.unlock(report)
     report = replace(report, request=placed(request, posted.ts))
@@ -96,7 +96,7 @@ async def recheck(world: World, request_id: str, tick: int) -> None:
         return
     await record_decision(world, request, decision, once=f"asked/{request.id}/{tick}")
     await world.teller.unlock(_checked(request, decision, dry_run=False))
-    await change_unlock(world, request_id, shown_again="yes", wanted=list(decision.verdict.wants_approval))
+    await change_unlock(world, request_id, shown_again="yes", wanted=waiting_for(decision.verdict))
     if not decision.is_free:
         await _after_showing(world, request, decision, when_safe=bool(record.get("when_safe")))
 

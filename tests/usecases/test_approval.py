@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 
+from bot.core.case import Ruling
+from bot.core.people import OwnerAnswer, OwnerSays
 from bot.core.policy import ApprovalPolicy, Approvers
 from bot.errors import NotPermitted
 from bot.usecases import approval
+from bot.usecases.owner import record_answer
 
 
 @pytest.fixture
@@ -76,7 +78,10 @@ async def test_a_wish_that_nobody_approves_expires_in_its_message(scene, asked):
 async def test_a_lock_that_changes_hands_takes_the_wish_with_it(scene, asked):
     lock, _, report = asked
     other = replace(lock, id="another-lock")
-    await scene.aws.hold("environments/staging/terraform.tfstate", other.text, item=True, file=True)
+    key = "environments/staging/terraform.tfstate"
+    await scene.aws.delete_object(f"{key}.tflock")
+    await scene.aws.delete_item(f"{scene.aws.bucket}/{key}")
+    await scene.aws.hold(key, other.text, item=True, file=True)
 
     scene.forward(21)
     await scene.work()
@@ -88,15 +93,17 @@ async def test_a_lock_that_changes_hands_takes_the_wish_with_it(scene, asked):
     assert await scene.stands(other)
 
 
-async def test_a_run_that_turns_out_to_live_takes_the_approval_button_away(scene, asked):
-    lock, run, report = asked
-    scene.github.world.rerun(run.id, at=scene.clock.now() - timedelta(minutes=1))
+async def test_an_owner_who_says_that_it_runs_takes_the_approval_button_away(scene, asked):
+    lock, _, report = asked
+    says = OwnerAnswer(lock.id, "U0ELLIOTT", OwnerSays.RUNNING, scene.clock.now())
+    await record_answer(scene.ports, "staging", says, incident=scene.incident)
 
     scene.forward(21)
     await scene.work()
     (message,) = scene.slack.messages("C0STAGING")
 
-    assert scene.slack.find_button(message, "unlock.approve") is None
+    with pytest.raises(LookupError):
+        scene.slack.find_button(message, "unlock.approve")
     with pytest.raises(NotPermitted, match="has changed"):
         await scene.approve(report, covers="protected")
     assert await scene.stands(lock)
@@ -137,22 +144,31 @@ async def test_a_worker_that_died_in_a_look_leaves_one_chain_of_looks(scene, ask
     assert await scene.work() == 1
 
 
-@pytest.mark.parametrize(
-    ("policy_of_state", "user", "words"),
-    [
-        (ApprovalPolicy(by=Approvers.GROUP, groups=("S0NOBODY",)), "U0PARKER", "group that may approve"),
-        (ApprovalPolicy(by=Approvers.NOBODY), "U0PARKER", "nobody approve"),
-    ],
-)
-async def test_the_policy_of_the_state_says_who_may_approve(scene, policy_of_state, user, words):
-    states = {name: replace(state, approvers=policy_of_state) for name, state in scene.ports.states.items()}
+async def test_a_group_of_the_state_says_who_may_approve(scene):
+    of_state = ApprovalPolicy(by=Approvers.GROUP, groups=("S0NOBODY",))
+    states = {name: replace(state, approvers=of_state) for name, state in scene.ports.states.items()}
     scene.ports = replace(scene.ports, states=states)
     lock, _ = await scene.dead_lock()
     report = await scene.ask()
 
-    with pytest.raises(NotPermitted, match=words):
-        await scene.approve(report, user, covers="protected")
+    with pytest.raises(NotPermitted, match="group that may approve"):
+        await scene.approve(report)
 
+    await scene.work()
+    assert await scene.stands(lock)
+
+
+async def test_where_nobody_may_approve_the_unlock_is_refused_at_once(scene):
+    of_state = ApprovalPolicy(by=Approvers.NOBODY)
+    states = {name: replace(state, approvers=of_state) for name, state in scene.ports.states.items()}
+    scene.ports = replace(scene.ports, states=states)
+    lock, _ = await scene.dead_lock()
+    report = await scene.ask()
+
+    with pytest.raises(NotPermitted):
+        await scene.approve(report, covers="protected")
+
+    assert report.verdict.ruling is Ruling.REFUSE
     await scene.work()
     assert await scene.stands(lock)
 

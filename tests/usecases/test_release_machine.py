@@ -428,9 +428,8 @@ class ReleaseMachine(RuleBasedStateMachine):
         request = report.request.id
         self.wishes[request] = lock_id
         for click, user in (("confirmed", "U0QUINN"), ("approved", "U0PARKER")):
-            way = unlock.confirm if click == "confirmed" else unlock.approve
-            if self._standing() and self._try(way(self.world.ports, request, lock_id=lock_id, user=user), click):
-                self._consent(request, click, user)
+            if self._standing():
+                self._click(request, user, click)
                 self.world.pass_time(60)
         is_released = lock_id not in self._standing()
         assert over or not is_released
