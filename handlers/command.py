@@ -10,8 +10,8 @@ from typing import TypeAlias
 from bot.core.revision import Marking
 from handlers._moments import Moment
 
-DEFAULT_COUNT = 20
-"""Entries that a timeline shows where no number is given."""
+DEFAULT_COUNT = 12
+"""Entries on a page of the timeline where no number is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class KillJob:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """The last `count` entries."""
+    """The newest `count` entries, a page at a time."""
 
     count: int = DEFAULT_COUNT
 

@@ -77,7 +77,7 @@ class Desk:
         await self.office.work()
         return payload
 
-    def choice(self, what, entry, *, size=20, before=""):
+    def choice(self, what, entry, *, size=12, before=""):
         return f"- - {self.incident.id} {what}.{entry}.{size}.{before}"
 
     async def dialog(self, entry=31, *, user=PARKER):
