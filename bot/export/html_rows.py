@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from bot.core.revision import Change
 from bot.core.timeline import Kind, canonical, stamp
-from bot.export.html_text import Pen, link, text, visible, web_page
+from bot.export.html_text import LINK_REL, Pen, link, marked_up, recorded_text, visible, web_page
 from bot.export.material import Line
 
 PORTION = 100
@@ -87,6 +87,10 @@ _EFFECTS = {
 }
 
 
+_TAGS = {"\x01": "<i>", "\x02": "</i>", "\x03": '<a href="', "\x04": f'" rel="{LINK_REL}"><bdi>', "\x05": "</bdi></a>"}
+"""What stands for a tag until all of an entry's evidence is escaped at once, which is ten times as fast."""
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One rule's finding: `look` is a class of the style sheet, `effect` its words."""
@@ -101,15 +105,15 @@ class Check:
 class Row:
     """An entry as the template takes it."""
 
-    anchor: str
-    group: str
+    anchor: Markup
+    group: Markup
     seat: int
-    iso: str
-    time: str
-    local: str
-    kind: str
+    iso: Markup
+    time: Markup
+    local: Markup
+    kind: Markup
     who: Markup
-    said: str
+    said: Markup
     page: Markup | None
     is_key: bool
     is_edited: bool
@@ -154,15 +158,15 @@ def _portions(lines: Iterator[Line], pen: Pen, room: int) -> Iterator[Sequence[R
 def _row(line: Line, pen: Pen, room: int) -> Row:
     utc = line.at.astimezone(UTC)
     return Row(
-        anchor=anchor(line.id),
-        group=_SUBJECTS.get(line.kind.partition(".")[0], "other"),
+        anchor=recorded_text(anchor(line.id)),
+        group=recorded_text(_SUBJECTS.get(line.kind.partition(".")[0], "other")),
         seat=pen.seats.get(line.actor, -1),
-        iso=f"{utc:%Y-%m-%dT%H:%M:%SZ}",
-        time=f"{utc:%H:%M:%S}",
-        local=pen.local(utc),
-        kind=kind_words(line.kind),
+        iso=recorded_text(f"{utc:%Y-%m-%dT%H:%M:%SZ}"),
+        time=recorded_text(f"{utc:%H:%M:%S}"),
+        local=recorded_text(pen.local(utc)),
+        kind=recorded_text(kind_words(line.kind)),
         who=pen.person(line.actor),
-        said=line.text.strip(),
+        said=recorded_text(line.text.strip()),
         page=_page(line.facts),
         is_key=line.is_key,
         is_edited=any(change.kind == Kind.ENTRY_EDITED for change in line.changes),
@@ -196,15 +200,15 @@ def _check(found: Mapping[str, object]) -> Check:
 def _evidence(line: Line, room: int) -> Markup:
     """What was recorded, as an outline of names and values; what does not fit is counted."""
     head = {"entry": line.id, "kind": line.kind, "actor": line.actor, "recorded_at": stamp(line.recorded_at)}
-    shown = list[Markup]()
+    shown = list[str]()
     for name, value in _outline({**head, **_apart_from_checks(line.facts)}):
         room -= len(name) + 1
         if len(value) > room:
-            shown += [_fact(name, value[: max(0, room)] + "…"), _CUT]
+            shown += [_fact(name, value[: max(0, room)] + "…"), "\x01cut here: the JSON export holds all of it\x02"]
             break
         shown.append(_fact(name, value))
         room -= len(value)
-    return Markup("\n").join(shown)
+    return marked_up("\n".join(shown), _TAGS)
 
 
 def _apart_from_checks(facts: Mapping[str, object]) -> Mapping[str, object]:
@@ -215,11 +219,9 @@ def _apart_from_checks(facts: Mapping[str, object]) -> Mapping[str, object]:
     return {**facts, "verdict": {name: value for name, value in verdict.items() if name != "findings"}}
 
 
-def _fact(name: str, value: str) -> Markup:
-    bare = name.lstrip()
-    return _FACT.format(
-        name[: len(name) - len(bare)], text(bare), link(value, value) if web_page(value) else text(value)
-    )
+def _fact(name: str, value: str) -> str:
+    said = f"\x03{value}\x04{value}\x05" if value.startswith("http") and web_page(value) else visible(value)
+    return f"{visible(name)}: {said}"
 
 
 def _outline(value: object, depth: int = 0) -> Iterator[tuple[str, str]]:
@@ -249,7 +251,3 @@ def _scalar(value: object) -> str:
             return "no"
         case _:
             return canonical(value)
-
-
-_FACT = Markup("{}<b>{}</b> {}")
-_CUT = Markup("<i>cut here: the JSON export holds all of it</i>")

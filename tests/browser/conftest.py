@@ -80,7 +80,7 @@ _REFUSED = findings(
     ("attributed", "holds", "deploy.yml 9915240871 held a job's time window around 09:05:31"),
     ("dead", "holds", "deploy.yml 9915240871 ended at 09:15:08: timed out"),
     ("quiet", "holds", "the state was last written at 09:12:44"),
-    ("fresh", "refuses", "the lock table refused to be read (throttled), so that nobody can tell what stands there"),
+    ("fresh", "refuses", "the lock table refused to be read: nobody can tell what stands there"),
 )
 _ALLOWED = findings(
     *((row["rule"], "holds", row["reason"]) for row in _REFUSED["findings"][:5]),
@@ -98,14 +98,15 @@ _STORY = (
                  "locks": [{"id": LOCK, "operation": "OperationTypeApply", "who": "elliott@fv-az1204-118"}]}}),
     ("11:01:52", "owner.notified", "tflock", "told elliott that his lock blocks others (On PTO until Monday)", {
         "state": "staging", "lock_id": LOCK}),
-    ("11:04:10", "message.captured", "U2", "same here since 10:52. can we force-unlock? elliott is on PTO until Monday", {
+    ("11:04:10", "message.captured", "U2", "same here since 10:52. can we force-unlock? elliott is on PTO", {
         "permalink": "https://example.slack.com/archives/C1/p1763723050000200"}),
     ("11:05:02", "unlock.requested", "U2", "asked for the release of the lock (staging)", {
         "state": "staging", "lock_id": LOCK, "reason": "blocks the 11:00 release"}),
     ("11:05:06", "gate.decided", "tflock", "unlock of staging: refuse (fresh: the lock table refused to be read)", {
         "lock_id": LOCK, "verdict": _REFUSED,
         "evidence": {"state": "staging", "contenders": 47, "holder": {"strength": "window", "runs": [_RUN]},
-                     "table": {"name": "terraform-locks", "throttled": True, "billing": "PROVISIONED", "refused": 2810}}}),
+                     "table": {"name": "terraform-locks", "throttled": True, "billing": "PROVISIONED",
+                               "refused": 2810}}}),
     ("11:05:20", "alert.raised", "tflock",
      "dependency-update.yml was started 75 times, every 60 s since 09:50: 47 runs want the lock", {"starts": 75}),
     ("11:06:03", "command.received", "U1", "/tflock kill-job staging because it hammers the lock table", {}),
@@ -118,7 +119,8 @@ _STORY = (
     ("11:08:31", "unlock.released", "U2", "released the lock (staging)", {
         "state": "staging", "lock_id": LOCK, "outcome": "released",
         "halves": [{"half": "dynamodb", "place": "terraform-locks", "result": "released", "detail": ""}]}),
-    ("11:12:05", "note.added", "U1", "deploy of 2026.47 went through,\nrelease train is back on time", {"back_dated": True}),
+    ("11:12:05", "note.added", "U1", "deploy of 2026.47 went through,\nrelease train is back on time", {
+        "back_dated": True}),
     ("11:30:00", "followup.filed", "U2", "filed: switch terraform-locks to on-demand capacity", {
         "ticket": "https://tickets.example.com/INFRA-2214"}),
     ("12:02:00", "incident.closed", "U2", "closed", {}),
@@ -132,7 +134,7 @@ def _line(number: int, row) -> Line:
     changes = ()
     if kind == "note.added":
         changes = (
-            Change("U2", at("12:01:10"), "entry.edited", "the version was wrong", "deploy of 2026.46 went through", at("11:14")),
+            Change("U2", at("12:01:10"), "entry.edited", "wrong one", "deploy of 2026.46 went through", at("11:14")),
         )  # fmt: skip
     return Line(ids, when, when + timedelta(milliseconds=40), kind, actor, text, facts, ids in _KEYS, changes)
 
@@ -152,7 +154,8 @@ def _summary() -> Summary:
         most_contenders=47,
         told=(
             (Quoted("staging"), " was locked at ", at("09:05:31"), " by ", Person("U3", "elliott"), "'s run ",
-             Linked("deploy.yml 9915240871", _RUN["url"]), ", which timed out at ", at("09:15:08"), " and left the lock behind."),
+             Linked("deploy.yml 9915240871", _RUN["url"]), ", which timed out at ", at("09:15:08"),
+             " and left the lock behind."),
             (Quoted("dependency-update.yml"), " was started 75 times, every ", timedelta(seconds=60),
              ", so that 47 runs wanted the lock and the lock table throttled."),
             (Person("U1", "quinn"), " had the loop ended; ", Person("U2", "parker"), " released the lock at ",
@@ -204,7 +207,8 @@ def _account() -> Account:
             LoopSpan("staging", "dependency-update.yml", "schedule", "renovate", at("09:50"), at("11:06"), 75,
                      timedelta(seconds=60), at("11:07:44")),
         ),
-        samples=(Sample(at("11:01:43"), "staging", 44, throttled=True), Sample(at("11:08:20"), "staging", 0, throttled=False)),
+        samples=(Sample(at("11:01:43"), "staging", 44, throttled=True),
+                 Sample(at("11:08:20"), "staging", 0, throttled=False)),
         tables=(Table("terraform-locks", ("staging",), "PROVISIONED", throttled=True, refused=2810),),
         marks=(
             Mark(at("11:01:40"), MarkKind.COMMAND, "status staging", "U1", "2"),
@@ -235,8 +239,9 @@ def crowded(scenario) -> Told:
     return Told(replace(scenario.account, recorded=len(told), key_moments=frozenset()), told)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
+    """One browser for a module. It must end with it: its event loop stands in the way of tests that have their own."""
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None and os.environ.get("CI") == "true":
         pytest.fail(MISSING)
@@ -248,11 +253,46 @@ def browser():
         chromium.close()
 
 
-@pytest.fixture
-def written(tmp_path):
-    """Writes a material's page and gives its address."""
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """Writes a material's page, once, and gives its address."""
+    directory, pages = tmp_path_factory.mktemp("pages"), {}
 
     def write(material) -> str:
-        return write_html(material, tmp_path / "incident.html").as_uri()
+        if id(material) not in pages:
+            path = write_html(material, directory / f"{len(pages)}.html")
+            pages[id(material)] = (material, path.as_uri())
+        return pages[id(material)][1]
 
     return write
+
+
+@pytest.fixture
+def visit(browser, written):
+    """Opens a material's page, and holds it to silence: no request but for the file, no message, no dialog."""
+    troubles, contexts = [], []
+
+    def at_request(route):
+        if not route.request.url.startswith("file:"):
+            troubles.append(f"asked for {route.request.url}")
+        route.continue_()
+
+    def at_dialog(dialog):
+        troubles.append(f"dialog {dialog.message}")
+        dialog.dismiss()
+
+    def open_(material, *, width=1280, **options):
+        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+        contexts.append(context)
+        context.route("**/*", at_request)
+        page = context.new_page()
+        page.on("console", lambda message: troubles.append(f"console {message.text}"))
+        page.on("pageerror", lambda error: troubles.append(f"error {error}"))
+        page.on("dialog", at_dialog)
+        page.goto(written(material))
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert troubles == []
