@@ -310,8 +310,9 @@ def _name(account: Account, lock: LockSpan) -> str:
 
 
 def _key(rule: str, subject: str) -> str:
-    """`back-off:deploy.yml-in-acme/infra`: the same for the same subject, and another for every other one."""
-    short = re.sub(r"[^A-Za-z0-9._/-]+", "-", subject)[:_LONGEST_KEY]
-    if short == subject.replace(" ", "-"):
-        return f"{rule}:{short}"
-    return f"{rule}:{short}-{hashlib.sha256(subject.encode(errors='replace')).hexdigest()[:8]}"
+    """`back-off:deploy.yml@acme/infra`: the same for the same subject, and another for every other one."""
+    short = subject.replace(" in ", "@", 1)
+    readable = re.sub(r"[^A-Za-z0-9._/@-]+", "-", short)[:_LONGEST_KEY]
+    if readable == short and "@" not in subject:
+        return f"{rule}:{readable}"
+    return f"{rule}:{readable}-{hashlib.sha256(subject.encode(errors='replace')).hexdigest()[:8]}"

@@ -119,7 +119,8 @@ _SECRETS = (
     _secret(
         "password",
         "pass pwd secret key token",
-        r"(?P<keep>(?:password|passwd|pwd(?!=[/~.])|passphrase|(?<![0-9]{12}:)secret|api[_-]?key|access[_-]?token|auth[_-]?token)",
+        r"(?P<keep>(?:password|passwd|pwd(?!=[/~.])|passphrase|(?<![0-9]{12}:)secret|api[_-]?key",
+        r"|access[_-]?token|auth[_-]?token)",
         _GIVEN,
         r")(?![$<{(/\[])(?:(?<=\")[^\"\r\n\\]{6,200}|(?<=')[^'\r\n\\]{6,200}",
         r"|(?=[^\s\"',;&\[]{6})[^\s\"',;&\[]+)",
