@@ -122,8 +122,28 @@ def export(
 
 
 @cli.command()
-def verify(file: Annotated[Path, typer.Argument(help="A JSON export.")]) -> None:
-    """Check that an export was not altered; names the first broken entry."""
+def verify(
+    what: Annotated[str, typer.Argument(metavar="FILE|INCIDENT", help="A JSON export, or an incident's id.")],
+) -> None:
+    """Check that an export or a live timeline was not altered; names the first broken entry."""
+    file = Path(what)
+    if file.exists() or file.suffix or len(file.parts) > 1:
+        _verify_file(file)
+        return
+    from bot.reading import show_verified  # noqa: PLC0415 - keeps the other commands quick
+
+    raise typer.Exit(_run(show_verified(_config(need_slack=False), what)))
+
+
+@cli.command("import")
+def import_(file: Annotated[Path, typer.Argument(help="A JSON export.")]) -> None:
+    """Put the timeline of an export back into Redis, entry by entry as it was recorded."""
+    from bot.keeping import put_back  # noqa: PLC0415 - keeps the other commands quick
+
+    raise typer.Exit(_run(put_back(_config(need_slack=False), file)))
+
+
+def _verify_file(file: Path) -> None:
     from bot.export.json_read import verify_json  # noqa: PLC0415 - keeps the other commands quick
 
     found = _checked(lambda: verify_json(file), str(file))

@@ -39,6 +39,7 @@ from bot.usecases import status as questions
 from bot.usecases.evidence import conclude
 from bot.usecases.inspect import inspect, overview
 from bot.usecases.owner import answer_about
+from bot.usecases.verify import verify
 from bot.usecases.world import World
 
 OK, FAILED, WRONG = 0, 1, 2
@@ -118,6 +119,21 @@ def _written(written: Written) -> int:
     for form, why in written.failed.items():
         _complain(f"The format {form} was not written: {why}")
     return FAILED if written.failed else OK
+
+
+async def show_verified(config: Config, incident: str) -> int:
+    """Whether the live timeline is what was recorded; the first broken entry if not. Raises JournalAway."""
+    async with _with_timelines(config) as world:
+        found = await world.journal.find(incident)
+        if found is None:
+            return await _unknown(world, incident)
+        checked = await verify(world.journal, found)
+    broken = checked.broken
+    if broken is not None:
+        when = f" ({instant(broken.at)})" if broken.at else ""
+        return _complain(f"{incident}: the chain is broken at entry {broken.entry_id}{when}: {one_line(broken.detail)}")
+    _print([f"{incident}: whole. {checked.entries} entries; last hash {checked.last}"])
+    return OK
 
 
 @asynccontextmanager
