@@ -86,7 +86,7 @@ def causes(account: Account) -> tuple[Cause, ...]:
 
 
 def told(account: Account) -> tuple[Phrase, ...]:
-    """Three to six sentences, in the order in which it happened. They name nobody and nothing that is not in the facts.
+    """Up to six sentences, in the order in which it happened. They name nobody and nothing that is not in the facts.
 
     Each part of the story is one sentence, and what there is nothing to say of has none.
     """
@@ -162,6 +162,8 @@ def _worse(account: Account) -> Phrase:
     """The loops, the crowd and the table that refused requests."""
     parts = [_loop_words(loop) for loop in account.loops[:_MOST_TOLD]]
     most = max((sample.contenders for sample in account.samples), default=0)
+    if len(account.loops) > _MOST_TOLD:
+        parts.append((f"{len(account.loops) - _MOST_TOLD} more loops",))
     if most > 1:
         parts.append((f"up to {most} runs at once wanted the lock",))
     refusing = [table for table in account.tables if table.throttled]
