@@ -296,7 +296,7 @@ class OwnerLetter:
 class TimelineReport:
     """One page of an incident's timeline: what is to be shown of it, in the order in which it was recorded.
 
-    `total` counts all entries that were recorded, `hidden` those that are hidden. `older` is the entry before which
+    `total` counts all entries that were recorded; `hidden` are the ids of all that are hidden. `older` is the entry before which
     the next older page ends, `newer` the one behind which the next newer page begins; None where there is none.
     `size` is how many entries a page has.
     """
@@ -304,7 +304,7 @@ class TimelineReport:
     incident: Incident
     shown: tuple[Shown, ...]
     total: int
-    hidden: int
+    hidden: tuple[str, ...]
     size: int
     older: str | None = None
     newer: str | None = None

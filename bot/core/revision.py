@@ -82,7 +82,12 @@ class Revisions:
     @property
     def hidden(self) -> int:
         """How many entries are hidden."""
-        return sum(self.is_hidden(target) for target in self._about)
+        return len(self.hidden_entries)
+
+    @property
+    def hidden_entries(self) -> tuple[str, ...]:
+        """The ids of the entries that are hidden, by when they were first corrected."""
+        return tuple(target for target in self._about if self.is_hidden(target))
 
     @property
     def edited(self) -> int:

@@ -93,7 +93,7 @@ async def _report(
         incident=incident,
         shown=tuple(shown),
         total=total,
-        hidden=known.hidden,
+        hidden=known.hidden_entries,
         size=size,
         older=older if older is not None and older != _FIRST else None,
         newer=newer if newer is not None and int(newer) < total else None,

@@ -24,6 +24,9 @@ _HEAD = 330
 """Characters of an entry beside its text, with the words of its menu."""
 
 _WHY = 100
+_NAMED = 20
+"""Hidden entries that are named."""
+
 _SIGNS = {
     "incident": ":triangular_flag_on_post:",
     "command": ":keyboard:",
@@ -52,7 +55,7 @@ def timeline_message(report: TimelineReport) -> Message:
         sections([heading]),
         [_block(report, shown) for shown in rows] or sections(["Nothing is shown on this page."]),
         actions(*_turns(report)),
-        context(mrkdwn(_footer(report))),
+        context(mrkdwn(_hidden(report)), mrkdwn(_footer(report))),
     )
 
 
@@ -108,12 +111,21 @@ def _value(report: TimelineReport, choice: str) -> ButtonValue:
 def _counted(report: TimelineReport) -> str:
     ids = [int(shown.entry.id) for shown in report.shown if shown.entry.id.isdecimal()]
     which = f"{min(ids)} to {max(ids)} of " if ids and len(ids) < report.total else ""
-    hidden = f", {report.hidden} hidden" if report.hidden else ""
+    hidden = f", {len(report.hidden)} hidden" if report.hidden else ""
     return f"{which}{_entries(report.total)}{hidden}"
 
 
 def _entries(number: int) -> str:
     return "1 entry" if number == 1 else f"{number} entries"
+
+
+def _hidden(report: TimelineReport) -> Phrase:
+    """The numbers of what is hidden, without which nobody could show it again."""
+    if not report.hidden:
+        return ()
+    more = f" and {len(report.hidden) - _NAMED} more" if len(report.hidden) > _NAMED else ""
+    named = ", ".join(unmarked(entry, 12) for entry in report.hidden[-_NAMED:])
+    return (f"Hidden: {named}{more}. To show one again: ", Quoted("/tflock restore N"))
 
 
 def _footer(report: TimelineReport) -> Phrase:

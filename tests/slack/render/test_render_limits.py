@@ -393,9 +393,12 @@ changes = st.builds(
 shown_entries = st.builds(Shown, entries, st.lists(changes, max_size=3).map(tuple), st.booleans())
 incidents = st.builds(Incident, st.just("inc-1"), st.just("C1"), texts, instants, people, maybe(instants))
 ordinals = maybe(st.integers(1, 10**7).map(str))
+hidden_entries = st.lists(words, max_size=40).map(tuple)
 
 
-@given(st.lists(shown_entries, min_size=1, max_size=8), st.integers(0, 25), incidents, counts, ordinals, ordinals)
+@given(
+    st.lists(shown_entries, min_size=1, max_size=8), st.integers(0, 25), incidents, hidden_entries, ordinals, ordinals
+)
 @thorough
 def test_any_page_of_a_timeline_fits_and_does_no_harm(sound, some, count, incident, hidden, older, newer):
     many = tuple((some * 25)[:count])

@@ -37,7 +37,7 @@ def shown(*entries):
     known = Revisions()
     for one in entries:
         known.learn(one)
-    return tuple(found for one in entries if (found := known.shown(one)) is not None), known.hidden
+    return tuple(found for one in entries if (found := known.shown(one)) is not None), known.hidden_entries
 
 
 def page(scene, entries, *, total=None, older=None, newer=None, closed=False):

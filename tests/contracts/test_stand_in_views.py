@@ -1,0 +1,65 @@
+"""What the stand-in for dialogs promises, put to it and to its real counterpart side by side."""
+
+from __future__ import annotations
+
+import time
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+
+from bot.errors import UpstreamError
+from bot.sandbox.memory_people import MemoryViews
+from bot.sandbox.slack_workspace import SlackWorkspace
+from bot.slack.client import slack_client
+from bot.slack.views import SlackViews
+
+BLOCKS = [{"type": "divider"}]
+MODAL = {"type": "modal", "title": {"type": "plain_text", "text": "first"}, "blocks": BLOCKS}
+HOME = {"type": "home", "blocks": BLOCKS}
+
+
+@asynccontextmanager
+async def in_slack():
+    async with SlackWorkspace(clock=time.time) as slack, aiohttp.ClientSession() as session:
+        slack.add_user("U0QUINN", "quinn")
+        views = SlackViews(slack_client(slack.bot_token, base_url=slack.api_url, session=session))
+        yield views, lambda: slack.world.trigger("U0QUINN"), slack.world.views.get
+
+
+@asynccontextmanager
+async def in_memory():
+    views = MemoryViews()
+    triggers = iter("abcdef")
+
+    def shown(view_id):
+        return views.dialogs.get(view_id) or views.homes.get(view_id.removeprefix("VHOME"))
+
+    yield views, lambda: next(triggers), shown
+
+
+@pytest.fixture(params=[in_slack, in_memory], ids=["slack", "memory"])
+async def stage(request):
+    async with request.param() as made:
+        yield made
+
+
+async def test_a_dialog_is_opened_and_shows_what_it_was_changed_to(stage):
+    views, trigger, shown = stage
+    first, second = await views.open(trigger(), MODAL), await views.open(trigger(), MODAL)
+    assert first != second
+    await views.update(second, {**MODAL, "callback_id": "other"})
+    assert shown(second)["callback_id"] == "other"
+
+
+async def test_a_dialog_that_is_not_there_cannot_be_changed(stage):
+    views, _, _ = stage
+    with pytest.raises(UpstreamError):
+        await views.update("V0GONE", MODAL)
+
+
+async def test_a_home_tab_is_replaced(stage):
+    views, _, shown = stage
+    await views.publish("U0QUINN", HOME)
+    await views.publish("U0QUINN", {**HOME, "callback_id": "later"})
+    assert shown("VHOMEU0QUINN")["callback_id"] == "later"
