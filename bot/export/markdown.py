@@ -125,7 +125,8 @@ def _rows(lines: Iterable[Line], pen: _Pen) -> Iterator[Markup]:
 def _row(line: Line, pen: _Pen) -> Markup:
     """An item of the list, with what stands behind it as a list of its own."""
     said = _BREAK.join(lines_of(line.text)) or escaped(line.kind)
-    head = f"- **{local(line.at, UTC):%H:%M:%S}**{pen.aside(line.at)} {pen.name(line.actor)}: {said}{_page(line)}{_marks(line)}"
+    who = f"**{local(line.at, UTC):%H:%M:%S}**{pen.aside(line.at)} {pen.name(line.actor)}"
+    head = f"- {who}: {said}{_page(line)}{_marks(line)}"
     return Markup("\n  - ".join((head, *_evidence(line, pen))))  # noqa: S704  all of it was escaped part by part
 
 

@@ -97,12 +97,14 @@ async def test_an_export_writes_the_configured_formats_and_prints_their_paths(in
     ended = await terminal.run("export", incident)
 
     assert ended.code == 0
-    assert sorted(ended.lines) == [f"exports/{incident}.json", f"exports/{incident}.md"]
+    assert sorted(ended.lines) == [f"exports/{incident}.{suffix}" for suffix in ("json", "md", "png")]
     document = json.loads((terminal.home / "exports" / f"{incident}.json").read_text())
     assert document["entries"][0]["kind"] == "incident.opened"
 
 
-@pytest.mark.parametrize(("form", "suffix"), [("markdown", "md"), ("json", "json")])
+@pytest.mark.parametrize(
+    ("form", "suffix"), [("markdown", "md"), ("json", "json"), ("csv", "csv"), ("html", "html"), ("chart", "png")]
+)
 async def test_one_format_can_be_asked_for_and_a_directory(form, suffix, incident, terminal):
     ended = await terminal.run("export", incident, "--format", form, "--output", "elsewhere")
 
@@ -110,15 +112,12 @@ async def test_one_format_can_be_asked_for_and_a_directory(form, suffix, inciden
     assert [path.name for path in (terminal.home / "elsewhere").iterdir()] == [f"{incident}.{suffix}"]
 
 
-async def test_formats_of_later_versions_and_unknown_ones_exit_2(incident, terminal):
-    later, unknown = (
-        await terminal.run("export", incident, "--format", "html"),
-        await terminal.run("export", incident, "--format", "markdwn"),
-    )
+async def test_an_unknown_format_exits_2_with_the_nearest(incident, terminal):
+    for source in (incident, "some.json"):
+        unknown = await terminal.run("export", source, "--format", "markdwn")
 
-    assert (later.code, unknown.code) == (2, 2)
-    assert "not available in this version" in later.err
-    assert "Did you mean markdown?" in unknown.err
+        assert unknown.code == 2
+        assert "Did you mean markdown?" in unknown.err
     assert not (terminal.home / "exports").exists()
 
 
@@ -142,3 +141,29 @@ async def test_an_export_can_be_verified_and_an_altered_one_is_found_out(inciden
     assert (whole.code, altered.code) == (0, 1)
     assert incident in whole.out
     assert "the chain is broken" in altered.err
+
+
+async def test_the_other_formats_are_written_again_from_the_json_export_alone(incident, terminal):
+    await terminal.run("export", incident)
+    live = terminal.home / "exports"
+    (terminal.home / "tflock.yml").unlink()
+
+    ended = await terminal.run("export", f"exports/{incident}.json", "--output", "again", REDIS_URL="")
+
+    assert ended.code == 0
+    assert sorted(ended.lines) == [f"again/{incident}.{suffix}" for suffix in ("csv", "html", "md", "png")]
+    for suffix in ("md", "png"):
+        name = f"{incident}.{suffix}"
+        assert (terminal.home / "again" / name).read_bytes() == (live / name).read_bytes()
+
+
+async def test_an_altered_export_is_not_written_again(incident, terminal):
+    await terminal.run("export", incident, "--format", "json")
+    path = terminal.home / "exports" / f"{incident}.json"
+    path.write_text(path.read_text().replace("the aply hangs", "the apply went well"))
+
+    ended = await terminal.run("export", str(path), "--output", "again")
+
+    assert (ended.code, ended.out) == (1, "")
+    assert "the chain is broken" in ended.err
+    assert not (terminal.home / "again").exists()

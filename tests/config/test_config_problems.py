@@ -174,6 +174,8 @@ def test_durations_are_whole_numbers_with_a_unit(problems_of, smallest, key, val
         "policy: {unlock_groups: [oncall]}",
         "policy: {unlock_groups: S0ONCALL}",
         "export: {formats: [markdwn]}",
+        "export: {timezone: Mars/Olympus}",
+        "export: {timezone: ../etc/passwd}",
         "export: {s3: {prefix: x}}",
         "tickets: {type: jra}",
         "tickets: {repo: x}",

@@ -90,7 +90,9 @@ def long_export(tmp_path) -> Callable[[int], Path]:
         with path.open("w") as file:
             rows = []
             for n in range(1, count + 1):
-                kind, facts = (Kind.NOTE_ADDED, {"n": n, "more": "x" * 600}) if n > 1 else (Kind.INCIDENT_OPENED, opened)
+                kind, facts = (
+                    (Kind.NOTE_ADDED, {"n": n, "more": "x" * 600}) if n > 1 else (Kind.INCIDENT_OPENED, opened)
+                )
                 at = RECORDED + timedelta(seconds=n)
                 text = f"note {n}: the deployment to staging is still blocked"
                 entry = Entry(str(n), at, at, kind, "U1", text, facts, prev, "")

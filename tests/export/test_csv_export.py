@@ -14,8 +14,21 @@ from bot.core.timeline import Draft, Kind
 from bot.export.csv_export import COLUMNS, LONGEST, safe
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
-FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", '"=1"', "'=1", "＝1", "＋1", "－1", "＠x", "−1")  # noqa: RUF001
-HIDDEN_FORMULAS = ("\ufeff=1", "\u200b=1", "\u202e=1", "\x00=1", "\u2028=1", "x;=1", "x|=1", "x\t@y", 'x;"=1"', "x\n+1", "x\r\n-1")
+FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", '"=1"', "'=1")
+WIDE_FORMULAS = ("\uff1d1", "\uff0b1", "\uff0d1", "\uff20x", "\u22121")
+HIDDEN_FORMULAS = (
+    "\ufeff=1",
+    "\u200b=1",
+    "\u202e=1",
+    "\x00=1",
+    "\u2028=1",
+    "x;=1",
+    "x|=1",
+    "x\t@y",
+    'x;"=1"',
+    "x\n+1",
+    "x\r\n-1",
+)
 
 
 @pytest.fixture
@@ -96,7 +109,7 @@ async def test_hidden_and_corrected_entries_are_there_and_flagged(journal, incid
     assert len(found) == 7
 
 
-@pytest.mark.parametrize("evil", [*FORMULAS, *HIDDEN_FORMULAS])
+@pytest.mark.parametrize("evil", [*FORMULAS, *WIDE_FORMULAS, *HIDDEN_FORMULAS])
 async def test_no_cell_is_a_formula_whichever_separator_a_spreadsheet_assumes(journal, incident, written, evil):
     await note(journal, incident, evil, actor=evil, said=evil)
     await note(journal, incident, evil, Kind.ENTRY_EDITED, entry="2", text=f"{evil} ", why=evil)
@@ -106,7 +119,7 @@ async def test_no_cell_is_a_formula_whichever_separator_a_spreadsheet_assumes(jo
     for delimiter in ",;\t|":
         for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
             for cell in row:
-                assert not re.match(r"[\s\"\ufeff\u200b]*[=+\-@＝＋－＠−]", cell), (delimiter, cell)  # noqa: RUF001
+                assert not re.match('[\\s"\ufeff\u200b]*[-=+@\uff1d\uff0b\uff0d\uff20\u2212]', cell), (delimiter, cell)
 
 
 @given(st.text(max_size=60))

@@ -1,8 +1,8 @@
 """The JSON export proves itself: whatever was done to the file is found."""
 
 import json
-from importlib.resources import files
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -297,7 +297,7 @@ async def test_a_changed_head_is_found(path, name):
 async def test_a_changed_closing_is_found(path, closed_at):
     change(path, lambda export: export["incident"].update(closed_at=closed_at))
 
-    with pytest.raises((ChainBroken, ExportInvalid), match="closing|times"):
+    with pytest.raises((ChainBroken, ExportInvalid), match=r"closing|times"):
         verify_json(path)
 
 

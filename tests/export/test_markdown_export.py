@@ -143,7 +143,9 @@ async def test_key_moments_are_told_before_the_timeline(journal, incident, lines
 
 async def test_an_edited_entry_shows_its_new_text_with_a_mark(journal, incident, lines):
     entry_id = await note(journal, incident, "The lok is held")
-    await note(journal, incident, "put right", Kind.ENTRY_EDITED, entry=entry_id, text="The lock is held", why="it was a typo")
+    await note(
+        journal, incident, "put right", Kind.ENTRY_EDITED, entry=entry_id, text="The lock is held", why="it was a typo"
+    )
 
     found = await lines(journal, incident)
 
@@ -240,7 +242,11 @@ async def test_hostile_texts_in_every_field_are_words_to_a_renderer(journal, lin
     allowed |= {"table", "thead", "tbody", "tr", "th", "td"}
     for evil in HOSTILE:
         made, _ = await journal.open(channel="C1", title=evil, by="U1", at=NOON)
-        facts = {"permalink": evil, "url": evil, "verdict": {"findings": [{"rule": evil, "effect": evil, "reason": evil}]}}
+        facts = {
+            "permalink": evil,
+            "url": evil,
+            "verdict": {"findings": [{"rule": evil, "effect": evil, "reason": evil}]},
+        }
         entry = await note(journal, made, evil, Kind.GATE_DECIDED, actor=evil, **facts)
         await note(journal, made, "moon", evil, actor="U3")
         await note(journal, made, evil, Kind.ENTRY_EDITED, entry=entry, text=evil + " ", why=evil)
@@ -302,7 +308,9 @@ async def test_a_text_of_a_hundred_thousand_characters_is_cut_with_a_word_about_
     assert "  *… 95,000 more characters are in the JSON export*" in found
 
 
-@pytest.mark.parametrize("line", ["- x", "+ x", "# x", "## x", "1. x", "12) x", "---", "===", "> x", "| a |", "~~~", "    x"])
+@pytest.mark.parametrize(
+    "line", ["- x", "+ x", "# x", "## x", "1. x", "12) x", "---", "===", "> x", "| a |", "~~~", "    x"]
+)
 def test_no_line_of_a_text_begins_a_block(line):
     (found,) = lines_of(line)
 
