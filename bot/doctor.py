@@ -15,6 +15,7 @@ from bot._doctor_aws import aws_checks
 from bot._doctor_check import Check, Level
 from bot._doctor_ci import ci_checks
 from bot._doctor_clock import clock_checks
+from bot._doctor_exports import export_checks
 from bot._doctor_slack import slack_checks
 from bot._doctor_store import redis_checks
 from bot.adapters import SystemClock
@@ -45,6 +46,7 @@ async def _checks(config: Config) -> list[Check]:
             slack_checks(config, wiring),
             redis_checks(config),
             aws_checks(config, wiring.aws, secrets.token_hex(4)),
+            export_checks(config, wiring.aws),
             ci_checks(config, wiring.world.sources, clock),
             clock_checks(config, wiring.aws, clock),
         )

@@ -128,7 +128,7 @@ async def test_what_is_not_understood_is_answered_and_changes_nothing(scene, typ
     assert await scene.stands(lock)
 
 
-@pytest.mark.parametrize("typed", ["watch staging", "export"])
+@pytest.mark.parametrize("typed", ["watch staging"])
 async def test_what_comes_later_says_so_and_changes_nothing(scene, typed):
     await scene.types(typed)
 
@@ -274,10 +274,10 @@ async def test_an_incident_is_opened_noted_in_closed_and_exported_and_the_next_o
 
     await scene.types("close")
     await scene.shown("incident closed")
-    await scene.until(lambda: len(scene.slack.files(scene.channel)) == 2)
+    await scene.until(lambda: len(scene.slack.files(scene.channel)) >= 2)
     incident = re.search(r"inc-[0-9a-z-]+", flat(await scene.shown("incident closed")))[0]
     files = {path.name: path for path in scene.stage.exports.iterdir() if path.stem == incident}
-    assert set(files) == {f"{incident}.json", f"{incident}.md"}
+    assert {f"{incident}.json", f"{incident}.md"} <= set(files)
     exported = json.loads(files[f"{incident}.json"].read_text())
     assert [entry["kind"] for entry in exported["entries"]][:2] == ["incident.opened", "note.added"]
     assert {"id", "at", "recorded_at", "kind", "actor", "text", "facts", "prev", "hash"} <= set(exported["entries"][0])
@@ -317,8 +317,8 @@ async def test_an_export_that_cannot_be_uploaded_does_not_stop_the_closing(scene
     await scene.types("close")
 
     await scene.shown("incident closed")
-    await scene.shown("could not be uploaded", "files:write")
-    assert "export.made" in await scene.kinds()
+    await scene.shown("could not be put into this channel", "files:write")
+    await scene.has_recorded("export.made")
 
 
 async def test_the_first_command_about_a_lock_opens_the_incident(scene):
