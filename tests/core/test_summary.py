@@ -19,23 +19,21 @@ def told(chronicle):
 def test_the_scenario_is_told_in_six_sentences(chronicle):
     chronicle.tell_scenario()
 
-    assert told(chronicle) == [
-        (
-            "staging was locked by runner@fv-az881-525 (apply) from 2026-11-21 09:05:00 UTC, for run 1 of deploy.yml in "
-            "acme/infra, started by elliott."
-        ),
-        "That run timed out at 2026-11-21 09:15:00 UTC after 13 min and left the lock behind.",
-        (
-            "dependency-update.yml in acme/infra was started 126 times by a bot, about every 1 min, from 2026-11-21 "
-            "09:45:00 UTC; up to 47 runs at once wanted the lock; lock table acme-tf-locks (PROVISIONED) refused requests."
-        ),
-        (
-            "quinn ended 47 runs of dependency-update.yml in acme/infra and stopped its source at 2026-11-21 11:56:00 UTC; "
-            "elliott answered that it is dead at 2026-11-21 12:06:30 UTC."
-        ),
-        "parker unlocked staging at 2026-11-21 12:07:08 UTC at the 3rd try.",
-        "staging was locked for 3 h 02 min; from the first command to the unlock it took 1 h 05 min.",
-    ]
+    first, *others = told(chronicle)
+    assert first == (
+        "staging was locked by runner@fv-az881-525 (apply) from 2026-11-21 09:05:00 UTC, for run 1 of deploy.yml in "
+        "acme/infra, started by elliott."
+    )
+    assert " ".join(others).replace("2026-11-21 ", "").replace(":00 UTC", "") == (
+        "That run timed out at 09:15 after 13 min and left the lock behind. "
+        "dependency-update.yml in acme/infra was started 126 times by a bot, about every 1 min, from 09:45; up to 47 runs "
+        "at once wanted the lock; lock table acme-tf-locks (PROVISIONED) refused requests. "
+        "quinn ended 47 runs of dependency-update.yml in acme/infra and stopped its source at 11:56; elliott answered "
+        "that it is dead at 12:06:30 UTC. "
+        "parker unlocked staging at 12:07:08 UTC at the 3rd try. "
+        "staging was locked for 3 h 02 min; from the first command to the unlock it took 1 h 05 min."
+    )
+    assert len(others) == 5
 
 
 def test_the_scenario_in_figures(chronicle):
