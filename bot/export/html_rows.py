@@ -226,7 +226,7 @@ def _fact(name: str, value: str) -> str:
 
 def _outline(value: object, depth: int = 0) -> Iterator[tuple[str, str]]:
     """Names, indented, and values; nested ones below their name, as far as that helps a reader."""
-    pairs = value.items() if isinstance(value, dict) else ((f"{n}.", part) for n, part in enumerate(_list(value), 1))
+    pairs = value.items() if isinstance(value, dict) else ((str(n), part) for n, part in enumerate(_list(value), 1))
     for name, part in pairs:
         if isinstance(part, dict | list) and part and depth < _DEEPEST:
             yield f"{'  ' * depth}{name}", ""
