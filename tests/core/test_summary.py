@@ -26,8 +26,8 @@ def test_the_scenario_is_told_in_six_sentences(chronicle):
     )
     assert " ".join(others).replace("2026-11-21 ", "").replace(":00 UTC", "") == (
         "That run timed out at 09:15 after 13 min and left the lock behind. "
-        "dependency-update.yml in acme/infra was started 126 times by a bot, about every 1 min, from 09:45; up to 47 runs "
-        "at once wanted the lock; lock table acme-tf-locks (PROVISIONED) refused requests. "
+        "dependency-update.yml in acme/infra was started 126 times by a bot, about every 1 min, from 09:45; up to 47 "
+        "runs at once wanted the lock; lock table acme-tf-locks (PROVISIONED) refused requests. "
         "quinn ended 47 runs of dependency-update.yml in acme/infra and stopped its source at 11:56; elliott answered "
         "that it is dead at 12:06:30 UTC. "
         "parker unlocked staging at 12:07:08 UTC at the 3rd try. "
