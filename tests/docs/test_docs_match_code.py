@@ -161,7 +161,8 @@ def test_every_metric_is_documented_and_registered_under_its_public_name():
 
 
 def test_every_timeline_kind_is_documented():
-    assert [_code(kind)[0] for kind, _ in _rows("timeline.md")] == [str(kind) for kind in Kind]
+    documented = [_code(row[0])[0] for row in _rows("timeline.md") if len(row) == 2]
+    assert documented == [str(kind) for kind in Kind]
 
 
 def test_the_manifest_offers_the_command_with_its_hint_and_ids_for_names(manifest):
