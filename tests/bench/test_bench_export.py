@@ -1,4 +1,4 @@
-"""The export of 100,000 entries in all formats: seconds and memory, beside a bare read of the same stream."""
+"""The export of 100,000 entries in all formats: seconds, CPU and memory, beside a bare read of the same stream."""
 
 from __future__ import annotations
 
@@ -54,6 +54,7 @@ EXPORT = """
         return {"seconds": seconds, "failed": dict(written.failed)}
 
     told = asyncio.run(main(*sys.argv[1:]))
+    told["cpu"] = time.process_time()
     told["kilobytes"] = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
     print(json.dumps(told))
 """
@@ -72,6 +73,7 @@ BARE = """
         return {"seconds": seconds, "count": count}
 
     told = asyncio.run(main(*sys.argv[1:]))
+    told["cpu"] = time.process_time()
     told["kilobytes"] = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
     print(json.dumps(told))
 """
@@ -174,8 +176,8 @@ async def test_a_hundred_thousand_entries_are_exported_in_bounded_memory(url: st
         megabytes = side["kilobytes"] / 1024
         bench.compared(
             f"export of {ENTRIES:,} entries, {what}",
-            f"{side['seconds']:.1f} s, bare XRANGE {bare['seconds']:.1f} s; {megabytes:.0f} MB",
-            ratio=f"{side['seconds'] / bare['seconds']:.1f} times the read",
+            f"{side['seconds']:.0f} s (CPU {side['cpu']:.0f} s), XRANGE {bare['seconds']:.0f} s; {megabytes:.0f} MB",
+            ratio=f"{side['cpu'] / bare['cpu']:.1f} times its CPU",
             target=f"60 s, {MOST_MEGABYTES} MB",
         )
         assert megabytes < MOST_MEGABYTES
