@@ -179,7 +179,8 @@ class Recorder:
 
     async def _add(self, incident: str, chain: _Chain, left: deque[_Wish]) -> None:
         keys = [log_key(incident), head_key(incident), once_key(incident)]
-        for attempt in range(_ATTEMPTS):
+        moves = 0
+        while left:
             links = self._linked([wish.draft for wish in left], chain.tail)
             answer = await self._script(keys, self._order(left, links, chain.tail))
             count, why, *more = answer if isinstance(answer, list) else (answer, "")
@@ -191,17 +192,20 @@ class Recorder:
                     wish = left.popleft()
                     _settle(wish, _earlier(more[0], wish.draft))
                 case "moved":
-                    chain.tail = Tail.read(more[0]) if more[0] else None
+                    chain.tail, moves = Tail.read(more[0]) if more[0] else None, moves + 1
+                    await self._give_way(moves)
                 case "stale":
                     raise Stale
                 case "unknown":
                     self._chains.pop(incident, None)
                     raise JournalAway(f"there is no incident {incident!r}")
-            if not left:
-                return
-            if attempt and why == "moved":
-                await asyncio.sleep(self._rng.uniform(0, min(0.05, 0.002 * 2**attempt)))
-        raise JournalAway("too many writers at once on one timeline")
+
+    async def _give_way(self, moves: int) -> None:
+        """Waits a little while another process is faster again and again; at once after the first time."""
+        if moves >= _ATTEMPTS:
+            raise JournalAway("too many writers at once on one timeline")
+        if moves > 1:
+            await asyncio.sleep(self._rng.uniform(0, min(0.05, 0.002 * 2**moves)))
 
     def _order(self, wishes: Sequence[_Wish], links: Sequence[_Link], tail: Tail | None) -> list[str]:
         first, writer = wishes[0], f"{self._rng.getrandbits(64):016x}"
