@@ -138,17 +138,17 @@ def _marks(line: Line) -> str:
 
 def _evidence(line: Line, pen: _Pen) -> Iterator[str]:
     """What stands behind an entry, as far as it helps a reader: the rest is in the JSON export."""
-    yield from _findings(line.facts)
+    yield from _findings(line)
     yield from _changes(line, pen)
 
 
-def _findings(facts: Mapping[str, object]) -> Iterator[str]:
-    """The rules that did not simply hold, in the spelling of `bot.core.facts`."""
-    verdict = facts.get("verdict")
+def _findings(line: Line) -> Iterator[str]:
+    """The rules that did not simply hold and that the text does not tell, in the spelling of `bot.core.facts`."""
+    verdict = line.facts.get("verdict")
     findings = verdict.get("findings") if isinstance(verdict, dict) else None
     told = [found for found in findings if isinstance(found, dict)] if isinstance(findings, list) else []
     against = [found for found in told if found.get("effect") != _HOLDS]
-    for found in against[:_MOST_FINDINGS]:
+    for found in [found for found in against if str(found.get("reason")) not in line.text][:_MOST_FINDINGS]:
         rule, effect, reason = (escaped(found.get(name, "")) for name in ("rule", "effect", "reason"))
         yield f"{rule} ({effect}): {reason}"
     if told:

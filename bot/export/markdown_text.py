@@ -22,10 +22,10 @@ LONGEST = 5_000
 _APART = "\u200b"
 """Zero-width space: keeps `@` and `#` from what follows, which GitHub would link even where it is escaped."""
 
-_SPECIAL = re.compile(r"[\\`*_{}\[\]()~|!$^=]|:(?=/)|(?<=www)\.|#(?=\s|$)", re.IGNORECASE)
+_SPECIAL = re.compile(r"[\\`*_\[\]~|!$^]|[{=](?=[{=%#])|:(?=/)|(?<=www)\.|#(?=\s|$)", re.IGNORECASE)
 _ENTITIES = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}
 _LINKED = re.compile(r"[@#](?=\S)|[!$%~](?=\d)|(?<=\bGH)-(?=\d)|&amp;(?=\d)|\b(?:mailto|xmpp):(?=\S)", re.IGNORECASE)
-_BLOCK = re.compile(r"^(?:([-+#])|(\d{1,9})([.)]))(?=[\s\u200b#-]|$)")
+_BLOCK = re.compile(r"^(?:([-+#=])|(\d{1,9})([.)]))(?=[\s\u200b#=-]|$)")
 _ADDRESS = re.compile(r"https?://[!-~]{1,2000}", re.IGNORECASE)
 _KEPT_IN_ADDRESS = ":/?&=%@,;+-._~#"
 
