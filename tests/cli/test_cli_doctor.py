@@ -309,3 +309,28 @@ async def test_a_missing_optional_right_on_the_table_is_a_warning(around, levels
     assert (code, found) == (0, ["warn"])
     assert f"{action} on table" in told
     assert "optional" in told
+
+
+@pytest.mark.parametrize(
+    ("bucket", "expected"),
+    [("acme-tfstate", "the bucket is there"), ("acme-nowhere", "not found"), ("acme-denied", "exports do not need")],
+)
+async def test_the_export_bucket_is_looked_at_and_nothing_is_put_into_it(around, healthy, levels, bucket, expected):
+    healthy.settings["aws"] = {"region": "eu-west-1", "endpoint_url": around.proxy.url}
+    healthy.settings["export"] = {"s3": {"bucket": around.aws.bucket if bucket == "acme-tfstate" else bucket}}
+    if bucket == "acme-denied":
+        around.proxy.fault("s3:HeadBucket", Deny())
+    before = await around.aws.objects()
+
+    code, found, told = await levels("exports", "s3")
+
+    assert (code, found) == (0, ["warn" if bucket == "acme-nowhere" else "ok"])
+    assert expected in told
+    assert await around.aws.objects() == before
+
+
+async def test_an_export_directory_that_cannot_be_made_is_a_warning(healthy, levels, tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    healthy.settings["export"] = {"directory": str(tmp_path / "taken" / "exports")}
+
+    assert (await levels("exports", "directory"))[:2] == (0, ["warn"])
