@@ -86,16 +86,16 @@ async def begin(world: World, edition: Edition) -> Progress:
         "not_written": {},
         **{_field(name): state for name, state in progress.targets.items()},
     }
+    await _make_newest(world, edition)  # first: an edition that is not the newest would never be delivered
     await world.records.put(_RECORD, _key(edition), record, ttl=KEPT)
-    await _make_newest(world, edition)
     return progress
 
 
 async def again(world: World, progress: Progress) -> Progress:
     """Another round for what failed, and for targets that the configuration has got since."""
     changes = {_field(name): PENDING for name in target_names(world) if progress.targets.get(name) != OK}
-    await world.records.update(_RECORD, _key(progress.edition), {"round": progress.round + 1, **changes})
     await _make_newest(world, progress.edition)
+    await world.records.update(_RECORD, _key(progress.edition), {"round": progress.round + 1, **changes})
     return await _reread(world, progress)
 
 

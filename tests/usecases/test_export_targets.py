@@ -227,6 +227,29 @@ async def test_wherever_a_worker_is_killed_nothing_is_lost_and_nothing_is_done_t
     assert steps > 40
 
 
+async def test_wherever_a_worker_is_killed_a_late_correction_reaches_every_target_once(tmp_path, template):
+    for call in itertools.count(1):
+        desk = Desk(tmp_path / f"{call}", template)
+        await desk.open()
+        await desk.close()
+        await desk.work()
+        await desk.add(Kind.ENTRY_EDITED, entry="1")
+        await export.reissue_if_late(desk.ports, desk.incident)
+        desk.kill_at(call)
+
+        await desk.work()
+
+        if not desk.deaths:
+            break
+        assert [entry.facts["targets"] for entry in desk.made()] == [
+            dict.fromkeys(("directory", "channel", "s3"), "ok")
+        ] * 2
+        assert {path.read_bytes() for path in desk.directory.iterdir()} == set(desk.s3.held.values()), call
+        assert [sorted(shown) for shown in desk.sharing.shown] == [FILES, FILES], call
+        assert [bool(report.newer) for report in desk.sharing.summaries.values()] == [True, False], call
+    assert call > 40
+
+
 async def test_workers_that_are_killed_again_and_again_still_come_to_the_end(desk):
     await desk.close()
     deaths = itertools.count(1)
