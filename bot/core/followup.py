@@ -96,7 +96,10 @@ def _refusals(account: Account, table: Table) -> Phrase:
     refused: Phrase = (f" {table.refused}" if table.refused else "", " requests")
     most = max((sample.contenders for sample in account.samples if sample.state in table.states), default=0)
     crowd: Phrase = (f" while up to {most} runs wanted a lock in it",) if most else ()
-    return ("Table ", Quoted(table.name), " is ", Quoted(table.billing), *units, " and refused", *refused, *crowd, ".")
+    away = sum(release.throttled for release in account.releases if release.state in table.states)
+    tries: Phrase = (f"; {away} tries to release a lock were turned away",) if away else ()
+    is_what = ("Table ", Quoted(table.name), " is ", Quoted(table.billing), *units)
+    return (*is_what, " and refused", *refused, *crowd, *tries, ".")
 
 
 def slow_down(account: Account) -> Iterator[FollowUp]:

@@ -43,6 +43,14 @@ class Looks:
             self._table(state, table, throttled=throttled)
         self._digest(state, part(evidence, "state_object"), at)
 
+    def refused(self, state: str, at: datetime) -> None:
+        """The table of a state turned a release away: as telling as a look, with as many contenders as at the last."""
+        last = self._last.get(state, ())
+        self._sample(Sample(at, state, last[-1].sample.contenders if last else 0, throttled=True))
+        for name, table in self._tables.items():
+            if state in table.states:
+                self._tables[name] = replace(table, throttled=True)
+
     @property
     def samples(self) -> tuple[Sample, ...]:
         return tuple(sorted((kept.sample for kept in self._kept), key=lambda sample: sample.at))

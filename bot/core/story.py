@@ -52,6 +52,7 @@ class Story:
         self._asked: dict[str, Facts] = {}
         self._earlier: dict[str, FollowUp] = {}
         self._tickets: dict[str, str] = {}
+        self._intended_at: datetime | None = None
         self._recorded = 0
         self._last: Entry | None = None
         self._by_kind: Mapping[str, Callable[[Entry], None]] = {
@@ -122,10 +123,12 @@ class Story:
 
     def _releasing(self, entry: Entry) -> None:
         self._locks.is_told(text(entry.facts, "state"), part(entry.facts, "lock"), entry.at)
+        self._intended_at = entry.at
 
     def _released(self, entry: Entry) -> None:
         facts, at = entry.facts, entry.at
         state, lock_id = text(facts, "state"), text(facts, "lock_id")
+        self._turned_away(entry)
         self._locks.ends(state, lock_id, at, LockEnd.RELEASED)
         if len(self._releases) < _MOST:
             release = Release(
@@ -135,8 +138,15 @@ class Story:
             )  # fmt: skip
             self._releases.append((replace(entry, text="", facts={}), release))
 
+    def _turned_away(self, entry: Entry) -> None:
+        """The tries to release that the table refused came between the intent and the outcome."""
+        if count(entry.facts, "throttled"):
+            self._looks.refused(text(entry.facts, "state"), self._intended_at or entry.at)
+        self._intended_at = None
+
     def _not_released(self, entry: Entry) -> None:
         facts, outcome = entry.facts, text(entry.facts, "outcome")
+        self._turned_away(entry)
         end = _ENDS.get(UnlockStage(outcome)) if outcome in set(UnlockStage) else None
         if end is not None:
             self._locks.ends(text(facts, "state"), text(facts, "lock_id"), entry.at, end)

@@ -216,7 +216,8 @@ def _unlocked(account: Account) -> Phrase:
     freed: list[Phrase] = []
     for release in account.releases:
         approved: Phrase = (" with the approval of ", person(account, release.approver)) if release.approver else ()
-        tries: Phrase = (f" at the {_ordinal(release.tries)} try",) if release.tries > 1 else ()
+        away = f", after the table had refused {release.throttled}" if release.throttled else ""
+        tries: Phrase = (f" at the {_ordinal(release.tries)} try{away}",) if release.tries > 1 else ()
         freed.append(
             (person(account, release.actor), " unlocked ", Quoted(release.state), " at ", release.at, *approved, *tries)
         )

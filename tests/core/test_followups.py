@@ -61,6 +61,18 @@ def test_a_throttled_provisioned_table_should_be_on_demand(chronicle):
     )
 
 
+def test_a_table_that_only_turned_releases_away_has_refused_too(chronicle):
+    chronicle.look("11:00")
+    lock = {"state": "staging", "lock_id": chronicle.make.lock_id}
+    chronicle.add("11:05", Kind.UNLOCK_RELEASING, "U1", **lock)
+    chronicle.add("11:06", Kind.UNLOCK_RELEASED, "U1", **lock, tries=4, throttled=3)
+
+    (followup,) = proposed(chronicle, "on-demand")
+
+    assert "; 3 tries to release a lock were turned away." in plain(followup.reason)
+    assert [(s.at, s.throttled) for s in chronicle.account().samples][-1] == (chronicle.make.at("11:05"), True)
+
+
 def test_a_table_that_is_on_demand_or_refused_nothing_is_left_alone(chronicle):
     chronicle.look("11:45", table=chronicle.table(refused=312, billing=Billing.ON_DEMAND))
     chronicle.look("11:46", table=replace(chronicle.table(), name="another"))
