@@ -56,15 +56,15 @@
     const want = wanted();
     let shown = 0;
     filtering(portions, (portion) => {
-      let here = 0;
-      for (const row of portion.rows) {
-        const fit = fits(row, want);
-        here += fit;
-        if (row.at.hidden === fit) row.at.hidden = !fit;
-      }
-      portion.at.hidden = here === 0;
-      shown += here;
+      portion.fit = portion.rows.map((row) => fits(row, want));
     }, () => {
+      // All at once: rows that move up half-way would be laid out for nothing.
+      for (const { at, rows, fit } of portions) {
+        rows.forEach((row, place) => { if (row.at.hidden === fit[place]) row.at.hidden = !fit[place]; });
+        const here = fit.filter(Boolean).length;
+        at.hidden = here === 0;
+        shown += here;
+      }
       for (const day of days) day.at.hidden = day.portions.every((portion) => portion.at.hidden);
       say(shown);
     });
