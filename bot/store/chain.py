@@ -154,30 +154,30 @@ class Recorder:
         try:
             async with chain.lock:
                 while not answer.done():
-                    await self._together(incident, chain, chain.next_group())
+                    group = chain.next_group()
+                    await (self._add if len(group) == 1 else self._together)(incident, chain, group)
         finally:
             answer.cancel()  # without effect on one that is there
         return answer.result()
 
     async def _together(self, incident: str, chain: _Chain, group: Sequence[_Wish]) -> None:
         """Who gives up waiting takes nobody with him: a call for several goes on without the one who made it."""
-        if len(group) == 1:
-            return await self._add(incident, chain, deque(group))
         task = asyncio.create_task(self._add_all(incident, chain, group))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
-        return await asyncio.shield(task)
+        await asyncio.shield(task)
 
     async def _add_all(self, incident: str, chain: _Chain, group: Sequence[_Wish]) -> None:
         try:
             async with asyncio.timeout(DEADLINE):
-                await self._add(incident, chain, deque(group))
+                await self._add(incident, chain, group)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is raised to those who wait
             for wish in group:
                 if not wish.answer.done():
                     wish.answer.set_exception(error)
 
-    async def _add(self, incident: str, chain: _Chain, left: deque[_Wish]) -> None:
+    async def _add(self, incident: str, chain: _Chain, group: Sequence[_Wish]) -> None:
+        left = deque(group)
         keys = [log_key(incident), head_key(incident), once_key(incident)]
         moves = 0
         while left:
