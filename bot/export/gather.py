@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bot.core.account import Account
 from bot.core.incident import Course, Incident
-from bot.core.redact import redact
+from bot.core.redact import is_telling, redact
 from bot.core.revision import CORRECTIONS, ENTRY, Revisions
 from bot.core.story import Story
 from bot.core.timeline import Entry, Kind, clean_text, recordable
@@ -217,7 +217,20 @@ def _cleaned(entry: Entry) -> Entry:
     A secret is found in a text that has others around it, on lines of their own, wherever it is found in that alone.
     """
     texts = "\n".join([entry.actor, entry.text, *_texts(entry.facts)])
-    return entry if redact(texts) == texts else recordable(entry)
+    is_clean = redact(texts) == texts and not any(map(is_telling, _names(entry.facts)))
+    return entry if is_clean else recordable(entry)
+
+
+def _names(value: object) -> Iterator[str]:
+    """The names of all fields, however deep: under a telling one every value is a secret."""
+    match value:
+        case Mapping():
+            for name, part in value.items():
+                yield name
+                yield from _names(part)
+        case list():
+            for part in value:
+                yield from _names(part)
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -57,12 +57,20 @@ def written(journal, tmp_path) -> Callable:
 def recorded_long_ago(journal) -> Callable:
     """Puts an entry on a timeline as a version did that did not know the form of the secret in it."""
 
-    async def record(incident, entry_id: str, text: str) -> Entry:
+    async def record(incident, entry_id: str, text: str, **more: str) -> Entry:
         """Replaces the text of the entry `entry_id`, which must be the last one."""
         (last,) = await journal.tail(incident.id, 1)
         assert last.id == entry_id
         bare = Entry(
-            last.id, last.at, last.recorded_at, last.kind, last.actor, text, {**last.facts, "said": text}, last.prev, ""
+            last.id,
+            last.at,
+            last.recorded_at,
+            last.kind,
+            last.actor,
+            text,
+            {**last.facts, "said": text, **more},
+            last.prev,
+            "",
         )
         body = body_of_entry(bare)
         digest = link(last.prev, body)

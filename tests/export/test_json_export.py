@@ -154,6 +154,17 @@ async def test_a_secret_whose_form_is_known_only_now_is_taken_out_and_the_place_
     assert (verified.entries, verified.redacted) == (6, ("5",))
 
 
+async def test_what_stands_under_a_telling_name_is_taken_out_of_an_old_entry_as_well(
+    journal, incident, written, recorded_long_ago
+):
+    await recorded_long_ago(incident, "5", "logged in", password="correct horse")
+
+    paths = [await written(incident, form) for form in ("json", "csv", "markdown", "html")]
+
+    assert not [path for path in paths if "correct horse" in path.read_text()]
+    assert verify_json(paths[0]).redacted == ("5",)
+
+
 async def test_around_a_redacted_entry_every_change_is_found(incident, written, recorded_long_ago):
     await recorded_long_ago(incident, "5", f"use {TOKEN}")
     path = await written(incident, "json")
