@@ -15,12 +15,14 @@ from typing import Any, Protocol
 from bot.core.account import Account
 from bot.core.edition import ExportReport
 from bot.core.evidence import Observation
+from bot.core.followups import FollowUpsReport
 from bot.core.incident import Incident
 from bot.core.lock import Half, HalfRelease, LockSeen, StateCheck, TableSeen
 from bot.core.message import Said
 from bot.core.people import Channel, Member, Presence, Whereabouts
 from bot.core.report import KillReport, Notice, OwnerLetter, UnlockReport
 from bot.core.run import Cancelled, Pipeline, Run, RunRef, Switched
+from bot.core.ticket import Filing, Readiness, Ticket
 from bot.core.timeline import Draft, Entry
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "Jobs",
     "Journal",
     "LockBackend",
+    "LockSweep",
     "Member",
     "MessagePage",
     "Messages",
@@ -44,6 +47,7 @@ __all__ = [
     "Sharing",
     "Target",
     "Teller",
+    "Tickets",
     "Views",
     "Whereabouts",
     "Written",
@@ -79,6 +83,17 @@ class LockBackend(Protocol):
 
         After an outcome that the store left open (a time-out, a cut connection) it reads again and says what stands
         there now; `NOT_KNOWN` only if that read fails as well.
+        """
+        ...
+
+
+class LockSweep(Protocol):
+    """The locks of many states at once, in as few calls as their stores allow."""
+
+    async def read_locks(self, names: Sequence[str]) -> Mapping[str, LockSeen]:
+        """What each of these configured states' `LockBackend.read_lock` would say. Never raises for what a store says.
+
+        Takes half a minute at most: what was not read by then is unseen, and nothing is free that was not read.
         """
         ...
 
@@ -478,6 +493,12 @@ class Sharing(Protocol):
         """What was said with this mark."""
         ...
 
+    async def propose(self, report: FollowUpsReport, *, mark: str, thread: str) -> Posted:
+        """Posts the follow-ups with a mark on them."""
+        ...
+
+    async def redraw_proposals(self, report: FollowUpsReport, posted: Posted) -> None: ...
+
     async def stage(self, path: Path) -> str:
         """Uploads a file that nobody sees yet; its id."""
         ...
@@ -493,6 +514,36 @@ class Sharing(Protocol):
     async def link(self, posted: Posted) -> str:
         """The address of a message."""
         ...
+
+
+class Tickets(Protocol):
+    """Where follow-ups are filed. `system` is its proper name (`GitHub`), `place` the repository or project there.
+
+    None of these systems takes a ticket "once": `find` is what keeps it from being filed twice.
+    """
+
+    @property
+    def system(self) -> str: ...
+
+    @property
+    def place(self) -> str: ...
+
+    async def find(self, marker: str, *, since: datetime) -> Observation[str]:
+        """The page of the ticket with this marker, if it was filed since. Open and closed ones are looked at.
+
+        The system may show a ticket some seconds after it took it. An incomplete look is `Unseen`, never `NotFound`.
+        """
+        ...
+
+    async def file(self, ticket: Ticket) -> Filing:
+        """Files a ticket: one request, which is not repeated. Never raises for what the system did."""
+        ...
+
+    async def ready(self) -> Readiness:
+        """Whether a ticket could be filed. Files and changes nothing."""
+        ...
+
+    async def aclose(self) -> None: ...
 
 
 class Jobs(Protocol):

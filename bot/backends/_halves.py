@@ -6,13 +6,15 @@ Sources: Terraform's `internal/backend/remote-state/s3/client.go`; `DeleteItem` 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from bot.backends._aws_errors import AwsError, translated
-from bot.core.lock import Half, HalfKind, LockInfo, parse_lock_info
+from bot.core.evidence import NotFound
+from bot.core.lock import Half, HalfKind, LockInfo, LockSeen, parse_lock_info
 from bot.errors import LockInfoInvalid
 
 _LONGEST_LOCK = 64 * 1024
@@ -36,7 +38,7 @@ class ItemHalf:
     def read(self) -> Half | None:
         """The lock that stands here now."""
         with translated(self.reads, self.target):
-            return self._half(_item(self.client(), self.table, self.key))
+            return self.half_of(_item(self.client(), self.table, self.key))
 
     def delete(self, fence: str) -> None:
         """Deletes the item if its `Info` is exactly the fence."""
@@ -52,9 +54,10 @@ class ItemHalf:
 
     def shown_by(self, error: AwsError) -> Half | None:
         """The lock that made the condition fail, which DynamoDB sends along; None where it did not."""
-        return self._half(error.answer.get("Item"))
+        return self.half_of(error.answer.get("Item"))
 
-    def _half(self, item: dict[str, Any] | None) -> Half | None:
+    def half_of(self, item: dict[str, Any] | None) -> Half | None:
+        """The lock that an item of this key holds."""
         if not item or self._is_digest(item):
             return None
         text = item.get("Info", {}).get("S", "")
@@ -103,6 +106,22 @@ class FileHalf:
     def shown_by(self, error: AwsError) -> Half | None:  # noqa: ARG002 - the same face as the item's
         """None: S3 says nothing of the object that made the condition fail."""
         return None
+
+
+def lock_seen(read: Mapping[HalfKind, Half | AwsError | None], at: datetime) -> LockSeen:
+    """What was seen of a lock, by what the reading of each configured half brought."""
+    return LockSeen(
+        held=tuple(half for half in read.values() if isinstance(half, Half)),
+        free=tuple(kind for kind, half in read.items() if half is None),
+        unseen=tuple((kind, half.as_observation(at)) for kind, half in read.items() if isinstance(half, AwsError)),
+        at=at,
+    )
+
+
+def nowhere(at: datetime) -> LockSeen:
+    """A state for which no place of a lock is configured: unseen, never free."""
+    nothing = NotFound("S3", "a lock table or a lockfile in the configuration of this state", at)
+    return LockSeen(held=(), free=(), unseen=((HalfKind.ITEM, nothing),), at=at)
 
 
 def read_digest(client: Callable[[], Any], table: str, key: str) -> str | None:

@@ -17,11 +17,11 @@ import stamina
 
 from bot.backends._aws import Access, AwsClients
 from bot.backends._aws_errors import AwsError, is_passing, timed_out
-from bot.backends._halves import FileHalf, ItemHalf, read_digest
+from bot.backends._halves import FileHalf, ItemHalf, lock_seen, nowhere, read_digest
 from bot.backends._probe import HalfProbe, keeps_versions, probe_file, probe_item
 from bot.backends._state_object import StateObject
 from bot.backends._table import LockTable
-from bot.core.evidence import Found, NotFound, Observation, Trouble
+from bot.core.evidence import Found, Observation, Trouble
 from bot.core.lock import (
     DigestMatch,
     DigestSeen,
@@ -112,19 +112,10 @@ class S3Backend:
         """Reads all configured halves at the same time. A state without any half is unseen, never free."""
         at = self._clock.now()
         if not self._halves:
-            nothing = NotFound("S3", "a lock table or a lockfile in the configuration of this state", at)
-            return LockSeen(held=(), free=(), unseen=((HalfKind.ITEM, nothing),), at=at)
+            return nowhere(at)
         read = await asyncio.gather(*(self._now_in(half) for half in self._halves.values()))
 
-        by_kind = dict(zip(self._halves, read, strict=True))
-        seen = LockSeen(
-            held=tuple(half for half in read if isinstance(half, Half)),
-            free=tuple(kind for kind, half in by_kind.items() if half is None),
-            unseen=tuple(
-                (kind, half.as_observation(at)) for kind, half in by_kind.items() if isinstance(half, AwsError)
-            ),
-            at=at,
-        )
+        seen = lock_seen(dict(zip(self._halves, read, strict=True)), at)
         if self._table is not None and seen.is_throttled:
             self._table.doubt()
         return seen

@@ -1,0 +1,162 @@
+"""The locks of many states at once, on moto over HTTP: in batches, and saying what a look at each by itself says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from dataclasses import replace
+
+import pytest
+
+from bot.backends.sweep import S3Sweep
+from bot.core.evidence import Trouble, Unseen
+from bot.core.lock import HalfKind
+from bot.sandbox.proxy import Answer, Cut, Delay, Deny, Throttle
+
+BATCH = "dynamodb:BatchGetItem"
+
+
+def places_of(cloud, count, **changes):
+    """So many states, `s0`, `s1` and so on, each with a key of its own."""
+    return {f"s{n}": replace(cloud.place, key=f"env/{n}/terraform.tfstate", **changes) for n in range(count)}
+
+
+def sweep_of(cloud, places, **settings):
+    clock = cloud.backend()._clock
+    return S3Sweep(places, cloud.clients(), clock, rng=random.Random(7), **settings)
+
+
+async def hold(cloud, place, *, item=True, file=False):
+    lock = replace(cloud.lock(), path=place.lock_key)
+    await cloud.aws.hold(place.state_key, lock.text, item=item, file=file)
+    return lock
+
+
+def told(seen):
+    """What a look says, without when it was made and the words for its trouble."""
+    unseen = tuple((kind, type(why), getattr(why, "trouble", None)) for kind, why in seen.unseen)
+    return seen.held, seen.free, unseen
+
+
+async def test_a_thousand_states_take_ten_calls_of_a_hundred(cloud):
+    places = places_of(cloud, 1000, use_lockfile=False)
+    locks = {name: await hold(cloud, places[name]) for name in ("s0", "s99", "s100", "s999")}
+
+    seen = await sweep_of(cloud, places).read_locks(tuple(places))
+
+    calls = cloud.proxy.calls(BATCH)
+    assert len(calls) == 10
+    asked = [json.loads(entry.call.body)["RequestItems"][cloud.aws.table] for entry in calls]
+    assert {(len(each["Keys"]), each["ConsistentRead"]) for each in asked} == {(100, True)}
+    assert cloud.proxy.calls("dynamodb:GetItem") == ()
+    assert {name: found.lock.id for name, found in seen.items() if found.held} == {
+        name: lock.id for name, lock in locks.items()
+    }
+    assert sum(found.is_free for found in seen.values()) == 996
+
+
+async def test_each_state_reads_as_it_does_by_itself(cloud):
+    both, item, file = (places_of(cloud, 3) for _ in range(3))
+    places = {
+        "free": both["s0"],
+        "item": replace(item["s1"], key="a", use_lockfile=False),
+        "file": replace(file["s2"], key="b", dynamodb_table=None),
+        "both": replace(both["s0"], key="c"),
+        "half": replace(both["s0"], key="d"),
+        "workspace": replace(both["s0"], key="e", workspace="blue"),
+        "garbage": replace(both["s0"], key="f"),
+        "no table": replace(both["s0"], key="g", dynamodb_table="not-there", use_lockfile=False),
+        "nowhere": replace(both["s0"], key="h", dynamodb_table=None, use_lockfile=False),
+        "digest": replace(both["s0"], key="i-md5", use_lockfile=False),
+    }
+    await hold(cloud, places["item"])
+    await hold(cloud, places["file"], item=False, file=True)
+    await hold(cloud, places["both"], file=True)
+    await hold(cloud, places["half"])
+    await hold(cloud, places["workspace"], file=True)
+    await cloud.aws.put_item(places["garbage"].lock_key, Info="{")
+    await cloud.aws.put_item(places["digest"].lock_key, Digest="5" * 32)
+
+    seen = await sweep_of(cloud, places).read_locks(tuple(places))
+
+    for name, place in places.items():
+        alone = await cloud.backend(**{key: getattr(place, key) for key in place.__slots__}).read_lock()
+        assert told(seen[name]) == told(alone), name
+    assert seen["free"].is_free
+    assert not seen["nowhere"].is_free
+
+
+@pytest.mark.parametrize(
+    ("fault", "trouble"),
+    [(Throttle(), Trouble.THROTTLED), (Deny(), Trouble.DENIED), (Delay(30), Trouble.TIMED_OUT),
+     (Cut(), Trouble.NO_CONNECTION), (Answer(500), Trouble.SERVER_ERROR), (Answer(200, b"{}"), Trouble.GARBLED),
+     (Answer(200, b'{"Responses": {"t": [{}]}}'), Trouble.GARBLED)],
+)  # fmt: skip
+async def test_what_could_not_be_read_is_never_free(cloud, fault, trouble):
+    places = places_of(cloud, 3, use_lockfile=False)
+    await hold(cloud, places["s1"])
+    cloud.proxy.fault(BATCH, fault)
+
+    seen = await sweep_of(cloud, places, call_timeout=0.5).read_locks(tuple(places))
+
+    for found in seen.values():
+        [(kind, why)] = found.unseen
+        assert (kind, found.held, found.free) == (HalfKind.ITEM, (), ())
+        assert isinstance(why, Unseen)
+        assert why.trouble is trouble
+    assert all(found.is_throttled for found in seen.values()) == (trouble is Trouble.THROTTLED)
+    assert await cloud.aws.item(places["s1"].lock_key)
+
+
+async def test_keys_that_were_left_are_asked_for_again(cloud):
+    places = places_of(cloud, 120, use_lockfile=False)
+    lock = await hold(cloud, places["s3"])
+    keys = [{"LockID": {"S": places[f"s{n}"].lock_key}} for n in range(100)]
+    left = {"Responses": {cloud.aws.table: []}, "UnprocessedKeys": {cloud.aws.table: {"Keys": keys[1:]}}}
+    cloud.proxy.fault(BATCH, Answer(200, json.dumps(left).encode()), times=1)
+
+    seen = await sweep_of(cloud, places).read_locks(tuple(places))
+
+    assert seen["s3"].lock.id == lock.id
+    assert sum(found.is_free for found in seen.values()) == 119
+    assert len(cloud.proxy.calls(BATCH)) == 3
+
+
+async def test_a_table_that_leaves_keys_again_and_again_is_throttled_and_left_alone(cloud):
+    places = places_of(cloud, 500, use_lockfile=False)
+    keys = [{"LockID": {"S": places[f"s{n}"].lock_key}} for n in range(1, 100)]
+    left = {"Responses": {cloud.aws.table: []}, "UnprocessedKeys": {cloud.aws.table: {"Keys": keys}}}
+    cloud.proxy.fault(BATCH, Answer(200, json.dumps(left).encode()))
+
+    seen = await sweep_of(cloud, places).read_locks(tuple(places))
+
+    assert seen["s0"].is_free
+    assert sum(found.is_throttled for found in seen.values()) == 499
+    assert len(cloud.proxy.calls(BATCH)) <= 4
+
+
+async def test_a_lockfile_that_cannot_be_read_is_unseen_and_the_item_is_seen(cloud):
+    places = places_of(cloud, 2)
+    lock = await hold(cloud, places["s0"], file=True)
+    cloud.proxy.fault("s3:GetObject", Deny())
+
+    seen = await sweep_of(cloud, places).read_locks(tuple(places))
+
+    assert [half.kind for half in seen["s0"].held] == [HalfKind.ITEM]
+    assert [kind for kind, _ in seen["s0"].unseen] == [HalfKind.FILE]
+    assert not seen["s1"].is_free
+    assert seen["s0"].lock.id == lock.id
+
+
+async def test_a_sweep_ends_in_time_and_keeps_what_it_has_read(cloud):
+    places = places_of(cloud, 20)
+    await hold(cloud, places["s0"])
+    cloud.proxy.fault("s3:GetObject", Delay(5))
+
+    began = asyncio.get_running_loop().time()
+    seen = await sweep_of(cloud, places, timeout=1.5).read_locks(tuple(places))
+
+    assert asyncio.get_running_loop().time() - began < 4
+    assert seen["s0"].held
+    assert not any(found.is_free for found in seen.values())
