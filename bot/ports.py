@@ -266,6 +266,14 @@ class Records(Protocol):
         """
         ...
 
+    async def swap(self, kind: str, key: str, value: Mapping[str, Any], *, was: str, ttl: timedelta) -> bool:
+        """Replaces the whole record if its field `version` is the text `was`, empty for a record that is not there.
+
+        False, and no change, for any other. `value` has a `version` that no other value ever had: asked again with it,
+        after an answer that was lost, it says True again.
+        """
+        ...
+
     async def forget(self, kind: str, key: str) -> None: ...
 
     async def once(self, kind: str, key: str, *, ttl: timedelta) -> bool:

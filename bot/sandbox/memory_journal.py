@@ -187,6 +187,16 @@ class MemoryRecords:
         await self.switchboard.pass_through(f"updated {kind}")
         return self._record(kind, key)
 
+    async def swap(self, kind: str, key: str, value: Mapping[str, Any], *, was: str, ttl: timedelta) -> bool:
+        await self.switchboard.pass_through(f"swap {kind}")
+        there = str((self._record(kind, key) or {}).get("version", ""))
+        if there not in {was, value["version"]}:
+            return False
+        if there != value["version"]:
+            self._set("record", kind, key, json.dumps(dict(value)), ttl)
+            await self.switchboard.pass_through(f"swapped {kind}")
+        return True
+
     async def forget(self, kind: str, key: str) -> None:
         await self.switchboard.pass_through(f"forget {kind}")
         self._kept.pop(("record", kind, key), None)

@@ -24,6 +24,7 @@ class RedisRecords:
         self._rng = rng
         self._put = client.register_script(scripts.PUT)
         self._update = client.register_script(scripts.UPDATE)
+        self._swap = client.register_script(scripts.SWAP)
         self._claim = client.register_script(scripts.CLAIM)
         self._take = client.register_script(scripts.TAKE)
         self._delete_if = client.register_script(scripts.DELETE_IF)
@@ -58,6 +59,13 @@ class RedisRecords:
         async with answering():
             flat = await self._update([_key("record", kind, key)], [*guard, *_packed(changes)])
         return _unpacked(dict(zip(flat[::2], flat[1::2], strict=True))) if flat else None
+
+    async def swap(self, kind: str, key: str, value: Mapping[str, Any], *, was: str, ttl: timedelta) -> bool:
+        """Replaces the whole record if its field `version` is the text `was`, empty for a record that is not there."""
+        versions = [_json(was) if was else "", _json(value["version"])]
+        async with answering():
+            fields = [*versions, _milliseconds(ttl), _THERE, "1", *_packed(value)]
+            return bool(await self._swap([_key("record", kind, key)], fields))
 
     async def forget(self, kind: str, key: str) -> None:
         async with answering():

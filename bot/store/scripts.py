@@ -166,6 +166,22 @@ redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return 1
 """
 
+SWAP = """
+-- Replaces a record as a whole if its version is the one that the writer knows ("": there is none).
+-- ARGV: the version it has, the one it gets, milliseconds to live, then the fields.
+local there = redis.call('HGET', KEYS[1], '.version') or ''
+if there == ARGV[2] then
+  return 1
+end
+if there ~= ARGV[1] then
+  return 0
+end
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], unpack(ARGV, 4))
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 1
+"""
+
 UPDATE = """
 -- Sets fields of a record that is there, and returns all of it. ARGV: the guarded field, how many values it may have
 -- (-1: any), those values, then the fields to set.

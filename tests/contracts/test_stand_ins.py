@@ -144,6 +144,23 @@ async def test_a_record_is_kept_changed_and_forgotten(records):
     assert await records.get("r", "1") is None
 
 
+async def test_of_many_who_swap_a_record_at_once_one_succeeds_and_may_ask_again(records):
+    def swap(version, was, **more):
+        return records.swap("r", "1", {"version": version, **more}, was=was, ttl=HOUR)
+
+    first = await asyncio.gather(*(swap(f"v{n}", "", n=n) for n in range(8)))
+    assert first.count(True) == 1
+    won = f"v{first.index(True)}"
+    assert await records.get("r", "1") == {"version": won, "n": first.index(True)}
+
+    assert not await swap("w", "")
+    assert not await swap("w", "v-unknown")
+    assert await swap("w", won)
+    assert await swap("w", won), "its answer may have been lost"
+    assert await records.get("r", "1") == {"version": "w"}
+    assert not await swap("x", won)
+
+
 async def test_a_guarded_change_happens_only_from_one_of_the_named_values(records):
     await records.put("r", "1", {"phase": "shown"}, ttl=HOUR)
 
