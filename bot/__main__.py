@@ -258,8 +258,6 @@ def _config(*, need_slack: bool = True) -> Config:
     # the answers of the commands that only read say themselves what went wrong
     is_quiet = not need_slack and not os.environ.get("LOG_LEVEL", "").strip()
     logs.set_up(form=config.log_format, level="error" if is_quiet else config.log_level)
-    for name in config.unavailable:
-        log.warning("config.not_available_in_this_version", key=name)
     return config
 
 

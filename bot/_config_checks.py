@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from bot._config_models import PIPELINE_KEYS, VARIABLE_NAME, GithubActions, known_keys_at
+from bot._config_models import PIPELINE_KEYS, TICKET_SECTIONS, VARIABLE_NAME, GithubActions, known_keys_at
 from bot._config_text import Finding, KeyPath
 from bot.core.nearest import did_you_mean
 
@@ -38,6 +38,7 @@ def cross_checks(values: Mapping[str, Any], environ: Mapping[str, str], *, need_
     kinds = {name: str(_mapping(entry).get("type")) for name, entry in _mapping(values.get("ci")).items()}
     yield from _channels(_mapping(values.get("slack")), need_slack=need_slack)
     yield from _unset_variables(_mapping(values.get("ci")), environ)
+    yield from _tickets(_mapping(values.get("tickets")), environ)
     for name, state in states.items():
         path: KeyPath = ("states", name)
         yield from _state_name(path, name)
@@ -120,6 +121,19 @@ def _unset_variables(entries: Mapping[str, Any], environ: Mapping[str, str]) -> 
         variable = entry.get("token_env", GithubActions.model_fields["token_env"].default)
         if isinstance(variable, str) and VARIABLE_NAME.fullmatch(variable) and variable not in environ:
             yield ("ci", name, "token_env"), f"the environment variable {variable} is not set"
+
+
+def _tickets(given: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Without its credentials there is nothing that a ticket system could do."""
+    section = TICKET_SECTIONS.get(str(given.get("type")))
+    for key in ("user_env", "token_env"):
+        if section is None or key not in section.model_fields:
+            continue
+        variable = given.get(key, section.model_fields[key].default)
+        if isinstance(variable, str) and VARIABLE_NAME.fullmatch(variable) and variable not in environ:
+            yield ("tickets", key), f"the environment variable {variable} is not set"
+    if given.get("type") == "github" and not re.fullmatch(r"[^/\s]+/[^/\s]+", str(given.get("repo", "a/b"))):
+        yield ("tickets", "repo"), "must be owner/name"
 
 
 def _approval(path: KeyPath, given: Mapping[str, Any]) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ more than one key is in `bot._config_checks`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from bot._config_text import KeyPath
+from bot.core.hours import hours_from
 from bot.core.policy import LoopRule, Policy, run_id_pattern
 from bot.core.run import Conclusion
 
@@ -102,6 +103,10 @@ def _name_or_number(value: object) -> str:
 def _run_id_template(value: str) -> str:
     run_id_pattern(value)
     return value
+
+
+def _hours(value: str) -> str:
+    return hours_from(value).text
 
 
 def _zone_name(value: str) -> str:
@@ -222,7 +227,11 @@ class PersonSection(Section):
     slack: UserId | None = None
     email: Email | None = None
     github: Text | None = None
+    gitlab: Text | None = None
+    azure: Text | None = None
+    jenkins: Text | None = None
     who: tuple[Text, ...] = ()
+    hours: Annotated[str, AfterValidator(_hours)] | None = None
 
 
 class HoldersSection(Section):
@@ -293,8 +302,16 @@ class JiraTickets(Section):
     type: Literal["jira"]
     project: Text
     base_url: Url
+    issue_type: Text = "Task"
     user_env: Variable = "JIRA_USER"
     token_env: Variable = "JIRA_TOKEN"  # noqa: S105 - the name of a variable
+
+
+TICKET_SECTIONS: Mapping[str, type[Section]] = {
+    "github": GithubTickets,
+    "gitlab": GitlabTickets,
+    "jira": JiraTickets,
+}
 
 
 class ConfigFile(Section):

@@ -14,10 +14,14 @@ from bot.ci.ecs import Ecs
 from bot.ci.github_actions import GitHubActions
 from bot.ci.gitlab import GitLab
 from bot.ci.jenkins import Jenkins
-from bot.config import CiSettings, Config, StateSettings
+from bot.config import CiSettings, Config, StateSettings, TicketSettings
 from bot.core.report import StateName
 from bot.core.run import Pipeline
-from bot.ports import RunSource, Target
+from bot.export.ticket_markdown import ticket_markdown
+from bot.ports import RunSource, Target, Tickets
+from bot.tickets.github import GitHubTickets
+from bot.tickets.gitlab import GitLabTickets
+from bot.tickets.jira import JiraTickets
 from bot.usecases.world import State
 
 
@@ -50,6 +54,54 @@ def export_bucket(config: Config, aws: AwsClients) -> BucketTarget | None:
         return None
     access = Access(there.region, there.endpoint_url, there.assume_role)
     return BucketTarget(there.bucket, there.prefix, access, aws)
+
+
+def ticket_system(config: Config) -> Tickets | None:
+    """Where follow-ups are filed, if that is configured."""
+    return None if config.tickets is None else TICKET_MAKERS[config.tickets.type](config.tickets)
+
+
+def _github_tickets(given: TicketSettings) -> Tickets:
+    return GitHubTickets(
+        repo=given.place,
+        base_url=given.base_url,
+        token=given.token,
+        token_name=given.token_name,
+        clock=SystemClock(),
+        write=ticket_markdown,
+    )
+
+
+def _gitlab_tickets(given: TicketSettings) -> Tickets:
+    return GitLabTickets(
+        project=given.place,
+        base_url=given.base_url,
+        token=given.token,
+        token_name=given.token_name,
+        clock=SystemClock(),
+        write=ticket_markdown,
+    )
+
+
+def _jira_tickets(given: TicketSettings) -> Tickets:
+    return JiraTickets(
+        project=given.place,
+        issue_type=given.issue_type,
+        base_url=given.base_url,
+        user=given.user,
+        user_name=given.user_name,
+        token=given.token,
+        token_name=given.token_name,
+        clock=SystemClock(),
+    )
+
+
+TICKET_MAKERS: Mapping[str, Callable[[TicketSettings], Tickets]] = {
+    "github": _github_tickets,
+    "gitlab": _gitlab_tickets,
+    "jira": _jira_tickets,
+}
+"""The types of `tickets` in the configuration; a test holds that each has its maker."""
 
 
 def _by_token(adapter: Callable[..., RunSource]) -> Maker:

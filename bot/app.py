@@ -25,7 +25,7 @@ from slack_sdk.signature import SignatureVerifier
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import worker
-from bot.adapters import SystemClock, export_targets, lock_backends, place_of, run_sources
+from bot.adapters import SystemClock, export_targets, lock_backends, place_of, run_sources, ticket_system
 from bot.backends.s3 import AwsClients
 from bot.config import Config
 from bot.errors import ConfigInvalid, JournalAway, UpstreamError
@@ -124,7 +124,10 @@ async def wired(config: Config, url: str) -> AsyncIterator[Wiring]:
         sources = run_sources(config, aws)
         for source in sources.values():
             stack.push_async_callback(source.aclose)
-        yield _wiring(config, session, client, aws, sources, worker.open_docket(url))
+        wiring = _wiring(config, session, client, aws, sources, worker.open_docket(url))
+        if wiring.world.tickets is not None:
+            stack.push_async_callback(wiring.world.tickets.aclose)
+        yield wiring
 
 
 async def _warm(aws: AwsClients, config: Config) -> None:
@@ -325,6 +328,7 @@ def _wiring(
         sharing=SlackSharing(slack),
         targets=export_targets(config, aws),
         export_directory=config.export.directory,
+        tickets=ticket_system(config),
         jobs=jobs,
         clock=clock,
         meter=metrics,

@@ -7,7 +7,7 @@ nothing of itself in any text.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeAlias
@@ -25,6 +25,7 @@ from bot._config_models import (
     TimelineSection,
 )
 from bot._config_text import KeyPath, Parsed, parse
+from bot.core.hours import hours_from
 from bot.core.nearest import did_you_mean
 from bot.core.policy import BUILT_IN_CI_HOSTS, ApprovalPolicy, Approvers, Holders, KnownPerson, LoopRule, Policy
 from bot.core.run import Conclusion, Pipeline
@@ -119,8 +120,25 @@ class BucketSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TicketSettings:
+    """Where follow-ups are filed: `place` is the repository or project. What a type does not have is empty.
+
+    `token_name` and `user_name` are the environment variables of the secrets, so that a refusal can name them.
+    """
+
+    type: str
+    place: str
+    base_url: str
+    token: Secret
+    token_name: str
+    user: Secret
+    user_name: str
+    issue_type: str
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
-    """All that is configured. `unavailable` are the configured things that this version does not have, as key paths."""
+    """All that is configured. `tickets` None: follow-ups are filed nowhere."""
 
     path: Path
     slack: SlackSettings
@@ -135,8 +153,8 @@ class Config:
     claim_token: Secret | None
     log_format: str
     log_level: str
-    unavailable: tuple[str, ...] = field(default=())
     export_bucket: BucketSettings | None = None
+    tickets: TicketSettings | None = None
 
     def state(self, name: str) -> StateSettings:
         """The state of this name. Raises UnknownState, with the nearest name and all known ones."""
@@ -227,12 +245,12 @@ def _built(path: Path, file: ConfigFile, environ: Mapping[str, str]) -> Config:
         timeline=file.timeline,
         export=file.export,
         export_bucket=_bucket(file, environ),
+        tickets=_tickets(file, environ),
         port=int(environ.get("PORT", "3000")),
         redis_url=secret("REDIS_URL"),
         claim_token=secret("TFLOCK_CLAIM_TOKEN"),
         log_format=environ.get("LOG_FORMAT", "json").strip().lower(),
         log_level=environ.get("LOG_LEVEL", "info").strip().lower(),
-        unavailable=tuple(_dotted(place).removesuffix(": ") for place in _unavailable(file)),
     )
 
 
@@ -291,7 +309,17 @@ def _holders(file: ConfigFile) -> Holders:
 
 
 def _person(name: str, given: PersonSection) -> KnownPerson:
-    return KnownPerson(name, slack=given.slack, email=given.email, github=given.github, who=given.who)
+    return KnownPerson(
+        name,
+        slack=given.slack,
+        email=given.email,
+        github=given.github,
+        gitlab=given.gitlab,
+        azure=given.azure,
+        jenkins=given.jenkins,
+        who=given.who,
+        hours=hours_from(given.hours) if given.hours is not None else None,
+    )
 
 
 def _bucket(file: ConfigFile, environ: Mapping[str, str]) -> BucketSettings | None:
@@ -332,9 +360,21 @@ def _approval(given: ApprovalSection) -> ApprovalPolicy:
     return ApprovalPolicy(Approvers(given.by), given.groups, not_by_run_actor=given.not_by_run_actor)
 
 
-def _unavailable(file: ConfigFile) -> Iterator[KeyPath]:
-    if file.tickets is not None:
-        yield ("tickets",)
+def _tickets(file: ConfigFile, environ: Mapping[str, str]) -> TicketSettings | None:
+    if file.tickets is None:
+        return None
+    given = file.tickets.model_dump()
+    token_name, user_name = given["token_env"], given.get("user_env", "")
+    return TicketSettings(
+        type=given["type"],
+        place=given.get("repo") or given["project"],
+        base_url=given["base_url"],
+        token=Secret(environ.get(token_name, "").strip()),
+        token_name=token_name,
+        user=Secret(environ.get(user_name, "").strip()),
+        user_name=user_name,
+        issue_type=given.get("issue_type", ""),
+    )
 
 
 def _dotted(path: KeyPath) -> str:

@@ -18,6 +18,7 @@ from bot._doctor_clock import clock_checks
 from bot._doctor_exports import export_checks
 from bot._doctor_slack import slack_checks
 from bot._doctor_store import redis_checks
+from bot._doctor_tickets import ticket_checks
 from bot.adapters import SystemClock
 from bot.app import VAR, wired
 from bot.config import Config
@@ -49,18 +50,13 @@ async def _checks(config: Config) -> list[Check]:
             export_checks(config, wiring.aws),
             ci_checks(config, wiring.world.sources, clock),
             clock_checks(config, wiring.aws, clock),
+            ticket_checks(wiring.world.tickets),
         )
     return [*_configured(config), *(check for checks in found for check in checks), *_policy(config.policy)]
 
 
 def _configured(config: Config) -> Iterator[Check]:
-    for key in config.unavailable:
-        mend = "remove it, or wait for a version that has it: here it does nothing"
-        yield Check("config", key, Level.WARN, "is not available in this version", mend)
-    if not config.unavailable:
-        yield Check(
-            "config", config.path.name, Level.OK, f"all of it is understood; states: {', '.join(config.states)}"
-        )
+    yield Check("config", config.path.name, Level.OK, f"all of it is understood; states: {', '.join(config.states)}")
 
 
 def _policy(policy: Policy) -> Iterator[Check]:

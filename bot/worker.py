@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from bot.core.phrase import Quoted
 from bot.core.report import Notice
 from bot.errors import JournalAway, TflockError, UpstreamError
-from bot.usecases import approval, backfill, capture, incident, killing, letters, release, unlock
+from bot.usecases import approval, backfill, capture, followups, incident, killing, letters, release, tickets, unlock
 from bot.usecases.deliver import deliver
 from bot.usecases.export import export, reissue
 from bot.usecases.lease import Busy
@@ -37,6 +37,7 @@ FIRST_AGAIN_AFTER, LAST_AGAIN_AFTER = timedelta(seconds=2), timedelta(seconds=60
 """Soon at first, then more patiently: about five minutes in all, as long as Slack is away on a bad day."""
 
 _AT_ONCE = 40
+_OF_INCIDENTS = frozenset({"export", "reissue", "followups", "ticket"})
 _ONE_SERVER = ("redis://", "rediss://", "unix://")
 _AGAIN = ExponentialRetry(attempts=TRIES, minimum_delay=FIRST_AGAIN_AFTER, maximum_delay=LAST_AGAIN_AFTER)
 
@@ -154,6 +155,17 @@ def _register_exports(docket: Docket, world: World) -> None:
             world, retry, "deliver", incident, lambda: deliver(world, incident, version, target, is_last_try=is_last)
         )
 
+    async def followups_(incident: str, version: str, retry: Retry = _AGAIN) -> None:
+        await _guarded(world, retry, "followups", incident, lambda: followups.show(world, incident, version))
+
+    async def ticket_(incident: str, key: str, user: str, retry: Retry = _AGAIN) -> None:
+        is_last = retry.attempt >= TRIES
+        await _guarded(
+            world, retry, "ticket", incident, lambda: tickets.file(world, incident, key, user, is_last_try=is_last)
+        )
+
+    docket.register(followups_, names=["followups"])
+    docket.register(ticket_, names=["ticket"])
     docket.register(export_, names=["export"])
     docket.register(reissue_, names=["reissue"])
     docket.register(deliver_, names=["deliver"])
@@ -217,7 +229,7 @@ async def _where(world: World, job: str, subject: str) -> tuple[str, str]:
     found = await (find_kill if job in {"kill", "remind"} else find_unlock)(world, subject)
     if found is not None:
         return found[0].channel, found[0].ts or found[0].thread
-    incident = await world.journal.find(subject) if job in {"export", "reissue"} else None
+    incident = await world.journal.find(subject) if job in _OF_INCIDENTS else None
     return ("", "") if incident is None else (incident.channel, "")
 
 

@@ -8,15 +8,18 @@ from typing import Any, TypeAlias
 
 from bot.core.button import ButtonValue, parse_button
 from bot.core.people import OwnerSays
-from bot.core.report import KillRequest, UnlockRequest
+from bot.core.phrase import Linked
+from bot.core.report import KillRequest, Notice, UnlockRequest
 from bot.errors import NotPermitted
-from bot.slack.render import status_message
+from bot.slack.render import notice_message, status_message
+from bot.slack.render.followups import FILE
 from bot.slack.render.timeline import ENTRY, NEWER, OLDER
-from bot.usecases import approval, kill_job, letters, unlock
+from bot.usecases import approval, kill_job, letters, tickets, unlock
 from bot.usecases.requests import find_kill, find_unlock
 from bot.usecases.status import Question, status, tell_owner
 from bot.usecases.world import World
-from handlers.asker import Asker
+from handlers.asker import Asker, answer
+from handlers.rights import check_may_write
 from handlers.timeline import TimelineCommands
 
 Click: TypeAlias = Callable[[ButtonValue, Asker], Awaitable[str]]
@@ -68,6 +71,7 @@ class Actions:
             "owner.running": self._owner_running,
             "owner.later": self._owner_later,
             "status.share": self._share,
+            FILE: self._file,
             OLDER: TimelineCommands(self.world).turn_older,
             NEWER: TimelineCommands(self.world).turn_newer,
             ENTRY: TimelineCommands(self.world).choose,
@@ -126,6 +130,14 @@ class Actions:
         state = self.world.state(value.state).name
         now = self.world.clock.now()
         await letters.take_answer(self.world, state=state, lock_id=value.lock_id, user=asker.user, says=says, at=now)
+        return "ok"
+
+    async def _file(self, value: ButtonValue, asker: Asker) -> str:
+        await check_may_write(self.world, asker.user)
+        url = await tickets.ask(self.world, value.request, value.choice, user=asker.user)
+        filed = Notice("This was filed already", ((Linked("the ticket", url), "."),))
+        filing = Notice("The ticket is being filed", (("This message will link it in a moment.",),))
+        await answer(self.world.notifier, asker, notice_message(filed if url else filing))
         return "ok"
 
     async def _share(self, value: ButtonValue, asker: Asker) -> str:

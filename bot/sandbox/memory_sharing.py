@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bot.core.account import Account, Cause, Summary
 from bot.core.edition import ExportReport
+from bot.core.followups import FollowUpsReport
 from bot.core.incident import Incident
 from bot.core.report import Notice
 from bot.errors import JournalAway, Missing
@@ -20,10 +21,13 @@ from bot.sandbox.memory import Switchboard
 
 @dataclass
 class MemorySharing:
-    """`bot.ports.Sharing`. `summaries` have what each summary shows now, `shown` the titles of the files in order."""
+    """`bot.ports.Sharing`. `summaries` and `proposals` have what each message shows now,
+    `shown` the titles of the files in order.
+    """
 
     switchboard: Switchboard = field(default_factory=Switchboard)
     summaries: dict[Posted, ExportReport] = field(default_factory=dict)
+    proposals: dict[Posted, FollowUpsReport] = field(default_factory=dict)
     notices: list[Notice] = field(default_factory=list)
     shown: list[tuple[str, ...]] = field(default_factory=list)
     _marks: dict[str, Posted] = field(default_factory=dict)
@@ -54,6 +58,17 @@ class MemorySharing:
     async def told(self, channel: str, *, mark: str, thread: str, since: datetime) -> Posted | None:
         await self.switchboard.pass_through("look for telling")
         return self._marks.get(mark)
+
+    async def propose(self, report: FollowUpsReport, *, mark: str, thread: str) -> Posted:
+        await self.switchboard.pass_through("propose")
+        posted = self._place(report.incident.channel, mark)
+        self.proposals[posted] = report
+        await self.switchboard.pass_through("proposed")
+        return posted
+
+    async def redraw_proposals(self, report: FollowUpsReport, posted: Posted) -> None:
+        await self.switchboard.pass_through("redraw proposals")
+        self.proposals[posted] = report
 
     async def stage(self, path: Path) -> str:
         await self.switchboard.pass_through(f"stage {path.suffix}")

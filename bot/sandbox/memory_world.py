@@ -27,7 +27,7 @@ from bot.sandbox.memory_journal import MemoryJournal, MemoryRecords
 from bot.sandbox.memory_messages import MemoryMessages
 from bot.sandbox.memory_people import MemoryDirectory, MemoryJobs, MemoryTeller, MemoryViews, Waiting
 from bot.sandbox.memory_sharing import MemoryExporter, MemorySharing
-from bot.usecases import approval, backfill, capture, incident, killing, letters, release, unlock
+from bot.usecases import approval, backfill, capture, followups, incident, killing, letters, release, tickets, unlock
 from bot.usecases.deliver import deliver
 from bot.usecases.export import export, reissue
 from bot.usecases.lease import Busy
@@ -155,6 +155,10 @@ class MemoryWorld:
             "export": lambda incident, *by: export(self.ports, incident, *by),
             "reissue": lambda incident, entry: reissue(self.ports, incident, entry),
             "deliver": lambda incident, version, target: deliver(self.ports, incident, version, target),
+            "followups": lambda incident, version: followups.show(self.ports, incident, version),
+            "ticket": lambda incident, key, user: tickets.file(
+                self.ports, incident, key, user, is_last_try=self._failures.get(job.key, 0) + 1 >= TRIES
+            ),
             "archived": lambda channel: incident.close_archived(self.ports, channel),
             "capture": lambda channel, ts, user, cause, event: capture.follow(
                 self.ports, channel, ts, user=user, cause=capture.Cause(cause), event=event

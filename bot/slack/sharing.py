@@ -16,11 +16,12 @@ from typing import Any
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.core.edition import ExportReport
+from bot.core.followups import FollowUpsReport
 from bot.core.report import Notice
 from bot.errors import Missing, Unreachable
 from bot.ports import Posted
 from bot.slack.client import SYSTEM, translated
-from bot.slack.render import Message, exported_message, notice_message
+from bot.slack.render import Message, exported_message, followups_message, notice_message
 
 EVENT = "tflock_export"
 """The type of the metadata on what is said of an export; its payload has the `mark`."""
@@ -52,7 +53,16 @@ class SlackSharing:
         return await self.told(edition.incident.channel, mark=edition.mark, thread=thread, since=since)
 
     async def redraw(self, report: ExportReport, posted: Posted) -> None:
-        words = exported_message(report)
+        await self._update(posted, exported_message(report), _marked(report.edition.mark))
+
+    async def propose(self, report: FollowUpsReport, *, mark: str, thread: str) -> Posted:
+        return await self._post(report.incident.channel, followups_message(report), mark, thread)
+
+    async def redraw_proposals(self, report: FollowUpsReport, posted: Posted) -> None:
+        await self._update(posted, followups_message(report), None)
+
+    async def _update(self, posted: Posted, words: Message, metadata: dict[str, Any] | None) -> None:
+        """Without metadata a message keeps what it has."""
         with translated("updating a message"):
             async with asyncio.timeout(CALL_SECONDS):
                 await self._client.chat_update(
@@ -60,7 +70,7 @@ class SlackSharing:
                     ts=posted.ts,
                     text=words.text,
                     blocks=_plain(words),
-                    metadata=_marked(report.edition.mark),
+                    metadata=metadata,
                 )
 
     async def tell(self, channel: str, notice: Notice, *, mark: str, thread: str = "") -> Posted:

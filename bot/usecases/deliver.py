@@ -64,8 +64,17 @@ async def finish(world: World, progress: Progress) -> None:
         if not progress.pending:
             once = f"export/{edition.version}/{progress.round}"
             await world.journal.append(edition.incident.id, _made(world, progress, once))
+            await _propose(world, progress)
         for target, why in progress.failed.items():
             await _tell_once(world, progress, target, why)
+
+
+async def _propose(world: World, progress: Progress) -> None:
+    """Has the follow-ups shown below the summary, as a job of its own."""
+    edition = progress.edition
+    if progress.outline is not None and progress.outline.followups and progress.targets.get(CHANNEL) == OK:
+        key = f"followups:{edition.incident.id}:{edition.version}:{progress.round}"
+        await world.jobs.start("followups", edition.incident.id, edition.version, key=key)
 
 
 async def _outcome(world: World, progress: Progress, target: str, *, is_last_try: bool) -> str:

@@ -75,6 +75,12 @@ async def find(world: World, incident_id: str, version: str) -> Progress | None:
     return None if record is None else _read(record)
 
 
+async def newest(world: World, incident_id: str) -> Progress | None:
+    """The edition that was begun last."""
+    record = await world.records.get(_NEWEST, incident_id)
+    return None if record is None else await find(world, incident_id, record["version"])
+
+
 async def begin(world: World, edition: Edition) -> Progress:
     """Writes a new edition down as the newest of its incident."""
     progress = Progress(edition, 1, dict.fromkeys(target_names(world), PENDING))

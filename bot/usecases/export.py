@@ -17,7 +17,7 @@ from bot.core.edition import DIRECTORY, LATE, Edition, outline_of
 from bot.core.evidence import Found
 from bot.core.incident import Incident
 from bot.core.timeline import Entry, Kind
-from bot.usecases import editions
+from bot.usecases import editions, followups
 from bot.usecases.deliver import finish, start_deliveries
 from bot.usecases.edition_files import digests, write_anywhere
 from bot.usecases.editions import OK, Progress
@@ -157,6 +157,7 @@ async def _start_reissue(world: World, incident_id: str, last: Entry) -> None:
 async def _write(world: World, progress: Progress) -> Progress:
     done, trouble = await write_anywhere(world, progress.edition)
     files = await asyncio.to_thread(digests, done.paths) if not trouble and done.paths else {}
+    await followups.record(world, progress.edition, done.account)
     progress = await editions.written(
         world, progress, outline=outline_of(done.account), files=files, not_written=done.failed
     )

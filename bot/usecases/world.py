@@ -30,6 +30,7 @@ from bot.ports import (
     Sharing,
     Target,
     Teller,
+    Tickets,
     Views,
 )
 
@@ -71,6 +72,7 @@ class World:
     `sources` are by the CI's name in the configuration; a pipeline of a CI that this version cannot ask has none.
     An incident is closed when nothing was added for `close_after_quiet`.
     `targets` are by name where exports go beside the directory and the channel.
+    `tickets` is where follow-ups are filed; None: nowhere.
     `new_id` makes short random ids. `export_zone` names the local time of exports (IANA); None: the opener's own.
     """
 
@@ -97,6 +99,7 @@ class World:
     export_zone: str | None = None
     targets: Mapping[str, Target] = field(default_factory=dict)
     export_directory: str = "exports"
+    tickets: Tickets | None = None
     close_after_quiet: timedelta = timedelta(hours=24)
 
     def state(self, name: str) -> State:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from bot.slack.render.blocks import Message
 from bot.slack.render.correction import edited_message, marked_message
 from bot.slack.render.exported import exported_message
+from bot.slack.render.followups import followups_message
 from bot.slack.render.help import help_message
 from bot.slack.render.kill import kill_message
 from bot.slack.render.notice import notice_message
@@ -24,6 +25,7 @@ __all__ = [
     "Message",
     "edited_message",
     "exported_message",
+    "followups_message",
     "help_message",
     "kill_message",
     "letter_message",

@@ -1,0 +1,176 @@
+"""Follow-ups as issues of a GitLab project. Implements `bot.ports.Tickets`.
+
+Sources: docs.gitlab.com/api/issues, docs.gitlab.com/api/projects, docs.gitlab.com/api/personal_access_tokens.
+The marker is a comment in the issue's description; the list of a project's issues is read for it, as the search index
+is filled afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+from httpx import codes
+from pydantic import SecretStr
+
+from bot.core.evidence import Observation, Trouble
+from bot.core.ticket import Filing, Readiness, Ticket
+from bot.ports import Clock
+from bot.tickets._http import Asker, Failed, document, filed, observed, page_of, readiness, wait_named
+
+SYSTEM = "GitLab"
+LABEL = "tflock"
+REPORTER = 20
+_PER_PAGE, _MOST_PAGES = 100, 10
+
+
+class GitLabTickets:
+    """`write` makes the Markdown of a ticket, the marker's comment in it. `token_name` is for messages."""
+
+    def __init__(
+        self,
+        *,
+        project: str,
+        base_url: str,
+        token: SecretStr,
+        token_name: str,
+        clock: Clock,
+        write: Callable[[Ticket], str],
+    ) -> None:
+        self._project = project
+        self._path = f"/projects/{quote(project, safe='')}"
+        self._token = token
+        self._token_name = token_name
+        self._clock = clock
+        self._write = write
+        self._asker = Asker(SYSTEM, base_url, self._credentials, self._complaint)
+
+    @property
+    def system(self) -> str:
+        return SYSTEM
+
+    @property
+    def place(self) -> str:
+        return self._project
+
+    async def find(self, marker: str, *, since: datetime) -> Observation[str]:
+        return await observed(lambda: self._look(marker, since), system=SYSTEM, clock=self._clock)
+
+    async def file(self, ticket: Ticket) -> Filing:
+        return await filed(lambda: self._send(ticket), system=SYSTEM)
+
+    async def ready(self) -> Readiness:
+        return await readiness(self._rights, system=SYSTEM)
+
+    async def aclose(self) -> None:
+        await self._asker.aclose()
+
+    async def _send(self, ticket: Ticket) -> str:
+        body = {"title": ticket.title, "description": self._write(ticket), "labels": LABEL}
+        made = document(await self._asker.post(f"{self._path}/issues", body), SYSTEM)
+        return page_of(made.get("web_url") if isinstance(made, dict) else None, SYSTEM)
+
+    async def _look(self, marker: str, since: datetime) -> str | None:
+        params = {
+            "scope": "all",
+            "state": "all",
+            "created_after": since.astimezone(UTC).isoformat(timespec="seconds"),
+            "order_by": "created_at",
+            "sort": "desc",
+            "per_page": str(_PER_PAGE),
+        }
+        for page in range(1, _MOST_PAGES + 1):
+            response = await self._asker.get(f"{self._path}/issues", {**params, "page": str(page)})
+            for issue in _list(response):
+                if f"<!-- {marker} -->" in str(issue.get("description") or ""):
+                    return page_of(issue.get("web_url"), SYSTEM)
+            if not response.headers.get("x-next-page", "").strip():
+                return None
+        raise Failed(Trouble.TOO_MUCH, f"{self._project} has more than {_PER_PAGE * _MOST_PAGES} issues since then")
+
+    async def _rights(self) -> Readiness:
+        scopes = await self._scopes()
+        if scopes is not None and "api" not in scopes:
+            detail = f"the token in {self._token_name} may only read"
+            return Readiness(is_ready=False, detail=detail, mend="give it the scope api")
+        project = document(await self._asker.get(self._path), SYSTEM)
+        if not isinstance(project, dict):
+            raise Failed(Trouble.GARBLED, f"{SYSTEM}'s answer is no project")
+        if project.get("archived"):
+            return Readiness(is_ready=False, detail=f"{self._project} is archived", mend="name another tickets.project")
+        if project.get("issues_enabled") is False or project.get("issues_access_level") == "disabled":
+            detail = f"issues are switched off in {self._project}"
+            return Readiness(is_ready=False, detail=detail, mend="switch them on, or name another tickets.project")
+        if _level(project) < REPORTER:
+            detail = f"the token in {self._token_name} is less than a Reporter in {self._project}"
+            return Readiness(is_ready=False, detail=detail, mend="give it the role Reporter")
+        return Readiness(is_ready=True, detail=f"{self._project} takes issues")
+
+    async def _scopes(self) -> list[str] | None:
+        """None for a kind of token that GitLab does not describe."""
+        try:
+            token = document(await self._asker.get("/personal_access_tokens/self"), SYSTEM)
+        except Failed as failed:
+            if failed.trouble is Trouble.DENIED:
+                return None
+            raise
+        scopes = token.get("scopes") if isinstance(token, dict) else None
+        return scopes if isinstance(scopes, list) else None
+
+    def _credentials(self) -> Mapping[str, str]:
+        return {"PRIVATE-TOKEN": self._token.get_secret_value()}
+
+    def _complaint(self, response: httpx.Response) -> Failed | None:
+        code = response.status_code
+        if response.is_success:
+            return None
+        if code == codes.TOO_MANY_REQUESTS:
+            wait = wait_named(response.headers, self._clock.now())
+            return Failed(Trouble.THROTTLED, f"{SYSTEM} asks for patience", retry_after=wait)
+        if code >= codes.INTERNAL_SERVER_ERROR:
+            return Failed(Trouble.SERVER_ERROR, f"{SYSTEM} answered with an error of its own (HTTP {code})")
+        detail, mend = self._refusal(code)
+        return Failed(Trouble.DENIED, detail, mend=mend)
+
+    def _refusal(self, code: int) -> tuple[str, str]:
+        token, project = self._token_name, self._project
+        if codes.is_redirect(code):
+            return f"{project} has moved (HTTP {code})", "correct tickets.project or tickets.base_url"
+        refusals: Mapping[int, tuple[str, str]] = {
+            codes.UNAUTHORIZED: (f"{SYSTEM} does not take the token in {token} (HTTP 401)", f"renew {token}"),
+            codes.FORBIDDEN: (
+                f"the token in {token} may not file issues in {project} (HTTP 403)",
+                "give it the scope api and the role Reporter, and see that issues are switched on",
+            ),
+            codes.NOT_FOUND: (
+                f"there is no {project} for the token in {token} (HTTP 404)",
+                "correct tickets.project, or make the token's user a member",
+            ),
+            codes.GONE: (
+                f"issues are switched off in {project} (HTTP 410)",
+                "switch them on, or name another tickets.project",
+            ),
+            codes.UNPROCESSABLE_ENTITY: (
+                f"{SYSTEM} did not take the issue (HTTP 422)",
+                "see whether the project restricts who may open issues",
+            ),
+        }
+        return refusals.get(code, (f"{SYSTEM} refused (HTTP {code})", "correct tickets in the configuration"))
+
+
+def _list(response: httpx.Response) -> list[Mapping[str, Any]]:
+    issues = document(response, SYSTEM)
+    if not isinstance(issues, list) or not all(isinstance(issue, dict) for issue in issues):
+        raise Failed(Trouble.GARBLED, f"{SYSTEM}'s answer is no list of issues")
+    return issues
+
+
+def _level(project: Mapping[str, Any]) -> int:
+    """The highest of the levels that project and group give."""
+    given = project.get("permissions")
+    accesses = given.values() if isinstance(given, dict) else ()
+    levels = [access.get("access_level") for access in accesses if isinstance(access, dict)]
+    return max((level for level in levels if isinstance(level, int)), default=0)

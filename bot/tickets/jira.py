@@ -1,0 +1,179 @@
+"""Follow-ups as issues of a Jira Cloud project. Implements `bot.ports.Tickets`.
+
+Source: developer.atlassian.com/cloud/jira/platform/rest/v3. The marker is a label, which JQL finds by its whole name.
+The search is behind the truth by some seconds: who looks for what may just have been filed must wait that long.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+from httpx import codes
+from pydantic import SecretStr
+
+from bot.core.evidence import Observation, Trouble
+from bot.core.ticket import Filing, Readiness, Ticket
+from bot.ports import Clock
+from bot.tickets._adf import adf_of
+from bot.tickets._http import Asker, Failed, document, filed, observed, readiness, wait_named
+
+SYSTEM = "Jira"
+LABEL = "tflock"
+_API = "/rest/api/3"
+_RIGHTS = {"BROWSE_PROJECTS": "Browse projects", "CREATE_ISSUES": "Create issues"}
+
+
+class JiraTickets:
+    """`user` is the e-mail address of the token's account. `user_name` and `token_name` are for messages."""
+
+    def __init__(
+        self,
+        *,
+        project: str,
+        issue_type: str,
+        base_url: str,
+        user: SecretStr,
+        user_name: str,
+        token: SecretStr,
+        token_name: str,
+        clock: Clock,
+    ) -> None:
+        self._project = project
+        self._issue_type = issue_type
+        self._base_url = base_url.rstrip("/")
+        self._user = user
+        self._token = token
+        self._names = f"{user_name} and {token_name}"
+        self._clock = clock
+        self._asker = Asker(SYSTEM, base_url, self._credentials, self._complaint)
+
+    @property
+    def system(self) -> str:
+        return SYSTEM
+
+    @property
+    def place(self) -> str:
+        return self._project
+
+    async def find(self, marker: str, *, since: datetime) -> Observation[str]:  # noqa: ARG002 - the label says it all
+        return await observed(lambda: self._look(marker), system=SYSTEM, clock=self._clock)
+
+    async def file(self, ticket: Ticket) -> Filing:
+        return await filed(lambda: self._send(ticket), system=SYSTEM)
+
+    async def ready(self) -> Readiness:
+        return await readiness(self._rights, system=SYSTEM)
+
+    async def aclose(self) -> None:
+        await self._asker.aclose()
+
+    async def _send(self, ticket: Ticket) -> str:
+        fields = {
+            "project": {"key": self._project},
+            "issuetype": {"name": self._issue_type},
+            "summary": ticket.title,
+            "description": adf_of(ticket),
+            "labels": [LABEL, ticket.marker],
+        }
+        return self._page(document(await self._asker.post(f"{_API}/issue", {"fields": fields}), SYSTEM))
+
+    async def _look(self, marker: str) -> str | None:
+        jql = f'project = "{_quoted(self._project)}" AND labels = "{_quoted(marker)}"'
+        params = {"jql": jql, "fields": "labels", "maxResults": "10"}
+        found = document(await self._asker.get(f"{_API}/search/jql", params), SYSTEM)
+        issues = found.get("issues") if isinstance(found, dict) else None
+        if not isinstance(issues, list):
+            raise Failed(Trouble.GARBLED, f"{SYSTEM}'s answer is no list of issues")
+        return self._page(issues[0]) if issues else None
+
+    async def _rights(self) -> Readiness:
+        params = {"projectKey": self._project, "permissions": ",".join(_RIGHTS)}
+        answer = document(await self._asker.get(f"{_API}/mypermissions", params), SYSTEM)
+        given = answer.get("permissions") if isinstance(answer, dict) else None
+        if not isinstance(given, dict):
+            raise Failed(Trouble.GARBLED, f"{SYSTEM}'s answer names no permissions")
+        missing = [words for name, words in _RIGHTS.items() if not _has(given, name)]
+        if missing:
+            detail = f"the account of {self._names} lacks {' and '.join(missing)} in {self._project}"
+            return Readiness(is_ready=False, detail=detail, mend="grant it in the project's permission scheme")
+        return Readiness(is_ready=True, detail=f"{self._project} takes issues")
+
+    def _page(self, issue: object) -> str:
+        key = issue.get("key") if isinstance(issue, dict) else None
+        if not isinstance(key, str) or not key:
+            raise Failed(Trouble.GARBLED, f"{SYSTEM}'s answer does not say where the ticket is")
+        return f"{self._base_url}/browse/{quote(key, safe='')}"
+
+    def _credentials(self) -> Mapping[str, str]:
+        both = f"{self._user.get_secret_value()}:{self._token.get_secret_value()}"
+        basic = base64.b64encode(both.encode()).decode()
+        return {"Accept": "application/json", "Authorization": f"Basic {basic}"}
+
+    def _complaint(self, response: httpx.Response) -> Failed | None:
+        """With credentials that are wrong Jira may answer as to a stranger; then its header says so."""
+        code = response.status_code
+        is_stranger = "AUTHENTICATED_FAILED" in response.headers.get("x-seraph-loginreason", "").upper()
+        if is_stranger or code == codes.UNAUTHORIZED:
+            detail = f"{SYSTEM} does not take {self._names} (HTTP {code})"
+            return Failed(Trouble.DENIED, detail, mend="make a new API token for that account")
+        if response.is_success:
+            return None
+        if code == codes.TOO_MANY_REQUESTS:
+            wait = wait_named(response.headers, self._clock.now())
+            return Failed(Trouble.THROTTLED, f"{SYSTEM} asks for patience", retry_after=wait)
+        if code >= codes.INTERNAL_SERVER_ERROR:
+            return Failed(Trouble.SERVER_ERROR, f"{SYSTEM} answered with an error of its own (HTTP {code})")
+        detail, mend = self._refusal(code, response)
+        return Failed(Trouble.DENIED, detail, mend=mend)
+
+    def _refusal(self, code: int, response: httpx.Response) -> tuple[str, str]:
+        if codes.is_redirect(code):
+            return f"{SYSTEM} is elsewhere (HTTP {code})", "correct tickets.base_url"
+        if code == codes.BAD_REQUEST:
+            return self._lacking(_fields_in(response))
+        refusals: Mapping[int, tuple[str, str]] = {
+            codes.FORBIDDEN: (
+                f"the account of {self._names} may not file issues in {self._project} (HTTP 403)",
+                "grant it Create issues there",
+            ),
+            codes.NOT_FOUND: (
+                f"there is no project {self._project} for {self._names} (HTTP 404)",
+                "correct tickets.project, or grant the account Browse projects",
+            ),
+        }
+        return refusals.get(code, (f"{SYSTEM} refused (HTTP {code})", "correct tickets in the configuration"))
+
+    def _lacking(self, fields: list[str]) -> tuple[str, str]:
+        """What Jira says of fields is told by the fields' names alone: the rest is in the account's language."""
+        named = f": {', '.join(fields)}" if fields else ""
+        detail = f"{SYSTEM} did not take the issue (HTTP 400){named}"
+        mends = {
+            "project": "correct tickets.project, or grant the account Create issues there",
+            "issuetype": "name a type that the project has in tickets.issue_type",
+            "labels": "put Labels on the project's create screen",
+        }
+        return detail, next((mends[field] for field in fields if field in mends), "make its other fields optional")
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _has(given: Mapping[str, Any], name: str) -> bool:
+    right = given.get(name)
+    return isinstance(right, dict) and right.get("havePermission") is True
+
+
+def _fields_in(response: httpx.Response) -> list[str]:
+    try:
+        answer = document(response, SYSTEM)
+    except Failed:
+        return []
+    errors = answer.get("errors") if isinstance(answer, dict) else None
+    names = [name for name in errors if isinstance(name, str)] if isinstance(errors, dict) else []
+    return [name[:40] for name in names[:5] if name.replace("_", "").isalnum()]
