@@ -51,13 +51,15 @@ class Candidate:
     """A run that may hold the lock. `jobs` are those whose time holds the lock's `Created`; empty if not known.
 
     `seen` is the newest reading of the run; if it is not `Found`, nothing is known of its end, unless the process
-    that took the lock was itself reported to have ended: then `exited` says so, whatever became of the run.
+    that took the lock was itself reported to have ended: then `exited` says so, whatever became of the run. `actor` is
+    who started it by the word of the job's claim; empty if it did not say.
     """
 
     listed: Run
     seen: Observation[Run]
     jobs: tuple[Job, ...]
     exited: Exited | None = None
+    actor: str = ""
 
     @property
     def run(self) -> Run:
@@ -216,7 +218,7 @@ def _claimants(lock: LockInfo, claims: Iterable[Claimed], skew: timedelta) -> It
         if candidate is not None:
             exact = _claimed(claimed, lock.created, timedelta(0), sure=named or exited is not None)
             certain = is_certain(claim, lock) and exact is not None
-            yield _Claimant(claim, replace(candidate, exited=exited), certain)
+            yield _Claimant(claim, replace(candidate, exited=exited, actor=claim.actor), certain)
 
 
 def _claimed(claimed: Claimed, created: datetime, skew: timedelta, *, sure: bool) -> Candidate | None:

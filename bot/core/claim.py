@@ -19,6 +19,7 @@ class Claim:
 
     `lock_id` is the lock that the job says it holds, as its newest heartbeat reported it. `exit_code` and `ended_at`
     are set together, when the job has reported the end of its Terraform; negative codes are signals.
+    `actor` is who started the run, a login or an address, if the job said so.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Claim:
     lock_id: str | None = None
     exit_code: int | None = None
     ended_at: datetime | None = None
+    actor: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cache
 
+from bot.core.hours import Hours
 from bot.core.run import Conclusion
 
 DEFAULT_SETTLE: Mapping[Conclusion, timedelta] = {
@@ -51,6 +52,18 @@ class LoopRule:
 
     starts: int = 5
     within: timedelta = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchRule:
+    """How the bot looks at states by itself: at all locks `every` so long, at a held one's runs every `look_every`.
+
+    A run that goes on for more than `overdue_factor` times its usual time is told of.
+    """
+
+    every: timedelta = timedelta(seconds=60)
+    look_every: timedelta = timedelta(minutes=5)
+    overdue_factor: float = 2.0
 
 
 class Approvers(StrEnum):
@@ -106,13 +119,25 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class KnownPerson:
-    """A person whom the configuration names. `who` are patterns on Terraform's `Who`; `slack` is a user id."""
+    """A person whom the configuration names. `who` are patterns on Terraform's `Who`; `slack` is a user id.
+
+    `github`, `gitlab`, `azure` and `jenkins` are logins there.
+    """
 
     name: str
     slack: str | None = None
     email: str | None = None
     github: str | None = None
     who: tuple[str, ...] = ()
+    gitlab: str | None = None
+    azure: str | None = None
+    jenkins: str | None = None
+    hours: Hours | None = None
+
+    def login_in(self, system: str) -> str:
+        """His login in a CI system, by its proper name; the GitHub one where he has none of its own."""
+        own = {"GitLab CI": self.gitlab, "Azure DevOps": self.azure, "Jenkins": self.jenkins}.get(system)
+        return own or self.github or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +168,38 @@ class Holders:
 
     def person_for_who(self, who: str) -> KnownPerson | None:
         """The one person whose patterns match; None if none does, and if two do, since then it is not known."""
-        matching = [person for person in self.people if _matches_any(who, person.who)]
+        matching = self.people_for_who(who)
         return matching[0] if len(matching) == 1 else None
 
-    def person_for_login(self, github_login: str) -> KnownPerson | None:
-        """The person with this GitHub login; logins have no case."""
-        login = github_login.casefold()
-        return next((person for person in self.people if (person.github or "").casefold() == login != ""), None)
+    def people_for_who(self, who: str) -> tuple[KnownPerson, ...]:
+        return tuple(person for person in self.people if _matches_any(who, person.who))
+
+    def person_for(self, *, login: str = "", email: str = "", system: str = "") -> KnownPerson | None:
+        """The one person with this login in a CI system, else with this e-mail address; neither has case.
+
+        A login that is written as an address counts as one. None if two have it: then it is not known who is meant.
+        """
+        wanted = login.casefold()
+        by_login = [person for person in self.people if person.login_in(system).casefold() == wanted != ""]
+        if by_login:
+            return by_login[0] if len(by_login) == 1 else None
+        addresses = {address.casefold() for address in (email, login) if "@" in address}
+        by_email = [person for person in self.people if (person.email or "").casefold() in addresses]
+        return by_email[0] if len(by_email) == 1 else None
+
+    def person_in_slack(self, user_id: str) -> KnownPerson | None:
+        return next((person for person in self.people if person.slack == user_id), None)
+
+    def people_called(self, user: str) -> tuple[KnownPerson, ...]:
+        """Whoever bears this name: here, as a login, or before the @ of the address."""
+        wanted = user.strip().casefold()
+        return tuple(person for person in self.people if wanted and wanted in _names_of(person))
+
+
+def _names_of(person: KnownPerson) -> set[str]:
+    address = (person.email or "").partition("@")[0]
+    names = (person.name, person.github, person.gitlab, person.azure, person.jenkins, address)
+    return {name.casefold() for name in names if name}
 
 
 def is_shared_host(host: str) -> bool:

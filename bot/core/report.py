@@ -27,13 +27,28 @@ class StateName:
     protected: bool
 
 
+class Barred(StrEnum):
+    """Why an account in Slack is not written to."""
+
+    DEACTIVATED = "the account is deactivated"
+    STRANGER = "the account belongs to another workspace"
+    BOT = "the account is a bot's"
+
+
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The person behind a lock. `slack_id` is None if Slack does not know him; `source` says how he was found."""
+    """The person behind a lock. `slack_id` is None if Slack does not know him; `source` says how he was found.
+
+    Whom Slack knows only as somebody who is not written to has no `slack_id`: then `account` is his id there and
+    `barred` says why. `is_certain` is False where the evidence is good enough to ask him, but not to act on his word.
+    """
 
     name: str
     slack_id: str | None
     source: Phrase
+    account: str | None = None
+    barred: Barred | None = None
+    is_certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +72,8 @@ class Inspection:
     `lock` is the lock in question (the oldest if two stand there), None if the state is free or cannot be read;
     `attribution` is None exactly if there is no such lock. `table` is None for a state without a lock table; `crowd`
     is looked for only when the table throttled the reading of the lock.
+
+    `owner` is the one person whose lock it is; where that is not known, `owners` are those who it may be.
     """
 
     state: StateName
@@ -70,6 +87,7 @@ class Inspection:
     at: datetime
     table: TableSeen | None = None
     crowd: Crowd | None = None
+    owners: tuple[Owner, ...] = ()
 
     @property
     def is_throttled(self) -> bool:

@@ -114,7 +114,7 @@ def conclude(
         holders=world.holders,
         approval=approval,
         approvers=world.approvers(inspection.state.name),
-        owner_id=inspection.owner.slack_id if inspection.owner is not None else None,
+        owner_id=inspection.owner.slack_id if inspection.owner is not None and inspection.owner.is_certain else None,
         actor_ids=actor_ids(world, inspection.attribution),
     )
     return Decision(inspection, decide(case, world.clock.now(), table), answer)

@@ -20,7 +20,7 @@ from bot.core.report import Crowd, Inspection, Overview, StateName
 from bot.core.run import Pipeline, Run, RunRef
 from bot.errors import JournalAway
 from bot.usecases.claims import claims_on
-from bot.usecases.owner import find_owner
+from bot.usecases.owner import find_owners
 from bot.usecases.world import State, World, gather_all
 
 LOOK_BACK = timedelta(days=14)
@@ -68,6 +68,7 @@ async def _inspected(world: World, state: State, lock_id: str | None, *, without
     )
 
     tied = None if lock is None else _tie(world, lock, looks, named, claims)
+    owner, owners = (None, ()) if lock is None else await find_owners(world, lock, tied)
     now = world.clock.now()
     _measure(world, state.name, lock, is_free=seen.is_free, now=now)
     return Inspection(
@@ -78,7 +79,8 @@ async def _inspected(world: World, state: State, lock_id: str | None, *, without
         lock=lock,
         attribution=tied,
         contention=_contention(world, looks, lock, tied, now),
-        owner=None if lock is None else await find_owner(world, lock, tied),
+        owner=owner,
+        owners=owners,
         at=started,
         crowd=crowd,
     )

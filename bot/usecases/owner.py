@@ -2,59 +2,81 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 from bot.core.attribution import Attribution
-from bot.core.evidence import Found
+from bot.core.evidence import Found, Observation
 from bot.core.lock import LockInfo
-from bot.core.people import OwnerAnswer, OwnerSays
-from bot.core.phrase import Phrase, Quoted
-from bot.core.policy import Holders, KnownPerson
-from bot.core.report import Owner
+from bot.core.ownership import Lead, leads, starters
+from bot.core.people import Member, OwnerAnswer, OwnerSays
+from bot.core.report import Barred, Owner
 from bot.core.timeline import Draft, Kind
 from bot.usecases.world import World
 
 _ANSWER_TTL = timedelta(days=30)
+_MOST_OWNERS = 10
+_PATIENCE = 2.5
+"""Seconds that a look at a state waits for what Slack says of its owner."""
 
 
-async def find_owner(world: World, lock: LockInfo, tied: Attribution | None) -> Owner | None:
-    """The one person whom the evidence names: the actor of the attributed runs, else the lock's own `Who`.
+async def find_owners(world: World, lock: LockInfo, tied: Attribution | None) -> tuple[Owner | None, tuple[Owner, ...]]:
+    """The one person whose lock it is, or else everybody whose it may be, with how each was found.
 
-    Several actors are nobody: a wrong owner could be asked whether somebody else's apply is dead. Whom the
-    configuration knows by his email address alone is looked up in Slack, where the bot is in it.
+    Whoever the configuration gives no Slack id is looked up there by his address; a miss leaves him without one. Slack
+    is asked as well whether the account is one that is written to. What it does not answer in time changes nothing.
     """
-    behind = _behind(lock, tied, world.holders)
-    if behind is None:
-        return None
-    name, person, source = behind
-    if person is None:
-        return Owner(name, None, source)
-    return Owner(person.name, person.slack or await _by_email(world, person), source)
+    found = leads(lock, tied, world.holders, systems(world))[:_MOST_OWNERS]
+    people = await asyncio.gather(*(_owner(world, lead) for lead in found))
+    owners = tuple({owner.slack_id or owner.account or owner.name: owner for owner in people}.values())
+    if len(owners) == 1 and (owners[0].is_certain or world.holders.looks_like_ci(lock.who)):
+        return owners[0], ()
+    return None, owners
 
 
-async def _by_email(world: World, person: KnownPerson) -> str | None:
-    if not person.email or world.directory.home_team is None:
-        return None
-    seen = await world.timed("Slack", "member by email", world.directory.by_email(person.email))
-    return seen.value.id if isinstance(seen, Found) else None
+async def _owner(world: World, lead: Lead) -> Owner:
+    person = lead.person
+    owner = Owner(person.name if person else lead.name, None, lead.source, is_certain=lead.certain)
+    known, address = (person.slack, person.email) if person else (None, lead.email)
+    if world.directory.home_team is None:
+        return replace(owner, slack_id=known)
+    seen = await _in_slack(world, known, address)
+    if not isinstance(seen, Found):
+        return replace(owner, slack_id=known)
+    barred = why_barred(seen.value, world.directory.home_team)
+    return replace(owner, slack_id=None if barred else seen.value.id, account=seen.value.id, barred=barred)
 
 
-def _behind(
-    lock: LockInfo, tied: Attribution | None, holders: Holders
-) -> tuple[str, KnownPerson | None, Phrase] | None:
-    """His name, who that is by the configuration, and how he was found."""
-    actors = sorted({candidate.run.actor for candidate in tied.candidates if candidate.run.actor} if tied else ())
-    if len(actors) == 1:
-        return actors[0], holders.person_for_login(actors[0]), ("he started the run, as ", Quoted(actors[0]))
-    person = holders.person_for_who(lock.who)
-    return None if person is None else (person.name, person, ("the lock's Who is ", Quoted(lock.who)))
+async def _in_slack(world: World, known: str | None, address: str | None) -> Observation[Member] | None:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            if known:
+                return await world.timed("Slack", "member", world.directory.member(known))
+            if address:
+                return await world.timed("Slack", "member by email", world.directory.by_email(address))
+    except TimeoutError:
+        pass
+    return None
+
+
+def why_barred(member: Member, home_team: str | None) -> Barred | None:
+    """Why somebody is not written to, if so. A guest is: the lock may well be his."""
+    if member.is_deleted:
+        return Barred.DEACTIVATED
+    if member.is_stranger or (member.team_id is not None and home_team is not None and member.team_id != home_team):
+        return Barred.STRANGER
+    return Barred.BOT if member.is_bot else None
+
+
+def systems(world: World) -> dict[str, str]:
+    """The proper name of each CI system of the configuration."""
+    return {name: source.system for name, source in world.sources.items()}
 
 
 def actor_ids(world: World, tied: Attribution | None) -> frozenset[str]:
     """Who started the runs that may hold the lock, as far as the configuration knows them in Slack."""
-    actors = {candidate.run.actor for candidate in tied.candidates if candidate.run.actor} if tied else set()
-    people = (world.holders.person_for_login(actor) for actor in actors)
-    return frozenset(person.slack for person in people if person is not None and person.slack)
+    return starters(tied, world.holders, systems(world))
 
 
 async def answer_about(world: World, state: str, lock_id: str) -> OwnerAnswer | None:

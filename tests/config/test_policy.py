@@ -86,7 +86,7 @@ def test_no_text_upsets_the_holders(who):
     holders.looks_like_ci(who)
     holders.run_id_in(who)
     holders.person_for_who(who)
-    holders.person_for_login(who)
+    holders.person_for(login=who)
     is_shared_host(who)
 
 
@@ -97,10 +97,10 @@ QUINN = KnownPerson("quinn", slack="U0QUINN", who=("quinn@*", "*@shared"))
 def test_people_are_known_by_who_and_by_login_whatever_the_case():
     holders = Holders(people=(ELLIOTT, QUINN))
     assert holders.person_for_who("Elliott@laptop") == ELLIOTT
-    assert holders.person_for_login("elliott-ci") == ELLIOTT
+    assert holders.person_for(login="elliott-ci") == ELLIOTT
     assert holders.person_for_who("parker@laptop") is None
-    assert holders.person_for_login("quinn") is None
-    assert holders.person_for_login("") is None
+    assert holders.person_for(login="quinn") is None
+    assert holders.person_for(login="") is None
 
 
 def test_two_people_for_one_who_are_nobody():
