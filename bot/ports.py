@@ -21,6 +21,7 @@ from bot.core.lock import Half, HalfRelease, LockSeen, StateCheck, TableSeen
 from bot.core.message import Said
 from bot.core.people import Channel, Member, Presence, Whereabouts
 from bot.core.report import KillReport, Notice, OwnerLetter, UnlockReport
+from bot.core.queue import QueueNews
 from bot.core.run import Cancelled, Pipeline, Run, RunRef, Switched
 from bot.core.ticket import Filing, Readiness, Ticket
 from bot.core.timeline import Draft, Entry
@@ -382,8 +383,14 @@ class Notifier(Protocol):
 
     async def update(self, posted: Posted, *, text: str, blocks: Blocks) -> None: ...
 
-    async def direct(self, user: str, *, text: str, blocks: Blocks) -> Posted:
-        """A message to one user in his DM with the bot."""
+    async def direct(
+        self, user: str, *, text: str, blocks: Blocks, mark: str = "", thread: str | None = None
+    ) -> Posted:
+        """A message to one user in his DM with the bot, with a mark on it that nobody sees."""
+        ...
+
+    async def find_direct(self, user: str, *, mark: str, since: datetime, thread: str = "") -> Posted | None:
+        """The message in his DM that has this mark, if it was written since."""
         ...
 
     async def respond(self, response_url: str, *, text: str, blocks: Blocks, replace: bool = False) -> None:
@@ -416,8 +423,16 @@ class Teller(Protocol):
         """As `unlock`."""
         ...
 
-    async def letter(self, owner: str, letter: OwnerLetter, *, posted: Posted | None = None) -> Posted:
-        """Writes to the owner, or updates what was written."""
+    async def letter(self, owner: str, letter: OwnerLetter, *, posted: Posted | None = None, mark: str = "") -> Posted:
+        """Writes to the owner, with a mark on it, or updates what was written."""
+        ...
+
+    async def nudge(self, owner: str, letter: OwnerLetter, posted: Posted, *, mark: str) -> Posted:
+        """Says below what was written that it says something new, which an update of it tells nobody."""
+        ...
+
+    async def find_letter(self, owner: str, *, mark: str, since: datetime, thread: str = "") -> Posted | None:
+        """What was written to the owner with this mark, if it was."""
         ...
 
     async def notice(self, channel: str, notice: Notice, *, thread: str = "", posted: Posted | None = None) -> Posted:
@@ -495,6 +510,14 @@ class Sharing(Protocol):
 
     async def tell(self, channel: str, notice: Notice, *, mark: str, thread: str = "") -> Posted:
         """Says something with a mark on it."""
+        ...
+
+    async def room(self, user: str) -> str:
+        """The channel of the user's DM with the bot."""
+        ...
+
+    async def call(self, channel: str, news: QueueNews, *, mark: str, thread: str = "") -> Posted:
+        """Tells somebody who waits for a state, with a mark on it."""
         ...
 
     async def told(self, channel: str, *, mark: str, thread: str, since: datetime) -> Posted | None:

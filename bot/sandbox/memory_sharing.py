@@ -13,6 +13,7 @@ from bot.core.account import Account, Cause, Summary
 from bot.core.edition import ExportReport
 from bot.core.followups import FollowUpsReport
 from bot.core.incident import Incident
+from bot.core.queue import QueueNews
 from bot.core.report import Notice
 from bot.errors import JournalAway, Missing
 from bot.ports import Journal, Posted, Written
@@ -21,14 +22,16 @@ from bot.sandbox.memory import Switchboard
 
 @dataclass
 class MemorySharing:
-    """`bot.ports.Sharing`. `summaries` and `proposals` have what each message shows now,
-    `shown` the titles of the files in order.
+    """`bot.ports.Sharing`. `summaries` and `proposals` have what each message shows now.
+
+    `shown` has the titles of the files in order.
     """
 
     switchboard: Switchboard = field(default_factory=Switchboard)
     summaries: dict[Posted, ExportReport] = field(default_factory=dict)
     proposals: dict[Posted, FollowUpsReport] = field(default_factory=dict)
     notices: list[Notice] = field(default_factory=list)
+    calls: list[tuple[str, QueueNews]] = field(default_factory=list)
     shown: list[tuple[str, ...]] = field(default_factory=list)
     _marks: dict[str, Posted] = field(default_factory=dict)
     _staged: dict[str, bool] = field(default_factory=dict)
@@ -53,6 +56,17 @@ class MemorySharing:
         self.notices.append(notice)
         posted = self._place(channel, mark)
         await self.switchboard.pass_through("told export")
+        return posted
+
+    async def room(self, user: str) -> str:
+        await self.switchboard.pass_through("open room")
+        return f"D{user}"
+
+    async def call(self, channel: str, news: QueueNews, *, mark: str, thread: str = "") -> Posted:
+        await self.switchboard.pass_through("call")
+        self.calls.append((channel, news))
+        posted = self._place(channel, mark)
+        await self.switchboard.pass_through("called")
         return posted
 
     async def told(self, channel: str, *, mark: str, thread: str, since: datetime) -> Posted | None:

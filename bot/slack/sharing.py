@@ -1,15 +1,13 @@
 """Puts exports into channels: a summary that can be found again, and files in the three steps that Slack has for them.
 
-A message carries its mark as metadata (docs.slack.dev/messaging/message-metadata), which people do not see and which
-the history gives back. Files: docs.slack.dev/messaging/working-with-files#uploading_files.
+A message carries its mark (`bot.slack.mark`), so that it can be looked up. Files: docs.slack.dev/messaging/working-with-files#uploading_files.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
-from functools import partial
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +15,15 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.core.edition import ExportReport
 from bot.core.followups import FollowUpsReport
+from bot.core.queue import QueueNews
 from bot.core.report import Notice
 from bot.errors import Missing, Unreachable
 from bot.ports import Posted
 from bot.slack.client import SYSTEM, translated
-from bot.slack.render import Message, exported_message, followups_message, notice_message
+from bot.slack.mark import CALL_SECONDS, find_marked, marked
+from bot.slack.render import Message, exported_message, followups_message, notice_message, queue_message
 
-EVENT = "tflock_export"
-"""The type of the metadata on what is said of an export; its payload has the `mark`."""
-
-CALL_SECONDS = 15.0
 UPLOAD_SECONDS = 120.0
-_SLOW_CLOCK = timedelta(minutes=5)
-_PAGE, _PAGES = 200, 25
 _OK = 200
 
 
@@ -53,7 +47,7 @@ class SlackSharing:
         return await self.told(edition.incident.channel, mark=edition.mark, thread=thread, since=since)
 
     async def redraw(self, report: ExportReport, posted: Posted) -> None:
-        await self._update(posted, exported_message(report), _marked(report.edition.mark))
+        await self._update(posted, exported_message(report), marked(report.edition.mark))
 
     async def propose(self, report: FollowUpsReport, *, mark: str, thread: str) -> Posted:
         return await self._post(report.incident.channel, followups_message(report), mark, thread)
@@ -76,22 +70,17 @@ class SlackSharing:
     async def tell(self, channel: str, notice: Notice, *, mark: str, thread: str = "") -> Posted:
         return await self._post(channel, notice_message(notice), mark, thread)
 
+    async def room(self, user: str) -> str:
+        with translated("opening a direct message"):
+            async with asyncio.timeout(CALL_SECONDS):
+                opened = await self._client.conversations_open(users=user)
+        return str(opened["channel"]["id"])
+
+    async def call(self, channel: str, news: QueueNews, *, mark: str, thread: str = "") -> Posted:
+        return await self._post(channel, queue_message(news), mark, thread)
+
     async def told(self, channel: str, *, mark: str, thread: str, since: datetime) -> Posted | None:
-        """Looks through what was said since, and in the minutes before, as the clocks may differ."""
-        oldest = str((since - _SLOW_CLOCK).timestamp())
-        page = partial(self._history(thread), channel=channel, oldest=oldest, include_all_metadata=True, limit=_PAGE)
-        cursor = ""
-        for _ in range(_PAGES):
-            with translated("looking for what was said"):
-                async with asyncio.timeout(CALL_SECONDS):
-                    answer = await page(cursor=cursor or None)
-            for said in answer.get("messages") or ():
-                if _has_mark(said, mark):
-                    return Posted(channel, str(said["ts"]))
-            cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
-            if not cursor:
-                return None
-        raise Unreachable(SYSTEM, "the channel's history is too long to look for what was said")
+        return await findmarked(self._client, channel, mark=mark, thread=thread, since=since)
 
     async def stage(self, path: Path) -> str:
         """Asks for a place and puts the bytes there; the file's id."""
@@ -136,11 +125,6 @@ class SlackSharing:
                 answer = await self._client.chat_getPermalink(channel=posted.channel, message_ts=posted.ts)
         return str(answer["permalink"])
 
-    def _history(self, thread: str) -> Callable[..., Any]:
-        if thread:
-            return partial(self._client.conversations_replies, ts=thread)
-        return self._client.conversations_history
-
     async def _post(self, channel: str, words: Message, mark: str, thread: str) -> Posted:
         """Links are not unfurled."""
         with translated("posting a message"):
@@ -150,20 +134,11 @@ class SlackSharing:
                     text=words.text,
                     blocks=_plain(words),
                     thread_ts=thread or None,
-                    metadata=_marked(mark),
+                    metadata=marked(mark),
                     unfurl_links=False,
                     unfurl_media=False,
                 )
         return Posted(str(answer.get("channel") or channel), str(answer["ts"]))
-
-
-def _marked(mark: str) -> dict[str, Any]:
-    return {"event_type": EVENT, "event_payload": {"mark": mark}}
-
-
-def _has_mark(said: Mapping[str, Any], mark: str) -> bool:
-    metadata = said.get("metadata") or {}
-    return metadata.get("event_type") == EVENT and (metadata.get("event_payload") or {}).get("mark") == mark
 
 
 def _plain(words: Message) -> list[dict[str, Any]]:

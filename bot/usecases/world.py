@@ -73,6 +73,7 @@ class World:
     An incident is closed when nothing was added for `close_after_quiet`.
     `targets` are by name where exports go beside the directory and the channel.
     `tickets` is where follow-ups are filed; None: nowhere.
+    Whoever waits for a lock is told `head_start` before the next one, and waits for `wait_for` at most.
     `new_id` makes short random ids. `export_zone` names the local time of exports (IANA); None: the opener's own.
     """
 
@@ -101,6 +102,8 @@ class World:
     export_directory: str = "exports"
     tickets: Tickets | None = None
     close_after_quiet: timedelta = timedelta(hours=24)
+    head_start: timedelta = timedelta(minutes=5)
+    wait_for: timedelta = timedelta(hours=12)
 
     def state(self, name: str) -> State:
         """Raises UnknownState, with the nearest name."""

@@ -15,10 +15,11 @@ from bot.slack.render.followups import followups_message
 from bot.slack.render.help import help_message
 from bot.slack.render.kill import kill_message
 from bot.slack.render.notice import notice_message
-from bot.slack.render.owner import letter_message
+from bot.slack.render.owner import letter_message, nudge_message
 from bot.slack.render.status import overview_message, status_message
 from bot.slack.render.timeline import timeline_message
 from bot.slack.render.unlock import unlock_message
+from bot.slack.render.waiting import queue_message, watch_message
 from bot.slack.render.who import user_message, who_message
 
 __all__ = [
@@ -31,10 +32,13 @@ __all__ = [
     "letter_message",
     "marked_message",
     "notice_message",
+    "nudge_message",
     "overview_message",
+    "queue_message",
     "status_message",
     "timeline_message",
     "unlock_message",
     "user_message",
+    "watch_message",
     "who_message",
 ]
