@@ -27,6 +27,7 @@ from bot.sandbox.stage import stage
 from bot.sandbox.terraform import find_terraform
 
 EXPORTS = Path("exports")
+FORMATS = ["markdown", "html", "json", "csv"]
 VAR = Path("var/demo")
 
 _NARROWEST, _WIDEST = 80, 100
@@ -57,7 +58,8 @@ async def play(*, keep_serving: bool = False) -> int:
 async def _play(console: Console, directory: Path, *, keep_serving: bool) -> None:
     scenario, binary = load_scenario(), find_terraform()
     _introduce(console, with_terraform=binary is not None)
-    more = {**settings(), "export": {"directory": str(Path.cwd() / EXPORTS)}}
+    export = {"directory": str(Path.cwd() / EXPORTS), "formats": FORMATS}
+    more = {**settings(), "export": export}
     async with (
         stage(directory, policy=POLICY, settings=more) as made,
         aclosing(Incident(made, scenario.state, binary)) as incident,

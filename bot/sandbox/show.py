@@ -26,7 +26,23 @@ _PATIENCE = 90.0
 _ENOUGH_STARTS = 5
 _MOST_RUNS = 3
 _RUN = re.compile(r"(?:•|:[a-z_]+:) <http")
+_STEP = re.compile(r"•")
 _CHECK = re.compile(r":white_check_mark: \*")
+_SUFFIXES = (".html", ".md", ".png", ".csv", ".json")
+_FOR = {
+    ".html": "to read: open it in a browser",
+    ".md": "for the repository or the wiki",
+    ".png": "the chart, as it is in the channel",
+    ".csv": "for auditors",
+    ".json": "the whole record, which can be verified",
+}
+_REPORT = "Deployments to staging fail: Error acquiring the state lock. Is anybody applying?"
+_NOTED = "my deployment had the same error"
+_PUT_RIGHT = "The deployment of checkout had the same error"
+_REASON = "it was not mine"
+_RELEASED = "released the lock"
+_LAST_ENTRIES = 8
+_NUMBER = re.compile(r"\*(\d+)\*")
 _QUINN, _PARKER, _ELLIOTT = "U0QUINN", "U0PARKER", "U0ELLIOTT"
 
 
@@ -46,6 +62,8 @@ class Show:
     took: float = 0.0
     whole: str = ""
     applied: str = ""
+    noted: str = ""
+    report: Message | None = None
 
     async def play(self) -> None:
         """All of it, in order."""
@@ -73,6 +91,8 @@ class Show:
             self._quote(_lock_error(tried.output))
         else:
             self._happens("quinn wants to deploy, and the state is locked.")
+        self._says("quinn", f"writes  {_REPORT}")
+        self.report = await self.stage.slack.speak(_QUINN, CHANNEL, _REPORT)
         self._happens(
             f"Meanwhile a dependency update is started every {STARTS_EVERY:.0f} s, and each run fights for the lock …"
         )
@@ -98,9 +118,20 @@ class Show:
         if waiting is not None:
             self._note("Not yet: the CI says that the job has ended, but a job may outlive that word for a while.")
             self._draw(waiting, seen_before=True)
-            self._note("So the bot waits, begins the release by itself when it is safe, and meets the busy table …")
+            self._note("So the bot waits. What people know goes onto the record meanwhile, by a mark or in words:")
+            await self.record()
+            self._note("It begins the release by itself when it is safe, and meets the busy table …")
         await self._until(lambda: _was(message, "throttled") is not None, "the bot to tell that the table throttles")
         self._draw(_was(message, "throttled") or message)
+
+    async def record(self) -> None:
+        """A message is captured by a reaction, and a note tells of something that was earlier."""
+        self._says("parker", "marks quinn's message with :pushpin:")
+        if self.report is not None:
+            await self.stage.slack.react(_PARKER, self.report, "pushpin")
+        answer = await self._types(_PARKER, f"note {_NOTED} -12m", "noted", alone=True)
+        self.noted = _entry_in(answer)
+        self._draw(answer)
 
     async def kill_job(self) -> None:
         self._act("3", "Who keeps the table busy?", "11:45", "12:00")
@@ -120,12 +151,21 @@ class Show:
         self._draw(released)
 
     async def timeline(self) -> None:
+        """The record is put right in two places, closed, exported and verified."""
         self._act("5", "The record of it, which nobody had to type", "12:30", "13:00")
-        self._draw(await self._types(_PARKER, "timeline", alone=True))
+        shown = await self._types(_PARKER, f"timeline {_LAST_ENTRIES}", alone=True)
+        self._draw(shown)
+        self._note("The note was not quite right. And the release is what a reader should see first:")
+        edit = f"edit {self.noted} {_PUT_RIGHT} because {_REASON}"
+        self._draw(await self._types(_PARKER, edit, "is corrected", alone=True))
+        await self._types(_PARKER, f"mark {_entry_that_says(shown, _RELEASED)}", "key moment", alone=True)
         self._draw(await self._types(_PARKER, "close"))
-        await self._until(lambda: bool(self.exports(".json")), "the export")
-        await self._until(lambda: len(self.stage.slack.files(CHANNEL)) > 1, "the export in the channel")
-        code, words = await self.stage.command_line("verify", str(self.exports(".json")[0]))
+        slack = self.stage.slack
+        await self._until(lambda: len(slack.files(CHANNEL)) >= len(_SUFFIXES), "the export in the channel")
+        self._draw(await self.stage.posted("export of", within=_PATIENCE))
+        self._note("And below it what the facts call for, each with its reason:")
+        self._draw(await self.stage.posted("follow-ups of", within=_PATIENCE), follow_ups=True)
+        code, words = await self.stage.command_line("verify", str(self.export(".json")))
         if code != 0:
             raise DemoFailed(f"the exported timeline does not verify: {words}")
         self.whole = words.strip()
@@ -149,21 +189,27 @@ class Show:
         then = timedelta(minutes=self.scenario.took_minutes)
         table.add_row("Time to unlock", f"{self.took:.0f} s here; {duration(then)} that day, by hand")
         table.add_row("Commands typed", f"3, instead of {len(self.scenario.between('11:00', '12:07'))} steps by hand")
-        for suffix in (".md", ".json"):
-            table.add_row("Timeline", str(_shown(self.exports(suffix)[0])))
-        table.add_row("", Text(f"python -m bot verify says: {self.whole.partition(': ')[2].partition(';')[0]}"))
         table.add_row("terraform apply", Text(self.applied))
+        table.add_row("Timeline", Text(self.whole.partition(": ")[2].partition(";")[0]))
         self.console.print()
         self.console.print(Rule("Summary", style="bold"))
         self.console.print(table)
+        self.console.print()
+        self.console.print(Text("The record of the incident, in files:"))
+        for suffix, use in _FOR.items():
+            self.console.print(Text(f"  {_shown(self.export(suffix))}  {use}"))
+        self.console.print(Text(f"Check it again at any time: python -m bot verify {_shown(self.export('.json'))}"))
 
-    def exports(self, suffix: str) -> list[Path]:
-        """This incident's files of that kind, in the order of their names."""
+    def export(self, suffix: str) -> Path:
+        """This incident's file of that kind."""
         names = {upload.filename for upload in self.stage.slack.files(CHANNEL)}
-        return sorted(path for path in self.stage.exports.glob(f"*{suffix}") if path.name in names)
+        found = [path for path in self.stage.exports.glob(f"*{suffix}") if path.name in names]
+        if not found:
+            raise DemoFailed(f"there is no {suffix} file among the exports")
+        return found[0]
 
-    async def _types(self, user: str, words: str, *, alone: bool = False) -> Message:
-        """The command, and the first message that answers it. `alone`: only the asker sees it."""
+    async def _types(self, user: str, words: str, says: str = "", *, alone: bool = False) -> Message:
+        """The command, and the first message that answers it and `says` so. `alone`: only the asker sees it."""
         name = self.stage.slack.world.users[user].name
         self._says(name, f"types  /tflock {words}")
         slack = self.stage.slack
@@ -171,7 +217,7 @@ class Show:
 
         def answers() -> list[Message]:
             there = slack.ephemerals(user) if alone else slack.messages(CHANNEL)
-            return [message for message in there if message.ts not in old]
+            return [message for message in there if message.ts not in old and says in flat(message).lower()]
 
         delivery = await slack.command(user, CHANNEL, words)
         if delivery.status != 200:
@@ -213,12 +259,16 @@ class Show:
         for line in lines:
             self.console.print(Text(f"    {line}", style="cyan"))
 
-    def _draw(self, message: Message | Version, *, to: str = "", seen_before: bool = False) -> None:
-        """As Slack would show it, with long lists of runs cut, and with a checklist that was `seen_before`."""
+    def _draw(
+        self, message: Message | Version, *, to: str = "", seen_before: bool = False, follow_ups: bool = False
+    ) -> None:
+        """As Slack would show it, with long lists of runs cut, a checklist that was `seen_before`, and no steps."""
         world = self.stage.slack.world
         names = {user.id: user.name for user in world.users.values()}
         names |= {place.id: place.name for place in world.places.values()}
         blocks = [_without(block, _RUN, _MOST_RUNS, "more") for block in message.blocks]
+        if follow_ups:
+            blocks = [_without(block, _STEP, 0, "steps to take") for block in blocks]
         if seen_before:
             blocks = [_without(block, _CHECK, 0, "checks that hold, as above") for block in blocks]
         draw(self.console, f"tflock to {to}" if to else "tflock", message.text, blocks, names=names)
@@ -243,6 +293,23 @@ def _without(block: Mapping[str, Any], kind: re.Pattern[str], most: int, words: 
     told = f"_… and {len(left_out)} {words}_"
     kept = [told if line == left_out[0] else line for line in lines if line not in left_out[1:]]
     return {**block, "text": {**text, "text": "\n".join(kept)}}
+
+
+def _entry_in(answer: Message) -> str:
+    """The number of the entry that the answer speaks of."""
+    found = re.search(r"entry (\d+)", flat(answer))
+    if found is None:
+        raise DemoFailed(f"the answer names no entry: {flat(answer)}")
+    return found[1]
+
+
+def _entry_that_says(page: Message, words: str) -> str:
+    """The number of the last entry on a page of the timeline that has these words."""
+    texts = [str(block.get("text", {}).get("text", "")) for block in page.blocks if block.get("type") == "section"]
+    numbers = [found[1] for text in texts if words in text and (found := _NUMBER.search(text))]
+    if not numbers:
+        raise DemoFailed(f"no entry on the page says “{words}”")
+    return numbers[-1]
 
 
 def _label(message: Message, action: str) -> str:

@@ -89,9 +89,9 @@ async def test_demo_unlocks_the_state_and_leaves_a_record_that_verifies_and_no_p
     assert "staging is unlocked" in output
     assert ("Apply complete!" in output) == (shutil.which("terraform") is not None)
     exports = sorted(tmp_path.glob("exports/*"))
-    assert [path.suffix for path in exports] == [".json", ".md"]
-    assert {path.name for path in exports} == set(re.findall(r"exports/(\S+)", output))
-    assert verify_json(exports[0]).entries > 10
+    assert [path.suffix for path in exports] == [".csv", ".html", ".json", ".md", ".png"]
+    assert {path.name for path in exports} == set(re.findall(r"exports/(inc-\S+)", output))
+    assert verify_json(next(path for path in exports if path.suffix == ".json")).entries > 10
     assert at_work_in(tmp_path) == []
 
 
