@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from bot.core.phrase import Quoted
 from bot.core.report import Notice
 from bot.errors import JournalAway, TflockError, UpstreamError
-from bot.usecases import approval, backfill, capture, followups, incident, killing, letters, release, tickets, unlock
+from bot.usecases import approval, backfill, capture, followups, incident, killing, letters, release, tickets, unlock, waiting_list
 from bot.usecases.deliver import deliver
 from bot.usecases.export import export, reissue
 from bot.usecases.lease import Busy
@@ -178,10 +178,15 @@ def _register_care(docket: Docket, world: World) -> None:
     async def tend(perpetual: Perpetual = every) -> None:  # noqa: ARG001 - pydocket reads it from the signature
         try:
             await incident.tend(world)
+            await waiting_list.tend(world)
         except JournalAway as error:
             log.warning("job.failed", job="tend", error=str(error))
 
+    async def waiting(state: str, retry: Retry = _AGAIN) -> None:
+        await _guarded(world, retry, "waiting", state, lambda: waiting_list.look(world, state))
+
     docket.register(tend)
+    docket.register(waiting)
 
 
 def new_worker(docket: Docket, *, name: str) -> Worker:

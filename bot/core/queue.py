@@ -138,7 +138,9 @@ def seen(queue: Queue, *, is_free: bool, at: datetime, taker: str | None, head_s
         return queue
     if is_free:
         return replace(queue, free_since=at, period=queue.period + 1, seen_at=at)
-    served = {one.ticket for one in queue.waiters if one.told_at and _is_served(one, one.told_at, taker, at, head_start)}
+    served = {
+        one.ticket for one in queue.waiters if one.told_at and _is_served(one, one.told_at, taker, at, head_start)
+    }
     queue = _departed(replace(queue, free_since=None, seen_at=at), served, Ending.TOLD, at)
     return replace(queue, waiters=tuple(replace(one, told_at=None) for one in queue.waiters))
 
@@ -220,9 +222,7 @@ def _by_ticket(queue: Queue, ticket: str) -> Waiter | None:
 
 
 def _with(queue: Queue, changed: Waiter) -> Queue:
-    return replace(
-        queue, waiters=tuple(changed if one.ticket == changed.ticket else one for one in queue.waiters)
-    )
+    return replace(queue, waiters=tuple(changed if one.ticket == changed.ticket else one for one in queue.waiters))
 
 
 def _departed(queue: Queue, tickets: set[str], ending: Ending, now: datetime) -> Queue:

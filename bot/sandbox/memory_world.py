@@ -27,7 +27,8 @@ from bot.sandbox.memory_journal import MemoryJournal, MemoryRecords
 from bot.sandbox.memory_messages import MemoryMessages
 from bot.sandbox.memory_people import MemoryDirectory, MemoryJobs, MemoryTeller, MemoryViews, Waiting
 from bot.sandbox.memory_sharing import MemoryExporter, MemorySharing
-from bot.usecases import approval, backfill, capture, followups, incident, killing, letters, release, tickets, unlock
+from bot.sandbox.memory_tickets import MemoryTickets
+from bot.usecases import approval, backfill, capture, followups, incident, killing, letters, release, tickets, unlock, waiting_list
 from bot.usecases.deliver import deliver
 from bot.usecases.export import export, reissue
 from bot.usecases.lease import Busy
@@ -60,6 +61,8 @@ class MemoryWorld:
         self.teller = MemoryTeller(self.switchboard)
         self.views = MemoryViews(self.switchboard)
         self.sharing = MemorySharing(self.switchboard)
+        self.exporter = MemoryExporter(self.journal)
+        self.tickets = MemoryTickets(self.clock, self.switchboard)
         self.jobs = MemoryJobs(self.clock, self.switchboard)
         self.directory = MemoryDirectory(self.clock, switchboard=self.switchboard)
         self.messages = MemoryMessages(self.clock, self.switchboard)
@@ -83,7 +86,8 @@ class MemoryWorld:
             teller=self.teller,
             notifier=cast("Notifier", None),  # nothing here uploads
             views=self.views,
-            exporter=MemoryExporter(self.journal),
+            exporter=self.exporter,
+            tickets=self.tickets,
             sharing=self.sharing,
             jobs=self.jobs,
             clock=self.clock,
@@ -166,6 +170,7 @@ class MemoryWorld:
             "backfill": lambda backfill_id, tick: backfill.go_on(self.ports, backfill_id, int(tick)),
             "kill": lambda request, tick: killing.kill(self.ports, request, int(tick)),
             "remind": lambda request, number: killing.remind(self.ports, request, int(number)),
+            "waiting": lambda state: waiting_list.look(self.ports, state),
             "ask_owner_again": lambda state, lock: letters.ask_again(self.ports, self.ports.state(state).name, lock),
         }
         return functions[job.name](*job.args)

@@ -38,7 +38,9 @@ def _free(news: QueueNews) -> Iterable[Fact]:
     if news.head_start and not news.is_last:
         yield Fact("", (f"If somebody else takes the lock within {head}, you keep your place.",))
     if news.is_last and news.head_start:
-        yield Fact("", ("This was the last time that you are told. To wait again: ", command(f"watch {news.state}"), "."))
+        yield Fact(
+            "", ("This was the last time that you are told. To wait again: ", command(f"watch {news.state}"), ".")
+        )
 
 
 def _ended(news: QueueNews) -> Iterable[Fact]:
@@ -74,7 +76,14 @@ def _place(report: WatchReport, place: int) -> Iterable[Fact]:
     yield Fact(f"You wait{again} for {report.state} to be free,", (f"{_ordinal(place)} of {report.total}.",), Mark.WAIT)
     waiter = report.waiter
     if report.free_since is not None:
-        yield Fact("Now:", ("it is free since ", report.free_since, ", and those before you are told first.",))
+        yield Fact(
+            "Now:",
+            (
+                "it is free since ",
+                report.free_since,
+                ", and those before you are told first.",
+            ),
+        )
     if waiter is not None:
         where = "in this channel, where the others see the order" if waiter.is_open else "in a direct message"
         yield Fact("You are told", (f"{where}. The bot looks until ", waiter.until, "."))
@@ -91,6 +100,6 @@ def waiting_fact(count: int) -> Fact | None:
     """How many wait, on the answer that a state is locked."""
     if not count:
         return None
-    return Fact("Waiting:", ("1 person is told when it is free." if count == 1 else f"{count} people are told in turn.",))
-
-
+    return Fact(
+        "Waiting:", ("1 person is told when it is free." if count == 1 else f"{count} people are told in turn.",)
+    )
