@@ -46,6 +46,7 @@ _LOST = re.compile(
 _TOO_LONG = re.compile(r"ran longer than the maximum time", re.IGNORECASE)
 _MACHINE = re.compile(r"Agent machine name: '([^'\r\n]{1,255})'")
 _HOSTED = re.compile(r"(Hosted\b.*|Azure Pipelines(?: [0-9]+)?)", re.IGNORECASE)
+_SERVICE = re.compile(r"^Microsoft\.VisualStudio\.Services\.|\bBuild Service\b", re.IGNORECASE)
 _SHORT_HEADS = ("refs/heads/", "refs/tags/")
 
 
@@ -87,7 +88,17 @@ def run_from(build: Json, pipeline: Pipeline, url: str) -> Run:
         reported=_reported(build.get("status"), build.get("result")),
         branch=_branch(text(build.get("sourceBranch"))),
         commit=text(build.get("sourceVersion")),
+        actor_email=_address(build.get("requestedFor")) or _address(build.get("requestedBy")),
+        by_bot=build.get("reason") == "schedule" or _is_service(build.get("requestedFor")),
     )
+
+
+def authored(run: Run, changes: object) -> Run:
+    """The run with its commit's author, as `Change` tells it, if that commit is among the changes."""
+    listed = changes if isinstance(changes, list) else []
+    mine = next((change for change in listed if run.commit and _of(change, "id") == run.commit), None)
+    author = _of(mine, "author")
+    return replace(run, author=_person(author), author_email=_address(author))
 
 
 def timeline_from(body: Json, about: str) -> Timeline:
@@ -270,6 +281,17 @@ def _branch(ref: str) -> str:
 
 def _person(value: object) -> str:
     return text(_of(value, "displayName")) or text(_of(value, "uniqueName"))
+
+
+def _address(value: object) -> str:
+    """On the service a person's unique name is an address, on a server `DOMAIN\\user`."""
+    name = text(_of(value, "uniqueName"))
+    return name if "@" in name else ""
+
+
+def _is_service(value: object) -> bool:
+    """The server itself, and the accounts under which pipelines ask for others."""
+    return _SERVICE.search(_person(value)) is not None
 
 
 def _reported(*words: object) -> str:

@@ -6,7 +6,7 @@ Source: "Amazon ECS task lifecycle" and "Stopped tasks error codes" of the devel
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -29,6 +29,8 @@ _NOT_KNOWN = Phase.UNKNOWN, None
 _STOPPED_ON_PURPOSE = frozenset({"UserInitiated", "ServiceSchedulerInitiated"})
 _ORPHANED = re.compile(r"deregister", re.IGNORECASE)
 _ACTOR_TAGS = ("actor", "startedby", "started-by", "requestedby", "requested-by")
+_AUTHOR_TAGS = ("author", "commit-author")
+_AUTHOR_MAIL_TAGS = ("author-email", "commit-author-email")
 _SOURCES = (
     ("events-rule/", "the EventBridge rule {name}: disable that rule"),
     ("chronos-schedule/", "the EventBridge schedule {name}: disable that schedule"),
@@ -57,6 +59,9 @@ def run_from(task: Json, pipeline: Pipeline, url: str) -> Run:
         started_at=_instant(task.get("startedAt")),
         ended_at=stopped_at if phase is Phase.ENDED else None,
         reported=_reported(task),
+        author=_tagged(task, _AUTHOR_TAGS),
+        author_email=_tagged(task, _AUTHOR_MAIL_TAGS),
+        by_bot=not _actor(task) and text(task.get("startedBy")).startswith(tuple(prefix for prefix, _ in _SOURCES)),
     )
 
 
@@ -160,8 +165,12 @@ def _reported(task: Json) -> str:
 
 
 def _actor(task: Json) -> str:
+    return _tagged(task, _ACTOR_TAGS)
+
+
+def _tagged(task: Json, names: Iterable[str]) -> str:
     tags = {text(tag.get("key")).casefold(): text(tag.get("value")) for tag in _objects(task.get("tags"))}
-    return next((tags[name] for name in _ACTOR_TAGS if tags.get(name)), "")
+    return next((tags[name] for name in names if tags.get(name)), "")
 
 
 def _containers(task: Json) -> list[Json]:

@@ -66,6 +66,9 @@ def run_from(entry: Json, pipeline: Pipeline) -> Run:
         reported=_reported(entry),
         branch=_text(entry.get("head_branch")),
         commit=_text(entry.get("head_sha")),
+        author=_text(_of(_of(entry.get("head_commit"), "author"), "name")),
+        author_email=_text(_of(_of(entry.get("head_commit"), "author"), "email")),
+        by_bot=entry.get("event") == "schedule" or _is_bot(entry.get("triggering_actor") or entry.get("actor")),
     )
 
 
@@ -191,6 +194,14 @@ def _is_count(value: object) -> TypeGuard[int]:
 
 def _login(value: object) -> str:
     return _text(value.get("login")) if isinstance(value, Mapping) else ""
+
+
+def _is_bot(value: object) -> bool:
+    return _of(value, "type") == "Bot" or _login(value).endswith("[bot]")
+
+
+def _of(value: object, key: str) -> object:
+    return value.get(key) if isinstance(value, Mapping) else None
 
 
 def _text(value: object) -> str:

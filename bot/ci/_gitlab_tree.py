@@ -9,7 +9,16 @@ from itertools import chain
 
 from bot.ci._gitlab_api import GitLabApi, project_path
 from bot.ci._gitlab_urls import project_in
-from bot.ci._gitlab_words import bridge_phase, completed, has_started, jobs_from, may_lack_jobs, run_from, without_jobs
+from bot.ci._gitlab_words import (
+    authored,
+    bridge_phase,
+    completed,
+    has_started,
+    jobs_from,
+    may_lack_jobs,
+    run_from,
+    without_jobs,
+)
 from bot.ci._http import Absent, Failed, both, together
 from bot.ci._values import Json, inner, is_count, text
 from bot.core.evidence import Trouble
@@ -76,7 +85,7 @@ async def read_tree(api: GitLabApi, base_url: str, project: str, pipeline_id: st
 
 def whole(tree: Tree, hosts: Mapping[int, str]) -> Run:
     """The run with the jobs of all pipelines of the tree; it has ended only if all of them have."""
-    root = tree.root
+    root = authored(tree.root, tree.parts[0].jobs)
     if tree.missing is not None:
         return without_jobs(root, tree.missing)
     for part in tree.parts:

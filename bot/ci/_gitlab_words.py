@@ -6,6 +6,7 @@ GitLab's `Enums::Ci::CommitStatus` for the reasons of failures.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -65,6 +66,7 @@ _NOTHING_STARTED = frozenset(
 )
 """Why a trigger job failed without having started a pipeline."""
 
+_BOT_USER = re.compile(r"(?:project|group)_\d+_bot(?:_[0-9a-z]+)?\d*|service_account_.+")
 _BROKEN_OFF = frozenset({Conclusion.FAILED, Conclusion.CANCELLED})
 _HARDER = (Conclusion.LOST, Conclusion.TIMED_OUT)
 
@@ -92,7 +94,16 @@ def run_from(entry: Json, pipeline: Pipeline) -> Run:
         reported=text(entry.get("status")),
         branch=text(entry.get("ref")),
         commit=text(entry.get("sha")),
+        actor_email=text(inner(entry, "user").get("public_email")),
+        by_bot=entry.get("source") == "schedule" or _is_bot(inner(entry, "user")),
     )
+
+
+def authored(run: Run, jobs: Iterable[Json]) -> Run:
+    """The run with its commit's author, whom GitLab tells with each job."""
+    commits = (inner(entry, "commit") for entry in jobs)
+    mine = next((commit for commit in commits if run.commit and commit.get("id") == run.commit), {})
+    return replace(run, author=text(mine.get("author_name")), author_email=text(mine.get("author_email")))
 
 
 def jobs_from(entries: Iterable[Json], *, parent: Run, hosts: Mapping[int, str]) -> tuple[Job, ...]:
@@ -214,6 +225,14 @@ def _phase(entry: Json) -> tuple[Phase, Conclusion | None]:
     if status in _ENDS:
         return Phase.ENDED, _ENDS[status]
     return GOING_ON.get(status, Phase.UNKNOWN), None
+
+
+def _is_bot(user: Json) -> bool:
+    """Access tokens of projects and groups, and service accounts, act as users of these names.
+
+    https://docs.gitlab.com/user/project/settings/project_access_tokens/#bot-users-for-projects
+    """
+    return user.get("bot") is True or _BOT_USER.fullmatch(text(user.get("username"))) is not None
 
 
 def _is_optional(entry: Json) -> bool:

@@ -24,6 +24,10 @@ BUILD = (
     "actions[_class,causes[_class,shortDescription,userId,upstreamProject,upstreamBuild],"
     "lastBuiltRevision[SHA1,branch[name]]]"
 )
+_CHANGES = "items[commitId,author[fullName],authorEmail]"
+WHOLE_BUILD = f"{BUILD},changeSet[{_CHANGES}],changeSets[{_CHANGES}]"
+"""One build with its commits: freestyle builds have `changeSet`, pipelines `changeSets`."""
+
 OLDER_BUILD = "number,result,building,inProgress,timestamp,duration,queueId"
 ITEM = "id,why,inQueueSince,cancelled,executable[number],task[name,url],actions[causes[_class,shortDescription,userId]]"
 
@@ -99,6 +103,9 @@ def build_from(entry: Json, pipeline: Pipeline, url: str) -> Run:
         reported=_reported(entry),
         branch=_revision(entry)[0],
         commit=_revision(entry)[1],
+        author=_author(entry)[0],
+        author_email=_author(entry)[1],
+        by_bot=not _actor(entry),
     )
 
 
@@ -222,6 +229,16 @@ def _trigger(entry: Json) -> str:
 def _causes(entry: Json) -> Iterable[Json]:
     for action in _objects(entry.get("actions")):
         yield from _objects(action.get("causes"))
+
+
+def _author(entry: Json) -> tuple[str, str]:
+    """Name and address of who wrote the commit that was built, if that commit is new in this build."""
+    sets = [inner(entry, "changeSet"), *_objects(entry.get("changeSets"))]
+    commit = _revision(entry)[1]
+    for change in (change for each in sets for change in _objects(each.get("items"))):
+        if commit and change.get("commitId") == commit:
+            return text(inner(change, "author").get("fullName")), text(change.get("authorEmail"))
+    return "", ""
 
 
 def _revision(entry: Json) -> tuple[str, str]:

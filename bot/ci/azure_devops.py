@@ -30,7 +30,7 @@ from bot.ci._azure_urls import (
     run_path,
     run_words,
 )
-from bot.ci._azure_words import completed, definition_of, never_began, run_from, without_jobs
+from bot.ci._azure_words import authored, completed, definition_of, never_began, run_from, without_jobs
 from bot.ci._http import Absent, Failed, both, observe, together
 from bot.ci._values import Json, inner, text
 from bot.core.evidence import Found, Observation, Trouble
@@ -215,7 +215,16 @@ class AzureDevOps:
         run = self._listed(build, self._home(ref, build))
         if run.ref.id != ref.id:
             raise Failed(Trouble.GARBLED, f"Azure DevOps answered with another build than {about}")
-        return _join(run, parts)
+        return _join(await self._authored(run) if hosts and run.by_bot else run, parts)
+
+    async def _authored(self, run: Run) -> Run:
+        """A build that no person asked for, with its commit's author; it goes without him where he cannot be read."""
+        try:
+            async with asyncio.timeout(self._limits.overall / 5):
+                changes = await self._api.get_object(f"{run_path(run.ref)}/changes", f"the changes of {run.ref.id}")
+        except (Absent, Failed, TimeoutError):
+            return run
+        return authored(run, changes.get("value"))
 
     async def _parts(self, ref: RunRef, *, hosts: bool) -> Parts | str | None:
         """The jobs of all attempts, None if there is no timeline, or why they could not be read."""

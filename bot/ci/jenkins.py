@@ -16,7 +16,7 @@ from bot.ci._asking import Limits
 from bot.ci._http import Absent, Failed, observe
 from bot.ci._jenkins_api import SYSTEM, Credentials, JenkinsApi
 from bot.ci._jenkins_urls import build_in, job_of, job_path
-from bot.ci._jenkins_words import BUILD, ITEM, QUEUED, Console, build_from, completed, is_freestyle, item_from
+from bot.ci._jenkins_words import ITEM, QUEUED, WHOLE_BUILD, Console, build_from, completed, is_freestyle, item_from
 from bot.ci._values import Json, inner, is_count, is_number, text
 from bot.core.evidence import Observation, Trouble
 from bot.core.run import Cancelled, CancelResult, Conclusion, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
@@ -154,7 +154,7 @@ class Jenkins:
             ref = RunRef(ref.pipeline, str(number))
         if not is_number(ref.id):
             raise Absent(f"build {ref.id} of {job}")
-        entry = await self._api.get_object(f"{job_path(job)}/{ref.id}", f"build {ref.id} of {job}", BUILD)
+        entry = await self._api.get_object(f"{job_path(job)}/{ref.id}", f"build {ref.id} of {job}", WHOLE_BUILD)
         run = build_from(entry, ref.pipeline, self._api.base_url + job_path(job))
         if run.ref.id != ref.id:
             raise Failed(Trouble.GARBLED, f"Jenkins answered with another build than {ref.id} of {job}")

@@ -18,7 +18,15 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from bot.sandbox.azure_shapes import build_json, definition_json, job_log, project_json, refusal_json, timeline_json
+from bot.sandbox.azure_shapes import (
+    build_json,
+    changes_json,
+    definition_json,
+    job_log,
+    project_json,
+    refusal_json,
+    timeline_json,
+)
 from bot.sandbox.azure_world import AzureWorld, BuildRecord, Definition
 
 _STATUSES = frozenset({"inProgress", "completed", "cancelling", "postponed", "notStarted"})
@@ -170,6 +178,7 @@ class AzureStandIn:
                 web.get(f"{root}/_apis/build/builds", self._list_builds),
                 web.get(build, self._get_build),
                 web.patch(build, self._update_build),
+                web.get(f"{build}/changes", self._get_changes),
                 web.get(timeline, self._get_timeline),
                 web.get(f"{timeline}/{{id}}", self._get_timeline),
                 web.get(f"{build}/logs/{{log:\\d+}}", self._get_log),
@@ -260,6 +269,10 @@ class AzureStandIn:
         if attempt is None:
             return _refusal(404, "TimelineNotFoundException", "The requested timeline was not found.")
         return web.json_response(timeline_json(build, attempt, self.base_url))
+
+    async def _get_changes(self, request: web.Request) -> web.Response:
+        build = self._build(request)
+        return web.json_response(changes_json(build)) if build else _no_build(request)
 
     async def _get_log(self, request: web.Request) -> web.Response:
         build = self._build(request)

@@ -65,6 +65,19 @@ def build_json(build: BuildRecord, base: str) -> dict[str, Any]:
     return {key: value for key, value in body.items() if value is not None}
 
 
+def changes_json(build: BuildRecord) -> dict[str, Any]:
+    """The commits that are new in a build: one, if its author was told."""
+    commit = {
+        "id": f"{build.id:040x}",
+        "message": build.title,
+        "type": "TfsGit",
+        "author": _person(build.author),
+        "timestamp": stamp(build.queued_at),
+    }
+    changes = [commit] if build.author else []
+    return {"count": len(changes), "value": changes}
+
+
 def timeline_json(build: BuildRecord, attempt: int, base: str) -> dict[str, Any]:
     """The timeline of one attempt; the newest one's records name those before it."""
     url = f"{base}/{project_id(build.definition.project)}/_apis/build/builds/{build.id}"
@@ -215,5 +228,7 @@ def _log(number: int | None, url: str) -> dict[str, Any] | None:
 
 
 def _person(name: str) -> dict[str, Any]:
+    if name.startswith("Microsoft."):
+        return {"displayName": name, "id": _NOBODY, "uniqueName": f"{_NOBODY}@{_NOBODY}"}
     address = f"{name.lower()}@example.com"
     return {"displayName": name, "id": str(uuid5(NAMESPACE_URL, address)), "uniqueName": address}

@@ -78,6 +78,7 @@ class BuildRecord:
     attempt: int = 1
     jobs: list[JobRecord] = field(default_factory=list)
     due: datetime | None = None
+    author: str = ""
 
     @property
     def has_ended(self) -> bool:
@@ -135,6 +136,7 @@ class AzureWorld:
         agent: str = "Azure Pipelines 2",
         machine: str = "fv-az719-784",
         stubborn: bool = False,
+        author: str = "",
     ) -> BuildRecord:
         """A new build of the definition (made if it is not there), in progress unless it is to stay queued."""
         at, build_id = at or self.now(), next(self._ids)
@@ -151,6 +153,7 @@ class AzureWorld:
             agent=agent,
             machine=machine,
             job_names=tuple(jobs),
+            author=author,
         )
         self._builds[build.id] = build
         if not queued:

@@ -22,6 +22,13 @@ def run_json(run: RunRecord, base: str) -> dict[str, Any]:
         "node_id": f"WFR_{run.id}",
         "head_branch": run.branch,
         "head_sha": f"{run.number:040x}",
+        "head_commit": {
+            "id": f"{run.number:040x}",
+            "message": run.title,
+            "timestamp": stamp(run.created_at),
+            "author": {"name": run.author, "email": run.author_email},
+            "committer": {"name": "GitHub", "email": "noreply@github.com"},
+        },
         "path": f".github/workflows/{run.workflow.file}",
         "display_title": run.title,
         "run_number": run.number,

@@ -70,6 +70,8 @@ class RunRecord:
     conclusion: str | None = None
     jobs: list[JobRecord] = field(default_factory=list)
     due: datetime | None = None
+    author: str = ""
+    author_email: str = ""
 
     @property
     def has_ended(self) -> bool:
@@ -119,6 +121,8 @@ class GitHubWorld:
         runner: str | None = "GitHub Actions 2",
         labels: Iterable[str] = ("ubuntu-latest",),
         stubborn: bool = False,
+        author: str = "",
+        author_email: str = "",
     ) -> RunRecord:
         """A new run of the workflow (made if it is not there), in progress unless it is to stay queued."""
         at = at or self.now()
@@ -137,6 +141,8 @@ class GitHubWorld:
             runner=runner,
             labels=tuple(labels),
             job_names=tuple(jobs),
+            author=author,
+            author_email=author_email,
         )
         self._runs[run.id] = run
         self._queue_jobs(run, at)

@@ -92,7 +92,13 @@ def _common(job: JobRecord, pipeline: PipelineRecord, base: str) -> dict[str, An
         "duration": None,
         "queued_duration": 0.01,
         "user": _user(pipeline.user, base),
-        "commit": {"id": pipeline.sha, "short_id": pipeline.sha[:8], "title": pipeline.title},
+        "commit": {
+            "id": pipeline.sha,
+            "short_id": pipeline.sha[:8],
+            "title": pipeline.title,
+            "author_name": pipeline.author,
+            "author_email": pipeline.author_email,
+        },
         "pipeline": {
             "id": pipeline.id,
             "project_id": pipeline.project.id,

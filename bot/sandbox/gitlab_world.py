@@ -59,6 +59,8 @@ class PipelineRecord:
     finished_at: datetime | None = None
     jobs: list[JobRecord] = field(default_factory=list)
     due: datetime | None = None
+    author: str = ""
+    author_email: str = ""
 
     @property
     def has_ended(self) -> bool:
@@ -128,6 +130,8 @@ class GitLabWorld:
         jobs: Sequence[str] = ("terraform",),
         host: str = "",
         stubborn: bool = False,
+        author: str = "",
+        author_email: str = "",
     ) -> PipelineRecord:
         """A new pipeline of the project (made if it is not there), running unless it is to stay queued."""
         at, project = at or self.now(), self.add_project(path)
@@ -145,6 +149,8 @@ class GitLabWorld:
             updated_at=at,
             stubborn=stubborn,
             host=host or f"runner-t3qyxf-project-{project.id}-concurrent-0",
+            author=author,
+            author_email=author_email,
         )
         made.jobs = [JobRecord(next(self._ids), name, at) for name in jobs]
         project.pipelines.append(made)

@@ -53,7 +53,19 @@ def build_json(build: Build, base: str) -> dict[str, Any]:
         "timestamp": millis(build.started_at),
         "url": f"{job_url(job, base)}{build.number}/",
     }
-    return {**body, "builtOn": build.agent} if job.is_freestyle else body
+    commits = {"_class": "hudson.plugins.git.GitChangeSetList", "items": [_commit(build)] if build.author else []}
+    if job.is_freestyle:
+        return {**body, "builtOn": build.agent, "changeSet": commits}
+    return {**body, "changeSets": [commits] if build.author else []}
+
+
+def _commit(build: Build) -> dict[str, Any]:
+    return {
+        "_class": "hudson.plugins.git.GitChangeSet",
+        "commitId": f"{build.number:040x}",
+        "author": {"absoluteUrl": "", "fullName": build.author},
+        "authorEmail": build.author_email,
+    }
 
 
 def item_json(item: Item, base: str) -> dict[str, Any]:

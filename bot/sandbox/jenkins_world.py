@@ -38,6 +38,8 @@ class Build:
     steps_go_on: bool = True
     console: list[str] = field(default_factory=list)
     due: datetime | None = None
+    author: str = ""
+    author_email: str = ""
 
     @property
     def has_ended(self) -> bool:
