@@ -31,6 +31,12 @@ _FIRST_BEAT, _EVERY = 5.0, 30.0
 _METADATA_TIMEOUT = 2.0
 _LONGEST_ANSWER = 300
 _OLDEST = 600_000
+_LONGEST_ACTOR = 255
+_GITHUB_ACTOR = ("GITHUB_TRIGGERING_ACTOR", "GITHUB_ACTOR")
+_GITLAB_ACTOR = ("GITLAB_USER_LOGIN", "GITLAB_USER_EMAIL")
+_AZURE_ACTOR = ("BUILD_REQUESTEDFOREMAIL", "BUILD_REQUESTEDFOR")
+_JENKINS_ACTOR = ("BUILD_USER_ID", "BUILD_USER_EMAIL")
+"""Jenkins' own variables name nobody; these are of its plugin build-user-vars."""
 
 
 class NoClaim(Exception):
@@ -39,10 +45,11 @@ class NoClaim(Exception):
 
 @dataclass(frozen=True, slots=True)
 class OwnRun:
-    """The run that this job belongs to, as its CI system names it."""
+    """The run that this job belongs to, as its CI system names it. `actor` is who started it: a login or an address."""
 
     url: str
     attempt: int = 1
+    actor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +106,17 @@ def run_in(environ: Mapping[str, str]) -> OwnRun:
     """
     if _has(environ, "GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID"):
         repository = f"{environ['GITHUB_SERVER_URL']}/{environ['GITHUB_REPOSITORY']}"
-        return OwnRun(f"{repository}/actions/runs/{environ['GITHUB_RUN_ID']}", _ordinal(environ, "GITHUB_RUN_ATTEMPT"))
+        page, actor = f"{repository}/actions/runs/{environ['GITHUB_RUN_ID']}", _first(environ, *_GITHUB_ACTOR)
+        return OwnRun(page, _ordinal(environ, "GITHUB_RUN_ATTEMPT"), actor)
     if _has(environ, "GITLAB_CI"):
         url = environ.get("CI_PIPELINE_URL") or environ.get("CI_JOB_URL") or ""
-        return _own(url, "neither CI_PIPELINE_URL nor CI_JOB_URL is set")
+        return _own(url, "neither CI_PIPELINE_URL nor CI_JOB_URL is set", _first(environ, *_GITLAB_ACTOR))
     if _has(environ, "SYSTEM_COLLECTIONURI", "SYSTEM_TEAMPROJECT", "BUILD_BUILDID"):
         project = f"{environ['SYSTEM_COLLECTIONURI'].rstrip('/')}/{quote(environ['SYSTEM_TEAMPROJECT'], safe='')}"
         page = f"{project}/_build/results?buildId={environ['BUILD_BUILDID']}"
-        return OwnRun(page, _ordinal(environ, "SYSTEM_JOBATTEMPT"))
+        return OwnRun(page, _ordinal(environ, "SYSTEM_JOBATTEMPT"), _first(environ, *_AZURE_ACTOR))
     if _has(environ, "BUILD_URL"):
-        return OwnRun(environ["BUILD_URL"])
+        return OwnRun(environ["BUILD_URL"], actor=_first(environ, *_JENKINS_ACTOR))
     if _has(environ, "ECS_CONTAINER_METADATA_URI_V4"):
         return OwnRun(_task_arn(environ["ECS_CONTAINER_METADATA_URI_V4"]))
     raise NoClaim("this does not run in a CI system that tflock knows: none of their variables is set")
@@ -118,10 +126,16 @@ def _has(environ: Mapping[str, str], *names: str) -> bool:
     return all(environ.get(name, "").strip() for name in names)
 
 
-def _own(url: str, otherwise: str) -> OwnRun:
+def _first(environ: Mapping[str, str], *names: str) -> str:
+    """The first of these that says something, unless it is longer than any login or address."""
+    said = (environ.get(name, "").strip() for name in names)
+    return next((text for text in said if text and text.isprintable() and len(text) <= _LONGEST_ACTOR), "")
+
+
+def _own(url: str, otherwise: str, actor: str) -> OwnRun:
     if not url:
         raise NoClaim(otherwise)
-    return OwnRun(url)
+    return OwnRun(url, actor=actor)
 
 
 def _ordinal(environ: Mapping[str, str], name: str) -> int:
@@ -144,8 +158,9 @@ def _task_arn(metadata: str) -> str:
 def make_claim(state: str, environ: Mapping[str, str], *, began: float | None = None) -> tuple[Bot, str]:
     """Records the claim and returns its id. `began` is when the command was started (monotonic). Raises NoClaim."""
     bot, run = bot_in(environ), run_in(environ)
-    body = {"state": state, "host": socket.gethostname(), "run_url": run.url, "attempt": run.attempt}
+    body: dict[str, object] = {"state": state, "host": socket.gethostname(), "run_url": run.url, "attempt": run.attempt}
     age = 0.0 if began is None else time.monotonic() - began  # measured last: making a client takes a while
+    body |= {"actor": run.actor} if run.actor else {}
     body |= {"age_ms": min(int(age * 1000), _OLDEST)}
     claim_id = bot.send("POST", "/api/v1/claims", body).get("id")
     if not isinstance(claim_id, str) or not claim_id:

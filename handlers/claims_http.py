@@ -85,6 +85,7 @@ async def _claim(world: World, request: web.Request) -> web.Response:
         run_url=_address(body),
         attempt=_number(body.get("attempt", 1), "attempt", _ATTEMPTS),
         age=timedelta(milliseconds=_number(body.get("age_ms", 0), "age_ms", _AGES)),
+        actor=_text(body, "actor", _LONGEST_NAME) if body.get("actor") else "",
     )
     try:
         made = await claims.claim(world, said, claim_id=secrets.token_urlsafe(24))

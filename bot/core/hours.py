@@ -37,7 +37,7 @@ def hours_from(text: str) -> Hours:
     if found is None:
         raise ValueError("it must look like “Mon-Fri 09:00-18:00”")
     start, end = _minutes(found["from"], found["past"]), _minutes(found["to"], found["until"])
-    if start == _DAY or start == end:
+    if start in {_DAY, end}:
         raise ValueError("it must begin before it ends")
     return Hours(found[0], frozenset(day for part in found["days"].split(",") for day in _days(part)), start, end)
 

@@ -157,7 +157,7 @@ def _by_who(lock: LockInfo, holders: Holders) -> tuple[Lead, ...]:
 
 
 def _by_user(lock: LockInfo, holders: Holders) -> tuple[Lead, ...]:
-    """People whose name, login or address begins as the user in `Who` is called. The user of a machine may be anybody."""
+    """Whoever is called as the user in `Who` is: a user of some machine, so that it may be anybody."""
     people = holders.people_called(lock.who.partition("@")[0])
     said: Phrase = ("the user in the lock's Who, ", Quoted(lock.who), ", is called so")
     return tuple(Lead(person.name, person, "", said, certain=False) for person in people)

@@ -87,8 +87,8 @@ class Run:
 
     `jobs` holds the jobs of all attempts, or None where they were not asked for or could not be read; then
     `jobs_missing` says why. `ended_at` is the newest attempt's end as the system tells it (for GitHub `updated_at`).
-    `author` and `author_email` are of the commit, as its writer gave them; lists may lack them. `by_bot`: the system says
-    that no person started it (a bot, a schedule, a service); without that it may have been a program all the same.
+    `author` and `author_email` are of the commit, as its writer gave them; lists may lack them. `by_bot`: the system
+    says that no person started it (a bot, a schedule, a service); without that it may have been a program all the same.
     """
 
     ref: RunRef

@@ -30,19 +30,28 @@ _MOST_READ = 50
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A claim as a job makes it, `age` after it began its work."""
+    """A claim as a job makes it, `age` after it began its work. `actor` is who started its run, if it says so."""
 
     state: str
     host: str
     run_url: str
     attempt: int = 1
     age: timedelta = timedelta(0)
+    actor: str = ""
 
 
 async def claim(world: World, said: Said, *, claim_id: str) -> Claim:
     """Writes a claim down. `claim_id` must not be guessable. Raises UnknownState or JournalAway."""
     world.state(said.state)
-    made = Claim(claim_id, said.state, said.host, said.run_url, said.attempt, world.clock.now() - said.age)
+    made = Claim(
+        claim_id,
+        said.state,
+        said.host,
+        said.run_url,
+        said.attempt,
+        world.clock.now() - said.age,
+        actor=said.actor,
+    )
     await world.records.put("claim", claim_id, _packed(made), ttl=KEPT)
     await world.records.enlist("claims-by-host", _by_host(said.state, said.host), claim_id, at=made.made_at, ttl=KEPT)
     return made
@@ -157,6 +166,7 @@ def _packed(claim: Claim) -> dict[str, Any]:
         "lock_id": None,
         "exit_code": None,
         "ended_at": None,
+        "actor": claim.actor,
     }
 
 
@@ -175,4 +185,5 @@ def _unpacked(claim_id: str, value: Mapping[str, Any]) -> Claim:
         lock_id=value["lock_id"],
         exit_code=value["exit_code"],
         ended_at=instant("ended_at"),
+        actor=value.get("actor") or "",
     )
