@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from bot.core.account import Account, Cause, Summary
+from bot.core.account import Account, Cause, Summary, Table
 from bot.core.edition import ExportReport
+from bot.core.followup import propose
 from bot.core.followups import FollowUpsReport
 from bot.core.incident import Incident
 from bot.core.queue import QueueNews
@@ -112,9 +113,10 @@ class MemorySharing:
 
 @dataclass
 class MemoryExporter:
-    """`bot.ports.Exporter` that has only the account."""
+    """`bot.ports.Exporter` that has only the account, with these lock tables in it."""
 
     journal: Journal
+    tables: tuple[Table, ...] = ()
 
     async def write(
         self,
@@ -129,7 +131,8 @@ class MemoryExporter:
         if not tail:
             raise JournalAway(f"there is no incident {incident.id}")
         summary = Summary((), None, None, (Cause.UNKNOWN,), (), 0, ())
-        return Written(Account(incident, tail[0].at, tail[0], 0, 0, 0, summary, names=names, zone=zone), ())
+        account = Account(incident, tail[0].at, tail[0], 0, 0, 0, summary, tables=self.tables, names=names, zone=zone)
+        return Written(replace(account, followups=propose(account)), ())
 
 
 @dataclass
