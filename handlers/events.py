@@ -39,7 +39,7 @@ MOST_WAITING = 2_000
 _REACTIONS = {"reaction_added": Cause.MARKED, "reaction_removed": Cause.UNMARKED}
 _ARCHIVED = frozenset({"channel_archive", "group_archive"})
 _SUBTYPES = {"message_changed": Cause.CHANGED, "message_deleted": Cause.DELETED}
-_FOR_PEOPLE = "app_mention"
+_FOR_PEOPLE = frozenset({"app_mention", "app_home_opened"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,4 +153,4 @@ def event_in(body: bytes, content_type: str) -> Mapping[str, Any] | None:
     except ValueError:
         return None
     event = told.get("event") if isinstance(told, dict) and told.get("type") == "event_callback" else None
-    return event if isinstance(event, dict) and event.get("type") != _FOR_PEOPLE else None
+    return event if isinstance(event, dict) and event.get("type") not in _FOR_PEOPLE else None

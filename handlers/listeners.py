@@ -19,6 +19,7 @@ from handlers.backlog import Backlog
 from handlers.boundary import Boundary
 from handlers.commands import Commands
 from handlers.events import listen_to_channels
+from handlers.home import HomeClicks, is_of_home, listen_to_homes
 from handlers.views import Complaint, Dialogs, asker_of_view, asks_to_edit, read_wish
 
 log = structlog.get_logger()
@@ -30,6 +31,7 @@ _MENTION = re.compile(r"^\s*(?:<@[UW][A-Z0-9]+(?:\|[^>]*)?>[\s:,]*)+")
 def listen(app: AsyncApp, world: World, backlog: Backlog) -> None:
     """Registers everything that Slack sends us. A payload that nobody asked for is acked and left."""
     boundary, commands, actions, dialogs = Boundary(world), Commands(world), Actions(world), Dialogs(world)
+    homes = HomeClicks(world, backlog, boundary)
 
     @app.error
     async def on_unreadable(error: Exception) -> BoltResponse:
@@ -50,6 +52,9 @@ def listen(app: AsyncApp, world: World, backlog: Backlog) -> None:
         action_id, asker = str(action.get("action_id", "")), asker_of_click(body)
         if action.get("url"):
             return
+        if is_of_home(body, action):
+            homes.take(body, action, asker)
+            return
         if (chosen := asks_to_edit(action)) is not None:
             trigger = str(body.get("trigger_id") or "")
             backlog.add(lambda: boundary.run(action_id, asker, lambda: dialogs.edit(chosen, trigger, asker)))
@@ -60,6 +65,7 @@ def listen(app: AsyncApp, world: World, backlog: Backlog) -> None:
     _listen_to_dialogs(app, world, dialogs, boundary, backlog)
 
     listen_to_channels(app, world, backlog, boundary)
+    listen_to_homes(app, world, backlog, boundary)
 
     @app.shortcut("explain_error")
     async def on_explain(ack: AsyncAck, body: dict[str, Any]) -> None:

@@ -77,6 +77,59 @@ def shortcut(world: World, *, user: str, message: Message, callback_id: str, res
     }
 
 
+def global_shortcut(world: World, *, user: str, callback_id: str) -> Json:
+    """A global shortcut (docs.slack.dev/reference/interaction-payloads/shortcuts-interaction-payload): no channel, no
+    response URL.
+    """
+    return {
+        "type": "shortcut",
+        "callback_id": callback_id,
+        "action_ts": world.stamp(),
+        **_origin(world, user, None, None),
+    }
+
+
+def view_action(world: World, *, user: str, view: Mapping[str, Any], action: Mapping[str, Any]) -> Json:
+    """A click in a dialog or on a home tab: it has neither a channel nor a response URL."""
+    return {
+        "type": "block_actions",
+        "container": {"type": "view", "view_id": view["id"]},
+        **_origin(world, user, None, None),
+        "view": dict(view),
+        "actions": [{**action, "action_ts": world.stamp()}],
+    }
+
+
+def home_opened(user: str, view: Mapping[str, Any] | None, *, tab: str, channel: str) -> Json:
+    """docs.slack.dev/reference/events/app_home_opened: with the view that stands there, if one was ever published."""
+    told = {"type": "app_home_opened", "user": user, "channel": channel, "tab": tab}
+    return told | ({"view": dict(view)} if view is not None and tab == "home" else {})
+
+
+def function_executed(world: World, *, execution: str, callback_id: str, inputs: Mapping[str, Any], token: str) -> Json:
+    """docs.slack.dev/reference/events/function_executed: it does not say who has started the workflow."""
+    function = {
+        "id": "Fn0SANDBOX",
+        "callback_id": callback_id,
+        "title": callback_id,
+        "type": "app",
+        "input_parameters": [],
+        "output_parameters": [],
+        "app_id": APP,
+        "date_created": 1694727597,
+        "date_updated": 1698947481,
+        "date_deleted": 0,
+    }
+    return {
+        "type": "function_executed",
+        "function": function,
+        "inputs": dict(inputs),
+        "function_execution_id": execution,
+        "workflow_execution_id": world.fresh("Wx"),
+        "bot_access_token": token,
+    }
+
+
 def submission(world: World, *, user: str, view: Mapping[str, Any], values: Json) -> Json:
     """A modal's submit button."""
     return {

@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from bot.sandbox.slack_dispatch import Sockets
+from bot.sandbox.slack_functions import FUNCTIONS
 from bot.sandbox.slack_limits import Cut, Fault, Limits
 from bot.sandbox.slack_methods import READING, Args, Refused
 from bot.sandbox.slack_views import VIEWS
@@ -20,7 +21,7 @@ from bot.sandbox.slack_writing import WRITING, answer, complete_upload, upload_u
 
 SHARING_SECONDS = 0.02
 LARGEST_UPLOAD = 64 * 1024 * 1024
-METHODS = {**READING, **WRITING, **VIEWS}
+METHODS = {**READING, **WRITING, **VIEWS, **FUNCTIONS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bot.sandbox.slack_world import Json, Message, elements
@@ -26,20 +26,31 @@ def find_element(message: Message, action_id: str, *, value: str | None = None, 
 
 def located(message: Message, action_id: str, *, value: str | None, block_id: str | None) -> tuple[str, Json]:
     """Like find_element, with the id of the block that the element stands in."""
-    for block in message.blocks:
+    return located_in(message.blocks, action_id, value=value, block_id=block_id)
+
+
+def located_in(
+    blocks: Sequence[Mapping[str, Any]], action_id: str, *, value: str | None, block_id: str | None
+) -> tuple[str, Json]:
+    """As `located`, in the blocks of a message or a view."""
+    for block in blocks:
         for element in elements(block):
             options = [option["value"] for option in element.get("options", ())]
             fits = element["action_id"] == action_id and value in (None, element.get("value"), *options)
             if fits and block_id in (None, block["block_id"]):
                 return str(block["block_id"]), element
-    has = ", ".join(actions(message)) or "none"
+    has = ", ".join(_actions(blocks)) or "none"
     wanted = action_id if value is None else f"{action_id} with {value}"
     raise LookupError(f"the message has no {wanted!r} to act on; it has: {has}")
 
 
 def actions(message: Message) -> tuple[str, ...]:
     """The action ids in a message, in order."""
-    return tuple(str(element["action_id"]) for block in message.blocks for element in elements(block))
+    return _actions(message.blocks)
+
+
+def _actions(blocks: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    return tuple(str(element["action_id"]) for block in blocks for element in elements(block))
 
 
 def _lines(block: Mapping[str, Any]) -> Iterator[str]:

@@ -49,13 +49,18 @@ def update_view(world: World, args: Args) -> Json:
 
 def publish_view(world: World, args: Args) -> Json:
     user = user_of(world, args.get("user_id"))
-    view_id = f"VHOME{user.id}"
+    view_id = home_id(user.id)
     known = world.views.get(view_id)
     if known is not None and args.get("hash") not in (None, "", known["hash"]):
         raise Refused("hash_conflict")
     view = _read(args, kind="home")
     world.views[view_id] = _shown(world, view, view_id, root=view_id, below=None)
     return {"view": world.views[view_id]}
+
+
+def home_id(user: str) -> str:
+    """The id of the user's home tab."""
+    return f"VHOME{user}"
 
 
 def replaced(world: World, known: Json, view: Json) -> Json:

@@ -34,7 +34,7 @@ from bot.sandbox.slack_dispatch import Delivery, Dispatcher, Kind, Signing, Sock
 from bot.sandbox.slack_limits import Cut, Fault, Limits
 from bot.sandbox.slack_methods import message_shown, replies_of
 from bot.sandbox.slack_server import Call, Server
-from bot.sandbox.slack_text import find_element, flat, located
+from bot.sandbox.slack_text import find_element, flat, located, located_in
 from bot.sandbox.slack_world import (
     BOT_NAME,
     BOT_USER,
@@ -246,6 +246,35 @@ class SlackWorkspace:
         payload = payloads.shortcut(self.world, user=user, message=message, callback_id=callback_id, response_url=url)
         return await self._running.deliver(Kind.INTERACTIVE, payload)
 
+    async def global_shortcut(self, user: str, callback_id: str) -> Delivery:
+        payload = payloads.global_shortcut(self.world, user=user, callback_id=callback_id)
+        return await self._running.deliver(Kind.INTERACTIVE, payload)
+
+    async def open_home(self, user: str, *, tab: str = "home") -> Delivery:
+        """Opens the app in the sidebar at one of its tabs, `home` or `messages`."""
+        view = self.world.views.get(views.home_id(user))
+        channel = self.world.direct(user).id
+        return await self.event(payloads.home_opened(user, view, tab=tab, channel=channel))
+
+    async def click_in_view(
+        self, user: str, view: Mapping[str, Any], action_id: str, *, value: str | None = None
+    ) -> Delivery:
+        """A click in a dialog or on a home tab. Raises LookupError if it has no such button."""
+        block_id, element = located_in(view["blocks"], action_id, value=value, block_id=None)
+        action = payloads.acted(block_id, element, None)
+        payload = payloads.view_action(self.world, user=user, view=view, action=action)
+        return await self._running.deliver(Kind.INTERACTIVE, payload)
+
+    async def run_step(self, callback_id: str, inputs: Mapping[str, Any]) -> str:
+        """A workflow comes to a step of the app; the id of its execution. `executions` tells what becomes of it."""
+        execution = self.world.fresh("Fx")
+        self.world.executions[execution] = {"state": "running"}
+        payload = payloads.function_executed(
+            self.world, execution=execution, callback_id=callback_id, inputs=inputs, token="xwfp-sandbox"
+        )
+        await self.event(payload)
+        return execution
+
     async def submit(self, user: str, view: Mapping[str, Any], values: Json) -> Delivery:
         """The submit button of a dialog; `values` is its `state.values`. What the bot answers is done to the dialog."""
         payload = payloads.submission(self.world, user=user, view=view, values=values)
@@ -359,6 +388,15 @@ class SlackWorkspace:
     def dialogs(self, user: str) -> list[Json]:
         """The dialogs that the user has open, the one on top last."""
         return [self.world.views[view_id] for view_id in self.world.stacks.get(user, ())]
+
+    def home(self, user: str) -> Json | None:
+        """The home tab as the user sees it; None if nothing was ever published for him."""
+        return self.world.views.get(views.home_id(user))
+
+    @property
+    def executions(self) -> dict[str, Json]:
+        """What has become of each step of a workflow, by its execution's id."""
+        return self.world.executions
 
     def directs(self, user: str) -> list[Message]:
         """The bot's messages in the user's DM, in order."""

@@ -170,6 +170,7 @@ SCOPES = (
     "files:write",
     "groups:history",
     "groups:read",
+    "im:history",
     "im:write",
     "reactions:read",
     "usergroups:read",
@@ -187,7 +188,8 @@ class World:
     `history_page` is the most that one page of messages holds, whatever is asked for: 15 for apps that are sold
     outside of Slack's Marketplace.
 
-    `stacks` are the dialogs that each user has open, the one on top last.
+    `stacks` are the dialogs that each user has open, the one on top last. `executions` are steps of workflows by id:
+    `state` is running, succeeded (with `outputs`) or failed (with `error`).
     """
 
     clock: Callable[[], float]
@@ -203,6 +205,7 @@ class World:
     stacks: dict[str, list[str]] = field(default_factory=dict)
     triggers: dict[str, Trigger] = field(default_factory=dict)
     responses: dict[str, ResponseUrl] = field(default_factory=dict)
+    executions: dict[str, Json] = field(default_factory=dict)
     counter: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     last_ts: int = 0
 

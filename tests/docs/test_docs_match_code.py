@@ -30,6 +30,7 @@ METRICS = {
     "tflock_time_to_unlock_seconds": ("histogram", ()),
 }
 EVENTS = {
+    "app_home_opened",
     "app_mention",
     "channel_archive",
     "group_archive",
@@ -191,9 +192,10 @@ def test_the_manifest_sends_everything_to_one_address(manifest):
     assert settings["socket_mode_enabled"] is False
 
 
-def test_the_manifest_offers_the_message_shortcuts(manifest):
-    shortcuts = [one for one in manifest["features"]["shortcuts"] if one["type"] == "message"]
-    assert {one["callback_id"] for one in shortcuts} == {"explain_error", "add_to_timeline"}
+def test_the_manifest_offers_the_shortcuts(manifest):
+    shortcuts = {(one["type"], one["callback_id"]) for one in manifest["features"]["shortcuts"]}
+    on_messages = {("message", "explain_error"), ("message", "add_to_timeline"), ("message", "check_lock")}
+    assert shortcuts == {*on_messages, ("global", "terraform_locks")}
     for shortcut in manifest["features"]["shortcuts"]:
         assert len(shortcut["name"]) <= 24
         assert len(shortcut["description"]) <= 150

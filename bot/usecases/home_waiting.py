@@ -1,0 +1,201 @@
+"""What waits for a person, and which open incidents he may see: those whose channel he is in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from bot.core.approval import why_not_by_policy, why_not_second
+from bot.core.eligibility import why_not_eligible
+from bot.core.evidence import Found
+from bot.core.home import Glance, Held, OpenIncident, Wait, Waiting
+from bot.core.incident import Incident
+from bot.core.people import OwnerSays
+from bot.core.policy import Approvers
+from bot.core.report import OwnerNews, UnlockRequest
+from bot.usecases.approval import expires_at
+from bot.usecases.evidence import Consent, approval_of
+from bot.usecases.requests import REQUEST_TTL, Phase, find_unlock, instant_in
+from bot.usecases.world import World
+
+log = structlog.get_logger()
+
+LETTERS_TTL = timedelta(days=30)
+"""How long the index of letters to an owner (`letters-to`) is kept: as long as the letters."""
+
+_FRESH = timedelta(seconds=15)
+_MEMBERS_KEPT = timedelta(seconds=60)
+_MOST_INCIDENTS, _MOST_SHOWN = 50, 10
+_MOST_REQUESTS, _MOST_LETTERS = 20, 20
+_TAIL = 40
+_MOST_OF_A_KIND = 5
+_SKEW = timedelta(hours=1)
+_OPEN = frozenset({Phase.SHOWN, Phase.APPROVAL})
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What one person may see beside the locks. `requests` are ids of unlocks in his incidents."""
+
+    waiting: tuple[Waiting, ...] = ()
+    incidents: tuple[OpenIncident, ...] = ()
+    requests: tuple[str, ...] = ()
+    more: int = 0
+    unchecked: int = 0
+
+
+async def room_of(world: World, user: str) -> Room:
+    """Raises JournalAway."""
+    known = await _open_incidents(world)
+    inside = await _inside(world, user, {record["channel"] for record in known})
+    mine = [record for record in known if inside.get(record["channel"])]
+    return Room(
+        incidents=tuple(_incident(record) for record in mine[:_MOST_SHOWN]),
+        requests=tuple(request for record in mine for request in record["requests"]),
+        more=max(0, len(mine) - _MOST_SHOWN),
+        unchecked=sum(record["channel"] not in inside for record in known),
+    )
+
+
+async def waiting_for(world: World, user: str, room: Room, glance: Glance) -> tuple[Waiting, ...]:
+    """What waits for his answer first, then what he may approve, then what he has armed. Raises JournalAway."""
+    letters, requests = await asyncio.gather(_letters(world, user, glance), _requests(world, user, room.requests))
+    return (*letters, *requests)
+
+
+async def _open_incidents(world: World) -> Sequence[Mapping[str, Any]]:
+    """The open incidents with their states and unlocks, read once for everybody."""
+    kept = await world.records.get("home", "incidents")
+    if kept is not None and world.clock.now() - datetime.fromisoformat(kept["at"]) < _FRESH:
+        return list(kept["incidents"])
+    now = world.clock.now()
+    found = await world.journal.incidents(open_only=True, limit=_MOST_INCIDENTS)
+    records = await asyncio.gather(*(_told(world, incident) for incident in found))
+    await world.records.put("home", "incidents", {"at": now.isoformat(), "incidents": records}, ttl=_FRESH)
+    return records
+
+
+async def _told(world: World, incident: Incident) -> dict[str, Any]:
+    now = world.clock.now()
+    tail, named = await asyncio.gather(
+        world.journal.tail(incident.id, _TAIL),
+        world.records.enlisted(
+            "requests", incident.id, since=now - REQUEST_TTL, until=now + _SKEW, limit=_MOST_REQUESTS
+        ),
+    )
+    states = dict.fromkeys(str(entry.facts.get("state")) for entry in tail if entry.facts.get("state") in world.states)
+    return {
+        "id": incident.id,
+        "title": incident.title,
+        "channel": incident.channel,
+        "opened_at": incident.opened_at.isoformat(),
+        "states": list(states),
+        "requests": [name.removeprefix("unlock/") for name in named if name.startswith("unlock/")],
+    }
+
+
+def _incident(record: Mapping[str, Any]) -> OpenIncident:
+    opened = datetime.fromisoformat(record["opened_at"])
+    return OpenIncident(record["id"], record["title"], record["channel"], opened, tuple(record["states"]))
+
+
+async def _inside(world: World, user: str, channels: Collection[str]) -> dict[str, bool]:
+    """In which of the channels he is. A channel of which Slack does not say is left out."""
+    lists = await asyncio.gather(*(_members(world, channel) for channel in channels))
+    return {channel: user in members for channel, members in zip(channels, lists, strict=True) if members is not None}
+
+
+async def _members(world: World, channel: str) -> frozenset[str] | None:
+    kept = await world.records.get("home-members", channel)
+    if kept is not None:
+        return frozenset(kept["ids"])
+    seen = await world.timed("Slack", "channel members", world.directory.members(channel))
+    if not isinstance(seen, Found):
+        log.info("home.members_unseen", channel=channel)
+        return None
+    await world.records.put("home-members", channel, {"ids": list(seen.value)}, ttl=_MEMBERS_KEPT)
+    return frozenset(seen.value)
+
+
+async def _letters(world: World, user: str, glance: Glance) -> list[Waiting]:
+    now = world.clock.now()
+    names = await world.records.enlisted(
+        "letters-to", user, since=now - LETTERS_TTL, until=now + _SKEW, limit=_MOST_LETTERS
+    )
+    letters = await asyncio.gather(*(_letter(world, user, name, glance) for name in names))
+    return [letter for letter in letters if letter is not None][:_MOST_OF_A_KIND]
+
+
+async def _letter(world: World, user: str, name: str, glance: Glance) -> Waiting | None:
+    """The question in a letter, while it has no answer and its lock stands there, or cannot be read."""
+    record, said = await asyncio.gather(world.records.get("letter-of", name), world.records.get("owner-answer", name))
+    if record is None or record["owner"] != user or record["news"] == OwnerNews.RELEASED.name:
+        return None
+    if said is not None and said["says"] != OwnerSays.LATER:
+        return None
+    state, _, lock_id = name.rpartition("/")
+    row = next((row for row in glance.rows if row.state == state), None)
+    if state not in world.states or row is None or (row.held is Held.LOCKED and row.lock_id != lock_id):
+        return None
+    since = instant_in(record, "created")
+    return Waiting(Wait.ANSWER, state, lock_id, record["request"], record["asked_in"], record["asker"], since=since)
+
+
+async def _requests(world: World, user: str, ids: Sequence[str]) -> list[Waiting]:
+    found = await asyncio.gather(*(_request(world, user, request) for request in ids))
+    waiting = [one for one in found if one is not None]
+    approvals = [one for one in waiting if one.wait is Wait.APPROVAL][:_MOST_OF_A_KIND]
+    return [*approvals, *[one for one in waiting if one.wait is Wait.ARMED][:_MOST_OF_A_KIND]]
+
+
+async def _request(world: World, user: str, request_id: str) -> Waiting | None:
+    found = await find_unlock(world, request_id)
+    if found is None or found[0].state not in world.states:
+        return None
+    request, record = found
+    by = record.get("by") or request.user
+    if record["phase"] == Phase.ARMED:
+        return await _armed(world, request, record) if by == user else None
+    is_open = record["phase"] in _OPEN and bool(record.get("wanted")) and user not in {by, request.user}
+    until = expires_at(world, request, record)
+    if not is_open or until < world.clock.now() or not await _may_approve(world, request, by, user):
+        return None
+    link = await _link(world, request)
+    return Waiting(
+        Wait.APPROVAL, request.state, request.lock_id, request.id, request.channel, by, request.asked_at, until, link
+    )
+
+
+async def _armed(world: World, request: UnlockRequest, record: Mapping[str, Any]) -> Waiting:
+    since, until = instant_in(record, "armed_at"), instant_in(record, "until")
+    link = await _link(world, request)
+    return Waiting(
+        Wait.ARMED, request.state, request.lock_id, request.id, request.channel, request.user, since, until, link
+    )
+
+
+async def _may_approve(world: World, request: UnlockRequest, asker: str, user: str) -> bool:
+    """As far as it can be told without looking at the lock: the click is checked again, and so is the release."""
+    consent = Consent(user, request.lock_id, world.clock.now())
+    approval, standing = await asyncio.gather(
+        approval_of(world, request.state, consent, request.channel), world.standing(asker, request.channel)
+    )
+    if approval is None or why_not_eligible(approval.standing, world.policy) or why_not_second(approval, standing):
+        return False
+    policy = world.approvers(request.state)
+    if policy.by is Approvers.OWNER:
+        return True
+    return why_not_by_policy(approval, policy, owner_id=None, actor_ids=frozenset()) is None
+
+
+async def _link(world: World, request: UnlockRequest) -> str | None:
+    """The message that shows a request; None if Slack does not say."""
+    if not request.ts:
+        return None
+    seen = await world.messages.permalink(request.channel, request.ts)
+    return seen.value if isinstance(seen, Found) else None
