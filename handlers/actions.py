@@ -14,13 +14,17 @@ from bot.errors import NotPermitted
 from bot.slack.render import notice_message, status_message
 from bot.slack.render.followups import FILE
 from bot.slack.render.timeline import ENTRY, NEWER, OLDER
+from bot.slack.render.waiting import CHECK, STOP, WATCH
 from bot.usecases import approval, kill_job, letters, tickets, unlock
 from bot.usecases.requests import find_kill, find_unlock
 from bot.usecases.status import Question, status, tell_owner
 from bot.usecases.world import World
 from handlers.asker import Asker, answer
+from handlers.command import Status
+from handlers.commands import Commands
 from handlers.rights import check_may_write
 from handlers.timeline import TimelineCommands
+from handlers.watching import WatchCommands
 
 Click: TypeAlias = Callable[[ButtonValue, Asker], Awaitable[str]]
 Find: TypeAlias = Callable[[World, str], Awaitable[tuple[UnlockRequest | KillRequest, Mapping[str, Any]] | None]]
@@ -71,6 +75,9 @@ class Actions:
             "owner.running": self._owner_running,
             "owner.later": self._owner_later,
             "status.share": self._share,
+            WATCH: WatchCommands(self.world).start_by_click,
+            STOP: WatchCommands(self.world).stop_by_click,
+            CHECK: self._look,
             FILE: self._file,
             OLDER: TimelineCommands(self.world).turn_older,
             NEWER: TimelineCommands(self.world).turn_newer,
@@ -139,6 +146,9 @@ class Actions:
         filing = Notice("The ticket is being filed", (("This message will link it in a moment.",),))
         await answer(self.world.notifier, asker, notice_message(filed if url else filing))
         return "ok"
+
+    async def _look(self, value: ButtonValue, asker: Asker) -> str:
+        return await Commands(self.world).run(Status(value.state), f"status {value.state}", asker)
 
     async def _share(self, value: ButtonValue, asker: Asker) -> str:
         question = Question(asker.user, asker.channel, f"status {value.state}")

@@ -9,7 +9,7 @@ from bot.core.incident import Incident
 from bot.core.phrase import Phrase, Quoted
 from bot.core.redact import redact
 from bot.core.report import Notice
-from bot.errors import NotAvailable, NotPermitted
+from bot.errors import NotPermitted
 from bot.slack.render import (
     Message,
     help_message,
@@ -28,6 +28,7 @@ from bot.usecases.world import World
 from handlers import grammar
 from handlers.asker import Asker, answer
 from handlers.record import NOT_HERE, RecordCommands, is_incident_channel
+from handlers.watching import WatchCommands
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Commands:
             case grammar.Explain(error):
                 return await self.explain(error, asker)
             case grammar.Watch():
-                raise NotAvailable("/tflock watch comes with a later version of tflock.")
+                return await self._watch(command, text, asker)
             case _:
                 return await self.record.run(command, asker)
 
@@ -113,6 +114,12 @@ class Commands:
         if command.dry_run:
             await answer(self.world.notifier, asker, unlock_message(report))
         return str(report.verdict.ruling) if report.verdict is not None else str(report.stage)
+
+    async def _watch(self, command: grammar.Watch, text: str, asker: Asker) -> str:
+        self.world.state(command.state)
+        await self._enter(command.state, text, asker)
+        watching = WatchCommands(self.world)
+        return await (watching.stop if command.off else watching.start)(command.state, asker)
 
     async def _kill_job(self, command: grammar.KillJob, text: str, asker: Asker) -> str:
         title = command.target if command.target in self.world.states else "Terraform run"

@@ -337,7 +337,7 @@ FORMS = (
         "put what was written in this channel on the timeline",
         _read_capture,
     ),
-    Form("watch", "watch STATE [off]", "say when the lock is free", _read_watch, available=False),
+    Form("watch", "watch STATE [off]", "tell you when it is free, in turn", _read_watch),
     Form("explain", "explain ERROR", "what a Terraform error means, and what to do", _read_explain),
     Form("open", "open [TITLE]", "open an incident in this channel", _read_open),
     Form("title", "title TEXT", "give the incident another title", _read_title),

@@ -131,16 +131,15 @@ def left(queue: Queue, user: str, ending: Ending, now: datetime) -> Queue:
 
 
 def seen(queue: Queue, *, is_free: bool, at: datetime, taker: str | None, head_start: timedelta) -> Queue:
-    """What a look at the lock changes. `taker` is who has it now, where that is known. An older look changes nothing."""
+    """What a look at the lock changes. `taker` is who has it now, where that is known. Older looks change nothing."""
     if queue.seen_at is not None and at < queue.seen_at:
         return queue
     if is_free == (queue.free_since is not None):
         return queue
     if is_free:
         return replace(queue, free_since=at, period=queue.period + 1, seen_at=at)
-    served = {
-        one.ticket for one in queue.waiters if one.told_at and _is_served(one, one.told_at, taker, at, head_start)
-    }
+    called = [(one, one.told_at) for one in queue.waiters if one.told_at is not None]
+    served = {one.ticket for one, told_at in called if _is_served(one, told_at, taker, at, head_start)}
     queue = _departed(replace(queue, free_since=None, seen_at=at), served, Ending.TOLD, at)
     return replace(queue, waiters=tuple(replace(one, told_at=None) for one in queue.waiters))
 

@@ -15,7 +15,7 @@ from bot.core.lock import HalfKind, HalfRelease, LockInfo, LockSeen, StateCheck,
 from bot.core.people import Member, OwnerAnswer, Whereabouts
 from bot.core.phrase import Phrase
 from bot.core.revision import Shown
-from bot.core.run import Run, Switched
+from bot.core.run import Conclusion, Phase, Run, Switched
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +99,15 @@ class Inspection:
 class StatusReport:
     """`verdict` is what an unlock by the asker would meet; None if there is no lock to speak of.
 
-    `journal_away` is set when the timeline cannot be reached: then reading works and unlocking does not.
+    `journal_away` is set when the timeline cannot be reached: then reading works and unlocking does not. `waiting`
+    counts the people who want to be told when it is free.
     """
 
     inspection: Inspection
     verdict: Verdict | None
     answer: OwnerAnswer | None = None
     journal_away: bool = False
+    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,16 +291,56 @@ class KillReport:
 
 
 class OwnerNews(StrEnum):
-    """Why an owner gets a message."""
+    """What an owner is told about his lock, in the order of its weight: the weightiest is the headline."""
 
     ASKED = "somebody asks about your lock"
+    BLOCKS = "others wait for your lock"
+    RUN_DIED = "your run has ended and still holds the lock"
     UNLOCK_WANTED = "somebody wants to unlock"
     RELEASED = "your lock was released"
+
+    @property
+    def weight(self) -> int:
+        return list(OwnerNews).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One thing that the owner was told. `by` asked or acted, in `channel`; both are empty where the bot saw it itself."""
+
+    news: OwnerNews
+    at: datetime
+    by: str = ""
+    channel: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LetterRun:
+    """The run that holds the lock, as it was when the owner was told last."""
+
+    title: str
+    url: str
+    phase: Phase
+    conclusion: Conclusion | None = None
+    ended_at: datetime | None = None
+
+
+class LetterStanding(StrEnum):
+    """Whether an answer is still wanted. `GONE`: the lock went away without the bot; `MOVED`: it is another's lock."""
+
+    OPEN = "open"
+    GONE = "gone"
+    MOVED = "moved"
 
 
 @dataclass(frozen=True, slots=True)
 class OwnerLetter:
-    """A DM to the owner of a lock. With `answer` set its buttons are replaced by what he said."""
+    """The message to the owner of a lock, which is all that he was told about it: `history`, oldest first.
+
+    `news` is the headline, with whoever asked and where; `link` is the address of the request's message. With `answer`
+    set, what he said stands in the message, with a button to take it back or change it. `waiting` counts the runs that
+    wait for the lock. `disturbs` says that he is told although he is on do-not-disturb.
+    """
 
     news: OwnerNews
     state: StateName
@@ -306,8 +348,13 @@ class OwnerLetter:
     asker: str
     channel: str
     request: str
-    run: Run | None = None
+    run: LetterRun | None = None
     answer: OwnerAnswer | None = None
+    history: tuple[Told, ...] = ()
+    waiting: int = 0
+    link: str = ""
+    standing: LetterStanding = LetterStanding.OPEN
+    disturbs: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from bot.usecases.incident import enter, observe
 from bot.usecases.inspect import inspect, overview
 from bot.usecases.letters import write_to_owner
 from bot.usecases.owner import answer_about
+from bot.usecases.waiting_list import state_seen
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -52,7 +53,8 @@ async def status(world: World, name: str, question: Question) -> StatusReport:
     verdict = None if lock is None else conclude(world, inspection, standing, lock.id, answer).verdict
     if incident:
         away = await _write_down(world, incident, inspection) or away
-    return StatusReport(inspection, verdict, answer, journal_away=away or incident is None)
+    waiting = await state_seen(world, name, inspection.seen)
+    return StatusReport(inspection, verdict, answer, journal_away=away or incident is None, waiting=waiting)
 
 
 async def tell_owner(world: World, inspection: Inspection, question: Question) -> None:

@@ -128,14 +128,6 @@ async def test_what_is_not_understood_is_answered_and_changes_nothing(scene, typ
     assert await scene.stands(lock)
 
 
-@pytest.mark.parametrize("typed", ["watch staging"])
-async def test_what_comes_later_says_so_and_changes_nothing(scene, typed):
-    await scene.types(typed)
-
-    assert "Nothing was changed" in flat(await scene.told("not available in this version"))
-    assert scene.posts() == []
-
-
 async def test_help_shows_every_command_and_help_of_one_its_usage(scene):
     await scene.types("")
     everything = flat(await scene.told("/tflock unlock"))

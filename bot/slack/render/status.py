@@ -10,12 +10,13 @@ from bot.core.lock import LockSeen, age
 from bot.core.phrase import Phrase, duration
 from bot.core.report import Inspection, Overview, StateName, StatusReport
 from bot.slack.render import facts
-from bot.slack.render.blocks import Message, actions, button, context, message, sections
+from bot.slack.render.blocks import Message, actions, button, context, message, sections, select
 from bot.slack.render.facts import Fact, Mark, command
 from bot.slack.render.mrkdwn import mrkdwn
 from bot.slack.render.page import CHECK, line, lines, notification
 from bot.slack.render.table import after_throttling, table
 from bot.slack.render.verdict import advice, checklist, ruling
+from bot.slack.render.waiting import WATCH, waiting_fact, watch_button
 
 _SHARE = "status.share"
 _NO_TIMELINE = Fact(
@@ -34,7 +35,7 @@ def status_message(report: StatusReport) -> Message:
         sections(lines(details(report)), budget=3_300),
         sections(checks(report), budget=3_600),
         context(mrkdwn(looked(inspection), most=600)),
-        actions(_share(inspection)),
+        actions(_share(inspection), _watch(inspection)),
     )
 
 
@@ -85,6 +86,8 @@ def details(report: StatusReport) -> Iterable[Fact]:
     yield from facts.stored(inspection.check, inspection.at)
     yield from facts.queue(inspection.contention, inspection.state.name, held=inspection.lock is not None)
     yield from facts.unlisted(inspection)
+    if not inspection.seen.is_free:
+        yield from waiting_fact(report.waiting)
 
 
 def checks(report: StatusReport) -> list[str]:
@@ -105,6 +108,11 @@ def _share(inspection: Inspection) -> dict[str, object] | None:
     return button("Share in this channel", _SHARE, ButtonValue(inspection.state.name, lock_id, ""))
 
 
+def _watch(inspection: Inspection) -> dict[str, object] | None:
+    """Where nothing is known of the lock, too: whoever asked wants to know when it is free."""
+    return None if inspection.seen.is_free else watch_button(inspection.state.name)
+
+
 def overview_message(overview: Overview) -> Message:
     """All states, the locked ones first, then those that could not be read. What does not fit is counted."""
     summary = counted(overview)
@@ -115,7 +123,16 @@ def overview_message(overview: Overview) -> Message:
         sections([f"*{summary}*", *away]),
         sections(rows, budget=9_000, more=lambda n: f"… and {n} more. `/tflock status STATE` shows one of them."),
         context(mrkdwn(("Looked at ", overview.at, "."))),
+        actions(_watch_one_of(overview)),
     )
+
+
+def _watch_one_of(overview: Overview) -> dict[str, object] | None:
+    """A button where one state is locked, else a list of those that are."""
+    locked = [name.name for name, seen in overview.states if seen.held]
+    if len(locked) == 1:
+        return watch_button(locked[0], label=f"Tell me when {locked[0]} is free")
+    return select("Tell me when one is free", WATCH, [(name, ButtonValue(name, "", "")) for name in locked])
 
 
 def counted(overview: Overview) -> str:

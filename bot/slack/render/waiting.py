@@ -96,10 +96,8 @@ def _ordinal(place: int) -> str:
     return "first" if place == 1 else f"number {place}"
 
 
-def waiting_fact(count: int) -> Fact | None:
+def waiting_fact(count: int) -> Iterable[Fact]:
     """How many wait, on the answer that a state is locked."""
-    if not count:
-        return None
-    return Fact(
-        "Waiting:", ("1 person is told when it is free." if count == 1 else f"{count} people are told in turn.",)
-    )
+    if count:
+        words = "1 person is told when it is free." if count == 1 else f"{count} people are told in turn."
+        yield Fact("Waiting:", (words,))
