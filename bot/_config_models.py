@@ -21,19 +21,21 @@ from pydantic import (
     ConfigDict,
     Field,
     StrictBool,
+    StrictFloat,
     StrictInt,
     StringConstraints,
 )
 
 from bot._config_text import KeyPath
 from bot.core.hours import hours_from
-from bot.core.policy import LoopRule, Policy, run_id_pattern
+from bot.core.policy import LoopRule, Policy, WatchRule, run_id_pattern
 from bot.core.run import Conclusion
 
 VARIABLE_NAME = re.compile("[A-Z_][A-Z0-9_]*", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _LONGEST = timedelta(days=3650)
 _LOOP_STARTS = range(2, 1001)
+_OVERDUE_FACTORS = (1, 100)
 _DEFAULTS = Policy()
 
 
@@ -92,6 +94,12 @@ def _loop_starts(value: int) -> int:
     if value not in _LOOP_STARTS:
         raise ValueError(f"must be from {_LOOP_STARTS[0]} to {_LOOP_STARTS[-1]}")
     return value
+
+
+def _overdue_factor(value: float) -> float:
+    if not _OVERDUE_FACTORS[0] <= value <= _OVERDUE_FACTORS[1]:
+        raise ValueError(f"must be from {_OVERDUE_FACTORS[0]} to {_OVERDUE_FACTORS[1]}")
+    return float(value)
 
 
 def _name_or_number(value: object) -> str:
@@ -265,6 +273,12 @@ class PolicySection(Section):
     loop: LoopSection = LoopSection()
 
 
+class WatchSection(Section):
+    every: Duration = WatchRule().every
+    look_every: Duration = WatchRule().look_every
+    overdue_factor: Annotated[StrictInt | StrictFloat, AfterValidator(_overdue_factor)] = WatchRule().overdue_factor
+
+
 class TimelineSection(Section):
     retention: Duration = timedelta(days=400)
     close_after_quiet: Duration = timedelta(hours=24)
@@ -322,6 +336,7 @@ class ConfigFile(Section):
     states: Annotated[dict[str, StateSection], Field(min_length=1)]
     holders: HoldersSection = HoldersSection()
     policy: PolicySection = PolicySection()
+    watch: WatchSection = WatchSection()
     timeline: TimelineSection = TimelineSection()
     export: ExportSection = ExportSection()
     tickets: Annotated[GithubTickets | GitlabTickets | JiraTickets, Field(discriminator="type")] | None = None

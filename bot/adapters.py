@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeAlias
 
 from bot.backends.bucket import BucketTarget
 from bot.backends.s3 import Access, AwsClients, S3Backend, S3Place
+from bot.backends.sweep import S3Sweep
 from bot.ci._jenkins_api import Credentials
 from bot.ci.azure_devops import AzureDevOps
 from bot.ci.ecs import Ecs
@@ -155,6 +157,12 @@ def lock_backends(config: Config, aws: AwsClients) -> dict[str, State]:
     return {name: _state(settings, aws) for name, settings in config.states.items()}
 
 
+def lock_sweep(config: Config, aws: AwsClients) -> S3Sweep:
+    """Reads the locks of all configured states together."""
+    places = {name: place_of(settings) for name, settings in config.states.items()}
+    return S3Sweep(places, aws, SystemClock(), rng=random.SystemRandom())
+
+
 def place_of(settings: StateSettings) -> S3Place:
     """Where a state and its lock stand."""
     backend = settings.backend
@@ -183,4 +191,5 @@ def _state(settings: StateSettings, aws: AwsClients) -> State:
         table,
         place.lock_key,
         settings.approval,
+        place.dynamodb_table or "",
     )

@@ -25,7 +25,7 @@ from slack_sdk.signature import SignatureVerifier
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import worker
-from bot.adapters import SystemClock, export_targets, lock_backends, place_of, run_sources, ticket_system
+from bot.adapters import SystemClock, export_targets, lock_backends, lock_sweep, place_of, run_sources, ticket_system
 from bot.backends.s3 import AwsClients
 from bot.config import Config
 from bot.errors import ConfigInvalid, JournalAway, UpstreamError
@@ -340,6 +340,9 @@ def _wiring(
         upload_exports=config.export.upload_to_channel,
         new_id=lambda: secrets.token_hex(5),
         export_zone=config.export.timezone,
+        sweep=lock_sweep(config, aws),
+        watch=config.watch,
+        alerts_channel=config.slack.alerts_channel,
     )
     return Wiring(world, slack, directory, metrics, client, aws, docket, jobs)
 

@@ -7,7 +7,7 @@ nothing of itself in any text.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeAlias
@@ -27,7 +27,16 @@ from bot._config_models import (
 from bot._config_text import KeyPath, Parsed, parse
 from bot.core.hours import hours_from
 from bot.core.nearest import did_you_mean
-from bot.core.policy import BUILT_IN_CI_HOSTS, ApprovalPolicy, Approvers, Holders, KnownPerson, LoopRule, Policy
+from bot.core.policy import (
+    BUILT_IN_CI_HOSTS,
+    ApprovalPolicy,
+    Approvers,
+    Holders,
+    KnownPerson,
+    LoopRule,
+    Policy,
+    WatchRule,
+)
 from bot.core.run import Conclusion, Pipeline
 from bot.errors import ConfigInvalid, UnknownState
 
@@ -154,6 +163,7 @@ class Config:
     log_format: str
     log_level: str
     export_bucket: BucketSettings | None = None
+    watch: WatchRule = field(default_factory=WatchRule)
     tickets: TicketSettings | None = None
 
     def state(self, name: str) -> StateSettings:
@@ -244,6 +254,7 @@ def _built(path: Path, file: ConfigFile, environ: Mapping[str, str]) -> Config:
         policy=_policy(file.policy),
         timeline=file.timeline,
         export=file.export,
+        watch=WatchRule(file.watch.every, file.watch.look_every, file.watch.overdue_factor),
         export_bucket=_bucket(file, environ),
         tickets=_tickets(file, environ),
         port=int(environ.get("PORT", "3000")),

@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bot.core.account import Account
+from bot.core.alert import Bulletin
 from bot.core.edition import ExportReport
 from bot.core.evidence import Observation
 from bot.core.followups import FollowUpsReport
 from bot.core.incident import Incident
 from bot.core.lock import Half, HalfRelease, LockSeen, StateCheck, TableSeen
 from bot.core.message import Said
-from bot.core.people import Channel, Member, Presence, Whereabouts
-from bot.core.report import KillReport, Notice, OwnerLetter, UnlockReport
+from bot.core.people import Channel, Member, Presence, Roll, Whereabouts
 from bot.core.queue import QueueNews
+from bot.core.report import KillReport, Notice, OwnerLetter, UnlockReport
 from bot.core.run import Cancelled, Pipeline, Run, RunRef, Switched
 from bot.core.ticket import Filing, Readiness, Ticket
 from bot.core.timeline import Draft, Entry
@@ -44,6 +45,7 @@ __all__ = [
     "Posted",
     "Presence",
     "Records",
+    "Roll",
     "RunSource",
     "Sharing",
     "Target",
@@ -330,6 +332,16 @@ class Directory(Protocol):
         """The ids of all members of a channel."""
         ...
 
+    async def roll(self, channel_id: str, *, within: float) -> Roll:
+        """The ids of a channel's members, as many as could be read within so many seconds."""
+        ...
+
+    async def group_members(self, group_ids: Sequence[str]) -> Observation[tuple[str, ...]]:
+        """Whoever is in any of the user groups; unseen if one of them cannot be read."""
+        ...
+
+    async def presence(self, user_id: str) -> Observation[Presence]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class MessagePage:
@@ -529,6 +541,12 @@ class Sharing(Protocol):
         ...
 
     async def redraw_proposals(self, report: FollowUpsReport, posted: Posted) -> None: ...
+
+    async def alert(self, channel: str, bulletin: Bulletin, *, mark: str) -> Posted:
+        """Posts alerts, one with its buttons or a digest of many, with a mark that `told` finds."""
+        ...
+
+    async def redraw_alerts(self, bulletin: Bulletin, posted: Posted) -> None: ...
 
     async def stage(self, path: Path) -> str:
         """Uploads a file that nobody sees yet; its id."""

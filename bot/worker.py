@@ -6,6 +6,7 @@ therefore begins by reading how far its request has come, and every outcome is w
 
 from __future__ import annotations
 
+import random
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
@@ -16,7 +17,20 @@ from redis.exceptions import RedisError
 from bot.core.phrase import Quoted
 from bot.core.report import Notice
 from bot.errors import JournalAway, TflockError, UpstreamError
-from bot.usecases import approval, backfill, capture, followups, incident, killing, letters, release, tickets, unlock, waiting_list
+from bot.usecases import (
+    approval,
+    backfill,
+    capture,
+    followups,
+    incident,
+    killing,
+    letters,
+    release,
+    sweep,
+    tickets,
+    unlock,
+    waiting_list,
+)
 from bot.usecases.deliver import deliver
 from bot.usecases.export import export, reissue
 from bot.usecases.lease import Busy
@@ -111,6 +125,7 @@ def register(docket: Docket, world: World, *, worker_name: str) -> None:
     _register_capture(docket, world)
 
     _register_care(docket, world)
+    _register_sweep(docket, world)
     docket.register(release_, names=["release"])
     docket.register(armed_, names=["armed"])
     docket.register(recheck_, names=["recheck"])
@@ -187,6 +202,20 @@ def _register_care(docket: Docket, world: World) -> None:
 
     docket.register(tend)
     docket.register(waiting)
+
+
+def _register_sweep(docket: Docket, world: World) -> None:
+    """As `tend`; not quite on time, so that many installations do not ask the same systems at the same moment."""
+    every, rng = Perpetual(every=world.watch.every, automatic=True), random.SystemRandom()
+
+    async def watch_states(perpetual: Perpetual = every) -> None:
+        perpetual.after(world.watch.every * rng.uniform(0.9, 1.1))
+        try:
+            await sweep.sweep(world)
+        except (JournalAway, Busy) as error:
+            log.warning("job.failed", job="sweep", error=str(error))
+
+    docket.register(watch_states)
 
 
 def new_worker(docket: Docket, *, name: str) -> Worker:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import selectors
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -232,6 +232,16 @@ class MemoryLockBackend:
             size=100, last_written=written, md5="0" * 32, serial=7, lineage="b0c5d1f2", terraform_version="1.9.8",
             fault=None,
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MemorySweep:
+    """`bot.ports.LockSweep` on the backends of states, by name: each by itself."""
+
+    backends: Mapping[str, MemoryLockBackend]
+
+    async def read_locks(self, names: Sequence[str]) -> Mapping[str, LockSeen]:
+        return {name: await self.backends[name].read_lock() for name in names}
 
 
 class Throttle(Exception):

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bot.core.account import Account, Cause, Summary, Table
+from bot.core.alert import Bulletin
 from bot.core.edition import ExportReport
 from bot.core.followup import propose
 from bot.core.followups import FollowUpsReport
@@ -31,6 +32,7 @@ class MemorySharing:
     switchboard: Switchboard = field(default_factory=Switchboard)
     summaries: dict[Posted, ExportReport] = field(default_factory=dict)
     proposals: dict[Posted, FollowUpsReport] = field(default_factory=dict)
+    bulletins: dict[Posted, Bulletin] = field(default_factory=dict)
     notices: list[Notice] = field(default_factory=list)
     calls: list[tuple[str, QueueNews]] = field(default_factory=list)
     shown: list[tuple[str, ...]] = field(default_factory=list)
@@ -84,6 +86,17 @@ class MemorySharing:
     async def redraw_proposals(self, report: FollowUpsReport, posted: Posted) -> None:
         await self.switchboard.pass_through("redraw proposals")
         self.proposals[posted] = report
+
+    async def alert(self, channel: str, bulletin: Bulletin, *, mark: str) -> Posted:
+        await self.switchboard.pass_through("tell alert")
+        posted = self._place(channel, mark)
+        self.bulletins[posted] = bulletin
+        await self.switchboard.pass_through("told alert")
+        return posted
+
+    async def redraw_alerts(self, bulletin: Bulletin, posted: Posted) -> None:
+        await self.switchboard.pass_through("redraw alerts")
+        self.bulletins[posted] = bulletin
 
     async def stage(self, path: Path) -> str:
         await self.switchboard.pass_through(f"stage {path.suffix}")

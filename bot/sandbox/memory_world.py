@@ -21,14 +21,36 @@ from bot.core.run import Pipeline
 from bot.errors import JournalAway, UpstreamError
 from bot.metrics import Metrics
 from bot.ports import Notifier
-from bot.sandbox.memory import WORKER, JumpingLoop, Killed, LoopClock, MemoryLockBackend, MemoryStore, Switchboard
+from bot.sandbox.memory import (
+    WORKER,
+    JumpingLoop,
+    Killed,
+    LoopClock,
+    MemoryLockBackend,
+    MemoryStore,
+    MemorySweep,
+    Switchboard,
+)
 from bot.sandbox.memory_ci import MemoryCI
 from bot.sandbox.memory_journal import MemoryJournal, MemoryRecords
 from bot.sandbox.memory_messages import MemoryMessages
 from bot.sandbox.memory_people import MemoryDirectory, MemoryJobs, MemoryTeller, MemoryViews, Waiting
 from bot.sandbox.memory_sharing import MemoryExporter, MemorySharing
 from bot.sandbox.memory_tickets import MemoryTickets
-from bot.usecases import approval, backfill, capture, followups, incident, killing, letters, release, tickets, unlock, waiting_list
+from bot.usecases import (
+    approval,
+    backfill,
+    capture,
+    followups,
+    incident,
+    killing,
+    letters,
+    release,
+    sweep,
+    tickets,
+    unlock,
+    waiting_list,
+)
 from bot.usecases.deliver import deliver
 from bot.usecases.export import export, reissue
 from bot.usecases.lease import Busy
@@ -97,6 +119,7 @@ class MemoryWorld:
             incident_channels=("inc-*",),
             capture_reactions=("pushpin", "round_pushpin"),
             upload_exports=True,
+            sweep=MemorySweep({STATE: backend}),
             new_id=self._new_id,
         )
 
@@ -171,6 +194,7 @@ class MemoryWorld:
             "kill": lambda request, tick: killing.kill(self.ports, request, int(tick)),
             "remind": lambda request, number: killing.remind(self.ports, request, int(number)),
             "waiting": lambda state: waiting_list.look(self.ports, state),
+            "sweep": lambda: sweep.sweep(self.ports),
             "ask_owner_again": lambda state, lock: letters.ask_again(self.ports, self.ports.state(state).name, lock),
         }
         return functions[job.name](*job.args)

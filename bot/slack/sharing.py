@@ -13,6 +13,7 @@ from typing import Any
 
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.core.alert import Bulletin
 from bot.core.edition import ExportReport
 from bot.core.followups import FollowUpsReport
 from bot.core.queue import QueueNews
@@ -20,8 +21,8 @@ from bot.core.report import Notice
 from bot.errors import Missing, Unreachable
 from bot.ports import Posted
 from bot.slack.client import SYSTEM, translated
-from bot.slack.mark import CALL_SECONDS, find_marked, marked
-from bot.slack.render import Message, exported_message, followups_message, notice_message, queue_message
+from bot.slack.mark import CALL_SECONDS, marked
+from bot.slack.render import Message, alerts_message, exported_message, followups_message, notice_message, queue_message
 
 UPLOAD_SECONDS = 120.0
 _OK = 200
@@ -55,6 +56,12 @@ class SlackSharing:
     async def redraw_proposals(self, report: FollowUpsReport, posted: Posted) -> None:
         await self._update(posted, followups_message(report), None)
 
+    async def alert(self, channel: str, bulletin: Bulletin, *, mark: str) -> Posted:
+        return await self._post(channel, alerts_message(bulletin), mark, "")
+
+    async def redraw_alerts(self, bulletin: Bulletin, posted: Posted) -> None:
+        await self._update(posted, alerts_message(bulletin), None)
+
     async def _update(self, posted: Posted, words: Message, metadata: dict[str, Any] | None) -> None:
         """Without metadata a message keeps what it has."""
         with translated("updating a message"):
@@ -80,7 +87,7 @@ class SlackSharing:
         return await self._post(channel, queue_message(news), mark, thread)
 
     async def told(self, channel: str, *, mark: str, thread: str, since: datetime) -> Posted | None:
-        return await findmarked(self._client, channel, mark=mark, thread=thread, since=since)
+        return await find_marked(self._client, channel, mark=mark, thread=thread, since=since)
 
     async def stage(self, path: Path) -> str:
         """Asks for a place and puts the bytes there; the file's id."""

@@ -26,6 +26,7 @@ BOT = "tflock"
 _MADE_GOOD_FOR = timedelta(days=1)
 _MOST = 1000
 _SEEN_TTL = timedelta(days=30)
+_DEALS_WITH = "incident-states"
 
 
 async def enter(world: World, *, channel: str, user: str, title: str, command: str) -> Incident:
@@ -42,6 +43,7 @@ async def enter(world: World, *, channel: str, user: str, title: str, command: s
 
 async def observe(world: World, incident: str, state: str, seen: LockSeen) -> None:
     """Writes down what lock stands there: the first time as observed, later only when it has changed."""
+    await world.records.enlist(_DEALS_WITH, incident, state, at=world.clock.now(), ttl=_SEEN_TTL)
     now_there = ",".join(sorted(info.id for info in seen.locks)) or ("free" if seen.is_free else "")
     if not now_there:
         return
@@ -52,6 +54,16 @@ async def observe(world: World, incident: str, state: str, seen: LockSeen) -> No
     kind = Kind.LOCK_OBSERVED if before is None else Kind.LOCK_CHANGED
     facts = {"state": state, "seen": seen_facts(seen), "before": None if before is None else before["locks"]}
     await world.journal.append(incident, Draft(world.clock.now(), kind, "tflock", _lock_words(state, seen), facts))
+
+
+async def dealt_with(world: World) -> dict[str, Incident]:
+    """The open incident that deals with a state, by the state's name; of several the one that was opened last."""
+    now, found = world.clock.now(), dict[str, Incident]()
+    for incident in await world.journal.incidents(open_only=True, limit=_MOST):
+        since = now - _SEEN_TTL
+        names = await world.records.enlisted(_DEALS_WITH, incident.id, since=since, until=now, limit=_MOST)
+        found = {**dict.fromkeys(names, incident), **found}
+    return found
 
 
 async def note(world: World, incident: str, *, user: str, text: str, at: datetime | None) -> Entry:
@@ -158,4 +170,7 @@ async def _say_quiet(world: World, closed: Incident) -> None:
 def _lock_words(state: str, seen: LockSeen) -> str:
     if seen.is_free:
         return f"{state} is free"
-    return "; ".join(f"{state} is locked by {info.who} ({info.operation}), lock {info.id}" for info in seen.locks)
+    return "; ".join(
+        f"{state} has been locked by {info.who} since {instant(info.created)}, for {info.operation.removeprefix('OperationType').lower() or 'an operation that it does not name'}"
+        for info in seen.locks
+    )

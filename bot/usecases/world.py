@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 from bot.core.evidence import Found, Observation
 from bot.core.nearest import did_you_mean
 from bot.core.people import Channel, Standing
-from bot.core.policy import ApprovalPolicy, Holders, Policy
+from bot.core.policy import ApprovalPolicy, Holders, Policy, WatchRule
 from bot.core.report import StateName
 from bot.core.run import Pipeline
 from bot.errors import UnknownState
@@ -23,6 +23,7 @@ from bot.ports import (
     Jobs,
     Journal,
     LockBackend,
+    LockSweep,
     Messages,
     Notifier,
     Records,
@@ -52,8 +53,8 @@ class Meter(Protocol):
 class State:
     """One state of the configuration with the adapters that reach it.
 
-    `lock_table` tells its lock table from all others, by name and the way to it; None if it has none. `path` is the
-    `Path` that its locks carry. `approvers` None: as the policy says for all states.
+    `lock_table` tells its lock table from all others, by name and the way to it; None if it has none; `table` is its
+    name for people. `path` is the `Path` that its locks carry. `approvers` None: as the policy says for all states.
     """
 
     name: StateName
@@ -63,6 +64,7 @@ class State:
     lock_table: Hashable = None
     path: str = ""
     approvers: ApprovalPolicy | None = None
+    table: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ class World:
     `targets` are by name where exports go beside the directory and the channel.
     `tickets` is where follow-ups are filed; None: nowhere.
     Whoever waits for a lock is told `head_start` before the next one, and waits for `wait_for` at most.
+    `sweep` reads all locks at once for `watch`; None: nothing is watched. `alerts_channel` is where is told what no
+    incident deals with; None: nowhere.
     `new_id` makes short random ids. `export_zone` names the local time of exports (IANA); None: the opener's own.
     """
 
@@ -102,6 +106,9 @@ class World:
     export_directory: str = "exports"
     tickets: Tickets | None = None
     close_after_quiet: timedelta = timedelta(hours=24)
+    sweep: LockSweep | None = None
+    watch: WatchRule = field(default_factory=WatchRule)
+    alerts_channel: str | None = None
     head_start: timedelta = timedelta(minutes=5)
     wait_for: timedelta = timedelta(hours=12)
 

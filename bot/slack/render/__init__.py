@@ -8,6 +8,7 @@ plain            the same facts as plain lines and as JSON, for the command line
 
 from __future__ import annotations
 
+from bot.slack.render.alert import alerts_message
 from bot.slack.render.blocks import Message
 from bot.slack.render.correction import edited_message, marked_message
 from bot.slack.render.exported import exported_message
@@ -24,6 +25,7 @@ from bot.slack.render.who import user_message, who_message
 
 __all__ = [
     "Message",
+    "alerts_message",
     "edited_message",
     "exported_message",
     "followups_message",

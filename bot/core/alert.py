@@ -1,0 +1,127 @@
+"""What the bot tells of by itself: a concern about locks and runs, the alert that it became, and its message."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+
+class AlertKind(StrEnum):
+    """What is the matter. Public: these words are in timeline entries."""
+
+    AGED = "aged lock"
+    DEAD_RUN = "dead run"
+    LOOP = "loop"
+    THROTTLED = "throttled table"
+    OVERDUE = "overdue run"
+
+
+class Outcome(StrEnum):
+    """Why an alert is over."""
+
+    FREE = "the lock is free"
+    OTHER_LOCK = "another lock stands there"
+    GOES_ON = "its run goes on again"
+    ENDED = "the run has ended"
+    QUIET = "it has stopped"
+    NOT_CONFIGURED = "it is not in the configuration any more"
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """Something that people should know of. `key` tells it from all others of its kind, and from the next one.
+
+    `subject` is the state, pipeline or table for people, `states` the configured states that it is about. `since` is
+    when it began: the lock's `Created`, the loop's first start, the first refusal, the run's start. `run` and `url`
+    name a run, `ended` how and `ended_at` when it ended, `usual` how long such runs take; `starts` counts a loop's.
+    """
+
+    kind: AlertKind
+    key: str
+    subject: str
+    states: tuple[str, ...]
+    since: datetime
+    lock_id: str = ""
+    who: str = ""
+    operation: str = ""
+    run: str = ""
+    url: str = ""
+    ended: str = ""
+    ended_at: datetime | None = None
+    usual: timedelta | None = None
+    starts: int = 0
+
+    @property
+    def id(self) -> str:
+        """Short, and safe in a button and a key whatever the lock says."""
+        return hashlib.sha256(f"{self.kind}\n{self.key}".encode("utf-8", "replace")).hexdigest()[:16]
+
+    @property
+    def state(self) -> str:
+        """The state that buttons are for; empty if none is known."""
+        return self.states[0] if self.states else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A concern that was raised. `outcome` and `resolved_at` are set once it is over.
+
+    `snoozed_until` is set while somebody (`snoozed_by`, a Slack user id) does not want to hear of it.
+    """
+
+    concern: Concern
+    raised_at: datetime
+    incident: str = ""
+    outcome: Outcome | None = None
+    resolved_at: datetime | None = None
+    snoozed_until: datetime | None = None
+    snoozed_by: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        return self.resolved_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class Bulletin:
+    """One message: an alert with its buttons, or a digest of many. `is_again` marks the return of a snoozed one."""
+
+    alerts: tuple[Alert, ...]
+    is_again: bool = False
+
+
+def concern_as_json(concern: Concern) -> dict[str, Any]:
+    """The concern as plain JSON, which `concern_from_json` reads."""
+    return {
+        "kind": str(concern.kind),
+        "key": concern.key,
+        "subject": concern.subject,
+        "states": list(concern.states),
+        "since": concern.since.isoformat(),
+        "lock_id": concern.lock_id,
+        "who": concern.who,
+        "operation": concern.operation,
+        "run": concern.run,
+        "url": concern.url,
+        "ended": concern.ended,
+        "ended_at": concern.ended_at.isoformat() if concern.ended_at else None,
+        "usual": concern.usual.total_seconds() if concern.usual else None,
+        "starts": concern.starts,
+    }
+
+
+def concern_from_json(said: Mapping[str, Any]) -> Concern:
+    return Concern(
+        **{
+            **said,
+            "kind": AlertKind(said["kind"]),
+            "states": tuple(said["states"]),
+            "since": datetime.fromisoformat(said["since"]),
+            "ended_at": datetime.fromisoformat(said["ended_at"]) if said["ended_at"] else None,
+            "usual": timedelta(seconds=said["usual"]) if said["usual"] else None,
+        }
+    )
