@@ -277,6 +277,8 @@ class WatchSection(Section):
     every: Duration = WatchRule().every
     look_every: Duration = WatchRule().look_every
     overdue_factor: Annotated[StrictInt | StrictFloat, AfterValidator(_overdue_factor)] = WatchRule().overdue_factor
+    head_start: WaitTime = WatchRule().head_start
+    wait_for: Duration = WatchRule().wait_for
 
 
 class TimelineSection(Section):

@@ -254,7 +254,7 @@ def _built(path: Path, file: ConfigFile, environ: Mapping[str, str]) -> Config:
         policy=_policy(file.policy),
         timeline=file.timeline,
         export=file.export,
-        watch=WatchRule(file.watch.every, file.watch.look_every, file.watch.overdue_factor),
+        watch=WatchRule(**file.watch.model_dump()),
         export_bucket=_bucket(file, environ),
         tickets=_tickets(file, environ),
         port=int(environ.get("PORT", "3000")),

@@ -58,12 +58,15 @@ class LoopRule:
 class WatchRule:
     """How the bot looks at states by itself: at all locks `every` so long, at a held one's runs every `look_every`.
 
-    A run that goes on for more than `overdue_factor` times its usual time is told of.
+    A run that goes on for more than `overdue_factor` times its usual time is told of. Of the people who wait for a lock
+    each is told `head_start` before the next one, and waits for `wait_for` at most.
     """
 
     every: timedelta = timedelta(seconds=60)
     look_every: timedelta = timedelta(minutes=5)
     overdue_factor: float = 2.0
+    head_start: timedelta = timedelta(minutes=5)
+    wait_for: timedelta = timedelta(hours=12)
 
 
 class Approvers(StrEnum):

@@ -54,7 +54,7 @@ class Round:
         queue = await self._looked()
         for _ in range(4 * len(queue.waiters) + 1):
             now = self.world.clock.now()
-            queue = await self._change(lambda queue, now=now: steps.aged(queue, now, self.world.head_start))  # type: ignore[misc]
+            queue = await self._change(lambda queue, now=now: steps.aged(queue, now, self.world.watch.head_start))  # type: ignore[misc]
             turn = steps.next_to_tell(queue)
             if turn is None:
                 break
@@ -72,7 +72,7 @@ class Round:
         if not lock.is_free and not lock.held:
             return queue
         taker = await self._taker(queue, lock)
-        head_start = self.world.head_start
+        head_start = self.world.watch.head_start
         return await self._change(
             lambda queue: steps.seen(queue, is_free=lock.is_free, at=lock.at, taker=taker, head_start=head_start)
         )
@@ -115,7 +115,7 @@ class Round:
 
     async def _tell(self, queue: Queue, turn: Waiter) -> None:
         news = QueueNews(
-            self.state, turn.user, self.world.head_start, behind=len(queue.waiters) - (queue.place(turn.user) or 1),
+            self.state, turn.user, self.world.watch.head_start, behind=len(queue.waiters) - (queue.place(turn.user) or 1),
             is_last=turn.calls + 1 >= MOST_CALLS,
         )  # fmt: skip
         await self.still_ours()
@@ -162,7 +162,7 @@ class Round:
             return
         await self._change(lambda queue: steps.parting(queue, waiter.ticket))
         news = QueueNews(
-            self.state, waiter.user, self.world.head_start, ending=gone.ending, waited=gone.at - waiter.since
+            self.state, waiter.user, self.world.watch.head_start, ending=gone.ending, waited=gone.at - waiter.since
         )
         await self.still_ours()
         try:

@@ -21,7 +21,7 @@ Change: TypeAlias = Callable[[Queue], Queue]
 
 def kept(world: World) -> timedelta:
     """How long a queue outlives its last change: longer than anybody waits."""
-    return world.wait_for + _KEPT
+    return world.watch.wait_for + _KEPT
 
 
 async def load_queue(world: World, state: str) -> Queue:

@@ -75,7 +75,7 @@ async def stop(world: World, state: str, user: str) -> WatchReport:
     queue = await change_queue(world, state, lambda queue: steps.left(queue, user, Ending.STOPPED, now))
     if was_waiting:
         await _look_at(world, state, now)
-    return WatchReport(state, None, len(queue.waiters), was_waiting=was_waiting, head_start=world.head_start)
+    return WatchReport(state, None, len(queue.waiters), was_waiting=was_waiting, head_start=world.watch.head_start)
 
 
 async def state_seen(world: World, state: str, lock: LockSeen) -> int:
@@ -124,7 +124,7 @@ async def look(world: World, state: str) -> None:
         return  # whoever is at it does the same
     except (Unreachable, Throttled) as error:
         log.warning("waiting.not_told", state=state, detail=error.detail)
-    due = steps.next_at(await load_queue(world, state), world.head_start)
+    due = steps.next_at(await load_queue(world, state), world.watch.head_start)
     now = world.clock.now()
     if due is not None and now <= due < _slot(state, now):
         await _look_at(world, state, due + _SOON)
@@ -141,7 +141,7 @@ async def _waiter(world: World, wish: Wish) -> Waiter:
         channel=wish.channel if is_open or is_direct else await world.sharing.room(wish.user),
         thread=wish.thread if is_open or is_direct else "",
         since=now,
-        until=now + world.wait_for,
+        until=now + world.watch.wait_for,
         incident=wish.incident if is_open else "",
         is_open=is_open,
     )
@@ -153,7 +153,7 @@ def _report(world: World, wish: Wish, queue: Queue, *, was_waiting: bool) -> Wat
         place=queue.place(wish.user),
         total=len(queue.waiters),
         was_waiting=was_waiting,
-        head_start=world.head_start,
+        head_start=world.watch.head_start,
         waiter=queue.of(wish.user),
         free_since=queue.free_since,
     )

@@ -75,7 +75,6 @@ class World:
     An incident is closed when nothing was added for `close_after_quiet`.
     `targets` are by name where exports go beside the directory and the channel.
     `tickets` is where follow-ups are filed; None: nowhere.
-    Whoever waits for a lock is told `head_start` before the next one, and waits for `wait_for` at most.
     `sweep` reads all locks at once for `watch`; None: nothing is watched. `alerts_channel` is where is told what no
     incident deals with; None: nowhere.
     `new_id` makes short random ids. `export_zone` names the local time of exports (IANA); None: the opener's own.
@@ -109,8 +108,6 @@ class World:
     sweep: LockSweep | None = None
     watch: WatchRule = field(default_factory=WatchRule)
     alerts_channel: str | None = None
-    head_start: timedelta = timedelta(minutes=5)
-    wait_for: timedelta = timedelta(hours=12)
 
     def state(self, name: str) -> State:
         """Raises UnknownState, with the nearest name."""
