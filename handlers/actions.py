@@ -19,6 +19,7 @@ from bot.usecases import approval, kill_job, letters, tickets, unlock
 from bot.usecases.requests import find_kill, find_unlock
 from bot.usecases.status import Question, status, tell_owner
 from bot.usecases.world import World
+from handlers.alerting import AlertClicks
 from handlers.asker import Asker, answer
 from handlers.command import Status
 from handlers.commands import Commands
@@ -75,6 +76,11 @@ class Actions:
             "owner.running": self._owner_running,
             "owner.later": self._owner_later,
             "status.share": self._share,
+            "alert.status": AlertClicks(self.world).status,
+            "alert.who": AlertClicks(self.world).who,
+            "alert.unlock": AlertClicks(self.world).unlock,
+            "alert.kill": AlertClicks(self.world).kill,
+            "alert.snooze": AlertClicks(self.world).snooze,
             WATCH: WatchCommands(self.world).start_by_click,
             STOP: WatchCommands(self.world).stop_by_click,
             CHECK: self._look,

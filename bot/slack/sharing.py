@@ -21,7 +21,7 @@ from bot.core.report import Notice
 from bot.errors import Missing, Unreachable
 from bot.ports import Posted
 from bot.slack.client import SYSTEM, translated
-from bot.slack.mark import CALL_SECONDS, marked
+from bot.slack.mark import CALL_SECONDS, find_marked, marked
 from bot.slack.render import Message, alerts_message, exported_message, followups_message, notice_message, queue_message
 
 UPLOAD_SECONDS = 120.0

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import structlog
 
@@ -33,9 +33,10 @@ MOST_SINGLE = 5
 _KEPT = timedelta(days=30)
 _ALERT, _BULLETIN, _OPEN = "alert", "bulletin", "alerts"
 _RAISED, _RESOLVED = "raised", "resolved"
-_ASSUMED_AT_ONCE = 50
+_ASKED_AT_ONCE = 50
 
-Check = Callable[[], Awaitable[None]]
+T = TypeVar("T")
+Check: TypeAlias = Callable[[], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -341,8 +342,12 @@ def _fingerprint(bulletin: Bulletin) -> str:
 
 async def _records(world: World, names: Sequence[str]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
-    for start in range(0, len(names), _ASSUMED_AT_ONCE):
-        part = names[start : start + _ASSUMED_AT_ONCE]
-        records = await asyncio.gather(*(world.records.get(_ALERT, name) for name in part))
-        found |= {name: record for name, record in zip(part, records, strict=True) if record is not None}
+    for some in batches(names):
+        records = await asyncio.gather(*(world.records.get(_ALERT, name) for name in some))
+        found |= {name: record for name, record in zip(some, records, strict=True) if record is not None}
     return found
+
+
+def batches(items: Sequence[T]) -> Iterable[Sequence[T]]:
+    """As many as are asked of the store at the same time."""
+    return (items[start : start + _ASKED_AT_ONCE] for start in range(0, len(items), _ASKED_AT_ONCE))

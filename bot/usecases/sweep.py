@@ -21,11 +21,12 @@ from bot.core.lock import LockInfo, LockSeen, age
 from bot.core.report import Inspection
 from bot.errors import ChainBroken
 from bot.usecases import alerts
-from bot.usecases.alerts import Book
+from bot.usecases.alerts import Book, batches
 from bot.usecases.incident import dealt_with, observe
 from bot.usecases.inspect import inspect
 from bot.usecases.lease import lease
 from bot.usecases.listings import sharing_listings
+from bot.usecases.waiting_list import state_seen
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -56,6 +57,7 @@ async def sweep(world: World) -> None:
         _measure(world, seen, now)
         incidents = await dealt_with(world)
         await _note_changes(world, incidents, seen)
+        await _tell_queues(world, seen)
 
         book = await alerts.load(world)
         inspections = await _look_closer(world, seen, book, now)
@@ -80,6 +82,12 @@ async def _note_changes(world: World, incidents: Mapping[str, Incident], seen: M
                 await observe(world, incident.id, state, seen[state])
             except ChainBroken as broken:  # its own trouble must not keep the others unwatched
                 log.warning("sweep.not_noted", incident=incident.id, error=str(broken))
+
+
+async def _tell_queues(world: World, seen: Mapping[str, LockSeen]) -> None:
+    """Who waits for a state hears of it from its queue, which is looked at anew where this is news to it."""
+    for some in batches(tuple(seen.items())):
+        await asyncio.gather(*(state_seen(world, state, lock) for state, lock in some))
 
 
 def _watched(world: World) -> dict[str, Watched]:
