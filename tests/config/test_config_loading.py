@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bot.adapters import MAKERS, run_sources
+from bot._config_models import TICKET_SECTIONS
+from bot.adapters import MAKERS, TICKET_MAKERS, run_sources, ticket_system
 from bot.backends.s3 import AwsClients
 from bot.config import BucketSettings, CiSettings, load
 from bot.core.policy import BUILT_IN_CI_HOSTS, KnownPerson, LoopRule, Policy
@@ -109,10 +110,6 @@ def test_the_example_keeps_timelines_and_exports(config):
     assert (config.export.directory, config.export.s3, config.export.upload_to_channel) == ("exports", None, True)
 
 
-def test_what_this_version_does_not_have_is_named(config):
-    assert config.unavailable == ()
-
-
 def test_every_type_of_ci_has_its_adapter(config):
     aws = AwsClients()
     made = run_sources(config, aws)
@@ -126,16 +123,37 @@ def test_every_type_of_ci_has_its_adapter(config):
     assert set(MAKERS) == {entry.type for entry in config.ci.values()}
 
 
-def test_tickets_are_accepted_and_named_as_not_available(loaded, smallest):
-    tickets = "tickets: {type: jira, base_url: 'https://jira.example.com', project: OPS}\n"
-    config = loaded(f"{smallest}{tickets}export: {{s3: {{bucket: b, prefix: p}}}}\n")
-    assert config.unavailable == ("tickets",)
+TICKETS = {
+    "github": ("{type: github, repo: acme/infra}", "GitHub", "acme/infra"),
+    "gitlab": ("{type: gitlab, project: acme/platform/infra}", "GitLab", "acme/platform/infra"),
+    "jira": ("{type: jira, base_url: 'https://acme.atlassian.net', project: OPS}", "Jira", "OPS"),
+}
+
+
+@pytest.mark.parametrize("kind", TICKETS)
+async def test_every_ticket_system_has_its_adapter_and_keeps_its_secrets(loaded, smallest, environ, kind):
+    given, system, place = TICKETS[kind]
+    secrets = {"GITHUB_TOKEN": "hush-1", "GITLAB_TOKEN": "hush-2", "JIRA_TOKEN": "hush-3", "JIRA_USER": "hush-4"}
+    config = loaded(f"{smallest}tickets: {given}\n", environ | secrets)
+
+    tickets = ticket_system(config)
+    await tickets.aclose()
+
+    assert (tickets.system, tickets.place) == (system, place)
+    assert "hush" not in f"{config!r} {tickets!r} {vars(tickets)!r}"
+
+
+def test_every_type_of_tickets_has_its_maker():
+    assert set(TICKET_MAKERS) == set(TICKET_SECTIONS)
+
+
+def test_without_tickets_follow_ups_are_filed_nowhere(loaded, smallest):
+    assert ticket_system(loaded(smallest)) is None
 
 
 def test_an_export_bucket_is_reached_with_the_defaults_for_aws(loaded, smallest):
     aws = "aws: {region: eu-west-1, assume_role: arn:aws:iam::1:role/x, endpoint_url: 'http://localhost:1'}\n"
     config = loaded(f"{smallest}{aws}export: {{s3: {{bucket: b, prefix: p}}}}\n")
-    assert config.unavailable == ()
     assert config.export_bucket == BucketSettings("b", "p", "eu-west-1", "arn:aws:iam::1:role/x", "http://localhost:1")
 
 
@@ -211,7 +229,7 @@ def test_only_a_state_and_an_incident_channel_must_be_given(loaded, smallest):
     config = loaded(smallest)
     assert config.policy == Policy()
     assert dict(config.ci) == {}
-    assert config.unavailable == ()
+    assert config.tickets is None
     assert (config.port, config.redis_url, config.claim_token) == (3000, None, None)
     assert (config.log_format, config.log_level) == ("json", "info")
     assert config.slack.api_url == "https://slack.com/api/"

@@ -179,6 +179,7 @@ def test_durations_are_whole_numbers_with_a_unit(problems_of, smallest, key, val
         "export: {s3: {prefix: x}}",
         "tickets: {type: jra}",
         "tickets: {repo: x}",
+        "tickets: {type: github, repo: infra}",
         "ci: {jenkins: {type: jenkins}}",
         "ci: {x: {base_url: 'https://x'}}",
         "ci: {x: {type: ecs, base_url: 'https://x'}}",
@@ -195,9 +196,20 @@ def test_each_wrong_value_is_one_problem_on_its_line(problems_of, smallest, line
     assert problem.startswith("tflock.yml:5: ")
 
 
+def test_tickets_without_their_credentials_are_a_problem_that_names_the_variables(problems_of, smallest):
+    line = "tickets: {type: jira, base_url: 'https://acme.atlassian.net', project: OPS, token_env: OUR_TOKEN}"
+
+    assert problems_of(f"{smallest}{line}\n") == [
+        "tflock.yml:5: tickets.user_env: the environment variable JIRA_USER is not set",
+        "tflock.yml:5: tickets.token_env: the environment variable OUR_TOKEN is not set",
+    ]
+
+
 @pytest.mark.parametrize(
     "line",
     [
+        "tickets: {type: github, repo: acme/infra, token_env: ghp_Secret123}",
+        "tickets: {type: github, repo: acme/infra, token: ghp_Secret123}",
         "ci: {x: {type: github_actions, token_env: ghp_Secret123}}",
         "ci: {x: {type: github_actions, token: ghp_Secret123}}",
         "ci: {x: {type: github_actions, base_url: 'https://me:ghp_Secret123@github.example.com'}}",

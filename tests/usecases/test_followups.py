@@ -20,7 +20,7 @@ from bot.sandbox.memory_world import CHANNEL, MemoryWorld
 from bot.usecases import editions, export, incident, tickets
 
 KEYS = ("on-demand:acme-tf-locks", "ttl:acme-tf-locks")
-TABLE = Table("acme-tf-locks", ("staging",), Billing.PROVISIONED, True, 7, 1, 1, "expires")
+TABLE = Table("acme-tf-locks", ("staging",), Billing.PROVISIONED, throttled=True, refused=7, ttl_attribute="expires")
 
 
 class Desk:
@@ -172,7 +172,7 @@ def test_a_later_click_is_answered_with_the_ticket(closed):
 
 
 @pytest.mark.parametrize("lag", [0, 15])
-@pytest.mark.parametrize("point", ["file ticket", "filed ticket", "find ticket", "update", "append", "redraw proposals"])
+@pytest.mark.parametrize("point", ["file ticket", "filed ticket", "redraw proposals"])
 def test_a_worker_that_is_killed_anywhere_is_followed_by_one_that_files_no_second_ticket(closed, point, lag):
     closed.world.tickets.lag = timedelta(seconds=lag)
     closed.die_at(point)
