@@ -128,6 +128,9 @@ _MARKED = {
 }
 """The most telling first: when not all can be shown, these are."""
 
+_NAMED = {MarkKind.KEY, MarkKind.OWNER, MarkKind.ALERT}
+"""Kinds that their own words do not always tell."""
+
 _ENDED = {
     LockEnd.RELEASED: "released",
     LockEnd.GONE: "seen gone",
@@ -146,7 +149,8 @@ def told(account: Account, limits: Limits) -> Told:
         rows.append(teller.more_states(rest))
     shown = _shown(account.marks, limits.events)
     hidden = [mark for mark in account.marks if mark not in shown]
-    counts = ", ".join(f"{many} {kind}" for kind, many in Counter(mark.kind.value for mark in hidden).most_common())
+    kinds = Counter(mark.kind.value for mark in hidden).most_common()
+    counts = ", ".join(f"{many:,} {kind}{'s' if many > 1 else ''}" for kind, many in kinds)
     return Told(
         teller.headline(states),
         teller.subline(),
@@ -229,7 +233,7 @@ class _Teller:
 
     def event(self, mark: Mark) -> Event:
         label = clean(mark.label) or mark.kind.value
-        if mark.kind is not MarkKind.COMMAND and mark.kind.value not in label.casefold():
+        if mark.kind in _NAMED and mark.kind.value not in label.casefold():
             label = f"{mark.kind.value}: {label}"
         at = seconds(mark.at)
         actor = self.person(mark.actor)

@@ -42,7 +42,7 @@ def chart_svg(account: Account) -> str:
 
 
 def write_png(material: Material, path: Path) -> Path:
-    """Writes the chart for the channel, readable at the width that Slack shows, and returns the path. Raises OSError."""
+    """Writes the chart for the channel, readable at the width that Slack shows it. Raises OSError."""
     with _DRAWING:
         picture = _png(plan(material.account, Size.NARROW))
     with drafted(path) as draft:
