@@ -26,7 +26,11 @@ class Held(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A state that is not known to be free. `why` says why it could not be read; `created` is None without a lock."""
+    """A state that is not known to be free. `why` says why it could not be read; `created` is None without a lock.
+
+    `owner` is the Slack user who was taken for the lock's owner when it was last spoken of, in the channel `asked_in`,
+    by the request.
+    """
 
     state: str
     held: Held
@@ -35,6 +39,9 @@ class Row:
     operation: str = ""
     created: datetime | None = None
     why: str = ""
+    owner: str = ""
+    asked_in: str = ""
+    request: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ from bot.core.people import Standing
 from bot.core.report import StatusReport
 from bot.errors import JournalAway, NotPermitted
 from bot.usecases.evidence import conclude
-from bot.usecases.home_waiting import Room, room_of, waiting_for
+from bot.usecases.home_waiting import Room, room_of, waiting_for, with_owners
 from bot.usecases.inspect import inspect, overview
 from bot.usecases.owner import answer_about
 from bot.usecases.rights import may_write
@@ -129,7 +129,7 @@ def _drawn(
 
 def _shown(world: World, user: str, row: Row, room: Room, prospect: Prospect | None) -> Shown:
     person = world.holders.person_for_who(row.who) if row.who else None
-    is_asked = any(one.wait is Wait.ANSWER and one.lock_id == row.lock_id for one in room.waiting)
+    is_asked = bool(row.owner) and row.owner == user
     is_own = (
         is_asked or (person is not None and person.slack == user) or (prospect is not None and prospect.owner == user)
     )
@@ -151,7 +151,7 @@ async def _glance(world: World) -> Glance:
     if not await world.records.take("home", "locks", holder=holder, ttl=_READS_AT_MOST):
         return await _of_another(world) or known or await _read(world)
     try:
-        glance = await _read(world)
+        glance = await with_owners(world, await _read(world))
         await world.records.put("home", "locks", glance_record(glance), ttl=_KEPT)
         return glance
     finally:

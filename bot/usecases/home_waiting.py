@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,20 +13,19 @@ import structlog
 from bot.core.approval import why_not_by_policy, why_not_second
 from bot.core.eligibility import why_not_eligible
 from bot.core.evidence import Found
-from bot.core.home import Glance, Held, OpenIncident, Wait, Waiting
+from bot.core.home import Glance, Held, OpenIncident, Row, Wait, Waiting
 from bot.core.incident import Incident
 from bot.core.people import OwnerSays
 from bot.core.policy import Approvers
-from bot.core.report import OwnerNews, UnlockRequest
+from bot.core.report import UnlockRequest
 from bot.usecases.approval import expires_at
 from bot.usecases.evidence import Consent, approval_of
+from bot.usecases.letter_record import Place, facts_at, headline, owner_of
+from bot.usecases.owner import answer_about
 from bot.usecases.requests import REQUEST_TTL, Phase, find_unlock, instant_in
 from bot.usecases.world import World
 
 log = structlog.get_logger()
-
-LETTERS_TTL = timedelta(days=30)
-"""How long the index of letters to an owner (`letters-to`) is kept: as long as the letters."""
 
 _FRESH = timedelta(seconds=15)
 _MEMBERS_KEPT = timedelta(seconds=60)
@@ -122,28 +121,32 @@ async def _members(world: World, channel: str) -> frozenset[str] | None:
     return frozenset(seen.value)
 
 
+async def with_owners(world: World, glance: Glance) -> Glance:
+    """The glance with whom each lock was taken to belong to when it was spoken of. Raises JournalAway."""
+    return replace(glance, rows=tuple(await asyncio.gather(*(_with_owner(world, row) for row in glance.rows))))
+
+
+async def _with_owner(world: World, row: Row) -> Row:
+    known = await owner_of(world, row.state, row.lock_id) if row.held is Held.LOCKED else None
+    if known is None:
+        return row
+    return replace(row, owner=known["owner"], asked_in=known["channel"], request=known["request"])
+
+
 async def _letters(world: World, user: str, glance: Glance) -> list[Waiting]:
-    now = world.clock.now()
-    names = await world.records.enlisted(
-        "letters-to", user, since=now - LETTERS_TTL, until=now + _SKEW, limit=_MOST_LETTERS
-    )
-    letters = await asyncio.gather(*(_letter(world, user, name, glance) for name in names))
+    mine = [row for row in glance.rows if row.owner == user and row.state in world.states]
+    letters = await asyncio.gather(*(_letter(world, row) for row in mine[:_MOST_LETTERS]))
     return [letter for letter in letters if letter is not None][:_MOST_OF_A_KIND]
 
 
-async def _letter(world: World, user: str, name: str, glance: Glance) -> Waiting | None:
-    """The question in a letter, while it has no answer and its lock stands there, or cannot be read."""
-    record, said = await asyncio.gather(world.records.get("letter-of", name), world.records.get("owner-answer", name))
-    if record is None or record["owner"] != user or record["news"] == OwnerNews.RELEASED.name:
+async def _letter(world: World, row: Row) -> Waiting | None:
+    """The question to the owner of a lock, while it has no answer."""
+    place = Place(row.state, row.lock_id, row.owner)
+    said, facts = await asyncio.gather(answer_about(world, row.state, row.lock_id), facts_at(world, place))
+    if not facts or (said is not None and said.says is not OwnerSays.LATER):
         return None
-    if said is not None and said["says"] != OwnerSays.LATER:
-        return None
-    state, _, lock_id = name.rpartition("/")
-    row = next((row for row in glance.rows if row.state == state), None)
-    if state not in world.states or row is None or (row.held is Held.LOCKED and row.lock_id != lock_id):
-        return None
-    since = instant_in(record, "created")
-    return Waiting(Wait.ANSWER, state, lock_id, record["request"], record["asked_in"], record["asker"], since=since)
+    asker = str(headline(facts)["asker"])
+    return Waiting(Wait.ANSWER, row.state, row.lock_id, row.request, row.asked_in, asker, since=row.created)
 
 
 async def _requests(world: World, user: str, ids: Sequence[str]) -> list[Waiting]:

@@ -31,6 +31,7 @@ _LONGEST_URL = 3_000
 _MOST_NAMES = 1_200
 _STATES = 3
 _OPERATIONS = {"OperationTypeApply": "apply", "OperationTypePlan": "plan", "OperationTypeRefresh": "refresh"}
+_NO_ASKER = "Who may unlock is checked in an incident channel, when somebody asks there."
 _HELP = "In an incident channel `/tflock help` shows all that tflock can do."
 
 _WHY = {
@@ -84,7 +85,8 @@ def status_view(report: StatusReport) -> View:
     value = ButtonValue(name, lock_id, "")
     unlock = button("Unlock…", UNLOCK, value) if lock_id else None
     row = actions(button("Check again", CHECK, value), unlock, button("All states", REFRESH, _page(0)))
-    return _modal("Terraform lock", [*told[: MOST_BLOCKS - 2], *row])
+    note = context(_NO_ASKER) if report.verdict is not None else []
+    return _modal("Terraform lock", [*told[: MOST_BLOCKS - 3], *note, *row])
 
 
 def ask_where_view(state: str, incidents: Sequence[OpenIncident], patterns: Sequence[str]) -> View:
@@ -140,7 +142,8 @@ def _wait(one: Waiting) -> list[Block]:
     match one.wait:
         case Wait.ANSWER:
             since = f" since {mrkdwn((one.since,))}" if one.since else ""
-            words = f":{Mark.LOCKED.emoji}: {name}: your lock{since}. Is it still running? {asker} asks{place}."
+            asks = f" {asker} asks{place}." if one.asker else f" It was spoken of{place}." if place else ""
+            words = f":{Mark.LOCKED.emoji}: {name}: your lock{since}. Is it still running?{asks}"
             return [*sections([words]), *actions(*_answers(value))]
         case Wait.APPROVAL:
             words = (
@@ -246,7 +249,7 @@ def _outlook(prospect: Prospect | None) -> str:
     why = next((words for rule, words in _WHY.items() if str(rule) == prospect.rule), "")
     match prospect.ruling:
         case Ruling.ALLOW:
-            return f":{Mark.GOOD.emoji}: Could be unlocked: all checks hold."
+            return f":{Mark.GOOD.emoji}: Could be unlocked now: all checks hold."
         case Ruling.NEEDS_APPROVAL:
             return f":{Mark.APPROVAL.emoji}: Could be unlocked with a second member: {why}."
         case Ruling.REFUSE if prospect.until is not None:
