@@ -115,9 +115,12 @@ class Round:
 
     async def _tell(self, queue: Queue, turn: Waiter) -> None:
         news = QueueNews(
-            self.state, turn.user, self.world.watch.head_start, behind=len(queue.waiters) - (queue.place(turn.user) or 1),
+            state=self.state,
+            user=turn.user,
+            head_start=self.world.watch.head_start,
+            behind=len(queue.waiters) - (queue.place(turn.user) or 1),
             is_last=turn.calls + 1 >= MOST_CALLS,
-        )  # fmt: skip
+        )
         await self.still_ours()
         try:
             await self.world.sharing.call(turn.channel, news, mark=_mark(self.state, turn), thread=turn.thread)
