@@ -9,6 +9,7 @@ the next n tickets are taken and the connection is cut before the answer.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import re
@@ -42,11 +43,15 @@ class Issue:
 
 @dataclass(slots=True)
 class Desk:
-    """What the three have in common: issues in order, a clock, and connections to be cut."""
+    """What the three have in common: issues in order, a clock, and connections to be cut.
+
+    `holds` are the seconds between taking a ticket and the answer.
+    """
 
     issues: list[Issue] = field(default_factory=list)
     offset: timedelta = timedelta(0)
     cuts: int = 0
+    holds: float = 0
 
     def now(self) -> datetime:
         return wall_clock(self.offset)
@@ -56,8 +61,9 @@ class Desk:
         self.issues.append(issue)
         return issue
 
-    def answered(self, request: web.Request, body: Mapping[str, Any]) -> web.Response:
+    async def answered(self, request: web.Request, body: Mapping[str, Any]) -> web.Response:
         """The answer to a ticket that was taken; or none."""
+        await asyncio.sleep(self.holds)
         if self.cuts > 0:
             self.cuts -= 1
             if request.transport is not None:
@@ -153,7 +159,7 @@ class GitHubIssues:
         if not isinstance(body, str) or len(body) > 65_536:
             return _message(422, "Validation Failed")
         issue = self.desk.take(title, body, labels if self.can_push else ())
-        return self.desk.answered(request, self._shape(issue))
+        return await self.desk.answered(request, self._shape(issue))
 
     def _shape(self, issue: Issue) -> dict[str, Any]:
         more = {"pull_request": {"url": "…"}} if issue.is_pull_request else {}
@@ -256,7 +262,7 @@ class GitLabIssues:
         self.orders += _QUICK_ACTION.findall(text)
         labels = str(given.get("labels") or "").split(",") if self.level >= 20 else ()
         issue = self.desk.take(title, text, labels)
-        return self.desk.answered(request, self._shape(issue))
+        return await self.desk.answered(request, self._shape(issue))
 
     def _shape(self, issue: Issue) -> dict[str, Any]:
         return {
@@ -343,7 +349,7 @@ class JiraIssues:
         if wrong:
             return _jira_errors(wrong)
         issue = self.desk.take(fields["summary"], json.dumps(fields["description"]), fields.get("labels") or ())
-        return self.desk.answered(request, self._shape(issue))
+        return await self.desk.answered(request, self._shape(issue))
 
     def _wrong(self, fields: Mapping[str, Any]) -> dict[str, str]:
         wrong = {}
