@@ -5,11 +5,12 @@ An entry is kept below about 16 kB: of long lists the first are written, and how
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from bot.core.attribution import Attribution
-from bot.core.case import Verdict
+from bot.core.case import Effect, Finding, Ruling, Verdict
 from bot.core.contention import Loop, source_of
 from bot.core.evidence import Found, NotFound, Observation
 from bot.core.lock import HalfRelease, LockInfo, LockSeen, StateCheck, StateSeen
@@ -106,6 +107,28 @@ def verdict_facts(verdict: Verdict) -> dict[str, Any]:
             {"rule": str(f.rule), "effect": f.effect.name.lower(), "reason": plain(f.reason)} for f in verdict.findings
         ],
     }
+
+
+def verdict_words(state: str, verdict: Verdict) -> str:
+    """The verdict as a sentence of the timeline."""
+    if verdict.ruling is Ruling.ALLOW:
+        count, warned = len(verdict.findings), [f for f in verdict.findings if f.effect is not Effect.HOLDS]
+        return f"{state} may be unlocked: {_holding(count, warned)}"
+    if verdict.ruling is Ruling.NEEDS_APPROVAL:
+        asked = (finding for finding in verdict.findings if finding.effect is Effect.WANTS_APPROVAL)
+        return f"{state} may be unlocked if a second member approves: {_reasons(asked)}"
+    yet = " yet" if verdict.waiting_helps else ""
+    return f"{state} may not be unlocked{yet}: {_reasons(verdict.refusals)}"
+
+
+def _holding(count: int, warned: Sequence[Finding]) -> str:
+    if not warned:
+        return f"all {count} checks hold"
+    return f"{count - len(warned)} of {count} checks hold, and none forbids it ({_reasons(warned)})"
+
+
+def _reasons(findings: Iterable[Finding]) -> str:
+    return "; ".join(plain(finding.reason) for finding in findings)
 
 
 def inspection_facts(inspection: Inspection) -> dict[str, Any]:

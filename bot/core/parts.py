@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bot.core.account import Part
@@ -35,6 +36,9 @@ _DID: dict[str, str] = {
     **dict.fromkeys(CORRECTIONS, "corrected"),
 }
 
+_OUTCOMES = {"asked to kill": "killed", "tried to kill": "killed", "confirmed": "unlocked"}
+"""Words that say no more once the other one is there."""
+
 
 @dataclass(slots=True)
 class Parts:
@@ -55,7 +59,12 @@ class Parts:
 
     @property
     def shown(self) -> tuple[Part, ...]:
-        return tuple(Part(actor, self._entries[actor], tuple(did)) for actor, did in self._did.items())
+        return tuple(Part(actor, self._entries[actor], _telling(did)) for actor, did in self._did.items())
+
+
+def _telling(did: Mapping[str, None]) -> tuple[str, ...]:
+    """Without the words whose outcome is among them."""
+    return tuple(word for word in did if _OUTCOMES.get(word) not in did)
 
 
 def _word(entry: Entry) -> str | None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from datetime import timedelta
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -18,7 +17,8 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from bot.core.account import Account, Mark, MarkKind, StateSummary
+from bot.core.account import Account, StateSummary
+from bot.core.moments import key_moments, unnoticed
 from bot.core.phrase import duration
 from bot.export.chart import chart_svg
 from bot.export.files import write
@@ -27,29 +27,6 @@ from bot.export.html_svg import drawing
 from bot.export.html_text import Pen, link, text
 from bot.export.material import Material
 from bot.export.moment import zone_of
-
-_MOMENT_WORDS = {
-    MarkKind.KEY: "Key moment",
-    MarkKind.UNLOCK: "Lock released",
-    MarkKind.KILL: "Run ended",
-    MarkKind.OWNER: "Owner answered",
-    MarkKind.ALERT: "Alert",
-}
-"""The marks that are told as key moments: what people chose, and what turned the incident."""
-
-_MOST_MOMENTS = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A key moment: `words` say what it is, `anchor` where the timeline tells of it."""
-
-    at: datetime
-    words: str
-    said: str
-    actor: str
-    anchor: str
-    chosen: bool
 
 
 def write_html(material: Material, path: Path) -> Path:
@@ -69,7 +46,8 @@ def page(material: Material) -> Iterator[str]:
         .generate(
             account=account,
             pen=pen,
-            moments=_moments(account.marks),
+            moments=key_moments(account),
+            unnoticed=unnoticed(account),
             chart=chart,
             locked=_locked(account),
             days=days(material.lines(), pen, recorded=account.recorded),
@@ -87,23 +65,6 @@ def _locked(account: Account) -> StateSummary | None:
     return max(seen, key=lambda state: state.locked_for or timedelta(0), default=None)
 
 
-def _moments(marks: Iterable[Mark]) -> list[Moment]:
-    """By when they happened. Where there are too many, those that people chose come before the others."""
-    by_entry = dict[str, list[Mark]]()
-    for mark in marks:
-        if mark.kind in _MOMENT_WORDS:
-            by_entry.setdefault(mark.entry, []).append(mark)
-    found = sorted(map(_moment, by_entry.values()), key=lambda moment: not moment.chosen)
-    return sorted(found[:_MOST_MOMENTS], key=lambda moment: moment.at)
-
-
-def _moment(marks: list[Mark]) -> Moment:
-    """One entry may be both: chosen, and told anyhow."""
-    told = next((mark for mark in marks if mark.kind is not MarkKind.KEY), marks[0])
-    chosen = any(mark.kind is MarkKind.KEY for mark in marks)
-    return Moment(told.at, _MOMENT_WORDS[told.kind], told.label, told.actor, anchor(told.entry), chosen)
-
-
 @cache
 def _environment() -> Environment:
     made = Environment(
@@ -116,6 +77,7 @@ def _environment() -> Environment:
     )
     made.filters["duration"] = duration
     made.globals["link"] = link
+    made.globals["anchor"] = anchor
     made.globals["kind_words"] = kind_words
     return made
 

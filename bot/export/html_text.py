@@ -83,12 +83,16 @@ class Pen:
     def name(self, ids: str) -> str:
         return one_line(self.names.get(ids, "")) or one_line(ids) or "somebody"
 
-    def person(self, ids: str) -> Markup:
-        """A chip with the name, and the id where the pointer rests: names change and repeat, ids do not."""
+    def person(self, ids: str, otherwise: str = "") -> Markup:
+        """A chip with the name, and the id where the pointer rests: names change and repeat, ids do not.
+
+        `otherwise` is the name to use where the id has none.
+        """
         if ids not in self._chips:
             seat = self.seats.get(ids, 0) % COLOURS
             look = "bot" if ids == "tflock" else f"c{seat}"
-            self._chips[ids] = _CHIP.format(look, text(one_line(ids)), text(self.name(ids)))
+            name = self.name(ids) if one_line(self.names.get(ids, "")) else one_line(otherwise) or self.name(ids)
+            self._chips[ids] = _CHIP.format(look, text(one_line(ids)), text(name))
         return self._chips[ids]
 
     def when(self, at: datetime) -> Markup:
@@ -116,7 +120,11 @@ class Pen:
             case Linked(said, url):
                 return link(url, one_line(said))
             case Person(slack_id, name):
-                return self.person(slack_id) if slack_id else _CHIP.format("c0", "", text(one_line(name) or "somebody"))
+                return (
+                    self.person(slack_id, name)
+                    if slack_id
+                    else _CHIP.format("c0", "", text(one_line(name) or "somebody"))
+                )
             case datetime():
                 return self.when(part)
             case timedelta():

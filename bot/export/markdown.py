@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import cache
 from itertools import groupby
 from pathlib import Path
@@ -18,7 +18,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bot.core.account import Account
-from bot.core.phrase import duration, one_line
+from bot.core.moments import KeyMoment, key_moments, unnoticed
+from bot.core.phrase import Part, Phrase, duration, one_line
 from bot.core.timeline import Kind
 from bot.export.files import write
 from bot.export.markdown_text import address, escaped, lines_of, linked, said
@@ -26,6 +27,7 @@ from bot.export.material import Line, Material
 from bot.export.moment import local, zone_of
 
 _MOST_FINDINGS = 8
+_AGAIN_AFTER = timedelta(minutes=1)
 _HOLDS = "holds"
 _BREAK = Markup("\\\n  ")
 """A line break within an item of a list."""
@@ -88,15 +90,37 @@ def page(material: Material, chart: str | None = None) -> Iterator[str]:
             pen=pen,
             chart=chart,
             told=_told(account),
-            moments=_rows(_moments(material), pen),
-            days=_days(material.lines(), pen),
+            moments=[_moment(moment, pen) for moment in key_moments(account)],
+            unnoticed=unnoticed(account),
+            days=_days(_once(material.lines()), pen),
             said=lambda phrase: said(phrase, account.names),
         )
     )
 
 
-def _moments(material: Material) -> Iterator[Line]:
-    return (line for line in material.lines() if line.is_key) if material.account.key_moments else iter(())
+def _moment(moment: KeyMoment, pen: _Pen) -> Markup:
+    """With its date: a lock may be days older than what was done about it."""
+    star = " ★" if moment.chosen else ""
+    who = f", {pen.name(moment.actor)}" if moment.actor else ""
+    head = f"- **{local(moment.at, UTC):%Y-%m-%d %H:%M:%S}**{pen.aside(moment.at)} **{moment.words}**{star}{who}: "
+    return Markup(head) + said(moment.said, pen.names)  # noqa: S704  all of it was escaped part by part
+
+
+def _once(lines: Iterable[Line]) -> Iterator[Line]:
+    """Without verdicts that say what the last one on the state said a moment before: the JSON has each."""
+    last: dict[object, Line] = {}
+    for line in lines:
+        if line.kind == Kind.GATE_DECIDED:
+            before = last.get(line.facts.get("state"))
+            last[line.facts.get("state")] = line
+            if before is not None and _repeats(line, before):
+                continue
+        yield line
+
+
+def _repeats(line: Line, before: Line) -> bool:
+    is_plain = not line.is_key and not line.changes
+    return is_plain and line.text == before.text and line.at - before.at < _AGAIN_AFTER
 
 
 def _pen(account: Account) -> _Pen:
@@ -106,7 +130,20 @@ def _pen(account: Account) -> _Pen:
 
 def _told(account: Account) -> Markup:
     """The story as one paragraph."""
-    return Markup(" ").join(said(sentence, account.names) for sentence in account.summary.told)
+    days: set[date] = set()
+    return Markup(" ").join(said(_dated_once(sentence, days), account.names) for sentence in account.summary.told)
+
+
+def _dated_once(sentence: Phrase, days: set[date]) -> Phrase:
+    """With the date at the first instant of each day alone. `days` are those that were named, and grow."""
+    parts: list[Part] = []
+    for part in sentence:
+        day = local(part, UTC).date() if isinstance(part, datetime) else None
+        is_named = day is not None and day in days
+        parts.append(f"{local(part, UTC):%H:%M:%S} UTC" if is_named and isinstance(part, datetime) else part)
+        if day is not None:
+            days.add(day)
+    return tuple(parts)
 
 
 def _days(lines: Iterable[Line], pen: _Pen) -> Iterator[_Day]:
@@ -151,7 +188,7 @@ def _findings(line: Line) -> Iterator[str]:
     for found in [found for found in against if str(found.get("reason")) not in line.text][:_MOST_FINDINGS]:
         rule, effect, reason = (escaped(found.get(name, "")) for name in ("rule", "effect", "reason"))
         yield f"{rule} ({effect}): {reason}"
-    if told:
+    if against:
         yield f"{len(told) - len(against)} of {len(told)} checks hold"
 
 

@@ -129,7 +129,7 @@ async def _intend(world: World, task: Task, decision: Decision) -> Task:
         raise JournalAway("there is no timeline to write this release to")
     lock = next(info for info in inspection.seen.locks if info.id == request.lock_id)
     facts = {"request": request.id, "state": request.state, "lock_id": request.lock_id, "lock": lock_facts(lock)}
-    text = f"releasing lock {request.lock_id} of {request.state}"
+    text = f"began to release the lock of {request.state}"
     draft = Draft(
         world.clock.now(), Kind.UNLOCK_RELEASING, task.by, text, facts, f"releasing/{request.id}/{task.round}"
     )

@@ -12,8 +12,8 @@ import structlog
 
 from bot.core.facts import seen_facts
 from bot.core.incident import Incident
-from bot.core.lock import LockSeen
-from bot.core.phrase import Quoted
+from bot.core.lock import LockInfo, LockSeen
+from bot.core.phrase import Quoted, instant
 from bot.core.report import Notice
 from bot.core.timeline import Draft, Entry, Kind, stamp
 from bot.errors import ChainBroken, UpstreamError
@@ -171,6 +171,10 @@ def _lock_words(state: str, seen: LockSeen) -> str:
     if seen.is_free:
         return f"{state} is free"
     return "; ".join(
-        f"{state} has been locked by {info.who} since {instant(info.created)}, for {info.operation.removeprefix('OperationType').lower() or 'an operation that it does not name'}"
+        f"{state} has been locked by {info.who} since {instant(info.created)}, for {_operation(info)}"
         for info in seen.locks
     )
+
+
+def _operation(info: LockInfo) -> str:
+    return info.operation.removeprefix("OperationType").lower() or "an operation that it does not name"

@@ -152,13 +152,22 @@ def _given_up(world: World, record: dict[str, str]) -> bool:
     return began is not None and world.clock.now() - began > GIVE_UP_AFTER
 
 
+_SWITCHED = {
+    SwitchResult.DONE: "switched off",
+    SwitchResult.DENIED: "not switched off, the CI does not let the bot",
+    SwitchResult.NOT_FOUND: "not switched off, it was not found",
+    SwitchResult.NOT_KNOWN: "not known whether it is switched off",
+}
+
+
 async def _conclude(world: World, request: KillRequest, record: dict[str, str], report: KillReport) -> None:
     ended = report.stage is KillStage.ENDED
     count = len(report.progress)
-    text = f"{count} run{'s' if count != 1 else ''} " + ("ended" if ended else "could not be seen to end")
-    if report.switched is not None:
-        text += f"; stopping the source: {report.switched.result}"
     pipeline = pipeline_in(record)
+    runs = f"{count} run{'s' if count != 1 else ''} of {pipeline.title}"
+    text = f"ended {runs}" if ended else f"could not see that {runs} ended"
+    if report.switched is not None:
+        text += f"; what starts them: {_SWITCHED[report.switched.result]}"
     facts = {
         "request": request.id,
         "state": request.state,

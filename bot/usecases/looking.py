@@ -13,9 +13,8 @@ from datetime import datetime, timedelta
 import structlog
 
 from bot.core.case import Verdict
-from bot.core.facts import inspection_facts, verdict_facts
+from bot.core.facts import inspection_facts, verdict_facts, verdict_words
 from bot.core.incident import Incident
-from bot.core.phrase import plain
 from bot.core.report import Inspection, StatusReport
 from bot.core.timeline import Draft, Kind
 from bot.errors import JournalAway
@@ -76,7 +75,7 @@ async def _write(world: World, incident: Incident, inspection: Inspection, verdi
         "verdict": None if verdict is None else verdict_facts(verdict),
         "evidence": inspection_facts(inspection),
     }
-    text = f"{asked} of {state}: {_words(inspection, verdict)}"
+    text = _words(inspection, verdict)
     await world.journal.append(incident.id, Draft(now, Kind.GATE_DECIDED, "tflock", text, facts))
     await world.records.put("look", key, {"seen": seen, "at": now.isoformat()}, ttl=_TTL)
 
@@ -101,10 +100,11 @@ def _fingerprint(inspection: Inspection, verdict: Verdict | None) -> str:
 
 
 def _words(inspection: Inspection, verdict: Verdict | None) -> str:
+    state = inspection.state.name
     if verdict is not None:
-        reasons = "; ".join(f"{finding.rule}: {plain(finding.reason)}" for finding in verdict.refusals)
-        ruling = f"an unlock would meet: {verdict.ruling}"
-        return f"{ruling} ({reasons})" if reasons else ruling
+        return verdict_words(state, verdict)
     if inspection.seen.is_free:
-        return "it is free"
-    return "its lock could not be read" + (": the lock table is throttled" if inspection.is_throttled else "")
+        return f"{state} is free"
+    return f"the lock of {state} could not be read" + (
+        ": the lock table refused the request" if inspection.is_throttled else ""
+    )

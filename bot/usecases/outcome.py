@@ -103,7 +103,8 @@ async def _write_down(world: World, task: Task, record: dict[str, Any], stage: U
         return True
     released = stage is UnlockStage.RELEASED
     kind = Kind.UNLOCK_RELEASED if released else Kind.UNLOCK_FAILED
-    words = "released the lock" if released else f"did not release the lock: {stage}"
+    lock = f"the lock of {request.state}"
+    words = f"released {lock}" if released else f"did not release {lock}: {stage}"
     facts = {
         "request": request.id,
         "state": request.state,
@@ -115,7 +116,7 @@ async def _write_down(world: World, task: Task, record: dict[str, Any], stage: U
         **{name: record.get(name) for name in ("tries", "throttled", "took_seconds", "lock")},
     }
     once = f"outcome/{request.id}/{task.round}"
-    draft = Draft(world.clock.now(), kind, task.by, f"{words} ({request.state})", facts, once)
+    draft = Draft(world.clock.now(), kind, task.by, words, facts, once)
     return (await world.journal.append(request.incident, draft)).added
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from bot.core.case import Ruling, Verdict
-from bot.core.facts import inspection_facts, verdict_facts
-from bot.core.phrase import plain
+from bot.core.case import Ruling
+from bot.core.facts import inspection_facts, verdict_facts, verdict_words
 from bot.core.report import OwnerNews, UnlockReport, UnlockRequest, UnlockStage
 from bot.core.timeline import Draft, Kind
 from bot.errors import NotPermitted
@@ -53,9 +52,7 @@ async def ask(world: World, wish: Wish) -> UnlockReport:
     if wish.dry_run:
         return report
 
-    await save_unlock(
-        world, request, when_safe="yes" if wish.when_safe else "", wanted=waiting_for(decision.verdict)
-    )
+    await save_unlock(world, request, when_safe="yes" if wish.when_safe else "", wanted=waiting_for(decision.verdict))
     posted = await world.teller.unlock(report)
     report = replace(report, request=placed(request, posted.ts))
     await change_unlock(world, request.id, ts=posted.ts)
@@ -128,7 +125,7 @@ async def arm(world: World, request_id: str, *, user: str, lock_id: str | None =
         world, request_id, {Phase.SHOWN, Phase.APPROVAL}, Phase.ARMED,
         by=user, armed_at=now.isoformat(), until=until.isoformat(),
     )  # fmt: skip
-    await _requested(world, request, user, "armed the unlock: it is done as soon as it is safe")
+    await _requested(world, request, user, "armed the unlock, to be done as soon as it is safe")
     first = f"{now.timestamp():.0f}"
     await world.jobs.start("armed", request_id, first, key=f"armed:{request_id}:{first}")
     report = UnlockReport(request, UnlockStage.ARMED, None, None, until=until)
@@ -158,7 +155,7 @@ async def record_decision(world: World, request: UnlockRequest, decision: Decisi
             at=world.clock.now(),
             kind=Kind.GATE_DECIDED,
             actor="tflock",
-            text=f"unlock of {request.state}: {_sentence(decision.verdict)}",
+            text=verdict_words(request.state, decision.verdict),
             facts={
                 "request": request.id,
                 "state": request.state,
@@ -170,11 +167,6 @@ async def record_decision(world: World, request: UnlockRequest, decision: Decisi
             once=once,
         )
         await world.journal.append(request.incident, draft)
-
-
-def _sentence(verdict: Verdict) -> str:
-    blocking = [f"{finding.rule}: {plain(finding.reason)}" for finding in verdict.refusals]
-    return f"{verdict.ruling} ({'; '.join(blocking)})" if blocking else str(verdict.ruling)
 
 
 def _request(world: World, wish: Wish, decision: Decision) -> UnlockRequest:

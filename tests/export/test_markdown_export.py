@@ -138,7 +138,30 @@ async def test_key_moments_are_told_before_the_timeline(journal, incident, lines
     found = await lines(journal, incident)
 
     assert found.index("## Key moments") < found.index("## Timeline")
-    assert len([line for line in found if line == "- **12:05:00** U2: The job is dead *(key moment)*"]) == 2
+    assert "- **2026-11-21 12:05:00** **Key moment** ★, U2: The job is dead" in found
+    assert "- **12:05:00** U2: The job is dead *(key moment)*" in found
+
+
+async def test_a_verdict_that_repeats_itself_at_once_is_told_once(journal, incident, lines):
+    for _ in range(3):
+        await note(journal, incident, "staging may not be unlocked yet", Kind.GATE_DECIDED, state="staging")
+    await note(journal, incident, "staging may not be unlocked yet", Kind.GATE_DECIDED, state="production")
+    await note(journal, incident, "staging may be unlocked", Kind.GATE_DECIDED, state="staging")
+
+    found = await lines(journal, incident)
+
+    assert len([line for line in found if "may not be unlocked yet" in line]) == 2
+    assert len([line for line in found if "staging may be unlocked" in line]) == 1
+
+
+async def test_a_verdict_that_is_a_key_moment_is_told_though_it_repeats_itself(journal, incident, lines):
+    await note(journal, incident, "staging may be unlocked", Kind.GATE_DECIDED, state="staging")
+    key = await note(journal, incident, "staging may be unlocked", Kind.GATE_DECIDED, state="staging")
+    await note(journal, incident, "", Kind.ENTRY_MARKED, entry=key)
+
+    found = await lines(journal, incident)
+
+    assert len([line for line in found if line.startswith("- **12:05:00**") and "may be unlocked" in line]) == 2
 
 
 async def test_an_edited_entry_shows_its_new_text_with_a_mark(journal, incident, lines):

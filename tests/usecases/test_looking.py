@@ -31,7 +31,7 @@ async def test_a_status_puts_its_verdict_and_evidence_on_the_timeline(scene):
     assert (entry.facts["asked"], entry.facts["state"], entry.facts["lock_id"]) == ("status", "staging", lock.id)
     assert entry.facts["verdict"]["ruling"] == str(report.verdict.ruling)
     assert entry.facts["evidence"]["holder"]["runs"][0]["conclusion"] == "timed out"
-    assert entry.text.startswith("status of staging: an unlock would meet: ")
+    assert entry.text == "staging may be unlocked: all 12 checks hold"
     assert len(canonical(dict(entry.facts))) < 16_000
     assert await scene.stands(lock)
 
@@ -76,7 +76,7 @@ async def test_a_free_state_is_written_without_a_verdict(scene):
     await look(scene)
 
     (entry,) = await scene.entries(Kind.GATE_DECIDED)
-    assert (entry.facts["verdict"], entry.text) == (None, "status of staging: it is free")
+    assert (entry.facts["verdict"], entry.text) == (None, "staging is free")
 
 
 async def test_outside_an_incident_nothing_is_written(scene):

@@ -1,0 +1,65 @@
+"""The key moments of an incident: what a reader gets who reads nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from bot.core.moments import MOST_MOMENTS, key_moments, unnoticed
+from bot.core.phrase import plain
+from bot.core.timeline import Kind
+
+
+def told(account):
+    return [f"{moment.at:%H:%M} {moment.words}: {plain(moment.said)}" for moment in key_moments(account)]
+
+
+def test_the_scenario_is_told_in_its_key_moments(chronicle):
+    chronicle.tell_scenario()
+
+    assert told(chronicle.account()) == [
+        "09:05 Lock taken: staging by runner@fv-az881-525, for apply",
+        "09:15 Run timed out: run 1 of deploy.yml in acme/infra, after 13 min",
+        "09:45 Loop began: dependency-update.yml in acme/infra, from here on started about every 1 min",
+        "11:02 First command: /tflock status staging",
+        "11:45 Lock table refuses requests: acme-tf-locks",
+        "11:56 Runs ended: 47 runs ended",
+        "12:06 Owner answered: says that it is dead",
+        "12:07 Lock released: released the lock (staging)",
+    ]
+
+
+def test_the_time_that_nobody_noticed_is_from_the_lock_to_the_first_command(chronicle):
+    chronicle.tell_scenario()
+    assert unnoticed(chronicle.account()) == timedelta(hours=1, minutes=57)
+
+
+def test_without_a_lock_or_a_command_nobody_knows_how_long_it_went_unnoticed(chronicle):
+    chronicle.add("11:02", Kind.INCIDENT_OPENED, "U0QUINN")
+    assert unnoticed(chronicle.account()) is None
+    assert told(chronicle.account()) == []
+
+
+def test_what_a_person_marked_is_a_key_moment_and_once_if_it_was_one_anyhow(chronicle):
+    chronicle.tell_scenario()
+    released = chronicle.entries[-1].id
+    note = chronicle.add("12:10", Kind.NOTE_ADDED, "U0QUINN", "the deployment went through").id
+    for entry in (released, note):
+        chronicle.add("12:20", Kind.ENTRY_MARKED, "U0PARKER", entry=entry)
+
+    chosen = [moment for moment in key_moments(chronicle.account()) if moment.chosen]
+
+    assert [(moment.words, moment.entry) for moment in chosen] == [("Lock released", released), ("Key moment", note)]
+
+
+def test_of_too_many_moments_those_that_people_chose_stay(chronicle):
+    chronicle.tell_scenario()
+    chosen = chronicle.add("12:10", Kind.NOTE_ADDED, "U0QUINN", "the deployment went through").id
+    chronicle.add("12:20", Kind.ENTRY_MARKED, "U0PARKER", entry=chosen)
+    account = chronicle.account()
+    alerts = [replace(mark, kind="alert", entry=str(1000 + n)) for n, mark in enumerate(account.marks * 20)]
+
+    moments = key_moments(replace(account, marks=(*account.marks, *alerts)))
+
+    assert len(moments) == MOST_MOMENTS
+    assert chosen in {moment.entry for moment in moments}
