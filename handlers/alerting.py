@@ -71,8 +71,4 @@ class AlertClicks:
 
 
 def _now(state: str, seen: LockSeen) -> str:
-    if seen.is_free:
-        return f"{state} is free by now."
-    if seen.lock is None:
-        return f"{state} is locked by now by something that is not lock info."
-    return f"{state} is locked by now by {seen.lock.who or 'somebody unnamed'} (lock {seen.lock.id})."
+    return f"{state} is free by now." if seen.is_free else f"{state} is locked by another lock by now (/tflock status)."
