@@ -55,7 +55,7 @@ def _row(alert: Alert) -> Fact:
 def _headline(alert: Alert, *, is_again: bool) -> Fact:
     fact = _news(alert.concern)
     if not alert.is_open:
-        return Fact(fact.label, fact.phrase, Mark.GOOD)
+        return Fact(f"Over: {fact.label}", fact.phrase, Mark.GOOD)
     return Fact(f"Still so: {fact.label}", fact.phrase, fact.mark) if is_again else fact
 
 
