@@ -9,6 +9,7 @@ import yaml
 
 from bot._doctor_slack import SCOPES
 from bot.sandbox.proxy import Answer, Deny
+from bot.sandbox.tickets import GitHubIssues
 
 MANIFEST = Path(__file__).parents[2] / "manifest.yml"
 
@@ -334,3 +335,23 @@ async def test_an_export_directory_that_cannot_be_made_is_a_warning(healthy, lev
     healthy.settings["export"] = {"directory": str(tmp_path / "taken" / "exports")}
 
     assert (await levels("exports", "directory"))[:2] == (0, ["warn"])
+
+
+@pytest.mark.parametrize("trouble", ["", "token"])
+async def test_the_ticket_system_is_looked_at_and_nothing_is_filed(healthy, levels, trouble):
+    async with GitHubIssues() as github:
+        token = "ghp-distinctive-and-wrong" if trouble == "token" else github.token
+        healthy.environ["TICKET_TOKEN"] = token
+        healthy.settings["tickets"] = {
+            "type": "github",
+            "repo": github.place,
+            "base_url": github.base_url,
+            "token_env": "TICKET_TOKEN",
+        }
+
+        code, found, told = await levels("tickets", f"GitHub {github.place}")
+
+        assert (code, found) == (0, ["warn" if trouble else "ok"])
+        assert github.desk.issues == []
+        assert all(line.startswith("GET") for line in github.server.asked)
+    assert ("renew TICKET_TOKEN" if trouble else "takes issues") in told
