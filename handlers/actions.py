@@ -15,7 +15,8 @@ from bot.slack.render import notice_message, status_message
 from bot.slack.render.followups import FILE
 from bot.slack.render.timeline import ENTRY, NEWER, OLDER
 from bot.slack.render.waiting import CHECK, STOP, WATCH
-from bot.usecases import approval, kill_job, letters, tickets, unlock
+from bot.usecases import answers, approval, kill_job, tickets, unlock
+from bot.usecases.rearm import rearm
 from bot.usecases.requests import find_kill, find_unlock
 from bot.usecases.status import Question, status, tell_owner
 from bot.usecases.world import World
@@ -67,6 +68,7 @@ class Actions:
             "unlock.decline": self._decline,
             "unlock.when_safe": self._when_safe,
             "unlock.disarm": self._disarm,
+            "unlock.rearm": self._rearm,
             "kill.confirm": self._kill_and_stop,
             "kill.only": self._kill_only,
             "kill.approve": self._kill_approve,
@@ -75,6 +77,7 @@ class Actions:
             "owner.dead": self._owner_dead,
             "owner.running": self._owner_running,
             "owner.later": self._owner_later,
+            "owner.undo": self._owner_undo,
             "status.share": self._share,
             "alert.status": AlertClicks(self.world).status,
             "alert.who": AlertClicks(self.world).who,
@@ -110,6 +113,10 @@ class Actions:
         await unlock.disarm(self.world, value.request, lock_id=value.lock_id, user=asker.user)
         return "ok"
 
+    async def _rearm(self, value: ButtonValue, asker: Asker) -> str:
+        await rearm(self.world, value.request, lock_id=value.lock_id, new_lock=value.choice, user=asker.user)
+        return "ok"
+
     async def _kill_and_stop(self, value: ButtonValue, asker: Asker) -> str:
         await kill_job.confirm(self.world, value.request, value.choice, user=asker.user, stop_source=True)
         return "ok"
@@ -142,7 +149,13 @@ class Actions:
     async def _owner(self, value: ButtonValue, asker: Asker, says: OwnerSays) -> str:
         state = self.world.state(value.state).name
         now = self.world.clock.now()
-        await letters.take_answer(self.world, state=state, lock_id=value.lock_id, user=asker.user, says=says, at=now)
+        await answers.take_answer(self.world, state=state, lock_id=value.lock_id, user=asker.user, says=says, at=now)
+        return "ok"
+
+    async def _owner_undo(self, value: ButtonValue, asker: Asker) -> str:
+        state = self.world.state(value.state).name
+        now = self.world.clock.now()
+        await answers.take_back(self.world, state=state, lock_id=value.lock_id, user=asker.user, at=now)
         return "ok"
 
     async def _file(self, value: ButtonValue, asker: Asker) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -10,10 +10,12 @@ from bot.core.attribution import Attribution, Look
 from bot.core.case import Verdict
 from bot.core.contention import Contention, Loop
 from bot.core.evidence import NotFound, Observation, Unseen
+from bot.core.hours import Hours
 from bot.core.incident import Incident
 from bot.core.lock import HalfKind, HalfRelease, LockInfo, LockSeen, StateCheck, TableSeen
-from bot.core.people import Member, OwnerAnswer, Whereabouts
+from bot.core.people import Member, OwnerAnswer, Presence, Whereabouts
 from bot.core.phrase import Phrase
+from bot.core.policy import ApprovalPolicy
 from bot.core.revision import Shown
 from bot.core.run import Conclusion, Phase, Run, Switched
 
@@ -120,28 +122,73 @@ class Overview:
 
 
 @dataclass(frozen=True, slots=True)
+class StandIn:
+    """Somebody who may act instead. `local_time` is None, and `at_work` too, where it is not known."""
+
+    member: Member
+    presence: Presence
+    local_time: datetime | None = None
+    at_work: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StandIns:
+    """Who may act instead, whoever can do so soonest first. `others` are members of the channel (of the groups, where
+    only they may act) that were not looked at; `missing` says why the list ends there, if it was not for their number.
+    """
+
+    people: tuple[StandIn, ...] = ()
+    others: int = 0
+    missing: NotFound | Unseen | None = None
+
+    def without(self, user_id: str | None) -> StandIns:
+        return replace(self, people=tuple(one for one in self.people if one.member.id != user_id))
+
+
+@dataclass(frozen=True, slots=True)
 class WhoReport:
     """The person behind a lock, whether he can be reached, and who can act instead.
 
-    `stand_ins` are members of the channel who may unlock, the active ones first; None where no channel was asked.
-    `local_time` is at the owner's.
+    `stand_ins` is None where no incident channel was asked. `local_time` is at the owner's; `hours` are his working
+    hours, None where the configuration does not tell them. `approval` is who may approve an unlock of the state,
+    `approvers` those of them in the channel where a group may.
     """
 
     inspection: Inspection
     member: Observation[Member] | None
     whereabouts: Observation[Whereabouts] | None
     local_time: datetime | None
-    stand_ins: tuple[tuple[Member, bool], ...] | None = ()
+    stand_ins: StandIns | None = None
+    hours: Hours | None = None
+    approval: ApprovalPolicy = field(default_factory=ApprovalPolicy)
+    approvers: StandIns | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLock:
+    """A lock that is somebody's, or with `is_sure` False may be. `source` says how that was found."""
+
+    state: StateName
+    lock: LockInfo
+    source: Phrase
+    is_sure: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class UserReport:
-    """A Slack user whom somebody asked for, and the locks that are his."""
+    """A Slack user whom somebody asked for, and the locks that are his.
+
+    `unread` counts states whose lock could not be read, `unknown` locks of which it was not found out whose they are.
+    """
 
     member: Observation[Member]
     whereabouts: Observation[Whereabouts]
     local_time: datetime | None
-    locks: tuple[tuple[StateName, LockInfo], ...]
+    locks: tuple[HeldLock, ...]
+    hours: Hours | None = None
+    unread: int = 0
+    unknown: int = 0
+    barred: Barred | None = None
 
 
 class UnlockStage(StrEnum):
@@ -185,7 +232,7 @@ class UnlockReport:
 
     `note` is one sentence about the present step, or about the outcome. `until` is when an armed request ends, or
     when trying again ends. `tries` counts attempts to delete, `throttled` those that the store turned away because it
-    was asked too often. `took` is from the request to the outcome.
+    was asked too often. `took` is from the request to the outcome. `by` armed it, empty if that is whoever asked.
     """
 
     request: UnlockRequest
@@ -201,6 +248,7 @@ class UnlockReport:
     tries: int = 0
     throttled: int = 0
     took: timedelta | None = None
+    by: str = ""
 
 
 class KillStage(StrEnum):
@@ -306,7 +354,7 @@ class OwnerNews(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One thing that the owner was told. `by` asked or acted, in `channel`; both are empty where the bot saw it itself."""
+    """One thing that the owner was told. `by` asked or acted, in `channel`; empty where the bot saw it by itself."""
 
     news: OwnerNews
     at: datetime

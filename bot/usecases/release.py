@@ -17,11 +17,13 @@ from bot.core.case import Ruling
 from bot.core.phrase import Phrase
 from bot.core.report import UnlockReport, UnlockStage
 from bot.usecases.attempt import Check, TakenBack, carry_out, gone, show_progress
+from bot.usecases.countdown import show_countdown
 from bot.usecases.lease import lease
 from bot.usecases.outcome import ask_for_approval, settle, tell_settled
 from bot.usecases.requests import Phase, change_unlock
 from bot.usecases.task import Task, decide_on, fingerprint, load
 from bot.usecases.unlock import record_decision
+from bot.usecases.waiting_list import look_soon
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -30,7 +32,7 @@ STALE_AFTER = timedelta(minutes=30)
 """A confirmed unlock that no worker took up for this long is given up: the people have moved on."""
 
 TICK = timedelta(seconds=10)
-"""How often an armed unlock is decided again, where no earlier instant is known."""
+"""How often an armed unlock is decided again and its message brought up to date, where no earlier instant is known."""
 
 _PASSING = frozenset({UnlockStage.STILL_THROTTLED, UnlockStage.NOT_KNOWN, UnlockStage.HALF_RELEASED})
 
@@ -67,6 +69,7 @@ async def _release(world: World, task: Task, still_ours: Check) -> None:
 
 async def _end(world: World, task: Task, report: UnlockReport) -> None:
     await (ask_for_approval if report.stage is UnlockStage.CHECKED else settle)(world, task, report)
+    await look_soon(world, task.request.state)
 
 
 async def _announce(world: World, task: Task) -> None:
@@ -74,7 +77,12 @@ async def _announce(world: World, task: Task) -> None:
     await show_progress(world, UnlockReport(task.request, UnlockStage.RELEASING, None, None))
 
 
-async def armed(world: World, request_id: str, tick: int, *, worker: str) -> None:
+async def wake(world: World, request_id: str, *, worker: str) -> None:
+    """Has an armed unlock decided now, beside its ticks, which go on. Raises as `release`."""
+    await armed(world, request_id, None, worker=worker)
+
+
+async def armed(world: World, request_id: str, tick: int | None, *, worker: str) -> None:
     """One tick of an armed unlock: decides, and releases, waits on or ends. Raises as `release`."""
     task = await load(world, request_id)
     if task is None or not task.is_armed:
@@ -103,7 +111,7 @@ async def _armed_step(world: World, task: Task, still_ours: Check) -> UnlockRepo
     if verdict.ruling is not Ruling.ALLOW:  # the attempt that follows writes down what it decides itself
         once = f"armed/{task.request.id}/{task.round}/{fingerprint(decision)}"
         await record_decision(world, task.request, decision, once=once)
-    report = UnlockReport(task.request, UnlockStage.ARMED, decision.inspection, verdict, until=task.until)
+    report = UnlockReport(task.request, UnlockStage.ARMED, decision.inspection, verdict, until=task.until, by=task.by)
     if decision.is_gone(task.request.lock_id):
         return gone(task, decision)
     if _is_late(world, task):
@@ -121,19 +129,21 @@ def _still_armed(world: World, task: Task, report: UnlockReport) -> UnlockReport
     """An armed unlock that met a passing obstacle goes on waiting."""
     refused = report.stage is UnlockStage.REFUSED and report.verdict is not None and report.verdict.waiting_helps
     if not _is_late(world, task) and (refused or report.stage in _PASSING):
-        return replace(report, stage=UnlockStage.ARMED, until=task.until)
+        return replace(report, stage=UnlockStage.ARMED, until=task.until, by=task.by)
     return report
 
 
-async def _wait_on(world: World, task: Task, report: UnlockReport, tick: int) -> None:
-    """Back to waiting, so that it can be called off again, until the next tick."""
+async def _wait_on(world: World, task: Task, report: UnlockReport, tick: int | None) -> None:
+    """Back to waiting, so that it can be called off again, until the next tick; None has no next one."""
     waiting = await change_unlock(world, task.request.id, only_in={Phase.ARMED, Phase.RELEASING}, phase=Phase.ARMED)
     if waiting is None:
         return
-    await show_progress(world, report)
+    await show_countdown(world, task, report)
+    if tick is None:
+        return
     now = world.clock.now()
     until = report.verdict.until if report.verdict is not None else None
-    at = now + TICK if until is None else min(max(until, now + timedelta(seconds=1)), now + 3 * TICK)
+    at = now + TICK if until is None else min(max(until, now + timedelta(seconds=1)), now + TICK)
     number = str(tick + 1)
     await world.jobs.start("armed", task.request.id, number, key=f"armed:{task.request.id}:{number}", at=at)
 

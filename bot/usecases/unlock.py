@@ -15,6 +15,7 @@ from bot.usecases.clicks import OPEN, live, move, permit, start_release, write_d
 from bot.usecases.evidence import Decision, count_refusals, weigh
 from bot.usecases.letters import write_to_owner
 from bot.usecases.requests import Phase, change_unlock, find_unlock, placed, save_unlock
+from bot.usecases.waiting_list import state_seen
 from bot.usecases.world import World
 
 ARMED_FOR = timedelta(hours=2)
@@ -27,7 +28,7 @@ LOOK_AGAIN = timedelta(seconds=4)
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What somebody asked for with `/tflock unlock`."""
+    """What somebody asked for with `/tflock unlock`. With `only` set, no other lock than that is armed."""
 
     state: str
     user: str
@@ -37,6 +38,7 @@ class Wish:
     reason: str = ""
     dry_run: bool = False
     when_safe: bool = False
+    only: str = ""
 
 
 async def ask(world: World, wish: Wish) -> UnlockReport:
@@ -48,6 +50,9 @@ async def ask(world: World, wish: Wish) -> UnlockReport:
     decision = await weigh(world, state, lock_id=None, user=wish.user, channel=wish.channel)
     request = _request(world, wish, decision)
     report = _checked(request, decision, dry_run=wish.dry_run)
+    if wish.only not in {"", request.lock_id}:
+        wish = replace(wish, when_safe=False)
+        report = replace(report, note=("it is not the lock that the button named, so nothing is armed",))
     await record_decision(world, request, decision, once=f"asked/{request.id}")
     if wish.dry_run:
         return report
@@ -56,6 +61,7 @@ async def ask(world: World, wish: Wish) -> UnlockReport:
     posted = await world.teller.unlock(report)
     report = replace(report, request=placed(request, posted.ts))
     await change_unlock(world, request.id, ts=posted.ts)
+    await state_seen(world, wish.state, decision.inspection.seen)
     if report.stage is UnlockStage.CHECKED and not request.lock_id and decision.store_is_busy:
         await _look_again(world, request, 0)
     elif report.stage is UnlockStage.CHECKED:
@@ -109,7 +115,7 @@ async def confirm(world: World, request_id: str, *, lock_id: str, user: str) -> 
     await permit(world, request, user)
     now = world.clock.now().isoformat()
     await move(world, request_id, OPEN, Phase.CONFIRMED, by=user, confirmed_at=now)
-    await _requested(world, request, user, "confirmed the unlock")
+    await _requested(world, request, user, f"confirmed the unlock of {request.state}")
     await start_release(world, request_id)
 
 
@@ -123,12 +129,12 @@ async def arm(world: World, request_id: str, *, user: str, lock_id: str | None =
     until = now + ARMED_FOR
     await move(
         world, request_id, {Phase.SHOWN, Phase.APPROVAL}, Phase.ARMED,
-        by=user, armed_at=now.isoformat(), until=until.isoformat(),
+        by=user, armed_at=now.isoformat(), until=until.isoformat(), countdown="", hush_until="",
     )  # fmt: skip
-    await _requested(world, request, user, "armed the unlock, to be done as soon as it is safe")
+    await _requested(world, request, user, f"armed the unlock of {request.state}: it is done as soon as it is safe")
     first = f"{now.timestamp():.0f}"
     await world.jobs.start("armed", request_id, first, key=f"armed:{request_id}:{first}")
-    report = UnlockReport(request, UnlockStage.ARMED, None, None, until=until)
+    report = UnlockReport(request, UnlockStage.ARMED, None, None, until=until, by=user)
     await world.teller.unlock(report)
     return report
 
@@ -193,4 +199,4 @@ def _checked(request: UnlockRequest, decision: Decision, *, dry_run: bool) -> Un
 
 async def _requested(world: World, request: UnlockRequest, user: str, words: str) -> None:
     facts = {"reason": request.reason}
-    await write_down(world, request, Kind.UNLOCK_REQUESTED, user, f"{words} ({request.state})", facts)
+    await write_down(world, request, Kind.UNLOCK_REQUESTED, user, words, facts)

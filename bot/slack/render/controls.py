@@ -14,6 +14,9 @@ from bot.core.run import SwitchResult
 from bot.slack.render.blocks import Confirm, Element, button, select
 from bot.slack.render.facts import runs
 from bot.slack.render.mrkdwn import flat, flat_phrase
+from bot.slack.render.waiting import watch_button
+
+REARM = "unlock.rearm"
 
 
 def lock_of(report: UnlockReport) -> LockInfo | None:
@@ -39,9 +42,31 @@ def tie_words(target: Target) -> str:
 
 
 def unlock_controls(report: UnlockReport) -> list[Element | None]:
+    return [*_unlocking(report), watch_button(report.request.state) if _is_locked(report) else None]
+
+
+_STAYS_LOCKED = frozenset(
+    {UnlockStage.ARMED, UnlockStage.REFUSED, UnlockStage.HOLDER_CHANGED, UnlockStage.STILL_THROTTLED}
+)
+
+
+def _is_locked(report: UnlockReport) -> bool:
+    """Whether the message says that the state is locked and stays so for now."""
+    verdict = report.verdict
+    if report.stage in {UnlockStage.CHECKED, UnlockStage.EXPIRED}:
+        return verdict is not None and verdict.ruling is Ruling.REFUSE
+    return report.stage in _STAYS_LOCKED
+
+
+def _unlocking(report: UnlockReport) -> list[Element | None]:
     verdict, value = report.verdict, _unlock_value(report)
     if report.stage is UnlockStage.ARMED:
         return [button("Do not unlock", "unlock.disarm", value)]
+    if report.stage is UnlockStage.HOLDER_CHANGED and report.now_held_by is not None:
+        newer = replace(value, choice=report.now_held_by.id)
+        return [button("Unlock the new lock when it is safe", REARM, newer)]
+    if report.stage is UnlockStage.EXPIRED and verdict is not None and verdict.waiting_helps:
+        return [button("Unlock when it is safe", REARM, replace(value, choice=value.lock_id))]
     if verdict is None or report.stage not in {UnlockStage.CHECKED, UnlockStage.REFUSED}:
         return []
     if verdict.waiting_helps:

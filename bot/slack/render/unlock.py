@@ -6,11 +6,12 @@ Every stage says what happened, whether anything was changed, and what to do nex
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TypeAlias
 
 from bot.core.case import Ruling, Verdict
 from bot.core.lock import DigestMatch, HalfKind, HalfRelease, LockInfo, ReleaseResult
-from bot.core.phrase import Person, Phrase, Quoted, joined
+from bot.core.phrase import Person, Phrase, Quoted
 from bot.core.report import UnlockReport, UnlockStage
 from bot.slack.render import facts
 from bot.slack.render.blocks import Block, Message, actions, context, message, sections
@@ -22,6 +23,8 @@ from bot.slack.render.table import table
 from bot.slack.render.verdict import advice, checklist, deciding, ruling
 
 _Facts: TypeAlias = Iterable[Fact]
+
+_MOST_MISSING = 6
 
 _RESULTS = {
     ReleaseResult.RELEASED: "was released",
@@ -103,16 +106,43 @@ def _when_allowed(verdict: Verdict, name: str, *, hidden: bool) -> Phrase:
 
 def _armed(report: UnlockReport) -> _Facts:
     yield Fact(f"{_name(report)} will be unlocked as soon as it is safe.", (), Mark.WAIT)
-    if report.verdict is not None:
-        missing = [finding.reason for finding in deciding(report.verdict)]
-        yield Fact("Still missing:", (*joined(missing[:4], "; "), ".") if missing else ("nothing.",))
-        if report.verdict.until is not None:
-            yield Fact("Allowed from:", (report.verdict.until, " if nothing changes."))
-    until: Phrase = (" The bot keeps looking until ", report.until, ".") if report.until else ()
-    yield Fact("Armed by:", (Person(report.request.user, ""), ".", *until))
+    yield from _missing(report)
+    if report.verdict is not None and report.verdict.until is not None:
+        yield Fact("Allowed from:", (report.verdict.until, " if nothing changes."))
+    yield Fact("Armed by:", (Person(report.by or report.request.user, ""), ".", *_gives_up(report)))
     yield Fact("Changed:", ("nothing yet.",))
     yield Fact("Next:", ("nothing to do. Press the button to call it off.",))
     yield from _note(report)
+
+
+def _missing(report: UnlockReport) -> _Facts:
+    """What the gate still refuses for, each with the time that is left of it where that is known."""
+    if report.verdict is None:
+        yield Fact("Still missing:", ("the bot is looking now.",))
+        return
+    missing = deciding(report.verdict)
+    if not missing:
+        yield Fact("Still missing:", ("nothing by the checks; the lock's store did not take it yet.",))
+        return
+    yield Fact("Still missing:")
+    for finding in missing[:_MOST_MISSING]:
+        yield Fact("", (f"• {finding.rule}: ", *_left(report, finding.until), *finding.reason, "."))
+    if len(missing) > _MOST_MISSING:
+        yield Fact("", (f"• and {len(missing) - _MOST_MISSING} more.",))
+
+
+def _left(report: UnlockReport, until: datetime | None) -> Phrase:
+    """As of the look that the message shows."""
+    if until is None or report.inspection is None or until <= report.inspection.at:
+        return ()
+    return (until - report.inspection.at, " left, ")
+
+
+def _gives_up(report: UnlockReport) -> Phrase:
+    if report.until is None:
+        return ()
+    left = _left(report, report.until)
+    return (" The bot keeps looking until ", report.until, *((" (", left[0], " left)") if left else ()), ".")
 
 
 def _releasing(report: UnlockReport) -> _Facts:
@@ -232,6 +262,8 @@ def _refused(report: UnlockReport) -> _Facts:
 def _expired(report: UnlockReport) -> _Facts:
     yield Fact(f"The request to unlock {_name(report)} has ended.", (), Mark.WAIT)
     yield from _note(report)
+    if report.verdict is not None:
+        yield from _missing(report)
     yield from _change(report)
     yield Fact("Next:", ("ask again with ", command(f"unlock {_name(report)}"), "."))
 
@@ -329,7 +361,7 @@ def _named(kinds: Iterable[HalfKind]) -> str:
 
 def _checks(report: UnlockReport) -> list[Block]:
     """The checklist, as long as it is what the message is about."""
-    shown = {UnlockStage.CHECKED, UnlockStage.DRY_RUN, UnlockStage.ARMED, UnlockStage.REFUSED}
+    shown = {UnlockStage.CHECKED, UnlockStage.DRY_RUN, UnlockStage.REFUSED}
     if report.verdict is None or report.stage not in shown:
         return []
     return sections(["*Checklist*", *lines(checklist(report.verdict), most=CHECK)], budget=3_800)
