@@ -25,6 +25,7 @@ from bot.core.queue import QueueNews
 from bot.core.report import KillReport, Notice, OwnerLetter, UnlockReport
 from bot.core.run import Cancelled, Pipeline, Run, RunRef, Switched
 from bot.core.ticket import Filing, Readiness, Ticket
+from bot.core.step import StepReport
 from bot.core.timeline import Draft, Entry
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "Roll",
     "RunSource",
     "Sharing",
+    "Steps",
     "Target",
     "Teller",
     "Tickets",
@@ -593,6 +595,22 @@ class Tickets(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+class Steps(Protocol):
+    """Steps of workflows in Slack. Raises UpstreamError like Notifier."""
+
+    async def show(self, report: StepReport, *, posted: Posted | None = None) -> Posted:
+        """Posts the step's message in its channel, or updates it."""
+        ...
+
+    async def complete(self, execution: str, outputs: Mapping[str, str]) -> None:
+        """Lets the workflow go on. A step that is over already stays as it is."""
+        ...
+
+    async def fail(self, execution: str, why: str) -> None:
+        """Ends the workflow with a sentence. A step that is over already stays as it is."""
+        ...
 
 
 class Jobs(Protocol):

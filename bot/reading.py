@@ -35,11 +35,11 @@ from bot.export.gather import gathered, gathered_file
 from bot.ports import Written
 from bot.slack.render.plain import overview_lines, status_lines, to_json, who_lines
 from bot.store.embedded import attached_url, redis_for
-from bot.usecases import status as questions
 from bot.usecases.evidence import conclude
 from bot.usecases.inspect import inspect, overview
 from bot.usecases.owner import answer_about
 from bot.usecases.verify import verify
+from bot.usecases.whois import reached
 from bot.usecases.world import World
 
 OK, FAILED, WRONG = 0, 1, 2
@@ -68,7 +68,7 @@ async def show_who(config: Config, state: str, *, as_json: bool) -> int:
         if config.slack.bot_token is None:
             report = _without_slack(inspection)
         else:
-            report = await questions.reached(world, inspection, None)
+            report = await reached(world, inspection)
     _print(to_json(report) if as_json else who_lines(report))
     return OK if _is_known(inspection.seen) else FAILED
 
@@ -210,9 +210,9 @@ def _nobody(at: datetime) -> Standing:
 def _without_slack(inspection: Inspection) -> WhoReport:
     owner = inspection.owner
     if owner is None or owner.slack_id is None:
-        return WhoReport(inspection, None, None, None, None)
+        return WhoReport(inspection, None, None, None)
     why = "Slack was not asked, since SLACK_BOT_TOKEN is not set"
-    return WhoReport(inspection, Unseen("Slack", Trouble.NO_CONNECTION, why, inspection.at), None, None, None)
+    return WhoReport(inspection, Unseen("Slack", Trouble.NO_CONNECTION, why, inspection.at), None, None)
 
 
 def _is_known(seen: LockSeen) -> bool:

@@ -23,7 +23,8 @@ from bot.slack.render import (
 from bot.usecases import incident as incidents
 from bot.usecases import kill_job, unlock
 from bot.usecases.looking import weigh_look, write_look
-from bot.usecases.status import Question, about_user, everything, status, tell_owner, who
+from bot.usecases.status import Question, everything, status, tell_owner
+from bot.usecases.whois import about_user, who
 from bot.usecases.world import World
 from handlers import grammar
 from handlers.asker import Asker, answer

@@ -284,7 +284,7 @@ def _person(value: object) -> str:
 
 
 def _address(value: object) -> str:
-    """On the service a person's unique name is an address, on a server `DOMAIN\\user`."""
+    """On the service a person's unique name is an address; on a server it is a domain with a user."""
     name = text(_of(value, "uniqueName"))
     return name if "@" in name else ""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _SHAPE = re.compile(r"(?P<days>[A-Za-z,-]+) (?P<from>[0-9]{2}):(?P<past>[0-9]{2})-(?P<to>[0-9]{2}):(?P<until>[0-9]{2})")
@@ -60,6 +61,21 @@ def _weekday(name: str) -> int:
         return _DAYS.index(name.lower())
     except ValueError:
         raise ValueError(f"“{name}” is not a weekday: write Mon, Tue, Wed, Thu, Fri, Sat or Sun") from None
+
+
+def on_clock(now: datetime, tz: str | None, offset: int) -> datetime | None:
+    """The instant on the clock of somebody in this time zone (IANA); by the offset in seconds where nobody knows it.
+
+    None where neither is told: Slack gives no zone of whoever is deactivated or belongs elsewhere.
+    """
+    try:
+        return now.astimezone(ZoneInfo(tz)) if tz else now.astimezone(_fixed(offset)) if offset else None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return now.astimezone(_fixed(offset))
+
+
+def _fixed(offset: int) -> timezone:
+    return timezone(timedelta(seconds=offset if abs(offset) < _DAY * _HOUR else 0))
 
 
 USUAL = hours_from("Mon-Fri 09:00-18:00")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from bot.core.evidence import Observation
+from bot.core.evidence import NotFound, Observation, Unseen
 
 
 class Presence(StrEnum):
@@ -33,13 +33,25 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
-    """Whether a person can be reached. `status_until` and `snoozed_until` are None where no end is set."""
+    """Whether a person can be reached. `status_until` and `snoozed_until` are None where no end is set.
+
+    `unseen` names what could not be read (`presence`, `status`, `do-not-disturb`), and is shown as none.
+    """
 
     presence: Presence
     status_text: str
     status_emoji: str
     status_until: datetime | None
     snoozed_until: datetime | None
+    unseen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """Who is in a channel, as far as it was read; `missing` says why the rest was not."""
+
+    ids: tuple[str, ...]
+    missing: NotFound | Unseen | None = None
 
 
 @dataclass(frozen=True, slots=True)

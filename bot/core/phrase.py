@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
 
 @dataclass(frozen=True, slots=True)
 class Quoted:
@@ -34,6 +37,14 @@ class Person:
 
     slack_id: str | None
     name: str
+
+
+class Day(datetime):
+    """An instant that matters by its day: shown with its weekday, and to the minute."""
+
+    @classmethod
+    def of(cls, at: datetime) -> Day:
+        return cls.fromtimestamp(at.timestamp(), UTC)
 
 
 Part: TypeAlias = str | Quoted | Linked | Person | datetime | timedelta
@@ -80,6 +91,12 @@ def instant(at: datetime) -> str:
     return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(' ', 'seconds')} UTC"
 
 
+def day(at: Day) -> str:
+    """`Mon 23 Nov 2026, 08:00 UTC`, whatever the machine's language."""
+    utc = at.astimezone(UTC)
+    return f"{_WEEKDAYS[utc.weekday()]} {utc.day} {_MONTHS[utc.month - 1]} {utc.year}, {utc:%H:%M} UTC"
+
+
 def one_line(text: str) -> str:
     """Somebody else's text without line breaks or control characters."""
     bare = text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
@@ -94,6 +111,8 @@ def _plain(part: Part) -> str:
             return one_line(text)
         case Person(slack_id, name):
             return one_line(name) or slack_id or "somebody"
+        case Day():
+            return day(part)
         case datetime():
             return instant(part)
         case timedelta():

@@ -1,5 +1,7 @@
 """People, messages and jobs in memory, beside `bot.sandbox.memory`."""
 
+# ruff: noqa: ARG002 - signatures are the ports'
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -8,8 +10,9 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from bot.core.evidence import Found, NotFound, Observation
-from bot.core.people import Channel, Member, Presence, Whereabouts
+from bot.core.people import Channel, Member, Presence, Roll, Whereabouts
 from bot.core.report import KillReport, Notice, OwnerLetter, UnlockReport
+from bot.core.step import StepReport
 from bot.errors import Missing
 from bot.ports import Clock, Posted
 from bot.sandbox.memory import Switchboard
@@ -67,6 +70,16 @@ class MemoryDirectory:
     async def members(self, channel_id: str) -> Observation[tuple[str, ...]]:
         return Found(tuple(self.inside.get(channel_id, ())), self.clock.now())
 
+    async def roll(self, channel_id: str, *, within: float) -> Roll:
+        return Roll(tuple(self.inside.get(channel_id, ())))
+
+    async def group_members(self, group_ids: Sequence[str]) -> Observation[tuple[str, ...]]:
+        members = dict.fromkeys(user for group in group_ids for user in self.groups.get(group, ()))
+        return Found(tuple(members), self.clock.now())
+
+    async def presence(self, user_id: str) -> Observation[Presence]:
+        return self._found(Presence.ACTIVE if user_id in self.people else None, user_id)
+
     def _found(self, value: T | None, what: str) -> Observation[T]:
         now = self.clock.now()
         return NotFound("Slack", what, now) if value is None else Found(value, now)
@@ -76,16 +89,18 @@ class MemoryDirectory:
 class MemoryTeller:
     """`bot.ports.Teller`: keeps what was said, in order. A fault that raises UpstreamError is a Slack that is away.
 
-    `messages` has what each message shows now; `letters` what was written to owners, with whom.
+    `letters` is what owners were notified of, with whom; `shown` has what each message to them shows now.
     """
 
     switchboard: Switchboard = field(default_factory=Switchboard)
     unlocks: list[UnlockReport] = field(default_factory=list)
     kills: list[KillReport] = field(default_factory=list)
     letters: list[tuple[str, OwnerLetter]] = field(default_factory=list)
+    shown: dict[Posted, OwnerLetter] = field(default_factory=dict)
     notices: list[Notice] = field(default_factory=list)
     whispers: list[tuple[str, str, Notice]] = field(default_factory=list)
     _posted: int = 0
+    _marks: dict[str, Posted] = field(default_factory=dict)
 
     async def unlock(self, report: UnlockReport) -> Posted:
         await self.switchboard.pass_through(f"tell {report.stage}")
@@ -98,10 +113,27 @@ class MemoryTeller:
         self.kills.append(report)
         return self._place(report.request.channel, report.request.ts)
 
-    async def letter(self, owner: str, letter: OwnerLetter, *, posted: Posted | None = None) -> Posted:
+    async def letter(self, owner: str, letter: OwnerLetter, *, posted: Posted | None = None, mark: str = "") -> Posted:
         await self.switchboard.pass_through(f"letter {letter.news.name}")
+        place = posted or self._marked(owner, letter, mark)
+        self.shown[place] = letter
+        await self.switchboard.pass_through(f"lettered {letter.news.name}")
+        return place
+
+    async def nudge(self, owner: str, letter: OwnerLetter, posted: Posted, *, mark: str) -> Posted:
+        await self.switchboard.pass_through(f"letter {letter.news.name}")
+        place = self._marked(owner, letter, mark)
+        await self.switchboard.pass_through(f"lettered {letter.news.name}")
+        return place
+
+    async def find_letter(self, owner: str, *, mark: str, since: datetime, thread: str = "") -> Posted | None:
+        await self.switchboard.pass_through("find letter")
+        return self._marks.get(mark)
+
+    def _marked(self, owner: str, letter: OwnerLetter, mark: str) -> Posted:
         self.letters.append((owner, letter))
-        return posted or self._place(f"D{owner}", "")
+        self._marks[mark] = self._place(f"D{owner}", "")
+        return self._marks[mark]
 
     async def notice(self, channel: str, notice: Notice, *, thread: str = "", posted: Posted | None = None) -> Posted:
         await self.switchboard.pass_through("notice")
@@ -141,6 +173,28 @@ class MemoryViews:
     async def publish(self, user: str, view: Mapping[str, Any]) -> None:
         await self.switchboard.pass_through("publish home")
         self.homes[user] = view
+
+
+@dataclass
+class MemorySteps:
+    """`bot.ports.Steps`: keeps what each message shows now, by the step, and what workflows were told, in order."""
+
+    switchboard: Switchboard = field(default_factory=Switchboard)
+    shown: dict[str, StepReport] = field(default_factory=dict)
+    told: list[tuple[str, str]] = field(default_factory=list)
+
+    async def show(self, report: StepReport, *, posted: Posted | None = None) -> Posted:
+        await self.switchboard.pass_through("show step")
+        self.shown[report.execution] = report
+        return posted or Posted(report.channel, "1700000000.000900")
+
+    async def complete(self, execution: str, outputs: Mapping[str, str]) -> None:
+        await self.switchboard.pass_through("complete step")
+        self.told.append((execution, outputs["outcome"]))
+
+    async def fail(self, execution: str, why: str) -> None:
+        await self.switchboard.pass_through("fail step")
+        self.told.append((execution, why))
 
 
 @dataclass(frozen=True, slots=True)

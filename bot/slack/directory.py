@@ -14,7 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
-from bot.core.people import Channel, Member, Presence, Whereabouts
+from bot.core.people import Channel, Member, Presence, Roll, Whereabouts
 from bot.ports import Clock
 from bot.slack.client import FAILURES, SYSTEM, Failure, as_error, failure, retry_handlers
 
@@ -110,6 +110,33 @@ class SlackDirectory:
             return self._too_slow(at)
         return Found(tuple(dict.fromkeys(ids)), at)
 
+    async def roll(self, channel_id: str, *, within: float) -> Roll:
+        """As many of a channel's members as are read within so many seconds. An answer of 429 ends it."""
+        ids = list[str]()
+        try:
+            async with asyncio.timeout(within):
+                async for page in self._pages(channel_id):
+                    if not isinstance(page, Found):
+                        return Roll(tuple(dict.fromkeys(ids)), page)
+                    ids.extend(page.value)
+        except TimeoutError:
+            detail = f"Slack did not give all members of the channel within {within:g} s"
+            return Roll(tuple(dict.fromkeys(ids)), Unseen(SYSTEM, Trouble.TIMED_OUT, detail, self._clock.now()))
+        return Roll(tuple(dict.fromkeys(ids)))
+
+    async def group_members(self, group_ids: Sequence[str]) -> Observation[tuple[str, ...]]:
+        at = self._clock.now()
+        members = list[str]()
+        for answer in await asyncio.gather(*(self._group(group_id) for group_id in group_ids)):
+            if not isinstance(answer, Found):
+                return answer
+            members.extend(answer.value)
+        return Found(tuple(dict.fromkeys(members)), at)
+
+    async def presence(self, user_id: str) -> Observation[Presence]:
+        call = partial(self._client.users_getPresence, user=user_id)
+        return await self._ask("asking for a presence", call, _presence)
+
     async def is_in_groups(self, user_id: str, group_ids: Sequence[str]) -> Observation[bool]:
         at = self._clock.now()
         answers = await asyncio.gather(*(self._group(group_id) for group_id in group_ids))
@@ -123,25 +150,26 @@ class SlackDirectory:
         return Found(value=False, at=at)
 
     async def whereabouts(self, user_id: str) -> Observation[Whereabouts]:
-        """Presence, status and do-not-disturb, asked at the same time.
+        """Presence, status and do-not-disturb, asked at the same time; `unseen` names what Slack did not tell.
 
-        Without the status nothing is found. Unseen presence is UNKNOWN; an unseen do-not-disturb counts as none,
-        since both only tell whether a message will be noticed.
+        If it told nothing at all, nothing is found.
         """
         at = self._clock.now()
         presence, profile, quiet = await asyncio.gather(
-            self._ask("asking for a presence", partial(self._client.users_getPresence, user=user_id), _presence),
+            self.presence(user_id),
             self._ask("reading a status", partial(self._client.users_profile_get, user=user_id), _status),
             self._ask(
                 "asking for do-not-disturb", partial(self._client.dnd_info, user=user_id), lambda a: _snoozed(a, at)
             ),
         )
-        if not isinstance(profile, Found):
+        asked = {"presence": presence, "status": profile, "do-not-disturb": quiet}
+        unseen = tuple(name for name, answer in asked.items() if not isinstance(answer, Found))
+        if len(unseen) == len(asked) and not isinstance(profile, Found):
             return profile
-        text, emoji, until = profile.value
+        text, emoji, until = profile.value if isinstance(profile, Found) else ("", "", None)
         here = presence.value if isinstance(presence, Found) else Presence.UNKNOWN
         snoozed = quiet.value if isinstance(quiet, Found) else None
-        return Found(Whereabouts(here, text, emoji, until, snoozed), at)
+        return Found(Whereabouts(here, text, emoji, until, snoozed, unseen), at)
 
     async def _group(self, group_id: str) -> Observation[tuple[str, ...]]:
         call = partial(self._client.usergroups_users_list, usergroup=group_id)

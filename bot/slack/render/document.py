@@ -10,11 +10,12 @@ from bot.core.attribution import Attribution, Candidate
 from bot.core.case import Finding, Verdict
 from bot.core.contention import Contention, Loop, source_of
 from bot.core.evidence import Found, NotFound, Observation, Unseen
+from bot.core.hours import USUAL
 from bot.core.life import is_over
 from bot.core.lock import Billing, LockInfo, LockSeen, Refusals, StateAbsent, StateCheck, StateSeen, TableCapacity
-from bot.core.people import Member, OwnerAnswer, Whereabouts
+from bot.core.people import Member, OwnerAnswer, Presence, Whereabouts
 from bot.core.phrase import plain
-from bot.core.report import Crowd, Inspection, Overview, Owner, StateName, StatusReport, WhoReport
+from bot.core.report import Crowd, Inspection, Overview, Owner, StandIn, StandIns, StateName, StatusReport, WhoReport
 from bot.core.run import Run
 from bot.core.timeline import stamp
 
@@ -53,15 +54,45 @@ def _who(report: WhoReport) -> Json:
         "member": _member(report.member),
         "whereabouts": _whereabouts(report.whereabouts),
         "local_time": None if report.local_time is None else report.local_time.isoformat(),
-        "stand_ins": _stand_ins(report),
+        "working_hours": _hours(report),
+        "stand_ins": _people(report.stand_ins),
+        "stand_ins_rest": _rest(report.stand_ins),
+        "approval": {"by": str(report.approval.by), "groups": list(report.approval.groups)},
+        "approvers": _people(report.approvers),
+        "approvers_rest": _rest(report.approvers),
     }
 
 
-def _stand_ins(report: WhoReport) -> list[Json] | None:
-    """None: no channel was asked."""
-    if report.stand_ins is None:
+def _hours(report: WhoReport) -> Json | None:
+    """Of the owner; None where it is not known what time it is there."""
+    if report.local_time is None:
         return None
-    return [{"id": who.id, "name": who.name, "active": active} for who, active in report.stand_ins]
+    hours = report.hours or USUAL
+    return {"hours": hours.text, "assumed": report.hours is None, "now": hours.hold(report.local_time)}
+
+
+def _people(found: StandIns | None) -> list[Json] | None:
+    """None: no channel was asked."""
+    return None if found is None else [_stand_in(one) for one in found.people]
+
+
+def _stand_in(one: StandIn) -> Json:
+    return {
+        "id": one.member.id,
+        "name": one.member.name,
+        "active": one.presence is Presence.ACTIVE,
+        "presence": str(one.presence),
+        "local_time": None if one.local_time is None else one.local_time.isoformat(),
+        "in_working_hours": one.at_work,
+    }
+
+
+def _rest(found: StandIns | None) -> Json | None:
+    """Whoever was not looked at."""
+    if found is None:
+        return None
+    missing = None if found.missing is None else {"seen": False, **_missing(found.missing)}
+    return {"not_looked_at": found.others, "missing": missing}
 
 
 def _overview(overview: Overview) -> Json:
@@ -88,6 +119,7 @@ def _inspected(inspection: Inspection) -> Json:
         "unseen": _unseen_halves(seen),
         "attribution": _attribution(inspection.attribution),
         "owner": _owner(inspection.owner),
+        "owners": [_owner(owner) for owner in inspection.owners],
     }
 
 
@@ -160,7 +192,14 @@ def _run(run: Run) -> Json:
 def _owner(owner: Owner | None) -> Json | None:
     if owner is None:
         return None
-    return {"name": owner.name, "slack_id": owner.slack_id, "source": plain(owner.source)}
+    return {
+        "name": owner.name,
+        "slack_id": owner.slack_id,
+        "source": plain(owner.source),
+        "certain": owner.is_certain,
+        "account": owner.account,
+        "not_written_to": None if owner.barred is None else owner.barred.name.lower(),
+    }
 
 
 def _stored(check: StateCheck) -> Json:
@@ -285,7 +324,15 @@ def _member(seen: Observation[Member] | None) -> Json | None:
     if seen is None or not isinstance(seen, Found):
         return None if seen is None else {"seen": False, **_missing(seen)}
     who = seen.value
-    return {"seen": True, "id": who.id, "name": who.name, "deactivated": who.is_deleted, "time_zone": who.tz}
+    return {
+        "seen": True,
+        "id": who.id,
+        "name": who.name,
+        "deactivated": who.is_deleted,
+        "bot": who.is_bot,
+        "guest": who.is_guest,
+        "time_zone": who.tz,
+    }
 
 
 def _whereabouts(seen: Observation[Whereabouts] | None) -> Json | None:
@@ -299,6 +346,7 @@ def _whereabouts(seen: Observation[Whereabouts] | None) -> Json | None:
         "status_emoji": where.status_emoji,
         "status_until": _when(where.status_until),
         "snoozed_until": _when(where.snoozed_until),
+        "unseen": list(where.unseen),
     }
 
 

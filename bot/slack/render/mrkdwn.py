@@ -10,7 +10,7 @@ import re
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from bot.core.phrase import Linked, Part, Person, Phrase, Quoted, duration, instant, one_line
+from bot.core.phrase import Day, Linked, Part, Person, Phrase, Quoted, day, duration, instant, one_line
 
 LINE = 1_000
 QUOTE = 300
@@ -73,6 +73,14 @@ def date(at: datetime) -> str:
     return f"<!date^{seconds}^{{date_short_pretty}} {{time_secs}}|{instant(at)}>"
 
 
+def weekday(at: Day) -> str:
+    """A day by the reader's own clock, with its weekday: `Monday, November 23rd, 2026 08:00`, or `tomorrow 08:00`."""
+    seconds = int(at.timestamp())
+    if not 0 <= seconds <= _LATEST:
+        return day(at)
+    return f"<!date^{seconds}^{{date_long_pretty}} {{time}}|{day(at)}>"
+
+
 def channel(channel_id: str) -> str:
     """A channel that the reader can open; empty for what is no channel's id."""
     return f"<#{channel_id}>" if _CHANNEL_ID.fullmatch(channel_id) else ""
@@ -94,7 +102,7 @@ def _part(part: Part, room: int) -> str:
         case Person(slack_id, name):
             return _person(slack_id, name)
         case datetime():
-            return date(part)
+            return weekday(part) if isinstance(part, Day) else date(part)
         case timedelta():
             return duration(part)
     assert_never(part)
@@ -106,6 +114,8 @@ def _flat_part(part: Part) -> str:
             return part if isinstance(part, str) else part.text
         case Person(slack_id, name):
             return name or slack_id or "somebody"
+        case Day():
+            return day(part)
         case datetime():
             return instant(part)
         case timedelta():

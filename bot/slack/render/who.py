@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from bot.core.evidence import Found, Observation
-from bot.core.lock import LockInfo
+from bot.core.hours import USUAL, Hours
+from bot.core.ownership import started_by_bots
 from bot.core.people import Member, Presence, Whereabouts
-from bot.core.phrase import Person, Phrase, Quoted, joined
-from bot.core.report import StateName, UserReport, WhoReport
+from bot.core.phrase import Day, Person, Phrase, Quoted, joined
+from bot.core.policy import ApprovalPolicy, Approvers, Holders
+from bot.core.report import Barred, HeldLock, Inspection, Owner, StandIn, StandIns, UserReport, WhoReport
 from bot.slack.render import facts
 from bot.slack.render.blocks import Message, context, message, sections
 from bot.slack.render.facts import Fact, Mark, command, trouble
@@ -18,11 +21,18 @@ from bot.slack.render.page import lines, notification
 
 _STAND_INS = 10
 _LOCKS = 20
+_OWNERS = 5
+_FEW = 3
 
 _PRESENCE = {
     Presence.ACTIVE: "active in Slack now",
     Presence.AWAY: "away",
-    Presence.UNKNOWN: "presence not known",
+    Presence.UNKNOWN: "not known",
+}
+_BARRED = {
+    Barred.DEACTIVATED: "the account is deactivated. Nothing is sent there.",
+    Barred.STRANGER: "the account belongs to another workspace. Nothing is sent there.",
+    Barred.BOT: "the account is a bot's. Nothing is sent there.",
 }
 
 
@@ -37,26 +47,16 @@ def who_message(report: WhoReport) -> Message:
 
 def who_facts(report: WhoReport) -> Iterable[Fact]:
     """The owner first, then the lock, then who can act instead."""
-    inspection, owner = report.inspection, report.inspection.owner
-    name = inspection.state.name
+    inspection = report.inspection
     if inspection.lock is None:
         yield facts.headline(inspection)
         yield Fact("Next:", _without_lock(report))
         return
-    if owner is None:
-        unknown = ("nothing names the person. The run or its job may say more.",)
-        yield Fact(f"It is not known who is behind the lock of {name}:", unknown, Mark.UNKNOWN)
-    else:
-        person = Person(owner.slack_id, owner.name)
-        yield Fact(f"Behind the lock of {name}:", (person, " (", *owner.source, ")."))
-        yield from _reach(report.member, report.whereabouts, report.local_time, known=owner.slack_id is not None)
+    yield from _behind(report)
     yield facts.headline(inspection)
     yield from facts.holder(inspection)
-    if report.stand_ins is None:
-        yield Fact("Who can act instead:", (command(f"who {name}"), " says it in an incident channel."))
-    else:
-        yield from _stand_ins(report.stand_ins)
-    yield Fact("Next:", ("see whether it may be unlocked: ", command(f"status {name}"), "."))
+    yield from _instead(report)
+    yield Fact("Next:", _next(report))
 
 
 def _without_lock(report: WhoReport) -> Phrase:
@@ -65,29 +65,95 @@ def _without_lock(report: WhoReport) -> Phrase:
     return ("ask again when the lock can be read.",)
 
 
+def _behind(report: WhoReport) -> Iterable[Fact]:
+    inspection, owner = report.inspection, report.inspection.owner
+    name = inspection.state.name
+    if owner is not None:
+        yield Fact(f"Behind the lock of {name}:", (*_named(owner), "."))
+        yield from _owner_in_slack(report, owner)
+    elif inspection.owners:
+        yield from _candidates(inspection)
+    else:
+        unknown: Phrase = ("nothing names the person.",)
+        yield Fact(f"It is not known who is behind the lock of {name}:", unknown, Mark.UNKNOWN)
+        yield Fact("To make it known:", _how_to_know(inspection))
+
+
+def _named(owner: Owner) -> Phrase:
+    return (Person(owner.slack_id, owner.name), " (", *owner.source, ")")
+
+
+def _candidates(inspection: Inspection) -> Iterable[Fact]:
+    """Nobody is picked: a wrong owner could be asked whether somebody else's apply is dead."""
+    owners, name = inspection.owners, inspection.state.name
+    if len(owners) == 1:
+        yield Fact(f"Perhaps behind the lock of {name}:", (*_named(owners[0]), "."), Mark.UNKNOWN)
+        yield Fact("Not asked:", ("that is not certain enough.",))
+        yield Fact("To make it certain:", _how_to_know(inspection))
+        return
+    yield Fact(f"Behind the lock of {name} is one of {len(owners)}:", (), Mark.UNKNOWN)
+    for owner in owners[:_OWNERS]:
+        barred: Phrase = (f"; {owner.barred}",) if owner.barred is not None else ()
+        yield Fact("", ("• ", *_named(owner), *barred))
+    more = f"and {len(owners) - _OWNERS} more; " if len(owners) > _OWNERS else ""
+    yield Fact("", (more, "Which of them is not known, so nobody is asked."))
+
+
+def _how_to_know(inspection: Inspection) -> Phrase:
+    """What would name the person the next time."""
+    bots, who = started_by_bots(inspection.attribution), inspection.lock.who if inspection.lock is not None else ""
+    if who.strip("@ ") and not Holders().looks_like_ci(who) and not bots:
+        return ("give ", Quoted(who), " as a pattern (who) to a person under holders.people in the configuration.")
+    claim: Phrase = ("let the job claim its lock with ", Quoted("tflock claim"), ", and map the pipeline to the state.")
+    if not bots:
+        return claim
+    started = joined([(Quoted(bot),) for bot in bots[:_FEW]])
+    return (*started, " started the run, and it is not told who wrote the commit. Next time ", *claim)
+
+
+def _owner_in_slack(report: WhoReport, owner: Owner) -> Iterable[Fact]:
+    if owner.barred is not None:
+        yield Fact("In Slack:", (_BARRED[owner.barred],), Mark.WARNING)
+    elif owner.slack_id is None:
+        words = ("not known there. Give ", Quoted("slack"), " or ", Quoted("email"), " under holders.people.")
+        yield Fact("In Slack:", words, Mark.UNKNOWN)
+    else:
+        yield from _reach(report.member, report.whereabouts, report.local_time, report.hours)
+
+
 def _reach(
     member: Observation[Member] | None,
     seen: Observation[Whereabouts] | None,
     local_time: datetime | None,
-    *,
-    known: bool,
+    hours: Hours | None,
 ) -> Iterable[Fact]:
     """Whether the person can be reached in Slack; what is not known is said."""
-    if not known:
-        words = ("not known there. Name the person under holders.people in the configuration.",)
-        yield Fact("In Slack:", words, Mark.UNKNOWN)
-        return
     if member is None:
         yield Fact("In Slack:", ("nobody looked.",), Mark.UNKNOWN)
         return
     if not isinstance(member, Found):
         yield Fact("In Slack:", ("it could not be looked up: ", *trouble(member), "."), Mark.UNKNOWN)
-    elif member.value.is_deleted:
-        yield Fact("In Slack:", ("the account is deactivated.",), Mark.WARNING)
+    elif member.value.is_guest:
+        yield Fact("In Slack:", ("a guest, who can answer for the run and not unlock.",))
     yield from _whereabouts(seen)
     if local_time is not None:
-        offset = local_time.strftime("%H:%M on %A")
-        yield Fact("Local time there:", (f"{offset}.",))
+        yield Fact("Local time:", _clock(local_time, hours))
+    elif isinstance(member, Found):
+        yield Fact("Local time:", ("not known: Slack names no time zone.",), Mark.UNKNOWN)
+
+
+def _clock(local: datetime, hours: Hours | None) -> Phrase:
+    known = hours or USUAL
+    within = "within" if known.hold(local) else "outside"
+    assumed = "" if hours is not None else ", assumed"
+    return (f"{local:%H:%M} on {local:%A}{_zone(local)}, {within} working hours ({known.text}{assumed}).",)
+
+
+def _zone(local: datetime) -> str:
+    offset = local.strftime("%z")
+    utc = f"UTC{offset[:3]}:{offset[3:5]}" if offset.strip("+-0") else "UTC"
+    key = local.tzinfo.key if isinstance(local.tzinfo, ZoneInfo) else ""
+    return f" in {key} ({utc})" if key and key != utc else f" ({utc})"
 
 
 def _whereabouts(seen: Observation[Whereabouts] | None) -> Iterable[Fact]:
@@ -97,30 +163,72 @@ def _whereabouts(seen: Observation[Whereabouts] | None) -> Iterable[Fact]:
         yield Fact("Presence:", ("it could not be read: ", *trouble(seen), "."), Mark.UNKNOWN)
         return
     where = seen.value
-    mark = Mark.GOOD if where.presence is Presence.ACTIVE else Mark.NONE
+    mark = {Presence.ACTIVE: Mark.GOOD, Presence.UNKNOWN: Mark.UNKNOWN}.get(where.presence, Mark.NONE)
     yield Fact("Presence:", (f"{_PRESENCE[where.presence]}.",), mark)
     if where.status_text or where.status_emoji:
         yield Fact("Status:", _status(where))
     if where.snoozed_until is not None:
-        yield Fact("Do not disturb:", ("until ", where.snoozed_until, "."), Mark.WARNING)
+        yield Fact("Do not disturb:", ("until ", Day.of(where.snoozed_until), "."), Mark.WARNING)
+    if where.unseen:
+        yield Fact("Not told by Slack:", (f"{', '.join(where.unseen)}.",), Mark.UNKNOWN)
 
 
 def _status(where: Whereabouts) -> Phrase:
     emoji = where.status_emoji.strip(":")
     shown = f":{emoji}: " if emoji.replace("_", "").replace("-", "").isalnum() and emoji.isascii() else ""
-    until: Phrase = (", until ", where.status_until) if where.status_until else ()
+    until: Phrase = (", until ", Day.of(where.status_until)) if where.status_until else ()
     said: Phrase = (Quoted(where.status_text),) if where.status_text else ("no text",)
     return (shown, *said, *until, ".")
 
 
-def _stand_ins(people: Sequence[tuple[Member, bool]]) -> Iterable[Fact]:
-    if not people:
-        yield Fact("Who can act instead:", ("no one was found in this channel.",), Mark.UNKNOWN)
+def _instead(report: WhoReport) -> Iterable[Fact]:
+    name = report.inspection.state.name
+    if report.stand_ins is None:
+        yield Fact("Who can act instead:", (command(f"who {name}"), " says it in an incident channel."))
         return
-    ordered = sorted(people, key=lambda pair: not pair[1])
-    shown = [(Person(who.id, who.name), " (active)" if active else " (away)") for who, active in ordered[:_STAND_INS]]
-    more = f" and {len(people) - _STAND_INS} more" if len(people) > _STAND_INS else ""
-    yield Fact("Who can act instead:", (*joined(shown), f"{more}."))
+    yield from _stand_ins("Who can act instead:", report.stand_ins)
+    yield from _may_approve(report.approval, report.approvers)
+
+
+def _may_approve(approval: ApprovalPolicy, approvers: StandIns | None) -> Iterable[Fact]:
+    label = "Who can approve:"
+    if approval.by is Approvers.OWNER:
+        yield Fact(label, ("the owner of the lock alone.",))
+    elif approval.by is Approvers.NOBODY:
+        yield Fact(label, ("nobody: an unlock that wants approval is refused.",))
+    elif approvers is not None:
+        yield from _stand_ins(label, approvers)
+
+
+def _stand_ins(label: str, found: StandIns) -> Iterable[Fact]:
+    if found.people:
+        shown = [_stand_in(one) for one in found.people[:_STAND_INS]]
+        more = f" and {len(found.people) - _STAND_INS} more" if len(found.people) > _STAND_INS else ""
+        yield Fact(label, (*joined(shown), f"{more}."))
+    elif found.missing is None and not found.others:
+        yield Fact(label, ("nobody in this channel.",), Mark.WARNING)
+    else:
+        yield Fact(label, ("nobody was found.",), Mark.UNKNOWN)
+    if found.missing is not None:
+        yield Fact("There may be more:", (*trouble(found.missing), "."), Mark.UNKNOWN)
+    elif found.others:
+        others = "1 other member was" if found.others == 1 else f"{found.others:,} other members were"
+        yield Fact("There may be more:", (f"{others} not looked at.",))
+
+
+def _stand_in(one: StandIn) -> Phrase:
+    here = {Presence.ACTIVE: "active", Presence.AWAY: "away", Presence.UNKNOWN: "presence not known"}[one.presence]
+    late = f", {one.local_time:%H:%M} there" if one.local_time is not None and one.at_work is False else ""
+    return (Person(one.member.id, one.member.name), f" ({here}{late})")
+
+
+def _next(report: WhoReport) -> Phrase:
+    owner, seen = report.inspection.owner, report.whereabouts
+    status = command(f"status {report.inspection.state.name}")
+    is_here = isinstance(seen, Found) and seen.value.presence is Presence.ACTIVE and seen.value.snoozed_until is None
+    if owner is not None and owner.slack_id is not None and is_here:
+        return ("ask ", Person(owner.slack_id, owner.name), "; ", status, " says whether it may be unlocked.")
+    return (status, " says whether it may be unlocked, and what stands in the way.")
 
 
 def user_message(report: UserReport) -> Message:
@@ -131,19 +239,35 @@ def user_message(report: UserReport) -> Message:
 def user_facts(report: UserReport) -> Iterable[Fact]:
     """One Slack user, and the locks that are that person's."""
     member = report.member
-    if isinstance(member, Found):
-        yield Fact("Asked about:", (Person(member.value.id, member.value.name), "."))
-    else:
+    if not isinstance(member, Found):
         yield Fact("This person could not be looked up:", (*trouble(member), "."), Mark.UNKNOWN)
-    yield from _reach(member, report.whereabouts, report.local_time, known=True) if isinstance(member, Found) else ()
-    yield from _locks(report.locks)
+    else:
+        yield Fact("Asked about:", (Person(member.value.id, member.value.name), "."))
+        if report.barred is not None:
+            yield Fact("In Slack:", (_BARRED[report.barred],), Mark.WARNING)
+        else:
+            yield from _reach(member, report.whereabouts, report.local_time, report.hours)
+    yield from _locks(report)
 
 
-def _locks(locks: Sequence[tuple[StateName, LockInfo]]) -> Iterable[Fact]:
+def _locks(report: UserReport) -> Iterable[Fact]:
+    locks = report.locks
     if not locks:
         yield Fact("Locks:", ("none that is known to be this person's.",))
-    for state, lock in locks[:_LOCKS]:
-        words: Phrase = ("since ", lock.created, " by ", *facts.who(lock), ", for ", *facts.operation(lock), ".")
-        yield Fact(f"{state.name} is locked", words, Mark.LOCKED)
+    for held in locks[:_LOCKS]:
+        yield _held(held)
     if len(locks) > _LOCKS:
         yield Fact("", (f"… and {len(locks) - _LOCKS} more locks.",))
+    if report.unknown:
+        counted = "1 more lock" if report.unknown == 1 else f"{report.unknown} more locks"
+        yield Fact("Not looked up:", (f"whose {counted} may be. Ask with ", command("who STATE"), "."), Mark.UNKNOWN)
+    if report.unread:
+        counted = "1 state" if report.unread == 1 else f"{report.unread} states"
+        yield Fact("Not read:", (f"the lock of {counted}.",), Mark.UNKNOWN)
+
+
+def _held(held: HeldLock) -> Fact:
+    lock = held.lock
+    words: Phrase = ("since ", lock.created, " by ", *facts.who(lock), ", for ", *facts.operation(lock))
+    sure = "is locked" if held.is_sure else "is locked, perhaps by this person,"
+    return Fact(f"{held.state.name} {sure}", (*words, " (", *held.source, ")."), Mark.LOCKED)

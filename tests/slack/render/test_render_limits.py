@@ -14,6 +14,7 @@ from bot.core.attribution import Attribution, Candidate, Look, Strength
 from bot.core.case import Effect, Finding, Rule, Ruling, Verdict
 from bot.core.contention import Contention, Loop
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
+from bot.core.hours import USUAL
 from bot.core.incident import Incident
 from bot.core.lock import (
     Billing,
@@ -34,10 +35,13 @@ from bot.core.lock import (
     TimeToLive,
 )
 from bot.core.people import Member, OwnerAnswer, OwnerSays, Presence, Whereabouts
-from bot.core.phrase import Linked, Person, Quoted
+from bot.core.phrase import Day, Linked, Person, Quoted
+from bot.core.policy import ApprovalPolicy, Approvers
 from bot.core.report import (
+    Barred,
     Corrected,
     Crowd,
+    HeldLock,
     Inspection,
     KillReport,
     KillRequest,
@@ -47,6 +51,8 @@ from bot.core.report import (
     Owner,
     OwnerLetter,
     OwnerNews,
+    StandIn,
+    StandIns,
     StateName,
     StatusReport,
     Target,
@@ -101,6 +107,7 @@ parts = st.one_of(
     st.builds(Linked, texts, st.one_of(st.none(), urls)),
     st.builds(Person, st.one_of(st.none(), people), texts),
     instants,
+    instants.map(Day.of),
     spans,
     st.just(" is held by "),
 )
@@ -213,6 +220,9 @@ crowds = st.builds(
 )
 
 
+owners = st.builds(Owner, texts, maybe(people), phrases, maybe(people), maybe(st.sampled_from(Barred)), st.booleans())
+
+
 @st.composite
 def inspections(draw):
     seen = draw(seen_locks)
@@ -224,7 +234,8 @@ def inspections(draw):
         lock=seen.lock,
         attribution=draw(attributions) if seen.lock else None,
         contention=Contention(draw(many_runs()), tuple(draw(st.lists(loops, max_size=2)))),
-        owner=draw(maybe(st.builds(Owner, texts, maybe(people), phrases))),
+        owner=draw(maybe(owners)),
+        owners=tuple(draw(st.lists(owners, max_size=12))),
         at=draw(instants),
         table=draw(maybe(tables)),
         crowd=draw(maybe(crowds)),
@@ -246,6 +257,14 @@ members = st.builds(
     Member, people, texts, maybe(words), st.booleans(), st.booleans(), st.booleans(), st.booleans(), maybe(words),
     st.just(3600),
 )  # fmt: skip
+stand_ins = st.builds(
+    StandIns,
+    st.lists(
+        st.builds(StandIn, members, st.sampled_from(Presence), maybe(instants), maybe(st.booleans())), max_size=14
+    ).map(tuple),
+    counts,
+    maybe(troubles),
+)
 found_members = st.one_of(st.builds(Found, members, instants), troubles)
 whereabouts = st.one_of(
     st.builds(
@@ -290,16 +309,23 @@ reports = {
         maybe(found_members),
         maybe(whereabouts),
         maybe(instants),
-        maybe(st.lists(st.tuples(members, st.booleans()), max_size=14).map(tuple)),
+        maybe(stand_ins),
+        maybe(st.just(USUAL)),
+        st.builds(ApprovalPolicy, st.sampled_from(Approvers)),
+        maybe(stand_ins),
     ),
     "user": st.builds(
         UserReport,
         found_members,
         whereabouts,
         maybe(instants),
-        st.tuples(st.lists(st.tuples(states, locks), max_size=2), counts).map(
+        st.tuples(st.lists(st.builds(HeldLock, states, locks, words, st.booleans()), max_size=2), counts).map(
             lambda pair: tuple((pair[0] * 500)[: pair[1]])
         ),
+        maybe(st.just(USUAL)),
+        counts,
+        counts,
+        maybe(st.sampled_from(Barred)),
     ),
     "letter": st.builds(
         OwnerLetter, st.sampled_from(OwnerNews), states, locks, people, texts, words, maybe(runs), maybe(answers)

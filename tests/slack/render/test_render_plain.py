@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.evidence import Found
+from bot.core.evidence import Found, Trouble, Unseen
 from bot.core.people import Presence, Whereabouts
-from bot.core.report import Overview, StateName, StatusReport, WhoReport
+from bot.core.report import Overview, StandIn, StandIns, StateName, StatusReport, WhoReport
 from bot.slack.render.plain import overview_lines, status_lines, to_json, who_lines
 
 DOCS = Path(__file__).parents[3] / "docs" / "commands-json.md"
@@ -30,7 +30,8 @@ def who(scene):
         member=Found(scene.member("U0ELLIOTT", "elliott"), scene.now),
         whereabouts=Found(away, scene.now),
         local_time=scene.now + timedelta(hours=1),
-        stand_ins=((scene.member("U0PARKER", "parker"), True),),
+        stand_ins=StandIns((StandIn(scene.member("U0PARKER", "parker"), Presence.ACTIVE),), others=2),
+        approvers=StandIns((), missing=Unseen("Slack", Trouble.THROTTLED, "Slack asks for patience", scene.now)),
     )
 
 

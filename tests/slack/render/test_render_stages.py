@@ -25,12 +25,15 @@ from bot.core.lock import (
 from bot.core.people import OwnerAnswer, OwnerSays, Presence, Whereabouts
 from bot.core.phrase import Quoted
 from bot.core.report import (
+    HeldLock,
     KillReport,
     KillStage,
     Notice,
     Overview,
     OwnerLetter,
     OwnerNews,
+    StandIn,
+    StandIns,
     StateName,
     StatusReport,
     Tie,
@@ -421,15 +424,14 @@ def who(scene, **changes):
     member = Found(scene.standing("U0ELLIOTT", "elliott").member.value, scene.now)
     monday = scene.now + timedelta(days=2)
     away = Whereabouts(Presence.AWAY, "On PTO until Monday", ":palm_tree:", monday, scene.now + timedelta(hours=8))
-    others = tuple(
-        (scene.member(f"U0{name.upper()}", name), active) for name, active in {"parker": False, "quinn": True}.items()
-    )
+    quinn = StandIn(scene.member("U0QUINN", "quinn"), Presence.ACTIVE)
+    parker = StandIn(scene.member("U0PARKER", "parker"), Presence.AWAY)
     values = {
         "inspection": scene.inspection(contended=False),
         "member": member,
         "whereabouts": Found(away, scene.now),
         "local_time": scene.now + timedelta(hours=1),
-        "stand_ins": others,
+        "stand_ins": StandIns((quinn, parker)),
         **changes,
     }
     return who_message(WhoReport(**values))
@@ -443,7 +445,7 @@ def test_an_owner_on_leave_is_told_with_who_can_act_instead(scene, reads):
 
 def test_an_owner_who_is_not_known_is_said_plainly(scene, reads):
     nobody = replace(scene.inspection(contended=False), owner=None)
-    reads(who(scene, inspection=nobody, member=None, whereabouts=None, local_time=None, stand_ins=()))
+    reads(who(scene, inspection=nobody, member=None, whereabouts=None, local_time=None, stand_ins=StandIns()))
 
 
 def test_an_owner_whom_slack_cannot_show_is_said_plainly(scene, reads):
@@ -457,7 +459,7 @@ def test_nobody_is_behind_a_free_state(scene, reads):
 
 def test_a_user_is_shown_with_the_locks_that_are_his(scene, reads):
     here = Found(Whereabouts(Presence.ACTIVE, "", "", None, None), scene.now)
-    locks = ((StateName("staging", "", protected=False), scene.lock),)
+    locks = (HeldLock(StateName("staging", "", protected=False), scene.lock, ("the lock's Who is his",)),)
     reads(user_message(UserReport(scene.standing("U0ELLIOTT", "elliott").member, here, scene.now, locks)))
     reads(user_message(UserReport(NotFound("Slack", "there is no such user", scene.now), here, None, ())))
 
