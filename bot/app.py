@@ -37,6 +37,7 @@ from bot.slack.directory import SlackDirectory
 from bot.slack.messages import SlackMessages
 from bot.slack.notifier import SlackNotifier
 from bot.slack.sharing import SlackSharing
+from bot.slack.steps import SlackSteps
 from bot.slack.teller import SlackTeller
 from bot.slack.views import SlackViews
 from bot.store.connect import Client, connect
@@ -324,6 +325,7 @@ def _wiring(
         teller=SlackTeller(notifier),
         notifier=notifier,
         views=SlackViews(slack),
+        steps=SlackSteps(slack, notifier),
         exporter=FileExporter(journal, Path(config.export.directory), config.export.formats),
         sharing=SlackSharing(slack),
         targets=export_targets(config, aws),

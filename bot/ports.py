@@ -24,8 +24,8 @@ from bot.core.people import Channel, Member, Presence, Roll, Whereabouts
 from bot.core.queue import QueueNews
 from bot.core.report import KillReport, Notice, OwnerLetter, UnlockReport
 from bot.core.run import Cancelled, Pipeline, Run, RunRef, Switched
-from bot.core.ticket import Filing, Readiness, Ticket
 from bot.core.step import StepReport
+from bot.core.ticket import Filing, Readiness, Ticket
 from bot.core.timeline import Draft, Entry
 
 __all__ = [

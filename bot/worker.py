@@ -18,18 +18,20 @@ from bot.core.phrase import Quoted
 from bot.core.report import Notice
 from bot.errors import JournalAway, TflockError, UpstreamError
 from bot.usecases import (
+    answers,
     approval,
     backfill,
     capture,
     followups,
     incident,
     killing,
-    letters,
+    letter_post,
     release,
     sweep,
     tickets,
     unlock,
     waiting_list,
+    workflow_step,
 )
 from bot.usecases.deliver import deliver
 from bot.usecases.export import export, reissue
@@ -117,11 +119,6 @@ def register(docket: Docket, world: World, *, worker_name: str) -> None:
     async def remind_(request: str, number: str, retry: Retry = _AGAIN) -> None:
         await _guarded(world, retry, "remind", request, lambda: killing.remind(world, request, int(number)))
 
-    async def ask_(state: str, lock_id: str, retry: Retry = _AGAIN) -> None:
-        await _guarded(
-            world, retry, "ask_owner_again", lock_id, lambda: letters.ask_again(world, world.state(state).name, lock_id)
-        )
-
     _register_capture(docket, world)
 
     _register_care(docket, world)
@@ -133,7 +130,50 @@ def register(docket: Docket, world: World, *, worker_name: str) -> None:
     docket.register(kill_, names=["kill"])
     docket.register(remind_, names=["remind"])
     _register_exports(docket, world)
+    _register_owners(docket, world, worker_name)
+    _register_steps(docket, world)
+
+
+def _register_steps(docket: Docket, world: World) -> None:
+    async def step_(execution: str, state: str, channel: str, reason: str, retry: Retry = _AGAIN) -> None:
+        is_last = retry.attempt >= TRIES
+        await _guarded(
+            world, retry, "step", execution,
+            lambda: workflow_step.begin(world, execution, state, channel, reason, is_last_try=is_last),
+        )  # fmt: skip
+
+    async def step_look_(execution: str, tick: str, retry: Retry = _AGAIN) -> None:
+        await _guarded(
+            world, retry, "step_look", execution, lambda: workflow_step.look(world, execution, int(tick))
+        )
+
+    docket.register(step_, names=["step"])
+    docket.register(step_look_, names=["step_look"])
+
+
+def _register_owners(docket: Docket, world: World, worker_name: str) -> None:
+    async def letter_(state: str, lock_id: str, owner: str, retry: Retry = _AGAIN) -> None:
+        is_last = retry.attempt >= TRIES
+        await _guarded(
+            world, retry, "letter", lock_id,
+            lambda: letter_post.post(world, world.state(state).name, lock_id, owner, is_last_try=is_last),
+        )  # fmt: skip
+
+    async def ask_(state: str, lock_id: str, retry: Retry = _AGAIN) -> None:
+        await _guarded(
+            world, retry, "ask_owner_again", lock_id,
+            lambda: letter_post.ask_again(world, world.state(state).name, lock_id),
+        )  # fmt: skip
+
+    async def answered_(state: str, lock_id: str, user: str, says: str, at: str, retry: Retry = _AGAIN) -> None:
+        await _guarded(
+            world, retry, "owner_answered", lock_id,
+            lambda: answers.tell_answer(world, state, lock_id, user, says, at, worker=worker_name),
+        )  # fmt: skip
+
+    docket.register(letter_, names=["letter"])
     docket.register(ask_, names=["ask_owner_again"])
+    docket.register(answered_, names=["owner_answered"])
 
 
 def _register_capture(docket: Docket, world: World) -> None:

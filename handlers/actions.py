@@ -13,9 +13,10 @@ from bot.core.report import KillRequest, Notice, UnlockRequest
 from bot.errors import NotPermitted
 from bot.slack.render import notice_message, status_message
 from bot.slack.render.followups import FILE
+from bot.slack.render.step import ARM
 from bot.slack.render.timeline import ENTRY, NEWER, OLDER
 from bot.slack.render.waiting import CHECK, STOP, WATCH
-from bot.usecases import answers, approval, kill_job, tickets, unlock
+from bot.usecases import answers, approval, kill_job, tickets, unlock, workflow_step
 from bot.usecases.rearm import rearm
 from bot.usecases.requests import find_kill, find_unlock
 from bot.usecases.status import Question, status, tell_owner
@@ -79,6 +80,7 @@ class Actions:
             "owner.later": self._owner_later,
             "owner.undo": self._owner_undo,
             "status.share": self._share,
+            ARM: self._arm_step,
             "alert.status": AlertClicks(self.world).status,
             "alert.who": AlertClicks(self.world).who,
             "alert.unlock": AlertClicks(self.world).unlock,
@@ -168,6 +170,12 @@ class Actions:
 
     async def _look(self, value: ButtonValue, asker: Asker) -> str:
         return await Commands(self.world).run(Status(value.state), f"status {value.state}", asker)
+
+    async def _arm_step(self, value: ButtonValue, asker: Asker) -> str:
+        report = await workflow_step.arm(
+            self.world, value.request, state=value.state, lock_id=value.lock_id, user=asker.user
+        )
+        return str(report.stage)
 
     async def _share(self, value: ButtonValue, asker: Asker) -> str:
         question = Question(asker.user, asker.channel, f"status {value.state}")

@@ -17,10 +17,12 @@ from handlers.actions import Actions
 from handlers.asker import asker_of_click, asker_of_command, asker_of_mention, asker_of_shortcut, text_of_message
 from handlers.backlog import Backlog
 from handlers.boundary import Boundary
+from handlers.check_lock import CHECK_SHORTCUT, CheckLock
 from handlers.commands import Commands
 from handlers.events import listen_to_channels
 from handlers.home import HomeClicks, is_of_home, listen_to_homes
 from handlers.views import Complaint, Dialogs, asker_of_view, asks_to_edit, read_wish
+from handlers.workflow import listen_to_workflows
 
 log = structlog.get_logger()
 
@@ -66,12 +68,9 @@ def listen(app: AsyncApp, world: World, backlog: Backlog) -> None:
 
     listen_to_channels(app, world, backlog, boundary)
     listen_to_homes(app, world, backlog, boundary)
+    listen_to_workflows(app, world, backlog)
 
-    @app.shortcut("explain_error")
-    async def on_explain(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack()
-        text, asker = text_of_message(body), asker_of_shortcut(body)
-        backlog.add(lambda: boundary.run("explain", asker, lambda: commands.explain(text, asker)))
+    _listen_to_message_shortcuts(app, world, commands, boundary, backlog)
 
     @app.event("app_mention")
     async def on_mention(ack: AsyncAck, body: dict[str, Any]) -> None:
@@ -82,6 +81,23 @@ def listen(app: AsyncApp, world: World, backlog: Backlog) -> None:
         text = _MENTION.sub("", str(event.get("text") or ""))
         command, asker = grammar.parse(text), asker_of_mention(body)
         backlog.add(lambda: boundary.run(grammar.name_of(command), asker, lambda: commands.run(command, text, asker)))
+
+
+def _listen_to_message_shortcuts(
+    app: AsyncApp, world: World, commands: Commands, boundary: Boundary, backlog: Backlog
+) -> None:
+    @app.shortcut("explain_error")
+    async def on_explain(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        text, asker = text_of_message(body), asker_of_shortcut(body)
+        backlog.add(lambda: boundary.run("explain", asker, lambda: commands.explain(text, asker)))
+
+    @app.shortcut(CHECK_SHORTCUT)
+    async def on_check(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        text, asker = text_of_message(body), asker_of_shortcut(body)
+        checking = CheckLock(world, commands)
+        backlog.add(lambda: boundary.run(CHECK_SHORTCUT, asker, lambda: checking.run(text, asker)))
 
 
 def _listen_to_dialogs(app: AsyncApp, world: World, dialogs: Dialogs, boundary: Boundary, backlog: Backlog) -> None:

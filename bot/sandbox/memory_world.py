@@ -34,22 +34,24 @@ from bot.sandbox.memory import (
 from bot.sandbox.memory_ci import MemoryCI
 from bot.sandbox.memory_journal import MemoryJournal, MemoryRecords
 from bot.sandbox.memory_messages import MemoryMessages
-from bot.sandbox.memory_people import MemoryDirectory, MemoryJobs, MemoryTeller, MemoryViews, Waiting
+from bot.sandbox.memory_people import MemoryDirectory, MemoryJobs, MemorySteps, MemoryTeller, MemoryViews, Waiting
 from bot.sandbox.memory_sharing import MemoryExporter, MemorySharing
 from bot.sandbox.memory_tickets import MemoryTickets
 from bot.usecases import (
+    answers,
     approval,
     backfill,
     capture,
     followups,
     incident,
     killing,
-    letters,
+    letter_post,
     release,
     sweep,
     tickets,
     unlock,
     waiting_list,
+    workflow_step,
 )
 from bot.usecases.deliver import deliver
 from bot.usecases.export import export, reissue
@@ -82,6 +84,7 @@ class MemoryWorld:
         self.records = MemoryRecords(self.clock, self.switchboard)
         self.teller = MemoryTeller(self.switchboard)
         self.views = MemoryViews(self.switchboard)
+        self.steps = MemorySteps(self.switchboard)
         self.sharing = MemorySharing(self.switchboard)
         self.exporter = MemoryExporter(self.journal)
         self.tickets = MemoryTickets(self.clock, self.switchboard)
@@ -108,6 +111,7 @@ class MemoryWorld:
             teller=self.teller,
             notifier=cast("Notifier", None),  # nothing here uploads
             views=self.views,
+            steps=self.steps,
             exporter=self.exporter,
             tickets=self.tickets,
             sharing=self.sharing,
@@ -194,8 +198,16 @@ class MemoryWorld:
             "kill": lambda request, tick: killing.kill(self.ports, request, int(tick)),
             "remind": lambda request, number: killing.remind(self.ports, request, int(number)),
             "waiting": lambda state: waiting_list.look(self.ports, state),
+            "step": lambda *asked: workflow_step.begin(self.ports, *asked),
+            "step_look": lambda execution, tick: workflow_step.look(self.ports, execution, int(tick)),
             "sweep": lambda: sweep.sweep(self.ports),
-            "ask_owner_again": lambda state, lock: letters.ask_again(self.ports, self.ports.state(state).name, lock),
+            "letter": lambda state, lock, owner: letter_post.post(
+                self.ports, self.ports.state(state).name, lock, owner
+            ),
+            "ask_owner_again": lambda state, lock: letter_post.ask_again(
+                self.ports, self.ports.state(state).name, lock
+            ),
+            "owner_answered": lambda *said: answers.tell_answer(self.ports, *said, worker=worker),
         }
         return functions[job.name](*job.args)
 

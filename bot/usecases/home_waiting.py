@@ -22,6 +22,7 @@ from bot.usecases.approval import expires_at
 from bot.usecases.evidence import Consent, approval_of
 from bot.usecases.letter_record import Place, facts_at, headline, owner_of
 from bot.usecases.owner import answer_about
+from bot.usecases.queue_record import kept, load_queue
 from bot.usecases.requests import REQUEST_TTL, Phase, find_unlock, instant_in
 from bot.usecases.world import World
 
@@ -31,6 +32,7 @@ _FRESH = timedelta(seconds=15)
 _MEMBERS_KEPT = timedelta(seconds=60)
 _MOST_INCIDENTS, _MOST_SHOWN = 50, 10
 _MOST_REQUESTS, _MOST_LETTERS = 20, 20
+_MOST_QUEUES = 100
 _TAIL = 40
 _MOST_OF_A_KIND = 5
 _SKEW = timedelta(hours=1)
@@ -63,8 +65,25 @@ async def room_of(world: World, user: str) -> Room:
 
 async def waiting_for(world: World, user: str, room: Room, glance: Glance) -> tuple[Waiting, ...]:
     """What waits for his answer first, then what he may approve, then what he has armed. Raises JournalAway."""
-    letters, requests = await asyncio.gather(_letters(world, user, glance), _requests(world, user, room.requests))
-    return (*letters, *requests)
+    letters, requests, watched = await asyncio.gather(
+        _letters(world, user, glance), _requests(world, user, room.requests), _watched(world, user)
+    )
+    return (*letters, *requests, *watched)
+
+
+async def _watched(world: World, user: str) -> list[Waiting]:
+    """The states on whose queue he stands."""
+    now = world.clock.now()
+    names = await world.records.enlisted(
+        "waiting", "states", since=now - kept(world), until=now + _SKEW, limit=_MOST_QUEUES
+    )
+    known = [name for name in names if name in world.states]
+    queues = await asyncio.gather(*(load_queue(world, name) for name in known))
+    mine = [(name, waiter) for name, queue in zip(known, queues, strict=True) if (waiter := queue.of(user)) is not None]
+    return [
+        Waiting(Wait.WATCH, name, channel=waiter.channel, since=waiter.since, until=waiter.until)
+        for name, waiter in mine[:_MOST_OF_A_KIND]
+    ]
 
 
 async def _open_incidents(world: World) -> Sequence[Mapping[str, Any]]:

@@ -29,6 +29,7 @@ from bot.ports import (
     Records,
     RunSource,
     Sharing,
+    Steps,
     Target,
     Teller,
     Tickets,
@@ -106,6 +107,7 @@ class World:
     tickets: Tickets | None = None
     close_after_quiet: timedelta = timedelta(hours=24)
     sweep: LockSweep | None = None
+    steps: Steps | None = None
     watch: WatchRule = field(default_factory=WatchRule)
     alerts_channel: str | None = None
 

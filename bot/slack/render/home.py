@@ -18,6 +18,7 @@ from bot.slack.render.facts import Mark, command
 from bot.slack.render.mrkdwn import bold, channel, mrkdwn, unmarked
 from bot.slack.render.notice import notice_message
 from bot.slack.render.status import status_message
+from bot.slack.render.waiting import STOP
 
 View: TypeAlias = dict[str, Any]
 
@@ -159,7 +160,11 @@ def _wait(one: Waiting) -> list[Block]:
                 *actions(button("Do not unlock", "unlock.disarm", value), open_it),
             ]
         case Wait.WATCH:
-            return sections([f":eyes: {name}: you are told when it is free{place}."])
+            stop = button("Stop waiting", STOP, ButtonValue(one.state, "", ""))
+            return [
+                *sections([f":eyes: {name}: you are told{place} when it is free,{until}.".replace(",.", ".")]),
+                *actions(stop),
+            ]
 
 
 def _answers(value: ButtonValue) -> list[Element | None]:

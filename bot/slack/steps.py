@@ -1,0 +1,57 @@
+"""Steps of workflows: their messages, and telling Slack that one is over (`functions.*`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import structlog
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.core.step import StepReport
+from bot.ports import Notifier, Posted
+from bot.slack.client import translated
+from bot.slack.render.step import step_message
+
+log = structlog.get_logger()
+
+_OVER = frozenset({"execution_not_in_running_state", "function_execution_not_found"})
+_LONGEST_ERROR = 500
+
+
+class SlackSteps:
+    """Implements `bot.ports.Steps` with the bot's own token: that of the step itself does not live long enough."""
+
+    def __init__(self, client: AsyncWebClient, notifier: Notifier) -> None:
+        self._client = client
+        self._notifier = notifier
+
+    async def show(self, report: StepReport, *, posted: Posted | None = None) -> Posted:
+        words = step_message(report)
+        if posted is None:
+            return await self._notifier.post(report.channel, text=words.text, blocks=words.blocks)
+        await self._notifier.update(posted, text=words.text, blocks=words.blocks)
+        return posted
+
+    async def complete(self, execution: str, outputs: Mapping[str, str]) -> None:
+        """Says that the step has done what it was for. One that is over already stays as it is."""
+        with translated("completing a workflow's step"):
+            try:
+                await self._client.functions_completeSuccess(function_execution_id=execution, outputs=dict(outputs))
+            except SlackApiError as error:
+                _check_over(error, execution)
+
+    async def fail(self, execution: str, why: str) -> None:
+        """As `complete`, with a sentence for whoever has started the workflow."""
+        with translated("ending a workflow's step"):
+            try:
+                await self._client.functions_completeError(function_execution_id=execution, error=why[:_LONGEST_ERROR])
+            except SlackApiError as error:
+                _check_over(error, execution)
+
+
+def _check_over(error: SlackApiError, execution: str) -> None:
+    code = str(error.response.get("error") or "") if hasattr(error.response, "get") else ""
+    if code not in _OVER:
+        raise error
+    log.info("step.over_already", execution=execution, code=code)

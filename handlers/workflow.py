@@ -1,0 +1,58 @@
+"""The step "Unlock a Terraform state when safe" of Slack's workflows: what Slack sends becomes a durable job.
+
+Bolt acks an event whatever becomes of it, and a workflow waits until it is told: where the job cannot be kept, the
+step is ended at once, with a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from slack_bolt.async_app import AsyncAck, AsyncApp
+
+from bot.core.redact import redact
+from bot.errors import JournalAway, UpstreamError
+from bot.usecases import workflow_step
+from bot.usecases.world import World
+from handlers.backlog import Backlog
+
+log = structlog.get_logger()
+
+STEP = "unlock_when_safe"
+_LONGEST = 500
+_AWAY = "The timeline (Redis) cannot be reached, so nothing was changed. Run the workflow again when it is back."
+
+
+def listen_to_workflows(app: AsyncApp, world: World, backlog: Backlog) -> None:
+    """Registers the step. Who is named in its inputs is not believed: a member of the channel has to click."""
+
+    @app.function(STEP, auto_acknowledge=False)
+    async def on_step(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        event = body.get("event") or {}
+        execution, inputs = str(event.get("function_execution_id") or ""), event.get("inputs") or {}
+        if execution and isinstance(inputs, Mapping):
+            backlog.add(lambda: _start(world, execution, inputs))
+
+
+async def _start(world: World, execution: str, inputs: Mapping[str, Any]) -> None:
+    state, channel = _text(inputs, "state"), _text(inputs, "channel")
+    reason = redact(_text(inputs, "reason"))
+    try:
+        await world.jobs.start("step", execution, state, channel, reason, key=f"step:{execution}")
+    except JournalAway:
+        log.warning("step.not_started", execution=execution)
+        await _end(world, execution)
+
+
+async def _end(world: World, execution: str) -> None:
+    try:
+        await workflow_step.fail(world, execution, _AWAY)
+    except (UpstreamError, JournalAway) as error:
+        log.error("step.not_told", execution=execution, error=str(error))  # noqa: TRY400 - no bug to trace
+
+
+def _text(inputs: Mapping[str, Any], name: str) -> str:
+    return str(inputs.get(name) or "").strip()[:_LONGEST]
