@@ -11,6 +11,7 @@ from typing import Any
 
 from bot.core.account import FollowUp
 from bot.core.phrase import Linked, Part, Person, Phrase, Quoted, one_line
+from bot.core.redact import redact
 
 _TITLE = 200
 _TEXT = 1_000
@@ -75,19 +76,20 @@ def marker_of(incident_id: str, key: str) -> str:
 def ticket_of(
     followup: FollowUp, incident_id: str, facts: tuple[tuple[str, Phrase], ...], names: Mapping[str, str]
 ) -> Ticket:
+    """The ticket of a proposal, without the secrets that stood in somebody's words."""
     return Ticket(
         marker=marker_of(incident_id, followup.key),
         title=ticket_title(followup.title),
         reason=_cut(followup.reason),
         todo=tuple(_cut(step) for step in followup.todo[:_STEPS]),
         facts=tuple((label, _cut(phrase)) for label, phrase in facts),
-        names=names,
+        names={user: redact(name) for user, name in names.items()},
     )
 
 
 def ticket_title(text: str) -> str:
     """One line that the systems take, in which nobody is mentioned: GitLab notifies people from titles too."""
-    line = one_line(text)
+    line = one_line(redact(text))
     short = line if len(line) <= _TITLE else line[: _TITLE - 1] + "…"
     return short.replace("@", f"@{_APART}").replace("#", f"#{_APART}") or "Follow-up"
 
@@ -101,9 +103,9 @@ def _short(part: Part) -> Part:
         case str():
             return part[:_TEXT]
         case Quoted(text):
-            return Quoted(text[:_TEXT])
+            return Quoted(redact(text)[:_TEXT])
         case Linked(text, url):
-            return Linked(text[:_TEXT], url)
+            return Linked(redact(text)[:_TEXT], None if url is None else redact(url))
         case _:
             return part
 

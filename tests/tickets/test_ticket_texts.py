@@ -110,6 +110,13 @@ def test_a_title_is_one_line_that_all_three_take_and_that_notifies_nobody(words)
     assert not re.search(r"[@#]\w", title)
 
 
+def test_a_secret_that_somebody_pasted_does_not_leave_in_a_ticket():
+    secret = "ghp_" + "a1B2" * 9
+    made = ticket(f"deploy with {secret}", f"https://ci.example.com/?token={secret}")
+
+    assert secret not in f"{made.title} {ticket_markdown(made)} {adf_of(made)}".replace("\\", "")
+
+
 def test_a_title_without_words_is_a_title():
     assert ticket_title("\n\t") == "Follow-up"
 

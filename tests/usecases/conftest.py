@@ -43,7 +43,7 @@ from bot.store.connect import connect
 from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
 from bot.store.redis_records import RedisRecords
-from bot.usecases import approval, killing, letters, release, unlock
+from bot.usecases import answers, approval, followups, killing, letter_post, release, unlock
 from bot.usecases.deliver import deliver
 from bot.usecases.export import export, reissue
 from bot.usecases.incident import enter
@@ -143,10 +143,15 @@ class Scene:
                 "remind": lambda request, number: killing.remind(self.ports, request, int(number)),
                 "export": lambda incident, *by: export(self.ports, incident, *by),
                 "reissue": lambda incident, entry: reissue(self.ports, incident, entry),
+                "followups": lambda incident, version: followups.show(self.ports, incident, version),
                 "deliver": lambda incident, version, target: deliver(self.ports, incident, version, target),
-                "ask_owner_again": lambda state, lock: letters.ask_again(
+                "letter": lambda state, lock, owner: letter_post.post(
+                    self.ports, self.ports.state(state).name, lock, owner
+                ),
+                "ask_owner_again": lambda state, lock: letter_post.ask_again(
                     self.ports, self.ports.state(state).name, lock
                 ),
+                "owner_answered": lambda *said: answers.tell_answer(self.ports, *said, worker=worker),
             }
             try:
                 await functions[job.name](*job.args)
