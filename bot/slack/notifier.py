@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 from bot.errors import Denied
 from bot.ports import Blocks, Posted
 from bot.slack.client import SYSTEM, as_error, failure, is_loopback, read_answer, translated
+from bot.slack.mark import LETTER, find_marked, marked
 
 TOTAL_SECONDS = 15.0
 _CANNOT_OPEN = frozenset({"missing_scope", "unknown_method"})
@@ -49,10 +51,18 @@ class SlackNotifier:
             async with asyncio.timeout(self._patience):
                 await self._client.chat_update(channel=posted.channel, ts=posted.ts, text=text, blocks=_plain(blocks))
 
-    async def direct(self, user: str, *, text: str, blocks: Blocks) -> Posted:
+    async def direct(
+        self, user: str, *, text: str, blocks: Blocks, mark: str = "", thread: str | None = None
+    ) -> Posted:
         with translated("writing to somebody directly"):
             async with asyncio.timeout(self._patience):
-                return await self._post(await self._room(user), text, blocks, None)
+                return await self._post(await self._room(user), text, blocks, thread, mark)
+
+    async def find_direct(self, user: str, *, mark: str, since: datetime, thread: str = "") -> Posted | None:
+        with translated("writing to somebody directly"):
+            async with asyncio.timeout(self._patience):
+                room = await self._room(user)
+                return await find_marked(self._client, room, mark=mark, thread=thread, since=since, event=LETTER)
 
     async def respond(self, response_url: str, *, text: str, blocks: Blocks, replace: bool = False) -> None:
         """Answers as a new message to the asker alone, or in place of the message that he clicked in.
@@ -88,12 +98,13 @@ class SlackNotifier:
             return user
         return str((opened.get("channel") or {}).get("id") or user)
 
-    async def _post(self, channel: str, text: str, blocks: Blocks, thread: str | None) -> Posted:
+    async def _post(self, channel: str, text: str, blocks: Blocks, thread: str | None, mark: str = "") -> Posted:
         answer = await self._client.chat_postMessage(
             channel=channel,
             text=text,
             blocks=_plain(blocks),
             thread_ts=thread,
+            metadata=marked(mark, LETTER) if mark else None,
             unfurl_links=False,
             unfurl_media=False,
         )

@@ -1,6 +1,7 @@
 """Puts exports into channels: a summary that can be found again, and files in the three steps that Slack has for them.
 
-A message carries its mark (`bot.slack.mark`), so that it can be looked up. Files: docs.slack.dev/messaging/working-with-files#uploading_files.
+A message carries its mark (`bot.slack.mark`), so that it can be looked up. Files:
+docs.slack.dev/messaging/working-with-files#uploading_files.
 """
 
 from __future__ import annotations

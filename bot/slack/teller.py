@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import structlog
 
 from bot.core.report import (
@@ -16,7 +18,7 @@ from bot.core.report import (
 )
 from bot.errors import Throttled, Unreachable, UpstreamError
 from bot.ports import Notifier, Posted
-from bot.slack.render import Message, kill_message, letter_message, notice_message, unlock_message
+from bot.slack.render import Message, kill_message, letter_message, notice_message, nudge_message, unlock_message
 
 log = structlog.get_logger()
 
@@ -41,13 +43,21 @@ class SlackTeller:
         """As `unlock`."""
         return await self._say(report.request, kill_message(report), passing=report.stage in _PASSING)
 
-    async def letter(self, owner: str, letter: OwnerLetter, *, posted: Posted | None = None) -> Posted:
+    async def letter(self, owner: str, letter: OwnerLetter, *, posted: Posted | None = None, mark: str = "") -> Posted:
         """Writes to the owner, or updates what was written."""
         words = letter_message(letter)
         if posted is None:
-            return await self._notifier.direct(owner, text=words.text, blocks=words.blocks)
+            return await self._notifier.direct(owner, text=words.text, blocks=words.blocks, mark=mark)
         await self._notifier.update(posted, text=words.text, blocks=words.blocks)
         return posted
+
+    async def nudge(self, owner: str, letter: OwnerLetter, posted: Posted, *, mark: str) -> Posted:
+        """Names the owner in the thread of what was written: Slack notifies him of that, and not of updates."""
+        words = nudge_message(owner, letter)
+        return await self._notifier.direct(owner, text=words.text, blocks=words.blocks, mark=mark, thread=posted.ts)
+
+    async def find_letter(self, owner: str, *, mark: str, since: datetime, thread: str = "") -> Posted | None:
+        return await self._notifier.find_direct(owner, mark=mark, since=since, thread=thread)
 
     async def notice(self, channel: str, notice: Notice, *, thread: str = "", posted: Posted | None = None) -> Posted:
         """Says something to the whole channel, or in the place of what was said there before."""

@@ -98,7 +98,7 @@ async def pending(world: World, request_id: str, since: str, tick: int) -> None:
     elif decision.store_is_busy or waiting_for(decision.verdict) == record["wanted"]:
         await start_waiting(world, request, since, tick + 1)  # a store that cannot be read now says nothing new
     else:
-        await _changed(world, request, decision)
+        await changed(world, request, decision)
 
 
 def expires_at(world: World, request: UnlockRequest, record: dict[str, Any]) -> datetime:
@@ -160,7 +160,7 @@ async def _withdraw(
     await world.teller.unlock(UnlockReport(request, stage, inspection, None, note=note, now_held_by=now_held_by))
 
 
-async def _changed(world: World, request: UnlockRequest, decision: Decision) -> None:
+async def changed(world: World, request: UnlockRequest, decision: Decision) -> None:
     """Shows the new checklist. What was shown before can no longer be approved."""
     verdict = decision.verdict
     now = world.clock.now()

@@ -1,146 +1,129 @@
-"""Writes to the owner of a lock, once per fact, and takes his answer."""
+"""What the owner of a lock is told: one message for each lock, which is updated with every new fact.
+
+Whoever has news writes it down as a fact and starts the job `letter`; nobody waits for Slack. The job, one at a time
+for each message, reads all facts and the owner's answer, and brings the message to what they say. Slack notifies
+nobody of an update, so that a line below the message names the owner, once for each thing that he has to know at
+once: that an unlock is wanted (he may have to stop it) and that it was released (his run has no lock any more). What
+he is told first needs none: the message itself is new. That others ask or wait, or that his run has ended, does not
+ring twice: he has been told of the lock, and can do nothing else about it than he could before.
+
+On do-not-disturb what would ring waits for its end, unless the state is protected; silent updates do not wait.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-import structlog
-
+from bot.core.life import is_over
 from bot.core.lock import LockInfo
-from bot.core.people import OwnerAnswer, OwnerSays
-from bot.core.report import Inspection, OwnerLetter, OwnerNews, StateName
+from bot.core.report import Inspection, OwnerNews, StateName
 from bot.core.run import Run
-from bot.core.timeline import Draft, Kind
-from bot.errors import NotPermitted, UpstreamError
-from bot.ports import Posted
-from bot.usecases.owner import record_answer
+from bot.usecases.letter_record import FACT, FACTS, KEPT, LETTERS_TO, OF, Place, Spoken, fact_id, fact_of, owner_of
 from bot.usecases.world import World
-
-log = structlog.get_logger()
-
-_LETTER_TTL = timedelta(days=30)
-SNOOZE = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A lock with its owner (a Slack user id), as far as a letter speaks of them."""
+    """A lock with its owner (a Slack user id), as far as a letter speaks of them. `waiting` runs wait for it."""
 
     state: StateName
     lock: LockInfo
     owner: str | None
     run: Run | None = None
+    waiting: int = 0
 
 
 async def write_to_owner(
     world: World, news: OwnerNews, inspection: Inspection, *, asker: str, channel: str, incident: str, request: str = ""
 ) -> None:
-    """As `write_about`, on the lock and the owner that the inspection found."""
+    """As `write_about`, on the lock and the owner that the inspection found.
+
+    With the news goes what the inspection shows beside it: that others wait, that the run has ended.
+    """
     if inspection.owner is None or inspection.lock is None:
         return
     tied = inspection.attribution
-    run = tied.candidates[0].run if tied is not None and tied.candidates else None
-    held = Held(inspection.state, inspection.lock, inspection.owner.slack_id, run)
-    await write_about(world, news, held, asker=asker, channel=channel, incident=incident, request=request)
+    candidates = () if tied is None else tied.candidates
+    held = Held(
+        state=inspection.state,
+        lock=inspection.lock,
+        owner=inspection.owner.slack_id,
+        run=candidates[0].run if candidates else None,
+        waiting=0 if tied is None else len(tied.contenders),
+    )
+    everything = dict.fromkeys((news, *_beside(inspection, held)))
+    await _tell(world, tuple(everything), held, Spoken(asker, channel, incident, request))
 
 
 async def write_about(
     world: World, news: OwnerNews, held: Held, *, asker: str, channel: str, incident: str, request: str = ""
 ) -> None:
-    """Tells the owner, if Slack knows him and he is not the asker himself; once per lock and piece of news.
+    """Tells the owner, if Slack knows him and he is not the asker himself; each thing once.
 
-    An owner who cannot be reached changes nothing: it is written to the timeline and goes on. Raises JournalAway.
+    An owner who cannot be reached changes nothing: that is told where it was asked, and goes on. Raises JournalAway.
     """
-    lock, owner_id, state = held.lock, held.owner, held.state.name
-    if not owner_id or owner_id == asker:
-        return
-    if not await world.records.once("letter", f"{news.name}/{state}/{lock.id}", ttl=_LETTER_TTL):
-        return
-    letter = OwnerLetter(
-        news=news, state=held.state, lock=lock, asker=asker, channel=channel, request=request, run=held.run
-    )
-    try:
-        posted = await world.teller.letter(owner_id, letter, posted=await _standing_letter(world, news, held))
-    except UpstreamError as error:
-        log.warning("owner.unreachable", state=state, lock_id=lock.id, detail=error.detail)
-        await _note(world, incident, lock.id, state, owner_id, f"could not be told: {error.detail}")
-        return
-    await world.records.put(
-        "letter-of",
-        f"{state}/{lock.id}",
-        {"owner": owner_id, "channel": posted.channel, "ts": posted.ts, "asker": asker, "asked_in": channel,
-         "incident": incident, "request": request, "who": lock.who, "created": lock.created.isoformat(),
-         "operation": lock.operation, "news": news.name},
-        ttl=_LETTER_TTL,
-    )  # fmt: skip
-    await _note(world, incident, lock.id, state, owner_id, f"was told: {news}")
+    await _tell(world, (news,), held, Spoken(asker, channel, incident, request))
 
 
-async def _standing_letter(world: World, news: OwnerNews, held: Held) -> Posted | None:
-    """The unanswered question about the same lock, which the newer one replaces; a release is news of its own."""
-    if news is OwnerNews.RELEASED:
+async def run_died(world: World, inspection: Inspection, *, channel: str, incident: str) -> None:
+    """Tells the owner that his run has ended and still holds the lock: the bot saw it by itself. Raises JournalAway."""
+    await write_to_owner(world, OwnerNews.RUN_DIED, inspection, asker="", channel=channel, incident=incident)
+
+
+def _beside(inspection: Inspection, held: Held) -> Iterable[OwnerNews]:
+    if held.waiting:
+        yield OwnerNews.BLOCKS
+    tied = inspection.attribution
+    if tied is not None and tied.candidates and not tied.unseen and all(map(is_over, tied.candidates)):
+        yield OwnerNews.RUN_DIED
+
+
+async def _tell(world: World, news: Sequence[OwnerNews], held: Held, spoken: Spoken) -> None:
+    if not held.owner or held.owner == spoken.asker:
+        return
+    place = Place(held.state.name, held.lock.id, held.owner)
+    await _take_over(world, place, held, max(news, key=lambda one: one.weight), spoken)
+    new = [name for one in news if (name := await _noted(world, place, one, held, spoken))]
+    if new:
+        await start(world, place, why="+".join(new))
+
+
+async def _noted(world: World, place: Place, news: OwnerNews, held: Held, spoken: Spoken) -> str | None:
+    """The fact's name, if it has not been told yet."""
+    name = fact_id(news, spoken.asker, spoken.request)
+    fact = await world.records.get(FACT, f"{place}/{name}")
+    if fact is not None and fact.get("is_told"):
         return None
-    key = f"{held.state.name}/{held.lock.id}"
-    record = await world.records.get("letter-of", key)
-    if record is None or await world.records.get("owner-answer", key) is not None:
-        return None
-    return Posted(record["channel"], record["ts"])
+    if fact is None:
+        fact = fact_of(news, held.lock, held.run, held.waiting, spoken, at=world.clock.now())
+        await world.records.put(FACT, f"{place}/{name}", fact, ttl=KEPT)
+    await world.records.enlist(FACTS, str(place), name, at=datetime.fromisoformat(fact["at"]), ttl=KEPT)
+    return name
 
 
-async def take_answer(
-    world: World, *, state: StateName, lock_id: str, user: str, says: OwnerSays, at: datetime
-) -> OwnerAnswer:
-    """The owner's click. Raises NotPermitted if the letter was not his, JournalAway if it cannot be written down."""
-    record = await world.records.get("letter-of", f"{state.name}/{lock_id}")
-    if record is None or record["owner"] != user:
-        raise NotPermitted("this question was asked of somebody else, or too long ago. Nothing was changed.")
-    answer = OwnerAnswer(lock_id=lock_id, owner_id=user, says=says, at=at)
-    await record_answer(world, state.name, answer, incident=record["incident"])
-    if says is OwnerSays.LATER:
-        await world.jobs.start(
-            "ask_owner_again", state.name, lock_id, key=f"again:{lock_id}:{at.timestamp():.0f}", at=at + SNOOZE
-        )
-    await _redraw(world, state, lock_id, record, answer)
-    return answer
+async def start(world: World, place: Place, *, why: str, at: datetime | None = None) -> None:
+    """Has the letter brought to what is known; `why` tells one reason for it from another. Raises JournalAway."""
+    await world.jobs.start("letter", place.state, place.lock_id, place.owner, key=f"letter:{place}:{why}", at=at)
 
 
-async def ask_again(world: World, state: StateName, lock_id: str) -> None:
-    """After "ask me later": puts the question again, if he has not answered since and the lock still matters."""
-    record = await world.records.get("letter-of", f"{state.name}/{lock_id}")
-    said = await world.records.get("owner-answer", f"{state.name}/{lock_id}")
-    if record is None or said is None or said["says"] != OwnerSays.LATER:
-        return
-    seen = await world.state(state.name).backend.read_lock()
-    if record["news"] == OwnerNews.RELEASED.name or not (seen.halves_of(lock_id) or seen.unseen):
-        return
-    posted = await world.teller.letter(record["owner"], _letter(state, lock_id, record))
-    await world.records.update("letter-of", f"{state.name}/{lock_id}", {"ts": posted.ts, "channel": posted.channel})
-
-
-async def _redraw(world: World, state: StateName, lock_id: str, record: dict[str, str], answer: OwnerAnswer) -> None:
-    letter = _letter(state, lock_id, record, answer)
-    await world.teller.letter(record["owner"], letter, posted=Posted(record["channel"], record["ts"]))
-
-
-def _letter(state: StateName, lock_id: str, record: dict[str, str], answer: OwnerAnswer | None = None) -> OwnerLetter:
-    lock = LockInfo(
-        id=lock_id, operation=record["operation"], info="", who=record["who"], version="",
-        created=datetime.fromisoformat(record["created"]), path="",
-    )  # fmt: skip
-    return OwnerLetter(
-        news=OwnerNews[record["news"]], state=state, lock=lock, asker=record["asker"],
-        channel=record["asked_in"], request=record["request"], answer=answer,
-    )  # fmt: skip
-
-
-async def _note(world: World, incident: str, lock_id: str, state: str, owner: str, text: str) -> None:
-    if incident:
-        draft = Draft(
-            at=world.clock.now(),
-            kind=Kind.OWNER_NOTIFIED,
-            actor="tflock",
-            text=f"the owner of the lock of {state} {text}",
-            facts={"state": state, "lock_id": lock_id, "owner": owner},
-        )
-        await world.journal.append(incident, draft)
+async def _take_over(world: World, place: Place, held: Held, news: OwnerNews, spoken: Spoken) -> None:
+    """Notes whose lock it is now, and where it was spoken of last. Whoever was taken for the owner is told so."""
+    was = await owner_of(world, place.state, place.lock_id)
+    before = was or {"owner": "", "asker": "", "asked_in": "", "incident": "", "request": "", "news": news.name}
+    now = {
+        "owner": place.owner,
+        "asker": spoken.asker or before["asker"],
+        "asked_in": spoken.channel or before["asked_in"],
+        "incident": spoken.incident or before["incident"],
+        "request": spoken.request or before["request"],
+        "news": max(news, OwnerNews[before["news"]], key=lambda one: one.weight).name,
+        "created": held.lock.created.isoformat(),
+    }
+    if was != now:
+        await world.records.put(OF, place.of_lock, now, ttl=KEPT)
+    if before["owner"] != place.owner:
+        await world.records.enlist(LETTERS_TO, place.owner, place.of_lock, at=world.clock.now(), ttl=KEPT)
+        if before["owner"]:
+            await start(world, Place(place.state, place.lock_id, before["owner"]), why=f"moved:{place.owner}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from bot.core.attribution import Attribution
 from bot.core.evidence import Found, Observation
@@ -15,7 +15,10 @@ from bot.core.report import Barred, Owner
 from bot.core.timeline import Draft, Kind
 from bot.usecases.world import World
 
-_ANSWER_TTL = timedelta(days=30)
+_ANSWER, _ANSWER_TTL = "owner-answer", timedelta(days=30)
+TAKEN_BACK = "taken back"
+"""What the timeline says in the place of an answer that is not given any more."""
+
 _MOST_OWNERS = 10
 _PATIENCE = 2.5
 """Seconds that a look at a state waits for what Slack says of its owner."""
@@ -80,25 +83,58 @@ def actor_ids(world: World, tied: Attribution | None) -> frozenset[str]:
 
 
 async def answer_about(world: World, state: str, lock_id: str) -> OwnerAnswer | None:
-    """What the owner of this lock answered last. Raises JournalAway."""
-    said = await world.records.get("owner-answer", f"{state}/{lock_id}")
-    if said is None:
+    """What the owner of this lock answered last, unless he took it back. Raises JournalAway."""
+    said = await world.records.get(_ANSWER, f"{state}/{lock_id}")
+    if said is None or not said["says"]:
         return None
-    at = world.clock.now().fromisoformat(said["at"])
+    at = datetime.fromisoformat(said["at"])
     return OwnerAnswer(lock_id=lock_id, owner_id=said["owner"], says=OwnerSays(said["says"]), at=at)
 
 
 async def record_answer(world: World, state: str, answer: OwnerAnswer, *, incident: str) -> None:
-    """Writes the answer down, where the gate and the timeline find it at once. Raises JournalAway."""
-    value = {"owner": answer.owner_id, "says": str(answer.says), "at": answer.at.isoformat()}
-    await world.records.put("owner-answer", f"{state}/{answer.lock_id}", value, ttl=_ANSWER_TTL)
-    if incident:
-        words = {"dead": "says that it is dead", "running": "says that it is still running", "later": "asks for time"}
-        draft = Draft(
-            at=answer.at,
-            kind=Kind.OWNER_ANSWERED,
-            actor=answer.owner_id,
-            text=f"{words[answer.says]} (lock of {state})",
-            facts={"state": state, "lock_id": answer.lock_id, "says": str(answer.says)},
-        )
-        await world.journal.append(incident, draft)
+    """Writes the answer down, where the gate and the timeline find it at once. Raises JournalAway.
+
+    The same answer once more is no entry of its own on the timeline.
+    """
+    before = await world.records.get(_ANSWER, f"{state}/{answer.lock_id}")
+    is_same = before is not None and (before["says"], before["owner"]) == (answer.says, answer.owner_id)
+    number = int((before or {}).get("number", 0)) + (not is_same)
+    value = {"owner": answer.owner_id, "says": str(answer.says), "at": answer.at.isoformat(), "number": number}
+    await world.records.put(_ANSWER, f"{state}/{answer.lock_id}", value, ttl=_ANSWER_TTL)
+    await _write_down(world, state, answer, str(answer.says), number, incident=incident)
+
+
+async def take_answer_back(world: World, state: str, answer: OwnerAnswer, *, at: datetime, incident: str) -> None:
+    """Forgets this very answer, with an entry on the timeline. Raises JournalAway."""
+    before = await world.records.get(_ANSWER, f"{state}/{answer.lock_id}")
+    number = int((before or {}).get("number", 0)) + 1
+    await _write_down(world, state, replace(answer, at=at), TAKEN_BACK, number, incident=incident)
+    await use_up(world, state, answer)
+
+
+async def use_up(world: World, state: str, answer: OwnerAnswer) -> None:
+    """Forgets this very answer: a newer one stays. Raises JournalAway."""
+    key, before = f"{state}/{answer.lock_id}", await world.records.get(_ANSWER, f"{state}/{answer.lock_id}")
+    if before is not None and before["says"] == answer.says:
+        changes = {"says": "", "at": "", "number": int(before.get("number", 0)) + 1}
+        await world.records.update(_ANSWER, key, changes, only_if=("at", [answer.at.isoformat()]))
+
+
+async def _write_down(world: World, state: str, answer: OwnerAnswer, says: str, number: int, *, incident: str) -> None:
+    if not incident:
+        return
+    words = {
+        "dead": "says that it is dead",
+        "running": "says that it is still running",
+        "later": "asks for time",
+        TAKEN_BACK: "takes back that it is still running" if answer.says is OwnerSays.RUNNING else "takes it back",
+    }
+    draft = Draft(
+        at=answer.at,
+        kind=Kind.OWNER_ANSWERED,
+        actor=answer.owner_id,
+        text=f"{words[says]} (lock of {state})",
+        facts={"state": state, "lock_id": answer.lock_id, "says": says},
+        once=f"answered/{state}/{answer.lock_id}/{number}/{says}",
+    )
+    await world.journal.append(incident, draft)

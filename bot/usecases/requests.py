@@ -35,17 +35,30 @@ _SKEW = timedelta(hours=1)
 """How far the clock of the process that took the request may be ahead."""
 
 
+async def unlocks_of(world: World, incident: str, *, state: str, lock_id: str) -> tuple[UnlockRequest, ...]:
+    """The wishes of this incident to unlock exactly this lock that are not done with. Raises JournalAway."""
+    named = [name.partition("/") for name in await _listed(world, incident)] if incident else []
+    found = [await find_unlock(world, request) for kind, _, request in named if kind == "unlock"]
+    return tuple(
+        request
+        for request, record in filter(None, found)
+        if (request.state, request.lock_id) == (state, lock_id) and record["phase"] != Phase.DONE
+    )
+
+
+async def _listed(world: World, incident: str) -> tuple[str, ...]:
+    now = world.clock.now()
+    return await world.records.enlisted(
+        "requests", incident, since=now - REQUEST_TTL, until=now + _SKEW, limit=_MOST_REQUESTS
+    )
+
+
 async def is_at_work(world: World, incident: str) -> bool:
     """Whether an unlock or a kill of this incident is confirmed, waits for approval, is armed or runs.
 
     Raises JournalAway.
     """
-    now = world.clock.now()
-    until = now + _SKEW
-    named = await world.records.enlisted(
-        "requests", incident, since=now - REQUEST_TTL, until=until, limit=_MOST_REQUESTS
-    )
-    for name in named:
+    for name in await _listed(world, incident):
         kind, _, request = name.partition("/")
         record = await world.records.get(kind, request)
         if record is not None and record["phase"] in _AT_WORK:

@@ -116,7 +116,15 @@ class Scene:
         return lock.id in (await self.aws.lock_ids(KEY)).values()
 
     async def ask(self, user: str = "U0QUINN", **wish):
-        return await unlock.ask(self.ports, unlock.Wish("staging", user, CHANNEL, self.incident, **wish))
+        report = await unlock.ask(self.ports, unlock.Wish("staging", user, CHANNEL, self.incident, **wish))
+        await self.write_letters()
+        return report
+
+    async def write_letters(self):
+        """Runs the jobs that write to owners, as a worker does at once."""
+        for job in [job for job in self.jobs.waiting.values() if job.name == "letter" and job.at <= self.clock.now()]:
+            del self.jobs.waiting[job.key]
+            await self._run(job, "w1")
 
     async def confirm(self, report, user: str = "U0QUINN"):
         request = report.request
@@ -130,34 +138,37 @@ class Scene:
         await approval.approve(self.ports, request.id, lock_id=request.lock_id, user=user, covers=covers)
 
     async def work(self, *, worker: str = "w1") -> int:
-        """Runs every job whose time has come, once; how many there were."""
+        """Runs every job whose time has come, once; how many there were beside letters to owners."""
         count = 0
         while (job := self.jobs.due()) is not None:
-            count += 1
-            functions = {
-                "release": lambda request: release.release(self.ports, request, worker=worker),
-                "armed": lambda request, tick: release.armed(self.ports, request, int(tick), worker=worker),
-                "pending": lambda request, since, tick: approval.pending(self.ports, request, since, int(tick)),
-                "recheck": lambda request, tick: unlock.recheck(self.ports, request, int(tick)),
-                "kill": lambda request, tick: killing.kill(self.ports, request, int(tick)),
-                "remind": lambda request, number: killing.remind(self.ports, request, int(number)),
-                "export": lambda incident, *by: export(self.ports, incident, *by),
-                "reissue": lambda incident, entry: reissue(self.ports, incident, entry),
-                "followups": lambda incident, version: followups.show(self.ports, incident, version),
-                "deliver": lambda incident, version, target: deliver(self.ports, incident, version, target),
-                "letter": lambda state, lock, owner: letter_post.post(
-                    self.ports, self.ports.state(state).name, lock, owner
-                ),
-                "ask_owner_again": lambda state, lock: letter_post.ask_again(
-                    self.ports, self.ports.state(state).name, lock
-                ),
-                "owner_answered": lambda *said: answers.tell_answer(self.ports, *said, worker=worker),
-            }
-            try:
-                await functions[job.name](*job.args)
-            except (JournalAway, UpstreamError, Busy) as error:
-                self.failures.append(error)
+            count += job.name != "letter"
+            await self._run(job, worker)
         return count
+
+    async def _run(self, job, worker):
+        functions = {
+            "release": lambda request: release.release(self.ports, request, worker=worker),
+            "armed": lambda request, tick: release.armed(self.ports, request, int(tick), worker=worker),
+            "pending": lambda request, since, tick: approval.pending(self.ports, request, since, int(tick)),
+            "recheck": lambda request, tick: unlock.recheck(self.ports, request, int(tick)),
+            "kill": lambda request, tick: killing.kill(self.ports, request, int(tick)),
+            "remind": lambda request, number: killing.remind(self.ports, request, int(number)),
+            "export": lambda incident, *by: export(self.ports, incident, *by),
+            "reissue": lambda incident, entry: reissue(self.ports, incident, entry),
+            "followups": lambda incident, version: followups.show(self.ports, incident, version),
+            "deliver": lambda incident, version, target: deliver(self.ports, incident, version, target),
+            "letter": lambda state, lock, owner: letter_post.post(
+                self.ports, self.ports.state(state).name, lock, owner
+            ),
+            "ask_owner_again": lambda state, lock: letter_post.ask_again(
+                self.ports, self.ports.state(state).name, lock
+            ),
+            "owner_answered": lambda *said: answers.tell_answer(self.ports, *said, worker=worker),
+        }
+        try:
+            await functions[job.name](*job.args)
+        except (JournalAway, UpstreamError, Busy) as error:
+            self.failures.append(error)
 
     async def entries(self, *kinds: str):
         log = [entry async for entry in self.ports.journal.entries(self.incident)]

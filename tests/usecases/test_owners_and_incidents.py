@@ -13,15 +13,16 @@ from bot.core.timeline import verify
 from bot.errors import NotPermitted
 from bot.sandbox.stage import DEPLOY, REPO
 from bot.usecases import incident as incidents
-from bot.usecases import letters
-from bot.usecases.status import Question, status, who
+from bot.usecases import answers
+from bot.usecases.status import Question, status
+from bot.usecases.whois import who
 
 QUESTION = Question("U0QUINN", "C0STAGING", "status staging")
 
 
 async def answer(scene, lock, says, user="U0ELLIOTT"):
     state = scene.ports.state("staging").name
-    return await letters.take_answer(
+    return await answers.take_answer(
         scene.ports, state=state, lock_id=lock.id, user=user, says=says, at=scene.clock.now()
     )
 

@@ -12,7 +12,7 @@ from bot.core.timeline import verify
 from bot.sandbox.aws import WrittenLock
 from bot.sandbox.proxy import Cut, Delay, Deny, Throttle
 from bot.sandbox.stage import DEPLOY, REPO
-from bot.usecases import letters, release, unlock
+from bot.usecases import answers, release, unlock
 from bot.usecases.requests import find_unlock
 from bot.worker import DocketJobs, open_docket, register
 
@@ -198,7 +198,7 @@ async def test_an_owner_who_says_that_it_runs_is_heard_at_once(scene):
     lock, _, _ = await confirmed(scene)
     state = scene.ports.state("staging").name
     now = scene.clock.now()
-    await letters.take_answer(
+    await answers.take_answer(
         scene.ports, state=state, lock_id=lock.id, user="U0ELLIOTT", says=OwnerSays.RUNNING, at=now
     )  # fmt: skip
 

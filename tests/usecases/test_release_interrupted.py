@@ -19,7 +19,7 @@ from bot.usecases import unlock
 from bot.usecases.owner import record_answer
 from bot.usecases.requests import change_unlock
 
-STEPS = 75
+STEPS = 110
 """More calls than an undisturbed release makes; a test holds it so."""
 
 

@@ -73,7 +73,7 @@ _SAYS = {
     OwnerSays.LATER: "wants to be asked later",
 }
 
-_PHASES = {
+PHASES = {
     Phase.WAITING: "waiting to run",
     Phase.RUNNING: "running",
     Phase.ENDING: "being ended",
@@ -303,7 +303,7 @@ def going(run: Run) -> Phrase:
     attempt = f", attempt {run.attempt}" if run.attempt > 1 else ""
     if run.phase is not Phase.ENDED:
         since: Phrase = (" since ", run.started_at) if run.started_at else ()
-        return (run_name(run), f"{attempt}: {_PHASES[run.phase]}", *since)
+        return (run_name(run), f"{attempt}: {PHASES[run.phase]}", *since)
     at: Phrase = (" at ", run.ended_at) if run.ended_at else ()
     return (run_name(run), f"{attempt}: ended, {run.conclusion or 'how is not known'}", *at)
 

@@ -1,4 +1,4 @@
-"""The DM to the owner of a lock, with its three answers."""
+"""The message to the owner of a lock, with its three answers, and the word below it that it says something new."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from bot.core.button import ButtonValue
 from bot.core.people import OwnerSays
-from bot.core.phrase import Person, Phrase
-from bot.core.report import OwnerLetter, OwnerNews
+from bot.core.phrase import Linked, Person, Phrase
+from bot.core.report import LetterRun, LetterStanding, OwnerLetter, OwnerNews, Told
+from bot.core.run import Phase
 from bot.slack.render import facts
 from bot.slack.render.blocks import Confirm, Element, Message, actions, button, context, message, sections
 from bot.slack.render.facts import Fact, Mark
@@ -15,47 +16,117 @@ from bot.slack.render.mrkdwn import channel, mrkdwn
 from bot.slack.render.page import lines, notification
 
 _SAID = {
-    OwnerSays.DEAD: "You said that it is dead. The bot still checks everything else before it unlocks.",
-    OwnerSays.RUNNING: "You said that it is still running. The lock stays until you say otherwise.",
-    OwnerSays.LATER: "You asked for time. The bot waits for you only if the lock is held from a person's machine.",
+    OwnerSays.DEAD: "It's dead, go ahead. Everything else is still checked before the lock is released.",
+    OwnerSays.RUNNING: "It's still running. Nobody can unlock until you take that back or the CI shows its end.",
+    OwnerSays.LATER: "Ask me later. You are asked again in 10 minutes; until then the other checks decide.",
 }
+_MOST_TOLD = 6
 
 
 def letter_message(letter: OwnerLetter) -> Message:
-    """What is wanted, by whom and where. Once it is answered, what was said stands in place of the buttons."""
+    """What is wanted, by whom and where; what he answered, and what he can still answer."""
     told = list(_words(letter))
     return message(
         notification(told[0]),
         sections(lines(told), budget=6_000),
-        context(mrkdwn(facts.lock_id(letter.lock)), channel(letter.channel)),
+        context(*_where(letter)),
         actions(*_buttons(letter)),
     )
 
 
-def _words(letter: OwnerLetter) -> Iterable[Fact]:
-    yield _news(letter)
-    lock = letter.lock
-    holder: Phrase = (*facts.who(lock), ", for ", *facts.operation(lock), ", since ", lock.created, ".")
-    yield Fact("Lock:", holder)
-    if letter.run is not None:
-        yield Fact("Your run:", (*facts.going(letter.run), "."))
-    if letter.answer is not None:
-        yield Fact("Your answer:", (_SAID[letter.answer.says], " (", letter.answer.at, ")"), Mark.GOOD)
-    elif letter.news is OwnerNews.RELEASED:
-        yield Fact("Next:", _after_release(letter))
-    else:
-        yield Fact("Is it still running?", ("Your answer counts for this lock only.",))
+def nudge_message(owner: str, letter: OwnerLetter) -> Message:
+    """One line that Slack notifies him of: it names him. What he can do is in the message above."""
+    phrase: Phrase = (Person(owner, ""), " ", *_nudge(letter))
+    text = mrkdwn(phrase)
+    return message(text, sections([text]))
 
 
-def _news(letter: OwnerLetter) -> Fact:
+def _nudge(letter: OwnerLetter) -> Phrase:
     name, asker = letter.state.name, Person(letter.asker, "")
+    if letter.news is OwnerNews.RELEASED:
+        return (f"your lock of {name} is released; ", asker, " unlocked it. Nothing to answer any more.")
+    if letter.news is OwnerNews.UNLOCK_WANTED:
+        return (asker, f" wants to unlock {name}. Is your run dead? Please answer above.")
+    return (f"you asked for time: is your run on {name} dead? Please answer above.",)
+
+
+def _words(letter: OwnerLetter) -> Iterable[Fact]:
+    yield _headline(letter)
+    if letter.disturbs:
+        why = f"{letter.state.name} is protected, so you are told at once."
+        yield Fact("You are on do-not-disturb:", (why,))
+    lock = letter.lock
+    yield Fact("Lock:", (*facts.operation(lock), " by ", *facts.who(lock), ", since ", lock.created, "."))
+    if letter.run is not None:
+        yield Fact("Your run:", (*_run(letter.run), "."))
+    if len(letter.history) > 1:
+        yield from _history(letter)
+    yield from _end(letter)
+
+
+def _headline(letter: OwnerLetter) -> Fact:  # noqa: PLR0911 - one arm a piece of news
+    name, asker = letter.state.name, Person(letter.asker, "")
+    if letter.standing is LetterStanding.MOVED:
+        return Fact(f"The lock of {name} is not yours", (" by what is known now.",), Mark.UNKNOWN)
+    if letter.standing is LetterStanding.GONE and letter.news is not OwnerNews.RELEASED:
+        return Fact(f"Your lock of {name} is gone", (": the bot did not release it.",), Mark.FREE)
+    asks: Phrase = (asker, " asks about it.") if letter.asker else ()
     match letter.news:
         case OwnerNews.ASKED:
-            return Fact(f"Your lock of {name} blocks others:", (asker, " asks about it."), Mark.LOCKED)
+            return Fact(f"Your lock of {name}:", asks or ("it is looked at.",), Mark.LOCKED)
+        case OwnerNews.BLOCKS:
+            waiting = facts.runs(letter.waiting) if letter.waiting else "others"
+            wait = f"{waiting} {'waits' if letter.waiting == 1 else 'wait'} for it"
+            return Fact(
+                f"Your lock of {name} blocks others:", (wait, *(("; ", *asks) if asks else (".",))), Mark.LOCKED
+            )
+        case OwnerNews.RUN_DIED:
+            return Fact(f"Your run has ended, and still holds the lock of {name}.", asks, Mark.WARNING)
         case OwnerNews.UNLOCK_WANTED:
             return Fact(f"Your lock of {name} may be released:", (asker, " wants to unlock it."), Mark.LOCKED)
         case OwnerNews.RELEASED:
             return Fact(f"Your lock of {name} was released", (" for ", asker, "."), Mark.FREE)
+
+
+def _run(run: LetterRun) -> Phrase:
+    name = Linked(run.title, run.url or None)
+    if run.phase is not Phase.ENDED:
+        return (name, f": {facts.PHASES[run.phase]}")
+    at: Phrase = (" at ", run.ended_at) if run.ended_at else ()
+    return (name, f": ended, {run.conclusion or 'how is not known'}", *at)
+
+
+def _history(letter: OwnerLetter) -> Iterable[Fact]:
+    left_out = len(letter.history) - _MOST_TOLD
+    yield Fact("So far:", (f"{left_out} earlier, then",) if left_out > 0 else ())
+    for told in letter.history[-_MOST_TOLD:]:
+        yield Fact("", ("• ", told.at, ": ", *_told(told)))
+
+
+def _told(told: Told) -> Phrase:
+    somebody = Person(told.by, "")
+    match told.news:
+        case OwnerNews.ASKED:
+            return (somebody, " asked")
+        case OwnerNews.BLOCKS:
+            return ("others waited",)
+        case OwnerNews.RUN_DIED:
+            return ("your run was seen to have ended",)
+        case OwnerNews.UNLOCK_WANTED:
+            return (somebody, " wanted to unlock")
+        case OwnerNews.RELEASED:
+            return ("released for ", somebody)
+
+
+def _end(letter: OwnerLetter) -> Iterable[Fact]:
+    if letter.answer is not None:
+        yield Fact("Your answer:", (_SAID[letter.answer.says], " (", letter.answer.at, ")"), Mark.GOOD)
+    if letter.news is OwnerNews.RELEASED:
+        yield Fact("Next:", _after_release(letter))
+    elif letter.standing is not LetterStanding.OPEN:
+        yield Fact("Next:", ("nothing to do for you.",))
+    elif letter.answer is None:
+        yield Fact("Is it still running?", ("Your answer counts for this lock only.",))
 
 
 def _after_release(letter: OwnerLetter) -> Phrase:
@@ -64,18 +135,28 @@ def _after_release(letter: OwnerLetter) -> Phrase:
     return ("nothing to do. If your run goes on after all, end it: it has no lock any more.",)
 
 
+def _where(letter: OwnerLetter) -> Iterable[str]:
+    yield mrkdwn(facts.lock_id(letter.lock))
+    yield channel(letter.channel)
+    if letter.link:
+        yield mrkdwn((Linked("the request", letter.link),))
+
+
 def _buttons(letter: OwnerLetter) -> list[Element | None]:
-    if letter.answer is not None or letter.news is OwnerNews.RELEASED:
-        return []
+    says = None if letter.answer is None else letter.answer.says
+    is_open = letter.news is not OwnerNews.RELEASED and letter.standing is not LetterStanding.GONE
     value = ButtonValue(letter.state.name, letter.lock.id, letter.request)
+    if is_open and says is OwnerSays.RUNNING:
+        return [button("It has ended after all", "owner.undo", value)]
+    if not is_open or letter.standing is LetterStanding.MOVED:
+        return []
     sure = Confirm(
         "Is it really dead?",
         "If it still runs and the lock is released, two writers can break the state.",
         "Yes, it is dead",
         "No",
     )
-    return [
-        button("It's dead, go ahead", "owner.dead", value, style="danger", confirm=sure),
-        button("It's still running", "owner.running", value, style="primary"),
-        button("Ask me later", "owner.later", value),
-    ]
+    dead = button("It's dead, go ahead", "owner.dead", value, style="danger", confirm=sure)
+    running = button("It's still running", "owner.running", value, style="primary")
+    later = button("Ask me later", "owner.later", value)
+    return {OwnerSays.DEAD: [running], OwnerSays.LATER: [dead, running], None: [dead, running, later]}[says]
