@@ -124,7 +124,8 @@ def _missing(report: UnlockReport) -> _Facts:
     if not missing:
         yield Fact("Still missing:", ("nothing by the checks; the lock's store did not take it yet.",))
         return
-    yield Fact("Still missing:")
+    looked: Phrase = ("(as of ", report.inspection.at, ")") if report.inspection is not None else ()
+    yield Fact("Still missing:", looked)
     for finding in missing[:_MOST_MISSING]:
         yield Fact("", (f"• {finding.rule}: ", *_left(report, finding.until), *finding.reason, "."))
     if len(missing) > _MOST_MISSING:
@@ -216,7 +217,9 @@ def _holder_changed(report: UnlockReport) -> _Facts:
         yield Fact("Held now:", _described(report.now_held_by))
     yield from _steps(report)
     yield from _change(report)
-    yield Fact("Next:", ("look at the new lock first: ", command(f"status {_name(report)}"), "."))
+    look: Phrase = ("look at the new lock: ", command(f"status {_name(report)}"), ".")
+    asks: Phrase = (" Or press the button: it is checked anew.",) if report.now_held_by is not None else ()
+    yield Fact("Next:", (*look, *asks))
 
 
 def _half_released(report: UnlockReport) -> _Facts:

@@ -44,9 +44,8 @@ def _free(news: QueueNews) -> Iterable[Fact]:
 
 
 def _ended(news: QueueNews) -> Iterable[Fact]:
-    after: Phrase = (" after ", news.waited) if news.waited is not None else ()
-    words: Phrase = (Person(news.user, ""), " waited for ", news.state, " to be free.")
-    yield Fact(f"You wait for {news.state} no more", (*after, ": ", *words), Mark.WAIT)
+    lasted: Phrase = (" It lasted ", news.waited, ", which is as long as the bot waits.") if news.waited else ()
+    yield Fact(f"Your wait for {news.state} has ended,", (Person(news.user, ""), ".", *lasted), Mark.WAIT)
     yield Fact("Next:", ("press a button to see how it stands, or to go on waiting.",))
 
 
@@ -73,7 +72,7 @@ def _watching(report: WatchReport) -> Iterable[Fact]:
 
 def _place(report: WatchReport, place: int) -> Iterable[Fact]:
     again = " already" if report.was_waiting else ""
-    yield Fact(f"You wait{again} for {report.state} to be free,", (f"{_ordinal(place)} of {report.total}.",), Mark.WAIT)
+    yield Fact(f"You wait{again} for {report.state} to be free.", (_ordinal(place, report.total),), Mark.WAIT)
     waiter = report.waiter
     if report.free_since is not None:
         yield Fact(
@@ -92,8 +91,10 @@ def _place(report: WatchReport, place: int) -> Iterable[Fact]:
     yield Fact("Next:", ("nothing to do. ", command(f"watch {report.state} off"), " takes you off."))
 
 
-def _ordinal(place: int) -> str:
-    return "first" if place == 1 else f"number {place}"
+def _ordinal(place: int, total: int) -> str:
+    if total == 1:
+        return "Nobody else waits."
+    return f"You are the first of {total}." if place == 1 else f"You are number {place} of {total}."
 
 
 def waiting_fact(count: int) -> Iterable[Fact]:

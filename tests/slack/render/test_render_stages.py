@@ -119,7 +119,8 @@ def test_a_free_state_says_so_and_offers_no_unlock(scene, reads):
 def test_a_lock_that_cannot_be_read_is_not_called_free(scene, reads):
     message = status(scene, seen=scene.unreadable)
     assert "not known" in message.text
-    assert "is free" not in str(message.blocks)
+    assert "staging is free" not in str(message.blocks)
+    assert "watch.start" in actions(message)
     reads(message)
 
 
@@ -244,9 +245,9 @@ def test_an_allowed_unlock_has_a_danger_button_that_asks_once_more(scene):
     assert scene.lock.who in dialog
 
 
-def test_an_unlock_that_needs_approval_offers_approval_alone(scene, reads):
+def test_an_unlock_that_needs_approval_offers_to_approve_and_to_decline(scene, reads):
     message = unlock(scene, UnlockStage.CHECKED, inspection=scene.inspection(protected=True, contended=False))
-    assert set(actions(message)) == {"unlock.approve"}
+    assert set(actions(message)) == {"unlock.approve", "unlock.decline"}
     assert "<@U0QUINN>" in str(message.blocks)
     reads(message)
 
@@ -254,13 +255,13 @@ def test_an_unlock_that_needs_approval_offers_approval_alone(scene, reads):
 def test_a_refusal_that_waiting_ends_offers_to_wait(scene, reads):
     until = scene.now + timedelta(seconds=30)
     message = unlock(scene, UnlockStage.CHECKED, verdict=scene.refusal(waits=True, until=until))
-    assert set(actions(message)) == {"unlock.when_safe"}
+    assert set(actions(message)) == {"unlock.when_safe", "watch.start"}
     reads(message)
 
 
-def test_a_refusal_that_waiting_does_not_end_offers_nothing(scene, reads):
+def test_a_refusal_that_waiting_does_not_end_offers_only_to_be_told(scene, reads):
     message = unlock(scene, UnlockStage.CHECKED, verdict=scene.refusal(waits=False))
-    assert actions(message) == {}
+    assert set(actions(message)) == {"watch.start"}
     reads(message)
 
 
@@ -269,14 +270,15 @@ def test_a_dry_run_has_no_button(scene):
 
 
 def test_an_armed_unlock_can_be_called_off(scene):
-    assert set(actions(unlock(scene, UnlockStage.ARMED))) == {"unlock.disarm"}
+    assert set(actions(unlock(scene, UnlockStage.ARMED))) == {"unlock.disarm", "watch.start"}
 
 
 @pytest.mark.parametrize(
     "stage", [s for s in UnlockStage if s not in {UnlockStage.CHECKED, UnlockStage.ARMED, UnlockStage.REFUSED}]
 )
-def test_an_outcome_has_no_button_left(scene, stage):
-    assert actions(unlock(scene, stage)) == {}
+def test_an_outcome_has_no_button_left_but_that_to_be_told_where_it_is_still_locked(scene, stage):
+    locked = stage in {UnlockStage.HOLDER_CHANGED, UnlockStage.STILL_THROTTLED}
+    assert set(actions(unlock(scene, stage))) == ({"watch.start"} if locked else set())
 
 
 @pytest.mark.parametrize(
@@ -292,7 +294,7 @@ def test_what_comes_after_a_release_depends_on_what_was_interrupted(scene, opera
 def test_an_empty_checklist_is_refused_in_words(scene):
     message = unlock(scene, UnlockStage.CHECKED, verdict=Verdict(Ruling.REFUSE, ()))
     assert "no check was made" in message.text
-    assert actions(message) == {}
+    assert set(actions(message)) == {"watch.start"}
 
 
 @pytest.mark.parametrize("rule", Rule)
