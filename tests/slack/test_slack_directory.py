@@ -220,18 +220,50 @@ async def test_an_expired_status_is_gone(workspace, directory):
     assert (await directory.whereabouts("U0QUINN")).value.status_text == ""
 
 
-async def test_unseen_presence_is_unknown_and_the_status_is_still_told(workspace, directory):
-    workspace.change_user("U0ELLIOTT", status_text="On PTO")
-    workspace.crash("users.getPresence")
-    workspace.crash("dnd.info")
+@pytest.mark.parametrize(
+    ("method", "named"),
+    [("users.getPresence", "presence"), ("users.profile.get", "status"), ("dnd.info", "do-not-disturb")],
+)
+async def test_what_cannot_be_seen_of_somebody_is_named_and_the_rest_is_told(workspace, directory, method, named):
+    later = int((datetime.now(UTC) + timedelta(hours=3)).timestamp())
+    workspace.change_user("U0ELLIOTT", status_text="On PTO", dnd_until=later, presence="away")
+    workspace.crash(method)
     seen = (await directory.whereabouts("U0ELLIOTT")).value
-    assert seen.presence is Presence.UNKNOWN
-    assert seen.status_text == "On PTO"
+    assert seen.unseen == (named,)
+    assert (seen.presence is Presence.UNKNOWN) == (named == "presence")
+    assert seen.status_text == ("" if named == "status" else "On PTO")
+    assert (seen.snoozed_until is None) == (named == "do-not-disturb")
 
 
-async def test_an_unseen_status_is_not_told_as_none(workspace, directory):
-    workspace.crash("users.profile.get")
+async def test_somebody_of_whom_nothing_can_be_seen_is_unseen(workspace, directory):
+    workspace.crash("*", times=None)
     assert isinstance(await directory.whereabouts("U0ELLIOTT"), Unseen)
+
+
+async def test_a_presence_is_asked_for_alone(workspace, directory):
+    assert (await directory.presence("U0QUINN")).value is Presence.ACTIVE
+    assert [call.method for call in workspace.calls] == ["users.getPresence"]
+
+
+async def test_a_roll_that_breaks_off_keeps_what_was_read_and_says_why(workspace, client, wall_clock, directory):
+    crowd = [f"U{number:05}" for number in range(3000)]
+    workspace.add_channel("C0CROWD", "crowd", crowd)
+    assert (await directory.roll("C0CROWD", within=5)).ids == (*crowd, BOT_USER)
+    workspace.throttle("conversations.members", retry_after=30, times=1, skip=1)
+    cut = await directory.roll("C0CROWD", within=5)
+    assert 0 < len(cut.ids) < 3000
+    assert cut.missing.trouble is Trouble.THROTTLED
+    workspace.slow("conversations.members", seconds=0.3)
+    late = await directory.roll("C0CROWD", within=0.5)
+    assert 0 < len(late.ids) < 3000
+    assert late.missing.trouble is Trouble.TIMED_OUT
+
+
+async def test_the_members_of_groups_are_told_only_if_every_group_is(workspace, directory):
+    workspace.add_usergroup("S0SRE", "sre", ["U0QUINN"])
+    workspace.add_usergroup("S0DEV", "dev", ["U0QUINN", "U0ELLIOTT"])
+    assert (await directory.group_members(["S0SRE", "S0DEV"])).value == ("U0QUINN", "U0ELLIOTT")
+    assert isinstance(await directory.group_members(["S0SRE", "S0GONE"]), NotFound)
 
 
 async def test_a_look_up_whose_connection_was_cut_is_tried_again(workspace, directory):

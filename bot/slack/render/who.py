@@ -95,8 +95,9 @@ def _candidates(inspection: Inspection) -> Iterable[Fact]:
     for owner in owners[:_OWNERS]:
         barred: Phrase = (f"; {owner.barred}",) if owner.barred is not None else ()
         yield Fact("", ("• ", *_named(owner), *barred))
-    more = f"and {len(owners) - _OWNERS} more; " if len(owners) > _OWNERS else ""
-    yield Fact("", (more, "Which of them is not known, so nobody is asked."))
+    if len(owners) > _OWNERS:
+        yield Fact("", (f"… and {len(owners) - _OWNERS} more.",))
+    yield Fact("Not asked:", ("which of them it is, is not known.",))
 
 
 def _how_to_know(inspection: Inspection) -> Phrase:
