@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from bot._doctor_check import Check, Level
-from bot.adapters import SystemClock, place_of
+from bot.adapters import SystemClock, lock_sweep, place_of
 from bot.backends.s3 import AwsClients, HalfProbe, S3Backend
 from bot.config import Config, StateSettings
-from bot.core.evidence import Found, Observation, Unseen
-from bot.core.lock import Billing, DigestMatch, LockSeen, StateCheck, TableCapacity, TableSeen
+from bot.core.evidence import Found, Observation, Trouble, Unseen
+from bot.core.lock import Billing, DigestMatch, HalfKind, LockSeen, StateCheck, TableCapacity, TableSeen
 from bot.core.phrase import duration, plain
 from bot.slack.render.table import capacity_words, ttl_words
 
@@ -21,8 +21,25 @@ _FEWEST_UNITS = 5
 
 async def aws_checks(config: Config, clients: AwsClients, token: str) -> list[Check]:
     """Asks as the bot, and puts throw-away locks beside the real ones, named with `token`, and removes them."""
-    found = await asyncio.gather(*(_state(settings, clients, token) for settings in config.states.values()))
-    return [check for checks in found for check in checks]
+    found, watched = await asyncio.gather(
+        asyncio.gather(*(_state(settings, clients, token) for settings in config.states.values())),
+        lock_sweep(config, clients).read_locks(tuple(config.states)),
+    )
+    return [*(check for checks in found for check in checks), *_watching(watched)]
+
+
+def _watching(seen: Mapping[str, LockSeen]) -> Iterator[Check]:
+    """Only what is denied: whether a lock can be read at all is looked at by itself."""
+    denied = dict[str, list[str]]()
+    for name, lock in seen.items():
+        for kind, why in lock.unseen:
+            if kind is HalfKind.ITEM and isinstance(why, Unseen) and why.trouble is Trouble.DENIED:
+                denied.setdefault(why.detail, []).append(name)
+    for detail, names in denied.items():
+        told = f"{len(names)} of {len(seen)} states are not watched: {detail}"
+        yield Check("watch", "locks", Level.WARN, told, f"grant dynamodb:BatchGetItem: {_POLICY}")
+    if not denied:
+        yield Check("watch", "locks", Level.OK, "all locks may be read at once")
 
 
 async def _state(settings: StateSettings, clients: AwsClients, token: str) -> list[Check]:

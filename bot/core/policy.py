@@ -64,7 +64,7 @@ class WatchRule:
 
     every: timedelta = timedelta(seconds=60)
     look_every: timedelta = timedelta(minutes=5)
-    overdue_factor: float = 2.0
+    overdue_factor: float = 2
     head_start: timedelta = timedelta(minutes=5)
     wait_for: timedelta = timedelta(hours=12)
 

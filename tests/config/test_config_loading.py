@@ -10,7 +10,7 @@ from bot._config_models import TICKET_SECTIONS
 from bot.adapters import MAKERS, TICKET_MAKERS, run_sources, ticket_system
 from bot.backends.s3 import AwsClients
 from bot.config import BucketSettings, CiSettings, load
-from bot.core.policy import BUILT_IN_CI_HOSTS, KnownPerson, LoopRule, Policy
+from bot.core.policy import BUILT_IN_CI_HOSTS, KnownPerson, LoopRule, Policy, WatchRule
 from bot.core.run import Conclusion, Pipeline
 from bot.errors import UnknownState
 
@@ -101,6 +101,10 @@ def test_the_example_spells_out_the_default_policy(config):
         loop=LoopRule(starts=5, within=15 * MINUTE),
     )
     assert config.policy == Policy()
+
+
+def test_the_example_spells_out_how_states_are_watched(config):
+    assert config.watch == WatchRule(every=MINUTE, look_every=5 * MINUTE, overdue_factor=2.0) == WatchRule()
 
 
 def test_the_example_keeps_timelines_and_exports(config):

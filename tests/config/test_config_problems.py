@@ -255,3 +255,10 @@ def test_a_variable_of_another_ci_than_github_may_be_unset_and_spoils_only_its_o
 def test_wrong_variables_are_named(problems_of, smallest, environ, environment):
     (problem,) = problems_of(smallest, environ | environment)
     assert problem.startswith(f"{next(iter(environment))}: must be ")
+
+
+@pytest.mark.parametrize("factor", ["0.5", "101", "much", "true"])
+def test_a_factor_that_makes_no_sense_is_a_problem(problems_of, factor):
+    told = problems_of(MANY_FAULTS.replace("policy:\n", f"watch: {{overdue_factor: {factor}}}\npolicy:\n"))
+
+    assert any("watch.overdue_factor" in problem for problem in told)
