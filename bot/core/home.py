@@ -28,8 +28,8 @@ class Held(StrEnum):
 class Row:
     """A state that is not known to be free. `why` says why it could not be read; `created` is None without a lock.
 
-    `owner` is the Slack user who was taken for the lock's owner when it was last spoken of, in the channel `asked_in`,
-    by the request.
+    `owner` is the Slack user who was taken for the lock's owner when it was last spoken of: by `asker`, in the channel
+    `asked_in`, for a request.
     """
 
     state: str
@@ -41,6 +41,7 @@ class Row:
     why: str = ""
     owner: str = ""
     asked_in: str = ""
+    asker: str = ""
     request: str = ""
 
 

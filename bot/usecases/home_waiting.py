@@ -20,7 +20,7 @@ from bot.core.policy import Approvers
 from bot.core.report import UnlockRequest
 from bot.usecases.approval import expires_at
 from bot.usecases.evidence import Consent, approval_of
-from bot.usecases.letter_record import Place, facts_at, headline, owner_of
+from bot.usecases.letter_record import owner_of
 from bot.usecases.owner import answer_about
 from bot.usecases.queue_record import kept, load_queue
 from bot.usecases.requests import REQUEST_TTL, Phase, find_unlock, instant_in
@@ -32,6 +32,7 @@ _FRESH = timedelta(seconds=15)
 _MEMBERS_KEPT = timedelta(seconds=60)
 _MOST_INCIDENTS, _MOST_SHOWN = 50, 10
 _MOST_REQUESTS, _MOST_LETTERS = 20, 20
+_OF_LETTER = ("owner", "asked_in", "asker", "request")
 _MOST_QUEUES = 100
 _TAIL = 40
 _MOST_OF_A_KIND = 5
@@ -149,7 +150,8 @@ async def _with_owner(world: World, row: Row) -> Row:
     known = await owner_of(world, row.state, row.lock_id) if row.held is Held.LOCKED else None
     if known is None:
         return row
-    return replace(row, owner=known["owner"], asked_in=known["channel"], request=known["request"])
+    owner, asked_in, asker, request = (str(known.get(name) or "") for name in _OF_LETTER)
+    return replace(row, owner=owner, asked_in=asked_in, asker=asker, request=request)
 
 
 async def _letters(world: World, user: str, glance: Glance) -> list[Waiting]:
@@ -160,12 +162,10 @@ async def _letters(world: World, user: str, glance: Glance) -> list[Waiting]:
 
 async def _letter(world: World, row: Row) -> Waiting | None:
     """The question to the owner of a lock, while it has no answer."""
-    place = Place(row.state, row.lock_id, row.owner)
-    said, facts = await asyncio.gather(answer_about(world, row.state, row.lock_id), facts_at(world, place))
-    if not facts or (said is not None and said.says is not OwnerSays.LATER):
+    said = await answer_about(world, row.state, row.lock_id)
+    if said is not None and said.says is not OwnerSays.LATER:
         return None
-    asker = str(headline(facts)["asker"])
-    return Waiting(Wait.ANSWER, row.state, row.lock_id, row.request, row.asked_in, asker, since=row.created)
+    return Waiting(Wait.ANSWER, row.state, row.lock_id, row.request, row.asked_in, row.asker, since=row.created)
 
 
 async def _requests(world: World, user: str, ids: Sequence[str]) -> list[Waiting]:

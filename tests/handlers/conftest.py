@@ -37,6 +37,7 @@ from bot.slack.directory import SlackDirectory
 from bot.slack.messages import SlackMessages
 from bot.slack.notifier import SlackNotifier
 from bot.slack.sharing import SlackSharing
+from bot.slack.steps import SlackSteps
 from bot.slack.teller import SlackTeller
 from bot.slack.views import SlackViews
 from bot.usecases.world import State, World
@@ -138,6 +139,7 @@ async def office(tmp_path):
             teller=SlackTeller(notifier),
             notifier=notifier,
             views=SlackViews(client),
+            steps=SlackSteps(client, notifier),
             exporter=FileExporter(journal, Path(tmp_path), ()),
             sharing=SlackSharing(client),
             jobs=MemoryJobs(clock),

@@ -247,3 +247,81 @@ def test_pickers_stand_in_inputs_sections_and_rows():
     section = {"type": "section", "text": plain(), "accessory": DAY}
     row = {"type": "actions", "elements": [DAY, {**CLOCK, "timezone": "Europe/Berlin"}]}
     assert malformed([field("b", CLOCK), section, row]) == []
+
+
+# ── home tabs, shortcuts and clicks in views, steps of workflows
+
+
+HOME = {"type": "home", "blocks": [{"type": "actions", "elements": [
+    {"type": "button", "action_id": "again", "text": {"type": "plain_text", "text": "Again"}, "value": "1"}
+]}]}  # fmt: skip
+
+
+@pytest.fixture
+async def heard(workspace):
+    """What a Bolt app hears of home tabs, shortcuts, clicks and steps."""
+    seen = []
+    client = AsyncWebClient(token=workspace.bot_token, base_url=workspace.api_url)
+    app = AsyncApp(client=client, signing_secret=workspace.signing_secret)
+
+    async def on_any(ack, body):
+        await ack()
+        seen.append(body)
+
+    app.event("app_home_opened")(on_any)
+    app.shortcut("locks")(on_any)
+    app.action("again")(on_any)
+    app.function("step", auto_acknowledge=False)(on_any)
+
+    async def handle(request):
+        return await to_aiohttp_response(await app.async_dispatch(await to_bolt_request(request)))
+
+    web_app = web.Application()
+    web_app.add_routes([web.post("/slack/events", handle)])
+    runner = web.AppRunner(web_app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    workspace.bot_url = f"http://127.0.0.1:{runner.addresses[0][1]}/slack/events"
+    yield seen
+    await runner.cleanup()
+
+
+async def test_opening_the_home_tab_tells_the_app_with_the_view_that_stands_there(workspace, client, heard):
+    assert (await workspace.open_home(QUINN)).is_acked
+    assert "view" not in heard[0]["event"]
+    await client.views_publish(user_id=QUINN, view=HOME)
+    await workspace.open_home(QUINN)
+    await workspace.open_home(QUINN, tab="messages")
+    assert heard[1]["event"]["view"]["id"] == workspace.home(QUINN)["id"]
+    assert (heard[2]["event"]["tab"], "view" in heard[2]["event"]) == ("messages", False)
+
+
+async def test_a_click_on_a_home_tab_names_the_view_and_no_channel(workspace, client, heard):
+    await client.views_publish(user_id=QUINN, view=HOME)
+    assert (await workspace.click_in_view(QUINN, workspace.home(QUINN), "again")).is_acked
+    (body,) = heard
+    assert body["container"] == {"type": "view", "view_id": workspace.home(QUINN)["id"]}
+    assert "channel" not in body
+    assert "response_url" not in body
+    with pytest.raises(LookupError, match="it has: again"):
+        await workspace.click_in_view(QUINN, workspace.home(QUINN), "other")
+
+
+async def test_a_global_shortcut_gives_a_trigger_and_no_channel(workspace, client, heard):
+    assert (await workspace.global_shortcut(QUINN, "locks")).is_acked
+    (body,) = heard
+    assert (body["type"], "channel" in body) == ("shortcut", False)
+    await client.views_open(trigger_id=body["trigger_id"], view=modal())
+    assert len(workspace.dialogs(QUINN)) == 1
+
+
+async def test_a_step_is_over_once(workspace, client, heard):
+    execution = await workspace.run_step("step", {"state": "staging"})
+    assert heard[0]["event"]["inputs"] == {"state": "staging"}
+    await client.functions_completeSuccess(function_execution_id=execution, outputs={"a": "b"})
+    assert workspace.executions[execution] == {"state": "succeeded", "outputs": {"a": "b"}}
+    again = client.functions_completeError(function_execution_id=execution, error="no")
+    assert await refusal(again) == "execution_not_in_running_state"
+    unknown = client.functions_completeError(function_execution_id="Fx0", error="no")
+    assert await refusal(unknown) == "function_execution_not_found"

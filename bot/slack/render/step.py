@@ -40,7 +40,8 @@ def _is_asking(report: StepReport) -> bool:
 
 def _words(report: StepReport) -> Iterable[Fact]:
     why: Phrase = (": ", Quoted(report.reason)) if report.reason else (".",)
-    yield Fact(f"A workflow wants {report.state} unlocked when it is safe", why, Mark.WAIT)
+    mark = Mark.WAIT if _is_asking(report) else Mark.NONE
+    yield Fact(f"A workflow wants {report.state} unlocked when it is safe", why, mark)
     match report.stage:
         case StepStage.OPEN:
             yield from _lock(report)

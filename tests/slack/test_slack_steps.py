@@ -1,0 +1,62 @@
+"""The adapter for steps of workflows, over HTTP against the local workspace."""
+
+import pytest
+
+from bot.core.step import StepReport, StepStage
+from bot.errors import Denied, Throttled, Unreachable
+from bot.sandbox.slack_workspace import flat
+from bot.slack.steps import SlackSteps
+
+
+@pytest.fixture
+def steps(client, notifier):
+    return SlackSteps(client, notifier)
+
+
+@pytest.fixture
+def running(workspace):
+    workspace.executions["Fx1"] = {"state": "running"}
+    return workspace.executions["Fx1"]
+
+
+async def test_a_step_is_shown_and_shown_again_in_its_place(workspace, steps):
+    report = StepReport("Fx1", "staging", "lock", "C0INC", StepStage.OPEN, "a deploy waits")
+    posted = await steps.show(report)
+    (message,) = workspace.messages("C0INC")
+    assert "step.arm" in str(message.blocks)
+    await steps.show(StepReport("Fx1", "staging", "lock", "C0INC", StepStage.FAILED, note="declined"), posted=posted)
+    (message,) = workspace.messages("C0INC")
+    assert "declined" in flat(message)
+    assert "step.arm" not in str(message.blocks)
+
+
+async def test_a_workflow_goes_on_with_what_came_out(steps, running):
+    await steps.complete("Fx1", {"outcome": "released"})
+    assert running == {"state": "succeeded", "outputs": {"outcome": "released"}}
+
+
+async def test_a_workflow_ends_with_a_sentence(steps, running):
+    await steps.fail("Fx1", "not unlocked: " + "x" * 5_000)
+    assert running["state"] == "failed"
+    assert running["error"].startswith("not unlocked")
+
+
+async def test_a_step_that_is_over_stays_as_it_is(steps, running):
+    await steps.complete("Fx1", {"outcome": "released"})
+    await steps.fail("Fx1", "too late")
+    await steps.complete("Fx1", {"outcome": "other"})
+    assert running["outputs"] == {"outcome": "released"}
+    await steps.fail("Fx0UNKNOWN", "nobody knows it")
+
+
+async def test_trouble_with_slack_is_told_apart(workspace, steps, running):
+    workspace.crash("functions.completeSuccess")
+    with pytest.raises(Unreachable):
+        await steps.complete("Fx1", {"outcome": "released"})
+    workspace.throttle("functions.completeError", retry_after=100)
+    with pytest.raises(Throttled):
+        await steps.fail("Fx1", "no")
+    workspace.refuse("functions.completeError", "access_denied")
+    with pytest.raises(Denied):
+        await steps.fail("Fx1", "no")
+    assert running == {"state": "running"}
