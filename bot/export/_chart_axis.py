@@ -98,8 +98,8 @@ def seconds(at: datetime) -> float:
 
 
 def local(at: float, zone: tzinfo) -> datetime:
-    """A number as an instant again."""
-    return (_EPOCH + timedelta(seconds=at)).astimezone(zone)
+    """A number as an instant again. The ends of an axis may lie beyond the calendar; they become its ends."""
+    return (_EPOCH + timedelta(seconds=min(_LATEST, max(_EARLIEST, at)))).astimezone(zone)
 
 
 def zone_named(name: str) -> tzinfo | None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
+from bot.export._chart_parts import Look, Sign
 from bot.export._chart_plan import Box, Ink, Label, Lane, Line, Plan, Scale, Spot
-from bot.export._chart_rows import Look, Sign
 from bot.export._chart_text import font, legible
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ DARK: Palette = {
 _LOOKS = {
     Look.LOCK: (Role.LOCK, ""),
     Look.HOLDER: (Role.HOLDER, ""),
-    Look.CONTENDER: (Role.CONTENDER, "...."),
+    Look.CONTENDER: (Role.CONTENDER, "---"),
     Look.LOOP: (Role.LOOP, "|||||"),
     Look.CROWD: (Role.CROWD, ""),
     Look.THROTTLED: (Role.THROTTLED, "////"),
@@ -199,6 +199,18 @@ class _Pen:
             line.set_linestyle((0, tuple(dashes)))
         self.axes.add_line(line)
 
+    def strokes(self, lines: Sequence[tuple[Point, Point]], role: Role, wide: float) -> None:
+        """Many lines as one shape: hundreds of them would make a large page."""
+        from matplotlib.patches import PathPatch  # noqa: PLC0415  slow
+        from matplotlib.path import Path  # noqa: PLC0415  slow
+
+        if lines:
+            path = Path([point for line in lines for point in line], [Path.MOVETO, Path.LINETO] * len(lines))
+            colour = self.palette[role]
+            self.axes.add_patch(
+                PathPatch(path, edgecolor=colour, facecolor="none", linewidth=wide, zorder=self._next())
+            )
+
     def scales(self, plan: Plan) -> None:
         bottom = plan.scales[-1]
         top = plan.scales[0].y if len(plan.scales) > 1 else plan.lanes[0].top
@@ -210,8 +222,7 @@ class _Pen:
     def lane(self, lane: Lane) -> None:
         for box in lane.boxes:
             self._box(box)
-        for x in lane.dots:
-            self.stroke(((x, lane.floor - 7), (x, lane.floor)), Role.CONTENDER, 1.6)
+        self.strokes([((x, lane.floor - 7), (x, lane.floor)) for x in lane.dots], Role.CONTENDER, 1.6)
         if lane.outline:
             area = [(lane.outline[0][0], lane.floor), *lane.outline, (lane.outline[-1][0], lane.floor)]
             self.area(area, Role.CROWD, alpha=0.3)

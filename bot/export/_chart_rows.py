@@ -1,4 +1,4 @@
-"""What a chart tells, as rows of words, spans and instants: before anything has a place.
+"""An account told in the rows of a chart: what each says, and what is left out where there is too much.
 
 Times are in seconds since 1970. Those without a date are of the day on which the incident was opened.
 """
@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 
 from bot.core.account import Account, LockEnd, LockSpan, LoopSpan, Mark, MarkKind, Role, RunSpan, Sample
 from bot.core.phrase import duration
 from bot.core.run import Conclusion
 from bot.export._chart_axis import local, seconds
+from bot.export._chart_parts import Bar, Event, Limits, Look, Row, Sign, Told
 from bot.export._chart_text import clean
 
 _SAME = 90.0
@@ -23,93 +23,11 @@ _SAME = 90.0
 _MOST = 1_000_000
 """Contenders that a chart counts up to."""
 
+_BRIEF = 900.0
+"""Incidents of fewer seconds are told to the second."""
 
 _LONGEST = 1e12
 """Seconds of a sum that are told; a `timedelta` holds no more than some times that."""
-
-
-class Look(StrEnum):
-    """What a bar stands for; each has its colour and, where colours are close, its pattern."""
-
-    LOCK = "lock"
-    HOLDER = "holder"
-    CONTENDER = "contender"
-    LOOP = "loop"
-    CROWD = "crowd"
-    THROTTLED = "throttled"
-
-
-class Sign(StrEnum):
-    """A shape: how something ended, or what happened at an instant."""
-
-    DONE = "check"
-    FAILED = "cross"
-    TIMED_OUT = "hourglass"
-    CANCELLED = "square"
-    UNCLEAR = "ring"
-    COMMAND = "pointer"
-    KILL = "heavy cross"
-    UNLOCK = "open padlock"
-    OWNER = "speech"
-    ALERT = "triangle"
-    KEY = "star"
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A span. One that `goes_on` was not seen to end. `inside` is said in the bar if there is room."""
-
-    since: float
-    until: float
-    look: Look
-    goes_on: bool = False
-    sign: Sign | None = None
-    inside: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A line of words with what they tell of below it. `levels` are counts from an instant on; `dots` are instants."""
-
-    title: str
-    bars: tuple[Bar, ...] = ()
-    levels: tuple[tuple[float, int], ...] = ()
-    dots: tuple[float, ...] = ()
-    is_head: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened at one instant. Those that `cut_through` mark all rows above them."""
-
-    at: float
-    sign: Sign
-    label: str
-    cuts_through: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How many of each a chart shows one by one, and how many characters of a name."""
-
-    states: int
-    runs: int
-    loops: int
-    events: int
-    name: int
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """All of it. `more` are the instants of the events that are not shown, `more_title` how many of what."""
-
-    headline: str
-    subline: str
-    rows: tuple[Row, ...]
-    events: tuple[Event, ...]
-    more: tuple[float, ...]
-    more_title: str
-
 
 _CONCLUDED = {
     Conclusion.SUCCESS: Sign.DONE,
@@ -141,14 +59,15 @@ _ENDED = {
 
 def told(account: Account, limits: Limits) -> Told:
     """The rows of an account, no more than the limits allow; what is left out is counted."""
-    teller = _Teller(account, limits)
+    known = list(instants(account))
+    teller = _Teller(account, limits, "%H:%M:%S" if max(known) - min(known) < _BRIEF else "%H:%M")
     states = _states(account)
     rows = [row for state in states[: limits.states] for row in teller.state(state)]
     rest = states[limits.states :]
     if rest:
         rows.append(teller.more_states(rest))
     shown = _shown(account.marks, limits.events)
-    hidden = [mark for mark in account.marks if mark not in shown]
+    hidden = [mark for mark in _distinct(account.marks) if mark not in shown]
     kinds = Counter(mark.kind.value for mark in hidden).most_common()
     counts = ", ".join(f"{many:,} {kind}{'s' if many > 1 else ''}" for kind, many in kinds)
     return Told(
@@ -180,8 +99,11 @@ def instants(account: Account) -> Iterator[float]:
 
 @dataclass(frozen=True, slots=True)
 class _Teller:
+    """Finds the words. `clock` is how times of day are written."""
+
     account: Account
     limits: Limits
+    clock: str
 
     def headline(self, states: Sequence[str]) -> str:
         locked = [state for state in states if any(lock.state == state for lock in self.account.locks)]
@@ -209,7 +131,7 @@ class _Teller:
             return f"{since} · still locked at {self.time(seen)}"
         last = max(locks, key=_until)
         until = _until(last)
-        day = f"{self._whole_day(until)} " if _day(until) != _day(first) else ""
+        day = f"{local(until, UTC):%a} {_short(local(until, UTC))} " if _day(until) != _day(first) else ""
         span = f"{self._whole_day(first)}, {self.time(first, dated=False)} to {day}{self.time(until, dated=False)} UTC"
         return f"{span} · {self._ended(last)}"
 
@@ -245,19 +167,25 @@ class _Teller:
         return self.named(self.account.names.get(actor, actor))
 
     def named(self, text: str) -> str:
-        name = clean(text)
-        return name if len(name) <= self.limits.name else name[: self.limits.name - 1].rstrip() + "…"
+        """A name, or as many of its words as there is room for."""
+        name, most = clean(text), self.limits.name
+        if len(name) <= most:
+            return name
+        words = name[:most].rpartition(" ")[0]
+        return (words if len(words) > most / 2 else name[: most - 1]).rstrip() + "…"
 
     def time(self, at: float, *, dated: bool = True) -> str:
         """A time of day, with its date unless it is the incident's."""
         moment = local(at, UTC)
         is_elsewhere = _day(at) != _day(seconds(self.account.incident.opened_at))
-        return f"{_short(moment)} {moment:%H:%M}" if dated and is_elsewhere else f"{moment:%H:%M}"
+        time = moment.strftime(self.clock)
+        return f"{_short(moment)} {time}" if dated and is_elsewhere else time
 
     def _range(self, since: float, until: float) -> str:
-        end = f"{local(until, UTC):%H:%M}" if _day(since) == _day(until) else self.time(until)
-        start = self.time(since)
-        return start if start == end else f"{start}–{end}"  # noqa: RUF001  the dash of a range
+        start, end = self.time(since), self.time(until, dated=_day(since) != _day(until))
+        if _day(since) != _day(until):
+            return f"{start} to {end}"
+        return start if self.time(since) == self.time(until) else f"{start}–{end}"  # noqa: RUF001  the dash of a range
 
     def _whole_day(self, at: float) -> str:
         moment = local(at, UTC)
@@ -276,10 +204,10 @@ class _Teller:
         until = _until(lock)
         marks = [mark for mark in self.account.marks if mark.kind is MarkKind.UNLOCK]
         near = [mark for mark in marks if abs(seconds(mark.at) - until) <= _SAME and self.person(mark.actor)]
+        near.sort(key=lambda mark: (lock.state not in mark.label, abs(seconds(mark.at) - until)))
         if lock.end is not LockEnd.RELEASED:
             return _ENDED[lock.end]
-        closest = min(near, key=lambda mark: abs(seconds(mark.at) - until), default=None)
-        return f"released by {self.person(closest.actor) if closest else 'tflock'}"
+        return f"released by {self.person(near[0].actor) if near else 'tflock'}"
 
     def _lock_row(self, state: str) -> Row:
         locks = sorted(
@@ -335,8 +263,8 @@ class _Teller:
     def _loops(self, loops: Sequence[LoopSpan]) -> Iterator[Row]:
         for loop in loops[: self.limits.loops]:
             stopped = f"stopped {self.time(seconds(loop.stopped_at))}" if loop.stopped_at else "not stopped"
-            starts = f"{loop.starts:,} starts, every {duration(loop.every)}"
-            title = f"{self.named(loop.pipeline)} in a loop: {starts}, {stopped}"
+            starts = f"{loop.starts:,} starts, {stopped}, one every {duration(loop.every)}"
+            title = f"{self.named(loop.pipeline) or 'a pipeline'} in a loop: {starts}"
             until = max(seconds(loop.since), seconds(loop.stopped_at or loop.last_seen))
             sign = Sign.CANCELLED if loop.stopped_at else None
             yield Row(title, (Bar(seconds(loop.since), until, Look.LOOP, loop.stopped_at is None, sign),))
@@ -366,8 +294,14 @@ def _states(account: Account) -> list[str]:
 
 def _shown(marks: Sequence[Mark], most: int) -> list[Mark]:
     order = list(_MARKED)
-    distinct = sorted(dict.fromkeys(marks), key=lambda mark: (order.index(mark.kind), seconds(mark.at)))
-    return sorted(distinct[:most], key=lambda mark: seconds(mark.at))
+    ranked = sorted(_distinct(marks), key=lambda mark: (order.index(mark.kind), seconds(mark.at)))
+    return sorted(ranked[:most], key=lambda mark: seconds(mark.at))
+
+
+def _distinct(marks: Sequence[Mark]) -> list[Mark]:
+    """An entry that is a key moment besides what it is by itself is told once."""
+    by_itself = {mark.entry for mark in marks if mark.kind is not MarkKind.KEY}
+    return [mark for mark in dict.fromkeys(marks) if mark.kind is not MarkKind.KEY or mark.entry not in by_itself]
 
 
 def _crowd(samples: Sequence[Sample]) -> Iterator[Row]:

@@ -19,8 +19,8 @@ _XLINK = "{http://www.w3.org/1999/xlink}"
 _FONTS = 'system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans","Liberation Sans",Arial,sans-serif'
 _PHONE = "(max-width:640px)"
 _NARROW, _WIDE = "narrow", "wide"
-_ISOLATED = "\u2068{}\u2069"
-"""First strong isolate: a name in Hebrew does not turn the times around it."""
+_ISOLATED = "\u2066{}\u2069"
+"""Left-to-right isolate: a name in Hebrew does not turn the times around it."""
 
 
 def page_svg(wide: Plan, narrow: Plan, title: str, description: str) -> str:

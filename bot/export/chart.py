@@ -12,8 +12,10 @@ from threading import Lock
 
 from bot.core.account import Account
 from bot.export._chart_draw import LIGHT, POINTS_AN_INCH, drawn
-from bot.export._chart_plan import Plan, Size, plan
-from bot.export._chart_rows import Limits, told
+from bot.export._chart_layout import plan
+from bot.export._chart_parts import Limits
+from bot.export._chart_plan import Plan, Size
+from bot.export._chart_rows import told
 from bot.export._chart_svg import page_svg
 from bot.export.files import drafted
 from bot.export.material import Material

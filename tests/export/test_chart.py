@@ -135,7 +135,7 @@ def test_it_says_who_held_the_lock_for_how_long_what_died_and_who_freed_it(accou
     assert "staging was locked for 3 h 02 min." in said
     assert "09:05 to 12:07 UTC · released by parker" in said
     assert "deploy.yml held the lock: timed out 09:15 · run 119 by elliott-ci" in said
-    assert "128 starts, every 1 min, stopped 11:58" in said
+    assert "128 starts, stopped 11:58, one every 1 min" in said
     assert "up to 47 runs at once" in said
     assert "refused requests: 11:30–12:00" in said  # noqa: RUF001  the dash of a range
     assert "12:07 parker: released the lock (staging)" in said
