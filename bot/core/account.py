@@ -290,6 +290,8 @@ class Account:
     releases: tuple[Release, ...] = ()
     kills: tuple[Kill, ...] = ()
     answers: tuple[Answer, ...] = ()
+    turned_away: Mapping[str, int] = field(default_factory=dict)
+    """By state: tries to release a lock that its table refused, also those of requests that came to nothing."""
     marks: tuple[Mark, ...] = ()
     key_moments: frozenset[str] = frozenset()
     names: Mapping[str, str] = field(default_factory=dict)

@@ -93,11 +93,11 @@ def _refusals(account: Account, table: Table) -> Phrase:
     units: Phrase = ()
     if table.read_units is not None and table.write_units is not None:
         units = (f" with {table.read_units} read and {table.write_units} write units a second",)
-    refused: Phrase = (f" {table.refused}" if table.refused else "", " requests")
+    refused: Phrase = (f" {table.refused:,}" if table.refused else "", " requests")
     most = max((sample.contenders for sample in account.samples if sample.state in table.states), default=0)
     crowd: Phrase = (f" while up to {most} runs wanted a lock in it",) if most else ()
-    away = sum(release.throttled for release in account.releases if release.state in table.states)
-    tries: Phrase = (f"; {away} tries to release a lock were turned away",) if away else ()
+    away = sum(account.turned_away.get(state, 0) for state in table.states)
+    tries: Phrase = (f"; it turned away {away} {'try' if away == 1 else 'tries'} to release a lock",) if away else ()
     is_what = ("Table ", Quoted(table.name), " is ", Quoted(table.billing), *units)
     return (*is_what, " and refused", *refused, *crowd, *tries, ".")
 
@@ -234,8 +234,9 @@ def claim(account: Account) -> Iterator[FollowUp]:
                 reason=(*_that_run(run), " was tied to the lock of ", Quoted(run.state), *how, "."),
                 todo=(
                     coded(
-                        "Add the claim step before `terraform apply`: `python -m bot claim STATE`, or one `curl` to "
-                        "`POST /api/v1/claims`. From then on the run itself says that the lock is its own.", run.state,
+                        "Run `tflock claim --state STATE -- terraform apply` in place of `terraform apply`, or send one "
+                        "`curl` to `POST /api/v1/claims`. From then on the run itself says that the lock is its own.",
+                        run.state,
                     ),
                 ),
             )  # fmt: skip

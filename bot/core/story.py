@@ -6,6 +6,7 @@ by hand and of hostile size are read as far as they can be, and never raise (`bo
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -49,6 +50,7 @@ class Story:
         self._releases: list[tuple[Entry, Release]] = []
         self._kills: list[Kill] = []
         self._answers: list[Answer] = []
+        self._turned = Counter[str]()
         self._asked: dict[str, Facts] = {}
         self._earlier: dict[str, FollowUp] = {}
         self._tickets: dict[str, str] = {}
@@ -94,6 +96,7 @@ class Story:
             locks=self._locks.spans(), runs=self._runs.spans(), loops=self._loops.spans(),
             samples=self._looks.samples, tables=self._looks.tables, digests=self._looks.digests,
             releases=self._as_corrected(), kills=tuple(self._kills), answers=tuple(self._answers),
+            turned_away=dict(self._turned),
             marks=self._marks.shown(self._revisions), key_moments=self._revisions.key_moments,
             names=dict(names), zone=zone,
         )  # fmt: skip
@@ -142,6 +145,9 @@ class Story:
         """The tries to release that the table refused came between the intent and the outcome."""
         if count(entry.facts, "throttled"):
             self._looks.refused(text(entry.facts, "state"), self._intended_at or entry.at)
+            state = text(entry.facts, "state")
+            if state in self._turned or len(self._turned) < _MOST:
+                self._turned[state] += count(entry.facts, "throttled") or 0
         self._intended_at = None
 
     def _not_released(self, entry: Entry) -> None:

@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from bot.core.account import Account, StateSummary
 from bot.core.moments import key_moments, unnoticed
-from bot.core.phrase import duration
+from bot.core.phrase import duration, plain
 from bot.export.chart import chart_svg
 from bot.export.files import write
 from bot.export.html_rows import GROUPS, anchor, days, kind_words
@@ -76,6 +76,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["duration"] = duration
+    made.filters["plain"] = plain
     made.globals["link"] = link
     made.globals["anchor"] = anchor
     made.globals["kind_words"] = kind_words

@@ -69,7 +69,7 @@ def test_a_table_that_only_turned_releases_away_has_refused_too(chronicle):
 
     (followup,) = proposed(chronicle, "on-demand")
 
-    assert "; 3 tries to release a lock were turned away." in plain(followup.reason)
+    assert "; it turned away 3 tries to release a lock." in plain(followup.reason)
     assert [(s.at, s.throttled) for s in chronicle.account().samples][-1] == (chronicle.make.at("11:05"), True)
 
 
@@ -187,7 +187,7 @@ def test_a_run_tied_by_its_time_alone_should_make_a_claim(chronicle):
     (followup,) = proposed(chronicle, "claim")
 
     assert "only by having been at work when it was taken" in plain(followup.reason)
-    assert "python -m bot claim staging" in plain(followup.todo[0])
+    assert "tflock claim --state staging -- terraform apply" in plain(followup.todo[0])
 
 
 def test_a_lock_that_no_ci_is_known_to_hold_should_be_taken_in_ci(chronicle):
