@@ -15,7 +15,11 @@ from bot import config
 from bot._config_models import PIPELINE_KEYS, ConfigFile, keys_of, sections_in
 from bot.core.timeline import Kind
 from bot.metrics import Metrics
+from bot.slack.render.step import ARM
+from handlers.check_lock import CHECK_SHORTCUT
 from handlers.grammar import FORMS, usage_hint
+from handlers.home import HOME_BUTTONS, LOCKS_SHORTCUT
+from handlers.workflow import STEP
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -190,6 +194,28 @@ def test_the_manifest_sends_everything_to_one_address(manifest):
     assert set(settings["event_subscriptions"]["bot_events"]) == EVENTS
     assert settings["interactivity"]["is_enabled"] is True
     assert settings["socket_mode_enabled"] is False
+
+
+def test_the_manifest_shows_the_home_tab(manifest):
+    assert manifest["features"]["app_home"]["home_tab_enabled"] is True
+
+
+def test_the_documented_step_of_workflows_is_the_one_that_is_listened_to(manifest):
+    (written,) = re.findall(r"```yaml\n(functions:.*?)```", (DOCS / "home.md").read_text(), re.DOTALL)
+    optional = yaml.safe_load(written)
+    assert set(optional["functions"]) == {STEP}
+    step = optional["functions"][STEP]
+    assert set(step["input_parameters"]) == {"state", "channel", "reason"}
+    assert set(step["output_parameters"]) == {"state", "outcome", "message"}
+    assert all(one["name"] == name for part in ("input", "output") for name, one in step[f"{part}_parameters"].items())
+    assert optional["settings"]["event_subscriptions"]["bot_events"] == ["function_executed"]
+    assert "functions" not in manifest  # Slack refuses them in an app that is not for a whole organization
+    assert manifest["settings"]["org_deploy_enabled"] is False
+
+
+def test_every_button_of_the_home_tab_is_documented():
+    text = (DOCS / "home.md").read_text() + (DOCS / "messages.md").read_text()
+    assert all(f"`{button}`" in text for button in (*HOME_BUTTONS, "home.open", ARM, LOCKS_SHORTCUT, CHECK_SHORTCUT))
 
 
 def test_the_manifest_offers_the_shortcuts(manifest):
