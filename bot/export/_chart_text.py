@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _UNKNOWN = "\u25a1"
 """An empty box: a character that the font lacks."""
 
+_FROM_LEFT = "\u200e"
+"""A mark without width that keeps a text going from left to right, whatever name it begins with."""
+
 _LONGEST = 4_000
 """Characters of a text that are looked at: no chart has room for more."""
 
@@ -33,7 +36,7 @@ def clean(text: str) -> str:
 
 def legible(text: str) -> str:
     """The text in characters that the font of pictures has."""
-    return "".join(c if _has(ord(c)) else _UNKNOWN for c in text)
+    return _FROM_LEFT * (not text.isascii()) + "".join(c if _has(ord(c)) else _UNKNOWN for c in text)
 
 
 @lru_cache(maxsize=4_096)

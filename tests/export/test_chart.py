@@ -270,8 +270,61 @@ def test_hostile_names_are_shown_as_they_are_and_do_nothing(account, tmp_path):
     holds(plan(hostile, Size.NARROW))
 
 
+def test_a_brief_incident_is_told_to_the_second(account):
+    brief = replace(
+        account,
+        incident=replace(account.incident, opened_at=at("12:00"), closed_at=at("12:05")),
+        locks=(replace(account.locks[0], since=at("12:00"), until=at("12:00") + timedelta(seconds=29)),),
+        runs=(),
+        loops=(),
+        samples=(),
+        marks=(),
+    )
+
+    assert "12:00:00 to 12:00:29 UTC" in text_alternative(brief)[1]
+
+
+def test_the_end_of_a_bar_at_the_edge_of_the_chart_is_shown_after_it(account):
+    planned = plan(replace(account, incident=replace(account.incident, closed_at=at("12:07"))), Size.NARROW)
+    loop = next(lane for lane in planned.lanes if any(box.look == "loop" for box in lane.boxes))
+
+    assert loop.boxes[0].right < loop.spots[0].x < planned.format.width
+
+
+def test_an_entry_that_is_a_key_moment_besides_is_told_once(account):
+    unlock = account.marks[-1]
+    doubled = replace(account, marks=(*account.marks, replace(unlock, kind=MarkKind.KEY)))
+
+    assert text_alternative(doubled) == text_alternative(account)
+
+
+def test_the_words_of_a_turn_are_not_cut_off_on_a_phone(account):
+    told = Mark(at("11:58"), MarkKind.KILL, "11 runs ended; stopping the source was not possible", "U0PARKER", "20")
+    planned = plan(replace(account, marks=(told,)), Size.NARROW)
+
+    assert (
+        " ".join(label.text for lane in planned.lanes if lane.spots and not lane.boxes for label in lane.labels)
+        == "11:58 parker: 11 runs ended; stopping the source was not possible"
+    )
+
+
+def test_a_name_that_runs_from_the_right_does_not_turn_the_time_before_it(account):
+    other = replace(account, marks=(replace(account.marks[0], actor="\u05e9\u05dc\u05d5\u05dd"),))
+
+    assert "\u206611:00 \u05e9\u05dc\u05d5\u05dd: /tflock status staging\u2069" in texts(chart_svg(other))
+
+
+def test_contention_stands_to_scale_and_ends_when_nobody_queues_any_more(account):
+    (lane,) = (lane for lane in plan(account).lanes if lane.outline)
+
+    assert lane.outline[0][1] == lane.outline[-1][1] == lane.floor
+    assert min(y for _, y in lane.outline) == pytest.approx(lane.top + lane.height - 2.8 * Size.WIDE.value.text)
+    assert [x for x, _ in lane.outline] == sorted(x for x, _ in lane.outline)
+
+
 WORDS = st.text(max_size=40)
-TIMES = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001  a zone is given
+STATES = st.sampled_from(["staging", "production"]) | WORDS
+TIMES = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31), timezones=st.sampled_from([UTC, None]))  # noqa: DTZ001  a zone is given, or on purpose none
 
 
 @st.composite
@@ -286,15 +339,37 @@ def accounts(draw, base):
         locks=tuple(
             draw(
                 st.lists(
-                    st.builds(LockSpan, WORDS, WORDS, WORDS, WORDS, pick, pick, st.sampled_from(LockEnd)), max_size=3
+                    st.builds(LockSpan, STATES, WORDS, WORDS, WORDS, pick, pick, st.sampled_from(LockEnd)), max_size=3
+                )
+            )
+        ),
+        runs=tuple(
+            draw(
+                st.lists(
+                    st.builds(
+                        RunSpan, STATES, WORDS, WORDS, WORDS, st.integers(), WORDS, st.sampled_from(Role),
+                        pick, st.none() | pick, st.none() | WORDS,
+                    ),
+                    max_size=6,
+                )
+            )
+        ),
+        loops=tuple(
+            draw(
+                st.lists(
+                    st.builds(
+                        LoopSpan, STATES, WORDS, WORDS, WORDS, pick, pick, st.integers(), st.timedeltas(),
+                        st.none() | pick,
+                    ),
+                    max_size=4,
                 )
             )
         ),
         samples=tuple(
-            draw(st.lists(st.builds(Sample, pick, WORDS, st.integers(-5, 10**9), st.booleans()), max_size=4))
+            draw(st.lists(st.builds(Sample, pick, STATES, st.integers(-5, 10**9), st.booleans()), max_size=4))
         ),
         marks=tuple(draw(st.lists(st.builds(Mark, pick, st.sampled_from(MarkKind), WORDS, WORDS, WORDS), max_size=4))),
-    )
+    )  # fmt: skip
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
