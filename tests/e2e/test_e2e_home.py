@@ -1,0 +1,74 @@
+"""The home tab and a workflow's step, against the real bot in processes of its own."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bot.sandbox.slack_workspace import flat
+from bot.sandbox.stage import SHORT_TIMES
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+QUINN, PARKER, GUEST = "U0QUINN", "U0PARKER", "U0GUEST"
+REPO, DEPLOY = "acme/infra", "deploy.yml"
+
+
+@pytest.fixture(scope="module")
+def staged():
+    settle = {"failed": "2s", "cancelled": "2s", "timed_out": "2s", "lost": "2s"}
+    return {"policy": {**SHORT_TIMES, "settle": settle}}
+
+
+async def running(scene):
+    created = datetime.now(UTC) - timedelta(hours=1)
+    await scene.stage.aws.put_state(scene.stage.states["staging"].key)
+    lock = await scene.stage.take_lock(created=created)
+    return lock, scene.stage.runs.start_run(REPO, DEPLOY, at=created - timedelta(minutes=1), actor="elliott-ci")
+
+
+async def test_the_home_tab_shows_the_lock_and_leads_to_its_checklist_and_to_the_channel(scene):
+    lock, _ = await running(scene)
+    await scene.types("open the deploy hangs")
+    assert (await scene.slack.open_home(PARKER)).is_acked
+    home = await scene.until(
+        lambda: (view := scene.slack.home(PARKER)) and "Open incidents" in flat(view) and view, within=40
+    )
+    told = flat(home)
+    assert "1 of" in told
+    assert "Cannot be unlocked now: its run is not known to be dead." in told
+    assert f"<#{scene.channel}>" in told
+
+    await scene.slack.click_in_view(PARKER, home, "home.check")
+    await scene.until(lambda: "staging is locked" in flat((scene.slack.dialogs(PARKER) or [{}])[-1]), within=40)
+    await scene.slack.click_in_view(PARKER, home, "home.unlock")
+    await scene.until(lambda: "/tflock unlock staging" in flat(scene.slack.dialogs(PARKER)[-1]), within=40)
+
+    await scene.slack.open_home(GUEST)
+    guests = await scene.until(lambda: (view := scene.slack.home(GUEST)) and "Only full" in flat(view) and view)
+    assert "staging" not in flat(guests)
+    assert await scene.stands(lock)
+
+
+async def test_a_workflow_waits_for_a_member_and_for_the_run_and_then_goes_on(scene):
+    lock, run = await running(scene)
+    inputs = {"state": "staging", "channel": scene.channel, "reason": "the release waits"}
+    execution = await scene.slack.run_step("unlock_when_safe", inputs)
+    asked = await scene.shown("a workflow wants staging unlocked", within=40)
+    await scene.slack.click(GUEST, asked, "step.arm")
+    await scene.told("is a guest", user=GUEST)
+    assert await scene.stands(lock)
+
+    await scene.click(asked, "step.arm", user=QUINN)
+    await scene.becomes(asked, "taken on", within=40)
+    assert scene.slack.executions[execution]["state"] == "running"
+    assert await scene.stands(lock)
+
+    scene.stage.runs.finish(run.id, "failure", at=datetime.now(UTC))
+    await scene.until(lambda: scene.slack.executions[execution]["state"] != "running", within=90)
+    over = scene.slack.executions[execution]
+    assert (over["state"], over["outputs"]["outcome"]) == ("succeeded", "released")
+    assert over["outputs"]["message"].startswith("https://")
+    released = [entry for entry in await scene.journal() if entry.kind == "unlock.released"]
+    assert [entry.actor for entry in released] == [QUINN]
