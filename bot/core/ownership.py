@@ -35,7 +35,8 @@ _GITHUB_MAIL = re.compile(r"(?:\d+\+)?(?P<login>[A-Za-z0-9-]+(?:\[bot\])?)@users
 class Lead:
     """Something that points at a person. `person` is who that is by the configuration.
 
-    `email` is for asking Slack where the configuration has no id. `certain` says that nobody else is meant.
+    `email` is for asking Slack where the configuration has no id. `certain` says that nobody else is meant,
+    `alone` that no run which may hold the lock as well is nobody's.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Lead:
     email: str
     source: Phrase
     certain: bool = True
+    alone: bool = True
 
     @property
     def key(self) -> str:
@@ -100,8 +102,9 @@ def _of_runs(tied: Attribution | None, holders: Holders, systems: Mapping[str, s
     candidates = tied.candidates if tied else ()
     found = [_of_run(candidate, holders, systems) for candidate in candidates]
     named = {lead.key: lead for lead in reversed(found) if lead is not None}
-    certain = all(lead is not None and lead.certain for lead in found)
-    return tuple(replace(named[key], certain=certain) for key in sorted(named))
+    alone = None not in found
+    certain = alone and all(lead.certain for lead in named.values())
+    return tuple(replace(named[key], certain=certain, alone=alone) for key in sorted(named))
 
 
 def _of_run(candidate: Candidate, holders: Holders, systems: Mapping[str, str]) -> Lead | None:

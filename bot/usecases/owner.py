@@ -33,7 +33,8 @@ async def find_owners(world: World, lock: LockInfo, tied: Attribution | None) ->
     found = leads(lock, tied, world.holders, systems(world))[:_MOST_OWNERS]
     people = await asyncio.gather(*(_owner(world, lead) for lead in found))
     owners = tuple({owner.slack_id or owner.account or owner.name: owner for owner in people}.values())
-    if len(owners) == 1 and (owners[0].is_certain or world.holders.looks_like_ci(lock.who)):
+    is_enough = owners and (owners[0].is_certain or world.holders.looks_like_ci(lock.who))
+    if len(owners) == 1 and is_enough and all(lead.alone for lead in found):
         return owners[0], ()
     return None, owners
 

@@ -251,6 +251,35 @@ GITHUB = {
     ("environ", "found"),
     [
         (GITHUB, OwnRun("https://github.com/acme/infra/actions/runs/7", 2)),
+        (
+            GITHUB | {"GITHUB_ACTOR": "quinn", "GITHUB_TRIGGERING_ACTOR": "elliott-ci"},
+            OwnRun("https://github.com/acme/infra/actions/runs/7", 2, "elliott-ci"),
+        ),
+        (
+            GITHUB | {"GITHUB_ACTOR": "quinn", "GITHUB_TRIGGERING_ACTOR": "x" * 256},
+            OwnRun("https://github.com/acme/infra/actions/runs/7", 2, "quinn"),
+        ),
+        (
+            {
+                "GITLAB_CI": "true",
+                "CI_PIPELINE_URL": "https://gl.example.com/p/3",
+                "GITLAB_USER_EMAIL": "e@example.com",
+            },
+            OwnRun("https://gl.example.com/p/3", actor="e@example.com"),
+        ),
+        (
+            {
+                "SYSTEM_COLLECTIONURI": "https://dev.azure.com/acme/",
+                "SYSTEM_TEAMPROJECT": "infra",
+                "BUILD_BUILDID": "42",
+                "BUILD_REQUESTEDFOREMAIL": "elliott@example.com",
+            },
+            OwnRun("https://dev.azure.com/acme/infra/_build/results?buildId=42", actor="elliott@example.com"),
+        ),
+        (
+            {"BUILD_URL": "https://ci.example.com/job/a/5/", "BUILD_USER_ID": "elliott"},
+            OwnRun("https://ci.example.com/job/a/5/", actor="elliott"),
+        ),
         (GITHUB | {"GITHUB_RUN_ATTEMPT": "x"}, OwnRun("https://github.com/acme/infra/actions/runs/7")),
         (
             {"GITLAB_CI": "true", "CI_PIPELINE_URL": "https://gl.example.com/a/b/-/pipelines/3", "CI_JOB_URL": "x"},

@@ -79,6 +79,10 @@ async def test_a_large_body_is_refused(bot):
         ({"attempt": "one"}, "attempt: "),
         ({"attempt": 1.5}, "attempt: "),
         ({"attempt": "9" * 400}, "attempt: "),
+        ({"actor": 5}, "actor: "),
+        ({"actor": ["quinn"]}, "actor: "),
+        ({"actor": "a\nb"}, "actor: "),
+        ({"actor": "x" * 256}, "actor: "),
         ({"age_ms": -1}, "age_ms: "),
         ({"age_ms": 600_001}, "age_ms: "),
     ],
@@ -93,6 +97,17 @@ async def test_a_wrong_field_is_named(bot, changes, named):
 @pytest.mark.parametrize("attempt", [2, "2"])
 async def test_an_attempt_may_be_quoted_as_shells_do(bot, attempt):
     assert await bot.claim(attempt=attempt)
+
+
+@pytest.mark.parametrize(("said", "owner"), [("quinn", "quinn"), ("", "elliott-ci"), (None, "elliott-ci")])
+async def test_a_claim_may_say_who_started_its_run(bot, said, owner):
+    lock, run = await bot.hold(host="fv-az1"), bot.start_run(ago=timedelta(minutes=30))
+    await bot.claim(run, actor=said, host="fv-az1", age_ms=600_000)
+
+    _, inspection = await bot.decide()
+
+    assert inspection.owner.name == owner
+    assert await bot.still_held(lock)
 
 
 @pytest.mark.parametrize(

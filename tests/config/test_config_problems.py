@@ -171,6 +171,8 @@ def test_durations_are_whole_numbers_with_a_unit(problems_of, smallest, key, val
         "holders: {run_id_hosts: ['*@{run}-{run}']}",
         "holders: {people: {e: {slack: elliott}}}",
         "holders: {people: {e: {email: nobody}}}",
+        "holders: {people: {e: {hours: always}}}",
+        "holders: {people: {e: {gitlab: ''}}}",
         "policy: {unlock_groups: [oncall]}",
         "policy: {unlock_groups: S0ONCALL}",
         "export: {formats: [markdwn]}",

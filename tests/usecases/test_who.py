@@ -114,6 +114,16 @@ async def test_of_two_who_may_hold_the_lock_none_is_picked_and_none_is_written_t
     assert scene.wrote() == []
 
 
+async def test_beside_a_bots_run_that_may_hold_the_lock_the_other_runs_starter_is_only_shown(scene):
+    lock = await lock_of(scene, actor="elliott-ci")
+    scene.github.world.start_run(REPO, DEPLOY, at=lock.created - timedelta(minutes=1), actor="renovate[bot]")
+
+    report = await ask(scene)
+
+    assert (report.inspection.owner, [owner.name for owner in report.inspection.owners]) == (None, ["elliott"])
+    assert scene.wrote() == []
+
+
 async def test_two_logins_of_one_person_are_one_owner(scene):
     lock = await lock_of(scene, actor="elliott-ci")
     scene.github.world.start_run(REPO, DEPLOY, at=lock.created - timedelta(minutes=1), actor="elliott2")

@@ -204,6 +204,16 @@ def owner(found: Owner | None, answer: OwnerAnswer | None) -> Iterable[Fact]:
         yield Fact("Answer:", (Person(answer.owner_id, ""), f" {_SAYS[answer.says]} (", answer.at, ")."), mark)
 
 
+def owners(found: Sequence[Owner]) -> Iterable[Fact]:
+    """Those whose the lock may be, where that is not one person."""
+    if not found:
+        return
+    named = joined([(Person(one.slack_id, one.name), " (", *one.source, ")") for one in found[:_FEW]])
+    more = f" and {len(found) - _FEW} more" if len(found) > _FEW else ""
+    said = "perhaps " if len(found) == 1 else "not known; it may be "
+    yield Fact("Owner:", (said, *named, f"{more}. Not asked, since it is not certain."), Mark.UNKNOWN)
+
+
 def stored(check: StateCheck, now: datetime) -> Iterable[Fact]:
     """The state object: is it quiet and whole."""
     if not isinstance(check.state, Found):

@@ -83,6 +83,7 @@ def details(report: StatusReport) -> Iterable[Fact]:
     yield from table(inspection)
     yield from facts.holder(inspection)
     yield from facts.owner(inspection.owner, report.answer)
+    yield from facts.owners(inspection.owners)
     yield from facts.stored(inspection.check, inspection.at)
     yield from facts.queue(inspection.contention, inspection.state.name, held=inspection.lock is not None)
     yield from facts.unlisted(inspection)

@@ -1,0 +1,200 @@
+"""Whose lock it is: what points at whom, in which order, and when that is not one person."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from bot.core.attribution import Attribution, Candidate, Strength
+from bot.core.evidence import Found
+from bot.core.lock import LockInfo
+from bot.core.ownership import is_bot, leads, starters
+from bot.core.phrase import plain
+from bot.core.policy import Holders, KnownPerson
+from bot.core.run import Phase, Pipeline, Run, RunRef
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+SYSTEMS = {
+    "github": "GitHub Actions",
+    "gitlab": "GitLab CI",
+    "azure": "Azure DevOps",
+    "jenkins": "Jenkins",
+    "ecs": "ECS",
+}
+ELLIOTT = KnownPerson(
+    "elliott",
+    "U0ELLIOTT",
+    email="elliott@example.com",
+    github="elliott-ci",
+    gitlab="eli",
+    azure="elliott.a",
+    who=("elliott@*",),
+)
+QUINN = KnownPerson("quinn", "U0QUINN", github="quinn", email="q@example.com")
+PEOPLE = Holders(people=(ELLIOTT, QUINN))
+CI = "runner@fv-az881-525"
+
+
+def run(actor="", ci="github", number="1", **facts):
+    ref = RunRef(Pipeline(ci, (("repo", "acme/infra"),)), number)
+    given = Run(ref, "Deploy", actor, "push", Phase.RUNNING, None, 1, NOW, NOW, None)
+    return replace(given, **facts)
+
+
+def tied(*runs, strength=Strength.WINDOW, actor=""):
+    return Attribution(strength, tuple(Candidate(one, Found(one, NOW), (), actor=actor) for one in runs), ("so",))
+
+
+def found(attribution, who=CI, holders=PEOPLE):
+    lock = LockInfo("lock-1", "OperationTypeApply", "", who, "1.9.8", NOW, "acme-tfstate/staging")
+    return [
+        (lead.name if lead.person is None else lead.person.name, lead.certain)
+        for lead in leads(lock, attribution, holders, SYSTEMS)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ci", "actor", "email", "name"),
+    [
+        ("github", "Elliott-CI", "", "elliott"),
+        ("gitlab", "eli", "", "elliott"),
+        ("gitlab", "elliott-ci", "", "elliott-ci"),  # his name at GitHub is not his name here
+        ("gitlab", "quinn", "", "quinn"),
+        ("azure", "Elliott Example", "Elliott@Example.com", "elliott"),
+        ("azure", "elliott.a", "", "elliott"),
+        ("jenkins", "elliott-ci", "", "elliott"),
+        ("ecs", "elliott@example.com", "", "elliott"),
+        ("github", "stranger", "", "stranger"),
+    ],
+)
+def test_whoever_started_the_run_is_known_by_login_or_address(ci, actor, email, name):
+    assert found(tied(run(actor, ci, actor_email=email))) == [(name, True)]
+
+
+def test_a_claims_word_goes_before_the_ci_systems():
+    assert found(tied(run("quinn"), strength=Strength.CLAIM, actor="elliott-ci")) == [("elliott", True)]
+
+
+def test_a_claim_that_names_an_address_is_known_by_it():
+    assert found(tied(run(), strength=Strength.CLAIM, actor="Q@example.com")) == [("quinn", True)]
+
+
+def test_a_claim_that_names_a_bot_does_not_hide_the_author():
+    attribution = tied(
+        run("renovate[bot]", author="Quinn", author_email="q@example.com"),
+        strength=Strength.CLAIM,
+        actor="renovate[bot]",
+    )
+
+    assert found(attribution) == [("quinn", False)]
+
+
+@pytest.mark.parametrize("facts", [{"by_bot": True}, {"actor": "dependabot[bot]"}, {"actor": "project_12_bot"}])
+def test_the_author_stands_in_where_a_program_started_the_run(facts):
+    assert found(tied(run(**{"actor": "x", "author_email": "q@example.com"} | facts))) == [("quinn", False)]
+
+
+def test_an_authors_hidden_address_at_github_tells_his_login():
+    attribution = tied(run("renovate[bot]", author_email="1234+elliott-ci@users.noreply.github.com"))
+
+    assert found(attribution) == [("elliott", False)]
+
+
+def test_a_login_that_the_configuration_names_is_a_person_whatever_it_looks_like():
+    holders = Holders(people=(KnownPerson("elliott", "U0ELLIOTT", github="elliott-bot"),))
+
+    assert found(tied(run("elliott-bot")), holders=holders) == [("elliott", True)]
+
+
+def test_a_schedule_of_somebody_is_his_only_where_no_author_is_told():
+    by_clock = run("quinn", trigger="schedule", by_bot=True)
+
+    assert found(tied(by_clock)) == [("quinn", False)]
+    assert found(tied(replace(by_clock, author_email="elliott@example.com"))) == [("elliott", False)]
+
+
+def test_a_pattern_on_who_goes_before_what_is_not_certain():
+    attribution = tied(run("renovate[bot]", author_email="q@example.com"))
+
+    assert found(attribution, who="elliott@fv-az881-525") == [("elliott", True)]
+
+
+def test_two_who_may_hold_the_lock_are_both_named_and_neither_is_certain_of_it_alone():
+    assert [name for name, _ in found(tied(run("quinn"), run("elliott-ci", number="2")))] == ["elliott", "quinn"]
+
+
+def test_beside_a_run_that_names_nobody_the_other_is_not_certain():
+    assert found(tied(run("quinn"), run("", number="2"))) == [("quinn", False)]
+
+
+@pytest.mark.parametrize("strength", [Strength.CLAIM, Strength.RUN_ID, Strength.HOST])
+def test_a_run_that_is_tied_by_more_than_time_is_its_starters_on_any_host(strength):
+    assert found(tied(run("quinn"), strength=strength), who="deploy@build-1") == [("quinn", True)]
+
+
+def test_time_alone_says_nothing_of_a_lock_from_somebodys_own_machine():
+    assert found(tied(run("quinn")), who="sam@mbp-14") == [("quinn", False)]
+    assert found(tied(run("quinn")), who="elliott@mbp-14") == [("elliott", True)]
+
+
+def test_the_user_of_a_machine_who_is_called_like_somebody_is_not_certain():
+    assert found(None, who="ELI@build-1") == [("elliott", False)]
+    assert found(None, who="q@build-1") == [("quinn", False)]
+    assert found(None, who="@build-1") == []
+
+
+def test_two_whose_patterns_match_are_both_named():
+    other = KnownPerson("other", "U0OTHER", who=("elliott@*",))
+
+    assert found(None, who="elliott@x", holders=Holders(people=(ELLIOTT, other))) == [
+        ("elliott", False),
+        ("other", False),
+    ]
+
+
+def test_two_with_one_login_are_nobody():
+    twins = Holders(people=(KnownPerson("a", "U0A", github="x"), KnownPerson("b", "U0B", github="X")))
+
+    assert found(tied(run("x")), holders=twins) == [("x", True)]
+    assert starters(tied(run("x")), twins, SYSTEMS) == frozenset()
+
+
+def test_a_run_that_is_nobodys_leaves_the_others_starter_not_alone():
+    lock = LockInfo("lock-1", "OperationTypeApply", "", CI, "1.9.8", NOW, "x")
+    for other, alone in ((run("renovate[bot]", number="2"), False), (run("Quinn", number="2"), True)):
+        (lead,) = leads(lock, tied(run("quinn"), other), PEOPLE, SYSTEMS)
+        assert lead.alone is alone
+
+
+def test_who_started_the_runs_is_everybody_who_is_known_to_have():
+    attribution = tied(run("quinn"), run("", number="2", actor_email="elliott@example.com"))
+
+    assert starters(attribution, PEOPLE, SYSTEMS) == {"U0QUINN", "U0ELLIOTT"}
+    assert starters(None, PEOPLE, SYSTEMS) == frozenset()
+
+
+def test_how_he_was_found_is_said():
+    lock = LockInfo("lock-1", "OperationTypeApply", "", CI, "1.9.8", NOW, "x")
+    (lead,) = leads(lock, tied(run("renovate[bot]", author_email="q@example.com")), PEOPLE, SYSTEMS)
+
+    assert plain(lead.source) == "he wrote the commit; renovate[bot] started the run"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dependabot[bot]", "Renovate[bot]", "acme-bot", "deploy_bot", "github-actions", "project_7_bot_ab12",
+        "group_9_bot", "service_account_12",
+        "Microsoft.VisualStudio.Services.TFS", "Project Collection Build Service (acme)",
+        "infra Build Service (acme)", "events-rule/nightly", "SYSTEM",
+    ],
+)  # fmt: skip
+def test_programs_are_told_by_their_names(name):
+    assert is_bot(name)
+
+
+@pytest.mark.parametrize("name", ["elliott", "abbot", "botond", "robot.smith", "Elliott Service", ""])
+def test_people_are_not_taken_for_programs(name):
+    assert not is_bot(name)
