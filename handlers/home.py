@@ -67,7 +67,8 @@ def listen_to_homes(app: AsyncApp, world: World, backlog: Backlog, boundary: Bou
         event = body.get("event") or {}
         if event.get("tab", "home") == "home" and event.get("user"):
             asker = asker_of_event(body)
-            backlog.add(lambda: boundary.run("home", asker, lambda: shown.open_tab(asker)))
+            # behind what people have typed: fifty tabs at once must not hold up a command
+            backlog.add(lambda: boundary.run("home", asker, lambda: shown.open_tab(asker)), later=True)
 
     @app.shortcut(LOCKS_SHORTCUT)
     async def on_shortcut(ack: AsyncAck, body: dict[str, Any]) -> None:

@@ -92,6 +92,7 @@ class OpenIncident:
 
 class Wait(StrEnum):
     ANSWER = "his answer as the owner"
+    SAID = "what he said as the owner, which he may take back"
     APPROVAL = "his approval"
     ARMED = "his armed unlock"
     WATCH = "a state that he watches"
@@ -116,8 +117,8 @@ class Waiting:
 class Home:
     """One person's home. `shown` is one page of the rows; `locked` and `unread` count all of them.
 
-    `looking`: the locks are being read again. `unchecked` counts incidents of which Slack did not say whether he is in
-    their channel. `glance_at` is None if nothing was ever read.
+    `looking`: the locks are being read again; `is_stale`: they could not be read again in time. `unchecked` counts
+    incidents of which Slack did not say whether he is in their channel. `glance_at` is None if nothing was ever read.
     """
 
     shown: tuple[Shown, ...]
@@ -134,6 +135,7 @@ class Home:
     more_incidents: int = 0
     unchecked: int = 0
     looking: bool = False
+    is_stale: bool = False
     journal_away: bool = False
 
 

@@ -54,7 +54,7 @@ PAGE = 12
 
 _KEPT = timedelta(hours=1)
 _READS_AT_MOST = timedelta(seconds=45)
-_POLL, _POLLS = 0.25, 60
+_POLL, _POLLS = 0.25, 32
 _PROSPECTS = 6
 _PROSPECT_FRESH, _PROSPECT_KEPT = timedelta(seconds=45), timedelta(minutes=2)
 _PROSPECTS_TAKE = 6.0
@@ -89,9 +89,11 @@ async def home(world: World, user: str, *, page: int = 0) -> Home:
     except JournalAway:
         glance = await _read(world)
         return replace(_drawn(world, user, glance, Room(), {}, page=page), journal_away=True)
-    drawn = _drawn(world, user, glance, replace(room, waiting=waiting), {}, page=page)
+    room = replace(room, waiting=waiting)
+    drawn = _drawn(world, user, glance, room, {}, page=page)
     prospects = await _prospects(world, [shown.row for shown in drawn.shown])
-    return _drawn(world, user, glance, replace(room, waiting=waiting), prospects, page=page)
+    drawn = _drawn(world, user, glance, room, prospects, page=page)
+    return replace(drawn, is_stale=not _is_young(world, glance, FRESH + _READS_AT_MOST))
 
 
 def _drawn(
@@ -169,8 +171,8 @@ async def _of_another(world: World) -> Glance | None:
     return None
 
 
-def _is_young(world: World, glance: Glance) -> bool:
-    return world.clock.now() - glance.at < FRESH
+def _is_young(world: World, glance: Glance, limit: timedelta = FRESH) -> bool:
+    return world.clock.now() - glance.at < limit
 
 
 async def _read(world: World) -> Glance:

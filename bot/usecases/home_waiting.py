@@ -33,6 +33,7 @@ _MEMBERS_KEPT = timedelta(seconds=60)
 _MOST_INCIDENTS, _MOST_SHOWN = 50, 10
 _MOST_REQUESTS, _MOST_LETTERS = 20, 20
 _OF_LETTER = ("owner", "asked_in", "asker", "request")
+_AT_ONCE = 20
 _MOST_QUEUES = 100
 _TAIL = 40
 _MOST_OF_A_KIND = 5
@@ -143,11 +144,13 @@ async def _members(world: World, channel: str) -> frozenset[str] | None:
 
 async def with_owners(world: World, glance: Glance) -> Glance:
     """The glance with whom each lock was taken to belong to when it was spoken of. Raises JournalAway."""
-    return replace(glance, rows=tuple(await asyncio.gather(*(_with_owner(world, row) for row in glance.rows))))
+    places = asyncio.Semaphore(_AT_ONCE)
+    return replace(glance, rows=tuple(await asyncio.gather(*(_with_owner(world, row, places) for row in glance.rows))))
 
 
-async def _with_owner(world: World, row: Row) -> Row:
-    known = await owner_of(world, row.state, row.lock_id) if row.held is Held.LOCKED else None
+async def _with_owner(world: World, row: Row, places: asyncio.Semaphore) -> Row:
+    async with places:
+        known = await owner_of(world, row.state, row.lock_id) if row.held is Held.LOCKED else None
     if known is None:
         return row
     owner, asked_in, asker, request = (str(known.get(name) or "") for name in _OF_LETTER)
@@ -163,9 +166,11 @@ async def _letters(world: World, user: str, glance: Glance) -> list[Waiting]:
 async def _letter(world: World, row: Row) -> Waiting | None:
     """The question to the owner of a lock, while it has no answer."""
     said = await answer_about(world, row.state, row.lock_id)
-    if said is not None and said.says is not OwnerSays.LATER:
+    if said is not None and said.says is OwnerSays.DEAD:
         return None
-    return Waiting(Wait.ANSWER, row.state, row.lock_id, row.request, row.asked_in, row.asker, since=row.created)
+    is_open = said is None or said.says is OwnerSays.LATER
+    wait = Wait.ANSWER if is_open else Wait.SAID
+    return Waiting(wait, row.state, row.lock_id, row.request, row.asked_in, row.asker, since=row.created)
 
 
 async def _requests(world: World, user: str, ids: Sequence[str]) -> list[Waiting]:

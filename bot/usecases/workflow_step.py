@@ -7,7 +7,7 @@ the checklist, and a member of the channel takes it on with a click, as if he ha
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -36,6 +36,7 @@ OVER_AFTER = timedelta(hours=8)
 
 LOOK_EVERY = timedelta(seconds=15)
 _SLACK_AWAY = timedelta(minutes=1)
+_ASKED_WITHIN = timedelta(minutes=10)
 _TTL = timedelta(days=3)
 _RELEASED = frozenset({str(UnlockStage.RELEASED), str(UnlockStage.ALREADY_FREE)})
 
@@ -69,7 +70,7 @@ async def arm(world: World, execution: str, *, state: str, lock_id: str, user: s
     if reason is not None:
         raise NotPermitted(f"{plain(reason)}. Nothing was changed.")
     await world.journal.ping()
-    taken = {"stage": StepStage.TAKEN, "by": user}
+    taken = {"stage": StepStage.TAKEN, "by": user, "taken_at": world.clock.now().isoformat()}
     if await world.records.update("step", execution, taken, only_if=("stage", (StepStage.OPEN,))) is None:
         raise NotPermitted("Somebody has taken this on already, or it is over. Nothing was changed.")
     try:
@@ -182,13 +183,19 @@ async def _end(world: World, record: dict[str, Any]) -> tuple[StepStage, str] | 
     stage, note = StepStage(record["stage"]), str(record["note"])
     if stage in {StepStage.SUCCEEDED, StepStage.FAILED}:
         return stage, note
-    waited = world.clock.now() - world.clock.now().fromisoformat(record["asked_at"])
+    waited = _since(world, record["asked_at"])
     if stage is StepStage.OPEN:
         return (StepStage.FAILED, "nobody took it on in time; nothing was changed") if waited > OPEN_FOR else None
+    if not record["request"] and not note and _since(world, record["taken_at"]) > _ASKED_WITHIN:
+        return StepStage.FAILED, "the bot was interrupted while it took this on; ask again in the channel"
     outcome = note or await _outcome(world, str(record["request"]))
     if outcome:
         return (StepStage.SUCCEEDED if outcome in _RELEASED else StepStage.FAILED), outcome
     return (StepStage.FAILED, "it did not come to an end in time") if waited > OVER_AFTER else None
+
+
+def _since(world: World, text: str) -> timedelta:
+    return world.clock.now() - datetime.fromisoformat(text)
 
 
 async def _outcome(world: World, request: str) -> str:

@@ -205,7 +205,8 @@ async def test_a_question_to_the_owner_is_answered_on_the_tab(office, reader):
     await reader.clicks("owner.running")
     said = await office.world.records.get("owner-answer", f"staging/{LOCK}")
     assert said["says"] == OwnerSays.RUNNING
-    assert "Needs you" not in reader.sees
+    assert "Is it still running?" not in reader.sees
+    assert "you said that your run is still going" in reader.sees
     assert LOCK in str(office.store.texts)
 
 

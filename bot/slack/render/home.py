@@ -11,12 +11,14 @@ from typing import Any, TypeAlias
 from bot.core.button import ButtonValue
 from bot.core.case import Rule, Ruling
 from bot.core.home import Held, Home, OpenIncident, Prospect, Shown, Wait, Waiting
+from bot.core.people import OwnerSays
 from bot.core.phrase import Linked, Person, Phrase, Quoted, duration
 from bot.core.report import Notice, StatusReport
-from bot.slack.render.blocks import Block, Confirm, Element, actions, button, context, plain_text, sections
+from bot.slack.render.blocks import Block, Element, actions, button, context, plain_text, sections
 from bot.slack.render.facts import Mark, command
 from bot.slack.render.mrkdwn import bold, channel, mrkdwn, unmarked
 from bot.slack.render.notice import notice_message
+from bot.slack.render.owner import answer_buttons
 from bot.slack.render.status import status_message
 from bot.slack.render.waiting import STOP
 
@@ -145,7 +147,10 @@ def _wait(one: Waiting) -> list[Block]:
             since = f" since {mrkdwn((one.since,))}" if one.since else ""
             asks = f" {asker} asks{place}." if one.asker else f" It was spoken of{place}." if place else ""
             words = f":{Mark.LOCKED.emoji}: {name}: your lock{since}. Is it still running?{asks}"
-            return [*sections([words]), *actions(*_answers(value))]
+            return [*sections([words]), *actions(*answer_buttons(value, None))]
+        case Wait.SAID:
+            words = f":{Mark.LOCKED.emoji}: {name}: you said that your run is still going, so the lock stays."
+            return [*sections([words]), *actions(*answer_buttons(value, OwnerSays.RUNNING))]
         case Wait.APPROVAL:
             words = (
                 f":{Mark.APPROVAL.emoji}: {name}: {asker} wants to unlock it{place} and needs a second member{until}."
@@ -165,17 +170,6 @@ def _wait(one: Waiting) -> list[Block]:
                 *sections([f":eyes: {name}: you are told{place} when it is free,{until}.".replace(",.", ".")]),
                 *actions(stop),
             ]
-
-
-def _answers(value: ButtonValue) -> list[Element | None]:
-    """The owner's three answers, as in the message that he got."""
-    risk = "If it still runs and the lock is released, two writers can break the state."
-    sure = Confirm("Is it really dead?", risk, "Yes, it is dead", "No")
-    return [
-        button("It's dead, go ahead", "owner.dead", value, style="danger", confirm=sure),
-        button("It's still running", "owner.running", value, style="primary"),
-        button("Ask me later", "owner.later", value),
-    ]
 
 
 def _opens(link: str | None) -> Element | None:
@@ -306,6 +300,8 @@ def _incident(one: OpenIncident) -> str:
 def _foot(home: Home, *, is_home: bool) -> list[Block]:
     at = "" if home.glance_at is None else f"Locks read at {mrkdwn((home.glance_at,))}."
     now = " They are being read again …" if home.looking else ""
+    if home.is_stale:
+        now = f" :{Mark.WARNING.emoji}: They could not be read again since: this may be out of date."
     return [*context(f"{at}{now}", _HELP if is_home else ""), *_again(home.page)]
 
 

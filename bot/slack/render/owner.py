@@ -146,10 +146,14 @@ def _buttons(letter: OwnerLetter) -> list[Element | None]:
     says = None if letter.answer is None else letter.answer.says
     is_open = letter.news is not OwnerNews.RELEASED and letter.standing is not LetterStanding.GONE
     value = ButtonValue(letter.state.name, letter.lock.id, letter.request)
-    if is_open and says is OwnerSays.RUNNING:
+    may_answer = letter.standing is not LetterStanding.MOVED or says is OwnerSays.RUNNING
+    return answer_buttons(value, says) if is_open and may_answer else []
+
+
+def answer_buttons(value: ButtonValue, says: OwnerSays | None) -> list[Element | None]:
+    """What an owner can answer about his lock, by what he said last."""
+    if says is OwnerSays.RUNNING:
         return [button("It has ended after all", "owner.undo", value)]
-    if not is_open or letter.standing is LetterStanding.MOVED:
-        return []
     sure = Confirm(
         "Is it really dead?",
         "If it still runs and the lock is released, two writers can break the state.",
