@@ -116,7 +116,6 @@ class WatchReport:
     head_start: timedelta
     seen: LockSeen | None = None
     waiter: Waiter | None = None
-    free_since: datetime | None = None
 
 
 def joined(queue: Queue, waiter: Waiter) -> Queue:

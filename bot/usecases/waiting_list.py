@@ -6,7 +6,7 @@ Nothing here touches a lock. The looks are a durable job; whoever reads or chang
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -50,13 +50,14 @@ async def start(world: World, wish: Wish) -> WatchReport:
     Raises UnknownState, JournalAway, and UpstreamError if Slack does not say where he can be told.
     """
     state = world.state(wish.state)
+    there = await state.backend.read_lock()
+    await state_seen(world, wish.state, there)
     queue = await load_queue(world, wish.state)
     if queue.of(wish.user) is not None:
         await _schedule(world, wish.state)
-        return _report(world, wish, queue, was_waiting=True)
-    there = await state.backend.read_lock()
+        return _report(world, wish, queue, there, was_waiting=True)
     if there.is_free and not queue.waiters:
-        return replace(_report(world, wish, queue, was_waiting=False), seen=there)
+        return _report(world, wish, queue, there, was_waiting=False)
 
     waiter = await _waiter(world, wish)
     await world.records.enlist("waiting", "states", wish.state, at=waiter.since, ttl=kept(world))
@@ -64,7 +65,7 @@ async def start(world: World, wish: Wish) -> WatchReport:
     await _schedule(world, wish.state)
     words = f"waits for {wish.state} to be free, number {queue.place(wish.user)} of {len(queue.waiters)}"
     await write_watch(world, wish.state, queue.of(wish.user) or waiter, Kind.WATCH_STARTED, words)
-    return _report(world, wish, queue, was_waiting=False)
+    return _report(world, wish, queue, there, was_waiting=False)
 
 
 async def stop(world: World, state: str, user: str) -> WatchReport:
@@ -147,7 +148,7 @@ async def _waiter(world: World, wish: Wish) -> Waiter:
     )
 
 
-def _report(world: World, wish: Wish, queue: Queue, *, was_waiting: bool) -> WatchReport:
+def _report(world: World, wish: Wish, queue: Queue, there: LockSeen, *, was_waiting: bool) -> WatchReport:
     return WatchReport(
         state=wish.state,
         place=queue.place(wish.user),
@@ -155,7 +156,7 @@ def _report(world: World, wish: Wish, queue: Queue, *, was_waiting: bool) -> Wat
         was_waiting=was_waiting,
         head_start=world.watch.head_start,
         waiter=queue.of(wish.user),
-        free_since=queue.free_since,
+        seen=there,
     )
 
 

@@ -476,3 +476,17 @@ def test_a_worker_that_is_killed_at_any_call_makes_nobody_wait_in_vain_nor_hear_
 
     for moment in range(1, moments + 1):
         assert list(run_killed_at(moment)[1:]) == usual, moment
+
+
+def test_whoever_asks_again_hears_how_it_stands_now_and_has_it_looked_at(paper):
+    paper.start(QUINN)
+    paper.free()
+    paper.pass_time(20)
+    paper.lock()
+
+    again = paper.start(QUINN)
+
+    assert (again.place, again.was_waiting) == (1, True)
+    assert not again.seen.is_free
+    paper.pass_time(1)
+    assert paper.queue().free_since is None

@@ -74,15 +74,9 @@ def _place(report: WatchReport, place: int) -> Iterable[Fact]:
     again = " already" if report.was_waiting else ""
     yield Fact(f"You wait{again} for {report.state} to be free.", (_ordinal(place, report.total),), Mark.WAIT)
     waiter = report.waiter
-    if report.free_since is not None:
-        yield Fact(
-            "Now:",
-            (
-                "it is free since ",
-                report.free_since,
-                ", and those before you are told first.",
-            ),
-        )
+    if report.seen is not None and report.seen.is_free:
+        turn = "it is your turn" if place == 1 else "those before you have their turn first"
+        yield Fact("Now:", (f"it is free, and {turn}.",), Mark.FREE)
     if waiter is not None:
         where = "in this channel, where the others see the order" if waiter.is_open else "in a direct message"
         yield Fact("You are told", (f"{where}. The bot looks until ", waiter.until, "."))

@@ -82,7 +82,7 @@ def test_whoever_waits_already_is_told_his_place_again(reads, answers):
 
 
 def test_whoever_comes_while_it_is_free_and_others_have_their_turn_is_told_so(reads, scene, answers):
-    reads(watch_message(answers(2, free_since=scene.now)))
+    reads(watch_message(answers(2, seen=scene.free)))
 
 
 def test_outside_the_channel_he_is_told_in_his_dm(answers):
