@@ -330,7 +330,8 @@ def _settings(
         "ci": {"github": {"type": "github_actions", "base_url": github.base_url}},
         "states": {state.name: _state(state, aws) for state in states},
         "holders": {"people": {"elliott": {"slack": "U0ELLIOTT", "github": "elliott-ci", "who": ["elliott@*"]}}},
-        "policy": dict(policy),
+        "policy": {"lock_age_alert": "30d", **policy},
+        "watch": {"every": "24h"},  # what is told by itself would stand between the messages that a test looks for
         "export": {"formats": ["markdown", "json"], "directory": "exports"},
     }
 

@@ -74,7 +74,8 @@ async def settle(
         await _follow(world, book, alert_id, concern, found.get(alert_id), evidence)
     await _wake(world, book, evidence.now)
 
-    new = [concern for alert_id, concern in found.items() if alert_id not in book.concerns]
+    standing = book.concerns.keys()
+    new = [concern for alert_id, concern in found.items() if alert_id not in standing]
     for (channel, incident), group in _placed(world, new, incidents).items():
         together = [group] if len(group) > MOST_SINGLE else [[concern] for concern in group]
         for concerns in together:

@@ -22,7 +22,7 @@ from bot.core.report import Inspection
 from bot.errors import ChainBroken
 from bot.usecases import alerts
 from bot.usecases.alerts import Book, batches
-from bot.usecases.incident import dealt_with, observe
+from bot.usecases.incident import BOT, dealt_with, observe
 from bot.usecases.inspect import inspect
 from bot.usecases.lease import lease
 from bot.usecases.listings import sharing_listings
@@ -35,6 +35,8 @@ LOOKS_A_MINUTE = 6
 """Closer looks, over all states: some 360 an hour. One costs GitHub about three requests for a pipeline whose runs
 nobody has listed in the same sweep, of the 5,000 an hour that a token has."""
 
+_LIVELY_FOR = timedelta(hours=2)
+_LATEST = 100
 _AT_ONCE = 4
 _LOOK_WITHIN = 20.0
 _REMEMBERED = timedelta(days=1)
@@ -76,12 +78,23 @@ def _measure(world: World, seen: Mapping[str, LockSeen], now: datetime) -> None:
 
 
 async def _note_changes(world: World, incidents: Mapping[str, Incident], seen: Mapping[str, LockSeen]) -> None:
+    """Puts what has changed on the timelines of incidents in which people still do something.
+
+    A state whose pipelines take and leave its lock all day would else keep its incident from ever being quiet.
+    """
+    lively = {one.id: await _is_lively(world, one) for one in {one.id: one for one in incidents.values()}.values()}
     for state, incident in incidents.items():
-        if state in seen:
+        if state in seen and lively[incident.id]:
             try:
                 await observe(world, incident.id, state, seen[state])
             except ChainBroken as broken:  # its own trouble must not keep the others unwatched
                 log.warning("sweep.not_noted", incident=incident.id, error=str(broken))
+
+
+async def _is_lively(world: World, incident: Incident) -> bool:
+    since = world.clock.now() - _LIVELY_FOR
+    latest = await world.journal.tail(incident.id, _LATEST)
+    return any(entry.actor != BOT and entry.recorded_at >= since for entry in latest)
 
 
 async def _tell_queues(world: World, seen: Mapping[str, LockSeen]) -> None:

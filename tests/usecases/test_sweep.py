@@ -260,6 +260,32 @@ def test_in_an_incident_that_deals_with_the_state_the_alert_and_its_end_are_told
     assert [entry.facts["before"] for entry in world.entries("lock.changed")] == ["free", "l1"]
 
 
+def test_an_incident_in_which_nobody_acts_any_more_is_not_kept_open_by_the_locks_of_every_day(in_incident):
+    world = in_incident
+    world.pass_time(3 * 3600)
+    before = len(world.journal.logs[world.incident.id])
+
+    for number in range(5):
+        world.lock(f"l{number}")
+        world.watch(2)
+        world.free()
+        world.watch(2)
+
+    assert len(world.journal.logs[world.incident.id]) == before
+
+
+def test_a_thousand_locked_states_watched_by_two_workers_are_told_once(world):
+    world.add_states(1000)
+    for number in range(1000):
+        world.lock(f"l{number}", f"s{number}")
+    world.pass_time(3600)
+
+    world.watch(2, "w1", "w2")
+
+    [digest] = world.told()
+    assert len({alert.concern.id for alert in digest.alerts}) == len(digest.alerts) == 1000
+
+
 def test_without_a_channel_nothing_is_told_and_the_metrics_go_on(world):
     world.ports = replace(world.ports, alerts_channel=None)
     world.lock("l1")
