@@ -129,13 +129,21 @@ class Case:
 
     @property
     def owner_says_dead(self) -> bool:
-        return self.owner is not None and self.owner.lock_id == self.lock_id and self.owner.says is OwnerSays.DEAD
+        """Whether the owner of this lock says so; not whoever was taken for him before it was known better."""
+        answer = self.owner
+        if answer is None or answer.lock_id != self.lock_id or answer.says is not OwnerSays.DEAD:
+            return False
+        return self.owner_id is None or self.owner_id == answer.owner_id
+
+    @property
+    def is_tied_exactly(self) -> bool:
+        """Whether it is known which run has the lock, by more than the time alone."""
+        return self.attribution.strength in {Strength.CLAIM, Strength.RUN_ID, Strength.HOST}
 
     @property
     def from_ci(self) -> bool:
-        exact = {Strength.CLAIM, Strength.RUN_ID, Strength.HOST}
         target = self.target
-        if self.attribution.strength in exact:
+        if self.is_tied_exactly:
             return True
         who = "" if target is None else target.who
         return self.holders.looks_like_ci(who) or self.holders.run_id_in(who) is not None

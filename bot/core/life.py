@@ -70,6 +70,23 @@ def settled_at(candidate: Candidate, policy: Policy, *, taken: datetime) -> Beli
     return max(known, key=lambda end: end.at) if len(known) == len(believed) else None
 
 
+def seen_to_end_at(candidate: Candidate) -> datetime | None:
+    """The earliest end of what may have held the lock in this run; None if the run is not over, or an end is not known
+    or was only declared (`LOST`).
+
+    The earliest: of several jobs that were at work when the lock was taken, any may have taken it.
+    """
+    if candidate.exited is not None:
+        return candidate.exited.at
+    if not is_over(candidate):
+        return None
+    run = candidate.run
+    parts = candidate.jobs or tuple(job for job in run.jobs or () if job.conclusion is not Conclusion.SKIPPED)
+    ends = [(job.conclusion, job.ended_at) for job in parts] or [(run.conclusion, run.ended_at)]
+    known = [at for how, at in ends if at is not None and how not in {None, Conclusion.LOST}]
+    return min(known) if len(known) == len(ends) else None
+
+
 def _conclusion(exited: Exited) -> Conclusion:
     return Conclusion.FAILED if exited.code else Conclusion.SUCCESS
 

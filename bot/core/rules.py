@@ -13,7 +13,7 @@ from bot.core.attribution import Candidate
 from bot.core.case import Case, Effect, Finding, Rule
 from bot.core.eligibility import named, why_not_eligible
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
-from bot.core.life import ended_badly, how_it_ended, is_over, run_name, said, settled_at, why_alive
+from bot.core.life import ended_badly, how_it_ended, is_over, run_name, said, seen_to_end_at, settled_at, why_alive
 from bot.core.lock import DigestMatch, HalfKind, LockInfo, StateAbsent
 from bot.core.moment import shifted
 from bot.core.people import Approval, OwnerSays
@@ -187,13 +187,38 @@ def _digest_mend(key: str | None, actual: str | None) -> Phrase:
 
 
 def owner(case: Case, now: datetime) -> Finding:
-    answer = case.owner
+    """ "It's still running" refuses until he takes it back, or the run that has the lock was seen to end after it.
+
+    That a run has ended answers him only where it is known which run it is, and never for a person's own lock.
+    """
+    rule, answer = Rule.OWNER, case.owner
     if answer is None or answer.lock_id != case.lock_id or answer.says is OwnerSays.LATER:
-        return Finding(Rule.OWNER, Effect.HOLDS, ("the owner has not objected",))
+        return Finding(rule, Effect.HOLDS, ("the owner has not objected",))
     name = next((person.name for person in case.holders.people if person.slack == answer.owner_id), "")
-    if answer.says is OwnerSays.RUNNING:
-        return Finding(Rule.OWNER, Effect.REFUSES, (Person(answer.owner_id, name), " says that it is still running"))
-    return Finding(Rule.OWNER, Effect.HOLDS, (Person(answer.owner_id, name), " says that it is dead"))
+    who = Person(answer.owner_id, name)
+    if answer.says is OwnerSays.DEAD and not case.owner_says_dead:
+        return Finding(rule, Effect.HOLDS, (who, " says that it is dead, and is not its owner by what is known now"))
+    if answer.says is OwnerSays.DEAD:
+        return Finding(rule, Effect.HOLDS, (who, " says that it is dead"))
+    end = _seen_to_end(case)
+    if end is not None and end > shifted(answer.at, case.policy.clock_skew):
+        words: Phrase = (who, " said at ", answer.at, " that it is still running; it was seen to end at ", end)
+        return Finding(rule, Effect.HOLDS, words)
+    waits = case.is_tied_exactly and any(not is_over(candidate) for candidate in case.attribution.candidates)
+    return Finding(rule, Effect.REFUSES, (who, " says that it is still running"), waits=waits)
+
+
+def _seen_to_end(case: Case) -> datetime | None:
+    """The earliest instant at which something that may have the lock was seen to end; None unless all of it was.
+
+    Not an end that the CI's server only declared, having lost the job, or of which nobody knows how it came: whoever
+    says that it is still running may well see the process there.
+    """
+    if not case.is_tied_exactly or case.attribution.unseen:
+        return None
+    ends = [seen_to_end_at(candidate) for candidate in case.attribution.candidates]
+    known = [end for end in ends if end is not None]
+    return min(known) if known and len(known) == len(ends) else None
 
 
 def human_held(case: Case, now: datetime) -> Finding:

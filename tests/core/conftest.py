@@ -190,8 +190,8 @@ class Make:
         )
         return replace(standing, **changes)
 
-    def answer(self, says: OwnerSays, lock_id: str = LOCK_ID) -> OwnerAnswer:
-        return OwnerAnswer(lock_id, "U0ELLIOTT", says, self.at("11:30"))
+    def answer(self, says: OwnerSays, lock_id: str = LOCK_ID, *, at: str = "11:30") -> OwnerAnswer:
+        return OwnerAnswer(lock_id, "U0ELLIOTT", says, self.at(at))
 
     def approval(self, by: str = "U0QUINN", **changes: Any) -> Approval:
         approval = Approval(

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from bot.core.attribution import Strength
 from bot.core.case import Effect, Rule, Ruling
 from bot.core.evidence import Trouble, Unseen
 from bot.core.gate import decide
@@ -563,6 +564,73 @@ def test_an_owner_who_says_that_it_still_runs_refuses(make, says):
 @pytest.mark.parametrize("answer", [OwnerSays.DEAD, OwnerSays.LATER, None])
 def test_an_owner_who_does_not_object_is_no_obstacle(make, says, answer):
     assert says(Rule.OWNER, make.case(owner=answer and make.answer(answer)))[0] is HOLDS
+
+
+def tied_by_host(make, *runs, at="09:10", **changes):
+    """A lock whose run is known by its host, and whose owner said at 09:10 that it is still running."""
+    return make.case(*runs, who="jenkins@build-1", owner=make.answer(OwnerSays.RUNNING, at=at), **changes)
+
+
+def on_host(make, end="09:15", conclusion=Conclusion.FAILED, **changes):
+    jobs = (make.job("09:02", end, host="build-1", conclusion=conclusion),)
+    return make.run(end=end, conclusion=conclusion, jobs=jobs, **changes)
+
+
+def test_still_running_is_answered_by_an_end_that_was_seen_after_it(make, says):
+    effect, words = says(Rule.OWNER, tied_by_host(make, on_host(make)))[:2]
+
+    assert effect is HOLDS
+    assert "it was seen to end at" in words
+    assert decide(tied_by_host(make, on_host(make)), make.now).ruling is Ruling.ALLOW
+
+
+@pytest.mark.parametrize("end", ["09:08", "09:10", "09:12"])
+def test_still_running_outweighs_an_end_before_it_or_within_the_skew_of_clocks(make, says, end):
+    assert says(Rule.OWNER, tied_by_host(make, on_host(make, end)))[0] is REFUSES
+
+
+@pytest.mark.parametrize("conclusion", [Conclusion.LOST, None])
+def test_still_running_outweighs_an_end_that_the_ci_only_declared_or_does_not_explain(make, says, conclusion):
+    assert says(Rule.OWNER, tied_by_host(make, on_host(make, conclusion=conclusion)))[0] is REFUSES
+
+
+def test_still_running_outweighs_the_end_of_another_job_of_the_run(make, says):
+    jobs = (
+        make.job("09:02", "09:08", host="build-1", conclusion=Conclusion.FAILED),
+        make.job("09:09", "09:40", host="build-2", conclusion=Conclusion.FAILED),
+    )
+    run = make.run(end="09:40", conclusion=Conclusion.FAILED, jobs=jobs)
+
+    assert says(Rule.OWNER, tied_by_host(make, run))[0] is REFUSES
+
+
+def test_still_running_outweighs_an_end_of_a_run_that_is_tied_by_its_time_alone(make, says):
+    case = make.case(make.run(), owner=make.answer(OwnerSays.RUNNING, at="09:10"))
+
+    assert case.attribution.strength is Strength.WINDOW
+    assert says(Rule.OWNER, case)[0] is REFUSES
+
+
+def test_no_end_answers_for_a_person_who_says_that_his_own_still_runs(make, says):
+    case = make.case(make.run(), who=LAPTOP, owner=make.answer(OwnerSays.RUNNING, at="09:10"))
+
+    assert says(Rule.OWNER, case)[0] is REFUSES
+
+
+def test_while_the_run_goes_on_waiting_helps_against_still_running(make):
+    case = tied_by_host(make, on_host(make, end=None, conclusion=None))
+    verdict = decide(case, make.now)
+
+    assert verdict[Rule.OWNER].effect is REFUSES
+    assert verdict[Rule.OWNER].waits
+    assert verdict.waiting_helps
+
+
+def test_dead_counts_only_from_whoever_is_the_owner_by_what_is_known_now(make):
+    case = make.case(who=LAPTOP, looks=(make.look(),), owner=make.answer(OwnerSays.DEAD), owner_id="U0PARKER")
+
+    assert decide(case, make.now).ruling is Ruling.REFUSE
+    assert "is not its owner by what is known now" in plain(decide(case, make.now)[Rule.OWNER].reason)
 
 
 def test_an_answer_about_another_lock_says_nothing_of_this_one(make, says):
