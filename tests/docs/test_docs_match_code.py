@@ -54,6 +54,7 @@ SCOPES = {
     "files:write",
     "groups:history",
     "groups:read",
+    "im:history",
     "im:write",
     "reactions:read",
     "usergroups:read",

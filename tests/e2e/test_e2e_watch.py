@@ -30,6 +30,12 @@ async def released(scene):
             await scene.stage.aws.delete_object(key)
 
 
+async def test_what_is_free_already_is_said_at_once(scene):
+    await scene.types("watch staging")
+
+    await scene.told("staging is free now", "nothing to wait for")
+
+
 async def test_two_people_who_wait_are_told_in_turn_although_the_worker_is_killed_in_between(scene):
     first = await scene.stage.start("worker", name="first")
     lock, _ = await scene.stage.dead_lock()
@@ -83,9 +89,3 @@ async def test_outside_an_incident_channel_somebody_is_told_in_his_dm_and_may_st
     assert "Run what was blocked" in told
     assert scene.letters(PARKER) == []
     assert scene.posts("is free") == []
-
-
-async def test_what_is_free_already_is_said_at_once(scene):
-    await scene.types("watch staging")
-
-    await scene.told("staging is free now", "nothing to wait for")
