@@ -8,6 +8,7 @@ import pytest
 from bot.core.run import Conclusion
 from bot.core.step import StepStage
 from bot.errors import NotPermitted, Unreachable
+from bot.sandbox.memory import WORKER, Killed
 from bot.sandbox.memory_world import CHANNEL, DEPLOY, STATE
 from bot.usecases import unlock, workflow_step
 
@@ -195,3 +196,40 @@ def test_a_step_that_is_delivered_twice_asks_once(room, step):
     first = step.shown
     step.begins()
     assert step.shown is first
+
+
+def test_a_process_that_dies_while_it_takes_a_step_on_leaves_no_workflow_waiting(room, step):
+    room.hold()
+    room.dies()
+    step.begins()
+
+    async def dies(name):
+        if name == "put unlock":
+            raise Killed(name)
+
+    room.switchboard.fault = dies
+    with pytest.raises(Killed):
+        step.is_taken_on()
+    room.switchboard.fault = None
+    room.pass_time(1800)
+    ((_, why),) = step.told
+    assert "interrupted" in why
+    assert room.is_held
+
+
+@pytest.mark.parametrize("point", ["show step", "complete step"])
+def test_a_worker_that_dies_is_followed_by_another_and_the_workflow_hears_once(room, step, point):
+    room.hold()
+    room.dies()
+    deaths = iter(range(1))
+
+    async def dies(name):
+        if name == point and WORKER.get() and next(deaths, None) is not None:
+            room.switchboard.dead.add(WORKER.get())
+
+    room.switchboard.fault = dies
+    room.run(room.ports.jobs.start("step", EXECUTION, STATE, CHANNEL, "a deploy waits", key=f"step:{EXECUTION}"))
+    room.pass_time(60)
+    step.is_taken_on()
+    room.pass_time(1200)
+    assert step.told == [(EXECUTION, "released")]
