@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -13,9 +13,9 @@ from bot.core.evidence import Found, NotFound, Observation
 from bot.core.people import Channel, Member, Presence, Roll, Whereabouts
 from bot.core.report import KillReport, Notice, OwnerLetter, UnlockReport
 from bot.core.step import StepReport
-from bot.errors import Missing
+from bot.errors import Missing, Unreachable
 from bot.ports import Clock, Posted
-from bot.sandbox.memory import Switchboard
+from bot.sandbox.memory import Switchboard, Throttle, unseen_by
 
 T = TypeVar("T")
 
@@ -24,13 +24,14 @@ TEAM = "T0ACME"
 
 @dataclass
 class MemoryDirectory:
-    """`bot.ports.Directory`. `inside` are the members of each channel."""
+    """`bot.ports.Directory`. `inside` are the members of each channel; `where` is who is not simply active."""
 
     clock: Clock
     people: dict[str, Member] = field(default_factory=dict)
     channels: dict[str, Channel] = field(default_factory=dict)
     inside: dict[str, list[str]] = field(default_factory=dict)
     groups: dict[str, list[str]] = field(default_factory=dict)
+    where: dict[str, Whereabouts] = field(default_factory=dict)
     home_team: str | None = TEAM
     switchboard: Switchboard = field(default_factory=Switchboard)
 
@@ -47,22 +48,21 @@ class MemoryDirectory:
         return "U0TFLOCK"
 
     async def member(self, user_id: str) -> Observation[Member]:
-        await self.switchboard.pass_through("look up member")
-        return self._found(self.people.get(user_id), user_id)
+        return await self._asked("member", lambda: self._found(self.people.get(user_id), user_id))
 
     async def is_in_channel(self, user_id: str, channel_id: str) -> Observation[bool]:
-        return Found(user_id in self.inside.get(channel_id, ()), self.clock.now())
+        inside = self.inside
+        return await self._asked("inside", lambda: self._said(user_id in inside.get(channel_id, ())))
 
     async def is_in_groups(self, user_id: str, group_ids: Sequence[str]) -> Observation[bool]:
-        members = {user for group in group_ids for user in self.groups.get(group, ())}
-        return Found(user_id in members, self.clock.now())
+        return await self._asked("groups", lambda: self._said(user_id in self._in(group_ids)))
 
     async def channel(self, channel_id: str) -> Observation[Channel]:
-        return self._found(self.channels.get(channel_id), channel_id)
+        return await self._asked("channel", lambda: self._found(self.channels.get(channel_id), channel_id))
 
     async def whereabouts(self, user_id: str) -> Observation[Whereabouts]:
-        where = Whereabouts(Presence.ACTIVE, "", "", None, None) if user_id in self.people else None
-        return self._found(where, user_id)
+        active = Whereabouts(Presence.ACTIVE, "", "", None, None) if user_id in self.people else None
+        return self._found(self.where.get(user_id, active), user_id)
 
     async def by_email(self, email: str) -> Observation[Member]:
         return self._found(next((one for one in self.people.values() if one.email == email), None), email)
@@ -74,11 +74,25 @@ class MemoryDirectory:
         return Roll(tuple(self.inside.get(channel_id, ())))
 
     async def group_members(self, group_ids: Sequence[str]) -> Observation[tuple[str, ...]]:
-        members = dict.fromkeys(user for group in group_ids for user in self.groups.get(group, ()))
-        return Found(tuple(members), self.clock.now())
+        return Found(self._in(group_ids), self.clock.now())
 
     async def presence(self, user_id: str) -> Observation[Presence]:
         return self._found(Presence.ACTIVE if user_id in self.people else None, user_id)
+
+    def _in(self, group_ids: Sequence[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(user for group in group_ids for user in self.groups.get(group, ())))
+
+    async def _asked(self, what: str, answer: Callable[[], Observation[T]]) -> Observation[T]:
+        """The answer as it is when the question has arrived. A fault that raises is a Slack that does not answer."""
+        at = self.clock.now()
+        try:
+            await self.switchboard.pass_through(f"look up {what}")
+        except (Throttle, Unreachable) as error:
+            return unseen_by(error, at, "Slack")
+        return answer()
+
+    def _said(self, answer: bool) -> Observation[bool]:  # noqa: FBT001 - it is the answer itself
+        return Found(answer, self.clock.now())
 
     def _found(self, value: T | None, what: str) -> Observation[T]:
         now = self.clock.now()

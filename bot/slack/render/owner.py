@@ -52,7 +52,7 @@ def _nudge(letter: OwnerLetter) -> Phrase:
 
 def _words(letter: OwnerLetter) -> Iterable[Fact]:
     yield _headline(letter)
-    if letter.disturbs:
+    if letter.disturbs and letter.standing is LetterStanding.OPEN:
         why = f"{letter.state.name} is protected, so you are told at once."
         yield Fact("You are on do-not-disturb:", (why,))
     lock = letter.lock
@@ -119,7 +119,8 @@ def _told(told: Told) -> Phrase:
 
 
 def _end(letter: OwnerLetter) -> Iterable[Fact]:
-    if letter.answer is not None:
+    is_over = letter.news is OwnerNews.RELEASED or letter.standing is LetterStanding.GONE
+    if letter.answer is not None and not is_over:
         yield Fact("Your answer:", (_SAID[letter.answer.says], " (", letter.answer.at, ")"), Mark.GOOD)
     if letter.news is OwnerNews.RELEASED:
         yield Fact("Next:", _after_release(letter))

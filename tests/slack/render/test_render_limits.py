@@ -46,6 +46,8 @@ from bot.core.report import (
     KillReport,
     KillRequest,
     KillStage,
+    LetterRun,
+    LetterStanding,
     Notice,
     Overview,
     Owner,
@@ -58,6 +60,7 @@ from bot.core.report import (
     Target,
     Tie,
     TimelineReport,
+    Told,
     UnlockReport,
     UnlockRequest,
     UnlockStage,
@@ -328,7 +331,24 @@ reports = {
         maybe(st.sampled_from(Barred)),
     ),
     "letter": st.builds(
-        OwnerLetter, st.sampled_from(OwnerNews), states, locks, people, texts, words, maybe(runs), maybe(answers)
+        OwnerLetter,
+        st.sampled_from(OwnerNews),
+        states,
+        locks,
+        people,
+        texts,
+        words,
+        maybe(
+            st.builds(
+                LetterRun, texts, texts, st.sampled_from(Phase), maybe(st.sampled_from(Conclusion)), maybe(instants)
+            )
+        ),
+        maybe(answers),
+        st.lists(st.builds(Told, st.sampled_from(OwnerNews), instants, people, texts), max_size=20).map(tuple),
+        st.integers(0, 60),
+        texts,
+        st.sampled_from(LetterStanding),
+        st.booleans(),
     ),
     "overview": st.builds(
         Overview,

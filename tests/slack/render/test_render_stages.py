@@ -28,6 +28,8 @@ from bot.core.report import (
     HeldLock,
     KillReport,
     KillStage,
+    LetterRun,
+    LetterStanding,
     Notice,
     Overview,
     OwnerLetter,
@@ -37,6 +39,7 @@ from bot.core.report import (
     StateName,
     StatusReport,
     Tie,
+    Told,
     UnlockReport,
     UnlockStage,
     UserReport,
@@ -48,6 +51,7 @@ from bot.slack.render import (
     kill_message,
     letter_message,
     notice_message,
+    nudge_message,
     overview_message,
     status_message,
     unlock_message,
@@ -475,7 +479,11 @@ def test_an_owner_is_told_what_is_wanted_and_by_whom(scene, reads, news):
         "U0QUINN",
         "C0STAGING",
         "r7k2",
-        scene.run(phase=Phase.ENDED),
+        LetterRun(
+            "deploy.yml in acme/infra #123", "https://ci.example.com/123", Phase.ENDED, Conclusion.FAILED, scene.now
+        ),
+        waiting=3,
+        link="https://example.slack.com/archives/C0STAGING/p1",
     )
     message = letter_message(letter)
     wanted = set() if news is OwnerNews.RELEASED else {"owner.dead", "owner.running", "owner.later"}
@@ -483,13 +491,45 @@ def test_an_owner_is_told_what_is_wanted_and_by_whom(scene, reads, news):
     reads(message)
 
 
+@pytest.mark.parametrize("news", OwnerNews)
 @pytest.mark.parametrize("says", OwnerSays)
-def test_an_answered_letter_shows_the_answer_in_place_of_the_buttons(scene, reads, says):
+def test_an_answered_letter_shows_the_answer_and_what_can_still_be_said(scene, reads, says, news):
     answer = OwnerAnswer(scene.lock.id, "U0ELLIOTT", says, scene.now)
     state = StateName("staging", "", protected=False)
-    letter = OwnerLetter(OwnerNews.ASKED, state, scene.lock, "U0QUINN", "C0STAGING", "r7k2", answer=answer)
+    history = (Told(OwnerNews.ASKED, scene.now, "U0PARKER", "C0STAGING"), Told(news, scene.now, "U0QUINN", "C0STAGING"))
+    letter = OwnerLetter(
+        news, state, scene.lock, "U0QUINN", "C0STAGING", "r7k2", answer=answer, history=history, waiting=1
+    )
     message = letter_message(letter)
-    assert actions(message) == {}
+    left = {
+        OwnerSays.DEAD: {"owner.running"},
+        OwnerSays.RUNNING: {"owner.undo"},
+        OwnerSays.LATER: {"owner.dead", "owner.running"},
+    }
+    assert set(actions(message)) == (set() if news is OwnerNews.RELEASED else left[says])
+    reads(message)
+
+
+@pytest.mark.parametrize("standing", [LetterStanding.GONE, LetterStanding.MOVED])
+@pytest.mark.parametrize("says", [None, OwnerSays.RUNNING])
+def test_a_letter_about_a_lock_that_is_gone_or_anothers_wants_no_answer(scene, reads, standing, says):
+    answer = says and OwnerAnswer(scene.lock.id, "U0ELLIOTT", says, scene.now)
+    state = StateName("staging", "", protected=True)
+    letter = OwnerLetter(
+        OwnerNews.UNLOCK_WANTED, state, scene.lock, "U0QUINN", "C0STAGING", "r7k2", answer=answer, standing=standing,
+        disturbs=True,
+    )  # fmt: skip
+    message = letter_message(letter)
+    may_take_back = standing is LetterStanding.MOVED and says is not None
+    assert set(actions(message)) == ({"owner.undo"} if may_take_back else set())
+    reads(message)
+
+
+@pytest.mark.parametrize("news", [OwnerNews.ASKED, OwnerNews.UNLOCK_WANTED, OwnerNews.RELEASED])
+def test_a_line_below_a_letter_names_the_owner_and_says_what_is_new(scene, reads, news):
+    state = StateName("staging", "", protected=False)
+    message = nudge_message("U0ELLIOTT", OwnerLetter(news, state, scene.lock, "U0QUINN", "C0STAGING", "r7k2"))
+    assert "<@U0ELLIOTT>" in message.text
     reads(message)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -93,8 +94,14 @@ async def test_an_owner_gets_a_letter_whose_buttons_go_when_he_answers(workspace
     answer = OwnerAnswer(scene.lock.id, "U0ELLIOTT", OwnerSays.RUNNING, scene.now)
     assert await teller.letter("U0ELLIOTT", replace(letter, answer=answer), posted=posted) == posted
     message = workspace.message(posted.channel, posted.ts)
-    assert actions(message) == ()
+    assert actions(message) == ("owner.undo",)
     assert "still running" in flat(message)
+    mark = "staging/lock/U0ELLIOTT/RELEASED"
+    said = await teller.nudge("U0ELLIOTT", replace(letter, news=OwnerNews.RELEASED), posted, mark=mark)
+    assert said.ts != posted.ts
+    since = datetime.now(UTC)
+    assert await teller.find_letter("U0ELLIOTT", mark=mark, since=since, thread=posted.ts) == said
+    assert await teller.find_letter("U0ELLIOTT", mark="another", since=since, thread=posted.ts) is None
 
 
 async def test_a_notice_is_said_to_the_channel(workspace, teller):

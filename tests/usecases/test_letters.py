@@ -1,0 +1,363 @@
+"""The message to the owner of a lock: one for each lock, told once, answered at once, whatever dies meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from bot.core.case import Rule
+from bot.core.lock import LockInfo
+from bot.core.people import OwnerSays, Presence, Whereabouts
+from bot.core.report import LetterStanding, OwnerNews, UnlockStage
+from bot.core.run import Conclusion
+from bot.errors import Denied, NotPermitted, Unreachable
+from bot.sandbox.memory import WORKER, lock_text
+from bot.sandbox.memory_world import CHANNEL, DEPLOY, STATE
+from bot.usecases import answers, letter_post, letters, unlock
+from bot.usecases.inspect import inspect
+from bot.usecases.owner import answer_about
+
+OWNER = "U0ELLIOTT"
+STEPS = 60
+"""More calls than any of the jobs about a letter makes here."""
+
+
+@pytest.fixture
+def held(make_paper):
+    """A lock whose run goes on, on a runner that the lock names."""
+
+    def make(**settings):
+        paper = make_paper(**settings)
+        paper.ci.start("1001", DEPLOY, host="build-1", actor="elliott-ci")
+        info = LockInfo("lock-1", "OperationTypeApply", "", "jenkins@build-1", "1.9.8", paper.clock.now(), "p")
+        for kind in paper.kinds:
+            paper.store.write(kind, lock_text(info))
+        paper.store.last_written = paper.clock.now()
+        paper.pass_time(300)
+        return paper
+
+    return make
+
+
+def ask(paper, *, user="U0QUINN", **wish):
+    wish = unlock.Wish(STATE, user, CHANNEL, paper.incident.id, **wish)
+    return paper.run(unlock.ask(paper.ports, wish)).request.id
+
+
+def tell(paper, news, *, asker="U0QUINN"):
+    async def work():
+        seen = await inspect(paper.ports, paper.ports.state(STATE))
+        await letters.write_to_owner(paper.ports, news, seen, asker=asker, channel=CHANNEL, incident=paper.incident.id)
+
+    paper.run(work())
+
+
+def answer(paper, says, *, user=OWNER):
+    name = paper.ports.state(STATE).name
+    paper.run(
+        answers.take_answer(paper.ports, state=name, lock_id="lock-1", user=user, says=says, at=paper.clock.now())
+    )
+
+
+def take_back(paper, *, user=OWNER):
+    name = paper.ports.state(STATE).name
+    paper.run(answers.take_back(paper.ports, state=name, lock_id="lock-1", user=user, at=paper.clock.now()))
+
+
+def message(paper):
+    """The one message that there is, beside the lines below it."""
+    assert len(paper.teller.shown) == 1
+    return next(iter(paper.teller.shown.values()))
+
+
+def rung(paper):
+    """What the owner was notified of, in order."""
+    return [letter.news for _, letter in paper.teller.letters]
+
+
+def entries(paper, kind):
+    return [entry for entry in paper.journal.logs[paper.incident.id] if entry.kind == kind]
+
+
+def snoozed(paper, seconds):
+    until = paper.clock.now() + timedelta(seconds=seconds)
+    paper.directory.where[OWNER] = Whereabouts(Presence.AWAY, "", "", None, until)
+
+
+def free(paper):
+    paper.store.texts.clear()
+
+
+def test_all_news_about_a_lock_stand_in_one_message_and_what_matters_rings_once(held):
+    paper = held()
+    tell(paper, OwnerNews.ASKED)
+    paper.pass_time(1)
+    paper.ci.end("1001", Conclusion.FAILED)
+    tell(paper, OwnerNews.ASKED, asker="U0PARKER")
+    paper.pass_time(1)
+    first = ask(paper)
+    paper.pass_time(1)
+    second = ask(paper)
+    paper.pass_time(1)
+
+    assert rung(paper) == [OwnerNews.ASKED, OwnerNews.UNLOCK_WANTED]
+    letter = message(paper)
+    assert letter.news is OwnerNews.UNLOCK_WANTED
+    assert letter.request == second != first
+    assert {told.news for told in letter.history} >= {OwnerNews.ASKED, OwnerNews.RUN_DIED, OwnerNews.UNLOCK_WANTED}
+    assert letter.link.startswith("https://")
+
+
+def test_a_release_is_the_last_update_and_rings(held):
+    paper = held()
+    paper.ci.end("1001", Conclusion.FAILED)
+    paper.pass_time(300)
+    request = ask(paper)
+    paper.pass_time(1)
+
+    paper.run(unlock.confirm(paper.ports, request, lock_id="lock-1", user="U0QUINN"))
+    paper.pass_time(5)
+
+    assert paper.store.texts == {}
+    assert rung(paper) == [OwnerNews.UNLOCK_WANTED, OwnerNews.RELEASED]
+    assert message(paper).news is OwnerNews.RELEASED
+
+
+def test_still_running_blocks_until_it_is_taken_back(held):
+    paper = held()
+    paper.ci.end("1001", Conclusion.FAILED)
+    paper.pass_time(300)
+    request = ask(paper)
+    paper.pass_time(1)
+
+    answer(paper, OwnerSays.RUNNING)
+    paper.pass_time(1)
+
+    assert paper.teller.unlocks[-1].verdict[Rule.OWNER].effect.name == "REFUSES"
+    assert "still running" in paper.sharing.notices[-1].headline
+    assert message(paper).answer.says is OwnerSays.RUNNING
+    paper.run(unlock.confirm(paper.ports, request, lock_id="lock-1", user="U0QUINN"))
+    paper.pass_time(5)
+    assert paper.teller.unlocks[-1].stage is UnlockStage.REFUSED
+    assert set(paper.store.texts) == set(paper.kinds)
+
+    take_back(paper)
+    paper.pass_time(1)
+
+    assert [entry.facts["says"] for entry in entries(paper, "owner.answered")] == ["running", "taken back"]
+    assert message(paper).answer is None
+    assert paper.teller.unlocks[-1].verdict[Rule.OWNER].effect.name == "HOLDS"
+    with pytest.raises(NotPermitted):
+        take_back(paper)
+
+
+def test_still_running_is_over_when_the_run_is_seen_to_end(held):
+    paper = held()
+    ask(paper, when_safe=True)
+    paper.pass_time(1)
+    answer(paper, OwnerSays.RUNNING)
+    paper.pass_time(300)
+    assert set(paper.store.texts) == set(paper.kinds)
+
+    paper.ci.end("1001", Conclusion.FAILED)
+    paper.pass_time(300)
+
+    assert paper.store.texts == {}
+    assert message(paper).news is OwnerNews.RELEASED
+
+
+def test_an_armed_unlock_hears_an_answer_at_once(held):
+    paper = held()
+    paper.ci.end("1001", Conclusion.FAILED)
+    ask(paper, when_safe=True)  # the settle time is still to pass
+    paper.pass_time(1)
+
+    answer(paper, OwnerSays.RUNNING)
+    paper.pass_time(0.5)
+
+    assert paper.teller.unlocks[-1].stage is UnlockStage.REFUSED
+    assert set(paper.store.texts) == set(paper.kinds)
+
+
+@pytest.mark.parametrize("says", OwnerSays)
+def test_a_doubled_click_is_one_answer(held, says):
+    paper = held()
+    ask(paper)
+    paper.pass_time(1)
+
+    answer(paper, says)
+    answer(paper, says)
+    paper.pass_time(5)
+
+    assert [entry.facts["says"] for entry in entries(paper, "owner.answered")] == [says]
+    assert set(paper.store.texts) == set(paper.kinds)
+
+
+def test_whoever_asks_for_time_is_asked_again_once(held):
+    paper = held()
+    ask(paper)
+    paper.pass_time(1)
+    answer(paper, OwnerSays.LATER)
+    paper.pass_time(590)
+    assert rung(paper) == [OwnerNews.UNLOCK_WANTED]
+
+    paper.pass_time(3600)
+
+    assert rung(paper) == [OwnerNews.UNLOCK_WANTED] * 2
+    assert message(paper).answer is None
+
+
+def test_whoever_asks_for_time_reads_that_the_lock_is_gone_meanwhile(held):
+    paper = held()
+    ask(paper)
+    paper.pass_time(1)
+    answer(paper, OwnerSays.LATER)
+    free(paper)
+
+    paper.pass_time(700)
+
+    assert rung(paper) == [OwnerNews.UNLOCK_WANTED]
+    assert message(paper).standing is LetterStanding.GONE
+
+
+def test_do_not_disturb_is_kept_and_all_is_told_at_its_end(held):
+    paper = held()
+    snoozed(paper, 3600)
+    tell(paper, OwnerNews.ASKED)
+    paper.pass_time(60)
+    ask(paper)
+    paper.pass_time(3400)
+    assert paper.teller.shown == {}
+    (noted,) = entries(paper, "owner.notified")
+    assert "not disturbed until" in noted.text
+
+    paper.pass_time(300)
+
+    assert rung(paper) == [OwnerNews.UNLOCK_WANTED]
+    assert len(message(paper).history) == 2
+
+
+def test_after_do_not_disturb_nothing_is_told_of_a_lock_that_is_gone(held):
+    paper = held()
+    snoozed(paper, 3600)
+    tell(paper, OwnerNews.ASKED)
+    paper.pass_time(60)
+    free(paper)
+
+    paper.pass_time(4000)
+
+    assert paper.teller.shown == {}
+
+
+def test_a_protected_state_does_not_wait_for_the_end_of_do_not_disturb(held):
+    paper = held(protected=True)
+    snoozed(paper, 3600)
+    tell(paper, OwnerNews.ASKED)
+    paper.pass_time(1)
+
+    assert message(paper).disturbs
+
+
+def test_an_owner_whom_slack_refuses_changes_nothing_and_is_told_of_in_the_channel_once(held):
+    paper = held()
+    paper.ci.end("1001", Conclusion.FAILED)
+    paper.pass_time(300)
+
+    async def refuse(name):
+        if name.startswith("letter"):
+            raise Denied("Slack", "cannot_dm_bot")
+
+    paper.switchboard.fault = refuse
+    ask(paper)
+    ask(paper)
+    paper.pass_time(600)
+
+    assert all(report.verdict[Rule.OWNER].effect.name == "HOLDS" for report in paper.teller.unlocks if report.verdict)
+    assert [notice.headline for notice in paper.sharing.notices] == [
+        "The owner of the lock of staging could not be told"
+    ]
+    assert paper.run(letter_post.untold(paper.ports, STATE, "lock-1")) == "cannot_dm_bot"
+    assert paper.jobs.waiting.keys() == {key for key in paper.jobs.waiting if not key.startswith("letter")}
+
+
+def test_while_slack_is_away_the_letter_waits_for_it(held):
+    paper = held()
+    away = [True]
+
+    async def fault(name):
+        if name.startswith("letter") and away:
+            raise Unreachable("Slack", "no answer")
+
+    paper.switchboard.fault = fault
+    ask(paper)
+    paper.pass_time(10)
+    away.clear()
+    paper.pass_time(60)
+
+    assert rung(paper) == [OwnerNews.UNLOCK_WANTED]
+
+
+def test_the_answer_of_a_deactivated_account_is_refused(held):
+    paper = held()
+    ask(paper)
+    paper.pass_time(1)
+    paper.directory.people[OWNER] = replace(paper.directory.people[OWNER], is_deleted=True)
+
+    with pytest.raises(NotPermitted, match="deactivated"):
+        answer(paper, OwnerSays.DEAD)
+
+    assert entries(paper, "owner.answered") == []
+    assert set(paper.store.texts) == set(paper.kinds)
+
+
+def kill_at(paper, step):
+    """The process of a job dies at its `step`th call."""
+    count = [0]
+
+    async def kill(_):
+        if WORKER.get():
+            count[0] += 1
+            if count[0] == step:
+                paper.switchboard.dead.add(WORKER.get())
+
+    paper.switchboard.fault = kill
+
+
+@pytest.mark.parametrize("step", range(1, STEPS))
+def test_wherever_a_worker_is_killed_each_thing_is_told_once(held, step):
+    paper = held()
+    tell(paper, OwnerNews.ASKED)
+    kill_at(paper, step)
+    paper.pass_time(60)
+    ask(paper)
+    paper.pass_time(60)
+
+    assert rung(paper) == [OwnerNews.ASKED, OwnerNews.UNLOCK_WANTED]
+    assert message(paper).news is OwnerNews.UNLOCK_WANTED
+
+
+@pytest.mark.parametrize("step", range(1, STEPS * 2, 2))
+def test_wherever_a_worker_is_killed_an_answer_is_told_once_and_the_question_put_again_once(held, step):
+    paper = held()
+    ask(paper)
+    paper.pass_time(1)
+    answer(paper, OwnerSays.LATER)
+    kill_at(paper, step)
+
+    paper.pass_time(800)
+
+    assert rung(paper) == [OwnerNews.UNLOCK_WANTED] * 2
+    assert [notice.headline for notice in paper.sharing.notices] == ["The owner of the lock of staging asks for time"]
+    assert paper.run(answer_about(paper.ports, STATE, "lock-1")) is None
+
+
+@pytest.mark.parametrize("news", [OwnerNews.ASKED, OwnerNews.UNLOCK_WANTED])
+def test_two_workers_at_once_write_one_message(held, news):
+    paper = held()
+    tell(paper, news)
+
+    paper.pass_time(60, workers=("w1", "w2"))
+
+    assert rung(paper) == [news]
