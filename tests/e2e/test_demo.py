@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 
 import bot
-from bot.export.json_export import verify_json
+from bot.export.json_read import verify_json
 from bot.sandbox.slack_workspace import SlackWorkspace
 
 ROOT = Path(bot.__file__).resolve().parent.parent

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from bot.core.account import Part, StateSummary
 from bot.core.edition import Changed, Edition, ExportReport
@@ -13,7 +13,7 @@ from bot.slack.render.facts import Fact
 from bot.slack.render.mrkdwn import bold, mrkdwn, unmarked
 from bot.slack.render.page import lines
 
-_MOST_STATES, _MOST_PEOPLE = 5, 6
+_MOST_STATES, _MOST_PEOPLE, _MOST_FOLLOWUPS = 5, 6, 5
 
 _CHANGES = {
     Kind.ENTRY_EDITED: ("entry edited", "entries edited"),
@@ -59,11 +59,19 @@ def _facts(report: ExportReport) -> Iterable[Fact]:
     if outline.parts:
         yield Fact("Who acted:", _people(outline.parts, names))
     if outline.followups:
-        yield Fact("Follow-ups:", (f"{len(outline.followups)} proposed, in the files",))
+        yield Fact("Follow-ups:", _followups(tuple(outline.followups.values())))
     yield Fact("Files:", _places(report))
     if report.not_written:
         missing: list[Phrase] = [(f"{name}: ", Quoted(why)) for name, why in report.not_written.items()]
         yield Fact("Not written:", joined(missing, "; "))
+
+
+def _followups(titles: Sequence[str]) -> Phrase:
+    """What is to be done; why and how is below."""
+    shown: list[Phrase] = [(Linked(title, None),) for title in titles[:_MOST_FOLLOWUPS]]
+    if len(titles) > _MOST_FOLLOWUPS:
+        shown.append((f"and {len(titles) - _MOST_FOLLOWUPS} more",))
+    return (*joined(shown, "; "), ". Why and how: in the thread")
 
 
 def _states(states: tuple[StateSummary, ...]) -> Phrase:

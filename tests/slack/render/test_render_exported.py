@@ -51,7 +51,7 @@ def test_the_summary_fits_a_phone_and_pings_nobody(report):
         "First command to unlock: 11 min",
         "Cause: a run that timed out with the lock held; a lock table that refused requests",
         "Who acted: quinn (asked, killed), parker (approved)",
-        "Follow-ups: 1 proposed, in the files",
+        "Follow-ups: Give acme-tf-locks on-demand capacity. Why and how: in the thread",
         "Files: in the thread, exports/, s3://acme/tflock/inc-20261121-staging-7f3a2/",
         "Incident inc-20261121-staging-7f3a2, 41 entries",
     ]
