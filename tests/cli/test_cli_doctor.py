@@ -194,6 +194,16 @@ async def test_a_lock_that_cannot_be_read_stops_unlocks(around, levels):
     assert "dynamodb:GetItem" in told
 
 
+async def test_without_the_right_to_read_all_locks_at_once_nothing_is_watched_and_that_is_a_warning(around, levels):
+    assert (await levels("watch", "locks"))[:2] == (0, ["ok"])
+    around.proxy.fault("dynamodb:BatchGetItem", Deny())
+
+    code, found, told = await levels("watch", "locks")
+
+    assert (code, found) == (0, ["warn"])
+    assert "grant dynamodb:BatchGetItem" in told
+
+
 async def test_a_bucket_without_versions_is_a_warning(around, levels):
     suspended = {"Status": "Suspended"}
     await asyncio.to_thread(
