@@ -109,6 +109,13 @@ async def test_an_armed_unlock_whose_lock_changes_hands_ends_and_touches_nothing
 
     assert newer.id in told
     assert await scene.stands(newer)
+    assert "[Unlock the new lock when it is safe]" in told
+    before = len(scene.posts())
+    await scene.click(checklist, "unlock.rearm", user=QUINN)
+    await scene.until(lambda: len(scene.posts()) > before, within=40)
+    assert newer.id in flat(scene.posts()[before])
+    assert "has another lock now" in flat(checklist)
+    assert await scene.stage.lock_ids("staging") != {"item": None, "file": None}
 
 
 async def test_a_guest_cannot_arm_nor_call_off(scene):

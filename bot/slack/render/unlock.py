@@ -118,7 +118,7 @@ def _armed(report: UnlockReport) -> _Facts:
 def _missing(report: UnlockReport) -> _Facts:
     """What the gate still refuses for, each with the time that is left of it where that is known."""
     if report.verdict is None:
-        yield Fact("Still missing:", ("the bot is looking now.",))
+        yield Fact("", ("The bot is looking now.",))
         return
     missing = deciding(report.verdict)
     if not missing:

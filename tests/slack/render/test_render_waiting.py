@@ -188,7 +188,7 @@ def test_an_instant_that_has_passed_meanwhile_is_not_counted_down(scene):
 def test_before_the_first_look_it_says_so(scene):
     message = countdown(scene, inspection=None, verdict=None)
 
-    assert "the bot is looking now" in str(message.blocks)
+    assert "The bot is looking now" in str(message.blocks)
 
 
 def test_who_armed_it_is_named_also_if_somebody_else_asked(scene):
