@@ -235,7 +235,8 @@ def claim(account: Account) -> Iterator[FollowUp]:
                 todo=(
                     coded(
                         "Run `tflock claim --state STATE -- terraform apply` in place of `terraform apply`, or send "
-                        "one `curl` to `POST /api/v1/claims`. From then on the run itself says that the lock is its own.",
+                        "one `curl` to `POST /api/v1/claims`. From then on the run itself says that the lock is its "
+                        "own.",
                         run.state,
                     ),
                 ),

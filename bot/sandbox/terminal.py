@@ -35,8 +35,6 @@ _TOKEN = re.compile(
 _MENTION = re.compile(r"<([@#])([A-Z0-9]+)>")
 _BUTTONS = {"danger": "bold white on red", "primary": "bold white on green"}
 _MOST_OPTIONS = 8
-_ALIASES = {"octagonal_sign": "stop_sign"}
-"""Emoji that rich calls by another name than Slack."""
 
 
 def draw(
@@ -130,8 +128,8 @@ def _date(unix: int, form: str, fallback: str) -> str:
 
 
 def _emoji(name: str) -> str:
-    found = Emoji.replace(f":{_ALIASES.get(name, name)}:")
-    return {"grey_question": "❔"}.get(name, found)
+    found = Emoji.replace(f":{name}:")
+    return {"grey_question": "❔", "octagonal_sign": "🛑"}.get(name, found)
 
 
 def _plain(text: str) -> str:
