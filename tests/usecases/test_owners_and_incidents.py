@@ -200,4 +200,4 @@ async def test_the_people_who_can_act_instead_are_full_members_and_not_the_owner
     report = await who(scene.ports, "staging", QUESTION)
 
     assert report.inspection.owner.slack_id == "U0ELLIOTT"
-    assert {member.id for member, _ in report.stand_ins} == {"U0QUINN", "U0PARKER"}
+    assert {one.member.id for one in report.stand_ins.people} == {"U0QUINN", "U0PARKER"}
