@@ -18,7 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bot.core.account import Account, StateSummary
-from bot.core.moments import key_moments, unnoticed
+from bot.core.highlights import key_moments, unnoticed
 from bot.core.phrase import duration, plain
 from bot.export.chart import chart_svg
 from bot.export.files import write

@@ -18,7 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bot.core.account import Account
-from bot.core.moments import KeyMoment, key_moments, unnoticed
+from bot.core.highlights import KeyMoment, key_moments, unnoticed
 from bot.core.phrase import Part, Phrase, duration, one_line
 from bot.core.timeline import Kind
 from bot.export.files import write

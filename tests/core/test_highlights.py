@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from bot.core.moments import MOST_MOMENTS, key_moments, unnoticed
+from bot.core.highlights import MOST_MOMENTS, key_moments, unnoticed
 from bot.core.phrase import plain
 from bot.core.timeline import Kind
 
