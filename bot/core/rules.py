@@ -187,7 +187,7 @@ def _digest_mend(key: str | None, actual: str | None) -> Phrase:
 
 
 def owner(case: Case, now: datetime) -> Finding:
-    """ "It's still running" refuses until he takes it back, or the run that has the lock was seen to end after it.
+    """Whoever says that it still runs is believed until he takes that back, or its run was seen to end later.
 
     That a run has ended answers him only where it is known which run it is, and never for a person's own lock.
     """

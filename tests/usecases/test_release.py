@@ -232,6 +232,7 @@ async def test_an_outcome_that_slack_did_not_take_is_told_by_the_next_try_and_re
     assert scene.failures
     assert untold == []
     assert "is unlocked" in scene.said()[0]
+    await scene.write_letters()
     assert await outcome(scene, lock) == (["released"], [])
     assert len([text for text in scene.wrote() if "was released" in text]) == 1
 
@@ -262,6 +263,7 @@ async def test_a_worker_that_is_stopped_in_the_middle_is_followed_by_one_that_fi
 
     await release.release(scene.ports, request.id, worker="w2")
 
+    await scene.write_letters()
     assert await outcome(scene, lock) == (["released"], [])
     assert len([text for text in scene.wrote() if "was released" in text]) == 1
     assert len(await scene.entries("unlock.releasing")) == 1
@@ -273,6 +275,7 @@ async def test_two_workers_at_once_release_once_and_tell_once(scene):
     await asyncio.gather(*(release.release(scene.ports, request.id, worker=name) for name in ("w1", "w2", "w1")))
 
     assert await outcome(scene, lock) == (["released"], [])
+    await scene.write_letters()
     assert len(await scene.entries("unlock.released")) == 1
     assert len([text for text in scene.wrote() if "was released" in text]) == 1
     assert len(scene.proxy.calls("dynamodb:DeleteItem")) == 1
@@ -287,6 +290,7 @@ async def test_the_letter_about_a_release_goes_to_the_owner_of_that_lock_and_not
     scene.github.world.start_run(REPO, DEPLOY, at=newer.created, actor="parker")
 
     await release.release(scene.ports, request.id, worker="w2")
+    await scene.write_letters()
 
     assert len([text for text in scene.wrote("U0ELLIOTT") if "was released" in text]) == 1
     assert await scene.stands(newer)
