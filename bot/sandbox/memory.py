@@ -112,13 +112,14 @@ class Switchboard:
 class MemoryStore:
     """Where a state and its lock stand: the truth that Terraform and the bot both reach for.
 
-    `texts` has the text and the fence of each half that is held. `on_delete` is told of every lock that a conditional
-    delete removed, at that instant.
+    `texts` has the text and the fence of each half that is held. `fault` is what is wrong with the state. `on_delete`
+    is told of every lock that a conditional delete removed, at that instant.
     """
 
     kinds: tuple[HalfKind, ...]
     texts: dict[HalfKind, tuple[str, str]] = field(default_factory=dict)
     last_written: datetime | None = None
+    fault: str | None = None
     on_delete: Callable[[HalfKind, str], None] = lambda _kind, _text: None
     writes: int = 0
 
@@ -230,7 +231,7 @@ class MemoryLockBackend:
             return StateAbsent()
         return StateSeen(
             size=100, last_written=written, md5="0" * 32, serial=7, lineage="b0c5d1f2", terraform_version="1.9.8",
-            fault=None,
+            fault=self.store.fault,
         )  # fmt: skip
 
 

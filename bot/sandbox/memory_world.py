@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from bot.core.incident import Incident
 from bot.core.lock import HalfKind
@@ -20,7 +20,6 @@ from bot.core.report import StateName
 from bot.core.run import Pipeline
 from bot.errors import JournalAway, UpstreamError
 from bot.metrics import Metrics
-from bot.ports import Notifier
 from bot.sandbox.memory import (
     WORKER,
     JumpingLoop,
@@ -34,6 +33,7 @@ from bot.sandbox.memory import (
 from bot.sandbox.memory_ci import MemoryCI
 from bot.sandbox.memory_journal import MemoryJournal, MemoryRecords
 from bot.sandbox.memory_messages import MemoryMessages
+from bot.sandbox.memory_notifier import MemoryNotifier
 from bot.sandbox.memory_people import MemoryDirectory, MemoryJobs, MemorySteps, MemoryTeller, MemoryViews, Waiting
 from bot.sandbox.memory_sharing import MemoryExporter, MemorySharing
 from bot.sandbox.memory_tickets import MemoryTickets
@@ -83,6 +83,7 @@ class MemoryWorld:
         self.journal = MemoryJournal(self.clock, self.switchboard)
         self.records = MemoryRecords(self.clock, self.switchboard)
         self.teller = MemoryTeller(self.switchboard)
+        self.notifier = MemoryNotifier(self.switchboard)
         self.views = MemoryViews(self.switchboard)
         self.steps = MemorySteps(self.switchboard)
         self.sharing = MemorySharing(self.switchboard)
@@ -109,7 +110,7 @@ class MemoryWorld:
             directory=self.directory,
             messages=self.messages,
             teller=self.teller,
-            notifier=cast("Notifier", None),  # nothing here uploads
+            notifier=self.notifier,
             views=self.views,
             steps=self.steps,
             exporter=self.exporter,
