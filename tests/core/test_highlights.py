@@ -52,6 +52,16 @@ def test_what_a_person_marked_is_a_key_moment_and_once_if_it_was_one_anyhow(chro
     assert [(moment.words, moment.entry) for moment in chosen] == [("Lock released", released), ("Key moment", note)]
 
 
+def test_a_lock_comes_before_the_end_of_its_run_which_is_told_in_whole_seconds(chronicle):
+    chronicle.tell_scenario()
+    account = chronicle.account()
+    lock = replace(account.locks[0], since=chronicle.make.at("09:15") + timedelta(milliseconds=600))
+
+    moments = key_moments(replace(account, locks=(lock,)))
+
+    assert [moment.words for moment in moments[:2]] == ["Lock taken", "Run timed out"]
+
+
 def test_of_too_many_moments_those_that_people_chose_stay(chronicle):
     chronicle.tell_scenario()
     chosen = chronicle.add("12:10", Kind.NOTE_ADDED, "U0QUINN", "the deployment went through").id
