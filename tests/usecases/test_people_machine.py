@@ -1,0 +1,881 @@
+"""People at every button, with Terraform, CI, Slack, Redis and dying workers in between, and an oracle of its own.
+
+People act as they do in Slack: they type commands, and press what the messages show, also what they showed long ago,
+and what nobody ever showed. The oracle knows who is alive, who said what and what he is at this moment, and judges
+every delete at its instant. It shares no rule with the gate.
+
+What it holds a delete to: the holder is dead and settled, the state is quiet; somebody who may had confirmed or armed
+the release of this very lock, and nobody has taken that back, declined it or had its outcome since; the owner does
+not object; what wants a second member has one, for just that, and not from too long ago. Whether the incident is open
+does not count: a wish outlives its incident, and its timeline still takes what becomes of it. That the channel is
+archived does count: then nobody may act there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from bot.core.button import parse_button
+from bot.core.lock import HalfKind, LockInfo, parse_lock_info
+from bot.core.policy import ApprovalPolicy, Approvers, Holders, KnownPerson, Policy
+from bot.core.report import OwnerNews, UnlockStage
+from bot.core.run import Conclusion
+from bot.core.run import Phase as RunPhase
+from bot.core.timeline import verify
+from bot.errors import JournalAway, NotPermitted, Throttled, Unreachable
+from bot.sandbox.memory import WORKER, Throttle, lock_text
+from bot.sandbox.memory_notifier import buttons_in
+from bot.sandbox.memory_world import CHANNEL, DEPLOY, STATE, MemoryWorld
+from bot.slack.render import kill_message, letter_message, queue_message, unlock_message
+from bot.slack.render.alert import alerts_message
+from bot.usecases import incident
+from bot.worker import TRIES
+from handlers import command
+from handlers.actions import Actions
+from handlers.asker import Asker
+from handlers.boundary import Boundary
+from handlers.commands import Commands
+
+QUINN, PARKER, ELLIOTT, TWIN, GUEST = "U0QUINN", "U0PARKER", "U0ELLIOTT", "U0TWIN", "U0GUEST"
+GROUP = "S0OPS"
+ACTORS = {"elliott-ci": ELLIOTT, "parker-ci": PARKER}
+
+HALVES = st.sampled_from([(HalfKind.ITEM,), (HalfKind.FILE,), (HalfKind.FILE, HalfKind.ITEM)])
+ENDS = st.sampled_from(
+    [Conclusion.FAILED, Conclusion.CANCELLED, Conclusion.TIMED_OUT, Conclusion.LOST, Conclusion.SUCCESS]
+)
+PEOPLE = st.sampled_from([QUINN, PARKER, ELLIOTT, TWIN, GUEST])
+CHANGES = st.sampled_from(["guest", "deactivated", "left the channel", "left the group"])
+WORKERS = st.sampled_from([("w1",), ("w1", "w2")])
+TROUBLES = st.sampled_from(
+    ["throttled", "cut before", "answer lost", "ci", "journal", "slack", "slack is busy", "people"]
+)
+EVENTS = st.sampled_from(["killed", "stalls", "rerun", "changes hands", "ends well", "press", "press", "state breaks"])
+MOMENTS = st.integers(1, 60)
+BUTTONS = st.tuples(st.integers(0, 60), PEOPLE)
+NOT_CHOSEN = {"alert.status", "alert.who", "status.share", "watch.look"}
+
+STALLED = timedelta(seconds=20)
+
+_POSITIVE = {"unlock.confirm": "confirmed", "unlock.when_safe": "armed", "unlock.approve": "approved"}
+_LIFTING = {"owner.dead", "owner.undo"}
+_BINDING = {"unlock.disarm", "unlock.decline", "owner.running", "owner.undo", "owner.later"}
+"""Whoever was told that it is done may rely on it."""
+
+
+@dataclass
+class Holder:
+    """A Terraform process, as it really is. `dies_at` is None while nothing is known to end it; a laptop has no run."""
+
+    lock_id: str
+    run_id: str | None
+    owner: str
+    taken_at: datetime
+    ended_as: Conclusion | None = None
+    ended_at: datetime | None = None
+    dies_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Said:
+    """What somebody has said about a wish, or about a lock. `call` is when, counted in calls of the bot."""
+
+    what: str
+    user: str
+    lock_id: str
+    at: datetime
+    call: int
+    covers: frozenset[str] = frozenset()
+
+
+@dataclass
+class Wished:
+    """A request to unlock, as people see it."""
+
+    user: str
+    at: datetime
+    said: list[Said] = field(default_factory=list)
+
+
+class PeopleMachine(RuleBasedStateMachine):
+    """The bot may delete a lock only if its holder is really dead, and everybody's word is kept."""
+
+    @initialize(
+        kinds=HALVES,
+        protected=st.sampled_from([True, True, False]),
+        by=st.sampled_from([Approvers.MEMBER, Approvers.MEMBER, *Approvers]),
+        not_by_actor=st.booleans(),
+        in_groups=st.booleans(),
+        how=ENDS,
+        actor=st.sampled_from([*ACTORS, ""]),
+    )
+    def begin(self, kinds, protected, by, not_by_actor, in_groups, how, actor):
+        groups = (GROUP,) if by is Approvers.GROUP else ()
+        self.approvers = ApprovalPolicy(by, groups, not_by_run_actor=not_by_actor)
+        self.unlock_groups = (GROUP,) if in_groups else ()
+        policy = Policy(
+            approval_timeout=timedelta(minutes=5), approval=self.approvers, unlock_groups=self.unlock_groups
+        )
+        self.world = MemoryWorld(kinds=kinds, protected=protected, policy=policy)
+        people = (
+            KnownPerson("elliott", ELLIOTT, github="elliott-ci", who=("elliott@*",)),
+            KnownPerson("parker", PARKER, github="parker-ci"),
+        )
+        self.world.ports = replace(self.world.ports, holders=Holders(people=people), alerts_channel="C0ALERTS")
+        self.world.directory.add(TWIN, "quinn", CHANNEL)
+        self.world.directory.groups[GROUP] = [QUINN, PARKER, ELLIOTT]
+        self.world.switchboard.fault = self._fault
+        self.world.store.on_delete = self._judge
+        self.world.store.last_written = self.now
+        self.holders: dict[str, Holder] = {}
+        self.wishes: dict[str, Wished] = {}
+        self.answers: dict[str, list[Said]] = {}
+        self.bad_since: dict[tuple[str, str], datetime] = {}
+        self.deleted: list[tuple[str, HalfKind]] = []
+        self.looked: dict[str, int] = {}
+        self.moved: dict[str, int] = {}
+        self.plans: dict[int, tuple[str, int, str]] = {}
+        self.troubled: dict[str, int] = {}
+        self.stalls: list[datetime] = []
+        self.periods: Counter[str] = Counter()
+        self.free_told: list[tuple[str, int, int]] = []
+        self.interrupted: set[str] = set()
+        self.read: Counter[str] = Counter()
+        self.calls_heard = self.count = self.period = self.deliveries = self.webs = 0
+        self.redis_was_away = False
+        self._note_people()
+        if actor:
+            self._take_as(actor, self.world.kinds)
+            self._end_as(how, 0.5)
+            self.world.pass_time(700)
+
+    def teardown(self):
+        if not hasattr(self, "world"):
+            return
+        try:
+            self._check_the_end()
+        finally:
+            self.world.close()
+
+    # ── the truth about Terraform
+
+    @property
+    def now(self):
+        return self.world.clock.now()
+
+    def _is_alive(self, holder):
+        return holder.dies_at is None or holder.dies_at > self.now
+
+    def _standing(self):
+        return {parse_lock_info(text).id for text, _ in self.world.store.texts.values()}
+
+    def _holder(self):
+        """The living holder of a lock that stands, if there is one."""
+        alive = [self.holders[lock] for lock in self._standing() if self._is_alive(self.holders[lock])]
+        return alive[0] if alive else None
+
+    def _take(self, who, run_id, owner, kinds):
+        self.count += 1
+        if not self.world.store.texts:
+            self.period += 1
+        info = LockInfo(f"lock-{self.count}", "OperationTypeApply", "", who, "1.9.8", self.now, "p")
+        for kind in kinds:
+            self.world.store.write(kind, lock_text(info))
+        self.holders[info.id] = Holder(info.id, run_id, owner, self.now)
+
+    def _take_as(self, actor, kinds, host="runner-1"):
+        run_id = f"{1001 + self.count}"
+        self.world.ci.start(run_id, DEPLOY, host=host, actor=actor)
+        self._take("runner@fv-az881-525", run_id, ACTORS[actor], kinds)
+
+    @precondition(lambda self: not self.world.store.texts)
+    @rule(half=st.booleans(), actor=st.sampled_from(sorted(ACTORS)))
+    def a_run_takes_the_lock(self, half, actor):
+        self._take_as(actor, self.world.kinds[:1] if half else self.world.kinds)
+
+    @precondition(lambda self: not self.world.store.texts)
+    @rule(seconds=st.sampled_from([1, 125]))
+    def elliott_takes_the_lock_on_his_laptop(self, seconds):
+        self._take("elliott@laptop", None, ELLIOTT, self.world.kinds)
+        self.world.pass_time(seconds)
+
+    @precondition(lambda self: self._holder() is not None)
+    @rule(well=st.booleans())
+    def the_apply_goes_on(self, well):
+        self.world.store.last_written = self.now
+        if well:
+            self._end_well()
+
+    def _end_well(self):
+        holder = self._holder()
+        if holder is None:
+            return
+        for kind, (text, _) in list(self.world.store.texts.items()):
+            if parse_lock_info(text).id == holder.lock_id:
+                self.world.store.clear(kind)
+        holder.dies_at = holder.ended_at = self.now
+        holder.ended_as = Conclusion.SUCCESS
+        if holder.run_id and self.world.ci.known[holder.run_id].phase is not RunPhase.ENDED:
+            self.world.ci.end(holder.run_id, Conclusion.SUCCESS)
+
+    @precondition(lambda self: self._holder() is not None)
+    @rule(how=ENDS, lives_on=st.floats(0.0, 0.98))
+    def ci_says_that_the_run_is_over(self, how, lives_on):
+        """The runner may live on for a while: less than the settle time, which is what that time is for."""
+        self._end_as(how, lives_on)
+
+    def _end_as(self, how, lives_on):
+        holder = self._holder()
+        if holder is None or holder.ended_at is not None or holder.run_id is None:
+            return
+        if self.world.ci.known[holder.run_id].phase is RunPhase.RUNNING:
+            self.world.ci.end(holder.run_id, how)
+        self._saw_end(holder, lives_on)
+
+    def _saw_end(self, holder, lives_on):
+        """The CI says that the run is over."""
+        run = self.world.ci.known[holder.run_id]
+        holder.ended_as, holder.ended_at = run.conclusion, run.ended_at
+        holder.dies_at = run.ended_at + self.world.policy.settle_time(run.conclusion) * lives_on
+
+    @precondition(lambda self: self._holder() is not None)
+    @rule()
+    def the_process_dies_and_its_ci_does_not_notice(self):
+        self._holder().dies_at = self.now
+
+    @precondition(lambda self: self.world.ci.known)
+    @rule()
+    def a_run_is_started_again_under_the_same_id(self):
+        self._rerun()
+
+    def _rerun(self):
+        ended = [run for run in self.world.ci.known.values() if run.phase is RunPhase.ENDED]
+        if ended:
+            self._note_kills()
+            self.world.ci.start(ended[-1].ref.id, DEPLOY, host="runner-1", actor=ended[-1].actor)
+
+    def _note_kills(self):
+        """Runs that the bot has ended meanwhile: their processes get as long as any other."""
+        for holder in self.holders.values():
+            run = self.world.ci.known.get(holder.run_id or "")
+            if run is not None and holder.ended_at is None and run.phase is RunPhase.ENDED:
+                self._saw_end(holder, 0.9)
+
+    @precondition(lambda self: any(run.attempt > 1 for run in self.world.ci.known.values()))
+    @rule(how=ENDS)
+    def the_second_attempt_ends(self, how):
+        for run in list(self.world.ci.known.values()):
+            if run.phase is RunPhase.RUNNING and run.attempt > 1:
+                self.world.ci.end(run.ref.id, how)
+
+    @precondition(lambda self: self.world.store.texts and self._holder() is None)
+    @rule()
+    def somebody_breaks_the_lock_by_hand_and_another_run_takes_it(self):
+        self._change_hands()
+
+    def _change_hands(self):
+        if self.world.store.texts and self._holder() is None:
+            self.world.store.texts.clear()
+            self._take_as("parker-ci", self.world.kinds, host="runner-2")
+
+    @rule(how=ENDS, half=st.booleans(), laptop=st.booleans(), actor=st.sampled_from(sorted(ACTORS)))
+    def a_lock_is_left_behind(self, how, half, laptop, actor):
+        """Where a release may succeed: without this, most roads lead to a refusal."""
+        self._end_well()
+        if self._holder() is not None:
+            return
+        self.world.store.texts.clear()
+        for run in list(self.world.ci.known.values()):
+            if run.phase is RunPhase.RUNNING:
+                self.world.ci.end(run.ref.id, how)
+        if laptop:
+            self.world.pass_time(300)
+            self._take("elliott@laptop", None, ELLIOTT, self.world.kinds)
+        else:
+            self._take_as(actor, self.world.kinds[:1] if half else self.world.kinds, host="runner-3")
+            self._end_as(how, 0.9)
+        self.world.pass_time(700)
+
+    @rule()
+    def the_state_breaks_or_is_mended(self):
+        self._break_state()
+
+    def _break_state(self):
+        self.world.store.fault = None if self.world.store.fault else "it is cut off"
+        self._note("intact", "", is_bad=self.world.store.fault is not None)
+
+    # ── what people are
+
+    @rule(user=PEOPLE, what=CHANGES)
+    def somebody_is_not_what_he_was(self, user, what):
+        self._become(user, what)
+
+    @precondition(lambda self: self.bad_since)
+    @rule()
+    def everybody_is_back(self):
+        directory = self.world.directory
+        for user, member in list(directory.people.items()):
+            directory.people[user] = replace(member, is_guest=user == GUEST, is_deleted=False)
+        directory.inside[CHANNEL] = list(directory.people)
+        directory.groups[GROUP] = [QUINN, PARKER, ELLIOTT]
+        directory.channels[CHANNEL] = replace(directory.channels[CHANNEL], is_archived=False)
+        self._note_people()
+
+    def _become(self, user, what):
+        directory = self.world.directory
+        match what:
+            case "guest":
+                directory.people[user] = replace(directory.people[user], is_guest=True)
+            case "deactivated":
+                directory.people[user] = replace(directory.people[user], is_deleted=True)
+            case "left the channel":
+                directory.inside[CHANNEL] = [one for one in directory.inside[CHANNEL] if one != user]
+            case "left the group":
+                directory.groups[GROUP] = [one for one in directory.groups[GROUP] if one != user]
+        self._note_people()
+
+    @rule()
+    def the_channel_is_archived(self):
+        directory = self.world.directory
+        directory.channels[CHANNEL] = replace(directory.channels[CHANNEL], is_archived=True)
+        self._note_people()
+        self._start("archived", CHANNEL)
+
+    def _note_people(self):
+        for user in self.world.directory.people:
+            self._note("may act", user, is_bad=not self._may_act(user))
+            self._note("in the group", user, is_bad=user not in self.world.directory.groups[GROUP])
+
+    def _may_act(self, user):
+        directory = self.world.directory
+        member = directory.people[user]
+        grouped = not self.unlock_groups or user in directory.groups[GROUP]
+        here = user in directory.inside[CHANNEL] and not directory.channels[CHANNEL].is_archived
+        return here and grouped and not member.is_guest and not member.is_deleted
+
+    def _note(self, what, user, *, is_bad):
+        if is_bad:
+            self.bad_since.setdefault((what, user), self.now)
+        else:
+            self.bad_since.pop((what, user), None)
+
+    def _has_been(self, what, user=""):
+        """Whether it was so at some moment that a decision of now may still rest on."""
+        since = self.bad_since.get((what, user))
+        return since is None or self.now - since <= self._grace()
+
+    def _grace(self):
+        """As old as the evidence for a delete may be: the gate's own limit, and as long as its worker stood still."""
+        recent = [at for at in self.stalls if self.now - at < timedelta(minutes=10)]
+        return self.world.policy.evidence_max_age + STALLED * len(recent) + timedelta(seconds=15)
+
+    # ── what people do
+
+    @rule(user=PEOPLE, when_safe=st.booleans(), dry_run=st.sampled_from([False, False, False, True]))
+    def somebody_asks_to_unlock(self, user, when_safe, dry_run):
+        self._type(user, command.Unlock(STATE, when_safe=when_safe, dry_run=dry_run))
+
+    @rule(
+        user=PEOPLE,
+        what=st.sampled_from([command.Status(STATE), command.Watch(STATE), command.Watch(STATE, off=True)]),
+    )
+    def somebody_asks_for_something_else(self, user, what):
+        self._type(user, what)
+
+    @precondition(lambda self: self.world.ci.known)
+    @rule(user=PEOPLE)
+    def somebody_wants_a_job_killed(self, user):
+        self._type(user, command.KillJob(STATE))
+
+    @rule(user=PEOPLE, what=st.sampled_from([command.Close(), command.Reopen(), command.Open()]))
+    def somebody_closes_or_reopens_the_incident(self, user, what):
+        self._type(user, what)
+
+    @rule(recent=st.integers(0, 3), user=PEOPLE)
+    def somebody_presses_a_new_button(self, recent, user):
+        self._press_one(recent, user)
+
+    @rule(button=BUTTONS)
+    def somebody_presses_any_button_there_ever_was(self, button):
+        self._press_one(*button)
+
+    @rule(
+        first=BUTTONS,
+        second=BUTTONS,
+        action=st.sampled_from(["unlock.confirm", "unlock.approve", "unlock.when_safe", "unlock.rearm", "owner.dead"]),
+        part=st.sampled_from(["lock_id", "request", "choice", "none"]),
+    )
+    def somebody_makes_a_button_up(self, first, second, action, part):
+        """From pieces of two that there were: another lock's, another request's, or another action altogether."""
+        one, other = self._button(first[0]), self._button(second[0])
+        if one is None or other is None:
+            return
+        value, donor = parse_button(one[1]), parse_button(other[1])
+        if value is not None and donor is not None:
+            made = value if part == "none" else replace(value, **{part: getattr(donor, part)})
+            self._press(action, str(made), first[1])
+
+    @rule(asker=PEOPLE, approver=PEOPLE, when_safe=st.booleans(), moments=st.lists(
+        st.tuples(MOMENTS, EVENTS, st.integers(0, 5), PEOPLE), max_size=2),
+        trouble=st.one_of(st.none(), st.tuples(TROUBLES, st.integers(1, 4))), workers=WORKERS,
+        between=st.one_of(st.none(), st.tuples(PEOPLE, CHANGES)), wait=st.sampled_from([2, 30, 331]),
+    )  # fmt: skip
+    def an_unlock_goes_its_way(self, asker, approver, when_safe, moments, trouble, workers, between, wait):
+        """What people do when all is well, and what may come between."""
+        if not self.world.store.texts:
+            return
+        self._type(asker, command.Unlock(STATE, when_safe=when_safe))
+        for moment, what, number, user in moments:
+            self.plans[self.world.switchboard.calls + moment] = (what, number, user)
+        if trouble is not None:
+            self.troubled[trouble[0]] = trouble[1]
+        self._press_newest("unlock.confirm", asker)
+        self._press_newest("unlock.approve", approver)
+        if between is not None:
+            self._become(*between)
+        self.world.pass_time(wait, workers=workers)
+        self._press_newest("unlock.approve", approver)
+        self.world.pass_time(30, workers=workers)
+
+    @precondition(lambda self: self.world.teller.letters)
+    @rule(
+        action=st.sampled_from(["owner.dead", "owner.running", "owner.running", "owner.later", "owner.undo"]),
+        old=st.booleans(),
+    )
+    def the_owner_answers(self, action, old):
+        owner, letter = self.world.teller.letters[0 if old else -1]
+        value = f"{STATE} {letter.lock.id} {letter.request or '-'}"
+        self._press(action, value, owner)
+
+    @precondition(lambda self: self._standing())
+    @rule(confirmed=st.booleans(), lets_go=st.booleans(), workers=WORKERS)
+    def the_owner_objects_to_an_unlock_under_way(self, confirmed, lets_go, workers):
+        (lock_id,) = self._standing()
+        owner = self.holders[lock_id].owner
+        self._type(QUINN, command.Unlock(STATE))
+        self._press("owner.running", f"{STATE} {lock_id} -", owner)
+        if confirmed:
+            self._press_newest("unlock.confirm", QUINN)
+            self._press_newest("unlock.approve", ELLIOTT)
+        if lets_go:
+            self._press("owner.undo", f"{STATE} {lock_id} -", owner)
+        self.world.pass_time(30, workers=workers)
+
+    def _press_newest(self, action, user):
+        for age in range(8):
+            found = [(name, value) for name, value in self._buttons_of(age) if name == action]
+            if found:
+                self._press(*found[0], user)
+                return
+
+    def _press_one(self, number, user):
+        found = self._button(number)
+        if found is not None:
+            self._press(*found, user)
+
+    def _button(self, number):
+        """A button, counted from the newest message on."""
+        messages = self._messages()
+        for index in range(len(messages)):
+            found = self._buttons_of(index)
+            if number < len(found):
+                return found[number]
+            number -= len(found)
+        return None
+
+    def _messages(self):
+        """Everything that was ever shown, the newest last of its kind, each with what renders it."""
+        world = self.world
+        unlocks = [(unlock_message, report) for report in world.teller.unlocks]
+        letters = [(letter_message, letter) for _, letter in world.teller.letters]
+        letters += [(letter_message, letter) for letter in world.teller.shown.values()]
+        kills = [(kill_message, report) for report in world.teller.kills]
+        alerts = [(alerts_message, bulletin) for bulletin in world.sharing.bulletins.values()]
+        calls = [(queue_message, news) for _, news in world.sharing.calls]
+        replies = [(_as_is, blocks) for blocks in world.notifier.shown]
+        parts = [unlocks, letters, kills, alerts, calls, replies]
+        return [part[-1 - age] for age in range(max(map(len, parts))) for part in parts if age < len(part)]
+
+    def _buttons_of(self, index):
+        messages = self._messages()
+        if index >= len(messages):
+            return []
+        render, message = messages[index]
+        shown = render(message)
+        return [one for one in buttons_in(getattr(shown, "blocks", shown)) if one[0] not in NOT_CHOSEN]
+
+    def _press(self, action, value, user):
+        self.world.run(self._pressing(action, value, user))
+
+    async def _pressing(self, action, value, user):
+        said = parse_button(value)
+        if said is None:
+            return
+        self._means(action, said, user)
+        wish, covers = self.wishes.get(said.request), frozenset(said.choice.split("+"))
+        what = _POSITIVE.get(action, f"perhaps {action}" if action in _LIFTING else action)
+        mine = Said(what, user, said.lock_id, self.now, self.world.switchboard.calls, covers)
+        heard = self.answers.setdefault(said.lock_id, []) if action.startswith("owner.") else wish.said if wish else []
+        if action in _POSITIVE or action in _LIFTING:
+            heard.append(mine)  # from now on it may count
+        before = self._known_requests()
+
+        outcome = await self._acts(action, user, lambda asker: Actions(self.world.ports).run(
+            action, {"value": value}, asker))  # fmt: skip
+
+        self._learn(before, user, outcome, armed=action == "unlock.rearm", lock_id=said.choice)
+        if outcome == "broken":
+            self.interrupted.add(said.request)
+        if outcome == "refused" and mine in heard:
+            heard.remove(mine)
+        if outcome == "done" and action in _BINDING:
+            heard.append(replace(mine, what=action, call=self.world.switchboard.calls))
+        if action.startswith("watch."):
+            self.periods[user] += 1
+
+    def _means(self, action, said, user):
+        """Whoever says of his own machine that it is dead has seen to it; nobody says so of a run that he sees live."""
+        holder = self.holders.get(said.lock_id)
+        if action == "owner.dead" and holder is not None and holder.run_id is None and holder.owner == user:
+            holder.dies_at = min(holder.dies_at or self.now, self.now)
+
+    def _type(self, user, typed):
+        self.world.run(self._typing(user, typed))
+
+    async def _typing(self, user, typed):
+        before = self._known_requests()
+        text = command.name_of(typed)
+        outcome = await self._acts(text, user, lambda asker: Commands(self.world.ports).run(typed, text, asker))
+        self._learn(before, user, outcome, armed=getattr(typed, "when_safe", False))
+        if isinstance(typed, command.Watch):
+            self.periods[user] += 1
+
+    async def _acts(self, name, user, work):
+        """Slack delivers it twice at once. Whether it was done, refused, or went wrong on its way."""
+        self.deliveries += 1
+        asker = Asker(user, CHANNEL, "", "https://hooks.example.com/1", f"click/{self.deliveries}")
+        outcomes = []
+
+        async def watched():
+            try:
+                result = await work(asker)
+            except NotPermitted:
+                outcomes.append("refused")
+                raise
+            except BaseException:
+                outcomes.append("broken")
+                raise
+            outcomes.append("done")
+            return result
+
+        inside = bool(WORKER.get())
+        token = WORKER.set("" if inside else f"web.{self.webs}")
+        before, self.redis_was_away = len(self.deleted), False
+        try:
+            boundary = Boundary(self.world.ports)
+            ran = await asyncio.gather(*(boundary.run(name, asker, watched) for _ in range(2)), return_exceptions=True)
+        finally:
+            WORKER.reset(token)
+        if any(isinstance(each, BaseException) for each in ran):
+            self.webs += 1
+        assert inside or len(self.deleted) == before, "nothing that a person does deletes anything by itself"
+        assert len(outcomes) <= 1 or self.redis_was_away, "a delivery is done once"
+        return next((one for one in ("done", "broken", "refused") if one in outcomes), "broken")
+
+    def _known_requests(self):
+        return {key for use, kind, key in self.world.records._kept if (use, kind) == ("record", "unlock")}
+
+    def _learn(self, before, user, outcome, *, armed, lock_id=""):
+        """The requests that came of what somebody has just done."""
+        for request in self._known_requests() - before:
+            self.wishes[request] = Wished(user, self.now)
+            if outcome == "broken":
+                self.interrupted.add(request)
+            if armed:
+                self.wishes[request].said.append(Said("armed", user, lock_id, self.now, self.world.switchboard.calls))
+
+    # ── time, troubles and crashes
+
+    @rule(seconds=st.sampled_from([1, 5, 20, 61, 125, 331]), workers=WORKERS)
+    def time_passes(self, seconds, workers):
+        self.world.pass_time(seconds, workers=workers)
+
+    @rule(workers=WORKERS)
+    def the_bot_looks_at_all_states(self, workers):
+        self._start("sweep")
+        self.world.pass_time(5, workers=workers)
+
+    @rule(quiet=st.booleans())
+    def the_bot_tends_incidents(self, quiet):
+        ports = self.world.ports
+        self.world.ports = replace(ports, close_after_quiet=timedelta(seconds=1) if quiet else timedelta(hours=24))
+        self.world.run(self._quietly(incident.tend(self.world.ports)))
+
+    async def _quietly(self, work):
+        try:
+            await work
+        except JournalAway:
+            return
+
+    def _start(self, name, *args):
+        self.world.run(self._quietly(self.world.jobs.start(name, *args, key=f"{name}:{self.now}")))
+
+    @rule(what=TROUBLES, times=st.integers(1, 6))
+    def a_system_has_a_bad_moment(self, what, times):
+        self.troubled[what] = times
+
+    @rule(moment=MOMENTS, what=EVENTS, number=st.integers(0, 8), user=PEOPLE)
+    def something_happens_in_the_middle(self, moment, what, number, user):
+        self.plans[self.world.switchboard.calls + moment] = (what, number, user)
+
+    async def _fault(self, name):
+        self._listen()
+        worker = WORKER.get()
+        if not worker:
+            return
+        calls = self.world.switchboard.calls
+        due = [self.plans.pop(call) for call in list(self.plans) if call <= calls]
+        for what, number, user in due:
+            await self._happens(what, number, user, worker)
+        if name == "get owner-answer":
+            self.looked[worker] = calls
+        if name == "update unlock":
+            self.moved[worker] = calls
+        self._trouble(name)
+
+    async def _happens(self, what, number, user, worker):
+        match what:
+            case "killed":
+                self.world.switchboard.dead.add(worker)
+            case "stalls":
+                self.stalls.append(self.now)
+                await asyncio.sleep(STALLED.total_seconds())
+            case "rerun":
+                self._rerun()
+            case "changes hands":
+                self._change_hands()
+            case "ends well":
+                self._end_well()
+            case "state breaks":
+                self._break_state()
+            case "press":
+                found = self._button(number)
+                if found is not None:
+                    await self._pressing(*found, user)
+
+    def _trouble(self, name):
+        slack = ("tell ", "told ", "letter", "find letter", "call", "notif", "look for ", "notice", "permalink")
+        places = {
+            "throttled": ("read lockfile", "read dynamodb", "read state", "delete "),
+            "cut before": ("delete ",),
+            "answer lost": ("deleted ",),
+            "ci": ("list runs", "read run"),
+            "journal": ("append", "update", "get ", "take", "start ", "put ", "enlist", "once", "swap", "open"),
+            "slack": slack,
+            "slack is busy": slack,
+            "people": ("look up ",),
+        }
+        for what, prefixes in places.items():
+            if self.troubled.get(what) and name.startswith(prefixes):
+                self.troubled[what] -= 1
+                self._fail(what)
+
+    def _fail(self, what):
+        if what == "journal":
+            self.redis_was_away = True
+            raise JournalAway("away")
+        if what in {"throttled", "people"}:
+            raise Throttle
+        if what == "slack is busy":
+            raise Throttled("Slack", "asks for patience", retry_after=5)
+        raise Unreachable("somebody", "no answer")
+
+    def _listen(self):
+        """What became of the wishes, as the timeline has it, at the instant that it was written there."""
+        for name, log in self.world.journal.logs.items():
+            for entry in log[self.read[name] :]:
+                self._heard(entry)
+            self.read[name] = len(log)
+        calls = self.world.sharing.calls
+        for _, news in calls[self.calls_heard :]:
+            if news.ending is None:
+                self.free_told.append((news.user, self.periods[news.user], self.period))
+        self.calls_heard = len(calls)
+
+    def _heard(self, entry):
+        wish = self.wishes.get(str(entry.facts.get("request", "")))
+        ends = {"unlock.released", "unlock.failed", "unlock.declined"}
+        is_over = entry.kind in ends or (
+            entry.kind == "unlock.withdrawn" and entry.facts["outcome"] not in {"checked", "refused"}
+        )
+        if wish is not None and is_over:
+            wish.said.append(Said("over", entry.actor, "", self.now, self.world.switchboard.calls))
+
+    # ── the oracle
+
+    def _judge(self, kind, text):
+        """Called by the store at the instant of every delete."""
+        lock_id, worker = parse_lock_info(text).id, WORKER.get()
+        holder = self.holders[lock_id]
+        self.deleted.append((lock_id, kind))
+        assert worker
+        self._note_kills()
+
+        self._judge_holder(holder)
+        self._judge_owner(holder, self.looked[worker])
+        wish, request = self._wish_for(lock_id)
+        consent = self._consent(wish, lock_id, self.moved[worker])
+        assert consent is not None, f"{lock_id} was deleted for {request}, which nobody wants (any more)"
+        by, approval = consent
+        assert self._has_been("may act", by), f"{by} may not release anything now"
+        needed = self._needed(holder)
+        assert not needed or approval is not None, f"nobody approved, and {needed} want it"
+        if needed:
+            self._judge_approval(approval, by, needed, holder)
+
+    def _judge_holder(self, holder):
+        assert not self._is_alive(holder), f"{holder.lock_id} was deleted under its living holder"
+        assert self.now >= self.world.store.last_written + self.world.policy.state_quiet
+        if holder.run_id is None:
+            return
+        assert holder.ended_at is not None, "its run was not seen to end"
+        assert self.now >= holder.ended_at + self.world.policy.settle_time(holder.ended_as)
+
+    def _judge_owner(self, holder, looked):
+        said = [one for one in self.answers.get(holder.lock_id, ()) if one.call <= looked]
+        objects, is_dead, at = False, False, self.now
+        for one in said:
+            if one.what in {"perhaps owner.dead", "perhaps owner.undo", "owner.running"}:
+                objects, at = one.what == "owner.running", one.at
+            if one.what != "perhaps owner.undo":
+                is_dead = one.what == "perhaps owner.dead"
+        assert holder.run_id is not None or is_dead, "its owner did not say that it is dead"
+        was_seen_to_end = holder.ended_at is not None and holder.ended_at > at
+        assert not objects or was_seen_to_end, "its owner says that it is still running"
+
+    def _wish_for(self, lock_id):
+        """The request that the timeline says is being carried out."""
+        found = [
+            entry.facts["request"]
+            for log in self.world.journal.logs.values()
+            for entry in log
+            if entry.kind == "unlock.releasing" and entry.facts["lock_id"] == lock_id
+        ]
+        assert found, "no intent was written down"
+        live = [one for one in found if self._consent(self.wishes[one], lock_id, self.moved[WORKER.get()])]
+        request = (live or found)[-1]
+        return self.wishes[request], request
+
+    def _consent(self, wish, lock_id, moved):
+        """Who wants it, and the second member, as of the worker's last look; None if it is not wanted (any more)."""
+        by, approval, is_wanted = wish.user, None, False
+        for said in wish.said:
+            match said.what:
+                case "confirmed" | "armed" if self._is_meant(said, wish, lock_id):
+                    by, is_wanted = said.user, True
+                case "approved" if said.lock_id == lock_id:
+                    approval, is_wanted = said, True
+                case "unlock.disarm" | "unlock.decline" | "over" if said.call <= moved:
+                    by, approval, is_wanted = wish.user, None, False
+        return (by, approval) if is_wanted else None
+
+    def _is_meant(self, said, wish, lock_id):
+        """Whoever armed a state that could not be read means the lock that it shows within the next minutes."""
+        if said.lock_id:
+            return said.lock_id == lock_id
+        return self.holders[lock_id].taken_at <= wish.at + self.world.policy.release_deadline
+
+    def _needed(self, holder):
+        """What wants a second member, whatever the bot makes of it."""
+        ended = [run.conclusion for run in self.world.ci.known.values() if run.phase is RunPhase.ENDED]
+        wants = {
+            "protected": self.world.protected,
+            "human-held": holder.run_id is None,
+            "whole": self.world.store.fault is not None and not self._has_been("intact"),
+            "dead": holder.run_id is not None and set(ended) == {Conclusion.SUCCESS},
+        }
+        return {name for name, is_so in wants.items() if is_so}
+
+    def _judge_approval(self, approval, by, needed, holder):
+        who, people = approval.user, self.world.directory.people
+        assert who != by, "whoever asked cannot approve"
+        assert people[who].email != people[by].email, "the same person under another name"
+        assert needed <= approval.covers, f"approved for {approval.covers}, and {needed} want it"
+        assert self.now <= approval.at + self.world.policy.approval_timeout + self._grace(), "it is too old"
+        assert self._has_been("may act", who), f"{who} may not approve anything now"
+        match self.approvers.by:
+            case Approvers.NOBODY:
+                raise AssertionError("nobody may approve here")
+            case Approvers.GROUP:
+                assert self._has_been("in the group", who), f"{who} is not in the group"
+            case Approvers.OWNER:
+                assert who == holder.owner, f"{who} is not the owner"
+        if self.approvers.not_by_run_actor and holder.run_id is not None:
+            assert who != holder.owner, f"{who} has started the run"
+
+    # ── how it all ends
+
+    def _check_the_end(self):
+        self.troubled.clear()
+        self.plans.clear()
+        self.world.pass_time(120)
+        for log in self.world.journal.logs.values():
+            verify(log)
+        entries = [entry for log in self.world.journal.logs.values() for entry in log]
+        self._check_the_timeline(entries)
+        self._check_what_was_told(entries)
+        self._check_that_nothing_is_stuck()
+
+    def _check_the_timeline(self, entries):
+        released = [entry.facts["lock_id"] for entry in entries if entry.kind == "unlock.released"]
+        assert not set(released) & self._standing(), "recorded as released, and still there"
+        intents = {entry.facts["lock_id"] for entry in entries if entry.kind == "unlock.releasing"}
+        assert {lock_id for lock_id, _ in self.deleted} <= intents, "every delete has its intent"
+        gone = {lock for lock, _ in self.deleted} - self._standing()
+        outcomes = {entry.facts["lock_id"] for entry in entries if entry.kind in {"unlock.released", "unlock.failed"}}
+        assert gone <= outcomes, "every delete has its outcome"
+
+    def _check_what_was_told(self, entries):
+        letters = [letter.lock.id for _, letter in self.world.teller.letters if letter.news is OwnerNews.RELEASED]
+        assert len(letters) == len(set(letters)), "one letter for one release"
+        recorded = {
+            (entry.facts["request"], entry.facts.get("outcome")) for entry in entries if "request" in entry.facts
+        }
+        ends = list(UnlockStage)[list(UnlockStage).index(UnlockStage.RELEASED) :]
+        for report in self.world.teller.unlocks:
+            if report.stage in set(ends) - {UnlockStage.ALREADY_FREE, UnlockStage.EXPIRED, UnlockStage.REFUSED}:
+                assert (report.request.id, str(report.stage)) in recorded, "told, and not recorded"
+        again = [name for name, times in Counter(self.free_told).items() if times > 1]
+        assert not again, f"told twice that it is free: {again}"
+
+    def _check_that_nothing_is_stuck(self):
+        """Whoever waits for the bot does not wait in vain: what goes on has a job that goes on with it."""
+        busy = {part for job in self.world.jobs.waiting.values() for part in job.args}
+        given_up = {part for key, tries in self.world._failures.items() if tries >= TRIES for part in key.split(":")}
+        for request in self._known_requests() - given_up - self.interrupted:
+            record = self.world.records._record("unlock", request)
+            is_open = record["phase"] not in {"shown", "done"} or (record["phase"] == "shown" and record.get("wanted"))
+            assert not is_open or request in busy, f"{request} stays {record['phase']} for ever"
+
+
+def _as_is(blocks):
+    return blocks
+
+
+HISTORIES = {"nightly": (10_000, 50)}.get(os.environ.get("HYPOTHESIS_PROFILE", ""), (300, 20))
+
+TestPeopleMachine = PeopleMachine.TestCase
+TestPeopleMachine.settings = settings(
+    max_examples=HISTORIES[0],
+    stateful_step_count=HISTORIES[1],
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
