@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bot.core.incident import Incident
 from bot.core.phrase import Linked, Phrase, Quoted
 from bot.core.report import Notice
 from bot.errors import NotPermitted
 from bot.slack.render import notice_message
 from bot.usecases import export
+from bot.usecases.channel_incidents import latest
 from bot.usecases.sharing import link_of
 from bot.usecases.world import World
 from handlers.asker import Asker, answer
@@ -24,7 +26,7 @@ class ExportCommands:
     async def make(self, asker: Asker) -> str:
         """Starts it and says so to the asker; the result is said in the channel."""
         await check_may_write(self.world, asker.user)
-        incident = await export.incident_to_export(self.world, asker.channel)
+        incident = await latest(self.world, asker.channel)
         if incident is None:
             raise NotPermitted("There has been no incident in this channel. Nothing was changed.")
         asked = await export.ask(self.world, incident, user=asker.user)
@@ -33,11 +35,10 @@ class ExportCommands:
             where = "It will be posted here in a moment." if self.world.upload_exports else "It goes to the directory."
             notice = Notice("The export is being made", ((*name, f". {where}"),))
         else:
-            notice = Notice("Nothing has changed since the last export", ((*name, *await self._last(asker.channel)),))
+            notice = Notice("Nothing has changed since the last export", ((*name, *await self._last(incident)),))
         await answer(self.world.notifier, asker, notice_message(notice))
         return "ok"
 
-    async def _last(self, channel: str) -> Phrase:
-        incident = await export.incident_to_export(self.world, channel)
-        link = await link_of(self.world, incident.id, channel) if incident is not None else ""
+    async def _last(self, incident: Incident) -> Phrase:
+        link = await link_of(self.world, incident.id, incident.channel)
         return (": ", Linked("the export", link), ".") if link else (" was exported. Nothing was changed.",)

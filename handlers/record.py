@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from bot.core.evidence import Found, Trouble, Unseen
 from bot.core.incident import Incident
@@ -10,7 +11,9 @@ from bot.core.phrase import Phrase, Quoted
 from bot.core.report import Notice
 from bot.errors import NotAvailable, NotPermitted, Unreachable
 from bot.slack.render import Message, notice_message
+from bot.usecases import channel_incidents
 from bot.usecases import incident as incidents
+from bot.usecases.capture import TITLE
 from bot.usecases.world import World
 from handlers import grammar
 from handlers.asker import Asker, answer
@@ -68,19 +71,30 @@ class RecordCommands:
 
     async def _note(self, command: grammar.Note, asker: Asker) -> str:
         await self._member_only(asker)
-        incident = await self._incident_here(asker, "Terraform incident")
         at = await instant_of(self.world, command.at, asker)
+        incident, is_new = await self._incident_of(at, asker)
         noted = await incidents.note(self.world, incident.id, user=asker.user, text=command.text, at=at)
         lines: tuple[Phrase, ...] = (
             (Quoted(noted.text), " at ", noted.at),
             (f"It is entry {noted.id}. To put it right: ", Quoted(f"/tflock edit {noted.id} TEXT")),
+            *_where(incident, is_new=is_new),
         )
         return await self._say(asker, notice_message(Notice("Noted on the timeline", lines)))
+
+    async def _incident_of(self, at: datetime | None, asker: Asker) -> tuple[Incident, bool]:
+        """The incident that a note belongs to; True if it had to be opened."""
+        if not await is_incident_channel(self.world, asker):
+            raise NotPermitted(NOT_HERE)
+        now = self.world.clock.now()
+        known = await channel_incidents.about(self.world, asker.channel, at or now)
+        if known is not None:
+            return known, False
+        return await self.world.journal.open(channel=asker.channel, title=TITLE, by=asker.user, at=now)
 
     async def _open(self, title: str | None, asker: Asker) -> str:
         await self._member_only(asker)
         before = await self.world.journal.current(asker.channel)
-        incident = before or await self._incident_here(asker, title or "Terraform incident")
+        incident = before or await self._incident_here(asker, title or TITLE)
         if before is not None:
             lines: tuple[Phrase, ...] = (
                 ("It is ", Quoted(before.title), f" ({before.id}). Nothing was changed."),
@@ -135,7 +149,7 @@ class RecordCommands:
             what = "It is open already" if same else f"{there.id} is open here: close it first with /tflock close"
             raise NotPermitted(f"{what}. Nothing was changed.")
         if incident_id is None:
-            found = await incidents.last_in(self.world, asker.channel)
+            found = await channel_incidents.latest(self.world, asker.channel)
         else:
             found = await self.world.journal.find(incident_id)
         if found is None or found.channel != asker.channel:
@@ -161,6 +175,19 @@ class RecordCommands:
         if incident is None:
             raise NotPermitted("No incident is open in this channel. /tflock open starts one. Nothing was changed.")
         return incident
+
+
+def _where(incident: Incident, *, is_new: bool) -> tuple[Phrase, ...]:
+    """Which incident a note went into, where that is not the one that everybody knows to be open."""
+    named: Phrase = (Quoted(incident.title), f" ({incident.id})")
+    if is_new:
+        return (("None was open here: it begins a new incident, ", *named, "."),)
+    if not incident.is_open:
+        return (
+            ("It is in the closed incident ", *named, ", whose export is made anew in a minute."),
+            ("If something new has begun: ", Quoted("/tflock open TITLE")),
+        )
+    return ()
 
 
 async def is_incident_channel(world: World, asker: Asker) -> bool:

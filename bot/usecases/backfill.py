@@ -17,6 +17,7 @@ import structlog
 from pydantic import TypeAdapter
 
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
+from bot.core.incident import Incident
 from bot.core.message import Said
 from bot.core.phrase import Person, Phrase, Quoted
 from bot.core.report import Notice
@@ -24,6 +25,7 @@ from bot.errors import UpstreamError
 from bot.ports import MessagePage, Posted
 from bot.usecases import capture
 from bot.usecases.capture import How
+from bot.usecases.channel_incidents import AROUND, about, latest
 from bot.usecases.export import reissue_if_late
 from bot.usecases.lease import lease
 from bot.usecases.world import World
@@ -78,6 +80,7 @@ class Progress:
     incident: str
     since: datetime
     until: datetime
+    began: datetime
     marked_only: bool
     posted: str = ""
     cursor: str = ""
@@ -100,7 +103,7 @@ async def ask(world: World, wish: Wish) -> None:
     Raises JournalAway, UpstreamError.
     """
     now = world.clock.now()
-    incident, _ = await world.journal.open(channel=wish.channel, title=capture.TITLE, by=wish.user, at=now)
+    incident = await _incident(world, wish, now)
     progress = Progress(
         id=world.new_id(),
         channel=wish.channel,
@@ -108,13 +111,23 @@ async def ask(world: World, wish: Wish) -> None:
         thread=wish.thread,
         incident=incident.id,
         since=wish.since or incident.opened_at,
-        until=now,
+        until=min(now, incident.closed_at + AROUND) if incident.closed_at else now,
+        began=now,
         marked_only=wish.marked_only,
     )
     posted = await world.teller.notice(wish.channel, _going_on(progress, None), thread=wish.thread)
     progress = replace(progress, posted=posted.ts)
     await _write(world, progress)
     await _next(world, progress, now)
+
+
+async def _incident(world: World, wish: Wish, now: datetime) -> Incident:
+    """The one that was going on then; without a time the channel's last one. A new one if there is none."""
+    channel = wish.channel
+    known = await (latest(world, channel) if wish.since is None else about(world, channel, wish.since))
+    if known is None:
+        known, _ = await world.journal.open(channel=channel, title=capture.TITLE, by=wish.user, at=now)
+    return known
 
 
 async def go_on(world: World, backfill_id: str, tick: int) -> None:
@@ -126,7 +139,7 @@ async def go_on(world: World, backfill_id: str, tick: int) -> None:
         if progress.tick != tick:
             await _next(world, progress, world.clock.now())  # an earlier worker died before it could
             return
-        if world.clock.now() - progress.until > MOST_TIME:
+        if world.clock.now() - progress.began > MOST_TIME:
             await _end(world, progress, End.LATE)
             return
         page = await _page(world, progress)

@@ -21,6 +21,8 @@ from bot.core.revision import LONGEST_TEXT, Marking
 from bot.core.timeline import Draft, Kind
 from bot.errors import Denied, NotPermitted, Unreachable, UpstreamError
 from bot.usecases import correct
+from bot.usecases.channel_incidents import about
+from bot.usecases.export import reissue_if_late
 from bot.usecases.lease import lease
 from bot.usecases.rights import may_write
 from bot.usecases.world import World
@@ -128,8 +130,9 @@ async def add(world: World, channel: str, ts: str, *, user: str) -> Added:
             )
         kept = await find(world, channel, ts)
         if kept is None:
-            incident = await _incident(world, channel, user)
+            incident = await _incident(world, said, user)
             await take(world, incident, said, by=user, how=How.SHORTCUT, on_mark=False)
+            await reissue_if_late(world, incident)
             return Added.NEW
         await _remember(world, said, replace(kept, on_mark=False))
         restored = await correct.mark(world, kept.incident, kept.entry, by=user, how=Marking.RESTORE, why="added again")
@@ -198,8 +201,9 @@ async def _capture(world: World, channel: str, ts: str, user: str) -> bool:
         return False
     marker = None if said is None else await _marker(world, said, user)
     if said is not None and marker is not None:
-        incident = await _incident(world, channel, marker)
+        incident = await _incident(world, said, marker)
         await take(world, incident, said, by=marker, how=How.REACTION, on_mark=True)
+        await reissue_if_late(world, incident)
         return True
     if said is not None and user in _marking(world, said):
         await _hint(world, channel, user, _MEMBERS_ONLY)
@@ -261,9 +265,12 @@ async def _is_incident_channel(world: World, channel: str) -> bool:
     return isinstance(seen, Found) and world.is_incident_channel(seen.value)
 
 
-async def _incident(world: World, channel: str, by: str) -> str:
-    incident, _ = await world.journal.open(channel=channel, title=TITLE, by=by, at=world.clock.now())
-    return incident.id
+async def _incident(world: World, said: Said, by: str) -> str:
+    """The incident that the message is about, which may be closed; a new one if there is none."""
+    known = await about(world, said.channel, said.at)
+    if known is None:
+        known, _ = await world.journal.open(channel=said.channel, title=TITLE, by=by, at=world.clock.now())
+    return known.id
 
 
 def _marking(world: World, said: Said) -> tuple[str, ...]:

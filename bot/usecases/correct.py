@@ -13,6 +13,7 @@ from bot.core.report import Corrected
 from bot.core.revision import AT, CORRECTIONS, ENTRY, LONGEST_TEXT, TEXT, WHY, Marking, Revisions
 from bot.core.timeline import Draft, Entry, Kind, stamp
 from bot.errors import NotPermitted
+from bot.usecases.channel_incidents import latest
 from bot.usecases.export import reissue_if_late
 from bot.usecases.world import World
 
@@ -99,17 +100,10 @@ async def look(world: World, incident_id: str, entry_id: str) -> Corrected:
 
 async def incident_of(world: World, channel: str) -> Incident:
     """The channel's open incident, else the one that was closed last. Raises NotPermitted if there never was one."""
-    current = await world.journal.current(channel)
-    if current is not None:
-        return current
-    known = [one for one in await world.journal.incidents(limit=_LOOKED_AT) if one.channel == channel]
-    if not known:
+    found = await latest(world, channel)
+    if found is None:
         raise NotPermitted("There was no incident in this channel. /tflock open starts one. Nothing was changed.")
-    return max(known, key=lambda one: one.closed_at or one.opened_at)
-
-
-_LOOKED_AT = 1_000
-"""Incidents among which the channel's last one is looked for."""
+    return found
 
 
 def wrong_text(text: str | None) -> str:

@@ -32,7 +32,6 @@ LATE_AFTER = timedelta(seconds=60)
 _PATIENCE = timedelta(seconds=30)
 _USER = re.compile(r"[UW][A-Z0-9]+")
 _MOST_NAMED = 100
-_OTHER_CHANNELS = 1000
 _MOST_LATE = 200
 
 
@@ -42,15 +41,6 @@ class Asked:
 
     incident: Incident
     is_making: bool
-
-
-async def incident_to_export(world: World, channel: str) -> Incident | None:
-    """The channel's open incident, else its last one."""
-    current = await world.journal.current(channel)
-    if current is not None:
-        return current
-    recent = await world.journal.incidents(limit=_OTHER_CHANNELS)
-    return next((incident for incident in recent if incident.channel == channel), None)
 
 
 async def ask(world: World, incident: Incident, *, user: str) -> Asked:

@@ -17,6 +17,7 @@ from bot.core.phrase import Quoted, instant
 from bot.core.report import Notice
 from bot.core.timeline import Draft, Entry, Kind, stamp
 from bot.errors import ChainBroken, UpstreamError
+from bot.usecases.export import reissue_if_late
 from bot.usecases.requests import is_at_work
 from bot.usecases.world import World
 
@@ -67,10 +68,15 @@ async def dealt_with(world: World) -> dict[str, Incident]:
 
 
 async def note(world: World, incident: str, *, user: str, text: str, at: datetime | None) -> Entry:
-    """Adds a person's note, at the time that he names; the entry. Raises JournalAway."""
+    """Adds a person's note, at the time that he names; the entry. A closed incident is exported anew.
+
+    Raises JournalAway.
+    """
     now = world.clock.now()
     facts = {} if at is None else {"back_dated": True}
-    return (await world.journal.append(incident, Draft(at or now, Kind.NOTE_ADDED, user, text, facts))).entry
+    noted = await world.journal.append(incident, Draft(at or now, Kind.NOTE_ADDED, user, text, facts))
+    await reissue_if_late(world, incident)
+    return noted.entry
 
 
 async def close(world: World, incident: Incident, *, user: str) -> bool:
@@ -92,12 +98,6 @@ async def reopen(world: World, incident: Incident, *, user: str) -> Incident | N
 async def rename(world: World, incident: Incident, title: str, *, user: str) -> Incident | None:
     """Gives it another title; None if it is not there any more. Raises JournalAway."""
     return await world.journal.rename(incident.id, title, by=user, at=world.clock.now())
-
-
-async def last_in(world: World, channel: str) -> Incident | None:
-    """The incident that was opened last in this channel, of the last thousand anywhere. Raises JournalAway."""
-    recent = await world.journal.incidents(limit=_MOST)
-    return next((incident for incident in recent if incident.channel == channel), None)
 
 
 async def tend(world: World) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from bot.sandbox.slack_workspace import flat
@@ -42,6 +44,31 @@ async def test_an_incident_is_opened_renamed_closed_and_reopened_in_its_channel(
     assert (await office.journal.current(CHANNEL)).title == "eu-west is stuck"
     assert kinds(office, incident) == [f"incident.{how}" for how in ("opened", "renamed", "closed", "reopened")]
     assert all(entry.actor == "U0PARKER" for entry in office.journal.logs[incident.id])
+
+
+async def test_a_note_after_the_closing_goes_into_the_closed_incident_and_says_so(office, here):
+    incident = await opened(office, here)
+    await here("close")
+
+    await here("note the runner was out of disk")
+
+    assert await office.journal.current(CHANNEL) is None
+    assert kinds(office, incident)[-1] == "note.added"
+    assert "closed incident" in office.told()[-1]
+    assert "made anew" in office.told()[-1]
+    assert "reissue" in {job.name for job in office.world.jobs.waiting.values()}
+
+
+async def test_a_note_long_after_the_closing_begins_a_new_incident_and_says_so(office, here):
+    incident = await opened(office, here)
+    await here("close")
+    office.clock.offset += timedelta(hours=2)
+
+    await here("note it is back")
+
+    later = await office.journal.current(CHANNEL)
+    assert later.id != incident.id
+    assert f"it begins a new incident, `Terraform incident` ({later.id})" in office.told()[-1]
 
 
 async def test_opening_beside_an_open_incident_says_which_it_is_and_how_to_retitle_it(office, here):

@@ -147,11 +147,27 @@ def test_an_event_that_comes_twice_or_late_changes_nothing(room):
 
 def test_a_mark_opens_an_incident_where_none_is_open(room):
     room.paper.run(room.paper.journal.close(room.paper.incident.id, by=QUINN, at=room.paper.clock.now()))
+    room.paper.pass_time(2 * 3600)
     said = room.say("it is back")
     room.mark(said)
     current = room.paper.run(room.paper.journal.current(CHANNEL))
     assert current.opened_by == PARKER
     assert [entry.kind for entry in room.paper.journal.logs[current.id]][-1] == Kind.MESSAGE_CAPTURED
+
+
+def test_what_was_said_in_a_closed_incident_and_is_marked_the_next_day_comes_onto_its_timeline_and_is_exported(room):
+    said, other = room.say("his job died"), room.say("the disk was full")
+    room.paper.run(room.paper.journal.close(room.paper.incident.id, by=QUINN, at=room.paper.clock.now()))
+    room.paper.pass_time(16 * 3600)
+
+    room.mark(said)
+    added = room.paper.run(capture.add(room.paper.ports, CHANNEL, other.ts, user=PARKER))
+
+    assert added is Added.NEW
+    assert room.paper.run(room.paper.journal.current(CHANNEL)) is None
+    log = room.paper.journal.logs[room.paper.incident.id]
+    assert [entry.text for entry in log if entry.kind == Kind.MESSAGE_CAPTURED] == ["his job died", "the disk was full"]
+    assert len(room.entries(Kind.EXPORT_MADE)) == 1
 
 
 def test_outside_an_incident_channel_a_mark_is_only_a_mark(room):
@@ -407,6 +423,19 @@ def test_a_backfill_reaches_no_further_back_than_asked(room):
     room.say("staging is locked")
     room.backfill(since=600)
     assert [entry.text for entry in room.captured] == ["staging is locked"]
+
+
+def test_after_the_closing_a_backfill_takes_what_was_said_in_the_incident_and_nothing_of_later_days(room):
+    room.say("staging is locked")
+    room.paper.run(room.paper.journal.close(room.paper.incident.id, by=QUINN, at=room.paper.clock.now()))
+    room.paper.pass_time(16 * 3600)
+    room.say("what a night")
+
+    room.backfill()
+
+    assert [entry.text for entry in room.captured] == ["staging is locked"]
+    assert room.paper.run(room.paper.journal.current(CHANNEL)) is None
+    assert list(room.paper.journal.logs) == [room.paper.incident.id]
 
 
 def test_a_second_backfill_takes_nothing_twice(room):

@@ -10,6 +10,7 @@ import pytest
 from bot.core.report import KillRequest, UnlockRequest
 from bot.core.timeline import Draft, Kind, verify
 from bot.sandbox.memory_world import CHANNEL, MemoryWorld
+from bot.usecases import channel_incidents
 from bot.usecases import incident as incidents
 from bot.usecases.requests import Phase, change_kill, change_unlock, save_kill, save_unlock
 
@@ -215,4 +216,53 @@ def test_incidents_follow_one_another_in_a_channel_each_with_its_own_timeline(pa
     assert kinds(paper) == ["incident.opened", "incident.closed"]
     texts = [entry.text for entry in paper.journal.logs[second.id]][1:]
     assert texts == ["/tflock status staging", "/tflock status production"]
-    assert paper.run(incidents.last_in(paper.ports, CHANNEL)).id == second.id
+    assert paper.run(channel_incidents.latest(paper.ports, CHANNEL)).id == second.id
+
+
+def test_of_several_closed_incidents_the_one_that_ended_last_is_the_channels_last_one(paper):
+    async def close_both():
+        now, journal = paper.ports.clock.now, paper.ports.journal
+        await journal.close(paper.incident.id, by="U0QUINN", at=now())
+        second, _ = await journal.open(channel=CHANNEL, title="next", by="U0QUINN", at=now())
+        await journal.close(second.id, by="U0QUINN", at=now())
+        await journal.reopen(paper.incident.id, by="U0QUINN", at=now())
+        await journal.close(paper.incident.id, by="U0QUINN", at=now() + timedelta(minutes=1))
+
+    paper.run(close_both())
+
+    assert paper.run(channel_incidents.latest(paper.ports, CHANNEL)).id == paper.incident.id
+
+
+@pytest.mark.parametrize(
+    ("minutes", "which"),
+    [
+        (-61, None),
+        (-59, "first"),
+        (30, "first"),
+        (65, "first"),
+        (80, "second"),
+        (100, "second"),
+        (159, "second"),
+        (181, None),
+    ],
+)
+def test_what_is_told_afterwards_belongs_to_the_incident_that_was_going_on_then(paper, minutes, which):
+    """The first one goes on from the minute 0 to 60, the second one from 90 to 120."""
+    began, journal, minute = paper.incident.opened_at, paper.ports.journal, timedelta(minutes=1)
+
+    async def close_both():
+        await journal.close(paper.incident.id, by="U0QUINN", at=began + 60 * minute)
+        second, _ = await journal.open(channel=CHANNEL, title="second", by="U0QUINN", at=began + 90 * minute)
+        await journal.close(second.id, by="U0QUINN", at=began + 120 * minute)
+        return {paper.incident.id: "first", second.id: "second"}
+
+    names = paper.run(close_both())
+    found = paper.run(channel_incidents.about(paper.ports, CHANNEL, began + minutes * minute))
+
+    assert (None if found is None else names[found.id]) == which
+    assert paper.run(channel_incidents.about(paper.ports, "C0OTHER", began)) is None
+
+
+def test_while_an_incident_is_open_everything_belongs_to_it(paper):
+    long_ago = paper.incident.opened_at - timedelta(days=400)
+    assert paper.run(channel_incidents.about(paper.ports, CHANNEL, long_ago)).id == paper.incident.id
