@@ -25,7 +25,6 @@ from bot.usecases.world import World
 log = structlog.get_logger()
 
 
-
 @dataclass(frozen=True, slots=True)
 class Question:
     """Who asks, and where. `command` is what he typed, for the timeline."""
