@@ -25,7 +25,7 @@ from bot.usecases.inspect import inspect
 from bot.usecases.lease import lease
 from bot.usecases.letter_post import SNOOZE
 from bot.usecases.letter_record import FACT, Place, owner_of
-from bot.usecases.owner import TAKEN_BACK, answer_about, record_answer, take_answer_back
+from bot.usecases.owner import TAKEN_BACK, answer_of, record_answer, take_answer_back
 from bot.usecases.release import wake
 from bot.usecases.requests import Phase, find_unlock, unlocks_of
 from bot.usecases.say_once import say_once
@@ -61,8 +61,8 @@ async def take_answer(
 
 async def take_back(world: World, *, state: StateName, lock_id: str, user: str, at: datetime) -> None:
     """He takes his answer back, also where the lock counts as another's by now. Raises as `take_answer`."""
-    answer = await answer_about(world, state.name, lock_id)
-    if answer is None or answer.owner_id != user:
+    answer = await answer_of(world, state.name, lock_id, user)
+    if answer is None:
         raise NotPermitted("There is no answer of yours to take back. Nothing was changed.")
     place = Place(state.name, lock_id, user)
     of = await owner_of(world, state.name, lock_id)

@@ -21,7 +21,7 @@ from bot.core.report import UnlockRequest
 from bot.usecases.approval import expires_at
 from bot.usecases.evidence import Consent, approval_of
 from bot.usecases.letter_record import owner_of
-from bot.usecases.owner import answer_about
+from bot.usecases.owner import answer_of
 from bot.usecases.queue_record import kept, load_queue
 from bot.usecases.requests import REQUEST_TTL, Phase, find_unlock, instant_in
 from bot.usecases.world import World
@@ -165,7 +165,7 @@ async def _letters(world: World, user: str, glance: Glance) -> list[Waiting]:
 
 async def _letter(world: World, row: Row) -> Waiting | None:
     """The question to the owner of a lock, while it has no answer."""
-    said = await answer_about(world, row.state, row.lock_id)
+    said = await answer_of(world, row.state, row.lock_id, row.owner)
     if said is not None and said.says is OwnerSays.DEAD:
         return None
     is_open = said is None or said.says is OwnerSays.LATER

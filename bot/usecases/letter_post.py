@@ -24,7 +24,7 @@ from bot.ports import Posted
 from bot.usecases.lease import lease
 from bot.usecases.letter_record import FACT, KEPT, LETTER, Place, facts_at, headline, letter_of, news_of, owner_of
 from bot.usecases.letters import start
-from bot.usecases.owner import answer_about, use_up
+from bot.usecases.owner import answer_of, use_up
 from bot.usecases.requests import find_unlock
 from bot.usecases.say_once import say_once
 from bot.usecases.world import World
@@ -72,9 +72,10 @@ async def post(world: World, state: StateName, lock_id: str, owner: str, *, is_l
 
 async def ask_again(world: World, state: StateName, lock_id: str) -> None:
     """After "ask me later": puts the question again, once, if the lock still stands. Raises as `post`."""
-    of, said = await owner_of(world, state.name, lock_id), await answer_about(world, state.name, lock_id)
+    of = await owner_of(world, state.name, lock_id)
     if of is None:
         return
+    said = await answer_of(world, state.name, lock_id, of["owner"])
     place = Place(state.name, lock_id, of["owner"])
     async with lease(world.records, f"letter/{place}", holder=world.new_id(), patience=_PATIENCE):
         if said is not None and said.says is OwnerSays.LATER:
@@ -112,7 +113,7 @@ async def _desk(world: World, state: StateName, place: Place) -> _Desk | None:
         record = {"ts": "", "channel": "", "round": 0}
         await world.records.put(LETTER, str(place), record, ttl=KEPT)
     of = await owner_of(world, place.state, place.lock_id)
-    answer = await answer_about(world, place.state, place.lock_id)
+    answer = await answer_of(world, place.state, place.lock_id, place.owner)
     is_moved = of is not None and of["owner"] != place.owner
     record = await _with_link(world, place, record, str(headline(facts)["request"]))
     return _Desk(place, facts, record, letter_of(state, place, facts, record, answer, is_moved=is_moved))

@@ -134,7 +134,7 @@ def letter_of(
         channel=main["channel"],
         request=main["request"],
         run=next((_run(fact["run"]) for fact in reversed(facts) if fact["run"]), None),
-        answer=answer if answer is not None and answer.owner_id == place.owner else None,
+        answer=answer,
         history=tuple(_told(fact) for fact in facts),
         waiting=next((fact["waiting"] for fact in reversed(facts) if fact["waiting"]), 0),
         link=dict(record.get("links") or {}).get(main["request"], ""),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from bot.core.attribution import Attribution
 from bot.core.evidence import Found, Observation
@@ -13,12 +15,14 @@ from bot.core.ownership import Lead, leads, starters
 from bot.core.people import Member, OwnerAnswer, OwnerSays
 from bot.core.report import Barred, Owner
 from bot.core.timeline import Draft, Kind
+from bot.errors import JournalAway
 from bot.usecases.world import World
 
 _ANSWER, _ANSWER_TTL = "owner-answer", timedelta(days=30)
 TAKEN_BACK = "taken back"
 """What the timeline says in the place of an answer that is not given any more."""
 
+_TRIES = 20
 _MOST_OWNERS = 10
 _PATIENCE = 2.5
 """Seconds that a look at a state waits for what Slack says of its owner."""
@@ -84,12 +88,26 @@ def actor_ids(world: World, tied: Attribution | None) -> frozenset[str]:
 
 
 async def answer_about(world: World, state: str, lock_id: str) -> OwnerAnswer | None:
-    """What the owner of this lock answered last, unless he took it back. Raises JournalAway."""
-    said = await world.records.get(_ANSWER, f"{state}/{lock_id}")
-    if said is None or not said["says"]:
-        return None
-    at = datetime.fromisoformat(said["at"])
-    return OwnerAnswer(lock_id=lock_id, owner_id=said["owner"], says=OwnerSays(said["says"]), at=at)
+    """What the gate has to hear about this lock. Raises JournalAway.
+
+    Somebody who says that it still runs is heard until he takes that back himself, whoever counts as the owner since
+    and whatever that one says; else it is the newest answer, unless it was taken back.
+    """
+    said = await world.records.get(_ANSWER, f"{state}/{lock_id}") or {}
+    objections = _objections(said)
+    if objections:
+        owner = max(objections, key=lambda one: (objections[one], one))
+        return _answer(lock_id, owner, OwnerSays.RUNNING, objections[owner])
+    return _answer(lock_id, said["owner"], said["says"], said["at"]) if said.get("says") else None
+
+
+async def answer_of(world: World, state: str, lock_id: str, user: str) -> OwnerAnswer | None:
+    """What this person answered last about this lock, unless he took it back. Raises JournalAway."""
+    said = await world.records.get(_ANSWER, f"{state}/{lock_id}") or {}
+    objections = _objections(said)
+    if user in objections:
+        return _answer(lock_id, user, OwnerSays.RUNNING, objections[user])
+    return _answer(lock_id, user, said["says"], said["at"]) if said.get("says") and said["owner"] == user else None
 
 
 async def record_answer(world: World, state: str, answer: OwnerAnswer, *, incident: str) -> None:
@@ -97,12 +115,22 @@ async def record_answer(world: World, state: str, answer: OwnerAnswer, *, incide
 
     The same answer once more is no entry of its own on the timeline.
     """
-    before = await world.records.get(_ANSWER, f"{state}/{answer.lock_id}")
-    is_same = before is not None and (before["says"], before["owner"]) == (answer.says, answer.owner_id)
-    number = int((before or {}).get("number", 0)) + (not is_same)
-    value = {"owner": answer.owner_id, "says": str(answer.says), "at": answer.at.isoformat(), "number": number}
-    await world.records.put(_ANSWER, f"{state}/{answer.lock_id}", value, ttl=_ANSWER_TTL)
-    await _write_down(world, state, answer, str(answer.says), number, incident=incident)
+
+    def record(said: dict[str, Any]) -> dict[str, Any]:
+        objections = {**_objections(said), answer.owner_id: answer.at.isoformat()}
+        if answer.says is not OwnerSays.RUNNING:
+            del objections[answer.owner_id]
+        is_same = (said.get("says"), said.get("owner")) == (answer.says, answer.owner_id)
+        return {
+            "owner": answer.owner_id,
+            "says": str(answer.says),
+            "at": answer.at.isoformat(),
+            "number": int(said.get("number", 0)) + (not is_same),
+            "objections": objections,
+        }
+
+    changed = await _change(world, f"{state}/{answer.lock_id}", record)
+    await _write_down(world, state, answer, str(answer.says), int(changed["number"]), incident=incident)
 
 
 async def take_answer_back(world: World, state: str, answer: OwnerAnswer, *, at: datetime, incident: str) -> None:
@@ -114,11 +142,42 @@ async def take_answer_back(world: World, state: str, answer: OwnerAnswer, *, at:
 
 
 async def use_up(world: World, state: str, answer: OwnerAnswer) -> None:
-    """Forgets this very answer: a newer one stays. Raises JournalAway."""
-    key, before = f"{state}/{answer.lock_id}", await world.records.get(_ANSWER, f"{state}/{answer.lock_id}")
-    if before is not None and before["says"] == answer.says:
-        changes = {"says": "", "at": "", "number": int(before.get("number", 0)) + 1}
-        await world.records.update(_ANSWER, key, changes, only_if=("at", [answer.at.isoformat()]))
+    """Forgets this very answer: a newer one stays, and so does what somebody else said. Raises JournalAway."""
+    at = answer.at.isoformat()
+
+    def forget(said: dict[str, Any]) -> dict[str, Any]:
+        objections = {one: when for one, when in _objections(said).items() if (one, when) != (answer.owner_id, at)}
+        is_newest = (said.get("owner"), said.get("says"), said.get("at")) == (answer.owner_id, str(answer.says), at)
+        gone = {"says": "", "at": ""} if is_newest else {}
+        if not gone and objections == _objections(said):
+            return said
+        return {**said, **gone, "number": int(said.get("number", 0)) + 1, "objections": objections}
+
+    await _change(world, f"{state}/{answer.lock_id}", forget)
+
+
+async def _change(world: World, key: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    """The record of a lock's answers after a change that no other one at the same time gets lost by."""
+    for _ in range(_TRIES):
+        said = await world.records.get(_ANSWER, key) or {}
+        changed = change(said)
+        if changed == said:
+            return said
+        value = {**changed, "version": world.new_id()}
+        if await world.records.swap(_ANSWER, key, value, was=str(said.get("version", "")), ttl=_ANSWER_TTL):
+            return value
+    raise JournalAway("too many answer about one lock at the same time")
+
+
+def _objections(said: Mapping[str, Any]) -> dict[str, str]:
+    """Who says that it still runs, and since when."""
+    if "objections" in said:
+        return dict(said["objections"])
+    return {said["owner"]: said["at"]} if said.get("says") == OwnerSays.RUNNING else {}
+
+
+def _answer(lock_id: str, owner: str, says: str, at: str) -> OwnerAnswer:
+    return OwnerAnswer(lock_id=lock_id, owner_id=owner, says=OwnerSays(says), at=datetime.fromisoformat(at))
 
 
 async def _write_down(world: World, state: str, answer: OwnerAnswer, says: str, number: int, *, incident: str) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from bot.core.case import Rule
 from bot.core.lock import LockInfo
-from bot.core.people import OwnerSays, Presence, Whereabouts
+from bot.core.people import OwnerAnswer, OwnerSays, Presence, Whereabouts
+from bot.core.policy import KnownPerson
 from bot.core.report import LetterStanding, OwnerNews, UnlockStage
 from bot.core.run import Conclusion
 from bot.errors import Denied, NotPermitted, Unreachable
@@ -17,7 +18,7 @@ from bot.sandbox.memory import WORKER, lock_text
 from bot.sandbox.memory_world import CHANNEL, DEPLOY, STATE
 from bot.usecases import answers, letter_post, letters, unlock
 from bot.usecases.inspect import inspect
-from bot.usecases.owner import answer_about
+from bot.usecases.owner import answer_about, record_answer
 
 OWNER = "U0ELLIOTT"
 STEPS = 60
@@ -361,3 +362,50 @@ def test_two_workers_at_once_write_one_message(held, news):
     paper.pass_time(60, workers=("w1", "w2"))
 
     assert rung(paper) == [news]
+
+
+def test_who_says_that_it_still_runs_is_heard_though_somebody_else_counts_as_the_owner_by_then(held):
+    paper = held()
+    paper.ci.end("1001", Conclusion.FAILED)
+    paper.pass_time(700)
+    request = ask(paper)
+    paper.pass_time(1)
+    answer(paper, OwnerSays.RUNNING)
+    owner_is(paper, "U0PARKER")
+
+    for says in (OwnerSays.DEAD, OwnerSays.LATER):
+        paper.run(record(paper, says, "U0PARKER"))
+        paper.run(unlock.confirm(paper.ports, request, lock_id="lock-1", user="U0QUINN"))
+        paper.pass_time(30)
+        assert paper.teller.unlocks[-1].stage is UnlockStage.REFUSED
+        assert set(paper.store.texts) == set(paper.kinds)
+
+    take_back(paper)
+    paper.run(unlock.confirm(paper.ports, request, lock_id="lock-1", user="U0QUINN"))
+    paper.pass_time(30)
+    assert paper.teller.unlocks[-1].stage is UnlockStage.RELEASED
+
+
+def test_what_one_says_later_or_takes_back_leaves_the_word_of_another(held):
+    paper = held()
+    for user in (OWNER, "U0PARKER"):
+        paper.run(record(paper, OwnerSays.RUNNING, user))
+        paper.pass_time(1)
+
+    take_back(paper, user="U0PARKER")
+
+    heard = paper.run(answer_about(paper.ports, STATE, "lock-1"))
+    assert (heard.owner_id, heard.says) == (OWNER, OwnerSays.RUNNING)
+    take_back(paper)
+    assert paper.run(answer_about(paper.ports, STATE, "lock-1")) is None
+
+
+def record(paper, says, user):
+    said = OwnerAnswer("lock-1", user, says, paper.clock.now())
+    return record_answer(paper.ports, STATE, said, incident=paper.incident.id)
+
+
+def owner_is(paper, user):
+    """From now on the run counts as this person's."""
+    person = KnownPerson("parker", user, github="elliott-ci")
+    paper.ports = replace(paper.ports, holders=replace(paper.ports.holders, people=(person,)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bot.core.button import ButtonValue
-from bot.core.people import OwnerSays
+from bot.core.people import OwnerAnswer, OwnerSays
 from bot.core.phrase import Linked, Person, Phrase
 from bot.core.report import LetterRun, LetterStanding, OwnerLetter, OwnerNews, Told
 from bot.core.run import Phase
@@ -124,10 +124,16 @@ def _end(letter: OwnerLetter) -> Iterable[Fact]:
         yield Fact("Your answer:", (_SAID[letter.answer.says], " (", letter.answer.at, ")"), Mark.GOOD)
     if letter.news is OwnerNews.RELEASED:
         yield Fact("Next:", _after_release(letter))
+    elif letter.standing is LetterStanding.MOVED and _keeps_it(letter.answer):
+        yield Fact("Next:", ("your word still keeps it locked: take it back if it has ended, or is not yours.",))
     elif letter.standing is not LetterStanding.OPEN:
         yield Fact("Next:", ("nothing to do for you.",))
     elif letter.answer is None:
         yield Fact("Is it still running?", ("Your answer counts for this lock only.",))
+
+
+def _keeps_it(answer: OwnerAnswer | None) -> bool:
+    return answer is not None and answer.says is OwnerSays.RUNNING
 
 
 def _after_release(letter: OwnerLetter) -> Phrase:
