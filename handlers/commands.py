@@ -27,6 +27,7 @@ from bot.usecases.status import Question, everything, status, tell_owner
 from bot.usecases.whois import about_user, who
 from bot.usecases.world import World
 from handlers import grammar
+from handlers._typed_text import readable
 from handlers.asker import Asker, answer
 from handlers.record import NOT_HERE, RecordCommands, is_incident_channel
 from handlers.watching import WatchCommands
@@ -43,6 +44,8 @@ class Commands:
         return RecordCommands(self.world)
 
     async def run(self, command: grammar.Command, text: str, asker: Asker) -> str:  # noqa: PLR0911 - one arm a command
+        """`text` is the command as Slack sent it: the timeline has it as a person would read it."""
+        text = readable(text)
         question = Question(asker.user, asker.channel, text)
         match command:
             case grammar.Help(name):

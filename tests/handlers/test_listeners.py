@@ -54,6 +54,16 @@ async def test_a_doubled_command_is_answered_once(office):
     assert len(office.told()) == 1
 
 
+async def test_a_command_stands_on_the_timeline_as_a_person_reads_it(office):
+    await office.types("status staging &lt;now&gt; see <https://ci.example.com/1|ci.example.com/1>")
+    await office.types("unlock staging because <@U0ELLIOTT|elliott> said &lt;dead&gt;: <https://ci.example.com/1>")
+    await office.work()
+
+    incident = await office.journal.current(CHANNEL)
+    (told,) = [entry.text for entry in office.journal.logs[incident.id] if entry.kind == "command.received"]
+    assert told == "/tflock unlock staging because @elliott said <dead>: https://ci.example.com/1"
+
+
 @pytest.mark.parametrize(
     "more",
     [{"bot_id": "B1"}, {"subtype": "message_changed"}, {"user": ""}, {"edited": {"user": "U0PARKER", "ts": "2.2"}}],
