@@ -9,12 +9,12 @@ from typing import TypeAlias
 
 _DASH = r"[-\u2010-\u2015\u2212]"
 _DAY = rf"(?P<day>yesterday|today|\d{{4}}{_DASH}\d{{2}}{_DASH}\d{{2}})"
-_CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d{2})"
+_CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?"
 _AT = re.compile(rf"(?:^|\s)(?:at\s+(?:{_DAY}\s+)?|(?P<bare>yesterday)\s+){_CLOCK}\s*$", re.IGNORECASE | re.ASCII)
 _AGO = re.compile(rf"(?:^|\s)(?:at\s+)?{_DASH}(?P<number>\d{{1,4}})(?P<unit>[mhd])\s*$", re.IGNORECASE | re.ASCII)
 _SPAN = re.compile(r"(?P<number>\d{1,4})(?P<unit>[mhd])", re.IGNORECASE | re.ASCII)
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-_HOURS, _MINUTES = range(24), range(60)
+_HOURS, _SIXTY = range(24), range(60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class ClockTime:
     minute: int
     days_ago: int | None = None
     day: date | None = None
+    second: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +68,15 @@ def _span(found: re.Match[str]) -> timedelta:
 
 
 def _clock(found: re.Match[str]) -> ClockTime | NotATime:
-    hour, minute = int(found["hour"]), int(found["minute"])
-    if hour not in _HOURS or minute not in _MINUTES:
-        return NotATime(f"{found['hour']}:{found['minute']}")
+    hour, minute, second = int(found["hour"]), int(found["minute"]), int(found["second"] or 0)
+    if hour not in _HOURS or minute not in _SIXTY or second not in _SIXTY:
+        return NotATime(":".join(filter(None, found.group("hour", "minute", "second"))))
     word = (found["day"] or found["bare"] or "").lower()
     if not word:
-        return ClockTime(hour, minute)
+        return ClockTime(hour, minute, second=second)
     if word in {"today", "yesterday"}:
-        return ClockTime(hour, minute, days_ago=int(word == "yesterday"))
+        return ClockTime(hour, minute, days_ago=int(word == "yesterday"), second=second)
     try:
-        return ClockTime(hour, minute, day=date.fromisoformat(re.sub(_DASH, "-", word)))
+        return ClockTime(hour, minute, day=date.fromisoformat(re.sub(_DASH, "-", word)), second=second)
     except ValueError:
         return NotATime(word)

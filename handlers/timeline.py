@@ -159,7 +159,7 @@ _LONGEST_UNDO = 250
 
 
 def _spelled(at: datetime, zone: tzinfo) -> str:
-    return f"{at.astimezone(zone):%Y-%m-%d %H:%M}"
+    return f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S}"
 
 
 def _as_slack_sends(text: str) -> str:

@@ -73,7 +73,7 @@ def at_clock(day: date, at: time, zone: tzinfo, now: datetime) -> datetime | Non
 
 
 def _by_the_clock(at: ClockTime, zone: tzinfo, now: datetime) -> datetime:
-    clock, today = time(at.hour, at.minute), now.astimezone(zone).date()
+    clock, today = time(at.hour, at.minute, at.second), now.astimezone(zone).date()
     day = at.day or today - timedelta(days=at.days_ago or 0)
     meant = _shown(day, clock, zone, now)
     if meant > now and at.day is None and at.days_ago is None:

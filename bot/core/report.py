@@ -233,6 +233,7 @@ class UnlockReport:
     `note` is one sentence about the present step, or about the outcome. `until` is when an armed request ends, or
     when trying again ends. `tries` counts attempts to delete, `throttled` those that the store turned away because it
     was asked too often. `took` is from the request to the outcome. `by` armed it, empty if that is whoever asked.
+    `approval` says who may be the second member.
     """
 
     request: UnlockRequest
@@ -249,6 +250,7 @@ class UnlockReport:
     throttled: int = 0
     took: timedelta | None = None
     by: str = ""
+    approval: ApprovalPolicy = field(default_factory=ApprovalPolicy)
 
 
 class KillStage(StrEnum):
@@ -409,9 +411,9 @@ class OwnerLetter:
 class TimelineReport:
     """One page of an incident's timeline: what is to be shown of it, in the order in which it was recorded.
 
-    `total` counts all entries that were recorded; `hidden` are the ids of all that are hidden. `older` is the entry before which
-    the next older page ends, `newer` the one behind which the next newer page begins; None where there is none.
-    `size` is how many entries a page has.
+    `total` counts all entries that were recorded, `corrections` those that correct others and are not shown themselves;
+    `hidden` are the ids of all that are hidden. `older` is the entry before which the next older page ends, `newer` the
+    one behind which the next newer page begins; None where there is none. `size` is how many entries a page has.
     """
 
     incident: Incident
@@ -421,6 +423,7 @@ class TimelineReport:
     size: int
     older: str | None = None
     newer: str | None = None
+    corrections: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,11 @@ class Revisions:
         return tuple(target for target in self._about if self.is_hidden(target))
 
     @property
+    def corrections(self) -> int:
+        """How many entries correct others."""
+        return sum(map(len, self._about.values()))
+
+    @property
     def edited(self) -> int:
         """How many entries are shown with another text or time than they were recorded with."""
         return sum(

@@ -97,4 +97,5 @@ async def _report(
         size=size,
         older=older if older is not None and older != _FIRST else None,
         newer=newer if newer is not None and int(newer) < total else None,
+        corrections=known.corrections,
     )

@@ -1,4 +1,4 @@
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
@@ -7,6 +7,7 @@ from handlers.grammar import (
     Ago,
     ClockTime,
     Close,
+    Edit,
     Explain,
     Export,
     Help,
@@ -81,6 +82,8 @@ RUN = "https://github.com/acme/infra/actions/runs/7?a=1&b=2"
         ("note the table throttles", Note("the table throttles")),
         ("note the table throttles at 11:40", Note("the table throttles", ClockTime(11, 40))),
         ("note failed AT 9:05 ", Note("failed", ClockTime(9, 5))),
+        ("note failed at 9:05:07", Note("failed", ClockTime(9, 5, second=7))),
+        ("edit 7 at 2026-11-21 23:50:01", Edit(7, None, ClockTime(23, 50, day=date(2026, 11, 21), second=1))),
         ("note called quinn -12m", Note("called quinn", Ago(timedelta(minutes=12)))),
         ("note called quinn \u201312M", Note("called quinn", Ago(timedelta(minutes=12)))),
         ("note called quinn at -2h", Note("called quinn", Ago(timedelta(hours=2)))),

@@ -131,7 +131,7 @@ async def test_the_undo_that_is_offered_puts_text_and_time_back(desk):
 
     await desk.types(undo)
 
-    assert desk.entries("entry.edited")[-1].facts["at"][:16] == before[:16]
+    assert desk.entries("entry.edited")[-1].facts["at"][:19] == before[:19]
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_an_undo_that_would_be_read_otherwise_is_not_offered():
         return Corrected(None, before, after, is_hidden=False, changed=True)
 
     assert undo_of(told("it died", "x"), UTC) == "/tflock edit 5 it died"
-    assert undo_of(told("it died", "x", 5), UTC) == "/tflock edit 5 it died at 2026-11-21 11:00"
+    assert undo_of(told("it died", "x", 5), UTC) == "/tflock edit 5 it died at 2026-11-21 11:00:00"
     assert undo_of(told("<!channel> & co", "x"), UTC) == "/tflock edit 5 <!channel> & co"
     for was in ("it died at 11:00", "dead because tired", "two\nlines", "x" * 300):
         assert undo_of(told(was, "y"), UTC) is None

@@ -112,7 +112,8 @@ def _counted(report: TimelineReport) -> str:
     ids = [int(shown.entry.id) for shown in report.shown if shown.entry.id.isdecimal()]
     which = f"{min(ids)} to {max(ids)} of " if ids and len(ids) < report.total else ""
     hidden = f", {len(report.hidden)} hidden" if report.hidden else ""
-    return f"{which}{_entries(report.total)}{hidden}"
+    corrections = f", {report.corrections} of them corrections" if report.corrections else ""
+    return f"{which}{_entries(report.total)}{corrections}{hidden}"
 
 
 def _entries(number: int) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -104,6 +105,12 @@ def test_a_full_page_of_long_entries_fits(scene, sound):
     assert len(menus(message)) == 25
     assert "1 to 25 of 100000 entries" in str(message.blocks)
     sound(message)
+
+
+def test_the_heading_counts_what_is_not_shown_as_an_entry_of_its_own(scene):
+    entries = (entry(scene, 1, "note.added", "one", 1),)
+    report = replace(page(scene, entries, total=5), corrections=3)
+    assert "(1 to 1 of 5 entries, 3 of them corrections)" in str(timeline_message(report).blocks)
 
 
 def test_a_page_with_nothing_to_show_says_so(scene, reads):
