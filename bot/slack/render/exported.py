@@ -24,6 +24,9 @@ _CHANGES = {
     Kind.NOTE_ADDED: ("note added", "notes added"),
     Kind.MESSAGE_CAPTURED: ("message added", "messages added"),
     Kind.INCIDENT_RENAMED: ("new title", "new titles"),
+    Kind.INCIDENT_REOPENED: ("reopening", "reopenings"),
+    Kind.INCIDENT_CLOSED: ("closing", "closings"),
+    Kind.COMMAND_RECEIVED: ("command", "commands"),
     Kind.FOLLOWUP_FILED: ("follow-up filed", "follow-ups filed"),
 }
 _OTHERS = ("other entry", "other entries")

@@ -62,6 +62,7 @@ def test_a_new_version_says_first_what_changed_and_by_whom(report):
     changes = (
         Changed("entry.edited", 2, ("U0PARKER",)),
         Changed("entry.hidden", 1, ("U0PARKER", "U0QUINN")),
+        Changed("incident.reopened", 1, ("U0QUINN",)),
         Changed("lock.observed", 1, ("tflock",)),
         Changed("gate.decided", 2, ("tflock",)),
     )
@@ -71,7 +72,7 @@ def test_a_new_version_says_first_what_changed_and_by_whom(report):
     assert told[0] == "New export of Staging is stuck"
     assert told[1] == (
         "Changed since the last one: 2 entries edited by parker; 1 entry hidden by parker, quinn; "
-        "3 other entries by tflock"
+        "1 reopening by quinn; 3 other entries by tflock"
     )
 
 
