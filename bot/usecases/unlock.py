@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+import structlog
+
 from bot.core.case import Ruling
 from bot.core.facts import inspection_facts, verdict_facts, verdict_words
+from bot.core.phrase import Person, Phrase
 from bot.core.report import OwnerNews, UnlockReport, UnlockRequest, UnlockStage
 from bot.core.timeline import Draft, Kind
 from bot.errors import NotPermitted
@@ -17,6 +20,8 @@ from bot.usecases.letters import write_to_owner
 from bot.usecases.requests import Phase, change_unlock, find_unlock, placed, save_unlock
 from bot.usecases.waiting_list import state_seen
 from bot.usecases.world import World
+
+log = structlog.get_logger()
 
 ARMED_FOR = timedelta(hours=2)
 """How long an armed unlock goes on trying."""
@@ -49,7 +54,7 @@ async def ask(world: World, wish: Wish) -> UnlockReport:
     state = world.state(wish.state)
     decision = await weigh(world, state, lock_id=None, user=wish.user, channel=wish.channel)
     request = _request(world, wish, decision)
-    report = _checked(request, decision, dry_run=wish.dry_run)
+    report = _checked(world, request, decision, dry_run=wish.dry_run)
     if wish.only not in {"", request.lock_id}:
         wish = replace(wish, when_safe=False)
         report = replace(report, note=("it is not the lock that the button named, so nothing is armed",))
@@ -98,10 +103,14 @@ async def recheck(world: World, request_id: str, tick: int) -> None:
         await _look_again(world, request, tick + 1)
         return
     await record_decision(world, request, decision, once=f"asked/{request.id}/{tick}")
-    await world.teller.unlock(_checked(request, decision, dry_run=False))
+    await world.teller.unlock(_checked(world, request, decision, dry_run=False))
     await change_unlock(world, request_id, shown_again="yes", wanted=waiting_for(decision.verdict))
-    if not decision.is_free:
+    if decision.is_free:
+        return
+    try:
         await _after_showing(world, request, decision, when_safe=bool(record.get("when_safe")))
+    except NotPermitted as error:  # armed by another worker already; or he may not any more, as the checklist says
+        log.info("unlock.not_armed", request=request_id, reason=str(error))
 
 
 async def _look_again(world: World, request: UnlockRequest, tick: int) -> None:
@@ -148,9 +157,8 @@ async def disarm(world: World, request_id: str, *, lock_id: str, user: str) -> N
     await write_down(
         world, request, Kind.UNLOCK_FAILED, user, "took the armed unlock back; the lock was not touched", {}
     )
-    await world.teller.unlock(
-        UnlockReport(request, UnlockStage.EXPIRED, None, None, note=("it was taken back; nothing was changed",))
-    )
+    note: Phrase = (Person(user, ""), " took it back")
+    await world.teller.unlock(UnlockReport(request, UnlockStage.EXPIRED, None, None, note=note))
 
 
 async def record_decision(world: World, request: UnlockRequest, decision: Decision, *, once: str) -> None:
@@ -161,7 +169,7 @@ async def record_decision(world: World, request: UnlockRequest, decision: Decisi
             at=world.clock.now(),
             kind=Kind.GATE_DECIDED,
             actor="tflock",
-            text=verdict_words(request.state, decision.verdict),
+            text=f"{request.state} is free" if decision.is_free else verdict_words(request.state, decision.verdict),
             facts={
                 "request": request.id,
                 "state": request.state,
@@ -190,11 +198,15 @@ def _request(world: World, wish: Wish, decision: Decision) -> UnlockRequest:
     )
 
 
-def _checked(request: UnlockRequest, decision: Decision, *, dry_run: bool) -> UnlockReport:
+def _checked(world: World, request: UnlockRequest, decision: Decision, *, dry_run: bool) -> UnlockReport:
     stage = UnlockStage.DRY_RUN if dry_run else UnlockStage.CHECKED
     if decision.is_free:
         stage = UnlockStage.ALREADY_FREE
-    return UnlockReport(request, stage, decision.inspection, decision.verdict)
+    approval = world.approvers(request.state)
+    report = UnlockReport(request, stage, decision.inspection, decision.verdict, approval=approval)
+    if stage is UnlockStage.CHECKED and decision.verdict.ruling is Ruling.NEEDS_APPROVAL:
+        return replace(report, until=request.asked_at + world.policy.approval_timeout)
+    return report
 
 
 async def _requested(world: World, request: UnlockRequest, user: str, words: str) -> None:
