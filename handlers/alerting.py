@@ -53,7 +53,7 @@ class AlertClicks:
         return await self._command(grammar.KillJob(target), f"kill-job {target}", asker)
 
     async def snooze(self, value: ButtonValue, asker: Asker) -> str:
-        await check_may_write(self.world, asker.user)
+        await check_may_write(self.world, asker.user, "snooze alerts")
         snoozed = await alerts.snooze(self.world, value.request, user=asker.user)
         until: Phrase = (snoozed.snoozed_until,) if snoozed.snoozed_until is not None else ()
         lines: tuple[Phrase, ...] = (("It comes back at ", *until, " if it still stands. No lock was touched."),)

@@ -101,7 +101,7 @@ class RecordCommands:
                 ("To give it another title: ", Quoted("/tflock title TEXT")),
             )
             return await self._say(asker, notice_message(Notice("An incident is open here already", lines)))
-        lines = ((Quoted(incident.title), f" ({incident.id}), opened. Everything from here on is on its timeline."),)
+        lines = ((Quoted(incident.title), f" ({incident.id}). Everything from here on is on its timeline."),)
         await self.world.teller.notice(asker.channel, Notice("Incident opened", lines), thread=asker.thread)
         return "ok"
 

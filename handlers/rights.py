@@ -7,10 +7,10 @@ from bot.usecases.rights import may_write
 from bot.usecases.world import World
 
 
-async def check_may_write(world: World, user: str) -> None:
+async def check_may_write(world: World, user: str, act: str = "write on the timeline") -> None:
     """A timeline is the team's record: strangers and guests read it in the channel, but do not write in it.
 
-    Raises NotPermitted, or Unreachable where Slack does not say who the user is.
+    `act` is what he wants. Raises NotPermitted, or Unreachable where Slack does not say who the user is.
     """
     if not await may_write(world, user):
-        raise NotPermitted("Only full members of this workspace may write on the timeline. Nothing was changed.")
+        raise NotPermitted(f"Only full members of this workspace may {act}. Nothing was changed.")

@@ -93,7 +93,7 @@ async def _attempt(world: World, task: Task, number: int, still_ours: Check) -> 
     await record_decision(world, request, decision, once=f"release/{request.id}/{task.round}/{fingerprint(decision)}")
     report = UnlockReport(
         request, UnlockStage.RELEASING, decision.inspection, decision.verdict, tries=number,
-        approver=task.consent.user if task.consent else "",
+        approver=task.consent.user if task.consent else "", approval=world.approvers(request.state),
     )  # fmt: skip
     if decision.is_gone(request.lock_id):
         return gone(task, decision)

@@ -14,6 +14,7 @@ from bot.core.facts import release_facts
 from bot.core.lock import HalfKind, LockInfo, parse_created
 from bot.core.phrase import Phrase, Quoted, plain
 from bot.core.report import OwnerNews, UnlockReport, UnlockStage
+from bot.core.run import Run
 from bot.core.timeline import Draft, Kind
 from bot.usecases.approval import start_waiting
 from bot.usecases.letters import Held, write_about
@@ -79,7 +80,7 @@ async def _conclude(world: World, task: Task, record: dict[str, Any], report: Un
     await world.teller.unlock(report)
     lock = _released_lock(record)
     if report.stage is UnlockStage.RELEASED and lock is not None:
-        held = Held(task.state.name, lock, record.get("owner") or None)
+        held = Held(task.state.name, lock, record.get("owner") or None, _run_of(report))
         await write_about(
             world, OwnerNews.RELEASED, held, asker=task.by, channel=task.request.channel, incident=task.request.incident
         )
@@ -88,6 +89,12 @@ async def _conclude(world: World, task: Task, record: dict[str, Any], report: Un
     if first:
         _measure(world, task, report.stage)
     log.info("unlock.settled", state=task.request.state, lock_id=task.request.lock_id, outcome=str(report.stage))
+
+
+def _run_of(report: UnlockReport) -> Run | None:
+    """The run as it was seen right before the release, so that its owner does not read that it goes on."""
+    tied = report.inspection.attribution if report.inspection is not None else None
+    return tied.candidates[0].run if tied is not None and tied.candidates else None
 
 
 def _measure(world: World, task: Task, stage: UnlockStage) -> None:

@@ -49,7 +49,7 @@ async def release(world: World, request_id: str, *, worker: str) -> None:
         if task.phase is Phase.SETTLED:
             await tell_settled(world, task)
         elif _is_stale(world, task):
-            note: Phrase = ("no worker took it up in time; the lock was not touched",)
+            note: Phrase = ("no worker took it up in time",)
             await settle(world, task, UnlockReport(task.request, UnlockStage.EXPIRED, None, None, note=note))
         else:
             await _release(world, task, still_ours)
@@ -111,7 +111,10 @@ async def _armed_step(world: World, task: Task, still_ours: Check) -> UnlockRepo
     if verdict.ruling is not Ruling.ALLOW:  # the attempt that follows writes down what it decides itself
         once = f"armed/{task.request.id}/{task.round}/{fingerprint(decision)}"
         await record_decision(world, task.request, decision, once=once)
-    report = UnlockReport(task.request, UnlockStage.ARMED, decision.inspection, verdict, until=task.until, by=task.by)
+    report = UnlockReport(
+        task.request, UnlockStage.ARMED, decision.inspection, verdict, until=task.until, by=task.by,
+        approval=world.approvers(task.request.state),
+    )  # fmt: skip
     if decision.is_gone(task.request.lock_id):
         return gone(task, decision)
     if _is_late(world, task):

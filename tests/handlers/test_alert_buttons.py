@@ -132,7 +132,7 @@ async def test_snooze_is_said_in_the_message_and_is_no_more_to_be_had_once_it_is
 async def test_a_guest_cannot_snooze(desk):
     message = await desk.alert()
 
-    assert "full members" in await desk.told_at(message, "alert.snooze", user=GUEST)
+    assert "full members of this workspace may snooze" in await desk.told_at(message, "alert.snooze", user=GUEST)
 
     assert "Snoozed" not in flat(desk.shown())
 

@@ -280,7 +280,8 @@ def queue(contention: Contention, name: str, *, held: bool) -> Iterable[Fact]:
         counted = Counter(run.ref.pipeline.title for run in active).most_common()
         parts = [(f"{number} of ", Quoted(title)) for title, number in counted[:_FEW]]
         others = (f" and {len(counted) - _FEW} more pipelines",) if len(counted) > _FEW else ()
-        want = "want the lock" if held else "are going on"
+        one = len(active) == 1
+        want = ("wants the lock" if one else "want the lock") if held else ("is going on" if one else "are going on")
         yield Fact("Queue:", (f"{runs(len(active))} {want}: ", *joined(parts), *others, "."))
     for loop in contention.loops[:_FEW]:
         words: Phrase = (*loop_words(loop), ". End it with ", command(f"kill-job {name}"), ".")

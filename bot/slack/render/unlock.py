@@ -12,6 +12,7 @@ from typing import TypeAlias
 from bot.core.case import Ruling, Verdict
 from bot.core.lock import DigestMatch, HalfKind, HalfRelease, LockInfo, ReleaseResult
 from bot.core.phrase import Person, Phrase, Quoted
+from bot.core.policy import Approvers
 from bot.core.report import UnlockReport, UnlockStage
 from bot.slack.render import facts
 from bot.slack.render.blocks import Block, Message, actions, context, message, sections
@@ -86,11 +87,22 @@ def _after_checking(report: UnlockReport) -> Phrase:
     if verdict.ruling is Ruling.ALLOW:
         return ("press the button. Everything is checked again before the lock is released.",)
     if verdict.ruling is Ruling.NEEDS_APPROVAL:
-        until: Phrase = (" until ", report.until) if report.until else ()
-        asker = Person(report.request.user, "")
-        return ("another full member of this channel can approve", *until, ". ", asker, " asked and cannot.")
+        return _who_approves(report)
     hidden = report.inspection is not None and facts.is_hidden(report.inspection)
     return _when_allowed(verdict, _name(report), hidden=hidden)
+
+
+def _who_approves(report: UnlockReport) -> Phrase:
+    until: Phrase = (" until ", report.until) if report.until else ()
+    asker = Person(report.request.user, "")
+    match report.approval.by:
+        case Approvers.OWNER:
+            shows = command(f"who {_name(report)}")
+            return ("only the owner of the lock can approve", *until, ". ", shows, " shows who that is.")
+        case Approvers.GROUP:
+            shows = command(f"who {_name(report)}")
+            return ("a member of the group for that can approve", *until, ". ", shows, " names those in this channel.")
+    return ("another full member of this channel can approve", *until, ". ", asker, " asked and cannot.")
 
 
 def _when_allowed(verdict: Verdict, name: str, *, hidden: bool) -> Phrase:

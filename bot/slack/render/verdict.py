@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from bot.core.approval import NOBODY_MAY
 from bot.core.case import Effect, Finding, Rule, Ruling, Verdict
-from bot.core.phrase import Phrase, joined
+from bot.core.phrase import Phrase, Quoted, joined
 from bot.slack.render.facts import Fact, Mark, command
 
 _MARKS = {Effect.HOLDS: Mark.GOOD, Effect.WARNS: Mark.WARNING, Effect.WANTS_APPROVAL: Mark.APPROVAL}
@@ -71,12 +72,21 @@ def advice(verdict: Verdict, state: str, *, hidden: bool = False) -> Phrase:
     blocking = _causes(deciding(verdict))
     if not blocking:
         return ("tell whoever runs the bot: its gate has no checks.",)
-    first = blocking[0]
+    first = _to_advise_on(blocking)
+    if first.reason == NOBODY_MAY:
+        return ("wait until it is free, or let somebody approve: ", Quoted("approval"), " in the configuration.")
     if hidden and first.rule in _ABOUT_RUNS:
         return ("ask again once the CI system answers: ", command(f"unlock {state}"), ".")
     if not first.waits and first.rule in _ABOUT_THE_STATE:
         return ("put that right first (“tflock doctor” checks the bot's rights), then ask again.",)
     return _ADVICE_FOR.get(first.rule, _ask_again)(state)
+
+
+def _to_advise_on(blocking: Sequence[Finding]) -> Finding:
+    """A lock from a person's own machine has no run: what can be done about it is to ask the owner."""
+    by_rule = {finding.rule: finding for finding in blocking}
+    is_known_to_be_human = blocking[0].rule is Rule.ATTRIBUTED and not blocking[0].waits
+    return by_rule.get(Rule.HUMAN_HELD, blocking[0]) if is_known_to_be_human else blocking[0]
 
 
 _ABOUT_RUNS = frozenset({Rule.ATTRIBUTED, Rule.DEAD, Rule.SETTLED})
@@ -100,7 +110,7 @@ def _look(state: str) -> Phrase:
 
 
 def _may_act(_state: str) -> Phrase:
-    return ("a full member of this incident channel can ask.",)
+    return ("a full member of an incident channel can ask there.",)
 
 
 def _find_holder(state: str) -> Phrase:
@@ -121,9 +131,9 @@ def _talk(state: str) -> Phrase:
 
 def _ask_owner(state: str) -> Phrase:
     return (
-        "the owner must answer that it is dead, in the message that the bot sent: ",
+        "the owner says that it is dead, in the bot's message to him; then a second member can approve. ",
         command(f"who {state}"),
-        " says who that is.",
+        " shows who that is.",
     )
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from bot.core.approval import NOBODY_MAY
 from bot.core.button import ButtonValue, parse_button
 from bot.core.case import Effect, Finding, Rule, Ruling, Verdict
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
@@ -24,6 +25,7 @@ from bot.core.lock import (
 )
 from bot.core.people import OwnerAnswer, OwnerSays, Presence, Whereabouts
 from bot.core.phrase import Quoted
+from bot.core.policy import ApprovalPolicy, Approvers
 from bot.core.report import (
     HeldLock,
     KillReport,
@@ -254,6 +256,46 @@ def test_an_unlock_that_needs_approval_offers_to_approve_and_to_decline(scene, r
     assert set(actions(message)) == {"unlock.approve", "unlock.decline"}
     assert "<@U0QUINN>" in str(message.blocks)
     reads(message)
+
+
+@pytest.mark.parametrize(
+    ("by", "told"),
+    [
+        (Approvers.OWNER, "only the owner of the lock can approve until"),
+        (Approvers.GROUP, "a member of the group for that can approve until"),
+        (Approvers.MEMBER, "another full member of this channel can approve until"),
+    ],
+)
+def test_an_unlock_that_needs_approval_says_who_can_give_it_and_until_when(scene, by, told):
+    inspection = scene.inspection(protected=True, contended=False)
+    until, approval = scene.now + timedelta(minutes=15), ApprovalPolicy(by)
+    message = unlock(scene, UnlockStage.CHECKED, inspection=inspection, until=until, approval=approval)
+    assert told in str(message.blocks)
+
+
+def test_where_nobody_may_approve_nobody_is_told_to_ask_again(scene):
+    verdict = Verdict(Ruling.REFUSE, (Finding(Rule.APPROVER, Effect.REFUSES, NOBODY_MAY),))
+    told = str(unlock(scene, UnlockStage.CHECKED, verdict=verdict).blocks)
+    assert "let somebody approve: `approval` in the configuration" in told
+    assert "ask again" not in told
+
+
+def test_a_lock_from_a_persons_machine_leads_to_the_owners_answer(scene):
+    unknown = Finding(Rule.ATTRIBUTED, Effect.REFUSES, ("unknown holder: no run",))
+    human = Finding(Rule.HUMAN_HELD, Effect.REFUSES, ("only the owner can say",))
+    both, alone = (
+        str(unlock(scene, UnlockStage.CHECKED, verdict=Verdict(Ruling.REFUSE, findings)).blocks)
+        for findings in ((unknown, human), (unknown,))
+    )
+    assert "the owner says that it is dead" in both
+    assert "cannot release a lock whose run it does not know" not in both
+    assert "cannot release a lock whose run it does not know" in alone
+
+
+def test_whoever_asks_outside_an_incident_channel_is_not_sent_to_this_one(scene):
+    verdict = Verdict(Ruling.REFUSE, (Finding(Rule.REQUESTER, Effect.REFUSES, ("asks elsewhere",)),))
+    told = str(unlock(scene, UnlockStage.CHECKED, verdict=verdict).blocks)
+    assert "a full member of an incident channel can ask there" in told
 
 
 def test_a_refusal_that_waiting_ends_offers_to_wait(scene, reads):
