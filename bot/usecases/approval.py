@@ -67,7 +67,7 @@ async def decline(world: World, request_id: str, *, lock_id: str, user: str) -> 
     else:
         words, kind, note = "declined the unlock", Kind.UNLOCK_DECLINED, " declined"
     await write_down(world, request, kind, user, f"{words} ({request.state})", {"outcome": str(UnlockStage.DECLINED)})
-    said: Phrase = (Person(user, ""), f"{note}; the lock was not touched")
+    said: Phrase = (Person(user, ""), note)
     await world.teller.unlock(UnlockReport(request, UnlockStage.DECLINED, None, None, note=said))
 
 
@@ -156,7 +156,7 @@ async def _withdraw(
     facts = {"outcome": str(stage)}
     await write_down(world, request, Kind.UNLOCK_WITHDRAWN, "tflock", text, facts, once=f"withdrawn/{request.id}")
     inspection = inspection_of.inspection if inspection_of is not None else None
-    note: Phrase = (f"{why}; nothing was changed",)
+    note: Phrase = (why,)
     await world.teller.unlock(UnlockReport(request, stage, inspection, None, note=note, now_held_by=now_held_by))
 
 
@@ -179,7 +179,8 @@ async def changed(world: World, request: UnlockRequest, decision: Decision) -> N
     stage = UnlockStage.REFUSED if verdict.ruling is Ruling.REFUSE else UnlockStage.CHECKED
     await write_down(world, request, Kind.UNLOCK_WITHDRAWN, "tflock", text, {"outcome": str(stage)}, once=once)
     note: Phrase = ("the evidence has changed since this was asked: look at the checklist again",)
-    report = UnlockReport(request, stage, decision.inspection, verdict, note=note)
+    approval = world.approvers(request.state)
+    report = UnlockReport(request, stage, decision.inspection, verdict, note=note, approval=approval)
     if verdict.ruling is Ruling.NEEDS_APPROVAL:
         report = replace(report, until=now + world.policy.approval_timeout)
         await start_waiting(world, request, now.isoformat())
