@@ -147,10 +147,15 @@ def _verify_file(file: Path) -> None:
     from bot.export.json_read import verify_json  # noqa: PLC0415 - keeps the other commands quick
 
     found = _checked(lambda: verify_json(file), str(file))
-    typer.echo(f"{file}: whole. {found.entries} entries of {found.incident.id}; last hash {found.last}")
-    if found.redacted:
-        listed = ", ".join(found.redacted[:_MOST_LISTED]) + (" …" if len(found.redacted) > _MOST_LISTED else "")
-        typer.echo(f"Redacted in the export: {listed}. Their places in the chain are proven, their words are not.")
+    counted = f"{found.entries} entries of {found.incident.id}; last hash {found.last}"
+    if not found.redacted:
+        typer.echo(f"{file}: whole. {counted}")
+        return
+    listed = ", ".join(found.redacted[:_MOST_LISTED]) + (" …" if len(found.redacted) > _MOST_LISTED else "")
+    typer.echo(f"{file}: not proven in all its words. {counted}")
+    typer.echo(f"Redacted in the export: {listed}. Their places in the chain are proven, their words are not.")
+    typer.echo(f"Where the timeline itself still is, this proves them: tflock verify {found.incident.id}")
+    raise typer.Exit(1)
 
 
 @cli.command(context_settings={"allow_interspersed_args": False})

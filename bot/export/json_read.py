@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import mmap
+import os
+import re
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,6 +27,15 @@ SCHEMA = "tflock.timeline/1"
 _REQUIRED = frozenset({"schema", "incident", "entries"})
 _DERIVED = frozenset({"display", "summary", "followups"})
 """What later versions have beside them. It is made from the entries, or only for show, and proves nothing."""
+
+_REMOVED = " removed]"
+"""Ends every mark that `bot.core.redact` leaves in a secret's place."""
+
+_LONGEST_NUMBER = 4_000
+"""Digits, more than the journal writes. At 4,300 Python stops, and the parser would then end the process."""
+
+_LONG_NUMBER = re.compile(rb"[0-9]{%d}" % (_LONGEST_NUMBER + 1))
+_TEXT_OR_LONG_NUMBER = re.compile(rb'"(?:[^"\\]|\\.)*"|' + _LONG_NUMBER.pattern, re.DOTALL)
 
 _DEEPEST = 300
 """Levels of lists and objects in each other. What the journal records has fewer."""
@@ -81,6 +95,7 @@ def _verified(path: Path) -> tuple[Export, Course, tuple[str, ...]]:
         elif broken is None:
             try:
                 entry, was_redacted = _row(value, course.count + 1)
+                _check_redacted(entry, was_redacted=was_redacted)
                 course.learn(entry, redacted=was_redacted)
             except ChainBroken as found:
                 broken = found  # a file that is no export at all is told as that
@@ -98,6 +113,12 @@ def _verified(path: Path) -> tuple[Export, Course, tuple[str, ...]]:
         raise ChainBroken(str(course.count), f"is not the last entry, which the export says is {last[0]}")
     names, zone = _display(parts.get("display"))
     return Export(path, incident, last, names, zone), course, tuple(redacted)
+
+
+def _check_redacted(entry: Entry, *, was_redacted: bool) -> None:
+    """Raises ChainBroken for an entry that has lost nothing: words of its own must not go unproven."""
+    if was_redacted and _REMOVED not in json.dumps([entry.actor, entry.text, entry.facts], ensure_ascii=False):
+        raise ChainBroken(entry.id, "is said to have lost a secret in the export, and none was taken out of it")
 
 
 def _check_parts(path: Path, parts: Mapping[str, Any]) -> None:
@@ -157,11 +178,23 @@ def _parts(path: Path) -> Iterator[tuple[str, Any]]:
     """
     try:
         with path.open("rb") as file:
+            _check_numbers(file)
             yield from _members(path, file)
     except OSError as error:
         raise ExportInvalid(f"{path} cannot be read: {error.strerror}") from error
     except (ijson.JSONError, ValueError, RecursionError) as error:
         raise ExportInvalid(f"{path} is not JSON: {' '.join(str(error).split())}") from error
+
+
+def _check_numbers(file: IO[bytes]) -> None:
+    """Raises ValueError for a number that is too long. A pipe cannot be looked through before it is read."""
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode) or not os.fstat(file.fileno()).st_size:
+        return
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+        if _LONG_NUMBER.search(whole):
+            for found in _TEXT_OR_LONG_NUMBER.finditer(whole):
+                if not found[0].startswith(b'"'):
+                    raise ValueError(f"a number has more than {_LONGEST_NUMBER:,} digits")
 
 
 def _members(path: Path, file: IO[bytes]) -> Iterator[tuple[str, Any]]:

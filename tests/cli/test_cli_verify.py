@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -53,6 +54,21 @@ async def test_an_unknown_incident_and_a_missing_file_are_told_apart(incident, t
     assert (unknown.code, missing.code) == (1, 1)
     assert incident in unknown.err
     assert "nowhere.json cannot be read" in missing.err
+
+
+async def test_words_that_were_taken_out_in_the_export_are_said_not_to_be_proven(incident, terminal):
+    await terminal.run("export", incident, "--format", "json")
+    path = terminal.home / "exports" / f"{incident}.json"
+    told = json.loads(path.read_text())
+    told["entries"][3].update(text="use [GitHub token removed]", redacted=True)
+    path.write_text(json.dumps(told))
+
+    ended = await terminal.run("verify", str(path))
+
+    assert ended.code == 1
+    assert "not proven in all its words. 7 entries" in ended.lines[0]
+    assert ended.lines[1].startswith("Redacted in the export: 4.")
+    assert ended.lines[2].endswith(f"tflock verify {incident}")
 
 
 async def test_an_export_is_put_back_into_another_redis_as_it_was(incident, terminal, tmp_path):

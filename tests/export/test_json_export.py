@@ -165,6 +165,29 @@ async def test_what_stands_under_a_telling_name_is_taken_out_of_an_old_entry_as_
     assert verify_json(paths[0]).redacted == ("5",)
 
 
+async def test_words_cannot_be_changed_under_the_pretence_of_a_redaction(incident, written):
+    path = await written(incident, "json")
+    change(path, lambda export: export["entries"][3].update(text="it was quinn", redacted=True))
+
+    with pytest.raises(ChainBroken, match="none was taken out") as broken:
+        verify_json(path)
+    assert broken.value.entry_id == "4"
+
+
+async def test_a_number_that_no_journal_writes_is_refused_and_digits_in_a_text_are_not(journal, incident, written):
+    await journal.append(incident.id, Draft(NOON, Kind.NOTE_ADDED, "U1", 'digits "' + "9" * 9_000, {"number": 7}))
+    path = await written(incident, "json")
+    assert verify_json(path).entries == 6
+
+    path.write_text(
+        path.read_text()
+        .replace('"number":7', '"number":' + "9" * 6_000)
+        .replace('"number": 7', '"number": ' + "9" * 6_000)
+    )
+    with pytest.raises(ExportInvalid, match="more than 4,000 digits"):
+        verify_json(path)
+
+
 async def test_around_a_redacted_entry_every_change_is_found(incident, written, recorded_long_ago):
     await recorded_long_ago(incident, "5", f"use {TOKEN}")
     path = await written(incident, "json")

@@ -13,6 +13,9 @@ from bot.slack.render.facts import Fact
 from bot.slack.render.mrkdwn import bold, mrkdwn, unmarked
 from bot.slack.render.page import lines
 
+_HASH = 24
+"""Characters of the last entry's hash, which stands for all of them: enough that nobody finds another chain with it."""
+
 _MOST_STATES, _MOST_PEOPLE, _MOST_FOLLOWUPS = 5, 6, 5
 
 _CHANGES = {
@@ -129,7 +132,8 @@ def _places(report: ExportReport) -> Phrase:
 
 def _footer(report: ExportReport) -> Phrase:
     edition = report.edition
-    return ("Incident ", Quoted(edition.incident.id), f", {report.outline.entries} entries", *_asked(edition))
+    counted = f", {report.outline.entries} entries, last hash "
+    return ("Incident ", Quoted(edition.incident.id), counted, Quoted(edition.version[:_HASH]), *_asked(edition))
 
 
 def _asked(edition: Edition) -> Phrase:

@@ -53,7 +53,7 @@ def test_the_summary_fits_a_phone_and_pings_nobody(report):
         "Who acted: quinn (asked, killed), parker (approved)",
         "Follow-ups: Give acme-tf-locks on-demand capacity. Why and how: in the thread",
         "Files: in the thread, exports/, s3://acme/tflock/inc-20261121-staging-7f3a2/",
-        "Incident inc-20261121-staging-7f3a2, 41 entries",
+        "Incident inc-20261121-staging-7f3a2, 41 entries, last hash 5f5f5f5f5f5f5f5f5f5f5f5f",
     ]
     assert "<@" not in str(message.blocks)
 
