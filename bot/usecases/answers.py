@@ -50,6 +50,8 @@ async def take_answer(
     await _check_member(world, user)
     if says is OwnerSays.DEAD:
         await _check_ownership(world, place)
+    if says is OwnerSays.LATER:
+        await _check_no_objection(world, place)
     answer = OwnerAnswer(lock_id=lock_id, owner_id=user, says=says, at=at)
     await record_answer(world, state.name, answer, incident=of["incident"])
     if says is OwnerSays.LATER:
@@ -102,6 +104,13 @@ async def _check_member(world: World, user: str) -> None:
     seen = await world.timed("Slack", "member", world.directory.member(user))
     if isinstance(seen, Found) and seen.value.is_deleted:
         raise NotPermitted("This account is deactivated. Nothing was changed.")
+
+
+async def _check_no_objection(world: World, place: Place) -> None:
+    """An objection ends by being taken back, not by an old button that asks for time."""
+    before = await answer_of(world, place.state, place.lock_id, place.owner)
+    if before is not None and before.says is OwnerSays.RUNNING:
+        raise NotPermitted("You said that it is still running, and that stands until you take it back.")
 
 
 async def _check_ownership(world: World, place: Place) -> None:

@@ -1,0 +1,70 @@
+"""Small cases that the machine of people's actions has brought up."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.core.lock import LockInfo, parse_lock_info
+from bot.core.people import OwnerSays
+from bot.core.report import UnlockStage
+from bot.errors import NotPermitted
+from bot.sandbox.memory import Throttle, lock_text
+from bot.sandbox.memory_world import CHANNEL, DEPLOY, STATE
+from bot.usecases import answers, unlock
+from bot.usecases.owner import answer_about
+
+QUINN, ELLIOTT = "U0QUINN", "U0ELLIOTT"
+
+
+@pytest.fixture
+def paper(make_paper):
+    """A lock whose run goes on."""
+    made = make_paper()
+    made.ci.start("1001", DEPLOY, host="runner-1", actor="elliott-ci")
+    info = LockInfo("lock-1", "OperationTypeApply", "", "runner@fv-az1", "1.9.8", made.clock.now(), "p")
+    for kind in made.kinds:
+        made.store.write(kind, lock_text(info))
+    made.store.last_written = made.clock.now()
+    made.pass_time(300)
+    return made
+
+
+def ask(paper, *, when_safe=False):
+    wish = unlock.Wish(STATE, QUINN, CHANNEL, paper.incident.id, when_safe=when_safe)
+    return paper.run(unlock.ask(paper.ports, wish))
+
+
+def standing(paper):
+    return {parse_lock_info(text).id for text, _ in paper.store.texts.values()}
+
+
+def test_two_workers_that_see_the_lock_at_the_same_time_arm_it_once(paper):
+    busy = True
+
+    async def fault(name):
+        if busy and name.startswith("read "):
+            raise Throttle
+
+    paper.switchboard.fault = fault
+    assert ask(paper, when_safe=True).request.lock_id == ""
+    busy = False
+
+    paper.pass_time(30, workers=("w1", "w2"))
+
+    assert paper.teller.unlocks[-1].stage is UnlockStage.ARMED
+    armed = [entry for entry in paper.journal.logs[paper.incident.id] if entry.kind == "unlock.requested"]
+    assert len(armed) == 1
+    assert standing(paper) == {"lock-1"}
+
+
+def test_asking_for_time_does_not_lift_what_the_owner_has_said_before(paper):
+    ask(paper)
+    at, state = paper.clock.now(), paper.ports.state(STATE).name
+    says = {"state": state, "lock_id": "lock-1", "user": ELLIOTT, "at": at}
+    paper.run(answers.take_answer(paper.ports, **says, says=OwnerSays.RUNNING))
+
+    with pytest.raises(NotPermitted, match="still running"):
+        paper.run(answers.take_answer(paper.ports, **says, says=OwnerSays.LATER))
+
+    assert paper.run(answer_about(paper.ports, STATE, "lock-1")).says is OwnerSays.RUNNING
+    assert standing(paper) == {"lock-1"}
