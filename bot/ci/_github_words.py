@@ -69,6 +69,7 @@ def run_from(entry: Json, pipeline: Pipeline) -> Run:
         author=_text(_of(_of(entry.get("head_commit"), "author"), "name")),
         author_email=_text(_of(_of(entry.get("head_commit"), "author"), "email")),
         by_bot=entry.get("event") == "schedule" or _is_bot(entry.get("triggering_actor") or entry.get("actor")),
+        first_actor=_login(entry.get("actor")),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bot.core.eligibility import named
 from bot.core.evidence import Found, Observation
+from bot.core.ownership import Starters
 from bot.core.people import Approval, Standing
 from bot.core.phrase import Phrase
 from bot.core.policy import ApprovalPolicy, Approvers
@@ -27,12 +28,12 @@ def why_not_second(approval: Approval, asker: Standing) -> Phrase | None:
 
 
 def why_not_by_policy(
-    approval: Approval, policy: ApprovalPolicy, *, owner_id: str | None, actor_ids: frozenset[str]
+    approval: Approval, policy: ApprovalPolicy, *, owner_id: str | None, starters: Starters
 ) -> Phrase | None:
     """Why the policy does not let this person approve; None if it does."""
     who = named(approval.standing)
-    if policy.not_by_run_actor and approval.standing.user_id in actor_ids:
-        return (who, " started the run in question: somebody else must approve the unlock")
+    if policy.not_by_run_actor and (reason := _why_not_by_starter(approval, starters)) is not None:
+        return reason
     match policy.by:
         case Approvers.NOBODY:
             return NOBODY_MAY
@@ -44,6 +45,18 @@ def why_not_by_policy(
             if owner_id is None:
                 return ("only the owner of the lock may approve, and it is not known who that is",)
             return None if approval.standing.user_id == owner_id else (who, " is not the owner of the lock")
+
+
+def _why_not_by_starter(approval: Approval, starters: Starters) -> Phrase | None:
+    who, address = named(approval.standing), _email(approval.standing)
+    if approval.standing.user_id in starters.ids or address in starters.emails:
+        return (who, " started the run in question: somebody else must approve the unlock")
+    if starters.are_unknown:
+        words = "who started the run in question is not known (holders.people in the configuration), "
+        return (words, "and whoever did may not approve")
+    if starters.emails and not address:
+        return ("whether ", who, " started the run in question could not be checked: Slack names no email address")
+    return None
 
 
 def _why_not_by_group(approval: Approval) -> Phrase | None:

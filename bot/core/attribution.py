@@ -88,6 +88,11 @@ class Attribution:
     unseen: tuple[NotFound | Unseen, ...] = ()
     contenders: tuple[Run, ...] = ()
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether it is known which run has the lock, by more than the time alone."""
+        return self.strength in {Strength.CLAIM, Strength.RUN_ID, Strength.HOST}
+
 
 def may_hold(run: Run, created: datetime, skew: timedelta) -> bool:
     """Whether any attempt of a listed run may have been going on when the lock was taken."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
-from bot.core.attribution import Attribution, Look, Strength
+from bot.core.attribution import Attribution, Look
 from bot.core.lock import LockInfo, LockSeen, StateCheck
+from bot.core.ownership import NOBODY_STARTED, Starters
 from bot.core.people import Approval, OwnerAnswer, OwnerSays, Standing
 from bot.core.phrase import Phrase
 from bot.core.policy import ApprovalPolicy, Holders, Policy
@@ -95,8 +96,8 @@ class Verdict:
 class Case:
     """All evidence for one decision about one lock. `lock_id` is the lock that the user saw and confirmed.
 
-    `owner_id` is the lock's owner in Slack, where one person is known to be it; `actor_ids` are those who started the
-    runs that may hold the lock, as far as Slack knows them.
+    `owner_id` is the lock's owner in Slack, where one person is known to be it beyond doubt; `starters` are those who
+    started the runs that may hold the lock.
     """
 
     lock_id: str
@@ -112,7 +113,7 @@ class Case:
     approval: Approval | None = None
     approvers: ApprovalPolicy = field(default_factory=ApprovalPolicy)
     owner_id: str | None = None
-    actor_ids: frozenset[str] = frozenset()
+    starters: Starters = NOBODY_STARTED
 
     @property
     def target(self) -> LockInfo | None:
@@ -129,16 +130,16 @@ class Case:
 
     @property
     def owner_says_dead(self) -> bool:
-        """Whether the owner of this lock says so; not whoever was taken for him before it was known better."""
+        """Whether the owner of this lock says so; not whoever was taken for him, and nobody where it is not certain."""
         answer = self.owner
         if answer is None or answer.lock_id != self.lock_id or answer.says is not OwnerSays.DEAD:
             return False
-        return self.owner_id is None or self.owner_id == answer.owner_id
+        return self.owner_id is not None and self.owner_id == answer.owner_id
 
     @property
     def is_tied_exactly(self) -> bool:
         """Whether it is known which run has the lock, by more than the time alone."""
-        return self.attribution.strength in {Strength.CLAIM, Strength.RUN_ID, Strength.HOST}
+        return self.attribution.is_exact
 
     @property
     def from_ci(self) -> bool:

@@ -7,10 +7,10 @@ answer could count for the gate, and of several nobody is picked.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from bot.core.attribution import Attribution, Candidate, Strength
+from bot.core.attribution import Attribution, Candidate
 from bot.core.lock import LockInfo
 from bot.core.phrase import Phrase, Quoted
 from bot.core.policy import Holders, KnownPerson
@@ -54,6 +54,21 @@ class Lead:
         return f"email {self.email.casefold()}" if self.email else f"name {self.name.casefold()}"
 
 
+@dataclass(frozen=True, slots=True)
+class Starters:
+    """The people who started the runs in question: by Slack id, and by address (in lower case) where no id is known.
+
+    `are_unknown`: somebody may have started one of them of whom neither is known.
+    """
+
+    ids: frozenset[str] = frozenset()
+    emails: frozenset[str] = frozenset()
+    are_unknown: bool = False
+
+
+NOBODY_STARTED = Starters()
+
+
 def is_bot(name: str) -> bool:
     """Whether a login is that of a program: a bot, a service account, a schedule. By its shape: no system is asked."""
     return name.strip().casefold() in _BOTS or _BOT_NAMES.fullmatch(name.strip()) is not None
@@ -62,15 +77,15 @@ def is_bot(name: str) -> bool:
 def leads(lock: LockInfo, tied: Attribution | None, holders: Holders, systems: Mapping[str, str]) -> tuple[Lead, ...]:
     """Whoever the strongest kind of evidence points at: one person, several, or nobody.
 
-    In order: who started the runs that may hold the lock (as the claim says, else as the CI system does; the commit's
-    author where a program started it), the patterns on the lock's `Who`, and the user in a `Who` that is no CI's.
+    In order: who started the runs that may hold the lock (as the CI system says, else as the job's claim does; the
+    commit's author where a program started it), the patterns on the lock's `Who`, and the user in a `Who` that is no
+    CI's. A claim is a job's own word: whoever has its token can name anybody, so that alone it is never certain.
     `systems` has the proper name of each CI of the configuration.
     """
     from_ci = holders.looks_like_ci(lock.who)
     by_who = _by_who(lock, holders)
     started = _of_runs(tied, holders, systems)
-    weak = tied is None or tied.strength in {None, Strength.WINDOW}
-    if weak and not from_ci:
+    if not from_ci and (tied is None or not tied.is_exact):
         # a run that merely ran at that time says nothing of a lock that was taken on somebody's own machine
         started = tuple(replace(lead, certain=False) for lead in started)
         return by_who or tuple({lead.key: lead for lead in (*_by_user(lock, holders), *started)}.values())
@@ -79,10 +94,25 @@ def leads(lock: LockInfo, tied: Attribution | None, holders: Holders, systems: M
     return by_who or started
 
 
-def starters(tied: Attribution | None, holders: Holders, systems: Mapping[str, str]) -> frozenset[str]:
-    """The Slack ids of those who started the runs, as far as the configuration knows them."""
-    found = [_known(name, email, candidate.run, holders, systems) for candidate, name, email in _actors(tied)]
-    return frozenset(person.slack for person in found if person is not None and person.slack)
+def starters(tied: Attribution | None, holders: Holders, systems: Mapping[str, str]) -> Starters:
+    """Everybody who may have started the runs, by the word of the CI systems and by that of the claims."""
+    ids, emails, are_unknown = set[str](), set[str](), False
+    for candidate in tied.candidates if tied else ():
+        views, is_whole = _as_started(candidate)
+        said = candidate.actor if candidate.actor and not is_bot(candidate.actor) else ""
+        people = [(view.actor, view.actor_email, _is_program(view, holders, systems)) for view in views]
+        people += [(said, said if "@" in said else "", False)] if said else []
+        are_unknown = are_unknown or not is_whole
+        for login, email, is_program in people:
+            person = _known(login, email, candidate.run, holders, systems)
+            slack, address = (person.slack, person.email or email) if person else (None, email)
+            if slack:
+                ids.add(slack)
+            elif address:
+                emails.add(address.casefold())
+            elif not is_program:
+                are_unknown = True
+    return Starters(frozenset(ids), frozenset(emails), are_unknown)
 
 
 def started_by_bots(tied: Attribution | None) -> tuple[str, ...]:
@@ -91,11 +121,32 @@ def started_by_bots(tied: Attribution | None) -> tuple[str, ...]:
     return tuple(sorted({run.actor for run in runs if run.actor and (run.by_bot or is_bot(run.actor))}))
 
 
-def _actors(tied: Attribution | None) -> Iterable[tuple[Candidate, str, str]]:
-    for candidate in tied.candidates if tied else ():
-        if candidate.actor:
-            yield candidate, candidate.actor, candidate.actor if "@" in candidate.actor else ""
-        yield candidate, candidate.run.actor, candidate.run.actor_email
+def _as_started(candidate: Candidate) -> tuple[tuple[Run, ...], bool]:
+    """The run as it was at the start of each attempt that may hold the lock, and whether each one's starter is known.
+
+    GitHub tells who started the first attempt and the newest one; the others tell who started the first.
+    """
+    run = candidate.run
+    attempts = {job.attempt for job in candidate.jobs} or set(range(1, max(run.attempt, 1) + 1))
+    views = dict.fromkeys(view for number in sorted(attempts) if (view := _at_start(run, number)) is not None)
+    return tuple(views), all(_at_start(run, number) is not None for number in attempts)
+
+
+def _at_start(run: Run, attempt: int) -> Run | None:
+    if attempt == run.attempt and (attempt <= 1 or run.first_actor):
+        return run
+    if attempt > 1:
+        return None
+    if not run.first_actor:
+        return run
+    by_bot = run.trigger in SCHEDULED or is_bot(run.first_actor)
+    return replace(run, actor=run.first_actor, by_bot=by_bot)
+
+
+def _is_program(run: Run, holders: Holders, systems: Mapping[str, str]) -> bool:
+    if run.by_bot:
+        return True
+    return is_bot(run.actor) and _known(run.actor, run.actor_email, run, holders, systems) is None
 
 
 def _of_runs(tied: Attribution | None, holders: Holders, systems: Mapping[str, str]) -> tuple[Lead, ...]:
@@ -108,17 +159,31 @@ def _of_runs(tied: Attribution | None, holders: Holders, systems: Mapping[str, s
 
 
 def _of_run(candidate: Candidate, holders: Holders, systems: Mapping[str, str]) -> Lead | None:
+    views, is_whole = _as_started(candidate)
+    found = [_of_starter(view, holders, systems) for view in views or (candidate.run,)]
+    started = {lead.key: lead for lead in found if lead is not None}
+    if started:
+        *_, lead = started.values()
+        return replace(lead, certain=is_whole and len(started) == 1)
     run = candidate.run
-    if candidate.actor:
-        email = candidate.actor if "@" in candidate.actor else ""
-        person = _known(candidate.actor, email, run, holders, systems)
-        if person is not None or not is_bot(candidate.actor):
-            return Lead(candidate.actor, person, email, ("the job said that ", Quoted(candidate.actor), " started it"))
     person = _known(run.actor, run.actor_email, run, holders, systems)
-    is_person = bool(run.actor) and not run.by_bot and (person is not None or not is_bot(run.actor))
-    if is_person:
-        return Lead(run.actor, person, run.actor_email, ("he started the run, as ", Quoted(run.actor)))
-    return _author(run, holders, systems) or _scheduler(run, person)
+    return _claimed(candidate, holders, systems) or _author(run, holders, systems) or _scheduler(run, person)
+
+
+def _of_starter(run: Run, holders: Holders, systems: Mapping[str, str]) -> Lead | None:
+    if not run.actor or _is_program(run, holders, systems):
+        return None
+    person = _known(run.actor, run.actor_email, run, holders, systems)
+    return Lead(run.actor, person, run.actor_email, ("he started the run, as ", Quoted(run.actor)))
+
+
+def _claimed(candidate: Candidate, holders: Holders, systems: Mapping[str, str]) -> Lead | None:
+    email = candidate.actor if "@" in candidate.actor else ""
+    person = _known(candidate.actor, email, candidate.run, holders, systems)
+    if not candidate.actor or (person is None and is_bot(candidate.actor)):
+        return None
+    said: Phrase = ("the job said that ", Quoted(candidate.actor), " started it")
+    return Lead(candidate.actor, person, email, said, certain=False)
 
 
 def _author(run: Run, holders: Holders, systems: Mapping[str, str]) -> Lead | None:

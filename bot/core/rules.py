@@ -273,7 +273,7 @@ def approver(case: Case, approval: Approval, now: datetime) -> Finding:
     reason = (
         why_not_second(approval, case.requester)
         or why_not_eligible(approval.standing, case.policy)
-        or why_not_by_policy(approval, case.approvers, owner_id=case.owner_id, actor_ids=case.actor_ids)
+        or why_not_by_policy(approval, case.approvers, owner_id=case.owner_id, starters=case.starters)
         or _stale([*times, approval.in_group.at] if approval.in_group else times, case, now)
     )
     if reason is not None:

@@ -15,6 +15,7 @@ from typing import Any
 from bot.core.approval import why_not_by_policy, why_not_second
 from bot.core.case import Ruling, Verdict
 from bot.core.lock import LockInfo
+from bot.core.ownership import NOBODY_STARTED
 from bot.core.phrase import Person, Phrase, duration, plain
 from bot.core.policy import Approvers
 from bot.core.report import UnlockReport, UnlockRequest, UnlockStage
@@ -126,7 +127,7 @@ async def _permit_second(world: World, request: UnlockRequest, record: dict[str,
     by_policy = (
         None
         if policy.by is Approvers.OWNER
-        else why_not_by_policy(approval, policy, owner_id=None, actor_ids=frozenset())
+        else why_not_by_policy(approval, policy, owner_id=None, starters=NOBODY_STARTED)
     )
     reason = why_not_second(approval, asker) or by_policy
     if reason is not None:

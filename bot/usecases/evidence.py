@@ -13,7 +13,7 @@ from bot.core.gate import RULES, Table, decide
 from bot.core.people import Approval, OwnerAnswer, Standing
 from bot.core.report import Inspection
 from bot.usecases.inspect import inspect
-from bot.usecases.owner import actor_ids, answer_about
+from bot.usecases.owner import answer_about, started_by
 from bot.usecases.world import State, World
 
 _NOBODY = Attribution(None, (), ("there is no lock",))
@@ -115,7 +115,7 @@ def conclude(
         approval=approval,
         approvers=world.approvers(inspection.state.name),
         owner_id=inspection.owner.slack_id if inspection.owner is not None and inspection.owner.is_certain else None,
-        actor_ids=actor_ids(world, inspection.attribution),
+        starters=started_by(world, inspection.attribution),
     )
     return Decision(inspection, decide(case, world.clock.now(), table), answer)
 

@@ -15,6 +15,7 @@ from bot.core.eligibility import why_not_eligible
 from bot.core.evidence import Found
 from bot.core.home import Glance, Held, OpenIncident, Row, Wait, Waiting
 from bot.core.incident import Incident
+from bot.core.ownership import NOBODY_STARTED
 from bot.core.people import OwnerSays
 from bot.core.policy import Approvers
 from bot.core.report import UnlockRequest
@@ -217,7 +218,7 @@ async def _may_approve(world: World, request: UnlockRequest, asker: str, user: s
     policy = world.approvers(request.state)
     if policy.by is Approvers.OWNER:
         return True
-    return why_not_by_policy(approval, policy, owner_id=None, actor_ids=frozenset()) is None
+    return why_not_by_policy(approval, policy, owner_id=None, starters=NOBODY_STARTED) is None
 
 
 async def _link(world: World, request: UnlockRequest) -> str | None:

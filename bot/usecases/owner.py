@@ -11,7 +11,7 @@ from typing import Any
 from bot.core.attribution import Attribution
 from bot.core.evidence import Found, Observation
 from bot.core.lock import LockInfo
-from bot.core.ownership import Lead, leads, starters
+from bot.core.ownership import Lead, Starters, leads, starters
 from bot.core.people import Member, OwnerAnswer, OwnerSays
 from bot.core.report import Barred, Owner
 from bot.core.timeline import Draft, Kind
@@ -37,8 +37,9 @@ async def find_owners(world: World, lock: LockInfo, tied: Attribution | None) ->
     found = leads(lock, tied, world.holders, systems(world))[:_MOST_OWNERS]
     people = await asyncio.gather(*(_owner(world, lead) for lead in found))
     owners = tuple({owner.slack_id or owner.account or owner.name: owner for owner in people}.values())
-    is_enough = owners and (owners[0].is_certain or world.holders.looks_like_ci(lock.who))
-    if len(owners) == 1 and is_enough and all(lead.alone for lead in found):
+    # whoever is not certain is asked only where his "it's dead" opens nothing: the gate goes by the run there
+    from_ci = world.holders.looks_like_ci(lock.who) or (tied is not None and tied.is_exact)
+    if len(owners) == 1 and (owners[0].is_certain or from_ci) and all(lead.alone for lead in found):
         return owners[0], ()
     return None, owners
 
@@ -82,8 +83,8 @@ def systems(world: World) -> dict[str, str]:
     return {name: source.system for name, source in world.sources.items()}
 
 
-def actor_ids(world: World, tied: Attribution | None) -> frozenset[str]:
-    """Who started the runs that may hold the lock, as far as the configuration knows them in Slack."""
+def started_by(world: World, tied: Attribution | None) -> Starters:
+    """Who started the runs that may hold the lock."""
     return starters(tied, world.holders, systems(world))
 
 

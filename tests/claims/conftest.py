@@ -81,8 +81,8 @@ class Bot:
     async def tell(self, claim_id, **news):
         return await self.ask("PATCH", f"/api/v1/claims/{claim_id}", json=news)
 
-    def start_run(self, workflow="deploy.yml", *, ago=timedelta(minutes=10)):
-        return self.github.world.start_run("acme/infra", workflow, at=datetime.now(UTC) - ago, actor="elliott-ci")
+    def start_run(self, workflow="deploy.yml", *, ago=timedelta(minutes=10), actor="elliott-ci"):
+        return self.github.world.start_run("acme/infra", workflow, at=datetime.now(UTC) - ago, actor=actor)
 
     async def hold(self, *, host="fv-az881-525", created=None):
         """A lock that is taken now."""

@@ -99,14 +99,22 @@ async def test_an_attempt_may_be_quoted_as_shells_do(bot, attempt):
     assert await bot.claim(attempt=attempt)
 
 
-@pytest.mark.parametrize(("said", "owner"), [("quinn", "quinn"), ("", "elliott-ci"), (None, "elliott-ci")])
-async def test_a_claim_may_say_who_started_its_run(bot, said, owner):
-    lock, run = await bot.hold(host="fv-az1"), bot.start_run(ago=timedelta(minutes=30))
+@pytest.mark.parametrize(
+    ("actor", "said", "owner", "is_certain"),
+    [
+        ("elliott-ci", "quinn", "elliott-ci", True),  # a job may say what it likes
+        ("renovate[bot]", "quinn", "quinn", False),
+        ("elliott-ci", "", "elliott-ci", True),
+        ("elliott-ci", None, "elliott-ci", True),
+    ],
+)
+async def test_a_claim_says_who_started_its_run_where_the_ci_system_names_nobody(bot, actor, said, owner, is_certain):
+    lock, run = await bot.hold(host="fv-az1"), bot.start_run(ago=timedelta(minutes=30), actor=actor)
     await bot.claim(run, actor=said, host="fv-az1", age_ms=600_000)
 
     _, inspection = await bot.decide()
 
-    assert inspection.owner.name == owner
+    assert (inspection.owner.name, inspection.owner.is_certain) == (owner, is_certain)
     assert await bot.still_held(lock)
 
 

@@ -227,6 +227,7 @@ class Make:
             protected=False,
             policy=self.policy,
             holders=self.holders,
+            owner_id="U0ELLIOTT",
         )
         return replace(case, **changes)
 

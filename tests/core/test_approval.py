@@ -9,6 +9,7 @@ import pytest
 from bot.core.case import Rule, Ruling
 from bot.core.evidence import Found, Trouble, Unseen
 from bot.core.gate import decide
+from bot.core.ownership import Starters
 from bot.core.phrase import plain
 from bot.core.policy import ApprovalPolicy, Approvers
 
@@ -107,9 +108,37 @@ def test_owner_only_means_the_owner_of_this_lock(make, protected, owner, ruling)
 
 @pytest.mark.parametrize(("strict", "ruling"), [(True, Ruling.NEEDS_APPROVAL), (False, Ruling.ALLOW)])
 def test_who_started_the_run_may_approve_unless_the_policy_forbids_it(make, protected, strict, ruling):
-    case = protected(approvers=ApprovalPolicy(not_by_run_actor=strict), actor_ids=frozenset({"U0QUINN"}))
+    case = protected(approvers=ApprovalPolicy(not_by_run_actor=strict), starters=Starters(frozenset({"U0QUINN"})))
 
     assert judged(case, make)[0] is ruling
+
+
+@pytest.mark.parametrize(
+    ("starters", "address", "words"),
+    [
+        (Starters(emails=frozenset({"quinn@example.com"})), "Quinn@example.com", "started the run"),
+        (Starters(emails=frozenset({"elliott@example.com"})), "", "names no email address"),
+        (Starters(are_unknown=True), "quinn@example.com", "is not known"),
+    ],
+)
+def test_where_the_policy_forbids_it_a_starter_is_told_by_address_too_and_an_unknown_one_could_be_anybody(
+    make, protected, starters, address, words
+):
+    case = protected(approvers=ApprovalPolicy(not_by_run_actor=True), starters=starters)
+    second = replace(case.approval, standing=with_email(case.approval.standing, address))
+
+    ruling, why = judged(replace(case, approval=second), make)
+
+    assert ruling is Ruling.NEEDS_APPROVAL
+    assert words in why
+
+
+def test_whoever_is_known_not_to_have_started_the_run_may_approve(make, protected):
+    starters = Starters(frozenset({"U0ELLIOTT"}), frozenset({"someone@example.com"}))
+    case = protected(approvers=ApprovalPolicy(not_by_run_actor=True), starters=starters)
+    second = replace(case.approval, standing=with_email(case.approval.standing, "quinn@example.com"))
+
+    assert judged(replace(case, approval=second), make)[0] is Ruling.ALLOW
 
 
 def test_an_approval_is_for_what_its_button_showed_and_for_nothing_that_came_up_later(make, protected):

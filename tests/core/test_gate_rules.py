@@ -626,8 +626,9 @@ def test_while_the_run_goes_on_waiting_helps_against_still_running(make):
     assert verdict.waiting_helps
 
 
-def test_dead_counts_only_from_whoever_is_the_owner_by_what_is_known_now(make):
-    case = make.case(who=LAPTOP, looks=(make.look(),), owner=make.answer(OwnerSays.DEAD), owner_id="U0PARKER")
+@pytest.mark.parametrize("owner", ["U0PARKER", None])
+def test_dead_counts_only_from_whoever_is_the_owner_by_what_is_known_now(make, owner):
+    case = make.case(who=LAPTOP, looks=(make.look(),), owner=make.answer(OwnerSays.DEAD), owner_id=owner)
 
     assert decide(case, make.now).ruling is Ruling.REFUSE
     assert "is not its owner by what is known now" in plain(decide(case, make.now)[Rule.OWNER].reason)

@@ -10,10 +10,10 @@ import pytest
 from bot.core.attribution import Attribution, Candidate, Strength
 from bot.core.evidence import Found
 from bot.core.lock import LockInfo
-from bot.core.ownership import is_bot, leads, starters
+from bot.core.ownership import NOBODY_STARTED, Starters, is_bot, leads, starters
 from bot.core.phrase import plain
 from bot.core.policy import Holders, KnownPerson
-from bot.core.run import Phase, Pipeline, Run, RunRef
+from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SYSTEMS = {
@@ -73,12 +73,39 @@ def test_whoever_started_the_run_is_known_by_login_or_address(ci, actor, email, 
     assert found(tied(run(actor, ci, actor_email=email))) == [(name, True)]
 
 
-def test_a_claims_word_goes_before_the_ci_systems():
-    assert found(tied(run("quinn"), strength=Strength.CLAIM, actor="elliott-ci")) == [("elliott", True)]
+def test_whom_a_claim_names_is_not_the_owner_where_the_ci_system_names_another():
+    assert found(tied(run("quinn"), strength=Strength.CLAIM, actor="elliott-ci")) == [("quinn", True)]
 
 
-def test_a_claim_that_names_an_address_is_known_by_it():
-    assert found(tied(run(), strength=Strength.CLAIM, actor="Q@example.com")) == [("quinn", True)]
+def test_whom_a_claim_alone_names_is_shown_and_never_certain():
+    assert found(tied(run(), strength=Strength.CLAIM, actor="Q@example.com")) == [("quinn", False)]
+    assert found(tied(run("nightly", by_bot=True), strength=Strength.CLAIM, actor="quinn")) == [("quinn", False)]
+
+
+def on_attempt(*numbers, of, **facts):
+    """A GitHub run that quinn started and elliott ran again, with jobs of these attempts at the lock's time."""
+    jobs = tuple(Job(f"j{n}", "apply", n, Phase.ENDED, Conclusion.FAILED, NOW, NOW) for n in numbers)
+    again = run(**{"actor": "elliott-ci", "attempt": of, "first_actor": "quinn"} | facts)
+    return Attribution(Strength.HOST, (Candidate(again, Found(again, NOW), jobs),), ("so",))
+
+
+def test_a_run_that_was_started_again_is_of_whoever_started_the_attempt_that_has_the_lock():
+    assert found(on_attempt(1, of=2)) == [("quinn", True)]
+    assert found(on_attempt(2, of=2)) == [("elliott", True)]
+
+
+def test_where_it_is_not_known_which_attempt_has_the_lock_its_owner_is_not_certain():
+    assert [certain for _, certain in found(on_attempt(of=2))] == [False]
+    assert [certain for _, certain in found(on_attempt(1, 2, of=2))] == [False]
+    assert [certain for _, certain in found(on_attempt(2, of=3))] == [False]
+    assert [certain for _, certain in found(on_attempt(2, of=2, ci="gitlab", first_actor=""))] == [False]
+
+
+def test_of_a_run_that_was_started_again_all_starters_count_and_an_unknown_one_too():
+    both = Starters(frozenset({"U0QUINN", "U0ELLIOTT"}))
+    assert starters(on_attempt(of=2), PEOPLE, SYSTEMS) == both
+    assert starters(on_attempt(of=3), PEOPLE, SYSTEMS) == replace(both, are_unknown=True)
+    assert starters(on_attempt(1, of=3), PEOPLE, SYSTEMS) == Starters(frozenset({"U0QUINN"}))
 
 
 def test_a_claim_that_names_a_bot_does_not_hide_the_author():
@@ -158,7 +185,7 @@ def test_two_with_one_login_are_nobody():
     twins = Holders(people=(KnownPerson("a", "U0A", github="x"), KnownPerson("b", "U0B", github="X")))
 
     assert found(tied(run("x")), holders=twins) == [("x", True)]
-    assert starters(tied(run("x")), twins, SYSTEMS) == frozenset()
+    assert starters(tied(run("x")), twins, SYSTEMS) == Starters(are_unknown=True)
 
 
 def test_a_run_that_is_nobodys_leaves_the_others_starter_not_alone():
@@ -171,8 +198,23 @@ def test_a_run_that_is_nobodys_leaves_the_others_starter_not_alone():
 def test_who_started_the_runs_is_everybody_who_is_known_to_have():
     attribution = tied(run("quinn"), run("", number="2", actor_email="elliott@example.com"))
 
-    assert starters(attribution, PEOPLE, SYSTEMS) == {"U0QUINN", "U0ELLIOTT"}
-    assert starters(None, PEOPLE, SYSTEMS) == frozenset()
+    assert starters(attribution, PEOPLE, SYSTEMS).ids == {"U0QUINN", "U0ELLIOTT"}
+    assert starters(None, PEOPLE, SYSTEMS) == NOBODY_STARTED
+
+
+def test_a_starter_without_a_slack_id_counts_by_address_and_one_without_either_as_unknown():
+    by_mail = Holders(people=(KnownPerson("quinn", github="quinn", email="Q@example.com"),))
+
+    assert starters(tied(run("quinn")), by_mail, SYSTEMS) == Starters(emails=frozenset({"q@example.com"}))
+    assert starters(tied(run("x", actor_email="X@example.com")), PEOPLE, SYSTEMS).emails == {"x@example.com"}
+    assert starters(tied(run("x")), PEOPLE, SYSTEMS) == Starters(are_unknown=True)
+    assert starters(tied(run("renovate[bot]")), PEOPLE, SYSTEMS) == NOBODY_STARTED
+
+
+def test_whom_a_claim_names_counts_as_a_starter_beside_whom_the_ci_system_names():
+    attribution = tied(run("quinn"), strength=Strength.CLAIM, actor="elliott-ci")
+
+    assert starters(attribution, PEOPLE, SYSTEMS) == Starters(frozenset({"U0QUINN", "U0ELLIOTT"}))
 
 
 def test_how_he_was_found_is_said():
