@@ -166,7 +166,7 @@ async def test_a_lock_is_written_down_when_it_is_first_seen_and_when_it_changes(
 
     observed = await scene.entries("lock.observed", "lock.changed")
     assert [entry.kind for entry in observed] == ["lock.observed", "lock.changed"]
-    assert lock.id in observed[0].text
+    assert observed[0].facts["seen"]["locks"][0]["id"] == lock.id
     assert run.id
 
 
