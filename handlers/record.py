@@ -93,6 +93,7 @@ class RecordCommands:
 
     async def _open(self, title: str | None, asker: Asker) -> str:
         await self._member_only(asker)
+        incidents.check_title(title or "")
         before = await self.world.journal.current(asker.channel)
         incident = before or await self._incident_here(asker, title or TITLE)
         if before is not None:

@@ -16,7 +16,8 @@ from bot.core.lock import LockInfo, LockSeen
 from bot.core.phrase import Quoted, instant
 from bot.core.report import Notice
 from bot.core.timeline import Draft, Entry, Kind, stamp
-from bot.errors import ChainBroken, UpstreamError
+from bot.errors import ChainBroken, NotPermitted, UpstreamError
+from bot.usecases.correct import wrong_text
 from bot.usecases.export import reissue_if_late
 from bot.usecases.requests import is_at_work
 from bot.usecases.world import World
@@ -24,6 +25,9 @@ from bot.usecases.world import World
 log = structlog.get_logger()
 
 BOT = "tflock"
+LONGEST_TITLE = 200
+"""Characters of an incident's title."""
+
 _MADE_GOOD_FOR = timedelta(days=1)
 _MOST = 1000
 _SEEN_TTL = timedelta(days=30)
@@ -70,8 +74,10 @@ async def dealt_with(world: World) -> dict[str, Incident]:
 async def note(world: World, incident: str, *, user: str, text: str, at: datetime | None) -> Entry:
     """Adds a person's note, at the time that he names; the entry. A closed incident is exported anew.
 
-    Raises JournalAway.
+    Raises NotPermitted for a text that is too long, JournalAway.
     """
+    if reason := wrong_text(text):
+        raise NotPermitted(f"{reason} Nothing was changed.")
     now = world.clock.now()
     facts = {} if at is None else {"back_dated": True}
     noted = await world.journal.append(incident, Draft(at or now, Kind.NOTE_ADDED, user, text, facts))
@@ -95,8 +101,17 @@ async def reopen(world: World, incident: Incident, *, user: str) -> Incident | N
     return await world.journal.reopen(incident.id, by=user, at=world.clock.now())
 
 
+def check_title(title: str) -> None:
+    """Raises NotPermitted for one that no heading could hold."""
+    if len(title) > LONGEST_TITLE:
+        raise NotPermitted(
+            f"The title has {len(title):,} characters, and {LONGEST_TITLE} are the most. Nothing was changed."
+        )
+
+
 async def rename(world: World, incident: Incident, title: str, *, user: str) -> Incident | None:
-    """Gives it another title; None if it is not there any more. Raises JournalAway."""
+    """Gives it another title; None if it is not there any more. Raises NotPermitted if it is too long, JournalAway."""
+    check_title(title)
     return await world.journal.rename(incident.id, title, by=user, at=world.clock.now())
 
 

@@ -71,6 +71,23 @@ async def test_a_note_long_after_the_closing_begins_a_new_incident_and_says_so(o
     assert f"it begins a new incident, `Terraform incident` ({later.id})" in office.told()[-1]
 
 
+@pytest.mark.parametrize("words", [f"title {'x' * 201}", f"note {'x' * 10_001}"], ids=["a title", "a note"])
+async def test_a_text_that_is_too_long_is_refused_and_nothing_is_written(office, here, words):
+    incident = await opened(office, here)
+
+    await here(words)
+
+    assert "are the most. Nothing was changed." in office.told()[-1]
+    assert kinds(office, incident) == ["incident.opened"]
+
+
+async def test_an_incident_is_not_opened_with_a_title_that_is_too_long(office, here):
+    await here(f"open {'x' * 201}")
+
+    assert "are the most. Nothing was changed." in office.told()[-1]
+    assert await office.journal.current(CHANNEL) is None
+
+
 async def test_opening_beside_an_open_incident_says_which_it_is_and_how_to_retitle_it(office, here):
     incident = await opened(office, here)
 
