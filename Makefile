@@ -38,8 +38,9 @@ lint: $(STAMP) ## ruff, mypy and import-linter
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-nightly: $(STAMP) ## hunt the release with its state machine for hours: 10,000 histories
-	@HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -q --timeout 0 tests/usecases/test_release_machine.py
+nightly: $(STAMP) ## hunt unlocks with both state machines for hours: 10,000 histories each
+	@HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -q -n 2 --dist loadfile --timeout 0 \
+		tests/usecases/test_release_machine.py tests/usecases/test_people_machine.py
 
 bench: $(STAMP) ## measure: each benchmark compares two things and prints a ratio
 	@$(BIN)/python -m pytest -s -q -m bench tests/bench

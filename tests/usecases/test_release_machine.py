@@ -440,12 +440,13 @@ class ReleaseMachine(RuleBasedStateMachine):
         return all(run.phase is RunPhase.ENDED for run in self.world.ci.known.values())
 
 
-settings.register_profile("default", max_examples=500, stateful_step_count=20)
-settings.register_profile("nightly", max_examples=10_000, stateful_step_count=50)
+IS_NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 
 TestReleaseMachine = ReleaseMachine.TestCase
 TestReleaseMachine.settings = settings(
-    settings.get_profile(os.environ.get("HYPOTHESIS_PROFILE", "default")),
+    max_examples=10_000 if IS_NIGHTLY else 250,
+    stateful_step_count=50 if IS_NIGHTLY else 20,
+    derandomize=settings().derandomize and not IS_NIGHTLY,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
