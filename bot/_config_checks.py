@@ -11,8 +11,9 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from bot._config_models import PIPELINE_KEYS, TICKET_SECTIONS, VARIABLE_NAME, GithubActions, known_keys_at
+from bot._config_models import PIPELINE_KEYS, TICKET_SECTIONS, GithubActions, known_keys_at
 from bot._config_text import Finding, KeyPath
+from bot._config_values import VARIABLE_NAME
 from bot.core.nearest import did_you_mean
 
 REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")

@@ -6,142 +6,43 @@ more than one key is in `bot._config_checks`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     StrictBool,
     StrictFloat,
     StrictInt,
-    StringConstraints,
 )
 
 from bot._config_text import KeyPath
-from bot.core.hours import hours_from
-from bot.core.policy import LoopRule, Policy, WatchRule, run_id_pattern
+from bot._config_values import (
+    Channel,
+    ChannelId,
+    Duration,
+    Email,
+    GroupId,
+    PipelineValue,
+    StateKey,
+    Text,
+    Url,
+    UserId,
+    Variable,
+    WaitTime,
+    ZoneName,
+    loop_starts,
+    run_id_template,
+)
+from bot.core.policy import LoopRule, Policy, WatchRule
 from bot.core.run import Conclusion
 
-VARIABLE_NAME = re.compile("[A-Z_][A-Z0-9_]*", re.ASCII)
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_LONGEST = timedelta(days=3650)
-_LOOP_STARTS = range(2, 1001)
-_OVERDUE_FACTORS = (1, 100)
 _DEFAULTS = Policy()
-
-
-def _duration(value: object) -> timedelta:
-    found = re.fullmatch(r"(\d{1,9})([smhd])", value, re.ASCII) if isinstance(value, str) else None
-    if found is None:
-        raise ValueError("must be a duration: a whole number with its unit, such as 60s, 5m, 24h or 400d")
-    span = timedelta(**{_UNITS[found[2]]: int(found[1])})
-    if span > _LONGEST:
-        raise ValueError("must not be longer than ten years")
-    return span
-
-
-def _not_zero(value: timedelta) -> timedelta:
-    if not value:
-        raise ValueError("must be longer than zero")
-    return value
-
-
-def _url(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and "?" not in value and "#" not in value
-        secret = bool(parts.username or parts.password)
-    except ValueError:
-        good = secret = False
-    if secret:
-        raise ValueError("must not carry a user or a password: secrets come from the environment")
-    if not good:
-        raise ValueError("must be an http:// or https:// address without a query")
-    return value.rstrip("/")
-
-
-def _matching(expression: str, reason: str) -> AfterValidator:
-    pattern = re.compile(expression, re.ASCII)
-
-    def check(value: str) -> str:
-        if pattern.fullmatch(value) is None:
-            # the value is not repeated: it may be a secret in the wrong place
-            raise ValueError(reason)
-        return value
-
-    return AfterValidator(check)
-
-
-def _channel(value: str) -> str:
-    if value.startswith("#"):
-        raise ValueError("must be a name without the leading #, a pattern of names, or a channel id")
-    looks_like_id = re.fullmatch(r"[CG][A-Z0-9]{6,}", value) is not None
-    if not looks_like_id and (value != value.lower() or re.search(r"[\s,.#@<>]", value)):
-        raise ValueError("must be a channel id (C0123ABCD) or a lower-case name pattern (inc-*)")
-    return value
-
-
-def _loop_starts(value: int) -> int:
-    if value not in _LOOP_STARTS:
-        raise ValueError(f"must be from {_LOOP_STARTS[0]} to {_LOOP_STARTS[-1]}")
-    return value
-
-
-def _overdue_factor(value: float) -> float:
-    if not _OVERDUE_FACTORS[0] <= value <= _OVERDUE_FACTORS[1]:
-        raise ValueError(f"must be from {_OVERDUE_FACTORS[0]} to {_OVERDUE_FACTORS[1]}")
-    return float(value)
-
-
-def _name_or_number(value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
-        raise ValueError("must be text or a whole number, and not empty")
-    return str(value)
-
-
-def _run_id_template(value: str) -> str:
-    run_id_pattern(value)
-    return value
-
-
-def _hours(value: str) -> str:
-    return hours_from(value).text
-
-
-def _zone_name(value: str) -> str:
-    try:
-        return ZoneInfo(value).key
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError("must be a time zone that this machine knows, such as Europe/Berlin") from None
-
-
-Text = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
-WaitTime = Annotated[timedelta, BeforeValidator(_duration)]
-Duration = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_not_zero)]
-Url = Annotated[str, AfterValidator(_url)]
-ZoneName = Annotated[str, AfterValidator(_zone_name)]
-Variable = Annotated[
-    str,
-    _matching(
-        VARIABLE_NAME.pattern, "must be the name of an environment variable, in capitals, never the secret itself"
-    ),
-]
-Channel = Annotated[str, AfterValidator(_channel)]
-ChannelId = Annotated[str, _matching("[CG][A-Z0-9]{6,}", "must be a channel id, such as C0123ABCD")]
-UserId = Annotated[str, _matching("[UW][A-Z0-9]{4,}", "must be a Slack user id, such as U0123ABCD")]
-GroupId = Annotated[str, _matching("S[A-Z0-9]{4,}", "must be a Slack user group id, such as S0123ABCD")]
-Email = Annotated[str, _matching(r"[^@\s]+@[^@\s]+", "must be an email address")]
-PipelineValue = Annotated[str, BeforeValidator(_name_or_number)]
-StateKey = Annotated[str, _matching(r"[^/](?:.*[^/])?", "must not be empty, nor start or end with /")]
 
 
 class Section(BaseModel):
@@ -239,12 +140,12 @@ class PersonSection(Section):
     azure: Text | None = None
     jenkins: Text | None = None
     who: tuple[Text, ...] = ()
-    hours: Annotated[str, AfterValidator(_hours)] | None = None
+    hours: Annotated[str, AfterValidator(hours)] | None = None
 
 
 class HoldersSection(Section):
     ci_hosts: tuple[Text, ...] = ()
-    run_id_hosts: tuple[Annotated[str, AfterValidator(_run_id_template)], ...] = ()
+    run_id_hosts: tuple[Annotated[str, AfterValidator(run_id_template)], ...] = ()
     people: dict[str, PersonSection] = Field(default_factory=dict)
 
 
@@ -256,7 +157,7 @@ class SettleSection(Section):
 
 
 class LoopSection(Section):
-    starts: Annotated[StrictInt, AfterValidator(_loop_starts)] = LoopRule().starts
+    starts: Annotated[StrictInt, AfterValidator(loop_starts)] = LoopRule().starts
     within: Duration = LoopRule().within
 
 
@@ -276,7 +177,7 @@ class PolicySection(Section):
 class WatchSection(Section):
     every: Duration = WatchRule().every
     look_every: Duration = WatchRule().look_every
-    overdue_factor: Annotated[StrictInt | StrictFloat, AfterValidator(_overdue_factor)] = WatchRule().overdue_factor
+    overdue_factor: Annotated[StrictInt | StrictFloat, AfterValidator(overdue_factor)] = WatchRule().overdue_factor
     head_start: WaitTime = WatchRule().head_start
     wait_for: Duration = WatchRule().wait_for
 
