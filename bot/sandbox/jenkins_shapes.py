@@ -9,7 +9,7 @@ from typing import Any
 from bot.sandbox.jenkins_world import Build, Item, JenkinsJob
 
 _PIPELINE = "org.jenkinsci.plugins.workflow.job.Workflow"
-_TOKEN = re.compile(r"[A-Za-z_]+|\[|\]|,|\{\d*,\d*\}")
+_TOKEN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|\[|\]|,|\{\d*,\d*\}")
 
 
 def millis(at: datetime) -> int:
