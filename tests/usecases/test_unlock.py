@@ -119,7 +119,7 @@ class TestPatient:
 
         assert still_hidden
         assert await settled(scene, lock) == (["released"], False)
-        assert any("wants to unlock" in text for text in scene.wrote())
+        assert any("wanted to unlock" in text for text in scene.wrote())
 
 
 async def test_asking_to_unlock_when_safe_waits_and_then_releases_by_itself(scene):

@@ -1,0 +1,175 @@
+"""Locks and their people, played through as quinn, parker and elliott: what each of them reads, and how often."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bot.sandbox.slack_workspace import flat
+from bot.sandbox.stage import SHORT_TIMES, STATES, SandboxState
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+QUINN, PARKER, ELLIOTT = "U0QUINN", "U0PARKER", "U0ELLIOTT"
+REPO, DEPLOY, UPDATE = "acme/infra", "deploy.yml", "dependency-update.yml"
+AN_HOUR = 3600
+
+
+@pytest.fixture(scope="module")
+def staged():
+    settle = {"failed": "4s", "cancelled": "1s", "timed_out": "1s", "lost": "1s"}
+    return {
+        "states": (
+            *STATES,
+            SandboxState("lone", "lone.tfstate", workflows=(DEPLOY,)),
+            SandboxState("owned", "owned.tfstate", protected=True, workflows=(DEPLOY,)),
+        ),
+        "policy": {**SHORT_TIMES, "settle": settle},
+        "settings": {"watch": {"head_start": "3s"}, "states": {"owned": {"approval": {"by": "owner"}}}},
+    }
+
+
+@pytest.fixture(autouse=True)
+def elliott(world):
+    """Elliott as the module finds him: away, with nothing to be told of."""
+    yield
+    world.slack.change_user(
+        ELLIOTT, is_deleted=False, presence="away", status_text="", status_emoji="", status_until=0, dnd_until=0
+    )
+
+
+async def answers(scene, letter, action, checklist, *words):
+    """Elliott's answer, and what is said of it in the thread of the request."""
+    before = len(in_thread(scene, checklist))
+    await scene.click(letter, action, user=ELLIOTT)
+    said = await scene.until(lambda: in_thread(scene, checklist)[before:])
+    assert len(said) == 1
+    for word in words:
+        assert word in said[0]
+
+
+def in_thread(scene, message):
+    replies = scene.slack.messages(scene.channel, thread_ts=message.ts)
+    return [flat(reply) for reply in replies if reply.ts != message.ts]
+
+
+async def test_an_owner_who_changes_his_mind_has_one_message_and_each_answer_is_said_once(scene):
+    lock, _ = await scene.stage.dead_lock()
+    checklist = await scene.checklist("unlock staging because the release waits", "allowed")
+    letter = await scene.letter("wants to unlock", "still running")
+
+    await answers(scene, letter, "owner.running", checklist, "still running", f"<@{ELLIOTT}> answered")
+    await scene.becomes(checklist, "refused", f"<@{ELLIOTT}> says that it is still running", "only a new answer")
+    await scene.becomes(letter, "nobody can unlock until you take that back")
+    await answers(scene, letter, "owner.undo", checklist, "takes his answer back")
+    await scene.becomes(checklist, "unlock staging: allowed")
+    await scene.becomes(letter, "[ask me later]")
+    await answers(scene, letter, "owner.later", checklist, "asks for time")
+    await scene.becomes(letter, "asked again in 10 minutes")
+    assert await scene.stands(lock)
+    await answers(scene, letter, "owner.dead", checklist, "it's dead", "still checked")
+    await scene.becomes(checklist, f"<@{ELLIOTT}> says that it is dead")
+    await scene.click(checklist, "unlock.confirm")
+    await scene.becomes(letter, "was released", "nothing was undone")
+
+    assert len(in_thread(scene, checklist)) == 4
+    letters = await scene.until(lambda: len(scene.letters()) == 2 and scene.letters())
+    assert all(letter.ts in {one.ts, one.thread_ts} for one in letters)
+
+
+async def test_an_owner_on_leave_is_left_in_peace_unless_the_state_is_protected(scene):
+    leaves = {"status_text": "On PTO", "status_emoji": ":palm_tree:", "status_until": int(time.time()) + 24 * AN_HOUR}
+    scene.slack.change_user(ELLIOTT, dnd_until=int(time.time()) + AN_HOUR, **leaves)
+    await scene.stage.dead_lock()
+    await scene.types("who staging")
+    told = flat(await scene.told("On PTO", "until", "Do not disturb", "Who can act instead"))
+    assert f"<@{QUINN}>" in told
+    checklist = await scene.checklist("unlock staging", "allowed")
+    [left, *_] = await scene.has_recorded("owner.notified")
+    assert "not disturbed until" in left.text
+    await scene.click(checklist, "unlock.confirm")
+    await scene.becomes(checklist, "staging is unlocked")
+    assert scene.letters() == []
+
+    lock, _ = await scene.stage.dead_lock("production")
+    needs = await scene.checklist("unlock production", "another full member of this channel can approve until")
+
+    await scene.letter("production is protected, so you are told at once", "wants to unlock")
+    await scene.click(needs, "unlock.decline", user=QUINN)
+    over = flat(await scene.becomes(needs, f"<@{QUINN}> declined"))
+    assert over.lower().count("nothing") == 1
+    assert await scene.stands(lock, "production")
+
+
+async def test_a_lock_from_the_owners_laptop_waits_for_his_word_and_then_for_a_second_member(scene):
+    await scene.stage.aws.put_state("lone.tfstate")
+    lock = await scene.stage.take_lock("lone", who="elliott@mbp")
+    checklist = await scene.checklist("unlock lone", "refused", "the owner says that it is dead, in the bot's message")
+    assert "[Approve and unlock]" not in flat(checklist)
+    letter = await scene.letter("wants to unlock")
+    assert await scene.stands(lock, "lone")
+
+    await scene.click(letter, "owner.dead", user=ELLIOTT)
+    await scene.becomes(checklist, "needs approval", f"<@{ELLIOTT}> says that it is dead", "[approve and unlock]")
+    assert await scene.stands(lock, "lone")
+    await scene.click(checklist, "unlock.approve", user=QUINN)
+
+    await scene.becomes(checklist, "lone is unlocked", f"asked for by <@{PARKER}>, approved by <@{QUINN}>")
+    await scene.becomes(letter, "your lock of lone was released")
+    await scene.letter("unlocked it")
+
+
+async def test_nobody_is_written_to_where_the_owner_is_gone_or_one_of_several(scene):
+    scene.slack.change_user(ELLIOTT, is_deleted=True)
+    lock, _ = await scene.stage.dead_lock()
+    await scene.types("who staging")
+    gone = await scene.told("the account is deactivated. Nothing is sent there", f"<@{QUINN}>")
+    scene.slack.change_user(ELLIOTT, is_deleted=False)
+    other = scene.stage.runs.start_run(REPO, UPDATE, at=lock.created, actor="somebody-else", title="Update")
+    scene.stage.runs.finish(other.id, "failure", at=lock.created + timedelta(minutes=5))
+    await scene.types("who staging")
+    await scene.told("is one of 2", "somebody-else", f"<@{ELLIOTT}>", "which of them it is, is not known", after=gone)
+
+    checklist = await scene.checklist("unlock staging", "allowed")
+    await scene.click(checklist, "unlock.confirm")
+    await scene.becomes(checklist, "staging is unlocked")
+
+    assert scene.letters() == []
+
+
+async def test_those_who_wait_hear_in_turn_that_it_is_free_and_its_owner_that_his_run_had_ended(scene):
+    created = datetime.now(UTC) - timedelta(hours=1)
+    await scene.stage.aws.put_state(scene.stage.states["staging"].key)
+    lock = await scene.stage.take_lock(created=created)
+    run = scene.stage.runs.start_run(REPO, DEPLOY, at=created - timedelta(minutes=1), actor="elliott-ci")
+    await scene.types("watch staging", user=QUINN)
+    await scene.told("nobody else waits", user=QUINN)
+    await scene.types("watch staging", channel="C0RANDOM")
+    await scene.told("you are number 2 of 2", "in a direct message")
+    armed = await scene.checklist("unlock staging --when-safe", "as soon as it is safe", "still missing", "running")
+    letter = await scene.letter("wants to unlock", "running")
+    assert await scene.stands(lock)
+
+    scene.stage.runs.finish(run.id, "failure", at=datetime.now(UTC))
+    await scene.becomes(armed, "staging is unlocked", within=40)
+
+    first = await scene.shown("staging is free", f"<@{QUINN}>", "one more waits", within=40)
+    second = await scene.letter("staging is free", "it is your turn", user=PARKER, within=40)
+    assert float(second.ts) - float(first.ts) >= 3
+    told = flat(await scene.becomes(letter, "was released", "ended, failed at"))
+    assert "running" not in told
+    assert len(scene.posts("staging is free")) == 1
+
+
+async def test_where_only_the_owner_may_approve_the_message_says_so_and_another_member_cannot(scene):
+    lock, _ = await scene.stage.dead_lock("owned")
+    checklist = await scene.checklist("unlock owned", "only the owner of the lock can approve until")
+
+    await scene.click(checklist, "unlock.approve", user=QUINN)
+    await scene.becomes(checklist, f"<@{QUINN}> is not the owner of the lock", "only the owner of the lock can approve")
+    assert await scene.stands(lock, "owned")
+    await scene.click(checklist, "unlock.approve", user=ELLIOTT)
+
+    await scene.becomes(checklist, "owned is unlocked", f"approved by <@{ELLIOTT}>")
