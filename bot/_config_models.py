@@ -12,13 +12,10 @@ from types import UnionType
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
     StrictBool,
-    StrictFloat,
-    StrictInt,
 )
 
 from bot._config_text import KeyPath
@@ -28,7 +25,11 @@ from bot._config_values import (
     Duration,
     Email,
     GroupId,
+    Hours,
+    LoopStarts,
+    OverdueFactor,
     PipelineValue,
+    RunIdTemplate,
     StateKey,
     Text,
     Url,
@@ -36,8 +37,6 @@ from bot._config_values import (
     Variable,
     WaitTime,
     ZoneName,
-    loop_starts,
-    run_id_template,
 )
 from bot.core.policy import LoopRule, Policy, WatchRule
 from bot.core.run import Conclusion
@@ -140,12 +139,12 @@ class PersonSection(Section):
     azure: Text | None = None
     jenkins: Text | None = None
     who: tuple[Text, ...] = ()
-    hours: Annotated[str, AfterValidator(hours)] | None = None
+    hours: Hours | None = None
 
 
 class HoldersSection(Section):
     ci_hosts: tuple[Text, ...] = ()
-    run_id_hosts: tuple[Annotated[str, AfterValidator(run_id_template)], ...] = ()
+    run_id_hosts: tuple[RunIdTemplate, ...] = ()
     people: dict[str, PersonSection] = Field(default_factory=dict)
 
 
@@ -157,7 +156,7 @@ class SettleSection(Section):
 
 
 class LoopSection(Section):
-    starts: Annotated[StrictInt, AfterValidator(loop_starts)] = LoopRule().starts
+    starts: LoopStarts = LoopRule().starts
     within: Duration = LoopRule().within
 
 
@@ -177,7 +176,7 @@ class PolicySection(Section):
 class WatchSection(Section):
     every: Duration = WatchRule().every
     look_every: Duration = WatchRule().look_every
-    overdue_factor: Annotated[StrictInt | StrictFloat, AfterValidator(overdue_factor)] = WatchRule().overdue_factor
+    overdue_factor: OverdueFactor = WatchRule().overdue_factor
     head_start: WaitTime = WatchRule().head_start
     wait_for: Duration = WatchRule().wait_for
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BeforeValidator, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, StrictFloat, StrictInt, StringConstraints
 
 from bot.core.hours import hours_from
 from bot.core.policy import run_id_pattern
@@ -71,13 +71,13 @@ def _channel(value: str) -> str:
     return value
 
 
-def loop_starts(value: int) -> int:
+def _loop_starts(value: int) -> int:
     if value not in _LOOP_STARTS:
         raise ValueError(f"must be from {_LOOP_STARTS[0]} to {_LOOP_STARTS[-1]}")
     return value
 
 
-def overdue_factor(value: float) -> float:
+def _overdue_factor(value: float) -> float:
     if not _OVERDUE_FACTORS[0] <= value <= _OVERDUE_FACTORS[1]:
         raise ValueError(f"must be from {_OVERDUE_FACTORS[0]} to {_OVERDUE_FACTORS[1]}")
     return float(value)
@@ -89,12 +89,12 @@ def _name_or_number(value: object) -> str:
     return str(value)
 
 
-def run_id_template(value: str) -> str:
+def _run_id_template(value: str) -> str:
     run_id_pattern(value)
     return value
 
 
-def hours(value: str) -> str:
+def _hours(value: str) -> str:
     return hours_from(value).text
 
 
@@ -123,3 +123,7 @@ GroupId = Annotated[str, _matching("S[A-Z0-9]{4,}", "must be a Slack user group 
 Email = Annotated[str, _matching(r"[^@\s]+@[^@\s]+", "must be an email address")]
 PipelineValue = Annotated[str, BeforeValidator(_name_or_number)]
 StateKey = Annotated[str, _matching(r"[^/](?:.*[^/])?", "must not be empty, nor start or end with /")]
+Hours = Annotated[str, AfterValidator(_hours)]
+RunIdTemplate = Annotated[str, AfterValidator(_run_id_template)]
+LoopStarts = Annotated[StrictInt, AfterValidator(_loop_starts)]
+OverdueFactor = Annotated[StrictInt | StrictFloat, AfterValidator(_overdue_factor)]
