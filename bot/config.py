@@ -47,8 +47,6 @@ from bot.errors import ConfigInvalid
 
 __all__ = [
     "DEFAULT_PATH",
-    "REDIS_SCHEMES",
-    "SLACK_API",
     "BucketSettings",
     "CiSettings",
     "Config",
