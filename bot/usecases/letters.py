@@ -67,11 +67,6 @@ async def write_about(
     await _tell(world, (news,), held, Spoken(asker, channel, incident, request))
 
 
-async def run_died(world: World, inspection: Inspection, *, channel: str, incident: str) -> None:
-    """Tells the owner that his run has ended and still holds the lock: the bot saw it by itself. Raises JournalAway."""
-    await write_to_owner(world, OwnerNews.RUN_DIED, inspection, asker="", channel=channel, incident=incident)
-
-
 def _beside(inspection: Inspection, held: Held) -> Iterable[OwnerNews]:
     if held.waiting:
         yield OwnerNews.BLOCKS

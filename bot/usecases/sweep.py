@@ -13,18 +13,19 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from bot.core.alert import AlertKind
+from bot.core.alert import AlertKind, Concern
 from bot.core.concern import Evidence, Watched, concerns
 from bot.core.evidence import Trouble, Unseen
 from bot.core.incident import Incident
 from bot.core.lock import LockInfo, LockSeen, age
-from bot.core.report import Inspection
+from bot.core.report import Inspection, OwnerNews
 from bot.errors import ChainBroken
 from bot.usecases import alerts
 from bot.usecases.alerts import Book, batches
 from bot.usecases.incident import BOT, dealt_with, observe
 from bot.usecases.inspect import inspect
 from bot.usecases.lease import lease
+from bot.usecases.letters import write_to_owner
 from bot.usecases.listings import sharing_listings
 from bot.usecases.waiting_list import state_seen
 from bot.usecases.world import World
@@ -65,8 +66,10 @@ async def sweep(world: World) -> None:
         inspections = await _look_closer(world, seen, book, now)
         evidence = Evidence(_watched(world), seen, inspections, now)
 
-        await alerts.settle(world, book, concerns(evidence, world.policy, world.watch), evidence, incidents)
+        found = concerns(evidence, world.policy, world.watch)
+        await alerts.settle(world, book, found, evidence, incidents)
         await alerts.tell(world, book, still_mine)
+        await _tell_owners(world, found.values(), inspections, incidents)
 
 
 def _measure(world: World, seen: Mapping[str, LockSeen], now: datetime) -> None:
@@ -101,6 +104,31 @@ async def _tell_queues(world: World, seen: Mapping[str, LockSeen]) -> None:
     """Who waits for a state hears of it from its queue, which is looked at anew where this is news to it."""
     for some in batches(tuple(seen.items())):
         await asyncio.gather(*(state_seen(world, state, lock) for state, lock in some))
+
+
+async def _tell_owners(
+    world: World,
+    found: Iterable[Concern],
+    inspections: Mapping[str, Inspection],
+    incidents: Mapping[str, Incident],
+) -> None:
+    """Tells the owner of a lock that his run has died with it, and of an old lock that others wait for it."""
+    for concern in found:
+        inspection = inspections.get(concern.state)
+        news = None if inspection is None else _news_of(concern, inspection)
+        if inspection is not None and news is not None:
+            incident = incidents.get(concern.state)
+            channel, incident_id = ("", "") if incident is None else (incident.channel, incident.id)
+            await write_to_owner(world, news, inspection, asker="", channel=channel, incident=incident_id)
+
+
+def _news_of(concern: Concern, inspection: Inspection) -> OwnerNews | None:
+    if inspection.lock is None or inspection.lock.id != concern.lock_id:
+        return None
+    if concern.kind is AlertKind.DEAD_RUN:
+        return OwnerNews.RUN_DIED
+    blocks = inspection.attribution is not None and bool(inspection.attribution.contenders)
+    return OwnerNews.BLOCKS if concern.kind is AlertKind.AGED and blocks else None
 
 
 def _watched(world: World) -> dict[str, Watched]:

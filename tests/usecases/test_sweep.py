@@ -10,7 +10,7 @@ import pytest
 from bot.core.alert import AlertKind, Outcome
 from bot.core.lock import HalfKind, LockInfo
 from bot.core.policy import WatchRule
-from bot.core.report import StateName
+from bot.core.report import OwnerNews, StateName
 from bot.core.run import Conclusion
 from bot.errors import JournalAway, Unreachable
 from bot.sandbox.memory import Killed, MemoryLockBackend, MemoryStore, MemorySweep, Throttle, lock_text
@@ -444,3 +444,41 @@ def test_a_redis_that_goes_away_in_the_middle_costs_a_sweep_and_no_alert(world):
     world.watch(3)
 
     assert world.told_of() == [AlertKind.AGED]
+
+
+def letters(world):
+    return list(world.teller.shown.values())
+
+
+def test_an_owner_is_told_by_himself_that_his_run_died_with_the_lock_once(world):
+    world.dead_run()
+    world.watch(30, "w1", "w2")
+
+    (letter,) = letters(world)
+    assert letter.news is OwnerNews.RUN_DIED
+    assert [owner for owner, _ in world.teller.letters] == ["U0ELLIOTT"]
+    assert set(world.store.texts) == set(world.kinds)
+
+
+def test_an_owner_is_not_told_of_a_run_that_goes_on_nor_of_a_lock_that_is_free_by_then(world):
+    world.ci.start("100", DEPLOY, host=None, actor="elliott-ci")
+    world.lock("l1")
+    world.watch(30)
+    world.free()
+    world.ci.end("100", Conclusion.TIMED_OUT)
+    world.watch(30)
+
+    assert letters(world) == []
+
+
+def test_the_owner_of_an_old_lock_is_told_once_that_others_wait_for_it(world):
+    world.ci.start("100", DEPLOY, host=None, actor="elliott-ci")
+    world.lock("l1")
+    world.pass_time(600)
+    world.ci.start("200", DEPLOY, host=None, actor="quinn")
+    world.watch(80, "w1", "w2")
+
+    (letter,) = letters(world)
+    assert letter.news is OwnerNews.BLOCKS
+    assert [owner for owner, _ in world.teller.letters] == ["U0ELLIOTT"]
+    assert set(world.store.texts) == set(world.kinds)
