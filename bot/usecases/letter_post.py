@@ -16,7 +16,7 @@ import structlog
 
 from bot.core.evidence import Found
 from bot.core.people import OwnerSays
-from bot.core.phrase import Person, Quoted, instant
+from bot.core.phrase import Person, Phrase, Quoted, instant
 from bot.core.report import LetterStanding, Notice, OwnerLetter, OwnerNews, StateName
 from bot.core.timeline import Draft, Kind
 from bot.errors import Throttled, Unreachable, UpstreamError
@@ -38,6 +38,7 @@ _PATIENCE = timedelta(seconds=30)
 _EARLY = timedelta(seconds=5)
 _MOST_DEFERRALS = 30
 _RINGS = frozenset({OwnerNews.UNLOCK_WANTED, OwnerNews.RELEASED})
+_NOTHING_ELSE: Phrase = ("Nothing else changes by that.",)
 _AGAIN = "AGAIN"
 _FIRST = "first"
 
@@ -242,6 +243,10 @@ async def _defer(world: World, desk: _Desk, until: datetime) -> bool:
     await start(world, desk.place, why=f"quiet:{until.timestamp():.0f}", at=until + timedelta(seconds=1))
     text = f"is on do-not-disturb: not disturbed until {instant(until)}, and told then"
     await _write_down(world, desk, text, f"quiet/{until.isoformat()}")
+    if news_of(desk.main) is OwnerNews.UNLOCK_WANTED:
+        words: Phrase = (Person(desk.place.owner, ""), " is on do-not-disturb until ", until, ", and is told then.")
+        notice = Notice(f"The owner of the lock of {desk.place.state} is not disturbed", (words, _NOTHING_ELSE))
+        await _say_where_asked(world, desk, notice, "quiet")
     return False
 
 
@@ -276,13 +281,17 @@ async def _could_not(world: World, desk: _Desk, error: UpstreamError, *, is_fina
         for fact in desk.facts:
             await world.records.update(FACT, f"{place}/{fact['id']}", {"is_told": "refused"})
     if main["channel"] and news_of(main) is not OwnerNews.ASKED:
-        found = await find_unlock(world, main["request"]) if main["request"] else None
-        thread = "" if found is None else found[0].thread or found[0].ts
-        notice = Notice(
-            f"The owner of the lock of {place.state} could not be told",
-            ((Person(place.owner, ""), ": ", Quoted(error.detail)), ("Nothing else changes by that.",)),
-        )
-        await say_once(world, main["channel"], notice, mark=f"{place}/untold", thread=thread)
+        why: Phrase = (Person(place.owner, ""), ": ", Quoted(error.detail))
+        notice = Notice(f"The owner of the lock of {place.state} could not be told", (why, _NOTHING_ELSE))
+        await _say_where_asked(world, desk, notice, "untold")
+
+
+async def _say_where_asked(world: World, desk: _Desk, notice: Notice, mark: str) -> None:
+    """In the thread of the request, or in the channel where the lock was spoken of; once for each letter."""
+    main = desk.main
+    found = await find_unlock(world, main["request"]) if main["request"] else None
+    thread = "" if found is None else found[0].thread or found[0].ts
+    await say_once(world, main["channel"], notice, mark=f"{desk.place}/{mark}", thread=thread)
 
 
 async def untold(world: World, state: str, lock_id: str) -> str:

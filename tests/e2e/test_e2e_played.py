@@ -89,6 +89,8 @@ async def test_an_owner_on_leave_is_left_in_peace_unless_the_state_is_protected(
     checklist = await scene.checklist("unlock staging", "allowed")
     [left, *_] = await scene.has_recorded("owner.notified")
     assert "not disturbed until" in left.text
+    [said] = await scene.until(lambda: in_thread(scene, checklist))
+    assert f"<@{ELLIOTT}> is on do-not-disturb until" in said
     await scene.click(checklist, "unlock.confirm")
     await scene.becomes(checklist, "staging is unlocked")
     assert scene.letters() == []
