@@ -4,7 +4,8 @@ Where to read:
 
 core/        the words and the decisions, pure: a lock, a run, the gate (`gate.py`, `rules.py`), who holds the lock
              (`attribution.py`), whose it is (`ownership.py`), the timeline's chain (`timeline.py`), and what is made of
-             it: the account of an incident (`story.py`, `account.py`), its summary, highlights and follow-ups. Start here.
+             it: the account of an incident (`story.py`, `account.py`), its summary, key moments and follow-ups. Start
+             here.
 ports.py     what the use cases need from the world, as small protocols
 usecases/    one module per thing that a person asks for: `unlock.py` asks and confirms, `release.py` releases,
              `whois.py` finds the owner, `letters.py` writes to him; and per thing that the bot does by itself:

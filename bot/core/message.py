@@ -26,8 +26,9 @@ class Said:
     """A message as it stands now. Ids are Slack's; `thread` is the root of its thread, empty outside of one.
 
     `author` is the id of a user, or of a bot that has none; `bot` is the name of a bot or a workflow, empty for people.
-    `raw` has Slack's own marks and escapes. `marks` has who reacted, by the reaction's name without a skin tone. `by_person` is
-    False for bots and for what Slack writes itself, such as who joined. `latest_reply` is None without replies.
+    `raw` has Slack's own marks and escapes. `marks` has who reacted, by the reaction's name without a skin tone.
+    `by_person` is False for bots and for what Slack writes itself, such as who joined. `latest_reply` is None without
+    replies.
     """
 
     channel: str

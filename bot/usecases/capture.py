@@ -179,6 +179,7 @@ async def text_of(world: World, said: Said) -> str:
 
 
 def is_marked(world: World, said: Said) -> bool:
+    """Whether anybody, member or not, has put a capture reaction on it."""
     return bool(_marking(world, said))
 
 

@@ -51,6 +51,7 @@ async def move(world: World, request_id: str, allowed: Collection[Phase], phase:
 
 
 async def start_release(world: World, request_id: str) -> None:
+    """Hands the release to a worker, once. Raises JournalAway."""
     await world.jobs.start("release", request_id, key=f"release:{request_id}")
 
 

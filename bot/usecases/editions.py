@@ -71,6 +71,7 @@ async def last_entry(world: World, incident_id: str) -> Entry | None:
 
 
 async def find(world: World, incident_id: str, version: str) -> Progress | None:
+    """How far this version is; None if nobody has begun it. Raises JournalAway."""
     record = await world.records.get(_RECORD, f"{incident_id}/{version}")
     return None if record is None else _read(record)
 
@@ -108,6 +109,7 @@ async def again(world: World, progress: Progress) -> Progress:
 async def written(
     world: World, progress: Progress, *, outline: Outline, files: Mapping[str, str], not_written: Mapping[str, str]
 ) -> Progress:
+    """Notes that the files are made, and why some are not. Raises JournalAway."""
     changes = {"outline": _OUTLINE.dump_python(outline, mode="json"), "files": files, "not_written": not_written}
     await world.records.update(_RECORD, _key(progress.edition), changes)
     return await _reread(world, progress)

@@ -121,6 +121,7 @@ def conclude(
 
 
 def count_refusals(world: World, verdict: Verdict) -> None:
+    """Counts each rule that refuses, for `tflock_gate_refusals_total`."""
     for finding in verdict.findings:
         if finding.effect is Effect.REFUSES:
             world.meter.refusal(str(finding.rule))

@@ -88,6 +88,7 @@ async def thread_of(world: World, incident_id: str) -> str:
 
 
 def name_of(incident_id: str, key: str) -> str:
+    """The name of a follow-up's records: short, whatever the key holds."""
     return f"{incident_id}/{digest_of(key)}"
 
 

@@ -208,5 +208,6 @@ async def _remind_later(world: World, request_id: str, number: int) -> None:
 
 
 def pipeline_in(record: dict[str, str]) -> Pipeline:
+    """The pipeline that a kill's record names, as `targets.pipeline_text` wrote it."""
     pairs = [line.partition("\t") for line in record["fields"].split("\n") if line]
     return Pipeline(record["ci"], tuple((key, value) for key, _, value in pairs))

@@ -67,6 +67,7 @@ async def is_at_work(world: World, incident: str) -> bool:
 
 
 async def save_unlock(world: World, request: UnlockRequest, phase: Phase = Phase.SHOWN, **more: object) -> None:
+    """Writes a new request down, so that any worker finds it. Raises JournalAway."""
     await _enlist(world, request, "unlock")
     await world.records.put("unlock", request.id, {**_plain(asdict(request)), "phase": phase, **more}, ttl=REQUEST_TTL)
 
@@ -85,6 +86,7 @@ async def change_unlock(
 
 
 async def save_kill(world: World, request: KillRequest, **more: str) -> None:
+    """As `save_unlock`."""
     await _enlist(world, request, "kill")
     await world.records.put(
         "kill", request.id, {**_plain(asdict(request)), "phase": Phase.SHOWN, **more}, ttl=REQUEST_TTL
@@ -92,6 +94,7 @@ async def save_kill(world: World, request: KillRequest, **more: str) -> None:
 
 
 async def find_kill(world: World, request_id: str) -> tuple[KillRequest, dict[str, Any]] | None:
+    """As `find_unlock`."""
     record = await world.records.get("kill", request_id)
     return None if record is None else (_kill(record), record)
 

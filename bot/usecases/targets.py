@@ -116,6 +116,7 @@ def _tie(runs: Sequence[Run], inspection: Inspection) -> Tie:
 
 
 def unseen_words(mute: tuple[NotFound | Unseen, ...]) -> Phrase:
+    """Why one of them was not seen; nothing where there is none."""
     return () if not mute else (f"{mute[0].system}: ", Quoted(trouble_words(mute[0])))
 
 
