@@ -8,6 +8,7 @@ import pytest
 from bot.core.case import Ruling
 from bot.core.home import Wait
 from bot.core.lock import HalfKind
+from bot.core.policy import ApprovalPolicy, Approvers
 from bot.core.report import StateName
 from bot.core.run import Conclusion
 from bot.errors import NotPermitted, Unreachable
@@ -112,3 +113,32 @@ def test_a_thousand_locks_are_read_once_and_each_stands_on_one_page(paper):
     assert first.locked == 1_000
     assert reads == [1_000]
     assert paper.run(home.home(world, "U0PARKER", page=10_000)).page == first.pages - 1
+
+
+@pytest.mark.parametrize(
+    ("by", "members", "waits"), [("group", ("U0PARKER",), True), ("group", (), False), ("nobody", ("U0PARKER",), False)]
+)
+def test_an_approval_waits_only_for_those_whom_the_policy_lets_approve(paper, by, members, waits):
+    asked(paper)
+    paper.directory.groups["S0LEADS"] = members
+    policy = ApprovalPolicy(Approvers(by), ("S0LEADS",) if by == "group" else ())
+    paper.ports = replace(paper.ports, policy=replace(paper.ports.policy, approval=policy))
+    assert bool(waits_of(paper, "U0PARKER")) is waits
+    assert paper.store.texts
+
+
+def test_a_crowd_that_opens_its_home_tabs_uses_up_none_of_the_calls_that_a_release_needs(paper):
+    asked(paper)
+    names = list[str]()
+
+    async def note(name):
+        names.append(name)
+
+    crowd = [f"U0CROWD{number}" for number in range(50)]
+    for user in crowd:
+        paper.directory.add(user, user.lower(), CHANNEL)
+    paper.switchboard.fault = note
+    shown = [seen_by(paper, user) for user in crowd]
+
+    assert all(one.waiting[0].wait is Wait.APPROVAL for one in shown)
+    assert not {"look up inside", "look up groups"} & set(names)
