@@ -27,6 +27,13 @@ def config(environ):
     return load(EXAMPLE, environ | VARIABLES)
 
 
+def test_a_file_of_the_first_version_loads_unchanged_and_means_what_it_did(config, environ):
+    first = load(Path(__file__).parent / "first_version.yml", environ | VARIABLES)
+
+    assert (first.states, first.policy, first.holders) == (config.states, config.policy, config.holders)
+    assert first.watch == WatchRule()
+
+
 def test_the_example_names_the_channels(config):
     assert config.slack.incident_channels == ("inc-*", "C0STAGING")
     assert config.slack.alerts_channel == "C0PLATFORM"
