@@ -67,9 +67,14 @@ TERRAFORM = st.sampled_from(
      "changes hands", "state breaks"]
 )  # fmt: skip
 LOGINS = st.sampled_from(sorted(ACTORS))
-ASKERS, APPROVERS = st.sampled_from([QUINN, QUINN, PARKER, TWIN]), st.sampled_from([PARKER, ELLIOTT, QUINN, TWIN])
+TWISTS = ["none", "when safe", "declined", "asker leaves", "approver leaves", "approver leaves the group",
+          "state breaks", "state breaks", "nobody works", "it takes long"]  # fmt: skip
+PAIRS = st.sampled_from(
+    [(QUINN, PARKER), (QUINN, ELLIOTT), (PARKER, ELLIOTT), (QUINN, TWIN), (TWIN, QUINN), (QUINN, QUINN)]
+)
+"""Who asks, and who approves."""
 LEFT_BEHIND = st.tuples(ENDS, st.booleans(), st.sampled_from([False, False, True]), LOGINS)
-BETWEEN = ["nothing", "disarmed", "changes hands", "changes hands, armed again", "rerun", "objection", "left"]
+BETWEEN = ["nothing", "disarmed", "changes hands", "armed again", "armed again too late", "rerun", "objection", "left"]
 TYPED = [
     command.Unlock(STATE), command.Unlock(STATE, when_safe=True), command.Unlock(STATE, dry_run=True),
     command.Status(STATE), command.Watch(STATE), command.Watch(STATE), command.Watch(STATE, off=True),
@@ -404,34 +409,33 @@ class PeopleMachine(RuleBasedStateMachine):
             made = value if part == "none" else replace(value, **{part: getattr(donor, part)})
             self._press(action, str(made), first[1])
 
-    @rule(
-        who=st.tuples(ASKERS, APPROVERS),
-        lock=LEFT_BEHIND,
-        when_safe=st.booleans(),
-        between=st.one_of(st.none(), st.tuples(PEOPLE, CHANGES)),
-        wait=st.sampled_from([2, 30, 331]),
-        without_workers=st.sampled_from([0, 0, 400]),
-        refused_by=st.sampled_from([None, None, QUINN, ELLIOTT]),
-    )
-    def an_unlock_goes_its_way(self, who, lock, when_safe, between, wait, without_workers, refused_by):
-        """What people do when all is well, and how one of them may change before it comes to it."""
+    @rule(who=PAIRS, lock=LEFT_BEHIND, twist=st.sampled_from(TWISTS), away=st.sampled_from([0, 60]))
+    def an_unlock_goes_its_way(self, who, lock, twist, away):
+        """What people do when all is well, and what may have changed before a worker comes to it."""
         asker, approver = who
         self._restore()
         self._prepare(lock)
-        self._type(asker, command.Unlock(STATE, when_safe=when_safe))
-        if refused_by is not None:
-            self._press_newest("unlock.decline", refused_by)
+        self._type(asker, command.Unlock(STATE, when_safe=twist == "when safe"))
+        if twist == "declined":
+            self._press_newest("unlock.decline", ELLIOTT)
         self._press_newest("unlock.confirm", asker)
         self._press_newest("unlock.approve", approver)
-        self.world.run(asyncio.sleep(without_workers))
-        if between is not None:
-            self._become(*between)
-        self.world.pass_time(wait)
+        match twist:
+            case "asker leaves":
+                self._become(asker, "left the channel")
+            case "approver leaves":
+                self._become(approver, "guest")
+            case "approver leaves the group":
+                self._become(approver, "left the group")
+            case "state breaks" if self.world.store.fault is None:
+                self._break_state()
+        self.world.run(asyncio.sleep(400 if twist == "nobody works" else away))
+        self.world.pass_time(331 if twist == "it takes long" else 30)
         self._press_newest("unlock.approve", approver)
         self.world.pass_time(30)
 
     @rule(
-        who=st.tuples(ASKERS, APPROVERS),
+        who=PAIRS,
         lock=LEFT_BEHIND,
         moments=st.lists(st.tuples(MOMENTS, EVENTS, st.integers(0, 5), PEOPLE), min_size=1, max_size=3),
         trouble=st.one_of(st.none(), st.tuples(TROUBLES, st.integers(1, 4))),
@@ -450,7 +454,7 @@ class PeopleMachine(RuleBasedStateMachine):
         self._press_newest("unlock.approve", approver)
         self.world.pass_time(30, workers=workers)
 
-    @rule(who=st.tuples(ASKERS, APPROVERS), lock=LEFT_BEHIND, between=st.sampled_from(BETWEEN), workers=WORKERS)
+    @rule(who=PAIRS, lock=LEFT_BEHIND, between=st.sampled_from(BETWEEN), workers=WORKERS)
     def an_armed_unlock_waits(self, who, lock, between, workers):
         """It is armed too early, and something happens before it is safe."""
         asker, other = who
@@ -462,12 +466,15 @@ class PeopleMachine(RuleBasedStateMachine):
         match between:
             case "disarmed":
                 self._press_newest("unlock.disarm", other)
-            case "changes hands" | "changes hands, armed again":
+            case "changes hands" | "armed again" | "armed again too late":
                 self._change_hands()
-                self._end_as(lock[0], 0.2)
                 self.world.pass_time(15, workers=workers)
+                if between == "armed again too late":
+                    self._end_well()
+                    self._take_by(lock[3], half=False, by_hand=False)
                 if between != "changes hands":
                     self._press_newest("unlock.rearm", other)
+                self._end_as(Conclusion.FAILED, 0.2)
             case "rerun":
                 self._rerun()
             case "objection":
@@ -837,7 +844,9 @@ class PeopleMachine(RuleBasedStateMachine):
                     by, is_wanted = said.user, True
                 case "approved" if said.lock_id == lock_id:
                     approval, is_wanted = said, True
-                case "unlock.disarm" | "unlock.decline" | "over" if said.call <= moved:
+                case "unlock.disarm" | "unlock.decline" if said.call <= moved:
+                    return None
+                case "over" if said.call <= moved:
                     by, approval, is_wanted = wish.user, None, False
         return (by, approval) if is_wanted else None
 
@@ -929,8 +938,8 @@ IS_NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 
 TestPeopleMachine = PeopleMachine.TestCase
 TestPeopleMachine.settings = settings(
-    max_examples=10_000 if IS_NIGHTLY else 250,
-    stateful_step_count=50 if IS_NIGHTLY else 15,
+    max_examples=10_000 if IS_NIGHTLY else 400,
+    stateful_step_count=50 if IS_NIGHTLY else 20,
     derandomize=settings().derandomize and not IS_NIGHTLY,
     deadline=None,
     suppress_health_check=list(HealthCheck),
