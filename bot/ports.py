@@ -604,6 +604,10 @@ class Steps(Protocol):
         """Posts the step's message in its channel, or updates it."""
         ...
 
+    async def find(self, execution: str, channel: str, *, since: datetime) -> Posted | None:
+        """The step's message, by its mark, if it was posted since."""
+        ...
+
     async def complete(self, execution: str, outputs: Mapping[str, str]) -> None:
         """Lets the workflow go on. A step that is over already stays as it is."""
         ...

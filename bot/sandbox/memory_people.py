@@ -196,11 +196,18 @@ class MemorySteps:
     switchboard: Switchboard = field(default_factory=Switchboard)
     shown: dict[str, StepReport] = field(default_factory=dict)
     told: list[tuple[str, str]] = field(default_factory=list)
+    posts: int = 0
 
     async def show(self, report: StepReport, *, posted: Posted | None = None) -> Posted:
         await self.switchboard.pass_through("show step")
         self.shown[report.execution] = report
+        self.posts += posted is None
+        await self.switchboard.pass_through("showed step")
         return posted or Posted(report.channel, "1700000000.000900")
+
+    async def find(self, execution: str, channel: str, *, since: datetime) -> Posted | None:
+        await self.switchboard.pass_through("find step")
+        return Posted(channel, "1700000000.000900") if execution in self.shown else None
 
     async def complete(self, execution: str, outputs: Mapping[str, str]) -> None:
         await self.switchboard.pass_through("complete step")

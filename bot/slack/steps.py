@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from datetime import datetime
 
 import structlog
 from slack_sdk.errors import SlackApiError
@@ -11,6 +13,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.core.step import StepReport
 from bot.ports import Notifier, Posted
 from bot.slack.client import translated
+from bot.slack.mark import CALL_SECONDS, find_marked, marked
+from bot.slack.render.blocks import Message
 from bot.slack.render.step import step_message
 
 log = structlog.get_logger()
@@ -29,9 +33,25 @@ class SlackSteps:
     async def show(self, report: StepReport, *, posted: Posted | None = None) -> Posted:
         words = step_message(report)
         if posted is None:
-            return await self._notifier.post(report.channel, text=words.text, blocks=words.blocks)
+            return await self._post(report, words)
         await self._notifier.update(posted, text=words.text, blocks=words.blocks)
         return posted
+
+    async def find(self, execution: str, channel: str, *, since: datetime) -> Posted | None:
+        return await find_marked(self._client, channel, mark=_mark(execution), thread="", since=since)
+
+    async def _post(self, report: StepReport, words: Message) -> Posted:
+        with translated("posting a message"):
+            async with asyncio.timeout(CALL_SECONDS):
+                answer = await self._client.chat_postMessage(
+                    channel=report.channel,
+                    text=words.text,
+                    blocks=[dict(block) for block in words.blocks],
+                    metadata=marked(_mark(report.execution)),
+                    unfurl_links=False,
+                    unfurl_media=False,
+                )
+        return Posted(str(answer.get("channel") or report.channel), str(answer["ts"]))
 
     async def complete(self, execution: str, outputs: Mapping[str, str]) -> None:
         """Says that the step has done what it was for. One that is over already stays as it is."""
@@ -48,6 +68,10 @@ class SlackSteps:
                 await self._client.functions_completeError(function_execution_id=execution, error=why[:_LONGEST_ERROR])
             except SlackApiError as error:
                 _check_over(error, execution)
+
+
+def _mark(execution: str) -> str:
+    return f"step/{execution}"
 
 
 def _check_over(error: SlackApiError, execution: str) -> None:

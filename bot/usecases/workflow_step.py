@@ -7,6 +7,7 @@ the checklist, and a member of the channel takes it on with a click, as if he ha
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -135,13 +136,25 @@ async def _ask(world: World, execution: str, record: dict[str, Any]) -> None:
     if lock is None:
         raise Unreachable(world.state(record["state"]).backend_system, "the lock could not be read")
     report = _report(execution, {**record, "lock_id": lock.id})
-    posted = await _steps(world).show(
-        StepReport(
-            report.execution, report.state, lock.id, report.channel, StepStage.OPEN, report.reason,
-            inspection=seen.inspection, verdict=seen.verdict,
-        )
-    )  # fmt: skip
+    report = replace(report, inspection=seen.inspection, verdict=seen.verdict)
+    posted = await _posted(world, execution, record, report)
     await world.records.update("step", execution, {"ts": posted.ts, "channel": posted.channel, "lock_id": lock.id})
+
+
+async def _posted(world: World, execution: str, record: dict[str, Any], report: StepReport) -> Posted:
+    """Where the message stands. What a process that died has posted is found by its mark and shown anew."""
+    if not record.get("begun"):
+        await world.records.update("step", execution, {"begun": world.clock.now().isoformat()})
+        return await _steps(world).show(report)
+    since = datetime.fromisoformat(record["begun"])
+    try:
+        found = await _steps(world).find(execution, record["channel"], since=since)
+    except (Throttled, Unreachable):
+        raise
+    except UpstreamError as error:  # where the bot may not look, rather a second message than none
+        log.warning("step.cannot_look", execution=execution, detail=error.detail)
+        found = None
+    return await _steps(world).show(report, posted=found)
 
 
 async def _why_not_here(world: World, record: dict[str, Any]) -> str:

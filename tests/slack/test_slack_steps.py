@@ -1,5 +1,7 @@
 """The adapter for steps of workflows, over HTTP against the local workspace."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from bot.core.step import StepReport, StepStage
@@ -28,6 +30,13 @@ async def test_a_step_is_shown_and_shown_again_in_its_place(workspace, steps):
     (message,) = workspace.messages("C0INC")
     assert "declined" in flat(message)
     assert "step.arm" not in str(message.blocks)
+
+
+async def test_a_step_that_was_shown_is_found_by_its_mark(workspace, steps):
+    posted = await steps.show(StepReport("Fx1", "staging", "lock", "C0INC", StepStage.OPEN))
+    since = datetime.now(UTC)
+    assert await steps.find("Fx1", "C0INC", since=since) == posted
+    assert await steps.find("Fx2", "C0INC", since=since) is None
 
 
 async def test_a_workflow_goes_on_with_what_came_out(steps, running):

@@ -217,7 +217,7 @@ def test_a_process_that_dies_while_it_takes_a_step_on_leaves_no_workflow_waiting
     assert room.is_held
 
 
-@pytest.mark.parametrize("point", ["show step", "complete step"])
+@pytest.mark.parametrize("point", ["show step", "showed step", "complete step"])
 def test_a_worker_that_dies_is_followed_by_another_and_the_workflow_hears_once(room, step, point):
     room.hold()
     room.dies()
@@ -233,3 +233,4 @@ def test_a_worker_that_dies_is_followed_by_another_and_the_workflow_hears_once(r
     step.is_taken_on()
     room.pass_time(1200)
     assert step.told == [(EXECUTION, "released")]
+    assert room.steps.posts == 1
