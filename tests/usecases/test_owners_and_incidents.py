@@ -12,8 +12,8 @@ from bot.core.policy import Holders, KnownPerson
 from bot.core.timeline import verify
 from bot.errors import NotPermitted
 from bot.sandbox.stage import DEPLOY, REPO
-from bot.usecases import incident as incidents
 from bot.usecases import answers
+from bot.usecases import incident as incidents
 from bot.usecases.status import Question, status
 from bot.usecases.whois import who
 
