@@ -143,9 +143,7 @@ def _register_steps(docket: Docket, world: World) -> None:
         )  # fmt: skip
 
     async def step_look_(execution: str, tick: str, retry: Retry = _AGAIN) -> None:
-        await _guarded(
-            world, retry, "step_look", execution, lambda: workflow_step.look(world, execution, int(tick))
-        )
+        await _guarded(world, retry, "step_look", execution, lambda: workflow_step.look(world, execution, int(tick)))
 
     docket.register(step_, names=["step"])
     docket.register(step_look_, names=["step_look"])
