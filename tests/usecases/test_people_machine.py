@@ -946,3 +946,35 @@ TestPeopleMachine.settings = settings(
 )
 if not IS_NIGHTLY:
     TestPeopleMachine.pytestmark = pytest.mark.timeout(600)  # a failing history is made short, which takes its time
+
+
+@pytest.fixture
+def play():
+    made = []
+
+    def play(**world):
+        made.append(PeopleMachine())
+        made[-1].begin(
+            kinds=(HalfKind.FILE, HalfKind.ITEM), by=Approvers.MEMBER, not_by_actor=False, how=Conclusion.FAILED,
+            actor="elliott-ci", **{"protected": True, "in_groups": False, **world},
+        )  # fmt: skip
+        return made[-1]
+
+    yield play
+    for machine in made:
+        machine.teardown()
+
+
+LOCK = (Conclusion.FAILED, False, False, "elliott-ci")
+
+
+@pytest.mark.parametrize("who", [(QUINN, PARKER), (QUINN, TWIN)])
+@pytest.mark.parametrize("twist", dict.fromkeys(TWISTS))
+def test_what_a_machine_may_take_long_to_come_to_keeps_everybodys_word(play, who, twist):
+    for away in (0, 60):
+        play(in_groups=twist == "approver leaves the group").an_unlock_goes_its_way(who, LOCK, twist, away)
+
+
+@pytest.mark.parametrize("between", BETWEEN)
+def test_an_armed_unlock_keeps_everybodys_word_whatever_happens_before_it_is_safe(play, between):
+    play(protected=False).an_armed_unlock_waits((QUINN, PARKER), LOCK, between, ("w1", "w2"))
