@@ -38,6 +38,7 @@ lint: $(STAMP) ## ruff, mypy and import-linter
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+# Measured 2026-11-22: 1,000 histories of people's actions take about 7 minutes of one core, those of the release less.
 nightly: $(STAMP) ## hunt unlocks with both state machines for hours: 10,000 histories each
 	@HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -q -n 2 --dist loadfile --timeout 0 \
 		tests/usecases/test_release_machine.py tests/usecases/test_people_machine.py
