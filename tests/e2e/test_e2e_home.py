@@ -31,6 +31,7 @@ async def running(scene):
 async def test_the_home_tab_shows_the_lock_and_leads_to_its_checklist_and_to_the_channel(scene):
     lock, _ = await running(scene)
     await scene.types("open the deploy hangs")
+    await scene.shown("the deploy hangs", within=40)
     assert (await scene.slack.open_home(PARKER)).is_acked
     home = await scene.until(
         lambda: (view := scene.slack.home(PARKER)) and "Open incidents" in flat(view) and view, within=40
