@@ -275,14 +275,14 @@ async def test_no_secret_is_in_the_log_a_message_an_export_or_an_answer(scene):
     await scene.types(f"note the token is {SECRETS['GITHUB_TOKEN']}")
     await scene.told("noted")
     await scene.types("close")
-    await scene.until(lambda: len(scene.slack.files(scene.channel)) == 2)
+    await scene.until(lambda: len(scene.slack.files(scene.channel)) == 3)
 
     texts = {
         "log": scene.stage.bots["serve"].log,
         "metrics": await scene.metrics(),
         "messages": "\n".join(flat(m) + m.text for m in scene.slack.world.messages if m.by_bot and not m.to),
-        "exports": "\n".join(path.read_text() for path in scene.stage.exports.iterdir()),
-        "uploads": "\n".join((u.content or b"").decode() for u in scene.slack.files(scene.channel)),
+        "exports": "\n".join(path.read_bytes().decode(errors="replace") for path in scene.stage.exports.iterdir()),
+        "uploads": "\n".join((u.content or b"").decode(errors="replace") for u in scene.slack.files(scene.channel)),
     }
     assert checklist
     found = [(where, name) for where, text in texts.items() for name, secret in SECRETS.items() if secret in text]

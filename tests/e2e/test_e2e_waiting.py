@@ -86,7 +86,7 @@ async def test_an_armed_unlock_that_is_called_off_releases_nothing_afterwards(sc
     checklist = await scene.checklist("unlock staging --when-safe", "as soon as it is safe")
     await scene.until(lambda: "[Do not unlock]" in flat(checklist))
     await scene.click(checklist, "unlock.disarm", user=QUINN)
-    told = flat(await scene.becomes(checklist, "taken back"))
+    told = flat(await scene.becomes(checklist, "took it back"))
     assert "The bot deleted no lock" in told
 
     scene.stage.runs.finish(run.id, "failure", at=datetime.now(UTC) - timedelta(minutes=5))
@@ -94,7 +94,7 @@ async def test_an_armed_unlock_that_is_called_off_releases_nothing_afterwards(sc
 
     assert "[Unlock staging]" in again
     assert await scene.stands(lock)
-    assert "taken back" in flat(checklist)
+    assert "took it back" in flat(checklist)
 
 
 async def test_an_armed_unlock_whose_lock_changes_hands_ends_and_touches_nothing(scene):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from bot.core.button import ButtonValue
 from bot.core.case import Ruling
@@ -114,23 +114,31 @@ def _watch(inspection: Inspection) -> dict[str, object] | None:
     return None if inspection.seen.is_free else watch_button(inspection.state.name)
 
 
+_OFFERED, _AN_OFFER = 12, 250
+"""States in the list to wait for, and the characters of a message that each may take."""
+
+
 def overview_message(overview: Overview) -> Message:
     """All states, the locked ones first, then those that could not be read. What does not fit is counted."""
     summary = counted(overview)
     away = [line(_NO_TIMELINE)] if overview.journal_away else []
     rows = [line(fact, most=300) for fact in overview_facts(overview)]
+    locked = [name.name for name, seen in overview.states if seen.held][:_OFFERED]
     return message(
         summary,
         sections([f"*{summary}*", *away]),
-        sections(rows, budget=9_000, more=lambda n: f"… and {n} more. `/tflock status STATE` shows one of them."),
+        sections(
+            rows,
+            budget=9_000 - _AN_OFFER * len(locked),
+            more=lambda n: f"… and {n} more. `/tflock status STATE` shows one of them.",
+        ),
         context(mrkdwn(("Looked at ", overview.at, "."))),
-        actions(_watch_one_of(overview)),
+        actions(_watch_one_of(locked)),
     )
 
 
-def _watch_one_of(overview: Overview) -> dict[str, object] | None:
-    """A button where one state is locked, else a list of those that are."""
-    locked = [name.name for name, seen in overview.states if seen.held]
+def _watch_one_of(locked: Sequence[str]) -> dict[str, object] | None:
+    """A button where one state is locked, else a list of the first that are."""
     if len(locked) == 1:
         return watch_button(locked[0], label=f"Tell me when {locked[0]} is free")
     return select("Tell me when one is free", WATCH, [(name, ButtonValue(name, "", "")) for name in locked])
