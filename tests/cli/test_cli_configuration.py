@@ -59,4 +59,4 @@ def test_every_command_of_the_command_line_is_documented():
     page = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
     section = page.split("## On the command line", 1)[1]
     documented = set(re.findall(r"\| `([a-z]+)[^`]*` \|$", section, re.MULTILINE))
-    assert documented == {command.callback.__name__ for command in cli.registered_commands}
+    assert documented == {command.name or command.callback.__name__ for command in cli.registered_commands}

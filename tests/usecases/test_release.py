@@ -310,6 +310,11 @@ async def test_the_durable_queue_carries_a_confirmed_request_out(scene, director
         await jobs.start(job.name, *job.args, key=job.key)
 
         async with Worker(docket, name="w1") as worker:
-            await worker.run_until_finished()
+            working = asyncio.create_task(worker.run_forever())  # the periodic jobs never finish
+            async with asyncio.timeout(30):
+                while await outcome(scene, lock) != (["released"], []):  # noqa: ASYNC110 - Redis has no event for it
+                    await asyncio.sleep(0.05)
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
 
     assert await outcome(scene, lock) == (["released"], [])
