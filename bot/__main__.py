@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 import structlog
 import typer
 
-from bot import logs
-from bot.config import DEFAULT_PATH, Config, load
+from bot.app import logs
+from bot.config.load import DEFAULT_PATH, Config, load
 from bot.errors import ChainBroken, ConfigInvalid, TflockError, UnknownState
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def demo(
 ) -> None:
     """Play a real lock incident on this machine: no account needed."""
     try:
-        from bot.sandbox.demo import play  # noqa: PLC0415 - the sandbox's packages are not needed to serve
+        from bot.sandbox.demo.demo import play  # noqa: PLC0415 - the sandbox's packages are not needed to serve
     except ModuleNotFoundError as missing:
         _fail(f"the demo needs the sandbox extra ({missing.name} is missing): pip install 'tflock[sandbox]'", WRONG)
     raise typer.Exit(asyncio.run(play(keep_serving=serve)))
@@ -70,7 +70,7 @@ def demo(
 @cli.command()
 def doctor(*, as_json: AsJson = False) -> None:
     """Check config, Slack scopes, Redis, AWS permissions and CI tokens; exit 1 if anything would stop an unlock."""
-    from bot.doctor import examine  # noqa: PLC0415 - only this command looks at everything
+    from bot.doctor.examine import examine  # noqa: PLC0415 - only this command looks at everything
 
     config = _config(need_slack=False)
     raise typer.Exit(_run(examine(config, as_json=as_json)))
@@ -81,7 +81,7 @@ def status(
     state: Annotated[str | None, typer.Argument(help="A configured state.")] = None, *, as_json: AsJson = False
 ) -> None:
     """Show whether a state is locked, by which run, and what would stand in the way of an unlock. Reads only."""
-    from bot.reading import show_status  # noqa: PLC0415 - keeps the other commands quick
+    from bot.cli.show import show_status  # noqa: PLC0415 - keeps the other commands quick
 
     raise typer.Exit(_run(show_status(_config(need_slack=False), state, as_json=as_json)))
 
@@ -89,7 +89,7 @@ def status(
 @cli.command()
 def who(state: Annotated[str, typer.Argument(help="A configured state.")], *, as_json: AsJson = False) -> None:
     """Show who is behind a state's lock. Reads only."""
-    from bot.reading import show_who  # noqa: PLC0415 - keeps the other commands quick
+    from bot.cli.show import show_who  # noqa: PLC0415 - keeps the other commands quick
 
     raise typer.Exit(_run(show_who(_config(need_slack=False), state, as_json=as_json)))
 
@@ -97,7 +97,7 @@ def who(state: Annotated[str, typer.Argument(help="A configured state.")], *, as
 @cli.command()
 def timeline(incident: Annotated[str, typer.Argument(help="The incident's id.")], *, as_json: AsJson = False) -> None:
     """Print an incident's timeline."""
-    from bot.reading import show_timeline  # noqa: PLC0415 - keeps the other commands quick
+    from bot.cli.show import show_timeline  # noqa: PLC0415 - keeps the other commands quick
 
     raise typer.Exit(_run(show_timeline(_config(need_slack=False), incident, as_json=as_json)))
 
@@ -114,7 +114,7 @@ def export(
     ] = None,
 ) -> None:
     """Write an incident's record as files, from its timeline or again from its JSON export."""
-    from bot.reading import write_again, write_export  # noqa: PLC0415 - keeps the other commands quick
+    from bot.cli.show import write_again, write_export  # noqa: PLC0415 - keeps the other commands quick
 
     if incident.endswith(".json"):
         raise typer.Exit(_checked(lambda: write_again(Path(incident), form=form, directory=output), incident))
@@ -130,7 +130,7 @@ def verify(
     if file.exists() or file.suffix or len(file.parts) > 1:
         _verify_file(file)
         return
-    from bot.reading import show_verified  # noqa: PLC0415 - keeps the other commands quick
+    from bot.cli.show import show_verified  # noqa: PLC0415 - keeps the other commands quick
 
     raise typer.Exit(_run(show_verified(_config(need_slack=False), what)))
 
@@ -138,13 +138,13 @@ def verify(
 @cli.command("import")
 def import_(file: Annotated[Path, typer.Argument(help="A JSON export.")]) -> None:
     """Put the timeline of an export back into Redis, entry by entry as it was recorded."""
-    from bot.keeping import put_back  # noqa: PLC0415 - keeps the other commands quick
+    from bot.cli.restore import put_back  # noqa: PLC0415 - keeps the other commands quick
 
     raise typer.Exit(_run(put_back(_config(need_slack=False), file)))
 
 
 def _verify_file(file: Path) -> None:
-    from bot.export.json_read import verify_json  # noqa: PLC0415 - keeps the other commands quick
+    from bot.export.json.read import verify_json  # noqa: PLC0415 - keeps the other commands quick
 
     found = _checked(lambda: verify_json(file), str(file))
     counted = f"{found.entries} entries of {found.incident.id}; last hash {found.last}"
@@ -166,7 +166,7 @@ def claim(
     strict: Annotated[bool, typer.Option("--strict", help="Fail if the claim cannot be recorded.")] = False,
 ) -> None:
     """For CI jobs: record which run this is, on which host; with a command, run it and report its end."""
-    from bot.claiming import claim as make  # noqa: PLC0415 - keeps the other commands quick
+    from bot.cli.claim import claim as make  # noqa: PLC0415 - keeps the other commands quick
 
     raise typer.Exit(make(state, command or (), os.environ, strict=strict))
 
@@ -178,7 +178,7 @@ def wait(
     timeout: Annotated[str, typer.Option("--timeout", help="How long at most: 90s, 30m, 2h.")] = "30m",
 ) -> None:
     """For pipelines: return when the state's lock is free and no other run of its pipelines is at work."""
-    from bot.waiting import timeout_of, wait_for  # noqa: PLC0415 - keeps the other commands quick
+    from bot.cli.wait import timeout_of, wait_for  # noqa: PLC0415 - keeps the other commands quick
 
     try:
         longest = timeout_of(timeout)
@@ -190,7 +190,7 @@ def wait(
 @cli.command()
 def explain() -> None:
     """Read a pasted Terraform error on standard input; say what it is, what to do, and what not to do."""
-    from bot.explaining import explain_text  # noqa: PLC0415 - keeps the other commands quick
+    from bot.cli.explain import explain_text  # noqa: PLC0415 - keeps the other commands quick
 
     raise typer.Exit(explain_text(sys.stdin.buffer.read(), os.environ))
 
@@ -203,17 +203,19 @@ def main() -> None:
 async def _serve(config: Config, *, run_jobs: bool) -> None:
     from aiohttp import web  # noqa: PLC0415 - a job's command must not wait for what only a server needs
 
-    from bot import app as root  # noqa: PLC0415 - same
+    from bot.app.run import introduced, socket_mode, working  # noqa: PLC0415 - same
+    from bot.app.web import web_app  # noqa: PLC0415 - same
+    from bot.app.wiring import build  # noqa: PLC0415 - same
 
     stop = _stop_signal()
-    async with root.build(config) as bot, root.introduced(bot), root.working(bot, run_jobs=run_jobs):
-        runner = web.AppRunner(root.web_app(bot), access_log=None, handle_signals=False, shutdown_timeout=3)
+    async with build(config) as bot, introduced(bot), working(bot, run_jobs=run_jobs):
+        runner = web.AppRunner(web_app(bot), access_log=None, handle_signals=False, shutdown_timeout=3)
         await runner.setup()
         try:
             await _listen(runner, config.port)
             address = runner.addresses[0] if runner.addresses else ("", config.port)
             log.info("serving", port=address[1], jobs=run_jobs, socket_mode=config.slack.app_token is not None)
-            async with root.socket_mode(bot):
+            async with socket_mode(bot):
                 await stop.wait()
                 log.info("stopping")
         finally:
@@ -232,10 +234,11 @@ async def _listen(runner: web.AppRunner, port: int) -> None:
 
 
 async def _work(config: Config) -> None:
-    from bot import app as root  # noqa: PLC0415 - a job's command must not wait for what only a server needs
+    from bot.app.run import introduced, working  # noqa: PLC0415 - a job's command must not wait for a server's imports
+    from bot.app.wiring import build  # noqa: PLC0415 - same
 
     stop = _stop_signal()
-    async with root.build(config) as bot, root.introduced(bot), root.working(bot, run_jobs=True):
+    async with build(config) as bot, introduced(bot), working(bot, run_jobs=True):
         log.info("working", name=bot.worker_name)
         await stop.wait()
         log.info("stopping")

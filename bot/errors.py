@@ -1,4 +1,4 @@
-"""The error tree. A refusal is a value (`bot.core.gate`); an error is an exception with facts.
+"""The error tree. A refusal is a value (`bot.core.gate.decide`); an error is an exception with facts.
 
 TflockError                       everything that this program raises on purpose
 ├── ConfigInvalid                 the configuration or the environment: all problems at once

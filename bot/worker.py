@@ -15,28 +15,21 @@ from docket import Docket, ExponentialRetry, Perpetual, Retry, Worker
 from redis.exceptions import RedisError
 
 from bot.core.phrase import Quoted
-from bot.core.report import Notice
+from bot.core.reports.report import Notice
 from bot.errors import JournalAway, TflockError, UpstreamError
-from bot.usecases import (
-    answers,
-    approval,
-    backfill,
-    capture,
-    followups,
-    incident,
-    killing,
-    letter_post,
-    release,
-    sweep,
-    tickets,
-    unlock,
-    waiting_list,
-    workflow_step,
-)
-from bot.usecases.deliver import deliver
-from bot.usecases.export import export, reissue
+from bot.usecases.decide import approval
+from bot.usecases.decide.requests import find_kill, find_unlock
+from bot.usecases.export import followups, tickets
+from bot.usecases.export.deliver import deliver
+from bot.usecases.export.export import export, reissue
+from bot.usecases.kill import carry_out as killing
 from bot.usecases.lease import Busy
-from bot.usecases.requests import find_kill, find_unlock
+from bot.usecases.owner import post as letter_post
+from bot.usecases.queue import waiting_list
+from bot.usecases.record import backfill, capture, incident
+from bot.usecases.unlock import owner_answers as answers
+from bot.usecases.unlock import release, unlock, workflow_step
+from bot.usecases.watch import sweep
 from bot.usecases.world import World
 
 log = structlog.get_logger()

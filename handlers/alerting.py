@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.core.alert import AlertKind
-from bot.core.button import ButtonValue
 from bot.core.lock import LockSeen
 from bot.core.phrase import Phrase
-from bot.core.report import Notice
+from bot.core.reports.alert import AlertKind
+from bot.core.reports.button import ButtonValue
+from bot.core.reports.report import Notice
 from bot.errors import NotPermitted
 from bot.slack.render import notice_message
-from bot.usecases import alerts
+from bot.usecases.watch import alerts
 from bot.usecases.world import World
-from handlers import grammar
 from handlers.asker import Asker, answer
 from handlers.commands import Commands
 from handlers.rights import check_may_write
+from handlers.typed import grammar
 
 
 @dataclass(frozen=True, slots=True)

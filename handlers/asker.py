@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from bot.errors import UpstreamError
-from bot.ports import Notifier
+from bot.ports.messenger import Notifier
 from bot.slack.render import Message
 
 log = structlog.get_logger()

@@ -14,7 +14,7 @@ import structlog
 
 from bot.core.nearest import did_you_mean
 from bot.core.phrase import Phrase, Quoted
-from bot.core.report import Notice
+from bot.core.reports.report import Notice
 from bot.errors import (
     Denied,
     JournalAway,

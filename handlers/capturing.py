@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 from bot.core.evidence import Found, Trouble, Unseen
 from bot.core.phrase import Phrase, Quoted
-from bot.core.report import Notice
+from bot.core.reports.report import Notice
 from bot.errors import NotPermitted, Unreachable
 from bot.slack.render import notice_message
-from bot.usecases import backfill, capture
-from bot.usecases.capture import Added
+from bot.usecases.record import backfill, capture
+from bot.usecases.record.capture import Added
 from bot.usecases.world import World
-from handlers import grammar
 from handlers.asker import Asker, answer
 from handlers.rights import check_may_write
+from handlers.typed import grammar
 from handlers.when import instant_of
 
 _HIDE: tuple[Phrase, ...] = (

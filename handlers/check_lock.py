@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bot.core.explain.states_named import states_spoken_of
 from bot.core.phrase import Phrase, Quoted
-from bot.core.report import Notice
-from bot.core.spoken import states_spoken_of
+from bot.core.reports.report import Notice
 from bot.slack.render import notice_message
-from bot.usecases.home import locked_now
+from bot.usecases.look.home import locked_now
 from bot.usecases.world import World
-from handlers import grammar
 from handlers.asker import Asker, answer
 from handlers.commands import Commands
+from handlers.typed import grammar
 
 CHECK_SHORTCUT = "check_lock"
 _MOST_NAMED = 5

@@ -20,7 +20,7 @@ import structlog
 from aiohttp import web
 
 from bot.errors import JournalAway, UnknownState
-from bot.usecases import claims
+from bot.usecases.decide import claims
 from bot.usecases.world import World
 
 log = structlog.get_logger()

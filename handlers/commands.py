@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.core.explain import explain, notice_of
-from bot.core.incident import Incident
+from bot.core.explain.explain import explain, notice_of
 from bot.core.phrase import Phrase, Quoted
-from bot.core.redact import redact
-from bot.core.report import Notice
+from bot.core.record.incident import Incident
+from bot.core.record.redact import redact
+from bot.core.reports.report import Notice
 from bot.errors import NotPermitted
 from bot.slack.render import (
     Message,
@@ -20,16 +20,17 @@ from bot.slack.render import (
     user_message,
     who_message,
 )
-from bot.usecases import incident as incidents
-from bot.usecases import kill_job, unlock
-from bot.usecases.looking import weigh_look, write_look
-from bot.usecases.status import Question, everything, status, tell_owner
-from bot.usecases.whois import about_user, who
+from bot.usecases.kill import ask as kill_job
+from bot.usecases.look.status import Question, everything, status, tell_owner
+from bot.usecases.look.who import about_user, who
+from bot.usecases.look.write_look import weigh_look, write_look
+from bot.usecases.record import incident as incidents
+from bot.usecases.unlock import unlock
 from bot.usecases.world import World
-from handlers import grammar
-from handlers._typed_text import readable
 from handlers.asker import Asker, answer
 from handlers.record import NOT_HERE, RecordCommands, is_incident_channel
+from handlers.typed import grammar
+from handlers.typed.text import readable
 from handlers.watching import WatchCommands
 
 

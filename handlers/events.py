@@ -15,10 +15,10 @@ from typing import Any
 import structlog
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from bot.core.message import base_name
+from bot.core.record.message import base_name
 from bot.errors import JournalAway
-from bot.usecases import capture
-from bot.usecases.capture import Cause
+from bot.usecases.record import capture
+from bot.usecases.record.capture import Cause
 from bot.usecases.world import World
 from handlers.asker import asker_of_shortcut, ts_of_message
 from handlers.backlog import Backlog

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.core.incident import Incident
 from bot.core.phrase import Linked, Phrase, Quoted
-from bot.core.report import Notice
+from bot.core.record.incident import Incident
+from bot.core.reports.report import Notice
 from bot.errors import NotPermitted
 from bot.slack.render import notice_message
-from bot.usecases import export
-from bot.usecases.channel_incidents import latest
-from bot.usecases.sharing import link_of
+from bot.usecases.export import export
+from bot.usecases.export.share import link_of
+from bot.usecases.record.find import latest
 from bot.usecases.world import World
 from handlers.asker import Asker, answer
 from handlers.rights import check_may_write

@@ -13,9 +13,9 @@ from typing import Any
 import structlog
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from bot.core.button import ButtonValue, parse_button
-from bot.core.home import Home
-from bot.core.report import Notice
+from bot.core.reports.button import ButtonValue, parse_button
+from bot.core.reports.home import Home
+from bot.core.reports.report import Notice
 from bot.errors import NotPermitted, TflockError, UpstreamError
 from bot.slack.render.home import (
     CHECK,
@@ -33,12 +33,12 @@ from bot.slack.render.home import (
     plain_home,
     status_view,
 )
-from bot.usecases import home as homes
+from bot.usecases.look import home as homes
 from bot.usecases.world import World
-from handlers.actions import Actions
 from handlers.asker import Asker
 from handlers.backlog import Backlog
 from handlers.boundary import Boundary, notice_of
+from handlers.clicks import Actions
 
 log = structlog.get_logger()
 

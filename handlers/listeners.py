@@ -12,16 +12,16 @@ from slack_bolt.response import BoltResponse
 
 from bot.slack.render.modal import EDIT_CALLBACK
 from bot.usecases.world import World
-from handlers import grammar
-from handlers.actions import Actions
 from handlers.asker import asker_of_click, asker_of_command, asker_of_mention, asker_of_shortcut, text_of_message
 from handlers.backlog import Backlog
 from handlers.boundary import Boundary
 from handlers.check_lock import CHECK_SHORTCUT, CheckLock
+from handlers.clicks import Actions
 from handlers.commands import Commands
+from handlers.dialogs import Complaint, Dialogs, asker_of_view, asks_to_edit, read_wish
 from handlers.events import listen_to_channels
 from handlers.home import HomeClicks, is_of_home, listen_to_homes
-from handlers.views import Complaint, Dialogs, asker_of_view, asks_to_edit, read_wish
+from handlers.typed import grammar
 from handlers.workflow import listen_to_workflows
 
 log = structlog.get_logger()

@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.core.evidence import Found, Trouble, Unseen
-from bot.core.incident import Incident
 from bot.core.phrase import Phrase, Quoted
-from bot.core.report import Notice
+from bot.core.record.incident import Incident
+from bot.core.reports.report import Notice
 from bot.errors import NotAvailable, NotPermitted, Unreachable
 from bot.slack.render import Message, notice_message
-from bot.usecases import channel_incidents
-from bot.usecases import incident as incidents
-from bot.usecases.capture import TITLE
+from bot.usecases.record import find as channel_incidents
+from bot.usecases.record import incident as incidents
+from bot.usecases.record.capture import TITLE
 from bot.usecases.world import World
-from handlers import grammar
 from handlers.asker import Asker, answer
 from handlers.capturing import CaptureCommands
 from handlers.exporting import ExportCommands
 from handlers.rights import check_may_write
 from handlers.timeline import TimelineCommands
+from handlers.typed import grammar
 from handlers.when import instant_of
 
 NOT_HERE = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.errors import NotPermitted
-from bot.usecases.rights import may_write
+from bot.usecases.record.rights import may_write
 from bot.usecases.world import World
 
 

@@ -7,19 +7,18 @@ from datetime import datetime, tzinfo
 
 import structlog
 
-from bot.core.button import ButtonValue
-from bot.core.incident import Incident
 from bot.core.phrase import one_line
-from bot.core.report import Corrected, TimelineReport
-from bot.core.revision import Marking
+from bot.core.record.incident import Incident
+from bot.core.record.revision import Marking
+from bot.core.reports.button import ButtonValue
+from bot.core.reports.report import Corrected, TimelineReport
 from bot.errors import NotPermitted, UpstreamError
 from bot.slack.render import Message, edited_message, marked_message, timeline_message
-from bot.usecases import correct
-from bot.usecases import timeline as pages
+from bot.usecases.record import correct, pages
 from bot.usecases.world import World
-from handlers import grammar
 from handlers.asker import Asker, answer
 from handlers.rights import check_may_write
+from handlers.typed import grammar
 from handlers.when import instant_of, zone_of
 
 log = structlog.get_logger()

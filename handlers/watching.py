@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.core.button import ButtonValue
+from bot.core.reports.button import ButtonValue
 from bot.slack.render import watch_message
-from bot.usecases import waiting_list
+from bot.usecases.queue import waiting_list
 from bot.usecases.world import World
 from handlers.asker import Asker, answer
 

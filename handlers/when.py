@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bot.core.evidence import Found
 from bot.errors import NotPermitted
-from bot.usecases.correct import wrong_time
+from bot.usecases.record.correct import wrong_time
 from bot.usecases.world import World
-from handlers._moments import Ago, ClockTime, Moment
 from handlers.asker import Asker
+from handlers.typed.moments import Ago, ClockTime, Moment
 
 _UNCHANGED = "Nothing was changed."
 

@@ -12,9 +12,9 @@ from typing import Any
 import structlog
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from bot.core.redact import redact
+from bot.core.record.redact import redact
 from bot.errors import JournalAway, UpstreamError
-from bot.usecases import workflow_step
+from bot.usecases.unlock import workflow_step
 from bot.usecases.world import World
 from handlers.backlog import Backlog
 

@@ -1,6 +1,6 @@
 """What a team has decided: how long to wait, who people are, and which `Who` is a CI's.
 
-Values only. The configuration fills them in (`bot.config`); the defaults are those of the documented example file.
+Values only. The configuration fills them in (`bot.config.load`); the defaults are those of the documented example file.
 """
 
 from __future__ import annotations

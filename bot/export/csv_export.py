@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from pathlib import Path
 
-from bot.core.timeline import canonical
+from bot.core.record.timeline import canonical
 from bot.export.files import write
 from bot.export.material import Material, Record
 from bot.export.moment import local, zone_of

@@ -9,25 +9,26 @@ from types import MappingProxyType
 
 import structlog
 
-from bot.core.incident import Incident
+from bot.core.record.incident import Incident
 from bot.export.csv_export import write_csv
 from bot.export.gather import gathered
-from bot.export.json_export import write_json
-from bot.export.markdown import write_markdown
+from bot.export.json.write import write_json
+from bot.export.markdown.page import write_markdown
 from bot.export.material import Material, Writer
-from bot.ports import Journal, Written
+from bot.ports.files import Written
+from bot.ports.journal import Journal
 
 log = structlog.get_logger()
 
 
 def _chart(material: Material, path: Path) -> Path:
-    from bot.export.chart import write_png  # noqa: PLC0415 - matplotlib takes a second, and is only for this
+    from bot.export.chart.chart import write_png  # noqa: PLC0415 - matplotlib takes a second, and is only for this
 
     return write_png(material, path)
 
 
 def _html(material: Material, path: Path) -> Path:
-    from bot.export.html import write_html  # noqa: PLC0415 - it holds the chart as well
+    from bot.export.html.page import write_html  # noqa: PLC0415 - it holds the chart as well
 
     return write_html(material, path)
 

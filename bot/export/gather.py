@@ -15,18 +15,18 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from bot.core.account import Account
-from bot.core.incident import Course, Incident
-from bot.core.redact import is_telling, redact
-from bot.core.revision import CORRECTIONS, ENTRY, Revisions
-from bot.core.story import Story
-from bot.core.timeline import Entry, Kind, clean_text, recordable
+from bot.core.account.story import Story
+from bot.core.account.values import Account
+from bot.core.record.incident import Course, Incident
+from bot.core.record.redact import is_telling, redact
+from bot.core.record.revision import CORRECTIONS, ENTRY, Revisions
+from bot.core.record.timeline import Entry, Kind, clean_text, recordable
 from bot.errors import ChainBroken, JournalAway
-from bot.export.json_read import read_export
-from bot.export.json_row import read_row, row_of, spelled
+from bot.export.json.read import read_export
+from bot.export.json.row import read_row, row_of, spelled
 from bot.export.material import Line, Record
 from bot.export.spool import Spool
-from bot.ports import Journal
+from bot.ports.journal import Journal
 
 _BATCH = 200
 """Entries that are taken in one go, in a thread: checking and redacting must not hold the event loop."""

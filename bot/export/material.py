@@ -11,9 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
-from bot.core.account import Account
-from bot.core.revision import Change, Shown
-from bot.core.timeline import Entry
+from bot.core.account.values import Account
+from bot.core.record.revision import Change, Shown
+from bot.core.record.timeline import Entry
 
 
 @dataclass(frozen=True, slots=True)

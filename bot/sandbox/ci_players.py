@@ -10,8 +10,8 @@ from bot.sandbox.azure import AzureStandIn
 from bot.sandbox.azure_world import BuildRecord
 from bot.sandbox.ecs import EcsStandIn
 from bot.sandbox.ecs_world import TaskRecord
-from bot.sandbox.github import GitHubStandIn
-from bot.sandbox.github_world import RunRecord
+from bot.sandbox.github.server import GitHubStandIn
+from bot.sandbox.github.world import RunRecord
 from bot.sandbox.gitlab import GitLabStandIn
 from bot.sandbox.gitlab_world import PipelineRecord
 from bot.sandbox.jenkins import JenkinsStandIn

@@ -35,7 +35,7 @@ from bot.core.lock import (
     parse_lock_info,
 )
 from bot.errors import LockInfoInvalid, Unreachable
-from bot.ports import Clock
+from bot.ports.clock import Clock
 
 EPOCH = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from bot.core.evidence import Found, NotFound, Observation
 from bot.core.run import Cancelled, CancelResult, Conclusion, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
 from bot.errors import Unreachable
-from bot.ports import Clock
+from bot.ports.clock import Clock
 from bot.sandbox.memory import Switchboard, Throttle, unseen_by
 
 

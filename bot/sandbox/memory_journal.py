@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from bot.core.incident import Course, Incident, is_safe_id
 from bot.core.phrase import one_line
-from bot.core.revision import CORRECTIONS
-from bot.core.timeline import GENESIS, Draft, Entry, Kind, body_of, clean_text, link, recordable
+from bot.core.record.incident import Course, Incident, is_safe_id
+from bot.core.record.revision import CORRECTIONS
+from bot.core.record.timeline import GENESIS, Draft, Entry, Kind, body_of, clean_text, link, recordable
 from bot.errors import ChainBroken, JournalAway, NotPermitted
-from bot.ports import Appended, Clock
+from bot.ports.clock import Clock
+from bot.ports.journal import Appended
 from bot.sandbox.memory import Switchboard
 
 

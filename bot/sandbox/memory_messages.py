@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bot.core.evidence import Found, NotFound, Observation, Unseen
-from bot.core.message import Said, base_name
-from bot.ports import Clock, MessagePage
+from bot.core.record.message import Said, base_name
+from bot.ports.clock import Clock
+from bot.ports.messenger import MessagePage
 from bot.sandbox.memory import Switchboard
 
 

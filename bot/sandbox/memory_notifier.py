@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from bot.errors import Missing
-from bot.ports import Blocks, Posted
+from bot.ports.messenger import Blocks, Posted
 from bot.sandbox.memory import Switchboard
 
 

@@ -11,10 +11,14 @@ from typing import Any, TypeVar
 
 from bot.core.evidence import Found, NotFound, Observation
 from bot.core.people import Channel, Member, Presence, Roll, Whereabouts
-from bot.core.report import KillReport, Notice, OwnerLetter, UnlockReport
-from bot.core.step import StepReport
+from bot.core.reports.kill import KillReport
+from bot.core.reports.letter import OwnerLetter
+from bot.core.reports.report import Notice
+from bot.core.reports.step import StepReport
+from bot.core.reports.unlock import UnlockReport
 from bot.errors import Missing, Unreachable
-from bot.ports import Clock, Posted
+from bot.ports.clock import Clock
+from bot.ports.messenger import Posted
 from bot.sandbox.memory import Switchboard, Throttle, unseen_by
 
 T = TypeVar("T")

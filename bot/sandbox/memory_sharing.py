@@ -9,16 +9,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from bot.core.account import Account, Cause, Summary, Table
-from bot.core.alert import Bulletin
-from bot.core.edition import ExportReport
-from bot.core.followup import propose
-from bot.core.followups import FollowUpsReport
-from bot.core.incident import Incident
-from bot.core.queue import QueueNews
-from bot.core.report import Notice
+from bot.core.account.edition import ExportReport
+from bot.core.account.followup import propose
+from bot.core.account.values import Account, Cause, Summary, Table
+from bot.core.record.incident import Incident
+from bot.core.reports.alert import Bulletin
+from bot.core.reports.followups import FollowUpsReport
+from bot.core.reports.queue import QueueNews
+from bot.core.reports.report import Notice
 from bot.errors import JournalAway, Missing
-from bot.ports import Journal, Posted, Written
+from bot.ports.files import Written
+from bot.ports.journal import Journal
+from bot.ports.messenger import Posted
 from bot.sandbox.memory import Switchboard
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from bot.core.account.ticket import FileResult, Filing, Readiness, Ticket
 from bot.core.evidence import Found, NotFound, Observation, Unseen
-from bot.core.ticket import FileResult, Filing, Readiness, Ticket
-from bot.ports import Clock
+from bot.ports.clock import Clock
 from bot.sandbox.memory import Switchboard
 
 

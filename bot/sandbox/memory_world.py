@@ -13,13 +13,13 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from bot.core.incident import Incident
+from bot.app.metrics import Metrics
+from bot.core.gate.inspection import StateName
 from bot.core.lock import HalfKind
 from bot.core.policy import Holders, KnownPerson, Policy
-from bot.core.report import StateName
+from bot.core.record.incident import Incident
 from bot.core.run import Pipeline
 from bot.errors import JournalAway, UpstreamError
-from bot.metrics import Metrics
 from bot.sandbox.memory import (
     WORKER,
     JumpingLoop,
@@ -37,25 +37,18 @@ from bot.sandbox.memory_notifier import MemoryNotifier
 from bot.sandbox.memory_people import MemoryDirectory, MemoryJobs, MemorySteps, MemoryTeller, MemoryViews, Waiting
 from bot.sandbox.memory_sharing import MemoryExporter, MemorySharing
 from bot.sandbox.memory_tickets import MemoryTickets
-from bot.usecases import (
-    answers,
-    approval,
-    backfill,
-    capture,
-    followups,
-    incident,
-    killing,
-    letter_post,
-    release,
-    sweep,
-    tickets,
-    unlock,
-    waiting_list,
-    workflow_step,
-)
-from bot.usecases.deliver import deliver
-from bot.usecases.export import export, reissue
+from bot.usecases.decide import approval
+from bot.usecases.export import followups, tickets
+from bot.usecases.export.deliver import deliver
+from bot.usecases.export.export import export, reissue
+from bot.usecases.kill import carry_out as killing
 from bot.usecases.lease import Busy
+from bot.usecases.owner import post as letter_post
+from bot.usecases.queue import waiting_list
+from bot.usecases.record import backfill, capture, incident
+from bot.usecases.unlock import owner_answers as answers
+from bot.usecases.unlock import release, unlock, workflow_step
+from bot.usecases.watch import sweep
 from bot.usecases.world import State, World
 from bot.worker import FIRST_AGAIN_AFTER, LAST_AGAIN_AFTER, REDELIVER_AFTER, TRIES
 

@@ -27,12 +27,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from bot.sandbox.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, local_aws
-from bot.sandbox.github import GitHubStandIn
-from bot.sandbox.github_world import GitHubWorld, RunRecord
-from bot.sandbox.process import BotProcess, free_port, start_bot
-from bot.sandbox.proxy import FaultProxy, fault_proxy
-from bot.sandbox.slack_workspace import Message, SlackWorkspace, flat
+from bot.sandbox.github.server import GitHubStandIn
+from bot.sandbox.github.world import GitHubWorld, RunRecord
+from bot.sandbox.machine.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, local_aws
+from bot.sandbox.machine.process import BotProcess, free_port, start_bot
+from bot.sandbox.machine.proxy import FaultProxy, fault_proxy
+from bot.sandbox.slack.workspace import Message, SlackWorkspace, flat
 from bot.store.embedded import redis_for
 
 REPO = "acme/infra"

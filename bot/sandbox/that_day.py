@@ -16,20 +16,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from bot.core.attribution import Look, attribute
-from bot.core.case import Case, Verdict
-from bot.core.contention import Contention, Loop
 from bot.core.evidence import Found, Trouble, Unseen
-from bot.core.facts import (
-    inspection_facts,
-    lock_facts,
-    loop_facts,
-    runs_facts,
-    seen_facts,
-    verdict_facts,
-    verdict_words,
-)
-from bot.core.gate import decide
+from bot.core.gate.attribution import Look, attribute
+from bot.core.gate.case import Case, Verdict
+from bot.core.gate.contention import Contention, Loop
+from bot.core.gate.decide import decide
+from bot.core.gate.inspection import Inspection, Owner, StateName
 from bot.core.lock import (
     Billing,
     DigestMatch,
@@ -48,9 +40,17 @@ from bot.core.lock import (
 from bot.core.people import Channel, Member, Standing
 from bot.core.phrase import instant
 from bot.core.policy import Holders, Policy
-from bot.core.report import Inspection, Owner, StateName
+from bot.core.record.facts import (
+    inspection_facts,
+    lock_facts,
+    loop_facts,
+    runs_facts,
+    seen_facts,
+    verdict_facts,
+    verdict_words,
+)
+from bot.core.record.timeline import Draft, Kind
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
-from bot.core.timeline import Draft, Kind
 from bot.export.exporter import WRITERS, FileExporter
 from bot.store.connect import connect
 from bot.store.embedded import redis_for

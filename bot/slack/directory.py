@@ -15,7 +15,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
 from bot.core.people import Channel, Member, Presence, Roll, Whereabouts
-from bot.ports import Clock
+from bot.ports.clock import Clock
 from bot.slack.client import FAILURES, SYSTEM, Failure, as_error, failure, retry_handlers
 
 log = structlog.get_logger()

@@ -15,8 +15,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
-from bot.core.message import Said, SharedFile, base_name
-from bot.ports import Clock, MessagePage
+from bot.core.record.message import Said, SharedFile, base_name
+from bot.ports.clock import Clock
+from bot.ports.messenger import MessagePage
 from bot.slack._message_text import raw_text
 from bot.slack.client import FAILURES, SYSTEM, Failure, failure, retry_handlers
 

@@ -1,6 +1,6 @@
 """Puts exports into channels: a summary that can be found again, and files in the three steps that Slack has for them.
 
-A message carries its mark (`bot.slack.mark`), so that it can be looked up. Files:
+A message carries its mark (`bot.slack.marks`), so that it can be looked up. Files:
 docs.slack.dev/messaging/working-with-files#uploading_files.
 """
 
@@ -14,15 +14,15 @@ from typing import Any
 
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.core.alert import Bulletin
-from bot.core.edition import ExportReport
-from bot.core.followups import FollowUpsReport
-from bot.core.queue import QueueNews
-from bot.core.report import Notice
+from bot.core.account.edition import ExportReport
+from bot.core.reports.alert import Bulletin
+from bot.core.reports.followups import FollowUpsReport
+from bot.core.reports.queue import QueueNews
+from bot.core.reports.report import Notice
 from bot.errors import Missing, Unreachable
-from bot.ports import Posted
+from bot.ports.messenger import Posted
 from bot.slack.client import SYSTEM, translated
-from bot.slack.mark import CALL_SECONDS, find_marked, marked
+from bot.slack.marks import CALL_SECONDS, find_marked, marked
 from bot.slack.render import Message, alerts_message, exported_message, followups_message, notice_message, queue_message
 
 UPLOAD_SECONDS = 120.0

@@ -10,10 +10,10 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.core.step import StepReport
-from bot.ports import Notifier, Posted
+from bot.core.reports.step import StepReport
+from bot.ports.messenger import Notifier, Posted
 from bot.slack.client import translated
-from bot.slack.mark import CALL_SECONDS, find_marked, marked
+from bot.slack.marks import CALL_SECONDS, find_marked, marked
 from bot.slack.render.blocks import Message
 from bot.slack.render.step import step_message
 

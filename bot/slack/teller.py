@@ -6,18 +6,13 @@ from datetime import datetime
 
 import structlog
 
-from bot.core.report import (
-    KillReport,
-    KillRequest,
-    KillStage,
-    Notice,
-    OwnerLetter,
-    UnlockReport,
-    UnlockRequest,
-    UnlockStage,
-)
+from bot.core.gate.stages import KillStage, UnlockStage
+from bot.core.reports.kill import KillReport, KillRequest
+from bot.core.reports.letter import OwnerLetter
+from bot.core.reports.report import Notice
+from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.errors import Throttled, Unreachable, UpstreamError
-from bot.ports import Notifier, Posted
+from bot.ports.messenger import Notifier, Posted
 from bot.slack.render import Message, kill_message, letter_message, notice_message, nudge_message, unlock_message
 
 log = structlog.get_logger()

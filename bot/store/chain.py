@@ -17,10 +17,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from bot.core.incident import Incident
-from bot.core.timeline import GENESIS, Draft, Entry, body_of, link, read_body, recordable, stamp
+from bot.core.record.incident import Incident
+from bot.core.record.timeline import GENESIS, Draft, Entry, body_of, link, read_body, recordable, stamp
 from bot.errors import ChainBroken, JournalAway
-from bot.ports import Appended, Clock
+from bot.ports.clock import Clock
+from bot.ports.journal import Appended
 from bot.store import scripts
 from bot.store.connect import DEADLINE, Client
 

@@ -13,12 +13,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bot.core.incident import Incident, closing_key, incident_id, is_safe_id, opening_key
 from bot.core.phrase import one_line
-from bot.core.revision import CORRECTIONS
-from bot.core.timeline import Draft, Entry, Kind, clean_text, stamp
+from bot.core.record.incident import Incident, closing_key, incident_id, is_safe_id, opening_key
+from bot.core.record.revision import CORRECTIONS
+from bot.core.record.timeline import Draft, Entry, Kind, clean_text, stamp
 from bot.errors import ChainBroken, JournalAway, NotPermitted
-from bot.ports import Appended, Clock
+from bot.ports.clock import Clock
+from bot.ports.journal import Appended
 from bot.store import scripts
 from bot.store.chain import Recorder, Stale, Tail, entry_of, head_key, head_of, log_key
 from bot.store.connect import Client, answering

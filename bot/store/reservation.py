@@ -13,8 +13,8 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.core.incident import Incident
-from bot.core.timeline import canonical, stamp
+from bot.core.record.incident import Incident
+from bot.core.record.timeline import canonical, stamp
 from bot.store.chain import head_of
 
 

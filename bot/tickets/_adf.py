@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
+from bot.core.account.ticket import Ticket
 from bot.core.phrase import Linked, Part, Person, Phrase, duration, instant, one_line
-from bot.core.ticket import Ticket
 
 Node: TypeAlias = dict[str, Any]
 

@@ -18,9 +18,9 @@ import httpx
 import stamina
 import structlog
 
+from bot.core.account.ticket import FileResult, Filing, Readiness
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
-from bot.core.ticket import FileResult, Filing, Readiness
-from bot.ports import Clock
+from bot.ports.clock import Clock
 
 log = structlog.get_logger()
 

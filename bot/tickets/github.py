@@ -16,9 +16,9 @@ import httpx
 from httpx import codes
 from pydantic import SecretStr
 
+from bot.core.account.ticket import Filing, Readiness, Ticket
 from bot.core.evidence import Observation, Trouble
-from bot.core.ticket import Filing, Readiness, Ticket
-from bot.ports import Clock
+from bot.ports.clock import Clock
 from bot.tickets._http import Asker, Failed, document, filed, observed, page_of, readiness, wait_named
 
 SYSTEM = "GitHub"

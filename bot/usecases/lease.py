@@ -11,7 +11,7 @@ from functools import partial
 import structlog
 
 from bot.errors import JournalAway, TflockError
-from bot.ports import Records
+from bot.ports.records import Records
 
 log = structlog.get_logger()
 

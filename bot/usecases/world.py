@@ -1,4 +1,4 @@
-"""The ports that the use cases work with, wired by `bot.app`, and the few looks that several of them take."""
+"""The ports that the use cases work with, wired by `bot.app.wiring`, and the few looks that several of them take."""
 
 from __future__ import annotations
 
@@ -10,31 +10,22 @@ from fnmatch import fnmatchcase
 from typing import Any, Protocol, TypeVar
 
 from bot.core.evidence import Found, Observation
+from bot.core.gate.inspection import StateName
 from bot.core.nearest import did_you_mean
 from bot.core.people import Channel, Standing
 from bot.core.policy import ApprovalPolicy, Holders, Policy, WatchRule
-from bot.core.report import StateName
 from bot.core.run import Pipeline
 from bot.errors import UnknownState
-from bot.ports import (
-    Clock,
-    Directory,
-    Exporter,
-    Jobs,
-    Journal,
-    LockBackend,
-    LockSweep,
-    Messages,
-    Notifier,
-    Records,
-    RunSource,
-    Sharing,
-    Steps,
-    Target,
-    Teller,
-    Tickets,
-    Views,
-)
+from bot.ports.clock import Clock
+from bot.ports.files import Exporter, Sharing, Target
+from bot.ports.jobs import Jobs
+from bot.ports.journal import Journal
+from bot.ports.locks import LockBackend, LockSweep
+from bot.ports.messenger import Messages, Notifier, Steps, Teller, Views
+from bot.ports.people import Directory
+from bot.ports.records import Records
+from bot.ports.runs import RunSource
+from bot.ports.tickets import Tickets
 
 T = TypeVar("T")
 

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.backends.s3 import AwsClients, S3Backend, S3Place
-from bot.sandbox.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, fresh_moto
-from bot.sandbox.proxy import FaultProxy, fault_proxy
-from bot.sandbox.terraform import find_terraform
+from bot.backends.s3.backend import AwsClients, S3Backend, S3Place
+from bot.sandbox.machine.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, fresh_moto
+from bot.sandbox.machine.proxy import FaultProxy, fault_proxy
+from bot.sandbox.machine.terraform import find_terraform
 
 
 class SystemClock:

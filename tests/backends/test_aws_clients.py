@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from bot.backends.s3 import Access
+from bot.backends.s3.backend import Access
 from bot.core.evidence import Trouble, Unseen
 from bot.core.lock import ReleaseResult
 from bot.errors import UpstreamError
-from bot.sandbox.proxy import Answer
+from bot.sandbox.machine.proxy import Answer
 
 ROLE = "arn:aws:iam::123456789012:role/tflock"
 

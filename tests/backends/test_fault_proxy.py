@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from bot.sandbox.proxy import Answer, Cut, Delay, Deny, Throttle, fault_proxy
+from bot.sandbox.machine.proxy import Answer, Cut, Delay, Deny, Throttle, fault_proxy
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from bot.core.lock import parse_lock_info
-from bot.sandbox.aws import WrittenLock, local_aws
+from bot.sandbox.machine.aws import WrittenLock, local_aws
 
 
 def test_a_lock_written_by_hand_reads_as_terraforms():

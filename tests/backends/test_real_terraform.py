@@ -6,7 +6,7 @@ import pytest
 
 from bot.core.evidence import Found
 from bot.core.lock import DigestMatch, HalfKind, ReleaseResult
-from bot.sandbox.terraform import TerraformFailed, write_workspace
+from bot.sandbox.machine.terraform import TerraformFailed, write_workspace
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.backends.s3 import S3Place
+from bot.backends.s3.backend import S3Place
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core.lock import HalfKind, ReleaseResult
-from bot.sandbox.proxy import Answer, Cut, operation
+from bot.sandbox.machine.proxy import Answer, Cut, operation
 
 CONFLICT = Answer(409, b"<Error><Code>ConditionalRequestConflict</Code><Message>again</Message></Error>")
 PRECONDITION = Answer(412, b"<Error><Code>PreconditionFailed</Code><Message>no</Message></Error>")

@@ -10,8 +10,8 @@ import pytest
 
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.lock import DigestMatch, StateAbsent, StateSeen
-from bot.sandbox.aws import small_state
-from bot.sandbox.proxy import Answer, Cut, Delay, Deny, Throttle, operation
+from bot.sandbox.machine.aws import small_state
+from bot.sandbox.machine.proxy import Answer, Cut, Delay, Deny, Throttle, operation
 
 
 class ShiftedClock:

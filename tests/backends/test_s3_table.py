@@ -10,7 +10,7 @@ import pytest
 
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.lock import Billing, Refusals, TimeToLive
-from bot.sandbox.proxy import Answer, Cut, Delay, Deny, Throttle
+from bot.sandbox.machine.proxy import Answer, Cut, Delay, Deny, Throttle
 
 PARTS = {
     "capacity": "dynamodb:DescribeTable",

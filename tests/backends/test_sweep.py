@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import pytest
 
-from bot.backends.sweep import S3Sweep
+from bot.backends.s3.sweep import S3Sweep
 from bot.core.evidence import Trouble, Unseen
 from bot.core.lock import HalfKind
-from bot.sandbox.proxy import Answer, Cut, Delay, Deny, Throttle
+from bot.sandbox.machine.proxy import Answer, Cut, Delay, Deny, Throttle
 
 BATCH = "dynamodb:BatchGetItem"
 

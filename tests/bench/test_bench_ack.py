@@ -14,10 +14,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.sandbox import slack_payloads as payloads
-from bot.sandbox.process import free_port
-from bot.sandbox.slack_dispatch import Kind, Signing, encoded
-from bot.sandbox.slack_workspace import SlackWorkspace
+from bot.sandbox.machine.process import free_port
+from bot.sandbox.slack import payloads
+from bot.sandbox.slack.dispatch import Kind, Signing, encoded
+from bot.sandbox.slack.workspace import SlackWorkspace
 from bot.sandbox.stage import CHANNEL, Stage
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(600)]

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from bot.core.incident import Incident
-from bot.core.timeline import GENESIS, Draft, Kind, body_of, link, recordable
-from bot.export.json_read import verify_json
+from bot.core.record.incident import Incident
+from bot.core.record.timeline import GENESIS, Draft, Kind, body_of, link, recordable
+from bot.export.json.read import verify_json
 from bot.store.chain import log_key
 from bot.store.connect import Client, connect
 from bot.store.embedded import redis_for

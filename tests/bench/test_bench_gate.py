@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from bot.core.attribution import Look, attribute
-from bot.core.case import Case, Ruling
 from bot.core.evidence import Found
-from bot.core.gate import RULES, decide
+from bot.core.gate.attribution import Look, attribute
+from bot.core.gate.case import Case, Ruling
+from bot.core.gate.decide import RULES, decide
 from bot.core.lock import DigestMatch, DigestSeen, Half, HalfKind, LockInfo, LockSeen, StateCheck, StateSeen
 from bot.core.people import Channel, Member, Standing
 from bot.core.policy import Holders, Policy

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from bot.core.timeline import Draft, Kind
+from bot.core.record.timeline import Draft, Kind
 from bot.store.chain import log_key
 from bot.store.connect import Client, connect
 from bot.store.embedded import redis_for

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bot.sandbox.proxy import Delay, FaultProxy, fault_proxy
+from bot.sandbox.machine.proxy import Delay, FaultProxy, fault_proxy
 from bot.sandbox.stage import CHANNEL, DEPLOY, REPO, UPDATE, SandboxState, Stage, stage
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(300)]

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from bot.sandbox.slack_workspace import Message
+from bot.sandbox.machine.terraform import find_terraform, write_workspace
+from bot.sandbox.slack.workspace import Message
 from bot.sandbox.stage import CHANNEL, DEPLOY, REPO, Stage
-from bot.sandbox.terraform import find_terraform, write_workspace
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(300)]
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import sync_playwright
 
-from bot.core.account import (
+from bot.core.account.values import (
     Account,
     Cause,
     FollowUp,
@@ -26,11 +26,11 @@ from bot.core.account import (
     Summary,
     Table,
 )
-from bot.core.incident import Incident
 from bot.core.phrase import Linked, Person, Quoted
-from bot.core.revision import Change
-from bot.core.timeline import Entry
-from bot.export.html import write_html
+from bot.core.record.incident import Incident
+from bot.core.record.revision import Change
+from bot.core.record.timeline import Entry
+from bot.export.html.page import write_html
 from bot.export.material import Line
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

@@ -8,7 +8,7 @@ from itertools import cycle, pairwise
 import pytest
 
 from bot.core.phrase import Linked
-from bot.core.timeline import Kind
+from bot.core.record.timeline import Kind
 
 HOSTILE = (
     "<script>window.hacked = 1; alert(1)</script>",

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import SecretStr
 
-from bot.ci.github_actions import GitHubActions
+from bot.ci.github.source import GitHubActions
 from bot.core.run import Pipeline
-from bot.sandbox.github import GitHubStandIn
+from bot.sandbox.github.server import GitHubStandIn
 
 DEPLOY = Pipeline("github", (("repo", "acme/infra"), ("workflow", "deploy.yml"), ("branch", "main")))
 UPDATE = Pipeline("github", (("repo", "acme/infra"), ("workflow", "dependency-update.yml")))

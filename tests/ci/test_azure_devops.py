@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bot.ci._asking import Limits
-from bot.ci.azure_devops import AzureDevOps
+from bot.ci.azure.source import AzureDevOps
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import CancelResult, Conclusion, Phase, Pipeline, RunRef, SwitchResult
+from bot.http.asking import Limits
 from bot.sandbox.azure import AzureStandIn
 from bot.sandbox.azure_shapes import build_json, timeline_json
 from bot.sandbox.azure_world import project_id

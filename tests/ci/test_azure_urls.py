@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bot.ci.azure_devops import AzureDevOps
+from bot.ci.azure.source import AzureDevOps
 from bot.core.run import Pipeline
 
 CLOUD = "https://dev.azure.com/acme"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.ci._azure_words import (
+from bot.ci.azure.runs import (
     completed,
     definition_of,
     job_from,
@@ -19,8 +19,8 @@ from bot.ci._azure_words import (
     timeline_from,
     without_jobs,
 )
-from bot.ci._http import Failed
 from bot.core.run import Conclusion, Phase, Pipeline
+from bot.http.client import Failed
 
 PIPELINE = Pipeline("azure", (("project", "infra"), ("definition", "42")))
 GOING_ON = {

@@ -14,10 +14,10 @@ from botocore.session import Session
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.ci._asking import Limits
-from bot.ci.ecs import Ecs
+from bot.ci.ecs.source import Ecs
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import CancelResult, Conclusion, Phase, Pipeline, RunRef, SwitchResult
+from bot.http.asking import Limits
 from bot.sandbox.ecs import EcsStandIn
 
 CLUSTER = "terraform"

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.ci._ecs_urls import page_of
-from bot.ci.ecs import Ecs
+from bot.ci.ecs.source import Ecs
+from bot.ci.ecs.urls import page_of
 from bot.core.run import Pipeline
 
 ID = "0123456789abcdef0123456789abcdef"

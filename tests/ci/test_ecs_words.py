@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.ci._ecs_words import family_of, host_of, run_from, source_of, with_job
-from bot.ci._http import Failed
+from bot.ci.ecs.runs import family_of, host_of, run_from, source_of, with_job
 from bot.core.run import Conclusion, Phase, Pipeline
+from bot.http.client import Failed
 
 PIPELINE = Pipeline("ecs", (("cluster", "terraform"), ("family", "production")))
 CREATED = datetime(2024, 11, 21, 18, 0, tzinfo=UTC)

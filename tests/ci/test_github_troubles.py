@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bot.ci._github_api import Limits
-from bot.ci.github_actions import GitHubActions
+from bot.ci.github.api import Limits
+from bot.ci.github.source import GitHubActions
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import Phase, Pipeline, RunRef
 

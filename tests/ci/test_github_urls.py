@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bot.ci.github_actions import GitHubActions
+from bot.ci.github.source import GitHubActions
 from bot.core.run import Pipeline
 
 CLOUD = "https://api.github.com"

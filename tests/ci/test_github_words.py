@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.ci._github_words import completed, job_from, pipeline_of, run_from, without_jobs
-from bot.ci._http import Failed
+from bot.ci.github.runs import completed, job_from, pipeline_of, run_from, without_jobs
 from bot.core.run import Conclusion, Phase, Pipeline
+from bot.http.client import Failed
 
 PIPELINE = Pipeline("github", (("repo", "acme/infra"), ("workflow", "deploy.yml")))
 GOING_ON = ("queued", "in_progress", "requested", "waiting", "pending")

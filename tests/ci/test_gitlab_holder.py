@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import SecretStr
 
-from bot.ci.gitlab import GitLab
-from bot.core.attribution import Look, Strength, attribute, may_hold
+from bot.ci.gitlab.source import GitLab
 from bot.core.evidence import Found
-from bot.core.life import ended_badly, is_over
+from bot.core.gate.attribution import Look, Strength, attribute, may_hold
+from bot.core.gate.ending import ended_badly, is_over
 from bot.core.lock import LockInfo
 from bot.core.phrase import plain
 from bot.core.policy import Holders

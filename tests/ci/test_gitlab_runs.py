@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bot.ci._asking import Limits
-from bot.ci.gitlab import GitLab
+from bot.ci.gitlab.source import GitLab
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import Phase, Pipeline, RunRef
+from bot.http.asking import Limits
 from bot.sandbox.gitlab import GitLabStandIn
 
 MAIN = Pipeline("gitlab", (("project", "acme/infra"), ("ref", "main")))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bot.ci.gitlab import GitLab
+from bot.ci.gitlab.source import GitLab
 from bot.core.run import Pipeline
 
 BASE = "https://gitlab.example.com/api/v4"

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.ci._gitlab_tree import Part, Tree, whole
-from bot.ci._gitlab_words import bridge_phase, completed, jobs_from, pipeline_of, run_from, without_jobs
-from bot.ci._http import Failed
+from bot.ci.gitlab.runs import bridge_phase, completed, jobs_from, pipeline_of, run_from, without_jobs
+from bot.ci.gitlab.tree import Part, Tree, whole
 from bot.core.run import Conclusion, Phase, Pipeline
+from bot.http.client import Failed
 
 PIPELINE = Pipeline("gitlab", (("project", "acme/infra"), ("ref", "main")))
 WAITING = (

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import SecretStr
 
-from bot.ci.jenkins import Credentials, Jenkins
-from bot.core.attribution import Look, Strength, attribute, may_hold
+from bot.ci.jenkins.source import Credentials, Jenkins
 from bot.core.evidence import Found
-from bot.core.life import is_over
+from bot.core.gate.attribution import Look, Strength, attribute, may_hold
+from bot.core.gate.ending import is_over
 from bot.core.lock import LockInfo
 from bot.core.policy import Holders
 from bot.core.run import Conclusion, Pipeline

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bot.ci._asking import Limits
-from bot.ci.jenkins import Credentials, Jenkins
+from bot.ci.jenkins.source import Credentials, Jenkins
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import Conclusion, Phase, Pipeline, RunRef
+from bot.http.asking import Limits
 from bot.sandbox.jenkins import JenkinsStandIn
 
 DEPLOY = Pipeline("jenkins", (("job", "infra/deploy"),))

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bot.ci._jenkins_urls import job_of, job_path
-from bot.ci.jenkins import Credentials, Jenkins
+from bot.ci.jenkins.source import Credentials, Jenkins
+from bot.ci.jenkins.urls import job_of, job_path
 from bot.core.run import Pipeline
 
 BASE = "https://jenkins.example.com"

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.ci._http import Failed
-from bot.ci._jenkins_words import Console, build_from, completed, console_from, item_from
+from bot.ci.jenkins.runs import Console, build_from, completed, console_from, item_from
 from bot.core.run import Conclusion, Phase, Pipeline
+from bot.http.client import Failed
 
 PIPELINE = Pipeline("jenkins", (("job", "infra/deploy"),))
 URL = "https://jenkins.example.com/job/infra/job/deploy"

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import SecretStr
 
-from bot.ci._ecs_words import run_from as task_from
-from bot.ci.azure_devops import AzureDevOps
-from bot.ci.gitlab import GitLab
-from bot.ci.jenkins import Credentials, Jenkins
+from bot.ci.azure.source import AzureDevOps
+from bot.ci.ecs.runs import run_from as task_from
+from bot.ci.gitlab.source import GitLab
+from bot.ci.jenkins.source import Credentials, Jenkins
 from bot.core.evidence import Found
 from bot.core.run import Pipeline
 from bot.sandbox.azure import AzureStandIn

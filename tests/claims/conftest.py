@@ -16,15 +16,15 @@ import pytest
 import yaml
 from aiohttp import web
 
-from bot.app import wired
-from bot.config import Config, load
+from bot.app.wiring import wired
+from bot.config.load import Config, load
 from bot.core.evidence import Found
 from bot.core.people import Channel, Member, Standing
-from bot.sandbox.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, fresh_moto
-from bot.sandbox.github import GitHubStandIn
+from bot.sandbox.github.server import GitHubStandIn
+from bot.sandbox.machine.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, fresh_moto
 from bot.store.embedded import redis_for
-from bot.usecases.evidence import conclude
-from bot.usecases.inspect import inspect
+from bot.usecases.decide.inspect import inspect
+from bot.usecases.decide.weigh import conclude
 from bot.usecases.world import World
 from handlers.claims_http import claim_routes
 

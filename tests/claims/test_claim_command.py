@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 import pytest
 from aiohttp import web
 
-from bot.claiming import NoClaim, OwnRun, run_in
-from bot.core.attribution import Strength
-from bot.core.case import Ruling
+from bot.cli.claim import NoClaim, OwnRun, run_in
+from bot.core.gate.attribution import Strength
+from bot.core.gate.case import Ruling
 
 EARLY, LATE = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.core.attribution import Strength
-from bot.core.case import Rule, Ruling
+from bot.core.gate.attribution import Strength
+from bot.core.gate.case import Rule, Ruling
 from bot.core.phrase import plain
 from bot.errors import JournalAway
 

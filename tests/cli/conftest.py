@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 import yaml
 
-from bot.sandbox.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, fresh_moto
-from bot.sandbox.github import GitHubStandIn
-from bot.sandbox.proxy import FaultProxy, fault_proxy
-from bot.sandbox.slack_workspace import SlackWorkspace
+from bot.sandbox.github.server import GitHubStandIn
+from bot.sandbox.machine.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, fresh_moto
+from bot.sandbox.machine.proxy import FaultProxy, fault_proxy
+from bot.sandbox.slack.workspace import SlackWorkspace
 from bot.store.connect import connect
 from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal

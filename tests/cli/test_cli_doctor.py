@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bot._doctor_slack import SCOPES
-from bot.sandbox.proxy import Answer, Deny
+from bot.doctor.slack import SCOPES
+from bot.sandbox.machine.proxy import Answer, Deny
 from bot.sandbox.tickets import GitHubIssues
 
 MANIFEST = Path(__file__).parents[2] / "manifest.yml"

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from bot.sandbox.proxy import Deny
+from bot.sandbox.machine.proxy import Deny
 from bot.store.embedded import redis_for
 
 WEEK = timedelta(days=7)

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.core.revision import AT, ENTRY, TEXT
-from bot.core.timeline import Draft, Kind
+from bot.core.record.revision import AT, ENTRY, TEXT
+from bot.core.record.timeline import Draft, Kind
 from bot.store.embedded import redis_for
 
 OPENED = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)

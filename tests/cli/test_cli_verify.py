@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.core.timeline import Draft, Kind
+from bot.core.record.timeline import Draft, Kind
 from bot.store.connect import connect
 from bot.store.embedded import redis_for
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.sandbox.aws import WrittenLock
-from bot.sandbox.proxy import Deny
-from bot.waiting import timeout_of
+from bot.cli.wait import timeout_of
+from bot.sandbox.machine.aws import WrittenLock
+from bot.sandbox.machine.proxy import Deny
 
 KEY = "environments/staging/terraform.tfstate"
 

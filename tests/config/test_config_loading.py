@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bot._config_models import TICKET_SECTIONS
-from bot.adapters import MAKERS, TICKET_MAKERS, run_sources, ticket_system
-from bot.backends.s3 import AwsClients
-from bot.config import BucketSettings, CiSettings, load
+from bot.app.adapters import MAKERS, TICKET_MAKERS, run_sources, ticket_system
+from bot.backends.s3.backend import AwsClients
+from bot.config.load import BucketSettings, CiSettings, load
+from bot.config.models import TICKET_SECTIONS
 from bot.core.policy import BUILT_IN_CI_HOSTS, KnownPerson, LoopRule, Policy, WatchRule
 from bot.core.run import Conclusion, Pipeline
 from bot.errors import UnknownState

@@ -1,6 +1,6 @@
 import pytest
 
-from bot.config import load
+from bot.config.load import load
 from bot.errors import ConfigInvalid
 
 MANY_FAULTS = """\

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bot.core.timeline import Draft, Kind, verify
+from bot.core.record.timeline import Draft, Kind, verify
 from bot.errors import ChainBroken, JournalAway
 from bot.store.connect import Client, connect
 from bot.store.embedded import redis_for

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.timeline import Draft, Kind, verify
+from bot.core.record.timeline import Draft, Kind, verify
 from bot.errors import ChainBroken, NotPermitted
 from bot.sandbox.memory_journal import MemoryJournal
 from bot.store.connect import connect

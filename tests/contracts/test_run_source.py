@@ -1,6 +1,6 @@
 """What every `bot.ports.RunSource` promises, put to each adapter of `bot/ci` against its own stand-in.
 
-An adapter `bot/ci/NAME.py` joins with one file beside this one, `test_run_source_world_NAME.py`, that has an async
+An adapter `bot/ci/NAME/source.py` joins with one file beside this one, `test_run_source_world_NAME.py`, that has an async
 context manager `world()`. What it yields drives the adapter's stand-in:
 
     source                          the adapter, asking the stand-in
@@ -32,7 +32,7 @@ from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import CancelResult, Conclusion, Phase, RunRef, SwitchResult
 
 HERE = Path(__file__).parent
-ADAPTERS = sorted(path.stem for path in Path(bot.ci.__file__).parent.glob("[!_]*.py"))
+ADAPTERS = sorted(path.parent.name for path in Path(bot.ci.__file__).parent.glob("*/source.py"))
 ENDS = (Conclusion.SUCCESS, Conclusion.FAILED, Conclusion.CANCELLED)
 NOW = datetime.now(UTC).replace(microsecond=0)
 

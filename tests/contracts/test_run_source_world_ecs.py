@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from botocore.config import Config
 from botocore.session import Session
 
-from bot.ci.ecs import Ecs
+from bot.ci.ecs.source import Ecs
 from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Pipeline
 from bot.sandbox.ecs import EcsStandIn

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import SecretStr
 
-from bot.ci.gitlab import GitLab
+from bot.ci.gitlab.source import GitLab
 from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Pipeline
 from bot.sandbox.gitlab import GitLabStandIn

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import SecretStr
 
-from bot.ci.jenkins import Credentials, Jenkins
+from bot.ci.jenkins.source import Credentials, Jenkins
 from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Pipeline
 from bot.sandbox.jenkins import JenkinsStandIn

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import SecretStr
 
-from bot.ci.github_actions import GitHubActions
+from bot.ci.github.source import GitHubActions
 from bot.core.evidence import Found, NotFound, Unseen
 from bot.core.run import CancelResult, Conclusion, Phase, Pipeline, RunRef
 from bot.errors import Unreachable
-from bot.sandbox.github import GitHubStandIn
+from bot.sandbox.github.server import GitHubStandIn
 from bot.sandbox.memory import Switchboard
 from bot.sandbox.memory_ci import MemoryCI
 

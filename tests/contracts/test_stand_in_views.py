@@ -10,7 +10,7 @@ import pytest
 
 from bot.errors import UpstreamError
 from bot.sandbox.memory_people import MemoryViews
-from bot.sandbox.slack_workspace import SlackWorkspace
+from bot.sandbox.slack.workspace import SlackWorkspace
 from bot.slack.client import slack_client
 from bot.slack.views import SlackViews
 

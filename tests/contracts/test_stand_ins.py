@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from bot.backends.s3 import AwsClients, S3Backend, S3Place
+from bot.backends.s3.backend import AwsClients, S3Backend, S3Place
 from bot.core.evidence import Found, Trouble, Unseen
 from bot.core.lock import HalfKind, LockInfo, ReleaseResult, StateAbsent
-from bot.core.timeline import Draft, Kind, verify
+from bot.core.record.timeline import Draft, Kind, verify
 from bot.errors import JournalAway, Unreachable
-from bot.sandbox.aws import CREDENTIALS, REGION, LocalAws, fresh_moto
+from bot.sandbox.machine.aws import CREDENTIALS, REGION, LocalAws, fresh_moto
+from bot.sandbox.machine.proxy import Cut, fault_proxy
+from bot.sandbox.machine.proxy import Throttle as ProxyThrottle
 from bot.sandbox.memory import MemoryLockBackend, MemoryStore, Switchboard, Throttle, lock_text
 from bot.sandbox.memory_journal import MemoryJournal, MemoryRecords
-from bot.sandbox.proxy import Cut, fault_proxy
-from bot.sandbox.proxy import Throttle as ProxyThrottle
 from bot.store.connect import connect
 from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from bot.adapters import SystemClock
+from bot.app.adapters import SystemClock
+from bot.core.account.ticket import FileResult, Filing, Ticket
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.phrase import Linked, Person, Quoted
-from bot.core.ticket import FileResult, Filing, Ticket
-from bot.export.ticket_markdown import ticket_markdown
+from bot.export.markdown.ticket import ticket_markdown
 from bot.sandbox.memory_tickets import MemoryTickets
 from bot.sandbox.tickets import GitHubIssues, GitLabIssues, JiraIssues
 from bot.tickets.github import GitHubTickets

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from bot.core.account import Account
-from bot.core.attribution import Attribution, Look, attribute
-from bot.core.case import Case, Rule
-from bot.core.contention import Contention, Loop
+from bot.core.account.story import Story
+from bot.core.account.values import Account
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
-from bot.core.facts import inspection_facts, lock_facts, loop_facts, verdict_facts
-from bot.core.gate import decide
-from bot.core.incident import Incident
+from bot.core.gate.attribution import Attribution, Look, attribute
+from bot.core.gate.case import Case, Rule
+from bot.core.gate.contention import Contention, Loop
+from bot.core.gate.decide import decide
+from bot.core.gate.inspection import Inspection, Owner, StateName
 from bot.core.lock import (
     Billing,
     DigestMatch,
@@ -35,10 +35,10 @@ from bot.core.lock import (
 )
 from bot.core.people import Approval, Channel, Member, OwnerAnswer, OwnerSays, Standing
 from bot.core.policy import Holders, Policy
-from bot.core.report import Inspection, Owner, StateName
+from bot.core.record.facts import inspection_facts, lock_facts, loop_facts, verdict_facts
+from bot.core.record.incident import Incident
+from bot.core.record.timeline import GENESIS, Entry, Kind
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
-from bot.core.story import Story
-from bot.core.timeline import GENESIS, Entry, Kind
 
 LOCK_ID = "6638e4a0-0000-4000-8000-000000000001"
 HOSTED = "runner@fv-az881-525"

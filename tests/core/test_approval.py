@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.case import Rule, Ruling
 from bot.core.evidence import Found, Trouble, Unseen
-from bot.core.gate import decide
-from bot.core.ownership import Starters
+from bot.core.gate.case import Rule, Ruling
+from bot.core.gate.decide import decide
+from bot.core.gate.ownership import Starters
 from bot.core.phrase import plain
 from bot.core.policy import ApprovalPolicy, Approvers
 

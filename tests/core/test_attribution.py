@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.core.attribution import Strength, holds_instant, may_hold
+from bot.core.gate.attribution import Strength, holds_instant, may_hold
 from bot.core.phrase import plain
 from bot.core.run import Conclusion, Phase
 

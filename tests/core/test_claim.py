@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.attribution import Claimed, Strength, attribute
-from bot.core.case import Rule, Ruling
-from bot.core.claim import Claim
-from bot.core.gate import decide
+from bot.core.gate.attribution import Claimed, Strength, attribute
+from bot.core.gate.case import Rule, Ruling
+from bot.core.gate.claim import Claim
+from bot.core.gate.decide import decide
 from bot.core.phrase import plain
 from bot.core.run import Phase
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.contention import LoopSource, contention, source_of, starts_of
+from bot.core.gate.contention import LoopSource, contention, source_of, starts_of
 from bot.core.policy import LoopRule
 from bot.core.run import Conclusion, Phase
 

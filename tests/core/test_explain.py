@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.explain import ErrorKind, explain, notice_of
+from bot.core.explain.explain import ErrorKind, explain, notice_of
 from bot.core.phrase import plain
 
 PATH = "acme-tfstate/environments/staging/terraform.tfstate"

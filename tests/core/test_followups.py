@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core.account import FollowUp
-from bot.core.facts import inspection_facts, system_of
-from bot.core.followup import earlier, followup_facts, propose
-from bot.core.incident import Incident
+from bot.core.account.followup import earlier, followup_facts, propose
+from bot.core.account.story import Story
+from bot.core.account.values import FollowUp
+from bot.core.explain.remedies import back_off, end_in_time, keep_running
 from bot.core.lock import Billing, DigestMatch, DigestSeen
 from bot.core.phrase import Linked, Person, Quoted, plain
-from bot.core.remedies import back_off, end_in_time, keep_running
+from bot.core.record.facts import inspection_facts, system_of
+from bot.core.record.incident import Incident
+from bot.core.record.timeline import GENESIS, Entry, Kind
 from bot.core.run import Conclusion, Pipeline
-from bot.core.story import Story
-from bot.core.timeline import GENESIS, Entry, Kind
 
 SYSTEMS = {
     "GitHub Actions": Pipeline("github", (("repo", "acme/infra"), ("workflow", "deploy.yml"))),

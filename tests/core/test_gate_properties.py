@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from bot.core.attribution import Attribution, Candidate, Claimed, Look, Strength, attribute
-from bot.core.case import Case, Effect, Rule, Ruling
-from bot.core.claim import Claim, Exited
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
-from bot.core.gate import RULES, decide
+from bot.core.gate.attribution import Attribution, Candidate, Claimed, Look, Strength, attribute
+from bot.core.gate.case import Case, Effect, Rule, Ruling
+from bot.core.gate.claim import Claim, Exited
+from bot.core.gate.decide import RULES, decide
 from bot.core.lock import DigestMatch, DigestSeen, HalfKind, StateAbsent, StateSeen
 from bot.core.people import Approval, OwnerAnswer, OwnerSays
 from bot.core.phrase import plain

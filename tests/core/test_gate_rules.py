@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from bot.core.attribution import Strength
-from bot.core.case import Effect, Rule, Ruling
 from bot.core.evidence import Trouble, Unseen
-from bot.core.gate import decide
+from bot.core.gate.attribution import Strength
+from bot.core.gate.case import Effect, Rule, Ruling
+from bot.core.gate.decide import decide
 from bot.core.lock import DigestMatch, DigestSeen, HalfKind, StateAbsent
 from bot.core.people import Channel, OwnerSays
 from bot.core.phrase import plain

@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from bot.core.case import Effect, Finding, Rule, Ruling, Verdict
 from bot.core.evidence import Trouble
-from bot.core.gate import RULES, decide
+from bot.core.gate.case import Effect, Finding, Rule, Ruling, Verdict
+from bot.core.gate.decide import RULES, decide
 from bot.core.people import OwnerSays
 from bot.core.phrase import plain
 

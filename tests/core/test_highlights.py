@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from bot.core.highlights import MOST_MOMENTS, key_moments, unnoticed
+from bot.core.account.highlights import MOST_MOMENTS, key_moments, unnoticed
 from bot.core.phrase import plain
-from bot.core.timeline import Kind
+from bot.core.record.timeline import Kind
 
 
 def told(account):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core.message import base_name, channels_in, people_in, readable
+from bot.core.record.message import base_name, channels_in, people_in, readable
 
 NAMES = {"U1": "quinn", "C1": "#inc-1", "C2": "inc-2"}
 

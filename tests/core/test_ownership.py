@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.core.attribution import Attribution, Candidate, Strength
 from bot.core.evidence import Found
+from bot.core.gate.attribution import Attribution, Candidate, Strength
+from bot.core.gate.ownership import NOBODY_STARTED, Starters, is_bot, leads, starters
 from bot.core.lock import LockInfo
-from bot.core.ownership import NOBODY_STARTED, Starters, is_bot, leads, starters
 from bot.core.phrase import plain
 from bot.core.policy import Holders, KnownPerson
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef

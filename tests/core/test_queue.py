@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core import queue as steps
-from bot.core.queue import MOST_CALLS, Ending, Queue, Waiter
+from bot.core.reports import queue as steps
+from bot.core.reports.queue import MOST_CALLS, Ending, Queue, Waiter
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 WAIT = timedelta(minutes=60)

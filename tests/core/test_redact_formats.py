@@ -10,8 +10,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.redact import redact, redacted
-from bot.core.timeline import Draft, Kind, recordable
+from bot.core.record.redact import redact, redacted
+from bot.core.record.timeline import Draft, Kind, recordable
 
 TABLE = yaml.safe_load((Path(__file__).parent / "secrets.yml").read_text().replace("~", ""))
 AROUND = ["{}", "{} at the end", "it says {}, and goes on", "line\n{}\nline", '{{"said": "{}"}}', "(x={})"]

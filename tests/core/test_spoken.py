@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.core.spoken import states_spoken_of
+from bot.core.explain.states_named import states_spoken_of
 
 STATES = ("prod", "prod-eu", "staging", "network/dns")
 PATHS = {"acme/env/staging/terraform.tfstate": "staging", "acme/env/prod/terraform.tfstate": "prod"}

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core.account import LockEnd, MarkKind, Role
+from bot.core.account.story import Story
+from bot.core.account.values import LockEnd, MarkKind, Role
 from bot.core.evidence import Trouble
-from bot.core.facts import inspection_facts
-from bot.core.incident import Incident
 from bot.core.lock import HalfKind
+from bot.core.record.facts import inspection_facts
+from bot.core.record.incident import Incident
+from bot.core.record.timeline import GENESIS, Entry, Kind, canonical
 from bot.core.run import Phase
-from bot.core.story import Story
-from bot.core.timeline import GENESIS, Entry, Kind, canonical
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 INCIDENT = Incident("inc-1", "C1", "staging", NOON, "U1")

@@ -2,12 +2,12 @@
 
 import pytest
 
-from bot.core.account import Cause
-from bot.core.contention import Contention
-from bot.core.facts import inspection_facts
+from bot.core.account.values import Cause
+from bot.core.gate.contention import Contention
 from bot.core.phrase import plain
+from bot.core.record.facts import inspection_facts
+from bot.core.record.timeline import Kind
 from bot.core.run import Conclusion
-from bot.core.timeline import Kind
 
 NAMES = {"U0QUINN": "quinn", "U0PARKER": "parker", "U0ELLIOTT": "elliott"}
 

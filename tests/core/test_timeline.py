@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.timeline import (
+from bot.core.record.timeline import (
     GENESIS,
     Draft,
     Entry,

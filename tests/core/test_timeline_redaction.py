@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.redact import redact
+from bot.core.record.redact import redact
 
 PEM = "-----BEGIN {0}-----\nMIIEowIBAAKCAQEAx7\nabc/def+ghi==\n-----END {0}-----"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"

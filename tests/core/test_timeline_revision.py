@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.core.revision import Revisions
-from bot.core.timeline import GENESIS, Entry, Kind
+from bot.core.record.revision import Revisions
+from bot.core.record.timeline import GENESIS, Entry, Kind
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 

@@ -11,14 +11,14 @@ import pytest
 import yaml
 from pydantic_core import PydanticUndefined
 
-from bot import config
-from bot._config_models import PIPELINE_KEYS, ConfigFile, keys_of, sections_in
-from bot.core.timeline import Kind
-from bot.metrics import Metrics
+from bot.app.metrics import Metrics
+from bot.config import load as config
+from bot.config.models import PIPELINE_KEYS, ConfigFile, keys_of, sections_in
+from bot.core.record.timeline import Kind
 from bot.slack.render.step import ARM
 from handlers.check_lock import CHECK_SHORTCUT
-from handlers.grammar import FORMS, usage_hint
 from handlers.home import HOME_BUTTONS, LOCKS_SHORTCUT
+from handlers.typed.grammar import FORMS, usage_hint
 from handlers.workflow import STEP
 
 ROOT = Path(__file__).parents[2]

@@ -1,4 +1,4 @@
-from bot.metrics import Metrics
+from bot.app.metrics import Metrics
 
 
 def _sample(metrics, name, **labels):

@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from bot.core.timeline import Entry
-from bot.sandbox.slack_workspace import Delivery, Message, flat
+from bot.core.record.timeline import Entry
+from bot.sandbox.slack.workspace import Delivery, Message, flat
 from bot.sandbox.stage import Stage, stage
 from bot.store.connect import connect
 from bot.store.embedded import attached_url

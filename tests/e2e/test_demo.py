@@ -11,8 +11,8 @@ from pathlib import Path
 import aiohttp
 
 import bot
-from bot.export.json_read import verify_json
-from bot.sandbox.slack_workspace import SlackWorkspace
+from bot.export.json.read import verify_json
+from bot.sandbox.slack.workspace import SlackWorkspace
 
 ROOT = Path(bot.__file__).resolve().parent.parent
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bot.core.timeline import Kind
+from bot.core.record.timeline import Kind
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.sandbox.aws import WrittenLock
-from bot.sandbox.process import free_port
-from bot.sandbox.slack_workspace import flat
+from bot.sandbox.machine.aws import WrittenLock
+from bot.sandbox.machine.process import free_port
+from bot.sandbox.slack.workspace import flat
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

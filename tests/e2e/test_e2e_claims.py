@@ -13,8 +13,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from bot.sandbox.slack_workspace import flat
-from bot.sandbox.terraform import _environment, find_terraform, write_workspace
+from bot.sandbox.machine.terraform import _environment, find_terraform, write_workspace
+from bot.sandbox.slack.workspace import flat
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import pytest_asyncio
 
-from bot.sandbox.proxy import Delay, Deny
-from bot.sandbox.slack_workspace import flat
+from bot.sandbox.machine.proxy import Delay, Deny
+from bot.sandbox.slack.workspace import flat
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from bot.sandbox.ci_systems import SYSTEMS, playing, stage_with
-from bot.sandbox.slack_workspace import flat
+from bot.sandbox.slack.workspace import flat
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -11,9 +11,9 @@ import time
 import aiohttp
 import pytest
 
-from bot.sandbox.github import GitHubStandIn
-from bot.sandbox.slack_dispatch import Kind, Signing, encoded
-from bot.sandbox.slack_workspace import flat
+from bot.sandbox.github.server import GitHubStandIn
+from bot.sandbox.slack.dispatch import Kind, Signing, encoded
+from bot.sandbox.slack.workspace import flat
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from bot.sandbox.aws import LocalAws
-from bot.sandbox.scenario import Incident
-from bot.sandbox.slack_workspace import flat
+from bot.sandbox.demo.scenario import Incident
+from bot.sandbox.machine.aws import LocalAws
+from bot.sandbox.slack.workspace import flat
 from bot.sandbox.stage import REPO, SHORT_TIMES, UPDATE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -8,8 +8,8 @@ from importlib import resources
 import pytest
 from jsonschema import Draft202012Validator
 
-from bot.export.json_read import verify_json
-from bot.sandbox.slack_workspace import flat
+from bot.export.json.read import verify_json
+from bot.sandbox.slack.workspace import flat
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -12,8 +12,8 @@ import pytest_asyncio
 from redis import Redis
 from redis.exceptions import RedisError
 
-from bot.sandbox.process import free_port
-from bot.sandbox.slack_workspace import flat
+from bot.sandbox.machine.process import free_port
+from bot.sandbox.slack.workspace import flat
 from bot.store.embedded import find_binary
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

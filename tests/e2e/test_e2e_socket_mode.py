@@ -8,8 +8,8 @@ import time
 import aiohttp
 import pytest
 
-from bot.sandbox.slack_dispatch import Signing
-from bot.sandbox.slack_workspace import SlackWorkspace, flat
+from bot.sandbox.slack.dispatch import Signing
+from bot.sandbox.slack.workspace import SlackWorkspace, flat
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

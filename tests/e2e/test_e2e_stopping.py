@@ -1,6 +1,6 @@
 """A platform that stops and starts the bot's processes in the middle of a release."""
 
-from bot.sandbox.proxy import Throttle
+from bot.sandbox.machine.proxy import Throttle
 from bot.sandbox.stage import stage
 
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from bot.core.revision import CORRECTIONS
-from bot.core.timeline import verify
-from bot.sandbox.slack_workspace import flat
+from bot.core.record.revision import CORRECTIONS
+from bot.core.record.timeline import verify
+from bot.sandbox.slack.workspace import flat
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

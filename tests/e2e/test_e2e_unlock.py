@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.sandbox.proxy import Delay
-from bot.sandbox.slack_workspace import flat
+from bot.sandbox.machine.proxy import Delay
+from bot.sandbox.machine.terraform import find_terraform, write_workspace
+from bot.sandbox.slack.workspace import flat
 from bot.sandbox.stage import SandboxState
-from bot.sandbox.terraform import find_terraform, write_workspace
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.sandbox.aws import WrittenLock
-from bot.sandbox.slack_workspace import flat
+from bot.sandbox.machine.aws import WrittenLock
+from bot.sandbox.slack.workspace import flat
 from bot.sandbox.stage import SHORT_TIMES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -145,7 +145,7 @@ async def test_killing_a_loop_lets_the_armed_unlock_go_on_by_itself(scene):
             REPO, "dependency-update.yml", at=datetime.now(UTC) - timedelta(minutes=minutes), actor="dependency-bot"
         )
         scene.stage.runs.finish(past.id, "failure", at=datetime.now(UTC) - timedelta(minutes=minutes - 1))
-    from bot.sandbox.proxy import Throttle
+    from bot.sandbox.machine.proxy import Throttle
 
     scene.stage.github.loop(REPO, "dependency-update.yml", every=0.5, lasts=20)
     fault = scene.stage.proxy.fault("dynamodb:DeleteItem", Throttle())

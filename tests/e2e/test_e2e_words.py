@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bot.sandbox.slack_workspace import BOT_USER, flat
+from bot.sandbox.slack.workspace import BOT_USER, flat
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

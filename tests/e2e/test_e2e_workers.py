@@ -8,8 +8,8 @@ import time
 import pytest
 import pytest_asyncio
 
-from bot.sandbox.proxy import Delay
-from bot.sandbox.slack_workspace import flat
+from bot.sandbox.machine.proxy import Delay
+from bot.sandbox.slack.workspace import flat
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.timeline import GENESIS, Entry, Kind, body_of_entry, link, stamp
+from bot.core.record.timeline import GENESIS, Entry, Kind, body_of_entry, link, stamp
 from bot.export.exporter import WRITERS
 from bot.export.gather import gathered
-from bot.export.json_read import SCHEMA
-from bot.export.json_row import row_of, spelled
+from bot.export.json.read import SCHEMA
+from bot.export.json.row import row_of, spelled
 from bot.store.chain import log_key
 from bot.store.connect import connect
 from bot.store.embedded import redis_for

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.core.account import (
+from bot.core.account.values import (
     Account,
     LockEnd,
     LockSpan,
@@ -26,9 +26,9 @@ from bot.core.account import (
     StateSummary,
     Summary,
 )
-from bot.core.incident import Incident
-from bot.core.timeline import Entry
-from bot.export.chart import Size, chart_svg, plan, text_alternative, write_png
+from bot.core.record.incident import Incident
+from bot.core.record.timeline import Entry
+from bot.export.chart.chart import Size, chart_svg, plan, text_alternative, write_png
 
 SVG = "{http://www.w3.org/2000/svg}"
 SLACK_SHOWS = 480

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.timeline import Draft, Kind
+from bot.core.record.timeline import Draft, Kind
 from bot.export.csv_export import COLUMNS, LONGEST, safe
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)

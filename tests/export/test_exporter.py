@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.core.timeline import Draft, Kind
+from bot.core.record.timeline import Draft, Kind
 from bot.errors import ChainBroken, JournalAway
 from bot.export.exporter import ALWAYS, WRITERS, FileExporter
 from bot.export.gather import gathered
-from bot.export.json_read import read_export
+from bot.export.json.read import read_export
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 ALL = ("markdown", "html", "json", "csv")

@@ -7,14 +7,14 @@ from importlib.resources import files
 import pytest
 from jsonschema import Draft202012Validator
 
-from bot.core.account import Cause
-from bot.core.incident import Incident
-from bot.core.timeline import Draft, Kind, canonical, link
+from bot.core.account.values import Cause
+from bot.core.record.incident import Incident
+from bot.core.record.timeline import Draft, Kind, canonical, link
 from bot.errors import ChainBroken, ExportInvalid, JournalAway
 from bot.export.exporter import WRITERS
 from bot.export.gather import gathered, gathered_file
-from bot.export.json_export import write_json
-from bot.export.json_read import SCHEMA, read_export, verify_json
+from bot.export.json.read import SCHEMA, read_export, verify_json
+from bot.export.json.write import write_json
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 TOKEN = "ghp_" + "a1B2" * 9

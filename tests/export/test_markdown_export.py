@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from bot.core.incident import Incident
-from bot.core.timeline import Draft, Kind
+from bot.core.record.incident import Incident
+from bot.core.record.timeline import Draft, Kind
 from bot.errors import JournalAway
-from bot.export.markdown_text import address, escaped, lines_of
+from bot.export.markdown.text import address, escaped, lines_of
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 APART = "\u200b"

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from bot.export.json_read import verify_json
+from bot.export.json.read import verify_json
 from bot.sandbox.that_day import export_that_day
 
 

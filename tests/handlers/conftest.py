@@ -17,25 +17,25 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.request.async_request import AsyncBoltRequest
 
+from bot.app.metrics import Metrics
+from bot.core.gate.inspection import StateName
 from bot.core.lock import HalfKind
 from bot.core.policy import Holders, Policy
-from bot.core.report import StateName
 from bot.errors import JournalAway
 from bot.export.exporter import FileExporter
-from bot.metrics import Metrics
-from bot.sandbox import slack_payloads
 from bot.sandbox.memory import MemoryLockBackend, MemoryStore, Switchboard
 from bot.sandbox.memory_ci import MemoryCI
 from bot.sandbox.memory_journal import MemoryJournal, MemoryRecords
 from bot.sandbox.memory_people import MemoryJobs
 from bot.sandbox.memory_world import DEPLOY
-from bot.sandbox.slack_dispatch import Kind, Signing, encoded
-from bot.sandbox.slack_workspace import SlackWorkspace, flat
+from bot.sandbox.slack import payloads as slack_payloads
+from bot.sandbox.slack.dispatch import Kind, Signing, encoded
+from bot.sandbox.slack.workspace import SlackWorkspace, flat
 from bot.sandbox.stage import CHANNEL, populate
 from bot.slack.client import slack_client
 from bot.slack.directory import SlackDirectory
 from bot.slack.messages import SlackMessages
-from bot.slack.notifier import SlackNotifier
+from bot.slack.messenger import SlackNotifier
 from bot.slack.sharing import SlackSharing
 from bot.slack.steps import SlackSteps
 from bot.slack.teller import SlackTeller

@@ -8,13 +8,14 @@ from datetime import timedelta
 import pytest
 
 from bot.core.lock import HalfKind
-from bot.sandbox import slack_payloads, slack_views
 from bot.sandbox.memory import MemorySweep
-from bot.sandbox.slack_dispatch import Kind
-from bot.sandbox.slack_workspace import flat
+from bot.sandbox.slack import payloads as slack_payloads
+from bot.sandbox.slack import views as slack_views
+from bot.sandbox.slack.dispatch import Kind
+from bot.sandbox.slack.workspace import flat
 from bot.sandbox.stage import CHANNEL
-from bot.usecases import sweep
-from bot.usecases.incident import observe
+from bot.usecases.record.incident import observe
+from bot.usecases.watch import sweep
 
 PARKER, GUEST, ALERTS = "U0PARKER", "U0GUEST", "C0RANDOM"
 

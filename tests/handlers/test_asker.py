@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bot.errors import UpstreamError
-from bot.sandbox.slack_workspace import flat
+from bot.sandbox.slack.workspace import flat
 from bot.sandbox.stage import CHANNEL
 from bot.slack.render import Message
 from handlers.asker import answer, asker_of_click, asker_of_command, asker_of_mention

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.report import StateName
+from bot.core.gate.inspection import StateName
 from bot.errors import JournalAway
-from bot.sandbox import slack_payloads
-from bot.sandbox.slack_dispatch import Kind
+from bot.sandbox.slack import payloads as slack_payloads
+from bot.sandbox.slack.dispatch import Kind
 from bot.sandbox.stage import CHANNEL
 from handlers.workflow import STEP
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from bot.sandbox import slack_payloads
-from bot.sandbox.slack_dispatch import Kind
+from bot.sandbox.slack import payloads as slack_payloads
+from bot.sandbox.slack.dispatch import Kind
 from bot.sandbox.stage import CHANNEL
 from handlers import events
 from handlers.events import event_in, happened_in, is_mere_talk

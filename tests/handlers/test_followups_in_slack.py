@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.account import FollowUp
-from bot.core.button import ButtonValue
-from bot.core.followups import FollowUpsReport
-from bot.core.ticket import dump_followup
+from bot.core.account.ticket import dump_followup
+from bot.core.account.values import FollowUp
+from bot.core.reports.button import ButtonValue
+from bot.core.reports.followups import FollowUpsReport
 from bot.sandbox.memory_tickets import MemoryTickets
 from bot.sandbox.stage import CHANNEL
-from bot.usecases.followups import name_of
-from bot.usecases.tickets import file
-from handlers.actions import Actions
+from bot.usecases.export.followups import name_of
+from bot.usecases.export.tickets import file
+from handlers.clicks import Actions
 
 KEY = "time-out:deploy.yml@acme/infra-1a2b3c4d"
 FOLLOWUP = FollowUp(KEY, "Let it end in time", ("It timed out.",), (("Set a limit.",),))

@@ -2,7 +2,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from handlers.grammar import (
+from handlers.typed.grammar import (
     FORMS,
     Ago,
     ClockTime,

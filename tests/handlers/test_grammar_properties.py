@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.grammar import (
+from handlers.typed.grammar import (
     FORMS,
     Ago,
     ClockTime,

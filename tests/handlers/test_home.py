@@ -8,14 +8,15 @@ import pytest
 
 from bot.core.people import OwnerSays
 from bot.core.policy import Holders, KnownPerson
-from bot.core.report import OwnerNews
-from bot.sandbox import slack_payloads
-from bot.sandbox.slack_dispatch import Kind
-from bot.sandbox.slack_text import located_in
-from bot.sandbox.slack_workspace import flat
+from bot.core.reports.letter import OwnerNews
+from bot.sandbox.slack import payloads as slack_payloads
+from bot.sandbox.slack.dispatch import Kind
+from bot.sandbox.slack.text import located_in
+from bot.sandbox.slack.workspace import flat
 from bot.sandbox.stage import CHANNEL
-from bot.usecases import home as homes
-from bot.usecases import letters, unlock
+from bot.usecases.look import home as homes
+from bot.usecases.owner import letters
+from bot.usecases.unlock import unlock
 
 LOCK = "5a5a5a5a-1b2c-4d3e-8f40-2b756fec4d7f"
 

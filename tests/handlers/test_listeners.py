@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from bot.sandbox import slack_payloads
-from bot.sandbox.slack_dispatch import Kind
-from bot.sandbox.slack_workspace import BOT_USER
+from bot.sandbox.slack import payloads as slack_payloads
+from bot.sandbox.slack.dispatch import Kind
+from bot.sandbox.slack.workspace import BOT_USER
 from bot.sandbox.stage import CHANNEL
 
 

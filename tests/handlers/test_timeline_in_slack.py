@@ -9,13 +9,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from slack_bolt.request.async_request import AsyncBoltRequest
 
-from bot.core import timeline
-from bot.core.report import Corrected
-from bot.core.revision import Shown
-from bot.core.timeline import Draft, Entry
-from bot.sandbox import slack_payloads, slack_views
-from bot.sandbox.slack_dispatch import Kind, Signing, encoded
-from bot.sandbox.slack_workspace import flat
+from bot.core.record import timeline
+from bot.core.record.revision import Shown
+from bot.core.record.timeline import Draft, Entry
+from bot.core.reports.report import Corrected
+from bot.sandbox.slack import payloads as slack_payloads
+from bot.sandbox.slack import views as slack_views
+from bot.sandbox.slack.dispatch import Kind, Signing, encoded
+from bot.sandbox.slack.workspace import flat
 from bot.sandbox.stage import CHANNEL
 from handlers.timeline import undo_of
 from handlers.when import at_clock, zone_named

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bot.sandbox.slack_blocks import malformed, problems, size
-from bot.sandbox.slack_text import flat
+from bot.sandbox.slack.blocks import malformed, problems, size
+from bot.sandbox.slack.text import flat
 
 
 def plain(text="x"):

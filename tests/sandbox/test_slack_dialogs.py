@@ -9,9 +9,9 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.sandbox.slack_blocks import malformed, view_faults
-from bot.sandbox.slack_views import values_of
-from bot.sandbox.slack_workspace import SlackWorkspace
+from bot.sandbox.slack.blocks import malformed, view_faults
+from bot.sandbox.slack.views import values_of
+from bot.sandbox.slack.workspace import SlackWorkspace
 
 QUINN = "U0QUINN"
 

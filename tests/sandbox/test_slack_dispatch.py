@@ -10,7 +10,7 @@ from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.sandbox.slack_workspace import SlackWorkspace, flat
+from bot.sandbox.slack.workspace import SlackWorkspace, flat
 
 BLOCKS = [
     {"type": "section", "text": {"type": "mrkdwn", "text": "the lock"}},
@@ -353,7 +353,7 @@ async def test_a_response_with_blocks_that_slack_would_not_take_is_refused(works
 @pytest.fixture
 async def socket_bot(workspace):
     bot = Bot(workspace)
-    handler = AsyncSocketModeHandler(bot.app, workspace.app_token)
+    handler = AsyncSocketModeHandler(bot.app.wiring, workspace.app_token)
     await handler.connect_async()
     await workspace.wait_for(lambda: workspace.sockets.open)
     yield bot

@@ -6,7 +6,7 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.sandbox.slack_workspace import SlackWorkspace
+from bot.sandbox.slack.workspace import SlackWorkspace
 
 MARK = {"event_type": "tflock_export", "event_payload": {"mark": "inc-1/5f5f"}}
 

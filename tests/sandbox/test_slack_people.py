@@ -4,7 +4,7 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.sandbox.slack_workspace import SlackWorkspace
+from bot.sandbox.slack.workspace import SlackWorkspace
 
 
 @pytest.fixture

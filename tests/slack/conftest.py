@@ -3,10 +3,10 @@ from datetime import UTC, datetime
 import aiohttp
 import pytest
 
-from bot.sandbox.slack_workspace import SlackWorkspace
+from bot.sandbox.slack.workspace import SlackWorkspace
 from bot.slack.client import slack_client
 from bot.slack.directory import SlackDirectory
-from bot.slack.notifier import SlackNotifier
+from bot.slack.messenger import SlackNotifier
 
 SECTION = {"type": "section", "text": {"type": "mrkdwn", "text": "the checklist"}}
 

@@ -10,7 +10,7 @@ from aiohttp import web
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.people import Presence
 from bot.errors import Denied, Throttled, Unreachable
-from bot.sandbox.slack_workspace import BOT_USER, TEAM, SlackWorkspace
+from bot.sandbox.slack.workspace import BOT_USER, TEAM, SlackWorkspace
 from bot.slack.client import slack_client
 from bot.slack.directory import SlackDirectory
 

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
-from bot.core.message import Said
+from bot.core.record.message import Said
 from bot.sandbox.memory_messages import MemoryMessages
 from bot.slack.messages import SlackMessages
 

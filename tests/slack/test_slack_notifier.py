@@ -7,10 +7,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.errors import Denied, Missing, Throttled, Unreachable, UpstreamError
-from bot.ports import Posted
-from bot.sandbox.slack_workspace import Cut, SlackWorkspace, flat
+from bot.ports.messenger import Posted
+from bot.sandbox.slack.workspace import Cut, SlackWorkspace, flat
 from bot.slack.client import slack_client
-from bot.slack.notifier import SlackNotifier, is_slack_url
+from bot.slack.messenger import SlackNotifier, is_slack_url
 
 
 async def test_a_post_stands_in_the_channel_with_text_and_blocks(workspace, notifier, blocks):

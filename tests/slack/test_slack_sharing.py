@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.core.edition import Edition, ExportReport, Outline
-from bot.core.incident import Incident
-from bot.core.report import Notice
+from bot.core.account.edition import Edition, ExportReport, Outline
+from bot.core.record.incident import Incident
+from bot.core.reports.report import Notice
 from bot.errors import Denied, Missing, Throttled, Unreachable
-from bot.sandbox.slack_workspace import Cut, flat
+from bot.sandbox.slack.workspace import Cut, flat
 from bot.slack.sharing import SlackSharing
 
 NOW = datetime.now(UTC)

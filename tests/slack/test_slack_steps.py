@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.core.step import StepReport, StepStage
+from bot.core.reports.step import StepReport, StepStage
 from bot.errors import Denied, Throttled, Unreachable
-from bot.sandbox.slack_workspace import flat
+from bot.sandbox.slack.workspace import flat
 from bot.slack.steps import SlackSteps
 
 

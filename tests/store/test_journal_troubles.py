@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.core.timeline import Draft, Kind, verify
+from bot.core.record.timeline import Draft, Kind, verify
 from bot.errors import JournalAway
 from bot.store.durability import durability
 from bot.store.redis_records import RedisRecords

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.core.timeline import Draft, Kind, verify
+from bot.core.record.timeline import Draft, Kind, verify
 from bot.errors import JournalAway
 from bot.store.connect import answering, connect
 from bot.store.durability import durability

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.core.timeline import Draft, Kind
-from bot.usecases.verify import verify
+from bot.core.record.timeline import Draft, Kind
+from bot.usecases.record.verify import verify
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

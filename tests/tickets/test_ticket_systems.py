@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import SecretStr
 
-from bot.adapters import SystemClock
+from bot.app.adapters import SystemClock
+from bot.core.account.ticket import FileResult, Ticket
 from bot.core.evidence import Found, NotFound, Unseen
 from bot.core.phrase import Quoted
-from bot.core.ticket import FileResult, Ticket
-from bot.export.ticket_markdown import ticket_markdown
+from bot.export.markdown.ticket import ticket_markdown
 from bot.sandbox.tickets import GitHubIssues, GitLabIssues, JiraIssues
 from bot.tickets.github import GitHubTickets
 from bot.tickets.gitlab import GitLabTickets

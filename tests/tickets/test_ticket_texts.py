@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core.account import FollowUp
+from bot.core.account.ticket import dump_followup, load_followup, marker_of, ticket_of, ticket_title
+from bot.core.account.values import FollowUp
 from bot.core.phrase import Linked, Person, Quoted
-from bot.core.ticket import dump_followup, load_followup, marker_of, ticket_of, ticket_title
-from bot.export.ticket_markdown import ticket_markdown
+from bot.export.markdown.ticket import ticket_markdown
 from bot.sandbox.tickets import is_adf
 from bot.tickets._adf import adf_of
 

@@ -17,25 +17,25 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
-from bot.backends.s3 import AwsClients, S3Backend, S3Place
-from bot.ci.github_actions import GitHubActions
+from bot.app.metrics import Metrics
+from bot.backends.s3.backend import AwsClients, S3Backend, S3Place
+from bot.ci.github.source import GitHubActions
+from bot.core.gate.inspection import StateName
 from bot.core.policy import Holders, KnownPerson, Policy
-from bot.core.report import StateName
 from bot.core.run import Pipeline
 from bot.errors import JournalAway, UpstreamError
 from bot.export.exporter import FileExporter
-from bot.metrics import Metrics
-from bot.sandbox.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, fresh_moto
-from bot.sandbox.github import GitHubStandIn
+from bot.sandbox.github.server import GitHubStandIn
+from bot.sandbox.machine.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, fresh_moto
+from bot.sandbox.machine.proxy import FaultProxy, fault_proxy
 from bot.sandbox.memory_people import MemoryJobs
 from bot.sandbox.memory_world import MemoryWorld
-from bot.sandbox.proxy import FaultProxy, fault_proxy
-from bot.sandbox.slack_workspace import SlackWorkspace, flat
+from bot.sandbox.slack.workspace import SlackWorkspace, flat
 from bot.sandbox.stage import DEPLOY, REPO, UPDATE, populate
 from bot.slack.client import slack_client
 from bot.slack.directory import SlackDirectory
 from bot.slack.messages import SlackMessages
-from bot.slack.notifier import SlackNotifier
+from bot.slack.messenger import SlackNotifier
 from bot.slack.sharing import SlackSharing
 from bot.slack.teller import SlackTeller
 from bot.slack.views import SlackViews
@@ -43,12 +43,17 @@ from bot.store.connect import connect
 from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
 from bot.store.redis_records import RedisRecords
-from bot.usecases import answers, approval, followups, killing, letter_post, release, unlock
-from bot.usecases.deliver import deliver
-from bot.usecases.export import export, reissue
-from bot.usecases.incident import enter
+from bot.usecases.decide import approval
+from bot.usecases.decide.requests import find_unlock
+from bot.usecases.export import followups
+from bot.usecases.export.deliver import deliver
+from bot.usecases.export.export import export, reissue
+from bot.usecases.kill import carry_out as killing
 from bot.usecases.lease import Busy
-from bot.usecases.requests import find_unlock
+from bot.usecases.owner import post as letter_post
+from bot.usecases.record.incident import enter
+from bot.usecases.unlock import owner_answers as answers
+from bot.usecases.unlock import release, unlock
 from bot.usecases.world import State, World
 
 CHANNEL = "C0STAGING"

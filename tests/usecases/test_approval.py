@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.case import Ruling
+from bot.core.gate.case import Ruling
 from bot.core.people import OwnerAnswer, OwnerSays
 from bot.core.policy import ApprovalPolicy, Approvers
 from bot.errors import NotPermitted
-from bot.usecases import approval
-from bot.usecases.owner import record_answer
+from bot.usecases.decide import approval
+from bot.usecases.decide.owner import record_answer
 
 
 @pytest.fixture

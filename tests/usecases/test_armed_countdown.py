@@ -6,16 +6,17 @@ from datetime import timedelta
 
 import pytest
 
-from bot.core.case import Rule
+from bot.core.gate.case import Rule
+from bot.core.gate.stages import UnlockStage
 from bot.core.lock import LockInfo, parse_lock_info
-from bot.core.report import UnlockStage
 from bot.core.run import Conclusion
 from bot.errors import NotPermitted, Throttled, Unreachable
 from bot.sandbox.memory import WORKER, Killed, lock_text
 from bot.sandbox.memory_world import CHANNEL, DEPLOY, STATE
-from bot.usecases import unlock, waiting_list
-from bot.usecases.rearm import rearm
-from bot.usecases.requests import find_unlock
+from bot.usecases.decide.requests import find_unlock
+from bot.usecases.queue import waiting_list
+from bot.usecases.unlock import unlock
+from bot.usecases.unlock.rearm import rearm
 
 QUINN, PARKER = "U0QUINN", "U0PARKER"
 

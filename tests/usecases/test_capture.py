@@ -6,14 +6,14 @@ from datetime import timedelta
 import pytest
 
 from bot.core.evidence import Trouble, Unseen
-from bot.core.message import SharedFile
-from bot.core.revision import Marking
-from bot.core.timeline import Kind, verify
+from bot.core.record.message import SharedFile
+from bot.core.record.revision import Marking
+from bot.core.record.timeline import Kind, verify
 from bot.errors import JournalAway, NotPermitted
 from bot.sandbox.memory import WORKER, Killed
 from bot.sandbox.memory_world import CHANNEL
-from bot.usecases import backfill, capture, correct
-from bot.usecases.capture import Added, Cause
+from bot.usecases.record import backfill, capture, correct
+from bot.usecases.record.capture import Added, Cause
 
 QUINN, PARKER, ELLIOTT, GUEST = "U0QUINN", "U0PARKER", "U0ELLIOTT", "U0GUEST"
 

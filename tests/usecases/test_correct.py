@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.incident import Incident
-from bot.core.revision import CORRECTIONS, LONGEST_TEXT, Marking
-from bot.core.timeline import Draft, Kind, verify
+from bot.core.record.incident import Incident
+from bot.core.record.revision import CORRECTIONS, LONGEST_TEXT, Marking
+from bot.core.record.timeline import Draft, Kind, verify
 from bot.errors import NotPermitted
 from bot.sandbox.memory_journal import MemoryJournal
 from bot.sandbox.memory_people import MemoryJobs
@@ -25,8 +25,7 @@ from bot.store.chain import log_key
 from bot.store.connect import connect
 from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
-from bot.usecases import correct
-from bot.usecases import timeline as pages
+from bot.usecases.record import correct, pages
 
 CHANNEL = "C0INC"
 QUINN, PARKER = "U0QUINN", "U0PARKER"

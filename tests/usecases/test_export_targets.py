@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.account import Account, Cause, Summary
-from bot.core.timeline import Draft, Kind
+from bot.core.account.values import Account, Cause, Summary
+from bot.core.record.timeline import Draft, Kind
 from bot.errors import Denied, JournalAway, Throttled, Unreachable, UpstreamError
-from bot.ports import Written
+from bot.ports.files import Written
 from bot.sandbox.memory import EPOCH, WORKER, Killed, Switchboard
 from bot.sandbox.memory_journal import MemoryJournal, MemoryRecords
 from bot.sandbox.memory_people import MemoryDirectory, MemoryJobs
 from bot.sandbox.memory_sharing import MemorySharing, MemoryTarget
 from bot.sandbox.memory_world import MemoryWorld
-from bot.usecases import export
-from bot.usecases.deliver import deliver
-from bot.usecases.incident import close
+from bot.usecases.export import export
+from bot.usecases.export.deliver import deliver
 from bot.usecases.lease import Busy
+from bot.usecases.record.incident import close
 from bot.usecases.world import World
 from bot.worker import TRIES
 

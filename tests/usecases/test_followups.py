@@ -8,16 +8,17 @@ from datetime import timedelta
 
 import pytest
 
-from bot.core.account import Table
+from bot.core.account.ticket import FileResult, Filing
+from bot.core.account.values import Table
 from bot.core.evidence import Trouble, Unseen
 from bot.core.lock import Billing
 from bot.core.phrase import plain
-from bot.core.ticket import FileResult, Filing
-from bot.core.timeline import Kind
+from bot.core.record.timeline import Kind
 from bot.errors import Denied, NotPermitted
 from bot.sandbox.memory import EPOCH, WORKER
 from bot.sandbox.memory_world import CHANNEL, MemoryWorld
-from bot.usecases import editions, export, incident, tickets
+from bot.usecases.export import editions, export, tickets
+from bot.usecases.record import incident
 
 KEYS = ("on-demand:acme-tf-locks", "ttl:acme-tf-locks")
 TABLE = Table("acme-tf-locks", ("staging",), Billing.PROVISIONED, throttled=True, refused=7, ttl_attribute="expires")

@@ -5,16 +5,18 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.case import Ruling
-from bot.core.home import Wait
+from bot.core.gate.case import Ruling
+from bot.core.gate.inspection import StateName
 from bot.core.lock import HalfKind
 from bot.core.policy import ApprovalPolicy, Approvers
-from bot.core.report import StateName
+from bot.core.reports.home import Wait
 from bot.core.run import Conclusion
 from bot.errors import NotPermitted, Unreachable
 from bot.sandbox.memory import MemoryLockBackend, MemoryStore
 from bot.sandbox.memory_world import CHANNEL, DEPLOY, STATE
-from bot.usecases import home, unlock, waiting_list
+from bot.usecases.look import home
+from bot.usecases.queue import waiting_list
+from bot.usecases.unlock import unlock
 from bot.usecases.world import State
 
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 from bot.core.evidence import Found, Trouble
-from bot.core.report import StateName
+from bot.core.gate.inspection import StateName
 from bot.core.run import Pipeline
-from bot.sandbox.proxy import Delay, Deny, Throttle
+from bot.sandbox.machine.proxy import Delay, Deny, Throttle
 from bot.sandbox.stage import REPO
-from bot.usecases.inspect import inspect
+from bot.usecases.decide.inspect import inspect
 from bot.usecases.world import World
 
 OTHERS = Pipeline("github", (("repo", REPO), ("workflow", "dev.yml")))

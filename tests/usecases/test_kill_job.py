@@ -6,14 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.report import KillStage, Tie
+from bot.core.gate.stages import KillStage
+from bot.core.reports.kill import Tie
 from bot.core.run import Pipeline
 from bot.errors import NotPermitted, UnknownState
+from bot.sandbox.machine.proxy import Deny, Throttle
 from bot.sandbox.memory_ci import MemoryCI
 from bot.sandbox.memory_world import CHANNEL as PAPER_CHANNEL
-from bot.sandbox.proxy import Deny, Throttle
 from bot.sandbox.stage import DEPLOY, REPO, UPDATE
-from bot.usecases import kill_job, killing
+from bot.usecases.kill import ask as kill_job
+from bot.usecases.kill import carry_out as killing
 
 CHANNEL = "C0STAGING"
 

@@ -7,18 +7,22 @@ from datetime import timedelta
 
 import pytest
 
-from bot.core.case import Rule
+from bot.core.gate.case import Rule
+from bot.core.gate.stages import UnlockStage
 from bot.core.lock import LockInfo
 from bot.core.people import OwnerAnswer, OwnerSays, Presence, Whereabouts
 from bot.core.policy import KnownPerson
-from bot.core.report import LetterStanding, OwnerNews, UnlockStage
+from bot.core.reports.letter import LetterStanding, OwnerNews
 from bot.core.run import Conclusion
 from bot.errors import Denied, NotPermitted, Unreachable
 from bot.sandbox.memory import WORKER, lock_text
 from bot.sandbox.memory_world import CHANNEL, DEPLOY, STATE
-from bot.usecases import answers, letter_post, letters, unlock
-from bot.usecases.inspect import inspect
-from bot.usecases.owner import answer_about, record_answer
+from bot.usecases.decide.inspect import inspect
+from bot.usecases.decide.owner import answer_about, record_answer
+from bot.usecases.owner import letters
+from bot.usecases.owner import post as letter_post
+from bot.usecases.unlock import owner_answers as answers
+from bot.usecases.unlock import unlock
 
 OWNER = "U0ELLIOTT"
 STEPS = 60

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bot.core.timeline import Kind, canonical
-from bot.sandbox.proxy import Throttle
-from bot.usecases.looking import AGAIN_AFTER, weigh_look, write_look
-from bot.usecases.status import Question, status
+from bot.core.record.timeline import Kind, canonical
+from bot.sandbox.machine.proxy import Throttle
+from bot.usecases.look.status import Question, status
+from bot.usecases.look.write_look import AGAIN_AFTER, weigh_look, write_look
 
 CHANNEL = "C0STAGING"
 

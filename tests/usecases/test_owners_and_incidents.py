@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.case import Ruling
+from bot.core.gate.case import Ruling
 from bot.core.people import OwnerSays
 from bot.core.policy import Holders, KnownPerson
-from bot.core.timeline import verify
+from bot.core.record.timeline import verify
 from bot.errors import NotPermitted
 from bot.sandbox.stage import DEPLOY, REPO
-from bot.usecases import answers
-from bot.usecases import incident as incidents
-from bot.usecases.status import Question, status
-from bot.usecases.whois import who
+from bot.usecases.look.status import Question, status
+from bot.usecases.look.who import who
+from bot.usecases.record import incident as incidents
+from bot.usecases.unlock import owner_answers as answers
 
 QUESTION = Question("U0QUINN", "C0STAGING", "status staging")
 

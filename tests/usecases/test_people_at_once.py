@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from bot.core.gate.stages import UnlockStage
 from bot.core.lock import LockInfo, parse_lock_info
 from bot.core.people import OwnerSays
-from bot.core.report import UnlockStage
 from bot.errors import NotPermitted
 from bot.sandbox.memory import Throttle, lock_text
 from bot.sandbox.memory_world import CHANNEL, DEPLOY, STATE
-from bot.usecases import answers, unlock
-from bot.usecases.owner import answer_about
+from bot.usecases.decide.owner import answer_about
+from bot.usecases.unlock import owner_answers as answers
+from bot.usecases.unlock import unlock
 
 QUINN, ELLIOTT = "U0QUINN", "U0ELLIOTT"
 

@@ -24,26 +24,27 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from bot.core.button import parse_button
+from bot.core.gate.stages import UnlockStage
 from bot.core.lock import HalfKind, LockInfo, parse_lock_info
 from bot.core.policy import ApprovalPolicy, Approvers, Holders, KnownPerson, Policy
-from bot.core.report import OwnerNews, UnlockStage
+from bot.core.record.timeline import verify
+from bot.core.reports.button import parse_button
+from bot.core.reports.letter import OwnerNews
 from bot.core.run import Conclusion
 from bot.core.run import Phase as RunPhase
-from bot.core.timeline import verify
 from bot.errors import JournalAway, NotPermitted, Throttled, Unreachable
 from bot.sandbox.memory import WORKER, Throttle, lock_text
 from bot.sandbox.memory_notifier import buttons_in
 from bot.sandbox.memory_world import CHANNEL, DEPLOY, STATE, MemoryWorld
 from bot.slack.render import kill_message, letter_message, queue_message, unlock_message
 from bot.slack.render.alert import alerts_message
-from bot.usecases import incident
+from bot.usecases.record import incident
 from bot.worker import TRIES
-from handlers import command
-from handlers.actions import Actions
 from handlers.asker import Asker
 from handlers.boundary import Boundary
+from handlers.clicks import Actions
 from handlers.commands import Commands
+from handlers.typed import command
 
 QUINN, PARKER, ELLIOTT, TWIN, GUEST = "U0QUINN", "U0PARKER", "U0ELLIOTT", "U0TWIN", "U0GUEST"
 GROUP = "S0OPS"

@@ -8,12 +8,13 @@ import pytest
 from docket import Worker
 
 from bot.core.people import OwnerSays
-from bot.core.timeline import verify
-from bot.sandbox.aws import WrittenLock
-from bot.sandbox.proxy import Cut, Delay, Deny, Throttle
+from bot.core.record.timeline import verify
+from bot.sandbox.machine.aws import WrittenLock
+from bot.sandbox.machine.proxy import Cut, Delay, Deny, Throttle
 from bot.sandbox.stage import DEPLOY, REPO
-from bot.usecases import answers, release, unlock
-from bot.usecases.requests import find_unlock
+from bot.usecases.decide.requests import find_unlock
+from bot.usecases.unlock import owner_answers as answers
+from bot.usecases.unlock import release, unlock
 from bot.worker import DocketJobs, open_docket, register
 
 KEY = "environments/staging/terraform.tfstate"

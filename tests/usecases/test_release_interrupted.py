@@ -7,17 +7,18 @@ from contextlib import suppress
 
 import pytest
 
+from bot.core.gate.stages import UnlockStage
 from bot.core.lock import HalfKind, LockInfo
 from bot.core.people import OwnerAnswer, OwnerSays
-from bot.core.report import OwnerNews, UnlockStage
+from bot.core.record.timeline import verify
+from bot.core.reports.letter import OwnerNews
 from bot.core.run import Conclusion
-from bot.core.timeline import verify
 from bot.errors import JournalAway, NotPermitted, Unreachable
 from bot.sandbox.memory import WORKER, Throttle, lock_text
 from bot.sandbox.memory_world import CHANNEL, DEPLOY, STATE
-from bot.usecases import unlock
-from bot.usecases.owner import record_answer
-from bot.usecases.requests import change_unlock
+from bot.usecases.decide.owner import record_answer
+from bot.usecases.decide.requests import change_unlock
+from bot.usecases.unlock import unlock
 
 STEPS = 110
 """More calls than an undisturbed release makes; a test holds it so."""

@@ -12,18 +12,20 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from bot.core.gate.stages import UnlockStage
 from bot.core.lock import HalfKind, LockInfo, parse_lock_info
 from bot.core.people import OwnerAnswer, OwnerSays
-from bot.core.report import OwnerNews, UnlockStage
+from bot.core.record.timeline import verify
+from bot.core.reports.letter import OwnerNews
 from bot.core.run import Conclusion
 from bot.core.run import Phase as RunPhase
-from bot.core.timeline import verify
 from bot.errors import JournalAway, NotPermitted, Unreachable, UpstreamError
 from bot.sandbox.memory import WORKER, Throttle, lock_text
 from bot.sandbox.memory_world import CHANNEL, DEPLOY, STATE, MemoryWorld
-from bot.usecases import approval, unlock
-from bot.usecases.owner import record_answer
-from bot.usecases.requests import find_unlock
+from bot.usecases.decide import approval
+from bot.usecases.decide.owner import record_answer
+from bot.usecases.decide.requests import find_unlock
+from bot.usecases.unlock import unlock
 
 HALVES = st.sampled_from([(HalfKind.ITEM,), (HalfKind.FILE,), (HalfKind.FILE, HalfKind.ITEM)])
 ENDS = st.sampled_from([Conclusion.FAILED, Conclusion.CANCELLED, Conclusion.TIMED_OUT, Conclusion.LOST])

@@ -7,17 +7,18 @@ from datetime import timedelta
 
 import pytest
 
-from bot.core.alert import AlertKind, Outcome
+from bot.core.gate.inspection import StateName
 from bot.core.lock import HalfKind, LockInfo
 from bot.core.policy import WatchRule
-from bot.core.report import OwnerNews, StateName
+from bot.core.reports.alert import AlertKind, Outcome
+from bot.core.reports.letter import OwnerNews
 from bot.core.run import Conclusion
 from bot.errors import JournalAway, Unreachable
 from bot.sandbox.memory import Killed, MemoryLockBackend, MemoryStore, MemorySweep, Throttle, lock_text
 from bot.sandbox.memory_people import Waiting
 from bot.sandbox.memory_world import CHANNEL, DEPLOY, STATE, MemoryWorld
-from bot.usecases import alerts
-from bot.usecases.incident import close, observe
+from bot.usecases.record.incident import close, observe
+from bot.usecases.watch import alerts
 from bot.usecases.world import State
 
 ALERTS = "C0ALERTS"

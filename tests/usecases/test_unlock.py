@@ -7,12 +7,13 @@ from functools import partial
 
 import pytest
 
-from bot.core.case import Rule, Ruling
+from bot.core.gate.case import Rule, Ruling
+from bot.core.gate.stages import UnlockStage
 from bot.core.policy import Policy
-from bot.core.report import UnlockStage
 from bot.errors import NotPermitted, UnknownState
-from bot.sandbox.proxy import Deny, Throttle
-from bot.usecases import approval, unlock
+from bot.sandbox.machine.proxy import Deny, Throttle
+from bot.usecases.decide import approval
+from bot.usecases.unlock import unlock
 
 
 async def settled(scene, lock):

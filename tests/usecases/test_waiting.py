@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
+from bot.cli.wait import PATIENCE, _Wait
 from bot.core.run import Conclusion, RunRef
 from bot.sandbox.memory_world import DEPLOY, STATE, MemoryWorld
-from bot.waiting import PATIENCE, _Wait
 
 
 @pytest.fixture

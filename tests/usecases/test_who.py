@@ -9,15 +9,15 @@ from datetime import datetime, timedelta
 import pytest
 
 from bot.core.evidence import Found, Trouble, Unseen
+from bot.core.gate.inspection import Barred
 from bot.core.people import Presence
 from bot.core.policy import ApprovalPolicy, Approvers, Holders, KnownPerson
-from bot.core.report import Barred
-from bot.sandbox.slack_workspace import flat
+from bot.sandbox.slack.workspace import flat
 from bot.sandbox.stage import DEPLOY, REPO
 from bot.slack.render import user_message, who_message
-from bot.usecases.stand_ins import SECONDS
-from bot.usecases.status import Question
-from bot.usecases.whois import about_user, who
+from bot.usecases.look.status import Question
+from bot.usecases.look.who import about_user, who
+from bot.usecases.owner.stand_ins import SECONDS
 
 CHANNEL = "C0STAGING"
 QUESTION = Question("U0QUINN", CHANNEL, "who staging")

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 
+from bot.core.reports.step import StepStage
 from bot.core.run import Conclusion
-from bot.core.step import StepStage
 from bot.errors import NotPermitted, Unreachable
 from bot.sandbox.memory import WORKER, Killed
 from bot.sandbox.memory_world import CHANNEL, DEPLOY, STATE
-from bot.usecases import unlock, workflow_step
+from bot.usecases.unlock import unlock, workflow_step
 
 EXECUTION = "Fx1"
 

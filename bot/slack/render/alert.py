@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import timedelta
 
-from bot.core.alert import Alert, AlertKind, Bulletin, Concern, Outcome
-from bot.core.button import ButtonValue
 from bot.core.lock import LockInfo
 from bot.core.phrase import Linked, Person, Phrase, Quoted, joined
+from bot.core.reports.alert import Alert, AlertKind, Bulletin, Concern, Outcome
+from bot.core.reports.button import ButtonValue
 from bot.slack.render import facts
 from bot.slack.render.blocks import Element, Message, actions, button, context, message, sections
 from bot.slack.render.facts import Fact, Mark

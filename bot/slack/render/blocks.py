@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from bot.core.button import ButtonValue
-from bot.ports import Blocks
+from bot.core.reports.button import ButtonValue
+from bot.ports.messenger import Blocks
 from bot.slack.render.mrkdwn import flat
 
 Block: TypeAlias = dict[str, Any]

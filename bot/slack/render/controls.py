@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.core.button import ButtonValue
-from bot.core.case import Ruling, Verdict
-from bot.core.life import run_name
+from bot.core.gate.case import Ruling, Verdict
+from bot.core.gate.ending import run_name
+from bot.core.gate.stages import KillStage, UnlockStage
 from bot.core.lock import LockInfo
 from bot.core.phrase import Phrase, Quoted
-from bot.core.report import KillReport, KillStage, Target, Tie, UnlockReport, UnlockStage
+from bot.core.reports.button import ButtonValue
+from bot.core.reports.kill import KillReport, Target, Tie
+from bot.core.reports.unlock import UnlockReport
 from bot.core.run import SwitchResult
 from bot.slack.render.blocks import Confirm, Element, button, select
 from bot.slack.render.facts import runs

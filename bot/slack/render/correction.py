@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bot.core.phrase import Phrase, Quoted
-from bot.core.report import Corrected, Notice
-from bot.core.revision import Marking
+from bot.core.record.revision import Marking
+from bot.core.reports.report import Corrected, Notice
 from bot.slack.render.blocks import Message
 from bot.slack.render.notice import notice_message
 

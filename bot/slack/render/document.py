@@ -6,18 +6,20 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TypeAlias, TypeVar
 
-from bot.core.attribution import Attribution, Candidate
-from bot.core.case import Finding, Verdict
-from bot.core.contention import Contention, Loop, source_of
 from bot.core.evidence import Found, NotFound, Observation, Unseen
+from bot.core.gate.attribution import Attribution, Candidate
+from bot.core.gate.case import Finding, Verdict
+from bot.core.gate.contention import Contention, Loop, source_of
+from bot.core.gate.ending import is_over
+from bot.core.gate.inspection import Crowd, Inspection, Owner, StateName
 from bot.core.hours import USUAL
-from bot.core.life import is_over
 from bot.core.lock import Billing, LockInfo, LockSeen, Refusals, StateAbsent, StateCheck, StateSeen, TableCapacity
 from bot.core.people import Member, OwnerAnswer, Presence, Whereabouts
 from bot.core.phrase import plain
-from bot.core.report import Crowd, Inspection, Overview, Owner, StandIn, StandIns, StateName, StatusReport, WhoReport
+from bot.core.record.timeline import stamp
+from bot.core.reports.report import Overview, StatusReport
+from bot.core.reports.who import StandIn, StandIns, WhoReport
 from bot.core.run import Run
-from bot.core.timeline import stamp
 
 Json: TypeAlias = dict[str, object]
 T = TypeVar("T")

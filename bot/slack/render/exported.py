@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from bot.core.account import Part, StateSummary
-from bot.core.edition import Changed, Edition, ExportReport
+from bot.core.account.edition import Changed, Edition, ExportReport
+from bot.core.account.values import Part, StateSummary
 from bot.core.phrase import Linked, Person, Phrase, Quoted, joined
-from bot.core.timeline import Kind
+from bot.core.record.timeline import Kind
 from bot.slack.render.blocks import Message, context, message, sections
 from bot.slack.render.facts import Fact
 from bot.slack.render.mrkdwn import bold, mrkdwn, unmarked

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from bot.core.attribution import Candidate, Strength
-from bot.core.contention import Contention, Loop, LoopSource, source_of
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
-from bot.core.life import how_it_ended, is_over, run_name, why_alive
+from bot.core.gate.attribution import Candidate, Strength
+from bot.core.gate.contention import Contention, Loop, LoopSource, source_of
+from bot.core.gate.ending import how_it_ended, is_over, run_name, why_alive
+from bot.core.gate.inspection import Inspection, Owner
 from bot.core.lock import DigestMatch, Half, HalfKind, LockInfo, StateAbsent, StateCheck, StateSeen, age
 from bot.core.people import OwnerAnswer, OwnerSays
 from bot.core.phrase import Person, Phrase, Quoted, joined
-from bot.core.report import Inspection, Owner
 from bot.core.run import Phase, Run
 
 _FEW = 3

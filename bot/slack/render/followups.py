@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bot.core.account import FollowUp
-from bot.core.button import ButtonValue
-from bot.core.followups import FollowUpsReport
+from bot.core.account.values import FollowUp
 from bot.core.phrase import Linked, Phrase, Quoted
+from bot.core.reports.button import ButtonValue
+from bot.core.reports.followups import FollowUpsReport
 from bot.slack.render.blocks import Block, Message, actions, button, context, message, sections
 from bot.slack.render.mrkdwn import bold, mrkdwn, unmarked
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
-from bot.core.button import ButtonValue
-from bot.core.case import Rule, Ruling
-from bot.core.home import Held, Home, OpenIncident, Prospect, Shown, Wait, Waiting
+from bot.core.gate.case import Rule, Ruling
 from bot.core.people import OwnerSays
 from bot.core.phrase import Linked, Person, Phrase, Quoted, duration
-from bot.core.report import Notice, StatusReport
+from bot.core.reports.button import ButtonValue
+from bot.core.reports.home import Held, Home, OpenIncident, Prospect, Shown, Wait, Waiting
+from bot.core.reports.report import Notice, StatusReport
 from bot.slack.render.blocks import Block, Element, actions, button, context, plain_text, sections
 from bot.slack.render.facts import Mark, command
 from bot.slack.render.mrkdwn import bold, channel, mrkdwn, unmarked

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
-from bot.core.life import run_name
+from bot.core.gate.ending import run_name
+from bot.core.gate.stages import KillStage
 from bot.core.phrase import Person, Phrase, Quoted, joined
-from bot.core.report import KillReport, KillStage, Target, Tie
+from bot.core.reports.kill import KillReport, Target, Tie
 from bot.core.run import Phase, Run, SwitchResult
 from bot.slack.render.blocks import (
     OPTION_VALUE,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from bot.core.report import Corrected
+from bot.core.reports.report import Corrected
 from bot.slack.render.blocks import Block, context, plain_text, sections
 from bot.slack.render.mrkdwn import mrkdwn
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.core.phrase import Phrase, Quoted
-from bot.core.report import Notice
+from bot.core.reports.report import Notice
 from bot.slack.render.blocks import Message, context, message, sections
 from bot.slack.render.mrkdwn import bold, mrkdwn, unmarked
 

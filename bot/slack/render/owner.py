@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bot.core.button import ButtonValue
 from bot.core.people import OwnerAnswer, OwnerSays
 from bot.core.phrase import Linked, Person, Phrase
-from bot.core.report import LetterRun, LetterStanding, OwnerLetter, OwnerNews, Told
+from bot.core.reports.button import ButtonValue
+from bot.core.reports.letter import LetterRun, LetterStanding, OwnerLetter, OwnerNews, Told
 from bot.core.run import Phase
 from bot.slack.render import facts
 from bot.slack.render.blocks import Confirm, Element, Message, actions, button, context, message, sections

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bot.core.phrase import Person, Phrase, Quoted
-from bot.core.report import KillRequest, UnlockRequest
+from bot.core.reports.kill import KillRequest
+from bot.core.reports.unlock import UnlockRequest
 from bot.slack.render.facts import Fact
 from bot.slack.render.mrkdwn import LINE, bold, mrkdwn, unmarked
 

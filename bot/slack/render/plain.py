@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bot.core.phrase import one_line, plain
-from bot.core.report import Overview, StatusReport, WhoReport
+from bot.core.reports.report import Overview, StatusReport
+from bot.core.reports.who import WhoReport
 from bot.slack.render.document import to_json
 from bot.slack.render.facts import Fact, Mark
 from bot.slack.render.page import spoken

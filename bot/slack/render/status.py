@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bot.core.button import ButtonValue
-from bot.core.case import Ruling
+from bot.core.gate.case import Ruling
+from bot.core.gate.inspection import Inspection, StateName
 from bot.core.lock import LockSeen, age
 from bot.core.phrase import Phrase, duration
-from bot.core.report import Inspection, Overview, StateName, StatusReport
+from bot.core.reports.button import ButtonValue
+from bot.core.reports.report import Overview, StatusReport
 from bot.slack.render import facts
 from bot.slack.render.blocks import Message, actions, button, context, message, sections, select
 from bot.slack.render.facts import Fact, Mark, command

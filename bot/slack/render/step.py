@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bot.core.button import ButtonValue
 from bot.core.phrase import Person, Phrase, Quoted
-from bot.core.step import StepReport, StepStage
+from bot.core.reports.button import ButtonValue
+from bot.core.reports.step import StepReport, StepStage
 from bot.slack.render import facts
 from bot.slack.render.blocks import Element, Message, actions, button, message, sections
 from bot.slack.render.facts import Fact, Mark

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bot.core.evidence import Found, NotFound, Observation, Unseen
+from bot.core.gate.inspection import Crowd, Inspection
 from bot.core.lock import Billing, Refusals, TableCapacity, TableSeen
 from bot.core.phrase import Phrase, Quoted, joined, quoted
-from bot.core.report import Crowd, Inspection
 from bot.slack.render.facts import Fact, Mark, command, loop_words, runs, trouble
 
 _FEW = 3

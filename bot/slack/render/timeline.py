@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.core.button import ButtonValue
 from bot.core.phrase import Person, Phrase, Quoted
-from bot.core.report import TimelineReport
-from bot.core.revision import Change, Marking, Shown
-from bot.core.timeline import Kind
+from bot.core.record.revision import Change, Marking, Shown
+from bot.core.record.timeline import Kind
+from bot.core.reports.button import ButtonValue
+from bot.core.reports.report import TimelineReport
 from bot.slack.render.blocks import Block, Message, actions, button, context, menu, message, sections
 from bot.slack.render.mrkdwn import bold, date, mrkdwn, unmarked
 

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeAlias
 
-from bot.core.case import Ruling, Verdict
+from bot.core.gate.case import Ruling, Verdict
+from bot.core.gate.stages import UnlockStage
 from bot.core.lock import DigestMatch, HalfKind, HalfRelease, LockInfo, ReleaseResult
 from bot.core.phrase import Person, Phrase, Quoted
 from bot.core.policy import Approvers
-from bot.core.report import UnlockReport, UnlockStage
+from bot.core.reports.unlock import UnlockReport
 from bot.slack.render import facts
 from bot.slack.render.blocks import Block, Message, actions, context, message, sections
 from bot.slack.render.controls import lock_of, unlock_controls

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bot.core.approval import NOBODY_MAY
-from bot.core.case import Effect, Finding, Rule, Ruling, Verdict
+from bot.core.gate.approval import NOBODY_MAY
+from bot.core.gate.case import Effect, Finding, Rule, Ruling, Verdict
 from bot.core.phrase import Phrase, Quoted, joined
 from bot.slack.render.facts import Fact, Mark, command
 

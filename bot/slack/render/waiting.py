@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
-from bot.core.button import ButtonValue
 from bot.core.phrase import Person, Phrase, duration
-from bot.core.queue import QueueNews, WatchReport
+from bot.core.reports.button import ButtonValue
+from bot.core.reports.queue import QueueNews, WatchReport
 from bot.slack.render.blocks import Element, Message, actions, button, message, sections
 from bot.slack.render.facts import Fact, Mark, command
 from bot.slack.render.page import lines, notification

@@ -7,12 +7,13 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from bot.core.evidence import Found, Observation
+from bot.core.gate.inspection import Barred, Inspection, Owner
+from bot.core.gate.ownership import started_by_bots
 from bot.core.hours import USUAL, Hours
-from bot.core.ownership import started_by_bots
 from bot.core.people import Member, Presence, Whereabouts
 from bot.core.phrase import Day, Person, Phrase, Quoted, joined
 from bot.core.policy import ApprovalPolicy, Approvers, Holders
-from bot.core.report import Barred, HeldLock, Inspection, Owner, StandIn, StandIns, UserReport, WhoReport
+from bot.core.reports.who import HeldLock, StandIn, StandIns, UserReport, WhoReport
 from bot.slack.render import facts
 from bot.slack.render.blocks import Message, context, message, sections
 from bot.slack.render.facts import Fact, Mark, command, trouble

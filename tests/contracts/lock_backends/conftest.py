@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.backends.s3 import AwsClients, S3Backend, S3Place
+from bot.backends.s3.backend import AwsClients, S3Backend, S3Place
 from bot.core.lock import HalfKind
-from bot.sandbox.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, fresh_moto
-from bot.sandbox.proxy import FaultProxy, Matcher, fault_proxy, operation
+from bot.sandbox.machine.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, fresh_moto
+from bot.sandbox.machine.proxy import FaultProxy, Matcher, fault_proxy, operation
 
 COMBINATIONS = {
     "item": (HalfKind.ITEM,),

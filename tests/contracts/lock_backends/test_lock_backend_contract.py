@@ -8,7 +8,7 @@ import pytest
 
 from bot.core.evidence import NotFound, Trouble, Unseen
 from bot.core.lock import HalfKind, ReleaseResult
-from bot.sandbox.proxy import Answer, Cut, Delay, Deny, Throttle
+from bot.sandbox.machine.proxy import Answer, Cut, Delay, Deny, Throttle
 
 
 async def test_a_free_state_is_read_as_free_in_every_half(world):

@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.core.attribution import Look, attribute
-from bot.core.case import Case, Effect, Finding, Rule, Ruling, Verdict
-from bot.core.contention import Contention, Loop
 from bot.core.evidence import Found, Trouble, Unseen
-from bot.core.gate import decide
+from bot.core.gate.attribution import Look, attribute
+from bot.core.gate.case import Case, Effect, Finding, Rule, Ruling, Verdict
+from bot.core.gate.contention import Contention, Loop
+from bot.core.gate.decide import decide
+from bot.core.gate.inspection import Inspection, Owner, StateName
 from bot.core.lock import (
     DigestMatch,
     DigestSeen,
@@ -22,10 +23,11 @@ from bot.core.lock import (
 )
 from bot.core.people import Channel, Member, Standing
 from bot.core.policy import Holders, Policy
-from bot.core.report import Inspection, KillRequest, Owner, StateName, Target, Tie, UnlockRequest
+from bot.core.reports.kill import KillRequest, Target, Tie
+from bot.core.reports.unlock import UnlockRequest
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
-from bot.sandbox.slack_blocks import problems, size
-from bot.sandbox.slack_text import flat
+from bot.sandbox.slack.blocks import problems, size
+from bot.sandbox.slack.text import flat
 
 NOW = datetime(2026, 11, 21, 11, 5, tzinfo=UTC)
 DEPLOY = Pipeline("github", (("repo", "acme/infra"), ("workflow", "deploy.yml")))

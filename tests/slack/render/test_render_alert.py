@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from bot.core.alert import Alert, AlertKind, Bulletin, Concern, Outcome, concern_as_json, concern_from_json
-from bot.core.button import parse_button
+from bot.core.reports.alert import Alert, AlertKind, Bulletin, Concern, Outcome, concern_as_json, concern_from_json
+from bot.core.reports.button import parse_button
 from bot.slack.render import alerts_message
 
 HOSTILE = "<!channel> *x* `y` <https://evil.example|z> :tada:"

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.core.account import Part, StateSummary
-from bot.core.edition import Changed, Edition, ExportReport, Outline
-from bot.core.incident import Incident
-from bot.sandbox.slack_blocks import problems
-from bot.sandbox.slack_text import flat
+from bot.core.account.edition import Changed, Edition, ExportReport, Outline
+from bot.core.account.values import Part, StateSummary
+from bot.core.record.incident import Incident
+from bot.sandbox.slack.blocks import problems
+from bot.sandbox.slack.text import flat
 from bot.slack.render import exported_message
 
 NOW = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)

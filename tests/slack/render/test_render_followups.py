@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.core.account import FollowUp
-from bot.core.button import ButtonValue, parse_button
-from bot.core.followups import FollowUpsReport
-from bot.core.incident import Incident
+from bot.core.account.values import FollowUp
 from bot.core.phrase import Linked, Quoted
-from bot.sandbox.slack_blocks import problems, size
-from bot.sandbox.slack_text import flat
+from bot.core.record.incident import Incident
+from bot.core.reports.button import ButtonValue, parse_button
+from bot.core.reports.followups import FollowUpsReport
+from bot.sandbox.slack.blocks import problems, size
+from bot.sandbox.slack.text import flat
 from bot.slack.render import followups_message
 
 NOW = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)

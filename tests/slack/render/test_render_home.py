@@ -8,12 +8,12 @@ from datetime import timedelta
 
 import pytest
 
-from bot.core.case import Rule, Ruling
-from bot.core.home import Held, Home, OpenIncident, Prospect, Row, Shown, Wait, Waiting, ordered
+from bot.core.gate.case import Rule, Ruling
 from bot.core.phrase import Quoted
-from bot.core.report import Notice, StatusReport
-from bot.sandbox.slack_blocks import view_faults
-from bot.sandbox.slack_text import flat
+from bot.core.reports.home import Held, Home, OpenIncident, Prospect, Row, Shown, Wait, Waiting, ordered
+from bot.core.reports.report import Notice, StatusReport
+from bot.sandbox.slack.blocks import view_faults
+from bot.sandbox.slack.text import flat
 from bot.slack.render.home import (
     ask_where_view,
     home_view,

@@ -10,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.core.attribution import Attribution, Candidate, Look, Strength
-from bot.core.case import Effect, Finding, Rule, Ruling, Verdict
-from bot.core.contention import Contention, Loop
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
+from bot.core.gate.attribution import Attribution, Candidate, Look, Strength
+from bot.core.gate.case import Effect, Finding, Rule, Ruling, Verdict
+from bot.core.gate.contention import Contention, Loop
+from bot.core.gate.inspection import Barred, Crowd, Inspection, Owner, StateName
+from bot.core.gate.stages import KillStage, UnlockStage
 from bot.core.hours import USUAL
-from bot.core.incident import Incident
 from bot.core.lock import (
     Billing,
     DigestMatch,
@@ -37,40 +38,16 @@ from bot.core.lock import (
 from bot.core.people import Member, OwnerAnswer, OwnerSays, Presence, Whereabouts
 from bot.core.phrase import Day, Linked, Person, Quoted
 from bot.core.policy import ApprovalPolicy, Approvers
-from bot.core.report import (
-    Barred,
-    Corrected,
-    Crowd,
-    HeldLock,
-    Inspection,
-    KillReport,
-    KillRequest,
-    KillStage,
-    LetterRun,
-    LetterStanding,
-    Notice,
-    Overview,
-    Owner,
-    OwnerLetter,
-    OwnerNews,
-    StandIn,
-    StandIns,
-    StateName,
-    StatusReport,
-    Target,
-    Tie,
-    TimelineReport,
-    Told,
-    UnlockReport,
-    UnlockRequest,
-    UnlockStage,
-    UserReport,
-    WhoReport,
-)
-from bot.core.revision import CORRECTIONS, Change, Marking, Shown
+from bot.core.record.incident import Incident
+from bot.core.record.revision import CORRECTIONS, Change, Marking, Shown
+from bot.core.record.timeline import Entry, Kind
+from bot.core.reports.kill import KillReport, KillRequest, Target, Tie
+from bot.core.reports.letter import LetterRun, LetterStanding, OwnerLetter, OwnerNews, Told
+from bot.core.reports.report import Corrected, Notice, Overview, StatusReport, TimelineReport
+from bot.core.reports.unlock import UnlockReport, UnlockRequest
+from bot.core.reports.who import HeldLock, StandIn, StandIns, UserReport, WhoReport
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
-from bot.core.timeline import Entry, Kind
-from bot.sandbox.slack_blocks import view_faults
+from bot.sandbox.slack.blocks import view_faults
 from bot.slack.render import (
     edited_message,
     help_message,

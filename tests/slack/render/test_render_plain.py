@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from bot.core.evidence import Found, Trouble, Unseen
+from bot.core.gate.inspection import StateName
 from bot.core.people import Presence, Whereabouts
-from bot.core.report import Overview, StandIn, StandIns, StateName, StatusReport, WhoReport
+from bot.core.reports.report import Overview, StatusReport
+from bot.core.reports.who import StandIn, StandIns, WhoReport
 from bot.slack.render.plain import overview_lines, status_lines, to_json, who_lines
 
 DOCS = Path(__file__).parents[3] / "docs" / "commands-json.md"

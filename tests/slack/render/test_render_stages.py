@@ -7,10 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from bot.core.approval import NOBODY_MAY
-from bot.core.button import ButtonValue, parse_button
-from bot.core.case import Effect, Finding, Rule, Ruling, Verdict
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
+from bot.core.gate.approval import NOBODY_MAY
+from bot.core.gate.case import Effect, Finding, Rule, Ruling, Verdict
+from bot.core.gate.inspection import StateName
+from bot.core.gate.stages import KillStage, UnlockStage
 from bot.core.lock import (
     DigestMatch,
     DigestSeen,
@@ -26,27 +27,12 @@ from bot.core.lock import (
 from bot.core.people import OwnerAnswer, OwnerSays, Presence, Whereabouts
 from bot.core.phrase import Quoted
 from bot.core.policy import ApprovalPolicy, Approvers
-from bot.core.report import (
-    HeldLock,
-    KillReport,
-    KillStage,
-    LetterRun,
-    LetterStanding,
-    Notice,
-    Overview,
-    OwnerLetter,
-    OwnerNews,
-    StandIn,
-    StandIns,
-    StateName,
-    StatusReport,
-    Tie,
-    Told,
-    UnlockReport,
-    UnlockStage,
-    UserReport,
-    WhoReport,
-)
+from bot.core.reports.button import ButtonValue, parse_button
+from bot.core.reports.kill import KillReport, Tie
+from bot.core.reports.letter import LetterRun, LetterStanding, OwnerLetter, OwnerNews, Told
+from bot.core.reports.report import Notice, Overview, StatusReport
+from bot.core.reports.unlock import UnlockReport
+from bot.core.reports.who import HeldLock, StandIn, StandIns, UserReport, WhoReport
 from bot.core.run import Conclusion, Phase, Switched, SwitchResult
 from bot.slack.render import (
     help_message,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.core.step import StepReport, StepStage
+from bot.core.reports.step import StepReport, StepStage
 from bot.slack.render.step import step_message
 
 

@@ -8,6 +8,8 @@ from datetime import timedelta
 import pytest
 
 from bot.core.evidence import Found, Trouble, Unseen
+from bot.core.gate.inspection import Crowd, StateName
+from bot.core.gate.stages import UnlockStage
 from bot.core.lock import (
     Billing,
     Half,
@@ -18,7 +20,8 @@ from bot.core.lock import (
     TableSeen,
     TimeToLive,
 )
-from bot.core.report import Crowd, Overview, StateName, StatusReport, UnlockReport, UnlockStage
+from bot.core.reports.report import Overview, StatusReport
+from bot.core.reports.unlock import UnlockReport
 from bot.slack.render import overview_message, status_message, unlock_message
 from bot.slack.render.plain import overview_lines, status_lines, to_json
 

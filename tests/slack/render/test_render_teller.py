@@ -7,19 +7,15 @@ from datetime import UTC, datetime
 
 import pytest
 
+from bot.core.gate.inspection import StateName
+from bot.core.gate.stages import KillStage, UnlockStage
 from bot.core.people import OwnerAnswer, OwnerSays
-from bot.core.report import (
-    KillReport,
-    KillStage,
-    Notice,
-    OwnerLetter,
-    OwnerNews,
-    StateName,
-    UnlockReport,
-    UnlockStage,
-)
+from bot.core.reports.kill import KillReport
+from bot.core.reports.letter import OwnerLetter, OwnerNews
+from bot.core.reports.report import Notice
+from bot.core.reports.unlock import UnlockReport
 from bot.errors import Missing, Unreachable, UpstreamError
-from bot.sandbox.slack_text import actions, flat
+from bot.sandbox.slack.text import actions, flat
 from bot.slack.teller import SlackTeller
 
 

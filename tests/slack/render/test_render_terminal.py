@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from bot.core.report import KillReport, KillStage, StatusReport, Tie
-from bot.sandbox.terminal import draw, styled
+from bot.core.gate.stages import KillStage
+from bot.core.reports.kill import KillReport, Tie
+from bot.core.reports.report import StatusReport
+from bot.sandbox.demo.terminal import draw, styled
 from bot.slack.render import kill_message, status_message
 
 

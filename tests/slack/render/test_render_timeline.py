@@ -5,11 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from bot.core.incident import Incident
-from bot.core.report import Corrected, TimelineReport
-from bot.core.revision import Change, Marking, Revisions, Shown
-from bot.core.timeline import Entry
-from bot.sandbox.slack_blocks import view_faults
+from bot.core.record.incident import Incident
+from bot.core.record.revision import Change, Marking, Revisions, Shown
+from bot.core.record.timeline import Entry
+from bot.core.reports.report import Corrected, TimelineReport
+from bot.sandbox.slack.blocks import view_faults
 from bot.slack.render import edited_message, marked_message, timeline_message
 from bot.slack.render.modal import LONGEST_INPUT, EditForm, edit_view, failed_view, loading_view
 

@@ -7,14 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.core.attribution import Attribution, Candidate, Strength
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
+from bot.core.gate.attribution import Attribution, Candidate, Strength
+from bot.core.gate.inspection import Barred, Owner, StateName
 from bot.core.hours import hours_from, on_clock
 from bot.core.people import Presence, Whereabouts
 from bot.core.phrase import Quoted
 from bot.core.policy import ApprovalPolicy, Approvers
-from bot.core.report import Barred, HeldLock, Owner, StandIn, StandIns, StateName, UserReport, WhoReport
-from bot.sandbox.slack_text import flat
+from bot.core.reports.who import HeldLock, StandIn, StandIns, UserReport, WhoReport
+from bot.sandbox.slack.text import flat
 from bot.slack.render import user_message, who_message
 
 NOON = datetime(2026, 11, 19, 12, 0, tzinfo=UTC)  # a Thursday

@@ -1,0 +1,212 @@
+"""The composition root: a configuration becomes a running bot. Only here adapters are chosen for ports."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import secrets
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+from docket import Docket
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot import worker
+from bot.app.adapters import (
+    SystemClock,
+    export_targets,
+    lock_backends,
+    lock_sweep,
+    place_of,
+    run_sources,
+    ticket_system,
+)
+from bot.app.metrics import Metrics
+from bot.backends.s3.backend import AwsClients
+from bot.config.load import Config
+from bot.errors import ConfigInvalid
+from bot.export.exporter import FileExporter
+from bot.ports.runs import RunSource
+from bot.slack.client import slack_client
+from bot.slack.directory import SlackDirectory
+from bot.slack.messages import SlackMessages
+from bot.slack.messenger import SlackNotifier
+from bot.slack.sharing import SlackSharing
+from bot.slack.steps import SlackSteps
+from bot.slack.teller import SlackTeller
+from bot.slack.views import SlackViews
+from bot.store.connect import Client, connect
+from bot.store.embedded import redis_for
+from bot.store.redis_journal import RedisJournal
+from bot.store.redis_records import RedisRecords
+from bot.usecases.world import World
+from handlers.backlog import Backlog
+from handlers.listeners import listen
+
+
+
+VAR = Path("var")
+"""Where the embedded Redis lives, below the working directory."""
+
+_WARM_WITHIN = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bot:
+    """Everything wired."""
+
+    config: Config
+    world: World
+    metrics: Metrics
+    directory: SlackDirectory
+    bolt: AsyncApp
+    docket: Docket
+    jobs: worker.DocketJobs
+    backlog: Backlog
+    worker_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """A world, and its adapters where more than their port is needed of them."""
+
+    world: World
+    slack: AsyncWebClient
+    directory: SlackDirectory
+    metrics: Metrics
+    redis: Client
+    aws: AwsClients
+    docket: Docket
+    jobs: worker.DocketJobs
+
+
+@asynccontextmanager
+async def build(config: Config) -> AsyncIterator[Bot]:
+    """Wires everything, warms what is slow to make, and takes it apart again. Talks to nobody but the store.
+
+    Raises ConfigInvalid for a Redis that cannot be, JournalAway if the embedded Redis does not start.
+    """
+    given = config.redis_url.get_secret_value() if config.redis_url else None
+    async with redis_for(given, VAR) as url, wired(config, url) as wiring:
+        bot = _assemble(config, wiring)
+        warming = asyncio.create_task(_warm(wiring.aws, config))
+        try:
+            await asyncio.wait({warming}, timeout=_WARM_WITHIN)  # else the first answers would wait for it
+            async with bot.backlog.worked_off():
+                yield bot
+        finally:
+            await ended(warming)
+
+
+@asynccontextmanager
+async def wired(config: Config, url: str) -> AsyncIterator[Wiring]:
+    """Every port on its adapter, with the Redis at `url`. Asks nobody: Redis may be away and Slack not configured.
+
+    Raises ConfigInvalid for a URL that cannot be one.
+    """
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        client = connect(url)
+        stack.push_async_callback(client.aclose)
+        aws = AwsClients()
+        stack.push_async_callback(aws.aclose)
+        sources = run_sources(config, aws)
+        for source in sources.values():
+            stack.push_async_callback(source.aclose)
+        wiring = _wiring(config, session, client, aws, sources, worker.open_docket(url))
+        if wiring.world.tickets is not None:
+            stack.push_async_callback(wiring.world.tickets.aclose)
+        yield wiring
+
+
+async def _warm(aws: AwsClients, config: Config) -> None:
+    await aws.warm(place_of(settings).access for settings in config.states.values())
+
+
+async def ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _wiring(
+    config: Config,
+    session: aiohttp.ClientSession,
+    client: Client,
+    aws: AwsClients,
+    sources: Mapping[str, RunSource],
+    docket: Docket,
+) -> Wiring:
+    token = config.slack.bot_token
+    clock, rng, metrics = SystemClock(), random.SystemRandom(), Metrics()
+    slack = slack_client(token.get_secret_value() if token else "", base_url=config.slack.api_url, session=session)
+    directory, notifier = SlackDirectory(slack, clock=clock), SlackNotifier(slack)
+    journal = RedisJournal(client, clock=clock, rng=rng, retention=config.timeline.retention)
+    jobs = worker.DocketJobs(docket)
+    world = World(
+        states=lock_backends(config, aws),
+        sources=sources,
+        journal=journal,
+        records=RedisRecords(client, rng=rng),
+        directory=directory,
+        messages=SlackMessages(slack, clock=clock),
+        teller=SlackTeller(notifier),
+        notifier=notifier,
+        views=SlackViews(slack),
+        steps=SlackSteps(slack, notifier),
+        exporter=FileExporter(journal, Path(config.export.directory), config.export.formats),
+        sharing=SlackSharing(slack),
+        targets=export_targets(config, aws),
+        export_directory=config.export.directory,
+        tickets=ticket_system(config),
+        jobs=jobs,
+        clock=clock,
+        meter=metrics,
+        policy=config.policy,
+        holders=config.holders,
+        incident_channels=config.slack.incident_channels,
+        capture_reactions=config.timeline.capture_reactions,
+        close_after_quiet=config.timeline.close_after_quiet,
+        upload_exports=config.export.upload_to_channel,
+        new_id=lambda: secrets.token_hex(5),
+        export_zone=config.export.timezone,
+        sweep=lock_sweep(config, aws),
+        watch=config.watch,
+        alerts_channel=config.slack.alerts_channel,
+    )
+    return Wiring(world, slack, directory, metrics, client, aws, docket, jobs)
+
+
+def _assemble(config: Config, wiring: Wiring) -> Bot:
+    token = config.slack.bot_token
+    if token is None:
+        raise ConfigInvalid(("SLACK_BOT_TOKEN: is not set",))
+    world, directory, docket = wiring.world, wiring.directory, wiring.docket
+    name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+    worker.register(docket, world, worker_name=name)
+    secret = config.slack.signing_secret
+
+    async def authorize() -> AuthorizeResult:
+        # Answered from memory: asking Slack here would make the ack wait for it.
+        return AuthorizeResult(
+            enterprise_id=None,
+            team_id=directory.home_team,
+            bot_token=token.get_secret_value(),
+            bot_user_id=directory.user_id,
+        )
+
+    bolt = AsyncApp(
+        client=wiring.slack,
+        signing_secret=secret.get_secret_value() if secret else "",
+        authorize=authorize,
+        request_verification_enabled=secret is not None,
+    )
+    backlog = Backlog()
+    listen(bolt, world, backlog)
+    return Bot(config, world, wiring.metrics, directory, bolt, docket, wiring.jobs, backlog, name)

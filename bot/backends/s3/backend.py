@@ -1,0 +1,264 @@
+"""Terraform's S3 backend: a state object, and a lock in a DynamoDB item, in a `.tflock` object, or in both.
+
+Source of the layout: Terraform's `internal/backend/remote-state/s3` (`client.go`, `backend_state.go`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import posixpath
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeVar
+
+import stamina
+
+from bot.aws.clients import Access, AwsClients
+from bot.aws.errors import AwsError, is_passing, timed_out
+from bot.backends.s3.halves import FileHalf, ItemHalf, lock_seen, nowhere, read_digest
+from bot.backends.s3.probe import HalfProbe, keeps_versions, probe_file, probe_item
+from bot.backends.s3.state_object import StateObject
+from bot.backends.s3.table import LockTable
+from bot.core.evidence import Found, Observation, Trouble
+from bot.core.lock import (
+    DigestMatch,
+    DigestSeen,
+    Half,
+    HalfKind,
+    HalfRelease,
+    LockSeen,
+    ReleaseResult,
+    StateAbsent,
+    StateCheck,
+    StateSeen,
+    TableSeen,
+)
+from bot.ports.clock import Clock
+
+__all__ = ["Access", "AwsClients", "HalfProbe", "S3Backend", "S3Place"]
+
+T = TypeVar("T")
+
+_retry_read = stamina.AsyncRetryingCaller(attempts=5, timeout=3.0, wait_initial=0.0, wait_max=0.6, wait_jitter=0.6).on(
+    is_passing
+)
+
+
+@dataclass(frozen=True, slots=True)
+class S3Place:
+    """Where one state and its lock live. A half that is not configured is None or False, as in Terraform's settings."""
+
+    bucket: str
+    key: str
+    workspace: str = "default"
+    workspace_key_prefix: str = "env:"
+    dynamodb_table: str | None = None
+    use_lockfile: bool = False
+    region: str | None = None
+    endpoint_url: str | None = None
+    assume_role: str | None = None
+
+    @property
+    def access(self) -> Access:
+        """The way to both services."""
+        return Access(self.region, self.endpoint_url, self.assume_role)
+
+    @property
+    def state_key(self) -> str:
+        """The key of the state object."""
+        if self.workspace == "default":
+            return self.key
+        parts = (self.workspace_key_prefix, self.workspace, self.key)
+        return posixpath.normpath("/".join(part for part in parts if part))
+
+    @property
+    def lock_key(self) -> str:
+        """The partition key of the lock item."""
+        return f"{self.bucket}/{self.state_key}"
+
+    @property
+    def digest_key(self) -> str:
+        """The partition key of the item that holds the state's MD5. It is not a lock."""
+        return f"{self.lock_key}-md5"
+
+    @property
+    def lockfile_key(self) -> str:
+        """The key of the lock object."""
+        return f"{self.state_key}.tflock"
+
+
+class S3Backend:
+    """One state in S3, as a `bot.ports.LockBackend`. Makes no client and no request before it is asked something.
+
+    `timeout` is the longest time in seconds that one look-up, its retries included, or one delete takes.
+    """
+
+    def __init__(self, place: S3Place, clients: AwsClients, clock: Clock, *, timeout: float = 10.0) -> None:
+        self._place = place
+        self._clients = clients
+        self._clock = clock
+        self._timeout = timeout
+        self._halves: dict[HalfKind, FileHalf | ItemHalf] = {}
+        if place.use_lockfile:
+            self._halves[HalfKind.FILE] = FileHalf(self._s3, place.bucket, place.lockfile_key)
+        if place.dynamodb_table:
+            self._halves[HalfKind.ITEM] = ItemHalf(self._dynamodb, place.dynamodb_table, place.lock_key)
+        self._object = StateObject(self._s3, place.bucket, place.state_key)
+        self._table = LockTable(place.dynamodb_table, place.access, clients, clock) if place.dynamodb_table else None
+
+    async def read_lock(self) -> LockSeen:
+        """Reads all configured halves at the same time. A state without any half is unseen, never free."""
+        at = self._clock.now()
+        if not self._halves:
+            return nowhere(at)
+        read = await asyncio.gather(*(self._now_in(half) for half in self._halves.values()))
+
+        seen = lock_seen(dict(zip(self._halves, read, strict=True)), at)
+        if self._table is not None and seen.is_throttled:
+            self._table.doubt()
+        return seen
+
+    async def read_state(self) -> StateCheck:
+        """Looks at the state object and the digest item at the same time."""
+        state, digest = await asyncio.gather(self._state(), self._digest())
+
+        if digest.item is not None and isinstance(state, Found) and isinstance(state.value, StateAbsent):
+            traces = (*state.value.traces, "its digest item is still there")
+            state = Found(StateAbsent(traces, state.value.last_good_version), state.at)
+        return StateCheck(state=state, digest=_compared(digest, state))
+
+    async def read_table(self) -> TableSeen | None:
+        """Looks at the lock table, if there is one: its capacity, its TTL, and how much it refused lately."""
+        return None if self._table is None else await self._table.look()
+
+    async def release(self, half: Half) -> HalfRelease:
+        """Deletes exactly the lock that `half` was read from, or nothing. One attempt."""
+        if half.info is None or not half.fence:
+            return HalfRelease(half, ReleaseResult.DENIED, "a lock that cannot be read is never released")
+        store = self._halves.get(half.kind)
+        if store is None:
+            return HalfRelease(half, ReleaseResult.DENIED, f"this state's configuration has no {half.kind}")
+        try:
+            await self._in_time(self._clients.run(partial(store.delete, half.fence)), store.deletes, store.target)
+        except AwsError as error:
+            return await self._not_deleted(store, half, error)
+        return HalfRelease(half, ReleaseResult.RELEASED)
+
+    async def versioning(self) -> Observation[bool]:
+        """Whether the bucket keeps older versions of the state."""
+        at = self._clock.now()
+        question = partial(keeps_versions, self._s3, self._place.bucket)
+        try:
+            return Found(await self._read(question, "s3:GetBucketVersioning", f"bucket {self._place.bucket}"), at)
+        except AwsError as error:
+            return error.as_observation(at)
+
+    async def probe(self, token: str) -> tuple[HalfProbe, ...]:
+        """Tries on throw-away locks whether the store honours conditions, and which IAM actions are missing.
+
+        `token` is random text that makes the throw-away keys unique; the real lock is never touched. Never raises.
+        """
+        place, suffix, probes = self._place, f"-doctor-{token}", []
+        if place.use_lockfile:
+            probes.append(partial(probe_file, FileHalf(self._s3, place.bucket, place.lockfile_key + suffix)))
+        if place.dynamodb_table:
+            probes.append(partial(probe_item, ItemHalf(self._dynamodb, place.dynamodb_table, place.lock_key + suffix)))
+        return tuple(await asyncio.gather(*(self._clients.run(probe) for probe in probes)))
+
+    async def _not_deleted(self, store: FileHalf | ItemHalf, half: Half, error: AwsError) -> HalfRelease:
+        match error.trouble:
+            case Trouble.THROTTLED:
+                return HalfRelease(half, ReleaseResult.THROTTLED, error.detail, error.retry_after)
+            case Trouble.DENIED:
+                return HalfRelease(half, ReleaseResult.DENIED, error.detail)
+        return _settled(half, error, store.shown_by(error) or await self._now_in(store))
+
+    async def _now_in(self, store: FileHalf | ItemHalf) -> Half | AwsError | None:
+        try:
+            return await self._read(store.read, store.reads, store.target)
+        except AwsError as error:
+            return error
+
+    async def _state(self) -> Observation[StateSeen | StateAbsent]:
+        at = self._clock.now()
+        give_up = threading.Event()
+        found = self._object
+        try:
+            return Found(await self._in_time(self._looked_at(found, give_up), found.reads, found.target), at)
+        except AwsError as error:
+            return error.as_observation(at)
+        finally:
+            give_up.set()  # a thread that is still pulling a large state stops here
+
+    async def _looked_at(self, found: StateObject, give_up: threading.Event) -> StateSeen | StateAbsent:
+        try:
+            pulled = await _retry_read(self._clients.run, partial(found.pull, give_up, self._clock))
+        except AwsError as error:
+            if error.missing != "object":
+                raise
+            return await self._clients.run(partial(found.absent, give_up, self._clock, error))
+        if pulled.fault is None:
+            return pulled
+        return await self._clients.run(partial(found.with_last_good, give_up, self._clock, pulled))
+
+    async def _digest(self) -> DigestSeen:
+        table, key = self._place.dynamodb_table, self._place.digest_key
+        if table is None:
+            return DigestSeen(DigestMatch.NO_TABLE)
+        try:
+            item = await self._read(
+                partial(read_digest, self._dynamodb, table, key), "dynamodb:GetItem", f"table {table}"
+            )
+        except AwsError as error:
+            return DigestSeen(DigestMatch.UNSEEN, key=key, detail=error.detail)
+        return DigestSeen(DigestMatch.NO_ITEM if item is None else DigestMatch.UNSEEN, key=key, item=item)
+
+    async def _read(self, question: Callable[[], T], action: str, target: str) -> T:
+        return await self._in_time(_retry_read(self._clients.run, question), action, target)
+
+    async def _in_time(self, work: Awaitable[T], action: str, target: str) -> T:
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await work
+        except TimeoutError as error:
+            raise timed_out(action, target) from error
+
+    def _s3(self) -> Any:
+        return self._clients.client("s3", self._place.access)
+
+    def _dynamodb(self) -> Any:
+        return self._clients.client("dynamodb", self._place.access)
+
+
+def _compared(digest: DigestSeen, state: Observation[StateSeen | StateAbsent]) -> DigestSeen:
+    if digest.item is None:
+        return digest
+    match state:
+        case Found(value=StateSeen(md5=actual)):
+            match = DigestMatch.MATCHES if digest.item.lower() == actual else DigestMatch.DIFFERS
+            return replace(digest, match=match, actual=actual)
+        case Found():
+            return replace(digest, match=DigestMatch.DIFFERS, detail="the state that it was written for is gone")
+        case _:
+            return replace(digest, detail="the state could not be read, so there is nothing to compare it with")
+
+
+def _settled(half: Half, error: AwsError, now: Half | AwsError | None) -> HalfRelease:
+    """What a delete without a success came to, by what stands there now."""
+    if isinstance(now, AwsError):
+        return HalfRelease(half, ReleaseResult.NOT_KNOWN, f"{error.detail}; then {now.detail}")
+    if now is None and error.is_open:
+        return HalfRelease(half, ReleaseResult.RELEASED, "the answer was lost; the lock is gone")
+    if now is None:
+        return HalfRelease(half, ReleaseResult.ALREADY_FREE)
+    if now.fence != half.fence:
+        return HalfRelease(half, ReleaseResult.HOLDER_CHANGED, _holder(now))
+    return HalfRelease(half, ReleaseResult.THROTTLED, f"{error.detail}; the lock still stands")
+
+
+def _holder(half: Half) -> str:
+    if half.info is None:
+        return "another lock stands there now; its text cannot be read"
+    return f"held by {half.info.who or 'somebody unnamed'} now (lock {half.info.id})"

@@ -1,0 +1,144 @@
+"""The two places where Terraform's S3 backend keeps a lock. Blocking: to be run in threads. Raises AwsError.
+
+Sources: Terraform's `internal/backend/remote-state/s3/client.go`; `DeleteItem` in the DynamoDB API, `DeleteObject` with
+`If-Match` in the S3 API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bot.aws.errors import AwsError, translated
+from bot.core.evidence import NotFound
+from bot.core.lock import Half, HalfKind, LockInfo, LockSeen, parse_lock_info
+from bot.errors import LockInfoInvalid
+
+_LONGEST_LOCK = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ItemHalf:
+    """The lock item in DynamoDB: `{LockID, Info}`. The fence is the exact `Info` text."""
+
+    client: Callable[[], Any]
+    table: str
+    key: str
+
+    reads = "dynamodb:GetItem"
+    deletes = "dynamodb:DeleteItem"
+
+    @property
+    def target(self) -> str:
+        return f"table {self.table}"
+
+    def read(self) -> Half | None:
+        """The lock that stands here now."""
+        with translated(self.reads, self.target):
+            return self.half_of(_item(self.client(), self.table, self.key))
+
+    def delete(self, fence: str) -> None:
+        """Deletes the item if its `Info` is exactly the fence."""
+        with translated(self.deletes, self.target):
+            self.client().delete_item(
+                TableName=self.table,
+                Key={"LockID": {"S": self.key}},
+                ConditionExpression="#info = :fence",
+                ExpressionAttributeNames={"#info": "Info"},
+                ExpressionAttributeValues={":fence": {"S": fence}},
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+
+    def shown_by(self, error: AwsError) -> Half | None:
+        """The lock that made the condition fail, which DynamoDB sends along; None where it did not."""
+        return self.half_of(error.answer.get("Item"))
+
+    def half_of(self, item: dict[str, Any] | None) -> Half | None:
+        """The lock that an item of this key holds."""
+        if not item or self._is_digest(item):
+            return None
+        text = item.get("Info", {}).get("S", "")
+        info, garbage = _parsed(text) if text else (None, "the item has no lock info")
+        return Half(HalfKind.ITEM, f"{self.table} / {self.key}", fence=text, info=info, garbage=garbage)
+
+    def _is_digest(self, item: dict[str, Any]) -> bool:
+        """Whether the item is another state's digest, whose key looks like this one's lock key."""
+        return self.key.endswith("-md5") and "Digest" in item and "Info" not in item
+
+
+@dataclass(frozen=True, slots=True)
+class FileHalf:
+    """The lock object beside the state. The fence is its ETag."""
+
+    client: Callable[[], Any]
+    bucket: str
+    key: str
+
+    reads = "s3:GetObject"
+    deletes = "s3:DeleteObject"
+
+    @property
+    def target(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+    def read(self) -> Half | None:
+        """The lock that stands here now. Without `s3:ListBucket`, S3 denies what is not there."""
+        try:
+            with translated(self.reads, self.target):
+                answer = self.client().get_object(Bucket=self.bucket, Key=self.key)
+                with closing(answer["Body"]) as body:
+                    text = body.read(_LONGEST_LOCK + 1).decode("utf-8", "replace")
+        except AwsError as error:
+            if error.missing == "object":
+                return None
+            raise
+        info, garbage = _parsed(text)
+        return Half(HalfKind.FILE, self.target, fence=answer["ETag"], info=info, garbage=garbage)
+
+    def delete(self, fence: str) -> None:
+        """Deletes the object if its ETag is the fence."""
+        with translated(self.deletes, self.target):
+            self.client().delete_object(Bucket=self.bucket, Key=self.key, IfMatch=fence)
+
+    def shown_by(self, error: AwsError) -> Half | None:  # noqa: ARG002 - the same face as the item's
+        """None: S3 says nothing of the object that made the condition fail."""
+        return None
+
+
+def lock_seen(read: Mapping[HalfKind, Half | AwsError | None], at: datetime) -> LockSeen:
+    """What was seen of a lock, by what the reading of each configured half brought."""
+    return LockSeen(
+        held=tuple(half for half in read.values() if isinstance(half, Half)),
+        free=tuple(kind for kind, half in read.items() if half is None),
+        unseen=tuple((kind, half.as_observation(at)) for kind, half in read.items() if isinstance(half, AwsError)),
+        at=at,
+    )
+
+
+def nowhere(at: datetime) -> LockSeen:
+    """A state for which no place of a lock is configured: unseen, never free."""
+    nothing = NotFound("S3", "a lock table or a lockfile in the configuration of this state", at)
+    return LockSeen(held=(), free=(), unseen=((HalfKind.ITEM, nothing),), at=at)
+
+
+def read_digest(client: Callable[[], Any], table: str, key: str) -> str | None:
+    """The state's MD5 by the digest item; None if there is no item, or nothing in it (as Terraform has it)."""
+    with translated("dynamodb:GetItem", f"table {table}"):
+        item = _item(client(), table, key)
+    return str(item.get("Digest", {}).get("S", "")) or None if item else None
+
+
+def _item(client: Any, table: str, key: str) -> dict[str, Any] | None:
+    answer = client.get_item(TableName=table, Key={"LockID": {"S": key}}, ConsistentRead=True)
+    item: dict[str, Any] | None = answer.get("Item")
+    return item
+
+
+def _parsed(text: str) -> tuple[LockInfo | None, str | None]:
+    try:
+        return parse_lock_info(text), None
+    except LockInfoInvalid as error:
+        return None, str(error)

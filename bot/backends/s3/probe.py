@@ -1,0 +1,102 @@
+"""Tries on a throw-away lock whether a store honours a conditional delete, and which IAM actions are missing.
+
+Blocking: to be run in threads. Never raises for what the store says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from bot.aws.errors import AwsError, translated
+from bot.backends.s3.halves import FileHalf, ItemHalf
+from bot.core.evidence import Trouble
+from bot.core.lock import HalfKind
+
+T = TypeVar("T")
+
+_TEXT = "a throw-away lock of tflock's doctor"
+
+
+@dataclass(frozen=True, slots=True)
+class HalfProbe:
+    """What was found out about one half.
+
+    `is_conditional` is None where it could not be found out. `missing_actions` are the IAM actions that a release needs
+    and that were denied. `detail` is for people; it says what else went wrong.
+    """
+
+    kind: HalfKind
+    place: str
+    is_conditional: bool | None
+    missing_actions: tuple[str, ...]
+    detail: str
+
+
+def probe_file(half: FileHalf) -> HalfProbe:
+    """Puts a lock object, tries to delete it with another ETag, then deletes it with its own."""
+
+    def put() -> str:
+        with translated("s3:PutObject", half.target):
+            answer = half.client().put_object(Bucket=half.bucket, Key=half.key, Body=_TEXT.encode())
+        return str(answer["ETag"])
+
+    return _probe(half, HalfKind.FILE, put, other='"00000000000000000000000000000000"')
+
+
+def probe_item(half: ItemHalf) -> HalfProbe:
+    """Puts a lock item, tries to delete it with another text, then deletes it with its own."""
+
+    def put() -> str:
+        with translated("dynamodb:PutItem", half.target):
+            half.client().put_item(TableName=half.table, Item={"LockID": {"S": half.key}, "Info": {"S": _TEXT}})
+        return _TEXT
+
+    return _probe(half, HalfKind.ITEM, put, other="another text")
+
+
+def keeps_versions(client: Callable[[], Any], bucket: str) -> bool:
+    """Whether versioning of the bucket is on. Raises AwsError."""
+    with translated("s3:GetBucketVersioning", f"bucket {bucket}"):
+        return bool(client().get_bucket_versioning(Bucket=bucket).get("Status") == "Enabled")
+
+
+def _probe(half: FileHalf | ItemHalf, kind: HalfKind, put: Callable[[], str], *, other: str) -> HalfProbe:
+    read = _tried(half.read)
+    wrong = cleared = _tried(lambda: half.delete(other))  # nothing is there yet: shows whether deleting is allowed
+    # the bot itself needs no right to put: without it this first answer has to do
+    placed = None if _trouble(wrong) else _tried(put)
+    if isinstance(placed, str):
+        wrong = _tried(lambda: half.delete(other))
+        cleared = _tried(lambda: half.delete(placed))
+
+    details = [step.detail for step in (read, wrong, cleared) if isinstance(step, AwsError) and step.trouble]
+    if isinstance(placed, str) and _trouble(cleared):
+        details.append(f"{half.key} was left behind")
+    denied = ((half.reads, read), (half.deletes, wrong))
+    return HalfProbe(
+        kind=kind,
+        place=half.target,
+        is_conditional=_is_conditional(wrong, certain=isinstance(placed, str) or kind is HalfKind.ITEM),
+        missing_actions=tuple(action for action, step in denied if _trouble(step) is Trouble.DENIED),
+        detail="; ".join(dict.fromkeys(details)),
+    )
+
+
+def _is_conditional(wrong: object, *, certain: bool) -> bool | None:
+    """What a delete under a condition that cannot hold says. S3's plain answer for a missing object says nothing."""
+    if isinstance(wrong, AwsError):
+        return True if wrong.trouble is None and wrong.missing in {None, "object"} else None
+    return False if certain else None
+
+
+def _trouble(step: object) -> Trouble | None:
+    return step.trouble if isinstance(step, AwsError) else None
+
+
+def _tried(step: Callable[[], T]) -> T | AwsError:
+    try:
+        return step()
+    except AwsError as error:
+        return error

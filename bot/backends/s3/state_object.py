@@ -1,0 +1,104 @@
+"""The state object in S3 and its older versions. Blocking: to be run in threads. Raises AwsError."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from threading import Event
+from typing import Any
+
+from bot.aws.errors import AwsError, timed_out, translated
+from bot.backends.s3.state import CHUNK, read_state_text
+from bot.core.lock import StateAbsent, StateSeen
+from bot.ports.clock import Clock
+
+_VERSIONS_LISTED = 50
+_VERSIONS_TRIED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class StateObject:
+    """One state's object. Every method stops with a time-out once `give_up` is set."""
+
+    client: Callable[[], Any]
+    bucket: str
+    key: str
+
+    reads = "s3:GetObject"
+
+    @property
+    def target(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+    def pull(self, give_up: Event, clock: Clock, **version: str) -> StateSeen:
+        """Streams the object, or its version `VersionId`, through the hash and the parser."""
+        with translated(self.reads, self.target):
+            answer = self.client().get_object(Bucket=self.bucket, Key=self.key, **version)
+            now = clock.now()
+            with closing(answer["Body"]) as body:
+                text = read_state_text(self._until(give_up, body.iter_chunks(CHUNK)))
+        return StateSeen(
+            size=text.size,
+            last_written=_on_our_clock(answer, now),
+            md5=text.md5,
+            serial=text.serial,
+            lineage=text.lineage,
+            terraform_version=text.terraform_version,
+            fault=text.fault,
+            version_id=answer.get("VersionId"),
+        )
+
+    def with_last_good(self, give_up: Event, clock: Clock, seen: StateSeen) -> StateSeen:
+        """The same, with the newest older version that is whole."""
+        older = [version for version in self._versions()[0] if version != seen.version_id]
+        return replace(seen, last_good_version=self._newest_whole(give_up, clock, older))
+
+    def absent(self, give_up: Event, clock: Clock, error: AwsError) -> StateAbsent:
+        """What is left of a state that S3 says is not there."""
+        headers = error.answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        versions, has_marker = self._versions()
+        traces = []
+        if has_marker or headers.get("x-amz-delete-marker") == "true":
+            traces.append("it was deleted (a delete marker is there)")
+        if versions:
+            traces.append("older versions of it are still in the bucket")
+        return StateAbsent(tuple(traces), self._newest_whole(give_up, clock, versions))
+
+    def _newest_whole(self, give_up: Event, clock: Clock, versions: list[str]) -> str | None:
+        for version in versions[:_VERSIONS_TRIED]:
+            with suppress(AwsError):  # a version that cannot be read is not known to be good
+                if self.pull(give_up, clock, VersionId=version).fault is None:
+                    return version
+        return None
+
+    def _versions(self) -> tuple[list[str], bool]:
+        """The ids of the object's versions, newest first, and whether there is a delete marker.
+
+        Nothing if they may not be listed: they are only an extra.
+        """
+        try:
+            with translated("s3:ListBucketVersions", f"bucket {self.bucket}"):
+                page = self.client().list_object_versions(Bucket=self.bucket, Prefix=self.key, MaxKeys=_VERSIONS_LISTED)
+        except AwsError:
+            return [], False
+        versions = [version["VersionId"] for version in page.get("Versions", ()) if version["Key"] == self.key]
+        return versions, any(marker["Key"] == self.key for marker in page.get("DeleteMarkers", ()))
+
+    def _until(self, give_up: Event, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            if give_up.is_set():
+                raise timed_out(self.reads, self.target)
+            yield chunk
+
+
+def _on_our_clock(answer: dict[str, Any], now: datetime) -> datetime:
+    """When the object was last written, with the difference between S3's clock and ours taken out."""
+    written: datetime = answer["LastModified"].astimezone(UTC)
+    date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+    try:
+        return now - (parsedate_to_datetime(date).astimezone(UTC) - written)
+    except (TypeError, ValueError):  # a store that names no time, or no readable one
+        return written

@@ -1,0 +1,112 @@
+"""A build's jobs in all its attempts, put together from its timelines and from the heads of the jobs' logs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bot.ci.azure.api import AzureApi
+from bot.ci.azure.runs import Timeline, job_from, machine_in, own_agent, record_goes_on, timeline_from
+from bot.core.evidence import Trouble
+from bot.core.run import Job
+from bot.http.client import Absent, Failed, together
+from bot.http.values import Json, inner, is_count, text
+
+_MOST_TIMELINES = 30
+_MOST_LOGS = 60
+_MOST_KEPT = 2000
+_INITIALIZE = "Initialize job"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """All jobs of a build; `goes_on` where something of it does that is no job and no step of one."""
+
+    jobs: tuple[Job, ...]
+    goes_on: bool
+
+
+class JobReader:
+    """Reads jobs through one `AzureApi`. Host names that were found once are kept: they never change."""
+
+    def __init__(self, api: AzureApi) -> None:
+        self._api = api
+        self._machines: dict[str, str] = {}
+
+    async def read(self, path: str, about: str, *, hosts: bool) -> Parts | None:
+        """The jobs of all attempts; None if the build has no timeline. Raises Failed, or Absent.
+
+        Without `hosts` no log is read, and no job has a host.
+        """
+        body = await self._api.timeline(f"{path}/timeline", about)
+        if body is None:
+            return None
+        timelines = await self._all(path, about, body)
+        found = {
+            (record["id"], str(record.get("attempt"))): (record, line) for line in timelines for record in line.jobs
+        }
+        named = await self._hosts(path, about, list(found.values())) if hosts else [None] * len(found)
+        jobs = [
+            job_from(record, line.tasks_of(record), host)
+            for (record, line), host in zip(found.values(), named, strict=True)
+        ]
+        return Parts(tuple(jobs), any(record_goes_on(record) for line in timelines for record in line.records))
+
+    async def _all(self, path: str, about: str, body: Json) -> list[Timeline]:
+        """This timeline and those of all earlier attempts, oldest knowledge first."""
+        newest = timeline_from(body, about)
+        seen = {text(body.get("id")).lower()}
+        timelines, todo = [newest], [name for name in newest.earlier if name not in seen]
+        while todo:
+            seen.update(todo)
+            if len(seen) > _MOST_TIMELINES:
+                raise Failed(Trouble.TOO_MUCH, f"{about} has more attempts than can be read in time")
+            more = await together(*(self._earlier(path, about, name) for name in todo))
+            timelines += more
+            todo = [name for name in dict.fromkeys(name for line in more for name in line.earlier) if name not in seen]
+        return timelines[::-1]
+
+    async def _earlier(self, path: str, about: str, name: str) -> Timeline:
+        about = f"an earlier attempt of {about}"
+        body = await self._api.timeline(f"{path}/timeline/{name}", about)
+        if body is None:
+            raise Absent(f"the timeline of {about}")
+        return timeline_from(body, about)
+
+    async def _hosts(self, path: str, about: str, jobs: list[tuple[Json, Timeline]]) -> list[str | None]:
+        found = await together(*(self._host(path, about, record, line) for record, line in jobs[:_MOST_LOGS]))
+        return found + [None] * (len(jobs) - len(found))
+
+    async def _host(self, path: str, about: str, record: Json, line: Timeline) -> str | None:
+        """The machine that the log names; else the agent's name, which is often the machine's.
+
+        Where the log could not be read, nothing is known: the agent's name would rule other machines out.
+        """
+        key = f"{path}#{record['id']}#{record.get('attempt')}"
+        if key in self._machines:
+            return self._machines[key]
+        try:
+            machine = await self._machine(path, about, (*line.tasks_of(record), record))
+        except Failed:
+            return None
+        if machine is None:
+            return own_agent(record)
+        if len(self._machines) >= _MOST_KEPT:
+            self._machines.clear()
+        self._machines[key] = machine
+        return machine
+
+    async def _machine(self, path: str, about: str, places: Iterable[Json]) -> str | None:
+        """From the log of the step that sets a job up, or from the job's own."""
+        for record in places:
+            number = inner(record, "log").get("id")
+            is_early = record["type"] == "Job" or record.get("name") == _INITIALIZE
+            if not is_early or not is_count(number):
+                continue
+            try:
+                found = machine_in(await self._api.log_head(f"{path}/logs/{number}", f"a log of {about}"))
+            except Absent:
+                continue
+            if found is not None:
+                return found
+        return None

@@ -1,0 +1,308 @@
+"""Azure DevOps' JSON as runs and jobs. Pure. A word or a shape that is not in these tables never means "ended".
+
+Source: `Build`, `Timeline` and `TimelineRecord` of the Build API 7.1; the sentences of the server's own `issues`
+are those of the agent's troubleshooting page.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from bot.core.evidence import Trouble
+from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
+from bot.http.client import Failed
+from bot.http.values import Json, inner, instant, is_count, text
+
+_GOING_ON: Mapping[str, Phase] = {
+    "none": Phase.UNKNOWN,
+    "inProgress": Phase.RUNNING,
+    "cancelling": Phase.ENDING,
+    "postponed": Phase.WAITING,
+    "notStarted": Phase.WAITING,
+}
+_BUILD_ENDS: Mapping[str, Conclusion] = {
+    "succeeded": Conclusion.SUCCESS,
+    "partiallySucceeded": Conclusion.FAILED,  # a part of it did not succeed, and that part may hold the lock
+    "failed": Conclusion.FAILED,
+    "canceled": Conclusion.CANCELLED,
+}
+_JOB_ENDS: Mapping[str, Conclusion] = {
+    "succeeded": Conclusion.SUCCESS,
+    "succeededWithIssues": Conclusion.SUCCESS,
+    "failed": Conclusion.FAILED,
+    "canceled": Conclusion.CANCELLED,
+    "skipped": Conclusion.SKIPPED,
+    "abandoned": Conclusion.LOST,
+}
+_NOT_KNOWN = Phase.UNKNOWN, None
+_BROKEN_OFF = frozenset({Conclusion.FAILED, Conclusion.CANCELLED})
+_GIVEN_UP = frozenset({Conclusion.FAILED, Conclusion.LOST})
+_LOST = re.compile(
+    r"stopped hearing from agent|lost communication with the server|agent .{0,200}did not connect", re.IGNORECASE
+)
+_TOO_LONG = re.compile(r"ran longer than the maximum time", re.IGNORECASE)
+_MACHINE = re.compile(r"Agent machine name: '([^'\r\n]{1,255})'")
+_HOSTED = re.compile(r"(Hosted\b.*|Azure Pipelines(?: [0-9]+)?)", re.IGNORECASE)
+_SERVICE = re.compile(r"^Microsoft\.VisualStudio\.Services\.|\bBuild Service\b", re.IGNORECASE)
+_SHORT_HEADS = ("refs/heads/", "refs/tags/")
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """One timeline's records, with the ids of the timelines of earlier attempts that it names."""
+
+    records: tuple[Json, ...]
+    earlier: tuple[str, ...]
+
+    @property
+    def jobs(self) -> tuple[Json, ...]:
+        return tuple(record for record in self.records if record["type"] == "Job")
+
+    def tasks_of(self, job: Json) -> tuple[Json, ...]:
+        return tuple(one for one in self.records if one["type"] == "Task" and one.get("parentId") == job["id"])
+
+
+def run_from(build: Json, pipeline: Pipeline, url: str) -> Run:
+    """One `Build`, without jobs. Raises Failed (garbled) if it has no id or time of queueing."""
+    build_id, queued_at = build.get("id"), _instant(build.get("queueTime"))
+    if not is_count(build_id) or queued_at is None:
+        raise Failed(Trouble.GARBLED, "Azure DevOps' answer names a build without its id or the time it was queued")
+    finished_at = _instant(build.get("finishTime"))
+    phase, conclusion = _build_phase(build)
+    if phase is Phase.ENDED and finished_at is None:
+        phase, conclusion = _NOT_KNOWN
+    return Run(
+        ref=RunRef(pipeline, str(build_id), url),
+        title=_title(build),
+        actor=_person(build.get("requestedFor")) or _person(build.get("requestedBy")),
+        trigger=text(build.get("reason")),
+        phase=phase,
+        conclusion=conclusion,
+        attempt=1,
+        created_at=queued_at,
+        started_at=_instant(build.get("startTime")),
+        ended_at=finished_at if phase is Phase.ENDED else None,
+        reported=_reported(build.get("status"), build.get("result")),
+        branch=_branch(text(build.get("sourceBranch"))),
+        commit=text(build.get("sourceVersion")),
+        actor_email=_address(build.get("requestedFor")) or _address(build.get("requestedBy")),
+        by_bot=build.get("reason") == "schedule" or _is_service(build.get("requestedFor")),
+    )
+
+
+def authored(run: Run, changes: object) -> Run:
+    """The run with its commit's author, as `Change` tells it, if that commit is among the changes."""
+    listed = changes if isinstance(changes, list) else []
+    mine = next((change for change in listed if run.commit and _of(change, "id") == run.commit), None)
+    author = _of(mine, "author")
+    return replace(run, author=_person(author), author_email=_address(author))
+
+
+def timeline_from(body: Json, about: str) -> Timeline:
+    """Raises Failed (garbled) if a record has no id or type: it might be a job."""
+    records = body.get("records")
+    if not isinstance(records, list) or not all(_is_record(record) for record in records):
+        raise Failed(Trouble.GARBLED, f"Azure DevOps' timeline of {about} has another shape than documented")
+    earlier = [_earlier(attempt, about) for record in records for attempt in _attempts(record, about)]
+    return Timeline(tuple(records), tuple(dict.fromkeys(earlier)))
+
+
+def job_from(record: Json, tasks: Iterable[Json], host: str | None) -> Job:
+    """One record of type `Job`. With a step that still goes on it has not ended, unless the agent was given up."""
+    phase, conclusion = _record_phase(record)
+    ended_at = _instant(record.get("finishTime"))
+    conclusion = _by_issues(conclusion, record.get("issues"))
+    if phase is Phase.ENDED and any(_goes_on(task) for task in tasks):
+        given_up = conclusion in _GIVEN_UP
+        phase, conclusion = (Phase.ENDED, Conclusion.LOST) if given_up else (Phase.RUNNING, None)
+    if conclusion is Conclusion.CANCELLED and _never_began(record):
+        conclusion = Conclusion.SKIPPED
+    if phase is Phase.ENDED and ended_at is None and conclusion is not Conclusion.SKIPPED:
+        phase, conclusion = _NOT_KNOWN
+    attempt = record.get("attempt")
+    return Job(
+        id=text(record.get("id")),
+        name=text(record.get("name")),
+        attempt=attempt if is_count(attempt) else 1,
+        phase=phase,
+        conclusion=conclusion,
+        started_at=_instant(record.get("startTime")),
+        ended_at=ended_at if phase is Phase.ENDED else None,
+        host=host,
+        reported=_reported(record.get("state"), record.get("result")),
+    )
+
+
+def completed(run: Run, jobs: Iterable[Job], *, goes_on: bool) -> Run:
+    """The run with its jobs. `goes_on` says that a stage or another record without a host still does.
+
+    It has ended only if nothing of it goes on; its end is the latest one known.
+    """
+    parts = tuple(sorted(jobs, key=lambda job: (job.attempt, job.started_at or run.created_at)))
+    attempt = max((job.attempt for job in parts), default=1)
+    run = replace(run, jobs=parts, attempt=attempt, started_at=_start(run, parts, attempt))
+    if run.phase is not Phase.ENDED or goes_on or any(job.phase is not Phase.ENDED for job in parts):
+        return replace(run, phase=_open_phase(run, parts), conclusion=None, ended_at=None)
+    ends = [end for end in (run.ended_at, *(job.ended_at for job in parts)) if end is not None]
+    return replace(run, conclusion=_harder(run, parts), ended_at=max(ends))
+
+
+def never_began(run: Run) -> Run | None:
+    """A build that was cancelled in the queue has no job: as a run with one that was skipped; None for all others."""
+    if run.started_at is not None or run.conclusion is not Conclusion.CANCELLED:
+        return None
+    part = Job(run.ref.id, "no job was started", 1, Phase.ENDED, Conclusion.SKIPPED, None, None, reported=run.reported)
+    return replace(run, jobs=(part,))
+
+
+def without_jobs(run: Run, reason: str) -> Run:
+    """The run when its jobs could not be read: what counts as completed is then not known to have ended."""
+    if run.phase is not Phase.ENDED:
+        return replace(run, jobs_missing=reason)
+    return replace(run, jobs_missing=reason, phase=Phase.UNKNOWN, conclusion=None, ended_at=None)
+
+
+def record_goes_on(record: Json) -> bool:
+    """Whether a stage, a phase or a checkpoint is under way; one that only waits holds nothing."""
+    return record["type"] not in {"Job", "Task"} and _goes_on(record)
+
+
+def machine_in(log: str) -> str | None:
+    """The host name that the agent prints at the head of a job's log."""
+    found = _MACHINE.search(log)
+    return found[1] if found else None
+
+
+def own_agent(record: Json) -> str | None:
+    """The agent's name where it may be a host's: Microsoft's own agents are all called alike."""
+    name = text(record.get("workerName"))
+    return name if name and not _HOSTED.fullmatch(name) else None
+
+
+def definition_of(build: Json) -> str:
+    """The id of the build's definition; empty if it does not say."""
+    value = inner(build, "definition").get("id")
+    return str(value) if is_count(value) else ""
+
+
+def _build_phase(build: Json) -> tuple[Phase, Conclusion | None]:
+    status, result = text(build.get("status")), build.get("result")
+    if status == "completed" and isinstance(result, str) and result in _BUILD_ENDS:
+        return Phase.ENDED, _BUILD_ENDS[result]
+    phase = _GOING_ON.get(status, Phase.UNKNOWN)
+    if phase is Phase.WAITING and (result not in (None, "none") or build.get("startTime") is not None):
+        return _NOT_KNOWN
+    return phase, None
+
+
+def _record_phase(record: Json) -> tuple[Phase, Conclusion | None]:
+    state, result = record.get("state"), record.get("result")
+    if state == "completed" and isinstance(result, str) and result in _JOB_ENDS:
+        return Phase.ENDED, _JOB_ENDS[result]
+    if state == "inProgress":
+        return Phase.RUNNING, None
+    if state == "pending" and result is None and record.get("startTime") is None:
+        return Phase.WAITING, None
+    return _NOT_KNOWN
+
+
+def _goes_on(record: Json) -> bool:
+    return record.get("state") not in ("pending", "completed")
+
+
+def _never_began(record: Json) -> bool:
+    return all(record.get(key) is None for key in ("startTime", "finishTime", "workerName", "log"))
+
+
+def _by_issues(conclusion: Conclusion | None, issues: object) -> Conclusion | None:
+    """The server says in a sentence, not in the result, that it lost the agent or that the time was up."""
+    if conclusion not in _BROKEN_OFF or not isinstance(issues, list):
+        return conclusion
+    said = " ".join(text(_of(issue, "message")) for issue in issues)
+    if _LOST.search(said):
+        return Conclusion.LOST
+    return Conclusion.TIMED_OUT if _TOO_LONG.search(said) else conclusion
+
+
+def _open_phase(run: Run, jobs: tuple[Job, ...]) -> Phase:
+    if run.phase is Phase.ENDING:
+        return Phase.ENDING
+    if any(job.phase is Phase.RUNNING for job in jobs):
+        return Phase.RUNNING
+    return Phase.UNKNOWN if run.phase is Phase.ENDED else run.phase
+
+
+def _harder(run: Run, jobs: tuple[Job, ...]) -> Conclusion | None:
+    """A run that broke off because an agent was lost, or because time was up, is given that one's time to settle."""
+    newest = {job.conclusion for job in jobs if job.attempt == run.attempt}
+    hard = next((one for one in (Conclusion.LOST, Conclusion.TIMED_OUT) if one in newest), None)
+    return hard if hard is not None and run.conclusion in _BROKEN_OFF else run.conclusion
+
+
+def _start(run: Run, jobs: tuple[Job, ...], attempt: int) -> datetime | None:
+    if attempt == 1:
+        return run.started_at
+    starts = [job.started_at for job in jobs if job.attempt == attempt and job.started_at is not None]
+    return min(starts, default=run.started_at)
+
+
+def _is_record(record: object) -> bool:
+    return isinstance(record, Mapping) and bool(text(record.get("id"))) and bool(text(record.get("type")))
+
+
+def _attempts(record: Json, about: str) -> list[object]:
+    attempts = record.get("previousAttempts")
+    if attempts is None:
+        return []
+    if not isinstance(attempts, list):
+        raise Failed(Trouble.GARBLED, f"Azure DevOps' timeline of {about} does not list earlier attempts as documented")
+    return attempts
+
+
+def _earlier(attempt: object, about: str) -> str:
+    timeline = text(_of(attempt, "timelineId"))
+    if not re.fullmatch(r"[0-9A-Fa-f-]{8,40}", timeline):
+        raise Failed(Trouble.GARBLED, f"Azure DevOps' timeline of {about} names an earlier attempt without its id")
+    return timeline.lower()
+
+
+def _title(build: Json) -> str:
+    message = text(inner(build, "triggerInfo").get("ci.message"))
+    name = text(inner(build, "definition").get("name"))
+    return message or " ".join(part for part in (name, text(build.get("buildNumber"))) if part)
+
+
+def _branch(ref: str) -> str:
+    return next((ref.removeprefix(head) for head in _SHORT_HEADS if ref.startswith(head)), ref)
+
+
+def _person(value: object) -> str:
+    return text(_of(value, "displayName")) or text(_of(value, "uniqueName"))
+
+
+def _address(value: object) -> str:
+    """On the service a person's unique name is an address; on a server it is a domain with a user."""
+    name = text(_of(value, "uniqueName"))
+    return name if "@" in name else ""
+
+
+def _is_service(value: object) -> bool:
+    """The server itself, and the accounts under which pipelines ask for others."""
+    return _SERVICE.search(_person(value)) is not None
+
+
+def _reported(*words: object) -> str:
+    return ", ".join(word for word in map(text, words) if word)
+
+
+def _instant(value: object) -> datetime | None:
+    """Azure DevOps writes the year 1 where it has no instant."""
+    at = instant(value)
+    return at if at is not None and at.year > 1 else None
+
+
+def _of(value: object, key: str) -> object:
+    return value.get(key) if isinstance(value, Mapping) else None

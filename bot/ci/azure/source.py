@@ -1,0 +1,315 @@
+"""Azure DevOps, as a service and as a server with collections, as a `bot.ports.RunSource`.
+
+A run is a build. A build that counts as completed may still have a job that goes on, so ends are judged by the
+timelines of all attempts. docs/ci/azure-devops.md says what is asked and which traps are behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import httpx
+from httpx import codes
+from pydantic import SecretStr
+
+from bot.ci.azure.api import SYSTEM, AzureApi, stamp
+from bot.ci.azure.jobs import JobReader, Parts
+from bot.ci.azure.runs import authored, completed, definition_of, never_began, run_from, without_jobs
+from bot.ci.azure.urls import (
+    build_in,
+    definition_number,
+    definition_path,
+    definition_words,
+    page_of,
+    project_of,
+    project_path,
+    run_path,
+    run_words,
+)
+from bot.core.evidence import Found, Observation, Trouble
+from bot.core.run import (
+    Cancelled,
+    CancelResult,
+    Conclusion,
+    Phase,
+    Pipeline,
+    Run,
+    RunRef,
+    Switched,
+    SwitchResult,
+)
+from bot.http.asking import Limits
+from bot.http.client import Absent, Failed, both, observe, together
+from bot.http.values import Json, inner, text
+from bot.ports.clock import Clock
+
+T = TypeVar("T")
+
+_GOING_ON = ("postponed", "notStarted", "inProgress", "cancelling")
+"""In the order in which a build goes through them. The API documents one status for a list, and not several."""
+
+_LINGERS = timedelta(hours=6)
+"""A cancelled build was seen running two hours more; for so long its jobs are looked at before its end is believed."""
+_MOST_LINGERING = 30
+_MOST_KEPT = 2000
+_OFF = frozenset({"paused", "disabled"})
+_TRIES = 2
+_NO = frozenset({codes.BAD_REQUEST, codes.CONFLICT})
+_OR_UNSEEN = ", or the token may not see it"
+_NO_FORCE = (
+    "Azure DevOps was asked to cancel it already and knows no harder way: "
+    "it ends when its agent does, so stop the agent's process or its machine"
+)
+
+
+class AzureDevOps:
+    """Asks one organisation or collection on behalf of the configured pipelines.
+
+    `base_url` ends with the organisation (`https://dev.azure.com/acme`) or the collection
+    (`https://host/tfs/Collection`). `token_name` is what people know the token by. A client that is passed in is
+    closed with this source. `limits` are in seconds.
+    """
+
+    system = SYSTEM
+    escalate_after = timedelta(minutes=5)
+    """A cancelled job has five minutes by default (`cancelTimeoutInMinutes`)."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        base_url: str,
+        token: SecretStr,
+        clock: Clock,
+        pipelines: Iterable[Pipeline],
+        token_name: str = "AZURE_DEVOPS_TOKEN",  # noqa: S107 - the name of a variable, not a secret
+        limits: Limits | None = None,
+        client: httpx.AsyncClient | None = None,
+    ) -> None:
+        self._name = name
+        self._base_url = base_url
+        self._clock = clock
+        self._pipelines = tuple(pipeline for pipeline in pipelines if pipeline.ci == name)
+        self._limits = limits or Limits()
+        self._api = AzureApi(base_url, token, token_name, clock, self._limits, client)
+        self._jobs = JobReader(self._api)
+        self._over: dict[tuple[str, datetime | None], Run] = {}
+        self._project_ids: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"AzureDevOps({self._name!r}, {self._base_url!r})"
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def runs(self, pipeline: Pipeline, *, since: datetime) -> Observation[tuple[Run, ...]]:
+        return await self._observe(lambda: self._runs(pipeline, since))
+
+    async def with_jobs(self, run: Run) -> Observation[Run]:
+        return await self.run(run.ref)
+
+    async def run(self, ref: RunRef) -> Observation[Run]:
+        return await self._observe(lambda: self._run(ref))
+
+    def ref_from_url(self, url: str) -> RunRef | None:
+        found = build_in(url, self._base_url)
+        project = None if found is None else self._configured(found.project)
+        if found is None or project is None:
+            return None
+        return RunRef(Pipeline(self._name, (("project", project),)), found.build_id, url)
+
+    async def cancel(self, ref: RunRef, *, force: bool) -> Cancelled:
+        try:
+            async with asyncio.timeout(self._limits.overall):
+                return await self._cancel(ref, force=force)
+        except Absent:
+            return Cancelled(CancelResult.NOT_FOUND, f"Azure DevOps does not know {run_words(ref)}{_OR_UNSEEN}")
+        except Failed as failed:
+            denied = failed.trouble is Trouble.DENIED
+            return Cancelled(CancelResult.DENIED if denied else CancelResult.NOT_KNOWN, failed.detail)
+        except TimeoutError:
+            return Cancelled(CancelResult.NOT_KNOWN, self._slow)
+
+    async def switch(self, pipeline: Pipeline, *, on: bool) -> Switched:
+        try:
+            async with asyncio.timeout(self._limits.overall):
+                return await self._switch(pipeline, on=on)
+        except Absent:
+            about = definition_words(pipeline)
+            return Switched(SwitchResult.NOT_FOUND, f"Azure DevOps does not know {about}{_OR_UNSEEN}")
+        except Failed as failed:
+            if failed.trouble is Trouble.DENIED:
+                return Switched(SwitchResult.DENIED, failed.detail)
+            return await self._looked(pipeline, failed.detail, on=on)
+        except TimeoutError:
+            return await self._looked(pipeline, self._slow, on=on)
+
+    async def aclose(self) -> None:
+        await self._api.aclose()
+
+    @property
+    def _slow(self) -> str:
+        return f"{SYSTEM} did not give the whole answer within {self._limits.overall:g} s"
+
+    async def _observe(self, look: Callable[[], Awaitable[T]]) -> Observation[T]:
+        return await observe(look, system=self.system, clock=self._clock, limit=self._limits.overall)
+
+    async def _runs(self, pipeline: Pipeline, since: datetime) -> tuple[Run, ...]:
+        number = definition_number(pipeline)
+        path, about = f"{project_path(pipeline)}/_apis/build/builds", f"the builds of {definition_words(pipeline)}"
+        going_on = {"definitions": number, "queryOrder": "queueTimeDescending"}
+        # minTime is compared with the time that queryOrder names; without a queryOrder of finish times it means another
+        ended = {
+            "definitions": number,
+            "statusFilter": "completed",
+            "queryOrder": "finishTimeDescending",
+            "minTime": stamp(since),
+        }
+        # one after the other: a build that goes on to its next status meanwhile is in both lists instead of in none
+        entries = [
+            build
+            for status in _GOING_ON
+            for build in await self._api.builds(path, about, {**going_on, "statusFilter": status})
+        ]
+        entries += await self._api.builds(path, about, ended)
+        if not entries:
+            await self._api.get_object(definition_path(pipeline), definition_words(pipeline))
+
+        mapped = [self._listed(build, pipeline) for build in entries if definition_of(build) in {"", number}]
+        runs = {run.ref: run for run in mapped}.values()
+        mine = [run for run in runs if run.ended_at is None or run.ended_at >= since]
+        return tuple(sorted(await self._settled(mine), key=lambda run: (run.created_at, int(run.ref.id)), reverse=True))
+
+    def _listed(self, build: Json, pipeline: Pipeline) -> Run:
+        self._learn(build, pipeline)
+        return run_from(build, pipeline, page_of(self._base_url, project_of(pipeline), str(build.get("id"))))
+
+    async def _settled(self, runs: list[Run]) -> list[Run]:
+        """The runs, with those cancelled lately as their jobs show them: `completed` may come before the end."""
+        lately = self._clock.now() - _LINGERS
+        lingering = [run for run in runs if run.conclusion is Conclusion.CANCELLED and _is_after(run.ended_at, lately)]
+        looked = await together(*(self._lingering(run) for run in lingering[:_MOST_LINGERING]))
+        looked += [without_jobs(run, "") for run in lingering[_MOST_LINGERING:]]
+        fresh = {run.ref: replace(run, jobs=None, jobs_missing=None) for run in looked}
+        return [fresh.get(run.ref, run) for run in runs]
+
+    async def _lingering(self, run: Run) -> Run:
+        key = (run.ref.id, run.ended_at)
+        if key in self._over:
+            return self._over[key]
+        full = _join(run, await self._parts(run.ref, hosts=False))
+        if full.phase is Phase.ENDED:
+            if len(self._over) >= _MOST_KEPT:
+                self._over.clear()
+            self._over[key] = full
+        return full
+
+    async def _run(self, ref: RunRef, *, hosts: bool = True) -> Run:
+        about = run_words(ref)
+        build, parts = await both(self._api.get_object(run_path(ref), about), self._parts(ref, hosts=hosts))
+        run = self._listed(build, self._home(ref, build))
+        if run.ref.id != ref.id:
+            raise Failed(Trouble.GARBLED, f"Azure DevOps answered with another build than {about}")
+        return _join(await self._authored(run) if hosts and run.by_bot else run, parts)
+
+    async def _authored(self, run: Run) -> Run:
+        """A build that no person asked for, with its commit's author; it goes without him where he cannot be read."""
+        try:
+            async with asyncio.timeout(self._limits.overall / 5):
+                changes = await self._api.get_object(f"{run_path(run.ref)}/changes", f"the changes of {run.ref.id}")
+        except (Absent, Failed, TimeoutError):
+            return run
+        return authored(run, changes.get("value"))
+
+    async def _parts(self, ref: RunRef, *, hosts: bool) -> Parts | str | None:
+        """The jobs of all attempts, None if there is no timeline, or why they could not be read."""
+        try:
+            return await self._jobs.read(run_path(ref), f"the timeline of {run_words(ref)}", hosts=hosts)
+        except Absent as absent:
+            return f"Azure DevOps does not know {absent.what}"
+        except Failed as failed:
+            return failed.detail
+
+    async def _cancel(self, ref: RunRef, *, force: bool) -> Cancelled:
+        run = await self._run(ref, hosts=False)
+        if run.phase is Phase.ENDED:
+            return Cancelled(CancelResult.ALREADY_ENDED, f"it has ended ({run.reported})")
+        if run.reported.startswith("completed"):
+            detail = "Azure DevOps holds it for completed, so it cannot be cancelled again, but not all of it has ended"
+            return Cancelled(CancelResult.NOT_POSSIBLE, detail)
+        if force and run.phase is Phase.ENDING:
+            return Cancelled(CancelResult.NOT_POSSIBLE, _NO_FORCE)
+        # one try only: a second request would meet the first one's effect and be told that it cannot be done
+        answer = await self._api.send(
+            "PATCH",
+            run_path(ref),
+            f"cancelling {run_words(ref)}",
+            body={"status": "cancelling"},
+            passing=_NO,
+            tries=1,
+        )
+        if answer.status_code not in _NO:
+            return Cancelled(CancelResult.ACCEPTED, "Azure DevOps took the request; the build ends when its agent does")
+        run = await self._run(ref, hosts=False)
+        if run.phase is Phase.ENDED:
+            return Cancelled(CancelResult.ALREADY_ENDED, f"it has ended ({run.reported})")
+        return Cancelled(CancelResult.NOT_POSSIBLE, f"Azure DevOps cannot cancel it as it stands ({run.reported})")
+
+    async def _switch(self, pipeline: Pipeline, *, on: bool) -> Switched:
+        """A definition is changed as a whole, with the revision that was read; someone else's change goes first."""
+        path, about = definition_path(pipeline), definition_words(pipeline)
+        for _ in range(_TRIES):
+            definition = await self._api.get_object(path, about)
+            if _is_switched(definition, on=on):
+                return Switched(SwitchResult.DONE)
+            changed = {**definition, "queueStatus": "enabled" if on else "paused"}
+            await self._api.send("PUT", path, f"changing {about}", body=changed, passing={codes.CONFLICT}, tries=1)
+        return await self._looked(pipeline, f"{about} was being changed by someone else at the same time", on=on)
+
+    async def _looked(self, pipeline: Pipeline, detail: str, *, on: bool) -> Switched:
+        """After an answer that was lost only a look can tell what became of a change."""
+        match await self._observe(lambda: self._api.get_object(definition_path(pipeline), definition_words(pipeline))):
+            case Found(definition) if _is_switched(definition, on=on):
+                return Switched(SwitchResult.DONE)
+            case _:
+                return Switched(SwitchResult.NOT_KNOWN, detail)
+
+    def _learn(self, build: Json, pipeline: Pipeline) -> None:
+        """Pages are often linked with the project's id; which project that is, builds tell."""
+        identity = text(inner(build, "project").get("id"))
+        if identity:
+            self._project_ids[identity.casefold()] = project_of(pipeline)
+
+    def _configured(self, named: str) -> str | None:
+        wanted = named.casefold()
+        wanted = self._project_ids.get(wanted, wanted).casefold()
+        return next((project_of(known) for known in self._pipelines if project_of(known).casefold() == wanted), None)
+
+    def _home(self, ref: RunRef, build: Json) -> Pipeline:
+        """The configured pipeline of the build's definition; else the one that was asked for."""
+        project, number = project_of(ref.pipeline).casefold(), definition_of(build)
+        mine = (known for known in self._pipelines if project_of(known).casefold() == project)
+        return next((known for known in mine if (known.get("definition") or "").strip() == number), ref.pipeline)
+
+
+def _join(run: Run, parts: Parts | str | None) -> Run:
+    if isinstance(parts, str):
+        return without_jobs(run, parts)
+    if parts is not None and (parts.jobs or parts.goes_on):
+        return completed(run, parts.jobs, goes_on=parts.goes_on)
+    if run.phase is Phase.ENDED and parts is None:
+        return never_began(run) or without_jobs(run, "Azure DevOps keeps no timeline of it")
+    return never_began(run) or replace(run, jobs=())
+
+
+def _is_switched(definition: Json, *, on: bool) -> bool:
+    return text(definition.get("queueStatus")) in ({"enabled"} if on else _OFF)
+
+
+def _is_after(at: datetime | None, limit: datetime) -> bool:
+    return at is not None and at >= limit

@@ -1,0 +1,124 @@
+"""Where Azure DevOps' pages and API stand, and which build a URL means. Pure; makes no request."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
+
+from bot.core.run import Pipeline, RunRef
+from bot.http.client import Absent
+from bot.http.values import is_number
+
+_PAGE = re.compile(r"/(?P<project>[^/]{1,192})/_build(?:/(?:results|index))?/?")
+_API = re.compile(r"/(?P<project>[^/]{1,192})/_apis/build/builds/(?P<id>[1-9][0-9]{0,9})/?", re.IGNORECASE)
+_ID = re.compile(r"[1-9][0-9]{0,9}")
+_CLOUD = "dev.azure.com"
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+_LONGEST = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class BuildUrl:
+    """The project as the URL names it, by name or by its id, and the build's id."""
+
+    project: str
+    build_id: str
+
+
+def build_in(url: str, base_url: str) -> BuildUrl | None:
+    """The build that a page's or an API's URL of the collection at `base_url` means; None for every other text.
+
+    Scheme, host, port and collection must be exactly those of the base URL, with no user. An organisation on
+    dev.azure.com is also known by its older address, `ORG.visualstudio.com`.
+    """
+    if len(url) > _LONGEST or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        return None
+    try:
+        parts, base = urlsplit(url), urlsplit(base_url)
+        root = _root(parts, base)
+        return None if root is None or "@" in parts.netloc else _build(parts.path[len(root) :], parts.query)
+    except ValueError:
+        return None
+
+
+def page_of(base_url: str, project: str, build_id: str) -> str:
+    """The page of a build, for people."""
+    return f"{base_url.rstrip('/')}/{quote(project, safe='')}/_build/results?buildId={build_id}"
+
+
+def project_of(pipeline: Pipeline) -> str:
+    return pipeline.get("project") or ""
+
+
+def project_path(pipeline: Pipeline) -> str:
+    """Raises Absent for a name that would lead to another place."""
+    if not project_of(pipeline).strip(". "):
+        raise Absent(f"project {project_of(pipeline)!r}")
+    return "/" + quote(project_of(pipeline), safe="")
+
+
+def definition_number(pipeline: Pipeline) -> str:
+    """Raises Absent for what cannot be a definition's number."""
+    number = (pipeline.get("definition") or "").strip()
+    if not is_number(number):
+        raise Absent(f"{definition_words(pipeline)}: a definition is named by its number")
+    return number
+
+
+def definition_path(pipeline: Pipeline) -> str:
+    return f"{project_path(pipeline)}/_apis/build/definitions/{definition_number(pipeline)}"
+
+
+def definition_words(pipeline: Pipeline) -> str:
+    return f"definition {pipeline.get('definition') or '?'} in {project_of(pipeline)}"
+
+
+def run_path(ref: RunRef) -> str:
+    """Raises Absent for an id that cannot be a build's: people type ids."""
+    if not is_number(ref.id):
+        raise Absent(run_words(ref))
+    return f"{project_path(ref.pipeline)}/_apis/build/builds/{ref.id}"
+
+
+def run_words(ref: RunRef) -> str:
+    return f"build {ref.id} in {project_of(ref.pipeline)}"
+
+
+def _build(path: str, query: str) -> BuildUrl | None:
+    if found := _API.fullmatch(path):
+        return _named(found["project"], found["id"])
+    found = _PAGE.fullmatch(path)
+    ids = [value for key, values in parse_qs(query).items() if key.lower() == "buildid" for value in values]
+    if found is None or len(ids) != 1 or not _ID.fullmatch(ids[0]):
+        return None
+    return _named(found["project"], ids[0])
+
+
+def _named(project: str, build_id: str) -> BuildUrl | None:
+    """Names of projects may have spaces, but never a slash, a control character or a name made of dots."""
+    name = unquote(project, errors="strict")
+    odd = not name.isprintable() or "/" in name or "\\" in name or not name.strip(". ")
+    return None if odd else BuildUrl(name, build_id)
+
+
+def _root(parts: SplitResult, base: SplitResult) -> str | None:
+    """The part of the path before `/project`, if the URL belongs to this collection."""
+    for place, root in _roots(base):
+        if _place(parts) == place and parts.path.casefold().startswith(f"{root}/".casefold()):
+            return root
+    return None
+
+
+def _roots(base: SplitResult) -> list[tuple[tuple[str, str | None, int | None], str]]:
+    root = base.path.rstrip("/")
+    roots = [(_place(base), root)]
+    organisation = root.strip("/")
+    if base.hostname == _CLOUD and organisation and "/" not in organisation:
+        older = (base.scheme, f"{organisation.lower()}.visualstudio.com", _place(base)[2])
+        roots += [(older, "/DefaultCollection"), (older, "")]
+    return roots
+
+
+def _place(parts: SplitResult) -> tuple[str, str | None, int | None]:
+    return parts.scheme, parts.hostname, _DEFAULT_PORTS.get(parts.scheme) if parts.port is None else parts.port

@@ -1,0 +1,159 @@
+"""The ECS API as far as the bot asks it: lists of tasks that are complete or fail, tasks by name, and their end.
+
+Source: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Protocol, TypeGuard, TypeVar
+
+import stamina
+
+from bot.aws.ecs_errors import translated
+from bot.core.evidence import Trouble
+from bot.http.client import Absent, Failed, together
+from bot.http.values import Json, text
+
+T = TypeVar("T")
+
+_AT_ONCE = 10
+_TRIES = 3
+_DESCRIBED = 100  # "up to 100 task IDs or full ARN entries"
+_MOST_PAGES = 40
+_MOST_TASKS = 4000
+_RETRIED = frozenset({Trouble.SERVER_ERROR, Trouble.NO_CONNECTION, Trouble.THROTTLED})
+DESIRED = ("RUNNING", "STOPPED")
+"""What a list may be narrowed by: tasks that are to run (the default), and those that are to stop or have."""
+
+
+class InThread(Protocol):
+    """Runs blocking work in a thread, without waiting for it once the caller is cancelled."""
+
+    def __call__(self, work: Callable[[], T]) -> Awaitable[T]: ...
+
+
+class EcsApi:
+    """Sends calls and reads answers. Every method raises Failed or Absent, and nothing else.
+
+    `client` gives botocore's client of ECS and may block; it is called in `run`'s threads only.
+    """
+
+    def __init__(self, client: Callable[[], Any], run: InThread) -> None:
+        self._client = client
+        self._run = run
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def task_arns(self, cluster: str, family: str) -> set[str]:
+        """Every task of the family that ECS lists, whether it is to run or to stop."""
+        found = await together(*(self._listed(cluster, family, desired) for desired in DESIRED))
+        return {arn for arns in found for arn in arns}
+
+    async def tasks(self, cluster: str, names: Iterable[str]) -> list[Json]:
+        """Those of the tasks that ECS still knows, with their tags. A list that lacks others is never returned."""
+        names = sorted(names)
+        if len(names) > _MOST_TASKS:
+            raise Failed(Trouble.TOO_MUCH, f"ECS lists {len(names)} tasks in cluster {cluster}, more than can be read")
+        parts = [names[first : first + _DESCRIBED] for first in range(0, len(names), _DESCRIBED)]
+        return [task for found in await together(*(self._described(cluster, part) for part in parts)) for task in found]
+
+    async def task(self, cluster: str, name: str, about: str) -> Json:
+        """One task, with its tags. Raises Absent if ECS does not know it, or knows it no more."""
+        tasks, failures = await self._describe(cluster, [name])
+        if any(failure.get("reason") != "MISSING" for failure in failures):
+            raise Failed(Trouble.GARBLED, f"ECS did not say what became of {about}")
+        if not tasks:
+            raise Absent(f"{about}: it never was, or it ended more than about an hour ago and ECS has forgotten it")
+        if [task_id(task.get("taskArn")) for task in tasks] != [name]:
+            raise Failed(Trouble.GARBLED, f"ECS answered with another task than {about}")
+        return tasks[0]
+
+    async def stop(self, cluster: str, task: str, reason: str, about: str) -> None:
+        """Asks for the end of a task. To ask again for it changes nothing, so that a lost answer is asked for again."""
+        await self._call("StopTask", about, cluster=cluster, task=task, reason=reason)
+
+    async def knows_family(self, cluster: str, family: str) -> bool:
+        """Whether there is or ever was a task definition of this family."""
+        about, token = f"family {family}", ""
+        for _ in range(_MOST_PAGES):
+            more = {"nextToken": token} if token else {}
+            answer = await self._call("ListTaskDefinitionFamilies", about, familyPrefix=family, status="ALL", **more)
+            families = answer.get("families")
+            if not isinstance(families, list):
+                raise _garbled(f"the list of families for {cluster}")
+            token = text(answer.get("nextToken"))
+            if family in families or not token:
+                return family in families
+        raise Failed(Trouble.TOO_MUCH, f"ECS knows too many families that begin with {family}")
+
+    async def _listed(self, cluster: str, family: str, desired: str) -> set[str]:
+        about, found, token = f"the tasks of {family} in cluster {cluster}", set[str](), ""
+        for _ in range(_MOST_PAGES):
+            more = {"nextToken": token} if token else {}
+            answer = await self._call("ListTasks", about, cluster=cluster, family=family, desiredStatus=desired, **more)
+            arns = answer.get("taskArns")
+            if not isinstance(arns, list) or not all(":task/" in text(arn) for arn in arns):
+                raise _garbled(about)
+            found.update(arns)
+            token = text(answer.get("nextToken"))
+            if not token:
+                return found
+        raise Failed(Trouble.TOO_MUCH, f"ECS lists more than {len(found)} of {about}")
+
+    async def _described(self, cluster: str, names: list[str]) -> list[Json]:
+        tasks, failures = await self._describe(cluster, names)
+        missing = {task_id(failure.get("arn")) for failure in failures if failure.get("reason") == "MISSING"}
+        known = missing | {task_id(task.get("taskArn")) for task in tasks}
+        if any(failure.get("reason") != "MISSING" for failure in failures) or not {*map(task_id, names)} <= known:
+            raise Failed(Trouble.GARBLED, f"ECS did not say what became of every one of the tasks in cluster {cluster}")
+        return tasks
+
+    async def _describe(self, cluster: str, names: list[str]) -> tuple[list[Json], list[Json]]:
+        about = f"tasks in cluster {cluster}"
+        answer = await self._call("DescribeTasks", about, cluster=cluster, tasks=names, include=["TAGS"])
+        tasks, failures = answer.get("tasks"), answer.get("failures", [])
+        if not _are_objects(tasks) or not _are_objects(failures):
+            raise _garbled(about)
+        return tasks, failures
+
+    async def _call(self, operation: str, about: str, **arguments: Any) -> Json:
+        def work() -> Json:
+            client = self._client()
+            answer = getattr(client, _METHODS[operation])(**arguments)
+            if not isinstance(answer, dict):
+                raise _garbled(about)
+            return answer
+
+        async for attempt in stamina.retry_context(
+            on=_is_passing, attempts=_TRIES, timeout=None, wait_initial=0, wait_jitter=0.5
+        ):
+            with attempt, translated(f"ecs:{operation}", about):
+                async with self._slots:
+                    answer = await self._run(work)
+        return answer
+
+
+_METHODS = {
+    "DescribeTasks": "describe_tasks",
+    "ListTaskDefinitionFamilies": "list_task_definition_families",
+    "ListTasks": "list_tasks",
+    "StopTask": "stop_task",
+}
+
+
+def task_id(arn: object) -> str:
+    """The last part of a task's ARN; an id stays as it is."""
+    return text(arn).rpartition("/")[2]
+
+
+def _are_objects(value: object) -> TypeGuard[list[Json]]:
+    return isinstance(value, list) and all(isinstance(entry, dict) for entry in value)
+
+
+def _garbled(about: str) -> Failed:
+    return Failed(Trouble.GARBLED, f"ECS' answer on {about} has another shape than documented")
+
+
+def _is_passing(error: Exception) -> bool:
+    return isinstance(error, Failed) and error.trouble in _RETRIED

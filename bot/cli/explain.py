@@ -1,0 +1,38 @@
+"""`explain` on the command line: needs neither Slack nor Redis, and no configuration either.
+
+With a configuration it also says to which state the lock in the message belongs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import typer
+
+from bot.app.adapters import place_of
+from bot.config.load import DEFAULT_PATH, load
+from bot.core.explain.explain import explain, notice_of
+from bot.core.phrase import plain
+from bot.errors import ConfigInvalid
+
+OK, WRONG = 0, 2
+
+
+def explain_text(raw: bytes, environ: Mapping[str, str]) -> int:
+    """Prints what the text is. Returns the exit code: 2 if there is no text."""
+    text = raw.decode(errors="replace")
+    if not text.strip():
+        typer.echo("Paste the text of a Terraform error: tflock explain < error.txt", err=True)
+        return WRONG
+    notice = notice_of(explain(text, _paths(environ)))
+    typer.echo("\n".join([notice.headline, "", *(plain(line) for line in notice.lines)]))
+    return OK
+
+
+def _paths(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """The configured states by the path of their locks; none without a configuration that can be read."""
+    try:
+        config = load(environ.get("TFLOCK_CONFIG") or DEFAULT_PATH, environ, need_slack=False)
+    except ConfigInvalid:
+        return {}
+    return {place_of(settings).lock_key: name for name, settings in config.states.items()}

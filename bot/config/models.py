@@ -1,0 +1,284 @@
+"""The configuration file as pydantic models: every key, its meaning and its default.
+
+These are the file; `bot.config.Config` is what the program gets, with the environment resolved. A rule that looks at
+more than one key is in `bot.config.checks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+)
+
+from bot.config.text import KeyPath
+from bot.config.values import (
+    Channel,
+    ChannelId,
+    Duration,
+    Email,
+    GroupId,
+    Hours,
+    LoopStarts,
+    OverdueFactor,
+    PipelineValue,
+    RunIdTemplate,
+    StateKey,
+    Text,
+    Url,
+    UserId,
+    Variable,
+    WaitTime,
+    ZoneName,
+)
+from bot.core.policy import LoopRule, Policy, WatchRule
+from bot.core.run import Conclusion
+
+_DEFAULTS = Policy()
+
+
+class Section(BaseModel):
+    """A mapping of the file. Unknown keys are errors; a text is never taken for a number, nor the reverse."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SlackSection(Section):
+    incident_channels: tuple[Channel, ...] = ()
+    alerts_channel: ChannelId | None = None
+
+
+class AwsSection(Section):
+    region: Text | None = None
+    assume_role: Text | None = None
+    endpoint_url: Url | None = None
+
+
+class GithubActions(Section):
+    type: Literal["github_actions"]
+    base_url: Url = "https://api.github.com"
+    token_env: Variable = "GITHUB_TOKEN"  # noqa: S105 - the name of a variable
+
+
+class Gitlab(Section):
+    type: Literal["gitlab"]
+    base_url: Url = "https://gitlab.com/api/v4"
+    token_env: Variable = "GITLAB_TOKEN"  # noqa: S105 - the name of a variable
+
+
+class AzureDevops(Section):
+    type: Literal["azure_devops"]
+    base_url: Url
+    token_env: Variable = "AZURE_DEVOPS_TOKEN"  # noqa: S105 - the name of a variable
+
+
+class Jenkins(Section):
+    type: Literal["jenkins"]
+    base_url: Url
+    user_env: Variable = "JENKINS_USER"
+    token_env: Variable = "JENKINS_TOKEN"  # noqa: S105 - the name of a variable
+
+
+class Ecs(Section):
+    type: Literal["ecs"]
+    region: Text | None = None
+    relist_delay: WaitTime = timedelta(seconds=5)
+
+
+CiSection: TypeAlias = Annotated[GithubActions | Gitlab | AzureDevops | Jenkins | Ecs, Field(discriminator="type")]
+
+PIPELINE_KEYS = {
+    "github_actions": (("repo", "workflow"), ("branch",)),
+    "gitlab": (("project",), ("ref",)),
+    "azure_devops": (("project", "definition"), ()),
+    "jenkins": (("job",), ()),
+    "ecs": (("cluster", "family"), ()),
+}
+"""What names a pipeline in each type of CI, beside `ci`: the keys that must be there, and those that may."""
+
+
+class S3Section(Section):
+    type: Literal["s3"]
+    bucket: Text
+    key: StateKey
+    region: Text | None = None
+    assume_role: Text | None = None
+    endpoint_url: Url | None = None
+    workspace: Text = "default"
+    workspace_key_prefix: StateKey = "env:"
+    dynamodb_table: Text | None = None
+    use_lockfile: StrictBool = False
+
+
+class ApprovalSection(Section):
+    by: Literal["nobody", "member", "group", "owner"] = "member"
+    groups: tuple[GroupId, ...] = ()
+    not_by_run_actor: StrictBool = False
+
+
+class StateSection(Section):
+    description: str = ""
+    protected: StrictBool = False
+    approval: ApprovalSection | None = None
+    backend: S3Section
+    pipelines: tuple[dict[str, PipelineValue], ...] = ()
+
+
+class PersonSection(Section):
+    slack: UserId | None = None
+    email: Email | None = None
+    github: Text | None = None
+    gitlab: Text | None = None
+    azure: Text | None = None
+    jenkins: Text | None = None
+    who: tuple[Text, ...] = ()
+    hours: Hours | None = None
+
+
+class HoldersSection(Section):
+    ci_hosts: tuple[Text, ...] = ()
+    run_id_hosts: tuple[RunIdTemplate, ...] = ()
+    people: dict[str, PersonSection] = Field(default_factory=dict)
+
+
+class SettleSection(Section):
+    failed: WaitTime = _DEFAULTS.settle[Conclusion.FAILED]
+    cancelled: WaitTime = _DEFAULTS.settle[Conclusion.CANCELLED]
+    timed_out: WaitTime = _DEFAULTS.settle[Conclusion.TIMED_OUT]
+    lost: WaitTime = _DEFAULTS.settle[Conclusion.LOST]
+
+
+class LoopSection(Section):
+    starts: LoopStarts = LoopRule().starts
+    within: Duration = LoopRule().within
+
+
+class PolicySection(Section):
+    settle: SettleSection = SettleSection()
+    state_quiet: WaitTime = _DEFAULTS.state_quiet
+    clock_skew: WaitTime = _DEFAULTS.clock_skew
+    evidence_max_age: Duration = _DEFAULTS.evidence_max_age
+    unlock_groups: tuple[GroupId, ...] = ()
+    approval: ApprovalSection = ApprovalSection()
+    approval_timeout: Duration = _DEFAULTS.approval_timeout
+    release_deadline: Duration = _DEFAULTS.release_deadline
+    lock_age_alert: Duration = _DEFAULTS.lock_age_alert
+    loop: LoopSection = LoopSection()
+
+
+class WatchSection(Section):
+    every: Duration = WatchRule().every
+    look_every: Duration = WatchRule().look_every
+    overdue_factor: OverdueFactor = WatchRule().overdue_factor
+    head_start: WaitTime = WatchRule().head_start
+    wait_for: Duration = WatchRule().wait_for
+
+
+class TimelineSection(Section):
+    retention: Duration = timedelta(days=400)
+    close_after_quiet: Duration = timedelta(hours=24)
+    capture_reactions: tuple[Text, ...] = ("pushpin", "round_pushpin")
+
+
+class BucketSection(Section):
+    bucket: Text
+    prefix: str = ""
+
+
+class ExportSection(Section):
+    formats: tuple[Literal["markdown", "html", "json", "csv"], ...] = ("markdown", "html", "json", "csv")
+    directory: Text = "exports"
+    timezone: ZoneName | None = None
+    s3: BucketSection | None = None
+    upload_to_channel: StrictBool = True
+
+
+class GithubTickets(Section):
+    type: Literal["github"]
+    repo: Text
+    base_url: Url = "https://api.github.com"
+    token_env: Variable = "GITHUB_TOKEN"  # noqa: S105 - the name of a variable
+
+
+class GitlabTickets(Section):
+    type: Literal["gitlab"]
+    project: Text
+    base_url: Url = "https://gitlab.com/api/v4"
+    token_env: Variable = "GITLAB_TOKEN"  # noqa: S105 - the name of a variable
+
+
+class JiraTickets(Section):
+    type: Literal["jira"]
+    project: Text
+    base_url: Url
+    issue_type: Text = "Task"
+    user_env: Variable = "JIRA_USER"
+    token_env: Variable = "JIRA_TOKEN"  # noqa: S105 - the name of a variable
+
+
+TICKET_SECTIONS: Mapping[str, type[Section]] = {
+    "github": GithubTickets,
+    "gitlab": GitlabTickets,
+    "jira": JiraTickets,
+}
+
+
+class ConfigFile(Section):
+    version: Literal[1] = 1
+    slack: SlackSection = SlackSection()
+    aws: AwsSection = AwsSection()
+    ci: dict[str, CiSection] = Field(default_factory=dict)
+    states: Annotated[dict[str, StateSection], Field(min_length=1)]
+    holders: HoldersSection = HoldersSection()
+    policy: PolicySection = PolicySection()
+    watch: WatchSection = WatchSection()
+    timeline: TimelineSection = TimelineSection()
+    export: ExportSection = ExportSection()
+    tickets: Annotated[GithubTickets | GitlabTickets | JiraTickets, Field(discriminator="type")] | None = None
+
+
+def sections_in(annotation: Any) -> tuple[type[Section], ...]:
+    """The models that an annotation may hold: one, several where `type` tells them apart, or none."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return (annotation,)
+    if get_origin(annotation) in {Union, UnionType, Annotated, dict, tuple}:
+        return tuple(model for part in get_args(annotation) for model in sections_in(part))
+    return ()
+
+
+def tag_of(model: type[Section]) -> str | None:
+    """The value of `type` by which a model is chosen."""
+    field = model.model_fields.get("type")
+    return None if field is None else str(get_args(field.annotation)[0])
+
+
+def keys_of(model: type[Section] = ConfigFile, path: str = "") -> Iterator[str]:
+    """Every key of the file as a dotted path; `*` stands for a name that the team chooses."""
+    for name, field in model.model_fields.items():
+        here = f"{path}{name}"
+        yield here
+        is_named = get_origin(field.annotation) is dict
+        for child in sections_in(field.annotation):
+            yield from keys_of(child, f"{here}.*." if is_named else f"{here}.")
+
+
+def known_keys_at(path: KeyPath, values: Any) -> tuple[str, ...]:
+    """The keys that the mapping at this path may have."""
+    model: type[Section] = ConfigFile
+    steps = list(path)
+    while steps:
+        annotation = model.model_fields[str(steps[0])].annotation
+        depth = 2 if get_origin(annotation) is dict else 1
+        for step in steps[:depth]:
+            values = values[step]
+        choices = sections_in(annotation)
+        model = next((choice for choice in choices if tag_of(choice) == values.get("type")), choices[0])
+        steps = steps[depth:]
+    return tuple(model.model_fields)

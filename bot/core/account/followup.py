@@ -1,0 +1,323 @@
+"""What to do after an incident, proposed from the facts: each rule names the facts that call for it.
+
+A rule sees the account alone, and proposes nothing that the facts do not bear out. Keys are public and stay: they tie
+a proposal to its ticket.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+from bot.core.account.values import Account, FollowUp, LockSpan, LoopSpan, Role, RunSpan, Table
+from bot.core.explain.remedies import back_off, coded, end_in_time, keep_running
+from bot.core.gate.attribution import Strength
+from bot.core.lock import Billing
+from bot.core.phrase import Linked, Person, Phrase, Quoted, plain, quoted
+from bot.core.policy import is_shared_host
+from bot.core.record.untrusted import Facts, text
+from bot.core.run import Conclusion
+
+_SHORTLY = timedelta(minutes=10)
+"""A run that was cancelled by a newer one ends within this time of its start; GitHub takes up to five minutes."""
+
+_LONGEST_KEY = 100
+_MOST = 50
+"""Proposals of one rule: more than anybody files."""
+
+Rule: TypeAlias = Callable[[Account], Iterator[FollowUp]]
+
+
+def propose(account: Account) -> tuple[FollowUp, ...]:
+    """Everything that the facts call for, each once, in the order of the rules."""
+    found: dict[str, FollowUp] = {}
+    for rule in _RULES:
+        for number, followup in enumerate(rule(account)):
+            if number < _MOST:
+                found.setdefault(followup.key, followup)
+    return tuple(found.values())
+
+
+def followup_facts(followup: FollowUp) -> dict[str, Any]:
+    """A proposal as the facts of a `followup.proposed` or, with its `url`, of a `followup.filed`."""
+    return {
+        "key": followup.key,
+        "title": followup.title,
+        "reason": plain(followup.reason),
+        "todo": [plain(step) for step in followup.todo],
+        **({"url": followup.ticket} if followup.ticket else {}),
+    }
+
+
+def earlier(facts: Facts) -> FollowUp | None:
+    """A proposal that was written down, its words as somebody else's; None for facts that hold none."""
+    key, title = text(facts, "key"), text(facts, "title")
+    if not key or not title:
+        return None
+    todo = facts.get("todo")
+    steps = todo[:10] if isinstance(todo, list) else []
+    return FollowUp(
+        key=key,
+        title=title,
+        reason=(Quoted(text(facts, "reason", 1_000)),),
+        todo=tuple((Quoted(step[:1_000]),) for step in steps if isinstance(step, str)),
+        ticket=text(facts, "url", 2_000) or None,
+    )
+
+
+def on_demand(account: Account) -> Iterator[FollowUp]:
+    """A provisioned table that refused requests."""
+    for table in account.tables:
+        if table.throttled and table.billing == Billing.PROVISIONED:
+            yield FollowUp(
+                key=_key("on-demand", table.name),
+                title=f"Switch lock table {table.name} to on-demand capacity",
+                reason=_refusals(account, table),
+                todo=(
+                    coded(
+                        "Set the table's billing mode to `PAY_PER_REQUEST`: locks are few and come all at once, "
+                        "which is what provisioned capacity is worst at."
+                    ),
+                    coded(
+                        'In Terraform: `billing_mode = "PAY_PER_REQUEST"` on the `aws_dynamodb_table`, without '
+                        "`read_capacity` and `write_capacity`. It is changed in place, while the table is in use."
+                    ),
+                ),
+            )  # fmt: skip
+
+
+def _refusals(account: Account, table: Table) -> Phrase:
+    units: Phrase = ()
+    if table.read_units is not None and table.write_units is not None:
+        units = (f" with {table.read_units} read and {table.write_units} write units a second",)
+    refused: Phrase = (f" {table.refused:,}" if table.refused else "", " requests")
+    most = max((sample.contenders for sample in account.samples if sample.state in table.states), default=0)
+    crowd: Phrase = (f" while up to {most} runs wanted a lock in it",) if most else ()
+    away = sum(account.turned_away.get(state, 0) for state in table.states)
+    tries: Phrase = (f"; it turned away {away} {'try' if away == 1 else 'tries'} to release a lock",) if away else ()
+    is_what = ("Table ", Quoted(table.name), " is ", Quoted(table.billing), *units)
+    return (*is_what, " and refused", *refused, *crowd, *tries, ".")
+
+
+def slow_down(account: Account) -> Iterator[FollowUp]:
+    """A pipeline that was started again and again."""
+    for loop in account.loops:
+        if loop.pipeline:
+            yield FollowUp(
+                key=_key("back-off", loop.pipeline),
+                title=f"Stop {loop.pipeline} from starting again and again",
+                reason=(
+                    Quoted(loop.pipeline), f" was started {loop.starts} times, about every ", loop.every, ", from ",
+                    loop.since, " to ", loop.last_seen, *_started_by(loop), ".",
+                ),
+                todo=back_off(loop.system, loop.state),
+            )  # fmt: skip
+
+
+def _started_by(loop: LoopSpan) -> Phrase:
+    actor: Phrase = (", by ", Quoted(loop.actor)) if loop.actor else ()
+    return (*actor, *((" (", Quoted(loop.source), ")") if loop.source else ()))
+
+
+def time_out(account: Account) -> Iterator[FollowUp]:
+    """A run that timed out while it may have held a lock."""
+    for run in _holders(account, Conclusion.TIMED_OUT):
+        yield FollowUp(
+            key=_key("time-out", run.pipeline),
+            title=f"Let Terraform in {run.pipeline} end before its job times out",
+            reason=(
+                *_that_run(run), " timed out at ", *_until(run), " after ", _lasted(run), " and left the lock of ",
+                Quoted(run.state), " behind.",
+            ),
+            todo=end_in_time(run.system, run.state),
+        )  # fmt: skip
+
+
+def keep_applying(account: Account) -> Iterator[FollowUp]:
+    """A run that was cancelled while it may have held a lock, shortly after a newer run of its pipeline had started."""
+    for run in _holders(account, Conclusion.CANCELLED):
+        newer = _newer(account, run)
+        if newer is not None:
+            yield FollowUp(
+                key=_key("cancel-in-progress", run.pipeline),
+                title=f"Do not cancel {run.pipeline} while it applies",
+                reason=(
+                    *_that_run(run), " was cancelled at ", *_until(run), " with the lock of ", Quoted(run.state),
+                    " held, ", _between(newer, run), " after run ",
+                    Linked(newer.run_id, newer.url), " of the same pipeline had started.",
+                ),
+                todo=keep_running(run.system, run.state),
+            )  # fmt: skip
+
+
+def _newer(account: Account, run: RunSpan) -> RunSpan | None:
+    """The run that may have cancelled this one: of its pipeline, started while it went on, shortly before its end."""
+    until = run.until
+    if until is None:
+        return None
+    starts = (
+        other
+        for other in account.runs
+        if other.pipeline == run.pipeline
+        and other.run_id != run.run_id
+        and run.since < other.since <= until
+        and until - other.since <= _SHORTLY
+    )
+    return max(starts, key=lambda other: other.since, default=None)
+
+
+def _between(newer: RunSpan, run: RunSpan) -> timedelta:
+    return timedelta(0) if run.until is None else run.until - newer.since
+
+
+def no_expiry(account: Account) -> Iterator[FollowUp]:
+    """A lock table whose items DynamoDB deletes by itself."""
+    for table in account.tables:
+        if table.ttl_attribute:
+            yield FollowUp(
+                key=_key("ttl", table.name),
+                title=f"Switch TTL off on lock table {table.name}",
+                reason=(
+                    "TTL is on for table ", Quoted(table.name), ", by attribute ", Quoted(table.ttl_attribute),
+                    (": DynamoDB deletes a lock that has it when its time is over, also in the middle of an apply, and "
+                     "a second apply can then begin."), *_longest(account, table),
+                ),
+                todo=(
+                    coded(
+                        "Switch TTL off on the table. Terraform gives its locks no time to live: it writes `LockID` "
+                        "and `Info` (and `Digest`) and nothing else, so that either the setting does nothing, or "
+                        "something else writes that attribute."
+                    ),
+                    ("Find out what writes ", Quoted(table.ttl_attribute), " there, and let it use another table."),
+                ),
+            )  # fmt: skip
+
+
+def _longest(account: Account, table: Table) -> Phrase:
+    held = [lock for lock in account.locks if lock.state in table.states]
+    longest = max(held, key=lambda lock: lock.held_for, default=None)
+    return () if longest is None else (" A lock of ", Quoted(longest.state), " stood for ", longest.held_for, " here.")
+
+
+def mend_digest(account: Account) -> Iterator[FollowUp]:
+    """A digest item that does not match its state's file."""
+    for digest in account.digests:
+        is_told = digest.item and digest.actual
+        sums: Phrase = (" says ", Quoted(digest.item), ", and the file has ", Quoted(digest.actual)) if is_told else ()
+        yield FollowUp(
+            key=_key("digest", digest.state),
+            title=f"Put the digest of {digest.state} right",
+            reason=(
+                "The digest item of ", Quoted(digest.state), *(sums or (" does not match the state's file",)),
+                ", as read at ", digest.at, ": Terraform refuses to run on it, and an unlock does not cure that.",
+            ),
+            todo=(
+                ("See that the file is the one that you want: its versions in the bucket tell.",),
+                ("Then write its MD5 into the item ", quoted(digest.key, "<bucket>/<key>-md5"), ", attribute ",
+                 Quoted("Digest"), ", of the lock table: ", quoted(digest.actual, "the file's MD5"), "."),
+            ),
+        )  # fmt: skip
+
+
+def claim(account: Account) -> Iterator[FollowUp]:
+    """A run that could be tied to its lock only by when it ran, or by a host name that many machines share."""
+    for run in account.runs:
+        lock = _lock_of(account, run)
+        how = _weak(run, lock)
+        if how:
+            yield FollowUp(
+                key=_key("claim", run.pipeline),
+                title=f"Let {run.pipeline} say which lock is its own",
+                reason=(*_that_run(run), " was tied to the lock of ", Quoted(run.state), *how, "."),
+                todo=(
+                    coded(
+                        "Run `tflock claim --state STATE -- terraform apply` in place of `terraform apply`, or send "
+                        "one `curl` to `POST /api/v1/claims`. From then on the run itself says that the lock is its "
+                        "own.",
+                        run.state,
+                    ),
+                ),
+            )  # fmt: skip
+
+
+def _weak(run: RunSpan, lock: LockSpan | None) -> Phrase:
+    if run.role is not Role.HOLDER or not run.pipeline:
+        return ()
+    if run.strength == Strength.WINDOW:
+        return (" only by having been at work when it was taken",)
+    host = "" if lock is None else lock.who.rpartition("@")[2]
+    if run.strength == Strength.HOST and host and is_shared_host(host):
+        return (" only by the host name ", Quoted(host), ", which many machines share")
+    return ()
+
+
+def from_ci(account: Account) -> Iterator[FollowUp]:
+    """A lock that nothing shows a CI to have taken."""
+    for lock in account.locks:
+        if lock.human_held:
+            whose: Phrase = (", of ", Person(lock.owner_id or None, _name(account, lock))) if lock.owner else ()
+            yield FollowUp(
+                key=_key("apply-in-ci", lock.state),
+                title=f"Run applies of {lock.state} in CI",
+                reason=(
+                    "The lock of ", Quoted(lock.state), " was taken at ", lock.since, " by ",
+                    quoted(lock.who, "somebody who gave no name"), *whose,
+                    ", and nothing ties it to a CI run: only its owner could tell whether it was still at work.",
+                ),
+                todo=(
+                    coded(
+                        "Let a pipeline run the applies of `STATE`, and take the rights to write the state and its "
+                        "locks away from people's own keys.", lock.state,
+                    ),
+                    coded("If that machine is a CI's after all: put its `Who` into `holders.ci_hosts` here."),
+                ),
+            )  # fmt: skip
+
+
+_RULES: Sequence[Rule] = (
+    on_demand,
+    slow_down,
+    time_out,
+    keep_applying,
+    no_expiry,
+    mend_digest,
+    claim,
+    from_ci,
+)
+
+
+def _holders(account: Account, conclusion: Conclusion) -> Iterable[RunSpan]:
+    held = (run for run in account.runs if run.role is Role.HOLDER and run.pipeline)
+    return (run for run in held if run.conclusion == conclusion)
+
+
+def _that_run(run: RunSpan) -> Phrase:
+    return ("Run ", Linked(run.run_id, run.url), " of ", Quoted(run.pipeline))
+
+
+def _until(run: RunSpan) -> Phrase:
+    return ("a time that is not known",) if run.until is None else (run.until,)
+
+
+def _lasted(run: RunSpan) -> timedelta:
+    return timedelta(0) if run.until is None else run.until - run.since
+
+
+def _lock_of(account: Account, run: RunSpan) -> LockSpan | None:
+    return next((lock for lock in account.locks if (lock.state, lock.lock_id) == (run.state, run.lock_id)), None)
+
+
+def _name(account: Account, lock: LockSpan) -> str:
+    return account.names.get(lock.owner_id, "") or lock.owner
+
+
+def _key(rule: str, subject: str) -> str:
+    """`back-off:deploy.yml@acme/infra`: the same for the same subject, and another for every other one."""
+    short = subject.replace(" in ", "@", 1)
+    readable = re.sub(r"[^A-Za-z0-9._/@-]+", "-", short)[:_LONGEST_KEY]
+    if readable == short and "@" not in subject:
+        return f"{rule}:{readable}"
+    return f"{rule}:{readable}-{hashlib.sha256(subject.encode(errors='replace')).hexdigest()[:8]}"

@@ -1,0 +1,76 @@
+"""Who took part in an incident, and what each did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bot.core.account.values import Part
+from bot.core.record.revision import CORRECTIONS
+from bot.core.record.timeline import Entry, Kind
+from bot.core.record.untrusted import says
+
+BOT = "tflock"
+_MOST_PEOPLE = 2_000
+
+_DID: dict[str, str] = {
+    Kind.INCIDENT_OPENED: "opened",
+    Kind.INCIDENT_CLOSED: "closed",
+    Kind.INCIDENT_REOPENED: "reopened",
+    Kind.INCIDENT_RENAMED: "renamed",
+    Kind.COMMAND_RECEIVED: "asked",
+    Kind.UNLOCK_REQUESTED: "confirmed",
+    Kind.UNLOCK_APPROVED: "approved",
+    Kind.UNLOCK_DECLINED: "declined",
+    Kind.UNLOCK_WITHDRAWN: "took back",
+    Kind.UNLOCK_RELEASED: "unlocked",
+    Kind.KILL_REQUESTED: "asked to kill",
+    Kind.KILL_APPROVED: "approved",
+    Kind.KILL_CONFIRMED: "killed",
+    Kind.OWNER_ANSWERED: "answered",
+    Kind.NOTE_ADDED: "noted",
+    Kind.MESSAGE_CAPTURED: "wrote",
+    Kind.WATCH_STARTED: "waited",
+    Kind.EXPORT_MADE: "exported",
+    Kind.FOLLOWUP_FILED: "filed",
+    **dict.fromkeys(CORRECTIONS, "corrected"),
+}
+
+_OUTCOMES = {"asked to kill": "killed", "tried to kill": "killed", "confirmed": "unlocked"}
+"""Words that say no more once the other one is there."""
+
+
+@dataclass(slots=True)
+class Parts:
+    """By actor, in the order in which they first did something. Grows with people."""
+
+    _entries: dict[str, int] = field(default_factory=dict)
+    _did: dict[str, dict[str, None]] = field(default_factory=dict)
+
+    def learn(self, entry: Entry) -> None:
+        actor = entry.actor
+        if actor == BOT or not actor or (actor not in self._did and len(self._did) >= _MOST_PEOPLE):
+            return
+        self._entries[actor] = self._entries.get(actor, 0) + 1
+        did = self._did.setdefault(actor, {})
+        word = _word(entry)
+        if word is not None:
+            did.setdefault(word)
+
+    @property
+    def shown(self) -> tuple[Part, ...]:
+        return tuple(Part(actor, self._entries[actor], _telling(did)) for actor, did in self._did.items())
+
+
+def _telling(did: Mapping[str, None]) -> tuple[str, ...]:
+    """Without the words whose outcome is among them."""
+    return tuple(word for word in did if _OUTCOMES.get(word) not in did)
+
+
+def _word(entry: Entry) -> str | None:
+    """In short what the entry says its actor did; None if it is nothing worth a word."""
+    if entry.kind == Kind.KILL_CONFIRMED and says(entry.facts, "restarted"):
+        return "restarted"
+    if entry.kind == Kind.KILL_CONFIRMED and entry.facts.get("ended") is False:
+        return "tried to kill"
+    return _DID.get(entry.kind)

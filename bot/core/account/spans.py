@@ -1,0 +1,237 @@
+"""What lasted: locks, runs and loops, put together from the single looks that the entries tell of.
+
+Looks come in the order of the chain, and none of what they say is certain to be readable (`bot.core.record.untrusted`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from bot.core.account.values import LockEnd, LockSpan, LoopSpan, Role, RunSpan
+from bot.core.record.untrusted import Facts, count, instant, length, rows, seconds, text
+from bot.core.run import Phase
+
+_MOST_LOCKS = 5_000
+_MOST_RUNS = 5_000
+_MOST_LOOPS = 1_000
+"""More than any incident has: they keep a hostile export from filling the memory."""
+
+
+@dataclass(slots=True)
+class _Lock:
+    state: str
+    id: str
+    who: str
+    operation: str
+    since: datetime
+    last_seen: datetime
+    gone_at: datetime | None = None
+    end: LockEnd = LockEnd.HELD
+    owner: str = ""
+    owner_id: str = ""
+    human_held: bool = False
+
+    def ends(self, at: datetime, end: LockEnd) -> None:
+        """The first look that did not find it says when; a release says how, whoever looked before it was told."""
+        if self.gone_at is None:
+            self.gone_at = max(at, self.last_seen) if end is not LockEnd.RELEASED else at
+        if self.end is not LockEnd.RELEASED:
+            self.end = end
+
+    def stands(self, at: datetime) -> None:
+        self.last_seen = max(self.last_seen, at)
+        if self.gone_at is not None and at > self.gone_at and self.end is not LockEnd.RELEASED:
+            self.gone_at, self.end = None, LockEnd.HELD
+
+
+@dataclass(slots=True)
+class Locks:
+    """The locks of an incident, by state and lock id."""
+
+    _all: dict[tuple[str, str], _Lock] = field(default_factory=dict)
+    _standing: dict[str, set[str]] = field(default_factory=dict)
+
+    def sees(self, state: str, seen: Facts, at: datetime) -> None:
+        """One look at where a state's lock stands: `held`, `free`, `unseen` and the `locks` that were read."""
+        there = set[str]()
+        for told in rows(seen, "locks"):
+            there.add(text(told, "id"))
+            self._stands(state, told, at)
+        unread = length(seen, "unseen") or any(not text(half, "lock_id") for half in rows(seen, "held"))
+        if unread or not (there or length(seen, "free")):
+            return
+        for lock_id in self._standing.get(state, set()) - there:
+            if self._all[state, lock_id].last_seen <= at:
+                self.ends(state, lock_id, at, LockEnd.REPLACED if there else LockEnd.GONE)
+
+    def is_told(self, state: str, told: Facts, at: datetime) -> None:
+        """One lock, as something that was about to happen to it tells."""
+        if text(told, "id"):
+            self._stands(state, told, at)
+
+    def belongs(self, state: str, lock_id: str, owner: Facts, *, human_held: bool) -> None:
+        """Who is behind a lock, by the newest look that knew anybody."""
+        lock = self._all.get((state, lock_id))
+        if lock is None:
+            return
+        lock.human_held = human_held
+        if text(owner, "name"):
+            lock.owner, lock.owner_id = text(owner, "name"), text(owner, "slack_id")
+
+    def ends(self, state: str, lock_id: str, at: datetime, end: LockEnd) -> None:
+        lock = self._all.get((state, lock_id))
+        if lock is not None:
+            lock.ends(at, end)
+            self._standing.get(state, set()).discard(lock_id)
+
+    def spans(self) -> tuple[LockSpan, ...]:
+        """Oldest first."""
+        spans = (
+            LockSpan(
+                state=lock.state, lock_id=lock.id, who=lock.who, operation=lock.operation, since=lock.since,
+                until=max(lock.since, lock.gone_at or lock.last_seen), end=lock.end, owner=lock.owner,
+                owner_id=lock.owner_id, human_held=lock.human_held,
+            )
+            for lock in self._all.values()
+        )  # fmt: skip
+        return tuple(sorted(spans, key=lambda span: (span.since, span.state, span.lock_id)))
+
+    def _stands(self, state: str, told: Facts, at: datetime) -> None:
+        key = state, text(told, "id")
+        known = self._all.get(key)
+        if known is not None:
+            known.stands(at)
+        elif key[1] and len(self._all) < _MOST_LOCKS:
+            since = instant(told, "created") or at
+            known = self._all[key] = _Lock(*key, text(told, "who"), text(told, "operation"), since, at)
+        if known is not None and known.gone_at is None:
+            self._standing.setdefault(state, set()).add(key[1])
+
+
+_Key: TypeAlias = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A run as last read."""
+
+    span: RunSpan
+    read_at: datetime
+
+
+@dataclass(slots=True)
+class Runs:
+    """The runs of an incident, by state, pipeline and id. What may hold a lock stays a holder."""
+
+    _all: dict[_Key, _Seen] = field(default_factory=dict)
+    _going: dict[str, set[_Key]] = field(default_factory=dict)
+
+    def hold(self, state: str, lock_id: str, holder: Facts, at: datetime) -> None:
+        """The runs that are tied to a lock, and how."""
+        strength = text(holder, "strength") or None
+        for told in rows(holder, "runs"):
+            self._read(state, told, at, Role.HOLDER, strength=strength, lock_id=lock_id)
+
+    def contend(self, state: str, evidence: Facts, at: datetime) -> None:
+        """The runs that want the lock at one look; who was among them before and is not now has ended meanwhile."""
+        listed = rows(evidence, "contending")
+        for told in listed:
+            self._read(state, told, at, Role.CONTENDER)
+        if count(evidence, "contenders") == len(listed) == length(evidence, "contending"):
+            self._others_ended(state, at)
+
+    def are_read(self, state: str, runs: Iterable[Facts], at: datetime) -> None:
+        """Runs that were read again, whatever they are to a lock."""
+        for told in runs:
+            self._read(state, told, at, Role.CONTENDER)
+
+    def spans(self) -> tuple[RunSpan, ...]:
+        """Oldest first."""
+        spans = (seen.span for seen in self._all.values())
+        return tuple(sorted(spans, key=lambda span: (span.since, span.pipeline, span.run_id)))
+
+    def _read(
+        self, state: str, told: Facts, at: datetime, role: Role, *, strength: str | None = None, lock_id: str = ""
+    ) -> None:
+        key = state, text(told, "pipeline"), text(told, "id")
+        known = self._all.get(key)
+        if not key[2] or (known is None and len(self._all) >= _MOST_RUNS):
+            return
+        if known is not None and known.span.role is Role.HOLDER and role is Role.CONTENDER:
+            role, strength, lock_id = Role.HOLDER, known.span.strength, known.span.lock_id
+        ended = text(told, "phase") == Phase.ENDED
+        since, until = instant(told, "started_at") or at, instant(told, "ended_at") or at
+        span = RunSpan(
+            state=state, pipeline=key[1], run_id=key[2], url=text(told, "url"), attempt=count(told, "attempt") or 1,
+            actor=text(told, "actor"), role=role, since=since, until=max(since, until) if ended else None,
+            conclusion=text(told, "conclusion") or None if ended else None, strength=strength,
+            system=text(told, "system"), lock_id=lock_id,
+        )  # fmt: skip
+        self._all[key] = _Seen(span, at)
+        going = self._going.setdefault(state, set())
+        (going.discard if ended or role is Role.HOLDER else going.add)(key)
+
+    def _others_ended(self, state: str, at: datetime) -> None:
+        going = self._going.get(state, set())
+        for key in [key for key in going if self._all[key].read_at < at]:
+            span = self._all[key].span
+            self._all[key] = _Seen(replace(span, until=max(span.since, at)), at)
+            going.discard(key)
+
+
+@dataclass(slots=True)
+class Loops:
+    """The pipelines that were started again and again. One that comes back after it was stopped is another loop."""
+
+    _all: dict[str, list[LoopSpan]] = field(default_factory=dict)
+    _count: int = 0
+
+    def sees(self, state: str, told: Facts, at: datetime) -> None:
+        pipeline = text(told, "pipeline")
+        if not pipeline:
+            return
+        known = self._all.setdefault(pipeline, []) if self._count < _MOST_LOOPS else self._all.get(pipeline, [])
+        last, since = instant(told, "last") or at, instant(told, "since") or at
+        if known and not _comes_back(known[-1], since):
+            known[-1] = _longer(known[-1], told, last)
+        elif self._count < _MOST_LOOPS:
+            self._count += 1
+            known.append(
+                LoopSpan(
+                    state=state, pipeline=pipeline, source=text(told, "source"), actor=text(told, "actor"),
+                    since=min(since, last), last_seen=last, starts=_starts(told),
+                    every=seconds(told, "every_seconds") or timedelta(0), system=text(told, "system"),
+                )
+            )  # fmt: skip
+
+    def stops(self, pipeline: str, at: datetime) -> None:
+        """All its runs were seen to end, and its source was stopped."""
+        known = self._all.get(pipeline)
+        if known and known[-1].stopped_at is None:
+            known[-1] = replace(known[-1], stopped_at=at)
+
+    def spans(self) -> tuple[LoopSpan, ...]:
+        """Oldest first."""
+        return tuple(sorted((s for spans in self._all.values() for s in spans), key=lambda s: (s.since, s.pipeline)))
+
+
+def _starts(told: Facts) -> int:
+    return max(count(told, "total") or 0, count(told, "starts") or 0)
+
+
+def _comes_back(span: LoopSpan, since: datetime) -> bool:
+    return span.stopped_at is not None and since > span.stopped_at
+
+
+def _longer(span: LoopSpan, told: Facts, last: datetime) -> LoopSpan:
+    """The loop with what a later look knows: only ever longer, so that looks in any order say the same."""
+    since = instant(told, "since") or span.since
+    return replace(
+        span, since=min(span.since, since, last), last_seen=max(span.last_seen, last),
+        starts=max(span.starts, _starts(told)), every=seconds(told, "every_seconds") or span.every,
+        source=text(told, "source") or span.source, actor=text(told, "actor") or span.actor,
+        system=text(told, "system") or span.system,
+    )  # fmt: skip

@@ -1,0 +1,40 @@
+"""Where a request to unlock or to end runs stands."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class UnlockStage(StrEnum):
+    """Where a request to unlock stands. All from `RELEASED` on are its end."""
+
+    DRY_RUN = "dry run"
+    CHECKED = "checked"
+    ARMED = "armed"
+    RELEASING = "releasing"
+    RELEASED = "released"
+    ALREADY_FREE = "already free"
+    HOLDER_CHANGED = "holder changed"
+    HALF_RELEASED = "half released"
+    STILL_THROTTLED = "still throttled"
+    NOT_KNOWN = "not known"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+    DECLINED = "declined"
+    FAILED = "failed"
+
+
+class KillStage(StrEnum):
+    """Where a request to end runs stands. All from `ENDED` on are its end."""
+
+    NOTHING = "nothing to end"
+    CHOOSE = "choose"
+    FOUND = "found"
+    APPROVAL = "waits for a second member"
+    CANCELLING = "cancelling"
+    ESCALATED = "escalated"
+    ENDED = "ended"
+    REFUSED = "refused"
+    FAILED = "failed"
+    RESTARTED = "restarted"
+    STILL_OFF = "still off"

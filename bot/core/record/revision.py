@@ -1,0 +1,161 @@
+"""Corrections: entries like all others, which say how an earlier entry is to be shown. The raw log never changes.
+
+Each names the entry that it is about in its fact `entry`, and may give a reason in its fact `why`. An `entry.edited`
+carries the new text and the new instant in its facts `text` and `at`, of which either may be missing. `entry.hidden`
+and `entry.restored`, `entry.marked` and `entry.unmarked` undo each other; the later one counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from bot.core.record.timeline import Entry, Kind
+
+ENTRY = "entry"
+TEXT = "text"
+AT = "at"
+WHY = "why"
+
+LONGEST_TEXT = 10_000
+"""Characters of an edited text."""
+
+
+class Marking(StrEnum):
+    """What can be done to an entry as a whole, in the words of the commands."""
+
+    HIDE = "hide"
+    RESTORE = "restore"
+    KEY = "mark"
+    NOT_KEY = "unmark"
+
+
+CORRECTIONS = frozenset(
+    {
+        Kind.ENTRY_EDITED,
+        Kind.ENTRY_HIDDEN,
+        Kind.ENTRY_RESTORED,
+        Kind.ENTRY_MARKED,
+        Kind.ENTRY_UNMARKED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One correction: who made it, when and why, and what the entry said before. `kind` is the correction's own."""
+
+    by: str
+    at: datetime
+    kind: str
+    why: str
+    was_text: str | None = None
+    was_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An entry as it is to be shown. `entry` carries the edited text and time; `changes` are in order."""
+
+    entry: Entry
+    changes: tuple[Change, ...]
+    is_key: bool
+
+    @property
+    def edited(self) -> bool:
+        return any(change.kind == Kind.ENTRY_EDITED for change in self.changes)
+
+
+@dataclass(slots=True)
+class Revisions:
+    """What the entries learned so far say about earlier ones. Memory grows with corrections, not with the timeline."""
+
+    _about: dict[str, list[Entry]] = field(default_factory=dict)
+
+    def learn(self, entry: Entry) -> None:
+        """Takes note of a correction; everything else is passed over."""
+        target = entry.facts.get(ENTRY)
+        if entry.kind in CORRECTIONS and isinstance(target, str):
+            self._about.setdefault(target, []).append(entry)
+
+    @property
+    def hidden(self) -> int:
+        """How many entries are hidden."""
+        return len(self.hidden_entries)
+
+    @property
+    def hidden_entries(self) -> tuple[str, ...]:
+        """The ids of the entries that are hidden, by when they were first corrected."""
+        return tuple(target for target in self._about if self.is_hidden(target))
+
+    @property
+    def corrections(self) -> int:
+        """How many entries correct others."""
+        return sum(map(len, self._about.values()))
+
+    @property
+    def edited(self) -> int:
+        """How many entries are shown with another text or time than they were recorded with."""
+        return sum(
+            not self.is_hidden(target) and any(_says_anything(entry) for entry in about)
+            for target, about in self._about.items()
+        )
+
+    @property
+    def key_moments(self) -> frozenset[str]:
+        """The ids of the entries that are key moments and not hidden."""
+        return frozenset(target for target in self._about if self.is_key(target) and not self.is_hidden(target))
+
+    def is_hidden(self, entry_id: str) -> bool:
+        return self._last_of(entry_id, Kind.ENTRY_HIDDEN, Kind.ENTRY_RESTORED) == Kind.ENTRY_HIDDEN
+
+    def is_key(self, entry_id: str) -> bool:
+        return self._last_of(entry_id, Kind.ENTRY_MARKED, Kind.ENTRY_UNMARKED) == Kind.ENTRY_MARKED
+
+    def shown(self, entry: Entry) -> Shown | None:
+        """The entry as it is to be shown; None for a hidden one and for a correction itself."""
+        if entry.kind in CORRECTIONS or self.is_hidden(entry.id):
+            return None
+        return self.seen(entry)
+
+    def seen(self, entry: Entry) -> Shown:
+        """The entry with its corrections, hidden or not."""
+        now, changes = entry, list[Change]()
+        for said in self._about.get(entry.id, ()):
+            before, now = now, _applied(now, said)
+            why = said.facts.get(WHY)
+            changes.append(
+                Change(
+                    by=said.actor,
+                    at=said.recorded_at,
+                    kind=said.kind,
+                    why=why if isinstance(why, str) else "",
+                    was_text=before.text if before.text != now.text else None,
+                    was_at=before.at if before.at != now.at else None,
+                )
+            )
+        return Shown(now, tuple(changes), self.is_key(entry.id))
+
+    def _last_of(self, entry_id: str, *kinds: str) -> str | None:
+        return next((said.kind for said in reversed(self._about.get(entry_id, ())) if said.kind in kinds), None)
+
+
+def _applied(entry: Entry, said: Entry) -> Entry:
+    if said.kind != Kind.ENTRY_EDITED:
+        return entry
+    text = said.facts.get(TEXT)
+    return replace(entry, text=text if isinstance(text, str) else entry.text, at=_at(said.facts.get(AT)) or entry.at)
+
+
+def _says_anything(said: Entry) -> bool:
+    return said.kind == Kind.ENTRY_EDITED
+
+
+def _at(said: object) -> datetime | None:
+    """The instant that an edit names, in UTC if it names no zone; None if it cannot be read."""
+    try:
+        at = datetime.fromisoformat(said) if isinstance(said, str) else None
+    except ValueError:
+        return None
+    return at if at is None or at.tzinfo else at.replace(tzinfo=UTC)

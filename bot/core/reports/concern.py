@@ -1,0 +1,208 @@
+"""When something becomes a concern, and when it is none any more. Pure rules on what a sweep has seen.
+
+What could not be read raises nothing and ends nothing, except that a table refused to be read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from statistics import median
+
+from bot.core.evidence import Found
+from bot.core.gate.attribution import Candidate
+from bot.core.gate.ending import is_over, run_name, settled_at
+from bot.core.gate.inspection import Inspection
+from bot.core.lock import LockInfo, LockSeen, age
+from bot.core.policy import Policy, WatchRule
+from bot.core.reports.alert import AlertKind, Concern, Outcome
+from bot.core.run import Conclusion, Phase, Pipeline, Run
+
+QUIET_AFTER = timedelta(minutes=5)
+"""A table that was not throttled for so long is over it: what comes back sooner is the same trouble."""
+
+_HISTORY, _FEWEST = 10, 3
+"""So many successful runs tell what is usual, and fewer than so many tell nothing."""
+
+_AT_LEAST_OVER = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What a state shares with others: its lock table (which, and its name for people) and its pipelines."""
+
+    table: Hashable
+    table_name: str
+    pipelines: tuple[Pipeline, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one sweep has brought. `inspections` are the closer looks, of some of the states."""
+
+    states: Mapping[str, Watched]
+    seen: Mapping[str, LockSeen]
+    inspections: Mapping[str, Inspection]
+    now: datetime
+
+
+def concerns(evidence: Evidence, policy: Policy, rule: WatchRule) -> dict[str, Concern]:
+    """All that is the matter by this evidence, by id."""
+    found: list[Concern] = []
+    for state, seen in evidence.seen.items():
+        found += (_aged(state, info) for info in seen.locks if age(info, evidence.now) >= policy.lock_age_alert)
+    for inspection in evidence.inspections.values():
+        found += _of_run(inspection, policy, rule, evidence.now)
+    found += _loops(evidence)
+    found += _throttled(evidence)
+    return {concern.id: concern for concern in found}
+
+
+def refreshed(before: Concern, now: Concern) -> Concern:
+    """The same concern with what is newer of it: it began when it began, and what it has touched stays touched."""
+    states = tuple(dict.fromkeys((*before.states, *now.states)))
+    return replace(now, since=min(before.since, now.since), states=states, starts=max(before.starts, now.starts))
+
+
+def outcome_of(concern: Concern, evidence: Evidence, *, last_seen: datetime) -> Outcome | None:
+    """Why the concern, which this evidence does not bring again, is over; None if it may still stand."""
+    states = [state for state in concern.states if state in evidence.states]
+    if not states:
+        return Outcome.NOT_CONFIGURED
+    match concern.kind:
+        case AlertKind.LOOP:
+            return _loop_outcome(concern, evidence)
+        case AlertKind.THROTTLED:
+            read = any(state in evidence.seen and not evidence.seen[state].is_throttled for state in states)
+            return Outcome.QUIET if read and evidence.now - last_seen >= QUIET_AFTER else None
+        case _:
+            return _lock_outcome(concern, evidence.seen.get(concern.state)) or _run_outcome(concern, evidence)
+
+
+def _aged(state: str, info: LockInfo) -> Concern:
+    return replace(_of_lock(AlertKind.AGED, state, info), key=f"{state}/{info.id}")
+
+
+def _of_lock(kind: AlertKind, state: str, info: LockInfo) -> Concern:
+    key = f"{state}/{info.id}"
+    return Concern(kind, key, state, (state,), info.created, lock_id=info.id, who=info.who, operation=info.operation)
+
+
+def _of_run(inspection: Inspection, policy: Policy, rule: WatchRule, now: datetime) -> Iterator[Concern]:
+    """A lock whose runs have all died, or whose run goes on longer than such runs do."""
+    lock, tied = inspection.lock, inspection.attribution
+    if lock is None or tied is None or not tied.candidates:
+        return
+    name, newest = inspection.state.name, max(tied.candidates, key=_last_end)
+    if not tied.unseen and all(_is_settled(candidate, lock, policy, now) for candidate in tied.candidates):
+        yield replace(
+            _of_lock(AlertKind.DEAD_RUN, name, lock),
+            key=f"{name}/{lock.id}/{newest.run.ref.id}/{newest.run.attempt}",
+            run=run_name(newest.run).text,
+            url=newest.run.ref.url,
+            ended=str(newest.run.conclusion or ""),
+            ended_at=newest.run.ended_at,
+        )
+    going = [candidate for candidate in tied.candidates if not is_over(candidate)]
+    if len(going) == 1 and isinstance(going[0].seen, Found):
+        run = going[0].run
+        usual = usual_time(run.ref.pipeline, inspection)
+        if usual is not None and run.started_at is not None and _is_overdue(now - run.started_at, usual, rule):
+            yield replace(
+                _of_lock(AlertKind.OVERDUE, name, lock),
+                key=f"{run.ref.pipeline.ci}/{run.ref.id}/{run.attempt}/{name}",
+                since=run.started_at,
+                run=run_name(run).text,
+                url=run.ref.url,
+                usual=usual,
+            )
+
+
+def usual_time(pipeline: Pipeline, inspection: Inspection) -> timedelta | None:
+    """The median time of the pipeline's last successful runs; None where there are too few to tell."""
+    listed = (look.listing for look in inspection.looks if look.pipeline == pipeline)
+    runs = next((listing.value for listing in listed if isinstance(listing, Found)), ())
+    took = [seconds for run in runs if (seconds := _successful_seconds(run)) is not None][:_HISTORY]
+    return timedelta(seconds=median(took)) if len(took) >= _FEWEST else None
+
+
+def _successful_seconds(run: Run) -> float | None:
+    if run.phase is not Phase.ENDED or run.conclusion is not Conclusion.SUCCESS:
+        return None
+    return (run.ended_at - run.started_at).total_seconds() if run.started_at and run.ended_at else None
+
+
+def _is_overdue(going_for: timedelta, usual: timedelta, rule: WatchRule) -> bool:
+    return going_for > usual * rule.overdue_factor and going_for >= usual + _AT_LEAST_OVER
+
+
+def _is_settled(candidate: Candidate, lock: LockInfo, policy: Policy, now: datetime) -> bool:
+    """Whether the run has ended so long ago that its process has, too."""
+    end = settled_at(candidate, policy, taken=lock.created)
+    return end is not None and end.at <= now
+
+
+def _last_end(candidate: Candidate) -> datetime:
+    return candidate.run.ended_at or candidate.run.created_at
+
+
+def _loops(evidence: Evidence) -> Iterator[Concern]:
+    for inspection in evidence.inspections.values():
+        crowd = inspection.crowd.loops if inspection.crowd is not None else ()
+        for loop in (*inspection.contention.loops, *(loop for _, loop in crowd)):
+            states = [name for name, state in evidence.states.items() if loop.pipeline in state.pipelines]
+            held_first = tuple(sorted(states, key=lambda name: name != inspection.state.name))
+            yield Concern(
+                AlertKind.LOOP,
+                key=repr(loop.pipeline),
+                subject=loop.pipeline.title,
+                states=held_first,
+                since=loop.since,
+                who=loop.actor,
+                url=loop.runs[0].ref.url if loop.runs else "",
+                starts=loop.total,
+            )
+
+
+def _throttled(evidence: Evidence) -> Iterator[Concern]:
+    refused: dict[Hashable, list[str]] = {}
+    for name, state in evidence.states.items():
+        seen, looked = evidence.seen.get(name), evidence.inspections.get(name)
+        if (seen is not None and seen.is_throttled) or (looked is not None and looked.is_throttled):
+            refused.setdefault(state.table if state.table is not None else name, []).append(name)
+    for table, names in refused.items():
+        key = hashlib.sha256(repr(table).encode()).hexdigest()
+        subject = evidence.states[names[0]].table_name or names[0]
+        yield Concern(AlertKind.THROTTLED, key, subject, tuple(names), evidence.now)
+
+
+def _lock_outcome(concern: Concern, seen: LockSeen | None) -> Outcome | None:
+    """Gone only if every place was read, and none holds this lock or something that cannot be told from it."""
+    if seen is None or seen.unseen or seen.garbage or seen.halves_of(concern.lock_id):
+        return None
+    return Outcome.FREE if seen.is_free else Outcome.OTHER_LOCK
+
+
+def _run_outcome(concern: Concern, evidence: Evidence) -> Outcome | None:
+    inspection = evidence.inspections.get(concern.state)
+    if concern.kind is AlertKind.AGED or inspection is None or inspection.attribution is None:
+        return None
+    if inspection.lock is None or inspection.lock.id != concern.lock_id:
+        return None
+    candidates = inspection.attribution.candidates
+    if concern.kind is AlertKind.DEAD_RUN:
+        return Outcome.GOES_ON if _any_goes_on(candidates) else None
+    mine = [candidate for candidate in candidates if run_name(candidate.run).text == concern.run]
+    return Outcome.ENDED if mine and all(is_over(candidate) for candidate in mine) else None
+
+
+def _any_goes_on(candidates: Sequence[Candidate]) -> bool:
+    return any(isinstance(each.seen, Found) and each.seen.value.phase is Phase.RUNNING for each in candidates)
+
+
+def _loop_outcome(concern: Concern, evidence: Evidence) -> Outcome | None:
+    looked: Iterable[Inspection] = evidence.inspections.values()
+    listed = {repr(look.pipeline) for each in looked for look in each.looks if isinstance(look.listing, Found)}
+    return Outcome.QUIET if concern.key in listed else None

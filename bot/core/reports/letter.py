@@ -1,0 +1,79 @@
+"""The message to the owner of a lock, as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from bot.core.gate.inspection import StateName
+from bot.core.lock import LockInfo
+from bot.core.people import OwnerAnswer
+from bot.core.run import Conclusion, Phase
+
+
+class OwnerNews(StrEnum):
+    """What an owner is told about his lock, in the order of its weight: the weightiest is the headline."""
+
+    ASKED = "somebody asks about your lock"
+    BLOCKS = "others wait for your lock"
+    RUN_DIED = "your run has ended and still holds the lock"
+    UNLOCK_WANTED = "somebody wants to unlock"
+    RELEASED = "your lock was released"
+
+    @property
+    def weight(self) -> int:
+        return list(OwnerNews).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One thing that the owner was told. `by` asked or acted, in `channel`; empty where the bot saw it by itself."""
+
+    news: OwnerNews
+    at: datetime
+    by: str = ""
+    channel: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LetterRun:
+    """The run that holds the lock, as it was when the owner was told last."""
+
+    title: str
+    url: str
+    phase: Phase
+    conclusion: Conclusion | None = None
+    ended_at: datetime | None = None
+
+
+class LetterStanding(StrEnum):
+    """Whether an answer is still wanted. `GONE`: the lock went away without the bot; `MOVED`: it is another's lock."""
+
+    OPEN = "open"
+    GONE = "gone"
+    MOVED = "moved"
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerLetter:
+    """The message to the owner of a lock, which is all that he was told about it: `history`, oldest first.
+
+    `news` is the headline, with whoever asked and where; `link` is the address of the request's message. With `answer`
+    set, what he said stands in the message, with a button to take it back or change it. `waiting` counts the runs that
+    wait for the lock. `disturbs` says that he is told although he is on do-not-disturb.
+    """
+
+    news: OwnerNews
+    state: StateName
+    lock: LockInfo
+    asker: str
+    channel: str
+    request: str
+    run: LetterRun | None = None
+    answer: OwnerAnswer | None = None
+    history: tuple[Told, ...] = ()
+    waiting: int = 0
+    link: str = ""
+    standing: LetterStanding = LetterStanding.OPEN
+    disturbs: bool = False

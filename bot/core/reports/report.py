@@ -1,0 +1,77 @@
+"""What is told to people, as values. The use cases make them, `slack.render` and the command line put them in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from bot.core.gate.case import Verdict
+from bot.core.gate.inspection import Inspection, StateName
+from bot.core.lock import LockSeen
+from bot.core.people import OwnerAnswer
+from bot.core.phrase import Phrase
+from bot.core.record.incident import Incident
+from bot.core.record.revision import Shown
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """`verdict` is what an unlock by the asker would meet; None if there is no lock to speak of.
+
+    `journal_away` is set when the timeline cannot be reached: then reading works and unlocking does not. `waiting`
+    counts the people who want to be told when it is free.
+    """
+
+    inspection: Inspection
+    verdict: Verdict | None
+    answer: OwnerAnswer | None = None
+    journal_away: bool = False
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """All states at a glance, in the order of the configuration."""
+
+    states: tuple[tuple[StateName, LockSeen], ...]
+    at: datetime
+    journal_away: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineReport:
+    """One page of an incident's timeline: what is to be shown of it, in the order in which it was recorded.
+
+    `total` counts all entries that were recorded, `corrections` those that correct others and are not shown themselves;
+    `hidden` are the ids of all that are hidden. `older` is the entry before which the next older page ends, `newer` the
+    one behind which the next newer page begins; None where there is none. `size` is how many entries a page has.
+    """
+
+    incident: Incident
+    shown: tuple[Shown, ...]
+    total: int
+    hidden: tuple[str, ...]
+    size: int
+    older: str | None = None
+    newer: str | None = None
+    corrections: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Corrected:
+    """What a correction made of an entry. With `changed` False it was so already, and nothing was written down."""
+
+    incident: Incident
+    before: Shown
+    after: Shown
+    is_hidden: bool
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A short answer in words: what happened, whether anything was changed, what to do next."""
+
+    headline: str
+    lines: tuple[Phrase, ...] = field(default_factory=tuple)
+    reference: str = ""

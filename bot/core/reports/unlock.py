@@ -1,0 +1,56 @@
+"""A request to unlock, and its message, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from bot.core.gate.case import Verdict
+from bot.core.gate.inspection import Inspection
+from bot.core.gate.stages import UnlockStage
+from bot.core.lock import HalfKind, HalfRelease, LockInfo
+from bot.core.phrase import Phrase
+from bot.core.policy import ApprovalPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class UnlockRequest:
+    """Somebody's wish to have one lock released. Ids are Slack's; `ts` is the message that shows the request."""
+
+    id: str
+    state: str
+    lock_id: str
+    channel: str
+    user: str
+    asked_at: datetime
+    reason: str = ""
+    ts: str = ""
+    thread: str = ""
+    incident: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UnlockReport:
+    """The request's message. `verdict` is the newest decision; `halves` what became of each half.
+
+    `note` is one sentence about the present step, or about the outcome. `until` is when an armed request ends, or
+    when trying again ends. `tries` counts attempts to delete, `throttled` those that the store turned away because it
+    was asked too often. `took` is from the request to the outcome. `by` armed it, empty if that is whoever asked.
+    `approval` says who may be the second member.
+    """
+
+    request: UnlockRequest
+    stage: UnlockStage
+    inspection: Inspection | None
+    verdict: Verdict | None
+    note: Phrase = ()
+    halves: tuple[HalfRelease, ...] = ()
+    left: tuple[HalfKind, ...] = ()
+    now_held_by: LockInfo | None = None
+    approver: str = ""
+    until: datetime | None = None
+    tries: int = 0
+    throttled: int = 0
+    took: timedelta | None = None
+    by: str = ""
+    approval: ApprovalPolicy = field(default_factory=ApprovalPolicy)

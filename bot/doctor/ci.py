@@ -1,0 +1,55 @@
+"""The doctor's look at the CI systems: can the runs of every mapped pipeline be listed, and may they be cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+
+from bot.config.load import Config, StateSettings
+from bot.core.evidence import Found, Unseen
+from bot.core.run import CancelResult, Pipeline, RunRef
+from bot.doctor.check import Check, Level
+from bot.ports.clock import Clock
+from bot.ports.runs import RunSource
+
+_BACK = timedelta(hours=1)
+_NO_RUN = "0"
+"""An id that no run has: asking for its end tells whether the token may ask, and ends nothing."""
+
+
+async def ci_checks(config: Config, sources: Mapping[str, RunSource], clock: Clock) -> list[Check]:
+    """Lists the runs of the last hour of each pipeline, and asks once per CI system to cancel what is not there."""
+    pipelines = dict.fromkeys(pipeline for state in config.states.values() for pipeline in state.pipelines)
+    askable = [pipeline for pipeline in pipelines if pipeline.ci in sources]
+    first = {pipeline.ci: pipeline for pipeline in reversed(askable)}
+    listed = await asyncio.gather(*(_listed(sources[pipeline.ci], pipeline, clock) for pipeline in askable))
+    rights = await asyncio.gather(*(_may_cancel(sources[name], pipeline) for name, pipeline in first.items()))
+    unasked = [check for state in config.states.values() for check in _unmapped(state)]
+    return [*listed, *rights, *unasked]
+
+
+async def _listed(source: RunSource, pipeline: Pipeline, clock: Clock) -> Check:
+    seen = await source.runs(pipeline, since=clock.now() - _BACK)
+    if isinstance(seen, Found):
+        return Check(source.name, "runs", Level.OK, f"{pipeline.title}: {source.system} lists its runs")
+    told = seen.detail if isinstance(seen, Unseen) else f"{source.system} does not know {seen.what}"
+    mend = "correct the token, its rights, or the pipeline: its states can be unlocked only when all runs are seen"
+    return Check(source.name, "runs", Level.FAIL, f"{pipeline.title}: {told}", mend)
+
+
+async def _may_cancel(source: RunSource, pipeline: Pipeline) -> Check:
+    answer = await source.cancel(RunRef(pipeline, _NO_RUN), force=False)
+    if answer.result is CancelResult.DENIED:
+        mend = "give the token that right, or leave it: only kill-job needs it"
+        return Check(source.name, "kill-job", Level.WARN, answer.detail, mend)
+    if answer.result is CancelResult.NOT_FOUND:
+        told = "nothing speaks against cancelling: it answers that a run that does not exist is not there"
+        return Check(source.name, "kill-job", Level.OK, told)
+    return Check(source.name, "kill-job", Level.WARN, f"whether it may cancel is not known: {answer.detail}")
+
+
+def _unmapped(state: StateSettings) -> Iterator[Check]:
+    if not state.pipelines:
+        told = "no pipeline is mapped: a lock that CI holds cannot be tied to a run, and is not released"
+        yield Check(state.name, "pipelines", Level.WARN, told, "name everything that may run Terraform on it")

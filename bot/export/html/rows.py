@@ -1,0 +1,253 @@
+"""The timeline for the HTML page: days, portions that a browser can pass over, rows; read one entry at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date
+from itertools import groupby, islice
+from types import MappingProxyType
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from bot.core.record.revision import Change
+from bot.core.record.timeline import Kind, canonical, stamp
+from bot.export.html.text import LINK_REL, Pen, link, marked_up, recorded_text, visible, web_page
+from bot.export.material import Line
+
+PORTION = 100
+"""Rows that a browser lays out together, once they come near."""
+
+_PAGE_EVIDENCE = 30_000_000
+_MOST_EVIDENCE = 8_000
+_LEAST_EVIDENCE = 200
+_DEEPEST = 8
+
+GROUPS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "asked": ("Commands", ("command",)),
+        "lock": ("Locks", ("lock",)),
+        "unlock": ("Unlock", ("gate", "unlock")),
+        "run": ("Runs", ("kill",)),
+        "owner": ("Owner", ("owner",)),
+        "said": ("Notes and messages", ("note", "message")),
+        "alert": ("Alerts and waiting", ("alert", "watch")),
+        "record": ("Incident", ("incident", "entry", "export", "followup")),
+        "other": ("Other", ()),
+    }
+)
+"""What the filter offers: title and subjects of kinds. The last one takes what this version does not know."""
+
+KIND_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        Kind.INCIDENT_OPENED: "Incident opened",
+        Kind.INCIDENT_CLOSED: "Incident closed",
+        Kind.INCIDENT_REOPENED: "Incident reopened",
+        Kind.INCIDENT_RENAMED: "Incident renamed",
+        Kind.COMMAND_RECEIVED: "Command",
+        Kind.LOCK_OBSERVED: "Lock seen",
+        Kind.LOCK_CHANGED: "Lock changed",
+        Kind.GATE_DECIDED: "Gate decided",
+        Kind.UNLOCK_REQUESTED: "Unlock asked for",
+        Kind.UNLOCK_APPROVED: "Unlock approved",
+        Kind.UNLOCK_DECLINED: "Unlock declined",
+        Kind.UNLOCK_WITHDRAWN: "Unlock withdrawn",
+        Kind.UNLOCK_RELEASING: "Releasing",
+        Kind.UNLOCK_RELEASED: "Lock released",
+        Kind.UNLOCK_FAILED: "Lock not released",
+        Kind.KILL_REQUESTED: "Kill asked for",
+        Kind.KILL_APPROVED: "Kill approved",
+        Kind.KILL_CONFIRMED: "Run ended",
+        Kind.OWNER_NOTIFIED: "Owner told",
+        Kind.OWNER_ANSWERED: "Owner answered",
+        Kind.NOTE_ADDED: "Note",
+        Kind.MESSAGE_CAPTURED: "Message",
+        Kind.ENTRY_EDITED: "Entry edited",
+        Kind.ENTRY_HIDDEN: "Entry hidden",
+        Kind.ENTRY_RESTORED: "Entry restored",
+        Kind.ENTRY_MARKED: "Key moment set",
+        Kind.ENTRY_UNMARKED: "Key moment taken back",
+        Kind.ALERT_RAISED: "Alert",
+        Kind.ALERT_RESOLVED: "Alert over",
+        Kind.WATCH_STARTED: "Watch started",
+        Kind.WATCH_ENDED: "Watch ended",
+        Kind.EXPORT_MADE: "Exported",
+        Kind.FOLLOWUP_PROPOSED: "Follow-up proposed",
+        Kind.FOLLOWUP_FILED: "Follow-up filed",
+    }
+)
+
+_SUBJECTS = {subject: group for group, (_, subjects) in GROUPS.items() for subject in subjects}
+_EFFECTS = {
+    "holds": ("ok", "holds"),
+    "warns": ("warn", "warning"),
+    "wants_approval": ("warn", "wants approval"),
+    "refuses": ("no", "refuses"),
+}
+
+
+_TAGS = {"\x01": "<i>", "\x02": "</i>", "\x03": '<a href="', "\x04": f'" rel="{LINK_REL}"><bdi>', "\x05": "</bdi></a>"}
+"""What stands for a tag until all of an entry's evidence is escaped at once, which is ten times as fast."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One rule's finding: `look` is a class of the style sheet, `effect` its words."""
+
+    look: str
+    effect: str
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An entry as the template takes it."""
+
+    anchor: Markup
+    group: Markup
+    seat: int
+    iso: Markup
+    time: Markup
+    local: Markup
+    kind: Markup
+    who: Markup
+    said: Markup
+    page: Markup | None
+    is_key: bool
+    is_edited: bool
+    checks: tuple[Check, ...]
+    changes: tuple[Change, ...]
+    evidence: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """The rows of one day, UTC, in portions. They can be walked through once."""
+
+    date: date
+    portions: Iterator[Sequence[Row]]
+
+    @property
+    def words(self) -> str:
+        return f"{self.date:%A}, {self.date.day} {self.date:%B %Y}"
+
+
+def days(lines: Iterable[Line], pen: Pen, *, recorded: int) -> Iterator[Day]:
+    """The timeline, in the order of the lines. Evidence is cut so that all of it stays bearable for a browser."""
+    room = min(_MOST_EVIDENCE, max(_LEAST_EVIDENCE, _PAGE_EVIDENCE // max(1, recorded)))
+    for day, of_day in groupby(lines, lambda line: line.at.astimezone(UTC).date()):
+        yield Day(day, _portions(of_day, pen, room))
+
+
+def anchor(entry_id: str) -> str:
+    """What an entry is linked by within the page."""
+    return f"e-{quote(visible(entry_id), safe='')}"
+
+
+def kind_words(kind: str) -> str:
+    return KIND_WORDS.get(kind, kind)
+
+
+def _portions(lines: Iterator[Line], pen: Pen, room: int) -> Iterator[Sequence[Row]]:
+    while portion := [_row(line, pen, room) for line in islice(lines, PORTION)]:
+        yield portion
+
+
+def _row(line: Line, pen: Pen, room: int) -> Row:
+    utc = line.at.astimezone(UTC)
+    return Row(
+        anchor=recorded_text(anchor(line.id)),
+        group=recorded_text(_SUBJECTS.get(line.kind.partition(".")[0], "other")),
+        seat=pen.seats.get(line.actor, -1),
+        iso=recorded_text(f"{utc:%Y-%m-%dT%H:%M:%SZ}"),
+        time=recorded_text(f"{utc:%H:%M:%S}"),
+        local=recorded_text(pen.local(utc)),
+        kind=recorded_text(kind_words(line.kind)),
+        who=pen.person(line.actor),
+        said=recorded_text(line.text.strip()),
+        page=_page(line.facts),
+        is_key=line.is_key,
+        is_edited=any(change.kind == Kind.ENTRY_EDITED for change in line.changes),
+        checks=_checks(line.facts),
+        changes=line.changes,
+        evidence=_evidence(line, room),
+    )
+
+
+def _page(facts: Mapping[str, object]) -> Markup | None:
+    """Where the entry came from: the message, or the ticket."""
+    for name, words in (("permalink", "Message in Slack"), ("ticket", "Ticket"), ("url", "Page")):
+        if web_page(facts.get(name)):
+            return link(facts[name], words)
+    return None
+
+
+def _checks(facts: Mapping[str, object]) -> tuple[Check, ...]:
+    """The gate's findings, where the facts hold any in the spelling of `bot.core.record.facts`."""
+    verdict = facts.get("verdict")
+    findings = verdict.get("findings") if isinstance(verdict, dict) else None
+    return tuple(_check(found) for found in findings if isinstance(found, dict)) if isinstance(findings, list) else ()
+
+
+def _check(found: Mapping[str, object]) -> Check:
+    effect = str(found.get("effect", ""))
+    look, words = _EFFECTS.get(effect, ("warn", effect))
+    return Check(look, words, str(found.get("rule", "")), str(found.get("reason", "")))
+
+
+def _evidence(line: Line, room: int) -> Markup:
+    """What was recorded, as an outline of names and values; what does not fit is counted."""
+    head = {"entry": line.id, "kind": line.kind, "actor": line.actor, "recorded_at": stamp(line.recorded_at)}
+    shown = list[str]()
+    for name, value in _outline({**head, **_apart_from_checks(line.facts)}):
+        room -= len(name) + 1
+        if len(value) > room:
+            shown += [_fact(name, value[: max(0, room)] + "…"), "\x01cut here: the JSON export holds all of it\x02"]
+            break
+        shown.append(_fact(name, value))
+        room -= len(value)
+    return marked_up("\n".join(shown), _TAGS)
+
+
+def _apart_from_checks(facts: Mapping[str, object]) -> Mapping[str, object]:
+    """The facts without the findings that are shown as a list of checks."""
+    verdict = facts.get("verdict")
+    if not isinstance(verdict, dict) or not _checks(facts):
+        return facts
+    return {**facts, "verdict": {name: value for name, value in verdict.items() if name != "findings"}}
+
+
+def _fact(name: str, value: str) -> str:
+    said = f"\x03{value}\x04{value}\x05" if value.startswith("http") and web_page(value) else visible(value)
+    return f"{visible(name)}: {said}"
+
+
+def _outline(value: object, depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Names, indented, and values; nested ones below their name, as far as that helps a reader."""
+    pairs = value.items() if isinstance(value, dict) else ((str(n), part) for n, part in enumerate(_list(value), 1))
+    for name, part in pairs:
+        if isinstance(part, dict | list) and part and depth < _DEEPEST:
+            yield f"{'  ' * depth}{name}", ""
+            yield from _outline(part, depth + 1)
+        else:
+            yield f"{'  ' * depth}{name}", _scalar(part)
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _scalar(value: object) -> str:
+    match value:
+        case str():
+            return value
+        case None | [] | {}:
+            return "none"
+        case True:
+            return "yes"
+        case False:
+            return "no"
+        case _:
+            return canonical(value)

@@ -1,0 +1,138 @@
+"""Values as HTML: what somebody else wrote is shown as it is, and becomes neither markup, nor a link, nor a trick."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
+from urllib.parse import urlsplit
+
+from markupsafe import Markup, escape
+
+from bot.core.phrase import Linked, Part, Person, Phrase, Quoted, duration, one_line
+from bot.core.record.redact import redact
+from bot.export.moment import local
+
+COLOURS = 8
+"""Person chips come in this many colours. The name is what tells people apart."""
+
+LINK_REL = "noopener noreferrer nofollow"
+
+_ODD = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+"""Control characters, and those that turn the direction of the text that follows: shown by their names."""
+
+_URL = re.compile(r"https?://[!-~]{1,2000}", re.IGNORECASE)
+
+
+def text(value: object) -> Markup:
+    """A value as text that says just that, in an element or between double quotes. What is `Markup` already stays."""
+    if isinstance(value, Markup):
+        return value
+    return escape(visible(redact(str(value))))
+
+
+def recorded_text(said: str) -> Markup:
+    """The same, only cheaper: for what is known to hold no secret, as every part of a `Line`."""
+    return escape(visible(said))
+
+
+def marked_up(said: str, tags: Mapping[str, str]) -> Markup:
+    """The text, escaped, with our tags where it has a control character that stands for one.
+
+    Whatever others wrote in it has been through `visible` before, which leaves no control character.
+    """
+    escaped = str(escape(said))
+    for sign, tag in tags.items():
+        escaped = escaped.replace(sign, tag)
+    return Markup(escaped)  # noqa: S704  escaped, and the tags are ours
+
+
+def visible(said: str) -> str:
+    """The text with `[U+202E]` for a character that would be seen by nothing but what it does to the others."""
+    return _ODD.sub(lambda found: f"[U+{ord(found[0]):04X}]", said)
+
+
+def web_page(url: object) -> str | None:
+    """The URL, if it is one that may be linked: http or https, with a host and no surprises."""
+    if not isinstance(url, str) or not _URL.fullmatch(url) or redact(url) != url:
+        return None
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return url if parts.hostname and "@" not in parts.netloc else None
+
+
+def link(url: object, shown: object) -> Markup:
+    """A link, or where the URL may not be linked the words alone."""
+    words = _BDI.format(text(shown))
+    page = web_page(url)
+    return words if page is None else _LINK.format(page, words)
+
+
+@dataclass(frozen=True, slots=True)
+class Pen:
+    """Writes people and instants. `seats` number the people, for filters and colours."""
+
+    names: Mapping[str, str]
+    zone: tzinfo
+    seats: Mapping[str, int]
+    _chips: dict[str, Markup] = field(default_factory=dict)
+
+    def name(self, ids: str) -> str:
+        return one_line(self.names.get(ids, "")) or one_line(ids) or "somebody"
+
+    def person(self, ids: str, otherwise: str = "") -> Markup:
+        """A chip with the name, and the id where the pointer rests: names change and repeat, ids do not.
+
+        `otherwise` is the name to use where the id has none.
+        """
+        if ids not in self._chips:
+            seat = self.seats.get(ids, 0) % COLOURS
+            look = "bot" if ids == "tflock" else f"c{seat}"
+            name = self.name(ids) if one_line(self.names.get(ids, "")) else one_line(otherwise) or self.name(ids)
+            self._chips[ids] = _CHIP.format(look, text(one_line(ids)), text(name))
+        return self._chips[ids]
+
+    def when(self, at: datetime) -> Markup:
+        """An instant with its date, in UTC and by the incident's clock."""
+        utc = at.astimezone(UTC)
+        return _WHEN.format(f"{utc:%Y-%m-%dT%H:%M:%SZ}", f"{utc.day} {utc:%b %Y, %H:%M:%S} UTC", self.local(utc))
+
+    def local(self, utc: datetime) -> str:
+        """The time by the incident's clock, with the day where it is another one; nothing if that clock shows UTC."""
+        if self.zone is UTC:
+            return ""
+        there = local(utc, self.zone)
+        day = "" if there.date() == utc.date() else f"{there.day} {there:%b} "
+        return f"{day}{there:%H:%M:%S %Z}"
+
+    def phrase(self, parts: Phrase) -> Markup:
+        return Markup("").join(self._part(part) for part in parts)
+
+    def _part(self, part: Part) -> Markup:
+        match part:
+            case str():
+                return text(part)
+            case Quoted(said):
+                return _QUOTED.format(text(one_line(said)))
+            case Linked(said, url):
+                return link(url, one_line(said))
+            case Person(slack_id, name):
+                return (
+                    self.person(slack_id, name)
+                    if slack_id
+                    else _CHIP.format("c0", "", text(one_line(name) or "somebody"))
+                )
+            case datetime():
+                return self.when(part)
+            case timedelta():
+                return text(duration(part))
+
+
+_BDI = Markup("<bdi>{}</bdi>")
+_LINK = Markup(f'<a href="{{}}" rel="{LINK_REL}">{{}}</a>')  # noqa: S704  a constant
+_QUOTED = Markup('<code class="quoted"><bdi>{}</bdi></code>')
+_CHIP = Markup('<span class="who {}" title="{}"><bdi>{}</bdi></span>')
+_WHEN = Markup('<span class="when"><time datetime="{}">{}</time> <span class="lt">{}</span></span>')

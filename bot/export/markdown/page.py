@@ -1,0 +1,222 @@
+"""The incident as Markdown that reads well as it stands, in a repository and in a wiki, on GitHub and on GitLab.
+
+No HTML is used, so that it reads the same where HTML is stripped. Everything that a person, a CI or Terraform wrote is
+escaped by the template's environment, unless `bot.export.markdown.text` made it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from bot.core.account.highlights import KeyMoment, key_moments, unnoticed
+from bot.core.account.values import Account
+from bot.core.phrase import Part, Phrase, duration, one_line
+from bot.core.record.timeline import Kind
+from bot.export.files import write
+from bot.export.markdown.text import address, escaped, lines_of, linked, said
+from bot.export.material import Line, Material
+from bot.export.moment import local, zone_of
+
+_MOST_FINDINGS = 8
+_AGAIN_AFTER = timedelta(minutes=1)
+_HOLDS = "holds"
+_BREAK = Markup("\\\n  ")
+"""A line break within an item of a list."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Day:
+    words: str
+    rows: Iterator[Markup]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pen:
+    """Writes people and instants. `doubled` are names that several people have."""
+
+    names: Mapping[str, str]
+    zone: tzinfo
+    doubled: frozenset[str]
+
+    def name(self, ids: str) -> Markup:
+        """The name alone, where it tells who is meant; else the id beside it, or for it."""
+        name = one_line(self.names.get(ids, ""))
+        return escaped(f"{name} ({ids})" if name in self.doubled else name or ids)
+
+    def full(self, ids: str) -> Markup:
+        """Name and id: names change and repeat, ids do not."""
+        name = one_line(self.names.get(ids, ""))
+        return escaped(f"{name} ({ids})" if name else ids)
+
+    def instant(self, at: datetime) -> Markup:
+        """With its date, in both times."""
+        return Markup(f"{local(at, UTC):%Y-%m-%d %H:%M:%S} UTC{self.aside(at, f' {self.zone}')}")  # noqa: S704  times
+
+    def aside(self, at: datetime, after: str = "") -> Markup:
+        """The local time of the day, with its date where that is another one; empty if local time is UTC."""
+        if str(self.zone) == "UTC":
+            return Markup()
+        utc, there = local(at, UTC), local(at, self.zone)
+        words = f"{there:%H:%M:%S}" if utc.date() == there.date() else f"{there:%Y-%m-%d %H:%M:%S}"
+        return Markup(f" ({words}{after})")  # noqa: S704  times
+
+
+def write_markdown(material: Material, path: Path) -> Path:
+    """Shows the chart that stands beside the file under the same name, if there is one."""
+    chart = path.with_suffix(".png")
+    return write(path, page(material, chart.name if chart.exists() else None))
+
+
+def page(material: Material, chart: str | None = None) -> Iterator[str]:
+    """The page, part by part. `chart` is the file name of a picture."""
+    account = material.account
+    pen = _pen(account)
+    return (
+        _environment()
+        .get_template("incident.md.j2")
+        .generate(
+            account=account,
+            incident=account.incident,
+            summary=account.summary,
+            pen=pen,
+            chart=chart,
+            told=_told(account),
+            moments=[_moment(moment, pen) for moment in key_moments(account)],
+            unnoticed=unnoticed(account),
+            days=_days(_once(material.lines()), pen),
+            said=lambda phrase: said(phrase, account.names),
+        )
+    )
+
+
+def _moment(moment: KeyMoment, pen: _Pen) -> Markup:
+    """With its date: a lock may be days older than what was done about it."""
+    star = " ★" if moment.chosen else ""
+    who = f", {pen.name(moment.actor)}" if moment.actor else ""
+    head = f"- **{local(moment.at, UTC):%Y-%m-%d %H:%M:%S}**{pen.aside(moment.at)} **{moment.words}**{star}{who}: "
+    return Markup(head) + said(moment.said, pen.names)  # noqa: S704  all of it was escaped part by part
+
+
+def _once(lines: Iterable[Line]) -> Iterator[Line]:
+    """Without verdicts that say what the last one on the state said a moment before: the JSON has each."""
+    last: dict[object, Line] = {}
+    for line in lines:
+        if line.kind == Kind.GATE_DECIDED:
+            before = last.get(line.facts.get("state"))
+            last[line.facts.get("state")] = line
+            if before is not None and _repeats(line, before):
+                continue
+        yield line
+
+
+def _repeats(line: Line, before: Line) -> bool:
+    is_plain = not line.is_key and not line.changes
+    return is_plain and line.text == before.text and line.at - before.at < _AGAIN_AFTER
+
+
+def _pen(account: Account) -> _Pen:
+    names = Counter(one_line(name) for name in account.names.values())
+    return _Pen(account.names, zone_of(account.zone), frozenset(name for name, count in names.items() if count > 1))
+
+
+def _told(account: Account) -> Markup:
+    """The story as one paragraph."""
+    days: set[date] = set()
+    return Markup(" ").join(said(_dated_once(sentence, days), account.names) for sentence in account.summary.told)
+
+
+def _dated_once(sentence: Phrase, days: set[date]) -> Phrase:
+    """With the date at the first instant of each day alone. `days` are those that were named, and grow."""
+    parts: list[Part] = []
+    for part in sentence:
+        day = local(part, UTC).date() if isinstance(part, datetime) else None
+        is_named = day is not None and day in days
+        parts.append(f"{local(part, UTC):%H:%M:%S} UTC" if is_named and isinstance(part, datetime) else part)
+        if day is not None:
+            days.add(day)
+    return tuple(parts)
+
+
+def _days(lines: Iterable[Line], pen: _Pen) -> Iterator[_Day]:
+    for day, of_day in groupby(lines, lambda line: local(line.at, UTC).date()):
+        yield _Day(_day_words(day), _rows(of_day, pen))
+
+
+def _day_words(day: date) -> str:
+    return f"{day:%A}, {day.day} {day:%B} {day.year}"
+
+
+def _rows(lines: Iterable[Line], pen: _Pen) -> Iterator[Markup]:
+    return (_row(line, pen) for line in lines)
+
+
+def _row(line: Line, pen: _Pen) -> Markup:
+    """An item of the list, with what stands behind it as a list of its own."""
+    said = _BREAK.join(lines_of(line.text)) or escaped(line.kind)
+    who = f"**{local(line.at, UTC):%H:%M:%S}**{pen.aside(line.at)} {pen.name(line.actor)}"
+    head = f"- {who}: {said}{_page(line)}{_marks(line)}"
+    return Markup("\n  - ".join((head, *_evidence(line, pen))))  # noqa: S704  all of it was escaped part by part
+
+
+def _marks(line: Line) -> str:
+    edited = any(change.kind == Kind.ENTRY_EDITED for change in line.changes)
+    marks = [mark for mark, is_set in (("key moment", line.is_key), ("edited", edited)) if is_set]
+    return f" *({', '.join(marks)})*" if marks else ""
+
+
+def _evidence(line: Line, pen: _Pen) -> Iterator[str]:
+    """What stands behind an entry, as far as it helps a reader: the rest is in the JSON export."""
+    yield from _findings(line)
+    yield from _changes(line, pen)
+
+
+def _findings(line: Line) -> Iterator[str]:
+    """The rules that did not simply hold and that the text does not tell, as `core.record.facts` spells them."""
+    verdict = line.facts.get("verdict")
+    findings = verdict.get("findings") if isinstance(verdict, dict) else None
+    told = [found for found in findings if isinstance(found, dict)] if isinstance(findings, list) else []
+    against = [found for found in told if found.get("effect") != _HOLDS]
+    for found in [found for found in against if str(found.get("reason")) not in line.text][:_MOST_FINDINGS]:
+        rule, effect, reason = (escaped(found.get(name, "")) for name in ("rule", "effect", "reason"))
+        yield f"{rule} ({effect}): {reason}"
+    if against:
+        yield f"{len(told) - len(against)} of {len(told)} checks hold"
+
+
+def _page(line: Line) -> str:
+    """Where the entry came from: the message, or the page that it tells of."""
+    found = ((words, address(line.facts.get(name))) for name, words in (("permalink", "message"), ("url", "page")))
+    return next((f" ([{words}](<{page}>))" for words, page in found if page), "")
+
+
+def _changes(line: Line, pen: _Pen) -> Iterator[str]:
+    """Who put it right, when, and why. What it said before is in the JSON export."""
+    for change in line.changes:
+        if change.kind == Kind.ENTRY_EDITED:
+            why = f": {escaped(change.why)}" if one_line(change.why) else ""
+            yield f"edited by {pen.name(change.by)}, {pen.instant(change.at)}{why}"
+
+
+@cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("bot.export.markdown", ""),
+        autoescape=True,
+        finalize=escaped,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters["duration"] = duration
+    made.filters["linked"] = linked
+    return made

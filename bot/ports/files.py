@@ -1,0 +1,127 @@
+"""The files of an export, and where they go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from bot.core.account.edition import ExportReport
+from bot.core.account.values import Account
+from bot.core.record.incident import Incident
+from bot.core.reports.alert import Bulletin
+from bot.core.reports.followups import FollowUpsReport
+from bot.core.reports.queue import QueueNews
+from bot.core.reports.report import Notice
+from bot.ports.messenger import Posted
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The files of one export. `account` is what all of them tell; `paths` are the files that were written.
+
+    `failed` says by format (`markdown`, `html`, `json`, `csv`, `chart`) why that one was not.
+    """
+
+    account: Account
+    paths: tuple[Path, ...]
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
+class Exporter(Protocol):
+    """Writes the record of an incident as files."""
+
+    async def write(
+        self,
+        incident: Incident,
+        names: Mapping[str, str],
+        zone: str,
+        *,
+        until: str | None = None,
+        directory: Path | None = None,
+    ) -> Written:
+        """Writes all configured formats and the chart, replacing earlier ones; one that fails does not stop the others.
+
+        `names` are those of people and channel, by id; `zone` is the IANA name of the time zone beside UTC. The record
+        ends with the entry `until`, or with the one that is the last now; the same entries make the same files. They go
+        to the export directory unless another `directory` is named.
+        Raises JournalAway or ChainBroken, and OSError if there is no room for any file.
+        """
+        ...
+
+
+class Target(Protocol):
+    """A place beside the export directory and the channel where exports go. `name` is its word on the timeline."""
+
+    @property
+    def name(self) -> str: ...
+
+    def place(self, incident_id: str) -> str:
+        """Where the files of the incident go, for a person."""
+        ...
+
+    async def deliver(self, incident_id: str, paths: Sequence[Path]) -> None:
+        """Puts the files there, whole, in the place of earlier ones. Raises UpstreamError or OSError."""
+        ...
+
+
+class Sharing(Protocol):
+    """Puts an export into a channel, step by step, so that after a crash each step can be looked at before it is
+    done again. Raises UpstreamError like Notifier.
+    """
+
+    async def post(self, report: ExportReport, *, thread: str = "") -> Posted:
+        """Posts the summary with the version's mark on it."""
+        ...
+
+    async def find(self, report: ExportReport, *, thread: str, since: datetime) -> Posted | None:
+        """The summary of this version, by its mark, if it was posted since."""
+        ...
+
+    async def redraw(self, report: ExportReport, posted: Posted) -> None: ...
+
+    async def tell(self, channel: str, notice: Notice, *, mark: str, thread: str = "") -> Posted:
+        """Says something with a mark on it."""
+        ...
+
+    async def room(self, user: str) -> str:
+        """The channel of the user's DM with the bot."""
+        ...
+
+    async def call(self, channel: str, news: QueueNews, *, mark: str, thread: str = "") -> Posted:
+        """Tells somebody who waits for a state, with a mark on it."""
+        ...
+
+    async def told(self, channel: str, *, mark: str, thread: str, since: datetime) -> Posted | None:
+        """What was said with this mark."""
+        ...
+
+    async def propose(self, report: FollowUpsReport, *, mark: str, thread: str) -> Posted:
+        """Posts the follow-ups with a mark on them."""
+        ...
+
+    async def redraw_proposals(self, report: FollowUpsReport, posted: Posted) -> None: ...
+
+    async def alert(self, channel: str, bulletin: Bulletin, *, mark: str) -> Posted:
+        """Posts alerts, one with its buttons or a digest of many, with a mark that `told` finds."""
+        ...
+
+    async def redraw_alerts(self, bulletin: Bulletin, posted: Posted) -> None: ...
+
+    async def stage(self, path: Path) -> str:
+        """Uploads a file that nobody sees yet; its id."""
+        ...
+
+    async def share(self, channel: str, file_ids: Mapping[str, str], *, thread: str) -> None:
+        """Shows staged files, ids with their titles, in one message. Raises Missing if one is not there any more."""
+        ...
+
+    async def is_shared(self, channel: str, file_id: str) -> bool | None:
+        """Whether the file can be seen in the channel; None for a file that Slack does not know."""
+        ...
+
+    async def link(self, posted: Posted) -> str:
+        """The address of a message."""
+        ...

@@ -1,0 +1,46 @@
+"""Where states and their locks are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from bot.core.lock import Half, HalfRelease, LockSeen, StateCheck, TableSeen
+
+
+class LockBackend(Protocol):
+    """Where one state and its lock live. Bound to one state of the configuration."""
+
+    async def read_lock(self) -> LockSeen:
+        """Reads all halves at the same time, strongly consistent. Never raises for what the store says."""
+        ...
+
+    async def read_state(self) -> StateCheck:
+        """Looks at the state object and the digest. Streams the object; memory does not grow with it."""
+        ...
+
+    async def read_table(self) -> TableSeen | None:
+        """What is known of the lock table; None for a state without one. Never raises for what the store says.
+
+        Takes two seconds at most. May be a minute old, but not older than the last read that the table throttled.
+        """
+        ...
+
+    async def release(self, half: Half) -> HalfRelease:
+        """Deletes exactly the lock whose fence `half` carries, or nothing. One attempt, no retry inside.
+
+        After an outcome that the store left open (a time-out, a cut connection) it reads again and says what stands
+        there now; `NOT_KNOWN` only if that read fails as well.
+        """
+        ...
+
+
+class LockSweep(Protocol):
+    """The locks of many states at once, in as few calls as their stores allow."""
+
+    async def read_locks(self, names: Sequence[str]) -> Mapping[str, LockSeen]:
+        """What each of these configured states' `LockBackend.read_lock` would say. Never raises for what a store says.
+
+        Takes half a minute at most: what was not read by then is unseen, and nothing is free that was not read.
+        """
+        ...

@@ -1,0 +1,59 @@
+"""Small facts that outlive a process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+
+class Records(Protocol):
+    """Small facts that outlive a process: requests, answers, what was told. Raises JournalAway like the Journal."""
+
+    async def put(self, kind: str, key: str, value: Mapping[str, Any], *, ttl: timedelta) -> None: ...
+
+    async def get(self, kind: str, key: str) -> dict[str, Any] | None: ...
+
+    async def update(
+        self,
+        kind: str,
+        key: str,
+        changes: Mapping[str, Any],
+        *,
+        only_if: tuple[str, Sequence[str]] | None = None,
+    ) -> dict[str, Any] | None:
+        """Sets some fields of a record at once and returns all of it; None (and no change) if it is not there.
+
+        `only_if` is a field with the texts that it may have now; with any other it changes nothing and returns None.
+        """
+        ...
+
+    async def swap(self, kind: str, key: str, value: Mapping[str, Any], *, was: str, ttl: timedelta) -> bool:
+        """Replaces the whole record if its field `version` is the text `was`, empty for a record that is not there.
+
+        False, and no change, for any other. `value` has a `version` that no other value ever had: asked again with it,
+        after an answer that was lost, it says True again.
+        """
+        ...
+
+    async def forget(self, kind: str, key: str) -> None: ...
+
+    async def once(self, kind: str, key: str, *, ttl: timedelta) -> bool:
+        """True for the first caller with this key, False for all others until `ttl` has passed."""
+        ...
+
+    async def take(self, kind: str, key: str, *, holder: str, ttl: timedelta) -> bool:
+        """Takes or renews a lease; False if another holder has it."""
+        ...
+
+    async def give_back(self, kind: str, key: str, *, holder: str) -> None:
+        """Gives a lease back, if this holder still has it."""
+        ...
+
+    async def enlist(self, kind: str, key: str, member: str, *, at: datetime, ttl: timedelta) -> None:
+        """Puts a member on a list, at an instant; whoever has been on it longer than `ttl` by then is taken off."""
+        ...
+
+    async def enlisted(self, kind: str, key: str, *, since: datetime, until: datetime, limit: int) -> tuple[str, ...]:
+        """The members from `since` to `until`, both inclusive, newest first, `limit` of them at most."""
+        ...

@@ -1,0 +1,67 @@
+"""Where runs are: one port for every CI system."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from bot.core.evidence import Observation
+from bot.core.run import Cancelled, Pipeline, Run, RunRef, Switched
+
+
+class RunSource(Protocol):
+    """One configured CI system. `name` is its key in the configuration, `system` its proper name (`GitHub Actions`)."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def system(self) -> str: ...
+
+    @property
+    def escalate_after(self) -> timedelta:
+        """How long the system itself takes over a polite end, before an end by force is called for."""
+        ...
+
+    async def runs(self, pipeline: Pipeline, *, since: datetime) -> Observation[tuple[Run, ...]]:
+        """Every run of the pipeline with any attempt that may have been going on at or after `since`, newest first,
+        as the list tells it: without jobs. Runs that are going on now are always among them.
+
+        An incomplete list is never `Found`: if a page or too much of the history could not be read, it is `Unseen`.
+        One exception: of a GitHub workflow with 1,000 runs or more in 65 days, a run created more than three days
+        before `since` that is completed by now (a re-run, or a run that took days) is not among them.
+        """
+        ...
+
+    async def with_jobs(self, run: Run) -> Observation[Run]:
+        """A listed run, read afresh, with the jobs of all its attempts.
+
+        The list may be stale: what is returned is the fresh run. Where the run and its jobs disagree on whether
+        something still goes on, the run has not ended. A run whose jobs could not be read has `jobs=None` and
+        `jobs_missing`, and has not ended either.
+        """
+        ...
+
+    async def run(self, ref: RunRef) -> Observation[Run]:
+        """One run with the jobs of all its attempts, read now, as `with_jobs` does.
+
+        The returned run's `ref` names the configured pipeline that the run belongs to, if there is one.
+        """
+        ...
+
+    def ref_from_url(self, url: str) -> RunRef | None:
+        """The run that a URL of this system means, if it belongs to a configured pipeline's scope; else None.
+
+        Makes no request. The pipeline's fields beyond the scope may be unknown until the run has been read.
+        """
+        ...
+
+    async def cancel(self, ref: RunRef, *, force: bool) -> Cancelled:
+        """Asks for the end of a run, or with `force` for an end that does not wait for the runner."""
+        ...
+
+    async def switch(self, pipeline: Pipeline, *, on: bool) -> Switched:
+        """Stops the pipeline from being started (or lets it be started again)."""
+        ...
+
+    async def aclose(self) -> None: ...

@@ -1,0 +1,268 @@
+"""What Slack sends to an app, in Slack's shapes (docs.slack.dev/reference/interaction-payloads)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from bot.sandbox.slack.methods import message_shown
+from bot.sandbox.slack.world import APP, BOT_USER, DOMAIN, TEAM, Json, Message, World, elements
+
+TOKEN = "sandbox-verification-token"
+BOT_MENTION = f"<@{BOT_USER}>"
+
+
+def command(world: World, *, user: str, channel: str, command_name: str, text: str, response_url: str) -> Json:
+    """A slash command's form fields."""
+    return {
+        "token": TOKEN,
+        "team_id": TEAM,
+        "team_domain": DOMAIN,
+        "channel_id": channel,
+        "channel_name": _channel_name(world, channel),
+        "user_id": user,
+        "user_name": _user_name(world, user),
+        "command": command_name,
+        "text": escaped(world, text),
+        "api_app_id": APP,
+        "is_enterprise_install": "false",
+        "response_url": response_url,
+        "trigger_id": world.trigger(user),
+    }
+
+
+def escaped(world: World, text: str) -> str:
+    """A command's text under `should_escape`: people and channels arrive with their ids, URLs as links."""
+    people = {user.name: f"<@{user.id}|{user.name}>" for user in world.users.values()}
+    channels = {place.name: f"<#{place.id}|{place.name}>" for place in world.places.values() if place.name}
+    text = re.sub(r"(?<!\S|<)@([\w.-]+)", lambda match: people.get(match[1], match[0]), text)
+    return linked(re.sub(r"(?<!\S|<)#([\w-]+)", lambda match: channels.get(match[1], match[0]), text))
+
+
+def linked(text: str) -> str:
+    """A typed text with its bare URLs in angle brackets, as Slack passes them on."""
+    return re.sub(r"(?<![<|\w])https?://[^\s<>|]+", r"<\g<0>>", text)
+
+
+def block_action(
+    world: World, *, user: str, message: Message, action: Mapping[str, Any], values: Json, response_url: str
+) -> Json:
+    """A click in a message. An ephemeral message is not repeated in it."""
+    return {
+        "type": "block_actions",
+        "container": {
+            "type": "message",
+            "message_ts": message.ts,
+            "channel_id": message.channel,
+            "is_ephemeral": message.to is not None,
+            **({"thread_ts": message.thread_ts} if message.thread_ts else {}),
+        },
+        **_origin(world, user, message.channel, response_url),
+        "state": {"values": values},
+        "actions": [{**action, "action_ts": world.stamp()}],
+        **({} if message.to else {"message": message.shown()}),
+    }
+
+
+def shortcut(world: World, *, user: str, message: Message, callback_id: str, response_url: str) -> Json:
+    """A message shortcut."""
+    return {
+        "type": "message_action",
+        "callback_id": callback_id,
+        "action_ts": world.stamp(),
+        "message_ts": message.ts,
+        "message": message.shown(),
+        **_origin(world, user, message.channel, response_url),
+    }
+
+
+def global_shortcut(world: World, *, user: str, callback_id: str) -> Json:
+    """A global shortcut (docs.slack.dev/reference/interaction-payloads/shortcuts-interaction-payload): no channel, no
+    response URL.
+    """
+    return {
+        "type": "shortcut",
+        "callback_id": callback_id,
+        "action_ts": world.stamp(),
+        **_origin(world, user, None, None),
+    }
+
+
+def view_action(world: World, *, user: str, view: Mapping[str, Any], action: Mapping[str, Any]) -> Json:
+    """A click in a dialog or on a home tab: it has neither a channel nor a response URL."""
+    return {
+        "type": "block_actions",
+        "container": {"type": "view", "view_id": view["id"]},
+        **_origin(world, user, None, None),
+        "view": dict(view),
+        "actions": [{**action, "action_ts": world.stamp()}],
+    }
+
+
+def home_opened(user: str, view: Mapping[str, Any] | None, *, tab: str, channel: str) -> Json:
+    """docs.slack.dev/reference/events/app_home_opened: with the view that stands there, if one was ever published."""
+    told = {"type": "app_home_opened", "user": user, "channel": channel, "tab": tab}
+    return told | ({"view": dict(view)} if view is not None and tab == "home" else {})
+
+
+def function_executed(world: World, *, execution: str, callback_id: str, inputs: Mapping[str, Any], token: str) -> Json:
+    """docs.slack.dev/reference/events/function_executed: it does not say who has started the workflow."""
+    function = {
+        "id": "Fn0SANDBOX",
+        "callback_id": callback_id,
+        "title": callback_id,
+        "type": "app",
+        "input_parameters": [],
+        "output_parameters": [],
+        "app_id": APP,
+        "date_created": 1694727597,
+        "date_updated": 1698947481,
+        "date_deleted": 0,
+    }
+    return {
+        "type": "function_executed",
+        "function": function,
+        "inputs": dict(inputs),
+        "function_execution_id": execution,
+        "workflow_execution_id": world.fresh("Wx"),
+        "bot_access_token": token,
+    }
+
+
+def submission(world: World, *, user: str, view: Mapping[str, Any], values: Json) -> Json:
+    """A modal's submit button."""
+    return {
+        "type": "view_submission",
+        **_origin(world, user, None, None),
+        "view": {**view, "state": {"values": values}},
+        "response_urls": [],
+    }
+
+
+def closing(world: World, *, user: str, view: Mapping[str, Any], is_cleared: bool) -> Json:
+    """A modal that was closed without being sent. It gives no trigger."""
+    origin = {key: value for key, value in _origin(world, user, None, None).items() if key != "trigger_id"}
+    return {"type": "view_closed", **origin, "view": dict(view), "is_cleared": is_cleared}
+
+
+def event(world: World, inner: Mapping[str, Any]) -> Json:
+    """The Events API's envelope."""
+    return {
+        "token": TOKEN,
+        "team_id": TEAM,
+        "api_app_id": APP,
+        "event": {"event_ts": world.stamp(), **inner},
+        "type": "event_callback",
+        "event_id": world.fresh("Ev"),
+        "event_time": int(world.clock()),
+        "authorizations": [
+            {
+                "enterprise_id": None,
+                "team_id": TEAM,
+                "user_id": BOT_USER,
+                "is_bot": True,
+                "is_enterprise_install": False,
+            }
+        ],
+        "is_ext_shared_channel": False,
+        "event_context": world.fresh("EC"),
+    }
+
+
+def reaction(message: Message, user: str, name: str, *, added: bool) -> Json:
+    """docs.slack.dev/reference/events/reaction_added: it does not tell of a thread."""
+    item = {"type": "message", "channel": message.channel, "ts": message.ts}
+    kind = "reaction_added" if added else "reaction_removed"
+    return {"type": kind, "user": user, "reaction": name, "item_user": message.user, "item": item}
+
+
+def changed(world: World, message: Message, before: Json) -> Json:
+    """An edit, or a stone put in place (docs.slack.dev/reference/events/message/message_changed)."""
+    now = message_shown(world, message)
+    told = {"message": now, "previous_message": before, "channel": message.channel, "hidden": True}
+    return {"type": "message", "subtype": "message_changed", "ts": world.stamp(), **told}
+
+
+def deleted(world: World, message: Message, before: Json) -> Json:
+    """A deletion that leaves nothing (docs.slack.dev/reference/events/message/message_deleted)."""
+    told = {"deleted_ts": message.ts, "previous_message": before, "channel": message.channel, "hidden": True}
+    return {"type": "message", "subtype": "message_deleted", "ts": world.stamp(), **told}
+
+
+def acted(block_id: str, element: Mapping[str, Any], chosen: str | None) -> Json:
+    """What `actions[]` tells of an element. Raises LookupError if the choice is none of a select's options."""
+    action: Json = {
+        key: element[key] for key in ("type", "action_id", "text", "value", "style", "confirm") if key in element
+    }
+    action["block_id"] = block_id
+    match element["type"]:
+        case "static_select":
+            action["selected_option"] = option(element, chosen)
+            action["placeholder"] = element.get("placeholder")
+        case "users_select":
+            action["selected_user"] = chosen
+        case "overflow":
+            action["selected_option"] = option(element, chosen)
+        case _:
+            pass
+    return action
+
+
+def option(element: Mapping[str, Any], value: str | None) -> Json:
+    grouped = [item for group in element.get("option_groups", ()) for item in group["options"]]
+    for item in [*element.get("options", ()), *grouped]:
+        if item["value"] == value:
+            return dict(item)
+    raise LookupError(f"{element.get('action_id')!r} has no option {value!r}")
+
+
+def state(message: Message, selected: Mapping[str, str]) -> Json:
+    """`state.values`: what the selects of a message show, by block and action. `selected` maps action ids to values."""
+    values: Json = {}
+    for block in message.blocks:
+        for element in elements(block):
+            if element["type"] in ("static_select", "users_select"):
+                shown = _selection(element, selected.get(element["action_id"]))
+                values.setdefault(block["block_id"], {})[element["action_id"]] = shown
+    return values
+
+
+def _selection(element: Json, value: str | None) -> Json:
+    if element["type"] == "users_select":
+        return {"type": "users_select", "selected_user": value or element.get("initial_user")}
+    chosen = option(element, value) if value is not None else element.get("initial_option")
+    return {"type": "static_select", "selected_option": chosen}
+
+
+def _origin(world: World, user: str, channel: str | None, response_url: str | None) -> Json:
+    origin: Json = {
+        "user": {
+            "id": user,
+            "username": _user_name(world, user),
+            "name": _user_name(world, user),
+            "team_id": world.users[user].team if user in world.users else TEAM,
+        },
+        "api_app_id": APP,
+        "token": TOKEN,
+        "trigger_id": world.trigger(user),
+        "team": {"id": TEAM, "domain": DOMAIN},
+        "enterprise": None,
+        "is_enterprise_install": False,
+    }
+    if channel:
+        origin["channel"] = {"id": channel, "name": _channel_name(world, channel)}
+    return origin | ({"response_url": response_url} if response_url else {})
+
+
+def _user_name(world: World, user: str) -> str:
+    return world.users[user].name if user in world.users else user
+
+
+def _channel_name(world: World, channel: str) -> str:
+    place = world.places.get(channel)
+    if place is None:
+        return channel
+    if place.direct_to:
+        return "directmessage"
+    return "privategroup" if place.is_private else place.name

@@ -1,0 +1,456 @@
+"""A Slack workspace on this machine: the bot's real Slack client and Bolt work with it as with Slack's own.
+
+    async with SlackWorkspace() as slack:
+        slack.add_user("U0QUINN", "quinn")
+        slack.add_channel("C0INC", "inc-1", ["U0QUINN"])
+        ...start the bot with slack.environment()...
+        slack.bot_url = "http://127.0.0.1:3000/slack/events"
+        await slack.command("U0QUINN", "C0INC", "status staging")
+        message = await slack.wait_for(lambda: slack.messages("C0INC"))
+
+People act by `command`, `click`, `choose`, `mention`, `event`, `shortcut` and `submit`; each returns the Delivery with
+the bot's answer and how long the ack took. `messages`, `ephemerals` and `files` show what the bot wrote.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import random
+import time
+from asyncio import sleep
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import aiohttp
+
+from bot.sandbox.slack import payloads, views
+from bot.sandbox.slack.dispatch import Delivery, Dispatcher, Kind, Signing, Sockets
+from bot.sandbox.slack.limits import Cut, Fault, Limits
+from bot.sandbox.slack.methods import message_shown, replies_of
+from bot.sandbox.slack.server import Call, Server
+from bot.sandbox.slack.text import find_element, flat, located, located_in
+from bot.sandbox.slack.world import (
+    BOT_NAME,
+    BOT_USER,
+    SLACKBOT,
+    TEAM,
+    Json,
+    Message,
+    Place,
+    Upload,
+    User,
+    Usergroup,
+    World,
+)
+from bot.sandbox.slack.writing import content_of
+
+__all__ = ["BOT_USER", "TEAM", "Call", "Cut", "Delivery", "Message", "SlackWorkspace", "find_element", "flat"]
+
+T = TypeVar("T")
+POLL_SECONDS = 0.01
+
+
+class SlackWorkspace:
+    """The workspace. `clock` (Unix seconds) ages triggers and response URLs; signatures use the real time.
+
+    `ack_timeout` is in seconds; `retry_scale` multiplies Slack's delays between the deliveries of an event.
+    """
+
+    def __init__(
+        self,
+        *,
+        bot_url: str | None = None,
+        clock: Callable[[], float] = time.time,
+        strict_rate: bool = False,
+        retry_scale: float = 1.0,
+        ack_timeout: float = 3.0,
+        enterprise: str | None = None,
+        rng: random.Random | None = None,
+        port: int = 0,
+    ) -> None:
+        self.signing_secret = "sandbox-signing-secret"
+        self.bot_token = "xoxb-sandbox-bot"
+        self.app_token = "xapp-sandbox-app"
+        self.world = World(clock=clock, enterprise=enterprise)
+        self.limits = Limits(clock=clock, strict=strict_rate)
+        self.sockets = Sockets(rng or random.Random())
+        self._server = Server(self.world, self.limits, self.sockets, self.bot_token, self.app_token)
+        self._make = partial(Dispatcher, url=bot_url, patience=ack_timeout, retry_scale=retry_scale)
+        self._dispatcher: Dispatcher | None = None
+        self._port = port
+        self.add_user(BOT_USER, BOT_NAME, is_bot=True)
+
+    async def __aenter__(self) -> Self:
+        await self._server.start(self._port)
+        self._dispatcher = self._make(aiohttp.ClientSession(), self.sockets, Signing(self.signing_secret))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._running.aclose()
+        await self._running.session.close()
+        await self._server.aclose()
+
+    @property
+    def api_url(self) -> str:
+        """The base of the Web API, for SLACK_API_URL; ends with a slash."""
+        return f"{self._server.base}/api/"
+
+    @property
+    def bot_url(self) -> str | None:
+        """Where the bot takes Slack's requests, `http://…/slack/events`. Not needed for Socket Mode."""
+        return self._running.url
+
+    @bot_url.setter
+    def bot_url(self, url: str | None) -> None:
+        self._running.url = url
+
+    @property
+    def calls(self) -> list[Call]:
+        """Every call of the Web API so far."""
+        return self._server.calls
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """Everything sent to the bot so far, retries included."""
+        return self._running.sent
+
+    def environment(self, *, socket_mode: bool = False) -> dict[str, str]:
+        """The environment variables that make the bot use this workspace."""
+        variables = {
+            "SLACK_BOT_TOKEN": self.bot_token,
+            "SLACK_SIGNING_SECRET": self.signing_secret,
+            "SLACK_API_URL": self.api_url,
+        }
+        return variables | ({"SLACK_APP_TOKEN": self.app_token} if socket_mode else {})
+
+    # people and places
+
+    def add_user(self, user_id: str, name: str, **facts: Any) -> User:
+        """Adds or replaces a person; `facts` are fields of `User` (`tz`, `presence`, `is_guest`, `email` …)."""
+        self.world.users[user_id] = User(user_id, name, **facts)
+        return self.world.users[user_id]
+
+    def change_user(self, user_id: str, **facts: Any) -> User:
+        """Changes what is known of a person."""
+        self.world.users[user_id] = replace(self.world.users[user_id], **facts)
+        return self.world.users[user_id]
+
+    def add_channel(
+        self, channel_id: str, name: str, members: Iterable[str] = (), *, with_bot: bool = True, **facts: Any
+    ) -> Place:
+        """Adds a channel; `facts` are `is_private`, `is_archived`, `is_shared`. The bot is its last member."""
+        inside = [*members, BOT_USER] if with_bot else list(members)
+        self.world.places[channel_id] = Place(channel_id, name, inside, **facts)
+        return self.world.places[channel_id]
+
+    def add_usergroup(self, group_id: str, handle: str, users: Iterable[str] = ()) -> Usergroup:
+        self.world.groups[group_id] = Usergroup(group_id, handle, tuple(users))
+        return self.world.groups[group_id]
+
+    # trouble: `skip` calls of the method pass, then the next `times` meet it; None: until `heal`. `*` is any method,
+    # `response_url` the answers to interactions.
+
+    def throttle(self, method: str = "*", *, retry_after: int = 1, times: int | None = 1, skip: int = 0) -> None:
+        """Calls are answered with 429."""
+        self.limits.faults.append(Fault(method, status=429, retry_after=retry_after, times=times, skip=skip))
+
+    def crash(self, method: str = "*", *, status: int = 500, times: int | None = 1, skip: int = 0) -> None:
+        """Calls are answered with a server error and a page of HTML."""
+        self.limits.faults.append(Fault(method, status=status, times=times, skip=skip))
+
+    def cut(self, method: str = "*", *, when: Cut = Cut.BEFORE, times: int | None = 1, skip: int = 0) -> None:
+        """Connections are cut before or after Slack has done what was asked."""
+        self.limits.faults.append(Fault(method, cut=when, times=times, skip=skip))
+
+    def refuse(self, method: str, error: str, *, times: int | None = 1, **facts: Any) -> None:
+        """Calls get this error; `facts` are further fields (`needed`, `provided`)."""
+        self.limits.faults.append(Fault(method, error=error, times=times, facts=facts))
+
+    def slow(self, method: str = "*", *, seconds: float) -> None:
+        """Every call takes this much longer, besides all other trouble; until `heal`."""
+        self.limits.delays[method] = seconds
+
+    def heal(self) -> None:
+        """Ends all trouble."""
+        self.limits.faults.clear()
+        self.limits.delays.clear()
+
+    @contextmanager
+    def signing(self, *, secret: str | None = None, age: float = 0.0) -> Iterator[None]:
+        """Inside, requests to the bot carry a forged signature or an old timestamp (`age` in seconds)."""
+        usual = self._running.signing
+        self._running.signing = Signing(secret or usual.secret, age)
+        try:
+            yield
+        finally:
+            self._running.signing = usual
+
+    # what people do
+
+    async def command(self, user: str, channel: str, text: str = "", *, name: str = "/tflock") -> Delivery:
+        """A slash command. What the bot answers in its ack is shown to the asker, and so is a failure."""
+        url = self._response_url(self.world.response(channel, user, None))
+        payload = payloads.command(
+            self.world, user=user, channel=channel, command_name=name, text=text, response_url=url
+        )
+        delivery = await self._running.deliver(Kind.COMMAND, payload)
+        self._show_reply(delivery, user, channel)
+        return delivery
+
+    async def click(
+        self,
+        user: str,
+        message: Message,
+        action: str | Mapping[str, Any],
+        *,
+        value: str | None = None,
+        block_id: str | None = None,
+        selected: Mapping[str, str] | None = None,
+    ) -> Delivery:
+        """A click on a button: by its action id (and value or block, if there are several), or on an `element` as it
+        was before the message changed. `selected` maps the action ids of the message's selects to what they show.
+
+        Raises LookupError if the message has no such button.
+        """
+        if isinstance(action, str):
+            block_id, element = located(message, action, value=value, block_id=block_id)
+        else:
+            element = dict(action)
+        return await self._act(user, message, payloads.acted(block_id or "stale", element, None), selected or {})
+
+    async def choose(self, user: str, message: Message, action_id: str, value: str) -> Delivery:
+        """A choice in a select or overflow menu, by the option's value. Raises LookupError if there is none."""
+        block_id, element = located(message, action_id, value=value, block_id=None)
+        return await self._act(user, message, payloads.acted(block_id, element, value), {action_id: value})
+
+    async def mention(self, user: str, channel: str, text: str, *, thread_ts: str | None = None) -> Delivery:
+        """A message that mentions the bot: it stands in the channel, and the bot gets `app_mention`."""
+        text = payloads.linked(text if payloads.BOT_MENTION in text else f"{payloads.BOT_MENTION} {text}")
+        message = self.say(user, channel, text, thread_ts=thread_ts)
+        return await self.event({**message.shown(), "type": "app_mention", "channel": channel, "event_ts": message.ts})
+
+    async def event(self, inner: Mapping[str, Any]) -> Delivery:
+        """Any event; delivered again by Slack's rules until the bot takes it."""
+        return await self._running.deliver_event(payloads.event(self.world, inner))
+
+    async def shortcut(self, user: str, message: Message, callback_id: str) -> Delivery:
+        url = self._response_url(self.world.response(message.channel, user, message))
+        payload = payloads.shortcut(self.world, user=user, message=message, callback_id=callback_id, response_url=url)
+        return await self._running.deliver(Kind.INTERACTIVE, payload)
+
+    async def global_shortcut(self, user: str, callback_id: str) -> Delivery:
+        payload = payloads.global_shortcut(self.world, user=user, callback_id=callback_id)
+        return await self._running.deliver(Kind.INTERACTIVE, payload)
+
+    async def open_home(self, user: str, *, tab: str = "home") -> Delivery:
+        """Opens the app in the sidebar at one of its tabs, `home` or `messages`."""
+        view = self.world.views.get(views.home_id(user))
+        channel = self.world.direct(user).id
+        return await self.event(payloads.home_opened(user, view, tab=tab, channel=channel))
+
+    async def click_in_view(
+        self, user: str, view: Mapping[str, Any], action_id: str, *, value: str | None = None
+    ) -> Delivery:
+        """A click in a dialog or on a home tab. Raises LookupError if it has no such button."""
+        block_id, element = located_in(view["blocks"], action_id, value=value, block_id=None)
+        action = payloads.acted(block_id, element, None)
+        payload = payloads.view_action(self.world, user=user, view=view, action=action)
+        return await self._running.deliver(Kind.INTERACTIVE, payload)
+
+    async def run_step(self, callback_id: str, inputs: Mapping[str, Any]) -> str:
+        """A workflow comes to a step of the app; the id of its execution. `executions` tells what becomes of it."""
+        execution = self.world.fresh("Fx")
+        self.world.executions[execution] = {"state": "running"}
+        payload = payloads.function_executed(
+            self.world, execution=execution, callback_id=callback_id, inputs=inputs, token="xwfp-sandbox"
+        )
+        await self.event(payload)
+        return execution
+
+    async def submit(self, user: str, view: Mapping[str, Any], values: Json) -> Delivery:
+        """The submit button of a dialog; `values` is its `state.values`. What the bot answers is done to the dialog."""
+        payload = payloads.submission(self.world, user=user, view=view, values=values)
+        delivery = await self._running.deliver(Kind.INTERACTIVE, payload)
+        if delivery.is_acked and view["id"] in self.world.stacks.get(user, ()):
+            views.answered(self.world, user, view["id"], delivery.body)
+        return delivery
+
+    async def fill_in(self, user: str, view: Mapping[str, Any], filled: Mapping[str, str | None]) -> Delivery:
+        """Fills a dialog in, by action id, leaves the rest as it is shown, and submits it.
+
+        Raises LookupError for what Slack itself would not let him send.
+        """
+        return await self.submit(user, view, views.values_of(view, filled))
+
+    async def close(self, user: str, view: Mapping[str, Any]) -> Delivery | None:
+        """The cancel button of a dialog. The bot is told only if the view asks for it; else None."""
+        whole = bool(view["clear_on_close"])
+        views.closed(self.world, user, view["id"], whole_stack=whole)
+        if not view["notify_on_close"]:
+            return None
+        payload = payloads.closing(self.world, user=user, view=view, is_cleared=whole)
+        return await self._running.deliver(Kind.INTERACTIVE, payload)
+
+    async def again(self, delivery: Delivery) -> Delivery:
+        """Delivers the very same payload once more, freshly signed."""
+        return await self._running.deliver(delivery.kind, delivery.payload, retry=delivery.retry)
+
+    def say(self, user: str, channel: str, text: str, *, thread_ts: str | None = None, **facts: Any) -> Message:
+        """A person's message, without telling the bot of it. `facts` are further fields of it (`files`, `bot_id` …)."""
+        message = self.world.keep(channel, user, text, thread_ts=thread_ts)
+        message.facts = facts
+        return message
+
+    async def speak(self, user: str, channel: str, text: str, *, thread_ts: str | None = None) -> Message:
+        """A person's message, of which the bot is told."""
+        message = self.say(user, channel, text, thread_ts=thread_ts)
+        await self._tell_of(channel, {**message.shown(), "channel": channel, "event_ts": message.ts})
+        return message
+
+    async def react(self, user: str, message: Message, name: str) -> None:
+        """A person's reaction. Raises LookupError if it is there already."""
+        users = message.reactions.setdefault(name, [])
+        if user in users:
+            raise LookupError("already_reacted")
+        users.append(user)
+        await self._tell_of(message.channel, payloads.reaction(message, user, name, added=True))
+
+    async def unreact(self, user: str, message: Message, name: str) -> None:
+        """Takes a reaction off. Raises LookupError if it is not there."""
+        users = message.reactions.get(name, [])
+        if user not in users:
+            raise LookupError("no_reaction")
+        users.remove(user)
+        if not users:
+            del message.reactions[name]
+        await self._tell_of(message.channel, payloads.reaction(message, user, name, added=False))
+
+    async def edit(self, message: Message, text: str) -> None:
+        """The author's edit of his message."""
+        before = message_shown(self.world, message)
+        message.replace(text, (), self.world.stamp())
+        await self._tell_of(message.channel, payloads.changed(self.world, message, before))
+
+    async def delete(self, message: Message) -> None:
+        """The author's deletion. Where replies hang on it a stone is left, and Slack tells of a change."""
+        before = message_shown(self.world, message)
+        message.is_deleted = True
+        stays = bool(replies_of(self.world, message))
+        told = payloads.changed(self.world, message, before) if stays else payloads.deleted(self.world, message, before)
+        await self._tell_of(message.channel, told)
+
+    async def archive(self, user: str, channel: str) -> None:
+        place = self.world.places[channel]
+        place.is_archived = True
+        kind = "group_archive" if place.is_private else "channel_archive"
+        await self._tell_of(channel, {"type": kind, "channel": channel, "user": user})
+
+    async def _tell_of(self, channel: str, inner: Mapping[str, Any]) -> None:
+        """Tells the bot what happened in a channel that it is in."""
+        place = self.world.places[channel]
+        if BOT_USER in place.members:
+            kind = {"channel_type": "group" if place.is_private else "channel"} if inner["type"] == "message" else {}
+            await self.event({**inner, **kind})
+
+    # what stands there
+
+    def messages(self, channel: str, *, thread_ts: str | None = None, by_bot: bool = True) -> list[Message]:
+        """The bot's messages in a channel as they stand, in order; with `by_bot=False` everybody's."""
+        return [
+            message
+            for message in self.world.messages
+            if message.channel == channel
+            and not message.to
+            and not message.is_deleted
+            and (message.by_bot or not by_bot)
+            and thread_ts in (None, message.thread_ts)
+        ]
+
+    def message(self, channel: str, ts: str) -> Message:
+        """One message, ephemeral ones too. Raises LookupError."""
+        found = self.world.find(channel, ts, hidden=True)
+        if found is None:
+            raise LookupError(f"no message {ts} in {channel}")
+        return found
+
+    def ephemerals(self, user: str, channel: str | None = None) -> list[Message]:
+        """What only this user sees, in order."""
+        return [m for m in self.world.messages if m.to == user and channel in (None, m.channel) and not m.is_deleted]
+
+    def dialogs(self, user: str) -> list[Json]:
+        """The dialogs that the user has open, the one on top last."""
+        return [self.world.views[view_id] for view_id in self.world.stacks.get(user, ())]
+
+    def home(self, user: str) -> Json | None:
+        """The home tab as the user sees it; None if nothing was ever published for him."""
+        return self.world.views.get(views.home_id(user))
+
+    @property
+    def executions(self) -> dict[str, Json]:
+        """What has become of each step of a workflow, by its execution's id."""
+        return self.world.executions
+
+    def directs(self, user: str) -> list[Message]:
+        """The bot's messages in the user's DM, in order."""
+        rooms = [place.id for place in self.world.places.values() if place.direct_to == user]
+        return [message for room in rooms for message in self.messages(room)]
+
+    def files(self, channel: str) -> list[Upload]:
+        """The files shared in a channel, in order."""
+        return [upload for upload in self.world.uploads.values() if upload.shared_in == channel]
+
+    @staticmethod
+    def find_button(message: Message, action_id: str, *, value: str | None = None) -> Json:
+        """The button or menu with this action id. Raises LookupError, naming what the message has."""
+        return find_element(message, action_id, value=value)
+
+    @staticmethod
+    async def wait_for(predicate: Callable[[], T | Awaitable[T]], timeout: float = 10.0) -> T:  # noqa: ASYNC109 - the caller's patience, told apart from his own cancellation
+        """What the predicate gives as soon as that is true. Raises TimeoutError after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while True:
+            found = predicate()
+            result: T = await found if inspect.isawaitable(found) else found
+            if result:
+                return result
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"still not so after {timeout} s")
+            await sleep(POLL_SECONDS)
+
+    @property
+    def _running(self) -> Dispatcher:
+        if self._dispatcher is None:
+            raise RuntimeError("the workspace is not open: use `async with`")
+        return self._dispatcher
+
+    def _response_url(self, token: str) -> str:
+        return f"{self._server.base}/actions/{token}"
+
+    async def _act(self, user: str, message: Message, action: Json, selected: Mapping[str, str]) -> Delivery:
+        url = self._response_url(self.world.response(message.channel, user, message))
+        payload = payloads.block_action(
+            self.world,
+            user=user,
+            message=message,
+            action=action,
+            values=payloads.state(message, selected),
+            response_url=url,
+        )
+        return await self._running.deliver(Kind.INTERACTIVE, payload)
+
+    def _show_reply(self, delivery: Delivery, user: str, channel: str) -> None:
+        """An ack's body is a message; a command without an ack is Slackbot's apology."""
+        if not delivery.is_acked:
+            self.world.keep(channel, SLACKBOT, "/tflock failed with the error “dispatch_failed”", to=user)
+        elif delivery.body:
+            reply = json.loads(delivery.body) if delivery.body.startswith("{") else {"text": delivery.body}
+            text, blocks = content_of(reply)
+            to = None if reply.get("response_type") == "in_channel" else user
+            self.world.keep(channel, BOT_USER, text, blocks, to=to)

@@ -1,0 +1,189 @@
+"""The second member: who approves or declines, and what becomes of a wish to unlock that waits for him.
+
+A wish that waits is looked at again and again: if the lock changes hands, or what wants approval changes, it is
+withdrawn, and after the policy's time it expires. An approval is for the lock and for the findings that its button
+showed, and for nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from bot.core.gate.approval import why_not_by_policy, why_not_second
+from bot.core.gate.case import Ruling, Verdict
+from bot.core.gate.ownership import NOBODY_STARTED
+from bot.core.gate.stages import UnlockStage
+from bot.core.lock import LockInfo
+from bot.core.phrase import Person, Phrase, duration, plain
+from bot.core.policy import Approvers
+from bot.core.record.timeline import Kind
+from bot.core.reports.unlock import UnlockReport, UnlockRequest
+from bot.errors import NotPermitted
+from bot.usecases.decide.clicks import OPEN, live, move, permit, start_release, write_down
+from bot.usecases.decide.requests import Phase, change_unlock, find_unlock, instant_in
+from bot.usecases.decide.weigh import Consent, Decision, approval_of, weigh
+from bot.usecases.world import World
+
+LOOK_AGAIN = timedelta(seconds=20)
+"""How often what a waiting wish rests on is looked at again."""
+
+_WAITING = frozenset({Phase.SHOWN, Phase.APPROVAL})
+
+
+async def approve(world: World, request_id: str, *, lock_id: str, user: str, covers: str) -> None:
+    """A second member's click: hands the release to a worker. `covers` are the findings that his button showed.
+
+    Raises NotPermitted, JournalAway.
+    """
+    request, record = await live(world, request_id, lock_id)
+    if user in {request.user, record.get("by")}:
+        raise NotPermitted("You asked for this unlock: a second member has to approve it. Nothing was changed.")
+    now = world.clock.now()
+    if now > expires_at(world, request, record):
+        limit = duration(world.policy.approval_timeout)
+        raise NotPermitted(f"This request is older than {limit}. Nothing was changed; ask again with /tflock unlock.")
+    shown = sorted(part for part in covers.split("+") if part)
+    if not shown or shown != sorted(record.get("wanted") or ()):
+        raise NotPermitted("What wants approval has changed. Nothing was changed; look at the checklist again.")
+    await _permit_second(world, request, record, user)
+    await move(
+        world, request_id, OPEN, Phase.CONFIRMED,
+        approver=user, approved_at=now.isoformat(), confirmed_at=now.isoformat(), covers=shown,
+    )  # fmt: skip
+    await write_down(
+        world, request, Kind.UNLOCK_APPROVED, user, f"approved the unlock of {request.state}", {"covers": shown}
+    )
+    await start_release(world, request_id)
+
+
+async def decline(world: World, request_id: str, *, lock_id: str, user: str) -> None:
+    """Anybody who may act here says no, the asker too; the wish is over. Raises NotPermitted, JournalAway."""
+    request, _ = await live(world, request_id, lock_id)
+    await permit(world, request, user)
+    await move(world, request_id, _WAITING, Phase.DONE)
+    if user == request.user:
+        words, kind, note = "took the wish to unlock back", Kind.UNLOCK_WITHDRAWN, " took it back"
+    else:
+        words, kind, note = "declined the unlock", Kind.UNLOCK_DECLINED, " declined"
+    await write_down(world, request, kind, user, f"{words} ({request.state})", {"outcome": str(UnlockStage.DECLINED)})
+    said: Phrase = (Person(user, ""), note)
+    await world.teller.unlock(UnlockReport(request, UnlockStage.DECLINED, None, None, note=said))
+
+
+async def start_waiting(world: World, request: UnlockRequest, since: str = "", tick: int = 0) -> None:
+    """From now on what the wish rests on is looked at. `since` names this very waiting. Raises JournalAway."""
+    at = world.clock.now() + LOOK_AGAIN
+    await world.jobs.start("pending", request.id, since, str(tick), key=f"pending:{request.id}:{since}:{tick}", at=at)
+
+
+async def pending(world: World, request_id: str, since: str, tick: int) -> None:
+    """One look at a wish that waits for a second member. Raises JournalAway, UpstreamError: then it is tried again."""
+    found = await find_unlock(world, request_id)
+    if found is None or found[1]["phase"] not in _WAITING or not found[1].get("wanted"):
+        return
+    request, record = found
+    if record.get("approval_at", "") != since:
+        return  # another waiting has begun since, with looks of its own
+    if world.clock.now() > expires_at(world, request, record):
+        limit = duration(world.policy.approval_timeout)
+        await _withdraw(world, request, UnlockStage.EXPIRED, f"nobody approved it within {limit}")
+        return
+    decision = await weigh(
+        world, world.state(request.state), lock_id=request.lock_id, user=record.get("by") or request.user,
+        channel=request.channel,
+    )  # fmt: skip
+    if decision.is_gone(request.lock_id):
+        await _gone(world, request, decision)
+    elif decision.store_is_busy or waiting_for(decision.verdict) == record["wanted"]:
+        await start_waiting(world, request, since, tick + 1)  # a store that cannot be read now says nothing new
+    else:
+        await changed(world, request, decision)
+
+
+def expires_at(world: World, request: UnlockRequest, record: dict[str, Any]) -> datetime:
+    """Until when a second member may approve."""
+    return (instant_in(record, "approval_at") or request.asked_at) + world.policy.approval_timeout
+
+
+def waiting_for(verdict: Verdict) -> list[str]:
+    """What a second member could approve now; nothing where something else refuses, or nothing is missing."""
+    return list(verdict.wants_approval) if verdict.ruling is Ruling.NEEDS_APPROVAL else []
+
+
+async def _permit_second(world: World, request: UnlockRequest, record: dict[str, Any], user: str) -> None:
+    """What the gate would refuse again. Whether the lock or its run is his, only the gate's own look tells."""
+    asker_id = record.get("by") or request.user
+    consent = Consent(user, request.lock_id, world.clock.now())
+    _, asker, approval = await asyncio.gather(
+        permit(world, request, user),
+        world.standing(asker_id, request.channel),
+        approval_of(world, request.state, consent, request.channel),
+    )
+    if approval is None:
+        raise NotPermitted("Nothing was changed; ask again with /tflock unlock.")
+    policy = world.approvers(request.state)
+    by_policy = (
+        None
+        if policy.by is Approvers.OWNER
+        else why_not_by_policy(approval, policy, owner_id=None, starters=NOBODY_STARTED)
+    )
+    reason = why_not_second(approval, asker) or by_policy
+    if reason is not None:
+        raise NotPermitted(f"{plain(reason)}. Nothing was changed.")
+
+
+async def _gone(world: World, request: UnlockRequest, decision: Decision) -> None:
+    now_held_by: LockInfo | None = decision.inspection.seen.lock
+    stage = UnlockStage.ALREADY_FREE if now_held_by is None else UnlockStage.HOLDER_CHANGED
+    why = "the lock is free" if now_held_by is None else "another holder has the lock now"
+    await _withdraw(world, request, stage, why, now_held_by=now_held_by, inspection_of=decision)
+
+
+async def _withdraw(
+    world: World,
+    request: UnlockRequest,
+    stage: UnlockStage,
+    why: str,
+    *,
+    now_held_by: LockInfo | None = None,
+    inspection_of: Decision | None = None,
+) -> None:
+    """Ends the wish, unless somebody has sent it on its way meanwhile."""
+    if await change_unlock(world, request.id, only_in=_WAITING, phase=Phase.DONE, wanted=[]) is None:
+        return
+    text = f"the wish to unlock {request.state} is withdrawn: {why}"
+    facts = {"outcome": str(stage)}
+    await write_down(world, request, Kind.UNLOCK_WITHDRAWN, "tflock", text, facts, once=f"withdrawn/{request.id}")
+    inspection = inspection_of.inspection if inspection_of is not None else None
+    note: Phrase = (why,)
+    await world.teller.unlock(UnlockReport(request, stage, inspection, None, note=note, now_held_by=now_held_by))
+
+
+async def changed(world: World, request: UnlockRequest, decision: Decision) -> None:
+    """Shows the new checklist. What was shown before can no longer be approved."""
+    verdict = decision.verdict
+    now = world.clock.now()
+    moved = await change_unlock(
+        world,
+        request.id,
+        only_in=_WAITING,
+        phase=Phase.SHOWN,
+        wanted=waiting_for(verdict),
+        approval_at=now.isoformat(),
+    )
+    if moved is None:
+        return
+    once = f"withdrawn/{request.id}/{now.timestamp():.0f}"
+    text = f"what an approval of the unlock of {request.state} would rest on has changed; it has to be looked at anew"
+    stage = UnlockStage.REFUSED if verdict.ruling is Ruling.REFUSE else UnlockStage.CHECKED
+    await write_down(world, request, Kind.UNLOCK_WITHDRAWN, "tflock", text, {"outcome": str(stage)}, once=once)
+    note: Phrase = ("the evidence has changed since this was asked: look at the checklist again",)
+    approval = world.approvers(request.state)
+    report = UnlockReport(request, stage, decision.inspection, verdict, note=note, approval=approval)
+    if verdict.ruling is Ruling.NEEDS_APPROVAL:
+        report = replace(report, until=now + world.policy.approval_timeout)
+        await start_waiting(world, request, now.isoformat())
+    await world.teller.unlock(report)

@@ -1,0 +1,189 @@
+"""What jobs say of themselves: claims are written down here, and found again for a lock.
+
+A claim is kept under an id that cannot be guessed, and listed by its host; one that names its lock, by that too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from bot.core.evidence import NotFound, Observation, Trouble, Unseen
+from bot.core.gate.attribution import Claimed
+from bot.core.gate.claim import Claim, is_certain, may_have_taken
+from bot.core.instants import shifted
+from bot.core.lock import LockInfo
+from bot.core.policy import is_image_host
+from bot.core.run import Run, RunRef
+from bot.usecases.world import State, World
+
+KEPT = timedelta(days=30)
+"""How long a claim is remembered. After that the other strengths of evidence have to do."""
+
+_LONGEST_JOB = timedelta(days=7)
+_MOST_LISTED = 1000
+_MOST_READ = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A claim as a job makes it, `age` after it began its work. `actor` is who started its run, if it says so."""
+
+    state: str
+    host: str
+    run_url: str
+    attempt: int = 1
+    age: timedelta = timedelta(0)
+    actor: str = ""
+
+
+async def claim(world: World, said: Said, *, claim_id: str) -> Claim:
+    """Writes a claim down. `claim_id` must not be guessable. Raises UnknownState or JournalAway."""
+    world.state(said.state)
+    made = Claim(
+        claim_id,
+        said.state,
+        said.host,
+        said.run_url,
+        said.attempt,
+        world.clock.now() - said.age,
+        actor=said.actor,
+    )
+    await world.records.put("claim", claim_id, _packed(made), ttl=KEPT)
+    await world.records.enlist("claims-by-host", _by_host(said.state, said.host), claim_id, at=made.made_at, ttl=KEPT)
+    return made
+
+
+async def heartbeat(world: World, claim_id: str, *, lock_id: str | None = None) -> Claim | None:
+    """The job is still at work, and says which lock it has, if it knows. None if there is no such claim.
+
+    After its end a claim stays as it is: a lock that is named then is not that of the process which ended. Raises
+    JournalAway.
+    """
+    now = world.clock.now()
+    changes: dict[str, Any] = {"heartbeat_at": now.isoformat()} | ({"lock_id": lock_id} if lock_id else {})
+    found = await world.records.update("claim", claim_id, changes, only_if=("open", ["yes"]))
+    if found is None:
+        closed = await world.records.get("claim", claim_id)
+        return None if closed is None else _unpacked(claim_id, closed)
+    if lock_id:
+        await world.records.enlist("claims-by-lock", f"{found['state']}/{lock_id}", claim_id, at=now, ttl=KEPT)
+    return _unpacked(claim_id, found)
+
+
+async def end(world: World, claim_id: str, *, exit_code: int, lock_id: str | None = None) -> Claim | None:
+    """The job's Terraform is over. The first report counts. None if there is no such claim. Raises JournalAway."""
+    before = await heartbeat(world, claim_id, lock_id=lock_id)
+    if before is None or before.ended_at is not None:
+        return before
+    changes = {"exit_code": exit_code, "ended_at": world.clock.now().isoformat()}
+    found = await world.records.update("claim", claim_id, changes | {"open": "no"}, only_if=("open", ["yes"]))
+    return before if found is None else _unpacked(claim_id, found)
+
+
+async def lock_of(world: World, claim: Claim) -> LockInfo | None:
+    """The lock that the claimant has now, if that is beyond doubt: its host has it, and nobody else claimed it there.
+
+    Never where every machine bears that name. Raises JournalAway.
+    """
+    state = world.state(claim.state)
+    if claim.ended_at is not None or is_image_host(claim.host):
+        return None
+    seen = await world.timed(state.backend_system, "read lock", state.backend.read_lock())
+    lock = seen.lock if len(seen.locks) == 1 else None
+    if lock is None or not is_certain(claim, lock):
+        return None
+    others = [one for one in await _fitting(world, claim.state, lock) if one.id != claim.id]
+    return None if others else lock
+
+
+async def claims_on(world: World, state: State, lock: LockInfo | None) -> tuple[Claimed, ...]:
+    """Every claim that may be of this lock, each with its run as its CI system tells it now. Raises JournalAway."""
+    if lock is None:
+        return ()
+    fitting = await _fitting(world, state.name.name, lock)
+    refs = {one.run_url: _reference(world, one) for one in fitting}
+    wanted = [ref for ref in dict.fromkeys(refs.values()) if ref is not None]
+    read = wanted[:_MOST_READ]
+    seen = dict(zip(read, await asyncio.gather(*(_run(world, ref) for ref in read)), strict=True))
+    return tuple(Claimed(one, _reading(world, refs[one.run_url], seen)) for one in fitting)
+
+
+async def _fitting(world: World, state: str, lock: LockInfo) -> tuple[Claim, ...]:
+    skew = world.policy.clock_skew
+    since, until = shifted(lock.created, -_LONGEST_JOB), shifted(lock.created, skew)
+    now = world.clock.now()
+    by_host, by_lock = await asyncio.gather(
+        world.records.enlisted(
+            "claims-by-host", _by_host(state, lock.host), since=since, until=until, limit=_MOST_LISTED
+        ),
+        world.records.enlisted(
+            "claims-by-lock", f"{state}/{lock.id}", since=shifted(now, -KEPT), until=now, limit=_MOST_LISTED
+        ),
+    )
+    ids = tuple(dict.fromkeys((*by_lock, *by_host)))
+    found = await asyncio.gather(*(world.records.get("claim", claim_id) for claim_id in ids))
+    claims = [_unpacked(claim_id, value) for claim_id, value in zip(ids, found, strict=True) if value is not None]
+    return tuple(one for one in claims if may_have_taken(one, lock, skew))
+
+
+def _reference(world: World, claim: Claim) -> RunRef | None:
+    """The run that the claim's address means, by whichever configured system knows it."""
+    refs = (source.ref_from_url(claim.run_url) for source in world.sources.values())
+    return next((ref for ref in refs if ref is not None), None)
+
+
+async def _run(world: World, ref: RunRef) -> Observation[Run]:
+    source = world.sources[ref.pipeline.ci]
+    return await world.timed(source.system, "read run", source.run(ref))
+
+
+def _reading(world: World, ref: RunRef | None, seen: Mapping[RunRef, Observation[Run]]) -> Observation[Run]:
+    now = world.clock.now()
+    if ref is None:
+        return NotFound("tflock", "a run at the address that the job gave: no configured CI system knows it", now)
+    return seen.get(ref) or Unseen(
+        "tflock", Trouble.TOO_MUCH, f"more than {_MOST_READ} runs have claimed the state on that host", now
+    )
+
+
+def _by_host(state: str, host: str) -> str:
+    return f"{state}/{host.casefold()}"
+
+
+def _packed(claim: Claim) -> dict[str, Any]:
+    return {
+        "open": "yes",
+        "state": claim.state,
+        "host": claim.host,
+        "run_url": claim.run_url,
+        "attempt": claim.attempt,
+        "made_at": claim.made_at.isoformat(),
+        "heartbeat_at": None,
+        "lock_id": None,
+        "exit_code": None,
+        "ended_at": None,
+        "actor": claim.actor,
+    }
+
+
+def _unpacked(claim_id: str, value: Mapping[str, Any]) -> Claim:
+    def instant(name: str) -> datetime | None:
+        return None if value[name] is None else datetime.fromisoformat(value[name])
+
+    return Claim(
+        id=claim_id,
+        state=value["state"],
+        host=value["host"],
+        run_url=value["run_url"],
+        attempt=value["attempt"],
+        made_at=datetime.fromisoformat(value["made_at"]),
+        heartbeat_at=instant("heartbeat_at"),
+        lock_id=value["lock_id"],
+        exit_code=value["exit_code"],
+        ended_at=instant("ended_at"),
+        actor=value.get("actor") or "",
+    )

@@ -1,0 +1,71 @@
+"""What every click on an unlock's message goes through: is it still that lock, may this person, was somebody faster."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from bot.core.gate.eligibility import why_not_eligible
+from bot.core.people import Standing
+from bot.core.phrase import plain
+from bot.core.record.timeline import Draft, Kind
+from bot.core.reports.unlock import UnlockRequest
+from bot.errors import NotPermitted
+from bot.usecases.decide.requests import Phase, change_unlock, find_unlock
+from bot.usecases.world import World
+
+OPEN = frozenset({Phase.SHOWN, Phase.APPROVAL, Phase.ARMED})
+"""The phases in which a click may still send the request on its way."""
+
+
+async def live(world: World, request_id: str, lock_id: str | None) -> tuple[UnlockRequest, dict[str, Any]]:
+    """The request that a button belongs to. Raises NotPermitted for a stale button, JournalAway."""
+    found = await find_unlock(world, request_id)
+    if found is None:
+        raise NotPermitted("This message is too old. Nothing was changed; ask again with /tflock unlock.")
+    request, record = found
+    if lock_id is not None and lock_id != request.lock_id:
+        raise NotPermitted("This button was made for another lock. Nothing was changed; ask again with /tflock unlock.")
+    if record["phase"] == Phase.DONE:
+        raise NotPermitted("This request is finished; its message shows the outcome. Nothing was changed now.")
+    return request, record
+
+
+async def permit(world: World, request: UnlockRequest, user: str) -> Standing:
+    """Turns a click away that the gate would refuse anyway, before it takes the request from the others."""
+    standing = await world.standing(user, request.channel)
+    reason = why_not_eligible(standing, world.policy)
+    if reason is not None:
+        raise NotPermitted(f"{plain(reason)}. Nothing was changed.")
+    return standing
+
+
+async def move(world: World, request_id: str, allowed: Collection[Phase], phase: Phase, **more: object) -> None:
+    """Of two clicks at the same time one moves the request; the other one is told so."""
+    if await change_unlock(world, request_id, only_in=allowed, phase=phase, **more) is not None:
+        return
+    found = await find_unlock(world, request_id)
+    if found is not None and found[1]["phase"] == Phase.CONFIRMED:
+        await start_release(world, request_id)  # does nothing, unless the process died before it could start it
+    raise NotPermitted("This unlock is being carried out already; its message shows how far it is.")
+
+
+async def start_release(world: World, request_id: str) -> None:
+    """Hands the release to a worker, once. Raises JournalAway."""
+    await world.jobs.start("release", request_id, key=f"release:{request_id}")
+
+
+async def write_down(
+    world: World,
+    request: UnlockRequest,
+    kind: Kind,
+    actor: str,
+    text: str,
+    facts: Mapping[str, object] | None = None,
+    *,
+    once: str | None = None,
+) -> None:
+    """Puts a step of the request on the incident's timeline. Raises JournalAway."""
+    if request.incident:
+        more = {"request": request.id, "state": request.state, "lock_id": request.lock_id, **(facts or {})}
+        await world.journal.append(request.incident, Draft(world.clock.now(), kind, actor, text, more, once))

@@ -1,0 +1,221 @@
+"""Looks at a state: its lock, its file, and the runs that may hold the lock. Reads only.
+
+Everything that does not depend on something else is asked at the same time, so that a look costs two hops: the lock,
+the state and the lists of runs; then the runs that were going on when the lock was taken. The lock table is looked at
+beside both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
+from bot.core.gate.attribution import Attribution, Claimed, Look, attribute, may_hold
+from bot.core.gate.contention import Contention, contention
+from bot.core.gate.inspection import Crowd, Inspection, StateName
+from bot.core.instants import shifted
+from bot.core.lock import LockInfo, age
+from bot.core.reports.report import Overview
+from bot.core.run import Pipeline, Run, RunRef
+from bot.errors import JournalAway
+from bot.usecases.decide.claims import claims_on
+from bot.usecases.decide.owner import find_owners
+from bot.usecases.world import State, World, gather_all
+
+LOOK_BACK = timedelta(days=14)
+"""How far back runs are listed before the lock's age is known; an older lock costs a second listing, one hop more.
+
+A CI whose runs can be started again for weeks lists much farther back in any case, so two weeks cost hardly anything.
+"""
+
+_MOST_SUSPECTS = 60
+_MOST_SHARED = 20
+
+
+async def inspect(
+    world: World, state: State, *, lock_id: str | None = None, without_claims: bool = False
+) -> Inspection:
+    """One look at a state. `lock_id` says which lock is meant, if two stand there. Never raises for upstreams.
+
+    Raises JournalAway if the jobs' claims cannot be read; `without_claims` then does without them, for looks on which
+    nothing is decided.
+    """
+    inspection, table = await asyncio.gather(
+        _inspected(world, state, lock_id, without_claims=without_claims),
+        world.timed(state.backend_system, "read table", state.backend.read_table()),
+    )
+    return replace(inspection, table=table)
+
+
+async def _inspected(world: World, state: State, lock_id: str | None, *, without_claims: bool) -> Inspection:
+    started = world.clock.now()
+    since = started - LOOK_BACK
+    seen, check, listings = await asyncio.gather(
+        world.timed(state.backend_system, "read lock", state.backend.read_lock()),
+        world.timed(state.backend_system, "read state", state.backend.read_state()),
+        _listings(world, state.pipelines, since),
+    )
+    lock = next((info for info in seen.locks if info.id == lock_id), seen.lock)
+    if lock is not None and lock.created < since + world.policy.clock_skew:
+        listings = await _listings(world, state.pipelines, shifted(lock.created, -2 * world.policy.clock_skew))
+
+    looks, named, claims, crowd = await asyncio.gather(
+        _looks(world, state.pipelines, listings, lock),
+        _named_runs(world, state.pipelines, lock),
+        _claims(world, state, lock, or_none=without_claims),
+        _crowd(world, state, listings) if seen.is_throttled else _nobody(),
+    )
+
+    tied = None if lock is None else _tie(world, lock, looks, named, claims)
+    owner, owners = (None, ()) if lock is None else await find_owners(world, lock, tied)
+    now = world.clock.now()
+    _measure(world, state.name, lock, is_free=seen.is_free, now=now)
+    return Inspection(
+        state=state.name,
+        seen=seen,
+        check=check,
+        looks=looks,
+        lock=lock,
+        attribution=tied,
+        contention=_contention(world, looks, lock, tied, now),
+        owner=owner,
+        owners=owners,
+        at=started,
+        crowd=crowd,
+    )
+
+
+async def _crowd(world: World, state: State, listings: tuple[Observation[tuple[Run, ...]], ...]) -> Crowd:
+    """Who else asks the state's lock table: the runs of all states that share it."""
+    table = state.lock_table
+    sharing = [
+        each for each in world.states.values() if table is not None and each.lock_table == table and each != state
+    ]
+    shared = tuple(dict.fromkeys(pipeline for other in sharing for pipeline in other.pipelines))
+    foreign = tuple(pipeline for pipeline in shared if pipeline not in state.pipelines)[:_MOST_SHARED]
+    asked = await _listings(world, foreign, world.clock.now() - LOOK_BACK)
+
+    looks = tuple(
+        Look(pipeline, pipeline.ci, listing)
+        for pipeline, listing in zip((*state.pipelines, *foreign), (*listings, *asked), strict=True)
+    )
+    found = contention(looks, None, now=world.clock.now(), rule=world.policy.loop, skew=world.policy.clock_skew)
+    states = (state, *sharing)
+    return Crowd(
+        states=tuple(each.name.name for each in states),
+        active=found.active,
+        loops=tuple((_state_of(states, loop.pipeline), loop) for loop in found.loops),
+        unseen=tuple(look.listing for look in looks if not isinstance(look.listing, Found)),
+    )
+
+
+async def _nobody() -> None:
+    return None
+
+
+def _state_of(states: tuple[State, ...], pipeline: Pipeline) -> str:
+    found = (state for state in states if pipeline in state.pipelines)
+    return next(found, states[0]).name.name
+
+
+async def overview(world: World) -> Overview:
+    """The locks of all states at a glance."""
+    states = tuple(world.states.values())
+    seen = await asyncio.gather(
+        *(world.timed(state.backend_system, "read lock", state.backend.read_lock()) for state in states)
+    )
+    now = world.clock.now()
+    for state, lock in zip(states, seen, strict=True):
+        _measure(world, state.name, lock.lock, is_free=lock.is_free, now=now)
+    return Overview(states=tuple((s.name, lock) for s, lock in zip(states, seen, strict=True)), at=now)
+
+
+async def _listings(
+    world: World, pipelines: tuple[Pipeline, ...], since: datetime
+) -> tuple[Observation[tuple[Run, ...]], ...]:
+    return tuple(await asyncio.gather(*(_listing(world, pipeline, since) for pipeline in pipelines)))
+
+
+async def _listing(world: World, pipeline: Pipeline, since: datetime) -> Observation[tuple[Run, ...]]:
+    source = world.sources.get(pipeline.ci)
+    if source is None:
+        detail = f"this version of tflock cannot ask the CI system “{pipeline.ci}”"
+        return Unseen(pipeline.ci, Trouble.NO_CONNECTION, detail, world.clock.now())
+    return await world.timed(source.system, "list runs", source.runs(pipeline, since=since))
+
+
+async def _looks(
+    world: World,
+    pipelines: tuple[Pipeline, ...],
+    listings: tuple[Observation[tuple[Run, ...]], ...],
+    lock: LockInfo | None,
+) -> tuple[Look, ...]:
+    pairs = zip(pipelines, listings, strict=True)
+    return tuple(await asyncio.gather(*(_look(world, pipeline, listing, lock) for pipeline, listing in pairs)))
+
+
+async def _look(world: World, pipeline: Pipeline, listing: Observation[tuple[Run, ...]], lock: LockInfo | None) -> Look:
+    source = world.sources.get(pipeline.ci)
+    system = pipeline.ci if source is None else source.system
+    if source is None or lock is None or not isinstance(listing, Found):
+        return Look(pipeline, system, listing)
+    suspects = [run for run in listing.value if may_hold(run, lock.created, world.policy.clock_skew)]
+    if len(suspects) > _MOST_SUSPECTS:
+        detail = f"{len(suspects)} runs of {pipeline.title} were going on when the lock was taken: too many to read"
+        return Look(pipeline, system, Unseen(system, Trouble.TOO_MUCH, detail, listing.at))
+    closer = await gather_all(
+        {run.ref.id: world.timed(source.system, "read run", source.with_jobs(run)) for run in suspects}
+    )
+    return Look(pipeline, system, listing, closer)
+
+
+async def _named_runs(
+    world: World, pipelines: tuple[Pipeline, ...], lock: LockInfo | None
+) -> tuple[Observation[Run], ...]:
+    """The run that the lock's host name carries, asked of every pipeline's system, whatever its age."""
+    named = None if lock is None else world.holders.run_id_in(lock.who)
+    if named is None:
+        return ()
+    asked = [(pipeline, world.sources[pipeline.ci]) for pipeline in pipelines if pipeline.ci in world.sources]
+    return tuple(await asyncio.gather(*(source.run(RunRef(pipeline, named[0])) for pipeline, source in asked)))
+
+
+async def _claims(world: World, state: State, lock: LockInfo | None, *, or_none: bool) -> tuple[Claimed, ...]:
+    try:
+        return await claims_on(world, state, lock)
+    except JournalAway:
+        if or_none:
+            return ()
+        raise
+
+
+def _tie(
+    world: World,
+    lock: LockInfo,
+    looks: tuple[Look, ...],
+    named: tuple[Observation[Run], ...],
+    claims: tuple[Claimed, ...],
+) -> Attribution:
+    skew = world.policy.clock_skew
+    return attribute(lock, looks, holders=world.holders, skew=skew, named=named, claims=claims)
+
+
+def _contention(
+    world: World, looks: tuple[Look, ...], lock: LockInfo | None, tied: Attribution | None, now: datetime
+) -> Contention:
+    candidates = frozenset() if tied is None else frozenset(candidate.run.ref for candidate in tied.candidates)
+    found = contention(looks, lock, now=now, rule=world.policy.loop, skew=world.policy.clock_skew)
+    active = tuple(run for run in found.active if run.ref not in candidates)
+    return Contention(active=active, loops=found.loops)
+
+
+def _measure(world: World, state: StateName, lock: LockInfo | None, *, is_free: bool, now: datetime) -> None:
+    seconds = 0.0 if lock is None else age(lock, now).total_seconds()
+    world.meter.lock(state.name, held=not is_free, age_seconds=seconds)
+
+
+def unanswered(inspection: Inspection) -> tuple[NotFound | Unseen, ...]:
+    """The lists of runs that could not be read."""
+    return tuple(look.listing for look in inspection.looks if not isinstance(look.listing, Found))

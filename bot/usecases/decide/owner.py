@@ -1,0 +1,201 @@
+"""The person behind a lock, and what he says about it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from bot.core.evidence import Found, Observation
+from bot.core.gate.attribution import Attribution
+from bot.core.gate.inspection import Barred, Owner
+from bot.core.gate.ownership import Lead, Starters, leads, starters
+from bot.core.lock import LockInfo
+from bot.core.people import Member, OwnerAnswer, OwnerSays
+from bot.core.record.timeline import Draft, Kind
+from bot.errors import JournalAway
+from bot.usecases.world import World
+
+_ANSWER, _ANSWER_TTL = "owner-answer", timedelta(days=30)
+TAKEN_BACK = "taken back"
+"""What the timeline says in the place of an answer that is not given any more."""
+
+_TRIES = 20
+_MOST_OWNERS = 10
+_PATIENCE = 2.5
+"""Seconds that a look at a state waits for what Slack says of its owner."""
+
+
+async def find_owners(world: World, lock: LockInfo, tied: Attribution | None) -> tuple[Owner | None, tuple[Owner, ...]]:
+    """The one person whose lock it is, or else everybody whose it may be, with how each was found.
+
+    Whoever the configuration gives no Slack id is looked up there by his address; a miss leaves him without one. Slack
+    is asked as well whether the account is one that is written to. What it does not answer in time changes nothing.
+    """
+    found = leads(lock, tied, world.holders, systems(world))[:_MOST_OWNERS]
+    people = await asyncio.gather(*(_owner(world, lead) for lead in found))
+    owners = tuple({owner.slack_id or owner.account or owner.name: owner for owner in people}.values())
+    # whoever is not certain is asked only where his "it's dead" opens nothing: the gate goes by the run there
+    from_ci = world.holders.looks_like_ci(lock.who) or (tied is not None and tied.is_exact)
+    if len(owners) == 1 and (owners[0].is_certain or from_ci) and all(lead.alone for lead in found):
+        return owners[0], ()
+    return None, owners
+
+
+async def _owner(world: World, lead: Lead) -> Owner:
+    person = lead.person
+    owner = Owner(person.name if person else lead.name, None, lead.source, is_certain=lead.certain)
+    known, address = (person.slack, person.email) if person else (None, lead.email)
+    if world.directory.home_team is None:
+        return replace(owner, slack_id=known)
+    seen = await _in_slack(world, known, address)
+    if not isinstance(seen, Found):
+        return replace(owner, slack_id=known)
+    barred = why_barred(seen.value, world.directory.home_team)
+    return replace(owner, slack_id=None if barred else seen.value.id, account=seen.value.id, barred=barred)
+
+
+async def _in_slack(world: World, known: str | None, address: str | None) -> Observation[Member] | None:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            if known:
+                return await world.timed("Slack", "member", world.directory.member(known))
+            if address:
+                return await world.timed("Slack", "member by email", world.directory.by_email(address))
+    except TimeoutError:
+        pass
+    return None
+
+
+def why_barred(member: Member, home_team: str | None) -> Barred | None:
+    """Why somebody is not written to, if so. A guest is: the lock may well be his."""
+    if member.is_deleted:
+        return Barred.DEACTIVATED
+    if member.is_stranger or (member.team_id is not None and home_team is not None and member.team_id != home_team):
+        return Barred.STRANGER
+    return Barred.BOT if member.is_bot else None
+
+
+def systems(world: World) -> dict[str, str]:
+    """The proper name of each CI system of the configuration."""
+    return {name: source.system for name, source in world.sources.items()}
+
+
+def started_by(world: World, tied: Attribution | None) -> Starters:
+    """Who started the runs that may hold the lock."""
+    return starters(tied, world.holders, systems(world))
+
+
+async def answer_about(world: World, state: str, lock_id: str) -> OwnerAnswer | None:
+    """What the gate has to hear about this lock. Raises JournalAway.
+
+    Somebody who says that it still runs is heard until he takes that back himself, whoever counts as the owner since
+    and whatever that one says; else it is the newest answer, unless it was taken back.
+    """
+    said = await world.records.get(_ANSWER, f"{state}/{lock_id}") or {}
+    objections = _objections(said)
+    if objections:
+        owner = max(objections, key=lambda one: (objections[one], one))
+        return _answer(lock_id, owner, OwnerSays.RUNNING, objections[owner])
+    return _answer(lock_id, said["owner"], said["says"], said["at"]) if said.get("says") else None
+
+
+async def answer_of(world: World, state: str, lock_id: str, user: str) -> OwnerAnswer | None:
+    """What this person answered last about this lock, unless he took it back. Raises JournalAway."""
+    said = await world.records.get(_ANSWER, f"{state}/{lock_id}") or {}
+    objections = _objections(said)
+    if user in objections:
+        return _answer(lock_id, user, OwnerSays.RUNNING, objections[user])
+    return _answer(lock_id, user, said["says"], said["at"]) if said.get("says") and said["owner"] == user else None
+
+
+async def record_answer(world: World, state: str, answer: OwnerAnswer, *, incident: str) -> None:
+    """Writes the answer down, where the gate and the timeline find it at once. Raises JournalAway.
+
+    The same answer once more is no entry of its own on the timeline.
+    """
+
+    def record(said: dict[str, Any]) -> dict[str, Any]:
+        objections = {**_objections(said), answer.owner_id: answer.at.isoformat()}
+        if answer.says is not OwnerSays.RUNNING:
+            del objections[answer.owner_id]
+        is_same = (said.get("says"), said.get("owner")) == (answer.says, answer.owner_id)
+        return {
+            "owner": answer.owner_id,
+            "says": str(answer.says),
+            "at": answer.at.isoformat(),
+            "number": int(said.get("number", 0)) + (not is_same),
+            "objections": objections,
+        }
+
+    changed = await _change(world, f"{state}/{answer.lock_id}", record)
+    await _write_down(world, state, answer, str(answer.says), int(changed["number"]), incident=incident)
+
+
+async def take_answer_back(world: World, state: str, answer: OwnerAnswer, *, at: datetime, incident: str) -> None:
+    """Forgets this very answer, with an entry on the timeline. Raises JournalAway."""
+    before = await world.records.get(_ANSWER, f"{state}/{answer.lock_id}")
+    number = int((before or {}).get("number", 0)) + 1
+    await _write_down(world, state, replace(answer, at=at), TAKEN_BACK, number, incident=incident)
+    await use_up(world, state, answer)
+
+
+async def use_up(world: World, state: str, answer: OwnerAnswer) -> None:
+    """Forgets this very answer: a newer one stays, and so does what somebody else said. Raises JournalAway."""
+    at = answer.at.isoformat()
+
+    def forget(said: dict[str, Any]) -> dict[str, Any]:
+        objections = {one: when for one, when in _objections(said).items() if (one, when) != (answer.owner_id, at)}
+        is_newest = (said.get("owner"), said.get("says"), said.get("at")) == (answer.owner_id, str(answer.says), at)
+        gone = {"says": "", "at": ""} if is_newest else {}
+        if not gone and objections == _objections(said):
+            return said
+        return {**said, **gone, "number": int(said.get("number", 0)) + 1, "objections": objections}
+
+    await _change(world, f"{state}/{answer.lock_id}", forget)
+
+
+async def _change(world: World, key: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    """The record of a lock's answers after a change that no other one at the same time gets lost by."""
+    for _ in range(_TRIES):
+        said = await world.records.get(_ANSWER, key) or {}
+        changed = change(said)
+        if changed == said:
+            return said
+        value = {**changed, "version": world.new_id()}
+        if await world.records.swap(_ANSWER, key, value, was=str(said.get("version", "")), ttl=_ANSWER_TTL):
+            return value
+    raise JournalAway("too many answer about one lock at the same time")
+
+
+def _objections(said: Mapping[str, Any]) -> dict[str, str]:
+    """Who says that it still runs, and since when."""
+    if "objections" in said:
+        return dict(said["objections"])
+    return {said["owner"]: said["at"]} if said.get("says") == OwnerSays.RUNNING else {}
+
+
+def _answer(lock_id: str, owner: str, says: str, at: str) -> OwnerAnswer:
+    return OwnerAnswer(lock_id=lock_id, owner_id=owner, says=OwnerSays(says), at=datetime.fromisoformat(at))
+
+
+async def _write_down(world: World, state: str, answer: OwnerAnswer, says: str, number: int, *, incident: str) -> None:
+    if not incident:
+        return
+    words = {
+        "dead": "says that it is dead",
+        "running": "says that it is still running",
+        "later": "asks for time",
+        TAKEN_BACK: "takes back that it is still running" if answer.says is OwnerSays.RUNNING else "takes it back",
+    }
+    draft = Draft(
+        at=answer.at,
+        kind=Kind.OWNER_ANSWERED,
+        actor=answer.owner_id,
+        text=f"{words[says]} (lock of {state})",
+        facts={"state": state, "lock_id": answer.lock_id, "says": says},
+        once=f"answered/{state}/{answer.lock_id}/{number}/{says}",
+    )
+    await world.journal.append(incident, draft)

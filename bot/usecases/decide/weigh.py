@@ -1,0 +1,142 @@
+"""Brings together all evidence for one decision about one lock, and decides."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.core.evidence import NotFound, Observation, Trouble, Unseen
+from bot.core.gate.attribution import Attribution
+from bot.core.gate.case import Case, Effect, Verdict
+from bot.core.gate.decide import RULES, Table, decide
+from bot.core.gate.inspection import Inspection
+from bot.core.people import Approval, OwnerAnswer, Standing
+from bot.usecases.decide.inspect import inspect
+from bot.usecases.decide.owner import answer_about, started_by
+from bot.usecases.world import State, World
+
+_NOBODY = Attribution(None, (), ("there is no lock",))
+_PASSING = frozenset({Trouble.THROTTLED, Trouble.TIMED_OUT, Trouble.SERVER_ERROR, Trouble.NO_CONNECTION})
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A verdict with everything that it rests on."""
+
+    inspection: Inspection
+    verdict: Verdict
+    answer: OwnerAnswer | None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether no lock at all stands there, and both places were read."""
+        return self.inspection.seen.is_free
+
+    def is_gone(self, lock_id: str) -> bool:
+        """Whether every place was read, and none holds this lock: not even one that cannot be told from it."""
+        seen = self.inspection.seen
+        return not seen.unseen and not seen.garbage and all(info.id != lock_id for info in seen.locks)
+
+    @property
+    def store_is_busy(self) -> bool:
+        """Whether the store that holds the lock could not be read for a reason that passes: then asking again helps."""
+        unread: list[Observation[object]] = [seen for _, seen in self.inspection.seen.unseen]
+        unread.append(self.inspection.check.state)
+        troubles = [seen.trouble for seen in unread if isinstance(seen, Unseen)]
+        return bool(troubles) and all(trouble in _PASSING for trouble in troubles)
+
+    @property
+    def store_trouble(self) -> NotFound | Unseen | None:
+        """What the store said, if it could not be read."""
+        for _, seen in self.inspection.seen.unseen:
+            return seen
+        state = self.inspection.check.state
+        return state if isinstance(state, Unseen) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """A second member's click on "approve", as it was written down. `covers` are the rules that wanted it then."""
+
+    user: str
+    lock_id: str
+    at: datetime
+    covers: frozenset[str] = frozenset()
+
+
+async def weigh(
+    world: World,
+    state: State,
+    *,
+    lock_id: str | None,
+    user: str,
+    channel: str,
+    consent: Consent | None = None,
+) -> Decision:
+    """Looks at everything afresh and decides on the lock (the one that stands there, if `lock_id` is None).
+
+    The standing of a second member who consented is looked up again with the rest.
+    Raises JournalAway: without the owner's answer there is no decision.
+    """
+    inspection, requester, approval = await asyncio.gather(
+        inspect(world, state, lock_id=lock_id),
+        world.standing(user, channel),
+        approval_of(world, state.name.name, consent, channel),
+    )
+    standing_there = "" if inspection.lock is None else inspection.lock.id
+    meant = standing_there if lock_id is None else lock_id
+    answer = await answer_about(world, state.name.name, meant) if meant else None
+    return conclude(world, inspection, requester, meant, answer, approval)
+
+
+def conclude(
+    world: World,
+    inspection: Inspection,
+    requester: Standing,
+    lock_id: str,
+    answer: OwnerAnswer | None,
+    approval: Approval | None = None,
+    *,
+    table: Table = RULES,
+) -> Decision:
+    """Decides on evidence that is at hand."""
+    case = Case(
+        lock_id=lock_id,
+        lock=inspection.seen,
+        state=inspection.check,
+        looks=inspection.looks,
+        attribution=inspection.attribution or _NOBODY,
+        requester=requester,
+        owner=answer,
+        protected=inspection.state.protected,
+        policy=world.policy,
+        holders=world.holders,
+        approval=approval,
+        approvers=world.approvers(inspection.state.name),
+        owner_id=inspection.owner.slack_id if inspection.owner is not None and inspection.owner.is_certain else None,
+        starters=started_by(world, inspection.attribution),
+    )
+    return Decision(inspection, decide(case, world.clock.now(), table), answer)
+
+
+def count_refusals(world: World, verdict: Verdict) -> None:
+    """Counts each rule that refuses, for `tflock_gate_refusals_total`."""
+    for finding in verdict.findings:
+        if finding.effect is Effect.REFUSES:
+            world.meter.refusal(str(finding.rule))
+
+
+async def approval_of(world: World, state: str, consent: Consent | None, channel: str) -> Approval | None:
+    """The consent with what Slack says now of whoever gave it."""
+    if consent is None:
+        return None
+    groups = world.approvers(state).groups
+    standing, in_group = await asyncio.gather(
+        world.standing(consent.user, channel), _in_groups(world, consent.user, groups)
+    )
+    return Approval(consent.lock_id, standing, consent.at, in_group, consent.covers)
+
+
+async def _in_groups(world: World, user: str, groups: tuple[str, ...]) -> Observation[bool] | None:
+    return await world.timed("Slack", "groups", world.directory.is_in_groups(user, groups)) if groups else None

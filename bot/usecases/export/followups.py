@@ -1,0 +1,171 @@
+"""What an export proposes to do afterwards: written down once, and shown in one message below the export's summary.
+
+Proposals come of an export and make no new version of it (`bot.core.edition.OF_EXPORTS`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from bot.core.account.edition import Edition
+from bot.core.account.followup import followup_facts, propose
+from bot.core.account.ticket import digest_of, dump_followup, load_followup
+from bot.core.account.values import Account, FollowUp
+from bot.core.record.timeline import Draft, Kind
+from bot.core.reports.followups import FollowUpsReport
+from bot.errors import Throttled, Unreachable, UpstreamError
+from bot.ports.messenger import Posted
+from bot.usecases.export import editions
+from bot.usecases.export.editions import KEPT, Progress
+from bot.usecases.export.share import summary_of
+from bot.usecases.lease import lease
+from bot.usecases.world import World
+
+log = structlog.get_logger()
+
+TICKET = "ticket"
+"""The records of tickets: `phase`, and the `url` once it is known."""
+
+_WORDS, _MESSAGE = "followup", "followups-message"
+_PATIENCE = timedelta(seconds=30)
+_BOT = "tflock"
+
+
+async def record(world: World, edition: Edition, account: Account) -> None:
+    """Puts each proposal of the account on the timeline, once for each key. Raises JournalAway."""
+    incident = edition.incident.id
+    for followup in propose(account):
+        await world.records.put(_WORDS, name_of(incident, followup.key), dump_followup(followup), ttl=KEPT)
+        facts = followup_facts(followup)
+        once = f"followup/{followup.key}"
+        draft = Draft(world.clock.now(), Kind.FOLLOWUP_PROPOSED, _BOT, followup.title, facts, once=once)
+        await world.journal.append(incident, draft)
+
+
+async def find(world: World, incident_id: str, key: str) -> FollowUp | None:
+    """A proposal with its words; None if it was not made. Raises JournalAway."""
+    words = await world.records.get(_WORDS, name_of(incident_id, key))
+    return None if words is None else load_followup(words)
+
+
+async def show(world: World, incident_id: str, version: str) -> None:
+    """Posts the proposals of this edition below its summary, or brings their message up to date.
+
+    Raises Throttled, Unreachable, Busy or JournalAway: then it must be tried again.
+    """
+    async with _leased(world, incident_id):
+        progress = await editions.find(world, incident_id, version)
+        if progress is None or not await editions.is_newest(world, progress.edition):
+            return
+        report, root = await _report(world, progress), await summary_of(world, progress.edition)
+        if report.followups and root:
+            await _brought_up(world, report, root, version)
+
+
+async def redraw(world: World, incident_id: str) -> bool:
+    """Shows in the message what has become of the proposals; False if there is none, or none that can be changed.
+
+    Raises as `show`.
+    """
+    async with _leased(world, incident_id):
+        shown = await world.records.get(_MESSAGE, incident_id)
+        progress = None if shown is None else await editions.find(world, incident_id, shown["version"])
+        if shown is None or progress is None or not shown["ts"]:
+            return False
+        return await _drawn(world, await _report(world, progress), shown["ts"])
+
+
+async def thread_of(world: World, incident_id: str) -> str:
+    """The `ts` of the summary that the proposals are shown under; empty if they are not."""
+    shown = await world.records.get(_MESSAGE, incident_id)
+    return "" if shown is None else str(shown["thread"])
+
+
+def name_of(incident_id: str, key: str) -> str:
+    """The name of a follow-up's records: short, whatever the key holds."""
+    return f"{incident_id}/{digest_of(key)}"
+
+
+def _leased(world: World, incident_id: str) -> AbstractAsyncContextManager[Callable[[], Awaitable[None]]]:
+    return lease(world.records, f"followups/{incident_id}", holder=world.new_id(), patience=_PATIENCE)
+
+
+async def _report(world: World, progress: Progress) -> FollowUpsReport:
+    incident = progress.edition.incident
+    titles = progress.outline.followups if progress.outline is not None else {}
+    followups = [await _with_ticket(world, incident.id, key, title) for key, title in titles.items()]
+    return FollowUpsReport(incident, tuple(followups), world.tickets.system if world.tickets is not None else "")
+
+
+async def _with_ticket(world: World, incident_id: str, key: str, title: str) -> FollowUp:
+    followup = await find(world, incident_id, key) or FollowUp(key, title, (), ())
+    ticket = await world.records.get(TICKET, name_of(incident_id, key))
+    return replace(followup, ticket=(ticket or {}).get("url") or None)
+
+
+async def _brought_up(world: World, report: FollowUpsReport, root: str, version: str) -> None:
+    incident, before = report.incident, await world.records.get(_MESSAGE, report.incident.id)
+    is_resumed = before is not None and before["thread"] == root
+    if before is None or not is_resumed:
+        steps = {
+            "version": version,
+            "thread": root,
+            "ts": "",
+            "since": world.clock.now().isoformat(),
+            "moved": before["ts"] if before is not None else "",
+        }
+        await world.records.put(_MESSAGE, incident.id, steps, ttl=KEPT)
+    else:
+        steps = before
+        await world.records.update(_MESSAGE, incident.id, {"version": version})
+    if steps["ts"]:
+        await _drawn(world, report, steps["ts"])
+    else:
+        await _posted(world, report, steps, is_resumed=is_resumed)
+    await _outdated(world, report)
+
+
+async def _posted(world: World, report: FollowUpsReport, steps: dict[str, Any], *, is_resumed: bool) -> None:
+    """Posts the message, unless an earlier try did. What Slack will never take stays in the files alone."""
+    incident, thread = report.incident, steps["thread"]
+    mark = f"{incident.id}/followups/{thread}"
+    since = datetime.fromisoformat(steps["since"])
+    try:
+        posted = None
+        if is_resumed:
+            posted = await world.sharing.told(incident.channel, mark=mark, thread=thread, since=since)
+        if posted is None:
+            posted = await world.sharing.propose(report, mark=mark, thread=thread)
+    except (Throttled, Unreachable):
+        raise
+    except UpstreamError as error:
+        log.warning("followups.not_posted", incident=incident.id, detail=error.detail)
+        return
+    await world.records.update(_MESSAGE, incident.id, {"ts": posted.ts})
+
+
+async def _drawn(world: World, report: FollowUpsReport, ts: str) -> bool:
+    try:
+        await world.sharing.redraw_proposals(report, Posted(report.incident.channel, ts))
+    except (Throttled, Unreachable):
+        raise
+    except UpstreamError as error:
+        log.warning("followups.not_redrawn", incident=report.incident.id, detail=error.detail)
+        return False
+    return True
+
+
+async def _outdated(world: World, report: FollowUpsReport) -> None:
+    """Says in the message below an earlier summary where the follow-ups are now."""
+    steps = await world.records.get(_MESSAGE, report.incident.id)
+    if steps is None or not steps["moved"] or not steps["ts"]:
+        return
+    newer = await world.sharing.link(Posted(report.incident.channel, steps["ts"]))
+    await _drawn(world, replace(report, moved=newer), steps["moved"])
+    await world.records.update(_MESSAGE, report.incident.id, {"moved": ""})

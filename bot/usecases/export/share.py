@@ -1,0 +1,198 @@
+"""An edition in its channel: a summary, the files in one message below it, and the word that earlier ones are outdated.
+
+Each step is written down as soon as it is done. After a crash between a step and its writing down, Slack is asked: the
+summary carries a mark that is looked up, and the files were known by their ids before they were shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from bot.core.account.edition import Changed, Edition, ExportReport, changes_in
+from bot.core.record.timeline import Kind
+from bot.errors import Missing, Throttled, Unreachable, UpstreamError
+from bot.ports.messenger import Posted
+from bot.usecases.export import editions
+from bot.usecases.export.editions import KEPT, Progress
+from bot.usecases.world import World
+
+log = structlog.get_logger()
+
+_STEPS, _SHARED = "export-share", "export-shared"
+_LOOKS, _LOOKS_AGAIN, _BETWEEN_LOOKS = 20, 3, 0.5
+"""Seconds between looks for the files; fewer looks where another worker shared them a while ago, or did not."""
+
+_MOST_CHANGES = 10_000
+_MOST_OUTDATED = 5
+
+
+async def share(world: World, progress: Progress, paths: Sequence[Path]) -> None:
+    """Brings the edition into its channel, from wherever an earlier try came to. Raises UpstreamError, OSError."""
+    edition = progress.edition
+    before = await world.records.get(_SHARED, edition.incident.id)
+    if before is not None and before["version"] == edition.version:
+        await _outdate(world, progress, before)
+        return
+    report = await _report(world, progress, before)
+    steps, is_resumed = await _steps(world, edition, before, report)
+    posted = await _posted(world, report, steps, is_resumed=is_resumed)
+    await _show_files(world, edition, paths, root=steps["thread"] or posted.ts)
+    after = {
+        "version": edition.version,
+        "last": edition.last,
+        "closed": not edition.incident.is_open,
+        "ts": posted.ts,
+        "thread": steps["thread"],
+        "outdated": [*before["outdated"], _named(before)][-_MOST_OUTDATED:] if before else [],
+    }
+    await world.records.put(_SHARED, edition.incident.id, after, ttl=KEPT)
+    await _outdate(world, progress, after)
+
+
+async def summary_of(world: World, edition: Edition) -> str:
+    """The `ts` of the message under which this edition's files are; empty while there is none."""
+    steps = await world.records.get(_STEPS, edition.mark)
+    return "" if steps is None else str(steps["thread"] or steps["ts"])
+
+
+async def link_of(world: World, incident_id: str, channel: str) -> str:
+    """The address of the newest summary; empty if there is none or Slack does not tell."""
+    shared = await world.records.get(_SHARED, incident_id)
+    if shared is None:
+        return ""
+    try:
+        return await world.sharing.link(Posted(channel, shared["ts"]))
+    except UpstreamError as error:
+        log.warning("export.no_link", incident=incident_id, detail=error.detail)
+        return ""
+
+
+async def _report(world: World, progress: Progress, before: dict[str, Any] | None) -> ExportReport:
+    report = editions.report_of(world, progress)
+    if report is None:
+        raise Unreachable("the export", "its files have not been written yet")
+    if before is None:
+        return report
+    return replace(report, changes=await _changes(world, progress.edition, after=before["last"]))
+
+
+async def _changes(world: World, edition: Edition, *, after: str) -> tuple[Changed, ...]:
+    """What has come since the version that was shared last, up to this one."""
+    new = []
+    async for entry in world.journal.entries(edition.incident.id, after=after):
+        new.append(entry)
+        if entry.id == edition.last or len(new) == _MOST_CHANGES:
+            break
+    return changes_in(new)
+
+
+async def _steps(
+    world: World, edition: Edition, before: dict[str, Any] | None, report: ExportReport
+) -> tuple[dict[str, Any], bool]:
+    """How far this edition has come; True if somebody has tried before."""
+    known = await world.records.get(_STEPS, edition.mark)
+    if known is not None:
+        return known, True
+    steps = {"since": world.clock.now().isoformat(), "thread": _thread(edition, before, report), "ts": "", "files": {}}
+    await world.records.put(_STEPS, edition.mark, steps, ttl=KEPT)
+    return steps, False
+
+
+def _thread(edition: Edition, before: dict[str, Any] | None, report: ExportReport) -> str:
+    """Corrections of a closed incident go below its summary; all else is news of its own."""
+    reopened = {Kind.INCIDENT_CLOSED, Kind.INCIDENT_REOPENED} & {change.kind for change in report.changes}
+    if before is None or edition.incident.is_open or not before["closed"] or reopened:
+        return ""
+    return str(before["thread"] or before["ts"])
+
+
+async def _posted(world: World, report: ExportReport, steps: dict[str, Any], *, is_resumed: bool) -> Posted:
+    edition = report.edition
+    channel, thread = edition.incident.channel, steps["thread"]
+    if steps["ts"]:
+        return Posted(channel, steps["ts"])
+    posted = await _found(world, report, steps) if is_resumed else None
+    if posted is None:
+        posted = await world.sharing.post(report, thread=thread)
+    await world.records.update(_STEPS, edition.mark, {"ts": posted.ts})
+    return posted
+
+
+async def _found(world: World, report: ExportReport, steps: dict[str, Any]) -> Posted | None:
+    """The summary that an earlier try posted. Where Slack lets nobody look, rather a second one than none."""
+    try:
+        return await world.sharing.find(report, thread=steps["thread"], since=datetime.fromisoformat(steps["since"]))
+    except (Throttled, Unreachable):
+        raise
+    except UpstreamError as error:
+        log.warning("export.cannot_look", incident=report.edition.incident.id, detail=error.detail)
+        return None
+
+
+async def _show_files(world: World, edition: Edition, paths: Sequence[Path], *, root: str) -> None:
+    if not paths:
+        return
+    channel, steps = edition.incident.channel, await world.records.get(_STEPS, edition.mark) or {}
+    staged: dict[str, str] = dict(steps.get("files") or {})
+    if steps.get("is_begun") and await _appear(world, channel, staged, looks=_LOOKS_AGAIN, otherwise=False):
+        return
+    if not staged:
+        chart_first = sorted(paths, key=lambda path: path.suffix != ".png")  # Slack shows it large
+        staged = {await world.sharing.stage(path): path.name for path in chart_first}
+        await world.records.update(_STEPS, edition.mark, {"files": staged})
+    try:
+        await world.records.update(_STEPS, edition.mark, {"is_begun": True})
+        await world.sharing.share(channel, staged, thread=root)
+    except Missing:
+        await world.records.update(_STEPS, edition.mark, {"files": {}, "is_begun": False})
+        raise Unreachable("Slack", "the uploaded files were gone before they could be shown") from None
+    if not await _appear(world, channel, staged, looks=_LOOKS, otherwise=True):
+        raise Unreachable("Slack", "the files were taken, and have not appeared in the channel")
+
+
+async def _appear(world: World, channel: str, staged: dict[str, str], *, looks: int, otherwise: bool) -> bool:
+    """Whether the files can be seen in the channel, where they come some moments after Slack's answer.
+
+    `otherwise` is what is taken for true where Slack lets nobody look.
+    """
+    try:
+        for look in range(looks):
+            if look:
+                await asyncio.sleep(_BETWEEN_LOOKS)
+            if await world.sharing.is_shared(channel, next(iter(staged))):
+                return True
+    except (Throttled, Unreachable):
+        raise
+    except UpstreamError as error:
+        log.warning("export.cannot_look", channel=channel, detail=error.detail)
+        return otherwise
+    return False
+
+
+async def _outdate(world: World, progress: Progress, shared: dict[str, Any]) -> None:
+    """Says on each earlier summary that there is a newer one. One that cannot be changed any more is left as it is."""
+    if not shared["outdated"]:
+        return
+    channel = progress.edition.incident.channel
+    newer = await world.sharing.link(Posted(channel, shared["ts"]))
+    for version, ts in shared["outdated"]:
+        old = await editions.find(world, progress.edition.incident.id, version)
+        report = editions.report_of(world, old) if old is not None else None
+        try:
+            if report is not None:
+                await world.sharing.redraw(replace(report, newer=newer), Posted(channel, ts))
+        except (Throttled, Unreachable):
+            raise
+        except UpstreamError as error:
+            log.warning("export.not_outdated", incident=progress.edition.incident.id, detail=error.detail)
+
+
+def _named(shared: dict[str, Any]) -> list[str]:
+    return [shared["version"], shared["ts"]]

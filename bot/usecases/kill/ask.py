@@ -1,0 +1,255 @@
+"""kill-job: what people ask for, choose, confirm and approve. The killing itself is `bot.usecases.kill.carry_out`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bot.core.gate.approval import why_not_second
+from bot.core.gate.eligibility import why_not_eligible
+from bot.core.gate.inspection import Inspection
+from bot.core.gate.stages import KillStage
+from bot.core.people import Approval
+from bot.core.phrase import Phrase, Quoted, duration, plain
+from bot.core.record.facts import loop_facts, runs_facts, system_of
+from bot.core.record.timeline import Draft, Kind
+from bot.core.reports.kill import KillReport, KillRequest, Target
+from bot.core.run import SwitchResult
+from bot.errors import NotPermitted
+from bot.usecases.decide import requests
+from bot.usecases.decide.requests import change_kill, find_kill, save_kill
+from bot.usecases.kill.carry_out import pipeline_in
+from bot.usecases.kill.targets import find, pipeline_text
+from bot.usecases.kill.wish import Wanted, wish_in
+from bot.usecases.world import World
+
+_AT_WORK = "This request is being carried out already; its message shows how far it is."
+_WAITS = "This request waits for a second member to approve it. Nothing was changed."
+_OPEN = frozenset({requests.Phase.SHOWN, requests.Phase.APPROVAL})
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody asked for with `/tflock kill-job`."""
+
+    target: str
+    user: str
+    channel: str
+    incident: str
+    thread: str = ""
+    reason: str = ""
+
+
+async def ask(world: World, wish: Wish) -> KillReport:
+    """Finds what could be ended, and posts it with a button. Changes nothing.
+
+    Raises NotPermitted, UnknownState (a word that is neither a state nor a run), JournalAway, UpstreamError.
+    """
+    reason = why_not_eligible(await world.standing(wish.user, wish.channel), world.policy)
+    if reason is not None:
+        raise NotPermitted(f"{plain(reason)}. Nothing was changed.")
+    inspection, targets, unseen = await find(world, wish.target)
+    lock = inspection.lock if inspection is not None else None
+    request = KillRequest(
+        id=world.new_id(),
+        state=inspection.state.name if inspection is not None else "",
+        lock_id="" if lock is None else lock.id,
+        asked=wish.target,
+        channel=wish.channel,
+        user=wish.user,
+        asked_at=world.clock.now(),
+        reason=wish.reason,
+        thread=wish.thread,
+        incident=wish.incident,
+    )
+    stage = {0: KillStage.NOTHING, 1: KillStage.FOUND}.get(len(targets), KillStage.CHOOSE)
+    chosen = targets[0] if len(targets) == 1 else None
+    await save_kill(world, request)
+    report = KillReport(request, stage, targets, chosen, unseen=unseen)
+    posted = await world.teller.kill(report)
+    await change_kill(world, request.id, ts=posted.ts)
+    return replace(report, request=replace(request, ts=posted.ts))
+
+
+async def choose(world: World, request_id: str, key: str, *, user: str) -> None:
+    """A choice from the list: shows that one with its button. Raises NotPermitted, JournalAway."""
+    request, _ = await _live(world, request_id, user, {requests.Phase.SHOWN})
+    inspection, targets, unseen = await find(world, request.asked)
+    _check_lock(request, inspection)
+    chosen = _picked(targets, key)
+    await world.teller.kill(KillReport(request, KillStage.FOUND, targets, chosen, unseen=unseen))
+
+
+async def confirm(world: World, request_id: str, key: str, *, user: str, stop_source: bool) -> None:
+    """The click: hands the killing of that target to a worker. Raises NotPermitted, JournalAway.
+
+    What may hold the lock is ended only if two want it: the first click waits for that of a second member.
+    """
+    request, record = await _live(world, request_id, user, _OPEN)
+    wish = wish_in(record)
+    if wish is not None and wish.by != user and wish.key == key:
+        await approve(world, request_id, key, user=user)
+        return
+    chosen = await _chosen(world, request, key)
+    wanted = Wanted(user, stop_source=stop_source)
+    await (_ask_second if chosen.needs_second else _begin)(world, request, chosen, wanted)
+
+
+async def approve(world: World, request_id: str, key: str, *, user: str) -> None:
+    """A second member's click on what may hold the lock. Raises NotPermitted, JournalAway."""
+    request, record = await _live(world, request_id, user, _OPEN)
+    wish, limit = wish_in(record), world.policy.approval_timeout
+    if wish is None or wish.key != key:
+        raise NotPermitted("Nobody has asked for this end yet. Nothing was changed.")
+    if user == wish.by:
+        raise NotPermitted("You asked for this: a second member has to approve it. Nothing was changed.")
+    if world.clock.now() - wish.at > limit:
+        raise NotPermitted(
+            f"This was asked for more than {duration(limit)} ago. Nothing was changed; ask again with /tflock kill-job."
+        )
+    asker, second = await asyncio.gather(
+        world.standing(wish.by, request.channel), world.standing(user, request.channel)
+    )
+    same = why_not_second(Approval(request.lock_id, second, world.clock.now()), asker)
+    if same is not None:
+        raise NotPermitted(f"{plain(same)}. Nothing was changed.")
+    chosen = await _chosen(world, request, key)
+    await _begin(world, request, chosen, Wanted(wish.by, stop_source=wish.stop_source, approver=user))
+
+
+async def _chosen(world: World, request: KillRequest, key: str) -> Target:
+    inspection, targets, _ = await find(world, request.asked)
+    _check_lock(request, inspection)
+    return _picked(targets, key)
+
+
+async def _begin(world: World, request: KillRequest, chosen: Target, wanted: Wanted) -> None:
+    now = world.clock.now()
+    pipeline = chosen.loop.pipeline if chosen.loop is not None else chosen.runs[0].ref.pipeline
+    moved = await change_kill(
+        world, request.id, only_in=_OPEN, phase=requests.Phase.CONFIRMED, by=wanted.by, approver=wanted.approver,
+        key=chosen.key, runs=" ".join(run.ref.id for run in chosen.runs),
+        ci=pipeline.ci, fields=pipeline_text(pipeline),
+        confirmed_at=now.isoformat(), stop="yes" if wanted.stop_source and chosen.loop is not None else "",
+    )  # fmt: skip
+    if moved is None:
+        raise NotPermitted(_AT_WORK)
+    await _write_wish(world, request, chosen, wanted)
+    if wanted.approver:
+        draft = Draft(
+            now, Kind.KILL_APPROVED, wanted.approver, f"approved the end of {_words(chosen)}", {"request": request.id},
+            once=f"kill/{request.id}/approved",
+        )  # fmt: skip
+        await world.journal.append(request.incident, draft)
+    await _start(world, request.id)
+
+
+async def _ask_second(world: World, request: KillRequest, chosen: Target, wanted: Wanted) -> None:
+    now = world.clock.now()
+    moved = await change_kill(
+        world, request.id, only_in=_OPEN, phase=requests.Phase.APPROVAL, by=wanted.by, key=chosen.key,
+        approval_at=now.isoformat(), stop="yes" if wanted.stop_source and chosen.loop is not None else "",
+    )  # fmt: skip
+    if moved is None:
+        raise NotPermitted(_AT_WORK)
+    await _write_wish(world, request, chosen, wanted)
+    until = now + world.policy.approval_timeout
+    await world.teller.kill(KillReport(request, KillStage.APPROVAL, (chosen,), chosen, by=wanted.by, until=until))
+
+
+async def _write_wish(world: World, request: KillRequest, chosen: Target, wanted: Wanted) -> None:
+    """Once for each who wanted it: the approver's click does not ask again."""
+    pipeline = chosen.loop.pipeline if chosen.loop is not None else chosen.runs[0].ref.pipeline
+    facts = {
+        "request": request.id,
+        "state": request.state,
+        "lock_id": request.lock_id,
+        "pipeline": pipeline.title,
+        "system": system_of(pipeline),
+        "count": len(chosen.runs),
+        "runs": runs_facts(chosen.runs),
+        "loop": None if chosen.loop is None else loop_facts(chosen.loop),
+        "tie": str(chosen.tie),
+        "stop_source": wanted.stop_source and chosen.loop is not None,
+    }
+    text = f"asked to end {_words(chosen)}" + (f" because {request.reason}" if request.reason else "")
+    once = f"kill/{request.id}/{wanted.by}"
+    draft = Draft(world.clock.now(), Kind.KILL_REQUESTED, wanted.by, text, facts, once=once)
+    await world.journal.append(request.incident, draft)
+
+
+async def _start(world: World, request_id: str) -> None:
+    await world.jobs.start("kill", request_id, "0", key=f"kill:{request_id}:0")
+
+
+async def restart(world: World, request_id: str, *, user: str) -> None:
+    """Lets the loop's source be started again, on purpose. Raises NotPermitted, JournalAway."""
+    found = await find_kill(world, request_id)
+    if found is None or not found[1].get("stop"):
+        raise NotPermitted("This message is too old. Nothing was changed.")
+    request, record = found
+    await _permit(world, user, request.channel)
+    pipeline = pipeline_in(record)
+    source = world.sources[pipeline.ci]
+    switched = await source.switch(pipeline, on=True)
+    if switched.result is SwitchResult.DONE:
+        await change_kill(world, request_id, restarted="yes")
+    text = f"started {pipeline.title} again: {switched.result}"
+    facts = {
+        "request": request.id,
+        "state": request.state,
+        "pipeline": pipeline.title,
+        "restarted": True,
+        "switched": str(switched.result),
+    }
+    draft = Draft(world.clock.now(), Kind.KILL_CONFIRMED, user, text, facts)
+    await world.journal.append(request.incident, draft)
+    note: Phrase = (Quoted(switched.detail),) if switched.detail else ()
+    await world.teller.kill(
+        KillReport(request, KillStage.RESTARTED, switched=switched, source=pipeline.title, note=note)
+    )
+
+
+def _check_lock(request: KillRequest, inspection: Inspection | None) -> None:
+    """A run that only wanted the lock that was shown may be the one that has the new lock."""
+    locks = inspection.seen.locks if inspection is not None else ()
+    if locks and request.lock_id and all(info.id != request.lock_id for info in locks):
+        raise NotPermitted(
+            "The lock has changed hands since this was asked, and what you chose may hold it now. Nothing was changed; "
+            "ask again with /tflock kill-job."
+        )
+
+
+def _picked(targets: tuple[Target, ...], key: str) -> Target:
+    for target in targets:
+        if target.key == key:
+            return target
+    raise NotPermitted("That run has ended meanwhile, or is not there any more. Nothing was changed.")
+
+
+async def _live(
+    world: World, request_id: str, user: str, phases: Collection[requests.Phase]
+) -> tuple[KillRequest, dict[str, Any]]:
+    found = await find_kill(world, request_id)
+    if found is None:
+        raise NotPermitted("This message is too old. Nothing was changed; ask again with /tflock kill-job.")
+    if found[1]["phase"] == requests.Phase.CONFIRMED and not found[1].get("cancelled"):
+        await _start(world, request_id)  # does nothing, unless the process died before it could start it
+    if found[1]["phase"] not in phases:
+        raise NotPermitted(_WAITS if found[1]["phase"] == requests.Phase.APPROVAL else _AT_WORK)
+    await _permit(world, user, found[0].channel)
+    return found
+
+
+async def _permit(world: World, user: str, channel: str) -> None:
+    reason = why_not_eligible(await world.standing(user, channel), world.policy)
+    if reason is not None:
+        raise NotPermitted(f"{plain(reason)}. Nothing was changed.")
+
+
+def _words(target: Target) -> str:
+    if target.loop is not None:
+        return f"the loop of {target.loop.pipeline.title} ({len(target.runs)} runs going on)"
+    return f"run {target.runs[0].ref.id} of {target.runs[0].ref.pipeline.title}"

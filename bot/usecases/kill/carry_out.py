@@ -1,0 +1,214 @@
+"""The killing as a job: cancel, look, escalate, until the runs are really dead. Runs in a worker, tick by tick.
+
+A CI's "cancelled" is intent. A run counts as ended by the same rules as in the gate (`bot.core.gate.ending`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import structlog
+
+from bot.core.evidence import Found, Observation
+from bot.core.gate.attribution import Candidate
+from bot.core.gate.ending import is_over
+from bot.core.gate.stages import KillStage
+from bot.core.phrase import Phrase, Quoted
+from bot.core.record.facts import runs_facts, system_of
+from bot.core.record.timeline import Draft, Kind
+from bot.core.reports.kill import KillReport, KillRequest
+from bot.core.run import Cancelled, CancelResult, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
+from bot.errors import UpstreamError
+from bot.usecases.decide import requests
+from bot.usecases.decide.requests import change_kill, find_kill, instant_in
+from bot.usecases.kill.targets import unseen_words
+from bot.usecases.world import World
+
+log = structlog.get_logger()
+
+LOOK_EVERY = timedelta(seconds=3)
+GIVE_UP_AFTER = timedelta(minutes=20)
+REMIND_AFTER = (timedelta(hours=1), *(timedelta(days=1),) * 6)
+"""When the channel is reminded of a source that was switched off, each counted from the reminder before."""
+
+
+async def kill(world: World, request_id: str, tick: int) -> None:
+    """One tick of killing: the first stops the source and cancels, the later ones look, escalate and conclude."""
+    found = await find_kill(world, request_id)
+    if found is None or found[1]["phase"] == requests.Phase.DONE:
+        return
+    request, record = found
+    pipeline = pipeline_in(record)
+    switched = await _stop_source(world, record, pipeline)
+    ids = await _all_ids(world, record, pipeline, switched)
+    seen = await _read(world, record, pipeline, ids)
+    going = [ref_id for ref_id, run in seen.items() if not _ended(run)]
+    answers = await _push(world, record, pipeline, going) if going else ()
+
+    report = _progress(request, record, seen, switched, _refusal_words(pipeline, answers))
+    denied = bool(answers) and all(answer.result is CancelResult.DENIED for answer in answers)
+    if going and not denied and not _given_up(world, record):
+        await _show_progress(world, report)
+        at = world.clock.now() + LOOK_EVERY
+        await world.jobs.start("kill", request_id, str(tick + 1), key=f"kill:{request_id}:{tick + 1}", at=at)
+        return
+    await _conclude(world, request, record, replace(report, stage=KillStage.FAILED if going else KillStage.ENDED))
+
+
+async def _show_progress(world: World, report: KillReport) -> None:
+    """Not worth failing for: the end is told in any case."""
+    try:
+        await world.teller.kill(report)
+    except UpstreamError as error:
+        log.warning("kill.progress_not_shown", request=report.request.id, detail=error.detail)
+
+
+async def _stop_source(world: World, record: dict[str, str], pipeline: Pipeline) -> Switched | None:
+    """Stops the loop's source first, or new runs start while the old ones are ended."""
+    if not record.get("stop"):
+        return None
+    if record.get("switched"):
+        return Switched(SwitchResult(record["switched"]), record.get("switched_detail", ""))
+    switched = await world.sources[pipeline.ci].switch(pipeline, on=False)
+    if switched.result is not SwitchResult.NOT_KNOWN:
+        await change_kill(world, record["id"], switched=str(switched.result), switched_detail=switched.detail)
+    return switched
+
+
+async def _all_ids(
+    world: World, record: dict[str, str], pipeline: Pipeline, switched: Switched | None
+) -> tuple[str, ...]:
+    """The runs to end: those that were confirmed, and with a loop also those that started before its source stopped."""
+    ids = dict.fromkeys(record["runs"].split())
+    if switched is not None and not record.get("listed"):
+        since = world.clock.now() - timedelta(hours=1)
+        listing = await world.sources[pipeline.ci].runs(pipeline, since=since)
+        found = listing.value if isinstance(listing, Found) else ()
+        ids.update(dict.fromkeys(run.ref.id for run in found if run.phase is not Phase.ENDED))
+        whole = isinstance(listing, Found) and switched.result is not SwitchResult.NOT_KNOWN
+        await change_kill(world, record["id"], runs=" ".join(ids), listed="yes" if whole else "")
+    return tuple(ids)
+
+
+async def _read(
+    world: World, record: dict[str, str], pipeline: Pipeline, ids: tuple[str, ...]
+) -> dict[str, Observation[Run]]:
+    """Each run as it is now, by its id. A queue item (Jenkins) gets another id once it runs, and is then forgotten."""
+    source = world.sources[pipeline.ci]
+    answers = await asyncio.gather(*(source.run(RunRef(pipeline, ref_id)) for ref_id in ids))
+    seen = {
+        answer.value.ref.id if isinstance(answer, Found) else ref_id: answer
+        for ref_id, answer in zip(ids, answers, strict=True)
+    }
+    if tuple(seen) != ids:
+        await change_kill(world, record["id"], runs=" ".join(seen))
+    return seen
+
+
+def _ended(seen: Observation[Run]) -> bool:
+    return isinstance(seen, Found) and is_over(Candidate(seen.value, seen, ()))
+
+
+async def _push(world: World, record: dict[str, str], pipeline: Pipeline, going: list[str]) -> tuple[Cancelled, ...]:
+    """Asks each run to end: once, and once more by force after the system's own delay."""
+    began = instant_in(record, "confirmed_at") or world.clock.now()
+    force = world.clock.now() - began >= world.sources[pipeline.ci].escalate_after
+    asked = (record.get("forced" if force else "cancelled") or "").split()
+    due = [ref_id for ref_id in going if ref_id not in asked]
+    source = world.sources[pipeline.ci]
+    answers = tuple(await asyncio.gather(*(source.cancel(RunRef(pipeline, ref_id), force=force) for ref_id in due)))
+    known = [ref_id for ref_id, said in zip(due, answers, strict=True) if said.result is not CancelResult.NOT_KNOWN]
+    if known:
+        done = " ".join([*asked, *known])
+        await world.records.update("kill", record["id"], {"forced": done} if force else {"cancelled": done})
+    return answers
+
+
+def _refusal_words(pipeline: Pipeline, answers: tuple[Cancelled, ...]) -> Phrase:
+    taken = {CancelResult.ACCEPTED, CancelResult.ALREADY_ENDED}
+    refused = [answer for answer in answers if answer.result not in taken]
+    return (f"{pipeline.ci}: {refused[0].result} ", Quoted(refused[0].detail)) if refused else ()
+
+
+def _progress(
+    request: KillRequest,
+    record: dict[str, str],
+    seen: dict[str, Observation[Run]],
+    switched: Switched | None,
+    note: Phrase,
+) -> KillReport:
+    stage = KillStage.ESCALATED if record.get("forced") else KillStage.CANCELLING
+    runs = tuple(found.value for found in seen.values() if isinstance(found, Found))
+    mute = tuple(found for found in seen.values() if not isinstance(found, Found))
+    title = pipeline_in(record).title
+    return KillReport(
+        request, stage, progress=runs, switched=switched, source=title, note=note, unseen=unseen_words(mute)
+    )
+
+
+def _given_up(world: World, record: dict[str, str]) -> bool:
+    began = instant_in(record, "confirmed_at")
+    return began is not None and world.clock.now() - began > GIVE_UP_AFTER
+
+
+_SWITCHED = {
+    SwitchResult.DONE: "switched off",
+    SwitchResult.DENIED: "not switched off, the CI does not let the bot",
+    SwitchResult.NOT_FOUND: "not switched off, it was not found",
+    SwitchResult.NOT_KNOWN: "not known whether it is switched off",
+}
+
+
+async def _conclude(world: World, request: KillRequest, record: dict[str, str], report: KillReport) -> None:
+    ended = report.stage is KillStage.ENDED
+    count = len(report.progress)
+    pipeline = pipeline_in(record)
+    runs = f"{count} run{'s' if count != 1 else ''} of {pipeline.title}"
+    text = f"ended {runs}" if ended else f"could not see that {runs} ended"
+    if report.switched is not None:
+        text += f"; what starts them: {_SWITCHED[report.switched.result]}"
+    facts = {
+        "request": request.id,
+        "state": request.state,
+        "pipeline": pipeline.title,
+        "system": system_of(pipeline),
+        "count": count,
+        "runs": runs_facts(report.progress),
+        "ended": ended,
+        "switched": None if report.switched is None else str(report.switched.result),
+        "approver": record.get("approver") or "",
+    }
+    draft = Draft(world.clock.now(), Kind.KILL_CONFIRMED, record["by"], text, facts, once=f"killed/{request.id}")
+    await world.journal.append(request.incident, draft)
+    await world.teller.kill(report)
+    if report.switched is not None and report.switched.result is SwitchResult.DONE:
+        await _remind_later(world, request.id, 0)
+    await change_kill(world, request.id, phase=requests.Phase.DONE)
+    log.info("kill.settled", request=request.id, runs=count, ended=ended)
+
+
+async def remind(world: World, request_id: str, number: int) -> None:
+    """Reminds the channel that a loop's source is still off, until somebody starts it again; told once a reminder."""
+    found = await find_kill(world, request_id)
+    if found is None or found[1].get("restarted"):
+        return
+    request, record = found
+    if await world.records.once("reminded", f"{request_id}/{number}", ttl=requests.REQUEST_TTL):
+        anew = replace(request, ts="", thread="")
+        off = Switched(SwitchResult.DONE)
+        await world.teller.kill(KillReport(anew, KillStage.STILL_OFF, switched=off, source=pipeline_in(record).title))
+    await _remind_later(world, request_id, number + 1)
+
+
+async def _remind_later(world: World, request_id: str, number: int) -> None:
+    if number < len(REMIND_AFTER):
+        at = world.clock.now() + REMIND_AFTER[number]
+        await world.jobs.start("remind", request_id, str(number), key=f"remind:{request_id}:{number}", at=at)
+
+
+def pipeline_in(record: dict[str, str]) -> Pipeline:
+    """The pipeline that a kill's record names, as `targets.pipeline_text` wrote it."""
+    pairs = [line.partition("\t") for line in record["fields"].split("\n") if line]
+    return Pipeline(record["ci"], tuple((key, value) for key, _, value in pairs))

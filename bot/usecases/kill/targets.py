@@ -1,0 +1,126 @@
+"""What kill-job could end: the runs that a state's name, an address or an id means, and what they are to the lock."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+
+from bot.core.evidence import Found, NotFound, Unseen
+from bot.core.gate.contention import Loop
+from bot.core.gate.inspection import Inspection
+from bot.core.phrase import Phrase, Quoted
+from bot.core.record.facts import trouble_words
+from bot.core.reports.kill import Target, Tie
+from bot.core.run import Phase, Pipeline, Run, RunRef
+from bot.errors import NotPermitted
+from bot.usecases.decide.inspect import inspect, unanswered
+from bot.usecases.world import State, World
+
+_RUN_ID = re.compile(r"\d{1,20}|[0-9a-f]{32}")
+"""A run's number, or an ECS task's id."""
+_SCOPES = frozenset({"repo", "project", "job", "cluster"})
+"""The part of a pipeline within which run ids are counted."""
+
+
+async def find(world: World, target: str) -> tuple[Inspection | None, tuple[Target, ...], Phrase]:
+    """What a state's name, a run's URL or a run's id means. Raises UnknownState if it is none of these."""
+    if target in world.states:
+        inspection = await inspect(world, world.state(target))
+        return inspection, _targets(inspection), unseen_words(unanswered(inspection))
+    refs = _refs(world, target)
+    if not refs:
+        world.state(target)
+    answers = await asyncio.gather(*(world.sources[ref.pipeline.ci].run(ref) for ref in refs))
+    runs = [seen.value for seen in answers if isinstance(seen, Found)]
+    mute = tuple(seen for seen in answers if isinstance(seen, Unseen) or (isinstance(seen, NotFound) and not runs))
+    if not runs:
+        return None, (), unseen_words(mute)
+    if len({run.ref for run in runs}) > 1:
+        raise NotPermitted("That id names runs of several pipelines. Nothing was changed; give the run's address.")
+    state = _state_of(world, runs[0].ref.pipeline)
+    inspection = await inspect(world, state)
+    targets = tuple(_target(run, inspection) for run in runs[:1] if run.phase is not Phase.ENDED)
+    return inspection, targets, ()
+
+
+def _refs(world: World, target: str) -> tuple[RunRef, ...]:
+    """The runs that an address (or a task's ARN) or a bare id could mean, among the configured pipelines alone.
+
+    Makes no request.
+    """
+    is_address = "://" in target or target.startswith("arn:")
+    by_url = [source.ref_from_url(target) for source in world.sources.values()] if is_address else []
+    refs = tuple(ref for ref in by_url if ref is not None)
+    if refs or not _RUN_ID.fullmatch(target):
+        return refs
+    scopes = {
+        (pipeline.ci, next((value for key, value in pipeline.fields if key in _SCOPES), "")): pipeline
+        for state in world.states.values()
+        for pipeline in state.pipelines
+        if pipeline.ci in world.sources
+    }
+    return tuple(RunRef(pipeline, target) for pipeline in scopes.values())
+
+
+def _state_of(world: World, pipeline: Pipeline) -> State:
+    for state in world.states.values():
+        if pipeline in state.pipelines:
+            return state
+    raise NotPermitted("That run belongs to no pipeline that the configuration maps to a state. Nothing was changed.")
+
+
+def _targets(inspection: Inspection) -> tuple[Target, ...]:
+    """Loops first, then the runs going on that belong to none of them."""
+    loops = tuple(_loop_target(loop, inspection) for loop in inspection.contention.loops)
+    looping = {run.ref for target in loops for run in target.runs}
+    single = (run for run in _going(inspection) if run.ref not in looping)
+    return (*loops, *(_target(run, inspection) for run in single))
+
+
+def _going(inspection: Inspection, pipeline: Pipeline | None = None) -> Iterable[Run]:
+    for look in inspection.looks:
+        if isinstance(look.listing, Found) and pipeline in {None, look.pipeline}:
+            yield from (run for run in look.listing.value if run.phase is not Phase.ENDED)
+
+
+def _target(run: Run, inspection: Inspection) -> Target:
+    """Named after its pipeline as well: Jenkins counts the builds of each job from 1."""
+    return Target(f"run:{_name(run.ref.pipeline)}:{run.ref.id}", (run,), _tie((run,), inspection))
+
+
+def _loop_target(loop: Loop, inspection: Inspection) -> Target:
+    """Named after its pipeline: by the time of the click another loop may have more starts."""
+    runs = tuple(_going(inspection, loop.pipeline))
+    return Target(f"loop:{_name(loop.pipeline)}", runs, _tie(runs, inspection), loop)
+
+
+def _name(pipeline: Pipeline) -> str:
+    return hashlib.sha256(f"{pipeline.ci}\n{pipeline_text(pipeline)}".encode()).hexdigest()[:8]
+
+
+def _tie(runs: Sequence[Run], inspection: Inspection) -> Tie:
+    """How runs stand to the lock. Of a lock that cannot be read, any of them may be the holder.
+
+    So may a run whose pipeline gave no answer when it was asked for its runs.
+    """
+    tied = inspection.attribution
+    if tied is None and inspection.seen.is_throttled:
+        return Tie.UNREAD
+    if tied is None:
+        return Tie.NO_LOCK if inspection.seen.is_free else Tie.HOLDS
+    refs = {candidate.run.ref for candidate in tied.candidates}
+    mute = {look.pipeline for look in inspection.looks if not isinstance(look.listing, Found)}
+    holds = any(run.ref in refs or run.ref.pipeline in mute for run in runs)
+    return Tie.HOLDS if holds else Tie.CONTENDS
+
+
+def unseen_words(mute: tuple[NotFound | Unseen, ...]) -> Phrase:
+    """Why one of them was not seen; nothing where there is none."""
+    return () if not mute else (f"{mute[0].system}: ", Quoted(trouble_words(mute[0])))
+
+
+def pipeline_text(pipeline: Pipeline) -> str:
+    """The pipeline's fields as a text that `killing.pipeline_in` reads back."""
+    return "\n".join(f"{key}\t{value}" for key, value in pipeline.fields)

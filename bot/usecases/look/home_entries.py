@@ -1,0 +1,238 @@
+"""What waits for a person, and which open incidents he may see: those whose channel he is in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from bot.core.evidence import Found, Observation
+from bot.core.people import OwnerSays
+from bot.core.policy import Approvers
+from bot.core.record.incident import Incident
+from bot.core.reports.home import Glance, Held, OpenIncident, Row, Wait, Waiting
+from bot.core.reports.unlock import UnlockRequest
+from bot.usecases.decide.approval import expires_at
+from bot.usecases.decide.owner import answer_of
+from bot.usecases.decide.requests import REQUEST_TTL, Phase, find_unlock, instant_in
+from bot.usecases.owner.record import owner_of
+from bot.usecases.queue.record import kept, load_queue
+from bot.usecases.world import World
+
+log = structlog.get_logger()
+
+_FRESH = timedelta(seconds=15)
+_MEMBERS_KEPT = timedelta(seconds=60)
+_MOST_INCIDENTS, _MOST_SHOWN = 50, 10
+_MOST_REQUESTS, _MOST_LETTERS = 20, 20
+_OF_LETTER = ("owner", "asked_in", "asker", "request")
+_AT_ONCE = 20
+_MOST_QUEUES = 100
+_TAIL = 40
+_MOST_OF_A_KIND = 5
+_SKEW = timedelta(hours=1)
+_OPEN = frozenset({Phase.SHOWN, Phase.APPROVAL})
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What one person may see beside the locks. `requests` are ids of unlocks in his incidents."""
+
+    waiting: tuple[Waiting, ...] = ()
+    incidents: tuple[OpenIncident, ...] = ()
+    requests: tuple[str, ...] = ()
+    more: int = 0
+    unchecked: int = 0
+
+
+async def room_of(world: World, user: str) -> Room:
+    """Raises JournalAway."""
+    known = await _open_incidents(world)
+    inside = await _inside(world, user, {record["channel"] for record in known})
+    mine = [record for record in known if inside.get(record["channel"])]
+    return Room(
+        incidents=tuple(_incident(record) for record in mine[:_MOST_SHOWN]),
+        requests=tuple(request for record in mine for request in record["requests"]),
+        more=max(0, len(mine) - _MOST_SHOWN),
+        unchecked=sum(record["channel"] not in inside for record in known),
+    )
+
+
+async def waiting_for(world: World, user: str, room: Room, glance: Glance) -> tuple[Waiting, ...]:
+    """What waits for his answer first, then what he may approve, then what he has armed. Raises JournalAway."""
+    letters, requests, watched = await asyncio.gather(
+        _letters(world, user, glance), _requests(world, user, room.requests), _watched(world, user)
+    )
+    return (*letters, *requests, *watched)
+
+
+async def _watched(world: World, user: str) -> list[Waiting]:
+    """The states on whose queue he stands."""
+    now = world.clock.now()
+    names = await world.records.enlisted(
+        "waiting", "states", since=now - kept(world), until=now + _SKEW, limit=_MOST_QUEUES
+    )
+    known = [name for name in names if name in world.states]
+    queues = await asyncio.gather(*(load_queue(world, name) for name in known))
+    mine = [(name, waiter) for name, queue in zip(known, queues, strict=True) if (waiter := queue.of(user)) is not None]
+    return [
+        Waiting(Wait.WATCH, name, channel=waiter.channel, since=waiter.since, until=waiter.until)
+        for name, waiter in mine[:_MOST_OF_A_KIND]
+    ]
+
+
+async def _open_incidents(world: World) -> Sequence[Mapping[str, Any]]:
+    """The open incidents with their states and unlocks, read once for everybody."""
+    kept = await world.records.get("home", "incidents")
+    if kept is not None and world.clock.now() - datetime.fromisoformat(kept["at"]) < _FRESH:
+        return list(kept["incidents"])
+    now = world.clock.now()
+    found = await world.journal.incidents(open_only=True, limit=_MOST_INCIDENTS)
+    records = await asyncio.gather(*(_told(world, incident) for incident in found))
+    await world.records.put("home", "incidents", {"at": now.isoformat(), "incidents": records}, ttl=_FRESH)
+    return records
+
+
+async def _told(world: World, incident: Incident) -> dict[str, Any]:
+    now = world.clock.now()
+    tail, named = await asyncio.gather(
+        world.journal.tail(incident.id, _TAIL),
+        world.records.enlisted(
+            "requests", incident.id, since=now - REQUEST_TTL, until=now + _SKEW, limit=_MOST_REQUESTS
+        ),
+    )
+    states = dict.fromkeys(str(entry.facts.get("state")) for entry in tail if entry.facts.get("state") in world.states)
+    return {
+        "id": incident.id,
+        "title": incident.title,
+        "channel": incident.channel,
+        "opened_at": incident.opened_at.isoformat(),
+        "states": list(states),
+        "requests": [name.removeprefix("unlock/") for name in named if name.startswith("unlock/")],
+    }
+
+
+def _incident(record: Mapping[str, Any]) -> OpenIncident:
+    opened = datetime.fromisoformat(record["opened_at"])
+    return OpenIncident(record["id"], record["title"], record["channel"], opened, tuple(record["states"]))
+
+
+async def _inside(world: World, user: str, channels: Collection[str]) -> dict[str, bool]:
+    """In which of the channels he is. A channel of which Slack does not say is left out."""
+    lists = await asyncio.gather(*(_members(world, channel) for channel in channels))
+    return {channel: user in members for channel, members in zip(channels, lists, strict=True) if members is not None}
+
+
+async def _members(world: World, channel: str) -> frozenset[str] | None:
+    return await _kept_ids(world, "channel members", channel, lambda: world.directory.members(channel))
+
+
+async def _grouped(world: World, groups: Sequence[str]) -> frozenset[str] | None:
+    return await _kept_ids(world, "groups", "+".join(groups), lambda: world.directory.group_members(groups))
+
+
+async def _kept_ids(
+    world: World, what: str, key: str, ask: Callable[[], Coroutine[Any, Any, Observation[tuple[str, ...]]]]
+) -> frozenset[str] | None:
+    """User ids as Slack told them a minute ago at most, whoever asked; None if it does not say.
+
+    What fifty tabs ask at once must not use up the calls that a release needs.
+    """
+    kept = await world.records.get("home-members", f"{what}/{key}")
+    if kept is not None:
+        return frozenset(kept["ids"])
+    seen = await world.timed("Slack", what, ask())
+    if not isinstance(seen, Found):
+        log.info("home.members_unseen", what=what, key=key)
+        return None
+    await world.records.put("home-members", f"{what}/{key}", {"ids": list(seen.value)}, ttl=_MEMBERS_KEPT)
+    return frozenset(seen.value)
+
+
+async def with_owners(world: World, glance: Glance) -> Glance:
+    """The glance with whom each lock was taken to belong to when it was spoken of. Raises JournalAway."""
+    places = asyncio.Semaphore(_AT_ONCE)
+    return replace(glance, rows=tuple(await asyncio.gather(*(_with_owner(world, row, places) for row in glance.rows))))
+
+
+async def _with_owner(world: World, row: Row, places: asyncio.Semaphore) -> Row:
+    async with places:
+        known = await owner_of(world, row.state, row.lock_id) if row.held is Held.LOCKED else None
+    if known is None:
+        return row
+    owner, asked_in, asker, request = (str(known.get(name) or "") for name in _OF_LETTER)
+    return replace(row, owner=owner, asked_in=asked_in, asker=asker, request=request)
+
+
+async def _letters(world: World, user: str, glance: Glance) -> list[Waiting]:
+    mine = [row for row in glance.rows if row.owner == user and row.state in world.states]
+    letters = await asyncio.gather(*(_letter(world, row) for row in mine[:_MOST_LETTERS]))
+    return [letter for letter in letters if letter is not None][:_MOST_OF_A_KIND]
+
+
+async def _letter(world: World, row: Row) -> Waiting | None:
+    """The question to the owner of a lock, while it has no answer."""
+    said = await answer_of(world, row.state, row.lock_id, row.owner)
+    if said is not None and said.says is OwnerSays.DEAD:
+        return None
+    is_open = said is None or said.says is OwnerSays.LATER
+    wait = Wait.ANSWER if is_open else Wait.SAID
+    return Waiting(wait, row.state, row.lock_id, row.request, row.asked_in, row.asker, since=row.created)
+
+
+async def _requests(world: World, user: str, ids: Sequence[str]) -> list[Waiting]:
+    found = await asyncio.gather(*(_request(world, user, request) for request in ids))
+    waiting = [one for one in found if one is not None]
+    approvals = [one for one in waiting if one.wait is Wait.APPROVAL][:_MOST_OF_A_KIND]
+    return [*approvals, *[one for one in waiting if one.wait is Wait.ARMED][:_MOST_OF_A_KIND]]
+
+
+async def _request(world: World, user: str, request_id: str) -> Waiting | None:
+    found = await find_unlock(world, request_id)
+    if found is None or found[0].state not in world.states:
+        return None
+    request, record = found
+    by = record.get("by") or request.user
+    if record["phase"] == Phase.ARMED:
+        return await _armed(world, request, record) if by == user else None
+    is_open = record["phase"] in _OPEN and bool(record.get("wanted")) and user not in {by, request.user}
+    until = expires_at(world, request, record)
+    if not is_open or until < world.clock.now() or not await _may_approve(world, request, user):
+        return None
+    link = await _link(world, request)
+    return Waiting(
+        Wait.APPROVAL, request.state, request.lock_id, request.id, request.channel, by, request.asked_at, until, link
+    )
+
+
+async def _armed(world: World, request: UnlockRequest, record: Mapping[str, Any]) -> Waiting:
+    since, until = instant_in(record, "armed_at"), instant_in(record, "until")
+    link = await _link(world, request)
+    return Waiting(
+        Wait.ARMED, request.state, request.lock_id, request.id, request.channel, request.user, since, until, link
+    )
+
+
+async def _may_approve(world: World, request: UnlockRequest, user: str) -> bool:
+    """As far as the policy tells: the click looks at who he is, and so does the release.
+
+    That he is a full member, and in the channel, has been seen before.
+    """
+    policy = world.approvers(request.state)
+    if policy.by is Approvers.NOBODY:
+        return False
+    groups = [named for named in (world.policy.unlock_groups, policy.groups) if named]
+    lists = await asyncio.gather(*(_grouped(world, named) for named in groups))
+    return all(members is not None and user in members for members in lists)
+
+
+async def _link(world: World, request: UnlockRequest) -> str | None:
+    """The message that shows a request; None if Slack does not say."""
+    if not request.ts:
+        return None
+    seen = await world.messages.permalink(request.channel, request.ts)
+    return seen.value if isinstance(seen, Found) else None

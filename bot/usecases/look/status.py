@@ -1,0 +1,114 @@
+"""The questions that change nothing: what is the matter with a state, who is behind its lock.
+
+They work without the timeline, and say so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+
+import structlog
+
+from bot.core.evidence import Found
+from bot.core.gate.inspection import Inspection
+from bot.core.people import OwnerAnswer
+from bot.core.reports.letter import OwnerNews
+from bot.core.reports.report import Overview, StatusReport
+from bot.errors import JournalAway
+from bot.usecases.decide.inspect import inspect, overview
+from bot.usecases.decide.owner import answer_about
+from bot.usecases.decide.weigh import conclude
+from bot.usecases.owner.letters import write_to_owner
+from bot.usecases.queue.waiting_list import state_seen
+from bot.usecases.record.incident import enter, observe
+from bot.usecases.world import World
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Who asks, and where. `command` is what he typed, for the timeline."""
+
+    user: str
+    channel: str
+    command: str
+
+
+async def status(world: World, name: str, question: Question) -> StatusReport:
+    """One state, and whether the asker could unlock it. Raises UnknownState."""
+    state = world.state(name)
+    inspection, standing, incident = await asyncio.gather(
+        inspect(world, state, without_claims=True),
+        world.standing(question.user, question.channel),
+        entered(world, name, question),
+    )
+    lock = inspection.lock
+    answer, away = await _answer(world, name, lock.id) if lock is not None else (None, incident is None)
+    verdict = None if lock is None else conclude(world, inspection, standing, lock.id, answer).verdict
+    if incident:
+        away = await write_down(world, incident, inspection) or away
+    waiting = await state_seen(world, name, inspection.seen)
+    return StatusReport(inspection, verdict, answer, journal_away=away or incident is None, waiting=waiting)
+
+
+async def tell_owner(world: World, inspection: Inspection, question: Question) -> None:
+    """Writes to the owner that his lock is asked about, if that is done in an incident.
+
+    For after the answer: it takes Slack two calls, which the asker need not wait for. Without the timeline the owner
+    is not told, since it could not be known whether he has been.
+    """
+    try:
+        incident = await world.journal.current(question.channel)
+        if incident is not None:
+            await write_to_owner(
+                world, OwnerNews.ASKED, inspection, asker=question.user, channel=question.channel, incident=incident.id
+            )
+    except JournalAway:
+        log.warning("status.owner_not_told", state=inspection.state.name)
+
+
+async def everything(world: World, question: Question) -> Overview:
+    """All states at a glance."""
+    seen, incident = await asyncio.gather(overview(world), entered(world, "Terraform locks", question))
+    return replace(seen, journal_away=incident is None)
+
+
+async def entered(world: World, title: str, question: Question) -> str | None:
+    """The incident's id; empty outside an incident channel; None if the timeline cannot be reached."""
+    channel = await world.directory.channel(question.channel)
+    if not (isinstance(channel, Found) and world.is_incident_channel(channel.value)):
+        return "" if await _journal_answers(world) else None
+    try:
+        entered = await enter(
+            world, channel=question.channel, user=question.user, title=title, command=question.command
+        )
+    except JournalAway:
+        return None
+    return entered.id
+
+
+async def _journal_answers(world: World) -> bool:
+    try:
+        await world.journal.ping()
+    except JournalAway:
+        return False
+    return True
+
+
+async def _answer(world: World, state: str, lock_id: str) -> tuple[OwnerAnswer | None, bool]:
+    try:
+        return await answer_about(world, state, lock_id), False
+    except JournalAway:
+        return None, True
+
+
+async def write_down(world: World, incident: str, inspection: Inspection) -> bool:
+    """Writes the lock to the timeline; True if the timeline went away meanwhile."""
+    try:
+        await observe(world, incident, inspection.state.name, inspection.seen)
+    except JournalAway:
+        log.warning("status.not_written_down", state=inspection.state.name)
+        return True
+    return False

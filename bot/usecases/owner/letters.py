@@ -1,0 +1,125 @@
+"""What the owner of a lock is told: one message for each lock, which is updated with every new fact.
+
+Whoever has news writes it down as a fact and starts the job `letter`; nobody waits for Slack. The job, one at a time
+for each message, reads all facts and the owner's answer, and brings the message to what they say. Slack notifies
+nobody of an update, so that a line below the message names the owner, once for each thing that he has to know at
+once: that an unlock is wanted (he may have to stop it) and that it was released (his run has no lock any more). What
+he is told first needs none: the message itself is new. That others ask or wait, or that his run has ended, does not
+ring twice: he has been told of the lock, and can do nothing else about it than he could before.
+
+On do-not-disturb what would ring waits for its end, unless the state is protected; silent updates do not wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.core.gate.ending import is_over
+from bot.core.gate.inspection import Inspection, StateName
+from bot.core.lock import LockInfo
+from bot.core.reports.letter import OwnerNews
+from bot.core.run import Run
+from bot.usecases.owner.record import FACT, FACTS, KEPT, LETTERS_TO, OF, Place, Spoken, fact_id, fact_of, owner_of
+from bot.usecases.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A lock with its owner (a Slack user id), as far as a letter speaks of them. `waiting` runs wait for it."""
+
+    state: StateName
+    lock: LockInfo
+    owner: str | None
+    run: Run | None = None
+    waiting: int = 0
+
+
+async def write_to_owner(
+    world: World, news: OwnerNews, inspection: Inspection, *, asker: str, channel: str, incident: str, request: str = ""
+) -> None:
+    """As `write_about`, on the lock and the owner that the inspection found.
+
+    With the news goes what the inspection shows beside it: that others wait, that the run has ended.
+    """
+    if inspection.owner is None or inspection.lock is None:
+        return
+    tied = inspection.attribution
+    candidates = () if tied is None else tied.candidates
+    held = Held(
+        state=inspection.state,
+        lock=inspection.lock,
+        owner=inspection.owner.slack_id,
+        run=candidates[0].run if candidates else None,
+        waiting=0 if tied is None else len(tied.contenders),
+    )
+    everything = dict.fromkeys((news, *_beside(inspection, held)))
+    await _tell(world, tuple(everything), held, Spoken(asker, channel, incident, request))
+
+
+async def write_about(
+    world: World, news: OwnerNews, held: Held, *, asker: str, channel: str, incident: str, request: str = ""
+) -> None:
+    """Tells the owner, if Slack knows him and he is not the asker himself; each thing once.
+
+    An owner who cannot be reached changes nothing: that is told where it was asked, and goes on. Raises JournalAway.
+    """
+    await _tell(world, (news,), held, Spoken(asker, channel, incident, request))
+
+
+def _beside(inspection: Inspection, held: Held) -> Iterable[OwnerNews]:
+    if held.waiting:
+        yield OwnerNews.BLOCKS
+    tied = inspection.attribution
+    if tied is not None and tied.candidates and not tied.unseen and all(map(is_over, tied.candidates)):
+        yield OwnerNews.RUN_DIED
+
+
+async def _tell(world: World, news: Sequence[OwnerNews], held: Held, spoken: Spoken) -> None:
+    if not held.owner or held.owner == spoken.asker:
+        return
+    place = Place(held.state.name, held.lock.id, held.owner)
+    await _take_over(world, place, held, max(news, key=lambda one: one.weight), spoken)
+    new = [name for one in news if (name := await _noted(world, place, one, held, spoken))]
+    if new:
+        await start(world, place, why="+".join(new))
+
+
+async def _noted(world: World, place: Place, news: OwnerNews, held: Held, spoken: Spoken) -> str | None:
+    """The fact's name, if it has not been told yet."""
+    name = fact_id(news, spoken.asker, spoken.request)
+    fact = await world.records.get(FACT, f"{place}/{name}")
+    if fact is not None and fact.get("is_told"):
+        return None
+    if fact is None:
+        fact = fact_of(news, held.lock, held.run, held.waiting, spoken, at=world.clock.now())
+        await world.records.put(FACT, f"{place}/{name}", fact, ttl=KEPT)
+    await world.records.enlist(FACTS, str(place), name, at=datetime.fromisoformat(fact["at"]), ttl=KEPT)
+    return name
+
+
+async def start(world: World, place: Place, *, why: str, at: datetime | None = None) -> None:
+    """Has the letter brought to what is known; `why` tells one reason for it from another. Raises JournalAway."""
+    await world.jobs.start("letter", place.state, place.lock_id, place.owner, key=f"letter:{place}:{why}", at=at)
+
+
+async def _take_over(world: World, place: Place, held: Held, news: OwnerNews, spoken: Spoken) -> None:
+    """Notes whose lock it is now, and where it was spoken of last. Whoever was taken for the owner is told so."""
+    was = await owner_of(world, place.state, place.lock_id)
+    before = was or {"owner": "", "asker": "", "asked_in": "", "incident": "", "request": "", "news": news.name}
+    now = {
+        "owner": place.owner,
+        "asker": spoken.asker or before["asker"],
+        "asked_in": spoken.channel or before["asked_in"],
+        "incident": spoken.incident or before["incident"],
+        "request": spoken.request or before["request"],
+        "news": max(news, OwnerNews[before["news"]], key=lambda one: one.weight).name,
+        "created": held.lock.created.isoformat(),
+    }
+    if was != now:
+        await world.records.put(OF, place.of_lock, now, ttl=KEPT)
+    if before["owner"] != place.owner:
+        await world.records.enlist(LETTERS_TO, place.owner, place.of_lock, at=world.clock.now(), ttl=KEPT)
+        if before["owner"]:
+            await start(world, Place(place.state, place.lock_id, before["owner"]), why=f"moved:{place.owner}")

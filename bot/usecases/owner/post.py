@@ -1,0 +1,325 @@
+"""Brings the message to the owner of a lock to what is known: the job `letter`, and the asking again after "later".
+
+May be killed at any line and run again: what Slack may have taken is looked up by its mark before it is sent again.
+An owner who cannot be told changes nothing in what is decided about his lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from bot.core.evidence import Found
+from bot.core.gate.inspection import StateName
+from bot.core.people import OwnerSays
+from bot.core.phrase import Person, Phrase, Quoted, instant
+from bot.core.record.timeline import Draft, Kind
+from bot.core.reports.letter import LetterStanding, OwnerLetter, OwnerNews
+from bot.core.reports.report import Notice
+from bot.errors import Throttled, Unreachable, UpstreamError
+from bot.ports.messenger import Posted
+from bot.usecases.decide.owner import answer_of, use_up
+from bot.usecases.decide.requests import find_unlock
+from bot.usecases.lease import lease
+from bot.usecases.outbox import say_once
+from bot.usecases.owner.letters import start
+from bot.usecases.owner.record import FACT, KEPT, LETTER, Place, facts_at, headline, letter_of, news_of, owner_of
+from bot.usecases.world import World
+
+log = structlog.get_logger()
+
+SNOOZE = timedelta(minutes=10)
+"""How long an owner who asks for time is left in peace."""
+
+_PATIENCE = timedelta(seconds=30)
+_EARLY = timedelta(seconds=5)
+_MOST_DEFERRALS = 30
+_RINGS = frozenset({OwnerNews.UNLOCK_WANTED, OwnerNews.RELEASED})
+_NOTHING_ELSE: Phrase = ("Nothing else changes by that.",)
+_AGAIN = "AGAIN"
+_FIRST = "first"
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """A letter at work: all its facts, its record, and what it is to say."""
+
+    place: Place
+    facts: tuple[dict[str, Any], ...]
+    record: dict[str, Any]
+    letter: OwnerLetter
+
+    @property
+    def main(self) -> dict[str, Any]:
+        return dict(headline(self.facts))
+
+    @property
+    def names(self) -> list[str]:
+        return sorted({news_of(fact).name for fact in self.facts})
+
+
+async def post(world: World, state: StateName, lock_id: str, owner: str, *, is_last_try: bool = False) -> None:
+    """Brings the letter to what is known. Raises JournalAway, Busy, Throttled or Unreachable: then try again.
+
+    What Slack refuses for good, and what it did not take by the last try, is told where the lock was spoken of.
+    """
+    place = Place(state.name, lock_id, owner)
+    async with lease(world.records, f"letter/{place}", holder=world.new_id(), patience=_PATIENCE):
+        await _post(world, state, place, is_last_try=is_last_try)
+
+
+async def ask_again(world: World, state: StateName, lock_id: str) -> None:
+    """After "ask me later": puts the question again, once, if the lock still stands. Raises as `post`."""
+    of = await owner_of(world, state.name, lock_id)
+    if of is None:
+        return
+    said = await answer_of(world, state.name, lock_id, of["owner"])
+    place = Place(state.name, lock_id, of["owner"])
+    async with lease(world.records, f"letter/{place}", holder=world.new_id(), patience=_PATIENCE):
+        if said is not None and said.says is OwnerSays.LATER:
+            if world.clock.now() < said.at + SNOOZE - _EARLY:
+                return  # he has asked for time again since; that has a job of its own
+            await world.records.update(LETTER, str(place), {"again": said.at.isoformat()})
+            await use_up(world, state.name, said)
+        await _settle_if_gone(world, state, place)
+        await _post(world, state, place, is_last_try=False)
+
+
+async def _post(world: World, state: StateName, place: Place, *, is_last_try: bool) -> None:
+    desk = await _desk(world, state, place)
+    if desk is None:
+        return
+    try:
+        is_told = await (_bring_up_to_date if desk.record.get("ts") else _write_first)(world, desk)
+    except (Throttled, Unreachable) as error:
+        if not is_last_try:
+            raise
+        await _could_not(world, desk, error, is_final=False)
+    except UpstreamError as error:
+        await _could_not(world, desk, error, is_final=True)
+    else:
+        if is_told:
+            await _told(world, desk)
+
+
+async def _desk(world: World, state: StateName, place: Place) -> _Desk | None:
+    facts = await facts_at(world, place)
+    if not facts:
+        return None
+    record = await world.records.get(LETTER, str(place))
+    if record is None:
+        record = {"ts": "", "channel": "", "round": 0}
+        await world.records.put(LETTER, str(place), record, ttl=KEPT)
+    of = await owner_of(world, place.state, place.lock_id)
+    answer = await answer_of(world, place.state, place.lock_id, place.owner)
+    is_moved = of is not None and of["owner"] != place.owner
+    record = await _with_link(world, place, record, str(headline(facts)["request"]))
+    return _Desk(place, facts, record, letter_of(state, place, facts, record, answer, is_moved=is_moved))
+
+
+async def _with_link(world: World, place: Place, record: dict[str, Any], request_id: str) -> dict[str, Any]:
+    """The address of the request's message, asked for once."""
+    links = dict(record.get("links") or {})
+    if not request_id or request_id in links:
+        return record
+    found = await find_unlock(world, request_id)
+    if found is None or not found[0].ts:
+        return record
+    seen = await world.messages.permalink(found[0].channel, found[0].ts, thread=found[0].thread)
+    if not isinstance(seen, Found):
+        return record
+    links[request_id] = seen.value
+    return await _note(world, place, links=links) or record
+
+
+async def _write_first(world: World, desk: _Desk) -> bool:
+    """The message itself, which rings. False if there is nothing to be told, or not now."""
+    letter = desk.letter
+    if letter.standing is not LetterStanding.OPEN and letter.news is not OwnerNews.RELEASED:
+        return False
+    if desk.record.get("deferred") and letter.news is not OwnerNews.RELEASED and await _is_gone(world, desk.place):
+        return False
+    until = await _quiet_until(world, desk.place.owner)
+    if until is not None and not letter.state.protected:
+        return await _defer(world, desk, until)
+    if until is not None:
+        await _note(world, desk.place, disturbs="yes")
+        letter = replace(letter, disturbs=True)
+    mark = f"{desk.place}/{_FIRST}/{desk.record.get('round', 0)}"
+    posted = await _once(world, desk, mark, "", lambda: world.teller.letter(desk.place.owner, letter, mark=mark))
+    await _note(
+        world, desk.place, ts=posted.ts, channel=posted.channel, drawn=_digest(letter), rung=desk.names, untold=""
+    )
+    return True
+
+
+async def _bring_up_to_date(world: World, desk: _Desk) -> bool:
+    posted = Posted(desk.record["channel"], desk.record["ts"])
+    if _digest(desk.letter) != desk.record.get("drawn"):
+        try:
+            await world.teller.letter(desk.place.owner, desk.letter, posted=posted)
+        except (Throttled, Unreachable):
+            raise
+        except UpstreamError as error:
+            return await _anew(world, desk, error)
+        await _note(world, desk.place, drawn=_digest(desk.letter))
+    ring = _to_ring(desk)
+    if ring is None:
+        return True
+    until = None if desk.letter.state.protected else await _quiet_until(world, desk.place.owner)
+    if until is not None:
+        await _defer(world, desk, until)
+        return True
+    if desk.record.get("deferred") and desk.letter.news is not OwnerNews.RELEASED and await _is_gone(world, desk.place):
+        return True
+    mark = f"{desk.place}/{ring}"
+    await _once(
+        world, desk, mark, posted.ts, lambda: world.teller.nudge(desk.place.owner, desk.letter, posted, mark=mark)
+    )
+    await _note(world, desk.place, rung=sorted({*desk.record.get("rung", ()), *desk.names, ring}))
+    return True
+
+
+async def _anew(world: World, desk: _Desk, error: UpstreamError) -> bool:
+    """The message cannot be changed any more (deleted, too old): one more takes its place if an answer is wanted."""
+    log.warning("owner.message_lost", state=desk.place.state, detail=error.detail)
+    changed = await _note(world, desk.place, ts="", round=int(desk.record.get("round", 0)) + 1)
+    return await _write_first(world, replace(desk, record=changed or desk.record))
+
+
+def _to_ring(desk: _Desk) -> str | None:
+    """What the owner has to be notified of beside the update; None if there is nothing like that."""
+    letter, rung = desk.letter, desk.record.get("rung", ())
+    if letter.standing is not LetterStanding.OPEN:
+        return None if letter.news is not OwnerNews.RELEASED or letter.news.name in rung else letter.news.name
+    is_answered = letter.answer is not None and letter.answer.says is not OwnerSays.LATER
+    if letter.news in _RINGS and letter.news.name not in rung:
+        return None if is_answered and letter.news is OwnerNews.UNLOCK_WANTED else letter.news.name
+    again = desk.record.get("again")
+    is_due = again and letter.answer is None and letter.news is not OwnerNews.RELEASED
+    return f"{_AGAIN}/{again}" if is_due and f"{_AGAIN}/{again}" not in rung else None
+
+
+async def _once(world: World, desk: _Desk, mark: str, thread: str, send: Callable[[], Awaitable[Posted]]) -> Posted:
+    """Sends, unless an earlier try that did not come to its end has sent it."""
+    tries = dict(desk.record.get("tries") or {})
+    if mark in tries:
+        found = await _found(world, desk.place.owner, mark, thread, datetime.fromisoformat(tries[mark]))
+        if found is not None:
+            return found
+    else:
+        await _note(world, desk.place, tries={mark: world.clock.now().isoformat()})
+    return await send()
+
+
+async def _found(world: World, owner: str, mark: str, thread: str, since: datetime) -> Posted | None:
+    """Where Slack lets nobody look, rather a second message than none."""
+    try:
+        return await world.teller.find_letter(owner, mark=mark, since=since, thread=thread)
+    except (Throttled, Unreachable):
+        raise
+    except UpstreamError as error:
+        log.warning("owner.cannot_look", owner=owner, detail=error.detail)
+        return None
+
+
+async def _quiet_until(world: World, owner: str) -> datetime | None:
+    """The end of the owner's do-not-disturb. Where Slack does not say, he is not known to want peace."""
+    seen = await world.timed("Slack", "whereabouts", world.directory.whereabouts(owner))
+    until = seen.value.snoozed_until if isinstance(seen, Found) else None
+    return until if until is not None and until > world.clock.now() else None
+
+
+async def _defer(world: World, desk: _Desk, until: datetime) -> bool:
+    count = int(desk.record.get("deferrals", 0))
+    if desk.record.get("deferred") != until.isoformat():
+        count += 1
+        await _note(world, desk.place, deferred=until.isoformat(), deferrals=count)
+    if count > _MOST_DEFERRALS:
+        return False
+    await start(world, desk.place, why=f"quiet:{until.timestamp():.0f}", at=until + timedelta(seconds=1))
+    text = f"is on do-not-disturb: not disturbed until {instant(until)}, and told then"
+    await _write_down(world, desk, text, f"quiet/{until.isoformat()}")
+    if news_of(desk.main) is OwnerNews.UNLOCK_WANTED:
+        words: Phrase = (Person(desk.place.owner, ""), " is on do-not-disturb until ", until, ", and is told then.")
+        notice = Notice(f"The owner of the lock of {desk.place.state} is not disturbed", (words, _NOTHING_ELSE))
+        await _say_where_asked(world, desk, notice, "quiet")
+    return False
+
+
+async def _is_gone(world: World, place: Place) -> bool:
+    seen = await world.state(place.state).backend.read_lock()
+    return not (seen.halves_of(place.lock_id) or seen.unseen or seen.garbage)
+
+
+async def _settle_if_gone(world: World, state: StateName, place: Place) -> None:
+    if await _is_gone(world, place):
+        await _note(world, place, is_gone="yes")
+        log.info("owner.lock_gone", state=state.name, lock_id=place.lock_id)
+
+
+async def _told(world: World, desk: _Desk) -> None:
+    fresh = [fact for fact in desk.facts if not fact.get("is_told")]
+    if not fresh:
+        return
+    said = "; ".join(dict.fromkeys(str(news_of(fact)) for fact in fresh))
+    await _write_down(world, desk, f"was told: {said}", "told/" + "+".join(fact["id"] for fact in fresh))
+    for fact in fresh:
+        await world.records.update(FACT, f"{desk.place}/{fact['id']}", {"is_told": "yes"})
+
+
+async def _could_not(world: World, desk: _Desk, error: UpstreamError, *, is_final: bool) -> None:
+    """On the timeline, in the channel, and in `status` from now on. Only what may pass is tried with the next news."""
+    place, main = desk.place, desk.main
+    log.warning("owner.unreachable", state=place.state, lock_id=place.lock_id, detail=error.detail)
+    await _note(world, place, untold=error.detail)
+    await _write_down(world, desk, f"could not be told: {error.detail}", f"untold/{main['id']}")
+    if is_final:
+        for fact in desk.facts:
+            await world.records.update(FACT, f"{place}/{fact['id']}", {"is_told": "refused"})
+    if main["channel"] and news_of(main) is not OwnerNews.ASKED:
+        why: Phrase = (Person(place.owner, ""), ": ", Quoted(error.detail))
+        notice = Notice(f"The owner of the lock of {place.state} could not be told", (why, _NOTHING_ELSE))
+        await _say_where_asked(world, desk, notice, "untold")
+
+
+async def _say_where_asked(world: World, desk: _Desk, notice: Notice, mark: str) -> None:
+    """In the thread of the request, or in the channel where the lock was spoken of; once for each letter."""
+    main = desk.main
+    found = await find_unlock(world, main["request"]) if main["request"] else None
+    thread = "" if found is None else found[0].thread or found[0].ts
+    await say_once(world, main["channel"], notice, mark=f"{desk.place}/{mark}", thread=thread)
+
+
+async def untold(world: World, state: str, lock_id: str) -> str:
+    """Why the owner could not be told, as far as that is so. Raises JournalAway."""
+    of = await owner_of(world, state, lock_id)
+    record = None if of is None else await world.records.get(LETTER, f"{state}/{lock_id}/{of['owner']}")
+    return "" if record is None else str(record.get("untold") or "")
+
+
+async def _note(world: World, place: Place, **changes: object) -> dict[str, Any] | None:
+    return await world.records.update(LETTER, str(place), changes)
+
+
+async def _write_down(world: World, desk: _Desk, text: str, once: str) -> None:
+    place, incident = desk.place, desk.main["incident"]
+    if incident:
+        draft = Draft(
+            at=world.clock.now(),
+            kind=Kind.OWNER_NOTIFIED,
+            actor="tflock",
+            text=f"the owner of the lock of {place.state} {text}",
+            facts={"state": place.state, "lock_id": place.lock_id, "owner": place.owner},
+            once=f"letter/{place}/{once}",
+        )
+        await world.journal.append(incident, draft)
+
+
+def _digest(letter: OwnerLetter) -> str:
+    return hashlib.sha256(repr(letter).encode()).hexdigest()[:16]

@@ -1,0 +1,195 @@
+"""One look at a state for those who wait for it: what has changed, whose turn it is, and telling him once.
+
+What is said carries a mark. It is written down before it is said, and whoever finds it begun looks for the mark first,
+so that a worker may die anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from bot.core.lock import LockSeen
+from bot.core.record.timeline import Draft, Kind
+from bot.core.reports import queue as steps
+from bot.core.reports.queue import MOST_CALLS, Departure, Ending, Queue, QueueNews, Waiter
+from bot.errors import Throttled, Unreachable, UpstreamError
+from bot.usecases.decide.inspect import inspect
+from bot.usecases.queue.record import Change, change_queue, load_queue
+from bot.usecases.world import World
+
+log = structlog.get_logger()
+
+_WORDS = {
+    Ending.TOLD: "was told that {state} is free",
+    Ending.STOPPED: "waits for {state} no more",
+    Ending.EXPIRED: "has waited long enough for {state}",
+    Ending.UNREACHABLE: "could not be told about {state}",
+}
+
+
+async def write_watch(world: World, state: str, waiter: Waiter, kind: Kind, text: str, ending: str = "") -> None:
+    """Puts the beginning or the end of a waiting on the timeline where it belongs to one. Raises JournalAway."""
+    if waiter.incident:
+        facts = {"state": state, "ticket": waiter.ticket, **({"outcome": ending} if ending else {})}
+        draft = Draft(world.clock.now(), kind, waiter.user, text, facts, f"{kind}/{waiter.ticket}")
+        await world.journal.append(waiter.incident, draft)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """By whoever holds the queue's lease, which `still_ours` makes sure of.
+
+    Raises JournalAway, Busy, and Unreachable or Throttled where Slack is away: the next look goes on there.
+    """
+
+    world: World
+    state: str
+    still_ours: Callable[[], Awaitable[None]]
+
+    async def run(self) -> None:
+        queue = await self._looked()
+        for _ in range(4 * len(queue.waiters) + 1):
+            now = self.world.clock.now()
+            queue = await self._change(lambda queue, now=now: steps.aged(queue, now, self.world.watch.head_start))  # type: ignore[misc]
+            turn = steps.next_to_tell(queue)
+            if turn is None:
+                break
+            await self._serve(queue, turn)
+        for gone in (await load_queue(self.world, self.state)).departures:
+            await self._part(gone)
+
+    async def _looked(self) -> Queue:
+        """The queue with what stands there now. What cannot be read is neither free nor taken."""
+        queue = await load_queue(self.world, self.state)
+        known = self.world.states.get(self.state)
+        if known is None:
+            return await self._dissolve()
+        lock = await known.backend.read_lock()
+        if not lock.is_free and not lock.held:
+            return queue
+        taker = await self._taker(queue, lock)
+        head_start = self.world.watch.head_start
+        return await self._change(
+            lambda queue: steps.seen(queue, is_free=lock.is_free, at=lock.at, taker=taker, head_start=head_start)
+        )
+
+    async def _dissolve(self) -> Queue:
+        """The state is not configured any more: everybody is told that the waiting is over."""
+        now = self.world.clock.now()
+
+        def all_left(queue: Queue) -> Queue:
+            for one in queue.waiters:
+                queue = steps.left(queue, one.user, Ending.EXPIRED, now)
+            return queue
+
+        return await self._change(all_left)
+
+    async def _taker(self, queue: Queue, lock: LockSeen) -> str | None:
+        """Who took the lock, if somebody was told that it is free and might be the one."""
+        if lock.is_free or queue.free_since is None or not any(one.told_at for one in queue.waiters):
+            return None
+        owner = (await inspect(self.world, self.world.state(self.state))).owner
+        return None if owner is None else owner.slack_id
+
+    async def _serve(self, queue: Queue, turn: Waiter) -> None:
+        ticket = turn.ticket
+        if turn.telling:
+            if await self._was_said(turn, _mark(self.state, turn), turn.telling_at):
+                await self._told(ticket)
+                return
+            if queue.free_since is None or turn.telling != queue.period:
+                await self._change(lambda queue: steps.not_told(queue, ticket))
+                return
+        else:
+            now = self.world.clock.now()
+            queue = await self._change(lambda queue: steps.telling(queue, ticket, now))
+            begun = queue.of(turn.user)
+            if begun is None or begun.ticket != ticket or not begun.telling:
+                return
+            turn = begun
+        await self._tell(queue, turn)
+
+    async def _tell(self, queue: Queue, turn: Waiter) -> None:
+        news = QueueNews(
+            state=self.state,
+            user=turn.user,
+            head_start=self.world.watch.head_start,
+            behind=len(queue.waiters) - (queue.place(turn.user) or 1),
+            is_last=turn.calls + 1 >= MOST_CALLS,
+        )
+        await self.still_ours()
+        try:
+            await self.world.sharing.call(turn.channel, news, mark=_mark(self.state, turn), thread=turn.thread)
+        except (Unreachable, Throttled):
+            raise
+        except UpstreamError as error:
+            log.warning("waiting.place_closed", state=self.state, channel=turn.channel, detail=error.detail)
+            await self._elsewhere(turn)
+        else:
+            await self._told(turn.ticket)
+
+    async def _told(self, ticket: str) -> None:
+        now = self.world.clock.now()
+        await self._change(lambda queue: steps.told(queue, ticket, now))
+
+    async def _elsewhere(self, turn: Waiter) -> None:
+        """Where the channel takes no message, he is told in his DM; where that does not either, he cannot be told."""
+        try:
+            room = await self.world.sharing.room(turn.user)
+        except (Unreachable, Throttled):
+            raise
+        except UpstreamError:
+            room = turn.channel
+        now, ticket = self.world.clock.now(), turn.ticket
+        if room == turn.channel:
+            await self._change(lambda queue: steps.left(queue, turn.user, Ending.UNREACHABLE, now))
+        else:
+            await self._change(lambda queue: steps.moved(queue, ticket, room))
+
+    async def _part(self, gone: Departure) -> None:
+        """What is owed to somebody who is off the queue: the last word, if he did not have it, and the timeline."""
+        waiter = gone.waiter
+        if gone.ending is Ending.EXPIRED:
+            await self._say_end(gone)
+        words = _WORDS[gone.ending].format(state=self.state)
+        await write_watch(self.world, self.state, waiter, Kind.WATCH_ENDED, words, str(gone.ending))
+        await self._change(lambda queue: steps.parted(queue, waiter.ticket))
+
+    async def _say_end(self, gone: Departure) -> None:
+        waiter, mark = gone.waiter, f"waiting/{self.state}/{gone.waiter.ticket}/end"
+        if gone.telling and await self._was_said(waiter, mark, gone.at):
+            return
+        await self._change(lambda queue: steps.parting(queue, waiter.ticket))
+        news = QueueNews(
+            self.state, waiter.user, self.world.watch.head_start, ending=gone.ending, waited=gone.at - waiter.since
+        )
+        await self.still_ours()
+        try:
+            await self.world.sharing.call(waiter.channel, news, mark=mark, thread=waiter.thread)
+        except (Unreachable, Throttled):
+            raise
+        except UpstreamError as error:
+            log.warning("waiting.end_not_told", state=self.state, detail=error.detail)
+
+    async def _was_said(self, waiter: Waiter, mark: str, since: datetime | None) -> bool:
+        """Whether a message with this mark stands there. Where the bot may not look, better twice than never."""
+        begun = since or waiter.since
+        try:
+            found = await self.world.sharing.told(waiter.channel, mark=mark, thread=waiter.thread, since=begun)
+        except (Unreachable, Throttled):
+            raise
+        except UpstreamError as error:
+            log.warning("waiting.not_looked_for", state=self.state, detail=error.detail)
+            return False
+        return found is not None
+
+    async def _change(self, change: Change) -> Queue:
+        return await change_queue(self.world, self.state, change)
+
+
+def _mark(state: str, waiter: Waiter) -> str:
+    return f"waiting/{state}/{waiter.ticket}/{waiter.telling}"

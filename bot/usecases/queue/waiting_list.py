@@ -1,0 +1,175 @@
+"""Who waits for a state to be free: put on its queue, taken off, and looked after until told.
+
+Nothing here touches a lock. The looks are a durable job; whoever reads or changes a lock only has it come sooner.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from bot.core.evidence import Found
+from bot.core.lock import LockSeen
+from bot.core.record.timeline import Kind
+from bot.core.reports import queue as steps
+from bot.core.reports.queue import Ending, Queue, Waiter, WatchReport
+from bot.errors import JournalAway, Throttled, Unreachable
+from bot.usecases.lease import Busy, lease
+from bot.usecases.queue.record import change_queue, kept, load_queue
+from bot.usecases.queue.round import Round, write_watch
+from bot.usecases.world import World
+
+log = structlog.get_logger()
+
+LOOK_EVERY = timedelta(seconds=15)
+"""How often a state is looked at while somebody waits for it, each state at instants of its own."""
+
+_MARGIN = timedelta(seconds=1)
+_SOON = timedelta(milliseconds=50)
+_MOST_STATES = 1000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Who wants to be told, and where he asked. `incident` is that of the channel, if there is one."""
+
+    state: str
+    user: str
+    channel: str
+    thread: str = ""
+    incident: str = ""
+
+
+async def start(world: World, wish: Wish) -> WatchReport:
+    """Puts somebody at the end of the queue, once however often he asks; not if it is free and nobody waits.
+
+    Raises UnknownState, JournalAway, and UpstreamError if Slack does not say where he can be told.
+    """
+    state = world.state(wish.state)
+    there = await state.backend.read_lock()
+    await state_seen(world, wish.state, there)
+    queue = await load_queue(world, wish.state)
+    if queue.of(wish.user) is not None:
+        await _schedule(world, wish.state)
+        return _report(world, wish, queue, there, was_waiting=True)
+    if there.is_free and not queue.waiters:
+        return _report(world, wish, queue, there, was_waiting=False)
+
+    waiter = await _waiter(world, wish)
+    await world.records.enlist("waiting", "states", wish.state, at=waiter.since, ttl=kept(world))
+    queue = await change_queue(world, wish.state, lambda queue: steps.joined(queue, waiter))
+    await _schedule(world, wish.state)
+    words = f"waits for {wish.state} to be free, number {queue.place(wish.user)} of {len(queue.waiters)}"
+    await write_watch(world, wish.state, queue.of(wish.user) or waiter, Kind.WATCH_STARTED, words)
+    return _report(world, wish, queue, there, was_waiting=False)
+
+
+async def stop(world: World, state: str, user: str) -> WatchReport:
+    """Takes somebody off the queue. Raises UnknownState, JournalAway."""
+    world.state(state)
+    was_waiting = (await load_queue(world, state)).of(user) is not None
+    now = world.clock.now()
+    queue = await change_queue(world, state, lambda queue: steps.left(queue, user, Ending.STOPPED, now))
+    if was_waiting:
+        await _look_at(world, state, now)
+    return WatchReport(state, None, len(queue.waiters), was_waiting=was_waiting, head_start=world.watch.head_start)
+
+
+async def state_seen(world: World, state: str, lock: LockSeen) -> int:
+    """For whoever has just read the lock: has it looked at for the queue, if that is news to it; how many wait.
+
+    Never raises: what is missed here, the queue's own looks make good.
+    """
+    try:
+        queue = await load_queue(world, state)
+        is_known = lock.is_free or bool(lock.held)
+        if queue.waiters and is_known and lock.is_free != (queue.free_since is not None):
+            await _look_at(world, state, world.clock.now())
+    except JournalAway:
+        return 0
+    return len(queue.waiters)
+
+
+async def look_soon(world: World, state: str) -> None:
+    """For whoever has changed the lock. Never raises, as `state_seen`."""
+    try:
+        if not (await load_queue(world, state)).is_idle:
+            await _look_at(world, state, world.clock.now())
+    except JournalAway:
+        log.warning("waiting.not_looked", state=state)
+
+
+async def tend(world: World) -> None:
+    """Starts the looks of every queue anew, should they have been lost. Raises JournalAway."""
+    now = world.clock.now()
+    listed = await world.records.enlisted("waiting", "states", since=now - kept(world), until=now, limit=_MOST_STATES)
+    for state in listed:
+        if not (await load_queue(world, state)).is_idle:
+            await _schedule(world, state)
+
+
+async def look(world: World, state: str) -> None:
+    """One look at a state for those who wait for it, and what is to be told now. Raises JournalAway."""
+    if (await load_queue(world, state)).is_idle:
+        return
+    await _schedule(world, state)
+    holder = f"waiting/{world.new_id()}"
+    try:
+        async with lease(world.records, f"waiting/{state}", holder=holder, patience=timedelta(0)) as still_ours:
+            await Round(world, state, still_ours).run()
+    except Busy:
+        return  # whoever is at it does the same
+    except (Unreachable, Throttled) as error:
+        log.warning("waiting.not_told", state=state, detail=error.detail)
+    due = steps.next_at(await load_queue(world, state), world.watch.head_start)
+    now = world.clock.now()
+    if due is not None and now <= due < _slot(state, now):
+        await _look_at(world, state, due + _SOON)
+
+
+async def _waiter(world: World, wish: Wish) -> Waiter:
+    """In an incident channel he is told before everybody, so that the order is seen; elsewhere in his DM."""
+    now, channel = world.clock.now(), await world.directory.channel(wish.channel)
+    is_open = isinstance(channel, Found) and world.is_incident_channel(channel.value)
+    is_direct = isinstance(channel, Found) and channel.value.is_direct
+    return Waiter(
+        ticket=world.new_id(),
+        user=wish.user,
+        channel=wish.channel if is_open or is_direct else await world.sharing.room(wish.user),
+        thread=wish.thread if is_open or is_direct else "",
+        since=now,
+        until=now + world.watch.wait_for,
+        incident=wish.incident if is_open else "",
+        is_open=is_open,
+    )
+
+
+def _report(world: World, wish: Wish, queue: Queue, there: LockSeen, *, was_waiting: bool) -> WatchReport:
+    return WatchReport(
+        state=wish.state,
+        place=queue.place(wish.user),
+        total=len(queue.waiters),
+        was_waiting=was_waiting,
+        head_start=world.watch.head_start,
+        waiter=queue.of(wish.user),
+        seen=there,
+    )
+
+
+async def _schedule(world: World, state: str) -> None:
+    """The next regular look, if it is not on its way already."""
+    await _look_at(world, state, _slot(state, world.clock.now()))
+
+
+async def _look_at(world: World, state: str, at: datetime) -> None:
+    await world.jobs.start("waiting", state, key=f"waiting:{state}:{(at - _EPOCH) // _SOON}", at=at)
+
+
+def _slot(state: str, now: datetime) -> datetime:
+    """The next of the state's own instants: the same for all processes, and not the same for all states."""
+    own = _EPOCH + timedelta(milliseconds=zlib.crc32(state.encode()) % (LOOK_EVERY // timedelta(milliseconds=1)))
+    return own + ((now + _MARGIN - own) // LOOK_EVERY + 1) * LOOK_EVERY

@@ -1,0 +1,314 @@
+"""What was said in a channel before, put on the timeline on demand: a durable job that reads a page at a time.
+
+Slack gives some apps one page of 15 messages a minute (docs.slack.dev/apis/web-api/rate-limits), so that this may take
+long. How far it has come is in one record, written after each page: another worker goes on from there, and a page that
+is read twice adds nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import structlog
+from pydantic import TypeAdapter
+
+from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
+from bot.core.phrase import Person, Phrase, Quoted
+from bot.core.record.incident import Incident
+from bot.core.record.message import Said
+from bot.core.reports.report import Notice
+from bot.errors import UpstreamError
+from bot.ports.messenger import MessagePage, Posted
+from bot.usecases.export.export import reissue_if_late
+from bot.usecases.lease import lease
+from bot.usecases.record import capture
+from bot.usecases.record.capture import How
+from bot.usecases.record.find import AROUND, about, latest
+from bot.usecases.world import World
+
+log = structlog.get_logger()
+
+MOST_MESSAGES = 500
+"""Messages that one backfill takes."""
+
+MOST_TIME = timedelta(minutes=30)
+MOST_THREADS = 200
+"""Threads that one backfill looks into."""
+
+_KEPT_FOR = timedelta(days=1)
+_AGAIN_AFTER = timedelta(seconds=5)
+_TRIES = 10
+_MINUTE = timedelta(seconds=60)
+_PATIENCE = timedelta(seconds=5)
+
+
+class End(StrEnum):
+    """Why a backfill has come to its end."""
+
+    ALL = "everything was read"
+    MANY = "too many messages"
+    LATE = "too much time"
+    TROUBLE = "Slack did not let us read on"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """`since` None: since the incident was opened. With `marked_only` what has a capture reaction."""
+
+    channel: str
+    user: str
+    thread: str
+    since: datetime | None
+    marked_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a backfill is. `threads` are the roots still to be read; `cursor` is of the present history or thread.
+
+    `is_listed` once the channel's own messages are read. `at` is when a page is due: `tick` counts the pages.
+    """
+
+    id: str
+    channel: str
+    user: str
+    thread: str
+    incident: str
+    since: datetime
+    until: datetime
+    began: datetime
+    marked_only: bool
+    posted: str = ""
+    cursor: str = ""
+    is_listed: bool = False
+    threads: tuple[str, ...] = ()
+    threads_left: int = 0
+    taken: int = 0
+    known: int = 0
+    left_out: int = 0
+    tick: int = 0
+    failures: int = 0
+
+
+_PROGRESS = TypeAdapter(Progress)
+
+
+async def ask(world: World, wish: Wish) -> None:
+    """Opens the incident if need be, says that it begins, and hands the work to a worker.
+
+    Raises JournalAway, UpstreamError.
+    """
+    now = world.clock.now()
+    incident = await _incident(world, wish, now)
+    progress = Progress(
+        id=world.new_id(),
+        channel=wish.channel,
+        user=wish.user,
+        thread=wish.thread,
+        incident=incident.id,
+        since=wish.since or incident.opened_at,
+        until=min(now, incident.closed_at + AROUND) if incident.closed_at else now,
+        began=now,
+        marked_only=wish.marked_only,
+    )
+    posted = await world.teller.notice(wish.channel, _going_on(progress, None), thread=wish.thread)
+    progress = replace(progress, posted=posted.ts)
+    await _write(world, progress)
+    await _next(world, progress, now)
+
+
+async def _incident(world: World, wish: Wish, now: datetime) -> Incident:
+    """The one that was going on then; without a time the channel's last one. A new one if there is none."""
+    channel = wish.channel
+    known = await (latest(world, channel) if wish.since is None else about(world, channel, wish.since))
+    if known is None:
+        known, _ = await world.journal.open(channel=channel, title=capture.TITLE, by=wish.user, at=now)
+    return known
+
+
+async def go_on(world: World, backfill_id: str, tick: int) -> None:
+    """Reads a page, takes what is to be taken, and has the next page read. Raises JournalAway and Busy."""
+    async with lease(world.records, f"backfill/{backfill_id}", holder=world.new_id(), patience=_PATIENCE):
+        progress = await _find(world, backfill_id)
+        if progress is None:
+            return
+        if progress.tick != tick:
+            await _next(world, progress, world.clock.now())  # an earlier worker died before it could
+            return
+        if world.clock.now() - progress.began > MOST_TIME:
+            await _end(world, progress, End.LATE)
+            return
+        page = await _page(world, progress)
+        if isinstance(page, Found):
+            await _take(world, progress, page.value)
+        else:
+            await _wait(world, progress, page)
+
+
+async def place_of(world: World, backfill_id: str) -> tuple[str, str]:
+    """The channel and the thread that a backfill was asked for in; empty if it has ended. Raises JournalAway."""
+    progress = await _find(world, backfill_id)
+    return ("", "") if progress is None else (progress.channel, progress.thread)
+
+
+async def _page(world: World, progress: Progress) -> Observation[MessagePage]:
+    messages, since, until, cursor = world.messages, progress.since, progress.until, progress.cursor
+    if not progress.is_listed:
+        asked = messages.history(progress.channel, since=since, until=until, cursor=cursor)
+        return await world.timed("Slack", "history", asked)
+    asked = messages.replies(progress.channel, progress.threads[0], since=since, until=until, cursor=cursor)
+    return await world.timed("Slack", "replies", asked)
+
+
+async def _take(world: World, progress: Progress, page: MessagePage) -> None:
+    """The page onto the timeline, the oldest first; then on to the next one."""
+    end = None
+    for said in sorted(page.messages, key=lambda one: one.ts):
+        if progress.taken >= MOST_MESSAGES:
+            end = End.MANY
+            break
+        progress = await _message(world, progress, said)
+    progress = _turned(progress, page)
+    if end is None and progress.is_listed and not progress.threads:
+        end = End.ALL
+    if end is not None:
+        await _end(world, progress, end)
+        return
+    await _write(world, progress)
+    await _say(world, progress, _going_on(progress, None))
+    await _next(world, progress, world.clock.now())
+
+
+async def _message(world: World, progress: Progress, said: Said) -> Progress:
+    if not said.by_person or (progress.marked_only and not capture.is_marked(world, said)):
+        return replace(progress, left_out=progress.left_out + 1)
+    if await capture.find(world, said.channel, said.ts) is not None:
+        return replace(progress, known=progress.known + 1)
+    added = await capture.take(
+        world, progress.incident, said, by=progress.user, how=How.BACKFILL, on_mark=progress.marked_only
+    )
+    return replace(progress, taken=progress.taken + added, known=progress.known + (not added))
+
+
+def _turned(progress: Progress, page: MessagePage) -> Progress:
+    """Where the next page is, with the threads that this one showed."""
+    tick = progress.tick + 1
+    if progress.is_listed:
+        threads = progress.threads if page.cursor else progress.threads[1:]
+        return replace(progress, tick=tick, failures=0, cursor=page.cursor, threads=threads)
+    roots = [said.ts for said in page.messages if said.latest_reply is not None and said.latest_reply >= progress.since]
+    threads = tuple(dict.fromkeys((*progress.threads, *roots)))
+    left = progress.threads_left + max(0, len(threads) - MOST_THREADS)
+    return replace(
+        progress,
+        tick=tick,
+        failures=0,
+        cursor=page.cursor,
+        is_listed=not page.cursor,
+        threads=threads[:MOST_THREADS],
+        threads_left=left,
+    )
+
+
+async def _wait(world: World, progress: Progress, seen: NotFound | Unseen) -> None:
+    """Another try when Slack is ready; the end where that never helps."""
+    throttled = isinstance(seen, Unseen) and seen.trouble is Trouble.THROTTLED
+    may_help = isinstance(seen, Unseen) and seen.trouble is not Trouble.DENIED
+    if isinstance(seen, NotFound) and progress.is_listed:
+        await _take(world, progress, MessagePage((), ""))  # the thread was deleted meanwhile
+        return
+    if not may_help or (not throttled and progress.failures >= _TRIES):
+        log.warning("backfill.stopped", channel=progress.channel, tick=progress.tick)
+        await _end(world, progress, End.TROUBLE, seen.detail if isinstance(seen, Unseen) else seen.what)
+        return
+    asked = timedelta(seconds=seen.retry_after) if isinstance(seen, Unseen) and seen.retry_after else None
+    at = world.clock.now() + ((asked or _MINUTE) if throttled else _AGAIN_AFTER)
+    progress = replace(progress, tick=progress.tick + 1, failures=progress.failures + (not throttled))
+    await _write(world, progress)
+    await _next(world, progress, at)
+    await _say(world, progress, _going_on(progress, at if throttled else None))
+
+
+async def _end(world: World, progress: Progress, end: End, detail: str = "") -> None:
+    log.info("backfill.ended", channel=progress.channel, end=str(end), taken=progress.taken, known=progress.known)
+    await reissue_if_late(world, progress.incident)  # it may have been closed meanwhile
+    await _say(world, progress, _ended(progress, end, detail))
+    await world.records.forget("backfill", progress.id)
+
+
+async def _say(world: World, progress: Progress, notice: Notice) -> None:
+    """In the place of what was said before. Slack being away holds nothing up: the next page says more."""
+    posted = Posted(progress.channel, progress.posted) if progress.posted else None
+    try:
+        await world.teller.notice(progress.channel, notice, thread=progress.thread, posted=posted)
+    except UpstreamError as error:
+        log.warning("backfill.not_told", channel=progress.channel, detail=error.detail)
+
+
+async def _next(world: World, progress: Progress, at: datetime) -> None:
+    key = f"backfill:{progress.id}:{progress.tick}"
+    await world.jobs.start("backfill", progress.id, str(progress.tick), key=key, at=at)
+
+
+async def _write(world: World, progress: Progress) -> None:
+    record: Mapping[str, Any] = _PROGRESS.dump_python(progress, mode="json")
+    await world.records.put("backfill", progress.id, record, ttl=_KEPT_FOR)
+
+
+async def _find(world: World, backfill_id: str) -> Progress | None:
+    record = await world.records.get("backfill", backfill_id)
+    return None if record is None else _PROGRESS.validate_python(record)
+
+
+def _going_on(progress: Progress, at: datetime | None) -> Notice:
+    lines: list[Phrase] = [_asked(progress)]
+    if progress.tick:
+        lines.append(_counts(progress))
+    if at is not None:
+        lines.append(("Slack asks for patience: tflock reads on at ", at, "."))
+    return Notice("Reading what was said here", tuple(lines))
+
+
+def _ended(progress: Progress, end: End, detail: str) -> Notice:
+    lines: list[Phrase] = [_asked(progress), _counts(progress)]
+    if end is End.MANY:
+        lines.append((f"{MOST_MESSAGES} messages are the most at a time: the older ones were left out.",))
+        lines.append(("Ask again for the rest: what is on the timeline is not taken twice.",))
+    if end is End.LATE:
+        lines.append(("Slack let us read slowly, and the time for this is over: the older ones were left out.",))
+        lines.append(("Ask again for the rest: what is on the timeline is not taken twice.",))
+    if end is End.TROUBLE:
+        lines.append(("It ended early: ", Quoted(detail)))
+    if progress.threads_left:
+        lines.append((f"{progress.threads_left} threads were not looked into.",))
+    if progress.taken:
+        lines.append(
+            ("To leave one out of the exports: ", Quoted("/tflock hide N"), ", with N of ", Quoted("/tflock timeline"))
+        )
+    return Notice(_headline(progress), tuple(lines))
+
+
+def _headline(progress: Progress) -> str:
+    match progress.taken:
+        case 0:
+            return "No message was put on the timeline"
+        case 1:
+            return "1 message was put on the timeline"
+        case count:
+            return f"{count} messages were put on the timeline"
+
+
+def _asked(progress: Progress) -> Phrase:
+    what = "marked messages" if progress.marked_only else "messages"
+    return ("Asked for by ", Person(progress.user, ""), f": {what} since ", progress.since, ".")
+
+
+def _counts(progress: Progress) -> Phrase:
+    known = f", {progress.known} there already" if progress.known else ""
+    reason = "bots, joins, not marked" if progress.marked_only else "bots, joins"
+    left_out = f", {progress.left_out} left out ({reason})" if progress.left_out else ""
+    return (f"{progress.taken} taken{known}{left_out}.",)

@@ -1,0 +1,313 @@
+"""Messages of the channel on the timeline: marked with a reaction or added by the shortcut, and what becomes of them.
+
+Slack's events only say that something has happened to a message. What is done follows from how the message stands now,
+so that an event that comes twice, late or out of order makes nothing wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from enum import StrEnum
+
+import structlog
+
+from bot.core.evidence import Found, NotFound, Trouble, Unseen
+from bot.core.phrase import Quoted
+from bot.core.record.message import Said, base_name, channels_in, file_names, people_in, readable
+from bot.core.record.revision import LONGEST_TEXT, Marking
+from bot.core.record.timeline import Draft, Kind
+from bot.core.reports.report import Corrected, Notice
+from bot.errors import Denied, NotPermitted, Unreachable, UpstreamError
+from bot.usecases.export.export import reissue_if_late
+from bot.usecases.lease import lease
+from bot.usecases.record import correct
+from bot.usecases.record.find import about
+from bot.usecases.record.rights import may_write
+from bot.usecases.world import World
+
+log = structlog.get_logger()
+
+KEPT_FOR = timedelta(days=400)
+"""How long a captured message is followed; the usual retention of a timeline."""
+
+REMEMBER = timedelta(minutes=10)
+"""How long an event is remembered: Slack's last retry comes after about five minutes."""
+
+UNMARKED = "the mark was taken off"
+EDITED = "edited after capture"
+DELETED = "deleted after capture"
+TITLE = "Terraform incident"
+
+_PATIENCE = timedelta(seconds=10)
+_BEGINNING = timedelta(minutes=10)
+_HINT_EVERY = timedelta(days=1)
+_MOST_NAMED = 30
+_MOST_ASKED = 25
+
+
+class Cause(StrEnum):
+    """What Slack said has happened to a message."""
+
+    MARKED = "marked"
+    UNMARKED = "unmarked"
+    CHANGED = "changed"
+    DELETED = "deleted"
+
+
+class How(StrEnum):
+    """How a message came onto the timeline. Public: the fact `how`."""
+
+    REACTION = "reaction"
+    SHORTCUT = "shortcut"
+    BACKFILL = "backfill"
+
+
+class Added(StrEnum):
+    """What adding a message came to."""
+
+    NEW = "new"
+    RESTORED = "restored"
+    THERE = "there already"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A captured message: its entry, what it said last, and whether it is there for its mark alone."""
+
+    incident: str
+    entry: str
+    digest: str
+    on_mark: bool
+
+
+async def find(world: World, channel: str, ts: str) -> Kept | None:
+    """What is known of a message, if it was captured. Raises JournalAway."""
+    record = await world.records.get("captured", f"{channel}/{ts}")
+    if record is None or not record["entry"]:
+        return None
+    return Kept(str(record["incident"]), str(record["entry"]), str(record["digest"]), bool(record["on_mark"]))
+
+
+async def is_followed(world: World, channel: str, ts: str) -> bool:
+    """Whether a message is captured, or being captured: one look into Redis. Raises JournalAway."""
+    return await world.records.get("captured", f"{channel}/{ts}") is not None
+
+
+async def follow(world: World, channel: str, ts: str, *, user: str, cause: Cause, event: str) -> None:
+    """Does what an event asks for, once. `user` is who marked or unmarked.
+
+    Raises JournalAway, Unreachable and Busy: then it is to be done again.
+    """
+    if await world.records.get("event", event) is not None:
+        return
+    async with lease(world.records, f"message/{channel}/{ts}", holder=world.new_id(), patience=_PATIENCE):
+        kept = await find(world, channel, ts)
+        try:
+            if kept is None:
+                await _begin(world, channel, ts, user, cause)
+            elif cause is Cause.DELETED:
+                await _hide(world, kept, "tflock", DELETED)
+            else:
+                await _catch_up(world, kept, channel, ts, user)
+        except NotPermitted:
+            log.warning("capture.entry_gone", channel=channel, ts=ts)  # with its incident, when its time was over
+            await world.records.forget("captured", f"{channel}/{ts}")
+    await world.records.put("event", event, {"done": "yes"}, ttl=REMEMBER)
+
+
+async def add(world: World, channel: str, ts: str, *, user: str) -> Added:
+    """Puts a message on the timeline because somebody says so; no mark is needed to keep it there.
+
+    Raises UpstreamError if it cannot be read, NotPermitted if it is not there, JournalAway and Busy.
+    """
+    async with lease(world.records, f"message/{channel}/{ts}", holder=world.new_id(), patience=_PATIENCE):
+        said = await _read(world, channel, ts)
+        if said is None:
+            raise NotPermitted(
+                "That message is not there any more, or only you can see it. Nothing was put on the timeline."
+            )
+        kept = await find(world, channel, ts)
+        if kept is None:
+            incident = await _incident(world, said, user)
+            await take(world, incident, said, by=user, how=How.SHORTCUT, on_mark=False)
+            await reissue_if_late(world, incident)
+            return Added.NEW
+        await _remember(world, said, replace(kept, on_mark=False))
+        restored = await correct.mark(world, kept.incident, kept.entry, by=user, how=Marking.RESTORE, why="added again")
+        return Added.RESTORED if restored.changed else Added.THERE
+
+
+async def take(world: World, incident: str, said: Said, *, by: str, how: How, on_mark: bool) -> bool:
+    """Writes a message on a timeline, at its own time; False if it stood there. Raises JournalAway."""
+    link = await world.messages.permalink(said.channel, said.ts, thread=said.thread)
+    facts: dict[str, object] = {
+        "channel": said.channel,
+        "ts": said.ts,
+        "thread_ts": said.thread,
+        "permalink": link.value if isinstance(link, Found) else "",
+        "author": said.author,
+        "by": by,
+        "files": [
+            {"name": file.name, "title": file.title, "mimetype": file.mimetype, "permalink": file.permalink}
+            for file in said.files
+        ],
+        "how": str(how),
+        **({"bot": said.bot} if said.bot else {}),
+    }
+    text, once = await text_of(world, said), f"message/{said.channel}/{said.ts}"
+    draft = Draft(said.at, Kind.MESSAGE_CAPTURED, said.author or "tflock", text, facts, once)
+    appended = await world.journal.append(incident, draft)
+    # an entry of another try may hold an older text: without a digest the next event looks again
+    digest = said.digest if appended.added else ""
+    await _remember(world, said, Kept(incident, appended.entry.id, digest, on_mark))
+    return appended.added
+
+
+async def text_of(world: World, said: Said) -> str:
+    """The message as people read it; what it shares where it says nothing."""
+    people, channels = people_in(said.raw)[:_MOST_NAMED], channels_in(said.raw)[:_MOST_NAMED]
+    members, places = await asyncio.gather(
+        asyncio.gather(*(world.directory.member(user) for user in people)),
+        asyncio.gather(*(world.directory.channel(channel) for channel in channels)),
+    )
+    names = {one.value.id: one.value.name for one in (*members, *places) if isinstance(one, Found) and one.value.name}
+    shared = file_names(said.files)
+    text = readable(said.raw, names) or (f"shared {shared}" if shared else "(no text)")
+    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
+
+
+def is_marked(world: World, said: Said) -> bool:
+    """Whether anybody, member or not, has put a capture reaction on it."""
+    return bool(_marking(world, said))
+
+
+async def _begin(world: World, channel: str, ts: str, user: str, cause: Cause) -> None:
+    """A mark on a message that is not on the timeline."""
+    if cause is not Cause.MARKED or not await _is_incident_channel(world, channel):
+        return
+    # an edit that comes while this is being done must not be taken for one of a message that nobody marked
+    await world.records.put("captured", f"{channel}/{ts}", {"entry": ""}, ttl=_BEGINNING)
+    if not await _capture(world, channel, ts, user):
+        await world.records.forget("captured", f"{channel}/{ts}")
+
+
+async def _capture(world: World, channel: str, ts: str, user: str) -> bool:
+    """Takes a marked message; False if there is nothing to be taken."""
+    try:
+        said = await _read(world, channel, ts)
+    except Denied as error:
+        await _hint(world, channel, user, Notice("The marked message cannot be read", ((Quoted(error.detail),),)))
+        return False
+    marker = None if said is None else await _marker(world, said, user)
+    if said is not None and marker is not None:
+        incident = await _incident(world, said, marker)
+        await take(world, incident, said, by=marker, how=How.REACTION, on_mark=True)
+        await reissue_if_late(world, incident)
+        return True
+    if said is not None and user in _marking(world, said):
+        await _hint(world, channel, user, _MEMBERS_ONLY)
+    return False
+
+
+async def _catch_up(world: World, kept: Kept, channel: str, ts: str, user: str) -> None:
+    """Brings the entry to what the message is now."""
+    try:
+        said = await _read(world, channel, ts)
+    except Denied as error:
+        log.warning("capture.not_followed", channel=channel, detail=error.detail)
+        return
+    if said is None:
+        await _hide(world, kept, "tflock", DELETED)
+        return
+    if said.digest != kept.digest:
+        await _edit(world, kept, said)
+    if not kept.on_mark:
+        return
+    marker, now = await _marker(world, said, user), await correct.look(world, kept.incident, kept.entry)
+    if marker is None and not now.is_hidden:
+        await _hide(world, kept, user, UNMARKED)
+    elif marker is not None and now.is_hidden and _last_reason(now) == UNMARKED:
+        await correct.mark(world, kept.incident, kept.entry, by=marker, how=Marking.RESTORE, why="marked again")
+
+
+def _last_reason(now: Corrected) -> str:
+    """Why the entry was hidden: what a person hid by hand no mark brings back."""
+    hidden = [change for change in now.after.changes if change.kind == Kind.ENTRY_HIDDEN]
+    return hidden[-1].why if hidden else ""
+
+
+async def _edit(world: World, kept: Kept, said: Said) -> None:
+    text = await text_of(world, said)
+    await correct.edit(world, kept.incident, kept.entry, by=said.author or "tflock", text=text, why=EDITED)
+    await _remember(world, said, replace(kept, digest=said.digest))
+
+
+async def _hide(world: World, kept: Kept, by: str, why: str) -> None:
+    await correct.mark(world, kept.incident, kept.entry, by=by or "tflock", how=Marking.HIDE, why=why)
+
+
+async def _read(world: World, channel: str, ts: str) -> Said | None:
+    """The message; None if it is gone. Raises Denied, or Unreachable: then asking again may help."""
+    seen = await world.timed("Slack", "message", world.messages.message(channel, ts))
+    if isinstance(seen, NotFound):
+        return None
+    if isinstance(seen, Unseen):
+        kind = Denied if seen.trouble is Trouble.DENIED else Unreachable
+        raise kind(seen.system, seen.detail)
+    return seen.value
+
+
+async def _is_incident_channel(world: World, channel: str) -> bool:
+    seen = await world.directory.channel(channel)
+    if isinstance(seen, Unseen) and seen.trouble is not Trouble.DENIED:
+        raise Unreachable(seen.system, seen.detail)
+    return isinstance(seen, Found) and world.is_incident_channel(seen.value)
+
+
+async def _incident(world: World, said: Said, by: str) -> str:
+    """The incident that the message is about, which may be closed; a new one if there is none."""
+    known = await about(world, said.channel, said.at)
+    if known is None:
+        known, _ = await world.journal.open(channel=said.channel, title=TITLE, by=by, at=world.clock.now())
+    return known.id
+
+
+def _marking(world: World, said: Said) -> tuple[str, ...]:
+    """Who has marked the message, members or not."""
+    wanted = {base_name(reaction) for reaction in world.capture_reactions}
+    return tuple(dict.fromkeys(user for name, users in said.marks.items() if name in wanted for user in users))
+
+
+async def _marker(world: World, said: Said, first: str) -> str | None:
+    """A full member whose mark is on the message; `first` is asked about first. Raises Unreachable."""
+    marking = sorted(_marking(world, said), key=lambda user: user != first)
+    for user in marking[:_MOST_ASKED]:
+        if await may_write(world, user):
+            return user
+    return None
+
+
+_MEMBERS_ONLY = Notice(
+    "Your mark was not put on the timeline",
+    (
+        ("Only full members of this workspace may write on the timeline. Nothing was changed.",),
+        ("Ask one of them to mark the message.",),
+    ),
+)
+
+
+async def _hint(world: World, channel: str, user: str, notice: Notice) -> None:
+    """Says something to somebody who marked, once a day. It is not worth trying again."""
+    if not await world.records.once("capture-hint", f"{channel}/{user}", ttl=_HINT_EVERY):
+        return
+    try:
+        await world.teller.whisper(channel, user, notice)
+    except UpstreamError as error:
+        log.warning("capture.hint_not_told", detail=error.detail)
+
+
+async def _remember(world: World, said: Said, kept: Kept) -> None:
+    record = {"incident": kept.incident, "entry": kept.entry, "digest": kept.digest, "on_mark": kept.on_mark}
+    await world.records.put("captured", f"{said.channel}/{said.ts}", record, ttl=KEPT_FOR)

@@ -1,0 +1,195 @@
+"""The life of an incident: opened by the first command, noted in, closed, reopened.
+
+It is closed by a person, by quiet, or with its channel. Every closing is exported once, by a job whose key names that
+closing; `tend` makes good what a process that died between the two has left undone.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import structlog
+
+from bot.core.lock import LockInfo, LockSeen
+from bot.core.phrase import Quoted, instant
+from bot.core.record.facts import seen_facts
+from bot.core.record.incident import Incident
+from bot.core.record.timeline import Draft, Entry, Kind, stamp
+from bot.core.reports.report import Notice
+from bot.errors import ChainBroken, NotPermitted, UpstreamError
+from bot.usecases.decide.requests import is_at_work
+from bot.usecases.export.export import reissue_if_late
+from bot.usecases.record.correct import wrong_text
+from bot.usecases.world import World
+
+log = structlog.get_logger()
+
+BOT = "tflock"
+LONGEST_TITLE = 200
+"""Characters of an incident's title."""
+
+_MADE_GOOD_FOR = timedelta(days=1)
+_MOST = 1000
+_SEEN_TTL = timedelta(days=30)
+_DEALS_WITH = "incident-states"
+
+
+async def enter(world: World, *, channel: str, user: str, title: str, command: str) -> Incident:
+    """The channel's incident, opened by this command if there was none, with the command on its timeline.
+
+    Raises JournalAway.
+    """
+    now = world.clock.now()
+    incident, _ = await world.journal.open(channel=channel, title=title, by=user, at=now)
+    draft = Draft(now, Kind.COMMAND_RECEIVED, user, f"/tflock {command}".rstrip(), {"channel": channel})
+    await world.journal.append(incident.id, draft)
+    return incident
+
+
+async def observe(world: World, incident: str, state: str, seen: LockSeen) -> None:
+    """Writes down what lock stands there: the first time as observed, later only when it has changed."""
+    await world.records.enlist(_DEALS_WITH, incident, state, at=world.clock.now(), ttl=_SEEN_TTL)
+    now_there = ",".join(sorted(info.id for info in seen.locks)) or ("free" if seen.is_free else "")
+    if not now_there:
+        return
+    before = await world.records.get("lock-seen", f"{incident}/{state}")
+    if before is not None and before["locks"] == now_there:
+        return
+    await world.records.put("lock-seen", f"{incident}/{state}", {"locks": now_there}, ttl=_SEEN_TTL)
+    kind = Kind.LOCK_OBSERVED if before is None else Kind.LOCK_CHANGED
+    facts = {"state": state, "seen": seen_facts(seen), "before": None if before is None else before["locks"]}
+    await world.journal.append(incident, Draft(world.clock.now(), kind, "tflock", _lock_words(state, seen), facts))
+
+
+async def dealt_with(world: World) -> dict[str, Incident]:
+    """The open incident that deals with a state, by the state's name; of several the one that was opened last."""
+    now, found = world.clock.now(), dict[str, Incident]()
+    for incident in await world.journal.incidents(open_only=True, limit=_MOST):
+        since = now - _SEEN_TTL
+        names = await world.records.enlisted(_DEALS_WITH, incident.id, since=since, until=now, limit=_MOST)
+        found = {**dict.fromkeys(names, incident), **found}
+    return found
+
+
+async def note(world: World, incident: str, *, user: str, text: str, at: datetime | None) -> Entry:
+    """Adds a person's note, at the time that he names; the entry. A closed incident is exported anew.
+
+    Raises NotPermitted for a text that is too long, JournalAway.
+    """
+    if reason := wrong_text(text):
+        raise NotPermitted(f"{reason} Nothing was changed.")
+    now = world.clock.now()
+    facts = {} if at is None else {"back_dated": True}
+    noted = await world.journal.append(incident, Draft(at or now, Kind.NOTE_ADDED, user, text, facts))
+    await reissue_if_late(world, incident)
+    return noted.entry
+
+
+async def close(world: World, incident: Incident, *, user: str) -> bool:
+    """Closes it and hands the export to a worker; False if it was closed already. Raises JournalAway."""
+    return await _close(world, incident.id, by=user) is not None
+
+
+async def close_archived(world: World, channel: str) -> Incident | None:
+    """Closes what was open in a channel that was archived: nobody can write there any more. Raises JournalAway."""
+    incident = await world.journal.current(channel)
+    return None if incident is None else await _close(world, incident.id, by=BOT)
+
+
+async def reopen(world: World, incident: Incident, *, user: str) -> Incident | None:
+    """Goes on with it; None if it, or another one in its channel, is open by now. Raises JournalAway."""
+    return await world.journal.reopen(incident.id, by=user, at=world.clock.now())
+
+
+def check_title(title: str) -> None:
+    """Raises NotPermitted for one that no heading could hold."""
+    if len(title) > LONGEST_TITLE:
+        raise NotPermitted(
+            f"The title has {len(title):,} characters, and {LONGEST_TITLE} are the most. Nothing was changed."
+        )
+
+
+async def rename(world: World, incident: Incident, title: str, *, user: str) -> Incident | None:
+    """Gives it another title; None if it is not there any more. Raises NotPermitted if it is too long, JournalAway."""
+    check_title(title)
+    return await world.journal.rename(incident.id, title, by=user, at=world.clock.now())
+
+
+async def tend(world: World) -> None:
+    """What is due for all incidents, about once a minute: closes the quiet ones, starts exports that were missed.
+
+    May run in many workers at once and be cut off anywhere. Raises JournalAway.
+    """
+    await _make_good(world)
+    for incident in await world.journal.incidents(open_only=True, limit=_MOST):
+        try:
+            closed = await _close_if_quiet(world, incident)
+        except ChainBroken as broken:  # its own trouble must not keep the others open
+            log.warning("incident.not_tended", incident=incident.id, error=str(broken))
+        else:
+            if closed is not None:
+                await _say_quiet(world, closed)
+
+
+async def _close_if_quiet(world: World, incident: Incident) -> Incident | None:
+    """The last entry of any kind counts, by when it was recorded. It must still be the last one when it is closed."""
+    last = await world.journal.tail(incident.id, 1)
+    if not last or world.clock.now() - last[0].recorded_at < world.close_after_quiet:
+        return None
+    if await is_at_work(world, incident.id):
+        return None
+    return await _close(world, incident.id, by=BOT, if_last=last[0].id)
+
+
+async def _close(world: World, incident_id: str, *, by: str, if_last: str | None = None) -> Incident | None:
+    now = world.clock.now()
+    await world.records.enlist("closing", "all", incident_id, at=now, ttl=_MADE_GOOD_FOR)
+    closed = await world.journal.close(incident_id, by=by, at=now, if_last=if_last)
+    if closed is not None:
+        await _export(world, closed)
+    return closed
+
+
+async def _make_good(world: World) -> None:
+    now = world.clock.now()
+    for name in await world.records.enlisted("closing", "all", since=now - _MADE_GOOD_FOR, until=now, limit=_MOST):
+        incident = await world.journal.find(name)
+        if incident is None or incident.is_open:
+            continue
+        if await world.records.get("closing", _closing(incident)) is None:
+            await _export(world, incident)
+
+
+async def _export(world: World, closed: Incident) -> None:
+    await world.jobs.start("export", closed.id, key=f"export:{_closing(closed)}")
+    await world.records.put("closing", _closing(closed), {"export": "started"}, ttl=2 * _MADE_GOOD_FOR)
+
+
+def _closing(closed: Incident) -> str:
+    """Names one closing of an incident that may have several."""
+    return f"{closed.id}:closed:{stamp(closed.closed_at) if closed.closed_at else ''}"
+
+
+async def _say_quiet(world: World, closed: Incident) -> None:
+    hours = world.close_after_quiet / timedelta(hours=1)
+    lines = (
+        (Quoted(closed.title), f" ({closed.id}): nothing was written for {hours:g} hours. Its timeline is exported."),
+        ("If it goes on: ", Quoted("/tflock reopen")),
+    )
+    try:
+        await world.teller.notice(closed.channel, Notice("Incident closed", lines))
+    except UpstreamError as error:
+        log.warning("incident.closing_not_told", incident=closed.id, error=str(error))
+
+
+def _lock_words(state: str, seen: LockSeen) -> str:
+    if seen.is_free:
+        return f"{state} is free"
+    return "; ".join(
+        f"{state} has been locked by {info.who} since {instant(info.created)}, for {_operation(info)}"
+        for info in seen.locks
+    )
+
+
+def _operation(info: LockInfo) -> str:
+    return info.operation.removeprefix("OperationType").lower() or "an operation that it does not name"

@@ -1,0 +1,201 @@
+"""The attempts to delete one lock: each decides on fresh evidence, writes the intent down, and only then deletes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import stamina
+import structlog
+
+from bot.core.evidence import Unseen
+from bot.core.gate.case import Rule, Ruling
+from bot.core.gate.stages import UnlockStage
+from bot.core.lock import HalfRelease, LockInfo, ReleaseResult
+from bot.core.phrase import Phrase, Quoted
+from bot.core.record.facts import lock_facts
+from bot.core.record.timeline import Draft, Kind
+from bot.core.reports.unlock import UnlockReport
+from bot.errors import JournalAway, TflockError, UpstreamError
+from bot.usecases.decide.owner import answer_about
+from bot.usecases.decide.requests import Phase, change_unlock
+from bot.usecases.decide.weigh import Decision
+from bot.usecases.unlock.task import Task, decide_on, fingerprint
+from bot.usecases.unlock.unlock import record_decision
+from bot.usecases.world import World
+
+log = structlog.get_logger()
+
+_UNDER_WAY = frozenset({Phase.CONFIRMED, Phase.ARMED, Phase.RELEASING})
+_TRY_AGAIN = frozenset({ReleaseResult.THROTTLED, ReleaseResult.NOT_KNOWN})
+_UNTOUCHED = frozenset({ReleaseResult.THROTTLED, ReleaseResult.DENIED})
+
+Check: TypeAlias = Callable[[], Awaitable[None]]
+
+
+class TakenBack(TflockError):
+    """Somebody took the armed unlock back before anything was deleted."""
+
+
+@dataclass
+class _Again(TflockError):
+    """It may work soon. Carries what to tell people meanwhile, and what to conclude if time runs out."""
+
+    task: Task
+    report: UnlockReport
+    at_the_end: UnlockStage
+
+
+async def carry_out(world: World, task: Task, *, still_ours: Check) -> UnlockReport:
+    """Tries until it is settled or the deadline has passed.
+
+    Raises TakenBack, JournalAway, and what `still_ours` raises if another worker has taken over; nothing was deleted
+    after that.
+    """
+    deadline = world.policy.release_deadline
+    until = world.clock.now() + deadline
+    retrying = stamina.retry_context(
+        on=_Again, attempts=None, timeout=deadline, wait_initial=0.5, wait_max=8.0, wait_jitter=2.0
+    )
+    throttled = 0
+    try:
+        async for attempt in retrying:
+            with attempt:
+                try:
+                    report = await _attempt(world, task, attempt.num, still_ours)
+                    return replace(report, throttled=throttled + _was_throttled(report))
+                except _Again as again:
+                    task = again.task
+                    throttled += _was_throttled(again.report)
+                    await show_progress(world, replace(again.report, until=until, tries=attempt.num))
+                    raise
+    except _Again as again:
+        return replace(again.report, stage=again.at_the_end, throttled=throttled)
+    raise AssertionError("unreachable: the retries end with a report or an error")  # pragma: no cover
+
+
+def _was_throttled(report: UnlockReport) -> bool:
+    unread = report.inspection is not None and report.inspection.seen.is_throttled
+    return unread or any(part.result is ReleaseResult.THROTTLED for part in report.halves)
+
+
+async def show_progress(world: World, report: UnlockReport) -> None:
+    """Not worth failing for: the outcome is told in any case."""
+    try:
+        await world.teller.unlock(report)
+    except UpstreamError as error:
+        log.warning("unlock.progress_not_shown", request=report.request.id, detail=error.detail)
+
+
+async def _attempt(world: World, task: Task, number: int, still_ours: Check) -> UnlockReport:
+    request = task.request
+    decision = await decide_on(world, task)
+    await record_decision(world, request, decision, once=f"release/{request.id}/{task.round}/{fingerprint(decision)}")
+    report = UnlockReport(
+        request, UnlockStage.RELEASING, decision.inspection, decision.verdict, tries=number,
+        approver=task.consent.user if task.consent else "", approval=world.approvers(request.state),
+    )  # fmt: skip
+    if decision.is_gone(request.lock_id):
+        return gone(task, decision)
+    if decision.verdict.ruling is Ruling.REFUSE:
+        return _refused(task, decision, report)
+    if decision.verdict.ruling is Ruling.NEEDS_APPROVAL:
+        return replace(report, stage=UnlockStage.CHECKED)
+
+    await still_ours()
+    task = await _intend(world, task, decision)
+    if await answer_about(world, request.state, request.lock_id) != decision.answer:
+        again = replace(report, note=("the owner has just answered: looking again",))
+        raise _Again(task, again, UnlockStage.REFUSED)
+    halves = [await task.state.backend.release(half) for half in decision.inspection.seen.halves_of(request.lock_id)]
+    return await _concluded(world, task, replace(report, halves=tuple(halves)))
+
+
+def _refused(task: Task, decision: Decision, report: UnlockReport) -> UnlockReport:
+    left = tuple(half.kind for half in decision.inspection.seen.halves_of(task.request.lock_id))
+    stage = UnlockStage.HALF_RELEASED if task.sent and task.is_half_gone(left) else UnlockStage.REFUSED
+    if decision.store_is_busy:
+        end = stage if stage is UnlockStage.HALF_RELEASED else UnlockStage.STILL_THROTTLED
+        raise _Again(task, replace(report, left=left, note=_store_words(decision)), end)
+    if all(finding.rule is Rule.FRESH for finding in decision.verdict.refusals):
+        raise _Again(task, replace(report, left=left, note=("some answers took long: looking again",)), stage)
+    return replace(report, stage=stage, left=left)
+
+
+async def _intend(world: World, task: Task, decision: Decision) -> Task:
+    """The intent is on the timeline before the delete. Raises JournalAway or TakenBack: then nothing is deleted."""
+    request, inspection = task.request, decision.inspection
+    if not request.incident:
+        raise JournalAway("there is no timeline to write this release to")
+    lock = next(info for info in inspection.seen.locks if info.id == request.lock_id)
+    facts = {"request": request.id, "state": request.state, "lock_id": request.lock_id, "lock": lock_facts(lock)}
+    text = f"began to release the lock of {request.state}"
+    draft = Draft(
+        world.clock.now(), Kind.UNLOCK_RELEASING, task.by, text, facts, f"releasing/{request.id}/{task.round}"
+    )
+    await world.journal.append(request.incident, draft)
+
+    intended = task.intended or tuple(half.kind for half in inspection.seen.halves_of(request.lock_id))
+    owner = inspection.owner.slack_id if inspection.owner is not None else None
+    moved = await change_unlock(
+        world, request.id, only_in=_UNDER_WAY, phase=Phase.RELEASING, sent="yes", owner=owner or "",
+        intended=[str(kind) for kind in intended], lock=lock_facts(lock),
+    )  # fmt: skip
+    if moved is None:
+        raise TakenBack(request.id)
+    return replace(task, intended=intended)
+
+
+async def _concluded(world: World, task: Task, report: UnlockReport) -> UnlockReport:
+    results = {part.result for part in report.halves}
+    if results <= _UNTOUCHED and not task.sent:
+        await change_unlock(world, task.request.id, sent="")
+    task = replace(task, sent=task.sent or not results <= _UNTOUCHED)
+    left = tuple(part.half.kind for part in report.halves if part.result in _TRY_AGAIN | {ReleaseResult.DENIED})
+    report = replace(report, left=left, note=_release_words(report.halves))
+    half = task.is_half_gone(left)
+    if results & _TRY_AGAIN:
+        end = UnlockStage.STILL_THROTTLED if ReleaseResult.THROTTLED in results else UnlockStage.NOT_KNOWN
+        raise _Again(task, report, UnlockStage.HALF_RELEASED if half else end)
+    if left:
+        return replace(report, stage=UnlockStage.HALF_RELEASED if half else UnlockStage.FAILED)
+    released = ReleaseResult.RELEASED in results or len(report.halves) < len(task.intended)
+    if ReleaseResult.HOLDER_CHANGED in results:
+        stage = UnlockStage.RELEASED if released else UnlockStage.HOLDER_CHANGED
+        return replace(report, stage=stage, now_held_by=await _newer(task))
+    return replace(report, stage=UnlockStage.RELEASED if released else UnlockStage.ALREADY_FREE, note=())
+
+
+async def _newer(task: Task) -> LockInfo | None:
+    seen = await task.state.backend.read_lock()
+    return next((info for info in seen.locks if info.id != task.request.lock_id), None)
+
+
+def gone(task: Task, decision: Decision) -> UnlockReport:
+    """The lock in question does not stand there any more: what that means depends on whether we sent a delete."""
+    newer = decision.inspection.seen.lock
+    report = UnlockReport(
+        task.request, UnlockStage.ALREADY_FREE, decision.inspection, decision.verdict, now_held_by=newer,
+        approver=task.consent.user if task.consent else "",
+    )  # fmt: skip
+    if task.sent:
+        note: Phrase = ("the outcome was settled by reading: the lock is gone",)
+        return replace(report, stage=UnlockStage.RELEASED, note=note)
+    return replace(report, stage=UnlockStage.HOLDER_CHANGED) if newer is not None else report
+
+
+def _store_words(decision: Decision) -> Phrase:
+    seen = decision.store_trouble
+    if not isinstance(seen, Unseen):
+        return ("the store could not be read",)
+    return (f"{seen.system} could not be read ({seen.trouble}): ", Quoted(seen.detail))
+
+
+def _release_words(halves: tuple[HalfRelease, ...]) -> Phrase:
+    parts: list[Phrase] = [(f"{part.half.kind}: {part.result}", *_detail(part)) for part in halves]
+    return tuple(word for index, part in enumerate(parts) for word in ((("; ",) if index else ()) + part))
+
+
+def _detail(part: HalfRelease) -> Phrase:
+    return (" (", Quoted(part.detail), ")") if part.detail else ()

@@ -1,0 +1,55 @@
+"""What the message of an armed unlock shows while it waits: kept up with what the gate says, within Slack's limits."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import structlog
+
+from bot.core.gate.case import Verdict
+from bot.core.phrase import plain
+from bot.core.reports.unlock import UnlockReport
+from bot.errors import Throttled, UpstreamError
+from bot.usecases.decide.requests import change_unlock, instant_in
+from bot.usecases.unlock.task import Task
+from bot.usecases.world import World
+
+log = structlog.get_logger()
+
+SAME_AGAIN = timedelta(seconds=60)
+"""How often what has not changed, and counts down to nothing, is shown again: the time of the last look has."""
+
+_HUSH = timedelta(seconds=30)
+
+
+async def show_countdown(world: World, task: Task, report: UnlockReport) -> None:
+    """Shows what is still missing, unless it stands there already or Slack has asked for patience.
+
+    Not worth failing for: the outcome is told in any case. Raises JournalAway.
+    """
+    now, record, says = world.clock.now(), task.record, _fingerprint(report.verdict)
+    hushed, shown_at = instant_in(record, "hush_until"), instant_in(record, "countdown_at")
+    if hushed is not None and now < hushed:
+        return
+    is_same = says == record.get("countdown") and not _counts_down(report.verdict)
+    if is_same and shown_at is not None and now - shown_at < SAME_AGAIN:
+        return
+    try:
+        await world.teller.unlock(report)
+    except Throttled as error:
+        patience = timedelta(seconds=error.retry_after) if error.retry_after else _HUSH
+        await change_unlock(world, task.request.id, hush_until=(now + patience).isoformat())
+    except UpstreamError as error:
+        log.warning("unlock.countdown_not_shown", request=task.request.id, detail=error.detail)
+    else:
+        await change_unlock(world, task.request.id, countdown=says, countdown_at=now.isoformat())
+
+
+def _counts_down(verdict: Verdict | None) -> bool:
+    return verdict is not None and any(finding.until is not None for finding in verdict.refusals)
+
+
+def _fingerprint(verdict: Verdict | None) -> str:
+    if verdict is None:
+        return ""
+    return "; ".join([str(verdict.ruling), *(f"{found.rule}: {plain(found.reason)}" for found in verdict.refusals)])

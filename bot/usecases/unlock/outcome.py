@@ -1,0 +1,146 @@
+"""What an unlock came to: settled in Redis first, then on the timeline, then told. A crash in between repeats the rest.
+
+From the moment the outcome stands in the request's record, nothing is decided or deleted for it any more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from bot.core.gate.stages import UnlockStage
+from bot.core.lock import HalfKind, LockInfo, parse_created
+from bot.core.phrase import Phrase, Quoted, plain
+from bot.core.record.facts import release_facts
+from bot.core.record.timeline import Draft, Kind
+from bot.core.reports.letter import OwnerNews
+from bot.core.reports.unlock import UnlockReport
+from bot.core.run import Run
+from bot.usecases.decide.approval import start_waiting
+from bot.usecases.decide.requests import Phase, change_unlock
+from bot.usecases.owner.letters import Held, write_about
+from bot.usecases.unlock.task import Task
+from bot.usecases.world import World
+
+log = structlog.get_logger()
+
+_UNDER_WAY = frozenset({Phase.CONFIRMED, Phase.ARMED, Phase.RELEASING})
+
+_MAY_ASK_AGAIN = frozenset(
+    {UnlockStage.STILL_THROTTLED, UnlockStage.NOT_KNOWN, UnlockStage.HALF_RELEASED, UnlockStage.REFUSED}
+)
+"""Outcomes after which the same message can be used again: the lock still stands, in a half at least."""
+
+
+async def ask_for_approval(world: World, task: Task, report: UnlockReport) -> None:
+    """Shows the checklist with the button for a second member; from now on his time runs. Raises as `settle`."""
+    now = world.clock.now()
+    until = now + world.policy.approval_timeout
+    moved = await change_unlock(
+        world, task.request.id, only_in={task.phase, Phase.RELEASING}, phase=Phase.APPROVAL, by=task.by, approver="",
+        approval_at=now.isoformat(), wanted=list(report.verdict.wants_approval) if report.verdict else [],
+    )  # fmt: skip
+    if moved is not None:
+        await start_waiting(world, task.request, now.isoformat())
+        await world.teller.unlock(replace(report, until=until))
+
+
+async def settle(world: World, task: Task, report: UnlockReport) -> None:
+    """Settles the outcome and tells it. Raises JournalAway or UpstreamError; `tell_settled` then does the rest."""
+    report = replace(report, took=world.clock.now() - task.began)
+    settled: dict[str, object] = {
+        "phase": Phase.SETTLED,
+        "outcome": str(report.stage),
+        "note": plain(report.note) or _why(report),
+        "left": [str(kind) for kind in report.left],
+        "halves": release_facts(report.halves),
+        "outcome_approver": report.approver,
+        "tries": report.tries,
+        "throttled": report.throttled,
+        "took_seconds": report.took.total_seconds() if report.took is not None else None,
+    }
+    record = await change_unlock(world, task.request.id, only_in=_UNDER_WAY, **settled)
+    if record is not None:
+        await _conclude(world, task, record, report)
+
+
+async def tell_settled(world: World, task: Task) -> None:
+    """What a worker could not finish after the outcome was settled. Raises JournalAway or UpstreamError."""
+    record = task.record
+    note: Phrase = (Quoted(record["note"]),) if record["note"] else ()
+    report = UnlockReport(
+        task.request, UnlockStage(record["outcome"]), None, None, note=note, approver=record["outcome_approver"],
+        left=tuple(HalfKind(kind) for kind in record["left"]),
+    )  # fmt: skip
+    await _conclude(world, task, dict(record), report)
+
+
+async def _conclude(world: World, task: Task, record: dict[str, Any], report: UnlockReport) -> None:
+    first = await _write_down(world, task, record, report.stage)
+    await world.teller.unlock(report)
+    lock = _released_lock(record)
+    if report.stage is UnlockStage.RELEASED and lock is not None:
+        held = Held(task.state.name, lock, record.get("owner") or None, _run_of(report))
+        await write_about(
+            world, OwnerNews.RELEASED, held, asker=task.by, channel=task.request.channel, incident=task.request.incident
+        )
+    after = Phase.SHOWN if report.stage in _MAY_ASK_AGAIN else Phase.DONE
+    await change_unlock(world, task.request.id, only_in={Phase.SETTLED}, phase=after, by="", approver="")
+    if first:
+        _measure(world, task, report.stage)
+    log.info("unlock.settled", state=task.request.state, lock_id=task.request.lock_id, outcome=str(report.stage))
+
+
+def _run_of(report: UnlockReport) -> Run | None:
+    """The run as it was seen right before the release, so that its owner does not read that it goes on."""
+    tied = report.inspection.attribution if report.inspection is not None else None
+    return tied.candidates[0].run if tied is not None and tied.candidates else None
+
+
+def _measure(world: World, task: Task, stage: UnlockStage) -> None:
+    world.meter.unlock(task.request.state, str(stage))
+    if stage is UnlockStage.RELEASED:
+        world.meter.time_to_unlock((world.clock.now() - task.request.asked_at).total_seconds())
+
+
+async def _write_down(world: World, task: Task, record: dict[str, Any], stage: UnlockStage) -> bool:
+    """True if this was the first time that this outcome was written."""
+    request = task.request
+    if not request.incident:
+        return True
+    released = stage is UnlockStage.RELEASED
+    kind = Kind.UNLOCK_RELEASED if released else Kind.UNLOCK_FAILED
+    lock = f"the lock of {request.state}"
+    words = f"released {lock}" if released else f"did not release {lock}: {stage}"
+    facts = {
+        "request": request.id,
+        "state": request.state,
+        "lock_id": request.lock_id,
+        "outcome": str(stage),
+        "halves": record["halves"],
+        "note": record["note"],
+        "approver": record["outcome_approver"],
+        **{name: record.get(name) for name in ("tries", "throttled", "took_seconds", "lock")},
+    }
+    once = f"outcome/{request.id}/{task.round}"
+    draft = Draft(world.clock.now(), kind, task.by, words, facts, once)
+    return (await world.journal.append(request.incident, draft)).added
+
+
+def _why(report: UnlockReport) -> str:
+    """The refusals in words: all that is left of a verdict when the worker that had it is gone."""
+    refusals = report.verdict.refusals if report.verdict is not None and report.stage is UnlockStage.REFUSED else ()
+    return "; ".join(plain(finding.reason) for finding in refusals)
+
+
+def _released_lock(record: dict[str, Any]) -> LockInfo | None:
+    """The lock as it was seen before the first delete."""
+    was = record.get("lock")
+    if not was:
+        return None
+    return LockInfo(
+        id=was["id"], operation=was["operation"], info="", who=was["who"], version=was["version"],
+        created=parse_created(was["created"]), path=was["path"],
+    )  # fmt: skip

@@ -1,0 +1,185 @@
+"""The owner's answer: taken from his click, heard by the gate at once, and told where an unlock was asked for.
+
+What he says is about one lock: another lock of the same state is asked about anew. "It's dead" does not grow old,
+since a run that is dead stays so; it opens nothing by itself, as all other rules of the gate still look for
+themselves. "It's still running" stands until he takes it back, or the run was seen to end after he said it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from bot.core.evidence import Found
+from bot.core.gate.case import Ruling
+from bot.core.gate.inspection import StateName
+from bot.core.gate.stages import UnlockStage
+from bot.core.people import OwnerAnswer, OwnerSays
+from bot.core.phrase import Person, Phrase
+from bot.core.reports.letter import OwnerNews
+from bot.core.reports.report import Notice
+from bot.core.reports.unlock import UnlockReport, UnlockRequest
+from bot.errors import NotPermitted
+from bot.usecases.decide.approval import changed, expires_at, waiting_for
+from bot.usecases.decide.inspect import inspect
+from bot.usecases.decide.owner import TAKEN_BACK, answer_of, record_answer, take_answer_back
+from bot.usecases.decide.requests import Phase, find_unlock, unlocks_of
+from bot.usecases.decide.weigh import weigh
+from bot.usecases.lease import lease
+from bot.usecases.outbox import say_once
+from bot.usecases.owner import letters
+from bot.usecases.owner.post import SNOOZE
+from bot.usecases.owner.record import FACT, Place, owner_of
+from bot.usecases.unlock.release import wake
+from bot.usecases.world import World
+
+log = structlog.get_logger()
+
+_PATIENCE = timedelta(seconds=60)
+_SHOWN = frozenset({Phase.SHOWN, Phase.APPROVAL})
+
+
+async def take_answer(
+    world: World, *, state: StateName, lock_id: str, user: str, says: OwnerSays, at: datetime
+) -> OwnerAnswer:
+    """The owner's click. Raises NotPermitted if it is not his to answer (any more), JournalAway if not written down.
+
+    "It's still running" is taken from whoever was asked last, without another look: it can only keep a lock. Before
+    "It's dead" counts, the bot looks again whose lock it is.
+    """
+    place = Place(state.name, lock_id, user)
+    of = await _addressed(world, place)
+    await _check_member(world, user)
+    if says is OwnerSays.DEAD:
+        await _check_ownership(world, place)
+    if says is OwnerSays.LATER:
+        await _check_no_objection(world, place)
+    answer = OwnerAnswer(lock_id=lock_id, owner_id=user, says=says, at=at)
+    await record_answer(world, state.name, answer, incident=of["incident"])
+    if says is OwnerSays.LATER:
+        key = f"again:{place.of_lock}:{at.timestamp():.0f}"
+        await world.jobs.start("ask_owner_again", state.name, lock_id, key=key, at=at + SNOOZE)
+    await _spread(world, place, str(says), at)
+    return answer
+
+
+async def take_back(world: World, *, state: StateName, lock_id: str, user: str, at: datetime) -> None:
+    """He takes his answer back, also where the lock counts as another's by now. Raises as `take_answer`."""
+    answer = await answer_of(world, state.name, lock_id, user)
+    if answer is None:
+        raise NotPermitted("There is no answer of yours to take back. Nothing was changed.")
+    place = Place(state.name, lock_id, user)
+    of = await owner_of(world, state.name, lock_id)
+    await _check_member(world, user)
+    await take_answer_back(world, state.name, answer, at=at, incident="" if of is None else of["incident"])
+    await _spread(world, place, TAKEN_BACK, at)
+
+
+async def tell_answer(world: World, state: str, lock_id: str, user: str, says: str, at: str, *, worker: str) -> None:
+    """After an answer: says it in the channel, and has everything that waits on this lock look again at once.
+
+    Raises JournalAway, Busy, Throttled or Unreachable: then try again.
+    """
+    of = await owner_of(world, state, lock_id)
+    if of is None:
+        return
+    if of["asked_in"]:
+        found = await find_unlock(world, of["request"]) if of["request"] else None
+        thread = "" if found is None else found[0].thread or found[0].ts
+        await say_once(
+            world, of["asked_in"], _notice(state, user, says), mark=f"{state}/{lock_id}/{says}/{at}", thread=thread
+        )
+    for request in await unlocks_of(world, of["incident"], state=state, lock_id=lock_id):
+        await _look_again(world, request, worker=worker)
+
+
+async def _addressed(world: World, place: Place) -> dict[str, str]:
+    of = await owner_of(world, place.state, place.lock_id)
+    if of is None or of["owner"] != place.owner:
+        raise NotPermitted("This question was asked of somebody else, or too long ago. Nothing was changed.")
+    if await world.records.get(FACT, f"{place}/{OwnerNews.RELEASED.name}") is not None:
+        raise NotPermitted("This lock was released meanwhile: there is nothing to answer. Nothing was changed.")
+    return of
+
+
+async def _check_member(world: World, user: str) -> None:
+    seen = await world.timed("Slack", "member", world.directory.member(user))
+    if isinstance(seen, Found) and seen.value.is_deleted:
+        raise NotPermitted("This account is deactivated. Nothing was changed.")
+
+
+async def _check_no_objection(world: World, place: Place) -> None:
+    """An objection ends by being taken back, not by an old button that asks for time."""
+    before = await answer_of(world, place.state, place.lock_id, place.owner)
+    if before is not None and before.says is OwnerSays.RUNNING:
+        raise NotPermitted("You said that it is still running, and that stands until you take it back.")
+
+
+async def _check_ownership(world: World, place: Place) -> None:
+    inspection = await inspect(world, world.state(place.state), lock_id=place.lock_id)
+    lock, owner = inspection.lock, inspection.owner
+    if lock is None or lock.id != place.lock_id:
+        return  # the gate sees for itself whether it is gone, or cannot be read
+    if owner is not None and owner.slack_id not in {None, place.owner}:
+        raise NotPermitted("By what is known now this lock is somebody else's, who is asked. Nothing was changed.")
+
+
+async def _spread(world: World, place: Place, says: str, at: datetime) -> None:
+    await letters.start(world, place, why=f"answer:{says}:{at.timestamp():.3f}")
+    await world.jobs.start(
+        "owner_answered", place.state, place.lock_id, place.owner, says, at.isoformat(),
+        key=f"answered:{place}:{says}:{at.timestamp():.3f}",
+    )  # fmt: skip
+
+
+def _notice(state: str, user: str, says: str) -> Notice:
+    who: Phrase = (Person(user, ""), " ")
+    match says:
+        case OwnerSays.DEAD:
+            return Notice(
+                f"The owner of the lock of {state} says: it's dead, go ahead",
+                ((*who, "answered. Everything else is still checked."),),
+            )
+        case OwnerSays.RUNNING:
+            return Notice(
+                f"The owner of the lock of {state} says: it's still running",
+                ((*who, "answered. The lock stays until he takes that back or the run is seen to end."),),
+            )
+        case OwnerSays.LATER:
+            return Notice(f"The owner of the lock of {state} asks for time", ((*who, "is asked again in 10 minutes."),))
+    return Notice(f"The owner of the lock of {state} takes his answer back", ((*who, "does not object any more."),))
+
+
+async def _look_again(world: World, request: UnlockRequest, *, worker: str) -> None:
+    found = await find_unlock(world, request.id)
+    if found is None:
+        return
+    if found[1]["phase"] == Phase.ARMED:
+        await wake(world, request.id, worker=worker)
+    elif found[1]["phase"] in _SHOWN:
+        name = f"state/{request.state}"
+        async with lease(world.records, name, holder=f"{worker}/{world.new_id()}", patience=_PATIENCE):
+            await _show_again(world, request.id)
+
+
+async def _show_again(world: World, request_id: str) -> None:
+    """The checklist as it is now. While the lease is held no release can end, whose outcome this would cover."""
+    found = await find_unlock(world, request_id)
+    if found is None or found[1]["phase"] not in _SHOWN:
+        return
+    request, record = found
+    decision = await weigh(
+        world, world.state(request.state), lock_id=request.lock_id, user=record.get("by") or request.user,
+        channel=request.channel,
+    )  # fmt: skip
+    if decision.is_gone(request.lock_id) or decision.store_is_busy:
+        return  # whoever watches over the request has the words for that
+    if waiting_for(decision.verdict) != (record.get("wanted") or []):
+        await changed(world, request, decision)
+        return
+    report = UnlockReport(request, UnlockStage.CHECKED, decision.inspection, decision.verdict)
+    if decision.verdict.ruling is Ruling.NEEDS_APPROVAL:
+        report = replace(report, until=expires_at(world, request, record))
+    await world.teller.unlock(report)

@@ -1,0 +1,45 @@
+"""Arming again: when the lock of an armed unlock has changed hands, or its time is over. Always a fresh request."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from bot.core.reports.unlock import UnlockReport
+from bot.errors import NotPermitted
+from bot.usecases.decide.clicks import permit
+from bot.usecases.decide.requests import Phase, find_unlock
+from bot.usecases.record.incident import enter
+from bot.usecases.unlock.unlock import Wish, ask
+from bot.usecases.world import World
+
+_ONE_CLICK = timedelta(minutes=1)
+
+
+async def rearm(world: World, request_id: str, *, lock_id: str, new_lock: str, user: str) -> UnlockReport:
+    """Asks anew, as whoever clicked, for the lock that his button named: armed only if that one stands there now.
+
+    `lock_id` is the lock of the request that has ended. Raises NotPermitted, JournalAway, UpstreamError.
+    """
+    found = await find_unlock(world, request_id)
+    if found is None or not new_lock or found[0].lock_id != lock_id:
+        raise NotPermitted("This button is too old. Nothing was changed; ask again with /tflock unlock.")
+    request, record = found
+    if record["phase"] not in {Phase.DONE, Phase.SHOWN}:
+        raise NotPermitted("This unlock is at work still; its message shows how far it is. Nothing was changed.")
+    await permit(world, request, user)
+    if not await world.records.once("rearm", f"{request_id}/{new_lock}", ttl=_ONE_CLICK):
+        raise NotPermitted("Somebody has just pressed this button; the answer is a newer message in this channel.")
+    incident = await enter(
+        world, channel=request.channel, user=user, title=request.state, command=f"unlock {request.state} --when-safe"
+    )
+    wish = Wish(
+        state=request.state,
+        user=user,
+        channel=request.channel,
+        incident=incident.id,
+        thread=request.thread,
+        reason=request.reason,
+        when_safe=True,
+        only=new_lock,
+    )
+    return await ask(world, wish)

@@ -1,0 +1,167 @@
+"""The release as a job: one worker at a time per state, from a confirmed or armed request to its outcome.
+
+Runs in a worker. May be killed at any line and taken up by another worker, which finds how far the request has come
+and settles it by reading. Every attempt to delete follows a decision made on evidence read just before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from datetime import timedelta
+
+import structlog
+
+from bot.core.gate.case import Ruling
+from bot.core.gate.stages import UnlockStage
+from bot.core.phrase import Phrase
+from bot.core.reports.unlock import UnlockReport
+from bot.usecases.decide.requests import Phase, change_unlock
+from bot.usecases.lease import lease
+from bot.usecases.queue.waiting_list import look_soon
+from bot.usecases.unlock.attempt import Check, TakenBack, carry_out, gone, show_progress
+from bot.usecases.unlock.countdown import show_countdown
+from bot.usecases.unlock.outcome import ask_for_approval, settle, tell_settled
+from bot.usecases.unlock.task import Task, decide_on, fingerprint, load
+from bot.usecases.unlock.unlock import record_decision
+from bot.usecases.world import World
+
+log = structlog.get_logger()
+
+STALE_AFTER = timedelta(minutes=30)
+"""A confirmed unlock that no worker took up for this long is given up: the people have moved on."""
+
+TICK = timedelta(seconds=10)
+"""How often an armed unlock is decided again and its message brought up to date, where no earlier instant is known."""
+
+_PASSING = frozenset({UnlockStage.STILL_THROTTLED, UnlockStage.NOT_KNOWN, UnlockStage.HALF_RELEASED})
+
+
+async def release(world: World, request_id: str, *, worker: str) -> None:
+    """Carries a confirmed request out. Raises JournalAway, UpstreamError or Busy: then it must be tried again."""
+    task = await load(world, request_id)
+    if task is None:
+        return
+    async with _alone(world, task, worker) as still_ours:
+        task = await load(world, request_id)
+        if task is None:
+            return
+        if task.phase is Phase.SETTLED:
+            await tell_settled(world, task)
+        elif _is_stale(world, task):
+            note: Phrase = ("no worker took it up in time",)
+            await settle(world, task, UnlockReport(task.request, UnlockStage.EXPIRED, None, None, note=note))
+        else:
+            await _release(world, task, still_ours)
+
+
+async def _release(world: World, task: Task, still_ours: Check) -> None:
+    announcing = asyncio.create_task(_announce(world, task))
+    try:
+        report = await carry_out(world, task, still_ours=still_ours)
+    except TakenBack:
+        log.info("unlock.taken_back", request=task.request.id)
+        return
+    finally:
+        await announcing
+    await _end(world, task, report)
+
+
+async def _end(world: World, task: Task, report: UnlockReport) -> None:
+    await (ask_for_approval if report.stage is UnlockStage.CHECKED else settle)(world, task, report)
+    await look_soon(world, task.request.state)
+
+
+async def _announce(world: World, task: Task) -> None:
+    """Shows that it has begun, which also takes the buttons away."""
+    await show_progress(world, UnlockReport(task.request, UnlockStage.RELEASING, None, None))
+
+
+async def wake(world: World, request_id: str, *, worker: str) -> None:
+    """Has an armed unlock decided now, beside its ticks, which go on. Raises as `release`."""
+    await armed(world, request_id, None, worker=worker)
+
+
+async def armed(world: World, request_id: str, tick: int | None, *, worker: str) -> None:
+    """One tick of an armed unlock: decides, and releases, waits on or ends. Raises as `release`."""
+    task = await load(world, request_id)
+    if task is None or not task.is_armed:
+        return
+    async with _alone(world, task, worker) as still_ours:
+        task = await load(world, request_id)
+        if task is None or not task.is_armed:
+            return
+        if task.phase is Phase.SETTLED:
+            await tell_settled(world, task)
+            return
+        try:
+            report = await _armed_step(world, task, still_ours)
+        except TakenBack:
+            log.info("unlock.taken_back", request=task.request.id)
+            return
+        if report.stage is UnlockStage.ARMED:
+            await _wait_on(world, task, report, tick)
+        else:
+            await _end(world, task, report)
+
+
+async def _armed_step(world: World, task: Task, still_ours: Check) -> UnlockReport:
+    decision = await decide_on(world, task)
+    verdict = decision.verdict
+    if verdict.ruling is not Ruling.ALLOW:  # the attempt that follows writes down what it decides itself
+        once = f"armed/{task.request.id}/{task.round}/{fingerprint(decision)}"
+        await record_decision(world, task.request, decision, once=once)
+    report = UnlockReport(
+        task.request, UnlockStage.ARMED, decision.inspection, verdict, until=task.until, by=task.by,
+        approval=world.approvers(task.request.state),
+    )  # fmt: skip
+    if decision.is_gone(task.request.lock_id):
+        return gone(task, decision)
+    if _is_late(world, task):
+        return replace(report, stage=UnlockStage.EXPIRED, note=("it did not become safe in time",))
+    if verdict.ruling is Ruling.ALLOW:
+        return _still_armed(world, task, await carry_out(world, task, still_ours=still_ours))
+    if verdict.ruling is Ruling.NEEDS_APPROVAL:
+        return replace(report, stage=UnlockStage.CHECKED)
+    if not verdict.waiting_helps and not decision.store_is_busy:
+        return replace(report, stage=UnlockStage.REFUSED)
+    return report
+
+
+def _still_armed(world: World, task: Task, report: UnlockReport) -> UnlockReport:
+    """An armed unlock that met a passing obstacle goes on waiting."""
+    refused = report.stage is UnlockStage.REFUSED and report.verdict is not None and report.verdict.waiting_helps
+    if not _is_late(world, task) and (refused or report.stage in _PASSING):
+        return replace(report, stage=UnlockStage.ARMED, until=task.until, by=task.by)
+    return report
+
+
+async def _wait_on(world: World, task: Task, report: UnlockReport, tick: int | None) -> None:
+    """Back to waiting, so that it can be called off again, until the next tick; None has no next one."""
+    waiting = await change_unlock(world, task.request.id, only_in={Phase.ARMED, Phase.RELEASING}, phase=Phase.ARMED)
+    if waiting is None:
+        return
+    await show_countdown(world, task, report)
+    if tick is None:
+        return
+    now = world.clock.now()
+    until = report.verdict.until if report.verdict is not None else None
+    at = now + TICK if until is None else min(max(until, now + timedelta(seconds=1)), now + TICK)
+    number = str(tick + 1)
+    await world.jobs.start("armed", task.request.id, number, key=f"armed:{task.request.id}:{number}", at=at)
+
+
+def _is_late(world: World, task: Task) -> bool:
+    return task.until is not None and world.clock.now() > task.until
+
+
+def _is_stale(world: World, task: Task) -> bool:
+    return task.phase is Phase.CONFIRMED and world.clock.now() - task.began > STALE_AFTER
+
+
+def _alone(world: World, task: Task, worker: str) -> AbstractAsyncContextManager[Check]:
+    """One job at a time per state, also of the same worker."""
+    patience = world.policy.release_deadline + timedelta(seconds=30)
+    holder = f"{worker}/{world.new_id()}"
+    return lease(world.records, f"state/{task.state.name.name}", holder=holder, patience=patience)

@@ -1,0 +1,88 @@
+"""One unlock being carried out, as its record in Redis says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bot.core.lock import HalfKind
+from bot.core.reports.unlock import UnlockRequest
+from bot.usecases.decide.requests import Phase, find_unlock, instant_in
+from bot.usecases.decide.weigh import Consent, Decision, weigh
+from bot.usecases.world import State, World
+
+_CARRIED_OUT = frozenset({Phase.CONFIRMED, Phase.ARMED, Phase.RELEASING, Phase.SETTLED})
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One request being carried out. `by` is who confirmed or armed it: the requester for the gate.
+
+    `round` tells one confirmation of a request from the next. `sent` is set if a delete may have reached the store,
+    `intended` are the halves that stood when the first one was to be sent. `until` is set if it was armed.
+    """
+
+    request: UnlockRequest
+    state: State
+    phase: Phase
+    by: str
+    consent: Consent | None
+    began: datetime
+    round: str
+    sent: bool
+    intended: tuple[HalfKind, ...]
+    until: datetime | None
+    record: Mapping[str, Any]
+
+    @property
+    def is_armed(self) -> bool:
+        return self.until is not None and self.phase in {Phase.ARMED, Phase.RELEASING, Phase.SETTLED}
+
+    def is_half_gone(self, left: tuple[HalfKind, ...]) -> bool:
+        """Whether some of the halves that we set out to delete are gone, and some are left."""
+        return 0 < len(left) < len(self.intended)
+
+
+async def load(world: World, request_id: str) -> Task | None:
+    """The request as it stands now; None if there is nothing (more) to be carried out for it. Raises JournalAway."""
+    found = await find_unlock(world, request_id)
+    if found is None or found[1]["phase"] not in _CARRIED_OUT:
+        return None
+    request, record = found
+    armed_at, confirmed_at = instant_in(record, "armed_at"), instant_in(record, "confirmed_at")
+    began = max(at for at in (armed_at, confirmed_at, request.asked_at) if at is not None)
+    return Task(
+        request=request,
+        state=world.state(request.state),
+        phase=Phase(record["phase"]),
+        by=record.get("by") or request.user,
+        consent=_consent(request, record),
+        began=began,
+        round=began.isoformat(),
+        sent=bool(record.get("sent")),
+        intended=tuple(HalfKind(kind) for kind in record.get("intended") or ()),
+        until=instant_in(record, "until"),
+        record=record,
+    )
+
+
+def _consent(request: UnlockRequest, record: Mapping[str, Any]) -> Consent | None:
+    approver, at = record.get("approver"), instant_in(record, "approved_at")
+    covers = frozenset(record.get("covers") or ())
+    return Consent(approver, request.lock_id, at, covers) if approver and at is not None else None
+
+
+async def decide_on(world: World, task: Task) -> Decision:
+    """Everything looked at afresh, and a decision on the task's lock. Raises JournalAway."""
+    request = task.request
+    return await weigh(
+        world, task.state, lock_id=request.lock_id, user=task.by, channel=request.channel, consent=task.consent
+    )
+
+
+def fingerprint(decision: Decision) -> str:
+    """Short for what was decided, so that the same verdict is written down once however often it is reached."""
+    blocking = [str(finding.rule) for finding in decision.verdict.refusals]
+    return "+".join([str(decision.verdict.ruling), *blocking])

@@ -1,0 +1,216 @@
+"""Unlock: what a person asks for, confirms, approves, arms. The release itself is `bot.usecases.unlock.release`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import structlog
+
+from bot.core.gate.case import Ruling
+from bot.core.gate.stages import UnlockStage
+from bot.core.phrase import Person, Phrase
+from bot.core.record.facts import inspection_facts, verdict_facts, verdict_words
+from bot.core.record.timeline import Draft, Kind
+from bot.core.reports.letter import OwnerNews
+from bot.core.reports.unlock import UnlockReport, UnlockRequest
+from bot.errors import NotPermitted
+from bot.usecases.decide.approval import start_waiting, waiting_for
+from bot.usecases.decide.clicks import OPEN, live, move, permit, start_release, write_down
+from bot.usecases.decide.requests import Phase, change_unlock, find_unlock, placed, save_unlock
+from bot.usecases.decide.weigh import Decision, count_refusals, weigh
+from bot.usecases.owner.letters import write_to_owner
+from bot.usecases.queue.waiting_list import state_seen
+from bot.usecases.world import World
+
+log = structlog.get_logger()
+
+ARMED_FOR = timedelta(hours=2)
+"""How long an armed unlock goes on trying."""
+
+
+LOOK_AGAIN = timedelta(seconds=4)
+"""How soon a state that could not be read is looked at again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody asked for with `/tflock unlock`. With `only` set, no other lock than that is armed."""
+
+    state: str
+    user: str
+    channel: str
+    incident: str
+    thread: str = ""
+    reason: str = ""
+    dry_run: bool = False
+    when_safe: bool = False
+    only: str = ""
+
+
+async def ask(world: World, wish: Wish) -> UnlockReport:
+    """Runs the gate and reports. Not a dry run: the report is posted in the channel, and stands in Redis before.
+
+    Raises UnknownState, JournalAway, UpstreamError (if Slack did not take the message).
+    """
+    state = world.state(wish.state)
+    decision = await weigh(world, state, lock_id=None, user=wish.user, channel=wish.channel)
+    request = _request(world, wish, decision)
+    report = _checked(world, request, decision, dry_run=wish.dry_run)
+    if wish.only not in {"", request.lock_id}:
+        wish = replace(wish, when_safe=False)
+        report = replace(report, note=("it is not the lock that the button named, so nothing is armed",))
+    await record_decision(world, request, decision, once=f"asked/{request.id}")
+    if wish.dry_run:
+        return report
+
+    await save_unlock(world, request, when_safe="yes" if wish.when_safe else "", wanted=waiting_for(decision.verdict))
+    posted = await world.teller.unlock(report)
+    report = replace(report, request=placed(request, posted.ts))
+    await change_unlock(world, request.id, ts=posted.ts)
+    await state_seen(world, wish.state, decision.inspection.seen)
+    if report.stage is UnlockStage.CHECKED and not request.lock_id and decision.store_is_busy:
+        await _look_again(world, request, 0)
+    elif report.stage is UnlockStage.CHECKED:
+        return await _after_showing(world, report.request, decision, when_safe=wish.when_safe) or report
+    return report
+
+
+async def _after_showing(
+    world: World, request: UnlockRequest, decision: Decision, *, when_safe: bool
+) -> UnlockReport | None:
+    """Tells the owner, and arms the request where that was asked for and can help."""
+    await write_to_owner(
+        world, OwnerNews.UNLOCK_WANTED, decision.inspection, asker=request.user, channel=request.channel,
+        incident=request.incident, request=request.id,
+    )  # fmt: skip
+    if decision.verdict.ruling is Ruling.NEEDS_APPROVAL:
+        await start_waiting(world, request)
+    helps = decision.verdict.ruling is Ruling.ALLOW or decision.verdict.waiting_helps
+    return await arm(world, request.id, user=request.user) if when_safe and request.lock_id and helps else None
+
+
+async def recheck(world: World, request_id: str, tick: int) -> None:
+    """While the store cannot be read: looks again, until the lock is seen and the checklist can be shown."""
+    found = await find_unlock(world, request_id)
+    if found is None or found[1]["phase"] != Phase.SHOWN or found[1].get("shown_again"):
+        return
+    request, record = found
+    decision = await weigh(world, world.state(request.state), lock_id=None, user=request.user, channel=request.channel)
+    lock = decision.inspection.lock
+    if lock is not None:
+        request = replace(request, lock_id=lock.id)
+        await change_unlock(world, request_id, lock_id=lock.id)
+    elif decision.store_is_busy and world.clock.now() - request.asked_at < world.policy.release_deadline:
+        await _look_again(world, request, tick + 1)
+        return
+    await record_decision(world, request, decision, once=f"asked/{request.id}/{tick}")
+    await world.teller.unlock(_checked(world, request, decision, dry_run=False))
+    await change_unlock(world, request_id, shown_again="yes", wanted=waiting_for(decision.verdict))
+    if decision.is_free:
+        return
+    try:
+        await _after_showing(world, request, decision, when_safe=bool(record.get("when_safe")))
+    except NotPermitted as error:  # armed by another worker already; or he may not any more, as the checklist says
+        log.info("unlock.not_armed", request=request_id, reason=str(error))
+
+
+async def _look_again(world: World, request: UnlockRequest, tick: int) -> None:
+    at = world.clock.now() + LOOK_AGAIN
+    await world.jobs.start("recheck", request.id, str(tick), key=f"recheck:{request.id}:{tick}", at=at)
+
+
+async def confirm(world: World, request_id: str, *, lock_id: str, user: str) -> None:
+    """The click on "unlock": hands the release to a worker. Raises NotPermitted for a stale click, JournalAway."""
+    request, _ = await live(world, request_id, lock_id)
+    await permit(world, request, user)
+    now = world.clock.now().isoformat()
+    await move(world, request_id, OPEN, Phase.CONFIRMED, by=user, confirmed_at=now)
+    await _requested(world, request, user, f"confirmed the unlock of {request.state}")
+    await start_release(world, request_id)
+
+
+async def arm(world: World, request_id: str, *, user: str, lock_id: str | None = None) -> UnlockReport:
+    """Lets the bot go on deciding until it is allowed, then release. Raises NotPermitted, JournalAway."""
+    request, _ = await live(world, request_id, lock_id)
+    if not request.lock_id:
+        raise NotPermitted("The lock has not been read yet, so there is nothing to arm. Nothing was changed.")
+    await permit(world, request, user)
+    now = world.clock.now()
+    until = now + ARMED_FOR
+    await move(
+        world, request_id, {Phase.SHOWN, Phase.APPROVAL}, Phase.ARMED,
+        by=user, armed_at=now.isoformat(), until=until.isoformat(), countdown="", hush_until="",
+    )  # fmt: skip
+    await _requested(world, request, user, f"armed the unlock of {request.state}: it is done as soon as it is safe")
+    first = f"{now.timestamp():.0f}"
+    await world.jobs.start("armed", request_id, first, key=f"armed:{request_id}:{first}")
+    report = UnlockReport(request, UnlockStage.ARMED, None, None, until=until, by=user)
+    await world.teller.unlock(report)
+    return report
+
+
+async def disarm(world: World, request_id: str, *, lock_id: str, user: str) -> None:
+    """Takes an armed unlock back. Raises NotPermitted if it is not armed (any more), JournalAway."""
+    request, _ = await live(world, request_id, lock_id)
+    await permit(world, request, user)
+    if await change_unlock(world, request_id, only_in={Phase.ARMED}, phase=Phase.DONE) is None:
+        raise NotPermitted("This unlock is not armed any more; its message shows what became of it.")
+    await write_down(
+        world, request, Kind.UNLOCK_FAILED, user, "took the armed unlock back; the lock was not touched", {}
+    )
+    note: Phrase = (Person(user, ""), " took it back")
+    await world.teller.unlock(UnlockReport(request, UnlockStage.EXPIRED, None, None, note=note))
+
+
+async def record_decision(world: World, request: UnlockRequest, decision: Decision, *, once: str) -> None:
+    """Writes the verdict with its evidence to the timeline, and counts its refusals. Raises JournalAway."""
+    count_refusals(world, decision.verdict)
+    if request.incident:
+        draft = Draft(
+            at=world.clock.now(),
+            kind=Kind.GATE_DECIDED,
+            actor="tflock",
+            text=f"{request.state} is free" if decision.is_free else verdict_words(request.state, decision.verdict),
+            facts={
+                "request": request.id,
+                "state": request.state,
+                "lock_id": request.lock_id,
+                "asked": "unlock",
+                "verdict": verdict_facts(decision.verdict),
+                "evidence": inspection_facts(decision.inspection),
+            },
+            once=once,
+        )
+        await world.journal.append(request.incident, draft)
+
+
+def _request(world: World, wish: Wish, decision: Decision) -> UnlockRequest:
+    lock = decision.inspection.lock
+    return UnlockRequest(
+        id=world.new_id(),
+        state=wish.state,
+        lock_id="" if lock is None else lock.id,
+        channel=wish.channel,
+        user=wish.user,
+        asked_at=world.clock.now(),
+        reason=wish.reason,
+        thread=wish.thread,
+        incident=wish.incident,
+    )
+
+
+def _checked(world: World, request: UnlockRequest, decision: Decision, *, dry_run: bool) -> UnlockReport:
+    stage = UnlockStage.DRY_RUN if dry_run else UnlockStage.CHECKED
+    if decision.is_free:
+        stage = UnlockStage.ALREADY_FREE
+    approval = world.approvers(request.state)
+    report = UnlockReport(request, stage, decision.inspection, decision.verdict, approval=approval)
+    if stage is UnlockStage.CHECKED and decision.verdict.ruling is Ruling.NEEDS_APPROVAL:
+        return replace(report, until=request.asked_at + world.policy.approval_timeout)
+    return report
+
+
+async def _requested(world: World, request: UnlockRequest, user: str, words: str) -> None:
+    facts = {"reason": request.reason}
+    await write_down(world, request, Kind.UNLOCK_REQUESTED, user, words, facts)

@@ -1,0 +1,272 @@
+"""The step "Unlock a Terraform state when safe" of Slack's workflows, under the same gate as the command.
+
+Slack does not say of a step who wanted *this*: the person in its inputs is whom the workflow's author put there, and
+whoever started the workflow has clicked on words of that author's. So a step never unlocks and arms nothing: it shows
+the checklist, and a member of the channel takes it on with a click, as if he had typed the command.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from bot.core.evidence import Found
+from bot.core.gate.case import Ruling
+from bot.core.gate.eligibility import why_not_eligible
+from bot.core.gate.stages import UnlockStage
+from bot.core.phrase import plain
+from bot.core.reports.step import StepReport, StepStage
+from bot.core.reports.unlock import UnlockReport
+from bot.errors import JournalAway, NotPermitted, Throttled, UnknownState, Unreachable, UpstreamError
+from bot.ports.messenger import Posted, Steps
+from bot.usecases.decide.requests import Phase, find_unlock
+from bot.usecases.look.home import weigh_without_asker
+from bot.usecases.record.incident import enter
+from bot.usecases.unlock import unlock
+from bot.usecases.world import World
+
+log = structlog.get_logger()
+
+OPEN_FOR = timedelta(hours=2)
+"""How long a step waits for somebody who takes it on."""
+
+OVER_AFTER = timedelta(hours=8)
+"""How long a step that was taken on waits for its outcome: an armed unlock goes on for two hours."""
+
+LOOK_EVERY = timedelta(seconds=15)
+_SLACK_AWAY = timedelta(minutes=1)
+_ASKED_WITHIN = timedelta(minutes=10)
+_TTL = timedelta(days=3)
+_RELEASED = frozenset({str(UnlockStage.RELEASED), str(UnlockStage.ALREADY_FREE)})
+
+
+async def begin(
+    world: World, execution: str, state: str, channel: str, reason: str, *, is_last_try: bool = False
+) -> None:
+    """Shows the checklist with the button, once. Raises JournalAway or UpstreamError: then it is tried again.
+
+    Of the last try the workflow is told what went wrong.
+    """
+    record = await world.records.get("step", execution)
+    if record is None:
+        now = world.clock.now().isoformat()
+        record = {
+            "state": state, "channel": channel, "reason": reason, "asked_at": now, "stage": StepStage.OPEN, "ts": "",
+            "lock_id": "", "request": "", "by": "", "note": "",
+        }  # fmt: skip
+        await world.records.put("step", execution, record, ttl=_TTL)
+    if record["stage"] == StepStage.OPEN and not record["ts"]:
+        await _begun(world, execution, record, is_last_try=is_last_try)
+    await look(world, execution, 0)
+
+
+async def arm(world: World, execution: str, *, state: str, lock_id: str, user: str) -> UnlockReport:
+    """The click: the person's own request, armed if waiting helps. Raises NotPermitted, JournalAway, UpstreamError."""
+    record = await world.records.get("step", execution)
+    if record is None or (record["state"], record["lock_id"]) != (state, lock_id):
+        raise NotPermitted("This button was made for another lock, or is too old. Nothing was changed.")
+    reason = why_not_eligible(await world.standing(user, record["channel"]), world.policy)
+    if reason is not None:
+        raise NotPermitted(f"{plain(reason)}. Nothing was changed.")
+    await world.journal.ping()
+    taken = {"stage": StepStage.TAKEN, "by": user, "taken_at": world.clock.now().isoformat()}
+    if await world.records.update("step", execution, taken, only_if=("stage", (StepStage.OPEN,))) is None:
+        raise NotPermitted("Somebody has taken this on already, or it is over. Nothing was changed.")
+    try:
+        report = await _asked(world, record, user)
+    except Exception:
+        await world.records.update("step", execution, {"stage": StepStage.OPEN, "by": ""})
+        raise
+    await world.records.update("step", execution, {"request": report.request.id, "note": _at_once(report)})
+    await _show(world, execution)
+    return report
+
+
+async def look(world: World, execution: str, tick: int) -> None:
+    """Tells the workflow of the end of the request, or looks again later. Raises JournalAway."""
+    record = await world.records.get("step", execution)
+    if record is None or record.get("told"):
+        return
+    end = await _end(world, record)
+    if end is None:
+        await _look_again(world, execution, tick + 1)
+        return
+    stage, note = end
+    record = await world.records.update("step", execution, {"stage": stage, "note": note}) or record
+    try:
+        await _tell(world, execution, record)
+    except (Throttled, Unreachable) as error:
+        log.warning("step.not_told", execution=execution, detail=error.detail)
+        await _look_again(world, execution, tick + 1, after=_SLACK_AWAY)
+        return
+    except UpstreamError as error:
+        log.error("step.refused_by_slack", execution=execution, detail=error.detail)  # noqa: TRY400 - no bug to trace
+    await world.records.update("step", execution, {"told": "yes"})
+    await _show(world, execution)
+
+
+async def fail(world: World, execution: str, why: str) -> None:
+    """Ends a step that could not even begin. Raises UpstreamError."""
+    await _steps(world).fail(execution, why)
+
+
+async def _begun(world: World, execution: str, record: dict[str, Any], *, is_last_try: bool) -> None:
+    try:
+        await _ask(world, execution, record)
+    except UpstreamError as error:
+        if not is_last_try:
+            raise
+        note = f"{error.system} did not do its part ({error.detail}); nothing was changed"
+        await world.records.update("step", execution, {"stage": StepStage.FAILED, "note": note})
+
+
+async def _ask(world: World, execution: str, record: dict[str, Any]) -> None:
+    refusal = await _why_not_here(world, record)
+    if refusal:
+        await world.records.update("step", execution, {"stage": StepStage.FAILED, "note": refusal})
+        return
+    seen = await weigh_without_asker(world, record["state"])
+    lock = seen.inspection.lock
+    if lock is None and seen.inspection.seen.is_free:
+        note = {"stage": StepStage.SUCCEEDED, "note": str(UnlockStage.ALREADY_FREE)}
+        await world.records.update("step", execution, note)
+        return
+    if lock is None:
+        raise Unreachable(world.state(record["state"]).backend_system, "the lock could not be read")
+    report = _report(execution, {**record, "lock_id": lock.id})
+    report = replace(report, inspection=seen.inspection, verdict=seen.verdict)
+    posted = await _posted(world, execution, record, report)
+    await world.records.update("step", execution, {"ts": posted.ts, "channel": posted.channel, "lock_id": lock.id})
+
+
+async def _posted(world: World, execution: str, record: dict[str, Any], report: StepReport) -> Posted:
+    """Where the message stands. What a process that died has posted is found by its mark and shown anew."""
+    if not record.get("begun"):
+        await world.records.update("step", execution, {"begun": world.clock.now().isoformat()})
+        return await _steps(world).show(report)
+    since = datetime.fromisoformat(record["begun"])
+    try:
+        found = await _steps(world).find(execution, record["channel"], since=since)
+    except (Throttled, Unreachable):
+        raise
+    except UpstreamError as error:  # where the bot may not look, rather a second message than none
+        log.warning("step.cannot_look", execution=execution, detail=error.detail)
+        found = None
+    return await _steps(world).show(report, posted=found)
+
+
+async def _why_not_here(world: World, record: dict[str, Any]) -> str:
+    try:
+        world.state(record["state"])
+    except UnknownState:
+        return "there is no such state in the configuration; nothing was changed"
+    channel = await world.directory.channel(record["channel"])
+    if isinstance(channel, Found) and world.is_incident_channel(channel.value):
+        return ""
+    return "the step's channel is not an incident channel that tflock is in; nothing was changed"
+
+
+async def _asked(world: World, record: dict[str, Any], user: str) -> UnlockReport:
+    """What `/tflock unlock STATE --when-safe` does, for the very lock that the button was made for."""
+    state, channel = record["state"], record["channel"]
+    command = f"unlock {state} --when-safe"
+    incident = await enter(world, channel=channel, user=user, title=state, command=command)
+    wish = unlock.Wish(state=state, user=user, channel=channel, incident=incident.id, reason=record["reason"])
+    report = await unlock.ask(world, wish)
+    verdict = report.verdict
+    helps = verdict is not None and (verdict.ruling is Ruling.ALLOW or verdict.waiting_helps)
+    if report.stage is UnlockStage.CHECKED and report.request.lock_id == record["lock_id"] and helps:
+        return await unlock.arm(world, report.request.id, user=user, lock_id=record["lock_id"])
+    return report
+
+
+def _at_once(report: UnlockReport) -> str:
+    """The end of a request that has come already; empty while it may still go on."""
+    if report.stage is UnlockStage.ALREADY_FREE:
+        return str(report.stage)
+    verdict = report.verdict
+    is_refused = verdict is not None and verdict.ruling is Ruling.REFUSE and not verdict.waiting_helps
+    return str(UnlockStage.REFUSED) if report.stage is UnlockStage.CHECKED and is_refused else ""
+
+
+async def _end(world: World, record: dict[str, Any]) -> tuple[StepStage, str] | None:
+    """How it ended, in the words of the request; None while it goes on."""
+    stage, note = StepStage(record["stage"]), str(record["note"])
+    if stage in {StepStage.SUCCEEDED, StepStage.FAILED}:
+        return stage, note
+    waited = _since(world, record["asked_at"])
+    if stage is StepStage.OPEN:
+        return (StepStage.FAILED, "nobody took it on in time; nothing was changed") if waited > OPEN_FOR else None
+    if not record["request"] and not note and _since(world, record["taken_at"]) > _ASKED_WITHIN:
+        return StepStage.FAILED, "the bot was interrupted while it took this on; ask again in the channel"
+    outcome = note or await _outcome(world, str(record["request"]))
+    if outcome:
+        return (StepStage.SUCCEEDED if outcome in _RELEASED else StepStage.FAILED), outcome
+    return (StepStage.FAILED, "it did not come to an end in time") if waited > OVER_AFTER else None
+
+
+def _since(world: World, text: str) -> timedelta:
+    return world.clock.now() - datetime.fromisoformat(text)
+
+
+async def _outcome(world: World, request: str) -> str:
+    found = await find_unlock(world, request) if request else None
+    if found is None:
+        return ""
+    record = found[1]
+    if record.get("outcome") and record["phase"] in {Phase.DONE, Phase.SHOWN}:
+        return str(record["outcome"])
+    return "taken back, declined or withdrawn; the lock was not touched" if record["phase"] == Phase.DONE else ""
+
+
+async def _tell(world: World, execution: str, record: dict[str, Any]) -> None:
+    if record["stage"] == StepStage.SUCCEEDED:
+        outputs = {"state": record["state"], "outcome": record["note"], "message": await _link(world, record)}
+        await _steps(world).complete(execution, outputs)
+    else:
+        await _steps(world).fail(execution, f"{record['state']} was not unlocked: {record['note']}")
+
+
+async def _link(world: World, record: dict[str, Any]) -> str:
+    found = await find_unlock(world, str(record["request"])) if record["request"] else None
+    ts = found[0].ts if found is not None else str(record["ts"])
+    seen = await world.messages.permalink(record["channel"], ts) if ts else None
+    return seen.value if isinstance(seen, Found) else ""
+
+
+async def _show(world: World, execution: str) -> None:
+    """Redraws the step's message; what Slack does not take now is shown with the next change."""
+    record = await world.records.get("step", execution)
+    if record is None or not record["ts"]:
+        return
+    try:
+        await _steps(world).show(_report(execution, record), posted=Posted(record["channel"], record["ts"]))
+    except UpstreamError as error:
+        log.warning("step.not_shown", execution=execution, detail=error.detail)
+
+
+def _report(execution: str, record: dict[str, Any]) -> StepReport:
+    return StepReport(
+        execution=execution,
+        state=record["state"],
+        lock_id=record["lock_id"],
+        channel=record["channel"],
+        stage=StepStage(record["stage"]),
+        reason=record["reason"],
+        by=record["by"],
+        note=record["note"],
+    )
+
+
+async def _look_again(world: World, execution: str, tick: int, *, after: timedelta = LOOK_EVERY) -> None:
+    at = world.clock.now() + after
+    await world.jobs.start("step_look", execution, str(tick), key=f"step_look:{execution}:{tick}", at=at)
+
+
+def _steps(world: World) -> Steps:
+    if world.steps is None:
+        raise JournalAway("this process cannot tell workflows of anything")
+    return world.steps

@@ -1,0 +1,354 @@
+"""Alerts: each told once, in one message that is kept up to date, whatever dies in between.
+
+What is to be told is written down first; telling it is making the messages agree with that, from wherever an earlier
+try came to. A message carries a mark, so that one whose posting was cut off is found again and not posted twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeAlias, TypeVar
+
+import structlog
+
+from bot.core.record.incident import Incident
+from bot.core.record.timeline import Draft, Kind, stamp
+from bot.core.reports.alert import Alert, AlertKind, Bulletin, Concern, Outcome, concern_as_json, concern_from_json
+from bot.core.reports.concern import Evidence, outcome_of, refreshed
+from bot.errors import NotPermitted, Throttled, Unreachable, UpstreamError
+from bot.ports.messenger import Posted
+from bot.usecases.decide.requests import instant_in
+from bot.usecases.world import World
+
+log = structlog.get_logger()
+
+SNOOZE = timedelta(hours=1)
+MOST_SINGLE = 5
+"""More new alerts than these in one channel at once are told in one digest."""
+
+_KEPT = timedelta(days=30)
+_ALERT, _BULLETIN, _OPEN = "alert", "bulletin", "alerts"
+_RAISED, _RESOLVED = "raised", "resolved"
+_ASKED_AT_ONCE = 50
+
+T = TypeVar("T")
+Check: TypeAlias = Callable[[], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Book:
+    """What is open: alerts by id with their records, and the messages that may have to be changed, oldest first."""
+
+    alerts: dict[str, dict[str, Any]]
+    bulletins: list[str]
+
+    def concern(self, alert_id: str) -> Concern:
+        return concern_from_json(self.alerts[alert_id]["concern"])
+
+    @property
+    def concerns(self) -> dict[str, Concern]:
+        """Those that were not over when last seen."""
+        return {name: self.concern(name) for name, record in self.alerts.items() if record["phase"] == _RAISED}
+
+
+async def load(world: World) -> Book:
+    """Raises JournalAway."""
+    index = await world.records.get(_OPEN, "open") or {"alerts": [], "bulletins": []}
+    records = await _records(world, index["alerts"])
+    return Book(records, list(index["bulletins"]))
+
+
+async def settle(
+    world: World,
+    book: Book,
+    found: Mapping[str, Concern],
+    evidence: Evidence,
+    incidents: Mapping[str, Incident],
+) -> None:
+    """Writes down what is new, what has changed and what is over. Tells nobody yet. Raises JournalAway."""
+    for alert_id, concern in book.concerns.items():
+        await _follow(world, book, alert_id, concern, found.get(alert_id), evidence)
+    await _wake(world, book, evidence.now)
+
+    standing = book.concerns.keys()
+    new = [concern for alert_id, concern in found.items() if alert_id not in standing]
+    for (channel, incident), group in _placed(world, new, incidents).items():
+        together = [group] if len(group) > MOST_SINGLE else [[concern] for concern in group]
+        for concerns in together:
+            await _raise(world, book, concerns, channel, incident, evidence.now)
+
+
+async def tell(world: World, book: Book, still_mine: Check) -> None:
+    """Makes timelines and messages say what was written down. What Slack does not take now is tried at the next sweep.
+
+    Raises JournalAway, and Busy if another worker has taken over.
+    """
+    for alert_id in tuple(book.alerts):
+        await _note(world, book, alert_id)
+    for bulletin_id in tuple(book.bulletins):
+        try:
+            await still_mine()
+            await _show(world, book, bulletin_id)
+        except (Throttled, Unreachable) as error:
+            log.warning("alert.not_told_yet", bulletin=bulletin_id, error=str(error))
+            break
+        except UpstreamError as error:
+            log.warning("alert.not_told", bulletin=bulletin_id, error=str(error))
+    await _tidy(world, book)
+
+
+async def find(world: World, alert_id: str) -> Alert | None:
+    """The alert that a button belongs to, as it stands now; None if it is not known (any more). Raises JournalAway."""
+    record = await world.records.get(_ALERT, alert_id)
+    return None if record is None else _alert(record)
+
+
+async def snooze(world: World, alert_id: str, *, user: str) -> Alert:
+    """Nobody is reminded of it for an hour; then it comes back, if it still stands. Says so in its message.
+
+    Raises NotPermitted if it is over, JournalAway, UpstreamError if the message could not be changed.
+    """
+    until = world.clock.now() + SNOOZE
+    changes = {"snoozed_until": until.isoformat(), "snoozed_by": user}
+    record = await world.records.update(_ALERT, alert_id, changes, only_if=("phase", (_RAISED,)))
+    if record is None:
+        raise NotPermitted("This alert is over; its message shows how it ended. Nothing was changed.")
+    bulletin = await world.records.get(_BULLETIN, record["bulletin"])
+    if bulletin is not None and bulletin["ts"]:
+        records = await _records(world, bulletin["alerts"])
+        await world.sharing.redraw_alerts(_bulletin(bulletin, records), Posted(bulletin["channel"], bulletin["ts"]))
+    return _alert(record)
+
+
+async def _follow(
+    world: World, book: Book, alert_id: str, before: Concern, now: Concern | None, evidence: Evidence
+) -> None:
+    record = book.alerts[alert_id]
+    changes: dict[str, Any] = {}
+    if now is not None:
+        newer = refreshed(before, now)
+        if newer != before:
+            changes["concern"] = concern_as_json(newer)
+        if now.kind is AlertKind.THROTTLED:  # the only one that ends by not being seen for a while
+            changes["last_seen"] = evidence.now.isoformat()
+    elif outcome := outcome_of(before, evidence, last_seen=datetime.fromisoformat(record["last_seen"])):
+        changes = {"phase": _RESOLVED, "outcome": str(outcome), "resolved_at": evidence.now.isoformat()}
+        log.info("alert.resolved", alert=alert_id, kind=str(before.kind), outcome=str(outcome))
+    if changes:
+        book.alerts[alert_id] = await world.records.update(_ALERT, alert_id, changes) or record
+
+
+async def _wake(world: World, book: Book, now: datetime) -> None:
+    """Alerts whose snooze is over come back in a message of their own."""
+    for alert_id in book.concerns:
+        record = book.alerts[alert_id]
+        until, bulletin = instant_in(record, "snoozed_until"), await _bulletin_of(world, record)
+        if until is None or until > now or bulletin is None:
+            continue
+        name = await _prepare(world, book, [alert_id], bulletin["channel"], now, is_again=True)
+        changes = {"snoozed_until": None, "snoozed_by": "", "bulletin": name}
+        book.alerts[alert_id] = await world.records.update(_ALERT, alert_id, changes) or record
+
+
+async def _bulletin_of(world: World, record: Mapping[str, Any]) -> dict[str, Any] | None:
+    return await world.records.get(_BULLETIN, record["bulletin"]) if record["snoozed_until"] else None
+
+
+def _placed(
+    world: World, concerns: Iterable[Concern], incidents: Mapping[str, Incident]
+) -> dict[tuple[str, str], list[Concern]]:
+    """The concerns by channel and incident: the incident that deals with one of the states, else the alerts channel."""
+    groups: dict[tuple[str, str], list[Concern]] = {}
+    for concern in concerns:
+        incident = next((incidents[state] for state in concern.states if state in incidents), None)
+        channel = incident.channel if incident is not None else world.alerts_channel
+        if channel:
+            groups.setdefault((channel, incident.id if incident else ""), []).append(concern)
+    return groups
+
+
+async def _raise(
+    world: World, book: Book, concerns: Sequence[Concern], channel: str, incident: str, now: datetime
+) -> None:
+    """The message first, then the alerts: of what a crash leaves undone the next sweep finds the concerns again."""
+    name = await _prepare(world, book, [concern.id for concern in concerns], channel, now, is_again=False)
+    for concern in concerns:
+        record = {
+            "phase": _RAISED,
+            "concern": concern_as_json(concern),
+            "bulletin": name,
+            "incident": incident,
+            "raised_at": now.isoformat(),
+            "last_seen": now.isoformat(),
+            "resolved_at": None,
+            "outcome": "",
+            "snoozed_until": None,
+            "snoozed_by": "",
+            "noted": "",
+        }
+        await world.records.put(_ALERT, concern.id, record, ttl=_KEPT)
+        book.alerts[concern.id] = record
+        log.info("alert.raised", alert=concern.id, kind=str(concern.kind), subject=concern.subject)
+
+
+async def _prepare(
+    world: World, book: Book, alert_ids: Sequence[str], channel: str, now: datetime, *, is_again: bool
+) -> str:
+    name = world.new_id()
+    record = {
+        "channel": channel, "ts": "", "alerts": list(alert_ids), "begun": "", "shown": "", "made_at": now.isoformat(),
+        "is_again": is_again,
+    }  # fmt: skip
+    await world.records.put(_BULLETIN, name, record, ttl=_KEPT)
+    book.bulletins.append(name)
+    await _save(world, [*book.alerts, *alert_ids], book.bulletins)
+    return name
+
+
+async def _save(world: World, alerts: Iterable[str], bulletins: Sequence[str]) -> None:
+    index = {"alerts": list(dict.fromkeys(alerts)), "bulletins": list(bulletins)}
+    await world.records.put(_OPEN, "open", index, ttl=_KEPT)
+
+
+async def _note(world: World, book: Book, alert_id: str) -> None:
+    """Puts the alert's raising and its end on the incident's timeline, each once."""
+    record = book.alerts[alert_id]
+    if not record["incident"] or record["noted"] == record["phase"]:
+        return
+    incident = await world.journal.find(record["incident"])
+    if incident is not None and (incident.is_open or record["noted"] == ""):
+        for draft in _drafts(_alert(record), alert_id, since=record["noted"]):
+            await world.journal.append(incident.id, draft)
+    book.alerts[alert_id] = await world.records.update(_ALERT, alert_id, {"noted": record["phase"]}) or record
+
+
+def _drafts(alert: Alert, alert_id: str, *, since: str) -> Iterable[Draft]:
+    concern, once = alert.concern, f"alert/{alert_id}/{stamp(alert.raised_at)}"
+    facts = {
+        "kind": str(concern.kind),
+        "state": concern.state,
+        "states": list(concern.states[:20]),
+        "subject": concern.subject,
+        "lock_id": concern.lock_id,
+        "since": stamp(concern.since),
+        "url": concern.url,
+    }
+    what = f"{concern.kind}: {concern.subject}"
+    if since == "":
+        yield Draft(alert.raised_at, Kind.ALERT_RAISED, "tflock", what, facts, once=f"{once}/raised")
+    if alert.resolved_at is not None:
+        ended = {**facts, "outcome": str(alert.outcome)}
+        text = f"{what}: over, {alert.outcome}"
+        yield Draft(alert.resolved_at, Kind.ALERT_RESOLVED, "tflock", text, ended, once=f"{once}/resolved")
+
+
+async def _show(world: World, book: Book, name: str) -> None:
+    """Posts the message, or makes it say what is so now."""
+    record = await world.records.get(_BULLETIN, name)
+    if record is None:
+        book.bulletins.remove(name)
+        return
+    known = {one: book.alerts.get(one) or await world.records.get(_ALERT, one) for one in record["alerts"]}
+    mine = {
+        one: alert for one, alert in known.items() if alert is not None and (record["ts"] or alert["bulletin"] == name)
+    }
+    bulletin = _bulletin(record, mine)
+    if bulletin.alerts:
+        shown = _fingerprint(bulletin)
+        posted = await _posted(world, name, record, bulletin)
+        if posted is not None and record["shown"] != shown:
+            await _redraw(world, bulletin, posted)
+        if record["shown"] != shown:
+            await world.records.update(_BULLETIN, name, {"shown": shown})
+    if not any(alert.is_open for alert in bulletin.alerts):
+        book.bulletins.remove(name)
+
+
+async def _posted(world: World, name: str, record: Mapping[str, Any], bulletin: Bulletin) -> Posted | None:
+    """Where the message stands already, which then is to be redrawn; None if it has been posted right now."""
+    channel, mark = record["channel"], f"alert/{name}"
+    if record["ts"]:
+        return Posted(channel, record["ts"])
+    if record["begun"]:
+        found = await _found(world, channel, mark, datetime.fromisoformat(record["begun"]))
+        if found is not None:
+            await world.records.update(_BULLETIN, name, {"ts": found.ts})
+            return found
+    else:
+        await world.records.update(_BULLETIN, name, {"begun": world.clock.now().isoformat()})
+    posted = await world.sharing.alert(channel, bulletin, mark=mark)
+    await world.records.update(_BULLETIN, name, {"ts": posted.ts})
+    return None
+
+
+async def _found(world: World, channel: str, mark: str, since: datetime) -> Posted | None:
+    """The message that an earlier try has posted. Where Slack lets nobody look, rather a second one than none."""
+    try:
+        return await world.sharing.told(channel, mark=mark, thread="", since=since)
+    except (Throttled, Unreachable):
+        raise
+    except UpstreamError as error:
+        log.warning("alert.cannot_look", channel=channel, detail=error.detail)
+        return None
+
+
+async def _redraw(world: World, bulletin: Bulletin, posted: Posted) -> None:
+    """A message that cannot be changed any more (somebody has deleted it) is left as it is."""
+    try:
+        await world.sharing.redraw_alerts(bulletin, posted)
+    except (Throttled, Unreachable):
+        raise
+    except UpstreamError as error:
+        log.warning("alert.not_redrawn", channel=posted.channel, ts=posted.ts, detail=error.detail)
+
+
+async def _tidy(world: World, book: Book) -> None:
+    """Forgets what is over, told and written down."""
+    shown = [await world.records.get(_BULLETIN, name) for name in book.bulletins]
+    needed = {one for record in shown if record is not None for one in record["alerts"]}
+    kept = [
+        name
+        for name, record in book.alerts.items()
+        if record["phase"] == _RAISED or record["noted"] not in {"", _RESOLVED} or name in needed
+    ]
+    index = await world.records.get(_OPEN, "open") or {"alerts": [], "bulletins": []}
+    if (kept, book.bulletins) != (index["alerts"], index["bulletins"]):
+        await _save(world, kept, book.bulletins)
+
+
+def _bulletin(record: Mapping[str, Any], alerts: Mapping[str, Mapping[str, Any] | None]) -> Bulletin:
+    found = (alerts.get(name) for name in record["alerts"])
+    return Bulletin(tuple(_alert(each) for each in found if each is not None), is_again=bool(record["is_again"]))
+
+
+def _alert(record: Mapping[str, Any]) -> Alert:
+    return Alert(
+        concern=concern_from_json(record["concern"]),
+        raised_at=datetime.fromisoformat(record["raised_at"]),
+        incident=record["incident"],
+        outcome=Outcome(record["outcome"]) if record["outcome"] else None,
+        resolved_at=instant_in(record, "resolved_at"),
+        snoozed_until=instant_in(record, "snoozed_until"),
+        snoozed_by=record["snoozed_by"],
+    )
+
+
+def _fingerprint(bulletin: Bulletin) -> str:
+    return hashlib.sha256(repr(bulletin).encode("utf-8", "replace")).hexdigest()[:16]
+
+
+async def _records(world: World, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for some in batches(names):
+        records = await asyncio.gather(*(world.records.get(_ALERT, name) for name in some))
+        found |= {name: record for name, record in zip(some, records, strict=True) if record is not None}
+    return found
+
+
+def batches(items: Sequence[T]) -> Iterable[Sequence[T]]:
+    """As many as are asked of the store at the same time."""
+    return (items[start : start + _ASKED_AT_ONCE] for start in range(0, len(items), _ASKED_AT_ONCE))

@@ -1,0 +1,205 @@
+"""The commands as values: what people ask for, once `handlers.typed.grammar` has read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from bot.core.record.revision import Marking
+from handlers.typed.moments import Moment
+
+DEFAULT_COUNT = 12
+"""Entries on a page of the timeline where no number is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """`command` is a known word, or None for all of them."""
+
+    command: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """None: all states."""
+
+    state: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """At most one of the two is given."""
+
+    state: str | None = None
+    user_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unlock:
+    """With `dry_run` nothing is armed or released, whatever else is given. `reason` is None where none was given."""
+
+    state: str
+    dry_run: bool = False
+    when_safe: bool = False
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KillJob:
+    """`target` is a state, a run's address or a run's id, as it was typed."""
+
+    target: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The newest `count` entries, a page at a time."""
+
+    count: int = DEFAULT_COUNT
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """`at` None: now."""
+
+    text: str
+    at: Moment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Puts an entry right: its text, its time, or both. `entry` is its number in the incident."""
+
+    entry: int
+    text: str | None = None
+    at: Moment | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Hides an entry, shows it again, or makes it a key moment or none. `entry` is its number in the incident."""
+
+    entry: int
+    how: Marking
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """Puts what was written in the channel since `since` on the timeline; with `marked_only` what is marked there."""
+
+    since: Moment | None = None
+    marked_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """With `off` somebody waits no longer."""
+
+    state: str
+    off: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Explain:
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    title: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Reopen:
+    """None: the channel's last incident."""
+
+    incident: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    pass
+
+
+class Mistake(StrEnum):
+    UNKNOWN_WORD = "unknown word"
+    WRONG_ARGUMENT = "wrong argument"
+
+
+@dataclass(frozen=True, slots=True)
+class Misunderstood:
+    """What could not be read. `word` is the asker's own and must be escaped; `detail` is ours.
+
+    `nearest` is the known word or flag that was probably meant. `command` and `usage` are those of the command whose
+    argument is wrong; None for an unknown word.
+    """
+
+    kind: Mistake
+    word: str | None
+    nearest: str | None = None
+    command: str | None = None
+    usage: str | None = None
+    detail: str = ""
+
+
+Command: TypeAlias = (
+    Help
+    | Status
+    | Who
+    | Unlock
+    | KillJob
+    | Timeline
+    | Note
+    | Edit
+    | Mark
+    | Capture
+    | Watch
+    | Explain
+    | Open
+    | Title
+    | Close
+    | Reopen
+    | Export
+    | Misunderstood
+)
+
+
+NAMES: Mapping[type[Command], str] = {
+    Help: "help",
+    Status: "status",
+    Who: "who",
+    Unlock: "unlock",
+    KillJob: "kill-job",
+    Timeline: "timeline",
+    Note: "note",
+    Edit: "edit",
+    Capture: "capture",
+    Watch: "watch",
+    Explain: "explain",
+    Open: "open",
+    Title: "title",
+    Close: "close",
+    Reopen: "reopen",
+    Export: "export",
+    Misunderstood: "misunderstood",
+}
+
+
+def name_of(command: Command) -> str:
+    """The command's word, for the metrics and the log."""
+    return str(command.how) if isinstance(command, Mark) else NAMES[type(command)]
