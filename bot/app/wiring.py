@@ -50,8 +50,6 @@ from bot.usecases.world import World
 from handlers.backlog import Backlog
 from handlers.listeners import listen
 
-
-
 VAR = Path("var")
 """Where the embedded Redis lives, below the working directory."""
 

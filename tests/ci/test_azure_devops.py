@@ -18,9 +18,9 @@ from bot.ci.azure.source import AzureDevOps
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import CancelResult, Conclusion, Phase, Pipeline, RunRef, SwitchResult
 from bot.http.asking import Limits
-from bot.sandbox.azure import AzureStandIn
-from bot.sandbox.azure_shapes import build_json, timeline_json
-from bot.sandbox.azure_world import project_id
+from tests.worlds.ci.azure import AzureStandIn
+from tests.worlds.ci.azure_shapes import build_json, timeline_json
+from tests.worlds.ci.azure_world import project_id
 
 PROJECT = "infra"
 DEPLOY = Pipeline("azure", (("project", PROJECT), ("definition", "42")))

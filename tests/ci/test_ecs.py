@@ -18,7 +18,7 @@ from bot.ci.ecs.source import Ecs
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import CancelResult, Conclusion, Phase, Pipeline, RunRef, SwitchResult
 from bot.http.asking import Limits
-from bot.sandbox.ecs import EcsStandIn
+from tests.worlds.ci.ecs import EcsStandIn
 
 CLUSTER = "terraform"
 DEPLOY = Pipeline("ecs", (("cluster", CLUSTER), ("family", "production")))

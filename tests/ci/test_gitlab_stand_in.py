@@ -7,7 +7,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from bot.sandbox.gitlab import GitLabStandIn
+from tests.worlds.ci.gitlab import GitLabStandIn
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from bot.ci.jenkins.source import Credentials, Jenkins
 from bot.core.evidence import Found
 from bot.core.run import CancelResult, Conclusion, Phase, Pipeline, RunRef, SwitchResult
 from bot.http.asking import Limits
-from bot.sandbox.jenkins import JenkinsStandIn
+from tests.worlds.ci.jenkins import JenkinsStandIn
 
 DEPLOY = Pipeline("jenkins", (("job", "infra/deploy"),))
 

@@ -13,9 +13,9 @@ from bot.ci.gitlab.source import GitLab
 from bot.ci.jenkins.source import Credentials, Jenkins
 from bot.core.evidence import Found
 from bot.core.run import Pipeline
-from bot.sandbox.azure import AzureStandIn
-from bot.sandbox.gitlab import GitLabStandIn
-from bot.sandbox.jenkins import JenkinsStandIn
+from tests.worlds.ci.azure import AzureStandIn
+from tests.worlds.ci.gitlab import GitLabStandIn
+from tests.worlds.ci.jenkins import JenkinsStandIn
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 SINCE = NOW - timedelta(hours=1)

@@ -9,7 +9,7 @@ import yaml
 
 from bot.doctor.slack import SCOPES
 from bot.sandbox.machine.proxy import Answer, Deny
-from bot.sandbox.tickets import GitHubIssues
+from tests.worlds.tickets import GitHubIssues
 
 MANIFEST = Path(__file__).parents[2] / "manifest.yml"
 

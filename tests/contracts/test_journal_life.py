@@ -16,10 +16,10 @@ import pytest
 
 from bot.core.record.timeline import Draft, Kind, verify
 from bot.errors import ChainBroken, NotPermitted
-from bot.sandbox.memory_journal import MemoryJournal
 from bot.store.connect import connect
 from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
+from tests.worlds.memory.journal import MemoryJournal
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

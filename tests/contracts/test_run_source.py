@@ -1,7 +1,7 @@
 """What every `bot.ports.RunSource` promises, put to each adapter of `bot/ci` against its own stand-in.
 
-An adapter `bot/ci/NAME/source.py` joins with one file beside this one, `test_run_source_world_NAME.py`, that has an async
-context manager `world()`. What it yields drives the adapter's stand-in:
+An adapter `bot/ci/NAME/source.py` joins with one file beside this one, `test_run_source_world_NAME.py`, that has an
+async context manager `world()`. What it yields drives the adapter's stand-in:
 
     source                          the adapter, asking the stand-in
     pipeline, other, unknown        two configured pipelines, and one that the system has never heard of

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from bot.ci.azure.source import AzureDevOps
 from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Pipeline
-from bot.sandbox.azure import AzureStandIn
+from tests.worlds.ci.azure import AzureStandIn
 
 PROJECT = "infra"
 WORDS = {

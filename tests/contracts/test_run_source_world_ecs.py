@@ -15,7 +15,7 @@ from botocore.session import Session
 from bot.ci.ecs.source import Ecs
 from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Pipeline
-from bot.sandbox.ecs import EcsStandIn
+from tests.worlds.ci.ecs import EcsStandIn
 
 LACKS = {"reruns", "time-outs", "switch"}
 CLUSTER = "terraform"

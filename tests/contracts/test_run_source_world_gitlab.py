@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from bot.ci.gitlab.source import GitLab
 from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Pipeline
-from bot.sandbox.gitlab import GitLabStandIn
+from tests.worlds.ci.gitlab import GitLabStandIn
 
 PROJECT = "acme/infra"
 WORDS = {

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from bot.ci.jenkins.source import Credentials, Jenkins
 from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Pipeline
-from bot.sandbox.jenkins import JenkinsStandIn
+from tests.worlds.ci.jenkins import JenkinsStandIn
 
 JOB = "infra/deploy"
 TIMEOUT = "org.jenkinsci.plugins.workflow.steps.TimeoutStepExecution$ExceededTimeout"

@@ -12,8 +12,8 @@ from bot.core.evidence import Found, NotFound, Unseen
 from bot.core.run import CancelResult, Conclusion, Phase, Pipeline, RunRef
 from bot.errors import Unreachable
 from bot.sandbox.github.server import GitHubStandIn
-from bot.sandbox.memory import Switchboard
-from bot.sandbox.memory_ci import MemoryCI
+from tests.worlds.memory.ci import MemoryCI
+from tests.worlds.memory.memory import Switchboard
 
 DEPLOY = Pipeline("github", (("repo", "acme/infra"), ("workflow", "deploy.yml")))
 

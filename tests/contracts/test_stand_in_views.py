@@ -9,10 +9,10 @@ import aiohttp
 import pytest
 
 from bot.errors import UpstreamError
-from bot.sandbox.memory_people import MemoryViews
 from bot.sandbox.slack.workspace import SlackWorkspace
 from bot.slack.client import slack_client
 from bot.slack.views import SlackViews
+from tests.worlds.memory.people import MemoryViews
 
 BLOCKS = [{"type": "divider"}]
 MODAL = {"type": "modal", "title": {"type": "plain_text", "text": "first"}, "blocks": BLOCKS}

@@ -21,12 +21,12 @@ from bot.errors import JournalAway, Unreachable
 from bot.sandbox.machine.aws import CREDENTIALS, REGION, LocalAws, fresh_moto
 from bot.sandbox.machine.proxy import Cut, fault_proxy
 from bot.sandbox.machine.proxy import Throttle as ProxyThrottle
-from bot.sandbox.memory import MemoryLockBackend, MemoryStore, Switchboard, Throttle, lock_text
-from bot.sandbox.memory_journal import MemoryJournal, MemoryRecords
 from bot.store.connect import connect
 from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
 from bot.store.redis_records import RedisRecords
+from tests.worlds.memory.journal import MemoryJournal, MemoryRecords
+from tests.worlds.memory.memory import MemoryLockBackend, MemoryStore, Switchboard, Throttle, lock_text
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

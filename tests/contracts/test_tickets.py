@@ -15,11 +15,11 @@ from bot.core.account.ticket import FileResult, Filing, Ticket
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.phrase import Linked, Person, Quoted
 from bot.export.markdown.ticket import ticket_markdown
-from bot.sandbox.memory_tickets import MemoryTickets
-from bot.sandbox.tickets import GitHubIssues, GitLabIssues, JiraIssues
 from bot.tickets.github import GitHubTickets
 from bot.tickets.gitlab import GitLabTickets
 from bot.tickets.jira import JiraTickets
+from tests.worlds.memory.tickets import MemoryTickets
+from tests.worlds.tickets import GitHubIssues, GitLabIssues, JiraIssues
 
 NOW = datetime.now(UTC)
 LONG_AGO = NOW - timedelta(hours=1)

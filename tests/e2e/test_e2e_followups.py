@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from bot.sandbox.slack.workspace import flat
 from bot.sandbox.stage import REPO
-from bot.sandbox.tickets import GitHubIssues
+from tests.worlds.tickets import GitHubIssues
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

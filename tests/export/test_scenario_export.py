@@ -7,7 +7,7 @@ import re
 import pytest
 
 from bot.export.json.read import verify_json
-from bot.sandbox.that_day import export_that_day
+from tests.worlds.that_day import export_that_day
 
 
 @pytest.fixture

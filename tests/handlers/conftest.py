@@ -23,11 +23,6 @@ from bot.core.lock import HalfKind
 from bot.core.policy import Holders, Policy
 from bot.errors import JournalAway
 from bot.export.exporter import FileExporter
-from bot.sandbox.memory import MemoryLockBackend, MemoryStore, Switchboard
-from bot.sandbox.memory_ci import MemoryCI
-from bot.sandbox.memory_journal import MemoryJournal, MemoryRecords
-from bot.sandbox.memory_people import MemoryJobs
-from bot.sandbox.memory_world import DEPLOY
 from bot.sandbox.slack import payloads as slack_payloads
 from bot.sandbox.slack.dispatch import Kind, Signing, encoded
 from bot.sandbox.slack.workspace import SlackWorkspace, flat
@@ -44,6 +39,11 @@ from bot.usecases.world import State, World
 from handlers.asker import Asker
 from handlers.backlog import Backlog
 from handlers.listeners import listen
+from tests.worlds.memory.ci import MemoryCI
+from tests.worlds.memory.journal import MemoryJournal, MemoryRecords
+from tests.worlds.memory.memory import MemoryLockBackend, MemoryStore, Switchboard
+from tests.worlds.memory.people import MemoryJobs
+from tests.worlds.memory.world import DEPLOY
 
 SECRET = "sandbox-signing-secret"
 

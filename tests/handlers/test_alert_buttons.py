@@ -8,7 +8,6 @@ from datetime import timedelta
 import pytest
 
 from bot.core.lock import HalfKind
-from bot.sandbox.memory import MemorySweep
 from bot.sandbox.slack import payloads as slack_payloads
 from bot.sandbox.slack import views as slack_views
 from bot.sandbox.slack.dispatch import Kind
@@ -16,6 +15,7 @@ from bot.sandbox.slack.workspace import flat
 from bot.sandbox.stage import CHANNEL
 from bot.usecases.record.incident import observe
 from bot.usecases.watch import sweep
+from tests.worlds.memory.memory import MemorySweep
 
 PARKER, GUEST, ALERTS = "U0PARKER", "U0GUEST", "C0RANDOM"
 

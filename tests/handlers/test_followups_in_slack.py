@@ -10,11 +10,11 @@ from bot.core.account.ticket import dump_followup
 from bot.core.account.values import FollowUp
 from bot.core.reports.button import ButtonValue
 from bot.core.reports.followups import FollowUpsReport
-from bot.sandbox.memory_tickets import MemoryTickets
 from bot.sandbox.stage import CHANNEL
 from bot.usecases.export.followups import name_of
 from bot.usecases.export.tickets import file
 from handlers.clicks import Actions
+from tests.worlds.memory.tickets import MemoryTickets
 
 KEY = "time-out:deploy.yml@acme/infra-1a2b3c4d"
 FOLLOWUP = FollowUp(KEY, "Let it end in time", ("It timed out.",), (("Set a limit.",),))

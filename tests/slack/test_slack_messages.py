@@ -8,8 +8,8 @@ from structlog.testing import capture_logs
 
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.record.message import Said
-from bot.sandbox.memory_messages import MemoryMessages
 from bot.slack.messages import SlackMessages
+from tests.worlds.memory.messages import MemoryMessages
 
 CHANNEL = "C0INC"
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)

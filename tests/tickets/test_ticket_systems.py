@@ -13,10 +13,10 @@ from bot.core.account.ticket import FileResult, Ticket
 from bot.core.evidence import Found, NotFound, Unseen
 from bot.core.phrase import Quoted
 from bot.export.markdown.ticket import ticket_markdown
-from bot.sandbox.tickets import GitHubIssues, GitLabIssues, JiraIssues
 from bot.tickets.github import GitHubTickets
 from bot.tickets.gitlab import GitLabTickets
 from bot.tickets.jira import JiraTickets
+from tests.worlds.tickets import GitHubIssues, GitLabIssues, JiraIssues
 
 LONG_AGO = datetime.now(UTC) - timedelta(hours=1)
 TICKET = Ticket("tflock-inc-1-0123456789ab", "Let it end", ("Because of ", Quoted("it"), "."), (("Do it.",),))

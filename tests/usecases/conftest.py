@@ -1,4 +1,4 @@
-"""Worlds for the use cases: on paper (`bot.sandbox.memory_world`), and of real servers (`Scene`)."""
+"""Worlds for the use cases: on paper (`tests.worlds.memory.world`), and of real servers (`Scene`)."""
 
 from __future__ import annotations
 
@@ -28,8 +28,6 @@ from bot.export.exporter import FileExporter
 from bot.sandbox.github.server import GitHubStandIn
 from bot.sandbox.machine.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, fresh_moto
 from bot.sandbox.machine.proxy import FaultProxy, fault_proxy
-from bot.sandbox.memory_people import MemoryJobs
-from bot.sandbox.memory_world import MemoryWorld
 from bot.sandbox.slack.workspace import SlackWorkspace, flat
 from bot.sandbox.stage import DEPLOY, REPO, UPDATE, populate
 from bot.slack.client import slack_client
@@ -55,6 +53,8 @@ from bot.usecases.record.incident import enter
 from bot.usecases.unlock import owner_answers as answers
 from bot.usecases.unlock import release, unlock
 from bot.usecases.world import State, World
+from tests.worlds.memory.people import MemoryJobs
+from tests.worlds.memory.world import MemoryWorld
 
 CHANNEL = "C0STAGING"
 KEY = "environments/staging/terraform.tfstate"

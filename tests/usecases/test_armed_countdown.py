@@ -11,12 +11,12 @@ from bot.core.gate.stages import UnlockStage
 from bot.core.lock import LockInfo, parse_lock_info
 from bot.core.run import Conclusion
 from bot.errors import NotPermitted, Throttled, Unreachable
-from bot.sandbox.memory import WORKER, Killed, lock_text
-from bot.sandbox.memory_world import CHANNEL, DEPLOY, STATE
 from bot.usecases.decide.requests import find_unlock
 from bot.usecases.queue import waiting_list
 from bot.usecases.unlock import unlock
 from bot.usecases.unlock.rearm import rearm
+from tests.worlds.memory.memory import WORKER, Killed, lock_text
+from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE
 
 QUINN, PARKER = "U0QUINN", "U0PARKER"
 

@@ -10,10 +10,10 @@ from bot.core.record.message import SharedFile
 from bot.core.record.revision import Marking
 from bot.core.record.timeline import Kind, verify
 from bot.errors import JournalAway, NotPermitted
-from bot.sandbox.memory import WORKER, Killed
-from bot.sandbox.memory_world import CHANNEL
 from bot.usecases.record import backfill, capture, correct
 from bot.usecases.record.capture import Added, Cause
+from tests.worlds.memory.memory import WORKER, Killed
+from tests.worlds.memory.world import CHANNEL
 
 QUINN, PARKER, ELLIOTT, GUEST = "U0QUINN", "U0PARKER", "U0ELLIOTT", "U0GUEST"
 

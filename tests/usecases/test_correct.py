@@ -18,14 +18,14 @@ from bot.core.record.incident import Incident
 from bot.core.record.revision import CORRECTIONS, LONGEST_TEXT, Marking
 from bot.core.record.timeline import Draft, Kind, verify
 from bot.errors import NotPermitted
-from bot.sandbox.memory_journal import MemoryJournal
-from bot.sandbox.memory_people import MemoryJobs
-from bot.sandbox.memory_world import MemoryWorld
 from bot.store.chain import log_key
 from bot.store.connect import connect
 from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
 from bot.usecases.record import correct, pages
+from tests.worlds.memory.journal import MemoryJournal
+from tests.worlds.memory.people import MemoryJobs
+from tests.worlds.memory.world import MemoryWorld
 
 CHANNEL = "C0INC"
 QUINN, PARKER = "U0QUINN", "U0PARKER"

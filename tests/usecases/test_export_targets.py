@@ -14,17 +14,17 @@ from bot.core.account.values import Account, Cause, Summary
 from bot.core.record.timeline import Draft, Kind
 from bot.errors import Denied, JournalAway, Throttled, Unreachable, UpstreamError
 from bot.ports.files import Written
-from bot.sandbox.memory import EPOCH, WORKER, Killed, Switchboard
-from bot.sandbox.memory_journal import MemoryJournal, MemoryRecords
-from bot.sandbox.memory_people import MemoryDirectory, MemoryJobs
-from bot.sandbox.memory_sharing import MemorySharing, MemoryTarget
-from bot.sandbox.memory_world import MemoryWorld
 from bot.usecases.export import export
 from bot.usecases.export.deliver import deliver
 from bot.usecases.lease import Busy
 from bot.usecases.record.incident import close
 from bot.usecases.world import World
 from bot.worker import TRIES
+from tests.worlds.memory.journal import MemoryJournal, MemoryRecords
+from tests.worlds.memory.memory import EPOCH, WORKER, Killed, Switchboard
+from tests.worlds.memory.people import MemoryDirectory, MemoryJobs
+from tests.worlds.memory.sharing import MemorySharing, MemoryTarget
+from tests.worlds.memory.world import MemoryWorld
 
 CHANNEL = "C0INC"
 FILES = ["inc-1.json", "inc-1.md"]

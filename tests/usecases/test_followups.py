@@ -15,10 +15,10 @@ from bot.core.lock import Billing
 from bot.core.phrase import plain
 from bot.core.record.timeline import Kind
 from bot.errors import Denied, NotPermitted
-from bot.sandbox.memory import EPOCH, WORKER
-from bot.sandbox.memory_world import CHANNEL, MemoryWorld
 from bot.usecases.export import editions, export, tickets
 from bot.usecases.record import incident
+from tests.worlds.memory.memory import EPOCH, WORKER
+from tests.worlds.memory.world import CHANNEL, MemoryWorld
 
 KEYS = ("on-demand:acme-tf-locks", "ttl:acme-tf-locks")
 TABLE = Table("acme-tf-locks", ("staging",), Billing.PROVISIONED, throttled=True, refused=7, ttl_attribute="expires")

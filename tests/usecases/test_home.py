@@ -12,12 +12,12 @@ from bot.core.policy import ApprovalPolicy, Approvers
 from bot.core.reports.home import Wait
 from bot.core.run import Conclusion
 from bot.errors import NotPermitted, Unreachable
-from bot.sandbox.memory import MemoryLockBackend, MemoryStore
-from bot.sandbox.memory_world import CHANNEL, DEPLOY, STATE
 from bot.usecases.look import home
 from bot.usecases.queue import waiting_list
 from bot.usecases.unlock import unlock
 from bot.usecases.world import State
+from tests.worlds.memory.memory import MemoryLockBackend, MemoryStore
+from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE
 
 
 def lock_text(paper, lock_id="5a5a5a5a-1b2c-4d3e-8f40-2b756fec4d7f"):

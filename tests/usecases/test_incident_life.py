@@ -10,10 +10,10 @@ import pytest
 from bot.core.record.timeline import Draft, Kind, verify
 from bot.core.reports.kill import KillRequest
 from bot.core.reports.unlock import UnlockRequest
-from bot.sandbox.memory_world import CHANNEL, MemoryWorld
 from bot.usecases.decide.requests import Phase, change_kill, change_unlock, save_kill, save_unlock
 from bot.usecases.record import find as channel_incidents
 from bot.usecases.record import incident as incidents
+from tests.worlds.memory.world import CHANNEL, MemoryWorld
 
 QUIET = timedelta(hours=24).total_seconds()
 

@@ -15,14 +15,14 @@ from bot.core.policy import KnownPerson
 from bot.core.reports.letter import LetterStanding, OwnerNews
 from bot.core.run import Conclusion
 from bot.errors import Denied, NotPermitted, Unreachable
-from bot.sandbox.memory import WORKER, lock_text
-from bot.sandbox.memory_world import CHANNEL, DEPLOY, STATE
 from bot.usecases.decide.inspect import inspect
 from bot.usecases.decide.owner import answer_about, record_answer
 from bot.usecases.owner import letters
 from bot.usecases.owner import post as letter_post
 from bot.usecases.unlock import owner_answers as answers
 from bot.usecases.unlock import unlock
+from tests.worlds.memory.memory import WORKER, lock_text
+from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE
 
 OWNER = "U0ELLIOTT"
 STEPS = 60

@@ -8,11 +8,11 @@ from bot.core.gate.stages import UnlockStage
 from bot.core.lock import LockInfo, parse_lock_info
 from bot.core.people import OwnerSays
 from bot.errors import NotPermitted
-from bot.sandbox.memory import Throttle, lock_text
-from bot.sandbox.memory_world import CHANNEL, DEPLOY, STATE
 from bot.usecases.decide.owner import answer_about
 from bot.usecases.unlock import owner_answers as answers
 from bot.usecases.unlock import unlock
+from tests.worlds.memory.memory import Throttle, lock_text
+from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE
 
 QUINN, ELLIOTT = "U0QUINN", "U0ELLIOTT"
 

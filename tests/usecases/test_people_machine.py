@@ -33,9 +33,6 @@ from bot.core.reports.letter import OwnerNews
 from bot.core.run import Conclusion
 from bot.core.run import Phase as RunPhase
 from bot.errors import JournalAway, NotPermitted, Throttled, Unreachable
-from bot.sandbox.memory import WORKER, Throttle, lock_text
-from bot.sandbox.memory_notifier import buttons_in
-from bot.sandbox.memory_world import CHANNEL, DEPLOY, STATE, MemoryWorld
 from bot.slack.render import kill_message, letter_message, queue_message, unlock_message
 from bot.slack.render.alert import alerts_message
 from bot.usecases.record import incident
@@ -45,6 +42,9 @@ from handlers.boundary import Boundary
 from handlers.clicks import Actions
 from handlers.commands import Commands
 from handlers.typed import command
+from tests.worlds.memory.memory import WORKER, Throttle, lock_text
+from tests.worlds.memory.notifier import buttons_in
+from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE, MemoryWorld
 
 QUINN, PARKER, ELLIOTT, TWIN, GUEST = "U0QUINN", "U0PARKER", "U0ELLIOTT", "U0TWIN", "U0GUEST"
 GROUP = "S0OPS"

@@ -14,11 +14,11 @@ from bot.core.record.timeline import verify
 from bot.core.reports.letter import OwnerNews
 from bot.core.run import Conclusion
 from bot.errors import JournalAway, NotPermitted, Unreachable
-from bot.sandbox.memory import WORKER, Throttle, lock_text
-from bot.sandbox.memory_world import CHANNEL, DEPLOY, STATE
 from bot.usecases.decide.owner import record_answer
 from bot.usecases.decide.requests import change_unlock
 from bot.usecases.unlock import unlock
+from tests.worlds.memory.memory import WORKER, Throttle, lock_text
+from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE
 
 STEPS = 110
 """More calls than an undisturbed release makes; a test holds it so."""

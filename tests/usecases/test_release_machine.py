@@ -20,12 +20,12 @@ from bot.core.reports.letter import OwnerNews
 from bot.core.run import Conclusion
 from bot.core.run import Phase as RunPhase
 from bot.errors import JournalAway, NotPermitted, Unreachable, UpstreamError
-from bot.sandbox.memory import WORKER, Throttle, lock_text
-from bot.sandbox.memory_world import CHANNEL, DEPLOY, STATE, MemoryWorld
 from bot.usecases.decide import approval
 from bot.usecases.decide.owner import record_answer
 from bot.usecases.decide.requests import find_unlock
 from bot.usecases.unlock import unlock
+from tests.worlds.memory.memory import WORKER, Throttle, lock_text
+from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE, MemoryWorld
 
 HALVES = st.sampled_from([(HalfKind.ITEM,), (HalfKind.FILE,), (HalfKind.FILE, HalfKind.ITEM)])
 ENDS = st.sampled_from([Conclusion.FAILED, Conclusion.CANCELLED, Conclusion.TIMED_OUT, Conclusion.LOST])

@@ -14,12 +14,12 @@ from bot.core.reports.alert import AlertKind, Outcome
 from bot.core.reports.letter import OwnerNews
 from bot.core.run import Conclusion
 from bot.errors import JournalAway, Unreachable
-from bot.sandbox.memory import Killed, MemoryLockBackend, MemoryStore, MemorySweep, Throttle, lock_text
-from bot.sandbox.memory_people import Waiting
-from bot.sandbox.memory_world import CHANNEL, DEPLOY, STATE, MemoryWorld
 from bot.usecases.record.incident import close, observe
 from bot.usecases.watch import alerts
 from bot.usecases.world import State
+from tests.worlds.memory.memory import Killed, MemoryLockBackend, MemoryStore, MemorySweep, Throttle, lock_text
+from tests.worlds.memory.people import Waiting
+from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE, MemoryWorld
 
 ALERTS = "C0ALERTS"
 

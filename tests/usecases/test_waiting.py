@@ -7,7 +7,7 @@ import pytest
 
 from bot.cli.wait import PATIENCE, _Wait
 from bot.core.run import Conclusion, RunRef
-from bot.sandbox.memory_world import DEPLOY, STATE, MemoryWorld
+from tests.worlds.memory.world import DEPLOY, STATE, MemoryWorld
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from bot.core.people import Channel
 from bot.core.policy import WatchRule
 from bot.core.run import Conclusion
 from bot.errors import Denied, JournalAway, Unreachable, UpstreamError
-from bot.sandbox.memory import WORKER, Killed, Throttle, lock_text
-from bot.sandbox.memory_world import CHANNEL, DEPLOY, STATE, MemoryWorld
 from bot.usecases.queue import waiting_list
 from bot.usecases.queue.record import load_queue
 from bot.usecases.queue.waiting_list import Wish
+from tests.worlds.memory.memory import WORKER, Killed, Throttle, lock_text
+from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE, MemoryWorld
 
 QUINN, PARKER, ELLIOTT, GALE = "U0QUINN", "U0PARKER", "U0ELLIOTT", "U0GUEST"
 WORKERS = ("w1", "w2")

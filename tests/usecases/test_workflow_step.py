@@ -8,9 +8,9 @@ import pytest
 from bot.core.reports.step import StepStage
 from bot.core.run import Conclusion
 from bot.errors import NotPermitted, Unreachable
-from bot.sandbox.memory import WORKER, Killed
-from bot.sandbox.memory_world import CHANNEL, DEPLOY, STATE
 from bot.usecases.unlock import unlock, workflow_step
+from tests.worlds.memory.memory import WORKER, Killed
+from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE
 
 EXECUTION = "Fx1"
 

@@ -1,4 +1,4 @@
-"""A CI system in memory, beside `bot.sandbox.memory`."""
+"""A CI system in memory, beside `tests.worlds.memory.memory`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bot.core.evidence import Found, NotFound, Observation
 from bot.core.run import Cancelled, CancelResult, Conclusion, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
 from bot.errors import Unreachable
 from bot.ports.clock import Clock
-from bot.sandbox.memory import Switchboard, Throttle, unseen_by
+from tests.worlds.memory.memory import Switchboard, Throttle, unseen_by
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""People, messages and jobs in memory, beside `bot.sandbox.memory`."""
+"""People, messages and jobs in memory, beside `tests.worlds.memory.memory`."""
 
 # ruff: noqa: ARG002 - signatures are the ports'
 
@@ -19,7 +19,7 @@ from bot.core.reports.unlock import UnlockReport
 from bot.errors import Missing, Unreachable
 from bot.ports.clock import Clock
 from bot.ports.messenger import Posted
-from bot.sandbox.memory import Switchboard, Throttle, unseen_by
+from tests.worlds.memory.memory import Switchboard, Throttle, unseen_by
 
 T = TypeVar("T")
 

@@ -1,6 +1,6 @@
 """The record of the incident in `scenario.yml` at the times of that day, as the bot would have written it.
 
-    python -m bot.sandbox.that_day DIRECTORY
+    python -m tests.worlds.that_day DIRECTORY
 
 exports it in all formats, to be looked at. The pictures in the README are of these files.
 """

@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from bot.sandbox.azure_shapes import (
+from tests.worlds.ci.azure_shapes import (
     build_json,
     changes_json,
     definition_json,
@@ -27,7 +27,7 @@ from bot.sandbox.azure_shapes import (
     refusal_json,
     timeline_json,
 )
-from bot.sandbox.azure_world import AzureWorld, BuildRecord, Definition
+from tests.worlds.ci.azure_world import AzureWorld, BuildRecord, Definition
 
 _STATUSES = frozenset({"inProgress", "completed", "cancelling", "postponed", "notStarted"})
 _TIMES = {"finish": "finished_at", "start": "started_at", "queue": "queued_at"}

@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from bot.sandbox.ecs_world import EcsWorld, TaskRecord
+from tests.worlds.ci.ecs_world import EcsWorld, TaskRecord
 
 _TARGET = "AmazonEC2ContainerServiceV20141113."
 _JSON = "application/x-amz-json-1.1"

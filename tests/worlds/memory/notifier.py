@@ -1,4 +1,4 @@
-"""Slack's messages in memory, beside `bot.sandbox.memory`: what each one shows, for whoever presses its buttons."""
+"""Slack's messages in memory: what each one shows, for whoever presses its buttons."""
 
 # ruff: noqa: ARG002 - signatures are the ports'
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from bot.errors import Missing
 from bot.ports.messenger import Blocks, Posted
-from bot.sandbox.memory import Switchboard
+from tests.worlds.memory.memory import Switchboard
 
 
 @dataclass

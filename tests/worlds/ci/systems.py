@@ -16,8 +16,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from bot.sandbox.ci_players import AzureOnStage, EcsOnStage, GitHubOnStage, GitLabOnStage, JenkinsOnStage
 from bot.sandbox.stage import SandboxState, Stage, merged, stage
+from tests.worlds.ci.players import AzureOnStage, EcsOnStage, GitHubOnStage, GitLabOnStage, JenkinsOnStage
 
 
 class CiOnStage(Protocol):

@@ -1,4 +1,4 @@
-"""Exports in memory, beside `bot.sandbox.memory`: a channel, a target, and an exporter that writes nothing."""
+"""Exports in memory, beside `tests.worlds.memory.memory`: a channel, a target, and an exporter that writes nothing."""
 
 # ruff: noqa: ARG002 - signatures are the ports'
 
@@ -21,7 +21,7 @@ from bot.errors import JournalAway, Missing
 from bot.ports.files import Written
 from bot.ports.journal import Journal
 from bot.ports.messenger import Posted
-from bot.sandbox.memory import Switchboard
+from tests.worlds.memory.memory import Switchboard
 
 
 @dataclass

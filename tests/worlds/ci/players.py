@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from bot.sandbox.azure import AzureStandIn
-from bot.sandbox.azure_world import BuildRecord
-from bot.sandbox.ecs import EcsStandIn
-from bot.sandbox.ecs_world import TaskRecord
 from bot.sandbox.github.server import GitHubStandIn
 from bot.sandbox.github.world import RunRecord
-from bot.sandbox.gitlab import GitLabStandIn
-from bot.sandbox.gitlab_world import PipelineRecord
-from bot.sandbox.jenkins import JenkinsStandIn
-from bot.sandbox.jenkins_world import Build
+from tests.worlds.ci.azure import AzureStandIn
+from tests.worlds.ci.azure_world import BuildRecord
+from tests.worlds.ci.ecs import EcsStandIn
+from tests.worlds.ci.ecs_world import TaskRecord
+from tests.worlds.ci.gitlab import GitLabStandIn
+from tests.worlds.ci.gitlab_world import PipelineRecord
+from tests.worlds.ci.jenkins import JenkinsStandIn
+from tests.worlds.ci.jenkins_world import Build
 
 REPO = "acme/infra"
 ALWAYS = 1_000_000

@@ -20,23 +20,6 @@ from bot.core.policy import Holders, KnownPerson, Policy
 from bot.core.record.incident import Incident
 from bot.core.run import Pipeline
 from bot.errors import JournalAway, UpstreamError
-from bot.sandbox.memory import (
-    WORKER,
-    JumpingLoop,
-    Killed,
-    LoopClock,
-    MemoryLockBackend,
-    MemoryStore,
-    MemorySweep,
-    Switchboard,
-)
-from bot.sandbox.memory_ci import MemoryCI
-from bot.sandbox.memory_journal import MemoryJournal, MemoryRecords
-from bot.sandbox.memory_messages import MemoryMessages
-from bot.sandbox.memory_notifier import MemoryNotifier
-from bot.sandbox.memory_people import MemoryDirectory, MemoryJobs, MemorySteps, MemoryTeller, MemoryViews, Waiting
-from bot.sandbox.memory_sharing import MemoryExporter, MemorySharing
-from bot.sandbox.memory_tickets import MemoryTickets
 from bot.usecases.decide import approval
 from bot.usecases.export import followups, tickets
 from bot.usecases.export.deliver import deliver
@@ -51,6 +34,23 @@ from bot.usecases.unlock import release, unlock, workflow_step
 from bot.usecases.watch import sweep
 from bot.usecases.world import State, World
 from bot.worker import FIRST_AGAIN_AFTER, LAST_AGAIN_AFTER, REDELIVER_AFTER, TRIES
+from tests.worlds.memory.ci import MemoryCI
+from tests.worlds.memory.journal import MemoryJournal, MemoryRecords
+from tests.worlds.memory.memory import (
+    WORKER,
+    JumpingLoop,
+    Killed,
+    LoopClock,
+    MemoryLockBackend,
+    MemoryStore,
+    MemorySweep,
+    Switchboard,
+)
+from tests.worlds.memory.messages import MemoryMessages
+from tests.worlds.memory.notifier import MemoryNotifier
+from tests.worlds.memory.people import MemoryDirectory, MemoryJobs, MemorySteps, MemoryTeller, MemoryViews, Waiting
+from tests.worlds.memory.sharing import MemoryExporter, MemorySharing
+from tests.worlds.memory.tickets import MemoryTickets
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""A timeline and records in memory, beside `bot.sandbox.memory`."""
+"""A timeline and records in memory, beside `tests.worlds.memory.memory`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bot.core.record.timeline import GENESIS, Draft, Entry, Kind, body_of, clean
 from bot.errors import ChainBroken, JournalAway, NotPermitted
 from bot.ports.clock import Clock
 from bot.ports.journal import Appended
-from bot.sandbox.memory import Switchboard
+from tests.worlds.memory.memory import Switchboard
 
 
 @dataclass

@@ -14,9 +14,9 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from bot.sandbox.gitlab_shapes import bridge_json, job_json, listed_json, pipeline_json, schedule_json
-from bot.sandbox.gitlab_world import GitLabWorld, JobRecord, PipelineRecord, Project, ScheduleRecord
 from bot.sandbox.stand_in import Contend, StandIn, wall_clock
+from tests.worlds.ci.gitlab_shapes import bridge_json, job_json, listed_json, pipeline_json, schedule_json
+from tests.worlds.ci.gitlab_world import GitLabWorld, JobRecord, PipelineRecord, Project, ScheduleRecord
 
 _API = "/api/v4"
 _PER_MINUTE = 2000

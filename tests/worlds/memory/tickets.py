@@ -1,4 +1,4 @@
-"""A ticket system in memory, beside `bot.sandbox.memory`."""
+"""A ticket system in memory, beside `tests.worlds.memory.memory`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from bot.core.account.ticket import FileResult, Filing, Readiness, Ticket
 from bot.core.evidence import Found, NotFound, Observation, Unseen
 from bot.ports.clock import Clock
-from bot.sandbox.memory import Switchboard
+from tests.worlds.memory.memory import Switchboard
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What was said in a channel, in memory, beside `bot.sandbox.memory`."""
+"""What was said in a channel, in memory, beside `tests.worlds.memory.memory`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bot.core.evidence import Found, NotFound, Observation, Unseen
 from bot.core.record.message import Said, base_name
 from bot.ports.clock import Clock
 from bot.ports.messenger import MessagePage
-from bot.sandbox.memory import Switchboard
+from tests.worlds.memory.memory import Switchboard
 
 
 @dataclass

@@ -17,9 +17,9 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from bot.sandbox.jenkins_shapes import build_json, item_json, job_json, pruned
-from bot.sandbox.jenkins_world import Build, JenkinsJob, JenkinsWorld
 from bot.sandbox.stand_in import Contend, StandIn, wall_clock
+from tests.worlds.ci.jenkins_shapes import build_json, item_json, job_json, pruned
+from tests.worlds.ci.jenkins_world import Build, JenkinsJob, JenkinsWorld
 
 _JOB = re.compile(r"(?P<job>(?:/job/[^/]+)+)(?:/(?P<number>\d+))?/(?P<what>api/json|[A-Za-z]+)")
 _ITEM = re.compile(r"/queue/item/(?P<item>\d+)/api/json")
