@@ -1,22 +1,33 @@
 """tflock resolves Terraform state-lock incidents with proof, in the Slack channel where they happen.
 
-Where to read:
+Where to read, from the ground up:
 
-core/        the words and the decisions, pure: a lock, a run, the gate (`gate.py`, `rules.py`), who holds the lock
-             (`attribution.py`), whose it is (`ownership.py`), the timeline's chain (`timeline.py`), and what is made of
-             it: the account of an incident (`story.py`, `account.py`), its summary, key moments and follow-ups. Start
-             here.
-ports.py     what the use cases need from the world, as small protocols
-usecases/    one module per thing that a person asks for: `unlock.py` asks and confirms, `release.py` releases,
-             `whois.py` finds the owner, `letters.py` writes to him; and per thing that the bot does by itself:
-             `sweep.py` looks at all states, `alerts.py` tells, `calling.py` calls those who wait, `export.py` exports
-backends/    where locks stand; ci/ where runs run; store/ where timelines live; tickets/ where follow-ups are filed
-slack/       how it is said: render/ makes values into messages, and is pure
-export/      an incident as Markdown, HTML, JSON, CSV and a chart, all from one `Material`
+errors.py    the error tree
+core/        the words and the decisions, pure. At the ground: a lock, a run, evidence, people, hours, policy, phrases.
+             Above it, in this order:
+               gate/     who holds the lock, is that process dead, may it be released: `decide.py` is one screen
+               record/   an incident and its timeline: the chain, edits, redaction
+               account/  what is made of a timeline: the story, its summary, key moments, follow-ups
+               reports/  what is told to people, as values
+               explain/  a pasted Terraform error
+ports/       what the use cases need from outside, as small protocols
+usecases/    what a person asks for and what the bot does on its own:
+               decide/ looks and weighs the evidence; unlock/ and kill/ ask, wait and act; owner/ writes to the owner;
+               look/ answers status, who and the home tab; record/ keeps the incident; queue/ calls those who wait;
+               export/ writes and delivers the record, files follow-ups; watch/ looks at all states and alerts
+http/ aws/   one client each, with one table from what a system says to our errors
+backends/ ci/ store/ tickets/ slack/ export/
+             the adapters, which never import each other. A CI system is one package in ci/, a backend one in backends/
+slack/render/  values into messages, pure
+config/      the file and the environment: a section is the setting
+worker.py    the durable jobs, one table
 handlers/    (beside this package) Slack's listeners: words and clicks in, use cases out, one boundary around all
-worker.py    the durable jobs
-app.py       the composition root; __main__.py the command line, reading.py and doctor.py what it answers by itself
-sandbox/     a local Slack, CI, AWS and ticket systems, to try and to test the real bot without accounts
+sandbox/     what `make demo` plays: a local Slack, GitHub and AWS. Knows nothing of the bot
+app/         the composition root: wiring, HTTP, what a running bot keeps up
+cli/ doctor/ what the command line answers; __main__.py has the commands' signatures
 
-Imports point one way: __main__ -> app -> handlers -> usecases and slack.render -> ports -> core -> errors.
+tests/worlds/ (not shipped) has the stand-ins and in-memory worlds that only tests play.
+
+Imports point one way, and import-linter holds it (pyproject.toml):
+__main__ -> cli, doctor -> app -> worker, handlers, sandbox -> usecases, slack.render -> ports -> core -> errors.
 """

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from bot.core.account.followup import earlier, followup_facts, propose
 from bot.core.account.story import Story
 from bot.core.account.values import FollowUp
-from bot.core.explain.remedies import back_off, end_in_time, keep_running
 from bot.core.lock import Billing, DigestMatch, DigestSeen
 from bot.core.phrase import Linked, Person, Quoted, plain
 from bot.core.record.facts import inspection_facts, system_of
 from bot.core.record.incident import Incident
 from bot.core.record.timeline import GENESIS, Entry, Kind
+from bot.core.remedies import back_off, end_in_time, keep_running
 from bot.core.run import Conclusion, Pipeline
 
 SYSTEMS = {

@@ -13,12 +13,12 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 
 from bot.core.account.values import Account, FollowUp, LockSpan, LoopSpan, Role, RunSpan, Table
-from bot.core.explain.remedies import back_off, coded, end_in_time, keep_running
 from bot.core.gate.attribution import Strength
 from bot.core.lock import Billing
 from bot.core.phrase import Linked, Person, Phrase, Quoted, plain, quoted
 from bot.core.policy import is_shared_host
 from bot.core.record.untrusted import Facts, text
+from bot.core.remedies import back_off, coded, end_in_time, keep_running
 from bot.core.run import Conclusion
 
 _SHORTLY = timedelta(minutes=10)
