@@ -20,7 +20,7 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 WRITER = """
 import asyncio, random, sys
 from datetime import UTC, datetime
-from bot.core.timeline import Draft, Kind
+from bot.core.record.timeline import Draft, Kind
 from bot.store.connect import connect
 from bot.store.redis_journal import RedisJournal
 

@@ -77,7 +77,7 @@ class RunSpan:
     until: datetime | None
     conclusion: str | None
     strength: str | None = None
-    """How a holder was tied to its lock, in the words of `bot.core.attribution.Strength`."""
+    """How a holder was tied to its lock, in the words of `bot.core.gate.attribution.Strength`."""
     system: str = ""
     lock_id: str = ""
 

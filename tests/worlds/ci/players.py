@@ -1,4 +1,4 @@
-"""The five CI systems as `bot.sandbox.ci_systems.CiOnStage`: what each makes of a deployment, an update, their ends."""
+"""The five CI systems, each as a `CiOnStage` of `tests.worlds.ci.systems`: what each makes of runs and their ends."""
 
 from __future__ import annotations
 
