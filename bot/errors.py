@@ -4,12 +4,14 @@ TflockError                       everything that this program raises on purpose
 ├── ConfigInvalid                 the configuration or the environment: all problems at once
 ├── LockInfoInvalid               a lock's text is not the JSON that Terraform writes
 ├── UnknownState                  a state that the configuration does not name
-├── NotAvailable                  a feature that this version does not have
 ├── UpstreamError                 another system did not do what was asked of it
-│   ├── Unreachable               no answer, a time-out, a broken answer, a server error
-│   ├── Throttled                 it asks for patience; may be tried again
-│   ├── Denied                    credentials or rights are missing
-│   └── Missing                   it says that the thing does not exist
+│   ├── Passing                   the same request may succeed later: try again
+│   │   ├── Unreachable           no answer, a time-out, a broken answer, a server error
+│   │   └── Throttled             it asks for patience
+│   └── Final                     it answered no: trying again does not help until somebody changes something
+│       ├── Denied                credentials or rights are missing
+│       ├── Missing               it says that the thing does not exist
+│       └── Rejected              it understood the request and would not take it
 ├── JournalAway                   the timeline cannot be read or written: nothing may be unlocked
 ├── ChainBroken                   a timeline or an export was altered; names the first broken entry
 ├── ExportInvalid                 a file is not the JSON export of a timeline
@@ -45,12 +47,12 @@ class UnknownState(TflockError):
         self.known = known
 
 
-class NotAvailable(TflockError):
-    """A feature that the contract names and this version does not have."""
-
-
 class UpstreamError(TflockError):
-    """Another system did not do what was asked of it. `system` is its proper name (`GitHub`, `DynamoDB`, `Slack`)."""
+    """Another system did not do what was asked of it. `system` is its proper name (`GitHub`, `DynamoDB`, `Slack`).
+
+    Raised as one of the kinds below, so that callers can tell what to try again (`Passing`) from what to give up
+    (`Final`). `bot.aws` has a kind of its own; the adapters above it turn it into an observation or into one of these.
+    """
 
     def __init__(self, system: str, detail: str) -> None:
         super().__init__(f"{system}: {detail}")
@@ -58,11 +60,19 @@ class UpstreamError(TflockError):
         self.detail = detail
 
 
-class Unreachable(UpstreamError):
+class Passing(UpstreamError):
+    """The same request may succeed later."""
+
+
+class Final(UpstreamError):
+    """The system's answer is no. The same request gets the same answer until somebody changes something."""
+
+
+class Unreachable(Passing):
     """No answer, a time-out, a broken answer or a server error: nothing is known."""
 
 
-class Throttled(UpstreamError):
+class Throttled(Passing):
     """The system asks for patience. `retry_after` is in seconds, where it said so."""
 
     def __init__(self, system: str, detail: str, *, retry_after: float | None = None) -> None:
@@ -70,12 +80,16 @@ class Throttled(UpstreamError):
         self.retry_after = retry_after
 
 
-class Denied(UpstreamError):
+class Denied(Final):
     """Credentials or rights are missing. The detail names what to grant, where that is known."""
 
 
-class Missing(UpstreamError):
+class Missing(Final):
     """The system answered, and said that the thing does not exist."""
+
+
+class Rejected(Final):
+    """The system understood the request and would not take it."""
 
 
 class JournalAway(TflockError):

@@ -18,7 +18,6 @@ from bot.core.reports.report import Notice
 from bot.errors import (
     Denied,
     JournalAway,
-    NotAvailable,
     NotPermitted,
     Throttled,
     UnknownState,
@@ -63,7 +62,7 @@ class Boundary:
         except Exception as error:  # noqa: BLE001 - this is the boundary: whatever it is, the asker hears of it
             await self._tell(command, asker, error)
             await self._done(asker)
-            return "refused" if isinstance(error, NotPermitted | UnknownState | NotAvailable) else "failed"
+            return "refused" if isinstance(error, NotPermitted | UnknownState) else "failed"
         return outcome
 
     async def _is_first(self, asker: Asker) -> bool:
@@ -106,8 +105,6 @@ def notice_of(command: str, error: Exception, reference: str) -> Notice:
             return _unknown_state(command, error)
         case NotPermitted():
             return Notice("That cannot be done", ((str(error),),))
-        case NotAvailable():
-            return Notice("Not available in this version", ((str(error),), (_UNCHANGED,)))
         case JournalAway():
             return _journal_away(command)
         case UpstreamError():

@@ -15,7 +15,7 @@ from typing import Any
 
 from bot.core.reports.button import parse_button
 from bot.core.reports.report import Corrected
-from bot.errors import Denied, NotPermitted, TflockError, Throttled, UpstreamError
+from bot.errors import Missing, NotPermitted, Rejected, TflockError, Unreachable, UpstreamError
 from bot.slack.render.modal import EditForm, edit_view, failed_view, loading_view, text_shown
 from bot.slack.render.timeline import EDIT, ENTRY
 from bot.usecases.record import correct
@@ -95,9 +95,7 @@ class Dialogs:
     async def _opened(self, chosen: Chosen, trigger: str) -> str:
         try:
             return await self.world.views.open(trigger, loading_view())
-        except (Denied, Throttled):
-            raise
-        except UpstreamError as error:
+        except (Missing, Rejected, Unreachable) as error:
             raise NotPermitted(
                 f"Slack did not open the dialog in time ({error.detail}). Nothing was changed: choose Edit once more, "
                 f"or type /tflock edit {chosen.entry} TEXT."

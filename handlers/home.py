@@ -16,7 +16,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from bot.core.reports.button import ButtonValue, parse_button
 from bot.core.reports.home import Home
 from bot.core.reports.report import Notice
-from bot.errors import NotPermitted, TflockError, UpstreamError
+from bot.errors import NotPermitted, Rejected, UpstreamError
 from bot.slack.render.home import (
     CHECK,
     NEWER,
@@ -200,9 +200,7 @@ class Homes:
     async def _opened(self, trigger: str) -> str:
         try:
             return await self.world.views.open(trigger, loading_dialog())
-        except TflockError as error:
-            if type(error) is not UpstreamError:
-                raise
+        except Rejected as error:
             words = f"Slack did not open the dialog in time ({error.detail}). Nothing was changed: click once more."
             raise NotPermitted(words) from error
 

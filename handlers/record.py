@@ -9,7 +9,7 @@ from bot.core.evidence import Found, Trouble, Unseen
 from bot.core.phrase import Phrase, Quoted
 from bot.core.record.incident import Incident
 from bot.core.reports.report import Notice
-from bot.errors import NotAvailable, NotPermitted, Unreachable
+from bot.errors import NotPermitted, Unreachable
 from bot.slack.render import Message, notice_message
 from bot.usecases.record import find as channel_incidents
 from bot.usecases.record import incident as incidents
@@ -63,7 +63,7 @@ class RecordCommands:
             case grammar.Reopen(incident_id):
                 return await self._reopen(incident_id, asker)
             case _:
-                raise NotAvailable(f"/tflock {grammar.name_of(command)} comes with a later version of tflock.")
+                raise AssertionError(command)  # every form of the grammar has its arm
 
     async def _say(self, asker: Asker, message: Message, outcome: str = "ok") -> str:
         await answer(self.world.notifier, asker, message)

@@ -23,7 +23,7 @@ from slack_sdk.http_retry.state import RetryState
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.core.evidence import Trouble
-from bot.errors import Denied, Missing, Throttled, Unreachable, UpstreamError
+from bot.errors import Denied, Missing, Rejected, Throttled, Unreachable, UpstreamError
 
 log = structlog.get_logger()
 
@@ -227,7 +227,7 @@ def as_error(failed: Failure) -> UpstreamError:
         case Trouble.DENIED:
             return Denied(SYSTEM, failed.detail)
         case Trouble.GARBLED if failed.code:
-            return UpstreamError(SYSTEM, failed.detail)  # understood and refused: nothing to wait for
+            return Rejected(SYSTEM, failed.detail)
         case _:
             return Unreachable(SYSTEM, failed.detail)
 

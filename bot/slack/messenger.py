@@ -25,8 +25,7 @@ _CANNOT_OPEN = frozenset({"missing_scope", "unknown_method"})
 class SlackNotifier:
     """Implements `bot.ports.Notifier` on a client of `slack_client`. Each method ends within `patience` seconds.
 
-    Raises Throttled, Denied, Missing or Unreachable, and UpstreamError itself for what Slack understood and would
-    not take. A message may have been posted although Unreachable was raised; an update may simply be made again.
+    Raises UpstreamError. Unreachable does not mean that nothing was posted; an update may simply be made again.
     Texts are Slack's mrkdwn and are sent as they are; links are not unfurled.
     """
 

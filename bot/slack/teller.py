@@ -11,7 +11,7 @@ from bot.core.reports.kill import KillReport, KillRequest
 from bot.core.reports.letter import OwnerLetter
 from bot.core.reports.report import Notice
 from bot.core.reports.unlock import UnlockReport, UnlockRequest
-from bot.errors import Throttled, Unreachable, UpstreamError
+from bot.errors import Final
 from bot.ports.messenger import Notifier, Posted
 from bot.slack.render import Message, kill_message, letter_message, notice_message, nudge_message, unlock_message
 
@@ -73,9 +73,7 @@ class SlackTeller:
         posted = Posted(request.channel, request.ts)
         try:
             await self._notifier.update(posted, text=words.text, blocks=words.blocks)
-        except (Unreachable, Throttled):
-            raise
-        except UpstreamError as error:
+        except Final as error:
             if passing:
                 raise
             log.warning("message.posted_anew", request=request.id, detail=error.detail)

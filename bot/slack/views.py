@@ -20,8 +20,7 @@ TOTAL_SECONDS = 15.0
 class SlackViews:
     """Implements `bot.ports.Views` on a client of `slack_client`.
 
-    Raises Throttled, Denied, Missing or Unreachable, and UpstreamError itself for what Slack would not take: a trigger
-    that is too old, a dialog that was closed meanwhile.
+    Raises UpstreamError: Rejected for a trigger that is too old, or a dialog that was closed meanwhile.
     """
 
     def __init__(self, client: AsyncWebClient) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from bot.core.reports.report import Notice
-from bot.errors import Throttled, Unreachable, UpstreamError
+from bot.errors import Final
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -17,7 +17,7 @@ _KEPT = timedelta(days=30)
 
 
 async def say_once(world: World, channel: str, notice: Notice, *, mark: str, thread: str = "") -> None:
-    """Says it, unless it was said with this mark. Raises Throttled, Unreachable or JournalAway: then try again.
+    """Says it, unless it was said with this mark. Raises Passing or JournalAway: then try again.
 
     After a crash between the saying and its writing down Slack is asked; where it lets nobody look, it is said again.
     What Slack will never take is logged.
@@ -32,9 +32,7 @@ async def say_once(world: World, channel: str, notice: Notice, *, mark: str, thr
         return
     try:
         await world.sharing.tell(channel, notice, mark=mark, thread=thread)
-    except (Throttled, Unreachable):
-        raise
-    except UpstreamError as error:
+    except Final as error:
         log.warning("notice.not_taken", channel=channel, mark=mark, detail=error.detail)
     await world.records.update(_SAID, mark, {"is_done": True})
 
@@ -42,8 +40,6 @@ async def say_once(world: World, channel: str, notice: Notice, *, mark: str, thr
 async def _was_said(world: World, channel: str, mark: str, thread: str, since: datetime) -> bool:
     try:
         return await world.sharing.told(channel, mark=mark, thread=thread, since=since) is not None
-    except (Throttled, Unreachable):
-        raise
-    except UpstreamError as error:
+    except Final as error:
         log.warning("notice.cannot_look", channel=channel, mark=mark, detail=error.detail)
         return False

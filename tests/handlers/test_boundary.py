@@ -13,13 +13,12 @@ from bot.errors import (
     JournalAway,
     LockInfoInvalid,
     Missing,
-    NotAvailable,
     NotPermitted,
+    Rejected,
     TflockError,
     Throttled,
     UnknownState,
     Unreachable,
-    UpstreamError,
 )
 from handlers.boundary import REMEMBER, Boundary
 
@@ -32,13 +31,12 @@ FORESEEN = {
         NotPermitted("A guest may not. Nothing was changed; ask a member."),
         ("cannot be done", "a guest"),
     ),
-    "not available": (NotAvailable("/tflock watch comes later."), ("not available", "later")),
     "journal away": (JournalAway("no"), ("redis", "/tflock status")),
     "unreachable": (Unreachable("GitHub", "no answer"), ("github", "no answer", "ask again")),
     "throttled": (Throttled("Slack", "slow down"), ("slack", "slow down", "wait a minute")),
     "denied": (Denied("DynamoDB", "no right to GetItem"), ("dynamodb", "no right", "doctor")),
     "missing": (Missing("S3", "no such bucket"), ("s3", "no such bucket")),
-    "upstream": (UpstreamError("Slack", "msg_too_long"), ("slack", "msg_too_long")),
+    "rejected": (Rejected("Slack", "msg_too_long"), ("slack", "msg_too_long")),
 }
 UNFORESEEN = {
     "a bug": ZeroDivisionError("secret inside"),

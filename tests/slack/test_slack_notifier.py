@@ -6,7 +6,7 @@ import traceback
 import pytest
 from structlog.testing import capture_logs
 
-from bot.errors import Denied, Missing, Throttled, Unreachable, UpstreamError
+from bot.errors import Denied, Missing, Rejected, Throttled, Unreachable, UpstreamError
 from bot.ports.messenger import Posted
 from bot.sandbox.slack.workspace import Cut, SlackWorkspace, flat
 from bot.slack.client import slack_client
@@ -111,7 +111,7 @@ async def test_posting_to_an_unknown_channel_is_missing(notifier, blocks):
 async def test_blocks_that_slack_does_not_take_are_an_upstream_error_of_no_other_kind(workspace, notifier):
     with pytest.raises(UpstreamError, match="invalid_blocks") as caught:
         await notifier.post("C0INC", text="x", blocks=[{"type": "nonsense"}])
-    assert type(caught.value) is UpstreamError
+    assert type(caught.value) is Rejected
     assert workspace.messages("C0INC") == []
 
 

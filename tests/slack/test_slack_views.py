@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.errors import Denied, Throttled, Unreachable, UpstreamError
+from bot.errors import Denied, Rejected, Throttled, Unreachable, UpstreamError
 from bot.slack.client import slack_client
 from bot.slack.views import SlackViews
 
@@ -33,7 +33,7 @@ async def test_an_old_trigger_a_closed_dialog_and_a_bad_view_are_refusals_of_sla
     workspace.world.triggers[trigger].made_at -= 4
     with pytest.raises(UpstreamError, match="opening a dialog: expired_trigger_id") as refused:
         await views.open(trigger, MODAL)
-    assert type(refused.value) is UpstreamError
+    assert type(refused.value) is Rejected
     with pytest.raises(UpstreamError, match="not_found"):
         await views.update("V0GONE", MODAL)
     with pytest.raises(UpstreamError, match="invalid_arguments"):

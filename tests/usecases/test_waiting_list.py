@@ -12,7 +12,7 @@ from bot.core.lock import HalfKind, LockInfo
 from bot.core.people import Channel
 from bot.core.policy import WatchRule
 from bot.core.run import Conclusion
-from bot.errors import Denied, JournalAway, Unreachable, UpstreamError
+from bot.errors import Denied, JournalAway, Rejected, Unreachable
 from bot.usecases.queue import waiting_list
 from bot.usecases.queue.record import load_queue
 from bot.usecases.queue.waiting_list import Wish
@@ -339,7 +339,7 @@ def test_whose_channel_takes_no_message_is_told_in_his_dm(paper):
     async def fault(name):
         if name in closed:
             closed.clear()
-            raise UpstreamError("Slack", "is_archived")
+            raise Rejected("Slack", "is_archived")
 
     paper.start(QUINN)
     paper.world.switchboard.fault = fault
@@ -357,7 +357,7 @@ def test_whoever_cannot_be_told_at_all_does_not_hold_up_the_others(paper):
     async def only_quinn(name):
         if name == "call" and len(refused) < 2:
             refused.append(name)
-            raise UpstreamError("Slack", "user_disabled")
+            raise Rejected("Slack", "user_disabled")
 
     paper.world.switchboard.fault = only_quinn
     paper.free()

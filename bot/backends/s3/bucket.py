@@ -13,7 +13,7 @@ import stamina
 from bot.aws.clients import Access, AwsClients
 from bot.aws.errors import AwsError, is_passing, timed_out, translated
 from bot.core.evidence import Trouble
-from bot.errors import Denied, Missing, Throttled, Unreachable, UpstreamError
+from bot.errors import Denied, Missing, Rejected, Throttled, Unreachable, UpstreamError
 
 CONTENT_TYPES = {
     ".md": "text/markdown; charset=utf-8",
@@ -52,7 +52,7 @@ class BucketTarget:
         return f"s3://{self._bucket}/{self._prefix}{incident_id}/"
 
     async def deliver(self, incident_id: str, paths: Sequence[Path]) -> None:
-        """Puts each file under `<prefix>/<incident>/`. Raises Throttled, Denied, Missing or Unreachable, or OSError."""
+        """Puts each file under `<prefix>/<incident>/`. Raises UpstreamError or OSError."""
         for path in paths:
             try:
                 await self._put(path, f"{self._prefix}{incident_id}/{path.name}")
@@ -95,6 +95,6 @@ def _as_error(error: AwsError) -> UpstreamError:
         case Trouble.DENIED:
             return Denied(error.system, error.detail)
         case Trouble.GARBLED if error.code:
-            return UpstreamError(error.system, error.detail)
+            return Rejected(error.system, error.detail)
         case _:
             return Unreachable(error.system, error.detail)

@@ -15,7 +15,7 @@ from bot.core.account.edition import CHANNEL, DIRECTORY
 from bot.core.phrase import Phrase, Quoted
 from bot.core.record.timeline import Draft, Kind
 from bot.core.reports.report import Notice
-from bot.errors import Throttled, Unreachable, UpstreamError
+from bot.errors import Final, Missing, Passing
 from bot.ports.messenger import Posted
 from bot.usecases.export import editions
 from bot.usecases.export.editions import LATER, OK, PENDING, Progress
@@ -83,11 +83,11 @@ async def _outcome(world: World, progress: Progress, target: str, *, is_last_try
         return LATER
     try:
         await _put(world, progress, target)
-    except (Throttled, Unreachable, OSError) as error:
+    except (Passing, OSError) as error:
         if not is_last_try:
             raise
-        why = error.detail if isinstance(error, UpstreamError) else str(error.strerror or error)
-    except UpstreamError as error:
+        why = error.detail if isinstance(error, Passing) else str(error.strerror or error)
+    except Final as error:
         why = error.detail
     except Exception:
         if not is_last_try:
@@ -112,7 +112,7 @@ async def _put(world: World, progress: Progress, target: str) -> None:
         elif target in world.targets:
             await world.targets[target].deliver(incident, paths)
         else:
-            raise UpstreamError(target, "is not in the configuration any more")
+            raise Missing(target, "is not in the configuration any more")
 
 
 async def _into_directory(world: World, progress: Progress) -> None:
@@ -151,9 +151,7 @@ async def _tell_once(world: World, progress: Progress, target: str, why: str) ->
     try:
         if before is None or await _told(world, channel, mark, thread, since) is None:
             await world.sharing.tell(channel, _failure(progress, target, why), mark=mark, thread=thread)
-    except (Throttled, Unreachable):
-        raise
-    except UpstreamError as error:
+    except Final as error:
         log.warning("export.not_told", incident=progress.edition.incident.id, target=target, detail=error.detail)
     await world.records.update(_TOLD, mark, {"is_done": True})
 
@@ -161,9 +159,7 @@ async def _tell_once(world: World, progress: Progress, target: str, why: str) ->
 async def _told(world: World, channel: str, mark: str, thread: str, since: datetime) -> Posted | None:
     try:
         return await world.sharing.told(channel, mark=mark, thread=thread, since=since)
-    except (Throttled, Unreachable):
-        raise
-    except UpstreamError as error:
+    except Final as error:
         log.warning("export.cannot_look", channel=channel, detail=error.detail)
         return None
 

@@ -19,7 +19,7 @@ from bot.core.account.ticket import digest_of, dump_followup, load_followup
 from bot.core.account.values import Account, FollowUp
 from bot.core.record.timeline import Draft, Kind
 from bot.core.reports.followups import FollowUpsReport
-from bot.errors import Throttled, Unreachable, UpstreamError
+from bot.errors import Final
 from bot.ports.messenger import Posted
 from bot.usecases.export import editions
 from bot.usecases.export.editions import KEPT, Progress
@@ -57,7 +57,7 @@ async def find(world: World, incident_id: str, key: str) -> FollowUp | None:
 async def show(world: World, incident_id: str, version: str) -> None:
     """Posts the proposals of this edition below its summary, or brings their message up to date.
 
-    Raises Throttled, Unreachable, Busy or JournalAway: then it must be tried again.
+    Raises Passing, Busy or JournalAway: then it must be tried again.
     """
     async with _leased(world, incident_id):
         progress = await editions.find(world, incident_id, version)
@@ -142,9 +142,7 @@ async def _posted(world: World, report: FollowUpsReport, steps: dict[str, Any], 
             posted = await world.sharing.told(incident.channel, mark=mark, thread=thread, since=since)
         if posted is None:
             posted = await world.sharing.propose(report, mark=mark, thread=thread)
-    except (Throttled, Unreachable):
-        raise
-    except UpstreamError as error:
+    except Final as error:
         log.warning("followups.not_posted", incident=incident.id, detail=error.detail)
         return
     await world.records.update(_MESSAGE, incident.id, {"ts": posted.ts})
@@ -153,9 +151,7 @@ async def _posted(world: World, report: FollowUpsReport, steps: dict[str, Any], 
 async def _drawn(world: World, report: FollowUpsReport, ts: str) -> bool:
     try:
         await world.sharing.redraw_proposals(report, Posted(report.incident.channel, ts))
-    except (Throttled, Unreachable):
-        raise
-    except UpstreamError as error:
+    except Final as error:
         log.warning("followups.not_redrawn", incident=report.incident.id, detail=error.detail)
         return False
     return True

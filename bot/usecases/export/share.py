@@ -17,7 +17,7 @@ import structlog
 
 from bot.core.account.edition import Changed, Edition, ExportReport, changes_in
 from bot.core.record.timeline import Kind
-from bot.errors import Missing, Throttled, Unreachable, UpstreamError
+from bot.errors import Final, Missing, Unreachable, UpstreamError
 from bot.ports.messenger import Posted
 from bot.usecases.export import editions
 from bot.usecases.export.editions import KEPT, Progress
@@ -129,9 +129,7 @@ async def _found(world: World, report: ExportReport, steps: dict[str, Any]) -> P
     """The summary that an earlier try posted. Where Slack lets nobody look, rather a second one than none."""
     try:
         return await world.sharing.find(report, thread=steps["thread"], since=datetime.fromisoformat(steps["since"]))
-    except (Throttled, Unreachable):
-        raise
-    except UpstreamError as error:
+    except Final as error:
         log.warning("export.cannot_look", incident=report.edition.incident.id, detail=error.detail)
         return None
 
@@ -168,9 +166,7 @@ async def _appear(world: World, channel: str, staged: dict[str, str], *, looks: 
                 await asyncio.sleep(_BETWEEN_LOOKS)
             if await world.sharing.is_shared(channel, next(iter(staged))):
                 return True
-    except (Throttled, Unreachable):
-        raise
-    except UpstreamError as error:
+    except Final as error:
         log.warning("export.cannot_look", channel=channel, detail=error.detail)
         return otherwise
     return False
@@ -188,9 +184,7 @@ async def _outdate(world: World, progress: Progress, shared: dict[str, Any]) -> 
         try:
             if report is not None:
                 await world.sharing.redraw(replace(report, newer=newer), Posted(channel, ts))
-        except (Throttled, Unreachable):
-            raise
-        except UpstreamError as error:
+        except Final as error:
             log.warning("export.not_outdated", incident=progress.edition.incident.id, detail=error.detail)
 
 

@@ -79,7 +79,7 @@ async def ask(world: World, incident_id: str, key: str, *, user: str) -> str:
 async def file(world: World, incident_id: str, key: str, user: str, *, is_last_try: bool = False) -> None:
     """Files the ticket unless it is there, writes it down and shows it. Who asked is told what came of it.
 
-    Raises Unreachable, Throttled, Busy or JournalAway: then it must be tried again. On the last try it is given up.
+    Raises Passing, Busy or JournalAway: then it must be tried again. On the last try it is given up.
     """
     task = await _task(world, incident_id, key, user)
     if isinstance(task, str):

@@ -21,7 +21,7 @@ from bot.core.phrase import Person, Phrase, Quoted, instant
 from bot.core.record.timeline import Draft, Kind
 from bot.core.reports.letter import LetterStanding, OwnerLetter, OwnerNews
 from bot.core.reports.report import Notice
-from bot.errors import Throttled, Unreachable, UpstreamError
+from bot.errors import Final, Passing, UpstreamError
 from bot.ports.messenger import Posted
 from bot.usecases.decide.owner import answer_of, use_up
 from bot.usecases.decide.requests import find_unlock
@@ -64,7 +64,7 @@ class _Desk:
 
 
 async def post(world: World, state: StateName, lock_id: str, owner: str, *, is_last_try: bool = False) -> None:
-    """Brings the letter to what is known. Raises JournalAway, Busy, Throttled or Unreachable: then try again.
+    """Brings the letter to what is known. Raises JournalAway, Busy or Passing: then try again.
 
     What Slack refuses for good, and what it did not take by the last try, is told where the lock was spoken of.
     """
@@ -96,12 +96,10 @@ async def _post(world: World, state: StateName, place: Place, *, is_last_try: bo
         return
     try:
         is_told = await (_bring_up_to_date if desk.record.get("ts") else _write_first)(world, desk)
-    except (Throttled, Unreachable) as error:
-        if not is_last_try:
-            raise
-        await _could_not(world, desk, error, is_final=False)
     except UpstreamError as error:
-        await _could_not(world, desk, error, is_final=True)
+        if isinstance(error, Passing) and not is_last_try:
+            raise
+        await _could_not(world, desk, error)
     else:
         if is_told:
             await _told(world, desk)
@@ -163,9 +161,7 @@ async def _bring_up_to_date(world: World, desk: _Desk) -> bool:
     if _digest(desk.letter) != desk.record.get("drawn"):
         try:
             await world.teller.letter(desk.place.owner, desk.letter, posted=posted)
-        except (Throttled, Unreachable):
-            raise
-        except UpstreamError as error:
+        except Final as error:
             return await _anew(world, desk, error)
         await _note(world, desk.place, drawn=_digest(desk.letter))
     ring = _to_ring(desk)
@@ -185,7 +181,7 @@ async def _bring_up_to_date(world: World, desk: _Desk) -> bool:
     return True
 
 
-async def _anew(world: World, desk: _Desk, error: UpstreamError) -> bool:
+async def _anew(world: World, desk: _Desk, error: Final) -> bool:
     """The message cannot be changed any more (deleted, too old): one more takes its place if an answer is wanted."""
     log.warning("owner.message_lost", state=desk.place.state, detail=error.detail)
     changed = await _note(world, desk.place, ts="", round=int(desk.record.get("round", 0)) + 1)
@@ -221,9 +217,7 @@ async def _found(world: World, owner: str, mark: str, thread: str, since: dateti
     """Where Slack lets nobody look, rather a second message than none."""
     try:
         return await world.teller.find_letter(owner, mark=mark, since=since, thread=thread)
-    except (Throttled, Unreachable):
-        raise
-    except UpstreamError as error:
+    except Final as error:
         log.warning("owner.cannot_look", owner=owner, detail=error.detail)
         return None
 
@@ -273,13 +267,13 @@ async def _told(world: World, desk: _Desk) -> None:
         await world.records.update(FACT, f"{desk.place}/{fact['id']}", {"is_told": "yes"})
 
 
-async def _could_not(world: World, desk: _Desk, error: UpstreamError, *, is_final: bool) -> None:
+async def _could_not(world: World, desk: _Desk, error: UpstreamError) -> None:
     """On the timeline, in the channel, and in `status` from now on. Only what may pass is tried with the next news."""
     place, main = desk.place, desk.main
     log.warning("owner.unreachable", state=place.state, lock_id=place.lock_id, detail=error.detail)
     await _note(world, place, untold=error.detail)
     await _write_down(world, desk, f"could not be told: {error.detail}", f"untold/{main['id']}")
-    if is_final:
+    if isinstance(error, Final):
         for fact in desk.facts:
             await world.records.update(FACT, f"{place}/{fact['id']}", {"is_told": "refused"})
     if main["channel"] and news_of(main) is not OwnerNews.ASKED:

@@ -16,7 +16,7 @@ from bot.core.lock import LockSeen
 from bot.core.record.timeline import Draft, Kind
 from bot.core.reports import queue as steps
 from bot.core.reports.queue import MOST_CALLS, Departure, Ending, Queue, QueueNews, Waiter
-from bot.errors import Throttled, Unreachable, UpstreamError
+from bot.errors import Final
 from bot.usecases.decide.inspect import inspect
 from bot.usecases.queue.record import Change, change_queue, load_queue
 from bot.usecases.world import World
@@ -43,7 +43,7 @@ async def write_watch(world: World, state: str, waiter: Waiter, kind: Kind, text
 class Round:
     """By whoever holds the queue's lease, which `still_ours` makes sure of.
 
-    Raises JournalAway, Busy, and Unreachable or Throttled where Slack is away: the next look goes on there.
+    Raises JournalAway, Busy, and Passing where Slack is away: the next look goes on there.
     """
 
     world: World
@@ -124,9 +124,7 @@ class Round:
         await self.still_ours()
         try:
             await self.world.sharing.call(turn.channel, news, mark=_mark(self.state, turn), thread=turn.thread)
-        except (Unreachable, Throttled):
-            raise
-        except UpstreamError as error:
+        except Final as error:
             log.warning("waiting.place_closed", state=self.state, channel=turn.channel, detail=error.detail)
             await self._elsewhere(turn)
         else:
@@ -140,9 +138,7 @@ class Round:
         """Where the channel takes no message, he is told in his DM; where that does not either, he cannot be told."""
         try:
             room = await self.world.sharing.room(turn.user)
-        except (Unreachable, Throttled):
-            raise
-        except UpstreamError:
+        except Final:
             room = turn.channel
         now, ticket = self.world.clock.now(), turn.ticket
         if room == turn.channel:
@@ -170,9 +166,7 @@ class Round:
         await self.still_ours()
         try:
             await self.world.sharing.call(waiter.channel, news, mark=mark, thread=waiter.thread)
-        except (Unreachable, Throttled):
-            raise
-        except UpstreamError as error:
+        except Final as error:
             log.warning("waiting.end_not_told", state=self.state, detail=error.detail)
 
     async def _was_said(self, waiter: Waiter, mark: str, since: datetime | None) -> bool:
@@ -180,9 +174,7 @@ class Round:
         begun = since or waiter.since
         try:
             found = await self.world.sharing.told(waiter.channel, mark=mark, thread=waiter.thread, since=begun)
-        except (Unreachable, Throttled):
-            raise
-        except UpstreamError as error:
+        except Final as error:
             log.warning("waiting.not_looked_for", state=self.state, detail=error.detail)
             return False
         return found is not None

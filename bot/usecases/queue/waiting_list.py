@@ -16,7 +16,7 @@ from bot.core.lock import LockSeen
 from bot.core.record.timeline import Kind
 from bot.core.reports import queue as steps
 from bot.core.reports.queue import Ending, Queue, Waiter, WatchReport
-from bot.errors import JournalAway, Throttled, Unreachable
+from bot.errors import JournalAway, Passing
 from bot.usecases.lease import Busy, lease
 from bot.usecases.queue.record import change_queue, kept, load_queue
 from bot.usecases.queue.round import Round, write_watch
@@ -123,7 +123,7 @@ async def look(world: World, state: str) -> None:
             await Round(world, state, still_ours).run()
     except Busy:
         return  # whoever is at it does the same
-    except (Unreachable, Throttled) as error:
+    except Passing as error:
         log.warning("waiting.not_told", state=state, detail=error.detail)
     due = steps.next_at(await load_queue(world, state), world.watch.head_start)
     now = world.clock.now()

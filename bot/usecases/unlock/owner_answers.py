@@ -80,7 +80,7 @@ async def take_back(world: World, *, state: StateName, lock_id: str, user: str, 
 async def tell_answer(world: World, state: str, lock_id: str, user: str, says: str, at: str, *, worker: str) -> None:
     """After an answer: says it in the channel, and has everything that waits on this lock look again at once.
 
-    Raises JournalAway, Busy, Throttled or Unreachable: then try again.
+    Raises JournalAway, Busy or Passing: then try again.
     """
     of = await owner_of(world, state, lock_id)
     if of is None:

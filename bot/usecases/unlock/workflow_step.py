@@ -20,7 +20,7 @@ from bot.core.gate.stages import UnlockStage
 from bot.core.phrase import plain
 from bot.core.reports.step import StepReport, StepStage
 from bot.core.reports.unlock import UnlockReport
-from bot.errors import JournalAway, NotPermitted, Throttled, UnknownState, Unreachable, UpstreamError
+from bot.errors import Final, JournalAway, NotPermitted, Passing, UnknownState, Unreachable, UpstreamError
 from bot.ports.messenger import Posted, Steps
 from bot.usecases.decide.requests import Phase, find_unlock
 from bot.usecases.look.home import weigh_without_asker
@@ -98,11 +98,11 @@ async def look(world: World, execution: str, tick: int) -> None:
     record = await world.records.update("step", execution, {"stage": stage, "note": note}) or record
     try:
         await _tell(world, execution, record)
-    except (Throttled, Unreachable) as error:
+    except Passing as error:
         log.warning("step.not_told", execution=execution, detail=error.detail)
         await _look_again(world, execution, tick + 1, after=_SLACK_AWAY)
         return
-    except UpstreamError as error:
+    except Final as error:
         log.error("step.refused_by_slack", execution=execution, detail=error.detail)  # noqa: TRY400 - no bug to trace
     await world.records.update("step", execution, {"told": "yes"})
     await _show(world, execution)
@@ -150,9 +150,7 @@ async def _posted(world: World, execution: str, record: dict[str, Any], report: 
     since = datetime.fromisoformat(record["begun"])
     try:
         found = await _steps(world).find(execution, record["channel"], since=since)
-    except (Throttled, Unreachable):
-        raise
-    except UpstreamError as error:  # where the bot may not look, rather a second message than none
+    except Final as error:  # where the bot may not look, rather a second message than none
         log.warning("step.cannot_look", execution=execution, detail=error.detail)
         found = None
     return await _steps(world).show(report, posted=found)

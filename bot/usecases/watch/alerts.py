@@ -19,7 +19,7 @@ from bot.core.record.incident import Incident
 from bot.core.record.timeline import Draft, Kind, stamp
 from bot.core.reports.alert import Alert, AlertKind, Bulletin, Concern, Outcome, concern_as_json, concern_from_json
 from bot.core.reports.concern import Evidence, outcome_of, refreshed
-from bot.errors import NotPermitted, Throttled, Unreachable, UpstreamError
+from bot.errors import Final, NotPermitted, Passing
 from bot.ports.messenger import Posted
 from bot.usecases.decide.requests import instant_in
 from bot.usecases.world import World
@@ -93,10 +93,10 @@ async def tell(world: World, book: Book, still_mine: Check) -> None:
         try:
             await still_mine()
             await _show(world, book, bulletin_id)
-        except (Throttled, Unreachable) as error:
+        except Passing as error:
             log.warning("alert.not_told_yet", bulletin=bulletin_id, error=str(error))
             break
-        except UpstreamError as error:
+        except Final as error:
             log.warning("alert.not_told", bulletin=bulletin_id, error=str(error))
     await _tidy(world, book)
 
@@ -289,9 +289,7 @@ async def _found(world: World, channel: str, mark: str, since: datetime) -> Post
     """The message that an earlier try has posted. Where Slack lets nobody look, rather a second one than none."""
     try:
         return await world.sharing.told(channel, mark=mark, thread="", since=since)
-    except (Throttled, Unreachable):
-        raise
-    except UpstreamError as error:
+    except Final as error:
         log.warning("alert.cannot_look", channel=channel, detail=error.detail)
         return None
 
@@ -300,9 +298,7 @@ async def _redraw(world: World, bulletin: Bulletin, posted: Posted) -> None:
     """A message that cannot be changed any more (somebody has deleted it) is left as it is."""
     try:
         await world.sharing.redraw_alerts(bulletin, posted)
-    except (Throttled, Unreachable):
-        raise
-    except UpstreamError as error:
+    except Final as error:
         log.warning("alert.not_redrawn", channel=posted.channel, ts=posted.ts, detail=error.detail)
 
 
