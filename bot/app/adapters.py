@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-from bot.backends.s3.backend import Access, AwsClients, S3Backend, S3Place
+from bot.aws.clients import Access, AwsClients
+from bot.backends.s3.backend import S3Backend, S3Place
 from bot.backends.s3.bucket import BucketTarget
 from bot.backends.s3.sweep import S3Sweep
 from bot.ci.azure.source import AzureDevOps

@@ -29,7 +29,7 @@ from bot.app.adapters import (
     ticket_system,
 )
 from bot.app.metrics import Metrics
-from bot.backends.s3.backend import AwsClients
+from bot.aws.clients import AwsClients
 from bot.config.load import Config
 from bot.errors import ConfigInvalid
 from bot.export.exporter import FileExporter

@@ -1,11 +1,9 @@
-"""AWS's errors in this program's words, mapped in one place.
-
-Sources: "Error responses" of the Amazon S3 API, "Error handling with DynamoDB", botocore's `retries.standard`.
-"""
+"""AWS's errors in this program's words, mapped in one place. What AWS's codes mean is in `bot.core.aws_codes`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from http import HTTPStatus
@@ -26,54 +24,60 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.parsers import ResponseParserError
 
+from bot.core.aws_codes import Meaning, meaning_of
 from bot.core.evidence import NotFound, Trouble, Unseen
 from bot.errors import UpstreamError
 
-_SYSTEMS = {"cloudwatch": "CloudWatch", "dynamodb": "DynamoDB", "s3": "S3", "sts": "STS"}
-_THROTTLING = frozenset(
-    {
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "SlowDown",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-    }
-)
-_NOT_ACCEPTED = frozenset(
-    {
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "IncompleteSignature",
-        "IncompleteSignatureException",
-        "InvalidAccessKeyId",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "InvalidToken",
-        "MissingAuthenticationTokenException",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClientException",
-    }
-)
+_SYSTEMS = {"cloudwatch": "CloudWatch", "dynamodb": "DynamoDB", "ecs": "ECS", "s3": "S3", "sts": "STS"}
 _HINTS = {"s3:GetObject": " (s3:ListBucket is needed, too: without it S3 denies what is not there)"}
-_PATIENCE = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
-_CONDITION_FAILED = frozenset({"ConditionalCheckFailedException", "PreconditionFailed"})
-_CONFLICT = frozenset({"ConditionalRequestConflict", "OperationAborted"})
-_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "AllAccessDisabled", "AuthorizationError"})
-_MISSING = {
-    "404": "object",
-    "NoSuchBucket": "bucket",
-    "NoSuchKey": "object",
-    "NoSuchVersion": "object",
-    "ResourceNotFoundException": "table",
+_NO_SUCH_TASK = re.compile(r"task was not found|invalid (task )?identifier|taskid", re.IGNORECASE)
+_BY_STATUS: Mapping[int, Meaning] = {
+    HTTPStatus.UNAUTHORIZED: Meaning.DENIED,
+    HTTPStatus.FORBIDDEN: Meaning.DENIED,
+    HTTPStatus.PRECONDITION_FAILED: Meaning.CONDITION_FAILED,
+    HTTPStatus.TOO_MANY_REQUESTS: Meaning.THROTTLED,
 }
+_MISSING = {
+    Meaning.NO_OBJECT: "object",
+    Meaning.NO_BUCKET: "bucket",
+    Meaning.NO_TABLE: "table",
+    Meaning.NO_CLUSTER: "cluster",
+    Meaning.NO_TASK: "task",
+}
+
+_ODD = (ResponseParserError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""botocore reads an answer without checking it first, and trips over one of another shape in any way there is."""
+
+_DENIES = "{system} denies {action}{on}{hint}"
+_FAILS = "{system} failed with {status} at {action}{on}"
+_ODD_SHAPE = "{action}{on} brought no usable answer ({error})"
+_ANSWERS: Mapping[Meaning, tuple[Trouble | None, str]] = {
+    Meaning.THROTTLED: (Trouble.THROTTLED, "{system} throttles {action}{on} ({said})"),
+    Meaning.NOT_ACCEPTED: (Trouble.DENIED, "{system} does not accept the AWS credentials ({said})"),
+    Meaning.DENIED: (Trouble.DENIED, _DENIES),
+    Meaning.CONDITION_FAILED: (None, "the condition of {action} on {target} did not hold"),
+    Meaning.CONFLICT: (None, "{target} was being changed at the same time"),
+    Meaning.NO_OBJECT: (None, "{target}"),
+    Meaning.NO_BUCKET: (None, "the bucket of {target}"),
+    Meaning.NO_TABLE: (None, "{target}"),
+    Meaning.NO_CLUSTER: (None, "{target}: there is no such cluster in this region and account"),
+    Meaning.NO_TASK: (None, "{target}"),
+    Meaning.OWN_TROUBLE: (Trouble.SERVER_ERROR, _FAILS),
+    Meaning.REFUSED: (Trouble.GARBLED, "{system} refused {action} on {target} ({said})"),
+}
+_ECS_WORDS = {
+    _DENIES: "{system} denies {target} ({said}): the bot's role needs {action}",
+    _FAILS: "{system} has trouble of its own ({said})",
+    _ODD_SHAPE: "{system} gave an answer to {action} of another shape than documented",
+}
+"""What ECS is asked about is a phrase (`the tasks of production in cluster terraform`), too long for the others."""
 
 
 class AwsError(UpstreamError):
     """What AWS said instead of doing what was asked.
 
     `trouble` is None where it answered with a plain no, and did nothing: `missing` then names what does not exist
-    (`object`, `bucket` or `table`), or a condition did not hold. `code` is AWS's own, empty where no answer came.
+    (`object`, `bucket` …), or a condition did not hold. `code` is AWS's own, empty where no answer came.
     `answer` is the error as botocore parsed it; `retry_after` in seconds.
     """
 
@@ -120,28 +124,27 @@ def translated(action: str, target: str) -> Iterator[None]:
 
     `action` is the IAM action that the call needs (`dynamodb:GetItem`), `target` what it is done to (`table locks`).
     """
-    system = system_of(action)
     try:
         yield
     except ClientError as error:
         raise _answered(error, action, target) from error
     except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError, TokenRetrievalError) as error:
-        detail = f"no usable AWS credentials were found for {action}"
-        raise AwsError(system, detail, trouble=Trouble.DENIED) from error
+        raise _failed(action, target, Trouble.DENIED, "no usable AWS credentials were found for {action}") from error
     except (ConnectTimeoutError, ReadTimeoutError) as error:
         raise timed_out(action, target) from error
     except (NoConnectionError, HTTPClientError, IncompleteReadError) as error:
-        detail = f"the connection to {system} failed or was cut during {action} on {target}"
-        raise AwsError(system, detail, trouble=Trouble.NO_CONNECTION) from error
-    except (BotoCoreError, ResponseParserError) as error:
-        detail = f"{action} on {target} brought no usable answer ({type(error).__name__})"
-        raise AwsError(system, detail, trouble=Trouble.GARBLED) from error
+        words = "the connection to {system} failed or was cut during {action}{on}"
+        raise _failed(action, target, Trouble.NO_CONNECTION, words) from error
+    except BotoCoreError as error:
+        words = f"{{action}}{{on}} brought no usable answer ({type(error).__name__})"
+        raise _failed(action, target, Trouble.GARBLED, words) from error
+    except _ODD as error:
+        raise _failed(action, target, Trouble.GARBLED, _ODD_SHAPE, error=type(error).__name__) from error
 
 
 def timed_out(action: str, target: str) -> AwsError:
     """The error for a call that took longer than it was given."""
-    system = system_of(action)
-    return AwsError(system, f"{system} did not answer {action} on {target} in time", trouble=Trouble.TIMED_OUT)
+    return _failed(action, target, Trouble.TIMED_OUT, "{system} did not answer {action}{on} in time")
 
 
 def system_of(action: str) -> str:
@@ -149,47 +152,45 @@ def system_of(action: str) -> str:
     return _SYSTEMS[action.partition(":")[0]]
 
 
+def _failed(action: str, target: str, trouble: Trouble, words: str, **more: str) -> AwsError:
+    system = system_of(action)
+    return AwsError(system, _worded(words, system, action, target, **more), trouble=trouble)
+
+
 def _answered(error: ClientError, action: str, target: str) -> AwsError:
     if error.operation_name == "AssumeRole":
         action, target = "sts:AssumeRole", "the configured role"
     system = system_of(action)
-    code = str(error.response.get("Error", {}).get("Code", ""))
-    http = error.response.get("ResponseMetadata", {})
-    trouble, detail = _meaning(code, int(http.get("HTTPStatusCode", 0)), system, action, target)
+    said, http = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
+    code, status = str(said.get("Code", "")), int(http.get("HTTPStatusCode", 0))
+    meaning = _meaning(code, str(said.get("Message", "")), status, system)
+    trouble, words = _ANSWERS[meaning]
     return AwsError(
         system,
-        detail,
+        _worded(words, system, action, target, said=code or status, status=status, hint=_HINTS.get(action, "")),
         trouble=trouble,
         code=code,
-        missing=_MISSING.get(code),
+        missing=_MISSING.get(meaning),
         retry_after=_seconds(http.get("HTTPHeaders", {}).get("retry-after")),
         answer=error.response,
     )
 
 
-def _meaning(code: str, status: int, system: str, action: str, target: str) -> tuple[Trouble | None, str]:
-    if code in _THROTTLING or status in _PATIENCE:
-        return Trouble.THROTTLED, f"{system} throttles {action} on {target} ({code or status})"
-    if code in _NOT_ACCEPTED:
-        return Trouble.DENIED, f"{system} does not accept the AWS credentials ({code})"
-    if code in _DENIED or status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return Trouble.DENIED, f"{system} denies {action} on {target}{_HINTS.get(action, '')}"
-    plain = _plain_no(code, status, action, target)
-    if plain:
-        return None, plain
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Trouble.SERVER_ERROR, f"{system} failed with {status} at {action} on {target}"
-    return Trouble.GARBLED, f"{system} refused {action} on {target} ({code or status})"
+def _meaning(code: str, message: str, status: int, system: str) -> Meaning:
+    found = meaning_of(code) or _BY_STATUS.get(status)
+    if found is None and status == HTTPStatus.SERVICE_UNAVAILABLE and system != "ECS":
+        return Meaning.THROTTLED  # how S3 and DynamoDB ask for patience
+    if found is None and status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Meaning.OWN_TROUBLE
+    if code == "InvalidParameterException" and system == "ECS" and _NO_SUCH_TASK.search(message):
+        return Meaning.NO_TASK
+    return found or Meaning.REFUSED
 
 
-def _plain_no(code: str, status: int, action: str, target: str) -> str | None:
-    if code in _CONDITION_FAILED or status == HTTPStatus.PRECONDITION_FAILED:
-        return f"the condition of {action} on {target} did not hold"
-    if code in _CONFLICT:
-        return f"{target} was being changed at the same time"
-    if code in _MISSING:
-        return target if _MISSING[code] != "bucket" else f"the bucket of {target}"
-    return None
+def _worded(words: str, system: str, action: str, target: str, **more: object) -> str:
+    if system == "ECS":
+        return _ECS_WORDS.get(words, words).format(system=system, action=action, on="", target=target, **more)
+    return words.format(system=system, action=action, on=f" on {target}", target=target, **more)
 
 
 def _seconds(header: str | None) -> float | None:

@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Iterator, Mapping
 
 from bot.app.adapters import SystemClock, lock_sweep, place_of
-from bot.backends.s3.backend import AwsClients, HalfProbe, S3Backend
+from bot.aws.clients import AwsClients
+from bot.backends.s3.backend import S3Backend
+from bot.backends.s3.probe import HalfProbe
 from bot.config.load import Config, StateSettings
 from bot.core.evidence import Found, Observation, Trouble, Unseen
 from bot.core.lock import Billing, DigestMatch, HalfKind, LockSeen, StateCheck, TableCapacity, TableSeen

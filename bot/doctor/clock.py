@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from bot.app.adapters import place_of
-from bot.backends.s3.backend import AwsClients
+from bot.aws.clients import AwsClients
 from bot.config.load import Config
 from bot.core.phrase import duration
 from bot.doctor.check import Check, Level

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from bot.app.adapters import export_bucket
-from bot.backends.s3.backend import AwsClients
+from bot.aws.clients import AwsClients
 from bot.config.load import Config
 from bot.doctor.check import Check, Level
 from bot.errors import Denied, UpstreamError

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.backends.s3.backend import AwsClients, S3Backend, S3Place
+from bot.aws.clients import AwsClients
+from bot.backends.s3.backend import S3Backend, S3Place
 from bot.sandbox.machine.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, fresh_moto
 from bot.sandbox.machine.proxy import FaultProxy, fault_proxy
 from bot.sandbox.machine.terraform import find_terraform

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from bot.backends.s3.backend import Access
+from bot.aws.clients import Access
 from bot.core.evidence import Trouble, Unseen
 from bot.core.lock import ReleaseResult
 from bot.errors import UpstreamError

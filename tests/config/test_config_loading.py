@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from bot.app.adapters import MAKERS, TICKET_MAKERS, run_sources, ticket_system
-from bot.backends.s3.backend import AwsClients
+from bot.aws.clients import AwsClients
 from bot.config.load import BucketSettings, CiSettings, load
 from bot.config.models import TICKET_SECTIONS
 from bot.core.policy import BUILT_IN_CI_HOSTS, KnownPerson, LoopRule, Policy, WatchRule

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.backends.s3.backend import AwsClients, S3Backend, S3Place
+from bot.aws.clients import AwsClients
+from bot.backends.s3.backend import S3Backend, S3Place
 from bot.core.evidence import Found, Trouble, Unseen
 from bot.core.lock import HalfKind, LockInfo, ReleaseResult, StateAbsent
 from bot.core.record.timeline import Draft, Kind, verify

@@ -18,7 +18,8 @@ import structlog
 from pydantic import SecretStr
 
 from bot.app.metrics import Metrics
-from bot.backends.s3.backend import AwsClients, S3Backend, S3Place
+from bot.aws.clients import AwsClients
+from bot.backends.s3.backend import S3Backend, S3Place
 from bot.ci.github.source import GitHubActions
 from bot.core.gate.inspection import StateName
 from bot.core.policy import Holders, KnownPerson, Policy

@@ -37,8 +37,6 @@ from bot.core.lock import (
 )
 from bot.ports.clock import Clock
 
-__all__ = ["Access", "AwsClients", "HalfProbe", "S3Backend", "S3Place"]
-
 T = TypeVar("T")
 
 _retry_read = stamina.AsyncRetryingCaller(attempts=5, timeout=3.0, wait_initial=0.0, wait_max=0.6, wait_jitter=0.6).on(

@@ -13,8 +13,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 from bot.aws.clients import Access, AwsClients
-from bot.aws.errors import AwsError, system_of, timed_out, translated
-from bot.core.evidence import Found, Observation, Trouble
+from bot.aws.errors import AwsError, timed_out, translated
+from bot.core.evidence import Found, Observation
 from bot.core.lock import Billing, Refusals, TableCapacity, TableSeen, TimeToLive
 from bot.ports.clock import Clock
 
@@ -67,15 +67,8 @@ class LockTable:
             return error.as_observation(at)
 
     def _answer(self, question: Callable[[Any, str], T], service: str, action: str) -> T:
-        target = f"table {self._name}"
-        with translated(action, target):
-            client = self._clients.client(service, self._access)
-            try:
-                return question(client, self._name)
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
-                # botocore trips over some bodies that are not what they should be
-                detail = f"{action} on {target} brought no usable answer ({type(error).__name__})"
-                raise AwsError(system_of(action), detail, trouble=Trouble.GARBLED) from error
+        with translated(action, f"table {self._name}"):
+            return question(self._clients.client(service, self._access), self._name)
 
 
 def _capacity(client: Any, table: str) -> TableCapacity:

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeGuard, TypeVar
 
 import stamina
 
-from bot.aws.ecs_errors import translated
+from bot.aws.errors import AwsError, is_passing, translated
 from bot.core.evidence import Trouble
 from bot.http.client import Absent, Failed, together
 from bot.http.values import Json, text
@@ -23,7 +23,6 @@ _TRIES = 3
 _DESCRIBED = 100  # "up to 100 task IDs or full ARN entries"
 _MOST_PAGES = 40
 _MOST_TASKS = 4000
-_RETRIED = frozenset({Trouble.SERVER_ERROR, Trouble.NO_CONNECTION, Trouble.THROTTLED})
 DESIRED = ("RUNNING", "STOPPED")
 """What a list may be narrowed by: tasks that are to run (the default), and those that are to stop or have."""
 
@@ -125,12 +124,17 @@ class EcsApi:
                 raise _garbled(about)
             return answer
 
-        async for attempt in stamina.retry_context(
-            on=_is_passing, attempts=_TRIES, timeout=None, wait_initial=0, wait_jitter=0.5
-        ):
-            with attempt, translated(f"ecs:{operation}", about):
-                async with self._slots:
-                    answer = await self._run(work)
+        try:
+            async for attempt in stamina.retry_context(
+                on=is_passing, attempts=_TRIES, timeout=None, wait_initial=0, wait_jitter=0.5
+            ):
+                with attempt, translated(f"ecs:{operation}", about):
+                    async with self._slots:
+                        answer = await self._run(work)
+        except AwsError as error:
+            if error.missing in {"cluster", "task"}:
+                raise Absent(error.detail) from error
+            raise Failed(error.trouble or Trouble.GARBLED, error.detail) from error
         return answer
 
 
@@ -153,7 +157,3 @@ def _are_objects(value: object) -> TypeGuard[list[Json]]:
 
 def _garbled(about: str) -> Failed:
     return Failed(Trouble.GARBLED, f"ECS' answer on {about} has another shape than documented")
-
-
-def _is_passing(error: Exception) -> bool:
-    return isinstance(error, Failed) and error.trouble in _RETRIED

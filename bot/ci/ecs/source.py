@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 import structlog
 
-from bot.aws.ecs_errors import SYSTEM
 from bot.ci.ecs.api import EcsApi, InThread, task_id
 from bot.ci.ecs.runs import family_of, run_from, source_of, with_job
 from bot.ci.ecs.urls import page_of, task_in
@@ -52,7 +51,7 @@ class Ecs:
     counts, and `relist_delay` is added to it for lists: a call's own limits are the client's.
     """
 
-    system = SYSTEM
+    system = "ECS"
     escalate_after = timedelta(seconds=60)
     """StopTask sends SIGTERM, and SIGKILL 30 s later by default."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from bot.core.aws_codes import Meaning, codes_for
 from bot.core.explain.pasted import Pasted, PastedLock, pasted
 from bot.core.phrase import Phrase, Quoted, quoted
 from bot.core.reports.report import Notice
@@ -45,12 +46,11 @@ class Explanation:
     state: str | None = None
 
 
-_THROTTLE_CODES = (
-    r"ProvisionedThroughputExceeded",
-    r"RequestLimitExceeded",
-    r"\bThrottlingException\b",
-    r"\bThrottledException\b",
-    r"\bSlowDown\b",
+_THROTTLE_CODES = tuple(
+    # these two are words of everyday English, too, and a provider's service says that it got too many requests
+    rf"\b{code}Exception\b" if code in {"Throttled", "Throttling"} else rf"\b{code}(?:Exception)?\b"
+    for code in codes_for(Meaning.THROTTLED)
+    if code != "TooManyRequests"
 )
 _NETWORK = (r"context deadline exceeded", r"i/o timeout", r"TLS handshake timeout", r"Client\.Timeout exceeded")
 _BROKEN = (

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.backends.s3.backend import AwsClients, S3Backend, S3Place
+from bot.aws.clients import AwsClients
+from bot.backends.s3.backend import S3Backend, S3Place
 from bot.core.lock import HalfKind
 from bot.sandbox.machine.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, fresh_moto
 from bot.sandbox.machine.proxy import FaultProxy, Matcher, fault_proxy, operation
