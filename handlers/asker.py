@@ -1,4 +1,4 @@
-"""Who asks, where, and how to answer him."""
+"""Who asks, where, and how to answer them: read from what Slack sends."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ import structlog
 from bot.errors import UpstreamError
 from bot.ports.messenger import Notifier
 from bot.slack.render import Message
+from bot.usecases.world import World
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Somebody who typed or clicked. `delivery` names this very delivery, so that a doubled one can be told: by all
-    that it says, since two different requests must never be taken for one.
+    """Somebody who typed or clicked, and the ways to answer them.
 
-    `response_url` is empty where Slack gave none (mentions); then the answer goes to him alone in the channel.
+    `delivery` names this very delivery, so that a doubled one can be told: by all that it says, since two different
+    requests must never be taken for one. `response_url` is empty where Slack gave none (mentions); then the answer goes
+    to them alone in the channel. `trigger` opens a dialog, within three seconds; `dialog` is the one that they clicked
+    in. `text` is the command that they typed, as a person reads it.
     """
 
     user: str
@@ -30,10 +33,13 @@ class Asker:
     thread: str
     response_url: str
     delivery: str
+    trigger: str = ""
+    dialog: str = ""
+    text: str = ""
 
 
 async def answer(notifier: Notifier, asker: Asker, message: Message) -> None:
-    """Answers the asker alone: by the response URL, else in the channel, else in his DM. Raises UpstreamError."""
+    """Answers the asker alone: by the response URL, else in the channel, else in their DM. Raises UpstreamError."""
     ways: list[Callable[[], Coroutine[Any, Any, object]]] = [
         lambda: notifier.whisper(
             asker.channel, asker.user, text=message.text, blocks=message.blocks, thread=asker.thread or None
@@ -53,6 +59,12 @@ async def answer(notifier: Notifier, asker: Asker, message: Message) -> None:
     await last()
 
 
+async def say(world: World, asker: Asker, message: Message, outcome: str = "ok") -> str:
+    """Answers, and returns the outcome for the metrics: how most handlers end."""
+    await answer(world.notifier, asker, message)
+    return outcome
+
+
 def asker_of_command(body: Mapping[str, Any]) -> Asker:
     return Asker(
         user=str(body.get("user_id", "")),
@@ -64,16 +76,17 @@ def asker_of_command(body: Mapping[str, Any]) -> Asker:
 
 
 def asker_of_click(body: Mapping[str, Any]) -> Asker:
-    container, message = body.get("container") or {}, body.get("message") or {}
+    container, message, view = body.get("container") or {}, body.get("message") or {}, body.get("view") or {}
     channel = (body.get("channel") or {}).get("id") or container.get("channel_id") or ""
     action = (body.get("actions") or [{}])[0]
-    user = (body.get("user") or {}).get("id", "")
     return Asker(
-        user=str(user),
+        user=_user(body),
         channel=str(channel),
         thread=str(message.get("thread_ts") or ""),
         response_url=str(body.get("response_url") or ""),
         delivery=f"click/{_digest(body)}" if action.get("action_ts") or body.get("trigger_id") else "",
+        trigger=str(body.get("trigger_id") or ""),
+        dialog=str(view.get("id")) if view.get("type") == "modal" else "",
     )
 
 
@@ -88,20 +101,37 @@ def asker_of_mention(body: Mapping[str, Any]) -> Asker:
     )
 
 
-def _digest(body: Mapping[str, Any]) -> str:
-    """The same for the same request; its addresses and tokens cannot be read from it."""
-    return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()[:32]
+def asker_of_home(body: Mapping[str, Any]) -> Asker:
+    """Whoever opened their home tab: there is no channel."""
+    event_id, user = body.get("event_id") or "", (body.get("event") or {}).get("user") or ""
+    return Asker(str(user), "", "", "", f"event/{event_id}" if event_id else "")
 
 
 def asker_of_shortcut(body: Mapping[str, Any]) -> Asker:
-    message, user = body.get("message") or {}, (body.get("user") or {}).get("id", "")
+    """A global shortcut has neither a channel nor a message."""
+    user, message = _user(body), body.get("message") or {}
     return Asker(
-        user=str(user),
+        user=user,
         channel=str((body.get("channel") or {}).get("id") or ""),
         thread=str(message.get("thread_ts") or ""),
         response_url=str(body.get("response_url") or ""),
         delivery=f"shortcut/{user}/{body.get('action_ts')}" if body.get("action_ts") else "",
+        trigger=str(body.get("trigger_id") or ""),
     )
+
+
+def asker_of_view(body: Mapping[str, Any]) -> Asker:
+    """Whoever sent a dialog: where they were when they opened it is in its metadata alone."""
+    return Asker(_user(body), "", "", "", f"view/{(body.get('view') or {}).get('id')}")
+
+
+def _user(body: Mapping[str, Any]) -> str:
+    return str((body.get("user") or {}).get("id") or "")
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    """The same for the same request; its addresses and tokens cannot be read from it."""
+    return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
 def ts_of_message(body: Mapping[str, Any]) -> str:

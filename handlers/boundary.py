@@ -15,14 +15,7 @@ import structlog
 from bot.core.nearest import did_you_mean
 from bot.core.phrase import Phrase, Quoted
 from bot.core.reports.report import Notice
-from bot.errors import (
-    Denied,
-    JournalAway,
-    NotPermitted,
-    Throttled,
-    UnknownState,
-    UpstreamError,
-)
+from bot.errors import Denied, JournalAway, NotPermitted, Throttled, UnknownState, UpstreamError
 from bot.slack.render import notice_message
 from bot.usecases.world import World
 from handlers.asker import Asker, answer

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from bot.core.lock import LockSeen
 from bot.core.people import OwnerSays
-from bot.core.phrase import Linked
+from bot.core.phrase import Linked, Phrase
+from bot.core.reports.alert import AlertKind
 from bot.core.reports.button import ButtonValue, parse_button
 from bot.core.reports.kill import KillRequest
 from bot.core.reports.report import Notice
@@ -16,179 +17,184 @@ from bot.errors import NotPermitted
 from bot.slack.render import notice_message, status_message
 from bot.slack.render.followups import FILE
 from bot.slack.render.step import ARM
-from bot.slack.render.timeline import ENTRY, NEWER, OLDER
+from bot.slack.render.timeline import EDIT, ENTRY, NEWER, OLDER
 from bot.slack.render.waiting import CHECK, STOP, WATCH
 from bot.usecases.decide import approval
 from bot.usecases.decide.requests import find_kill, find_unlock
 from bot.usecases.export import tickets
 from bot.usecases.kill import ask as kill_job
 from bot.usecases.look.status import Question, status, tell_owner
+from bot.usecases.record.rights import check_may_write
 from bot.usecases.unlock import owner_answers as answers
 from bot.usecases.unlock import unlock, workflow_step
 from bot.usecases.unlock.rearm import rearm
+from bot.usecases.watch import alerts
 from bot.usecases.world import World
-from handlers.alerting import AlertClicks
-from handlers.asker import Asker, answer
-from handlers.commands import Commands
-from handlers.rights import check_may_write
-from handlers.timeline import TimelineCommands
-from handlers.typed.command import Status
-from handlers.watching import WatchCommands
+from handlers import commands, dialogs, timeline
+from handlers.asker import Asker, say
+from handlers.home import HOME_BUTTONS
+from handlers.typed import values
 
-Click: TypeAlias = Callable[[ButtonValue, Asker], Awaitable[str]]
+OnClick: TypeAlias = Callable[[World, ButtonValue, Asker], Awaitable[str]]
+"""Carries a click out. Returns the outcome for the metrics, or raises for the boundary."""
 Find: TypeAlias = Callable[[World, str], Awaitable[tuple[UnlockRequest | KillRequest, Mapping[str, Any]] | None]]
 
 _REQUESTS: Mapping[str, Find] = {"unlock": find_unlock, "kill": find_kill}
 
 
-def value_of(action: Mapping[str, Any]) -> str:
-    """The value of a button, or of the option that was chosen from a list."""
-    chosen = action.get("selected_option") or {}
-    return str(action.get("value") or chosen.get("value") or "")
+async def run(world: World, action: Mapping[str, Any], asker: Asker) -> str:
+    """`action` is the button that was clicked, or the list that was chosen from, as Slack sends it."""
+    action_id, chosen = str(action.get("action_id", "")), action.get("selected_option") or {}
+    click, value = CLICKS.get(action_id), parse_button(str(action.get("value") or chosen.get("value") or ""))
+    if click is None or value is None:
+        raise NotPermitted("This button is not one that tflock knows any more. Nothing was changed.")
+    await _check(world, action_id, value)
+    return await click(world, value, asker)
 
 
-@dataclass(frozen=True, slots=True)
-class Actions:
-    """Carries clicks out. Each returns the outcome for the metrics, or raises for the boundary."""
+async def _check(world: World, action_id: str, value: ButtonValue) -> None:
+    """A button is for the state and the lock of its request, and for no other."""
+    find = _REQUESTS.get(action_id.partition(".")[0])
+    found = None if find is None else await find(world, value.request)
+    if found is not None and (found[0].state, found[0].lock_id) != (value.state, value.lock_id):
+        raise NotPermitted("This button was made for another lock. Nothing was changed; ask again with /tflock.")
 
-    world: World
 
-    async def run(self, action_id: str, action: Mapping[str, Any], asker: Asker) -> str:
-        click, value = self.table().get(action_id), parse_button(value_of(action))
-        if click is None or value is None:
-            raise NotPermitted("This button is not one that tflock knows any more. Nothing was changed.")
-        await self._check(action_id, value)
-        return await click(value, asker)
+def _ok(act: Callable[[World, ButtonValue, Asker], Awaitable[object]]) -> OnClick:
+    """For the metrics it is done, whatever the use case returns: its report is told in the channel."""
 
-    async def _check(self, action_id: str, value: ButtonValue) -> None:
-        """A button is for the state and the lock of its request, and for no other."""
-        find = _REQUESTS.get(action_id.partition(".")[0])
-        found = None if find is None else await find(self.world, value.request)
-        if found is not None and (found[0].state, found[0].lock_id) != (value.state, value.lock_id):
-            raise NotPermitted("This button was made for another lock. Nothing was changed; ask again with /tflock.")
-
-    def table(self) -> Mapping[str, Click]:
-        """Every action id of the contract, and ours."""
-        return {
-            "unlock.confirm": self._confirm,
-            "unlock.approve": self._approve,
-            "unlock.decline": self._decline,
-            "unlock.when_safe": self._when_safe,
-            "unlock.disarm": self._disarm,
-            "unlock.rearm": self._rearm,
-            "kill.confirm": self._kill_and_stop,
-            "kill.only": self._kill_only,
-            "kill.approve": self._kill_approve,
-            "kill.choose": self._choose,
-            "kill.restart": self._restart,
-            "owner.dead": self._owner_dead,
-            "owner.running": self._owner_running,
-            "owner.later": self._owner_later,
-            "owner.undo": self._owner_undo,
-            "status.share": self._share,
-            ARM: self._arm_step,
-            "alert.status": AlertClicks(self.world).status,
-            "alert.who": AlertClicks(self.world).who,
-            "alert.unlock": AlertClicks(self.world).unlock,
-            "alert.kill": AlertClicks(self.world).kill,
-            "alert.snooze": AlertClicks(self.world).snooze,
-            WATCH: WatchCommands(self.world).start_by_click,
-            STOP: WatchCommands(self.world).stop_by_click,
-            CHECK: self._look,
-            FILE: self._file,
-            OLDER: TimelineCommands(self.world).turn_older,
-            NEWER: TimelineCommands(self.world).turn_newer,
-            ENTRY: TimelineCommands(self.world).choose,
-        }
-
-    async def _confirm(self, value: ButtonValue, asker: Asker) -> str:
-        await unlock.confirm(self.world, value.request, lock_id=value.lock_id, user=asker.user)
+    async def click(world: World, value: ButtonValue, asker: Asker) -> str:
+        await act(world, value, asker)
         return "ok"
 
-    async def _approve(self, value: ButtonValue, asker: Asker) -> str:
-        await approval.approve(self.world, value.request, lock_id=value.lock_id, user=asker.user, covers=value.choice)
+    return click
+
+
+def _owner(says: OwnerSays) -> OnClick:
+    async def click(world: World, value: ButtonValue, asker: Asker) -> str:
+        state, now = world.state(value.state).name, world.clock.now()
+        await answers.take_answer(world, state=state, lock_id=value.lock_id, user=asker.user, says=says, at=now)
         return "ok"
 
-    async def _decline(self, value: ButtonValue, asker: Asker) -> str:
-        await approval.decline(self.world, value.request, lock_id=value.lock_id, user=asker.user)
-        return "ok"
+    return click
 
-    async def _when_safe(self, value: ButtonValue, asker: Asker) -> str:
-        await unlock.arm(self.world, value.request, lock_id=value.lock_id, user=asker.user)
-        return "ok"
 
-    async def _disarm(self, value: ButtonValue, asker: Asker) -> str:
-        await unlock.disarm(self.world, value.request, lock_id=value.lock_id, user=asker.user)
-        return "ok"
+async def _owner_undo(world: World, value: ButtonValue, asker: Asker) -> str:
+    state, now = world.state(value.state).name, world.clock.now()
+    await answers.take_back(world, state=state, lock_id=value.lock_id, user=asker.user, at=now)
+    return "ok"
 
-    async def _rearm(self, value: ButtonValue, asker: Asker) -> str:
-        await rearm(self.world, value.request, lock_id=value.lock_id, new_lock=value.choice, user=asker.user)
-        return "ok"
 
-    async def _kill_and_stop(self, value: ButtonValue, asker: Asker) -> str:
-        await kill_job.confirm(self.world, value.request, value.choice, user=asker.user, stop_source=True)
-        return "ok"
+async def _arm_step(world: World, value: ButtonValue, asker: Asker) -> str:
+    report = await workflow_step.arm(world, value.request, state=value.state, lock_id=value.lock_id, user=asker.user)
+    return str(report.stage)
 
-    async def _kill_only(self, value: ButtonValue, asker: Asker) -> str:
-        await kill_job.confirm(self.world, value.request, value.choice, user=asker.user, stop_source=False)
-        return "ok"
 
-    async def _kill_approve(self, value: ButtonValue, asker: Asker) -> str:
-        await kill_job.approve(self.world, value.request, value.choice, user=asker.user)
-        return "ok"
+async def _share(world: World, value: ButtonValue, asker: Asker) -> str:
+    question = Question(asker.user, asker.channel, f"status {value.state}")
+    report = await status(world, value.state, question)
+    message = status_message(report)
+    await world.notifier.post(asker.channel, text=message.text, blocks=message.blocks, thread=asker.thread or None)
+    await tell_owner(world, report.inspection, question)
+    return "ok"
 
-    async def _choose(self, value: ButtonValue, asker: Asker) -> str:
-        await kill_job.choose(self.world, value.request, value.choice, user=asker.user)
-        return "ok"
 
-    async def _restart(self, value: ButtonValue, asker: Asker) -> str:
-        await kill_job.restart(self.world, value.request, user=asker.user)
-        return "ok"
+async def _file(world: World, value: ButtonValue, asker: Asker) -> str:
+    await check_may_write(world, asker.user)
+    url = await tickets.ask(world, value.request, value.choice, user=asker.user)
+    filed = Notice("This was filed already", ((Linked("the ticket", url), "."),))
+    filing = Notice("The ticket is being filed", (("This message will link it in a moment.",),))
+    return await say(world, asker, notice_message(filed if url else filing))
 
-    async def _owner_dead(self, value: ButtonValue, asker: Asker) -> str:
-        return await self._owner(value, asker, OwnerSays.DEAD)
 
-    async def _owner_running(self, value: ButtonValue, asker: Asker) -> str:
-        return await self._owner(value, asker, OwnerSays.RUNNING)
+async def _choose_entry(world: World, value: ButtonValue, asker: Asker) -> str:
+    chosen = timeline.read_chosen(value)
+    if chosen is not None and chosen.what == EDIT:
+        return await dialogs.open_edit(world, chosen, asker)
+    return await timeline.choose(world, chosen, asker)
 
-    async def _owner_later(self, value: ButtonValue, asker: Asker) -> str:
-        return await self._owner(value, asker, OwnerSays.LATER)
 
-    async def _owner(self, value: ButtonValue, asker: Asker, says: OwnerSays) -> str:
-        state = self.world.state(value.state).name
-        now = self.world.clock.now()
-        await answers.take_answer(self.world, state=state, lock_id=value.lock_id, user=asker.user, says=says, at=now)
-        return "ok"
+async def _status(world: World, value: ButtonValue, asker: Asker) -> str:
+    """As `/tflock status STATE`, whatever has become of the lock since."""
+    return await commands.run(world, values.Status(value.state), f"status {value.state}", asker)
 
-    async def _owner_undo(self, value: ButtonValue, asker: Asker) -> str:
-        state = self.world.state(value.state).name
-        now = self.world.clock.now()
-        await answers.take_back(self.world, state=state, lock_id=value.lock_id, user=asker.user, at=now)
-        return "ok"
 
-    async def _file(self, value: ButtonValue, asker: Asker) -> str:
-        await check_may_write(self.world, asker.user)
-        url = await tickets.ask(self.world, value.request, value.choice, user=asker.user)
-        filed = Notice("This was filed already", ((Linked("the ticket", url), "."),))
-        filing = Notice("The ticket is being filed", (("This message will link it in a moment.",),))
-        await answer(self.world.notifier, asker, notice_message(filed if url else filing))
-        return "ok"
+async def _who(world: World, value: ButtonValue, asker: Asker) -> str:
+    await _check_lock(world, value)
+    return await commands.run(world, values.Who(state=value.state), f"who {value.state}", asker)
 
-    async def _look(self, value: ButtonValue, asker: Asker) -> str:
-        return await Commands(self.world).run(Status(value.state), f"status {value.state}", asker)
 
-    async def _arm_step(self, value: ButtonValue, asker: Asker) -> str:
-        report = await workflow_step.arm(
-            self.world, value.request, state=value.state, lock_id=value.lock_id, user=asker.user
-        )
-        return str(report.stage)
+async def _unlock(world: World, value: ButtonValue, asker: Asker) -> str:
+    """As `/tflock unlock STATE`: the gate's checklist in this channel, which has to be an incident's."""
+    await _check_lock(world, value)
+    return await commands.run(world, values.Unlock(value.state), f"unlock {value.state}", asker)
 
-    async def _share(self, value: ButtonValue, asker: Asker) -> str:
-        question = Question(asker.user, asker.channel, f"status {value.state}")
-        report = await status(self.world, value.state, question)
-        message = status_message(report)
-        await self.world.notifier.post(
-            asker.channel, text=message.text, blocks=message.blocks, thread=asker.thread or None
-        )
-        await tell_owner(self.world, report.inspection, question)
-        return "ok"
+
+async def _kill(world: World, value: ButtonValue, asker: Asker) -> str:
+    """As `/tflock kill-job`, of the run that the alert names, or of what is found at the state."""
+    alert = await alerts.find(world, value.request)
+    if alert is None or not alert.is_open:
+        raise NotPermitted("This alert is over; its message shows how it ended. Nothing was changed.")
+    if value.lock_id:
+        await _check_lock(world, value)
+    overdue = alert.concern.kind is AlertKind.OVERDUE and bool(alert.concern.url)
+    target = alert.concern.url if overdue else value.state
+    return await commands.run(world, values.KillJob(target), f"kill-job {target}", asker)
+
+
+async def _snooze(world: World, value: ButtonValue, asker: Asker) -> str:
+    await check_may_write(world, asker.user, "snooze alerts")
+    snoozed = await alerts.snooze(world, value.request, user=asker.user)
+    until: Phrase = (snoozed.snoozed_until,) if snoozed.snoozed_until is not None else ()
+    lines: tuple[Phrase, ...] = (("It comes back at ", *until, " if it still stands. No lock was touched."),)
+    return await say(world, asker, notice_message(Notice("The alert is snoozed", lines)))
+
+
+async def _check_lock(world: World, value: ButtonValue) -> None:
+    """An alert may be older than what it says: raises NotPermitted, with what is there now, unless its own lock is
+    there or cannot be seen.
+    """
+    seen = await world.state(value.state).backend.read_lock()
+    if not seen.halves_of(value.lock_id) and not seen.unseen:
+        raise NotPermitted(f"{_now(value.state, seen)} The alert was about another lock. Nothing was changed.")
+
+
+def _now(state: str, seen: LockSeen) -> str:
+    return f"{state} is free by now." if seen.is_free else f"{state} is locked by another lock by now (/tflock status)."
+
+
+CLICKS: Mapping[str, OnClick] = {
+    "unlock.confirm": _ok(lambda w, it, who: unlock.confirm(w, it.request, lock_id=it.lock_id, user=who.user)),
+    "unlock.approve": _ok(
+        lambda w, it, who: approval.approve(w, it.request, lock_id=it.lock_id, user=who.user, covers=it.choice)
+    ),
+    "unlock.decline": _ok(lambda w, it, who: approval.decline(w, it.request, lock_id=it.lock_id, user=who.user)),
+    "unlock.when_safe": _ok(lambda w, it, who: unlock.arm(w, it.request, lock_id=it.lock_id, user=who.user)),
+    "unlock.disarm": _ok(lambda w, it, who: unlock.disarm(w, it.request, lock_id=it.lock_id, user=who.user)),
+    "unlock.rearm": _ok(lambda w, it, who: rearm(w, it.request, lock_id=it.lock_id, new_lock=it.choice, user=who.user)),
+    "kill.confirm": _ok(lambda w, it, who: kill_job.confirm(w, it.request, it.choice, user=who.user, stop_source=True)),
+    "kill.only": _ok(lambda w, it, who: kill_job.confirm(w, it.request, it.choice, user=who.user, stop_source=False)),
+    "kill.approve": _ok(lambda w, it, who: kill_job.approve(w, it.request, it.choice, user=who.user)),
+    "kill.choose": _ok(lambda w, it, who: kill_job.choose(w, it.request, it.choice, user=who.user)),
+    "kill.restart": _ok(lambda w, it, who: kill_job.restart(w, it.request, user=who.user)),
+    "owner.dead": _owner(OwnerSays.DEAD),
+    "owner.running": _owner(OwnerSays.RUNNING),
+    "owner.later": _owner(OwnerSays.LATER),
+    "owner.undo": _owner_undo,
+    "status.share": _share,
+    "alert.status": _status,
+    "alert.who": _who,
+    "alert.unlock": _unlock,
+    "alert.kill": _kill,
+    "alert.snooze": _snooze,
+    ARM: _arm_step,
+    FILE: _file,
+    WATCH: lambda w, it, who: commands.start_waiting(w, it.state, who),
+    STOP: lambda w, it, who: commands.stop_waiting(w, it.state, who),
+    CHECK: _status,
+    OLDER: timeline.turn_older,
+    NEWER: timeline.turn_newer,
+    ENTRY: _choose_entry,
+    **HOME_BUTTONS,
+}
+"""Every action id of the contract, and ours."""

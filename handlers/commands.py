@@ -2,153 +2,155 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any, TypeAlias
 
-from bot.core.explain.explain import explain, notice_of
+from bot.core.explain.explain import explain as explained
+from bot.core.explain.explain import notice_of
+from bot.core.explain.states_named import states_spoken_of
 from bot.core.phrase import Phrase, Quoted
 from bot.core.record.incident import Incident
 from bot.core.record.redact import redact
 from bot.core.reports.report import Notice
 from bot.errors import NotPermitted
 from bot.slack.render import (
-    Message,
     help_message,
     notice_message,
     overview_message,
     status_message,
     unlock_message,
     user_message,
+    watch_message,
     who_message,
 )
 from bot.usecases.kill import ask as kill_job
-from bot.usecases.look.status import Question, everything, status, tell_owner
-from bot.usecases.look.who import about_user, who
+from bot.usecases.look import status as looking
+from bot.usecases.look.home import locked_now
+from bot.usecases.look.status import Question, everything, tell_owner
+from bot.usecases.look.who import about_user
+from bot.usecases.look.who import who as look_for_owner
 from bot.usecases.look.write_look import weigh_look, write_look
+from bot.usecases.queue import waiting_list
 from bot.usecases.record import incident as incidents
-from bot.usecases.unlock import unlock
+from bot.usecases.unlock import unlock as unlocking
 from bot.usecases.world import World
-from handlers.asker import Asker, answer
-from handlers.record import NOT_HERE, RecordCommands, is_incident_channel
-from handlers.typed import grammar
+from handlers import record, timeline
+from handlers.asker import Asker, say
+from handlers.record import NOT_HERE, is_incident_channel
+from handlers.typed import values
+from handlers.typed.grammar import FORMS
 from handlers.typed.text import readable
-from handlers.watching import WatchCommands
+
+OnCommand: TypeAlias = Callable[[World, Any, Asker], Awaitable[str]]
+"""Carries a command out. Returns the outcome for the metrics, or raises for the boundary."""
+
+_MOST_NAMED = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Commands:
-    """Carries commands out. Each returns the outcome for the metrics, or raises for the boundary."""
-
-    world: World
-
-    @property
-    def record(self) -> RecordCommands:
-        return RecordCommands(self.world)
-
-    async def run(self, command: grammar.Command, text: str, asker: Asker) -> str:  # noqa: PLR0911 - one arm a command
-        """`text` is the command as Slack sent it: the timeline has it as a person would read it."""
-        text = readable(text)
-        question = Question(asker.user, asker.channel, text)
-        match command:
-            case grammar.Help(name):
-                return await self._say(asker, _help(name))
-            case grammar.Status(state):
-                return await self._status(state, question, asker)
-            case grammar.Who(state, user):
-                return await self._who(state, user, question, asker)
-            case grammar.Unlock():
-                return await self._unlock(command, text, asker)
-            case grammar.KillJob():
-                return await self._kill_job(command, text, asker)
-            case grammar.Misunderstood():
-                return await self._say(asker, notice_message(_misunderstood(command)), "misunderstood")
-            case grammar.Explain(error):
-                return await self.explain(error, asker)
-            case grammar.Watch():
-                return await self._watch(command, text, asker)
-            case _:
-                return await self.record.run(command, asker)
-
-    async def _say(self, asker: Asker, message: Message, outcome: str = "ok") -> str:
-        await answer(self.world.notifier, asker, message)
-        return outcome
-
-    async def explain(self, error: str, asker: Asker) -> str:
-        """What a pasted error is. Looks at nothing but its text, and changes nothing."""
-        paths = {state.path: name for name, state in self.world.states.items() if state.path}
-        told = explain(error, paths)
-        return await self._say(asker, notice_message(notice_of(told)), str(told.kind))
-
-    async def _status(self, state: str | None, question: Question, asker: Asker) -> str:
-        names = tuple(self.world.states)
-        if state is None and len(names) > 1:
-            return await self._say(asker, overview_message(await everything(self.world, question)))
-        report = await status(self.world, state or names[0], question)
-        outcome = await self._say(asker, status_message(report))
-        await write_look(self.world, report, question)
-        await tell_owner(self.world, report.inspection, question)
-        return outcome
-
-    async def _who(self, state: str | None, user: str | None, question: Question, asker: Asker) -> str:
-        if user is not None:
-            return await self._say(asker, user_message(await about_user(self.world, user)))
-        names = tuple(self.world.states)
-        if state is None and len(names) > 1:
-            return await self._say(asker, overview_message(await everything(self.world, question)))
-        report = await who(self.world, state or names[0], question)
-        outcome = await self._say(asker, who_message(report))
-        await weigh_look(self.world, report.inspection, question)
-        await tell_owner(self.world, report.inspection, question)
-        return outcome
-
-    async def _unlock(self, command: grammar.Unlock, text: str, asker: Asker) -> str:
-        self.world.state(command.state)
-        incident = await self._enter(command.state, text, asker)
-        if incident is None and not command.dry_run:
-            raise NotPermitted(NOT_HERE)
-        wish = unlock.Wish(
-            state=command.state,
-            user=asker.user,
-            channel=asker.channel,
-            incident="" if incident is None else incident.id,
-            thread=asker.thread,
-            reason=redact(command.reason or ""),
-            dry_run=command.dry_run,
-            when_safe=command.when_safe,
-        )
-        report = await unlock.ask(self.world, wish)
-        if command.dry_run:
-            await answer(self.world.notifier, asker, unlock_message(report))
-        return str(report.verdict.ruling) if report.verdict is not None else str(report.stage)
-
-    async def _watch(self, command: grammar.Watch, text: str, asker: Asker) -> str:
-        self.world.state(command.state)
-        await self._enter(command.state, text, asker)
-        watching = WatchCommands(self.world)
-        return await (watching.stop if command.off else watching.start)(command.state, asker)
-
-    async def _kill_job(self, command: grammar.KillJob, text: str, asker: Asker) -> str:
-        title = command.target if command.target in self.world.states else "Terraform run"
-        incident = await self._enter(title, text, asker)
-        if incident is None:
-            raise NotPermitted(NOT_HERE)
-        wish = kill_job.Wish(
-            command.target, asker.user, asker.channel, incident.id, asker.thread, redact(command.reason or "")
-        )
-        return str((await kill_job.ask(self.world, wish)).stage)
-
-    async def _enter(self, title: str, text: str, asker: Asker) -> Incident | None:
-        """The incident of this channel with the command on its timeline; None outside an incident channel."""
-        if not await is_incident_channel(self.world, asker):
-            return None
-        return await incidents.enter(self.world, channel=asker.channel, user=asker.user, title=title, command=text)
+async def run(world: World, command: values.Command, text: str, asker: Asker) -> str:
+    """`text` is the command as Slack sent it: the timeline has it as a person would read it."""
+    return await COMMANDS[type(command)](world, command, replace(asker, text=readable(text)))
 
 
-def _help(name: str | None) -> Message:
-    forms = [form for form in grammar.FORMS if form.available or form.name == name]
-    return help_message([(form.usage, form.summary) for form in forms if name in {None, form.name}])
+async def show_help(world: World, command: values.Help, asker: Asker) -> str:
+    forms = [form for form in FORMS if command.command in {None, form.name}]
+    return await say(world, asker, help_message([(form.usage, form.summary) for form in forms]))
 
 
-def _misunderstood(wrong: grammar.Misunderstood) -> Notice:
+async def status(world: World, command: values.Status, asker: Asker) -> str:
+    question, names = _question(asker), tuple(world.states)
+    if command.state is None and len(names) > 1:
+        return await say(world, asker, overview_message(await everything(world, question)))
+    report = await looking.status(world, command.state or names[0], question)
+    outcome = await say(world, asker, status_message(report))
+    await write_look(world, report, question)
+    await tell_owner(world, report.inspection, question)
+    return outcome
+
+
+async def who(world: World, command: values.Who, asker: Asker) -> str:
+    if command.user_id is not None:
+        return await say(world, asker, user_message(await about_user(world, command.user_id)))
+    question, names = _question(asker), tuple(world.states)
+    if command.state is None and len(names) > 1:
+        return await say(world, asker, overview_message(await everything(world, question)))
+    report = await look_for_owner(world, command.state or names[0], question)
+    outcome = await say(world, asker, who_message(report))
+    await weigh_look(world, report.inspection, question)
+    await tell_owner(world, report.inspection, question)
+    return outcome
+
+
+async def unlock(world: World, command: values.Unlock, asker: Asker) -> str:
+    world.state(command.state)
+    incident = await _enter(world, command.state, asker)
+    if incident is None and not command.dry_run:
+        raise NotPermitted(NOT_HERE)
+    wish = unlocking.Wish(
+        state=command.state,
+        user=asker.user,
+        channel=asker.channel,
+        incident="" if incident is None else incident.id,
+        thread=asker.thread,
+        reason=redact(command.reason or ""),
+        dry_run=command.dry_run,
+        when_safe=command.when_safe,
+    )
+    report = await unlocking.ask(world, wish)
+    if command.dry_run:
+        await say(world, asker, unlock_message(report))
+    return str(report.verdict.ruling) if report.verdict is not None else str(report.stage)
+
+
+async def kill(world: World, command: values.KillJob, asker: Asker) -> str:
+    title = command.target if command.target in world.states else "Terraform run"
+    incident = await _enter(world, title, asker)
+    if incident is None:
+        raise NotPermitted(NOT_HERE)
+    wish = kill_job.Wish(
+        command.target, asker.user, asker.channel, incident.id, asker.thread, redact(command.reason or "")
+    )
+    return str((await kill_job.ask(world, wish)).stage)
+
+
+async def watch(world: World, command: values.Watch, asker: Asker) -> str:
+    world.state(command.state)
+    await _enter(world, command.state, asker)
+    return await (stop_waiting if command.off else start_waiting)(world, command.state, asker)
+
+
+async def start_waiting(world: World, state: str, asker: Asker) -> str:
+    """Puts somebody on a state's queue. Whoever may ask for `status` may wait."""
+    world.state(state)
+    incident = await world.journal.current(asker.channel)
+    wish = waiting_list.Wish(state, asker.user, asker.channel, asker.thread, "" if incident is None else incident.id)
+    report = await waiting_list.start(world, wish)
+    return await say(world, asker, watch_message(report), "free" if report.place is None else "ok")
+
+
+async def stop_waiting(world: World, state: str, asker: Asker) -> str:
+    return await say(world, asker, watch_message(await waiting_list.stop(world, state, asker.user)))
+
+
+async def explain(world: World, command: values.Explain, asker: Asker) -> str:
+    """What a pasted error is. Looks at nothing but its text, and changes nothing."""
+    found = explained(command.error, _paths(world))
+    return await say(world, asker, notice_message(notice_of(found)), str(found.kind))
+
+
+async def check_lock(world: World, text: str, asker: Asker) -> str:
+    """The status of the state that a message speaks of, to the asker alone."""
+    found = states_spoken_of(text, world.states, _paths(world), {})
+    if not found:  # only now the locks are looked at, whose IDs may stand in the message
+        found = states_spoken_of(text, world.states, _paths(world), await locked_now(world))
+    if len(found) == 1:
+        return await run(world, values.Status(found[0]), f"status {found[0]}", asker)
+    notice = _several(found) if found else _none(tuple(world.states))
+    return await say(world, asker, notice_message(notice), "several" if found else "none")
+
+
+async def misunderstood(world: World, wrong: values.Misunderstood, asker: Asker) -> str:
     lines: list[Phrase] = []
     if wrong.nearest:
         meant = wrong.nearest if wrong.command is None else f"{wrong.command} … {wrong.nearest}"
@@ -158,6 +160,58 @@ def _misunderstood(wrong: grammar.Misunderstood) -> Notice:
     if wrong.usage:
         lines.append(("Usage: ", Quoted(wrong.usage)))
     lines.append(("Nothing was changed. ", Quoted("/tflock help"), " shows all commands."))
-    unknown = wrong.kind is grammar.Mistake.UNKNOWN_WORD
+    unknown = wrong.kind is values.Mistake.UNKNOWN_WORD
     headline = f"I do not know “{(wrong.word or '')[:60]}”" if unknown else f"That is not how {wrong.command} works"
-    return Notice(headline, tuple(lines))
+    return await say(world, asker, notice_message(Notice(headline, tuple(lines))), wrong.name)
+
+
+COMMANDS: Mapping[type[values.Command], OnCommand] = {
+    values.Help: show_help,
+    values.Status: status,
+    values.Who: who,
+    values.Unlock: unlock,
+    values.KillJob: kill,
+    values.Timeline: timeline.show,
+    values.Note: record.note,
+    values.Edit: timeline.edit,
+    values.Mark: timeline.mark,
+    values.Capture: record.capture_since,
+    values.Watch: watch,
+    values.Explain: explain,
+    values.Open: record.open_incident,
+    values.Title: record.rename,
+    values.Close: record.close,
+    values.Reopen: record.reopen,
+    values.Export: record.export,
+    values.Misunderstood: misunderstood,
+}
+
+
+def _question(asker: Asker) -> Question:
+    return Question(asker.user, asker.channel, asker.text)
+
+
+def _paths(world: World) -> Mapping[str, str]:
+    """The states by the path of their locks."""
+    return {state.path: name for name, state in world.states.items() if state.path}
+
+
+async def _enter(world: World, title: str, asker: Asker) -> Incident | None:
+    """The incident of this channel with the command on its timeline; None outside an incident channel."""
+    if not await is_incident_channel(world, asker.channel):
+        return None
+    return await incidents.enter(world, channel=asker.channel, user=asker.user, title=title, command=asker.text)
+
+
+def _several(found: list[str]) -> Notice:
+    lines: list[Phrase] = [(Quoted(f"/tflock status {state}"),) for state in found[:_MOST_NAMED]]
+    more = len(found) - _MOST_NAMED
+    return Notice("This message speaks of several states", (*lines, *([(f"… and {more} more.",)] if more > 0 else [])))
+
+
+def _none(known: tuple[str, ...]) -> Notice:
+    lines: tuple[Phrase, ...] = (
+        ("It has neither the name of a configured state nor the path or the ID of a lock in it.",),
+        ("Ask by name: ", Quoted(f"/tflock status {known[0] if known else 'STATE'}"), ". Nothing was changed."),
+    )
+    return Notice("This message speaks of no state that tflock knows", lines)

@@ -20,10 +20,7 @@ from bot.errors import JournalAway
 from bot.usecases.record import capture
 from bot.usecases.record.capture import Cause
 from bot.usecases.world import World
-from handlers.asker import asker_of_shortcut, ts_of_message
 from handlers.backlog import Backlog
-from handlers.boundary import Boundary
-from handlers.capturing import CaptureCommands
 
 log = structlog.get_logger()
 
@@ -53,9 +50,9 @@ class Happened:
     cause: Cause | None
 
 
-def listen_to_channels(app: AsyncApp, world: World, backlog: Backlog, boundary: Boundary) -> None:
-    """Registers the channels' events, and the shortcut that puts a message on the timeline."""
-    events, commands = Events(world, backlog), CaptureCommands(world)
+def listen_to_channels(app: AsyncApp, world: World, backlog: Backlog) -> None:
+    """Registers the channels' events."""
+    events = Events(world, backlog)
 
     async def on_event(ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()
@@ -63,12 +60,6 @@ def listen_to_channels(app: AsyncApp, world: World, backlog: Backlog, boundary: 
 
     for kind in EVENTS:
         app.event(kind)(on_event)
-
-    @app.shortcut("add_to_timeline")
-    async def on_add(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack()
-        ts, asker = ts_of_message(body), asker_of_shortcut(body)
-        backlog.add(lambda: boundary.run("capture", asker, lambda: commands.add_message(ts, asker)))
 
 
 class Events:

@@ -3,37 +3,53 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import structlog
 from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_bolt.response import BoltResponse
 
-from bot.slack.render.modal import EDIT_CALLBACK
 from bot.usecases.world import World
-from handlers.asker import asker_of_click, asker_of_command, asker_of_mention, asker_of_shortcut, text_of_message
+from handlers import clicks, commands, dialogs, home, record
+from handlers.asker import (
+    Asker,
+    asker_of_click,
+    asker_of_command,
+    asker_of_home,
+    asker_of_mention,
+    asker_of_shortcut,
+    asker_of_view,
+    text_of_message,
+    ts_of_message,
+)
 from handlers.backlog import Backlog
-from handlers.boundary import Boundary
-from handlers.check_lock import CHECK_SHORTCUT, CheckLock
-from handlers.clicks import Actions
-from handlers.commands import Commands
-from handlers.dialogs import Complaint, Dialogs, asker_of_view, asks_to_edit, read_wish
+from handlers.boundary import Boundary, Work
 from handlers.events import listen_to_channels
-from handlers.home import HomeClicks, is_of_home, listen_to_homes
-from handlers.typed import grammar
+from handlers.typed.grammar import parse
+from handlers.typed.values import Explain
 from handlers.workflow import listen_to_workflows
 
 log = structlog.get_logger()
 
+OnShortcut: TypeAlias = Callable[[World, Mapping[str, Any], Asker], Awaitable[str]]
+
 _ANY = re.compile(r".*", re.DOTALL)
 _MENTION = re.compile(r"^\s*(?:<@[UW][A-Z0-9]+(?:\|[^>]*)?>[\s:,]*)+")
+
+SHORTCUTS: Mapping[str, tuple[str, OnShortcut]] = {
+    "explain_error": ("explain", lambda w, body, who: commands.explain(w, Explain(text_of_message(body)), who)),
+    "check_lock": ("check_lock", lambda w, body, who: commands.check_lock(w, text_of_message(body), who)),
+    "add_to_timeline": ("capture", lambda w, body, who: record.capture_message(w, ts_of_message(body), who)),
+    "terraform_locks": ("terraform_locks", lambda w, _, who: home.open_dialog(w, who)),
+}
+"""By the callback id of the manifest: the command's name in the metrics, and what is done."""
 
 
 def listen(app: AsyncApp, world: World, backlog: Backlog) -> None:
     """Registers everything that Slack sends us. A payload that nobody asked for is acked and left."""
-    boundary, commands, actions, dialogs = Boundary(world), Commands(world), Actions(world), Dialogs(world)
-    homes = HomeClicks(world, backlog, boundary)
+    intake = _Intake(world, backlog, Boundary(world))
 
     @app.error
     async def on_unreadable(error: Exception) -> BoltResponse:
@@ -41,76 +57,97 @@ def listen(app: AsyncApp, world: World, backlog: Backlog) -> None:
         log.warning("request.unreadable", error=repr(error))
         return BoltResponse(status=400, body={"error": "this is no request that Slack makes"})
 
+    _listen_to_words(app, intake)
+    _listen_to_clicks(app, intake)
+    for callback, dialog in dialogs.DIALOGS.items():
+        _listen_to_dialog(app, intake, callback, dialog)
+    for callback, (name, act) in SHORTCUTS.items():
+        _listen_to_shortcut(app, intake, callback, name, act)
+    _listen_to_homes(app, intake)
+    listen_to_channels(app, world, backlog)
+    listen_to_workflows(app, world, backlog)
+
+
+@dataclass(frozen=True, slots=True)
+class _Intake:
+    """Takes the work of an acked request: it waits in the backlog, and runs inside the boundary."""
+
+    world: World
+    backlog: Backlog
+    boundary: Boundary
+
+    def take(self, name: str, asker: Asker, work: Work, *, later: bool = False) -> None:
+        self.backlog.add(lambda: self.boundary.run(name, asker, work), later=later)
+
+    def take_words(self, text: str, asker: Asker) -> None:
+        command = parse(text)
+        self.take(command.name, asker, lambda: commands.run(self.world, command, text, asker))
+
+
+def _listen_to_words(app: AsyncApp, intake: _Intake) -> None:
     @app.command("/tflock")
     async def on_command(ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()
-        text = str(body.get("text") or "")
-        command, asker = grammar.parse(text), asker_of_command(body)
-        backlog.add(lambda: boundary.run(grammar.name_of(command), asker, lambda: commands.run(command, text, asker)))
-
-    @app.action(_ANY)
-    async def on_click(ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
-        await ack()
-        action_id, asker = str(action.get("action_id", "")), asker_of_click(body)
-        if action.get("url"):
-            return
-        if is_of_home(body, action):
-            homes.take(body, action, asker)
-            return
-        if (chosen := asks_to_edit(action)) is not None:
-            trigger = str(body.get("trigger_id") or "")
-            backlog.add(lambda: boundary.run(action_id, asker, lambda: dialogs.edit(chosen, trigger, asker)))
-            return
-        name = action_id if action_id in actions.table() else "unknown"
-        backlog.add(lambda: boundary.run(name, asker, lambda: actions.run(action_id, action, asker)))
-
-    _listen_to_dialogs(app, world, dialogs, boundary, backlog)
-
-    listen_to_channels(app, world, backlog, boundary)
-    listen_to_homes(app, world, backlog, boundary)
-    listen_to_workflows(app, world, backlog)
-
-    _listen_to_message_shortcuts(app, world, commands, boundary, backlog)
+        intake.take_words(str(body.get("text") or ""), asker_of_command(body))
 
     @app.event("app_mention")
     async def on_mention(ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()
         event = body.get("event") or {}
-        if not is_from_a_person(event):
+        if is_from_a_person(event):
+            intake.take_words(_MENTION.sub("", str(event.get("text") or "")), asker_of_mention(body))
+
+
+def _listen_to_clicks(app: AsyncApp, intake: _Intake) -> None:
+    world = intake.world
+
+    @app.action(_ANY)
+    async def on_click(ack: AsyncAck, body: dict[str, Any], action: dict[str, Any]) -> None:
+        await ack()
+        if action.get("url"):
             return
-        text = _MENTION.sub("", str(event.get("text") or ""))
-        command, asker = grammar.parse(text), asker_of_mention(body)
-        backlog.add(lambda: boundary.run(grammar.name_of(command), asker, lambda: commands.run(command, text, asker)))
+        action_id, asker = str(action.get("action_id", "")), asker_of_click(body)
+        name = action_id if action_id in clicks.CLICKS else "unknown"
+        on_tab = (body.get("view") or {}).get("type") == "home"
+
+        async def work() -> None:
+            await intake.boundary.run(name, asker, lambda: clicks.run(world, action, asker))
+            if on_tab and action_id not in home.HOME_BUTTONS:  # those draw the tab themselves
+                await home.redraw(world, asker)
+
+        intake.backlog.add(work)
 
 
-def _listen_to_message_shortcuts(
-    app: AsyncApp, world: World, commands: Commands, boundary: Boundary, backlog: Backlog
-) -> None:
-    @app.shortcut("explain_error")
-    async def on_explain(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack()
-        text, asker = text_of_message(body), asker_of_shortcut(body)
-        backlog.add(lambda: boundary.run("explain", asker, lambda: commands.explain(text, asker)))
-
-    @app.shortcut(CHECK_SHORTCUT)
-    async def on_check(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack()
-        text, asker = text_of_message(body), asker_of_shortcut(body)
-        checking = CheckLock(world, commands)
-        backlog.add(lambda: boundary.run(CHECK_SHORTCUT, asker, lambda: checking.run(text, asker)))
-
-
-def _listen_to_dialogs(app: AsyncApp, world: World, dialogs: Dialogs, boundary: Boundary, backlog: Backlog) -> None:
-    @app.view(EDIT_CALLBACK)
-    async def on_edit_sent(ack: AsyncAck, body: dict[str, Any], view: dict[str, Any]) -> None:
+def _listen_to_dialog(app: AsyncApp, intake: _Intake, callback: str, dialog: dialogs.Dialog) -> None:
+    @app.view(callback)
+    async def on_sent(ack: AsyncAck, body: dict[str, Any], view: dict[str, Any]) -> None:
         asker = asker_of_view(body)
-        wish = read_wish(view, asker, world.clock.now())
-        if isinstance(wish, Complaint):
-            await ack(response_action="errors", errors=dict(wish.errors))
+        wanted = dialog.read(view, asker, intake.world.clock.now())
+        if isinstance(wanted, dialogs.Complaint):
+            await ack(response_action="errors", errors=dict(wanted.errors))
             return
         await ack()
-        who = asker if wish is None else wish.asker
-        backlog.add(lambda: boundary.run(EDIT_CALLBACK, who, lambda: dialogs.save(wish, str(view.get("id")))))
+        asker = asker if wanted is None else wanted.asker
+        intake.take(callback, asker, lambda: dialogs.save(intake.world, callback, wanted))
+
+
+def _listen_to_shortcut(app: AsyncApp, intake: _Intake, callback: str, name: str, act: OnShortcut) -> None:
+    @app.shortcut(callback)
+    async def on_shortcut(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        asker = asker_of_shortcut(body)
+        intake.take(name, asker, lambda: act(intake.world, body, asker))
+
+
+def _listen_to_homes(app: AsyncApp, intake: _Intake) -> None:
+    @app.event("app_home_opened")
+    async def on_home(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        event = body.get("event") or {}
+        if event.get("tab", "home") == "home" and event.get("user"):
+            asker = asker_of_home(body)
+            # behind what people have typed: fifty tabs at once must not hold up a command
+            intake.take("home", asker, lambda: home.show_home(intake.world, asker), later=True)
 
 
 def is_from_a_person(event: Mapping[str, Any]) -> bool:

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 from bot.core.nearest import did_you_mean
 from bot.core.record.revision import Marking
-from handlers.typed.command import (
+from handlers.typed.moments import Moment, NotATime, moment, span
+from handlers.typed.text import Tail, argument, is_mark, readable, typed
+from handlers.typed.values import (
     Capture,
     Close,
     Command,
@@ -34,43 +36,7 @@ from handlers.typed.command import (
     Unlock,
     Watch,
     Who,
-    name_of,
 )
-from handlers.typed.moments import Ago, ClockTime, Moment, NotATime, moment, span
-from handlers.typed.text import Tail, argument, is_mark, readable, typed
-
-__all__ = [
-    "FORMS",
-    "Ago",
-    "Capture",
-    "ClockTime",
-    "Close",
-    "Command",
-    "Edit",
-    "Explain",
-    "Export",
-    "Form",
-    "Help",
-    "KillJob",
-    "Mark",
-    "Marking",
-    "Mistake",
-    "Misunderstood",
-    "Moment",
-    "Note",
-    "Open",
-    "Reopen",
-    "Status",
-    "Timeline",
-    "Title",
-    "Unlock",
-    "Watch",
-    "Who",
-    "form_of",
-    "name_of",
-    "parse",
-    "usage_hint",
-]
 
 _HIGHEST_COUNT = 1000
 _FLAGS = ("--dry-run", "--when-safe")
@@ -91,143 +57,146 @@ def parse(text: str) -> Command:
         return _unknown(word)
     if [argument(part).lower() for part in tail.words] in (["--help"], ["--h"]):
         return Help(form.name)
-    result = form.read(tail)
-    if isinstance(result, _Wrong):
-        return Misunderstood(
-            Mistake.WRONG_ARGUMENT, result.word, result.nearest, form.name, f"/tflock {form.usage}", result.detail
-        )
-    return result
+    try:
+        return form.read(tail)
+    except _Wrong as wrong:
+        usage = f"/tflock {form.usage}"
+        return Misunderstood(Mistake.WRONG_ARGUMENT, wrong.word, wrong.nearest, form.name, usage, wrong.detail)
 
 
-@dataclass(frozen=True, slots=True)
-class _Wrong:
-    """Why an argument is wrong; `word` is the culprit, where there is one."""
+class _Wrong(Exception):
+    """Why an argument is wrong; `word` is the culprit, where there is one. `parse` makes a value of it."""
 
-    detail: str
-    word: str | None = None
-    nearest: str | None = None
+    def __init__(self, detail: str, word: str | None = None, nearest: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.word = word
+        self.nearest = nearest
 
 
-def _one_name(words: Sequence[str], *, kind: str, flags: Sequence[str] = ()) -> str | _Wrong:
+def _one_name(words: Sequence[str], *, kind: str, flags: Sequence[str] = ()) -> str:
     """The only argument that is there."""
     names = [argument(word) for word in words]
     if not names or not names[0]:
-        return _Wrong(f"it needs {kind}")
+        raise _Wrong(f"it needs {kind}")
     for name in names:
         if name.startswith("--"):
-            return _Wrong("it has no such flag", name, did_you_mean(name, flags))
+            raise _Wrong("it has no such flag", name, did_you_mean(name, flags))
         if is_mark(name):
-            return _Wrong(f"that is not {kind}", readable(name))
+            raise _Wrong(f"that is not {kind}", readable(name))
     if len(names) > 1:
-        return _Wrong("it takes one argument, and this is one more", names[1])
+        raise _Wrong("it takes one argument, and this is one more", names[1])
     return names[0]
 
 
-def _reason(tail: Tail | None) -> str | _Wrong | None:
-    if tail is None:
-        return None
-    return tail.text or _Wrong("the reason after `because` is missing", "because")
+def _reason(tail: Tail | None) -> str | None:
+    if tail is not None and not tail.text:
+        raise _Wrong("the reason after `because` is missing", "because")
+    return None if tail is None else tail.text
 
 
-def _read_help(tail: Tail) -> Command | _Wrong:
+def _text(tail: Tail, missing: str) -> str:
+    if not tail.text:
+        raise _Wrong(missing)
+    return tail.text
+
+
+def _nothing_more(tail: Tail) -> None:
+    if tail.words:
+        raise _Wrong("it takes no argument", argument(tail.words[0]))
+
+
+def _moment(text: str) -> tuple[str, Moment | None]:
+    rest, at = moment(text)
+    if isinstance(at, NotATime):
+        raise _Wrong("that is not a time", at.word)
+    return rest, at
+
+
+def _entry(tail: Tail) -> tuple[int, str, str | None]:
+    """The number of an entry, what follows it, and the reason behind `because`."""
+    word, rest = tail.split()
+    number = word.removeprefix("#")
+    if not re.fullmatch(r"[0-9]{1,7}", number) or not int(number):
+        raise _Wrong("it needs the number of an entry, as /tflock timeline shows it", word or None)
+    before, after = rest.split_because()
+    return int(number), before, _reason(after)
+
+
+def _read_help(tail: Tail) -> Command:
     word, rest = tail.split()
     if rest.words:
-        return _Wrong("it takes one argument, and this is one more", argument(rest.words[0]))
+        raise _Wrong("it takes one argument, and this is one more", argument(rest.words[0]))
     form = form_of(word)
     return Help(form.name if form else None) if form or not word else _unknown(word)
 
 
-def _read_status(tail: Tail) -> Command | _Wrong:
-    if not tail.words:
-        return Status()
-    name = _one_name(tail.words, kind="the name of a state")
-    return name if isinstance(name, _Wrong) else Status(name)
+def _read_status(tail: Tail) -> Command:
+    return Status(_one_name(tail.words, kind="the name of a state") if tail.words else None)
 
 
-def _read_who(tail: Tail) -> Command | _Wrong:
+def _read_who(tail: Tail) -> Command:
     words = tail.words
     if not words:
         return Who()
     user = _USER.fullmatch(words[0])
     if user and len(words) == 1:
         return Who(user_id=user[1])
-    name = _one_name(words, kind="a state or a member of this workspace")
-    return name if isinstance(name, _Wrong) else Who(state=name)
+    return Who(state=_one_name(words, kind="a state or a member of this workspace"))
 
 
-def _read_unlock(tail: Tail) -> Command | _Wrong:
+def _read_unlock(tail: Tail) -> Command:
     before, after = tail.until_because()
     flags = {word.lower() for word in map(argument, before) if word.lower() in _FLAGS}
     names = [word for word in before if argument(word).lower() not in _FLAGS]
-    name, reason = _one_name(names, kind="a state", flags=_FLAGS), _reason(after)
-    if isinstance(name, _Wrong):
-        return name
-    if isinstance(reason, _Wrong):
-        return reason
-    return Unlock(name, dry_run="--dry-run" in flags, when_safe="--when-safe" in flags, reason=reason)
+    return Unlock(
+        _one_name(names, kind="a state", flags=_FLAGS),
+        dry_run="--dry-run" in flags,
+        when_safe="--when-safe" in flags,
+        reason=_reason(after),
+    )
 
 
-def _read_kill(tail: Tail) -> Command | _Wrong:
+def _read_kill(tail: Tail) -> Command:
     before, after = tail.until_because()
-    name, reason = _one_name(before, kind="a state, a run's address or a run's id"), _reason(after)
-    if isinstance(name, _Wrong):
-        return name
-    return reason if isinstance(reason, _Wrong) else KillJob(name, reason)
+    return KillJob(_one_name(before, kind="a state, a run's address or a run's id"), _reason(after))
 
 
-def _read_timeline(tail: Tail) -> Command | _Wrong:
+def _read_timeline(tail: Tail) -> Command:
     if not tail.words:
         return Timeline()
     number = tail.text
     if not re.fullmatch(r"[0-9]{1,6}", number) or not 0 < int(number) <= _HIGHEST_COUNT:
-        return _Wrong(f"it takes a number from 1 to {_HIGHEST_COUNT}", number)
+        raise _Wrong(f"it takes a number from 1 to {_HIGHEST_COUNT}", number)
     return Timeline(int(number))
 
 
-def _read_note(tail: Tail) -> Command | _Wrong:
-    text, at = moment(tail.text)
-    if isinstance(at, NotATime):
-        return _Wrong("that is not a time", at.word)
-    return Note(text, at) if text else _Wrong("the text of the note is missing")
+def _read_note(tail: Tail) -> Command:
+    text, at = _moment(tail.text)
+    if not text:
+        raise _Wrong("the text of the note is missing")
+    return Note(text, at)
 
 
-def _read_edit(tail: Tail) -> Command | _Wrong:
+def _read_edit(tail: Tail) -> Command:
     number, rest, reason = _entry(tail)
-    if isinstance(number, _Wrong):
-        return number
-    if isinstance(reason, _Wrong):
-        return reason
-    text, at = moment(rest)
-    if isinstance(at, NotATime):
-        return _Wrong("that is not a time", at.word)
+    text, at = _moment(rest)
     if not text and at is None:
-        return _Wrong("it needs the new text, the new time (at 14:05), or both")
+        raise _Wrong("it needs the new text, the new time (at 14:05), or both")
     return Edit(number, text or None, at, reason)
 
 
-def _read_mark(how: Marking) -> Callable[[Tail], Command | _Wrong]:
-    def read(tail: Tail) -> Command | _Wrong:
+def _read_mark(how: Marking) -> Callable[[Tail], Command]:
+    def read(tail: Tail) -> Command:
         number, rest, reason = _entry(tail)
-        if isinstance(number, _Wrong):
-            return number
-        if isinstance(reason, _Wrong):
-            return reason
-        return _Wrong("it takes one number, and this is more", rest) if rest else Mark(number, how, reason)
+        if rest:
+            raise _Wrong("it takes one number, and this is more", rest)
+        return Mark(number, how, reason)
 
     return read
 
 
-def _entry(tail: Tail) -> tuple[int | _Wrong, str, str | _Wrong | None]:
-    """The number of an entry, what follows it, and the reason behind `because`."""
-    word, rest = tail.split()
-    number = word.removeprefix("#")
-    if not re.fullmatch(r"[0-9]{1,7}", number) or not int(number):
-        return _Wrong("it needs the number of an entry, as /tflock timeline shows it", word or None), "", None
-    before, because, after = rest.split_because()
-    return int(number), before, _reason(after) if because else None
-
-
-def _read_capture(tail: Tail) -> Command | _Wrong:
+def _read_capture(tail: Tail) -> Command:
     words = [argument(word) for word in tail.words]
     marked = [word.lower() for word in words if word.lower() == "marked"]
     since = " ".join(word for word in words if word.lower() not in {"marked", "since"})
@@ -235,46 +204,40 @@ def _read_capture(tail: Tail) -> Command | _Wrong:
         return Capture(marked_only=bool(marked))
     found = span(since) or moment(f"at {since}")[1]
     if found is None or isinstance(found, NotATime):
-        return _Wrong("it takes a time (11:00, yesterday 23:50) or how far back (2h)", since)
+        raise _Wrong("it takes a time (11:00, yesterday 23:50) or how far back (2h)", since)
     return Capture(found, marked_only=bool(marked))
 
 
-def _read_watch(tail: Tail) -> Command | _Wrong:
+def _read_watch(tail: Tail) -> Command:
     words = tail.words
     off = len(words) > 1 and argument(words[-1]).lower() == "off"
-    name = _one_name(words[:-1] if off else words, kind="the name of a state")
-    return name if isinstance(name, _Wrong) else Watch(name, off=off)
+    return Watch(_one_name(words[:-1] if off else words, kind="the name of a state"), off=off)
 
 
-def _read_explain(tail: Tail) -> Command | _Wrong:
-    return Explain(tail.text) if tail.text else _Wrong("it needs the text of a Terraform error")
+def _read_explain(tail: Tail) -> Command:
+    return Explain(_text(tail, "it needs the text of a Terraform error"))
 
 
-def _read_open(tail: Tail) -> Command | _Wrong:
+def _read_open(tail: Tail) -> Command:
     return Open(tail.text or None)
 
 
-def _read_close(tail: Tail) -> Command | _Wrong:
-    return _nothing_more(tail) or Close()
+def _read_title(tail: Tail) -> Command:
+    return Title(_text(tail, "the title is missing"))
 
 
-def _read_reopen(tail: Tail) -> Command | _Wrong:
-    if not tail.words:
-        return Reopen()
-    name = _one_name(tail.words, kind="the id of an incident")
-    return name if isinstance(name, _Wrong) else Reopen(name)
+def _read_close(tail: Tail) -> Command:
+    _nothing_more(tail)
+    return Close()
 
 
-def _read_title(tail: Tail) -> Command | _Wrong:
-    return Title(tail.text) if tail.text else _Wrong("the title is missing")
+def _read_reopen(tail: Tail) -> Command:
+    return Reopen(_one_name(tail.words, kind="the id of an incident") if tail.words else None)
 
 
-def _read_export(tail: Tail) -> Command | _Wrong:
-    return _nothing_more(tail) or Export()
-
-
-def _nothing_more(tail: Tail) -> _Wrong | None:
-    return _Wrong("it takes no argument", argument(tail.words[0])) if tail.words else None
+def _read_export(tail: Tail) -> Command:
+    _nothing_more(tail)
+    return Export()
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,8 +247,7 @@ class Form:
     name: str
     usage: str
     summary: str
-    read: Callable[[Tail], Command | _Wrong]
-    available: bool = True
+    read: Callable[[Tail], Command]
 
 
 FORMS = (
@@ -345,10 +307,7 @@ FORMS = (
     Form("reopen", "reopen [INCIDENT]", "go on with an incident that was closed", _read_reopen),
     Form("export", "export", "export the timeline now", _read_export),
 )
-"""Every command, once: help, usage errors, the manifest's hint and the docs are made of this or checked against it.
-
-`available` is False for what the grammar knows and this version does not do.
-"""
+"""Every command, once: help, usage errors, the manifest's hint and the docs are made of this or checked against it."""
 
 _BY_NAME = {form.name: form for form in FORMS}
 

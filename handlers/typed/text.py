@@ -46,12 +46,12 @@ class Tail:
             before.append(found[0])
         return before, None
 
-    def split_because(self) -> tuple[str, bool, Tail | None]:
-        """The text before the last `because`, whether there is one, and what follows it."""
+    def split_because(self) -> tuple[str, Tail | None]:
+        """The text before the last `because`, and what follows it; None if it is not there."""
         marks = [found for found in _WORD.finditer(self.raw) if found[0].lower().rstrip(":,") == "because"]
         if not marks:
-            return self.text, False, None
-        return readable(self.raw[: marks[-1].start()]).strip(), True, Tail(self.raw[marks[-1].end() :])
+            return self.text, None
+        return readable(self.raw[: marks[-1].start()]).strip(), Tail(self.raw[marks[-1].end() :])
 
 
 def typed(text: str) -> Tail:

@@ -16,8 +16,8 @@ from bot.config import load as config
 from bot.config.models import PIPELINE_KEYS, ConfigFile, keys_of, sections_in
 from bot.core.record.timeline import Kind
 from bot.slack.render.step import ARM
-from handlers.check_lock import CHECK_SHORTCUT
-from handlers.home import HOME_BUTTONS, LOCKS_SHORTCUT
+from handlers.home import HOME_BUTTONS
+from handlers.listeners import SHORTCUTS
 from handlers.typed.grammar import FORMS, usage_hint
 from handlers.workflow import STEP
 
@@ -83,8 +83,7 @@ def manifest():
 
 def test_every_command_is_documented_with_its_usage_and_summary():
     documented = [(_code(usage)[0], summary) for usage, summary in _rows("commands.md")]
-    missing = " (not available in this version)"
-    assert documented == [(form.usage, form.summary + ("" if form.available else missing)) for form in FORMS]
+    assert documented == [(form.usage, form.summary) for form in FORMS]
 
 
 def test_every_key_of_the_configuration_is_documented():
@@ -216,13 +215,14 @@ def test_the_documented_step_of_workflows_is_the_one_that_is_listened_to(manifes
 
 def test_every_button_of_the_home_tab_is_documented():
     text = (DOCS / "home.md").read_text() + (DOCS / "messages.md").read_text()
-    assert all(f"`{button}`" in text for button in (*HOME_BUTTONS, "home.open", ARM, LOCKS_SHORTCUT, CHECK_SHORTCUT))
+    assert all(f"`{button}`" in text for button in (*HOME_BUTTONS, "home.open", ARM, "terraform_locks", "check_lock"))
 
 
 def test_the_manifest_offers_the_shortcuts(manifest):
     shortcuts = {(one["type"], one["callback_id"]) for one in manifest["features"]["shortcuts"]}
     on_messages = {("message", "explain_error"), ("message", "add_to_timeline"), ("message", "check_lock")}
     assert shortcuts == {*on_messages, ("global", "terraform_locks")}
+    assert {callback for _, callback in shortcuts} == set(SHORTCUTS)
     for shortcut in manifest["features"]["shortcuts"]:
         assert len(shortcut["name"]) <= 24
         assert len(shortcut["description"]) <= 150

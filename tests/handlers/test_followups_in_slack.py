@@ -13,7 +13,7 @@ from bot.core.reports.followups import FollowUpsReport
 from bot.sandbox.stage import CHANNEL
 from bot.usecases.export.followups import name_of
 from bot.usecases.export.tickets import file
-from handlers.clicks import Actions
+from handlers import clicks
 from tests.worlds.memory.tickets import MemoryTickets
 
 KEY = "time-out:deploy.yml@acme/infra-1a2b3c4d"
@@ -32,7 +32,7 @@ async def proposed(office):
 
 async def click(office, incident, *, user="U0PARKER", key=KEY):
     action = {"type": "button", "action_id": "followup.file", "value": str(ButtonValue("", "", incident.id, key))}
-    return await Actions(office.world).run("followup.file", action, office.asker(user=user))
+    return await clicks.run(office.world, action, office.asker(user=user))
 
 
 async def test_a_member_has_it_filed_and_is_told_at_once(office, proposed):

@@ -2,10 +2,9 @@ from datetime import date, timedelta
 
 import pytest
 
-from handlers.typed.grammar import (
-    FORMS,
-    Ago,
-    ClockTime,
+from handlers.typed.grammar import FORMS, form_of, parse, usage_hint
+from handlers.typed.moments import Ago, ClockTime
+from handlers.typed.values import (
     Close,
     Edit,
     Explain,
@@ -21,9 +20,6 @@ from handlers.typed.grammar import (
     Unlock,
     Watch,
     Who,
-    form_of,
-    parse,
-    usage_hint,
 )
 
 USAGE = {form.name: f"/tflock {form.usage}" for form in FORMS}

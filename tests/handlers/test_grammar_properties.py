@@ -5,20 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.typed.grammar import (
-    FORMS,
-    Ago,
-    ClockTime,
-    KillJob,
-    Misunderstood,
-    Note,
-    Status,
-    Timeline,
-    Unlock,
-    Who,
-    form_of,
-    parse,
-)
+from handlers.typed.grammar import FORMS, form_of, parse
+from handlers.typed.moments import Ago, ClockTime
+from handlers.typed.values import KillJob, Misunderstood, Note, Status, Timeline, Unlock, Who
 
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True).filter(lambda name: name.lower() != "because")
 PROSE = st.from_regex(r"[a-z][a-z ,.']{0,40}[a-z]", fullmatch=True).map(lambda text: " ".join(text.split()))

@@ -37,11 +37,10 @@ from bot.slack.render import kill_message, letter_message, queue_message, unlock
 from bot.slack.render.alert import alerts_message
 from bot.usecases.record import incident
 from bot.worker import TRIES
+from handlers import clicks, commands
 from handlers.asker import Asker
 from handlers.boundary import Boundary
-from handlers.clicks import Actions
-from handlers.commands import Commands
-from handlers.typed import command
+from handlers.typed import values as command
 from tests.worlds.memory.memory import WORKER, Throttle, lock_text
 from tests.worlds.memory.notifier import buttons_in
 from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE, MemoryWorld
@@ -583,8 +582,8 @@ class PeopleMachine(RuleBasedStateMachine):
             heard.append(mine)  # from now on it may count
         before = self._known_requests()
 
-        outcome = await self._acts(action, user, lambda asker: Actions(self.world.ports).run(
-            action, {"value": value}, asker))  # fmt: skip
+        outcome = await self._acts(action, user, lambda asker: clicks.run(
+            self.world.ports, {"action_id": action, "value": value}, asker))  # fmt: skip
 
         self._learn(before, user, outcome, armed=action == "unlock.rearm", lock_id=said.choice)
         if outcome == "broken":
@@ -607,8 +606,8 @@ class PeopleMachine(RuleBasedStateMachine):
 
     async def _typing(self, user, typed):
         before = self._known_requests()
-        text = command.name_of(typed)
-        outcome = await self._acts(text, user, lambda asker: Commands(self.world.ports).run(typed, text, asker))
+        text = typed.name
+        outcome = await self._acts(text, user, lambda asker: commands.run(self.world.ports, typed, text, asker))
         self._learn(before, user, outcome, armed=getattr(typed, "when_safe", False))
         if isinstance(typed, command.Watch):
             self.periods[user] += 1

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
 
 from bot.core.record.revision import Marking
 from handlers.typed.moments import Moment
@@ -14,22 +13,33 @@ DEFAULT_COUNT = 12
 """Entries on a page of the timeline where no number is given."""
 
 
+class Command:
+    """What a person asks for."""
+
+    __slots__ = ()
+
+    @property
+    def name(self) -> str:
+        """The command's word, for the metrics and the log: that of its class, `kill-job` for `KillJob`."""
+        return re.sub(r"(?<=.)(?=[A-Z])", "-", type(self).__name__).lower()
+
+
 @dataclass(frozen=True, slots=True)
-class Help:
+class Help(Command):
     """`command` is a known word, or None for all of them."""
 
     command: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class Status(Command):
     """None: all states."""
 
     state: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Who:
+class Who(Command):
     """At most one of the two is given."""
 
     state: str | None = None
@@ -37,7 +47,7 @@ class Who:
 
 
 @dataclass(frozen=True, slots=True)
-class Unlock:
+class Unlock(Command):
     """With `dry_run` nothing is armed or released, whatever else is given. `reason` is None where none was given."""
 
     state: str
@@ -47,7 +57,7 @@ class Unlock:
 
 
 @dataclass(frozen=True, slots=True)
-class KillJob:
+class KillJob(Command):
     """`target` is a state, a run's address or a run's id, as it was typed."""
 
     target: str
@@ -55,14 +65,14 @@ class KillJob:
 
 
 @dataclass(frozen=True, slots=True)
-class Timeline:
+class Timeline(Command):
     """The newest `count` entries, a page at a time."""
 
     count: int = DEFAULT_COUNT
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class Note(Command):
     """`at` None: now."""
 
     text: str
@@ -70,7 +80,7 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(Command):
     """Puts an entry right: its text, its time, or both. `entry` is its number in the incident."""
 
     entry: int
@@ -80,16 +90,20 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(Command):
     """Hides an entry, shows it again, or makes it a key moment or none. `entry` is its number in the incident."""
 
     entry: int
     how: Marking
     reason: str | None = None
 
+    @property
+    def name(self) -> str:
+        return str(self.how)
+
 
 @dataclass(frozen=True, slots=True)
-class Capture:
+class Capture(Command):
     """Puts what was written in the channel since `since` on the timeline; with `marked_only` what is marked there."""
 
     since: Moment | None = None
@@ -97,7 +111,7 @@ class Capture:
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class Watch(Command):
     """With `off` somebody waits no longer."""
 
     state: str
@@ -105,34 +119,34 @@ class Watch:
 
 
 @dataclass(frozen=True, slots=True)
-class Explain:
+class Explain(Command):
     error: str
 
 
 @dataclass(frozen=True, slots=True)
-class Open:
+class Open(Command):
     title: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Close:
+class Close(Command):
     pass
 
 
 @dataclass(frozen=True, slots=True)
-class Reopen:
+class Reopen(Command):
     """None: the channel's last incident."""
 
     incident: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Title:
+class Title(Command):
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Export:
+class Export(Command):
     pass
 
 
@@ -142,7 +156,7 @@ class Mistake(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Misunderstood:
+class Misunderstood(Command):
     """What could not be read. `word` is the asker's own and must be escaped; `detail` is ours.
 
     `nearest` is the known word or flag that was probably meant. `command` and `usage` are those of the command whose
@@ -155,51 +169,3 @@ class Misunderstood:
     command: str | None = None
     usage: str | None = None
     detail: str = ""
-
-
-Command: TypeAlias = (
-    Help
-    | Status
-    | Who
-    | Unlock
-    | KillJob
-    | Timeline
-    | Note
-    | Edit
-    | Mark
-    | Capture
-    | Watch
-    | Explain
-    | Open
-    | Title
-    | Close
-    | Reopen
-    | Export
-    | Misunderstood
-)
-
-
-NAMES: Mapping[type[Command], str] = {
-    Help: "help",
-    Status: "status",
-    Who: "who",
-    Unlock: "unlock",
-    KillJob: "kill-job",
-    Timeline: "timeline",
-    Note: "note",
-    Edit: "edit",
-    Capture: "capture",
-    Watch: "watch",
-    Explain: "explain",
-    Open: "open",
-    Title: "title",
-    Close: "close",
-    Reopen: "reopen",
-    Export: "export",
-    Misunderstood: "misunderstood",
-}
-
-
-def name_of(command: Command) -> str:
-    """The command's word, for the metrics and the log."""
-    return str(command.how) if isinstance(command, Mark) else NAMES[type(command)]
