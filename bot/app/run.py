@@ -1,23 +1,71 @@
-"""What a running bot keeps up: the queue, and the connections to Slack."""
+"""The processes of the Procfile, and what a running bot keeps up: the queue, and the connections to Slack."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import structlog
+from aiohttp import web
 from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
 
 from bot import worker
-from bot.app.wiring import Bot, ended
-from bot.errors import UpstreamError
+from bot.app.web import web_app
+from bot.app.wiring import Bot, build, ended
+from bot.config.load import Config
+from bot.errors import TflockError, UpstreamError
 
 log = structlog.get_logger()
 
 _RECONNECT_AFTER = 1.0
 _JOBS_MAY_TAKE = 5.0
 """Seconds that jobs at work get when the process is told to stop; what takes longer goes to the next worker."""
+
+
+async def serve(config: Config, *, run_jobs: bool) -> None:
+    """Takes Slack's requests until it is told to stop. Raises TflockError if the port cannot be had."""
+    stop = _stop_signal()
+    async with build(config) as bot, introduced(bot), working(bot, run_jobs=run_jobs):
+        runner = web.AppRunner(web_app(bot), access_log=None, handle_signals=False, shutdown_timeout=3)
+        await runner.setup()
+        try:
+            await _listen(runner, config.port)
+            address = runner.addresses[0] if runner.addresses else ("", config.port)
+            log.info("serving", port=address[1], jobs=run_jobs, socket_mode=config.slack.app_token is not None)
+            async with socket_mode(bot):
+                await stop.wait()
+                log.info("stopping")
+        finally:
+            await runner.cleanup()
+
+
+async def work(config: Config) -> None:
+    """Runs the durable jobs until it is told to stop."""
+    stop = _stop_signal()
+    async with build(config) as bot, introduced(bot), working(bot, run_jobs=True):
+        log.info("working", name=bot.worker_name)
+        await stop.wait()
+        log.info("stopping")
+
+
+def _stop_signal() -> asyncio.Event:
+    """Set by SIGTERM and SIGINT. Asked for first, so that a process that is still starting stops cleanly too."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _listen(runner: web.AppRunner, port: int) -> None:
+    try:
+        await web.TCPSite(runner, host=None, port=port).start()
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise TflockError(f"Port {port} cannot be served ({why}): free it, or name another one in PORT") from error
 
 
 @asynccontextmanager
@@ -40,7 +88,7 @@ async def _tend(bot: Bot, stopping: asyncio.Event, *, run_jobs: bool) -> None:
             await bot.world.journal.ping()
             async with bot.docket:
                 bot.jobs.connected = True
-                await _work(bot, run_jobs=run_jobs)
+                await _work_off(bot, run_jobs=run_jobs)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - the queue must come back whatever Redis answers meanwhile
@@ -51,7 +99,7 @@ async def _tend(bot: Bot, stopping: asyncio.Event, *, run_jobs: bool) -> None:
             await asyncio.sleep(_RECONNECT_AFTER)
 
 
-async def _work(bot: Bot, *, run_jobs: bool) -> None:
+async def _work_off(bot: Bot, *, run_jobs: bool) -> None:
     if not run_jobs:
         await asyncio.Event().wait()
     async with worker.new_worker(bot.docket, name=bot.worker_name) as hands:

@@ -21,8 +21,7 @@ from urllib.parse import quote
 import httpx
 
 from bot.cli.child import run_command
-
-OK, FAILED = 0, 1
+from bot.cli.frame import FAILED, OK
 
 TIMEOUT = 5.0
 """Seconds for each request to the bot."""
@@ -53,7 +52,7 @@ class OwnRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Bot:
+class Server:
     """Where claims go."""
 
     url: str = field(repr=False)
@@ -90,12 +89,12 @@ def _document(answer: httpx.Response) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def bot_in(environ: Mapping[str, str]) -> Bot:
+def server_in(environ: Mapping[str, str]) -> Server:
     """Raises NoClaim for what is not set."""
     missing = [name for name in ("TFLOCK_URL", "TFLOCK_CLAIM_TOKEN") if not environ.get(name, "").strip()]
     if missing:
         raise NoClaim(f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set")
-    return Bot(environ["TFLOCK_URL"].strip().rstrip("/"), environ["TFLOCK_CLAIM_TOKEN"].strip())
+    return Server(environ["TFLOCK_URL"].strip().rstrip("/"), environ["TFLOCK_CLAIM_TOKEN"].strip())
 
 
 def run_in(environ: Mapping[str, str]) -> OwnRun:
@@ -155,17 +154,17 @@ def _task_arn(metadata: str) -> str:
     return arn
 
 
-def make_claim(state: str, environ: Mapping[str, str], *, began: float | None = None) -> tuple[Bot, str]:
+def make_claim(state: str, environ: Mapping[str, str], *, began: float | None = None) -> tuple[Server, str]:
     """Records the claim and returns its id. `began` is when the command was started (monotonic). Raises NoClaim."""
-    bot, run = bot_in(environ), run_in(environ)
+    server, run = server_in(environ), run_in(environ)
     body: dict[str, object] = {"state": state, "host": socket.gethostname(), "run_url": run.url, "attempt": run.attempt}
     age = 0.0 if began is None else time.monotonic() - began  # measured last: making a client takes a while
     body |= {"actor": run.actor} if run.actor else {}
     body |= {"age_ms": min(int(age * 1000), _OLDEST)}
-    claim_id = bot.send("POST", "/api/v1/claims", body).get("id")
+    claim_id = server.send("POST", "/api/v1/claims", body).get("id")
     if not isinstance(claim_id, str) or not claim_id:
-        raise NoClaim(f"tflock at {bot.shown} gave the claim no id")
-    return bot, claim_id
+        raise NoClaim(f"tflock at {server.shown} gave the claim no id")
+    return server, claim_id
 
 
 @dataclass
@@ -174,7 +173,7 @@ class Reporter:
 
     state: str
     environ: Mapping[str, str]
-    made: tuple[Bot, str] | None = None
+    made: tuple[Server, str] | None = None
     lock_id: str | None = None
     _started: datetime = field(default_factory=lambda: datetime.now(UTC))
     _began: float = field(default_factory=time.monotonic)
@@ -184,17 +183,17 @@ class Reporter:
     def work(self) -> None:
         """Until `end`: heartbeats; then the exit. Ends at once if there is no claim."""
         try:
-            bot, claim_id = self.made or make_claim(self.state, self.environ, began=self._began)
+            server, claim_id = self.made or make_claim(self.state, self.environ, began=self._began)
         except NoClaim as problem:
             warn(f"{problem}. The command runs without a claim.")
             return
         path = f"/api/v1/claims/{claim_id}"
         pause = _FIRST_BEAT
         while not self._over.wait(pause):
-            self._beat(bot, path)
+            self._beat(server, path)
             pause = _EVERY
         try:
-            bot.send("PATCH", path, {"exit_code": self._exit_code} | self._named())
+            server.send("PATCH", path, {"exit_code": self._exit_code} | self._named())
         except NoClaim as problem:
             warn(f"{problem}. The end of the command was not reported.")
 
@@ -202,9 +201,9 @@ class Reporter:
         self._exit_code = exit_code
         self._over.set()
 
-    def _beat(self, bot: Bot, path: str) -> None:
+    def _beat(self, server: Server, path: str) -> None:
         try:
-            seen = bot.send("PATCH", path, self._named())
+            seen = server.send("PATCH", path, self._named())
         except NoClaim:
             return  # a bot that is away for a while is told again; silence proves nothing to it
         self.lock_id = self.lock_id or self._own_lock(seen)

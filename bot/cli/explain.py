@@ -7,25 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import typer
-
 from bot.app.adapters import place_of
+from bot.cli.frame import OK, WRONG, complain, output
 from bot.config.load import DEFAULT_PATH, load
 from bot.core.explain.explain import explain, notice_of
 from bot.core.phrase import plain
 from bot.errors import ConfigInvalid
-
-OK, WRONG = 0, 2
 
 
 def explain_text(raw: bytes, environ: Mapping[str, str]) -> int:
     """Prints what the text is. Returns the exit code: 2 if there is no text."""
     text = raw.decode(errors="replace")
     if not text.strip():
-        typer.echo("Paste the text of a Terraform error: tflock explain < error.txt", err=True)
-        return WRONG
+        return complain("Paste the text of a Terraform error: tflock explain < error.txt", WRONG)
     notice = notice_of(explain(text, _paths(environ)))
-    typer.echo("\n".join([notice.headline, "", *(plain(line) for line in notice.lines)]))
+    output([notice.headline, "", *(plain(line) for line in notice.lines)])
     return OK
 
 

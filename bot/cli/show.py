@@ -1,4 +1,4 @@
-"""The questions of the command line: they read, change nothing, and need neither Slack nor a running bot.
+"""`status` and `who`: what can be said of a lock without Slack and without a running bot. They change nothing.
 
 Each returns the exit code of its command. What was asked for goes to standard output, everything else to standard
 error; with `as_json` standard output is exactly one JSON document (docs/commands-json.md).
@@ -7,46 +7,31 @@ error; with `as_json` standard output is exactly one JSON document (docs/command
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
-
-import typer
 
 from bot.app.wiring import VAR, wired
+from bot.cli.frame import FAILED, OK, output
 from bot.config.load import Config
 from bot.core.evidence import Trouble, Unseen
 from bot.core.gate.case import Rule
 from bot.core.gate.decide import RULES
 from bot.core.gate.inspection import Inspection
 from bot.core.lock import LockSeen
-from bot.core.nearest import did_you_mean
 from bot.core.people import OwnerAnswer, Standing
-from bot.core.phrase import instant, one_line
-from bot.core.record.incident import Incident
-from bot.core.record.revision import Revisions, Shown
-from bot.core.record.timeline import stamp
 from bot.core.reports.report import StatusReport
 from bot.core.reports.who import WhoReport
 from bot.errors import JournalAway
-from bot.export.exporter import ALWAYS, WRITERS, write_all
-from bot.export.gather import gathered, gathered_file
-from bot.ports.files import Written
 from bot.slack.render.plain import overview_lines, status_lines, to_json, who_lines
-from bot.store.embedded import attached_url, redis_for
+from bot.store.embedded import attached_url
 from bot.usecases.decide.inspect import inspect, overview
 from bot.usecases.decide.owner import answer_about
 from bot.usecases.decide.weigh import conclude
 from bot.usecases.look.who import reached
-from bot.usecases.record.verify import verify
 from bot.usecases.world import World
 
-OK, FAILED, WRONG = 0, 1, 2
-
-_LISTED = 20
 _NOT_HERE = "In Slack the asker must also be an eligible member of the incident channel; that is not checked here."
 _OWNER_UNREAD = "Whether the owner has said that it is still running is not known: the timeline could not be read."
 
@@ -71,71 +56,8 @@ async def show_who(config: Config, state: str, *, as_json: bool) -> int:
             report = _without_slack(inspection)
         else:
             report = await reached(world, inspection)
-    _print(to_json(report) if as_json else who_lines(report))
+    output(to_json(report) if as_json else who_lines(report))
     return OK if _is_known(inspection.seen) else FAILED
-
-
-async def show_timeline(config: Config, incident: str, *, as_json: bool) -> int:
-    """The entries with edits applied, in the order in which they happened. Raises JournalAway."""
-    async with _with_timelines(config) as world:
-        found = await world.journal.find(incident)
-        if found is None:
-            return await _unknown(world, incident)
-        shown = await _entries(world, incident)
-    _print(_timeline_json(found, shown) if as_json else _timeline_lines(config, found, shown))
-    return OK
-
-
-async def write_export(config: Config, incident: str, *, form: str | None, directory: Path | None) -> int:
-    """Writes the record in one format or in the configured ones, and prints the paths. The timeline stays as it is.
-
-    Raises JournalAway or ChainBroken.
-    """
-    if form is not None and form not in WRITERS:
-        return _wrong_format(form)
-    forms = (form,) if form else (*ALWAYS, *config.export.formats)
-    target = directory or Path(config.export.directory)
-    names, zone = _config_names(config), config.export.timezone or "UTC"
-    async with _with_timelines(config) as world:
-        found = await world.journal.find(incident)
-        if found is None:
-            return await _unknown(world, incident)
-        async with gathered(world.journal, found, names=names, zone=zone) as material:
-            return _written(await asyncio.to_thread(write_all, material, target, forms))
-
-
-def write_again(file: Path, *, form: str | None, directory: Path | None) -> int:
-    """Writes the record that a JSON export holds in one format, or in all others, beside it if no directory is named.
-
-    The file is verified first. Raises ExportInvalid or ChainBroken.
-    """
-    if form is not None and form not in WRITERS:
-        return _wrong_format(form)
-    forms = (form,) if form else tuple(name for name in WRITERS if name != "json")
-    with gathered_file(file) as material:
-        return _written(write_all(material, directory or file.parent, forms))
-
-
-def _written(written: Written) -> int:
-    _print([str(path) for path in written.paths])
-    for form, why in written.failed.items():
-        _complain(f"The format {form} was not written: {why}")
-    return FAILED if written.failed else OK
-
-
-async def show_verified(config: Config, incident: str) -> int:
-    """Whether the live timeline is what was recorded; the first broken entry if not. Raises JournalAway."""
-    async with _with_timelines(config) as world:
-        found = await world.journal.find(incident)
-        if found is None:
-            return await _unknown(world, incident)
-        checked = await verify(world.journal, found)
-    broken = checked.broken
-    if broken is not None:
-        when = f" ({instant(broken.at)})" if broken.at else ""
-        return _complain(f"{incident}: the chain is broken at entry {broken.entry_id}{when}: {one_line(broken.detail)}")
-    _print([f"{incident}: whole. {checked.entries} entries; last hash {checked.last}"])
-    return OK
 
 
 @asynccontextmanager
@@ -146,23 +68,10 @@ async def _beside(config: Config) -> AsyncIterator[World]:
         yield wiring.world
 
 
-@asynccontextmanager
-async def _with_timelines(config: Config) -> AsyncIterator[World]:
-    """A world whose Redis must be there; an embedded one that has timelines is started for as long as they are read.
-
-    Raises JournalAway if there is none.
-    """
-    given = config.redis_url.get_secret_value() if config.redis_url else None
-    if given is None and not await asyncio.to_thread((VAR / "redis").is_dir):
-        raise JournalAway(f"there are no timelines: REDIS_URL is not set, and no bot has run here ({VAR.absolute()})")
-    async with redis_for(given, VAR) as url, wired(config, url) as wiring:
-        yield wiring.world
-
-
 async def _show_all(world: World, *, as_json: bool) -> int:
     seen, is_away = await asyncio.gather(overview(world), _is_away(world))
     report = replace(seen, journal_away=is_away)
-    _print(to_json(report) if as_json else overview_lines(report))
+    output(to_json(report) if as_json else overview_lines(report))
     return OK if all(_is_known(lock) for _, lock in report.states) else FAILED
 
 
@@ -170,9 +79,9 @@ async def _show(world: World, name: str, *, as_json: bool) -> int:
     inspection, is_away = await asyncio.gather(inspect(world, world.state(name), without_claims=True), _is_away(world))
     report, left_out = await _concluded(world, inspection, is_away=is_away)
     if as_json:
-        _print({**to_json(report), "not_checked": [str(rule) for rule in left_out]})
+        output({**to_json(report), "not_checked": [str(rule) for rule in left_out]})
     else:
-        _print([*status_lines(report), *_caveats(left_out)])
+        output([*status_lines(report), *_caveats(left_out)])
     return OK if _is_known(inspection.seen) else FAILED
 
 
@@ -224,79 +133,3 @@ def _is_known(seen: LockSeen) -> bool:
 def _caveats(left_out: Sequence[Rule]) -> list[str]:
     said = {Rule.REQUESTER: _NOT_HERE, Rule.OWNER: _OWNER_UNREAD}
     return [said[rule] for rule in left_out]
-
-
-async def _entries(world: World, incident: str) -> list[Shown]:
-    revisions = Revisions()
-    raw = [entry async for entry in world.journal.entries(incident)]
-    for entry in raw:
-        revisions.learn(entry)
-    shown = [found for entry in raw if (found := revisions.shown(entry)) is not None]
-    return sorted(shown, key=lambda found: found.entry.at)
-
-
-def _config_names(config: Config) -> dict[str, str]:
-    """What people are called, as far as the configuration says: Slack is not asked."""
-    return {person.slack: person.name for person in config.holders.people if person.slack}
-
-
-def _timeline_lines(config: Config, incident: Incident, shown: Sequence[Shown]) -> Iterable[str]:
-    names = _config_names(config)
-    ended = f"closed {instant(incident.closed_at)}" if incident.closed_at else "still open"
-    yield f"{incident.id}: {one_line(incident.title)}. Opened {instant(incident.opened_at)}, {ended}."
-    yield ""
-    for found in shown:
-        entry = found.entry
-        edited = " (edited)" if found.edited else ""
-        actor = names.get(entry.actor, entry.actor)
-        yield f"{instant(entry.at)}  {one_line(actor)}  {entry.kind}: {one_line(entry.text)}{edited}"
-
-
-def _timeline_json(incident: Incident, shown: Sequence[Shown]) -> dict[str, object]:
-    return {
-        "incident": incident.id,
-        "title": incident.title,
-        "channel": incident.channel,
-        "opened_at": stamp(incident.opened_at),
-        "opened_by": incident.opened_by,
-        "closed_at": stamp(incident.closed_at) if incident.closed_at else None,
-        "entries": [_entry_json(found) for found in shown],
-    }
-
-
-def _entry_json(found: Shown) -> dict[str, object]:
-    entry = found.entry
-    return {
-        "id": entry.id,
-        "at": stamp(entry.at),
-        "kind": entry.kind,
-        "actor": entry.actor,
-        "text": entry.text,
-        "facts": dict(entry.facts),
-        "edited": found.edited,
-    }
-
-
-async def _unknown(world: World, incident: str) -> int:
-    known = [found.id for found in await world.journal.incidents(limit=_LISTED)]
-    near = did_you_mean(incident, known)
-    meant = f" Did you mean {near}?" if near else ""
-    listed = "\n".join(["The newest incidents:", *(f"  {name}" for name in known)]) if known else "There are none yet."
-    return _complain(f"There is no incident called {one_line(incident)}.{meant}\n{listed}")
-
-
-def _wrong_format(form: str) -> int:
-    known = ", ".join(WRITERS)
-    near = did_you_mean(form, WRITERS)
-    meant = f" Did you mean {near}?" if near else ""
-    return _complain(f"There is no format called {one_line(form)}.{meant} There are: {known}", WRONG)
-
-
-def _complain(words: str, code: int = FAILED) -> int:
-    typer.echo(words, err=True)
-    return code
-
-
-def _print(told: Mapping[str, object] | Iterable[str]) -> None:
-    """A mapping as one JSON document, anything else as lines."""
-    typer.echo(json.dumps(told, indent=2, ensure_ascii=False) if isinstance(told, Mapping) else "\n".join(told))

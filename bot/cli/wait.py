@@ -18,6 +18,7 @@ import typer
 
 from bot.app.wiring import VAR, wired
 from bot.cli.claim import NoClaim, run_in
+from bot.cli.frame import FAILED, OK, TIMED_OUT
 from bot.config.load import Config
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
 from bot.core.lock import LockSeen
@@ -25,8 +26,6 @@ from bot.core.phrase import duration, one_line
 from bot.core.run import Phase, Pipeline, Run, RunRef
 from bot.store.embedded import attached_url
 from bot.usecases.world import State, World
-
-OK, FAILED, TIMED_OUT = 0, 1, 3
 
 PATIENCE = timedelta(minutes=2)
 
@@ -67,7 +66,7 @@ def _own_run(world: World, environ: Mapping[str, str]) -> RunRef | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Poll:
     """What one poll saw: the runs in the way, and what could not be seen."""
 
     lock: LockSeen
@@ -101,22 +100,22 @@ class _Wait:
         clock = self.world.clock
         began, pause, name = clock.now(), _FIRST_PAUSE, self.state.name.name
         while True:
-            look = await self._look()
-            if look.hopeless is not None:
-                _tell(f"{name}: {_unseen_words(look.hopeless)}")
+            poll = await self._poll()
+            if poll.hopeless is not None:
+                _tell(f"{name}: {_unseen_words(poll.hopeless)}")
                 return FAILED
-            if not look.reason:
+            if not poll.reason:
                 _tell(f"{name} is free after {duration(clock.now() - began)}")
                 return OK
             left = (self.timeout - (clock.now() - began)).total_seconds()
             if left <= 0:
-                _tell(f"{name}: timed out after {duration(self.timeout)}: {look.reason}")
+                _tell(f"{name}: timed out after {duration(self.timeout)}: {poll.reason}")
                 return TIMED_OUT
-            self._say(f"{name}: waiting: {look.reason}")
+            self._say(f"{name}: waiting: {poll.reason}")
             await asyncio.sleep(min(left, pause * random.uniform(*_JITTER)))  # noqa: S311 - spreads polls, no secret
             pause = min(_LONGEST_PAUSE, pause * _GROWTH)
 
-    async def _look(self) -> _Look:
+    async def _poll(self) -> _Poll:
         now = self.world.clock.now()
         lock, listings = await asyncio.gather(
             self.state.backend.read_lock(), asyncio.gather(*(self._listing(each, now) for each in self.state.pipelines))
@@ -124,7 +123,7 @@ class _Wait:
         self._untaken_since = (self._untaken_since or now) if lock.is_free else None
         listed = {run.ref: run for seen in listings if isinstance(seen, Found) for run in seen.value}
         unseen = (seen for seen in listings if not isinstance(seen, Found))
-        return _Look(lock, self._in_the_way(listed.values(), now), (*(seen for _, seen in lock.unseen), *unseen))
+        return _Poll(lock, self._in_the_way(listed.values(), now), (*(seen for _, seen in lock.unseen), *unseen))
 
     async def _listing(self, pipeline: Pipeline, now: datetime) -> Observation[tuple[Run, ...]]:
         source = self.world.sources.get(pipeline.ci)

@@ -29,14 +29,14 @@ from bot.store.embedded import attached_url
 _DEFAULTS = Policy()
 
 
-async def examine(config: Config, *, as_json: bool) -> int:
-    """Prints a line for each check with its mend, or one JSON document. Returns 1 if anything would stop an unlock.
+async def examine(config: Config, *, as_json: bool) -> bool:
+    """Prints a line for each check with its mend, or one JSON document. True if nothing would stop an unlock.
 
     Raises ConfigInvalid for a REDIS_URL that cannot be one.
     """
     checks = await _checks(config)
     typer.echo(_document(checks) if as_json else "\n".join(_lines(checks)))
-    return 1 if any(check.level is Level.FAIL for check in checks) else 0
+    return all(check.level is not Level.FAIL for check in checks)
 
 
 async def _checks(config: Config) -> list[Check]:

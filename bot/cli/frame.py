@@ -1,0 +1,71 @@
+"""What every command does: read the configuration, run, print, and end with an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, NoReturn, TypeVar
+
+import typer
+
+from bot.app import logs
+from bot.config.load import DEFAULT_PATH, Config, load
+from bot.errors import ChainBroken, ConfigInvalid, TflockError, UnknownState
+
+OK, FAILED, WRONG, TIMED_OUT = 0, 1, 2, 3
+"""The exit codes. `WRONG` is how the command was used (an unknown state too), or the configuration."""
+
+T = TypeVar("T")
+
+
+def configuration(*, need_slack: bool = True) -> Config:
+    """Ends the command with all problems if there are any."""
+    try:
+        config = load(os.environ.get("TFLOCK_CONFIG") or DEFAULT_PATH, os.environ, need_slack=need_slack)
+    except ConfigInvalid as invalid:
+        count = len(invalid.problems)
+        listed = "".join(f"\n  {problem}" for problem in invalid.problems)
+        fail(f"The configuration has {count} problem{'s' if count != 1 else ''}:{listed}", WRONG)
+    # the answers of the commands that only read say themselves what went wrong
+    is_quiet = not need_slack and not os.environ.get("LOG_LEVEL", "").strip()
+    logs.set_up(form=config.log_format, level="error" if is_quiet else config.log_level)
+    return config
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Ends the command with the words of the error if there is one."""
+    try:
+        return asyncio.run(work)
+    except UnknownState as error:
+        meant = f" Did you mean {error.nearest}?" if error.nearest else ""
+        fail(f"There is no state called {error.name}.{meant} Configured: {', '.join(error.known)}", WRONG)
+    except ConfigInvalid as invalid:
+        fail("\n".join(invalid.problems), WRONG)
+    except TflockError as error:
+        fail(str(error), FAILED)
+
+
+def checked(work: Callable[[], T], file: str) -> T:
+    """Reads a file that must be an unaltered export."""
+    try:
+        return work()
+    except ChainBroken as broken:
+        fail(f"{file}: the chain is broken at {broken}", FAILED)
+    except TflockError as error:
+        fail(str(error), FAILED)
+
+
+def fail(words: str, code: int) -> NoReturn:
+    raise typer.Exit(complain(words, code))
+
+
+def complain(words: str, code: int = FAILED) -> int:
+    typer.echo(words, err=True)
+    return code
+
+
+def output(said: Mapping[str, object] | Iterable[str]) -> None:
+    """A mapping as one JSON document, anything else as lines."""
+    typer.echo(json.dumps(said, indent=2, ensure_ascii=False) if isinstance(said, Mapping) else "\n".join(said))
