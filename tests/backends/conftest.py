@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,7 +13,6 @@ from bot.aws.clients import AwsClients
 from bot.backends.s3.backend import S3Backend, S3Place
 from bot.sandbox.machine.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, fresh_moto
 from bot.sandbox.machine.proxy import FaultProxy, fault_proxy
-from bot.sandbox.machine.terraform import find_terraform
 
 
 class SystemClock:
@@ -72,14 +70,3 @@ async def cloud(shared_aws, monkeypatch):
         yield made
         for clients in made.opened:
             await clients.aclose()
-
-
-@pytest.fixture
-def terraform():
-    """The real binary. Its tests may be left out only on a machine that is not CI."""
-    found = find_terraform()
-    if found is None and os.environ.get("CI"):
-        pytest.fail("terraform is not on PATH: CI must run these tests")
-    if found is None:
-        pytest.skip("terraform is not on PATH")
-    return found

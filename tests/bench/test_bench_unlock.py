@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bot.sandbox.machine.terraform import find_terraform, write_workspace
+from bot.sandbox.machine.terraform import write_workspace
 from bot.sandbox.slack.workspace import Message
 from bot.sandbox.stage import CHANNEL, DEPLOY, REPO, Stage
 
@@ -50,10 +50,8 @@ async def click_to_release(world: Stage, checklist: Message) -> float:
 
 
 async def test_a_click_releases_five_times_as_fast_as_terraform_force_unlock(
-    world: Stage, bench: Any, tmp_path: Path
+    terraform: Path, world: Stage, bench: Any, tmp_path: Path
 ) -> None:
-    terraform = find_terraform()
-    assert terraform is not None, "this benchmark compares with the real `terraform`, which is not on PATH"
     done = 0
 
     async def bot() -> float:

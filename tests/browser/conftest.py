@@ -1,7 +1,5 @@
 """Incidents as exports are written from them, and a browser to read the pages in."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -33,23 +31,7 @@ from bot.core.record.timeline import Entry
 from bot.export.html.page import write_html
 from bot.export.material import Line
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FOUND = next(filter(None, map(shutil.which, BROWSERS)), None)
-MISSING = f"wants a browser on PATH: {', '.join(BROWSERS)}"
 LOCK = "6d2f1c0e-4b7a-9a53-1f0e-2c8d7b5a9e31"
-
-
-class Unseen(pytest.Module):
-    """Tests that nobody can look at here."""
-
-    def collect(self):
-        pytest.skip(MISSING, allow_module_level=True)
-
-
-def pytest_pycollect_makemodule(module_path, parent):
-    """Without a browser these tests are passed over, which is said in one line; in CI they fail."""
-    is_ci = os.environ.get("CI") == "true"
-    return None if FOUND or is_ci else Unseen.from_parent(parent, path=module_path)
 
 
 @dataclass(frozen=True)
@@ -254,14 +236,12 @@ def crowded(scenario) -> Told:
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser(chromium):
     """One browser for a module. It must end with it: its event loop stands in the way of tests that have their own."""
-    if FOUND is None:
-        pytest.fail(MISSING)
     with sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=FOUND, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
+        launched = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield launched
+        launched.close()
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from bot.sandbox.machine.terraform import _environment, find_terraform, write_workspace
+from bot.sandbox.machine.terraform import _environment, write_workspace
 from bot.sandbox.slack.workspace import flat
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -53,17 +53,17 @@ def child_of(pid):
 
 
 @pytest.mark.timeout(240)
-async def test_a_killed_apply_is_released_at_once_by_its_own_reported_end(scene, job, tmp_path):
+async def test_a_killed_apply_is_released_at_once_by_its_own_reported_end(terraform, scene, job, tmp_path):
     stage, state = scene.stage, scene.stage.states["staging"]
-    terraform = write_workspace(
-        find_terraform(), tmp_path, endpoint=stage.aws.endpoint, bucket=stage.aws.bucket, key=state.key,
+    workspace = write_workspace(
+        terraform, tmp_path, endpoint=stage.aws.endpoint, bucket=stage.aws.bucket, key=state.key,
         table=stage.aws.table, lockfile=state.file,
     )  # fmt: skip
-    await terraform.init()
+    await workspace.init()
     run = stage.runs.start_run("acme/infra", "deploy.yml", actor="elliott-ci")
     applying = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bot", "claim", "--state", "staging", "--",
-        terraform.binary, "apply", "-auto-approve", "-var=hold=600",
+        workspace.binary, "apply", "-auto-approve", "-var=hold=600",
         cwd=tmp_path, env=job(run), start_new_session=True, stdout=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:

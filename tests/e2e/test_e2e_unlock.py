@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.sandbox.machine.proxy import Delay
-from bot.sandbox.machine.terraform import find_terraform, write_workspace
+from bot.sandbox.machine.terraform import write_workspace
 from bot.sandbox.slack.workspace import flat
 from bot.sandbox.stage import SandboxState
 
@@ -61,22 +61,22 @@ async def test_a_lock_whose_run_timed_out_long_ago_is_shown_confirmed_and_releas
     assert len(scene.posts()) == 1
 
 
-async def test_the_lock_of_a_real_apply_that_was_killed_is_released_and_a_real_apply_works_again(scene, tmp_path):
-    binary = find_terraform()
-    assert binary is not None, "terraform must be on PATH"
+async def test_the_lock_of_a_real_apply_that_was_killed_is_released_and_a_real_apply_works_again(
+    terraform, scene, tmp_path
+):
     of, aws = scene.stage.states["staging"], scene.stage.aws
-    terraform = write_workspace(
-        binary, tmp_path / "tf", endpoint=scene.stage.proxy.url, bucket=aws.bucket, key=of.key, table=aws.table,
+    workspace = write_workspace(
+        terraform, tmp_path / "tf", endpoint=scene.stage.proxy.url, bucket=aws.bucket, key=of.key, table=aws.table,
         lockfile=False,
     )  # fmt: skip
-    await terraform.init()
-    await terraform.apply()
+    await workspace.init()
+    await workspace.apply()
     run = scene.stage.runs.start_run(REPO, DEPLOY, actor="elliott-ci")
-    async with terraform.applying() as holder:
+    async with workspace.applying() as holder:
         held = await scene.stage.lock_ids()
         await holder.kill()
     assert held["item"]
-    assert (await terraform.try_apply()).exit_code != 0
+    assert (await workspace.try_apply()).exit_code != 0
     item = await aws.item(f"{aws.bucket}/{of.key}")
     user = json.loads(item["Info"])["Who"]
     scene.stage.slack.heal()
@@ -93,7 +93,7 @@ async def test_the_lock_of_a_real_apply_that_was_killed_is_released_and_a_real_a
 
     assert "was released" in flat(checklist)
     assert not await scene.stage.lock_stands()
-    assert "Apply complete" in (await terraform.apply()).output
+    assert "Apply complete" in (await workspace.apply()).output
 
 
 async def test_a_lock_whose_run_is_still_going_on_is_refused_and_stands(scene):

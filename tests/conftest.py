@@ -1,0 +1,43 @@
+"""What tests want of the machine, apart from Python: each need is one fixture.
+
+Where it is missing, its tests are skipped, in one line that says what to install. In CI (`CI` is set) they fail.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bot.sandbox.machine.terraform import find_terraform
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+class Missing(pytest.skip.Exception):
+    """The machine does not have what a test needs."""
+
+
+def missing(need):
+    if os.environ.get("CI"):
+        pytest.fail(f"{need}. In CI this test must run", pytrace=False)
+    raise Missing(need)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call):
+    report = yield
+    if call.excinfo and isinstance(call.excinfo.value, Missing):
+        report.longrepr = (__file__, None, str(call.excinfo.value))  # one place for all of them: pytest counts by place
+    return report
+
+
+@pytest.fixture(scope="session")
+def terraform() -> Path:
+    return find_terraform() or missing("needs terraform on PATH: install Terraform 1.11 or newer")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    return found or missing(f"needs a browser on PATH ({', '.join(BROWSERS)}): install Chromium")
