@@ -20,10 +20,10 @@ from bot.app.wiring import VAR, wired
 from bot.cli.claim import NoClaim, run_in
 from bot.cli.frame import FAILED, OK, TIMED_OUT
 from bot.config.load import Config
-from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
+from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.lock import LockSeen
 from bot.core.phrase import duration, one_line
-from bot.core.run import Phase, Pipeline, Run, RunRef
+from bot.core.run import Phase, Run, RunRef
 from bot.store.embedded import attached_url
 from bot.usecases.world import State, World
 
@@ -117,19 +117,12 @@ class _Wait:
 
     async def _poll(self) -> _Poll:
         now = self.world.clock.now()
-        lock, listings = await asyncio.gather(
-            self.state.backend.read_lock(), asyncio.gather(*(self._listing(each, now) for each in self.state.pipelines))
-        )
+        asked = (self.world.sources[each.ci].runs(each, since=now) for each in self.state.pipelines)
+        lock, listings = await asyncio.gather(self.state.backend.read_lock(), asyncio.gather(*asked))
         self._untaken_since = (self._untaken_since or now) if lock.is_free else None
         listed = {run.ref: run for seen in listings if isinstance(seen, Found) for run in seen.value}
         unseen = (seen for seen in listings if not isinstance(seen, Found))
         return _Poll(lock, self._in_the_way(listed.values(), now), (*(seen for _, seen in lock.unseen), *unseen))
-
-    async def _listing(self, pipeline: Pipeline, now: datetime) -> Observation[tuple[Run, ...]]:
-        source = self.world.sources.get(pipeline.ci)
-        if source is None:
-            return NotFound(pipeline.ci, "this version of tflock cannot ask that CI system", now)
-        return await source.runs(pipeline, since=now)
 
     def _in_the_way(self, listed: Iterable[Run], now: datetime) -> tuple[Run, ...]:
         """The runs at work that the asker has to let go first."""

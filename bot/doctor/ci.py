@@ -21,9 +21,8 @@ _NO_RUN = "0"
 async def ci_checks(config: Config, sources: Mapping[str, RunSource], clock: Clock) -> list[Check]:
     """Lists the runs of the last hour of each pipeline, and asks once per CI system to cancel what is not there."""
     pipelines = dict.fromkeys(pipeline for state in config.states.values() for pipeline in state.pipelines)
-    askable = [pipeline for pipeline in pipelines if pipeline.ci in sources]
-    first = {pipeline.ci: pipeline for pipeline in reversed(askable)}
-    listed = await asyncio.gather(*(_listed(sources[pipeline.ci], pipeline, clock) for pipeline in askable))
+    first = {pipeline.ci: pipeline for pipeline in reversed(pipelines)}
+    listed = await asyncio.gather(*(_listed(sources[pipeline.ci], pipeline, clock) for pipeline in pipelines))
     rights = await asyncio.gather(*(_may_cancel(sources[name], pipeline) for name, pipeline in first.items()))
     unasked = [check for state in config.states.values() for check in _unmapped(state)]
     return [*listed, *rights, *unasked]

@@ -63,7 +63,7 @@ class State:
 class World:
     """Everything outside the core that a use case may touch.
 
-    `sources` are by the CI's name in the configuration; a pipeline of a CI that this version cannot ask has none.
+    `sources` are by the CI's name in the configuration, one for each that a pipeline names.
     An incident is closed when nothing was added for `close_after_quiet`.
     `targets` are by name where exports go beside the directory and the channel.
     `tickets` is where follow-ups are filed; None: nowhere.

@@ -139,10 +139,7 @@ async def _listings(
 
 
 async def _listing(world: World, pipeline: Pipeline, since: datetime) -> Observation[tuple[Run, ...]]:
-    source = world.sources.get(pipeline.ci)
-    if source is None:
-        detail = f"this version of tflock cannot ask the CI system “{pipeline.ci}”"
-        return Unseen(pipeline.ci, Trouble.NO_CONNECTION, detail, world.clock.now())
+    source = world.sources[pipeline.ci]
     return await world.timed(source.system, "list runs", source.runs(pipeline, since=since))
 
 
@@ -157,18 +154,17 @@ async def _looks(
 
 
 async def _look(world: World, pipeline: Pipeline, listing: Observation[tuple[Run, ...]], lock: LockInfo | None) -> Look:
-    source = world.sources.get(pipeline.ci)
-    system = pipeline.ci if source is None else source.system
-    if source is None or lock is None or not isinstance(listing, Found):
-        return Look(pipeline, system, listing)
+    source = world.sources[pipeline.ci]
+    if lock is None or not isinstance(listing, Found):
+        return Look(pipeline, source.system, listing)
     suspects = [run for run in listing.value if may_hold(run, lock.created, world.policy.clock_skew)]
     if len(suspects) > _MOST_SUSPECTS:
         detail = f"{len(suspects)} runs of {pipeline.title} were going on when the lock was taken: too many to read"
-        return Look(pipeline, system, Unseen(system, Trouble.TOO_MUCH, detail, listing.at))
+        return Look(pipeline, source.system, Unseen(source.system, Trouble.TOO_MUCH, detail, listing.at))
     closer = await gather_all(
         {run.ref.id: world.timed(source.system, "read run", source.with_jobs(run)) for run in suspects}
     )
-    return Look(pipeline, system, listing, closer)
+    return Look(pipeline, source.system, listing, closer)
 
 
 async def _named_runs(
@@ -178,8 +174,8 @@ async def _named_runs(
     named = None if lock is None else world.holders.run_id_in(lock.who)
     if named is None:
         return ()
-    asked = [(pipeline, world.sources[pipeline.ci]) for pipeline in pipelines if pipeline.ci in world.sources]
-    return tuple(await asyncio.gather(*(source.run(RunRef(pipeline, named[0])) for pipeline, source in asked)))
+    refs = [RunRef(pipeline, named[0]) for pipeline in pipelines]
+    return tuple(await asyncio.gather(*(world.sources[ref.pipeline.ci].run(ref) for ref in refs)))
 
 
 async def _claims(world: World, state: State, lock: LockInfo | None, *, or_none: bool) -> tuple[Claimed, ...]:

@@ -59,7 +59,6 @@ def _refs(world: World, target: str) -> tuple[RunRef, ...]:
         (pipeline.ci, next((value for key, value in pipeline.fields if key in _SCOPES), "")): pipeline
         for state in world.states.values()
         for pipeline in state.pipelines
-        if pipeline.ci in world.sources
     }
     return tuple(RunRef(pipeline, target) for pipeline in scopes.values())
 
