@@ -13,6 +13,7 @@ from bot.backends.s3.bucket import BucketTarget
 from bot.backends.s3.sweep import S3Sweep
 from bot.ci.azure.source import AzureDevOps
 from bot.ci.ecs.source import Ecs
+from bot.ci.frame import CiSystem, Source
 from bot.ci.github.source import GitHubActions
 from bot.ci.gitlab.source import GitLab
 from bot.ci.jenkins.api import Credentials
@@ -37,13 +38,13 @@ class SystemClock:
         return datetime.now(UTC)
 
 
-Maker: TypeAlias = Callable[[CiSettings, Sequence[Pipeline], AwsClients], RunSource]
+Maker: TypeAlias = Callable[[CiSettings, Sequence[Pipeline], AwsClients], CiSystem]
 
 
 def run_sources(config: Config, aws: AwsClients) -> dict[str, RunSource]:
     """Every configured CI system, by its name in the configuration."""
     pipelines = [pipeline for state in config.states.values() for pipeline in state.pipelines]
-    return {ci.name: MAKERS[ci.type](ci, pipelines, aws) for ci in config.ci.values()}
+    return {ci.name: Source(MAKERS[ci.type](ci, pipelines, aws)) for ci in config.ci.values()}
 
 
 def export_targets(config: Config, aws: AwsClients) -> dict[str, Target]:
@@ -109,10 +110,10 @@ TICKET_MAKERS: Mapping[str, Callable[[TicketSettings], Tickets]] = {
 """The types of `tickets` in the configuration; a test holds that each has its maker."""
 
 
-def _by_token(adapter: Callable[..., RunSource]) -> Maker:
+def _by_token(adapter: Callable[..., CiSystem]) -> Maker:
     """For the systems that want an address and a token, and nothing else."""
 
-    def make(ci: CiSettings, pipelines: Sequence[Pipeline], _: AwsClients) -> RunSource:
+    def make(ci: CiSettings, pipelines: Sequence[Pipeline], _: AwsClients) -> CiSystem:
         return adapter(
             name=ci.name,
             base_url=ci.base_url,
@@ -125,14 +126,14 @@ def _by_token(adapter: Callable[..., RunSource]) -> Maker:
     return make
 
 
-def _jenkins(ci: CiSettings, pipelines: Sequence[Pipeline], _: AwsClients) -> RunSource:
+def _jenkins(ci: CiSettings, pipelines: Sequence[Pipeline], _: AwsClients) -> CiSystem:
     credentials = Credentials(ci.user, ci.token, user_name=ci.user_name, token_name=ci.token_name)
     return Jenkins(
         name=ci.name, base_url=ci.base_url, credentials=credentials, clock=SystemClock(), pipelines=pipelines
     )
 
 
-def _ecs(ci: CiSettings, pipelines: Sequence[Pipeline], aws: AwsClients) -> RunSource:
+def _ecs(ci: CiSettings, pipelines: Sequence[Pipeline], aws: AwsClients) -> CiSystem:
     access = Access(ci.region, ci.endpoint_url, ci.assume_role)
     return Ecs(
         name=ci.name,

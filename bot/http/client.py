@@ -1,6 +1,6 @@
-"""What all CI adapters share about HTTP: one place that turns httpx's errors into troubles, and retries that end.
+"""One HTTP client for every server: one request, one table from what it answers to what went wrong, retries that end.
 
-Inside an adapter a look-up raises `Failed` or `Absent`; `observe` turns them into observations at its outer edge.
+Inside an adapter a request raises `Failed` or `Absent`; its outer edge makes an observation or another value of them.
 """
 
 from __future__ import annotations
@@ -9,16 +9,19 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 import stamina
 import structlog
+from httpx import codes
 
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
+from bot.http.values import Json
 from bot.ports.clock import Clock
 
 T = TypeVar("T")
@@ -26,18 +29,39 @@ U = TypeVar("U")
 
 log = structlog.get_logger()
 
+_TRIES = 3
+_AT_ONCE = 10
+_MOST_BYTES = 64 * 1024 * 1024
 _LONGEST_WAIT = 2.0
 _RETRIED = frozenset({Trouble.SERVER_ERROR, Trouble.NO_CONNECTION})
+_DAY = timedelta(days=1).total_seconds()
 
 
 class Failed(Exception):
-    """A look-up brought nothing. `detail` is one plain sentence without secrets; `retry_after` is in seconds."""
+    """A request brought nothing. `detail` and `fix` are plain words without secrets; `retry_after` is in seconds.
 
-    def __init__(self, trouble: Trouble, detail: str, *, retry_after: float | None = None) -> None:
+    `was_sent` is False where the request never left.
+    """
+
+    def __init__(
+        self,
+        trouble: Trouble,
+        detail: str,
+        *,
+        fix: str = "",
+        retry_after: float | None = None,
+        was_sent: bool = True,
+    ) -> None:
         super().__init__(f"{trouble}: {detail}")
         self.trouble = trouble
         self.detail = detail
+        self.fix = fix
         self.retry_after = retry_after
+        self.was_sent = was_sent
+
+    @property
+    def words(self) -> str:
+        return f"{self.detail}. To mend it: {self.fix}" if self.fix else self.detail
 
 
 class Absent(Exception):
@@ -48,8 +72,258 @@ class Absent(Exception):
         self.what = what
 
 
-def new_client(base_url: str) -> httpx.AsyncClient:
-    """A client that follows no redirect. Proxies of the environment are heeded, but never on the way to loopback."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds: to connect, between two pieces of an answer, for a whole look-up with its pages and retries, and how
+    many more a list may take than that.
+    """
+
+    connect: float = 3.0
+    read: float = 8.0
+    overall: float = 10.0
+    listing: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer that is no success. `about` names what was asked for, `deed` what was done to it; `needs` is the right
+    that this takes, where the request named one.
+    """
+
+    system: str
+    response: httpx.Response
+    about: str
+    deed: str
+    needs: str
+    now: datetime
+
+    @property
+    def status(self) -> int:
+        return self.response.status_code
+
+    def denied(self, detail: str, fix: str = "") -> Failed:
+        return Failed(Trouble.DENIED, detail, fix=fix)
+
+    def garbled(self, detail: str) -> Failed:
+        return Failed(Trouble.GARBLED, detail)
+
+    def throttled(self, said: str = "", *, patience: float = 60.0) -> Failed:
+        """Until the time that the answer names, else for `patience` seconds: most limits are counted by the minute."""
+        wait = wait_named(self.response.headers, self.now)
+        wait = patience if wait is None else wait
+        until = (self.now + timedelta(seconds=wait)).astimezone(UTC).strftime("%H:%M:%S UTC")
+        said = said or f"{of(self.system)} rate limit is used up"
+        return Failed(Trouble.THROTTLED, f"{said} until {until}", retry_after=wait)
+
+
+Errors: TypeAlias = Mapping[int, Failed | Absent]
+"""What went wrong, by status; 3, 4 and 5 are for all statuses that begin so and are not named themselves."""
+
+
+def _everywhere(no: Refusal) -> Errors:
+    """The one table from a status to what it means. A system's own table goes before it."""
+    gone = Absent(f"{no.about}, or the token may not see it")
+    wait = wait_named(no.response.headers, no.now)
+    return {
+        codes.UNAUTHORIZED: no.denied(f"{no.system} refuses the credentials (401)"),
+        codes.FORBIDDEN: no.denied(f"{no.system} denies {no.deed} (403)"),
+        codes.NOT_FOUND: gone,
+        codes.GONE: gone,
+        codes.TOO_MANY_REQUESTS: no.throttled(),
+        3: no.garbled(f"{no.system} has moved {no.deed} ({no.status}): is base_url right?"),
+        4: no.garbled(f"{no.system} gave an answer on {no.deed} that it does not document ({no.status})"),
+        5: Failed(Trouble.SERVER_ERROR, f"{no.system} has trouble of its own ({no.status})", retry_after=wait),
+    }
+
+
+def _never(_response: httpx.Response) -> bool:
+    return False
+
+
+class Client:
+    """Sends requests to one server. `headers` makes the credentials of each request, so that no secret is kept here.
+
+    `errors` is the system's own table: how it says no. `is_stranger` tells an answer as to somebody who is not known,
+    which then counts as a 401 whatever its status. An `http` that is passed in is closed with this.
+    Every method raises Failed or Absent, and nothing else.
+    """
+
+    def __init__(  # noqa: PLR0913 - all that two servers may differ in, by name
+        self,
+        system: str,
+        base_url: str,
+        *,
+        headers: Callable[[], Mapping[str, str]],
+        errors: Callable[[Refusal], Errors],
+        clock: Clock,
+        is_stranger: Callable[[httpx.Response], bool] = _never,
+        limits: Limits | None = None,
+        at_once: int = _AT_ONCE,
+        http: httpx.AsyncClient | None = None,
+    ) -> None:
+        self.system = system
+        self.base_url = base_url.rstrip("/")
+        self._headers = headers
+        self._errors = errors
+        self._clock = clock
+        self._is_stranger = is_stranger
+        limits = limits or Limits()
+        self._timeout = httpx.Timeout(limits.read, connect=limits.connect, pool=limits.overall)
+        self._http = http or _new(base_url)
+        self._slots = asyncio.Semaphore(at_once)
+
+    async def get_object(self, path: str, about: str, params: Mapping[str, str] | None = None) -> Json:
+        return self.as_object(await self.send("GET", path, about, params=params), about)
+
+    async def send(  # noqa: PLR0913 - the parts of a request, by name
+        self,
+        method: str,
+        path: str,
+        about: str,
+        *,
+        doing: str = "",
+        needs: str = "",
+        params: Mapping[str, str] | None = None,
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
+        passing: Callable[[httpx.Response], bool] = _never,
+        tries: int = _TRIES,
+    ) -> httpx.Response:
+        """One request, sent up to `tries` times; `path` starts behind the base URL.
+
+        `about` names in plain words what is asked for, `doing` what is done to it. Answers that are `passing` are
+        returned like successes. Tried again, with full jitter: server errors, broken connections, and throttling that
+        asks for at most 2 s. Everything else is final at once.
+        """
+        async with self._slots:
+            async for attempt in stamina.retry_context(
+                on=_worth_another_try, attempts=tries, timeout=None, wait_initial=0, wait_jitter=0.5
+            ):
+                with attempt:
+                    request = self._request(method, path, params=params, json=json, headers=headers)
+                    response = await self._answer(request, _MOST_BYTES)
+                    if not passing(response):
+                        self._check(response, about, doing, needs)
+                    if len(response.content) >= _MOST_BYTES:
+                        raise Failed(Trouble.TOO_MUCH, f"{of(self.system)} answer on {about} is too long to read")
+        return response
+
+    async def beginning(self, path: str, about: str, *, most: int) -> bytes:
+        """The first `most` bytes of a long text, whatever the server sends; one try."""
+        async with self._slots:
+            request = self._request("GET", path, headers={"Range": f"bytes=0-{most - 1}"})
+            response = await self._answer(request, most)
+        self._check(response, about, "", "")
+        return response.content
+
+    def document(self, response: httpx.Response) -> Any:
+        """The JSON of an answer. Raises Failed (garbled) for anything else."""
+        try:
+            return json.loads(response.content)
+        except (ValueError, RecursionError) as error:
+            raise Failed(Trouble.GARBLED, f"{self.system}'s answer is not JSON") from error
+
+    def as_object(self, response: httpx.Response, about: str) -> Json:
+        body = self.document(response)
+        if not isinstance(body, dict):
+            raise Failed(Trouble.GARBLED, f"{of(self.system)} answer on {about} has another shape than documented")
+        return body
+
+    def objects(self, value: object, about: str) -> list[Json]:
+        """A list of objects, whole. Raises Failed (garbled) for anything else."""
+        if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+            raise Failed(Trouble.GARBLED, f"{of(self.system)} list of {about} has another shape than documented")
+        return value
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Request:
+        sent = {"User-Agent": "tflock", **self._headers(), **(headers or {})}
+        with translated(self.system):
+            return self._http.build_request(
+                method, self.base_url + path, params=params, json=json, headers=sent, timeout=self._timeout
+            )
+
+    async def _answer(self, request: httpx.Request, most: int) -> httpx.Response:
+        """What the server answers, with the first `most` bytes of its text.
+
+        Redirects are not followed: no secret travels to another place.
+        """
+        with translated(self.system):
+            response = await self._http.send(request, stream=True, follow_redirects=False)
+            content = bytearray()
+            try:
+                async for piece in response.aiter_bytes():
+                    content += piece
+                    if len(content) >= most:
+                        break
+            finally:
+                await response.aclose()
+        # the text is decoded by now, so the headers about its coding are true no longer
+        kept = [(name, value) for name, value in response.headers.multi_items() if name not in _OF_CODING]
+        return httpx.Response(response.status_code, headers=kept, content=bytes(content[:most]), request=request)
+
+    def _check(self, response: httpx.Response, about: str, doing: str, needs: str) -> None:
+        """Raises for every answer but a success, by the system's own table and then by everybody's."""
+        is_stranger = self._is_stranger(response)
+        if response.is_success and not is_stranger:
+            return
+        deed = f"{doing} {about}" if doing else about
+        no = Refusal(self.system, response, about, deed, needs, self._clock.now())
+        status = codes.UNAUTHORIZED if is_stranger else response.status_code
+        tables = (self._errors(no), _everywhere(no))
+        raise next(error for table in tables if (error := table.get(status) or table.get(status // 100)))
+
+
+_OF_CODING = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+
+
+def of(system: str) -> str:
+    """A system's name as an owner: `GitHub's`, `Azure DevOps'`."""
+    return f"{system}'" if system.lower().endswith("s") else f"{system}'s"
+
+
+def is_rate_limited(response: httpx.Response) -> bool:
+    """Whether a 403 is GitHub's way to throttle: only headers and the message tell its limits from a missing right."""
+    headers = response.headers
+    is_used_up = "retry-after" in headers or headers.get("x-ratelimit-remaining") == "0"
+    return is_used_up or b"rate limit" in response.content.lower()
+
+
+def wait_named(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Seconds to wait, a day at most: by `Retry-After` in either of its forms (RFC 9110, 10.2.3), else by the second in
+    which a limit that is used up starts afresh; None without either.
+    """
+    text = headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text), _DAY)
+    try:
+        until = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        reset = _reset(headers)
+        return None if reset is None else min(max(0.0, reset - now.timestamp()), _DAY)
+    return min(max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds()), _DAY)
+
+
+def _reset(headers: Mapping[str, str]) -> int | None:
+    """GitHub's and Azure DevOps' header counts only once nothing remains; GitLab sends its own with a 429."""
+    is_used_up = headers.get("x-ratelimit-remaining") == "0"
+    text = (headers.get("x-ratelimit-reset", "") if is_used_up else "") or headers.get("ratelimit-reset", "")
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None  # noqa: PLR2004 - no second has more digits
+
+
+def _new(base_url: str) -> httpx.AsyncClient:
+    """Proxies of the environment are heeded, but never on the way to loopback."""
     is_loopback = urlsplit(base_url).hostname in {"127.0.0.1", "localhost", "::1"}
     return httpx.AsyncClient(follow_redirects=False, trust_env=not is_loopback)
 
@@ -60,41 +334,24 @@ def translated(system: str) -> Iterator[None]:
     try:
         yield
     except httpx.ConnectTimeout as error:
-        raise Failed(Trouble.TIMED_OUT, f"{system} took too long to accept a connection") from error
+        detail = f"{system} took too long to accept a connection"
+        raise Failed(Trouble.TIMED_OUT, detail, was_sent=False) from error
     except httpx.PoolTimeout as error:
-        raise Failed(Trouble.TIMED_OUT, f"too many questions to {system} are waiting already") from error
+        detail = f"too many questions to {system} are waiting already"
+        raise Failed(Trouble.TIMED_OUT, detail, was_sent=False) from error
     except httpx.TimeoutException as error:
         raise Failed(Trouble.TIMED_OUT, f"{system} took too long to answer") from error
     except httpx.ConnectError as error:
-        raise Failed(Trouble.NO_CONNECTION, f"no connection to {system}: is its base_url right, is it up?") from error
+        detail = f"no connection to {system}: is its base_url right, is it up?"
+        raise Failed(Trouble.NO_CONNECTION, detail, was_sent=False) from error
     except httpx.DecodingError as error:
         raise Failed(Trouble.GARBLED, f"{system}'s answer could not be decoded") from error
     except httpx.TransportError as error:
         raise Failed(Trouble.NO_CONNECTION, f"the connection to {system} broke") from error
-    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+    except (httpx.HTTPError, httpx.StreamError) as error:
         raise Failed(Trouble.NO_CONNECTION, f"{system} could not be asked") from error
-
-
-async def ask(
-    client: httpx.AsyncClient,
-    request: httpx.Request,
-    check: Callable[[httpx.Response], None],
-    *,
-    system: str,
-    tries: int,
-) -> httpx.Response:
-    """Sends a request, up to `tries` times, and returns the first response that `check` lets pass.
-
-    Tried again, with full jitter: server errors, broken connections, and throttling that asks for at most 2 s.
-    Everything else is final at once. Raises what `check` raises, and Failed.
-    """
-    async for attempt in stamina.retry_context(
-        on=_worth_another_try, attempts=tries, timeout=None, wait_initial=0, wait_jitter=0.5
-    ):
-        with attempt, translated(system):
-            response = await client.send(request, follow_redirects=False)
-            check(response)
-    return response
+    except (httpx.InvalidURL, ValueError) as error:  # no request can be made of this address, or of these credentials
+        raise Failed(Trouble.NO_CONNECTION, f"{system} could not be asked", was_sent=False) from error
 
 
 def _worth_another_try(error: Exception) -> bool | float:
@@ -103,26 +360,6 @@ def _worth_another_try(error: Exception) -> bool | float:
     if error.trouble is Trouble.THROTTLED and error.retry_after is not None and error.retry_after <= _LONGEST_WAIT:
         return error.retry_after
     return error.trouble in _RETRIED
-
-
-def document(response: httpx.Response, *, system: str) -> Any:
-    """The JSON of a response. Raises Failed (garbled) for anything else."""
-    try:
-        return json.loads(response.content)
-    except (ValueError, RecursionError) as error:
-        raise Failed(Trouble.GARBLED, f"{system}'s answer is not JSON") from error
-
-
-def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds to wait by the `Retry-After` header, in either of its forms (RFC 9110, 10.2.3); None without one."""
-    text = headers.get("retry-after", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text)
-    try:
-        until = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds())
 
 
 async def together(*looks: Coroutine[Any, Any, T]) -> list[T]:
@@ -136,17 +373,18 @@ async def together(*looks: Coroutine[Any, Any, T]) -> list[T]:
 
 
 async def both(first: Coroutine[Any, Any, T], second: Coroutine[Any, Any, U]) -> tuple[T, U]:
-    """Two results of different kinds. The first failure ends the other look and is raised as it is."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            left, right = group.create_task(first), group.create_task(second)
-    except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    return left.result(), right.result()
+    """Two results of different kinds, as `together`."""
+    found: list[Any] = await together(first, second)
+    return found[0], found[1]
 
 
-async def observe(look: Callable[[], Awaitable[T]], *, system: str, clock: Clock, limit: float) -> Observation[T]:
-    """What a look-up brought, within `limit` seconds for all of it. Never raises for what the system did."""
+async def observe(
+    look: Callable[[], Awaitable[T]], *, system: str, clock: Clock, limit: float, event: str
+) -> Observation[T]:
+    """What a look-up brought, within `limit` seconds for all of it. Never raises for what the system did.
+
+    One that brought nothing is logged as `event`.
+    """
     at = clock.now()
     try:
         async with asyncio.timeout(limit):
@@ -154,8 +392,12 @@ async def observe(look: Callable[[], Awaitable[T]], *, system: str, clock: Clock
     except Absent as absent:
         return NotFound(system, absent.what, at)
     except Failed as failed:
-        unseen = Unseen(system, failed.trouble, failed.detail, at, failed.retry_after)
+        unseen = Unseen(system, failed.trouble, failed.words, at, failed.retry_after)
     except TimeoutError:
-        unseen = Unseen(system, Trouble.TIMED_OUT, f"{system} did not give the whole answer within {limit:g} s", at)
-    log.warning("ci.unseen", system=system, trouble=unseen.trouble.value, detail=unseen.detail)
+        unseen = Unseen(system, Trouble.TIMED_OUT, slow(system, limit), at)
+    log.warning(event, system=system, trouble=unseen.trouble.value, detail=unseen.detail)
     return unseen
+
+
+def slow(system: str, limit: float) -> str:
+    return f"{system} did not give the whole answer within {limit:g} s"

@@ -9,23 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import quote
 
-import httpx
 from httpx import codes
 from pydantic import SecretStr
 
 from bot.core.account.ticket import Filing, Readiness, Ticket
 from bot.core.evidence import Observation, Trouble
+from bot.http.client import Absent, Client, Errors, Failed, Refusal, is_rate_limited
 from bot.ports.clock import Clock
-from bot.tickets._http import Asker, Failed, document, filed, observed, page_of, readiness, wait_named
+from bot.tickets.outcome import LIMITS, errors, filed, found, page_of, ready
 
 SYSTEM = "GitHub"
 LABEL = "tflock"
 _VERSION = "2022-11-28"
 _PER_PAGE, _MOST_PAGES = 100, 10
-_SECONDARY_WAIT = 60.0  # what GitHub asks for where it throttles without saying until when
 
 
 class GitHubTickets:
@@ -47,7 +45,9 @@ class GitHubTickets:
         self._token_name = token_name
         self._clock = clock
         self._write = write
-        self._asker = Asker(SYSTEM, base_url, self._credentials, self._complaint)
+        self._client = Client(
+            SYSTEM, base_url, headers=self._credentials, errors=self._errors, clock=clock, limits=LIMITS
+        )
 
     @property
     def system(self) -> str:
@@ -58,23 +58,25 @@ class GitHubTickets:
         return self._repo
 
     async def find(self, marker: str, *, since: datetime) -> Observation[str]:
-        return await observed(lambda: self._look(marker, since), system=SYSTEM, clock=self._clock)
+        return await found(lambda: self._look(marker, since), self._client, self._clock)
 
     async def file(self, ticket: Ticket) -> Filing:
-        return await filed(lambda: self._send(ticket), system=SYSTEM)
+        return await filed(lambda: self._send(ticket), self._client)
 
     async def ready(self) -> Readiness:
-        return await readiness(self._rights, system=SYSTEM)
+        return await ready(self._rights, self._client)
 
     async def aclose(self) -> None:
-        await self._asker.aclose()
+        await self._client.aclose()
 
     async def _send(self, ticket: Ticket) -> str:
         body = {"title": ticket.title, "body": self._write(ticket), "labels": [LABEL]}
-        made = document(await self._asker.post(f"{self._path}/issues", body), SYSTEM)
+        made = self._client.document(
+            await self._client.send("POST", f"{self._path}/issues", "the ticket", json=body, tries=1)
+        )
         return page_of(made.get("html_url") if isinstance(made, dict) else None, SYSTEM)
 
-    async def _look(self, marker: str, since: datetime) -> str | None:
+    async def _look(self, marker: str, since: datetime) -> str:
         """Every issue that was changed since; pull requests are in the same list."""
         params = {
             "state": "all",
@@ -84,17 +86,19 @@ class GitHubTickets:
             "per_page": str(_PER_PAGE),
         }
         for page in range(1, _MOST_PAGES + 1):
-            response = await self._asker.get(f"{self._path}/issues", {**params, "page": str(page)})
-            for issue in _list(response):
+            response = await self._client.send(
+                "GET", f"{self._path}/issues", self.place, params={**params, "page": str(page)}
+            )
+            for issue in self._client.objects(self._client.document(response), f"the issues of {self._repo}"):
                 if f"<!-- {marker} -->" in str(issue.get("body") or "") and "pull_request" not in issue:
                     return page_of(issue.get("html_url"), SYSTEM)
             if "next" not in response.links:
-                return None
+                raise Absent("no such ticket")
         raise Failed(Trouble.TOO_MUCH, f"more than {_PER_PAGE * _MOST_PAGES} issues of {self._repo} changed since then")
 
     async def _rights(self) -> Readiness:
-        response = await self._asker.get(self._path)
-        repo = document(response, SYSTEM)
+        response = await self._client.send("GET", self._path, self.place)
+        repo = self._client.document(response)
         if not isinstance(repo, dict):
             raise Failed(Trouble.GARBLED, f"{SYSTEM}'s answer is no repository")
         if repo.get("archived"):
@@ -116,60 +120,26 @@ class GitHubTickets:
             "X-GitHub-Api-Version": _VERSION,
         }
 
-    def _complaint(self, response: httpx.Response) -> Failed | None:
-        code = response.status_code
-        if response.is_success:
-            return None
-        if code == codes.TOO_MANY_REQUESTS or (code == codes.FORBIDDEN and _is_throttling(response)):
-            wait = _wait(response, self._clock.now())
-            return Failed(Trouble.THROTTLED, f"{SYSTEM} asks for patience", retry_after=wait)
-        if code >= codes.INTERNAL_SERVER_ERROR:
-            return Failed(Trouble.SERVER_ERROR, f"{SYSTEM} answered with an error of its own (HTTP {code})")
-        detail, mend = self._refusal(code)
-        return Failed(Trouble.DENIED, detail, mend=mend)
-
-    def _refusal(self, code: int) -> tuple[str, str]:
+    def _errors(self, no: Refusal) -> Errors:
         token, repo = self._token_name, self._repo
-        if codes.is_redirect(code):
-            return f"{repo} has moved (HTTP {code})", "put its new name into tickets.repo"
-        refusals: Mapping[int, tuple[str, str]] = {
-            codes.UNAUTHORIZED: (f"{SYSTEM} does not take the token in {token} (HTTP 401)", f"renew {token}"),
-            codes.FORBIDDEN: (
-                f"the token in {token} may not file issues in {repo} (HTTP 403)",
-                "give it Issues: write, or the scope repo",
-            ),
-            codes.NOT_FOUND: (
+        asks_for_patience = no.throttled(f"{SYSTEM} asks for patience")
+        denied = no.denied(
+            f"the token in {token} may not file issues in {repo} (HTTP 403)", "give it Issues: write, or the scope repo"
+        )
+        return {
+            **errors(no),
+            codes.UNAUTHORIZED: no.denied(f"{SYSTEM} does not take the token in {token} (HTTP 401)", f"renew {token}"),
+            codes.FORBIDDEN: asks_for_patience if is_rate_limited(no.response) else denied,
+            codes.TOO_MANY_REQUESTS: asks_for_patience,
+            codes.NOT_FOUND: no.denied(
                 f"there is no {repo} for the token in {token} (HTTP 404)",
                 "correct tickets.repo, or let the token see it",
             ),
-            codes.GONE: (
-                f"issues are switched off in {repo} (HTTP 410)",
-                "switch them on, or name another tickets.repo",
+            codes.GONE: no.denied(
+                f"issues are switched off in {repo} (HTTP 410)", "switch them on, or name another tickets.repo"
             ),
-            codes.UNPROCESSABLE_ENTITY: (
-                f"{SYSTEM} did not take the issue (HTTP 422)",
-                f"see whether {repo} restricts who may open issues",
+            codes.UNPROCESSABLE_ENTITY: no.denied(
+                f"{SYSTEM} did not take the issue (HTTP 422)", f"see whether {repo} restricts who may open issues"
             ),
+            3: no.denied(f"{repo} has moved (HTTP {no.status})", "put its new name into tickets.repo"),
         }
-        return refusals.get(code, (f"{SYSTEM} refused (HTTP {code})", "correct tickets in the configuration"))
-
-
-def _list(response: httpx.Response) -> list[Mapping[str, Any]]:
-    issues = document(response, SYSTEM)
-    if not isinstance(issues, list) or not all(isinstance(issue, dict) for issue in issues):
-        raise Failed(Trouble.GARBLED, f"{SYSTEM}'s answer is no list of issues")
-    return issues
-
-
-def _is_throttling(response: httpx.Response) -> bool:
-    headers = response.headers
-    return headers.get("x-ratelimit-remaining") == "0" or "retry-after" in headers or "rate limit" in response.text
-
-
-def _wait(response: httpx.Response, now: datetime) -> float:
-    named, reset = wait_named(response.headers, now), response.headers.get("x-ratelimit-reset", "")
-    if named is not None:
-        return named
-    if response.headers.get("x-ratelimit-remaining") == "0" and reset.isascii() and reset.isdigit():
-        return max(0.0, int(reset) - now.timestamp())
-    return _SECONDARY_WAIT

@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-import httpx
 from httpx import codes
 from pydantic import SecretStr
 
 from bot.core.account.ticket import Filing, Readiness, Ticket
 from bot.core.evidence import Observation, Trouble
+from bot.http.client import Absent, Client, Errors, Failed, Refusal
 from bot.ports.clock import Clock
-from bot.tickets._http import Asker, Failed, document, filed, observed, page_of, readiness, wait_named
+from bot.tickets.outcome import LIMITS, errors, filed, found, page_of, ready
 
 SYSTEM = "GitLab"
 LABEL = "tflock"
@@ -46,7 +46,9 @@ class GitLabTickets:
         self._token_name = token_name
         self._clock = clock
         self._write = write
-        self._asker = Asker(SYSTEM, base_url, self._credentials, self._complaint)
+        self._client = Client(
+            SYSTEM, base_url, headers=self._credentials, errors=self._errors, clock=clock, limits=LIMITS
+        )
 
     @property
     def system(self) -> str:
@@ -57,23 +59,25 @@ class GitLabTickets:
         return self._project
 
     async def find(self, marker: str, *, since: datetime) -> Observation[str]:
-        return await observed(lambda: self._look(marker, since), system=SYSTEM, clock=self._clock)
+        return await found(lambda: self._look(marker, since), self._client, self._clock)
 
     async def file(self, ticket: Ticket) -> Filing:
-        return await filed(lambda: self._send(ticket), system=SYSTEM)
+        return await filed(lambda: self._send(ticket), self._client)
 
     async def ready(self) -> Readiness:
-        return await readiness(self._rights, system=SYSTEM)
+        return await ready(self._rights, self._client)
 
     async def aclose(self) -> None:
-        await self._asker.aclose()
+        await self._client.aclose()
 
     async def _send(self, ticket: Ticket) -> str:
         body = {"title": ticket.title, "description": self._write(ticket), "labels": LABEL}
-        made = document(await self._asker.post(f"{self._path}/issues", body), SYSTEM)
+        made = self._client.document(
+            await self._client.send("POST", f"{self._path}/issues", "the ticket", json=body, tries=1)
+        )
         return page_of(made.get("web_url") if isinstance(made, dict) else None, SYSTEM)
 
-    async def _look(self, marker: str, since: datetime) -> str | None:
+    async def _look(self, marker: str, since: datetime) -> str:
         params = {
             "scope": "all",
             "state": "all",
@@ -83,12 +87,14 @@ class GitLabTickets:
             "per_page": str(_PER_PAGE),
         }
         for page in range(1, _MOST_PAGES + 1):
-            response = await self._asker.get(f"{self._path}/issues", {**params, "page": str(page)})
-            for issue in _list(response):
+            response = await self._client.send(
+                "GET", f"{self._path}/issues", self.place, params={**params, "page": str(page)}
+            )
+            for issue in self._client.objects(self._client.document(response), f"the issues of {self._project}"):
                 if f"<!-- {marker} -->" in str(issue.get("description") or ""):
                     return page_of(issue.get("web_url"), SYSTEM)
             if not response.headers.get("x-next-page", "").strip():
-                return None
+                raise Absent("no such ticket")
         raise Failed(Trouble.TOO_MUCH, f"{self._project} has more than {_PER_PAGE * _MOST_PAGES} issues since then")
 
     async def _rights(self) -> Readiness:
@@ -96,7 +102,7 @@ class GitLabTickets:
         if scopes is not None and "api" not in scopes:
             detail = f"the token in {self._token_name} may only read"
             return Readiness(is_ready=False, detail=detail, mend="give it the scope api")
-        project = document(await self._asker.get(self._path), SYSTEM)
+        project = self._client.document(await self._client.send("GET", self._path, self.place))
         if not isinstance(project, dict):
             raise Failed(Trouble.GARBLED, f"{SYSTEM}'s answer is no project")
         if project.get("archived"):
@@ -112,7 +118,7 @@ class GitLabTickets:
     async def _scopes(self) -> list[str] | None:
         """None for a kind of token that GitLab does not describe."""
         try:
-            token = document(await self._asker.get("/personal_access_tokens/self"), SYSTEM)
+            token = self._client.document(await self._client.send("GET", "/personal_access_tokens/self", self.place))
         except Failed as failed:
             if failed.trouble is Trouble.DENIED:
                 return None
@@ -123,49 +129,28 @@ class GitLabTickets:
     def _credentials(self) -> Mapping[str, str]:
         return {"PRIVATE-TOKEN": self._token.get_secret_value()}
 
-    def _complaint(self, response: httpx.Response) -> Failed | None:
-        code = response.status_code
-        if response.is_success:
-            return None
-        if code == codes.TOO_MANY_REQUESTS:
-            wait = wait_named(response.headers, self._clock.now())
-            return Failed(Trouble.THROTTLED, f"{SYSTEM} asks for patience", retry_after=wait)
-        if code >= codes.INTERNAL_SERVER_ERROR:
-            return Failed(Trouble.SERVER_ERROR, f"{SYSTEM} answered with an error of its own (HTTP {code})")
-        detail, mend = self._refusal(code)
-        return Failed(Trouble.DENIED, detail, mend=mend)
-
-    def _refusal(self, code: int) -> tuple[str, str]:
+    def _errors(self, no: Refusal) -> Errors:
         token, project = self._token_name, self._project
-        if codes.is_redirect(code):
-            return f"{project} has moved (HTTP {code})", "correct tickets.project or tickets.base_url"
-        refusals: Mapping[int, tuple[str, str]] = {
-            codes.UNAUTHORIZED: (f"{SYSTEM} does not take the token in {token} (HTTP 401)", f"renew {token}"),
-            codes.FORBIDDEN: (
+        return {
+            **errors(no),
+            codes.UNAUTHORIZED: no.denied(f"{SYSTEM} does not take the token in {token} (HTTP 401)", f"renew {token}"),
+            codes.FORBIDDEN: no.denied(
                 f"the token in {token} may not file issues in {project} (HTTP 403)",
                 "give it the scope api and the role Reporter, and see that issues are switched on",
             ),
-            codes.NOT_FOUND: (
+            codes.NOT_FOUND: no.denied(
                 f"there is no {project} for the token in {token} (HTTP 404)",
                 "correct tickets.project, or make the token's user a member",
             ),
-            codes.GONE: (
-                f"issues are switched off in {project} (HTTP 410)",
-                "switch them on, or name another tickets.project",
+            codes.GONE: no.denied(
+                f"issues are switched off in {project} (HTTP 410)", "switch them on, or name another tickets.project"
             ),
-            codes.UNPROCESSABLE_ENTITY: (
+            codes.UNPROCESSABLE_ENTITY: no.denied(
                 f"{SYSTEM} did not take the issue (HTTP 422)",
                 "see whether the project restricts who may open issues",
             ),
+            3: no.denied(f"{project} has moved (HTTP {no.status})", "correct tickets.project or tickets.base_url"),
         }
-        return refusals.get(code, (f"{SYSTEM} refused (HTTP {code})", "correct tickets in the configuration"))
-
-
-def _list(response: httpx.Response) -> list[Mapping[str, Any]]:
-    issues = document(response, SYSTEM)
-    if not isinstance(issues, list) or not all(isinstance(issue, dict) for issue in issues):
-        raise Failed(Trouble.GARBLED, f"{SYSTEM}'s answer is no list of issues")
-    return issues
 
 
 def _level(project: Mapping[str, Any]) -> int:

@@ -18,9 +18,10 @@ from pydantic import SecretStr
 
 from bot.core.account.ticket import Filing, Readiness, Ticket
 from bot.core.evidence import Observation, Trouble
+from bot.http.client import Absent, Client, Errors, Failed, Refusal
 from bot.ports.clock import Clock
-from bot.tickets._adf import adf_of
-from bot.tickets._http import Asker, Failed, document, filed, observed, readiness, wait_named
+from bot.tickets.adf import adf_of
+from bot.tickets.outcome import LIMITS, errors, filed, found, ready
 
 SYSTEM = "Jira"
 LABEL = "tflock"
@@ -50,7 +51,15 @@ class JiraTickets:
         self._token = token
         self._names = f"{user_name} and {token_name}"
         self._clock = clock
-        self._asker = Asker(SYSTEM, base_url, self._credentials, self._complaint)
+        self._client = Client(
+            SYSTEM,
+            base_url,
+            headers=self._credentials,
+            errors=self._errors,
+            is_stranger=_is_stranger,
+            clock=clock,
+            limits=LIMITS,
+        )
 
     @property
     def system(self) -> str:
@@ -61,16 +70,16 @@ class JiraTickets:
         return self._project
 
     async def find(self, marker: str, *, since: datetime) -> Observation[str]:  # noqa: ARG002 - the label says it all
-        return await observed(lambda: self._look(marker), system=SYSTEM, clock=self._clock)
+        return await found(lambda: self._look(marker), self._client, self._clock)
 
     async def file(self, ticket: Ticket) -> Filing:
-        return await filed(lambda: self._send(ticket), system=SYSTEM)
+        return await filed(lambda: self._send(ticket), self._client)
 
     async def ready(self) -> Readiness:
-        return await readiness(self._rights, system=SYSTEM)
+        return await ready(self._rights, self._client)
 
     async def aclose(self) -> None:
-        await self._asker.aclose()
+        await self._client.aclose()
 
     async def _send(self, ticket: Ticket) -> str:
         fields = {
@@ -80,20 +89,28 @@ class JiraTickets:
             "description": adf_of(ticket),
             "labels": [LABEL, ticket.marker],
         }
-        return self._page(document(await self._asker.post(f"{_API}/issue", {"fields": fields}), SYSTEM))
+        return self._page(
+            self._client.document(
+                await self._client.send("POST", f"{_API}/issue", "the ticket", json={"fields": fields}, tries=1)
+            )
+        )
 
-    async def _look(self, marker: str) -> str | None:
+    async def _look(self, marker: str) -> str:
         jql = f'project = "{_quoted(self._project)}" AND labels = "{_quoted(marker)}"'
         params = {"jql": jql, "fields": "labels", "maxResults": "10"}
-        found = document(await self._asker.get(f"{_API}/search/jql", params), SYSTEM)
-        issues = found.get("issues") if isinstance(found, dict) else None
+        answer = self._client.document(await self._client.send("GET", f"{_API}/search/jql", self.place, params=params))
+        issues = answer.get("issues") if isinstance(answer, dict) else None
         if not isinstance(issues, list):
             raise Failed(Trouble.GARBLED, f"{SYSTEM}'s answer is no list of issues")
-        return self._page(issues[0]) if issues else None
+        if not issues:
+            raise Absent("no such ticket")
+        return self._page(issues[0])
 
     async def _rights(self) -> Readiness:
         params = {"projectKey": self._project, "permissions": ",".join(_RIGHTS)}
-        answer = document(await self._asker.get(f"{_API}/mypermissions", params), SYSTEM)
+        answer = self._client.document(
+            await self._client.send("GET", f"{_API}/mypermissions", self.place, params=params)
+        )
         given = answer.get("permissions") if isinstance(answer, dict) else None
         if not isinstance(given, dict):
             raise Failed(Trouble.GARBLED, f"{SYSTEM}'s answer names no permissions")
@@ -114,39 +131,22 @@ class JiraTickets:
         basic = base64.b64encode(both.encode()).decode()
         return {"Accept": "application/json", "Authorization": f"Basic {basic}"}
 
-    def _complaint(self, response: httpx.Response) -> Failed | None:
-        """With credentials that are wrong Jira may answer as to a stranger; then its header says so."""
-        code = response.status_code
-        is_stranger = "AUTHENTICATED_FAILED" in response.headers.get("x-seraph-loginreason", "").upper()
-        if is_stranger or code == codes.UNAUTHORIZED:
-            detail = f"{SYSTEM} does not take {self._names} (HTTP {code})"
-            return Failed(Trouble.DENIED, detail, mend="make a new API token for that account")
-        if response.is_success:
-            return None
-        if code == codes.TOO_MANY_REQUESTS:
-            wait = wait_named(response.headers, self._clock.now())
-            return Failed(Trouble.THROTTLED, f"{SYSTEM} asks for patience", retry_after=wait)
-        if code >= codes.INTERNAL_SERVER_ERROR:
-            return Failed(Trouble.SERVER_ERROR, f"{SYSTEM} answered with an error of its own (HTTP {code})")
-        detail, mend = self._refusal(code, response)
-        return Failed(Trouble.DENIED, detail, mend=mend)
-
-    def _refusal(self, code: int, response: httpx.Response) -> tuple[str, str]:
-        if codes.is_redirect(code):
-            return f"{SYSTEM} is elsewhere (HTTP {code})", "correct tickets.base_url"
-        if code == codes.BAD_REQUEST:
-            return self._lacking(_fields_in(response))
-        refusals: Mapping[int, tuple[str, str]] = {
-            codes.FORBIDDEN: (
+    def _errors(self, no: Refusal) -> Errors:
+        return {
+            **errors(no),
+            codes.UNAUTHORIZED: no.denied(
+                f"{SYSTEM} does not take {self._names} (HTTP {no.status})", "make a new API token for that account"
+            ),
+            codes.BAD_REQUEST: no.denied(*self._lacking(self._fields_in(no.response))),
+            codes.FORBIDDEN: no.denied(
                 f"the account of {self._names} may not file issues in {self._project} (HTTP 403)",
                 "grant it Create issues there",
             ),
-            codes.NOT_FOUND: (
+            codes.NOT_FOUND: no.denied(
                 f"there is no project {self._project} for {self._names} (HTTP 404)",
                 "correct tickets.project, or grant the account Browse projects",
             ),
         }
-        return refusals.get(code, (f"{SYSTEM} refused (HTTP {code})", "correct tickets in the configuration"))
 
     def _lacking(self, fields: list[str]) -> tuple[str, str]:
         """What Jira says of fields is told by the fields' names alone: the rest is in the account's language."""
@@ -159,6 +159,15 @@ class JiraTickets:
         }
         return detail, next((mends[field] for field in fields if field in mends), "make its other fields optional")
 
+    def _fields_in(self, response: httpx.Response) -> list[str]:
+        try:
+            answer = self._client.document(response)
+        except Failed:
+            return []
+        errors = answer.get("errors") if isinstance(answer, dict) else None
+        names = [name for name in errors if isinstance(name, str)] if isinstance(errors, dict) else []
+        return [name[:40] for name in names[:5] if name.replace("_", "").isalnum()]
+
 
 def _quoted(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"')
@@ -169,11 +178,6 @@ def _has(given: Mapping[str, Any], name: str) -> bool:
     return isinstance(right, dict) and right.get("havePermission") is True
 
 
-def _fields_in(response: httpx.Response) -> list[str]:
-    try:
-        answer = document(response, SYSTEM)
-    except Failed:
-        return []
-    errors = answer.get("errors") if isinstance(answer, dict) else None
-    names = [name for name in errors if isinstance(name, str)] if isinstance(errors, dict) else []
-    return [name[:40] for name in names[:5] if name.replace("_", "").isalnum()]
+def _is_stranger(response: httpx.Response) -> bool:
+    """With credentials that are wrong Jira may answer as to a stranger; then its header says so."""
+    return "AUTHENTICATED_FAILED" in response.headers.get("x-seraph-loginreason", "").upper()

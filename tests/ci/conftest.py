@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import SecretStr
 
+from bot.ci.frame import Source
 from bot.ci.github.source import GitHubActions
 from bot.core.run import Pipeline
 from bot.sandbox.github.server import GitHubStandIn
@@ -40,10 +41,10 @@ async def github() -> AsyncIterator[GitHubStandIn]:
 
 
 @pytest.fixture
-async def make_source(github: GitHubStandIn) -> AsyncIterator[Callable[..., GitHubActions]]:
-    made: list[GitHubActions] = []
+async def make_source(github: GitHubStandIn) -> AsyncIterator[Callable[..., Source]]:
+    made: list[Source] = []
 
-    def make(**changes: object) -> GitHubActions:
+    def make(**changes: object) -> Source:
         settings = {
             "name": "github",
             "base_url": github.base_url,
@@ -51,7 +52,7 @@ async def make_source(github: GitHubStandIn) -> AsyncIterator[Callable[..., GitH
             "clock": WallClock(),
             "pipelines": (DEPLOY, UPDATE),
         }
-        made.append(GitHubActions(**{**settings, **changes}))
+        made.append(Source(GitHubActions(**{**settings, **changes})))
         return made[-1]
 
     yield make
@@ -60,5 +61,5 @@ async def make_source(github: GitHubStandIn) -> AsyncIterator[Callable[..., GitH
 
 
 @pytest.fixture
-def source(make_source: Callable[..., GitHubActions]) -> GitHubActions:
+def source(make_source: Callable[..., Source]) -> Source:
     return make_source()

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from bot.ci.azure.source import AzureDevOps
 from bot.ci.ecs.runs import run_from as task_from
+from bot.ci.frame import Source
 from bot.ci.gitlab.source import GitLab
 from bot.ci.jenkins.source import Credentials, Jenkins
 from bot.core.evidence import Found
@@ -44,8 +45,14 @@ def told(run):
 @pytest.fixture
 async def gitlab():
     async with GitLabStandIn() as server:
-        source = GitLab(
-            name="gitlab", base_url=server.base_url, token=SecretStr(server.token), clock=WallClock(), pipelines=(MAIN,)
+        source = Source(
+            GitLab(
+                name="gitlab",
+                base_url=server.base_url,
+                token=SecretStr(server.token),
+                clock=WallClock(),
+                pipelines=(MAIN,),
+            )
         )
         yield server, source
         await source.aclose()
@@ -54,12 +61,14 @@ async def gitlab():
 @pytest.fixture
 async def azure():
     async with AzureStandIn() as server:
-        source = AzureDevOps(
-            name="azure",
-            base_url=server.base_url,
-            token=SecretStr(server.token),
-            clock=WallClock(),
-            pipelines=(DEFINITION,),
+        source = Source(
+            AzureDevOps(
+                name="azure",
+                base_url=server.base_url,
+                token=SecretStr(server.token),
+                clock=WallClock(),
+                pipelines=(DEFINITION,),
+            )
         )
         yield server, source
         await source.aclose()
@@ -68,12 +77,14 @@ async def azure():
 @pytest.fixture
 async def jenkins():
     async with JenkinsStandIn() as server:
-        source = Jenkins(
-            name="jenkins",
-            base_url=server.base_url,
-            credentials=Credentials(SecretStr(server.user), SecretStr(server.token)),
-            clock=WallClock(),
-            pipelines=(JOB,),
+        source = Source(
+            Jenkins(
+                name="jenkins",
+                base_url=server.base_url,
+                credentials=Credentials(SecretStr(server.user), SecretStr(server.token)),
+                clock=WallClock(),
+                pipelines=(JOB,),
+            )
         )
         yield server, source
         await source.aclose()

@@ -124,7 +124,7 @@ def test_the_example_keeps_timelines_and_exports(config):
 def test_every_type_of_ci_has_its_adapter(config):
     aws = AwsClients()
     made = run_sources(config, aws)
-    assert {name: type(source).__name__ for name, source in made.items()} == {
+    assert {name: type(source.ci).__name__ for name, source in made.items()} == {
         "github": "GitHubActions",
         "gitlab": "GitLab",
         "azure": "AzureDevOps",

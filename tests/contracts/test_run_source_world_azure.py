@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pydantic import SecretStr
 
 from bot.ci.azure.source import AzureDevOps
+from bot.ci.frame import Source
 from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Pipeline
 from tests.worlds.ci.azure import AzureStandIn
@@ -41,12 +42,14 @@ class Azure:
         self.stand_in = stand_in
         self.pipeline, self.other = pipeline(PROJECT, "42"), pipeline(PROJECT, "43")
         self.unknown = pipeline(PROJECT, "44")
-        self.source = AzureDevOps(
-            name="azure",
-            base_url=stand_in.base_url,
-            token=SecretStr(stand_in.token),
-            clock=WallClock(),
-            pipelines=(self.pipeline, self.other),
+        self.source = Source(
+            AzureDevOps(
+                name="azure",
+                base_url=stand_in.base_url,
+                token=SecretStr(stand_in.token),
+                clock=WallClock(),
+                pipelines=(self.pipeline, self.other),
+            )
         )
         for known in (self.pipeline, self.other):
             stand_in.world.add_definition(PROJECT, int(known.get("definition")))

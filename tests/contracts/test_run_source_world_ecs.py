@@ -13,6 +13,7 @@ from botocore.config import Config
 from botocore.session import Session
 
 from bot.ci.ecs.source import Ecs
+from bot.ci.frame import Source
 from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Pipeline
 from tests.worlds.ci.ecs import EcsStandIn
@@ -54,14 +55,16 @@ class EcsWorld:
         self.key = stand_in.access_key
         self.pipeline, self.other = pipeline(CLUSTER, "production"), pipeline(CLUSTER, "staging")
         self.unknown = pipeline("gone", "production")
-        self.source = Ecs(
-            name="ecs",
-            region=stand_in.region,
-            client=lambda: self.clients[self.key],
-            run=asyncio.to_thread,
-            clock=WallClock(),
-            pipelines=(self.pipeline, self.other),
-            relist_delay=timedelta(0),
+        self.source = Source(
+            Ecs(
+                name="ecs",
+                region=stand_in.region,
+                client=lambda: self.clients[self.key],
+                run=asyncio.to_thread,
+                clock=WallClock(),
+                pipelines=(self.pipeline, self.other),
+                relist_delay=timedelta(0),
+            )
         )
         for known in (self.pipeline, self.other):
             stand_in.world.add_family(CLUSTER, known.get("family"))

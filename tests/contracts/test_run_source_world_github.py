@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import SecretStr
 
+from bot.ci.frame import Source
 from bot.ci.github.source import GitHubActions
 from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Pipeline
@@ -40,12 +41,14 @@ class GitHub:
     def __init__(self, stand_in):
         self.stand_in = stand_in
         self.pipeline, self.other, self.unknown = map(pipeline, ("deploy.yml", "plan.yml", "gone.yml"))
-        self.source = GitHubActions(
-            name="github",
-            base_url=stand_in.base_url,
-            token=SecretStr(stand_in.token),
-            clock=WallClock(),
-            pipelines=(self.pipeline, self.other),
+        self.source = Source(
+            GitHubActions(
+                name="github",
+                base_url=stand_in.base_url,
+                token=SecretStr(stand_in.token),
+                clock=WallClock(),
+                pipelines=(self.pipeline, self.other),
+            )
         )
         for known in (self.pipeline, self.other):
             stand_in.world.add_workflow(REPO, known.get("workflow"))

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import SecretStr
 
+from bot.ci.frame import Source
 from bot.ci.gitlab.source import GitLab
 from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Pipeline
@@ -40,12 +41,14 @@ class World:
     def __init__(self, stand_in):
         self.stand_in = stand_in
         self.pipeline, self.other, self.unknown = pipeline("main"), pipeline("plans"), pipeline("main", "acme/gone")
-        self.source = GitLab(
-            name="gitlab",
-            base_url=stand_in.base_url,
-            token=SecretStr(stand_in.token),
-            clock=WallClock(),
-            pipelines=(self.pipeline, self.other),
+        self.source = Source(
+            GitLab(
+                name="gitlab",
+                base_url=stand_in.base_url,
+                token=SecretStr(stand_in.token),
+                clock=WallClock(),
+                pipelines=(self.pipeline, self.other),
+            )
         )
         self.schedules = {
             known: stand_in.world.add_schedule(PROJECT, known.get("ref"), f"Nightly {known.get('ref')}")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import SecretStr
 
+from bot.ci.frame import Source
 from bot.ci.jenkins.source import Credentials, Jenkins
 from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Pipeline
@@ -42,12 +43,14 @@ class World:
     def __init__(self, stand_in):
         self.stand_in = stand_in
         self.pipeline, self.other, self.unknown = pipeline(JOB), pipeline("infra/plan"), pipeline("infra/gone")
-        self.source = Jenkins(
-            name="jenkins",
-            base_url=stand_in.base_url,
-            credentials=Credentials(SecretStr(stand_in.user), SecretStr(stand_in.token)),
-            clock=WallClock(),
-            pipelines=(self.pipeline, self.other),
+        self.source = Source(
+            Jenkins(
+                name="jenkins",
+                base_url=stand_in.base_url,
+                credentials=Credentials(SecretStr(stand_in.user), SecretStr(stand_in.token)),
+                clock=WallClock(),
+                pipelines=(self.pipeline, self.other),
+            )
         )
         for known in (self.pipeline, self.other):
             stand_in.world.add_job(known.get("job"))

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import SecretStr
 
+from bot.ci.frame import Source
 from bot.ci.github.source import GitHubActions
 from bot.core.evidence import Found, NotFound, Unseen
 from bot.core.run import CancelResult, Conclusion, Phase, Pipeline, RunRef
@@ -51,10 +52,10 @@ class GitHub:
     def __init__(self, stand_in):
         self.stand_in = stand_in
         stand_in.world.add_workflow("acme/infra", "deploy.yml")
-        self.source = GitHubActions(
+        self.source = Source(GitHubActions(
             name="github", base_url=stand_in.base_url, token=SecretStr(stand_in.token), clock=WallClock(),
             pipelines=(DEPLOY,),
-        )  # fmt: skip
+        ))  # fmt: skip
 
     def start(self):
         return str(self.stand_in.world.start_run("acme/infra", "deploy.yml").id)

@@ -14,7 +14,7 @@ from bot.core.account.ticket import dump_followup, load_followup, marker_of, tic
 from bot.core.account.values import FollowUp
 from bot.core.phrase import Linked, Person, Quoted
 from bot.export.markdown.ticket import ticket_markdown
-from bot.tickets._adf import adf_of
+from bot.tickets.adf import adf_of
 from tests.worlds.tickets import is_adf
 
 NOW = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)

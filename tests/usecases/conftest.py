@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from bot.app.metrics import Metrics
 from bot.aws.clients import AwsClients
 from bot.backends.s3.backend import S3Backend, S3Place
+from bot.ci.frame import Source
 from bot.ci.github.source import GitHubActions
 from bot.core.gate.inspection import StateName
 from bot.core.policy import Holders, KnownPerson, Policy
@@ -238,8 +239,10 @@ async def scene(moto, policy, protected, directory, tmp_path, monkeypatch):
             github.world.add_workflow(REPO, pipeline.get("workflow"))
 
         clock = MovableClock()
-        source = GitHubActions(
-            name="github", base_url=github.base_url, token=SecretStr(github.token), clock=clock, pipelines=PIPELINES
+        source = Source(
+            GitHubActions(
+                name="github", base_url=github.base_url, token=SecretStr(github.token), clock=clock, pipelines=PIPELINES
+            )
         )
         stack.push_async_callback(source.aclose)
         place = S3Place(

@@ -1,4 +1,4 @@
-"""Azure DevOps, as a service and as a server with collections, as a `bot.ports.RunSource`.
+"""Azure DevOps, as a service and as a server with collections, for `bot.ci.frame.Source`.
 
 A run is a build. A build that counts as completed may still have a job that goes on, so ends are judged by the
 timelines of all attempts. docs/ci/azure-devops.md says what is asked and which traps are behind it.
@@ -7,10 +7,9 @@ timelines of all attempts. docs/ci/azure-devops.md says what is asked and which 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 import httpx
 from httpx import codes
@@ -30,24 +29,12 @@ from bot.ci.azure.urls import (
     run_path,
     run_words,
 )
-from bot.core.evidence import Found, Observation, Trouble
-from bot.core.run import (
-    Cancelled,
-    CancelResult,
-    Conclusion,
-    Phase,
-    Pipeline,
-    Run,
-    RunRef,
-    Switched,
-    SwitchResult,
-)
-from bot.http.asking import Limits
-from bot.http.client import Absent, Failed, both, observe, together
+from bot.ci.frame import going_on_since, mine
+from bot.core.evidence import Trouble
+from bot.core.run import Cancelled, CancelResult, Conclusion, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
+from bot.http.client import Absent, Failed, Limits, both, together
 from bot.http.values import Json, inner, text
 from bot.ports.clock import Clock
-
-T = TypeVar("T")
 
 _GOING_ON = ("postponed", "notStarted", "inProgress", "cancelling")
 """In the order in which a build goes through them. The API documents one status for a list, and not several."""
@@ -59,7 +46,6 @@ _MOST_KEPT = 2000
 _OFF = frozenset({"paused", "disabled"})
 _TRIES = 2
 _NO = frozenset({codes.BAD_REQUEST, codes.CONFLICT})
-_OR_UNSEEN = ", or the token may not see it"
 _NO_FORCE = (
     "Azure DevOps was asked to cancel it already and knows no harder way: "
     "it ends when its agent does, so stop the agent's process or its machine"
@@ -70,11 +56,11 @@ class AzureDevOps:
     """Asks one organisation or collection on behalf of the configured pipelines.
 
     `base_url` ends with the organisation (`https://dev.azure.com/acme`) or the collection
-    (`https://host/tfs/Collection`). `token_name` is what people know the token by. A client that is passed in is
-    closed with this source. `limits` are in seconds.
+    (`https://host/tfs/Collection`). `token_name` is what people know the token by. An `http` that is passed in is
+    closed with this.
     """
 
-    system = SYSTEM
+    system = server = SYSTEM
     escalate_after = timedelta(minutes=5)
     """A cancelled job has five minutes by default (`cancelTimeoutInMinutes`)."""
 
@@ -88,78 +74,26 @@ class AzureDevOps:
         pipelines: Iterable[Pipeline],
         token_name: str = "AZURE_DEVOPS_TOKEN",  # noqa: S107 - the name of a variable, not a secret
         limits: Limits | None = None,
-        client: httpx.AsyncClient | None = None,
+        http: httpx.AsyncClient | None = None,
     ) -> None:
-        self._name = name
+        self.name = name
+        self.clock = clock
+        self.limits = limits or Limits()
         self._base_url = base_url
-        self._clock = clock
-        self._pipelines = tuple(pipeline for pipeline in pipelines if pipeline.ci == name)
-        self._limits = limits or Limits()
-        self._api = AzureApi(base_url, token, token_name, clock, self._limits, client)
+        self._pipelines = mine(name, pipelines)
+        self._api = AzureApi(base_url, token, token_name, clock, self.limits, http)
         self._jobs = JobReader(self._api)
         self._over: dict[tuple[str, datetime | None], Run] = {}
         self._project_ids: dict[str, str] = {}
-
-    def __repr__(self) -> str:
-        return f"AzureDevOps({self._name!r}, {self._base_url!r})"
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    async def runs(self, pipeline: Pipeline, *, since: datetime) -> Observation[tuple[Run, ...]]:
-        return await self._observe(lambda: self._runs(pipeline, since))
-
-    async def with_jobs(self, run: Run) -> Observation[Run]:
-        return await self.run(run.ref)
-
-    async def run(self, ref: RunRef) -> Observation[Run]:
-        return await self._observe(lambda: self._run(ref))
 
     def ref_from_url(self, url: str) -> RunRef | None:
         found = build_in(url, self._base_url)
         project = None if found is None else self._configured(found.project)
         if found is None or project is None:
             return None
-        return RunRef(Pipeline(self._name, (("project", project),)), found.build_id, url)
+        return RunRef(Pipeline(self.name, (("project", project),)), found.build_id, url)
 
-    async def cancel(self, ref: RunRef, *, force: bool) -> Cancelled:
-        try:
-            async with asyncio.timeout(self._limits.overall):
-                return await self._cancel(ref, force=force)
-        except Absent:
-            return Cancelled(CancelResult.NOT_FOUND, f"Azure DevOps does not know {run_words(ref)}{_OR_UNSEEN}")
-        except Failed as failed:
-            denied = failed.trouble is Trouble.DENIED
-            return Cancelled(CancelResult.DENIED if denied else CancelResult.NOT_KNOWN, failed.detail)
-        except TimeoutError:
-            return Cancelled(CancelResult.NOT_KNOWN, self._slow)
-
-    async def switch(self, pipeline: Pipeline, *, on: bool) -> Switched:
-        try:
-            async with asyncio.timeout(self._limits.overall):
-                return await self._switch(pipeline, on=on)
-        except Absent:
-            about = definition_words(pipeline)
-            return Switched(SwitchResult.NOT_FOUND, f"Azure DevOps does not know {about}{_OR_UNSEEN}")
-        except Failed as failed:
-            if failed.trouble is Trouble.DENIED:
-                return Switched(SwitchResult.DENIED, failed.detail)
-            return await self._looked(pipeline, failed.detail, on=on)
-        except TimeoutError:
-            return await self._looked(pipeline, self._slow, on=on)
-
-    async def aclose(self) -> None:
-        await self._api.aclose()
-
-    @property
-    def _slow(self) -> str:
-        return f"{SYSTEM} did not give the whole answer within {self._limits.overall:g} s"
-
-    async def _observe(self, look: Callable[[], Awaitable[T]]) -> Observation[T]:
-        return await observe(look, system=self.system, clock=self._clock, limit=self._limits.overall)
-
-    async def _runs(self, pipeline: Pipeline, since: datetime) -> tuple[Run, ...]:
+    async def runs(self, pipeline: Pipeline, since: datetime) -> Iterable[Run]:
         number = definition_number(pipeline)
         path, about = f"{project_path(pipeline)}/_apis/build/builds", f"the builds of {definition_words(pipeline)}"
         going_on = {"definitions": number, "queryOrder": "queueTimeDescending"}
@@ -182,8 +116,7 @@ class AzureDevOps:
 
         mapped = [self._listed(build, pipeline) for build in entries if definition_of(build) in {"", number}]
         runs = {run.ref: run for run in mapped}.values()
-        mine = [run for run in runs if run.ended_at is None or run.ended_at >= since]
-        return tuple(sorted(await self._settled(mine), key=lambda run: (run.created_at, int(run.ref.id)), reverse=True))
+        return await self._settled(going_on_since(since, runs))
 
     def _listed(self, build: Json, pipeline: Pipeline) -> Run:
         self._learn(build, pipeline)
@@ -191,7 +124,7 @@ class AzureDevOps:
 
     async def _settled(self, runs: list[Run]) -> list[Run]:
         """The runs, with those cancelled lately as their jobs show them: `completed` may come before the end."""
-        lately = self._clock.now() - _LINGERS
+        lately = self.clock.now() - _LINGERS
         lingering = [run for run in runs if run.conclusion is Conclusion.CANCELLED and _is_after(run.ended_at, lately)]
         looked = await together(*(self._lingering(run) for run in lingering[:_MOST_LINGERING]))
         looked += [without_jobs(run, "") for run in lingering[_MOST_LINGERING:]]
@@ -209,7 +142,10 @@ class AzureDevOps:
             self._over[key] = full
         return full
 
-    async def _run(self, ref: RunRef, *, hosts: bool = True) -> Run:
+    async def run(self, ref: RunRef) -> Run:
+        return await self._run(ref, hosts=True)
+
+    async def _run(self, ref: RunRef, *, hosts: bool) -> Run:
         about = run_words(ref)
         build, parts = await both(self._api.get_object(run_path(ref), about), self._parts(ref, hosts=hosts))
         run = self._listed(build, self._home(ref, build))
@@ -218,9 +154,9 @@ class AzureDevOps:
         return _join(await self._authored(run) if hosts and run.by_bot else run, parts)
 
     async def _authored(self, run: Run) -> Run:
-        """A build that no person asked for, with its commit's author; it goes without him where he cannot be read."""
+        """A build that no person asked for, with its commit's author; it goes without one that cannot be read."""
         try:
-            async with asyncio.timeout(self._limits.overall / 5):
+            async with asyncio.timeout(self.limits.overall / 5):
                 changes = await self._api.get_object(f"{run_path(run.ref)}/changes", f"the changes of {run.ref.id}")
         except (Absent, Failed, TimeoutError):
             return run
@@ -235,7 +171,7 @@ class AzureDevOps:
         except Failed as failed:
             return failed.detail
 
-    async def _cancel(self, ref: RunRef, *, force: bool) -> Cancelled:
+    async def cancel(self, ref: RunRef, *, force: bool) -> Cancelled:
         run = await self._run(ref, hosts=False)
         if run.phase is Phase.ENDED:
             return Cancelled(CancelResult.ALREADY_ENDED, f"it has ended ({run.reported})")
@@ -248,9 +184,10 @@ class AzureDevOps:
         answer = await self._api.send(
             "PATCH",
             run_path(ref),
-            f"cancelling {run_words(ref)}",
+            run_words(ref),
+            doing="cancelling",
             body={"status": "cancelling"},
-            passing=_NO,
+            passing=lambda answer: answer.status_code in _NO,
             tries=1,
         )
         if answer.status_code not in _NO:
@@ -260,7 +197,7 @@ class AzureDevOps:
             return Cancelled(CancelResult.ALREADY_ENDED, f"it has ended ({run.reported})")
         return Cancelled(CancelResult.NOT_POSSIBLE, f"Azure DevOps cannot cancel it as it stands ({run.reported})")
 
-    async def _switch(self, pipeline: Pipeline, *, on: bool) -> Switched:
+    async def switch(self, pipeline: Pipeline, *, on: bool) -> Switched:
         """A definition is changed as a whole, with the revision that was read; someone else's change goes first."""
         path, about = definition_path(pipeline), definition_words(pipeline)
         for _ in range(_TRIES):
@@ -268,16 +205,23 @@ class AzureDevOps:
             if _is_switched(definition, on=on):
                 return Switched(SwitchResult.DONE)
             changed = {**definition, "queueStatus": "enabled" if on else "paused"}
-            await self._api.send("PUT", path, f"changing {about}", body=changed, passing={codes.CONFLICT}, tries=1)
-        return await self._looked(pipeline, f"{about} was being changed by someone else at the same time", on=on)
+            await self._api.send(
+                "PUT",
+                path,
+                about,
+                doing="changing",
+                body=changed,
+                passing=lambda answer: answer.status_code == codes.CONFLICT,
+                tries=1,
+            )
+        raise Failed(Trouble.GARBLED, f"{about} was being changed by someone else at the same time")
 
-    async def _looked(self, pipeline: Pipeline, detail: str, *, on: bool) -> Switched:
-        """After an answer that was lost only a look can tell what became of a change."""
-        match await self._observe(lambda: self._api.get_object(definition_path(pipeline), definition_words(pipeline))):
-            case Found(definition) if _is_switched(definition, on=on):
-                return Switched(SwitchResult.DONE)
-            case _:
-                return Switched(SwitchResult.NOT_KNOWN, detail)
+    async def is_switched(self, pipeline: Pipeline, *, on: bool) -> bool:
+        definition = await self._api.get_object(definition_path(pipeline), definition_words(pipeline))
+        return _is_switched(definition, on=on)
+
+    async def aclose(self) -> None:
+        await self._api.aclose()
 
     def _learn(self, build: Json, pipeline: Pipeline) -> None:
         """Pages are often linked with the project's id; which project that is, builds tell."""

@@ -5,11 +5,9 @@ Source: https://docs.github.com/en/rest/actions and https://docs.github.com/en/r
 
 from __future__ import annotations
 
-import asyncio
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -17,34 +15,19 @@ from httpx import codes
 from pydantic import SecretStr
 
 from bot.core.evidence import Trouble
-from bot.http.client import Absent, Failed, ask, both, document, new_client, retry_after, together
+from bot.http.client import Client, Errors, Failed, Limits, Refusal, both, is_rate_limited, together
+from bot.http.values import Json, text
 from bot.ports.clock import Clock
 
 SYSTEM = "GitHub"
+PER_PAGE = 100
 _VERSION = "2022-11-28"
 _FILTERED_PAGES = 10  # "returns up to 1,000 results for each search when using" a filter
 _MOST_PAGES = 40
 _JOB_PAGES = 20
 _AT_ONCE = 40  # the runs of a busy hour are read in one go; GitHub takes no more than 100 requests at a time
-_TRIES = 3
 _LISTINGS = 3
 _OPEN = ("queued", "in_progress", "waiting", "pending", "requested")
-_SECONDARY_WAIT = 60.0  # what GitHub asks for where it throttles without saying until when
-
-Json = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Seconds: to connect, between two pieces of an answer, and for a whole look-up with its pages and retries.
-
-    `per_page` is how many entries a page has; GitHub shows ten pages of a filtered list.
-    """
-
-    connect: float = 3.0
-    read: float = 8.0
-    overall: float = 10.0
-    per_page: int = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +38,10 @@ class _Page:
 
 
 class GitHubApi:
-    """Sends requests and reads answers. Every method raises Failed or Absent, and nothing else."""
+    """What is read of GitHub in lists, each complete or failed, by `client`, which sends every other request.
+
+    `per_page` is how many entries a page has; GitHub shows ten pages of a filtered list.
+    """
 
     def __init__(
         self,
@@ -64,47 +50,34 @@ class GitHubApi:
         token_name: str,
         clock: Clock,
         limits: Limits,
-        client: httpx.AsyncClient | None,
+        per_page: int,
+        http: httpx.AsyncClient | None,
     ) -> None:
-        self._base_url = base_url.rstrip("/")
-        self._token = token
-        self._token_name = token_name
-        self._clock = clock
-        self._limits = limits
-        self._client = client or new_client(self._base_url)
-        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._per_page = per_page
 
-    async def get_object(self, path: str, about: str) -> Json:
-        body = document(await self.send("GET", path, about), system=SYSTEM)
-        if not isinstance(body, dict):
-            raise Failed(Trouble.GARBLED, f"GitHub's answer on {about} has another shape than documented")
-        return body
+        def headers() -> Mapping[str, str]:
+            return {
+                "Authorization": f"Bearer {token.get_secret_value()}",
+                "Accept": "application/vnd.github+json",
+                "X-GitHub-Api-Version": _VERSION,
+            }
 
-    async def send(
-        self,
-        method: str,
-        path: str,
-        about: str,
-        *,
-        params: Mapping[str, str] | None = None,
-        passing: Collection[int] = (),
-        tries: int = _TRIES,
-    ) -> httpx.Response:
-        """One request. `about` says in plain words what it is about; `path` starts behind the base URL.
+        def errors(no: Refusal) -> Errors:
+            needs = "actions: read" if no.response.request.method == "GET" else "actions: write"
+            sso = ", authorised for the organisation's SSO" if "x-github-sso" in no.response.headers else ""
+            denied = f"GitHub denies {no.deed} (403): {token_name} needs the permission {needs}{sso}"
+            moved = (
+                f"GitHub has moved {no.deed} ({no.status}): was it renamed? Its new name belongs in the configuration"
+            )
+            return {
+                codes.UNAUTHORIZED: no.denied(f"GitHub refuses the token (401): {token_name} is wrong or expired"),
+                codes.FORBIDDEN: no.throttled() if is_rate_limited(no.response) else no.denied(denied),
+                3: no.garbled(moved),
+            }
 
-        Answers whose status is in `passing` are returned like successes.
-        """
-
-        def check(response: httpx.Response) -> None:
-            if response.status_code not in passing:
-                self._check(response, about, "actions: read" if method == "GET" else "actions: write")
-
-        request = self._client.build_request(method, self._base_url + path, params=params, headers=self._headers())
-        request.extensions["timeout"] = httpx.Timeout(
-            self._limits.read, connect=self._limits.connect, pool=self._limits.overall
-        ).as_dict()
-        async with self._slots:
-            return await ask(self._client, request, check, system=SYSTEM, tries=tries)
+        self.client = Client(
+            SYSTEM, base_url, headers=headers, errors=errors, clock=clock, limits=limits, at_once=_AT_ONCE, http=http
+        )
 
     async def few_runs(
         self, path: str, about: str, params: Mapping[str, str], *, since: datetime, guess: int
@@ -147,7 +120,7 @@ class GitHubApi:
 
     async def _shown(self, path: str, about: str, params: Mapping[str, str], *, guess: int) -> dict[int, Json]:
         """A filtered list that GitHub shows whole. Raises Failed (too much) for a longer one."""
-        cap = _FILTERED_PAGES * self._limits.per_page - 1
+        cap = _FILTERED_PAGES * self._per_page - 1
         found, total = await self._listing(
             path, about, params, key="workflow_runs", guess=guess, most=_FILTERED_PAGES, cap=cap
         )
@@ -165,7 +138,7 @@ class GitHubApi:
         GitHub shows at most 1,000 of a filtered list, newest first, so the range is read on from the oldest run
         that was shown.
         """
-        per_page = self._limits.per_page
+        per_page = self._per_page
         cap = _MOST_PAGES * per_page
         found: dict[int, Json] = {}
         total, until = 0, ""
@@ -185,7 +158,7 @@ class GitHubApi:
                 raise _too_many_runs(about, total)
             if part_total < _FILTERED_PAGES * per_page:
                 break
-            until, before = min(_text(entry, "created_at") for entry in part.values()), until
+            until, before = min(text(entry.get("created_at")) for entry in part.values()), until
             if until == before or len(found) > cap:
                 raise _too_many_runs(about, max(total, len(found)))
         if len(found) < total:
@@ -195,14 +168,11 @@ class GitHubApi:
     async def jobs(self, path: str, about: str) -> list[Json]:
         """The jobs of all attempts of a run."""
         params = {"filter": "all"}
-        cap = _MOST_PAGES * self._limits.per_page
+        cap = _MOST_PAGES * self._per_page
         found, total = await self._listing(path, about, params, key="jobs", guess=1, most=_JOB_PAGES, cap=cap)
         if total > len(found):
             raise _too_much(about, total)
         return list(found.values())
-
-    async def aclose(self) -> None:
-        await self._client.aclose()
 
     async def _listing(
         self, path: str, about: str, params: Mapping[str, str], *, key: str, guess: int, most: int, cap: int
@@ -216,18 +186,23 @@ class GitHubApi:
             pages = await self._pages(path, about, params, key=key, guess=guess, most=most, cap=cap)
             total = max(page.total for page in pages)
             found = {_id(entry, about): entry for page in pages for entry in page.entries}
-            if len(found) >= min(total, most * self._limits.per_page):
+            if len(found) >= min(total, most * self._per_page):
                 return found, total
         raise _incomplete(about, len(found), total)
 
     async def _pages(
         self, path: str, about: str, params: Mapping[str, str], *, key: str, guess: int, most: int, cap: int
     ) -> list[_Page]:
-        per_page = self._limits.per_page
+        per_page = self._per_page
 
         async def page(number: int) -> _Page:
             asked = {**params, "per_page": str(per_page), "page": str(number)}
-            return _page(await self.send("GET", path, about, params=asked), key, about)
+            response = await self.client.send("GET", path, about, params=asked)
+            found = self.client.document(response)
+            body = found if isinstance(found, dict) else {}
+            total: Any = body.get("total_count")
+            entries = self.client.objects(body.get(key) if isinstance(total, int) else None, about)
+            return _Page(tuple(entries), total, "next" in response.links)
 
         pages = await together(*(page(number) for number in range(1, guess + 1)))
         if pages[0].total > cap:
@@ -238,82 +213,12 @@ class GitHubApi:
             pages.append(await page(len(pages) + 1))
         return pages
 
-    def _headers(self) -> dict[str, str]:
-        return {
-            "Authorization": f"Bearer {self._token.get_secret_value()}",
-            "Accept": "application/vnd.github+json",
-            "X-GitHub-Api-Version": _VERSION,
-            "User-Agent": "tflock",
-        }
-
-    def _check(self, response: httpx.Response, about: str, permission: str) -> None:
-        """Raises for every answer but a success, telling apart what wants different mends."""
-        status = response.status_code
-        if response.is_success:
-            return
-        if status == codes.UNAUTHORIZED:
-            raise Failed(Trouble.DENIED, f"GitHub refuses the token (401): {self._token_name} is wrong or expired")
-        if status == codes.TOO_MANY_REQUESTS or (status == codes.FORBIDDEN and _is_throttling(response)):
-            raise self._throttled(response)
-        if status == codes.FORBIDDEN:
-            sso = ", authorised for the organisation's SSO" if "x-github-sso" in response.headers else ""
-            detail = f"GitHub denies {about} (403): {self._token_name} needs the permission {permission}{sso}"
-            raise Failed(Trouble.DENIED, detail)
-        if status in {codes.NOT_FOUND, codes.GONE}:
-            raise Absent(f"{about}, or the token may not see it")
-        if response.is_server_error:
-            raise Failed(Trouble.SERVER_ERROR, f"GitHub has trouble of its own ({status})")
-        if response.is_redirect:
-            detail = f"GitHub has moved {about} ({status}): was it renamed? Its new name belongs in the configuration"
-            raise Failed(Trouble.GARBLED, detail)
-        raise Failed(Trouble.GARBLED, f"GitHub gave an answer on {about} that it does not document ({status})")
-
-    def _throttled(self, response: httpx.Response) -> Failed:
-        now = self._clock.now()
-        wait = retry_after(response.headers, now)
-        reset = response.headers.get("x-ratelimit-reset", "")
-        if wait is None and response.headers.get("x-ratelimit-remaining") == "0" and _is_second(reset):
-            wait = max(0.0, float(reset) - now.timestamp())
-        if wait is None:
-            wait = _SECONDARY_WAIT
-        wait = min(wait, timedelta(days=1).total_seconds())
-        until = (now + timedelta(seconds=wait)).astimezone(UTC).strftime("%H:%M:%S UTC")
-        return Failed(Trouble.THROTTLED, f"GitHub's rate limit is used up until {until}", retry_after=wait)
-
-
-def _page(response: httpx.Response, key: str, about: str) -> _Page:
-    body = document(response, system=SYSTEM)
-    total = body.get("total_count") if isinstance(body, dict) else None
-    entries = body.get(key) if isinstance(body, dict) else None
-    if not isinstance(total, int) or not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
-        raise Failed(Trouble.GARBLED, f"GitHub's list of {about} has another shape than documented")
-    return _Page(tuple(entries), total, 'rel="next"' in response.headers.get("link", ""))
-
-
-def _is_throttling(response: httpx.Response) -> bool:
-    """Primary and secondary limits both answer 403 too; only headers and the message tell them from a missing right."""
-    headers = response.headers
-    return (
-        "retry-after" in headers
-        or headers.get("x-ratelimit-remaining") == "0"
-        or b"rate limit" in response.content.lower()
-    )
-
-
-def _is_second(text: str) -> bool:
-    return re.fullmatch(r"[0-9]{1,11}", text) is not None
-
 
 def _id(entry: Json, about: str) -> int:
     value = entry.get("id")
     if not isinstance(value, int):
         raise Failed(Trouble.GARBLED, f"GitHub's list of {about} has an entry without an id")
     return value
-
-
-def _text(entry: Json, key: str) -> str:
-    value = entry.get(key)
-    return value if isinstance(value, str) else ""
 
 
 def _stamp(at: datetime) -> str:

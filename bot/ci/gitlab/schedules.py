@@ -8,39 +8,39 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bot.ci.gitlab.api import GitLabApi, project_path
+from bot.ci.gitlab.api import listing, project_path
 from bot.ci.gitlab.runs import same_ref
 from bot.core.evidence import Trouble
 from bot.core.run import Pipeline, Switched, SwitchResult
-from bot.http.client import Absent, Failed
+from bot.http.client import Absent, Client, Failed
 from bot.http.values import Json, text
 
 MARK = " (stopped by tflock)"
 
 
-async def switch(api: GitLabApi, pipeline: Pipeline, *, on: bool) -> Switched:
+async def switch(client: Client, pipeline: Pipeline, *, on: bool) -> Switched:
     """Raises Failed or Absent if the schedules cannot be read, or not be read again after a change that failed."""
-    schedules = await _schedules(api, pipeline)
+    schedules = await _schedules(client, pipeline)
     wanting = [schedule for schedule in schedules if _is_to_change(schedule, on=on)]
     if not wanting:
         return _nothing_to_do(schedules, pipeline, on=on)
     refusal = None
     for schedule in wanting:
         try:
-            await _change(api, pipeline, schedule, on=on)
+            await _change(client, pipeline, schedule, on=on)
         except (Absent, Failed) as error:
             refusal = refusal or error
     if refusal is None:
         return Switched(SwitchResult.DONE, _titles(wanting))
-    left = [schedule for schedule in await _schedules(api, pipeline) if _is_to_change(schedule, on=on)]
+    left = [schedule for schedule in await _schedules(client, pipeline) if _is_to_change(schedule, on=on)]
     if not left:  # the answer was lost, the change was not
         return Switched(SwitchResult.DONE, _titles(wanting))
     return _refused(refusal, len(wanting) - len(left), left, on=on)
 
 
-async def _schedules(api: GitLabApi, pipeline: Pipeline) -> list[Json]:
+async def _schedules(client: Client, pipeline: Pipeline) -> list[Json]:
     project = pipeline.get("project") or ""
-    found = await api.listing(f"{project_path(project)}/pipeline_schedules", f"the schedules of {project}", {})
+    found = await listing(client, f"{project_path(project)}/pipeline_schedules", f"the schedules of {project}", {})
     mine = [schedule for schedule in found if same_ref(pipeline.get("ref"), text(schedule.get("ref")))]
     if not all(isinstance(schedule.get("active"), bool) for schedule in mine):
         raise Failed(Trouble.GARBLED, f"GitLab does not say which schedules of {project} are active")
@@ -55,12 +55,13 @@ def _is_marked(schedule: Json) -> bool:
     return text(schedule.get("description")).endswith(MARK)
 
 
-async def _change(api: GitLabApi, pipeline: Pipeline, schedule: Json, *, on: bool) -> None:
+async def _change(client: Client, pipeline: Pipeline, schedule: Json, *, on: bool) -> None:
     title = _title(schedule)
-    await api.send(
+    await client.send(
         "PUT",
         f"{project_path(pipeline.get('project') or '')}/pipeline_schedules/{schedule['id']}",
-        f"{'starting' if on else 'stopping'} the schedule {title!r}",
+        f"the schedule {title!r}",
+        doing="starting" if on else "stopping",
         json={"active": on, "description": title if on else title + MARK},
     )
 

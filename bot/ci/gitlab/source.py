@@ -1,35 +1,31 @@
-"""GitLab CI, on gitlab.com and self-managed, as a `bot.ports.RunSource`. A run is a pipeline with all that it started.
+"""GitLab CI, on gitlab.com and self-managed, for `bot.ci.frame.Source`. A run is a pipeline with all that it started.
 
 docs/ci/gitlab.md says what is asked and which traps are behind it.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
 
 import httpx
 from httpx import codes
 from pydantic import SecretStr
 
-from bot.ci.gitlab.api import SYSTEM, GitLabApi, project_path
+from bot.ci.frame import going_on_since, mine
+from bot.ci.gitlab.api import SYSTEM, client_of, listing, project_path
 from bot.ci.gitlab.cancel import cancel
 from bot.ci.gitlab.runs import GOING_ON, pipeline_of, run_from, same_project, same_ref
 from bot.ci.gitlab.schedules import switch
 from bot.ci.gitlab.tree import Hosts, Tree, pipeline_words, read_tree, started_by, whole
 from bot.ci.gitlab.urls import JOB, run_in
-from bot.core.evidence import Observation, Trouble
-from bot.core.run import Cancelled, CancelResult, Pipeline, Run, RunRef, Switched, SwitchResult
-from bot.http.asking import Limits
-from bot.http.client import Absent, Failed, observe, together
+from bot.core.evidence import Trouble
+from bot.core.run import Cancelled, Pipeline, Run, RunRef, Switched
+from bot.http.client import Absent, Failed, Limits, together
 from bot.http.values import Json, inner, is_count, is_number, text
 from bot.ports.clock import Clock
-
-T = TypeVar("T")
 
 _AT_WORK = ("running", "canceling", "pending", "preparing", "created", "waiting_for_resource", "waiting_for_callback")
 """A pipeline that has been in one of these for long was not updated, and `updated_after` misses it.
@@ -46,10 +42,11 @@ _MOST_PARENTS = 10
 class GitLab:
     """Asks one GitLab on behalf of the configured pipelines. `token_name` is what people know the token by.
 
-    A client that is passed in is closed with this source. `limits` are in seconds.
+    An `http` that is passed in is closed with this.
     """
 
     system = "GitLab CI"
+    server = SYSTEM
     escalate_after = timedelta(minutes=2)
     """A runner that does not answer a cancel is not waited for longer by GitLab's own page."""
 
@@ -63,76 +60,26 @@ class GitLab:
         pipelines: Iterable[Pipeline],
         token_name: str = "GITLAB_TOKEN",  # noqa: S107 - the name of a variable, not a secret
         limits: Limits | None = None,
-        client: httpx.AsyncClient | None = None,
+        http: httpx.AsyncClient | None = None,
     ) -> None:
-        self._name = name
+        self.name = name
+        self.clock = clock
+        self.limits = limits or Limits()
         self._base_url = base_url
-        self._clock = clock
-        self._pipelines = tuple(pipeline for pipeline in pipelines if pipeline.ci == name)
-        self._limits = limits or Limits()
-        self._api = GitLabApi(base_url, token, token_name, clock, self._limits, client)
-        self._hosts = Hosts(self._api)
-
-    def __repr__(self) -> str:
-        return f"GitLab({self._name!r}, {self._base_url!r})"
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    async def runs(self, pipeline: Pipeline, *, since: datetime) -> Observation[tuple[Run, ...]]:
-        return await self._observe(lambda: self._runs(pipeline, since))
-
-    async def with_jobs(self, run: Run) -> Observation[Run]:
-        return await self.run(run.ref)
-
-    async def run(self, ref: RunRef) -> Observation[Run]:
-        return await self._observe(lambda: self._run(ref))
+        self._pipelines = mine(name, pipelines)
+        self._client = client_of(base_url, token, token_name, clock, self.limits, http)
+        self._hosts = Hosts(self._client)
 
     def ref_from_url(self, url: str) -> RunRef | None:
         found = run_in(url, self._base_url)
         if found is None:
             return None
-        mine = next((pipeline for pipeline in self._pipelines if same_project(pipeline, found.project)), None)
-        if mine is None:
+        pipeline = next((each for each in self._pipelines if same_project(each, found.project)), None)
+        if pipeline is None:
             return None
-        return RunRef(Pipeline(self._name, (("project", _project(mine)),)), found.run_id, url)
+        return RunRef(Pipeline(self.name, (("project", _project(pipeline)),)), found.run_id, url)
 
-    async def cancel(self, ref: RunRef, *, force: bool) -> Cancelled:
-        try:
-            async with asyncio.timeout(self._limits.overall):
-                return await self._cancel(ref, force=force)
-        except Absent as absent:
-            return Cancelled(CancelResult.NOT_FOUND, f"GitLab does not know {absent.what}")
-        except Failed as failed:
-            denied = failed.trouble is Trouble.DENIED
-            return Cancelled(CancelResult.DENIED if denied else CancelResult.NOT_KNOWN, failed.detail)
-        except TimeoutError:
-            return Cancelled(CancelResult.NOT_KNOWN, self._slow)
-
-    async def switch(self, pipeline: Pipeline, *, on: bool) -> Switched:
-        try:
-            async with asyncio.timeout(self._limits.overall):
-                return await switch(self._api, pipeline, on=on)
-        except Absent as absent:
-            return Switched(SwitchResult.NOT_FOUND, f"GitLab does not know {absent.what}")
-        except Failed as failed:
-            denied = failed.trouble is Trouble.DENIED
-            return Switched(SwitchResult.DENIED if denied else SwitchResult.NOT_KNOWN, failed.detail)
-        except TimeoutError:
-            return Switched(SwitchResult.NOT_KNOWN, self._slow)
-
-    async def aclose(self) -> None:
-        await self._api.aclose()
-
-    @property
-    def _slow(self) -> str:
-        return f"{SYSTEM} did not give the whole answer within {self._limits.overall:g} s"
-
-    async def _observe(self, look: Callable[[], Awaitable[T]]) -> Observation[T]:
-        return await observe(look, system=self.system, clock=self._clock, limit=self._limits.overall)
-
-    async def _runs(self, pipeline: Pipeline, since: datetime) -> tuple[Run, ...]:
+    async def runs(self, pipeline: Pipeline, since: datetime) -> Iterable[Run]:
         ref = pipeline.get("ref")
         updated = (since - _UPDATES_LATE).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         scope = {"ref": ref} if ref else {}
@@ -149,16 +96,40 @@ class GitLab:
 
         # where GitLab's own filter left something without a readable ref, it is not for the bot to leave it out
         runs = [run_from(entry, pipeline) for entry in entries if same_ref(ref, text(entry.get("ref")) or ref)]
-        going_on = [run for run in runs if run.ended_at is None or run.ended_at >= since]
-        shown = await self._without_known_children(pipeline, going_on)
-        return tuple(sorted(shown, key=lambda run: (run.created_at, int(run.ref.id)), reverse=True))
+        return await self._without_known_children(pipeline, going_on_since(since, runs))
+
+    async def run(self, ref: RunRef) -> Run:
+        tree = await self._tree(ref)
+        hosts = await self._hosts.of(tree, limit=self.limits.overall / 3)
+        run = whole(tree, hosts)
+        return replace(run, ref=RunRef(self._home(ref, tree.parts[0].entry), run.ref.id, run.ref.url))
+
+    async def cancel(self, ref: RunRef, *, force: bool) -> Cancelled:
+        try:
+            tree = await self._tree(ref)
+        except Absent:
+            await self._ask_whether_it_may(ref)
+            raise
+        return await cancel(self._client, self._base_url, tree, force=force)
+
+    async def switch(self, pipeline: Pipeline, *, on: bool) -> Switched:
+        return await switch(self._client, pipeline, on=on)
+
+    async def is_switched(self, pipeline: Pipeline, *, on: bool) -> bool:  # noqa: ARG002 - `switch` has looked itself
+        return False
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
 
     async def _list(self, pipeline: Pipeline, params: Mapping[str, str]) -> list[Json]:
         # a GitLab that is too old for a status refuses to be asked for it, and has no pipeline in it
-        passing = {codes.BAD_REQUEST} if params.get("status") in _NEWER else set()
-        project = _project(pipeline)
-        return await self._api.listing(
-            f"{project_path(project)}/pipelines", f"the pipelines of {project}", params, passing=passing
+        may_be_unknown, project = params.get("status") in _NEWER, _project(pipeline)
+        return await listing(
+            self._client,
+            f"{project_path(project)}/pipelines",
+            f"the pipelines of {project}",
+            params,
+            is_empty=lambda answer: may_be_unknown and answer.status_code == codes.BAD_REQUEST,
         )
 
     async def _without_known_children(self, pipeline: Pipeline, runs: list[Run]) -> list[Run]:
@@ -175,15 +146,9 @@ class GitLab:
     async def _bridges(self, pipeline: Pipeline, run: Run) -> tuple[Run, list[Json]]:
         path = f"{project_path(_project(pipeline))}/pipelines/{run.ref.id}/bridges"
         try:
-            return run, await self._api.listing(path, f"the trigger jobs of {run.ref.id}", {})
+            return run, await listing(self._client, path, f"the trigger jobs of {run.ref.id}", {})
         except Absent:  # deleted since it was listed
             return run, []
-
-    async def _run(self, ref: RunRef) -> Run:
-        tree = await self._tree(ref)
-        hosts = await self._hosts.of(tree, limit=self._limits.overall / 3)
-        run = whole(tree, hosts)
-        return replace(run, ref=RunRef(self._home(ref, tree.parts[0].entry), run.ref.id, run.ref.url))
 
     async def _tree(self, ref: RunRef) -> Tree:
         project, run_id = _project(ref.pipeline), ref.id
@@ -191,29 +156,20 @@ class GitLab:
             run_id = await self._pipeline_of_job(project, run_id.removeprefix(JOB))
         if not is_number(run_id):
             raise Absent(pipeline_words(run_id, project))
-        return await read_tree(self._api, self._base_url, project, run_id)
-
-    async def _cancel(self, ref: RunRef, *, force: bool) -> Cancelled:
-        try:
-            tree = await self._tree(ref)
-        except Absent:
-            await self._ask_whether_it_may(ref)
-            raise
-        return await cancel(self._api, self._base_url, tree, force=force)
+        return await read_tree(self._client, self._base_url, project, run_id)
 
     async def _ask_whether_it_may(self, ref: RunRef) -> None:
         """GitLab refuses a token without the scope before it looks for the pipeline. Raises Failed if it does."""
         project, words = _project(ref.pipeline), pipeline_words(ref.id, _project(ref.pipeline))
         if is_number(ref.id):
             with suppress(Absent):
-                await self._api.send(
-                    "POST", f"{project_path(project)}/pipelines/{ref.id}/cancel", f"cancelling {words}"
-                )
+                path = f"{project_path(project)}/pipelines/{ref.id}/cancel"
+                await self._client.send("POST", path, words, doing="cancelling")
 
     async def _pipeline_of_job(self, project: str, job_id: str) -> str:
         if not is_number(job_id):
             raise Absent(f"job {job_id} in {project}")
-        job = await self._api.get_object(f"{project_path(project)}/jobs/{job_id}", f"job {job_id} in {project}")
+        job = await self._client.get_object(f"{project_path(project)}/jobs/{job_id}", f"job {job_id} in {project}")
         found = inner(job, "pipeline").get("id")
         if not is_count(found):
             raise Failed(Trouble.GARBLED, f"GitLab does not say to which pipeline job {job_id} belongs")

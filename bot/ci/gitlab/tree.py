@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 
-from bot.ci.gitlab.api import GitLabApi, project_path
+from bot.ci.gitlab.api import listing, project_path, traced_host
 from bot.ci.gitlab.runs import (
     authored,
     bridge_phase,
@@ -21,7 +21,7 @@ from bot.ci.gitlab.runs import (
 from bot.ci.gitlab.urls import project_in
 from bot.core.evidence import Trouble
 from bot.core.run import Phase, Pipeline, Run
-from bot.http.client import Absent, Failed, both, together
+from bot.http.client import Absent, Client, Failed, both, together
 from bot.http.values import Json, inner, is_count, text
 
 _MOST_PARTS = 30
@@ -64,16 +64,16 @@ class Tree:
         return ((part, job) for part in self.parts for job in part.jobs)
 
 
-async def read_tree(api: GitLabApi, base_url: str, project: str, pipeline_id: str) -> Tree:
+async def read_tree(client: Client, base_url: str, project: str, pipeline_id: str) -> Tree:
     """Raises Failed or Absent for the pipeline itself; what is missing below it is said in the tree."""
     entry, (jobs, bridges, missing) = await both(
-        _entry(api, project, pipeline_id), _contents(api, project, pipeline_id)
+        _entry(client, project, pipeline_id), _contents(client, project, pipeline_id)
     )
     parts = [Part(project, entry, _run(entry, pipeline_id), jobs, bridges)]
     asked, level = {pipeline_id}, parts[:]
     while level and missing is None:
         try:
-            level = await _next_level(api, base_url, level, asked)
+            level = await _next_level(client, base_url, level, asked)
         except Absent as absent:
             missing = f"GitLab does not know {absent.what}"
         except Failed as failed:
@@ -103,8 +103,8 @@ def pipeline_words(pipeline_id: str, project: str) -> str:
 class Hosts:
     """On which machine jobs ran, as their traces say; what a trace said once is remembered, since it never changes."""
 
-    def __init__(self, api: GitLabApi) -> None:
-        self._api = api
+    def __init__(self, client: Client) -> None:
+        self._client = client
         self._known: dict[int, str | None] = {}
 
     async def of(self, tree: Tree, *, limit: float) -> Mapping[int, str]:
@@ -122,7 +122,7 @@ class Hosts:
     async def _read(self, part: Part, job: Json) -> None:
         path, about = f"{project_path(part.project)}/jobs/{job['id']}/trace", f"the trace of job {job['id']}"
         try:
-            host = await self._api.host(path, about)
+            host = await traced_host(self._client, path, about)
         except (Absent, Failed):
             return
         if host is not None or job.get("finished_at") is not None:
@@ -139,27 +139,27 @@ def started_by(bridges: Iterable[Json]) -> set[int]:
     return {found for bridge in bridges if is_count(found := inner(bridge, "downstream_pipeline").get("id"))}
 
 
-async def _next_level(api: GitLabApi, base_url: str, level: list[Part], asked: set[str]) -> list[Part]:
+async def _next_level(client: Client, base_url: str, level: list[Part], asked: set[str]) -> list[Part]:
     """The pipelines that those of a level started, as far as they were not `asked` for before."""
     wanted = {id_: project for part in level for id_, project in _below(part, base_url) if id_ not in asked}
     asked.update(wanted)
     if len(asked) > _MOST_PARTS:
         raise Failed(Trouble.TOO_MUCH, f"it started more than {_MOST_PARTS} pipelines")
-    return await together(*(_part(api, project, id_) for id_, project in wanted.items()))
+    return await together(*(_part(client, project, id_) for id_, project in wanted.items()))
 
 
-async def _part(api: GitLabApi, project: str, pipeline_id: str) -> Part:
+async def _part(client: Client, project: str, pipeline_id: str) -> Part:
     entry, (jobs, bridges, missing) = await both(
-        _entry(api, project, pipeline_id), _contents(api, project, pipeline_id)
+        _entry(client, project, pipeline_id), _contents(client, project, pipeline_id)
     )
     if missing is not None:
         raise Failed(Trouble.GARBLED, missing)
     return Part(project, entry, _run(entry, pipeline_id), jobs, bridges)
 
 
-async def _entry(api: GitLabApi, project: str, pipeline_id: str) -> Json:
+async def _entry(client: Client, project: str, pipeline_id: str) -> Json:
     words = pipeline_words(pipeline_id, project)
-    return await api.get_object(f"{project_path(project)}/pipelines/{pipeline_id}", words)
+    return await client.get_object(f"{project_path(project)}/pipelines/{pipeline_id}", words)
 
 
 def _run(entry: Json, pipeline_id: str) -> Run:
@@ -170,14 +170,14 @@ def _run(entry: Json, pipeline_id: str) -> Run:
 
 
 async def _contents(
-    api: GitLabApi, project: str, pipeline_id: str
+    client: Client, project: str, pipeline_id: str
 ) -> tuple[tuple[Json, ...], tuple[Json, ...], str | None]:
     """Its jobs and trigger jobs, and why they could not be read."""
     path, words = f"{project_path(project)}/pipelines/{pipeline_id}", pipeline_words(pipeline_id, project)
     try:
         jobs, bridges = await together(
-            api.listing(f"{path}/jobs", f"the jobs of {words}", {"include_retried": "true"}),
-            api.listing(f"{path}/bridges", f"the trigger jobs of {words}", {}),
+            listing(client, f"{path}/jobs", f"the jobs of {words}", {"include_retried": "true"}),
+            listing(client, f"{path}/bridges", f"the trigger jobs of {words}", {}),
         )
     except Absent as absent:
         return (), (), f"GitLab does not know {absent.what}"

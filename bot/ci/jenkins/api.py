@@ -10,7 +10,8 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -19,8 +20,7 @@ from pydantic import SecretStr
 
 from bot.ci.jenkins.runs import BUILD, ITEM, OLDER_BUILD, Console, console_from
 from bot.core.evidence import Trouble
-from bot.http.asking import Asker, Limits
-from bot.http.client import Absent, Failed, document, retry_after
+from bot.http.client import Absent, Client, Errors, Failed, Limits, Refusal
 from bot.http.values import Json, is_count, text
 from bot.ports.clock import Clock
 
@@ -29,23 +29,40 @@ _PER_PAGE = 100
 _PER_OLDER_PAGE = 1000
 _MOST_BUILDS = 10_000
 _LISTINGS = 3
-_WAIT = 60.0
 _CONSOLE_BYTES = 262_144
 _MISSING_RIGHT = re.compile(rb"is missing the ([A-Za-z/ ]{3,60}) permission")
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A user and his API token, with the names that people know them by."""
+    """A user with their API token, and the names that people know them by."""
 
     user: SecretStr
     token: SecretStr
     user_name: str = "JENKINS_USER"
     token_name: str = "JENKINS_TOKEN"  # noqa: S105 - the name of a variable, not a secret
 
-    def headers(self) -> dict[str, str]:
+    def headers(self) -> Mapping[str, str]:
         pair = f"{self.user.get_secret_value()}:{self.token.get_secret_value()}"
         return {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
+
+    def errors(self, no: Refusal) -> Errors:
+        right = _missing_right(no.response) or no.needs
+        refused = f"Jenkins refuses user and token (401): {self.user_name} or {self.token_name} is wrong or expired"
+        if no.response.is_redirect:
+            refused = (
+                f"Jenkins asks for a login ({no.status}): is base_url right, and {self.user_name}, {self.token_name}?"
+            )
+        denied = f"Jenkins denies {no.deed} (403): the user of {self.user_name} needs the permission {right}"
+        moved = f"Jenkins sends on for {no.deed} ({no.status}): is base_url its full address, with its path?"
+        gone = Absent(f"{no.about}, or the user may not see it")
+        return {
+            codes.UNAUTHORIZED: no.denied(refused),
+            codes.FORBIDDEN: no.denied(denied),
+            codes.NOT_FOUND: gone,
+            codes.GONE: gone,
+            3: no.garbled(moved),
+        }
 
 
 class JenkinsApi:
@@ -57,43 +74,36 @@ class JenkinsApi:
         credentials: Credentials,
         clock: Clock,
         limits: Limits,
-        client: httpx.AsyncClient | None,
+        http: httpx.AsyncClient | None,
     ) -> None:
-        self._credentials = credentials
-        self._clock = clock
-        self._asker = Asker(SYSTEM, base_url, credentials.headers, limits, client)
-        self.base_url = self._asker.base_url
+        self.client = Client(
+            SYSTEM,
+            base_url,
+            headers=credentials.headers,
+            errors=credentials.errors,
+            is_stranger=_is_login,
+            clock=clock,
+            limits=limits,
+            http=http,
+        )
 
     async def get_object(self, path: str, about: str, tree: str) -> Json:
-        def check(response: httpx.Response) -> None:
-            self._check(response, about, "Job/Read")
+        answer = await self.client.send("GET", f"{path}/api/json", about, needs="Job/Read", params={"tree": tree})
+        return self.client.as_object(answer, about)
 
-        response = await self._asker.send("GET", f"{path}/api/json", check, params={"tree": tree})
-        body = document(response, system=SYSTEM)
-        if not isinstance(body, dict):
-            raise Failed(Trouble.GARBLED, f"Jenkins' answer on {about} has another shape than documented")
-        return body
-
-    async def post(self, path: str, about: str, permission: str, *, params: Mapping[str, str] | None = None) -> None:
+    async def post(
+        self, path: str, about: str, permission: str, *, doing: str, params: Mapping[str, str] | None = None
+    ) -> None:
         """One try. Jenkins answers what it did with a redirect to a page, which is not followed.
 
         With an API token no crumb is needed; a server that wants one all the same is asked for it.
         """
-
-        def check(response: httpx.Response) -> None:
-            if not (_wants_crumb(response) or _is_done(response)):
-                self._check(response, about, permission)
-
-        response = await self._asker.send("POST", path, check, params=params, tries=1)
-        if not _wants_crumb(response):
-            return
-        crumb = await self._crumb()
-
-        def check_again(response: httpx.Response) -> None:
-            if not _is_done(response):
-                self._check(response, about, permission)
-
-        await self._asker.send("POST", path, check_again, params=params, headers=crumb, tries=1)
+        how: dict[str, Any] = {"doing": doing, "needs": permission, "params": params, "tries": 1}
+        response = await self.client.send(
+            "POST", path, about, passing=lambda answer: _wants_crumb(answer) or _is_done(answer), **how
+        )
+        if _wants_crumb(response):
+            await self.client.send("POST", path, about, headers=await self._crumb(), passing=_is_done, **how)
 
     async def builds(self, path: str, about: str, *, since: datetime) -> list[Json]:
         """Every build that was started at or after `since`, newest first.
@@ -109,22 +119,15 @@ class JenkinsApi:
 
     async def queue(self) -> list[Json]:
         body = await self.get_object("/queue", "the queue", f"items[{ITEM}]")
-        return _objects(body, "items", "the queue")
+        return self.client.objects(body.get("items"), "the queue")
 
     async def console(self, path: str, about: str) -> Console:
         """What the beginning of a console says; nothing where it cannot be read."""
-
-        def check(response: httpx.Response) -> None:
-            self._check(response, about, "Job/Read")
-
         try:
-            beginning = await self._asker.beginning(f"{path}/consoleText", check, most=_CONSOLE_BYTES)
+            beginning = await self.client.beginning(f"{path}/consoleText", about, most=_CONSOLE_BYTES)
         except (Absent, Failed):
             return Console()
         return console_from(beginning, is_whole=len(beginning) < _CONSOLE_BYTES)
-
-    async def aclose(self) -> None:
-        await self._asker.aclose()
 
     async def _pages(self, path: str, about: str, since: datetime) -> list[Json] | None:
         found: dict[int, Json] = {}
@@ -132,7 +135,10 @@ class JenkinsApi:
         last: int | None = None
         while first < _MOST_BUILDS:
             body = await self.get_object(path, about, f"{key}[{tree}]{{{first},{first + size}}}")
-            page = _objects(body, key, about)
+            if key not in body:
+                detail = f"Jenkins shows no builds of {about}: is it a folder or a multibranch project?"
+                raise Failed(Trouble.GARBLED, detail)
+            page = self.client.objects(body[key], about)
             if last is not None and last not in [build.get("number") for build in page]:
                 return None
             for build in page:
@@ -150,50 +156,6 @@ class JenkinsApi:
             raise Failed(Trouble.GARBLED, "Jenkins wants a crumb and gives none")
         return {field: crumb}
 
-    def _check(self, response: httpx.Response, about: str, permission: str) -> None:
-        """Raises for every answer but a success, telling apart what wants different mends."""
-        status = response.status_code
-        if response.is_success:
-            return
-        user, token = self._credentials.user_name, self._credentials.token_name
-        if status == codes.UNAUTHORIZED:
-            raise Failed(Trouble.DENIED, f"Jenkins refuses user and token (401): {user} or {token} is wrong or expired")
-        if status == codes.TOO_MANY_REQUESTS:
-            raise self._throttled(response)
-        if status == codes.FORBIDDEN:
-            right = _missing_right(response) or permission
-            raise Failed(
-                Trouble.DENIED, f"Jenkins denies {about} (403): the user of {user} needs the permission {right}"
-            )
-        if status in {codes.NOT_FOUND, codes.GONE}:
-            raise Absent(f"{about}, or the user may not see it")
-        if response.is_server_error:
-            raise Failed(Trouble.SERVER_ERROR, f"Jenkins has trouble of its own ({status})")
-        if response.is_redirect and _is_login(response):
-            raise Failed(
-                Trouble.DENIED, f"Jenkins asks for a login ({status}): is base_url right, and {user}, {token}?"
-            )
-        if response.is_redirect:
-            detail = f"Jenkins sends on for {about} ({status}): is base_url its full address, with its path?"
-            raise Failed(Trouble.GARBLED, detail)
-        raise Failed(Trouble.GARBLED, f"Jenkins gave an answer on {about} that it does not document ({status})")
-
-    def _throttled(self, response: httpx.Response) -> Failed:
-        now = self._clock.now()
-        wait = retry_after(response.headers, now)
-        wait = min(_WAIT if wait is None else wait, timedelta(days=1).total_seconds())
-        until = (now + timedelta(seconds=wait)).astimezone(UTC).strftime("%H:%M:%S UTC")
-        return Failed(Trouble.THROTTLED, f"Jenkins' rate limit is used up until {until}", retry_after=wait)
-
-
-def _objects(body: Json, key: str, about: str) -> list[Json]:
-    found = body.get(key)
-    if key not in body and key != "items":
-        raise Failed(Trouble.GARBLED, f"Jenkins shows no builds of {about}: is it a folder or a multibranch project?")
-    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
-        raise Failed(Trouble.GARBLED, f"Jenkins' list of {about} has another shape than documented")
-    return found
-
 
 def _number(build: Json, about: str) -> int:
     value = build.get("number")
@@ -208,10 +170,12 @@ def _is_older(build: Json, since: datetime) -> bool:
 
 
 def _is_done(response: httpx.Response) -> bool:
-    return response.is_success or (response.is_redirect and not _is_login(response))
+    return not _is_login(response) and (response.is_success or response.is_redirect)
 
 
 def _is_login(response: httpx.Response) -> bool:
+    if not response.is_redirect:
+        return False
     try:
         path = urlsplit(response.headers.get("location", "")).path
     except ValueError:

@@ -1,4 +1,4 @@
-"""Jenkins, its freestyle and pipeline jobs in folders and multibranch projects, as a `bot.ports.RunSource`.
+"""Jenkins, its freestyle and pipeline jobs in folders and multibranch projects, for `bot.ci.frame.Source`.
 
 docs/ci/jenkins.md says what is asked and which traps are behind it.
 """
@@ -6,23 +6,20 @@ docs/ci/jenkins.md says what is asked and which traps are behind it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 import httpx
 
+from bot.ci.frame import mine
 from bot.ci.jenkins.api import SYSTEM, Credentials, JenkinsApi
 from bot.ci.jenkins.runs import ITEM, QUEUED, WHOLE_BUILD, Console, build_from, completed, is_freestyle, item_from
 from bot.ci.jenkins.urls import build_in, job_of, job_path
-from bot.core.evidence import Observation, Trouble
+from bot.core.evidence import Trouble
 from bot.core.run import Cancelled, CancelResult, Conclusion, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
-from bot.http.asking import Limits
-from bot.http.client import Absent, Failed, observe
+from bot.http.client import Absent, Failed, Limits
 from bot.http.values import Json, inner, is_count, is_number, text
 from bot.ports.clock import Clock
-
-T = TypeVar("T")
 
 # Jenkins has no time filter and no limit to how long a build may run: this is how long one is taken to run at most
 _LONGEST_BUILD = timedelta(days=30)
@@ -33,11 +30,11 @@ _LOOKS = 3
 class Jenkins:
     """Asks one Jenkins on behalf of the configured pipelines.
 
-    `patience` is how many seconds a forced cancel waits for `term` before it goes on to `kill`. A client that is
-    passed in is closed with this source. `limits` are in seconds.
+    `patience` is how many seconds a forced cancel waits for `term` before it goes on to `kill`. An `http` that is
+    passed in is closed with this.
     """
 
-    system = SYSTEM
+    system = server = SYSTEM
     escalate_after = timedelta(seconds=30)
     """A stopped build gets a moment to end by itself; `term` and `kill` follow."""
 
@@ -51,88 +48,35 @@ class Jenkins:
         pipelines: Iterable[Pipeline],
         patience: float = 3.0,
         limits: Limits | None = None,
-        client: httpx.AsyncClient | None = None,
+        http: httpx.AsyncClient | None = None,
     ) -> None:
-        self._name = name
-        self._clock = clock
-        self._pipelines = tuple(pipeline for pipeline in pipelines if pipeline.ci == name)
+        self.name = name
+        self.clock = clock
+        self.limits = limits or Limits()
+        self._pipelines = mine(name, pipelines)
         self._patience = patience
-        self._limits = limits or Limits()
-        self._api = JenkinsApi(base_url, credentials, clock, self._limits, client)
+        self._api = JenkinsApi(base_url, credentials, clock, self.limits, http)
+        self._base_url = self._api.client.base_url
         self._consoles: dict[str, Console] = {}
 
-    def __repr__(self) -> str:
-        return f"Jenkins({self._name!r}, {self._api.base_url!r})"
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    async def runs(self, pipeline: Pipeline, *, since: datetime) -> Observation[tuple[Run, ...]]:
-        return await self._observe(lambda: self._runs(pipeline, since))
-
-    async def with_jobs(self, run: Run) -> Observation[Run]:
-        return await self.run(run.ref)
-
-    async def run(self, ref: RunRef) -> Observation[Run]:
-        return await self._observe(lambda: self._run(ref))
-
     def ref_from_url(self, url: str) -> RunRef | None:
-        found = build_in(url, self._api.base_url)
+        found = build_in(url, self._base_url)
         if found is None:
             return None
-        mine = next((pipeline for pipeline in self._pipelines if _job(pipeline) in found.jobs), None)
-        return RunRef(mine, found.number, url) if mine is not None else None
+        pipeline = next((each for each in self._pipelines if _job(each) in found.jobs), None)
+        return RunRef(pipeline, found.number, url) if pipeline is not None else None
 
-    async def cancel(self, ref: RunRef, *, force: bool) -> Cancelled:
-        try:
-            async with asyncio.timeout(self._limits.overall):
-                return await self._cancel(ref, force=force)
-        except Absent as absent:
-            return Cancelled(CancelResult.NOT_FOUND, f"Jenkins does not know {absent.what}")
-        except Failed as failed:
-            denied = failed.trouble is Trouble.DENIED
-            return Cancelled(CancelResult.DENIED if denied else CancelResult.NOT_KNOWN, failed.detail)
-        except TimeoutError:
-            return Cancelled(CancelResult.NOT_KNOWN, self._slow)
-
-    async def switch(self, pipeline: Pipeline, *, on: bool) -> Switched:
-        try:
-            async with asyncio.timeout(self._limits.overall):
-                return await self._switch(pipeline, on=on)
-        except Absent:
-            return Switched(
-                SwitchResult.NOT_FOUND, f"Jenkins does not know {_job(pipeline)}, or the user may not see it"
-            )
-        except Failed as failed:
-            denied = failed.trouble is Trouble.DENIED
-            return Switched(SwitchResult.DENIED if denied else SwitchResult.NOT_KNOWN, failed.detail)
-        except TimeoutError:
-            return Switched(SwitchResult.NOT_KNOWN, self._slow)
-
-    async def aclose(self) -> None:
-        await self._api.aclose()
-
-    @property
-    def _slow(self) -> str:
-        return f"{SYSTEM} did not give the whole answer within {self._limits.overall:g} s"
-
-    async def _observe(self, look: Callable[[], Awaitable[T]]) -> Observation[T]:
-        return await observe(look, system=self.system, clock=self._clock, limit=self._limits.overall)
-
-    async def _runs(self, pipeline: Pipeline, since: datetime) -> tuple[Run, ...]:
+    async def runs(self, pipeline: Pipeline, since: datetime) -> Iterable[Run]:
         # the queue first: what leaves it in between is then among the builds
         items = await self._queue()
         path, job = job_path(_job(pipeline)), _job(pipeline)
         builds = await self._api.builds(path, job, since=since - _LONGEST_BUILD)
 
         started = {f"{QUEUED}{build['queueId']}" for build in builds if is_count(build.get("queueId"))}
-        queued = [item_from(item, pipeline, self._api.base_url + path) for item in items if _is_of(item, job)]
+        queued = [item_from(item, pipeline, self._base_url + path) for item in items if _is_of(item, job)]
         waiting = [run for run in queued if run.ref.id not in started]
-        runs = [build_from(build, pipeline, self._api.base_url + path) for build in builds]
-        going_on = [run for run in runs if run.ended_at is None or run.ended_at >= since]
-        newest_first = sorted((*going_on, *waiting), key=lambda run: (run.created_at, _ordinal(run)), reverse=True)
-        return tuple(newest_first)
+        runs = [build_from(build, pipeline, self._base_url + path) for build in builds]
+        return [*runs, *waiting]
 
     async def _queue(self) -> list[Json]:
         try:
@@ -140,7 +84,7 @@ class Jenkins:
         except Absent:  # what waits holds no lock: a server that shows no queue can still say who does
             return []
 
-    async def _run(self, ref: RunRef) -> Run:
+    async def run(self, ref: RunRef) -> Run:
         return (await self._read(ref))[0]
 
     async def _read(self, ref: RunRef) -> tuple[Run, Json]:
@@ -150,12 +94,12 @@ class Jenkins:
             item = await self._item(ref)
             number = inner(item, "executable").get("number")
             if not is_count(number):
-                return item_from(item, ref.pipeline, self._api.base_url + job_path(job)), item
+                return item_from(item, ref.pipeline, self._base_url + job_path(job)), item
             ref = RunRef(ref.pipeline, str(number))
         if not is_number(ref.id):
             raise Absent(f"build {ref.id} of {job}")
         entry = await self._api.get_object(f"{job_path(job)}/{ref.id}", f"build {ref.id} of {job}", WHOLE_BUILD)
-        run = build_from(entry, ref.pipeline, self._api.base_url + job_path(job))
+        run = build_from(entry, ref.pipeline, self._base_url + job_path(job))
         if run.ref.id != ref.id:
             raise Failed(Trouble.GARBLED, f"Jenkins answered with another build than {ref.id} of {job}")
         return completed(run, entry, await self._console(run, entry)), entry
@@ -181,7 +125,7 @@ class Jenkins:
             return known
         path = f"{job_path(_job(run.ref.pipeline))}/{run.ref.id}"
         try:
-            async with asyncio.timeout(self._limits.overall / 3):
+            async with asyncio.timeout(self.limits.overall / 3):
                 console = await self._api.console(path, f"the console of build {run.ref.id}")
         except TimeoutError:
             return Console()
@@ -191,14 +135,14 @@ class Jenkins:
                 self._consoles.pop(next(iter(self._consoles)))
         return console
 
-    async def _cancel(self, ref: RunRef, *, force: bool) -> Cancelled:
+    async def cancel(self, ref: RunRef, *, force: bool) -> Cancelled:
         run, entry = await self._read(ref)
         if run.phase is Phase.ENDED:
             return Cancelled(CancelResult.ALREADY_ENDED, f"it has ended ({run.reported})")
         if run.ref.id.startswith(QUEUED):
             item = run.ref.id.removeprefix(QUEUED)
-            about = f"taking item {item} out of the queue"
-            await self._api.post("/queue/cancelItem", about, "Job/Cancel", params={"id": item})
+            about, doing = f"item {item} in the queue", "taking out"
+            await self._api.post("/queue/cancelItem", about, "Job/Cancel", doing=doing, params={"id": item})
             return Cancelled(CancelResult.ACCEPTED, "Jenkins takes it out of the queue")
         if force and not is_freestyle(entry):
             return await self._force(run)
@@ -214,35 +158,32 @@ class Jenkins:
             return Cancelled(CancelResult.ACCEPTED, "Jenkins was asked to stop it, and knows no harder end for it")
         for _ in range(_LOOKS):
             await asyncio.sleep(self._patience / _LOOKS)
-            if (await self._run(run.ref)).phase is Phase.ENDED:
+            if (await self.run(run.ref)).phase is Phase.ENDED:
                 return Cancelled(CancelResult.ACCEPTED, "Jenkins terminated its steps; what they started may go on")
         await self._end(run, "kill")
         return Cancelled(CancelResult.ACCEPTED, "Jenkins killed the build, which does not stop what its steps started")
 
     async def _end(self, run: Run, verb: str) -> None:
-        path = f"{job_path(_job(run.ref.pipeline))}/{run.ref.id}/{verb}"
-        await self._api.post(path, f"to {verb} build {run.ref.id} of {_job(run.ref.pipeline)}", "Job/Cancel")
+        job = _job(run.ref.pipeline)
+        path, about = f"{job_path(job)}/{run.ref.id}/{verb}", f"build {run.ref.id} of {job}"
+        await self._api.post(path, about, "Job/Cancel", doing=f"to {verb}")
 
-    async def _switch(self, pipeline: Pipeline, *, on: bool) -> Switched:
-        verb, job, lost = "enable" if on else "disable", _job(pipeline), None
-        try:
-            await self._api.post(f"{job_path(job)}/{verb}", f"to {verb} {job}", "Job/Configure")
-        except Failed as failed:
-            if failed.trouble is Trouble.DENIED:
-                raise
-            lost = failed
-        if await self._is_switched(pipeline, on=on):
+    async def switch(self, pipeline: Pipeline, *, on: bool) -> Switched:
+        verb, job = "enable" if on else "disable", _job(pipeline)
+        await self._api.post(f"{job_path(job)}/{verb}", job, "Job/Configure", doing=f"to {verb}")
+        if await self.is_switched(pipeline, on=on):
             return Switched(SwitchResult.DONE)
-        if lost is not None:
-            raise lost
         detail = f"Jenkins took the request and did not {verb} it: a branch is switched with its multibranch project"
         return Switched(SwitchResult.NOT_KNOWN, detail)
 
-    async def _is_switched(self, pipeline: Pipeline, *, on: bool) -> bool:
+    async def is_switched(self, pipeline: Pipeline, *, on: bool) -> bool:
         job = _job(pipeline)
         entry = await self._api.get_object(job_path(job), job, "disabled,buildable")
         is_on = not entry["disabled"] if isinstance(entry.get("disabled"), bool) else entry.get("buildable")
         return is_on is on
+
+    async def aclose(self) -> None:
+        await self._api.client.aclose()
 
 
 def _job(pipeline: Pipeline) -> str:
@@ -251,7 +192,3 @@ def _job(pipeline: Pipeline) -> str:
 
 def _is_of(item: Json, job: str) -> bool:
     return job_of(text(inner(item, "task").get("url"))) == job
-
-
-def _ordinal(run: Run) -> int:
-    return int(run.ref.id.removeprefix(QUEUED))

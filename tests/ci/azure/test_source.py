@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from bot.ci.azure.source import AzureDevOps
+from bot.ci.frame import Source
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import CancelResult, Conclusion, Phase, Pipeline, RunRef, SwitchResult
-from bot.http.asking import Limits
+from bot.http.client import Limits
 from tests.worlds.ci.azure import AzureStandIn
 from tests.worlds.ci.azure_shapes import build_json, timeline_json
 from tests.worlds.ci.azure_world import project_id
@@ -76,7 +77,7 @@ async def make_source(azure):
             "clock": WallClock(),
             "pipelines": (DEPLOY, UPDATE),
         }
-        made.append(AzureDevOps(**{**usual, **changes}))
+        made.append(Source(AzureDevOps(**{**usual, **changes})))
         return made[-1]
 
     yield make
@@ -352,12 +353,14 @@ async def test_an_older_server_is_asked_in_the_version_that_it_knows(source, azu
 async def test_a_collection_below_a_path_is_asked_there():
     async with AzureStandIn(collection="tfs/DefaultCollection") as server:
         build = server.world.start_run(PROJECT, 42)
-        source = AzureDevOps(
-            name="azure",
-            base_url=server.base_url + "/",
-            token=SecretStr(server.token),
-            clock=WallClock(),
-            pipelines=(DEPLOY,),
+        source = Source(
+            AzureDevOps(
+                name="azure",
+                base_url=server.base_url + "/",
+                token=SecretStr(server.token),
+                clock=WallClock(),
+                pipelines=(DEPLOY,),
+            )
         )
         ref = source.ref_from_url(f"{server.base_url}/infra/_build/results?buildId={build.id}")
         seen = await source.run(ref)
@@ -520,7 +523,9 @@ async def test_neither_repr_nor_details_nor_logs_show_the_token(make_source, azu
         azure.answer_next(BUILDS, status=500, times=9)
         seen.append(await source.runs(DEPLOY, since=ago(hours=1)))
 
-    assert "verysecret" not in repr(source) + repr(vars(source)) + repr(vars(source._api)) + repr(seen) + repr(logs)
+    inner = (source.ci, source.ci._api, source.ci._api._client)
+    shown = [repr(source), *(repr(vars(each)) for each in inner)]
+    assert "verysecret" not in "".join(shown) + repr(seen) + repr(logs)
     assert [entry["event"] for entry in logs if entry["event"].startswith("ci.")] == ["ci.unseen", "ci.unseen"]
 
 
@@ -693,8 +698,10 @@ async def test_no_cut_or_changed_answer_makes_a_running_build_ended_or_raises(az
         answers = {part: (await reader.get(path + part)).text for part in ("", "/timeline")}
     for (part, text), cut, tail in zip(answers.items(), cuts, tails, strict=True):
         azure.answer_next(f"builds/{build.id}{part}\\?", body=(text[: max(0, len(text) - cut)] + tail) or " ")
-    source = AzureDevOps(
-        name="azure", base_url=azure.base_url, token=SecretStr(azure.token), clock=NoonClock(), pipelines=(DEPLOY,)
+    source = Source(
+        AzureDevOps(
+            name="azure", base_url=azure.base_url, token=SecretStr(azure.token), clock=NoonClock(), pipelines=(DEPLOY,)
+        )
     )
 
     seen = await source.run(ref_of(build))
@@ -756,13 +763,15 @@ async def test_no_shape_of_an_answer_raises_or_makes_a_build_ended_whose_job_goe
     def answer(request):
         return httpx.Response(200, json=answers.get(request.url.path.rpartition("/")[2], earlier))
 
-    source = AzureDevOps(
-        name="azure",
-        base_url=azure.base_url,
-        token=SecretStr("t"),
-        clock=WallClock(),
-        pipelines=(DEPLOY,),
-        client=httpx.AsyncClient(transport=httpx.MockTransport(answer)),
+    source = Source(
+        AzureDevOps(
+            name="azure",
+            base_url=azure.base_url,
+            token=SecretStr("t"),
+            clock=WallClock(),
+            pipelines=(DEPLOY,),
+            http=httpx.AsyncClient(transport=httpx.MockTransport(answer)),
+        )
     )
     seen = await source.run(ref_of(build))
     listed = await source.runs(DEPLOY, since=ago(hours=1))

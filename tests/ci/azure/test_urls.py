@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from bot.ci.azure.source import AzureDevOps
+from bot.ci.frame import Source
 from bot.core.run import Pipeline
 
 CLOUD = "https://dev.azure.com/acme"
@@ -31,7 +32,9 @@ def source(base):
         Pipeline("azure", (("project", project), ("definition", "42"))) for project in ("infra", "Platform Team (EU)")
     ]
     foreign = Pipeline("other", (("project", "secret"), ("definition", "42")))
-    return AzureDevOps(name="azure", base_url=base, token=SecretStr("t"), clock=NoonClock(), pipelines=(*mine, foreign))
+    return Source(
+        AzureDevOps(name="azure", base_url=base, token=SecretStr("t"), clock=NoonClock(), pipelines=(*mine, foreign))
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.ci.ecs.source import Ecs
+from bot.ci.frame import Source
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import CancelResult, Conclusion, Phase, Pipeline, RunRef, SwitchResult
-from bot.http.asking import Limits
+from bot.http.client import Limits
 from tests.worlds.ci.ecs import EcsStandIn
 
 CLUSTER = "terraform"
@@ -87,7 +88,7 @@ def make_source(ecs):
             "pipelines": (DEPLOY, UPDATE),
             "relist_delay": timedelta(0),
         }
-        return Ecs(**{**usual, **changes})
+        return Source(Ecs(**{**usual, **changes}))
 
     yield make
     for client in clients:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bot.ci.ecs.source import Ecs
 from bot.ci.ecs.urls import page_of
+from bot.ci.frame import Source
 from bot.core.run import Pipeline
 
 ID = "0123456789abcdef0123456789abcdef"
@@ -28,16 +29,18 @@ def never():
 
 
 def make(*clusters):
-    return Ecs(
-        name="ecs",
-        region="eu-west-1",
-        client=never,
-        run=asyncio.to_thread,
-        clock=NoonClock(),
-        pipelines=[
-            *(Pipeline("ecs", (("cluster", cluster), ("family", "production"))) for cluster in clusters),
-            Pipeline("other", (("cluster", "secret"), ("family", "production"))),
-        ],
+    return Source(
+        Ecs(
+            name="ecs",
+            region="eu-west-1",
+            client=never,
+            run=asyncio.to_thread,
+            clock=NoonClock(),
+            pipelines=[
+                *(Pipeline("ecs", (("cluster", cluster), ("family", "production"))) for cluster in clusters),
+                Pipeline("other", (("cluster", "secret"), ("family", "production"))),
+            ],
+        )
     )
 
 

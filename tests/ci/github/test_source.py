@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.ci.github.api import Limits
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import Conclusion, Phase
 
@@ -200,7 +199,7 @@ def busy(github, make_source):
     for hour in range(90):
         old = github.world.start_run(REPO, "dependency-update.yml", at=ago(days=10, hours=hour))
         github.world.finish(old.id, at=ago(days=10, hours=hour))
-    return make_source(limits=Limits(per_page=1))
+    return make_source(per_page=1)
 
 
 @pytest.mark.parametrize("status", ["queued", "in_progress", "waiting", "pending", "requested"])

@@ -13,10 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bot.ci.github.api import Limits
+from bot.ci.frame import Source
 from bot.ci.github.source import GitHubActions
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import Phase, Pipeline, RunRef
+from bot.http.client import Limits
 
 SINCE = datetime.now(UTC) - timedelta(hours=6)
 RUNS = "deploy.yml/runs"
@@ -242,7 +243,9 @@ async def test_neither_repr_nor_details_nor_logs_show_the_token(make_source, git
         github.answer_next(RUNS, status=500, times=9)
         seen.append(await source.runs(deploy, since=SINCE))
 
-    assert "verysecret" not in repr(source) + repr(vars(source)) + repr(vars(source._api)) + repr(seen) + repr(logs)
+    inner = (source.ci, source.ci._api, source.ci._api.client)
+    shown = [repr(source), *(repr(vars(each)) for each in inner)]
+    assert "verysecret" not in "".join(shown) + repr(seen) + repr(logs)
     assert [entry["event"] for entry in logs if entry["event"].startswith("ci.")] == ["ci.unseen", "ci.unseen"]
 
 
@@ -254,7 +257,7 @@ async def test_proxies_of_the_environment_are_not_asked_for_loopback(make_source
 
 async def test_a_client_that_was_passed_in_is_used_and_closed_with_the_source(make_source, github, deploy):
     client = httpx.AsyncClient()
-    source = make_source(client=client)
+    source = make_source(http=client)
 
     assert isinstance(await source.runs(deploy, since=SINCE), Found)
     await source.aclose()
@@ -273,8 +276,14 @@ async def test_no_cut_or_changed_answer_makes_a_running_run_ended_or_raises(gith
         answers = {part: (await reader.get(path + part)).text for part in ("", "/jobs")}
     for (part, text), cut, tail in zip(answers.items(), cuts, tails, strict=True):
         github.answer_next(f"runs/{run.id}{part}($|\\?)", body=(text[: max(0, len(text) - cut)] + tail) or " ")
-    source = GitHubActions(
-        name="github", base_url=github.base_url, token=SecretStr(github.token), clock=NoonClock(), pipelines=(deploy,)
+    source = Source(
+        GitHubActions(
+            name="github",
+            base_url=github.base_url,
+            token=SecretStr(github.token),
+            clock=NoonClock(),
+            pipelines=(deploy,),
+        )
     )
 
     seen = await source.run(RunRef(deploy, str(run.id)))

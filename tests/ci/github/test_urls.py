@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from bot.ci.frame import Source
 from bot.ci.github.source import GitHubActions
 from bot.core.run import Pipeline
 
@@ -29,8 +30,10 @@ class NoonClock:
 def source(base):
     pipeline = Pipeline("github", (("repo", "acme/infra"), ("workflow", "deploy.yml")))
     foreign = Pipeline("other", (("repo", "acme/secret"), ("workflow", "deploy.yml")))
-    return GitHubActions(
-        name="github", base_url=base, token=SecretStr("t"), clock=NoonClock(), pipelines=(pipeline, foreign)
+    return Source(
+        GitHubActions(
+            name="github", base_url=base, token=SecretStr("t"), clock=NoonClock(), pipelines=(pipeline, foreign)
+        )
     )
 
 

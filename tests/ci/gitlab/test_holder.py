@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import SecretStr
 
+from bot.ci.frame import Source
 from bot.ci.gitlab.source import GitLab
 from bot.core.evidence import Found
 from bot.core.gate.attribution import Look, Strength, attribute, may_hold
@@ -45,12 +46,14 @@ def world(gitlab):
 
 @pytest.fixture
 async def holder(gitlab):
-    source = GitLab(
-        name="gitlab",
-        base_url=gitlab.base_url,
-        token=SecretStr(gitlab.token),
-        clock=WallClock(),
-        pipelines=(MAIN,),
+    source = Source(
+        GitLab(
+            name="gitlab",
+            base_url=gitlab.base_url,
+            token=SecretStr(gitlab.token),
+            clock=WallClock(),
+            pipelines=(MAIN,),
+        )
     )
 
     async def look(created, host=SLOT):

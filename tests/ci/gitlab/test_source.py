@@ -13,10 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from bot.ci.frame import Source
 from bot.ci.gitlab.source import GitLab
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import Phase, Pipeline, RunRef
-from bot.http.asking import Limits
+from bot.http.client import Limits
 from tests.worlds.ci.gitlab import GitLabStandIn
 
 MAIN = Pipeline("gitlab", (("project", "acme/infra"), ("ref", "main")))
@@ -52,7 +53,7 @@ async def make_source(gitlab):
             "clock": NoonClock(),
             "pipelines": (MAIN,),
         }
-        made.append(GitLab(**{**settings, **changes}))
+        made.append(Source(GitLab(**{**settings, **changes})))
         return made[-1]
 
     yield make
@@ -427,7 +428,7 @@ async def test_neither_repr_nor_details_nor_logs_show_the_token(make_source, git
         source = make_source(token=SecretStr("glpat-verysecret"))
         seen = await source.runs(MAIN, since=ago(hours=1))
 
-    shown = [repr(source), repr(vars(source)), repr(vars(source._api)), repr(vars(source._api._asker)), repr(seen)]
+    shown = [repr(source), repr(vars(source.ci)), repr(vars(source.ci._client)), repr(seen)]
     assert "verysecret" not in "".join(shown) + repr(logs)
 
 
@@ -445,8 +446,10 @@ async def test_no_cut_or_changed_answer_makes_a_running_pipeline_ended_or_raises
     for (part, text), cut, tail in zip(answers.items(), cuts, tails, strict=True):
         body = (text[: max(0, len(text) - cut)] + tail) or " "
         gitlab.answer_next(f"pipelines/{pipeline.id}{part}($|\\?)", body=body)
-    source = GitLab(
-        name="gitlab", base_url=gitlab.base_url, token=SecretStr(gitlab.token), clock=NoonClock(), pipelines=(MAIN,)
+    source = Source(
+        GitLab(
+            name="gitlab", base_url=gitlab.base_url, token=SecretStr(gitlab.token), clock=NoonClock(), pipelines=(MAIN,)
+        )
     )
 
     seen = await source.run(RunRef(MAIN, str(pipeline.id)))
@@ -518,8 +521,10 @@ async def test_no_odd_values_anywhere_make_a_running_pipeline_ended_or_raise(git
     for (_, shape), document, change in zip(parts, documents, wanted, strict=True):
         body = [mangled(each, change) for each in document] if isinstance(document, list) else mangled(document, change)
         gitlab.answer_next(shape, body=json.dumps(body))
-    source = GitLab(
-        name="gitlab", base_url=gitlab.base_url, token=SecretStr(gitlab.token), clock=NoonClock(), pipelines=(MAIN,)
+    source = Source(
+        GitLab(
+            name="gitlab", base_url=gitlab.base_url, token=SecretStr(gitlab.token), clock=NoonClock(), pipelines=(MAIN,)
+        )
     )
 
     seen = [await source.run(RunRef(MAIN, str(pipeline.id))), await source.runs(MAIN, since=ago(hours=1))]

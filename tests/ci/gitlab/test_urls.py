@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from bot.ci.frame import Source
 from bot.ci.gitlab.source import GitLab
 from bot.core.run import Pipeline
 
@@ -28,8 +29,8 @@ def source(base):
     flat = Pipeline("gitlab", (("project", "acme/infra"), ("ref", "main")))
     deep = Pipeline("gitlab", (("project", "acme/cloud/network/core"),))
     foreign = Pipeline("other", (("project", "acme/secret"),))
-    return GitLab(
-        name="gitlab", base_url=base, token=SecretStr("t"), clock=NoonClock(), pipelines=(flat, deep, foreign)
+    return Source(
+        GitLab(name="gitlab", base_url=base, token=SecretStr("t"), clock=NoonClock(), pipelines=(flat, deep, foreign))
     )
 
 

@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import SecretStr
 
+from bot.ci.frame import Source
 from bot.ci.gitlab.source import GitLab
 from bot.core.evidence import Found
 from bot.core.run import CancelResult, Conclusion, Phase, Pipeline, RunRef, SwitchResult
-from bot.http.asking import Limits
+from bot.http.client import Limits
 from tests.worlds.ci.gitlab import GitLabStandIn
 
 MAIN = Pipeline("gitlab", (("project", "acme/infra"), ("ref", "main")))
@@ -46,7 +47,7 @@ async def make_source(gitlab):
             "clock": WallClock(),
             "pipelines": (MAIN,),
         }
-        made.append(GitLab(**{**settings, **changes}))
+        made.append(Source(GitLab(**{**settings, **changes})))
         return made[-1]
 
     yield make

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import SecretStr
 
+from bot.ci.frame import Source
 from bot.ci.jenkins.source import Credentials, Jenkins
 from bot.core.evidence import Found
 from bot.core.gate.attribution import Look, Strength, attribute, may_hold
@@ -40,12 +41,14 @@ async def jenkins():
 
 @pytest.fixture
 async def holder(jenkins):
-    source = Jenkins(
-        name="jenkins",
-        base_url=jenkins.base_url,
-        credentials=Credentials(SecretStr(jenkins.user), SecretStr(jenkins.token)),
-        clock=WallClock(),
-        pipelines=(DEPLOY,),
+    source = Source(
+        Jenkins(
+            name="jenkins",
+            base_url=jenkins.base_url,
+            credentials=Credentials(SecretStr(jenkins.user), SecretStr(jenkins.token)),
+            clock=WallClock(),
+            pipelines=(DEPLOY,),
+        )
     )
 
     async def look(created, host=POD):

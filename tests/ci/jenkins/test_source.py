@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from bot.ci.frame import Source
 from bot.ci.jenkins.source import Credentials, Jenkins
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import Conclusion, Phase, Pipeline, RunRef
-from bot.http.asking import Limits
+from bot.http.client import Limits
 from tests.worlds.ci.jenkins import JenkinsStandIn
 
 DEPLOY = Pipeline("jenkins", (("job", "infra/deploy"),))
@@ -52,7 +53,7 @@ async def make_source(jenkins):
             "clock": NoonClock(),
             "pipelines": (DEPLOY,),
         }
-        made.append(Jenkins(**{**settings, **changes}))
+        made.append(Source(Jenkins(**{**settings, **changes})))
         return made[-1]
 
     yield make
@@ -334,7 +335,8 @@ async def test_neither_repr_nor_details_nor_logs_show_the_token(make_source, jen
         source = make_source(credentials=Credentials(SecretStr("u"), SecretStr("verysecret")))
         seen = await source.runs(DEPLOY, since=ago(hours=1))
 
-    shown = [repr(source), repr(vars(source)), repr(vars(source._api)), repr(vars(source._api._asker)), repr(seen)]
+    inner = (source.ci, source.ci._api, source.ci._api.client)
+    shown = [repr(source), *(repr(vars(each)) for each in inner), repr(seen)]
     assert "verysecret" not in "".join(shown) + repr(logs)
 
 
@@ -350,12 +352,14 @@ async def test_no_cut_or_changed_answer_makes_a_running_build_ended_or_raises(je
         answers = {part: (await reader.get(path + part)).text for part in ("/api/json", "/consoleText")}
     for (part, text), cut, tail in zip(answers.items(), cuts, tails, strict=True):
         jenkins.answer_next(f"/{build.number}{part}", body=(text[: max(0, len(text) - cut)] + tail) or " ")
-    source = Jenkins(
-        name="jenkins",
-        base_url=jenkins.base_url,
-        credentials=Credentials(SecretStr(jenkins.user), SecretStr(jenkins.token)),
-        clock=NoonClock(),
-        pipelines=(DEPLOY,),
+    source = Source(
+        Jenkins(
+            name="jenkins",
+            base_url=jenkins.base_url,
+            credentials=Credentials(SecretStr(jenkins.user), SecretStr(jenkins.token)),
+            clock=NoonClock(),
+            pipelines=(DEPLOY,),
+        )
     )
 
     seen = await source.run(RunRef(DEPLOY, str(build.number)))
@@ -412,12 +416,14 @@ async def test_no_odd_values_anywhere_make_a_running_build_ended_or_raise(jenkin
         key = {LIST: "builds", "/queue/api/json": "items"}.get(path)
         body = {key: [mangled(each, change) for each in document[key]]} if key else mangled(document, change)
         jenkins.answer_next(path, body=json.dumps(body))
-    source = Jenkins(
-        name="jenkins",
-        base_url=jenkins.base_url,
-        credentials=Credentials(SecretStr(jenkins.user), SecretStr(jenkins.token)),
-        clock=NoonClock(),
-        pipelines=(DEPLOY,),
+    source = Source(
+        Jenkins(
+            name="jenkins",
+            base_url=jenkins.base_url,
+            credentials=Credentials(SecretStr(jenkins.user), SecretStr(jenkins.token)),
+            clock=NoonClock(),
+            pipelines=(DEPLOY,),
+        )
     )
 
     seen = [await source.run(RunRef(DEPLOY, str(build.number))), await source.run(RunRef(DEPLOY, f"queue:{item.id}"))]

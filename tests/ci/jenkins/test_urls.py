@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from bot.ci.frame import Source
 from bot.ci.jenkins.source import Credentials, Jenkins
 from bot.ci.jenkins.urls import job_of, job_path
 from bot.core.run import Pipeline
@@ -30,12 +31,14 @@ class NoonClock:
 
 @cache
 def source(base):
-    return Jenkins(
-        name="jenkins",
-        base_url=base,
-        credentials=Credentials(SecretStr("u"), SecretStr("t")),
-        clock=NoonClock(),
-        pipelines=(*map(pipeline, (DEPLOY, BRANCH, TOP)), pipeline("secret", "other")),
+    return Source(
+        Jenkins(
+            name="jenkins",
+            base_url=base,
+            credentials=Credentials(SecretStr("u"), SecretStr("t")),
+            clock=NoonClock(),
+            pipelines=(*map(pipeline, (DEPLOY, BRANCH, TOP)), pipeline("secret", "other")),
+        )
     )
 
 

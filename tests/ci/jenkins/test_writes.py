@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import SecretStr
 
+from bot.ci.frame import Source
 from bot.ci.jenkins.source import Credentials, Jenkins
 from bot.core.evidence import Found
 from bot.core.run import CancelResult, Conclusion, Phase, Pipeline, RunRef, SwitchResult
-from bot.http.asking import Limits
+from bot.http.client import Limits
 from tests.worlds.ci.jenkins import JenkinsStandIn
 
 DEPLOY = Pipeline("jenkins", (("job", "infra/deploy"),))
@@ -52,7 +53,7 @@ async def make_source(jenkins):
             "pipelines": (DEPLOY,),
             "patience": 0.1,
         }
-        made.append(Jenkins(**{**settings, **changes}))
+        made.append(Source(Jenkins(**{**settings, **changes})))
         return made[-1]
 
     yield make
