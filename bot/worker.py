@@ -281,7 +281,7 @@ async def _say_if_last(world: World, retry: Retry, job: str, subject: str, why: 
     try:
         channel, thread = await _where(world, job, subject)
         if channel:
-            await world.teller.notice(channel, _last_words(job, subject, why), thread=thread)
+            await world.messenger.post(channel, _last_words(job, subject, why), thread=thread)
     except TflockError as error:
         log.warning("job.not_told", job=job, subject=subject, error=str(error))
 

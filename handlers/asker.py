@@ -11,8 +11,7 @@ from typing import Any
 import structlog
 
 from bot.errors import UpstreamError
-from bot.ports.messenger import Notifier
-from bot.slack.render import Message
+from bot.ports.messenger import Message, Messenger, Report
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -38,16 +37,14 @@ class Asker:
     text: str = ""
 
 
-async def answer(notifier: Notifier, asker: Asker, message: Message) -> None:
+async def answer(messenger: Messenger, asker: Asker, what: Report | Message) -> None:
     """Answers the asker alone: by the response URL, else in the channel, else in their DM. Raises UpstreamError."""
     ways: list[Callable[[], Coroutine[Any, Any, object]]] = [
-        lambda: notifier.whisper(
-            asker.channel, asker.user, text=message.text, blocks=message.blocks, thread=asker.thread or None
-        ),
-        lambda: notifier.direct(asker.user, text=message.text, blocks=message.blocks),
+        lambda: messenger.whisper(asker.channel, asker.user, what, thread=asker.thread),
+        lambda: messenger.post(asker.user, what),
     ]
     if asker.response_url:
-        ways.insert(0, lambda: notifier.respond(asker.response_url, text=message.text, blocks=message.blocks))
+        ways.insert(0, lambda: messenger.respond(asker.response_url, what))
     *others, last = ways
     for way in others:
         try:
@@ -59,9 +56,9 @@ async def answer(notifier: Notifier, asker: Asker, message: Message) -> None:
     await last()
 
 
-async def say(world: World, asker: Asker, message: Message, outcome: str = "ok") -> str:
+async def say(world: World, asker: Asker, what: Report | Message, outcome: str = "ok") -> str:
     """Answers, and returns the outcome for the metrics: how most handlers end."""
-    await answer(world.notifier, asker, message)
+    await answer(world.messenger, asker, what)
     return outcome
 
 

@@ -16,7 +16,6 @@ from bot.core.nearest import did_you_mean
 from bot.core.phrase import Phrase, Quoted
 from bot.core.reports.report import Notice
 from bot.errors import Denied, JournalAway, NotPermitted, Throttled, UnknownState, UpstreamError
-from bot.slack.render import notice_message
 from bot.usecases.world import World
 from handlers.asker import Asker, answer
 
@@ -86,7 +85,7 @@ class Boundary:
         else:
             log.info("command.refused", reason=str(error))
         try:
-            await answer(self._world.notifier, asker, notice_message(notice))
+            await answer(self._world.messenger, asker, notice)
         except UpstreamError as slack:
             log.error("command.not_answered", reference=reference, detail=slack.detail)  # noqa: TRY400 - no bug to trace
 

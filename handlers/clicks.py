@@ -14,7 +14,7 @@ from bot.core.reports.kill import KillRequest
 from bot.core.reports.report import Notice
 from bot.core.reports.unlock import UnlockRequest
 from bot.errors import NotPermitted
-from bot.slack.render import notice_message, status_message
+from bot.slack.render import status_message
 from bot.slack.render.followups import FILE
 from bot.slack.render.step import ARM
 from bot.slack.render.timeline import EDIT, ENTRY, NEWER, OLDER
@@ -93,8 +93,7 @@ async def _arm_step(world: World, value: ButtonValue, asker: Asker) -> str:
 async def _share(world: World, value: ButtonValue, asker: Asker) -> str:
     question = Question(asker.user, asker.channel, f"status {value.state}")
     report = await status(world, value.state, question)
-    message = status_message(report)
-    await world.notifier.post(asker.channel, text=message.text, blocks=message.blocks, thread=asker.thread or None)
+    await world.messenger.post(asker.channel, status_message(report), thread=asker.thread)
     await tell_owner(world, report.inspection, question)
     return "ok"
 
@@ -104,7 +103,7 @@ async def _file(world: World, value: ButtonValue, asker: Asker) -> str:
     url = await tickets.ask(world, value.request, value.choice, user=asker.user)
     filed = Notice("This was filed already", ((Linked("the ticket", url), "."),))
     filing = Notice("The ticket is being filed", (("This message will link it in a moment.",),))
-    return await say(world, asker, notice_message(filed if url else filing))
+    return await say(world, asker, filed if url else filing)
 
 
 async def _choose_entry(world: World, value: ButtonValue, asker: Asker) -> str:
@@ -147,7 +146,7 @@ async def _snooze(world: World, value: ButtonValue, asker: Asker) -> str:
     snoozed = await alerts.snooze(world, value.request, user=asker.user)
     until: Phrase = (snoozed.snoozed_until,) if snoozed.snoozed_until is not None else ()
     lines: tuple[Phrase, ...] = (("It comes back at ", *until, " if it still stands. No lock was touched."),)
-    return await say(world, asker, notice_message(Notice("The alert is snoozed", lines)))
+    return await say(world, asker, Notice("The alert is snoozed", lines))
 
 
 async def _check_lock(world: World, value: ButtonValue) -> None:

@@ -16,10 +16,8 @@ from bot.core.reports.report import Notice
 from bot.errors import NotPermitted
 from bot.slack.render import (
     help_message,
-    notice_message,
     overview_message,
     status_message,
-    unlock_message,
     user_message,
     watch_message,
     who_message,
@@ -99,7 +97,7 @@ async def unlock(world: World, command: values.Unlock, asker: Asker) -> str:
     )
     report = await unlocking.ask(world, wish)
     if command.dry_run:
-        await say(world, asker, unlock_message(report))
+        await say(world, asker, report)
     return str(report.verdict.ruling) if report.verdict is not None else str(report.stage)
 
 
@@ -136,7 +134,7 @@ async def stop_waiting(world: World, state: str, asker: Asker) -> str:
 async def explain(world: World, command: values.Explain, asker: Asker) -> str:
     """What a pasted error is. Looks at nothing but its text, and changes nothing."""
     found = explained(command.error, _paths(world))
-    return await say(world, asker, notice_message(notice_of(found)), str(found.kind))
+    return await say(world, asker, notice_of(found), str(found.kind))
 
 
 async def check_lock(world: World, text: str, asker: Asker) -> str:
@@ -147,7 +145,7 @@ async def check_lock(world: World, text: str, asker: Asker) -> str:
     if len(found) == 1:
         return await run(world, values.Status(found[0]), f"status {found[0]}", asker)
     notice = _several(found) if found else _none(tuple(world.states))
-    return await say(world, asker, notice_message(notice), "several" if found else "none")
+    return await say(world, asker, notice, "several" if found else "none")
 
 
 async def misunderstood(world: World, wrong: values.Misunderstood, asker: Asker) -> str:
@@ -162,7 +160,7 @@ async def misunderstood(world: World, wrong: values.Misunderstood, asker: Asker)
     lines.append(("Nothing was changed. ", Quoted("/tflock help"), " shows all commands."))
     unknown = wrong.kind is values.Mistake.UNKNOWN_WORD
     headline = f"I do not know “{(wrong.word or '')[:60]}”" if unknown else f"That is not how {wrong.command} works"
-    return await say(world, asker, notice_message(Notice(headline, tuple(lines))), wrong.name)
+    return await say(world, asker, Notice(headline, tuple(lines)), wrong.name)
 
 
 COMMANDS: Mapping[type[values.Command], OnCommand] = {

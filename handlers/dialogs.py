@@ -67,10 +67,10 @@ async def open_edit(world: World, chosen: Chosen, asker: Asker) -> str:
     try:
         await check_may_write(world, asker.user)
         known = await correct.look(world, chosen.page.incident, chosen.entry)
-        await world.views.update(view_id, edit_view(await _form(world, known, chosen, asker)))
+        await world.messenger.update_dialog(view_id, edit_view(await _form(world, known, chosen, asker)))
     except TflockError as error:
         with suppress(UpstreamError):  # the boundary tells the asker of the error itself
-            await world.views.update(view_id, failed_view(str(error)))
+            await world.messenger.update_dialog(view_id, failed_view(str(error)))
         raise
     return "ok"
 
@@ -123,7 +123,7 @@ DIALOGS: Mapping[str, Dialog] = {EDIT_CALLBACK: Dialog(read_edit, save_edit)}
 
 async def _opened(world: World, chosen: Chosen, trigger: str) -> str:
     try:
-        return await world.views.open(trigger, loading_view())
+        return await world.messenger.open_dialog(trigger, loading_view())
     except (Missing, Rejected, Unreachable) as error:
         raise NotPermitted(
             f"Slack did not open the dialog in time ({error.detail}). Nothing was changed: choose Edit once more, "

@@ -96,7 +96,7 @@ async def _in_dialog(world: World, asker: Asker) -> Asker:
     if asker.dialog:
         return asker
     try:
-        return replace(asker, dialog=await world.views.open(asker.trigger, loading_dialog()))
+        return replace(asker, dialog=await world.messenger.open_dialog(asker.trigger, loading_dialog()))
     except Rejected as error:
         words = f"Slack did not open the dialog in time ({error.detail}). Nothing was changed: click once more."
         raise NotPermitted(words) from error
@@ -114,7 +114,7 @@ async def _shown(world: World, asker: Asker, make: Callable[[], Awaitable[View]]
         log.exception("home.broke", reference=reference, user=asker.user)
         view, outcome = plain(replace(notice_of("home", error, reference), reference=reference)), "failed"
     if asker.dialog:
-        await world.views.update(asker.dialog, view)
+        await world.messenger.update_dialog(asker.dialog, view)
     else:
-        await world.views.publish(asker.user, view)
+        await world.messenger.publish_home(asker.user, view)
     return outcome

@@ -9,7 +9,6 @@ from bot.core.phrase import Linked, Phrase, Quoted
 from bot.core.record.incident import Incident
 from bot.core.reports.report import Notice
 from bot.errors import NotPermitted, Unreachable
-from bot.slack.render import notice_message
 from bot.usecases.export import export as exports
 from bot.usecases.export.share import link_of
 from bot.usecases.record import backfill, capture
@@ -50,7 +49,7 @@ async def note(world: World, command: values.Note, asker: Asker) -> str:
         (f"It is entry {noted.id}. To put it right: ", Quoted(f"/tflock edit {noted.id} TEXT")),
         *_where(incident, is_new=is_new),
     )
-    return await say(world, asker, notice_message(Notice("Noted on the timeline", lines)))
+    return await say(world, asker, Notice("Noted on the timeline", lines))
 
 
 async def open_incident(world: World, command: values.Open, asker: Asker) -> str:
@@ -62,7 +61,7 @@ async def open_incident(world: World, command: values.Open, asker: Asker) -> str
             ("It is ", Quoted(before.title), f" ({before.id}). Nothing was changed."),
             ("To give it another title: ", Quoted("/tflock title TEXT")),
         )
-        return await say(world, asker, notice_message(Notice("An incident is open here already", lines)))
+        return await say(world, asker, Notice("An incident is open here already", lines))
     await _check_here(world, asker)
     now = world.clock.now()
     opened, _ = await world.journal.open(channel=asker.channel, title=command.title or TITLE, by=asker.user, at=now)
@@ -114,12 +113,10 @@ async def export(world: World, _: values.Export, asker: Asker) -> str:
     name: Phrase = (Quoted(incident.title), f" ({incident.id})")
     if asked.is_making:
         where = "It will be posted here in a moment." if world.upload_exports else "It goes to the directory."
-        return await say(world, asker, notice_message(Notice("The export is being made", ((*name, f". {where}"),))))
+        return await say(world, asker, Notice("The export is being made", ((*name, f". {where}"),)))
     link = await link_of(world, incident.id, incident.channel)
     last: Phrase = (": ", Linked("the export", link), ".") if link else (" was exported. Nothing was changed.",)
-    return await say(
-        world, asker, notice_message(Notice("Nothing has changed since the last export", ((*name, *last),)))
-    )
+    return await say(world, asker, Notice("Nothing has changed since the last export", ((*name, *last),)))
 
 
 async def capture_since(world: World, command: values.Capture, asker: Asker) -> str:
@@ -135,7 +132,7 @@ async def capture_message(world: World, ts: str, asker: Asker) -> str:
     """The message that the shortcut was used on."""
     await _check_may_capture(world, asker)
     added = await capture.add(world, asker.channel, ts, user=asker.user)
-    return await say(world, asker, notice_message(_ADDED[added]), str(added))
+    return await say(world, asker, _ADDED[added], str(added))
 
 
 async def is_incident_channel(world: World, channel: str) -> bool:
@@ -159,7 +156,7 @@ async def _check_may_capture(world: World, asker: Asker) -> None:
 
 async def _announce(world: World, asker: Asker, notice: Notice) -> str:
     """Says in the channel what was done."""
-    await world.teller.notice(asker.channel, notice, thread=asker.thread)
+    await world.messenger.post(asker.channel, notice, thread=asker.thread)
     return "ok"
 
 

@@ -137,7 +137,7 @@ async def _replace(world: World, report: TimelineReport, asker: Asker) -> str:
     message = timeline_message(report)
     if not asker.response_url:
         return await say(world, asker, message)
-    await world.notifier.respond(asker.response_url, text=message.text, blocks=message.blocks, replace=True)
+    await world.messenger.respond(asker.response_url, message, replace=True)
     return "ok"
 
 

@@ -36,12 +36,9 @@ from bot.export.exporter import FileExporter
 from bot.ports.runs import RunSource
 from bot.slack.client import slack_client
 from bot.slack.directory import SlackDirectory
+from bot.slack.files import SlackFiles
 from bot.slack.messages import SlackMessages
-from bot.slack.messenger import SlackNotifier
-from bot.slack.sharing import SlackSharing
-from bot.slack.steps import SlackSteps
-from bot.slack.teller import SlackTeller
-from bot.slack.views import SlackViews
+from bot.slack.messenger import SlackMessenger
 from bot.store.connect import Client, connect
 from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
@@ -144,7 +141,7 @@ def _wiring(
     token = config.slack.bot_token
     clock, rng, metrics = SystemClock(), random.SystemRandom(), Metrics()
     slack = slack_client(token.get_secret_value() if token else "", base_url=config.slack.api_url, session=session)
-    directory, notifier = SlackDirectory(slack, clock=clock), SlackNotifier(slack)
+    directory = SlackDirectory(slack, clock=clock)
     journal = RedisJournal(client, clock=clock, rng=rng, retention=config.timeline.retention)
     jobs = worker.DocketJobs(docket)
     world = World(
@@ -154,12 +151,9 @@ def _wiring(
         records=RedisRecords(client, rng=rng),
         directory=directory,
         messages=SlackMessages(slack, clock=clock),
-        teller=SlackTeller(notifier),
-        notifier=notifier,
-        views=SlackViews(slack),
-        steps=SlackSteps(slack, notifier),
+        messenger=SlackMessenger(slack),
         exporter=FileExporter(journal, Path(config.export.directory), config.export.formats),
-        sharing=SlackSharing(slack),
+        files=SlackFiles(slack),
         targets=export_targets(config, aws),
         export_directory=config.export.directory,
         tickets=ticket_system(config),

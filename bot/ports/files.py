@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from bot.core.account.edition import ExportReport
 from bot.core.account.values import Account
 from bot.core.record.incident import Incident
-from bot.core.reports.alert import Bulletin
-from bot.core.reports.followups import FollowUpsReport
-from bot.core.reports.queue import QueueNews
-from bot.core.reports.report import Notice
-from bot.ports.messenger import Posted
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,48 +60,11 @@ class Target(Protocol):
         ...
 
 
-class Sharing(Protocol):
-    """Puts an export into a channel, step by step, so that after a crash each step can be looked at before it is
-    done again. Raises UpstreamError like Notifier.
+class Files(Protocol):
+    """Puts files into a channel, step by step, so that each step can be checked after a crash before it is done again.
+
+    Raises UpstreamError like Messenger.
     """
-
-    async def post(self, report: ExportReport, *, thread: str = "") -> Posted:
-        """Posts the summary with the version's mark on it."""
-        ...
-
-    async def find(self, report: ExportReport, *, thread: str, since: datetime) -> Posted | None:
-        """The summary of this version, by its mark, if it was posted since."""
-        ...
-
-    async def redraw(self, report: ExportReport, posted: Posted) -> None: ...
-
-    async def tell(self, channel: str, notice: Notice, *, mark: str, thread: str = "") -> Posted:
-        """Says something with a mark on it."""
-        ...
-
-    async def room(self, user: str) -> str:
-        """The channel of the user's DM with the bot."""
-        ...
-
-    async def call(self, channel: str, news: QueueNews, *, mark: str, thread: str = "") -> Posted:
-        """Tells somebody who waits for a state, with a mark on it."""
-        ...
-
-    async def told(self, channel: str, *, mark: str, thread: str, since: datetime) -> Posted | None:
-        """What was said with this mark."""
-        ...
-
-    async def propose(self, report: FollowUpsReport, *, mark: str, thread: str) -> Posted:
-        """Posts the follow-ups with a mark on them."""
-        ...
-
-    async def redraw_proposals(self, report: FollowUpsReport, posted: Posted) -> None: ...
-
-    async def alert(self, channel: str, bulletin: Bulletin, *, mark: str) -> Posted:
-        """Posts alerts, one with its buttons or a digest of many, with a mark that `told` finds."""
-        ...
-
-    async def redraw_alerts(self, bulletin: Bulletin, posted: Posted) -> None: ...
 
     async def stage(self, path: Path) -> str:
         """Uploads a file that nobody sees yet; its id."""
@@ -120,8 +76,4 @@ class Sharing(Protocol):
 
     async def is_shared(self, channel: str, file_id: str) -> bool | None:
         """Whether the file can be seen in the channel; None for a file that Slack does not know."""
-        ...
-
-    async def link(self, posted: Posted) -> str:
-        """The address of a message."""
         ...

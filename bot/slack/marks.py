@@ -18,23 +18,20 @@ from bot.errors import Unreachable
 from bot.ports.messenger import Posted
 from bot.slack.client import SYSTEM, translated
 
-EVENT = "tflock_export"
-"""The type of the metadata on what is said of an export; its payload has the `mark`."""
-
-LETTER = "tflock_letter"
-"""The same on a message to an owner."""
+MARKED, LETTER = "tflock_export", "tflock_letter"
+"""Types of the metadata on what is posted to a channel and to a person; the payload has the `mark`."""
 
 CALL_SECONDS = 15.0
 _SLOW_CLOCK = timedelta(minutes=5)
 _PAGE, _PAGES = 200, 25
 
 
-def marked(mark: str, event: str = EVENT) -> dict[str, Any]:
+def marked(mark: str, event: str = MARKED) -> dict[str, Any]:
     return {"event_type": event, "event_payload": {"mark": mark}}
 
 
 async def find_marked(
-    client: AsyncWebClient, channel: str, *, mark: str, thread: str, since: datetime, event: str = EVENT
+    client: AsyncWebClient, channel: str, *, mark: str, thread: str, since: datetime
 ) -> Posted | None:
     """Looks through what was said since, and in the minutes before, as the clocks may differ."""
     method = partial(client.conversations_replies, ts=thread) if thread else client.conversations_history
@@ -46,7 +43,7 @@ async def find_marked(
             async with asyncio.timeout(CALL_SECONDS):
                 answer = await page(cursor=cursor or None)
         for said in answer.get("messages") or ():
-            if _has_mark(said, mark, event):
+            if _has_mark(said, mark):
                 return Posted(channel, str(said["ts"]))
         cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
         if not cursor:
@@ -54,6 +51,6 @@ async def find_marked(
     raise Unreachable(SYSTEM, "the channel's history is too long to look for what was said")
 
 
-def _has_mark(said: Mapping[str, Any], mark: str, event: str) -> bool:
+def _has_mark(said: Mapping[str, Any], mark: str) -> bool:
     metadata = said.get("metadata") or {}
-    return metadata.get("event_type") == event and (metadata.get("event_payload") or {}).get("mark") == mark
+    return metadata.get("event_type") in {MARKED, LETTER} and (metadata.get("event_payload") or {}).get("mark") == mark

@@ -1,73 +1,83 @@
-"""Writes to Slack: messages, updates, direct messages and answers to interactions."""
+"""Writes to Slack: messages, dialogs, home tabs, and the ends of workflow steps."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot.errors import Denied
-from bot.ports.messenger import Blocks, Posted
+from bot.ports.messenger import Message, Posted, Report
 from bot.slack.client import SYSTEM, as_error, failure, is_loopback, read_answer, translated
-from bot.slack.marks import LETTER, find_marked, marked
+from bot.slack.marks import LETTER, MARKED, find_marked, marked
+from bot.slack.render import message_of
+
+log = structlog.get_logger()
 
 TOTAL_SECONDS = 15.0
+TRIGGER_SECONDS = 3.0
+"""How long a trigger lives: a dialog that could not be opened by then never will be."""
+
+_DIRECTLY = "writing to somebody directly"
 _CANNOT_OPEN = frozenset({"missing_scope", "unknown_method"})
+_OVER = frozenset({"execution_not_in_running_state", "function_execution_not_found"})
+_LONGEST_ERROR = 500
 
 
-class SlackNotifier:
-    """Implements `bot.ports.Notifier` on a client of `slack_client`. Each method ends within `patience` seconds.
+class SlackMessenger:
+    """Implements `bot.ports.messenger.Messenger` on a client of `slack_client`, with the bot's own token.
 
-    Raises UpstreamError. Unreachable does not mean that nothing was posted; an update may simply be made again.
-    Texts are Slack's mrkdwn and are sent as they are; links are not unfurled.
+    Each method ends within `patience` seconds, a search within as many a page. Raises UpstreamError: Rejected for
+    blocks that Slack does not take, a trigger that is too old, or a dialog that was closed meanwhile. Texts are sent as
+    they are; links are not unfurled. Searching needs the scopes channels:history and groups:history.
     """
 
     def __init__(self, client: AsyncWebClient, *, patience: float = TOTAL_SECONDS) -> None:
         self._client = client
         self._patience = patience
 
-    async def post(self, channel: str, *, text: str, blocks: Blocks, thread: str | None = None) -> Posted:
-        with translated("posting a message"):
-            async with asyncio.timeout(self._patience):
-                return await self._post(channel, text, blocks, thread)
+    async def post(self, to: str, what: Report | Message, *, thread: str = "", mark: str = "") -> Posted:
+        is_direct = _is_person(to)
+        async with self._calling(_DIRECTLY if is_direct else "posting a message"):
+            channel = await self._dm(to) if is_direct else to
+            answer = await self._client.chat_postMessage(
+                channel=channel,
+                thread_ts=thread or None,
+                metadata=marked(mark, LETTER if is_direct else MARKED) if mark else None,
+                unfurl_links=False,
+                unfurl_media=False,
+                **_written(what),
+            )
+        return Posted(channel=str(answer.get("channel") or channel), ts=str(answer["ts"]))
 
-    async def whisper(self, channel: str, user: str, *, text: str, blocks: Blocks, thread: str | None = None) -> None:
-        with translated("answering somebody alone"):
-            async with asyncio.timeout(self._patience):
-                await self._client.chat_postEphemeral(
-                    channel=channel, user=user, text=text, blocks=_plain(blocks), thread_ts=thread
-                )
+    async def find(self, to: str, *, mark: str, since: datetime, thread: str = "") -> Posted | None:
+        channel = to
+        if _is_person(to):
+            async with self._calling(_DIRECTLY):
+                channel = await self._dm(to)
+        return await find_marked(self._client, channel, mark=mark, thread=thread, since=since)
 
-    async def update(self, posted: Posted, *, text: str, blocks: Blocks) -> None:
-        with translated("updating a message"):
-            async with asyncio.timeout(self._patience):
-                await self._client.chat_update(channel=posted.channel, ts=posted.ts, text=text, blocks=_plain(blocks))
+    async def update(self, posted: Posted, what: Report | Message) -> None:
+        async with self._calling("updating a message"):
+            await self._client.chat_update(channel=posted.channel, ts=posted.ts, **_written(what))
 
-    async def direct(
-        self, user: str, *, text: str, blocks: Blocks, mark: str = "", thread: str | None = None
-    ) -> Posted:
-        with translated("writing to somebody directly"):
-            async with asyncio.timeout(self._patience):
-                return await self._post(await self._room(user), text, blocks, thread, mark)
+    async def whisper(self, channel: str, user: str, what: Report | Message, *, thread: str = "") -> None:
+        async with self._calling("answering somebody alone"):
+            await self._client.chat_postEphemeral(
+                channel=channel, user=user, thread_ts=thread or None, **_written(what)
+            )
 
-    async def find_direct(self, user: str, *, mark: str, since: datetime, thread: str = "") -> Posted | None:
-        with translated("writing to somebody directly"):
-            async with asyncio.timeout(self._patience):
-                room = await self._room(user)
-                return await find_marked(self._client, room, mark=mark, thread=thread, since=since, event=LETTER)
-
-    async def respond(self, response_url: str, *, text: str, blocks: Blocks, replace: bool = False) -> None:
-        """Answers as a new message to the asker alone, or in place of the message that he clicked in.
-
-        Raises Denied for a URL that is not Slack's.
-        """
+    async def respond(self, response_url: str, what: Report | Message, *, replace: bool = False) -> None:
+        """As the port says. Raises Denied for a URL that is not Slack's."""
         if not is_slack_url(response_url, api_url=self._client.base_url):
             raise Denied(SYSTEM, "the response URL does not belong to Slack")
         hook = AsyncWebhookClient(
@@ -78,17 +88,57 @@ class SlackNotifier:
         )
         hook.proxy = self._client.proxy  # an empty one would be taken from the environment again
         doing = "answering through the response URL"
-        with translated(doing):
-            async with asyncio.timeout(self._patience):
-                answer = await hook.send(
-                    text=text, blocks=_plain(blocks), response_type="ephemeral", replace_original=replace
-                )
+        async with self._calling(doing):
+            answer = await hook.send(response_type="ephemeral", replace_original=replace, **_written(what))
         body = _json(answer.body)
         if answer.status_code != 200 or body.get("ok") is False:  # noqa: PLR2004 - HTTP's own number
             raise as_error(read_answer(answer.status_code, answer.headers, body, doing))
 
-    async def _room(self, user: str) -> str:
-        """The user's DM. Where the bot may not open it, his own id, which Slack takes for it in `chat.postMessage`."""
+    async def room(self, user: str) -> str:
+        async with self._calling("opening a direct message"):
+            opened = await self._client.conversations_open(users=user)
+        return str(opened["channel"]["id"])
+
+    async def link(self, posted: Posted) -> str:
+        async with self._calling("asking for a message's address"):
+            answer = await self._client.chat_getPermalink(channel=posted.channel, message_ts=posted.ts)
+        return str(answer["permalink"])
+
+    async def open_dialog(self, trigger_id: str, view: Mapping[str, Any]) -> str:
+        async with self._calling("opening a dialog", within=TRIGGER_SECONDS):
+            answer = await self._client.views_open(trigger_id=trigger_id, view=dict(view))
+        return str((answer.get("view") or {}).get("id") or "")
+
+    async def update_dialog(self, view_id: str, view: Mapping[str, Any]) -> None:
+        async with self._calling("changing a dialog"):
+            await self._client.views_update(view_id=view_id, view=dict(view))
+
+    async def publish_home(self, user: str, view: Mapping[str, Any]) -> None:
+        async with self._calling("showing the home tab"):
+            await self._client.views_publish(user_id=user, view=dict(view))
+
+    async def complete_step(self, execution: str, outputs: Mapping[str, str]) -> None:
+        async with self._calling("completing a workflow's step"):
+            try:
+                await self._client.functions_completeSuccess(function_execution_id=execution, outputs=dict(outputs))
+            except SlackApiError as error:
+                _check_over(error, execution)
+
+    async def fail_step(self, execution: str, why: str) -> None:
+        async with self._calling("ending a workflow's step"):
+            try:
+                await self._client.functions_completeError(function_execution_id=execution, error=why[:_LONGEST_ERROR])
+            except SlackApiError as error:
+                _check_over(error, execution)
+
+    @asynccontextmanager
+    async def _calling(self, doing: str, *, within: float | None = None) -> AsyncIterator[None]:
+        with translated(doing):
+            async with asyncio.timeout(within or self._patience):
+                yield
+
+    async def _dm(self, user: str) -> str:
+        """The user's DM. Where the bot may not open it, their own id: `chat.postMessage` takes that for it."""
         try:
             opened = await self._client.conversations_open(users=user)
         except SlackApiError as error:
@@ -96,18 +146,6 @@ class SlackNotifier:
                 raise
             return user
         return str((opened.get("channel") or {}).get("id") or user)
-
-    async def _post(self, channel: str, text: str, blocks: Blocks, thread: str | None, mark: str = "") -> Posted:
-        answer = await self._client.chat_postMessage(
-            channel=channel,
-            text=text,
-            blocks=_plain(blocks),
-            thread_ts=thread,
-            metadata=marked(mark, LETTER) if mark else None,
-            unfurl_links=False,
-            unfurl_media=False,
-        )
-        return Posted(channel=str(answer.get("channel") or channel), ts=str(answer["ts"]))
 
 
 def is_slack_url(url: str, *, api_url: str) -> bool:
@@ -129,8 +167,21 @@ def is_slack_url(url: str, *, api_url: str) -> bool:
     return there.scheme == "https" and is_below and port in (None, 443)
 
 
-def _plain(blocks: Blocks) -> list[dict[str, Any]]:
-    return [dict(block) for block in blocks]
+def _is_person(to: str) -> bool:
+    """Ids of users start with U or W, those of channels with C, G or D."""
+    return to.startswith(("U", "W"))
+
+
+def _written(what: Report | Message) -> dict[str, Any]:
+    message = what if isinstance(what, Message) else message_of(what)
+    return {"text": message.text, "blocks": [dict(block) for block in message.blocks]}
+
+
+def _check_over(error: SlackApiError, execution: str) -> None:
+    code = str(error.response.get("error") or "") if hasattr(error.response, "get") else ""
+    if code not in _OVER:
+        raise error
+    log.info("step.over_already", execution=execution, code=code)
 
 
 def _json(body: str) -> Mapping[str, Any]:

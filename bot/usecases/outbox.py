@@ -31,7 +31,7 @@ async def say_once(world: World, channel: str, notice: Notice, *, mark: str, thr
         await world.records.update(_SAID, mark, {"is_done": True})
         return
     try:
-        await world.sharing.tell(channel, notice, mark=mark, thread=thread)
+        await world.messenger.post(channel, notice, mark=mark, thread=thread)
     except Final as error:
         log.warning("notice.not_taken", channel=channel, mark=mark, detail=error.detail)
     await world.records.update(_SAID, mark, {"is_done": True})
@@ -39,7 +39,7 @@ async def say_once(world: World, channel: str, notice: Notice, *, mark: str, thr
 
 async def _was_said(world: World, channel: str, mark: str, thread: str, since: datetime) -> bool:
     try:
-        return await world.sharing.told(channel, mark=mark, thread=thread, since=since) is not None
+        return await world.messenger.find(channel, mark=mark, thread=thread, since=since) is not None
     except Final as error:
         log.warning("notice.cannot_look", channel=channel, mark=mark, detail=error.detail)
         return False

@@ -17,11 +17,11 @@ from bot.core.policy import ApprovalPolicy, Holders, Policy, WatchRule
 from bot.core.run import Pipeline
 from bot.errors import UnknownState
 from bot.ports.clock import Clock
-from bot.ports.files import Exporter, Sharing, Target
+from bot.ports.files import Exporter, Files, Target
 from bot.ports.jobs import Jobs
 from bot.ports.journal import Journal
 from bot.ports.locks import LockBackend, LockSweep
-from bot.ports.messenger import Messages, Notifier, Steps, Teller, Views
+from bot.ports.messenger import Messages, Messenger
 from bot.ports.people import Directory
 from bot.ports.records import Records
 from bot.ports.runs import RunSource
@@ -78,11 +78,9 @@ class World:
     records: Records
     directory: Directory
     messages: Messages
-    teller: Teller
-    notifier: Notifier
-    views: Views
+    messenger: Messenger
     exporter: Exporter
-    sharing: Sharing
+    files: Files
     jobs: Jobs
     clock: Clock
     meter: Meter
@@ -98,7 +96,6 @@ class World:
     tickets: Tickets | None = None
     close_after_quiet: timedelta = timedelta(hours=24)
     sweep: LockSweep | None = None
-    steps: Steps | None = None
     watch: WatchRule = field(default_factory=WatchRule)
     alerts_channel: str | None = None
 

@@ -11,8 +11,8 @@ import pytest
 from bot.errors import UpstreamError
 from bot.sandbox.slack.workspace import SlackWorkspace
 from bot.slack.client import slack_client
-from bot.slack.views import SlackViews
-from tests.worlds.memory.people import MemoryViews
+from bot.slack.messenger import SlackMessenger
+from tests.worlds.memory.messenger import MemoryMessenger
 
 BLOCKS = [{"type": "divider"}]
 MODAL = {"type": "modal", "title": {"type": "plain_text", "text": "first"}, "blocks": BLOCKS}
@@ -23,19 +23,19 @@ HOME = {"type": "home", "blocks": BLOCKS}
 async def in_slack():
     async with SlackWorkspace(clock=time.time) as slack, aiohttp.ClientSession() as session:
         slack.add_user("U0QUINN", "quinn")
-        views = SlackViews(slack_client(slack.bot_token, base_url=slack.api_url, session=session))
-        yield views, lambda: slack.world.trigger("U0QUINN"), slack.world.views.get
+        messenger = SlackMessenger(slack_client(slack.bot_token, base_url=slack.api_url, session=session))
+        yield messenger, lambda: slack.world.trigger("U0QUINN"), slack.world.views.get
 
 
 @asynccontextmanager
 async def in_memory():
-    views = MemoryViews()
+    messenger = MemoryMessenger()
     triggers = iter("abcdef")
 
     def shown(view_id):
-        return views.dialogs.get(view_id) or views.homes.get(view_id.removeprefix("VHOME"))
+        return messenger.dialogs.get(view_id) or messenger.homes.get(view_id.removeprefix("VHOME"))
 
-    yield views, lambda: next(triggers), shown
+    yield messenger, lambda: next(triggers), shown
 
 
 @pytest.fixture(params=[in_slack, in_memory], ids=["slack", "memory"])
@@ -45,21 +45,21 @@ async def stage(request):
 
 
 async def test_a_dialog_is_opened_and_shows_what_it_was_changed_to(stage):
-    views, trigger, shown = stage
-    first, second = await views.open(trigger(), MODAL), await views.open(trigger(), MODAL)
+    messenger, trigger, shown = stage
+    first, second = await messenger.open_dialog(trigger(), MODAL), await messenger.open_dialog(trigger(), MODAL)
     assert first != second
-    await views.update(second, {**MODAL, "callback_id": "other"})
+    await messenger.update_dialog(second, {**MODAL, "callback_id": "other"})
     assert shown(second)["callback_id"] == "other"
 
 
 async def test_a_dialog_that_is_not_there_cannot_be_changed(stage):
-    views, _, _ = stage
+    messenger, _, _ = stage
     with pytest.raises(UpstreamError):
-        await views.update("V0GONE", MODAL)
+        await messenger.update_dialog("V0GONE", MODAL)
 
 
 async def test_a_home_tab_is_replaced(stage):
-    views, _, shown = stage
-    await views.publish("U0QUINN", HOME)
-    await views.publish("U0QUINN", {**HOME, "callback_id": "later"})
+    messenger, _, shown = stage
+    await messenger.publish_home("U0QUINN", HOME)
+    await messenger.publish_home("U0QUINN", {**HOME, "callback_id": "later"})
     assert shown("VHOMEU0QUINN")["callback_id"] == "later"

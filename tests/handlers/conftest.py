@@ -29,12 +29,9 @@ from bot.sandbox.slack.workspace import SlackWorkspace, flat
 from bot.sandbox.stage import CHANNEL, populate
 from bot.slack.client import slack_client
 from bot.slack.directory import SlackDirectory
+from bot.slack.files import SlackFiles
 from bot.slack.messages import SlackMessages
-from bot.slack.messenger import SlackNotifier
-from bot.slack.sharing import SlackSharing
-from bot.slack.steps import SlackSteps
-from bot.slack.teller import SlackTeller
-from bot.slack.views import SlackViews
+from bot.slack.messenger import SlackMessenger
 from bot.usecases.world import State, World
 from handlers.asker import Asker
 from handlers.backlog import Backlog
@@ -121,7 +118,7 @@ async def office(tmp_path):
         session = await stack.enter_async_context(aiohttp.ClientSession())
         client = slack_client(slack.bot_token, base_url=slack.api_url, session=session)
         clock, switchboard, store = MovableClock(), Switchboard(), MemoryStore((HalfKind.ITEM,))
-        directory, notifier = SlackDirectory(client, clock=clock), SlackNotifier(client)
+        directory = SlackDirectory(client, clock=clock)
         await directory.introduce()
         journal = MemoryJournal(clock, switchboard)
         ids = itertools.count(1)
@@ -136,12 +133,9 @@ async def office(tmp_path):
             records=MemoryRecords(clock, switchboard),
             directory=directory,
             messages=SlackMessages(client, clock=clock),
-            teller=SlackTeller(notifier),
-            notifier=notifier,
-            views=SlackViews(client),
-            steps=SlackSteps(client, notifier),
+            messenger=SlackMessenger(client),
             exporter=FileExporter(journal, Path(tmp_path), ()),
-            sharing=SlackSharing(client),
+            files=SlackFiles(client),
             jobs=MemoryJobs(clock),
             clock=clock,
             meter=Metrics(),

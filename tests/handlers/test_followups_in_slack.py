@@ -73,12 +73,12 @@ async def test_the_posted_message_takes_slacks_own_way_and_is_changed_in_place(o
     root = office.slack.say("U0QUINN", CHANNEL, "summary")
     since = office.clock.now()
 
-    posted = await office.world.sharing.propose(report, mark="m", thread=root.ts)
-    assert await office.world.sharing.told(CHANNEL, mark="m", thread=root.ts, since=since) == posted
+    posted = await office.world.messenger.post(CHANNEL, report, mark="m", thread=root.ts)
+    assert await office.world.messenger.find(CHANNEL, mark="m", thread=root.ts, since=since) == posted
     filed = replace(report, followups=(replace(FOLLOWUP, ticket="https://github.com/acme/infra/issues/1"),))
-    await office.world.sharing.redraw_proposals(filed, posted)
+    await office.world.messenger.update(posted, filed)
 
     (message,) = [said for said in office.slack.messages(CHANNEL, thread_ts=root.ts) if said.ts == posted.ts]
     assert "issues/1" in str(message.blocks)
     assert "followup.file" not in str(message.blocks)
-    assert await office.world.sharing.told(CHANNEL, mark="m", thread=root.ts, since=since) == posted
+    assert await office.world.messenger.find(CHANNEL, mark="m", thread=root.ts, since=since) == posted

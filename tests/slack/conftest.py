@@ -6,7 +6,7 @@ import pytest
 from bot.sandbox.slack.workspace import SlackWorkspace
 from bot.slack.client import slack_client
 from bot.slack.directory import SlackDirectory
-from bot.slack.messenger import SlackNotifier
+from bot.slack.messenger import SlackMessenger
 
 SECTION = {"type": "section", "text": {"type": "mrkdwn", "text": "the checklist"}}
 
@@ -52,5 +52,5 @@ def directory(client, wall_clock):
 
 
 @pytest.fixture
-def notifier(client):
-    return SlackNotifier(client)
+def messenger(client):
+    return SlackMessenger(client)

@@ -7,12 +7,6 @@ import pytest
 from bot.core.reports.step import StepReport, StepStage
 from bot.errors import Denied, Throttled, Unreachable
 from bot.sandbox.slack.workspace import flat
-from bot.slack.steps import SlackSteps
-
-
-@pytest.fixture
-def steps(client, notifier):
-    return SlackSteps(client, notifier)
 
 
 @pytest.fixture
@@ -21,51 +15,52 @@ def running(workspace):
     return workspace.executions["Fx1"]
 
 
-async def test_a_step_is_shown_and_shown_again_in_its_place(workspace, steps):
+async def test_a_step_is_shown_and_shown_again_in_its_place(workspace, messenger):
     report = StepReport("Fx1", "staging", "lock", "C0INC", StepStage.OPEN, "a deploy waits")
-    posted = await steps.show(report)
+    posted = await messenger.post("C0INC", report)
     (message,) = workspace.messages("C0INC")
     assert "step.arm" in str(message.blocks)
-    await steps.show(StepReport("Fx1", "staging", "lock", "C0INC", StepStage.FAILED, note="declined"), posted=posted)
+    await messenger.update(posted, StepReport("Fx1", "staging", "lock", "C0INC", StepStage.FAILED, note="declined"))
     (message,) = workspace.messages("C0INC")
     assert "declined" in flat(message)
     assert "step.arm" not in str(message.blocks)
 
 
-async def test_a_step_that_was_shown_is_found_by_its_mark(workspace, steps):
-    posted = await steps.show(StepReport("Fx1", "staging", "lock", "C0INC", StepStage.OPEN))
+async def test_a_step_that_was_shown_is_found_by_its_mark(workspace, messenger):
+    report = StepReport("Fx1", "staging", "lock", "C0INC", StepStage.OPEN)
+    posted = await messenger.post("C0INC", report, mark="step/Fx1")
     since = datetime.now(UTC)
-    assert await steps.find("Fx1", "C0INC", since=since) == posted
-    assert await steps.find("Fx2", "C0INC", since=since) is None
+    assert await messenger.find("C0INC", mark="step/Fx1", since=since) == posted
+    assert await messenger.find("C0INC", mark="step/Fx2", since=since) is None
 
 
-async def test_a_workflow_goes_on_with_what_came_out(steps, running):
-    await steps.complete("Fx1", {"outcome": "released"})
+async def test_a_workflow_goes_on_with_what_came_out(messenger, running):
+    await messenger.complete_step("Fx1", {"outcome": "released"})
     assert running == {"state": "succeeded", "outputs": {"outcome": "released"}}
 
 
-async def test_a_workflow_ends_with_a_sentence(steps, running):
-    await steps.fail("Fx1", "not unlocked: " + "x" * 5_000)
+async def test_a_workflow_ends_with_a_sentence(messenger, running):
+    await messenger.fail_step("Fx1", "not unlocked: " + "x" * 5_000)
     assert running["state"] == "failed"
     assert running["error"].startswith("not unlocked")
 
 
-async def test_a_step_that_is_over_stays_as_it_is(steps, running):
-    await steps.complete("Fx1", {"outcome": "released"})
-    await steps.fail("Fx1", "too late")
-    await steps.complete("Fx1", {"outcome": "other"})
+async def test_a_step_that_is_over_stays_as_it_is(messenger, running):
+    await messenger.complete_step("Fx1", {"outcome": "released"})
+    await messenger.fail_step("Fx1", "too late")
+    await messenger.complete_step("Fx1", {"outcome": "other"})
     assert running["outputs"] == {"outcome": "released"}
-    await steps.fail("Fx0UNKNOWN", "nobody knows it")
+    await messenger.fail_step("Fx0UNKNOWN", "nobody knows it")
 
 
-async def test_trouble_with_slack_is_told_apart(workspace, steps, running):
+async def test_trouble_with_slack_is_told_apart(workspace, messenger, running):
     workspace.crash("functions.completeSuccess")
     with pytest.raises(Unreachable):
-        await steps.complete("Fx1", {"outcome": "released"})
+        await messenger.complete_step("Fx1", {"outcome": "released"})
     workspace.throttle("functions.completeError", retry_after=100)
     with pytest.raises(Throttled):
-        await steps.fail("Fx1", "no")
+        await messenger.fail_step("Fx1", "no")
     workspace.refuse("functions.completeError", "access_denied")
     with pytest.raises(Denied):
-        await steps.fail("Fx1", "no")
+        await messenger.fail_step("Fx1", "no")
     assert running == {"state": "running"}

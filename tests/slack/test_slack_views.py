@@ -5,52 +5,45 @@ from __future__ import annotations
 import pytest
 
 from bot.errors import Denied, Rejected, Throttled, Unreachable, UpstreamError
-from bot.slack.client import slack_client
-from bot.slack.views import SlackViews
 
 MODAL = {"type": "modal", "title": {"type": "plain_text", "text": "t"}, "blocks": [{"type": "divider"}]}
 
 
-@pytest.fixture
-def views(workspace, session):
-    return SlackViews(slack_client(workspace.bot_token, base_url=workspace.api_url, session=session))
-
-
-async def test_a_dialog_is_opened_and_changed(workspace, views):
-    view_id = await views.open(workspace.world.trigger("U0QUINN"), MODAL)
-    await views.update(view_id, {**MODAL, "callback_id": "second"})
+async def test_a_dialog_is_opened_and_changed(workspace, messenger):
+    view_id = await messenger.open_dialog(workspace.world.trigger("U0QUINN"), MODAL)
+    await messenger.update_dialog(view_id, {**MODAL, "callback_id": "second"})
     (view,) = workspace.dialogs("U0QUINN")
     assert (view["id"], view["callback_id"]) == (view_id, "second")
 
 
-async def test_a_home_tab_is_shown(workspace, views):
-    await views.publish("U0QUINN", {"type": "home", "blocks": [{"type": "divider"}]})
+async def test_a_home_tab_is_shown(workspace, messenger):
+    await messenger.publish_home("U0QUINN", {"type": "home", "blocks": [{"type": "divider"}]})
     assert workspace.world.views["VHOMEU0QUINN"]["type"] == "home"
 
 
-async def test_an_old_trigger_a_closed_dialog_and_a_bad_view_are_refusals_of_slack(workspace, views):
+async def test_an_old_trigger_a_closed_dialog_and_a_bad_view_are_refusals_of_slack(workspace, messenger):
     trigger = workspace.world.trigger("U0QUINN")
     workspace.world.triggers[trigger].made_at -= 4
     with pytest.raises(UpstreamError, match="opening a dialog: expired_trigger_id") as refused:
-        await views.open(trigger, MODAL)
+        await messenger.open_dialog(trigger, MODAL)
     assert type(refused.value) is Rejected
     with pytest.raises(UpstreamError, match="not_found"):
-        await views.update("V0GONE", MODAL)
+        await messenger.update_dialog("V0GONE", MODAL)
     with pytest.raises(UpstreamError, match="invalid_arguments"):
-        await views.publish("U0QUINN", MODAL)
+        await messenger.publish_home("U0QUINN", MODAL)
     assert workspace.world.views == {}
 
 
-async def test_trouble_with_slack_is_told_apart_and_never_shows_the_token(workspace, views):
+async def test_trouble_with_slack_is_told_apart_and_never_shows_the_token(workspace, messenger):
     home = {"type": "home", "blocks": [{"type": "divider"}]}
     workspace.crash("views.publish")
     with pytest.raises(Unreachable):
-        await views.publish("U0QUINN", home)
+        await messenger.publish_home("U0QUINN", home)
     workspace.throttle("views.publish", retry_after=100)
     with pytest.raises(Throttled):
-        await views.publish("U0QUINN", home)
+        await messenger.publish_home("U0QUINN", home)
     workspace.refuse("views.publish", "missing_scope", needed="chat:write")
     with pytest.raises(Denied) as denied:
-        await views.publish("U0QUINN", home)
+        await messenger.publish_home("U0QUINN", home)
     assert workspace.bot_token not in repr(denied.value)
     assert denied.value.__cause__ is None

@@ -34,11 +34,9 @@ from bot.sandbox.slack.workspace import SlackWorkspace, flat
 from bot.sandbox.stage import DEPLOY, REPO, UPDATE, populate
 from bot.slack.client import slack_client
 from bot.slack.directory import SlackDirectory
+from bot.slack.files import SlackFiles
 from bot.slack.messages import SlackMessages
-from bot.slack.messenger import SlackNotifier
-from bot.slack.sharing import SlackSharing
-from bot.slack.teller import SlackTeller
-from bot.slack.views import SlackViews
+from bot.slack.messenger import SlackMessenger
 from bot.store.connect import connect
 from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
@@ -250,7 +248,7 @@ async def scene(moto, policy, protected, directory, tmp_path, monkeypatch):
             endpoint_url=proxy.url,
         )  # fmt: skip
         api = slack_client(slack.bot_token, base_url=slack.api_url, session=session)
-        people, notifier = SlackDirectory(api, clock=clock), SlackNotifier(api)
+        people = SlackDirectory(api, clock=clock)
         await people.introduce()
         journal = RedisJournal(client, clock=clock, rng=random.Random(), retention=timedelta(days=400))
         jobs = MemoryJobs(clock)
@@ -265,11 +263,9 @@ async def scene(moto, policy, protected, directory, tmp_path, monkeypatch):
             records=RedisRecords(client, rng=random.Random()),
             directory=people,
             messages=SlackMessages(api, clock=clock),
-            teller=SlackTeller(notifier),
-            notifier=notifier,
-            views=SlackViews(api),
+            messenger=SlackMessenger(api),
             exporter=FileExporter(journal, tmp_path / "exports", ("markdown", "json")),
-            sharing=SlackSharing(api),
+            files=SlackFiles(api),
             jobs=jobs,
             clock=clock,
             meter=Metrics(),

@@ -9,6 +9,8 @@ import pytest
 from bot.core.gate.case import Rule
 from bot.core.gate.stages import UnlockStage
 from bot.core.lock import LockInfo, parse_lock_info
+from bot.core.reports.queue import QueueNews
+from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Conclusion
 from bot.errors import NotPermitted, Throttled, Unreachable
 from bot.usecases.decide.requests import find_unlock
@@ -49,7 +51,9 @@ def armed(make_paper):
 
 
 def shown(paper):
-    return [report for report in paper.teller.unlocks if report.stage is UnlockStage.ARMED and report.verdict]
+    return [
+        report for report in paper.messenger.all(UnlockReport) if report.stage is UnlockStage.ARMED and report.verdict
+    ]
 
 
 def phase(paper):
@@ -82,7 +86,7 @@ def test_a_countdown_is_brought_up_to_date_about_every_ten_seconds_until_it_is_d
     assert 4 <= len(left) <= 6
     assert standing(paper) == {"lock-1"}
     paper.pass_time(30)
-    assert paper.teller.unlocks[-1].stage is UnlockStage.RELEASED
+    assert paper.messenger.all(UnlockReport)[-1].stage is UnlockStage.RELEASED
     assert not standing(paper)
 
 
@@ -136,7 +140,7 @@ def test_an_unlock_whose_time_is_over_releases_nothing_and_says_what_was_missing
 
     paper.pass_time(unlock.ARMED_FOR.total_seconds() + 30)
 
-    report = paper.teller.unlocks[-1]
+    report = paper.messenger.all(UnlockReport)[-1]
     assert report.stage is UnlockStage.EXPIRED
     assert report.verdict.waiting_helps
     assert phase(paper) == "done"
@@ -170,7 +174,7 @@ def test_a_worker_that_is_killed_at_any_call_of_a_tick_goes_on_counting_and_rele
         ended = calls
         paper.pass_time(150)
         assert sorted(deleted) == sorted(paper.kinds), step
-        assert paper.teller.unlocks[-1].stage is UnlockStage.RELEASED, step
+        assert paper.messenger.all(UnlockReport)[-1].stage is UnlockStage.RELEASED, step
         if ended < step:
             return
 
@@ -187,8 +191,8 @@ def changed(armed):
     paper.store.texts.clear()
     take(paper, "lock-2", "1002")
     paper.pass_time(30)
-    assert paper.teller.unlocks[-1].stage is UnlockStage.HOLDER_CHANGED
-    assert paper.teller.unlocks[-1].now_held_by.id == "lock-2"
+    assert paper.messenger.all(UnlockReport)[-1].stage is UnlockStage.HOLDER_CHANGED
+    assert paper.messenger.all(UnlockReport)[-1].now_held_by.id == "lock-2"
     return paper
 
 
@@ -214,7 +218,7 @@ def test_whoever_asks_again_for_the_new_lock_makes_a_request_of_his_own(changed)
     changed.ci.end("1002", Conclusion.FAILED)
     changed.pass_time(90)
     assert not standing(changed)
-    assert changed.teller.unlocks[-1].stage is UnlockStage.RELEASED
+    assert changed.messenger.all(UnlockReport)[-1].stage is UnlockStage.RELEASED
 
 
 def test_a_lock_that_the_button_did_not_name_is_shown_and_not_armed(changed):
@@ -264,8 +268,8 @@ def test_people_who_wait_are_told_of_a_release_at_once(armed):
     paper.ci.end("1001", Conclusion.FAILED)
     paper.pass_time(75)
 
-    released = next(report for report in paper.teller.unlocks if report.stage is UnlockStage.RELEASED)
+    released = next(report for report in paper.messenger.all(UnlockReport) if report.stage is UnlockStage.RELEASED)
     assert released.took is not None
-    [(_, news)] = paper.sharing.calls
+    [(_, news)] = paper.messenger.posted(QueueNews)
     assert news.user == PARKER
     assert paper.clock.now() - released.request.asked_at < timedelta(minutes=2)

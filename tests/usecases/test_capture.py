@@ -9,6 +9,7 @@ from bot.core.evidence import Trouble, Unseen
 from bot.core.record.message import SharedFile
 from bot.core.record.revision import Marking
 from bot.core.record.timeline import Kind, verify
+from bot.core.reports.report import Notice
 from bot.errors import JournalAway, NotPermitted
 from bot.usecases.record import backfill, capture, correct
 from bot.usecases.record.capture import Added, Cause
@@ -70,7 +71,7 @@ class Room:
 
     @property
     def last_notice(self):
-        return self.paper.teller.notices[-1]
+        return self.paper.messenger.all(Notice)[-1]
 
 
 @pytest.fixture
@@ -176,7 +177,7 @@ def test_outside_an_incident_channel_a_mark_is_only_a_mark(room):
     room.paper.directory.channels["C0LUNCH"] = replace(channel, name="lunch")
     room.mark(room.say("pizza", channel="C0LUNCH"))
     assert not room.captured
-    assert not room.paper.teller.whispers
+    assert not room.paper.messenger.whispers
 
 
 def test_a_guest_marks_nothing_and_is_told_once(room):
@@ -184,7 +185,7 @@ def test_a_guest_marks_nothing_and_is_told_once(room):
     room.mark(said, GUEST)
     room.mark(other, GUEST)
     assert not room.captured
-    ((channel, user, notice),) = room.paper.teller.whispers
+    ((channel, user, notice),) = room.paper.messenger.whispers
     assert (channel, user) == (CHANNEL, GUEST)
     assert "Only full members" in notice.lines[0][0]
     room.mark(said, PARKER)
@@ -319,7 +320,7 @@ def test_a_channel_that_the_bot_was_taken_out_of_does_not_look_like_a_deletion(r
 def test_whoever_marks_what_cannot_be_read_is_told(room):
     room.paper.messages.trouble = Unseen("Slack", Trouble.DENIED, "invite it", room.paper.clock.now())
     room.mark(room.say("two hours old"))
-    ((_, user, notice),) = room.paper.teller.whispers
+    ((_, user, notice),) = room.paper.messenger.whispers
     assert (user, notice.headline) == (PARKER, "The marked message cannot be read")
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from bot.core.account.edition import ExportReport
 from bot.core.account.values import Account, Cause, Summary
 from bot.core.record.timeline import Draft, Kind
+from bot.core.reports.report import Notice
 from bot.errors import Denied, JournalAway, Throttled, Unreachable, UpstreamError
 from bot.ports.files import Written
 from bot.usecases.export import export
@@ -20,10 +22,11 @@ from bot.usecases.lease import Busy
 from bot.usecases.record.incident import close
 from bot.usecases.world import World
 from bot.worker import TRIES
+from tests.worlds.memory.files import MemoryFiles, MemoryTarget
 from tests.worlds.memory.journal import MemoryJournal, MemoryRecords
 from tests.worlds.memory.memory import EPOCH, WORKER, Killed, Switchboard
+from tests.worlds.memory.messenger import MemoryMessenger
 from tests.worlds.memory.people import MemoryDirectory, MemoryJobs
-from tests.worlds.memory.sharing import MemorySharing, MemoryTarget
 from tests.worlds.memory.world import MemoryWorld
 
 CHANNEL = "C0INC"
@@ -80,7 +83,8 @@ class Desk:
         self.clock, self.switchboard = StandingClock(), Switchboard()
         self.journal = MemoryJournal(self.clock, self.switchboard)
         self.exporter = PaperExporter(self.journal, self.directory, self.switchboard)
-        self.sharing, self.s3 = MemorySharing(self.switchboard), MemoryTarget("s3", self.switchboard)
+        self.messenger, self.files = MemoryMessenger(self.switchboard), MemoryFiles(self.switchboard)
+        self.s3 = MemoryTarget("s3", self.switchboard)
         self.jobs = MemoryJobs(self.clock, self.switchboard)
         people = MemoryDirectory(self.clock)
         people.add("U0QUINN", "quinn", CHANNEL)
@@ -92,7 +96,8 @@ class Desk:
             records=MemoryRecords(self.clock, self.switchboard),
             directory=people,
             exporter=self.exporter,
-            sharing=self.sharing,
+            messenger=self.messenger,
+            files=self.files,
             targets={"s3": self.s3},
             jobs=self.jobs,
             clock=self.clock,
@@ -171,7 +176,7 @@ class Desk:
     @property
     def latest(self):
         """The summary that no newer one has replaced."""
-        (one,) = [report for report in self.sharing.summaries.values() if not report.newer]
+        (one,) = [report for report in self.messenger.now(ExportReport).values() if not report.newer]
         return one
 
 
@@ -197,13 +202,13 @@ async def test_closing_brings_the_export_to_every_target_and_says_so_once(desk):
 
     assert sorted(path.name for path in desk.directory.iterdir()) == FILES
     assert sorted(desk.s3.held) == [f"inc-1/{name}" for name in FILES]
-    assert [sorted(shown) for shown in desk.sharing.shown] == [FILES]
-    assert len(desk.sharing.summaries) == 1
+    assert [sorted(shown) for shown in desk.files.shown] == [FILES]
+    assert len(desk.messenger.now(ExportReport)) == 1
     (made,) = desk.made()
     assert made.facts["targets"] == {"directory": "ok", "channel": "ok", "s3": "ok"}
     assert (made.facts["failed"], made.facts["files"]) == ({}, FILES)
     assert desk.exporter.writes == 1
-    assert not desk.sharing.notices
+    assert not desk.messenger.all(Notice)
 
 
 async def test_wherever_a_worker_is_killed_nothing_is_lost_and_nothing_is_done_twice(tmp_path, template):
@@ -221,8 +226,8 @@ async def test_wherever_a_worker_is_killed_nothing_is_lost_and_nothing_is_done_t
         steps = call
         assert sorted(path.name for path in desk.directory.iterdir()) == FILES, call
         assert sorted(desk.s3.held) == [f"inc-1/{name}" for name in FILES], call
-        assert [sorted(shown) for shown in desk.sharing.shown] == [FILES], call
-        assert len(desk.sharing.summaries) == len(desk.made()) == 1, call
+        assert [sorted(shown) for shown in desk.files.shown] == [FILES], call
+        assert len(desk.messenger.now(ExportReport)) == len(desk.made()) == 1, call
         assert {path.read_bytes() for path in desk.directory.iterdir()} == set(desk.s3.held.values()), call
     assert steps > 40
 
@@ -245,8 +250,8 @@ async def test_wherever_a_worker_is_killed_a_late_correction_reaches_every_targe
             dict.fromkeys(("directory", "channel", "s3"), "ok")
         ] * 2
         assert {path.read_bytes() for path in desk.directory.iterdir()} == set(desk.s3.held.values()), call
-        assert [sorted(shown) for shown in desk.sharing.shown] == [FILES, FILES], call
-        assert [bool(report.newer) for report in desk.sharing.summaries.values()] == [True, False], call
+        assert [sorted(shown) for shown in desk.files.shown] == [FILES, FILES], call
+        assert [bool(report.newer) for report in desk.messenger.now(ExportReport).values()] == [True, False], call
     assert call > 40
 
 
@@ -262,8 +267,8 @@ async def test_workers_that_are_killed_again_and_again_still_come_to_the_end(des
     await desk.work()
 
     assert desk.deaths > 3
-    assert [sorted(shown) for shown in desk.sharing.shown] == [FILES]
-    assert len(desk.sharing.summaries) == len(desk.made()) == 1
+    assert [sorted(shown) for shown in desk.files.shown] == [FILES]
+    assert len(desk.messenger.now(ExportReport)) == len(desk.made()) == 1
 
 
 async def test_two_workers_that_meet_in_one_delivery_share_once(desk):
@@ -274,7 +279,7 @@ async def test_two_workers_that_meet_in_one_delivery_share_once(desk):
 
     await desk.work()
 
-    assert len(desk.sharing.shown) == len(desk.sharing.summaries) == len(desk.made()) == 1
+    assert len(desk.files.shown) == len(desk.messenger.now(ExportReport)) == len(desk.made()) == 1
 
 
 async def test_a_target_that_fails_for_a_while_is_tried_again_and_does_not_hold_up_the_others(desk):
@@ -286,7 +291,7 @@ async def test_a_target_that_fails_for_a_while_is_tried_again_and_does_not_hold_
     assert sorted(desk.s3.held) == [f"inc-1/{name}" for name in FILES]
     (made,) = desk.made()
     assert made.facts["targets"] == {"directory": "ok", "channel": "ok", "s3": "ok"}
-    assert not desk.sharing.notices
+    assert not desk.messenger.all(Notice)
 
 
 async def test_a_target_that_stays_away_is_reported_once_and_the_next_export_tries_it_alone(desk):
@@ -294,7 +299,7 @@ async def test_a_target_that_stays_away_is_reported_once_and_the_next_export_tri
     desk.break_down("put .", error=Throttled("S3", "S3 throttles s3:PutObject"))
     await desk.work()
     (first,) = desk.made()
-    (told,) = desk.sharing.notices
+    (told,) = desk.messenger.all(Notice)
     desk.switchboard.fault = None
 
     asked = await export.ask(desk.ports, await desk.journal.find(desk.incident), user="U0PARKER")
@@ -307,7 +312,7 @@ async def test_a_target_that_stays_away_is_reported_once_and_the_next_export_tri
     assert asked.is_making
     assert sorted(desk.s3.held) == [f"inc-1/{name}" for name in FILES]
     assert [entry.facts["targets"]["s3"] for entry in desk.made()] == ["failed", "ok"]
-    assert len(desk.sharing.shown) == len(desk.sharing.summaries) == 1
+    assert len(desk.files.shown) == len(desk.messenger.now(ExportReport)) == 1
 
 
 async def test_what_a_target_refuses_is_reported_at_once(desk):
@@ -318,7 +323,7 @@ async def test_what_a_target_refuses_is_reported_at_once(desk):
 
     assert desk.clock.now() - EPOCH < timedelta(seconds=30)
     assert desk.made()[0].facts["failed"] == {"s3": "S3 denies s3:PutObject on bucket acme"}
-    assert len(desk.sharing.notices) == 1
+    assert len(desk.messenger.all(Notice)) == 1
 
 
 async def test_a_full_disk_stops_neither_the_channel_nor_s3(desk):
@@ -328,18 +333,18 @@ async def test_a_full_disk_stops_neither_the_channel_nor_s3(desk):
     await desk.work()
 
     assert sorted(desk.s3.held) == [f"inc-1/{name}" for name in FILES]
-    assert len(desk.sharing.shown) == 1
+    assert len(desk.files.shown) == 1
     (made,) = desk.made()
     assert made.facts["targets"] == {"directory": "failed", "channel": "ok", "s3": "ok"}
     assert made.facts["failed"] == {"directory": "No space left on device"}
-    (told,) = desk.sharing.notices
+    (told,) = desk.messenger.all(Notice)
     assert "directory" in told.headline
 
 
 async def test_an_archived_channel_is_told_of_on_the_timeline_and_stops_no_other_target(desk):
     await desk.close()
     error = Denied("Slack", "Slack refused while posting a message: the channel is archived (is_archived)")
-    desk.break_down("post summary", "tell export", error=error)
+    desk.break_down("post summary", "notice", error=error)
 
     await desk.work()
 
@@ -372,7 +377,7 @@ async def test_asking_again_without_a_change_delivers_nothing_and_says_so(desk):
     await desk.work()
 
     assert not asked.is_making
-    assert len(desk.made()) == len(desk.sharing.shown) == 1
+    assert len(desk.made()) == len(desk.files.shown) == 1
 
 
 async def test_an_open_incident_is_exported_when_somebody_asks_and_once_more_when_it_closes(desk):
@@ -383,9 +388,9 @@ async def test_an_open_incident_is_exported_when_somebody_asks_and_once_more_whe
     await desk.close()
     await desk.work()
 
-    assert len(desk.sharing.summaries) == len(desk.made()) == 2
+    assert len(desk.messenger.now(ExportReport)) == len(desk.made()) == 2
     assert desk.latest.edition.incident.closed_at is not None
-    assert [report.newer != "" for report in desk.sharing.summaries.values()] == [True, False]
+    assert [report.newer != "" for report in desk.messenger.now(ExportReport).values()] == [True, False]
 
 
 async def test_late_corrections_within_a_minute_make_one_new_export_that_says_what_changed(desk):
@@ -404,9 +409,9 @@ async def test_late_corrections_within_a_minute_make_one_new_export_that_says_wh
         ("entry.edited", 2, ("U0PARKER",)),
         ("entry.hidden", 1, ("U0PARKER",)),
     ]
-    first, second = desk.sharing.summaries
-    assert desk.sharing.summaries[first].newer.endswith(second.ts.replace(".", ""))
-    assert len(desk.sharing.shown) == len(desk.made()) == 2
+    first, second = desk.messenger.now(ExportReport)
+    assert desk.messenger.now(ExportReport)[first].newer.endswith(second.ts.replace(".", ""))
+    assert len(desk.files.shown) == len(desk.made()) == 2
     assert len(set(desk.s3.held.values())) == 1
 
 
@@ -439,7 +444,7 @@ async def test_without_a_way_to_look_a_summary_is_posted_rather_twice_than_never
     states = iter([Unreachable("Slack", "no answer")])
 
     async def fault(name: str) -> None:
-        if name == "find summary":
+        if name == "look for message":
             raise denied
         if name == "post summary" and (error := next(states, None)):
             raise error
@@ -447,5 +452,5 @@ async def test_without_a_way_to_look_a_summary_is_posted_rather_twice_than_never
     desk.switchboard.fault = fault
     await desk.work()
 
-    assert len(desk.sharing.summaries) == 1
+    assert len(desk.messenger.now(ExportReport)) == 1
     assert desk.made()[0].facts["targets"]["channel"] == "ok"

@@ -8,12 +8,15 @@ from datetime import timedelta
 
 import pytest
 
+from bot.core.account.edition import ExportReport
 from bot.core.account.ticket import FileResult, Filing
 from bot.core.account.values import Table
 from bot.core.evidence import Trouble, Unseen
 from bot.core.lock import Billing
 from bot.core.phrase import plain
 from bot.core.record.timeline import Kind
+from bot.core.reports.followups import FollowUpsReport
+from bot.core.reports.report import Notice
 from bot.errors import Denied, NotPermitted
 from bot.usecases.export import editions, export, tickets
 from bot.usecases.record import incident
@@ -49,13 +52,13 @@ class Desk:
     @property
     def shown(self):
         """The newest message of follow-ups."""
-        return list(self.world.sharing.proposals.values())[-1]
+        return list(self.world.messenger.now(FollowUpsReport).values())[-1]
 
     @property
     def told(self):
         return [
             (user, " ".join([notice.headline, *map(plain, notice.lines)]))
-            for _, user, notice in self.world.teller.whispers
+            for _, user, notice in self.world.messenger.whispers
         ]
 
     def entries(self, kind):
@@ -92,7 +95,7 @@ def closed(desk):
 def test_the_closing_shows_what_to_do_afterwards_below_its_summary(closed):
     assert [followup.key for followup in closed.shown.followups] == list(KEYS)
     assert closed.shown.system == "Memory"
-    assert len(closed.world.sharing.proposals) == 1
+    assert len(closed.world.messenger.now(FollowUpsReport)) == 1
     first = closed.shown.followups[0]
     assert "refused" in plain(first.reason)
     assert first.todo
@@ -120,12 +123,12 @@ def test_an_incident_without_proposals_gets_no_message(desk):
     desk.world.exporter.tables = ()
     desk.close()
 
-    assert desk.world.sharing.proposals == {}
+    assert desk.world.messenger.now(FollowUpsReport) == {}
     assert desk.entries(Kind.FOLLOWUP_PROPOSED) == []
 
 
 def test_one_click_files_one_ticket_which_lands_in_message_timeline_and_export(closed):
-    versions = len(closed.world.sharing.summaries)
+    versions = len(closed.world.messenger.now(ExportReport))
 
     assert closed.click() == ""
     closed.pass_time(120)
@@ -136,7 +139,7 @@ def test_one_click_files_one_ticket_which_lands_in_message_timeline_and_export(c
     assert entry.facts == {"key": KEYS[0], "url": url, "system": "Memory", "by": "U0QUINN"}
     assert entry.actor == "U0QUINN"
     assert [followup.ticket for followup in closed.shown.followups] == [url, None]
-    assert len(closed.world.sharing.summaries) == versions + 1
+    assert len(closed.world.messenger.now(ExportReport)) == versions + 1
     told = {label: plain(phrase) for label, phrase in ticket.facts}
     assert told["Filed by:"] == "quinn"
     assert "export in Slack" in told["Timeline:"]
@@ -324,7 +327,7 @@ def test_a_newer_summary_takes_the_follow_ups_with_it_and_the_old_message_leads_
 
     desk.close()
 
-    old, new = desk.world.sharing.proposals.values()
+    old, new = desk.world.messenger.now(FollowUpsReport).values()
     assert old.moved
     assert not new.moved
     assert [bool(followup.ticket) for followup in new.followups] == [True, False]
@@ -340,7 +343,7 @@ def test_who_cannot_be_whispered_to_is_told_below_the_summary(closed):
     closed.click()
     closed.pass_time()
 
-    assert "could not be filed" in closed.world.teller.notices[-1].headline
+    assert "could not be filed" in closed.world.messenger.all(Notice)[-1].headline
 
 
 def test_a_message_that_cannot_be_changed_any_more_does_not_keep_the_ticket_off_the_timeline(closed):
@@ -361,5 +364,5 @@ def test_the_channel_of_the_incident_is_where_all_of_it_is_said(closed):
     closed.click()
     closed.pass_time()
 
-    assert {channel for channel, _, _ in closed.world.teller.whispers} == {CHANNEL}
-    assert {posted.channel for posted in closed.world.sharing.proposals} == {CHANNEL}
+    assert {channel for channel, _, _ in closed.world.messenger.whispers} == {CHANNEL}
+    assert {posted.channel for posted in closed.world.messenger.now(FollowUpsReport)} == {CHANNEL}

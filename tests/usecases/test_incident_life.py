@@ -9,6 +9,7 @@ import pytest
 
 from bot.core.record.timeline import Draft, Kind, verify
 from bot.core.reports.kill import KillRequest
+from bot.core.reports.report import Notice
 from bot.core.reports.unlock import UnlockRequest
 from bot.usecases.decide.requests import Phase, change_kill, change_unlock, save_kill, save_unlock
 from bot.usecases.record import find as channel_incidents
@@ -138,8 +139,8 @@ def test_the_channel_is_told_how_to_go_on(paper):
     let(paper, QUIET)
     tend(paper)
 
-    assert [notice.headline for notice in paper.teller.notices] == ["Incident closed"]
-    assert "/tflock reopen" in str(paper.teller.notices[0].lines)
+    assert [notice.headline for notice in paper.messenger.all(Notice)] == ["Incident closed"]
+    assert "/tflock reopen" in str(paper.messenger.all(Notice)[0].lines)
 
 
 def test_a_closing_whose_export_was_never_started_is_made_good(paper):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core.gate.stages import KillStage
-from bot.core.reports.kill import Tie
+from bot.core.reports.kill import KillReport, Tie
 from bot.core.run import Pipeline
 from bot.errors import NotPermitted, UnknownState
 from bot.sandbox.machine.proxy import Deny, Throttle
@@ -100,7 +100,7 @@ def test_a_choice_among_runs_of_two_pipelines_with_the_same_id_means_the_one_tha
 
     for target in report.targets:
         paper.run(kill_job.choose(world, report.request.id, target.key, user="U0QUINN"))
-        assert paper.teller.kills[-1].chosen.runs[0].ref == target.runs[0].ref
+        assert paper.messenger.all(KillReport)[-1].chosen.runs[0].ref == target.runs[0].ref
     assert {target.runs[0].ref.pipeline for target in report.targets} == set(jobs)
 
 

@@ -12,7 +12,9 @@ from bot.core.gate.stages import UnlockStage
 from bot.core.lock import LockInfo
 from bot.core.people import OwnerAnswer, OwnerSays, Presence, Whereabouts
 from bot.core.policy import KnownPerson
-from bot.core.reports.letter import LetterStanding, OwnerNews
+from bot.core.reports.letter import LetterStanding, OwnerLetter, OwnerNews
+from bot.core.reports.report import Notice
+from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Conclusion
 from bot.errors import Denied, NotPermitted, Unreachable
 from bot.usecases.decide.inspect import inspect
@@ -73,13 +75,13 @@ def take_back(paper, *, user=OWNER):
 
 def message(paper):
     """The one message that there is, beside the lines below it."""
-    assert len(paper.teller.shown) == 1
-    return next(iter(paper.teller.shown.values()))
+    assert len(paper.messenger.now(OwnerLetter)) == 1
+    return next(iter(paper.messenger.now(OwnerLetter).values()))
 
 
 def rung(paper):
     """What the owner was notified of, in order."""
-    return [letter.news for _, letter in paper.teller.letters]
+    return [letter.news for _, letter in paper.messenger.rung]
 
 
 def entries(paper, kind):
@@ -140,12 +142,12 @@ def test_still_running_blocks_until_it_is_taken_back(held):
     answer(paper, OwnerSays.RUNNING)
     paper.pass_time(1)
 
-    assert paper.teller.unlocks[-1].verdict[Rule.OWNER].effect.name == "REFUSES"
-    assert "still running" in paper.sharing.notices[-1].headline
+    assert paper.messenger.all(UnlockReport)[-1].verdict[Rule.OWNER].effect.name == "REFUSES"
+    assert "still running" in paper.messenger.all(Notice)[-1].headline
     assert message(paper).answer.says is OwnerSays.RUNNING
     paper.run(unlock.confirm(paper.ports, request, lock_id="lock-1", user="U0QUINN"))
     paper.pass_time(5)
-    assert paper.teller.unlocks[-1].stage is UnlockStage.REFUSED
+    assert paper.messenger.all(UnlockReport)[-1].stage is UnlockStage.REFUSED
     assert set(paper.store.texts) == set(paper.kinds)
 
     take_back(paper)
@@ -153,7 +155,7 @@ def test_still_running_blocks_until_it_is_taken_back(held):
 
     assert [entry.facts["says"] for entry in entries(paper, "owner.answered")] == ["running", "taken back"]
     assert message(paper).answer is None
-    assert paper.teller.unlocks[-1].verdict[Rule.OWNER].effect.name == "HOLDS"
+    assert paper.messenger.all(UnlockReport)[-1].verdict[Rule.OWNER].effect.name == "HOLDS"
     with pytest.raises(NotPermitted):
         take_back(paper)
 
@@ -182,7 +184,7 @@ def test_an_armed_unlock_hears_an_answer_at_once(held):
     answer(paper, OwnerSays.RUNNING)
     paper.pass_time(0.5)
 
-    assert paper.teller.unlocks[-1].stage is UnlockStage.REFUSED
+    assert paper.messenger.all(UnlockReport)[-1].stage is UnlockStage.REFUSED
     assert set(paper.store.texts) == set(paper.kinds)
 
 
@@ -234,7 +236,7 @@ def test_do_not_disturb_is_kept_and_all_is_told_at_its_end(held):
     paper.pass_time(60)
     ask(paper)
     paper.pass_time(3400)
-    assert paper.teller.shown == {}
+    assert paper.messenger.now(OwnerLetter) == {}
     (noted,) = entries(paper, "owner.notified")
     assert "not disturbed until" in noted.text
 
@@ -253,7 +255,7 @@ def test_after_do_not_disturb_nothing_is_told_of_a_lock_that_is_gone(held):
 
     paper.pass_time(4000)
 
-    assert paper.teller.shown == {}
+    assert paper.messenger.now(OwnerLetter) == {}
 
 
 def test_a_protected_state_does_not_wait_for_the_end_of_do_not_disturb(held):
@@ -279,8 +281,12 @@ def test_an_owner_whom_slack_refuses_changes_nothing_and_is_told_of_in_the_chann
     ask(paper)
     paper.pass_time(600)
 
-    assert all(report.verdict[Rule.OWNER].effect.name == "HOLDS" for report in paper.teller.unlocks if report.verdict)
-    assert [notice.headline for notice in paper.sharing.notices] == [
+    assert all(
+        report.verdict[Rule.OWNER].effect.name == "HOLDS"
+        for report in paper.messenger.all(UnlockReport)
+        if report.verdict
+    )
+    assert [notice.headline for notice in paper.messenger.all(Notice)] == [
         "The owner of the lock of staging could not be told"
     ]
     assert paper.run(letter_post.untold(paper.ports, STATE, "lock-1")) == "cannot_dm_bot"
@@ -354,7 +360,9 @@ def test_wherever_a_worker_is_killed_an_answer_is_told_once_and_the_question_put
     paper.pass_time(800)
 
     assert rung(paper) == [OwnerNews.UNLOCK_WANTED] * 2
-    assert [notice.headline for notice in paper.sharing.notices] == ["The owner of the lock of staging asks for time"]
+    assert [notice.headline for notice in paper.messenger.all(Notice)] == [
+        "The owner of the lock of staging asks for time"
+    ]
     assert paper.run(answer_about(paper.ports, STATE, "lock-1")) is None
 
 
@@ -381,13 +389,13 @@ def test_who_says_that_it_still_runs_is_heard_though_somebody_else_counts_as_the
         paper.run(record(paper, says, "U0PARKER"))
         paper.run(unlock.confirm(paper.ports, request, lock_id="lock-1", user="U0QUINN"))
         paper.pass_time(30)
-        assert paper.teller.unlocks[-1].stage is UnlockStage.REFUSED
+        assert paper.messenger.all(UnlockReport)[-1].stage is UnlockStage.REFUSED
         assert set(paper.store.texts) == set(paper.kinds)
 
     take_back(paper)
     paper.run(unlock.confirm(paper.ports, request, lock_id="lock-1", user="U0QUINN"))
     paper.pass_time(30)
-    assert paper.teller.unlocks[-1].stage is UnlockStage.RELEASED
+    assert paper.messenger.all(UnlockReport)[-1].stage is UnlockStage.RELEASED
 
 
 def test_what_one_says_later_or_takes_back_leaves_the_word_of_another(held):

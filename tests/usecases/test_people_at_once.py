@@ -7,6 +7,7 @@ import pytest
 from bot.core.gate.stages import UnlockStage
 from bot.core.lock import LockInfo, parse_lock_info
 from bot.core.people import OwnerSays
+from bot.core.reports.unlock import UnlockReport
 from bot.errors import NotPermitted
 from bot.usecases.decide.owner import answer_about
 from bot.usecases.unlock import owner_answers as answers
@@ -52,7 +53,7 @@ def test_two_workers_that_see_the_lock_at_the_same_time_arm_it_once(paper):
 
     paper.pass_time(30, workers=("w1", "w2"))
 
-    assert paper.teller.unlocks[-1].stage is UnlockStage.ARMED
+    assert paper.messenger.all(UnlockReport)[-1].stage is UnlockStage.ARMED
     armed = [entry for entry in paper.journal.logs[paper.incident.id] if entry.kind == "unlock.requested"]
     assert len(armed) == 1
     assert standing(paper) == {"lock-1"}

@@ -28,8 +28,12 @@ from bot.core.gate.stages import UnlockStage
 from bot.core.lock import HalfKind, LockInfo, parse_lock_info
 from bot.core.policy import ApprovalPolicy, Approvers, Holders, KnownPerson, Policy
 from bot.core.record.timeline import verify
+from bot.core.reports.alert import Bulletin
 from bot.core.reports.button import parse_button
-from bot.core.reports.letter import OwnerNews
+from bot.core.reports.kill import KillReport
+from bot.core.reports.letter import OwnerLetter, OwnerNews
+from bot.core.reports.queue import QueueNews
+from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Conclusion
 from bot.core.run import Phase as RunPhase
 from bot.errors import JournalAway, NotPermitted, Throttled, Unreachable
@@ -42,7 +46,7 @@ from handlers.asker import Asker
 from handlers.boundary import Boundary
 from handlers.typed import values as command
 from tests.worlds.memory.memory import WORKER, Throttle, lock_text
-from tests.worlds.memory.notifier import buttons_in
+from tests.worlds.memory.messenger import buttons_in
 from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE, MemoryWorld
 
 QUINN, PARKER, ELLIOTT, TWIN, GUEST = "U0QUINN", "U0PARKER", "U0ELLIOTT", "U0TWIN", "U0GUEST"
@@ -500,10 +504,10 @@ class PeopleMachine(RuleBasedStateMachine):
         for lock_id in self._standing():
             self._press(action, f"{STATE} {lock_id} -", self.holders[lock_id].owner)
 
-    @precondition(lambda self: self.world.teller.letters)
+    @precondition(lambda self: self.world.messenger.rung)
     @rule(action=st.sampled_from(["owner.dead", "owner.running", "owner.later", "owner.undo"]), old=st.booleans())
     def the_owner_answers(self, action, old):
-        owner, letter = self.world.teller.letters[0 if old else -1]
+        owner, letter = self.world.messenger.rung[0 if old else -1]
         self._press(action, f"{STATE} {letter.lock.id} {letter.request or '-'}", owner)
 
     @rule(lock=LEFT_BEHIND, when=st.sampled_from(["before", "after"]), lets_go=st.booleans(), workers=WORKERS)
@@ -548,13 +552,13 @@ class PeopleMachine(RuleBasedStateMachine):
     def _messages(self):
         """Everything that was ever shown, the newest last of its kind, each with what renders it."""
         world = self.world
-        unlocks = [(unlock_message, report) for report in world.teller.unlocks]
-        letters = [(letter_message, letter) for _, letter in world.teller.letters]
-        letters += [(letter_message, letter) for letter in world.teller.shown.values()]
-        kills = [(kill_message, report) for report in world.teller.kills]
-        alerts = [(alerts_message, bulletin) for bulletin in world.sharing.bulletins.values()]
-        calls = [(queue_message, news) for _, news in world.sharing.calls]
-        replies = [(_as_is, blocks) for blocks in world.notifier.shown]
+        unlocks = [(unlock_message, report) for report in world.messenger.all(UnlockReport)]
+        letters = [(letter_message, letter) for _, letter in world.messenger.rung]
+        letters += [(letter_message, letter) for letter in world.messenger.now(OwnerLetter).values()]
+        kills = [(kill_message, report) for report in world.messenger.all(KillReport)]
+        alerts = [(alerts_message, bulletin) for bulletin in world.messenger.now(Bulletin).values()]
+        calls = [(queue_message, news) for _, news in world.messenger.posted(QueueNews)]
+        replies = [(_as_is, message.blocks) for message in world.messenger.replies]
         parts = [unlocks, letters, kills, alerts, calls, replies]
         return [part[-1 - age] for age in range(max(map(len, parts))) for part in parts if age < len(part)]
 
@@ -726,7 +730,7 @@ class PeopleMachine(RuleBasedStateMachine):
                     await self._pressing(*found, user)
 
     def _trouble(self, name):
-        slack = ("tell ", "told ", "letter", "find letter", "call", "notif", "look for ", "notice", "permalink")
+        slack = ("tell ", "told ", "letter", "call", "notif", "look for ", "notice", "permalink")
         places = {
             "throttled": ("read lockfile", "read dynamodb", "read state", "delete "),
             "cut before": ("delete ",),
@@ -758,7 +762,7 @@ class PeopleMachine(RuleBasedStateMachine):
             for entry in log[self.read[name] :]:
                 self._heard(entry)
             self.read[name] = len(log)
-        calls = self.world.sharing.calls
+        calls = self.world.messenger.posted(QueueNews)
         for _, news in calls[self.calls_heard :]:
             if news.ending is None:
                 self.free_told.append((news.user, self.periods[news.user], self.period))
@@ -907,13 +911,13 @@ class PeopleMachine(RuleBasedStateMachine):
         assert gone <= outcomes, "every delete has its outcome"
 
     def _check_what_was_told(self, entries):
-        letters = [letter.lock.id for _, letter in self.world.teller.letters if letter.news is OwnerNews.RELEASED]
+        letters = [letter.lock.id for _, letter in self.world.messenger.rung if letter.news is OwnerNews.RELEASED]
         assert len(letters) == len(set(letters)), "one letter for one release"
         recorded = {
             (entry.facts["request"], entry.facts.get("outcome")) for entry in entries if "request" in entry.facts
         }
         ends = list(UnlockStage)[list(UnlockStage).index(UnlockStage.RELEASED) :]
-        for report in self.world.teller.unlocks:
+        for report in self.world.messenger.all(UnlockReport):
             if report.stage in set(ends) - {UnlockStage.ALREADY_FREE, UnlockStage.EXPIRED, UnlockStage.REFUSED}:
                 assert (report.request.id, str(report.stage)) in recorded, "told, and not recorded"
         again = [name for name, times in Counter(self.free_told).items() if times > 1]

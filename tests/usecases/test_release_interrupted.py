@@ -12,6 +12,7 @@ from bot.core.lock import HalfKind, LockInfo
 from bot.core.people import OwnerAnswer, OwnerSays
 from bot.core.record.timeline import verify
 from bot.core.reports.letter import OwnerNews
+from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Conclusion
 from bot.errors import JournalAway, NotPermitted, Unreachable
 from bot.usecases.decide.owner import record_answer
@@ -72,12 +73,12 @@ def outcomes(paper):
 
 
 def letters_of_release(paper):
-    return [owner for owner, letter in paper.teller.letters if letter.news is OwnerNews.RELEASED]
+    return [owner for owner, letter in paper.messenger.rung if letter.news is OwnerNews.RELEASED]
 
 
 def told(paper):
     ends = list(UnlockStage)[list(UnlockStage).index(UnlockStage.RELEASED) :]
-    return {report.stage for report in paper.teller.unlocks if report.stage in ends}
+    return {report.stage for report in paper.messenger.all(UnlockReport) if report.stage in ends}
 
 
 async def nothing(_):

@@ -17,6 +17,7 @@ from bot.core.lock import HalfKind, LockInfo, parse_lock_info
 from bot.core.people import OwnerAnswer, OwnerSays
 from bot.core.record.timeline import verify
 from bot.core.reports.letter import OwnerNews
+from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Conclusion
 from bot.core.run import Phase as RunPhase
 from bot.errors import JournalAway, NotPermitted, Unreachable, UpstreamError
@@ -405,14 +406,14 @@ class ReleaseMachine(RuleBasedStateMachine):
         assert gone <= outcomes, "every delete has its outcome"
 
     def _check_what_was_told(self, entries):
-        letters = [letter.lock.id for _, letter in self.world.teller.letters if letter.news is OwnerNews.RELEASED]
+        letters = [letter.lock.id for _, letter in self.world.messenger.rung if letter.news is OwnerNews.RELEASED]
         assert len(letters) == len(set(letters)), "one letter for one release"
         released = {entry.facts["lock_id"] for entry in entries if entry.kind == "unlock.released"}
         assert set(letters) <= released
         recorded = {
             (entry.facts["request"], entry.facts.get("outcome")) for entry in entries if "request" in entry.facts
         }
-        for report in self.world.teller.unlocks:
+        for report in self.world.messenger.all(UnlockReport):
             if report.stage in TOLD_ENDS - {UnlockStage.ALREADY_FREE, UnlockStage.EXPIRED}:
                 assert (report.request.id, str(report.stage)) in recorded, "told, and not recorded"
 

@@ -10,8 +10,8 @@ import pytest
 from bot.core.gate.inspection import StateName
 from bot.core.lock import HalfKind, LockInfo
 from bot.core.policy import WatchRule
-from bot.core.reports.alert import AlertKind, Outcome
-from bot.core.reports.letter import OwnerNews
+from bot.core.reports.alert import AlertKind, Bulletin, Outcome
+from bot.core.reports.letter import OwnerLetter, OwnerNews
 from bot.core.run import Conclusion
 from bot.errors import JournalAway, Unreachable
 from bot.usecases.record.incident import close, observe
@@ -64,7 +64,7 @@ class Watch(MemoryWorld):
 
     def told(self, channel: str = ALERTS):
         """What each alert's message shows now, in the order of their posting."""
-        return [shown for posted, shown in self.sharing.bulletins.items() if posted.channel == channel]
+        return [shown for posted, shown in self.messenger.now(Bulletin).items() if posted.channel == channel]
 
     def told_of(self, channel: str = ALERTS):
         return [alert.concern.kind for shown in self.told(channel) for alert in shown.alerts]
@@ -293,7 +293,7 @@ def test_without_a_channel_nothing_is_told_and_the_metrics_go_on(world):
 
     world.watch(61)
 
-    assert world.sharing.bulletins == {}
+    assert world.messenger.now(Bulletin) == {}
     shown = world.ports.meter.exposition().decode()
     assert 'tflock_lock_held{state="staging"} 1.0' in shown
     assert 'tflock_lock_age_seconds{state="staging"} 36' in shown
@@ -448,7 +448,7 @@ def test_a_redis_that_goes_away_in_the_middle_costs_a_sweep_and_no_alert(world):
 
 
 def letters(world):
-    return list(world.teller.shown.values())
+    return list(world.messenger.now(OwnerLetter).values())
 
 
 def test_an_owner_is_told_by_himself_that_his_run_died_with_the_lock_once(world):
@@ -457,7 +457,7 @@ def test_an_owner_is_told_by_himself_that_his_run_died_with_the_lock_once(world)
 
     (letter,) = letters(world)
     assert letter.news is OwnerNews.RUN_DIED
-    assert [owner for owner, _ in world.teller.letters] == ["U0ELLIOTT"]
+    assert [owner for owner, _ in world.messenger.rung] == ["U0ELLIOTT"]
     assert set(world.store.texts) == set(world.kinds)
 
 
@@ -481,5 +481,5 @@ def test_the_owner_of_an_old_lock_is_told_once_that_others_wait_for_it(world):
 
     (letter,) = letters(world)
     assert letter.news is OwnerNews.BLOCKS
-    assert [owner for owner, _ in world.teller.letters] == ["U0ELLIOTT"]
+    assert [owner for owner, _ in world.messenger.rung] == ["U0ELLIOTT"]
     assert set(world.store.texts) == set(world.kinds)

@@ -11,6 +11,7 @@ import pytest
 from bot.core.lock import HalfKind, LockInfo
 from bot.core.people import Channel
 from bot.core.policy import WatchRule
+from bot.core.reports.queue import QueueNews
 from bot.core.run import Conclusion
 from bot.errors import Denied, JournalAway, Rejected, Unreachable
 from bot.usecases.queue import waiting_list
@@ -61,10 +62,10 @@ class Paper:
 
     def told(self):
         """Who was told that it is free, in order."""
-        return [news.user for _, news in self.world.sharing.calls if news.ending is None]
+        return [news.user for _, news in self.world.messenger.posted(QueueNews) if news.ending is None]
 
     def ended(self):
-        return [news.user for _, news in self.world.sharing.calls if news.ending is not None]
+        return [news.user for _, news in self.world.messenger.posted(QueueNews) if news.ending is not None]
 
     def entries(self, kind):
         return [entry for entry in self.world.journal.logs[self.world.incident.id] if entry.kind == kind]
@@ -248,7 +249,7 @@ def test_a_lock_that_comes_and_goes_does_not_tell_the_same_person_for_ever(paper
         paper.pass_time(20)
 
     assert paper.told() == [QUINN] * 3
-    assert [news.is_last for _, news in paper.world.sharing.calls] == [False, False, True]
+    assert [news.is_last for _, news in paper.world.messenger.posted(QueueNews)] == [False, False, True]
     assert paper.queue().is_idle
 
 
@@ -330,7 +331,7 @@ def test_whoever_asks_in_an_incident_channel_is_told_there_and_everybody_else_in
     paper.free()
     paper.pass_time(700)
 
-    assert [channel for channel, _ in paper.world.sharing.calls] == [CHANNEL, "DU0PARKER", "D0QUINN"]
+    assert [channel for channel, _ in paper.world.messenger.posted(QueueNews)] == [CHANNEL, "DU0PARKER", "D0QUINN"]
 
 
 def test_whose_channel_takes_no_message_is_told_in_his_dm(paper):
@@ -346,7 +347,7 @@ def test_whose_channel_takes_no_message_is_told_in_his_dm(paper):
     paper.free()
     paper.pass_time(20)
 
-    assert [channel for channel, _ in paper.world.sharing.calls] == ["DU0QUINN"]
+    assert [channel for channel, _ in paper.world.messenger.posted(QueueNews)] == ["DU0QUINN"]
 
 
 def test_whoever_cannot_be_told_at_all_does_not_hold_up_the_others(paper):
@@ -371,7 +372,7 @@ def test_while_slack_is_away_nobody_loses_his_turn_and_each_is_told_later_once(p
     away = True
 
     async def fault(name):
-        if away and name in {"call", "look for telling"}:
+        if away and name in {"call", "look for message"}:
             raise Unreachable("Slack", "no answer")
 
     for user in (QUINN, PARKER):
@@ -411,7 +412,7 @@ def test_where_the_bot_may_not_look_for_what_it_said_it_says_it_rather_twice_tha
         if name in lost:
             lost.clear()
             raise Unreachable("Slack", "no answer")
-        if name == "look for telling":
+        if name == "look for message":
             raise Denied("Slack", "missing_scope")
 
     paper.start(QUINN)

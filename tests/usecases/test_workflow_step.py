@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.core.reports.step import StepStage
+from bot.core.reports.step import StepReport, StepStage
 from bot.core.run import Conclusion
 from bot.errors import NotPermitted, Unreachable
 from bot.usecases.unlock import unlock, workflow_step
@@ -20,7 +20,7 @@ class Room:
 
     def __init__(self, paper):
         self.paper = paper
-        self.ports, self.steps, self.run = paper.ports, paper.steps, paper.run
+        self.ports, self.messenger, self.run = paper.ports, paper.messenger, paper.run
         self.pass_time, self.switchboard, self.store = paper.pass_time, paper.switchboard, paper.store
         paper.ci.start("1", DEPLOY, host="fv-az1-1")
 
@@ -52,11 +52,11 @@ class Step:
 
     @property
     def shown(self):
-        return self.room.steps.shown[EXECUTION]
+        return next(shown for shown in self.room.messenger.now(StepReport).values() if shown.execution == EXECUTION)
 
     @property
     def told(self):
-        return self.room.steps.told
+        return self.room.messenger.ended
 
 
 @pytest.fixture
@@ -233,4 +233,4 @@ def test_a_worker_that_dies_is_followed_by_another_and_the_workflow_hears_once(r
     step.is_taken_on()
     room.pass_time(1200)
     assert step.told == [(EXECUTION, "released")]
-    assert room.steps.posts == 1
+    assert len(room.messenger.posted(StepReport)) == 1

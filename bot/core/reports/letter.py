@@ -77,3 +77,11 @@ class OwnerLetter:
     link: str = ""
     standing: LetterStanding = LetterStanding.OPEN
     disturbs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Nudge:
+    """The line below the message that names the owner, so that Slack notifies them: it does so of no update."""
+
+    owner: str
+    letter: OwnerLetter

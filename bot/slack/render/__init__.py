@@ -2,29 +2,40 @@
 
 facts, verdict   what is known, as labelled sentences, for Slack and the terminal alike
 mrkdwn, blocks   how phrases and blocks are written; all escaping and cutting happens here
-status … notice  one module for each family of messages; controls has the buttons of requests
+page, status …   one module for each family of messages; controls has the buttons of requests
 plain            the same facts as plain lines and as JSON, for the command line
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bot.core.account.edition import ExportReport
+from bot.core.reports.alert import Bulletin
+from bot.core.reports.followups import FollowUpsReport
+from bot.core.reports.kill import KillReport
+from bot.core.reports.letter import Nudge, OwnerLetter
+from bot.core.reports.queue import QueueNews
+from bot.core.reports.report import Notice
+from bot.core.reports.step import StepReport
+from bot.core.reports.unlock import UnlockReport
+from bot.ports.messenger import Message, Report
 from bot.slack.render.alert import alerts_message
-from bot.slack.render.blocks import Message
 from bot.slack.render.correction import edited_message, marked_message
 from bot.slack.render.exported import exported_message
 from bot.slack.render.followups import followups_message
-from bot.slack.render.help import help_message
 from bot.slack.render.kill import kill_message
-from bot.slack.render.notice import notice_message
 from bot.slack.render.owner import letter_message, nudge_message
+from bot.slack.render.page import help_message, notice_message
 from bot.slack.render.status import overview_message, status_message
+from bot.slack.render.step import step_message
 from bot.slack.render.timeline import timeline_message
 from bot.slack.render.unlock import unlock_message
 from bot.slack.render.waiting import queue_message, watch_message
 from bot.slack.render.who import user_message, who_message
 
 __all__ = [
-    "Message",
     "alerts_message",
     "edited_message",
     "exported_message",
@@ -33,6 +44,7 @@ __all__ = [
     "kill_message",
     "letter_message",
     "marked_message",
+    "message_of",
     "notice_message",
     "nudge_message",
     "overview_message",
@@ -44,3 +56,21 @@ __all__ = [
     "watch_message",
     "who_message",
 ]
+
+_RENDERERS: Mapping[type, Callable[[Any], Message]] = {
+    Bulletin: alerts_message,
+    ExportReport: exported_message,
+    FollowUpsReport: followups_message,
+    KillReport: kill_message,
+    Notice: notice_message,
+    Nudge: nudge_message,
+    OwnerLetter: letter_message,
+    QueueNews: queue_message,
+    StepReport: step_message,
+    UnlockReport: unlock_message,
+}
+
+
+def message_of(report: Report) -> Message:
+    """The report in words."""
+    return _RENDERERS[type(report)](report)

@@ -10,8 +10,9 @@ from bot.core.lock import LockInfo
 from bot.core.phrase import Linked, Person, Phrase, Quoted, joined
 from bot.core.reports.alert import Alert, AlertKind, Bulletin, Concern, Outcome
 from bot.core.reports.button import ButtonValue
+from bot.ports.messenger import Message
 from bot.slack.render import facts
-from bot.slack.render.blocks import Element, Message, actions, button, context, message, sections
+from bot.slack.render.blocks import Element, actions, button, context, message, sections
 from bot.slack.render.facts import Fact, Mark
 from bot.slack.render.mrkdwn import mrkdwn
 from bot.slack.render.page import lines, notification

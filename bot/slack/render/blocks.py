@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from bot.core.reports.button import ButtonValue
-from bot.ports.messenger import Blocks
+from bot.ports.messenger import Message
 from bot.slack.render.mrkdwn import flat
 
 Block: TypeAlias = dict[str, Any]
@@ -22,14 +22,6 @@ OPTION_VALUE = 150
 _MENU = 5
 _BUTTON_VALUE = 2_000
 _BUTTON_TEXT = 75
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What is posted: `text` for notifications and screen readers, `blocks` for the channel."""
-
-    text: str
-    blocks: Blocks
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bot.core.phrase import Phrase, Quoted
 from bot.core.record.revision import Marking
 from bot.core.reports.report import Corrected, Notice
-from bot.slack.render.blocks import Message
-from bot.slack.render.notice import notice_message
+from bot.ports.messenger import Message
+from bot.slack.render.page import notice_message
 
 _DONE = {
     Marking.HIDE: ("is hidden", "It is left out of the timeline and the exports; the raw log keeps it."),

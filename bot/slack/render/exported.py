@@ -8,7 +8,8 @@ from bot.core.account.edition import Changed, Edition, ExportReport
 from bot.core.account.values import Part, StateSummary
 from bot.core.phrase import Linked, Person, Phrase, Quoted, joined
 from bot.core.record.timeline import Kind
-from bot.slack.render.blocks import Message, context, message, sections
+from bot.ports.messenger import Message
+from bot.slack.render.blocks import context, message, sections
 from bot.slack.render.facts import Fact
 from bot.slack.render.mrkdwn import bold, mrkdwn, unmarked
 from bot.slack.render.page import lines

@@ -6,7 +6,8 @@ from bot.core.account.values import FollowUp
 from bot.core.phrase import Linked, Phrase, Quoted
 from bot.core.reports.button import ButtonValue
 from bot.core.reports.followups import FollowUpsReport
-from bot.slack.render.blocks import Block, Message, actions, button, context, message, sections
+from bot.ports.messenger import Message
+from bot.slack.render.blocks import Block, actions, button, context, message, sections
 from bot.slack.render.mrkdwn import bold, mrkdwn, unmarked
 
 FILE = "followup.file"

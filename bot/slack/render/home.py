@@ -17,8 +17,8 @@ from bot.core.reports.report import Notice, StatusReport
 from bot.slack.render.blocks import Block, Element, actions, button, context, plain_text, sections
 from bot.slack.render.facts import Mark, command
 from bot.slack.render.mrkdwn import bold, channel, mrkdwn, unmarked
-from bot.slack.render.notice import notice_message
 from bot.slack.render.owner import answer_buttons
+from bot.slack.render.page import notice_message
 from bot.slack.render.status import status_message
 from bot.slack.render.waiting import STOP
 

@@ -10,11 +10,11 @@ from bot.core.gate.stages import KillStage
 from bot.core.phrase import Person, Phrase, Quoted, joined
 from bot.core.reports.kill import KillReport, Target, Tie
 from bot.core.run import Phase, Run, SwitchResult
+from bot.ports.messenger import Message
 from bot.slack.render.blocks import (
     OPTION_VALUE,
     OPTIONS,
     Block,
-    Message,
     actions,
     context,
     message,

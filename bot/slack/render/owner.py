@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from bot.core.people import OwnerAnswer, OwnerSays
 from bot.core.phrase import Linked, Person, Phrase
 from bot.core.reports.button import ButtonValue
-from bot.core.reports.letter import LetterRun, LetterStanding, OwnerLetter, OwnerNews, Told
+from bot.core.reports.letter import LetterRun, LetterStanding, Nudge, OwnerLetter, OwnerNews, Told
 from bot.core.run import Phase
+from bot.ports.messenger import Message
 from bot.slack.render import facts
-from bot.slack.render.blocks import Confirm, Element, Message, actions, button, context, message, sections
+from bot.slack.render.blocks import Confirm, Element, actions, button, context, message, sections
 from bot.slack.render.facts import Fact, Mark
 from bot.slack.render.mrkdwn import channel, mrkdwn
 from bot.slack.render.page import lines, notification
@@ -34,9 +35,9 @@ def letter_message(letter: OwnerLetter) -> Message:
     )
 
 
-def nudge_message(owner: str, letter: OwnerLetter) -> Message:
-    """One line that Slack notifies him of: it names him. What he can do is in the message above."""
-    phrase: Phrase = (Person(owner, ""), " ", *_nudge(letter))
+def nudge_message(nudge: Nudge) -> Message:
+    """One line that Slack notifies the owner of: it names them. What they can do is in the message above."""
+    phrase: Phrase = (Person(nudge.owner, ""), " ", *_nudge(nudge.letter))
     text = mrkdwn(phrase)
     return message(text, sections([text]))
 

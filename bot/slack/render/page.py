@@ -1,13 +1,17 @@
-"""Facts as lines of mrkdwn."""
+"""Facts as lines of mrkdwn, and the plainest messages: a notice, the list of commands."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from bot.core.phrase import Person, Phrase, Quoted
 from bot.core.reports.kill import KillRequest
+from bot.core.reports.report import Notice
 from bot.core.reports.unlock import UnlockRequest
+from bot.ports.messenger import Message
+from bot.slack.render.blocks import context, message, sections
 from bot.slack.render.facts import Fact
+from bot.slack.render.facts import command as typed
 from bot.slack.render.mrkdwn import LINE, bold, mrkdwn, unmarked
 
 CHECK = 600
@@ -55,3 +59,28 @@ def asked_by(request: UnlockRequest | KillRequest) -> Phrase:
     """Who wanted it, when and why."""
     why: Phrase = (", because ", Quoted(request.reason)) if request.reason else ()
     return ("Asked by ", Person(request.user, ""), " at ", request.asked_at, *why, ".")
+
+
+def notice_message(notice: Notice) -> Message:
+    """A short answer: the headline, the lines, and the id under which the logs tell more."""
+    rows = [mrkdwn(words) for words in notice.lines]
+    reference: Phrase = ("Reference ", Quoted(notice.reference)) if notice.reference else ()
+    return message(
+        unmarked(notice.headline, 500) or "Notice",
+        sections([bold(notice.headline) or "*Notice*", *[row for row in rows if row]], budget=9_000),
+        context(mrkdwn(reference)),
+    )
+
+
+def help_message(commands: Sequence[tuple[str, str]], command: str | None = None) -> Message:
+    """The commands, as pairs of usage (`status [STATE]`) and summary. With `command` only that one, if it is known."""
+    wanted = [pair for pair in commands if pair[0].split(" ")[0] == command] or list(commands)
+    rows = [f"{mrkdwn((typed(usage),))}\n{mrkdwn((summary,), most=300)}" for usage, summary in wanted]
+    if len(wanted) == 1:
+        usage, summary = wanted[0]
+        return message(mrkdwn((typed(usage), f": {summary}"), most=500), sections(rows))
+    return message(
+        mrkdwn((f"What tflock can do: {', '.join(usage.split(' ')[0] for usage, _ in wanted)}.",), most=500),
+        sections(["*Who holds the lock, is it dead, and may it be released?*", *rows], budget=9_000),
+        context(mrkdwn(("In a thread write ", Quoted("@tflock …"), " in place of ", Quoted("/tflock …"), "."))),
+    )

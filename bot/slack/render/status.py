@@ -10,8 +10,9 @@ from bot.core.lock import LockSeen, age
 from bot.core.phrase import Phrase, duration
 from bot.core.reports.button import ButtonValue
 from bot.core.reports.report import Overview, StatusReport
+from bot.ports.messenger import Message
 from bot.slack.render import facts
-from bot.slack.render.blocks import Message, actions, button, context, message, sections, select
+from bot.slack.render.blocks import actions, button, context, message, sections, select
 from bot.slack.render.facts import Fact, Mark, command
 from bot.slack.render.mrkdwn import mrkdwn
 from bot.slack.render.page import CHECK, line, lines, notification

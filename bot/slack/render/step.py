@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from bot.core.phrase import Person, Phrase, Quoted
 from bot.core.reports.button import ButtonValue
 from bot.core.reports.step import StepReport, StepStage
+from bot.ports.messenger import Message
 from bot.slack.render import facts
-from bot.slack.render.blocks import Element, Message, actions, button, message, sections
+from bot.slack.render.blocks import Element, actions, button, message, sections
 from bot.slack.render.facts import Fact, Mark
 from bot.slack.render.page import CHECK, lines, notification
 from bot.slack.render.verdict import checklist, ruling

@@ -12,7 +12,8 @@ from bot.core.record.revision import Change, Marking, Shown
 from bot.core.record.timeline import Kind
 from bot.core.reports.button import ButtonValue
 from bot.core.reports.report import TimelineReport
-from bot.slack.render.blocks import Block, Message, actions, button, context, menu, message, sections
+from bot.ports.messenger import Message
+from bot.slack.render.blocks import Block, actions, button, context, menu, message, sections
 from bot.slack.render.mrkdwn import bold, date, mrkdwn, unmarked
 
 OLDER, NEWER, ENTRY = "timeline.older", "timeline.newer", "timeline.entry"

@@ -15,8 +15,9 @@ from bot.core.lock import DigestMatch, HalfKind, HalfRelease, LockInfo, ReleaseR
 from bot.core.phrase import Person, Phrase, Quoted
 from bot.core.policy import Approvers
 from bot.core.reports.unlock import UnlockReport
+from bot.ports.messenger import Message
 from bot.slack.render import facts
-from bot.slack.render.blocks import Block, Message, actions, context, message, sections
+from bot.slack.render.blocks import Block, actions, context, message, sections
 from bot.slack.render.controls import lock_of, unlock_controls
 from bot.slack.render.facts import HALF_NAMES, Fact, Mark, command
 from bot.slack.render.mrkdwn import mrkdwn

@@ -8,7 +8,8 @@ from datetime import timedelta
 from bot.core.phrase import Person, Phrase, duration
 from bot.core.reports.button import ButtonValue
 from bot.core.reports.queue import QueueNews, WatchReport
-from bot.slack.render.blocks import Element, Message, actions, button, message, sections
+from bot.ports.messenger import Message
+from bot.slack.render.blocks import Element, actions, button, message, sections
 from bot.slack.render.facts import Fact, Mark, command
 from bot.slack.render.page import lines, notification
 

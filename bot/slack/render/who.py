@@ -14,8 +14,9 @@ from bot.core.people import Member, Presence, Whereabouts
 from bot.core.phrase import Day, Person, Phrase, Quoted, joined
 from bot.core.policy import ApprovalPolicy, Approvers, Holders
 from bot.core.reports.who import HeldLock, StandIn, StandIns, UserReport, WhoReport
+from bot.ports.messenger import Message
 from bot.slack.render import facts
-from bot.slack.render.blocks import Message, context, message, sections
+from bot.slack.render.blocks import context, message, sections
 from bot.slack.render.facts import Fact, Mark, command, trouble
 from bot.slack.render.mrkdwn import mrkdwn
 from bot.slack.render.page import lines, notification

@@ -23,7 +23,7 @@ from bot.core.record.timeline import Kind
 from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.errors import NotPermitted
 from bot.usecases.decide.clicks import OPEN, live, move, permit, start_release, write_down
-from bot.usecases.decide.requests import Phase, change_unlock, find_unlock, instant_in
+from bot.usecases.decide.requests import Phase, change_unlock, find_unlock, instant_in, show
 from bot.usecases.decide.weigh import Consent, Decision, approval_of, weigh
 from bot.usecases.world import World
 
@@ -70,7 +70,7 @@ async def decline(world: World, request_id: str, *, lock_id: str, user: str) -> 
         words, kind, note = "declined the unlock", Kind.UNLOCK_DECLINED, " declined"
     await write_down(world, request, kind, user, f"{words} ({request.state})", {"outcome": str(UnlockStage.DECLINED)})
     said: Phrase = (Person(user, ""), note)
-    await world.teller.unlock(UnlockReport(request, UnlockStage.DECLINED, None, None, note=said))
+    await show(world.messenger, UnlockReport(request, UnlockStage.DECLINED, None, None, note=said))
 
 
 async def start_waiting(world: World, request: UnlockRequest, since: str = "", tick: int = 0) -> None:
@@ -159,7 +159,7 @@ async def _withdraw(
     await write_down(world, request, Kind.UNLOCK_WITHDRAWN, "tflock", text, facts, once=f"withdrawn/{request.id}")
     inspection = inspection_of.inspection if inspection_of is not None else None
     note: Phrase = (why,)
-    await world.teller.unlock(UnlockReport(request, stage, inspection, None, note=note, now_held_by=now_held_by))
+    await show(world.messenger, UnlockReport(request, stage, inspection, None, note=note, now_held_by=now_held_by))
 
 
 async def changed(world: World, request: UnlockRequest, decision: Decision) -> None:
@@ -186,4 +186,4 @@ async def changed(world: World, request: UnlockRequest, decision: Decision) -> N
     if verdict.ruling is Ruling.NEEDS_APPROVAL:
         report = replace(report, until=now + world.policy.approval_timeout)
         await start_waiting(world, request, now.isoformat())
-    await world.teller.unlock(report)
+    await show(world.messenger, report)

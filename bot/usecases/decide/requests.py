@@ -8,9 +8,16 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from bot.core.reports.kill import KillRequest
-from bot.core.reports.unlock import UnlockRequest
+import structlog
+
+from bot.core.gate.stages import KillStage, UnlockStage
+from bot.core.reports.kill import KillReport, KillRequest
+from bot.core.reports.unlock import UnlockReport, UnlockRequest
+from bot.errors import Final
+from bot.ports.messenger import Messenger, Posted
 from bot.usecases.world import World
+
+log = structlog.get_logger()
 
 REQUEST_TTL = timedelta(days=7)
 
@@ -113,6 +120,29 @@ async def _enlist(world: World, request: UnlockRequest | KillRequest, kind: str)
         await world.records.enlist(
             "requests", request.incident, f"{kind}/{request.id}", at=request.asked_at, ttl=REQUEST_TTL
         )
+
+
+_PASSING = frozenset({UnlockStage.ARMED, UnlockStage.RELEASING, KillStage.CANCELLING, KillStage.ESCALATED})
+"""Stages that are shown in the request's own message or not at all: there are many such updates."""
+
+
+async def show(messenger: Messenger, report: UnlockReport | KillReport) -> Posted:
+    """Posts the request's message, or updates it if there is one. Raises UpstreamError.
+
+    An outcome is posted again where that message was deleted or cannot be changed any more.
+    """
+    request = report.request
+    if request.ts:
+        posted = Posted(request.channel, request.ts)
+        try:
+            await messenger.update(posted, report)
+        except Final as error:
+            if report.stage in _PASSING:
+                raise
+            log.warning("message.posted_again", request=request.id, detail=error.detail)
+        else:
+            return posted
+    return await messenger.post(request.channel, report, thread=request.thread)
 
 
 def placed(request: UnlockRequest, ts: str) -> UnlockRequest:

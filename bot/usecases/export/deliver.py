@@ -150,7 +150,7 @@ async def _tell_once(world: World, progress: Progress, target: str, why: str) ->
     thread = "" if target == CHANNEL else await summary_of(world, progress.edition)
     try:
         if before is None or await _told(world, channel, mark, thread, since) is None:
-            await world.sharing.tell(channel, _failure(progress, target, why), mark=mark, thread=thread)
+            await world.messenger.post(channel, _failure(progress, target, why), mark=mark, thread=thread)
     except Final as error:
         log.warning("export.not_told", incident=progress.edition.incident.id, target=target, detail=error.detail)
     await world.records.update(_TOLD, mark, {"is_done": True})
@@ -158,7 +158,7 @@ async def _tell_once(world: World, progress: Progress, target: str, why: str) ->
 
 async def _told(world: World, channel: str, mark: str, thread: str, since: datetime) -> Posted | None:
     try:
-        return await world.sharing.told(channel, mark=mark, thread=thread, since=since)
+        return await world.messenger.find(channel, mark=mark, thread=thread, since=since)
     except Final as error:
         log.warning("export.cannot_look", channel=channel, detail=error.detail)
         return None

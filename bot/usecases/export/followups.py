@@ -139,9 +139,9 @@ async def _posted(world: World, report: FollowUpsReport, steps: dict[str, Any], 
     try:
         posted = None
         if is_resumed:
-            posted = await world.sharing.told(incident.channel, mark=mark, thread=thread, since=since)
+            posted = await world.messenger.find(incident.channel, mark=mark, thread=thread, since=since)
         if posted is None:
-            posted = await world.sharing.propose(report, mark=mark, thread=thread)
+            posted = await world.messenger.post(incident.channel, report, mark=mark, thread=thread)
     except Final as error:
         log.warning("followups.not_posted", incident=incident.id, detail=error.detail)
         return
@@ -150,7 +150,7 @@ async def _posted(world: World, report: FollowUpsReport, steps: dict[str, Any], 
 
 async def _drawn(world: World, report: FollowUpsReport, ts: str) -> bool:
     try:
-        await world.sharing.redraw_proposals(report, Posted(report.incident.channel, ts))
+        await world.messenger.update(Posted(report.incident.channel, ts), report)
     except Final as error:
         log.warning("followups.not_redrawn", incident=report.incident.id, detail=error.detail)
         return False
@@ -162,6 +162,6 @@ async def _outdated(world: World, report: FollowUpsReport) -> None:
     steps = await world.records.get(_MESSAGE, report.incident.id)
     if steps is None or not steps["moved"] or not steps["ts"]:
         return
-    newer = await world.sharing.link(Posted(report.incident.channel, steps["ts"]))
+    newer = await world.messenger.link(Posted(report.incident.channel, steps["ts"]))
     await _drawn(world, replace(report, moved=newer), steps["moved"])
     await world.records.update(_MESSAGE, report.incident.id, {"moved": ""})

@@ -68,7 +68,7 @@ async def link_of(world: World, incident_id: str, channel: str) -> str:
     if shared is None:
         return ""
     try:
-        return await world.sharing.link(Posted(channel, shared["ts"]))
+        return await world.messenger.link(Posted(channel, shared["ts"]))
     except UpstreamError as error:
         log.warning("export.no_link", incident=incident_id, detail=error.detail)
         return ""
@@ -120,7 +120,7 @@ async def _posted(world: World, report: ExportReport, steps: dict[str, Any], *, 
         return Posted(channel, steps["ts"])
     posted = await _found(world, report, steps) if is_resumed else None
     if posted is None:
-        posted = await world.sharing.post(report, thread=thread)
+        posted = await world.messenger.post(channel, report, mark=edition.mark, thread=thread)
     await world.records.update(_STEPS, edition.mark, {"ts": posted.ts})
     return posted
 
@@ -128,7 +128,9 @@ async def _posted(world: World, report: ExportReport, steps: dict[str, Any], *, 
 async def _found(world: World, report: ExportReport, steps: dict[str, Any]) -> Posted | None:
     """The summary that an earlier try posted. Where Slack lets nobody look, rather a second one than none."""
     try:
-        return await world.sharing.find(report, thread=steps["thread"], since=datetime.fromisoformat(steps["since"]))
+        edition, since = report.edition, datetime.fromisoformat(steps["since"])
+        channel = edition.incident.channel
+        return await world.messenger.find(channel, mark=edition.mark, since=since, thread=steps["thread"])
     except Final as error:
         log.warning("export.cannot_look", incident=report.edition.incident.id, detail=error.detail)
         return None
@@ -143,11 +145,11 @@ async def _show_files(world: World, edition: Edition, paths: Sequence[Path], *, 
         return
     if not staged:
         chart_first = sorted(paths, key=lambda path: path.suffix != ".png")  # Slack shows it large
-        staged = {await world.sharing.stage(path): path.name for path in chart_first}
+        staged = {await world.files.stage(path): path.name for path in chart_first}
         await world.records.update(_STEPS, edition.mark, {"files": staged})
     try:
         await world.records.update(_STEPS, edition.mark, {"is_begun": True})
-        await world.sharing.share(channel, staged, thread=root)
+        await world.files.share(channel, staged, thread=root)
     except Missing:
         await world.records.update(_STEPS, edition.mark, {"files": {}, "is_begun": False})
         raise Unreachable("Slack", "the uploaded files were gone before they could be shown") from None
@@ -164,7 +166,7 @@ async def _appear(world: World, channel: str, staged: dict[str, str], *, looks: 
         for look in range(looks):
             if look:
                 await asyncio.sleep(_BETWEEN_LOOKS)
-            if await world.sharing.is_shared(channel, next(iter(staged))):
+            if await world.files.is_shared(channel, next(iter(staged))):
                 return True
     except Final as error:
         log.warning("export.cannot_look", channel=channel, detail=error.detail)
@@ -177,13 +179,13 @@ async def _outdate(world: World, progress: Progress, shared: dict[str, Any]) -> 
     if not shared["outdated"]:
         return
     channel = progress.edition.incident.channel
-    newer = await world.sharing.link(Posted(channel, shared["ts"]))
+    newer = await world.messenger.link(Posted(channel, shared["ts"]))
     for version, ts in shared["outdated"]:
         old = await editions.find(world, progress.edition.incident.id, version)
         report = editions.report_of(world, old) if old is not None else None
         try:
             if report is not None:
-                await world.sharing.redraw(replace(report, newer=newer), Posted(channel, ts))
+                await world.messenger.update(Posted(channel, ts), replace(report, newer=newer))
         except Final as error:
             log.warning("export.not_outdated", incident=progress.edition.incident.id, detail=error.detail)
 

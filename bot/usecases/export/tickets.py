@@ -226,11 +226,11 @@ async def _whisper(world: World, task: _Task, notice: Notice) -> None:
     """To the person alone; where Slack does not take that, below the summary."""
     channel = task.incident.channel
     try:
-        await world.teller.whisper(channel, task.user, notice)
+        await world.messenger.whisper(channel, task.user, notice)
     except UpstreamError as error:
         log.warning("ticket.not_whispered", incident=task.incident.id, detail=error.detail)
         thread = await followups.thread_of(world, task.incident.id)
-        await world.teller.notice(channel, notice, thread=thread)
+        await world.messenger.post(channel, notice, thread=thread)
 
 
 def _is_there(task: _Task, url: str) -> Notice:

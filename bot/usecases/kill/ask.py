@@ -19,7 +19,7 @@ from bot.core.reports.kill import KillReport, KillRequest, Target
 from bot.core.run import SwitchResult
 from bot.errors import NotPermitted
 from bot.usecases.decide import requests
-from bot.usecases.decide.requests import change_kill, find_kill, save_kill
+from bot.usecases.decide.requests import change_kill, find_kill, save_kill, show
 from bot.usecases.kill.carry_out import pipeline_in
 from bot.usecases.kill.targets import find, pipeline_text
 from bot.usecases.kill.wish import Wanted, wish_in
@@ -68,7 +68,7 @@ async def ask(world: World, wish: Wish) -> KillReport:
     chosen = targets[0] if len(targets) == 1 else None
     await save_kill(world, request)
     report = KillReport(request, stage, targets, chosen, unseen=unseen)
-    posted = await world.teller.kill(report)
+    posted = await show(world.messenger, report)
     await change_kill(world, request.id, ts=posted.ts)
     return replace(report, request=replace(request, ts=posted.ts))
 
@@ -79,7 +79,7 @@ async def choose(world: World, request_id: str, key: str, *, user: str) -> None:
     inspection, targets, unseen = await find(world, request.asked)
     _check_lock(request, inspection)
     chosen = _picked(targets, key)
-    await world.teller.kill(KillReport(request, KillStage.FOUND, targets, chosen, unseen=unseen))
+    await show(world.messenger, KillReport(request, KillStage.FOUND, targets, chosen, unseen=unseen))
 
 
 async def confirm(world: World, request_id: str, key: str, *, user: str, stop_source: bool) -> None:
@@ -156,7 +156,7 @@ async def _ask_second(world: World, request: KillRequest, chosen: Target, wanted
         raise NotPermitted(_AT_WORK)
     await _write_wish(world, request, chosen, wanted)
     until = now + world.policy.approval_timeout
-    await world.teller.kill(KillReport(request, KillStage.APPROVAL, (chosen,), chosen, by=wanted.by, until=until))
+    await show(world.messenger, KillReport(request, KillStage.APPROVAL, (chosen,), chosen, by=wanted.by, until=until))
 
 
 async def _write_wish(world: World, request: KillRequest, chosen: Target, wanted: Wanted) -> None:
@@ -207,8 +207,8 @@ async def restart(world: World, request_id: str, *, user: str) -> None:
     draft = Draft(world.clock.now(), Kind.KILL_CONFIRMED, user, text, facts)
     await world.journal.append(request.incident, draft)
     note: Phrase = (Quoted(switched.detail),) if switched.detail else ()
-    await world.teller.kill(
-        KillReport(request, KillStage.RESTARTED, switched=switched, source=pipeline.title, note=note)
+    await show(
+        world.messenger, KillReport(request, KillStage.RESTARTED, switched=switched, source=pipeline.title, note=note)
     )
 
 

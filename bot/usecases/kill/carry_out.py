@@ -22,7 +22,7 @@ from bot.core.reports.kill import KillReport, KillRequest
 from bot.core.run import Cancelled, CancelResult, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
 from bot.errors import UpstreamError
 from bot.usecases.decide import requests
-from bot.usecases.decide.requests import change_kill, find_kill, instant_in
+from bot.usecases.decide.requests import change_kill, find_kill, instant_in, show
 from bot.usecases.kill.targets import unseen_words
 from bot.usecases.world import World
 
@@ -60,7 +60,7 @@ async def kill(world: World, request_id: str, tick: int) -> None:
 async def _show_progress(world: World, report: KillReport) -> None:
     """Not worth failing for: the end is told in any case."""
     try:
-        await world.teller.kill(report)
+        await show(world.messenger, report)
     except UpstreamError as error:
         log.warning("kill.progress_not_shown", request=report.request.id, detail=error.detail)
 
@@ -182,7 +182,7 @@ async def _conclude(world: World, request: KillRequest, record: dict[str, str], 
     }
     draft = Draft(world.clock.now(), Kind.KILL_CONFIRMED, record["by"], text, facts, once=f"killed/{request.id}")
     await world.journal.append(request.incident, draft)
-    await world.teller.kill(report)
+    await show(world.messenger, report)
     if report.switched is not None and report.switched.result is SwitchResult.DONE:
         await _remind_later(world, request.id, 0)
     await change_kill(world, request.id, phase=requests.Phase.DONE)
@@ -198,7 +198,9 @@ async def remind(world: World, request_id: str, number: int) -> None:
     if await world.records.once("reminded", f"{request_id}/{number}", ttl=requests.REQUEST_TTL):
         anew = replace(request, ts="", thread="")
         off = Switched(SwitchResult.DONE)
-        await world.teller.kill(KillReport(anew, KillStage.STILL_OFF, switched=off, source=pipeline_in(record).title))
+        await show(
+            world.messenger, KillReport(anew, KillStage.STILL_OFF, switched=off, source=pipeline_in(record).title)
+        )
     await _remind_later(world, request_id, number + 1)
 
 

@@ -19,7 +19,7 @@ from bot.core.gate.inspection import StateName
 from bot.core.people import OwnerSays
 from bot.core.phrase import Person, Phrase, Quoted, instant
 from bot.core.record.timeline import Draft, Kind
-from bot.core.reports.letter import LetterStanding, OwnerLetter, OwnerNews
+from bot.core.reports.letter import LetterStanding, Nudge, OwnerLetter, OwnerNews
 from bot.core.reports.report import Notice
 from bot.errors import Final, Passing, UpstreamError
 from bot.ports.messenger import Posted
@@ -149,7 +149,7 @@ async def _write_first(world: World, desk: _Desk) -> bool:
         await _note(world, desk.place, disturbs="yes")
         letter = replace(letter, disturbs=True)
     mark = f"{desk.place}/{_FIRST}/{desk.record.get('round', 0)}"
-    posted = await _once(world, desk, mark, "", lambda: world.teller.letter(desk.place.owner, letter, mark=mark))
+    posted = await _once(world, desk, mark, "", lambda: world.messenger.post(desk.place.owner, letter, mark=mark))
     await _note(
         world, desk.place, ts=posted.ts, channel=posted.channel, drawn=_digest(letter), rung=desk.names, untold=""
     )
@@ -160,7 +160,7 @@ async def _bring_up_to_date(world: World, desk: _Desk) -> bool:
     posted = Posted(desk.record["channel"], desk.record["ts"])
     if _digest(desk.letter) != desk.record.get("drawn"):
         try:
-            await world.teller.letter(desk.place.owner, desk.letter, posted=posted)
+            await world.messenger.update(posted, desk.letter)
         except Final as error:
             return await _anew(world, desk, error)
         await _note(world, desk.place, drawn=_digest(desk.letter))
@@ -174,9 +174,8 @@ async def _bring_up_to_date(world: World, desk: _Desk) -> bool:
     if desk.record.get("deferred") and desk.letter.news is not OwnerNews.RELEASED and await _is_gone(world, desk.place):
         return True
     mark = f"{desk.place}/{ring}"
-    await _once(
-        world, desk, mark, posted.ts, lambda: world.teller.nudge(desk.place.owner, desk.letter, posted, mark=mark)
-    )
+    owner, nudge = desk.place.owner, Nudge(desk.place.owner, desk.letter)
+    await _once(world, desk, mark, posted.ts, lambda: world.messenger.post(owner, nudge, mark=mark, thread=posted.ts))
     await _note(world, desk.place, rung=sorted({*desk.record.get("rung", ()), *desk.names, ring}))
     return True
 
@@ -216,7 +215,7 @@ async def _once(world: World, desk: _Desk, mark: str, thread: str, send: Callabl
 async def _found(world: World, owner: str, mark: str, thread: str, since: datetime) -> Posted | None:
     """Where Slack lets nobody look, rather a second message than none."""
     try:
-        return await world.teller.find_letter(owner, mark=mark, since=since, thread=thread)
+        return await world.messenger.find(owner, mark=mark, since=since, thread=thread)
     except Final as error:
         log.warning("owner.cannot_look", owner=owner, detail=error.detail)
         return None

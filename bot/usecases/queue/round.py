@@ -123,7 +123,7 @@ class Round:
         )
         await self.still_ours()
         try:
-            await self.world.sharing.call(turn.channel, news, mark=_mark(self.state, turn), thread=turn.thread)
+            await self.world.messenger.post(turn.channel, news, mark=_mark(self.state, turn), thread=turn.thread)
         except Final as error:
             log.warning("waiting.place_closed", state=self.state, channel=turn.channel, detail=error.detail)
             await self._elsewhere(turn)
@@ -137,7 +137,7 @@ class Round:
     async def _elsewhere(self, turn: Waiter) -> None:
         """Where the channel takes no message, he is told in his DM; where that does not either, he cannot be told."""
         try:
-            room = await self.world.sharing.room(turn.user)
+            room = await self.world.messenger.room(turn.user)
         except Final:
             room = turn.channel
         now, ticket = self.world.clock.now(), turn.ticket
@@ -165,7 +165,7 @@ class Round:
         )
         await self.still_ours()
         try:
-            await self.world.sharing.call(waiter.channel, news, mark=mark, thread=waiter.thread)
+            await self.world.messenger.post(waiter.channel, news, mark=mark, thread=waiter.thread)
         except Final as error:
             log.warning("waiting.end_not_told", state=self.state, detail=error.detail)
 
@@ -173,7 +173,7 @@ class Round:
         """Whether a message with this mark stands there. Where the bot may not look, better twice than never."""
         begun = since or waiter.since
         try:
-            found = await self.world.sharing.told(waiter.channel, mark=mark, thread=waiter.thread, since=begun)
+            found = await self.world.messenger.find(waiter.channel, mark=mark, thread=waiter.thread, since=begun)
         except Final as error:
             log.warning("waiting.not_looked_for", state=self.state, detail=error.detail)
             return False

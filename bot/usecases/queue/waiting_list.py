@@ -139,7 +139,7 @@ async def _waiter(world: World, wish: Wish) -> Waiter:
     return Waiter(
         ticket=world.new_id(),
         user=wish.user,
-        channel=wish.channel if is_open or is_direct else await world.sharing.room(wish.user),
+        channel=wish.channel if is_open or is_direct else await world.messenger.room(wish.user),
         thread=wish.thread if is_open or is_direct else "",
         since=now,
         until=now + world.watch.wait_for,

@@ -115,7 +115,7 @@ async def ask(world: World, wish: Wish) -> None:
         began=now,
         marked_only=wish.marked_only,
     )
-    posted = await world.teller.notice(wish.channel, _going_on(progress, None), thread=wish.thread)
+    posted = await world.messenger.post(wish.channel, _going_on(progress, None), thread=wish.thread)
     progress = replace(progress, posted=posted.ts)
     await _write(world, progress)
     await _next(world, progress, now)
@@ -242,9 +242,11 @@ async def _end(world: World, progress: Progress, end: End, detail: str = "") -> 
 
 async def _say(world: World, progress: Progress, notice: Notice) -> None:
     """In the place of what was said before. Slack being away holds nothing up: the next page says more."""
-    posted = Posted(progress.channel, progress.posted) if progress.posted else None
     try:
-        await world.teller.notice(progress.channel, notice, thread=progress.thread, posted=posted)
+        if progress.posted:
+            await world.messenger.update(Posted(progress.channel, progress.posted), notice)
+        else:
+            await world.messenger.post(progress.channel, notice, thread=progress.thread)
     except UpstreamError as error:
         log.warning("backfill.not_told", channel=progress.channel, detail=error.detail)
 

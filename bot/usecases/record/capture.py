@@ -303,7 +303,7 @@ async def _hint(world: World, channel: str, user: str, notice: Notice) -> None:
     if not await world.records.once("capture-hint", f"{channel}/{user}", ttl=_HINT_EVERY):
         return
     try:
-        await world.teller.whisper(channel, user, notice)
+        await world.messenger.whisper(channel, user, notice)
     except UpstreamError as error:
         log.warning("capture.hint_not_told", detail=error.detail)
 

@@ -177,7 +177,7 @@ async def _say_quiet(world: World, closed: Incident) -> None:
         ("If it goes on: ", Quoted("/tflock reopen")),
     )
     try:
-        await world.teller.notice(closed.channel, Notice("Incident closed", lines))
+        await world.messenger.post(closed.channel, Notice("Incident closed", lines))
     except UpstreamError as error:
         log.warning("incident.closing_not_told", incident=closed.id, error=str(error))
 

@@ -19,7 +19,7 @@ from bot.core.record.timeline import Draft, Kind
 from bot.core.reports.unlock import UnlockReport
 from bot.errors import JournalAway, TflockError, UpstreamError
 from bot.usecases.decide.owner import answer_about
-from bot.usecases.decide.requests import Phase, change_unlock
+from bot.usecases.decide.requests import Phase, change_unlock, show
 from bot.usecases.decide.weigh import Decision
 from bot.usecases.unlock.task import Task, decide_on, fingerprint
 from bot.usecases.unlock.unlock import record_decision
@@ -83,7 +83,7 @@ def _was_throttled(report: UnlockReport) -> bool:
 async def show_progress(world: World, report: UnlockReport) -> None:
     """Not worth failing for: the outcome is told in any case."""
     try:
-        await world.teller.unlock(report)
+        await show(world.messenger, report)
     except UpstreamError as error:
         log.warning("unlock.progress_not_shown", request=report.request.id, detail=error.detail)
 

@@ -10,7 +10,7 @@ from bot.core.gate.case import Verdict
 from bot.core.phrase import plain
 from bot.core.reports.unlock import UnlockReport
 from bot.errors import Throttled, UpstreamError
-from bot.usecases.decide.requests import change_unlock, instant_in
+from bot.usecases.decide.requests import change_unlock, instant_in, show
 from bot.usecases.unlock.task import Task
 from bot.usecases.world import World
 
@@ -35,7 +35,7 @@ async def show_countdown(world: World, task: Task, report: UnlockReport) -> None
     if is_same and shown_at is not None and now - shown_at < SAME_AGAIN:
         return
     try:
-        await world.teller.unlock(report)
+        await show(world.messenger, report)
     except Throttled as error:
         patience = timedelta(seconds=error.retry_after) if error.retry_after else _HUSH
         await change_unlock(world, task.request.id, hush_until=(now + patience).isoformat())

@@ -19,7 +19,7 @@ from bot.core.reports.letter import OwnerNews
 from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Run
 from bot.usecases.decide.approval import start_waiting
-from bot.usecases.decide.requests import Phase, change_unlock
+from bot.usecases.decide.requests import Phase, change_unlock, show
 from bot.usecases.owner.letters import Held, write_about
 from bot.usecases.unlock.task import Task
 from bot.usecases.world import World
@@ -44,7 +44,7 @@ async def ask_for_approval(world: World, task: Task, report: UnlockReport) -> No
     )  # fmt: skip
     if moved is not None:
         await start_waiting(world, task.request, now.isoformat())
-        await world.teller.unlock(replace(report, until=until))
+        await show(world.messenger, replace(report, until=until))
 
 
 async def settle(world: World, task: Task, report: UnlockReport) -> None:
@@ -79,7 +79,7 @@ async def tell_settled(world: World, task: Task) -> None:
 
 async def _conclude(world: World, task: Task, record: dict[str, Any], report: UnlockReport) -> None:
     first = await _write_down(world, task, record, report.stage)
-    await world.teller.unlock(report)
+    await show(world.messenger, report)
     lock = _released_lock(record)
     if report.stage is UnlockStage.RELEASED and lock is not None:
         held = Held(task.state.name, lock, record.get("owner") or None, _run_of(report))

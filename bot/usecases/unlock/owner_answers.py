@@ -25,7 +25,7 @@ from bot.errors import NotPermitted
 from bot.usecases.decide.approval import changed, expires_at, waiting_for
 from bot.usecases.decide.inspect import inspect
 from bot.usecases.decide.owner import TAKEN_BACK, answer_of, record_answer, take_answer_back
-from bot.usecases.decide.requests import Phase, find_unlock, unlocks_of
+from bot.usecases.decide.requests import Phase, find_unlock, show, unlocks_of
 from bot.usecases.decide.weigh import weigh
 from bot.usecases.lease import lease
 from bot.usecases.outbox import say_once
@@ -182,4 +182,4 @@ async def _show_again(world: World, request_id: str) -> None:
     report = UnlockReport(request, UnlockStage.CHECKED, decision.inspection, decision.verdict)
     if decision.verdict.ruling is Ruling.NEEDS_APPROVAL:
         report = replace(report, until=expires_at(world, request, record))
-    await world.teller.unlock(report)
+    await show(world.messenger, report)

@@ -17,7 +17,7 @@ from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.errors import NotPermitted
 from bot.usecases.decide.approval import start_waiting, waiting_for
 from bot.usecases.decide.clicks import OPEN, live, move, permit, start_release, write_down
-from bot.usecases.decide.requests import Phase, change_unlock, find_unlock, placed, save_unlock
+from bot.usecases.decide.requests import Phase, change_unlock, find_unlock, placed, save_unlock, show
 from bot.usecases.decide.weigh import Decision, count_refusals, weigh
 from bot.usecases.owner.letters import write_to_owner
 from bot.usecases.queue.waiting_list import state_seen
@@ -65,7 +65,7 @@ async def ask(world: World, wish: Wish) -> UnlockReport:
         return report
 
     await save_unlock(world, request, when_safe="yes" if wish.when_safe else "", wanted=waiting_for(decision.verdict))
-    posted = await world.teller.unlock(report)
+    posted = await show(world.messenger, report)
     report = replace(report, request=placed(request, posted.ts))
     await change_unlock(world, request.id, ts=posted.ts)
     await state_seen(world, wish.state, decision.inspection.seen)
@@ -105,7 +105,7 @@ async def recheck(world: World, request_id: str, tick: int) -> None:
         await _look_again(world, request, tick + 1)
         return
     await record_decision(world, request, decision, once=f"asked/{request.id}/{tick}")
-    await world.teller.unlock(_checked(world, request, decision, dry_run=False))
+    await show(world.messenger, _checked(world, request, decision, dry_run=False))
     await change_unlock(world, request_id, shown_again="yes", wanted=waiting_for(decision.verdict))
     if decision.is_free:
         return
@@ -146,7 +146,7 @@ async def arm(world: World, request_id: str, *, user: str, lock_id: str | None =
     first = f"{now.timestamp():.0f}"
     await world.jobs.start("armed", request_id, first, key=f"armed:{request_id}:{first}")
     report = UnlockReport(request, UnlockStage.ARMED, None, None, until=until, by=user)
-    await world.teller.unlock(report)
+    await show(world.messenger, report)
     return report
 
 
@@ -160,7 +160,7 @@ async def disarm(world: World, request_id: str, *, lock_id: str, user: str) -> N
         world, request, Kind.UNLOCK_FAILED, user, "took the armed unlock back; the lock was not touched", {}
     )
     note: Phrase = (Person(user, ""), " took it back")
-    await world.teller.unlock(UnlockReport(request, UnlockStage.EXPIRED, None, None, note=note))
+    await show(world.messenger, UnlockReport(request, UnlockStage.EXPIRED, None, None, note=note))
 
 
 async def record_decision(world: World, request: UnlockRequest, decision: Decision, *, once: str) -> None:

@@ -20,8 +20,8 @@ from bot.core.gate.stages import UnlockStage
 from bot.core.phrase import plain
 from bot.core.reports.step import StepReport, StepStage
 from bot.core.reports.unlock import UnlockReport
-from bot.errors import Final, JournalAway, NotPermitted, Passing, UnknownState, Unreachable, UpstreamError
-from bot.ports.messenger import Posted, Steps
+from bot.errors import Final, NotPermitted, Passing, UnknownState, Unreachable, UpstreamError
+from bot.ports.messenger import Posted
 from bot.usecases.decide.requests import Phase, find_unlock
 from bot.usecases.look.home import weigh_without_asker
 from bot.usecases.record.incident import enter
@@ -110,7 +110,7 @@ async def look(world: World, execution: str, tick: int) -> None:
 
 async def fail(world: World, execution: str, why: str) -> None:
     """Ends a step that could not even begin. Raises UpstreamError."""
-    await _steps(world).fail(execution, why)
+    await world.messenger.fail_step(execution, why)
 
 
 async def _begun(world: World, execution: str, record: dict[str, Any], *, is_last_try: bool) -> None:
@@ -146,14 +146,21 @@ async def _posted(world: World, execution: str, record: dict[str, Any], report: 
     """Where the message stands. What a process that died has posted is found by its mark and shown anew."""
     if not record.get("begun"):
         await world.records.update("step", execution, {"begun": world.clock.now().isoformat()})
-        return await _steps(world).show(report)
+        return await world.messenger.post(report.channel, report, mark=_mark(execution))
     since = datetime.fromisoformat(record["begun"])
     try:
-        found = await _steps(world).find(execution, record["channel"], since=since)
+        found = await world.messenger.find(report.channel, mark=_mark(execution), since=since)
     except Final as error:  # where the bot may not look, rather a second message than none
         log.warning("step.cannot_look", execution=execution, detail=error.detail)
         found = None
-    return await _steps(world).show(report, posted=found)
+    if found is None:
+        return await world.messenger.post(report.channel, report, mark=_mark(execution))
+    await world.messenger.update(found, report)
+    return found
+
+
+def _mark(execution: str) -> str:
+    return f"step/{execution}"
 
 
 async def _why_not_here(world: World, record: dict[str, Any]) -> str:
@@ -223,9 +230,9 @@ async def _outcome(world: World, request: str) -> str:
 async def _tell(world: World, execution: str, record: dict[str, Any]) -> None:
     if record["stage"] == StepStage.SUCCEEDED:
         outputs = {"state": record["state"], "outcome": record["note"], "message": await _link(world, record)}
-        await _steps(world).complete(execution, outputs)
+        await world.messenger.complete_step(execution, outputs)
     else:
-        await _steps(world).fail(execution, f"{record['state']} was not unlocked: {record['note']}")
+        await world.messenger.fail_step(execution, f"{record['state']} was not unlocked: {record['note']}")
 
 
 async def _link(world: World, record: dict[str, Any]) -> str:
@@ -241,7 +248,7 @@ async def _show(world: World, execution: str) -> None:
     if record is None or not record["ts"]:
         return
     try:
-        await _steps(world).show(_report(execution, record), posted=Posted(record["channel"], record["ts"]))
+        await world.messenger.update(Posted(record["channel"], record["ts"]), _report(execution, record))
     except UpstreamError as error:
         log.warning("step.not_shown", execution=execution, detail=error.detail)
 
@@ -262,9 +269,3 @@ def _report(execution: str, record: dict[str, Any]) -> StepReport:
 async def _look_again(world: World, execution: str, tick: int, *, after: timedelta = LOOK_EVERY) -> None:
     at = world.clock.now() + after
     await world.jobs.start("step_look", execution, str(tick), key=f"step_look:{execution}:{tick}", at=at)
-
-
-def _steps(world: World) -> Steps:
-    if world.steps is None:
-        raise JournalAway("this process cannot tell workflows of anything")
-    return world.steps

@@ -120,7 +120,7 @@ async def snooze(world: World, alert_id: str, *, user: str) -> Alert:
     bulletin = await world.records.get(_BULLETIN, record["bulletin"])
     if bulletin is not None and bulletin["ts"]:
         records = await _records(world, bulletin["alerts"])
-        await world.sharing.redraw_alerts(_bulletin(bulletin, records), Posted(bulletin["channel"], bulletin["ts"]))
+        await world.messenger.update(Posted(bulletin["channel"], bulletin["ts"]), _bulletin(bulletin, records))
     return _alert(record)
 
 
@@ -280,7 +280,7 @@ async def _posted(world: World, name: str, record: Mapping[str, Any], bulletin: 
             return found
     else:
         await world.records.update(_BULLETIN, name, {"begun": world.clock.now().isoformat()})
-    posted = await world.sharing.alert(channel, bulletin, mark=mark)
+    posted = await world.messenger.post(channel, bulletin, mark=mark)
     await world.records.update(_BULLETIN, name, {"ts": posted.ts})
     return None
 
@@ -288,7 +288,7 @@ async def _posted(world: World, name: str, record: Mapping[str, Any], bulletin: 
 async def _found(world: World, channel: str, mark: str, since: datetime) -> Posted | None:
     """The message that an earlier try has posted. Where Slack lets nobody look, rather a second one than none."""
     try:
-        return await world.sharing.told(channel, mark=mark, thread="", since=since)
+        return await world.messenger.find(channel, mark=mark, since=since)
     except Final as error:
         log.warning("alert.cannot_look", channel=channel, detail=error.detail)
         return None
@@ -297,7 +297,7 @@ async def _found(world: World, channel: str, mark: str, since: datetime) -> Post
 async def _redraw(world: World, bulletin: Bulletin, posted: Posted) -> None:
     """A message that cannot be changed any more (somebody has deleted it) is left as it is."""
     try:
-        await world.sharing.redraw_alerts(bulletin, posted)
+        await world.messenger.update(posted, bulletin)
     except Final as error:
         log.warning("alert.not_redrawn", channel=posted.channel, ts=posted.ts, detail=error.detail)
 

@@ -29,7 +29,7 @@ from bot.core.phrase import Quoted
 from bot.core.policy import ApprovalPolicy, Approvers
 from bot.core.reports.button import ButtonValue, parse_button
 from bot.core.reports.kill import KillReport, Tie
-from bot.core.reports.letter import LetterRun, LetterStanding, OwnerLetter, OwnerNews, Told
+from bot.core.reports.letter import LetterRun, LetterStanding, Nudge, OwnerLetter, OwnerNews, Told
 from bot.core.reports.report import Notice, Overview, StatusReport
 from bot.core.reports.unlock import UnlockReport
 from bot.core.reports.who import HeldLock, StandIn, StandIns, UserReport, WhoReport
@@ -556,7 +556,8 @@ def test_a_letter_about_a_lock_that_is_gone_or_anothers_wants_no_answer(scene, r
 @pytest.mark.parametrize("news", [OwnerNews.ASKED, OwnerNews.UNLOCK_WANTED, OwnerNews.RELEASED])
 def test_a_line_below_a_letter_names_the_owner_and_says_what_is_new(scene, reads, news):
     state = StateName("staging", "", protected=False)
-    message = nudge_message("U0ELLIOTT", OwnerLetter(news, state, scene.lock, "U0QUINN", "C0STAGING", "r7k2"))
+    letter = OwnerLetter(news, state, scene.lock, "U0QUINN", "C0STAGING", "r7k2")
+    message = nudge_message(Nudge("U0ELLIOTT", letter))
     assert "<@U0ELLIOTT>" in message.text
     reads(message)
 

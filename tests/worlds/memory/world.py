@@ -35,6 +35,7 @@ from bot.usecases.watch import sweep
 from bot.usecases.world import State, World
 from bot.worker import FIRST_AGAIN_AFTER, LAST_AGAIN_AFTER, REDELIVER_AFTER, TRIES
 from tests.worlds.memory.ci import MemoryCI
+from tests.worlds.memory.files import MemoryExporter, MemoryFiles
 from tests.worlds.memory.journal import MemoryJournal, MemoryRecords
 from tests.worlds.memory.memory import (
     WORKER,
@@ -47,9 +48,8 @@ from tests.worlds.memory.memory import (
     Switchboard,
 )
 from tests.worlds.memory.messages import MemoryMessages
-from tests.worlds.memory.notifier import MemoryNotifier
-from tests.worlds.memory.people import MemoryDirectory, MemoryJobs, MemorySteps, MemoryTeller, MemoryViews, Waiting
-from tests.worlds.memory.sharing import MemoryExporter, MemorySharing
+from tests.worlds.memory.messenger import MemoryMessenger
+from tests.worlds.memory.people import MemoryDirectory, MemoryJobs, Waiting
 from tests.worlds.memory.tickets import MemoryTickets
 
 T = TypeVar("T")
@@ -75,11 +75,8 @@ class MemoryWorld:
         self.ci = MemoryCI(self.clock, (DEPLOY,), switchboard=self.switchboard)
         self.journal = MemoryJournal(self.clock, self.switchboard)
         self.records = MemoryRecords(self.clock, self.switchboard)
-        self.teller = MemoryTeller(self.switchboard)
-        self.notifier = MemoryNotifier(self.switchboard)
-        self.views = MemoryViews(self.switchboard)
-        self.steps = MemorySteps(self.switchboard)
-        self.sharing = MemorySharing(self.switchboard)
+        self.messenger = MemoryMessenger(self.switchboard)
+        self.files = MemoryFiles(self.switchboard)
         self.exporter = MemoryExporter(self.journal)
         self.tickets = MemoryTickets(self.clock, self.switchboard)
         self.jobs = MemoryJobs(self.clock, self.switchboard)
@@ -102,13 +99,10 @@ class MemoryWorld:
             records=self.records,
             directory=self.directory,
             messages=self.messages,
-            teller=self.teller,
-            notifier=self.notifier,
-            views=self.views,
-            steps=self.steps,
+            messenger=self.messenger,
             exporter=self.exporter,
             tickets=self.tickets,
-            sharing=self.sharing,
+            files=self.files,
             jobs=self.jobs,
             clock=self.clock,
             meter=Metrics(),
