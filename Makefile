@@ -36,9 +36,10 @@ $(DEV): requirements-dev.txt pyproject.toml
 demo: $(DEMO) ## play a real lock incident on this machine, no account needed
 	@$(BIN)/python -m bot demo
 
+# Half of the tests wait for other processes most of the time, so two cores carry four workers. tests/conftest.py mixes them.
 test: $(DEV) ## everything that CI runs: lint, types, layers, tests against real servers
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not bench"
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not bench"
 
 check: test ## the same as test
 

@@ -1,4 +1,4 @@
-"""What tests want of the machine, apart from Python: each need is one fixture.
+"""The order of the files, and what tests want of the machine, apart from Python: each need is one fixture.
 
 Where it is missing, its tests are skipped, in one line that says what to install. In CI (`CI` is set) they fail.
 """
@@ -6,12 +6,22 @@ Where it is missing, its tests are skipped, in one line that says what to instal
 import os
 import shutil
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
 from bot.sandbox.machine.terraform import find_terraform
 
+ROOT = Path(__file__).parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+LONGEST = ("test_demo.py", "test_people_machine.py")
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files come first, the others shuffled: so that those that wait and those that work are mixed."""
+    items.sort(key=lambda item: (item.path.name not in LONGEST, crc32(str(item.path.relative_to(ROOT)).encode())))
 
 
 class Missing(pytest.skip.Exception):

@@ -198,7 +198,7 @@ class Stage:
         return any((await self.lock_ids(state)).values())
 
     async def posted(
-        self, *words: str, channel: str = CHANNEL, after: Message | None = None, within: float = 30.0
+        self, *words: str, channel: str = CHANNEL, after: Message | None = None, within: float = 60.0
     ) -> Message:
         """The newest message of the bot in a channel that has all these words, upper and lower case being the same.
 
@@ -206,11 +206,11 @@ class Stage:
         """
         return await self._found(lambda: self.slack.messages(channel), words, after, within)
 
-    async def whispered(self, user: str, *words: str, after: Message | None = None, within: float = 30.0) -> Message:
+    async def whispered(self, user: str, *words: str, after: Message | None = None, within: float = 60.0) -> Message:
         """The newest message that only this user sees and that has all these words."""
         return await self._found(lambda: self.slack.ephemerals(user), words, after, within)
 
-    async def wrote(self, user: str, *words: str, after: Message | None = None, within: float = 30.0) -> Message:
+    async def wrote(self, user: str, *words: str, after: Message | None = None, within: float = 60.0) -> Message:
         """The newest message in the user's DM that has all these words."""
         return await self._found(lambda: self.slack.directs(user), words, after, within)
 

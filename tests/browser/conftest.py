@@ -277,6 +277,7 @@ def visit(browser, written):
         contexts.append(context)
         context.route("**/*", at_request)
         page = context.new_page()
+        page.set_default_timeout(90_000)
         page.on("console", lambda message: troubles.append(f"console {message.text}"))
         page.on("pageerror", lambda error: troubles.append(f"error {error}"))
         page.on("dialog", at_dialog)

@@ -226,7 +226,7 @@ def run(start):
 
     async def run(*words, given=b"", **environ):
         started = await start(*words, **environ)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(150):
             out, err = await started.communicate(given)
         assert TOKEN.encode() not in out + err
         return Ended(started.returncode, out.decode(), err.decode())

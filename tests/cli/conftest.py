@@ -68,7 +68,7 @@ class CommandLine:
             cwd=self.home, env=path | self.environ | environ,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(150):
             out, err = await started.communicate()
         ended = Ended(started.returncode, out.decode(), err.decode())
         for secret in SECRETS:

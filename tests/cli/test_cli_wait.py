@@ -9,6 +9,7 @@ import pytest
 from bot.cli.wait import timeout_of
 from bot.sandbox.machine.aws import WrittenLock
 from bot.sandbox.machine.proxy import Deny
+from bot.sandbox.slack.workspace import SlackWorkspace
 
 KEY = "environments/staging/terraform.tfstate"
 
@@ -42,7 +43,7 @@ async def taken(around):
 
 
 async def test_a_free_state_without_runs_is_free_at_once(terminal):
-    ended = await terminal.run("wait", "staging", "--timeout", "20s")
+    ended = await terminal.run("wait", "staging", "--timeout", "2m")
 
     assert ended.code == 0
     assert ended.out == ""
@@ -52,18 +53,18 @@ async def test_a_free_state_without_runs_is_free_at_once(terminal):
 async def test_a_lock_is_waited_for_until_the_time_is_over_and_is_left_alone(around, terminal):
     lock = await taken(around)
 
-    ended = await terminal.run("wait", "staging", "--timeout", "2s")
+    ended = await terminal.run("wait", "staging", "--timeout", "6s")
 
     assert ended.code == 3
     assert "waiting: locked by runner@fv-az881-525" in ended.err
-    assert "timed out after 2 s" in ended.err
+    assert "timed out after 6 s" in ended.err
     assert (await around.aws.lock_ids(KEY))["item"] == lock.id
 
 
 async def test_wait_returns_when_the_lock_goes(around, terminal):
     lock = await taken(around)
-    waiting = asyncio.create_task(terminal.run("wait", "staging", "--timeout", "40s"))
-    await asyncio.wait({waiting}, timeout=4)
+    waiting = asyncio.create_task(terminal.run("wait", "staging", "--timeout", "2m"))
+    await SlackWorkspace.wait_for(lambda: len(around.proxy.calls("dynamodb:GetItem")) > 1, 60)
     assert not waiting.done()
 
     await around.aws.delete_item(lock.path)
@@ -77,7 +78,7 @@ async def test_a_run_at_work_is_waited_for_though_the_lock_is_free(around, termi
 
     held_up = await terminal.run("wait", "staging", "--timeout", "2s", **job_of(own))
     around.github.world.finish(other.id, "success")
-    free = await terminal.run("wait", "staging", "--timeout", "20s", **job_of(own))
+    free = await terminal.run("wait", "staging", "--timeout", "2m", **job_of(own))
 
     assert held_up.code == 3
     assert f"#{other.id} is running" in held_up.err
@@ -87,7 +88,7 @@ async def test_a_run_at_work_is_waited_for_though_the_lock_is_free(around, termi
 async def test_the_run_that_asks_does_not_wait_for_itself_but_anybody_else_does(terminal, started, job_of):
     own = started(10)
 
-    assert (await terminal.run("wait", "staging", "--timeout", "20s", **job_of(own))).code == 0
+    assert (await terminal.run("wait", "staging", "--timeout", "2m", **job_of(own))).code == 0
     assert (await terminal.run("wait", "staging", "--timeout", "1s")).code == 3
 
 

@@ -1,5 +1,7 @@
 """Secrets never get into a timeline: real formats, made-up values."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -119,7 +121,6 @@ def test_redacting_twice_changes_nothing_more(text):
     assert redact(once) == once
 
 
-@pytest.mark.timeout(20)
 @pytest.mark.parametrize(
     "piece",
     [
@@ -136,4 +137,6 @@ def test_redacting_twice_changes_nothing_more(text):
     ],
 )
 def test_a_long_text_is_read_in_a_short_time(piece):
+    began = time.thread_time()
     redact(piece * 10_000)
+    assert time.thread_time() - began < 20

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from bot.core.record.timeline import Entry
-from bot.sandbox.slack.workspace import Delivery, Message, flat
+from bot.sandbox.slack.workspace import Delivery, Message, SlackWorkspace, flat
 from bot.sandbox.stage import Stage, stage
 from bot.store.connect import connect
 from bot.store.embedded import attached_url
@@ -19,6 +19,9 @@ from bot.store.redis_journal import RedisJournal
 
 QUINN, PARKER, ELLIOTT = "U0QUINN", "U0PARKER", "U0ELLIOTT"
 PEOPLE = [QUINN, PARKER, ELLIOTT, "U0GUEST", "U0STRANGER", "U0GONE"]
+PATIENCE = 90.0
+"""Seconds until what must happen is said not to happen. No test is faster or slower for it, unless it fails."""
+
 _NUMBERS = itertools.count(1)
 
 
@@ -50,15 +53,15 @@ class Scene:
         assert delivery.is_acked, delivery
         return delivery
 
-    async def shown(self, *words: str, within: float = 20.0) -> Message:
+    async def shown(self, *words: str, within: float = PATIENCE) -> Message:
         """The newest message in this channel with all these words."""
         return await self.stage.posted(*words, channel=self.channel, within=within)
 
-    async def told(self, *words: str, user: str = PARKER, after: Message | None = None, within: float = 20.0):
+    async def told(self, *words: str, user: str = PARKER, after: Message | None = None, within: float = PATIENCE):
         """The newest message that only this user sees, since the test began."""
         return await self.stage.whispered(user, *words, after=after or self.began, within=within)
 
-    async def letter(self, *words: str, user: str = ELLIOTT, after: Message | None = None, within: float = 20.0):
+    async def letter(self, *words: str, user: str = ELLIOTT, after: Message | None = None, within: float = PATIENCE):
         """The newest DM to this user, since the test began."""
         return await self.stage.wrote(user, *words, after=after or self.began, within=within)
 
@@ -69,10 +72,10 @@ class Scene:
         """The bot's messages in this channel that have all these words."""
         return [m for m in self.slack.messages(self.channel) if all(w.lower() in flat(m).lower() for w in words)]
 
-    async def until(self, holds: Callable[[], object], within: float = 20.0):
+    async def until(self, holds: Callable[[], object], within: float = PATIENCE):
         return await self.slack.wait_for(holds, within)
 
-    async def becomes(self, message: Message, *words: str, within: float = 20.0) -> Message:
+    async def becomes(self, message: Message, *words: str, within: float = PATIENCE) -> Message:
         """Returns when this very message has all these words."""
 
         def has_all() -> bool:
@@ -88,7 +91,7 @@ class Scene:
         """Asks for an unlock; the message with the verdict."""
         before = len(self.slack.messages(self.channel))
         await self.types(text, user=user)
-        await self.until(lambda: len(self.slack.messages(self.channel)) > before, within=30)
+        await self.until(lambda: len(self.slack.messages(self.channel)) > before)
         return await self.becomes(self.slack.messages(self.channel)[before], *words)
 
     async def journal(self) -> list[Entry]:
@@ -104,7 +107,7 @@ class Scene:
     async def kinds(self) -> list[str]:
         return [entry.kind for entry in await self.journal()]
 
-    async def has_recorded(self, kind: str, within: float = 20.0) -> list[Entry]:
+    async def has_recorded(self, kind: str, within: float = PATIENCE) -> list[Entry]:
         async def recorded() -> list[Entry]:
             return [entry for entry in await self.journal() if entry.kind == kind]
 
@@ -122,7 +125,7 @@ class Scene:
         """Returns when a later command has been answered, which looks as long as an unlock does and changes nothing."""
         asked = len(self.slack.ephemerals(QUINN, "C0RANDOM"))
         await self.types(f"unlock {next(iter(self.stage.states))} --dry-run", user=QUINN, channel="C0RANDOM")
-        await self.until(lambda: len(self.slack.ephemerals(QUINN, "C0RANDOM")) > asked, within=40)
+        await self.until(lambda: len(self.slack.ephemerals(QUINN, "C0RANDOM")) > asked)
 
     async def metrics(self) -> str:
         async with aiohttp.ClientSession() as session, session.get(f"{self.stage.url}/metrics") as answer:
@@ -140,7 +143,8 @@ def staged(tmp_path_factory) -> dict[str, object]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(tmp_path_factory, staged) -> AsyncIterator[Stage]:
-    async with stage(tmp_path_factory.mktemp("stage"), **staged) as made:
+    slack = SlackWorkspace(ack_timeout=10)  # Slack's own 3 s are held in tests/bench, beside what the machine can do
+    async with stage(tmp_path_factory.mktemp("stage"), **{"slack": slack, **staged}) as made:
         yield made
 
 

@@ -27,14 +27,14 @@ async def demo(directory, *words, path=None):
 
 async def played(directory, *words, path=None):
     process = await demo(directory, *words, path=path)
-    output, _ = await asyncio.wait_for(process.communicate(), 170)
+    output, _ = await asyncio.wait_for(process.communicate(), 280)
     return process.returncode, output.decode()
 
 
 async def until_it_says(process, words):
     said = ""
     while words not in said:
-        line = await asyncio.wait_for(process.stdout.readline(), 120)
+        line = await asyncio.wait_for(process.stdout.readline(), 250)
         assert line, said
         said += line.decode()
     return said
@@ -58,7 +58,7 @@ async def feed(browser):
 
 
 async def until_feed_has(browser, words):
-    await SlackWorkspace.wait_for(lambda: feed_has(browser, words), 30)
+    await SlackWorkspace.wait_for(lambda: feed_has(browser, words), 90)
 
 
 async def feed_has(browser, words):
@@ -112,7 +112,7 @@ async def test_demo_that_is_interrupted_in_the_middle_of_a_release_ends_all_that
     assert len(at_work_in(tmp_path)) > 1
 
     process.send_signal(signal.SIGINT)
-    output, _ = await asyncio.wait_for(process.communicate(), 60)
+    output, _ = await asyncio.wait_for(process.communicate(), 120)
 
     assert process.returncode == 130
     assert "has been ended" in output.decode()
@@ -135,6 +135,6 @@ async def test_demo_that_goes_on_shows_the_channel_in_a_browser_until_it_is_told
         assert (await browser.post("/click", data={**pressed, "action": "no.such"})).status == 409
 
     process.send_signal(signal.SIGTERM)
-    await asyncio.wait_for(process.communicate(), 60)
+    await asyncio.wait_for(process.communicate(), 120)
     assert process.returncode == 130
     assert at_work_in(tmp_path) == []

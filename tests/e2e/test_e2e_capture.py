@@ -21,7 +21,7 @@ async def has_texts(scene, *texts):
         found = [entry.text for entry in await scene.journal() if entry.kind == Kind.MESSAGE_CAPTURED]
         return found if sorted(found) == sorted(texts) else None
 
-    return await scene.slack.wait_for(captured, 20)
+    return await scene.until(captured)
 
 
 async def test_a_marked_message_stays_in_step_with_the_channel(scene):
@@ -45,7 +45,7 @@ async def test_a_marked_message_stays_in_step_with_the_channel(scene):
         found = [entry.facts["why"] for entry in await scene.journal() if entry.kind == Kind.ENTRY_HIDDEN]
         return found == ["the mark was taken off", "deleted after capture"]
 
-    await slack.wait_for(both_hidden, 20)
+    await scene.until(both_hidden)
     assert [entry.kind for entry in await scene.journal()].count(Kind.MESSAGE_CAPTURED) == 2
 
 
@@ -58,7 +58,7 @@ async def test_what_was_said_before_is_taken_page_by_page_although_slack_asks_fo
     slack.throttle("conversations.history", retry_after=5, skip=1)
     await scene.types("capture 1h")
     started = await scene.shown("reading what was said here")
-    await scene.becomes(started, "messages were put on the timeline", within=40)
+    await scene.becomes(started, "messages were put on the timeline")
     await has_texts(scene, "something is wrong with staging", "a reply", *(f"message {n}" for n in range(40)))
     slack.world.history_page = None
 
@@ -68,18 +68,20 @@ async def test_a_busy_channel_does_not_slow_a_command(scene):
     message = slack.say(QUINN, scene.channel, "hello")
     talk = {**message.shown(), "channel": scene.channel}
     edit = {"type": "message", "subtype": "message_changed", "channel": scene.channel, "message": message.shown()}
-    stop = asyncio.Event()
+    stop, took = asyncio.Event(), []
 
     async def chatter(inner):
         while not stop.is_set():
-            assert (await slack.event(inner)).is_acked
+            event = await slack.event(inner)
+            assert event.is_acked
+            took.append(event.seconds)
 
     crowd = [asyncio.create_task(chatter(inner)) for inner in (talk, talk, edit, edit)]
     try:
         before = len(slack.ephemerals(PARKER))
         delivery = await scene.types("help")
-        assert delivery.seconds < 1
-        await scene.until(lambda: len(slack.ephemerals(PARKER)) > before, within=5)
+        await scene.until(lambda: took and len(slack.ephemerals(PARKER)) > before)
+        assert delivery.seconds < max(1, 5 * max(took))
     finally:
         stop.set()
         await asyncio.gather(*crowd)

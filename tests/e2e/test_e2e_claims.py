@@ -67,7 +67,7 @@ async def test_a_killed_apply_is_released_at_once_by_its_own_reported_end(terraf
         cwd=tmp_path, env=job(run), start_new_session=True, stdout=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        await scene.until(stage.lock_stands, within=60)
+        await scene.until(stage.lock_stands)
         alive = await scene.checklist("unlock staging", "refused", "claimed the state before")
         assert socket.gethostname() in flat(alive)
 

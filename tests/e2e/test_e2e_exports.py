@@ -34,7 +34,7 @@ async def exported(scene, times: int = 1):
         entries = [entry for entry in await scene.journal() if entry.kind == "export.made"]
         return entries if len(entries) >= times else None
 
-    entries = await scene.until(made, within=60)
+    entries = await scene.until(made)
     assert len(entries) == times
     return entries[-1]
 
@@ -79,9 +79,7 @@ async def test_killed_while_files_go_out_the_restarted_bot_brings_the_export_to_
     scene.stage.proxy.fault("s3:PutObject", Delay(5), times=1)
     before = sum(call.method == "files.getUploadURLExternal" for call in scene.slack.calls)
     await scene.types("close")
-    await scene.until(
-        lambda: sum(call.method == "files.getUploadURLExternal" for call in scene.slack.calls) > before, within=30
-    )
+    await scene.until(lambda: sum(call.method == "files.getUploadURLExternal" for call in scene.slack.calls) > before)
     await bot.kill()
     scene.slack.heal()
 

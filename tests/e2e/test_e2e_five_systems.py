@@ -80,7 +80,7 @@ async def test_a_lock_is_kept_while_its_run_lives_and_until_it_has_settled_and_t
     assert await scene.stands(lock, name)
     await scene.click(early, "unlock.when_safe")
 
-    await scene.becomes(early, f"{name} is unlocked", within=40)
+    await scene.becomes(early, f"{name} is unlocked")
     assert not await scene.stage.lock_stands(name)
 
 
@@ -104,7 +104,7 @@ async def test_a_dead_holders_lock_is_released_by_a_click_that_confirms_the_chec
     checklist = await scene.checklist(f"unlock {name}", "allowed")
     await scene.click(checklist, "unlock.confirm")
 
-    await scene.becomes(checklist, f"{name} is unlocked", within=40)
+    await scene.becomes(checklist, f"{name} is unlocked")
     assert not await scene.stage.lock_stands(name)
 
 
@@ -131,7 +131,7 @@ async def test_a_contender_is_found_by_its_state_and_by_its_page_ended_and_said_
     report = await found(scene, f"kill-job {name}", system.id_of(contender), "does not hold it")
     await scene.click(report, "kill.confirm")
 
-    await scene.becomes(report, "ended:", "releases no lock", within=40)
+    await scene.becomes(report, "ended:", "releases no lock")
     assert system.is_over(contender)
     assert await scene.stands(lock, name)
 
@@ -157,9 +157,9 @@ async def test_a_loop_is_named_and_what_starts_it_is_switched_off_where_the_syst
     await scene.click(report, "kill.confirm")
 
     if name == "ecs":
-        await scene.becomes(report, "the loop is not stopped", "EventBridge rule deploy-nightly", within=40)
+        await scene.becomes(report, "the loop is not stopped", "EventBridge rule deploy-nightly")
     else:
-        await scene.becomes(report, "ended:", "switched off", within=40)
+        await scene.becomes(report, "ended:", "switched off")
         assert not system.source_is_on()
     assert system.is_over(runs[-1])
     assert await scene.stands(lock, name)

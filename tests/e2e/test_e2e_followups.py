@@ -48,7 +48,7 @@ async def test_a_worker_that_is_killed_while_the_ticket_is_being_taken_is_follow
     await scene.types("status staging")
     await scene.told("staging")
     await scene.types("close")
-    message = await scene.shown("follow-ups of", "file a ticket", within=40)
+    message = await scene.shown("follow-ups of", "file a ticket")
     assert message.thread_ts in {post.ts for post in scene.posts("export of")}
     buttons = flat(message).count("File a ticket")
 
@@ -66,7 +66,7 @@ async def test_a_worker_that_is_killed_while_the_ticket_is_being_taken_is_follow
     github.desk.holds = 0
     await scene.stage.start()
 
-    await scene.becomes(message, "filed: ", "the ticket in github", within=90)
+    await scene.becomes(message, "filed: ", "the ticket in github")
     (issue,) = github.desk.issues
     (entry,) = await scene.has_recorded("followup.filed")
     assert entry.facts["url"].endswith(f"/issues/{issue.number}")

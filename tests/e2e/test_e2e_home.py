@@ -31,20 +31,18 @@ async def running(scene):
 async def test_the_home_tab_shows_the_lock_and_leads_to_its_checklist_and_to_the_channel(scene):
     lock, _ = await running(scene)
     await scene.types("open the deploy hangs")
-    await scene.shown("the deploy hangs", within=40)
+    await scene.shown("the deploy hangs")
     assert (await scene.slack.open_home(PARKER)).is_acked
-    home = await scene.until(
-        lambda: (view := scene.slack.home(PARKER)) and "Open incidents" in flat(view) and view, within=40
-    )
+    home = await scene.until(lambda: (view := scene.slack.home(PARKER)) and "Open incidents" in flat(view) and view)
     told = flat(home)
     assert "1 of" in told
     assert "Cannot be unlocked now: its run is not known to be dead." in told
     assert f"<#{scene.channel}>" in told
 
     await scene.slack.click_in_view(PARKER, home, "home.check")
-    await scene.until(lambda: "staging is locked" in flat((scene.slack.dialogs(PARKER) or [{}])[-1]), within=40)
+    await scene.until(lambda: "staging is locked" in flat((scene.slack.dialogs(PARKER) or [{}])[-1]))
     await scene.slack.click_in_view(PARKER, home, "home.unlock")
-    await scene.until(lambda: "/tflock unlock staging" in flat(scene.slack.dialogs(PARKER)[-1]), within=40)
+    await scene.until(lambda: "/tflock unlock staging" in flat(scene.slack.dialogs(PARKER)[-1]))
 
     await scene.slack.open_home(GUEST)
     guests = await scene.until(lambda: (view := scene.slack.home(GUEST)) and "Only full" in flat(view) and view)
@@ -56,18 +54,18 @@ async def test_a_workflow_waits_for_a_member_and_for_the_run_and_then_goes_on(sc
     lock, run = await running(scene)
     inputs = {"state": "staging", "channel": scene.channel, "reason": "the release waits"}
     execution = await scene.slack.run_step("unlock_when_safe", inputs)
-    asked = await scene.shown("a workflow wants staging unlocked", within=40)
+    asked = await scene.shown("a workflow wants staging unlocked")
     await scene.slack.click(GUEST, asked, "step.arm")
     await scene.told("is a guest", user=GUEST)
     assert await scene.stands(lock)
 
     await scene.click(asked, "step.arm", user=QUINN)
-    await scene.becomes(asked, "taken on", within=40)
+    await scene.becomes(asked, "taken on")
     assert scene.slack.executions[execution]["state"] == "running"
     assert await scene.stands(lock)
 
     scene.stage.runs.finish(run.id, "failure", at=datetime.now(UTC))
-    await scene.until(lambda: scene.slack.executions[execution]["state"] != "running", within=90)
+    await scene.until(lambda: scene.slack.executions[execution]["state"] != "running")
     over = scene.slack.executions[execution]
     assert (over["state"], over["outputs"]["outcome"]) == ("succeeded", "released")
     assert over["outputs"]["message"].startswith("https://")

@@ -144,7 +144,7 @@ async def test_a_loop_is_found_its_source_is_switched_off_its_runs_end_and_it_ca
     assert workflow.state == "active"
     await scene.click(report, "kill.confirm")
 
-    await scene.becomes(report, "ended", "switched off", within=40)
+    await scene.becomes(report, "ended", "switched off")
     assert workflow.state == "disabled_manually"
     assert all(scene.stage.runs.run(run.id).has_ended for run in runs)
     assert await scene.stands(lock)
@@ -160,7 +160,7 @@ async def test_only_the_runs_of_a_loop_can_be_ended_and_then_the_loop_is_said_to
     report = await found(scene, "staging", "loop")
     await scene.click(report, "kill.only")
 
-    await scene.becomes(report, "ended", within=40)
+    await scene.becomes(report, "ended")
     await scene.until(lambda: scene.stage.runs.run(runs[-1].id).has_ended)
     assert scene.stage.runs.workflow(REPO, UPDATE).state == "active"
 
@@ -209,7 +209,7 @@ async def test_a_run_that_does_not_heed_the_cancel_is_not_said_to_have_ended(sce
     )
     assert "Ended:" not in flat(report)
     scene.stage.runs.finish(run.id, "cancelled")
-    await scene.becomes(report, "ended:", within=30)
+    await scene.becomes(report, "ended:")
 
 
 async def test_nothing_to_end_says_so(scene):

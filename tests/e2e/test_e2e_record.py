@@ -26,7 +26,7 @@ async def exported(scene, times: int = 1):
         entries = [entry for entry in await scene.journal() if entry.kind == "export.made"]
         return entries if len(entries) >= times else None
 
-    return (await scene.until(made, within=90))[-1]
+    return (await scene.until(made))[-1]
 
 
 def files_of(scene):

@@ -81,7 +81,7 @@ async def ready(scene, server) -> None:
         return await asyncio.to_thread(scene.stage.is_ready)
 
     await scene.until(server.answers)
-    await scene.slack.wait_for(is_ready, 30)
+    await scene.until(is_ready)
 
 
 async def test_status_works_without_redis_and_says_so(scene, running):
@@ -90,7 +90,7 @@ async def test_status_works_without_redis_and_says_so(scene, running):
 
     await scene.types("status staging")
 
-    told = flat(await scene.told("staging is locked", within=30))
+    told = flat(await scene.told("staging is locked"))
     assert "timeline" in told.lower()
     assert "Unlock: refused" in told
     assert "Unlock: allowed" not in told
@@ -101,9 +101,9 @@ async def test_the_overview_and_who_work_without_redis(scene, running):
     running.stop()
 
     await scene.types("status")
-    await scene.told("staging", "production", within=30)
+    await scene.told("staging", "production")
     await scene.types("who staging")
-    await scene.told("<@U0ELLIOTT>", within=30)
+    await scene.told("<@U0ELLIOTT>")
 
 
 async def test_unlock_is_refused_in_words_without_redis_and_works_again_when_it_is_back(scene, running):
@@ -112,7 +112,7 @@ async def test_unlock_is_refused_in_words_without_redis_and_works_again_when_it_
 
     await scene.types("unlock staging")
 
-    told = flat(await scene.told("redis", within=30))
+    told = flat(await scene.told("redis"))
     assert "Nothing was changed" in told
     assert "/tflock status" in told
     assert "again when Redis is back" in told
@@ -134,12 +134,12 @@ async def test_a_click_while_redis_is_away_releases_nothing_and_can_be_made_agai
 
     await scene.click(checklist, "unlock.confirm")
 
-    await scene.told("redis", "nothing was changed", within=30)
+    await scene.told("redis", "nothing was changed")
     assert await scene.stands(lock)
     running.start()
     await ready(scene, running)
     await scene.click(checklist, "unlock.confirm")
-    await scene.becomes(checklist, "staging is unlocked", within=60)
+    await scene.becomes(checklist, "staging is unlocked")
 
 
 async def test_redis_that_goes_away_after_the_click_stops_the_release_and_it_goes_on_when_it_is_back(scene, running):
@@ -157,12 +157,12 @@ async def test_redis_that_goes_away_after_the_click_stops_the_release_and_it_goe
     def noticed() -> bool:
         return any(word in bot.log[before:] for word in ("job.failed", "queue.away", "Redis is unavailable"))
 
-    await scene.slack.wait_for(noticed, 30)
+    await scene.until(noticed)
     assert await scene.stands(lock)
     assert len(scene.stage.proxy.calls("dynamodb:DeleteItem")) == deletes
     running.start()
 
-    await scene.becomes(checklist, "staging is unlocked", within=60)
+    await scene.becomes(checklist, "staging is unlocked")
     assert (await scene.kinds()).count("unlock.released") == 1
 
 
@@ -172,7 +172,7 @@ async def test_note_open_and_close_without_redis_are_refused_in_words(scene, run
     for command in ("note something", "open", "close", "timeline"):
         before = scene.slack.ephemerals(PARKER)[-1] if scene.slack.ephemerals(PARKER) else scene.began
         await scene.types(command)
-        await scene.told("redis", after=before, within=30)
+        await scene.told("redis", after=before)
 
 
 async def test_readiness_fails_without_redis_and_health_does_not(scene, running):
@@ -181,7 +181,7 @@ async def test_readiness_fails_without_redis_and_health_does_not(scene, running)
     async def is_not_ready() -> bool:
         return not await asyncio.to_thread(scene.stage.is_ready)
 
-    await scene.slack.wait_for(is_not_ready, 20)
+    await scene.until(is_not_ready)
     assert "tflock_commands_total" in await scene.metrics()
 
 
@@ -191,7 +191,7 @@ async def test_a_bot_that_starts_before_its_redis_waits_for_it(scene, running):
     running.stop()
 
     starting = asyncio.create_task(scene.stage.start())
-    await scene.slack.wait_for(lambda: scene.stage.bots["serve"].is_running or starting.done(), 20)
+    await scene.until(lambda: scene.stage.bots["serve"].is_running or starting.done())
     running.start()
     await starting
 

@@ -74,7 +74,7 @@ async def test_throttling_beyond_the_deadline_is_said_and_the_lock_stands(scene)
     scene.stage.proxy.fault("dynamodb:DeleteItem", Throttle())
     await scene.click(checklist, "unlock.confirm")
 
-    told = flat(await scene.becomes(checklist, "staging is still locked", within=40))
+    told = flat(await scene.becomes(checklist, "staging is still locked"))
 
     assert "throttles every request" in told
     assert "The bot deleted no lock" in told
@@ -124,7 +124,7 @@ async def test_a_throttled_table_is_told_by_status_as_that_and_not_as_a_lock_pro
 
     await scene.types("status staging")
 
-    told = flat(await scene.told("the lock table of staging is throttled", within=40))
+    told = flat(await scene.told("the lock table of staging is throttled"))
     assert "not known whether" not in told
     assert "Not a lock problem" in told
     assert "/tflock kill-job staging" in told
@@ -139,10 +139,10 @@ async def test_a_slow_slack_only_delays_the_answers(scene):
     scene.slack.slow("*", seconds=0.7)
 
     delivery = await scene.types("unlock staging")
-    checklist = await scene.shown("allowed", within=40)
+    checklist = await scene.shown("allowed")
     await scene.click(checklist, "unlock.confirm")
 
-    await scene.becomes(checklist, "staging is unlocked", within=40)
+    await scene.becomes(checklist, "staging is unlocked")
     assert delivery.seconds < 3
     assert not await scene.stage.lock_stands()
 
@@ -155,7 +155,7 @@ async def test_a_slack_that_asks_for_patience_gets_it_and_the_message_comes_once
 
     await scene.click(checklist, "unlock.confirm")
 
-    await scene.becomes(checklist, "staging is unlocked", within=40)
+    await scene.becomes(checklist, "staging is unlocked")
     assert len(scene.posts()) == 1
 
 
@@ -168,7 +168,7 @@ async def test_an_outcome_that_slack_does_not_take_at_first_is_told_later_and_on
     assert not await scene.stage.lock_stands()
     scene.slack.heal()
 
-    await scene.becomes(checklist, "staging is unlocked", within=60)
+    await scene.becomes(checklist, "staging is unlocked")
     assert len(scene.posts()) == 1
     assert (await scene.kinds()).count("unlock.released") == 1
 
@@ -190,7 +190,7 @@ async def test_an_answer_goes_another_way_if_the_response_url_is_broken(scene):
 
     await scene.types("help")
 
-    await scene.told("/tflock unlock", within=40)
+    await scene.told("/tflock unlock")
 
 
 async def test_slack_away_while_people_cannot_be_looked_up_refuses_the_unlock(scene):
@@ -210,5 +210,5 @@ async def test_many_clicks_and_commands_at_once_while_slack_is_slow_lose_nothing
 
     deliveries = await asyncio.gather(*(scene.types("status staging") for _ in range(25)))
 
-    await scene.until(lambda: len(scene.slack.ephemerals("U0PARKER", scene.channel)) == 25, within=60)
+    await scene.until(lambda: len(scene.slack.ephemerals("U0PARKER", scene.channel)) == 25)
     assert max(delivery.seconds for delivery in deliveries) < 3

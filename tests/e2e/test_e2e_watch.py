@@ -51,11 +51,11 @@ async def test_two_people_who_wait_are_told_in_turn_although_the_worker_is_kille
     assert scene.posts("is free") == []
 
     await released(scene)
-    await scene.until(lambda: mentions(scene, QUINN), within=40)
+    await scene.until(lambda: mentions(scene, QUINN))
     assert mentions(scene, PARKER) == []
     await first.kill()
     await scene.stage.start("worker", name="second")
-    await scene.until(lambda: mentions(scene, PARKER), within=60)
+    await scene.until(lambda: mentions(scene, PARKER))
 
     assert (len(mentions(scene, QUINN)), len(mentions(scene, PARKER))) == (1, 1)
     assert mentions(scene, QUINN)[0].ts < mentions(scene, PARKER)[0].ts
@@ -63,7 +63,7 @@ async def test_two_people_who_wait_are_told_in_turn_although_the_worker_is_kille
     async def both_ended():
         return (await scene.kinds()).count("watch.ended") == 2
 
-    await scene.slack.wait_for(both_ended, 40)
+    await scene.until(both_ended)
     assert {entry.facts["outcome"] for entry in await scene.has_recorded("watch.ended")} == {"told"}
     assert [entry.actor for entry in await scene.has_recorded("watch.started")] == [QUINN, PARKER]
 
@@ -84,7 +84,7 @@ async def test_outside_an_incident_channel_somebody_is_told_in_his_dm_and_may_st
     assert await scene.stands(lock)
 
     await released(scene)
-    told = flat(await scene.letter("staging is free", user=QUINN, within=40))
+    told = flat(await scene.letter("staging is free", user=QUINN))
 
     assert "Run what was blocked" in told
     assert scene.letters(PARKER) == []

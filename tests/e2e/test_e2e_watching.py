@@ -40,17 +40,17 @@ async def test_two_workers_tell_an_aged_lock_and_its_dead_run_once_although_the_
     scene.slack.slow("chat.postMessage", seconds=2)
     lock, _ = await bots.dead_lock()
 
-    teller = await scene.until(lambda: next((bot for bot in workers if bot.events("alert.raised")), None), within=60)
+    teller = await scene.until(lambda: next((bot for bot in workers if bot.events("alert.raised")), None))
     await teller.kill()
     scene.slack.heal()
 
-    await scene.until(lambda: alerts(scene, "staging has been locked for long"), within=60)
-    await scene.until(lambda: alerts(scene, "locked by a run that is dead"), within=60)
+    await scene.until(lambda: alerts(scene, "staging has been locked for long"))
+    await scene.until(lambda: alerts(scene, "locked by a run that is dead"))
     assert await scene.stands(lock)
     await bots.start("worker", name="third")
     for key in await bots.aws.items():
         await bots.aws.delete_item(key)
-    await scene.until(lambda: len(alerts(scene, "Resolved", "the lock is free")) == 2, within=60)
+    await scene.until(lambda: len(alerts(scene, "Resolved", "the lock is free")) == 2)
     assert len(scene.slack.messages(ALERTS)) == 2
 
 
@@ -64,13 +64,13 @@ async def test_an_incident_that_deals_with_the_state_hears_of_it_in_its_channel_
     await scene.types("status staging")
     await scene.has_recorded("lock.observed")
 
-    message = await scene.shown("locked by a run that is dead", within=60)
-    await scene.shown("locked for long", within=60)
+    message = await scene.shown("locked by a run that is dead")
+    await scene.shown("locked for long")
     await scene.click(message, "alert.unlock")
-    checklist = await scene.shown("unlock staging: allowed", within=30)
+    checklist = await scene.shown("unlock staging: allowed")
     assert await scene.stands(lock)
     await scene.click(checklist, "unlock.confirm")
-    await scene.becomes(message, "over:", "the lock is free", within=60)
+    await scene.becomes(message, "over:", "the lock is free")
 
     kinds = await scene.kinds()
     assert kinds.count("alert.raised") == 2

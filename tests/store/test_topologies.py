@@ -42,7 +42,7 @@ def server(directory, *options):
         process.wait()
 
 
-async def until(question, limit=20.0):
+async def until(question, limit=60.0):
     async with asyncio.timeout(limit):
         while True:
             try:

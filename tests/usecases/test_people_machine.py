@@ -949,7 +949,7 @@ TestPeopleMachine.settings = settings(
     suppress_health_check=list(HealthCheck),
 )
 if not IS_NIGHTLY:
-    TestPeopleMachine.pytestmark = pytest.mark.timeout(600)  # a failing history is made short, which takes its time
+    TestPeopleMachine.pytestmark = pytest.mark.timeout(1200)  # a failing history is made short, which takes its time
 
 
 @pytest.fixture

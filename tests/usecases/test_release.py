@@ -312,7 +312,7 @@ async def test_the_durable_queue_carries_a_confirmed_request_out(scene, director
 
         async with Worker(docket, name="w1") as worker:
             working = asyncio.create_task(worker.run_forever())  # the periodic jobs never finish
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(90):
                 while await outcome(scene, lock) != (["released"], []):  # noqa: ASYNC110 - Redis has no event for it
                     await asyncio.sleep(0.05)
             working.cancel()

@@ -412,7 +412,7 @@ class SlackWorkspace:
         return find_element(message, action_id, value=value)
 
     @staticmethod
-    async def wait_for(predicate: Callable[[], T | Awaitable[T]], timeout: float = 10.0) -> T:  # noqa: ASYNC109 - the caller's patience, told apart from his own cancellation
+    async def wait_for(predicate: Callable[[], T | Awaitable[T]], timeout: float = 60.0) -> T:  # noqa: ASYNC109 - the caller's patience, told apart from his own cancellation
         """What the predicate gives as soon as that is true. Raises TimeoutError after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while True:
