@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bot.aws.clients import Access
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.lock import Billing, Refusals, TimeToLive
 from bot.sandbox.machine.proxy import Answer, Cut, Delay, Deny, Throttle
@@ -28,6 +29,13 @@ class SetClock:
         return self.at
 
 
+async def warm(cloud, **changes):
+    """A backend whose clients are made, which takes a busy machine longer than a look may take."""
+    backend = cloud.backend(**changes)
+    await cloud.opened[-1].warm([Access(cloud.place.region, cloud.place.endpoint_url)])
+    return backend
+
+
 def value(seen):
     assert isinstance(seen, Found), seen
     return seen.value
@@ -36,7 +44,7 @@ def value(seen):
 async def test_a_provisioned_table_is_seen_with_its_units_and_without_a_ttl(cloud):
     await cloud.aws.switch_billing(units=1)
 
-    table = await cloud.backend().read_table()
+    table = await (await warm(cloud)).read_table()
 
     capacity = value(table.capacity)
     assert (table.name, capacity.billing, capacity.status) == (cloud.aws.table, Billing.PROVISIONED, "ACTIVE")
@@ -47,7 +55,7 @@ async def test_a_provisioned_table_is_seen_with_its_units_and_without_a_ttl(clou
 async def test_a_table_on_demand_has_no_units(cloud):
     await cloud.aws.switch_billing(units=None)
 
-    capacity = value((await cloud.backend().read_table()).capacity)
+    capacity = value((await (await warm(cloud)).read_table()).capacity)
 
     assert (capacity.billing, capacity.read_units, capacity.write_units) == (Billing.ON_DEMAND, 0, 0)
 
@@ -55,7 +63,7 @@ async def test_a_table_on_demand_has_no_units(cloud):
 async def test_a_ttl_is_seen_with_its_attribute(cloud):
     await cloud.aws.forget_items_by("expires_at")
 
-    table = await cloud.backend().read_table()
+    table = await (await warm(cloud)).read_table()
 
     assert value(table.ttl) == TimeToLive(enabled=True, attribute="expires_at")
 
@@ -67,14 +75,14 @@ async def test_refused_requests_of_the_last_minutes_are_counted_reads_and_writes
     await cloud.aws.count_refusals(at=now - timedelta(minutes=2), reads=4)
     await cloud.aws.beside(cloud.aws.bucket, "another").count_refusals(at=now - timedelta(minutes=2), reads=70)
 
-    table = await cloud.backend().read_table()
+    table = await (await warm(cloud)).read_table()
 
     assert value(table.refused) == Refusals(reads=4, writes=12, within=FIVE_MINUTES)
     assert table.has_refused
 
 
 async def test_a_table_without_a_number_in_cloudwatch_has_refused_nothing(cloud):
-    table = await cloud.backend().read_table()
+    table = await (await warm(cloud)).read_table()
 
     assert value(table.refused) == Refusals(0, 0, FIVE_MINUTES)
     assert not table.has_refused
@@ -99,7 +107,7 @@ async def test_a_table_without_a_number_in_cloudwatch_has_refused_nothing(cloud)
 async def test_a_part_that_cannot_be_seen_spoils_no_other(cloud, part, fault, trouble):
     cloud.proxy.fault(PARTS[part], fault)
 
-    table = await cloud.backend().read_table()
+    table = await (await warm(cloud)).read_table()
 
     unseen = getattr(table, part)
     assert isinstance(unseen, Unseen)
@@ -111,14 +119,14 @@ async def test_a_part_that_cannot_be_seen_spoils_no_other(cloud, part, fault, tr
 async def test_a_missing_right_is_named(cloud, part):
     cloud.proxy.fault(PARTS[part], Deny())
 
-    table = await cloud.backend().read_table()
+    table = await (await warm(cloud)).read_table()
 
     assert PARTS[part] in getattr(table, part).detail
     assert cloud.aws.table in getattr(table, part).detail
 
 
 async def test_a_table_that_is_not_there_is_not_found(cloud):
-    table = await cloud.backend(dynamodb_table="gone").read_table()
+    table = await (await warm(cloud, dynamodb_table="gone")).read_table()
 
     assert isinstance(table.capacity, NotFound)
 
@@ -137,7 +145,7 @@ async def test_a_look_at_the_table_takes_two_seconds_at_most(cloud):
 
 async def test_what_was_seen_is_kept_for_a_minute(cloud):
     clock = SetClock()
-    backend = cloud.backend(clock=clock)
+    backend = await warm(cloud, clock=clock)
     await cloud.aws.switch_billing(units=1)
     before = value((await backend.read_table()).capacity)
     await cloud.aws.switch_billing(units=None)
@@ -153,7 +161,7 @@ async def test_what_was_seen_is_kept_for_a_minute(cloud):
 
 async def test_a_throttled_read_of_the_lock_makes_the_next_look_a_fresh_one(cloud):
     clock = SetClock()
-    backend = cloud.backend(clock=clock)
+    backend = await warm(cloud, clock=clock)
     await backend.read_table()
     await cloud.aws.count_refusals(at=clock.at - timedelta(minutes=1), writes=12)
     fault = cloud.proxy.fault("dynamodb:GetItem", Throttle())
