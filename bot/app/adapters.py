@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import Any
 
 from bot.aws.clients import Access, AwsClients
-from bot.backends.s3.backend import S3Backend, S3Place
+from bot.backends.s3.address import S3Address, object_key
+from bot.backends.s3.backend import S3Backend
 from bot.backends.s3.bucket import BucketTarget
 from bot.backends.s3.sweep import S3Sweep
 from bot.ci.azure.source import AzureDevOps
@@ -18,9 +19,9 @@ from bot.ci.github.source import GitHubActions
 from bot.ci.gitlab.source import GitLab
 from bot.ci.jenkins.api import Credentials
 from bot.ci.jenkins.source import Jenkins
-from bot.config.load import CiSettings, Config, StateSettings, TicketSettings
+from bot.config.models import AwsSection, EcsSection, JenkinsSection, JiraTicketsSection, S3Section
+from bot.config.settings import Config, StateSettings
 from bot.core.gate.inspection import StateName
-from bot.core.run import Pipeline
 from bot.export.markdown.ticket import ticket_markdown
 from bot.ports.files import Target
 from bot.ports.runs import RunSource
@@ -38,13 +39,54 @@ class SystemClock:
         return datetime.now(UTC)
 
 
-Maker: TypeAlias = Callable[[CiSettings, Sequence[Pipeline], AwsClients], CiSystem]
-
-
 def run_sources(config: Config, aws: AwsClients) -> dict[str, RunSource]:
     """Every configured CI system, by its name in the configuration."""
     pipelines = [pipeline for state in config.states.values() for pipeline in state.pipelines]
-    return {ci.name: Source(MAKERS[ci.type](ci, pipelines, aws)) for ci in config.ci.values()}
+    made = dict[str, RunSource]()
+    for name, section in config.ci.items():
+        adapter, settings = RUN_SOURCES[section.type]
+        made[name] = Source(
+            adapter(name=name, clock=SystemClock(), pipelines=pipelines, **settings(section, config, aws))
+        )
+    return made
+
+
+def _signed_in(section: Any, config: Config, _: AwsClients | None = None) -> dict[str, Any]:
+    """For the systems that want an address and a token."""
+    return {
+        "base_url": section.base_url,
+        "token": config.secrets[section.token_env],
+        "token_name": section.token_env,
+    }
+
+
+def _jenkins(section: JenkinsSection, config: Config, _: AwsClients) -> dict[str, Any]:
+    user, token = section.user_env, section.token_env
+    credentials = Credentials(config.secrets[user], config.secrets[token], user_name=user, token_name=token)
+    return {"base_url": section.base_url, "credentials": credentials}
+
+
+def _ecs(section: EcsSection, config: Config, aws: AwsClients) -> dict[str, Any]:
+    access = Access(section.region, config.aws.endpoint_url, config.aws.assume_role)
+    return {
+        "region": section.region,
+        "client": lambda: aws.client("ecs", access),
+        "run": aws.run,
+        "relist_delay": section.relist_delay,
+    }
+
+
+RUN_SOURCES: Mapping[str, tuple[Callable[..., CiSystem], Callable[[Any, Config, AwsClients], dict[str, Any]]]] = {
+    "github_actions": (GitHubActions, _signed_in),
+    "gitlab": (GitLab, _signed_in),
+    "azure_devops": (AzureDevOps, _signed_in),
+    "jenkins": (Jenkins, _jenkins),
+    "ecs": (Ecs, _ecs),
+}
+"""The types of CI in the configuration, each with its adapter and what that takes beside a name, a clock and pipelines.
+
+A test holds that each type has its entry.
+"""
 
 
 def export_targets(config: Config, aws: AwsClients) -> dict[str, Target]:
@@ -55,105 +97,36 @@ def export_targets(config: Config, aws: AwsClients) -> dict[str, Target]:
 
 def export_bucket(config: Config, aws: AwsClients) -> BucketTarget | None:
     """The bucket of `export.s3`, with the AWS defaults of the configuration."""
-    there = config.export_bucket
-    if there is None:
-        return None
-    access = Access(there.region, there.endpoint_url, there.assume_role)
-    return BucketTarget(there.bucket, there.prefix, access, aws)
+    there = config.export.s3
+    return None if there is None else BucketTarget(there.bucket, there.prefix, _access(config.aws), aws)
 
 
 def ticket_system(config: Config) -> Tickets | None:
     """Where follow-ups are filed, if that is configured."""
-    return None if config.tickets is None else TICKET_MAKERS[config.tickets.type](config.tickets)
+    return None if config.tickets is None else TICKET_SYSTEMS[config.tickets.type](config.tickets, config)
 
 
-def _github_tickets(given: TicketSettings) -> Tickets:
-    return GitHubTickets(
-        repo=given.place,
-        base_url=given.base_url,
-        token=given.token,
-        token_name=given.token_name,
-        clock=SystemClock(),
-        write=ticket_markdown,
-    )
-
-
-def _gitlab_tickets(given: TicketSettings) -> Tickets:
-    return GitLabTickets(
-        project=given.place,
-        base_url=given.base_url,
-        token=given.token,
-        token_name=given.token_name,
-        clock=SystemClock(),
-        write=ticket_markdown,
-    )
-
-
-def _jira_tickets(given: TicketSettings) -> Tickets:
+def _jira(section: JiraTicketsSection, config: Config) -> Tickets:
     return JiraTickets(
-        project=given.place,
-        issue_type=given.issue_type,
-        base_url=given.base_url,
-        user=given.user,
-        user_name=given.user_name,
-        token=given.token,
-        token_name=given.token_name,
+        project=section.project,
+        issue_type=section.issue_type,
+        user=config.secrets[section.user_env],
+        user_name=section.user_env,
         clock=SystemClock(),
+        **_signed_in(section, config),
     )
 
 
-TICKET_MAKERS: Mapping[str, Callable[[TicketSettings], Tickets]] = {
-    "github": _github_tickets,
-    "gitlab": _gitlab_tickets,
-    "jira": _jira_tickets,
+TICKET_SYSTEMS: Mapping[str, Callable[[Any, Config], Tickets]] = {
+    "github": lambda section, config: GitHubTickets(
+        repo=section.repo, clock=SystemClock(), write=ticket_markdown, **_signed_in(section, config)
+    ),
+    "gitlab": lambda section, config: GitLabTickets(
+        project=section.project, clock=SystemClock(), write=ticket_markdown, **_signed_in(section, config)
+    ),
+    "jira": _jira,
 }
 """The types of `tickets` in the configuration; a test holds that each has its maker."""
-
-
-def _by_token(adapter: Callable[..., CiSystem]) -> Maker:
-    """For the systems that want an address and a token, and nothing else."""
-
-    def make(ci: CiSettings, pipelines: Sequence[Pipeline], _: AwsClients) -> CiSystem:
-        return adapter(
-            name=ci.name,
-            base_url=ci.base_url,
-            token=ci.token,
-            token_name=ci.token_name,
-            clock=SystemClock(),
-            pipelines=pipelines,
-        )
-
-    return make
-
-
-def _jenkins(ci: CiSettings, pipelines: Sequence[Pipeline], _: AwsClients) -> CiSystem:
-    credentials = Credentials(ci.user, ci.token, user_name=ci.user_name, token_name=ci.token_name)
-    return Jenkins(
-        name=ci.name, base_url=ci.base_url, credentials=credentials, clock=SystemClock(), pipelines=pipelines
-    )
-
-
-def _ecs(ci: CiSettings, pipelines: Sequence[Pipeline], aws: AwsClients) -> CiSystem:
-    access = Access(ci.region, ci.endpoint_url, ci.assume_role)
-    return Ecs(
-        name=ci.name,
-        region=ci.region,
-        client=lambda: aws.client("ecs", access),
-        run=aws.run,
-        clock=SystemClock(),
-        pipelines=pipelines,
-        relist_delay=ci.relist_delay,
-    )
-
-
-MAKERS: Mapping[str, Maker] = {
-    "github_actions": _by_token(GitHubActions),
-    "gitlab": _by_token(GitLab),
-    "azure_devops": _by_token(AzureDevOps),
-    "jenkins": _jenkins,
-    "ecs": _ecs,
-}
-"""The CI types of the configuration; a test holds that each has its maker."""
 
 
 def lock_backends(config: Config, aws: AwsClients) -> dict[str, State]:
@@ -163,37 +136,30 @@ def lock_backends(config: Config, aws: AwsClients) -> dict[str, State]:
 
 def lock_sweep(config: Config, aws: AwsClients) -> S3Sweep:
     """Reads the locks of all configured states together."""
-    places = {name: place_of(settings) for name, settings in config.states.items()}
-    return S3Sweep(places, aws, SystemClock(), rng=random.SystemRandom())
+    addresses = {name: address_of(settings.backend) for name, settings in config.states.items()}
+    return S3Sweep(addresses, aws, SystemClock(), rng=random.SystemRandom())
 
 
-def place_of(settings: StateSettings) -> S3Place:
-    """Where a state and its lock stand."""
-    backend = settings.backend
-    return S3Place(
-        bucket=backend.bucket,
-        key=backend.key,
-        region=backend.region,
-        workspace=backend.workspace,
-        workspace_key_prefix=backend.workspace_key_prefix,
-        dynamodb_table=backend.dynamodb_table,
-        use_lockfile=backend.use_lockfile,
-        endpoint_url=backend.endpoint_url,
-        assume_role=backend.assume_role,
-    )
+def address_of(backend: S3Section) -> S3Address:
+    """Where a state and its lock are."""
+    key = object_key(backend.key, workspace=backend.workspace, prefix=backend.workspace_key_prefix)
+    return S3Address(_access(backend), backend.bucket, key, backend.dynamodb_table, backend.use_lockfile)
+
+
+def _access(section: AwsSection | S3Section) -> Access:
+    return Access(section.region, section.endpoint_url, section.assume_role)
 
 
 def _state(settings: StateSettings, aws: AwsClients) -> State:
-    name = StateName(settings.name, settings.description, settings.protected)
-    place = place_of(settings)
-    table = (place.access, place.dynamodb_table) if place.dynamodb_table else None
+    address = address_of(settings.backend)
+    table = address.dynamodb_table
     return State(
-        name,
-        S3Backend(place, aws, SystemClock()),
+        StateName(settings.name, settings.description, settings.protected),
+        S3Backend(address, aws, SystemClock()),
         "S3 backend",
         settings.pipelines,
-        table,
-        place.lock_key,
+        (address.access, table) if table else None,
+        address.lock_key,
         settings.approval,
-        place.dynamodb_table or "",
+        table or "",
     )

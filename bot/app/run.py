@@ -15,7 +15,7 @@ from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
 from bot import worker
 from bot.app.web import web_app
 from bot.app.wiring import Bot, build, ended
-from bot.config.load import Config
+from bot.config.settings import Config
 from bot.errors import TflockError, UpstreamError
 
 log = structlog.get_logger()

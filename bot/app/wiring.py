@@ -21,16 +21,16 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot import worker
 from bot.app.adapters import (
     SystemClock,
+    address_of,
     export_targets,
     lock_backends,
     lock_sweep,
-    place_of,
     run_sources,
     ticket_system,
 )
 from bot.app.metrics import Metrics
 from bot.aws.clients import AwsClients
-from bot.config.load import Config
+from bot.config.settings import Config
 from bot.errors import ConfigInvalid
 from bot.export.exporter import FileExporter
 from bot.ports.runs import RunSource
@@ -122,7 +122,7 @@ async def wired(config: Config, url: str) -> AsyncIterator[Wiring]:
 
 
 async def _warm(aws: AwsClients, config: Config) -> None:
-    await aws.warm(place_of(settings).access for settings in config.states.values())
+    await aws.warm(address_of(settings.backend).access for settings in config.states.values())
 
 
 async def ended(task: asyncio.Task[None]) -> None:

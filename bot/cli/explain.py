@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bot.app.adapters import place_of
+from bot.app.adapters import address_of
 from bot.cli.frame import OK, WRONG, complain, output
 from bot.config.load import DEFAULT_PATH, load
 from bot.core.explain.explain import explain, notice_of
@@ -31,4 +31,4 @@ def _paths(environ: Mapping[str, str]) -> Mapping[str, str]:
         config = load(environ.get("TFLOCK_CONFIG") or DEFAULT_PATH, environ, need_slack=False)
     except ConfigInvalid:
         return {}
-    return {place_of(settings).lock_key: name for name, settings in config.states.items()}
+    return {address_of(settings.backend).lock_key: name for name, settings in config.states.items()}

@@ -11,7 +11,8 @@ from typing import Any, NoReturn, TypeVar
 import typer
 
 from bot.app import logs
-from bot.config.load import DEFAULT_PATH, Config, load
+from bot.config.load import DEFAULT_PATH, load
+from bot.config.settings import Config
 from bot.errors import ChainBroken, ConfigInvalid, TflockError, UnknownState
 
 OK, FAILED, WRONG, TIMED_OUT = 0, 1, 2, 3

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bot.app.wiring import VAR, wired
 from bot.cli.frame import FAILED, OK, WRONG, complain, output
-from bot.config.load import Config
+from bot.config.settings import Config
 from bot.core.nearest import did_you_mean
 from bot.core.phrase import instant, one_line
 from bot.core.record.incident import Incident

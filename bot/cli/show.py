@@ -14,7 +14,7 @@ from datetime import datetime
 
 from bot.app.wiring import VAR, wired
 from bot.cli.frame import FAILED, OK, output
-from bot.config.load import Config
+from bot.config.settings import Config
 from bot.core.evidence import Trouble, Unseen
 from bot.core.gate.case import Rule
 from bot.core.gate.decide import RULES

@@ -19,7 +19,7 @@ import typer
 from bot.app.wiring import VAR, wired
 from bot.cli.claim import NoClaim, run_in
 from bot.cli.frame import FAILED, OK, TIMED_OUT
-from bot.config.load import Config
+from bot.config.settings import Config
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.lock import LockSeen
 from bot.core.phrase import duration, one_line

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from bot.config.models import PIPELINE_KEYS, TICKET_SECTIONS, GithubActions, known_keys_at
+from bot.config.models import PIPELINE_KEYS, TICKET_SECTIONS, GithubActionsSection, known_keys_at
 from bot.config.text import Finding, KeyPath
 from bot.config.values import VARIABLE_NAME
 from bot.core.nearest import did_you_mean
@@ -119,7 +119,7 @@ def _unset_variables(entries: Mapping[str, Any], environ: Mapping[str, str]) -> 
         entry = _mapping(given)
         if entry.get("type") != "github_actions":
             continue
-        variable = entry.get("token_env", GithubActions.model_fields["token_env"].default)
+        variable = entry.get("token_env", GithubActionsSection.model_fields["token_env"].default)
         if isinstance(variable, str) and VARIABLE_NAME.fullmatch(variable) and variable not in environ:
             yield ("ci", name, "token_env"), f"the environment variable {variable} is not set"
 

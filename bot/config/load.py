@@ -7,23 +7,13 @@ nothing of itself in any text.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from bot.config.checks import REGION_VARIABLES, cross_checks, translated
-from bot.config.models import ApprovalSection, ConfigFile, PersonSection, PolicySection, S3Section
-from bot.config.settings import (
-    BucketSettings,
-    CiSettings,
-    Config,
-    S3Settings,
-    Secret,
-    SlackSettings,
-    StateSettings,
-    TicketSettings,
-)
+from bot.config.models import ApprovalSection, AwsSection, ConfigFile, EcsSection, PersonSection, PolicySection
+from bot.config.settings import Config, Secret, SlackSettings, StateSettings
 from bot.config.text import KeyPath, Parsed, parse
 from bot.core.hours import hours_from
 from bot.core.policy import (
@@ -38,19 +28,6 @@ from bot.core.policy import (
 )
 from bot.core.run import Conclusion, Pipeline
 from bot.errors import ConfigInvalid
-
-__all__ = [
-    "DEFAULT_PATH",
-    "BucketSettings",
-    "CiSettings",
-    "Config",
-    "S3Settings",
-    "Secret",
-    "SlackSettings",
-    "StateSettings",
-    "TicketSettings",
-    "load",
-]
 
 DEFAULT_PATH = "tflock.yml"
 SLACK_API = "https://slack.com/api/"
@@ -98,11 +75,6 @@ def _read(path: Path, environ: Mapping[str, str], *, need_slack: bool) -> tuple[
     return Parsed(parsed.values, parsed.lines, tuple(findings)), file
 
 
-def _region(file: ConfigFile, backend: S3Section, environ: Mapping[str, str]) -> str:
-    named = (environ[name] for name in REGION_VARIABLES if name in environ)
-    return backend.region or file.aws.region or next(named, "")
-
-
 def _environment_problems(environ: Mapping[str, str], *, need_slack: bool) -> Iterator[tuple[str, str]]:
     if need_slack and "SLACK_BOT_TOKEN" not in environ:
         yield "SLACK_BOT_TOKEN", "is not set: the bot token (xoxb-…) from the app's page OAuth & Permissions"
@@ -124,25 +96,36 @@ def _built(path: Path, file: ConfigFile, environ: Mapping[str, str]) -> Config:
     def secret(name: str) -> Secret | None:
         return Secret(environ[name].strip()) if name in environ else None
 
+    regions = (environ[name] for name in REGION_VARIABLES if name in environ)
+    aws = file.aws.model_copy(update={"region": file.aws.region or next(regions, None)})
     return Config(
         path=path,
         slack=SlackSettings(
-            incident_channels=file.slack.incident_channels,
-            alerts_channel=file.slack.alerts_channel,
+            **dict(file.slack),
             bot_token=secret("SLACK_BOT_TOKEN"),
             signing_secret=secret("SLACK_SIGNING_SECRET"),
             app_token=secret("SLACK_APP_TOKEN"),
             api_url=environ.get("SLACK_API_URL", SLACK_API).strip().rstrip("/") + "/",
         ),
-        ci={name: _ci(name, file, environ) for name in file.ci},
-        states={name: _state(name, file, environ) for name in file.states},
-        holders=_holders(file),
+        aws=aws,
+        ci=file.ci
+        | {
+            name: given.model_copy(update={"region": given.region or aws.region or ""})
+            for name, given in file.ci.items()
+            if isinstance(given, EcsSection)
+        },
+        states={name: _state(name, file, aws) for name in file.states},
+        holders=Holders(
+            ci_hosts=(*BUILT_IN_CI_HOSTS, *file.holders.ci_hosts),
+            run_id_hosts=file.holders.run_id_hosts,
+            people=tuple(_person(name, given) for name, given in file.holders.people.items()),
+        ),
         policy=_policy(file.policy),
+        watch=WatchRule(**dict(file.watch)),
         timeline=file.timeline,
         export=file.export,
-        watch=WatchRule(**file.watch.model_dump()),
-        export_bucket=_bucket(file, environ),
-        tickets=_tickets(file, environ),
+        tickets=file.tickets,
+        secrets={name: Secret(environ.get(name, "").strip()) for name in _variables(file)},
         port=int(environ.get("PORT", "3000")),
         redis_url=secret("REDIS_URL"),
         claim_token=secret("TFLOCK_CLAIM_TOKEN"),
@@ -151,127 +134,46 @@ def _built(path: Path, file: ConfigFile, environ: Mapping[str, str]) -> Config:
     )
 
 
-def _ci(name: str, file: ConfigFile, environ: Mapping[str, str]) -> CiSettings:
-    given = file.ci[name].model_dump()
-    token_name, user_name = given.get("token_env", ""), given.get("user_env", "")
-    named_regions = (environ[variable] for variable in REGION_VARIABLES if variable in environ)
-    return CiSettings(
-        name=name,
-        type=given["type"],
-        base_url=given.get("base_url", ""),
-        token=Secret(environ.get(token_name, "").strip()),
-        token_name=token_name,
-        user=Secret(environ.get(user_name, "").strip()),
-        user_name=user_name,
-        region=given.get("region") or file.aws.region or next(named_regions, ""),
-        relist_delay=given.get("relist_delay", timedelta(0)),
-        assume_role=file.aws.assume_role,
-        endpoint_url=file.aws.endpoint_url,
-    )
-
-
-def _state(name: str, file: ConfigFile, environ: Mapping[str, str]) -> StateSettings:
+def _state(name: str, file: ConfigFile, aws: AwsSection) -> StateSettings:
     given = file.states[name]
-    backend = given.backend
+    defaults = {key: getattr(given.backend, key) or default for key, default in aws}
     return StateSettings(
         name=name,
         description=given.description,
         protected=given.protected,
-        backend=S3Settings(
-            bucket=backend.bucket,
-            key=backend.key,
-            workspace=backend.workspace,
-            workspace_key_prefix=backend.workspace_key_prefix,
-            dynamodb_table=backend.dynamodb_table,
-            use_lockfile=backend.use_lockfile,
-            region=_region(file, backend, environ),
-            assume_role=backend.assume_role or file.aws.assume_role,
-            endpoint_url=backend.endpoint_url or file.aws.endpoint_url,
+        backend=given.backend.model_copy(update=defaults),
+        pipelines=tuple(
+            Pipeline(entry["ci"], tuple((key, value) for key, value in entry.items() if key != "ci"))
+            for entry in given.pipelines
         ),
-        pipelines=tuple(_pipeline(entry) for entry in given.pipelines),
         approval=_approval(given.approval) if given.approval is not None else None,
     )
 
 
-def _pipeline(entry: Mapping[str, str]) -> Pipeline:
-    return Pipeline(entry["ci"], tuple((key, value) for key, value in entry.items() if key != "ci"))
-
-
-def _holders(file: ConfigFile) -> Holders:
-    return Holders(
-        ci_hosts=(*BUILT_IN_CI_HOSTS, *file.holders.ci_hosts),
-        run_id_hosts=file.holders.run_id_hosts,
-        people=tuple(_person(name, given) for name, given in file.holders.people.items()),
-    )
+def _variables(file: ConfigFile) -> Iterator[str]:
+    """The variables of the environment that sections name."""
+    for section in (*file.ci.values(), file.tickets):
+        yield from (value for key, value in section or () if key in {"token_env", "user_env"})
 
 
 def _person(name: str, given: PersonSection) -> KnownPerson:
-    return KnownPerson(
-        name,
-        slack=given.slack,
-        email=given.email,
-        github=given.github,
-        gitlab=given.gitlab,
-        azure=given.azure,
-        jenkins=given.jenkins,
-        who=given.who,
-        hours=hours_from(given.hours) if given.hours is not None else None,
-    )
-
-
-def _bucket(file: ConfigFile, environ: Mapping[str, str]) -> BucketSettings | None:
-    given = file.export.s3
-    if given is None:
-        return None
-    named_regions = (environ[variable] for variable in REGION_VARIABLES if variable in environ)
-    return BucketSettings(
-        bucket=given.bucket,
-        prefix=given.prefix,
-        region=file.aws.region or next(named_regions, None),
-        assume_role=file.aws.assume_role,
-        endpoint_url=file.aws.endpoint_url,
-    )
+    hours = hours_from(given.hours) if given.hours is not None else None
+    return KnownPerson(name, **dict(given) | {"hours": hours})
 
 
 def _policy(given: PolicySection) -> Policy:
     return Policy(
-        settle={
-            Conclusion.FAILED: given.settle.failed,
-            Conclusion.CANCELLED: given.settle.cancelled,
-            Conclusion.TIMED_OUT: given.settle.timed_out,
-            Conclusion.LOST: given.settle.lost,
-        },
-        state_quiet=given.state_quiet,
-        clock_skew=given.clock_skew,
-        evidence_max_age=given.evidence_max_age,
-        unlock_groups=given.unlock_groups,
-        approval=_approval(given.approval),
-        approval_timeout=given.approval_timeout,
-        release_deadline=given.release_deadline,
-        lock_age_alert=given.lock_age_alert,
-        loop=LoopRule(starts=given.loop.starts, within=given.loop.within),
+        **dict(given)
+        | {
+            "settle": {Conclusion[name.upper()]: time for name, time in given.settle},
+            "approval": _approval(given.approval),
+            "loop": LoopRule(**dict(given.loop)),
+        }
     )
 
 
 def _approval(given: ApprovalSection) -> ApprovalPolicy:
-    return ApprovalPolicy(Approvers(given.by), given.groups, not_by_run_actor=given.not_by_run_actor)
-
-
-def _tickets(file: ConfigFile, environ: Mapping[str, str]) -> TicketSettings | None:
-    if file.tickets is None:
-        return None
-    given = file.tickets.model_dump()
-    token_name, user_name = given["token_env"], given.get("user_env", "")
-    return TicketSettings(
-        type=given["type"],
-        place=given.get("repo") or given["project"],
-        base_url=given["base_url"],
-        token=Secret(environ.get(token_name, "").strip()),
-        token_name=token_name,
-        user=Secret(environ.get(user_name, "").strip()),
-        user_name=user_name,
-        issue_type=given.get("issue_type", ""),
-    )
+    return ApprovalPolicy(**dict(given) | {"by": Approvers(given.by)})
 
 
 def _dotted(path: KeyPath) -> str:

@@ -1,7 +1,8 @@
-"""The configuration file as pydantic models: every key, its meaning and its default.
+"""The sections of the configuration file: every key, its meaning and its default.
 
-These are the file; `bot.config.Config` is what the program gets, with the environment resolved. A rule that looks at
-more than one key is in `bot.config.checks`.
+A section that has been validated is the setting that the program works with, as a part of
+`bot.config.settings.Config`. What the core works with (policy, people, watching) becomes one of the core's own values
+in `bot.config.load`. A rule that looks at more than one key is in `bot.config.checks`.
 """
 
 from __future__ import annotations
@@ -61,38 +62,41 @@ class AwsSection(Section):
     endpoint_url: Url | None = None
 
 
-class GithubActions(Section):
+class GithubActionsSection(Section):
     type: Literal["github_actions"]
     base_url: Url = "https://api.github.com"
     token_env: Variable = "GITHUB_TOKEN"  # noqa: S105 - the name of a variable
 
 
-class Gitlab(Section):
+class GitlabSection(Section):
     type: Literal["gitlab"]
     base_url: Url = "https://gitlab.com/api/v4"
     token_env: Variable = "GITLAB_TOKEN"  # noqa: S105 - the name of a variable
 
 
-class AzureDevops(Section):
+class AzureDevopsSection(Section):
     type: Literal["azure_devops"]
     base_url: Url
     token_env: Variable = "AZURE_DEVOPS_TOKEN"  # noqa: S105 - the name of a variable
 
 
-class Jenkins(Section):
+class JenkinsSection(Section):
     type: Literal["jenkins"]
     base_url: Url
     user_env: Variable = "JENKINS_USER"
     token_env: Variable = "JENKINS_TOKEN"  # noqa: S105 - the name of a variable
 
 
-class Ecs(Section):
+class EcsSection(Section):
     type: Literal["ecs"]
     region: Text | None = None
     relist_delay: WaitTime = timedelta(seconds=5)
 
 
-CiSection: TypeAlias = Annotated[GithubActions | Gitlab | AzureDevops | Jenkins | Ecs, Field(discriminator="type")]
+CiSection: TypeAlias = Annotated[
+    GithubActionsSection | GitlabSection | AzureDevopsSection | JenkinsSection | EcsSection,
+    Field(discriminator="type"),
+]
 
 PIPELINE_KEYS = {
     "github_actions": (("repo", "workflow"), ("branch",)),
@@ -200,21 +204,21 @@ class ExportSection(Section):
     upload_to_channel: StrictBool = True
 
 
-class GithubTickets(Section):
+class GithubTicketsSection(Section):
     type: Literal["github"]
     repo: Text
     base_url: Url = "https://api.github.com"
     token_env: Variable = "GITHUB_TOKEN"  # noqa: S105 - the name of a variable
 
 
-class GitlabTickets(Section):
+class GitlabTicketsSection(Section):
     type: Literal["gitlab"]
     project: Text
     base_url: Url = "https://gitlab.com/api/v4"
     token_env: Variable = "GITLAB_TOKEN"  # noqa: S105 - the name of a variable
 
 
-class JiraTickets(Section):
+class JiraTicketsSection(Section):
     type: Literal["jira"]
     project: Text
     base_url: Url
@@ -223,10 +227,15 @@ class JiraTickets(Section):
     token_env: Variable = "JIRA_TOKEN"  # noqa: S105 - the name of a variable
 
 
+TicketsSection: TypeAlias = Annotated[
+    GithubTicketsSection | GitlabTicketsSection | JiraTicketsSection,
+    Field(discriminator="type"),
+]
+
 TICKET_SECTIONS: Mapping[str, type[Section]] = {
-    "github": GithubTickets,
-    "gitlab": GitlabTickets,
-    "jira": JiraTickets,
+    "github": GithubTicketsSection,
+    "gitlab": GitlabTicketsSection,
+    "jira": JiraTicketsSection,
 }
 
 
@@ -241,7 +250,7 @@ class ConfigFile(Section):
     watch: WatchSection = WatchSection()
     timeline: TimelineSection = TimelineSection()
     export: ExportSection = ExportSection()
-    tickets: Annotated[GithubTickets | GitlabTickets | JiraTickets, Field(discriminator="type")] | None = None
+    tickets: TicketsSection | None = None
 
 
 def sections_in(annotation: Any) -> tuple[type[Section], ...]:

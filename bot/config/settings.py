@@ -1,16 +1,15 @@
-"""What the configuration comes to, with the environment resolved: the values that the program gets."""
+"""What the configuration comes to, with the environment resolved: the sections of the file, and what goes with them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 from pydantic import SecretStr
 
-from bot.config.models import ExportSection, TimelineSection
+from bot.config.models import AwsSection, CiSection, ExportSection, S3Section, TicketsSection, TimelineSection
 from bot.core.nearest import did_you_mean
 from bot.core.policy import ApprovalPolicy, Holders, Policy, WatchRule
 from bot.core.run import Pipeline
@@ -33,107 +32,46 @@ class SlackSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class CiSettings:
-    """One CI system. `name` is its key in the file. A text or secret that its type does not have is empty.
-
-    `token_name` and `user_name` are the environment variables of the secrets, so that a refusal can name them.
-    `assume_role` and `endpoint_url` are those of `aws`, for systems that live there.
-    """
-
-    name: str
-    type: str
-    base_url: str
-    token: Secret
-    token_name: str
-    user: Secret
-    user_name: str
-    region: str
-    relist_delay: timedelta
-    assume_role: str | None
-    endpoint_url: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class S3Settings:
-    """Where a state stands, with the defaults of `aws` filled in.
-
-    `endpoint_url` and `assume_role` None leave the choice to boto3.
-    """
-
-    bucket: str
-    key: str
-    workspace: str
-    workspace_key_prefix: str
-    dynamodb_table: str | None
-    use_lockfile: bool
-    region: str
-    assume_role: str | None
-    endpoint_url: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class StateSettings:
     """One Terraform state, with every pipeline that may run Terraform on it.
 
-    `approval` None: as the policy says for all states.
+    `backend` has the defaults of `aws` filled in. `approval` None: as the policy says for all states.
     """
 
     name: str
     description: str
     protected: bool
-    backend: S3Settings
+    backend: S3Section
     pipelines: tuple[Pipeline, ...]
     approval: ApprovalPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class BucketSettings:
-    """Where exports are copied to, with the defaults of `aws` filled in."""
-
-    bucket: str
-    prefix: str
-    region: str | None = None
-    assume_role: str | None = None
-    endpoint_url: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TicketSettings:
-    """Where follow-ups are filed: `place` is the repository or project. What a type does not have is empty.
-
-    `token_name` and `user_name` are the environment variables of the secrets, so that a refusal can name them.
-    """
-
-    type: str
-    place: str
-    base_url: str
-    token: Secret
-    token_name: str
-    user: Secret
-    user_name: str
-    issue_type: str
-
-
-@dataclass(frozen=True, slots=True)
 class Config:
-    """All that is configured. `tickets` None: follow-ups are filed nowhere."""
+    """All that is configured. `tickets` None: follow-ups are filed nowhere.
+
+    `aws` and the ECS sections of `ci` have the region that the environment names if the file names none; None, or
+    for ECS empty, leaves it to botocore. `secrets` has the value of each variable that a section names as its
+    `token_env` or `user_env`, empty if it is not set.
+    """
 
     path: Path
     slack: SlackSettings
-    ci: Mapping[str, CiSettings]
+    aws: AwsSection
+    ci: Mapping[str, CiSection]
     states: Mapping[str, StateSettings]
     holders: Holders
     policy: Policy
+    watch: WatchRule
     timeline: TimelineSection
     export: ExportSection
+    tickets: TicketsSection | None
+    secrets: Mapping[str, Secret]
     port: int
     redis_url: Secret | None
     claim_token: Secret | None
     log_format: str
     log_level: str
-    export_bucket: BucketSettings | None = None
-    watch: WatchRule = field(default_factory=WatchRule)
-    tickets: TicketSettings | None = None
 
     def state(self, name: str) -> StateSettings:
         """The state of this name. Raises UnknownState, with the nearest name and all known ones."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 
-from bot.app.adapters import SystemClock, lock_sweep, place_of
+from bot.app.adapters import SystemClock, address_of, lock_sweep
 from bot.aws.clients import AwsClients
 from bot.backends.s3.backend import S3Backend
 from bot.backends.s3.probe import HalfProbe
-from bot.config.load import Config, StateSettings
+from bot.config.settings import Config, StateSettings
 from bot.core.evidence import Found, Observation, Trouble, Unseen
 from bot.core.lock import Billing, DigestMatch, HalfKind, LockSeen, StateCheck, TableCapacity, TableSeen
 from bot.core.phrase import duration, plain
@@ -45,7 +45,7 @@ def _watching(seen: Mapping[str, LockSeen]) -> Iterator[Check]:
 
 
 async def _state(settings: StateSettings, clients: AwsClients, token: str) -> list[Check]:
-    backend = S3Backend(place_of(settings), clients, SystemClock())
+    backend = S3Backend(address_of(settings.backend), clients, SystemClock())
     lock, state, versioned, probes, table = await asyncio.gather(
         backend.read_lock(), backend.read_state(), backend.versioning(), backend.probe(token), backend.read_table()
     )

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
-from bot.config.load import Config, StateSettings
+from bot.config.settings import Config, StateSettings
 from bot.core.evidence import Found, Unseen
 from bot.core.run import CancelResult, Pipeline, RunRef
 from bot.doctor.check import Check, Level

@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from bot.app.adapters import place_of
+from bot.app.adapters import address_of
 from bot.aws.clients import AwsClients
-from bot.config.load import Config
+from bot.config.models import EcsSection
+from bot.config.settings import Config
 from bot.core.phrase import duration
 from bot.doctor.check import Check, Level
 from bot.errors import UpstreamError
@@ -27,7 +28,7 @@ _MEND = "let this machine's clock follow NTP (chrony, systemd-timesyncd)"
 
 async def clock_checks(config: Config, clients: AwsClients, clock: Clock) -> list[Check]:
     """Asks each address once, without credentials: every HTTP answer, a refusal too, has a date."""
-    addresses = {ci.base_url: f"CI {ci.name}" for ci in config.ci.values() if ci.base_url}
+    addresses = {ci.base_url: f"CI {name}" for name, ci in config.ci.items() if not isinstance(ci, EcsSection)}
     addresses |= await _endpoints(config, clients)
     skew = config.policy.clock_skew
     return list(await asyncio.gather(*(_compared(url, name, clock, skew) for url, name in addresses.items() if url)))
@@ -36,7 +37,7 @@ async def clock_checks(config: Config, clients: AwsClients, clock: Clock) -> lis
 async def _endpoints(config: Config, clients: AwsClients) -> Mapping[str, str]:
     """The addresses of S3, by way of the clients that the bot uses. One that cannot be made is told elsewhere."""
     found = dict[str, str]()
-    for access in dict.fromkeys(place_of(settings).access for settings in config.states.values()):
+    for access in dict.fromkeys(address_of(settings.backend).access for settings in config.states.values()):
         try:
             await clients.warm([access])
         except UpstreamError:

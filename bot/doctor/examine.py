@@ -13,7 +13,7 @@ import typer
 
 from bot.app.adapters import SystemClock
 from bot.app.wiring import VAR, wired
-from bot.config.load import Config
+from bot.config.settings import Config
 from bot.core.phrase import duration, one_line
 from bot.core.policy import Policy
 from bot.doctor.aws import aws_checks

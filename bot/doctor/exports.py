@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bot.app.adapters import export_bucket
 from bot.aws.clients import AwsClients
-from bot.config.load import Config
+from bot.config.settings import Config
 from bot.doctor.check import Check, Level
 from bot.errors import Denied, UpstreamError
 

@@ -12,7 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.app.wiring import Wiring
-from bot.config.load import Config, SlackSettings
+from bot.config.settings import Config, SlackSettings
 from bot.core.evidence import Found
 from bot.doctor.check import Check, Level
 from bot.slack.client import FAILURES, Failure, failure

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bot.app.adapters import SystemClock
 from bot.app.wiring import VAR
-from bot.config.load import Config
+from bot.config.settings import Config
 from bot.doctor.check import Check, Level
 from bot.errors import ConfigInvalid, JournalAway
 from bot.store.connect import connect, masked

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.aws.clients import AwsClients
-from bot.backends.s3.backend import S3Backend, S3Place
+from bot.aws.clients import Access, AwsClients
+from bot.backends.s3.address import S3Address
+from bot.backends.s3.backend import S3Backend
 from bot.sandbox.machine.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, fresh_moto
 from bot.sandbox.machine.proxy import FaultProxy, fault_proxy
 
@@ -26,7 +27,7 @@ class Cloud:
 
     aws: LocalAws
     proxy: FaultProxy
-    place: S3Place
+    address: S3Address
     opened: list[AwsClients] = field(default_factory=list)
 
     def clients(self, **settings) -> AwsClients:
@@ -34,11 +35,13 @@ class Cloud:
         return self.opened[-1]
 
     def backend(self, *, timeout: float = 10.0, clock=None, **changes) -> S3Backend:
-        return S3Backend(replace(self.place, **changes), self.clients(), clock or SystemClock(), timeout=timeout)
+        ways = {name: changes.pop(name) for name in Access.__slots__ if name in changes}
+        address = replace(self.address, **{"access": replace(self.address.access, **ways)} | changes)
+        return S3Backend(address, self.clients(), clock or SystemClock(), timeout=timeout)
 
     def lock(self, name: str = "first") -> WrittenLock:
         created = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)
-        return WrittenLock(f"{name}-{secrets.token_hex(8)}", created, self.place.lock_key, who=f"{name}@runner")
+        return WrittenLock(f"{name}-{secrets.token_hex(8)}", created, self.address.lock_key, who=f"{name}@runner")
 
 
 @pytest.fixture(scope="session")
@@ -58,15 +61,14 @@ async def cloud(shared_aws, monkeypatch):
     aws = shared_aws.beside(bucket=f"acme-tfstate-{token}", table=f"acme-tf-locks-{token}")
     await aws.create()
     async with fault_proxy(aws.endpoint) as proxy:
-        place = S3Place(
+        address = S3Address(
+            Access(region=REGION, endpoint_url=proxy.url),
             bucket=aws.bucket,
             key="environments/staging/terraform.tfstate",
             dynamodb_table=aws.table,
             use_lockfile=True,
-            region=REGION,
-            endpoint_url=proxy.url,
         )
-        made = Cloud(aws, proxy, place)
+        made = Cloud(aws, proxy, address)
         yield made
         for clients in made.opened:
             await clients.aclose()

@@ -38,7 +38,7 @@ async def test_threads_that_ask_at_once_get_the_same_client(cloud):
 async def test_warming_makes_the_clients_without_a_request(cloud):
     clients = cloud.clients()
 
-    await clients.warm([cloud.place.access, cloud.place.access])
+    await clients.warm([cloud.address.access, cloud.address.access])
 
     assert cloud.proxy.log == []
 
@@ -52,18 +52,18 @@ async def test_warming_tells_what_is_wrong_with_an_access(cloud, monkeypatch):
 
 async def test_an_endpoint_from_the_environment_is_used_with_paths_for_buckets(cloud, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", cloud.proxy.url.replace("127.0.0.1", "localhost"))
-    await cloud.aws.put_state(cloud.place.key)
+    await cloud.aws.put_state(cloud.address.key)
 
     await cloud.backend(endpoint_url=None).read_state()
 
     assert {entry.call.path for entry in cloud.proxy.calls("s3:GetObject")} == {
-        f"/{cloud.aws.bucket}/{cloud.place.key}"
+        f"/{cloud.aws.bucket}/{cloud.address.key}"
     }
 
 
 async def test_a_role_is_assumed_only_when_something_is_asked_and_then_once(cloud):
     lock = cloud.lock()
-    await cloud.aws.hold(cloud.place.key, lock.text, item=True, file=True)
+    await cloud.aws.hold(cloud.address.key, lock.text, item=True, file=True)
     backend = cloud.backend(assume_role=ROLE)
     before = list(cloud.proxy.log)
 

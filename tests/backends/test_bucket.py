@@ -26,7 +26,7 @@ def bucket(cloud):
     def make(prefix="tflock/exports", *, bucket=None, **settings):
         settings = {"read_timeout": 2.0, **settings}
         return BucketTarget(
-            bucket or cloud.aws.bucket, prefix, cloud.place.access, cloud.clients(**settings), file_seconds=20
+            bucket or cloud.aws.bucket, prefix, cloud.address.access, cloud.clients(**settings), file_seconds=20
         )
 
     return make

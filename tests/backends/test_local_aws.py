@@ -24,12 +24,12 @@ def test_a_lock_written_by_hand_reads_as_terraforms():
 @pytest.mark.parametrize(("item", "file"), [(True, False), (False, True), (True, True)])
 async def test_a_lock_is_taken_only_where_none_stands(cloud, item, file):
     first, second = cloud.lock("first"), cloud.lock("second")
-    await cloud.aws.hold(cloud.place.key, first.text, item=item, file=file)
+    await cloud.aws.hold(cloud.address.key, first.text, item=item, file=file)
 
     with pytest.raises(ClientError):
-        await cloud.aws.hold(cloud.place.key, second.text, item=item, file=file)
+        await cloud.aws.hold(cloud.address.key, second.text, item=item, file=file)
 
-    assert await cloud.aws.lock_ids(cloud.place.key) == {
+    assert await cloud.aws.lock_ids(cloud.address.key) == {
         "item": first.id if item else None,
         "file": first.id if file else None,
     }
@@ -39,11 +39,11 @@ async def test_hands_beside_each_other_do_not_touch_each_others_places(cloud, sh
     other = shared_aws.beside(bucket=f"{cloud.aws.bucket}-other", table=f"{cloud.aws.table}-other")
     await other.create()
 
-    await cloud.aws.put_state(cloud.place.key)
+    await cloud.aws.put_state(cloud.address.key)
 
     assert await other.objects() == ()
-    assert await cloud.aws.objects() == (cloud.place.key,)
-    assert await cloud.aws.items() == (cloud.place.digest_key,)
+    assert await cloud.aws.objects() == (cloud.address.key,)
+    assert await cloud.aws.items() == (cloud.address.digest_key,)
 
 
 async def test_an_aws_of_its_own_starts_empty_and_takes_a_lock():

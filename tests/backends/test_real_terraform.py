@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bot.backends.s3.address import object_key
 from bot.core.evidence import Found
 from bot.core.lock import DigestMatch, HalfKind, ReleaseResult
 from bot.sandbox.machine.terraform import TerraformFailed, write_workspace
@@ -16,7 +17,7 @@ async def workspace(cloud, terraform, tmp_path):
         tmp_path / "staging",
         endpoint=cloud.proxy.url,
         bucket=cloud.aws.bucket,
-        key=cloud.place.key,
+        key=cloud.address.key,
         table=cloud.aws.table,
         lockfile=True,
     )
@@ -41,7 +42,7 @@ async def test_a_killed_apply_leaves_a_lock_that_is_seen_released_and_taken_agai
     assert {half.kind for half in left.held} == set(HalfKind)
     assert len(left.locks) == 1
     assert left.lock.operation == "OperationTypeApply"
-    assert left.lock.path == cloud.place.lock_key
+    assert left.lock.path == cloud.address.lock_key
     assert blocked.exit_code == 1
     assert left.lock.id in blocked.output
     assert [(outcome.half.kind, outcome.result) for outcome in outcomes] == [
@@ -68,11 +69,11 @@ async def test_another_workspaces_lock_and_state_are_found_where_terraform_put_t
     async with workspace.applying() as holder:
         await holder.kill()
 
-    blue = await cloud.backend(workspace="blue").read_lock()
+    blue = await cloud.backend(key=object_key(cloud.address.key, workspace="blue", prefix="env:")).read_lock()
     default = await cloud.backend().read_lock()
 
     assert len(blue.held) == 2
-    assert blue.lock.path == f"{cloud.aws.bucket}/env:/blue/{cloud.place.key}"
+    assert blue.lock.path == f"{cloud.aws.bucket}/env:/blue/{cloud.address.key}"
     assert default.is_free
 
 

@@ -8,7 +8,7 @@ from bot.sandbox.machine.proxy import Answer, Cut, Deny
 
 async def test_a_store_that_honours_conditions_is_told_so_and_left_as_it_was(cloud):
     lock = cloud.lock()
-    await cloud.aws.hold(cloud.place.key, lock.text, item=True, file=True)
+    await cloud.aws.hold(cloud.address.key, lock.text, item=True, file=True)
     before = (await cloud.aws.objects(), await cloud.aws.items())
 
     probes = await cloud.backend().probe("a1b2")
@@ -18,7 +18,7 @@ async def test_a_store_that_honours_conditions_is_told_so_and_left_as_it_was(clo
         (HalfKind.ITEM, True, ()),
     }
     assert (await cloud.aws.objects(), await cloud.aws.items()) == before
-    assert await cloud.aws.lock_ids(cloud.place.key) == {"item": lock.id, "file": lock.id}
+    assert await cloud.aws.lock_ids(cloud.address.key) == {"item": lock.id, "file": lock.id}
 
 
 async def test_a_store_that_deletes_in_spite_of_the_condition_is_found_out(cloud):
@@ -69,8 +69,8 @@ async def test_a_throw_away_lock_that_could_not_be_removed_is_named(cloud):
 
     file, _ = await cloud.backend().probe("a1b2")
 
-    assert f"{cloud.place.lockfile_key}-doctor-a1b2 was left behind" in file.detail
-    assert await cloud.aws.object(f"{cloud.place.lockfile_key}-doctor-a1b2") is not None
+    assert f"{cloud.address.lockfile_key}-doctor-a1b2 was left behind" in file.detail
+    assert await cloud.aws.object(f"{cloud.address.lockfile_key}-doctor-a1b2") is not None
 
 
 async def test_nothing_is_put_where_deleting_is_denied(cloud):

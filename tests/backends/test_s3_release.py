@@ -20,7 +20,7 @@ DELETE_FILE = "s3:DeleteObject"
 async def held(cloud):
     """A backend, the lock that stands in both halves, and its file half as read."""
     lock = cloud.lock()
-    await cloud.aws.hold(cloud.place.key, lock.text, item=True, file=True)
+    await cloud.aws.hold(cloud.address.key, lock.text, item=True, file=True)
     backend = cloud.backend()
     seen = await backend.read_lock()
     return backend, lock, next(half for half in seen.held if half.kind is HalfKind.FILE)
@@ -35,13 +35,13 @@ async def test_a_refused_delete_is_told_with_the_lock_still_standing(cloud, held
 
     assert outcome.result is ReleaseResult.THROTTLED
     assert outcome.detail.endswith("the lock still stands")
-    assert await cloud.aws.lock_ids(cloud.place.key) == {"item": lock.id, "file": lock.id}
+    assert await cloud.aws.lock_ids(cloud.address.key) == {"item": lock.id, "file": lock.id}
 
 
 @pytest.mark.parametrize("answer", [CONFLICT, PRECONDITION, NO_SUCH_KEY])
 async def test_a_plain_no_on_a_lock_that_is_gone_means_that_it_was_free(cloud, held, answer):
     backend, _, file = held
-    await cloud.aws.delete_object(cloud.place.lockfile_key)
+    await cloud.aws.delete_object(cloud.address.lockfile_key)
     cloud.proxy.fault(DELETE_FILE, answer)
 
     assert (await backend.release(file)).result is ReleaseResult.ALREADY_FREE
@@ -51,29 +51,29 @@ async def test_a_plain_no_on_a_lock_that_is_gone_means_that_it_was_free(cloud, h
 async def test_a_delete_that_met_another_lock_names_its_holder(cloud, held, answer):
     backend, _, file = held
     second = cloud.lock("second")
-    await cloud.aws.put_lockfile(cloud.place.key, second.text)
+    await cloud.aws.put_lockfile(cloud.address.key, second.text)
     cloud.proxy.fault(DELETE_FILE, answer)
 
     outcome = await backend.release(file)
 
     assert outcome.result is ReleaseResult.HOLDER_CHANGED
     assert "second@runner" in outcome.detail
-    assert (await cloud.aws.lock_ids(cloud.place.key))["file"] == second.id
+    assert (await cloud.aws.lock_ids(cloud.address.key))["file"] == second.id
 
 
 async def test_a_new_lock_that_cannot_be_read_is_a_changed_holder_too(cloud, held):
     backend, _, file = held
-    await cloud.aws.put_lockfile(cloud.place.key, "not json")
+    await cloud.aws.put_lockfile(cloud.address.key, "not json")
 
     outcome = await backend.release(file)
 
     assert outcome.result is ReleaseResult.HOLDER_CHANGED
     assert "cannot be read" in outcome.detail
-    assert await cloud.aws.object(cloud.place.lockfile_key) == b"not json"
+    assert await cloud.aws.object(cloud.address.lockfile_key) == b"not json"
 
 
 async def test_an_item_without_lock_info_is_held_and_never_released(cloud):
-    await cloud.aws.put_item(cloud.place.lock_key, Note="by hand")
+    await cloud.aws.put_item(cloud.address.lock_key, Note="by hand")
     backend = cloud.backend()
 
     (item,) = (await backend.read_lock()).held
@@ -81,21 +81,21 @@ async def test_an_item_without_lock_info_is_held_and_never_released(cloud):
 
     assert item.garbage == "the item has no lock info"
     assert outcome.result is ReleaseResult.DENIED
-    assert await cloud.aws.item(cloud.place.lock_key) is not None
+    assert await cloud.aws.item(cloud.address.lock_key) is not None
 
 
 async def test_an_items_new_holder_is_told_without_a_second_look(cloud, held):
     backend, _, _ = held
     item = next(half for half in (await backend.read_lock()).held if half.kind is HalfKind.ITEM)
     second = cloud.lock("second")
-    await cloud.aws.put_item(cloud.place.lock_key, Info=second.text)
+    await cloud.aws.put_item(cloud.address.lock_key, Info=second.text)
     cloud.proxy.fault(operation("dynamodb:GetItem"), Cut())
 
     outcome = await backend.release(item)
 
     assert outcome.result is ReleaseResult.HOLDER_CHANGED
     assert second.id in outcome.detail
-    assert (await cloud.aws.lock_ids(cloud.place.key))["item"] == second.id
+    assert (await cloud.aws.lock_ids(cloud.address.key))["item"] == second.id
 
 
 async def test_a_half_without_a_fence_is_never_released(cloud, held):
@@ -104,7 +104,7 @@ async def test_a_half_without_a_fence_is_never_released(cloud, held):
     outcome = await backend.release(replace(file, fence=""))
 
     assert outcome.result is ReleaseResult.DENIED
-    assert (await cloud.aws.lock_ids(cloud.place.key))["file"] == lock.id
+    assert (await cloud.aws.lock_ids(cloud.address.key))["file"] == lock.id
 
 
 async def test_a_half_that_the_configuration_does_not_name_is_never_released(cloud, held):
@@ -113,7 +113,7 @@ async def test_a_half_that_the_configuration_does_not_name_is_never_released(clo
     outcome = await cloud.backend(use_lockfile=False).release(file)
 
     assert outcome.result is ReleaseResult.DENIED
-    assert (await cloud.aws.lock_ids(cloud.place.key))["file"] == lock.id
+    assert (await cloud.aws.lock_ids(cloud.address.key))["file"] == lock.id
 
 
 async def test_a_table_that_is_gone_leaves_the_outcome_unknown(cloud, held):
@@ -124,4 +124,4 @@ async def test_a_table_that_is_gone_leaves_the_outcome_unknown(cloud, held):
 
     assert outcome.result is ReleaseResult.NOT_KNOWN
     assert "acme-nothing-here" in outcome.detail
-    assert (await cloud.aws.lock_ids(cloud.place.key))["item"] == lock.id
+    assert (await cloud.aws.lock_ids(cloud.address.key))["item"] == lock.id

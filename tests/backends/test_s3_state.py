@@ -25,7 +25,7 @@ class ShiftedClock:
 
 async def test_a_whole_state_is_seen_with_its_facts(cloud):
     raw = small_state(serial=12, lineage="abc")
-    version = await cloud.aws.put_state(cloud.place.key, raw)
+    version = await cloud.aws.put_state(cloud.address.key, raw)
 
     check = await cloud.backend().read_state()
 
@@ -38,7 +38,7 @@ async def test_a_whole_state_is_seen_with_its_facts(cloud):
 
 @pytest.mark.parametrize("by", [timedelta(0), timedelta(hours=-3), timedelta(days=2)])
 async def test_the_last_write_is_told_on_the_bots_own_clock(cloud, by):
-    await cloud.aws.put_state(cloud.place.key)
+    await cloud.aws.put_state(cloud.address.key)
     clock = ShiftedClock(by)
 
     state = seen(await cloud.backend(clock=clock).read_state())
@@ -47,19 +47,19 @@ async def test_the_last_write_is_told_on_the_bots_own_clock(cloud, by):
 
 
 async def test_a_digest_of_another_content_differs(cloud):
-    await cloud.aws.put_state(cloud.place.key)
-    await cloud.aws.put_item(cloud.place.digest_key, Digest="d41d8cd98f00b204e9800998ecf8427e")
+    await cloud.aws.put_state(cloud.address.key)
+    await cloud.aws.put_item(cloud.address.digest_key, Digest="d41d8cd98f00b204e9800998ecf8427e")
 
     digest = (await cloud.backend().read_state()).digest
 
     assert digest.match is DigestMatch.DIFFERS
     assert digest.item == "d41d8cd98f00b204e9800998ecf8427e"
     assert digest.actual == hashlib.md5(small_state()).hexdigest()
-    assert digest.key == cloud.place.digest_key
+    assert digest.key == cloud.address.digest_key
 
 
 async def test_a_state_without_a_digest_item_or_without_a_table_is_told_as_that(cloud):
-    await cloud.aws.put_state(cloud.place.key, digest=False)
+    await cloud.aws.put_state(cloud.address.key, digest=False)
 
     without_item = await cloud.backend().read_state()
     without_table = await cloud.backend(dynamodb_table=None).read_state()
@@ -69,7 +69,7 @@ async def test_a_state_without_a_digest_item_or_without_a_table_is_told_as_that(
 
 
 async def test_a_digest_that_cannot_be_read_is_unseen_and_hides_not_the_state(cloud):
-    await cloud.aws.put_state(cloud.place.key)
+    await cloud.aws.put_state(cloud.address.key)
     cloud.proxy.fault("dynamodb:GetItem", Deny())
 
     check = await cloud.backend().read_state()
@@ -80,7 +80,7 @@ async def test_a_digest_that_cannot_be_read_is_unseen_and_hides_not_the_state(cl
 
 
 async def test_a_digest_without_a_readable_state_is_not_compared(cloud):
-    await cloud.aws.put_state(cloud.place.key)
+    await cloud.aws.put_state(cloud.address.key)
     cloud.proxy.fault("s3:GetObject", Deny())
 
     check = await cloud.backend().read_state()
@@ -91,11 +91,11 @@ async def test_a_digest_without_a_readable_state_is_not_compared(cloud):
 
 @pytest.mark.parametrize("content", [b"", b'{"version": 4, "serial": 3', b"{}", b"<html>"])
 async def test_a_bad_state_names_the_newest_older_version_that_is_whole(cloud, content):
-    await cloud.aws.put_state(cloud.place.key, small_state(serial=1))
-    good = await cloud.aws.put_state(cloud.place.key, small_state(serial=2))
-    await cloud.aws.put_state(cloud.place.key, b"torn")
-    await cloud.aws.put_state(cloud.place.key, content)
-    await cloud.aws.put_lockfile(cloud.place.key, small_state().decode())
+    await cloud.aws.put_state(cloud.address.key, small_state(serial=1))
+    good = await cloud.aws.put_state(cloud.address.key, small_state(serial=2))
+    await cloud.aws.put_state(cloud.address.key, b"torn")
+    await cloud.aws.put_state(cloud.address.key, content)
+    await cloud.aws.put_lockfile(cloud.address.key, small_state().decode())
 
     state = seen(await cloud.backend().read_state())
 
@@ -104,8 +104,8 @@ async def test_a_bad_state_names_the_newest_older_version_that_is_whole(cloud, c
 
 
 async def test_a_bad_state_is_seen_even_if_its_versions_may_not_be_listed(cloud):
-    await cloud.aws.put_state(cloud.place.key, small_state())
-    await cloud.aws.put_state(cloud.place.key, b"torn")
+    await cloud.aws.put_state(cloud.address.key, small_state())
+    await cloud.aws.put_state(cloud.address.key, b"torn")
     cloud.proxy.fault("s3:ListObjectVersions", Deny())
 
     state = seen(await cloud.backend().read_state())
@@ -123,8 +123,8 @@ async def test_a_state_that_never_was_is_absent_without_traces(cloud):
 
 
 async def test_a_deleted_state_is_absent_with_traces_and_its_last_good_version(cloud):
-    good = await cloud.aws.put_state(cloud.place.key)
-    await cloud.aws.delete_object(cloud.place.key)
+    good = await cloud.aws.put_state(cloud.address.key)
+    await cloud.aws.delete_object(cloud.address.key)
 
     check = await cloud.backend().read_state()
 
@@ -141,7 +141,7 @@ async def test_a_deleted_state_is_absent_with_traces_and_its_last_good_version(c
 
 
 async def test_a_digest_item_alone_is_a_trace_of_a_state(cloud):
-    await cloud.aws.put_item(cloud.place.digest_key, Digest="d41d8cd98f00b204e9800998ecf8427e")
+    await cloud.aws.put_item(cloud.address.digest_key, Digest="d41d8cd98f00b204e9800998ecf8427e")
 
     check = await cloud.backend().read_state()
 
@@ -199,7 +199,7 @@ async def test_a_state_whose_key_ends_like_a_digest_is_not_locked_by_another_one
     ],
 )
 async def test_each_trouble_with_the_state_is_told_apart(cloud, action, trouble):
-    await cloud.aws.put_state(cloud.place.key)
+    await cloud.aws.put_state(cloud.address.key)
     cloud.proxy.fault("s3:GetObject", action)
 
     state = (await cloud.backend().read_state()).state
@@ -218,7 +218,7 @@ async def test_a_slow_state_is_unseen_when_the_time_is_up(cloud):
 
 
 async def test_lookups_go_out_at_the_same_time(cloud):
-    await cloud.aws.put_state(cloud.place.key)
+    await cloud.aws.put_state(cloud.address.key)
     backend = cloud.backend()
     await backend.read_lock()
     before, answered = len(cloud.proxy.log), []

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from bot.backends.s3.address import object_key
 from bot.backends.s3.sweep import S3Sweep
 from bot.core.evidence import Trouble, Unseen
 from bot.core.lock import HalfKind
@@ -17,19 +18,19 @@ from tests.worlds.own_time import own_time
 BATCH = "dynamodb:BatchGetItem"
 
 
-def places_of(cloud, count, **changes):
+def addresses_of(cloud, count, **changes):
     """So many states, `s0`, `s1` and so on, each with a key of its own."""
-    return {f"s{n}": replace(cloud.place, key=f"env/{n}/terraform.tfstate", **changes) for n in range(count)}
+    return {f"s{n}": replace(cloud.address, key=f"env/{n}/terraform.tfstate", **changes) for n in range(count)}
 
 
-def sweep_of(cloud, places, **settings):
+def sweep_of(cloud, addresses, **settings):
     clock = cloud.backend()._clock
-    return S3Sweep(places, cloud.clients(), clock, rng=random.Random(7), **settings)
+    return S3Sweep(addresses, cloud.clients(), clock, rng=random.Random(7), **settings)
 
 
-async def hold(cloud, place, *, item=True, file=False):
-    lock = replace(cloud.lock(), path=place.lock_key)
-    await cloud.aws.hold(place.state_key, lock.text, item=item, file=file)
+async def hold(cloud, address, *, item=True, file=False):
+    lock = replace(cloud.lock(), path=address.lock_key)
+    await cloud.aws.hold(address.key, lock.text, item=item, file=file)
     return lock
 
 
@@ -40,10 +41,10 @@ def told(seen):
 
 
 async def test_a_thousand_states_take_ten_calls_of_a_hundred(cloud):
-    places = places_of(cloud, 1000, use_lockfile=False)
-    locks = {name: await hold(cloud, places[name]) for name in ("s0", "s99", "s100", "s999")}
+    addresses = addresses_of(cloud, 1000, use_lockfile=False)
+    locks = {name: await hold(cloud, addresses[name]) for name in ("s0", "s99", "s100", "s999")}
 
-    seen = await sweep_of(cloud, places).read_locks(tuple(places))
+    seen = await sweep_of(cloud, addresses).read_locks(tuple(addresses))
 
     calls = cloud.proxy.calls(BATCH)
     assert len(calls) == 10
@@ -57,31 +58,31 @@ async def test_a_thousand_states_take_ten_calls_of_a_hundred(cloud):
 
 
 async def test_each_state_reads_as_it_does_by_itself(cloud):
-    both, item, file = (places_of(cloud, 3) for _ in range(3))
-    places = {
+    both, item, file = (addresses_of(cloud, 3) for _ in range(3))
+    addresses = {
         "free": both["s0"],
         "item": replace(item["s1"], key="a", use_lockfile=False),
         "file": replace(file["s2"], key="b", dynamodb_table=None),
         "both": replace(both["s0"], key="c"),
         "half": replace(both["s0"], key="d"),
-        "workspace": replace(both["s0"], key="e", workspace="blue"),
+        "workspace": replace(both["s0"], key=object_key("e", workspace="blue", prefix="env:")),
         "garbage": replace(both["s0"], key="f"),
         "no table": replace(both["s0"], key="g", dynamodb_table="not-there", use_lockfile=False),
         "nowhere": replace(both["s0"], key="h", dynamodb_table=None, use_lockfile=False),
         "digest": replace(both["s0"], key="i-md5", use_lockfile=False),
     }
-    await hold(cloud, places["item"])
-    await hold(cloud, places["file"], item=False, file=True)
-    await hold(cloud, places["both"], file=True)
-    await hold(cloud, places["half"])
-    await hold(cloud, places["workspace"], file=True)
-    await cloud.aws.put_item(places["garbage"].lock_key, Info="{")
-    await cloud.aws.put_item(places["digest"].lock_key, Digest="5" * 32)
+    await hold(cloud, addresses["item"])
+    await hold(cloud, addresses["file"], item=False, file=True)
+    await hold(cloud, addresses["both"], file=True)
+    await hold(cloud, addresses["half"])
+    await hold(cloud, addresses["workspace"], file=True)
+    await cloud.aws.put_item(addresses["garbage"].lock_key, Info="{")
+    await cloud.aws.put_item(addresses["digest"].lock_key, Digest="5" * 32)
 
-    seen = await sweep_of(cloud, places).read_locks(tuple(places))
+    seen = await sweep_of(cloud, addresses).read_locks(tuple(addresses))
 
-    for name, place in places.items():
-        alone = await cloud.backend(**{key: getattr(place, key) for key in place.__slots__}).read_lock()
+    for name, address in addresses.items():
+        alone = await cloud.backend(**{key: getattr(address, key) for key in address.__slots__}).read_lock()
         assert told(seen[name]) == told(alone), name
     assert seen["free"].is_free
     assert not seen["nowhere"].is_free
@@ -94,11 +95,11 @@ async def test_each_state_reads_as_it_does_by_itself(cloud):
      (Answer(200, b'{"Responses": {"t": [{}]}}'), Trouble.GARBLED)],
 )  # fmt: skip
 async def test_what_could_not_be_read_is_never_free(cloud, fault, trouble):
-    places = places_of(cloud, 3, use_lockfile=False)
-    await hold(cloud, places["s1"])
+    addresses = addresses_of(cloud, 3, use_lockfile=False)
+    await hold(cloud, addresses["s1"])
     cloud.proxy.fault(BATCH, fault)
 
-    seen = await sweep_of(cloud, places, call_timeout=0.5).read_locks(tuple(places))
+    seen = await sweep_of(cloud, addresses, call_timeout=0.5).read_locks(tuple(addresses))
 
     for found in seen.values():
         [(kind, why)] = found.unseen
@@ -106,17 +107,17 @@ async def test_what_could_not_be_read_is_never_free(cloud, fault, trouble):
         assert isinstance(why, Unseen)
         assert why.trouble is trouble
     assert all(found.is_throttled for found in seen.values()) == (trouble is Trouble.THROTTLED)
-    assert await cloud.aws.item(places["s1"].lock_key)
+    assert await cloud.aws.item(addresses["s1"].lock_key)
 
 
 async def test_keys_that_were_left_are_asked_for_again(cloud):
-    places = places_of(cloud, 120, use_lockfile=False)
-    lock = await hold(cloud, places["s3"])
-    keys = [{"LockID": {"S": places[f"s{n}"].lock_key}} for n in range(100)]
+    addresses = addresses_of(cloud, 120, use_lockfile=False)
+    lock = await hold(cloud, addresses["s3"])
+    keys = [{"LockID": {"S": addresses[f"s{n}"].lock_key}} for n in range(100)]
     left = {"Responses": {cloud.aws.table: []}, "UnprocessedKeys": {cloud.aws.table: {"Keys": keys[1:]}}}
     cloud.proxy.fault(BATCH, Answer(200, json.dumps(left).encode()), times=1)
 
-    seen = await sweep_of(cloud, places).read_locks(tuple(places))
+    seen = await sweep_of(cloud, addresses).read_locks(tuple(addresses))
 
     assert seen["s3"].lock.id == lock.id
     assert sum(found.is_free for found in seen.values()) == 119
@@ -124,12 +125,12 @@ async def test_keys_that_were_left_are_asked_for_again(cloud):
 
 
 async def test_a_table_that_leaves_keys_again_and_again_is_throttled_and_left_alone(cloud):
-    places = places_of(cloud, 500, use_lockfile=False)
-    keys = [{"LockID": {"S": places[f"s{n}"].lock_key}} for n in range(1, 100)]
+    addresses = addresses_of(cloud, 500, use_lockfile=False)
+    keys = [{"LockID": {"S": addresses[f"s{n}"].lock_key}} for n in range(1, 100)]
     left = {"Responses": {cloud.aws.table: []}, "UnprocessedKeys": {cloud.aws.table: {"Keys": keys}}}
     cloud.proxy.fault(BATCH, Answer(200, json.dumps(left).encode()))
 
-    seen = await sweep_of(cloud, places).read_locks(tuple(places))
+    seen = await sweep_of(cloud, addresses).read_locks(tuple(addresses))
 
     assert seen["s0"].is_free
     assert sum(found.is_throttled for found in seen.values()) == 499
@@ -137,11 +138,11 @@ async def test_a_table_that_leaves_keys_again_and_again_is_throttled_and_left_al
 
 
 async def test_a_lockfile_that_cannot_be_read_is_unseen_and_the_item_is_seen(cloud):
-    places = places_of(cloud, 2)
-    lock = await hold(cloud, places["s0"], file=True)
+    addresses = addresses_of(cloud, 2)
+    lock = await hold(cloud, addresses["s0"], file=True)
     cloud.proxy.fault("s3:GetObject", Deny())
 
-    seen = await sweep_of(cloud, places).read_locks(tuple(places))
+    seen = await sweep_of(cloud, addresses).read_locks(tuple(addresses))
 
     assert [half.kind for half in seen["s0"].held] == [HalfKind.ITEM]
     assert [kind for kind, _ in seen["s0"].unseen] == [HalfKind.FILE]
@@ -150,12 +151,12 @@ async def test_a_lockfile_that_cannot_be_read_is_unseen_and_the_item_is_seen(clo
 
 
 async def test_a_sweep_ends_in_time_and_keeps_what_it_has_read(cloud):
-    places = places_of(cloud, 20)
-    await hold(cloud, places["s0"])
+    addresses = addresses_of(cloud, 20)
+    await hold(cloud, addresses["s0"])
     cloud.proxy.fault("s3:GetObject", Delay(60))
 
     async with own_time() as spent:
-        seen = await sweep_of(cloud, places, timeout=4).read_locks(tuple(places))
+        seen = await sweep_of(cloud, addresses, timeout=4).read_locks(tuple(addresses))
 
     assert spent.seconds < 6.5
     assert seen["s0"].held

@@ -17,7 +17,8 @@ import yaml
 from aiohttp import web
 
 from bot.app.wiring import wired
-from bot.config.load import Config, load
+from bot.config.load import load
+from bot.config.settings import Config
 from bot.core.evidence import Found
 from bot.core.people import Channel, Member, Standing
 from bot.sandbox.github.server import GitHubStandIn

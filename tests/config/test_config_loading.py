@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bot.app.adapters import MAKERS, TICKET_MAKERS, run_sources, ticket_system
+from bot.app.adapters import RUN_SOURCES, TICKET_SYSTEMS, export_bucket, run_sources, ticket_system
 from bot.aws.clients import AwsClients
-from bot.config.load import BucketSettings, CiSettings, load
-from bot.config.models import TICKET_SECTIONS
+from bot.config.load import load
+from bot.config.models import TICKET_SECTIONS, AwsSection, BucketSection
 from bot.core.policy import BUILT_IN_CI_HOSTS, KnownPerson, LoopRule, Policy, WatchRule
 from bot.core.run import Conclusion, Pipeline
 from bot.errors import UnknownState
@@ -41,11 +41,11 @@ def test_the_example_names_the_channels(config):
 
 def test_the_example_has_every_ci_system_with_its_credentials(config):
     def settings(name, kind, base_url="", token="", user="", relist_delay=timedelta(0)):
-        found = config.ci[name]
-        assert isinstance(found, CiSettings)
-        secrets = (found.token.get_secret_value(), found.user.get_secret_value())
-        assert (found.name, found.type, found.base_url, found.relist_delay) == (name, kind, base_url, relist_delay)
-        assert secrets == (VARIABLES.get(token, ""), VARIABLES.get(user, ""))
+        found = {"base_url": "", "token_env": "", "user_env": "", "relist_delay": timedelta(0)} | dict(config.ci[name])
+        assert (found["type"], found["base_url"], found["relist_delay"]) == (kind, base_url, relist_delay)
+        assert (found["token_env"], found["user_env"]) == (token, user)
+        secrets = [config.secrets[variable].get_secret_value() for variable in (token, user) if variable]
+        assert secrets == [VARIABLES[variable] for variable in (token, user) if variable]
 
     settings("github", "github_actions", "https://api.github.com", "GITHUB_TOKEN")
     settings("gitlab", "gitlab", "https://gitlab.example.com/api/v4", "GITLAB_TOKEN")
@@ -131,7 +131,7 @@ def test_every_type_of_ci_has_its_adapter(config):
         "jenkins": "Jenkins",
         "ecs": "Ecs",
     }
-    assert set(MAKERS) == {entry.type for entry in config.ci.values()}
+    assert set(RUN_SOURCES) == {entry.type for entry in config.ci.values()}
 
 
 TICKETS = {
@@ -155,7 +155,7 @@ async def test_every_ticket_system_has_its_adapter_and_keeps_its_secrets(loaded,
 
 
 def test_every_type_of_tickets_has_its_maker():
-    assert set(TICKET_MAKERS) == set(TICKET_SECTIONS)
+    assert set(TICKET_SYSTEMS) == set(TICKET_SECTIONS)
 
 
 def test_without_tickets_follow_ups_are_filed_nowhere(loaded, smallest):
@@ -165,7 +165,11 @@ def test_without_tickets_follow_ups_are_filed_nowhere(loaded, smallest):
 def test_an_export_bucket_is_reached_with_the_defaults_for_aws(loaded, smallest):
     aws = "aws: {region: eu-west-1, assume_role: arn:aws:iam::1:role/x, endpoint_url: 'http://localhost:1'}\n"
     config = loaded(f"{smallest}{aws}export: {{s3: {{bucket: b, prefix: p}}}}\n")
-    assert config.export_bucket == BucketSettings("b", "p", "eu-west-1", "arn:aws:iam::1:role/x", "http://localhost:1")
+    assert config.export.s3 == BucketSection(bucket="b", prefix="p")
+    assert config.aws == AwsSection(
+        region="eu-west-1", assume_role="arn:aws:iam::1:role/x", endpoint_url="http://localhost:1"
+    )
+    assert export_bucket(config, aws=AwsClients()).place("inc") == "s3://b/p/inc/"
 
 
 def _leaves(value, path=()):

@@ -249,8 +249,8 @@ def test_an_empty_variable_counts_as_unset(problems_of, smallest):
 
 def test_a_variable_of_another_ci_than_github_may_be_unset_and_spoils_only_its_own_answers(loaded, smallest):
     config = loaded(f"{smallest}ci: {{x: {{type: gitlab}}}}\n")
-    assert config.ci["x"].token_name == "GITLAB_TOKEN"
-    assert config.ci["x"].token.get_secret_value() == ""
+    assert config.ci["x"].token_env == "GITLAB_TOKEN"
+    assert config.secrets["GITLAB_TOKEN"].get_secret_value() == ""
 
 
 @pytest.mark.parametrize("environment", [{"LOG_LEVEL": "loud"}, {"LOG_FORMAT": "xml"}, {"SLACK_API_URL": "slack.com"}])

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.aws.clients import AwsClients
-from bot.backends.s3.backend import S3Backend, S3Place
+from bot.aws.clients import Access, AwsClients
+from bot.backends.s3.address import S3Address
+from bot.backends.s3.backend import S3Backend
 from bot.core.evidence import Found, Trouble, Unseen
 from bot.core.lock import HalfKind, LockInfo, ReleaseResult, StateAbsent
 from bot.core.record.timeline import Draft, Kind, verify
@@ -267,11 +268,11 @@ async def place(request, monkeypatch):
     aws = LocalAws(request.getfixturevalue("moto"), f"acme-tfstate-{token}", f"acme-tf-locks-{token}")
     await aws.create()
     async with fault_proxy(aws.endpoint) as proxy:
-        where = S3Place(
-            bucket=aws.bucket, key=KEY, dynamodb_table=aws.table, use_lockfile=True, region=REGION,
-            endpoint_url=proxy.url,
+        address = S3Address(
+            Access(region=REGION, endpoint_url=proxy.url),
+            bucket=aws.bucket, key=KEY, dynamodb_table=aws.table, use_lockfile=True,
         )  # fmt: skip
-        yield BucketPlace(aws, proxy, S3Backend(where, clients, WallClock()))
+        yield BucketPlace(aws, proxy, S3Backend(address, clients, WallClock()))
         await clients.aclose()
     await aws.aclose()
 

@@ -18,8 +18,9 @@ import structlog
 from pydantic import SecretStr
 
 from bot.app.metrics import Metrics
-from bot.aws.clients import AwsClients
-from bot.backends.s3.backend import S3Backend, S3Place
+from bot.aws.clients import Access, AwsClients
+from bot.backends.s3.address import S3Address
+from bot.backends.s3.backend import S3Backend
 from bot.ci.frame import Source
 from bot.ci.github.source import GitHubActions
 from bot.core.gate.inspection import StateName
@@ -243,9 +244,9 @@ async def scene(moto, policy, protected, directory, tmp_path, monkeypatch):
             )
         )
         stack.push_async_callback(source.aclose)
-        place = S3Place(
-            bucket=aws.bucket, key=KEY, dynamodb_table=aws.table, use_lockfile=True, region=REGION,
-            endpoint_url=proxy.url,
+        address = S3Address(
+            Access(region=REGION, endpoint_url=proxy.url),
+            bucket=aws.bucket, key=KEY, dynamodb_table=aws.table, use_lockfile=True,
         )  # fmt: skip
         api = slack_client(slack.bot_token, base_url=slack.api_url, session=session)
         people = SlackDirectory(api, clock=clock)
@@ -255,7 +256,7 @@ async def scene(moto, policy, protected, directory, tmp_path, monkeypatch):
         ports = World(
             states={
                 "staging": State(
-                    StateName("staging", "Staging", protected), S3Backend(place, clients, clock), "S3", PIPELINES
+                    StateName("staging", "Staging", protected), S3Backend(address, clients, clock), "S3", PIPELINES
                 )
             },
             sources={"github": source},

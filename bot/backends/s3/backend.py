@@ -1,22 +1,19 @@
-"""Terraform's S3 backend: a state object, and a lock in a DynamoDB item, in a `.tflock` object, or in both.
-
-Source of the layout: Terraform's `internal/backend/remote-state/s3` (`client.go`, `backend_state.go`).
-"""
+"""Terraform's S3 backend: a state object, and a lock in a DynamoDB item, in a `.tflock` object, or in both."""
 
 from __future__ import annotations
 
 import asyncio
-import posixpath
 import threading
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
 import stamina
 
-from bot.aws.clients import Access, AwsClients
+from bot.aws.clients import AwsClients
 from bot.aws.errors import AwsError, is_passing, timed_out
+from bot.backends.s3.address import S3Address
 from bot.backends.s3.halves import FileHalf, ItemHalf, lock_seen, nowhere, read_digest
 from bot.backends.s3.probe import HalfProbe, keeps_versions, probe_file, probe_item
 from bot.backends.s3.state_object import StateObject
@@ -44,67 +41,26 @@ _retry_read = stamina.AsyncRetryingCaller(attempts=5, timeout=3.0, wait_initial=
 )
 
 
-@dataclass(frozen=True, slots=True)
-class S3Place:
-    """Where one state and its lock live. A half that is not configured is None or False, as in Terraform's settings."""
-
-    bucket: str
-    key: str
-    workspace: str = "default"
-    workspace_key_prefix: str = "env:"
-    dynamodb_table: str | None = None
-    use_lockfile: bool = False
-    region: str | None = None
-    endpoint_url: str | None = None
-    assume_role: str | None = None
-
-    @property
-    def access(self) -> Access:
-        """The way to both services."""
-        return Access(self.region, self.endpoint_url, self.assume_role)
-
-    @property
-    def state_key(self) -> str:
-        """The key of the state object."""
-        if self.workspace == "default":
-            return self.key
-        parts = (self.workspace_key_prefix, self.workspace, self.key)
-        return posixpath.normpath("/".join(part for part in parts if part))
-
-    @property
-    def lock_key(self) -> str:
-        """The partition key of the lock item."""
-        return f"{self.bucket}/{self.state_key}"
-
-    @property
-    def digest_key(self) -> str:
-        """The partition key of the item that holds the state's MD5. It is not a lock."""
-        return f"{self.lock_key}-md5"
-
-    @property
-    def lockfile_key(self) -> str:
-        """The key of the lock object."""
-        return f"{self.state_key}.tflock"
-
-
 class S3Backend:
     """One state in S3, as a `bot.ports.LockBackend`. Makes no client and no request before it is asked something.
 
     `timeout` is the longest time in seconds that one look-up, its retries included, or one delete takes.
     """
 
-    def __init__(self, place: S3Place, clients: AwsClients, clock: Clock, *, timeout: float = 10.0) -> None:
-        self._place = place
+    def __init__(self, address: S3Address, clients: AwsClients, clock: Clock, *, timeout: float = 10.0) -> None:
+        self._address = address
         self._clients = clients
         self._clock = clock
         self._timeout = timeout
         self._halves: dict[HalfKind, FileHalf | ItemHalf] = {}
-        if place.use_lockfile:
-            self._halves[HalfKind.FILE] = FileHalf(self._s3, place.bucket, place.lockfile_key)
-        if place.dynamodb_table:
-            self._halves[HalfKind.ITEM] = ItemHalf(self._dynamodb, place.dynamodb_table, place.lock_key)
-        self._object = StateObject(self._s3, place.bucket, place.state_key)
-        self._table = LockTable(place.dynamodb_table, place.access, clients, clock) if place.dynamodb_table else None
+        if address.use_lockfile:
+            self._halves[HalfKind.FILE] = FileHalf(self._s3, address.bucket, address.lockfile_key)
+        if address.dynamodb_table:
+            self._halves[HalfKind.ITEM] = ItemHalf(self._dynamodb, address.dynamodb_table, address.lock_key)
+        self._object = StateObject(self._s3, address.bucket, address.key)
+        self._table = (
+            LockTable(address.dynamodb_table, address.access, clients, clock) if address.dynamodb_table else None
+        )
 
     async def read_lock(self) -> LockSeen:
         """Reads all configured halves at the same time. A state without any half is unseen, never free."""
@@ -147,9 +103,9 @@ class S3Backend:
     async def versioning(self) -> Observation[bool]:
         """Whether the bucket keeps older versions of the state."""
         at = self._clock.now()
-        question = partial(keeps_versions, self._s3, self._place.bucket)
+        question = partial(keeps_versions, self._s3, self._address.bucket)
         try:
-            return Found(await self._read(question, "s3:GetBucketVersioning", f"bucket {self._place.bucket}"), at)
+            return Found(await self._read(question, "s3:GetBucketVersioning", f"bucket {self._address.bucket}"), at)
         except AwsError as error:
             return error.as_observation(at)
 
@@ -158,11 +114,13 @@ class S3Backend:
 
         `token` is random text that makes the throw-away keys unique; the real lock is never touched. Never raises.
         """
-        place, suffix, probes = self._place, f"-doctor-{token}", []
-        if place.use_lockfile:
-            probes.append(partial(probe_file, FileHalf(self._s3, place.bucket, place.lockfile_key + suffix)))
-        if place.dynamodb_table:
-            probes.append(partial(probe_item, ItemHalf(self._dynamodb, place.dynamodb_table, place.lock_key + suffix)))
+        address, suffix, probes = self._address, f"-doctor-{token}", []
+        if address.use_lockfile:
+            probes.append(partial(probe_file, FileHalf(self._s3, address.bucket, address.lockfile_key + suffix)))
+        if address.dynamodb_table:
+            probes.append(
+                partial(probe_item, ItemHalf(self._dynamodb, address.dynamodb_table, address.lock_key + suffix))
+            )
         return tuple(await asyncio.gather(*(self._clients.run(probe) for probe in probes)))
 
     async def _not_deleted(self, store: FileHalf | ItemHalf, half: Half, error: AwsError) -> HalfRelease:
@@ -202,7 +160,7 @@ class S3Backend:
         return await self._clients.run(partial(found.with_last_good, give_up, self._clock, pulled))
 
     async def _digest(self) -> DigestSeen:
-        table, key = self._place.dynamodb_table, self._place.digest_key
+        table, key = self._address.dynamodb_table, self._address.digest_key
         if table is None:
             return DigestSeen(DigestMatch.NO_TABLE)
         try:
@@ -224,10 +182,10 @@ class S3Backend:
             raise timed_out(action, target) from error
 
     def _s3(self) -> Any:
-        return self._clients.client("s3", self._place.access)
+        return self._clients.client("s3", self._address.access)
 
     def _dynamodb(self) -> Any:
-        return self._clients.client("dynamodb", self._place.access)
+        return self._clients.client("dynamodb", self._address.access)
 
 
 def _compared(digest: DigestSeen, state: Observation[StateSeen | StateAbsent]) -> DigestSeen:

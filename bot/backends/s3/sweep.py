@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from bot.aws.clients import Access, AwsClients
 from bot.aws.errors import AwsError, is_passing, system_of, timed_out, translated
-from bot.backends.s3.backend import S3Place
+from bot.backends.s3.address import S3Address
 from bot.backends.s3.halves import FileHalf, ItemHalf, lock_seen, nowhere
 from bot.core.evidence import Trouble
 from bot.core.lock import Half, HalfKind, LockSeen
@@ -44,7 +44,7 @@ class S3Sweep:
 
     def __init__(
         self,
-        places: Mapping[str, S3Place],
+        addresses: Mapping[str, S3Address],
         clients: AwsClients,
         clock: Clock,
         *,
@@ -52,7 +52,7 @@ class S3Sweep:
         call_timeout: float = 5.0,
         timeout: float = 30.0,
     ) -> None:
-        self._places = places
+        self._addresses = addresses
         self._clients = clients
         self._clock = clock
         self._rng = rng
@@ -62,32 +62,32 @@ class S3Sweep:
     async def read_locks(self, names: Sequence[str]) -> Mapping[str, LockSeen]:
         """As `LockBackend.read_lock` would say of each: strongly consistent, and never free where it was not read."""
         at = self._clock.now()
-        places = {name: self._places[name] for name in names}
+        addresses = {name: self._addresses[name] for name in names}
         half_read = dict[tuple[str, HalfKind], Read]()
-        working = asyncio.create_task(self._read_all(places, half_read))
+        working = asyncio.create_task(self._read_all(addresses, half_read))
         _, late = await asyncio.wait({working}, timeout=self._timeout)
         if late:
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
         else:
             working.result()
-        return {name: _seen(name, place, half_read, at) for name, place in places.items()}
+        return {name: _seen(name, address, half_read, at) for name, address in addresses.items()}
 
-    async def _read_all(self, places: Mapping[str, S3Place], read: dict[tuple[str, HalfKind], Read]) -> None:
+    async def _read_all(self, addresses: Mapping[str, S3Address], read: dict[tuple[str, HalfKind], Read]) -> None:
         """Fills `read` as it goes, so that what was read counts even if the time is up for the rest."""
         tables = dict[tuple[Access, str], dict[str, list[str]]]()
-        for name, place in places.items():
-            if place.dynamodb_table:
-                table = tables.setdefault((place.access, place.dynamodb_table), {})
-                table.setdefault(place.lock_key, []).append(name)
+        for name, address in addresses.items():
+            if address.dynamodb_table:
+                table = tables.setdefault((address.access, address.dynamodb_table), {})
+                table.setdefault(address.lock_key, []).append(name)
         at_tables, at_files = asyncio.Semaphore(_TABLES_AT_ONCE), asyncio.Semaphore(_FILES_AT_ONCE)
 
         async with asyncio.TaskGroup() as group:
             for (access, table_name), keys in tables.items():
                 group.create_task(self._table(at_tables, access, table_name, keys, read))
-            for name, place in places.items():
-                if place.use_lockfile:
-                    group.create_task(self._file(at_files, name, place, read))
+            for name, address in addresses.items():
+                if address.use_lockfile:
+                    group.create_task(self._file(at_files, name, address, read))
 
     async def _table(
         self,
@@ -152,9 +152,9 @@ class S3Sweep:
                 raise AwsError(system_of(_READS), detail, trouble=Trouble.GARBLED) from error
 
     async def _file(
-        self, turns: asyncio.Semaphore, name: str, place: S3Place, read: dict[tuple[str, HalfKind], Read]
+        self, turns: asyncio.Semaphore, name: str, address: S3Address, read: dict[tuple[str, HalfKind], Read]
     ) -> None:
-        half = FileHalf(partial(self._clients.client, "s3", place.access), place.bucket, place.lockfile_key)
+        half = FileHalf(partial(self._clients.client, "s3", address.access), address.bucket, address.lockfile_key)
         async with turns:
             for attempt in range(_FILE_TRIES):
                 if attempt:
@@ -190,13 +190,13 @@ def _no_client() -> Any:
     raise AssertionError("an item that was read needs no client")
 
 
-def _seen(name: str, place: S3Place, read: Mapping[tuple[str, HalfKind], Read], at: datetime) -> LockSeen:
+def _seen(name: str, address: S3Address, read: Mapping[tuple[str, HalfKind], Read], at: datetime) -> LockSeen:
     halves = dict[HalfKind, Read]()
-    if place.use_lockfile:
-        late = timed_out(FileHalf.reads, f"s3://{place.bucket}/{place.lockfile_key}")
+    if address.use_lockfile:
+        late = timed_out(FileHalf.reads, f"s3://{address.bucket}/{address.lockfile_key}")
         halves[HalfKind.FILE] = read.get((name, HalfKind.FILE), late)
-    if place.dynamodb_table:
-        late = timed_out(_READS, f"table {place.dynamodb_table}")
+    if address.dynamodb_table:
+        late = timed_out(_READS, f"table {address.dynamodb_table}")
         halves[HalfKind.ITEM] = read.get((name, HalfKind.ITEM), late)
     return lock_seen(halves, at) if halves else nowhere(at)
 

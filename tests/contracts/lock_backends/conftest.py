@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.aws.clients import AwsClients
-from bot.backends.s3.backend import S3Backend, S3Place
+from bot.aws.clients import Access, AwsClients
+from bot.backends.s3.address import S3Address, object_key
+from bot.backends.s3.backend import S3Backend
 from bot.core.lock import HalfKind
 from bot.sandbox.machine.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, fresh_moto
 from bot.sandbox.machine.proxy import FaultProxy, Matcher, fault_proxy, operation
@@ -33,7 +34,8 @@ class S3World:
 
     aws: LocalAws
     proxy: FaultProxy
-    place: S3Place
+    address: S3Address
+    workspace: str
     kinds: tuple[HalfKind, ...]
     opened: list[AwsClients] = field(default_factory=list)
 
@@ -41,41 +43,41 @@ class S3World:
         """A backend with a client of its own."""
         clients = AwsClients()
         self.opened.append(clients)
-        return S3Backend(self.place, clients, SystemClock(), timeout=timeout)
+        return S3Backend(self.address, clients, SystemClock(), timeout=timeout)
 
     def lock(self, name: str = "first") -> WrittenLock:
         return WrittenLock(
             id=f"{name}-{secrets.token_hex(8)}",
             created=datetime(2026, 11, 21, 9, 5, 0, 116755, tzinfo=UTC),
-            path=self.place.lock_key,
+            path=self.address.lock_key,
             who=f"{name}@runner",
         )
 
     async def take(self, lock: WrittenLock) -> None:
         """Takes the lock in all halves, which must be free."""
         await self.aws.hold(
-            self.place.state_key, lock.text, item=HalfKind.ITEM in self.kinds, file=HalfKind.FILE in self.kinds
+            self.address.key, lock.text, item=HalfKind.ITEM in self.kinds, file=HalfKind.FILE in self.kinds
         )
 
     async def write(self, kind: HalfKind, text: str) -> None:
         """Writes a half, whatever stands there."""
         if kind is HalfKind.ITEM:
-            await self.aws.put_item(self.place.lock_key, Info=text)
+            await self.aws.put_item(self.address.lock_key, Info=text)
         else:
-            await self.aws.put_lockfile(self.place.state_key, text)
+            await self.aws.put_lockfile(self.address.key, text)
 
     async def clear(self, kind: HalfKind) -> None:
         if kind is HalfKind.ITEM:
-            await self.aws.delete_item(self.place.lock_key)
+            await self.aws.delete_item(self.address.lock_key)
         else:
-            await self.aws.delete_object(self.place.lockfile_key)
+            await self.aws.delete_object(self.address.lockfile_key)
 
     async def stands(self, kind: HalfKind) -> str | None:
         """The text of the lock that stands in a half."""
         if kind is HalfKind.ITEM:
-            item = await self.aws.item(self.place.lock_key)
+            item = await self.aws.item(self.address.lock_key)
             return item["Info"] if item else None
-        found = await self.aws.object(self.place.lockfile_key)
+        found = await self.aws.object(self.address.lockfile_key)
         return found.decode() if found is not None else None
 
     def reads(self, kind: HalfKind) -> Matcher:
@@ -115,16 +117,14 @@ async def world(request, shared_aws, monkeypatch):
     await aws.create()
     async with fault_proxy(shared_aws.endpoint) as proxy:
         kinds = COMBINATIONS[halves]
-        place = S3Place(
+        address = S3Address(
+            Access(region=REGION, endpoint_url=proxy.url),
             bucket=aws.bucket,
-            key="environments/staging/terraform.tfstate",
-            workspace=workspace,
+            key=object_key("environments/staging/terraform.tfstate", workspace=workspace, prefix="env:"),
             dynamodb_table=aws.table if HalfKind.ITEM in kinds else None,
             use_lockfile=HalfKind.FILE in kinds,
-            region=REGION,
-            endpoint_url=proxy.url,
         )
-        world = S3World(aws, proxy, place, kinds)
+        world = S3World(aws, proxy, address, workspace, kinds)
         yield world
         for clients in world.opened:
             await clients.aclose()

@@ -42,7 +42,7 @@ async def test_a_fence_is_not_shown_in_a_repr(world):
 
 
 async def test_the_lock_of_another_workspace_is_not_this_ones(world):
-    other = {"default": "green", "blue": "default"}[world.place.workspace]
+    other = {"default": "green", "blue": "default"}[world.workspace]
     key = "environments/staging/terraform.tfstate"
     await world.aws.hold(key if other == "default" else f"env:/green/{key}", world.lock().text, item=True, file=True)
 
@@ -52,7 +52,7 @@ async def test_the_lock_of_another_workspace_is_not_this_ones(world):
 
 
 async def test_a_digest_is_never_taken_for_a_lock(world):
-    await world.aws.put_state(world.place.state_key, digest=True)
+    await world.aws.put_state(world.address.key, digest=True)
 
     seen = await world.backend().read_lock()
 
@@ -403,7 +403,7 @@ async def test_a_store_that_is_away_is_unseen(world):
 async def test_reading_changes_nothing(world):
     lock = world.lock()
     await world.take(lock)
-    await world.aws.put_state(world.place.state_key)
+    await world.aws.put_state(world.address.key)
     before = (await world.aws.objects(), await world.aws.items())
     backend = world.backend()
 

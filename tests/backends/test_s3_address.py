@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.backends.s3.backend import S3Place
+from bot.aws.clients import Access
+from bot.backends.s3.address import S3Address, object_key
 
 
 @pytest.mark.parametrize(
@@ -16,14 +17,10 @@ from bot.backends.s3.backend import S3Place
     ],
 )
 def test_the_keys_of_a_workspace_are_terraforms(workspace, prefix, state_key):
-    place = S3Place(
-        bucket="acme-tfstate",
-        key="environments/staging/terraform.tfstate",
-        workspace=workspace,
-        workspace_key_prefix=prefix,
-    )
+    key = object_key("environments/staging/terraform.tfstate", workspace=workspace, prefix=prefix)
+    address = S3Address(Access(), "acme-tfstate", key)
 
-    assert place.state_key == state_key
-    assert place.lock_key == f"acme-tfstate/{state_key}"
-    assert place.digest_key == f"acme-tfstate/{state_key}-md5"
-    assert place.lockfile_key == f"{state_key}.tflock"
+    assert key == state_key
+    assert address.lock_key == f"acme-tfstate/{state_key}"
+    assert address.digest_key == f"acme-tfstate/{state_key}-md5"
+    assert address.lockfile_key == f"{state_key}.tflock"
