@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.aws.clients import Access
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.lock import Billing, Refusals, TimeToLive
 from bot.sandbox.machine.proxy import Answer, Cut, Delay, Deny, Throttle
@@ -32,7 +31,7 @@ class SetClock:
 async def warm(cloud, **changes):
     """A backend whose clients are made, which takes a busy machine longer than a look may take."""
     backend = cloud.backend(**changes)
-    await cloud.opened[-1].warm([Access(cloud.place.region, cloud.place.endpoint_url)])
+    await cloud.opened[-1].warm([cloud.address.access])
     return backend
 
 
