@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 _TRIES = 3
 _AT_ONCE = 10
-_MOST_BYTES = 64 * 1024 * 1024
+_MOST_BYTES = 32 * 1024 * 1024
 _LONGEST_WAIT = 2.0
 _RETRIED = frozenset({Trouble.SERVER_ERROR, Trouble.NO_CONNECTION})
 _DAY = timedelta(days=1).total_seconds()

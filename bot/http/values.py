@@ -19,6 +19,16 @@ def inner(entry: Json, key: str) -> Json:
     return value if isinstance(value, Mapping) else {}
 
 
+def objects(value: object) -> list[Json]:
+    """The objects in a list; what is none, or no list, is passed over."""
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
+
+
+def words(*values: object) -> str:
+    """The texts among the values, as a system's own report: `completed, failure`."""
+    return ", ".join(filter(None, map(text, values)))
+
+
 def is_count(value: object) -> TypeGuard[int]:
     """Whether it is a whole number above zero, as ids and ordinals are."""
     return isinstance(value, int) and not isinstance(value, bool) and value > 0

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from bot.ci.ends import BROKEN_OFF, NOT_KNOWN, at_newest_attempt, dated, with_jobs
 from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
 from bot.http.client import Failed
-from bot.http.values import Json, inner, instant, is_count, text
+from bot.http.values import Json, inner, instant, is_count, objects, text, words
 
 _GOING_ON: Mapping[str, Phase] = {
     "none": Phase.UNKNOWN,
@@ -37,8 +38,6 @@ _JOB_ENDS: Mapping[str, Conclusion] = {
     "skipped": Conclusion.SKIPPED,
     "abandoned": Conclusion.LOST,
 }
-_NOT_KNOWN = Phase.UNKNOWN, None
-_BROKEN_OFF = frozenset({Conclusion.FAILED, Conclusion.CANCELLED})
 _GIVEN_UP = frozenset({Conclusion.FAILED, Conclusion.LOST})
 _LOST = re.compile(
     r"stopped hearing from agent|lost communication with the server|agent .{0,200}did not connect", re.IGNORECASE
@@ -70,34 +69,31 @@ def run_from(build: Json, pipeline: Pipeline, url: str) -> Run:
     build_id, queued_at = build.get("id"), _instant(build.get("queueTime"))
     if not is_count(build_id) or queued_at is None:
         raise Failed(Trouble.GARBLED, "Azure DevOps' answer names a build without its id or the time it was queued")
-    finished_at = _instant(build.get("finishTime"))
-    phase, conclusion = _build_phase(build)
-    if phase is Phase.ENDED and finished_at is None:
-        phase, conclusion = _NOT_KNOWN
+    phase, conclusion, ended_at = dated(*_build_phase(build), _instant(build.get("finishTime")))
+    starter = inner(build, "requestedFor")
     return Run(
         ref=RunRef(pipeline, str(build_id), url),
         title=_title(build),
-        actor=_person(build.get("requestedFor")) or _person(build.get("requestedBy")),
+        actor=_person(starter) or _person(inner(build, "requestedBy")),
         trigger=text(build.get("reason")),
         phase=phase,
         conclusion=conclusion,
         attempt=1,
         created_at=queued_at,
         started_at=_instant(build.get("startTime")),
-        ended_at=finished_at if phase is Phase.ENDED else None,
-        reported=_reported(build.get("status"), build.get("result")),
+        ended_at=ended_at,
+        reported=words(build.get("status"), build.get("result")),
         branch=_branch(text(build.get("sourceBranch"))),
         commit=text(build.get("sourceVersion")),
-        actor_email=_address(build.get("requestedFor")) or _address(build.get("requestedBy")),
-        by_bot=build.get("reason") == "schedule" or _is_service(build.get("requestedFor")),
+        actor_email=_address(starter) or _address(inner(build, "requestedBy")),
+        by_bot=build.get("reason") == "schedule" or _is_service(starter),
     )
 
 
 def authored(run: Run, changes: object) -> Run:
     """The run with its commit's author, as `Change` tells it, if that commit is among the changes."""
-    listed = changes if isinstance(changes, list) else []
-    mine = next((change for change in listed if run.commit and _of(change, "id") == run.commit), None)
-    author = _of(mine, "author")
+    mine = (change for change in objects(changes) if run.commit and change.get("id") == run.commit)
+    author = inner(next(mine, {}), "author")
     return replace(run, author=_person(author), author_email=_address(author))
 
 
@@ -121,7 +117,7 @@ def job_from(record: Json, tasks: Iterable[Json], host: str | None) -> Job:
     if conclusion is Conclusion.CANCELLED and _never_began(record):
         conclusion = Conclusion.SKIPPED
     if phase is Phase.ENDED and ended_at is None and conclusion is not Conclusion.SKIPPED:
-        phase, conclusion = _NOT_KNOWN
+        phase, conclusion = NOT_KNOWN
     attempt = record.get("attempt")
     return Job(
         id=text(record.get("id")),
@@ -132,7 +128,7 @@ def job_from(record: Json, tasks: Iterable[Json], host: str | None) -> Job:
         started_at=_instant(record.get("startTime")),
         ended_at=ended_at if phase is Phase.ENDED else None,
         host=host,
-        reported=_reported(record.get("state"), record.get("result")),
+        reported=words(record.get("state"), record.get("result")),
     )
 
 
@@ -142,12 +138,10 @@ def completed(run: Run, jobs: Iterable[Job], *, goes_on: bool) -> Run:
     It has ended only if nothing of it goes on; its end is the latest one known.
     """
     parts = tuple(sorted(jobs, key=lambda job: (job.attempt, job.started_at or run.created_at)))
-    attempt = max((job.attempt for job in parts), default=1)
-    run = replace(run, jobs=parts, attempt=attempt, started_at=_start(run, parts, attempt))
-    if run.phase is not Phase.ENDED or goes_on or any(job.phase is not Phase.ENDED for job in parts):
-        return replace(run, phase=_open_phase(run, parts), conclusion=None, ended_at=None)
-    ends = [end for end in (run.ended_at, *(job.ended_at for job in parts)) if end is not None]
-    return replace(run, conclusion=_harder(run, parts), ended_at=max(ends))
+    run = at_newest_attempt(run, parts)
+    newest = [job for job in parts if job.attempt == run.attempt]
+    done = with_jobs(run, parts, newest=newest, others=[Phase.UNKNOWN] if goes_on else [])
+    return replace(done, phase=Phase.ENDING) if run.phase is Phase.ENDING else done
 
 
 def never_began(run: Run) -> Run | None:
@@ -156,13 +150,6 @@ def never_began(run: Run) -> Run | None:
         return None
     part = Job(run.ref.id, "no job was started", 1, Phase.ENDED, Conclusion.SKIPPED, None, None, reported=run.reported)
     return replace(run, jobs=(part,))
-
-
-def without_jobs(run: Run, reason: str) -> Run:
-    """The run when its jobs could not be read: what counts as completed is then not known to have ended."""
-    if run.phase is not Phase.ENDED:
-        return replace(run, jobs_missing=reason)
-    return replace(run, jobs_missing=reason, phase=Phase.UNKNOWN, conclusion=None, ended_at=None)
 
 
 def record_goes_on(record: Json) -> bool:
@@ -194,7 +181,7 @@ def _build_phase(build: Json) -> tuple[Phase, Conclusion | None]:
         return Phase.ENDED, _BUILD_ENDS[result]
     phase = _GOING_ON.get(status, Phase.UNKNOWN)
     if phase is Phase.WAITING and (result not in (None, "none") or build.get("startTime") is not None):
-        return _NOT_KNOWN
+        return NOT_KNOWN
     return phase, None
 
 
@@ -206,7 +193,7 @@ def _record_phase(record: Json) -> tuple[Phase, Conclusion | None]:
         return Phase.RUNNING, None
     if state == "pending" and result is None and record.get("startTime") is None:
         return Phase.WAITING, None
-    return _NOT_KNOWN
+    return NOT_KNOWN
 
 
 def _goes_on(record: Json) -> bool:
@@ -219,34 +206,12 @@ def _never_began(record: Json) -> bool:
 
 def _by_issues(conclusion: Conclusion | None, issues: object) -> Conclusion | None:
     """The server says in a sentence, not in the result, that it lost the agent or that the time was up."""
-    if conclusion not in _BROKEN_OFF or not isinstance(issues, list):
+    if conclusion not in BROKEN_OFF:
         return conclusion
-    said = " ".join(text(_of(issue, "message")) for issue in issues)
+    said = " ".join(text(issue.get("message")) for issue in objects(issues))
     if _LOST.search(said):
         return Conclusion.LOST
     return Conclusion.TIMED_OUT if _TOO_LONG.search(said) else conclusion
-
-
-def _open_phase(run: Run, jobs: tuple[Job, ...]) -> Phase:
-    if run.phase is Phase.ENDING:
-        return Phase.ENDING
-    if any(job.phase is Phase.RUNNING for job in jobs):
-        return Phase.RUNNING
-    return Phase.UNKNOWN if run.phase is Phase.ENDED else run.phase
-
-
-def _harder(run: Run, jobs: tuple[Job, ...]) -> Conclusion | None:
-    """A run that broke off because an agent was lost, or because time was up, is given that one's time to settle."""
-    newest = {job.conclusion for job in jobs if job.attempt == run.attempt}
-    hard = next((one for one in (Conclusion.LOST, Conclusion.TIMED_OUT) if one in newest), None)
-    return hard if hard is not None and run.conclusion in _BROKEN_OFF else run.conclusion
-
-
-def _start(run: Run, jobs: tuple[Job, ...], attempt: int) -> datetime | None:
-    if attempt == 1:
-        return run.started_at
-    starts = [job.started_at for job in jobs if job.attempt == attempt and job.started_at is not None]
-    return min(starts, default=run.started_at)
 
 
 def _is_record(record: object) -> bool:
@@ -263,7 +228,7 @@ def _attempts(record: Json, about: str) -> list[object]:
 
 
 def _earlier(attempt: object, about: str) -> str:
-    timeline = text(_of(attempt, "timelineId"))
+    timeline = text(attempt.get("timelineId")) if isinstance(attempt, Mapping) else ""
     if not re.fullmatch(r"[0-9A-Fa-f-]{8,40}", timeline):
         raise Failed(Trouble.GARBLED, f"Azure DevOps' timeline of {about} names an earlier attempt without its id")
     return timeline.lower()
@@ -279,30 +244,22 @@ def _branch(ref: str) -> str:
     return next((ref.removeprefix(head) for head in _SHORT_HEADS if ref.startswith(head)), ref)
 
 
-def _person(value: object) -> str:
-    return text(_of(value, "displayName")) or text(_of(value, "uniqueName"))
+def _person(account: Json) -> str:
+    return text(account.get("displayName")) or text(account.get("uniqueName"))
 
 
-def _address(value: object) -> str:
+def _address(account: Json) -> str:
     """On the service a person's unique name is an address; on a server it is a domain with a user."""
-    name = text(_of(value, "uniqueName"))
+    name = text(account.get("uniqueName"))
     return name if "@" in name else ""
 
 
-def _is_service(value: object) -> bool:
+def _is_service(account: Json) -> bool:
     """The server itself, and the accounts under which pipelines ask for others."""
-    return _SERVICE.search(_person(value)) is not None
-
-
-def _reported(*words: object) -> str:
-    return ", ".join(word for word in map(text, words) if word)
+    return _SERVICE.search(_person(account)) is not None
 
 
 def _instant(value: object) -> datetime | None:
     """Azure DevOps writes the year 1 where it has no instant."""
     at = instant(value)
     return at if at is not None and at.year > 1 else None
-
-
-def _of(value: object, key: str) -> object:
-    return value.get(key) if isinstance(value, Mapping) else None

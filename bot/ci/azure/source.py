@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from bot.ci.azure.api import SYSTEM, AzureApi, stamp
 from bot.ci.azure.jobs import JobReader, Parts
-from bot.ci.azure.runs import authored, completed, definition_of, never_began, run_from, without_jobs
+from bot.ci.azure.runs import authored, completed, definition_of, never_began, run_from
 from bot.ci.azure.urls import (
     build_in,
     definition_number,
@@ -29,6 +29,7 @@ from bot.ci.azure.urls import (
     run_path,
     run_words,
 )
+from bot.ci.ends import without_jobs
 from bot.ci.frame import going_on_since, mine
 from bot.core.evidence import Trouble
 from bot.core.run import Cancelled, CancelResult, Conclusion, Phase, Pipeline, Run, RunRef, Switched, SwitchResult

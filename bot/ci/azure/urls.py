@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
 
+from bot.ci.urls import Place, place, split
 from bot.core.run import Pipeline, RunRef
 from bot.http.client import Absent
 from bot.http.values import is_number
@@ -14,8 +15,6 @@ _PAGE = re.compile(r"/(?P<project>[^/]{1,192})/_build(?:/(?:results|index))?/?")
 _API = re.compile(r"/(?P<project>[^/]{1,192})/_apis/build/builds/(?P<id>[1-9][0-9]{0,9})/?", re.IGNORECASE)
 _ID = re.compile(r"[1-9][0-9]{0,9}")
 _CLOUD = "dev.azure.com"
-_DEFAULT_PORTS = {"https": 443, "http": 80}
-_LONGEST = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +31,10 @@ def build_in(url: str, base_url: str) -> BuildUrl | None:
     Scheme, host, port and collection must be exactly those of the base URL, with no user. An organisation on
     dev.azure.com is also known by its older address, `ORG.visualstudio.com`.
     """
-    if len(url) > _LONGEST or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
-        return None
+    parts = split(url)
     try:
-        parts, base = urlsplit(url), urlsplit(base_url)
-        root = _root(parts, base)
-        return None if root is None or "@" in parts.netloc else _build(parts.path[len(root) :], parts.query)
+        root = None if parts is None else _root(parts, urlsplit(base_url))
+        return None if parts is None or root is None else _build(parts.path[len(root) :], parts.query)
     except ValueError:
         return None
 
@@ -104,21 +101,17 @@ def _named(project: str, build_id: str) -> BuildUrl | None:
 
 def _root(parts: SplitResult, base: SplitResult) -> str | None:
     """The part of the path before `/project`, if the URL belongs to this collection."""
-    for place, root in _roots(base):
-        if _place(parts) == place and parts.path.casefold().startswith(f"{root}/".casefold()):
+    for where, root in _roots(base):
+        if place(parts) == where and parts.path.casefold().startswith(f"{root}/".casefold()):
             return root
     return None
 
 
-def _roots(base: SplitResult) -> list[tuple[tuple[str, str | None, int | None], str]]:
+def _roots(base: SplitResult) -> list[tuple[Place, str]]:
     root = base.path.rstrip("/")
-    roots = [(_place(base), root)]
+    roots = [(place(base), root)]
     organisation = root.strip("/")
     if base.hostname == _CLOUD and organisation and "/" not in organisation:
-        older = (base.scheme, f"{organisation.lower()}.visualstudio.com", _place(base)[2])
+        older = (base.scheme, f"{organisation.lower()}.visualstudio.com", place(base)[2])
         roots += [(older, "/DefaultCollection"), (older, "")]
     return roots
-
-
-def _place(parts: SplitResult) -> tuple[str, str | None, int | None]:
-    return parts.scheme, parts.hostname, _DEFAULT_PORTS.get(parts.scheme) if parts.port is None else parts.port

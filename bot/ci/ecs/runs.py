@@ -11,10 +11,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from bot.ci.ecs.api import task_id
+from bot.ci.ends import NOT_KNOWN, dated
 from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
 from bot.http.client import Failed
-from bot.http.values import Json, text
+from bot.http.values import Json, objects, text
 
 _GOING_ON: Mapping[str, Phase] = {
     "PROVISIONING": Phase.WAITING,
@@ -25,7 +26,6 @@ _GOING_ON: Mapping[str, Phase] = {
     "STOPPING": Phase.ENDING,
     "DEPROVISIONING": Phase.ENDING,
 }
-_NOT_KNOWN = Phase.UNKNOWN, None
 _STOPPED_ON_PURPOSE = frozenset({"UserInitiated", "ServiceSchedulerInitiated"})
 _ORPHANED = re.compile(r"deregister", re.IGNORECASE)
 _ACTOR_TAGS = ("actor", "startedby", "started-by", "requestedby", "requested-by")
@@ -43,10 +43,7 @@ def run_from(task: Json, pipeline: Pipeline, url: str) -> Run:
     run_id, created_at = task_id(task.get("taskArn")), _instant(task.get("createdAt"))
     if not run_id or created_at is None:
         raise Failed(Trouble.GARBLED, "ECS' answer names a task without its ARN or the time it was created")
-    stopped_at = _instant(task.get("stoppedAt"))
-    phase, conclusion = _phase(task)
-    if phase is Phase.ENDED and stopped_at is None:
-        phase, conclusion = _NOT_KNOWN
+    phase, conclusion, ended_at = dated(*_phase(task), _instant(task.get("stoppedAt")))
     return Run(
         ref=RunRef(pipeline, run_id, url),
         title=_last(task.get("taskDefinitionArn")),
@@ -57,7 +54,7 @@ def run_from(task: Json, pipeline: Pipeline, url: str) -> Run:
         attempt=1,
         created_at=created_at,
         started_at=_instant(task.get("startedAt")),
-        ended_at=stopped_at if phase is Phase.ENDED else None,
+        ended_at=ended_at,
         reported=_reported(task),
         author=_tagged(task, _AUTHOR_TAGS),
         author_email=_tagged(task, _AUTHOR_MAIL_TAGS),
@@ -84,7 +81,7 @@ def with_job(run: Run, task: Json) -> Run:
 
 def host_of(task: Json) -> str | None:
     """The host name of a task with a network interface of its own; tasks of other network modes do not tell theirs."""
-    details = [detail for one in _objects(task.get("attachments")) for detail in _objects(one.get("details"))]
+    details = [detail for one in objects(task.get("attachments")) for detail in objects(one.get("details"))]
     known = {text(detail.get("name")): text(detail.get("value")) for detail in details}
     address = known.get("privateIPv4Address", "")
     return known.get("privateDnsName") or (f"ip-{address.replace('.', '-')}" if address else None)
@@ -121,11 +118,11 @@ def _ended(task: Json) -> tuple[Phase, Conclusion | None]:
     """`STOPPED` is the end unless a container says otherwise, or ECS only lost sight of the machine."""
     containers = task.get("containers")
     if not isinstance(containers, list) or not all(isinstance(container, Mapping) for container in containers):
-        return _NOT_KNOWN
+        return NOT_KNOWN
     if any(container.get("lastStatus", "STOPPED") != "STOPPED" for container in containers) and _has_begun(task):
-        return _NOT_KNOWN
+        return NOT_KNOWN
     if _ORPHANED.search(text(task.get("stoppedReason"))):
-        return _NOT_KNOWN
+        return NOT_KNOWN
     return Phase.ENDED, _conclusion(task)
 
 
@@ -169,16 +166,12 @@ def _actor(task: Json) -> str:
 
 
 def _tagged(task: Json, names: Iterable[str]) -> str:
-    tags = {text(tag.get("key")).casefold(): text(tag.get("value")) for tag in _objects(task.get("tags"))}
+    tags = {text(tag.get("key")).casefold(): text(tag.get("value")) for tag in objects(task.get("tags"))}
     return next((tags[name] for name in names if tags.get(name)), "")
 
 
 def _containers(task: Json) -> list[Json]:
-    return _objects(task.get("containers"))
-
-
-def _objects(value: object) -> list[Json]:
-    return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
+    return objects(task.get("containers"))
 
 
 def _last(arn: object) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote
+
+from bot.ci.urls import split
 
 _NAME = r"[A-Za-z0-9_-]{1,255}"
 _ID = r"[A-Za-z0-9-]{1,64}"
@@ -14,7 +16,6 @@ _ARN = re.compile(
 _PAGE = re.compile(rf"/ecs/v2/clusters/(?P<cluster>{_NAME})/tasks/(?P<id>{_ID})(?:/[a-z-]{{0,32}})?/?")
 _OLD_PAGE = re.compile(rf"!?/clusters/(?P<cluster>{_NAME})/tasks/(?P<id>{_ID})(?:/[a-z-]{{0,32}})?")
 _CONSOLES = ("console.aws.amazon.com", "console.amazonaws-us-gov.com", "console.amazonaws.cn")
-_LONGEST = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +28,13 @@ class TaskUrl:
 
 def task_in(url: str, region: str) -> TaskUrl | None:
     """The task that a console page or an ARN of this region means; None for every other text."""
-    if len(url) > _LONGEST or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
-        return None
     if found := _ARN.fullmatch(url):
         return TaskUrl(found["cluster"], found["id"]) if found["region"] == region else None
-    try:
-        parts = urlsplit(url)
-        is_https = parts.scheme == "https" and parts.port is None and "@" not in parts.netloc
-        named = parse_qs(parts.query).get("region", [])
-    except ValueError:
+    parts = split(url)
+    if parts is None or parts.scheme != "https" or parts.port is not None:
         return None
-    if not is_https or not _is_console(parts.netloc.lower(), named, region):
+    named = parse_qs(parts.query).get("region", [])
+    if not _is_console(parts.netloc.lower(), named, region):
         return None
     found = _PAGE.fullmatch(parts.path) or (_OLD_PAGE.fullmatch(parts.fragment) if parts.path == "/ecs/home" else None)
     return TaskUrl(found["cluster"], found["id"]) if found else None

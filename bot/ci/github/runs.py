@@ -6,15 +6,12 @@ Source: the REST API's schemas `workflow-run` and `job` (github/rest-api-descrip
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Any, TypeGuard
 
+from bot.ci.ends import BROKEN_OFF, NOT_KNOWN, with_jobs
 from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
 from bot.http.client import Failed
-
-Json = Mapping[str, Any]
+from bot.http.values import Json, inner, instant, is_count, text, words
 
 _GOING_ON: Mapping[str, Phase] = {
     "queued": Phase.WAITING,
@@ -34,8 +31,6 @@ _ENDS: Mapping[str, Conclusion] = {
     "stale": Conclusion.LOST,
     "skipped": Conclusion.SKIPPED,
 }
-_BROKEN_OFF = frozenset({Conclusion.FAILED, Conclusion.CANCELLED, Conclusion.TIMED_OUT})
-_LATER_ON = Phase.UNKNOWN, None
 
 
 def run_from(entry: Json, pipeline: Pipeline) -> Run:
@@ -44,56 +39,58 @@ def run_from(entry: Json, pipeline: Pipeline) -> Run:
     One that does not say its attempt is at its first. One that ended without saying when has no `ended_at`: only its
     jobs can tell.
     """
-    run_id, created_at = entry.get("id"), _instant(entry.get("created_at"))
-    if not _is_count(run_id) or created_at is None:
+    run_id, created_at = entry.get("id"), instant(entry.get("created_at"))
+    if not is_count(run_id) or created_at is None:
         raise Failed(Trouble.GARBLED, "GitHub's answer names a run without its id or creation time")
-    attempt, updated_at = entry.get("run_attempt", 1), _instant(entry.get("updated_at"))
+    attempt, updated_at = entry.get("run_attempt", 1), instant(entry.get("updated_at"))
     phase, conclusion = _run_phase(entry)
+    starter = inner(entry, "triggering_actor") or inner(entry, "actor")
+    author = inner(inner(entry, "head_commit"), "author")
     unreadable = updated_at is None and entry.get("updated_at") is not None
-    if phase is Phase.ENDED and (unreadable or not _is_count(attempt)):
-        phase, conclusion = _LATER_ON
+    if phase is Phase.ENDED and (unreadable or not is_count(attempt)):
+        phase, conclusion = NOT_KNOWN
     return Run(
-        ref=RunRef(pipeline, str(run_id), _text(entry.get("html_url"))),
-        title=_text(entry.get("display_title")) or _text(entry.get("name")),
-        actor=_login(entry.get("triggering_actor")) or _login(entry.get("actor")),
-        trigger=_text(entry.get("event")),
+        ref=RunRef(pipeline, str(run_id), text(entry.get("html_url"))),
+        title=text(entry.get("display_title")) or text(entry.get("name")),
+        actor=text(starter.get("login")) or text(inner(entry, "actor").get("login")),
+        trigger=text(entry.get("event")),
         phase=phase,
         conclusion=conclusion,
-        attempt=attempt if _is_count(attempt) else 1,
+        attempt=attempt if is_count(attempt) else 1,
         created_at=created_at,
-        started_at=_instant(entry.get("run_started_at")),
+        started_at=instant(entry.get("run_started_at")),
         ended_at=updated_at if phase is Phase.ENDED else None,
-        reported=_reported(entry),
-        branch=_text(entry.get("head_branch")),
-        commit=_text(entry.get("head_sha")),
-        author=_text(_of(_of(entry.get("head_commit"), "author"), "name")),
-        author_email=_text(_of(_of(entry.get("head_commit"), "author"), "email")),
-        by_bot=entry.get("event") == "schedule" or _is_bot(entry.get("triggering_actor") or entry.get("actor")),
-        first_actor=_login(entry.get("actor")),
+        reported=words(entry.get("status"), entry.get("conclusion")),
+        branch=text(entry.get("head_branch")),
+        commit=text(entry.get("head_sha")),
+        author=text(author.get("name")),
+        author_email=text(author.get("email")),
+        by_bot=entry.get("event") == "schedule" or _is_bot(starter),
+        first_actor=text(inner(entry, "actor").get("login")),
     )
 
 
 def job_from(entry: Json, newest_attempt: int) -> Job:
     """One `job`. One that does not say its attempt counts to the newest. Raises Failed (garbled) without an id."""
-    if not _is_count(entry.get("id")):
+    if not is_count(entry.get("id")):
         raise Failed(Trouble.GARBLED, "GitHub's answer names a job without its id")
-    attempt, ended_at = entry.get("run_attempt", newest_attempt), _instant(entry.get("completed_at"))
+    attempt, ended_at = entry.get("run_attempt", newest_attempt), instant(entry.get("completed_at"))
     phase, conclusion = _phase(entry)
-    if phase is Phase.ENDED and (ended_at is None or not _is_count(attempt)):
-        phase, conclusion = _LATER_ON
-    if conclusion in _BROKEN_OFF and _has_open_steps(entry.get("steps")):
+    if phase is Phase.ENDED and (ended_at is None or not is_count(attempt)):
+        phase, conclusion = NOT_KNOWN
+    if conclusion in BROKEN_OFF and _has_open_steps(entry.get("steps")):
         conclusion = Conclusion.LOST
     return Job(
         id=str(entry["id"]),
-        name=_text(entry.get("name")),
-        attempt=attempt if _is_count(attempt) else newest_attempt,
+        name=text(entry.get("name")),
+        attempt=attempt if is_count(attempt) else newest_attempt,
         phase=phase,
         conclusion=conclusion,
-        started_at=_instant(entry.get("started_at")),
+        started_at=instant(entry.get("started_at")),
         ended_at=ended_at if phase is Phase.ENDED else None,
-        host=_text(entry.get("runner_name")) or None,
-        reported=_reported(entry),
-        url=_text(entry.get("html_url")),
+        host=text(entry.get("runner_name")) or None,
+        reported=words(entry.get("status"), entry.get("conclusion")),
+        url=text(entry.get("html_url")),
     )
 
 
@@ -103,24 +100,15 @@ def completed(run: Run, jobs: Iterable[Json]) -> Run:
     Where the run does not say when it ended, a job of its newest attempt must.
     """
     parts = tuple(job_from(entry, run.attempt) for entry in jobs)
-    is_open = any(job.phase is not Phase.ENDED or job.attempt > run.attempt for job in parts)
-    has_end = run.ended_at is not None or any(job.attempt == run.attempt for job in parts)
-    if run.phase is not Phase.ENDED or is_open or not has_end:
-        return replace(run, jobs=parts, phase=_open_phase(run, parts), conclusion=None, ended_at=None)
-    ends = [end for end in (run.ended_at, *(job.ended_at for job in parts)) if end is not None]
-    return replace(run, jobs=parts, conclusion=_harder(run, parts), ended_at=max(ends))
-
-
-def without_jobs(run: Run, reason: str) -> Run:
-    """The run when its jobs could not be read: what GitHub calls completed is then not known to have ended."""
-    if run.phase is not Phase.ENDED:
-        return replace(run, jobs_missing=reason)
-    return replace(run, jobs_missing=reason, phase=Phase.UNKNOWN, conclusion=None, ended_at=None)
+    newest = [job for job in parts if job.attempt == run.attempt]
+    is_open = any(job.attempt > run.attempt for job in parts) or (run.ended_at is None and not newest)
+    others = [Phase.UNKNOWN] if is_open else []
+    return with_jobs(run, parts, newest=newest, others=others, harder=(Conclusion.LOST,))
 
 
 def pipeline_of(entry: Json, repo: str, pipelines: Iterable[Pipeline]) -> Pipeline | None:
     """The configured pipeline that a `workflow-run` belongs to; one that names its branch goes first."""
-    path, branch = _text(entry.get("path")).partition("@")[0], _text(entry.get("head_branch"))
+    path, branch = text(entry.get("path")).partition("@")[0], text(entry.get("head_branch"))
     names = {path.rpartition("/")[2], str(entry.get("workflow_id"))}
     mine = [
         pipeline
@@ -152,20 +140,7 @@ def _phase(entry: Json) -> tuple[Phase, Conclusion | None]:
         return Phase.ENDED, _ENDS[conclusion]
     if isinstance(status, str) and status in _GOING_ON and conclusion is None:
         return _GOING_ON[status], None
-    return _LATER_ON
-
-
-def _open_phase(run: Run, jobs: tuple[Job, ...]) -> Phase:
-    """A run may wait for an approval in one job while another runs: then it runs."""
-    if any(job.phase is Phase.RUNNING for job in jobs):
-        return Phase.RUNNING
-    return Phase.UNKNOWN if run.phase is Phase.ENDED else run.phase
-
-
-def _harder(run: Run, jobs: tuple[Job, ...]) -> Conclusion | None:
-    """A run that failed because a runner was lost is lost: it is given the longer time to settle."""
-    lost = any(job.conclusion is Conclusion.LOST and job.attempt == run.attempt for job in jobs)
-    return Conclusion.LOST if lost and run.conclusion in _BROKEN_OFF else run.conclusion
+    return NOT_KNOWN
 
 
 def _has_open_steps(steps: object) -> bool:
@@ -174,36 +149,5 @@ def _has_open_steps(steps: object) -> bool:
     return any(not isinstance(step, Mapping) or step.get("status") != "completed" for step in steps)
 
 
-def _reported(entry: Json) -> str:
-    words = (_text(entry.get("status")), _text(entry.get("conclusion")))
-    return ", ".join(word for word in words if word)
-
-
-def _instant(value: object) -> datetime | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        at = datetime.fromisoformat(value)
-        return at.astimezone(UTC) if at.tzinfo is not None else None
-    except (ValueError, OverflowError):
-        return None
-
-
-def _is_count(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _login(value: object) -> str:
-    return _text(value.get("login")) if isinstance(value, Mapping) else ""
-
-
-def _is_bot(value: object) -> bool:
-    return _of(value, "type") == "Bot" or _login(value).endswith("[bot]")
-
-
-def _of(value: object, key: str) -> object:
-    return value.get(key) if isinstance(value, Mapping) else None
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+def _is_bot(account: Json) -> bool:
+    return account.get("type") == "Bot" or text(account.get("login")).endswith("[bot]")

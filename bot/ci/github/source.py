@@ -14,9 +14,10 @@ import httpx
 from httpx import codes
 from pydantic import SecretStr
 
+from bot.ci.ends import without_jobs
 from bot.ci.frame import mine
 from bot.ci.github.api import PER_PAGE, SYSTEM, GitHubApi
-from bot.ci.github.runs import completed, pipeline_of, run_from, same_repo, without_jobs, workflow_of
+from bot.ci.github.runs import completed, pipeline_of, run_from, same_repo, workflow_of
 from bot.ci.github.urls import run_in
 from bot.core.evidence import Trouble
 from bot.core.run import Cancelled, CancelResult, Phase, Pipeline, Run, RunRef, Switched, SwitchResult

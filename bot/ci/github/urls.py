@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TypeAlias
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
-Place: TypeAlias = tuple[str, str | None, int | None]
+from bot.ci.urls import Place, place, split
 
 _CLOUD_API = "api.github.com"
 _CLOUD = "github.com"
@@ -15,8 +14,6 @@ _RUN = re.compile(
     r"/(?P<repo>[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+)/actions/runs/(?P<id>[1-9][0-9]{0,19})"
     r"(?:/attempts/[1-9][0-9]{0,4})?(?:/job/[1-9][0-9]{0,19})?/?"
 )
-_DEFAULT_PORTS = {"https": 443, "http": 80}
-_LONGEST = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,30 +30,20 @@ def run_in(url: str, base_url: str) -> RunUrl | None:
     Scheme, host and port must be exactly those of that GitHub, with no user and no escape. What GitHub's own pages
     add behind `?` and `#` is passed over.
     """
-    if len(url) > _LONGEST or not url.isascii() or not url.isprintable() or " " in url:
+    parts = split(url)
+    if parts is None:
         return None
-    try:
-        parts = urlsplit(url)
-        place = _place(parts)
-    except ValueError:
-        return None
-    if "@" in parts.netloc:
-        return None
-    for prefix in _prefixes(base_url).get(place, ()):
+    for prefix in _prefixes(base_url).get(place(parts), ()):
         found = _RUN.fullmatch(parts.path.removeprefix(prefix)) if parts.path.startswith(prefix) else None
         if found is not None:
             return RunUrl(found["repo"], found["id"])
     return None
 
 
-def _place(parts: SplitResult) -> Place:
-    return parts.scheme, parts.hostname, _DEFAULT_PORTS.get(parts.scheme) if parts.port is None else parts.port
-
-
 def _prefixes(base_url: str) -> dict[Place, tuple[str, ...]]:
     """Places (scheme, host, port) of that GitHub with what may stand before `/owner/repo` in a path there."""
     base = urlsplit(base_url)
-    api = _place(base)
+    api = place(base)
     root = base.path.rstrip("/")
     if base.hostname == _CLOUD_API:
         return {api: (f"{root}/repos",), (base.scheme, _CLOUD, api[2]): ("",)}

@@ -10,13 +10,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
 from operator import itemgetter
 
+from bot.ci.ends import BROKEN_OFF, NOT_KNOWN, at_newest_attempt, dated, with_jobs
 from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
 from bot.http.client import Failed
-from bot.http.values import Json, inner, instant, is_count, text
+from bot.http.values import Json, inner, instant, is_count, text, words
 
 GOING_ON: Mapping[str, Phase] = {
     "created": Phase.WAITING,
@@ -67,8 +67,6 @@ _NOTHING_STARTED = frozenset(
 """Why a trigger job failed without having started a pipeline."""
 
 _BOT_USER = re.compile(r"(?:project|group)_\d+_bot(?:_[0-9a-z]+)?\d*|service_account_.+")
-_BROKEN_OFF = frozenset({Conclusion.FAILED, Conclusion.CANCELLED})
-_HARDER = (Conclusion.LOST, Conclusion.TIMED_OUT)
 
 
 def run_from(entry: Json, pipeline: Pipeline) -> Run:
@@ -76,10 +74,8 @@ def run_from(entry: Json, pipeline: Pipeline) -> Run:
     run_id, created_at = entry.get("id"), instant(entry.get("created_at"))
     if not is_count(run_id) or created_at is None:
         raise Failed(Trouble.GARBLED, "GitLab's answer names a pipeline without its id or creation time")
-    phase, conclusion = _phase(entry)
     ended_at = max(filter(None, (instant(entry.get(key)) for key in ("finished_at", "updated_at"))), default=None)
-    if phase is Phase.ENDED and ended_at is None:
-        phase, conclusion = Phase.UNKNOWN, None
+    phase, conclusion, ended_at = dated(*_phase(entry), ended_at)
     return Run(
         ref=RunRef(pipeline, str(run_id), text(entry.get("web_url"))),
         title=text(entry.get("name")) or f"{text(entry.get('source'))} on {text(entry.get('ref'))}",
@@ -90,7 +86,7 @@ def run_from(entry: Json, pipeline: Pipeline) -> Run:
         attempt=1,
         created_at=created_at,
         started_at=instant(entry.get("started_at")),
-        ended_at=ended_at if phase is Phase.ENDED else None,
+        ended_at=ended_at,
         reported=text(entry.get("status")),
         branch=text(entry.get("ref")),
         commit=text(entry.get("sha")),
@@ -136,7 +132,7 @@ def bridge_phase(entry: Json, parent: Run) -> Phase:
     if phase is not Phase.ENDED or inner(entry, "downstream_pipeline"):
         return phase
     started_nothing = is_idle or text(entry.get("failure_reason")) in _NOTHING_STARTED
-    if conclusion is Conclusion.SKIPPED or (conclusion in _BROKEN_OFF and started_nothing):
+    if conclusion is Conclusion.SKIPPED or (conclusion in BROKEN_OFF and started_nothing):
         return Phase.ENDED
     return Phase.UNKNOWN
 
@@ -146,20 +142,8 @@ def completed(run: Run, jobs: tuple[Job, ...], others: Iterable[Phase]) -> Run:
 
     `others` are its trigger jobs and the pipelines that they started.
     """
-    phases = {*(job.phase for job in jobs), *others}
-    attempt = max((job.attempt for job in jobs), default=1)
-    run = replace(run, jobs=jobs, attempt=attempt, started_at=_newest_start(run, jobs, attempt))
-    if run.phase is not Phase.ENDED or phases - {Phase.ENDED}:
-        return replace(run, phase=_open_phase(run, phases), conclusion=None, ended_at=None)
-    ends = [end for end in (run.ended_at, *(job.ended_at for job in jobs)) if end is not None]
-    return replace(run, conclusion=_conclusion(run, jobs), ended_at=max(ends))
-
-
-def without_jobs(run: Run, reason: str) -> Run:
-    """The run when its jobs could not be read: what GitLab calls ended is then not known to have ended."""
-    if run.phase is not Phase.ENDED:
-        return replace(run, jobs_missing=reason)
-    return replace(run, jobs_missing=reason, phase=Phase.UNKNOWN, conclusion=None, ended_at=None)
+    newest = {job.name: job for job in jobs}  # a pipeline only knows `failed`: the newest try of each job tells how
+    return with_jobs(at_newest_attempt(run, jobs), jobs, newest=newest.values(), others=others)
 
 
 def may_lack_jobs(entry: Json) -> bool:
@@ -188,7 +172,7 @@ def _job(entry: Json, attempt: int, *, parent: Run, host: str | None) -> Job:
     phase, conclusion = _job_phase(entry, parent)
     ended_at = instant(entry.get("finished_at"))
     if phase is Phase.ENDED and conclusion is not Conclusion.SKIPPED and ended_at is None:
-        phase, conclusion = Phase.UNKNOWN, None
+        phase, conclusion = NOT_KNOWN
     return Job(
         id=str(entry["id"]),
         name=text(entry.get("name")),
@@ -198,7 +182,7 @@ def _job(entry: Json, attempt: int, *, parent: Run, host: str | None) -> Job:
         started_at=instant(entry.get("started_at")),
         ended_at=ended_at if phase is Phase.ENDED else None,
         host=host,
-        reported=", ".join(filter(None, (text(entry.get(key)) for key in ("status", "failure_reason")))),
+        reported=words(entry.get("status"), entry.get("failure_reason")),
         url=text(entry.get("web_url")),
     )
 
@@ -211,7 +195,7 @@ def _job_phase(entry: Json, parent: Run) -> tuple[Phase, Conclusion | None]:
         return phase, None
     if conclusion is Conclusion.SKIPPED:
         return (Phase.ENDED, conclusion) if entry.get("started_at") is None else (Phase.UNKNOWN, None)
-    if conclusion in _BROKEN_OFF and _never_ran(entry):
+    if conclusion in BROKEN_OFF and _never_ran(entry):
         return Phase.ENDED, Conclusion.SKIPPED
     if conclusion is Conclusion.FAILED:
         return Phase.ENDED, _REASONS.get(text(entry.get("failure_reason")), Conclusion.LOST)
@@ -221,7 +205,7 @@ def _job_phase(entry: Json, parent: Run) -> tuple[Phase, Conclusion | None]:
 def _phase(entry: Json) -> tuple[Phase, Conclusion | None]:
     status = entry.get("status")
     if not isinstance(status, str):
-        return Phase.UNKNOWN, None
+        return NOT_KNOWN
     if status in _ENDS:
         return Phase.ENDED, _ENDS[status]
     return GOING_ON.get(status, Phase.UNKNOWN), None
@@ -243,25 +227,3 @@ def _is_optional(entry: Json) -> bool:
 def _never_ran(entry: Json) -> bool:
     """Whether GitLab says outright that no runner ever took the job; a field that is missing says nothing."""
     return all(key in entry and entry[key] is None for key in ("started_at", "runner"))
-
-
-def _newest_start(run: Run, jobs: tuple[Job, ...], attempt: int) -> datetime | None:
-    if attempt == 1:
-        return run.started_at
-    return min((job.started_at for job in jobs if job.attempt == attempt and job.started_at), default=run.started_at)
-
-
-def _open_phase(run: Run, phases: Iterable[Phase]) -> Phase:
-    """A pipeline may wait for a person in one job while another runs: then it runs."""
-    for phase in (Phase.RUNNING, Phase.ENDING):
-        if phase in phases:
-            return phase
-    return Phase.UNKNOWN if run.phase is Phase.ENDED else run.phase
-
-
-def _conclusion(run: Run, jobs: tuple[Job, ...]) -> Conclusion | None:
-    """GitLab's pipelines only know `failed`: how is told by the newest try of each job."""
-    newest = {job.name: job.conclusion for job in jobs}
-    if run.conclusion not in _BROKEN_OFF:
-        return run.conclusion
-    return next((harder for harder in _HARDER if harder in newest.values()), run.conclusion)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 
+from bot.ci.ends import without_jobs
 from bot.ci.gitlab.api import listing, project_path, traced_host
 from bot.ci.gitlab.runs import (
     authored,
@@ -16,7 +17,6 @@ from bot.ci.gitlab.runs import (
     jobs_from,
     may_lack_jobs,
     run_from,
-    without_jobs,
 )
 from bot.ci.gitlab.urls import project_in
 from bot.core.evidence import Trouble

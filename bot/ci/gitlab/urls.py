@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TypeAlias
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
-Place: TypeAlias = tuple[str, str | None, int | None]
+from bot.ci.urls import LONGEST, place, split
 
 JOB = "job:"
 """Before a job's id: which pipeline a job belongs to is known only after it has been read."""
@@ -21,8 +20,6 @@ _API = re.compile(
     rf"/projects/(?P<project>{_NAME}(?:%2[Ff]{_NAME}){{1,20}})/(?P<kind>pipelines|jobs)/(?P<id>[1-9][0-9]{{0,18}})"
     r"(?:/(?:jobs|bridges|trace))?/?"
 )
-_DEFAULT_PORTS = {"https": 443, "http": 80}
-_LONGEST = 2048
 _API_PATH = "/api/v4"
 
 
@@ -39,13 +36,8 @@ def run_in(url: str, base_url: str) -> RunUrl | None:
 
     Scheme, host and port must be exactly those of that GitLab, with no user.
     """
-    if len(url) > _LONGEST or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
-        return None
-    try:
-        parts, base = urlsplit(url), urlsplit(base_url.rstrip("/"))
-        if _place(parts) != _place(base) or "@" in parts.netloc:
-            return None
-    except ValueError:
+    parts, base = split(url), urlsplit(base_url.rstrip("/"))
+    if parts is None or place(parts) != place(base):
         return None
     return _in_path(parts.path, _API, base.path) or _in_path(parts.path, _PAGE, base.path.removesuffix(_API_PATH))
 
@@ -53,7 +45,7 @@ def run_in(url: str, base_url: str) -> RunUrl | None:
 def project_in(url: str, base_url: str) -> str | None:
     """The project whose pipeline a page's URL shows, as GitLab itself writes it: the host may be another one."""
     try:
-        path = urlsplit(url).path if len(url) <= _LONGEST else ""
+        path = urlsplit(url).path if len(url) <= LONGEST else ""
     except ValueError:
         return None
     found = _in_path(path, _PAGE, urlsplit(base_url.rstrip("/")).path.removesuffix(_API_PATH))
@@ -65,7 +57,3 @@ def _in_path(path: str, shape: re.Pattern[str], prefix: str) -> RunUrl | None:
     if found is None or any(part in {"", "-", ".", ".."} for part in unquote(found["project"]).split("/")):
         return None
     return RunUrl(unquote(found["project"]), found["id"] if found["kind"] == "pipelines" else JOB + found["id"])
-
-
-def _place(parts: SplitResult) -> Place:
-    return parts.scheme, parts.hostname, _DEFAULT_PORTS.get(parts.scheme) if parts.port is None else parts.port

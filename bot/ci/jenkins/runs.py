@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from bot.ci.ends import NOT_KNOWN, dated
 from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
 from bot.http.client import Failed
-from bot.http.values import Json, inner, is_count, text
+from bot.http.values import Json, inner, is_count, objects, text, words
 
 QUEUED = "queue:"
 """Before the id of a queue item: a build gets its number only when it leaves the queue."""
@@ -85,10 +86,7 @@ def build_from(entry: Json, pipeline: Pipeline, url: str) -> Run:
     number, started_at = entry.get("number"), _moment(entry.get("timestamp"))
     if not is_count(number) or started_at is None:
         raise Failed(Trouble.GARBLED, "Jenkins' answer names a build without its number or start")
-    phase, conclusion = _phase(entry)
-    ended_at = _end(entry, started_at)
-    if phase is Phase.ENDED and ended_at is None:
-        phase, conclusion = Phase.UNKNOWN, None
+    phase, conclusion, ended_at = dated(*_phase(entry), _end(entry, started_at))
     return Run(
         ref=RunRef(pipeline, str(number), f"{url}/{number}/"),
         title=text(entry.get("fullDisplayName")) or f"{pipeline.get('job')} #{number}",
@@ -99,7 +97,7 @@ def build_from(entry: Json, pipeline: Pipeline, url: str) -> Run:
         attempt=1,
         created_at=started_at,
         started_at=started_at,
-        ended_at=ended_at if phase is Phase.ENDED else None,
+        ended_at=ended_at,
         reported=_reported(entry),
         branch=_revision(entry)[0],
         commit=_revision(entry)[1],
@@ -176,7 +174,7 @@ def _phase(entry: Json) -> tuple[Phase, Conclusion | None]:
         return Phase.RUNNING, None
     if building is False and in_progress is False and isinstance(result, str) and result in _ENDS:
         return Phase.ENDED, _ENDS[result]
-    return Phase.UNKNOWN, None
+    return NOT_KNOWN
 
 
 def _told(run: Run, entry: Json, console: Console) -> Conclusion | None:
@@ -210,9 +208,8 @@ def _moment(value: object) -> datetime | None:
 
 
 def _reported(entry: Json) -> str:
-    words = [text(entry.get("result"))]
-    words += [word for key, word in (("building", "building"), ("inProgress", "in progress")) if entry.get(key) is True]
-    return ", ".join(filter(None, words))
+    flags = (("building", "building"), ("inProgress", "in progress"))
+    return words(entry.get("result"), *(word for key, word in flags if entry.get(key) is True))
 
 
 def _actor(entry: Json) -> str:
@@ -227,28 +224,24 @@ def _trigger(entry: Json) -> str:
 
 
 def _causes(entry: Json) -> Iterable[Json]:
-    for action in _objects(entry.get("actions")):
-        yield from _objects(action.get("causes"))
+    for action in objects(entry.get("actions")):
+        yield from objects(action.get("causes"))
 
 
 def _author(entry: Json) -> tuple[str, str]:
     """Name and address of who wrote the commit that was built, if that commit is new in this build."""
-    sets = [inner(entry, "changeSet"), *_objects(entry.get("changeSets"))]
+    sets = [inner(entry, "changeSet"), *objects(entry.get("changeSets"))]
     commit = _revision(entry)[1]
-    for change in (change for each in sets for change in _objects(each.get("items"))):
+    for change in (change for each in sets for change in objects(each.get("items"))):
         if commit and change.get("commitId") == commit:
             return text(inner(change, "author").get("fullName")), text(change.get("authorEmail"))
     return "", ""
 
 
 def _revision(entry: Json) -> tuple[str, str]:
-    for action in _objects(entry.get("actions")):
+    for action in objects(entry.get("actions")):
         revision = inner(action, "lastBuiltRevision")
         if revision:
-            names = [text(branch.get("name")) for branch in _objects(revision.get("branch"))]
+            names = [text(branch.get("name")) for branch in objects(revision.get("branch"))]
             return next(iter(names), "").removeprefix("refs/remotes/origin/"), text(revision.get("SHA1"))
     return "", ""
-
-
-def _objects(value: object) -> list[Json]:
-    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TypeAlias
-from urllib.parse import SplitResult, quote, unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
-Place: TypeAlias = tuple[str, str | None, int | None]
+from bot.ci.urls import LONGEST, place, split
 
 _SEGMENT = r"/job/[^/]+"
 _BUILD = re.compile(
@@ -23,8 +22,6 @@ _OCEAN = re.compile(
     r"/blue/organizations/jenkins/(?P<job>[^/]+)/detail/(?P<leaf>[^/]+)/(?P<id>[1-9][0-9]{0,9})"
     r"(?:/(?:pipeline|changes|tests|artifacts)(?:/[0-9]+)?)?/?"
 )
-_DEFAULT_PORTS = {"https": 443, "http": 80}
-_LONGEST = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +39,7 @@ def job_path(job: str) -> str:
 def job_of(url: str) -> str | None:
     """The job that the URL of a queue item's task means. Jenkins writes its own root address before it."""
     try:
-        path = urlsplit(url).path if len(url) < _LONGEST else ""
+        path = urlsplit(url).path if len(url) < LONGEST else ""
     except ValueError:
         return None
     start = path.find("/job/")
@@ -54,13 +51,8 @@ def build_in(url: str, base_url: str) -> BuildUrl | None:
 
     Scheme, host and port must be exactly those of that Jenkins, with no user.
     """
-    if len(url) > _LONGEST or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
-        return None
-    try:
-        parts, base = urlsplit(url), urlsplit(base_url.rstrip("/"))
-        if _place(parts) != _place(base) or "@" in parts.netloc or not parts.path.startswith(base.path):
-            return None
-    except ValueError:
+    parts, base = split(url), urlsplit(base_url.rstrip("/"))
+    if parts is None or place(parts) != place(base) or not parts.path.startswith(base.path):
         return None
     path = parts.path.removeprefix(base.path)
     return _classic(path) or _ocean(path)
@@ -86,7 +78,3 @@ def _name(path: str) -> str | None:
         return None
     parts = [unquote(part) for part in path.removeprefix("/job/").split("/job/")]
     return None if any("/" in part or part in {"", ".", ".."} for part in parts) else "/".join(parts)
-
-
-def _place(parts: SplitResult) -> Place:
-    return parts.scheme, parts.hostname, _DEFAULT_PORTS.get(parts.scheme) if parts.port is None else parts.port

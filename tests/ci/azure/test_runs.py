@@ -17,8 +17,8 @@ from bot.ci.azure.runs import (
     record_goes_on,
     run_from,
     timeline_from,
-    without_jobs,
 )
+from bot.ci.ends import without_jobs
 from bot.core.run import Conclusion, Phase, Pipeline
 from bot.http.client import Failed
 

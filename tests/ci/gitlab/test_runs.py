@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.ci.gitlab.runs import bridge_phase, completed, jobs_from, pipeline_of, run_from, without_jobs
+from bot.ci.ends import without_jobs
+from bot.ci.gitlab.runs import bridge_phase, completed, jobs_from, pipeline_of, run_from
 from bot.ci.gitlab.tree import Part, Tree, whole
 from bot.core.run import Conclusion, Phase, Pipeline
 from bot.http.client import Failed
