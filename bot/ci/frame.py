@@ -14,6 +14,10 @@ from bot.http.client import Absent, Failed, Limits, observe, slow
 from bot.ports.clock import Clock
 
 T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
+
+_MOST_REMEMBERED = 5000
 
 
 class CiSystem(Protocol):
@@ -134,4 +138,12 @@ def going_on_since(since: datetime, runs: Iterable[Run]) -> list[Run]:
 
 
 def mine(name: str, pipelines: Iterable[Pipeline]) -> tuple[Pipeline, ...]:
+    """The pipelines of the CI system of this name."""
     return tuple(pipeline for pipeline in pipelines if pipeline.ci == name)
+
+
+def remember(known: dict[K, V], key: K, value: V) -> None:
+    """Keeps what never changes, and forgets the oldest of very many."""
+    known[key] = value
+    if len(known) > _MOST_REMEMBERED:
+        known.pop(next(iter(known)))

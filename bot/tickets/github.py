@@ -122,7 +122,8 @@ class GitHubTickets:
 
     def _errors(self, no: Refusal) -> Errors:
         token, repo = self._token_name, self._repo
-        asks_for_patience = no.throttled(f"{SYSTEM} asks for patience")
+        wait = no.throttled().retry_after
+        asks_for_patience = Failed(Trouble.THROTTLED, f"{SYSTEM} asks for patience", retry_after=wait)
         denied = no.denied(
             f"the token in {token} may not file issues in {repo} (HTTP 403)", "give it Issues: write, or the scope repo"
         )

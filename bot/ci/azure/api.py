@@ -17,13 +17,13 @@ from pydantic import SecretStr
 
 from bot.core.evidence import Trouble
 from bot.http.client import Client, Errors, Failed, Limits, Refusal
+from bot.http.pages import every_page
 from bot.http.values import Json
 from bot.ports.clock import Clock
 
 SYSTEM = "Azure DevOps"
 _VERSION = "7.1"
 _PER_PAGE = 200
-_MOST_PAGES = 40
 _TRIES = 3
 _HEAD_LINES = 200
 _LONGEST_HEAD = 65536
@@ -87,19 +87,21 @@ class AzureApi:
 
     async def builds(self, path: str, about: str, params: Mapping[str, str]) -> list[Json]:
         """Every entry of a list, page by page. A list that has no end within reason is too much, never a part."""
-        found: list[Json] = []
-        token, used = "", set[str]()
-        for _ in range(_MOST_PAGES):
-            asked = {**params, "$top": str(_PER_PAGE), **({"continuationToken": token} if token else {})}
-            answer = await self.send("GET", path, about, params=asked)
-            found += self._entries(answer, about)
-            token = answer.headers.get("x-ms-continuationtoken", "")
-            if not token:
-                return found
+        used: set[str] = set()
+
+        async def page(token: str) -> tuple[list[Json], str | None]:
             if token in used:
                 raise Failed(Trouble.GARBLED, f"Azure DevOps' list of {about} goes in a circle")
             used.add(token)
-        raise Failed(Trouble.TOO_MUCH, f"Azure DevOps lists more than {len(found)} entries of {about}")
+            asked = {**params, "$top": str(_PER_PAGE), **({"continuationToken": token} if token else {})}
+            answer = await self.send("GET", path, about, params=asked)
+            return self._entries(answer, about), answer.headers.get("x-ms-continuationtoken") or None
+
+        return await every_page(
+            page,
+            "",
+            too_much=lambda count: f"Azure DevOps lists more than {count} entries of {about}",
+        )
 
     async def log_head(self, path: str, about: str) -> str:
         """The first lines of a log, and no more than 64 KiB of them."""

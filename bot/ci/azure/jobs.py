@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bot.ci.azure.api import AzureApi
 from bot.ci.azure.runs import Timeline, job_from, machine_in, own_agent, record_goes_on, timeline_from
+from bot.ci.frame import remember
 from bot.core.evidence import Trouble
 from bot.core.run import Job
 from bot.http.client import Absent, Failed, together
@@ -14,7 +15,6 @@ from bot.http.values import Json, inner, is_count, text
 
 _MOST_TIMELINES = 30
 _MOST_LOGS = 60
-_MOST_KEPT = 2000
 _INITIALIZE = "Initialize job"
 
 
@@ -91,9 +91,7 @@ class JobReader:
             return None
         if machine is None:
             return own_agent(record)
-        if len(self._machines) >= _MOST_KEPT:
-            self._machines.clear()
-        self._machines[key] = machine
+        remember(self._machines, key, machine)
         return machine
 
     async def _machine(self, path: str, about: str, places: Iterable[Json]) -> str | None:

@@ -30,7 +30,7 @@ from bot.ci.azure.urls import (
     run_words,
 )
 from bot.ci.ends import without_jobs
-from bot.ci.frame import going_on_since, mine
+from bot.ci.frame import going_on_since, mine, remember
 from bot.core.evidence import Trouble
 from bot.core.run import Cancelled, CancelResult, Conclusion, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
 from bot.http.client import Absent, Failed, Limits, both, together
@@ -43,7 +43,6 @@ _GOING_ON = ("postponed", "notStarted", "inProgress", "cancelling")
 _LINGERS = timedelta(hours=6)
 """A cancelled build was seen running two hours more; for so long its jobs are looked at before its end is believed."""
 _MOST_LINGERING = 30
-_MOST_KEPT = 2000
 _OFF = frozenset({"paused", "disabled"})
 _TRIES = 2
 _NO = frozenset({codes.BAD_REQUEST, codes.CONFLICT})
@@ -138,9 +137,7 @@ class AzureDevOps:
             return self._over[key]
         full = _join(run, await self._parts(run.ref, hosts=False))
         if full.phase is Phase.ENDED:
-            if len(self._over) >= _MOST_KEPT:
-                self._over.clear()
-            self._over[key] = full
+            remember(self._over, key, full)
         return full
 
     async def run(self, ref: RunRef) -> Run:

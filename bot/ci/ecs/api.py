@@ -14,6 +14,7 @@ import stamina
 from bot.aws.errors import AwsError, is_passing, translated
 from bot.core.evidence import Trouble
 from bot.http.client import Absent, Failed, together
+from bot.http.pages import every_page
 from bot.http.values import Json, text
 
 T = TypeVar("T")
@@ -21,7 +22,6 @@ T = TypeVar("T")
 _AT_ONCE = 10
 _TRIES = 3
 _DESCRIBED = 100  # "up to 100 task IDs or full ARN entries"
-_MOST_PAGES = 40
 _MOST_TASKS = 4000
 DESIRED = ("RUNNING", "STOPPED")
 """What a list may be narrowed by: tasks that are to run (the default), and those that are to stop or have."""
@@ -72,33 +72,44 @@ class EcsApi:
         """Asks for the end of a task. To ask again for it changes nothing, so that a lost answer is asked for again."""
         await self._call("StopTask", about, cluster=cluster, task=task, reason=reason)
 
-    async def knows_family(self, cluster: str, family: str) -> bool:
+    async def knows_family(self, family: str) -> bool:
         """Whether there is or ever was a task definition of this family."""
-        about, token = f"family {family}", ""
-        for _ in range(_MOST_PAGES):
-            more = {"nextToken": token} if token else {}
-            answer = await self._call("ListTaskDefinitionFamilies", about, familyPrefix=family, status="ALL", **more)
-            families = answer.get("families")
-            if not isinstance(families, list):
-                raise _garbled(f"the list of families for {cluster}")
-            token = text(answer.get("nextToken"))
-            if family in families or not token:
-                return family in families
-        raise Failed(Trouble.TOO_MUCH, f"ECS knows too many families that begin with {family}")
+        about = f"family {family}"
+        families = await self._every_page(
+            "ListTaskDefinitionFamilies",
+            about,
+            "families",
+            lambda _: f"ECS knows too many families that begin with {family}",
+            familyPrefix=family,
+            status="ALL",
+        )
+        return family in families
 
     async def _listed(self, cluster: str, family: str, desired: str) -> set[str]:
-        about, found, token = f"the tasks of {family} in cluster {cluster}", set[str](), ""
-        for _ in range(_MOST_PAGES):
-            more = {"nextToken": token} if token else {}
-            answer = await self._call("ListTasks", about, cluster=cluster, family=family, desiredStatus=desired, **more)
-            arns = answer.get("taskArns")
-            if not isinstance(arns, list) or not all(":task/" in text(arn) for arn in arns):
+        about = f"the tasks of {family} in cluster {cluster}"
+        arns = await self._every_page(
+            "ListTasks",
+            about,
+            "taskArns",
+            lambda count: f"ECS lists more than {count} of {about}",
+            cluster=cluster,
+            family=family,
+            desiredStatus=desired,
+        )
+        if not all(":task/" in text(arn) for arn in arns):
+            raise _garbled(about)
+        return set(arns)
+
+    async def _every_page(
+        self, operation: str, about: str, key: str, too_much: Callable[[int], str], **arguments: str
+    ) -> list[str]:
+        async def page(token: str) -> tuple[list[str], str | None]:
+            answer = await self._call(operation, about, **arguments, **({"nextToken": token} if token else {}))
+            if not isinstance(answer.get(key), list):
                 raise _garbled(about)
-            found.update(arns)
-            token = text(answer.get("nextToken"))
-            if not token:
-                return found
-        raise Failed(Trouble.TOO_MUCH, f"ECS lists more than {len(found)} of {about}")
+            return answer[key], text(answer.get("nextToken")) or None
+
+        return await every_page(page, "", too_much=too_much)
 
     async def _described(self, cluster: str, names: list[str]) -> list[Json]:
         tasks, failures = await self._describe(cluster, names)

@@ -129,9 +129,9 @@ class Ecs:
 
     async def _check_family(self, pipeline: Pipeline) -> None:
         """A family that never was has no tasks either. Raises Absent; a look that fails is passed over."""
-        cluster, family = _cluster(pipeline), pipeline.get("family") or ""
+        family = pipeline.get("family") or ""
         try:
-            is_known = await self._api.knows_family(cluster, family)
+            is_known = await self._api.knows_family(family)
         except Failed as failed:
             log.info("ecs.family_unchecked", family=family, detail=failed.detail)
             return

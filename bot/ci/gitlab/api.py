@@ -16,12 +16,12 @@ from pydantic import SecretStr
 
 from bot.core.evidence import Trouble
 from bot.http.client import Client, Errors, Failed, Limits, Refusal
+from bot.http.pages import every_page
 from bot.http.values import Json, is_count
 from bot.ports.clock import Clock
 
 SYSTEM = "GitLab"
 _PER_PAGE = 100
-_MOST_PAGES = 40
 _LISTINGS = 3
 _TRACE_BYTES = 65536
 _HOST = re.compile(
@@ -88,21 +88,26 @@ async def traced_host(client: Client, path: str, about: str) -> str | None:
 async def _pages(
     client: Client, path: str, about: str, params: Mapping[str, str], is_empty: Callable[[httpx.Response], bool]
 ) -> tuple[dict[int, Json], int]:
-    found: dict[int, Json] = {}
-    asked, total = {**params, "per_page": str(_PER_PAGE), "page": "1"}, 0
-    for number in range(1, _MOST_PAGES + 1):
-        response = await client.send("GET", path, about, params=asked, passing=_never if found else is_empty)
-        if is_empty(response):
-            return found, 0
+    total = 0
+
+    async def page(asked: Mapping[str, str]) -> tuple[list[Json], Mapping[str, str] | None]:
+        nonlocal total
+        response = await client.send("GET", path, about, params=asked, passing=is_empty if asked is first else _never)
+        if asked is first and is_empty(response):
+            return [], None
         entries = client.objects(client.document(response), about)
         if not all(is_count(entry.get("id")) for entry in entries):
             raise Failed(Trouble.GARBLED, f"GitLab's list of {about} has an entry without an id")
-        found.update((entry["id"], entry) for entry in entries)
         total = max(total, _header_number(response, "x-total"))
-        if not _has_next(response, len(entries)):
-            return found, total
-        asked = _next_page(response, asked, number)
-    raise Failed(Trouble.TOO_MUCH, f"GitLab has more than {len(found)} entries of {about}: too many to read in time")
+        return entries, _next_page(response, asked) if _has_next(response, len(entries)) else None
+
+    first: Mapping[str, str] = {**params, "per_page": str(_PER_PAGE), "page": "1"}
+    found = await every_page(
+        page,
+        first,
+        too_much=lambda count: f"GitLab has more than {count} entries of {about}: too many to read in time",
+    )
+    return {entry["id"]: entry for entry in found}, total
 
 
 def project_path(project: str) -> str:
@@ -117,7 +122,7 @@ def _has_next(response: httpx.Response, shown: int) -> bool:
     return shown >= _PER_PAGE and "x-next-page" not in headers
 
 
-def _next_page(response: httpx.Response, asked: Mapping[str, str], number: int) -> dict[str, str]:
+def _next_page(response: httpx.Response, asked: Mapping[str, str]) -> dict[str, str]:
     """The parameters of the next page: of a link only its query is taken, so that the token goes nowhere else."""
     link = response.links.get("next", {}).get("url", "")
     following = response.headers.get("x-next-page", "").strip()
@@ -127,7 +132,7 @@ def _next_page(response: httpx.Response, asked: Mapping[str, str], number: int) 
         query = dict(parse_qsl(urlsplit(link).query))
     except ValueError:
         query = {}
-    return {**asked, **query} if query else {**asked, "page": str(number + 1)}
+    return {**asked, **query} if query else {**asked, "page": str(int(asked["page"]) + 1)}
 
 
 def _header_number(response: httpx.Response, name: str) -> int:

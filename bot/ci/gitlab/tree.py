@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from bot.ci.ends import without_jobs
+from bot.ci.frame import remember
 from bot.ci.gitlab.api import listing, project_path, traced_host
 from bot.ci.gitlab.runs import (
     authored,
@@ -26,7 +27,6 @@ from bot.http.values import Json, inner, is_count, text
 
 _MOST_PARTS = 30
 _MOST_TRACES = 40
-_MOST_REMEMBERED = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +126,7 @@ class Hosts:
         except (Absent, Failed):
             return
         if host is not None or job.get("finished_at") is not None:
-            self._remember(job["id"], host)
-
-    def _remember(self, job_id: int, host: str | None) -> None:
-        self._known[job_id] = host
-        if len(self._known) > _MOST_REMEMBERED:
-            self._known.pop(next(iter(self._known)))
+            remember(self._known, job["id"], host)
 
 
 def started_by(bridges: Iterable[Json]) -> set[int]:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import httpx
 
-from bot.ci.frame import mine
+from bot.ci.frame import mine, remember
 from bot.ci.jenkins.api import SYSTEM, Credentials, JenkinsApi
 from bot.ci.jenkins.runs import ITEM, QUEUED, WHOLE_BUILD, Console, build_from, completed, is_freestyle, item_from
 from bot.ci.jenkins.urls import build_in, job_of, job_path
@@ -23,7 +23,6 @@ from bot.ports.clock import Clock
 
 # Jenkins has no time filter and no limit to how long a build may run: this is how long one is taken to run at most
 _LONGEST_BUILD = timedelta(days=30)
-_MOST_REMEMBERED = 5000
 _LOOKS = 3
 
 
@@ -130,9 +129,7 @@ class Jenkins:
         except TimeoutError:
             return Console()
         if run.phase is Phase.ENDED and console.is_final:
-            self._consoles[run.ref.url] = console
-            if len(self._consoles) > _MOST_REMEMBERED:
-                self._consoles.pop(next(iter(self._consoles)))
+            remember(self._consoles, run.ref.url, console)
         return console
 
     async def cancel(self, ref: RunRef, *, force: bool) -> Cancelled:

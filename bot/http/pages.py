@@ -1,0 +1,37 @@
+"""Lists that a server gives page by page: whole, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+from bot.core.evidence import Trouble
+from bot.http.client import Failed
+
+T = TypeVar("T")
+At = TypeVar("At")
+
+MOST_PAGES = 40
+"""The one bound on foreign lists: what is longer is too much, never a part."""
+
+
+async def every_page(
+    page: Callable[[At], Awaitable[tuple[Iterable[T], At | None]]],
+    first: At,
+    *,
+    too_much: Callable[[int], str],
+    most: int = MOST_PAGES,
+) -> list[T]:
+    """What all pages hold. `page` reads one and says where the next one is, None after the last.
+
+    Raises Failed for a list with more than `most` pages, in the words of `too_much` for as many entries as were read.
+    """
+    found: list[T] = []
+    at = first
+    for _ in range(most):
+        entries, following = await page(at)
+        found += entries
+        if following is None:
+            return found
+        at = following
+    raise Failed(Trouble.TOO_MUCH, too_much(len(found)))
