@@ -27,8 +27,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from bot.sandbox.github.runs import GitHubRuns, RunRecord
 from bot.sandbox.github.server import GitHubStandIn
-from bot.sandbox.github.world import GitHubWorld, RunRecord
 from bot.sandbox.machine.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, local_aws
 from bot.sandbox.machine.process import BotProcess, free_port, start_bot
 from bot.sandbox.machine.proxy import FaultProxy, fault_proxy
@@ -105,9 +105,9 @@ class Stage:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def runs(self) -> GitHubWorld:
+    def runs(self) -> GitHubRuns:
         """Workflows and runs, to start, finish and look at."""
-        return self.github.world
+        return self.github.runs
 
     @property
     def exports(self) -> Path:
@@ -178,7 +178,7 @@ class Stage:
     ) -> tuple[WrittenLock, RunRecord]:
         """The lock of a deployment that ended over an hour ago: a whole state, the lock, and its run.
 
-        `run` is as for `GitHubWorld.start_run`.
+        `run` is as for `GitHubRuns.start_run`.
         """
         await self.aws.put_state(self.states[state].key)
         created = datetime.now(UTC) - timedelta(hours=2)
@@ -267,7 +267,7 @@ async def stage(  # noqa: PLR0913 - every part of the world can be given by keyw
         proxy = await stack.enter_async_context(fault_proxy(aws.endpoint))
         hub = await stack.enter_async_context(github or GitHubStandIn())
         for workflow in (DEPLOY, UPDATE):
-            hub.world.add_workflow(REPO, workflow)
+            hub.runs.add_workflow(REPO, workflow)
         port = free_port()
         workspace.bot_url = f"http://127.0.0.1:{port}/slack/events"
         made = Stage(

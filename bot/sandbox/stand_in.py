@@ -1,29 +1,48 @@
-"""What stand-ins for CI systems share: a server on loopback, answers to be given instead, and loops of runs."""
+"""What the stand-ins for web services share: routes, refusals, faults, pages, the clock, and loops of runs.
+
+A stand-in is a table of routes and what it lets pass; a handler returns JSON or text, or raises Refused.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Self, TypeAlias, TypeVar
 
 from aiohttp import web
 
-Contend = Callable[[Any], Awaitable[None]]
+T = TypeVar("T")
+Serve: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Contend: TypeAlias = Callable[[Any], Awaitable[None]]
 
 
-class HasEnded(Protocol):
-    @property
-    def has_ended(self) -> bool: ...
+class Refused(Exception):
+    """The answer to a request that is not granted."""
+
+    def __init__(self, status: int, body: Any, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(status, body)
+        self.status, self.body, self.headers = status, body, headers
+
+
+class Page(NamedTuple):
+    """One page of a numbered list. `following` is the next page's number, empty at the end; `link` its header."""
+
+    shown: list[Any]
+    number: int
+    size: int
+    following: str
+    link: dict[str, str]
 
 
 @dataclass(slots=True)
-class Answer:
+class Fault:
     """What to say instead, to the next `times` requests that `matching` is found in."""
 
     matching: str
@@ -34,21 +53,40 @@ class Answer:
     times: int
 
 
-@dataclass(slots=True)
-class StandIn:
-    """A server at `base_url` while it is entered. `asked` are the requests so far, `METHOD /path?query` each."""
+@dataclass(kw_only=True)
+class StandIn(ABC):
+    """A server on loopback while it is entered. `offset` shifts its clock against the real one.
 
-    app: web.Application
-    now: Callable[[], datetime]
-    base_url: str = ""
-    asked: list[str] = field(default_factory=list)
-    _answers: list[Answer] = field(default_factory=list)
-    _loops: dict[Any, asyncio.Task[None]] = field(default_factory=dict)
-    _contending: set[asyncio.Task[None]] = field(default_factory=set)
-    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    `origin` is its address, `base_url` the one of its API, below `prefix`. `asked` are the requests so far,
+    `METHOD /path?query` each.
+    """
 
-    def __post_init__(self) -> None:
-        self.app.middlewares.insert(0, self._instead)
+    offset: timedelta = timedelta(0)
+    prefix: str = ""
+    json_type: str = field(default="application/json", init=False)
+    origin: str = field(default="", init=False)
+    asked: list[str] = field(default_factory=list, init=False)
+    _faults: list[Fault] = field(default_factory=list, init=False)
+    _runner: web.AppRunner | None = field(default=None, init=False)
+
+    @abstractmethod
+    def routes(self) -> Mapping[str, Callable[[web.Request], Any]]:
+        """Handlers by `METHOD /path`. They return JSON, text, None (204) or a whole response, or raise Refused."""
+
+    async def guard(self, request: web.Request, serve: Serve) -> web.StreamResponse:
+        """Lets a request pass, or raises Refused."""
+        return await serve(request)
+
+    async def line(self, request: web.Request) -> str:
+        """A request as `asked` and `answer_next` have it."""
+        return f"{request.method} {request.rel_url.raw_path_qs}"
+
+    @property
+    def base_url(self) -> str:
+        return self.origin + self.prefix
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.offset
 
     def answer_next(
         self,
@@ -60,97 +98,158 @@ class StandIn:
         delay: float = 0,
         times: int = 1,
     ) -> None:
-        """The next requests in whose `METHOD /path?query` the pattern is found get this answer, `delay` seconds late.
+        """The next requests in whose line the pattern is found get this answer, `delay` seconds late.
 
         Without a body a 200 is passed on to the real answer after the delay.
         """
-        self._answers.append(Answer(matching, status, body, headers or {}, delay, times))
+        self._faults.append(Fault(matching, status, body, headers or {}, delay, times))
 
     def heal(self) -> None:
         """Answers as usual again, whatever `answer_next` said."""
-        self._answers.clear()
+        self._faults.clear()
 
-    def loop(
-        self,
-        key: Any,
-        start: Callable[[], HasEnded | None],
-        finish: Callable[[Any], None],
-        *,
-        every: float,
-        lasts: float,
-        contend: Contend | None,
-    ) -> None:
-        """Calls `start` every so many seconds until `stop_loop(key)`; it returns a run, or None while it may not.
-
-        A run lasts as long as `contend(run)` does, or `lasts` seconds, and is then finished. The `contend` of a run
-        that ends before that is cancelled.
-        """
-
-        async def keep_starting() -> None:
-            while True:
-                run = start()
-                if run is not None:
-                    task = asyncio.create_task(self._live(run, finish, lasts, contend))
-                    self._contending.add(task)
-                    task.add_done_callback(self._contending.discard)
-                await asyncio.sleep(every)
-
-        self.stop_loop(key)
-        self._loops[key] = asyncio.create_task(keep_starting())
-
-    def stop_loop(self, key: Any) -> None:
-        """Nothing is started any more; what runs goes on."""
-        task = self._loops.pop(key, None)
-        if task is not None:
-            task.cancel()
+    def answer(self, body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+        """Text as text, anything else as JSON."""
+        if isinstance(body, str):
+            return web.Response(text=body, status=status, headers=headers)
+        return web.json_response(body, status=status, headers=headers, content_type=self.json_type)
 
     async def __aenter__(self) -> Self:
-        runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        self._stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
-        self.base_url = f"http://{host}:{port}"
+        app = web.Application(middlewares=[self._answered])
+        app.on_response_prepare.append(self._dated)
+        for line, handler in self.routes().items():
+            method, _, path = line.partition(" ")
+            app.router.add_route(method, path, self._served(handler))
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        host, port = self._runner.addresses[0][:2]
+        self.origin = f"http://{host}:{port}"
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        tasks = [*self._loops.values(), *self._contending]
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def _served(self, handler: Callable[[web.Request], Any]) -> Serve:
+        async def serve(request: web.Request) -> web.StreamResponse:
+            try:
+                body = handler(request)
+                body = await body if inspect.isawaitable(body) else body
+            except Refused as refused:
+                return self.answer(refused.body, refused.status, refused.headers)
+            if isinstance(body, web.StreamResponse):
+                return body
+            return web.Response(status=204) if body is None else self.answer(body)
+
+        return serve
+
+    @web.middleware
+    async def _answered(self, request: web.Request, handler: Serve) -> web.StreamResponse:
+        line = await self.line(request)
+        self.asked.append(line)
+        fault = next((one for one in self._faults if one.times > 0 and re.search(one.matching, line)), None)
+        if fault is not None:
+            fault.times -= 1
+            await asyncio.sleep(fault.delay)
+            if fault.body is not None or fault.status != 200:
+                return web.Response(status=fault.status, text=fault.body or "", headers=fault.headers)
+        try:
+            return await self.guard(request, handler)
+        except Refused as refused:
+            return self.answer(refused.body, refused.status, refused.headers)
+
+    async def _dated(self, _: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Date"] = format_datetime(self.now(), usegmt=True)
+
+
+@dataclass(kw_only=True)
+class CiStandIn(StandIn):
+    """A CI system: `runs` are what it knows, driven by plain calls; loops start runs on their own."""
+
+    runs: Any = field(init=False)
+    _loops: dict[tuple[str, ...], asyncio.Task[None]] = field(default_factory=dict, init=False)
+    _living: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+
+    @abstractmethod
+    def fail(self, run: Any) -> None:
+        """Ends a run that has lived its time."""
+
+    def live(self, run: Any, *, lasts: float = 30.0, contend: Contend | None = None) -> None:
+        """The run lasts as long as `contend(run)` does, or `lasts` seconds, and then fails.
+
+        The `contend` of a run that ends before that is cancelled.
+        """
+        task = asyncio.create_task(self._live(run, lasts, contend))
+        self._living.add(task)
+        task.add_done_callback(self._living.discard)
+
+    def keep_starting(
+        self, *key: object, start: Callable[[], Any], every: float, lasts: float, contend: Contend | None
+    ) -> None:
+        """Calls `start` every so many seconds until `stop_loop(*key)`. It returns a run to live, or None."""
+
+        async def loop() -> None:
+            while True:
+                if (run := start()) is not None:
+                    self.live(run, lasts=lasts, contend=contend)
+                await asyncio.sleep(every)
+
+        self.stop_loop(*key)
+        self._loops[_folded(key)] = asyncio.create_task(loop())
+
+    def stop_loop(self, *key: object) -> None:
+        """Nothing is started any more; what runs goes on."""
+        task = self._loops.pop(_folded(key), None)
+        if task is not None:
+            task.cancel()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        tasks = [*self._loops.values(), *self._living]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._stack.aclose()
+        await super().__aexit__(kind, error, trace)
 
-    async def _live(self, run: HasEnded, finish: Callable[[Any], None], lasts: float, contend: Contend | None) -> None:
+    async def _live(self, run: Any, lasts: float, contend: Contend | None) -> None:
         act = asyncio.ensure_future(contend(run) if contend else asyncio.sleep(lasts))
         try:
             while not act.done():
                 await asyncio.wait([act], timeout=0.05)
+                self.runs.settle()
                 if run.has_ended:
                     return
-            finish(run)
+            self.fail(run)
         finally:
             act.cancel()
             await asyncio.gather(act, return_exceptions=True)
 
-    @web.middleware
-    async def _instead(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        line = f"{request.method} {request.rel_url.raw_path_qs}"
-        self.asked.append(line)
-        answer = next(
-            (answer for answer in self._answers if answer.times > 0 and re.search(answer.matching, line)), None
-        )
-        if answer is not None:
-            answer.times -= 1
-            await asyncio.sleep(answer.delay)
-            if answer.body is not None or answer.status != 200:
-                return web.Response(status=answer.status, text=answer.body or "", headers=dict(answer.headers))
-        response: web.StreamResponse = await handler(request)
-        if not response.prepared:
-            response.headers["Date"] = format_datetime(self.now(), usegmt=True)
-        return response
+
+def paged(request: web.Request, entries: Sequence[Any], *, usual: int) -> Page:
+    """The page of a list that `page` and `per_page` ask for; a page has 100 entries at most, or the `usual`."""
+    size = max(1, min(100, int(request.query.get("per_page", usual))))
+    number = max(1, int(request.query.get("page", "1")))
+    shown, after = cut(entries, (number - 1) * size, size)
+    following = str(number + 1) if after else ""
+    link = {"Link": f'<{request.url.update_query(page=following)}>; rel="next"'} if following else {}
+    return Page(shown, number, size, following, link)
 
 
-def wall_clock(offset: timedelta) -> datetime:
-    return datetime.now(UTC) + offset
+def cut(entries: Sequence[T], first: int, size: int) -> tuple[list[T], str]:
+    """So many entries from the first on, and where the next ones begin, empty at the end."""
+    return list(entries[first : first + size]), str(first + size) if first + size < len(entries) else ""
+
+
+def given(found: T | None, refusal: Refused) -> T:
+    """What was found. Raises the refusal if that is nothing."""
+    if found is None:
+        raise refusal
+    return found
+
+
+def _folded(key: tuple[object, ...]) -> tuple[str, ...]:
+    return tuple(str(part).casefold() for part in key)

@@ -35,8 +35,8 @@ def update() -> Pipeline:
 @pytest.fixture
 async def github() -> AsyncIterator[GitHubStandIn]:
     async with GitHubStandIn() as standing:
-        standing.world.add_workflow("acme/infra", "deploy.yml")
-        standing.world.add_workflow("acme/infra", "dependency-update.yml")
+        standing.runs.add_workflow("acme/infra", "deploy.yml")
+        standing.runs.add_workflow("acme/infra", "dependency-update.yml")
         yield standing
 
 

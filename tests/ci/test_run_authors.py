@@ -91,7 +91,7 @@ async def jenkins():
 
 
 async def test_github_lists_the_author_of_a_commit_that_a_bot_deployed(source, github, update):
-    github.world.start_run(
+    github.runs.start_run(
         "acme/infra", "dependency-update.yml", actor="renovate[bot]", author=AUTHOR[0], author_email=AUTHOR[1]
     )
 
@@ -102,7 +102,7 @@ async def test_github_lists_the_author_of_a_commit_that_a_bot_deployed(source, g
 
 @pytest.mark.parametrize(("event", "by_bot"), [("push", False), ("schedule", True)])
 async def test_github_tells_a_persons_run_from_that_of_a_schedule(source, github, update, event, by_bot):
-    github.world.start_run("acme/infra", "dependency-update.yml", actor="elliott-ci", event=event)
+    github.runs.start_run("acme/infra", "dependency-update.yml", actor="elliott-ci", event=event)
 
     (run,) = value(await source.runs(update, since=SINCE))
 
@@ -122,7 +122,7 @@ async def test_github_tells_a_persons_run_from_that_of_a_schedule(source, github
 )
 async def test_gitlab_tells_the_author_with_the_jobs(gitlab, user, source_word, by_bot):
     server, source = gitlab
-    server.world.start_pipeline(
+    server.runs.start_pipeline(
         "acme/infra", user=user, source=source_word, author=AUTHOR[0], author_email=AUTHOR[1], at=NOW
     )
     (listed,) = value(await source.runs(MAIN, since=SINCE))
@@ -132,7 +132,7 @@ async def test_gitlab_tells_the_author_with_the_jobs(gitlab, user, source_word, 
 
 async def test_azure_asks_for_the_author_of_a_build_that_nobody_asked_for(azure):
     server, source = azure
-    server.world.start_run("infra", 42, requested_for=TFS, reason="schedule", author="Elliott", at=NOW)
+    server.runs.start_run("infra", 42, requested_for=TFS, reason="schedule", author="Elliott", at=NOW)
     (listed,) = value(await source.runs(DEFINITION, since=SINCE))
 
     run = value(await source.with_jobs(listed))
@@ -142,7 +142,7 @@ async def test_azure_asks_for_the_author_of_a_build_that_nobody_asked_for(azure)
 
 async def test_azure_is_not_asked_for_more_where_a_person_asked_for_the_build(azure):
     server, source = azure
-    server.world.start_run("infra", 42, requested_for="Elliott", author="Quinn", at=NOW)
+    server.runs.start_run("infra", 42, requested_for="Elliott", author="Quinn", at=NOW)
     (listed,) = value(await source.runs(DEFINITION, since=SINCE))
 
     run = value(await source.with_jobs(listed))
@@ -153,7 +153,7 @@ async def test_azure_is_not_asked_for_more_where_a_person_asked_for_the_build(az
 
 async def test_an_azure_that_does_not_tell_the_changes_still_tells_the_build(azure):
     server, source = azure
-    server.world.start_run("infra", 42, requested_for=TFS, author="Elliott", at=NOW)
+    server.runs.start_run("infra", 42, requested_for=TFS, author="Elliott", at=NOW)
     (listed,) = value(await source.runs(DEFINITION, since=SINCE))
     server.answer_next("/changes", status=403, times=5)
 
@@ -165,8 +165,8 @@ async def test_an_azure_that_does_not_tell_the_changes_still_tells_the_build(azu
 @pytest.mark.parametrize("freestyle", [True, False])
 async def test_jenkins_tells_the_author_of_the_commit_that_a_timer_built(jenkins, freestyle):
     server, source = jenkins
-    server.world.add_job("infra/deploy", freestyle=freestyle)
-    build = server.world.start_build("infra/deploy", trigger="hudson.triggers.TimerTrigger$TimerTriggerCause", at=NOW)
+    server.runs.add_job("infra/deploy", freestyle=freestyle)
+    build = server.runs.start_build("infra/deploy", trigger="hudson.triggers.TimerTrigger$TimerTriggerCause", at=NOW)
     build.author, build.author_email = AUTHOR
     (listed,) = value(await source.runs(JOB, since=SINCE))
 
@@ -175,7 +175,7 @@ async def test_jenkins_tells_the_author_of_the_commit_that_a_timer_built(jenkins
 
 async def test_a_jenkins_build_that_a_person_started_is_no_bots(jenkins):
     server, source = jenkins
-    server.world.start_build("infra/deploy", actor="elliott", at=NOW)
+    server.runs.start_build("infra/deploy", actor="elliott", at=NOW)
 
     (listed,) = value(await source.runs(JOB, since=SINCE))
 

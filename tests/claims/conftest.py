@@ -83,7 +83,7 @@ class Bot:
         return await self.ask("PATCH", f"/api/v1/claims/{claim_id}", json=news)
 
     def start_run(self, workflow="deploy.yml", *, ago=timedelta(minutes=10), actor="elliott-ci"):
-        return self.github.world.start_run("acme/infra", workflow, at=datetime.now(UTC) - ago, actor=actor)
+        return self.github.runs.start_run("acme/infra", workflow, at=datetime.now(UTC) - ago, actor=actor)
 
     async def hold(self, *, host="fv-az881-525", created=None):
         """A lock that is taken now."""
@@ -138,7 +138,7 @@ async def redis(tmp_path_factory):
 async def github():
     async with GitHubStandIn() as github:
         for workflow in ("deploy.yml", "dependency-update.yml"):
-            github.world.add_workflow("acme/infra", workflow)
+            github.runs.add_workflow("acme/infra", workflow)
         yield github
 
 

@@ -160,7 +160,7 @@ async def test_a_claimed_run_is_the_holder_and_a_live_one_refuses(bot):
     run, other = bot.start_run(), bot.start_run("dependency-update.yml")
     await bot.claim(run)
     lock = await bot.hold()
-    bot.github.world.finish(other.id, "failure")
+    bot.github.runs.finish(other.id, "failure")
 
     verdict, seen = await bot.decide()
 

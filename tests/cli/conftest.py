@@ -88,11 +88,11 @@ class Surroundings:
     async def hold(self, *, who: str = "runner@fv-az881-525", ended: str | None = "failure") -> WrittenLock:
         """A lock that was taken half an hour ago by a run that has ended since (or goes on, with None)."""
         taken = datetime.now(UTC) - timedelta(minutes=30)
-        run = self.github.world.start_run(
+        run = self.github.runs.start_run(
             "acme/infra", "deploy.yml", at=taken - timedelta(minutes=5), actor="elliott-ci"
         )
         if ended:
-            self.github.world.finish(run.id, ended, at=taken + timedelta(minutes=2))
+            self.github.runs.finish(run.id, ended, at=taken + timedelta(minutes=2))
         lock = WrittenLock(secrets.token_hex(16), taken, f"{self.aws.bucket}/{KEY}", who=who)
         await self.aws.hold(KEY, lock.text, item=True, file=True)
         return lock
@@ -116,7 +116,7 @@ async def around(shared_aws):
     await aws.create()
     await aws.put_state(KEY)
     async with fault_proxy(aws.endpoint) as proxy, GitHubStandIn(token=GITHUB_TOKEN) as github:
-        github.world.add_workflow("acme/infra", "deploy.yml")
+        github.runs.add_workflow("acme/infra", "deploy.yml")
         yield Surroundings(aws, proxy, github)
 
 

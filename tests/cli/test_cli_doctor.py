@@ -250,7 +250,7 @@ async def test_looking_whether_runs_may_be_cancelled_cancels_none(around, levels
     code, found, _ = await levels("github", "kill-job")
 
     assert (code, found) == (0, ["ok"])
-    assert [run.status for run in around.github.world.runs("acme/infra")] == ["in_progress"]
+    assert [run.status for run in around.github.runs.runs("acme/infra")] == ["in_progress"]
 
 
 async def test_a_ci_system_that_cannot_be_reached_stops_the_states_that_it_serves(healthy, levels):
@@ -362,6 +362,6 @@ async def test_the_ticket_system_is_looked_at_and_nothing_is_filed(healthy, leve
         code, found, told = await levels("tickets", f"GitHub {github.place}")
 
         assert (code, found) == (0, ["warn" if trouble else "ok"])
-        assert github.desk.issues == []
-        assert all(line.startswith("GET") for line in github.server.asked)
+        assert github.issues == []
+        assert all(line.startswith("GET") for line in github.asked)
     assert ("renew TICKET_TOKEN" if trouble else "takes issues") in told

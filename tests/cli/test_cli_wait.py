@@ -20,7 +20,7 @@ def started(around):
 
     def started(ago):
         at = datetime.now(UTC) - timedelta(minutes=ago)
-        return around.github.world.start_run("acme/infra", "deploy.yml", at=at, actor="elliott-ci")
+        return around.github.runs.start_run("acme/infra", "deploy.yml", at=at, actor="elliott-ci")
 
     return started
 

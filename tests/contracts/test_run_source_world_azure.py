@@ -52,19 +52,19 @@ class Azure:
             )
         )
         for known in (self.pipeline, self.other):
-            stand_in.world.add_definition(PROJECT, int(known.get("definition")))
+            stand_in.runs.add_definition(PROJECT, int(known.get("definition")))
 
     def start(self, at):
-        return str(self.stand_in.world.start_run(PROJECT, 42, at=at).id)
+        return str(self.stand_in.runs.start_run(PROJECT, 42, at=at).id)
 
     def start_waiting(self, at):
-        return str(self.stand_in.world.start_run(PROJECT, 42, at=at, queued=True).id)
+        return str(self.stand_in.runs.start_run(PROJECT, 42, at=at, queued=True).id)
 
     def finish(self, run_id, conclusion, at):
-        self.stand_in.world.finish(int(run_id), **WORDS[conclusion], at=at)
+        self.stand_in.runs.finish(int(run_id), **WORDS[conclusion], at=at)
 
     def rerun(self, run_id, at):
-        self.stand_in.world.rerun(int(run_id), at=at)
+        self.stand_in.runs.rerun(int(run_id), at=at)
 
     def url(self, run_id):
         return f"{self.stand_in.base_url}/{PROJECT}/_build/results?buildId={run_id}&view=results"
@@ -76,10 +76,10 @@ class Azure:
         self.stand_in.token, self.stand_in.reading_token = "", self.stand_in.token
 
     def is_on(self, known):
-        return self.stand_in.world.definition(PROJECT, int(known.get("definition"))).queue_status == "enabled"
+        return self.stand_in.runs.definition(PROJECT, int(known.get("definition"))).queue_status == "enabled"
 
     def has_ended(self, run_id):
-        return self.stand_in.world.run(int(run_id)).has_ended
+        return self.stand_in.runs.run(int(run_id)).has_ended
 
 
 @asynccontextmanager

@@ -48,7 +48,7 @@ def client_of(stand_in, key):
     )
 
 
-class EcsWorld:
+class EcsRuns:
     def __init__(self, stand_in):
         self.stand_in = stand_in
         self.clients = {key: client_of(stand_in, key) for key in (stand_in.access_key, stand_in.reading_key)}
@@ -67,24 +67,24 @@ class EcsWorld:
             )
         )
         for known in (self.pipeline, self.other):
-            stand_in.world.add_family(CLUSTER, known.get("family"))
+            stand_in.runs.add_family(CLUSTER, known.get("family"))
 
     def start(self, at):
-        return self.stand_in.world.start_run(CLUSTER, "production", at=at).id
+        return self.stand_in.runs.start_run(CLUSTER, "production", at=at).id
 
     def start_waiting(self, at):
-        return self.stand_in.world.start_run(CLUSTER, "production", at=at, queued=True).id
+        return self.stand_in.runs.start_run(CLUSTER, "production", at=at, queued=True).id
 
     def finish(self, run_id, conclusion, at):
         if conclusion is Conclusion.CANCELLED:
-            task = self.stand_in.world.run(run_id)
-            self.stand_in.world.stop(run_id)
+            task = self.stand_in.runs.run(run_id)
+            self.stand_in.runs.stop(run_id)
             task.due = at
         else:
-            self.stand_in.world.finish(run_id, 0 if conclusion is Conclusion.SUCCESS else 1, at=at)
+            self.stand_in.runs.finish(run_id, 0 if conclusion is Conclusion.SUCCESS else 1, at=at)
 
     def url(self, run_id):
-        return self.stand_in.url(self.stand_in.world.run(run_id))
+        return self.stand_in.url(self.stand_in.runs.run(run_id))
 
     def fail(self, trouble):
         self.stand_in.answer_next("", times=10**6, **REFUSALS[trouble])
@@ -96,13 +96,13 @@ class EcsWorld:
         return True
 
     def has_ended(self, run_id):
-        return self.stand_in.world.run(run_id).has_ended
+        return self.stand_in.runs.run(run_id).has_ended
 
 
 @asynccontextmanager
 async def world():
     async with EcsStandIn(stop_delay=timedelta(seconds=0.2), retention=timedelta(days=60)) as stand_in:
-        made = EcsWorld(stand_in)
+        made = EcsRuns(stand_in)
         yield made
         for client in made.clients.values():
             client.close()

@@ -51,19 +51,19 @@ class GitHub:
             )
         )
         for known in (self.pipeline, self.other):
-            stand_in.world.add_workflow(REPO, known.get("workflow"))
+            stand_in.runs.add_workflow(REPO, known.get("workflow"))
 
     def start(self, at):
-        return str(self.stand_in.world.start_run(REPO, "deploy.yml", at=at).id)
+        return str(self.stand_in.runs.start_run(REPO, "deploy.yml", at=at).id)
 
     def start_waiting(self, at):
-        return str(self.stand_in.world.start_run(REPO, "deploy.yml", at=at, queued=True).id)
+        return str(self.stand_in.runs.start_run(REPO, "deploy.yml", at=at, queued=True).id)
 
     def finish(self, run_id, conclusion, at):
-        self.stand_in.world.finish(int(run_id), WORDS[conclusion], at=at)
+        self.stand_in.runs.finish(int(run_id), WORDS[conclusion], at=at)
 
     def rerun(self, run_id, at):
-        self.stand_in.world.rerun(int(run_id), at=at)
+        self.stand_in.runs.rerun(int(run_id), at=at)
 
     def url(self, run_id):
         return f"{self.stand_in.base_url}/{REPO}/actions/runs/{run_id}"
@@ -75,10 +75,10 @@ class GitHub:
         self.stand_in.token, self.stand_in.reading_token = "", self.stand_in.token
 
     def is_on(self, known):
-        return self.stand_in.world.workflow(REPO, known.get("workflow")).state == "active"
+        return self.stand_in.runs.workflow(REPO, known.get("workflow")).state == "active"
 
     def has_ended(self, run_id):
-        return self.stand_in.world.run(int(run_id)).has_ended
+        return self.stand_in.runs.run(int(run_id)).has_ended
 
 
 @asynccontextmanager

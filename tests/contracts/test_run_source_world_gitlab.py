@@ -51,25 +51,25 @@ class World:
             )
         )
         self.schedules = {
-            known: stand_in.world.add_schedule(PROJECT, known.get("ref"), f"Nightly {known.get('ref')}")
+            known: stand_in.runs.add_schedule(PROJECT, known.get("ref"), f"Nightly {known.get('ref')}")
             for known in (self.pipeline, self.other)
         }
 
     def start(self, at):
-        return str(self.stand_in.world.start_pipeline(PROJECT, at=at).id)
+        return str(self.stand_in.runs.start_pipeline(PROJECT, at=at).id)
 
     def start_waiting(self, at):
-        return str(self.stand_in.world.start_pipeline(PROJECT, at=at, queued=True).id)
+        return str(self.stand_in.runs.start_pipeline(PROJECT, at=at, queued=True).id)
 
     def finish(self, run_id, conclusion, at):
         status, reason = WORDS[conclusion]
-        self.stand_in.world.finish(int(run_id), status, reason=reason, at=at)
+        self.stand_in.runs.finish(int(run_id), status, reason=reason, at=at)
 
     def rerun(self, run_id, at):
-        self.stand_in.world.retry(int(run_id), at=at)
+        self.stand_in.runs.retry(int(run_id), at=at)
 
     def url(self, run_id):
-        return f"{self.stand_in.server.base_url}/{PROJECT}/-/pipelines/{run_id}"
+        return f"{self.stand_in.origin}/{PROJECT}/-/pipelines/{run_id}"
 
     def fail(self, trouble):
         self.stand_in.answer_next("/projects/", times=10**6, **ANSWERS[trouble])
@@ -81,7 +81,7 @@ class World:
         return self.schedules[known].active
 
     def has_ended(self, run_id):
-        return self.stand_in.world.pipeline(int(run_id)).has_ended
+        return self.stand_in.runs.pipeline(int(run_id)).has_ended
 
 
 @asynccontextmanager

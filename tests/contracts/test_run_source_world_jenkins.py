@@ -53,17 +53,17 @@ class World:
             )
         )
         for known in (self.pipeline, self.other):
-            stand_in.world.add_job(known.get("job"))
+            stand_in.runs.add_job(known.get("job"))
 
     def start(self, at):
-        return str(self.stand_in.world.start_build(JOB, at=at).number)
+        return str(self.stand_in.runs.start_build(JOB, at=at).number)
 
     def start_waiting(self, at):
-        return f"queue:{self.stand_in.world.queue(JOB, at=at).id}"
+        return f"queue:{self.stand_in.runs.queue(JOB, at=at).id}"
 
     def finish(self, run_id, conclusion, at):
         result, interruption = WORDS[conclusion]
-        self.stand_in.world.finish(self.build(run_id), result, at=at, interruption=interruption)
+        self.stand_in.runs.finish(self.build(run_id), result, at=at, interruption=interruption)
 
     def url(self, run_id):
         return f"{self.stand_in.base_url}/job/infra/job/deploy/{run_id}/"
@@ -75,13 +75,13 @@ class World:
         self.stand_in.user, self.stand_in.reader = "", self.stand_in.user
 
     def is_on(self, known):
-        return not self.stand_in.world.job(known.get("job")).is_disabled
+        return not self.stand_in.runs.job(known.get("job")).is_disabled
 
     def has_ended(self, run_id):
         return self.build(run_id).has_ended
 
     def build(self, run_id):
-        (found,) = (build for build in self.stand_in.world.job(JOB).builds if build.number == int(run_id))
+        (found,) = (build for build in self.stand_in.runs.job(JOB).builds if build.number == int(run_id))
         return found
 
 

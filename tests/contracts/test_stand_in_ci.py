@@ -51,20 +51,20 @@ class Memory:
 class GitHub:
     def __init__(self, stand_in):
         self.stand_in = stand_in
-        stand_in.world.add_workflow("acme/infra", "deploy.yml")
+        stand_in.runs.add_workflow("acme/infra", "deploy.yml")
         self.source = Source(GitHubActions(
             name="github", base_url=stand_in.base_url, token=SecretStr(stand_in.token), clock=WallClock(),
             pipelines=(DEPLOY,),
         ))  # fmt: skip
 
     def start(self):
-        return str(self.stand_in.world.start_run("acme/infra", "deploy.yml").id)
+        return str(self.stand_in.runs.start_run("acme/infra", "deploy.yml").id)
 
     def again(self, run_id):
-        self.stand_in.world.rerun(int(run_id))
+        self.stand_in.runs.rerun(int(run_id))
 
     def fail(self, run_id):
-        self.stand_in.world.finish(int(run_id), "failure")
+        self.stand_in.runs.finish(int(run_id), "failure")
 
     def go_away(self):
         self.stand_in.answer_next("/repos/", status=502, times=10**6)

@@ -77,7 +77,7 @@ class Side:
     def taken(self):
         if isinstance(self.stand_in, MemoryTickets):
             return [ticket.title for _, ticket in self.stand_in.filed]
-        return [issue.title for issue in self.stand_in.desk.issues]
+        return [issue.title for issue in self.stand_in.issues]
 
     def break_after_taking(self):
         if isinstance(self.stand_in, MemoryTickets):
@@ -175,14 +175,14 @@ async def test_a_system_that_works_is_ready(side):
 async def test_the_ticket_is_found_among_very_many(http):
     await http.tickets.file(TICKET)
     for number in range(250):
-        http.stand_in.desk.take(f"other {number}", "text")
+        http.stand_in.take(f"other {number}", "text")
 
     assert isinstance(await http.tickets.find(TICKET.marker, since=LONG_AGO), Found)
 
 
 async def test_a_closed_ticket_is_found(http):
     await http.tickets.file(TICKET)
-    http.stand_in.desk.issues[0].is_open = False
+    http.stand_in.issues[0].is_open = False
 
     assert isinstance(await http.tickets.find(TICKET.marker, since=LONG_AGO), Found)
 
@@ -232,7 +232,7 @@ async def test_filing_is_one_request_whatever_comes_of_it(http):
 
     await http.tickets.file(TICKET)
 
-    assert len([line for line in http.stand_in.server.asked if line.startswith("POST")]) == 1
+    assert len([line for line in http.stand_in.asked if line.startswith("POST")]) == 1
 
 
 async def test_throttling_files_nothing_and_says_for_how_long(http):

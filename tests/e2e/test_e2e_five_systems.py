@@ -57,7 +57,7 @@ def name(request) -> str:
 def system(played, name):
     mine = played[0][name]
     yield mine
-    mine.is_mended()
+    mine.heal()
     mine.forget()
 
 

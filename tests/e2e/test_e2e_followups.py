@@ -54,16 +54,16 @@ async def test_a_worker_that_is_killed_while_the_ticket_is_being_taken_is_follow
 
     await scene.click(message, "followup.file", user="U0GUEST")
     await scene.told("full members", user="U0GUEST")
-    assert github.desk.issues == []
+    assert github.issues == []
 
-    github.desk.holds = 60
+    github.holds = 60
     await asyncio.gather(
         scene.click(message, "followup.file", user="U0PARKER"), scene.click(message, "followup.file", user="U0QUINN")
     )
     await scene.told("being filed")
-    await scene.until(lambda: github.desk.issues)
+    await scene.until(lambda: github.issues)
     await bot.kill()
-    github.desk.holds = 0
+    github.holds = 0
     await scene.stage.start()
 
     await scene.becomes(message, "filed: ", "the ticket in github")

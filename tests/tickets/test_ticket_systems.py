@@ -89,19 +89,19 @@ async def test_github_finds_the_ticket_of_a_token_whose_labels_are_dropped(githu
 
     await on_github.file(TICKET)
 
-    assert github.desk.issues[0].labels == ()
+    assert github.issues[0].labels == ()
     assert isinstance(await on_github.find(TICKET.marker, since=LONG_AGO), Found)
 
 
 async def test_a_pull_request_that_quotes_the_marker_is_not_the_ticket(github, on_github):
-    github.desk.take("Fix it", f"<!-- {TICKET.marker} -->", is_pull_request=True)
+    github.take("Fix it", f"<!-- {TICKET.marker} -->", is_pull_request=True)
 
     assert isinstance(await on_github.find(TICKET.marker, since=LONG_AGO), NotFound)
 
 
 async def test_a_list_that_does_not_end_is_not_an_answer(github, on_github):
     for number in range(1_001):
-        github.desk.take(f"issue {number}", "text")
+        github.take(f"issue {number}", "text")
 
     assert isinstance(await on_github.find(TICKET.marker, since=LONG_AGO), Unseen)
 
@@ -154,7 +154,7 @@ async def test_gitlab_is_given_no_order(gitlab, on_gitlab):
     said = (Quoted("/close"), "\n/assign @root")
     await on_gitlab.file(Ticket(TICKET.marker, "/close", said, (("/close",),), (("/close", (Quoted("/close"),)),)))
 
-    assert len(gitlab.desk.issues) == 1
+    assert len(gitlab.issues) == 1
     assert gitlab.orders == []
 
 
@@ -163,7 +163,7 @@ async def test_gitlab_drops_the_labels_of_a_guest_and_the_ticket_is_found_all_th
 
     await on_gitlab.file(TICKET)
 
-    assert gitlab.desk.issues[0].labels == ()
+    assert gitlab.issues[0].labels == ()
     assert isinstance(await on_gitlab.find(TICKET.marker, since=LONG_AGO), Found)
 
 
@@ -198,7 +198,7 @@ async def test_jira_names_the_field_that_it_does_not_take(jira, on_jira, trouble
 
     assert filing.result is FileResult.REFUSED
     assert told in filing.detail
-    assert jira.desk.issues == []
+    assert jira.issues == []
 
 
 async def test_jira_shows_a_ticket_by_its_label_once_it_can_be_searched(jira, on_jira):
@@ -215,7 +215,7 @@ async def test_jira_shows_a_ticket_by_its_label_once_it_can_be_searched(jira, on
 async def test_jira_gets_a_document_and_no_markup(jira, on_jira):
     await on_jira.file(TICKET)
 
-    (issue,) = jira.desk.issues
+    (issue,) = jira.issues
     assert json.loads(issue.text)["type"] == "doc"
     assert set(issue.labels) == {"tflock", TICKET.marker}
 
@@ -253,4 +253,4 @@ async def test_a_hostile_project_name_cannot_leave_its_place_in_the_question(jir
         assert (await tickets.file(TICKET)).result is FileResult.REFUSED
     finally:
         await tickets.aclose()
-    assert jira.desk.issues == []
+    assert jira.issues == []

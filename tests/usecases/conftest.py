@@ -111,11 +111,11 @@ class Scene:
         """A lock with the run that holds it."""
         lock = await self.lock(**how)
         at = lock.created - timedelta(minutes=3)
-        return lock, self.github.world.start_run(REPO, DEPLOY, at=at, actor="elliott-ci", title="Deploy")
+        return lock, self.github.runs.start_run(REPO, DEPLOY, at=at, actor="elliott-ci", title="Deploy")
 
     async def dead_lock(self, conclusion: str = "timed_out", **how):
         lock, run = await self.running_lock(**how)
-        self.github.world.finish(run.id, conclusion, at=lock.created + timedelta(minutes=10))
+        self.github.runs.finish(run.id, conclusion, at=lock.created + timedelta(minutes=10))
         return lock, run
 
     async def stands(self, lock: WrittenLock) -> bool:
@@ -235,7 +235,7 @@ async def scene(moto, policy, protected, directory, tmp_path, monkeypatch):
         clients = AwsClients()
         stack.push_async_callback(clients.aclose)
         for pipeline in PIPELINES:
-            github.world.add_workflow(REPO, pipeline.get("workflow"))
+            github.runs.add_workflow(REPO, pipeline.get("workflow"))
 
         clock = MovableClock()
         source = Source(

@@ -20,7 +20,7 @@ OTHERS = Pipeline("github", (("repo", REPO), ("workflow", "dev.yml")))
 
 def sharing(scene, *, table_of_dev) -> World:
     """The scene's world with a second state `dev` that has a pipeline of its own."""
-    scene.github.world.add_workflow(REPO, "dev.yml")
+    scene.github.runs.add_workflow(REPO, "dev.yml")
     staging = replace(scene.ports.states["staging"], lock_table="locks")
     dev = replace(staging, name=StateName("dev", "", protected=False), pipelines=(OTHERS,), lock_table=table_of_dev)
     return replace(scene.ports, states={"staging": staging, "dev": dev})
@@ -72,7 +72,7 @@ async def test_with_a_throttled_table_the_runs_of_all_states_on_it_are_looked_at
     world = sharing(scene, table_of_dev="locks")
     for minutes in range(10):
         at = scene.clock.now() - timedelta(minutes=minutes)
-        scene.github.world.start_run(REPO, "dev.yml", at=at, actor="dependency-bot", event="schedule")
+        scene.github.runs.start_run(REPO, "dev.yml", at=at, actor="dependency-bot", event="schedule")
     scene.proxy.fault("dynamodb:GetItem", Throttle())
 
     seen = await inspect(world, world.state("staging"))
@@ -87,7 +87,7 @@ async def test_with_a_throttled_table_the_runs_of_all_states_on_it_are_looked_at
 async def test_a_state_on_another_table_is_not_in_the_crowd(scene):
     await scene.dead_lock()
     world = sharing(scene, table_of_dev="other locks")
-    scene.github.world.start_run(REPO, "dev.yml", at=scene.clock.now(), actor="quinn", event="push")
+    scene.github.runs.start_run(REPO, "dev.yml", at=scene.clock.now(), actor="quinn", event="push")
     scene.proxy.fault("dynamodb:GetItem", Throttle())
 
     seen = await inspect(world, world.state("staging"))

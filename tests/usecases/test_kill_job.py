@@ -41,12 +41,12 @@ async def confirm(scene, report, key=None, *, stop=True, user="U0QUINN"):
 async def looping(scene, count=6):
     """A workflow that was started again and again, its newest runs still going on."""
     lock, holder = await scene.running_lock()
-    runs = [scene.github.world.start_run(REPO, UPDATE, actor="dependency-bot") for _ in range(count)]
+    runs = [scene.github.runs.start_run(REPO, UPDATE, actor="dependency-bot") for _ in range(count)]
     return lock, holder, runs
 
 
 def active(scene):
-    return scene.github.world.workflow(REPO, UPDATE).state == "active"
+    return scene.github.runs.workflow(REPO, UPDATE).state == "active"
 
 
 async def test_the_run_that_holds_the_lock_is_found_by_its_state_and_ended(scene):
@@ -59,7 +59,7 @@ async def test_the_run_that_holds_the_lock_is_found_by_its_state_and_ended(scene
     await scene.work()
 
     assert (report.stage, report.chosen.tie) == (KillStage.FOUND, Tie.HOLDS)
-    assert scene.github.world.run(run.id).has_ended
+    assert scene.github.runs.run(run.id).has_ended
     (ended,) = await scene.entries("kill.confirmed")
     assert ended.facts["ended"] is True
     assert await scene.stands(lock)
@@ -128,7 +128,7 @@ async def test_a_loop_is_stopped_at_its_source_first_and_its_newest_runs_are_end
     lock, holder, runs = await looping(scene)
     report = await ask(scene, "staging")
     await confirm(scene, report, report.targets[0].key)
-    late = scene.github.world.start_run(REPO, UPDATE, actor="dependency-bot")
+    late = scene.github.runs.start_run(REPO, UPDATE, actor="dependency-bot")
     await scene.work()
     scene.forward(5)
 
@@ -136,8 +136,8 @@ async def test_a_loop_is_stopped_at_its_source_first_and_its_newest_runs_are_end
 
     assert report.stage is KillStage.CHOOSE
     assert not active(scene)
-    assert all(scene.github.world.run(run.id).has_ended for run in [*runs, late])
-    assert not scene.github.world.run(holder.id).has_ended
+    assert all(scene.github.runs.run(run.id).has_ended for run in [*runs, late])
+    assert not scene.github.runs.run(holder.id).has_ended
     assert await scene.stands(lock)
 
 
@@ -145,13 +145,13 @@ async def test_new_runs_of_a_loop_are_found_even_if_the_first_listing_failed(sce
     await looping(scene)
     report = await ask(scene, "staging")
     await confirm(scene, report, report.targets[0].key)
-    late = scene.github.world.start_run(REPO, UPDATE, actor="dependency-bot")
+    late = scene.github.runs.start_run(REPO, UPDATE, actor="dependency-bot")
     scene.github.answer_next("GET .*/workflows/.*/runs", status=404, times=1)
     for _ in range(3):
         await scene.work()
         scene.forward(5)
 
-    assert scene.github.world.run(late.id).has_ended
+    assert scene.github.runs.run(late.id).has_ended
 
 
 async def test_only_the_runs_are_cancelled_if_the_source_is_to_go_on(scene):
@@ -161,7 +161,7 @@ async def test_only_the_runs_are_cancelled_if_the_source_is_to_go_on(scene):
     await scene.work()
 
     assert active(scene)
-    assert scene.github.world.run(runs[0].id).has_ended
+    assert scene.github.runs.run(runs[0].id).has_ended
 
 
 async def test_a_loop_that_was_stopped_is_started_again_on_purpose(scene):
@@ -211,7 +211,7 @@ async def test_a_cancel_that_is_not_allowed_fails_at_once_and_says_so(scene):
 
     await scene.work()
 
-    assert not scene.github.world.run(run.id).has_ended
+    assert not scene.github.runs.run(run.id).has_ended
     (failed,) = await scene.entries("kill.confirmed")
     assert failed.facts["ended"] is False
     assert scene.jobs.waiting == {}
@@ -219,13 +219,13 @@ async def test_a_cancel_that_is_not_allowed_fails_at_once_and_says_so(scene):
 
 async def test_a_stubborn_run_is_ended_by_force_after_five_minutes(scene):
     lock = await scene.lock()
-    run = scene.github.world.start_run(REPO, DEPLOY, at=lock.created, stubborn=True)
+    run = scene.github.runs.start_run(REPO, DEPLOY, at=lock.created, stubborn=True)
     report = await ask(scene, "staging")
     await confirm(scene, report)
     await scene.work()
     scene.forward(60)
     await scene.work()
-    alive = not scene.github.world.run(run.id).has_ended
+    alive = not scene.github.runs.run(run.id).has_ended
     scene.forward(300)
 
     await scene.work()
@@ -233,19 +233,19 @@ async def test_a_stubborn_run_is_ended_by_force_after_five_minutes(scene):
     await scene.work()
 
     assert alive
-    assert scene.github.world.run(run.id).has_ended
+    assert scene.github.runs.run(run.id).has_ended
     assert len([asked for asked in scene.github.asked if "force-cancel" in asked]) == 1
 
 
 async def test_slack_being_away_does_not_stop_a_kill(scene):
     lock = await scene.lock()
-    run = scene.github.world.start_run(REPO, DEPLOY, at=lock.created, stubborn=True)
+    run = scene.github.runs.start_run(REPO, DEPLOY, at=lock.created, stubborn=True)
     report = await ask(scene, "staging")
     await confirm(scene, report)
     scene.slack.refuse("chat.update", "internal_error", times=None)
     await scene.work()
     scene.slack.heal()
-    scene.github.world.finish(run.id, "cancelled")
+    scene.github.runs.finish(run.id, "cancelled")
     scene.forward(5)
 
     await scene.work()
@@ -265,7 +265,7 @@ async def test_who_may_not_act_here_ends_nothing(scene, user):
         await confirm(scene, report, user=user)
 
     assert await scene.work() == 0
-    assert not scene.github.world.run(run.id).has_ended
+    assert not scene.github.runs.run(run.id).has_ended
 
 
 async def test_a_second_click_on_a_kill_is_told_that_it_is_under_way(scene):
@@ -281,7 +281,7 @@ async def test_a_second_click_on_a_kill_is_told_that_it_is_under_way(scene):
 
 async def other_loop(scene, starts):
     """Another workflow becomes the loop with the most starts."""
-    return [scene.github.world.start_run(REPO, DEPLOY, actor="dependency-bot") for _ in range(starts)]
+    return [scene.github.runs.start_run(REPO, DEPLOY, actor="dependency-bot") for _ in range(starts)]
 
 
 async def test_a_click_ends_the_loop_that_was_shown_even_if_another_has_more_starts_by_then(scene):
@@ -294,15 +294,15 @@ async def test_a_click_ends_the_loop_that_was_shown_even_if_another_has_more_sta
 
     assert report.targets[0].loop.pipeline.get("workflow") == UPDATE
     assert not active(scene)
-    assert scene.github.world.workflow(REPO, DEPLOY).state == "active"
-    assert all(scene.github.world.run(run.id).has_ended for run in runs)
-    assert not any(scene.github.world.run(run.id).has_ended for run in others)
+    assert scene.github.runs.workflow(REPO, DEPLOY).state == "active"
+    assert all(scene.github.runs.run(run.id).has_ended for run in runs)
+    assert not any(scene.github.runs.run(run.id).has_ended for run in others)
 
 
 async def test_a_loop_of_which_a_run_may_hold_the_lock_is_not_said_to_only_want_it(scene):
     lock = await scene.lock(ago=300)
     for _ in range(6):
-        scene.github.world.start_run(REPO, UPDATE, at=lock.created, actor="dependency-bot")
+        scene.github.runs.start_run(REPO, UPDATE, at=lock.created, actor="dependency-bot")
 
     report = await ask(scene, "staging")
 
@@ -331,7 +331,7 @@ async def test_a_click_on_a_kill_is_refused_once_the_lock_has_changed_hands(scen
         await confirm(scene, report)
 
     assert await scene.work() == 0
-    assert not scene.github.world.run(run.id).has_ended
+    assert not scene.github.runs.run(run.id).has_ended
     assert await scene.stands(newer)
 
 
@@ -345,7 +345,7 @@ async def test_the_askers_click_on_a_holder_ends_nothing_and_asks_for_a_second_m
     await wish(scene, report, user="U0QUINN")
 
     assert await scene.work() == 0
-    assert not scene.github.world.run(run.id).has_ended
+    assert not scene.github.runs.run(run.id).has_ended
     assert "A second member is wanted" in scene.said()[-1]
     assert "[Approve and end it]" in scene.said()[-1]
     assert [entry.actor for entry in await scene.entries("kill.requested")] == ["U0QUINN"]
@@ -362,7 +362,7 @@ async def test_a_second_members_approval_ends_the_holder_and_is_written_down(sce
     scene.forward(5)
     await scene.work()
 
-    assert scene.github.world.run(run.id).has_ended
+    assert scene.github.runs.run(run.id).has_ended
     assert [entry.actor for entry in await scene.entries("kill.requested")] == ["U0QUINN"]
     assert [entry.actor for entry in await scene.entries("kill.approved")] == ["U0PARKER"]
     assert [entry.facts["ended"] for entry in await scene.entries("kill.confirmed")] == [True]
@@ -379,7 +379,7 @@ async def test_two_members_who_press_the_first_button_are_two(scene):
     await scene.work()
 
     assert ended_by_one == 0
-    assert scene.github.world.run(run.id).has_ended
+    assert scene.github.runs.run(run.id).has_ended
     assert [entry.actor for entry in await scene.entries("kill.requested")] == ["U0PARKER"]
     assert [entry.actor for entry in await scene.entries("kill.approved")] == ["U0QUINN"]
 
@@ -394,7 +394,7 @@ async def test_neither_the_asker_nor_who_may_not_act_here_can_approve(scene, use
         await kill_job.approve(scene.ports, report.request.id, report.chosen.key, user=user)
 
     assert await scene.work() == 0
-    assert not scene.github.world.run(run.id).has_ended
+    assert not scene.github.runs.run(run.id).has_ended
     assert await scene.stands(lock)
 
 
@@ -406,7 +406,7 @@ async def test_an_asker_who_clicks_twice_is_still_one_member(scene):
     await wish(scene, report, user="U0QUINN")
 
     assert await scene.work() == 0
-    assert not scene.github.world.run(run.id).has_ended
+    assert not scene.github.runs.run(run.id).has_ended
     assert len(await scene.entries("kill.requested")) == 1
 
 
@@ -420,7 +420,7 @@ async def test_an_approval_that_comes_too_late_ends_nothing(scene):
         await kill_job.approve(scene.ports, report.request.id, report.chosen.key, user="U0PARKER")
 
     assert await scene.work() == 0
-    assert not scene.github.world.run(run.id).has_ended
+    assert not scene.github.runs.run(run.id).has_ended
 
 
 async def test_nothing_is_approved_that_nobody_has_confirmed(scene):
@@ -431,7 +431,7 @@ async def test_nothing_is_approved_that_nobody_has_confirmed(scene):
         await kill_job.approve(scene.ports, report.request.id, report.chosen.key, user="U0PARKER")
 
     assert await scene.work() == 0
-    assert not scene.github.world.run(run.id).has_ended
+    assert not scene.github.runs.run(run.id).has_ended
 
 
 async def test_an_approval_is_refused_once_the_lock_has_changed_hands(scene):
@@ -446,7 +446,7 @@ async def test_an_approval_is_refused_once_the_lock_has_changed_hands(scene):
         await kill_job.approve(scene.ports, report.request.id, report.chosen.key, user="U0PARKER")
 
     assert await scene.work() == 0
-    assert not scene.github.world.run(run.id).has_ended
+    assert not scene.github.runs.run(run.id).has_ended
     assert await scene.stands(newer)
 
 
@@ -458,14 +458,14 @@ async def test_what_only_contends_is_ended_by_the_askers_own_click(scene):
     await scene.work()
 
     assert not active(scene)
-    assert all(scene.github.world.run(run.id).has_ended for run in runs)
+    assert all(scene.github.runs.run(run.id).has_ended for run in runs)
     assert await scene.entries("kill.approved") == []
     assert await scene.stands(lock)
 
 
 async def test_a_loop_that_hides_the_lock_by_throttling_is_stopped_by_the_askers_own_click(scene):
     lock = await scene.lock(file=False)
-    runs = [scene.github.world.start_run(REPO, UPDATE, actor="dependency-bot") for _ in range(6)]
+    runs = [scene.github.runs.start_run(REPO, UPDATE, actor="dependency-bot") for _ in range(6)]
     fault = scene.proxy.fault("dynamodb:GetItem", Throttle())
     report = await ask(scene, "staging")
 
@@ -475,7 +475,7 @@ async def test_a_loop_that_hides_the_lock_by_throttling_is_stopped_by_the_askers
 
     assert report.targets[0].tie is Tie.UNREAD
     assert not active(scene)
-    assert all(scene.github.world.run(run.id).has_ended for run in runs)
+    assert all(scene.github.runs.run(run.id).has_ended for run in runs)
     assert await scene.stands(lock)
 
 
@@ -488,4 +488,4 @@ async def test_a_single_run_takes_two_while_a_throttled_table_hides_the_lock(sce
 
     assert report.chosen.tie is Tie.UNREAD
     assert await scene.work() == 0
-    assert not scene.github.world.run(run.id).has_ended
+    assert not scene.github.runs.run(run.id).has_ended

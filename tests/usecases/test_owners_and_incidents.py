@@ -105,7 +105,7 @@ async def test_an_answer_reaches_the_gate_at_once(scene):
 
 async def test_a_lock_from_a_persons_machine_is_released_only_with_his_word_and_an_approval(scene):
     await scene.lock(who="elliott@laptop", ago=7200)
-    scene.github.world.start_run(REPO, DEPLOY, at=scene.clock.now())
+    scene.github.runs.start_run(REPO, DEPLOY, at=scene.clock.now())
     before = await scene.ask()
     await answer(scene, before.inspection.lock, OwnerSays.DEAD)
 

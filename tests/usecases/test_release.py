@@ -179,7 +179,7 @@ async def test_a_denied_half_beside_a_released_one_is_half_released(scene):
 
 async def test_a_run_that_was_started_again_under_its_id_is_refused(scene):
     lock, run, _ = await confirmed(scene)
-    scene.github.world.rerun(run.id)
+    scene.github.runs.rerun(run.id)
 
     await scene.work()
 
@@ -210,9 +210,9 @@ async def test_an_owner_who_says_that_it_runs_is_heard_at_once(scene):
 
 async def test_a_refused_request_can_be_confirmed_again_and_its_release_is_recorded(scene):
     lock, run, request = await confirmed(scene)
-    scene.github.world.rerun(run.id)
+    scene.github.runs.rerun(run.id)
     await scene.work()
-    scene.github.world.finish(run.id, "failure")
+    scene.github.runs.finish(run.id, "failure")
     scene.forward(700)
 
     await unlock.confirm(scene.ports, request.id, lock_id=lock.id, user="U0PARKER")
@@ -240,11 +240,11 @@ async def test_an_outcome_that_slack_did_not_take_is_told_by_the_next_try_and_re
 
 async def test_a_refusal_that_slack_did_not_take_stays_a_refusal(scene):
     lock, run, request = await confirmed(scene)
-    scene.github.world.rerun(run.id)
+    scene.github.runs.rerun(run.id)
     scene.slack.refuse("chat.update", "internal_error", times=None)
     await scene.work()
     scene.slack.heal()
-    scene.github.world.finish(run.id, "failure")
+    scene.github.runs.finish(run.id, "failure")
     scene.forward(700)
 
     await release.release(scene.ports, request.id, worker="w2")
@@ -288,7 +288,7 @@ async def test_the_letter_about_a_release_goes_to_the_owner_of_that_lock_and_not
     await scene.work()
     scene.slack.heal()
     newer = await scene.lock(ago=0, who="parker@laptop")
-    scene.github.world.start_run(REPO, DEPLOY, at=newer.created, actor="parker")
+    scene.github.runs.start_run(REPO, DEPLOY, at=newer.created, actor="parker")
 
     await release.release(scene.ports, request.id, worker="w2")
     await scene.write_letters()

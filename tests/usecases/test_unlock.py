@@ -128,7 +128,7 @@ async def test_asking_to_unlock_when_safe_waits_and_then_releases_by_itself(scen
     report = await scene.ask(when_safe=True)
     await scene.work()
     waited = await scene.stands(lock)
-    scene.github.world.finish(run.id, "failure")
+    scene.github.runs.finish(run.id, "failure")
     scene.forward(15)
     await scene.work()
     settling = await scene.stands(lock)
@@ -274,7 +274,7 @@ class TestProtected:
         report = await scene.ask(when_safe=True)
         await scene.work()
         scene.forward(30 * 60)
-        scene.github.world.finish(run.id, "failure", at=scene.clock.now() - timedelta(minutes=5))
+        scene.github.runs.finish(run.id, "failure", at=scene.clock.now() - timedelta(minutes=5))
         await scene.work()
         stood = await scene.stands(lock)
 
@@ -289,7 +289,7 @@ async def test_an_armed_unlock_can_be_called_off(scene):
     lock, run = await scene.running_lock()
     report = await scene.ask(when_safe=True)
     await unlock.disarm(scene.ports, report.request.id, lock_id=lock.id, user="U0PARKER")
-    scene.github.world.finish(run.id, "failure", at=scene.clock.now() - timedelta(minutes=5))
+    scene.github.runs.finish(run.id, "failure", at=scene.clock.now() - timedelta(minutes=5))
 
     scene.forward(60)
     await scene.work()
@@ -335,7 +335,7 @@ async def test_an_armed_unlock_ends_when_its_time_is_over_even_if_it_is_safe_by_
     lock, run = await scene.running_lock()
     await scene.ask(when_safe=True)
     await scene.work()
-    scene.github.world.finish(run.id, "failure")
+    scene.github.runs.finish(run.id, "failure")
     scene.forward(3 * 3600)
 
     await scene.work()
@@ -350,7 +350,7 @@ async def test_a_store_that_throttles_for_a_while_keeps_an_armed_unlock_armed(sc
     await scene.work()
     for fault in faults:
         fault.lift()
-    scene.github.world.finish(run.id, "failure", at=scene.clock.now() - timedelta(minutes=5))
+    scene.github.runs.finish(run.id, "failure", at=scene.clock.now() - timedelta(minutes=5))
     scene.forward(40)
 
     await scene.work()
@@ -364,7 +364,7 @@ async def test_slack_being_away_does_not_end_an_armed_unlock(scene):
     scene.slack.refuse("chat.update", "internal_error", times=None)
     await scene.work()
     scene.slack.heal()
-    scene.github.world.finish(run.id, "failure", at=scene.clock.now() - timedelta(minutes=5))
+    scene.github.runs.finish(run.id, "failure", at=scene.clock.now() - timedelta(minutes=5))
     scene.forward(40)
 
     await scene.work()

@@ -51,9 +51,9 @@ def crowd(scene, count=3_000, **facts):
 
 async def lock_of(scene, *, who="runner@fv-az881-525", finished=True, **run):
     lock = await scene.lock(who=who)
-    record = scene.github.world.start_run(REPO, DEPLOY, at=lock.created - timedelta(minutes=3), **run)
+    record = scene.github.runs.start_run(REPO, DEPLOY, at=lock.created - timedelta(minutes=3), **run)
     if finished:
-        scene.github.world.finish(record.id, "timed_out", at=lock.created + timedelta(minutes=10))
+        scene.github.runs.finish(record.id, "timed_out", at=lock.created + timedelta(minutes=10))
     return lock
 
 
@@ -105,7 +105,7 @@ async def test_a_bot_is_never_an_owner(scene, author, email):
 
 async def test_of_two_who_may_hold_the_lock_none_is_picked_and_none_is_written_to(scene):
     lock = await lock_of(scene, actor="elliott-ci")
-    scene.github.world.start_run(REPO, DEPLOY, at=lock.created - timedelta(minutes=1), actor="quinn")
+    scene.github.runs.start_run(REPO, DEPLOY, at=lock.created - timedelta(minutes=1), actor="quinn")
 
     report = await ask(scene)
 
@@ -116,7 +116,7 @@ async def test_of_two_who_may_hold_the_lock_none_is_picked_and_none_is_written_t
 
 async def test_beside_a_bots_run_that_may_hold_the_lock_the_other_runs_starter_is_only_shown(scene):
     lock = await lock_of(scene, actor="elliott-ci")
-    scene.github.world.start_run(REPO, DEPLOY, at=lock.created - timedelta(minutes=1), actor="renovate[bot]")
+    scene.github.runs.start_run(REPO, DEPLOY, at=lock.created - timedelta(minutes=1), actor="renovate[bot]")
 
     report = await ask(scene)
 
@@ -126,7 +126,7 @@ async def test_beside_a_bots_run_that_may_hold_the_lock_the_other_runs_starter_i
 
 async def test_two_logins_of_one_person_are_one_owner(scene):
     lock = await lock_of(scene, actor="elliott-ci")
-    scene.github.world.start_run(REPO, DEPLOY, at=lock.created - timedelta(minutes=1), actor="elliott2")
+    scene.github.runs.start_run(REPO, DEPLOY, at=lock.created - timedelta(minutes=1), actor="elliott2")
     know(
         scene,
         KnownPerson("elliott", "U0ELLIOTT", github="elliott-ci"),
@@ -364,7 +364,7 @@ async def test_somebody_elses_lock_is_not_his(scene):
 
 async def test_a_lock_that_may_be_anothers_is_shown_as_that(scene):
     lock = await lock_of(scene, actor="elliott-ci")
-    scene.github.world.start_run(REPO, DEPLOY, at=lock.created - timedelta(minutes=1), actor="quinn")
+    scene.github.runs.start_run(REPO, DEPLOY, at=lock.created - timedelta(minutes=1), actor="quinn")
 
     ((held),) = (await about_user(scene.ports, "U0ELLIOTT")).locks
 

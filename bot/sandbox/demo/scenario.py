@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from botocore.exceptions import ClientError
 
-from bot.sandbox.github.world import RunRecord
+from bot.sandbox.github.runs import RunRecord
 from bot.sandbox.machine.aws import LocalAws
 from bot.sandbox.machine.proxy import Call, Throttle
 from bot.sandbox.machine.terraform import Finished, TerraformWorkspace, write_workspace

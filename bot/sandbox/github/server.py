@@ -1,93 +1,44 @@
 """A stand-in for GitHub's Actions REST API on loopback: documented shapes, limits and refusals, real life cycles.
 
-The world behind it (`GitHubStandIn.world`) is driven by plain calls; `loop` starts runs by itself.
 Source: https://docs.github.com/en/rest/actions.
 """
 
 from __future__ import annotations
 
-import asyncio
-import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import web
 
+from bot.sandbox.github.runs import GitHubRuns, JobRecord, RunRecord, Workflow
 from bot.sandbox.github.shapes import job_json, run_json, workflow_json
-from bot.sandbox.github.world import GitHubWorld, JobRecord, RunRecord, Workflow
+from bot.sandbox.stand_in import CiStandIn, Contend, Refused, Serve, given, paged
 
 _FILTERS = ("actor", "branch", "check_suite_id", "created", "event", "head_sha", "status")
 _MOST_FILTERED = 1000
 _HOURLY = 5000
 _WINDOW = 3600.0
 
-Contend = Callable[[RunRecord], Awaitable[None]]
 
-
-@dataclass(slots=True)
-class _Answer:
-    """What to say instead, to the next `times` requests that `matching` is found in."""
-
-    matching: str
-    status: int
-    body: str | None
-    headers: Mapping[str, str]
-    delay: float
-    times: int
-
-
-@dataclass(slots=True)
-class GitHubStandIn:
+@dataclass(kw_only=True)
+class GitHubStandIn(CiStandIn):
     """`async with GitHubStandIn() as github:` serves at `github.base_url` until the block ends.
 
-    `token` may read and write; `reading_token` may only read. `offset` shifts the stand-in's clock against the real
-    one. `remaining` is what is left of the hour's requests; `most_shown` is how many entries a filtered list shows.
+    `token` may read and write; `reading_token` may only read. `remaining` is what is left of the hour's requests;
+    `most_shown` is how many entries a filtered list shows.
     """
 
     token: str = "sandbox-github-token"
     reading_token: str = "sandbox-github-reading-token"
-    offset: timedelta = timedelta(0)
     cancel_delay: timedelta = timedelta(seconds=1)
     remaining: int = _HOURLY
     most_shown: int = _MOST_FILTERED
-    base_url: str = ""
-    asked: list[str] = field(default_factory=list)
-    world: GitHubWorld = field(init=False)
-    _answers: list[_Answer] = field(default_factory=list)
-    _loops: dict[int, asyncio.Task[None]] = field(default_factory=dict)
-    _contending: dict[int, asyncio.Task[None]] = field(default_factory=dict)
-    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    runs: GitHubRuns = field(init=False)
 
     def __post_init__(self) -> None:
-        self.world = GitHubWorld(self.now, cancel_delay=self.cancel_delay)
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self.offset
-
-    def answer_next(
-        self,
-        matching: str,
-        *,
-        status: int = 200,
-        body: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        delay: float = 0,
-        times: int = 1,
-    ) -> None:
-        """The next requests in whose `METHOD /path?query` the pattern is found get this answer, `delay` seconds late.
-
-        Without a body a 200 is passed on to the real answer after the delay.
-        """
-        self._answers.append(_Answer(matching, status, body, headers or {}, delay, times))
-
-    def heal(self) -> None:
-        """Answers as usual again, whatever `answer_next` said."""
-        self._answers.clear()
+        self.runs = GitHubRuns(self.now, cancel_delay=self.cancel_delay)
 
     def loop(
         self,
@@ -100,119 +51,49 @@ class GitHubStandIn:
         actor: str = "dependency-bot",
         title: str = "Update dependencies",
     ) -> None:
-        """Starts a run of the workflow every so many seconds, while the workflow is enabled, until `stop_loop`.
+        """Starts a run of the workflow every so many seconds, while the workflow is enabled, until `stop_loop`."""
+        source = self.runs.add_workflow(repo, workflow)
 
-        A run lasts as long as `contend(run)` does, or `lasts` seconds, and then fails. A cancelled run's `contend`
-        is cancelled.
-        """
-        source = self.world.add_workflow(repo, workflow)
+        def start() -> RunRecord | None:
+            if source.state != "active":
+                return None
+            return self.runs.start_run(repo, workflow, actor=actor, title=title, event="schedule")
 
-        async def keep_starting() -> None:
-            while True:
-                if source.state == "active":
-                    run = self.world.start_run(repo, workflow, actor=actor, title=title, event="schedule")
-                    self.live(run, lasts=lasts, contend=contend)
-                await asyncio.sleep(every)
+        self.keep_starting(repo, workflow, start=start, every=every, lasts=lasts, contend=contend)
 
-        self.stop_loop(repo, workflow)
-        self._loops[source.id] = asyncio.create_task(keep_starting())
+    def fail(self, run: RunRecord) -> None:
+        self.runs.finish(run.id, "failure")
 
-    def live(self, run: RunRecord, *, lasts: float = 30.0, contend: Contend | None = None) -> None:
-        """Lets one run that goes on live as those of `loop` do."""
-        self._contending[run.id] = asyncio.create_task(self._live(run, lasts, contend))
-
-    def stop_loop(self, repo: str, workflow: str) -> None:
-        """Nothing is started any more; what runs goes on."""
-        task = self._loops.pop(self.world.add_workflow(repo, workflow).id, None)
-        if task is not None:
-            task.cancel()
-
-    async def __aenter__(self) -> Self:
-        runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        self._stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
-        self.base_url = f"http://{host}:{port}"
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        tasks = [*self._loops.values(), *self._contending.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._stack.aclose()
-
-    async def _live(self, run: RunRecord, lasts: float, contend: Contend | None) -> None:
-        act = asyncio.ensure_future(contend(run) if contend else asyncio.sleep(lasts))
-        try:
-            while not act.done():
-                await asyncio.wait([act], timeout=0.05)
-                if (seen := self.world.run(run.id)) is not None and seen.has_ended:
-                    return
-            self.world.finish(run.id, "failure")
-        finally:
-            act.cancel()
-            await asyncio.gather(act, return_exceptions=True)
-            self._contending.pop(run.id, None)
-
-    def _app(self) -> web.Application:
-        app = web.Application(middlewares=[self._instead, self._guarded])
-        app.on_response_prepare.append(self._dated)
+    def routes(self) -> Mapping[str, Callable[[web.Request], Any]]:
         root, api = "/repos/{owner}/{repo}", "/repos/{owner}/{repo}/actions"
-        app.add_routes(
-            [
-                web.get("/rate_limit", self._rate_limit),
-                web.get(root, self._repository),
-                web.get(f"{api}/workflows", self._list_workflows),
-                web.get(f"{api}/workflows/{{workflow}}", self._get_workflow),
-                web.put(f"{api}/workflows/{{workflow}}/{{verb:enable|disable}}", self._switch_workflow),
-                web.get(f"{api}/workflows/{{workflow}}/runs", self._list_runs),
-                web.get(f"{api}/runs", self._list_runs),
-                web.get(f"{api}/runs/{{run:\\d+}}", self._get_run),
-                web.get(f"{api}/runs/{{run:\\d+}}/jobs", self._list_jobs),
-                web.get(f"{api}/runs/{{run:\\d+}}/attempts/{{attempt:\\d+}}/jobs", self._list_jobs),
-                web.post(f"{api}/runs/{{run:\\d+}}/{{verb:cancel|force-cancel}}", self._cancel_run),
-                web.get("/{owner}/{repo}/actions/runs/{run:\\d+}", self._page),
-            ]
-        )
-        return app
+        run = f"{api}/runs/{{run:\\d+}}"
+        return {
+            "GET /rate_limit": self._rate_limit,
+            f"GET {root}": self._repository,
+            f"GET {api}/workflows": self._list_workflows,
+            f"GET {api}/workflows/{{workflow}}": lambda request: workflow_json(self._workflow(request), self.base_url),
+            f"PUT {api}/workflows/{{workflow}}/{{verb:enable|disable}}": self._switch_workflow,
+            f"GET {api}/workflows/{{workflow}}/runs": self._list_runs,
+            f"GET {api}/runs": self._list_runs,
+            f"GET {run}": lambda request: run_json(self._run(request), self.base_url),
+            f"GET {run}/jobs": self._list_jobs,
+            f"GET {run}/attempts/{{attempt:\\d+}}/jobs": self._list_jobs,
+            f"POST {run}/{{verb:cancel|force-cancel}}": self._cancel_run,
+            "GET /{owner}/{repo}/actions/runs/{run:\\d+}": self._page,
+        }
 
-    async def _dated(self, _: web.Request, response: web.StreamResponse) -> None:
-        response.headers["Date"] = format_datetime(self.now(), usegmt=True)
-
-    @web.middleware
-    async def _instead(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        line = f"{request.method} {request.path_qs}"
-        self.asked.append(line)
-        answer = next(
-            (answer for answer in self._answers if answer.times > 0 and re.search(answer.matching, line)), None
-        )
-        if answer is not None:
-            answer.times -= 1
-            await asyncio.sleep(answer.delay)
-            if answer.body is not None or answer.status != 200:
-                return web.Response(status=answer.status, text=answer.body or "", headers=dict(answer.headers))
-        response: web.StreamResponse = await handler(request)
-        return response
-
-    @web.middleware
-    async def _guarded(self, request: web.Request, handler: Any) -> web.StreamResponse:
+    async def guard(self, request: web.Request, serve: Serve) -> web.StreamResponse:
         if not request.path.startswith("/repos/"):
-            response: web.StreamResponse = await handler(request)
-            return response
+            return await serve(request)
         token = request.headers.get("Authorization", "").removeprefix("Bearer ").removeprefix("token ")
         if token not in {self.token, self.reading_token}:
-            return _refusal(401, "Bad credentials")
+            raise _refusal(401, "Bad credentials")
         if self.remaining <= 0:
-            response = _refusal(403, "API rate limit exceeded for user ID 1.")
-        elif request.method != "GET" and token == self.reading_token:
-            response = _refusal(403, "Resource not accessible by personal access token")
-        else:
-            self.remaining -= 1
-            response = await handler(request)
+            raise _refusal(403, "API rate limit exceeded for user ID 1.", self._rate_headers())
+        if request.method != "GET" and token == self.reading_token:
+            raise _refusal(403, "Resource not accessible by personal access token", self._rate_headers())
+        self.remaining -= 1
+        response = await serve(request)
         response.headers.update(self._rate_headers())
         return response
 
@@ -226,56 +107,38 @@ class GitHubStandIn:
             "X-RateLimit-Resource": "core",
         }
 
-    async def _rate_limit(self, _: web.Request) -> web.Response:
+    def _rate_limit(self, _: web.Request) -> Any:
         core = {"limit": _HOURLY, "remaining": self.remaining, "used": _HOURLY - self.remaining}
-        return web.json_response({"resources": {"core": core}, "rate": core})
+        return {"resources": {"core": core}, "rate": core}
 
-    async def _repository(self, request: web.Request) -> web.Response:
-        repo = _repo(request)
-        known = [workflow for workflow in self.world.workflows if workflow.repo.casefold() == repo.casefold()]
-        return web.json_response({"full_name": known[0].repo, "private": True}) if known else _missing()
+    def _repository(self, request: web.Request) -> Any:
+        return {"full_name": self._workflows(request)[0].repo, "private": True}
 
-    async def _list_workflows(self, request: web.Request) -> web.Response:
-        repo = _repo(request).casefold()
-        mine = [workflow_json(w, self.base_url) for w in self.world.workflows if w.repo.casefold() == repo]
-        return self._paged(request, "workflows", mine) if mine else _missing()
+    def _list_workflows(self, request: web.Request) -> Any:
+        workflows = [workflow_json(workflow, self.base_url) for workflow in self._workflows(request)]
+        return self._paged(request, "workflows", workflows)
 
-    async def _get_workflow(self, request: web.Request) -> web.Response:
-        workflow = self._workflow(request)
-        return web.json_response(workflow_json(workflow, self.base_url)) if workflow else _missing()
-
-    async def _switch_workflow(self, request: web.Request) -> web.Response:
+    def _switch_workflow(self, request: web.Request) -> None:
         workflow, enable = self._workflow(request), request.match_info["verb"] == "enable"
-        if workflow is None:
-            return _missing()
         if (workflow.state == "active") is enable:
             verb, wanted = ("enable", "disabled") if enable else ("disable", "active")
-            return _refusal(422, f"Unable to {verb} a workflow that is not {wanted}.")
+            raise _refusal(422, f"Unable to {verb} a workflow that is not {wanted}.")
         workflow.state = "active" if enable else "disabled_manually"
-        return web.Response(status=204)
 
-    async def _list_runs(self, request: web.Request) -> web.Response:
-        runs = self.world.runs(_repo(request))
+    def _list_runs(self, request: web.Request) -> Any:
+        runs = self.runs.runs(_repo(request))
         if "workflow" in request.match_info:
             workflow = self._workflow(request)
-            if workflow is None:
-                return _missing()
             runs = [run for run in runs if run.workflow is workflow]
         try:
             runs = [run for run in runs if _passes(run, request.query)]
         except ValueError:
-            return _refusal(422, "Invalid created filter")
+            raise _refusal(422, "Invalid created filter") from None
         most = self.most_shown if any(name in request.query for name in _FILTERS) else len(runs)
         return self._paged(request, "workflow_runs", [run_json(run, self.base_url) for run in runs], most=most)
 
-    async def _get_run(self, request: web.Request) -> web.Response:
+    def _list_jobs(self, request: web.Request) -> Any:
         run = self._run(request)
-        return web.json_response(run_json(run, self.base_url)) if run else _missing()
-
-    async def _list_jobs(self, request: web.Request) -> web.Response:
-        run = self._run(request)
-        if run is None:
-            return _missing()
         jobs: Iterable[JobRecord] = run.jobs
         if "attempt" in request.match_info:
             jobs = [job for job in jobs if job.attempt == int(request.match_info["attempt"])]
@@ -283,40 +146,33 @@ class GitHubStandIn:
             jobs = run.current_jobs
         return self._paged(request, "jobs", [job_json(job, run, self.base_url) for job in jobs])
 
-    async def _cancel_run(self, request: web.Request) -> web.Response:
-        run = self._run(request)
-        if run is None:
-            return _missing()
-        if not self.world.cancel(run.id, force=request.match_info["verb"] == "force-cancel"):
-            return _refusal(409, "Cannot cancel a workflow run that is completed.")
-        return web.json_response({}, status=202)
+    def _cancel_run(self, request: web.Request) -> Any:
+        if not self.runs.cancel(self._run(request).id, force=request.match_info["verb"] == "force-cancel"):
+            raise _refusal(409, "Cannot cancel a workflow run that is completed.")
+        return self.answer({}, 202)
 
-    async def _page(self, request: web.Request) -> web.Response:
+    def _page(self, request: web.Request) -> str:
+        """What people see, without a token."""
         run = self._run(request)
-        if run is None:
-            return web.Response(status=404, text="not found")
         lines = [f"{run.title} (run {run.id}, attempt {run.attempt})", f"{run.status} {run.conclusion or ''}"]
-        return web.Response(text="\n".join(lines + [f"- {job.name}: {job.status}" for job in run.jobs]))
+        return "\n".join(lines + [f"- {job.name}: {job.status}" for job in run.jobs])
 
-    def _workflow(self, request: web.Request) -> Workflow | None:
-        return self.world.workflow(_repo(request), request.match_info["workflow"])
+    def _workflows(self, request: web.Request) -> list[Workflow]:
+        repo = _repo(request).casefold()
+        return given([w for w in self.runs.workflows if w.repo.casefold() == repo] or None, _missing())
 
-    def _run(self, request: web.Request) -> RunRecord | None:
-        run = self.world.run(int(request.match_info["run"]))
-        return run if run and run.workflow.repo.casefold() == _repo(request).casefold() else None
+    def _workflow(self, request: web.Request) -> Workflow:
+        return given(self.runs.workflow(_repo(request), request.match_info["workflow"]), _missing())
 
-    def _paged(
-        self, request: web.Request, key: str, entries: list[dict[str, Any]], *, most: int | None = None
-    ) -> web.Response:
-        size = max(1, min(100, int(request.query.get("per_page", "30"))))
-        number = max(1, int(request.query.get("page", "1")))
-        shown = entries[:most]
-        part = shown[(number - 1) * size : number * size]
-        headers = {}
-        if number * size < len(shown):
-            following = request.url.update_query(page=number + 1)
-            headers["Link"] = f'<{following}>; rel="next"'
-        return web.json_response({"total_count": len(entries), key: part}, headers=headers)
+    def _run(self, request: web.Request) -> RunRecord:
+        run = self.runs.run(int(request.match_info["run"]))
+        if run is None or run.workflow.repo.casefold() != _repo(request).casefold():
+            raise _missing()
+        return run
+
+    def _paged(self, request: web.Request, key: str, entries: list[Any], *, most: int | None = None) -> web.Response:
+        page = paged(request, entries[:most], usual=30)
+        return self.answer({"total_count": len(entries), key: page.shown}, headers=page.link)
 
 
 def _passes(run: RunRecord, query: Mapping[str, str]) -> bool:
@@ -348,10 +204,10 @@ def _repo(request: web.Request) -> str:
     return f"{request.match_info['owner']}/{request.match_info['repo']}"
 
 
-def _missing() -> web.Response:
+def _missing() -> Refused:
     return _refusal(404, "Not Found")
 
 
-def _refusal(status: int, message: str) -> web.Response:
+def _refusal(status: int, message: str, headers: Mapping[str, str] | None = None) -> Refused:
     body = {"message": message, "documentation_url": "https://docs.github.com/rest", "status": str(status)}
-    return web.json_response(body, status=status)
+    return Refused(status, body, headers)

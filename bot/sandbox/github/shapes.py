@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.sandbox.github.world import JobRecord, RunRecord, Step, Workflow
+from bot.sandbox.github.runs import JobRecord, RunRecord, Step, Workflow
 
 
 def stamp(at: datetime | None) -> str | None:

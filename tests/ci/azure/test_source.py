@@ -20,8 +20,8 @@ from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import CancelResult, Conclusion, Phase, Pipeline, RunRef, SwitchResult
 from bot.http.client import Limits
 from tests.worlds.ci.azure import AzureStandIn
+from tests.worlds.ci.azure_runs import project_id
 from tests.worlds.ci.azure_shapes import build_json, timeline_json
-from tests.worlds.ci.azure_world import project_id
 
 PROJECT = "infra"
 DEPLOY = Pipeline("azure", (("project", PROJECT), ("definition", "42")))
@@ -60,8 +60,8 @@ def ref_of(build, pipeline=DEPLOY):
 @pytest.fixture
 async def azure():
     async with AzureStandIn(cancel_delay=timedelta(0)) as standing:
-        standing.world.add_definition(PROJECT, 42)
-        standing.world.add_definition(PROJECT, 43)
+        standing.runs.add_definition(PROJECT, 42)
+        standing.runs.add_definition(PROJECT, 43)
         yield standing
 
 
@@ -92,16 +92,16 @@ def source(make_source):
 
 @pytest.fixture
 def build(azure):
-    return azure.world.start_run(PROJECT, 42)
+    return azure.runs.start_run(PROJECT, 42)
 
 
 async def test_a_list_holds_what_was_going_on_since_then_however_long_ago_it_was_queued(source, azure):
-    gone = azure.world.start_run(PROJECT, 42, at=ago(hours=9))
-    azure.world.finish(gone.id, at=ago(hours=8))
-    overlapping = azure.world.start_run(PROJECT, 42, at=ago(hours=7))
-    azure.world.finish(overlapping.id, "failed", at=ago(hours=2))
-    running = azure.world.start_run(PROJECT, 42, at=ago(days=20))
-    queued = azure.world.start_run(PROJECT, 42, at=ago(hours=1), queued=True)
+    gone = azure.runs.start_run(PROJECT, 42, at=ago(hours=9))
+    azure.runs.finish(gone.id, at=ago(hours=8))
+    overlapping = azure.runs.start_run(PROJECT, 42, at=ago(hours=7))
+    azure.runs.finish(overlapping.id, "failed", at=ago(hours=2))
+    running = azure.runs.start_run(PROJECT, 42, at=ago(days=20))
+    queued = azure.runs.start_run(PROJECT, 42, at=ago(hours=1), queued=True)
 
     listed = await source.runs(DEPLOY, since=ago(hours=3))
 
@@ -111,9 +111,9 @@ async def test_a_list_holds_what_was_going_on_since_then_however_long_ago_it_was
 
 
 async def test_builds_that_are_being_cancelled_or_are_postponed_are_in_the_list(source, azure):
-    cancelling = azure.world.start_run(PROJECT, 42, at=ago(hours=9), stubborn=True)
-    azure.world.cancel(cancelling.id)
-    postponed = azure.world.start_run(PROJECT, 42, at=ago(hours=8), queued=True)
+    cancelling = azure.runs.start_run(PROJECT, 42, at=ago(hours=9), stubborn=True)
+    azure.runs.cancel(cancelling.id)
+    postponed = azure.runs.start_run(PROJECT, 42, at=ago(hours=8), queued=True)
     postponed.status = "postponed"
 
     listed = value(await source.runs(DEPLOY, since=ago(hours=3)))
@@ -126,9 +126,9 @@ async def test_builds_that_are_being_cancelled_or_are_postponed_are_in_the_list(
 
 async def test_lists_are_read_to_their_last_page(source, azure):
     azure.page_size = 7
-    started = [azure.world.start_run(PROJECT, 43, at=ago(minutes=minute)).id for minute in range(1, 30)]
+    started = [azure.runs.start_run(PROJECT, 43, at=ago(minutes=minute)).id for minute in range(1, 30)]
     for build_id in started[10:]:
-        azure.world.finish(build_id, "failed", at=ago(seconds=5))
+        azure.runs.finish(build_id, "failed", at=ago(seconds=5))
 
     assert ids(await source.runs(UPDATE, since=ago(hours=6))) == started
 
@@ -172,13 +172,13 @@ async def test_a_project_that_leads_elsewhere_is_never_asked_for(source, azure, 
 
 async def test_a_project_with_spaces_is_asked_by_its_whole_name(make_source, azure):
     pipeline = Pipeline("azure", (("project", "Platform & Co/EU"), ("definition", "5")))
-    azure.world.add_definition("Platform & Co/EU", 5)
+    azure.runs.add_definition("Platform & Co/EU", 5)
 
     assert value(await make_source(pipelines=(pipeline,)).runs(pipeline, since=ago(hours=1))) == ()
 
 
 async def test_a_cancelled_build_with_a_job_that_runs_on_is_listed_and_read_as_running(source, azure, build):
-    azure.world.complete_early(build.id, "canceled", at=ago(hours=2))
+    azure.runs.complete_early(build.id, "canceled", at=ago(hours=2))
 
     (listed,) = value(await source.runs(DEPLOY, since=ago(hours=3)))
     full = value(await source.with_jobs(listed))
@@ -188,7 +188,7 @@ async def test_a_cancelled_build_with_a_job_that_runs_on_is_listed_and_read_as_r
 
 
 async def test_a_cancelled_build_whose_jobs_cannot_be_read_is_not_listed_as_ended(source, azure, build):
-    azure.world.finish(build.id, "canceled", at=ago(hours=1))
+    azure.runs.finish(build.id, "canceled", at=ago(hours=1))
     azure.answer_next("/timeline", status=502, times=9)
 
     (listed,) = value(await source.runs(DEPLOY, since=ago(hours=3)))
@@ -199,11 +199,11 @@ async def test_a_cancelled_build_whose_jobs_cannot_be_read_is_not_listed_as_ende
 
 
 async def test_all_attempts_are_read_each_from_its_own_timeline(source, azure):
-    build = azure.world.start_run(PROJECT, 42, at=ago(hours=5), machine="build-a")
-    azure.world.finish(build.id, "failed", at=ago(hours=4))
-    azure.world.rerun(build.id, at=ago(hours=3), machine="build-b")
-    azure.world.finish(build.id, "failed", at=ago(hours=2), lost=True)
-    azure.world.rerun(build.id, at=ago(hours=1), machine="build-c")
+    build = azure.runs.start_run(PROJECT, 42, at=ago(hours=5), machine="build-a")
+    azure.runs.finish(build.id, "failed", at=ago(hours=4))
+    azure.runs.rerun(build.id, at=ago(hours=3), machine="build-b")
+    azure.runs.finish(build.id, "failed", at=ago(hours=2), lost=True)
+    azure.runs.rerun(build.id, at=ago(hours=1), machine="build-c")
 
     full = value(await source.run(ref_of(build)))
 
@@ -216,16 +216,16 @@ async def test_all_attempts_are_read_each_from_its_own_timeline(source, azure):
 
 
 async def test_a_stage_that_waits_to_be_run_again_has_not_ended(source, azure, build):
-    azure.world.finish(build.id, "failed")
-    azure.world.rerun(build.id, queued=True)
+    azure.runs.finish(build.id, "failed")
+    azure.runs.rerun(build.id, queued=True)
 
     assert value(await source.run(ref_of(build))).phase is not Phase.ENDED
 
 
 async def test_an_earlier_attempt_that_cannot_be_read_leaves_the_jobs_missing(source, azure, build):
-    azure.world.finish(build.id, "failed")
-    azure.world.rerun(build.id)
-    azure.world.finish(build.id, "succeeded")
+    azure.runs.finish(build.id, "failed")
+    azure.runs.rerun(build.id)
+    azure.runs.finish(build.id, "succeeded")
     azure.answer_next(f"timeline/{build.timeline_id(1)}", status=404, body="{}")
 
     full = value(await source.run(ref_of(build)))
@@ -238,10 +238,10 @@ async def test_an_earlier_attempt_that_cannot_be_read_leaves_the_jobs_missing(so
 
 
 async def test_more_attempts_than_can_be_read_leave_the_jobs_missing(source, azure, build):
-    azure.world.finish(build.id, "failed")
+    azure.runs.finish(build.id, "failed")
     for _ in range(31):
-        azure.world.rerun(build.id)
-        azure.world.finish(build.id, "failed")
+        azure.runs.rerun(build.id)
+        azure.runs.finish(build.id, "failed")
 
     full = value(await source.run(ref_of(build)))
 
@@ -251,8 +251,8 @@ async def test_more_attempts_than_can_be_read_leave_the_jobs_missing(source, azu
 
 @pytest.mark.parametrize("timeline", [{"status": 204}, {"body": '{"id": "a1b2c3d4-1", "records": []}'}])
 async def test_a_build_that_was_cancelled_in_the_queue_never_ran(source, azure, timeline):
-    build = azure.world.start_run(PROJECT, 42, queued=True)
-    azure.world.cancel(build.id)
+    build = azure.runs.start_run(PROJECT, 42, queued=True)
+    azure.runs.cancel(build.id)
     azure.answer_next("/timeline", **timeline)
 
     full = value(await source.run(ref_of(build)))
@@ -262,7 +262,7 @@ async def test_a_build_that_was_cancelled_in_the_queue_never_ran(source, azure, 
 
 
 async def test_a_build_that_failed_before_any_job_was_made_keeps_its_own_window(source, azure, build):
-    azure.world.finish(build.id, "failed")
+    azure.runs.finish(build.id, "failed")
     azure.answer_next("/timeline", body='{"id": "a1b2c3d4-1", "records": []}')
 
     full = value(await source.run(ref_of(build)))
@@ -271,7 +271,7 @@ async def test_a_build_that_failed_before_any_job_was_made_keeps_its_own_window(
 
 
 async def test_a_build_that_ran_and_has_no_timeline_has_not_ended(source, azure, build):
-    azure.world.finish(build.id, "failed")
+    azure.runs.finish(build.id, "failed")
     azure.answer_next("/timeline", status=204)
 
     full = value(await source.run(ref_of(build)))
@@ -280,7 +280,7 @@ async def test_a_build_that_ran_and_has_no_timeline_has_not_ended(source, azure,
 
 
 async def test_the_host_is_the_machine_that_the_log_names_and_not_the_agent(source, azure):
-    build = azure.world.start_run(PROJECT, 42, agent="linux-agent-3", machine="build-7")
+    build = azure.runs.start_run(PROJECT, 42, agent="linux-agent-3", machine="build-7")
 
     assert [job.host for job in value(await source.run(ref_of(build))).jobs] == ["build-7"]
 
@@ -305,7 +305,7 @@ async def test_a_machine_that_was_found_once_is_known_from_then_on(source, azure
 async def test_without_the_log_an_own_agents_name_stands_for_its_host_unless_reading_failed(
     source, azure, agent, answer, host
 ):
-    build = azure.world.start_run(PROJECT, 42, agent=agent)
+    build = azure.runs.start_run(PROJECT, 42, agent=agent)
     azure.answer_next("/logs/", times=9, **answer)
 
     assert [job.host for job in value(await source.run(ref_of(build))).jobs] == [host]
@@ -322,13 +322,13 @@ async def test_a_page_that_is_linked_by_the_projects_id_is_known_once_a_build_to
 
 
 async def test_a_build_of_another_definition_belongs_to_that_ones_pipeline(source, azure):
-    build = azure.world.start_run(PROJECT, 43)
+    build = azure.runs.start_run(PROJECT, 43)
 
     assert value(await source.run(ref_of(build, DEPLOY))).ref.pipeline == UPDATE
 
 
 async def test_an_answer_about_another_build_is_garbled(source, azure, build):
-    other = azure.world.start_run(PROJECT, 42)
+    other = azure.runs.start_run(PROJECT, 42)
     async with httpx.AsyncClient(auth=("", azure.token)) as reader:
         body = (await reader.get(f"{azure.base_url}/infra/_apis/build/builds/{other.id}?api-version=7.1")).text
     azure.answer_next(f"builds/{build.id}\\?", body=body)
@@ -351,8 +351,8 @@ async def test_an_older_server_is_asked_in_the_version_that_it_knows(source, azu
 
 
 async def test_a_collection_below_a_path_is_asked_there():
-    async with AzureStandIn(collection="tfs/DefaultCollection") as server:
-        build = server.world.start_run(PROJECT, 42)
+    async with AzureStandIn(prefix="/tfs/DefaultCollection") as server:
+        build = server.runs.start_run(PROJECT, 42)
         source = Source(
             AzureDevOps(
                 name="azure",
@@ -530,16 +530,16 @@ async def test_neither_repr_nor_details_nor_logs_show_the_token(make_source, azu
 
 
 async def test_a_cancel_is_intent_and_a_stubborn_build_is_being_cancelled_until_it_ends(source, azure):
-    build = azure.world.start_run(PROJECT, 42, stubborn=True)
+    build = azure.runs.start_run(PROJECT, 42, stubborn=True)
 
     assert (await source.cancel(ref_of(build), force=False)).result is CancelResult.ACCEPTED
     assert value(await source.run(ref_of(build))).phase is Phase.ENDING
-    azure.world.finish(build.id, "canceled")
+    azure.runs.finish(build.id, "canceled")
     assert value(await source.run(ref_of(build))).conclusion is Conclusion.CANCELLED
 
 
 async def test_there_is_no_harder_end_than_a_cancel_and_the_answer_says_what_to_do(source, azure):
-    build = azure.world.start_run(PROJECT, 42, stubborn=True)
+    build = azure.runs.start_run(PROJECT, 42, stubborn=True)
 
     first = await source.cancel(ref_of(build), force=True)
     second = await source.cancel(ref_of(build), force=True)
@@ -552,7 +552,7 @@ async def test_there_is_no_harder_end_than_a_cancel_and_the_answer_says_what_to_
 async def test_a_completed_build_with_a_job_that_runs_on_cannot_be_cancelled_and_is_not_called_ended(
     source, azure, build
 ):
-    azure.world.complete_early(build.id, "canceled")
+    azure.runs.complete_early(build.id, "canceled")
 
     cancelled = await source.cancel(ref_of(build), force=False)
 
@@ -563,7 +563,7 @@ async def test_a_completed_build_with_a_job_that_runs_on_cannot_be_cancelled_and
 async def test_a_build_that_ends_while_it_is_being_cancelled_has_ended(source, azure, build):
     azure.answer_next("PATCH", status=400, body="{}")
     going = await source.cancel(ref_of(build), force=False)
-    azure.world.finish(build.id, "failed")
+    azure.runs.finish(build.id, "failed")
     ended = await source.cancel(ref_of(build), force=False)
 
     assert (going.result, going.detail) == (
@@ -598,7 +598,7 @@ async def test_an_answer_that_tells_nothing_leaves_a_cancel_not_known(make_sourc
 
 
 async def test_a_definition_is_paused_as_a_whole_and_enabled_again(source, azure):
-    definition = azure.world.definition(PROJECT, 43)
+    definition = azure.runs.definition(PROJECT, 43)
 
     assert (await source.switch(UPDATE, on=False)).result is SwitchResult.DONE
     assert (definition.queue_status, definition.revision) == ("paused", 2)
@@ -607,7 +607,7 @@ async def test_a_definition_is_paused_as_a_whole_and_enabled_again(source, azure
 
 
 async def test_a_disabled_definition_counts_as_stopped_and_is_left_as_it_is(source, azure):
-    definition = azure.world.definition(PROJECT, 43)
+    definition = azure.runs.definition(PROJECT, 43)
     definition.queue_status = "disabled"
 
     assert (await source.switch(UPDATE, on=False)).result is SwitchResult.DONE
@@ -618,7 +618,7 @@ async def test_a_definition_that_someone_else_changed_meanwhile_is_read_again_an
     azure.answer_next("PUT", status=409, body="{}")
 
     assert (await source.switch(UPDATE, on=False)).result is SwitchResult.DONE
-    assert azure.world.definition(PROJECT, 43).queue_status == "paused"
+    assert azure.runs.definition(PROJECT, 43).queue_status == "paused"
 
 
 async def test_a_definition_that_changes_all_the_time_is_not_known(source, azure):
@@ -635,7 +635,7 @@ async def test_a_definition_that_changes_all_the_time_is_not_known(source, azure
 async def test_a_pause_with_a_lost_answer_is_settled_by_looking(source, azure):
     azure.answer_next("PUT", status=500)
     lost = await source.switch(UPDATE, on=False)
-    azure.world.definition(PROJECT, 43).queue_status = "paused"
+    azure.runs.definition(PROJECT, 43).queue_status = "paused"
     azure.answer_next("PUT", status=500)
     settled = await source.switch(UPDATE, on=False)
 
@@ -673,8 +673,8 @@ async def test_a_list_is_asked_for_one_documented_status_at_a_time_in_the_order_
 
 
 async def test_min_time_is_compared_with_the_time_that_the_order_names(azure):
-    build = azure.world.start_run(PROJECT, 42, at=ago(hours=9))
-    azure.world.finish(build.id, at=ago(hours=1))
+    build = azure.runs.start_run(PROJECT, 42, at=ago(hours=9))
+    azure.runs.finish(build.id, at=ago(hours=1))
     path = f"{azure.base_url}/infra/_apis/build/builds"
     asked = {"api-version": "7.1", "minTime": ago(hours=3).strftime("%Y-%m-%dT%H:%M:%SZ")}
     shown = {}
@@ -692,7 +692,7 @@ async def test_min_time_is_compared_with_the_time_that_the_order_names(azure):
     tails=st.tuples(*[st.sampled_from(["", "", "}", "]}", '"completed"', "\x00", ', "status": "completed"}'])] * 2),
 )
 async def test_no_cut_or_changed_answer_makes_a_running_build_ended_or_raises(azure, cuts, tails):
-    build = azure.world.start_run(PROJECT, 42)
+    build = azure.runs.start_run(PROJECT, 42)
     path = f"{azure.base_url}/infra/_apis/build/builds/{build.id}"
     async with httpx.AsyncClient(auth=("", azure.token), params={"api-version": "7.1"}) as reader:
         answers = {part: (await reader.get(path + part)).text for part in ("", "/timeline")}
@@ -747,10 +747,10 @@ def changed(document, draw):
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 async def test_no_shape_of_an_answer_raises_or_makes_a_build_ended_whose_job_goes_on(azure, data):
-    build = azure.world.start_run(PROJECT, 42, at=ago(hours=3))
-    azure.world.finish(build.id, "failed", at=ago(hours=2))
-    azure.world.rerun(build.id, at=ago(hours=1))
-    azure.world.complete_early(build.id, "canceled")
+    build = azure.runs.start_run(PROJECT, 42, at=ago(hours=3))
+    azure.runs.finish(build.id, "failed", at=ago(hours=2))
+    azure.runs.rerun(build.id, at=ago(hours=1))
+    azure.runs.complete_early(build.id, "canceled")
     shapes = {
         "timeline": timeline_json(build, 2, azure.base_url),
         "builds": {"count": 1, "value": [build_json(build, azure.base_url)]},

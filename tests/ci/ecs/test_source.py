@@ -69,7 +69,7 @@ def ref_of(task, pipeline=DEPLOY):
 async def ecs():
     async with EcsStandIn(stop_delay=timedelta(0)) as standing:
         for pipeline in (DEPLOY, UPDATE):
-            standing.world.add_family(CLUSTER, pipeline.get("family"))
+            standing.runs.add_family(CLUSTER, pipeline.get("family"))
         yield standing
 
 
@@ -102,16 +102,16 @@ def source(make_source):
 
 @pytest.fixture
 def task(ecs):
-    return ecs.world.start_run(CLUSTER, "production")
+    return ecs.runs.start_run(CLUSTER, "production")
 
 
 async def test_running_and_stopped_tasks_are_listed_and_those_that_are_only_to_stop_as_well(source, ecs):
-    running = ecs.world.start_run(CLUSTER, "production", at=ago(days=9))
-    stopped = ecs.world.start_run(CLUSTER, "production", at=ago(minutes=40))
-    ecs.world.finish(stopped.id, 1, at=ago(minutes=10))
-    stopping = ecs.world.start_run(CLUSTER, "production", at=ago(minutes=30), stubborn=True)
-    ecs.world.stop(stopping.id)
-    queued = ecs.world.start_run(CLUSTER, "production", at=ago(minutes=1), queued=True)
+    running = ecs.runs.start_run(CLUSTER, "production", at=ago(days=9))
+    stopped = ecs.runs.start_run(CLUSTER, "production", at=ago(minutes=40))
+    ecs.runs.finish(stopped.id, 1, at=ago(minutes=10))
+    stopping = ecs.runs.start_run(CLUSTER, "production", at=ago(minutes=30), stubborn=True)
+    ecs.runs.stop(stopping.id)
+    queued = ecs.runs.start_run(CLUSTER, "production", at=ago(minutes=1), queued=True)
 
     listed = await source.runs(DEPLOY, since=ago(minutes=45))
 
@@ -124,8 +124,8 @@ async def test_running_and_stopped_tasks_are_listed_and_those_that_are_only_to_s
 
 
 async def test_a_task_that_the_first_list_does_not_show_yet_is_in_the_second(make_source, ecs):
-    ecs.world.list_lag = timedelta(seconds=0.2)
-    late = ecs.world.start_run(CLUSTER, "production")
+    ecs.runs.list_lag = timedelta(seconds=0.2)
+    late = ecs.runs.start_run(CLUSTER, "production")
 
     hasty = await make_source().runs(DEPLOY, since=ago(hours=1))
     patient = await make_source(relist_delay=timedelta(seconds=0.4)).runs(DEPLOY, since=ago(hours=1))
@@ -141,10 +141,10 @@ async def test_a_task_that_stops_between_the_two_lists_is_there_once(source, ecs
 
 
 async def test_a_task_that_is_forgotten_is_not_found_and_never_ended(source, ecs):
-    old = ecs.world.start_run(CLUSTER, "production", at=ago(hours=3))
-    ecs.world.finish(old.id, 1, at=ago(minutes=90))
-    fresh = ecs.world.start_run(CLUSTER, "production", at=ago(hours=3))
-    ecs.world.finish(fresh.id, 1, at=ago(minutes=20))
+    old = ecs.runs.start_run(CLUSTER, "production", at=ago(hours=3))
+    ecs.runs.finish(old.id, 1, at=ago(minutes=90))
+    fresh = ecs.runs.start_run(CLUSTER, "production", at=ago(hours=3))
+    ecs.runs.finish(fresh.id, 1, at=ago(minutes=20))
 
     seen = await source.run(ref_of(old))
 
@@ -178,7 +178,7 @@ async def test_a_task_that_is_forgotten_between_list_and_reading_is_left_out(sou
 
 async def test_lists_are_read_to_their_last_page_and_described_a_hundred_at_a_time(source, ecs):
     ecs.page_size = 30
-    started = [ecs.world.start_run(CLUSTER, "updates", at=ago(minutes=minute)).id for minute in range(230)]
+    started = [ecs.runs.start_run(CLUSTER, "updates", at=ago(minutes=minute)).id for minute in range(230)]
 
     assert ids(await source.runs(UPDATE, since=ago(hours=6))) == started
 
@@ -213,7 +213,7 @@ async def test_a_family_that_cannot_be_checked_has_no_tasks(source, ecs):
 
 
 async def test_the_task_is_the_one_job_of_its_run_with_its_own_address(source, ecs):
-    task = ecs.world.start_run(CLUSTER, "production", at=ago(minutes=5), address="10.0.7.9", tags={"actor": "quinn"})
+    task = ecs.runs.start_run(CLUSTER, "production", at=ago(minutes=5), address="10.0.7.9", tags={"actor": "quinn"})
 
     run = value(await source.run(ref_of(task)))
 
@@ -231,7 +231,7 @@ async def test_the_task_is_the_one_job_of_its_run_with_its_own_address(source, e
 async def test_without_a_name_the_address_stands_for_the_host_and_without_an_address_nothing(
     source, ecs, changes, host
 ):
-    task = ecs.world.start_run(CLUSTER, "production", **changes)
+    task = ecs.runs.start_run(CLUSTER, "production", **changes)
 
     assert [job.host for job in value(await source.run(ref_of(task))).jobs] == [host]
 
@@ -239,11 +239,11 @@ async def test_without_a_name_the_address_stands_for_the_host_and_without_an_add
 async def test_the_ends_that_ecs_knows_are_told_apart(source, ecs):
     ends = {}
     for name in ("interrupt", "fail_to_start", "orphan"):
-        started = ecs.world.start_run(CLUSTER, "production", queued=name == "fail_to_start")
-        getattr(ecs.world, name)(started.id)
+        started = ecs.runs.start_run(CLUSTER, "production", queued=name == "fail_to_start")
+        getattr(ecs.runs, name)(started.id)
         ends[name] = value(await source.run(ref_of(started)))
-    silent = ecs.world.start_run(CLUSTER, "production")
-    ecs.world.finish(silent.id, None)
+    silent = ecs.runs.start_run(CLUSTER, "production")
+    ecs.runs.finish(silent.id, None)
     ends["silent"] = value(await source.run(ref_of(silent)))
 
     assert {name: (run.phase, run.conclusion) for name, run in ends.items()} == {
@@ -255,7 +255,7 @@ async def test_the_ends_that_ecs_knows_are_told_apart(source, ecs):
 
 
 async def test_a_task_of_another_family_belongs_to_that_ones_pipeline(source, ecs):
-    task = ecs.world.start_run(CLUSTER, "updates")
+    task = ecs.runs.start_run(CLUSTER, "updates")
 
     assert value(await source.run(ref_of(task, DEPLOY))).ref.pipeline == UPDATE
 
@@ -425,8 +425,8 @@ async def test_neither_repr_nor_details_nor_logs_show_a_key(make_source, ecs):
 
 
 async def test_a_stop_is_intent_and_asking_again_changes_nothing(source, ecs):
-    ecs.world.stop_timeout = timedelta(hours=1)
-    stubborn = ecs.world.start_run(CLUSTER, "production", stubborn=True)
+    ecs.runs.stop_timeout = timedelta(hours=1)
+    stubborn = ecs.runs.start_run(CLUSTER, "production", stubborn=True)
 
     answers = [await source.cancel(ref_of(stubborn), force=force) for force in (False, True, True)]
     going = value(await source.run(ref_of(stubborn)))
@@ -446,9 +446,9 @@ async def test_a_stop_whose_answer_was_lost_is_asked_for_again(source, ecs, task
 
 
 async def test_an_ended_an_orphaned_and_a_forgotten_task_are_not_stopped(source, ecs, task):
-    ecs.world.finish(task.id, 1)
-    orphan = ecs.world.start_run(CLUSTER, "production")
-    ecs.world.orphan(orphan.id)
+    ecs.runs.finish(task.id, 1)
+    orphan = ecs.runs.start_run(CLUSTER, "production")
+    ecs.runs.orphan(orphan.id)
 
     answers = [await source.cancel(ref, force=False) for ref in (ref_of(task), ref_of(orphan), RunRef(DEPLOY, "abc"))]
 
@@ -480,7 +480,7 @@ async def test_without_the_right_nothing_is_stopped_and_the_action_is_named(make
     ],
 )
 async def test_ecs_has_no_switch_and_the_answer_says_what_to_stop_instead(source, ecs, started_by, result, words):
-    ecs.world.start_run(
+    ecs.runs.start_run(
         CLUSTER, "production", started_by=started_by, group="service:runner" if "svc" in started_by else ""
     )
 
@@ -533,8 +533,8 @@ async def test_a_stopped_task_of_a_loop_stops_contending(source, ecs):
 
 
 async def test_without_a_desired_status_a_list_shows_only_what_is_to_run(ecs, task):
-    stopped = ecs.world.start_run(CLUSTER, "production")
-    ecs.world.finish(stopped.id)
+    stopped = ecs.runs.start_run(CLUSTER, "production")
+    ecs.runs.finish(stopped.id)
     client = client_of(ecs.base_url, ecs.access_key)
 
     shown = await asyncio.to_thread(client.list_tasks, cluster=CLUSTER, family="production")
@@ -560,7 +560,7 @@ async def test_without_a_desired_status_a_list_shows_only_what_is_to_run(ecs, ta
     ),
 )
 async def test_no_cut_or_changed_answer_makes_a_running_task_ended_or_raises(make_source, ecs, cut, tail, swap):
-    task = ecs.world.start_run(CLUSTER, "production")
+    task = ecs.runs.start_run(CLUSTER, "production")
     body = json.dumps({"tasks": [ecs._task_json(task, with_tags=True)], "failures": []}).replace(*swap)
     ecs.answer_next("DescribeTasks", body=(body[: max(0, len(body) - cut)] + tail) or " ")
 

@@ -29,12 +29,12 @@ def ids(observation):
 
 
 async def test_a_list_holds_what_was_going_on_since_then_newest_first_and_without_jobs(source, github, deploy):
-    long_gone = github.world.start_run(REPO, "deploy.yml", at=ago(hours=9))
-    github.world.finish(long_gone.id, at=ago(hours=8))
-    overlapping = github.world.start_run(REPO, "deploy.yml", at=ago(hours=4))
-    github.world.finish(overlapping.id, "failure", at=ago(hours=2))
-    running = github.world.start_run(REPO, "deploy.yml", at=ago(days=20))
-    newest = github.world.start_run(REPO, "deploy.yml", at=ago(minutes=1))
+    long_gone = github.runs.start_run(REPO, "deploy.yml", at=ago(hours=9))
+    github.runs.finish(long_gone.id, at=ago(hours=8))
+    overlapping = github.runs.start_run(REPO, "deploy.yml", at=ago(hours=4))
+    github.runs.finish(overlapping.id, "failure", at=ago(hours=2))
+    running = github.runs.start_run(REPO, "deploy.yml", at=ago(days=20))
+    newest = github.runs.start_run(REPO, "deploy.yml", at=ago(minutes=1))
 
     listed = await source.runs(deploy, since=ago(hours=3))
 
@@ -44,14 +44,14 @@ async def test_a_list_holds_what_was_going_on_since_then_newest_first_and_withou
 
 
 async def test_other_workflows_and_other_branches_are_not_in_the_list(source, github, deploy):
-    github.world.start_run(REPO, "deploy.yml", branch="feature")
-    github.world.start_run(REPO, "dependency-update.yml")
+    github.runs.start_run(REPO, "deploy.yml", branch="feature")
+    github.runs.start_run(REPO, "dependency-update.yml")
 
     assert ids(await source.runs(deploy, since=ago(hours=1))) == []
 
 
 async def test_a_branch_that_the_answer_did_not_filter_is_left_out_here(source, github, deploy, update):
-    github.world.start_run(REPO, "dependency-update.yml", branch="feature")
+    github.runs.start_run(REPO, "dependency-update.yml", branch="feature")
     other = value(await source.runs(update, since=ago(hours=1)))[0]
     body = {"total_count": 1, "workflow_runs": [run_body(int(other.ref.id), head_branch="feature")]}
     github.answer_next("deploy.yml/runs", body=json.dumps(body), times=2)
@@ -60,9 +60,9 @@ async def test_a_branch_that_the_answer_did_not_filter_is_left_out_here(source, 
 
 
 async def test_a_run_that_is_re_run_weeks_later_is_listed_under_its_old_creation_time(source, github, deploy):
-    run = github.world.start_run(REPO, "deploy.yml", at=ago(days=29))
-    github.world.finish(run.id, "failure", at=ago(days=29))
-    github.world.rerun(run.id, at=ago(hours=1), runner="runner-b")
+    run = github.runs.start_run(REPO, "deploy.yml", at=ago(days=29))
+    github.runs.finish(run.id, "failure", at=ago(days=29))
+    github.runs.rerun(run.id, at=ago(hours=1), runner="runner-b")
 
     (listed,) = value(await source.runs(deploy, since=ago(hours=2)))
 
@@ -71,10 +71,10 @@ async def test_a_run_that_is_re_run_weeks_later_is_listed_under_its_old_creation
 
 
 async def test_a_re_run_that_ended_keeps_the_jobs_of_all_its_attempts(source, github, deploy):
-    run = github.world.start_run(REPO, "deploy.yml", at=ago(hours=5), runner="runner-a")
-    github.world.finish(run.id, "timed_out", at=ago(hours=4))
-    github.world.rerun(run.id, at=ago(hours=2), runner="runner-b")
-    github.world.finish(run.id, "cancelled", at=ago(hours=1))
+    run = github.runs.start_run(REPO, "deploy.yml", at=ago(hours=5), runner="runner-a")
+    github.runs.finish(run.id, "timed_out", at=ago(hours=4))
+    github.runs.rerun(run.id, at=ago(hours=2), runner="runner-b")
+    github.runs.finish(run.id, "cancelled", at=ago(hours=1))
     (listed,) = value(await source.runs(deploy, since=ago(hours=3)))
 
     full = value(await source.with_jobs(listed))
@@ -91,10 +91,10 @@ async def test_a_re_run_that_ended_keeps_the_jobs_of_all_its_attempts(source, gi
 
 
 async def test_a_running_re_run_under_the_same_id_has_not_ended_though_the_list_still_says_so(source, github, deploy):
-    run = github.world.start_run(REPO, "deploy.yml", at=ago(hours=5))
-    github.world.finish(run.id, "failure", at=ago(hours=1))
+    run = github.runs.start_run(REPO, "deploy.yml", at=ago(hours=5))
+    github.runs.finish(run.id, "failure", at=ago(hours=1))
     (stale,) = value(await source.runs(deploy, since=ago(hours=3)))
-    github.world.rerun(run.id, at=ago(minutes=1))
+    github.runs.rerun(run.id, at=ago(minutes=1))
 
     fresh = value(await source.with_jobs(stale))
 
@@ -104,7 +104,7 @@ async def test_a_running_re_run_under_the_same_id_has_not_ended_though_the_list_
 
 
 async def test_a_completed_run_with_a_job_that_still_runs_has_not_ended(source, github, deploy):
-    run = github.world.start_run(REPO, "deploy.yml", at=ago(hours=1), jobs=("plan", "apply"))
+    run = github.runs.start_run(REPO, "deploy.yml", at=ago(hours=1), jobs=("plan", "apply"))
     body = run_body(run.id, status="completed", conclusion="failure")
     github.answer_next(f"/actions/runs/{run.id}$", body=json.dumps(body))
     (listed,) = value(await source.runs(deploy, since=ago(hours=3)))
@@ -116,8 +116,8 @@ async def test_a_completed_run_with_a_job_that_still_runs_has_not_ended(source, 
 
 
 async def test_a_completed_run_without_jobs_keeps_its_own_window(source, github, deploy):
-    run = github.world.start_run(REPO, "deploy.yml", at=ago(hours=2), jobs=())
-    github.world.finish(run.id, "startup_failure", at=ago(hours=1))
+    run = github.runs.start_run(REPO, "deploy.yml", at=ago(hours=2), jobs=())
+    github.runs.finish(run.id, "startup_failure", at=ago(hours=1))
     (listed,) = value(await source.runs(deploy, since=ago(hours=3)))
 
     full = value(await source.with_jobs(listed))
@@ -127,8 +127,8 @@ async def test_a_completed_run_without_jobs_keeps_its_own_window(source, github,
 
 
 async def test_a_runner_that_never_reported_its_end_is_lost(source, github, deploy):
-    run = github.world.start_run(REPO, "deploy.yml", at=ago(hours=2))
-    github.world.finish(run.id, "failure", at=ago(hours=1), lost=True)
+    run = github.runs.start_run(REPO, "deploy.yml", at=ago(hours=2))
+    github.runs.finish(run.id, "failure", at=ago(hours=1), lost=True)
     (listed,) = value(await source.runs(deploy, since=ago(hours=3)))
 
     full = value(await source.with_jobs(listed))
@@ -138,8 +138,8 @@ async def test_a_runner_that_never_reported_its_end_is_lost(source, github, depl
 
 
 async def test_jobs_that_cannot_be_read_are_named_missing_and_the_run_has_not_ended(source, github, deploy):
-    run = github.world.start_run(REPO, "deploy.yml", at=ago(hours=2))
-    github.world.finish(run.id, "failure", at=ago(hours=1))
+    run = github.runs.start_run(REPO, "deploy.yml", at=ago(hours=2))
+    github.runs.finish(run.id, "failure", at=ago(hours=1))
     (listed,) = value(await source.runs(deploy, since=ago(hours=3)))
     github.answer_next(f"{run.id}/jobs", status=502, times=9)
 
@@ -151,14 +151,14 @@ async def test_jobs_that_cannot_be_read_are_named_missing_and_the_run_has_not_en
 
 
 async def test_three_hundred_runs_are_all_listed(source, github, update):
-    started = [github.world.start_run(REPO, "dependency-update.yml", at=ago(minutes=m)).id for m in range(1, 301)]
+    started = [github.runs.start_run(REPO, "dependency-update.yml", at=ago(minutes=m)).id for m in range(1, 301)]
 
     assert ids(await source.runs(update, since=ago(hours=6))) == started
 
 
 async def test_listing_two_pages_takes_one_hop_and_completing_runs_another(source, github, update):
     for minute in range(150):
-        github.world.start_run(REPO, "dependency-update.yml", at=ago(minutes=minute))
+        github.runs.start_run(REPO, "dependency-update.yml", at=ago(minutes=minute))
     github.answer_next(".", delay=1.5, times=10**6)
     loop = asyncio.get_running_loop()
 
@@ -174,7 +174,7 @@ async def test_listing_two_pages_takes_one_hop_and_completing_runs_another(sourc
 
 
 async def test_more_than_the_thousand_that_github_shows_are_all_listed(source, github, update):
-    started = [github.world.start_run(REPO, "dependency-update.yml", at=ago(minutes=m)).id for m in range(2345)]
+    started = [github.runs.start_run(REPO, "dependency-update.yml", at=ago(minutes=m)).id for m in range(2345)]
 
     assert sorted(ids(await source.runs(update, since=ago(days=9)))) == sorted(started)
 
@@ -197,23 +197,23 @@ def busy(github, make_source):
     """A workflow with more old runs than are read, where ten count as a thousand; and a source that asks about it."""
     github.most_shown = 10
     for hour in range(90):
-        old = github.world.start_run(REPO, "dependency-update.yml", at=ago(days=10, hours=hour))
-        github.world.finish(old.id, at=ago(days=10, hours=hour))
+        old = github.runs.start_run(REPO, "dependency-update.yml", at=ago(days=10, hours=hour))
+        github.runs.finish(old.id, at=ago(days=10, hours=hour))
     return make_source(per_page=1)
 
 
 @pytest.mark.parametrize("status", ["queued", "in_progress", "waiting", "pending", "requested"])
 @pytest.mark.parametrize("days", [20, 400])
 async def test_of_a_busy_workflow_every_run_that_is_going_on_is_listed_however_old(busy, github, update, status, days):
-    old = github.world.start_run(REPO, "dependency-update.yml", at=ago(days=days))
+    old = github.runs.start_run(REPO, "dependency-update.yml", at=ago(days=days))
     old.status = status
 
     assert ids(await busy.runs(update, since=ago(hours=3))) == [old.id]
 
 
 async def test_of_a_busy_workflow_a_run_that_waits_for_an_approval_is_listed(busy, github, update):
-    old = github.world.start_run(REPO, "dependency-update.yml", at=ago(days=20))
-    github.world.finish(old.id, "action_required", at=ago(days=20))
+    old = github.runs.start_run(REPO, "dependency-update.yml", at=ago(days=20))
+    github.runs.finish(old.id, "action_required", at=ago(days=20))
 
     (listed,) = value(await busy.runs(update, since=ago(hours=3)))
 
@@ -221,29 +221,29 @@ async def test_of_a_busy_workflow_a_run_that_waits_for_an_approval_is_listed(bus
 
 
 async def test_of_a_busy_workflow_all_runs_of_the_last_days_are_listed_once(busy, github, update):
-    young = [github.world.start_run(REPO, "dependency-update.yml", at=ago(hours=h)).id for h in range(1, 25)]
+    young = [github.runs.start_run(REPO, "dependency-update.yml", at=ago(hours=h)).id for h in range(1, 25)]
     for run_id in young[5:]:
-        github.world.finish(run_id, "failure", at=ago(minutes=1))
-    since_long = github.world.start_run(REPO, "dependency-update.yml", at=ago(hours=74))
-    github.world.finish(since_long.id, at=ago(minutes=1))
+        github.runs.finish(run_id, "failure", at=ago(minutes=1))
+    since_long = github.runs.start_run(REPO, "dependency-update.yml", at=ago(hours=74))
+    github.runs.finish(since_long.id, at=ago(minutes=1))
 
     for _ in range(2):
         assert ids(await busy.runs(update, since=ago(hours=3))) == [*young, since_long.id]
 
 
 async def test_of_a_busy_workflow_a_re_run_of_an_old_run_is_listed_until_it_has_completed(busy, github, update):
-    old = github.world.start_run(REPO, "dependency-update.yml", at=ago(days=20))
-    github.world.finish(old.id, "failure", at=ago(days=20))
-    github.world.rerun(old.id, at=ago(hours=1))
+    old = github.runs.start_run(REPO, "dependency-update.yml", at=ago(days=20))
+    github.runs.finish(old.id, "failure", at=ago(days=20))
+    github.runs.rerun(old.id, at=ago(hours=1))
     running = await busy.runs(update, since=ago(hours=3))
-    github.world.finish(old.id, at=ago(minutes=1))
+    github.runs.finish(old.id, at=ago(minutes=1))
 
     assert ids(running) == [old.id]
     assert ids(await busy.runs(update, since=ago(hours=3))) == []
 
 
 async def test_of_a_busy_workflow_a_run_that_changed_status_between_two_lists_is_listed(busy, github, update):
-    old = github.world.start_run(REPO, "dependency-update.yml", at=ago(days=20))
+    old = github.runs.start_run(REPO, "dependency-update.yml", at=ago(days=20))
     nothing = json.dumps({"total_count": 0, "workflow_runs": []})
     github.answer_next("status=in_progress", body=nothing)
 
@@ -251,8 +251,8 @@ async def test_of_a_busy_workflow_a_run_that_changed_status_between_two_lists_is
 
 
 async def test_a_young_run_that_completed_between_the_lists_is_listed_once_as_ended(busy, github, update):
-    young = github.world.start_run(REPO, "dependency-update.yml", at=ago(hours=1))
-    github.world.finish(young.id, at=ago(minutes=1))
+    young = github.runs.start_run(REPO, "dependency-update.yml", at=ago(hours=1))
+    github.runs.finish(young.id, at=ago(minutes=1))
     stamp = ago(hours=1).strftime("%Y-%m-%dT%H:%M:%SZ")
     before = json.dumps({"total_count": 1, "workflow_runs": [run_body(young.id, created_at=stamp)]})
     github.answer_next("status=in_progress", body=before)
@@ -263,7 +263,7 @@ async def test_a_young_run_that_completed_between_the_lists_is_listed_once_as_en
 
 
 async def test_of_a_busy_workflow_more_open_runs_than_one_list_shows_are_all_listed(busy, github, update):
-    old = [github.world.start_run(REPO, "dependency-update.yml", at=ago(days=20, hours=h)).id for h in range(23)]
+    old = [github.runs.start_run(REPO, "dependency-update.yml", at=ago(days=20, hours=h)).id for h in range(23)]
 
     assert ids(await busy.runs(update, since=ago(hours=3))) == old
 
@@ -280,7 +280,7 @@ async def test_a_busy_workflow_is_unseen_if_one_of_its_lists_is(busy, github, up
 @pytest.mark.parametrize(("days", "count"), [(0, 41), (20, 41)])
 async def test_a_busy_workflow_with_too_many_young_or_open_runs_is_unseen(busy, github, update, days, count):
     for minute in range(count):
-        github.world.start_run(REPO, "dependency-update.yml", at=ago(days=days, minutes=minute + 1))
+        github.runs.start_run(REPO, "dependency-update.yml", at=ago(days=days, minutes=minute + 1))
 
     unseen = await busy.runs(update, since=ago(hours=3))
 
@@ -289,8 +289,8 @@ async def test_a_busy_workflow_with_too_many_young_or_open_runs_is_unseen(busy, 
 
 
 async def test_a_completed_run_that_does_not_say_when_takes_its_end_from_its_jobs(source, github, deploy):
-    run = github.world.start_run(REPO, "deploy.yml", at=ago(hours=3))
-    github.world.finish(run.id, "failure", at=ago(hours=2))
+    run = github.runs.start_run(REPO, "deploy.yml", at=ago(hours=3))
+    github.runs.finish(run.id, "failure", at=ago(hours=2))
     body = run_body(run.id, status="completed", conclusion="failure", updated_at=None)
     body["created_at"] = ago(hours=3).isoformat()
     github.answer_next("deploy.yml/runs", body=json.dumps({"total_count": 1, "workflow_runs": [body]}), times=2)
@@ -313,7 +313,7 @@ async def test_a_list_that_shows_less_than_it_counts_is_unseen(source, github, d
 
 
 async def test_a_list_that_shifted_between_two_pages_is_read_again(source, github, update):
-    started = [github.world.start_run(REPO, "dependency-update.yml", at=ago(minutes=m)).id for m in range(150)]
+    started = [github.runs.start_run(REPO, "dependency-update.yml", at=ago(minutes=m)).id for m in range(150)]
     body = json.dumps({"total_count": 151, "workflow_runs": []})
     github.answer_next("&page=2", body=body)
 
@@ -321,7 +321,7 @@ async def test_a_list_that_shifted_between_two_pages_is_read_again(source, githu
 
 
 async def test_a_run_with_hundreds_of_jobs_has_them_all(source, github, deploy):
-    run = github.world.start_run(REPO, "deploy.yml", at=ago(hours=1), jobs=[f"job {n}" for n in range(250)])
+    run = github.runs.start_run(REPO, "deploy.yml", at=ago(hours=1), jobs=[f"job {n}" for n in range(250)])
     (listed,) = value(await source.runs(deploy, since=ago(hours=3)))
 
     full = value(await source.with_jobs(listed))
@@ -332,9 +332,9 @@ async def test_a_run_with_hundreds_of_jobs_has_them_all(source, github, deploy):
 
 
 async def test_a_run_read_by_its_url_belongs_to_the_configured_pipeline(source, github, deploy, update):
-    main = github.world.start_run(REPO, "deploy.yml")
-    side = github.world.start_run(REPO, "deploy.yml", branch="side")
-    bump = github.world.start_run(REPO, "dependency-update.yml", branch="side")
+    main = github.runs.start_run(REPO, "deploy.yml")
+    side = github.runs.start_run(REPO, "deploy.yml", branch="side")
+    bump = github.runs.start_run(REPO, "dependency-update.yml", branch="side")
 
     seen = [
         value(await source.run(source.ref_from_url(f"{github.base_url}/ACME/infra/actions/runs/{run.id}")))
@@ -363,7 +363,7 @@ async def test_an_answer_about_another_run_is_garbled(source, github):
 
 @pytest.mark.parametrize("title", ["<!channel> & *bold*", "a\nb", "`x`", "❤"])
 async def test_texts_are_kept_as_they_were_written(source, github, deploy, title):
-    github.world.start_run(REPO, "deploy.yml", title=title, actor=title, jobs=(title,), runner=title)
+    github.runs.start_run(REPO, "deploy.yml", title=title, actor=title, jobs=(title,), runner=title)
     (listed,) = value(await source.runs(deploy, since=ago(hours=1)))
 
     full = value(await source.with_jobs(listed))

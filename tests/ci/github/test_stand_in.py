@@ -36,7 +36,7 @@ async def api(github) -> AsyncIterator[httpx.AsyncClient]:
 )
 async def test_created_takes_the_ranges_of_githubs_search_syntax(github, api, created, hours):
     for hour in (9, 10, 11, 12):
-        github.world.start_run(REPO, "deploy.yml", at=NOON.replace(hour=hour))
+        github.runs.start_run(REPO, "deploy.yml", at=NOON.replace(hour=hour))
 
     answer = (await api.get(RUNS, params={"created": created})).json()
 
@@ -45,15 +45,15 @@ async def test_created_takes_the_ranges_of_githubs_search_syntax(github, api, cr
 
 
 async def test_an_unreadable_range_is_refused(github, api):
-    github.world.start_run(REPO, "deploy.yml")
+    github.runs.start_run(REPO, "deploy.yml")
 
     assert (await api.get(RUNS, params={"created": ">=yesterday"})).status_code == 422
 
 
 async def test_runs_are_filtered_by_status_or_conclusion_branch_and_actor(github, api):
-    run = github.world.start_run(REPO, "deploy.yml", actor="quinn")
-    github.world.finish(run.id, "failure")
-    github.world.start_run(REPO, "deploy.yml", branch="side")
+    run = github.runs.start_run(REPO, "deploy.yml", actor="quinn")
+    github.runs.finish(run.id, "failure")
+    github.runs.start_run(REPO, "deploy.yml", branch="side")
 
     async def count(**params):
         return (await api.get(RUNS, params=params)).json()["total_count"]
@@ -69,7 +69,7 @@ async def test_runs_are_filtered_by_status_or_conclusion_branch_and_actor(github
 
 async def test_pages_are_linked_and_a_filtered_list_ends_after_a_thousand(github, api):
     for minute in range(1005):
-        github.world.start_run(REPO, "deploy.yml", at=NOON - timedelta(minutes=minute))
+        github.runs.start_run(REPO, "deploy.yml", at=NOON - timedelta(minutes=minute))
 
     everything = await api.get(RUNS, params={"per_page": 100, "page": 11})
     tenth = await api.get(RUNS, params={"per_page": 100, "page": 10, "branch": "main"})
@@ -85,9 +85,9 @@ async def test_pages_are_linked_and_a_filtered_list_ends_after_a_thousand(github
 
 
 async def test_jobs_are_the_latest_attempts_unless_all_are_asked_for(github, api):
-    run = github.world.start_run(REPO, "deploy.yml", runner="a")
-    github.world.finish(run.id, "failure")
-    github.world.rerun(run.id, runner="b")
+    run = github.runs.start_run(REPO, "deploy.yml", runner="a")
+    github.runs.finish(run.id, "failure")
+    github.runs.rerun(run.id, runner="b")
 
     async def runners(path, **params):
         return [job["runner_name"] for job in (await api.get(path, params=params)).json()["jobs"]]
@@ -128,7 +128,7 @@ async def test_what_is_not_there_is_not_found(api, path):
 
 async def test_the_clock_can_be_moved(github, api):
     github.offset = timedelta(hours=-3)
-    github.world.start_run(REPO, "deploy.yml")
+    github.runs.start_run(REPO, "deploy.yml")
 
     (run,) = (await api.get(RUNS)).json()["workflow_runs"]
 
@@ -136,7 +136,7 @@ async def test_the_clock_can_be_moved(github, api):
 
 
 async def test_the_page_of_a_run_can_be_opened_without_a_token(github):
-    run = github.world.start_run(REPO, "deploy.yml", title="Deploy to staging")
+    run = github.runs.start_run(REPO, "deploy.yml", title="Deploy to staging")
 
     async with httpx.AsyncClient(trust_env=False) as visitor:
         page = await visitor.get(f"{github.base_url}/{REPO}/actions/runs/{run.id}")

@@ -120,7 +120,7 @@ async def test_lasting_server_errors_are_unseen(source, github, deploy, status):
 
 
 async def test_two_server_errors_and_short_pauses_are_sat_out(source, github, deploy):
-    run = github.world.start_run("acme/infra", "deploy.yml")
+    run = github.runs.start_run("acme/infra", "deploy.yml")
     github.answer_next("&page=1", status=502)
     github.answer_next("&page=1", status=429, headers={"Retry-After": "0"})
 
@@ -270,7 +270,7 @@ async def test_a_client_that_was_passed_in_is_used_and_closed_with_the_source(ma
     tails=st.tuples(*[st.sampled_from(["", "", "}", "]}", '"completed"', "\x00", ', "status": "completed"}'])] * 2),
 )
 async def test_no_cut_or_changed_answer_makes_a_running_run_ended_or_raises(github, deploy, cuts, tails):
-    run = github.world.start_run("acme/infra", "deploy.yml")
+    run = github.runs.start_run("acme/infra", "deploy.yml")
     path = f"{github.base_url}/repos/acme/infra/actions/runs/{run.id}"
     async with httpx.AsyncClient(headers={"Authorization": f"Bearer {github.token}"}) as reader:
         answers = {part: (await reader.get(path + part)).text for part in ("", "/jobs")}

@@ -17,7 +17,7 @@ REPO = "acme/infra"
 
 @pytest.fixture
 def run(github):
-    return github.world.start_run(REPO, "deploy.yml")
+    return github.runs.start_run(REPO, "deploy.yml")
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def ref(run, deploy):
 
 @pytest.fixture
 def workflow(github):
-    return github.world.workflow(REPO, "dependency-update.yml")
+    return github.runs.workflow(REPO, "dependency-update.yml")
 
 
 async def until_ended(source, ref):
@@ -40,7 +40,7 @@ async def until_ended(source, ref):
 
 
 async def test_an_accepted_cancel_is_intent_and_the_run_ends_later(source, github, ref):
-    github.world.cancel_delay = timedelta(seconds=0.5)
+    github.runs.cancel_delay = timedelta(seconds=0.5)
 
     cancelled = await source.cancel(ref, force=False)
     right_after = await source.run(ref)
@@ -51,8 +51,8 @@ async def test_an_accepted_cancel_is_intent_and_the_run_ends_later(source, githu
 
 
 async def test_a_stubborn_run_ends_by_force_alone_and_its_runner_counts_as_lost(source, github, deploy):
-    github.world.cancel_delay = timedelta(0)
-    stubborn = RunRef(deploy, str(github.world.start_run(REPO, "deploy.yml", stubborn=True).id))
+    github.runs.cancel_delay = timedelta(0)
+    stubborn = RunRef(deploy, str(github.runs.start_run(REPO, "deploy.yml", stubborn=True).id))
 
     assert (await source.cancel(stubborn, force=False)).result is CancelResult.ACCEPTED
     assert (await source.run(stubborn)).value.phase is Phase.RUNNING
@@ -63,7 +63,7 @@ async def test_a_stubborn_run_ends_by_force_alone_and_its_runner_counts_as_lost(
 
 @pytest.mark.parametrize("force", [False, True])
 async def test_an_ended_run_cannot_be_cancelled_again(source, github, run, ref, force):
-    github.world.finish(run.id, "failure")
+    github.runs.finish(run.id, "failure")
 
     cancelled = await source.cancel(ref, force=force)
 
@@ -166,7 +166,7 @@ async def test_a_switch_with_a_lost_answer_is_settled_by_looking(make_source, gi
 
 
 async def test_a_disabled_loop_can_be_started_again_on_purpose(source, github, update):
-    github.world.workflow(REPO, "dependency-update.yml").state = "disabled_manually"
+    github.runs.workflow(REPO, "dependency-update.yml").state = "disabled_manually"
     github.loop(REPO, "dependency-update.yml", every=0.01)
     since = datetime.now(UTC) - timedelta(hours=1)
     assert (await source.runs(update, since=since)).value == ()
@@ -187,7 +187,7 @@ async def test_a_cancelled_run_of_a_loop_stops_contending(source, github, update
         finally:
             contending.discard(run.id)
 
-    github.world.cancel_delay = timedelta(0)
+    github.runs.cancel_delay = timedelta(0)
     github.loop(REPO, "dependency-update.yml", every=60, contend=contend)
     runs = ()
     while not runs or not contending:

@@ -41,7 +41,7 @@ async def gitlab():
 
 @pytest.fixture
 def world(gitlab):
-    return gitlab.world
+    return gitlab.runs
 
 
 @pytest.fixture

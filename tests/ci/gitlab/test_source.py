@@ -37,7 +37,7 @@ class NoonClock:
 @pytest.fixture
 async def gitlab():
     async with GitLabStandIn(cancel_delay=timedelta(0)) as standing:
-        standing.world.add_project("acme/infra")
+        standing.runs.add_project("acme/infra")
         yield standing
 
 
@@ -68,7 +68,7 @@ def source(make_source):
 
 @pytest.fixture
 def world(gitlab):
-    return gitlab.world
+    return gitlab.runs
 
 
 async def listed(source, **since):
@@ -276,7 +276,7 @@ async def test_a_trace_is_read_at_its_beginning_alone(source, world):
 async def test_a_trace_that_cannot_be_read_leaves_the_host_unknown_and_nothing_else(source, gitlab, world):
     pipeline = world.start_pipeline("acme/infra")
     gitlab.answer_next("/trace", status=500)
-    gitlab.answer_next("/trace", status=302, headers={"Location": f"{gitlab.server.base_url}/trap"})
+    gitlab.answer_next("/trace", status=302, headers={"Location": f"{gitlab.origin}/trap"})
 
     assert [(await full(source, pipeline)).jobs[0].host for _ in range(3)] == [None, None, SLOT]
     assert not any("/trap" in line for line in gitlab.asked)
@@ -301,7 +301,7 @@ async def test_what_a_trace_said_once_is_remembered(source, gitlab, world):
 
 async def test_the_url_of_a_job_leads_to_its_pipeline(source, gitlab, world):
     pipeline = world.start_pipeline("acme/infra")
-    ref = source.ref_from_url(f"{gitlab.server.base_url}/acme/infra/-/jobs/{pipeline.jobs[0].id}")
+    ref = source.ref_from_url(f"{gitlab.origin}/acme/infra/-/jobs/{pipeline.jobs[0].id}")
 
     seen = await source.run(ref)
 
@@ -396,7 +396,7 @@ async def test_the_used_up_minute_of_the_stand_in_is_throttled(source, gitlab):
 
 @pytest.mark.parametrize("status", [301, 302, 307])
 async def test_a_redirect_is_never_followed_with_the_token(source, gitlab, status):
-    trap = {"Location": f"{gitlab.server.base_url}/trap"}
+    trap = {"Location": f"{gitlab.origin}/trap"}
     gitlab.answer_next("/pipelines", status=status, headers=trap, times=99)
 
     seen = await source.runs(MAIN, since=ago(hours=1))
@@ -438,8 +438,8 @@ async def test_neither_repr_nor_details_nor_logs_show_the_token(make_source, git
     tails=st.tuples(*[st.sampled_from(["", "", "}", "}]", "[]", '"success"', ', "status": "failed"}'])] * 3),
 )
 async def test_no_cut_or_changed_answer_makes_a_running_pipeline_ended_or_raises(gitlab, cuts, tails):
-    pipeline = gitlab.world.start_pipeline("acme/infra")
-    gitlab.world.start_child(pipeline.id)
+    pipeline = gitlab.runs.start_pipeline("acme/infra")
+    gitlab.runs.start_child(pipeline.id)
     path = f"{gitlab.base_url}/projects/acme%2Finfra/pipelines/{pipeline.id}"
     async with httpx.AsyncClient(headers={"PRIVATE-TOKEN": gitlab.token}) as reader:
         answers = {part: (await reader.get(path + part)).text for part in ("", "/jobs", "/bridges")}
@@ -502,11 +502,11 @@ async def test_no_odd_values_anywhere_make_a_running_pipeline_ended_or_raise(git
         gone, odd = change
         return {key: value for key, value in {**document, **odd}.items() if key not in gone}
 
-    gitlab.world.projects.clear()
-    gitlab.server._answers.clear()
-    pipeline = gitlab.world.start_pipeline("acme/infra")
-    gitlab.world.start_child(pipeline.id)
-    gitlab.world.add_schedule("acme/infra", "main", "Nightly")
+    gitlab.runs.projects.clear()
+    gitlab.heal()
+    pipeline = gitlab.runs.start_pipeline("acme/infra")
+    gitlab.runs.start_child(pipeline.id)
+    gitlab.runs.add_schedule("acme/infra", "main", "Nightly")
     api = f"{gitlab.base_url}/projects/acme%2Finfra"
     root = f"{api}/pipelines/{pipeline.id}"
     parts = (

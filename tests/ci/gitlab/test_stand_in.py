@@ -13,7 +13,7 @@ from tests.worlds.ci.gitlab import GitLabStandIn
 @pytest.fixture
 async def gitlab():
     async with GitLabStandIn() as standing:
-        standing.world.add_project("acme/infra")
+        standing.runs.add_project("acme/infra")
         yield standing
 
 
@@ -27,7 +27,7 @@ async def api(gitlab):
 
 async def test_lists_have_twenty_entries_a_page_and_say_where_the_next_one_is(gitlab, api):
     for _ in range(25):
-        gitlab.world.start_pipeline("acme/infra")
+        gitlab.runs.start_pipeline("acme/infra")
 
     first = await api.get("/pipelines")
     second = await api.get(first.links["next"]["url"])
@@ -37,10 +37,10 @@ async def test_lists_have_twenty_entries_a_page_and_say_where_the_next_one_is(gi
 
 
 async def test_retried_jobs_and_child_pipelines_are_hidden_unless_asked_for(gitlab, api):
-    pipeline = gitlab.world.start_pipeline("acme/infra")
-    child = gitlab.world.start_child(pipeline.id)
-    gitlab.world.finish(pipeline.id, "failed")
-    gitlab.world.retry(pipeline.id)
+    pipeline = gitlab.runs.start_pipeline("acme/infra")
+    child = gitlab.runs.start_child(pipeline.id)
+    gitlab.runs.finish(pipeline.id, "failed")
+    gitlab.runs.retry(pipeline.id)
 
     jobs = f"/pipelines/{pipeline.id}/jobs"
     assert len((await api.get(jobs)).json()) == 1
@@ -53,8 +53,8 @@ async def test_retried_jobs_and_child_pipelines_are_hidden_unless_asked_for(gitl
 
 
 async def test_pipelines_are_filtered_by_status_ref_and_time(gitlab, api):
-    old = gitlab.world.start_pipeline("acme/infra", at=gitlab.now() - timedelta(hours=2))
-    gitlab.world.start_pipeline("acme/infra", "plans", queued=True)
+    old = gitlab.runs.start_pipeline("acme/infra", at=gitlab.now() - timedelta(hours=2))
+    gitlab.runs.start_pipeline("acme/infra", "plans", queued=True)
 
     async def ids(**params):
         return [each["id"] for each in (await api.get("/pipelines", params=params)).json()]
@@ -65,8 +65,8 @@ async def test_pipelines_are_filtered_by_status_ref_and_time(gitlab, api):
 
 
 async def test_a_cancel_is_answered_with_200_even_when_the_pipeline_has_ended(gitlab, api):
-    pipeline = gitlab.world.start_pipeline("acme/infra")
-    gitlab.world.finish(pipeline.id, "failed")
+    pipeline = gitlab.runs.start_pipeline("acme/infra")
+    gitlab.runs.finish(pipeline.id, "failed")
 
     answer = await api.post(f"/pipelines/{pipeline.id}/cancel")
 
@@ -93,9 +93,9 @@ async def test_what_is_not_there_is_not_found(api, path):
 
 
 async def test_the_page_of_a_pipeline_can_be_opened_without_a_token(gitlab):
-    pipeline = gitlab.world.start_pipeline("acme/infra", title="Deploy to staging")
+    pipeline = gitlab.runs.start_pipeline("acme/infra", title="Deploy to staging")
 
     async with httpx.AsyncClient(trust_env=False) as visitor:
-        page = await visitor.get(f"{gitlab.server.base_url}/acme/infra/-/pipelines/{pipeline.id}")
+        page = await visitor.get(f"{gitlab.origin}/acme/infra/-/pipelines/{pipeline.id}")
 
     assert (page.status_code, "Deploy to staging" in page.text, "running" in page.text) == (200, True, True)

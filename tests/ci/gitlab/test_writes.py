@@ -26,13 +26,13 @@ class WallClock:
 @pytest.fixture
 async def gitlab():
     async with GitLabStandIn(cancel_delay=timedelta(0)) as standing:
-        standing.world.add_project("acme/infra")
+        standing.runs.add_project("acme/infra")
         yield standing
 
 
 @pytest.fixture
 def world(gitlab):
-    return gitlab.world
+    return gitlab.runs
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ class WallClock:
 @pytest.fixture
 async def jenkins():
     async with JenkinsStandIn() as standing:
-        standing.world.add_job("infra/deploy")
+        standing.runs.add_job("infra/deploy")
         yield standing
 
 
@@ -64,9 +64,9 @@ async def holder(jenkins):
 
 
 async def test_the_build_on_the_pod_that_the_lock_names_is_the_holder(jenkins, holder):
-    mine = jenkins.world.start_build("infra/deploy", at=ago(minutes=60))
-    other = jenkins.world.start_build("infra/deploy", at=ago(minutes=59), agent="jenkins-worker-5c6d7e8f")
-    jenkins.world.finish(mine, "FAILURE", at=ago(minutes=40))
+    mine = jenkins.runs.start_build("infra/deploy", at=ago(minutes=60))
+    other = jenkins.runs.start_build("infra/deploy", at=ago(minutes=59), agent="jenkins-worker-5c6d7e8f")
+    jenkins.runs.finish(mine, "FAILURE", at=ago(minutes=40))
 
     tied = await holder(ago(minutes=50))
 
@@ -76,15 +76,15 @@ async def test_the_build_on_the_pod_that_the_lock_names_is_the_holder(jenkins, h
 
 
 async def test_a_build_whose_agent_is_not_known_counts_beside_the_one_that_is_named(jenkins, holder):
-    jenkins.world.start_build("infra/deploy", at=ago(minutes=60))
-    unknown = jenkins.world.start_build("infra/deploy", at=ago(minutes=59))
+    jenkins.runs.start_build("infra/deploy", at=ago(minutes=60))
+    unknown = jenkins.runs.start_build("infra/deploy", at=ago(minutes=59))
     unknown.console = ["[Pipeline] Start of Pipeline"]
 
     assert len((await holder(ago(minutes=50))).candidates) == 2
 
 
 async def test_a_result_that_is_set_in_mid_build_does_not_end_it(jenkins, holder):
-    build = jenkins.world.start_build("infra/deploy", at=ago(minutes=60))
+    build = jenkins.runs.start_build("infra/deploy", at=ago(minutes=60))
     build.result, build.building = "FAILURE", False
 
     (candidate,) = (await holder(ago(minutes=50))).candidates
@@ -93,8 +93,8 @@ async def test_a_result_that_is_set_in_mid_build_does_not_end_it(jenkins, holder
 
 
 async def test_a_killed_build_counts_as_lost_and_so_has_the_longest_time_to_settle(jenkins, holder):
-    build = jenkins.world.start_build("infra/deploy", at=ago(minutes=60))
-    jenkins.world.kill(build)
+    build = jenkins.runs.start_build("infra/deploy", at=ago(minutes=60))
+    jenkins.runs.kill(build)
 
     (candidate,) = (await holder(ago(minutes=50))).candidates
 
@@ -103,6 +103,6 @@ async def test_a_killed_build_counts_as_lost_and_so_has_the_longest_time_to_sett
 
 
 async def test_what_waits_in_the_queue_cannot_hold_the_lock(jenkins, holder):
-    jenkins.world.queue("infra/deploy", at=ago(minutes=60))
+    jenkins.runs.queue("infra/deploy", at=ago(minutes=60))
 
     assert (await holder(ago(minutes=50))).candidates == ()

@@ -37,7 +37,7 @@ class NoonClock:
 @pytest.fixture
 async def jenkins():
     async with JenkinsStandIn(cancel_delay=timedelta(0)) as standing:
-        standing.world.add_job("infra/deploy")
+        standing.runs.add_job("infra/deploy")
         yield standing
 
 
@@ -68,7 +68,7 @@ def source(make_source):
 
 @pytest.fixture
 def world(jenkins):
-    return jenkins.world
+    return jenkins.runs
 
 
 def pipeline(job):
@@ -346,7 +346,7 @@ async def test_neither_repr_nor_details_nor_logs_show_the_token(make_source, jen
     tails=st.tuples(*[st.sampled_from(["", "", "}", "]}", '"SUCCESS"', ', "building": false}', "\nHard kill!\n"])] * 2),
 )
 async def test_no_cut_or_changed_answer_makes_a_running_build_ended_or_raises(jenkins, cuts, tails):
-    build = jenkins.world.start_build("infra/deploy")
+    build = jenkins.runs.start_build("infra/deploy")
     path = f"{jenkins.base_url}/job/infra/job/deploy/{build.number}"
     async with httpx.AsyncClient(auth=(jenkins.user, jenkins.token)) as reader:
         answers = {part: (await reader.get(path + part)).text for part in ("/api/json", "/consoleText")}
@@ -404,10 +404,10 @@ async def test_no_odd_values_anywhere_make_a_running_build_ended_or_raise(jenkin
         gone, odd = change
         return {key: value for key, value in {**document, **odd}.items() if key not in gone}
 
-    jenkins.world.jobs.clear()
-    jenkins.world.items.clear()
-    jenkins.server._answers.clear()
-    build, item = jenkins.world.start_build("infra/deploy"), jenkins.world.queue("infra/deploy")
+    jenkins.runs.jobs.clear()
+    jenkins.runs.items.clear()
+    jenkins.heal()
+    build, item = jenkins.runs.start_build("infra/deploy"), jenkins.runs.queue("infra/deploy")
     parts = (f"/job/infra/job/deploy/{build.number}/api/json", f"/queue/item/{item.id}", LIST, "/queue/api/json")
     async with httpx.AsyncClient(auth=(jenkins.user, jenkins.token)) as reader:
         asked = (parts[0], f"{parts[1]}/api/json", *parts[2:])

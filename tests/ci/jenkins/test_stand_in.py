@@ -13,7 +13,7 @@ JOB = "/job/infra/job/deploy"
 @pytest.fixture
 async def jenkins():
     async with JenkinsStandIn() as standing:
-        standing.world.add_job("infra/deploy")
+        standing.runs.add_job("infra/deploy")
         yield standing
 
 
@@ -26,7 +26,7 @@ async def api(jenkins):
 
 async def test_a_tree_leaves_what_it_names_in_the_range_that_it_gives(jenkins, api):
     for _ in range(5):
-        jenkins.world.start_build("infra/deploy")
+        jenkins.runs.start_build("infra/deploy")
 
     tree = "builds[number,actions[causes[userId]]]{1,3}"
     body = (await api.get(f"{JOB}/api/json", params={"tree": tree})).json()
@@ -40,7 +40,7 @@ async def test_a_tree_leaves_what_it_names_in_the_range_that_it_gives(jenkins, a
 
 async def test_builds_are_the_newest_hundred_and_all_builds_are_all(jenkins, api):
     for _ in range(105):
-        jenkins.world.start_build("infra/deploy")
+        jenkins.runs.start_build("infra/deploy")
 
     body = (await api.get(f"{JOB}/api/json", params={"tree": "builds[number],allBuilds[number]"})).json()
 
@@ -48,10 +48,10 @@ async def test_builds_are_the_newest_hundred_and_all_builds_are_all(jenkins, api
 
 
 async def test_an_item_waits_in_the_queue_until_it_is_a_build(jenkins, api):
-    item = jenkins.world.queue("infra/deploy")
+    item = jenkins.runs.queue("infra/deploy")
 
     assert [each["id"] for each in (await api.get("/queue/api/json")).json()["items"]] == [item.id]
-    build = jenkins.world.begin(item.id)
+    build = jenkins.runs.begin(item.id)
     assert (await api.get("/queue/api/json")).json()["items"] == []
     left = (await api.get(f"/queue/item/{item.id}/api/json")).json()
     assert (left["cancelled"], left["executable"]["number"]) == (False, build.number)
@@ -59,8 +59,8 @@ async def test_an_item_waits_in_the_queue_until_it_is_a_build(jenkins, api):
 
 @pytest.mark.parametrize("verb", ["stop", "term", "kill"])
 async def test_a_post_is_answered_with_a_redirect_even_when_the_build_has_ended(jenkins, api, verb):
-    build = jenkins.world.start_build("infra/deploy")
-    jenkins.world.finish(build, "FAILURE")
+    build = jenkins.runs.start_build("infra/deploy")
+    jenkins.runs.finish(build, "FAILURE")
 
     assert (await api.post(f"{JOB}/{build.number}/{verb}")).status_code == 302
     assert build.result == "FAILURE"
@@ -92,7 +92,7 @@ async def test_what_is_not_there_is_not_found(api, path):
 
 
 async def test_the_page_of_a_build_can_be_opened_without_a_login(jenkins):
-    build = jenkins.world.start_build("infra/deploy")
+    build = jenkins.runs.start_build("infra/deploy")
 
     async with httpx.AsyncClient(trust_env=False) as visitor:
         page = await visitor.get(f"{jenkins.base_url}{JOB}/{build.number}/")

@@ -26,13 +26,13 @@ class WallClock:
 @pytest.fixture
 async def jenkins():
     async with JenkinsStandIn(cancel_delay=timedelta(0)) as standing:
-        standing.world.add_job("infra/deploy")
+        standing.runs.add_job("infra/deploy")
         yield standing
 
 
 @pytest.fixture
 def world(jenkins):
-    return jenkins.world
+    return jenkins.runs
 
 
 @pytest.fixture

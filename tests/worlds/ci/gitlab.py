@@ -1,24 +1,21 @@
 """A stand-in for GitLab's REST API on loopback: documented shapes, paging, limits and refusals, real life cycles.
 
-The world behind it (`GitLabStandIn.world`) is driven by plain calls; `loop` starts pipelines by itself.
 Source: https://docs.gitlab.com/api/rest/.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import web
 
-from bot.sandbox.stand_in import Contend, StandIn, wall_clock
+from bot.sandbox.stand_in import CiStandIn, Contend, Refused, Serve, given, paged
+from tests.worlds.ci.gitlab_runs import GitLabRuns, JobRecord, PipelineRecord, Project, ScheduleRecord
 from tests.worlds.ci.gitlab_shapes import bridge_json, job_json, listed_json, pipeline_json, schedule_json
-from tests.worlds.ci.gitlab_world import GitLabWorld, JobRecord, PipelineRecord, Project, ScheduleRecord
 
-_API = "/api/v4"
 _PER_MINUTE = 2000
 _WINDOW = 60.0
 _STATUSES = frozenset(
@@ -40,45 +37,28 @@ _STATUSES = frozenset(
 )
 
 
-@dataclass(slots=True)
-class GitLabStandIn:
+@dataclass(kw_only=True)
+class GitLabStandIn(CiStandIn):
     """`async with GitLabStandIn() as gitlab:` serves at `gitlab.base_url` until the block ends.
 
     `token` has the scope `api` and belongs to `user`, a maintainer; `reading_token` has `read_api`, `narrow_token`
-    neither. `offset` shifts the stand-in's clock against the real one. `remaining` is what is left of the minute's
-    requests. `unknown_statuses` are those that an older GitLab does not know.
+    neither. `remaining` is what is left of the minute's requests. `unknown_statuses` are those that an older GitLab
+    does not know.
     """
 
+    prefix: str = "/api/v4"
     token: str = "sandbox-gitlab-token"
     reading_token: str = "sandbox-gitlab-reading-token"
     narrow_token: str = "sandbox-gitlab-narrow-token"
     user: str = "tflock-bot"
     is_maintainer: bool = True
-    offset: timedelta = timedelta(0)
     cancel_delay: timedelta = timedelta(seconds=1)
     remaining: int = _PER_MINUTE
     unknown_statuses: frozenset[str] = frozenset()
-    world: GitLabWorld = field(init=False)
-    server: StandIn = field(init=False)
+    runs: GitLabRuns = field(init=False)
 
     def __post_init__(self) -> None:
-        self.world = GitLabWorld(self.now, cancel_delay=self.cancel_delay)
-        self.server = StandIn(self._app(), self.now)
-        self.answer_next = self.server.answer_next
-
-    answer_next: Callable[..., None] = field(init=False)
-
-    def now(self) -> datetime:
-        return wall_clock(self.offset)
-
-    @property
-    def base_url(self) -> str:
-        """The API's address, as the configuration takes it."""
-        return self.server.base_url + _API
-
-    @property
-    def asked(self) -> list[str]:
-        return self.server.asked
+        self.runs = GitLabRuns(self.now, cancel_delay=self.cancel_delay)
 
     def loop(
         self,
@@ -91,85 +71,60 @@ class GitLabStandIn:
         actor: str = "dependency-bot",
         title: str = "Update dependencies",
     ) -> None:
-        """Starts a pipeline every so many seconds while the ref's schedule (made if it is not there) is active.
-
-        See `StandIn.loop`.
-        """
-        schedules = self.world.add_project(project).schedules
+        """Starts a pipeline every so many seconds while the ref's schedule (made if it is not there) is active."""
+        schedules = self.runs.add_project(project).schedules
         mine = [schedule for schedule in schedules if schedule.ref == ref]
-        schedule = mine[0] if mine else self.world.add_schedule(project, ref, title)
+        schedule = mine[0] if mine else self.runs.add_schedule(project, ref, title)
 
         def start() -> PipelineRecord | None:
             if not schedule.active:
                 return None
-            return self.world.start_pipeline(project, ref, title=title, user=actor, source="schedule")
+            return self.runs.start_pipeline(project, ref, title=title, user=actor, source="schedule")
 
-        self.server.loop(
-            (project, ref),
-            start,
-            lambda pipeline: self.world.finish(pipeline.id, "failed"),
-            every=every,
-            lasts=lasts,
-            contend=contend,
-        )
+        self.keep_starting(project, ref, start=start, every=every, lasts=lasts, contend=contend)
 
-    def stop_loop(self, project: str, ref: str) -> None:
-        """Nothing is started any more; what runs goes on."""
-        self.server.stop_loop((project, ref))
+    def fail(self, run: PipelineRecord) -> None:
+        self.runs.finish(run.id, "failed")
 
-    async def __aenter__(self) -> Self:
-        await self.server.__aenter__()
-        return self
+    def routes(self) -> Mapping[str, Callable[[web.Request], Any]]:
+        project = f"{self.prefix}/projects/{{project}}"
+        pipeline, job = f"{project}/pipelines/{{pipeline:\\d+}}", f"{project}/jobs/{{job:\\d+}}"
+        return {
+            f"GET {project}/pipelines": self._list_pipelines,
+            f"GET {pipeline}": lambda request: pipeline_json(self._pipeline(request), self.origin),
+            f"GET {pipeline}/jobs": self._list_jobs,
+            f"GET {pipeline}/bridges": self._list_bridges,
+            f"POST {pipeline}/cancel": self._cancel_pipeline,
+            f"GET {job}": self._get_job,
+            f"GET {job}/trace": self._get_trace,
+            f"POST {job}/cancel": self._cancel_job,
+            f"GET {project}/pipeline_schedules": self._list_schedules,
+            "GET /{project:.+}/-/pipelines/{pipeline:\\d+}": self._page,
+            f"PUT {project}/pipeline_schedules/{{schedule:\\d+}}": self._change_schedule,
+        }
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.server.__aexit__(kind, error, trace)
-
-    @property
-    def _web(self) -> str:
-        return self.server.base_url
-
-    def _app(self) -> web.Application:
-        app = web.Application(middlewares=[self._guarded])
-        project = f"{_API}/projects/{{project}}"
-        pipeline = f"{project}/pipelines/{{pipeline:\\d+}}"
-        app.add_routes(
-            [
-                web.get(f"{project}/pipelines", self._list_pipelines),
-                web.get(pipeline, self._get_pipeline),
-                web.get(f"{pipeline}/jobs", self._list_jobs),
-                web.get(f"{pipeline}/bridges", self._list_bridges),
-                web.post(f"{pipeline}/cancel", self._cancel_pipeline),
-                web.get(f"{project}/jobs/{{job:\\d+}}", self._get_job),
-                web.get(f"{project}/jobs/{{job:\\d+}}/trace", self._get_trace),
-                web.post(f"{project}/jobs/{{job:\\d+}}/cancel", self._cancel_job),
-                web.get(f"{project}/pipeline_schedules", self._list_schedules),
-                web.get("/{project:.+}/-/pipelines/{pipeline:\\d+}", self._page),
-                web.put(f"{project}/pipeline_schedules/{{schedule:\\d+}}", self._change_schedule),
-            ]
-        )
-        return app
-
-    @web.middleware
-    async def _guarded(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        if not request.path.startswith(_API):
-            page: web.StreamResponse = await handler(request)
-            return page
+    async def guard(self, request: web.Request, serve: Serve) -> web.StreamResponse:
+        if not request.path.startswith(self.prefix):
+            return await serve(request)
         token = request.headers.get("PRIVATE-TOKEN", "")
         if token not in {self.token, self.reading_token, self.narrow_token} or not token:
-            return _message(401, "401 Unauthorized")
-        if self.remaining <= 0:
-            response: web.StreamResponse = web.Response(status=429, text="Retry later\n")
-        elif token == self.narrow_token or (request.method != "GET" and token == self.reading_token):
-            response = _narrow("api read_api" if request.method == "GET" else "api")
-        elif request.match_info.get("project") and self._project(request) is None:
-            response = _message(404, "404 Project Not Found")
-        else:
-            self.remaining -= 1
-            response = await handler(request)
+            raise _message(401, "401 Unauthorized")
+        try:
+            self._admit(request, token)
+            response = await serve(request)
+        except Refused as refused:
+            response = self.answer(refused.body, refused.status)
         response.headers.update(self._rate_headers())
         return response
+
+    def _admit(self, request: web.Request, token: str) -> None:
+        if self.remaining <= 0:
+            raise Refused(429, "Retry later\n")
+        if token == self.narrow_token or (request.method != "GET" and token == self.reading_token):
+            raise _narrow("api read_api" if request.method == "GET" else "api")
+        if request.match_info.get("project"):
+            self._project(request)
+        self.remaining -= 1
 
     def _rate_headers(self) -> dict[str, str]:
         reset = int((self.now().timestamp() // _WINDOW + 1) * _WINDOW)
@@ -180,16 +135,16 @@ class GitLabStandIn:
             "RateLimit-Reset": str(reset),
         }
 
-    async def _list_pipelines(self, request: web.Request) -> web.Response:
-        query, project = request.query, self._known_project(request)
+    def _list_pipelines(self, request: web.Request) -> web.Response:
+        query, project = request.query, self._project(request)
         if "status" in query and query["status"] not in _STATUSES - self.unknown_statuses:
-            return web.json_response({"error": "status does not have a valid value"}, status=400)
+            raise Refused(400, {"error": "status does not have a valid value"})
         found = [pipeline for pipeline in project.pipelines if self._passes(pipeline, query)]
         newest = sorted(found, key=lambda pipeline: -pipeline.id)
-        return self._paged(request, [listed_json(pipeline, self._web) for pipeline in newest])
+        return self._paged(request, [listed_json(pipeline, self.origin) for pipeline in newest])
 
-    def _passes(self, pipeline: PipelineRecord, query: Any) -> bool:
-        pipeline = self.world.pipeline(pipeline.id) or pipeline
+    def _passes(self, pipeline: PipelineRecord, query: Mapping[str, str]) -> bool:
+        self.runs.settle()
         if (query.get("source") or pipeline.source) != pipeline.source:
             return False
         if pipeline.source == "parent_pipeline" and query.get("source") != "parent_pipeline":
@@ -198,111 +153,87 @@ class GitLabStandIn:
             return False
         return "updated_after" not in query or pipeline.updated_at > datetime.fromisoformat(query["updated_after"])
 
-    async def _get_pipeline(self, request: web.Request) -> web.Response:
+    def _list_jobs(self, request: web.Request) -> web.Response:
         pipeline = self._pipeline(request)
-        return web.json_response(pipeline_json(pipeline, self._web)) if pipeline else _message(404, "404 Not found")
-
-    async def _list_jobs(self, request: web.Request) -> web.Response:
-        pipeline = self._pipeline(request)
-        if pipeline is None:
-            return _message(404, "404 Not found")
         wanted = pipeline.jobs if request.query.get("include_retried") == "true" else pipeline.current
-        jobs = [job_json(job, pipeline, self._web) for job in _newest(wanted) if not job.is_bridge]
+        jobs = [job_json(job, pipeline, self.origin) for job in _newest(wanted) if not job.is_bridge]
         return self._paged(request, jobs)
 
-    async def _list_bridges(self, request: web.Request) -> web.Response:
+    def _list_bridges(self, request: web.Request) -> web.Response:
         pipeline = self._pipeline(request)
-        if pipeline is None:
-            return _message(404, "404 Not found")
-        bridges = [bridge_json(job, pipeline, self._web) for job in _newest(pipeline.current) if job.is_bridge]
+        bridges = [bridge_json(job, pipeline, self.origin) for job in _newest(pipeline.current) if job.is_bridge]
         return self._paged(request, bridges)
 
-    async def _cancel_pipeline(self, request: web.Request) -> web.Response:
+    def _cancel_pipeline(self, request: web.Request) -> Any:
         """GitLab answers 200 whatever the pipeline's state."""
         pipeline = self._pipeline(request)
-        if pipeline is None:
-            return _message(404, "404 Not found")
-        self.world.cancel(pipeline.id)
-        return web.json_response(pipeline_json(pipeline, self._web))
+        self.runs.cancel(pipeline.id)
+        return pipeline_json(pipeline, self.origin)
 
-    async def _get_job(self, request: web.Request) -> web.Response:
+    def _get_job(self, request: web.Request) -> Any:
         pipeline, job = self._job(request)
-        if pipeline is None or job is None:
-            return _message(404, "404 Not found")
-        return web.json_response(job_json(job, pipeline, self._web))
+        return job_json(job, pipeline, self.origin)
 
-    async def _get_trace(self, request: web.Request) -> web.Response:
-        _, job = self._job(request)
-        return web.Response(text=job.trace) if job and job.trace else _message(404, "404 Not found")
+    def _get_trace(self, request: web.Request) -> str:
+        return given(self._job(request)[1].trace or None, _message(404, "404 Not found"))
 
-    async def _cancel_job(self, request: web.Request) -> web.Response:
+    def _cancel_job(self, request: web.Request) -> web.Response:
         pipeline, job = self._job(request)
-        if pipeline is None or job is None:
-            return _message(404, "404 Not found")
         if request.query.get("force") == "true":
             if not self.is_maintainer:
-                return _message(403, "403 Forbidden")
-            self.world.force(job.id)
-        return web.json_response(job_json(job, pipeline, self._web), status=201)
+                raise _message(403, "403 Forbidden")
+            self.runs.force(job.id)
+        return self.answer(job_json(job, pipeline, self.origin), 201)
 
-    async def _list_schedules(self, request: web.Request) -> web.Response:
-        schedules = self._known_project(request).schedules
-        return self._paged(request, [schedule_json(schedule, self._web) for schedule in schedules])
+    def _list_schedules(self, request: web.Request) -> web.Response:
+        schedules = self._project(request).schedules
+        return self._paged(request, [schedule_json(schedule, self.origin) for schedule in schedules])
 
-    async def _change_schedule(self, request: web.Request) -> web.Response:
+    async def _change_schedule(self, request: web.Request) -> Any:
         wanted = int(request.match_info["schedule"])
-        schedule = next((each for each in self._known_project(request).schedules if each.id == wanted), None)
-        if schedule is None:
-            return _message(404, "404 Pipeline Schedule Not Found")
+        found = next((each for each in self._project(request).schedules if each.id == wanted), None)
+        schedule = given(found, _message(404, "404 Pipeline Schedule Not Found"))
         if not self.is_maintainer and schedule.owner != self.user:
-            return _message(403, "403 Forbidden")
+            raise _message(403, "403 Forbidden")
         _update(schedule, await request.json())
-        return web.json_response(schedule_json(schedule, self._web))
+        return schedule_json(schedule, self.origin)
 
-    async def _page(self, request: web.Request) -> web.Response:
+    def _page(self, request: web.Request) -> str:
         """What people see, without a token."""
         pipeline = self._pipeline(request)
-        if pipeline is None:
-            return web.Response(status=404, text="not found")
         lines = [f"{pipeline.title or pipeline.source} (pipeline {pipeline.id} of {pipeline.ref})", pipeline.status]
-        return web.Response(text="\n".join(lines + [f"- {job.name}: {job.status}" for job in pipeline.jobs]))
+        return "\n".join(lines + [f"- {job.name}: {job.status}" for job in pipeline.jobs])
 
-    def _project(self, request: web.Request) -> Project | None:
-        project = self.world.project(request.match_info["project"])
-        return project if project and project.is_visible else None
-
-    def _known_project(self, request: web.Request) -> Project:
-        project = self._project(request)
-        if project is None:
-            raise web.HTTPNotFound
+    def _project(self, request: web.Request) -> Project:
+        project = self.runs.project(request.match_info["project"])
+        if project is None or not project.is_visible:
+            raise _message(404, "404 Project Not Found")
         return project
 
-    def _pipeline(self, request: web.Request) -> PipelineRecord | None:
-        pipeline = self.world.pipeline(int(request.match_info["pipeline"]))
-        return pipeline if pipeline and pipeline.project is self._project(request) else None
+    def _pipeline(self, request: web.Request) -> PipelineRecord:
+        pipeline = self.runs.pipeline(int(request.match_info["pipeline"]))
+        if pipeline is None or pipeline.project is not self._project(request):
+            raise _message(404, "404 Not found")
+        return pipeline
 
-    def _job(self, request: web.Request) -> tuple[PipelineRecord | None, JobRecord | None]:
+    def _job(self, request: web.Request) -> tuple[PipelineRecord, JobRecord]:
         wanted = int(request.match_info["job"])
-        for pipeline in self._known_project(request).pipelines:
+        for pipeline in self._project(request).pipelines:
             for job in pipeline.jobs:
                 if job.id == wanted and not job.is_bridge:
                     return pipeline, job
-        return None, None
+        raise _message(404, "404 Not found")
 
-    def _paged(self, request: web.Request, entries: Sequence[dict[str, Any]]) -> web.Response:
-        size = max(1, min(100, int(request.query.get("per_page", "20"))))
-        number = max(1, int(request.query.get("page", "1")))
-        following = str(number + 1) if number * size < len(entries) else ""
+    def _paged(self, request: web.Request, entries: list[dict[str, Any]]) -> web.Response:
+        page = paged(request, entries, usual=20)
         headers = {
-            "X-Page": str(number),
-            "X-Per-Page": str(size),
-            "X-Next-Page": following,
+            "X-Page": str(page.number),
+            "X-Per-Page": str(page.size),
+            "X-Next-Page": page.following,
             "X-Total": str(len(entries)),
-            "X-Total-Pages": str(max(1, -(-len(entries) // size))),
+            "X-Total-Pages": str(max(1, -(-len(entries) // page.size))),
         }
-        if following:
-            headers["Link"] = f'<{request.url.update_query(page=following)}>; rel="next"'
-        return web.json_response(entries[(number - 1) * size : number * size], headers=headers)
+        return self.answer(page.shown, headers=headers | page.link)
 
 
 def _newest(jobs: Iterable[JobRecord]) -> list[JobRecord]:
@@ -314,14 +245,14 @@ def _update(schedule: ScheduleRecord, changes: dict[str, Any]) -> None:
     schedule.description = str(changes.get("description", schedule.description))
 
 
-def _message(status: int, text: str) -> web.Response:
-    return web.json_response({"message": text}, status=status)
+def _message(status: int, text: str) -> Refused:
+    return Refused(status, {"message": text})
 
 
-def _narrow(scope: str) -> web.Response:
+def _narrow(scope: str) -> Refused:
     body = {
         "error": "insufficient_scope",
         "error_description": "The request requires higher privileges than provided by the access token.",
         "scope": scope,
     }
-    return web.json_response(body, status=403)
+    return Refused(403, body)

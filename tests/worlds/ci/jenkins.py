@@ -1,6 +1,5 @@
 """A stand-in for Jenkins' remote access API on loopback: exported shapes, `tree`, crumbs, rights, real life cycles.
 
-The world behind it (`JenkinsStandIn.world`) is driven by plain calls; `loop` starts builds by itself.
 Source: https://www.jenkins.io/doc/book/using/remote-access-api/.
 """
 
@@ -8,18 +7,18 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from types import TracebackType
-from typing import Any, Self
+from datetime import timedelta
+from functools import partial
+from typing import Any
 from urllib.parse import unquote
 
 from aiohttp import web
 
-from bot.sandbox.stand_in import Contend, StandIn, wall_clock
+from bot.sandbox.stand_in import CiStandIn, Contend, Refused, Serve, given
+from tests.worlds.ci.jenkins_runs import Build, JenkinsJob, JenkinsRuns
 from tests.worlds.ci.jenkins_shapes import build_json, item_json, job_json, pruned
-from tests.worlds.ci.jenkins_world import Build, JenkinsJob, JenkinsWorld
 
 _JOB = re.compile(r"(?P<job>(?:/job/[^/]+)+)(?:/(?P<number>\d+))?/(?P<what>api/json|[A-Za-z]+)")
 _ITEM = re.compile(r"/queue/item/(?P<item>\d+)/api/json")
@@ -27,124 +26,79 @@ _CRUMB = "8a1b2c3d4e5f"
 _TIMER = "hudson.triggers.TimerTrigger$TimerTriggerCause"
 
 
-@dataclass(slots=True)
-class JenkinsStandIn:
+@dataclass(kw_only=True)
+class JenkinsStandIn(CiStandIn):
     """`async with JenkinsStandIn() as jenkins:` serves at `jenkins.base_url` until the block ends.
 
     `user` with `token` may do everything; `reader` with the same token may only read. With `wants_crumb` a POST needs
-    a crumb, as it does with a password. `offset` shifts the stand-in's clock against the real one. `prefix` is the
-    path that Jenkins is served at.
+    a crumb, as it does with a password. `prefix` is the path that Jenkins is served at.
     """
 
     user: str = "tflock"
     reader: str = "tflock-reader"
     token: str = "sandbox-jenkins-token"
-    prefix: str = ""
     wants_crumb: bool = False
-    offset: timedelta = timedelta(0)
     cancel_delay: timedelta = timedelta(seconds=1)
-    world: JenkinsWorld = field(init=False)
-    server: StandIn = field(init=False)
-    answer_next: Callable[..., None] = field(init=False)
+    runs: JenkinsRuns = field(init=False)
 
     def __post_init__(self) -> None:
-        self.world = JenkinsWorld(self.now, cancel_delay=self.cancel_delay)
-        app = web.Application(middlewares=[self._guarded])
-        app.router.add_route("*", "/{path:.*}", self._answer)
-        self.server = StandIn(app, self.now)
-        self.answer_next = self.server.answer_next
-
-    def now(self) -> datetime:
-        return wall_clock(self.offset)
-
-    @property
-    def base_url(self) -> str:
-        return self.server.base_url + self.prefix
-
-    @property
-    def asked(self) -> list[str]:
-        return self.server.asked
+        self.runs = JenkinsRuns(self.now, cancel_delay=self.cancel_delay)
 
     def loop(
-        self,
-        path: str,
-        *,
-        every: float,
-        lasts: float = 30.0,
-        contend: Contend | None = None,
-        actor: str = "",
+        self, path: str, *, every: float, lasts: float = 30.0, contend: Contend | None = None, actor: str = ""
     ) -> None:
-        """Starts a build every so many seconds while the job is not disabled. See `StandIn.loop`."""
-        job = self.world.add_job(path)
+        """Starts a build every so many seconds while the job is not disabled, until `stop_loop`."""
+        job = self.runs.add_job(path)
 
         def start() -> Build | None:
-            return None if job.is_disabled else self.world.start_build(path, actor=actor, trigger=_TIMER)
+            return None if job.is_disabled else self.runs.start_build(path, actor=actor, trigger=_TIMER)
 
-        self.server.loop(
-            path,
-            start,
-            lambda build: self.world.finish(build, "FAILURE"),
-            every=every,
-            lasts=lasts,
-            contend=contend,
-        )
+        self.keep_starting(path, start=start, every=every, lasts=lasts, contend=contend)
 
-    def stop_loop(self, path: str) -> None:
-        """Nothing is started any more; what runs goes on."""
-        self.server.stop_loop(path)
+    def fail(self, run: Build) -> None:
+        self.runs.finish(run, "FAILURE")
 
-    async def __aenter__(self) -> Self:
-        await self.server.__aenter__()
-        return self
+    def routes(self) -> Mapping[str, Callable[[web.Request], Any]]:
+        return {"GET /{path:.*}": self._show, "POST /{path:.*}": self._do}
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.server.__aexit__(kind, error, trace)
-
-    @web.middleware
-    async def _guarded(self, request: web.Request, handler: Any) -> web.StreamResponse:
+    async def guard(self, request: web.Request, serve: Serve) -> web.StreamResponse:
         if request.method == "GET" and request.path.endswith("/"):
-            return self._page(request.rel_url.raw_path.removeprefix(self.prefix).rstrip("/"))
+            return self.answer(self._page(request.rel_url.raw_path.removeprefix(self.prefix).rstrip("/")))
         said = request.headers.get("Authorization", "")
         if said not in {self._basic(self.user), self._basic(self.reader)}:
-            return web.Response(status=401, text="Invalid password/token for user", content_type="text/html")
+            raise Refused(401, "Invalid password/token for user")
         if request.method == "POST":
             if self.wants_crumb and request.headers.get("Jenkins-Crumb") != _CRUMB:
-                return web.Response(status=403, text="No valid crumb was included in the request")
+                raise Refused(403, "No valid crumb was included in the request")
             if said == self._basic(self.reader):
                 right = "Job/Configure" if re.search("able$", request.path) else "Job/Cancel"
-                return web.Response(status=403, text=f"{self.reader} is missing the {right} permission")
-        response: web.StreamResponse = await handler(request)
+                raise Refused(403, f"{self.reader} is missing the {right} permission")
+        response = await serve(request)
         response.headers["X-Jenkins"] = "2.479.1"
         return response
 
     def _basic(self, user: str) -> str:
         return f"Basic {b64encode(f'{user}:{self.token}'.encode()).decode()}" if user else "nobody"
 
-    async def _answer(self, request: web.Request) -> web.Response:
-        self.world.settle()
+    def _show(self, request: web.Request) -> Any:
+        body = given(self._look(self._path(request)), Refused(404, "<html>Not Found</html>"))
+        tree = request.query.get("tree")
+        return pruned(body, tree) if tree and not isinstance(body, str) else body
+
+    def _path(self, request: web.Request) -> str:
+        self.runs.settle()
         raw = request.rel_url.raw_path
         if not raw.startswith(self.prefix):
-            return web.Response(status=404)
-        path = raw.removeprefix(self.prefix)
-        if request.method == "POST":
-            return self._do(path, request)
-        body = self._look(path)
-        if isinstance(body, str):
-            return web.Response(text=body)
-        if body is None:
-            return web.Response(status=404, text="<html>Not Found</html>", content_type="text/html")
-        tree = request.query.get("tree")
-        return web.json_response(pruned(body, tree) if tree else body)
+            raise Refused(404, "")
+        return raw.removeprefix(self.prefix)
 
     def _look(self, path: str) -> dict[str, Any] | str | None:
         if path == "/crumbIssuer/api/json":
             return {"crumb": _CRUMB, "crumbRequestField": "Jenkins-Crumb"}
         if path == "/queue/api/json":
-            return {"items": [item_json(item, self.base_url) for item in self.world.items if item.is_waiting]}
+            return {"items": [item_json(item, self.base_url) for item in self.runs.items if item.is_waiting]}
         if (asked := _ITEM.fullmatch(path)) is not None:
-            items = (item for item in self.world.items if item.id == int(asked["item"]))
+            items = (item for item in self.runs.items if item.id == int(asked["item"]))
             return next((item_json(item, self.base_url) for item in items), None)
         job, number, what = self._target(path)
         return self._folder(path) if job is None else self._shown(job, number, what)
@@ -157,51 +111,44 @@ class JenkinsStandIn:
             return None
         return build_json(build, self.base_url) if what == "api/json" else "\n".join(build.console) + "\n"
 
-    def _page(self, path: str) -> web.Response:
+    def _page(self, path: str) -> str:
         """What people see of a build, without a login."""
         job, number, _ = self._target(f"{path}/page")
-        build = _build(job, number) if job and number else None
-        if build is None:
-            return web.Response(status=404, text="not found")
-        lines = [f"{build.job.path} #{build.number}", build.result or "building", *build.console]
-        return web.Response(text="\n".join(lines))
+        build = given(_build(job, number) if job and number else None, Refused(404, "not found"))
+        return "\n".join([f"{build.job.path} #{build.number}", build.result or "building", *build.console])
 
     def _folder(self, path: str) -> dict[str, Any] | None:
         found = _JOB.fullmatch(path)
-        if found is None or not self.world.is_folder(_name(found["job"])):
+        if found is None or not self.runs.is_folder(_name(found["job"])):
             return None
         return {"_class": "com.cloudbees.hudson.plugins.folder.Folder", "jobs": []}
 
-    def _do(self, path: str, request: web.Request) -> web.Response:
+    def _do(self, request: web.Request) -> web.Response | None:
+        path = self._path(request)
         if path == "/queue/cancelItem":
-            done = self.world.cancel_item(int(request.query["id"]))
-            return web.Response(status=204 if done else 404)
+            if not self.runs.cancel_item(int(request.query["id"])):
+                raise Refused(404, "")
+            return None
         job, number, what = self._target(path)
-        if job is None:
-            return web.Response(status=404)
-        if number is None:
-            return self._switch(job, what)
-        build = _build(job, number)
-        acts = {"stop": self.world.stop}
-        if not job.is_freestyle:
-            acts |= {"term": self.world.term, "kill": self.world.kill}
-        if build is None or what not in acts:
-            return web.Response(status=404)
-        acts[what](build)
+        act = None if job is None else self._act(job, number, what)
+        given(act, Refused(404, ""))()
         return web.Response(status=302, headers={"Location": f"{self.base_url}/"})
 
-    def _switch(self, job: JenkinsJob, what: str) -> web.Response:
-        if what not in {"enable", "disable"}:
-            return web.Response(status=404)
-        if not job.is_branch:
-            job.is_disabled = what == "disable"
-        return web.Response(status=302, headers={"Location": f"{self.base_url}/"})
+    def _act(self, job: JenkinsJob, number: int | None, what: str) -> Callable[[], None] | None:
+        """What a POST does to a job or a build; None if there is no such act."""
+        if number is None:
+            return partial(_switch, job, disable=what == "disable") if what in {"enable", "disable"} else None
+        build = _build(job, number)
+        acts = {"stop": self.runs.stop}
+        if not job.is_freestyle:
+            acts |= {"term": self.runs.term, "kill": self.runs.kill}
+        return partial(acts[what], build) if build and what in acts else None
 
     def _target(self, path: str) -> tuple[JenkinsJob | None, int | None, str]:
         found = _JOB.fullmatch(path)
         if found is None:
             return None, None, ""
-        return self.world.job(_name(found["job"])), int(found["number"]) if found["number"] else None, found["what"]
+        return self.runs.job(_name(found["job"])), int(found["number"]) if found["number"] else None, found["what"]
 
 
 def _name(path: str) -> str:
@@ -210,3 +157,9 @@ def _name(path: str) -> str:
 
 def _build(job: JenkinsJob, number: int) -> Build | None:
     return next((build for build in job.builds if build.number == number), None)
+
+
+def _switch(job: JenkinsJob, *, disable: bool) -> None:
+    """A branch is switched with its multibranch project alone."""
+    if not job.is_branch:
+        job.is_disabled = disable

@@ -12,73 +12,217 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from bot.sandbox.github.server import GitHubStandIn
 from bot.sandbox.stage import SandboxState, Stage, merged, stage
-from tests.worlds.ci.players import AzureOnStage, EcsOnStage, GitHubOnStage, GitLabOnStage, JenkinsOnStage
+from tests.worlds.ci.azure import AzureStandIn
+from tests.worlds.ci.ecs import EcsStandIn
+from tests.worlds.ci.gitlab import GitLabStandIn
+from tests.worlds.ci.jenkins import JenkinsStandIn
+
+REPO = "acme/infra"
+ALWAYS = 1_000_000
+"""How often a broken system answers so: until it is healed."""
 
 
-class CiOnStage(Protocol):
-    """A CI system with a deployment, and an update that may be started over and over.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """What one system makes of a deployment and of an update.
 
-    `title` is what the bot calls the system, `who` what Terraform writes into a lock on `host`, where its deployments
-    run. `pipelines` are the deployment and the update as the configuration names them, `environment` the variables
-    with its secrets, `ci` its section. A run is whatever the system's world has of one; only the system looks into it.
+    `title` is what the bot calls it. `hosts` are the machines that they run on, `user` is Terraform's there. `places`
+    are the pipelines in the system's own words, `at_place` gives one as the configuration names it. `section` is the
+    configuration's section, `secrets` its environment. `start` gets a place, a host and whether it is an update.
     """
 
     title: str
-    host: str
-    who: str
-    server: Any
+    serve: Callable[[], Any]
+    hosts: tuple[str, str]
+    user: str
+    places: tuple[Any, Any]
+    at_place: Callable[[Any], dict[str, Any]]
+    section: Callable[[Any], dict[str, Any]]
+    secrets: Callable[[Any], dict[str, str]]
+    start: Callable[..., Any]
+    end_badly: Callable[[Any, Any, datetime | None], None]
+    source_is_on: Callable[[Any], bool]
+    url: Callable[[Any, Any], str]
+    id: Callable[[Any], str] = lambda run: str(run.id)
+
+
+_EXCEEDED = "org.jenkinsci.plugins.workflow.steps.TimeoutStepExecution$ExceededTimeout"
+
+SYSTEMS: Mapping[str, System] = {
+    "github": System(
+        title="GitHub",
+        serve=GitHubStandIn,
+        hosts=("gha-runner-7", "gha-runner-8"),
+        user="runner",
+        places=("deploy.yml", "dependency-update.yml"),
+        at_place=lambda file: {"repo": REPO, "workflow": file},
+        section=lambda github: {"type": "github_actions", "base_url": github.base_url},
+        secrets=lambda github: {"GITHUB_TOKEN": github.token},
+        start=lambda github, file, host, at, _: github.runs.start_run(
+            REPO, file, at=at, actor="elliott-ci", runner=host
+        ),
+        end_badly=lambda github, run, at: github.runs.finish(run.id, "timed_out", at=at),
+        source_is_on=lambda github: github.runs.add_workflow(REPO, "dependency-update.yml").state == "active",
+        url=lambda github, run: f"{github.base_url}/{REPO}/actions/runs/{run.id}",
+    ),
+    "gitlab": System(
+        title="GitLab",
+        serve=lambda: _with_schedule(GitLabStandIn()),
+        hosts=("runner-t3qyxf-project-7120-concurrent-0", "runner-t3qyxf-project-7120-concurrent-1"),
+        user="root",
+        places=("main", "update"),
+        at_place=lambda ref: {"project": REPO, "ref": ref},
+        section=lambda gitlab: {"type": "gitlab", "base_url": gitlab.base_url},
+        secrets=lambda gitlab: {"GITLAB_TOKEN": gitlab.token},
+        start=lambda gitlab, ref, host, at, update: gitlab.runs.start_pipeline(
+            REPO, ref, at=at, user="elliott-ci", host=host, source="schedule" if update else "push"
+        ),
+        end_badly=lambda gitlab, run, at: gitlab.runs.finish(run.id, "failed", reason="job_execution_timeout", at=at),
+        source_is_on=lambda gitlab: any(
+            one.active for one in gitlab.runs.add_project(REPO).schedules if one.ref == "update"
+        ),
+        url=lambda gitlab, run: f"{gitlab.origin}/{REPO}/-/pipelines/{run.id}",
+    ),
+    "azure": System(
+        title="Azure DevOps",
+        serve=AzureStandIn,
+        hosts=("build-agent-4", "build-agent-5"),
+        user="vsts",
+        places=(12, 13),
+        at_place=lambda number: {"project": "infra", "definition": number},
+        section=lambda azure: {"type": "azure_devops", "base_url": azure.base_url},
+        secrets=lambda azure: {"AZURE_DEVOPS_TOKEN": azure.token},
+        start=lambda azure, number, host, at, _: azure.runs.start_run(
+            "infra", number, at=at, requested_for="elliott-ci", agent=host, machine=host
+        ),
+        end_badly=lambda azure, run, at: azure.runs.finish(run.id, "canceled", timed_out=True, at=at),
+        source_is_on=lambda azure: azure.runs.add_definition("infra", 13).queue_status == "enabled",
+        url=lambda azure, run: f"{azure.base_url}/infra/_build/results?buildId={run.id}&view=results",
+    ),
+    "jenkins": System(
+        title="Jenkins",
+        serve=JenkinsStandIn,
+        hosts=("jenkins-worker-7f4b8d9c", "jenkins-worker-0a1b2c3d"),
+        user="jenkins",
+        places=("infra/deploy", "infra/update"),
+        at_place=lambda job: {"job": job},
+        section=lambda jenkins: {"type": "jenkins", "base_url": jenkins.base_url},
+        secrets=lambda jenkins: {"JENKINS_USER": jenkins.user, "JENKINS_TOKEN": jenkins.token},
+        start=lambda jenkins, job, host, at, _: jenkins.runs.start_build(job, at=at, actor="elliott-ci", agent=host),
+        end_badly=lambda jenkins, run, at: jenkins.runs.finish(run, "ABORTED", interruption=_EXCEEDED, at=at),
+        source_is_on=lambda jenkins: not jenkins.runs.add_job("infra/update").is_disabled,
+        url=lambda jenkins, run: f"{jenkins.base_url}/job/{run.job.path.replace('/', '/job/')}/{run.number}/",
+        id=lambda run: str(run.number),
+    ),
+    # nothing in ECS starts a task, so a loop has no source to switch off
+    "ecs": System(
+        title="ECS",
+        serve=EcsStandIn,
+        hosts=("ip-10-0-1-23.eu-west-1.compute.internal", "ip-10-0-1-24.eu-west-1.compute.internal"),
+        user="root",
+        places=("deploy", "update"),
+        at_place=lambda family: {"cluster": "ci", "family": family},
+        section=lambda ecs: {"type": "ecs", "region": ecs.region, "relist_delay": "1s"},
+        secrets=lambda ecs: {"AWS_ACCESS_KEY_ID": ecs.access_key},
+        start=lambda ecs, family, host, at, _: ecs.runs.start_run(
+            "ci", family, at=at, address=host.partition(".")[0].removeprefix("ip-").replace("-", ".")
+        ),
+        end_badly=lambda ecs, run, at: ecs.runs.finish(run.id, 1, at=at),
+        source_is_on=lambda _: True,
+        url=lambda ecs, run: ecs.url(run),
+    ),
+}
+"""By the name that the system and its state have in the stage's configuration."""
+
+
+@dataclass(slots=True)
+class CiOnStage:
+    """A CI system with a deployment, and an update that may be started over and over.
+
+    A run is whatever the system's stand-in has of one; only the system looks into it.
+    """
+
+    system: System
+    server: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.server = self.system.serve()
 
     @property
-    def ci(self) -> dict[str, Any]: ...
+    def title(self) -> str:
+        return self.system.title
+
     @property
-    def environment(self) -> dict[str, str]: ...
+    def host(self) -> str:
+        """Where its deployments run."""
+        return self.system.hosts[0]
+
     @property
-    def pipelines(self) -> list[dict[str, Any]]: ...
+    def who(self) -> str:
+        """What Terraform writes into a lock there."""
+        return f"{self.system.user}@{self.host}"
+
+    @property
+    def ci(self) -> dict[str, Any]:
+        return self.system.section(self.server)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return self.system.secrets(self.server)
+
+    @property
+    def pipelines(self) -> list[dict[str, Any]]:
+        """The deployment and the update, as the configuration names them."""
+        return [self.system.at_place(place) for place in self.system.places]
 
     def start(self, *, at: datetime | None = None, update: bool = False) -> Any:
         """A run of the deployment, or of the update, goes on from then."""
+        return self.system.start(self.server, self.system.places[update], self.system.hosts[update], at, update)
 
     def end_badly(self, run: Any, *, at: datetime | None = None) -> None:
         """The run is ended by its time limit; where the system has none, it fails."""
+        self.system.end_badly(self.server, run, at)
 
     def source_is_on(self) -> bool:
-        """Whether the system would start the update by itself. True where it has nothing to switch off."""
+        """Whether the system would start the update. True where it has nothing to switch off."""
+        return self.system.source_is_on(self.server)
 
     def id_of(self, run: Any) -> str:
         """The run's id in the bot's messages."""
+        return self.system.id(run)
 
     def url_of(self, run: Any) -> str:
         """The run's page, as people copy it from the browser."""
+        return self.system.url(self.server, run)
 
-    def is_over(self, run: Any) -> bool: ...
+    def is_over(self, run: Any) -> bool:
+        self.server.runs.settle()
+        return bool(run.has_ended)
+
     def breaks(self, status: int) -> None:
         """From now on everything that it is asked is answered with this HTTP status."""
+        self.server.answer_next(".", status=status, body='{"message": "no"}', times=ALWAYS)
 
-    def is_mended(self) -> None: ...
+    def heal(self) -> None:
+        self.server.heal()
+
     def forget(self) -> None:
         """All its runs are gone."""
-
-
-SYSTEMS: Mapping[str, Callable[[], CiOnStage]] = {
-    "github": GitHubOnStage,
-    "gitlab": GitLabOnStage,
-    "azure": AzureOnStage,
-    "jenkins": JenkinsOnStage,
-    "ecs": EcsOnStage,
-}
-"""By the name that the system and its state have in the stage's configuration."""
+        self.server.runs.forget()
 
 
 @asynccontextmanager
 async def playing(*names: str) -> AsyncIterator[dict[str, CiOnStage]]:
     """The stand-ins of these systems, all of them without a name, serve until the block ends."""
     async with AsyncExitStack() as stack:
-        systems = {name: SYSTEMS[name]() for name in names or SYSTEMS}
+        systems = {name: CiOnStage(SYSTEMS[name]) for name in names or SYSTEMS}
         for system in systems.values():
             await stack.enter_async_context(system.server)
             for update in (False, True):
@@ -122,3 +266,8 @@ def _settings(made: Stage, systems: Mapping[str, CiOnStage]) -> dict[str, Any]:
         "aws": {"endpoint_url": made.proxy.url if ecs is None else ecs.server.base_url},
         "holders": {"ci_hosts": [system.who for system in systems.values()]},
     }
+
+
+def _with_schedule(gitlab: GitLabStandIn) -> GitLabStandIn:
+    gitlab.runs.add_schedule(REPO, "update", "Update dependencies")
+    return gitlab

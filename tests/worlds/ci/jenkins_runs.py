@@ -1,6 +1,6 @@
 """Jobs, builds and queue items with real life cycles: what the Jenkins stand-in shows. No I/O.
 
-Instants may be given, so that builds can have run hours ago; where none is given it is the world's clock's.
+Instants may be given, so that builds can have run hours ago; otherwise it is now.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class JenkinsJob:
         return len(self.builds) + self.deleted + 1
 
 
-class JenkinsWorld:
+class JenkinsRuns:
     """All jobs of one Jenkins. `cancel_delay` is how long a build goes on after a stop was taken."""
 
     def __init__(self, now: Callable[[], datetime], *, cancel_delay: timedelta) -> None:

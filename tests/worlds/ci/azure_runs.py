@@ -1,6 +1,6 @@
 """Definitions, builds, jobs and steps with real life cycles: what the Azure DevOps stand-in shows. No I/O.
 
-Instants may be given, so that builds can have happened hours ago; where none is given it is the world's clock's.
+Instants may be given, so that builds can have happened hours ago; otherwise it is now.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class BuildRecord:
         return str(uuid5(_SPACE, f"timeline/{self.id}/{attempt}"))
 
 
-class AzureWorld:
+class AzureRuns:
     """All projects of one collection. `cancel_delay` is how long a build goes on after a cancel was accepted."""
 
     def __init__(self, now: Callable[[], datetime], *, cancel_delay: timedelta) -> None:
@@ -225,12 +225,12 @@ class AzureWorld:
         self._builds.clear()
 
     def run(self, build_id: int) -> BuildRecord | None:
-        self._settle()
+        self.settle()
         return self._builds.get(build_id)
 
     def runs(self, project: str) -> list[BuildRecord]:
         """All builds of a project, newest first."""
-        self._settle()
+        self.settle()
         mine = [build for build in self._builds.values() if build.definition.project.casefold() == project.casefold()]
         return sorted(mine, key=lambda build: (build.queued_at, build.id), reverse=True)
 
@@ -238,7 +238,7 @@ class AzureWorld:
         """The job whose set-up step, or whose whole, the log is of."""
         return next((job for job in build.jobs if log in {job.log, job.steps[0].log if job.steps else None}), None)
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         now = self.now()
         for build in self._builds.values():
             if build.due is not None and build.due <= now:

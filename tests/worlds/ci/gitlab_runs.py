@@ -1,6 +1,6 @@
 """Projects, pipelines, jobs and schedules with real life cycles: what the GitLab stand-in shows. No I/O.
 
-Instants may be given, so that pipelines can have run hours ago; where none is given it is the world's clock's.
+Instants may be given, so that pipelines can have run hours ago; otherwise it is now.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Project:
     is_visible: bool = True
 
 
-class GitLabWorld:
+class GitLabRuns:
     """All projects of one GitLab. `cancel_delay` is how long jobs go on after a cancel was accepted."""
 
     def __init__(self, now: Callable[[], datetime], *, cancel_delay: timedelta) -> None:
@@ -219,7 +219,7 @@ class GitLabWorld:
         pipeline.status, pipeline.updated_at = "canceling", self.now()
         if not pipeline.stubborn:
             pipeline.due = pipeline.due or self.now() + self.cancel_delay
-        self._settle()
+        self.settle()
 
     def force(self, job_id: int) -> None:
         """Ends a job that is being cancelled, on the server; what its runner does is another matter."""
@@ -236,7 +236,7 @@ class GitLabWorld:
             project.pipelines.clear()
 
     def pipeline(self, pipeline_id: int) -> PipelineRecord | None:
-        self._settle()
+        self.settle()
         return next((pipeline for pipeline in self.all_pipelines() if pipeline.id == pipeline_id), None)
 
     def all_pipelines(self) -> Iterable[PipelineRecord]:
@@ -245,7 +245,7 @@ class GitLabWorld:
     def _known(self, pipeline_id: int) -> PipelineRecord:
         return next(pipeline for pipeline in self.all_pipelines() if pipeline.id == pipeline_id)
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         now = self.now()
         for pipeline in self.all_pipelines():
             if pipeline.due is not None and pipeline.due <= now:

@@ -1,6 +1,6 @@
 """Clusters and tasks with real life cycles: what the ECS stand-in shows. No I/O.
 
-Instants may be given, so that tasks can have run hours ago; where none is given it is the world's clock's.
+Instants may be given, so that tasks can have run hours ago; otherwise it is now.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class TaskRecord:
         return self.last_status == "STOPPED"
 
 
-class EcsWorld:
+class EcsRuns:
     """All clusters of one region.
 
     `stop_delay` is how long a container takes to heed SIGTERM, `stop_timeout` when SIGKILL comes. A task is forgotten
@@ -165,12 +165,12 @@ class EcsWorld:
 
     def run(self, task_id: str) -> TaskRecord | None:
         """A task, unless it never was or is forgotten."""
-        self._settle()
+        self.settle()
         return self._tasks.get(task_id)
 
     def runs(self, cluster: str, family: str | None, desired_status: str) -> list[TaskRecord]:
         """What a list shows now: by the status that a task is to have, not by the one that it has."""
-        self._settle()
+        self.settle()
         now = self.now()
         return [
             task
@@ -181,7 +181,7 @@ class EcsWorld:
             and (task.seen_from is None or task.seen_from <= now)
         ]
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         now = self.now()
         for task in list(self._tasks.values()):
             if task.due is not None and task.due <= now and not task.has_ended:

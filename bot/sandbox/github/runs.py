@@ -1,6 +1,6 @@
 """Workflows, runs and jobs with real life cycles: what the GitHub stand-in (`bot.sandbox.github.server`) shows. No I/O.
 
-Instants may be given, so that runs can have happened hours ago; where none is given it is the world's clock's.
+Instants may be given, so that runs can have happened hours ago; otherwise it is now.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class RunRecord:
         return (job for job in self.jobs if job.attempt == self.attempt)
 
 
-class GitHubWorld:
+class GitHubRuns:
     """All repositories of one GitHub. `cancel_delay` is how long a run goes on after a cancel was accepted."""
 
     def __init__(self, now: Callable[[], datetime], *, cancel_delay: timedelta) -> None:
@@ -198,16 +198,16 @@ class GitHubWorld:
         self._runs.clear()
 
     def run(self, run_id: int) -> RunRecord | None:
-        self._settle()
+        self.settle()
         return self._runs.get(run_id)
 
     def runs(self, repo: str) -> list[RunRecord]:
         """All runs of a repository, newest first."""
-        self._settle()
+        self.settle()
         mine = [run for run in self._runs.values() if run.workflow.repo.casefold() == repo.casefold()]
         return sorted(mine, key=lambda run: (run.created_at, run.id), reverse=True)
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         now = self.now()
         for run in self._runs.values():
             if run.due is not None and run.due <= now:
