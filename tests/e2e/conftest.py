@@ -159,7 +159,7 @@ async def scene(world) -> AsyncIterator[Scene]:
 async def quieten(world: Stage) -> None:
     world.slack.heal()
     world.proxy.lift_all()
-    world.github._answers.clear()
+    world.github.heal()
     world.github.remaining = 5000
     for workflow in world.runs.workflows:
         world.github.stop_loop(workflow.repo, workflow.file)

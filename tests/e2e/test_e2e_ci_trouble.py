@@ -118,7 +118,7 @@ async def test_each_trouble_of_the_ci_reads_differently(scene):
     lock, _ = await scene.stage.dead_lock()
     told = []
     for status in (404, 401, 500, 429):
-        scene.stage.github._answers.clear()
+        scene.stage.github.heal()
         scene.stage.github.answer_next(LISTING, status=status, body='{"message": "no"}', times=ALWAYS)
         text = await refused(scene, lock)
         told.append(text.partition("\n")[0])
@@ -177,7 +177,7 @@ async def test_a_refusal_for_a_mute_ci_can_be_armed_and_goes_on_when_the_ci_is_b
     await scene.becomes(checklist, "as soon as it is safe")
     assert await scene.stands(lock)
 
-    scene.stage.github._answers.clear()
+    scene.stage.github.heal()
 
     await scene.becomes(checklist, "staging is unlocked")
     assert not await scene.stage.lock_stands()
