@@ -32,7 +32,9 @@ from bot.sandbox.github.server import GitHubStandIn
 from bot.sandbox.machine.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, local_aws
 from bot.sandbox.machine.process import BotProcess, free_port, start_bot
 from bot.sandbox.machine.proxy import FaultProxy, fault_proxy
-from bot.sandbox.slack.workspace import Message, SlackWorkspace, flat
+from bot.sandbox.slack.team import Message
+from bot.sandbox.slack.text import flat
+from bot.sandbox.slack.workspace import SlackWorkspace
 from bot.store.embedded import redis_for
 
 REPO = "acme/infra"

@@ -9,7 +9,8 @@ import asyncio
 import inspect
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -67,7 +68,7 @@ class StandIn(ABC):
     origin: str = field(default="", init=False)
     asked: list[str] = field(default_factory=list, init=False)
     _faults: list[Fault] = field(default_factory=list, init=False)
-    _runner: web.AppRunner | None = field(default=None, init=False)
+    _running: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
 
     @abstractmethod
     def routes(self) -> Mapping[str, Callable[[web.Request], Any]]:
@@ -120,18 +121,13 @@ class StandIn(ABC):
         for line, handler in self.routes().items():
             method, _, path = line.partition(" ")
             app.router.add_route(method, path, self._served(handler))
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        host, port = self._runner.addresses[0][:2]
-        self.origin = f"http://{host}:{port}"
+        self.origin = await self._running.enter_async_context(serving(app))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._running.aclose()
 
     def _served(self, handler: Callable[[web.Request], Any]) -> Serve:
         async def serve(request: web.Request) -> web.StreamResponse:
@@ -227,6 +223,18 @@ class CiStandIn(StandIn):
         finally:
             act.cancel()
             await asyncio.gather(act, return_exceptions=True)
+
+
+@asynccontextmanager
+async def serving(app: web.Application, *, port: int = 0, patience: float = 0.1) -> AsyncIterator[str]:
+    """Serves on loopback and yields the address. Whoever still asks at the end has `patience` seconds."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=patience)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
 
 
 def paged(request: web.Request, entries: Sequence[Any], *, usual: int) -> Page:

@@ -10,6 +10,7 @@ from statistics import median
 import pytest
 
 from bot.sandbox.stage import Stage, stage
+from tests.worlds.slack.workspace import FullWorkspace
 
 Measure = Callable[[], Awaitable[float]]
 
@@ -63,5 +64,5 @@ def bench() -> Bench:
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[Stage]:
     """The sandbox with the scenario's states and the bot as one process."""
-    async with stage(tmp_path) as made:
+    async with stage(tmp_path, slack=FullWorkspace()) as made:
         yield made

@@ -17,8 +17,8 @@ import pytest
 from bot.sandbox.machine.process import free_port
 from bot.sandbox.slack import payloads
 from bot.sandbox.slack.dispatch import Kind, Signing, encoded
-from bot.sandbox.slack.workspace import SlackWorkspace
 from bot.sandbox.stage import CHANNEL, Stage
+from tests.worlds.slack.workspace import FullWorkspace
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(600)]
 
@@ -29,7 +29,7 @@ ASKER = "U0PARKER"
 
 
 @asynccontextmanager
-async def bare_app(slack: SlackWorkspace) -> AsyncIterator[str]:
+async def bare_app(slack: FullWorkspace) -> AsyncIterator[str]:
     """The address of a running `bare_app.py`."""
     port = free_port()
     program = Path(__file__).with_name("bare_app.py")
@@ -54,15 +54,15 @@ async def _listens(port: int) -> bool:
     return True
 
 
-def signed_commands(slack: SlackWorkspace, text: str, count: int) -> list[tuple[bytes, dict[str, str]]]:
+def signed_commands(slack: FullWorkspace, text: str, count: int) -> list[tuple[bytes, dict[str, str]]]:
     """Real requests, each with a trigger and a response URL of its own."""
     actions = slack.api_url.removesuffix("api/") + "actions/"
     signing = Signing(slack.signing_secret)
     requests = []
     for _ in range(count):
-        url = actions + slack.world.response(CHANNEL, ASKER, None)
+        url = actions + slack.team.response(CHANNEL, ASKER, None)
         fields = payloads.command(
-            slack.world, user=ASKER, channel=CHANNEL, command_name="/tflock", text=text, response_url=url
+            slack.team, user=ASKER, channel=CHANNEL, command_name="/tflock", text=text, response_url=url
         )
         body, content_type = encoded(Kind.COMMAND, fields)
         requests.append((body, {"Content-Type": content_type, **signing.headers(body, time.time())}))

@@ -14,6 +14,7 @@ import pytest
 
 from bot.sandbox.machine.proxy import Delay, FaultProxy, fault_proxy
 from bot.sandbox.stage import CHANNEL, DEPLOY, REPO, UPDATE, SandboxState, Stage, stage
+from tests.worlds.slack.workspace import FullWorkspace
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(300)]
 
@@ -90,7 +91,10 @@ class SlowWorld:
 
 @pytest.fixture
 async def slow_world(tmp_path: Path) -> AsyncIterator[SlowWorld]:
-    async with stage(tmp_path, states=STATES, processes=()) as made, fault_proxy(made.github.base_url) as github:
+    async with (
+        stage(tmp_path, slack=FullWorkspace(), states=STATES, processes=()) as made,
+        fault_proxy(made.github.base_url) as github,
+    ):
         made.runs.add_workflow(REPO, DRIFT)
         made.settings["ci"]["github"]["base_url"] = github.url
         await made.start("serve")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bot.sandbox.machine.terraform import write_workspace
-from bot.sandbox.slack.workspace import Message
+from bot.sandbox.slack.team import Message
 from bot.sandbox.stage import CHANNEL, DEPLOY, REPO, Stage
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(300)]

@@ -19,11 +19,11 @@ import yaml
 from bot.sandbox.github.server import GitHubStandIn
 from bot.sandbox.machine.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, fresh_moto
 from bot.sandbox.machine.proxy import FaultProxy, fault_proxy
-from bot.sandbox.slack.workspace import SlackWorkspace
 from bot.store.connect import connect
 from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
 from bot.store.redis_records import RedisRecords
+from tests.worlds.slack.workspace import FullWorkspace
 
 KEY = "environments/staging/terraform.tfstate"
 GITHUB_TOKEN = "ghp-distinctive-4711"
@@ -162,7 +162,7 @@ async def redis(tmp_path_factory):
 
 @pytest.fixture
 async def slack():
-    async with SlackWorkspace() as workspace:
+    async with FullWorkspace() as workspace:
         workspace.add_user("U0QUINN", "quinn")
         workspace.add_user("U0ELLIOTT", "elliott", tz="America/New_York")
         workspace.add_channel("C0STAGING", "ops-staging", ["U0QUINN"])

@@ -94,7 +94,7 @@ async def test_a_token_that_slack_refuses_stops_unlocks(healthy, levels):
 
 
 async def test_missing_scopes_are_named_by_what_they_stop(slack, levels):
-    slack.world.scopes = tuple(scope for scope in slack.world.scopes if scope not in {"chat:write", "dnd:read"})
+    slack.team.scopes = tuple(scope for scope in slack.team.scopes if scope not in {"chat:write", "dnd:read"})
 
     code, found, told = await levels("slack", "scopes")
 

@@ -9,10 +9,10 @@ import aiohttp
 import pytest
 
 from bot.errors import UpstreamError
-from bot.sandbox.slack.workspace import SlackWorkspace
 from bot.slack.client import slack_client
 from bot.slack.messenger import SlackMessenger
 from tests.worlds.memory.messenger import MemoryMessenger
+from tests.worlds.slack.workspace import FullWorkspace
 
 BLOCKS = [{"type": "divider"}]
 MODAL = {"type": "modal", "title": {"type": "plain_text", "text": "first"}, "blocks": BLOCKS}
@@ -21,10 +21,10 @@ HOME = {"type": "home", "blocks": BLOCKS}
 
 @asynccontextmanager
 async def in_slack():
-    async with SlackWorkspace(clock=time.time) as slack, aiohttp.ClientSession() as session:
+    async with FullWorkspace(clock=time.time) as slack, aiohttp.ClientSession() as session:
         slack.add_user("U0QUINN", "quinn")
         messenger = SlackMessenger(slack_client(slack.bot_token, base_url=slack.api_url, session=session))
-        yield messenger, lambda: slack.world.trigger("U0QUINN"), slack.world.views.get
+        yield messenger, lambda: slack.team.trigger("U0QUINN"), slack.team.views.get
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from bot.sandbox.stage import Stage, stage
 from bot.store.connect import connect
 from bot.store.embedded import attached_url
 from bot.store.redis_journal import RedisJournal
+from tests.worlds.slack.workspace import FullWorkspace
 
 QUINN, PARKER, ELLIOTT = "U0QUINN", "U0PARKER", "U0ELLIOTT"
 PEOPLE = [QUINN, PARKER, ELLIOTT, "U0GUEST", "U0STRANGER", "U0GONE"]

@@ -12,7 +12,7 @@ import aiohttp
 
 import bot
 from bot.export.json.read import verify_json
-from bot.sandbox.slack.workspace import SlackWorkspace
+from tests.worlds.slack.workspace import FullWorkspace
 
 ROOT = Path(bot.__file__).resolve().parent.parent
 

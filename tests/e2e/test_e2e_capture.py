@@ -51,7 +51,7 @@ async def test_a_marked_message_stays_in_step_with_the_channel(scene):
 
 async def test_what_was_said_before_is_taken_page_by_page_although_slack_asks_for_patience(scene):
     slack = scene.slack
-    slack.world.history_page = 15
+    slack.team.history_page = 15
     said = [slack.say(QUINN, scene.channel, f"message {number}") for number in range(40)]
     slack.say(PARKER, scene.channel, "a reply", thread_ts=said[3].ts)
     slack.say(QUINN, scene.channel, "deploy failed", bot_id="B0CI", bot_profile={"name": "CI"})
@@ -60,7 +60,7 @@ async def test_what_was_said_before_is_taken_page_by_page_although_slack_asks_fo
     started = await scene.shown("reading what was said here")
     await scene.becomes(started, "messages were put on the timeline")
     await has_texts(scene, "something is wrong with staging", "a reply", *(f"message {n}" for n in range(40)))
-    slack.world.history_page = None
+    slack.team.history_page = None
 
 
 async def test_a_busy_channel_does_not_slow_a_command(scene):

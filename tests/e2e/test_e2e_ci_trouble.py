@@ -9,7 +9,7 @@ import pytest
 
 from bot.sandbox.machine.aws import WrittenLock
 from bot.sandbox.machine.process import free_port
-from bot.sandbox.slack.workspace import flat
+from bot.sandbox.slack.text import flat
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from bot.sandbox.machine.terraform import _environment, write_workspace
-from bot.sandbox.slack.workspace import flat
+from bot.sandbox.slack.text import flat
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from bot.sandbox.machine.proxy import Delay
-from bot.sandbox.slack.workspace import flat
+from bot.sandbox.slack.text import flat
 from bot.store.connect import connect
 from bot.store.embedded import attached_url
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import pytest_asyncio
 
-from bot.sandbox.slack.workspace import flat
+from bot.sandbox.slack.text import flat
 from tests.worlds.ci.systems import SYSTEMS, playing, stage_with
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

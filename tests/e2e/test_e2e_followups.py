@@ -7,7 +7,7 @@ import asyncio
 import pytest
 import pytest_asyncio
 
-from bot.sandbox.slack.workspace import flat
+from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import REPO
 from tests.worlds.tickets import GitHubIssues
 

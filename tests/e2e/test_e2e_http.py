@@ -13,7 +13,7 @@ import pytest
 
 from bot.sandbox.github.server import GitHubStandIn
 from bot.sandbox.slack.dispatch import Kind, Signing, encoded
-from bot.sandbox.slack.workspace import flat
+from bot.sandbox.slack.text import flat
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -280,7 +280,7 @@ async def test_no_secret_is_in_the_log_a_message_an_export_or_an_answer(scene):
     texts = {
         "log": scene.stage.bots["serve"].log,
         "metrics": await scene.metrics(),
-        "messages": "\n".join(flat(m) + m.text for m in scene.slack.world.messages if m.by_bot and not m.to),
+        "messages": "\n".join(flat(m) + m.text for m in scene.slack.team.messages if m.by_bot and not m.to),
         "exports": "\n".join(path.read_bytes().decode(errors="replace") for path in scene.stage.exports.iterdir()),
         "uploads": "\n".join((u.content or b"").decode(errors="replace") for u in scene.slack.files(scene.channel)),
     }

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from aiohttp import web
 
-from bot.sandbox.slack.workspace import flat
+from bot.sandbox.slack.text import flat
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

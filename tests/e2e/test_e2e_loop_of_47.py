@@ -8,7 +8,7 @@ import pytest
 
 from bot.sandbox.demo.scenario import Incident
 from bot.sandbox.machine.aws import LocalAws
-from bot.sandbox.slack.workspace import flat
+from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import REPO, SHORT_TIMES, UPDATE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.sandbox.slack.workspace import flat
+from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import STATES, SandboxState
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -31,7 +31,7 @@ async def test_whoever_may_not_unlock_is_told_why_and_gets_no_button(scene, user
     scene.slack.add_user("U0ROBOT", "robot", is_bot=True)
     lock, _ = await scene.stage.dead_lock()
     if user == "U0ROBOT":
-        scene.slack.world.places[scene.channel].members.append(user)
+        scene.slack.team.places[scene.channel].members.append(user)
 
     told = flat(await scene.checklist("unlock staging", "refused", user=user)).lower()
 
@@ -47,7 +47,7 @@ async def test_whoever_may_not_unlock_cannot_do_it_by_another_persons_button(sce
     scene.slack.add_user("U0ROBOT", "robot", is_bot=True)
     lock, _ = await scene.stage.dead_lock()
     if user == "U0ROBOT":
-        scene.slack.world.places[scene.channel].members.append(user)
+        scene.slack.team.places[scene.channel].members.append(user)
     checklist = await scene.checklist("unlock staging", "allowed")
 
     await scene.click(checklist, "unlock.confirm", user=user)
@@ -106,7 +106,7 @@ async def test_in_a_public_incident_channel_without_the_bot_the_lock_stands_and_
 
 async def test_in_a_direct_message_status_works_and_unlock_is_refused(scene):
     lock, _ = await scene.stage.dead_lock()
-    scene.slack.world.places["D0PARKER"] = type(scene.slack.world.places[scene.channel])(
+    scene.slack.team.places["D0PARKER"] = type(scene.slack.team.places[scene.channel])(
         "D0PARKER", "", [PARKER, "U0TFLOCK"], direct_to=PARKER
     )
 
@@ -131,7 +131,7 @@ async def test_an_archived_incident_channel_is_none(scene):
 async def test_whoever_left_the_channel_after_the_checklist_cannot_confirm(scene):
     lock, _ = await scene.stage.dead_lock()
     checklist = await scene.checklist("unlock staging", "allowed")
-    scene.slack.world.places[scene.channel].members.remove(PARKER)
+    scene.slack.team.places[scene.channel].members.remove(PARKER)
 
     await scene.click(checklist, "unlock.confirm")
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.sandbox.slack.workspace import flat
+from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import SHORT_TIMES, STATES, SandboxState
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

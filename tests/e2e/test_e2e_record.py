@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from bot.export.json.read import verify_json
-from bot.sandbox.slack.workspace import flat
+from bot.sandbox.slack.text import flat
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

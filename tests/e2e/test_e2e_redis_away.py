@@ -13,7 +13,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from bot.sandbox.machine.process import free_port
-from bot.sandbox.slack.workspace import flat
+from bot.sandbox.slack.text import flat
 from bot.store.embedded import find_binary
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -9,7 +9,8 @@ import aiohttp
 import pytest
 
 from bot.sandbox.slack.dispatch import Signing
-from bot.sandbox.slack.workspace import SlackWorkspace, flat
+from bot.sandbox.slack.text import flat
+from tests.worlds.slack.workspace import FullWorkspace
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -18,7 +19,7 @@ PARKER, QUINN = "U0PARKER", "U0QUINN"
 
 @pytest.fixture(scope="module")
 def staged():
-    slack = SlackWorkspace()
+    slack = FullWorkspace()
     return {"slack": slack, "environment": {"SLACK_APP_TOKEN": slack.app_token}}
 
 

@@ -2,10 +2,11 @@
 
 from bot.sandbox.machine.proxy import Throttle
 from bot.sandbox.stage import stage
+from tests.worlds.slack.workspace import FullWorkspace
 
 
 async def test_worker_that_is_told_to_stop_in_the_middle_of_a_release_leaves_it_to_the_next(tmp_path):
-    async with stage(tmp_path, processes=("serve --no-worker", "worker")) as made:
+    async with stage(tmp_path, slack=FullWorkspace(), processes=("serve --no-worker", "worker")) as made:
         await made.dead_lock()
         busy = made.proxy.fault("dynamodb:DeleteItem", Throttle())
         await made.slack.command("U0PARKER", "C0STAGING", "unlock staging")
@@ -24,7 +25,7 @@ async def test_worker_that_is_told_to_stop_in_the_middle_of_a_release_leaves_it_
 
 
 async def test_bot_started_anew_knows_the_requests_of_before(tmp_path):
-    async with stage(tmp_path) as made:
+    async with stage(tmp_path, slack=FullWorkspace()) as made:
         await made.dead_lock()
         await made.slack.command("U0PARKER", "C0STAGING", "unlock staging")
         checklist = await made.posted("press the button")

@@ -8,7 +8,7 @@ import pytest
 
 from bot.core.record.revision import CORRECTIONS
 from bot.core.record.timeline import verify
-from bot.sandbox.slack.workspace import flat
+from bot.sandbox.slack.text import flat
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

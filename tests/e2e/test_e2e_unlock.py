@@ -10,7 +10,7 @@ import pytest
 
 from bot.sandbox.machine.proxy import Delay
 from bot.sandbox.machine.terraform import write_workspace
-from bot.sandbox.slack.workspace import flat
+from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import SandboxState
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bot.sandbox.slack.workspace import BOT_USER, flat
+from bot.sandbox.slack.team import BOT_USER
+from bot.sandbox.slack.text import flat
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -212,7 +213,7 @@ async def test_hostile_texts_ping_nobody_and_break_nothing(scene):
     await scene.told("timeline of")
     await scene.settles()
 
-    mine = [m for m in scene.slack.world.messages if m.by_bot and m.ts > scene.began.ts]
+    mine = [m for m in scene.slack.team.messages if m.by_bot and m.ts > scene.began.ts]
     assert len(mine) > 5
     for message in mine:
         for piece in texts_in({"blocks": message.blocks, "text": message.text}):

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from bot.sandbox.machine.proxy import Delay
-from bot.sandbox.slack.workspace import flat
+from bot.sandbox.slack.text import flat
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -25,7 +25,7 @@ from bot.errors import JournalAway
 from bot.export.exporter import FileExporter
 from bot.sandbox.slack import payloads as slack_payloads
 from bot.sandbox.slack.dispatch import Kind, Signing, encoded
-from bot.sandbox.slack.workspace import SlackWorkspace, flat
+from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import CHANNEL, populate
 from bot.slack.client import slack_client
 from bot.slack.directory import SlackDirectory
@@ -41,6 +41,7 @@ from tests.worlds.memory.journal import MemoryJournal, MemoryRecords
 from tests.worlds.memory.memory import MemoryLockBackend, MemoryStore, Switchboard
 from tests.worlds.memory.people import MemoryJobs
 from tests.worlds.memory.world import DEPLOY
+from tests.worlds.slack.workspace import FullWorkspace
 
 SECRET = "sandbox-signing-secret"
 
@@ -59,7 +60,7 @@ class MovableClock:
 class Office:
     """The listeners on a Bolt app, with what is around them. Work stays in the backlog until `work`."""
 
-    slack: SlackWorkspace
+    slack: FullWorkspace
     world: World
     store: MemoryStore
     journal: MemoryJournal
@@ -84,7 +85,7 @@ class Office:
 
     async def types(self, text: str, *, user: str = "U0PARKER") -> dict:
         payload = slack_payloads.command(
-            self.slack.world, user=user, channel=CHANNEL, command_name="/tflock", text=text, response_url=""
+            self.slack.team, user=user, channel=CHANNEL, command_name="/tflock", text=text, response_url=""
         )
         assert await self.dispatch(Kind.COMMAND, payload) == 200
         return payload
@@ -113,7 +114,7 @@ class Office:
 @pytest.fixture
 async def office(tmp_path):
     async with AsyncExitStack() as stack:
-        slack = await stack.enter_async_context(SlackWorkspace())
+        slack = await stack.enter_async_context(FullWorkspace())
         populate(slack)
         session = await stack.enter_async_context(aiohttp.ClientSession())
         client = slack_client(slack.bot_token, base_url=slack.api_url, session=session)
@@ -165,4 +166,4 @@ def _bolt(client, world, backlog) -> AsyncApp:
 def until():
     """Polls a condition until it holds."""
 
-    return SlackWorkspace.wait_for
+    return FullWorkspace.wait_for

@@ -11,7 +11,7 @@ from bot.core.lock import HalfKind
 from bot.sandbox.slack import payloads as slack_payloads
 from bot.sandbox.slack import views as slack_views
 from bot.sandbox.slack.dispatch import Kind
-from bot.sandbox.slack.workspace import flat
+from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import CHANNEL
 from bot.usecases.record.incident import observe
 from bot.usecases.watch import sweep
@@ -57,9 +57,9 @@ class Desk:
             if element["action_id"] == action_id
         )
         slack = self.office.slack
-        url = f"{slack.api_url.removesuffix('/api/')}/actions/{slack.world.response(channel, user, message)}"
+        url = f"{slack.api_url.removesuffix('/api/')}/actions/{slack.team.response(channel, user, message)}"
         payload = slack_payloads.block_action(
-            slack.world, user=user, message=message, action=slack_payloads.acted(block_id, element, None), values={},
+            slack.team, user=user, message=message, action=slack_payloads.acted(block_id, element, None), values={},
             response_url=url,
         )  # fmt: skip
         assert await self.office.dispatch(Kind.INTERACTIVE, payload) == 200

@@ -4,7 +4,7 @@ import pytest
 
 from bot.errors import UpstreamError
 from bot.ports.messenger import Message
-from bot.sandbox.slack.workspace import flat
+from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import CHANNEL
 from handlers.asker import answer, asker_of_click, asker_of_command, asker_of_mention
 
@@ -12,7 +12,7 @@ WORDS = Message("hello", [{"type": "section", "text": {"type": "mrkdwn", "text":
 
 
 async def test_an_answer_goes_by_the_response_url(office):
-    url = office.slack._response_url(office.slack.world.response(CHANNEL, "U0PARKER", None))
+    url = office.slack._response_url(office.slack.team.response(CHANNEL, "U0PARKER", None))
 
     await answer(office.world.messenger, office.asker(response_url=url), WORDS)
 

@@ -17,7 +17,7 @@ LOCK = "5a5a5a5a-1b2c-4d3e-8f40-2b756fec4d7f"
 async def check(office, text, user="U0PARKER"):
     message = office.slack.say("U0QUINN", CHANNEL, text)
     payload = slack_payloads.shortcut(
-        office.slack.world, user=user, message=message, callback_id="check_lock", response_url=""
+        office.slack.team, user=user, message=message, callback_id="check_lock", response_url=""
     )
     assert await office.dispatch(Kind.INTERACTIVE, payload) == 200
     await office.work()
@@ -51,9 +51,9 @@ async def runs(office, execution="Fx1", **inputs):
     office.slack.executions[execution] = {"state": "running"}
     given = {"state": "staging", "channel": CHANNEL, "reason": "a deploy waits", **inputs}
     inner = slack_payloads.function_executed(
-        office.slack.world, execution=execution, callback_id=STEP, inputs=given, token="xwfp-1"
+        office.slack.team, execution=execution, callback_id=STEP, inputs=given, token="xwfp-1"
     )
-    payload = slack_payloads.event(office.slack.world, inner)
+    payload = slack_payloads.event(office.slack.team, inner)
     assert await office.dispatch(Kind.EVENT, payload) == 200
     await office.work()
     return payload

@@ -21,7 +21,7 @@ class Wire:
         self.said = office.slack.say("U0QUINN", CHANNEL, "the words of a message")
 
     async def send(self, inner, **envelope):
-        payload = slack_payloads.event(self.office.slack.world, inner) | envelope
+        payload = slack_payloads.event(self.office.slack.team, inner) | envelope
         assert await self.office.dispatch(Kind.EVENT, payload) == 200
         return payload
 
@@ -72,8 +72,8 @@ async def test_other_reactions_and_reactions_to_files_are_dropped(office, wire):
 
 async def test_edits_and_deletions_matter_for_captured_messages_only(office, wire):
     before = wire.said.shown()
-    changed = slack_payloads.changed(office.slack.world, wire.said, before)
-    deleted = slack_payloads.deleted(office.slack.world, wire.said, before)
+    changed = slack_payloads.changed(office.slack.team, wire.said, before)
+    deleted = slack_payloads.deleted(office.slack.team, wire.said, before)
     await wire.send(changed)
     await wire.send(deleted)
     await office.work()
@@ -106,7 +106,7 @@ async def test_an_event_is_not_lost_while_redis_is_away(office, wire, monkeypatc
     monkeypatch.setattr(events, "AGAIN_AFTER", (0.05, 0.05, 0.05, 0.05, 5.0, 5.0))
     await wire.keep()
     office.redis_goes_away()
-    changed = slack_payloads.changed(office.slack.world, wire.said, wire.said.shown())
+    changed = slack_payloads.changed(office.slack.team, wire.said, wire.said.shown())
     async with office.backlog.worked_off():
         await wire.send(changed)
         office.records_fault.fault = None
@@ -117,7 +117,7 @@ async def test_an_event_is_not_lost_while_redis_is_away(office, wire, monkeypatc
 async def test_an_event_that_never_gets_through_is_named_in_the_log(office, wire, monkeypatch, until):
     monkeypatch.setattr(events, "AGAIN_AFTER", (0.01, 0.01))
     office.redis_goes_away()
-    changed = slack_payloads.changed(office.slack.world, wire.said, wire.said.shown())
+    changed = slack_payloads.changed(office.slack.team, wire.said, wire.said.shown())
     async with office.backlog.worked_off():
         payload = await wire.send(changed)
         lost = await until(lambda: [line for line in office.logs if line["event"] == "event.lost"], 5)
@@ -134,7 +134,7 @@ async def test_an_archived_channel_is_handed_to_a_worker(office, wire):
 
 async def test_the_shortcut_puts_a_message_on_the_timeline_and_says_so(office, wire):
     payload = slack_payloads.shortcut(
-        office.slack.world, user="U0PARKER", message=wire.said, callback_id="add_to_timeline", response_url=""
+        office.slack.team, user="U0PARKER", message=wire.said, callback_id="add_to_timeline", response_url=""
     )
     assert await office.dispatch(Kind.INTERACTIVE, payload) == 200
     await office.work()
@@ -146,7 +146,7 @@ async def test_the_shortcut_puts_a_message_on_the_timeline_and_says_so(office, w
 
 async def test_the_shortcut_of_a_guest_is_refused(office, wire):
     payload = slack_payloads.shortcut(
-        office.slack.world, user="U0GUEST", message=wire.said, callback_id="add_to_timeline", response_url=""
+        office.slack.team, user="U0GUEST", message=wire.said, callback_id="add_to_timeline", response_url=""
     )
     assert await office.dispatch(Kind.INTERACTIVE, payload) == 200
     await office.work()

@@ -11,8 +11,7 @@ from bot.core.policy import Holders, KnownPerson
 from bot.core.reports.letter import OwnerNews
 from bot.sandbox.slack import payloads as slack_payloads
 from bot.sandbox.slack.dispatch import Kind
-from bot.sandbox.slack.text import located_in
-from bot.sandbox.slack.workspace import flat
+from bot.sandbox.slack.text import flat, located_in
 from bot.sandbox.stage import CHANNEL
 from bot.usecases.look import home as homes
 from bot.usecases.owner import letters
@@ -31,15 +30,15 @@ class Reader:
 
     async def opens(self, tab="home", **envelope):
         view = self.slack.home(self.user)
-        channel = self.slack.world.direct(self.user).id
+        channel = self.slack.team.direct(self.user).id
         inner = slack_payloads.home_opened(self.user, view, tab=tab, channel=channel)
-        payload = slack_payloads.event(self.slack.world, inner) | envelope
+        payload = slack_payloads.event(self.slack.team, inner) | envelope
         assert await self.office.dispatch(Kind.EVENT, payload) == 200
         await self.office.work()
         return payload
 
     async def shortcut(self, callback_id="terraform_locks"):
-        payload = slack_payloads.global_shortcut(self.slack.world, user=self.user, callback_id=callback_id)
+        payload = slack_payloads.global_shortcut(self.slack.team, user=self.user, callback_id=callback_id)
         assert await self.office.dispatch(Kind.INTERACTIVE, payload) == 200
         await self.office.work()
 
@@ -47,7 +46,7 @@ class Reader:
         view = view or self.slack.home(self.user)
         block_id, element = located_in(view["blocks"], action_id, value=value, block_id=None)
         action = slack_payloads.acted(block_id, element, None)
-        payload = slack_payloads.view_action(self.slack.world, user=self.user, view=view, action=action)
+        payload = slack_payloads.view_action(self.slack.team, user=self.user, view=view, action=action)
         assert await self.office.dispatch(Kind.INTERACTIVE, payload) == 200
         await self.office.work()
 

@@ -4,18 +4,18 @@ import pytest
 
 from bot.sandbox.slack import payloads as slack_payloads
 from bot.sandbox.slack.dispatch import Kind
-from bot.sandbox.slack.workspace import BOT_USER
+from bot.sandbox.slack.team import BOT_USER
 from bot.sandbox.stage import CHANNEL
 
 
 def mention(office, text: str, **more) -> dict:
     inner = {"type": "app_mention", "user": "U0PARKER", "channel": CHANNEL, "text": text, "ts": "1.1", **more}
-    return slack_payloads.event(office.slack.world, inner)
+    return slack_payloads.event(office.slack.team, inner)
 
 
 def click(office, action_id: str, value: str = "staging lock request", **more) -> dict:
     return slack_payloads.block_action(
-        office.slack.world,
+        office.slack.team,
         user="U0PARKER",
         message=office.slack.say("U0QUINN", CHANNEL, "a message"),
         action={"type": "button", "action_id": action_id, "block_id": "b", "value": value, **more},
@@ -116,7 +116,7 @@ async def test_a_click_without_a_value_is_answered(office):
 
 async def test_an_event_that_nobody_asked_for_starts_no_work(office):
     status = await office.dispatch(
-        Kind.EVENT, slack_payloads.event(office.slack.world, {"type": "channel_rename", "channel": CHANNEL})
+        Kind.EVENT, slack_payloads.event(office.slack.team, {"type": "channel_rename", "channel": CHANNEL})
     )
     await office.work()
 

@@ -16,7 +16,7 @@ from bot.core.reports.report import Corrected
 from bot.sandbox.slack import payloads as slack_payloads
 from bot.sandbox.slack import views as slack_views
 from bot.sandbox.slack.dispatch import Kind, Signing, encoded
-from bot.sandbox.slack.workspace import flat
+from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import CHANNEL
 from handlers.timeline import undo_of
 from handlers.when import at_clock, zone_named
@@ -66,10 +66,10 @@ class Desk:
             if element["action_id"] == action_id
             and (choice is None or any(option["value"] == choice for option in element["options"]))
         )
-        url = f"{self.slack.api_url.removesuffix('/api/')}/actions/{self.slack.world.response(CHANNEL, user, message)}"
+        url = f"{self.slack.api_url.removesuffix('/api/')}/actions/{self.slack.team.response(CHANNEL, user, message)}"
         action = slack_payloads.acted(block_id, element, wanted if choice else None)
         return slack_payloads.block_action(
-            self.slack.world, user=user, message=message, action=action, values={}, response_url=url
+            self.slack.team, user=user, message=message, action=action, values={}, response_url=url
         )
 
     async def click(self, message, action_id, **more):
@@ -91,7 +91,7 @@ class Desk:
         """Sends a dialog; the body of the answer. The work is done when this returns."""
         values = slack_views.values_of(view, filled)
         return await self.deliver(
-            slack_payloads.submission(self.slack.world, user=user, view=view, values=values), times
+            slack_payloads.submission(self.slack.team, user=user, view=view, values=values), times
         )
 
     async def deliver(self, payload, times=1):
@@ -395,14 +395,14 @@ async def test_a_dialog_that_cannot_be_saved_stays_open_with_the_reason_beside_i
     answer = await desk.send(view, filled)
     assert answer["response_action"] == "errors"
     assert reason in answer["errors"][block]
-    slack_views.answered(desk.slack.world, PARKER, view["id"], json.dumps(answer))
+    slack_views.answered(desk.slack.team, PARKER, view["id"], json.dumps(answer))
     assert desk.slack.dialogs(PARKER) == [view]
     assert desk.entries("entry.edited") == []
 
 
 async def test_a_trigger_that_is_too_old_is_told_with_the_command_instead(desk):
     payload = desk.clicked(await desk.page(), "timeline.entry", choice=desk.choice("edit", 31))
-    desk.slack.world.triggers[payload["trigger_id"]].made_at -= 4
+    desk.slack.team.triggers[payload["trigger_id"]].made_at -= 4
     await desk.deliver(payload)
     assert "/tflock edit 31 TEXT" in desk.office.told()[-1]
     assert desk.slack.dialogs(PARKER) == []

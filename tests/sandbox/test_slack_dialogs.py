@@ -10,8 +10,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.slack.blocks import malformed, view_faults
-from bot.sandbox.slack.views import values_of
-from bot.sandbox.slack.workspace import SlackWorkspace
+from tests.worlds.slack.workspace import FullWorkspace, values_of
 
 QUINN = "U0QUINN"
 
@@ -51,7 +50,7 @@ def hands():
 
 @pytest.fixture
 async def workspace(hands):
-    async with SlackWorkspace(clock=hands) as slack:
+    async with FullWorkspace(clock=hands) as slack:
         slack.add_user(QUINN, "quinn")
         yield slack
 
@@ -92,8 +91,8 @@ async def answers(workspace):
 
 
 async def opened(workspace, client, view):
-    answer = await client.views_open(trigger_id=workspace.world.trigger(QUINN), view=view)
-    return workspace.world.views[answer["view"]["id"]]
+    answer = await client.views_open(trigger_id=workspace.team.trigger(QUINN), view=view)
+    return workspace.team.views[answer["view"]["id"]]
 
 
 async def refusal(call):
@@ -110,15 +109,15 @@ async def test_a_dialog_is_open_for_whoever_did_what_gave_the_trigger(workspace,
 
 
 async def test_two_dialogs_may_be_pushed_upon_one_and_no_more(workspace, client):
-    pushing = client.views_push(trigger_id=workspace.world.trigger(QUINN), view=modal())
+    pushing = client.views_push(trigger_id=workspace.team.trigger(QUINN), view=modal())
     assert await refusal(pushing) == "not_found"
     first = await opened(workspace, client, modal())
     for _ in range(2):
-        await client.views_push(trigger_id=workspace.world.trigger(QUINN), view=modal())
+        await client.views_push(trigger_id=workspace.team.trigger(QUINN), view=modal())
     stack = workspace.dialogs(QUINN)
     assert [view["root_view_id"] for view in stack] == [first["id"]] * 3
     assert [view["previous_view_id"] for view in stack] == [None, stack[0]["id"], stack[1]["id"]]
-    pushing = client.views_push(trigger_id=workspace.world.trigger(QUINN), view=modal())
+    pushing = client.views_push(trigger_id=workspace.team.trigger(QUINN), view=modal())
     assert await refusal(pushing) == "push_limit_reached"
 
 

@@ -10,7 +10,8 @@ from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.sandbox.slack.workspace import SlackWorkspace, flat
+from bot.sandbox.slack.text import flat
+from tests.worlds.slack.workspace import FullWorkspace
 
 BLOCKS = [
     {"type": "section", "text": {"type": "mrkdwn", "text": "the lock"}},

@@ -6,14 +6,14 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.sandbox.slack.workspace import SlackWorkspace
+from tests.worlds.slack.workspace import FullWorkspace
 
 MARK = {"event_type": "tflock_export", "event_payload": {"mark": "inc-1/5f5f"}}
 
 
 @pytest.fixture
 async def workspace():
-    async with SlackWorkspace() as slack:
+    async with FullWorkspace() as slack:
         slack.add_user("U0QUINN", "quinn")
         slack.add_channel("C0INC", "inc-1", ["U0QUINN"])
         slack.add_channel("C0SECRET", "inc-2", ["U0QUINN"], is_private=True)

@@ -4,12 +4,12 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.sandbox.slack.workspace import SlackWorkspace
+from tests.worlds.slack.workspace import FullWorkspace
 
 
 @pytest.fixture
 async def workspace():
-    async with SlackWorkspace() as slack:
+    async with FullWorkspace() as slack:
         slack.bot_url = "http://127.0.0.1:9/slack/events"  # nobody listens: what was sent is seen in `deliveries`
         slack.add_user("U0QUINN", "quinn")
         slack.add_channel("C0INC", "inc-1", ["U0QUINN"])
@@ -91,7 +91,7 @@ async def test_a_reply_is_found_by_its_own_ts_and_named_by_its_thread(workspace,
 
 
 async def test_an_app_of_which_slack_sells_copies_reads_short_pages(workspace, client):
-    workspace.world.history_page = 15
+    workspace.team.history_page = 15
     for number in range(40):
         workspace.say("U0QUINN", "C0INC", f"message {number}")
     page = await client.conversations_history(channel="C0INC", limit=200)
@@ -101,7 +101,7 @@ async def test_an_app_of_which_slack_sells_copies_reads_short_pages(workspace, c
 
 @pytest.mark.parametrize(("private", "kind"), [(False, "channel_archive"), (True, "group_archive")])
 async def test_archiving_is_told_by_the_kind_of_channel(workspace, private, kind):
-    workspace.world.places["C0INC"].is_private = private
+    workspace.team.places["C0INC"].is_private = private
     await workspace.archive("U0QUINN", "C0INC")
     assert [event["type"] for event in told(workspace)] == [kind]
-    assert workspace.world.places["C0INC"].is_archived
+    assert workspace.team.places["C0INC"].is_archived

@@ -7,7 +7,8 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.sandbox.slack.workspace import BOT_USER, TEAM, SlackWorkspace
+from bot.sandbox.slack.team import BOT_USER, TEAM
+from tests.worlds.slack.workspace import FullWorkspace
 
 SECTION = {"type": "section", "text": {"type": "mrkdwn", "text": "hello"}}
 MODAL = {"type": "modal", "title": {"type": "plain_text", "text": "t"}, "blocks": [SECTION]}
@@ -30,7 +31,7 @@ def hands():
 
 @pytest.fixture
 async def workspace(hands):
-    async with SlackWorkspace(clock=hands) as slack:
+    async with FullWorkspace(clock=hands) as slack:
         slack.add_user("U0QUINN", "quinn", email="quinn@example.com")
         slack.add_channel("C0INC", "inc-1", ["U0QUINN"])
         yield slack
@@ -243,7 +244,7 @@ async def test_several_files_are_shared_in_one_message(workspace, client):
 
 
 async def test_a_trigger_opens_one_modal_within_three_seconds(workspace, client, hands):
-    trigger = workspace.world.trigger("U0QUINN")
+    trigger = workspace.team.trigger("U0QUINN")
     hands.now += 3
     opened = await client.views_open(trigger_id=trigger, view=MODAL)
     assert await refusal(client.views_open(trigger_id=trigger, view=MODAL)) == "exchanged_trigger_id"
@@ -255,10 +256,10 @@ async def test_a_trigger_opens_one_modal_within_three_seconds(workspace, client,
 
 
 async def test_an_old_trigger_opens_nothing(workspace, client, hands):
-    trigger = workspace.world.trigger("U0QUINN")
+    trigger = workspace.team.trigger("U0QUINN")
     hands.now += 3.1
     assert await refusal(client.views_open(trigger_id=trigger, view=MODAL)) == "expired_trigger_id"
-    assert workspace.world.views == {}
+    assert workspace.team.views == {}
 
 
 async def test_a_home_tab_is_published_for_a_user(client):
@@ -267,7 +268,7 @@ async def test_a_home_tab_is_published_for_a_user(client):
 
 
 async def test_strict_limits_let_one_message_a_second_into_a_channel(hands):
-    async with SlackWorkspace(clock=hands, strict_rate=True) as slack:
+    async with FullWorkspace(clock=hands, strict_rate=True) as slack:
         slack.add_channel("C0ONE", "one")
         slack.add_channel("C0TWO", "two")
         client = AsyncWebClient(token=slack.bot_token, base_url=slack.api_url)
@@ -282,7 +283,7 @@ async def test_strict_limits_let_one_message_a_second_into_a_channel(hands):
 
 
 async def test_strict_limits_let_fifty_updates_through_in_a_minute(hands):
-    async with SlackWorkspace(clock=hands, strict_rate=True) as slack:
+    async with FullWorkspace(clock=hands, strict_rate=True) as slack:
         slack.add_channel("C0ONE", "one")
         client = AsyncWebClient(token=slack.bot_token, base_url=slack.api_url)
         ts = (await client.chat_postMessage(channel="C0ONE", text="x"))["ts"]

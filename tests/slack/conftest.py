@@ -3,10 +3,10 @@ from datetime import UTC, datetime
 import aiohttp
 import pytest
 
-from bot.sandbox.slack.workspace import SlackWorkspace
 from bot.slack.client import slack_client
 from bot.slack.directory import SlackDirectory
 from bot.slack.messenger import SlackMessenger
+from tests.worlds.slack.workspace import FullWorkspace
 
 SECTION = {"type": "section", "text": {"type": "mrkdwn", "text": "the checklist"}}
 
@@ -28,7 +28,7 @@ def wall_clock():
 
 @pytest.fixture
 async def workspace():
-    async with SlackWorkspace() as slack:
+    async with FullWorkspace() as slack:
         slack.add_user("U0QUINN", "quinn", email="quinn@example.com")
         slack.add_user("U0ELLIOTT", "elliott", tz="America/New_York")
         slack.add_channel("C0INC", "inc-1", ["U0QUINN"])

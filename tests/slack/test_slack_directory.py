@@ -9,7 +9,7 @@ from aiohttp import web
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.people import Presence
 from bot.errors import Denied, Throttled, Unreachable
-from bot.sandbox.slack.workspace import BOT_USER, TEAM, SlackWorkspace
+from bot.sandbox.slack.team import BOT_USER, TEAM
 from bot.slack.client import slack_client
 from bot.slack.directory import SlackDirectory
 from tests.worlds.own_time import own_time
@@ -81,7 +81,7 @@ async def test_a_member_whose_team_slack_does_not_name_has_none(workspace, direc
 
 
 async def test_a_member_of_the_bots_own_organisation_belongs_to_the_home_team(wall_clock):
-    async with SlackWorkspace(enterprise="E0ACME") as slack:
+    async with FullWorkspace(enterprise="E0ACME") as slack:
         slack.add_user("U0SISTER", "sister", team="T0SISTER", enterprise="E0ACME")
         slack.add_user("U0NULL", "null", team=None, enterprise="E0ACME")
         slack.add_user("U0FOREIGN", "foreign", team="T0FOREIGN", enterprise="E0FOREIGN")
@@ -167,7 +167,7 @@ async def test_a_channel_has_its_name_and_says_if_it_is_archived(workspace, dire
 
 
 async def test_a_direct_message_is_a_channel_without_a_name(workspace, directory):
-    room = (await directory.channel(workspace.world.direct("U0QUINN").id)).value
+    room = (await directory.channel(workspace.team.direct("U0QUINN").id)).value
     assert room.is_direct
     assert room.name == ""
 

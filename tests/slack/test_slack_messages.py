@@ -54,7 +54,7 @@ class SlackSide:
         self.workspace.message(CHANNEL, ts).is_deleted = True
 
     def pages_of(self, size):
-        self.workspace.world.history_page = size
+        self.workspace.team.history_page = size
 
 
 class MemorySide:

@@ -7,7 +7,8 @@ from structlog.testing import capture_logs
 
 from bot.errors import Denied, Missing, Rejected, Throttled, Unreachable, UpstreamError
 from bot.ports.messenger import Message, Posted
-from bot.sandbox.slack.workspace import Cut, SlackWorkspace, flat
+from bot.sandbox.slack.limits import Cut
+from bot.sandbox.slack.text import flat
 from bot.slack.client import slack_client
 from bot.slack.messenger import SlackMessenger, is_slack_url
 from tests.worlds.own_time import own_time
@@ -122,7 +123,7 @@ async def test_a_short_429_is_waited_out_and_the_message_posted_once(workspace, 
 
 
 async def test_two_messages_within_a_second_both_arrive_under_slacks_rate_limit(blocks):
-    async with SlackWorkspace(strict_rate=True) as slack:
+    async with FullWorkspace(strict_rate=True) as slack:
         slack.add_channel("C0INC", "inc-1")
         messenger = SlackMessenger(slack_client(slack.bot_token, base_url=slack.api_url))
         for number in range(2):
@@ -190,9 +191,9 @@ async def test_a_response_url_answers_the_asker_alone(workspace, messenger, bloc
 
 
 async def test_a_click_may_be_answered_in_place_of_the_message(workspace, messenger, blocks):
-    clicked = workspace.world.keep("C0INC", "U0TFLOCK", "page one", to="U0QUINN")
+    clicked = workspace.team.keep("C0INC", "U0TFLOCK", "page one", to="U0QUINN")
     base = workspace.api_url.removesuffix("/api/")
-    url = f"{base}/actions/{workspace.world.response('C0INC', 'U0QUINN', clicked)}"
+    url = f"{base}/actions/{workspace.team.response('C0INC', 'U0QUINN', clicked)}"
     await messenger.respond(url, Message("page two", blocks), replace=True)
     assert [message.text for message in workspace.ephemerals("U0QUINN", "C0INC")] == ["page two"]
 
@@ -275,4 +276,4 @@ def test_a_proxy_of_the_environment_is_not_used_for_an_api_on_this_machine(monke
 
 
 def response_url(workspace):
-    return workspace.api_url.replace("/api/", "/actions/") + workspace.world.response("C0INC", "U0QUINN", None)
+    return workspace.api_url.replace("/api/", "/actions/") + workspace.team.response("C0INC", "U0QUINN", None)

@@ -6,7 +6,7 @@ import pytest
 
 from bot.core.reports.step import StepReport, StepStage
 from bot.errors import Denied, Throttled, Unreachable
-from bot.sandbox.slack.workspace import flat
+from bot.sandbox.slack.text import flat
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ MODAL = {"type": "modal", "title": {"type": "plain_text", "text": "t"}, "blocks"
 
 
 async def test_a_dialog_is_opened_and_changed(workspace, messenger):
-    view_id = await messenger.open_dialog(workspace.world.trigger("U0QUINN"), MODAL)
+    view_id = await messenger.open_dialog(workspace.team.trigger("U0QUINN"), MODAL)
     await messenger.update_dialog(view_id, {**MODAL, "callback_id": "second"})
     (view,) = workspace.dialogs("U0QUINN")
     assert (view["id"], view["callback_id"]) == (view_id, "second")
@@ -18,12 +18,12 @@ async def test_a_dialog_is_opened_and_changed(workspace, messenger):
 
 async def test_a_home_tab_is_shown(workspace, messenger):
     await messenger.publish_home("U0QUINN", {"type": "home", "blocks": [{"type": "divider"}]})
-    assert workspace.world.views["VHOMEU0QUINN"]["type"] == "home"
+    assert workspace.team.views["VHOMEU0QUINN"]["type"] == "home"
 
 
 async def test_an_old_trigger_a_closed_dialog_and_a_bad_view_are_refusals_of_slack(workspace, messenger):
-    trigger = workspace.world.trigger("U0QUINN")
-    workspace.world.triggers[trigger].made_at -= 4
+    trigger = workspace.team.trigger("U0QUINN")
+    workspace.team.triggers[trigger].made_at -= 4
     with pytest.raises(UpstreamError, match="opening a dialog: expired_trigger_id") as refused:
         await messenger.open_dialog(trigger, MODAL)
     assert type(refused.value) is Rejected
@@ -31,7 +31,7 @@ async def test_an_old_trigger_a_closed_dialog_and_a_bad_view_are_refusals_of_sla
         await messenger.update_dialog("V0GONE", MODAL)
     with pytest.raises(UpstreamError, match="invalid_arguments"):
         await messenger.publish_home("U0QUINN", MODAL)
-    assert workspace.world.views == {}
+    assert workspace.team.views == {}
 
 
 async def test_trouble_with_slack_is_told_apart_and_never_shows_the_token(workspace, messenger):

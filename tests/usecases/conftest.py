@@ -31,7 +31,7 @@ from bot.export.exporter import FileExporter
 from bot.sandbox.github.server import GitHubStandIn
 from bot.sandbox.machine.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, fresh_moto
 from bot.sandbox.machine.proxy import FaultProxy, fault_proxy
-from bot.sandbox.slack.workspace import SlackWorkspace, flat
+from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import DEPLOY, REPO, UPDATE, populate
 from bot.slack.client import slack_client
 from bot.slack.directory import SlackDirectory
@@ -56,6 +56,7 @@ from bot.usecases.unlock import release, unlock
 from bot.usecases.world import State, World
 from tests.worlds.memory.people import MemoryJobs
 from tests.worlds.memory.world import MemoryWorld
+from tests.worlds.slack.workspace import FullWorkspace
 
 CHANNEL = "C0STAGING"
 KEY = "environments/staging/terraform.tfstate"
@@ -88,7 +89,7 @@ class Scene:
     aws: LocalAws
     proxy: FaultProxy
     github: GitHubStandIn
-    slack: SlackWorkspace
+    slack: FullWorkspace
     jobs: MemoryJobs
     redis: Any
     exports: Path
@@ -227,7 +228,7 @@ async def scene(moto, policy, protected, directory, tmp_path, monkeypatch):
         stack.push_async_callback(aws.aclose)
         proxy = await stack.enter_async_context(fault_proxy(aws.endpoint))
         github = await stack.enter_async_context(GitHubStandIn(cancel_delay=timedelta(0)))
-        slack = await stack.enter_async_context(SlackWorkspace())
+        slack = await stack.enter_async_context(FullWorkspace())
         populate(slack)
         session = await stack.enter_async_context(aiohttp.ClientSession())
         client = connect(await stack.enter_async_context(redis_for(None, directory)))

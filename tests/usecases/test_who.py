@@ -12,7 +12,7 @@ from bot.core.evidence import Found, Trouble, Unseen
 from bot.core.gate.inspection import Barred
 from bot.core.people import Presence
 from bot.core.policy import ApprovalPolicy, Approvers, Holders, KnownPerson
-from bot.sandbox.slack.workspace import flat
+from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import DEPLOY, REPO
 from bot.slack.render import user_message, who_message
 from bot.usecases.look.status import Question
@@ -42,7 +42,7 @@ def group(scene, *users, **policy):
 
 def crowd(scene, count=3_000, **facts):
     """Members whom nobody knows, before those who are there already."""
-    place = scene.slack.world.places[CHANNEL]
+    place = scene.slack.team.places[CHANNEL]
     ids = [f"U1{number:05}" for number in range(count)]
     for number, user in enumerate(ids):
         scene.slack.add_user(user, f"member {number}", **{"presence": "away", **facts})
@@ -299,7 +299,7 @@ async def test_a_throttled_slack_is_left_in_peace_and_the_list_says_so(scene):
 
 async def test_a_list_of_members_that_breaks_off_is_used_as_far_as_it_goes(scene):
     await scene.dead_lock()
-    place = scene.slack.world.places[CHANNEL]
+    place = scene.slack.team.places[CHANNEL]
     place.members.extend(f"U2{number:05}" for number in range(3_000))
     scene.slack.throttle("conversations.members", retry_after=30, times=None, skip=1)
 

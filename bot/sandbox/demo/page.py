@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.text import Text
 
 from bot.sandbox.demo.terminal import draw
-from bot.sandbox.slack.workspace import Message, SlackWorkspace
-from bot.sandbox.slack.world import elements
+from bot.sandbox.slack.team import Message, elements
+from bot.sandbox.slack.workspace import SlackWorkspace
 from bot.sandbox.stage import CHANNEL, Stage
+from bot.sandbox.stand_in import serving
 
 _PEOPLE = ("U0PARKER", "U0QUINN", "U0ELLIOTT", "U0GUEST")
 _NEWEST = 30
@@ -48,23 +49,13 @@ _PAGE = """<!doctype html><meta charset="utf-8"><title>tflock sandbox</title>
 
 async def serve_page(console: Console, stage: Stage) -> None:
     """Serves the page on a free loopback port, says where, and goes on until it is cancelled."""
-    runner = web.AppRunner(_app(stage), access_log=None, shutdown_timeout=0.5)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
+    async with serving(_app(stage), patience=0.5) as address:
         console.print()
         console.print(Text("The lock is held again, and the loop runs. Try it yourself:"))
-        for name, address in (
-            ("channel", f"http://{host}:{port}/"),
-            ("GitHub", stage.github.base_url),
-            ("AWS", stage.proxy.url),
-        ):
-            console.print(Text(f"  {name:8} {address}"))
+        for name, url in (("channel", f"{address}/"), ("GitHub", stage.github.base_url), ("AWS", stage.proxy.url)):
+            console.print(Text(f"  {name:8} {url}"))
         console.print(Text("Ctrl-C ends everything."))
         await asyncio.Event().wait()
-    finally:
-        await runner.cleanup()
 
 
 def _app(stage: Stage) -> web.Application:
@@ -82,7 +73,7 @@ def _app(stage: Stage) -> web.Application:
 
 
 async def _page(request: web.Request) -> web.Response:
-    users = request.app[_STAGE].slack.world.users
+    users = request.app[_STAGE].slack.team.users
     people = "".join(f'<option value="{user}">{escape(users[user].name)}</option>' for user in _PEOPLE)
     return web.Response(text=_PAGE.format(people=people), content_type="text/html")
 
@@ -118,13 +109,13 @@ async def _click(request: web.Request) -> web.Response:
 
 
 def _article(slack: SlackWorkspace, user: str, message: Message) -> str:
-    world = slack.world
-    place = world.places[message.channel]
+    team = slack.team
+    place = team.places[message.channel]
     where = " (only you see this)" if message.to else " (in your DM)" if place.direct_to else ""
-    names = {person.id: person.name for person in world.users.values()} | {p.id: p.name for p in world.places.values()}
+    names = {person.id: person.name for person in team.users.values()} | {p.id: p.name for p in team.places.values()}
     canvas = Console(record=True, file=io.StringIO(), width=_WIDTH, color_system=None)
     body = [block for block in message.blocks if block.get("type") != "actions"]
-    draw(canvas, world.users[message.user].name + where, message.text, body, names=names)
+    draw(canvas, team.users[message.user].name + where, message.text, body, names=names)
     drawn = canvas.export_html(inline_styles=True, code_format="<pre>{code}</pre>")
     return f"<article>{drawn}{''.join(_controls(user, message))}</article>"
 

@@ -18,8 +18,8 @@ from rich.text import Text
 from bot.core.phrase import duration
 from bot.sandbox.demo.scenario import STARTS_EVERY, Incident, Scenario
 from bot.sandbox.demo.terminal import draw
-from bot.sandbox.slack.workspace import Message, find_element, flat
-from bot.sandbox.slack.world import Version
+from bot.sandbox.slack.team import Message, Version
+from bot.sandbox.slack.text import find_element, flat
 from bot.sandbox.stage import CHANNEL, Stage
 
 _PATIENCE = 90.0
@@ -210,10 +210,10 @@ class Show:
 
     async def _types(self, user: str, words: str, says: str = "", *, alone: bool = False) -> Message:
         """The command, and the first message that answers it and `says` so. `alone`: only the asker sees it."""
-        name = self.stage.slack.world.users[user].name
+        name = self.stage.slack.team.users[user].name
         self._says(name, f"types  /tflock {words}")
         slack = self.stage.slack
-        old = {message.ts for message in slack.world.messages}
+        old = {message.ts for message in slack.team.messages}
 
         def answers() -> list[Message]:
             there = slack.ephemerals(user) if alone else slack.messages(CHANNEL)
@@ -263,9 +263,9 @@ class Show:
         self, message: Message | Version, *, to: str = "", seen_before: bool = False, follow_ups: bool = False
     ) -> None:
         """As Slack would show it, with long lists of runs cut, a checklist that was `seen_before`, and no steps."""
-        world = self.stage.slack.world
-        names = {user.id: user.name for user in world.users.values()}
-        names |= {place.id: place.name for place in world.places.values()}
+        team = self.stage.slack.team
+        names = {user.id: user.name for user in team.users.values()}
+        names |= {place.id: place.name for place in team.places.values()}
         blocks = [_without(block, _RUN, _MOST_RUNS, "more") for block in message.blocks]
         if follow_ups:
             blocks = [_without(block, _STEP, 0, "steps to take") for block in blocks]

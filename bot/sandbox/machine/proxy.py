@@ -20,6 +20,8 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
+from bot.sandbox.stand_in import serving
+
 _HOP_BY_HOP = frozenset({"connection", "expect", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"})
 _LONGEST_BODY = 256 * 1024 * 1024
 _DYNAMODB_ERROR = "com.amazonaws.dynamodb.v20120810#"
@@ -203,17 +205,10 @@ async def fault_proxy(upstream: str, *, now: Callable[[], datetime] | None = Non
     proxy = FaultProxy(upstream, now=now or (lambda: datetime.now(UTC)))
     app = web.Application(client_max_size=_LONGEST_BODY)
     app.router.add_route("*", "/{path:.*}", proxy.handle)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        proxy.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with serving(app, patience=0.5) as proxy.url:
         timeout = aiohttp.ClientTimeout(total=120)
         async with aiohttp.ClientSession(auto_decompress=False, timeout=timeout) as proxy._session:  # noqa: SLF001 - its maker
             yield proxy
-    finally:
-        await runner.cleanup()
 
 
 def operation(name: str, *, suffix: str = "") -> Matcher:

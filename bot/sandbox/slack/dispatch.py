@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 import aiohttp
 from aiohttp import web
 
-from bot.sandbox.slack.world import APP, Json
+from bot.sandbox.slack.team import APP, Json
 
 RETRIES_AFTER = (0.0, 60.0, 300.0)  # seconds; docs.slack.dev/apis/events-api, "retries"
 CONNECTIONS = 10

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from bot.sandbox.slack.world import (
+from bot.sandbox.slack.shapes import place_shown, profile_shown, user_shown
+from bot.sandbox.slack.team import (
     APP,
     BOT,
     BOT_NAME,
@@ -23,16 +24,13 @@ from bot.sandbox.slack.world import (
     Json,
     Message,
     Place,
+    Team,
     User,
-    World,
-    place_shown,
-    profile_shown,
-    user_shown,
 )
 
 T = TypeVar("T")
 Args = Mapping[str, Any]
-Method = Callable[[World, Args], Json]
+Method = Callable[[Team, Args], Json]
 
 
 class Refused(Exception):
@@ -52,17 +50,17 @@ class Page:
     most: int = 1000
 
 
-def place_of(world: World, channel: Any) -> Place:
+def place_of(team: Team, channel: Any) -> Place:
     """The place that the bot may know of. A private channel that it is not in does not exist for it."""
-    place = world.places.get(str(channel))
+    place = team.places.get(str(channel))
     if place is None or (place.is_private and BOT_USER not in place.members):
         raise Refused("channel_not_found")
     return place
 
 
-def writable(world: World, channel: Any) -> Place:
+def writable(team: Team, channel: Any) -> Place:
     """The place, if the bot may write there. A user's id stands for his DM."""
-    place = world.direct(str(channel)) if str(channel) in world.users else place_of(world, channel)
+    place = team.direct(str(channel)) if str(channel) in team.users else place_of(team, channel)
     if BOT_USER not in place.members:
         raise Refused("not_in_channel")
     if place.is_archived:
@@ -70,10 +68,10 @@ def writable(world: World, channel: Any) -> Place:
     return place
 
 
-def user_of(world: World, user: Any) -> User:
-    if str(user) not in world.users:
+def user_of(team: Team, user: Any) -> User:
+    if str(user) not in team.users:
         raise Refused("user_not_found")
-    return world.users[str(user)]
+    return team.users[str(user)]
 
 
 def truthy(value: Any) -> bool:
@@ -110,11 +108,11 @@ def _position(args: Args) -> int:
         raise Refused("invalid_cursor") from None
 
 
-def api_test(_world: World, args: Args) -> Json:
+def api_test(_world: Team, args: Args) -> Json:
     return {"args": dict(args)}
 
 
-def auth_test(world: World, _args: Args) -> Json:
+def auth_test(team: Team, _args: Args) -> Json:
     answer: Json = {
         "url": f"https://{DOMAIN}.slack.com/",
         "team": DOMAIN,
@@ -124,43 +122,43 @@ def auth_test(world: World, _args: Args) -> Json:
         "bot_id": BOT,
         "is_enterprise_install": False,
     }
-    return answer | ({"enterprise_id": world.enterprise} if world.enterprise else {})
+    return answer | ({"enterprise_id": team.enterprise} if team.enterprise else {})
 
 
-def bots_info(_world: World, args: Args) -> Json:
+def bots_info(_world: Team, args: Args) -> Json:
     if args.get("bot") not in (None, BOT):
         raise Refused("bot_not_found")
     return {"bot": {"id": BOT, "deleted": False, "name": BOT_NAME, "app_id": APP, "user_id": BOT_USER}}
 
 
-def conversations_info(world: World, args: Args) -> Json:
-    place = place_of(world, args.get("channel"))
+def conversations_info(team: Team, args: Args) -> Json:
+    place = place_of(team, args.get("channel"))
     count = {"num_members": len(place.members)} if truthy(args.get("include_num_members")) else {}
     return {"channel": place_shown(place) | count}
 
 
-def conversations_members(world: World, args: Args) -> Json:
-    members, metadata = paged(place_of(world, args.get("channel")).members, args, Page())
+def conversations_members(team: Team, args: Args) -> Json:
+    members, metadata = paged(place_of(team, args.get("channel")).members, args, Page())
     return {"members": list(members), **metadata}
 
 
-def conversations_open(world: World, args: Args) -> Json:
+def conversations_open(team: Team, args: Args) -> Json:
     ids = [user for user in str(args.get("users") or "").split(",") if user]
     if not ids:
         raise Refused("no_users" if not args.get("channel") else "method_not_supported_for_channel_type")
     if len(ids) > 1:
         raise Refused("method_not_supported_for_channel_type")
-    if user_of(world, ids[0]).is_deleted:
+    if user_of(team, ids[0]).is_deleted:
         raise Refused("user_disabled")
-    known = any(place.direct_to == ids[0] for place in world.places.values())
-    place = world.direct(ids[0])
+    known = any(place.direct_to == ids[0] for place in team.places.values())
+    place = team.direct(ids[0])
     return {"channel": {"id": place.id}, **({"no_op": True, "already_open": True} if known else {})}
 
 
-def conversations_list(world: World, args: Args) -> Json:
+def conversations_list(team: Team, args: Args) -> Json:
     kinds = str(args.get("types") or "public_channel").split(",")
     archived_too = not truthy(args.get("exclude_archived"))
-    seen = [place for place in world.places.values() if not place.is_private or BOT_USER in place.members]
+    seen = [place for place in team.places.values() if not place.is_private or BOT_USER in place.members]
     chosen = [place for place in seen if _kind(place) in kinds and (archived_too or not place.is_archived)]
     page, metadata = paged(chosen, args, Page())
     return {"channels": [place_shown(place) for place in page], **metadata}
@@ -172,31 +170,31 @@ def _kind(place: Place) -> str:
     return "private_channel" if place.is_private else "public_channel"
 
 
-def conversations_history(world: World, args: Args) -> Json:
-    place = _readable(world, args)
-    top = [m for m in _standing(world, place) if _is_in_channel(m) and _within(m, args)]
-    return _messages(world, top[::-1], args, Page(most=999))
+def conversations_history(team: Team, args: Args) -> Json:
+    place = _readable(team, args)
+    top = [m for m in _standing(team, place) if _is_in_channel(m) and _within(m, args)]
+    return _messages(team, top[::-1], args, Page(most=999))
 
 
-def conversations_replies(world: World, args: Args) -> Json:
+def conversations_replies(team: Team, args: Args) -> Json:
     """A thread by its root, which is always shown; a reply by its own `ts` alone."""
-    place, root = _readable(world, args), str(args.get("ts"))
-    thread = [m for m in _standing(world, place) if root in (m.ts, m.thread_ts)]
+    place, root = _readable(team, args), str(args.get("ts"))
+    thread = [m for m in _standing(team, place) if root in (m.ts, m.thread_ts)]
     if not thread:
         raise Refused("thread_not_found")
-    return _messages(world, [m for m in thread if m.ts == root or _within(m, args)], args, Page(usual=1000))
+    return _messages(team, [m for m in thread if m.ts == root or _within(m, args)], args, Page(usual=1000))
 
 
-def reactions_get(world: World, args: Args) -> Json:
+def reactions_get(team: Team, args: Args) -> Json:
     """A message with everybody who reacted, a reply too."""
     if not args.get("channel") or not args.get("timestamp"):
         raise Refused("no_item_specified")
-    place, ts = _readable(world, args), str(args["timestamp"])
-    message = next((m for m in _standing(world, place) if m.ts == ts), None)
+    place, ts = _readable(team, args), str(args["timestamp"])
+    message = next((m for m in _standing(team, place) if m.ts == ts), None)
     if message is None:
         raise Refused("message_not_found")
     link = address_of(message)
-    return {"type": "message", "channel": place.id, "message": message_shown(world, message) | {"permalink": link}}
+    return {"type": "message", "channel": place.id, "message": message_shown(team, message) | {"permalink": link}}
 
 
 def address_of(message: Message) -> str:
@@ -205,19 +203,19 @@ def address_of(message: Message) -> str:
     return f"{place}?thread_ts={message.thread_ts}&cid={message.channel}" if message.thread_ts else place
 
 
-def message_shown(world: World, message: Message) -> Json:
+def message_shown(team: Team, message: Message) -> Json:
     """A message as the reading methods show it: with its thread, and as a stone where a deleted one has replies."""
     view = _stone(message) if message.is_deleted else message.shown()
-    replies = replies_of(world, message)
+    replies = replies_of(team, message)
     if not replies:
         return view
     told = {"reply_count": len(replies), "latest_reply": replies[-1].ts, "thread_ts": message.ts}
     return view | told
 
 
-def replies_of(world: World, root: Message) -> list[Message]:
+def replies_of(team: Team, root: Message) -> list[Message]:
     return [
-        m for m in world.messages if (m.channel, m.thread_ts) == (root.channel, root.ts) and not (m.is_deleted or m.to)
+        m for m in team.messages if (m.channel, m.thread_ts) == (root.channel, root.ts) and not (m.is_deleted or m.to)
     ]
 
 
@@ -232,12 +230,12 @@ def _stone(message: Message) -> Json:
     }
 
 
-def _messages(world: World, messages: Sequence[Message], args: Args, page: Page) -> Json:
-    most = world.history_page or page.most
+def _messages(team: Team, messages: Sequence[Message], args: Args, page: Page) -> Json:
+    most = team.history_page or page.most
     limit = min(most, int(args["limit"])) if str(args.get("limit") or "").isdigit() else min(most, page.usual)
     chosen, metadata = paged(messages, {**args, "limit": limit}, page)
     more = bool(metadata["response_metadata"]["next_cursor"])
-    told = [message_shown(world, message) | _metadata(message, args) for message in chosen]
+    told = [message_shown(team, message) | _metadata(message, args) for message in chosen]
     return {"messages": told, "has_more": more, **(metadata if more else {})}
 
 
@@ -251,17 +249,17 @@ def _is_in_channel(message: Message) -> bool:
     return message.thread_ts in (None, message.ts) or message.facts.get("subtype") == "thread_broadcast"
 
 
-def _readable(world: World, args: Args) -> Place:
-    place = place_of(world, args.get("channel"))
+def _readable(team: Team, args: Args) -> Place:
+    place = place_of(team, args.get("channel"))
     if BOT_USER not in place.members:
         raise Refused("not_in_channel")
     return place
 
 
-def _standing(world: World, place: Place) -> list[Message]:
+def _standing(team: Team, place: Place) -> list[Message]:
     """What the bot may read, a deleted message only where replies hang on it."""
-    here = [m for m in world.messages if m.channel == place.id and not m.to]
-    return [m for m in here if not m.is_deleted or replies_of(world, m)]
+    here = [m for m in team.messages if m.channel == place.id and not m.to]
+    return [m for m in here if not m.is_deleted or replies_of(team, m)]
 
 
 def _within(message: Message, args: Args) -> bool:
@@ -271,54 +269,54 @@ def _within(message: Message, args: Args) -> bool:
     return float(oldest) < float(message.ts) < float(latest)
 
 
-def users_info(world: World, args: Args) -> Json:
-    return {"user": user_shown(user_of(world, args.get("user")), world)}
+def users_info(team: Team, args: Args) -> Json:
+    return {"user": user_shown(user_of(team, args.get("user")), team)}
 
 
-def users_list(world: World, args: Args) -> Json:
-    page, metadata = paged(list(world.users.values()), args, Page())
-    return {"members": [user_shown(user, world) for user in page], "cache_ts": int(world.clock()), **metadata}
+def users_list(team: Team, args: Args) -> Json:
+    page, metadata = paged(list(team.users.values()), args, Page())
+    return {"members": [user_shown(user, team) for user in page], "cache_ts": int(team.clock()), **metadata}
 
 
-def users_presence(world: World, args: Args) -> Json:
-    return {"presence": user_of(world, args.get("user")).presence}
+def users_presence(team: Team, args: Args) -> Json:
+    return {"presence": user_of(team, args.get("user")).presence}
 
 
-def users_profile(world: World, args: Args) -> Json:
+def users_profile(team: Team, args: Args) -> Json:
     """The status goes away by itself when it has expired."""
-    user = user_of(world, args.get("user"))
-    if user.status_until and user.status_until <= world.clock():
+    user = user_of(team, args.get("user"))
+    if user.status_until and user.status_until <= team.clock():
         user = replace(user, status_text="", status_emoji="", status_until=0)
     return {"profile": profile_shown(user)}
 
 
-def users_by_email(world: World, args: Args) -> Json:
+def users_by_email(team: Team, args: Args) -> Json:
     wanted = str(args.get("email") or "").casefold()
-    for user in world.users.values():
+    for user in team.users.values():
         if user.email and user.email.casefold() == wanted and not user.is_deleted:
-            return {"user": user_shown(user, world)}
+            return {"user": user_shown(user, team)}
     raise Refused("users_not_found")
 
 
-def dnd_info(world: World, args: Args) -> Json:
+def dnd_info(team: Team, args: Args) -> Json:
     """Another user's snooze is shown as his do-not-disturb window only."""
-    user = user_of(world, args.get("user"))
+    user = user_of(team, args.get("user"))
     if not user.dnd_until:
         return {"dnd_enabled": False, "next_dnd_start_ts": 1, "next_dnd_end_ts": 1}
-    return {"dnd_enabled": True, "next_dnd_start_ts": int(world.clock()) - 60, "next_dnd_end_ts": user.dnd_until}
+    return {"dnd_enabled": True, "next_dnd_start_ts": int(team.clock()) - 60, "next_dnd_end_ts": user.dnd_until}
 
 
-def usergroups_list(world: World, args: Args) -> Json:
+def usergroups_list(team: Team, args: Args) -> Json:
     groups = [
         {"id": group.id, "team_id": TEAM, "is_usergroup": True, "name": group.handle, "handle": group.handle}
         | ({"users": list(group.users)} if truthy(args.get("include_users")) else {})
-        for group in world.groups.values()
+        for group in team.groups.values()
     ]
     return {"usergroups": groups}
 
 
-def usergroups_users(world: World, args: Args) -> Json:
-    group = world.groups.get(str(args.get("usergroup")))
+def usergroups_users(team: Team, args: Args) -> Json:
+    group = team.groups.get(str(args.get("usergroup")))
     if group is None:
         raise Refused("no_such_subteam")
     return {"users": list(group.users)}

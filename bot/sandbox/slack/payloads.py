@@ -6,36 +6,35 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from bot.sandbox.slack.methods import message_shown
-from bot.sandbox.slack.world import APP, BOT_USER, DOMAIN, TEAM, Json, Message, World, elements
+from bot.sandbox.slack.team import APP, BOT_USER, DOMAIN, TEAM, Json, Message, Team, elements
 
 TOKEN = "sandbox-verification-token"
 BOT_MENTION = f"<@{BOT_USER}>"
 
 
-def command(world: World, *, user: str, channel: str, command_name: str, text: str, response_url: str) -> Json:
+def command(team: Team, *, user: str, channel: str, command_name: str, text: str, response_url: str) -> Json:
     """A slash command's form fields."""
     return {
         "token": TOKEN,
         "team_id": TEAM,
         "team_domain": DOMAIN,
         "channel_id": channel,
-        "channel_name": _channel_name(world, channel),
+        "channel_name": _channel_name(team, channel),
         "user_id": user,
-        "user_name": _user_name(world, user),
+        "user_name": _user_name(team, user),
         "command": command_name,
-        "text": escaped(world, text),
+        "text": escaped(team, text),
         "api_app_id": APP,
         "is_enterprise_install": "false",
         "response_url": response_url,
-        "trigger_id": world.trigger(user),
+        "trigger_id": team.trigger(user),
     }
 
 
-def escaped(world: World, text: str) -> str:
+def escaped(team: Team, text: str) -> str:
     """A command's text under `should_escape`: people and channels arrive with their ids, URLs as links."""
-    people = {user.name: f"<@{user.id}|{user.name}>" for user in world.users.values()}
-    channels = {place.name: f"<#{place.id}|{place.name}>" for place in world.places.values() if place.name}
+    people = {user.name: f"<@{user.id}|{user.name}>" for user in team.users.values()}
+    channels = {place.name: f"<#{place.id}|{place.name}>" for place in team.places.values() if place.name}
     text = re.sub(r"(?<!\S|<)@([\w.-]+)", lambda match: people.get(match[1], match[0]), text)
     return linked(re.sub(r"(?<!\S|<)#([\w-]+)", lambda match: channels.get(match[1], match[0]), text))
 
@@ -46,7 +45,7 @@ def linked(text: str) -> str:
 
 
 def block_action(
-    world: World, *, user: str, message: Message, action: Mapping[str, Any], values: Json, response_url: str
+    team: Team, *, user: str, message: Message, action: Mapping[str, Any], values: Json, response_url: str
 ) -> Json:
     """A click in a message. An ephemeral message is not repeated in it."""
     return {
@@ -58,104 +57,23 @@ def block_action(
             "is_ephemeral": message.to is not None,
             **({"thread_ts": message.thread_ts} if message.thread_ts else {}),
         },
-        **_origin(world, user, message.channel, response_url),
+        **origin(team, user, message.channel, response_url),
         "state": {"values": values},
-        "actions": [{**action, "action_ts": world.stamp()}],
+        "actions": [{**action, "action_ts": team.stamp()}],
         **({} if message.to else {"message": message.shown()}),
     }
 
 
-def shortcut(world: World, *, user: str, message: Message, callback_id: str, response_url: str) -> Json:
-    """A message shortcut."""
-    return {
-        "type": "message_action",
-        "callback_id": callback_id,
-        "action_ts": world.stamp(),
-        "message_ts": message.ts,
-        "message": message.shown(),
-        **_origin(world, user, message.channel, response_url),
-    }
-
-
-def global_shortcut(world: World, *, user: str, callback_id: str) -> Json:
-    """A global shortcut (docs.slack.dev/reference/interaction-payloads/shortcuts-interaction-payload): no channel, no
-    response URL.
-    """
-    return {
-        "type": "shortcut",
-        "callback_id": callback_id,
-        "action_ts": world.stamp(),
-        **_origin(world, user, None, None),
-    }
-
-
-def view_action(world: World, *, user: str, view: Mapping[str, Any], action: Mapping[str, Any]) -> Json:
-    """A click in a dialog or on a home tab: it has neither a channel nor a response URL."""
-    return {
-        "type": "block_actions",
-        "container": {"type": "view", "view_id": view["id"]},
-        **_origin(world, user, None, None),
-        "view": dict(view),
-        "actions": [{**action, "action_ts": world.stamp()}],
-    }
-
-
-def home_opened(user: str, view: Mapping[str, Any] | None, *, tab: str, channel: str) -> Json:
-    """docs.slack.dev/reference/events/app_home_opened: with the view that stands there, if one was ever published."""
-    told = {"type": "app_home_opened", "user": user, "channel": channel, "tab": tab}
-    return told | ({"view": dict(view)} if view is not None and tab == "home" else {})
-
-
-def function_executed(world: World, *, execution: str, callback_id: str, inputs: Mapping[str, Any], token: str) -> Json:
-    """docs.slack.dev/reference/events/function_executed: it does not say who has started the workflow."""
-    function = {
-        "id": "Fn0SANDBOX",
-        "callback_id": callback_id,
-        "title": callback_id,
-        "type": "app",
-        "input_parameters": [],
-        "output_parameters": [],
-        "app_id": APP,
-        "date_created": 1694727597,
-        "date_updated": 1698947481,
-        "date_deleted": 0,
-    }
-    return {
-        "type": "function_executed",
-        "function": function,
-        "inputs": dict(inputs),
-        "function_execution_id": execution,
-        "workflow_execution_id": world.fresh("Wx"),
-        "bot_access_token": token,
-    }
-
-
-def submission(world: World, *, user: str, view: Mapping[str, Any], values: Json) -> Json:
-    """A modal's submit button."""
-    return {
-        "type": "view_submission",
-        **_origin(world, user, None, None),
-        "view": {**view, "state": {"values": values}},
-        "response_urls": [],
-    }
-
-
-def closing(world: World, *, user: str, view: Mapping[str, Any], is_cleared: bool) -> Json:
-    """A modal that was closed without being sent. It gives no trigger."""
-    origin = {key: value for key, value in _origin(world, user, None, None).items() if key != "trigger_id"}
-    return {"type": "view_closed", **origin, "view": dict(view), "is_cleared": is_cleared}
-
-
-def event(world: World, inner: Mapping[str, Any]) -> Json:
+def event(team: Team, inner: Mapping[str, Any]) -> Json:
     """The Events API's envelope."""
     return {
         "token": TOKEN,
         "team_id": TEAM,
         "api_app_id": APP,
-        "event": {"event_ts": world.stamp(), **inner},
+        "event": {"event_ts": team.stamp(), **inner},
         "type": "event_callback",
-        "event_id": world.fresh("Ev"),
-        "event_time": int(world.clock()),
+        "event_id": team.fresh("Ev"),
+        "event_time": int(team.clock()),
         "authorizations": [
             {
                 "enterprise_id": None,
@@ -166,7 +84,7 @@ def event(world: World, inner: Mapping[str, Any]) -> Json:
             }
         ],
         "is_ext_shared_channel": False,
-        "event_context": world.fresh("EC"),
+        "event_context": team.fresh("EC"),
     }
 
 
@@ -175,19 +93,6 @@ def reaction(message: Message, user: str, name: str, *, added: bool) -> Json:
     item = {"type": "message", "channel": message.channel, "ts": message.ts}
     kind = "reaction_added" if added else "reaction_removed"
     return {"type": kind, "user": user, "reaction": name, "item_user": message.user, "item": item}
-
-
-def changed(world: World, message: Message, before: Json) -> Json:
-    """An edit, or a stone put in place (docs.slack.dev/reference/events/message/message_changed)."""
-    now = message_shown(world, message)
-    told = {"message": now, "previous_message": before, "channel": message.channel, "hidden": True}
-    return {"type": "message", "subtype": "message_changed", "ts": world.stamp(), **told}
-
-
-def deleted(world: World, message: Message, before: Json) -> Json:
-    """A deletion that leaves nothing (docs.slack.dev/reference/events/message/message_deleted)."""
-    told = {"deleted_ts": message.ts, "previous_message": before, "channel": message.channel, "hidden": True}
-    return {"type": "message", "subtype": "message_deleted", "ts": world.stamp(), **told}
 
 
 def acted(block_id: str, element: Mapping[str, Any], chosen: str | None) -> Json:
@@ -235,32 +140,32 @@ def _selection(element: Json, value: str | None) -> Json:
     return {"type": "static_select", "selected_option": chosen}
 
 
-def _origin(world: World, user: str, channel: str | None, response_url: str | None) -> Json:
-    origin: Json = {
+def origin(team: Team, user: str, channel: str | None, response_url: str | None) -> Json:
+    told: Json = {
         "user": {
             "id": user,
-            "username": _user_name(world, user),
-            "name": _user_name(world, user),
-            "team_id": world.users[user].team if user in world.users else TEAM,
+            "username": _user_name(team, user),
+            "name": _user_name(team, user),
+            "team_id": team.users[user].team if user in team.users else TEAM,
         },
         "api_app_id": APP,
         "token": TOKEN,
-        "trigger_id": world.trigger(user),
+        "trigger_id": team.trigger(user),
         "team": {"id": TEAM, "domain": DOMAIN},
         "enterprise": None,
         "is_enterprise_install": False,
     }
     if channel:
-        origin["channel"] = {"id": channel, "name": _channel_name(world, channel)}
-    return origin | ({"response_url": response_url} if response_url else {})
+        told["channel"] = {"id": channel, "name": _channel_name(team, channel)}
+    return told | ({"response_url": response_url} if response_url else {})
 
 
-def _user_name(world: World, user: str) -> str:
-    return world.users[user].name if user in world.users else user
+def _user_name(team: Team, user: str) -> str:
+    return team.users[user].name if user in team.users else user
 
 
-def _channel_name(world: World, channel: str) -> str:
-    place = world.places.get(channel)
+def _channel_name(team: Team, channel: str) -> str:
+    place = team.places.get(channel)
     if place is None:
         return channel
     if place.direct_to:

@@ -5,23 +5,23 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
 
 from bot.sandbox.slack.dispatch import Sockets
-from bot.sandbox.slack.functions import FUNCTIONS
 from bot.sandbox.slack.limits import Cut, Fault, Limits
-from bot.sandbox.slack.methods import READING, Args, Refused
+from bot.sandbox.slack.methods import READING, Args, Method, Refused
+from bot.sandbox.slack.team import Json, Team
 from bot.sandbox.slack.views import VIEWS
-from bot.sandbox.slack.world import Json, World
 from bot.sandbox.slack.writing import WRITING, answer, complete_upload, upload_url
+from bot.sandbox.stand_in import serving
 
 SHARING_SECONDS = 0.02
 LARGEST_UPLOAD = 64 * 1024 * 1024
-METHODS = {**READING, **WRITING, **VIEWS, **FUNCTIONS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,33 +38,38 @@ class Call:
 class Server:
     """Answers as Slack would. `base` is its own address, known once it listens."""
 
-    world: World
+    team: Team
     limits: Limits
     sockets: Sockets
     bot_token: str
     app_token: str
     base: str = ""
     calls: list[Call] = field(default_factory=list)
-    _runner: web.AppRunner | None = None
+    methods: dict[str, Method] = field(init=False)
 
-    async def start(self, port: int) -> None:
+    def __post_init__(self) -> None:
+        self.methods = {
+            **READING,
+            **WRITING,
+            **VIEWS,
+            "apps.connections.open": self._connect,
+            "files.getUploadURLExternal": lambda team, args: upload_url(team, args, base=self.base),
+            "files.completeUploadExternal": lambda team, args: complete_upload(team, args, later=_later),
+        }
+
+    @asynccontextmanager
+    async def running(self, port: int) -> AsyncIterator[None]:
         app = web.Application(client_max_size=LARGEST_UPLOAD)
         app.router.add_route("*", "/api/{method}", self._api)
         app.router.add_post("/upload/v1/{file}", self._upload)
         app.router.add_post("/actions/{token:.+}", self._response)
         app.router.add_get("/link/", self.sockets.serve)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", port)
-        await site.start()
-        address = self._runner.addresses[0]
-        self.base = f"http://{address[0]}:{address[1]}"
-
-    async def aclose(self) -> None:
-        for socket in list(self.sockets.open):
-            await socket.close()
-        if self._runner:
-            await self._runner.cleanup()
+        async with serving(app, port=port, patience=1.0) as self.base:
+            try:
+                yield
+            finally:
+                for socket in list(self.sockets.open):
+                    await socket.close()
 
     async def _api(self, request: web.Request) -> web.StreamResponse:
         method = request.match_info["method"]
@@ -90,13 +95,13 @@ class Server:
     def _answered(self, method: str, token: str, args: Args) -> web.Response:
         try:
             self._check(method, token)
-            scopes = {"X-OAuth-Scopes": ",".join(self.world.scopes)}
-            return web.json_response({"ok": True, **self._result(method, args)}, headers=scopes)
+            scopes = {"X-OAuth-Scopes": ",".join(self.team.scopes)}
+            return web.json_response({"ok": True, **self.methods[method](self.team, args)}, headers=scopes)
         except Refused as refused:
             return web.json_response({"ok": False, "error": refused.error, **refused.facts})
 
     def _check(self, method: str, token: str) -> None:
-        """The right token for the method."""
+        """The right token for a method that there is."""
         if method == "api.test":
             return
         if not token:
@@ -106,23 +111,14 @@ class Server:
             raise Refused("invalid_auth")
         if is_app != (method == "apps.connections.open"):
             raise Refused("not_allowed_token_type")
+        if method not in self.methods:
+            raise Refused("unknown_method", req_method=method)
 
-    def _result(self, method: str, args: Args) -> Json:
-        match method:
-            case "apps.connections.open":
-                return {"url": f"{self.base.replace('http', 'ws', 1)}/link/?ticket={self.world.fresh('ticket')}"}
-            case "files.getUploadURLExternal":
-                return upload_url(self.world, args, base=self.base)
-            case "files.completeUploadExternal":
-                loop = asyncio.get_running_loop()
-                return complete_upload(self.world, args, later=lambda act: loop.call_later(SHARING_SECONDS, act))
-            case _ if method in METHODS:
-                return METHODS[method](self.world, args)
-            case _:
-                raise Refused("unknown_method", req_method=method)
+    def _connect(self, team: Team, _: Args) -> Json:
+        return {"url": f"{self.base.replace('http', 'ws', 1)}/link/?ticket={team.fresh('ticket')}"}
 
     async def _upload(self, request: web.Request) -> web.Response:
-        upload = self.world.uploads.get(request.match_info["file"])
+        upload = self.team.uploads.get(request.match_info["file"])
         if upload is None:
             return web.Response(status=404, text="no such upload")
         upload.content = await request.read()
@@ -137,7 +133,7 @@ class Server:
     async def _taken(self, request: web.Request) -> web.Response:
         try:
             _, body = await arguments(request)
-            answer(self.world, request.match_info["token"], body)
+            answer(self.team, request.match_info["token"], body)
         except ValueError:
             return web.json_response({"ok": False, "error": "invalid_json"}, status=400)
         except Refused as refused:
@@ -186,3 +182,7 @@ def _error_of(response: web.Response) -> str | None:
         return f"http_{response.status}"
     error = json.loads(response.text or "{}").get("error")
     return str(error) if error else None
+
+
+def _later(act: Callable[[], object]) -> None:
+    asyncio.get_running_loop().call_later(SHARING_SECONDS, act)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bot.sandbox.slack.world import Json, Message, elements
+from bot.sandbox.slack.team import Json, Message, elements
 
 
 def flat(message: Message | Mapping[str, Any]) -> str:

@@ -8,8 +8,8 @@
         await slack.command("U0QUINN", "C0INC", "status staging")
         message = await slack.wait_for(lambda: slack.messages("C0INC"))
 
-People act by `command`, `click`, `choose`, `mention`, `event`, `shortcut` and `submit`; each returns the Delivery with
-the bot's answer and how long the ack took. `messages`, `ephemerals` and `files` show what the bot wrote.
+People act by `command`, `click`, `choose`, `speak` and `react`; the first three return the Delivery with the bot's
+answer and how long the ack took. `messages`, `ephemerals`, `directs` and `files` show what the bot wrote.
 """
 
 from __future__ import annotations
@@ -19,37 +19,31 @@ import json
 import random
 import time
 from asyncio import sleep
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import aiohttp
 
-from bot.sandbox.slack import payloads, views
+from bot.sandbox.slack import payloads
 from bot.sandbox.slack.dispatch import Delivery, Dispatcher, Kind, Signing, Sockets
-from bot.sandbox.slack.limits import Cut, Fault, Limits
-from bot.sandbox.slack.methods import message_shown, replies_of
+from bot.sandbox.slack.limits import Limits
 from bot.sandbox.slack.server import Call, Server
-from bot.sandbox.slack.text import find_element, flat, located, located_in
-from bot.sandbox.slack.world import (
+from bot.sandbox.slack.team import (
     BOT_NAME,
     BOT_USER,
     SLACKBOT,
-    TEAM,
     Json,
     Message,
     Place,
+    Team,
     Upload,
     User,
-    Usergroup,
-    World,
 )
+from bot.sandbox.slack.text import located
 from bot.sandbox.slack.writing import content_of
-
-__all__ = ["BOT_USER", "TEAM", "Call", "Cut", "Delivery", "Message", "SlackWorkspace", "find_element", "flat"]
 
 T = TypeVar("T")
 POLL_SECONDS = 0.01
@@ -76,17 +70,18 @@ class SlackWorkspace:
         self.signing_secret = "sandbox-signing-secret"
         self.bot_token = "xoxb-sandbox-bot"
         self.app_token = "xapp-sandbox-app"
-        self.world = World(clock=clock, enterprise=enterprise)
+        self.team = Team(clock=clock, enterprise=enterprise)
         self.limits = Limits(clock=clock, strict=strict_rate)
         self.sockets = Sockets(rng or random.Random())
-        self._server = Server(self.world, self.limits, self.sockets, self.bot_token, self.app_token)
+        self._server = Server(self.team, self.limits, self.sockets, self.bot_token, self.app_token)
         self._make = partial(Dispatcher, url=bot_url, patience=ack_timeout, retry_scale=retry_scale)
         self._dispatcher: Dispatcher | None = None
+        self._open = AsyncExitStack()
         self._port = port
         self.add_user(BOT_USER, BOT_NAME, is_bot=True)
 
     async def __aenter__(self) -> Self:
-        await self._server.start(self._port)
+        await self._open.enter_async_context(self._server.running(self._port))
         self._dispatcher = self._make(aiohttp.ClientSession(), self.sockets, Signing(self.signing_secret))
         return self
 
@@ -95,7 +90,7 @@ class SlackWorkspace:
     ) -> None:
         await self._running.aclose()
         await self._running.session.close()
-        await self._server.aclose()
+        await self._open.aclose()
 
     @property
     def api_url(self) -> str:
@@ -134,71 +129,24 @@ class SlackWorkspace:
 
     def add_user(self, user_id: str, name: str, **facts: Any) -> User:
         """Adds or replaces a person; `facts` are fields of `User` (`tz`, `presence`, `is_guest`, `email` …)."""
-        self.world.users[user_id] = User(user_id, name, **facts)
-        return self.world.users[user_id]
-
-    def change_user(self, user_id: str, **facts: Any) -> User:
-        """Changes what is known of a person."""
-        self.world.users[user_id] = replace(self.world.users[user_id], **facts)
-        return self.world.users[user_id]
+        self.team.users[user_id] = User(user_id, name, **facts)
+        return self.team.users[user_id]
 
     def add_channel(
         self, channel_id: str, name: str, members: Iterable[str] = (), *, with_bot: bool = True, **facts: Any
     ) -> Place:
         """Adds a channel; `facts` are `is_private`, `is_archived`, `is_shared`. The bot is its last member."""
         inside = [*members, BOT_USER] if with_bot else list(members)
-        self.world.places[channel_id] = Place(channel_id, name, inside, **facts)
-        return self.world.places[channel_id]
-
-    def add_usergroup(self, group_id: str, handle: str, users: Iterable[str] = ()) -> Usergroup:
-        self.world.groups[group_id] = Usergroup(group_id, handle, tuple(users))
-        return self.world.groups[group_id]
-
-    # trouble: `skip` calls of the method pass, then the next `times` meet it; None: until `heal`. `*` is any method,
-    # `response_url` the answers to interactions.
-
-    def throttle(self, method: str = "*", *, retry_after: int = 1, times: int | None = 1, skip: int = 0) -> None:
-        """Calls are answered with 429."""
-        self.limits.faults.append(Fault(method, status=429, retry_after=retry_after, times=times, skip=skip))
-
-    def crash(self, method: str = "*", *, status: int = 500, times: int | None = 1, skip: int = 0) -> None:
-        """Calls are answered with a server error and a page of HTML."""
-        self.limits.faults.append(Fault(method, status=status, times=times, skip=skip))
-
-    def cut(self, method: str = "*", *, when: Cut = Cut.BEFORE, times: int | None = 1, skip: int = 0) -> None:
-        """Connections are cut before or after Slack has done what was asked."""
-        self.limits.faults.append(Fault(method, cut=when, times=times, skip=skip))
-
-    def refuse(self, method: str, error: str, *, times: int | None = 1, **facts: Any) -> None:
-        """Calls get this error; `facts` are further fields (`needed`, `provided`)."""
-        self.limits.faults.append(Fault(method, error=error, times=times, facts=facts))
-
-    def slow(self, method: str = "*", *, seconds: float) -> None:
-        """Every call takes this much longer, besides all other trouble; until `heal`."""
-        self.limits.delays[method] = seconds
-
-    def heal(self) -> None:
-        """Ends all trouble."""
-        self.limits.faults.clear()
-        self.limits.delays.clear()
-
-    @contextmanager
-    def signing(self, *, secret: str | None = None, age: float = 0.0) -> Iterator[None]:
-        """Inside, requests to the bot carry a forged signature or an old timestamp (`age` in seconds)."""
-        usual = self._running.signing
-        self._running.signing = Signing(secret or usual.secret, age)
-        try:
-            yield
-        finally:
-            self._running.signing = usual
+        self.team.places[channel_id] = Place(channel_id, name, inside, **facts)
+        return self.team.places[channel_id]
 
     # what people do
 
     async def command(self, user: str, channel: str, text: str = "", *, name: str = "/tflock") -> Delivery:
         """A slash command. What the bot answers in its ack is shown to the asker, and so is a failure."""
-        url = self._response_url(self.world.response(channel, user, None))
+        url = self._response_url(self.team.response(channel, user, None))
         payload = payloads.command(
-            self.world, user=user, channel=channel, command_name=name, text=text, response_url=url
+            self.team, user=user, channel=channel, command_name=name, text=text, response_url=url
         )
         delivery = await self._running.deliver(Kind.COMMAND, payload)
         self._show_reply(delivery, user, channel)
@@ -230,81 +178,13 @@ class SlackWorkspace:
         block_id, element = located(message, action_id, value=value, block_id=None)
         return await self._act(user, message, payloads.acted(block_id, element, value), {action_id: value})
 
-    async def mention(self, user: str, channel: str, text: str, *, thread_ts: str | None = None) -> Delivery:
-        """A message that mentions the bot: it stands in the channel, and the bot gets `app_mention`."""
-        text = payloads.linked(text if payloads.BOT_MENTION in text else f"{payloads.BOT_MENTION} {text}")
-        message = self.say(user, channel, text, thread_ts=thread_ts)
-        return await self.event({**message.shown(), "type": "app_mention", "channel": channel, "event_ts": message.ts})
-
     async def event(self, inner: Mapping[str, Any]) -> Delivery:
         """Any event; delivered again by Slack's rules until the bot takes it."""
-        return await self._running.deliver_event(payloads.event(self.world, inner))
-
-    async def shortcut(self, user: str, message: Message, callback_id: str) -> Delivery:
-        url = self._response_url(self.world.response(message.channel, user, message))
-        payload = payloads.shortcut(self.world, user=user, message=message, callback_id=callback_id, response_url=url)
-        return await self._running.deliver(Kind.INTERACTIVE, payload)
-
-    async def global_shortcut(self, user: str, callback_id: str) -> Delivery:
-        payload = payloads.global_shortcut(self.world, user=user, callback_id=callback_id)
-        return await self._running.deliver(Kind.INTERACTIVE, payload)
-
-    async def open_home(self, user: str, *, tab: str = "home") -> Delivery:
-        """Opens the app in the sidebar at one of its tabs, `home` or `messages`."""
-        view = self.world.views.get(views.home_id(user))
-        channel = self.world.direct(user).id
-        return await self.event(payloads.home_opened(user, view, tab=tab, channel=channel))
-
-    async def click_in_view(
-        self, user: str, view: Mapping[str, Any], action_id: str, *, value: str | None = None
-    ) -> Delivery:
-        """A click in a dialog or on a home tab. Raises LookupError if it has no such button."""
-        block_id, element = located_in(view["blocks"], action_id, value=value, block_id=None)
-        action = payloads.acted(block_id, element, None)
-        payload = payloads.view_action(self.world, user=user, view=view, action=action)
-        return await self._running.deliver(Kind.INTERACTIVE, payload)
-
-    async def run_step(self, callback_id: str, inputs: Mapping[str, Any]) -> str:
-        """A workflow comes to a step of the app; the id of its execution. `executions` tells what becomes of it."""
-        execution = self.world.fresh("Fx")
-        self.world.executions[execution] = {"state": "running"}
-        payload = payloads.function_executed(
-            self.world, execution=execution, callback_id=callback_id, inputs=inputs, token="xwfp-sandbox"
-        )
-        await self.event(payload)
-        return execution
-
-    async def submit(self, user: str, view: Mapping[str, Any], values: Json) -> Delivery:
-        """The submit button of a dialog; `values` is its `state.values`. What the bot answers is done to the dialog."""
-        payload = payloads.submission(self.world, user=user, view=view, values=values)
-        delivery = await self._running.deliver(Kind.INTERACTIVE, payload)
-        if delivery.is_acked and view["id"] in self.world.stacks.get(user, ()):
-            views.answered(self.world, user, view["id"], delivery.body)
-        return delivery
-
-    async def fill_in(self, user: str, view: Mapping[str, Any], filled: Mapping[str, str | None]) -> Delivery:
-        """Fills a dialog in, by action id, leaves the rest as it is shown, and submits it.
-
-        Raises LookupError for what Slack itself would not let him send.
-        """
-        return await self.submit(user, view, views.values_of(view, filled))
-
-    async def close(self, user: str, view: Mapping[str, Any]) -> Delivery | None:
-        """The cancel button of a dialog. The bot is told only if the view asks for it; else None."""
-        whole = bool(view["clear_on_close"])
-        views.closed(self.world, user, view["id"], whole_stack=whole)
-        if not view["notify_on_close"]:
-            return None
-        payload = payloads.closing(self.world, user=user, view=view, is_cleared=whole)
-        return await self._running.deliver(Kind.INTERACTIVE, payload)
-
-    async def again(self, delivery: Delivery) -> Delivery:
-        """Delivers the very same payload once more, freshly signed."""
-        return await self._running.deliver(delivery.kind, delivery.payload, retry=delivery.retry)
+        return await self._running.deliver_event(payloads.event(self.team, inner))
 
     def say(self, user: str, channel: str, text: str, *, thread_ts: str | None = None, **facts: Any) -> Message:
         """A person's message, without telling the bot of it. `facts` are further fields of it (`files`, `bot_id` …)."""
-        message = self.world.keep(channel, user, text, thread_ts=thread_ts)
+        message = self.team.keep(channel, user, text, thread_ts=thread_ts)
         message.facts = facts
         return message
 
@@ -322,39 +202,9 @@ class SlackWorkspace:
         users.append(user)
         await self._tell_of(message.channel, payloads.reaction(message, user, name, added=True))
 
-    async def unreact(self, user: str, message: Message, name: str) -> None:
-        """Takes a reaction off. Raises LookupError if it is not there."""
-        users = message.reactions.get(name, [])
-        if user not in users:
-            raise LookupError("no_reaction")
-        users.remove(user)
-        if not users:
-            del message.reactions[name]
-        await self._tell_of(message.channel, payloads.reaction(message, user, name, added=False))
-
-    async def edit(self, message: Message, text: str) -> None:
-        """The author's edit of his message."""
-        before = message_shown(self.world, message)
-        message.replace(text, (), self.world.stamp())
-        await self._tell_of(message.channel, payloads.changed(self.world, message, before))
-
-    async def delete(self, message: Message) -> None:
-        """The author's deletion. Where replies hang on it a stone is left, and Slack tells of a change."""
-        before = message_shown(self.world, message)
-        message.is_deleted = True
-        stays = bool(replies_of(self.world, message))
-        told = payloads.changed(self.world, message, before) if stays else payloads.deleted(self.world, message, before)
-        await self._tell_of(message.channel, told)
-
-    async def archive(self, user: str, channel: str) -> None:
-        place = self.world.places[channel]
-        place.is_archived = True
-        kind = "group_archive" if place.is_private else "channel_archive"
-        await self._tell_of(channel, {"type": kind, "channel": channel, "user": user})
-
     async def _tell_of(self, channel: str, inner: Mapping[str, Any]) -> None:
         """Tells the bot what happened in a channel that it is in."""
-        place = self.world.places[channel]
+        place = self.team.places[channel]
         if BOT_USER in place.members:
             kind = {"channel_type": "group" if place.is_private else "channel"} if inner["type"] == "message" else {}
             await self.event({**inner, **kind})
@@ -365,7 +215,7 @@ class SlackWorkspace:
         """The bot's messages in a channel as they stand, in order; with `by_bot=False` everybody's."""
         return [
             message
-            for message in self.world.messages
+            for message in self.team.messages
             if message.channel == channel
             and not message.to
             and not message.is_deleted
@@ -375,41 +225,23 @@ class SlackWorkspace:
 
     def message(self, channel: str, ts: str) -> Message:
         """One message, ephemeral ones too. Raises LookupError."""
-        found = self.world.find(channel, ts, hidden=True)
+        found = self.team.find(channel, ts, hidden=True)
         if found is None:
             raise LookupError(f"no message {ts} in {channel}")
         return found
 
     def ephemerals(self, user: str, channel: str | None = None) -> list[Message]:
         """What only this user sees, in order."""
-        return [m for m in self.world.messages if m.to == user and channel in (None, m.channel) and not m.is_deleted]
-
-    def dialogs(self, user: str) -> list[Json]:
-        """The dialogs that the user has open, the one on top last."""
-        return [self.world.views[view_id] for view_id in self.world.stacks.get(user, ())]
-
-    def home(self, user: str) -> Json | None:
-        """The home tab as the user sees it; None if nothing was ever published for him."""
-        return self.world.views.get(views.home_id(user))
-
-    @property
-    def executions(self) -> dict[str, Json]:
-        """What has become of each step of a workflow, by its execution's id."""
-        return self.world.executions
+        return [m for m in self.team.messages if m.to == user and channel in (None, m.channel) and not m.is_deleted]
 
     def directs(self, user: str) -> list[Message]:
         """The bot's messages in the user's DM, in order."""
-        rooms = [place.id for place in self.world.places.values() if place.direct_to == user]
+        rooms = [place.id for place in self.team.places.values() if place.direct_to == user]
         return [message for room in rooms for message in self.messages(room)]
 
     def files(self, channel: str) -> list[Upload]:
         """The files shared in a channel, in order."""
-        return [upload for upload in self.world.uploads.values() if upload.shared_in == channel]
-
-    @staticmethod
-    def find_button(message: Message, action_id: str, *, value: str | None = None) -> Json:
-        """The button or menu with this action id. Raises LookupError, naming what the message has."""
-        return find_element(message, action_id, value=value)
+        return [upload for upload in self.team.uploads.values() if upload.shared_in == channel]
 
     @staticmethod
     async def wait_for(predicate: Callable[[], T | Awaitable[T]], timeout: float = 60.0) -> T:  # noqa: ASYNC109 - the caller's patience, told apart from his own cancellation
@@ -434,9 +266,9 @@ class SlackWorkspace:
         return f"{self._server.base}/actions/{token}"
 
     async def _act(self, user: str, message: Message, action: Json, selected: Mapping[str, str]) -> Delivery:
-        url = self._response_url(self.world.response(message.channel, user, message))
+        url = self._response_url(self.team.response(message.channel, user, message))
         payload = payloads.block_action(
-            self.world,
+            self.team,
             user=user,
             message=message,
             action=action,
@@ -448,9 +280,9 @@ class SlackWorkspace:
     def _show_reply(self, delivery: Delivery, user: str, channel: str) -> None:
         """An ack's body is a message; a command without an ack is Slackbot's apology."""
         if not delivery.is_acked:
-            self.world.keep(channel, SLACKBOT, "/tflock failed with the error “dispatch_failed”", to=user)
+            self.team.keep(channel, SLACKBOT, "/tflock failed with the error “dispatch_failed”", to=user)
         elif delivery.body:
             reply = json.loads(delivery.body) if delivery.body.startswith("{") else {"text": delivery.body}
             text, blocks = content_of(reply)
             to = None if reply.get("response_type") == "in_channel" else user
-            self.world.keep(channel, BOT_USER, text, blocks, to=to)
+            self.team.keep(channel, BOT_USER, text, blocks, to=to)

@@ -8,16 +8,16 @@ from typing import Any
 
 from bot.sandbox.slack.blocks import MESSAGE_CHARACTERS, malformed, size
 from bot.sandbox.slack.methods import Args, Method, Refused, address_of, place_of, truthy, user_of, writable
-from bot.sandbox.slack.world import (
+from bot.sandbox.slack.shapes import file_shown
+from bot.sandbox.slack.team import (
     BOT_USER,
     RESPONSE_SECONDS,
     RESPONSE_USES,
     Json,
     Message,
     ResponseUrl,
+    Team,
     Upload,
-    World,
-    file_shown,
 )
 
 POST_CHARACTERS = 40_000
@@ -54,11 +54,11 @@ def content_of(args: Args, *, most: int = POST_CHARACTERS) -> tuple[str, list[Js
     return text, blocks
 
 
-def post_message(world: World, args: Args) -> Json:
-    place = writable(world, args.get("channel"))
+def post_message(team: Team, args: Args) -> Json:
+    place = writable(team, args.get("channel"))
     text, blocks = content_of(args)
     metadata = metadata_of(args)
-    message = world.keep(place.id, BOT_USER, text, blocks, thread_ts=args.get("thread_ts") or None)
+    message = team.keep(place.id, BOT_USER, text, blocks, thread_ts=args.get("thread_ts") or None)
     message.metadata = metadata
     return {"channel": place.id, "ts": message.ts, "message": message.shown()}
 
@@ -75,32 +75,32 @@ def metadata_of(args: Args) -> Json | None:
     return metadata
 
 
-def post_ephemeral(world: World, args: Args) -> Json:
-    place = writable(world, args.get("channel"))
-    user = user_of(world, args.get("user"))
+def post_ephemeral(team: Team, args: Args) -> Json:
+    place = writable(team, args.get("channel"))
+    user = user_of(team, args.get("user"))
     if user.id not in place.members:
         raise Refused("user_not_in_channel")
     text, blocks = content_of(args)
-    message = world.keep(place.id, BOT_USER, text, blocks, thread_ts=args.get("thread_ts") or None, to=user.id)
+    message = team.keep(place.id, BOT_USER, text, blocks, thread_ts=args.get("thread_ts") or None, to=user.id)
     return {"message_ts": message.ts}
 
 
-def update(world: World, args: Args) -> Json:
-    place = place_of(world, args.get("channel"))
-    message = world.find(place.id, str(args.get("ts")))
+def update(team: Team, args: Args) -> Json:
+    place = place_of(team, args.get("channel"))
+    message = team.find(place.id, str(args.get("ts")))
     if message is None:
         raise Refused("message_not_found")
     if message.user != BOT_USER:
         raise Refused("cant_update_message")
     text, blocks = content_of(args, most=UPDATE_CHARACTERS)
     message.metadata = metadata_of(args) or message.metadata
-    message.replace(text, world.identified(blocks), world.stamp())
+    message.replace(text, team.identified(blocks), team.stamp())
     return {"channel": place.id, "ts": message.ts, "text": text, "message": message.shown()}
 
 
-def delete(world: World, args: Args) -> Json:
-    place = place_of(world, args.get("channel"))
-    message = world.find(place.id, str(args.get("ts")))
+def delete(team: Team, args: Args) -> Json:
+    place = place_of(team, args.get("channel"))
+    message = team.find(place.id, str(args.get("ts")))
     if message is None:
         raise Refused("message_not_found")
     if message.user != BOT_USER:
@@ -109,73 +109,73 @@ def delete(world: World, args: Args) -> Json:
     return {"channel": place.id, "ts": message.ts}
 
 
-def permalink(world: World, args: Args) -> Json:
-    place = place_of(world, args.get("channel"))
-    message = world.find(place.id, str(args.get("message_ts")))
+def permalink(team: Team, args: Args) -> Json:
+    place = place_of(team, args.get("channel"))
+    message = team.find(place.id, str(args.get("message_ts")))
     if message is None:
         raise Refused("message_not_found")
     return {"channel": place.id, "permalink": address_of(message)}
 
 
-def upload_url(world: World, args: Args, *, base: str) -> Json:
+def upload_url(team: Team, args: Args, *, base: str) -> Json:
     """Where the bytes go. The length must be told beforehand."""
     length = int(args.get("length") or 0)
     if not args.get("filename") or length <= 0:
         raise Refused("invalid_arguments")
-    upload = Upload(id=world.fresh("F"), filename=str(args["filename"]), length=length)
-    world.uploads[upload.id] = upload
+    upload = Upload(id=team.fresh("F"), filename=str(args["filename"]), length=length)
+    team.uploads[upload.id] = upload
     return {"upload_url": f"{base}/upload/v1/{upload.id}", "file_id": upload.id}
 
 
-def complete_upload(world: World, args: Args, *, later: Callable[[Callable[[], object]], object]) -> Json:
+def complete_upload(team: Team, args: Args, *, later: Callable[[Callable[[], object]], object]) -> Json:
     """Shares what was uploaded. The message with the files comes some moments after this answer."""
     items = decoded(args.get("files"))
     if not isinstance(items, list) or not items:
         raise Refused("invalid_arguments")
-    place = writable(world, args["channel_id"]) if args.get("channel_id") else None
-    uploads = [_uploaded(world, item) for item in items]
+    place = writable(team, args["channel_id"]) if args.get("channel_id") else None
+    uploads = [_uploaded(team, item) for item in items]
     comment = str(args.get("initial_comment") or "")
     for upload in uploads:
         upload.comment, upload.is_completed = comment, True
     if place is not None:
         thread_ts = args.get("thread_ts") or None
-        later(lambda: _share(world, place.id, uploads, thread_ts=thread_ts))
+        later(lambda: _share(team, place.id, uploads, thread_ts=thread_ts))
     return {"files": [file_shown(upload) for upload in uploads]}
 
 
-def _uploaded(world: World, item: Mapping[str, Any]) -> Upload:
-    upload = world.uploads.get(str(item.get("id")))
+def _uploaded(team: Team, item: Mapping[str, Any]) -> Upload:
+    upload = team.uploads.get(str(item.get("id")))
     if upload is None or upload.content is None or len(upload.content) != upload.length:
         raise Refused("file_not_found")
     upload.title = str(item.get("title") or upload.filename)
     return upload
 
 
-def _share(world: World, channel: str, uploads: list[Upload], *, thread_ts: str | None) -> None:
+def _share(team: Team, channel: str, uploads: list[Upload], *, thread_ts: str | None) -> None:
     for upload in uploads:
         upload.shared_in = channel
     files = tuple(file_shown(upload) for upload in uploads)
-    message = world.keep(channel, BOT_USER, uploads[0].comment, thread_ts=thread_ts, files=files)
+    message = team.keep(channel, BOT_USER, uploads[0].comment, thread_ts=thread_ts, files=files)
     share = {"ts": message.ts, **({"thread_ts": thread_ts} if thread_ts else {})}
     for upload in uploads:
         upload.shares.setdefault(channel, []).append(share)
 
 
-def file_info(world: World, args: Args) -> Json:
+def file_info(team: Team, args: Args) -> Json:
     """A file as it is known now: its shares come some moments after the upload was completed."""
-    upload = world.uploads.get(str(args.get("file")))
+    upload = team.uploads.get(str(args.get("file")))
     if upload is None or not upload.is_completed:
         raise Refused("file_not_found")
     shares: Json = {}
     for channel, messages in upload.shares.items():
-        shares.setdefault("private" if world.places[channel].is_private else "public", {})[channel] = list(messages)
+        shares.setdefault("private" if team.places[channel].is_private else "public", {})[channel] = list(messages)
     return {"file": file_shown(upload) | {"shares": shares}}
 
 
-def answer(world: World, token: str, body: Args) -> Message | None:
+def answer(team: Team, token: str, body: Args) -> Message | None:
     """Takes what came to a response URL. Raises Refused."""
-    response = world.responses.get(token)
-    if response is None or world.clock() - response.made_at > RESPONSE_SECONDS:
+    response = team.responses.get(token)
+    if response is None or team.clock() - response.made_at > RESPONSE_SECONDS:
         raise Refused("expired_url")
     if response.used >= RESPONSE_USES:
         raise Refused("used_url")
@@ -186,10 +186,10 @@ def answer(world: World, token: str, body: Args) -> Message | None:
     text, blocks = content_of(body)
     if truthy(body.get("replace_original")):
         source = _source(response)
-        source.replace(text, world.identified(blocks), world.stamp())
+        source.replace(text, team.identified(blocks), team.stamp())
         return source
     to = None if body.get("response_type") == "in_channel" else response.user
-    return world.keep(response.channel, BOT_USER, text, blocks, thread_ts=body.get("thread_ts"), to=to)
+    return team.keep(response.channel, BOT_USER, text, blocks, thread_ts=body.get("thread_ts"), to=to)
 
 
 def _source(response: ResponseUrl) -> Message:

@@ -23,6 +23,7 @@ from tests.worlds.ci.azure import AzureStandIn
 from tests.worlds.ci.ecs import EcsStandIn
 from tests.worlds.ci.gitlab import GitLabStandIn
 from tests.worlds.ci.jenkins import JenkinsStandIn
+from tests.worlds.slack.workspace import FullWorkspace
 
 REPO = "acme/infra"
 ALWAYS = 1_000_000
@@ -243,7 +244,8 @@ async def stage_with(
     """A stage with these systems and a state for each, of the system's name. `more` is as for `stage`."""
     states = [SandboxState(name, f"environments/{name}/terraform.tfstate") for name in systems]
     secrets = {key: value for system in systems.values() for key, value in system.environment.items()}
-    async with stage(directory, states=states, processes=(), environment=secrets, settings=settings, **more) as made:
+    given = {"slack": FullWorkspace(), "processes": (), "environment": secrets, "settings": settings, **more}
+    async with stage(directory, states=states, **given) as made:
         made.settings = merged(made.settings, _settings(made, systems))
         for command in processes:
             await made.start(command)

@@ -1,4 +1,4 @@
-"""What a local Slack workspace knows: people, places, messages, files, views, and the shapes it shows them in."""
+"""What a local Slack workspace knows: people, channels, messages, files and views. Slack calls a workspace a team."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import copy
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 TEAM = "T0SANDBOX"
 DOMAIN = "sandbox"
@@ -182,8 +180,8 @@ SCOPES = (
 
 
 @dataclass(slots=True)
-class World:
-    """The workspace. `clock` gives Unix seconds. `scopes` are what answers say that the bot's token has.
+class Team:
+    """All that is in the workspace. `clock` gives Unix seconds. `scopes` are what answers say that the bot's token has.
 
     `history_page` is the most that one page of messages holds, whatever is asked for: 15 for apps that are sold
     outside of Slack's Marketplace.
@@ -294,85 +292,3 @@ def elements(block: Mapping[str, Any]) -> Iterator[Json]:
 INTERACTIVE = frozenset(
     {"button", "static_select", "users_select", "overflow", "plain_text_input", "datepicker", "timepicker"}
 )
-
-
-def user_shown(user: User, world: World) -> Json:
-    """`users.info`'s user. A deactivated one has no time zone (docs.slack.dev/reference/objects/user-object)."""
-    view: Json = {
-        "id": user.id,
-        "name": user.name,
-        "deleted": user.is_deleted,
-        "profile": profile_shown(user),
-        "is_bot": user.is_bot,
-        "is_app_user": False,
-        "updated": 1,
-    }
-    if user.team:
-        view["team_id"] = user.team
-    if user.enterprise:
-        teams = [TEAM] if user.enterprise == world.enterprise else []
-        view["enterprise_user"] = {"id": user.id, "enterprise_id": user.enterprise, "teams": teams}
-    if user.is_stranger:
-        view["is_stranger"] = True
-    if not user.is_deleted:
-        offset = datetime.fromtimestamp(world.clock(), ZoneInfo(user.tz)).utcoffset()
-        view |= {
-            "real_name": user.name.title(),
-            "tz": user.tz,
-            "tz_label": user.tz,
-            "tz_offset": int(offset.total_seconds()) if offset else 0,
-            "is_admin": False,
-            "is_owner": False,
-            "is_restricted": user.is_guest,
-            "is_ultra_restricted": False,
-        }
-    return view
-
-
-def profile_shown(user: User) -> Json:
-    view: Json = {
-        "real_name": user.name.title(),
-        "display_name": user.name,
-        "status_text": user.status_text,
-        "status_emoji": user.status_emoji,
-        "status_expiration": user.status_until,
-        "team": user.team,
-    }
-    return view | ({"email": user.email} if user.email else {})
-
-
-def place_shown(place: Place) -> Json:
-    if place.direct_to:
-        return {"id": place.id, "is_im": True, "user": place.direct_to, "is_archived": place.is_archived, "created": 1}
-    return {
-        "id": place.id,
-        "name": place.name,
-        "name_normalized": place.name,
-        "is_channel": not place.is_private,
-        "is_group": False,
-        "is_im": False,
-        "is_mpim": False,
-        "is_private": place.is_private,
-        "is_archived": place.is_archived,
-        "is_general": False,
-        "is_shared": place.is_shared,
-        "is_ext_shared": place.is_shared,
-        "is_org_shared": False,
-        "is_member": BOT_USER in place.members,
-        "created": 1,
-        "creator": SLACKBOT,
-        "topic": {"value": "", "creator": "", "last_set": 0},
-        "purpose": {"value": "", "creator": "", "last_set": 0},
-    }
-
-
-def file_shown(upload: Upload) -> Json:
-    return {
-        "id": upload.id,
-        "name": upload.filename,
-        "title": upload.title or upload.filename,
-        "size": upload.length,
-        "user": BOT_USER,
-        "channels": [],
-        "permalink": f"https://{DOMAIN}.slack.com/files/{BOT_USER}/{upload.id}/{upload.filename}",
-    }

@@ -1,0 +1,292 @@
+"""The demo's Slack workspace with all else that people do in Slack, and with trouble.
+
+`mention`, `event`, `shortcut` and `submit` … each return the Delivery with the bot's answer, as `command` does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from bot.sandbox.slack.dispatch import Delivery, Kind, Signing
+from bot.sandbox.slack.limits import Cut, Fault
+from bot.sandbox.slack.methods import Args, Method, Refused, message_shown, replies_of
+from bot.sandbox.slack.payloads import BOT_MENTION, acted, linked, reaction
+from bot.sandbox.slack.team import Json, Message, Team, User, Usergroup, elements
+from bot.sandbox.slack.text import find_element, located_in
+from bot.sandbox.slack.views import checked, closed, home_id, replaced, stacked
+from bot.sandbox.slack.workspace import SlackWorkspace
+from bot.sandbox.slack.writing import decoded
+from tests.worlds.slack import payloads
+
+
+class FullWorkspace(SlackWorkspace):
+    """Trouble: `skip` calls of a method pass, then the next `times` meet it; None: until `heal`. `*` is any method,
+    `response_url` the answers to interactions.
+    """
+
+    def __init__(self, **facts: Any) -> None:
+        super().__init__(**facts)
+        self._server.methods.update(STEPS)
+
+    def change_user(self, user_id: str, **facts: Any) -> User:
+        """Changes what is known of a person."""
+        self.team.users[user_id] = replace(self.team.users[user_id], **facts)
+        return self.team.users[user_id]
+
+    def add_usergroup(self, group_id: str, handle: str, users: Iterable[str] = ()) -> Usergroup:
+        self.team.groups[group_id] = Usergroup(group_id, handle, tuple(users))
+        return self.team.groups[group_id]
+
+    def throttle(self, method: str = "*", *, retry_after: int = 1, times: int | None = 1, skip: int = 0) -> None:
+        """Calls are answered with 429."""
+        self.limits.faults.append(Fault(method, status=429, retry_after=retry_after, times=times, skip=skip))
+
+    def crash(self, method: str = "*", *, status: int = 500, times: int | None = 1, skip: int = 0) -> None:
+        """Calls are answered with a server error and a page of HTML."""
+        self.limits.faults.append(Fault(method, status=status, times=times, skip=skip))
+
+    def cut(self, method: str = "*", *, when: Cut = Cut.BEFORE, times: int | None = 1, skip: int = 0) -> None:
+        """Connections are cut before or after Slack has done what was asked."""
+        self.limits.faults.append(Fault(method, cut=when, times=times, skip=skip))
+
+    def refuse(self, method: str, error: str, *, times: int | None = 1, **facts: Any) -> None:
+        """Calls get this error; `facts` are further fields (`needed`, `provided`)."""
+        self.limits.faults.append(Fault(method, error=error, times=times, facts=facts))
+
+    def slow(self, method: str = "*", *, seconds: float) -> None:
+        """Every call takes this much longer, besides all other trouble; until `heal`."""
+        self.limits.delays[method] = seconds
+
+    def heal(self) -> None:
+        """Ends all trouble."""
+        self.limits.faults.clear()
+        self.limits.delays.clear()
+
+    @contextmanager
+    def signing(self, *, secret: str | None = None, age: float = 0.0) -> Iterator[None]:
+        """Inside, requests to the bot carry a forged signature or an old timestamp (`age` in seconds)."""
+        usual = self._running.signing
+        self._running.signing = Signing(secret or usual.secret, age)
+        try:
+            yield
+        finally:
+            self._running.signing = usual
+
+    async def mention(self, user: str, channel: str, text: str, *, thread_ts: str | None = None) -> Delivery:
+        """A message that mentions the bot: it stands in the channel, and the bot gets `app_mention`."""
+        text = linked(text if BOT_MENTION in text else f"{BOT_MENTION} {text}")
+        message = self.say(user, channel, text, thread_ts=thread_ts)
+        return await self.event({**message.shown(), "type": "app_mention", "channel": channel, "event_ts": message.ts})
+
+    async def shortcut(self, user: str, message: Message, callback_id: str) -> Delivery:
+        url = self._response_url(self.team.response(message.channel, user, message))
+        payload = payloads.shortcut(self.team, user=user, message=message, callback_id=callback_id, response_url=url)
+        return await self._running.deliver(Kind.INTERACTIVE, payload)
+
+    async def global_shortcut(self, user: str, callback_id: str) -> Delivery:
+        payload = payloads.global_shortcut(self.team, user=user, callback_id=callback_id)
+        return await self._running.deliver(Kind.INTERACTIVE, payload)
+
+    async def open_home(self, user: str, *, tab: str = "home") -> Delivery:
+        """Opens the app in the sidebar at one of its tabs, `home` or `messages`."""
+        view = self.team.views.get(home_id(user))
+        channel = self.team.direct(user).id
+        return await self.event(payloads.home_opened(user, view, tab=tab, channel=channel))
+
+    async def click_in_view(
+        self, user: str, view: Mapping[str, Any], action_id: str, *, value: str | None = None
+    ) -> Delivery:
+        """A click in a dialog or on a home tab. Raises LookupError if it has no such button."""
+        block_id, element = located_in(view["blocks"], action_id, value=value, block_id=None)
+        action = acted(block_id, element, None)
+        payload = payloads.view_action(self.team, user=user, view=view, action=action)
+        return await self._running.deliver(Kind.INTERACTIVE, payload)
+
+    async def run_step(self, callback_id: str, inputs: Mapping[str, Any]) -> str:
+        """A workflow comes to a step of the app; the id of its execution. `executions` tells what becomes of it."""
+        execution = self.team.fresh("Fx")
+        self.team.executions[execution] = {"state": "running"}
+        payload = payloads.function_executed(
+            self.team, execution=execution, callback_id=callback_id, inputs=inputs, token="xwfp-sandbox"
+        )
+        await self.event(payload)
+        return execution
+
+    async def submit(self, user: str, view: Mapping[str, Any], values: Json) -> Delivery:
+        """The submit button of a dialog; `values` is its `state.values`. What the bot answers is done to the dialog."""
+        payload = payloads.submission(self.team, user=user, view=view, values=values)
+        delivery = await self._running.deliver(Kind.INTERACTIVE, payload)
+        if delivery.is_acked and view["id"] in self.team.stacks.get(user, ()):
+            _take_answer(self.team, user, view["id"], delivery.body)
+        return delivery
+
+    async def fill_in(self, user: str, view: Mapping[str, Any], filled: Mapping[str, str | None]) -> Delivery:
+        """Fills a dialog in, by action id, leaves the rest as it is shown, and submits it.
+
+        Raises LookupError for what Slack itself would not let him send.
+        """
+        return await self.submit(user, view, values_of(view, filled))
+
+    async def close(self, user: str, view: Mapping[str, Any]) -> Delivery | None:
+        """The cancel button of a dialog. The bot is told only if the view asks for it; else None."""
+        whole = bool(view["clear_on_close"])
+        closed(self.team, user, view["id"], whole_stack=whole)
+        if not view["notify_on_close"]:
+            return None
+        payload = payloads.closing(self.team, user=user, view=view, is_cleared=whole)
+        return await self._running.deliver(Kind.INTERACTIVE, payload)
+
+    async def again(self, delivery: Delivery) -> Delivery:
+        """Delivers the very same payload once more, freshly signed."""
+        return await self._running.deliver(delivery.kind, delivery.payload, retry=delivery.retry)
+
+    async def unreact(self, user: str, message: Message, name: str) -> None:
+        """Takes a reaction off. Raises LookupError if it is not there."""
+        users = message.reactions.get(name, [])
+        if user not in users:
+            raise LookupError("no_reaction")
+        users.remove(user)
+        if not users:
+            del message.reactions[name]
+        await self._tell_of(message.channel, reaction(message, user, name, added=False))
+
+    async def edit(self, message: Message, text: str) -> None:
+        """The author's edit of his message."""
+        before = message_shown(self.team, message)
+        message.replace(text, (), self.team.stamp())
+        await self._tell_of(message.channel, payloads.changed(self.team, message, before))
+
+    async def delete(self, message: Message) -> None:
+        """The author's deletion. Where replies hang on it a stone is left, and Slack tells of a change."""
+        before = message_shown(self.team, message)
+        message.is_deleted = True
+        stays = bool(replies_of(self.team, message))
+        told = payloads.changed(self.team, message, before) if stays else payloads.deleted(self.team, message, before)
+        await self._tell_of(message.channel, told)
+
+    async def archive(self, user: str, channel: str) -> None:
+        place = self.team.places[channel]
+        place.is_archived = True
+        kind = "group_archive" if place.is_private else "channel_archive"
+        await self._tell_of(channel, {"type": kind, "channel": channel, "user": user})
+
+    def dialogs(self, user: str) -> list[Json]:
+        """The dialogs that the user has open, the one on top last."""
+        return [self.team.views[view_id] for view_id in self.team.stacks.get(user, ())]
+
+    def home(self, user: str) -> Json | None:
+        """The home tab as the user sees it; None if nothing was ever published for him."""
+        return self.team.views.get(home_id(user))
+
+    @property
+    def executions(self) -> dict[str, Json]:
+        """What has become of each step of a workflow, by its execution's id."""
+        return self.team.executions
+
+    @staticmethod
+    def find_button(message: Message, action_id: str, *, value: str | None = None) -> Json:
+        """The button or menu with this action id. Raises LookupError, naming what the message has."""
+        return find_element(message, action_id, value=value)
+
+
+def _take_answer(team: Team, user: str, view_id: str, body: str) -> None:
+    """Does what the bot's answer to a sent dialog says; an empty one closes it.
+
+    Raises LookupError for an answer that Slack would not understand.
+    """
+    answer: Mapping[str, Any] = json.loads(body) if body.startswith("{") else {}
+    match answer.get("response_action"):
+        case None:
+            closed(team, user, view_id)
+        case "clear":
+            closed(team, user, view_id, whole_stack=True)
+        case "update":
+            replaced(team, team.views[view_id], checked(answer["view"], "modal"))
+        case "push":
+            stacked(team, checked(answer["view"], "modal"), team.fresh("V"), user=user, below=view_id)
+        case "errors":
+            _check_errors(team.views[view_id], answer["errors"])
+        case other:
+            raise LookupError(f"Slack knows no response_action {other!r}")
+
+
+def values_of(view: Mapping[str, Any], filled: Mapping[str, str | None]) -> Json:
+    """`state.values` of a dialog as its user has filled it in, by action id; the rest is as it was shown.
+
+    Raises LookupError for an input that it does not have, or that must be filled in and is not: Slack itself would not
+    send that.
+    """
+    values: Json = {}
+    unknown = set(filled)
+    for block in view["blocks"]:
+        for element in elements(block) if block["type"] == "input" else ():
+            action_id = element["action_id"]
+            unknown.discard(action_id)
+            name, initial = _VALUES[element["type"]]
+            value = filled[action_id] if action_id in filled else element.get(initial)
+            _check_filled(block, element, value)
+            values.setdefault(block["block_id"], {})[action_id] = {"type": element["type"], name: value or None}
+    if unknown:
+        raise LookupError(f"the dialog has no {', '.join(sorted(unknown))}")
+    return values
+
+
+_VALUES = {
+    "plain_text_input": ("value", "initial_value"),
+    "datepicker": ("selected_date", "initial_date"),
+    "timepicker": ("selected_time", "initial_time"),
+    "users_select": ("selected_user", "initial_user"),
+}
+
+
+def _check_filled(block: Mapping[str, Any], element: Mapping[str, Any], value: str | None) -> None:
+    if not value and not block.get("optional"):
+        raise LookupError(f"{element['action_id']} must be filled in")
+    if value and len(value) > element.get("max_length", 3000):
+        raise LookupError(f"{element['action_id']} takes {element.get('max_length', 3000)} characters")
+
+
+def _check_errors(view: Mapping[str, Any], errors: Mapping[str, str]) -> None:
+    """Slack shows an error only beside an input block that is there."""
+    inputs = {block["block_id"] for block in view["blocks"] if block["type"] == "input"}
+    if not errors or not set(errors) <= inputs:
+        raise LookupError(f"the dialog has no input block for {', '.join(sorted(set(errors) - inputs)) or 'any error'}")
+
+
+def _complete_success(team: Team, args: Args) -> Json:
+    execution = _running_step(team, args)
+    outputs = decoded(args.get("outputs"))
+    if isinstance(outputs, str):
+        raise Refused("invalid_arguments")
+    if not isinstance(outputs, Mapping):
+        raise Refused("parameter_validation_failed")
+    execution.update({"state": "succeeded", "outputs": dict(outputs)})
+    return {}
+
+
+def _complete_error(team: Team, args: Args) -> Json:
+    execution, error = _running_step(team, args), str(args.get("error") or "")
+    if not error:
+        raise Refused("invalid_arguments")
+    execution.update({"state": "failed", "error": error})
+    return {}
+
+
+def _running_step(team: Team, args: Args) -> Json:
+    execution = team.executions.get(str(args.get("function_execution_id")))
+    if execution is None:
+        raise Refused("function_execution_not_found")
+    if execution["state"] != "running":
+        raise Refused("execution_not_in_running_state")
+    return execution
+
+
+STEPS: Mapping[str, Method] = {
+    "functions.completeSuccess": _complete_success,
+    "functions.completeError": _complete_error,
+}
+"""docs.slack.dev/reference/methods/functions.completeSuccess and functions.completeError."""
