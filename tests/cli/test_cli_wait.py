@@ -9,7 +9,7 @@ import pytest
 from bot.cli.wait import timeout_of
 from bot.sandbox.machine.aws import WrittenLock
 from bot.sandbox.machine.proxy import Deny
-from bot.sandbox.slack.workspace import SlackWorkspace
+from tests.worlds.slack.workspace import FullWorkspace
 
 KEY = "environments/staging/terraform.tfstate"
 
@@ -64,7 +64,7 @@ async def test_a_lock_is_waited_for_until_the_time_is_over_and_is_left_alone(aro
 async def test_wait_returns_when_the_lock_goes(around, terminal):
     lock = await taken(around)
     waiting = asyncio.create_task(terminal.run("wait", "staging", "--timeout", "2m"))
-    await SlackWorkspace.wait_for(lambda: len(around.proxy.calls("dynamodb:GetItem")) > 1, 60)
+    await FullWorkspace.wait_for(lambda: len(around.proxy.calls("dynamodb:GetItem")) > 1, 60)
     assert not waiting.done()
 
     await around.aws.delete_item(lock.path)
@@ -77,7 +77,7 @@ async def test_a_run_at_work_is_waited_for_though_the_lock_is_free(around, termi
     own, other = started(10), started(ago)
 
     held_up = await terminal.run("wait", "staging", "--timeout", "2s", **job_of(own))
-    around.github.world.finish(other.id, "success")
+    around.github.runs.finish(other.id, "success")
     free = await terminal.run("wait", "staging", "--timeout", "2m", **job_of(own))
 
     assert held_up.code == 3

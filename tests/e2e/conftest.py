@@ -11,7 +11,9 @@ import pytest
 import pytest_asyncio
 
 from bot.core.record.timeline import Entry
-from bot.sandbox.slack.workspace import Delivery, Message, SlackWorkspace, flat
+from bot.sandbox.slack.dispatch import Delivery
+from bot.sandbox.slack.team import Message
+from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import Stage, stage
 from bot.store.connect import connect
 from bot.store.embedded import attached_url
@@ -144,7 +146,7 @@ def staged(tmp_path_factory) -> dict[str, object]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(tmp_path_factory, staged) -> AsyncIterator[Stage]:
-    slack = SlackWorkspace(ack_timeout=10)  # Slack's own 3 s are held in tests/bench, beside what the machine can do
+    slack = FullWorkspace(ack_timeout=10)  # Slack's own 3 s are held in tests/bench, beside what the machine can do
     async with stage(tmp_path_factory.mktemp("stage"), **{"slack": slack, **staged}) as made:
         yield made
 

@@ -58,7 +58,7 @@ async def feed(browser):
 
 
 async def until_feed_has(browser, words):
-    await SlackWorkspace.wait_for(lambda: feed_has(browser, words), 90)
+    await FullWorkspace.wait_for(lambda: feed_has(browser, words), 90)
 
 
 async def feed_has(browser, words):

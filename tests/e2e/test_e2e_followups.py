@@ -67,7 +67,7 @@ async def test_a_worker_that_is_killed_while_the_ticket_is_being_taken_is_follow
     await scene.stage.start()
 
     await scene.becomes(message, "filed: ", "the ticket in github")
-    (issue,) = github.desk.issues
+    (issue,) = github.issues
     (entry,) = await scene.has_recorded("followup.filed")
     assert entry.facts["url"].endswith(f"/issues/{issue.number}")
     assert "[the export in Slack](<http" in issue.text

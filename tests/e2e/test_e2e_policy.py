@@ -66,7 +66,7 @@ async def test_an_approval_that_comes_too_late_releases_nothing(scene, group):
     asked = checklist.ts
 
     def is_old() -> bool:
-        return scene.slack.world.clock() - float(asked) > 15.5
+        return scene.slack.team.clock() - float(asked) > 15.5
 
     await scene.until(is_old)
     await scene.click(checklist, "unlock.approve", user=ELLIOTT)

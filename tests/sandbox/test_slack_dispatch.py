@@ -80,7 +80,7 @@ def hands():
 
 @pytest.fixture
 async def workspace(hands):
-    async with SlackWorkspace(clock=hands, retry_scale=0.0001, ack_timeout=10) as slack:
+    async with FullWorkspace(clock=hands, retry_scale=0.0001, ack_timeout=10) as slack:
         slack.add_user("U0QUINN", "quinn")
         slack.add_user("U0ELLIOTT", "elliott")
         slack.add_channel("C0INC", "inc-1", ["U0QUINN"])

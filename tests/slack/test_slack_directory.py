@@ -13,6 +13,7 @@ from bot.sandbox.slack.team import BOT_USER, TEAM
 from bot.slack.client import slack_client
 from bot.slack.directory import SlackDirectory
 from tests.worlds.own_time import own_time
+from tests.worlds.slack.workspace import FullWorkspace
 
 
 async def test_introducing_gives_the_bots_user_and_its_team(directory):

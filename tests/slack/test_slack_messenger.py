@@ -12,6 +12,7 @@ from bot.sandbox.slack.text import flat
 from bot.slack.client import slack_client
 from bot.slack.messenger import SlackMessenger, is_slack_url
 from tests.worlds.own_time import own_time
+from tests.worlds.slack.workspace import FullWorkspace
 
 
 async def test_a_post_stands_in_the_channel_with_text_and_blocks(workspace, messenger, blocks):
