@@ -154,7 +154,7 @@ async def _check_lock(world: World, value: ButtonValue) -> None:
     there or cannot be seen.
     """
     seen = await world.state(value.state).backend.read_lock()
-    if not seen.halves_of(value.lock_id) and not seen.unseen:
+    if not seen.places_of(value.lock_id) and not seen.unseen:
         raise NotPermitted(f"{_now(value.state, seen)} The alert was about another lock. Nothing was changed.")
 
 

@@ -1,4 +1,4 @@
-"""Terraform's locks as values: lock info, halves, what was seen of them, and what a release came to.
+"""Terraform's locks as values: lock info, lock places, what was seen of them, and what a release came to.
 
 Source of the format: Terraform's `internal/states/statemgr/locker.go` (`LockInfo`).
 """
@@ -95,7 +95,7 @@ def _text(document: dict[str, object], key: str) -> str:
     return value
 
 
-class HalfKind(StrEnum):
+class PlaceKind(StrEnum):
     """Where a lock may stand."""
 
     FILE = "lockfile"
@@ -103,16 +103,16 @@ class HalfKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Half:
+class LockPlace:
     """One place that holds a lock now.
 
-    `place` is for people (`acme-tf-locks / acme-tfstate/…`). `fence` is the exact `Info` text or the ETag that was
+    `where` is for people (`acme-tf-locks / acme-tfstate/…`). `fence` is the exact `Info` text or the ETag that was
     read: a release that carries it deletes that lock or nothing. `info` is None where the text could not be read,
-    and then `garbage` says why; such a half can never be released.
+    and then `garbage` says why; such a lock can never be released.
     """
 
-    kind: HalfKind
-    place: str
+    kind: PlaceKind
+    where: str
     fence: str = field(repr=False)
     info: LockInfo | None
     garbage: str | None = None
@@ -120,15 +120,15 @@ class Half:
 
 @dataclass(frozen=True, slots=True)
 class LockSeen:
-    """What the backend holds for a state, both halves read at the same time.
+    """What the backend holds for a state, both places read at the same time.
 
-    `held` are the halves that hold a lock, `free` those that were read and hold none, `unseen` those that could not
+    `held` are the places that hold a lock, `free` those that were read and hold none, `unseen` those that could not
     be read. A state is known to be free only if `held` and `unseen` are both empty.
     """
 
-    held: tuple[Half, ...]
-    free: tuple[HalfKind, ...]
-    unseen: tuple[tuple[HalfKind, Unseen | NotFound], ...]
+    held: tuple[LockPlace, ...]
+    free: tuple[PlaceKind, ...]
+    unseen: tuple[tuple[PlaceKind, Unseen | NotFound], ...]
     at: datetime
 
     @property
@@ -139,14 +139,14 @@ class LockSeen:
     def is_throttled(self) -> bool:
         """Whether the lock table refused to be read because it is asked too often."""
         return any(
-            kind is HalfKind.ITEM and isinstance(why, Unseen) and why.trouble is Trouble.THROTTLED
+            kind is PlaceKind.ITEM and isinstance(why, Unseen) and why.trouble is Trouble.THROTTLED
             for kind, why in self.unseen
         )
 
     @property
     def locks(self) -> tuple[LockInfo, ...]:
-        """The different locks that stand here, oldest first. Two, if the halves hold different ones."""
-        by_id = {half.info.id: half.info for half in self.held if half.info is not None}
+        """The different locks that stand here, oldest first. Two, if the places hold different ones."""
+        by_id = {place.info.id: place.info for place in self.held if place.info is not None}
         return tuple(sorted(by_id.values(), key=lambda info: (info.created, info.id)))
 
     @property
@@ -155,14 +155,14 @@ class LockSeen:
         return self.locks[0] if self.locks else None
 
     @property
-    def garbage(self) -> tuple[Half, ...]:
-        return tuple(half for half in self.held if half.info is None)
+    def garbage(self) -> tuple[LockPlace, ...]:
+        return tuple(place for place in self.held if place.info is None)
 
-    def halves_of(self, lock_id: str) -> tuple[Half, ...]:
-        """The halves that hold this lock, in the order in which Terraform releases them: file, then item."""
-        order = list(HalfKind)
-        mine = [half for half in self.held if half.info is not None and half.info.id == lock_id]
-        return tuple(sorted(mine, key=lambda half: order.index(half.kind)))
+    def places_of(self, lock_id: str) -> tuple[LockPlace, ...]:
+        """The places that hold this lock, in the order in which Terraform releases them: file, then item."""
+        order = list(PlaceKind)
+        mine = [place for place in self.held if place.info is not None and place.info.id == lock_id]
+        return tuple(sorted(mine, key=lambda place: order.index(place.kind)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +274,7 @@ class TableSeen:
 
 
 class ReleaseResult(StrEnum):
-    """What became of one attempt to delete one half."""
+    """What became of one attempt to delete one place."""
 
     RELEASED = "released"
     ALREADY_FREE = "already free"
@@ -285,10 +285,10 @@ class ReleaseResult(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class HalfRelease:
-    """One half's outcome. `detail` is for people; `retry_after` in seconds where the store named it."""
+class PlaceRelease:
+    """One place's outcome. `detail` is for people; `retry_after` in seconds where the store named it."""
 
-    half: Half
+    place: LockPlace
     result: ReleaseResult
     detail: str = ""
     retry_after: float | None = None

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from bot.app.adapters import SystemClock, address_of, lock_sweep
 from bot.aws.clients import AwsClients
 from bot.backends.s3.backend import S3Backend
-from bot.backends.s3.probe import HalfProbe
+from bot.backends.s3.probe import PlaceProbe
 from bot.config.settings import Config, StateSettings
 from bot.core.evidence import Found, Observation, Trouble, Unseen
-from bot.core.lock import Billing, DigestMatch, HalfKind, LockSeen, StateCheck, TableCapacity, TableSeen
+from bot.core.lock import Billing, DigestMatch, LockSeen, PlaceKind, StateCheck, TableCapacity, TableSeen
 from bot.core.phrase import duration, plain
 from bot.doctor.check import Check, Level
 from bot.slack.render.table import capacity_words, ttl_words
@@ -35,7 +35,7 @@ def _watching(seen: Mapping[str, LockSeen]) -> Iterator[Check]:
     denied = dict[str, list[str]]()
     for name, lock in seen.items():
         for kind, why in lock.unseen:
-            if kind is HalfKind.ITEM and isinstance(why, Unseen) and why.trouble is Trouble.DENIED:
+            if kind is PlaceKind.ITEM and isinstance(why, Unseen) and why.trouble is Trouble.DENIED:
                 denied.setdefault(why.detail, []).append(name)
     for detail, names in denied.items():
         told = f"{len(names)} of {len(seen)} states are not watched: {detail}"
@@ -80,7 +80,7 @@ def _file(name: str, check: StateCheck) -> Iterator[Check]:
         yield Check(name, "digest", Level.WARN, told, f"`tflock status {name}` says what to set")
 
 
-def _release(name: str, probe: HalfProbe) -> Iterator[Check]:
+def _release(name: str, probe: PlaceProbe) -> Iterator[Check]:
     subject = f"release of the {probe.kind}"
     for action in probe.missing_actions:
         yield Check(name, subject, Level.FAIL, f"{action} is denied on {probe.place}", _POLICY)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from bot.core.lock import Half, HalfRelease, LockSeen, StateCheck, TableSeen
+from bot.core.lock import LockPlace, LockSeen, PlaceRelease, StateCheck, TableSeen
 
 
 class LockBackend(Protocol):
     """Where one state and its lock live. Bound to one state of the configuration."""
 
     async def read_lock(self) -> LockSeen:
-        """Reads all halves at the same time, strongly consistent. Never raises for what the store says."""
+        """Reads all places at the same time, strongly consistent. Never raises for what the store says."""
         ...
 
     async def read_state(self) -> StateCheck:
@@ -26,8 +26,8 @@ class LockBackend(Protocol):
         """
         ...
 
-    async def release(self, half: Half) -> HalfRelease:
-        """Deletes exactly the lock whose fence `half` carries, or nothing. One attempt, no retry inside.
+    async def release(self, place: LockPlace) -> PlaceRelease:
+        """Deletes exactly the lock whose fence `place` carries, or nothing. One attempt, no retry inside.
 
         After an outcome that the store left open (a time-out, a cut connection) it reads again and says what stands
         there now; `NOT_KNOWN` only if that read fails as well.

@@ -58,7 +58,7 @@ _PATIENCE = 10.0
 
 @dataclass(frozen=True, slots=True)
 class SandboxState:
-    """A state of the bot's configuration. `item` and `file` say in which halves its lock stands."""
+    """A state of the bot's configuration. `item` and `file` say in which places its lock stands."""
 
     name: str
     key: str
@@ -163,7 +163,7 @@ class Stage:
         lock_id: str | None = None,
         operation: str = "OperationTypeApply",
     ) -> WrittenLock:
-        """Takes a state's lock in all its halves, as Terraform does; made two hours ago unless said otherwise."""
+        """Takes a state's lock in all its places, as Terraform does; made two hours ago unless said otherwise."""
         of = self.states[state]
         lock = WrittenLock(
             id=lock_id or f"{secrets.token_hex(4)}-1b2c-4d3e-8f40-{secrets.token_hex(6)}",
@@ -192,7 +192,7 @@ class Stage:
         return lock, record
 
     async def lock_ids(self, state: str = "staging") -> dict[str, str | None]:
-        """The IDs of the locks that stand in the two halves: `{"item": …, "file": …}`."""
+        """The IDs of the locks that stand in the two places: `{"item": …, "file": …}`."""
         return await self.aws.lock_ids(self.states[state].key)
 
     async def lock_stands(self, state: str = "staging") -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 from bot.backends.s3.address import object_key
 from bot.core.evidence import Found
-from bot.core.lock import DigestMatch, HalfKind, ReleaseResult
+from bot.core.lock import DigestMatch, PlaceKind, ReleaseResult
 from bot.sandbox.machine.terraform import TerraformFailed, write_workspace
 
 
@@ -34,20 +34,20 @@ async def test_a_killed_apply_leaves_a_lock_that_is_seen_released_and_taken_agai
         await holder.kill()
     left = await backend.read_lock()
     blocked = await workspace.try_apply()
-    outcomes = [await backend.release(half) for half in left.halves_of(left.lock.id)]
+    outcomes = [await backend.release(place) for place in left.places_of(left.lock.id)]
     freed = await backend.read_lock()
     await workspace.apply()
 
     assert left.locks == running.locks
-    assert {half.kind for half in left.held} == set(HalfKind)
+    assert {place.kind for place in left.held} == set(PlaceKind)
     assert len(left.locks) == 1
     assert left.lock.operation == "OperationTypeApply"
     assert left.lock.path == cloud.address.lock_key
     assert blocked.exit_code == 1
     assert left.lock.id in blocked.output
-    assert [(outcome.half.kind, outcome.result) for outcome in outcomes] == [
-        (HalfKind.FILE, ReleaseResult.RELEASED),
-        (HalfKind.ITEM, ReleaseResult.RELEASED),
+    assert [(outcome.place.kind, outcome.result) for outcome in outcomes] == [
+        (PlaceKind.FILE, ReleaseResult.RELEASED),
+        (PlaceKind.ITEM, ReleaseResult.RELEASED),
     ]
     assert freed.is_free
 
@@ -82,12 +82,12 @@ async def test_a_real_lock_taken_after_the_look_survives_the_release(cloud, work
     async with workspace.applying() as holder:
         await holder.kill()
     first = await backend.read_lock()
-    for half in first.held:
-        await backend.release(half)
+    for place in first.held:
+        await backend.release(place)
     async with workspace.applying() as holder:
         await holder.kill()
 
-    late = [await backend.release(half) for half in first.held]
+    late = [await backend.release(place) for place in first.held]
     now = await backend.read_lock()
 
     assert {outcome.result for outcome in late} == {ReleaseResult.HOLDER_CHANGED}

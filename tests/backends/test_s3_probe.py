@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.core.lock import HalfKind
+from bot.core.lock import PlaceKind
 from bot.sandbox.machine.proxy import Answer, Cut, Deny
 
 
@@ -14,8 +14,8 @@ async def test_a_store_that_honours_conditions_is_told_so_and_left_as_it_was(clo
     probes = await cloud.backend().probe("a1b2")
 
     assert {(probe.kind, probe.is_conditional, probe.missing_actions) for probe in probes} == {
-        (HalfKind.FILE, True, ()),
-        (HalfKind.ITEM, True, ()),
+        (PlaceKind.FILE, True, ()),
+        (PlaceKind.ITEM, True, ()),
     }
     assert (await cloud.aws.objects(), await cloud.aws.items()) == before
     assert await cloud.aws.lock_ids(cloud.address.key) == {"item": lock.id, "file": lock.id}

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.lock import HalfKind, ReleaseResult
+from bot.core.lock import PlaceKind, ReleaseResult
 from bot.sandbox.machine.proxy import Answer, Cut, operation
 
 CONFLICT = Answer(409, b"<Error><Code>ConditionalRequestConflict</Code><Message>again</Message></Error>")
@@ -18,12 +18,12 @@ DELETE_FILE = "s3:DeleteObject"
 
 @pytest.fixture
 async def held(cloud):
-    """A backend, the lock that stands in both halves, and its file half as read."""
+    """A backend, the lock that stands in both places, and its file place as read."""
     lock = cloud.lock()
     await cloud.aws.hold(cloud.address.key, lock.text, item=True, file=True)
     backend = cloud.backend()
     seen = await backend.read_lock()
-    return backend, lock, next(half for half in seen.held if half.kind is HalfKind.FILE)
+    return backend, lock, next(place for place in seen.held if place.kind is PlaceKind.FILE)
 
 
 @pytest.mark.parametrize("answer", [CONFLICT, PRECONDITION, UNSUPPORTED, Answer(500), Answer(400)])
@@ -86,7 +86,7 @@ async def test_an_item_without_lock_info_is_held_and_never_released(cloud):
 
 async def test_an_items_new_holder_is_told_without_a_second_look(cloud, held):
     backend, _, _ = held
-    item = next(half for half in (await backend.read_lock()).held if half.kind is HalfKind.ITEM)
+    item = next(place for place in (await backend.read_lock()).held if place.kind is PlaceKind.ITEM)
     second = cloud.lock("second")
     await cloud.aws.put_item(cloud.address.lock_key, Info=second.text)
     cloud.proxy.fault(operation("dynamodb:GetItem"), Cut())
@@ -118,7 +118,7 @@ async def test_a_half_that_the_configuration_does_not_name_is_never_released(clo
 
 async def test_a_table_that_is_gone_leaves_the_outcome_unknown(cloud, held):
     _, lock, _ = held
-    item = next(half for half in (await cloud.backend().read_lock()).held if half.kind is HalfKind.ITEM)
+    item = next(place for place in (await cloud.backend().read_lock()).held if place.kind is PlaceKind.ITEM)
 
     outcome = await cloud.backend(dynamodb_table="acme-nothing-here").release(item)
 

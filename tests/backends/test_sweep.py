@@ -11,7 +11,7 @@ import pytest
 from bot.backends.s3.address import object_key
 from bot.backends.s3.sweep import S3Sweep
 from bot.core.evidence import Trouble, Unseen
-from bot.core.lock import HalfKind
+from bot.core.lock import PlaceKind
 from bot.sandbox.machine.proxy import Answer, Cut, Delay, Deny, Throttle
 from tests.worlds.own_time import own_time
 
@@ -103,7 +103,7 @@ async def test_what_could_not_be_read_is_never_free(cloud, fault, trouble):
 
     for found in seen.values():
         [(kind, why)] = found.unseen
-        assert (kind, found.held, found.free) == (HalfKind.ITEM, (), ())
+        assert (kind, found.held, found.free) == (PlaceKind.ITEM, (), ())
         assert isinstance(why, Unseen)
         assert why.trouble is trouble
     assert all(found.is_throttled for found in seen.values()) == (trouble is Trouble.THROTTLED)
@@ -144,8 +144,8 @@ async def test_a_lockfile_that_cannot_be_read_is_unseen_and_the_item_is_seen(clo
 
     seen = await sweep_of(cloud, addresses).read_locks(tuple(addresses))
 
-    assert [half.kind for half in seen["s0"].held] == [HalfKind.ITEM]
-    assert [kind for kind, _ in seen["s0"].unseen] == [HalfKind.FILE]
+    assert [place.kind for place in seen["s0"].held] == [PlaceKind.ITEM]
+    assert [kind for kind, _ in seen["s0"].unseen] == [PlaceKind.FILE]
     assert not seen["s1"].is_free
     assert seen["s0"].lock.id == lock.id
 

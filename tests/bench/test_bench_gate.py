@@ -12,7 +12,7 @@ from bot.core.evidence import Found
 from bot.core.gate.attribution import Look, attribute
 from bot.core.gate.case import Case, Ruling
 from bot.core.gate.decide import RULES, decide
-from bot.core.lock import DigestMatch, DigestSeen, Half, HalfKind, LockInfo, LockSeen, StateCheck, StateSeen
+from bot.core.lock import DigestMatch, DigestSeen, LockInfo, LockPlace, LockSeen, PlaceKind, StateCheck, StateSeen
 from bot.core.people import Channel, Member, Standing
 from bot.core.policy import Holders, Policy
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
@@ -38,7 +38,7 @@ def case_of(candidates: int) -> Case:
     )  # fmt: skip
     return Case(
         lock_id=lock.id,
-        lock=LockSeen((Half(HalfKind.ITEM, "acme-tf-locks", "fence", lock),), (), (), NOW),
+        lock=LockSeen((LockPlace(PlaceKind.ITEM, "acme-tf-locks", "fence", lock),), (), (), NOW),
         state=StateCheck(Found(state, NOW), DigestSeen(DigestMatch.MATCHES)),
         looks=(look,),
         attribution=attribute(lock, (look,), holders=holders, skew=policy.clock_skew),

@@ -17,7 +17,7 @@ from bot.aws.clients import Access, AwsClients
 from bot.backends.s3.address import S3Address
 from bot.backends.s3.backend import S3Backend
 from bot.core.evidence import Found, Trouble, Unseen
-from bot.core.lock import HalfKind, LockInfo, ReleaseResult, StateAbsent
+from bot.core.lock import LockInfo, PlaceKind, ReleaseResult, StateAbsent
 from bot.core.record.timeline import Draft, Kind, verify
 from bot.errors import JournalAway, Unreachable
 from bot.sandbox.machine.aws import CREDENTIALS, REGION, LocalAws, fresh_moto
@@ -33,7 +33,7 @@ from tests.worlds.memory.memory import MemoryLockBackend, MemoryStore, Switchboa
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 KEY = "staging/terraform.tfstate"
-BOTH = (HalfKind.FILE, HalfKind.ITEM)
+BOTH = (PlaceKind.FILE, PlaceKind.ITEM)
 
 
 class WallClock:
@@ -230,13 +230,13 @@ class BucketPlace:
         self.aws, self.proxy, self.backend = aws, proxy, backend
 
     async def write(self, kind, text):
-        if kind is HalfKind.ITEM:
+        if kind is PlaceKind.ITEM:
             await self.aws.put_item(f"{self.aws.bucket}/{KEY}", Info=text)
         else:
             await self.aws.put_lockfile(KEY, text)
 
     async def stands(self, kind):
-        if kind is HalfKind.ITEM:
+        if kind is PlaceKind.ITEM:
             item = await self.aws.item(f"{self.aws.bucket}/{KEY}")
             return item["Info"] if item else None
         found = await self.aws.object(f"{KEY}.tflock")
@@ -244,10 +244,10 @@ class BucketPlace:
 
     def throttle(self, kind, doing):
         calls = {"read": ("dynamodb:GetItem", "s3:GetObject"), "delete": ("dynamodb:DeleteItem", "s3:DeleteObject")}
-        self.proxy.fault(calls[doing][0 if kind is HalfKind.ITEM else 1], ProxyThrottle())
+        self.proxy.fault(calls[doing][0 if kind is PlaceKind.ITEM else 1], ProxyThrottle())
 
     def lose_answer(self, kind):
-        call = "dynamodb:DeleteItem" if kind is HalfKind.ITEM else "s3:DeleteObject"
+        call = "dynamodb:DeleteItem" if kind is PlaceKind.ITEM else "s3:DeleteObject"
         self.proxy.fault(call, Cut(after=True), times=1)
 
 
@@ -300,7 +300,7 @@ async def test_a_free_place_is_free_in_every_half(place):
 async def test_a_lock_is_read_as_written_and_released_half_by_half(place):
     seen = await held(place)
 
-    results = [(await place.backend.release(half)).result for half in seen.halves_of("first")]
+    results = [(await place.backend.release(place)).result for place in seen.places_of("first")]
 
     assert [(info.id, info.who, info.created) for info in seen.locks] == [("first", "first@runner", NOON)]
     assert results == [ReleaseResult.RELEASED] * 2
@@ -308,24 +308,24 @@ async def test_a_lock_is_read_as_written_and_released_half_by_half(place):
 
 
 async def test_a_second_release_finds_the_half_free_and_another_lock_is_left_standing(place):
-    first, second = (await held(place)).halves_of("first")
+    first, second = (await held(place)).places_of("first")
     await place.backend.release(first)
     await place.write(second.kind, text_of("second"))
 
-    results = [(await place.backend.release(half)).result for half in (first, second)]
+    results = [(await place.backend.release(place)).result for place in (first, second)]
 
     assert results == [ReleaseResult.ALREADY_FREE, ReleaseResult.HOLDER_CHANGED]
     assert await place.stands(second.kind) == text_of("second")
 
 
 async def test_garbage_is_held_and_never_released(place):
-    await place.write(HalfKind.ITEM, "not json")
+    await place.write(PlaceKind.ITEM, "not json")
 
     seen = await place.backend.read_lock()
 
-    assert [half.kind for half in seen.garbage] == [HalfKind.ITEM]
+    assert [place.kind for place in seen.garbage] == [PlaceKind.ITEM]
     assert (await place.backend.release(seen.garbage[0])).result is ReleaseResult.DENIED
-    assert await place.stands(HalfKind.ITEM) == "not json"
+    assert await place.stands(PlaceKind.ITEM) == "not json"
 
 
 @pytest.mark.parametrize("kind", BOTH)
@@ -335,7 +335,9 @@ async def test_a_throttled_read_is_unseen_and_does_not_hide_the_other_half(place
 
     seen = await place.backend.read_lock()
 
-    assert [(half, why.trouble) for half, why in seen.unseen if isinstance(why, Unseen)] == [(kind, Trouble.THROTTLED)]
+    assert [(place, why.trouble) for place, why in seen.unseen if isinstance(why, Unseen)] == [
+        (kind, Trouble.THROTTLED)
+    ]
     assert len(seen.held) == 1
     assert not seen.is_free
 
@@ -345,7 +347,7 @@ async def test_a_throttled_release_leaves_the_half(place, kind):
     seen = await held(place)
     place.throttle(kind, "delete")
 
-    results = {half.kind: (await place.backend.release(half)).result for half in seen.held}
+    results = {place.kind: (await place.backend.release(place)).result for place in seen.held}
 
     assert results[kind] is ReleaseResult.THROTTLED
     assert await place.stands(kind) == text_of()
@@ -356,7 +358,7 @@ async def test_a_release_whose_answer_was_lost_is_settled_by_reading(place, kind
     seen = await held(place)
     place.lose_answer(kind)
 
-    results = [(await place.backend.release(half)).result for half in seen.held]
+    results = [(await place.backend.release(place)).result for place in seen.held]
 
     assert results == [ReleaseResult.RELEASED] * 2
     assert await place.stands(kind) is None

@@ -21,10 +21,10 @@ from bot.core.lock import (
     Billing,
     DigestMatch,
     DigestSeen,
-    Half,
-    HalfKind,
     LockInfo,
+    LockPlace,
     LockSeen,
+    PlaceKind,
     Refusals,
     StateAbsent,
     StateCheck,
@@ -136,11 +136,11 @@ class Make:
         )
         return replace(info, **changes)
 
-    def half(self, info: LockInfo | None, kind: HalfKind = HalfKind.ITEM, garbage: str | None = None) -> Half:
-        return Half(kind, "acme-tf-locks", "fence", info, garbage)
+    def place(self, info: LockInfo | None, kind: PlaceKind = PlaceKind.ITEM, garbage: str | None = None) -> LockPlace:
+        return LockPlace(kind, "acme-tf-locks", "fence", info, garbage)
 
-    def seen(self, *halves: Half, unseen: tuple[tuple[HalfKind, Unseen | NotFound], ...] = ()) -> LockSeen:
-        return LockSeen(halves, (), unseen, self.now)
+    def seen(self, *places: LockPlace, unseen: tuple[tuple[PlaceKind, Unseen | NotFound], ...] = ()) -> LockSeen:
+        return LockSeen(places, (), unseen, self.now)
 
     def state(self, **changes: Any) -> StateSeen:
         state = StateSeen(
@@ -218,7 +218,7 @@ class Make:
         seen = looks if looks is not None else (self.look(*(runs or (self.run(),))),)
         case = Case(
             lock_id=self.lock_id,
-            lock=self.seen(self.half(self.info(who=who))),
+            lock=self.seen(self.place(self.info(who=who))),
             state=self.check(),
             looks=seen,
             attribution=self.tie(*seen, named=named, who=who),
@@ -271,7 +271,7 @@ class Chronicle:
         look = make.look(make.run())
         inspection = Inspection(
             state=StateName("staging", "Staging", protected=False),
-            seen=make.seen(make.half(make.info())),
+            seen=make.seen(make.place(make.info())),
             check=make.check(),
             looks=(look,),
             lock=make.info(),
@@ -284,7 +284,7 @@ class Chronicle:
         return replace(inspection, **changes)
 
     def free(self, clock: str, **changes: Any) -> Inspection:
-        seen = LockSeen((), (HalfKind.ITEM,), (), self.make.at(clock))
+        seen = LockSeen((), (PlaceKind.ITEM,), (), self.make.at(clock))
         return self.inspection(clock, **{"seen": seen, "lock": None, "attribution": None, "owner": None, **changes})
 
     def crowd(self, clock: str, count: int = 47, minutes: int = 120) -> Contention:

@@ -15,7 +15,7 @@ from bot.core.gate.attribution import Attribution, Candidate, Claimed, Look, Str
 from bot.core.gate.case import Case, Effect, Rule, Ruling
 from bot.core.gate.claim import Claim, Exited
 from bot.core.gate.decide import RULES, decide
-from bot.core.lock import DigestMatch, DigestSeen, HalfKind, StateAbsent, StateSeen
+from bot.core.lock import DigestMatch, DigestSeen, PlaceKind, StateAbsent, StateSeen
 from bot.core.people import Approval, OwnerAnswer, OwnerSays
 from bot.core.phrase import plain
 from bot.core.run import Conclusion, Phase
@@ -157,17 +157,17 @@ def worlds(draw, make):
         for pipeline, listed in ((make.deploy, first), (make.update, second))
     )
     who = draw(st.sampled_from(WHOS))
-    halves = (make.half(make.info(who=who)),)
+    places = (make.place(make.info(who=who)),)
     old, fresh = make.at("09:20"), make.now - timedelta(seconds=30)
     case = make.case(
         who=who,
         looks=(),
         lock=rarely(
-            make.seen(*halves),
-            make.seen(*halves, make.half(make.info(id="another"), HalfKind.FILE)),
-            make.seen(*halves, unseen=((HalfKind.FILE, make.unseen()),)),
+            make.seen(*places),
+            make.seen(*places, make.place(make.info(id="another"), PlaceKind.FILE)),
+            make.seen(*places, unseen=((PlaceKind.FILE, make.unseen()),)),
             make.seen(),
-            make.seen(make.half(None, garbage="lock info is not JSON")),
+            make.seen(make.place(None, garbage="lock info is not JSON")),
         ),
         state=make.check(
             rarely(
@@ -396,7 +396,7 @@ def why_it_may_not_be_released(make, world, *, doubts=False):
     yield from ["nobody holds it"] if not suspects and not (a_person and dead_by_word) else []
     yield from ["a person holds it"] if a_person and not dead_by_word else []
 
-    ids = {half.info and half.info.id for half in case.lock.held}
+    ids = {place.info and place.info.id for place in case.lock.held}
     yield from [] if make.lock_id in ids and None not in ids and not case.lock.unseen else ["not the same lock"]
     yield from [] if case.requester == make.standing() else ["the requester may not"]
     state = case.state.state.value if isinstance(case.state.state, Found) else None
@@ -481,7 +481,7 @@ def test_if_nothing_can_be_reached_the_gate_refuses(make, data):
     )
     case = replace(
         world.case,
-        lock=make.seen(unseen=((HalfKind.ITEM, make.unseen()),)),
+        lock=make.seen(unseen=((PlaceKind.ITEM, make.unseen()),)),
         state=make.check(make.unseen(), DigestSeen(DigestMatch.UNSEEN)),
     )
 
@@ -628,12 +628,12 @@ def the_requester_loses_his_standing(make, world, data):
     return replace(world, case=replace(world.case, requester=make.standing(**worse)))
 
 
-def _unseen_half(make, case):
-    return replace(case.lock, unseen=((HalfKind.FILE, make.unseen()),))
+def _unseen_place(make, case):
+    return replace(case.lock, unseen=((PlaceKind.FILE, make.unseen()),))
 
 
-def _garbage_half(make, case):
-    return replace(case.lock, held=(*case.lock.held, make.half(None, HalfKind.FILE, "lock info is not JSON")))
+def _garbage_place(make, case):
+    return replace(case.lock, held=(*case.lock.held, make.place(None, PlaceKind.FILE, "lock info is not JSON")))
 
 
 BAD_NEWS = {
@@ -646,8 +646,8 @@ BAD_NEWS = {
     "a live run claims the state": a_live_run_claims_the_state,
     "the requester loses his standing": the_requester_loses_his_standing,
     "the owner says that it runs": _in_case(owner=lambda make, _: make.answer(OwnerSays.RUNNING)),
-    "a half cannot be read": _in_case(lock=_unseen_half),
-    "a half holds garbage": _in_case(lock=_garbage_half),
+    "a half cannot be read": _in_case(lock=_unseen_place),
+    "a half holds garbage": _in_case(lock=_garbage_place),
     "the lock is gone": _in_case(lock=lambda make, _: make.seen()),
     "the state cannot be read": _in_case(state=lambda make, case: replace(case.state, state=make.unseen())),
     "the state was written just now": _in_case(state=lambda make, _: make.check(make.state(last_written=make.now))),
@@ -770,12 +770,12 @@ def wild_cases(draw, make):
     standing = st.builds(
         make.standing, in_channel=observed(st.booleans()), in_groups=st.none() | observed(st.booleans())
     )
-    halves = [make.half(info)] if draw(st.booleans()) else [make.half(None, garbage=draw(st.none() | WORDS))]
+    places = [make.place(info)] if draw(st.booleans()) else [make.place(None, garbage=draw(st.none() | WORDS))]
     digests = st.builds(DigestSeen, st.sampled_from(DigestMatch), *[st.none() | WORDS] * 4)
     return make.case(
         looks=tuple(looks),
         attribution=draw(tied),
-        lock=replace(make.seen(*halves), at=draw(INSTANTS)),
+        lock=replace(make.seen(*places), at=draw(INSTANTS)),
         state=replace(make.check(digest=draw(digests)), state=draw(observed(states | absent))),
         requester=draw(standing),
         owner=draw(

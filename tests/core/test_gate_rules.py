@@ -11,7 +11,7 @@ from bot.core.evidence import Trouble, Unseen
 from bot.core.gate.attribution import Strength
 from bot.core.gate.case import Effect, Rule, Ruling
 from bot.core.gate.decide import decide
-from bot.core.lock import DigestMatch, DigestSeen, HalfKind, StateAbsent
+from bot.core.lock import DigestMatch, DigestSeen, PlaceKind, StateAbsent
 from bot.core.people import Channel, OwnerSays
 from bot.core.phrase import plain
 from bot.core.policy import KnownPerson
@@ -50,7 +50,7 @@ def test_the_lock_that_the_user_saw_is_the_same_lock(make, says):
 def test_a_lock_that_changed_hands_refuses_and_names_the_new_holder(make, says):
     taken = make.info(id="another", who="root@runner-a-project-1-concurrent-0", created=make.at("11:50"))
 
-    effect, words, until, waits = says(Rule.SAME_LOCK, make.case(lock=make.seen(make.half(taken))))
+    effect, words, until, waits = says(Rule.SAME_LOCK, make.case(lock=make.seen(make.place(taken))))
 
     assert effect is REFUSES
     assert words == (
@@ -61,7 +61,7 @@ def test_a_lock_that_changed_hands_refuses_and_names_the_new_holder(make, says):
 
 
 def test_a_new_holder_without_a_name_is_called_that(make, says):
-    case = make.case(lock=make.seen(make.half(make.info(id="another", who=""))))
+    case = make.case(lock=make.seen(make.place(make.info(id="another", who=""))))
 
     assert "held by a holder without a name since" in says(Rule.SAME_LOCK, case)[1]
 
@@ -73,7 +73,7 @@ def test_a_lock_that_is_gone_refuses_since_the_state_is_free(make, says):
 
 
 def test_a_half_that_could_not_be_read_refuses_though_the_other_holds_the_lock(make, says):
-    case = make.case(lock=make.seen(make.half(make.info()), unseen=((HalfKind.FILE, make.unseen("S3 is slow")),)))
+    case = make.case(lock=make.seen(make.place(make.info()), unseen=((PlaceKind.FILE, make.unseen("S3 is slow")),)))
 
     effect, words, _, waits = says(Rule.SAME_LOCK, case)
 
@@ -83,22 +83,22 @@ def test_a_half_that_could_not_be_read_refuses_though_the_other_holds_the_lock(m
 def test_a_half_that_access_rights_hide_is_not_worth_waiting_for(make, says):
     denied = make.unseen("s3:GetObject is missing", Trouble.DENIED)
 
-    assert says(Rule.SAME_LOCK, make.case(lock=make.seen(unseen=((HalfKind.FILE, denied),))))[3] is False
+    assert says(Rule.SAME_LOCK, make.case(lock=make.seen(unseen=((PlaceKind.FILE, denied),))))[3] is False
 
 
 def test_a_half_with_garbage_refuses_though_the_other_holds_the_lock(make, says):
-    halves = (make.half(make.info()), make.half(None, HalfKind.FILE, "lock info is not JSON"))
+    places = (make.place(make.info()), make.place(None, PlaceKind.FILE, "lock info is not JSON"))
 
-    effect, words, _, _ = says(Rule.SAME_LOCK, make.case(lock=make.seen(*halves)))
+    effect, words, _, _ = says(Rule.SAME_LOCK, make.case(lock=make.seen(*places)))
 
     assert (effect, words) == (REFUSES, "the lockfile holds a lock that cannot be read: lock info is not JSON")
 
 
 def test_another_lock_in_the_other_half_is_a_warning(make, says):
     other = make.info(id="another", who="jenkins@agent", created=make.at("11:50"))
-    halves = (make.half(make.info()), make.half(other, HalfKind.FILE))
+    places = (make.place(make.info()), make.place(other, PlaceKind.FILE))
 
-    effect, words, _, _ = says(Rule.SAME_LOCK, make.case(lock=make.seen(*halves)))
+    effect, words, _, _ = says(Rule.SAME_LOCK, make.case(lock=make.seen(*places)))
 
     assert effect is WARNS
     assert words.startswith("the other half is another lock, which stays: held by jenkins@agent since 2026-11-21 11:50")
@@ -711,7 +711,7 @@ def test_a_host_name_with_a_run_that_nobody_knows_is_not_a_person_who_can_call_i
 
 
 def test_of_a_lock_that_was_not_read_no_rule_says_whose_machine_took_it(make, says):
-    case = make.case(lock=make.seen(unseen=((HalfKind.ITEM, make.unseen()),)))
+    case = make.case(lock=make.seen(unseen=((PlaceKind.ITEM, make.unseen()),)))
 
     effect, words, _, waits = says(Rule.HUMAN_HELD, case)
 
@@ -765,7 +765,7 @@ def test_the_look_up_of_the_run_that_the_host_names_must_be_fresh_too(make, says
 
 def test_evidence_from_before_the_lock_says_nothing_of_its_holder(make, says):
     created = make.now + timedelta(seconds=5)
-    case = make.case(lock=make.seen(make.half(make.info(created=created))))
+    case = make.case(lock=make.seen(make.place(make.info(created=created))))
 
     effect, words, until, waits = says(Rule.FRESH, case)
 

@@ -34,7 +34,7 @@ def test_every_rule_runs_though_the_first_refuses(make):
 
 def test_a_warning_alone_is_allowed(make):
     other = make.info(id="another", created=make.at("10:00"))
-    verdict = decide(make.case(lock=make.seen(make.half(make.info()), make.half(other))), make.now)
+    verdict = decide(make.case(lock=make.seen(make.place(make.info()), make.place(other))), make.now)
 
     assert verdict[Rule.SAME_LOCK].effect is Effect.WARNS
     assert verdict.ruling is Ruling.ALLOW

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from bot.core.evidence import NotFound
 from bot.core.lock import (
-    Half,
-    HalfKind,
     LockInfo,
+    LockPlace,
     LockSeen,
+    PlaceKind,
     age,
     parse_created,
     parse_lock_info,
@@ -181,50 +181,50 @@ def test_created_comes_back_to_the_microsecond(moment, nanoseconds):
     assert parse_created(text) == moment.replace(tzinfo=UTC)
 
 
-def half(kind: HalfKind, lock_id: str | None, created: datetime = AT) -> Half:
+def place(kind: PlaceKind, lock_id: str | None, created: datetime = AT) -> LockPlace:
     info = None if lock_id is None else parse_lock_info(written(ID=lock_id, Created=created.isoformat()))
-    return Half(kind, "a place", fence="f", info=info, garbage=None if info else "not JSON")
+    return LockPlace(kind, "a place", fence="f", info=info, garbage=None if info else "not JSON")
 
 
-def seen(*held: Half, free: tuple[HalfKind, ...] = (), unseen: tuple = ()) -> LockSeen:
+def seen(*held: LockPlace, free: tuple[PlaceKind, ...] = (), unseen: tuple = ()) -> LockSeen:
     return LockSeen(held=held, free=free, unseen=unseen, at=AT)
 
 
 def test_a_state_is_free_only_if_every_half_was_seen_to_be_free():
-    hidden = ((HalfKind.ITEM, NotFound("DynamoDB", "table locks", AT)),)
+    hidden = ((PlaceKind.ITEM, NotFound("DynamoDB", "table locks", AT)),)
 
-    assert seen(free=tuple(HalfKind)).is_free
-    assert not seen(free=(HalfKind.FILE,), unseen=hidden).is_free
-    assert not seen(half(HalfKind.FILE, "a"), free=(HalfKind.ITEM,)).is_free
-    assert not seen(half(HalfKind.FILE, None), free=(HalfKind.ITEM,)).is_free
+    assert seen(free=tuple(PlaceKind)).is_free
+    assert not seen(free=(PlaceKind.FILE,), unseen=hidden).is_free
+    assert not seen(place(PlaceKind.FILE, "a"), free=(PlaceKind.ITEM,)).is_free
+    assert not seen(place(PlaceKind.FILE, None), free=(PlaceKind.ITEM,)).is_free
 
 
 def test_a_lock_in_both_halves_is_one_lock():
-    both = seen(half(HalfKind.ITEM, "a"), half(HalfKind.FILE, "a"))
+    both = seen(place(PlaceKind.ITEM, "a"), place(PlaceKind.FILE, "a"))
 
     assert [info.id for info in both.locks] == ["a"]
 
 
 def test_halves_are_released_in_the_order_file_then_item():
-    both = seen(half(HalfKind.ITEM, "a"), half(HalfKind.FILE, "a"))
+    both = seen(place(PlaceKind.ITEM, "a"), place(PlaceKind.FILE, "a"))
 
-    assert [found.kind for found in both.halves_of("a")] == [HalfKind.FILE, HalfKind.ITEM]
+    assert [found.kind for found in both.places_of("a")] == [PlaceKind.FILE, PlaceKind.ITEM]
 
 
 def test_of_two_different_locks_the_older_one_is_spoken_of():
-    both = seen(half(HalfKind.ITEM, "young"), half(HalfKind.FILE, "old", AT - timedelta(hours=2)))
+    both = seen(place(PlaceKind.ITEM, "young"), place(PlaceKind.FILE, "old", AT - timedelta(hours=2)))
 
     assert [info.id for info in both.locks] == ["old", "young"]
     assert both.lock is not None
     assert both.lock.id == "old"
-    assert [found.kind for found in both.halves_of("young")] == [HalfKind.ITEM]
+    assert [found.kind for found in both.places_of("young")] == [PlaceKind.ITEM]
 
 
 def test_a_half_that_cannot_be_read_belongs_to_no_lock():
-    torn = seen(half(HalfKind.FILE, None), half(HalfKind.ITEM, "a"))
+    torn = seen(place(PlaceKind.FILE, None), place(PlaceKind.ITEM, "a"))
 
-    assert [found.kind for found in torn.garbage] == [HalfKind.FILE]
-    assert [found.kind for found in torn.halves_of("a")] == [HalfKind.ITEM]
+    assert [found.kind for found in torn.garbage] == [PlaceKind.FILE]
+    assert [found.kind for found in torn.places_of("a")] == [PlaceKind.ITEM]
 
 
 def test_a_lock_from_a_clock_that_runs_ahead_has_no_negative_age():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bot.core.account.story import Story
 from bot.core.account.values import LockEnd, MarkKind, Role
 from bot.core.evidence import Trouble
-from bot.core.lock import HalfKind
+from bot.core.lock import PlaceKind
 from bot.core.record.facts import inspection_facts
 from bot.core.record.incident import Incident
 from bot.core.record.timeline import GENESIS, Entry, Kind, canonical
@@ -84,7 +84,7 @@ def test_a_lock_that_is_not_there_any_more_is_gone_since_the_look_that_missed_it
 
 def test_a_lock_that_could_not_be_read_is_not_taken_for_gone(chronicle):
     make = chronicle.make
-    unread = make.seen(unseen=((HalfKind.ITEM, make.unseen(trouble=Trouble.THROTTLED)),))
+    unread = make.seen(unseen=((PlaceKind.ITEM, make.unseen(trouble=Trouble.THROTTLED)),))
     chronicle.look("11:00")
     chronicle.add("11:30", Kind.GATE_DECIDED, evidence=inspection_facts(chronicle.free("11:30", seen=unread)))
 
@@ -98,7 +98,7 @@ def test_a_lock_whose_place_another_took_was_replaced(chronicle):
     make = chronicle.make
     newer = make.info(id="another", created=make.at("11:20"))
     chronicle.look("11:00")
-    chronicle.look("11:30", seen=make.seen(make.half(newer)), lock=newer)
+    chronicle.look("11:30", seen=make.seen(make.place(newer)), lock=newer)
 
     first, second = chronicle.account().locks
 

@@ -117,7 +117,7 @@ class Scene:
         return await self.slack.wait_for(recorded, within)
 
     async def stands(self, lock, state: str = "staging") -> bool:
-        """Whether exactly this lock stands in every half that the state has, read past bot and proxy."""
+        """Whether exactly this lock stands in every place that the state has, read past bot and proxy."""
         of = self.stage.states[state]
         return await self.stage.lock_ids(state) == {
             "item": lock.id if of.item else None,

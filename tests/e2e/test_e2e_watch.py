@@ -22,7 +22,7 @@ def mentions(scene, user):
 
 
 async def released(scene):
-    """Terraform has ended as it should, and its lock is gone from both halves."""
+    """Terraform has ended as it should, and its lock is gone from both places."""
     for key in await scene.stage.aws.items():
         await scene.stage.aws.delete_item(key)
     for key in await scene.stage.aws.objects():

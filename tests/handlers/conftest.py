@@ -19,7 +19,7 @@ from slack_bolt.request.async_request import AsyncBoltRequest
 
 from bot.app.metrics import Metrics
 from bot.core.gate.inspection import StateName
-from bot.core.lock import HalfKind
+from bot.core.lock import PlaceKind
 from bot.core.policy import Holders, Policy
 from bot.errors import JournalAway
 from bot.export.exporter import FileExporter
@@ -108,7 +108,7 @@ class Office:
         created = (datetime.now(UTC) - timedelta(hours=1)).isoformat().replace("+00:00", "Z")
         info = {"ID": "5a5a5a5a-1b2c-4d3e-8f40-2b756fec4d7f", "Operation": "OperationTypeApply", "Info": ""}
         info |= {"Who": "runner@fv-az1-1", "Version": "1.11.4", "Created": created, "Path": "b/k"}
-        self.store.write(HalfKind.ITEM, json.dumps(info))
+        self.store.write(PlaceKind.ITEM, json.dumps(info))
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ async def office(tmp_path):
         populate(slack)
         session = await stack.enter_async_context(aiohttp.ClientSession())
         client = slack_client(slack.bot_token, base_url=slack.api_url, session=session)
-        clock, switchboard, store = MovableClock(), Switchboard(), MemoryStore((HalfKind.ITEM,))
+        clock, switchboard, store = MovableClock(), Switchboard(), MemoryStore((PlaceKind.ITEM,))
         directory = SlackDirectory(client, clock=clock)
         await directory.introduce()
         journal = MemoryJournal(clock, switchboard)

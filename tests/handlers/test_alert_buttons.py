@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.core.lock import HalfKind
+from bot.core.lock import PlaceKind
 from bot.sandbox.slack import payloads as slack_payloads
 from bot.sandbox.slack import views as slack_views
 from bot.sandbox.slack.dispatch import Kind
@@ -67,7 +67,7 @@ class Desk:
 
     @property
     def is_locked(self):
-        return HalfKind.ITEM in self.office.store.texts
+        return PlaceKind.ITEM in self.office.store.texts
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ async def test_check_answers_the_clicker_with_the_state_as_it_is(desk):
     message = await desk.alert()
 
     assert "staging is locked" in await desk.told_at(message, "alert.status")
-    desk.office.store.clear(HalfKind.ITEM)
+    desk.office.store.clear(PlaceKind.ITEM)
     assert "staging is free" in await desk.told_at(message, "alert.status")
 
 
@@ -110,12 +110,12 @@ async def test_unlock_in_the_incident_channel_shows_the_gates_checklist_and_rele
 @pytest.mark.parametrize("action", ["alert.unlock", "alert.who"])
 async def test_a_click_on_an_alert_whose_lock_is_gone_is_refused_and_says_what_stands_there_now(desk, action):
     message = await desk.alert()
-    desk.office.store.clear(HalfKind.ITEM)
+    desk.office.store.clear(PlaceKind.ITEM)
     assert "free by now" in await desk.told_at(message, action)
 
     desk.office.hold()
-    text, _ = desk.office.store.texts[HalfKind.ITEM]
-    desk.office.store.write(HalfKind.ITEM, text.replace("5a5a5a5a", "6b6b6b6b"))
+    text, _ = desk.office.store.texts[PlaceKind.ITEM]
+    desk.office.store.write(PlaceKind.ITEM, text.replace("5a5a5a5a", "6b6b6b6b"))
     assert "another lock by now" in await desk.told_at(message, action)
     assert desk.is_locked
 
@@ -140,7 +140,7 @@ async def test_a_guest_cannot_snooze(desk):
 
 async def test_a_resolved_alert_stands_in_its_message_without_buttons(desk):
     message = await desk.alert()
-    desk.office.store.clear(HalfKind.ITEM)
+    desk.office.store.clear(PlaceKind.ITEM)
     await desk.sweep()
 
     assert len(desk.office.slack.messages(ALERTS)) == 1

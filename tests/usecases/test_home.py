@@ -7,7 +7,7 @@ import pytest
 
 from bot.core.gate.case import Ruling
 from bot.core.gate.inspection import StateName
-from bot.core.lock import HalfKind
+from bot.core.lock import PlaceKind
 from bot.core.policy import ApprovalPolicy, Approvers
 from bot.core.reports.home import Wait
 from bot.core.run import Conclusion
@@ -97,8 +97,8 @@ def test_where_slack_does_not_say_who_somebody_is_he_sees_nothing(paper):
 def test_a_thousand_locks_are_read_once_and_each_stands_on_one_page(paper):
     states, reads = {}, []
     for number in range(1_000):
-        store = MemoryStore((HalfKind.ITEM,))
-        store.write(HalfKind.ITEM, lock_text(paper, f"lock-{number}"))
+        store = MemoryStore((PlaceKind.ITEM,))
+        store.write(PlaceKind.ITEM, lock_text(paper, f"lock-{number}"))
         backend = MemoryLockBackend(store, paper.clock)
         states[f"s{number}"] = State(StateName(f"s{number}", "", protected=False), backend, "memory", ())
 

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from bot.core.gate.stages import UnlockStage
-from bot.core.lock import HalfKind, LockInfo, parse_lock_info
+from bot.core.lock import LockInfo, PlaceKind, parse_lock_info
 from bot.core.policy import ApprovalPolicy, Approvers, Holders, KnownPerson, Policy
 from bot.core.record.timeline import verify
 from bot.core.reports.alert import Bulletin
@@ -53,7 +53,7 @@ QUINN, PARKER, ELLIOTT, TWIN, GUEST = "U0QUINN", "U0PARKER", "U0ELLIOTT", "U0TWI
 GROUP = "S0OPS"
 ACTORS = {"elliott-ci": ELLIOTT, "parker-ci": PARKER}
 
-HALVES = st.sampled_from([(HalfKind.ITEM,), (HalfKind.FILE,), (HalfKind.FILE, HalfKind.ITEM)])
+HALVES = st.sampled_from([(PlaceKind.ITEM,), (PlaceKind.FILE,), (PlaceKind.FILE, PlaceKind.ITEM)])
 ENDS = st.sampled_from(
     [Conclusion.FAILED, Conclusion.CANCELLED, Conclusion.TIMED_OUT, Conclusion.LOST, Conclusion.SUCCESS]
 )
@@ -163,7 +163,7 @@ class PeopleMachine(RuleBasedStateMachine):
         self.wishes: dict[str, Wished] = {}
         self.answers: dict[str, list[Said]] = {}
         self.bad_since: dict[tuple[str, str], datetime] = {}
-        self.deleted: list[tuple[str, HalfKind]] = []
+        self.deleted: list[tuple[str, PlaceKind]] = []
         self.looked: dict[str, int] = {}
         self.moved: dict[str, int] = {}
         self.plans: dict[int, tuple[str, int, str]] = {}
@@ -221,13 +221,13 @@ class PeopleMachine(RuleBasedStateMachine):
         self.world.ci.start(run_id, DEPLOY, host=host, actor=actor)
         self._take("runner@fv-az881-525", run_id, ACTORS[actor], kinds)
 
-    @rule(what=TERRAFORM, how=ENDS, lives_on=st.floats(0.0, 0.98), half=st.booleans(), actor=LOGINS)
-    def terraform_or_its_ci_does_something(self, what, how, lives_on, half, actor):
+    @rule(what=TERRAFORM, how=ENDS, lives_on=st.floats(0.0, 0.98), place=st.booleans(), actor=LOGINS)
+    def terraform_or_its_ci_does_something(self, what, how, lives_on, place, actor):
         """The runner may live on for a while: less than the settle time, which is what that time is for."""
         holder = self._holder()
         match what:
             case "takes" | "takes by hand" if not self.world.store.texts:
-                self._take_by(actor, half=half, by_hand=what == "takes by hand")
+                self._take_by(actor, place=place, by_hand=what == "takes by hand")
             case "goes on" if holder is not None:
                 self.world.store.last_written = self.now
             case "ends well":
@@ -245,11 +245,11 @@ class PeopleMachine(RuleBasedStateMachine):
             case "state breaks":
                 self._break_state()
 
-    def _take_by(self, actor, *, half, by_hand):
+    def _take_by(self, actor, *, place, by_hand):
         if by_hand:
             self._take("elliott@laptop", None, ELLIOTT, self.world.kinds)
         else:
-            self._take_as(actor, self.world.kinds[:1] if half else self.world.kinds)
+            self._take_as(actor, self.world.kinds[:1] if place else self.world.kinds)
 
     def _end_well(self):
         holder = self._holder()
@@ -300,7 +300,7 @@ class PeopleMachine(RuleBasedStateMachine):
             self.world.store.texts.clear()
             self._take_as("parker-ci", self.world.kinds, host="runner-2")
 
-    def _leave_behind(self, how, half, actor, *, by_hand):
+    def _leave_behind(self, how, place, actor, *, by_hand):
         """Where a release may succeed: without this, most roads lead to a refusal."""
         self._end_well()
         if self._holder() is not None:
@@ -311,7 +311,7 @@ class PeopleMachine(RuleBasedStateMachine):
                 self.world.ci.end(run.ref.id, how)
         if by_hand:
             self.world.pass_time(300)
-        self._take_by(actor, half=half, by_hand=by_hand)
+        self._take_by(actor, place=place, by_hand=by_hand)
         self._end_as(how, 0.9)
         self.world.pass_time(700)
 
@@ -475,7 +475,7 @@ class PeopleMachine(RuleBasedStateMachine):
                 self.world.pass_time(15, workers=workers)
                 if between == "armed again too late":
                     self._end_well()
-                    self._take_by(lock[3], half=False, by_hand=False)
+                    self._take_by(lock[3], place=False, by_hand=False)
                 if between != "changes hands":
                     self._press_newest("unlock.rearm", other)
                 self._end_as(Conclusion.FAILED, 0.2)
@@ -489,9 +489,9 @@ class PeopleMachine(RuleBasedStateMachine):
 
     def _prepare(self, lock):
         """A lock that was left behind, if there is none that might be released."""
-        how, half, by_hand, actor = lock
+        how, place, by_hand, actor = lock
         if not self.world.store.texts or self._holder() is not None:
-            self._leave_behind(how, half, actor, by_hand=by_hand)
+            self._leave_behind(how, place, actor, by_hand=by_hand)
         if by_hand and self._standing():
             self._type(QUINN, command.Unlock(STATE))
             self._dies_by_hand()
@@ -959,7 +959,7 @@ def play():
     def play(**world):
         made.append(PeopleMachine())
         made[-1].begin(
-            kinds=(HalfKind.FILE, HalfKind.ITEM), by=Approvers.MEMBER, not_by_actor=False, how=Conclusion.FAILED,
+            kinds=(PlaceKind.FILE, PlaceKind.ITEM), by=Approvers.MEMBER, not_by_actor=False, how=Conclusion.FAILED,
             actor="elliott-ci", **{"protected": True, "in_groups": False, **world},
         )  # fmt: skip
         return made[-1]

@@ -28,10 +28,10 @@ async def confirmed(scene, **how):
 
 
 async def outcome(scene, lock):
-    """The outcomes on the timeline, and the halves in which the lock still stands."""
+    """The outcomes on the timeline, and the places in which the lock still stands."""
     outcomes = [entry.facts["outcome"] for entry in await scene.entries("unlock.released", "unlock.failed")]
-    halves = await scene.aws.lock_ids(KEY)
-    return outcomes, sorted(half for half, there in halves.items() if there == lock.id)
+    places = await scene.aws.lock_ids(KEY)
+    return outcomes, sorted(place for place, there in places.items() if there == lock.id)
 
 
 async def test_both_halves_are_released_and_everything_is_on_the_timeline(scene):

@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from bot.core.gate.stages import UnlockStage
-from bot.core.lock import HalfKind, LockInfo
+from bot.core.lock import LockInfo, PlaceKind
 from bot.core.people import OwnerAnswer, OwnerSays
 from bot.core.record.timeline import verify
 from bot.core.reports.letter import OwnerNews
@@ -97,7 +97,7 @@ def test_the_steps_cover_a_whole_release(left_behind):
     assert calls() <= STEPS
 
 
-@pytest.mark.parametrize("kinds", [(HalfKind.ITEM,), (HalfKind.FILE, HalfKind.ITEM)], ids=["one half", "two halves"])
+@pytest.mark.parametrize("kinds", [(PlaceKind.ITEM,), (PlaceKind.FILE, PlaceKind.ITEM)], ids=["one half", "two halves"])
 @pytest.mark.parametrize("step", range(1, STEPS, 1))
 def test_a_worker_killed_at_any_step_is_followed_by_one_that_settles_it_within_a_minute(left_behind, step, kinds):
     paper = left_behind(kinds=kinds)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from bot.core.gate.stages import UnlockStage
-from bot.core.lock import HalfKind, LockInfo, parse_lock_info
+from bot.core.lock import LockInfo, PlaceKind, parse_lock_info
 from bot.core.people import OwnerAnswer, OwnerSays
 from bot.core.record.timeline import verify
 from bot.core.reports.letter import OwnerNews
@@ -28,7 +28,7 @@ from bot.usecases.unlock import unlock
 from tests.worlds.memory.memory import WORKER, Throttle, lock_text
 from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE, MemoryWorld
 
-HALVES = st.sampled_from([(HalfKind.ITEM,), (HalfKind.FILE,), (HalfKind.FILE, HalfKind.ITEM)])
+HALVES = st.sampled_from([(PlaceKind.ITEM,), (PlaceKind.FILE,), (PlaceKind.FILE, PlaceKind.ITEM)])
 ENDS = st.sampled_from([Conclusion.FAILED, Conclusion.CANCELLED, Conclusion.TIMED_OUT, Conclusion.LOST])
 CLICKS = ["confirmed", "approved", "armed", "taken back", "declined"]
 PEOPLE = st.sampled_from(["U0QUINN", "U0PARKER", "U0ELLIOTT", "U0GUEST"])
@@ -65,7 +65,7 @@ class ReleaseMachine(RuleBasedStateMachine):
         self.wishes: dict[str, str] = {}
         self.consents: dict[str, list[tuple[str, str, datetime]]] = {}
         self.answers: dict[str, tuple[OwnerSays, int]] = {}
-        self.deleted: list[tuple[str, HalfKind]] = []
+        self.deleted: list[tuple[str, PlaceKind]] = []
         self.looked: dict[str, int] = {}
         self.plans: dict[int, str] = {}
         self.troubled: dict[str, int] = {}
@@ -117,9 +117,9 @@ class ReleaseMachine(RuleBasedStateMachine):
         self._take(run_id, kinds)
 
     @precondition(lambda self: not self.world.store.texts)
-    @rule(half=st.booleans())
-    def terraform_takes_the_lock(self, half):
-        self._take_as("runner-1", self.world.kinds[:1] if half else self.world.kinds)
+    @rule(place=st.booleans())
+    def terraform_takes_the_lock(self, place):
+        self._take_as("runner-1", self.world.kinds[:1] if place else self.world.kinds)
 
     @precondition(lambda self: self._holder() is not None)
     @rule()
@@ -266,8 +266,8 @@ class ReleaseMachine(RuleBasedStateMachine):
     def something_happens_in_the_middle(self, moment, what):
         self.plans[self.world.switchboard.calls + moment] = what
 
-    @rule(how=ENDS, half=st.booleans())
-    def a_lock_is_left_behind(self, how, half):
+    @rule(how=ENDS, place=st.booleans())
+    def a_lock_is_left_behind(self, how, place):
         """Where a release may succeed: without this, most roads lead to a refusal."""
         self._end_well()
         if self._holder() is not None:
@@ -276,7 +276,7 @@ class ReleaseMachine(RuleBasedStateMachine):
         for run in list(self.world.ci.known.values()):
             if run.phase is RunPhase.RUNNING:
                 self.world.ci.end(run.ref.id, how)
-        self._take_as("runner-3", self.world.kinds[:1] if half else self.world.kinds)
+        self._take_as("runner-3", self.world.kinds[:1] if place else self.world.kinds)
         self._end_as(how, 0.9)
         self.world.pass_time(700)
 

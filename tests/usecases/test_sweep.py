@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from bot.core.gate.inspection import StateName
-from bot.core.lock import HalfKind, LockInfo
+from bot.core.lock import LockInfo, PlaceKind
 from bot.core.policy import WatchRule
 from bot.core.reports.alert import AlertKind, Bulletin, Outcome
 from bot.core.reports.letter import OwnerLetter, OwnerNews
@@ -37,7 +37,7 @@ class Watch(MemoryWorld):
         states, backends = dict(self.ports.states), dict(self.ports.sweep.backends)
         for number in range(count):
             name = f"s{number}"
-            store = self.stores[name] = MemoryStore((HalfKind.ITEM,))
+            store = self.stores[name] = MemoryStore((PlaceKind.ITEM,))
             backends[name] = MemoryLockBackend(store, self.clock, self.switchboard)
             states[name] = State(
                 StateName(name, "", protected=False), backends[name], "memory", (DEPLOY,), table, table=table or ""
@@ -217,7 +217,7 @@ def test_a_throttled_table_of_many_states_is_one_alert(world):
     world.add_states(300, table="acme-tf-locks")
 
     async def throttled(name):
-        if name == f"read {HalfKind.ITEM}":
+        if name == f"read {PlaceKind.ITEM}":
             raise Throttle
 
     world.switchboard.fault = throttled

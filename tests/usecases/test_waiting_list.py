@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.core.lock import HalfKind, LockInfo
+from bot.core.lock import LockInfo, PlaceKind
 from bot.core.people import Channel
 from bot.core.policy import WatchRule
 from bot.core.reports.queue import QueueNews
@@ -271,7 +271,7 @@ def test_a_state_that_cannot_be_read_is_never_free(paper):
 
 def test_half_a_lock_is_a_lock(paper):
     paper.start(QUINN)
-    paper.world.store.clear(HalfKind.FILE)
+    paper.world.store.clear(PlaceKind.FILE)
 
     paper.pass_time(60)
 

@@ -26,10 +26,10 @@ from bot.core.lock import (
     Billing,
     DigestMatch,
     DigestSeen,
-    Half,
-    HalfKind,
     LockInfo,
+    LockPlace,
     LockSeen,
+    PlaceKind,
     Refusals,
     StateCheck,
     StateSeen,
@@ -261,7 +261,7 @@ def _look(clock: str, *, refused: int = 0) -> Inspection:
 def _throttled(inspection: Inspection) -> Inspection:
     """The same, where the table refused to be read."""
     why = Unseen("DynamoDB", Trouble.THROTTLED, f"table {_TABLE} refused to be read", inspection.at)
-    unread = LockSeen((), (), ((HalfKind.ITEM, why),), inspection.at)
+    unread = LockSeen((), (), ((PlaceKind.ITEM, why),), inspection.at)
     return replace(inspection, seen=unread)
 
 
@@ -271,7 +271,7 @@ def _info() -> LockInfo:
 
 
 def _seen(now: datetime) -> LockSeen:
-    return LockSeen((Half(HalfKind.ITEM, _TABLE, "fence", _info(), None),), (), (), now)
+    return LockSeen((LockPlace(PlaceKind.ITEM, _TABLE, "fence", _info(), None),), (), (), now)
 
 
 def _lost() -> Run:

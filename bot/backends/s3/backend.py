@@ -14,18 +14,18 @@ import stamina
 from bot.aws.clients import AwsClients
 from bot.aws.errors import AwsError, is_passing, timed_out
 from bot.backends.s3.address import S3Address
-from bot.backends.s3.halves import FileHalf, ItemHalf, lock_seen, nowhere, read_digest
-from bot.backends.s3.probe import HalfProbe, keeps_versions, probe_file, probe_item
+from bot.backends.s3.places import FilePlace, ItemPlace, lock_seen, nowhere, read_digest
+from bot.backends.s3.probe import PlaceProbe, keeps_versions, probe_file, probe_item
 from bot.backends.s3.state_object import StateObject
 from bot.backends.s3.table import LockTable
 from bot.core.evidence import Found, Observation, Trouble
 from bot.core.lock import (
     DigestMatch,
     DigestSeen,
-    Half,
-    HalfKind,
-    HalfRelease,
+    LockPlace,
     LockSeen,
+    PlaceKind,
+    PlaceRelease,
     ReleaseResult,
     StateAbsent,
     StateCheck,
@@ -52,24 +52,24 @@ class S3Backend:
         self._clients = clients
         self._clock = clock
         self._timeout = timeout
-        self._halves: dict[HalfKind, FileHalf | ItemHalf] = {}
+        self._places: dict[PlaceKind, FilePlace | ItemPlace] = {}
         if address.use_lockfile:
-            self._halves[HalfKind.FILE] = FileHalf(self._s3, address.bucket, address.lockfile_key)
+            self._places[PlaceKind.FILE] = FilePlace(self._s3, address.bucket, address.lockfile_key)
         if address.dynamodb_table:
-            self._halves[HalfKind.ITEM] = ItemHalf(self._dynamodb, address.dynamodb_table, address.lock_key)
+            self._places[PlaceKind.ITEM] = ItemPlace(self._dynamodb, address.dynamodb_table, address.lock_key)
         self._object = StateObject(self._s3, address.bucket, address.key)
         self._table = (
             LockTable(address.dynamodb_table, address.access, clients, clock) if address.dynamodb_table else None
         )
 
     async def read_lock(self) -> LockSeen:
-        """Reads all configured halves at the same time. A state without any half is unseen, never free."""
+        """Reads all configured places at the same time. A state without any place is unseen, never free."""
         at = self._clock.now()
-        if not self._halves:
+        if not self._places:
             return nowhere(at)
-        read = await asyncio.gather(*(self._now_in(half) for half in self._halves.values()))
+        read = await asyncio.gather(*(self._now_in(place) for place in self._places.values()))
 
-        seen = lock_seen(dict(zip(self._halves, read, strict=True)), at)
+        seen = lock_seen(dict(zip(self._places, read, strict=True)), at)
         if self._table is not None and seen.is_throttled:
             self._table.doubt()
         return seen
@@ -87,18 +87,18 @@ class S3Backend:
         """Looks at the lock table, if there is one: its capacity, its TTL, and how much it refused lately."""
         return None if self._table is None else await self._table.look()
 
-    async def release(self, half: Half) -> HalfRelease:
-        """Deletes exactly the lock that `half` was read from, or nothing. One attempt."""
-        if half.info is None or not half.fence:
-            return HalfRelease(half, ReleaseResult.DENIED, "a lock that cannot be read is never released")
-        store = self._halves.get(half.kind)
+    async def release(self, place: LockPlace) -> PlaceRelease:
+        """Deletes exactly the lock that `place` was read from, or nothing. One attempt."""
+        if place.info is None or not place.fence:
+            return PlaceRelease(place, ReleaseResult.DENIED, "a lock that cannot be read is never released")
+        store = self._places.get(place.kind)
         if store is None:
-            return HalfRelease(half, ReleaseResult.DENIED, f"this state's configuration has no {half.kind}")
+            return PlaceRelease(place, ReleaseResult.DENIED, f"this state's configuration has no {place.kind}")
         try:
-            await self._in_time(self._clients.run(partial(store.delete, half.fence)), store.deletes, store.target)
+            await self._in_time(self._clients.run(partial(store.delete, place.fence)), store.deletes, store.target)
         except AwsError as error:
-            return await self._not_deleted(store, half, error)
-        return HalfRelease(half, ReleaseResult.RELEASED)
+            return await self._not_deleted(store, place, error)
+        return PlaceRelease(place, ReleaseResult.RELEASED)
 
     async def versioning(self) -> Observation[bool]:
         """Whether the bucket keeps older versions of the state."""
@@ -109,29 +109,29 @@ class S3Backend:
         except AwsError as error:
             return error.as_observation(at)
 
-    async def probe(self, token: str) -> tuple[HalfProbe, ...]:
+    async def probe(self, token: str) -> tuple[PlaceProbe, ...]:
         """Tries on throw-away locks whether the store honours conditions, and which IAM actions are missing.
 
         `token` is random text that makes the throw-away keys unique; the real lock is never touched. Never raises.
         """
         address, suffix, probes = self._address, f"-doctor-{token}", []
         if address.use_lockfile:
-            probes.append(partial(probe_file, FileHalf(self._s3, address.bucket, address.lockfile_key + suffix)))
+            probes.append(partial(probe_file, FilePlace(self._s3, address.bucket, address.lockfile_key + suffix)))
         if address.dynamodb_table:
             probes.append(
-                partial(probe_item, ItemHalf(self._dynamodb, address.dynamodb_table, address.lock_key + suffix))
+                partial(probe_item, ItemPlace(self._dynamodb, address.dynamodb_table, address.lock_key + suffix))
             )
         return tuple(await asyncio.gather(*(self._clients.run(probe) for probe in probes)))
 
-    async def _not_deleted(self, store: FileHalf | ItemHalf, half: Half, error: AwsError) -> HalfRelease:
+    async def _not_deleted(self, store: FilePlace | ItemPlace, place: LockPlace, error: AwsError) -> PlaceRelease:
         match error.trouble:
             case Trouble.THROTTLED:
-                return HalfRelease(half, ReleaseResult.THROTTLED, error.detail, error.retry_after)
+                return PlaceRelease(place, ReleaseResult.THROTTLED, error.detail, error.retry_after)
             case Trouble.DENIED:
-                return HalfRelease(half, ReleaseResult.DENIED, error.detail)
-        return _settled(half, error, store.shown_by(error) or await self._now_in(store))
+                return PlaceRelease(place, ReleaseResult.DENIED, error.detail)
+        return _settled(place, error, store.shown_by(error) or await self._now_in(store))
 
-    async def _now_in(self, store: FileHalf | ItemHalf) -> Half | AwsError | None:
+    async def _now_in(self, store: FilePlace | ItemPlace) -> LockPlace | AwsError | None:
         try:
             return await self._read(store.read, store.reads, store.target)
         except AwsError as error:
@@ -201,20 +201,20 @@ def _compared(digest: DigestSeen, state: Observation[StateSeen | StateAbsent]) -
             return replace(digest, detail="the state could not be read, so there is nothing to compare it with")
 
 
-def _settled(half: Half, error: AwsError, now: Half | AwsError | None) -> HalfRelease:
+def _settled(place: LockPlace, error: AwsError, now: LockPlace | AwsError | None) -> PlaceRelease:
     """What a delete without a success came to, by what stands there now."""
     if isinstance(now, AwsError):
-        return HalfRelease(half, ReleaseResult.NOT_KNOWN, f"{error.detail}; then {now.detail}")
+        return PlaceRelease(place, ReleaseResult.NOT_KNOWN, f"{error.detail}; then {now.detail}")
     if now is None and error.is_open:
-        return HalfRelease(half, ReleaseResult.RELEASED, "the answer was lost; the lock is gone")
+        return PlaceRelease(place, ReleaseResult.RELEASED, "the answer was lost; the lock is gone")
     if now is None:
-        return HalfRelease(half, ReleaseResult.ALREADY_FREE)
-    if now.fence != half.fence:
-        return HalfRelease(half, ReleaseResult.HOLDER_CHANGED, _holder(now))
-    return HalfRelease(half, ReleaseResult.THROTTLED, f"{error.detail}; the lock still stands")
+        return PlaceRelease(place, ReleaseResult.ALREADY_FREE)
+    if now.fence != place.fence:
+        return PlaceRelease(place, ReleaseResult.HOLDER_CHANGED, _holder(now))
+    return PlaceRelease(place, ReleaseResult.THROTTLED, f"{error.detail}; the lock still stands")
 
 
-def _holder(half: Half) -> str:
-    if half.info is None:
+def _holder(place: LockPlace) -> str:
+    if place.info is None:
         return "another lock stands there now; its text cannot be read"
-    return f"held by {half.info.who or 'somebody unnamed'} now (lock {half.info.id})"
+    return f"held by {place.info.who or 'somebody unnamed'} now (lock {place.info.id})"

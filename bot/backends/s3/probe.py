@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from bot.aws.errors import AwsError, translated
-from bot.backends.s3.halves import FileHalf, ItemHalf
+from bot.backends.s3.places import FilePlace, ItemPlace
 from bot.core.evidence import Trouble
-from bot.core.lock import HalfKind
+from bot.core.lock import PlaceKind
 
 T = TypeVar("T")
 
@@ -20,40 +20,40 @@ _TEXT = "a throw-away lock of tflock's doctor"
 
 
 @dataclass(frozen=True, slots=True)
-class HalfProbe:
-    """What was found out about one half.
+class PlaceProbe:
+    """What was found out about one place.
 
     `is_conditional` is None where it could not be found out. `missing_actions` are the IAM actions that a release needs
     and that were denied. `detail` is for people; it says what else went wrong.
     """
 
-    kind: HalfKind
+    kind: PlaceKind
     place: str
     is_conditional: bool | None
     missing_actions: tuple[str, ...]
     detail: str
 
 
-def probe_file(half: FileHalf) -> HalfProbe:
+def probe_file(place: FilePlace) -> PlaceProbe:
     """Puts a lock object, tries to delete it with another ETag, then deletes it with its own."""
 
     def put() -> str:
-        with translated("s3:PutObject", half.target):
-            answer = half.client().put_object(Bucket=half.bucket, Key=half.key, Body=_TEXT.encode())
+        with translated("s3:PutObject", place.target):
+            answer = place.client().put_object(Bucket=place.bucket, Key=place.key, Body=_TEXT.encode())
         return str(answer["ETag"])
 
-    return _probe(half, HalfKind.FILE, put, other='"00000000000000000000000000000000"')
+    return _probe(place, PlaceKind.FILE, put, other='"00000000000000000000000000000000"')
 
 
-def probe_item(half: ItemHalf) -> HalfProbe:
+def probe_item(place: ItemPlace) -> PlaceProbe:
     """Puts a lock item, tries to delete it with another text, then deletes it with its own."""
 
     def put() -> str:
-        with translated("dynamodb:PutItem", half.target):
-            half.client().put_item(TableName=half.table, Item={"LockID": {"S": half.key}, "Info": {"S": _TEXT}})
+        with translated("dynamodb:PutItem", place.target):
+            place.client().put_item(TableName=place.table, Item={"LockID": {"S": place.key}, "Info": {"S": _TEXT}})
         return _TEXT
 
-    return _probe(half, HalfKind.ITEM, put, other="another text")
+    return _probe(place, PlaceKind.ITEM, put, other="another text")
 
 
 def keeps_versions(client: Callable[[], Any], bucket: str) -> bool:
@@ -62,23 +62,23 @@ def keeps_versions(client: Callable[[], Any], bucket: str) -> bool:
         return bool(client().get_bucket_versioning(Bucket=bucket).get("Status") == "Enabled")
 
 
-def _probe(half: FileHalf | ItemHalf, kind: HalfKind, put: Callable[[], str], *, other: str) -> HalfProbe:
-    read = _tried(half.read)
-    wrong = cleared = _tried(lambda: half.delete(other))  # nothing is there yet: shows whether deleting is allowed
+def _probe(place: FilePlace | ItemPlace, kind: PlaceKind, put: Callable[[], str], *, other: str) -> PlaceProbe:
+    read = _tried(place.read)
+    wrong = cleared = _tried(lambda: place.delete(other))  # nothing is there yet: shows whether deleting is allowed
     # the bot itself needs no right to put: without it this first answer has to do
     placed = None if _trouble(wrong) else _tried(put)
     if isinstance(placed, str):
-        wrong = _tried(lambda: half.delete(other))
-        cleared = _tried(lambda: half.delete(placed))
+        wrong = _tried(lambda: place.delete(other))
+        cleared = _tried(lambda: place.delete(placed))
 
     details = [step.detail for step in (read, wrong, cleared) if isinstance(step, AwsError) and step.trouble]
     if isinstance(placed, str) and _trouble(cleared):
-        details.append(f"{half.key} was left behind")
-    denied = ((half.reads, read), (half.deletes, wrong))
-    return HalfProbe(
+        details.append(f"{place.key} was left behind")
+    denied = ((place.reads, read), (place.deletes, wrong))
+    return PlaceProbe(
         kind=kind,
-        place=half.target,
-        is_conditional=_is_conditional(wrong, certain=isinstance(placed, str) or kind is HalfKind.ITEM),
+        place=place.target,
+        is_conditional=_is_conditional(wrong, certain=isinstance(placed, str) or kind is PlaceKind.ITEM),
         missing_actions=tuple(action for action, step in denied if _trouble(step) is Trouble.DENIED),
         detail="; ".join(dict.fromkeys(details)),
     )

@@ -17,9 +17,9 @@ from typing import Any, TypeAlias
 from bot.aws.clients import Access, AwsClients
 from bot.aws.errors import AwsError, is_passing, system_of, timed_out, translated
 from bot.backends.s3.address import S3Address
-from bot.backends.s3.halves import FileHalf, ItemHalf, lock_seen, nowhere
+from bot.backends.s3.places import FilePlace, ItemPlace, lock_seen, nowhere
 from bot.core.evidence import Trouble
-from bot.core.lock import Half, HalfKind, LockSeen
+from bot.core.lock import LockPlace, LockSeen, PlaceKind
 from bot.ports.clock import Clock
 
 MOST_KEYS = 100
@@ -33,7 +33,7 @@ _GOES_ON = frozenset({Trouble.SERVER_ERROR, Trouble.GARBLED})
 """After these a table's next batch may fare better; after anything else the table is left alone for this sweep."""
 
 Item: TypeAlias = dict[str, Any]
-Read: TypeAlias = Half | AwsError | None
+Read: TypeAlias = LockPlace | AwsError | None
 
 
 class S3Sweep:
@@ -63,17 +63,17 @@ class S3Sweep:
         """As `LockBackend.read_lock` would say of each: strongly consistent, and never free where it was not read."""
         at = self._clock.now()
         addresses = {name: self._addresses[name] for name in names}
-        half_read = dict[tuple[str, HalfKind], Read]()
-        working = asyncio.create_task(self._read_all(addresses, half_read))
+        places_read = dict[tuple[str, PlaceKind], Read]()
+        working = asyncio.create_task(self._read_all(addresses, places_read))
         _, late = await asyncio.wait({working}, timeout=self._timeout)
         if late:
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
         else:
             working.result()
-        return {name: _seen(name, address, half_read, at) for name, address in addresses.items()}
+        return {name: _seen(name, address, places_read, at) for name, address in addresses.items()}
 
-    async def _read_all(self, addresses: Mapping[str, S3Address], read: dict[tuple[str, HalfKind], Read]) -> None:
+    async def _read_all(self, addresses: Mapping[str, S3Address], read: dict[tuple[str, PlaceKind], Read]) -> None:
         """Fills `read` as it goes, so that what was read counts even if the time is up for the rest."""
         tables = dict[tuple[Access, str], dict[str, list[str]]]()
         for name, address in addresses.items():
@@ -95,7 +95,7 @@ class S3Sweep:
         access: Access,
         table: str,
         keys: Mapping[str, Sequence[str]],
-        read: dict[tuple[str, HalfKind], Read],
+        read: dict[tuple[str, PlaceKind], Read],
     ) -> None:
         async with turns:
             stopped: AwsError | None = None
@@ -104,8 +104,8 @@ class S3Sweep:
                 if error is not None and error.trouble not in _GOES_ON:
                     stopped = error
                 for key in batch:
-                    half = _half(table, key, items[key]) if key in items else error
-                    read.update({(name, HalfKind.ITEM): half for name in keys[key]})
+                    place = _place(table, key, items[key]) if key in items else error
+                    read.update({(name, PlaceKind.ITEM): place for name in keys[key]})
 
     async def _batch(
         self, access: Access, table: str, keys: Sequence[str]
@@ -152,23 +152,23 @@ class S3Sweep:
                 raise AwsError(system_of(_READS), detail, trouble=Trouble.GARBLED) from error
 
     async def _file(
-        self, turns: asyncio.Semaphore, name: str, address: S3Address, read: dict[tuple[str, HalfKind], Read]
+        self, turns: asyncio.Semaphore, name: str, address: S3Address, read: dict[tuple[str, PlaceKind], Read]
     ) -> None:
-        half = FileHalf(partial(self._clients.client, "s3", address.access), address.bucket, address.lockfile_key)
+        place = FilePlace(partial(self._clients.client, "s3", address.access), address.bucket, address.lockfile_key)
         async with turns:
             for attempt in range(_FILE_TRIES):
                 if attempt:
                     await asyncio.sleep(self._rng.uniform(0, _LONGEST_FILE_WAIT))
-                read[name, HalfKind.FILE] = answer = await self._file_now(half)
+                read[name, PlaceKind.FILE] = answer = await self._file_now(place)
                 if not (isinstance(answer, AwsError) and is_passing(answer)):
                     return
 
-    async def _file_now(self, half: FileHalf) -> Read:
+    async def _file_now(self, place: FilePlace) -> Read:
         try:
             async with asyncio.timeout(self._call_timeout):
-                return await self._clients.run(half.read)
+                return await self._clients.run(place.read)
         except TimeoutError:
-            return timed_out(half.reads, half.target)
+            return timed_out(place.reads, place.target)
         except AwsError as error:
             return error
 
@@ -182,23 +182,23 @@ def _answered(answer: Mapping[str, Any], keys: Sequence[str]) -> tuple[dict[str,
     return {item["LockID"]["S"]: item for part in responses.values() for item in part}, tuple(left)
 
 
-def _half(table: str, key: str, item: Item | None) -> Half | None:
-    return ItemHalf(_no_client, table, key).half_of(item)
+def _place(table: str, key: str, item: Item | None) -> LockPlace | None:
+    return ItemPlace(_no_client, table, key).place_of(item)
 
 
 def _no_client() -> Any:
     raise AssertionError("an item that was read needs no client")
 
 
-def _seen(name: str, address: S3Address, read: Mapping[tuple[str, HalfKind], Read], at: datetime) -> LockSeen:
-    halves = dict[HalfKind, Read]()
+def _seen(name: str, address: S3Address, read: Mapping[tuple[str, PlaceKind], Read], at: datetime) -> LockSeen:
+    places = dict[PlaceKind, Read]()
     if address.use_lockfile:
-        late = timed_out(FileHalf.reads, f"s3://{address.bucket}/{address.lockfile_key}")
-        halves[HalfKind.FILE] = read.get((name, HalfKind.FILE), late)
+        late = timed_out(FilePlace.reads, f"s3://{address.bucket}/{address.lockfile_key}")
+        places[PlaceKind.FILE] = read.get((name, PlaceKind.FILE), late)
     if address.dynamodb_table:
         late = timed_out(_READS, f"table {address.dynamodb_table}")
-        halves[HalfKind.ITEM] = read.get((name, HalfKind.ITEM), late)
-    return lock_seen(halves, at) if halves else nowhere(at)
+        places[PlaceKind.ITEM] = read.get((name, PlaceKind.ITEM), late)
+    return lock_seen(places, at) if places else nowhere(at)
 
 
 def _batches(keys: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -34,7 +34,7 @@ class Looks:
         """One look at a state, as the evidence of a verdict holds it."""
         table = part(evidence, "table")
         throttled = says(table, "throttled") or any(
-            text(half, "why").startswith("throttled") for half in rows(part(evidence, "lock"), "unseen")
+            text(place, "why").startswith("throttled") for place in rows(part(evidence, "lock"), "unseen")
         )
         contenders = count(evidence, "contenders")
         if contenders is not None:

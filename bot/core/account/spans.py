@@ -60,7 +60,7 @@ class Locks:
         for told in rows(seen, "locks"):
             there.add(text(told, "id"))
             self._stands(state, told, at)
-        unread = length(seen, "unseen") or any(not text(half, "lock_id") for half in rows(seen, "held"))
+        unread = length(seen, "unseen") or any(not text(place, "lock_id") for place in rows(seen, "held"))
         if unread or not (there or length(seen, "free")):
             return
         for lock_id in self._standing.get(state, set()) - there:

@@ -24,7 +24,7 @@ from bot.core.gate.ending import (
     why_alive,
 )
 from bot.core.instants import shifted
-from bot.core.lock import DigestMatch, HalfKind, LockInfo, StateAbsent
+from bot.core.lock import DigestMatch, LockInfo, PlaceKind, StateAbsent
 from bot.core.people import Approval, OwnerSays
 from bot.core.phrase import Person, Phrase, Quoted, joined, one_line, quoted
 
@@ -38,9 +38,9 @@ def same_lock(case: Case, now: datetime) -> Finding:
         words = joined((_unread(kind, seen) for kind, seen in case.lock.unseen), "; ")
         return Finding(rule, Effect.REFUSES, words, waits=_all_pass(seen for _, seen in case.lock.unseen))
     if case.lock.garbage:
-        half = case.lock.garbage[0]
-        why = quoted(half.garbage, "it is not lock info")
-        return Finding(rule, Effect.REFUSES, (f"the {half.kind} holds a lock that cannot be read: ", why))
+        place = case.lock.garbage[0]
+        why = quoted(place.garbage, "it is not lock info")
+        return Finding(rule, Effect.REFUSES, (f"the {place.kind} holds a lock that cannot be read: ", why))
     others = tuple(info for info in case.lock.locks if info.id != case.lock_id)
     if case.target is None and others:
         return Finding(rule, Effect.REFUSES, ("the lock has changed hands: it is now ", *_held_by(others[0])))
@@ -51,8 +51,8 @@ def same_lock(case: Case, now: datetime) -> Finding:
     return Finding(rule, Effect.HOLDS, ("it is still lock ", Quoted(case.lock_id)))
 
 
-def _unread(kind: HalfKind, seen: Unseen | NotFound) -> Phrase:
-    if kind is HalfKind.ITEM and isinstance(seen, Unseen) and seen.trouble is Trouble.THROTTLED:
+def _unread(kind: PlaceKind, seen: Unseen | NotFound) -> Phrase:
+    if kind is PlaceKind.ITEM and isinstance(seen, Unseen) and seen.trouble is Trouble.THROTTLED:
         return ("the lock table is throttled and lets nobody see the lock: ", said(seen))
     return (f"the {kind} could not be read: ", said(seen))
 

@@ -14,7 +14,7 @@ from bot.core.gate.attribution import Attribution
 from bot.core.gate.case import Effect, Finding, Ruling, Verdict
 from bot.core.gate.contention import Loop, source_of
 from bot.core.gate.inspection import Crowd, Inspection, Owner
-from bot.core.lock import HalfRelease, LockInfo, LockSeen, StateCheck, StateSeen
+from bot.core.lock import LockInfo, LockSeen, PlaceRelease, StateCheck, StateSeen
 from bot.core.phrase import plain
 from bot.core.record.timeline import stamp
 from bot.core.run import Pipeline, Run
@@ -49,7 +49,7 @@ def lock_facts(lock: LockInfo) -> dict[str, Any]:
 
 def seen_facts(seen: LockSeen) -> dict[str, Any]:
     return {
-        "held": [{"half": str(half.kind), "lock_id": half.info.id if half.info else None} for half in seen.held],
+        "held": [{"half": str(place.kind), "lock_id": place.info.id if place.info else None} for place in seen.held],
         "free": [str(kind) for kind in seen.free],
         "unseen": [{"half": str(kind), "why": trouble_words(why)} for kind, why in seen.unseen],
         "locks": [lock_facts(info) for info in seen.locks],
@@ -166,10 +166,10 @@ def table_facts(inspection: Inspection) -> dict[str, Any] | None:
     }
 
 
-def release_facts(halves: tuple[HalfRelease, ...]) -> list[dict[str, Any]]:
+def release_facts(places: tuple[PlaceRelease, ...]) -> list[dict[str, Any]]:
     return [
-        {"half": str(part.half.kind), "place": part.half.place, "result": str(part.result), "detail": part.detail}
-        for part in halves
+        {"half": str(part.place.kind), "place": part.place.where, "result": str(part.result), "detail": part.detail}
+        for part in places
     ]
 
 

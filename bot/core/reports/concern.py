@@ -180,7 +180,7 @@ def _throttled(evidence: Evidence) -> Iterator[Concern]:
 
 def _lock_outcome(concern: Concern, seen: LockSeen | None) -> Outcome | None:
     """Gone only if every place was read, and none holds this lock or something that cannot be told from it."""
-    if seen is None or seen.unseen or seen.garbage or seen.halves_of(concern.lock_id):
+    if seen is None or seen.unseen or seen.garbage or seen.places_of(concern.lock_id):
         return None
     return Outcome.FREE if seen.is_free else Outcome.OTHER_LOCK
 

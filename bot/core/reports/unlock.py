@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from bot.core.gate.case import Verdict
 from bot.core.gate.inspection import Inspection
 from bot.core.gate.stages import UnlockStage
-from bot.core.lock import HalfKind, HalfRelease, LockInfo
+from bot.core.lock import LockInfo, PlaceKind, PlaceRelease
 from bot.core.phrase import Phrase
 from bot.core.policy import ApprovalPolicy
 
@@ -31,7 +31,7 @@ class UnlockRequest:
 
 @dataclass(frozen=True, slots=True)
 class UnlockReport:
-    """The request's message. `verdict` is the newest decision; `halves` what became of each half.
+    """The request's message. `verdict` is the newest decision; `places` what became of each place.
 
     `note` is one sentence about the present step, or about the outcome. `until` is when an armed request ends, or
     when trying again ends. `tries` counts attempts to delete, `throttled` those that the store turned away because it
@@ -44,8 +44,8 @@ class UnlockReport:
     inspection: Inspection | None
     verdict: Verdict | None
     note: Phrase = ()
-    halves: tuple[HalfRelease, ...] = ()
-    left: tuple[HalfKind, ...] = ()
+    places: tuple[PlaceRelease, ...] = ()
+    left: tuple[PlaceKind, ...] = ()
     now_held_by: LockInfo | None = None
     approver: str = ""
     until: datetime | None = None

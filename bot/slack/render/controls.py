@@ -23,7 +23,7 @@ REARM = "unlock.rearm"
 
 def lock_of(report: UnlockReport) -> LockInfo | None:
     """The lock that the request is about, as it was seen before the release."""
-    seen: list[LockInfo] = [half.half.info for half in report.halves if half.half.info is not None]
+    seen: list[LockInfo] = [part.place.info for part in report.places if part.place.info is not None]
     if report.inspection is not None:
         seen.extend(report.inspection.seen.locks)
         seen.extend([report.inspection.lock] if report.inspection.lock else [])

@@ -99,7 +99,7 @@ def _rest(found: StandIns | None) -> Json | None:
 
 def _overview(overview: Overview) -> Json:
     states = [
-        {**_state(name), "locked": _locked(seen), "lock": _lock(seen.lock), "unseen": _unseen_halves(seen)}
+        {**_state(name), "locked": _locked(seen), "lock": _lock(seen.lock), "unseen": _unseen_places(seen)}
         for name, seen in overview.states
     ]
     return {"looked_at": stamp(overview.at), "states": states, "journal_away": overview.journal_away}
@@ -108,8 +108,8 @@ def _overview(overview: Overview) -> Json:
 def _inspected(inspection: Inspection) -> Json:
     seen = inspection.seen
     held = [
-        {"kind": str(half.kind), "place": half.place, "lock": _lock(half.info), "garbage": half.garbage}
-        for half in seen.held
+        {"kind": str(place.kind), "place": place.where, "lock": _lock(place.info), "garbage": place.garbage}
+        for place in seen.held
     ]
     return {
         **_state(inspection.state),
@@ -118,7 +118,7 @@ def _inspected(inspection: Inspection) -> Json:
         "lock": _lock(inspection.lock),
         "halves": held,
         "free_halves": [str(kind) for kind in seen.free],
-        "unseen": _unseen_halves(seen),
+        "unseen": _unseen_places(seen),
         "attribution": _attribution(inspection.attribution),
         "owner": _owner(inspection.owner),
         "owners": [_owner(owner) for owner in inspection.owners],
@@ -148,7 +148,7 @@ def _lock(info: LockInfo | None) -> Json | None:
     }
 
 
-def _unseen_halves(seen: LockSeen) -> list[Json]:
+def _unseen_places(seen: LockSeen) -> list[Json]:
     return [{"kind": str(kind), **_missing(why)} for kind, why in seen.unseen]
 
 

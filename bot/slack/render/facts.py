@@ -16,7 +16,7 @@ from bot.core.gate.attribution import Candidate, Strength
 from bot.core.gate.contention import Contention, Loop, LoopSource, source_of
 from bot.core.gate.ending import how_it_ended, is_over, run_name, why_alive
 from bot.core.gate.inspection import Inspection, Owner
-from bot.core.lock import DigestMatch, Half, HalfKind, LockInfo, StateAbsent, StateCheck, StateSeen, age
+from bot.core.lock import DigestMatch, LockInfo, LockPlace, PlaceKind, StateAbsent, StateCheck, StateSeen, age
 from bot.core.people import OwnerAnswer, OwnerSays
 from bot.core.phrase import Person, Phrase, Quoted, joined
 from bot.core.run import Phase, Run
@@ -52,7 +52,7 @@ class Fact:
     mark: Mark = Mark.NONE
 
 
-HALF_NAMES = {HalfKind.FILE: "lockfile", HalfKind.ITEM: "DynamoDB item"}
+PLACE_NAMES = {PlaceKind.FILE: "lockfile", PlaceKind.ITEM: "DynamoDB item"}
 
 _OPERATIONS = {
     "OperationTypeApply": "apply",
@@ -116,38 +116,38 @@ def operation(info: LockInfo) -> Phrase:
     return (known,) if known else (Quoted(info.operation),)
 
 
-def halves(inspection: Inspection) -> Iterable[Fact]:
+def places(inspection: Inspection) -> Iterable[Fact]:
     """Where the lock stands, if that is not all in order."""
     seen = inspection.seen
     held, lock = seen.held, inspection.lock
-    for half in seen.garbage:
-        yield Fact("Not readable:", _garbage(half), Mark.WARNING)
+    for place in seen.garbage:
+        yield Fact("Not readable:", _garbage(place), Mark.WARNING)
     for kind, why in seen.unseen:
-        if isinstance(why, Unseen) and why.trouble is Trouble.THROTTLED and kind is HalfKind.ITEM:
+        if isinstance(why, Unseen) and why.trouble is Trouble.THROTTLED and kind is PlaceKind.ITEM:
             continue  # that is told of the table, since nothing is wrong with the lock
-        yield Fact("Not seen:", (f"the {HALF_NAMES[kind]}: ", *trouble(why), ". ", _AGAIN), Mark.WARNING)
+        yield Fact("Not seen:", (f"the {PLACE_NAMES[kind]}: ", *trouble(why), ". ", _AGAIN), Mark.WARNING)
     if len(seen.locks) > 1:
-        yield Fact("Two locks:", (*joined(_each_half(held), "; "), "."), Mark.WARNING)
+        yield Fact("Two locks:", (*joined(_each_place(held), "; "), "."), Mark.WARNING)
     elif lock is not None and len(held) == 1 and seen.free:
-        left, gone = HALF_NAMES[held[0].kind], HALF_NAMES[seen.free[0]]
+        left, gone = PLACE_NAMES[held[0].kind], PLACE_NAMES[seen.free[0]]
         yield Fact("Half a lock:", (f"only the {left} is left; the {gone} is gone already.",), Mark.WARNING)
 
 
-def _garbage(half: Half) -> Phrase:
-    why = Quoted(half.garbage or "it is not lock info")
+def _garbage(place: LockPlace) -> Phrase:
+    why = Quoted(place.garbage or "it is not lock info")
     return (
-        f"the {HALF_NAMES[half.kind]} in ",
-        Quoted(half.place),
+        f"the {PLACE_NAMES[place.kind]} in ",
+        Quoted(place.where),
         ": ",
         why,
         ". The bot cannot release it: look there.",
     )
 
 
-def _each_half(held: Sequence[Half]) -> Iterable[Phrase]:
-    for half in held:
-        if half.info is not None:
-            yield (f"the {HALF_NAMES[half.kind]} holds ", Quoted(half.info.id), " of ", *who(half.info))
+def _each_place(held: Sequence[LockPlace]) -> Iterable[Phrase]:
+    for place in held:
+        if place.info is not None:
+            yield (f"the {PLACE_NAMES[place.kind]} holds ", Quoted(place.info.id), " of ", *who(place.info))
 
 
 def trouble(seen: NotFound | Unseen) -> Phrase:

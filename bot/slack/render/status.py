@@ -79,9 +79,9 @@ def next_step(report: StatusReport) -> Phrase:
 
 
 def details(report: StatusReport) -> Iterable[Fact]:
-    """The lock's halves, its run and owner, the state object, and who else is waiting."""
+    """The lock's places, its run and owner, the state object, and who else is waiting."""
     inspection = report.inspection
-    yield from facts.halves(inspection)
+    yield from facts.places(inspection)
     yield from table(inspection)
     yield from facts.holder(inspection)
     yield from facts.owner(inspection.owner, report.answer)

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from bot.core.gate.case import Ruling, Verdict
 from bot.core.gate.stages import UnlockStage
-from bot.core.lock import DigestMatch, HalfKind, HalfRelease, LockInfo, ReleaseResult
+from bot.core.lock import DigestMatch, LockInfo, PlaceKind, PlaceRelease, ReleaseResult
 from bot.core.phrase import Person, Phrase, Quoted
 from bot.core.policy import Approvers
 from bot.core.reports.unlock import UnlockReport
@@ -19,7 +19,7 @@ from bot.ports.messenger import Message
 from bot.slack.render import facts
 from bot.slack.render.blocks import Block, actions, context, message, sections
 from bot.slack.render.controls import lock_of, unlock_controls
-from bot.slack.render.facts import HALF_NAMES, Fact, Mark, command
+from bot.slack.render.facts import PLACE_NAMES, Fact, Mark, command
 from bot.slack.render.mrkdwn import mrkdwn
 from bot.slack.render.page import CHECK, asked_by, lines, notification, sentence
 from bot.slack.render.table import table
@@ -178,12 +178,12 @@ def _released(report: UnlockReport) -> _Facts:
     if other is None:
         yield Fact(f"{_name(report)} is unlocked.", took, Mark.FREE)
     else:
-        half = ("the other half has another lock, which was not touched: ", *_described(other))
-        yield Fact(f"{_name(report)} is still locked:", half, Mark.WARNING)
+        rest = ("the other half has another lock, which was not touched: ", *_described(other))
+        yield Fact(f"{_name(report)} is still locked:", rest, Mark.WARNING)
     approved: Phrase = (", approved by ", Person(report.approver, "")) if report.approver else ()
     by: Phrase = (", asked for by ", Person(report.request.user, ""), *approved)
     yield Fact("Changed:", ("lock ", Quoted(report.request.lock_id), *_of_holder(report), " was released", *by, "."))
-    yield from _half_outcomes(report)
+    yield from _place_outcomes(report)
     yield from _note(report)
     look: Phrase = ("look at the lock that is left: ", command(f"status {_name(report)}"), ".")
     yield Fact("Next:", look if other is not None else _after_release(report))
@@ -191,7 +191,7 @@ def _released(report: UnlockReport) -> _Facts:
 
 
 def _other_lock(report: UnlockReport) -> LockInfo | None:
-    """The lock that stood in the other half right before the release, if the halves had different ones."""
+    """The lock that stood in the other place right before the release, if the places had different ones."""
     seen = report.inspection.seen.locks if report.inspection is not None else ()
     return next((info for info in seen if info.id != report.request.lock_id), None)
 
@@ -329,7 +329,7 @@ def _lock(report: UnlockReport) -> _Facts:
     if lock is not None:
         yield Fact("Lock:", _described(lock))
     if report.inspection is not None:
-        yield from facts.halves(report.inspection)
+        yield from facts.places(report.inspection)
         yield from table(report.inspection)
 
 
@@ -343,14 +343,14 @@ def _note(report: UnlockReport) -> _Facts:
 
 
 def _steps(report: UnlockReport) -> _Facts:
-    """What became of each half; the use case's own words where nothing was tried on a half."""
-    yield from _half_outcomes(report) if report.halves else _note(report)
+    """What became of each place; the use case's own words where nothing was tried on a place."""
+    yield from _place_outcomes(report) if report.places else _note(report)
 
 
-def _half_outcomes(report: UnlockReport) -> _Facts:
-    for outcome in report.halves:
+def _place_outcomes(report: UnlockReport) -> _Facts:
+    for outcome in report.places:
         detail: Phrase = (": ", Quoted(outcome.detail)) if outcome.detail else ()
-        yield Fact("", (f"• The {HALF_NAMES[outcome.half.kind]} {_RESULTS[outcome.result]}", *detail, "."))
+        yield Fact("", (f"• The {PLACE_NAMES[outcome.place.kind]} {_RESULTS[outcome.result]}", *detail, "."))
 
 
 def _tried(report: UnlockReport) -> _Facts:
@@ -360,20 +360,20 @@ def _tried(report: UnlockReport) -> _Facts:
 
 
 def _change(report: UnlockReport) -> _Facts:
-    yield Fact("Changed:", _changed(report.halves))
+    yield Fact("Changed:", _changed(report.places))
 
 
-def _changed(halves: Sequence[HalfRelease]) -> Phrase:
+def _changed(places: Sequence[PlaceRelease]) -> Phrase:
     """What a release that did not run to its end has changed."""
-    gone = [half.half.kind for half in halves if half.result is ReleaseResult.RELEASED]
-    unclear = [half.half.kind for half in halves if half.result is ReleaseResult.NOT_KNOWN]
+    gone = [part.place.kind for part in places if part.result is ReleaseResult.RELEASED]
+    unclear = [part.place.kind for part in places if part.result is ReleaseResult.NOT_KNOWN]
     words = [f"the {_named(gone)} was deleted"] if gone else []
     words += [f"it is not known whether the {_named(unclear)} was deleted"] if unclear else []
     return ("; ".join(words) + ".",) if words else ("nothing. The bot deleted no lock.",)
 
 
-def _named(kinds: Iterable[HalfKind]) -> str:
-    return " and the ".join(dict.fromkeys(HALF_NAMES[kind] for kind in kinds))
+def _named(kinds: Iterable[PlaceKind]) -> str:
+    return " and the ".join(dict.fromkeys(PLACE_NAMES[kind] for kind in kinds))
 
 
 def _checks(report: UnlockReport) -> list[Block]:

@@ -247,7 +247,7 @@ async def _defer(world: World, desk: _Desk, until: datetime) -> bool:
 
 async def _is_gone(world: World, place: Place) -> bool:
     seen = await world.state(place.state).backend.read_lock()
-    return not (seen.halves_of(place.lock_id) or seen.unseen or seen.garbage)
+    return not (seen.places_of(place.lock_id) or seen.unseen or seen.garbage)
 
 
 async def _settle_if_gone(world: World, state: StateName, place: Place) -> None:

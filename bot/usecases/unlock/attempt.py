@@ -12,7 +12,7 @@ import structlog
 from bot.core.evidence import Unseen
 from bot.core.gate.case import Rule, Ruling
 from bot.core.gate.stages import UnlockStage
-from bot.core.lock import HalfRelease, LockInfo, ReleaseResult
+from bot.core.lock import LockInfo, PlaceRelease, ReleaseResult
 from bot.core.phrase import Phrase, Quoted
 from bot.core.record.facts import lock_facts
 from bot.core.record.timeline import Draft, Kind
@@ -77,7 +77,7 @@ async def carry_out(world: World, task: Task, *, still_ours: Check) -> UnlockRep
 
 def _was_throttled(report: UnlockReport) -> bool:
     unread = report.inspection is not None and report.inspection.seen.is_throttled
-    return unread or any(part.result is ReleaseResult.THROTTLED for part in report.halves)
+    return unread or any(part.result is ReleaseResult.THROTTLED for part in report.places)
 
 
 async def show_progress(world: World, report: UnlockReport) -> None:
@@ -108,13 +108,13 @@ async def _attempt(world: World, task: Task, number: int, still_ours: Check) -> 
     if await answer_about(world, request.state, request.lock_id) != decision.answer:
         again = replace(report, note=("the owner has just answered: looking again",))
         raise _Again(task, again, UnlockStage.REFUSED)
-    halves = [await task.state.backend.release(half) for half in decision.inspection.seen.halves_of(request.lock_id)]
-    return await _concluded(world, task, replace(report, halves=tuple(halves)))
+    places = [await task.state.backend.release(place) for place in decision.inspection.seen.places_of(request.lock_id)]
+    return await _concluded(world, task, replace(report, places=tuple(places)))
 
 
 def _refused(task: Task, decision: Decision, report: UnlockReport) -> UnlockReport:
-    left = tuple(half.kind for half in decision.inspection.seen.halves_of(task.request.lock_id))
-    stage = UnlockStage.HALF_RELEASED if task.sent and task.is_half_gone(left) else UnlockStage.REFUSED
+    left = tuple(place.kind for place in decision.inspection.seen.places_of(task.request.lock_id))
+    stage = UnlockStage.HALF_RELEASED if task.sent and task.is_partly_gone(left) else UnlockStage.REFUSED
     if decision.store_is_busy:
         end = stage if stage is UnlockStage.HALF_RELEASED else UnlockStage.STILL_THROTTLED
         raise _Again(task, replace(report, left=left, note=_store_words(decision)), end)
@@ -136,7 +136,7 @@ async def _intend(world: World, task: Task, decision: Decision) -> Task:
     )
     await world.journal.append(request.incident, draft)
 
-    intended = task.intended or tuple(half.kind for half in inspection.seen.halves_of(request.lock_id))
+    intended = task.intended or tuple(place.kind for place in inspection.seen.places_of(request.lock_id))
     owner = inspection.owner.slack_id if inspection.owner is not None else None
     moved = await change_unlock(
         world, request.id, only_in=_UNDER_WAY, phase=Phase.RELEASING, sent="yes", owner=owner or "",
@@ -148,19 +148,19 @@ async def _intend(world: World, task: Task, decision: Decision) -> Task:
 
 
 async def _concluded(world: World, task: Task, report: UnlockReport) -> UnlockReport:
-    results = {part.result for part in report.halves}
+    results = {part.result for part in report.places}
     if results <= _UNTOUCHED and not task.sent:
         await change_unlock(world, task.request.id, sent="")
     task = replace(task, sent=task.sent or not results <= _UNTOUCHED)
-    left = tuple(part.half.kind for part in report.halves if part.result in _TRY_AGAIN | {ReleaseResult.DENIED})
-    report = replace(report, left=left, note=_release_words(report.halves))
-    half = task.is_half_gone(left)
+    left = tuple(part.place.kind for part in report.places if part.result in _TRY_AGAIN | {ReleaseResult.DENIED})
+    report = replace(report, left=left, note=_release_words(report.places))
+    is_partly_gone = task.is_partly_gone(left)
     if results & _TRY_AGAIN:
         end = UnlockStage.STILL_THROTTLED if ReleaseResult.THROTTLED in results else UnlockStage.NOT_KNOWN
-        raise _Again(task, report, UnlockStage.HALF_RELEASED if half else end)
+        raise _Again(task, report, UnlockStage.HALF_RELEASED if is_partly_gone else end)
     if left:
-        return replace(report, stage=UnlockStage.HALF_RELEASED if half else UnlockStage.FAILED)
-    released = ReleaseResult.RELEASED in results or len(report.halves) < len(task.intended)
+        return replace(report, stage=UnlockStage.HALF_RELEASED if is_partly_gone else UnlockStage.FAILED)
+    released = ReleaseResult.RELEASED in results or len(report.places) < len(task.intended)
     if ReleaseResult.HOLDER_CHANGED in results:
         stage = UnlockStage.RELEASED if released else UnlockStage.HOLDER_CHANGED
         return replace(report, stage=stage, now_held_by=await _newer(task))
@@ -192,10 +192,10 @@ def _store_words(decision: Decision) -> Phrase:
     return (f"{seen.system} could not be read ({seen.trouble}): ", Quoted(seen.detail))
 
 
-def _release_words(halves: tuple[HalfRelease, ...]) -> Phrase:
-    parts: list[Phrase] = [(f"{part.half.kind}: {part.result}", *_detail(part)) for part in halves]
+def _release_words(places: tuple[PlaceRelease, ...]) -> Phrase:
+    parts: list[Phrase] = [(f"{part.place.kind}: {part.result}", *_detail(part)) for part in places]
     return tuple(word for index, part in enumerate(parts) for word in ((("; ",) if index else ()) + part))
 
 
-def _detail(part: HalfRelease) -> Phrase:
+def _detail(part: PlaceRelease) -> Phrase:
     return (" (", Quoted(part.detail), ")") if part.detail else ()

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from bot.core.gate.stages import UnlockStage
-from bot.core.lock import HalfKind, LockInfo, parse_created
+from bot.core.lock import LockInfo, PlaceKind, parse_created
 from bot.core.phrase import Phrase, Quoted, plain
 from bot.core.record.facts import release_facts
 from bot.core.record.timeline import Draft, Kind
@@ -31,7 +31,7 @@ _UNDER_WAY = frozenset({Phase.CONFIRMED, Phase.ARMED, Phase.RELEASING})
 _MAY_ASK_AGAIN = frozenset(
     {UnlockStage.STILL_THROTTLED, UnlockStage.NOT_KNOWN, UnlockStage.HALF_RELEASED, UnlockStage.REFUSED}
 )
-"""Outcomes after which the same message can be used again: the lock still stands, in a half at least."""
+"""Outcomes after which the same message can be used again: the lock still stands, in a place at least."""
 
 
 async def ask_for_approval(world: World, task: Task, report: UnlockReport) -> None:
@@ -55,7 +55,7 @@ async def settle(world: World, task: Task, report: UnlockReport) -> None:
         "outcome": str(report.stage),
         "note": plain(report.note) or _why(report),
         "left": [str(kind) for kind in report.left],
-        "halves": release_facts(report.halves),
+        "halves": release_facts(report.places),
         "outcome_approver": report.approver,
         "tries": report.tries,
         "throttled": report.throttled,
@@ -72,7 +72,7 @@ async def tell_settled(world: World, task: Task) -> None:
     note: Phrase = (Quoted(record["note"]),) if record["note"] else ()
     report = UnlockReport(
         task.request, UnlockStage(record["outcome"]), None, None, note=note, approver=record["outcome_approver"],
-        left=tuple(HalfKind(kind) for kind in record["left"]),
+        left=tuple(PlaceKind(kind) for kind in record["left"]),
     )  # fmt: skip
     await _conclude(world, task, dict(record), report)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bot.core.lock import HalfKind
+from bot.core.lock import PlaceKind
 from bot.core.reports.unlock import UnlockRequest
 from bot.usecases.decide.requests import Phase, find_unlock, instant_in
 from bot.usecases.decide.weigh import Consent, Decision, weigh
@@ -21,7 +21,7 @@ class Task:
     """One request being carried out. `by` is who confirmed or armed it: the requester for the gate.
 
     `round` tells one confirmation of a request from the next. `sent` is set if a delete may have reached the store,
-    `intended` are the halves that stood when the first one was to be sent. `until` is set if it was armed.
+    `intended` are the places that stood when the first one was to be sent. `until` is set if it was armed.
     """
 
     request: UnlockRequest
@@ -32,7 +32,7 @@ class Task:
     began: datetime
     round: str
     sent: bool
-    intended: tuple[HalfKind, ...]
+    intended: tuple[PlaceKind, ...]
     until: datetime | None
     record: Mapping[str, Any]
 
@@ -40,8 +40,8 @@ class Task:
     def is_armed(self) -> bool:
         return self.until is not None and self.phase in {Phase.ARMED, Phase.RELEASING, Phase.SETTLED}
 
-    def is_half_gone(self, left: tuple[HalfKind, ...]) -> bool:
-        """Whether some of the halves that we set out to delete are gone, and some are left."""
+    def is_partly_gone(self, left: tuple[PlaceKind, ...]) -> bool:
+        """Whether some of the places that we set out to delete are gone, and some are left."""
         return 0 < len(left) < len(self.intended)
 
 
@@ -62,7 +62,7 @@ async def load(world: World, request_id: str) -> Task | None:
         began=began,
         round=began.isoformat(),
         sent=bool(record.get("sent")),
-        intended=tuple(HalfKind(kind) for kind in record.get("intended") or ()),
+        intended=tuple(PlaceKind(kind) for kind in record.get("intended") or ()),
         until=instant_in(record, "until"),
         record=record,
     )

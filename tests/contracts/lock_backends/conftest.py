@@ -1,4 +1,4 @@
-"""The worlds that the contract of `bot.ports.LockBackend` is held against: one for each combination of halves."""
+"""The worlds that the contract of `bot.ports.LockBackend` is held against: one for each combination of places."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import pytest
 from bot.aws.clients import Access, AwsClients
 from bot.backends.s3.address import S3Address, object_key
 from bot.backends.s3.backend import S3Backend
-from bot.core.lock import HalfKind
+from bot.core.lock import PlaceKind
 from bot.sandbox.machine.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, fresh_moto
 from bot.sandbox.machine.proxy import FaultProxy, Matcher, fault_proxy, operation
 
 COMBINATIONS = {
-    "item": (HalfKind.ITEM,),
-    "file": (HalfKind.FILE,),
-    "both": (HalfKind.FILE, HalfKind.ITEM),
+    "item": (PlaceKind.ITEM,),
+    "file": (PlaceKind.FILE,),
+    "both": (PlaceKind.FILE, PlaceKind.ITEM),
 }
 
 
@@ -36,7 +36,7 @@ class S3World:
     proxy: FaultProxy
     address: S3Address
     workspace: str
-    kinds: tuple[HalfKind, ...]
+    kinds: tuple[PlaceKind, ...]
     opened: list[AwsClients] = field(default_factory=list)
 
     def backend(self, *, timeout: float = 10.0) -> S3Backend:
@@ -54,45 +54,45 @@ class S3World:
         )
 
     async def take(self, lock: WrittenLock) -> None:
-        """Takes the lock in all halves, which must be free."""
+        """Takes the lock in all places, which must be free."""
         await self.aws.hold(
-            self.address.key, lock.text, item=HalfKind.ITEM in self.kinds, file=HalfKind.FILE in self.kinds
+            self.address.key, lock.text, item=PlaceKind.ITEM in self.kinds, file=PlaceKind.FILE in self.kinds
         )
 
-    async def write(self, kind: HalfKind, text: str) -> None:
-        """Writes a half, whatever stands there."""
-        if kind is HalfKind.ITEM:
+    async def write(self, kind: PlaceKind, text: str) -> None:
+        """Writes a place, whatever stands there."""
+        if kind is PlaceKind.ITEM:
             await self.aws.put_item(self.address.lock_key, Info=text)
         else:
             await self.aws.put_lockfile(self.address.key, text)
 
-    async def clear(self, kind: HalfKind) -> None:
-        if kind is HalfKind.ITEM:
+    async def clear(self, kind: PlaceKind) -> None:
+        if kind is PlaceKind.ITEM:
             await self.aws.delete_item(self.address.lock_key)
         else:
             await self.aws.delete_object(self.address.lockfile_key)
 
-    async def stands(self, kind: HalfKind) -> str | None:
-        """The text of the lock that stands in a half."""
-        if kind is HalfKind.ITEM:
+    async def stands(self, kind: PlaceKind) -> str | None:
+        """The text of the lock that stands in a place."""
+        if kind is PlaceKind.ITEM:
             item = await self.aws.item(self.address.lock_key)
             return item["Info"] if item else None
         found = await self.aws.object(self.address.lockfile_key)
         return found.decode() if found is not None else None
 
-    def reads(self, kind: HalfKind) -> Matcher:
-        if kind is HalfKind.ITEM:
+    def reads(self, kind: PlaceKind) -> Matcher:
+        if kind is PlaceKind.ITEM:
             return operation("dynamodb:GetItem")
         return operation("s3:GetObject", suffix=".tflock")
 
-    def deletes(self, kind: HalfKind) -> Matcher:
-        return operation("dynamodb:DeleteItem" if kind is HalfKind.ITEM else "s3:DeleteObject")
+    def deletes(self, kind: PlaceKind) -> Matcher:
+        return operation("dynamodb:DeleteItem" if kind is PlaceKind.ITEM else "s3:DeleteObject")
 
-    def read_right(self, kind: HalfKind) -> str:
-        return "dynamodb:GetItem" if kind is HalfKind.ITEM else "s3:GetObject"
+    def read_right(self, kind: PlaceKind) -> str:
+        return "dynamodb:GetItem" if kind is PlaceKind.ITEM else "s3:GetObject"
 
-    def delete_right(self, kind: HalfKind) -> str:
-        return "dynamodb:DeleteItem" if kind is HalfKind.ITEM else "s3:DeleteObject"
+    def delete_right(self, kind: PlaceKind) -> str:
+        return "dynamodb:DeleteItem" if kind is PlaceKind.ITEM else "s3:DeleteObject"
 
 
 @pytest.fixture(scope="session")
@@ -111,18 +111,18 @@ def shared_aws():
 async def world(request, shared_aws, monkeypatch):
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
-    halves, workspace = request.param
+    places, workspace = request.param
     token = secrets.token_hex(4)
     aws = shared_aws.beside(bucket=f"acme-tfstate-{token}", table=f"acme-tf-locks-{token}")
     await aws.create()
     async with fault_proxy(shared_aws.endpoint) as proxy:
-        kinds = COMBINATIONS[halves]
+        kinds = COMBINATIONS[places]
         address = S3Address(
             Access(region=REGION, endpoint_url=proxy.url),
             bucket=aws.bucket,
             key=object_key("environments/staging/terraform.tfstate", workspace=workspace, prefix="env:"),
-            dynamodb_table=aws.table if HalfKind.ITEM in kinds else None,
-            use_lockfile=HalfKind.FILE in kinds,
+            dynamodb_table=aws.table if PlaceKind.ITEM in kinds else None,
+            use_lockfile=PlaceKind.FILE in kinds,
         )
         world = S3World(aws, proxy, address, workspace, kinds)
         yield world

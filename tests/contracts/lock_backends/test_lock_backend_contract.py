@@ -1,4 +1,4 @@
-"""What every LockBackend keeps to, in every combination of halves, over real HTTP."""
+"""What every LockBackend keeps to, in every combination of places, over real HTTP."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from bot.core.evidence import NotFound, Trouble, Unseen
-from bot.core.lock import HalfKind, ReleaseResult
+from bot.core.lock import PlaceKind, ReleaseResult
 from bot.sandbox.machine.proxy import Answer, Cut, Delay, Deny, Throttle
 from tests.worlds.own_time import own_time
 
@@ -26,7 +26,7 @@ async def test_a_lock_is_read_from_every_half_exactly_as_it_was_written(world):
     seen = await world.backend().read_lock()
 
     assert not seen.is_free
-    assert {half.kind for half in seen.held} == set(world.kinds)
+    assert {place.kind for place in seen.held} == set(world.kinds)
     assert [(info.id, info.who, info.created) for info in seen.locks] == [(lock.id, lock.who, lock.created)]
     assert seen.free == ()
     assert seen.unseen == ()
@@ -38,7 +38,7 @@ async def test_a_fence_is_not_shown_in_a_repr(world):
 
     seen = await world.backend().read_lock()
 
-    assert all(half.fence not in repr(half) for half in seen.held)
+    assert all(place.fence not in repr(place) for place in seen.held)
 
 
 async def test_the_lock_of_another_workspace_is_not_this_ones(world):
@@ -69,7 +69,9 @@ async def test_a_release_with_the_right_fence_frees_the_half_and_nothing_else(wo
 
     assert released.result is ReleaseResult.RELEASED
     assert await world.stands(first.kind) is None
-    assert [half.kind for half in others if await world.stands(half.kind) is not None] == [half.kind for half in others]
+    assert [place.kind for place in others if await world.stands(place.kind) is not None] == [
+        place.kind for place in others
+    ]
 
 
 async def test_all_halves_released_leave_a_free_state(world):
@@ -78,7 +80,7 @@ async def test_all_halves_released_leave_a_free_state(world):
     backend = world.backend()
     seen = await backend.read_lock()
 
-    results = [(await backend.release(half)).result for half in seen.halves_of(lock.id)]
+    results = [(await backend.release(place)).result for place in seen.places_of(lock.id)]
 
     assert results == [ReleaseResult.RELEASED] * len(world.kinds)
     assert (await backend.read_lock()).is_free
@@ -87,10 +89,10 @@ async def test_all_halves_released_leave_a_free_state(world):
 async def test_a_second_release_finds_the_half_already_free(world):
     await world.take(world.lock())
     backend = world.backend()
-    (half, *_) = (await backend.read_lock()).held
-    await backend.release(half)
+    (place, *_) = (await backend.read_lock()).held
+    await backend.release(place)
 
-    again = await backend.release(half)
+    again = await backend.release(place)
 
     assert again.result is ReleaseResult.ALREADY_FREE
 
@@ -103,7 +105,7 @@ async def test_a_lock_taken_between_read_and_release_is_left_standing(world):
     for kind in world.kinds:
         await world.write(kind, second.text)
 
-    outcomes = [await backend.release(half) for half in seen.held]
+    outcomes = [await backend.release(place) for place in seen.held]
 
     assert {outcome.result for outcome in outcomes} == {ReleaseResult.HOLDER_CHANGED}
     assert all(second.id in outcome.detail and "second@runner" in outcome.detail for outcome in outcomes)
@@ -137,9 +139,9 @@ async def test_a_half_that_is_gone_is_free_and_the_other_is_still_released(world
     seen = await backend.read_lock()
 
     assert seen.free == (gone,)
-    assert [half.kind for half in seen.held] == left
+    assert [place.kind for place in seen.held] == left
     assert seen.is_free is (not left)
-    assert [(await backend.release(half)).result for half in seen.held] == [ReleaseResult.RELEASED] * len(left)
+    assert [(await backend.release(place)).result for place in seen.held] == [ReleaseResult.RELEASED] * len(left)
     assert (await backend.read_lock()).is_free
 
 
@@ -153,7 +155,7 @@ async def test_halves_that_hold_different_locks_are_told_apart(world):
 
     expected = {second.id} if len(world.kinds) == 1 else {first.id, second.id}
     assert {info.id for info in seen.locks} == expected
-    assert [half.kind for half in seen.halves_of(second.id)] == [world.kinds[-1]]
+    assert [place.kind for place in seen.places_of(second.id)] == [world.kinds[-1]]
 
 
 @pytest.mark.parametrize("text", ["not json", "{}", '{"ID":"x","Created":"yesterday"}', "\N{SNOWMAN}" * 40_000])
@@ -163,11 +165,11 @@ async def test_a_lock_that_cannot_be_read_is_held_and_never_released(world, text
     backend = world.backend()
 
     seen = await backend.read_lock()
-    outcomes = [await backend.release(half) for half in seen.held]
+    outcomes = [await backend.release(place) for place in seen.held]
 
     assert not seen.is_free
     assert len(seen.garbage) == len(world.kinds)
-    assert all(half.garbage for half in seen.garbage)
+    assert all(place.garbage for place in seen.garbage)
     assert {outcome.result for outcome in outcomes} == {ReleaseResult.DENIED}
     assert [await world.stands(kind) for kind in world.kinds] == [text] * len(world.kinds)
 
@@ -213,7 +215,7 @@ async def test_one_half_that_cannot_be_seen_does_not_hide_the_other(world):
 
     seen = await world.backend().read_lock()
 
-    assert [half.kind for half in seen.held] == left
+    assert [place.kind for place in seen.held] == left
     assert [kind for kind, _ in seen.unseen] == [hidden]
     assert not seen.is_free
 
@@ -281,7 +283,7 @@ async def test_a_throttled_release_is_told_and_leaves_the_lock(world):
     for kind in world.kinds:
         world.proxy.fault(world.deletes(kind), Throttle(retry_after=7))
 
-    outcomes = [await backend.release(half) for half in seen.held]
+    outcomes = [await backend.release(place) for place in seen.held]
 
     assert [(outcome.result, outcome.retry_after) for outcome in outcomes] == [
         (ReleaseResult.THROTTLED, 7.0) for _ in world.kinds
@@ -297,7 +299,7 @@ async def test_a_release_is_tried_once_and_not_repeated_behind_the_callers_back(
     for kind in world.kinds:
         world.proxy.fault(world.deletes(kind), Throttle(), times=1)
 
-    outcomes = [await backend.release(half) for half in seen.held]
+    outcomes = [await backend.release(place) for place in seen.held]
 
     assert {outcome.result for outcome in outcomes} == {ReleaseResult.THROTTLED}
     assert [await world.stands(kind) for kind in world.kinds] == [lock.text] * len(world.kinds)
@@ -311,10 +313,10 @@ async def test_a_denied_release_names_the_missing_right_and_leaves_the_lock(worl
     for kind in world.kinds:
         world.proxy.fault(world.deletes(kind), Deny())
 
-    outcomes = [await backend.release(half) for half in seen.held]
+    outcomes = [await backend.release(place) for place in seen.held]
 
     assert {outcome.result for outcome in outcomes} == {ReleaseResult.DENIED}
-    assert all(world.delete_right(outcome.half.kind) in outcome.detail for outcome in outcomes)
+    assert all(world.delete_right(outcome.place.kind) in outcome.detail for outcome in outcomes)
     assert [await world.stands(kind) for kind in world.kinds] == [lock.text] * len(world.kinds)
 
 
@@ -322,12 +324,12 @@ async def test_a_release_cut_off_before_it_arrived_leaves_the_lock_and_can_be_tr
     lock = world.lock()
     await world.take(lock)
     backend = world.backend()
-    (half, *_) = (await backend.read_lock()).held
-    world.proxy.fault(world.deletes(half.kind), Cut(), times=1)
+    (place, *_) = (await backend.read_lock()).held
+    world.proxy.fault(world.deletes(place.kind), Cut(), times=1)
 
-    cut = await backend.release(half)
-    still_there = await world.stands(half.kind)
-    again = await backend.release(half)
+    cut = await backend.release(place)
+    still_there = await world.stands(place.kind)
+    again = await backend.release(place)
 
     assert cut.result is ReleaseResult.THROTTLED
     assert "still stands" in cut.detail
@@ -338,55 +340,55 @@ async def test_a_release_cut_off_before_it_arrived_leaves_the_lock_and_can_be_tr
 async def test_a_release_whose_answer_was_lost_is_settled_by_reading(world):
     await world.take(world.lock())
     backend = world.backend()
-    (half, *_) = (await backend.read_lock()).held
-    world.proxy.fault(world.deletes(half.kind), Cut(after=True), times=1)
+    (place, *_) = (await backend.read_lock()).held
+    world.proxy.fault(world.deletes(place.kind), Cut(after=True), times=1)
 
-    outcome = await backend.release(half)
+    outcome = await backend.release(place)
 
     assert outcome.result is ReleaseResult.RELEASED
     assert outcome.detail == "the answer was lost; the lock is gone"
-    assert await world.stands(half.kind) is None
+    assert await world.stands(place.kind) is None
 
 
 async def test_a_release_cut_off_while_another_took_the_lock_leaves_the_new_one(world):
     await world.take(world.lock("first"))
     backend = world.backend()
-    (half, *_) = (await backend.read_lock()).held
+    (place, *_) = (await backend.read_lock()).held
     second = world.lock("second")
-    await world.write(half.kind, second.text)
-    world.proxy.fault(world.deletes(half.kind), Cut(after=True), times=1)
+    await world.write(place.kind, second.text)
+    world.proxy.fault(world.deletes(place.kind), Cut(after=True), times=1)
 
-    outcome = await backend.release(half)
+    outcome = await backend.release(place)
 
     assert outcome.result is ReleaseResult.HOLDER_CHANGED
-    assert await world.stands(half.kind) == second.text
+    assert await world.stands(place.kind) == second.text
 
 
 async def test_a_release_is_not_known_only_if_the_reading_after_it_fails_too(world):
     lock = world.lock()
     await world.take(lock)
     backend = world.backend()
-    (half, *_) = (await backend.read_lock()).held
-    world.proxy.fault(world.deletes(half.kind), Cut())
-    world.proxy.fault(world.reads(half.kind), Cut())
+    (place, *_) = (await backend.read_lock()).held
+    world.proxy.fault(world.deletes(place.kind), Cut())
+    world.proxy.fault(world.reads(place.kind), Cut())
 
-    outcome = await backend.release(half)
+    outcome = await backend.release(place)
 
     assert outcome.result is ReleaseResult.NOT_KNOWN
     assert outcome.detail
-    assert await world.stands(half.kind) == lock.text
+    assert await world.stands(place.kind) == lock.text
 
 
 async def test_a_release_that_is_never_answered_is_settled_by_reading_when_the_time_is_up(world):
     lock = world.lock()
     await world.take(lock)
-    (half, *_) = (await world.backend().read_lock()).held
-    world.proxy.fault(world.deletes(half.kind), Delay(30))
+    (place, *_) = (await world.backend().read_lock()).held
+    world.proxy.fault(world.deletes(place.kind), Delay(30))
 
-    outcome = await world.backend(timeout=0.6).release(half)
+    outcome = await world.backend(timeout=0.6).release(place)
 
     assert outcome.result is ReleaseResult.THROTTLED
-    assert await world.stands(half.kind) == lock.text
+    assert await world.stands(place.kind) == lock.text
 
 
 async def test_a_store_that_is_away_is_unseen(world):
@@ -420,7 +422,7 @@ def trouble(observation: Unseen | NotFound) -> Trouble | None:
 async def test_a_state_has_a_lock_table_exactly_if_it_has_the_half_in_one(world):
     table = await world.backend().read_table()
 
-    assert (table is not None) is (HalfKind.ITEM in world.kinds)
+    assert (table is not None) is (PlaceKind.ITEM in world.kinds)
     assert table is None or table.name == world.aws.table
 
 
@@ -445,4 +447,4 @@ async def test_a_throttled_item_is_told_as_a_throttled_table_and_a_throttled_fil
     seen = await world.backend().read_lock()
 
     assert not seen.is_free
-    assert seen.is_throttled is (HalfKind.ITEM in world.kinds)
+    assert seen.is_throttled is (PlaceKind.ITEM in world.kinds)

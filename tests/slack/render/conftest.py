@@ -14,10 +14,10 @@ from bot.core.gate.inspection import Inspection, Owner, StateName
 from bot.core.lock import (
     DigestMatch,
     DigestSeen,
-    Half,
-    HalfKind,
     LockInfo,
+    LockPlace,
     LockSeen,
+    PlaceKind,
     StateCheck,
     StateSeen,
 )
@@ -91,18 +91,18 @@ class Scene:
             NOW - timedelta(minutes=75), 76,
         )  # fmt: skip
 
-    def seen(self, *halves):
-        halves = halves or (Half(HalfKind.ITEM, "acme-tf-locks / acme-tfstate/x", "fence", self.lock),)
-        return LockSeen(halves, (), (), NOW)
+    def seen(self, *places):
+        places = places or (LockPlace(PlaceKind.ITEM, "acme-tf-locks / acme-tfstate/x", "fence", self.lock),)
+        return LockSeen(places, (), (), NOW)
 
     @property
     def free(self):
-        return LockSeen((), (HalfKind.ITEM,), (), NOW)
+        return LockSeen((), (PlaceKind.ITEM,), (), NOW)
 
     @property
     def unreadable(self):
         away = Unseen("DynamoDB", Trouble.TIMED_OUT, "DynamoDB did not answer within 10 s", NOW)
-        return LockSeen((), (), ((HalfKind.ITEM, away),), NOW)
+        return LockSeen((), (), ((PlaceKind.ITEM, away),), NOW)
 
     @property
     def stored(self):

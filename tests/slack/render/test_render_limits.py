@@ -21,11 +21,11 @@ from bot.core.lock import (
     Billing,
     DigestMatch,
     DigestSeen,
-    Half,
-    HalfKind,
-    HalfRelease,
     LockInfo,
+    LockPlace,
     LockSeen,
+    PlaceKind,
+    PlaceRelease,
     Refusals,
     ReleaseResult,
     StateAbsent,
@@ -144,12 +144,12 @@ loops = st.builds(
     Loop, pipelines, st.integers(2, 900), instants, instants, spans, words, texts, many_runs(), instants,
     st.integers(2, 90_000),
 )  # fmt: skip
-halves = st.builds(Half, st.sampled_from(HalfKind), texts, texts, maybe(locks), maybe(texts))
+places = st.builds(LockPlace, st.sampled_from(PlaceKind), texts, texts, maybe(locks), maybe(texts))
 seen_locks = st.builds(
     LockSeen,
-    st.lists(halves, max_size=2).map(tuple),
-    st.lists(st.sampled_from(HalfKind), max_size=1).map(tuple),
-    st.lists(st.tuples(st.sampled_from(HalfKind), troubles), max_size=2).map(tuple),
+    st.lists(places, max_size=2).map(tuple),
+    st.lists(st.sampled_from(PlaceKind), max_size=1).map(tuple),
+    st.lists(st.tuples(st.sampled_from(PlaceKind), troubles), max_size=2).map(tuple),
     instants,
 )
 stored = st.builds(
@@ -231,7 +231,7 @@ requests = {
     "id": st.just("r7k2"), "state": words, "lock_id": texts, "channel": texts, "user": people, "asked_at": instants,
     "reason": texts,
 }  # fmt: skip
-releases = st.builds(HalfRelease, halves, st.sampled_from(ReleaseResult), texts)
+releases = st.builds(PlaceRelease, places, st.sampled_from(ReleaseResult), texts)
 targets = st.builds(Target, words, many_runs(), st.sampled_from(Tie), maybe(loops))
 members = st.builds(
     Member, people, texts, maybe(words), st.booleans(), st.booleans(), st.booleans(), st.booleans(), maybe(words),
@@ -265,7 +265,7 @@ reports = {
         maybe(verdicts),
         long_phrases,
         st.lists(releases, max_size=2).map(tuple),
-        st.lists(st.sampled_from(HalfKind), max_size=2).map(tuple),
+        st.lists(st.sampled_from(PlaceKind), max_size=2).map(tuple),
         maybe(locks),
         people,
         maybe(instants),

@@ -15,10 +15,10 @@ from bot.core.gate.stages import KillStage, UnlockStage
 from bot.core.lock import (
     DigestMatch,
     DigestSeen,
-    Half,
-    HalfKind,
-    HalfRelease,
+    LockPlace,
     LockSeen,
+    PlaceKind,
+    PlaceRelease,
     ReleaseResult,
     StateAbsent,
     StateCheck,
@@ -117,7 +117,7 @@ def test_a_lock_that_cannot_be_read_is_not_called_free(scene, reads):
 
 
 def test_one_half_that_is_left_is_named(scene, reads):
-    seen = replace(scene.seen(), free=(HalfKind.FILE,))
+    seen = replace(scene.seen(), free=(PlaceKind.FILE,))
     message = status(scene, seen=seen, contended=False)
     assert "only the DynamoDB item is left" in str(message.blocks)
     reads(message)
@@ -125,9 +125,11 @@ def test_one_half_that_is_left_is_named(scene, reads):
 
 def test_two_locks_and_garbage_are_told_apart(scene, reads):
     other = replace(scene.lock, id="b1f0c3a2-0000-4000-8000-000000000000", who="root@ip-10-0-0-1")
-    two = scene.seen(Half(HalfKind.FILE, "s3://x", "e", scene.lock), Half(HalfKind.ITEM, "table", "i", other))
+    two = scene.seen(
+        LockPlace(PlaceKind.FILE, "s3://x", "e", scene.lock), LockPlace(PlaceKind.ITEM, "table", "i", other)
+    )
     reads(status(scene, seen=two, contended=False))
-    broken = scene.seen(Half(HalfKind.ITEM, "acme-tf-locks / x", "i", None, "lock info is not JSON"))
+    broken = scene.seen(LockPlace(PlaceKind.ITEM, "acme-tf-locks / x", "i", None, "lock info is not JSON"))
     reads(status(scene, seen=broken, contended=False))
 
 
@@ -198,12 +200,12 @@ def unlock(scene, stage, **changes):
 @pytest.mark.parametrize("stage", UnlockStage)
 def test_every_stage_of_an_unlock_has_a_message(scene, reads, stage):
     outcomes = {
-        UnlockStage.RELEASED: {"halves": (half(scene),), "took": timedelta(seconds=4), "approver": "U0PARKER"},
-        UnlockStage.HALF_RELEASED: {"halves": (half(scene, HalfKind.FILE),), "left": (HalfKind.ITEM,), "tries": 9},
+        UnlockStage.RELEASED: {"places": (place(scene),), "took": timedelta(seconds=4), "approver": "U0PARKER"},
+        UnlockStage.HALF_RELEASED: {"places": (place(scene, PlaceKind.FILE),), "left": (PlaceKind.ITEM,), "tries": 9},
         UnlockStage.HOLDER_CHANGED: {"now_held_by": replace(scene.lock, id="new-lock", who="root@ip-10-0-0-1")},
         UnlockStage.STILL_THROTTLED: {"tries": 31, "took": timedelta(minutes=3)},
-        UnlockStage.NOT_KNOWN: {"halves": (half(scene, result=ReleaseResult.NOT_KNOWN),), "tries": 2},
-        UnlockStage.FAILED: {"halves": (half(scene, result=ReleaseResult.DENIED, detail="no dynamodb:DeleteItem"),)},
+        UnlockStage.NOT_KNOWN: {"places": (place(scene, result=ReleaseResult.NOT_KNOWN),), "tries": 2},
+        UnlockStage.FAILED: {"places": (place(scene, result=ReleaseResult.DENIED, detail="no dynamodb:DeleteItem"),)},
         UnlockStage.RELEASING: {
             "tries": 4,
             "until": scene.now + timedelta(minutes=3),
@@ -222,8 +224,8 @@ def test_every_stage_of_an_unlock_has_a_message(scene, reads, stage):
     reads(message)
 
 
-def half(scene, kind=HalfKind.ITEM, *, result=ReleaseResult.RELEASED, detail=""):
-    return HalfRelease(Half(kind, "acme-tf-locks / x", "fence", scene.lock), result, detail)
+def place(scene, kind=PlaceKind.ITEM, *, result=ReleaseResult.RELEASED, detail=""):
+    return PlaceRelease(LockPlace(kind, "acme-tf-locks / x", "fence", scene.lock), result, detail)
 
 
 def test_an_allowed_unlock_has_a_danger_button_that_asks_once_more(scene):
@@ -319,7 +321,7 @@ def test_an_outcome_has_no_button_left_but_that_to_be_told_where_it_is_still_loc
 )
 def test_what_comes_after_a_release_depends_on_what_was_interrupted(scene, operation, wanted):
     lock = replace(scene.lock, operation=operation)
-    inspection = replace(scene.inspection(), seen=scene.seen(Half(HalfKind.ITEM, "t", "f", lock)), lock=lock)
+    inspection = replace(scene.inspection(), seen=scene.seen(LockPlace(PlaceKind.ITEM, "t", "f", lock)), lock=lock)
     assert wanted in str(unlock(scene, UnlockStage.RELEASED, inspection=inspection).blocks)
 
 
@@ -580,7 +582,10 @@ def test_help_shows_all_commands_or_one(reads):
 def test_the_first_fact_of_two_differing_halves_is_the_older_lock(scene):
     younger = replace(scene.lock, id="younger", created=scene.now)
     seen = LockSeen(
-        (Half(HalfKind.FILE, "s3", "e", younger), Half(HalfKind.ITEM, "table", "i", scene.lock)), (), (), scene.now
+        (LockPlace(PlaceKind.FILE, "s3", "e", younger), LockPlace(PlaceKind.ITEM, "table", "i", scene.lock)),
+        (),
+        (),
+        scene.now,
     )
     assert scene.lock.who in status(scene, seen=seen).text
 

@@ -12,9 +12,9 @@ from bot.core.gate.inspection import Crowd, StateName
 from bot.core.gate.stages import UnlockStage
 from bot.core.lock import (
     Billing,
-    Half,
-    HalfKind,
+    LockPlace,
     LockSeen,
+    PlaceKind,
     Refusals,
     TableCapacity,
     TableSeen,
@@ -48,7 +48,7 @@ def denied(scene):
 def mute(scene):
     detail = "DynamoDB throttles dynamodb:GetItem on table acme-tf-locks (ProvisionedThroughputExceededException)"
     why = Unseen("DynamoDB", Trouble.THROTTLED, detail, scene.now)
-    return LockSeen((), (), ((HalfKind.ITEM, why),), scene.now)
+    return LockSeen((), (), ((PlaceKind.ITEM, why),), scene.now)
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_a_ttl_is_a_warning_that_names_its_attribute_and_what_it_does(scene, tab
 
 
 def test_a_request_to_unlock_tells_the_tables_trouble_too(scene, mute, table, written):
-    file = Half(HalfKind.FILE, "s3://acme-tfstate/x.tflock", "fence", scene.lock)
+    file = LockPlace(PlaceKind.FILE, "s3://acme-tfstate/x.tflock", "fence", scene.lock)
     inspection = replace(scene.inspection(replace(mute, held=(file,))), table=table)
     report = UnlockReport(scene.unlock_request, UnlockStage.CHECKED, inspection, scene.verdict(inspection))
 

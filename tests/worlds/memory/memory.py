@@ -19,11 +19,11 @@ from bot.core.lock import (
     Billing,
     DigestMatch,
     DigestSeen,
-    Half,
-    HalfKind,
-    HalfRelease,
     LockInfo,
+    LockPlace,
     LockSeen,
+    PlaceKind,
+    PlaceRelease,
     Refusals,
     ReleaseResult,
     StateAbsent,
@@ -112,26 +112,26 @@ class Switchboard:
 class MemoryStore:
     """Where a state and its lock stand: the truth that Terraform and the bot both reach for.
 
-    `texts` has the text and the fence of each half that is held. `fault` is what is wrong with the state. `on_delete`
+    `texts` has the text and the fence of each place that is held. `fault` is what is wrong with the state. `on_delete`
     is told of every lock that a conditional delete removed, at that instant.
     """
 
-    kinds: tuple[HalfKind, ...]
-    texts: dict[HalfKind, tuple[str, str]] = field(default_factory=dict)
+    kinds: tuple[PlaceKind, ...]
+    texts: dict[PlaceKind, tuple[str, str]] = field(default_factory=dict)
     last_written: datetime | None = None
     fault: str | None = None
-    on_delete: Callable[[HalfKind, str], None] = lambda _kind, _text: None
+    on_delete: Callable[[PlaceKind, str], None] = lambda _kind, _text: None
     writes: int = 0
 
-    def write(self, kind: HalfKind, text: str) -> None:
+    def write(self, kind: PlaceKind, text: str) -> None:
         self.writes += 1
-        self.texts[kind] = (text, f'"{self.writes}"' if kind is HalfKind.FILE else text)
+        self.texts[kind] = (text, f'"{self.writes}"' if kind is PlaceKind.FILE else text)
 
-    def clear(self, kind: HalfKind) -> None:
+    def clear(self, kind: PlaceKind) -> None:
         self.texts.pop(kind, None)
 
-    def delete_if(self, kind: HalfKind, fence: str) -> str | None:
-        """Deletes the half if it has this fence; the text that stood there before, None if there was none."""
+    def delete_if(self, kind: PlaceKind, fence: str) -> str | None:
+        """Deletes the place if it has this fence; the text that stood there before, None if there was none."""
         text, there = self.texts.get(kind, (None, None))
         if there == fence and text is not None:
             del self.texts[kind]
@@ -149,20 +149,20 @@ class MemoryLockBackend:
 
     async def read_lock(self) -> LockSeen:
         at = self.clock.now()
-        held: list[Half] = []
-        free: list[HalfKind] = []
-        unseen: list[tuple[HalfKind, Unseen | NotFound]] = []
+        held: list[LockPlace] = []
+        free: list[PlaceKind] = []
+        unseen: list[tuple[PlaceKind, Unseen | NotFound]] = []
         for kind in self.store.kinds:
             try:
                 await self.switchboard.pass_through(f"read {kind}")
             except (Throttle, Unreachable) as error:
                 unseen.append((kind, unseen_by(error, at)))
                 continue
-            half = self._half(kind)
-            if half is None:
+            place = self._place(kind)
+            if place is None:
                 free.append(kind)
             else:
-                held.append(half)
+                held.append(place)
         return LockSeen(tuple(held), tuple(free), tuple(unseen), at)
 
     async def read_state(self) -> StateCheck:
@@ -174,7 +174,7 @@ class MemoryLockBackend:
         return StateCheck(Found(self._state(), at), DigestSeen(DigestMatch.NO_ITEM))
 
     async def read_table(self) -> TableSeen | None:
-        if HalfKind.ITEM not in self.store.kinds:
+        if PlaceKind.ITEM not in self.store.kinds:
             return None
         at = self.clock.now()
         try:
@@ -189,41 +189,41 @@ class MemoryLockBackend:
             Found(Refusals(0, 0, timedelta(minutes=5)), at),
         )
 
-    async def release(self, half: Half) -> HalfRelease:
-        if half.info is None:
-            return HalfRelease(half, ReleaseResult.DENIED, "a lock that cannot be read is never released")
+    async def release(self, place: LockPlace) -> PlaceRelease:
+        if place.info is None:
+            return PlaceRelease(place, ReleaseResult.DENIED, "a lock that cannot be read is never released")
         try:
-            await self.switchboard.pass_through(f"delete {half.kind}")
-            before = self.store.delete_if(half.kind, half.fence)
-            await self.switchboard.pass_through(f"deleted {half.kind}")
+            await self.switchboard.pass_through(f"delete {place.kind}")
+            before = self.store.delete_if(place.kind, place.fence)
+            await self.switchboard.pass_through(f"deleted {place.kind}")
         except Throttle:
-            return HalfRelease(half, ReleaseResult.THROTTLED, "the store asks for patience")
+            return PlaceRelease(place, ReleaseResult.THROTTLED, "the store asks for patience")
         except Unreachable as error:
-            return await self._settled(half, error)
+            return await self._settled(place, error)
         if before is None:
-            return HalfRelease(half, ReleaseResult.ALREADY_FREE)
-        changed = self._half(half.kind) is not None
-        return HalfRelease(half, ReleaseResult.HOLDER_CHANGED if changed else ReleaseResult.RELEASED, "")
+            return PlaceRelease(place, ReleaseResult.ALREADY_FREE)
+        changed = self._place(place.kind) is not None
+        return PlaceRelease(place, ReleaseResult.HOLDER_CHANGED if changed else ReleaseResult.RELEASED, "")
 
-    async def _settled(self, half: Half, error: Unreachable) -> HalfRelease:
+    async def _settled(self, place: LockPlace, error: Unreachable) -> PlaceRelease:
         try:
-            await self.switchboard.pass_through(f"read {half.kind}")
+            await self.switchboard.pass_through(f"read {place.kind}")
         except (Throttle, Unreachable):
-            return HalfRelease(half, ReleaseResult.NOT_KNOWN, error.detail)
-        now = self._half(half.kind)
+            return PlaceRelease(place, ReleaseResult.NOT_KNOWN, error.detail)
+        now = self._place(place.kind)
         if now is None:
-            return HalfRelease(half, ReleaseResult.RELEASED, "the answer was lost; the lock is gone")
-        same = now.fence == half.fence
-        return HalfRelease(half, ReleaseResult.THROTTLED if same else ReleaseResult.HOLDER_CHANGED, error.detail)
+            return PlaceRelease(place, ReleaseResult.RELEASED, "the answer was lost; the lock is gone")
+        same = now.fence == place.fence
+        return PlaceRelease(place, ReleaseResult.THROTTLED if same else ReleaseResult.HOLDER_CHANGED, error.detail)
 
-    def _half(self, kind: HalfKind) -> Half | None:
+    def _place(self, kind: PlaceKind) -> LockPlace | None:
         if kind not in self.store.texts:
             return None
         text, fence = self.store.texts[kind]
         try:
-            return Half(kind, f"memory / {kind}", fence, parse_lock_info(text))
+            return LockPlace(kind, f"memory / {kind}", fence, parse_lock_info(text))
         except LockInfoInvalid as error:
-            return Half(kind, f"memory / {kind}", fence, None, str(error))
+            return LockPlace(kind, f"memory / {kind}", fence, None, str(error))
 
     def _state(self) -> StateSeen | StateAbsent:
         written = self.store.last_written

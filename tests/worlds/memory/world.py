@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from bot.app.metrics import Metrics
 from bot.core.gate.inspection import StateName
-from bot.core.lock import HalfKind
+from bot.core.lock import PlaceKind
 from bot.core.policy import Holders, KnownPerson, Policy
 from bot.core.record.incident import Incident
 from bot.core.run import Pipeline
@@ -63,7 +63,7 @@ DEPLOY = Pipeline("github", (("repo", "acme/infra"), ("workflow", "deploy.yml"))
 class MemoryWorld:
     """One state `staging`, one pipeline, and the people quinn, parker, elliott and a guest in one incident channel."""
 
-    kinds: tuple[HalfKind, ...] = (HalfKind.FILE, HalfKind.ITEM)
+    kinds: tuple[PlaceKind, ...] = (PlaceKind.FILE, PlaceKind.ITEM)
     protected: bool = False
     policy: Policy = field(default_factory=Policy)
 

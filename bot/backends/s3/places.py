@@ -14,14 +14,14 @@ from typing import Any
 
 from bot.aws.errors import AwsError, translated
 from bot.core.evidence import NotFound
-from bot.core.lock import Half, HalfKind, LockInfo, LockSeen, parse_lock_info
+from bot.core.lock import LockInfo, LockPlace, LockSeen, PlaceKind, parse_lock_info
 from bot.errors import LockInfoInvalid
 
 _LONGEST_LOCK = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class ItemHalf:
+class ItemPlace:
     """The lock item in DynamoDB: `{LockID, Info}`. The fence is the exact `Info` text."""
 
     client: Callable[[], Any]
@@ -35,10 +35,10 @@ class ItemHalf:
     def target(self) -> str:
         return f"table {self.table}"
 
-    def read(self) -> Half | None:
+    def read(self) -> LockPlace | None:
         """The lock that stands here now."""
         with translated(self.reads, self.target):
-            return self.half_of(_item(self.client(), self.table, self.key))
+            return self.place_of(_item(self.client(), self.table, self.key))
 
     def delete(self, fence: str) -> None:
         """Deletes the item if its `Info` is exactly the fence."""
@@ -52,17 +52,17 @@ class ItemHalf:
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
 
-    def shown_by(self, error: AwsError) -> Half | None:
+    def shown_by(self, error: AwsError) -> LockPlace | None:
         """The lock that made the condition fail, which DynamoDB sends along; None where it did not."""
-        return self.half_of(error.answer.get("Item"))
+        return self.place_of(error.answer.get("Item"))
 
-    def half_of(self, item: dict[str, Any] | None) -> Half | None:
+    def place_of(self, item: dict[str, Any] | None) -> LockPlace | None:
         """The lock that an item of this key holds."""
         if not item or self._is_digest(item):
             return None
         text = item.get("Info", {}).get("S", "")
         info, garbage = _parsed(text) if text else (None, "the item has no lock info")
-        return Half(HalfKind.ITEM, f"{self.table} / {self.key}", fence=text, info=info, garbage=garbage)
+        return LockPlace(PlaceKind.ITEM, f"{self.table} / {self.key}", fence=text, info=info, garbage=garbage)
 
     def _is_digest(self, item: dict[str, Any]) -> bool:
         """Whether the item is another state's digest, whose key looks like this one's lock key."""
@@ -70,7 +70,7 @@ class ItemHalf:
 
 
 @dataclass(frozen=True, slots=True)
-class FileHalf:
+class FilePlace:
     """The lock object beside the state. The fence is its ETag."""
 
     client: Callable[[], Any]
@@ -84,7 +84,7 @@ class FileHalf:
     def target(self) -> str:
         return f"s3://{self.bucket}/{self.key}"
 
-    def read(self) -> Half | None:
+    def read(self) -> LockPlace | None:
         """The lock that stands here now. Without `s3:ListBucket`, S3 denies what is not there."""
         try:
             with translated(self.reads, self.target):
@@ -96,24 +96,24 @@ class FileHalf:
                 return None
             raise
         info, garbage = _parsed(text)
-        return Half(HalfKind.FILE, self.target, fence=answer["ETag"], info=info, garbage=garbage)
+        return LockPlace(PlaceKind.FILE, self.target, fence=answer["ETag"], info=info, garbage=garbage)
 
     def delete(self, fence: str) -> None:
         """Deletes the object if its ETag is the fence."""
         with translated(self.deletes, self.target):
             self.client().delete_object(Bucket=self.bucket, Key=self.key, IfMatch=fence)
 
-    def shown_by(self, error: AwsError) -> Half | None:  # noqa: ARG002 - the same face as the item's
+    def shown_by(self, error: AwsError) -> LockPlace | None:  # noqa: ARG002 - the same face as the item's
         """None: S3 says nothing of the object that made the condition fail."""
         return None
 
 
-def lock_seen(read: Mapping[HalfKind, Half | AwsError | None], at: datetime) -> LockSeen:
-    """What was seen of a lock, by what the reading of each configured half brought."""
+def lock_seen(read: Mapping[PlaceKind, LockPlace | AwsError | None], at: datetime) -> LockSeen:
+    """What was seen of a lock, by what the reading of each configured place brought."""
     return LockSeen(
-        held=tuple(half for half in read.values() if isinstance(half, Half)),
-        free=tuple(kind for kind, half in read.items() if half is None),
-        unseen=tuple((kind, half.as_observation(at)) for kind, half in read.items() if isinstance(half, AwsError)),
+        held=tuple(place for place in read.values() if isinstance(place, LockPlace)),
+        free=tuple(kind for kind, place in read.items() if place is None),
+        unseen=tuple((kind, place.as_observation(at)) for kind, place in read.items() if isinstance(place, AwsError)),
         at=at,
     )
 
@@ -121,7 +121,7 @@ def lock_seen(read: Mapping[HalfKind, Half | AwsError | None], at: datetime) -> 
 def nowhere(at: datetime) -> LockSeen:
     """A state for which no place of a lock is configured: unseen, never free."""
     nothing = NotFound("S3", "a lock table or a lockfile in the configuration of this state", at)
-    return LockSeen(held=(), free=(), unseen=((HalfKind.ITEM, nothing),), at=at)
+    return LockSeen(held=(), free=(), unseen=((PlaceKind.ITEM, nothing),), at=at)
 
 
 def read_digest(client: Callable[[], Any], table: str, key: str) -> str | None:
