@@ -1,4 +1,8 @@
-"""A CI system as a `bot.ports.RunSource`: the system gives its requests and its reading of JSON, the frame the rest."""
+"""A CI system as a `bot.ports.RunSource`: the system gives its requests and its reading of JSON, the frame the rest.
+
+A new system is a package beside this module whose `source.py` has a class like `CiSystem`, a line in the makers of
+`bot.app.adapters`, and a world for the contract suite (tests/contracts/test_run_source.py).
+"""
 
 from __future__ import annotations
 
