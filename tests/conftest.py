@@ -9,6 +9,7 @@ from pathlib import Path
 from zlib import crc32
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from bot.sandbox.machine.terraform import find_terraform
 
@@ -22,6 +23,11 @@ LONGEST = ("test_demo.py", "test_people_machine.py")
 def pytest_collection_modifyitems(items):
     """The longest files come first, the others shuffled: so that those that wait and those that work are mixed."""
     items.sort(key=lambda item: (item.path.name not in LONGEST, crc32(str(item.path.relative_to(ROOT)).encode())))
+
+
+# Hypothesis measures examples by the clock: what is slow here says more about the machine than about the code.
+settings.register_profile("any machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 class Missing(pytest.skip.Exception):

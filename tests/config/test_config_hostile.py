@@ -37,13 +37,17 @@ def _outcome(loaded, text):
         return invalid.problems
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.sampled_from(list(_paths(EXAMPLE))), st.sampled_from(ODD))
 def test_any_value_in_any_place_is_either_accepted_or_told(loaded, path, odd):
     assert _outcome(loaded, json.dumps(_replaced(path, odd)))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.text(max_size=200) | st.text(alphabet="a:-{}[]&*!|>#%@`'\"\n\t ?,<", max_size=60))
 def test_any_text_is_told_to_be_no_configuration(problems_of, text):
     assert problems_of(text)

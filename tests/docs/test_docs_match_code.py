@@ -256,3 +256,15 @@ def test_links_between_pages_lead_somewhere():
     for page in DOCS.rglob("*.md"):
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_file_of_the_code_that_a_text_names_exists():
+    for page in (
+        *DOCS.rglob("*.md"),
+        ROOT / "README.md",
+        ROOT / "CHANGELOG.md",
+        ROOT / "Makefile",
+        ROOT / "bot/__init__.py",
+    ):
+        for path in re.findall(r"\b(?:bot|handlers|tests)/[\w./-]*\w", page.read_text()):
+            assert (ROOT / path).exists(), f"{page.name}: {path}"

@@ -686,7 +686,9 @@ async def test_min_time_is_compared_with_the_time_that_the_order_names(azure):
     assert shown == {"finishTimeDescending": 1, "queueTimeDescending": 0, "startTimeAscending": 0}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     cuts=st.tuples(*[st.sampled_from([0, 0, 1, 2]) | st.integers(0, 3000)] * 2),
     tails=st.tuples(*[st.sampled_from(["", "", "}", "]}", '"completed"', "\x00", ', "status": "completed"}'])] * 2),
@@ -744,7 +746,9 @@ def changed(document, draw):
     return copy
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data())
 async def test_no_shape_of_an_answer_raises_or_makes_a_build_ended_whose_job_goes_on(azure, data):
     build = azure.runs.start_run(PROJECT, 42, at=ago(hours=3))

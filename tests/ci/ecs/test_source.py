@@ -543,7 +543,9 @@ async def test_without_a_desired_status_a_list_shows_only_what_is_to_run(ecs, ta
     assert [arn.rpartition("/")[2] for arn in shown["taskArns"]] == [task.id]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     cut=st.sampled_from([0, 0, 1, 2]) | st.integers(0, 2500),
     tail=st.sampled_from(["", "", "}", "}]}", '"STOPPED"', "\x00", ', "lastStatus": "STOPPED"}', '"}]}']),

@@ -264,7 +264,9 @@ async def test_a_client_that_was_passed_in_is_used_and_closed_with_the_source(ma
     assert client.is_closed
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     cuts=st.tuples(*[st.sampled_from([0, 0, 1, 2]) | st.integers(0, 3000)] * 2),
     tails=st.tuples(*[st.sampled_from(["", "", "}", "]}", '"completed"', "\x00", ', "status": "completed"}'])] * 2),

@@ -432,7 +432,9 @@ async def test_neither_repr_nor_details_nor_logs_show_the_token(make_source, git
     assert "verysecret" not in "".join(shown) + repr(logs)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     cuts=st.tuples(*[st.sampled_from([0, 0, 1, 2]) | st.integers(0, 3000)] * 3),
     tails=st.tuples(*[st.sampled_from(["", "", "}", "}]", "[]", '"success"', ', "status": "failed"}'])] * 3),
@@ -495,7 +497,9 @@ changes = st.tuples(
 )
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(wanted=st.lists(changes, min_size=5, max_size=5))
 async def test_no_odd_values_anywhere_make_a_running_pipeline_ended_or_raise(gitlab, wanted):
     def mangled(document, change):

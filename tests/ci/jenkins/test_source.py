@@ -340,7 +340,9 @@ async def test_neither_repr_nor_details_nor_logs_show_the_token(make_source, jen
     assert "verysecret" not in "".join(shown) + repr(logs)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     cuts=st.tuples(*[st.sampled_from([0, 0, 1, 2]) | st.integers(0, 1500)] * 2),
     tails=st.tuples(*[st.sampled_from(["", "", "}", "]}", '"SUCCESS"', ', "building": false}', "\nHard kill!\n"])] * 2),
@@ -397,7 +399,9 @@ changes = st.tuples(
 )
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(wanted=st.lists(changes, min_size=4, max_size=4))
 async def test_no_odd_values_anywhere_make_a_running_build_ended_or_raise(jenkins, wanted):
     def mangled(document, change):
