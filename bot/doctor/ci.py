@@ -1,15 +1,16 @@
-"""The doctor's look at the CI systems: can the runs of every mapped pipeline be listed, and may they be cancelled."""
+"""The CI systems: can the runs of every mapped pipeline be listed, and may they be cancelled."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import timedelta
 
+from bot.app.wiring import Wiring
 from bot.config.settings import Config, StateSettings
 from bot.core.evidence import Found, Unseen
 from bot.core.run import CancelResult, Pipeline, RunRef
-from bot.doctor.check import Check, Level
+from bot.doctor.check import Area, Result
 from bot.ports.clock import Clock
 from bot.ports.runs import RunSource
 
@@ -18,8 +19,9 @@ _NO_RUN = "0"
 """An id that no run has: asking for its end tells whether the token may ask, and ends nothing."""
 
 
-async def ci_checks(config: Config, sources: Mapping[str, RunSource], clock: Clock) -> list[Check]:
+async def checks(config: Config, wiring: Wiring) -> list[Result]:
     """Lists the runs of the last hour of each pipeline, and asks once per CI system to cancel what is not there."""
+    sources, clock = wiring.world.sources, wiring.world.clock
     pipelines = dict.fromkeys(pipeline for state in config.states.values() for pipeline in state.pipelines)
     first = {pipeline.ci: pipeline for pipeline in reversed(pipelines)}
     listed = await asyncio.gather(*(_listed(sources[pipeline.ci], pipeline, clock) for pipeline in pipelines))
@@ -28,27 +30,27 @@ async def ci_checks(config: Config, sources: Mapping[str, RunSource], clock: Clo
     return [*listed, *rights, *unasked]
 
 
-async def _listed(source: RunSource, pipeline: Pipeline, clock: Clock) -> Check:
+async def _listed(source: RunSource, pipeline: Pipeline, clock: Clock) -> Result:
     seen = await source.runs(pipeline, since=clock.now() - _BACK)
     if isinstance(seen, Found):
-        return Check(source.name, "runs", Level.OK, f"{pipeline.title}: {source.system} lists its runs")
-    told = seen.detail if isinstance(seen, Unseen) else f"{source.system} does not know {seen.what}"
-    mend = "correct the token, its rights, or the pipeline: its states can be unlocked only when all runs are seen"
-    return Check(source.name, "runs", Level.FAIL, f"{pipeline.title}: {told}", mend)
+        return Area(source.name).ok("runs", f"{pipeline.title}: {source.system} lists its runs")
+    detail = seen.detail if isinstance(seen, Unseen) else f"{source.system} does not know {seen.what}"
+    fix = "correct the token, its rights, or the pipeline: its states can be unlocked only when all runs are seen"
+    return Area(source.name).fail("runs", f"{pipeline.title}: {detail}", fix)
 
 
-async def _may_cancel(source: RunSource, pipeline: Pipeline) -> Check:
+async def _may_cancel(source: RunSource, pipeline: Pipeline) -> Result:
     answer = await source.cancel(RunRef(pipeline, _NO_RUN), force=False)
     if answer.result is CancelResult.DENIED:
-        mend = "give the token that right, or leave it: only kill-job needs it"
-        return Check(source.name, "kill-job", Level.WARN, answer.detail, mend)
+        fix = "give the token that right, or leave it: only kill-job needs it"
+        return Area(source.name).warn("kill-job", answer.detail, fix)
     if answer.result is CancelResult.NOT_FOUND:
-        told = "nothing speaks against cancelling: it answers that a run that does not exist is not there"
-        return Check(source.name, "kill-job", Level.OK, told)
-    return Check(source.name, "kill-job", Level.WARN, f"whether it may cancel is not known: {answer.detail}")
+        detail = "nothing speaks against cancelling: it answers that a run that does not exist is not there"
+        return Area(source.name).ok("kill-job", detail)
+    return Area(source.name).warn("kill-job", f"whether it may cancel is not known: {answer.detail}")
 
 
-def _unmapped(state: StateSettings) -> Iterator[Check]:
+def _unmapped(state: StateSettings) -> Iterator[Result]:
     if not state.pipelines:
-        told = "no pipeline is mapped: a lock that CI holds cannot be tied to a run, and is not released"
-        yield Check(state.name, "pipelines", Level.WARN, told, "name everything that may run Terraform on it")
+        detail = "no pipeline is mapped: a lock that CI holds cannot be tied to a run, and is not released"
+        yield Area(state.name).warn("pipelines", detail, "name everything that may run Terraform on it")

@@ -1,4 +1,4 @@
-"""The doctor's look at the clock, against the `Date` of those whose times the gate compares with it."""
+"""This machine's clock, against the `Date` of those whose times the gate compares with it."""
 
 from __future__ import annotations
 
@@ -12,30 +12,32 @@ from urllib.parse import urlsplit
 import httpx
 
 from bot.app.adapters import address_of
+from bot.app.wiring import Wiring
 from bot.aws.clients import AwsClients
 from bot.config.models import EcsSection
 from bot.config.settings import Config
 from bot.core.phrase import duration
-from bot.doctor.check import Check, Level
+from bot.doctor.check import Area, Result
 from bot.errors import UpstreamError
 from bot.ports.clock import Clock
 
+_CLOCK = Area("clock")
 _NOTICEABLE = timedelta(seconds=30)
 _SECONDS = 5.0
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
-_MEND = "let this machine's clock follow NTP (chrony, systemd-timesyncd)"
+_FIX = "let this machine's clock follow NTP (chrony, systemd-timesyncd)"
 
 
-async def clock_checks(config: Config, clients: AwsClients, clock: Clock) -> list[Check]:
+async def checks(config: Config, wiring: Wiring) -> list[Result]:
     """Asks each address once, without credentials: every HTTP answer, a refusal too, has a date."""
     addresses = {ci.base_url: f"CI {name}" for name, ci in config.ci.items() if not isinstance(ci, EcsSection)}
-    addresses |= await _endpoints(config, clients)
-    skew = config.policy.clock_skew
+    addresses |= await _endpoints(config, wiring.aws)
+    clock, skew = wiring.world.clock, config.policy.clock_skew
     return list(await asyncio.gather(*(_compared(url, name, clock, skew) for url, name in addresses.items() if url)))
 
 
 async def _endpoints(config: Config, clients: AwsClients) -> Mapping[str, str]:
-    """The addresses of S3, by way of the clients that the bot uses. One that cannot be made is told elsewhere."""
+    """The addresses of S3, by way of the clients that the bot uses. One that cannot be made is reported elsewhere."""
     found = dict[str, str]()
     for access in dict.fromkeys(address_of(settings.backend).access for settings in config.states.values()):
         try:
@@ -47,7 +49,7 @@ async def _endpoints(config: Config, clients: AwsClients) -> Mapping[str, str]:
     return found
 
 
-async def _compared(url: str, name: str, clock: Clock, skew: timedelta) -> Check:
+async def _compared(url: str, name: str, clock: Clock, skew: timedelta) -> Result:
     local = urlsplit(url).hostname in _LOOPBACK
     try:
         async with httpx.AsyncClient(timeout=_SECONDS, trust_env=not local, follow_redirects=False) as client:
@@ -55,12 +57,12 @@ async def _compared(url: str, name: str, clock: Clock, skew: timedelta) -> Check
             answer = await client.get(url)
             middle = before + (clock.now() - before) / 2
     except (httpx.HTTPError, httpx.InvalidURL):
-        return Check("clock", name, Level.WARN, "could not be compared: no answer")
-    told = _date(answer)
-    if told is None:
-        return Check("clock", name, Level.WARN, "could not be compared: the answer has no date")
+        return _CLOCK.warn(name, "could not be compared: no answer")
+    at = _date(answer)
+    if at is None:
+        return _CLOCK.warn(name, "could not be compared: the answer has no date")
     # the header has whole seconds, cut off
-    return _judged(name, middle - (told + timedelta(seconds=0.5)), skew)
+    return _judged(name, middle - (at + timedelta(seconds=0.5)), skew)
 
 
 def _date(answer: httpx.Response) -> datetime | None:
@@ -71,11 +73,11 @@ def _date(answer: httpx.Response) -> datetime | None:
     return at.replace(tzinfo=at.tzinfo or UTC)
 
 
-def _judged(name: str, offset: timedelta, skew: timedelta) -> Check:
+def _judged(name: str, offset: timedelta, skew: timedelta) -> Result:
     off = abs(offset)
     words = f"this machine's clock is {duration(off)} {'ahead' if offset > timedelta(0) else 'behind'}"
     if off > skew:
-        return Check("clock", name, Level.FAIL, f"{words}, more than policy.clock_skew ({duration(skew)})", _MEND)
+        return _CLOCK.fail(name, f"{words}, more than policy.clock_skew ({duration(skew)})", _FIX)
     if off > _NOTICEABLE:
-        return Check("clock", name, Level.WARN, words, _MEND)
-    return Check("clock", name, Level.OK, f"within {duration(_NOTICEABLE)} of this machine's")
+        return _CLOCK.warn(name, words, _FIX)
+    return _CLOCK.ok(name, f"within {duration(_NOTICEABLE)} of this machine's")

@@ -1,4 +1,4 @@
-"""The doctor's look at Slack: the tokens, the scopes, and the channels in which locks may be released."""
+"""Slack: the tokens, the scopes, and the channels in which locks may be released."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from bot.app.wiring import Wiring
 from bot.config.settings import Config, SlackSettings
 from bot.core.evidence import Found
-from bot.doctor.check import Check, Level
+from bot.doctor.check import Area, Level, Result
 from bot.slack.client import FAILURES, Failure, failure
 
+_SLACK = Area("slack")
 SCOPES: Mapping[str, str] = {
     "app_mentions:read": "mentions in threads",
     "channels:history": "messages of public channels on the timeline: marks, the shortcut, `capture`, edits",
@@ -46,64 +47,64 @@ _SECONDS = 15
 _OAUTH = "the app's page OAuth & Permissions"
 
 
-async def slack_checks(config: Config, wiring: Wiring) -> list[Check]:
-    """Asks as the bot. Makes no message, and nobody sees that it was asked."""
+async def checks(config: Config, wiring: Wiring) -> list[Result]:
+    """Makes no message, and nobody sees that it was asked."""
     settings = config.slack
     checks = [_receiving(settings)] if settings.app_token is None else [await _socket_mode(wiring.slack, settings)]
     if settings.bot_token is None:
-        mend = f"set it to the bot token (xoxb-…) from {_OAUTH}"
-        return [Check("slack", "token", Level.FAIL, "SLACK_BOT_TOKEN is not set", mend), *checks, *_no_channel(config)]
+        fix = f"set it to the bot token (xoxb-…) from {_OAUTH}"
+        return [_SLACK.fail("token", "SLACK_BOT_TOKEN is not set", fix), *checks, *_no_channel(config)]
     answer = await _call("asking who the bot is", wiring.slack.auth_test)
     if isinstance(answer, Failure):
-        return [Check("slack", "token", Level.FAIL, answer.detail, f"set SLACK_BOT_TOKEN from {_OAUTH}"), *checks]
+        return [_SLACK.fail("token", answer.detail, f"set SLACK_BOT_TOKEN from {_OAUTH}"), *checks]
     who = f"the bot is {answer.get('user')} in {answer.get('team')}"
-    found = Check("slack", "token", Level.OK, who)
+    found = _SLACK.ok("token", who)
     channels, groups = await asyncio.gather(_channels(config, wiring.slack), _groups(config, wiring, answer))
     return [found, *_scopes(config, answer), *checks, *channels, *groups]
 
 
-def _receiving(settings: SlackSettings) -> Check:
+def _receiving(settings: SlackSettings) -> Result:
     if settings.signing_secret is None:
-        mend = "set SLACK_SIGNING_SECRET from the app's page Basic Information, or SLACK_APP_TOKEN for Socket Mode"
-        return Check("slack", "requests", Level.FAIL, "neither SLACK_SIGNING_SECRET nor SLACK_APP_TOKEN is set", mend)
-    told = "over HTTP, with a signing secret (whether it is the app's own shows with the first request)"
-    return Check("slack", "requests", Level.OK, told)
+        fix = "set SLACK_SIGNING_SECRET from the app's page Basic Information, or SLACK_APP_TOKEN for Socket Mode"
+        return _SLACK.fail("requests", "neither SLACK_SIGNING_SECRET nor SLACK_APP_TOKEN is set", fix)
+    detail = "over HTTP, with a signing secret (whether it is the app's own shows with the first request)"
+    return _SLACK.ok("requests", detail)
 
 
-async def _socket_mode(client: AsyncWebClient, settings: SlackSettings) -> Check:
+async def _socket_mode(client: AsyncWebClient, settings: SlackSettings) -> Result:
     """Asking for an address of the socket uses nothing up: nobody connects to it, and it expires."""
     token = settings.app_token.get_secret_value() if settings.app_token else ""
     answer = await _call("opening Socket Mode", partial(client.apps_connections_open, app_token=token))
     if isinstance(answer, Failure):
-        mend = "set SLACK_APP_TOKEN to an app-level token (xapp-…) with connections:write, and enable Socket Mode"
-        return Check("slack", "requests", Level.FAIL, answer.detail, mend)
-    return Check("slack", "requests", Level.OK, "over Socket Mode")
+        fix = "set SLACK_APP_TOKEN to an app-level token (xapp-…) with connections:write, and enable Socket Mode"
+        return _SLACK.fail("requests", answer.detail, fix)
+    return _SLACK.ok("requests", "over Socket Mode")
 
 
-def _scopes(config: Config, answer: AsyncSlackResponse) -> list[Check]:
+def _scopes(config: Config, answer: AsyncSlackResponse) -> list[Result]:
     given = _header(answer.headers, "x-oauth-scopes")
     if given is None:
-        return [Check("slack", "scopes", Level.WARN, "Slack did not say which scopes the token has")]
+        return [_SLACK.warn("scopes", "Slack did not say which scopes the token has")]
     missing = sorted(SCOPES.keys() - {scope.strip() for scope in given.split(",")})
     if not missing:
-        return [Check("slack", "scopes", Level.OK, f"all {len(SCOPES)} of the manifest")]
+        return [_SLACK.ok("scopes", f"all {len(SCOPES)} of the manifest")]
     needed = _NEEDED_TO_UNLOCK | ({"usergroups:read"} if config.policy.unlock_groups else set())
     return [_missing_scope(scope, Level.FAIL if scope in needed else Level.WARN) for scope in missing]
 
 
-def _missing_scope(scope: str, level: Level) -> Check:
-    mend = f"add it on {_OAUTH} and install the app again"
-    return Check("slack", "scopes", level, f"{scope} is missing: it is needed for {SCOPES[scope]}", mend)
+def _missing_scope(scope: str, level: Level) -> Result:
+    fix = f"add it on {_OAUTH} and install the app again"
+    return Result(_SLACK.name, "scopes", level, f"{scope} is missing: it is needed for {SCOPES[scope]}", fix)
 
 
-def _no_channel(config: Config) -> list[Check]:
+def _no_channel(config: Config) -> list[Result]:
     if config.slack.incident_channels:
         return []
-    mend = "give slack.incident_channels at least one name pattern or channel id"
-    return [Check("slack", "channels", Level.FAIL, "no incident channel is configured: nobody could unlock", mend)]
+    fix = "give slack.incident_channels at least one name pattern or channel id"
+    return [_SLACK.fail("channels", "no incident channel is configured: nobody could unlock", fix)]
 
 
-async def _channels(config: Config, client: AsyncWebClient) -> list[Check]:
+async def _channels(config: Config, client: AsyncWebClient) -> list[Result]:
     wanted = config.slack.incident_channels
     ids = [channel for channel in wanted if _is_id(channel)]
     patterns = [channel for channel in wanted if not _is_id(channel)]
@@ -117,39 +118,40 @@ async def _channels(config: Config, client: AsyncWebClient) -> list[Check]:
     return checks
 
 
-async def _channel(client: AsyncWebClient, channel: str, level: Level, *, subject: str = "channels") -> Check:
+async def _channel(client: AsyncWebClient, channel: str, level: Level, *, subject: str = "channels") -> Result:
     answer = await _call("looking up a channel", partial(client.conversations_info, channel=channel))
     if isinstance(answer, Failure):
-        mend = "correct the id in the configuration; a private channel is seen only once the bot is a member"
-        return Check("slack", subject, level, f"{channel}: {answer.detail}", mend)
+        fix = "correct the id in the configuration; a private channel is seen only once the bot is a member"
+        return Result(_SLACK.name, subject, level, f"{channel}: {answer.detail}", fix)
     found: Mapping[str, Any] = answer.get("channel") or {}
     name = f"{channel} (#{found.get('name')})"
     if found.get("is_archived"):
-        return Check("slack", subject, level, f"{name} is archived", "name another channel in the configuration")
+        return Result(_SLACK.name, subject, level, f"{name} is archived", "name another channel in the configuration")
     if not found.get("is_member"):
-        return Check("slack", subject, level, f"the bot is not a member of {name}", "in that channel: /invite @tflock")
-    return Check("slack", subject, Level.OK, f"the bot is a member of {name}")
+        fix = "in that channel: /invite @tflock"
+        return Result(_SLACK.name, subject, level, f"the bot is not a member of {name}", fix)
+    return _SLACK.ok(subject, f"the bot is a member of {name}")
 
 
-async def _patterns(client: AsyncWebClient, patterns: Sequence[str]) -> list[Check]:
+async def _patterns(client: AsyncWebClient, patterns: Sequence[str]) -> list[Result]:
     names = dict[str, bool]()
     async for page in _pages(client):
         if isinstance(page, Failure):
-            return [Check("slack", "channels", Level.WARN, f"the channels could not be listed: {page.detail}")]
+            return [_SLACK.warn("channels", f"the channels could not be listed: {page.detail}")]
         names |= {str(found.get("name")): bool(found.get("is_member")) for found in page}
     return [_pattern(pattern, names) for pattern in patterns]
 
 
-def _pattern(pattern: str, names: Mapping[str, bool]) -> Check:
+def _pattern(pattern: str, names: Mapping[str, bool]) -> Result:
     matching = sorted(name for name in names if fnmatchcase(name, pattern))
     outside = [name for name in matching if not names[name]]
-    mend = "in each such channel: /invite @tflock"
+    fix = "in each such channel: /invite @tflock"
     if not matching:
-        return Check("slack", "channels", Level.WARN, f"no channel is called {pattern} (yet)", mend)
+        return _SLACK.warn("channels", f"no channel is called {pattern} (yet)", fix)
     if outside:
-        told = f"{pattern}: the bot is not a member of {_some(outside)} ({len(outside)} of {len(matching)})"
-        return Check("slack", "channels", Level.WARN, told, mend)
-    return Check("slack", "channels", Level.OK, f"{pattern}: the bot is a member of {_some(matching)}")
+        detail = f"{pattern}: the bot is not a member of {_some(outside)} ({len(outside)} of {len(matching)})"
+        return _SLACK.warn("channels", detail, fix)
+    return _SLACK.ok("channels", f"{pattern}: the bot is a member of {_some(matching)}")
 
 
 async def _pages(client: AsyncWebClient) -> AsyncIterator[Iterable[Mapping[str, Any]] | Failure]:
@@ -166,18 +168,18 @@ async def _pages(client: AsyncWebClient) -> AsyncIterator[Iterable[Mapping[str, 
             return
 
 
-async def _groups(config: Config, wiring: Wiring, answer: AsyncSlackResponse) -> list[Check]:
+async def _groups(config: Config, wiring: Wiring, answer: AsyncSlackResponse) -> list[Result]:
     groups = config.policy.unlock_groups
     bot = str(answer.get("user_id"))
     seen = await asyncio.gather(*(wiring.directory.is_in_groups(bot, (group,)) for group in groups))
     return [_group(group, observed) for group, observed in zip(groups, seen, strict=True)]
 
 
-def _group(group: str, seen: Any) -> Check:
+def _group(group: str, seen: Any) -> Result:
     if isinstance(seen, Found):
-        return Check("slack", "unlock groups", Level.OK, f"{group} can be read")
-    mend = "correct policy.unlock_groups: user group ids begin with S"
-    return Check("slack", "unlock groups", Level.FAIL, f"{group} cannot be read: {seen.detail}", mend)
+        return _SLACK.ok("unlock groups", f"{group} can be read")
+    fix = "correct policy.unlock_groups: user group ids begin with S"
+    return _SLACK.fail("unlock groups", f"{group} cannot be read: {seen.detail}", fix)
 
 
 async def _call(doing: str, call: Callable[[], Awaitable[AsyncSlackResponse]]) -> AsyncSlackResponse | Failure:
