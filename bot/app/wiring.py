@@ -7,7 +7,7 @@ import os
 import random
 import secrets
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,14 +33,13 @@ from bot.aws.clients import AwsClients
 from bot.config.settings import Config
 from bot.errors import ConfigInvalid
 from bot.export.exporter import FileExporter
-from bot.ports.runs import RunSource
 from bot.slack.client import slack_client
 from bot.slack.directory import SlackDirectory
 from bot.slack.files import SlackFiles
 from bot.slack.messages import SlackMessages
 from bot.slack.messenger import SlackMessenger
 from bot.store.connect import Client, connect
-from bot.store.embedded import redis_for
+from bot.store.embedded import attached_url, redis_for
 from bot.store.redis_journal import RedisJournal
 from bot.store.redis_records import RedisRecords
 from bot.usecases.world import World
@@ -76,7 +75,6 @@ class Wiring:
     slack: AsyncWebClient
     directory: SlackDirectory
     metrics: Metrics
-    redis: Client
     aws: AwsClients
     docket: Docket
     jobs: worker.DocketJobs
@@ -88,16 +86,32 @@ async def build(config: Config) -> AsyncIterator[Bot]:
 
     Raises ConfigInvalid for a Redis that cannot be, JournalAway if the embedded Redis does not start.
     """
-    given = config.redis_url.get_secret_value() if config.redis_url else None
-    async with redis_for(given, VAR) as url, wired(config, url) as wiring:
+    async with with_redis(config) as wiring:
         bot = _assemble(config, wiring)
-        warming = asyncio.create_task(_warm(wiring.aws, config))
+        accesses = [address_of(settings.backend).access for settings in config.states.values()]
+        warming = asyncio.create_task(wiring.aws.warm(accesses))
         try:
             await asyncio.wait({warming}, timeout=_WARM_WITHIN)  # else the first answers would wait for it
             async with bot.backlog.worked_off():
                 yield bot
         finally:
             await ended(warming)
+
+
+@asynccontextmanager
+async def with_redis(config: Config) -> AsyncIterator[Wiring]:
+    """Wired to the configured Redis, or to the embedded one, which is started for as long as it is needed."""
+    given = config.redis_url.get_secret_value() if config.redis_url else None
+    async with redis_for(given, VAR) as url, wired(config, url) as wiring:
+        yield wiring
+
+
+@asynccontextmanager
+async def beside_a_bot(config: Config) -> AsyncIterator[Wiring]:
+    """Wired to a Redis that somebody runs already, if there is one: none is started."""
+    url = config.redis_url.get_secret_value() if config.redis_url else await asyncio.to_thread(attached_url, VAR)
+    async with wired(config, url) as wiring:
+        yield wiring
 
 
 @asynccontextmanager
@@ -108,21 +122,15 @@ async def wired(config: Config, url: str) -> AsyncIterator[Wiring]:
     """
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        client = connect(url)
+        client, aws = connect(url), AwsClients()
         stack.push_async_callback(client.aclose)
-        aws = AwsClients()
         stack.push_async_callback(aws.aclose)
-        sources = run_sources(config, aws)
-        for source in sources.values():
+        wiring = _wiring(config, session, client, aws, worker.open_docket(url))
+        for source in wiring.world.sources.values():
             stack.push_async_callback(source.aclose)
-        wiring = _wiring(config, session, client, aws, sources, worker.open_docket(url))
         if wiring.world.tickets is not None:
             stack.push_async_callback(wiring.world.tickets.aclose)
         yield wiring
-
-
-async def _warm(aws: AwsClients, config: Config) -> None:
-    await aws.warm(address_of(settings.backend).access for settings in config.states.values())
 
 
 async def ended(task: asyncio.Task[None]) -> None:
@@ -130,14 +138,8 @@ async def ended(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-def _wiring(
-    config: Config,
-    session: aiohttp.ClientSession,
-    client: Client,
-    aws: AwsClients,
-    sources: Mapping[str, RunSource],
-    docket: Docket,
-) -> Wiring:
+def _wiring(config: Config, session: aiohttp.ClientSession, client: Client, aws: AwsClients, docket: Docket) -> Wiring:
+    """Which adapter is behind each port: all of it is here, and in `adapters.py` where the configuration chooses."""
     token = config.slack.bot_token
     clock, rng, metrics = SystemClock(), random.SystemRandom(), Metrics()
     slack = slack_client(token.get_secret_value() if token else "", base_url=config.slack.api_url, session=session)
@@ -146,7 +148,7 @@ def _wiring(
     jobs = worker.DocketJobs(docket)
     world = World(
         states=lock_backends(config, aws),
-        sources=sources,
+        sources=run_sources(config, aws),
         journal=journal,
         records=RedisRecords(client, rng=rng),
         directory=directory,
@@ -172,7 +174,7 @@ def _wiring(
         watch=config.watch,
         alerts_channel=config.slack.alerts_channel,
     )
-    return Wiring(world, slack, directory, metrics, client, aws, docket, jobs)
+    return Wiring(world, slack, directory, metrics, aws, docket, jobs)
 
 
 def _assemble(config: Config, wiring: Wiring) -> Bot:

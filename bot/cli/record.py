@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from itertools import islice
 from pathlib import Path
 
-from bot.app.wiring import VAR, wired
+from bot.app.wiring import VAR, with_redis
 from bot.cli.frame import FAILED, OK, WRONG, complain, output
 from bot.config.settings import Config
 from bot.core.nearest import did_you_mean
@@ -25,7 +25,6 @@ from bot.export.exporter import ALWAYS, WRITERS, write_all
 from bot.export.gather import gathered, gathered_file
 from bot.export.json.read import Export, read_export
 from bot.ports.files import Written
-from bot.store.embedded import redis_for
 from bot.usecases.record.verify import verify
 from bot.usecases.world import World
 
@@ -96,8 +95,7 @@ async def put_back(config: Config, file: Path) -> int:
     """
     export = await asyncio.to_thread(read_export, file)
     name = export.incident.id
-    given = config.redis_url.get_secret_value() if config.redis_url else None
-    async with redis_for(given, VAR) as url, wired(config, url) as wiring:
+    async with with_redis(config) as wiring:
         is_new = await wiring.world.journal.restore(export.incident, _recorded(export))
     if not is_new:
         return complain(f"{name} is there already. Nothing was changed.")
@@ -111,10 +109,9 @@ async def _with_timelines(config: Config) -> AsyncIterator[World]:
 
     Raises JournalAway if there is none.
     """
-    given = config.redis_url.get_secret_value() if config.redis_url else None
-    if given is None and not await asyncio.to_thread((VAR / "redis").is_dir):
+    if config.redis_url is None and not await asyncio.to_thread((VAR / "redis").is_dir):
         raise JournalAway(f"there are no timelines: REDIS_URL is not set, and no bot has run here ({VAR.absolute()})")
-    async with redis_for(given, VAR) as url, wired(config, url) as wiring:
+    async with with_redis(config) as wiring:
         yield wiring.world
 
 

@@ -7,12 +7,11 @@ error; with `as_json` standard output is exactly one JSON document (docs/command
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from bot.app.wiring import VAR, wired
+from bot.app.wiring import beside_a_bot
 from bot.cli.frame import FAILED, OK, output
 from bot.config.settings import Config
 from bot.core.evidence import Trouble, Unseen
@@ -25,7 +24,6 @@ from bot.core.reports.report import StatusReport
 from bot.core.reports.who import WhoReport
 from bot.errors import JournalAway
 from bot.slack.render.plain import overview_lines, status_lines, to_json, who_lines
-from bot.store.embedded import attached_url
 from bot.usecases.decide.inspect import inspect, overview
 from bot.usecases.decide.owner import answer_about
 from bot.usecases.decide.weigh import conclude
@@ -43,14 +41,16 @@ async def show_status(config: Config, state: str | None, *, as_json: bool) -> in
     """
     if state is not None:
         config.state(state)
-    async with _beside(config) as world:
+    async with beside_a_bot(config) as wiring:
+        world = wiring.world
         return await (_show_all(world, as_json=as_json) if state is None else _show(world, state, as_json=as_json))
 
 
 async def show_who(config: Config, state: str, *, as_json: bool) -> int:
     """The person behind the lock. Slack is asked only where its token is set. Raises UnknownState."""
     config.state(state)
-    async with _beside(config) as world:
+    async with beside_a_bot(config) as wiring:
+        world = wiring.world
         inspection = await inspect(world, world.state(state), without_claims=True)
         if config.slack.bot_token is None:
             report = _without_slack(inspection)
@@ -58,14 +58,6 @@ async def show_who(config: Config, state: str, *, as_json: bool) -> int:
             report = await reached(world, inspection)
     output(to_json(report) if as_json else who_lines(report))
     return OK if _is_known(inspection.seen) else FAILED
-
-
-@asynccontextmanager
-async def _beside(config: Config) -> AsyncIterator[World]:
-    """A world whose Redis is used if somebody runs it, and never started."""
-    url = config.redis_url.get_secret_value() if config.redis_url else await asyncio.to_thread(attached_url, VAR)
-    async with wired(config, url) as wiring:
-        yield wiring.world
 
 
 async def _show_all(world: World, *, as_json: bool) -> int:

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 import typer
 
-from bot.app.wiring import VAR, wired
+from bot.app.wiring import beside_a_bot
 from bot.cli.claim import NoClaim, run_in
 from bot.cli.frame import FAILED, OK, TIMED_OUT
 from bot.config.settings import Config
@@ -24,7 +24,6 @@ from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.lock import LockSeen
 from bot.core.phrase import duration, one_line
 from bot.core.run import Phase, Run, RunRef
-from bot.store.embedded import attached_url
 from bot.usecases.world import State, World
 
 PATIENCE = timedelta(minutes=2)
@@ -48,8 +47,7 @@ def timeout_of(text: str) -> timedelta:
 async def wait_for(config: Config, name: str, environ: Mapping[str, str], *, timeout: timedelta) -> int:  # noqa: ASYNC109 - the asker's own patience, an answer and no cancellation
     """Polls until the way is free. Returns the exit code. Raises UnknownState."""
     config.state(name)
-    url = config.redis_url.get_secret_value() if config.redis_url else await asyncio.to_thread(attached_url, VAR)
-    async with wired(config, url) as wiring:
+    async with beside_a_bot(config) as wiring:
         world = wiring.world
         own = await asyncio.to_thread(_own_run, world, environ)
         return await _Wait(world, world.state(name), own, timeout).until_free()

@@ -10,12 +10,11 @@ from itertools import chain
 
 import typer
 
-from bot.app.wiring import VAR, wired
+from bot.app.wiring import beside_a_bot
 from bot.config.settings import Config
 from bot.core.phrase import one_line
 from bot.doctor import aws, ci, clock, configuration, exports, policy, slack, store, tickets
 from bot.doctor.check import Level, Result
-from bot.store.embedded import attached_url
 
 CHECKS = (configuration, slack, store, aws, exports, ci, clock, tickets, policy)
 """What is checked, in the order in which it is told. `check.py` says how one is written."""
@@ -26,8 +25,7 @@ async def examine(config: Config, *, as_json: bool) -> bool:
 
     Raises ConfigInvalid for a REDIS_URL that cannot be one.
     """
-    url = config.redis_url.get_secret_value() if config.redis_url else await asyncio.to_thread(attached_url, VAR)
-    async with wired(config, url) as wiring:
+    async with beside_a_bot(config) as wiring:
         found = await asyncio.gather(*(checked.checks(config, wiring) for checked in CHECKS))
     results = list(chain.from_iterable(found))
     typer.echo(_document(results) if as_json else "\n".join(_lines(results)))
