@@ -85,7 +85,7 @@ async def unlock(world: World, command: values.Unlock, asker: Asker) -> str:
     incident = await _enter(world, command.state, asker)
     if incident is None and not command.dry_run:
         raise NotPermitted(NOT_HERE)
-    wish = unlocking.Wish(
+    wanted = unlocking.Wish(
         state=command.state,
         user=asker.user,
         channel=asker.channel,
@@ -95,7 +95,7 @@ async def unlock(world: World, command: values.Unlock, asker: Asker) -> str:
         dry_run=command.dry_run,
         when_safe=command.when_safe,
     )
-    report = await unlocking.ask(world, wish)
+    report = await unlocking.ask(world, wanted)
     if command.dry_run:
         await say(world, asker, report)
     return str(report.verdict.ruling) if report.verdict is not None else str(report.stage)
@@ -106,10 +106,10 @@ async def kill(world: World, command: values.KillJob, asker: Asker) -> str:
     incident = await _enter(world, title, asker)
     if incident is None:
         raise NotPermitted(NOT_HERE)
-    wish = kill_job.Wish(
+    wanted = kill_job.Wish(
         command.target, asker.user, asker.channel, incident.id, asker.thread, redact(command.reason or "")
     )
-    return str((await kill_job.ask(world, wish)).stage)
+    return str((await kill_job.ask(world, wanted)).stage)
 
 
 async def watch(world: World, command: values.Watch, asker: Asker) -> str:
@@ -122,8 +122,8 @@ async def start_waiting(world: World, state: str, asker: Asker) -> str:
     """Puts somebody on a state's queue. Whoever may ask for `status` may wait."""
     world.state(state)
     incident = await world.journal.current(asker.channel)
-    wish = waiting_list.Wish(state, asker.user, asker.channel, asker.thread, "" if incident is None else incident.id)
-    report = await waiting_list.start(world, wish)
+    wanted = waiting_list.Wish(state, asker.user, asker.channel, asker.thread, "" if incident is None else incident.id)
+    report = await waiting_list.start(world, wanted)
     return await say(world, asker, watch_message(report), "free" if report.place is None else "ok")
 
 

@@ -21,7 +21,7 @@ from bot.usecases.record import correct
 from bot.usecases.record.rights import check_may_write
 from bot.usecases.world import World
 from handlers.asker import Asker
-from handlers.timeline import Chosen, Page, refresh, say_edited
+from handlers.timeline import Chosen, TimelinePage, refresh, say_edited
 from handlers.when import at_clock, name_of_zone, zone_named, zone_of
 
 
@@ -30,7 +30,7 @@ class Correction:
     """What a sent dialog asks for. `text` and `at` are None where they were left as they had been shown."""
 
     entry: str
-    page: Page
+    page: TimelinePage
     asker: Asker
     text: str | None
     at: datetime | None
@@ -98,7 +98,7 @@ def read_edit(view: Mapping[str, Any], asker: Asker, now: datetime) -> Correctio
     try:
         meta = json.loads(view["private_metadata"])
         values = view["state"]["values"]
-        page = Page(meta["incident"], int(meta["size"]), meta["before"])
+        page = TimelinePage(meta["incident"], int(meta["size"]), meta["before"])
         asker = replace(asker, channel=meta["channel"], thread=meta["thread"], response_url=meta["url"])
         text = str(values["text"]["text"].get("value") or "").strip()
         why = str(values["why"]["why"].get("value") or "").strip()

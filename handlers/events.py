@@ -71,7 +71,7 @@ class Events:
         self._waiting = 0
 
     def take(self, body: Mapping[str, Any]) -> None:
-        """Never raises and never waits. The work stands behind everything that people wait for."""
+        """Never raises and never waits. The work waits behind everything that people wait for."""
         happened = happened_in(body, self._world.capture_reactions)
         if happened is not None:
             self._backlog.add(lambda: self._hand_on(happened, 0), later=True)
@@ -105,7 +105,7 @@ class Events:
 
 
 def happened_in(body: Mapping[str, Any], reactions: Collection[str]) -> Happened | None:
-    """What an event tells; None if it bears on no timeline. Looks at nothing else."""
+    """What an event says; None if it bears on no timeline. Looks at nothing else."""
     event, event_id = body.get("event") or {}, str(body.get("event_id") or "")
     kind, channel = str(event.get("type") or ""), str(event.get("channel") or "")
     if kind in _ARCHIVED:
@@ -115,9 +115,9 @@ def happened_in(body: Mapping[str, Any], reactions: Collection[str]) -> Happened
     cause = _SUBTYPES.get(str(event.get("subtype") or ""))
     if cause is None or kind != "message":
         return None
-    told = event.get("message") or event.get("previous_message") or {}
-    ts = str(event.get("deleted_ts") or told.get("ts") or "")
-    is_own = bool(told.get("app_id")) and told.get("app_id") == body.get("api_app_id")
+    message = event.get("message") or event.get("previous_message") or {}
+    ts = str(event.get("deleted_ts") or message.get("ts") or "")
+    is_own = bool(message.get("app_id")) and message.get("app_id") == body.get("api_app_id")
     return None if is_own or not ts else Happened(event_id, channel, ts, "", cause)
 
 
@@ -140,8 +140,8 @@ def event_in(body: bytes, content_type: str) -> Mapping[str, Any] | None:
     if content_type != "application/json":
         return None
     try:
-        told = json.loads(body)
+        parsed = json.loads(body)
     except ValueError:
         return None
-    event = told.get("event") if isinstance(told, dict) and told.get("type") == "event_callback" else None
+    event = parsed.get("event") if isinstance(parsed, dict) and parsed.get("type") == "event_callback" else None
     return event if isinstance(event, dict) and event.get("type") not in _FOR_PEOPLE else None

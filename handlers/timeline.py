@@ -29,7 +29,7 @@ _LONGEST_UNDO = 250
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class TimelinePage:
     """A page of a timeline: it ends right before the entry `before`; None: with the newest entry."""
 
     incident: str
@@ -43,14 +43,14 @@ class Chosen:
 
     what: str
     entry: str
-    page: Page
+    page: TimelinePage
 
 
 def read_chosen(value: ButtonValue) -> Chosen | None:
     """None for anything that `bot.slack.render.timeline` does not write."""
     match value.choice.split("."):
         case [what, entry, size, before] if entry.isdecimal() and size.isdecimal() and (before or "0").isdecimal():
-            return Chosen(what, entry, Page(value.request, int(size), before or None))
+            return Chosen(what, entry, TimelinePage(value.request, int(size), before or None))
         case _:
             return None
 
@@ -103,7 +103,7 @@ async def choose(world: World, chosen: Chosen | None, asker: Asker) -> str:
     return outcome
 
 
-async def refresh(world: World, page: Page, asker: Asker) -> None:
+async def refresh(world: World, page: TimelinePage, asker: Asker) -> None:
     """Shows the page as it is now, in its place. What was done is done: if Slack does not take it, no more."""
     incident = await world.journal.find(page.incident)
     if incident is None or not asker.response_url:

@@ -16,9 +16,9 @@ _UNCHANGED = "Nothing was changed."
 
 
 async def instant_of(world: World, at: Moment | None, asker: Asker) -> datetime | None:
-    """The instant that the asker means, in UTC: a time of day is by his own clock.
+    """The instant that the asker means, in UTC: a time of day is by their own clock.
 
-    Raises NotPermitted for a time in the future, and for one that his clock never showed since it was put forward.
+    Raises NotPermitted for a time in the future, and for one that their clock never showed, since it was put forward.
     """
     if at is None:
         return None
@@ -32,7 +32,7 @@ async def instant_of(world: World, at: Moment | None, asker: Asker) -> datetime 
 
 
 async def zone_of(world: World, user: str) -> tzinfo:
-    """The user's time zone in Slack; where this machine does not know it, his offset from UTC; UTC for nobody's."""
+    """The user's time zone in Slack; where this machine does not know it, their offset from UTC; UTC for nobody's."""
     seen = await world.directory.member(user)
     if not isinstance(seen, Found):
         return UTC

@@ -52,7 +52,7 @@ class OwnRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class ClaimServer:
     """Where claims go."""
 
     url: str = field(repr=False)
@@ -89,12 +89,12 @@ def _document(answer: httpx.Response) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def server_in(environ: Mapping[str, str]) -> Server:
+def server_in(environ: Mapping[str, str]) -> ClaimServer:
     """Raises NoClaim for what is not set."""
     missing = [name for name in ("TFLOCK_URL", "TFLOCK_CLAIM_TOKEN") if not environ.get(name, "").strip()]
     if missing:
         raise NoClaim(f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set")
-    return Server(environ["TFLOCK_URL"].strip().rstrip("/"), environ["TFLOCK_CLAIM_TOKEN"].strip())
+    return ClaimServer(environ["TFLOCK_URL"].strip().rstrip("/"), environ["TFLOCK_CLAIM_TOKEN"].strip())
 
 
 def run_in(environ: Mapping[str, str]) -> OwnRun:
@@ -154,7 +154,7 @@ def _task_arn(metadata: str) -> str:
     return arn
 
 
-def make_claim(state: str, environ: Mapping[str, str], *, began: float | None = None) -> tuple[Server, str]:
+def make_claim(state: str, environ: Mapping[str, str], *, began: float | None = None) -> tuple[ClaimServer, str]:
     """Records the claim and returns its id. `began` is when the command was started (monotonic). Raises NoClaim."""
     server, run = server_in(environ), run_in(environ)
     body: dict[str, object] = {"state": state, "host": socket.gethostname(), "run_url": run.url, "attempt": run.attempt}
@@ -173,7 +173,7 @@ class Reporter:
 
     state: str
     environ: Mapping[str, str]
-    made: tuple[Server, str] | None = None
+    made: tuple[ClaimServer, str] | None = None
     lock_id: str | None = None
     _started: datetime = field(default_factory=lambda: datetime.now(UTC))
     _began: float = field(default_factory=time.monotonic)
@@ -201,7 +201,7 @@ class Reporter:
         self._exit_code = exit_code
         self._over.set()
 
-    def _beat(self, server: Server, path: str) -> None:
+    def _beat(self, server: ClaimServer, path: str) -> None:
         try:
             seen = server.send("PATCH", path, self._named())
         except NoClaim:

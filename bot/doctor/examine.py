@@ -17,7 +17,7 @@ from bot.doctor import aws, ci, clock, configuration, exports, policy, slack, st
 from bot.doctor.check import Level, Result
 
 CHECKS = (configuration, slack, store, aws, exports, ci, clock, tickets, policy)
-"""What is checked, in the order in which it is told. `check.py` says how one is written."""
+"""What is checked, in the order in which it is printed. `check.py` says how one is written."""
 
 
 async def examine(config: Config, *, as_json: bool) -> bool:

@@ -19,7 +19,7 @@ _HOURS, _SIXTY = range(24), range(60)
 
 @dataclass(frozen=True, slots=True)
 class ClockTime:
-    """A time of day by the asker's clock, `days_ago` days before his today, or on `day`.
+    """A time of day by the asker's clock, `days_ago` days before their today, or on `day`.
 
     With neither it is the last such time that is not in the future.
     """
