@@ -1,45 +1,94 @@
-"""Says something to a channel once, however often the job that says it is run again."""
+"""Sends each thing exactly once, whatever dies in between.
+
+Before something is sent, it is written down that it is about to be; how and where is the caller's. Whoever finds such a
+record without its end looks for what was sent, by its mark, before sending it again.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from typing import TypeVar
 
 import structlog
 
-from bot.core.reports.report import Notice
 from bot.errors import Final
+from bot.ports.messenger import Posted, Report
 from bot.usecases.world import World
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 _SAID = "said"
 _KEPT = timedelta(days=30)
 
 
-async def say_once(world: World, channel: str, notice: Notice, *, mark: str, thread: str = "") -> None:
-    """Says it, unless it was said with this mark. Raises Passing or JournalAway: then try again.
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message to a channel, or to a person, with the mark that it is found by."""
 
-    After a crash between the saying and its writing down Slack is asked; where it lets nobody look, it is said again.
-    What Slack will never take is logged.
+    to: str
+    what: Report
+    mark: str
+    thread: str = ""
+
+
+async def earlier(begun: str | None, find: Callable[[datetime], Awaitable[T | None]]) -> T | None:
+    """What an earlier try sent, if it can be found. `begun` is when that try wrote down that it would (ISO); None or
+    empty if there was none. Raises Passing as `find`. Where nobody may look there is nothing: rather twice than never.
     """
-    before, now = await world.records.get(_SAID, mark), world.clock.now()
-    if before is not None and before["is_done"]:
-        return
-    if before is None:
-        await world.records.put(_SAID, mark, {"since": now.isoformat(), "is_done": False}, ttl=_KEPT)
-    elif await _was_said(world, channel, mark, thread, datetime.fromisoformat(before["since"])):
-        await world.records.update(_SAID, mark, {"is_done": True})
-        return
+    if not begun:
+        return None
     try:
-        await world.messenger.post(channel, notice, mark=mark, thread=thread)
+        return await find(datetime.fromisoformat(begun))
     except Final as error:
-        log.warning("notice.not_taken", channel=channel, mark=mark, detail=error.detail)
-    await world.records.update(_SAID, mark, {"is_done": True})
+        log.warning("outbox.cannot_look", system=error.system, detail=error.detail)
+        return None
 
 
-async def _was_said(world: World, channel: str, mark: str, thread: str, since: datetime) -> bool:
+async def once(
+    begun: str | None, *, find: Callable[[datetime], Awaitable[T | None]], send: Callable[[], Awaitable[T]]
+) -> T:
+    """What an earlier try sent, or else what is sent now. Raises as `find` and `send`."""
+    found = await earlier(begun, find)
+    return await send() if found is None else found
+
+
+async def find_post(world: World, message: Outgoing, since: datetime) -> Posted | None:
+    """The message, if it was posted since. Raises UpstreamError."""
+    return await world.messenger.find(message.to, mark=message.mark, since=since, thread=message.thread)
+
+
+async def post_once(
+    world: World, message: Outgoing, *, begun: str | None, begin: Callable[[str], Awaitable[object]] | None = None
+) -> Posted:
+    """Posts the message once. `begin` writes down when the first try began, unless the caller has. Raises as `once`."""
+
+    async def send() -> Posted:
+        if begin is not None and not begun:
+            await begin(world.clock.now().isoformat())
+        return await world.messenger.post(message.to, message.what, thread=message.thread, mark=message.mark)
+
+    return await once(begun, find=partial(find_post, world, message), send=send)
+
+
+async def say_once(world: World, message: Outgoing, *, kind: str = _SAID, kept: timedelta = _KEPT) -> None:
+    """Posts the message, with a record of its own (`kind`, and the mark), and logs it if Slack will never take it.
+
+    Raises Passing or JournalAway: then try again.
+    """
+    record = await world.records.get(kind, message.mark)
+    if record is not None and record["is_done"]:
+        return
+
+    async def begin(now: str) -> None:
+        await world.records.put(kind, message.mark, {"since": now, "is_done": False}, ttl=kept)
+
     try:
-        return await world.messenger.find(channel, mark=mark, thread=thread, since=since) is not None
+        await post_once(world, message, begun=None if record is None else record["since"], begin=begin)
     except Final as error:
-        log.warning("notice.cannot_look", channel=channel, mark=mark, detail=error.detail)
-        return False
+        log.warning("outbox.not_taken", to=message.to, mark=message.mark, detail=error.detail)
+    await world.records.update(kind, message.mark, {"is_done": True})

@@ -1,12 +1,12 @@
 """Takes an edition to one target, as a job of its own. A failing target is tried again, and then reported, once.
 
 Delivering again puts the same files in the same place; what must not be done twice (messages in the channel) is looked
-at before (`sharing`). An older edition never replaces a newer one.
+at before (`share`). An older edition never replaces a newer one.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import PurePath
 
 import structlog
@@ -16,12 +16,12 @@ from bot.core.phrase import Phrase, Quoted
 from bot.core.record.timeline import Draft, Kind
 from bot.core.reports.report import Notice
 from bot.errors import Final, Missing, Passing
-from bot.ports.messenger import Posted
 from bot.usecases.export import editions
 from bot.usecases.export.editions import LATER, OK, PENDING, Progress
 from bot.usecases.export.files import files_of, write
 from bot.usecases.export.share import share, summary_of
 from bot.usecases.lease import lease
+from bot.usecases.outbox import Outgoing, say_once
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -139,29 +139,11 @@ def _made(world: World, progress: Progress, once: str) -> Draft:
 
 async def _tell_once(world: World, progress: Progress, target: str, why: str) -> None:
     """Tells the channel. Where that cannot be done for good, the timeline and the log have it."""
-    mark = f"{progress.edition.mark}/{target}/{progress.round}"
-    before = await world.records.get(_TOLD, mark)
-    if before is not None and before["is_done"]:
-        return
-    channel, now = progress.edition.incident.channel, world.clock.now()
-    if before is None:
-        await world.records.put(_TOLD, mark, {"since": now.isoformat(), "is_done": False}, ttl=editions.KEPT)
-    since = now if before is None else datetime.fromisoformat(before["since"])
-    thread = "" if target == CHANNEL else await summary_of(world, progress.edition)
-    try:
-        if before is None or await _told(world, channel, mark, thread, since) is None:
-            await world.messenger.post(channel, _failure(progress, target, why), mark=mark, thread=thread)
-    except Final as error:
-        log.warning("export.not_told", incident=progress.edition.incident.id, target=target, detail=error.detail)
-    await world.records.update(_TOLD, mark, {"is_done": True})
-
-
-async def _told(world: World, channel: str, mark: str, thread: str, since: datetime) -> Posted | None:
-    try:
-        return await world.messenger.find(channel, mark=mark, thread=thread, since=since)
-    except Final as error:
-        log.warning("export.cannot_look", channel=channel, detail=error.detail)
-        return None
+    edition = progress.edition
+    thread = "" if target == CHANNEL else await summary_of(world, edition)
+    mark = f"{edition.mark}/{target}/{progress.round}"
+    message = Outgoing(edition.incident.channel, _failure(progress, target, why), mark, thread)
+    await say_once(world, message, kind=_TOLD, kept=editions.KEPT)
 
 
 _PLACES = {DIRECTORY: "the export directory", CHANNEL: "this channel", "s3": "S3"}

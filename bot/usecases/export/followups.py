@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -25,6 +25,7 @@ from bot.usecases.export import editions
 from bot.usecases.export.editions import KEPT, Progress
 from bot.usecases.export.share import summary_of
 from bot.usecases.lease import lease
+from bot.usecases.outbox import Outgoing, post_once
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -134,14 +135,9 @@ async def _brought_up(world: World, report: FollowUpsReport, root: str, version:
 async def _posted(world: World, report: FollowUpsReport, steps: dict[str, Any], *, is_resumed: bool) -> None:
     """Posts the message, unless an earlier try did. What Slack will never take stays in the files alone."""
     incident, thread = report.incident, steps["thread"]
-    mark = f"{incident.id}/followups/{thread}"
-    since = datetime.fromisoformat(steps["since"])
+    message = Outgoing(incident.channel, report, f"{incident.id}/followups/{thread}", thread)
     try:
-        posted = None
-        if is_resumed:
-            posted = await world.messenger.find(incident.channel, mark=mark, thread=thread, since=since)
-        if posted is None:
-            posted = await world.messenger.post(incident.channel, report, mark=mark, thread=thread)
+        posted = await post_once(world, message, begun=steps["since"] if is_resumed else None)
     except Final as error:
         log.warning("followups.not_posted", incident=incident.id, detail=error.detail)
         return

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from bot.errors import Final, Missing, Unreachable, UpstreamError
 from bot.ports.messenger import Posted
 from bot.usecases.export import editions
 from bot.usecases.export.editions import KEPT, Progress
+from bot.usecases.outbox import Outgoing, post_once
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -118,22 +118,10 @@ async def _posted(world: World, report: ExportReport, steps: dict[str, Any], *, 
     channel, thread = edition.incident.channel, steps["thread"]
     if steps["ts"]:
         return Posted(channel, steps["ts"])
-    posted = await _found(world, report, steps) if is_resumed else None
-    if posted is None:
-        posted = await world.messenger.post(channel, report, mark=edition.mark, thread=thread)
+    summary = Outgoing(channel, report, edition.mark, thread)
+    posted = await post_once(world, summary, begun=steps["since"] if is_resumed else None)
     await world.records.update(_STEPS, edition.mark, {"ts": posted.ts})
     return posted
-
-
-async def _found(world: World, report: ExportReport, steps: dict[str, Any]) -> Posted | None:
-    """The summary that an earlier try posted. Where Slack lets nobody look, rather a second one than none."""
-    try:
-        edition, since = report.edition, datetime.fromisoformat(steps["since"])
-        channel = edition.incident.channel
-        return await world.messenger.find(channel, mark=edition.mark, since=since, thread=steps["thread"])
-    except Final as error:
-        log.warning("export.cannot_look", incident=report.edition.incident.id, detail=error.detail)
-        return None
 
 
 async def _show_files(world: World, edition: Edition, paths: Sequence[Path], *, root: str) -> None:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -30,6 +31,7 @@ from bot.usecases.export.export import reissue_if_late
 from bot.usecases.export.followups import TICKET, name_of
 from bot.usecases.export.share import link_of
 from bot.usecases.lease import lease
+from bot.usecases.outbox import once
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -121,10 +123,11 @@ async def _taken_up(world: World, task: _Task) -> dict[str, Any]:
 async def _filed(world: World, task: _Task, record: dict[str, Any], make_sure: Callable[[], Awaitable[None]]) -> Filing:
     if record["phase"] == _FILED:
         return Filing(FileResult.FILED, record["url"])
-    if record["phase"] == _FILING:
-        found = await _looked_for(world, task, datetime.fromisoformat(record["sent_at"]))
-        if found is not None:
-            return found
+    begun = record["sent_at"] if record["phase"] == _FILING else None
+    return await once(begun, find=partial(_looked_for, world, task), send=partial(_sent, world, task, make_sure))
+
+
+async def _sent(world: World, task: _Task, make_sure: Callable[[], Awaitable[None]]) -> Filing:
     ticket = await _ticket(world, task)
     await make_sure()
     sent_at = world.clock.now().isoformat()

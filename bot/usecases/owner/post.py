@@ -7,7 +7,6 @@ An owner who cannot be told changes nothing in what is decided about his lock.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,7 +25,7 @@ from bot.ports.messenger import Posted
 from bot.usecases.decide.owner import answer_of, use_up
 from bot.usecases.decide.requests import find_unlock
 from bot.usecases.lease import lease
-from bot.usecases.outbox import say_once
+from bot.usecases.outbox import Outgoing, post_once, say_once
 from bot.usecases.owner.letters import start
 from bot.usecases.owner.record import FACT, KEPT, LETTER, Place, facts_at, headline, letter_of, news_of, owner_of
 from bot.usecases.world import World
@@ -149,7 +148,7 @@ async def _write_first(world: World, desk: _Desk) -> bool:
         await _note(world, desk.place, disturbs="yes")
         letter = replace(letter, disturbs=True)
     mark = f"{desk.place}/{_FIRST}/{desk.record.get('round', 0)}"
-    posted = await _once(world, desk, mark, "", lambda: world.messenger.post(desk.place.owner, letter, mark=mark))
+    posted = await _post_once(world, desk, Outgoing(desk.place.owner, letter, mark))
     await _note(
         world, desk.place, ts=posted.ts, channel=posted.channel, drawn=_digest(letter), rung=desk.names, untold=""
     )
@@ -173,9 +172,8 @@ async def _bring_up_to_date(world: World, desk: _Desk) -> bool:
         return True
     if desk.record.get("deferred") and desk.letter.news is not OwnerNews.RELEASED and await _is_gone(world, desk.place):
         return True
-    mark = f"{desk.place}/{ring}"
-    owner, nudge = desk.place.owner, Nudge(desk.place.owner, desk.letter)
-    await _once(world, desk, mark, posted.ts, lambda: world.messenger.post(owner, nudge, mark=mark, thread=posted.ts))
+    owner, mark = desk.place.owner, f"{desk.place}/{ring}"
+    await _post_once(world, desk, Outgoing(owner, Nudge(owner, desk.letter), mark, posted.ts))
     await _note(world, desk.place, rung=sorted({*desk.record.get("rung", ()), *desk.names, ring}))
     return True
 
@@ -200,25 +198,13 @@ def _to_ring(desk: _Desk) -> str | None:
     return f"{_AGAIN}/{again}" if is_due and f"{_AGAIN}/{again}" not in rung else None
 
 
-async def _once(world: World, desk: _Desk, mark: str, thread: str, send: Callable[[], Awaitable[Posted]]) -> Posted:
-    """Sends, unless an earlier try that did not come to its end has sent it."""
-    tries = dict(desk.record.get("tries") or {})
-    if mark in tries:
-        found = await _found(world, desk.place.owner, mark, thread, datetime.fromisoformat(tries[mark]))
-        if found is not None:
-            return found
-    else:
-        await _note(world, desk.place, tries={mark: world.clock.now().isoformat()})
-    return await send()
+async def _post_once(world: World, desk: _Desk, message: Outgoing) -> Posted:
+    begun = dict(desk.record.get("tries") or {}).get(message.mark)
 
+    async def begin(now: str) -> None:
+        await _note(world, desk.place, tries={message.mark: now})
 
-async def _found(world: World, owner: str, mark: str, thread: str, since: datetime) -> Posted | None:
-    """Where Slack lets nobody look, rather a second message than none."""
-    try:
-        return await world.messenger.find(owner, mark=mark, since=since, thread=thread)
-    except Final as error:
-        log.warning("owner.cannot_look", owner=owner, detail=error.detail)
-        return None
+    return await post_once(world, message, begun=begun, begin=begin)
 
 
 async def _quiet_until(world: World, owner: str) -> datetime | None:
@@ -286,7 +272,7 @@ async def _say_where_asked(world: World, desk: _Desk, notice: Notice, mark: str)
     main = desk.main
     found = await find_unlock(world, main["request"]) if main["request"] else None
     thread = "" if found is None else found[0].thread or found[0].ts
-    await say_once(world, main["channel"], notice, mark=f"{desk.place}/{mark}", thread=thread)
+    await say_once(world, Outgoing(main["channel"], notice, f"{desk.place}/{mark}", thread))
 
 
 async def untold(world: World, state: str, lock_id: str) -> str:

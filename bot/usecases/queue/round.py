@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from functools import partial
 
 import structlog
 
@@ -17,7 +17,9 @@ from bot.core.record.timeline import Draft, Kind
 from bot.core.reports import queue as steps
 from bot.core.reports.queue import MOST_CALLS, Departure, Ending, Queue, QueueNews, Waiter
 from bot.errors import Final
+from bot.ports.messenger import Posted
 from bot.usecases.decide.inspect import inspect
+from bot.usecases.outbox import Outgoing, earlier, find_post, once
 from bot.usecases.queue.record import Change, change_queue, load_queue
 from bot.usecases.world import World
 
@@ -98,7 +100,8 @@ class Round:
     async def _serve(self, queue: Queue, turn: Waiter) -> None:
         ticket = turn.ticket
         if turn.telling:
-            if await self._was_said(turn, _mark(self.state, turn), turn.telling_at):
+            begun = (turn.telling_at or turn.since).isoformat()
+            if await earlier(begun, partial(find_post, self.world, self._news(queue, turn))):
                 await self._told(ticket)
                 return
             if queue.free_since is None or turn.telling != queue.period:
@@ -107,13 +110,13 @@ class Round:
         else:
             now = self.world.clock.now()
             queue = await self._change(lambda queue: steps.telling(queue, ticket, now))
-            begun = queue.of(turn.user)
-            if begun is None or begun.ticket != ticket or not begun.telling:
+            chosen = queue.of(turn.user)
+            if chosen is None or chosen.ticket != ticket or not chosen.telling:
                 return
-            turn = begun
+            turn = chosen
         await self._tell(queue, turn)
 
-    async def _tell(self, queue: Queue, turn: Waiter) -> None:
+    def _news(self, queue: Queue, turn: Waiter) -> Outgoing:
         news = QueueNews(
             state=self.state,
             user=turn.user,
@@ -121,9 +124,12 @@ class Round:
             behind=len(queue.waiters) - (queue.place(turn.user) or 1),
             is_last=turn.calls + 1 >= MOST_CALLS,
         )
-        await self.still_ours()
+        mark = f"waiting/{self.state}/{turn.ticket}/{turn.telling}"
+        return Outgoing(turn.channel, news, mark, turn.thread)
+
+    async def _tell(self, queue: Queue, turn: Waiter) -> None:
         try:
-            await self.world.messenger.post(turn.channel, news, mark=_mark(self.state, turn), thread=turn.thread)
+            await self._post(self._news(queue, turn))
         except Final as error:
             log.warning("waiting.place_closed", state=self.state, channel=turn.channel, detail=error.detail)
             await self._elsewhere(turn)
@@ -156,32 +162,25 @@ class Round:
         await self._change(lambda queue: steps.parted(queue, waiter.ticket))
 
     async def _say_end(self, gone: Departure) -> None:
-        waiter, mark = gone.waiter, f"waiting/{self.state}/{gone.waiter.ticket}/end"
-        if gone.telling and await self._was_said(waiter, mark, gone.at):
-            return
-        await self._change(lambda queue: steps.parting(queue, waiter.ticket))
+        waiter = gone.waiter
         news = QueueNews(
             self.state, waiter.user, self.world.watch.head_start, ending=gone.ending, waited=gone.at - waiter.since
         )
-        await self.still_ours()
+        message = Outgoing(waiter.channel, news, f"waiting/{self.state}/{waiter.ticket}/end", waiter.thread)
+
+        async def send() -> Posted:
+            await self._change(lambda queue: steps.parting(queue, waiter.ticket))
+            return await self._post(message)
+
+        begun = gone.at.isoformat() if gone.telling else None
         try:
-            await self.world.messenger.post(waiter.channel, news, mark=mark, thread=waiter.thread)
+            await once(begun, find=partial(find_post, self.world, message), send=send)
         except Final as error:
             log.warning("waiting.end_not_told", state=self.state, detail=error.detail)
 
-    async def _was_said(self, waiter: Waiter, mark: str, since: datetime | None) -> bool:
-        """Whether a message with this mark stands there. Where the bot may not look, better twice than never."""
-        begun = since or waiter.since
-        try:
-            found = await self.world.messenger.find(waiter.channel, mark=mark, thread=waiter.thread, since=begun)
-        except Final as error:
-            log.warning("waiting.not_looked_for", state=self.state, detail=error.detail)
-            return False
-        return found is not None
+    async def _post(self, message: Outgoing) -> Posted:
+        await self.still_ours()
+        return await self.world.messenger.post(message.to, message.what, thread=message.thread, mark=message.mark)
 
     async def _change(self, change: Change) -> Queue:
         return await change_queue(self.world, self.state, change)
-
-
-def _mark(state: str, waiter: Waiter) -> str:
-    return f"waiting/{state}/{waiter.ticket}/{waiter.telling}"

@@ -28,7 +28,7 @@ from bot.usecases.decide.owner import TAKEN_BACK, answer_of, record_answer, take
 from bot.usecases.decide.requests import Phase, find_unlock, show, unlocks_of
 from bot.usecases.decide.weigh import weigh
 from bot.usecases.lease import lease
-from bot.usecases.outbox import say_once
+from bot.usecases.outbox import Outgoing, say_once
 from bot.usecases.owner import letters
 from bot.usecases.owner.post import SNOOZE
 from bot.usecases.owner.record import FACT, Place, owner_of
@@ -88,9 +88,8 @@ async def tell_answer(world: World, state: str, lock_id: str, user: str, says: s
     if of["asked_in"]:
         found = await find_unlock(world, of["request"]) if of["request"] else None
         thread = "" if found is None else found[0].thread or found[0].ts
-        await say_once(
-            world, of["asked_in"], _notice(state, user, says), mark=f"{state}/{lock_id}/{says}/{at}", thread=thread
-        )
+        mark = f"{state}/{lock_id}/{says}/{at}"
+        await say_once(world, Outgoing(of["asked_in"], _notice(state, user, says), mark, thread))
     for request in await unlocks_of(world, of["incident"], state=state, lock_id=lock_id):
         await _look_again(world, request, worker=worker)
 

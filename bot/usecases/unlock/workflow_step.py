@@ -24,6 +24,7 @@ from bot.errors import Final, NotPermitted, Passing, UnknownState, Unreachable, 
 from bot.ports.messenger import Posted
 from bot.usecases.decide.requests import Phase, find_unlock
 from bot.usecases.look.home import weigh_without_asker
+from bot.usecases.outbox import Outgoing, post_once
 from bot.usecases.record.incident import enter
 from bot.usecases.unlock import unlock
 from bot.usecases.world import World
@@ -143,24 +144,16 @@ async def _ask(world: World, execution: str, record: dict[str, Any]) -> None:
 
 
 async def _posted(world: World, execution: str, record: dict[str, Any], report: StepReport) -> Posted:
-    """Where the message stands. What a process that died has posted is found by its mark and shown anew."""
-    if not record.get("begun"):
-        await world.records.update("step", execution, {"begun": world.clock.now().isoformat()})
-        return await world.messenger.post(report.channel, report, mark=_mark(execution))
-    since = datetime.fromisoformat(record["begun"])
-    try:
-        found = await world.messenger.find(report.channel, mark=_mark(execution), since=since)
-    except Final as error:  # where the bot may not look, rather a second message than none
-        log.warning("step.cannot_look", execution=execution, detail=error.detail)
-        found = None
-    if found is None:
-        return await world.messenger.post(report.channel, report, mark=_mark(execution))
-    await world.messenger.update(found, report)
-    return found
+    """Posts the step's message once. What a process that died has posted is found, and shows what is known now."""
 
+    async def begin(now: str) -> None:
+        await world.records.update("step", execution, {"begun": now})
 
-def _mark(execution: str) -> str:
-    return f"step/{execution}"
+    begun = record.get("begun")
+    posted = await post_once(world, Outgoing(report.channel, report, f"step/{execution}"), begun=begun, begin=begin)
+    if begun:
+        await world.messenger.update(posted, report)
+    return posted
 
 
 async def _why_not_here(world: World, record: dict[str, Any]) -> str:

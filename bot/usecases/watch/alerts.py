@@ -22,6 +22,7 @@ from bot.core.reports.concern import Evidence, outcome_of, refreshed
 from bot.errors import Final, NotPermitted, Passing
 from bot.ports.messenger import Posted
 from bot.usecases.decide.requests import instant_in
+from bot.usecases.outbox import Outgoing, post_once
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -269,29 +270,17 @@ async def _show(world: World, book: Book, name: str) -> None:
 
 
 async def _posted(world: World, name: str, record: Mapping[str, Any], bulletin: Bulletin) -> Posted | None:
-    """Where the message stands already, which then is to be redrawn; None if it has been posted right now."""
-    channel, mark = record["channel"], f"alert/{name}"
+    """The message, to be redrawn if it was posted earlier; None if it has been posted right now, by the first try."""
     if record["ts"]:
-        return Posted(channel, record["ts"])
-    if record["begun"]:
-        found = await _found(world, channel, mark, datetime.fromisoformat(record["begun"]))
-        if found is not None:
-            await world.records.update(_BULLETIN, name, {"ts": found.ts})
-            return found
-    else:
-        await world.records.update(_BULLETIN, name, {"begun": world.clock.now().isoformat()})
-    posted = await world.messenger.post(channel, bulletin, mark=mark)
+        return Posted(record["channel"], record["ts"])
+
+    async def begin(now: str) -> None:
+        await world.records.update(_BULLETIN, name, {"begun": now})
+
+    message = Outgoing(record["channel"], bulletin, f"alert/{name}")
+    posted = await post_once(world, message, begun=record["begun"], begin=begin)
     await world.records.update(_BULLETIN, name, {"ts": posted.ts})
-    return None
-
-
-async def _found(world: World, channel: str, mark: str, since: datetime) -> Posted | None:
-    """The message that an earlier try has posted. Where Slack lets nobody look, rather a second one than none."""
-    try:
-        return await world.messenger.find(channel, mark=mark, since=since)
-    except Final as error:
-        log.warning("alert.cannot_look", channel=channel, detail=error.detail)
-        return None
+    return posted if record["begun"] else None
 
 
 async def _redraw(world: World, bulletin: Bulletin, posted: Posted) -> None:
