@@ -7,28 +7,28 @@ therefore begins by reading how far its request has come, and every outcome is w
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 import structlog
 from docket import Docket, ExponentialRetry, Perpetual, Retry, Worker
 from redis.exceptions import RedisError
 
 from bot.core.phrase import Quoted
+from bot.core.record.timeline import stamp
 from bot.core.reports.report import Notice
-from bot.errors import JournalAway, TflockError, UpstreamError
+from bot.errors import JournalAway, Passing, TflockError, UpstreamError
 from bot.usecases.decide import approval
 from bot.usecases.decide.requests import find_kill, find_unlock
-from bot.usecases.export import followups, tickets
-from bot.usecases.export.deliver import deliver
-from bot.usecases.export.export import export, reissue
-from bot.usecases.kill import carry_out as killing
+from bot.usecases.export import deliver, export, followups, tickets
+from bot.usecases.kill import carry_out
 from bot.usecases.lease import Busy
-from bot.usecases.owner import post as letter_post
+from bot.usecases.owner import post
 from bot.usecases.queue import waiting_list
 from bot.usecases.record import backfill, capture, incident
-from bot.usecases.unlock import owner_answers as answers
-from bot.usecases.unlock import release, unlock, workflow_step
+from bot.usecases.unlock import owner_answers, release, unlock, workflow_step
 from bot.usecases.watch import sweep
 from bot.usecases.world import World
 
@@ -45,10 +45,131 @@ TRIES = 10
 FIRST_AGAIN_AFTER, LAST_AGAIN_AFTER = timedelta(seconds=2), timedelta(seconds=60)
 """Soon at first, then more patiently: about five minutes in all, as long as Slack is away on a bad day."""
 
+ONCE_MORE_AFTER = timedelta(minutes=5)
+"""When a job begins again whose last try has failed while Slack was away, so that nobody could be told."""
+
 _AT_ONCE = 40
-_OF_INCIDENTS = frozenset({"export", "reissue", "followups", "ticket"})
 _ONE_SERVER = ("redis://", "rediss://", "unix://")
 _AGAIN = ExponentialRetry(attempts=TRIES, minimum_delay=FIRST_AGAIN_AFTER, maximum_delay=LAST_AGAIN_AFTER)
+
+
+ChannelThread: TypeAlias = tuple[str, str]
+"""A channel, and the thread in it or an empty string. No channel: there is nobody to tell."""
+
+
+async def _with_unlock(world: World, request: str) -> ChannelThread:
+    found = await find_unlock(world, request)
+    return ("", "") if found is None else (found[0].channel, found[0].ts or found[0].thread)
+
+
+async def _with_kill(world: World, request: str) -> ChannelThread:
+    found = await find_kill(world, request)
+    return ("", "") if found is None else (found[0].channel, found[0].ts or found[0].thread)
+
+
+async def _in_incident(world: World, incident_id: str) -> ChannelThread:
+    found = await world.journal.find(incident_id)
+    return ("", "") if found is None else (found.channel, "")
+
+
+async def _in_channel(_: World, message: str) -> ChannelThread:
+    return message.partition("/")[0], ""
+
+
+@dataclass(frozen=True, slots=True)
+class DurableJob:
+    """A kind of durable job.
+
+    Its arguments are queued as strings, in the order of `takes`, which has the name that `work` knows each by and how
+    it is read. A job that an earlier version queued must still run: names, order and meaning of the strings stay.
+
+    `about` names the arguments that tell one such job from another in the log (the first one if it is empty).
+    `said_in` finds by them where to say that the last try has failed; without it, `work` sees to that or nobody waits.
+    """
+
+    name: str
+    work: Callable[..., Awaitable[object]]
+    takes: Mapping[str, Callable[[str], object]]
+    said_in: Callable[[World, str], Awaitable[ChannelThread]] | None = None
+    about: str = ""
+    knows_worker: bool = False
+    knows_last_try: bool = False
+
+    def read(self, args: Sequence[str], *, worker: str, is_last_try: bool) -> dict[str, object]:
+        given = {name: read(text) for (name, read), text in zip(self.takes.items(), args, strict=False)}
+        if self.knows_worker:
+            given["worker"] = worker
+        if self.knows_last_try:
+            given["is_last_try"] = is_last_try
+        return given
+
+    def subject(self, args: Sequence[str]) -> str:
+        given = dict(zip(self.takes, args, strict=False))
+        return "/".join(given[name] for name in (self.about or next(iter(self.takes))).split("/"))
+
+
+_REQUEST = {"request_id": str}
+_LOCK = {"state": str, "lock_id": str}
+
+_JOBS = (
+    DurableJob("release", release.release, _REQUEST, _with_unlock, knows_worker=True),
+    DurableJob("armed", release.armed, {**_REQUEST, "tick": int}, _with_unlock, knows_worker=True),
+    DurableJob("recheck", unlock.recheck, {**_REQUEST, "tick": int}, _with_unlock),
+    DurableJob("pending", approval.pending, {**_REQUEST, "since": str, "tick": int}, _with_unlock),
+    DurableJob("kill", carry_out.kill, {**_REQUEST, "tick": int}, _with_kill),
+    DurableJob("remind", carry_out.remind, {**_REQUEST, "number": int}, _with_kill),
+    DurableJob(
+        "step", workflow_step.begin, {"execution": str, "state": str, "channel": str, "reason": str},
+        knows_last_try=True,
+    ),
+    DurableJob("step_look", workflow_step.look, {"execution": str, "tick": int}),
+    DurableJob("letter", post.post, {**_LOCK, "owner": str}, about="lock_id", knows_last_try=True),
+    DurableJob("ask_owner_again", post.ask_again, _LOCK, about="lock_id", knows_last_try=True),
+    DurableJob(
+        "owner_answered", owner_answers.tell_answer, {**_LOCK, "user": str, "says": str, "at": str},
+        about="lock_id", knows_worker=True,
+    ),
+    DurableJob(
+        "capture", capture.follow, {"channel": str, "ts": str, "user": str, "cause": capture.Cause, "event": str},
+        _in_channel, about="channel/ts",
+    ),
+    DurableJob("backfill", backfill.go_on, {"backfill_id": str, "tick": int}, backfill.place_of),
+    DurableJob("archived", incident.close_archived, {"channel": str}),
+    DurableJob("export", export.export, {"incident_id": str, "by": str}, _in_incident),
+    DurableJob("reissue", export.reissue, {"incident_id": str, "entry_id": str}, _in_incident),
+    DurableJob("deliver", deliver.deliver, {"incident_id": str, "version": str, "target": str}, knows_last_try=True),
+    DurableJob("followups", followups.show, {"incident_id": str, "version": str}, _in_incident),
+    DurableJob(
+        "ticket", tickets.file, {"incident_id": str, "key": str, "user": str}, _in_incident, knows_last_try=True
+    ),
+    DurableJob("waiting", waiting_list.look, {"state": str}),
+)  # fmt: skip
+JOBS = {job.name: job for job in _JOBS}
+
+
+async def _tend(world: World) -> None:
+    await incident.tend(world)
+    await waiting_list.tend(world)
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodicJob:
+    """What is done again and again. Of many workers one at a time does it; one that is killed at it is followed.
+
+    An `uneven` one is not quite on time, so that many installations do not ask the same systems at the same moment.
+    """
+
+    name: str
+    work: Callable[[World], Awaitable[object]]
+    every: Callable[[World], timedelta]
+    uneven: bool = False
+
+
+_PERIODIC = (
+    PeriodicJob("tend", _tend, lambda _: TEND_EVERY),
+    PeriodicJob("watch_states", sweep.sweep, lambda world: world.watch.every, uneven=True),
+)
+PERIODIC = {each.name: each for each in _PERIODIC}
 
 
 def open_docket(url: str) -> Docket:
@@ -91,162 +212,30 @@ class DocketJobs:
 
 def register(docket: Docket, world: World, *, worker_name: str) -> None:
     """Makes the jobs known by name, to those who start them as well as to those who run them."""
-
-    async def release_(request: str, retry: Retry = _AGAIN) -> None:
-        await _guarded(world, retry, "release", request, lambda: release.release(world, request, worker=worker_name))
-
-    async def armed_(request: str, tick: str, retry: Retry = _AGAIN) -> None:
-        await _guarded(
-            world, retry, "armed", request, lambda: release.armed(world, request, int(tick), worker=worker_name)
-        )
-
-    async def recheck_(request: str, tick: str, retry: Retry = _AGAIN) -> None:
-        await _guarded(world, retry, "recheck", request, lambda: unlock.recheck(world, request, int(tick)))
-
-    async def pending_(request: str, since: str, tick: str, retry: Retry = _AGAIN) -> None:
-        await _guarded(world, retry, "pending", request, lambda: approval.pending(world, request, since, int(tick)))
-
-    async def kill_(request: str, tick: str, retry: Retry = _AGAIN) -> None:
-        await _guarded(world, retry, "kill", request, lambda: killing.kill(world, request, int(tick)))
-
-    async def remind_(request: str, number: str, retry: Retry = _AGAIN) -> None:
-        await _guarded(world, retry, "remind", request, lambda: killing.remind(world, request, int(number)))
-
-    _register_capture(docket, world)
-
-    _register_care(docket, world)
-    _register_sweep(docket, world)
-    docket.register(release_, names=["release"])
-    docket.register(armed_, names=["armed"])
-    docket.register(recheck_, names=["recheck"])
-    docket.register(pending_, names=["pending"])
-    docket.register(kill_, names=["kill"])
-    docket.register(remind_, names=["remind"])
-    _register_exports(docket, world)
-    _register_owners(docket, world, worker_name)
-    _register_steps(docket, world)
+    for job in JOBS.values():
+        docket.register(_task(job, world, worker_name))
+    for each in PERIODIC.values():
+        docket.register(_perpetual(each, world))
 
 
-def _register_steps(docket: Docket, world: World) -> None:
-    async def step_(execution: str, state: str, channel: str, reason: str, retry: Retry = _AGAIN) -> None:
-        is_last = retry.attempt >= TRIES
-        await _guarded(
-            world, retry, "step", execution,
-            lambda: workflow_step.begin(world, execution, state, channel, reason, is_last_try=is_last),
-        )  # fmt: skip
+def _task(job: DurableJob, world: World, worker: str) -> Callable[..., Awaitable[None]]:
+    async def task(*args: str, retry: Retry = _AGAIN) -> None:
+        await run_job(world, job.name, args, attempt=retry.attempt, worker=worker)
 
-    async def step_look_(execution: str, tick: str, retry: Retry = _AGAIN) -> None:
-        await _guarded(world, retry, "step_look", execution, lambda: workflow_step.look(world, execution, int(tick)))
-
-    docket.register(step_, names=["step"])
-    docket.register(step_look_, names=["step_look"])
+    task.__name__ = job.name  # pydocket knows a function by its name
+    return task
 
 
-def _register_owners(docket: Docket, world: World, worker_name: str) -> None:
-    async def letter_(state: str, lock_id: str, owner: str, retry: Retry = _AGAIN) -> None:
-        is_last = retry.attempt >= TRIES
-        await _guarded(
-            world, retry, "letter", lock_id,
-            lambda: letter_post.post(world, world.state(state).name, lock_id, owner, is_last_try=is_last),
-        )  # fmt: skip
+def _perpetual(each: PeriodicJob, world: World) -> Callable[..., Awaitable[None]]:
+    every, rng = each.every(world), random.SystemRandom()
 
-    async def ask_(state: str, lock_id: str, retry: Retry = _AGAIN) -> None:
-        await _guarded(
-            world, retry, "ask_owner_again", lock_id,
-            lambda: letter_post.ask_again(world, world.state(state).name, lock_id),
-        )  # fmt: skip
+    async def task(perpetual: Perpetual = Perpetual(every=every, automatic=True)) -> None:  # noqa: B008 - for docket
+        if each.uneven:
+            perpetual.after(every * rng.uniform(0.9, 1.1))
+        await run_periodic(world, each.name)
 
-    async def answered_(state: str, lock_id: str, user: str, says: str, at: str, retry: Retry = _AGAIN) -> None:
-        await _guarded(
-            world, retry, "owner_answered", lock_id,
-            lambda: answers.tell_answer(world, state, lock_id, user, says, at, worker=worker_name),
-        )  # fmt: skip
-
-    docket.register(letter_, names=["letter"])
-    docket.register(ask_, names=["ask_owner_again"])
-    docket.register(answered_, names=["owner_answered"])
-
-
-def _register_capture(docket: Docket, world: World) -> None:
-    async def capture_(channel: str, ts: str, user: str, cause: str, event: str, retry: Retry = _AGAIN) -> None:
-        await _guarded(
-            world,
-            retry,
-            "capture",
-            f"{channel}/{ts}",
-            lambda: capture.follow(world, channel, ts, user=user, cause=capture.Cause(cause), event=event),
-        )
-
-    async def backfill_(backfill_id: str, tick: str, retry: Retry = _AGAIN) -> None:
-        await _guarded(world, retry, "backfill", backfill_id, lambda: backfill.go_on(world, backfill_id, int(tick)))
-
-    async def archived_(channel: str, retry: Retry = _AGAIN) -> None:
-        await _guarded(world, retry, "archived", channel, lambda: incident.close_archived(world, channel))
-
-    docket.register(archived_, names=["archived"])
-    docket.register(capture_, names=["capture"])
-    docket.register(backfill_, names=["backfill"])
-
-
-def _register_exports(docket: Docket, world: World) -> None:
-    async def export_(incident: str, by: str = "", retry: Retry = _AGAIN) -> None:
-        await _guarded(world, retry, "export", incident, lambda: export(world, incident, by))
-
-    async def reissue_(incident: str, entry: str, retry: Retry = _AGAIN) -> None:
-        await _guarded(world, retry, "reissue", incident, lambda: reissue(world, incident, entry))
-
-    async def deliver_(incident: str, version: str, target: str, retry: Retry = _AGAIN) -> None:
-        is_last = retry.attempt >= TRIES
-        await _guarded(
-            world, retry, "deliver", incident, lambda: deliver(world, incident, version, target, is_last_try=is_last)
-        )
-
-    async def followups_(incident: str, version: str, retry: Retry = _AGAIN) -> None:
-        await _guarded(world, retry, "followups", incident, lambda: followups.show(world, incident, version))
-
-    async def ticket_(incident: str, key: str, user: str, retry: Retry = _AGAIN) -> None:
-        is_last = retry.attempt >= TRIES
-        await _guarded(
-            world, retry, "ticket", incident, lambda: tickets.file(world, incident, key, user, is_last_try=is_last)
-        )
-
-    docket.register(followups_, names=["followups"])
-    docket.register(ticket_, names=["ticket"])
-    docket.register(export_, names=["export"])
-    docket.register(reissue_, names=["reissue"])
-    docket.register(deliver_, names=["deliver"])
-
-
-def _register_care(docket: Docket, world: World) -> None:
-    """Of many workers one at a time does it; whoever is killed at it is followed by another."""
-    every = Perpetual(every=TEND_EVERY, automatic=True)
-
-    async def tend(perpetual: Perpetual = every) -> None:  # noqa: ARG001 - pydocket reads it from the signature
-        try:
-            await incident.tend(world)
-            await waiting_list.tend(world)
-        except JournalAway as error:
-            log.warning("job.failed", job="tend", error=str(error))
-
-    async def waiting(state: str, retry: Retry = _AGAIN) -> None:
-        await _guarded(world, retry, "waiting", state, lambda: waiting_list.look(world, state))
-
-    docket.register(tend)
-    docket.register(waiting)
-
-
-def _register_sweep(docket: Docket, world: World) -> None:
-    """As `tend`; not quite on time, so that many installations do not ask the same systems at the same moment."""
-    every, rng = Perpetual(every=world.watch.every, automatic=True), random.SystemRandom()
-
-    async def watch_states(perpetual: Perpetual = every) -> None:
-        perpetual.after(world.watch.every * rng.uniform(0.9, 1.1))
-        try:
-            await sweep.sweep(world)
-        except (JournalAway, Busy) as error:
-            log.warning("job.failed", job="sweep", error=str(error))
-
-    docket.register(watch_states)
+    task.__name__ = each.name
+    return task
 
 
 def new_worker(docket: Docket, *, name: str) -> Worker:
@@ -261,41 +250,47 @@ def new_worker(docket: Docket, *, name: str) -> Worker:
     )
 
 
-async def _guarded(world: World, retry: Retry, job: str, subject: str, work: Callable[[], Awaitable[object]]) -> None:
-    """The boundary of the jobs: a failure is logged and tried again, and the last one is said in the channel."""
+async def run_periodic(world: World, name: str) -> None:
+    """Once; what could not be done now is left to the next time."""
     try:
-        await work()
+        await PERIODIC[name].work(world)
+    except (JournalAway, Busy) as error:
+        log.warning("job.failed", job=name, error=str(error))
+
+
+async def run_job(world: World, name: str, args: Sequence[str], *, attempt: int, worker: str) -> None:
+    """One try of a job. A failure is logged and raised, so that it is tried again; the last one is said to people."""
+    job = JOBS[name]
+    subject = job.subject(args)
+    try:
+        await job.work(world, **job.read(args, worker=worker, is_last_try=attempt >= TRIES))
     except (JournalAway, UpstreamError, Busy, OSError) as error:
-        log.warning("job.failed", job=job, subject=subject, attempt=retry.attempt, error=str(error))
-        await _say_if_last(world, retry, job, subject, str(error))
+        log.warning("job.failed", job=name, subject=subject, attempt=attempt, error=str(error))
+        await _say_if_last(world, job, args, attempt, str(error))
         raise
     except Exception:
-        log.exception("job.broke", job=job, subject=subject, attempt=retry.attempt)
-        await _say_if_last(world, retry, job, subject, "an error in tflock itself")
+        log.exception("job.broke", job=name, subject=subject, attempt=attempt)
+        await _say_if_last(world, job, args, attempt, "an error in tflock itself")
         raise
 
 
-async def _say_if_last(world: World, retry: Retry, job: str, subject: str, why: str) -> None:
-    if retry.attempt < TRIES:
+async def _say_if_last(world: World, job: DurableJob, args: Sequence[str], attempt: int, why: str) -> None:
+    if attempt < TRIES or job.said_in is None:
         return
+    subject = job.subject(args)
     try:
-        channel, thread = await _where(world, job, subject)
-        if channel:
-            await world.messenger.post(channel, _last_words(job, subject, why), thread=thread)
+        channel, thread = await job.said_in(world, subject)
+        if not channel:
+            return
+        try:
+            await world.messenger.post(channel, _last_words(job.name, subject, why), thread=thread)
+        except Passing as error:  # nobody was told, so it is not given up: what it was at would stay as it is for ever
+            log.warning("job.not_told_yet", job=job.name, subject=subject, error=str(error))
+            at = world.clock.now() + ONCE_MORE_AFTER
+            key = f"{job.name}:{':'.join(args)}:{stamp(at)}"
+            await world.jobs.start(job.name, *args, key=key, at=at)
     except TflockError as error:
-        log.warning("job.not_told", job=job, subject=subject, error=str(error))
-
-
-async def _where(world: World, job: str, subject: str) -> tuple[str, str]:
-    if job == "capture":
-        return subject.partition("/")[0], ""
-    if job == "backfill":
-        return await backfill.place_of(world, subject)
-    found = await (find_kill if job in {"kill", "remind"} else find_unlock)(world, subject)
-    if found is not None:
-        return found[0].channel, found[0].ts or found[0].thread
-    incident = await world.journal.find(subject) if job in _OF_INCIDENTS else None
-    return ("", "") if incident is None else (incident.channel, "")
+        log.warning("job.not_told", job=job.name, subject=subject, error=str(error))
 
 
 def _last_words(job: str, subject: str, why: str) -> Notice:

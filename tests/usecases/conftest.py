@@ -44,16 +44,11 @@ from bot.store.redis_journal import RedisJournal
 from bot.store.redis_records import RedisRecords
 from bot.usecases.decide import approval
 from bot.usecases.decide.requests import find_unlock
-from bot.usecases.export import followups
-from bot.usecases.export.deliver import deliver
-from bot.usecases.export.export import export, reissue
-from bot.usecases.kill import carry_out as killing
 from bot.usecases.lease import Busy
-from bot.usecases.owner import post as letter_post
 from bot.usecases.record.incident import enter
-from bot.usecases.unlock import owner_answers as answers
-from bot.usecases.unlock import release, unlock
+from bot.usecases.unlock import unlock
 from bot.usecases.world import State, World
+from bot.worker import run_job
 from tests.worlds.memory.people import MemoryJobs
 from tests.worlds.memory.world import MemoryWorld
 from tests.worlds.slack.workspace import FullWorkspace
@@ -153,27 +148,8 @@ class Scene:
         return count
 
     async def _run(self, job, worker):
-        functions = {
-            "release": lambda request: release.release(self.ports, request, worker=worker),
-            "armed": lambda request, tick: release.armed(self.ports, request, int(tick), worker=worker),
-            "pending": lambda request, since, tick: approval.pending(self.ports, request, since, int(tick)),
-            "recheck": lambda request, tick: unlock.recheck(self.ports, request, int(tick)),
-            "kill": lambda request, tick: killing.kill(self.ports, request, int(tick)),
-            "remind": lambda request, number: killing.remind(self.ports, request, int(number)),
-            "export": lambda incident, *by: export(self.ports, incident, *by),
-            "reissue": lambda incident, entry: reissue(self.ports, incident, entry),
-            "followups": lambda incident, version: followups.show(self.ports, incident, version),
-            "deliver": lambda incident, version, target: deliver(self.ports, incident, version, target),
-            "letter": lambda state, lock, owner: letter_post.post(
-                self.ports, self.ports.state(state).name, lock, owner
-            ),
-            "ask_owner_again": lambda state, lock: letter_post.ask_again(
-                self.ports, self.ports.state(state).name, lock
-            ),
-            "owner_answered": lambda *said: answers.tell_answer(self.ports, *said, worker=worker),
-        }
         try:
-            await functions[job.name](*job.args)
+            await run_job(self.ports, job.name, job.args, attempt=job.attempt, worker=worker)
         except (JournalAway, UpstreamError, Busy) as error:
             self.failures.append(error)
 

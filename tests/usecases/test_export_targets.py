@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,11 +16,10 @@ from bot.core.reports.report import Notice
 from bot.errors import Denied, JournalAway, Throttled, Unreachable, UpstreamError
 from bot.ports.files import Written
 from bot.usecases.export import export
-from bot.usecases.export.deliver import deliver
 from bot.usecases.lease import Busy
 from bot.usecases.record.incident import close
 from bot.usecases.world import World
-from bot.worker import TRIES
+from bot.worker import TRIES, run_job
 from tests.worlds.memory.files import MemoryFiles, MemoryTarget
 from tests.worlds.memory.journal import MemoryJournal, MemoryRecords
 from tests.worlds.memory.memory import EPOCH, WORKER, Killed, Switchboard
@@ -103,7 +101,6 @@ class Desk:
             clock=self.clock,
             new_id=lambda: f"id{next(ids)}",
         )
-        self.tries: dict[str, int] = {}
         self.deaths = 0
         self.incident = ""
 
@@ -130,19 +127,12 @@ class Desk:
         raise AssertionError(f"no end: {self.jobs.waiting}")
 
     async def run(self, job) -> None:
-        tries = self.tries[job.key] = self.tries.get(job.key, 0) + 1
-        is_last = tries >= TRIES
-        functions: dict[str, Callable] = {
-            "export": lambda incident, *by: export.export(self.ports, incident, *by),
-            "reissue": lambda incident, entry: export.reissue(self.ports, incident, entry),
-            "deliver": lambda *args: deliver(self.ports, *args, is_last_try=is_last),
-        }
         token = WORKER.set(f"w{self.deaths}")
         try:
-            await functions[job.name](*job.args)
+            await run_job(self.ports, job.name, job.args, attempt=job.attempt, worker=WORKER.get())
         except (JournalAway, UpstreamError, Busy, OSError):
-            if not is_last:
-                self.again(job, 2.0**tries)
+            if job.attempt < TRIES:
+                self.again(replace(job, attempt=job.attempt + 1), 2.0**job.attempt)
         except Killed:
             self.deaths += 1
             self.clock.forward(16)  # nobody takes up what it left before its leases have run out

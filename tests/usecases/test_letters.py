@@ -216,6 +216,24 @@ def test_whoever_asks_for_time_is_asked_again_once(held):
     assert message(paper).answer is None
 
 
+def test_a_question_put_again_that_slack_does_not_take_by_the_last_try_is_told_of_in_the_channel(held):
+    paper = held()
+    ask(paper)
+    paper.pass_time(1)
+    answer(paper, OwnerSays.LATER)
+    paper.pass_time(590)
+
+    async def away(name):
+        if name.startswith("letter"):
+            raise Unreachable("Slack", "no answer")
+
+    paper.switchboard.fault = away
+    paper.pass_time(400)
+
+    assert paper.messenger.all(Notice)[-1].headline == "The owner of the lock of staging could not be told"
+    assert paper.run(letter_post.untold(paper.ports, STATE, "lock-1")) == "no answer"
+
+
 def test_whoever_asks_for_time_reads_that_the_lock_is_gone_meanwhile(held):
     paper = held()
     ask(paper)

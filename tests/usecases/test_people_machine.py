@@ -33,6 +33,7 @@ from bot.core.reports.button import parse_button
 from bot.core.reports.kill import KillReport
 from bot.core.reports.letter import OwnerLetter, OwnerNews
 from bot.core.reports.queue import QueueNews
+from bot.core.reports.report import Notice
 from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Conclusion
 from bot.core.run import Phase as RunPhase
@@ -40,7 +41,6 @@ from bot.errors import JournalAway, NotPermitted, Throttled, Unreachable
 from bot.slack.render import kill_message, letter_message, queue_message, unlock_message
 from bot.slack.render.alert import alerts_message
 from bot.usecases.record import incident
-from bot.worker import TRIES
 from handlers import clicks, commands
 from handlers.asker import Asker
 from handlers.boundary import Boundary
@@ -63,6 +63,7 @@ WORKERS = st.sampled_from([("w1",), ("w1", "w2")])
 TROUBLES = st.sampled_from(
     ["throttled", "cut before", "answer lost", "ci", "journal", "slack", "slack is busy", "people"]
 )
+AWAY = st.sampled_from(["throttled", "ci", "slack", "slack is busy", "people"])
 EVENTS = st.sampled_from(["killed", "stalls", "rerun", "changes hands", "ends well", "press", "press", "state breaks"])
 MOMENTS = st.integers(1, 60)
 BUTTONS = st.tuples(st.integers(0, 60), PEOPLE)
@@ -168,6 +169,7 @@ class PeopleMachine(RuleBasedStateMachine):
         self.moved: dict[str, int] = {}
         self.plans: dict[int, tuple[str, int, str]] = {}
         self.troubled: dict[str, int] = {}
+        self.away_until: dict[str, datetime] = {}
         self.stalls: list[datetime] = []
         self.periods: Counter[str] = Counter()
         self.free_told: list[tuple[str, int, int]] = []
@@ -670,7 +672,7 @@ class PeopleMachine(RuleBasedStateMachine):
     @rule(what=st.sampled_from(["sweep", "tend", "tend quiet"]), workers=WORKERS)
     def the_bot_looks_after_everything(self, what, workers):
         if what == "sweep":
-            self._start("sweep")
+            self._start("watch_states")
             self.world.pass_time(5, workers=workers)
             return
         hours = 24 if what == "tend" else 0
@@ -689,6 +691,17 @@ class PeopleMachine(RuleBasedStateMachine):
     @rule(what=TROUBLES, times=st.integers(1, 6))
     def a_system_has_a_bad_moment(self, what, times):
         self.troubled[what] = times
+
+    @rule(who=PAIRS, lock=LEFT_BEHIND, what=AWAY, when_safe=st.booleans(), workers=WORKERS)
+    def an_unlock_meets_a_system_that_stays_away_through_its_last_try(self, who, lock, what, when_safe, workers):
+        asker, approver = who
+        self._restore()
+        self._prepare(lock)
+        self._type(asker, command.Unlock(STATE, when_safe=when_safe))
+        self.away_until[what] = self.now + timedelta(seconds=315)
+        self._press_newest("unlock.confirm", asker)
+        self._press_newest("unlock.approve", approver)
+        self.world.pass_time(320, workers=workers)
 
     @rule(moment=MOMENTS, what=EVENTS, number=st.integers(0, 8), user=PEOPLE)
     def something_happens_in_the_middle(self, moment, what, number, user):
@@ -742,8 +755,9 @@ class PeopleMachine(RuleBasedStateMachine):
             "people": ("look up ",),
         }
         for what, prefixes in places.items():
-            if self.troubled.get(what) and name.startswith(prefixes):
-                self.troubled[what] -= 1
+            is_away = self.away_until.get(what, self.now) > self.now
+            if (is_away or self.troubled.get(what)) and name.startswith(prefixes):
+                self.troubled[what] = max(0, self.troubled.get(what, 0) - 1)
                 self._fail(what)
 
     def _fail(self, what):
@@ -892,6 +906,7 @@ class PeopleMachine(RuleBasedStateMachine):
 
     def _check_the_end(self):
         self.troubled.clear()
+        self.away_until.clear()
         self.plans.clear()
         self.world.pass_time(120)
         for log in self.world.journal.logs.values():
@@ -926,8 +941,8 @@ class PeopleMachine(RuleBasedStateMachine):
     def _check_that_nothing_is_stuck(self):
         """Whoever waits for the bot does not wait in vain: what goes on has a job that goes on with it."""
         busy = {part for job in self.world.jobs.waiting.values() for part in job.args}
-        given_up = {part for key, tries in self.world._failures.items() if tries >= TRIES for part in key.split(":")}
-        for request in self._known_requests() - given_up - self.interrupted:
+        told = {notice.reference for notice in self.world.messenger.all(Notice)}
+        for request in self._known_requests() - told - self.interrupted:
             record = self.world.records._record("unlock", request)
             is_shown = record["phase"] == "shown" and record.get("wanted") and "outcome" not in record
             is_open = record["phase"] not in {"shown", "done"} or is_shown

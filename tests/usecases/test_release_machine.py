@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from hypothesis import HealthCheck, settings
@@ -17,6 +17,7 @@ from bot.core.lock import LockInfo, PlaceKind, parse_lock_info
 from bot.core.people import OwnerAnswer, OwnerSays
 from bot.core.record.timeline import verify
 from bot.core.reports.letter import OwnerNews
+from bot.core.reports.report import Notice
 from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Conclusion
 from bot.core.run import Phase as RunPhase
@@ -69,6 +70,7 @@ class ReleaseMachine(RuleBasedStateMachine):
         self.looked: dict[str, int] = {}
         self.plans: dict[int, str] = {}
         self.troubled: dict[str, int] = {}
+        self.away_until: dict[str, datetime] = {}
         self.count = 0
         if lock != "none":
             self._take_as("runner-1", self.world.kinds)
@@ -262,6 +264,15 @@ class ReleaseMachine(RuleBasedStateMachine):
     def another_system_has_a_bad_moment(self, what, times):
         self.troubled[what] = times
 
+    @precondition(lambda self: self.world.store.texts)
+    @rule(what=st.sampled_from(["throttled", "ci", "slack"]), when_safe=st.booleans(), workers=WORKERS)
+    def an_unlock_meets_a_system_that_stays_away_through_its_last_try(self, what, when_safe, workers):
+        request = self._ask("U0QUINN", when_safe=when_safe)
+        self.away_until[what] = self.now + timedelta(seconds=315)
+        if request is not None and not when_safe:
+            self._click(request, "U0QUINN", "confirmed")
+        self.world.pass_time(320, workers=workers)
+
     @rule(moment=MOMENTS, what=EVENTS)
     def something_happens_in_the_middle(self, moment, what):
         self.plans[self.world.switchboard.calls + moment] = what
@@ -340,11 +351,12 @@ class ReleaseMachine(RuleBasedStateMachine):
             "answer lost": ("deleted ",),
             "ci": ("list runs", "read run"),
             "journal": ("append", "update", "get ", "take", "start "),
-            "slack": ("tell ", "told "),
+            "slack": ("tell ", "told ", "notice"),
         }
         for what, prefixes in places.items():
-            if self.troubled.get(what) and name.startswith(prefixes):
-                self.troubled[what] -= 1
+            is_away = self.away_until.get(what, self.now) > self.now
+            if (is_away or self.troubled.get(what)) and name.startswith(prefixes):
+                self.troubled[what] = max(0, self.troubled.get(what, 0) - 1)
                 if what == "throttled":
                     raise Throttle
                 if what == "journal":
@@ -387,13 +399,23 @@ class ReleaseMachine(RuleBasedStateMachine):
 
     def _check_the_end(self):
         self.troubled.clear()
+        self.away_until.clear()
         self.plans.clear()
         self.world.pass_time(120)
+        self._check_the_last_tries()
         entries = self.world.journal.logs[self.world.incident.id]
         verify(entries)
         self._check_the_timeline(entries)
         self._check_what_was_told(entries)
         self._check_that_it_is_released_if_it_may_be()
+
+    def _check_the_last_tries(self):
+        """What was given up has come to an end, was told, or begins again."""
+        told = {notice.reference for notice in self.world.messenger.all(Notice)}
+        busy = {part for job in self.world.jobs.waiting.values() for part in job.args}
+        for request in {job.args[0] for job in self.world.given_up if job.args[0] in self.wishes} - told - busy:
+            phase = self.world.run(find_unlock(self.world.ports, request))[1]["phase"]
+            assert phase in {"shown", "done"}, f"{request} stays {phase}, and nobody was told"
 
     def _check_the_timeline(self, entries):
         released = [entry.facts["lock_id"] for entry in entries if entry.kind == "unlock.released"]

@@ -54,7 +54,7 @@ class Watch(MemoryWorld):
 
     def sweep(self, *workers: str) -> None:
         """One sweep, given to all of the workers at once, and what is redelivered after it."""
-        self.jobs.waiting["sweep"] = Waiting("sweep", (), "sweep", self.clock.now())
+        self.jobs.waiting["sweep"] = Waiting("watch_states", (), "sweep", self.clock.now())
         self.pass_time(0.01, workers=workers or ("w1",))
 
     def watch(self, minutes: float, *workers: str) -> None:

@@ -14,7 +14,6 @@ from typing import Any
 import structlog
 
 from bot.core.evidence import Found
-from bot.core.gate.inspection import StateName
 from bot.core.people import OwnerSays
 from bot.core.phrase import Person, Phrase, Quoted, instant
 from bot.core.record.timeline import Draft, Kind
@@ -62,35 +61,35 @@ class _Desk:
         return sorted({news_of(fact).name for fact in self.facts})
 
 
-async def post(world: World, state: StateName, lock_id: str, owner: str, *, is_last_try: bool = False) -> None:
+async def post(world: World, state: str, lock_id: str, owner: str, *, is_last_try: bool = False) -> None:
     """Brings the letter to what is known. Raises JournalAway, Busy or Passing: then try again.
 
     What Slack refuses for good, and what it did not take by the last try, is told where the lock was spoken of.
     """
-    place = Place(state.name, lock_id, owner)
+    place = Place(world.state(state).name.name, lock_id, owner)
     async with lease(world.records, f"letter/{place}", holder=world.new_id(), patience=_PATIENCE):
-        await _post(world, state, place, is_last_try=is_last_try)
+        await _post(world, place, is_last_try=is_last_try)
 
 
-async def ask_again(world: World, state: StateName, lock_id: str) -> None:
+async def ask_again(world: World, state: str, lock_id: str, *, is_last_try: bool = False) -> None:
     """After "ask me later": puts the question again, once, if the lock still stands. Raises as `post`."""
-    of = await owner_of(world, state.name, lock_id)
+    of = await owner_of(world, world.state(state).name.name, lock_id)
     if of is None:
         return
-    said = await answer_of(world, state.name, lock_id, of["owner"])
-    place = Place(state.name, lock_id, of["owner"])
+    said = await answer_of(world, state, lock_id, of["owner"])
+    place = Place(state, lock_id, of["owner"])
     async with lease(world.records, f"letter/{place}", holder=world.new_id(), patience=_PATIENCE):
         if said is not None and said.says is OwnerSays.LATER:
             if world.clock.now() < said.at + SNOOZE - _EARLY:
                 return  # he has asked for time again since; that has a job of its own
             await world.records.update(LETTER, str(place), {"again": said.at.isoformat()})
-            await use_up(world, state.name, said)
-        await _settle_if_gone(world, state, place)
-        await _post(world, state, place, is_last_try=False)
+            await use_up(world, state, said)
+        await _settle_if_gone(world, place)
+        await _post(world, place, is_last_try=is_last_try)
 
 
-async def _post(world: World, state: StateName, place: Place, *, is_last_try: bool) -> None:
-    desk = await _desk(world, state, place)
+async def _post(world: World, place: Place, *, is_last_try: bool) -> None:
+    desk = await _desk(world, place)
     if desk is None:
         return
     try:
@@ -104,7 +103,7 @@ async def _post(world: World, state: StateName, place: Place, *, is_last_try: bo
             await _told(world, desk)
 
 
-async def _desk(world: World, state: StateName, place: Place) -> _Desk | None:
+async def _desk(world: World, place: Place) -> _Desk | None:
     facts = await facts_at(world, place)
     if not facts:
         return None
@@ -116,7 +115,9 @@ async def _desk(world: World, state: StateName, place: Place) -> _Desk | None:
     answer = await answer_of(world, place.state, place.lock_id, place.owner)
     is_moved = of is not None and of["owner"] != place.owner
     record = await _with_link(world, place, record, str(headline(facts)["request"]))
-    return _Desk(place, facts, record, letter_of(state, place, facts, record, answer, is_moved=is_moved))
+    return _Desk(
+        place, facts, record, letter_of(world.state(place.state).name, place, facts, record, answer, is_moved=is_moved)
+    )
 
 
 async def _with_link(world: World, place: Place, record: dict[str, Any], request_id: str) -> dict[str, Any]:
@@ -236,10 +237,10 @@ async def _is_gone(world: World, place: Place) -> bool:
     return not (seen.places_of(place.lock_id) or seen.unseen or seen.garbage)
 
 
-async def _settle_if_gone(world: World, state: StateName, place: Place) -> None:
+async def _settle_if_gone(world: World, place: Place) -> None:
     if await _is_gone(world, place):
         await _note(world, place, is_gone="yes")
-        log.info("owner.lock_gone", state=state.name, lock_id=place.lock_id)
+        log.info("owner.lock_gone", state=place.state, lock_id=place.lock_id)
 
 
 async def _told(world: World, desk: _Desk) -> None:

@@ -99,12 +99,13 @@ class MemoryDirectory:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A job that is to be run."""
+    """A job that is to be run. `attempt` counts its tries, this one included."""
 
     name: str
     args: tuple[str, ...]
     key: str
     at: datetime
+    attempt: int = 1
 
 
 @dataclass

@@ -8,7 +8,7 @@ world.pass_time(60)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -20,20 +20,9 @@ from bot.core.policy import Holders, KnownPerson, Policy
 from bot.core.record.incident import Incident
 from bot.core.run import Pipeline
 from bot.errors import JournalAway, UpstreamError
-from bot.usecases.decide import approval
-from bot.usecases.export import followups, tickets
-from bot.usecases.export.deliver import deliver
-from bot.usecases.export.export import export, reissue
-from bot.usecases.kill import carry_out as killing
 from bot.usecases.lease import Busy
-from bot.usecases.owner import post as letter_post
-from bot.usecases.queue import waiting_list
-from bot.usecases.record import backfill, capture, incident
-from bot.usecases.unlock import owner_answers as answers
-from bot.usecases.unlock import release, unlock, workflow_step
-from bot.usecases.watch import sweep
 from bot.usecases.world import State, World
-from bot.worker import FIRST_AGAIN_AFTER, LAST_AGAIN_AFTER, REDELIVER_AFTER, TRIES
+from bot.worker import FIRST_AGAIN_AFTER, LAST_AGAIN_AFTER, PERIODIC, REDELIVER_AFTER, TRIES, run_job, run_periodic
 from tests.worlds.memory.ci import MemoryCI
 from tests.worlds.memory.files import MemoryExporter, MemoryFiles
 from tests.worlds.memory.journal import MemoryJournal, MemoryRecords
@@ -86,7 +75,7 @@ class MemoryWorld:
             self.directory.add(user, name, CHANNEL)
         self.directory.add("U0GUEST", "gale", CHANNEL, is_guest=True)
         self._ids = self._deaths = 0
-        self._failures: dict[str, int] = {}
+        self.given_up: list[Waiting] = []
         self.ports = self._wired()
         self.incident: Incident = self.run(self._opened())
 
@@ -150,11 +139,16 @@ class MemoryWorld:
         """
         token = WORKER.set(f"{worker}.{self._deaths}")
         try:
-            await self._functions(job)
+            if job.name in PERIODIC:
+                await run_periodic(self.ports, job.name)
+            else:
+                await run_job(self.ports, job.name, job.args, attempt=job.attempt, worker=WORKER.get())
         except (JournalAway, UpstreamError, Busy):
-            tries = self._failures[job.key] = self._failures.get(job.key, 0) + 1
-            if tries < TRIES:
-                self._put_back(job, min(FIRST_AGAIN_AFTER * 2 ** (tries - 1), LAST_AGAIN_AFTER))
+            if job.attempt < TRIES:
+                after = min(FIRST_AGAIN_AFTER * 2 ** (job.attempt - 1), LAST_AGAIN_AFTER)
+                self._put_back(replace(job, attempt=job.attempt + 1), after)
+            else:
+                self.given_up.append(job)
         except Killed:
             self._deaths += 1
             self._put_back(job, REDELIVER_AFTER)
@@ -163,41 +157,6 @@ class MemoryWorld:
 
     def _put_back(self, job: Waiting, after: timedelta) -> None:
         self.jobs.waiting.setdefault(job.key, replace(job, at=self.clock.now() + after))
-
-    def _functions(self, job: Waiting) -> Coroutine[Any, Any, object]:
-        worker = WORKER.get()
-        functions: dict[str, Callable[..., Coroutine[Any, Any, object]]] = {
-            "release": lambda request: release.release(self.ports, request, worker=worker),
-            "armed": lambda request, tick: release.armed(self.ports, request, int(tick), worker=worker),
-            "recheck": lambda request, tick: unlock.recheck(self.ports, request, int(tick)),
-            "pending": lambda request, since, tick: approval.pending(self.ports, request, since, int(tick)),
-            "export": lambda incident, *by: export(self.ports, incident, *by),
-            "reissue": lambda incident, entry: reissue(self.ports, incident, entry),
-            "deliver": lambda incident, version, target: deliver(self.ports, incident, version, target),
-            "followups": lambda incident, version: followups.show(self.ports, incident, version),
-            "ticket": lambda incident, key, user: tickets.file(
-                self.ports, incident, key, user, is_last_try=self._failures.get(job.key, 0) + 1 >= TRIES
-            ),
-            "archived": lambda channel: incident.close_archived(self.ports, channel),
-            "capture": lambda channel, ts, user, cause, event: capture.follow(
-                self.ports, channel, ts, user=user, cause=capture.Cause(cause), event=event
-            ),
-            "backfill": lambda backfill_id, tick: backfill.go_on(self.ports, backfill_id, int(tick)),
-            "kill": lambda request, tick: killing.kill(self.ports, request, int(tick)),
-            "remind": lambda request, number: killing.remind(self.ports, request, int(number)),
-            "waiting": lambda state: waiting_list.look(self.ports, state),
-            "step": lambda *asked: workflow_step.begin(self.ports, *asked),
-            "step_look": lambda execution, tick: workflow_step.look(self.ports, execution, int(tick)),
-            "sweep": lambda: sweep.sweep(self.ports),
-            "letter": lambda state, lock, owner: letter_post.post(
-                self.ports, self.ports.state(state).name, lock, owner
-            ),
-            "ask_owner_again": lambda state, lock: letter_post.ask_again(
-                self.ports, self.ports.state(state).name, lock
-            ),
-            "owner_answered": lambda *said: answers.tell_answer(self.ports, *said, worker=worker),
-        }
-        return functions[job.name](*job.args)
 
     def close(self) -> None:
         self.loop.close()

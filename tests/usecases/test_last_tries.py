@@ -1,0 +1,130 @@
+"""What becomes of a job whose last try fails: somebody is told, and nothing stays as it is for ever."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from bot.core.gate.stages import UnlockStage
+from bot.core.lock import LockInfo
+from bot.core.reports.report import Notice
+from bot.core.reports.unlock import UnlockReport
+from bot.core.run import Conclusion
+from bot.errors import Denied, JournalAway, Unreachable
+from bot.usecases.unlock import unlock
+from bot.worker import JOBS
+from tests.worlds.memory.memory import WORKER, lock_text
+from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE
+
+QUEUED_BY_THE_FIRST_VERSION = {
+    "release": ("id1",),
+    "armed": ("id1", "0"),
+    "recheck": ("id1", "0"),
+    "pending": ("id1", "2026-07-06T09:00:00+00:00", "0"),
+    "kill": ("id1", "0"),
+    "remind": ("id1", "1"),
+    "step": ("Fx1", "staging", "C0INC", "a reason"),
+    "step_look": ("Fx1", "0"),
+    "letter": ("staging", "lock-1", "U0ELLIOTT"),
+    "ask_owner_again": ("staging", "lock-1"),
+    "owner_answered": ("staging", "lock-1", "U0ELLIOTT", "running", "2026-07-06T09:00:00+00:00"),
+    "capture": ("C0INC", "1700000000.000100", "U0QUINN", "marked", "Ev1"),
+    "backfill": ("id1", "0"),
+    "archived": ("C0INC",),
+    "export": ("inc-1",),
+    "reissue": ("inc-1", "7"),
+    "deliver": ("inc-1", "hash", "s3"),
+    "followups": ("inc-1", "hash"),
+    "ticket": ("inc-1", "key", "U0QUINN"),
+    "waiting": ("staging",),
+}
+
+
+@pytest.fixture
+def confirmed(make_paper):
+    """A lock whose run failed long ago, and a click that wants it released."""
+    paper = make_paper()
+    paper.ci.start("1001", DEPLOY, host="runner-1", actor="elliott-ci")
+    info = LockInfo("lock-1", "OperationTypeApply", "", "runner@fv-az1", "1.9.8", paper.clock.now(), "p")
+    for kind in paper.kinds:
+        paper.store.write(kind, lock_text(info))
+    paper.store.last_written = paper.clock.now()
+    paper.ci.end("1001", Conclusion.FAILED)
+    paper.pass_time(300)
+    wish = unlock.Wish(STATE, "U0QUINN", CHANNEL, paper.incident.id)
+    paper.request = paper.run(unlock.ask(paper.ports, wish)).request.id
+    paper.run(unlock.confirm(paper.ports, paper.request, lock_id="lock-1", user="U0QUINN"))
+    return paper
+
+
+def fail(paper, error, *names):
+    """From now on these calls of workers fail."""
+
+    async def fault(name):
+        if WORKER.get() and name.startswith(names):
+            raise error
+
+    paper.switchboard.fault = fault
+
+
+def outcomes(paper):
+    log = paper.journal.logs[paper.incident.id]
+    return [entry.facts["outcome"] for entry in log if entry.kind in {"unlock.released", "unlock.failed"}]
+
+
+def last_words(paper):
+    return [(notice.headline, notice.reference) for notice in paper.messenger.all(Notice)]
+
+
+@pytest.mark.parametrize("name", QUEUED_BY_THE_FIRST_VERSION)
+def test_a_job_that_an_earlier_version_queued_fits_what_it_starts_now(name):
+    job = JOBS[name]
+    given = job.read(QUEUED_BY_THE_FIRST_VERSION[name], worker="w1", is_last_try=False)
+
+    inspect.signature(job.work).bind(None, **given)
+    assert job.subject(QUEUED_BY_THE_FIRST_VERSION[name])
+
+
+def test_no_job_is_without_an_example_of_what_was_queued():
+    assert QUEUED_BY_THE_FIRST_VERSION.keys() == JOBS.keys()
+
+
+def test_a_use_case_that_asks_for_the_worker_or_the_last_try_is_told_of_it():
+    for job in JOBS.values():
+        wanted = inspect.signature(job.work).parameters
+        assert (job.knows_worker, job.knows_last_try) == ("worker" in wanted, "is_last_try" in wanted), job.name
+
+
+def test_a_release_that_cannot_be_written_down_by_its_last_try_says_so_below_its_message(confirmed):
+    fail(confirmed, JournalAway("no replica has it"), "append")
+
+    confirmed.pass_time(600)
+
+    assert last_words(confirmed) == [("The release could not be finished", confirmed.request)]
+    assert set(confirmed.store.texts) == set(confirmed.kinds)
+
+
+def test_a_release_whose_end_slack_did_not_take_by_the_last_try_is_told_when_slack_is_back(confirmed):
+    fail(confirmed, Unreachable("Slack", "no answer"), "tell ", "notice", "letter")
+    confirmed.pass_time(600)
+    assert not confirmed.store.texts
+    assert all(report.stage is not UnlockStage.RELEASED for report in confirmed.messenger.all(UnlockReport))
+
+    confirmed.switchboard.fault = None
+    confirmed.pass_time(600)
+
+    assert confirmed.messenger.all(UnlockReport)[-1].stage is UnlockStage.RELEASED
+    assert outcomes(confirmed) == ["released"]
+    assert last_words(confirmed) == []
+    assert len(confirmed.messenger.rung) == 1
+    assert not [key for key in confirmed.jobs.waiting if key.startswith("release")]
+
+
+def test_a_job_whose_last_words_slack_refuses_for_good_is_given_up(confirmed):
+    fail(confirmed, Denied("Slack", "the channel is archived"), "tell ", "notice")
+
+    confirmed.pass_time(3600)
+
+    assert not [key for key in confirmed.jobs.waiting if key.startswith("release")]
+    assert outcomes(confirmed) == ["released"]
