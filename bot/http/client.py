@@ -64,6 +64,14 @@ class Failed(Exception):
         return f"{self.detail}. To mend it: {self.fix}" if self.fix else self.detail
 
 
+def denied(detail: str, fix: str = "") -> Failed:
+    return Failed(Trouble.DENIED, detail, fix=fix)
+
+
+def garbled(detail: str) -> Failed:
+    return Failed(Trouble.GARBLED, detail)
+
+
 class Absent(Exception):
     """The system answered that there is no such thing; `what` names it in plain words."""
 
@@ -101,12 +109,6 @@ class Refusal:
     def status(self) -> int:
         return self.response.status_code
 
-    def denied(self, detail: str, fix: str = "") -> Failed:
-        return Failed(Trouble.DENIED, detail, fix=fix)
-
-    def garbled(self, detail: str) -> Failed:
-        return Failed(Trouble.GARBLED, detail)
-
     def throttled(self, said: str = "", *, patience: float = 60.0) -> Failed:
         """Until the time that the answer names, else for `patience` seconds: most limits are counted by the minute."""
         wait = wait_named(self.response.headers, self.now)
@@ -125,13 +127,13 @@ def _everywhere(no: Refusal) -> Errors:
     gone = Absent(f"{no.about}, or the token may not see it")
     wait = wait_named(no.response.headers, no.now)
     return {
-        codes.UNAUTHORIZED: no.denied(f"{no.system} refuses the credentials (401)"),
-        codes.FORBIDDEN: no.denied(f"{no.system} denies {no.deed} (403)"),
+        codes.UNAUTHORIZED: denied(f"{no.system} refuses the credentials (401)"),
+        codes.FORBIDDEN: denied(f"{no.system} denies {no.deed} (403)"),
         codes.NOT_FOUND: gone,
         codes.GONE: gone,
         codes.TOO_MANY_REQUESTS: no.throttled(),
-        3: no.garbled(f"{no.system} has moved {no.deed} ({no.status}): is base_url right?"),
-        4: no.garbled(f"{no.system} gave an answer on {no.deed} that it does not document ({no.status})"),
+        3: garbled(f"{no.system} has moved {no.deed} ({no.status}): is base_url right?"),
+        4: garbled(f"{no.system} gave an answer on {no.deed} that it does not document ({no.status})"),
         5: Failed(Trouble.SERVER_ERROR, f"{no.system} has trouble of its own ({no.status})", retry_after=wait),
     }
 
@@ -221,18 +223,18 @@ class Client:
         try:
             return json.loads(response.content)
         except (ValueError, RecursionError) as error:
-            raise Failed(Trouble.GARBLED, f"{self.system}'s answer is not JSON") from error
+            raise garbled(f"{self.system}'s answer is not JSON") from error
 
     def as_object(self, response: httpx.Response, about: str) -> Json:
         body = self.document(response)
         if not isinstance(body, dict):
-            raise Failed(Trouble.GARBLED, f"{of(self.system)} answer on {about} has another shape than documented")
+            raise garbled(f"{of(self.system)} answer on {about} has another shape than documented")
         return body
 
     def objects(self, value: object, about: str) -> list[Json]:
         """A list of objects, whole. Raises Failed (garbled) for anything else."""
         if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-            raise Failed(Trouble.GARBLED, f"{of(self.system)} list of {about} has another shape than documented")
+            raise garbled(f"{of(self.system)} list of {about} has another shape than documented")
         return value
 
     async def aclose(self) -> None:
@@ -345,7 +347,7 @@ def translated(system: str) -> Iterator[None]:
         detail = f"no connection to {system}: is its base_url right, is it up?"
         raise Failed(Trouble.NO_CONNECTION, detail, was_sent=False) from error
     except httpx.DecodingError as error:
-        raise Failed(Trouble.GARBLED, f"{system}'s answer could not be decoded") from error
+        raise garbled(f"{system}'s answer could not be decoded") from error
     except httpx.TransportError as error:
         raise Failed(Trouble.NO_CONNECTION, f"the connection to {system} broke") from error
     except (httpx.HTTPError, httpx.StreamError) as error:

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from bot.core.account.ticket import Filing, Readiness, Ticket
 from bot.core.evidence import Observation, Trouble
-from bot.http.client import Absent, Client, Errors, Failed, Refusal, is_rate_limited
+from bot.http.client import Absent, Client, Errors, Failed, Refusal, denied, garbled, is_rate_limited
 from bot.ports.clock import Clock
 from bot.tickets.outcome import LIMITS, errors, filed, found, page_of, ready
 
@@ -100,7 +100,7 @@ class GitHubTickets:
         response = await self._client.send("GET", self._path, self.place)
         repo = self._client.document(response)
         if not isinstance(repo, dict):
-            raise Failed(Trouble.GARBLED, f"{SYSTEM}'s answer is no repository")
+            raise garbled(f"{SYSTEM}'s answer is no repository")
         if repo.get("archived"):
             return Readiness(is_ready=False, detail=f"{self._repo} is archived", mend="name another tickets.repo")
         if repo.get("has_issues") is False:
@@ -124,23 +124,23 @@ class GitHubTickets:
         token, repo = self._token_name, self._repo
         wait = no.throttled().retry_after
         asks_for_patience = Failed(Trouble.THROTTLED, f"{SYSTEM} asks for patience", retry_after=wait)
-        denied = no.denied(
+        refused = denied(
             f"the token in {token} may not file issues in {repo} (HTTP 403)", "give it Issues: write, or the scope repo"
         )
         return {
             **errors(no),
-            codes.UNAUTHORIZED: no.denied(f"{SYSTEM} does not take the token in {token} (HTTP 401)", f"renew {token}"),
-            codes.FORBIDDEN: asks_for_patience if is_rate_limited(no.response) else denied,
+            codes.UNAUTHORIZED: denied(f"{SYSTEM} does not take the token in {token} (HTTP 401)", f"renew {token}"),
+            codes.FORBIDDEN: asks_for_patience if is_rate_limited(no.response) else refused,
             codes.TOO_MANY_REQUESTS: asks_for_patience,
-            codes.NOT_FOUND: no.denied(
+            codes.NOT_FOUND: denied(
                 f"there is no {repo} for the token in {token} (HTTP 404)",
                 "correct tickets.repo, or let the token see it",
             ),
-            codes.GONE: no.denied(
+            codes.GONE: denied(
                 f"issues are switched off in {repo} (HTTP 410)", "switch them on, or name another tickets.repo"
             ),
-            codes.UNPROCESSABLE_ENTITY: no.denied(
+            codes.UNPROCESSABLE_ENTITY: denied(
                 f"{SYSTEM} did not take the issue (HTTP 422)", f"see whether {repo} restricts who may open issues"
             ),
-            3: no.denied(f"{repo} has moved (HTTP {no.status})", "put its new name into tickets.repo"),
+            3: denied(f"{repo} has moved (HTTP {no.status})", "put its new name into tickets.repo"),
         }

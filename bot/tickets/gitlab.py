@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from bot.core.account.ticket import Filing, Readiness, Ticket
 from bot.core.evidence import Observation, Trouble
-from bot.http.client import Absent, Client, Errors, Failed, Refusal
+from bot.http.client import Absent, Client, Errors, Failed, Refusal, denied, garbled
 from bot.ports.clock import Clock
 from bot.tickets.outcome import LIMITS, errors, filed, found, page_of, ready
 
@@ -104,7 +104,7 @@ class GitLabTickets:
             return Readiness(is_ready=False, detail=detail, mend="give it the scope api")
         project = self._client.document(await self._client.send("GET", self._path, self.place))
         if not isinstance(project, dict):
-            raise Failed(Trouble.GARBLED, f"{SYSTEM}'s answer is no project")
+            raise garbled(f"{SYSTEM}'s answer is no project")
         if project.get("archived"):
             return Readiness(is_ready=False, detail=f"{self._project} is archived", mend="name another tickets.project")
         if project.get("issues_enabled") is False or project.get("issues_access_level") == "disabled":
@@ -133,23 +133,23 @@ class GitLabTickets:
         token, project = self._token_name, self._project
         return {
             **errors(no),
-            codes.UNAUTHORIZED: no.denied(f"{SYSTEM} does not take the token in {token} (HTTP 401)", f"renew {token}"),
-            codes.FORBIDDEN: no.denied(
+            codes.UNAUTHORIZED: denied(f"{SYSTEM} does not take the token in {token} (HTTP 401)", f"renew {token}"),
+            codes.FORBIDDEN: denied(
                 f"the token in {token} may not file issues in {project} (HTTP 403)",
                 "give it the scope api and the role Reporter, and see that issues are switched on",
             ),
-            codes.NOT_FOUND: no.denied(
+            codes.NOT_FOUND: denied(
                 f"there is no {project} for the token in {token} (HTTP 404)",
                 "correct tickets.project, or make the token's user a member",
             ),
-            codes.GONE: no.denied(
+            codes.GONE: denied(
                 f"issues are switched off in {project} (HTTP 410)", "switch them on, or name another tickets.project"
             ),
-            codes.UNPROCESSABLE_ENTITY: no.denied(
+            codes.UNPROCESSABLE_ENTITY: denied(
                 f"{SYSTEM} did not take the issue (HTTP 422)",
                 "see whether the project restricts who may open issues",
             ),
-            3: no.denied(f"{project} has moved (HTTP {no.status})", "correct tickets.project or tickets.base_url"),
+            3: denied(f"{project} has moved (HTTP {no.status})", "correct tickets.project or tickets.base_url"),
         }
 
 

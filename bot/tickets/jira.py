@@ -17,8 +17,8 @@ from httpx import codes
 from pydantic import SecretStr
 
 from bot.core.account.ticket import Filing, Readiness, Ticket
-from bot.core.evidence import Observation, Trouble
-from bot.http.client import Absent, Client, Errors, Failed, Refusal
+from bot.core.evidence import Observation
+from bot.http.client import Absent, Client, Errors, Failed, Refusal, denied, garbled
 from bot.ports.clock import Clock
 from bot.tickets.adf import adf_of
 from bot.tickets.outcome import LIMITS, errors, filed, found, ready
@@ -101,7 +101,7 @@ class JiraTickets:
         answer = self._client.document(await self._client.send("GET", f"{_API}/search/jql", self.place, params=params))
         issues = answer.get("issues") if isinstance(answer, dict) else None
         if not isinstance(issues, list):
-            raise Failed(Trouble.GARBLED, f"{SYSTEM}'s answer is no list of issues")
+            raise garbled(f"{SYSTEM}'s answer is no list of issues")
         if not issues:
             raise Absent("no such ticket")
         return self._page(issues[0])
@@ -113,7 +113,7 @@ class JiraTickets:
         )
         given = answer.get("permissions") if isinstance(answer, dict) else None
         if not isinstance(given, dict):
-            raise Failed(Trouble.GARBLED, f"{SYSTEM}'s answer names no permissions")
+            raise garbled(f"{SYSTEM}'s answer names no permissions")
         missing = [words for name, words in _RIGHTS.items() if not _has(given, name)]
         if missing:
             detail = f"the account of {self._names} lacks {' and '.join(missing)} in {self._project}"
@@ -123,7 +123,7 @@ class JiraTickets:
     def _page(self, issue: object) -> str:
         key = issue.get("key") if isinstance(issue, dict) else None
         if not isinstance(key, str) or not key:
-            raise Failed(Trouble.GARBLED, f"{SYSTEM}'s answer does not say where the ticket is")
+            raise garbled(f"{SYSTEM}'s answer does not say where the ticket is")
         return f"{self._base_url}/browse/{quote(key, safe='')}"
 
     def _credentials(self) -> Mapping[str, str]:
@@ -134,15 +134,15 @@ class JiraTickets:
     def _errors(self, no: Refusal) -> Errors:
         return {
             **errors(no),
-            codes.UNAUTHORIZED: no.denied(
+            codes.UNAUTHORIZED: denied(
                 f"{SYSTEM} does not take {self._names} (HTTP {no.status})", "make a new API token for that account"
             ),
-            codes.BAD_REQUEST: no.denied(*self._lacking(self._fields_in(no.response))),
-            codes.FORBIDDEN: no.denied(
+            codes.BAD_REQUEST: denied(*self._lacking(self._fields_in(no.response))),
+            codes.FORBIDDEN: denied(
                 f"the account of {self._names} may not file issues in {self._project} (HTTP 403)",
                 "grant it Create issues there",
             ),
-            codes.NOT_FOUND: no.denied(
+            codes.NOT_FOUND: denied(
                 f"there is no project {self._project} for {self._names} (HTTP 404)",
                 "correct tickets.project, or grant the account Browse projects",
             ),

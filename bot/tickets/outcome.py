@@ -10,7 +10,7 @@ from httpx import codes
 
 from bot.core.account.ticket import FileResult, Filing, Readiness
 from bot.core.evidence import Observation, Trouble
-from bot.http.client import Client, Errors, Failed, Limits, Refusal, observe, wait_named
+from bot.http.client import Client, Errors, Failed, Limits, Refusal, denied, garbled, observe, wait_named
 from bot.ports.clock import Clock
 
 log = structlog.get_logger()
@@ -24,8 +24,8 @@ def errors(no: Refusal) -> Errors:
     wait = wait_named(no.response.headers, no.now)
     return {
         codes.TOO_MANY_REQUESTS: Failed(Trouble.THROTTLED, f"{no.system} asks for patience", retry_after=wait),
-        3: no.denied(f"{no.system} is elsewhere (HTTP {no.status})", "correct tickets.base_url"),
-        4: no.denied(f"{no.system} refused (HTTP {no.status})", "correct tickets in the configuration"),
+        3: denied(f"{no.system} is elsewhere (HTTP {no.status})", "correct tickets.base_url"),
+        4: denied(f"{no.system} refused (HTTP {no.status})", "correct tickets in the configuration"),
         5: Failed(Trouble.SERVER_ERROR, f"{no.system} answered with an error of its own (HTTP {no.status})"),
     }
 
@@ -33,7 +33,7 @@ def errors(no: Refusal) -> Errors:
 def page_of(value: object, system: str) -> str:
     """The address of a ticket. Raises Failed for what is none."""
     if not isinstance(value, str) or not value.startswith(("http://", "https://")):
-        raise Failed(Trouble.GARBLED, f"{system}'s answer does not say where the ticket is")
+        raise garbled(f"{system}'s answer does not say where the ticket is")
     return value
 
 

@@ -10,7 +10,7 @@ import pytest
 from httpx import codes
 
 from bot.core.evidence import Trouble
-from bot.http.client import Absent, Client, Failed, is_rate_limited, wait_named
+from bot.http.client import Absent, Client, Failed, denied, is_rate_limited, wait_named
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -84,7 +84,7 @@ async def test_what_is_not_there_is_absent(status):
 
 async def test_a_systems_own_table_goes_before_everybodys():
     def errors(no):
-        return {codes.NOT_FOUND: no.denied("no such project", "name another"), 4: no.denied(f"refused ({no.status})")}
+        return {codes.NOT_FOUND: denied("no such project", "name another"), 4: denied(f"refused ({no.status})")}
 
     assert (await failure(httpx.Response(404), errors=errors)).words == "no such project. To mend it: name another"
     assert (await failure(httpx.Response(410), errors=errors)).detail == "refused (410)"

@@ -15,8 +15,7 @@ import httpx
 from httpx import codes
 from pydantic import SecretStr
 
-from bot.core.evidence import Trouble
-from bot.http.client import Client, Errors, Failed, Limits, Refusal
+from bot.http.client import Client, Errors, Limits, Refusal, denied, garbled
 from bot.http.pages import every_page
 from bot.http.values import Json
 from bot.ports.clock import Clock
@@ -55,12 +54,10 @@ class AzureApi:
             scope = "Build (read)" if no.response.request.method == "GET" else "Build (read & execute)"
             wrong = f"{token_name} is wrong, expired or of another organisation"
             return {
-                codes.UNAUTHORIZED: no.denied(f"Azure DevOps refuses the token ({no.status}): {wrong}"),
-                codes.FORBIDDEN: no.denied(
-                    f"Azure DevOps denies {no.deed} (403): {token_name} needs the scope {scope}"
-                ),
+                codes.UNAUTHORIZED: denied(f"Azure DevOps refuses the token ({no.status}): {wrong}"),
+                codes.FORBIDDEN: denied(f"Azure DevOps denies {no.deed} (403): {token_name} needs the scope {scope}"),
                 codes.TOO_MANY_REQUESTS: no.throttled("Azure DevOps throttles the bot", patience=_PATIENCE),
-                3: no.garbled(f"Azure DevOps has moved {no.deed} ({no.status}): is the base_url right?"),
+                3: garbled(f"Azure DevOps has moved {no.deed} ({no.status}): is the base_url right?"),
             }
 
         self._client = Client(
@@ -91,7 +88,7 @@ class AzureApi:
 
         async def page(token: str) -> tuple[list[Json], str | None]:
             if token in used:
-                raise Failed(Trouble.GARBLED, f"Azure DevOps' list of {about} goes in a circle")
+                raise garbled(f"Azure DevOps' list of {about} goes in a circle")
             used.add(token)
             asked = {**params, "$top": str(_PER_PAGE), **({"continuationToken": token} if token else {})}
             answer = await self.send("GET", path, about, params=asked)
@@ -150,7 +147,7 @@ class AzureApi:
         entries = self._client.objects(body.get("value"), about)
         if body.get("count", len(entries)) != len(entries):
             detail = f"Azure DevOps' list of {about} shows another number of entries than it counts"
-            raise Failed(Trouble.GARBLED, detail)
+            raise garbled(detail)
         return entries
 
 

@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot.ci.ends import BROKEN_OFF, NOT_KNOWN, at_newest_attempt, dated, with_jobs
-from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
-from bot.http.client import Failed
+from bot.http.client import garbled
 from bot.http.values import Json, inner, instant, is_count, objects, text, words
 
 _GOING_ON: Mapping[str, Phase] = {
@@ -68,7 +67,7 @@ def run_from(build: Json, pipeline: Pipeline, url: str) -> Run:
     """One `Build`, without jobs. Raises Failed (garbled) if it has no id or time of queueing."""
     build_id, queued_at = build.get("id"), _instant(build.get("queueTime"))
     if not is_count(build_id) or queued_at is None:
-        raise Failed(Trouble.GARBLED, "Azure DevOps' answer names a build without its id or the time it was queued")
+        raise garbled("Azure DevOps' answer names a build without its id or the time it was queued")
     phase, conclusion, ended_at = dated(*_build_phase(build), _instant(build.get("finishTime")))
     starter = inner(build, "requestedFor")
     return Run(
@@ -101,7 +100,7 @@ def timeline_from(body: Json, about: str) -> Timeline:
     """Raises Failed (garbled) if a record has no id or type: it might be a job."""
     records = body.get("records")
     if not isinstance(records, list) or not all(_is_record(record) for record in records):
-        raise Failed(Trouble.GARBLED, f"Azure DevOps' timeline of {about} has another shape than documented")
+        raise garbled(f"Azure DevOps' timeline of {about} has another shape than documented")
     earlier = [_earlier(attempt, about) for record in records for attempt in _attempts(record, about)]
     return Timeline(tuple(records), tuple(dict.fromkeys(earlier)))
 
@@ -223,14 +222,14 @@ def _attempts(record: Json, about: str) -> list[object]:
     if attempts is None:
         return []
     if not isinstance(attempts, list):
-        raise Failed(Trouble.GARBLED, f"Azure DevOps' timeline of {about} does not list earlier attempts as documented")
+        raise garbled(f"Azure DevOps' timeline of {about} does not list earlier attempts as documented")
     return attempts
 
 
 def _earlier(attempt: object, about: str) -> str:
     timeline = text(attempt.get("timelineId")) if isinstance(attempt, Mapping) else ""
     if not re.fullmatch(r"[0-9A-Fa-f-]{8,40}", timeline):
-        raise Failed(Trouble.GARBLED, f"Azure DevOps' timeline of {about} names an earlier attempt without its id")
+        raise garbled(f"Azure DevOps' timeline of {about} names an earlier attempt without its id")
     return timeline.lower()
 
 

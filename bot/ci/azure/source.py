@@ -31,9 +31,8 @@ from bot.ci.azure.urls import (
 )
 from bot.ci.ends import without_jobs
 from bot.ci.frame import going_on_since, mine, remember
-from bot.core.evidence import Trouble
 from bot.core.run import Cancelled, CancelResult, Conclusion, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
-from bot.http.client import Absent, Failed, Limits, both, together
+from bot.http.client import Absent, Failed, Limits, both, garbled, together
 from bot.http.values import Json, inner, text
 from bot.ports.clock import Clock
 
@@ -148,7 +147,7 @@ class AzureDevOps:
         build, parts = await both(self._api.get_object(run_path(ref), about), self._parts(ref, hosts=hosts))
         run = self._listed(build, self._home(ref, build))
         if run.ref.id != ref.id:
-            raise Failed(Trouble.GARBLED, f"Azure DevOps answered with another build than {about}")
+            raise garbled(f"Azure DevOps answered with another build than {about}")
         return _join(await self._authored(run) if hosts and run.by_bot else run, parts)
 
     async def _authored(self, run: Run) -> Run:
@@ -212,7 +211,7 @@ class AzureDevOps:
                 passing=lambda answer: answer.status_code == codes.CONFLICT,
                 tries=1,
             )
-        raise Failed(Trouble.GARBLED, f"{about} was being changed by someone else at the same time")
+        raise garbled(f"{about} was being changed by someone else at the same time")
 
     async def is_switched(self, pipeline: Pipeline, *, on: bool) -> bool:
         definition = await self._api.get_object(definition_path(pipeline), definition_words(pipeline))

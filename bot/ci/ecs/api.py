@@ -13,7 +13,7 @@ import stamina
 
 from bot.aws.errors import AwsError, is_passing, translated
 from bot.core.evidence import Trouble
-from bot.http.client import Absent, Failed, together
+from bot.http.client import Absent, Failed, garbled, together
 from bot.http.pages import every_page
 from bot.http.values import Json, text
 
@@ -61,11 +61,11 @@ class EcsApi:
         """One task, with its tags. Raises Absent if ECS does not know it, or knows it no more."""
         tasks, failures = await self._describe(cluster, [name])
         if any(failure.get("reason") != "MISSING" for failure in failures):
-            raise Failed(Trouble.GARBLED, f"ECS did not say what became of {about}")
+            raise garbled(f"ECS did not say what became of {about}")
         if not tasks:
             raise Absent(f"{about}: it never was, or it ended more than about an hour ago and ECS has forgotten it")
         if [task_id(task.get("taskArn")) for task in tasks] != [name]:
-            raise Failed(Trouble.GARBLED, f"ECS answered with another task than {about}")
+            raise garbled(f"ECS answered with another task than {about}")
         return tasks[0]
 
     async def stop(self, cluster: str, task: str, reason: str, about: str) -> None:
@@ -116,7 +116,7 @@ class EcsApi:
         missing = {task_id(failure.get("arn")) for failure in failures if failure.get("reason") == "MISSING"}
         known = missing | {task_id(task.get("taskArn")) for task in tasks}
         if any(failure.get("reason") != "MISSING" for failure in failures) or not {*map(task_id, names)} <= known:
-            raise Failed(Trouble.GARBLED, f"ECS did not say what became of every one of the tasks in cluster {cluster}")
+            raise garbled(f"ECS did not say what became of every one of the tasks in cluster {cluster}")
         return tasks
 
     async def _describe(self, cluster: str, names: list[str]) -> tuple[list[Json], list[Json]]:
@@ -167,4 +167,4 @@ def _are_objects(value: object) -> TypeGuard[list[Json]]:
 
 
 def _garbled(about: str) -> Failed:
-    return Failed(Trouble.GARBLED, f"ECS' answer on {about} has another shape than documented")
+    return garbled(f"ECS' answer on {about} has another shape than documented")

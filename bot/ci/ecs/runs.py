@@ -12,9 +12,8 @@ from datetime import UTC, datetime
 
 from bot.ci.ecs.api import task_id
 from bot.ci.ends import NOT_KNOWN, dated
-from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
-from bot.http.client import Failed
+from bot.http.client import garbled
 from bot.http.values import Json, objects, text
 
 _GOING_ON: Mapping[str, Phase] = {
@@ -42,7 +41,7 @@ def run_from(task: Json, pipeline: Pipeline, url: str) -> Run:
     """One `Task`, without jobs. Raises Failed (garbled) if it has no ARN or time of creation."""
     run_id, created_at = task_id(task.get("taskArn")), _instant(task.get("createdAt"))
     if not run_id or created_at is None:
-        raise Failed(Trouble.GARBLED, "ECS' answer names a task without its ARN or the time it was created")
+        raise garbled("ECS' answer names a task without its ARN or the time it was created")
     phase, conclusion, ended_at = dated(*_phase(task), _instant(task.get("stoppedAt")))
     return Run(
         ref=RunRef(pipeline, run_id, url),

@@ -15,7 +15,7 @@ from httpx import codes
 from pydantic import SecretStr
 
 from bot.core.evidence import Trouble
-from bot.http.client import Client, Errors, Failed, Limits, Refusal, both, is_rate_limited, together
+from bot.http.client import Client, Errors, Failed, Limits, Refusal, both, denied, garbled, is_rate_limited, together
 from bot.http.values import Json, text
 from bot.ports.clock import Clock
 
@@ -65,14 +65,14 @@ class GitHubApi:
         def errors(no: Refusal) -> Errors:
             needs = "actions: read" if no.response.request.method == "GET" else "actions: write"
             sso = ", authorised for the organisation's SSO" if "x-github-sso" in no.response.headers else ""
-            denied = f"GitHub denies {no.deed} (403): {token_name} needs the permission {needs}{sso}"
+            refused = f"GitHub denies {no.deed} (403): {token_name} needs the permission {needs}{sso}"
             moved = (
                 f"GitHub has moved {no.deed} ({no.status}): was it renamed? Its new name belongs in the configuration"
             )
             return {
-                codes.UNAUTHORIZED: no.denied(f"GitHub refuses the token (401): {token_name} is wrong or expired"),
-                codes.FORBIDDEN: no.throttled() if is_rate_limited(no.response) else no.denied(denied),
-                3: no.garbled(moved),
+                codes.UNAUTHORIZED: denied(f"GitHub refuses the token (401): {token_name} is wrong or expired"),
+                codes.FORBIDDEN: no.throttled() if is_rate_limited(no.response) else denied(refused),
+                3: garbled(moved),
             }
 
         self.client = Client(
@@ -217,7 +217,7 @@ class GitHubApi:
 def _id(entry: Json, about: str) -> int:
     value = entry.get("id")
     if not isinstance(value, int):
-        raise Failed(Trouble.GARBLED, f"GitHub's list of {about} has an entry without an id")
+        raise garbled(f"GitHub's list of {about} has an entry without an id")
     return value
 
 
@@ -233,7 +233,7 @@ def _created(since: datetime | None, until: str) -> dict[str, str]:
 
 
 def _incomplete(about: str, shown: int, total: int) -> Failed:
-    return Failed(Trouble.GARBLED, f"GitHub counts {total} entries of {about} and shows only {shown}")
+    return garbled(f"GitHub counts {total} entries of {about} and shows only {shown}")
 
 
 def _too_much(about: str, total: int) -> Failed:

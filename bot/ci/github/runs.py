@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from bot.ci.ends import BROKEN_OFF, NOT_KNOWN, with_jobs
-from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
-from bot.http.client import Failed
+from bot.http.client import garbled
 from bot.http.values import Json, inner, instant, is_count, text, words
 
 _GOING_ON: Mapping[str, Phase] = {
@@ -41,7 +40,7 @@ def run_from(entry: Json, pipeline: Pipeline) -> Run:
     """
     run_id, created_at = entry.get("id"), instant(entry.get("created_at"))
     if not is_count(run_id) or created_at is None:
-        raise Failed(Trouble.GARBLED, "GitHub's answer names a run without its id or creation time")
+        raise garbled("GitHub's answer names a run without its id or creation time")
     attempt, updated_at = entry.get("run_attempt", 1), instant(entry.get("updated_at"))
     phase, conclusion = _run_phase(entry)
     starter = inner(entry, "triggering_actor") or inner(entry, "actor")
@@ -73,7 +72,7 @@ def run_from(entry: Json, pipeline: Pipeline) -> Run:
 def job_from(entry: Json, newest_attempt: int) -> Job:
     """One `job`. One that does not say its attempt counts to the newest. Raises Failed (garbled) without an id."""
     if not is_count(entry.get("id")):
-        raise Failed(Trouble.GARBLED, "GitHub's answer names a job without its id")
+        raise garbled("GitHub's answer names a job without its id")
     attempt, ended_at = entry.get("run_attempt", newest_attempt), instant(entry.get("completed_at"))
     phase, conclusion = _phase(entry)
     if phase is Phase.ENDED and (ended_at is None or not is_count(attempt)):

@@ -19,9 +19,8 @@ from bot.ci.frame import mine
 from bot.ci.github.api import PER_PAGE, SYSTEM, GitHubApi
 from bot.ci.github.runs import completed, pipeline_of, run_from, same_repo, workflow_of
 from bot.ci.github.urls import run_in
-from bot.core.evidence import Trouble
 from bot.core.run import Cancelled, CancelResult, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
-from bot.http.client import Absent, Failed, Limits, both
+from bot.http.client import Absent, Failed, Limits, both, garbled
 from bot.http.values import Json, text
 from bot.ports.clock import Clock
 
@@ -89,7 +88,7 @@ class GitHubActions:
         entry, jobs = await both(self._api.client.get_object(_run_path(ref), _run_words(ref)), self._jobs(ref))
         run = run_from(entry, self._home(ref, entry))
         if run.ref.id != ref.id:
-            raise Failed(Trouble.GARBLED, f"GitHub answered with another run than {_run_words(ref)}")
+            raise garbled(f"GitHub answered with another run than {_run_words(ref)}")
         try:
             return without_jobs(run, jobs) if isinstance(jobs, str) else completed(run, jobs)
         except Failed as failed:

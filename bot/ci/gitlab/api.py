@@ -14,8 +14,7 @@ import httpx
 from httpx import codes
 from pydantic import SecretStr
 
-from bot.core.evidence import Trouble
-from bot.http.client import Client, Errors, Failed, Limits, Refusal
+from bot.http.client import Client, Errors, Limits, Refusal, denied, garbled
 from bot.http.pages import every_page
 from bot.http.values import Json, is_count
 from bot.ports.clock import Clock
@@ -38,14 +37,14 @@ def client_of(
 
     def errors(no: Refusal) -> Errors:
         scope, role = ("read_api", "Reporter") if no.response.request.method == "GET" else ("api", "Maintainer")
-        denied = f"GitLab denies {no.deed} (403): the user of {token_name} needs the role {role} in the project"
+        refused = f"GitLab denies {no.deed} (403): the user of {token_name} needs the role {role} in the project"
         if b"insufficient_scope" in no.response.content:
-            denied = f"GitLab refuses the token: it lacks `{scope}` (403, {token_name})"
+            refused = f"GitLab refuses the token: it lacks `{scope}` (403, {token_name})"
         moved = f"GitLab has moved {no.deed} ({no.status}): was it renamed? Does base_url end in /api/v4?"
         return {
-            codes.UNAUTHORIZED: no.denied(f"GitLab refuses the token (401): {token_name} is wrong, expired or revoked"),
-            codes.FORBIDDEN: no.denied(denied),
-            3: no.garbled(moved),
+            codes.UNAUTHORIZED: denied(f"GitLab refuses the token (401): {token_name} is wrong, expired or revoked"),
+            codes.FORBIDDEN: denied(refused),
+            3: garbled(moved),
         }
 
     def headers() -> Mapping[str, str]:
@@ -75,7 +74,7 @@ async def listing(
         found, total = await _pages(client, path, about, params, is_empty)
         if len(found) >= total:
             return list(found.values())
-    raise Failed(Trouble.GARBLED, f"GitLab counts {total} entries of {about} and shows only {len(found)}")
+    raise garbled(f"GitLab counts {total} entries of {about} and shows only {len(found)}")
 
 
 async def traced_host(client: Client, path: str, about: str) -> str | None:
@@ -97,7 +96,7 @@ async def _pages(
             return [], None
         entries = client.objects(client.document(response), about)
         if not all(is_count(entry.get("id")) for entry in entries):
-            raise Failed(Trouble.GARBLED, f"GitLab's list of {about} has an entry without an id")
+            raise garbled(f"GitLab's list of {about} has an entry without an id")
         total = max(total, _header_number(response, "x-total"))
         return entries, _next_page(response, asked) if _has_next(response, len(entries)) else None
 

@@ -13,9 +13,8 @@ from dataclasses import replace
 from operator import itemgetter
 
 from bot.ci.ends import BROKEN_OFF, NOT_KNOWN, at_newest_attempt, dated, with_jobs
-from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
-from bot.http.client import Failed
+from bot.http.client import garbled
 from bot.http.values import Json, inner, instant, is_count, text, words
 
 GOING_ON: Mapping[str, Phase] = {
@@ -73,7 +72,7 @@ def run_from(entry: Json, pipeline: Pipeline) -> Run:
     """One pipeline as GitLab calls it, without jobs. Raises Failed (garbled) if it has no id or creation time."""
     run_id, created_at = entry.get("id"), instant(entry.get("created_at"))
     if not is_count(run_id) or created_at is None:
-        raise Failed(Trouble.GARBLED, "GitLab's answer names a pipeline without its id or creation time")
+        raise garbled("GitLab's answer names a pipeline without its id or creation time")
     ended_at = max(filter(None, (instant(entry.get(key)) for key in ("finished_at", "updated_at"))), default=None)
     phase, conclusion, ended_at = dated(*_phase(entry), ended_at)
     return Run(
@@ -109,7 +108,7 @@ def jobs_from(entries: Iterable[Json], *, parent: Run, hosts: Mapping[int, str])
     """
     entries = list(entries)
     if not all(is_count(entry.get("id")) for entry in entries):
-        raise Failed(Trouble.GARBLED, "GitLab's answer names a job without its id")
+        raise garbled("GitLab's answer names a job without its id")
     tries: Counter[str] = Counter()
     jobs = []
     for entry in sorted(entries, key=itemgetter("id")):

@@ -12,7 +12,7 @@ from bot.ci.gitlab.api import listing, project_path
 from bot.ci.gitlab.runs import same_ref
 from bot.core.evidence import Trouble
 from bot.core.run import Pipeline, Switched, SwitchResult
-from bot.http.client import Absent, Client, Failed
+from bot.http.client import Absent, Client, Failed, garbled
 from bot.http.values import Json, text
 
 MARK = " (stopped by tflock)"
@@ -43,7 +43,7 @@ async def _schedules(client: Client, pipeline: Pipeline) -> list[Json]:
     found = await listing(client, f"{project_path(project)}/pipeline_schedules", f"the schedules of {project}", {})
     mine = [schedule for schedule in found if same_ref(pipeline.get("ref"), text(schedule.get("ref")))]
     if not all(isinstance(schedule.get("active"), bool) for schedule in mine):
-        raise Failed(Trouble.GARBLED, f"GitLab does not say which schedules of {project} are active")
+        raise garbled(f"GitLab does not say which schedules of {project} are active")
     return mine
 
 

@@ -21,9 +21,8 @@ from bot.ci.gitlab.runs import GOING_ON, pipeline_of, run_from, same_project, sa
 from bot.ci.gitlab.schedules import switch
 from bot.ci.gitlab.tree import Hosts, Tree, pipeline_words, read_tree, started_by, whole
 from bot.ci.gitlab.urls import JOB, run_in
-from bot.core.evidence import Trouble
 from bot.core.run import Cancelled, Pipeline, Run, RunRef, Switched
-from bot.http.client import Absent, Failed, Limits, together
+from bot.http.client import Absent, Limits, garbled, together
 from bot.http.values import Json, inner, is_count, is_number, text
 from bot.ports.clock import Clock
 
@@ -172,7 +171,7 @@ class GitLab:
         job = await self._client.get_object(f"{project_path(project)}/jobs/{job_id}", f"job {job_id} in {project}")
         found = inner(job, "pipeline").get("id")
         if not is_count(found):
-            raise Failed(Trouble.GARBLED, f"GitLab does not say to which pipeline job {job_id} belongs")
+            raise garbled(f"GitLab does not say to which pipeline job {job_id} belongs")
         return str(found)
 
     def _home(self, ref: RunRef, entry: Json) -> Pipeline:

@@ -22,7 +22,7 @@ from bot.ci.gitlab.runs import (
 from bot.ci.gitlab.urls import project_in
 from bot.core.evidence import Trouble
 from bot.core.run import Phase, Pipeline, Run
-from bot.http.client import Absent, Client, Failed, both, together
+from bot.http.client import Absent, Client, Failed, both, garbled, together
 from bot.http.values import Json, inner, is_count, text
 
 _MOST_PARTS = 30
@@ -148,7 +148,7 @@ async def _part(client: Client, project: str, pipeline_id: str) -> Part:
         _entry(client, project, pipeline_id), _contents(client, project, pipeline_id)
     )
     if missing is not None:
-        raise Failed(Trouble.GARBLED, missing)
+        raise garbled(missing)
     return Part(project, entry, _run(entry, pipeline_id), jobs, bridges)
 
 
@@ -160,7 +160,7 @@ async def _entry(client: Client, project: str, pipeline_id: str) -> Json:
 def _run(entry: Json, pipeline_id: str) -> Run:
     run = run_from(entry, Pipeline("", ()))
     if run.ref.id != pipeline_id:
-        raise Failed(Trouble.GARBLED, f"GitLab answered with another pipeline than {pipeline_id}")
+        raise garbled(f"GitLab answered with another pipeline than {pipeline_id}")
     return run
 
 
@@ -190,7 +190,7 @@ def _below(part: Part, base_url: str) -> Iterator[tuple[str, str]]:
         project = _project_of(below, base_url)
         if project is None or not is_count(below.get("id")):
             detail = f"GitLab does not say which pipeline {text(bridge.get('name')) or 'a trigger job'} started"
-            raise Failed(Trouble.GARBLED, detail)
+            raise garbled(detail)
         yield str(below["id"]), project
 
 

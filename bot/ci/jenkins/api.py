@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from bot.ci.jenkins.runs import BUILD, ITEM, OLDER_BUILD, Console, console_from
 from bot.core.evidence import Trouble
-from bot.http.client import Absent, Client, Errors, Failed, Limits, Refusal
+from bot.http.client import Absent, Client, Errors, Failed, Limits, Refusal, denied, garbled
 from bot.http.values import Json, is_count, text
 from bot.ports.clock import Clock
 
@@ -53,15 +53,15 @@ class Credentials:
             refused = (
                 f"Jenkins asks for a login ({no.status}): is base_url right, and {self.user_name}, {self.token_name}?"
             )
-        denied = f"Jenkins denies {no.deed} (403): the user of {self.user_name} needs the permission {right}"
+        lacking = f"Jenkins denies {no.deed} (403): the user of {self.user_name} needs the permission {right}"
         moved = f"Jenkins sends on for {no.deed} ({no.status}): is base_url its full address, with its path?"
         gone = Absent(f"{no.about}, or the user may not see it")
         return {
-            codes.UNAUTHORIZED: no.denied(refused),
-            codes.FORBIDDEN: no.denied(denied),
+            codes.UNAUTHORIZED: denied(refused),
+            codes.FORBIDDEN: denied(lacking),
             codes.NOT_FOUND: gone,
             codes.GONE: gone,
-            3: no.garbled(moved),
+            3: garbled(moved),
         }
 
 
@@ -115,7 +115,7 @@ class JenkinsApi:
             found = await self._pages(path, about, since)
             if found is not None:
                 return found
-        raise Failed(Trouble.GARBLED, f"Jenkins' list of the builds of {about} changes faster than it can be read")
+        raise garbled(f"Jenkins' list of the builds of {about} changes faster than it can be read")
 
     async def queue(self) -> list[Json]:
         body = await self.get_object("/queue", "the queue", f"items[{ITEM}]")
@@ -137,7 +137,7 @@ class JenkinsApi:
             body = await self.get_object(path, about, f"{key}[{tree}]{{{first},{first + size}}}")
             if key not in body:
                 detail = f"Jenkins shows no builds of {about}: is it a folder or a multibranch project?"
-                raise Failed(Trouble.GARBLED, detail)
+                raise garbled(detail)
             page = self.client.objects(body[key], about)
             if last is not None and last not in [build.get("number") for build in page]:
                 return None
@@ -153,14 +153,14 @@ class JenkinsApi:
         body = await self.get_object("/crumbIssuer", "the crumb issuer", "crumb,crumbRequestField")
         field, crumb = text(body.get("crumbRequestField")), text(body.get("crumb"))
         if not re.fullmatch(r"[A-Za-z.-]{1,50}", field) or not re.fullmatch(r"[\x21-\x7e]{1,500}", crumb):
-            raise Failed(Trouble.GARBLED, "Jenkins wants a crumb and gives none")
+            raise garbled("Jenkins wants a crumb and gives none")
         return {field: crumb}
 
 
 def _number(build: Json, about: str) -> int:
     value = build.get("number")
     if not is_count(value):
-        raise Failed(Trouble.GARBLED, f"Jenkins' list of the builds of {about} has one without a number")
+        raise garbled(f"Jenkins' list of the builds of {about} has one without a number")
     return value
 
 

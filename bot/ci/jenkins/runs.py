@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from bot.ci.ends import NOT_KNOWN, dated
-from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
-from bot.http.client import Failed
+from bot.http.client import garbled
 from bot.http.values import Json, inner, is_count, objects, text, words
 
 QUEUED = "queue:"
@@ -85,7 +84,7 @@ def build_from(entry: Json, pipeline: Pipeline, url: str) -> Run:
     """One build, without jobs. Raises Failed (garbled) if it has no number or start."""
     number, started_at = entry.get("number"), _moment(entry.get("timestamp"))
     if not is_count(number) or started_at is None:
-        raise Failed(Trouble.GARBLED, "Jenkins' answer names a build without its number or start")
+        raise garbled("Jenkins' answer names a build without its number or start")
     phase, conclusion, ended_at = dated(*_phase(entry), _end(entry, started_at))
     return Run(
         ref=RunRef(pipeline, str(number), f"{url}/{number}/"),
@@ -111,7 +110,7 @@ def item_from(entry: Json, pipeline: Pipeline, url: str) -> Run:
     """What waits in the queue, as a run without jobs. Raises Failed (garbled) if it has no id or time."""
     item, queued_at = entry.get("id"), _moment(entry.get("inQueueSince"))
     if not is_count(item) or queued_at is None:
-        raise Failed(Trouble.GARBLED, "Jenkins' queue has an item without its id or time")
+        raise garbled("Jenkins' queue has an item without its id or time")
     is_cancelled = entry.get("cancelled") is True
     return Run(
         ref=RunRef(pipeline, f"{QUEUED}{item}", f"{url}/"),

@@ -15,9 +15,8 @@ from bot.ci.frame import mine, remember
 from bot.ci.jenkins.api import SYSTEM, Credentials, JenkinsApi
 from bot.ci.jenkins.runs import ITEM, QUEUED, WHOLE_BUILD, Console, build_from, completed, is_freestyle, item_from
 from bot.ci.jenkins.urls import build_in, job_of, job_path
-from bot.core.evidence import Trouble
 from bot.core.run import Cancelled, CancelResult, Conclusion, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
-from bot.http.client import Absent, Failed, Limits
+from bot.http.client import Absent, Limits, garbled
 from bot.http.values import Json, inner, is_count, is_number, text
 from bot.ports.clock import Clock
 
@@ -100,7 +99,7 @@ class Jenkins:
         entry = await self._api.get_object(f"{job_path(job)}/{ref.id}", f"build {ref.id} of {job}", WHOLE_BUILD)
         run = build_from(entry, ref.pipeline, self._base_url + job_path(job))
         if run.ref.id != ref.id:
-            raise Failed(Trouble.GARBLED, f"Jenkins answered with another build than {ref.id} of {job}")
+            raise garbled(f"Jenkins answered with another build than {ref.id} of {job}")
         return completed(run, entry, await self._console(run, entry)), entry
 
     async def _item(self, ref: RunRef) -> Json:
@@ -112,7 +111,7 @@ class Jenkins:
         if not _is_of(item, job):
             raise Absent(about)
         if str(item.get("id")) != number:
-            raise Failed(Trouble.GARBLED, f"Jenkins answered with another item than {number}")
+            raise garbled(f"Jenkins answered with another item than {number}")
         return item
 
     async def _console(self, run: Run, entry: Json) -> Console:
