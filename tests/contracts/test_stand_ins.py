@@ -300,7 +300,7 @@ async def test_a_free_place_is_free_in_every_half(place):
 async def test_a_lock_is_read_as_written_and_released_half_by_half(place):
     seen = await held(place)
 
-    results = [(await place.backend.release(place)).result for place in seen.places_of("first")]
+    results = [(await place.backend.release(held)).result for held in seen.places_of("first")]
 
     assert [(info.id, info.who, info.created) for info in seen.locks] == [("first", "first@runner", NOON)]
     assert results == [ReleaseResult.RELEASED] * 2
@@ -312,7 +312,7 @@ async def test_a_second_release_finds_the_half_free_and_another_lock_is_left_sta
     await place.backend.release(first)
     await place.write(second.kind, text_of("second"))
 
-    results = [(await place.backend.release(place)).result for place in (first, second)]
+    results = [(await place.backend.release(held)).result for held in (first, second)]
 
     assert results == [ReleaseResult.ALREADY_FREE, ReleaseResult.HOLDER_CHANGED]
     assert await place.stands(second.kind) == text_of("second")
@@ -323,7 +323,7 @@ async def test_garbage_is_held_and_never_released(place):
 
     seen = await place.backend.read_lock()
 
-    assert [place.kind for place in seen.garbage] == [PlaceKind.ITEM]
+    assert [held.kind for held in seen.garbage] == [PlaceKind.ITEM]
     assert (await place.backend.release(seen.garbage[0])).result is ReleaseResult.DENIED
     assert await place.stands(PlaceKind.ITEM) == "not json"
 
@@ -335,9 +335,7 @@ async def test_a_throttled_read_is_unseen_and_does_not_hide_the_other_half(place
 
     seen = await place.backend.read_lock()
 
-    assert [(place, why.trouble) for place, why in seen.unseen if isinstance(why, Unseen)] == [
-        (kind, Trouble.THROTTLED)
-    ]
+    assert [(held, why.trouble) for held, why in seen.unseen if isinstance(why, Unseen)] == [(kind, Trouble.THROTTLED)]
     assert len(seen.held) == 1
     assert not seen.is_free
 
@@ -347,7 +345,7 @@ async def test_a_throttled_release_leaves_the_half(place, kind):
     seen = await held(place)
     place.throttle(kind, "delete")
 
-    results = {place.kind: (await place.backend.release(place)).result for place in seen.held}
+    results = {held.kind: (await place.backend.release(held)).result for held in seen.held}
 
     assert results[kind] is ReleaseResult.THROTTLED
     assert await place.stands(kind) == text_of()
@@ -358,7 +356,7 @@ async def test_a_release_whose_answer_was_lost_is_settled_by_reading(place, kind
     seen = await held(place)
     place.lose_answer(kind)
 
-    results = [(await place.backend.release(place)).result for place in seen.held]
+    results = [(await place.backend.release(held)).result for held in seen.held]
 
     assert results == [ReleaseResult.RELEASED] * 2
     assert await place.stands(kind) is None
