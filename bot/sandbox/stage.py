@@ -52,8 +52,8 @@ SHORT_TIMES: Mapping[str, Any] = MappingProxyType(
 )
 """The policy of a stage unless another is given: the gate's waiting times, short enough to wait for."""
 
-_READY_LIMIT = 60.0
-_PATIENCE = 10.0
+_READY_LIMIT = 150.0
+_PATIENCE = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ async def test_killed_between_intent_and_delete_the_restarted_bot_settles_it(sce
     lock, _ = await bots.dead_lock()
     checklist = await scene.checklist("unlock staging", "allowed")
     # the delete waits at the proxy, and its sender does not live to see it pass
-    fault = bots.proxy.fault("dynamodb:DeleteItem", Delay(3600), times=1)
+    fault = bots.proxy.fault("dynamodb:DeleteItem", Delay(3600))
     await scene.click(checklist, "unlock.confirm")
     await scene.has_recorded("unlock.releasing")
     await bot.kill()

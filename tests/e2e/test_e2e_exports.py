@@ -75,7 +75,7 @@ async def test_killed_while_files_go_out_the_restarted_bot_brings_the_export_to_
     bot = await bots.start()
     await scene.types("open")
     await scene.shown("incident opened")
-    scene.slack.slow("files.completeUploadExternal", seconds=3)
+    scene.slack.slow("files.completeUploadExternal", seconds=10)
     scene.stage.proxy.fault("s3:PutObject", Delay(5), times=1)
     before = sum(call.method == "files.getUploadURLExternal" for call in scene.slack.calls)
     await scene.types("close")

@@ -157,7 +157,7 @@ async def test_a_lock_that_changed_hands_between_checklist_and_click_is_not_touc
 async def test_a_lock_that_changes_hands_while_the_delete_is_on_its_way_is_not_touched(scene):
     await scene.stage.dead_lock()
     checklist = await scene.checklist("unlock staging", "allowed")
-    scene.stage.proxy.fault("dynamodb:DeleteItem", Delay(2), times=1)
+    scene.stage.proxy.fault("dynamodb:DeleteItem", Delay(4), times=1)
     await scene.click(checklist, "unlock.confirm")
     await scene.has_recorded("unlock.releasing")
     key = f"{scene.stage.aws.bucket}/{scene.stage.states['staging'].key}"
@@ -347,7 +347,7 @@ async def test_a_second_click_is_told_that_it_is_being_carried_out(scene):
     await scene.stage.dead_lock()
     checklist = await scene.checklist("unlock staging", "allowed")
     button = dict(scene.slack.find_button(checklist, "unlock.confirm"))
-    scene.stage.proxy.fault("dynamodb:DeleteItem", Delay(1.5), times=1)
+    scene.stage.proxy.fault("dynamodb:DeleteItem", Delay(4), times=1)
     await scene.click(checklist, button)
     await scene.has_recorded("unlock.releasing")
 

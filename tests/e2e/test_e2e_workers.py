@@ -50,7 +50,7 @@ async def test_another_worker_takes_over_from_one_that_was_killed(scene, bots):
     first = await bots.start("worker", name="first")
     lock, _ = await bots.dead_lock()
     checklist = await scene.checklist("unlock staging", "allowed")
-    fault = bots.proxy.fault("dynamodb:DeleteItem", Delay(3600), times=1)
+    fault = bots.proxy.fault("dynamodb:DeleteItem", Delay(3600))
     await scene.click(checklist, "unlock.confirm")
     await scene.has_recorded("unlock.releasing")
     await bots.start("worker", name="second")
