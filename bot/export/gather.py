@@ -19,12 +19,12 @@ from bot.core.account.story import Story
 from bot.core.account.values import Account
 from bot.core.record.incident import Course, Incident
 from bot.core.record.redact import is_telling, redact
-from bot.core.record.revision import CORRECTIONS, ENTRY, Revisions
+from bot.core.record.revision import Revisions, Shown
 from bot.core.record.timeline import Entry, Kind, clean_text, recordable
 from bot.errors import ChainBroken, JournalAway
 from bot.export.json.read import read_export
 from bot.export.json.row import read_row, row_of, spelled
-from bot.export.material import Line, Record
+from bot.export.material import Record
 from bot.export.spool import Spool
 from bot.ports.journal import Journal
 
@@ -81,23 +81,12 @@ class Gathered:
         self._revisions = revisions
         self._order = order
 
-    def lines(self) -> Iterator[Line]:
+    def lines(self) -> Iterator[Shown]:
         for place in self._order:
             entry, _ = _read(self._spool[place])
             shown = self._revisions.shown(entry)
             if shown is not None:
-                now = shown.entry
-                yield Line(
-                    id=now.id,
-                    at=now.at,
-                    recorded_at=now.recorded_at,
-                    kind=now.kind,
-                    actor=now.actor,
-                    text=now.text,
-                    facts=now.facts,
-                    is_key=shown.is_key,
-                    changes=shown.changes,
-                )
+                yield shown
 
     def records(self) -> Iterator[Record]:
         for place in range(len(self._spool)):
@@ -113,7 +102,6 @@ class _Gathering:
         self._spool = spool
         self._course, self._revisions, self._story = Course(), Revisions(), Story(self._incident)
         self._instants = array("q")
-        self._corrected = set[object]()
         self._last: Entry | None = None
 
     def take_all(self, entries: Iterable[Entry]) -> None:
@@ -126,8 +114,6 @@ class _Gathering:
         clean = _cleaned(entry)
         self._spool.add(spelled(row_of(clean, redacted=redacted or clean != entry)).encode())
         self._instants.append((clean.at - _EPOCH) // _MICROSECOND)
-        if clean.kind in CORRECTIONS:
-            self._corrected.add(clean.facts.get(ENTRY))
         self._revisions.learn(clean)
         self._story.learn(clean)
         self._last = clean
@@ -171,9 +157,9 @@ class _Gathering:
 
     def _ordered(self) -> Sequence[int]:
         """Places by the time that is to be shown, and of equal times as recorded."""
-        for place, entry in enumerate(self._entries() if self._corrected else ()):
+        for place, entry in enumerate(self._entries() if self._revisions.corrections else ()):
             self._story.recall(entry)
-            if entry.id in self._corrected:
+            if self._revisions.is_corrected(entry.id):
                 self._instants[place] = (self._revisions.seen(entry).entry.at - _EPOCH) // _MICROSECOND
         return array("Q", sorted(range(len(self._spool)), key=self._instants.__getitem__))
 

@@ -5,33 +5,14 @@ Writers are plain functions of a `Material` and a path, and run in a thread: `wr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from bot.core.account.values import Account
-from bot.core.record.revision import Change, Shown
+from bot.core.record.revision import Shown
 from bot.core.record.timeline import Entry
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """An entry as it is to be shown, with edits applied and secrets taken out once more.
-
-    `changes` are the corrections that were made to it, in order. `facts` are those that were recorded.
-    """
-
-    id: str
-    at: datetime
-    recorded_at: datetime
-    kind: str
-    actor: str
-    text: str
-    facts: Mapping[str, object]
-    is_key: bool
-    changes: tuple[Change, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +35,11 @@ class Material(Protocol):
     @property
     def account(self) -> Account: ...
 
-    def lines(self) -> Iterator[Line]:
-        """What is to be shown: without hidden entries and without corrections themselves, by when it happened."""
+    def lines(self) -> Iterator[Shown]:
+        """What is to be shown, by when it happened: without hidden entries and without corrections themselves.
+
+        Edits are applied and secrets are taken out once more; the facts are those that were recorded.
+        """
         ...
 
     def records(self) -> Iterator[Record]:

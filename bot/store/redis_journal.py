@@ -14,9 +14,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bot.core.phrase import one_line
+from bot.core.record.facts import IncidentClosed, IncidentOpened, IncidentRenamed, IncidentReopened, draft_of
 from bot.core.record.incident import Incident, closing_key, incident_id, is_safe_id, opening_key
 from bot.core.record.revision import CORRECTIONS
-from bot.core.record.timeline import Draft, Entry, Kind, clean_text, stamp
+from bot.core.record.timeline import Draft, Entry, clean_text, stamp
 from bot.errors import ChainBroken, JournalAway, NotPermitted
 from bot.ports.clock import Clock
 from bot.ports.journal import Appended
@@ -164,7 +165,7 @@ class RedisJournal:
             if incident is None:
                 return None
             once = closing_key(_life(head))
-            draft = Draft(at, Kind.INCIDENT_CLOSED, by, "Incident closed", {"incident": incident_id}, once)
+            draft = draft_of(IncidentClosed(incident=incident_id), at, by, "Incident closed", once=once)
             marks = {"closed_at": stamp(at), "closed_by": clean_text(by)}
             if if_last is not None:
                 marks["=tail"] = head["tail"]
@@ -214,8 +215,8 @@ class RedisJournal:
                 incident = await self._look_up(incident_id)
                 if incident is None or incident.title == title:
                     return incident
-                facts = {"title": title, "before": incident.title}
-                draft = Draft(at, Kind.INCIDENT_RENAMED, by, f"Incident renamed: {title}", facts)
+                facts = IncidentRenamed(title=title, before=incident.title)
+                draft = draft_of(facts, at, by, f"Incident renamed: {title}")
                 try:
                     await self._recorder.record(incident_id, draft, marks={"=title": incident.title, "title": title})
                 except Stale:
@@ -312,16 +313,15 @@ class RedisJournal:
             return await Staging(self._client, incident, token=wanted.token, keep=self._keep).publish()
         once = opening_key(wanted.life)
         if wanted.life > 1:
-            draft = Draft(
-                wanted.at, Kind.INCIDENT_REOPENED, wanted.by, "Incident reopened", {"incident": incident.id}, once
-            )
+            reopened = IncidentReopened(incident=incident.id)
+            draft = draft_of(reopened, wanted.at, wanted.by, "Incident reopened", once=once)
             marks = {"life": str(wanted.life), "-closed_at": "", "-closed_by": ""}
             return (await self._recorder.record(incident.id, draft, marks=marks)).added
         if now - wanted.at > _RESERVED:
             return False
-        facts = {"incident": incident.id, "channel": incident.channel, "title": incident.title}
+        facts = IncidentOpened(incident=incident.id, channel=incident.channel, title=incident.title)
         text = f"Incident opened: {incident.title}" if incident.title else "Incident opened"
-        draft = Draft(incident.opened_at, Kind.INCIDENT_OPENED, incident.opened_by, text, facts, once)
+        draft = draft_of(facts, incident.opened_at, incident.opened_by, text, once=once)
         return (await self._recorder.record(incident.id, draft, marks=head_of(incident), creates=True)).added
 
     async def _list(self, incident: Incident) -> None:

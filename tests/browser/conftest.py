@@ -26,10 +26,9 @@ from bot.core.account.values import (
 )
 from bot.core.phrase import Linked, Person, Quoted
 from bot.core.record.incident import Incident
-from bot.core.record.revision import Change
-from bot.core.record.timeline import Entry
+from bot.core.record.revision import Change, Shown
+from bot.core.record.timeline import GENESIS, Entry
 from bot.export.html.page import write_html
-from bot.export.material import Line
 
 LOCK = "6d2f1c0e-4b7a-9a53-1f0e-2c8d7b5a9e31"
 
@@ -39,9 +38,9 @@ class Told:
     """Implements `bot.export.material.Material` for the page."""
 
     account: Account
-    told: tuple[Line, ...]
+    told: tuple[Shown, ...]
 
-    def lines(self) -> Iterator[Line]:
+    def lines(self) -> Iterator[Shown]:
         return iter(self.told)
 
     def records(self):
@@ -124,7 +123,7 @@ _STORY = (
 _KEYS = {"9", "12", "16"}
 
 
-def _line(number: int, row) -> Line:
+def _line(number: int, row) -> Shown:
     clock, kind, actor, text, facts = row
     ids, when = str(number), at(clock)
     changes = ()
@@ -132,7 +131,8 @@ def _line(number: int, row) -> Line:
         changes = (
             Change("U2", at("12:01:10"), "entry.edited", "wrong one", "deploy of 2026.46 went through", at("11:14")),
         )  # fmt: skip
-    return Line(ids, when, when + timedelta(milliseconds=40), kind, actor, text, facts, ids in _KEYS, changes)
+    entry = Entry(ids, when, when + timedelta(milliseconds=40), kind, actor, text, facts, GENESIS, "0")
+    return Shown(entry, changes, ids in _KEYS)
 
 
 def _summary() -> Summary:

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.core.record.revision import AT, ENTRY, TEXT
 from bot.core.record.timeline import Draft, Kind
 from bot.store.embedded import redis_for
 
@@ -25,10 +24,10 @@ async def recorded(store):
         for text in texts
     ]
     earlier = (OPENED + timedelta(minutes=2)).isoformat()
-    edit = {ENTRY: notes[0].entry.id, TEXT: "the apply hangs", AT: earlier}
+    edit = {"entry": notes[0].entry.id, "text": "the apply hangs", "at": earlier}
     now = OPENED + timedelta(minutes=9)
     await store.journal.append(incident.id, Draft(now, Kind.ENTRY_EDITED, "U0QUINN", "corrected", edit))
-    hidden = {ENTRY: notes[1].entry.id}
+    hidden = {"entry": notes[1].entry.id}
     await store.journal.append(incident.id, Draft(now, Kind.ENTRY_HIDDEN, "U0QUINN", "taken back", hidden))
     return incident.id
 

@@ -35,7 +35,8 @@ from bot.core.lock import (
 )
 from bot.core.people import Approval, Channel, Member, OwnerAnswer, OwnerSays, Standing
 from bot.core.policy import Holders, Policy
-from bot.core.record.facts import inspection_facts, lock_facts, loop_facts, verdict_facts
+from bot.core.record.codec import written
+from bot.core.record.evidence import Evidence, LockFacts, LoopFacts, VerdictFacts
 from bot.core.record.incident import Incident
 from bot.core.record.timeline import GENESIS, Entry, Kind
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
@@ -261,8 +262,8 @@ class Chronicle:
             Kind.GATE_DECIDED,
             text="unlock of staging: refuse",
             lock_id=lock.id if lock else "",
-            verdict=verdict_facts(verdict),
-            evidence=inspection_facts(inspection),
+            verdict=written(VerdictFacts.of(verdict)),
+            evidence=written(Evidence.of(inspection)),
         )
 
     def inspection(self, clock: str, **changes: Any) -> Inspection:
@@ -320,14 +321,20 @@ class Chronicle:
         self.look("11:45", contention=self.crowd("11:45"), table=self.table(refused=312))
         self.add("11:54", Kind.COMMAND_RECEIVED, parker, "/tflock kill-job staging")
         loop = {"request": "k1", "state": "staging", "stop_source": True}
-        self.add("11:55", Kind.KILL_REQUESTED, quinn, **loop, loop=loop_facts(self.crowd("11:55", 2, 125).loops[0]))
+        self.add(
+            "11:55",
+            Kind.KILL_REQUESTED,
+            quinn,
+            **loop,
+            loop=written(LoopFacts.of(self.crowd("11:55", 2, 125).loops[0])),
+        )
         ended = {"ended": True, "count": 47, "switched": "done", "pipeline": "dependency-update.yml in acme/infra"}
         self.add("11:56", Kind.KILL_CONFIRMED, quinn, "47 runs ended", request="k1", state="staging", **ended, runs=[])
         self.add("12:06", Kind.COMMAND_RECEIVED, parker, "/tflock unlock staging")
         self.look("12:06", table=self.table(refused=40))
         self.add("12:06:30", Kind.OWNER_ANSWERED, "U0ELLIOTT", "says that it is dead", **lock, says="dead")
         self.add("12:07", Kind.UNLOCK_REQUESTED, parker, **lock)
-        self.add("12:07:01", Kind.UNLOCK_RELEASING, parker, **lock, lock=lock_facts(self.make.info()))
+        self.add("12:07:01", Kind.UNLOCK_RELEASING, parker, **lock, lock=written(LockFacts.of(self.make.info())))
         done = {"outcome": "released", "approver": "", "tries": 3, "throttled": 2, "took_seconds": 8.0}
         self.add("12:07:08", Kind.UNLOCK_RELEASED, parker, "released the lock (staging)", **lock, **done)
 

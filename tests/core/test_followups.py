@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core.account.followup import earlier, followup_facts, propose
+from bot.core.account.proposals import earlier, followup_facts, propose
 from bot.core.account.story import Story
 from bot.core.account.values import FollowUp
 from bot.core.lock import Billing, DigestMatch, DigestSeen
 from bot.core.phrase import Linked, Person, Quoted, plain
-from bot.core.record.facts import inspection_facts, system_of
+from bot.core.record.codec import read, written
+from bot.core.record.evidence import Evidence, system_of
+from bot.core.record.facts import FollowUpProposed
 from bot.core.record.incident import Incident
 from bot.core.record.timeline import GENESIS, Entry, Kind
 from bot.core.remedies import back_off, end_in_time, keep_running
@@ -44,7 +46,7 @@ def test_the_scenario_proposes_what_its_people_filed_by_hand(chronicle):
 
 def test_a_quiet_incident_proposes_nothing(chronicle):
     chronicle.add("11:00", Kind.COMMAND_RECEIVED, "U1", "/tflock status staging")
-    chronicle.add("11:00", Kind.GATE_DECIDED, evidence=inspection_facts(chronicle.free("11:00")))
+    chronicle.add("11:00", Kind.GATE_DECIDED, evidence=written(Evidence.of(chronicle.free("11:00"))))
 
     assert chronicle.account().followups == ()
 
@@ -214,14 +216,14 @@ def test_a_filed_ticket_stays_with_its_proposal(chronicle):
 
 def test_what_was_proposed_earlier_stays_when_the_facts_call_for_it_no_more(chronicle):
     followup = FollowUp("digest:old", "Put it right", ("because ", Quoted("x")), (("step one",),))
-    chronicle.add("12:00", Kind.FOLLOWUP_PROPOSED, **followup_facts(followup))
+    chronicle.add("12:00", Kind.FOLLOWUP_PROPOSED, **written(followup_facts(followup)))
 
     (kept,) = chronicle.account().followups
 
     assert (kept.key, kept.title, plain(kept.reason)) == ("digest:old", "Put it right", "because x")
     assert [plain(step) for step in kept.todo] == ["step one"]
     assert all(isinstance(part, Quoted) for part in kept.reason)
-    assert earlier({"key": 1}) is None
+    assert earlier(read(FollowUpProposed, {"key": 1})) is None
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The account of an incident: the same for every format, bounded, and never upset by what the facts say."""
 
 import string
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +12,8 @@ from bot.core.account.story import Story
 from bot.core.account.values import LockEnd, MarkKind, Role
 from bot.core.evidence import Trouble
 from bot.core.lock import PlaceKind
-from bot.core.record.facts import inspection_facts
+from bot.core.record.codec import written
+from bot.core.record.evidence import Evidence
 from bot.core.record.incident import Incident
 from bot.core.record.timeline import GENESIS, Entry, Kind, canonical
 from bot.core.run import Phase
@@ -75,7 +77,7 @@ def test_the_scenario_comes_out_as_it_was(chronicle):
 
 def test_a_lock_that_is_not_there_any_more_is_gone_since_the_look_that_missed_it(chronicle):
     chronicle.look("11:00")
-    chronicle.add("11:30", Kind.GATE_DECIDED, evidence=inspection_facts(chronicle.free("11:30")))
+    chronicle.add("11:30", Kind.GATE_DECIDED, evidence=written(Evidence.of(chronicle.free("11:30"))))
 
     (lock,) = chronicle.account().locks
 
@@ -86,7 +88,7 @@ def test_a_lock_that_could_not_be_read_is_not_taken_for_gone(chronicle):
     make = chronicle.make
     unread = make.seen(unseen=((PlaceKind.ITEM, make.unseen(trouble=Trouble.THROTTLED)),))
     chronicle.look("11:00")
-    chronicle.add("11:30", Kind.GATE_DECIDED, evidence=inspection_facts(chronicle.free("11:30", seen=unread)))
+    chronicle.add("11:30", Kind.GATE_DECIDED, evidence=written(Evidence.of(chronicle.free("11:30", seen=unread))))
 
     account = chronicle.account()
 
@@ -225,7 +227,7 @@ def test_an_incident_without_entries_has_no_account():
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(KINDS, st.dictionaries(st.sampled_from(NAMES), HOSTILE, max_size=9)), min_size=1, max_size=6))
 def test_whatever_the_facts_say_there_is_an_account(told):
-    account = account_of(*(entry(number, kind, **facts) for number, (kind, facts) in enumerate(told)))
+    account = account_of(*(replace(entry(number, kind), facts=facts) for number, (kind, facts) in enumerate(told)))
 
     assert account.recorded == len(told)
     assert account.summary.causes

@@ -5,7 +5,8 @@ import pytest
 from bot.core.account.values import Cause
 from bot.core.gate.contention import Contention
 from bot.core.phrase import plain
-from bot.core.record.facts import inspection_facts
+from bot.core.record.codec import written
+from bot.core.record.evidence import Evidence
 from bot.core.record.timeline import Kind
 from bot.core.run import Conclusion
 
@@ -74,7 +75,7 @@ def test_a_lock_that_still_stands_is_told_as_such(chronicle):
 
 def test_a_lock_that_went_away_by_itself_is_not_said_to_be_unlocked(chronicle):
     chronicle.look("11:02")
-    chronicle.add("11:30", Kind.GATE_DECIDED, evidence=inspection_facts(chronicle.free("11:30")))
+    chronicle.add("11:30", Kind.GATE_DECIDED, evidence=written(Evidence.of(chronicle.free("11:30"))))
 
     assert "staging was free at 2026-11-21 11:30:00 UTC without an unlock by tflock." in told(chronicle)
     assert chronicle.account().summary.unlocked_at is None

@@ -74,9 +74,9 @@ async def test_both_iterations_can_be_made_again_and_at_the_same_time(journal, i
 
     async with gathered(journal, incident, names={}, zone="UTC") as material:
         pairs = list(zip(material.lines(), material.records(), strict=True))
-        again = [line.id for line in material.lines()]
+        again = [line.entry.id for line in material.lines()]
 
-    assert [line.id for line, _ in pairs] == again == ["1", "4", "3", "2"]
+    assert [line.entry.id for line, _ in pairs] == again == ["1", "4", "3", "2"]
     assert [record.entry.id for _, record in pairs] == ["1", "2", "3", "4"]
 
 
@@ -89,7 +89,7 @@ async def test_an_edited_time_orders_the_lines(journal, incident):
     async with gathered(journal, incident, names={}, zone="UTC") as material:
         lines = list(material.lines())
 
-    assert [line.id for line in lines] == ["1", "2", "4", "3"]
+    assert [line.entry.id for line in lines] == ["1", "2", "4", "3"]
     assert [change.by for change in lines[-1].changes] == ["U2"]
 
 

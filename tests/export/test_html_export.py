@@ -125,7 +125,8 @@ class Repeated:
     def lines(self):
         facts = {"said": "y" * 2_000}
         for n in range(self._times):
-            yield replace(self._line, id=str(n), text=f"{n} {'x' * 2_000}", facts=facts)
+            entry = replace(self._line.entry, id=str(n), text=f"{n} {'x' * 2_000}", facts=facts)
+            yield replace(self._line, entry=entry)
 
 
 async def test_memory_does_not_grow_with_the_entries(journal, incident, tmp_path):

@@ -40,15 +40,8 @@ from bot.core.lock import (
 from bot.core.people import Channel, Member, Standing
 from bot.core.phrase import instant
 from bot.core.policy import Holders, Policy
-from bot.core.record.facts import (
-    inspection_facts,
-    lock_facts,
-    loop_facts,
-    runs_facts,
-    seen_facts,
-    verdict_facts,
-    verdict_words,
-)
+from bot.core.record.codec import written
+from bot.core.record.evidence import Evidence, LockFacts, LoopFacts, RunFacts, SeenFacts, VerdictFacts, verdict_words
 from bot.core.record.timeline import Draft, Kind
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
 from bot.export.exporter import WRITERS, FileExporter
@@ -146,7 +139,11 @@ def _found() -> Iterator[Draft]:
     seen = _seen(at("11:00"))
     lock = f"staging has been locked by {_WHO} since {instant(_info().created)}, for apply"
     yield Draft(
-        at("11:00"), Kind.LOCK_OBSERVED, "tflock", lock, {"state": "staging", "seen": seen_facts(seen), "before": None}
+        at("11:00"),
+        Kind.LOCK_OBSERVED,
+        "tflock",
+        lock,
+        {"state": "staging", "seen": written(SeenFacts.of(seen)), "before": None},
     )
     yield _decided("11:00", "status", _look("11:00"))
     yield _told("11:00", "was told: somebody asks about your lock")
@@ -169,17 +166,27 @@ def _tried() -> Iterator[Draft]:
 def _killed() -> Iterator[Draft]:
     """11:54 to 11:58, the loop."""
     loop = _loop("11:54")
-    asked = {"request": "k1", "state": "staging", "lock_id": _LOCK, "stop_source": True, "loop": loop_facts(loop)}
+    asked = {
+        "request": "k1",
+        "state": "staging",
+        "lock_id": _LOCK,
+        "stop_source": True,
+        "loop": written(LoopFacts.of(loop)),
+    }
     words = f"asked to end the loop of {_UPDATE.title} ({_CROWD} runs going on)"
     yield Draft(
-        at("11:54"), Kind.KILL_REQUESTED, QUINN, words, asked | {"runs": runs_facts(loop.runs), "count": _CROWD}
+        at("11:54"),
+        Kind.KILL_REQUESTED,
+        QUINN,
+        words,
+        asked | {"runs": [written(run) for run in RunFacts.of_all(loop.runs)], "count": _CROWD},
     )
     ended = tuple(
         replace(run, phase=Phase.ENDED, conclusion=Conclusion.CANCELLED, ended_at=at("11:57")) for run in loop.runs
     )
     facts = {
         "request": "k1", "state": "staging", "pipeline": _UPDATE.title, "system": "GitHub Actions", "count": _CROWD,
-        "runs": runs_facts(ended), "ended": True, "switched": "done", "approver": "",
+        "runs": [written(run) for run in RunFacts.of_all(ended)], "ended": True, "switched": "done", "approver": "",
     }  # fmt: skip
     words = f"ended {_CROWD} runs of {_UPDATE.title}; what starts them: switched off"
     yield Draft(at("11:58"), Kind.KILL_CONFIRMED, QUINN, words, facts)
@@ -210,7 +217,7 @@ def _request(request: str) -> dict[str, object]:
 
 
 def _releasing(clock: str, request: str) -> Draft:
-    facts = _request(request) | {"lock": lock_facts(_info())}
+    facts = _request(request) | {"lock": written(LockFacts.of(_info()))}
     return Draft(at(clock), Kind.UNLOCK_RELEASING, PARKER, "began to release the lock of staging", facts)
 
 
@@ -218,7 +225,7 @@ def _decided(clock: str, asked: str, inspection: Inspection) -> Draft:
     verdict = _verdict(inspection)
     facts = {
         "asked": asked, "state": "staging", "lock_id": _LOCK,
-        "verdict": verdict_facts(verdict), "evidence": inspection_facts(inspection),
+        "verdict": written(VerdictFacts.of(verdict)), "evidence": written(Evidence.of(inspection)),
     }  # fmt: skip
     return Draft(at(clock), Kind.GATE_DECIDED, "tflock", verdict_words("staging", verdict), facts)
 

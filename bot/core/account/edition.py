@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from bot.core.account.values import Account, Part, StateSummary
+from bot.core.account.values import Account, Participant, StateSummary
 from bot.core.record.incident import Incident
 from bot.core.record.timeline import Entry, Kind
 
@@ -63,7 +63,7 @@ class Outline:
     states: tuple[StateSummary, ...]
     time_to_unlock: timedelta | None
     causes: tuple[str, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[Participant, ...]
     followups: Mapping[str, str]
     entries: int
 

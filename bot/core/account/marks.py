@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 
 from bot.core.account.values import Mark, MarkKind
 from bot.core.phrase import one_line
-from bot.core.record.revision import ENTRY, Revisions
+from bot.core.record.facts import EntryMarked, Facts, KillConfirmed
+from bot.core.record.revision import Revisions
 from bot.core.record.timeline import Entry, Kind
-from bot.core.record.untrusted import says
 
 MOST_MARKS = 2_000
 _MOST_RECENT = 2_000
@@ -38,16 +38,16 @@ class Marks:
     _recent: OrderedDict[str, Entry] = field(default_factory=OrderedDict)
     _missing: dict[str, None] = field(default_factory=dict)
 
-    def learn(self, entry: Entry) -> None:
-        if entry.kind == Kind.ENTRY_MARKED:
-            self._mark(entry.facts.get(ENTRY))
+    def learn(self, entry: Entry, facts: Facts | None) -> None:
+        if isinstance(facts, EntryMarked):
+            self._mark(facts.entry)
             return
         light = _light(entry)
         self._recent[entry.id] = light
         if len(self._recent) > _MOST_RECENT:
             self._recent.popitem(last=False)
         kind = _KINDS.get(entry.kind)
-        if kind is not None and not says(entry.facts, "restarted"):
+        if kind is not None and not (isinstance(facts, KillConfirmed) and facts.restarted):
             self._told.append((kind, light))
         if len(self._told) > MOST_MARKS:
             self._told = _thinned(self._told)
@@ -74,8 +74,8 @@ class Marks:
                 now = shown.entry
                 yield Mark(now.at, kind, one_line(now.text)[:_LONGEST_LABEL], now.actor, now.id)
 
-    def _mark(self, target: object) -> None:
-        if not isinstance(target, str) or target in self._key or len(self._key) >= MOST_MARKS:
+    def _mark(self, target: str) -> None:
+        if not target or target in self._key or len(self._key) >= MOST_MARKS:
             return
         found = self._recent.get(target) or next((told for _, told in self._told if told.id == target), None)
         if found is not None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bot.core.account.values import Part
+from bot.core.account.values import Participant
+from bot.core.record.facts import Facts, KillConfirmed
 from bot.core.record.revision import CORRECTIONS
 from bot.core.record.timeline import Entry, Kind
-from bot.core.record.untrusted import says
 
 BOT = "tflock"
 _MOST_PEOPLE = 2_000
@@ -41,36 +40,37 @@ _OUTCOMES = {"asked to kill": "killed", "tried to kill": "killed", "confirmed": 
 
 
 @dataclass(slots=True)
-class Parts:
+class Participants:
     """By actor, in the order in which they first did something. Grows with people."""
 
     _entries: dict[str, int] = field(default_factory=dict)
     _did: dict[str, dict[str, None]] = field(default_factory=dict)
 
-    def learn(self, entry: Entry) -> None:
+    def learn(self, entry: Entry, facts: Facts | None) -> None:
         actor = entry.actor
         if actor == BOT or not actor or (actor not in self._did and len(self._did) >= _MOST_PEOPLE):
             return
         self._entries[actor] = self._entries.get(actor, 0) + 1
         did = self._did.setdefault(actor, {})
-        word = _word(entry)
+        word = _word(entry, facts)
         if word is not None:
             did.setdefault(word)
 
     @property
-    def shown(self) -> tuple[Part, ...]:
-        return tuple(Part(actor, self._entries[actor], _telling(did)) for actor, did in self._did.items())
+    def shown(self) -> tuple[Participant, ...]:
+        """Without the words whose outcome is among them."""
+        return tuple(
+            Participant(actor, self._entries[actor], tuple(word for word in did if _OUTCOMES.get(word) not in did))
+            for actor, did in self._did.items()
+        )
 
 
-def _telling(did: Mapping[str, None]) -> tuple[str, ...]:
-    """Without the words whose outcome is among them."""
-    return tuple(word for word in did if _OUTCOMES.get(word) not in did)
-
-
-def _word(entry: Entry) -> str | None:
+def _word(entry: Entry, facts: Facts | None) -> str | None:
     """In short what the entry says its actor did; None if it is nothing worth a word."""
-    if entry.kind == Kind.KILL_CONFIRMED and says(entry.facts, "restarted"):
-        return "restarted"
-    if entry.kind == Kind.KILL_CONFIRMED and entry.facts.get("ended") is False:
-        return "tried to kill"
-    return _DID.get(entry.kind)
+    match facts:
+        case KillConfirmed(restarted=True):
+            return "restarted"
+        case KillConfirmed(ended=False):
+            return "tried to kill"
+        case _:
+            return _DID.get(entry.kind)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from bot.core.account.values import Digest, Sample, Table
 from bot.core.lock import DigestMatch
-from bot.core.record.untrusted import Facts, count, part, rows, says, text
+from bot.core.record.evidence import Evidence, StateFacts, TableFacts
 
 MOST_SAMPLES = 2_000
 _MOST_TABLES = 500
@@ -22,7 +22,7 @@ class _Kept:
 
 
 @dataclass(slots=True)
-class Looks:
+class Samples:
     """Samples, tables and digests. Of samples that say the same the first and the last are kept."""
 
     _kept: list[_Kept] = field(default_factory=list)
@@ -30,18 +30,16 @@ class Looks:
     _digests: dict[str, Digest] = field(default_factory=dict)
     _last: dict[str, tuple[_Kept, ...]] = field(default_factory=dict)
 
-    def take(self, state: str, evidence: Facts, at: datetime) -> None:
+    def take(self, state: str, evidence: Evidence, at: datetime) -> None:
         """One look at a state, as the evidence of a verdict holds it."""
-        table = part(evidence, "table")
-        throttled = says(table, "throttled") or any(
-            text(place, "why").startswith("throttled") for place in rows(part(evidence, "lock"), "unseen")
-        )
-        contenders = count(evidence, "contenders")
-        if contenders is not None:
-            self._sample(Sample(at, state, contenders, throttled))
-        if text(table, "name"):
+        table, unread = evidence.table, evidence.lock.unseen
+        throttled = any(place.why.startswith("throttled") for place in unread) or bool(table and table.throttled)
+        if evidence.contenders is not None:
+            self._sample(Sample(at, state, evidence.contenders, throttled))
+        if table is not None and table.name:
             self._table(state, table, throttled=throttled)
-        self._digest(state, part(evidence, "state_object"), at)
+        if isinstance(evidence.state_object, StateFacts):
+            self._digest(state, evidence.state_object, at)
 
     def refused(self, state: str, at: datetime) -> None:
         """The table of a state turned a release away: as telling as a look, with as many contenders as at the last."""
@@ -52,7 +50,7 @@ class Looks:
                 self._tables[name] = replace(table, throttled=True)
 
     @property
-    def samples(self) -> tuple[Sample, ...]:
+    def shown(self) -> tuple[Sample, ...]:
         return tuple(sorted((kept.sample for kept in self._kept), key=lambda sample: sample.at))
 
     @property
@@ -77,39 +75,30 @@ class Looks:
             self._kept = _thinned(self._kept)
             self._last.clear()
 
-    def _table(self, state: str, told: Facts, *, throttled: bool) -> None:
-        name = text(told, "name")
-        if name not in self._tables and len(self._tables) >= _MOST_TABLES:
+    def _table(self, state: str, table: TableFacts, *, throttled: bool) -> None:
+        if table.name not in self._tables and len(self._tables) >= _MOST_TABLES:
             return
-        known = self._tables.get(name) or Table(name, (), "", throttled=False, refused=None)
-        ttl, refused = part(told, "ttl"), count(told, "refused")
-        self._tables[name] = replace(
+        known = self._tables.get(table.name) or Table(table.name, (), "", throttled=False, refused=None)
+        ttl, attribute = table.ttl, known.ttl_attribute
+        if ttl is not None:
+            attribute = (ttl.attribute or "an attribute that was not told") if ttl.enabled else ""
+        self._tables[table.name] = replace(
             known,
             states=tuple(sorted({*known.states, state}))[:_MOST_TABLES],
-            billing=text(told, "billing") or known.billing,
+            billing=table.billing or known.billing,
             throttled=known.throttled or throttled,
-            refused=known.refused if refused is None else max(refused, known.refused or 0),
-            read_units=_newer(count(told, "read_units"), known.read_units),
-            write_units=_newer(count(told, "write_units"), known.write_units),
-            ttl_attribute=_ttl(ttl) if "enabled" in ttl else known.ttl_attribute,
+            refused=known.refused if table.refused is None else max(table.refused, known.refused or 0),
+            read_units=known.read_units if table.read_units is None else table.read_units,
+            write_units=known.write_units if table.write_units is None else table.write_units,
+            ttl_attribute=attribute,
         )
 
-    def _digest(self, state: str, told: Facts, at: datetime) -> None:
-        match = text(told, "digest")
-        if match == DigestMatch.DIFFERS and len(self._digests) < _MOST_TABLES:
-            self._digests[state] = Digest(
-                state, text(told, "digest_key"), text(told, "digest_item"), text(told, "digest_actual"), at
-            )
-        elif match and match != DigestMatch.UNSEEN:
+    def _digest(self, state: str, seen: StateFacts, at: datetime) -> None:
+        if seen.digest == DigestMatch.DIFFERS and len(self._digests) < _MOST_TABLES:
+            sums = seen.digest_key or "", seen.digest_item or "", seen.digest_actual or ""
+            self._digests[state] = Digest(state, *sums, at)
+        elif seen.digest and seen.digest != DigestMatch.UNSEEN:
             self._digests.pop(state, None)
-
-
-def _ttl(told: Facts) -> str:
-    return (text(told, "attribute") or "an attribute that was not told") if says(told, "enabled") else ""
-
-
-def _newer(told: int | None, known: int | None) -> int | None:
-    return known if told is None else told
 
 
 def _same(kept: _Kept, other: Sample) -> bool:

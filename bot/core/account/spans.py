@@ -1,17 +1,17 @@
 """What lasted: locks, runs and loops, put together from the single looks that the entries tell of.
 
-Looks come in the order of the chain, and none of what they say is certain to be readable (`bot.core.record.untrusted`).
+Looks come in the order of the chain. What could not be read of one is empty (`bot.core.record.codec`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeAlias
 
 from bot.core.account.values import LockEnd, LockSpan, LoopSpan, Role, RunSpan
-from bot.core.record.untrusted import Facts, count, instant, length, rows, seconds, text
+from bot.core.record.evidence import Evidence, HolderFacts, LockFacts, LoopFacts, OwnerFacts, RunFacts, SeenFacts
 from bot.core.run import Phase
 
 _MOST_LOCKS = 5_000
@@ -54,32 +54,37 @@ class Locks:
     _all: dict[tuple[str, str], _Lock] = field(default_factory=dict)
     _standing: dict[str, set[str]] = field(default_factory=dict)
 
-    def sees(self, state: str, seen: Facts, at: datetime) -> None:
-        """One look at where a state's lock stands: `held`, `free`, `unseen` and the `locks` that were read."""
-        there = set[str]()
-        for told in rows(seen, "locks"):
-            there.add(text(told, "id"))
-            self._stands(state, told, at)
-        unread = length(seen, "unseen") or any(not text(place, "lock_id") for place in rows(seen, "held"))
-        if unread or not (there or length(seen, "free")):
+    def sees(self, state: str, seen: SeenFacts, at: datetime) -> None:
+        """One look at where a state's lock stands."""
+        for lock in seen.locks:
+            self.stands(state, lock, at)
+        there = {lock.id for lock in seen.locks}
+        unread = seen.unseen or any(not held.lock_id for held in seen.held)
+        if unread or not (there or seen.free):
             return
         for lock_id in self._standing.get(state, set()) - there:
             if self._all[state, lock_id].last_seen <= at:
                 self.ends(state, lock_id, at, LockEnd.REPLACED if there else LockEnd.GONE)
 
-    def is_told(self, state: str, told: Facts, at: datetime) -> None:
-        """One lock, as something that was about to happen to it tells."""
-        if text(told, "id"):
-            self._stands(state, told, at)
-
-    def belongs(self, state: str, lock_id: str, owner: Facts, *, human_held: bool) -> None:
+    def belongs(self, state: str, lock_id: str, owner: OwnerFacts | None, *, human_held: bool) -> None:
         """Who is behind a lock, by the newest look that knew anybody."""
         lock = self._all.get((state, lock_id))
         if lock is None:
             return
         lock.human_held = human_held
-        if text(owner, "name"):
-            lock.owner, lock.owner_id = text(owner, "name"), text(owner, "slack_id")
+        if owner is not None and owner.name:
+            lock.owner, lock.owner_id = owner.name, owner.slack_id or ""
+
+    def stands(self, state: str, lock: LockFacts, at: datetime) -> None:
+        """One lock, as a look found it or as something that was about to happen to it names it."""
+        known = self._all.get((state, lock.id))
+        if known is not None:
+            known.stands(at)
+        elif lock.id and len(self._all) < _MOST_LOCKS:
+            known = _Lock(state, lock.id, lock.who, lock.operation, since=lock.created or at, last_seen=at)
+            self._all[state, lock.id] = known
+        if known is not None and known.gone_at is None:
+            self._standing.setdefault(state, set()).add(lock.id)
 
     def ends(self, state: str, lock_id: str, at: datetime, end: LockEnd) -> None:
         lock = self._all.get((state, lock_id))
@@ -98,17 +103,6 @@ class Locks:
             for lock in self._all.values()
         )  # fmt: skip
         return tuple(sorted(spans, key=lambda span: (span.since, span.state, span.lock_id)))
-
-    def _stands(self, state: str, told: Facts, at: datetime) -> None:
-        key = state, text(told, "id")
-        known = self._all.get(key)
-        if known is not None:
-            known.stands(at)
-        elif key[1] and len(self._all) < _MOST_LOCKS:
-            since = instant(told, "created") or at
-            known = self._all[key] = _Lock(*key, text(told, "who"), text(told, "operation"), since, at)
-        if known is not None and known.gone_at is None:
-            self._standing.setdefault(state, set()).add(key[1])
 
 
 _Key: TypeAlias = tuple[str, str, str]
@@ -129,24 +123,22 @@ class Runs:
     _all: dict[_Key, _Seen] = field(default_factory=dict)
     _going: dict[str, set[_Key]] = field(default_factory=dict)
 
-    def hold(self, state: str, lock_id: str, holder: Facts, at: datetime) -> None:
+    def hold(self, state: str, lock_id: str, holder: HolderFacts | None, at: datetime) -> None:
         """The runs that are tied to a lock, and how."""
-        strength = text(holder, "strength") or None
-        for told in rows(holder, "runs"):
-            self._read(state, told, at, Role.HOLDER, strength=strength, lock_id=lock_id)
+        if holder is not None:
+            for run in holder.runs:
+                self._read(state, run, at, Role.HOLDER, strength=holder.strength or None, lock_id=lock_id)
 
-    def contend(self, state: str, evidence: Facts, at: datetime) -> None:
+    def contend(self, state: str, evidence: Evidence, at: datetime) -> None:
         """The runs that want the lock at one look; who was among them before and is not now has ended meanwhile."""
-        listed = rows(evidence, "contending")
-        for told in listed:
-            self._read(state, told, at, Role.CONTENDER)
-        if count(evidence, "contenders") == len(listed) == length(evidence, "contending"):
+        self.are_read(state, evidence.contending, at)
+        if evidence.contenders == len(evidence.contending):
             self._others_ended(state, at)
 
-    def are_read(self, state: str, runs: Iterable[Facts], at: datetime) -> None:
+    def are_read(self, state: str, runs: Iterable[RunFacts], at: datetime) -> None:
         """Runs that were read again, whatever they are to a lock."""
-        for told in runs:
-            self._read(state, told, at, Role.CONTENDER)
+        for run in runs:
+            self._read(state, run, at, Role.CONTENDER)
 
     def spans(self) -> tuple[RunSpan, ...]:
         """Oldest first."""
@@ -154,21 +146,20 @@ class Runs:
         return tuple(sorted(spans, key=lambda span: (span.since, span.pipeline, span.run_id)))
 
     def _read(
-        self, state: str, told: Facts, at: datetime, role: Role, *, strength: str | None = None, lock_id: str = ""
+        self, state: str, run: RunFacts, at: datetime, role: Role, *, strength: str | None = None, lock_id: str = ""
     ) -> None:
-        key = state, text(told, "pipeline"), text(told, "id")
+        key = state, run.pipeline, run.id
         known = self._all.get(key)
-        if not key[2] or (known is None and len(self._all) >= _MOST_RUNS):
+        if not run.id or (known is None and len(self._all) >= _MOST_RUNS):
             return
         if known is not None and known.span.role is Role.HOLDER and role is Role.CONTENDER:
             role, strength, lock_id = Role.HOLDER, known.span.strength, known.span.lock_id
-        ended = text(told, "phase") == Phase.ENDED
-        since, until = instant(told, "started_at") or at, instant(told, "ended_at") or at
+        ended = run.phase == Phase.ENDED
+        since, until = run.started_at or at, run.ended_at or at
         span = RunSpan(
-            state=state, pipeline=key[1], run_id=key[2], url=text(told, "url"), attempt=count(told, "attempt") or 1,
-            actor=text(told, "actor"), role=role, since=since, until=max(since, until) if ended else None,
-            conclusion=text(told, "conclusion") or None if ended else None, strength=strength,
-            system=text(told, "system"), lock_id=lock_id,
+            state=state, pipeline=run.pipeline, run_id=run.id, url=run.url, attempt=run.attempt or 1, actor=run.actor,
+            role=role, since=since, until=max(since, until) if ended else None,
+            conclusion=run.conclusion or None if ended else None, strength=strength, system=run.system, lock_id=lock_id,
         )  # fmt: skip
         self._all[key] = _Seen(span, at)
         going = self._going.setdefault(state, set())
@@ -189,21 +180,19 @@ class Loops:
     _all: dict[str, list[LoopSpan]] = field(default_factory=dict)
     _count: int = 0
 
-    def sees(self, state: str, told: Facts, at: datetime) -> None:
-        pipeline = text(told, "pipeline")
-        if not pipeline:
+    def sees(self, state: str, loop: LoopFacts, at: datetime) -> None:
+        if not loop.pipeline:
             return
-        known = self._all.setdefault(pipeline, []) if self._count < _MOST_LOOPS else self._all.get(pipeline, [])
-        last, since = instant(told, "last") or at, instant(told, "since") or at
+        known = self._all.get(loop.pipeline, [])
+        last, since, starts = loop.last or at, loop.since or at, max(loop.total, loop.starts)
         if known and not _comes_back(known[-1], since):
-            known[-1] = _longer(known[-1], told, last)
+            known[-1] = _longer(known[-1], loop, last, starts)
         elif self._count < _MOST_LOOPS:
             self._count += 1
-            known.append(
+            self._all.setdefault(loop.pipeline, known).append(
                 LoopSpan(
-                    state=state, pipeline=pipeline, source=text(told, "source"), actor=text(told, "actor"),
-                    since=min(since, last), last_seen=last, starts=_starts(told),
-                    every=seconds(told, "every_seconds") or timedelta(0), system=text(told, "system"),
+                    state=state, pipeline=loop.pipeline, source=loop.source, actor=loop.actor, since=min(since, last),
+                    last_seen=last, starts=starts, every=loop.every, system=loop.system,
                 )
             )  # fmt: skip
 
@@ -218,20 +207,14 @@ class Loops:
         return tuple(sorted((s for spans in self._all.values() for s in spans), key=lambda s: (s.since, s.pipeline)))
 
 
-def _starts(told: Facts) -> int:
-    return max(count(told, "total") or 0, count(told, "starts") or 0)
-
-
 def _comes_back(span: LoopSpan, since: datetime) -> bool:
     return span.stopped_at is not None and since > span.stopped_at
 
 
-def _longer(span: LoopSpan, told: Facts, last: datetime) -> LoopSpan:
+def _longer(span: LoopSpan, loop: LoopFacts, last: datetime, starts: int) -> LoopSpan:
     """The loop with what a later look knows: only ever longer, so that looks in any order say the same."""
-    since = instant(told, "since") or span.since
     return replace(
-        span, since=min(span.since, since, last), last_seen=max(span.last_seen, last),
-        starts=max(span.starts, _starts(told)), every=seconds(told, "every_seconds") or span.every,
-        source=text(told, "source") or span.source, actor=text(told, "actor") or span.actor,
-        system=text(told, "system") or span.system,
+        span, since=min(span.since, loop.since or span.since, last), last_seen=max(span.last_seen, last),
+        starts=max(span.starts, starts), every=loop.every or span.every, source=loop.source or span.source,
+        actor=loop.actor or span.actor, system=loop.system or span.system,
     )  # fmt: skip

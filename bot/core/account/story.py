@@ -1,32 +1,48 @@
 """Makes the account of an incident from its entries, one by one: the one fold that all formats are written from.
 
-Memory grows with locks, runs and corrections, not with the number of entries. Facts of older versions, of exports made
-by hand and of hostile size are read as far as they can be, and never raise (`bot.core.record.untrusted`).
+Memory grows with locks, runs and corrections, not with the number of entries. Whatever the facts of an entry say,
+nothing here raises: what cannot be read of them is not there (`bot.core.record.codec`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from bot.core.account.followup import earlier, propose
 from bot.core.account.marks import Marks
-from bot.core.account.participants import Parts
-from bot.core.account.samples import Looks
+from bot.core.account.participants import Participants
+from bot.core.account.proposals import earlier, propose
+from bot.core.account.samples import Samples
 from bot.core.account.spans import Locks, Loops, Runs
 from bot.core.account.summary import EMPTY, summarize
-from bot.core.account.values import Account, Answer, FollowUp, Kill, LockEnd, Release
+from bot.core.account.values import Account, FollowUp, Kill, LockEnd, Release, Reply
+from bot.core.gate.case import Rule
 from bot.core.gate.stages import UnlockStage
+from bot.core.record.codec import Absent
+from bot.core.record.evidence import Evidence
+from bot.core.record.facts import (
+    Facts,
+    FollowUpFiled,
+    FollowUpProposed,
+    GateDecided,
+    KillConfirmed,
+    KillRequested,
+    LockObserved,
+    OwnerAnswered,
+    UnlockFailed,
+    UnlockReleased,
+    UnlockReleasing,
+    facts_of,
+)
 from bot.core.record.incident import Incident
 from bot.core.record.revision import Revisions
-from bot.core.record.timeline import Entry, Kind
-from bot.core.record.untrusted import Facts, count, length, part, rows, says, seconds, text
+from bot.core.record.timeline import Entry
 from bot.core.run import SwitchResult
 
 _MOST = 1_000
-"""Of each of releases, kills, answers and follow-ups: more than any incident has."""
+"""Of each of releases, kills, replies and follow-ups: more than any incident has."""
 
 _ENDS = {
     UnlockStage.RELEASED: LockEnd.RELEASED,
@@ -45,37 +61,28 @@ class Story:
 
     def __init__(self, incident: Incident) -> None:
         self._incident = incident
-        self._revisions, self._marks, self._parts = Revisions(), Marks(), Parts()
-        self._locks, self._runs, self._loops, self._looks = Locks(), Runs(), Loops(), Looks()
+        self._revisions, self._marks, self._participants = Revisions(), Marks(), Participants()
+        self._locks, self._runs, self._loops, self._samples = Locks(), Runs(), Loops(), Samples()
         self._releases: list[tuple[Entry, Release]] = []
         self._kills: list[Kill] = []
-        self._answers: list[Answer] = []
+        self._replies: list[Reply] = []
         self._turned = Counter[str]()
-        self._asked: dict[str, Facts] = {}
+        self._asked: dict[str, tuple[str, bool]] = {}
         self._earlier: dict[str, FollowUp] = {}
         self._tickets: dict[str, str] = {}
         self._intended_at: datetime | None = None
         self._recorded = 0
         self._last: Entry | None = None
-        self._by_kind: Mapping[str, Callable[[Entry], None]] = {
-            Kind.UNLOCK_RELEASING: self._releasing,
-            Kind.UNLOCK_RELEASED: self._released,
-            Kind.UNLOCK_FAILED: self._not_released,
-            Kind.KILL_REQUESTED: self._kill_asked,
-            Kind.KILL_CONFIRMED: self._killed,
-            Kind.OWNER_ANSWERED: self._answered,
-            Kind.FOLLOWUP_PROPOSED: self._proposed,
-            Kind.FOLLOWUP_FILED: self._filed,
-        }
 
     def learn(self, entry: Entry) -> None:
         """Takes the next entry. Never raises for what its facts say."""
+        facts = facts_of(entry)
         self._recorded, self._last = self._recorded + 1, entry
         self._revisions.learn(entry)
-        self._marks.learn(entry)
-        self._parts.learn(entry)
-        self._sightings(entry)
-        self._by_kind.get(entry.kind, _nothing)(entry)
+        self._marks.learn(entry, facts)
+        self._participants.learn(entry, facts)
+        self._locks_and_runs(facts, entry)
+        self._people(facts, entry)
 
     @property
     def missing(self) -> frozenset[str]:
@@ -94,108 +101,97 @@ class Story:
             incident=self._incident, now=now, last=self._last, recorded=self._recorded,
             edited=self._revisions.edited, hidden=self._revisions.hidden, summary=EMPTY,
             locks=self._locks.spans(), runs=self._runs.spans(), loops=self._loops.spans(),
-            samples=self._looks.samples, tables=self._looks.tables, digests=self._looks.digests,
-            releases=self._as_corrected(), kills=tuple(self._kills), answers=tuple(self._answers),
+            samples=self._samples.shown, tables=self._samples.tables, digests=self._samples.digests,
+            releases=self._as_corrected(), kills=tuple(self._kills), replies=tuple(self._replies),
             turned_away=dict(self._turned),
             marks=self._marks.shown(self._revisions), key_moments=self._revisions.key_moments,
             names=dict(names), zone=zone,
         )  # fmt: skip
-        account = replace(bare, summary=summarize(bare, self._parts.shown))
+        account = replace(bare, summary=summarize(bare, self._participants.shown))
         return replace(account, followups=self._followups(account))
 
-    def _sightings(self, entry: Entry) -> None:
-        """What the entry tells of a look at a state, whatever its kind."""
-        facts, evidence = entry.facts, part(entry.facts, "evidence")
-        if "seen" in facts:
-            self._locks.sees(text(facts, "state"), part(facts, "seen"), entry.at)
-        if evidence:
-            self._evidence(facts, evidence, entry.at)
+    def _locks_and_runs(self, facts: Facts | None, entry: Entry) -> None:
+        match facts:
+            case LockObserved():
+                self._locks.sees(facts.state, facts.seen, entry.at)
+            case GateDecided(evidence=Evidence() as evidence):
+                self._decided(facts, evidence, entry.at)
+            case UnlockReleasing():
+                self._locks.stands(facts.state, facts.lock, entry.at)
+                self._intended_at = entry.at
+            case UnlockReleased():
+                self._released(facts, entry)
+            case UnlockFailed():
+                self._turned_away(facts, entry.at)
+                if end := _ENDS.get(UnlockStage(facts.outcome)) if facts.outcome in set(UnlockStage) else None:
+                    self._locks.ends(facts.state, facts.lock_id, entry.at, end)
+            case KillRequested():
+                self._kill_asked(facts, entry.at)
+            case KillConfirmed(restarted=False):
+                self._killed(facts, entry)
 
-    def _evidence(self, facts: Facts, evidence: Facts, at: datetime) -> None:
-        state, holder = text(evidence, "state") or text(facts, "state"), part(evidence, "holder")
-        lock_id = text(evidence, "lock_id") or text(facts, "lock_id")
-        self._locks.sees(state, part(evidence, "lock"), at)
-        self._locks.belongs(state, lock_id, part(evidence, "owner"), human_held=_human_held(facts))
-        self._runs.hold(state, lock_id, holder, at)
+    def _people(self, facts: Facts | None, entry: Entry) -> None:
+        match facts:
+            case OwnerAnswered():
+                if len(self._replies) < _MOST:
+                    self._replies.append(Reply(entry.at, facts.state, entry.actor, facts.says))
+            case FollowUpProposed(key=key):
+                followup = earlier(facts)
+                if followup is not None and (key in self._earlier or len(self._earlier) < _MOST):
+                    self._earlier[key] = followup
+            case FollowUpFiled(key=key, url=url):
+                if key and url and (key in self._tickets or len(self._tickets) < _MOST):
+                    self._tickets[key] = url
+
+    def _decided(self, facts: GateDecided, evidence: Evidence, at: datetime) -> None:
+        state, lock_id = evidence.state or facts.state, evidence.lock_id or facts.lock_id
+        findings = facts.verdict.findings if facts.verdict is not None else ()
+        human_held = any(found.rule == Rule.HUMAN_HELD and found.effect != "holds" for found in findings)
+        self._locks.sees(state, evidence.lock, at)
+        self._locks.belongs(state, lock_id, evidence.owner, human_held=human_held)
+        self._runs.hold(state, lock_id, evidence.holder, at)
         self._runs.contend(state, evidence, at)
-        for told in rows(evidence, "loops"):
-            self._loops.sees(state, told, at)
-        for told in rows(part(evidence, "crowd"), "loops"):
-            self._loops.sees(text(told, "state") or state, told, at)
-        self._looks.take(state, evidence, at)
+        for loop in (*evidence.loops, *(evidence.crowd.loops if evidence.crowd is not None else ())):
+            self._loops.sees(loop.state or state, loop, at)
+        self._samples.take(state, evidence, at)
 
-    def _releasing(self, entry: Entry) -> None:
-        self._locks.is_told(text(entry.facts, "state"), part(entry.facts, "lock"), entry.at)
-        self._intended_at = entry.at
-
-    def _released(self, entry: Entry) -> None:
-        facts, at = entry.facts, entry.at
-        state, lock_id = text(facts, "state"), text(facts, "lock_id")
-        self._turned_away(entry)
-        self._locks.ends(state, lock_id, at, LockEnd.RELEASED)
+    def _released(self, facts: UnlockReleased, entry: Entry) -> None:
+        self._turned_away(facts, entry.at)
+        self._locks.ends(facts.state, facts.lock_id, entry.at, LockEnd.RELEASED)
         if len(self._releases) < _MOST:
             release = Release(
-                state=state, lock_id=lock_id, at=at, actor=entry.actor, approver=text(facts, "approver"),
-                tries=count(facts, "tries") or 0, throttled=count(facts, "throttled") or 0,
-                took=seconds(facts, "took_seconds"),
+                state=facts.state, lock_id=facts.lock_id, at=entry.at, actor=entry.actor,
+                approver=facts.approver or "", tries=facts.tries or 0, throttled=facts.throttled or 0, took=facts.took,
             )  # fmt: skip
             self._releases.append((replace(entry, text="", facts={}), release))
 
-    def _turned_away(self, entry: Entry) -> None:
+    def _turned_away(self, facts: UnlockReleased | UnlockFailed, at: datetime) -> None:
         """The tries to release that the table refused came between the intent and the outcome."""
-        if count(entry.facts, "throttled"):
-            self._looks.refused(text(entry.facts, "state"), self._intended_at or entry.at)
-            state = text(entry.facts, "state")
-            if state in self._turned or len(self._turned) < _MOST:
-                self._turned[state] += count(entry.facts, "throttled") or 0
+        if facts.throttled:
+            self._samples.refused(facts.state, self._intended_at or at)
+            if facts.state in self._turned or len(self._turned) < _MOST:
+                self._turned[facts.state] += facts.throttled
         self._intended_at = None
 
-    def _not_released(self, entry: Entry) -> None:
-        facts, outcome = entry.facts, text(entry.facts, "outcome")
-        self._turned_away(entry)
-        end = _ENDS.get(UnlockStage(outcome)) if outcome in set(UnlockStage) else None
-        if end is not None:
-            self._locks.ends(text(facts, "state"), text(facts, "lock_id"), entry.at, end)
+    def _kill_asked(self, facts: KillRequested, at: datetime) -> None:
+        if facts.request and len(self._asked) < _MOST:
+            self._asked[facts.request] = facts.state, facts.stop_source
+        if facts.loop is not None:
+            self._loops.sees(facts.state, facts.loop, at)
+        self._runs.are_read(facts.state, facts.runs, at)
 
-    def _kill_asked(self, entry: Entry) -> None:
-        facts = entry.facts
-        if text(facts, "request") and len(self._asked) < _MOST:
-            wanted = {"state": text(facts, "state"), "stop_source": says(facts, "stop_source")}
-            self._asked[text(facts, "request")] = wanted
-        if part(facts, "loop"):
-            self._loops.sees(text(facts, "state"), part(facts, "loop"), entry.at)
-        self._runs.are_read(text(facts, "state"), rows(facts, "runs"), entry.at)
-
-    def _killed(self, entry: Entry) -> None:
-        facts, asked = entry.facts, self._asked.get(text(entry.facts, "request"), {})
-        if says(facts, "restarted"):
-            return
-        runs, state = rows(facts, "runs"), text(facts, "state") or text(asked, "state")
-        pipeline = text(facts, "pipeline") or next((text(run, "pipeline") for run in runs), "")
-        ended, switched = says(facts, "ended"), text(facts, "switched")
-        stopped = switched == SwitchResult.DONE or ("switched" not in facts and says(asked, "stop_source"))
-        self._runs.are_read(state, runs, entry.at)
+    def _killed(self, facts: KillConfirmed, entry: Entry) -> None:
+        asked_of, stop_source = self._asked.get(facts.request, ("", False))
+        runs, ended = facts.runs or (), facts.ended is True
+        pipeline = facts.pipeline or next((run.pipeline for run in runs), "")
+        # the first version did not say what was switched: there it is what was asked for
+        stopped = stop_source if facts.switched is Absent.ABSENT else facts.switched == SwitchResult.DONE
+        self._runs.are_read(facts.state or asked_of, runs, entry.at)
         if ended and stopped:
             self._loops.stops(pipeline, entry.at)
         if len(self._kills) < _MOST:
-            number = count(facts, "count")
-            number = length(facts, "runs") if number is None else number
+            number = len(runs) if facts.count is None else facts.count
             self._kills.append(Kill(entry.at, entry.actor, pipeline, number, ended=ended, stopped=stopped))
-
-    def _answered(self, entry: Entry) -> None:
-        if len(self._answers) < _MOST:
-            facts = entry.facts
-            self._answers.append(Answer(entry.at, text(facts, "state"), entry.actor, text(facts, "says")))
-
-    def _proposed(self, entry: Entry) -> None:
-        told = earlier(entry.facts)
-        if told is not None and (told.key in self._earlier or len(self._earlier) < _MOST):
-            self._earlier[told.key] = told
-
-    def _filed(self, entry: Entry) -> None:
-        key, url = text(entry.facts, "key"), text(entry.facts, "url", 2_000)
-        if key and url and (key in self._tickets or len(self._tickets) < _MOST):
-            self._tickets[key] = url
 
     def _as_corrected(self) -> tuple[Release, ...]:
         moved = ((self._revisions.seen(entry).entry.at, release) for entry, release in self._releases)
@@ -205,16 +201,6 @@ class Story:
         """What the facts call for, then what was proposed earlier and is not called for any more; with tickets."""
         now = {followup.key: followup for followup in propose(account)}
         return tuple(
-            replace(followup, ticket=self._tickets.get(key) or followup.ticket)
-            for key, followup in {**now, **{key: told for key, told in self._earlier.items() if key not in now}}.items()
+            replace(followup, ticket=self._tickets.get(key))
+            for key, followup in (now | {key: one for key, one in self._earlier.items() if key not in now}).items()
         )
-
-
-def _human_held(facts: Facts) -> bool:
-    """Whether the gate found nothing that shows a CI to hold the lock."""
-    findings = rows(part(facts, "verdict"), "findings")
-    return any(text(finding, "rule") == "human-held" and text(finding, "effect") != "holds" for finding in findings)
-
-
-def _nothing(_: Entry) -> None:
-    """Most kinds tell of no lock and no run."""

@@ -16,7 +16,7 @@ from bot.core.account.values import (
     LockSpan,
     LoopSpan,
     MarkKind,
-    Part,
+    Participant,
     Role,
     RunSpan,
     StateSummary,
@@ -59,7 +59,7 @@ _SOURCES = {
 _ANSWERS = {"dead": "that it is dead", "running": "that it is still running", "later": "to be asked later"}
 
 
-def summarize(account: Account, parts: tuple[Part, ...]) -> Summary:
+def summarize(account: Account, parts: tuple[Participant, ...]) -> Summary:
     """The summary of an account that has none yet."""
     commands = [mark.at for mark in account.marks if mark.kind is MarkKind.COMMAND]
     return Summary(
@@ -131,8 +131,7 @@ def _behind(account: Account, lock: LockSpan) -> Phrase:
     runs = _holders_of(account, lock)
     by: Phrase = (", for ", *run_words(runs[0])) if len(runs) == 1 else ()
     if lock.owner:
-        whose = Person(lock.owner_id or None, account.names.get(lock.owner_id, "") or lock.owner)
-        return (*by, ", started by " if by else ", which belongs to ", whose)
+        return (*by, ", started by " if by else ", which belongs to ", lock.person(account.names))
     actor: Phrase = (", started by ", Quoted(runs[0].actor)) if by and runs[0].actor else ()
     return (*by, *actor)
 
@@ -200,7 +199,7 @@ def _ended_by(account: Account) -> Phrase:
     ]  # fmt: skip
     parts += [
         (answer.at, (person(account, answer.actor), " answered ", _ANSWERS[answer.says], " at ", answer.at))
-        for answer in account.answers
+        for answer in account.replies
         if answer.says in _ANSWERS
     ]
     words = [words for _, words in sorted(parts, key=lambda part: part[0])]

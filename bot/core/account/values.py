@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from bot.core.phrase import Phrase
+from bot.core.phrase import Person, Phrase
 from bot.core.record.incident import Incident
 from bot.core.record.timeline import Entry
 
@@ -48,6 +48,10 @@ class LockSpan:
     @property
     def held_for(self) -> timedelta:
         return max(timedelta(0), self.until - self.since)
+
+    def person(self, names: Mapping[str, str]) -> Person:
+        """The owner, as they are called now. `names` are by Slack id."""
+        return Person(self.owner_id or None, names.get(self.owner_id, "") or self.owner)
 
 
 class Role(StrEnum):
@@ -167,7 +171,7 @@ class Kill:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Reply:
     """What the owner of a lock answered: `dead`, `running` or `later`."""
 
     at: datetime
@@ -213,7 +217,7 @@ class Cause(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Participant:
     """What somebody did: `did` are short words in the order of the first time (`asked`, `approved`, `killed`)."""
 
     actor: str
@@ -238,7 +242,7 @@ class Summary:
     first_command_at: datetime | None
     unlocked_at: datetime | None
     causes: tuple[Cause, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[Participant, ...]
     most_contenders: int
     told: tuple[Phrase, ...]
     """The story in a few sentences, in the order in which it happened. Each ends with its own full stop."""
@@ -289,7 +293,7 @@ class Account:
     digests: tuple[Digest, ...] = ()
     releases: tuple[Release, ...] = ()
     kills: tuple[Kill, ...] = ()
-    answers: tuple[Answer, ...] = ()
+    replies: tuple[Reply, ...] = ()
     turned_away: Mapping[str, int] = field(default_factory=dict)
     """By state: tries to release a lock that its table refused, also those of requests that came to nothing."""
     marks: tuple[Mark, ...] = ()

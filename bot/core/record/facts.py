@@ -1,232 +1,341 @@
-"""Evidence as JSON facts for timeline entries, with keys that stay.
+"""The facts of an entry: one type for each kind of the timeline, written and read here and nowhere else.
 
-An entry is kept below about 16 kB: of long lists the first are written, and how many there were.
+The names of the fields are the keys of the JSON. They are public, as the kinds are: add, never rename. A field with a
+default was added later, or is left out where there is nothing to say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, ClassVar, TypeVar, dataclass_transform
 
-from bot.core.evidence import Found, NotFound, Observation
-from bot.core.gate.attribution import Attribution
-from bot.core.gate.case import Effect, Finding, Ruling, Verdict
-from bot.core.gate.contention import Loop, source_of
-from bot.core.gate.inspection import Crowd, Inspection, Owner
-from bot.core.lock import LockInfo, LockSeen, PlaceRelease, StateCheck, StateSeen
-from bot.core.phrase import plain
-from bot.core.record.timeline import stamp
-from bot.core.run import Pipeline, Run
-
-_MOST_HOLDERS = 10
-_MOST_CONTENDERS = 20
-_MOST_LOOPS = 5
-_MOST_SHARING = 20
-_LONGEST = 200
-"""Characters of a text that a CI or a store wrote."""
-
-_SYSTEMS = (
-    ("workflow", "GitHub Actions"),
-    ("definition", "Azure DevOps"),
-    ("family", "ECS"),
-    ("project", "GitLab CI"),
-    ("job", "Jenkins"),
+from bot.core.record.codec import Absent, LongText, WholeText, read, written
+from bot.core.record.evidence import (
+    Evidence,
+    FindingFacts,
+    LockFacts,
+    LoopFacts,
+    PlaceFacts,
+    RunFacts,
+    SeenFacts,
+    VerdictFacts,
 )
-"""The CI systems by the first of these keys that a pipeline has in the configuration."""
+from bot.core.record.message import SharedFile
+from bot.core.record.timeline import Draft, Entry, Kind
+
+_Sentence = Annotated[str, 1_000]
 
 
-def lock_facts(lock: LockInfo) -> dict[str, Any]:
-    return {
-        "id": lock.id,
-        "operation": lock.operation,
-        "who": lock.who,
-        "created": stamp(lock.created),
-        "version": lock.version,
-        "path": lock.path,
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What an entry says to programs."""
+
+    KIND: ClassVar[Kind]
 
 
-def seen_facts(seen: LockSeen) -> dict[str, Any]:
-    return {
-        "held": [{"half": str(place.kind), "lock_id": place.info.id if place.info else None} for place in seen.held],
-        "free": [str(kind) for kind in seen.free],
-        "unseen": [{"half": str(kind), "why": trouble_words(why)} for kind, why in seen.unseen],
-        "locks": [lock_facts(info) for info in seen.locks],
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfState(Facts):
+    state: str
 
 
-def system_of(pipeline: Pipeline) -> str:
-    """The proper name of the pipeline's CI system; empty for one that is told by none of its keys."""
-    return next((name for key, name in _SYSTEMS if pipeline.get(key) is not None), "")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfLock(OfState):
+    lock_id: str
 
 
-def run_facts(run: Run) -> dict[str, Any]:
-    return {
-        "ci": run.ref.pipeline.ci,
-        "system": system_of(run.ref.pipeline),
-        "pipeline": run.ref.pipeline.title[:_LONGEST],
-        "id": run.ref.id,
-        "url": run.ref.url[:_LONGEST],
-        "attempt": run.attempt,
-        "actor": run.actor[:_LONGEST],
-        "trigger": run.trigger[:_LONGEST],
-        "phase": str(run.phase),
-        "conclusion": str(run.conclusion) if run.conclusion else None,
-        "started_at": _instant(run.started_at or run.created_at),
-        "ended_at": _instant(run.ended_at),
-    }
+TYPES: dict[str, type[Facts]] = {}
+"""By kind."""
+
+F = TypeVar("F", bound=Facts)
 
 
-def runs_facts(runs: tuple[Run, ...]) -> list[dict[str, Any]]:
-    """The first of the runs, as many as an entry takes."""
-    return [run_facts(run) for run in runs[:_MOST_CONTENDERS]]
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def _of_kind(kind: Kind) -> Callable[[type[F]], type[F]]:
+    """Makes a class the dataclass of a kind's facts."""
+
+    def made(bare: type[F]) -> type[F]:
+        of = dataclass(frozen=True, slots=True, kw_only=True)(bare)
+        TYPES[kind], of.KIND = of, kind
+        return of
+
+    return made
 
 
-def loop_facts(loop: Loop) -> dict[str, Any]:
-    return {
-        "ci": loop.pipeline.ci,
-        "system": system_of(loop.pipeline),
-        "pipeline": loop.pipeline.title[:_LONGEST],
-        "starts": loop.starts,
-        "total": loop.total,
-        "since": stamp(loop.since),
-        "last": stamp(loop.last),
-        "every_seconds": loop.every.total_seconds(),
-        "source": str(source_of(loop)),
-        "actor": loop.actor[:_LONGEST],
-        "trigger": loop.trigger[:_LONGEST],
-    }
+def draft_of(facts: Facts, at: datetime, actor: str, text: str, *, once: str | None = None) -> Draft:
+    """An entry with these facts, for the journal. See `Draft`."""
+    return Draft(at, facts.KIND, actor, text, written(facts), once)
 
 
-def verdict_facts(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "ruling": str(verdict.ruling),
-        "until": _instant(verdict.until),
-        "findings": [
-            {"rule": str(f.rule), "effect": f.effect.name.lower(), "reason": plain(f.reason)} for f in verdict.findings
-        ],
-    }
+def facts_of(entry: Entry) -> Facts | None:
+    """What the entry says, as far as it can be read; None for a kind that is newer than this version. Never raises."""
+    of = TYPES.get(entry.kind)
+    return None if of is None else read(of, entry.facts)
 
 
-def verdict_words(state: str, verdict: Verdict) -> str:
-    """The verdict as a sentence of the timeline."""
-    if verdict.ruling is Ruling.ALLOW:
-        count, warned = len(verdict.findings), [f for f in verdict.findings if f.effect is not Effect.HOLDS]
-        return f"{state} may be unlocked: {_holding(count, warned)}"
-    if verdict.ruling is Ruling.NEEDS_APPROVAL:
-        asked = (finding for finding in verdict.findings if finding.effect is Effect.WANTS_APPROVAL)
-        return f"{state} may be unlocked if a second member approves: {_reasons(asked)}"
-    yet = " yet" if verdict.waiting_helps else ""
-    return f"{state} may not be unlocked{yet}: {_reasons(verdict.refusals)}"
+def findings_of(entry: Entry) -> tuple[FindingFacts, ...]:
+    """What the rules of the gate made of the case, if the entry tells a verdict."""
+    facts = facts_of(entry) if entry.kind == Kind.GATE_DECIDED else None
+    return facts.verdict.findings if isinstance(facts, GateDecided) and facts.verdict is not None else ()
 
 
-def _holding(count: int, warned: Sequence[Finding]) -> str:
-    if not warned:
-        return f"all {count} checks hold"
-    return f"{count - len(warned)} of {count} checks hold, and none forbids it ({_reasons(warned)})"
+@_of_kind(Kind.INCIDENT_OPENED)
+class IncidentOpened(Facts):
+    incident: WholeText
+    channel: WholeText
+    title: WholeText
 
 
-def _reasons(findings: Iterable[Finding]) -> str:
-    return "; ".join(plain(finding.reason) for finding in findings)
+@_of_kind(Kind.INCIDENT_CLOSED)
+class IncidentClosed(Facts):
+    incident: WholeText
 
 
-def inspection_facts(inspection: Inspection) -> dict[str, Any]:
-    """What the verdict rests on."""
-    return {
-        "state": inspection.state.name,
-        "seen_at": stamp(inspection.at),
-        "lock_id": None if inspection.lock is None else inspection.lock.id,
-        "lock": seen_facts(inspection.seen),
-        "state_object": _state_facts(inspection.check),
-        "holder": _tied_facts(inspection.attribution),
-        "owner": _owner_facts(inspection.owner),
-        "contenders": len(inspection.contention.active),
-        "contending": runs_facts(inspection.contention.active),
-        "loops": [loop_facts(loop) for loop in inspection.contention.loops[:_MOST_LOOPS]],
-        "table": table_facts(inspection),
-        "crowd": _crowd_facts(inspection.crowd),
-    }
+@_of_kind(Kind.INCIDENT_REOPENED)
+class IncidentReopened(Facts):
+    incident: WholeText
 
 
-def table_facts(inspection: Inspection) -> dict[str, Any] | None:
-    table = inspection.table
-    if table is None:
-        return None
-    refused, ttl = table.refused, table.ttl
-    capacity = table.capacity.value if isinstance(table.capacity, Found) else None
-    return {
-        "name": table.name,
-        "throttled": inspection.is_throttled,
-        "billing": str(capacity.billing) if capacity else None,
-        "read_units": capacity.read_units if capacity else None,
-        "write_units": capacity.write_units if capacity else None,
-        "ttl": {"enabled": ttl.value.enabled, "attribute": ttl.value.attribute} if isinstance(ttl, Found) else None,
-        "refused": refused.value.total if isinstance(refused, Found) else None,
-    }
+@_of_kind(Kind.INCIDENT_RENAMED)
+class IncidentRenamed(Facts):
+    title: WholeText
+    before: WholeText
 
 
-def release_facts(places: tuple[PlaceRelease, ...]) -> list[dict[str, Any]]:
-    return [
-        {"half": str(part.place.kind), "place": part.place.where, "result": str(part.result), "detail": part.detail}
-        for part in places
-    ]
+@_of_kind(Kind.COMMAND_RECEIVED)
+class CommandReceived(Facts):
+    channel: str
 
 
-def trouble_words(seen: Observation[Any]) -> str:
-    """What a look-up without an answer said."""
-    if isinstance(seen, Found):
-        return ""
-    return f"not found: {seen.what}" if isinstance(seen, NotFound) else f"{seen.trouble}: {seen.detail}"
+@_of_kind(Kind.LOCK_OBSERVED)
+class LockObserved(OfState):
+    """`before` names what stood there at the last look: `free`, or the ids of the locks with commas in between."""
+
+    seen: SeenFacts
+    before: str | None
 
 
-def _state_facts(check: StateCheck) -> dict[str, Any]:
-    seen = check.state
-    if not isinstance(seen, Found):
-        return {"unseen": trouble_words(seen)}
-    if not isinstance(seen.value, StateSeen):
-        return {"absent": True, "traces": list(seen.value.traces)}
-    return {
-        "serial": seen.value.serial,
-        "lineage": seen.value.lineage,
-        "size": seen.value.size,
-        "last_written": stamp(seen.value.last_written),
-        "fault": seen.value.fault,
-        "digest": str(check.digest.match),
-        "digest_key": check.digest.key,
-        "digest_item": check.digest.item,
-        "digest_actual": check.digest.actual,
-    }
+@_of_kind(Kind.LOCK_CHANGED)
+class LockChanged(LockObserved): ...
 
 
-def _tied_facts(tied: Attribution | None) -> dict[str, Any] | None:
-    if tied is None:
-        return None
-    return {
-        "strength": str(tied.strength) if tied.strength else None,
-        "reason": plain(tied.reason),
-        "candidates": len(tied.candidates),
-        "runs": [run_facts(candidate.run) for candidate in tied.candidates[:_MOST_HOLDERS]],
-        "unseen": [trouble_words(seen)[:_LONGEST] for seen in tied.unseen[:_MOST_LOOPS]],
-    }
+@_of_kind(Kind.GATE_DECIDED)
+class GateDecided(OfLock):
+    """`asked` is the command. `verdict` is None where a look found no lock; `request` is an unlock's."""
+
+    asked: str
+    verdict: VerdictFacts | None
+    evidence: Evidence | None
+    request: str = ""
 
 
-def _owner_facts(owner: Owner | None) -> dict[str, Any] | None:
-    if owner is None:
-        return None
-    return {"name": owner.name, "slack_id": owner.slack_id, "source": plain(owner.source)}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfUnlock(OfLock):
+    request: str
 
 
-def _crowd_facts(crowd: Crowd | None) -> dict[str, Any] | None:
-    """Who asks a table that throttles, over all states that share it."""
-    if crowd is None:
-        return None
-    return {
-        "states": list(crowd.states[:_MOST_SHARING]),
-        "active": len(crowd.active),
-        "loops": [{"state": state, **loop_facts(loop)} for state, loop in crowd.loops[:_MOST_LOOPS]],
-    }
+@_of_kind(Kind.UNLOCK_REQUESTED)
+class UnlockRequested(OfUnlock):
+    reason: str
 
 
-def _instant(at: datetime | None) -> str | None:
-    return None if at is None else stamp(at)
+@_of_kind(Kind.UNLOCK_APPROVED)
+class UnlockApproved(OfUnlock):
+    """`covers` are the rules that wanted the approval."""
+
+    covers: tuple[str, ...]
+
+
+@_of_kind(Kind.UNLOCK_DECLINED)
+class UnlockDeclined(OfUnlock):
+    """`outcome` is a word of `bot.core.gate.stages.UnlockStage`, here and below."""
+
+    outcome: str
+
+
+@_of_kind(Kind.UNLOCK_WITHDRAWN)
+class UnlockWithdrawn(OfUnlock):
+    outcome: str
+
+
+@_of_kind(Kind.UNLOCK_RELEASING)
+class UnlockReleasing(OfUnlock):
+    lock: LockFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _UnlockOutcome(OfUnlock):
+    """`lock` is the lock as it was before the first delete, None if nothing was deleted.
+
+    Of an armed unlock that somebody took back nothing is told but the lock.
+    """
+
+    outcome: str = ""
+    halves: tuple[PlaceFacts, ...] | None = None
+    note: str | None = None
+    approver: str | None = None
+    tries: int | None = None
+    throttled: int | None = None
+    took: timedelta | None = None
+    lock: LockFacts | Absent | None = Absent.ABSENT
+
+
+@_of_kind(Kind.UNLOCK_RELEASED)
+class UnlockReleased(_UnlockOutcome): ...
+
+
+@_of_kind(Kind.UNLOCK_FAILED)
+class UnlockFailed(_UnlockOutcome): ...
+
+
+@_of_kind(Kind.KILL_REQUESTED)
+class KillRequested(OfLock):
+    """`tie` says what the runs are to the lock; `count` how many there are."""
+
+    request: str
+    pipeline: str
+    system: str
+    count: int
+    runs: tuple[RunFacts, ...]
+    loop: LoopFacts | None
+    tie: str
+    stop_source: bool
+
+
+@_of_kind(Kind.KILL_APPROVED)
+class KillApproved(Facts):
+    request: str
+
+
+@_of_kind(Kind.KILL_CONFIRMED)
+class KillConfirmed(OfState):
+    """The runs have ended, or not (`ended`); or the source of a loop was `restarted`, which tells nothing of runs.
+
+    `switched` is a word of `bot.core.run.SwitchResult`, None if nothing was to be switched. The first version did not
+    say, nor how many runs there were (`count`), nor of which pipeline.
+    """
+
+    request: str
+    pipeline: str
+    switched: str | Absent | None = Absent.ABSENT
+    restarted: bool = False
+    ended: bool | None = None
+    system: str | None = None
+    count: int | None = None
+    runs: tuple[RunFacts, ...] | None = None
+    approver: str | None = None
+
+
+@_of_kind(Kind.OWNER_NOTIFIED)
+class OwnerNotified(OfLock):
+    owner: str
+
+
+@_of_kind(Kind.OWNER_ANSWERED)
+class OwnerAnswered(OfLock):
+    """`says` is a word of `bot.core.people.OwnerSays`, or that an answer is taken back."""
+
+    says: str
+
+
+@_of_kind(Kind.NOTE_ADDED)
+class NoteAdded(Facts):
+    back_dated: bool = False
+
+
+@_of_kind(Kind.MESSAGE_CAPTURED)
+class MessageCaptured(Facts):
+    """`by` wanted it. `bot` is the name of a bot or a workflow that posted it."""
+
+    channel: str
+    ts: str
+    thread_ts: str
+    permalink: LongText
+    author: str
+    by: str
+    files: tuple[SharedFile, ...]
+    how: str
+    bot: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correction(Facts):
+    """How an earlier `entry` is to be shown. See `bot.core.record.revision`."""
+
+    entry: WholeText
+    why: WholeText = ""
+
+
+@_of_kind(Kind.ENTRY_EDITED)
+class EntryEdited(Correction):
+    text: WholeText | None = None
+    at: datetime | None = None
+
+
+@_of_kind(Kind.ENTRY_HIDDEN)
+class EntryHidden(Correction): ...
+
+
+@_of_kind(Kind.ENTRY_RESTORED)
+class EntryRestored(Correction): ...
+
+
+@_of_kind(Kind.ENTRY_MARKED)
+class EntryMarked(Correction): ...
+
+
+@_of_kind(Kind.ENTRY_UNMARKED)
+class EntryUnmarked(Correction): ...
+
+
+@_of_kind(Kind.ALERT_RAISED)
+class AlertRaised(OfLock):
+    kind: str
+    states: tuple[str, ...]
+    subject: str
+    since: datetime | None
+    url: LongText
+
+
+@_of_kind(Kind.ALERT_RESOLVED)
+class AlertResolved(AlertRaised):
+    outcome: str
+
+
+@_of_kind(Kind.WATCH_STARTED)
+class WatchStarted(OfState):
+    ticket: str
+
+
+@_of_kind(Kind.WATCH_ENDED)
+class WatchEnded(OfState):
+    ticket: str
+    outcome: str = ""
+
+
+@_of_kind(Kind.EXPORT_MADE)
+class ExportMade(Facts):
+    """`targets` are by name, with what became of each; `failed` and `not_written` say why."""
+
+    version: str
+    files: tuple[str, ...]
+    targets: Mapping[str, str]
+    failed: Mapping[str, str]
+    not_written: Mapping[str, str]
+
+
+@_of_kind(Kind.FOLLOWUP_PROPOSED)
+class FollowUpProposed(Facts):
+    key: str
+    title: str
+    reason: _Sentence
+    todo: tuple[_Sentence, ...]
+
+
+@_of_kind(Kind.FOLLOWUP_FILED)
+class FollowUpFiled(Facts):
+    key: str
+    url: LongText
+    system: str
+    by: str

@@ -8,6 +8,7 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from bot.core.record.facts import IncidentOpened, IncidentRenamed, facts_of
 from bot.core.record.timeline import GENESIS, Entry, Kind, check, check_place
 from bot.errors import ChainBroken
 
@@ -73,11 +74,12 @@ class Course:
             raise ChainBroken(entry.id, f"stands at place {self.count + 1}")
         verified = check_place if redacted else check
         self.hash, self.count, self.last = verified(entry, prev=self.hash), self.count + 1, entry
+        facts = facts_of(entry) if entry.kind in {Kind.INCIDENT_OPENED, Kind.INCIDENT_RENAMED} else None
         if self.count == 1:
             self.opening, self.life = entry, 1
-            self.title = str(entry.facts.get("title"))
-        elif entry.kind == Kind.INCIDENT_RENAMED:
-            self.title = str(entry.facts.get("title"))
+            self.title = facts.title if isinstance(facts, IncidentOpened) else ""
+        elif isinstance(facts, IncidentRenamed):
+            self.title = facts.title
         elif entry.kind == Kind.INCIDENT_CLOSED:
             self.closing = entry
         elif entry.kind == Kind.INCIDENT_REOPENED:
@@ -86,10 +88,11 @@ class Course:
     def agree(self, incident: Incident) -> None:
         """Raises ChainBroken unless the incident is the one that these entries tell of."""
         first = self.opening
-        if first is None or first.kind != Kind.INCIDENT_OPENED:
+        facts = None if first is None else facts_of(first)
+        if first is None or not isinstance(facts, IncidentOpened):
             raise ChainBroken("1", "does not open an incident")
         opened = (incident.id, incident.channel, incident.opened_by, incident.opened_at)
-        if opened != (first.facts.get("incident"), first.facts.get("channel"), first.actor, first.at):
+        if opened != (facts.incident, facts.channel, first.actor, first.at):
             raise ChainBroken("1", "does not open the incident that the export names")
         if incident.title != self.title:
             raise ChainBroken(str(self.count), "the incident and its entries differ on the title")

@@ -1,22 +1,26 @@
 """Corrections: entries like all others, which say how an earlier entry is to be shown. The raw log never changes.
 
-Each names the entry that it is about in its fact `entry`, and may give a reason in its fact `why`. An `entry.edited`
-carries the new text and the new instant in its facts `text` and `at`, of which either may be missing. `entry.hidden`
-and `entry.restored`, `entry.marked` and `entry.unmarked` undo each other; the later one counts.
+Each names the entry that it is about, and may give a reason (`bot.core.record.facts.Correction`). An `entry.edited`
+carries the new text and the new instant, of which either may be missing. `entry.hidden` and `entry.restored`,
+`entry.marked` and `entry.unmarked` undo each other; the later one counts.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 
+from bot.core.record.facts import (
+    Correction,
+    EntryEdited,
+    EntryHidden,
+    EntryMarked,
+    EntryRestored,
+    EntryUnmarked,
+    facts_of,
+)
 from bot.core.record.timeline import Entry, Kind
-
-ENTRY = "entry"
-TEXT = "text"
-AT = "at"
-WHY = "why"
 
 LONGEST_TEXT = 10_000
 """Characters of an edited text."""
@@ -71,13 +75,13 @@ class Shown:
 class Revisions:
     """What the entries learned so far say about earlier ones. Memory grows with corrections, not with the timeline."""
 
-    _about: dict[str, list[Entry]] = field(default_factory=dict)
+    _about: dict[str, list[tuple[Entry, Correction]]] = field(default_factory=dict)
 
     def learn(self, entry: Entry) -> None:
         """Takes note of a correction; everything else is passed over."""
-        target = entry.facts.get(ENTRY)
-        if entry.kind in CORRECTIONS and isinstance(target, str):
-            self._about.setdefault(target, []).append(entry)
+        facts = facts_of(entry) if entry.kind in CORRECTIONS else None
+        if isinstance(facts, Correction) and facts.entry:
+            self._about.setdefault(facts.entry, []).append((entry, facts))
 
     @property
     def hidden(self) -> int:
@@ -94,11 +98,14 @@ class Revisions:
         """How many entries correct others."""
         return sum(map(len, self._about.values()))
 
+    def is_corrected(self, entry_id: str) -> bool:
+        return entry_id in self._about
+
     @property
     def edited(self) -> int:
         """How many entries are shown with another text or time than they were recorded with."""
         return sum(
-            not self.is_hidden(target) and any(_says_anything(entry) for entry in about)
+            not self.is_hidden(target) and any(isinstance(facts, EntryEdited) for _, facts in about)
             for target, about in self._about.items()
         )
 
@@ -108,10 +115,10 @@ class Revisions:
         return frozenset(target for target in self._about if self.is_key(target) and not self.is_hidden(target))
 
     def is_hidden(self, entry_id: str) -> bool:
-        return self._last_of(entry_id, Kind.ENTRY_HIDDEN, Kind.ENTRY_RESTORED) == Kind.ENTRY_HIDDEN
+        return isinstance(self._last_of(entry_id, EntryHidden, EntryRestored), EntryHidden)
 
     def is_key(self, entry_id: str) -> bool:
-        return self._last_of(entry_id, Kind.ENTRY_MARKED, Kind.ENTRY_UNMARKED) == Kind.ENTRY_MARKED
+        return isinstance(self._last_of(entry_id, EntryMarked, EntryUnmarked), EntryMarked)
 
     def shown(self, entry: Entry) -> Shown | None:
         """The entry as it is to be shown; None for a hidden one and for a correction itself."""
@@ -122,40 +129,23 @@ class Revisions:
     def seen(self, entry: Entry) -> Shown:
         """The entry with its corrections, hidden or not."""
         now, changes = entry, list[Change]()
-        for said in self._about.get(entry.id, ()):
-            before, now = now, _applied(now, said)
-            why = said.facts.get(WHY)
+        for correction, facts in self._about.get(entry.id, ()):
+            before = now
+            if isinstance(facts, EntryEdited):
+                text = now.text if facts.text is None else facts.text
+                now = replace(now, text=text, at=facts.at or now.at)
             changes.append(
                 Change(
-                    by=said.actor,
-                    at=said.recorded_at,
-                    kind=said.kind,
-                    why=why if isinstance(why, str) else "",
+                    by=correction.actor,
+                    at=correction.recorded_at,
+                    kind=correction.kind,
+                    why=facts.why,
                     was_text=before.text if before.text != now.text else None,
                     was_at=before.at if before.at != now.at else None,
                 )
             )
         return Shown(now, tuple(changes), self.is_key(entry.id))
 
-    def _last_of(self, entry_id: str, *kinds: str) -> str | None:
-        return next((said.kind for said in reversed(self._about.get(entry_id, ())) if said.kind in kinds), None)
-
-
-def _applied(entry: Entry, said: Entry) -> Entry:
-    if said.kind != Kind.ENTRY_EDITED:
-        return entry
-    text = said.facts.get(TEXT)
-    return replace(entry, text=text if isinstance(text, str) else entry.text, at=_at(said.facts.get(AT)) or entry.at)
-
-
-def _says_anything(said: Entry) -> bool:
-    return said.kind == Kind.ENTRY_EDITED
-
-
-def _at(said: object) -> datetime | None:
-    """The instant that an edit names, in UTC if it names no zone; None if it cannot be read."""
-    try:
-        at = datetime.fromisoformat(said) if isinstance(said, str) else None
-    except ValueError:
-        return None
-    return at if at is None or at.tzinfo else at.replace(tzinfo=UTC)
+    def _last_of(self, entry_id: str, *of: type[Correction]) -> Correction | None:
+        about = reversed(self._about.get(entry_id, ()))
+        return next((facts for _, facts in about if isinstance(facts, of)), None)

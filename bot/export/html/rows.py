@@ -11,10 +11,11 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from bot.core.record.revision import Change
-from bot.core.record.timeline import Kind, canonical, stamp
+from bot.core.record.evidence import FindingFacts
+from bot.core.record.facts import findings_of
+from bot.core.record.revision import Change, Shown
+from bot.core.record.timeline import Entry, Kind, canonical, stamp
 from bot.export.html.text import LINK_REL, Pen, link, marked_up, recorded_text, visible, web_page
-from bot.export.material import Line
 
 PORTION = 100
 """Rows that a browser lays out together, once they come near."""
@@ -134,10 +135,10 @@ class Day:
         return f"{self.date:%A}, {self.date.day} {self.date:%B %Y}"
 
 
-def days(lines: Iterable[Line], pen: Pen, *, recorded: int) -> Iterator[Day]:
+def days(lines: Iterable[Shown], pen: Pen, *, recorded: int) -> Iterator[Day]:
     """The timeline, in the order of the lines. Evidence is cut so that all of it stays bearable for a browser."""
     room = min(_MOST_EVIDENCE, max(_LEAST_EVIDENCE, _PAGE_EVIDENCE // max(1, recorded)))
-    for day, of_day in groupby(lines, lambda line: line.at.astimezone(UTC).date()):
+    for day, of_day in groupby(lines, lambda shown: shown.entry.at.astimezone(UTC).date()):
         yield Day(day, _portions(of_day, pen, room))
 
 
@@ -150,29 +151,32 @@ def kind_words(kind: str) -> str:
     return KIND_WORDS.get(kind, kind)
 
 
-def _portions(lines: Iterator[Line], pen: Pen, room: int) -> Iterator[Sequence[Row]]:
-    while portion := [_row(line, pen, room) for line in islice(lines, PORTION)]:
+def _portions(lines: Iterator[Shown], pen: Pen, room: int) -> Iterator[Sequence[Row]]:
+    while portion := [_row(shown, pen, room) for shown in islice(lines, PORTION)]:
         yield portion
 
 
-def _row(line: Line, pen: Pen, room: int) -> Row:
-    utc = line.at.astimezone(UTC)
+def _row(shown: Shown, pen: Pen, room: int) -> Row:
+    entry = shown.entry
+    utc, findings = entry.at.astimezone(UTC), findings_of(entry)
     return Row(
-        anchor=recorded_text(anchor(line.id)),
-        group=recorded_text(_SUBJECTS.get(line.kind.partition(".")[0], "other")),
-        seat=pen.seats.get(line.actor, -1),
+        anchor=recorded_text(anchor(entry.id)),
+        group=recorded_text(_SUBJECTS.get(entry.kind.partition(".")[0], "other")),
+        seat=pen.seats.get(entry.actor, -1),
         iso=recorded_text(f"{utc:%Y-%m-%dT%H:%M:%SZ}"),
         time=recorded_text(f"{utc:%H:%M:%S}"),
         local=recorded_text(pen.local(utc)),
-        kind=recorded_text(kind_words(line.kind)),
-        who=pen.person(line.actor),
-        said=recorded_text(line.text.strip()),
-        page=_page(line.facts),
-        is_key=line.is_key,
-        is_edited=any(change.kind == Kind.ENTRY_EDITED for change in line.changes),
-        checks=_checks(line.facts),
-        changes=line.changes,
-        evidence=_evidence(line, room),
+        kind=recorded_text(kind_words(entry.kind)),
+        who=pen.person(entry.actor),
+        said=recorded_text(entry.text.strip()),
+        page=_page(entry.facts),
+        is_key=shown.is_key,
+        is_edited=shown.edited,
+        checks=tuple(
+            Check(*_EFFECTS.get(found.effect, ("warn", found.effect)), found.rule, found.reason) for found in findings
+        ),
+        changes=shown.changes,
+        evidence=_evidence(entry, room, _apart_from(findings, entry.facts)),
     )
 
 
@@ -184,24 +188,11 @@ def _page(facts: Mapping[str, object]) -> Markup | None:
     return None
 
 
-def _checks(facts: Mapping[str, object]) -> tuple[Check, ...]:
-    """The gate's findings, where the facts hold any in the spelling of `bot.core.record.facts`."""
-    verdict = facts.get("verdict")
-    findings = verdict.get("findings") if isinstance(verdict, dict) else None
-    return tuple(_check(found) for found in findings if isinstance(found, dict)) if isinstance(findings, list) else ()
-
-
-def _check(found: Mapping[str, object]) -> Check:
-    effect = str(found.get("effect", ""))
-    look, words = _EFFECTS.get(effect, ("warn", effect))
-    return Check(look, words, str(found.get("rule", "")), str(found.get("reason", "")))
-
-
-def _evidence(line: Line, room: int) -> Markup:
+def _evidence(entry: Entry, room: int, facts: Mapping[str, object]) -> Markup:
     """What was recorded, as an outline of names and values; what does not fit is counted."""
-    head = {"entry": line.id, "kind": line.kind, "actor": line.actor, "recorded_at": stamp(line.recorded_at)}
+    head = {"entry": entry.id, "kind": entry.kind, "actor": entry.actor, "recorded_at": stamp(entry.recorded_at)}
     shown = list[str]()
-    for name, value in _outline({**head, **_apart_from_checks(line.facts)}):
+    for name, value in _outline({**head, **facts}):
         room -= len(name) + 1
         if len(value) > room:
             shown += [_fact(name, value[: max(0, room)] + "…"), "\x01cut here: the JSON export holds all of it\x02"]
@@ -211,10 +202,10 @@ def _evidence(line: Line, room: int) -> Markup:
     return marked_up("\n".join(shown), _TAGS)
 
 
-def _apart_from_checks(facts: Mapping[str, object]) -> Mapping[str, object]:
+def _apart_from(findings: Sequence[FindingFacts], facts: Mapping[str, object]) -> Mapping[str, object]:
     """The facts without the findings that are shown as a list of checks."""
     verdict = facts.get("verdict")
-    if not isinstance(verdict, dict) or not _checks(facts):
+    if not findings or not isinstance(verdict, dict):
         return facts
     return {**facts, "verdict": {name: value for name, value in verdict.items() if name != "findings"}}
 

@@ -33,7 +33,7 @@ def text(value: object) -> Markup:
 
 
 def recorded_text(said: str) -> Markup:
-    """The same, only cheaper: for what is known to hold no secret, as every part of a `Line`."""
+    """The same, only cheaper: for what is known to hold no secret, as every part of an entry that is shown."""
     return escape(visible(said))
 
 

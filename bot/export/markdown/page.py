@@ -20,10 +20,12 @@ from markupsafe import Markup
 from bot.core.account.highlights import KeyMoment, key_moments, unnoticed
 from bot.core.account.values import Account
 from bot.core.phrase import Part, Phrase, duration, one_line
-from bot.core.record.timeline import Kind
+from bot.core.record.facts import GateDecided, facts_of, findings_of
+from bot.core.record.revision import Shown
+from bot.core.record.timeline import Entry, Kind
 from bot.export.files import write
 from bot.export.markdown.text import address, escaped, lines_of, linked, said
-from bot.export.material import Line, Material
+from bot.export.material import Material
 from bot.export.moment import local, zone_of
 
 _MOST_FINDINGS = 8
@@ -106,21 +108,22 @@ def _moment(moment: KeyMoment, pen: _Pen) -> Markup:
     return Markup(head) + said(moment.said, pen.names)  # noqa: S704  all of it was escaped part by part
 
 
-def _once(lines: Iterable[Line]) -> Iterator[Line]:
+def _once(lines: Iterable[Shown]) -> Iterator[Shown]:
     """Without verdicts that say what the last one on the state said a moment before: the JSON has each."""
-    last: dict[object, Line] = {}
+    last: dict[str, Shown] = {}
     for line in lines:
-        if line.kind == Kind.GATE_DECIDED:
-            before = last.get(line.facts.get("state"))
-            last[line.facts.get("state")] = line
+        facts = facts_of(line.entry) if line.entry.kind == Kind.GATE_DECIDED else None
+        if isinstance(facts, GateDecided):
+            before, last[facts.state] = last.get(facts.state), line
             if before is not None and _repeats(line, before):
                 continue
         yield line
 
 
-def _repeats(line: Line, before: Line) -> bool:
+def _repeats(line: Shown, before: Shown) -> bool:
     is_plain = not line.is_key and not line.changes
-    return is_plain and line.text == before.text and line.at - before.at < _AGAIN_AFTER
+    now, then = line.entry, before.entry
+    return is_plain and now.text == then.text and now.at - then.at < _AGAIN_AFTER
 
 
 def _pen(account: Account) -> _Pen:
@@ -146,8 +149,8 @@ def _dated_once(sentence: Phrase, days: set[date]) -> Phrase:
     return tuple(parts)
 
 
-def _days(lines: Iterable[Line], pen: _Pen) -> Iterator[_Day]:
-    for day, of_day in groupby(lines, lambda line: local(line.at, UTC).date()):
+def _days(lines: Iterable[Shown], pen: _Pen) -> Iterator[_Day]:
+    for day, of_day in groupby(lines, lambda line: local(line.entry.at, UTC).date()):
         yield _Day(_day_words(day), _rows(of_day, pen))
 
 
@@ -155,50 +158,47 @@ def _day_words(day: date) -> str:
     return f"{day:%A}, {day.day} {day:%B} {day.year}"
 
 
-def _rows(lines: Iterable[Line], pen: _Pen) -> Iterator[Markup]:
+def _rows(lines: Iterable[Shown], pen: _Pen) -> Iterator[Markup]:
     return (_row(line, pen) for line in lines)
 
 
-def _row(line: Line, pen: _Pen) -> Markup:
+def _row(line: Shown, pen: _Pen) -> Markup:
     """An item of the list, with what stands behind it as a list of its own."""
-    said = _BREAK.join(lines_of(line.text)) or escaped(line.kind)
-    who = f"**{local(line.at, UTC):%H:%M:%S}**{pen.aside(line.at)} {pen.name(line.actor)}"
-    head = f"- {who}: {said}{_page(line)}{_marks(line)}"
+    entry = line.entry
+    said = _BREAK.join(lines_of(entry.text)) or escaped(entry.kind)
+    who = f"**{local(entry.at, UTC):%H:%M:%S}**{pen.aside(entry.at)} {pen.name(entry.actor)}"
+    head = f"- {who}: {said}{_page(entry)}{_marks(line)}"
     return Markup("\n  - ".join((head, *_evidence(line, pen))))  # noqa: S704  all of it was escaped part by part
 
 
-def _marks(line: Line) -> str:
-    edited = any(change.kind == Kind.ENTRY_EDITED for change in line.changes)
-    marks = [mark for mark, is_set in (("key moment", line.is_key), ("edited", edited)) if is_set]
+def _marks(line: Shown) -> str:
+    marks = [mark for mark, is_set in (("key moment", line.is_key), ("edited", line.edited)) if is_set]
     return f" *({', '.join(marks)})*" if marks else ""
 
 
-def _evidence(line: Line, pen: _Pen) -> Iterator[str]:
+def _evidence(line: Shown, pen: _Pen) -> Iterator[str]:
     """What stands behind an entry, as far as it helps a reader: the rest is in the JSON export."""
-    yield from _findings(line)
+    yield from _findings(line.entry)
     yield from _changes(line, pen)
 
 
-def _findings(line: Line) -> Iterator[str]:
-    """The rules that did not simply hold and that the text does not tell, as `core.record.facts` spells them."""
-    verdict = line.facts.get("verdict")
-    findings = verdict.get("findings") if isinstance(verdict, dict) else None
-    told = [found for found in findings if isinstance(found, dict)] if isinstance(findings, list) else []
-    against = [found for found in told if found.get("effect") != _HOLDS]
-    for found in [found for found in against if str(found.get("reason")) not in line.text][:_MOST_FINDINGS]:
-        rule, effect, reason = (escaped(found.get(name, "")) for name in ("rule", "effect", "reason"))
-        yield f"{rule} ({effect}): {reason}"
+def _findings(entry: Entry) -> Iterator[str]:
+    """The rules that did not simply hold and that the text does not tell."""
+    findings = findings_of(entry)
+    against = [found for found in findings if found.effect != _HOLDS]
+    for found in [found for found in against if not found.reason or found.reason not in entry.text][:_MOST_FINDINGS]:
+        yield f"{escaped(found.rule)} ({escaped(found.effect)}): {escaped(found.reason)}"
     if against:
-        yield f"{len(told) - len(against)} of {len(told)} checks hold"
+        yield f"{len(findings) - len(against)} of {len(findings)} checks hold"
 
 
-def _page(line: Line) -> str:
+def _page(entry: Entry) -> str:
     """Where the entry came from: the message, or the page that it tells of."""
-    found = ((words, address(line.facts.get(name))) for name, words in (("permalink", "message"), ("url", "page")))
+    found = ((words, address(entry.facts.get(name))) for name, words in (("permalink", "message"), ("url", "page")))
     return next((f" ([{words}](<{page}>))" for words, page in found if page), "")
 
 
-def _changes(line: Line, pen: _Pen) -> Iterator[str]:
+def _changes(line: Shown, pen: _Pen) -> Iterator[str]:
     """Who put it right, when, and why. What it said before is in the JSON export."""
     for change in line.changes:
         if change.kind == Kind.ENTRY_EDITED:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from bot.core.account.edition import Changed, Edition, ExportReport
-from bot.core.account.values import Part, StateSummary
+from bot.core.account.values import Participant, StateSummary
 from bot.core.phrase import Linked, Person, Phrase, Quoted, joined
 from bot.core.record.timeline import Kind
 from bot.ports.messenger import Message
@@ -94,7 +94,7 @@ def _state(state: StateSummary) -> Phrase:
     return (Quoted(state.state), " ", *locked, now)
 
 
-def _people(parts: tuple[Part, ...], names: Mapping[str, str]) -> Phrase:
+def _people(parts: tuple[Participant, ...], names: Mapping[str, str]) -> Phrase:
     """By name, since an export is not worth a ping."""
     shown: list[Phrase] = [(_name(part.actor, names), _did(part)) for part in parts[:_MOST_PEOPLE]]
     if len(parts) > _MOST_PEOPLE:
@@ -102,7 +102,7 @@ def _people(parts: tuple[Part, ...], names: Mapping[str, str]) -> Phrase:
     return joined(shown, ", ")
 
 
-def _did(part: Part) -> str:
+def _did(part: Participant) -> str:
     return f" ({', '.join(part.did)})" if part.did else ""
 
 

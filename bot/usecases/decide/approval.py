@@ -19,7 +19,7 @@ from bot.core.gate.stages import UnlockStage
 from bot.core.lock import LockInfo
 from bot.core.phrase import Person, Phrase, duration, plain
 from bot.core.policy import Approvers
-from bot.core.record.timeline import Kind
+from bot.core.record.facts import UnlockApproved, UnlockDeclined, UnlockWithdrawn
 from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.errors import NotPermitted
 from bot.usecases.decide.clicks import OPEN, live, move, permit, start_release, write_down
@@ -53,9 +53,8 @@ async def approve(world: World, request_id: str, *, lock_id: str, user: str, cov
         world, request_id, OPEN, Phase.CONFIRMED,
         approver=user, approved_at=now.isoformat(), confirmed_at=now.isoformat(), covers=shown,
     )  # fmt: skip
-    await write_down(
-        world, request, Kind.UNLOCK_APPROVED, user, f"approved the unlock of {request.state}", {"covers": shown}
-    )
+    facts = UnlockApproved(request=request.id, state=request.state, lock_id=request.lock_id, covers=tuple(shown))
+    await write_down(world, request, facts, user, f"approved the unlock of {request.state}")
     await start_release(world, request_id)
 
 
@@ -64,11 +63,12 @@ async def decline(world: World, request_id: str, *, lock_id: str, user: str) -> 
     request, _ = await live(world, request_id, lock_id)
     await permit(world, request, user)
     await move(world, request_id, _WAITING, Phase.DONE)
+    of: type[UnlockDeclined | UnlockWithdrawn] = UnlockDeclined
+    words, note = "declined the unlock", " declined"
     if user == request.user:
-        words, kind, note = "took the wish to unlock back", Kind.UNLOCK_WITHDRAWN, " took it back"
-    else:
-        words, kind, note = "declined the unlock", Kind.UNLOCK_DECLINED, " declined"
-    await write_down(world, request, kind, user, f"{words} ({request.state})", {"outcome": str(UnlockStage.DECLINED)})
+        of, words, note = UnlockWithdrawn, "took the wish to unlock back", " took it back"
+    facts = of(request=request.id, state=request.state, lock_id=request.lock_id, outcome=UnlockStage.DECLINED)
+    await write_down(world, request, facts, user, f"{words} ({request.state})")
     said: Phrase = (Person(user, ""), note)
     await show(world.messenger, UnlockReport(request, UnlockStage.DECLINED, None, None, note=said))
 
@@ -155,8 +155,8 @@ async def _withdraw(
     if await change_unlock(world, request.id, only_in=_WAITING, phase=Phase.DONE, wanted=[]) is None:
         return
     text = f"the wish to unlock {request.state} is withdrawn: {why}"
-    facts = {"outcome": str(stage)}
-    await write_down(world, request, Kind.UNLOCK_WITHDRAWN, "tflock", text, facts, once=f"withdrawn/{request.id}")
+    facts = UnlockWithdrawn(request=request.id, state=request.state, lock_id=request.lock_id, outcome=stage)
+    await write_down(world, request, facts, "tflock", text, once=f"withdrawn/{request.id}")
     inspection = inspection_of.inspection if inspection_of is not None else None
     note: Phrase = (why,)
     await show(world.messenger, UnlockReport(request, stage, inspection, None, note=note, now_held_by=now_held_by))
@@ -179,7 +179,8 @@ async def changed(world: World, request: UnlockRequest, decision: Decision) -> N
     once = f"withdrawn/{request.id}/{now.timestamp():.0f}"
     text = f"what an approval of the unlock of {request.state} would rest on has changed; it has to be looked at anew"
     stage = UnlockStage.REFUSED if verdict.ruling is Ruling.REFUSE else UnlockStage.CHECKED
-    await write_down(world, request, Kind.UNLOCK_WITHDRAWN, "tflock", text, {"outcome": str(stage)}, once=once)
+    facts = UnlockWithdrawn(request=request.id, state=request.state, lock_id=request.lock_id, outcome=stage)
+    await write_down(world, request, facts, "tflock", text, once=once)
     note: Phrase = ("the evidence has changed since this was asked: look at the checklist again",)
     approval = world.approvers(request.state)
     report = UnlockReport(request, stage, decision.inspection, verdict, note=note, approval=approval)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 from bot.core.gate.eligibility import why_not_eligible
 from bot.core.people import Standing
 from bot.core.phrase import plain
-from bot.core.record.timeline import Draft, Kind
+from bot.core.record.facts import OfUnlock, draft_of
 from bot.core.reports.unlock import UnlockRequest
 from bot.errors import NotPermitted
 from bot.usecases.decide.requests import Phase, change_unlock, find_unlock
@@ -56,16 +56,8 @@ async def start_release(world: World, request_id: str) -> None:
 
 
 async def write_down(
-    world: World,
-    request: UnlockRequest,
-    kind: Kind,
-    actor: str,
-    text: str,
-    facts: Mapping[str, object] | None = None,
-    *,
-    once: str | None = None,
+    world: World, request: UnlockRequest, facts: OfUnlock, actor: str, text: str, *, once: str | None = None
 ) -> None:
     """Puts a step of the request on the incident's timeline. Raises JournalAway."""
     if request.incident:
-        more = {"request": request.id, "state": request.state, "lock_id": request.lock_id, **(facts or {})}
-        await world.journal.append(request.incident, Draft(world.clock.now(), kind, actor, text, more, once))
+        await world.journal.append(request.incident, draft_of(facts, world.clock.now(), actor, text, once=once))

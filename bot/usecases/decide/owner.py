@@ -14,7 +14,7 @@ from bot.core.gate.inspection import Barred, Owner
 from bot.core.gate.ownership import Lead, Starters, leads, starters
 from bot.core.lock import LockInfo
 from bot.core.people import Member, OwnerAnswer, OwnerSays
-from bot.core.record.timeline import Draft, Kind
+from bot.core.record.facts import OwnerAnswered, draft_of
 from bot.errors import JournalAway
 from bot.usecases.world import World
 
@@ -190,12 +190,11 @@ async def _write_down(world: World, state: str, answer: OwnerAnswer, says: str, 
         "later": "asks for time",
         TAKEN_BACK: "takes back that it is still running" if answer.says is OwnerSays.RUNNING else "takes it back",
     }
-    draft = Draft(
-        at=answer.at,
-        kind=Kind.OWNER_ANSWERED,
-        actor=answer.owner_id,
-        text=f"{words[says]} (lock of {state})",
-        facts={"state": state, "lock_id": answer.lock_id, "says": says},
+    draft = draft_of(
+        OwnerAnswered(state=state, lock_id=answer.lock_id, says=says),
+        answer.at,
+        answer.owner_id,
+        f"{words[says]} (lock of {state})",
         once=f"answered/{state}/{answer.lock_id}/{number}/{says}",
     )
     await world.journal.append(incident, draft)

@@ -13,7 +13,8 @@ import structlog
 
 from bot.core.account.edition import CHANNEL, DIRECTORY
 from bot.core.phrase import Phrase, Quoted
-from bot.core.record.timeline import Draft, Kind
+from bot.core.record.facts import ExportMade, draft_of
+from bot.core.record.timeline import Draft
 from bot.core.reports.report import Notice
 from bot.errors import Final, Missing, Passing
 from bot.usecases.export import editions
@@ -127,14 +128,14 @@ def _made(world: World, progress: Progress, once: str) -> Draft:
     reached = [name for name, state in progress.targets.items() if state == OK]
     text = f"exported to {', '.join(reached)}" if reached else "exported nowhere"
     text += "".join(f"; {name} failed: {why}" for name, why in failed.items())
-    facts = {
-        "version": edition.version,
-        "files": sorted(PurePath(path).name for path in progress.files),
-        "targets": {name: state if state in {OK, LATER} else "failed" for name, state in progress.targets.items()},
-        "failed": failed,
-        "not_written": dict(progress.not_written),
-    }
-    return Draft(world.clock.now(), Kind.EXPORT_MADE, edition.by or "tflock", text, facts, once=once)
+    facts = ExportMade(
+        version=edition.version,
+        files=tuple(sorted(PurePath(path).name for path in progress.files)),
+        targets={name: state if state in {OK, LATER} else "failed" for name, state in progress.targets.items()},
+        failed=failed,
+        not_written=progress.not_written,
+    )
+    return draft_of(facts, world.clock.now(), edition.by or "tflock", text, once=once)
 
 
 async def _tell_once(world: World, progress: Progress, target: str, why: str) -> None:

@@ -14,10 +14,10 @@ from typing import Any
 import structlog
 
 from bot.core.account.edition import Edition
-from bot.core.account.followup import followup_facts, propose
+from bot.core.account.proposals import followup_facts, propose
 from bot.core.account.ticket import digest_of, dump_followup, load_followup
 from bot.core.account.values import Account, FollowUp
-from bot.core.record.timeline import Draft, Kind
+from bot.core.record.facts import draft_of
 from bot.core.reports.followups import FollowUpsReport
 from bot.errors import Final
 from bot.ports.messenger import Posted
@@ -43,9 +43,8 @@ async def record(world: World, edition: Edition, account: Account) -> None:
     incident = edition.incident.id
     for followup in propose(account):
         await world.records.put(_WORDS, name_of(incident, followup.key), dump_followup(followup), ttl=KEPT)
-        facts = followup_facts(followup)
         once = f"followup/{followup.key}"
-        draft = Draft(world.clock.now(), Kind.FOLLOWUP_PROPOSED, _BOT, followup.title, facts, once=once)
+        draft = draft_of(followup_facts(followup), world.clock.now(), _BOT, followup.title, once=once)
         await world.journal.append(incident, draft)
 
 

@@ -21,8 +21,8 @@ from bot.core.account.ticket import FileResult, Filing, Ticket, marker_of, ticke
 from bot.core.account.values import FollowUp
 from bot.core.evidence import Found, NotFound, Trouble
 from bot.core.phrase import Linked, Person, Phrase, Quoted, joined
+from bot.core.record.facts import FollowUpFiled, draft_of
 from bot.core.record.incident import Incident
-from bot.core.record.timeline import Draft, Kind
 from bot.core.reports.report import Notice
 from bot.errors import NotPermitted, Throttled, Unreachable, UpstreamError
 from bot.ports.tickets import Tickets
@@ -159,9 +159,9 @@ async def _looked_for(world: World, task: _Task, sent_at: datetime) -> Filing | 
 async def _written_down(world: World, task: _Task, url: str) -> None:
     record = await world.records.update(TICKET, task.name, {"phase": _FILED, "url": url}) or {}
     by, key = str(record.get("by") or task.user), task.followup.key
-    facts = {"key": key, "url": url, "system": task.tickets.system, "by": by}
+    facts = FollowUpFiled(key=key, url=url, system=task.tickets.system, by=by)
     text = f"{task.followup.title}: filed in {task.tickets.system}"
-    draft = Draft(world.clock.now(), Kind.FOLLOWUP_FILED, by, text, facts, once=f"followup.filed/{key}")
+    draft = draft_of(facts, world.clock.now(), by, text, once=f"followup.filed/{key}")
     await world.journal.append(task.incident.id, draft)
 
 

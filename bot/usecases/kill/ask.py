@@ -13,8 +13,8 @@ from bot.core.gate.inspection import Inspection
 from bot.core.gate.stages import KillStage
 from bot.core.people import Approval
 from bot.core.phrase import Phrase, Quoted, duration, plain
-from bot.core.record.facts import loop_facts, runs_facts, system_of
-from bot.core.record.timeline import Draft, Kind
+from bot.core.record.evidence import LoopFacts, RunFacts, system_of
+from bot.core.record.facts import KillApproved, KillConfirmed, KillRequested, draft_of
 from bot.core.reports.kill import KillReport, KillRequest, Target
 from bot.core.run import SwitchResult
 from bot.errors import NotPermitted
@@ -138,10 +138,8 @@ async def _begin(world: World, request: KillRequest, chosen: Target, wanted: Wan
         raise NotPermitted(_AT_WORK)
     await _write_wish(world, request, chosen, wanted)
     if wanted.approver:
-        draft = Draft(
-            now, Kind.KILL_APPROVED, wanted.approver, f"approved the end of {_words(chosen)}", {"request": request.id},
-            once=f"kill/{request.id}/approved",
-        )  # fmt: skip
+        facts, text = KillApproved(request=request.id), f"approved the end of {_words(chosen)}"
+        draft = draft_of(facts, now, wanted.approver, text, once=f"kill/{request.id}/approved")
         await world.journal.append(request.incident, draft)
     await _start(world, request.id)
 
@@ -162,21 +160,21 @@ async def _ask_second(world: World, request: KillRequest, chosen: Target, wanted
 async def _write_wish(world: World, request: KillRequest, chosen: Target, wanted: Wanted) -> None:
     """Once for each who wanted it: the approver's click does not ask again."""
     pipeline = chosen.loop.pipeline if chosen.loop is not None else chosen.runs[0].ref.pipeline
-    facts = {
-        "request": request.id,
-        "state": request.state,
-        "lock_id": request.lock_id,
-        "pipeline": pipeline.title,
-        "system": system_of(pipeline),
-        "count": len(chosen.runs),
-        "runs": runs_facts(chosen.runs),
-        "loop": None if chosen.loop is None else loop_facts(chosen.loop),
-        "tie": str(chosen.tie),
-        "stop_source": wanted.stop_source and chosen.loop is not None,
-    }
+    facts = KillRequested(
+        request=request.id,
+        state=request.state,
+        lock_id=request.lock_id,
+        pipeline=pipeline.title,
+        system=system_of(pipeline),
+        count=len(chosen.runs),
+        runs=RunFacts.of_all(chosen.runs),
+        loop=None if chosen.loop is None else LoopFacts.of(chosen.loop),
+        tie=chosen.tie,
+        stop_source=wanted.stop_source and chosen.loop is not None,
+    )
     text = f"asked to end {_words(chosen)}" + (f" because {request.reason}" if request.reason else "")
     once = f"kill/{request.id}/{wanted.by}"
-    draft = Draft(world.clock.now(), Kind.KILL_REQUESTED, wanted.by, text, facts, once=once)
+    draft = draft_of(facts, world.clock.now(), wanted.by, text, once=once)
     await world.journal.append(request.incident, draft)
 
 
@@ -197,15 +195,10 @@ async def restart(world: World, request_id: str, *, user: str) -> None:
     if switched.result is SwitchResult.DONE:
         await change_kill(world, request_id, restarted="yes")
     text = f"started {pipeline.title} again: {switched.result}"
-    facts = {
-        "request": request.id,
-        "state": request.state,
-        "pipeline": pipeline.title,
-        "restarted": True,
-        "switched": str(switched.result),
-    }
-    draft = Draft(world.clock.now(), Kind.KILL_CONFIRMED, user, text, facts)
-    await world.journal.append(request.incident, draft)
+    facts = KillConfirmed(
+        request=request.id, state=request.state, pipeline=pipeline.title, restarted=True, switched=switched.result
+    )
+    await world.journal.append(request.incident, draft_of(facts, world.clock.now(), user, text))
     note: Phrase = (Quoted(switched.detail),) if switched.detail else ()
     await show(
         world.messenger, KillReport(request, KillStage.RESTARTED, switched=switched, source=pipeline.title, note=note)

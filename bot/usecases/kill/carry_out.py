@@ -16,8 +16,8 @@ from bot.core.gate.attribution import Candidate
 from bot.core.gate.ending import is_over
 from bot.core.gate.stages import KillStage
 from bot.core.phrase import Phrase, Quoted
-from bot.core.record.facts import runs_facts, system_of
-from bot.core.record.timeline import Draft, Kind
+from bot.core.record.evidence import RunFacts, system_of
+from bot.core.record.facts import KillConfirmed, draft_of
 from bot.core.reports.kill import KillReport, KillRequest
 from bot.core.run import Cancelled, CancelResult, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
 from bot.errors import UpstreamError
@@ -169,18 +169,18 @@ async def _conclude(world: World, request: KillRequest, record: dict[str, str], 
     text = f"ended {runs}" if ended else f"could not see that {runs} ended"
     if report.switched is not None:
         text += f"; what starts them: {_SWITCHED[report.switched.result]}"
-    facts = {
-        "request": request.id,
-        "state": request.state,
-        "pipeline": pipeline.title,
-        "system": system_of(pipeline),
-        "count": count,
-        "runs": runs_facts(report.progress),
-        "ended": ended,
-        "switched": None if report.switched is None else str(report.switched.result),
-        "approver": record.get("approver") or "",
-    }
-    draft = Draft(world.clock.now(), Kind.KILL_CONFIRMED, record["by"], text, facts, once=f"killed/{request.id}")
+    facts = KillConfirmed(
+        request=request.id,
+        state=request.state,
+        pipeline=pipeline.title,
+        system=system_of(pipeline),
+        count=count,
+        runs=RunFacts.of_all(report.progress),
+        ended=ended,
+        switched=None if report.switched is None else report.switched.result,
+        approver=record.get("approver") or "",
+    )
+    draft = draft_of(facts, world.clock.now(), record["by"], text, once=f"killed/{request.id}")
     await world.journal.append(request.incident, draft)
     await show(world.messenger, report)
     if report.switched is not None and report.switched.result is SwitchResult.DONE:

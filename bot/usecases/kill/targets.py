@@ -11,7 +11,7 @@ from bot.core.evidence import Found, NotFound, Unseen
 from bot.core.gate.contention import Loop
 from bot.core.gate.inspection import Inspection
 from bot.core.phrase import Phrase, Quoted
-from bot.core.record.facts import trouble_words
+from bot.core.record.evidence import trouble_words
 from bot.core.reports.kill import Target, Tie
 from bot.core.run import Phase, Pipeline, Run, RunRef
 from bot.errors import NotPermitted

@@ -13,6 +13,7 @@ import structlog
 from bot.core.evidence import Found, Observation
 from bot.core.people import OwnerSays
 from bot.core.policy import Approvers
+from bot.core.record.facts import OfState, facts_of
 from bot.core.record.incident import Incident
 from bot.core.reports.home import Glance, Held, OpenIncident, Row, Wait, Waiting
 from bot.core.reports.unlock import UnlockRequest
@@ -105,7 +106,8 @@ async def _told(world: World, incident: Incident) -> dict[str, Any]:
             "requests", incident.id, since=now - REQUEST_TTL, until=now + _SKEW, limit=_MOST_REQUESTS
         ),
     )
-    states = dict.fromkeys(str(entry.facts.get("state")) for entry in tail if entry.facts.get("state") in world.states)
+    told = [facts for facts in map(facts_of, tail) if isinstance(facts, OfState)]
+    states = dict.fromkeys(facts.state for facts in told if facts.state in world.states)
     return {
         "id": incident.id,
         "title": incident.title,

@@ -14,9 +14,9 @@ import structlog
 
 from bot.core.gate.case import Verdict
 from bot.core.gate.inspection import Inspection
-from bot.core.record.facts import inspection_facts, verdict_facts, verdict_words
+from bot.core.record.evidence import Evidence, VerdictFacts, verdict_words
+from bot.core.record.facts import GateDecided, draft_of
 from bot.core.record.incident import Incident
-from bot.core.record.timeline import Draft, Kind
 from bot.core.reports.report import StatusReport
 from bot.errors import JournalAway
 from bot.usecases.decide.owner import answer_about
@@ -69,15 +69,14 @@ async def _write(world: World, incident: Incident, inspection: Inspection, verdi
     before = await world.records.get("look", key)
     if before is not None and before["seen"] == seen and now - datetime.fromisoformat(before["at"]) < AGAIN_AFTER:
         return
-    facts = {
-        "asked": asked,
-        "state": state,
-        "lock_id": inspection.lock.id if inspection.lock is not None else "",
-        "verdict": None if verdict is None else verdict_facts(verdict),
-        "evidence": inspection_facts(inspection),
-    }
-    text = _words(inspection, verdict)
-    await world.journal.append(incident.id, Draft(now, Kind.GATE_DECIDED, "tflock", text, facts))
+    facts = GateDecided(
+        asked=asked,
+        state=state,
+        lock_id=inspection.lock.id if inspection.lock is not None else "",
+        verdict=None if verdict is None else VerdictFacts.of(verdict),
+        evidence=Evidence.of(inspection),
+    )
+    await world.journal.append(incident.id, draft_of(facts, now, "tflock", _words(inspection, verdict)))
     await world.records.put("look", key, {"seen": seen, "at": now.isoformat()}, ttl=_TTL)
 
 

@@ -16,7 +16,7 @@ import structlog
 from bot.core.evidence import Found
 from bot.core.people import OwnerSays
 from bot.core.phrase import Person, Phrase, Quoted, instant
-from bot.core.record.timeline import Draft, Kind
+from bot.core.record.facts import OwnerNotified, draft_of
 from bot.core.reports.letter import LetterStanding, Nudge, OwnerLetter, OwnerNews
 from bot.core.reports.report import Notice
 from bot.errors import Final, Passing, UpstreamError
@@ -290,12 +290,11 @@ async def _note(world: World, place: Place, **changes: object) -> dict[str, Any]
 async def _write_down(world: World, desk: _Desk, text: str, once: str) -> None:
     place, incident = desk.place, desk.main["incident"]
     if incident:
-        draft = Draft(
-            at=world.clock.now(),
-            kind=Kind.OWNER_NOTIFIED,
-            actor="tflock",
-            text=f"the owner of the lock of {place.state} {text}",
-            facts={"state": place.state, "lock_id": place.lock_id, "owner": place.owner},
+        draft = draft_of(
+            OwnerNotified(state=place.state, lock_id=place.lock_id, owner=place.owner),
+            world.clock.now(),
+            "tflock",
+            f"the owner of the lock of {place.state} {text}",
             once=f"letter/{place}/{once}",
         )
         await world.journal.append(incident, draft)

@@ -13,7 +13,7 @@ from functools import partial
 import structlog
 
 from bot.core.lock import LockSeen
-from bot.core.record.timeline import Draft, Kind
+from bot.core.record.facts import WatchEnded, WatchStarted, draft_of
 from bot.core.reports import queue as steps
 from bot.core.reports.queue import MOST_CALLS, Departure, Ending, Queue, QueueNews, Waiter
 from bot.errors import Final
@@ -33,11 +33,10 @@ _WORDS = {
 }
 
 
-async def write_watch(world: World, state: str, waiter: Waiter, kind: Kind, text: str, ending: str = "") -> None:
+async def write_watch(world: World, waiter: Waiter, facts: WatchStarted | WatchEnded, text: str) -> None:
     """Puts the beginning or the end of a waiting on the timeline where it belongs to one. Raises JournalAway."""
     if waiter.incident:
-        facts = {"state": state, "ticket": waiter.ticket, **({"outcome": ending} if ending else {})}
-        draft = Draft(world.clock.now(), kind, waiter.user, text, facts, f"{kind}/{waiter.ticket}")
+        draft = draft_of(facts, world.clock.now(), waiter.user, text, once=f"{facts.KIND}/{waiter.ticket}")
         await world.journal.append(waiter.incident, draft)
 
 
@@ -158,7 +157,8 @@ class Round:
         if gone.ending is Ending.EXPIRED:
             await self._say_end(gone)
         words = _WORDS[gone.ending].format(state=self.state)
-        await write_watch(self.world, self.state, waiter, Kind.WATCH_ENDED, words, str(gone.ending))
+        facts = WatchEnded(state=self.state, ticket=waiter.ticket, outcome=gone.ending)
+        await write_watch(self.world, waiter, facts, words)
         await self._change(lambda queue: steps.parted(queue, waiter.ticket))
 
     async def _say_end(self, gone: Departure) -> None:

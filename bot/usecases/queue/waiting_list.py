@@ -13,7 +13,7 @@ import structlog
 
 from bot.core.evidence import Found
 from bot.core.lock import LockSeen
-from bot.core.record.timeline import Kind
+from bot.core.record.facts import WatchStarted
 from bot.core.reports import queue as steps
 from bot.core.reports.queue import Ending, Queue, Waiter, WatchReport
 from bot.errors import JournalAway, Passing
@@ -64,7 +64,8 @@ async def start(world: World, wish: Wish) -> WatchReport:
     queue = await change_queue(world, wish.state, lambda queue: steps.joined(queue, waiter))
     await _schedule(world, wish.state)
     words = f"waits for {wish.state} to be free, number {queue.place(wish.user)} of {len(queue.waiters)}"
-    await write_watch(world, wish.state, queue.of(wish.user) or waiter, Kind.WATCH_STARTED, words)
+    mine = queue.of(wish.user) or waiter
+    await write_watch(world, mine, WatchStarted(state=wish.state, ticket=mine.ticket), words)
     return _report(world, wish, queue, there, was_waiting=False)
 
 

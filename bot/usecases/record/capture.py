@@ -15,9 +15,10 @@ import structlog
 
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.phrase import Quoted
+from bot.core.record.facts import MessageCaptured, draft_of
 from bot.core.record.message import Said, base_name, channels_in, file_names, people_in, readable
 from bot.core.record.revision import LONGEST_TEXT, Marking
-from bot.core.record.timeline import Draft, Kind
+from bot.core.record.timeline import Kind
 from bot.core.reports.report import Corrected, Notice
 from bot.errors import Denied, NotPermitted, Unreachable, UpstreamError
 from bot.usecases.export.export import reissue_if_late
@@ -142,22 +143,19 @@ async def add(world: World, channel: str, ts: str, *, user: str) -> Added:
 async def take(world: World, incident: str, said: Said, *, by: str, how: How, on_mark: bool) -> bool:
     """Writes a message on a timeline, at its own time; False if it stood there. Raises JournalAway."""
     link = await world.messages.permalink(said.channel, said.ts, thread=said.thread)
-    facts: dict[str, object] = {
-        "channel": said.channel,
-        "ts": said.ts,
-        "thread_ts": said.thread,
-        "permalink": link.value if isinstance(link, Found) else "",
-        "author": said.author,
-        "by": by,
-        "files": [
-            {"name": file.name, "title": file.title, "mimetype": file.mimetype, "permalink": file.permalink}
-            for file in said.files
-        ],
-        "how": str(how),
-        **({"bot": said.bot} if said.bot else {}),
-    }
+    facts = MessageCaptured(
+        channel=said.channel,
+        ts=said.ts,
+        thread_ts=said.thread,
+        permalink=link.value if isinstance(link, Found) else "",
+        author=said.author,
+        by=by,
+        files=said.files,
+        how=how,
+        bot=said.bot,
+    )
     text, once = await text_of(world, said), f"message/{said.channel}/{said.ts}"
-    draft = Draft(said.at, Kind.MESSAGE_CAPTURED, said.author or "tflock", text, facts, once)
+    draft = draft_of(facts, said.at, said.author or "tflock", text, once=once)
     appended = await world.journal.append(incident, draft)
     # an entry of another try may hold an older text: without a digest the next event looks again
     digest = said.digest if appended.added else ""

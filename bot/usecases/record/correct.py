@@ -8,9 +8,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from bot.core.record.facts import (
+    Correction,
+    EntryEdited,
+    EntryHidden,
+    EntryMarked,
+    EntryRestored,
+    EntryUnmarked,
+    draft_of,
+    facts_of,
+)
 from bot.core.record.incident import Incident
-from bot.core.record.revision import AT, CORRECTIONS, ENTRY, LONGEST_TEXT, TEXT, WHY, Marking, Revisions
-from bot.core.record.timeline import Draft, Entry, Kind, stamp
+from bot.core.record.revision import LONGEST_TEXT, Marking, Revisions
+from bot.core.record.timeline import Draft, Entry
 from bot.core.reports.report import Corrected
 from bot.errors import NotPermitted
 from bot.usecases.export.export import reissue_if_late
@@ -33,11 +43,11 @@ LONGEST_REASON = 1_000
 """Characters of a reason."""
 
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-_KINDS = {
-    Marking.HIDE: (Kind.ENTRY_HIDDEN, "hid"),
-    Marking.RESTORE: (Kind.ENTRY_RESTORED, "restored"),
-    Marking.KEY: (Kind.ENTRY_MARKED, "marked as a key moment"),
-    Marking.NOT_KEY: (Kind.ENTRY_UNMARKED, "took from the key moments"),
+_MARKINGS: dict[Marking, tuple[type[Correction], str]] = {
+    Marking.HIDE: (EntryHidden, "hid entry {}"),
+    Marking.RESTORE: (EntryRestored, "restored entry {}"),
+    Marking.KEY: (EntryMarked, "entry {} marked as a key moment"),
+    Marking.NOT_KEY: (EntryUnmarked, "entry {} took from the key moments"),
 }
 
 
@@ -61,14 +71,11 @@ async def edit(
         raise NotPermitted(f"{reason} Nothing was changed.")
     incident, entry, known = await _entry(world, incident_id, entry_id)
     now = known.seen(entry).entry
-    facts: dict[str, object] = {}
-    if text is not None and text != now.text:
-        facts[TEXT] = text
-    if at is not None and at != now.at:
-        facts[AT] = stamp(at)
-    if not facts:
+    new_text, new_at = text if text != now.text else None, at if at != now.at else None
+    if new_text is None and new_at is None:
         return _unchanged(incident, entry, known)
-    draft = _draft(world, entry, Kind.ENTRY_EDITED, "edited", by=by, why=why, facts=facts, once=once)
+    facts = EntryEdited(entry=entry.id, why=why, text=new_text, at=new_at)
+    draft = draft_of(facts, world.clock.now(), by, f"edited entry {entry.id}", once=once)
     return await _record(world, incident, entry, known, draft)
 
 
@@ -88,8 +95,8 @@ async def mark(
     incident, entry, known = await _entry(world, incident_id, entry_id)
     if _is_so(known, entry.id, how):
         return _unchanged(incident, entry, known)
-    kind, did = _KINDS[how]
-    draft = _draft(world, entry, kind, did, by=by, why=why, facts={}, once=once)
+    of, did = _MARKINGS[how]
+    draft = draft_of(of(entry=entry.id, why=why), world.clock.now(), by, did.format(entry.id), once=once)
     return await _record(world, incident, entry, known, draft)
 
 
@@ -140,9 +147,10 @@ async def _entry(world: World, incident_id: str, entry_id: str) -> tuple[Inciden
             f"There is no entry {entry_id[:12]} in this incident; /tflock timeline shows their numbers. "
             "Nothing was changed."
         )
-    if entry.kind in CORRECTIONS:
+    facts = facts_of(entry)
+    if isinstance(facts, Correction):
         raise NotPermitted(
-            f"Entry {entry.id} is itself a correction, of entry {str(entry.facts.get(ENTRY))[:12]}: correct that one "
+            f"Entry {entry.id} is itself a correction, of entry {facts.entry[:12]}: correct that one "
             "again instead. Nothing was changed."
         )
     return incident, entry, await revisions(world, incident_id)
@@ -160,22 +168,6 @@ def _is_so(known: Revisions, entry_id: str, how: Marking) -> bool:
     if how in {Marking.HIDE, Marking.RESTORE}:
         return known.is_hidden(entry_id) is (how is Marking.HIDE)
     return known.is_key(entry_id) is (how is Marking.KEY)
-
-
-def _draft(
-    world: World,
-    entry: Entry,
-    kind: Kind,
-    did: str,
-    *,
-    by: str,
-    why: str,
-    facts: dict[str, object],
-    once: str | None,
-) -> Draft:
-    reason = {WHY: why} if why else {}
-    text = f"{did} entry {entry.id}" if did in {"edited", "hid", "restored"} else f"entry {entry.id} {did}"
-    return Draft(world.clock.now(), kind, by, text, {ENTRY: entry.id, **facts, **reason}, once)
 
 
 async def _record(world: World, incident: Incident, entry: Entry, known: Revisions, draft: Draft) -> Corrected:

@@ -12,9 +12,10 @@ import structlog
 
 from bot.core.lock import LockInfo, LockSeen
 from bot.core.phrase import Quoted, instant
-from bot.core.record.facts import seen_facts
+from bot.core.record.evidence import SeenFacts
+from bot.core.record.facts import CommandReceived, LockChanged, LockObserved, NoteAdded, draft_of
 from bot.core.record.incident import Incident
-from bot.core.record.timeline import Draft, Entry, Kind, stamp
+from bot.core.record.timeline import Entry, stamp
 from bot.core.reports.report import Notice
 from bot.errors import ChainBroken, NotPermitted, UpstreamError
 from bot.usecases.decide.requests import is_at_work
@@ -41,8 +42,8 @@ async def enter(world: World, *, channel: str, user: str, title: str, command: s
     """
     now = world.clock.now()
     incident, _ = await world.journal.open(channel=channel, title=title, by=user, at=now)
-    draft = Draft(now, Kind.COMMAND_RECEIVED, user, f"/tflock {command}".rstrip(), {"channel": channel})
-    await world.journal.append(incident.id, draft)
+    typed = draft_of(CommandReceived(channel=channel), now, user, f"/tflock {command}".rstrip())
+    await world.journal.append(incident.id, typed)
     return incident
 
 
@@ -56,9 +57,9 @@ async def observe(world: World, incident: str, state: str, seen: LockSeen) -> No
     if before is not None and before["locks"] == now_there:
         return
     await world.records.put("lock-seen", f"{incident}/{state}", {"locks": now_there}, ttl=_SEEN_TTL)
-    kind = Kind.LOCK_OBSERVED if before is None else Kind.LOCK_CHANGED
-    facts = {"state": state, "seen": seen_facts(seen), "before": None if before is None else before["locks"]}
-    await world.journal.append(incident, Draft(world.clock.now(), kind, "tflock", _lock_words(state, seen), facts))
+    of = LockObserved if before is None else LockChanged
+    facts = of(state=state, seen=SeenFacts.of(seen), before=None if before is None else before["locks"])
+    await world.journal.append(incident, draft_of(facts, world.clock.now(), "tflock", _lock_words(state, seen)))
 
 
 async def dealt_with(world: World) -> dict[str, Incident]:
@@ -79,8 +80,8 @@ async def note(world: World, incident: str, *, user: str, text: str, at: datetim
     if reason := wrong_text(text):
         raise NotPermitted(f"{reason} Nothing was changed.")
     now = world.clock.now()
-    facts = {} if at is None else {"back_dated": True}
-    noted = await world.journal.append(incident, Draft(at or now, Kind.NOTE_ADDED, user, text, facts))
+    facts = NoteAdded(back_dated=at is not None)
+    noted = await world.journal.append(incident, draft_of(facts, at or now, user, text))
     await reissue_if_late(world, incident)
     return noted.entry
 

@@ -14,8 +14,9 @@ from bot.core.gate.case import Rule, Ruling
 from bot.core.gate.stages import UnlockStage
 from bot.core.lock import LockInfo, PlaceRelease, ReleaseResult
 from bot.core.phrase import Phrase, Quoted
-from bot.core.record.facts import lock_facts
-from bot.core.record.timeline import Draft, Kind
+from bot.core.record.codec import written
+from bot.core.record.evidence import LockFacts
+from bot.core.record.facts import UnlockReleasing, draft_of
 from bot.core.reports.unlock import UnlockReport
 from bot.errors import JournalAway, TflockError, UpstreamError
 from bot.usecases.decide.owner import answer_about
@@ -129,18 +130,16 @@ async def _intend(world: World, task: Task, decision: Decision) -> Task:
     if not request.incident:
         raise JournalAway("there is no timeline to write this release to")
     lock = next(info for info in inspection.seen.locks if info.id == request.lock_id)
-    facts = {"request": request.id, "state": request.state, "lock_id": request.lock_id, "lock": lock_facts(lock)}
-    text = f"began to release the lock of {request.state}"
-    draft = Draft(
-        world.clock.now(), Kind.UNLOCK_RELEASING, task.by, text, facts, f"releasing/{request.id}/{task.round}"
-    )
-    await world.journal.append(request.incident, draft)
+    seen = LockFacts.of(lock)
+    facts = UnlockReleasing(request=request.id, state=request.state, lock_id=request.lock_id, lock=seen)
+    text, once = f"began to release the lock of {request.state}", f"releasing/{request.id}/{task.round}"
+    await world.journal.append(request.incident, draft_of(facts, world.clock.now(), task.by, text, once=once))
 
     intended = task.intended or tuple(place.kind for place in inspection.seen.places_of(request.lock_id))
     owner = inspection.owner.slack_id if inspection.owner is not None else None
     moved = await change_unlock(
         world, request.id, only_in=_UNDER_WAY, phase=Phase.RELEASING, sent="yes", owner=owner or "",
-        intended=[str(kind) for kind in intended], lock=lock_facts(lock),
+        intended=[str(kind) for kind in intended], lock=written(seen),
     )  # fmt: skip
     if moved is None:
         raise TakenBack(request.id)

@@ -6,6 +6,7 @@ From the moment the outcome stands in the request's record, nothing is decided o
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -13,8 +14,9 @@ import structlog
 from bot.core.gate.stages import UnlockStage
 from bot.core.lock import LockInfo, PlaceKind, parse_created
 from bot.core.phrase import Phrase, Quoted, plain
-from bot.core.record.facts import release_facts
-from bot.core.record.timeline import Draft, Kind
+from bot.core.record.codec import written
+from bot.core.record.evidence import LockFacts, PlaceFacts
+from bot.core.record.facts import UnlockFailed, UnlockReleased, draft_of
 from bot.core.reports.letter import OwnerNews
 from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Run
@@ -55,7 +57,7 @@ async def settle(world: World, task: Task, report: UnlockReport) -> None:
         "outcome": str(report.stage),
         "note": plain(report.note) or _why(report),
         "left": [str(kind) for kind in report.left],
-        "halves": release_facts(report.places),
+        "halves": [written(PlaceFacts.of(place)) for place in report.places],
         "outcome_approver": report.approver,
         "tries": report.tries,
         "throttled": report.throttled,
@@ -111,21 +113,24 @@ async def _write_down(world: World, task: Task, record: dict[str, Any], stage: U
     if not request.incident:
         return True
     released = stage is UnlockStage.RELEASED
-    kind = Kind.UNLOCK_RELEASED if released else Kind.UNLOCK_FAILED
-    lock = f"the lock of {request.state}"
-    words = f"released {lock}" if released else f"did not release {lock}: {stage}"
-    facts = {
-        "request": request.id,
-        "state": request.state,
-        "lock_id": request.lock_id,
-        "outcome": str(stage),
-        "halves": record["halves"],
-        "note": record["note"],
-        "approver": record["outcome_approver"],
-        **{name: record.get(name) for name in ("tries", "throttled", "took_seconds", "lock")},
-    }
-    once = f"outcome/{request.id}/{task.round}"
-    draft = Draft(world.clock.now(), kind, task.by, words, facts, once)
+    lock, took = _released_lock(record), record.get("took_seconds")
+    of = UnlockReleased if released else UnlockFailed
+    facts = of(
+        request=request.id,
+        state=request.state,
+        lock_id=request.lock_id,
+        outcome=stage,
+        halves=tuple(PlaceFacts(**place) for place in record["halves"]),
+        note=record["note"],
+        approver=record["outcome_approver"],
+        tries=record.get("tries"),
+        throttled=record.get("throttled"),
+        took=None if took is None else timedelta(seconds=took),
+        lock=None if lock is None else LockFacts.of(lock),
+    )
+    which, once = f"the lock of {request.state}", f"outcome/{request.id}/{task.round}"
+    words = f"released {which}" if released else f"did not release {which}: {stage}"
+    draft = draft_of(facts, world.clock.now(), task.by, words, once=once)
     return (await world.journal.append(request.incident, draft)).added
 
 

@@ -10,8 +10,8 @@ import structlog
 from bot.core.gate.case import Ruling
 from bot.core.gate.stages import UnlockStage
 from bot.core.phrase import Person, Phrase
-from bot.core.record.facts import inspection_facts, verdict_facts, verdict_words
-from bot.core.record.timeline import Draft, Kind
+from bot.core.record.evidence import Evidence, VerdictFacts, verdict_words
+from bot.core.record.facts import GateDecided, UnlockFailed, UnlockRequested, draft_of
 from bot.core.reports.letter import OwnerNews
 from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.errors import NotPermitted
@@ -156,9 +156,8 @@ async def disarm(world: World, request_id: str, *, lock_id: str, user: str) -> N
     await permit(world, request, user)
     if await change_unlock(world, request_id, only_in={Phase.ARMED}, phase=Phase.DONE) is None:
         raise NotPermitted("This unlock is not armed any more; its message shows what became of it.")
-    await write_down(
-        world, request, Kind.UNLOCK_FAILED, user, "took the armed unlock back; the lock was not touched", {}
-    )
+    facts = UnlockFailed(request=request.id, state=request.state, lock_id=request.lock_id)
+    await write_down(world, request, facts, user, "took the armed unlock back; the lock was not touched")
     note: Phrase = (Person(user, ""), " took it back")
     await show(world.messenger, UnlockReport(request, UnlockStage.EXPIRED, None, None, note=note))
 
@@ -167,21 +166,16 @@ async def record_decision(world: World, request: UnlockRequest, decision: Decisi
     """Writes the verdict with its evidence to the timeline, and counts its refusals. Raises JournalAway."""
     count_refusals(world, decision.verdict)
     if request.incident:
-        draft = Draft(
-            at=world.clock.now(),
-            kind=Kind.GATE_DECIDED,
-            actor="tflock",
-            text=f"{request.state} is free" if decision.is_free else verdict_words(request.state, decision.verdict),
-            facts={
-                "request": request.id,
-                "state": request.state,
-                "lock_id": request.lock_id,
-                "asked": "unlock",
-                "verdict": verdict_facts(decision.verdict),
-                "evidence": inspection_facts(decision.inspection),
-            },
-            once=once,
+        facts = GateDecided(
+            request=request.id,
+            state=request.state,
+            lock_id=request.lock_id,
+            asked="unlock",
+            verdict=VerdictFacts.of(decision.verdict),
+            evidence=Evidence.of(decision.inspection),
         )
+        text = f"{request.state} is free" if decision.is_free else verdict_words(request.state, decision.verdict)
+        draft = draft_of(facts, world.clock.now(), "tflock", text, once=once)
         await world.journal.append(request.incident, draft)
 
 
@@ -212,5 +206,5 @@ def _checked(world: World, request: UnlockRequest, decision: Decision, *, dry_ru
 
 
 async def _requested(world: World, request: UnlockRequest, user: str, words: str) -> None:
-    facts = {"reason": request.reason}
-    await write_down(world, request, Kind.UNLOCK_REQUESTED, user, words, facts)
+    facts = UnlockRequested(request=request.id, state=request.state, lock_id=request.lock_id, reason=request.reason)
+    await write_down(world, request, facts, user, words)

@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias, TypeVar
 
 import structlog
 
+from bot.core.record.facts import AlertRaised, AlertResolved, draft_of
 from bot.core.record.incident import Incident
-from bot.core.record.timeline import Draft, Kind, stamp
+from bot.core.record.timeline import Draft, stamp
 from bot.core.reports.alert import Alert, AlertKind, Bulletin, Concern, Outcome, concern_as_json, concern_from_json
 from bot.core.reports.concern import Evidence, outcome_of, refreshed
 from bot.errors import Final, NotPermitted, Passing
@@ -229,22 +230,21 @@ async def _note(world: World, book: Book, alert_id: str) -> None:
 
 def _drafts(alert: Alert, alert_id: str, *, since: str) -> Iterable[Draft]:
     concern, once = alert.concern, f"alert/{alert_id}/{stamp(alert.raised_at)}"
-    facts = {
-        "kind": str(concern.kind),
-        "state": concern.state,
-        "states": list(concern.states[:20]),
-        "subject": concern.subject,
-        "lock_id": concern.lock_id,
-        "since": stamp(concern.since),
-        "url": concern.url,
-    }
+    facts = AlertRaised(
+        kind=concern.kind,
+        state=concern.state,
+        states=concern.states[:20],
+        subject=concern.subject,
+        lock_id=concern.lock_id,
+        since=concern.since,
+        url=concern.url,
+    )
     what = f"{concern.kind}: {concern.subject}"
     if since == "":
-        yield Draft(alert.raised_at, Kind.ALERT_RAISED, "tflock", what, facts, once=f"{once}/raised")
+        yield draft_of(facts, alert.raised_at, "tflock", what, once=f"{once}/raised")
     if alert.resolved_at is not None:
-        ended = {**facts, "outcome": str(alert.outcome)}
-        text = f"{what}: over, {alert.outcome}"
-        yield Draft(alert.resolved_at, Kind.ALERT_RESOLVED, "tflock", text, ended, once=f"{once}/resolved")
+        over = AlertResolved(**asdict(facts), outcome=str(alert.outcome))
+        yield draft_of(over, alert.resolved_at, "tflock", f"{what}: over, {alert.outcome}", once=f"{once}/resolved")
 
 
 async def _show(world: World, book: Book, name: str) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.core.account.edition import Changed, Edition, ExportReport, Outline
-from bot.core.account.values import Part, StateSummary
+from bot.core.account.values import Participant, StateSummary
 from bot.core.record.incident import Incident
 from bot.sandbox.slack.blocks import problems
 from bot.sandbox.slack.text import flat
@@ -33,7 +33,7 @@ def report():
         states=(StateSummary("staging", timedelta(hours=2, minutes=5), is_free=True),),
         time_to_unlock=timedelta(minutes=11),
         causes=("a run that timed out with the lock held", "a lock table that refused requests"),
-        parts=(Part("U0QUINN", 9, ("asked", "killed")), Part("U0PARKER", 2, ("approved",))),
+        parts=(Participant("U0QUINN", 9, ("asked", "killed")), Participant("U0PARKER", 2, ("approved",))),
         followups={"capacity/acme-tf-locks": "Give acme-tf-locks on-demand capacity"},
         entries=41,
     )

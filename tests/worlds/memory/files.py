@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bot.core.account.followup import propose
+from bot.core.account.proposals import propose
 from bot.core.account.values import Account, Cause, Summary, Table
 from bot.core.record.incident import Incident
 from bot.errors import JournalAway, Missing

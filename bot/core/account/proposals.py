@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import timedelta
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from bot.core.account.values import Account, FollowUp, LockSpan, LoopSpan, Role, RunSpan, Table
 from bot.core.gate.attribution import Strength
 from bot.core.lock import Billing
-from bot.core.phrase import Linked, Person, Phrase, Quoted, plain, quoted
+from bot.core.phrase import Linked, Phrase, Quoted, plain, quoted
 from bot.core.policy import is_shared_host
-from bot.core.record.untrusted import Facts, text
+from bot.core.record.facts import FollowUpProposed
 from bot.core.remedies import back_off, coded, end_in_time, keep_running
 from bot.core.run import Conclusion
 
@@ -41,30 +41,25 @@ def propose(account: Account) -> tuple[FollowUp, ...]:
     return tuple(found.values())
 
 
-def followup_facts(followup: FollowUp) -> dict[str, Any]:
-    """A proposal as the facts of a `followup.proposed` or, with its `url`, of a `followup.filed`."""
-    return {
-        "key": followup.key,
-        "title": followup.title,
-        "reason": plain(followup.reason),
-        "todo": [plain(step) for step in followup.todo],
-        **({"url": followup.ticket} if followup.ticket else {}),
-    }
+def followup_facts(followup: FollowUp) -> FollowUpProposed:
+    """What the timeline keeps of a proposal."""
+    return FollowUpProposed(
+        key=followup.key,
+        title=followup.title,
+        reason=plain(followup.reason),
+        todo=tuple(plain(step) for step in followup.todo),
+    )
 
 
-def earlier(facts: Facts) -> FollowUp | None:
+def earlier(facts: FollowUpProposed) -> FollowUp | None:
     """A proposal that was written down, its words as somebody else's; None for facts that hold none."""
-    key, title = text(facts, "key"), text(facts, "title")
-    if not key or not title:
+    if not facts.key or not facts.title:
         return None
-    todo = facts.get("todo")
-    steps = todo[:10] if isinstance(todo, list) else []
     return FollowUp(
-        key=key,
-        title=title,
-        reason=(Quoted(text(facts, "reason", 1_000)),),
-        todo=tuple((Quoted(step[:1_000]),) for step in steps if isinstance(step, str)),
-        ticket=text(facts, "url", 2_000) or None,
+        key=facts.key,
+        title=facts.title,
+        reason=(Quoted(facts.reason),),
+        todo=tuple((Quoted(step),) for step in facts.todo[:10]),
     )
 
 
@@ -124,12 +119,12 @@ def _started_by(loop: LoopSpan) -> Phrase:
 
 def time_out(account: Account) -> Iterator[FollowUp]:
     """A run that timed out while it may have held a lock."""
-    for run in _holders(account, Conclusion.TIMED_OUT):
+    for run, until in _ended(account, Conclusion.TIMED_OUT):
         yield FollowUp(
             key=_key("time-out", run.pipeline),
             title=f"Let Terraform in {run.pipeline} end before its job times out",
             reason=(
-                *_that_run(run), " timed out at ", *_until(run), " after ", _lasted(run), " and left the lock of ",
+                *_that_run(run), " timed out at ", until, " after ", until - run.since, " and left the lock of ",
                 Quoted(run.state), " behind.",
             ),
             todo=end_in_time(run.system, run.state),
@@ -138,26 +133,23 @@ def time_out(account: Account) -> Iterator[FollowUp]:
 
 def keep_applying(account: Account) -> Iterator[FollowUp]:
     """A run that was cancelled while it may have held a lock, shortly after a newer run of its pipeline had started."""
-    for run in _holders(account, Conclusion.CANCELLED):
-        newer = _newer(account, run)
+    for run, until in _ended(account, Conclusion.CANCELLED):
+        newer = _newer(account, run, until)
         if newer is not None:
             yield FollowUp(
                 key=_key("cancel-in-progress", run.pipeline),
                 title=f"Do not cancel {run.pipeline} while it applies",
                 reason=(
-                    *_that_run(run), " was cancelled at ", *_until(run), " with the lock of ", Quoted(run.state),
-                    " held, ", _between(newer, run), " after run ",
+                    *_that_run(run), " was cancelled at ", until, " with the lock of ", Quoted(run.state),
+                    " held, ", until - newer.since, " after run ",
                     Linked(newer.run_id, newer.url), " of the same pipeline had started.",
                 ),
                 todo=keep_running(run.system, run.state),
             )  # fmt: skip
 
 
-def _newer(account: Account, run: RunSpan) -> RunSpan | None:
+def _newer(account: Account, run: RunSpan, until: datetime) -> RunSpan | None:
     """The run that may have cancelled this one: of its pipeline, started while it went on, shortly before its end."""
-    until = run.until
-    if until is None:
-        return None
     starts = (
         other
         for other in account.runs
@@ -167,10 +159,6 @@ def _newer(account: Account, run: RunSpan) -> RunSpan | None:
         and until - other.since <= _SHORTLY
     )
     return max(starts, key=lambda other: other.since, default=None)
-
-
-def _between(newer: RunSpan, run: RunSpan) -> timedelta:
-    return timedelta(0) if run.until is None else run.until - newer.since
 
 
 def no_expiry(account: Account) -> Iterator[FollowUp]:
@@ -202,7 +190,7 @@ def _longest(account: Account, table: Table) -> Phrase:
     return () if longest is None else (" A lock of ", Quoted(longest.state), " stood for ", longest.held_for, " here.")
 
 
-def mend_digest(account: Account) -> Iterator[FollowUp]:
+def fix_digest(account: Account) -> Iterator[FollowUp]:
     """A digest item that does not match its state's file."""
     for digest in account.digests:
         is_told = digest.item and digest.actual
@@ -225,8 +213,8 @@ def mend_digest(account: Account) -> Iterator[FollowUp]:
 def claim(account: Account) -> Iterator[FollowUp]:
     """A run that could be tied to its lock only by when it ran, or by a host name that many machines share."""
     for run in account.runs:
-        lock = _lock_of(account, run)
-        how = _weak(run, lock)
+        held = (lock for lock in account.locks if (lock.state, lock.lock_id) == (run.state, run.lock_id))
+        how = _weak(run, next(held, None))
         if how:
             yield FollowUp(
                 key=_key("claim", run.pipeline),
@@ -258,7 +246,7 @@ def from_ci(account: Account) -> Iterator[FollowUp]:
     """A lock that nothing shows a CI to have taken."""
     for lock in account.locks:
         if lock.human_held:
-            whose: Phrase = (", of ", Person(lock.owner_id or None, _name(account, lock))) if lock.owner else ()
+            whose: Phrase = (", of ", lock.person(account.names)) if lock.owner else ()
             yield FollowUp(
                 key=_key("apply-in-ci", lock.state),
                 title=f"Run applies of {lock.state} in CI",
@@ -283,35 +271,21 @@ _RULES: Sequence[Rule] = (
     time_out,
     keep_applying,
     no_expiry,
-    mend_digest,
+    fix_digest,
     claim,
     from_ci,
 )
 
 
-def _holders(account: Account, conclusion: Conclusion) -> Iterable[RunSpan]:
-    held = (run for run in account.runs if run.role is Role.HOLDER and run.pipeline)
-    return (run for run in held if run.conclusion == conclusion)
+def _ended(account: Account, conclusion: Conclusion) -> Iterator[tuple[RunSpan, datetime]]:
+    """The runs that may have held a lock and ended so, and when."""
+    for run in account.runs:
+        if run.role is Role.HOLDER and run.pipeline and run.conclusion == conclusion and run.until is not None:
+            yield run, run.until
 
 
 def _that_run(run: RunSpan) -> Phrase:
     return ("Run ", Linked(run.run_id, run.url), " of ", Quoted(run.pipeline))
-
-
-def _until(run: RunSpan) -> Phrase:
-    return ("a time that is not known",) if run.until is None else (run.until,)
-
-
-def _lasted(run: RunSpan) -> timedelta:
-    return timedelta(0) if run.until is None else run.until - run.since
-
-
-def _lock_of(account: Account, run: RunSpan) -> LockSpan | None:
-    return next((lock for lock in account.locks if (lock.state, lock.lock_id) == (run.state, run.lock_id)), None)
-
-
-def _name(account: Account, lock: LockSpan) -> str:
-    return account.names.get(lock.owner_id, "") or lock.owner
 
 
 def _key(rule: str, subject: str) -> str:
