@@ -6,7 +6,7 @@ errors.py    the error tree
 core/        the words and the decisions, pure. At the ground: a lock, a run, evidence, people, hours, policy, phrases.
              Above it, in this order:
                gate/     who holds the lock, is that process dead, may it be released: `decide.py` is one screen
-               record/   an incident and its timeline: the chain, edits, redaction
+               record/   an incident and its timeline: the chain, the facts of each kind, edits, redaction
                account/  what is made of a timeline: the story, its summary, key moments, follow-ups
                reports/  what is told to people, as values
                explain/  a pasted Terraform error

@@ -16,7 +16,7 @@ from bot.core.account.values import (
     LoopSpan,
     Mark,
     MarkKind,
-    Part,
+    Participant,
     Role,
     RunSpan,
     Sample,
@@ -142,10 +142,10 @@ def _summary() -> Summary:
         unlocked_at=at("11:08:31"),
         causes=(Cause.TIMED_OUT, Cause.LOOP, Cause.THROTTLING),
         parts=(
-            Part("U1", 6, ("asked", "killed", "noted")),
-            Part("U2", 6, ("unlocked", "filed", "closed")),
-            Part("tflock", 8, ("looked", "decided", "told the owner")),
-            Part("U3", 0, ()),
+            Participant("U1", 6, ("asked", "killed", "noted")),
+            Participant("U2", 6, ("unlocked", "filed", "closed")),
+            Participant("tflock", 8, ("looked", "decided", "told the owner")),
+            Participant("U3", 0, ()),
         ),
         most_contenders=47,
         told=(
