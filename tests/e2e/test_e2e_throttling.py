@@ -138,12 +138,12 @@ async def test_a_slow_slack_only_delays_the_answers(scene):
     await scene.stage.dead_lock()
     scene.slack.slow("*", seconds=0.7)
 
-    delivery = await scene.types("unlock staging")
+    await scene.types("unlock staging")
+    assert not scene.posts()
     checklist = await scene.shown("allowed")
     await scene.click(checklist, "unlock.confirm")
 
     await scene.becomes(checklist, "staging is unlocked")
-    assert delivery.seconds < 3
     assert not await scene.stage.lock_stands()
 
 
