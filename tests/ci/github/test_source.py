@@ -10,6 +10,7 @@ import pytest
 
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import Conclusion, Phase
+from bot.http.client import Limits
 from tests.worlds.own_time import own_time
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -176,7 +177,8 @@ async def test_listing_two_pages_takes_one_hop_and_completing_runs_another(sourc
     assert max(listing.seconds, completing.seconds) < 3.0
 
 
-async def test_more_than_the_thousand_that_github_shows_are_all_listed(source, github, update):
+async def test_more_than_the_thousand_that_github_shows_are_all_listed(make_source, github, update):
+    source = make_source(limits=Limits(overall=120))
     started = [github.runs.start_run(REPO, "dependency-update.yml", at=ago(minutes=m)).id for m in range(2345)]
 
     assert sorted(ids(await source.runs(update, since=ago(days=9)))) == sorted(started)
