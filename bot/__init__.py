@@ -5,6 +5,7 @@ Where to read, from the ground up:
 errors.py    the error tree
 core/        the words and the decisions, pure. At the ground: a lock, a run, evidence, people, hours, policy, phrases.
              Above it, in this order:
+               joblog/   what a job's log proves of a lock: the reader, and what it says
                gate/     who holds the lock, is that process dead, may it be released: `decide.py` is one screen
                record/   an incident and its timeline: the chain, the facts of each kind, edits, redaction
                account/  what is made of a timeline: the story, its summary, key moments, follow-ups

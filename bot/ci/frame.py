@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
-from bot.core.evidence import Found, Observation, Trouble
-from bot.core.run import Cancelled, CancelResult, Pipeline, Run, RunRef, Switched, SwitchResult
+from bot.core.evidence import Found, NotFound, Observation, Trouble
+from bot.core.joblog.values import JobLog
+from bot.core.run import Cancelled, CancelResult, Job, Pipeline, Run, RunRef, Switched, SwitchResult
 from bot.http.client import Absent, Failed, Limits, observe, slow
 from bot.ports.clock import Clock
 
@@ -91,6 +92,9 @@ class Source:
 
     async def run(self, ref: RunRef) -> Observation[Run]:
         return await self._observe(lambda: self.ci.run(ref))
+
+    async def log(self, run: Run, job: Job) -> Observation[JobLog]:
+        return NotFound(self.system, f"the log of job {job.id} of run {run.ref.id}", self.ci.clock.now())
 
     def ref_from_url(self, url: str) -> RunRef | None:
         return self.ci.ref_from_url(url)

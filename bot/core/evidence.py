@@ -6,9 +6,11 @@ An observation is found, not found or unreachable, and these three are never mix
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Generic, TypeAlias, TypeVar
+
+from bot.core.instants import shifted
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -26,11 +28,27 @@ class Trouble(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Offset:
+    """A system's clock against the bot's, by its answers: `ahead` by so much, give or take `within`."""
+
+    ahead: timedelta
+    within: timedelta
+
+    def on_ours(self, at: datetime) -> datetime:
+        """The latest instant on the bot's clock at which the system's clock may have said `at`."""
+        return shifted(at, self.within - self.ahead)
+
+
+@dataclass(frozen=True, slots=True)
 class Found(Generic[T_co]):
-    """The system answered with the thing. `at` is when the question was asked, on the bot's clock."""
+    """The system answered with the thing. `at` is when the question was asked, on the bot's clock.
+
+    `offset` is of the system's clock, whose times are in the value; None where it was not measured.
+    """
 
     value: T_co
     at: datetime
+    offset: Offset | None = None
 
 
 @dataclass(frozen=True, slots=True)

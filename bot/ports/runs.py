@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from bot.core.evidence import Observation
-from bot.core.run import Cancelled, Pipeline, Run, RunRef, Switched
+from bot.core.joblog.values import JobLog
+from bot.core.run import Cancelled, Job, Pipeline, Run, RunRef, Switched
 
 
 class RunSource(Protocol):
@@ -46,6 +47,13 @@ class RunSource(Protocol):
         """One run with the jobs of all its attempts, read now, as `with_jobs` does.
 
         The returned run's `ref` names the configured pipeline that the run belongs to, if there is one.
+        """
+        ...
+
+    async def log(self, run: Run, job: Job) -> Observation[JobLog]:
+        """What the log of one job in its attempt says, read within bounds and never kept.
+
+        `NotFound`: the system keeps none, or none yet. Of a job that is over the answer is remembered.
         """
         ...
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bot.core.evidence import Observation
-from bot.core.run import Cancelled, Pipeline, Run, RunRef, Switched
+from bot.core.joblog.values import JobLog
+from bot.core.run import Cancelled, Job, Pipeline, Run, RunRef, Switched
 from bot.ports.runs import RunSource
 from bot.usecases.world import World
 
@@ -46,6 +47,9 @@ class SharedListings:
 
     async def run(self, ref: RunRef) -> Observation[Run]:
         return await self.source.run(ref)
+
+    async def log(self, run: Run, job: Job) -> Observation[JobLog]:
+        return await self.source.log(run, job)
 
     def ref_from_url(self, url: str) -> RunRef | None:
         return self.source.ref_from_url(url)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from bot.core.evidence import Found, NotFound, Observation
+from bot.core.evidence import Found, NotFound, Observation, Offset
+from bot.core.joblog.values import JobLog
 from bot.core.run import Cancelled, CancelResult, Conclusion, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
 from bot.errors import Unreachable
 from bot.ports.clock import Clock
@@ -14,7 +15,10 @@ from tests.worlds.memory.memory import Switchboard, Throttle, unseen_by
 
 @dataclass
 class MemoryCI:
-    """A CI system's truth, and `bot.ports.RunSource` on it. Runs are kept with their jobs."""
+    """A CI system's truth, and `bot.ports.RunSource` on it. Runs are kept with their jobs.
+
+    `logs` are what jobs' logs say, by job id; `offset` is its clock's.
+    """
 
     clock: Clock
     pipelines: tuple[Pipeline, ...]
@@ -24,6 +28,8 @@ class MemoryCI:
     switchboard: Switchboard = field(default_factory=Switchboard)
     known: dict[str, Run] = field(default_factory=dict)
     off: set[Pipeline] = field(default_factory=set)
+    logs: dict[str, JobLog] = field(default_factory=dict)
+    offset: Offset | None = field(default_factory=lambda: Offset(timedelta(0), timedelta(0)))
 
     def start(self, run_id: str, pipeline: Pipeline, *, host: str | None, actor: str = "") -> None:
         """A new run, or a new attempt of one that has ended."""
@@ -57,7 +63,7 @@ class MemoryCI:
         found = [run for run in self.known.values() if run.ref.pipeline == pipeline]
         going = [run for run in found if run.ended_at is None or run.ended_at >= since]
         newest_first = sorted(going, key=lambda run: run.created_at, reverse=True)
-        return Found(tuple(replace(run, jobs=None) for run in newest_first), at)
+        return Found(tuple(replace(run, jobs=None) for run in newest_first), at, self.offset)
 
     async def with_jobs(self, run: Run) -> Observation[Run]:
         return await self.run(run.ref)
@@ -69,7 +75,16 @@ class MemoryCI:
         except (Throttle, Unreachable) as error:
             return unseen_by(error, at, self.system)
         run = self.known.get(ref.id)
-        return NotFound(self.system, f"run {ref.id}", at) if run is None else Found(run, at)
+        return NotFound(self.system, f"run {ref.id}", at) if run is None else Found(run, at, self.offset)
+
+    async def log(self, run: Run, job: Job) -> Observation[JobLog]:  # noqa: ARG002 - the port's signature
+        at = self.clock.now()
+        try:
+            await self.switchboard.pass_through("read log")
+        except (Throttle, Unreachable) as error:
+            return unseen_by(error, at, self.system)
+        log = self.logs.get(job.id)
+        return NotFound(self.system, f"the log of job {job.id}", at) if log is None else Found(log, at, self.offset)
 
     def ref_from_url(self, url: str) -> RunRef | None:
         return next((run.ref for run in self.known.values() if run.ref.url == url), None)

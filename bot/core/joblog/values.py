@@ -1,0 +1,103 @@
+"""What one job's log says. Values only: nothing else of a log leaves `bot.core.joblog.reader`.
+
+Every answer is built so that a log which was cut, masked or read in part says less than the whole one, never more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class LogEnd(StrEnum):
+    """What a log says of the end of what the job ran: the process reported it, or only the server declared it."""
+
+    REPORTED = "reported"
+    DECLARED = "declared"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One Terraform command at work under a lock, from the first to the last sign of it, by the log's own times.
+
+    `is_begun`: the log was read from its first byte to here, so that it did not begin before `first`. `is_over`: it
+    said that it was done, which Terraform says only after it has released its lock. `state` is what the log calls the
+    state, where it does: the lock's `Path`, or the end of it.
+    """
+
+    first: datetime
+    last: datetime
+    state: str | None = None
+    is_begun: bool = True
+    is_over: bool = False
+
+    def shows(self, created: datetime) -> bool:
+        """Whether it was at work under a lock of this age, and has not said that it is done.
+
+        A command that was at work before `created` had another lock: perhaps one that somebody took from it.
+        """
+        return self.is_begun and not self.is_over and self.first >= created
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Terraform printed this lock as the one that another holder has.
+
+    `is_first`: the log was read from its first byte to here, and no Terraform had a lock before. Else the lock may well
+    be the job's own: a job whose first Terraform was killed is refused by what that one left.
+    """
+
+    lock_id: str
+    at: datetime | None
+    is_first: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class JobLog:
+    """What the log of one job in one attempt says.
+
+    `machine` is the host name that the log's head prints; a runner's or agent's own name is none. `elsewhere`: the job
+    ran commands that may have had another host name (`docker run`, `ssh`). `is_whole`: read from its first byte to its
+    last, of a job that is over. `ran_terraform`: Terraform is named anywhere in it. `without_lock`: so is
+    `-lock=false`, and then the log proves nothing about a lock. `has_worked`: Terraform was at work in it, with or
+    without times. `kept` are the IDs of locks that Terraform said it had and could not release.
+    """
+
+    machine: str | None = None
+    is_whole: bool = False
+    ran_terraform: bool = False
+    without_lock: bool = False
+    work: tuple[Work, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+    end: LogEnd = LogEnd.UNKNOWN
+    elsewhere: bool = False
+    has_worked: bool = False
+    kept: tuple[str, ...] = ()
+
+    @property
+    def never_ran_terraform(self) -> bool:
+        return self.is_whole and not self.ran_terraform and not self.has_worked
+
+    @property
+    def only_machine(self) -> str | None:
+        """The host name that everything in this job had; None where that is not known."""
+        return self.machine if self.is_whole and not self.elsewhere else None
+
+    def was_refused(self, lock_id: str) -> bool:
+        """Whether the job's Terraform wanted this lock while another held it. It then is not the holder."""
+        return any(refusal.lock_id == lock_id and refusal.is_first for refusal in self.refused)
+
+    def shows(self, created: datetime, *, lock_id: str = "") -> tuple[Work, ...]:
+        """The work under a lock of this age, which makes the job its holder if it was on that lock's state.
+
+        None of a log that proves nothing about locks. What comes after a refusal of this very lock was on another
+        state; what came before it may have left that lock behind.
+        """
+        refusals = [refusal.at for refusal in self.refused if refusal.lock_id == lock_id]
+        if self.without_lock or None in refusals:
+            return ()
+        return tuple(
+            span for span in self.work if span.shows(created) and all(at and span.first < at for at in refusals)
+        )
