@@ -9,8 +9,8 @@ import pytest
 
 from bot.core.lock import PlaceKind
 from bot.sandbox.slack import payloads as slack_payloads
-from bot.sandbox.slack import views as slack_views
 from bot.sandbox.slack.dispatch import Kind
+from bot.sandbox.slack.team import elements
 from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import CHANNEL
 from bot.usecases.record.incident import observe
@@ -53,7 +53,7 @@ class Desk:
         block_id, element = next(
             (block["block_id"], element)
             for block in message.blocks
-            for element in slack_views.elements(block)
+            for element in elements(block)
             if element["action_id"] == action_id
         )
         slack = self.office.slack

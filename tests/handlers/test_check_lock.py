@@ -10,13 +10,14 @@ from bot.sandbox.slack import payloads as slack_payloads
 from bot.sandbox.slack.dispatch import Kind
 from bot.sandbox.stage import CHANNEL
 from handlers.workflow import STEP
+from tests.worlds.slack import payloads
 
 LOCK = "5a5a5a5a-1b2c-4d3e-8f40-2b756fec4d7f"
 
 
 async def check(office, text, user="U0PARKER"):
     message = office.slack.say("U0QUINN", CHANNEL, text)
-    payload = slack_payloads.shortcut(
+    payload = payloads.shortcut(
         office.slack.team, user=user, message=message, callback_id="check_lock", response_url=""
     )
     assert await office.dispatch(Kind.INTERACTIVE, payload) == 200
@@ -50,7 +51,7 @@ async def test_a_message_about_several_states_names_them(office):
 async def runs(office, execution="Fx1", **inputs):
     office.slack.executions[execution] = {"state": "running"}
     given = {"state": "staging", "channel": CHANNEL, "reason": "a deploy waits", **inputs}
-    inner = slack_payloads.function_executed(
+    inner = payloads.function_executed(
         office.slack.team, execution=execution, callback_id=STEP, inputs=given, token="xwfp-1"
     )
     payload = slack_payloads.event(office.slack.team, inner)

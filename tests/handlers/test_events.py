@@ -9,6 +9,7 @@ from bot.sandbox.slack.dispatch import Kind
 from bot.sandbox.stage import CHANNEL
 from handlers import events
 from handlers.events import event_in, happened_in, is_mere_talk
+from tests.worlds.slack import payloads
 
 MARKS = ("pushpin", "round_pushpin")
 
@@ -72,8 +73,8 @@ async def test_other_reactions_and_reactions_to_files_are_dropped(office, wire):
 
 async def test_edits_and_deletions_matter_for_captured_messages_only(office, wire):
     before = wire.said.shown()
-    changed = slack_payloads.changed(office.slack.team, wire.said, before)
-    deleted = slack_payloads.deleted(office.slack.team, wire.said, before)
+    changed = payloads.changed(office.slack.team, wire.said, before)
+    deleted = payloads.deleted(office.slack.team, wire.said, before)
     await wire.send(changed)
     await wire.send(deleted)
     await office.work()
@@ -106,7 +107,7 @@ async def test_an_event_is_not_lost_while_redis_is_away(office, wire, monkeypatc
     monkeypatch.setattr(events, "AGAIN_AFTER", (0.05, 0.05, 0.05, 0.05, 5.0, 5.0))
     await wire.keep()
     office.redis_goes_away()
-    changed = slack_payloads.changed(office.slack.team, wire.said, wire.said.shown())
+    changed = payloads.changed(office.slack.team, wire.said, wire.said.shown())
     async with office.backlog.worked_off():
         await wire.send(changed)
         office.records_fault.fault = None
@@ -117,7 +118,7 @@ async def test_an_event_is_not_lost_while_redis_is_away(office, wire, monkeypatc
 async def test_an_event_that_never_gets_through_is_named_in_the_log(office, wire, monkeypatch, until):
     monkeypatch.setattr(events, "AGAIN_AFTER", (0.01, 0.01))
     office.redis_goes_away()
-    changed = slack_payloads.changed(office.slack.team, wire.said, wire.said.shown())
+    changed = payloads.changed(office.slack.team, wire.said, wire.said.shown())
     async with office.backlog.worked_off():
         payload = await wire.send(changed)
         lost = await until(lambda: [line for line in office.logs if line["event"] == "event.lost"], 5)
@@ -133,7 +134,7 @@ async def test_an_archived_channel_is_handed_to_a_worker(office, wire):
 
 
 async def test_the_shortcut_puts_a_message_on_the_timeline_and_says_so(office, wire):
-    payload = slack_payloads.shortcut(
+    payload = payloads.shortcut(
         office.slack.team, user="U0PARKER", message=wire.said, callback_id="add_to_timeline", response_url=""
     )
     assert await office.dispatch(Kind.INTERACTIVE, payload) == 200
@@ -145,7 +146,7 @@ async def test_the_shortcut_puts_a_message_on_the_timeline_and_says_so(office, w
 
 
 async def test_the_shortcut_of_a_guest_is_refused(office, wire):
-    payload = slack_payloads.shortcut(
+    payload = payloads.shortcut(
         office.slack.team, user="U0GUEST", message=wire.said, callback_id="add_to_timeline", response_url=""
     )
     assert await office.dispatch(Kind.INTERACTIVE, payload) == 200

@@ -16,6 +16,7 @@ from bot.sandbox.stage import CHANNEL
 from bot.usecases.look import home as homes
 from bot.usecases.owner import letters
 from bot.usecases.unlock import unlock
+from tests.worlds.slack import payloads
 
 LOCK = "5a5a5a5a-1b2c-4d3e-8f40-2b756fec4d7f"
 
@@ -31,14 +32,14 @@ class Reader:
     async def opens(self, tab="home", **envelope):
         view = self.slack.home(self.user)
         channel = self.slack.team.direct(self.user).id
-        inner = slack_payloads.home_opened(self.user, view, tab=tab, channel=channel)
+        inner = payloads.home_opened(self.user, view, tab=tab, channel=channel)
         payload = slack_payloads.event(self.slack.team, inner) | envelope
         assert await self.office.dispatch(Kind.EVENT, payload) == 200
         await self.office.work()
         return payload
 
     async def shortcut(self, callback_id="terraform_locks"):
-        payload = slack_payloads.global_shortcut(self.slack.team, user=self.user, callback_id=callback_id)
+        payload = payloads.global_shortcut(self.slack.team, user=self.user, callback_id=callback_id)
         assert await self.office.dispatch(Kind.INTERACTIVE, payload) == 200
         await self.office.work()
 
@@ -46,7 +47,7 @@ class Reader:
         view = view or self.slack.home(self.user)
         block_id, element = located_in(view["blocks"], action_id, value=value, block_id=None)
         action = slack_payloads.acted(block_id, element, None)
-        payload = slack_payloads.view_action(self.slack.team, user=self.user, view=view, action=action)
+        payload = payloads.view_action(self.slack.team, user=self.user, view=view, action=action)
         assert await self.office.dispatch(Kind.INTERACTIVE, payload) == 200
         await self.office.work()
 

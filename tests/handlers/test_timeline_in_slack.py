@@ -14,12 +14,14 @@ from bot.core.record.revision import Shown
 from bot.core.record.timeline import Draft, Entry
 from bot.core.reports.report import Corrected
 from bot.sandbox.slack import payloads as slack_payloads
-from bot.sandbox.slack import views as slack_views
 from bot.sandbox.slack.dispatch import Kind, Signing, encoded
+from bot.sandbox.slack.team import elements
 from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import CHANNEL
 from handlers.timeline import undo_of
 from handlers.when import at_clock, zone_named
+from tests.worlds.slack import payloads
+from tests.worlds.slack.workspace import take_answer, values_of
 
 PARKER, QUINN, GUEST = "U0PARKER", "U0QUINN", "U0GUEST"
 
@@ -62,7 +64,7 @@ class Desk:
         block_id, element = next(
             (block["block_id"], element)
             for block in message.blocks
-            for element in slack_views.elements(block)
+            for element in elements(block)
             if element["action_id"] == action_id
             and (choice is None or any(option["value"] == choice for option in element["options"]))
         )
@@ -89,10 +91,8 @@ class Desk:
 
     async def send(self, view, filled, *, user=PARKER, times=1):
         """Sends a dialog; the body of the answer. The work is done when this returns."""
-        values = slack_views.values_of(view, filled)
-        return await self.deliver(
-            slack_payloads.submission(self.slack.team, user=user, view=view, values=values), times
-        )
+        values = values_of(view, filled)
+        return await self.deliver(payloads.submission(self.slack.team, user=user, view=view, values=values), times)
 
     async def deliver(self, payload, times=1):
         body, content_type = encoded(Kind.INTERACTIVE, payload)
@@ -395,7 +395,7 @@ async def test_a_dialog_that_cannot_be_saved_stays_open_with_the_reason_beside_i
     answer = await desk.send(view, filled)
     assert answer["response_action"] == "errors"
     assert reason in answer["errors"][block]
-    slack_views.answered(desk.slack.team, PARKER, view["id"], json.dumps(answer))
+    take_answer(desk.slack.team, PARKER, view["id"], json.dumps(answer))
     assert desk.slack.dialogs(PARKER) == [view]
     assert desk.entries("entry.edited") == []
 

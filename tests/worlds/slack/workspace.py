@@ -121,7 +121,7 @@ class FullWorkspace(SlackWorkspace):
         payload = payloads.submission(self.team, user=user, view=view, values=values)
         delivery = await self._running.deliver(Kind.INTERACTIVE, payload)
         if delivery.is_acked and view["id"] in self.team.stacks.get(user, ()):
-            _take_answer(self.team, user, view["id"], delivery.body)
+            take_answer(self.team, user, view["id"], delivery.body)
         return delivery
 
     async def fill_in(self, user: str, view: Mapping[str, Any], filled: Mapping[str, str | None]) -> Delivery:
@@ -193,7 +193,7 @@ class FullWorkspace(SlackWorkspace):
         return find_element(message, action_id, value=value)
 
 
-def _take_answer(team: Team, user: str, view_id: str, body: str) -> None:
+def take_answer(team: Team, user: str, view_id: str, body: str) -> None:
     """Does what the bot's answer to a sent dialog says; an empty one closes it.
 
     Raises LookupError for an answer that Slack would not understand.
