@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 
 import pytest
 from playwright.sync_api import sync_playwright
@@ -229,8 +230,10 @@ def scenario() -> Told:
 def crowded(scenario) -> Told:
     """20,000 entries in three days."""
     told = tuple(
-        replace(scenario.told[n % 18], id=str(n), at=at("11:00") + timedelta(seconds=n * 10), is_key=n % 1000 == 7)
-        for n in range(20_000)
+        replace(
+            line, entry=replace(line.entry, id=str(n), at=at("11:00") + timedelta(seconds=n * 10)), is_key=n % 1000 == 7
+        )
+        for n, line in zip(range(20_000), cycle(scenario.told[:18]), strict=False)
     )
     return Told(replace(scenario.account, recorded=len(told), key_moments=frozenset()), told)
 

@@ -67,6 +67,10 @@ def spoilt(value, texts):
     return value
 
 
+def with_entry(shown, **changes):
+    return replace(shown, entry=replace(shown.entry, **changes))
+
+
 @pytest.fixture
 def hostile(scenario):
     texts = cycle(HOSTILE)
@@ -76,7 +80,13 @@ def hostile(scenario):
         names=dict(zip(("U1", "U2", "U3", "C1"), HOSTILE, strict=False)),
     )
     lines = tuple(
-        replace(spoilt(line, texts), id=line.id, text=HOSTILE[number % len(HOSTILE)], kind=line.kind, actor=line.actor)
+        with_entry(
+            spoilt(line, texts),
+            id=line.entry.id,
+            text=HOSTILE[number % len(HOSTILE)],
+            kind=line.entry.kind,
+            actor=line.entry.actor,
+        )
         for number, line in enumerate(scenario.told)
     )
     return replace(scenario, account=account, told=lines)
@@ -126,7 +136,7 @@ def test_what_others_wrote_is_shown_and_does_nothing(visit, hostile):
 
 
 def test_a_character_that_turns_the_text_around_is_named_instead(visit, scenario):
-    line = replace(scenario.told[0], text="run \u202egpj.exe\u2066 \x00\x1b[31m")
+    line = with_entry(scenario.told[0], text="run \u202egpj.exe\u2066 \x00\x1b[31m")
     page = visit(replace(scenario, told=(line,)))
 
     assert page.locator("#e-1 .said").inner_text() == "run [U+202E]gpj.exe[U+2066] [U+0000][U+001B][31m"
@@ -275,7 +285,7 @@ def test_the_first_stop_of_the_keyboard_leads_past_the_menu(visit, scenario):
 
 
 def test_every_kind_is_in_words(visit, scenario):
-    told = tuple(replace(scenario.told[0], id=f"k{n}", kind=kind) for n, kind in enumerate([*Kind, "newer.kind"]))
+    told = tuple(with_entry(scenario.told[0], id=f"k{n}", kind=kind) for n, kind in enumerate([*Kind, "newer.kind"]))
     page = visit(replace(scenario, told=told))
 
     words = page.locator(".e .kind").all_inner_texts()
