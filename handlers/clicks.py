@@ -14,7 +14,6 @@ from bot.core.reports.kill import KillRequest
 from bot.core.reports.report import Notice
 from bot.core.reports.unlock import UnlockRequest
 from bot.errors import NotPermitted
-from bot.slack.render import status_message
 from bot.slack.render.followups import FILE
 from bot.slack.render.step import ARM
 from bot.slack.render.timeline import EDIT, ENTRY, NEWER, OLDER
@@ -93,7 +92,7 @@ async def _arm_step(world: World, value: ButtonValue, asker: Asker) -> str:
 async def _share(world: World, value: ButtonValue, asker: Asker) -> str:
     question = Question(asker.user, asker.channel, f"status {value.state}")
     report = await status(world, value.state, question)
-    await world.messenger.post(asker.channel, status_message(report), thread=asker.thread)
+    await world.messenger.post(asker.channel, report, thread=asker.thread)
     await tell_owner(world, report.inspection, question)
     return "ok"
 

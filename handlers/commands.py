@@ -14,14 +14,7 @@ from bot.core.record.incident import Incident
 from bot.core.record.redact import redact
 from bot.core.reports.report import Notice
 from bot.errors import NotPermitted
-from bot.slack.render import (
-    help_message,
-    overview_message,
-    status_message,
-    user_message,
-    watch_message,
-    who_message,
-)
+from bot.slack.render import help_message
 from bot.usecases.kill import ask as kill_job
 from bot.usecases.look import status as looking
 from bot.usecases.look.home import locked_now
@@ -59,9 +52,9 @@ async def show_help(world: World, command: values.Help, asker: Asker) -> str:
 async def status(world: World, command: values.Status, asker: Asker) -> str:
     question, names = _question(asker), tuple(world.states)
     if command.state is None and len(names) > 1:
-        return await say(world, asker, overview_message(await everything(world, question)))
+        return await say(world, asker, await everything(world, question))
     report = await looking.status(world, command.state or names[0], question)
-    outcome = await say(world, asker, status_message(report))
+    outcome = await say(world, asker, report)
     await write_look(world, report, question)
     await tell_owner(world, report.inspection, question)
     return outcome
@@ -69,12 +62,12 @@ async def status(world: World, command: values.Status, asker: Asker) -> str:
 
 async def who(world: World, command: values.Who, asker: Asker) -> str:
     if command.user_id is not None:
-        return await say(world, asker, user_message(await about_user(world, command.user_id)))
+        return await say(world, asker, await about_user(world, command.user_id))
     question, names = _question(asker), tuple(world.states)
     if command.state is None and len(names) > 1:
-        return await say(world, asker, overview_message(await everything(world, question)))
+        return await say(world, asker, await everything(world, question))
     report = await look_for_owner(world, command.state or names[0], question)
-    outcome = await say(world, asker, who_message(report))
+    outcome = await say(world, asker, report)
     await weigh_look(world, report.inspection, question)
     await tell_owner(world, report.inspection, question)
     return outcome
@@ -124,11 +117,11 @@ async def start_waiting(world: World, state: str, asker: Asker) -> str:
     incident = await world.journal.current(asker.channel)
     wanted = waiting_list.Wish(state, asker.user, asker.channel, asker.thread, "" if incident is None else incident.id)
     report = await waiting_list.start(world, wanted)
-    return await say(world, asker, watch_message(report), "free" if report.place is None else "ok")
+    return await say(world, asker, report, "free" if report.place is None else "ok")
 
 
 async def stop_waiting(world: World, state: str, asker: Asker) -> str:
-    return await say(world, asker, watch_message(await waiting_list.stop(world, state, asker.user)))
+    return await say(world, asker, await waiting_list.stop(world, state, asker.user))
 
 
 async def explain(world: World, command: values.Explain, asker: Asker) -> str:

@@ -13,7 +13,7 @@ from bot.core.record.revision import Marking
 from bot.core.reports.button import ButtonValue
 from bot.core.reports.report import Corrected, TimelineReport
 from bot.errors import NotPermitted, UpstreamError
-from bot.slack.render import edited_message, marked_message, timeline_message
+from bot.slack.render import edited_message, marked_message
 from bot.usecases.record import correct, pages
 from bot.usecases.record.rights import check_may_write
 from bot.usecases.world import World
@@ -57,7 +57,7 @@ def read_chosen(value: ButtonValue) -> Chosen | None:
 
 async def show(world: World, command: values.Timeline, asker: Asker) -> str:
     incident = await correct.incident_of(world, asker.channel)
-    return await say(world, asker, timeline_message(await pages.newest(world, incident, command.count)))
+    return await say(world, asker, await pages.newest(world, incident, command.count))
 
 
 async def edit(world: World, command: values.Edit, asker: Asker) -> str:
@@ -134,10 +134,9 @@ async def _turned(world: World, value: ButtonValue) -> tuple[Incident, int, str]
 
 
 async def _replace(world: World, report: TimelineReport, asker: Asker) -> str:
-    message = timeline_message(report)
     if not asker.response_url:
-        return await say(world, asker, message)
-    await world.messenger.respond(asker.response_url, message, replace=True)
+        return await say(world, asker, report)
+    await world.messenger.respond(asker.response_url, report, replace=True)
     return "ok"
 
 

@@ -14,10 +14,11 @@ from bot.core.reports.alert import Bulletin
 from bot.core.reports.followups import FollowUpsReport
 from bot.core.reports.kill import KillReport
 from bot.core.reports.letter import Nudge, OwnerLetter
-from bot.core.reports.queue import QueueNews
-from bot.core.reports.report import Notice
+from bot.core.reports.queue import QueueNews, WatchReport
+from bot.core.reports.report import Notice, Overview, StatusReport, TimelineReport
 from bot.core.reports.step import StepReport
 from bot.core.reports.unlock import UnlockReport
+from bot.core.reports.who import UserReport, WhoReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +69,18 @@ Report: TypeAlias = (
     | Nudge
     | Notice
     | QueueNews
+    | WatchReport
+    | StatusReport
+    | Overview
+    | WhoReport
+    | UserReport
+    | TimelineReport
     | StepReport
     | ExportReport
     | FollowUpsReport
     | Bulletin
 )
-"""What the use cases say: `slack.render` has the words."""
+"""What there is to say: `slack.render` has the words."""
 
 
 @dataclass(frozen=True, slots=True)

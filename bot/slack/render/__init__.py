@@ -16,10 +16,11 @@ from bot.core.reports.alert import Bulletin
 from bot.core.reports.followups import FollowUpsReport
 from bot.core.reports.kill import KillReport
 from bot.core.reports.letter import Nudge, OwnerLetter
-from bot.core.reports.queue import QueueNews
-from bot.core.reports.report import Notice
+from bot.core.reports.queue import QueueNews, WatchReport
+from bot.core.reports.report import Notice, Overview, StatusReport, TimelineReport
 from bot.core.reports.step import StepReport
 from bot.core.reports.unlock import UnlockReport
+from bot.core.reports.who import UserReport, WhoReport
 from bot.ports.messenger import Message, Report
 from bot.slack.render.alert import alerts_message
 from bot.slack.render.correction import edited_message, marked_message
@@ -64,10 +65,16 @@ _RENDERERS: Mapping[type, Callable[[Any], Message]] = {
     KillReport: kill_message,
     Notice: notice_message,
     Nudge: nudge_message,
+    Overview: overview_message,
     OwnerLetter: letter_message,
     QueueNews: queue_message,
+    StatusReport: status_message,
     StepReport: step_message,
+    TimelineReport: timeline_message,
     UnlockReport: unlock_message,
+    UserReport: user_message,
+    WatchReport: watch_message,
+    WhoReport: who_message,
 }
 
 

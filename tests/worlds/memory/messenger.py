@@ -29,12 +29,14 @@ _CALLS: Mapping[type, tuple[str, str, str]] = {
     Bulletin: ("tell alert", "told alert", "redraw alerts"),
     ExportReport: ("post summary", "posted summary", "redraw summary"),
     FollowUpsReport: ("propose", "proposed", "redraw proposals"),
-    Message: ("notify", "notified", "notify"),
     Notice: ("notice", "noticed", "notice"),
     QueueNews: ("call", "called", "call"),
     StepReport: ("show step", "showed step", "show step"),
 }
 """By what names posting, having posted and updating pass the switchboard."""
+
+_ANSWER = ("notify", "notified", "notify")
+"""The same for what people asked to see."""
 
 
 @dataclass
@@ -43,7 +45,7 @@ class MemoryMessenger:
 
     `posts` are the messages as they were posted, in order, with where; `versions` has each version of each message,
     and `shown` what it shows now. `whispers` are what one person alone was told: the channel, who, what. `replies` has
-    what was answered to one person alone, and all ready messages, as messages. `ended` are the steps of workflows that
+    what people asked to see, as messages. `ended` are the steps of workflows that
     were ended, with how.
     """
 
@@ -83,13 +85,13 @@ class MemoryMessenger:
         await self.switchboard.pass_through(after)
 
     async def whisper(self, channel: str, user: str, what: Report | Message, *, thread: str = "") -> None:
-        await self.switchboard.pass_through("notify" if isinstance(what, Message) else "whisper")
+        await self.switchboard.pass_through("whisper" if isinstance(what, Notice) else "notify")
         self.whispers.append((channel, user, what))
-        self.replies.append(what if isinstance(what, Message) else message_of(what))
+        self._answer(what)
 
     async def respond(self, response_url: str, what: Report | Message, *, replace: bool = False) -> None:
         await self.switchboard.pass_through("notify")
-        self.replies.append(what if isinstance(what, Message) else message_of(what))
+        self._answer(what)
         await self.switchboard.pass_through("notified")
 
     async def room(self, user: str) -> str:
@@ -126,7 +128,11 @@ class MemoryMessenger:
     def _show(self, posted: Posted, what: Report | Message) -> None:
         self.versions.append(what)
         self.shown[posted] = what
-        self.replies += [what] if isinstance(what, Message) else []
+        if _calls(what) is _ANSWER:
+            self._answer(what)
+
+    def _answer(self, what: Report | Message) -> None:
+        self.replies.append(what if isinstance(what, Message) else message_of(what))
 
     def all(self, kind: type[T]) -> list[T]:
         """Each version of each message of this kind, in order."""
@@ -159,7 +165,7 @@ def _calls(what: Report | Message) -> tuple[str, str, str]:
         case OwnerLetter(news=news):
             return f"letter {news.name}", f"lettered {news.name}", f"letter {news.name}"
         case _:
-            return _CALLS[type(what)]
+            return _CALLS.get(type(what), _ANSWER)
 
 
 def buttons_in(part: Any) -> Iterator[tuple[str, str]]:
