@@ -657,7 +657,7 @@ async def test_a_loop_starts_builds_until_its_definition_is_paused(source, azure
     while len(found) < 3:
         found = value(await source.runs(UPDATE, since=ago(hours=1)))
     await source.switch(UPDATE, on=False)
-    going_on = found
+    going_on = value(await source.runs(UPDATE, since=ago(hours=1)))  # builds may have started before the switch
     while any(run.phase is not Phase.ENDED for run in going_on):
         going_on = value(await source.runs(UPDATE, since=ago(hours=1)))
 
