@@ -34,6 +34,8 @@ _LONGEST_LOCK_ID = 128
 _ATTEMPTS = range(1, 100_001)
 _AGES = range(600_001)
 _EXIT_CODES = range(-255, 2**32)
+_PROCESSES = range(2**22 + 1)
+"""Linux counts no further (`PID_MAX_LIMIT`)."""
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -86,9 +88,10 @@ async def _claim(world: World, request: web.Request) -> web.Response:
         attempt=_number(body.get("attempt", 1), "attempt", _ATTEMPTS),
         age=timedelta(milliseconds=_number(body.get("age_ms", 0), "age_ms", _AGES)),
         actor=_text(body, "actor", _LONGEST_NAME) if body.get("actor") else "",
+        private_host=_flag(body, "private_host"),
     )
     try:
-        made = await claims.claim(world, said, claim_id=secrets.token_urlsafe(24))
+        made = await claims.claim(world, said, claim_id=_new_id())
     except UnknownState as error:
         meant = f"; did you mean {error.nearest}?" if error.nearest else ""
         raise _Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, f"state: tflock knows no state of this name{meant}") from None
@@ -103,8 +106,10 @@ async def _news(world: World, request: web.Request) -> web.Response:
         found = await claims.heartbeat(world, claim_id, lock_id=lock_id)
     else:
         code = _number(body["exit_code"], "exit_code", _EXIT_CODES)
-        found = await claims.end(world, claim_id, exit_code=code, lock_id=lock_id)
-        log.info("claim.ended", known=found is not None, exit_code=code)
+        left = body.get("processes_left")
+        left = None if left is None else _number(left, "processes_left", _PROCESSES)
+        found = await claims.end(world, claim_id, exit_code=code, processes_left=left, lock_id=lock_id)
+        log.info("claim.ended", known=found is not None, exit_code=code, processes_left=left)
     if found is None:
         raise _Refusal(HTTPStatus.NOT_FOUND, "there is no such claim")
     if found.lock_id is not None or found.ended_at is not None:
@@ -153,6 +158,13 @@ def _address(body: Mapping[str, Any]) -> str:
     return value
 
 
+def _flag(body: Mapping[str, Any], name: str) -> bool:
+    value = body.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise _wrong(name, "must be true or false")
+    return value is True
+
+
 def _number(value: object, name: str, within: range) -> int:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < len(str(within.stop)):
         value = int(value)  # shells quote whatever they put into JSON
@@ -163,6 +175,11 @@ def _number(value: object, name: str, within: range) -> int:
 
 def _wrong(name: str, words: str) -> _Refusal:
     return _Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, f"{name}: {words}")
+
+
+def _new_id() -> str:
+    """Not guessable, and fit for a part of a host name (RFC 1123; Linux allows 64 characters in all)."""
+    return secrets.token_hex(16)
 
 
 def _error(status: HTTPStatus, words: str) -> web.Response:

@@ -20,6 +20,7 @@ from bot.app.wiring import wired
 from bot.config.load import load
 from bot.config.settings import Config
 from bot.core.evidence import Found
+from bot.core.lock import parse_lock_info
 from bot.core.people import Channel, Member, Standing
 from bot.sandbox.github.server import GitHubStandIn
 from bot.sandbox.machine.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, fresh_moto
@@ -91,6 +92,9 @@ class Bot:
         lock = WrittenLock(secrets.token_hex(16), created or datetime.now(UTC), path, who=f"runner@{host}")
         await self.aws.hold(KEY, lock.text, item=True, file=False)
         return lock
+
+    def info(self, lock):
+        return parse_lock_info(lock.text)
 
     async def still_held(self, lock):
         return (await self.aws.lock_ids(KEY))["item"] == lock.id
@@ -171,7 +175,8 @@ def config(aws, github, tmp_path):
                     {"ci": "github", "repo": "acme/infra", "workflow": name}
                     for name in ("deploy.yml", "dependency-update.yml")
                 ],
-            }
+            },
+            "production": {"backend": backend | {"key": KEY.replace("staging", "production")}},
         },
     }
     path = tmp_path / "tflock.yml"

@@ -92,7 +92,7 @@ async def test_options_of_the_command_are_not_ours(bot, run, in_github):
     assert (await run(*words, **in_github(bot.start_run()))).out == "--strict --state x -- -h\n"
 
 
-async def test_the_exit_of_the_command_is_reported_and_releases_at_once(bot, start, in_github, own_host):
+async def test_the_end_of_the_command_is_reported_and_without_a_seal_proves_nothing(bot, start, in_github, own_host):
     record = bot.start_run()
     process = await start("claim", "--state", "staging", "--", sys.executable, "-c", LISTENER, **in_github(record))
     assert await line_of(process) == "ready"
@@ -111,8 +111,8 @@ async def test_the_exit_of_the_command_is_reported_and_releases_at_once(bot, sta
 
     assert alive.ruling is Ruling.REFUSE
     assert process.returncode == 5
-    assert seen.attribution.candidates[0].exited.code == 5
-    assert dead.ruling is Ruling.ALLOW
+    assert seen.attribution.candidates[0].exited is None
+    assert dead.ruling is Ruling.REFUSE
     assert await bot.still_held(lock)
 
 

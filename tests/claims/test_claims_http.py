@@ -1,6 +1,7 @@
 """`/api/v1/claims`: what it takes, what it refuses and in which words, and what a claim comes to."""
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from bot.core.gate.attribution import Strength
 from bot.core.gate.case import Rule, Ruling
 from bot.core.phrase import plain
 from bot.errors import JournalAway
+from bot.usecases.decide.claims import claims_on
 
 
 async def test_a_claim_is_recorded_under_an_id_that_nobody_guesses(bot):
@@ -83,6 +85,8 @@ async def test_a_large_body_is_refused(bot):
         ({"actor": ["quinn"]}, "actor: "),
         ({"actor": "a\nb"}, "actor: "),
         ({"actor": "x" * 256}, "actor: "),
+        ({"private_host": "yes"}, "private_host: "),
+        ({"private_host": 1}, "private_host: "),
         ({"age_ms": -1}, "age_ms: "),
         ({"age_ms": 600_001}, "age_ms: "),
     ],
@@ -124,6 +128,9 @@ async def test_a_claim_says_who_started_its_run_where_the_ci_system_names_nobody
         {"exit_code": "x"},
         {"exit_code": True},
         {"exit_code": 2**40},
+        {"exit_code": 1, "processes_left": -1},
+        {"exit_code": 1, "processes_left": "none"},
+        {"exit_code": 1, "processes_left": True},
         {"lock_id": ""},
         {"lock_id": 5},
         {"lock_id": "a\nb"},
@@ -156,63 +163,125 @@ async def test_nothing_is_decided_without_the_claims(bot_without_redis):
     assert await bot_without_redis.still_held(lock)
 
 
-async def test_a_claimed_run_is_the_holder_and_a_live_one_refuses(bot):
+def seal(claim_id):
+    return f"tflock-{claim_id}"
+
+
+async def test_an_id_fits_a_host_name(bot):
+    host = seal(await bot.claim())
+
+    assert re.fullmatch(r"tflock-[a-z0-9]+", host)
+    assert len(host) <= 63
+
+
+async def test_a_sealed_run_is_the_holder_and_a_live_one_refuses(bot):
     run, other = bot.start_run(), bot.start_run("dependency-update.yml")
-    await bot.claim(run)
-    lock = await bot.hold()
+    lock = await bot.hold(host=seal(await bot.claim(run)))
     bot.github.runs.finish(other.id, "failure")
 
     verdict, seen = await bot.decide()
 
     assert seen.attribution.strength is Strength.CLAIM
     assert [candidate.run.ref.id for candidate in seen.attribution.candidates] == [str(run.id)]
-    assert "claimed the state" in plain(seen.attribution.reason)
     assert verdict[Rule.DEAD].effect.name == "REFUSES"
     assert await bot.still_held(lock)
 
 
-async def test_the_reported_exit_of_the_process_is_enough_though_its_run_goes_on(bot):
+@pytest.mark.parametrize(
+    ("sealed", "left", "ruling"),
+    [
+        (True, {"processes_left": 0}, Ruling.ALLOW),
+        (True, {"processes_left": 1}, Ruling.REFUSE),
+        (True, {}, Ruling.REFUSE),
+        (False, {"processes_left": 0}, Ruling.REFUSE),
+    ],
+)
+async def test_a_reported_end_is_enough_only_sealed_and_with_nothing_left(bot, sealed, left, ruling):
     run = bot.start_run()
     claim_id = await bot.claim(run)
-    await bot.hold()
-    answer = await bot.tell(claim_id, exit_code=1)
+    lock = await bot.hold(host=seal(claim_id) if sealed else "fv-az881-525")
+    answer = await bot.tell(claim_id, exit_code=1, **left)
 
     verdict, seen = await bot.decide()
 
     assert answer.status == 200
-    assert seen.attribution.candidates[0].exited.code == 1
-    assert verdict.ruling is Ruling.ALLOW
+    assert [candidate.run.ref.id for candidate in seen.attribution.candidates] == [str(run.id)]
+    assert verdict.ruling is ruling
+    assert await bot.still_held(lock)
 
 
-async def test_a_claim_that_comes_late_counts_from_when_the_job_began(bot):
-    run = bot.start_run()
-    await bot.hold(created=datetime.now(UTC) - timedelta(milliseconds=300))
-    claim_id = await bot.claim(run, age_ms=2000)
-    await bot.tell(claim_id, exit_code=1)
-
-    verdict, _ = await bot.decide()
-
-    assert verdict.ruling is Ruling.ALLOW
-
-
-async def test_the_first_reported_exit_counts(bot):
+async def test_the_first_reported_end_counts(bot):
     claim_id = await bot.claim(bot.start_run())
-    await bot.hold()
-    await asyncio.gather(*(bot.tell(claim_id, exit_code=0) for _ in range(5)))
-    await bot.tell(claim_id, exit_code=1)
+    lock = await bot.hold(host=seal(claim_id))
+    await bot.tell(claim_id, exit_code=1, processes_left=1)
+    await asyncio.gather(*(bot.tell(claim_id, exit_code=1, processes_left=0) for _ in range(5)))
 
     verdict, _ = await bot.decide()
 
-    assert verdict.ruling is Ruling.NEEDS_APPROVAL
+    assert verdict.ruling is Ruling.REFUSE
+    assert await bot.still_held(lock)
+
+
+async def test_a_seal_of_another_states_claim_is_nobodys(bot):
+    claim_id = await bot.claim(bot.start_run(), state="production")
+    lock = await bot.hold(host=seal(claim_id))
+    await bot.tell(claim_id, exit_code=1, processes_left=0)
+
+    verdict, seen = await bot.decide()
+
+    assert seen.attribution.strength is Strength.WINDOW
+    assert verdict.ruling is Ruling.REFUSE
+    assert await bot.still_held(lock)
+
+
+async def test_a_claim_from_before_seals_and_private_hosts_is_still_read(bot):
+    """Its end is that of its command alone."""
+    claim_id = await bot.claim(bot.start_run())
+    lock = await bot.hold()
+    await bot.tell(claim_id, exit_code=1)
+    before = await bot.world.records.get("claim", claim_id)
+    old = {name: value for name, value in before.items() if name not in {"private_host", "processes_left"}}
+    await bot.world.records.put("claim", claim_id, old, ttl=timedelta(days=1))
+    assert "private_host" not in await bot.world.records.get("claim", claim_id)
+
+    verdict, seen = await bot.decide()
+
+    assert seen.attribution.strength is Strength.CLAIM
+    assert verdict.ruling is Ruling.REFUSE
+    assert await bot.still_held(lock)
+
+
+@pytest.mark.parametrize("changes", [{}, {"private_host": True}, {"private_host": False}])
+async def test_a_host_is_private_only_where_its_job_says_so(bot, changes):
+    await bot.claim(bot.start_run(), host="959fcba5e7a7", **changes)
+    lock = await bot.hold(host="959fcba5e7a7")
+
+    claimed = await claims_on(bot.world, bot.world.state("staging"), bot.info(lock))
+
+    assert [one.claim.private_host for one in claimed] == [changes.get("private_host", False)]
+
+
+@pytest.mark.parametrize("again", ["another run", "another state", "its next attempt"])
+async def test_a_host_that_another_job_claims_as_well_is_private_to_neither(bot, again):
+    run = bot.start_run()
+    await bot.claim(run, host="959fcba5e7a7", private_host=True)
+    lock = await bot.hold(host="959fcba5e7a7")
+    changes = {"another run": {}, "another state": {"state": "production"}, "its next attempt": {"attempt": 2}}
+    await bot.claim(run if again == "its next attempt" else bot.start_run(), host="959FCBA5E7A7", **changes[again])
+
+    claimed = await claims_on(bot.world, bot.world.state("staging"), bot.info(lock))
+
+    assert [one.claim.private_host for one in claimed if one.claim.run_url.endswith(str(run.id))][:1] == [False]
+    assert await bot.still_held(lock)
 
 
 async def test_a_lock_that_a_claim_names_only_after_its_end_is_not_that_of_the_process_which_ended(bot):
     run = bot.start_run()
     claim_id = await bot.claim(run, host="somewhere-else")
-    await bot.tell(claim_id, exit_code=1)
+    await bot.tell(claim_id, exit_code=1, processes_left=0)
     lock = await bot.hold(created=datetime.now(UTC) + timedelta(milliseconds=50))
     answer = await bot.tell(claim_id, lock_id=lock.id)
-    await bot.tell(claim_id, exit_code=1, lock_id=lock.id)
+    await bot.tell(claim_id, exit_code=1, processes_left=0, lock_id=lock.id)
 
     verdict, seen = await bot.decide()
 
@@ -234,15 +303,18 @@ async def test_a_run_of_an_unknown_system_is_never_taken_for_dead(bot):
     assert await bot.still_held(lock)
 
 
-async def test_a_claim_by_the_lock_itself_is_found_whatever_the_host(bot):
+async def test_a_lock_that_a_claim_of_another_host_names_is_not_its_own(bot):
     run = bot.start_run()
     claim_id = await bot.claim(run, host="somewhere-else")
     lock = await bot.hold()
     await bot.tell(claim_id, lock_id=lock.id)
+    await bot.tell(claim_id, exit_code=1, processes_left=0)
 
-    _, seen = await bot.decide()
+    verdict, seen = await bot.decide()
 
-    assert seen.attribution.strength is Strength.CLAIM
+    assert seen.attribution.strength is Strength.WINDOW
+    assert verdict.ruling is Ruling.REFUSE
+    assert await bot.still_held(lock)
 
 
 async def test_a_claim_of_another_state_or_host_does_not_count(bot):
@@ -274,6 +346,14 @@ async def test_a_heartbeat_is_not_told_a_lock_that_may_be_anothers(bot):
     await bot.claim(bot.start_run())
     await bot.hold()
     assert (await bot.tell(first)).body["lock_id"] is None  # two jobs claimed the state on that host
+
+
+async def test_a_heartbeat_is_told_its_sealed_lock_though_another_job_claimed_the_state(bot):
+    claim_id = await bot.claim(bot.start_run(), host="runnervmmklqx")
+    await bot.claim(bot.start_run(), host="runnervmmklqx")
+    lock = await bot.hold(host=seal(claim_id), created=datetime.now(UTC) - timedelta(hours=1))
+
+    assert (await bot.tell(claim_id)).body["lock_id"] == lock.id
 
 
 async def test_a_heartbeat_on_a_host_name_of_every_machine_is_told_nothing(bot):

@@ -29,6 +29,7 @@ WHOS = [
     "elliott@laptop",
     "elliott@build-1",
     "runner@gha-1-1",
+    "root@tflock-c1",
     "",
 ]
 HOSTS = ["GitHub Actions 7", "build-1", "build-1-b", "build-2", None, ""]
@@ -134,6 +135,8 @@ def claims(draw, make, who, run_ids):
         lock_id=draw(st.sampled_from([None, None, make.lock_id, "another"])),
         exit_code=code,
         ended_at=None if code is None else ended,
+        private_host=draw(st.booleans()),
+        processes_left=None if code is None else draw(st.sampled_from([0, 0, None, 1])),
     )
 
 
@@ -244,8 +247,8 @@ def could_be_it(make, world, run_id, listed):
     return any(overlaps(make, job, reading.value) for job in reading.value.jobs)
 
 
-def named_it(make, claimed):
-    return claimed.claim.lock_id == make.lock_id
+def has_its_seal(world, claimed):
+    return world.who.split("@")[-1] == "tflock-" + claimed.claim.id
 
 
 def on_its_host(world, claimed):
@@ -253,11 +256,10 @@ def on_its_host(world, claimed):
     return host != "" and claimed.claim.host.lower() == host.lower()
 
 
-def surely_exited(make, world, claimed):
-    """Whether a job that had the lock, beyond doubt, said that its Terraform is over."""
+def surely_exited(world, claimed):
+    """Whether a job that had the lock, beyond doubt, said that nothing of its Terraform is left."""
     claim = claimed.claim
-    at_work = on_its_host(world, claimed) and claim.exit_code is not None and claim.made_at <= make.created
-    return claim.exit_code is not None and (named_it(make, claimed) or (at_work and make.created <= claim.ended_at))
+    return has_its_seal(world, claimed) and claim.exit_code is not None and claim.processes_left == 0
 
 
 def went_on(make, reading, slack):
@@ -281,7 +283,7 @@ def went_on(make, reading, slack):
 
 def fits(make, world, claimed):
     claim = claimed.claim
-    if named_it(make, claimed) or surely_exited(make, world, claimed):
+    if has_its_seal(world, claimed):
         return True
     ended_before = claim.ended_at is not None and make.created - claim.ended_at > timedelta(minutes=2)
     begun = claim.made_at - make.created <= timedelta(minutes=2)
@@ -290,28 +292,14 @@ def fits(make, world, claimed):
 
 def breaches_by_claim(make, world, fitting, possible, hidden):
     """What stands in the way where jobs have claimed the state."""
-    gone = [surely_exited(make, world, claimed) or surely_gone(make, claimed.seen) for claimed in fitting]
+    gone = [surely_exited(world, claimed) or surely_gone(make, claimed.seen) for claimed in fitting]
     yield from [] if all(gone) else ["a claimant is not surely gone"]
-    named = any(named_it(make, claimed) for claimed in fitting)
-    beyond_doubt = [
-        claimed.claim.made_at <= make.created
-        and (claimed.claim.ended_at is None or claimed.claim.ended_at >= make.created)
-        and (surely_exited(make, world, claimed) or went_on(make, claimed.seen, 0) is not False)
-        for claimed in fitting
-    ]
-    image = "runnervm" in world.who
-    doubt = not named and (image or not any(beyond_doubt))
+    if any(has_its_seal(world, claimed) for claimed in fitting):
+        return
     claimed_ids = {claimed.seen.value.ref.id for claimed in fitting if isinstance(claimed.seen, Found)}
-    host = world.who.split("@")[-1].lower()
     for run in possible:
-        reading = world.readings[run.ref.id]
-        jobs = reading.value.jobs if isinstance(reading, Found) else None
-        there = [job.host for job in jobs or () if overlaps(make, job, reading.value)]
-        on_host = any(name and name.lower() == host for name in there)
-        near = not jobs or any(not name or (host and name.lower().startswith(host)) for name in there)
-        rival = (image or near or on_host) if doubt else on_host
-        if run.ref.id not in claimed_ids and rival and not surely_gone(make, reading):
-            yield "another run on that host"
+        if run.ref.id not in claimed_ids and not surely_gone(make, world.readings[run.ref.id]):
+            yield "another run of that time"
     yield from ["a pipeline is hidden"] if hidden else []
 
 
@@ -366,6 +354,7 @@ def why_it_may_not_be_released(make, world, *, doubts=False):
 
     by_host = on_build_1 and any(was_on_build_1(run, {"build-1"}) for run in possible)
     fitting = [claimed for claimed in world.claimed(make) if fits(make, world, claimed)]
+    fitting = [claimed for claimed in fitting if has_its_seal(world, claimed)] or fitting
     if fitting:
         suspects = fitting
         yield from breaches_by_claim(make, world, fitting, possible, hidden)
@@ -592,8 +581,10 @@ def another_run_goes_on(make, world, data):
 def a_live_run_claims_the_state(make, world, data):
     """Whether or not it says which lock it has, a job at work on the lock's host may be its holder."""
     host = world.who.rpartition("@")[2]
-    lock_id = make.lock_id if not host else data.draw(st.sampled_from([None, make.lock_id]))
-    claim = Claim("c9", "staging", host, "https://ci.example.com/9", 1, make.at("09:04"), lock_id=lock_id)
+    assume(host)
+    claim_id = data.draw(st.sampled_from(["c9", host.removeprefix("tflock-")]))
+    lock_id = data.draw(st.sampled_from([None, make.lock_id]))
+    claim = Claim(claim_id, "staging", host, "https://ci.example.com/9", 1, make.at("09:04"), lock_id=lock_id)
     run = make.run("9", "09:03", None)
     reading = data.draw(st.sampled_from([make.found(run), make.found(replace(run, jobs=None)), make.unseen()]))
     return replace(world, claims=(*world.claims, claim), readings={**world.readings, "9": reading})

@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
-from bot.core.gate.claim import Claim, Exited, exit_for, is_certain, may_have_taken
+from bot.core.gate.claim import Claim, Exited, exit_for, is_sealed, may_have_taken, names
 from bot.core.instants import shifted
 from bot.core.lock import LockInfo
 from bot.core.phrase import Phrase, Quoted, quoted
-from bot.core.policy import Holders, is_image_host, is_shared_host
+from bot.core.policy import Holders, is_shared_host
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
 
 
@@ -209,21 +209,21 @@ def _contenders(lock: LockInfo, looks: Iterable[Look], skew: timedelta) -> tuple
 class _Claimant:
     claim: Claim
     candidate: Candidate
-    certain: bool
+    sealed: bool
+    named: bool
 
 
 def _claimants(lock: LockInfo, claims: Iterable[Claimed], skew: timedelta) -> Iterable[_Claimant]:
     """The claims that fit the lock, each with its run. A run that was over before, or began later, is out."""
     for claimed in claims:
-        claim, exited = claimed.claim, exit_for(claimed.claim, lock)
+        claim = claimed.claim
         if not may_have_taken(claim, lock, skew):
             continue
-        named = claim.lock_id == lock.id
-        candidate = _claimed(claimed, lock.created, skew, sure=named or exited is not None)
+        sealed = is_sealed(claim, lock)
+        candidate = _claimed(claimed, lock.created, skew, sure=sealed)
         if candidate is not None:
-            exact = _claimed(claimed, lock.created, timedelta(0), sure=named or exited is not None)
-            certain = is_certain(claim, lock) and exact is not None
-            yield _Claimant(claim, replace(candidate, exited=exited, actor=claim.actor), certain)
+            told = replace(candidate, exited=exit_for(claim, lock), actor=claim.actor)
+            yield _Claimant(claim, told, sealed, names(claim, lock, skew))
 
 
 def _claimed(claimed: Claimed, created: datetime, skew: timedelta, *, sure: bool) -> Candidate | None:
@@ -258,39 +258,35 @@ def _by_claim(
     unseen: tuple[NotFound | Unseen, ...],
     contenders: tuple[Run, ...],
 ) -> Attribution:
-    """A claim ties its run to the lock, and a job that reported its own exit needs no word of any CI system for that.
+    """A sealed claim ties its run to the lock, whatever else ran.
 
-    Another run that was on that host at that time may be the holder as well: two jobs may share a machine, and the one
-    that claimed may be the one that waited in vain. So every pipeline must be seen. Where the claim fits only by the
-    allowance for clocks, or where every machine has that name, any run may that is not known to have been elsewhere.
+    Any other says where its job was, and not that it got the lock: two jobs may share a machine, and the one that
+    claimed may be the one that waited in vain. It makes no other run harmless.
     """
-    named = any(claimant.claim.lock_id == lock.id for claimant in claimants)
-    image = is_image_host(lock.host) and not named
-    certain = any(claimant.certain for claimant in claimants) and not image
-    mine = tuple(dict.fromkeys(claimant.candidate for claimant in claimants))
-    reason = _claim_reason(lock, claimants)
+    sealed = tuple(claimant for claimant in claimants if claimant.sealed)
+    reason = _claim_reason(lock, sealed or claimants)
+    if sealed:
+        mine = tuple(dict.fromkeys(claimant.candidate for claimant in sealed))
+        return Attribution(Strength.CLAIM, mine, reason, (), contenders)
 
+    mine = tuple(dict.fromkeys(claimant.candidate for claimant in claimants))
     refs = {candidate.run.ref for candidate in mine}
-    others = tuple(candidate for candidate in suspects if candidate.run.ref not in refs)
-    rivals = tuple(_on_host(lock.host, others))
-    if not certain:
-        rivals = tuple(candidate for candidate in others if image or _may_be_on(lock.host, candidate))
+    rivals = tuple(candidate for candidate in suspects if candidate.run.ref not in refs)
     if rivals:
-        reason = (*reason, "; so may another run that was on a host of that name")
+        reason = (*reason, "; so may another run that was going on then")
     return Attribution(Strength.CLAIM, (*mine, *rivals), reason, unseen, contenders)
 
 
 def _claim_reason(lock: LockInfo, claimants: tuple[_Claimant, ...]) -> Phrase:
     if len(claimants) > 1:
         return (f"{len(claimants)} jobs that claimed the state there at that time may hold it",)
-    claim = claimants[0].claim
-    what = "said that it holds this lock" if claim.lock_id == lock.id else "claimed the state before"
-    return ("a job on host ", quoted(claim.host, "without a name"), f" {what}, at ", _said_at(claim, lock))
-
-
-def _said_at(claim: Claim, lock: LockInfo) -> datetime:
-    heard = claim.heartbeat_at if claim.lock_id == lock.id else None
-    return heard or claim.made_at
+    only = claimants[0]
+    if only.sealed:
+        return ("the lock has the host name ", quoted(lock.host, ""), ", which only a job that claimed it at ",
+                only.claim.made_at, " had")  # fmt: skip
+    what = "said that it holds this lock" if only.named else "claimed the state before"
+    heard = only.claim.heartbeat_at if only.named else None
+    return ("a job on host ", quoted(only.claim.host, "without a name"), f" {what}, at ", heard or only.claim.made_at)
 
 
 def _by_run_id(

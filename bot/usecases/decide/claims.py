@@ -1,19 +1,19 @@
 """What jobs say of themselves: claims are written down here, and found again for a lock.
 
-A claim is kept under an id that cannot be guessed, and listed by its host; one that names its lock, by that too.
+A claim is kept under an id that cannot be guessed, and listed by its host. Its own id is what seals a host name.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from bot.core.evidence import NotFound, Observation, Trouble, Unseen
 from bot.core.gate.attribution import Claimed
-from bot.core.gate.claim import Claim, is_certain, may_have_taken
+from bot.core.gate.claim import Claim, is_certain, is_sealed, may_have_taken, sealed_id
 from bot.core.instants import shifted
 from bot.core.lock import LockInfo
 from bot.core.policy import is_image_host
@@ -30,7 +30,10 @@ _MOST_READ = 50
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A claim as a job makes it, `age` after it began its work. `actor` is who started its run, if it says so."""
+    """A claim as a job makes it, `age` after it began its work. `actor` is who started its run, if it says so.
+
+    `private_host`: no process of another job has its host's name.
+    """
 
     state: str
     host: str
@@ -38,6 +41,7 @@ class Said:
     attempt: int = 1
     age: timedelta = timedelta(0)
     actor: str = ""
+    private_host: bool = False
 
 
 async def claim(world: World, said: Said, *, claim_id: str) -> Claim:
@@ -51,9 +55,11 @@ async def claim(world: World, said: Said, *, claim_id: str) -> Claim:
         said.attempt,
         world.clock.now() - said.age,
         actor=said.actor,
+        private_host=said.private_host,
     )
     await world.records.put("claim", claim_id, _packed(made), ttl=KEPT)
-    await world.records.enlist("claims-by-host", _by_host(said.state, said.host), claim_id, at=made.made_at, ttl=KEPT)
+    for name in (_by_host(said.state, said.host), _by_host("", said.host)):
+        await world.records.enlist("claims-by-host", name, claim_id, at=made.made_at, ttl=KEPT)
     return made
 
 
@@ -69,39 +75,54 @@ async def heartbeat(world: World, claim_id: str, *, lock_id: str | None = None) 
     if found is None:
         closed = await world.records.get("claim", claim_id)
         return None if closed is None else _unpacked(claim_id, closed)
-    if lock_id:
-        await world.records.enlist("claims-by-lock", f"{found['state']}/{lock_id}", claim_id, at=now, ttl=KEPT)
     return _unpacked(claim_id, found)
 
 
-async def end(world: World, claim_id: str, *, exit_code: int, lock_id: str | None = None) -> Claim | None:
-    """The job's Terraform is over. The first report counts. None if there is no such claim. Raises JournalAway."""
+async def end(
+    world: World, claim_id: str, *, exit_code: int, processes_left: int | None = None, lock_id: str | None = None
+) -> Claim | None:
+    """The job's command is over; its Terraform too, if no process is left. The first report counts.
+
+    None if there is no such claim. Raises JournalAway.
+    """
     before = await heartbeat(world, claim_id, lock_id=lock_id)
     if before is None or before.ended_at is not None:
         return before
-    changes = {"exit_code": exit_code, "ended_at": world.clock.now().isoformat()}
+    changes = {
+        "exit_code": exit_code,
+        "processes_left": processes_left,
+        "ended_at": world.clock.now().isoformat(),
+    }
     found = await world.records.update("claim", claim_id, changes | {"open": "no"}, only_if=("open", ["yes"]))
     return before if found is None else _unpacked(claim_id, found)
 
 
 async def lock_of(world: World, claim: Claim) -> LockInfo | None:
-    """The lock that the claimant has now, if that is beyond doubt: its host has it, and nobody else claimed it there.
+    """The lock that the claimant seems to have now: it is sealed as its own, or its host has it, and nobody else
+    claimed it there.
 
-    Never where every machine bears that name. Raises JournalAway.
+    Never by host where every machine bears that name. Raises JournalAway.
     """
     state = world.state(claim.state)
-    if claim.ended_at is not None or is_image_host(claim.host):
+    if claim.ended_at is not None:
         return None
     seen = await world.timed(state.backend_system, "read lock", state.backend.read_lock())
     lock = seen.lock if len(seen.locks) == 1 else None
     if lock is None or not is_certain(claim, lock):
+        return None
+    if is_sealed(claim, lock):
+        return lock
+    if is_image_host(claim.host):
         return None
     others = [one for one in await _fitting(world, claim.state, lock) if one.id != claim.id]
     return None if others else lock
 
 
 async def claims_on(world: World, state: State, lock: LockInfo | None) -> tuple[Claimed, ...]:
-    """Every claim that may be of this lock, each with its run as its CI system tells it now. Raises JournalAway."""
+    """Every claim that may be of this lock, each with its run as its CI system tells it now. Raises JournalAway.
+
+    A host that its job called private stays so only if no other job has claimed it.
+    """
     if lock is None:
         return ()
     fitting = await _fitting(world, state.name.name, lock)
@@ -115,19 +136,30 @@ async def claims_on(world: World, state: State, lock: LockInfo | None) -> tuple[
 async def _fitting(world: World, state: str, lock: LockInfo) -> tuple[Claim, ...]:
     skew = world.policy.clock_skew
     since, until = shifted(lock.created, -_LONGEST_JOB), shifted(lock.created, skew)
-    now = world.clock.now()
-    by_host, by_lock = await asyncio.gather(
-        world.records.enlisted(
-            "claims-by-host", _by_host(state, lock.host), since=since, until=until, limit=_MOST_LISTED
-        ),
-        world.records.enlisted(
-            "claims-by-lock", f"{state}/{lock.id}", since=shifted(now, -KEPT), until=now, limit=_MOST_LISTED
-        ),
+    by_host = await world.records.enlisted(
+        "claims-by-host", _by_host(state, lock.host), since=since, until=until, limit=_MOST_LISTED
     )
-    ids = tuple(dict.fromkeys((*by_lock, *by_host)))
+    sealed = sealed_id(lock.host)
+    ids = tuple(dict.fromkeys((*((sealed,) if sealed else ()), *by_host)))
     found = await asyncio.gather(*(world.records.get("claim", claim_id) for claim_id in ids))
     claims = [_unpacked(claim_id, value) for claim_id, value in zip(ids, found, strict=True) if value is not None]
-    return tuple(one for one in claims if may_have_taken(one, lock, skew))
+    fitting = [one for one in claims if one.state == state and may_have_taken(one, lock, skew)]
+    return tuple(await _without_shared(world, fitting))
+
+
+async def _without_shared(world: World, claims: Sequence[Claim]) -> Sequence[Claim]:
+    """A host that any other job has claimed too, whatever its state, is private to none of them."""
+    if not any(one.private_host for one in claims):
+        return claims
+    now = world.clock.now()
+    shared = {}
+    for host in {one.host.casefold() for one in claims if one.private_host}:
+        ids = await world.records.enlisted(
+            "claims-by-host", _by_host("", host), since=shifted(now, -KEPT), until=now, limit=_MOST_LISTED
+        )
+        there = await asyncio.gather(*(world.records.get("claim", claim_id) for claim_id in ids))
+        shared[host] = len({(one["run_url"], one["attempt"]) for one in there if one is not None}) > 1
+    return [replace(one, private_host=one.private_host and not shared[one.host.casefold()]) for one in claims]
 
 
 def _reference(world: World, claim: Claim) -> RunRef | None:
@@ -167,6 +199,8 @@ def _packed(claim: Claim) -> dict[str, Any]:
         "exit_code": None,
         "ended_at": None,
         "actor": claim.actor,
+        "private_host": claim.private_host,
+        "processes_left": None,
     }
 
 
@@ -186,4 +220,6 @@ def _unpacked(claim_id: str, value: Mapping[str, Any]) -> Claim:
         exit_code=value["exit_code"],
         ended_at=instant("ended_at"),
         actor=value.get("actor") or "",
+        private_host=value.get("private_host") is True,
+        processes_left=value.get("processes_left"),
     )
