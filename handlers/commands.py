@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
@@ -126,15 +127,17 @@ async def stop_waiting(world: World, state: str, asker: Asker) -> str:
 
 async def explain(world: World, command: values.Explain, asker: Asker) -> str:
     """What a pasted error is. Looks at nothing but its text, and changes nothing."""
-    found = explained(command.error, _paths(world))
+    # a long paste takes tens of milliseconds: in a thread, so that leases and acks do not wait for it
+    found = await asyncio.to_thread(explained, command.error, _paths(world))
     return await say(world, asker, notice_of(found), str(found.kind))
 
 
 async def check_lock(world: World, text: str, asker: Asker) -> str:
     """The status of the state that a message speaks of, to the asker alone."""
-    found = states_spoken_of(text, world.states, _paths(world), {})
+    found = await asyncio.to_thread(states_spoken_of, text, world.states, _paths(world), {})
     if not found:  # only now the locks are looked at, whose IDs may stand in the message
-        found = states_spoken_of(text, world.states, _paths(world), await locked_now(world))
+        locks = await locked_now(world)
+        found = await asyncio.to_thread(states_spoken_of, text, world.states, _paths(world), locks)
     if len(found) == 1:
         return await run(world, values.Status(found[0]), f"status {found[0]}", asker)
     notice = _several(found) if found else _none(tuple(world.states))

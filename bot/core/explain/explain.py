@@ -90,7 +90,9 @@ def classify(found: Pasted) -> ErrorKind:
     if found.has(r"lock ID .{0,80}does not match (?:the )?existing lock"):
         return ErrorKind.WRONG_LOCK_ID
     if found.has(
-        r"failed to retrieve lock info", r"\b(?:state is not|already un|not currently )locked\b", r"LockID .* not found"
+        r"failed to retrieve lock info",
+        r"\b(?:state is not|already un|not currently )locked\b",
+        r"LockID .{0,200} not found",
     ):
         return ErrorKind.ALREADY_UNLOCKED
     if _is_taken(found):

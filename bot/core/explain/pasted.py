@@ -12,10 +12,12 @@ from bot.errors import LockInfoInvalid
 LONGEST = 40_000
 """Characters of a pasted text that are looked at: the end of a log says what went wrong, so the last ones."""
 
+# Anybody may paste anything, so every expression takes time in proportion to the text: none may begin at each of many
+# places and run on to the end from there (tests/core/test_hostile_texts.py).
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\[\d{1,2}(?:;\d{1,2})*m")
 _LINK = re.compile(r"<(?:mailto:)?([^<>|\s]+)(?:\|([^<>]*))?>")
-_CLOCK = re.compile(r"^\s*\[?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)\]?\s?", re.MULTILINE)
-_FRAME = re.compile(r"[│┃╷╵╹╻|>]")
+_CLOCK = re.compile(r"^[^\S\n]*\[?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)\]?\s?", re.MULTILINE)
+_FRAME = re.compile(r"[\s│┃╷╵╹╻|>]*")
 _MARKS = str.maketrans(
     dict.fromkeys("`*\u200b\u2060\ufeff") | {"\u00a0": " ", "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"'}
 )
@@ -45,7 +47,10 @@ class Pasted:
     logged_at: datetime | None
 
     def has(self, *expressions: str) -> bool:
-        """Whether any of the expressions is in the text; upper and lower case are the same."""
+        """Whether any of the expressions is in the text; upper and lower case are the same.
+
+        An expression must not have a `.*` in it: that makes it quadratic.
+        """
         return any(re.search(expression, self.words, re.IGNORECASE) for expression in expressions)
 
 
@@ -65,10 +70,8 @@ def _unescaped(text: str) -> str:
 
 def _unframed(line: str) -> str:
     """A line without the frame that Terraform draws on the left, or the mark of a quotation."""
-    stripped = line.strip()
-    while stripped and _FRAME.match(stripped):
-        stripped = stripped[1:].strip()
-    return stripped
+    frame = _FRAME.match(line)
+    return line[frame.end() if frame else 0 :].strip()
 
 
 def _lock(words: str) -> PastedLock | None:

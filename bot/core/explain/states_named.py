@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from bot.core.explain.pasted import pasted
 
 _PARTS_OF_NAMES = r"A-Za-z0-9_/.-"
+_WORD = re.compile(f"[{_PARTS_OF_NAMES}]+")
 _MOST = 100
 
 
@@ -24,15 +25,24 @@ def states_spoken_of(
         if known is not None:
             return [known]
     by_id = [state for lock_id, state in locks.items() if lock_id and lock_id in found.words]
-    by_path = [state for path, state in paths.items() if path and _has_word(found.words, path)]
-    named = [state for state in states if _has_word(found.words, state)]
+    words = _words_in(found.words)
+    by_path = [state for path, state in paths.items() if path and _has_word(found.words, words, path)]
+    named = [state for state in states if _has_word(found.words, words, state)]
     return list(dict.fromkeys([*by_id, *by_path, *_longest(named, found.words)]))[:_MOST]
 
 
-def _has_word(words: str, wanted: str) -> bool:
+def _words_in(text: str) -> frozenset[str]:
+    """What stands there by itself, also without the full stop at its end: read once, however many states there are."""
+    words = frozenset(_WORD.findall(text))
+    return words | {word[:-1] for word in words if word.endswith(".")}
+
+
+def _has_word(text: str, words: Collection[str], wanted: str) -> bool:
     """Whether it stands there by itself, and not as a part of a longer name; a full stop may follow."""
-    parts = re.escape(wanted)
-    return re.search(rf"(?<![{_PARTS_OF_NAMES}]){parts}(?=$|[^{_PARTS_OF_NAMES}]|[.](?:\s|$))", words) is not None
+    if _WORD.fullmatch(wanted) or wanted not in text:
+        return wanted in words
+    parts = re.escape(wanted)  # a path may have any character in it
+    return re.search(rf"(?<![{_PARTS_OF_NAMES}]){parts}(?=$|[^{_PARTS_OF_NAMES}]|[.](?:\s|$))", text) is not None
 
 
 def _longest(named: list[str], words: str) -> list[str]:

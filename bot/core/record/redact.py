@@ -93,7 +93,13 @@ _SECRETS = (
         any_case=True,
     ),
     _secret("Terraform token", ".atlasv1.", _START, r"[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{40,120}"),
-    _secret("JSON web token", "eyj", _START, r"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
+    _secret(
+        "JSON web token",
+        "eyj",
+        # looks once at each run of such characters, or a text with thousands of beginnings would take minutes
+        r"(?<![A-Za-z0-9_-])(?=[A-Za-z0-9_-]++\.eyJ[A-Za-z0-9_-]{8,}+\.)(?P<keep>(?:[A-Za-z0-9_-]*?[_-])??)",
+        r"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
+    ),
     _secret(
         "credentials",
         "bearer basic",
