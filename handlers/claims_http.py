@@ -122,11 +122,9 @@ async def _news(world: World, request: web.Request) -> web.Response:
 async def _body(request: web.Request) -> Mapping[str, Any]:
     if request.content_type != "application/json":
         raise _Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body must be JSON, with Content-Type: application/json")
-    raw = bytearray()
-    async for chunk in request.content.iter_any():
-        raw += chunk
-        if len(raw) > LARGEST:
-            raise _Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {LARGEST} bytes")
+    raw = await request.read()  # the application limits its time, and the memory that it may take
+    if len(raw) > LARGEST:
+        raise _Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {LARGEST} bytes")
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError):

@@ -13,6 +13,7 @@ from aiohttp import web
 from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
 
 from bot import worker
+from bot.app.connections import Connections, Limits
 from bot.app.web import web_app
 from bot.app.wiring import Bot, build, ended
 from bot.config.settings import Config
@@ -28,18 +29,34 @@ _JOBS_MAY_TAKE = 5.0
 async def serve(config: Config, *, run_jobs: bool) -> None:
     """Takes Slack's requests until it is told to stop. Raises TflockError if the port cannot be had."""
     stop = _stop_signal()
-    async with build(config) as bot, introduced(bot), working(bot, run_jobs=run_jobs):
-        runner = web.AppRunner(web_app(bot), access_log=None, handle_signals=False, shutdown_timeout=3)
-        await runner.setup()
-        try:
-            await _listen(runner, config.port)
-            address = runner.addresses[0] if runner.addresses else ("", config.port)
-            log.info("serving", port=address[1], jobs=run_jobs, socket_mode=config.slack.app_token is not None)
-            async with socket_mode(bot):
-                await stop.wait()
-                log.info("stopping")
-        finally:
-            await runner.cleanup()
+    async with (
+        build(config) as bot,
+        introduced(bot),
+        working(bot, run_jobs=run_jobs),
+        listening(bot, config.port) as port,
+    ):
+        log.info("serving", port=port, jobs=run_jobs, socket_mode=config.slack.app_token is not None)
+        async with socket_mode(bot):
+            await stop.wait()
+            log.info("stopping")
+
+
+@asynccontextmanager
+async def listening(bot: Bot, port: int, limits: Limits | None = None) -> AsyncIterator[int]:
+    """Answers HTTP. Gives the port. Raises TflockError if it cannot be had."""
+    connections = Connections(limits or Limits())
+    idle = connections.limits.idle
+    app = web_app(bot, connections)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=3, keepalive_timeout=idle)
+    await runner.setup()
+    server = None
+    try:
+        server = await _listen(connections, runner, port)
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        if server is not None:
+            server.close()
+        await runner.cleanup()
 
 
 async def work(config: Config) -> None:
@@ -60,9 +77,12 @@ def _stop_signal() -> asyncio.Event:
     return stop
 
 
-async def _listen(runner: web.AppRunner, port: int) -> None:
+async def _listen(connections: Connections, runner: web.AppRunner, port: int) -> asyncio.Server:
+    handlers = runner.server
+    assert handlers is not None  # noqa: S101 - the runner is set up
     try:
-        await web.TCPSite(runner, host=None, port=port).start()
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(lambda: connections.protocol(handlers), port=port)
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else str(error)
         raise TflockError(f"Port {port} cannot be served ({why}): free it, or name another one in PORT") from error

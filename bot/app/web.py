@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from typing import TypeAlias
@@ -12,6 +11,8 @@ from aiohttp import web
 from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
 from slack_sdk.signature import SignatureVerifier
 
+from bot.app.connections import LARGEST, Connections
+from bot.app.readiness import Readiness
 from bot.app.wiring import Bot
 from bot.errors import JournalAway, UpstreamError
 from handlers.claims_http import claim_routes
@@ -22,9 +23,9 @@ log = structlog.get_logger()
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
 
 
-def web_app(bot: Bot) -> web.Application:
-    """The HTTP face of the contract."""
-    app = web.Application(client_max_size=1024**2)
+def web_app(bot: Bot, connections: Connections) -> web.Application:
+    """The HTTP face of the contract. Served through `connections`, which limit what a request may take."""
+    app = web.Application(client_max_size=LARGEST, middlewares=[connections.middleware()])
     app.add_routes([
         web.post("/slack/events", _slack(bot)),
         web.get("/healthz", _healthz),
@@ -71,10 +72,11 @@ async def _healthz(request: web.Request) -> web.Response:  # noqa: ARG001 - the 
 
 
 def _readyz(bot: Bot) -> Handler:
+    readiness = Readiness({"redis": lambda: _redis_answers(bot), "slack": lambda: _slack_answers(bot)})
+
     async def handle(request: web.Request) -> web.Response:  # noqa: ARG001 - the same answer to everybody
-        redis, slack = await asyncio.gather(_redis_answers(bot), _slack_answers(bot))
-        ready = redis and slack
-        return web.json_response({"redis": redis, "slack": slack}, status=200 if ready else 503)
+        found = await readiness.now()
+        return web.json_response(found, status=200 if all(found.values()) else 503)
 
     return handle
 

@@ -212,13 +212,50 @@ async def test_health_and_readiness_and_unknown_paths_answer(scene):
     assert (await get(scene, "/slack/events"))[0] in {404, 405}
 
 
-async def test_readiness_fails_while_slack_is_away_and_health_does_not(scene):
+async def test_readiness_fails_soon_after_slack_went_away_and_health_does_not(scene):
     scene.slack.crash("auth.test", times=None)
 
-    status, text = await get(scene, "/readyz")
+    async def is_unready() -> bool:
+        status, text = await get(scene, "/readyz")
+        return (status, json.loads(text)["slack"]) == (503, False)
 
-    assert (status, json.loads(text)["slack"]) == (503, False)
+    async with asyncio.timeout(30):
+        while not await is_unready():  # noqa: ASYNC110 - a probe asks again and again
+            await asyncio.sleep(0.5)
     assert (await get(scene, "/healthz"))[0] == 200
+
+
+async def test_whoever_asks_for_readiness_a_hundred_times_asks_slack_no_more_than_once_in_a_while(scene):
+    def asked() -> int:
+        return len([call for call in scene.slack.calls if call.method == "auth.test"])
+
+    before = asked()
+
+    answers = await asyncio.gather(*(get(scene, "/readyz") for _ in range(100)))
+
+    assert {status for status, _ in answers} <= {200, 503}
+    assert asked() - before <= 3
+
+
+async def test_half_requests_are_dropped_and_whole_ones_beside_them_are_answered(scene):
+    """The bot's own limits: ten seconds for headers, and ten for a body."""
+    port = int(scene.stage.url.rpartition(":")[2])
+    head = b"POST /slack/events HTTP/1.1\r\nHost: bot\r\n"
+    half = [await asyncio.open_connection("127.0.0.1", port) for _ in range(90)]
+    for number, (_, writer) in enumerate(half):
+        writer.write((b"", head, head + b"Content-Length: 5\r\n\r\n")[number % 3])
+
+    assert (await get(scene, "/healthz"))[0] == 200
+    delivery = await scene.types("status staging")
+    assert delivery.seconds < 3
+
+    async with asyncio.timeout(60):
+        ends = await asyncio.gather(*(reader.read() for reader, _ in half), return_exceptions=True)
+    for _, writer in half:
+        writer.close()
+    told = [end for end in ends if isinstance(end, bytes) and end]
+    assert len(told) == 30
+    assert all(end.startswith(b"HTTP/1.1 408") for end in told)
 
 
 async def test_the_metrics_of_the_contract_count_what_was_done(scene):
