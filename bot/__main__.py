@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from bot.cli.frame import FAILED, OK, WRONG, checked, configuration, fail, run
+from bot.cli.seal import Seal
 
 cli = typer.Typer(
     name="tflock",
@@ -139,11 +140,14 @@ def claim(
     *,
     state: Annotated[str, typer.Option("--state", help="The state that this job runs Terraform on.")],
     strict: Annotated[bool, typer.Option("--strict", help="Fail if the claim cannot be recorded.")] = False,
+    seal: Annotated[
+        Seal, typer.Option("--seal", help="Give the command a host name of its own: where it can have one, or fail.")
+    ] = Seal.AUTO,
 ) -> None:
     """For CI jobs: record which run this is, on which host; with a command, run it and report its end."""
     from bot.cli.claim import claim as make  # noqa: PLC0415 - keeps the other commands quick
 
-    raise typer.Exit(make(state, command or (), os.environ, strict=strict))
+    raise typer.Exit(make(state, command or (), os.environ, strict=strict, seal=seal))
 
 
 @cli.command()

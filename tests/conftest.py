@@ -5,6 +5,7 @@ Where it is missing, its tests are skipped, in one line that says what to instal
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from zlib import crc32
 
@@ -51,6 +52,14 @@ def pytest_runtest_makereport(call):
 @pytest.fixture(scope="session")
 def terraform() -> Path:
     return find_terraform() or missing("needs terraform on PATH: install Terraform 1.11 or newer")
+
+
+@pytest.fixture(scope="session")
+def namespaces() -> None:
+    """The right to give a command a host name of its own (UTS namespace)."""
+    unshare = shutil.which("unshare")
+    if not unshare or subprocess.run([unshare, "--uts", "true"], check=False, capture_output=True).returncode:
+        missing("needs Linux and the right to make a UTS namespace: run as root, in a container with SYS_ADMIN")
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,18 @@
 """`claim`: a job says what it runs, on which host and in which run, and tells the bot how it ended.
 
+Where it may, it gives the command a host name of its own, the *seal*: Terraform writes it into the lock, and no other
+process has it. The name is the claim's id, so the claim comes first, and the command waits for it a moment at most.
+
 Needs neither the configuration nor Slack: only the bot's address, the claims' token and the CI system's own variables.
 A bot that is away, slow or broken never harms the command, nor makes it wait.
 """
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
 import socket
 import sys
 import threading
@@ -20,11 +26,17 @@ from urllib.parse import quote
 
 import httpx
 
-from bot.cli.child import run_command
-from bot.cli.frame import FAILED, OK
+from bot.cli.child import Ended, Wanted, run_command
+from bot.cli.frame import FAILED, OK, WRONG
+from bot.cli.host import is_private
+from bot.cli.linux import above
+from bot.cli.seal import Seal
 
 TIMEOUT = 5.0
 """Seconds for each request to the bot."""
+
+ANSWER_WAIT = 2.0
+"""Seconds for which a command that can be sealed waits for its claim's id."""
 
 _FIRST_BEAT, _EVERY = 5.0, 30.0
 _METADATA_TIMEOUT = 2.0
@@ -36,6 +48,10 @@ _GITLAB_ACTOR = ("GITLAB_USER_LOGIN", "GITLAB_USER_EMAIL")
 _AZURE_ACTOR = ("BUILD_REQUESTEDFOREMAIL", "BUILD_REQUESTEDFOR")
 _JENKINS_ACTOR = ("BUILD_USER_ID", "BUILD_USER_EMAIL")
 """Jenkins' own variables name nobody; these are of its plugin build-user-vars."""
+
+
+_ID_FOR_NAME = re.compile(r"[A-Za-z0-9._-]{1,57}")
+"""What fits into a host name of Linux after `tflock-`: 64 characters in all."""
 
 
 class NoClaim(Exception):
@@ -157,9 +173,11 @@ def _task_arn(metadata: str) -> str:
 def make_claim(state: str, environ: Mapping[str, str], *, began: float | None = None) -> tuple[ClaimServer, str]:
     """Records the claim and returns its id. `began` is when the command was started (monotonic). Raises NoClaim."""
     server, run = server_in(environ), run_in(environ)
-    body: dict[str, object] = {"state": state, "host": socket.gethostname(), "run_url": run.url, "attempt": run.attempt}
-    age = 0.0 if began is None else time.monotonic() - began  # measured last: making a client takes a while
+    host = socket.gethostname()
+    body: dict[str, object] = {"state": state, "host": host, "run_url": run.url, "attempt": run.attempt}
     body |= {"actor": run.actor} if run.actor else {}
+    body |= {"private_host": True} if is_private(environ, host, [each.name for each in above(os.getpid())]) else {}
+    age = 0.0 if began is None else time.monotonic() - began  # measured last: making a client takes a while
     body |= {"age_ms": min(int(age * 1000), _OLDEST)}
     claim_id = server.send("POST", "/api/v1/claims", body).get("id")
     if not isinstance(claim_id, str) or not claim_id:
@@ -169,37 +187,102 @@ def make_claim(state: str, environ: Mapping[str, str], *, began: float | None = 
 
 @dataclass
 class Reporter:
-    """Tells the bot of the command: a claim, heartbeats, its end. Works in a thread of its own, and never raises."""
+    """Tells the bot of the command: a claim, heartbeats, its end. Works in a thread of its own, and never raises.
+
+    What `run_command` wants of it: `name`, `ready`, `waits` and `ended`.
+    """
 
     state: str
     environ: Mapping[str, str]
-    made: tuple[ClaimServer, str] | None = None
+    strict: bool = False
+    seal: Seal = Seal.AUTO
     lock_id: str | None = None
     _started: datetime = field(default_factory=lambda: datetime.now(UTC))
     _began: float = field(default_factory=time.monotonic)
+    _worker: threading.Thread | None = None
+    _answered: threading.Event = field(default_factory=threading.Event)
+    _claim_id: str | None = None
+    _no_claim: NoClaim | None = None
+    _why_not: str | None = None
     _over: threading.Event = field(default_factory=threading.Event)
-    _exit_code: int | None = None
+    _ended: Ended | None = None
 
-    def work(self) -> None:
-        """Until `end`: heartbeats; then the exit. Ends at once if there is no claim."""
+    def name(self, problem: int) -> str | None:
+        """The command's host name; None if it keeps the machine's, and then `ready` says why.
+
+        Makes the claim, and waits for it as long as it is needed: not at all for a command that cannot be sealed.
+        """
+        can_seal = self.seal is not Seal.NEVER and problem == 0
+        self._why_not = None if can_seal else _why_not(problem)
+        if self.seal is Seal.ALWAYS and not can_seal:
+            return None
+        self._worker = threading.Thread(target=self._work, daemon=True)
+        self._worker.start()
+        if self.strict or self.seal is Seal.ALWAYS:
+            self._answered.wait()
+        elif can_seal:
+            self._answered.wait(ANSWER_WAIT)
+        if not can_seal or not self._answered.is_set():
+            self._why_not = self._why_not or f"tflock did not answer within {ANSWER_WAIT:.0f} s"
+            return None
+        if self._claim_id is None or not _ID_FOR_NAME.fullmatch(self._claim_id):
+            self._why_not = str(self._no_claim or "the claim's id cannot be a host name")
+            return None
+        return f"tflock-{self._claim_id}"
+
+    def ready(self, taken: int | None) -> int | None:
+        """Says once whether the host is sealed. Returns an exit code if the command must not run."""
+        if self.strict and self._no_claim is not None:
+            warn(f"{self._no_claim}. Nothing was run.")
+            return FAILED
+        if taken:
+            self._why_not = _why_not(taken)
+        if self.seal is Seal.ALWAYS and self._why_not is not None:
+            say(f"host not sealed: {self._why_not}. Nothing was run, because of --seal always")
+            return WRONG
+        if self._why_not is None:
+            say(f"host sealed as tflock-{self._claim_id}")
+        elif self.seal is not Seal.NEVER and self._no_claim is None:
+            say(f"host not sealed: {self._why_not}")
+        return None
+
+    def waits(self) -> bool:
+        """Whether there is a claim, or may still be one, whose end can be reported."""
+        return self._no_claim is None
+
+    def ended(self, ended: Ended) -> None:
+        """Waits until the end is reported, for a while."""
+        self._ended = ended
+        self._over.set()
+        if self._worker is not None:
+            self._worker.join(2 * TIMEOUT)
+
+    def _work(self) -> None:
+        """Until the end: heartbeats; then the exit. Ends at once if there is no claim."""
         try:
-            server, claim_id = self.made or make_claim(self.state, self.environ, began=self._began)
+            server, self._claim_id = make_claim(self.state, self.environ, began=self._began)
         except NoClaim as problem:
-            warn(f"{problem}. The command runs without a claim.")
+            self._no_claim = problem
+            if not self.strict and self.seal is not Seal.ALWAYS:
+                warn(f"{problem}. The command runs without a claim.")
             return
-        path = f"/api/v1/claims/{claim_id}"
+        finally:
+            self._answered.set()
+        path = f"/api/v1/claims/{self._claim_id}"
         pause = _FIRST_BEAT
         while not self._over.wait(pause):
             self._beat(server, path)
             pause = _EVERY
         try:
-            server.send("PATCH", path, {"exit_code": self._exit_code} | self._named())
+            server.send("PATCH", path, self._end() | self._named())
         except NoClaim as problem:
             warn(f"{problem}. The end of the command was not reported.")
 
-    def end(self, exit_code: int) -> None:
-        self._exit_code = exit_code
-        self._over.set()
+    def _end(self) -> dict[str, object]:
+        if self._ended is None:
+            return {}
+        left = {} if self._ended.left is None else {"processes_left": self._ended.left}
+        return {"exit_code": self._ended.code, **left}
 
     def _beat(self, server: ClaimServer, path: str) -> None:
         try:
@@ -221,35 +304,42 @@ class Reporter:
         return {"lock_id": self.lock_id} if self.lock_id else {}
 
 
-def claim(state: str, command: Sequence[str], environ: Mapping[str, str], *, strict: bool) -> int:
+def _why_not(problem: int) -> str:
+    if problem in {errno.EPERM, errno.EACCES}:
+        return "that takes root or CAP_SYS_ADMIN"
+    if problem == errno.ENOSYS:
+        return "this system gives no host name to one command"
+    return os.strerror(problem)
+
+
+def claim(
+    state: str, command: Sequence[str], environ: Mapping[str, str], *, strict: bool, seal: Seal = Seal.AUTO
+) -> int:
     """Records a claim and, with a command, runs it. Returns the exit code; a death by signal is died again.
 
     Without `strict` a claim that cannot be made is a warning; with it nothing is run.
     """
-    if command and not strict:
-        return _run(command, Reporter(state, environ))
+    if command:
+        reporter = Reporter(state, environ, strict, seal)
+        wanted = Wanted(reporter.name, reporter.ready, reporter.waits, reporter.ended, say)
+        return run_command(command, wanted, seal=seal is not Seal.NEVER)
+    if seal is Seal.ALWAYS:
+        say("--seal always is for a command, after --. No claim was recorded")
+        return WRONG
     try:
-        made = make_claim(state, environ)
+        _, claim_id = make_claim(state, environ)
     except NoClaim as problem:
-        warn(f"{problem}. {'Nothing was run.' if command else 'No claim was recorded.'}")
+        warn(f"{problem}. No claim was recorded.")
         return FAILED if strict else OK
-    if not command:
-        print(made[1])  # noqa: T201 - the claim's id is what this command is asked for
-        return OK
-    return _run(command, Reporter(state, environ, made))
-
-
-def _run(command: Sequence[str], reporter: Reporter) -> int:
-    worker = threading.Thread(target=reporter.work, daemon=True)
-
-    def ended(code: int) -> None:
-        reporter.end(code)
-        worker.join(2 * TIMEOUT)
-
-    return run_command(command, started=worker.start, ended=ended)
+    print(claim_id)  # noqa: T201 - the claim's id is what this command is asked for
+    return OK
 
 
 def warn(words: str) -> None:
+    say(f"warning: {words}")
+
+
+def say(words: str) -> None:
     """One line on standard error; the command's own output stays as it is."""
     shown = json.dumps(words, ensure_ascii=False)[1:-1] if not words.isprintable() else words
-    print(f"tflock: warning: {shown[:_LONGEST_ANSWER]}", file=sys.stderr, flush=True)  # noqa: T201 - a job's log
+    print(f"tflock: {shown[:_LONGEST_ANSWER]}", file=sys.stderr, flush=True)  # noqa: T201 - a job's log

@@ -216,14 +216,19 @@ class Ended:
 def start(tmp_path):
     """Starts `python -m bot …` in an empty directory, with an environment of its own."""
 
-    async def start(*words, **environ):
+    async def start(*words, within=(), rest_wait=None, **environ):
         path = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "COVERAGE": ""}
+        program = ("-m", "bot") if rest_wait is None else ("-c", SHORT.format(rest_wait))
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bot", *words, cwd=tmp_path, env=path | environ, start_new_session=True,
+            *within, sys.executable, *program, *words, cwd=tmp_path, env=path | environ, start_new_session=True,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
 
     return start
+
+
+SHORT = "from bot.cli import child; child.REST_WAIT = {}; from bot.__main__ import main; main()"
+"""The program with less patience for what a command has left."""
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import signal
+import socket
 import sys
 from datetime import UTC, datetime
 
@@ -16,6 +17,9 @@ from bot.core.gate.attribution import Strength
 from bot.core.gate.case import Ruling
 
 EARLY, LATE = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+
+WITHOUT_SYS_ADMIN = ("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin")
+"""Runs a command as root in a container, or as anybody: without the right to make a UTS namespace."""
 
 LISTENER = """
 import os, signal, sys, time
@@ -83,7 +87,10 @@ async def test_output_and_exit_code_of_the_command_are_its_own(bot, run, in_gith
         "claim", "--state", "staging", "--", sys.executable, "-c", script, given=b"given", **in_github(bot.start_run())
     )
 
-    assert (ended.code, ended.out, ended.err) == (7, "out\ngiven\n", "err\n")
+    assert (ended.code, ended.out) == (7, "out\ngiven\n")
+    said, own = ended.err.splitlines()
+    assert said.startswith("tflock: host ")
+    assert own == "err"
 
 
 async def test_options_of_the_command_are_not_ours(bot, run, in_github):
@@ -92,28 +99,204 @@ async def test_options_of_the_command_are_not_ours(bot, run, in_github):
     assert (await run(*words, **in_github(bot.start_run()))).out == "--strict --state x -- -h\n"
 
 
-async def test_the_end_of_the_command_is_reported_and_without_a_seal_proves_nothing(bot, start, in_github, own_host):
+async def claim_on(bot, host, state="staging"):
+    """The newest claim that a job has made from this host, as it is written down, and its id."""
+    ids = await bot.world.records.enlisted(
+        "claims-by-host", f"{state}/{host.casefold()}", since=EARLY, until=LATE, limit=100
+    )
+    return (await bot.world.records.get("claim", ids[-1]), ids[-1]) if ids else (None, None)
+
+
+async def test_a_sealed_command_has_a_host_name_of_its_own_and_its_end_releases_at_once(
+    bot, namespaces, start, in_github, own_host
+):
     record = bot.start_run()
-    process = await start("claim", "--state", "staging", "--", sys.executable, "-c", LISTENER, **in_github(record))
+    script = "import socket; print(socket.gethostname(), flush=True);" + LISTENER
+    process = await start("claim", "--state", "staging", "--", sys.executable, "-c", script, **in_github(record))
+    host = await line_of(process)
     assert await line_of(process) == "ready"
+    _, claim_id = await claim_on(bot, own_host)
 
-    async def claimed():
-        return bool(await bot.world.records.enlisted(
-            "claims-by-host", f"staging/{own_host.casefold()}", since=EARLY, until=LATE, limit=1
-        ))  # fmt: skip
-
-    await until(claimed)
-    lock = await bot.hold(host=own_host)
+    lock = await bot.hold(host=host)
     alive, _ = await bot.decide()
     process.send_signal(signal.SIGTERM)
-    await process.communicate()
+    _, err = await process.communicate()
     dead, seen = await bot.decide()
 
+    assert host == f"tflock-{claim_id}"
+    assert err.decode() == f"tflock: host sealed as {host}\n"
+    assert socket.gethostname() == own_host
     assert alive.ruling is Ruling.REFUSE
     assert process.returncode == 5
-    assert seen.attribution.candidates[0].exited is None
-    assert dead.ruling is Ruling.REFUSE
+    assert seen.attribution.candidates[0].exited.code == 5
+    assert dead.ruling is Ruling.ALLOW
     assert await bot.still_held(lock)
+
+
+@pytest.mark.parametrize("how", ["never", "may not"])
+async def test_the_end_of_a_command_that_is_not_sealed_proves_nothing(bot, run, start, in_github, own_host, how):
+    words = ("claim", "--state", "staging", "--", "hostname")
+    if how == "never":
+        ended = await run(*words[:3], "--seal", "never", *words[3:], **in_github(bot.start_run()))
+    else:
+        ended = await run(*words, **in_github(bot.start_run()), within=WITHOUT_SYS_ADMIN)
+    lock = await bot.hold(host=own_host)
+    told, _ = await claim_on(bot, own_host)
+
+    verdict, seen = await bot.decide()
+
+    assert (ended.out, ended.code) == (f"{own_host}\n", 0)
+    assert ended.err == ("" if how == "never" else "tflock: host not sealed: that takes root or CAP_SYS_ADMIN\n")
+    assert (told["exit_code"], told["processes_left"]) == (0, 0)
+    assert [candidate.exited for candidate in seen.attribution.candidates] == [None]
+    assert verdict.ruling is Ruling.REFUSE
+    assert await bot.still_held(lock)
+
+
+@pytest.mark.parametrize(
+    ("changes", "within", "words"),
+    [
+        ({}, WITHOUT_SYS_ADMIN, "that takes root or CAP_SYS_ADMIN"),
+        ({"TFLOCK_URL": "http://127.0.0.1:9"}, (), "does not answer"),
+    ],
+)
+async def test_a_command_that_has_to_be_sealed_does_not_run_without(
+    bot, namespaces, run, in_github, own_host, changes, within, words
+):
+    always = ("claim", "--state", "staging", "--seal", "always", "--", "hostname")
+
+    refused = await run(*always, **in_github(bot.start_run(), **changes), within=within)
+    sealed = await run(*always, **in_github(bot.start_run()))
+
+    assert (refused.code, refused.out) == (2, "")
+    assert words in refused.err
+    assert "Nothing was run" in refused.err
+    assert refused.err.count("\n") == 1
+    assert (sealed.code, sealed.out[:7]) == (0, "tflock-")
+
+
+async def test_a_seal_without_a_command_is_refused(bot, run, in_github):
+    assert (await run("claim", "--state", "staging", "--seal", "always", **in_github(bot.start_run()))).code == 2
+    assert (await run("claim", "--state", "staging", "--seal", "maybe", "--", "true")).code == 2
+
+
+REST = "sleep 4711"
+LEAVES = {
+    "a background child": "REST & echo $!",
+    "a child of its own session": "setsid REST & echo $!",
+    "a double fork": "(setsid sh -c 'REST & echo $!' &) ; sleep 0.2",
+    "a daemon without its output": "(setsid sh -c 'REST >&- 2>&- <&- & echo $!' &) ; sleep 0.2",
+    "a shell that a signal ends": "REST & echo $!; wait; exit 9",
+    "a killed parent": "REST & echo $!; kill -9 $$",
+    "a child in a PID namespace": "unshare --pid --fork --kill-child REST & echo $!",
+}
+
+
+@pytest.mark.parametrize("case", LEAVES)
+async def test_an_end_is_reported_only_when_nothing_is_left(bot, namespaces, start, in_github, own_host, case):
+    """With heartbeats until then."""
+    script = LEAVES[case].replace("REST", REST)
+    process = await start("claim", "--state", "staging", "--", "sh", "-c", script, **in_github(bot.start_run()))
+    rest = int(await line_of(process))
+    if "signal" in case:
+        process.send_signal(signal.SIGTERM)
+    _, claim_id = await claim_on(bot, own_host)
+    lock = await bot.hold(host=f"tflock-{claim_id}")
+
+    async def beats():
+        return (await claim_on(bot, own_host))[0]["heartbeat_at"] is not None
+
+    await until(beats)
+    open_, _ = await claim_on(bot, own_host)
+    alive, _ = await bot.decide()
+    assert process.returncode is None
+    os.kill(rest, signal.SIGKILL)
+    await process.communicate()
+    closed, _ = await claim_on(bot, own_host)
+    dead, _ = await bot.decide()
+
+    code = {"a shell that a signal ends": -15, "a killed parent": -9}.get(case, 0)
+    assert (open_["exit_code"], alive.ruling) == (None, Ruling.REFUSE)
+    assert (closed["exit_code"], closed["processes_left"], process.returncode) == (code, 0, code)
+    assert dead.ruling is (Ruling.ALLOW if code else Ruling.NEEDS_APPROVAL)
+    assert await bot.still_held(lock)
+
+
+async def test_a_service_in_the_background_does_not_hold_the_job_for_ever(bot, namespaces, start, in_github, own_host):
+    """The command's end is reported then, with the number of processes left, and proves nothing."""
+    words = ("claim", "--state", "staging", "--", "sh", "-c", f"{REST} >&- 2>&- & echo $!; exit 7")
+    process = await start(*words, **in_github(bot.start_run()), rest_wait=1)
+    rest = int(await line_of(process))
+    _, err = await process.communicate()
+    told, claim_id = await claim_on(bot, own_host)
+    lock = await bot.hold(host=f"tflock-{claim_id}")
+    verdict, _ = await bot.decide()
+    os.kill(rest, signal.SIGKILL)
+
+    assert process.returncode == 7
+    assert (told["exit_code"], told["processes_left"]) == (7, 1)
+    assert f"sleep ({rest}) still left: the end of Terraform is not reported" in err.decode()
+    assert verdict.ruling is Ruling.REFUSE
+    assert await bot.still_held(lock)
+
+
+async def test_what_is_left_of_a_command_gets_a_signal_that_was_meant_for_it(bot, start, in_github):
+    script = f"{sys.executable} -c '{LISTENER}' & kill -9 $$"
+    process = await start("claim", "--state", "staging", "--", "sh", "-c", script, **in_github(bot.start_run()))
+    assert await line_of(process) == "ready"
+
+    os.killpg(process.pid, signal.SIGINT)
+    first = await line_of(process)
+    process.send_signal(signal.SIGTERM)
+    rest, _ = await process.communicate()
+
+    assert (first, rest.decode()) == ("heard SIGINT 1", "heard SIGTERM 1\n")
+    assert process.returncode == -signal.SIGKILL
+
+
+async def test_without_a_claim_nobody_waits_for_what_is_left(start):
+    process = await start("claim", "--state", "staging", "--", "sh", "-c", f"{REST} >&- 2>&- & echo $!")
+    rest = int(await line_of(process))
+    await process.communicate()
+
+    os.kill(rest, signal.SIGKILL)  # it is still there
+    assert process.returncode == 0
+
+
+SELF = """
+tr '\\0' '\\n' < /proc/$$/environ
+for fd in /proc/$$/fd/*; do echo ${fd##*/} $(readlink $fd); done | grep -v -e pipe: -e $0 -e /proc/
+grep -E '^(Sig(Pnd|Blk|Ign)|Umask|Cap|Groups|Uid|NoNewPrivs)' /proc/$$/status
+pwd
+ulimit -n
+"""
+
+
+@pytest.mark.parametrize("environ", [{}, {"LANG": "C"}, {"LC_CTYPE": "POSIX"}, {"LANG": "C.UTF-8", "ODD": "a=b\nc"}])
+@pytest.mark.parametrize("ignored", [(), (signal.SIGHUP, signal.SIGINT, signal.SIGCHLD)])
+async def test_the_command_inherits_what_it_would_without_the_wrapper(tmp_path, environ, ignored):
+    """Environment, descriptors, signals, rights, directory."""
+    (tmp_path / "self.sh").write_text(SELF)
+    given = {"PATH": os.environ["PATH"], "B": "2", "A": "1"} | environ
+    seen = []
+    with (tmp_path / "open").open("w") as first:
+        os.dup2(first.fileno(), 77)
+        for words in ((), (sys.executable, "-P", "-m", "bot", "claim", "--state", "staging", "--")):
+            process = await asyncio.create_subprocess_exec(
+                *words, "sh", str(tmp_path / "self.sh"),
+                cwd=tmp_path, env=given, pass_fds=(first.fileno(), 77), stdout=asyncio.subprocess.PIPE,
+                stdin=asyncio.subprocess.DEVNULL, umask=0o027, start_new_session=True,
+                preexec_fn=lambda: [signal.signal(number, signal.SIG_IGN) for number in ignored],
+            )  # fmt: skip
+            async with asyncio.timeout(90):
+                out, _ = await process.communicate()
+            seen.append((process.returncode, out.decode()))
+        os.close(77)
+
+    assert seen[0][1].splitlines() == seen[1][1].splitlines()
+    assert seen[0][0] == seen[1][0] == 0
+    assert f"\n77 {tmp_path}/open\n" in seen[1][1]
+    assert "LC_CTYPE" not in seen[1][1] or "LC_CTYPE" in environ
 
 
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGINT", "SIGABRT"])

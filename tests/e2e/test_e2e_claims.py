@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -46,42 +45,97 @@ def job(scene, tmp_path):
     return job
 
 
-def child_of(pid):
-    """Terraform itself: of the wrapper's two children the other is its listener."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return next(int(each) for each in children if Path(f"/proc/{each}/comm").read_text().strip() == "terraform")
+def below(pid):
+    """Every process that the wrapper has started, its listener (a copy of itself) apart, by name."""
+    found, line = {}, Path(f"/proc/{pid}/cmdline").read_bytes()
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            start, _, rest = status.read_text().rpartition(")")
+            own, state, parent = int(start.split()[0]), *rest.split()[:2]
+            if state != "Z" and not (int(parent) == pid and (status.parent / "cmdline").read_bytes() == line):
+                found[own] = (start.partition("(")[2], int(parent))
+    mine = {pid}
+    while grown := {own for own, (_, parent) in found.items() if parent in mine and own not in mine}:
+        mine |= grown
+    return {own: found[own][0] for own in mine - {pid}}
 
 
-@pytest.mark.timeout(240)
-async def test_a_killed_apply_is_released_at_once_by_its_own_reported_end(terraform, scene, job, tmp_path):
+@pytest.fixture
+async def applied(terraform, scene, job, tmp_path):
+    """Starts `tflock claim -- terraform apply` in a run of GitHub's, and returns the wrapper once it has the lock."""
     stage, state = scene.stage, scene.stage.states["staging"]
     workspace = write_workspace(
         terraform, tmp_path, endpoint=stage.aws.endpoint, bucket=stage.aws.bucket, key=state.key,
         table=stage.aws.table, lockfile=state.file,
     )  # fmt: skip
     await workspace.init()
-    run = stage.runs.start_run("acme/infra", "deploy.yml", actor="elliott-ci")
-    applying = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bot", "claim", "--state", "staging", "--",
-        workspace.binary, "apply", "-auto-approve", "-var=hold=600",
-        cwd=tmp_path, env=job(run), start_new_session=True, stdout=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        await scene.until(stage.lock_stands)
-        alive = await scene.checklist("unlock staging", "refused", "claimed the state before")
-        assert socket.gethostname() in flat(alive)
+    started = []
 
-        os.kill(child_of(applying.pid), signal.SIGKILL)
-        assert await applying.wait() == -signal.SIGKILL
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(applying.pid, signal.SIGKILL)
+    async def applied(*words, under=("{terraform}",)):
+        run = stage.runs.start_run("acme/infra", "deploy.yml", actor="elliott-ci")
+        program = [word.format(terraform=f"{workspace.binary} apply -auto-approve -var=hold=600") for word in under]
+        started.append(await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bot", "claim", "--state", "staging", *words, "--", "sh", "-c", *program,
+            cwd=tmp_path, env=job(run), start_new_session=True,
+            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+        ))  # fmt: skip
+        await scene.until(stage.lock_stands)
+        return started[-1]
+
+    yield applied
+    for each in started:
+        for pid in (each.pid, *(below(each.pid) if each.returncode is None else ())):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.timeout(240)
+async def test_a_killed_apply_is_released_at_once_when_its_wrapper_says_that_nothing_is_left(
+    scene, applied, namespaces
+):
+    """First Terraform dies and leaves its provisioner; only when that is gone too does its end count."""
+    stage = scene.stage
+    applying = await applied(under=("exec {terraform}",))
+    host = (await applying.stderr.readline()).decode().split()[-1]
+    alive = await scene.checklist("unlock staging", "refused")
+    assert f"root@{host}" in flat(alive)
+    assert host.startswith("tflock-")
+
+    (binary,) = (pid for pid, name in below(applying.pid).items() if name == "terraform")
+    provisioner = [pid for pid, name in below(applying.pid).items() if name in {"sh", "sleep"}]
+    os.kill(binary, signal.SIGKILL)
+    await scene.until(lambda: binary not in below(applying.pid))
+    await scene.checklist("unlock staging", "refused")
+    assert await stage.lock_stands()
+    assert applying.returncode is None
+    for pid in provisioner:
+        os.kill(pid, signal.SIGKILL)
+    assert await applying.wait() == -signal.SIGKILL
 
     checklist = await scene.checklist("unlock staging", "allowed", "exit code -9")
     assert await stage.lock_stands()
     await scene.click(checklist, "unlock.confirm")
-
     await scene.becomes(checklist, "staging is unlocked")
+    assert not await stage.lock_stands()
+
+
+@pytest.mark.timeout(240)
+async def test_a_shell_that_dies_of_a_signal_does_not_end_the_terraform_below_it(scene, applied, namespaces):
+    stage = scene.stage
+    applying = await applied(under=("{terraform} & wait",))
+    (binary,) = (pid for pid, name in below(applying.pid).items() if name == "terraform")
+    shell = min(pid for pid, name in below(applying.pid).items() if name == "sh")
+
+    applying.send_signal(signal.SIGTERM)
+    await scene.until(lambda: shell not in below(applying.pid))
+    await scene.checklist("unlock staging", "refused")
+    assert binary in below(applying.pid)
+    assert applying.returncode is None
+    assert await stage.lock_stands()
+    os.kill(binary, signal.SIGTERM)
+
+    # Terraform stops gracefully: it ends its provisioner, saves the state and releases its own lock
+    assert await asyncio.wait_for(applying.wait(), 60) == -signal.SIGTERM
     assert not await stage.lock_stands()
 
 
