@@ -2,8 +2,8 @@
 
 import pytest
 
-from bot.sandbox.slack.blocks import malformed, problems, size
 from bot.sandbox.slack.text import flat
+from tests.worlds.slack.blocks import malformed, problems, size
 
 
 def plain(text="x"):

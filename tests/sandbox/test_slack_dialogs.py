@@ -9,7 +9,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.sandbox.slack.blocks import malformed, view_faults
+from tests.worlds.slack.blocks import malformed, view_faults
 from tests.worlds.slack.workspace import FullWorkspace, values_of
 
 QUINN = "U0QUINN"

@@ -10,9 +10,9 @@ from bot.core.account.edition import Edition, ExportReport, Outline
 from bot.core.record.incident import Incident
 from bot.core.reports.report import Notice
 from bot.errors import Denied, Missing, Throttled, Unreachable
-from bot.sandbox.slack.limits import Cut
 from bot.sandbox.slack.text import flat
 from bot.slack.files import SlackFiles
+from tests.worlds.slack.limits import Cut
 
 NOW = datetime.now(UTC)
 

@@ -7,11 +7,11 @@ from structlog.testing import capture_logs
 
 from bot.errors import Denied, Missing, Rejected, Throttled, Unreachable, UpstreamError
 from bot.ports.messenger import Message, Posted
-from bot.sandbox.slack.limits import Cut
 from bot.sandbox.slack.text import flat
 from bot.slack.client import slack_client
 from bot.slack.messenger import SlackMessenger, is_slack_url
 from tests.worlds.own_time import own_time
+from tests.worlds.slack.limits import Cut
 from tests.worlds.slack.workspace import FullWorkspace
 
 

@@ -1,4 +1,4 @@
-"""How the local workspace reaches the bot: signed requests to its URL, or envelopes through Socket Mode."""
+"""How the local workspace reaches the bot: signed requests to its URL."""
 
 from __future__ import annotations
 
@@ -6,21 +6,16 @@ import asyncio
 import hashlib
 import hmac
 import json
-import random
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
-from aiohttp import web
 
-from bot.sandbox.slack.team import APP, Json
+from bot.sandbox.slack.team import Json
 
 RETRIES_AFTER = (0.0, 60.0, 300.0)  # seconds; docs.slack.dev/apis/events-api, "retries"
-CONNECTIONS = 10
 
 
 class Kind(StrEnum):
@@ -63,75 +58,11 @@ class Delivery:
         return self.status == 200
 
 
-@dataclass(slots=True)
-class Sockets:
-    """The Socket Mode connections of the bot. Each envelope goes to one of them at random."""
-
-    rng: random.Random
-    open: list[web.WebSocketResponse] = field(default_factory=list)
-    _waiting: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
-    _count: int = 0
-
-    async def serve(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse()
-        await socket.prepare(request)
-        if len(self.open) >= CONNECTIONS:
-            await socket.send_json({"type": "disconnect", "reason": "too_many_websockets"})
-            await socket.close()
-            return socket
-        self.open.append(socket)
-        await socket.send_json(self._hello())
-        try:
-            async for frame in socket:
-                if frame.type is aiohttp.WSMsgType.TEXT:
-                    self._acknowledged(json.loads(frame.data))
-        finally:
-            self.open.remove(socket)
-        return socket
-
-    async def send(self, kind: Kind, payload: Json, *, retry: int, reason: str, patience: float) -> str:
-        """Sends an envelope; returns the ack's payload as text. Raises TimeoutError."""
-        self._count += 1
-        envelope_id = f"envelope-{self._count}"
-        envelope: Json = {"envelope_id": envelope_id, "type": kind.value, "payload": payload}
-        envelope["accepts_response_payload"] = kind is not Kind.EVENT
-        if kind is Kind.EVENT:
-            envelope |= {"retry_attempt": retry, "retry_reason": reason}
-        self._waiting[envelope_id] = asyncio.get_running_loop().create_future()
-        try:
-            async with asyncio.timeout(patience):
-                await self.rng.choice(self.open).send_json(envelope)
-                answer = await self._waiting[envelope_id]
-        finally:
-            del self._waiting[envelope_id]
-        return json.dumps(answer) if answer else ""
-
-    async def disconnect(self) -> None:
-        """Tells every connection to come back, as Slack does every few hours, and closes it."""
-        for socket in list(self.open):
-            await socket.send_json({"type": "disconnect", "reason": "refresh_requested"})
-            await socket.close()
-
-    def _hello(self) -> Json:
-        return {
-            "type": "hello",
-            "num_connections": len(self.open),
-            "debug_info": {"host": "sandbox", "approximate_connection_time": 3600},
-            "connection_info": {"app_id": APP},
-        }
-
-    def _acknowledged(self, frame: Mapping[str, Any]) -> None:
-        waiting = self._waiting.get(str(frame.get("envelope_id")))
-        if waiting and not waiting.done():
-            waiting.set_result(frame.get("payload"))
-
-
-@dataclass(slots=True)
+@dataclass
 class Dispatcher:
-    """Delivers payloads to `url`, or through a socket while one is open. `patience` and delays are in seconds."""
+    """Delivers payloads to `url`. `patience` and delays are in seconds."""
 
     session: aiohttp.ClientSession
-    sockets: Sockets
     signing: Signing
     url: str | None = None
     patience: float = 3.0
@@ -141,11 +72,7 @@ class Dispatcher:
 
     async def deliver(self, kind: Kind, payload: Json, *, retry: int = 0, reason: str = "") -> Delivery:
         """Delivers once and remembers it. What the bot answers is never an exception."""
-        started = time.perf_counter()
-        if self.sockets.open:
-            delivery = await self._through_socket(kind, payload, retry, reason, started)
-        else:
-            delivery = await self._over_http(kind, payload, retry, reason, started)
+        delivery = await self.send(kind, payload, retry, reason, time.perf_counter())
         self.sent.append(delivery)
         return delivery
 
@@ -171,16 +98,9 @@ class Dispatcher:
                 return
             reason = delivery.reason
 
-    async def _through_socket(self, kind: Kind, payload: Json, retry: int, reason: str, started: float) -> Delivery:
-        try:
-            body = await self.sockets.send(kind, payload, retry=retry, reason=reason, patience=self.patience)
-        except TimeoutError:
-            return Delivery(kind, payload, None, "", time.perf_counter() - started, retry, "timeout")
-        return Delivery(kind, payload, 200, body, time.perf_counter() - started, retry)
-
-    async def _over_http(self, kind: Kind, payload: Json, retry: int, reason: str, started: float) -> Delivery:
+    async def send(self, kind: Kind, payload: Json, retry: int, reason: str, started: float) -> Delivery:
         if self.url is None:
-            raise RuntimeError("the workspace does not know the bot's URL, and no socket is open")
+            raise RuntimeError("the workspace does not know the bot's URL")
         body, content_type = encoded(kind, payload)
         headers = {"Content-Type": content_type, **self.signing.headers(body, time.time())}
         if retry:

@@ -186,6 +186,9 @@ class Team:
     `history_page` is the most that one page of messages holds, whatever is asked for: 15 for apps that are sold
     outside of Slack's Marketplace.
 
+    `check` raises Refused for what Slack would not take as a `message`'s blocks, a `modal` or a `home` tab. The demo's
+    Slack takes what the bot sends.
+
     `stacks` are the dialogs that each user has open, the one on top last. `executions` are steps of workflows by id:
     `state` is running, succeeded (with `outputs`) or failed (with `error`).
     """
@@ -206,6 +209,7 @@ class Team:
     executions: dict[str, Json] = field(default_factory=dict)
     counter: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     last_ts: int = 0
+    check: Callable[[Any, str], None] = lambda _thing, _kind: None
 
     def fresh(self, prefix: str) -> str:
         """An id that nothing else has."""

@@ -9,7 +9,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from bot.sandbox.slack.blocks import view_faults
 from bot.sandbox.slack.methods import Args, Method, Refused, user_of
 from bot.sandbox.slack.team import APP, BOT, TEAM, TRIGGER_SECONDS, Json, Team
 
@@ -22,7 +21,7 @@ def open_view(team: Team, args: Args) -> Json:
     user = _user_of_trigger(team, args)
     if not user:
         raise Refused("invalid_trigger_id")
-    view = _read(args, kind="modal")
+    view = _read(team, args, kind="modal")
     return {"view": stacked(team, view, team.fresh("V"), user=user, below=None)}
 
 
@@ -34,7 +33,7 @@ def push_view(team: Team, args: Args) -> Json:
         raise Refused("not_found")
     if len(below) >= MOST_STACKED:
         raise Refused("push_limit_reached")
-    view = _read(args, kind="modal")
+    view = _read(team, args, kind="modal")
     return {"view": stacked(team, view, team.fresh("V"), user=user, below=below[-1])}
 
 
@@ -44,7 +43,7 @@ def update_view(team: Team, args: Args) -> Json:
         raise Refused("not_found")
     if args.get("hash") not in (None, "", known["hash"]):
         raise Refused("hash_conflict")
-    return {"view": replaced(team, known, _read(args, kind=known["type"]))}
+    return {"view": replaced(team, known, _read(team, args, kind=known["type"]))}
 
 
 def publish_view(team: Team, args: Args) -> Json:
@@ -53,7 +52,7 @@ def publish_view(team: Team, args: Args) -> Json:
     known = team.views.get(view_id)
     if known is not None and args.get("hash") not in (None, "", known["hash"]):
         raise Refused("hash_conflict")
-    view = _read(args, kind="home")
+    view = _read(team, args, kind="home")
     team.views[view_id] = _shown(team, view, view_id, root=view_id, below=None)
     return {"view": team.views[view_id]}
 
@@ -91,20 +90,19 @@ def _user_of_trigger(team: Team, args: Args) -> str:
     return trigger.user
 
 
-def _read(args: Args, *, kind: str) -> Json:
+def _read(team: Team, args: Args, *, kind: str) -> Json:
     given = args.get("view")
     try:
         view = json.loads(given) if isinstance(given, str) else given
     except ValueError:
         raise Refused("invalid_arguments") from None
-    return checked(view, kind)
+    return checked(team, view, kind)
 
 
-def checked(view: Any, kind: str) -> Json:
+def checked(team: Team, view: Any, kind: str) -> Json:
     if len(json.dumps(view)) > MOST_BYTES:
         raise Refused("view_too_large")
-    if faults := view_faults(view, kind=kind):
-        raise Refused("invalid_arguments", response_metadata={"messages": faults})
+    team.check(view, kind)
     return dict(view)
 
 

@@ -16,20 +16,17 @@ from __future__ import annotations
 
 import inspect
 import json
-import random
 import time
 from asyncio import sleep
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
-from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import aiohttp
 
 from bot.sandbox.slack import payloads
-from bot.sandbox.slack.dispatch import Delivery, Dispatcher, Kind, Signing, Sockets
-from bot.sandbox.slack.limits import Limits
+from bot.sandbox.slack.dispatch import Delivery, Dispatcher, Kind, Signing
 from bot.sandbox.slack.server import Call, Server
 from bot.sandbox.slack.team import (
     BOT_NAME,
@@ -60,21 +57,16 @@ class SlackWorkspace:
         *,
         bot_url: str | None = None,
         clock: Callable[[], float] = time.time,
-        strict_rate: bool = False,
         retry_scale: float = 1.0,
         ack_timeout: float = 3.0,
-        enterprise: str | None = None,
-        rng: random.Random | None = None,
         port: int = 0,
     ) -> None:
         self.signing_secret = "sandbox-signing-secret"
         self.bot_token = "xoxb-sandbox-bot"
-        self.app_token = "xapp-sandbox-app"
-        self.team = Team(clock=clock, enterprise=enterprise)
-        self.limits = Limits(clock=clock, strict=strict_rate)
-        self.sockets = Sockets(rng or random.Random())
-        self._server = Server(self.team, self.limits, self.sockets, self.bot_token, self.app_token)
-        self._make = partial(Dispatcher, url=bot_url, patience=ack_timeout, retry_scale=retry_scale)
+        self.team = Team(clock=clock)
+        self._server = Server(self.team, self.bot_token)
+        self._delivering: Callable[..., Dispatcher] = Dispatcher
+        self._options = {"url": bot_url, "patience": ack_timeout, "retry_scale": retry_scale}
         self._dispatcher: Dispatcher | None = None
         self._open = AsyncExitStack()
         self._port = port
@@ -82,7 +74,7 @@ class SlackWorkspace:
 
     async def __aenter__(self) -> Self:
         await self._open.enter_async_context(self._server.running(self._port))
-        self._dispatcher = self._make(aiohttp.ClientSession(), self.sockets, Signing(self.signing_secret))
+        self._dispatcher = self._delivering(aiohttp.ClientSession(), Signing(self.signing_secret), **self._options)
         return self
 
     async def __aexit__(
@@ -99,7 +91,7 @@ class SlackWorkspace:
 
     @property
     def bot_url(self) -> str | None:
-        """Where the bot takes Slack's requests, `http://…/slack/events`. Not needed for Socket Mode."""
+        """Where the bot takes Slack's requests, `http://…/slack/events`."""
         return self._running.url
 
     @bot_url.setter
@@ -116,14 +108,13 @@ class SlackWorkspace:
         """Everything sent to the bot so far, retries included."""
         return self._running.sent
 
-    def environment(self, *, socket_mode: bool = False) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """The environment variables that make the bot use this workspace."""
-        variables = {
+        return {
             "SLACK_BOT_TOKEN": self.bot_token,
             "SLACK_SIGNING_SECRET": self.signing_secret,
             "SLACK_API_URL": self.api_url,
         }
-        return variables | ({"SLACK_APP_TOKEN": self.app_token} if socket_mode else {})
 
     # people and places
 
@@ -283,6 +274,6 @@ class SlackWorkspace:
             self.team.keep(channel, SLACKBOT, "/tflock failed with the error “dispatch_failed”", to=user)
         elif delivery.body:
             reply = json.loads(delivery.body) if delivery.body.startswith("{") else {"text": delivery.body}
-            text, blocks = content_of(reply)
+            text, blocks = content_of(self.team, reply)
             to = None if reply.get("response_type") == "in_channel" else user
             self.team.keep(channel, BOT_USER, text, blocks, to=to)

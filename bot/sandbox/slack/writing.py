@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bot.sandbox.slack.blocks import MESSAGE_CHARACTERS, malformed, size
 from bot.sandbox.slack.methods import Args, Method, Refused, address_of, place_of, truthy, user_of, writable
 from bot.sandbox.slack.shapes import file_shown
 from bot.sandbox.slack.team import (
@@ -34,7 +33,7 @@ def decoded(value: Any) -> Any:
         return value
 
 
-def content_of(args: Args, *, most: int = POST_CHARACTERS) -> tuple[str, list[Json]]:
+def content_of(team: Team, args: Args, *, most: int = POST_CHARACTERS) -> tuple[str, list[Json]]:
     """The text and the blocks of a message, if Slack takes them.
 
     Slack only warns of a missing text beside blocks; here it is refused, since notifications and screen readers
@@ -47,16 +46,13 @@ def content_of(args: Args, *, most: int = POST_CHARACTERS) -> tuple[str, list[Js
         raise Refused("no_text")
     if len(text) > most:
         raise Refused("msg_too_long")
-    if faults := malformed(blocks):
-        raise Refused("invalid_blocks", errors=faults, response_metadata={"messages": faults})
-    if size(blocks) > MESSAGE_CHARACTERS:
-        raise Refused("msg_blocks_too_long")
+    team.check(blocks, "message")
     return text, blocks
 
 
 def post_message(team: Team, args: Args) -> Json:
     place = writable(team, args.get("channel"))
-    text, blocks = content_of(args)
+    text, blocks = content_of(team, args)
     metadata = metadata_of(args)
     message = team.keep(place.id, BOT_USER, text, blocks, thread_ts=args.get("thread_ts") or None)
     message.metadata = metadata
@@ -80,7 +76,7 @@ def post_ephemeral(team: Team, args: Args) -> Json:
     user = user_of(team, args.get("user"))
     if user.id not in place.members:
         raise Refused("user_not_in_channel")
-    text, blocks = content_of(args)
+    text, blocks = content_of(team, args)
     message = team.keep(place.id, BOT_USER, text, blocks, thread_ts=args.get("thread_ts") or None, to=user.id)
     return {"message_ts": message.ts}
 
@@ -92,7 +88,7 @@ def update(team: Team, args: Args) -> Json:
         raise Refused("message_not_found")
     if message.user != BOT_USER:
         raise Refused("cant_update_message")
-    text, blocks = content_of(args, most=UPDATE_CHARACTERS)
+    text, blocks = content_of(team, args, most=UPDATE_CHARACTERS)
     message.metadata = metadata_of(args) or message.metadata
     message.replace(text, team.identified(blocks), team.stamp())
     return {"channel": place.id, "ts": message.ts, "text": text, "message": message.shown()}
@@ -183,7 +179,7 @@ def answer(team: Team, token: str, body: Args) -> Message | None:
     if truthy(body.get("delete_original")):
         _source(response).is_deleted = True
         return None
-    text, blocks = content_of(body)
+    text, blocks = content_of(team, body)
     if truthy(body.get("replace_original")):
         source = _source(response)
         source.replace(text, team.identified(blocks), team.stamp())

@@ -26,8 +26,8 @@ from bot.core.policy import Holders, Policy
 from bot.core.reports.kill import KillRequest, Target, Tie
 from bot.core.reports.unlock import UnlockRequest
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
-from bot.sandbox.slack.blocks import problems, size
 from bot.sandbox.slack.text import flat
+from tests.worlds.slack.blocks import problems, size
 
 NOW = datetime(2026, 11, 21, 11, 5, tzinfo=UTC)
 DEPLOY = Pipeline("github", (("repo", "acme/infra"), ("workflow", "deploy.yml")))

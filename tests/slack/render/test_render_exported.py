@@ -11,9 +11,9 @@ import pytest
 from bot.core.account.edition import Changed, Edition, ExportReport, Outline
 from bot.core.account.values import Participant, StateSummary
 from bot.core.record.incident import Incident
-from bot.sandbox.slack.blocks import problems
 from bot.sandbox.slack.text import flat
 from bot.slack.render import exported_message
+from tests.worlds.slack.blocks import problems
 
 NOW = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)
 NAMES = {"U0QUINN": "quinn", "U0PARKER": "parker"}

@@ -13,9 +13,9 @@ from bot.core.phrase import Linked, Quoted
 from bot.core.record.incident import Incident
 from bot.core.reports.button import ButtonValue, parse_button
 from bot.core.reports.followups import FollowUpsReport
-from bot.sandbox.slack.blocks import problems, size
 from bot.sandbox.slack.text import flat
 from bot.slack.render import followups_message
+from tests.worlds.slack.blocks import problems, size
 
 NOW = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)
 INCIDENT = Incident("inc-20261121-staging-7f3a2", "C0STAGING", "Staging is stuck", NOW, "U0QUINN", NOW)

@@ -12,7 +12,6 @@ from bot.core.gate.case import Rule, Ruling
 from bot.core.phrase import Quoted
 from bot.core.reports.home import Held, Home, OpenIncident, Prospect, Row, Shown, Wait, Waiting, ordered
 from bot.core.reports.report import Notice, StatusReport
-from bot.sandbox.slack.blocks import view_faults
 from bot.sandbox.slack.text import flat
 from bot.slack.render.home import (
     ask_where_view,
@@ -24,6 +23,7 @@ from bot.slack.render.home import (
     plain_home,
     status_view,
 )
+from tests.worlds.slack.blocks import view_faults
 
 HOSTILE = "<!channel> *x* `y` <https://evil.example|ok> @here :tada: \u202e" + "A" * 5_000
 

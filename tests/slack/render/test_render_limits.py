@@ -47,7 +47,6 @@ from bot.core.reports.report import Corrected, Notice, Overview, StatusReport, T
 from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.core.reports.who import HeldLock, StandIn, StandIns, UserReport, WhoReport
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
-from bot.sandbox.slack.blocks import view_faults
 from bot.slack.render import (
     edited_message,
     help_message,
@@ -64,6 +63,7 @@ from bot.slack.render import (
 )
 from bot.slack.render.modal import EditForm, edit_view, failed_view
 from bot.slack.render.plain import overview_lines, status_lines, to_json, who_lines
+from tests.worlds.slack.blocks import view_faults
 
 NOW = datetime(2026, 11, 21, 11, 5, tzinfo=UTC)
 HOSTILE = (

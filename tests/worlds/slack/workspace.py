@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from bot.sandbox.slack.dispatch import Delivery, Kind, Signing
-from bot.sandbox.slack.limits import Cut, Fault
 from bot.sandbox.slack.methods import Args, Method, Refused, message_shown, replies_of
 from bot.sandbox.slack.payloads import BOT_MENTION, acted, linked, reaction
 from bot.sandbox.slack.team import Json, Message, Team, User, Usergroup, elements
@@ -21,6 +22,9 @@ from bot.sandbox.slack.views import checked, closed, home_id, replaced, stacked
 from bot.sandbox.slack.workspace import SlackWorkspace
 from bot.sandbox.slack.writing import decoded
 from tests.worlds.slack import payloads
+from tests.worlds.slack.limits import Cut, Fault, Limits
+from tests.worlds.slack.sockets import SocketDispatcher, Sockets
+from tests.worlds.slack.trouble import TroubledServer, check
 
 
 class FullWorkspace(SlackWorkspace):
@@ -28,9 +32,27 @@ class FullWorkspace(SlackWorkspace):
     `response_url` the answers to interactions.
     """
 
-    def __init__(self, **facts: Any) -> None:
+    def __init__(
+        self,
+        *,
+        strict_rate: bool = False,
+        enterprise: str | None = None,
+        rng: random.Random | None = None,
+        **facts: Any,
+    ) -> None:
         super().__init__(**facts)
+        self.app_token = "xapp-sandbox-app"
+        self.team.enterprise, self.team.check = enterprise, check
+        self.limits = Limits(clock=self.team.clock, strict=strict_rate)
+        self.sockets = Sockets(rng or random.Random())
+        self._server = TroubledServer(
+            self.team, self.bot_token, limits=self.limits, sockets=self.sockets, app_token=self.app_token
+        )
         self._server.methods.update(STEPS)
+        self._delivering = partial(SocketDispatcher, sockets=self.sockets)
+
+    def environment(self, *, socket_mode: bool = False) -> dict[str, str]:
+        return super().environment() | ({"SLACK_APP_TOKEN": self.app_token} if socket_mode else {})
 
     def change_user(self, user_id: str, **facts: Any) -> User:
         """Changes what is known of a person."""
@@ -205,9 +227,9 @@ def take_answer(team: Team, user: str, view_id: str, body: str) -> None:
         case "clear":
             closed(team, user, view_id, whole_stack=True)
         case "update":
-            replaced(team, team.views[view_id], checked(answer["view"], "modal"))
+            replaced(team, team.views[view_id], checked(team, answer["view"], "modal"))
         case "push":
-            stacked(team, checked(answer["view"], "modal"), team.fresh("V"), user=user, below=view_id)
+            stacked(team, checked(team, answer["view"], "modal"), team.fresh("V"), user=user, below=view_id)
         case "errors":
             _check_errors(team.views[view_id], answer["errors"])
         case other:
