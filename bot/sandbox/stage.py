@@ -25,9 +25,9 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
-from bot.sandbox.github.runs import GitHubRuns, RunRecord
+from bot.sandbox.github.runs import GitHubRuns
 from bot.sandbox.github.server import GitHubStandIn
 from bot.sandbox.machine.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, local_aws
 from bot.sandbox.machine.process import BotProcess, free_port, start_bot
@@ -80,6 +80,9 @@ STATES = (
         workflows=(DEPLOY,),
     ),
 )
+
+
+AnyStage = TypeVar("AnyStage", bound="Stage")
 
 
 @dataclass
@@ -175,22 +178,6 @@ class Stage:
         await self.aws.hold(of.key, lock.text, item=of.item, file=of.file)
         return lock
 
-    async def dead_lock(
-        self, state: str = "staging", *, conclusion: str = "timed_out", who: str = "runner@fv-az881-525", **run: Any
-    ) -> tuple[WrittenLock, RunRecord]:
-        """The lock of a deployment that ended over an hour ago: a whole state, the lock, and its run.
-
-        `run` is as for `GitHubRuns.start_run`.
-        """
-        await self.aws.put_state(self.states[state].key)
-        created = datetime.now(UTC) - timedelta(hours=2)
-        lock = await self.take_lock(state, who=who, created=created)
-        record = self.runs.start_run(
-            REPO, DEPLOY, **{"at": created - timedelta(minutes=3), "actor": "elliott-ci", "title": "Deploy", **run}
-        )
-        self.runs.finish(record.id, conclusion, at=created + timedelta(minutes=10))
-        return lock, record
-
     async def lock_ids(self, state: str = "staging") -> dict[str, str | None]:
         """The IDs of the locks that stand in the two places: `{"item": …, "file": …}`."""
         return await self.aws.lock_ids(self.states[state].key)
@@ -206,17 +193,13 @@ class Stage:
 
         `after` leaves out that message and all before it. Raises AssertionError with what is there instead.
         """
-        return await self._found(lambda: self.slack.messages(channel), words, after, within)
-
-    async def whispered(self, user: str, *words: str, after: Message | None = None, within: float = 60.0) -> Message:
-        """The newest message that only this user sees and that has all these words."""
-        return await self._found(lambda: self.slack.ephemerals(user), words, after, within)
+        return await self.found(lambda: self.slack.messages(channel), words, after, within)
 
     async def wrote(self, user: str, *words: str, after: Message | None = None, within: float = 60.0) -> Message:
         """The newest message in the user's DM that has all these words."""
-        return await self._found(lambda: self.slack.directs(user), words, after, within)
+        return await self.found(lambda: self.slack.directs(user), words, after, within)
 
-    async def _found(
+    async def found(
         self, read: Callable[[], list[Message]], words: Sequence[str], after: Message | None, within: float
     ) -> Message:
         def newest() -> Message | None:
@@ -252,8 +235,10 @@ async def stage(  # noqa: PLR0913 - every part of the world can be given by keyw
     environment: Mapping[str, str] | None = None,
     slack: SlackWorkspace | None = None,
     github: GitHubStandIn | None = None,
+    kind: type[AnyStage],
+    aws_kind: type[LocalAws] = LocalAws,
     populated: bool = True,
-) -> AsyncIterator[Stage]:
+) -> AsyncIterator[AnyStage]:
     """Sets the sandbox up in a directory, starts the bot's processes, and ends everything again.
 
     `settings` are merged over the bot's configuration (a mapping into a mapping, anything else replaces), `environment`
@@ -265,14 +250,14 @@ async def stage(  # noqa: PLR0913 - every part of the world can be given by keyw
         workspace = await stack.enter_async_context(slack or SlackWorkspace())
         if populated:
             populate(workspace)
-        aws = await stack.enter_async_context(local_aws())
+        aws = await stack.enter_async_context(local_aws(aws_kind))
         proxy = await stack.enter_async_context(fault_proxy(aws.endpoint))
         hub = await stack.enter_async_context(github or GitHubStandIn())
         for workflow in (DEPLOY, UPDATE):
             hub.runs.add_workflow(REPO, workflow)
         port = free_port()
         workspace.bot_url = f"http://127.0.0.1:{port}/slack/events"
-        made = Stage(
+        made = kind(
             directory=directory,
             slack=workspace,
             aws=aws,

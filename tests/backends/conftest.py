@@ -12,8 +12,9 @@ import pytest
 from bot.aws.clients import Access, AwsClients
 from bot.backends.s3.address import S3Address
 from bot.backends.s3.backend import S3Backend
-from bot.sandbox.machine.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, fresh_moto
+from bot.sandbox.machine.aws import CREDENTIALS, REGION, WrittenLock, fresh_moto
 from bot.sandbox.machine.proxy import FaultProxy, fault_proxy
+from tests.worlds.aws import FullAws
 
 
 class SystemClock:
@@ -25,7 +26,7 @@ class SystemClock:
 class Cloud:
     """A bucket and a lock table of the test's own, reached past the proxy; backends go through it."""
 
-    aws: LocalAws
+    aws: FullAws
     proxy: FaultProxy
     address: S3Address
     opened: list[AwsClients] = field(default_factory=list)
@@ -48,7 +49,7 @@ class Cloud:
 def shared_aws():
     """One moto for all tests of the session, each of which takes a bucket and a table of its own."""
     with fresh_moto() as endpoint:
-        aws = LocalAws(endpoint)
+        aws = FullAws(endpoint)
         yield aws
         asyncio.run(aws.aclose())
 

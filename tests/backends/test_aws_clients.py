@@ -10,7 +10,7 @@ from bot.aws.clients import Access
 from bot.core.evidence import Trouble, Unseen
 from bot.core.lock import ReleaseResult
 from bot.errors import UpstreamError
-from bot.sandbox.machine.proxy import Answer
+from tests.worlds.proxy import Answer
 
 ROLE = "arn:aws:iam::123456789012:role/tflock"
 

@@ -8,7 +8,7 @@ import pytest
 from bot.backends.s3.bucket import BucketTarget
 from bot.errors import Denied, Missing, Throttled, Unreachable
 from bot.sandbox.machine.aws import CREDENTIALS, REGION
-from bot.sandbox.machine.proxy import Answer, Cut, Deny, Throttle
+from tests.worlds.proxy import Answer, Cut, Deny, Throttle
 
 TEXTS = {"inc-1.md": "text/markdown; charset=utf-8", "inc-1.json": "application/json", "inc-1.png": "image/png"}
 TEXTS |= {"inc-1.html": "text/html; charset=utf-8", "inc-1.csv": "text/csv; charset=utf-8"}

@@ -8,7 +8,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from bot.sandbox.machine.proxy import Answer, Cut, Delay, Deny, Throttle, fault_proxy
+from bot.sandbox.machine.proxy import fault_proxy
+from tests.worlds.proxy import Answer, Cut, Delay, Deny, Throttle
 
 
 @pytest.fixture

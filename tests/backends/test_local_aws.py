@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from bot.core.lock import parse_lock_info
 from bot.sandbox.machine.aws import WrittenLock, local_aws
+from tests.worlds.aws import FullAws
 
 
 def test_a_lock_written_by_hand_reads_as_terraforms():
@@ -47,7 +48,7 @@ async def test_hands_beside_each_other_do_not_touch_each_others_places(cloud, sh
 
 
 async def test_an_aws_of_its_own_starts_empty_and_takes_a_lock():
-    async with local_aws() as aws:
+    async with local_aws(FullAws) as aws:
         lock = WrittenLock("9a3d6a2e", datetime(2026, 11, 21, 9, 5, tzinfo=UTC), f"{aws.bucket}/key")
 
         before = (await aws.objects(), await aws.items())

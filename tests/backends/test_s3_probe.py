@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.core.lock import PlaceKind
-from bot.sandbox.machine.proxy import Answer, Cut, Deny
+from tests.worlds.proxy import Answer, Cut, Deny
 
 
 async def test_a_store_that_honours_conditions_is_told_so_and_left_as_it_was(cloud):

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from bot.core.lock import PlaceKind, ReleaseResult
-from bot.sandbox.machine.proxy import Answer, Cut, operation
+from bot.sandbox.machine.proxy import operation
+from tests.worlds.proxy import Answer, Cut
 
 CONFLICT = Answer(409, b"<Error><Code>ConditionalRequestConflict</Code><Message>again</Message></Error>")
 PRECONDITION = Answer(412, b"<Error><Code>PreconditionFailed</Code><Message>no</Message></Error>")

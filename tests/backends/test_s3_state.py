@@ -12,7 +12,8 @@ import pytest
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.lock import DigestMatch, StateAbsent, StateSeen
 from bot.sandbox.machine.aws import small_state
-from bot.sandbox.machine.proxy import Answer, Cut, Delay, Deny, Throttle, operation
+from bot.sandbox.machine.proxy import operation
+from tests.worlds.proxy import Answer, Cut, Delay, Deny, Throttle
 
 
 class ShiftedClock:

@@ -9,8 +9,8 @@ import pytest
 
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.lock import Billing, Refusals, TimeToLive
-from bot.sandbox.machine.proxy import Answer, Cut, Delay, Deny, Throttle
 from tests.worlds.own_time import own_time
+from tests.worlds.proxy import Answer, Cut, Delay, Deny, Throttle
 
 PARTS = {
     "capacity": "dynamodb:DescribeTable",

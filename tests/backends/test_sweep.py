@@ -12,8 +12,8 @@ from bot.backends.s3.address import object_key
 from bot.backends.s3.sweep import S3Sweep
 from bot.core.evidence import Trouble, Unseen
 from bot.core.lock import PlaceKind
-from bot.sandbox.machine.proxy import Answer, Cut, Delay, Deny, Throttle
 from tests.worlds.own_time import own_time
+from tests.worlds.proxy import Answer, Cut, Delay, Deny, Throttle
 
 BATCH = "dynamodb:BatchGetItem"
 

@@ -9,8 +9,8 @@ from statistics import median
 
 import pytest
 
-from bot.sandbox.stage import Stage, stage
 from tests.worlds.slack.workspace import FullWorkspace
+from tests.worlds.stage import FullStage, stage
 
 Measure = Callable[[], Awaitable[float]]
 
@@ -62,7 +62,7 @@ def bench() -> Bench:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[Stage]:
+async def world(tmp_path: Path) -> AsyncIterator[FullStage]:
     """The sandbox with the scenario's states and the bot as one process."""
     async with stage(tmp_path, slack=FullWorkspace()) as made:
         yield made

@@ -17,8 +17,9 @@ import pytest
 from bot.sandbox.machine.process import free_port
 from bot.sandbox.slack import payloads
 from bot.sandbox.slack.dispatch import Kind, Signing, encoded
-from bot.sandbox.stage import CHANNEL, Stage
+from bot.sandbox.stage import CHANNEL
 from tests.worlds.slack.workspace import FullWorkspace
+from tests.worlds.stage import FullStage
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(600)]
 
@@ -88,13 +89,13 @@ async def acks_a_second(url: str, requests: list[tuple[bytes, dict[str, str]]]) 
     return len(requests) / seconds
 
 
-def answers(world: Stage, before: int, count: int) -> Callable[[], bool]:
+def answers(world: FullStage, before: int, count: int) -> Callable[[], bool]:
     return lambda: len(world.slack.ephemerals(ASKER)) >= before + count
 
 
 @pytest.mark.parametrize("text", ["help", "status staging"])
 async def test_the_bot_acks_fifty_requests_at_once_nearly_as_fast_as_an_app_that_only_acks(
-    world: Stage, bench: Any, text: str
+    world: FullStage, bench: Any, text: str
 ) -> None:
     await world.dead_lock()
 

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from bot.sandbox.machine.proxy import Delay, FaultProxy, fault_proxy
-from bot.sandbox.stage import CHANNEL, DEPLOY, REPO, UPDATE, SandboxState, Stage, stage
+from bot.sandbox.machine.proxy import FaultProxy, fault_proxy
+from bot.sandbox.stage import CHANNEL, DEPLOY, REPO, UPDATE, SandboxState
+from tests.worlds.proxy import Delay
 from tests.worlds.slack.workspace import FullWorkspace
+from tests.worlds.stage import FullStage, stage
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(300)]
 
@@ -41,7 +43,7 @@ SUSPECTS = {"busy-hour": 12}
 class SlowWorld:
     """The stage with a proxy in front of GitHub as well."""
 
-    stage: Stage
+    stage: FullStage
     github: FaultProxy
     spans: Iterator[timedelta] = field(default_factory=lambda: (timedelta(minutes=20) * n for n in count()))
     """Ages that keep the deployments of two rounds apart."""

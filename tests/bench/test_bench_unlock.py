@@ -12,7 +12,8 @@ import pytest
 
 from bot.sandbox.machine.terraform import write_workspace
 from bot.sandbox.slack.team import Message
-from bot.sandbox.stage import CHANNEL, DEPLOY, REPO, Stage
+from bot.sandbox.stage import CHANNEL, DEPLOY, REPO
+from tests.worlds.stage import FullStage
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(300)]
 
@@ -20,7 +21,7 @@ ROUNDS = 5
 ASKER = "U0PARKER"
 
 
-async def new_lock(world: Stage, number: int) -> str:
+async def new_lock(world: FullStage, number: int) -> str:
     """The lock of a deployment that timed out, as it stands for either side; its ID."""
     created = datetime.now(UTC) - timedelta(hours=2, minutes=20 * number)
     await world.aws.put_state(world.states["staging"].key)
@@ -29,12 +30,12 @@ async def new_lock(world: Stage, number: int) -> str:
     return (await world.take_lock("staging", created=created)).id
 
 
-def deletes(world: Stage) -> int:
+def deletes(world: FullStage) -> int:
     """How many lock items were deleted through the proxy."""
     return sum(entry.status == 200 for entry in world.proxy.calls("dynamodb:DeleteItem"))
 
 
-async def click_to_release(world: Stage, checklist: Message) -> float:
+async def click_to_release(world: FullStage, checklist: Message) -> float:
     before = deletes(world)
     started = time.perf_counter()
     await world.slack.click(ASKER, checklist, "unlock.confirm")
@@ -50,7 +51,7 @@ async def click_to_release(world: Stage, checklist: Message) -> float:
 
 
 async def test_a_click_releases_five_times_as_fast_as_terraform_force_unlock(
-    terraform: Path, world: Stage, bench: Any, tmp_path: Path
+    terraform: Path, world: FullStage, bench: Any, tmp_path: Path
 ) -> None:
     done = 0
 

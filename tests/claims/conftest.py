@@ -23,12 +23,13 @@ from bot.core.evidence import Found
 from bot.core.lock import parse_lock_info
 from bot.core.people import Channel, Member, Standing
 from bot.sandbox.github.server import GitHubStandIn
-from bot.sandbox.machine.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, fresh_moto
+from bot.sandbox.machine.aws import CREDENTIALS, REGION, WrittenLock, fresh_moto
 from bot.store.embedded import redis_for
 from bot.usecases.decide.inspect import inspect
 from bot.usecases.decide.weigh import conclude
 from bot.usecases.world import World
 from handlers.claims_http import claim_routes
+from tests.worlds.aws import FullAws
 
 KEY = "environments/staging/terraform.tfstate"
 TOKEN = "claims-distinctive-4711"
@@ -50,7 +51,7 @@ class Bot:
     """The world, and its claims over HTTP at `url`."""
 
     world: World
-    aws: LocalAws
+    aws: FullAws
     github: GitHubStandIn
     session: aiohttp.ClientSession
     url: str
@@ -127,7 +128,7 @@ async def _serve(stack, routes):
 @pytest.fixture(scope="session")
 def shared_aws():
     with fresh_moto() as endpoint:
-        aws = LocalAws(endpoint)
+        aws = FullAws(endpoint)
         yield aws
         asyncio.run(aws.aclose())
 

@@ -17,12 +17,13 @@ import pytest
 import yaml
 
 from bot.sandbox.github.server import GitHubStandIn
-from bot.sandbox.machine.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, fresh_moto
+from bot.sandbox.machine.aws import CREDENTIALS, REGION, WrittenLock, fresh_moto
 from bot.sandbox.machine.proxy import FaultProxy, fault_proxy
 from bot.store.connect import connect
 from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
 from bot.store.redis_records import RedisRecords
+from tests.worlds.aws import FullAws
 from tests.worlds.slack.workspace import FullWorkspace
 
 KEY = "environments/staging/terraform.tfstate"
@@ -81,7 +82,7 @@ class CommandLine:
 class Surroundings:
     """The world that the command line looks at: AWS behind a proxy, and GitHub with one workflow."""
 
-    aws: LocalAws
+    aws: FullAws
     proxy: FaultProxy
     github: GitHubStandIn
 
@@ -104,7 +105,7 @@ class Surroundings:
 @pytest.fixture(scope="session")
 def shared_aws():
     with fresh_moto() as endpoint:
-        aws = LocalAws(endpoint)
+        aws = FullAws(endpoint)
         yield aws
         asyncio.run(aws.aclose())
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from bot.doctor.slack import SCOPES
-from bot.sandbox.machine.proxy import Answer, Deny
+from tests.worlds.proxy import Answer, Deny
 from tests.worlds.tickets import GitHubIssues
 
 MANIFEST = Path(__file__).parents[2] / "manifest.yml"
@@ -207,7 +207,7 @@ async def test_without_the_right_to_read_all_locks_at_once_nothing_is_watched_an
 async def test_a_bucket_without_versions_is_a_warning(around, levels):
     suspended = {"Status": "Suspended"}
     await asyncio.to_thread(
-        around.aws._s3.put_bucket_versioning, Bucket=around.aws.bucket, VersioningConfiguration=suspended
+        around.aws.s3.put_bucket_versioning, Bucket=around.aws.bucket, VersioningConfiguration=suspended
     )
 
     assert (await levels("staging", "versions"))[:2] == (0, ["warn"])

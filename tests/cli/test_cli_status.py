@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from bot.sandbox.machine.proxy import Deny
 from bot.store.embedded import redis_for
+from tests.worlds.proxy import Deny
 
 WEEK = timedelta(days=7)
 

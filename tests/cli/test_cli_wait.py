@@ -8,7 +8,7 @@ import pytest
 
 from bot.cli.wait import timeout_of
 from bot.sandbox.machine.aws import WrittenLock
-from bot.sandbox.machine.proxy import Deny
+from tests.worlds.proxy import Deny
 from tests.worlds.slack.workspace import FullWorkspace
 
 KEY = "environments/staging/terraform.tfstate"

@@ -20,15 +20,17 @@ from bot.core.evidence import Found, Trouble, Unseen
 from bot.core.lock import LockInfo, PlaceKind, ReleaseResult, StateAbsent
 from bot.core.record.timeline import Draft, Kind, verify
 from bot.errors import JournalAway, Unreachable
-from bot.sandbox.machine.aws import CREDENTIALS, REGION, LocalAws, fresh_moto
-from bot.sandbox.machine.proxy import Cut, fault_proxy
-from bot.sandbox.machine.proxy import Throttle as ProxyThrottle
+from bot.sandbox.machine.aws import CREDENTIALS, REGION, fresh_moto
+from bot.sandbox.machine.proxy import fault_proxy
 from bot.store.connect import connect
 from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
 from bot.store.redis_records import RedisRecords
+from tests.worlds.aws import FullAws
 from tests.worlds.memory.journal import MemoryJournal, MemoryRecords
 from tests.worlds.memory.memory import MemoryLockBackend, MemoryStore, Switchboard, Throttle, lock_text
+from tests.worlds.proxy import Cut
+from tests.worlds.proxy import Throttle as ProxyThrottle
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -265,7 +267,7 @@ async def place(request, monkeypatch):
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
     token, clients = secrets.token_hex(4), AwsClients()
-    aws = LocalAws(request.getfixturevalue("moto"), f"acme-tfstate-{token}", f"acme-tf-locks-{token}")
+    aws = FullAws(request.getfixturevalue("moto"), f"acme-tfstate-{token}", f"acme-tf-locks-{token}")
     await aws.create()
     async with fault_proxy(aws.endpoint) as proxy:
         address = S3Address(

@@ -14,11 +14,11 @@ from bot.core.record.timeline import Entry
 from bot.sandbox.slack.dispatch import Delivery
 from bot.sandbox.slack.team import Message
 from bot.sandbox.slack.text import flat
-from bot.sandbox.stage import Stage, stage
 from bot.store.connect import connect
 from bot.store.embedded import attached_url
 from bot.store.redis_journal import RedisJournal
 from tests.worlds.slack.workspace import FullWorkspace
+from tests.worlds.stage import FullStage, stage
 
 QUINN, PARKER, ELLIOTT = "U0QUINN", "U0PARKER", "U0ELLIOTT"
 PEOPLE = [QUINN, PARKER, ELLIOTT, "U0GUEST", "U0STRANGER", "U0GONE"]
@@ -37,7 +37,7 @@ class RealClock:
 class Scene:
     """One test's own incident channel on a stage that the module's tests share. Parker acts unless told otherwise."""
 
-    stage: Stage
+    stage: FullStage
     channel: str
     began: Message
 
@@ -145,7 +145,7 @@ def staged(tmp_path_factory) -> dict[str, object]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def world(tmp_path_factory, staged) -> AsyncIterator[Stage]:
+async def world(tmp_path_factory, staged) -> AsyncIterator[FullStage]:
     slack = FullWorkspace(ack_timeout=10)  # Slack's own 3 s are held in tests/bench, beside what the machine can do
     async with stage(tmp_path_factory.mktemp("stage"), **{"slack": slack, **staged}) as made:
         yield made
@@ -159,7 +159,7 @@ async def scene(world) -> AsyncIterator[Scene]:
     await quieten(world)
 
 
-async def quieten(world: Stage) -> None:
+async def quieten(world: FullStage) -> None:
     world.slack.heal()
     world.proxy.lift_all()
     world.github.heal()
@@ -174,7 +174,7 @@ async def quieten(world: Stage) -> None:
         await world.aws.delete_object(key)
 
 
-def new_scene(world: Stage, *, members=PEOPLE, name: str = "inc") -> Scene:
+def new_scene(world: FullStage, *, members=PEOPLE, name: str = "inc") -> Scene:
     number = next(_NUMBERS)
     channel = f"C0E2E{number:04}"
     world.slack.add_channel(channel, f"{name}-{number}", members)

@@ -12,10 +12,10 @@ import signal
 import pytest
 import pytest_asyncio
 
-from bot.sandbox.machine.proxy import Delay
 from bot.sandbox.slack.text import flat
 from bot.store.connect import connect
 from bot.store.embedded import attached_url
+from tests.worlds.proxy import Delay
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import pytest_asyncio
 
-from bot.sandbox.machine.proxy import Delay, Deny
 from bot.sandbox.slack.text import flat
+from tests.worlds.proxy import Delay, Deny
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

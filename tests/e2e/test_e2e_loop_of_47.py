@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from bot.sandbox.demo.scenario import Incident
-from bot.sandbox.machine.aws import LocalAws
 from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import REPO, SHORT_TIMES, UPDATE
+from tests.worlds.aws import FullAws
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -64,7 +64,7 @@ async def test_47_contenders_are_named_and_killed_their_source_stops_and_the_arm
 
 async def is_written_to(stage) -> bool:
     """Whether the lock table takes a lock and gives it back, on the bot's own way to it."""
-    hands = LocalAws(stage.proxy.url, stage.aws.bucket, stage.aws.table)
+    hands = FullAws(stage.proxy.url, stage.aws.bucket, stage.aws.table)
     try:
         await hands.hold("elsewhere.tfstate", "{}", item=True, file=False)
         await hands.delete_item(f"{stage.aws.bucket}/elsewhere.tfstate")

@@ -1,8 +1,8 @@
 """A platform that stops and starts the bot's processes in the middle of a release."""
 
-from bot.sandbox.machine.proxy import Throttle
-from bot.sandbox.stage import stage
+from tests.worlds.proxy import Throttle
 from tests.worlds.slack.workspace import FullWorkspace
+from tests.worlds.stage import stage
 
 
 async def test_worker_that_is_told_to_stop_in_the_middle_of_a_release_leaves_it_to_the_next(tmp_path):

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.sandbox.machine.proxy import Cut, Deny, Throttle
 from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import SHORT_TIMES
+from tests.worlds.proxy import Cut, Deny, Throttle
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -57,7 +57,7 @@ async def test_a_read_that_is_throttled_at_the_checklist_is_made_again_without_a
 async def test_reads_that_are_throttled_after_the_click_are_made_again(scene):
     lock, _ = await scene.stage.dead_lock()
     checklist = await scene.checklist("unlock staging", "allowed")
-    fault = scene.stage.proxy.fault(lambda call: call.is_dynamodb, Throttle())
+    fault = scene.stage.proxy.fault(lambda call: call.operation.startswith("dynamodb:"), Throttle())
     await scene.click(checklist, "unlock.confirm")
 
     await scene.becomes(checklist, "unlocking staging", "tries")
@@ -120,7 +120,7 @@ async def test_a_throttled_table_is_told_by_status_as_that_and_not_as_a_lock_pro
     lock, _ = await scene.stage.dead_lock()
     await scene.stage.aws.switch_billing(units=1)
     await scene.stage.aws.count_refusals(at=datetime.now(UTC) - timedelta(minutes=1), writes=12)
-    scene.stage.proxy.fault(lambda call: call.is_dynamodb, Throttle())
+    scene.stage.proxy.fault(lambda call: call.operation.startswith("dynamodb:"), Throttle())
 
     await scene.types("status staging")
 

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.sandbox.machine.proxy import Delay
 from bot.sandbox.machine.terraform import write_workspace
 from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import SandboxState
+from tests.worlds.proxy import Delay
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

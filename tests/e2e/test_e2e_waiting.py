@@ -145,7 +145,7 @@ async def test_killing_a_loop_lets_the_armed_unlock_go_on_by_itself(scene):
             REPO, "dependency-update.yml", at=datetime.now(UTC) - timedelta(minutes=minutes), actor="dependency-bot"
         )
         scene.stage.runs.finish(past.id, "failure", at=datetime.now(UTC) - timedelta(minutes=minutes - 1))
-    from bot.sandbox.machine.proxy import Throttle
+    from tests.worlds.proxy import Throttle
 
     scene.stage.github.loop(REPO, "dependency-update.yml", every=0.5, lasts=20)
     fault = scene.stage.proxy.fault("dynamodb:DeleteItem", Throttle())

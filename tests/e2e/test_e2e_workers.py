@@ -7,8 +7,8 @@ import asyncio
 import pytest
 import pytest_asyncio
 
-from bot.sandbox.machine.proxy import Delay
 from bot.sandbox.slack.text import flat
+from tests.worlds.proxy import Delay
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

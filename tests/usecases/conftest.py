@@ -29,7 +29,7 @@ from bot.core.run import Pipeline
 from bot.errors import JournalAway, UpstreamError
 from bot.export.exporter import FileExporter
 from bot.sandbox.github.server import GitHubStandIn
-from bot.sandbox.machine.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, fresh_moto
+from bot.sandbox.machine.aws import CREDENTIALS, REGION, WrittenLock, fresh_moto
 from bot.sandbox.machine.proxy import FaultProxy, fault_proxy
 from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import DEPLOY, REPO, UPDATE, populate
@@ -49,6 +49,7 @@ from bot.usecases.record.incident import enter
 from bot.usecases.unlock import unlock
 from bot.usecases.world import State, World
 from bot.worker import run_job
+from tests.worlds.aws import FullAws
 from tests.worlds.memory.people import MemoryJobs
 from tests.worlds.memory.world import MemoryWorld
 from tests.worlds.slack.workspace import FullWorkspace
@@ -81,7 +82,7 @@ class Scene:
 
     ports: World
     clock: MovableClock
-    aws: LocalAws
+    aws: FullAws
     proxy: FaultProxy
     github: GitHubStandIn
     slack: FullWorkspace
@@ -199,7 +200,7 @@ async def scene(moto, policy, protected, directory, tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
     async with AsyncExitStack() as stack:
         token = secrets.token_hex(4)
-        aws = LocalAws(moto, f"acme-tfstate-{token}", f"acme-tf-locks-{token}")
+        aws = FullAws(moto, f"acme-tfstate-{token}", f"acme-tf-locks-{token}")
         await aws.create()
         stack.push_async_callback(aws.aclose)
         proxy = await stack.enter_async_context(fault_proxy(aws.endpoint))

@@ -9,11 +9,11 @@ from datetime import timedelta
 from bot.core.evidence import Found, Trouble
 from bot.core.gate.inspection import StateName
 from bot.core.run import Pipeline
-from bot.sandbox.machine.proxy import Delay, Deny, Throttle
 from bot.sandbox.stage import REPO
 from bot.usecases.decide.inspect import inspect
 from bot.usecases.world import World
 from tests.worlds.own_time import own_time
+from tests.worlds.proxy import Delay, Deny, Throttle
 
 OTHERS = Pipeline("github", (("repo", REPO), ("workflow", "dev.yml")))
 

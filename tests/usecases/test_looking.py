@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from bot.core.record.timeline import Kind, canonical
-from bot.sandbox.machine.proxy import Throttle
 from bot.usecases.look.status import Question, status
 from bot.usecases.look.write_look import AGAIN_AFTER, weigh_look, write_look
+from tests.worlds.proxy import Throttle
 
 CHANNEL = "C0STAGING"
 

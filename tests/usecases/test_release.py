@@ -10,12 +10,12 @@ from docket import Worker
 from bot.core.people import OwnerSays
 from bot.core.record.timeline import verify
 from bot.sandbox.machine.aws import WrittenLock
-from bot.sandbox.machine.proxy import Cut, Delay, Deny, Throttle
 from bot.sandbox.stage import DEPLOY, REPO
 from bot.usecases.decide.requests import find_unlock
 from bot.usecases.unlock import owner_answers as answers
 from bot.usecases.unlock import release, unlock
 from bot.worker import DocketJobs, open_docket, register
+from tests.worlds.proxy import Cut, Delay, Deny, Throttle
 
 KEY = "environments/staging/terraform.tfstate"
 

@@ -11,9 +11,9 @@ from bot.core.gate.case import Rule, Ruling
 from bot.core.gate.stages import UnlockStage
 from bot.core.policy import Policy
 from bot.errors import NotPermitted, UnknownState
-from bot.sandbox.machine.proxy import Deny, Throttle
 from bot.usecases.decide import approval
 from bot.usecases.unlock import unlock
+from tests.worlds.proxy import Deny, Throttle
 
 
 async def settled(scene, lock):

@@ -24,7 +24,7 @@ from bot.core.run import Conclusion
 from bot.sandbox.demo.scenario import POLICY, Incident, load_scenario, settings
 from bot.sandbox.demo.show import Show
 from bot.sandbox.machine.terraform import find_terraform
-from bot.sandbox.stage import stage
+from bot.sandbox.stage import Stage, stage
 
 EXPORTS = Path("exports")
 FORMATS = ["markdown", "html", "json", "csv"]
@@ -61,7 +61,7 @@ async def _play(console: Console, directory: Path, *, keep_serving: bool) -> Non
     export = {"directory": str(Path.cwd() / EXPORTS), "formats": FORMATS}
     more = {**settings(), "export": export}
     async with (
-        stage(directory, policy=POLICY, settings=more) as made,
+        stage(directory, kind=Stage, policy=POLICY, settings=more) as made,
         aclosing(Incident(made, scenario.state, binary)) as incident,
     ):
         show = Show(console, made, scenario, incident)

@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 
 from bot.sandbox.github.runs import RunRecord
 from bot.sandbox.machine.aws import LocalAws
-from bot.sandbox.machine.proxy import Call, Throttle
+from bot.sandbox.machine.proxy import Call, OutOfCapacity
 from bot.sandbox.machine.terraform import Finished, TerraformWorkspace, write_workspace
 from bot.sandbox.stage import DEPLOY, REPO, UPDATE, Stage
 
@@ -165,7 +165,7 @@ class Incident:
     def _wear_out_the_table(self) -> None:
         self._hands = self._hands or LocalAws(self.stage.proxy.url, self.stage.aws.bucket, self.stage.aws.table)
         self.stage.runs.add_workflow(REPO, UPDATE).state = "active"
-        self.stage.proxy.fault(self._exceeds, Throttle())
+        self.stage.proxy.fault(self._exceeds, OutOfCapacity())
 
     def _exceeds(self, call: Call) -> bool:
         """The table's write capacity is used up while anybody contends; of many puts a few get through."""

@@ -6,12 +6,11 @@ moto keeps its world in the process: all servers of one process share it, and `f
 from __future__ import annotations
 
 import asyncio
-import copy
 import hashlib
 import json
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -50,11 +49,11 @@ def fresh_moto() -> Iterator[str]:
 
 
 @asynccontextmanager
-async def local_aws(*, bucket: str = "acme-tfstate", table: str = "acme-tf-locks") -> AsyncIterator[LocalAws]:
+async def local_aws(kind: type[LocalAws]) -> AsyncIterator[LocalAws]:
     """A fresh moto with the bucket (versioned) and the lock table (PROVISIONED). One at a time in a process."""
     running = fresh_moto()
     endpoint = await asyncio.to_thread(running.__enter__)
-    aws = LocalAws(endpoint, bucket, table)
+    aws = kind(endpoint)
     try:
         await aws.create()
         yield aws
@@ -71,17 +70,17 @@ class LocalAws:
         self.bucket = bucket
         self.table = table
         session = Session()
-        self._s3 = self._client(session, "s3")
-        self._dynamodb = self._client(session, "dynamodb")
+        self.s3 = self.client(session, "s3")
+        self.dynamodb = self.client(session, "dynamodb")
 
     async def create(self) -> None:
         """Makes the bucket and the table; neither may be there yet."""
         place = {"LocationConstraint": REGION}
-        await _threaded(self._s3.create_bucket, Bucket=self.bucket, CreateBucketConfiguration=place)
+        await threaded(self.s3.create_bucket, Bucket=self.bucket, CreateBucketConfiguration=place)
         versioned = {"Status": "Enabled"}
-        await _threaded(self._s3.put_bucket_versioning, Bucket=self.bucket, VersioningConfiguration=versioned)
-        await _threaded(
-            self._dynamodb.create_table,
+        await threaded(self.s3.put_bucket_versioning, Bucket=self.bucket, VersioningConfiguration=versioned)
+        await threaded(
+            self.dynamodb.create_table,
             TableName=self.table,
             AttributeDefinitions=[{"AttributeName": "LockID", "AttributeType": "S"}],
             KeySchema=[{"AttributeName": "LockID", "KeyType": "HASH"}],
@@ -90,56 +89,25 @@ class LocalAws:
         )
 
     async def aclose(self) -> None:
-        await asyncio.to_thread(self._s3.close)
-        await asyncio.to_thread(self._dynamodb.close)
+        await asyncio.to_thread(self.s3.close)
+        await asyncio.to_thread(self.dynamodb.close)
 
     async def put_state(self, key: str, content: bytes | None = None, *, digest: bool = True) -> str:
         """Writes a state object (a small whole state by default) and its digest item; returns the version id."""
         content = small_state() if content is None else content
-        answer = await _threaded(self._s3.put_object, Bucket=self.bucket, Key=key, Body=content)
+        answer = await threaded(self.s3.put_object, Bucket=self.bucket, Key=key, Body=content)
         if digest:
             md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
             await self.put_item(f"{self.bucket}/{key}-md5", Digest=md5)
         return str(answer.get("VersionId", ""))
 
-    async def delete_object(self, key: str) -> None:
-        await _threaded(self._s3.delete_object, Bucket=self.bucket, Key=key)
-
-    async def switch_billing(self, *, units: int | None) -> None:
-        """Makes the table PROVISIONED with as many units to read and to write, or on demand with None."""
-        mode = "PAY_PER_REQUEST" if units is None else "PROVISIONED"
-        given = {} if units is None else {"ReadCapacityUnits": units, "WriteCapacityUnits": units}
-        throughput = {"ProvisionedThroughput": given} if given else {}
-        await _threaded(self._dynamodb.update_table, TableName=self.table, BillingMode=mode, **throughput)
-
-    async def forget_items_by(self, attribute: str) -> None:
-        """Turns on the table's TTL."""
-        wanted = {"Enabled": True, "AttributeName": attribute}
-        await _threaded(self._dynamodb.update_time_to_live, TableName=self.table, TimeToLiveSpecification=wanted)
-
-    async def count_refusals(self, *, at: datetime, reads: int = 0, writes: int = 0) -> None:
-        """Writes into CloudWatch what DynamoDB writes there when it has throttled."""
-        dimensions = [{"Name": "TableName", "Value": self.table}]
-        counted = {"ReadThrottleEvents": reads, "WriteThrottleEvents": writes}
-        metrics = [
-            {"MetricName": name, "Dimensions": dimensions, "Timestamp": at, "Value": count, "Unit": "Count"}
-            for name, count in counted.items()
-            if count
-        ]
-        with closing(await asyncio.to_thread(self._client, Session(), "cloudwatch")) as client:
-            await _threaded(client.put_metric_data, Namespace="AWS/DynamoDB", MetricData=metrics)
-
     async def put_item(self, lock_id: str, **texts: str) -> None:
         """Puts an item into the lock table, whatever stands there."""
         item = {"LockID": {"S": lock_id}} | {name: {"S": text} for name, text in texts.items()}
-        await _threaded(self._dynamodb.put_item, TableName=self.table, Item=item)
+        await threaded(self.dynamodb.put_item, TableName=self.table, Item=item)
 
     async def delete_item(self, lock_id: str) -> None:
-        await _threaded(self._dynamodb.delete_item, TableName=self.table, Key={"LockID": {"S": lock_id}})
-
-    async def put_lockfile(self, key: str, text: str) -> None:
-        """Writes `<key>.tflock`, whatever stands there."""
-        await _threaded(self._s3.put_object, Bucket=self.bucket, Key=f"{key}.tflock", Body=text.encode())
+        await threaded(self.dynamodb.delete_item, TableName=self.table, Key={"LockID": {"S": lock_id}})
 
     async def hold(self, key: str, text: str, *, item: bool, file: bool) -> None:
         """Takes the lock of a state as Terraform does: in order file, item, each only if it is free.
@@ -148,10 +116,10 @@ class LocalAws:
         """
         if file:
             lockfile = f"{key}.tflock"
-            await _threaded(self._s3.put_object, Bucket=self.bucket, Key=lockfile, Body=text.encode(), IfNoneMatch="*")
+            await threaded(self.s3.put_object, Bucket=self.bucket, Key=lockfile, Body=text.encode(), IfNoneMatch="*")
         if item:
-            await _threaded(
-                self._dynamodb.put_item,
+            await threaded(
+                self.dynamodb.put_item,
                 TableName=self.table,
                 Item={"LockID": {"S": f"{self.bucket}/{key}"}, "Info": {"S": text}},
                 ConditionExpression="attribute_not_exists(LockID)",
@@ -159,28 +127,18 @@ class LocalAws:
 
     async def item(self, lock_id: str) -> dict[str, str] | None:
         """The texts of an item of the lock table, or None."""
-        answer = await _threaded(
-            self._dynamodb.get_item, TableName=self.table, Key={"LockID": {"S": lock_id}}, ConsistentRead=True
+        answer = await threaded(
+            self.dynamodb.get_item, TableName=self.table, Key={"LockID": {"S": lock_id}}, ConsistentRead=True
         )
         found = answer.get("Item")
         return None if found is None else {name: value.get("S", "") for name, value in found.items()}
 
-    async def items(self) -> tuple[str, ...]:
-        """The keys of all items of the lock table, sorted."""
-        answer = await _threaded(self._dynamodb.scan, TableName=self.table)
-        return tuple(sorted(item["LockID"]["S"] for item in answer["Items"]))
-
     async def object(self, key: str) -> bytes | None:
         """What an object holds, or None if there is none."""
-        with suppress(self._s3.exceptions.NoSuchKey):
-            answer = await _threaded(self._s3.get_object, Bucket=self.bucket, Key=key)
+        with suppress(self.s3.exceptions.NoSuchKey):
+            answer = await threaded(self.s3.get_object, Bucket=self.bucket, Key=key)
             return bytes(await asyncio.to_thread(answer["Body"].read))
         return None
-
-    async def objects(self) -> tuple[str, ...]:
-        """The keys of all objects of the bucket, sorted."""
-        answer = await _threaded(self._s3.list_objects_v2, Bucket=self.bucket)
-        return tuple(sorted(found["Key"] for found in answer.get("Contents", ())))
 
     async def lock_ids(self, key: str) -> dict[str, str | None]:
         """The IDs of the locks that stand in the two places of a state: `{"item": …, "file": …}`."""
@@ -191,13 +149,7 @@ class LocalAws:
             "file": json.loads(file)["ID"] if file is not None else None,
         }
 
-    def beside(self, bucket: str, table: str) -> LocalAws:
-        """The same hands for another bucket and table; they share the connections, which only one may close."""
-        other = copy.copy(self)
-        other.bucket, other.table = bucket, table
-        return other
-
-    def _client(self, session: Session, service: str) -> Any:
+    def client(self, session: Session, service: str) -> Any:
         return session.create_client(
             service,
             endpoint_url=self.endpoint,
@@ -247,5 +199,5 @@ def small_state(*, serial: int = 7, lineage: str = "b0c5d1f2-3c0b-5a40-9e0f-0d2a
     return json.dumps(fields, indent=2).encode()
 
 
-async def _threaded(call: Any, **arguments: Any) -> Any:
+async def threaded(call: Any, **arguments: Any) -> Any:
     return await asyncio.to_thread(call, **arguments)

@@ -13,8 +13,9 @@ from bot.aws.clients import Access, AwsClients
 from bot.backends.s3.address import S3Address, object_key
 from bot.backends.s3.backend import S3Backend
 from bot.core.lock import PlaceKind
-from bot.sandbox.machine.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, fresh_moto
+from bot.sandbox.machine.aws import CREDENTIALS, REGION, WrittenLock, fresh_moto
 from bot.sandbox.machine.proxy import FaultProxy, Matcher, fault_proxy, operation
+from tests.worlds.aws import FullAws
 
 COMBINATIONS = {
     "item": (PlaceKind.ITEM,),
@@ -32,7 +33,7 @@ class SystemClock:
 class S3World:
     """A state in S3 behind the fault proxy, and hands that reach past the proxy."""
 
-    aws: LocalAws
+    aws: FullAws
     proxy: FaultProxy
     address: S3Address
     workspace: str
@@ -99,7 +100,7 @@ class S3World:
 def shared_aws():
     """One moto for all tests of the session, each of which takes a bucket and a table of its own."""
     with fresh_moto() as endpoint:
-        aws = LocalAws(endpoint)
+        aws = FullAws(endpoint)
         yield aws
         asyncio.run(aws.aclose())
 

@@ -8,8 +8,8 @@ import pytest
 
 from bot.core.evidence import NotFound, Trouble, Unseen
 from bot.core.lock import PlaceKind, ReleaseResult
-from bot.sandbox.machine.proxy import Answer, Cut, Delay, Deny, Throttle
 from tests.worlds.own_time import own_time
+from tests.worlds.proxy import Answer, Cut, Delay, Deny, Throttle
 
 
 async def test_a_free_state_is_read_as_free_in_every_half(world):

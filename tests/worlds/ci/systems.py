@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from bot.sandbox.github.server import GitHubStandIn
-from bot.sandbox.stage import SandboxState, Stage, merged, stage
+from bot.sandbox.stage import SandboxState, merged
 from tests.worlds.ci.azure import AzureStandIn
 from tests.worlds.ci.ecs import EcsStandIn
 from tests.worlds.ci.gitlab import GitLabStandIn
 from tests.worlds.ci.jenkins import JenkinsStandIn
 from tests.worlds.slack.workspace import FullWorkspace
+from tests.worlds.stage import FullStage, stage
 
 REPO = "acme/infra"
 ALWAYS = 1_000_000
@@ -240,7 +241,7 @@ async def stage_with(
     processes: Sequence[str] = ("serve",),
     settings: Mapping[str, Any] | None = None,
     **more: Any,
-) -> AsyncIterator[Stage]:
+) -> AsyncIterator[FullStage]:
     """A stage with these systems and a state for each, of the system's name. `more` is as for `stage`."""
     states = [SandboxState(name, f"environments/{name}/terraform.tfstate") for name in systems]
     secrets = {key: value for system in systems.values() for key, value in system.environment.items()}
@@ -252,7 +253,7 @@ async def stage_with(
         yield made
 
 
-def _settings(made: Stage, systems: Mapping[str, CiOnStage]) -> dict[str, Any]:
+def _settings(made: FullStage, systems: Mapping[str, CiOnStage]) -> dict[str, Any]:
     """ECS is asked at the address of `aws`, so the states' backends get that of the proxy for themselves."""
     states = {
         name: {

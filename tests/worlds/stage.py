@@ -1,0 +1,44 @@
+"""The demo's stage with all else that tests do on it, and its AWS with what they change."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from bot.sandbox.github.runs import RunRecord
+from bot.sandbox.machine.aws import WrittenLock
+from bot.sandbox.slack.team import Message
+from bot.sandbox.stage import DEPLOY, REPO, Stage
+from bot.sandbox.stage import stage as demo_stage
+from tests.worlds.aws import FullAws
+
+
+class FullStage(Stage):
+    """The demo's stage, and what no demo does on it."""
+
+    async def dead_lock(
+        self, state: str = "staging", *, conclusion: str = "timed_out", who: str = "runner@fv-az881-525", **run: Any
+    ) -> tuple[WrittenLock, RunRecord]:
+        """The lock of a deployment that ended over an hour ago: a whole state, the lock, and its run.
+
+        `run` is as for `GitHubRuns.start_run`.
+        """
+        await self.aws.put_state(self.states[state].key)
+        created = datetime.now(UTC) - timedelta(hours=2)
+        lock = await self.take_lock(state, who=who, created=created)
+        record = self.runs.start_run(
+            REPO, DEPLOY, **{"at": created - timedelta(minutes=3), "actor": "elliott-ci", "title": "Deploy", **run}
+        )
+        self.runs.finish(record.id, conclusion, at=created + timedelta(minutes=10))
+        return lock, record
+
+    async def whispered(self, user: str, *words: str, after: Message | None = None, within: float = 60.0) -> Message:
+        """The newest message that only this user sees and that has all these words."""
+        return await self.found(lambda: self.slack.ephemerals(user), words, after, within)
+
+
+def stage(directory: Path, **facts: Any) -> AbstractAsyncContextManager[FullStage]:
+    """As `bot.sandbox.stage.stage`."""
+    return demo_stage(directory, kind=FullStage, aws_kind=FullAws, **facts)
