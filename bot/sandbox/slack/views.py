@@ -9,32 +9,18 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from bot.sandbox.slack.methods import Args, Method, Refused, user_of
+from bot.sandbox.slack.call import Args, Method, Refused, user_of
 from bot.sandbox.slack.team import APP, BOT, TEAM, TRIGGER_SECONDS, Json, Team
 
 MOST_BYTES = 250 * 1024
-MOST_STACKED = 3
-"""A dialog, and two that are pushed upon it."""
 
 
 def open_view(team: Team, args: Args) -> Json:
-    user = _user_of_trigger(team, args)
+    user = user_of_trigger(team, args)
     if not user:
         raise Refused("invalid_trigger_id")
-    view = _read(team, args, kind="modal")
+    view = view_in(team, args, kind="modal")
     return {"view": stacked(team, view, team.fresh("V"), user=user, below=None)}
-
-
-def push_view(team: Team, args: Args) -> Json:
-    """Only what happens in an open dialog gives a trigger that pushes another upon it."""
-    user = _user_of_trigger(team, args)
-    below = team.stacks.get(user, [])
-    if not below:
-        raise Refused("not_found")
-    if len(below) >= MOST_STACKED:
-        raise Refused("push_limit_reached")
-    view = _read(team, args, kind="modal")
-    return {"view": stacked(team, view, team.fresh("V"), user=user, below=below[-1])}
 
 
 def update_view(team: Team, args: Args) -> Json:
@@ -43,7 +29,7 @@ def update_view(team: Team, args: Args) -> Json:
         raise Refused("not_found")
     if args.get("hash") not in (None, "", known["hash"]):
         raise Refused("hash_conflict")
-    return {"view": replaced(team, known, _read(team, args, kind=known["type"]))}
+    return {"view": replaced(team, known, view_in(team, args, kind=known["type"]))}
 
 
 def publish_view(team: Team, args: Args) -> Json:
@@ -52,7 +38,7 @@ def publish_view(team: Team, args: Args) -> Json:
     known = team.views.get(view_id)
     if known is not None and args.get("hash") not in (None, "", known["hash"]):
         raise Refused("hash_conflict")
-    view = _read(team, args, kind="home")
+    view = view_in(team, args, kind="home")
     team.views[view_id] = _shown(team, view, view_id, root=view_id, below=None)
     return {"view": team.views[view_id]}
 
@@ -77,7 +63,7 @@ def closed(team: Team, user: str, view_id: str, *, whole_stack: bool = False) ->
     return [team.views.pop(one) for one in gone]
 
 
-def _user_of_trigger(team: Team, args: Args) -> str:
+def user_of_trigger(team: Team, args: Args) -> str:
     """Whose trigger it is. Each is good for one dialog, and for three seconds."""
     trigger = team.triggers.get(str(args.get("trigger_id")))
     if trigger is None:
@@ -90,7 +76,7 @@ def _user_of_trigger(team: Team, args: Args) -> str:
     return trigger.user
 
 
-def _read(team: Team, args: Args, *, kind: str) -> Json:
+def view_in(team: Team, args: Args, *, kind: str) -> Json:
     given = args.get("view")
     try:
         view = json.loads(given) if isinstance(given, str) else given
@@ -142,7 +128,6 @@ def _shown(team: Team, view: Json, view_id: str, *, root: str, below: str | None
 
 VIEWS: Mapping[str, Method] = {
     "views.open": open_view,
-    "views.push": push_view,
     "views.update": update_view,
     "views.publish": publish_view,
 }

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bot.sandbox.slack.methods import message_shown
 from bot.sandbox.slack.payloads import origin
+from bot.sandbox.slack.reading import message_shown
 from bot.sandbox.slack.team import APP, Json, Message, Team
 
 

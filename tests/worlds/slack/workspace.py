@@ -13,16 +13,17 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from bot.sandbox.slack.call import Args, Method, Refused, decoded
 from bot.sandbox.slack.dispatch import Delivery, Kind, Signing
-from bot.sandbox.slack.methods import Args, Method, Refused, message_shown, replies_of
 from bot.sandbox.slack.payloads import BOT_MENTION, acted, linked, reaction
+from bot.sandbox.slack.reading import message_shown, replies_of
 from bot.sandbox.slack.team import Json, Message, Team, User, Usergroup, elements
 from bot.sandbox.slack.text import find_element, located_in
 from bot.sandbox.slack.views import checked, closed, home_id, replaced, stacked
 from bot.sandbox.slack.workspace import SlackWorkspace
-from bot.sandbox.slack.writing import decoded
 from tests.worlds.slack import payloads
 from tests.worlds.slack.limits import Cut, Fault, Limits
+from tests.worlds.slack.methods import METHODS
 from tests.worlds.slack.sockets import SocketDispatcher, Sockets
 from tests.worlds.slack.trouble import TroubledServer, check
 
@@ -48,7 +49,7 @@ class FullWorkspace(SlackWorkspace):
         self._server = TroubledServer(
             self.team, self.bot_token, limits=self.limits, sockets=self.sockets, app_token=self.app_token
         )
-        self._server.methods.update(STEPS)
+        self._server.methods.update({**METHODS, **STEPS})
         self._delivering = partial(SocketDispatcher, sockets=self.sockets)
 
     def environment(self, *, socket_mode: bool = False) -> dict[str, str]:
