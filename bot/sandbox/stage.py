@@ -25,7 +25,7 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from bot.sandbox.github.runs import GitHubRuns
 from bot.sandbox.github.server import GitHubStandIn
@@ -58,7 +58,7 @@ _PATIENCE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class SandboxState:
-    """A state of the bot's configuration. `item` and `file` say in which places its lock stands."""
+    """A state of the bot's configuration. `item` and `file` say in which places its lock is."""
 
     name: str
     key: str
@@ -92,6 +92,8 @@ class Stage:
     `bots` are the processes by their names, ended ones too. `settings` is the bot's configuration as it is written at
     each start; change it between starts.
     """
+
+    aws_kind: ClassVar[type[LocalAws]] = LocalAws
 
     directory: Path
     slack: SlackWorkspace
@@ -135,8 +137,12 @@ class Stage:
             name.replace(" ", ""), *command.split(), directory=self.directory, environment=self.environment
         )
         self.bots[name] = begun
-        ready = self.is_ready if command.startswith("serve") else _has_begun(begun, len(begun.events("working")))
-        await begun.until(ready, within=_READY_LIMIT)
+        before = len(begun.events("working"))
+
+        def is_working() -> bool:
+            return len(begun.events("working")) > before
+
+        await begun.until(self.is_ready if command.startswith("serve") else is_working, within=_READY_LIMIT)
         return begun
 
     async def command_line(self, *words: str) -> tuple[int, str]:
@@ -179,11 +185,11 @@ class Stage:
         return lock
 
     async def lock_ids(self, state: str = "staging") -> dict[str, str | None]:
-        """The IDs of the locks that stand in the two places: `{"item": …, "file": …}`."""
+        """The IDs of the locks in the two places: `{"item": …, "file": …}`."""
         return await self.aws.lock_ids(self.states[state].key)
 
     async def lock_stands(self, state: str = "staging") -> bool:
-        """Whether any half of the state's lock is held, read past proxy and bot."""
+        """Whether the state's lock is held in any of its places, read past proxy and bot."""
         return any((await self.lock_ids(state)).values())
 
     async def posted(
@@ -204,7 +210,7 @@ class Stage:
     ) -> Message:
         def newest() -> Message | None:
             later = (m for m in reversed(read()) if after is None or m.ts > after.ts)
-            return next((m for m in later if all(word.lower() in _seen(m) for word in words)), None)
+            return next((m for m in later if all(word.lower() in flat(m).lower() for word in words)), None)
 
         try:
             found = await self.slack.wait_for(newest, within)
@@ -236,25 +242,21 @@ async def stage(  # noqa: PLR0913 - every part of the world can be given by keyw
     slack: SlackWorkspace | None = None,
     github: GitHubStandIn | None = None,
     kind: type[AnyStage],
-    aws_kind: type[LocalAws] = LocalAws,
-    populated: bool = True,
 ) -> AsyncIterator[AnyStage]:
     """Sets the sandbox up in a directory, starts the bot's processes, and ends everything again.
 
     `settings` are merged over the bot's configuration (a mapping into a mapping, anything else replaces), `environment`
-    over its variables. With `populated` the people and channels of `populate` are there. One at a time in a process,
-    as moto is.
+    over its variables. One at a time in a process, as moto is.
     """
     await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         workspace = await stack.enter_async_context(slack or SlackWorkspace())
-        if populated:
-            populate(workspace)
-        aws = await stack.enter_async_context(local_aws(aws_kind))
+        populate(workspace)
+        aws = await stack.enter_async_context(local_aws(kind.aws_kind))
         proxy = await stack.enter_async_context(fault_proxy(aws.endpoint))
         hub = await stack.enter_async_context(github or GitHubStandIn())
-        for workflow in (DEPLOY, UPDATE):
-            hub.runs.add_workflow(REPO, workflow)
+        hub.runs.add_workflow(REPO, DEPLOY)
+        hub.runs.add_workflow(REPO, UPDATE)
         port = free_port()
         workspace.bot_url = f"http://127.0.0.1:{port}/slack/events"
         made = kind(
@@ -318,7 +320,7 @@ def _settings(
         "states": {state.name: _state(state, aws) for state in states},
         "holders": {"people": {"elliott": {"slack": "U0ELLIOTT", "github": "elliott-ci", "who": ["elliott@*"]}}},
         "policy": {"lock_age_alert": "30d", **policy},
-        "watch": {"every": "24h"},  # what is told by itself would stand between the messages that a test looks for
+        "watch": {"every": "24h"},  # what the bot says unasked would come between the messages that are waited for
         "export": {"formats": ["markdown", "json"], "directory": "exports"},
     }
 
@@ -348,11 +350,3 @@ def _environment(slack: SlackWorkspace, github: GitHubStandIn, port: int) -> dic
         "LOG_FORMAT": "json",
         "LOG_LEVEL": "INFO",
     }
-
-
-def _seen(message: Message) -> str:
-    return flat(message).lower()
-
-
-def _has_begun(process: BotProcess, before: int) -> Callable[[], bool]:
-    return lambda: len(process.events("working")) > before

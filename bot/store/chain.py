@@ -57,7 +57,7 @@ class Tail(NamedTuple):
         return Tail(int(ordinal), digest, datetime.fromisoformat(recorded_at), text)
 
 
-class _Wish(NamedTuple):
+class _Pending(NamedTuple):
     """A draft on its way into a chain, and what became of it. One with marks goes alone."""
 
     draft: Draft
@@ -72,15 +72,15 @@ class _Chain:
 
     tail: Tail | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    waiting: deque[_Wish] = field(default_factory=deque)
+    waiting: deque[_Pending] = field(default_factory=deque)
 
-    def next_group(self) -> list[_Wish]:
+    def next_group(self) -> list[_Pending]:
         """What goes to Redis together: all that have come while the last call was under way, up to a limit."""
-        group = list[_Wish]()
+        group = list[_Pending]()
         while self.waiting and len(group) < _TOGETHER and not (group and (group[0].marks or self.waiting[0].marks)):
-            wish = self.waiting.popleft()
-            if not wish.answer.done():
-                group.append(wish)
+            pending = self.waiting.popleft()
+            if not pending.answer.done():
+                group.append(pending)
         return group
 
 
@@ -151,7 +151,7 @@ class Recorder:
         """
         chain = self._chain(incident)
         answer: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
-        chain.waiting.append(_Wish(recordable(draft), marks or {}, creates, answer))
+        chain.waiting.append(_Pending(recordable(draft), marks or {}, creates, answer))
         try:
             async with chain.lock:
                 while not answer.done():
@@ -161,28 +161,28 @@ class Recorder:
             answer.cancel()  # without effect on one that is there
         return answer.result()
 
-    async def _together(self, incident: str, chain: _Chain, group: Sequence[_Wish]) -> None:
-        """Who gives up waiting takes nobody with him: a call for several goes on without the one who made it."""
+    async def _together(self, incident: str, chain: _Chain, group: Sequence[_Pending]) -> None:
+        """A call for several goes on when the one who made it gives up waiting."""
         task = asyncio.create_task(self._add_all(incident, chain, group))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         await asyncio.shield(task)
 
-    async def _add_all(self, incident: str, chain: _Chain, group: Sequence[_Wish]) -> None:
+    async def _add_all(self, incident: str, chain: _Chain, group: Sequence[_Pending]) -> None:
         try:
             async with asyncio.timeout(DEADLINE):
                 await self._add(incident, chain, group)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is raised to those who wait
-            for wish in group:
-                if not wish.answer.done():
-                    wish.answer.set_exception(error)
+            for pending in group:
+                if not pending.answer.done():
+                    pending.answer.set_exception(error)
 
-    async def _add(self, incident: str, chain: _Chain, group: Sequence[_Wish]) -> None:
+    async def _add(self, incident: str, chain: _Chain, group: Sequence[_Pending]) -> None:
         left = deque(group)
         keys = [log_key(incident), head_key(incident), once_key(incident)]
         moves = 0
         while left:
-            links = self._linked([wish.draft for wish in left], chain.tail)
+            links = self._linked([pending.draft for pending in left], chain.tail)
             answer = await self._script(keys, self._order(left, links, chain.tail))
             count, why, *more = answer if isinstance(answer, list) else (answer, "")
             for link_ in links[:count]:
@@ -190,8 +190,8 @@ class Recorder:
                 chain.tail = link_.tail
             match why:
                 case "known":
-                    wish = left.popleft()
-                    _settle(wish, _earlier(more[0], wish.draft))
+                    pending = left.popleft()
+                    _settle(pending, _earlier(more[0], pending.draft))
                 case "moved":
                     chain.tail, moves = Tail.read(more[0]) if more[0] else None, moves + 1
                     await self._give_way(moves)
@@ -208,13 +208,13 @@ class Recorder:
         if moves > 1:
             await asyncio.sleep(self._rng.uniform(0, min(0.05, 0.002 * 2**moves)))
 
-    def _order(self, wishes: Sequence[_Wish], links: Sequence[_Link], tail: Tail | None) -> list[str]:
-        first, writer = wishes[0], f"{self._rng.getrandbits(64):016x}"
+    def _order(self, group: Sequence[_Pending], links: Sequence[_Link], tail: Tail | None) -> list[str]:
+        first, writer = group[0], f"{self._rng.getrandbits(64):016x}"
         order = [tail.text if tail else "", f"{writer} {self._keep} {first.creates:d} {len(first.marks)}"]
         for mark in first.marks.items():
             order += mark
-        for wish, link_ in zip(wishes, links, strict=True):
-            order += (link_.tail.text, link_.body, wish.draft.once or "")
+        for pending, link_ in zip(group, links, strict=True):
+            order += (link_.tail.text, link_.body, pending.draft.once or "")
         return order
 
     def forget(self, incident: str) -> None:
@@ -239,13 +239,13 @@ class Recorder:
         return links
 
 
-def _settle(wish: _Wish, outcome: Appended | ChainBroken) -> None:
-    if wish.answer.done():  # nobody waits for it any more
+def _settle(pending: _Pending, outcome: Appended | ChainBroken) -> None:
+    if pending.answer.done():  # nobody waits for it any more
         return
     if isinstance(outcome, ChainBroken):
-        wish.answer.set_exception(outcome)
+        pending.answer.set_exception(outcome)
     else:
-        wish.answer.set_result(outcome)
+        pending.answer.set_result(outcome)
 
 
 def _earlier(found: Sequence[Sequence[Any]], draft: Draft) -> Appended | ChainBroken:

@@ -136,7 +136,7 @@ def _refuse_older(home: Path, binary: Path) -> None:
 
 
 def _socket_for(home: Path) -> Path:
-    """The socket's path; for a directory with a long name in a short one, which is recorded beside the files."""
+    """The socket's path; for a directory with a long name in a short one, which is recorded next to the files."""
     plain = home / "redis.sock"
     if len(os.fsencode(plain)) <= _SOCKET_PATH:
         return plain
@@ -196,7 +196,7 @@ async def _ensure(place: _Place) -> None:
 
 
 async def _keep(place: _Place) -> None:
-    """Starts the server again whenever it ends, which an open connection tells at once."""
+    """Starts the server again whenever it ends, which an open connection shows at once."""
     while True:
         with suppress(OSError):
             reader, writer = await asyncio.open_unix_connection(place.socket)

@@ -2,7 +2,7 @@
 
 Beside them are `tflock:channel:<channel>`, which names the incident that is open in the channel, and two indexes by
 the time of opening: `tflock:incidents` of all incidents and `tflock:incidents:open` of those that are open.
-How two that want one channel at once are told apart is in `bot.store.reservation`.
+Which of two that want one channel at once gets it is in `bot.store.reservation`.
 """
 
 from __future__ import annotations
@@ -288,7 +288,7 @@ class RedisJournal:
         """Does what the reservation says, if nobody has; the incident that is open by it, and whether we made it so.
 
         A reservation whose time is over is taken away: None. Only who `opens` begins another's new incident, so that
-        one of them is told that it is new.
+        one of them learns that it is new.
         """
         wanted = Reservation.read(held)
         name = wanted.incident.id

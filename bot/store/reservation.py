@@ -22,7 +22,7 @@ from bot.store.chain import head_of
 class Reservation:
     """The channel is for the incident's first, second, … `life`, begun `by` and `at`.
 
-    `token` tells one attempt from another. `staged`: the timeline is put back, and lies under the token.
+    `token` is the attempt's own. `staged`: the timeline is put back, and lies under the token.
     """
 
     incident: Incident
@@ -38,7 +38,7 @@ class Reservation:
         return self.life == 1 and not self.staged
 
     def is_of(self, incident_id: str, *, until: int) -> bool:
-        """Whether it stands for one of the incident's lives up to `until`."""
+        """Whether it is for one of the incident's lives up to `until`."""
         return self.incident.id == incident_id and self.life <= until
 
     def spelled(self) -> str:

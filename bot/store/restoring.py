@@ -20,7 +20,7 @@ _TOGETHER = 200
 
 
 class Staging:
-    """One attempt to put a timeline back. `token` tells it from others; `keep` is the retention, in milliseconds."""
+    """One attempt to put a timeline back. `token` is its own; `keep` is the retention, in milliseconds."""
 
     def __init__(self, client: Client, incident: Incident, *, token: str, keep: str) -> None:
         self._client = client
@@ -67,7 +67,7 @@ class Staging:
         return self._course.life
 
     async def publish(self) -> bool:
-        """Makes it the incident's timeline, unless there is one; whether it is this one that stands there."""
+        """Makes it the incident's timeline, unless there is one; whether it is this one that is there."""
         name = self.incident.id
         keys = [log_key(name), head_key(name), once_key(name), *self._staged]
         return int(await self._publish(keys, [self.token, self._keep])) == 1

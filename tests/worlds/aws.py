@@ -43,7 +43,7 @@ class FullAws(LocalAws):
             await threaded(client.put_metric_data, Namespace="AWS/DynamoDB", MetricData=metrics)
 
     async def put_lockfile(self, key: str, text: str) -> None:
-        """Writes `<key>.tflock`, whatever stands there."""
+        """Writes `<key>.tflock`, whatever is there."""
         await threaded(self.s3.put_object, Bucket=self.bucket, Key=f"{key}.tflock", Body=text.encode())
 
     async def items(self) -> tuple[str, ...]:

@@ -18,6 +18,8 @@ from tests.worlds.aws import FullAws
 class FullStage(Stage):
     """The demo's stage, and what no demo does on it."""
 
+    aws_kind = FullAws
+
     async def dead_lock(
         self, state: str = "staging", *, conclusion: str = "timed_out", who: str = "runner@fv-az881-525", **run: Any
     ) -> tuple[WrittenLock, RunRecord]:
@@ -41,4 +43,4 @@ class FullStage(Stage):
 
 def stage(directory: Path, **facts: Any) -> AbstractAsyncContextManager[FullStage]:
     """As `bot.sandbox.stage.stage`."""
-    return demo_stage(directory, kind=FullStage, aws_kind=FullAws, **facts)
+    return demo_stage(directory, kind=FullStage, **facts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
@@ -117,14 +117,13 @@ def _article(slack: SlackWorkspace, user: str, message: Message) -> str:
     body = [block for block in message.blocks if block.get("type") != "actions"]
     draw(canvas, team.users[message.user].name + where, message.text, body, names=names)
     drawn = canvas.export_html(inline_styles=True, code_format="<pre>{code}</pre>")
-    return f"<article>{drawn}{''.join(_controls(user, message))}</article>"
-
-
-def _controls(user: str, message: Message) -> Iterator[str]:
-    for block in message.blocks:
-        for element in elements(block):
-            for choice in element.get("options", [element]):
-                yield _control(user, message, element, choice)
+    controls = (
+        _control(user, message, element, choice)
+        for block in message.blocks
+        for element in elements(block)
+        for choice in element.get("options", [element])
+    )
+    return f"<article>{drawn}{''.join(controls)}</article>"
 
 
 def _control(user: str, message: Message, element: Mapping[str, Any], choice: Mapping[str, Any]) -> str:

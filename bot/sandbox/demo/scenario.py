@@ -64,9 +64,9 @@ class Scenario:
 
 
 def load_scenario() -> Scenario:
-    told = yaml.safe_load(resources.files("bot.sandbox.demo").joinpath("scenario.yml").read_text("utf-8"))
-    course = tuple(HumanStep(**step) for step in told["human_course"])
-    return Scenario(told["state"], told["took_minutes"], course)
+    story = yaml.safe_load(resources.files("bot.sandbox.demo").joinpath("scenario.yml").read_text("utf-8"))
+    course = tuple(HumanStep(**step) for step in story["human_course"])
+    return Scenario(story["state"], story["took_minutes"], course)
 
 
 def settings() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The acts of the demo: each types a command, waits for the bot's answer, and draws it beside that day's way."""
+"""The acts of the demo: each says what was done by hand that day, types a command, and draws the bot's answer."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class Show:
         self._draw(_was(message, "throttled") or message)
 
     async def record(self) -> None:
-        """A message is captured by a reaction, and a note tells of something that was earlier."""
+        """A message is captured by a reaction, and a note says something that was earlier."""
         self._says("parker", "marks quinn's message with :pushpin:")
         if self.report is not None:
             await self.stage.slack.react(_PARKER, self.report, "pushpin")
@@ -137,7 +137,7 @@ class Show:
         self._act("3", "Who keeps the table busy?", "11:45", "12:00")
         found = await self._types(_PARKER, f"kill-job {self.scenario.state}")
         self._draw(found)
-        self._says("parker", f"presses [ {_label(found, 'kill.confirm')} ]")
+        self._says("parker", f"presses [ {find_element(found, 'kill.confirm')['text']['text']} ]")
         await self.stage.slack.click(_PARKER, found, "kill.confirm")
         await self._until(lambda: "ended" in flat(found).lower().split("\n")[0], "the loop to be ended")
         self._draw(found)
@@ -290,8 +290,8 @@ def _without(block: Mapping[str, Any], kind: re.Pattern[str], most: int, words: 
     left_out = [line for line in lines if kind.match(line)][most:]
     if not left_out:
         return block
-    told = f"_… and {len(left_out)} {words}_"
-    kept = [told if line == left_out[0] else line for line in lines if line not in left_out[1:]]
+    instead = f"_… and {len(left_out)} {words}_"
+    kept = [instead if line == left_out[0] else line for line in lines if line not in left_out[1:]]
     return {**block, "text": {**text, "text": "\n".join(kept)}}
 
 
@@ -312,12 +312,8 @@ def _entry_that_says(page: Message, words: str) -> str:
     return numbers[-1]
 
 
-def _label(message: Message, action: str) -> str:
-    return str(find_element(message, action)["text"]["text"])
-
-
 def _lock_error(output: str) -> list[str]:
-    """The part of Terraform's output that tells of the lock."""
+    """The part of Terraform's output that is about the lock."""
     lines = [line.strip("│╷╵ ").rstrip() for line in output.splitlines()]
     wanted = ("Error:", "ID:", "Who:", "Created:", "Operation:")
     return [line for line in lines if line.startswith(wanted)]

@@ -45,12 +45,12 @@ def draw(
     *,
     names: Mapping[str, str] | None = None,
 ) -> None:
-    """Prints the message in a frame with its author; `text` stands in where there are no blocks.
+    """Prints the message in a frame with its author; `text` is shown where there are no blocks.
 
     `names` are those of users and channels by id.
     """
-    told = _named((text, *blocks), names or {})
-    body = [drawn for block in told[1:] for drawn in _block(block)] or [styled(told[0])]
+    named = _named((text, *blocks), names or {})
+    body = [drawn for block in named[1:] for drawn in _block(block)] or [styled(named[0])]
     console.print(Panel(Group(*body), title=Text(_clean(author), style="bold"), title_align="left", padding=(0, 1)))
 
 

@@ -5,10 +5,11 @@ Instants may be given, so that runs can have happened hours ago; otherwise it is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
+from typing import Any
 
 _FIRST_ID = 11_900_000_000
 _STEPS = ("Set up job", "Run actions/checkout@v4", "Run terraform apply", "Complete job")
@@ -31,7 +32,7 @@ class JobRecord:
     name: str
     created_at: datetime
     runner_name: str | None
-    labels: tuple[str, ...]
+    labels: Sequence[str]
     status: str = "queued"
     conclusion: str | None = None
     started_at: datetime | None = None
@@ -54,17 +55,17 @@ class RunRecord:
     id: int
     workflow: Workflow
     number: int
-    title: str
-    branch: str
-    event: str
-    actor: str
     created_at: datetime
     started_at: datetime
     updated_at: datetime
-    stubborn: bool
-    runner: str | None
-    labels: tuple[str, ...]
-    job_names: tuple[str, ...]
+    title: str = ""
+    branch: str = "main"
+    event: str = "push"
+    actor: str = "octocat"
+    stubborn: bool = False
+    runner: str | None = "GitHub Actions 2"
+    labels: Sequence[str] = ("ubuntu-latest",)
+    job_names: Sequence[str] = ()
     attempt: int = 1
     status: str = "queued"
     conclusion: str | None = None
@@ -106,44 +107,23 @@ class GitHubRuns:
         mine = (workflow for workflow in self.workflows if workflow.repo.casefold() == repo.casefold())
         return next((workflow for workflow in mine if name in {workflow.file, str(workflow.id)}), None)
 
-    def start_run(  # noqa: PLR0913 - what a run looks like is the caller's to say, by keyword
+    def start_run(
         self,
         repo: str,
         workflow: str,
         *,
         at: datetime | None = None,
         queued: bool = False,
-        title: str | None = None,
-        actor: str = "octocat",
-        event: str = "push",
-        branch: str = "main",
         jobs: Sequence[str] = ("terraform",),
-        runner: str | None = "GitHub Actions 2",
-        labels: Iterable[str] = ("ubuntu-latest",),
-        stubborn: bool = False,
-        author: str = "",
-        author_email: str = "",
+        **facts: Any,
     ) -> RunRecord:
-        """A new run of the workflow (made if it is not there), in progress unless it is to stay queued."""
+        """A new run of the workflow (made if it is not there), in progress unless it is to stay queued.
+
+        `facts` are fields of `RunRecord`.
+        """
         at = at or self.now()
-        run = RunRecord(
-            id=next(self._ids),
-            workflow=self.add_workflow(repo, workflow),
-            number=next(self._numbers),
-            title=title or f"{workflow} on {branch}",
-            branch=branch,
-            event=event,
-            actor=actor,
-            created_at=at,
-            started_at=at,
-            updated_at=at,
-            stubborn=stubborn,
-            runner=runner,
-            labels=tuple(labels),
-            job_names=tuple(jobs),
-            author=author,
-            author_email=author_email,
-        )
+        run = RunRecord(next(self._ids), self.add_workflow(repo, workflow), next(self._numbers), at, at, at, **facts)
+        run.title, run.job_names = run.title or f"{workflow} on {run.branch}", tuple(jobs)
         self._runs[run.id] = run
         self._queue_jobs(run, at)
         if not queued:

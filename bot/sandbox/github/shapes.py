@@ -22,13 +22,7 @@ def run_json(run: RunRecord, base: str) -> dict[str, Any]:
         "node_id": f"WFR_{run.id}",
         "head_branch": run.branch,
         "head_sha": f"{run.number:040x}",
-        "head_commit": {
-            "id": f"{run.number:040x}",
-            "message": run.title,
-            "timestamp": stamp(run.created_at),
-            "author": {"name": run.author, "email": run.author_email},
-            "committer": {"name": "GitHub", "email": "noreply@github.com"},
-        },
+        "head_commit": _commit_json(run),
         "path": f".github/workflows/{run.workflow.file}",
         "display_title": run.title,
         "run_number": run.number,
@@ -96,6 +90,16 @@ def workflow_json(workflow: Workflow, base: str) -> dict[str, Any]:
         "state": workflow.state,
         "url": f"{base}/repos/{workflow.repo}/actions/workflows/{workflow.id}",
         "html_url": f"{base}/{workflow.repo}/blob/main/.github/workflows/{workflow.file}",
+    }
+
+
+def _commit_json(run: RunRecord) -> dict[str, Any]:
+    return {
+        "id": f"{run.number:040x}",
+        "message": run.title,
+        "timestamp": stamp(run.created_at),
+        "author": {"name": run.author, "email": run.author_email},
+        "committer": {"name": "GitHub", "email": "noreply@github.com"},
     }
 
 

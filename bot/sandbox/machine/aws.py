@@ -102,7 +102,7 @@ class LocalAws:
         return str(answer.get("VersionId", ""))
 
     async def put_item(self, lock_id: str, **texts: str) -> None:
-        """Puts an item into the lock table, whatever stands there."""
+        """Puts an item into the lock table, whatever is there."""
         item = {"LockID": {"S": lock_id}} | {name: {"S": text} for name, text in texts.items()}
         await threaded(self.dynamodb.put_item, TableName=self.table, Item=item)
 
@@ -141,7 +141,7 @@ class LocalAws:
         return None
 
     async def lock_ids(self, key: str) -> dict[str, str | None]:
-        """The IDs of the locks that stand in the two places of a state: `{"item": …, "file": …}`."""
+        """The IDs of the locks in the two places of a state: `{"item": …, "file": …}`."""
         item = await self.item(f"{self.bucket}/{key}")
         file = await self.object(f"{key}.tflock")
         return {

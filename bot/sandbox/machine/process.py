@@ -22,7 +22,7 @@ _STOP_LIMIT = 20.0
 
 
 class BotFailed(Exception):
-    """A process of the bot ended by itself or was not ready in time. Carries the end of its log."""
+    """A process of the bot ended or was not ready in time. Carries the end of its log."""
 
 
 class BotProcess:
@@ -75,7 +75,7 @@ class BotProcess:
         raise BotFailed(f"`{self.name}` {how}\n{self.tail()}")
 
     async def ended(self) -> int:
-        """Waits until it ends by itself; its exit code."""
+        """Waits until it ends without being stopped; its exit code."""
         return await self._process.wait()
 
     async def stop(self, *, patience: float = _STOP_LIMIT) -> int:

@@ -31,7 +31,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """How a collection is cut: the size if the caller names none, and the largest that he may name."""
+    """How a collection is cut: the size if the caller names none, and the largest that they may name."""
 
     usual: int = 100
     most: int = 1000
@@ -46,7 +46,7 @@ def place_of(team: Team, channel: Any) -> Place:
 
 
 def writable(team: Team, channel: Any) -> Place:
-    """The place, if the bot may write there. A user's id stands for his DM."""
+    """The place, if the bot may write there. A user's id stands for their DM."""
     place = team.direct(str(channel)) if str(channel) in team.users else place_of(team, channel)
     if BOT_USER not in place.members:
         raise Refused("not_in_channel")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from bot.sandbox.slack.call import Args, Refused, decoded, writable
 from bot.sandbox.slack.shapes import file_shown
 from bot.sandbox.slack.team import BOT_USER, Json, Team, Upload
 
+SHARING_SECONDS = 0.02
+
 
 def upload_url(team: Team, args: Args, *, base: str) -> Json:
-    """Where the bytes go. The length must be told beforehand."""
+    """Where the bytes go. The length must be given beforehand."""
     length = int(args.get("length") or 0)
     if not args.get("filename") or length <= 0:
         raise Refused("invalid_arguments")
@@ -20,7 +23,7 @@ def upload_url(team: Team, args: Args, *, base: str) -> Json:
     return {"upload_url": f"{base}/upload/v1/{upload.id}", "file_id": upload.id}
 
 
-def complete_upload(team: Team, args: Args, *, later: Callable[[Callable[[], object]], object]) -> Json:
+def complete_upload(team: Team, args: Args) -> Json:
     """Shares what was uploaded. The message with the files comes some moments after this answer."""
     items = decoded(args.get("files"))
     if not isinstance(items, list) or not items:
@@ -32,7 +35,7 @@ def complete_upload(team: Team, args: Args, *, later: Callable[[Callable[[], obj
         upload.comment, upload.is_completed = comment, True
     if place is not None:
         thread_ts = args.get("thread_ts") or None
-        later(lambda: _share(team, place.id, uploads, thread_ts=thread_ts))
+        asyncio.get_running_loop().call_later(SHARING_SECONDS, _share, team, place.id, uploads, thread_ts)
     return {"files": [file_shown(upload) for upload in uploads]}
 
 
@@ -44,7 +47,7 @@ def _uploaded(team: Team, item: Mapping[str, Any]) -> Upload:
     return upload
 
 
-def _share(team: Team, channel: str, uploads: list[Upload], *, thread_ts: str | None) -> None:
+def _share(team: Team, channel: str, uploads: list[Upload], thread_ts: str | None) -> None:
     for upload in uploads:
         upload.shared_in = channel
     files = tuple(file_shown(upload) for upload in uploads)

@@ -89,14 +89,14 @@ def event(team: Team, inner: Mapping[str, Any]) -> Json:
 
 
 def reaction(message: Message, user: str, name: str, *, added: bool) -> Json:
-    """docs.slack.dev/reference/events/reaction_added: it does not tell of a thread."""
+    """docs.slack.dev/reference/events/reaction_added: it names no thread."""
     item = {"type": "message", "channel": message.channel, "ts": message.ts}
     kind = "reaction_added" if added else "reaction_removed"
     return {"type": kind, "user": user, "reaction": name, "item_user": message.user, "item": item}
 
 
 def acted(block_id: str, element: Mapping[str, Any], chosen: str | None) -> Json:
-    """What `actions[]` tells of an element. Raises LookupError if the choice is none of a select's options."""
+    """What `actions[]` says of an element. Raises LookupError if the choice is none of a select's options."""
     action: Json = {
         key: element[key] for key in ("type", "action_id", "text", "value", "style", "confirm") if key in element
     }
@@ -141,7 +141,7 @@ def _selection(element: Json, value: str | None) -> Json:
 
 
 def origin(team: Team, user: str, channel: str | None, response_url: str | None) -> Json:
-    told: Json = {
+    view: Json = {
         "user": {
             "id": user,
             "username": _user_name(team, user),
@@ -156,8 +156,8 @@ def origin(team: Team, user: str, channel: str | None, response_url: str | None)
         "is_enterprise_install": False,
     }
     if channel:
-        told["channel"] = {"id": channel, "name": _channel_name(team, channel)}
-    return told | ({"response_url": response_url} if response_url else {})
+        view["channel"] = {"id": channel, "name": _channel_name(team, channel)}
+    return view | ({"response_url": response_url} if response_url else {})
 
 
 def _user_name(team: Team, user: str) -> str:

@@ -56,7 +56,7 @@ def users_presence(team: Team, args: Args) -> Json:
 
 
 def users_profile(team: Team, args: Args) -> Json:
-    """The status goes away by itself when it has expired."""
+    """A status that has expired is gone."""
     user = user_of(team, args.get("user"))
     if user.status_until and user.status_until <= team.clock():
         user = replace(user, status_text="", status_emoji="", status_until=0)
@@ -72,7 +72,7 @@ def users_by_email(team: Team, args: Args) -> Json:
 
 
 def dnd_info(team: Team, args: Args) -> Json:
-    """Another user's snooze is shown as his do-not-disturb window only."""
+    """Another user's snooze is shown only as their do-not-disturb window."""
     user = user_of(team, args.get("user"))
     if not user.dnd_until:
         return {"dnd_enabled": False, "next_dnd_start_ts": 1, "next_dnd_end_ts": 1}

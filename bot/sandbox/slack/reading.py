@@ -42,13 +42,13 @@ def address_of(message: Message) -> str:
 
 
 def message_shown(team: Team, message: Message) -> Json:
-    """A message as the reading methods show it: with its thread, and as a stone where a deleted one has replies."""
-    view = _stone(message) if message.is_deleted else message.shown()
+    """A message as the reading methods show it: with its thread, and as a tombstone where a deleted one has replies."""
+    view = _tombstone(message) if message.is_deleted else message.shown()
     replies = replies_of(team, message)
     if not replies:
         return view
-    told = {"reply_count": len(replies), "latest_reply": replies[-1].ts, "thread_ts": message.ts}
-    return view | told
+    thread = {"reply_count": len(replies), "latest_reply": replies[-1].ts, "thread_ts": message.ts}
+    return view | thread
 
 
 def replies_of(team: Team, root: Message) -> list[Message]:
@@ -57,7 +57,7 @@ def replies_of(team: Team, root: Message) -> list[Message]:
     ]
 
 
-def _stone(message: Message) -> Json:
+def _tombstone(message: Message) -> Json:
     return {
         "type": "message",
         "subtype": "tombstone",
@@ -73,8 +73,8 @@ def _messages(team: Team, messages: Sequence[Message], args: Args, page: Page) -
     limit = min(most, int(args["limit"])) if str(args.get("limit") or "").isdigit() else min(most, page.usual)
     chosen, metadata = paged(messages, {**args, "limit": limit}, page)
     more = bool(metadata["response_metadata"]["next_cursor"])
-    told = [message_shown(team, message) | _metadata(message, args) for message in chosen]
-    return {"messages": told, "has_more": more, **(metadata if more else {})}
+    shown = [message_shown(team, message) | _metadata(message, args) for message in chosen]
+    return {"messages": shown, "has_more": more, **(metadata if more else {})}
 
 
 def _metadata(message: Message, args: Args) -> Json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -21,7 +20,6 @@ from bot.sandbox.slack.views import VIEWS
 from bot.sandbox.slack.writing import WRITING, answer
 from bot.sandbox.stand_in import serving
 
-SHARING_SECONDS = 0.02
 LARGEST_UPLOAD = 64 * 1024 * 1024
 
 
@@ -53,7 +51,7 @@ class Server:
             **VIEWS,
             "files.info": file_info,
             "files.getUploadURLExternal": lambda team, args: upload_url(team, args, base=self.base),
-            "files.completeUploadExternal": lambda team, args: complete_upload(team, args, later=_later),
+            "files.completeUploadExternal": complete_upload,
         }
 
     def app(self) -> web.Application:
@@ -139,7 +137,3 @@ def _error_of(response: web.Response) -> str | None:
         return f"http_{response.status}"
     error = json.loads(response.text or "{}").get("error")
     return str(error) if error else None
-
-
-def _later(act: Callable[[], object]) -> None:
-    asyncio.get_running_loop().call_later(SHARING_SECONDS, act)

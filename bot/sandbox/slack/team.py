@@ -73,7 +73,7 @@ class Version:
 
 @dataclass(slots=True)
 class Message:
-    """A message as it stands. `to`: only that user sees it. `history` has the earlier versions, in order.
+    """A message as it is now. `to`: only that user sees it. `history` has the earlier versions, in order.
 
     `reactions` has who reacted, by name. `facts` are further fields that Slack shows (`subtype`, `bot_profile` …).
     """
@@ -222,7 +222,7 @@ class Team:
         return f"{seconds}.{micros:06d}"
 
     def trigger(self, user: str) -> str:
-        """What somebody does gives a trigger, which opens a dialog for him."""
+        """What somebody does gives a trigger, which opens a dialog for them."""
         trigger_id = f"{self.fresh('')}.{TEAM}"
         self.triggers[trigger_id] = Trigger(user, self.clock())
         return trigger_id

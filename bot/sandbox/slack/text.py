@@ -25,7 +25,7 @@ def find_element(message: Message, action_id: str, *, value: str | None = None, 
 
 
 def located(message: Message, action_id: str, *, value: str | None, block_id: str | None) -> tuple[str, Json]:
-    """Like find_element, with the id of the block that the element stands in."""
+    """Like find_element, with the id of the block that has the element."""
     return located_in(message.blocks, action_id, value=value, block_id=block_id)
 
 

@@ -174,15 +174,15 @@ class SlackWorkspace:
         return await self._running.deliver_event(payloads.event(self.team, inner))
 
     def say(self, user: str, channel: str, text: str, *, thread_ts: str | None = None, **facts: Any) -> Message:
-        """A person's message, without telling the bot of it. `facts` are further fields of it (`files`, `bot_id` …)."""
+        """A person's message, without an event for the bot. `facts` are further fields of it (`files`, `bot_id` …)."""
         message = self.team.keep(channel, user, text, thread_ts=thread_ts)
         message.facts = facts
         return message
 
     async def speak(self, user: str, channel: str, text: str, *, thread_ts: str | None = None) -> Message:
-        """A person's message, of which the bot is told."""
+        """A person's message, of which the bot gets an event."""
         message = self.say(user, channel, text, thread_ts=thread_ts)
-        await self._tell_of(channel, {**message.shown(), "channel": channel, "event_ts": message.ts})
+        await self.notify(channel, {**message.shown(), "channel": channel, "event_ts": message.ts})
         return message
 
     async def react(self, user: str, message: Message, name: str) -> None:
@@ -191,19 +191,19 @@ class SlackWorkspace:
         if user in users:
             raise LookupError("already_reacted")
         users.append(user)
-        await self._tell_of(message.channel, payloads.reaction(message, user, name, added=True))
+        await self.notify(message.channel, payloads.reaction(message, user, name, added=True))
 
-    async def _tell_of(self, channel: str, inner: Mapping[str, Any]) -> None:
-        """Tells the bot what happened in a channel that it is in."""
+    async def notify(self, channel: str, inner: Mapping[str, Any]) -> None:
+        """Sends the bot an event of a channel that it is in."""
         place = self.team.places[channel]
         if BOT_USER in place.members:
             kind = {"channel_type": "group" if place.is_private else "channel"} if inner["type"] == "message" else {}
             await self.event({**inner, **kind})
 
-    # what stands there
+    # what is there
 
     def messages(self, channel: str, *, thread_ts: str | None = None, by_bot: bool = True) -> list[Message]:
-        """The bot's messages in a channel as they stand, in order; with `by_bot=False` everybody's."""
+        """The bot's messages in a channel as they are now, in order; with `by_bot=False` everybody's."""
         return [
             message
             for message in self.team.messages
@@ -235,7 +235,7 @@ class SlackWorkspace:
         return [upload for upload in self.team.uploads.values() if upload.shared_in == channel]
 
     @staticmethod
-    async def wait_for(predicate: Callable[[], T | Awaitable[T]], timeout: float = 60.0) -> T:  # noqa: ASYNC109 - the caller's patience, told apart from his own cancellation
+    async def wait_for(predicate: Callable[[], T | Awaitable[T]], timeout: float = 60.0) -> T:  # noqa: ASYNC109 - the caller's patience, apart from their own cancellation
         """What the predicate gives as soon as that is true. Raises TimeoutError after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while True:

@@ -15,8 +15,8 @@ UPDATE_CHARACTERS = 4_000  # chat.update answers msg_too_long from here on, wher
 def content_of(team: Team, args: Args, *, most: int = POST_CHARACTERS) -> tuple[str, list[Json]]:
     """The text and the blocks of a message, if Slack takes them.
 
-    Slack only warns of a missing text beside blocks; here it is refused, since notifications and screen readers
-    would have nothing to say.
+    Slack only warns of a missing text where there are blocks; here it is refused, since notifications
+    and screen readers would have nothing to say.
     """
     text, blocks = str(args.get("text") or ""), decoded(args.get("blocks")) or []
     if not isinstance(blocks, list):

@@ -175,13 +175,13 @@ class FullWorkspace(SlackWorkspace):
         users.remove(user)
         if not users:
             del message.reactions[name]
-        await self._tell_of(message.channel, reaction(message, user, name, added=False))
+        await self.notify(message.channel, reaction(message, user, name, added=False))
 
     async def edit(self, message: Message, text: str) -> None:
         """The author's edit of his message."""
         before = message_shown(self.team, message)
         message.replace(text, (), self.team.stamp())
-        await self._tell_of(message.channel, payloads.changed(self.team, message, before))
+        await self.notify(message.channel, payloads.changed(self.team, message, before))
 
     async def delete(self, message: Message) -> None:
         """The author's deletion. Where replies hang on it a stone is left, and Slack tells of a change."""
@@ -189,13 +189,13 @@ class FullWorkspace(SlackWorkspace):
         message.is_deleted = True
         stays = bool(replies_of(self.team, message))
         told = payloads.changed(self.team, message, before) if stays else payloads.deleted(self.team, message, before)
-        await self._tell_of(message.channel, told)
+        await self.notify(message.channel, told)
 
     async def archive(self, user: str, channel: str) -> None:
         place = self.team.places[channel]
         place.is_archived = True
         kind = "group_archive" if place.is_private else "channel_archive"
-        await self._tell_of(channel, {"type": kind, "channel": channel, "user": user})
+        await self.notify(channel, {"type": kind, "channel": channel, "user": user})
 
     def dialogs(self, user: str) -> list[Json]:
         """The dialogs that the user has open, the one on top last."""
