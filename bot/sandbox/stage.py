@@ -259,17 +259,10 @@ async def stage(  # noqa: PLR0913 - every part of the world can be given by keyw
         hub.runs.add_workflow(REPO, UPDATE)
         port = free_port()
         workspace.bot_url = f"http://127.0.0.1:{port}/slack/events"
-        made = kind(
-            directory=directory,
-            slack=workspace,
-            aws=aws,
-            proxy=proxy,
-            github=hub,
-            states={state.name: state for state in states},
-            settings=merged(_settings(states, policy, aws, proxy, hub), settings or {}),
-            environment=_environment(workspace, hub, port) | dict(environment or {}),
-            port=port,
-        )
+        named = {state.name: state for state in states}
+        written = merged(_settings(states, policy, aws, proxy, hub), settings or {})
+        variables = _environment(workspace, hub, port) | dict(environment or {})
+        made = kind(directory, workspace, aws, proxy, hub, named, written, variables, port)
         stack.push_async_callback(made.aclose)
         for command in processes:
             await made.start(command)
