@@ -141,7 +141,10 @@ def claim(
     state: Annotated[str, typer.Option("--state", help="The state that this job runs Terraform on.")],
     strict: Annotated[bool, typer.Option("--strict", help="Fail if the claim cannot be recorded.")] = False,
     seal: Annotated[
-        Seal, typer.Option("--seal", help="Give the command a host name of its own: where it can have one, or fail.")
+        Seal,
+        typer.Option(
+            "--seal", help="Give the command a host name of its own: if it may have one; always, or fail; never."
+        ),
     ] = Seal.AUTO,
 ) -> None:
     """For CI jobs: record which run this is, on which host; with a command, run it and report its end."""

@@ -75,8 +75,12 @@ def _without_coercion(environ: dict[bytes, bytes]) -> dict[bytes, bytes]:
 
 
 def processes() -> dict[int, Process]:
-    """Every process that can be seen and is not a zombie, by its id."""
-    found = (_process(int(entry.name)) for entry in _PROC.iterdir() if entry.name.isdigit())
+    """Every process that can be seen and is not a zombie, by its id; none where there is no `/proc`."""
+    try:
+        ids = [int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit()]
+    except OSError:
+        return {}
+    found = map(_process, ids)
     return {process.pid: process for process in found if process is not None}
 
 
@@ -92,10 +96,17 @@ def below(pid: int) -> list[Process]:
 
 
 def above(pid: int) -> Iterator[Process]:
-    """The parents of a process, nearest first, as far up as this PID namespace goes."""
+    """The parents of a process, nearest first, as far up as this PID namespace goes: the last one's parent is 0.
+
+    One that cannot be seen has no name, and ends the line.
+    """
     known = processes()
-    process = known.get(pid)
-    while process is not None and (process := known.get(process.parent)) is not None:
+    process = known.get(pid, Process(pid, pid, ""))
+    while process.parent != 0:
+        if process.parent not in known:
+            yield Process(process.parent, 0, "")
+            return
+        process = known[process.parent]
         yield process
 
 

@@ -383,6 +383,34 @@ async def test_a_bot_that_never_answers_does_not_make_the_command_wait(run, star
     assert b"warning" in err
 
 
+async def test_a_bot_that_answers_late_gets_a_claim_that_is_not_sealed(namespaces, run, in_github, bot, own_host):
+    news = []
+
+    async def take(request):
+        news.append(await request.json())
+        await asyncio.sleep(3)
+        return web.json_response({"id": "c1"}, status=201)
+
+    async def hear(request):
+        news.append(await request.json())
+        return web.json_response({"id": "c1", "lock_id": None})
+
+    app = web.Application()
+    app.add_routes([web.post("/api/v1/claims", take), web.patch("/api/v1/claims/c1", hear)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    environ = in_github(bot.start_run(), TFLOCK_URL=f"http://127.0.0.1:{runner.addresses[0][1]}")
+
+    ended = await run("claim", "--state", "staging", "--", "hostname", **environ)
+    await runner.cleanup()
+
+    assert (ended.code, ended.out) == (0, f"{own_host}\n")
+    assert ended.err == "tflock: host not sealed: tflock did not answer within 2 s\n"
+    assert news[0]["host"] == own_host
+    assert news[-1] == {"exit_code": 0, "processes_left": 0}
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import os
 
 import pytest
 from aiohttp import web
 
 from bot.cli.host import is_private
+from bot.cli.linux import above
 
 ID = "959fcba5e7a7" + "0f" * 26
 DOCKER = f"27 1 0:45 /var/lib/docker/containers/{ID}/hostname /etc/hostname rw - ext4 /dev/sda1 rw\n"
@@ -73,10 +75,20 @@ def test_a_pod_has_its_own_name_unless_it_is_the_nodes_or_is_used_again(machine,
         (["sh", "java", "tini"], False),
         (["sh", "gitlab-runner"], False),
         (["bash", "something-new"], False),
+        (["bash", ""], False),  # hidden, or another user's
     ],
 )
 def test_a_container_in_which_an_agent_takes_one_job_after_another_is_no_jobs_own(machine, above, private):
     assert is_private({}, ID[:12], above, root=machine(mounts=DOCKER)) is private
+
+
+def test_the_line_of_parents_ends_at_the_first_process_or_where_it_cannot_be_seen():
+    mine, nobody = list(above(os.getpid())), list(above(2**22))
+
+    assert mine[0].pid == os.getppid()
+    assert mine[-1].parent == 0
+    assert all(process.name for process in mine)
+    assert [process.name for process in nobody] == [""]
 
 
 @pytest.fixture
