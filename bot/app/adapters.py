@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -71,6 +72,7 @@ def _ecs(section: EcsSection, config: Config, aws: AwsClients) -> dict[str, Any]
     return {
         "region": section.region,
         "client": lambda: aws.client("ecs", access),
+        "logs": lambda region: aws.client("logs", replace(access, region=region or access.region)),
         "run": aws.run,
         "relist_delay": section.relist_delay,
     }

@@ -28,7 +28,14 @@ from bot.core.aws_codes import Meaning, meaning_of
 from bot.core.evidence import NotFound, Trouble, Unseen
 from bot.errors import UpstreamError
 
-_SYSTEMS = {"cloudwatch": "CloudWatch", "dynamodb": "DynamoDB", "ecs": "ECS", "s3": "S3", "sts": "STS"}
+_SYSTEMS = {
+    "cloudwatch": "CloudWatch",
+    "dynamodb": "DynamoDB",
+    "ecs": "ECS",
+    "logs": "CloudWatch Logs",
+    "s3": "S3",
+    "sts": "STS",
+}
 _HINTS = {"s3:GetObject": " (s3:ListBucket is needed, too: without it S3 denies what is not there)"}
 _NO_SUCH_TASK = re.compile(r"task was not found|invalid (task )?identifier|taskid", re.IGNORECASE)
 _BY_STATUS: Mapping[int, Meaning] = {

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
-from bot.core.evidence import Found, NotFound, Observation, Trouble
+from bot.core.evidence import Found, Observation, Offset, Trouble
+from bot.core.joblog.reader import LogReader
 from bot.core.joblog.values import JobLog
-from bot.core.run import Cancelled, CancelResult, Job, Pipeline, Run, RunRef, Switched, SwitchResult
-from bot.http.client import Absent, Failed, Limits, observe, slow
+from bot.core.run import Cancelled, CancelResult, Conclusion, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
+from bot.http.client import Absent, Failed, Limits, Portion, observe, slow
 from bot.ports.clock import Clock
 
 T = TypeVar("T")
@@ -23,6 +24,9 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 _MOST_REMEMBERED = 5000
+_LATE_LINES = timedelta(minutes=2)
+LOG = Portion(head=7 * 1024 * 1024, tail=1024 * 1024)
+"""How much of a job's log is read. A lock is taken early, and how a job ended is said at the end."""
 
 
 class CiSystem(Protocol):
@@ -40,6 +44,15 @@ class CiSystem(Protocol):
     escalate_after: timedelta
     clock: Clock
     limits: Limits
+
+    @property
+    def offset(self) -> Offset | None:
+        """How far the system's clock is from ours, by its newest answer."""
+        ...
+
+    async def log(self, run: Run, job: Job) -> tuple[LogReader, bool]:
+        """A reader that the log of one job went through, and whether that was all of it."""
+        ...
 
     async def runs(self, pipeline: Pipeline, since: datetime) -> Iterable[Run]:
         """Every run that may have been going on at or after `since`, in any order; others may be among them."""
@@ -67,6 +80,7 @@ class Source:
     """A CI system as a `bot.ports.RunSource`: every look-up within the system's limits, every error as a value."""
 
     ci: CiSystem
+    _logs: dict[tuple[RunRef, str, int], JobLog] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -94,7 +108,25 @@ class Source:
         return await self._observe(lambda: self.ci.run(ref))
 
     async def log(self, run: Run, job: Job) -> Observation[JobLog]:
-        return NotFound(self.system, f"the log of job {job.id} of run {run.ref.id}", self.ci.clock.now())
+        """A log that can grow no more is read once."""
+        key = (run.ref, job.id, job.attempt)
+        if key in self._logs:
+            return Found(self._logs[key], self.ci.clock.now(), self.ci.offset)
+
+        async def read() -> JobLog:
+            reader, is_read = await self.ci.log(run, job)
+            return reader.close(is_whole=is_read and _is_complete(job))
+
+        seen = await self._observe(read)
+        if isinstance(seen, Found) and self._grows_no_more(job):
+            remember(self._logs, key, seen.value)
+        return seen
+
+    def _grows_no_more(self, job: Job) -> bool:
+        """Systems may still take in lines for a moment after they call a job ended."""
+        if job.phase is not Phase.ENDED or job.ended_at is None or job.conclusion in {None, Conclusion.LOST}:
+            return False
+        return job.ended_at < self.ci.clock.now() - _LATE_LINES
 
     def ref_from_url(self, url: str) -> RunRef | None:
         return self.ci.ref_from_url(url)
@@ -137,7 +169,16 @@ class Source:
 
     async def _observe(self, look: Callable[[], Awaitable[T]], *, more: float = 0.0) -> Observation[T]:
         limit = self.ci.limits.overall + more
-        return await observe(look, system=self.system, clock=self.ci.clock, limit=limit, event="ci.unseen")
+        seen = await observe(look, system=self.system, clock=self.ci.clock, limit=limit, event="ci.unseen")
+        return replace(seen, offset=self.ci.offset) if isinstance(seen, Found) else seen
+
+
+def _is_complete(job: Job) -> bool:
+    """Whether a log that was read to its last byte has all that the job wrote.
+
+    What was cut off, or given up, may have said more than arrived.
+    """
+    return job.phase is Phase.ENDED and job.conclusion in {Conclusion.SUCCESS, Conclusion.FAILED}
 
 
 def going_on_since(since: datetime, runs: Iterable[Run]) -> list[Run]:

@@ -25,11 +25,11 @@ DEFAULT_SETTLE: Mapping[Conclusion, timedelta] = {
 """GitHub ends a cancelled job by force after 5 minutes; a runner's lease lasts 10. Some time is added to each."""
 
 _SLOWER: Mapping[tuple[str, Conclusion], timedelta] = {
-    ("GitLab CI", Conclusion.CANCELLED): timedelta(seconds=625),
-    ("GitLab CI", Conclusion.TIMED_OUT): timedelta(seconds=625),
+    ("GitLab CI", Conclusion.CANCELLED): timedelta(seconds=670),
+    ("GitLab CI", Conclusion.TIMED_OUT): timedelta(seconds=670),
 }
-"""Systems that take longer, by their proper names: gitlab-runner hears of a cancel when it next asks, and waits 10
-minutes between SIGTERM and SIGKILL."""
+"""Systems that take longer, by their proper names: gitlab-runner hears of a cancel when it next reports, within a
+minute, and waits 10 minutes between SIGTERM and SIGKILL."""
 
 _POD = "[2456789bcdfghjklmnpqrstvwxz]"
 """The letters of which Kubernetes makes pod suffixes (`k8s.io/apimachinery/pkg/util/rand`)."""
@@ -118,13 +118,17 @@ class Policy:
     def settle_time(self, conclusion: Conclusion | None, system: str = "") -> timedelta:
         """How long after its end a job with this conclusion may still be writing; the longest, where it is not known.
 
-        `system` is the CI system's proper name: where that one takes longer than the configured time, its own counts.
-        Success and skipped settle as a failure does.
+        `system` is the CI system's proper name: where that one takes longer than usual, its own time counts, unless
+        the team has configured less than usual. Success and skipped settle as a failure does.
         """
         if conclusion in {Conclusion.SUCCESS, Conclusion.SKIPPED}:
             conclusion = Conclusion.FAILED
         times = {**DEFAULT_SETTLE, **self.settle}
-        times |= {end: max(times[end], slower) for (name, end), slower in _SLOWER.items() if name == system}
+        times |= {
+            end: max(times[end], slower)
+            for (name, end), slower in _SLOWER.items()
+            if name == system and times[end] >= DEFAULT_SETTLE[end]
+        }
         longest = max(times.values())
         return longest if conclusion is None else times.get(conclusion, longest)
 

@@ -1,4 +1,4 @@
-"""The CI systems: can the runs of every mapped pipeline be listed, and may they be cancelled."""
+"""The CI systems: can the runs of every mapped pipeline be listed, their logs be read, and may they be cancelled."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from datetime import timedelta
 from bot.app.wiring import Wiring
 from bot.config.settings import Config, StateSettings
 from bot.core.evidence import Found, Unseen
-from bot.core.run import CancelResult, Pipeline, RunRef
+from bot.core.run import CancelResult, Phase, Pipeline, RunRef
 from bot.doctor.check import Area, Result
 from bot.ports.clock import Clock
 from bot.ports.runs import RunSource
 
 _BACK = timedelta(hours=1)
+_BACK_FOR_LOGS = timedelta(days=1)
+_MOST_RUNS = 3
+_FOR_LOGS = "give the credentials that right (docs/job-logs.md): else locks are tied to runs by their time alone"
 _NO_RUN = "0"
 """An id that no run has: asking for its end tells whether the token may ask, and ends nothing."""
 
@@ -25,9 +28,10 @@ async def checks(config: Config, wiring: Wiring) -> list[Result]:
     pipelines = dict.fromkeys(pipeline for state in config.states.values() for pipeline in state.pipelines)
     first = {pipeline.ci: pipeline for pipeline in reversed(pipelines)}
     listed = await asyncio.gather(*(_listed(sources[pipeline.ci], pipeline, clock) for pipeline in pipelines))
+    logs = await asyncio.gather(*(_logged(sources[name], pipeline, clock) for name, pipeline in first.items()))
     rights = await asyncio.gather(*(_may_cancel(sources[name], pipeline) for name, pipeline in first.items()))
     unasked = [check for state in config.states.values() for check in _unmapped(state)]
-    return [*listed, *rights, *unasked]
+    return [*listed, *logs, *rights, *unasked]
 
 
 async def _listed(source: RunSource, pipeline: Pipeline, clock: Clock) -> Result:
@@ -37,6 +41,22 @@ async def _listed(source: RunSource, pipeline: Pipeline, clock: Clock) -> Result
     detail = seen.detail if isinstance(seen, Unseen) else f"{source.system} does not know {seen.what}"
     fix = "correct the token, its rights, or the pipeline: its states can be unlocked only when all runs are seen"
     return Area(source.name).fail("runs", f"{pipeline.title}: {detail}", fix)
+
+
+async def _logged(source: RunSource, pipeline: Pipeline, clock: Clock) -> Result:
+    """Reads the log of one job that ended lately."""
+    area, listed = Area(source.name), await source.runs(pipeline, since=clock.now() - _BACK_FOR_LOGS)
+    ended = [run for run in listed.value if run.phase is Phase.ENDED] if isinstance(listed, Found) else []
+    for run in ended[:_MOST_RUNS]:
+        seen = await source.with_jobs(run)
+        jobs = seen.value.jobs or () if isinstance(seen, Found) else ()
+        for job in [job for job in jobs if job.started_at is not None][:1]:
+            log = await source.log(run, job)
+            if isinstance(log, Found):
+                return area.ok("logs", f"{source.system} shows the log of a job of {pipeline.title}")
+            if isinstance(log, Unseen):
+                return area.warn("logs", log.detail, _FOR_LOGS)
+    return area.ok("logs", f"none was tried: {pipeline.title} has no job that ended in the last day and kept its log")
 
 
 async def _may_cancel(source: RunSource, pipeline: Pipeline) -> Result:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -20,7 +20,7 @@ import stamina
 import structlog
 from httpx import codes
 
-from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
+from bot.core.evidence import Found, NotFound, Observation, Offset, Trouble, Unseen
 from bot.http.values import Json
 from bot.ports.clock import Clock
 
@@ -33,6 +33,8 @@ _TRIES = 3
 _AT_ONCE = 10
 _MOST_BYTES = 32 * 1024 * 1024
 _LONGEST_WAIT = 2.0
+_MOST_HOPS = 3
+_PIECE = 32_768
 _RETRIED = frozenset({Trouble.SERVER_ERROR, Trouble.NO_CONNECTION})
 _DAY = timedelta(days=1).total_seconds()
 
@@ -118,6 +120,22 @@ class Refusal:
         return Failed(Trouble.THROTTLED, f"{said} until {until}", retry_after=wait)
 
 
+class Sink(Protocol):
+    """Takes a long text piece by piece. `gap` tells it that something was left out before what comes next."""
+
+    def feed(self, chunk: bytes) -> None: ...
+
+    def gap(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """How much of a long text is read: so many bytes from its beginning, and so many from its end."""
+
+    head: int
+    tail: int
+
+
 Errors: TypeAlias = Mapping[int, Failed | Absent]
 """What went wrong, by status; 3, 4 and 5 are for all statuses that begin so and are not named themselves."""
 
@@ -173,6 +191,8 @@ class Client:
         self._timeout = httpx.Timeout(limits.read, connect=limits.connect, pool=limits.overall)
         self._http = http or _new(base_url)
         self._slots = asyncio.Semaphore(at_once)
+        self.offset: Offset | None = None
+        """How far the server's clock is from ours, by the `Date` of its newest answer."""
 
     async def get_object(self, path: str, about: str, params: Mapping[str, str] | None = None) -> Json:
         return self.as_object(await self.send("GET", path, about, params=params), about)
@@ -218,6 +238,45 @@ class Client:
         self._check(response, about, "", "")
         return response.content
 
+    async def stream(
+        self,
+        path: str,
+        about: str,
+        into: Sink,
+        portion: Portion,
+        *,
+        params: Mapping[str, str] | None = None,
+        needs: str = "",
+        follows: bool = False,
+    ) -> bool:
+        """Sends a long text through `into` and keeps nothing of it; one try. True if it was read to its last byte.
+
+        With `follows` a redirect is followed, and no credentials go along: not even to the same server.
+        """
+        whole = {"Accept-Encoding": "identity"}
+        async with self._slots:
+            request = self._request("GET", path, params=params, headers=whole)
+            response = await self._opened(request)
+            for _ in range(_MOST_HOPS):
+                if not (follows and response.has_redirect_location) or self._is_stranger(response):
+                    break
+                await response.aclose()
+                request = self._away(request, response, whole)
+                response = await self._opened(request, is_ours=False)
+            try:
+                if not response.is_success or self._is_stranger(response):
+                    await self._refused(response, about, needs, is_ours=request.url.host == self._host)
+                done = await self._pour(response, into, portion.head)
+            finally:
+                await response.aclose()
+            size = _size(response)
+            if done:
+                return True
+            into.gap()
+            if size is not None and portion.tail:
+                await self._tail(request, into, max(portion.head, size - portion.tail), portion.tail)
+            return False
+
     def document(self, response: httpx.Response) -> Any:
         """The JSON of an answer. Raises Failed (garbled) for anything else."""
         try:
@@ -260,8 +319,8 @@ class Client:
 
         Redirects are not followed: no secret travels to another place.
         """
+        response = await self._opened(request)
         with translated(self.system):
-            response = await self._http.send(request, stream=True, follow_redirects=False)
             content = bytearray()
             try:
                 async for piece in response.aiter_bytes():
@@ -273,6 +332,86 @@ class Client:
         # the text is decoded by now, so the headers about its coding are true no longer
         kept = [(name, value) for name, value in response.headers.multi_items() if name not in _OF_CODING]
         return httpx.Response(response.status_code, headers=kept, content=bytes(content[:most]), request=request)
+
+    async def _opened(self, request: httpx.Request, *, is_ours: bool = True) -> httpx.Response:
+        """The answer's status and headers, which tell the server's clock; its text is still to be read."""
+        sent = self._clock.now()
+        with translated(self.system):
+            response = await self._http.send(request, stream=True, follow_redirects=False)
+        if is_ours:
+            self.offset = offset_of(response.headers, sent, self._clock.now()) or self.offset
+        return response
+
+    @property
+    def _host(self) -> str:
+        return urlsplit(self.base_url).hostname or ""
+
+    def _away(self, request: httpx.Request, response: httpx.Response, headers: Mapping[str, str]) -> httpx.Request:
+        """The request that a redirect asks for, without credentials, and never from https to anything less."""
+        with translated(self.system):
+            target = request.url.join(response.headers["location"])
+            is_less = target.scheme != "https" and request.url.scheme == "https"
+            if target.scheme not in {"http", "https"} or is_less or target.userinfo:
+                raise garbled(f"{self.system} sends on to a place that is not safe to ask")
+            return httpx.Request(
+                "GET",
+                target,
+                headers={"User-Agent": "tflock", **headers},
+                extensions={"timeout": self._timeout.as_dict()},
+            )
+
+    async def _refused(self, response: httpx.Response, about: str, needs: str, *, is_ours: bool) -> None:
+        """Raises for an answer that is no success. What another place says is not in this system's own words."""
+        content = bytearray()
+        with translated(self.system):
+            async for piece in response.aiter_bytes():
+                content += piece
+                if len(content) >= _PIECE:
+                    break
+        if is_ours:
+            self._check(
+                httpx.Response(
+                    response.status_code,
+                    headers=[(k, v) for k, v in response.headers.multi_items() if k not in _OF_CODING],
+                    content=bytes(content[:_PIECE]),
+                    request=response.request,
+                ),
+                about,
+                "",
+                needs,
+            )
+        if response.status_code in {codes.NOT_FOUND, codes.GONE}:
+            raise Absent(f"{about}: it has expired, or was never kept")
+        detail = f"the place that {self.system} keeps {about} at does not give it ({response.status_code})"
+        raise Failed(Trouble.SERVER_ERROR, detail)
+
+    async def _pour(self, response: httpx.Response, into: Sink, most: int) -> bool:
+        """Whether the text came to its end within `most` bytes. Lets others run between two pieces."""
+        left = most
+        with translated(self.system):
+            async for chunk in response.aiter_bytes():
+                for first in range(0, min(len(chunk), left), _PIECE):
+                    into.feed(chunk[first : min(first + _PIECE, left)])
+                    await asyncio.sleep(0)
+                left -= len(chunk)
+                if left < 0:
+                    return False
+        return True
+
+    async def _tail(self, request: httpx.Request, into: Sink, first: int, most: int) -> None:
+        """The end of a text from byte `first` on, from a server that can; else nothing more of it."""
+        asked = httpx.Request(
+            "GET",
+            request.url,
+            headers={**request.headers, "Range": f"bytes={first}-"},
+            extensions=request.extensions,
+        )
+        response = await self._opened(asked, is_ours=False)
+        try:
+            if response.status_code == codes.PARTIAL_CONTENT:
+                await self._pour(response, into, most)
+        finally:
+            await response.aclose()
 
     def _check(self, response: httpx.Response, about: str, doing: str, needs: str) -> None:
         """Raises for every answer but a success, by the system's own table and then by everybody's."""
@@ -287,6 +426,28 @@ class Client:
 
 
 _OF_CODING = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+
+
+def _size(response: httpx.Response) -> int | None:
+    """How long the text is, where the answer says so and it comes as it is."""
+    text = response.headers.get("content-length", "")
+    is_plain = response.headers.get("content-encoding", "identity") == "identity"
+    return int(text) if is_plain and text.isascii() and text.isdigit() and len(text) < 16 else None  # noqa: PLR2004 - no text is longer
+
+
+def offset_of(headers: Mapping[str, str], sent: datetime, received: datetime) -> Offset | None:
+    """A server's clock against ours, by the `Date` of an answer that no cache in between has kept.
+
+    `Date` is cut down to the second (RFC 9110, 6.6.1), and was written at some time between the two instants.
+    """
+    try:
+        at = parsedate_to_datetime(headers.get("date", ""))
+    except (ValueError, OverflowError, TypeError):
+        return None
+    if at.tzinfo is None or headers.get("age", "0").strip() != "0":
+        return None
+    half = (received - sent) / 2
+    return Offset(at - (sent + half), abs(half) + timedelta(seconds=1))
 
 
 def of(system: str) -> str:

@@ -244,6 +244,18 @@ async def test_a_token_that_may_only_read_is_a_warning_for_kill_job(around, heal
     assert await around.still_held(running)
 
 
+async def test_the_log_of_a_job_is_tried_and_a_missing_right_is_a_warning(around, levels):
+    await around.hold()
+    around.github.runs.runs("acme/infra")[0].jobs[-1].log = "2026-11-21T09:05:03.1Z ok\r\n"
+
+    assert (await levels("github", "logs"))[:2] == (0, ["ok"])
+    around.github.answer_next("/logs", status=403, body='{"message": "Resource not accessible"}')
+    code, found, told = await levels("github", "logs")
+
+    assert (code, found) == (0, ["warn"])
+    assert "actions: read" in told
+
+
 async def test_looking_whether_runs_may_be_cancelled_cancels_none(around, levels):
     await around.hold(ended=None)
 

@@ -128,6 +128,16 @@ def test_settle_times_follow_the_conclusion_and_the_unknown_waits_longest(conclu
     assert Policy().settle_time(conclusion) == timedelta(seconds=seconds)
 
 
+def test_gitlab_takes_longer_over_a_cancel_than_the_others_unless_the_team_says_less():
+    long, short = (Policy(settle={Conclusion.CANCELLED: timedelta(seconds=s)}) for s in (900, 4))
+
+    assert Policy().settle_time(Conclusion.CANCELLED, "GitLab CI") == timedelta(seconds=670)
+    assert Policy().settle_time(Conclusion.CANCELLED, "Jenkins") == timedelta(seconds=330)
+    assert Policy().settle_time(None, "GitLab CI") == timedelta(seconds=670)
+    assert long.settle_time(Conclusion.CANCELLED, "GitLab CI") == timedelta(seconds=900)
+    assert short.settle_time(Conclusion.CANCELLED, "GitLab CI") == timedelta(seconds=4)
+
+
 def test_a_settle_time_that_is_not_given_keeps_its_default():
     policy = Policy(settle={Conclusion.FAILED: timedelta(hours=1)})
     assert policy.settle_time(Conclusion.LOST) == timedelta(seconds=660)

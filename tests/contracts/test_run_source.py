@@ -10,18 +10,21 @@ async context manager `world()`. What it yields drives the adapter's stand-in:
     finish(id, conclusion, at)      its newest attempt ends, its runner reporting it
     rerun(id, at)                   it is started again under the same id, and goes on
     url(id)                         the page of a run
+    write_log(id, lines)            what the newest job that runs Terraform writes: pairs of a time and a line
+    stall_logs()                    from now on logs take half a minute
     fail(trouble)                   from now on the system answers every question with this trouble
     forbid_writes()                 from now on the adapter's credentials may only read
     is_on(pipeline) -> bool         whether the pipeline may be started, as the stand-in knows it
     has_ended(id) -> bool           whether the run has ended, as the stand-in knows it
 
 What a system cannot do at all its file names in `LACKS`, and is not asked for: "reruns" under the same id, "time-outs"
-as an end of their own, a "switch" for a pipeline.
+as an end of their own, a "switch" for a pipeline, the "tails" of logs that are too long to be read whole.
 """
 
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,6 +32,7 @@ import pytest
 
 import bot.ci
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
+from bot.core.joblog.values import LogEnd
 from bot.core.run import CancelResult, Conclusion, Phase, RunRef, SwitchResult
 
 HERE = Path(__file__).parent
@@ -270,3 +274,104 @@ async def test_writes_without_an_answer_are_not_known(world):
 
     assert (await world.source.cancel(RunRef(world.pipeline, run_id), force=False)).result is CancelResult.NOT_KNOWN
     assert (await world.source.switch(world.pipeline, on=False)).result is SwitchResult.NOT_KNOWN
+
+
+LOCK = "6f0a7b12-0a3c-4d55-9c1e-2b7d1c9d4e10"
+WORK = "aws_db_instance.staging: Still creating... [10s elapsed]"
+REFUSED = (
+    "Error: Error acquiring the state lock",
+    "Error message: ConditionalCheckFailedException",
+    "Lock Info:",
+    f"  ID:        {LOCK}",
+    "  Path:      acme-tfstate/staging.tfstate",
+)
+
+
+def written(world, *lines, conclusion=Conclusion.FAILED):
+    """A run that ended an hour ago, and whose job wrote these lines, a second apart."""
+    run_id = world.start(ago(hours=2))
+    world.write_log(run_id, [(ago(minutes=90) + timedelta(seconds=n), line) for n, line in enumerate(lines)])
+    world.finish(run_id, conclusion, ago(hours=1))
+    return run_id
+
+
+async def log_of(world, run_id):
+    run = await full(world, run_id)
+    return await world.source.log(run, run.jobs[-1])
+
+
+async def test_the_log_of_a_job_shows_terraform_at_work_at_its_own_times(world):
+    log = value(await log_of(world, written(world, "+ terraform apply", WORK, WORK)))
+
+    (span,) = log.shows(ago(minutes=90), lock_id=LOCK)
+    assert ago(minutes=90) <= span.first < span.last <= ago(minutes=90) + timedelta(seconds=3)
+    assert not log.shows(ago(minutes=80), lock_id=LOCK)
+
+
+async def test_the_log_of_a_job_that_was_refused_a_lock_names_it(world):
+    log = value(await log_of(world, written(world, "+ terraform apply", *REFUSED)))
+
+    assert log.was_refused(LOCK)
+    assert not log.shows(ago(hours=2), lock_id=LOCK)
+
+
+async def test_a_log_without_a_line_of_terraform_s_at_work_shows_nothing(world):
+    log = value(await log_of(world, written(world, "+ npm test", "ok")))
+
+    assert (log.work, log.refused, log.end is LogEnd.DECLARED) == ((), (), False)
+
+
+async def test_a_log_that_is_not_kept_is_not_found(world):
+    run = await full(world, world.start(ago(minutes=5)))
+    strange = replace(run, ref=RunRef(run.ref.pipeline, "99999999", ""), title="")
+
+    seen = await world.source.log(strange, replace(run.jobs[-1], id="99999999", url=""))
+
+    assert isinstance(seen, NotFound | Unseen)
+
+
+async def test_a_log_that_may_not_be_read_is_unseen_and_decides_nothing(world):
+    run = await full(world, written(world, "+ terraform apply", WORK))
+    world.fail(Trouble.DENIED)
+
+    seen = await world.source.log(run, run.jobs[-1])
+
+    assert (type(seen), seen.trouble) == (Unseen, Trouble.DENIED)
+    assert seen.detail
+
+
+async def test_a_log_that_takes_too_long_is_unseen(world):
+    run = await full(world, written(world, "+ terraform apply", WORK))
+    world.source.ci.limits = replace(world.source.ci.limits, overall=0.5)
+    world.stall_logs()
+
+    seen = await world.source.log(run, run.jobs[-1])
+
+    assert (type(seen), seen.trouble) == (Unseen, Trouble.TIMED_OUT)
+
+
+async def test_of_a_huge_log_the_beginning_and_the_end_are_read_and_it_is_not_whole(world):
+    padding = ["x" * 60_000] * 170
+    run_id = written(world, "+ terraform apply", WORK, *padding, "Error: Error releasing the state lock", *REFUSED[1:])
+
+    log = value(await log_of(world, run_id))
+
+    assert (log.is_whole, len(log.shows(ago(minutes=90)))) == (False, 1)
+    assert log.kept == ((LOCK,) if world.source.name in able("tails") else ())
+
+
+async def test_the_log_of_a_job_that_is_over_is_read_once(world):
+    run = await full(world, written(world, "+ terraform apply", WORK))
+    first = value(await world.source.log(run, run.jobs[-1]))
+    world.fail(Trouble.SERVER_ERROR)
+
+    assert value(await world.source.log(run, run.jobs[-1])) == first
+
+
+async def test_an_answer_tells_how_far_the_system_s_clock_is_from_ours(world):
+    world.stand_in.offset = timedelta(minutes=-10)
+    run_id = world.start(ago(hours=2))
+
+    seen = await world.source.run(RunRef(world.pipeline, run_id))
+
+    assert abs(seen.offset.ahead + timedelta(minutes=10)) <= seen.offset.within < timedelta(seconds=5)

@@ -66,6 +66,13 @@ class Azure:
     def rerun(self, run_id, at):
         self.stand_in.runs.rerun(int(run_id), at=at)
 
+    def write_log(self, run_id, lines):
+        text = "\r\n".join(f"{at:%Y-%m-%dT%H:%M:%S}.1234567Z {line}" for at, line in lines)
+        self.stand_in.runs.write_log(int(run_id), text)
+
+    def stall_logs(self):
+        self.stand_in.answer_next("/logs/", delay=30, times=10**6)
+
     def url(self, run_id):
         return f"{self.stand_in.base_url}/{PROJECT}/_build/results?buildId={run_id}&view=results"
 

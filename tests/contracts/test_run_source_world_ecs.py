@@ -37,9 +37,9 @@ class WallClock:
         return datetime.now(UTC)
 
 
-def client_of(stand_in, key):
+def client_of(stand_in, key, service="ecs"):
     return Session().create_client(
-        "ecs",
+        service,
         region_name=stand_in.region,
         endpoint_url=stand_in.base_url,
         aws_access_key_id=key,
@@ -52,6 +52,7 @@ class EcsRuns:
     def __init__(self, stand_in):
         self.stand_in = stand_in
         self.clients = {key: client_of(stand_in, key) for key in (stand_in.access_key, stand_in.reading_key)}
+        self.logs = {key: client_of(stand_in, key, "logs") for key in self.clients}
         self.key = stand_in.access_key
         self.pipeline, self.other = pipeline(CLUSTER, "production"), pipeline(CLUSTER, "staging")
         self.unknown = pipeline("gone", "production")
@@ -60,6 +61,7 @@ class EcsRuns:
                 name="ecs",
                 region=stand_in.region,
                 client=lambda: self.clients[self.key],
+                logs=lambda _: self.logs[self.key],
                 run=asyncio.to_thread,
                 clock=WallClock(),
                 pipelines=(self.pipeline, self.other),
@@ -83,6 +85,12 @@ class EcsRuns:
         else:
             self.stand_in.runs.finish(run_id, 0 if conclusion is Conclusion.SUCCESS else 1, at=at)
 
+    def write_log(self, run_id, lines):
+        self.stand_in.runs.run(run_id).log = list(lines)
+
+    def stall_logs(self):
+        self.stand_in.answer_next("GetLogEvents", delay=30, times=10**6)
+
     def url(self, run_id):
         return self.stand_in.url(self.stand_in.runs.run(run_id))
 
@@ -104,5 +112,5 @@ async def world():
     async with EcsStandIn(stop_delay=timedelta(seconds=0.2), retention=timedelta(days=60)) as stand_in:
         made = EcsRuns(stand_in)
         yield made
-        for client in made.clients.values():
+        for client in (*made.clients.values(), *made.logs.values()):
             client.close()

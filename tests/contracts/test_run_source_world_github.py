@@ -65,6 +65,13 @@ class GitHub:
     def rerun(self, run_id, at):
         self.stand_in.runs.rerun(int(run_id), at=at)
 
+    def write_log(self, run_id, lines):
+        job = self.stand_in.runs.run(int(run_id)).jobs[-1]
+        job.log = "\r\n".join(f"{at:%Y-%m-%dT%H:%M:%S}.1234567Z {line}" for at, line in lines) + "\r\n"
+
+    def stall_logs(self):
+        self.stand_in.answer_next("/logs", delay=30, times=10**6)
+
     def url(self, run_id):
         return f"{self.stand_in.base_url}/{REPO}/actions/runs/{run_id}"
 

@@ -13,6 +13,7 @@ from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Pipeline
 from tests.worlds.ci.gitlab import GitLabStandIn
 
+LACKS = {"tails"}
 PROJECT = "acme/infra"
 WORDS = {
     Conclusion.SUCCESS: ("success", ""),
@@ -67,6 +68,13 @@ class World:
 
     def rerun(self, run_id, at):
         self.stand_in.runs.retry(int(run_id), at=at)
+
+    def write_log(self, run_id, lines):
+        text = "".join(f"{at:%Y-%m-%dT%H:%M:%S}.123456Z 01O {line}\n" for at, line in lines)
+        self.stand_in.runs.pipeline(int(run_id)).jobs[-1].trace = text
+
+    def stall_logs(self):
+        self.stand_in.answer_next("/trace", delay=30, times=10**6)
 
     def url(self, run_id):
         return f"{self.stand_in.origin}/{PROJECT}/-/pipelines/{run_id}"

@@ -27,7 +27,7 @@ ANSWERS = {
     Trouble.DENIED: {"status": 401},
     Trouble.GARBLED: {"body": '{"builds": [{"numb'},
 }
-LACKS = {"reruns"}  # every start of a Jenkins job is a build with a number of its own
+LACKS = {"reruns", "tails"}  # every start of a Jenkins job is a build with a number of its own
 
 
 def pipeline(job):
@@ -64,6 +64,13 @@ class World:
     def finish(self, run_id, conclusion, at):
         result, interruption = WORDS[conclusion]
         self.stand_in.runs.finish(self.build(run_id), result, at=at, interruption=interruption)
+
+    def write_log(self, run_id, lines):
+        for at, line in lines:
+            self.stand_in.runs.write(self.build(run_id), line, at)
+
+    def stall_logs(self):
+        self.stand_in.answer_next("/consoleText", delay=30, times=10**6)
 
     def url(self, run_id):
         return f"{self.stand_in.base_url}/job/infra/job/deploy/{run_id}/"

@@ -15,7 +15,8 @@ import httpx
 from httpx import codes
 from pydantic import SecretStr
 
-from bot.http.client import Client, Errors, Limits, Refusal, denied, garbled
+from bot.core.evidence import Offset
+from bot.http.client import Client, Errors, Limits, Portion, Refusal, Sink, denied, garbled
 from bot.http.pages import every_page
 from bot.http.values import Json
 from bot.ports.clock import Clock
@@ -105,6 +106,15 @@ class AzureApi:
         lines = f"startLine=0&endLine={_HEAD_LINES}&api-version={self._version}"
         head = await self._client.beginning(f"{path}?{lines}", about, most=_LONGEST_HEAD)
         return head.decode("utf-8", "replace")
+
+    @property
+    def offset(self) -> Offset | None:
+        return self._client.offset
+
+    async def log(self, path: str, about: str, into: Sink, portion: Portion) -> bool:
+        """A log as it streams by; True if it was read to its last byte."""
+        params = {"api-version": self._version}
+        return await self._client.stream(path, about, into, portion, params=params, needs="Build (read)")
 
     async def send(
         self,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bot.ci.azure.api import AzureApi
 from bot.ci.azure.runs import Timeline, job_from, machine_in, own_agent, record_goes_on, timeline_from
-from bot.ci.frame import remember
+from bot.ci.frame import LOG, remember
 from bot.core.evidence import Trouble
-from bot.core.run import Job
-from bot.http.client import Absent, Failed, together
+from bot.core.run import Job, Phase
+from bot.http.client import Absent, Failed, Portion, Sink, together
 from bot.http.values import Json, inner, is_count, text
 
 _MOST_TIMELINES = 30
@@ -32,6 +33,7 @@ class JobReader:
     def __init__(self, api: AzureApi) -> None:
         self._api = api
         self._machines: dict[str, str] = {}
+        self._logs: dict[str, tuple[int, ...]] = {}
 
     async def read(self, path: str, about: str, *, hosts: bool) -> Parts | None:
         """The jobs of all attempts; None if the build has no timeline. Raises Failed, or Absent.
@@ -46,11 +48,35 @@ class JobReader:
             (record["id"], str(record.get("attempt"))): (record, line) for line in timelines for record in line.jobs
         }
         named = await self._hosts(path, about, list(found.values())) if hosts else [None] * len(found)
+        for record, line in found.values():
+            remember(self._logs, _key(path, record), _log_numbers(record, line))
         jobs = [
             job_from(record, line.tasks_of(record), host)
             for (record, line), host in zip(found.values(), named, strict=True)
         ]
         return Parts(tuple(jobs), any(record_goes_on(record) for line in timelines for record in line.records))
+
+    async def log(self, path: str, about: str, job: Job, into: Sink) -> bool:
+        """Sends a job's log through `into`; True if it was read to its last byte. Raises Failed, or Absent."""
+        key = f"{path}#{job.id}#{job.attempt}"
+        if key not in self._logs or job.phase is not Phase.ENDED:
+            await self.read(path, about, hosts=False)
+        numbers = self._logs.get(key, ())
+        if not numbers:
+            raise Absent(f"a log of job {job.id}")
+        share = Portion(LOG.head // len(numbers), LOG.tail // len(numbers))
+        pieces = [_Pieces() for _ in numbers]
+        reads = await together(
+            *(
+                self._api.log(f"{path}/logs/{number}", f"log {number} of job {job.id}", each, share)
+                for number, each in zip(numbers, pieces, strict=True)
+            )
+        )
+        for is_read, each in zip(reads, pieces, strict=True):
+            await each.pour(into)
+            if not is_read:
+                into.gap()
+        return all(reads)
 
     async def _all(self, path: str, about: str, body: Json) -> list[Timeline]:
         """This timeline and those of all earlier attempts, oldest knowledge first."""
@@ -82,7 +108,7 @@ class JobReader:
 
         Where the log could not be read, nothing is known: the agent's name would rule other machines out.
         """
-        key = f"{path}#{record['id']}#{record.get('attempt')}"
+        key = _key(path, record)
         if key in self._machines:
             return self._machines[key]
         try:
@@ -108,3 +134,37 @@ class JobReader:
             if found is not None:
                 return found
         return None
+
+
+def _key(path: str, record: Json) -> str:
+    return f"{path}#{record['id']}#{record.get('attempt') if is_count(record.get('attempt')) else 1}"
+
+
+def _log_numbers(record: Json, line: Timeline) -> tuple[int, ...]:
+    """The logs of the job's steps in their order; where no step has one, the job's own."""
+    steps = sorted(line.tasks_of(record), key=lambda task: text(task.get("startTime")) or "~")
+    numbers = [inner(task, "log").get("id") for task in steps]
+    found = [number for number in (numbers if any(numbers) else [inner(record, "log").get("id")]) if is_count(number)]
+    return tuple(dict.fromkeys(found))[:_MOST_LOGS]
+
+
+@dataclass
+class _Pieces:
+    """A log that waits for those before it: all are asked for at the same time."""
+
+    pieces: list[bytes | None] = field(default_factory=list)
+
+    def feed(self, chunk: bytes) -> None:
+        self.pieces.append(chunk)
+
+    def gap(self) -> None:
+        self.pieces.append(None)
+
+    async def pour(self, into: Sink) -> None:
+        for piece in self.pieces:
+            if piece is None:
+                into.gap()
+            else:
+                into.feed(piece)
+                await asyncio.sleep(0)
+        into.feed(b"\n")

@@ -106,10 +106,16 @@ def timeline_from(body: Json, about: str) -> Timeline:
 
 
 def job_from(record: Json, tasks: Iterable[Json], host: str | None) -> Job:
-    """One record of type `Job`. With a step that still goes on it has not ended, unless the agent was given up."""
+    """One record of type `Job`. With a step that still goes on it has not ended, unless the agent was given up.
+
+    With a step that was abandoned it is lost: nobody reported that step's end.
+    """
+    tasks = tuple(tasks)
     phase, conclusion = _record_phase(record)
     ended_at = _instant(record.get("finishTime"))
     conclusion = _by_issues(conclusion, record.get("issues"))
+    if phase is Phase.ENDED and any(task.get("result") == "abandoned" for task in tasks):
+        conclusion = Conclusion.LOST
     if phase is Phase.ENDED and any(_goes_on(task) for task in tasks):
         given_up = conclusion in _GIVEN_UP
         phase, conclusion = (Phase.ENDED, Conclusion.LOST) if given_up else (Phase.RUNNING, None)

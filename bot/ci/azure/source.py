@@ -31,7 +31,9 @@ from bot.ci.azure.urls import (
 )
 from bot.ci.ends import without_jobs
 from bot.ci.frame import going_on_since, mine, remember
-from bot.core.run import Cancelled, CancelResult, Conclusion, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
+from bot.core.evidence import Offset
+from bot.core.joblog.reader import LogReader
+from bot.core.run import Cancelled, CancelResult, Conclusion, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
 from bot.http.client import Absent, Failed, Limits, both, garbled, together
 from bot.http.values import Json, inner, text
 from bot.ports.clock import Clock
@@ -167,6 +169,16 @@ class AzureDevOps:
             return f"Azure DevOps does not know {absent.what}"
         except Failed as failed:
             return failed.detail
+
+    @property
+    def offset(self) -> Offset | None:
+        return self._api.offset
+
+    async def log(self, run: Run, job: Job) -> tuple[LogReader, bool]:
+        """Every step has a log of its own."""
+        path, about = run_path(run.ref), f"the timeline of {run_words(run.ref)}"
+        into = LogReader()
+        return into, await self._jobs.log(path, about, job, into)
 
     async def cancel(self, ref: RunRef, *, force: bool) -> Cancelled:
         run = await self._run(ref, hosts=False)

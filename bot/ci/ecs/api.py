@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeGuard, TypeVar
 
 import stamina
 
 from bot.aws.errors import AwsError, is_passing, translated
-from bot.core.evidence import Trouble
-from bot.http.client import Absent, Failed, garbled, together
+from bot.core.evidence import Offset, Trouble
+from bot.http.client import Absent, Failed, garbled, offset_of, together
 from bot.http.pages import every_page
-from bot.http.values import Json, text
+from bot.http.values import Json, inner, objects, text
+from bot.ports.clock import Clock
 
 T = TypeVar("T")
 
@@ -27,6 +29,15 @@ DESIRED = ("RUNNING", "STOPPED")
 """What a list may be narrowed by: tasks that are to run (the default), and those that are to stop or have."""
 
 
+@dataclass(frozen=True, slots=True)
+class LogStream:
+    """Where a container's lines are in CloudWatch Logs; `region` is None for the cluster's own."""
+
+    group: str
+    name: str
+    region: str | None
+
+
 class InThread(Protocol):
     """Runs blocking work in a thread, without waiting for it once the caller is cancelled."""
 
@@ -36,12 +47,19 @@ class InThread(Protocol):
 class EcsApi:
     """Sends calls and reads answers. Every method raises Failed or Absent, and nothing else.
 
-    `client` gives botocore's client of ECS and may block; it is called in `run`'s threads only.
+    `client` gives botocore's client of ECS and `logs` that of CloudWatch Logs in a region (None: the same one). Both
+    may block; they are called in `run`'s threads only.
     """
 
-    def __init__(self, client: Callable[[], Any], run: InThread) -> None:
+    def __init__(
+        self, client: Callable[[], Any], logs: Callable[[str | None], Any], run: InThread, clock: Clock
+    ) -> None:
         self._client = client
+        self._logs = logs
         self._run = run
+        self._clock = clock
+        self.offset: Offset | None = None
+        """How far AWS' clock is from ours, by the `Date` of its newest answer."""
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def task_arns(self, cluster: str, family: str) -> set[str]:
@@ -67,6 +85,24 @@ class EcsApi:
         if [task_id(task.get("taskArn")) for task in tasks] != [name]:
             raise garbled(f"ECS answered with another task than {about}")
         return tasks[0]
+
+    async def containers(self, definition: str) -> list[Json]:
+        """The containers of a task definition."""
+        about = f"task definition {definition.rpartition('/')[2]}"
+        answer = await self._call("DescribeTaskDefinition", about, taskDefinition=definition)
+        return objects(inner(answer, "taskDefinition").get("containerDefinitions"))
+
+    async def events(self, stream: LogStream, about: str, token: str | None, *, from_head: bool) -> Json:
+        """One page of a log stream's events, from its head or from its tail."""
+        arguments: dict[str, Any] = {
+            "logGroupName": stream.group,
+            "logStreamName": stream.name,
+            "startFromHead": from_head,
+            **({"nextToken": token} if token else {}),
+        }
+        return await self._call(
+            "GetLogEvents", about, client=lambda: self._logs(stream.region), service="logs", **arguments
+        )
 
     async def stop(self, cluster: str, task: str, reason: str, about: str) -> None:
         """Asks for the end of a task. To ask again for it changes nothing, so that a lost answer is asked for again."""
@@ -101,10 +137,11 @@ class EcsApi:
         return set(arns)
 
     async def _every_page(
-        self, operation: str, about: str, key: str, too_much: Callable[[int], str], **arguments: str
+        self, operation: str, about: str, key: str, too_much: Callable[[int], str], **arguments: Any
     ) -> list[str]:
         async def page(token: str) -> tuple[list[str], str | None]:
-            answer = await self._call(operation, about, **arguments, **({"nextToken": token} if token else {}))
+            more: dict[str, Any] = {"nextToken": token} if token else {}
+            answer = await self._call(operation, about, **arguments, **more)
             if not isinstance(answer.get(key), list):
                 raise _garbled(about)
             return answer[key], text(answer.get("nextToken")) or None
@@ -127,29 +164,42 @@ class EcsApi:
             raise _garbled(about)
         return tasks, failures
 
-    async def _call(self, operation: str, about: str, **arguments: Any) -> Json:
+    async def _call(
+        self,
+        operation: str,
+        about: str,
+        *,
+        client: Callable[[], Any] | None = None,
+        service: str = "ecs",
+        **arguments: Any,
+    ) -> Json:
         def work() -> Json:
-            client = self._client()
-            answer = getattr(client, _METHODS[operation])(**arguments)
+            call = getattr((client or self._client)(), _METHODS[operation])
+            sent = self._clock.now()
+            answer = call(**arguments)
             if not isinstance(answer, dict):
                 raise _garbled(about)
+            headers = inner(inner(answer, "ResponseMetadata"), "HTTPHeaders")
+            self.offset = offset_of(headers, sent, self._clock.now()) or self.offset
             return answer
 
         try:
             async for attempt in stamina.retry_context(
                 on=is_passing, attempts=_TRIES, timeout=None, wait_initial=0, wait_jitter=0.5
             ):
-                with attempt, translated(f"ecs:{operation}", about):
+                with attempt, translated(f"{service}:{operation}", about):
                     async with self._slots:
                         answer = await self._run(work)
         except AwsError as error:
-            if error.missing in {"cluster", "task"}:
+            if error.missing in {"cluster", "task"} or (service == "logs" and error.missing):
                 raise Absent(error.detail) from error
             raise Failed(error.trouble or Trouble.GARBLED, error.detail) from error
         return answer
 
 
 _METHODS = {
+    "DescribeTaskDefinition": "describe_task_definition",
+    "GetLogEvents": "get_log_events",
     "DescribeTasks": "describe_tasks",
     "ListTaskDefinitionFamilies": "list_task_definition_families",
     "ListTasks": "list_tasks",

@@ -16,10 +16,13 @@ from typing import Any
 import structlog
 
 from bot.ci.ecs.api import EcsApi, InThread, task_id
+from bot.ci.ecs.logs import pour, stream_of
 from bot.ci.ecs.runs import family_of, run_from, source_of, with_job
 from bot.ci.ecs.urls import page_of, task_in
-from bot.ci.frame import mine
-from bot.core.run import Cancelled, CancelResult, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
+from bot.ci.frame import mine, remember
+from bot.core.evidence import Offset
+from bot.core.joblog.reader import LogReader
+from bot.core.run import Cancelled, CancelResult, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
 from bot.http.client import Absent, Failed, Limits
 from bot.http.values import Json, text
 from bot.ports.clock import Clock
@@ -35,21 +38,23 @@ _NO_SOURCE = "ECS starts no tasks by itself, and none of these says what started
 class Ecs:
     """Asks ECS in one region on behalf of the configured pipelines.
 
-    `client` gives botocore's client of ECS and may block; `run` runs blocking work in a thread. `region` must be the
-    client's. `relist_delay` is how long a list is waited with before it is asked for again. Of `limits` only `overall`
-    counts, and `relist_delay` is added to it for lists: a call's own limits are the client's.
+    `client` gives botocore's client of ECS, `logs` that of CloudWatch Logs in a region; both may block. `run` runs
+    blocking work in a thread. `region` must be the client's. `relist_delay` is how long a list is waited with before
+    it is asked for again. Of `limits` only `overall` counts, and `relist_delay` is added to it for lists: a call's own
+    limits are the client's.
     """
 
     system = server = "ECS"
     escalate_after = timedelta(seconds=60)
     """StopTask sends SIGTERM, and SIGKILL 30 s later by default."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - with both of AWS' services
         self,
         *,
         name: str,
         region: str,
         client: Callable[[], Any],
+        logs: Callable[[str | None], Any],
         run: InThread,
         clock: Clock,
         pipelines: Iterable[Pipeline],
@@ -61,7 +66,8 @@ class Ecs:
         self.limits = replace(limits or Limits(), listing=relist_delay.total_seconds())
         self._region = region
         self._pipelines = mine(name, pipelines)
-        self._api = EcsApi(client, run)
+        self._api = EcsApi(client, logs, run, clock)
+        self._definitions: dict[str, list[Json]] = {}
 
     def ref_from_url(self, url: str) -> RunRef | None:
         found = task_in(url, self._region)
@@ -85,6 +91,34 @@ class Ecs:
             raise Absent(_run_words(ref))
         task = await self._api.task(_cluster(ref.pipeline), ref.id, _run_words(ref))
         return with_job(self._read(task, self._home(ref, task)), task)
+
+    @property
+    def offset(self) -> Offset | None:
+        return self._api.offset
+
+    async def log(self, run: Run, job: Job) -> tuple[LogReader, bool]:  # noqa: ARG002 - a task is its own job
+        """The lines of every container that CloudWatch Logs keeps, by the task definition's log options."""
+        about = _run_words(run.ref)
+        containers = await self._containers(run)
+        streams = [found for one in containers if (found := stream_of(one, run.ref.id)) is not None]
+        if not streams:
+            raise Absent(f"a log of {about}: its containers do not log to CloudWatch Logs with a stream prefix")
+        into, reads = LogReader(), []
+        for stream in streams:
+            reads.append(await pour(self._api, stream, f"the log of {about}", into))
+            if not reads[-1]:
+                into.gap()
+        return into, all(reads) and len(streams) == len(containers)
+
+    async def _containers(self, run: Run) -> list[Json]:
+        """A revision of a task definition never changes."""
+        definition = run.title
+        if not definition:
+            task = await self._api.task(_cluster(run.ref.pipeline), run.ref.id, _run_words(run.ref))
+            definition = text(task.get("taskDefinitionArn"))
+        if definition not in self._definitions:
+            remember(self._definitions, definition, await self._api.containers(definition))
+        return self._definitions[definition]
 
     async def cancel(
         self,

@@ -15,13 +15,15 @@ from httpx import codes
 from pydantic import SecretStr
 
 from bot.ci.ends import without_jobs
-from bot.ci.frame import mine
+from bot.ci.frame import LOG, mine
 from bot.ci.github.api import PER_PAGE, SYSTEM, GitHubApi
 from bot.ci.github.runs import completed, pipeline_of, run_from, same_repo, workflow_of
 from bot.ci.github.urls import run_in
-from bot.core.run import Cancelled, CancelResult, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
+from bot.core.evidence import Offset
+from bot.core.joblog.reader import LogReader
+from bot.core.run import Cancelled, CancelResult, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
 from bot.http.client import Absent, Failed, Limits, both, garbled
-from bot.http.values import Json, text
+from bot.http.values import Json, is_number, text
 from bot.ports.clock import Clock
 
 # A run may be re-run until 30 days after its first start, and each attempt may last 35 days, waiting included:
@@ -93,6 +95,19 @@ class GitHubActions:
             return without_jobs(run, jobs) if isinstance(jobs, str) else completed(run, jobs)
         except Failed as failed:
             return without_jobs(run, failed.detail)
+
+    @property
+    def offset(self) -> Offset | None:
+        return self._api.client.offset
+
+    async def log(self, run: Run, job: Job) -> tuple[LogReader, bool]:
+        """GitHub answers with a redirect to a storage of its own, good for a minute; while the job runs, with 404."""
+        if not is_number(job.id):
+            raise Absent(f"the log of job {job.id}")
+        path = f"{_repo_path(run.ref.pipeline)}/actions/jobs/{job.id}/logs"
+        into = LogReader()
+        is_read = await self._api.client.stream(path, f"the log of job {job.id}", into, LOG, follows=True)
+        return into, is_read
 
     async def cancel(self, ref: RunRef, *, force: bool) -> Cancelled:
         # one try only: a second request would meet the first one's effect and be told that it cannot be done

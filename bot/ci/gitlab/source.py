@@ -14,14 +14,16 @@ import httpx
 from httpx import codes
 from pydantic import SecretStr
 
-from bot.ci.frame import going_on_since, mine
+from bot.ci.frame import LOG, going_on_since, mine
 from bot.ci.gitlab.api import SYSTEM, client_of, listing, project_path
 from bot.ci.gitlab.cancel import cancel
 from bot.ci.gitlab.runs import GOING_ON, pipeline_of, run_from, same_project, same_ref
 from bot.ci.gitlab.schedules import switch
 from bot.ci.gitlab.tree import Hosts, Tree, pipeline_words, read_tree, started_by, whole
 from bot.ci.gitlab.urls import JOB, run_in
-from bot.core.run import Cancelled, Pipeline, Run, RunRef, Switched
+from bot.core.evidence import Offset
+from bot.core.joblog.reader import LogReader
+from bot.core.run import Cancelled, Job, Pipeline, Run, RunRef, Switched
 from bot.http.client import Absent, Limits, garbled, together
 from bot.http.values import Json, inner, is_count, is_number, text
 from bot.ports.clock import Clock
@@ -102,6 +104,21 @@ class GitLab:
         hosts = await self._hosts.of(tree, limit=self.limits.overall / 3)
         run = whole(tree, hosts)
         return replace(run, ref=RunRef(self._home(ref, tree.parts[0].entry), run.ref.id, run.ref.url))
+
+    @property
+    def offset(self) -> Offset | None:
+        return self._client.offset
+
+    async def log(self, run: Run, job: Job) -> tuple[LogReader, bool]:
+        """A trace grows while its job runs. Jobs of child pipelines may be another project's: their page tells."""
+        if not is_number(job.id):
+            raise Absent(f"the log of job {job.id}")
+        found = run_in(job.url, self._base_url)
+        project = found.project if found is not None else _project(run.ref.pipeline)
+        path = f"{project_path(project)}/jobs/{job.id}/trace"
+        into = LogReader()
+        is_read = await self._client.stream(path, f"the log of job {job.id}", into, LOG, follows=True)
+        return into, is_read
 
     async def cancel(self, ref: RunRef, *, force: bool) -> Cancelled:
         try:

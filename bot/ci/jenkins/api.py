@@ -1,4 +1,4 @@
-"""Jenkins' remote access API as far as the bot asks it: one request, all builds of a job, and a console's beginning.
+"""Jenkins' remote access API as far as the bot asks it: one request, all builds of a job, and consoles.
 
 Source: https://www.jenkins.io/doc/book/using/remote-access-api/ and
 https://www.jenkins.io/doc/book/security/csrf-protection/.
@@ -18,9 +18,11 @@ import httpx
 from httpx import codes
 from pydantic import SecretStr
 
-from bot.ci.jenkins.runs import BUILD, ITEM, OLDER_BUILD, Console, console_from
+from bot.ci.frame import LOG
+from bot.ci.jenkins.runs import BUILD, ITEM, OLDER_BUILD, Console, ConsoleReader
 from bot.core.evidence import Trouble
-from bot.http.client import Absent, Client, Errors, Failed, Limits, Refusal, denied, garbled
+from bot.core.joblog.reader import LogReader
+from bot.http.client import Absent, Client, Errors, Failed, Limits, Portion, Refusal, denied, garbled
 from bot.http.values import Json, is_count, text
 from bot.ports.clock import Clock
 
@@ -29,7 +31,8 @@ _PER_PAGE = 100
 _PER_OLDER_PAGE = 1000
 _MOST_BUILDS = 10_000
 _LISTINGS = 3
-_CONSOLE_BYTES = 262_144
+_BEGINNING = Portion(head=262_144, tail=0)
+_TIMES = {"time": "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'", "timeZone": "UTC", "appendLog": ""}
 _MISSING_RIGHT = re.compile(rb"is missing the ([A-Za-z/ ]{3,60}) permission")
 
 
@@ -121,13 +124,29 @@ class JenkinsApi:
         body = await self.get_object("/queue", "the queue", f"items[{ITEM}]")
         return self.client.objects(body.get("items"), "the queue")
 
-    async def console(self, path: str, about: str) -> Console:
-        """What the beginning of a console says; nothing where it cannot be read."""
+    async def console(self, path: str, about: str, *, is_over: bool) -> Console:
+        """What a console says, while the build runs only its beginning; nothing where it cannot be read."""
+        reader = ConsoleReader()
         try:
-            beginning = await self.client.beginning(f"{path}/consoleText", about, most=_CONSOLE_BYTES)
+            is_whole = await self.client.stream(
+                f"{path}/consoleText", about, reader, LOG if is_over else _BEGINNING, needs="Job/Read"
+            )
         except (Absent, Failed):
             return Console()
-        return console_from(beginning, is_whole=len(beginning) < _CONSOLE_BYTES)
+        return reader.close(is_whole=is_whole)
+
+    async def log(self, path: str, about: str, started_at: datetime | None) -> tuple[LogReader, bool]:
+        """The console as a job's log; with times where the Timestamper plugin has them and they are of use."""
+        reader = LogReader()
+        is_read = await self.client.stream(f"{path}/consoleText", about, reader, LOG, needs="Job/Read")
+        if not reader.lacks_times:
+            return reader, is_read
+        timed, times = LogReader(since=started_at), f"the times of {about}"
+        try:
+            is_timed = await self.client.stream(f"{path}/timestamps/", times, timed, LOG, params=_TIMES)
+        except (Absent, Failed):  # the plugin is not there: without times a log can rule out, not show
+            return reader, is_read
+        return (reader, is_read) if timed.lacks_times else (timed, is_read and is_timed)
 
     async def _pages(self, path: str, about: str, since: datetime) -> list[Json] | None:
         found: dict[int, Json] = {}

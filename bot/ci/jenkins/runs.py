@@ -11,7 +11,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from bot.ci.ends import NOT_KNOWN, dated
+from bot.ci.ends import BROKEN_OFF, NOT_KNOWN, dated
+from bot.core.joblog.ends import EndReader
+from bot.core.joblog.lines import Lines
+from bot.core.joblog.shapes import plain, stamped
+from bot.core.joblog.values import LogEnd
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
 from bot.http.client import garbled
 from bot.http.values import Json, inner, is_count, objects, text, words
@@ -40,20 +44,19 @@ _ENDS: Mapping[str, Conclusion] = {
     # a build that a newer one superseded says this too, in the middle of whatever it was doing
     "NOT_BUILT": Conclusion.CANCELLED,
 }
+_TOLD = BROKEN_OFF | {Conclusion.SUCCESS}
 _TIMEOUT = "ExceededTimeout"
-_NODE_LINE = re.compile(r"^(?:\[[^\]\n]*\] )*Running on (?P<agent>\S.*?) in (?:/|[A-Za-z]:\\).*$", re.MULTILINE)
-_BUILDING_LINE = re.compile(r"^Building remotely on (?P<agent>\S+)(?: \(.*\))? in workspace ", re.MULTILINE)
-_FORCED_LINE = re.compile(r"^(?:Hard kill!|Terminating \S.*)$", re.MULTILINE)
-_TIMEOUT_LINE = re.compile(r"^(?:Cancelling nested steps due to timeout|Build timed out \(after )", re.MULTILINE)
-_LAST_LINE = re.compile(r"^Finished: [A-Z_]+\s*\Z", re.MULTILINE)
-_HIDDEN = re.compile(r"\x1b\[8m[^\x1b]*\x1b\[0m|\x1b\[[0-9;]*[A-Za-z]|\r")
+_NODE_LINE = re.compile(r"(?:\[[^\]\n]*\] )*Running on (?P<agent>\S.*?) in (?:/|[A-Za-z]:\\).*$")
+_BUILDING_LINE = re.compile(r"Building remotely on (?P<agent>\S+)(?: \(.*\))? in workspace ")
+_TIMEOUT_LINE = re.compile(r"(?:Cancelling nested steps due to timeout|Build timed out \(after )")
+_LAST_LINE = re.compile(r"Finished: [A-Z_]+\s*$")
 _MOST_AGENTS = 20
 _CONTROLLER = frozenset({"Jenkins", "Built-In Node", "built-in", "master", "the built-in node"})
 
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """What a build's console says: on which agents it ran, and whether it was ended by force or by a time-out.
+    """What a build's console says: on which agents it ran, and how it ended.
 
     `is_whole` is False where not all of it was read: then there may have been more agents, and another end.
     `is_final` tells that it ends with the build's own last line.
@@ -63,21 +66,49 @@ class Console:
     is_whole: bool = False
     is_final: bool = False
     is_on_controller: bool = False
-    is_forced: bool = False
     is_timeout: bool = False
+    end: LogEnd = LogEnd.UNKNOWN
 
 
-def console_from(beginning: bytes, *, is_whole: bool) -> Console:
-    said = _HIDDEN.sub("", beginning.decode(errors="replace"))
-    found = [line["agent"] for shape in (_NODE_LINE, _BUILDING_LINE) for line in shape.finditer(said)]
-    return Console(
-        agents=tuple(dict.fromkeys(agent for agent in found if agent not in _CONTROLLER)),
-        is_whole=is_whole,
-        is_final=is_whole and _LAST_LINE.search(said) is not None,
-        is_on_controller=any(agent in _CONTROLLER for agent in found),
-        is_forced=_FORCED_LINE.search(said) is not None,
-        is_timeout=_TIMEOUT_LINE.search(said) is not None,
-    )
+class ConsoleReader:
+    """Takes a console in pieces, keeps none of it, and says what it came to."""
+
+    def __init__(self) -> None:
+        self._lines = Lines()
+        self._end = EndReader()
+        self._agents: dict[str, None] = {}
+        self._last = ""
+        self._is_timeout = False
+
+    def feed(self, chunk: bytes) -> None:
+        for line in self._lines.feed(chunk):
+            self._line(line)
+
+    def gap(self) -> None:
+        self._lines.gap()
+        self._end.gap()
+
+    def close(self, *, is_whole: bool) -> Console:
+        for line in self._lines.close():
+            self._line(line)
+        return Console(
+            agents=tuple(agent for agent in self._agents if agent not in _CONTROLLER),
+            is_whole=is_whole,
+            is_final=is_whole and _LAST_LINE.match(self._last) is not None,
+            is_on_controller=any(agent in _CONTROLLER for agent in self._agents),
+            is_timeout=self._is_timeout,
+            end=self._end.of(),
+        )
+
+    def _line(self, raw: str) -> None:
+        said = stamped(plain(raw).replace("\r", ""))[1]
+        self._end.line(said)
+        self._last = said if said.strip() else self._last
+        self._is_timeout = self._is_timeout or _TIMEOUT_LINE.match(said) is not None
+        may_name = "Running on " in said or said.startswith("Building ")
+        found = _NODE_LINE.match(said) or _BUILDING_LINE.match(said) if may_name else None
+        if found is not None and len(self._agents) <= _MOST_AGENTS:
+            self._agents[found["agent"]] = None
 
 
 def build_from(entry: Json, pipeline: Pipeline, url: str) -> Run:
@@ -177,11 +208,16 @@ def _phase(entry: Json) -> tuple[Phase, Conclusion | None]:
 
 
 def _told(run: Run, entry: Json, console: Console) -> Conclusion | None:
-    """How a build that was broken off really ended, as far as its console and its actions tell."""
-    if run.conclusion is not Conclusion.CANCELLED or run.phase is not Phase.ENDED:
+    """How a build really ended, as far as its console and its actions tell.
+
+    What only the controller declared is lost; of a build that broke off, so is one whose console may say that.
+    """
+    if run.phase is not Phase.ENDED or run.conclusion not in _TOLD:
         return run.conclusion
-    if not is_freestyle(entry) and (console.is_forced or not console.is_whole):
+    if console.end is LogEnd.DECLARED or (run.conclusion in BROKEN_OFF and not console.is_whole):
         return Conclusion.LOST
+    if run.conclusion is not Conclusion.CANCELLED:
+        return run.conclusion
     is_timeout = console.is_timeout or any(text(c.get("_class")).endswith(_TIMEOUT) for c in _causes(entry))
     return Conclusion.TIMED_OUT if is_timeout else Conclusion.CANCELLED
 

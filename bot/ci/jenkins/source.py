@@ -15,7 +15,9 @@ from bot.ci.frame import mine, remember
 from bot.ci.jenkins.api import SYSTEM, Credentials, JenkinsApi
 from bot.ci.jenkins.runs import ITEM, QUEUED, WHOLE_BUILD, Console, build_from, completed, is_freestyle, item_from
 from bot.ci.jenkins.urls import build_in, job_of, job_path
-from bot.core.run import Cancelled, CancelResult, Conclusion, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
+from bot.core.evidence import Offset
+from bot.core.joblog.reader import LogReader
+from bot.core.run import Cancelled, CancelResult, Conclusion, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
 from bot.http.client import Absent, Limits, garbled
 from bot.http.values import Json, inner, is_count, is_number, text
 from bot.ports.clock import Clock
@@ -116,7 +118,7 @@ class Jenkins:
 
     async def _console(self, run: Run, entry: Json) -> Console:
         """A build that ended writes no more, so what its console said is remembered."""
-        if is_freestyle(entry) and run.conclusion is not Conclusion.CANCELLED:
+        if is_freestyle(entry) and (run.phase is not Phase.ENDED or run.conclusion is Conclusion.SUCCESS):
             return Console()
         known = self._consoles.get(run.ref.url)
         if known is not None:
@@ -124,12 +126,24 @@ class Jenkins:
         path = f"{job_path(_job(run.ref.pipeline))}/{run.ref.id}"
         try:
             async with asyncio.timeout(self.limits.overall / 3):
-                console = await self._api.console(path, f"the console of build {run.ref.id}")
+                is_over, about = run.phase is Phase.ENDED, f"the console of build {run.ref.id}"
+                console = await self._api.console(path, about, is_over=is_over)
         except TimeoutError:
             return Console()
         if run.phase is Phase.ENDED and console.is_final:
             remember(self._consoles, run.ref.url, console)
         return console
+
+    @property
+    def offset(self) -> Offset | None:
+        return self._api.client.offset
+
+    async def log(self, run: Run, job: Job) -> tuple[LogReader, bool]:
+        """All parts of a build write into one console."""
+        if not is_number(run.ref.id):
+            raise Absent(f"the console of {run.ref.id}")
+        path = f"{job_path(_job(run.ref.pipeline))}/{run.ref.id}"
+        return await self._api.log(path, f"the console of build {run.ref.id}", job.started_at)
 
     async def cancel(self, ref: RunRef, *, force: bool) -> Cancelled:
         run, entry = await self._read(ref)

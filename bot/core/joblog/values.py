@@ -62,7 +62,8 @@ class JobLog:
     ran commands that may have had another host name (`docker run`, `ssh`). `is_whole`: read from its first byte to its
     last, of a job that is over. `ran_terraform`: Terraform is named anywhere in it. `without_lock`: so is
     `-lock=false`, and then the log proves nothing about a lock. `has_worked`: Terraform was at work in it, with or
-    without times. `kept` are the IDs of locks that Terraform said it had and could not release.
+    without times. `has_several`: it works in several directories or units, each with a state of its own.
+    `kept` are the IDs of locks that Terraform said it had and could not release.
     """
 
     machine: str | None = None
@@ -74,6 +75,7 @@ class JobLog:
     end: LogEnd = LogEnd.UNKNOWN
     elsewhere: bool = False
     has_worked: bool = False
+    has_several: bool = False
     kept: tuple[str, ...] = ()
 
     @property
@@ -92,12 +94,12 @@ class JobLog:
     def shows(self, created: datetime, *, lock_id: str = "") -> tuple[Work, ...]:
         """The work under a lock of this age, which makes the job its holder if it was on that lock's state.
 
-        None of a log that proves nothing about locks. What comes after a refusal of this very lock was on another
-        state; what came before it may have left that lock behind.
+        None of a log that proves nothing about locks; of one that works on several states only what names its own.
+        What comes after a refusal of this very lock was on another state; what came before it may have left that lock
+        behind.
         """
         refusals = [refusal.at for refusal in self.refused if refusal.lock_id == lock_id]
         if self.without_lock or None in refusals:
             return ()
-        return tuple(
-            span for span in self.work if span.shows(created) and all(at and span.first < at for at in refusals)
-        )
+        named = (span for span in self.work if span.state is not None or not self.has_several)
+        return tuple(span for span in named if span.shows(created) and all(at and span.first < at for at in refusals))

@@ -27,6 +27,8 @@ class Step:
 
 @dataclass(slots=True)
 class JobRecord:
+    """`log` is what the runner wrote, with its times; None for a job whose runner has sent nothing."""
+
     id: int
     attempt: int
     name: str
@@ -38,6 +40,8 @@ class JobRecord:
     started_at: datetime | None = None
     completed_at: datetime | None = None
     steps: list[Step] = field(default_factory=list)
+    log: str | None = None
+    is_log_expired: bool = False
 
 
 @dataclass(slots=True)
@@ -180,6 +184,10 @@ class GitHubRuns:
     def run(self, run_id: int) -> RunRecord | None:
         self.settle()
         return self._runs.get(run_id)
+
+    def job(self, job_id: int) -> JobRecord | None:
+        self.settle()
+        return next((job for run in self._runs.values() for job in run.jobs if job.id == job_id), None)
 
     def runs(self, repo: str) -> list[RunRecord]:
         """All runs of a repository, newest first."""

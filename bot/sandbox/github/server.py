@@ -5,16 +5,18 @@ Source: https://docs.github.com/en/rest/actions.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
+from urllib.parse import quote
 
 from aiohttp import web
 
 from bot.sandbox.github.runs import GitHubRuns, JobRecord, RunRecord, Workflow
 from bot.sandbox.github.shapes import job_json, run_json, workflow_json
-from bot.sandbox.stand_in import CiStandIn, Contend, Refused, Serve, given, paged
+from bot.sandbox.stand_in import CiStandIn, Contend, Refused, Serve, given, paged, serving
 
 _FILTERS = ("actor", "branch", "check_suite_id", "created", "event", "head_sha", "status")
 _MOST_FILTERED = 1000
@@ -26,8 +28,9 @@ _WINDOW = 3600.0
 class GitHubStandIn(CiStandIn):
     """`async with GitHubStandIn() as github:` serves at `github.base_url` until the block ends.
 
-    `token` may read and write; `reading_token` may only read. `remaining` is what is left of the hour's requests;
-    `most_shown` is how many entries a filtered list shows.
+    `token` may read and write; `reading_token` may only read. Logs are kept at another origin, to which jobs' logs
+    redirect; `carried` are the credentials that were sent there all the same. `remaining` is what is left of the hour's
+    requests; `most_shown` is how many entries a filtered list shows.
     """
 
     token: str = "sandbox-github-token"
@@ -35,10 +38,19 @@ class GitHubStandIn(CiStandIn):
     cancel_delay: timedelta = timedelta(seconds=1)
     remaining: int = _HOURLY
     most_shown: int = _MOST_FILTERED
+    carried: list[str] = field(default_factory=list, init=False)
     runs: GitHubRuns = field(init=False)
+    _storage: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         self.runs = GitHubRuns(self.now, cancel_delay=self.cancel_delay)
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        storage = web.Application()
+        storage.router.add_get(r"/logs/{job:\d+}.txt", self._stored_log)
+        self._storage = await self._running.enter_async_context(serving(storage))
+        return self
 
     def loop(
         self,
@@ -77,6 +89,7 @@ class GitHubStandIn(CiStandIn):
             f"GET {api}/runs": self._list_runs,
             f"GET {run}": lambda request: run_json(self._run(request), self.base_url),
             f"GET {run}/jobs": self._list_jobs,
+            f"GET {api}/jobs/{{job:\\d+}}/logs": self._get_log,
             f"GET {run}/attempts/{{attempt:\\d+}}/jobs": self._list_jobs,
             f"POST {run}/{{verb:cancel|force-cancel}}": self._cancel_run,
             "GET /{owner}/{repo}/actions/runs/{run:\\d+}": self._page,
@@ -145,6 +158,30 @@ class GitHubStandIn(CiStandIn):
         elif request.query.get("filter", "latest") == "latest":
             jobs = run.current_jobs
         return self._paged(request, "jobs", [job_json(job, run, self.base_url) for job in jobs])
+
+    def _get_log(self, request: web.Request) -> web.Response:
+        """A redirect that is good for a minute; while the job runs there is no log, and after 90 days none any more."""
+        job = given(self.runs.job(int(request.match_info["job"])), _missing())
+        if job.is_log_expired:
+            raise _refusal(410, "Server Error")
+        if job.log is None or job.status != "completed":
+            raise _missing()
+        until = (self.now() + timedelta(minutes=1)).isoformat()
+        return web.Response(
+            status=302, headers={"Location": f"{self._storage}/logs/{job.id}.txt?se={quote(until)}&sig=x"}
+        )
+
+    async def _stored_log(self, request: web.Request) -> web.StreamResponse:
+        """As the storage gives it: with the mark of the byte order, and in part where a range is asked for."""
+        if said := request.headers.get("Authorization"):
+            self.carried.append(said)
+        job = self.runs.job(int(request.match_info["job"]))
+        text = "\ufeff" + (job.log or "" if job else "")
+        if datetime.fromisoformat(request.query["se"]) < self.now():
+            return web.Response(status=403, text="<Error><Code>AuthenticationFailed</Code></Error>")
+        body, asked = text.encode(), re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
+        part = body[int(asked[1]) :] if asked else body
+        return web.Response(status=206 if asked else 200, body=part, content_type="text/plain")
 
     def _cancel_run(self, request: web.Request) -> Any:
         if not self.runs.cancel(self._run(request).id, force=request.match_info["verb"] == "force-cancel"):

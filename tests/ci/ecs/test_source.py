@@ -37,9 +37,9 @@ def session():
     return Session()
 
 
-def client_of(base_url, key):
+def client_of(base_url, key, service="ecs"):
     return session().create_client(
-        "ecs",
+        service,
         region_name="eu-west-1",
         endpoint_url=base_url,
         aws_access_key_id=key,
@@ -83,6 +83,7 @@ def make_source(ecs):
             "name": "ecs",
             "region": "eu-west-1",
             "client": lambda client=clients[-1]: client,
+            "logs": lambda _: clients.append(client_of(base_url, key, "logs")) or clients[-1],
             "run": asyncio.to_thread,
             "clock": WallClock(),
             "pipelines": (DEPLOY, UPDATE),

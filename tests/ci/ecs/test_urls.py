@@ -34,6 +34,7 @@ def make(*clusters):
             name="ecs",
             region="eu-west-1",
             client=never,
+            logs=never,
             run=asyncio.to_thread,
             clock=NoonClock(),
             pipelines=[

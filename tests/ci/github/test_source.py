@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
-from bot.core.run import Conclusion, Phase
+from bot.core.run import Conclusion, Phase, RunRef
 from bot.http.client import Limits
 from tests.worlds.own_time import own_time
 
@@ -401,3 +401,28 @@ def run_body(run_id, **changes):
         "head_branch": "main",
         **changes,
     }
+
+
+async def test_the_token_does_not_travel_to_the_place_where_logs_are_kept(source, github, deploy):
+    run = github.runs.start_run("acme/infra", "deploy.yml")
+    github.runs.finish(run.id, "failure")
+    run.jobs[-1].log = "2026-11-21T09:05:03.1234567Z Machine name: 'build-1'\r\n"
+    seen = (await source.run(RunRef(deploy, str(run.id)))).value
+
+    log = (await source.log(seen, seen.jobs[-1])).value
+
+    assert (log.machine, github.carried) == ("build-1", [])
+    assert any(line.endswith(f"/actions/jobs/{run.jobs[-1].id}/logs") for line in github.asked)
+
+
+async def test_a_running_job_has_no_log_yet_and_an_old_one_none_any_more(source, github, deploy):
+    run = github.runs.start_run("acme/infra", "deploy.yml")
+    run.jobs[-1].log = "2026-11-21T09:05:03.1234567Z x\r\n"
+    seen = (await source.run(RunRef(deploy, str(run.id)))).value
+    assert isinstance(await source.log(seen, seen.jobs[-1]), NotFound)
+
+    github.runs.finish(run.id, "failure")
+    run.jobs[-1].is_log_expired = True
+    assert isinstance(await source.log(seen, seen.jobs[-1]), NotFound)
+    run.jobs[-1].is_log_expired = False
+    assert isinstance(await source.log(seen, seen.jobs[-1]), Found)

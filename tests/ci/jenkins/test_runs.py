@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.ci.jenkins.runs import Console, build_from, completed, console_from, item_from
+from bot.ci.jenkins.runs import Console, ConsoleReader, build_from, completed, item_from
+from bot.core.joblog.values import LogEnd
 from bot.core.run import Conclusion, Phase, Pipeline
 from bot.http.client import Failed
 
@@ -52,7 +56,7 @@ def build_body(**changes):
 
 
 def freestyle_body(**changes):
-    return build_body(_class="hudson.model.FreeStyleBuild", builtOn="build-7", **changes)
+    return build_body(**{"_class": "hudson.model.FreeStyleBuild", "builtOn": "build-7", **changes})
 
 
 def item_body(**changes):
@@ -68,6 +72,12 @@ def item_body(**changes):
 
 def build(**changes):
     return build_from(build_body(**changes), PIPELINE, URL)
+
+
+def console_from(said, *, is_whole):
+    reader = ConsoleReader()
+    reader.feed(said)
+    return reader.close(is_whole=is_whole)
 
 
 def full(body, said=NODE + "Finished: FAILURE\n", *, is_whole=True):
@@ -210,8 +220,33 @@ def test_the_cause_of_an_interruption_tells_a_time_out_too():
     assert (full(body).conclusion, full(body).trigger) == (Conclusion.TIMED_OUT, "")
 
 
-def test_a_failure_stays_one_whatever_its_console_says():
-    assert full(build_body(), f"{NODE}Hard kill!\n").conclusion is Conclusion.FAILED
+@pytest.mark.parametrize("result", ["FAILURE", "UNSTABLE", "ABORTED", "NOT_BUILT"])
+@pytest.mark.parametrize("body", [build_body, freestyle_body])
+def test_a_build_of_which_only_jenkins_says_that_it_ended_is_lost_whatever_its_result(result, body):
+    lost = f"{NODE}Agent agent-5 was deleted; cancelling node body\nFinished: {result}\n"
+
+    assert full(body(result=result), lost).conclusion is Conclusion.LOST
+    assert full(body(result=result), NODE + f"Finished: {result}\n").conclusion is not Conclusion.LOST
+
+
+def test_a_failed_build_whose_console_could_not_be_read_whole_counts_as_lost():
+    assert full(build_body(), NODE, is_whole=False).conclusion is Conclusion.LOST
+    assert full(build_body(), NODE).conclusion is Conclusion.FAILED
+
+
+CASES = Path(__file__).parents[1] / "cases" / "jenkins"
+
+
+@pytest.mark.parametrize("case", yaml.safe_load((CASES / "consoles.yml").read_text()), ids=lambda case: case["file"])
+def test_consoles_of_lost_agents_and_of_ordinary_ends_are_told_apart(case):
+    said = (CASES / case["file"]).read_text()
+    body = build_body if case["built_on"] is None else partial(freestyle_body, builtOn=case["built_on"])
+
+    run = full(body(result=case["result"]), said)
+
+    assert str(run.conclusion) == case["expect"]["conclusion"], case["why"]
+    end = {"declared": LogEnd.DECLARED, "own": LogEnd.REPORTED}[case["expect"]["end"]]
+    assert console_from(said.encode(), is_whole=True).end is end
 
 
 def test_only_a_last_line_makes_a_console_final():

@@ -217,7 +217,7 @@ async def test_a_pipelines_agent_comes_from_its_console_and_a_freestyle_builds_f
     assert [job.host for job in (await full(source, build.number, old)).jobs] == ["build-7"]
 
 
-async def test_a_console_is_read_at_its_beginning_alone(source, world):
+async def test_the_console_of_a_running_build_is_read_at_its_beginning_alone(source, world):
     build = world.start_build("infra/deploy")
     build.console += ["x" * 300_000, "Running on late-agent in /w"]
 

@@ -28,6 +28,7 @@ class StepRecord:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     log: int | None = None
+    text: str = ""
 
 
 @dataclass(slots=True)
@@ -237,6 +238,16 @@ class AzureRuns:
     def machine_of_log(self, build: BuildRecord, log: int) -> JobRecord | None:
         """The job whose set-up step, or whose whole, the log is of."""
         return next((job for job in build.jobs if log in {job.log, job.steps[0].log if job.steps else None}), None)
+
+    def write_log(self, build_id: int, text: str) -> None:
+        """What the step that runs Terraform wrote, in the newest attempt's first job."""
+        step = self._builds[build_id].jobs[-1].steps[2]
+        step.log, step.text = step.log or next(self._logs), text
+
+    def text_of_log(self, build: BuildRecord, log: int) -> str | None:
+        steps = (step for job in build.jobs for step in job.steps)
+        heads = {job.log for job in build.jobs} | {job.steps[0].log for job in build.jobs if job.steps}
+        return next((step.text for step in steps if step.log == log and log not in heads), None)
 
     def settle(self) -> None:
         now = self.now()

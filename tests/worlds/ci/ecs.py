@@ -17,7 +17,7 @@ from aiohttp import web
 from bot.sandbox.stand_in import CiStandIn, Contend, Refused, cut
 from tests.worlds.ci.ecs_runs import EcsRuns, TaskRecord
 
-_TARGET = "AmazonEC2ContainerServiceV20141113."
+_TARGET = re.compile(r"(?:AmazonEC2ContainerServiceV20141113|Logs_20140328)\.")
 _ACCOUNT = "123456789012"
 _PAGE = 100
 
@@ -39,6 +39,8 @@ class EcsStandIn(CiStandIn):
     stop_delay: timedelta = timedelta(seconds=1)
     retention: timedelta = timedelta(hours=1)
     page_size: int = _PAGE
+    log_driver: str = "awslogs"
+    log_page: int = 1000
     runs: EcsRuns = field(init=False)
 
     def __post_init__(self) -> None:
@@ -77,7 +79,9 @@ class EcsStandIn(CiStandIn):
 
     async def _act(self, request: web.Request) -> Body:
         actions: Mapping[str, Callable[[Body], Body]] = {
+            "DescribeTaskDefinition": self._describe_definition,
             "DescribeTasks": self._describe_tasks,
+            "GetLogEvents": self._get_log_events,
             "ListTaskDefinitionFamilies": self._list_families,
             "ListTasks": self._list_tasks,
             "StopTask": self._stop_task,
@@ -112,6 +116,26 @@ class EcsStandIn(CiStandIn):
             else:
                 tasks.append(self._task_json(task, with_tags="TAGS" in asked.get("include", [])))
         return {"tasks": tasks, "failures": failures}
+
+    def _describe_definition(self, asked: Body) -> Body:
+        family = asked["taskDefinition"].rpartition("/")[2].partition(":")[0]
+        options = {"awslogs-group": "/ecs/terraform", "awslogs-region": self.region, "awslogs-stream-prefix": "ecs"}
+        logging = {"logDriver": self.log_driver, "options": options if self.log_driver == "awslogs" else {}}
+        names = {one.name for task in self.runs.all_tasks() if task.family == family for one in task.containers}
+        containers = [{"name": name, "image": "terraform", "logConfiguration": logging} for name in sorted(names)]
+        return {"taskDefinition": {"family": family, "revision": 7, "containerDefinitions": containers}}
+
+    def _get_log_events(self, asked: Body) -> Body:
+        """Pages as CloudWatch Logs gives them: at the end of the stream the token stays the same."""
+        task = self.runs.run(asked["logStreamName"].rpartition("/")[2])
+        if task is None or not task.log or asked["logGroupName"] != "/ecs/terraform":
+            raise _refusal("ResourceNotFoundException", "The specified log stream does not exist.")
+        size = self.log_page
+        usual = 0 if asked.get("startFromHead") else max(0, len(task.log) - size)
+        first = int(asked.get("nextToken", f"f/{usual}").rpartition("/")[2])
+        shown = task.log[first : first + size]
+        events = [{"timestamp": int(at.timestamp() * 1000), "message": line, "ingestionTime": 0} for at, line in shown]
+        return {"events": events, "nextForwardToken": f"f/{first + len(shown)}", "nextBackwardToken": f"b/{first}"}
 
     def _stop_task(self, asked: Body) -> Body:
         cluster, name = self._cluster(asked), asked.get("task", "").rpartition("/")[2]
@@ -209,7 +233,7 @@ def _seconds(at: datetime | None) -> float | None:
 
 
 def _action(request: web.Request) -> str:
-    return request.headers.get("X-Amz-Target", "").removeprefix(_TARGET)
+    return _TARGET.sub("", request.headers.get("X-Amz-Target", ""))
 
 
 def _refusal(code: str, message: str) -> Refused:

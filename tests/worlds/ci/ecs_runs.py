@@ -48,6 +48,7 @@ class TaskRecord:
     stop_code: str | None = None
     stopped_reason: str | None = None
     due: datetime | None = None
+    log: list[tuple[datetime, str]] = field(default_factory=list)
     seen_from: datetime | None = field(default=None)
 
     @property
@@ -162,6 +163,9 @@ class EcsRuns:
     def forget(self) -> None:
         """All tasks are gone, as after the retention; ids are not used again."""
         self._tasks.clear()
+
+    def all_tasks(self) -> list[TaskRecord]:
+        return list(self._tasks.values())
 
     def run(self, task_id: str) -> TaskRecord | None:
         """A task, unless it never was or is forgotten."""

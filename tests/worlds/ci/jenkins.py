@@ -21,6 +21,7 @@ from tests.worlds.ci.jenkins_runs import Build, JenkinsJob, JenkinsRuns
 from tests.worlds.ci.jenkins_shapes import build_json, item_json, job_json, pruned
 
 _JOB = re.compile(r"(?P<job>(?:/job/[^/]+)+)(?:/(?P<number>\d+))?/(?P<what>api/json|[A-Za-z]+)")
+_TIMES = re.compile(r"(?P<build>(?:/job/[^/]+)+/\d+)/timestamps/")
 _ITEM = re.compile(r"/queue/item/(?P<item>\d+)/api/json")
 _CRUMB = "8a1b2c3d4e5f"
 _TIMER = "hudson.triggers.TimerTrigger$TimerTriggerCause"
@@ -31,13 +32,15 @@ class JenkinsStandIn(CiStandIn):
     """`async with JenkinsStandIn() as jenkins:` serves at `jenkins.base_url` until the block ends.
 
     `user` with `token` may do everything; `reader` with the same token may only read. With `wants_crumb` a POST needs
-    a crumb, as it does with a password. `prefix` is the path that Jenkins is served at.
+    a crumb, as it does with a password. `prefix` is the path that Jenkins is served at. `has_timestamper` tells whether
+    that plugin is installed.
     """
 
     user: str = "tflock"
     reader: str = "tflock-reader"
     token: str = "sandbox-jenkins-token"
     wants_crumb: bool = False
+    has_timestamper: bool = True
     cancel_delay: timedelta = timedelta(seconds=1)
     runs: JenkinsRuns = field(init=False)
 
@@ -62,7 +65,7 @@ class JenkinsStandIn(CiStandIn):
         return {"GET /{path:.*}": self._show, "POST /{path:.*}": self._do}
 
     async def guard(self, request: web.Request, serve: Serve) -> web.StreamResponse:
-        if request.method == "GET" and request.path.endswith("/"):
+        if request.method == "GET" and request.path.endswith("/") and "/timestamps/" not in request.path:
             return self.answer(self._page(request.rel_url.raw_path.removeprefix(self.prefix).rstrip("/")))
         said = request.headers.get("Authorization", "")
         if said not in {self._basic(self.user), self._basic(self.reader)}:
@@ -100,6 +103,8 @@ class JenkinsStandIn(CiStandIn):
         if (asked := _ITEM.fullmatch(path)) is not None:
             items = (item for item in self.runs.items if item.id == int(asked["item"]))
             return next((item_json(item, self.base_url) for item in items), None)
+        if (times := _TIMES.fullmatch(path)) is not None:
+            return self._times(f"{times['build']}/consoleText")
         job, number, what = self._target(path)
         return self._folder(path) if job is None else self._shown(job, number, what)
 
@@ -110,6 +115,14 @@ class JenkinsStandIn(CiStandIn):
         if build is None or what not in {"api/json", "consoleText"}:
             return None
         return build_json(build, self.base_url) if what == "api/json" else "\n".join(build.console) + "\n"
+
+    def _times(self, path: str) -> str | None:
+        job, number, _ = self._target(path)
+        build = _build(job, number) if job and number and self.has_timestamper else None
+        if build is None:
+            return None
+        at = (build.written.get(place, build.started_at) for place in range(len(build.console)))
+        return "".join(f"{when:%Y-%m-%dT%H:%M:%S}.000Z  {line}\n" for when, line in zip(at, build.console, strict=True))
 
     def _page(self, path: str) -> str:
         """What people see of a build, without a login."""

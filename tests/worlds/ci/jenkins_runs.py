@@ -17,8 +17,8 @@ _FIRST_ITEM = 4100
 class Build:
     """`stubborn` builds heed `term` and `kill` alone, `undead` ones only `kill`.
 
-    `steps_go_on` tells what no API does: that the steps of a killed build are still at work. `due` is when a stop
-    takes effect.
+    `written` has when a line of the console was written, by its place. `steps_go_on` tells what no API does: that the
+    steps of a killed build are still at work. `due` is when a stop takes effect.
     """
 
     job: JenkinsJob
@@ -37,6 +37,7 @@ class Build:
     interruption: str = ""
     steps_go_on: bool = True
     console: list[str] = field(default_factory=list)
+    written: dict[int, datetime] = field(default_factory=dict)
     due: datetime | None = None
     author: str = ""
     author_email: str = ""
@@ -158,6 +159,10 @@ class JenkinsRuns:
         build.building = build.in_progress = build.steps_go_on = False
         build.result, build.ended_at, build.interruption, build.due = result, at or self.now(), interruption, None
         build.console.append(f"Finished: {result}")
+
+    def write(self, build: Build, line: str, at: datetime) -> None:
+        build.written[len(build.console)] = at
+        build.console.append(line)
 
     def cancel_item(self, item_id: int) -> bool:
         item = next((item for item in self.items if item.id == item_id and item.is_waiting), None)

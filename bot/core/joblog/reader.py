@@ -1,0 +1,199 @@
+"""One job's log, read as it streams by, into the few facts of `bot.core.joblog.values`. Pure; keeps no text.
+
+It never raises for what a log says, and what was not read is never evidence. docs/job-logs.md says what is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from bot.core.joblog import shapes
+from bot.core.joblog.ends import EndReader
+from bot.core.joblog.lines import LONGEST_LINE, Lines
+from bot.core.joblog.script import Script
+from bot.core.joblog.shapes import AT_WORK, Line, Sign
+from bot.core.joblog.values import JobLog, Refusal, Work
+
+_HEAD_LINES = 400
+_BLOCK_LINES = 60
+_MOST = 500
+"""Spans, refusals and kept locks of one log; a log with more of them proves nothing."""
+
+_STARTS = frozenset({Sign.WANTED, Sign.BEGUN})
+_AFTER_PLAN = frozenset({Sign.PLANNED, Sign.CHANGE, Sign.SAVED})
+
+
+@dataclass(slots=True)
+class _Command:
+    """The Terraform command whose lines are being read. `span` once it was seen at work at a known time."""
+
+    span: int | None = None
+    has_planned: bool = False
+    is_saved: bool = False
+    is_refused: bool = False
+
+
+class LogReader:
+    """Takes a log in pieces (`feed`) or line by line (`line`), tells of what was left out (`gap`), and says what it
+    came to (`close`).
+
+    `since` is when the job started: only with it, times of day without a date count.
+    """
+
+    def __init__(self, *, since: datetime | None = None) -> None:
+        self._lines = Lines()
+        self._since = since
+        self._count = 0
+        self._has_gap = False
+        self._machine: str | None = None
+        self._ran = self._without_lock = self._elsewhere = self._has_worked = self._has_several = False
+        self._work: list[Work] = []
+        self._refused: list[Refusal] = []
+        self._kept: list[str] = []
+        self._command = _Command()
+        self._block: Sign | None = None
+        self._block_left = 0
+        self._block_at: datetime | None = None
+        self._script = Script()
+        self._end = EndReader()
+
+    def feed(self, chunk: bytes) -> None:
+        for line in self._lines.feed(chunk):
+            self.line(line)
+
+    def gap(self) -> None:
+        """Something was left out here. What follows may be in the middle of anything."""
+        self._lines.gap()
+        self._has_gap = True
+        self._command, self._block = _Command(is_refused=True), None
+        self._has_several |= self._script.has_several
+        self._script = Script()
+        self._end.gap()
+
+    @property
+    def lacks_times(self) -> bool:
+        """Whether Terraform was seen at work in it, and nothing says when."""
+        return self._has_worked and not self._work
+
+    def close(self, *, is_whole: bool) -> JobLog:
+        """What the log says. `is_whole`: of a job that is over, nothing of it is missing at its end."""
+        for line in self._lines.close():
+            self.line(line)
+        is_too_much = len(self._work) >= _MOST or len(self._refused) >= _MOST
+        return JobLog(
+            machine=self._machine,
+            is_whole=is_whole and not self._has_gap and not self._lines.is_cut,
+            ran_terraform=self._ran or self._has_worked,
+            without_lock=self._without_lock,
+            work=() if is_too_much else tuple(self._work),
+            refused=tuple(self._refused),
+            end=self._end.of(),
+            elsewhere=self._elsewhere,
+            has_worked=self._has_worked,
+            has_several=self._has_several or self._script.has_several,
+            kept=tuple(dict.fromkeys(self._kept[:_MOST])),
+        )
+
+    def line(self, raw: str, at: datetime | None = None) -> None:
+        """One line; `at` where the system tells its time beside it. A carriage return overwrites what came before."""
+        said = shapes.plain(raw[:LONGEST_LINE].removesuffix("\r"))
+        stamp, said = shapes.stamped(said)
+        if not stamp:
+            own, said = shapes.clocked(said, after=self._since)
+            at, self._since = at or own, own or self._since
+        for part in said.split("\r") if "\r" in said else (said,):
+            self._part(part, stamp, at)
+
+    def _part(self, said: str, stamp: str, at: datetime | None) -> None:
+        self._count += 1
+        self._end.line(said)
+        low = said.lower()
+        self._ran = self._ran or shapes.names_terraform(low)
+        self._without_lock = self._without_lock or ("lock" in low and shapes.WITHOUT_LOCK.search(said) is not None)
+        self._elsewhere = self._elsewhere or shapes.runs_elsewhere(low)
+        begins = self._script.begins_step(said)
+        if self._machine is None and self._count <= _HEAD_LINES and not self._has_gap:
+            self._head(said)
+        if begins:
+            self._command, self._block = _Command(), None
+        if self._script.line(said):
+            return
+
+        line = shapes.terraform_line(shapes.unboxed(said))
+        if line is not None:
+            self._terraform(line, line.at or at or shapes.instant(stamp))
+        elif self._block is not None:
+            self._in_block(shapes.bare(said))
+
+    def _head(self, said: str) -> None:
+        """The runner's own words come before anything that the job writes."""
+        if self._script.has_run:
+            return
+        found = shapes.MACHINE.match(said)
+        if found is not None:
+            self._machine = found["quoted"] or found["agent"] or found["runner"]
+
+    def _terraform(self, line: Line, at: datetime | None) -> None:
+        is_work = line.sign in AT_WORK
+        if self._script.is_quiet:
+            self._has_worked |= is_work  # whoever printed it, nothing may be concluded from its absence
+            return
+        if line.sign in {Sign.REFUSED, Sign.NOT_RELEASED}:
+            self._lock_error(line, at)
+            return
+        if line.sign in _STARTS or (line.sign is Sign.REFRESH and self._is_another()):
+            self._command = _Command()
+        self._command.has_planned |= line.sign in _AFTER_PLAN
+        self._command.is_saved |= line.sign is Sign.SAVED
+        if is_work:
+            self._has_worked = True
+            if not self._command.is_refused and at is not None:
+                self._works(at)
+        elif line.sign is Sign.DONE and self._command.span is not None:
+            self._work[self._command.span] = replace(self._work[self._command.span], is_over=True)
+            self._command = _Command()
+        elif line.sign in {Sign.PLANNED, Sign.RELEASING} and self._command.span is not None and at is not None:
+            self._works(at)
+
+    def _is_another(self) -> bool:
+        """Terraform refreshes before it plans: whoever refreshes after that is another command."""
+        return self._command.has_planned or self._command.is_refused
+
+    def _works(self, at: datetime) -> None:
+        command = self._command
+        if command.is_saved:
+            command = self._command = _Command()
+        if command.span is None:
+            if len(self._work) >= _MOST:
+                return
+            command.span = len(self._work)
+            self._work.append(Work(at, at, self._script.state, is_begun=not self._has_gap))
+            return
+        span = self._work[command.span]
+        self._work[command.span] = replace(span, first=min(span.first, at), last=max(span.last, at))
+
+    def _lock_error(self, line: Line, at: datetime | None) -> None:
+        self._block, self._block_left, self._block_at = line.sign, _BLOCK_LINES, at
+        if line.lock_id is not None:
+            self._names(line.lock_id)
+        if line.sign is Sign.REFUSED:
+            self._command = _Command(is_refused=True)
+
+    def _in_block(self, said: str) -> None:
+        """Below an error of the lock Terraform prints whose it is: `Lock Info:`, `ID:`, `Path:` and the rest."""
+        self._block_left -= 1
+        if self._block_left < 0 or (shapes.ANOTHERS in said and self._block is Sign.NOT_RELEASED):
+            self._block = None
+            return
+        found = shapes.LOCK_ID.match(said)
+        if found is not None:
+            self._names(found["id"])
+
+    def _names(self, lock_id: str) -> None:
+        if self._block is Sign.NOT_RELEASED:
+            self._kept.append(lock_id)
+        elif len(self._refused) < _MOST:
+            is_first = not self._has_gap and not self._has_worked
+            self._refused.append(Refusal(lock_id, self._block_at, is_first))
+        self._block = None
