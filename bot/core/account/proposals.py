@@ -222,9 +222,8 @@ def claim(account: Account) -> Iterator[FollowUp]:
                 reason=(*_that_run(run), " was tied to the lock of ", Quoted(run.state), *how, "."),
                 todo=(
                     coded(
-                        "Run `tflock claim --state STATE -- terraform apply` in place of `terraform apply`, or send "
-                        "one `curl` to `POST /api/v1/claims`. From then on the run itself says that the lock is its "
-                        "own.",
+                        "Run `tflock claim --state STATE -- terraform apply` in place of `terraform apply`, as root "
+                        "or in a container of the job's own. From then on the lock itself says whose it is.",
                         run.state,
                     ),
                 ),
