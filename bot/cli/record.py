@@ -23,7 +23,7 @@ from bot.core.record.timeline import Entry, stamp
 from bot.errors import ChainBroken, JournalAway
 from bot.export.exporter import ALWAYS, WRITERS, write_all
 from bot.export.gather import gathered, gathered_file
-from bot.export.json.read import Export, read_export
+from bot.export.json.read import ExportFile, read_export
 from bot.ports.files import Written
 from bot.usecases.record.verify import verify
 from bot.usecases.world import World
@@ -131,7 +131,7 @@ async def _entries(world: World, incident: str) -> list[Shown]:
     return sorted(shown, key=lambda found: found.entry.at)
 
 
-async def _recorded(export: Export) -> AsyncIterator[Entry]:
+async def _recorded(export: ExportFile) -> AsyncIterator[Entry]:
     """Read in a thread, a part of the file at a time."""
     rows = export.rows()
     while part := await asyncio.to_thread(lambda: list(islice(rows, _TOGETHER))):

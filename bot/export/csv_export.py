@@ -1,7 +1,7 @@
 """The CSV export, for auditors: every entry, hidden ones and corrections too, in the order of the chain.
 
 RFC 4180: CRLF, each cell quoted, UTF-8. It begins with a byte order mark, since Excel takes a file without one for the
-machine's old code page, and all other readers pass it over (Python: `utf-8-sig`).
+machine's old code page, and all other readers ignore it (Python: `utf-8-sig`).
 No cell can be a formula, whichever separator a spreadsheet assumes (owasp.org/www-community/attacks/CSV_Injection).
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from bot.core.record.timeline import canonical
 from bot.export.files import write
 from bot.export.material import Material, Record
-from bot.export.moment import local, zone_of
+from bot.export.values import local, zone_of
 
 COLUMNS = (
     "id",
@@ -40,16 +40,16 @@ COLUMNS = (
     "prev",
     "hash",
 )
-"""Public: new ones come behind these, none is renamed."""
+"""Public: new columns come last, none is renamed."""
 
 LONGEST = 32_000
 """Characters of a cell. Excel takes 32,767 and puts what is more into the next cell, where it might be a formula."""
 
 _FORMULA = r"[=+\-@\u2212\uff1d\uff0b\uff0d\uff20\ufe62\ufe63\ufe66\ufe6b]"
-"""What begins a formula, in ASCII and in the wide and small forms that spreadsheets take for the same."""
+"""What begins a formula: in ASCII, and in the wide and small forms that spreadsheets read alike."""
 
 _BLANK = r"[\s\"'`\u2018-\u201f\uff02\uff07\ufeff\u200b-\u200f\u2060]*"
-"""What may stand before it and be passed over."""
+"""What may come before it and be ignored."""
 
 _DANGEROUS = re.compile(rf"(\A|[;|\t\r\n])(?={_BLANK}{_FORMULA})|\A(?=[\t\r\n])")
 
@@ -59,9 +59,9 @@ def write_csv(material: Material, path: Path) -> Path:
 
 
 def safe(text: str) -> str:
-    """A cell that spreadsheets show as the text that it is: an apostrophe stands before what could be a formula.
+    """A cell that spreadsheets show as text: what could be a formula gets an apostrophe before it.
 
-    Control characters are shown as pictures, those that turn the direction of writing are taken out.
+    Control characters become pictures; those that turn the direction of writing are taken out.
     """
     seen = text if text.isprintable() else "".join(map(_visible, text.replace("\r\n", "\n").replace("\r", "\n")))
     kept = seen if len(seen) <= LONGEST else f"{seen[:LONGEST]}… (cut; the JSON export has all {len(seen)} characters)"
@@ -70,7 +70,7 @@ def safe(text: str) -> str:
 
 @dataclass(slots=True)
 class _Line:
-    """What the csv module writes to: it keeps one line."""
+    """The file that the csv module writes to: it keeps one line."""
 
     text: str = field(default="")
 
@@ -116,16 +116,13 @@ def _cells(record: Record, name: str, zone: tzinfo) -> tuple[str, ...]:
 
 
 def _facts(facts: object) -> str:
-    """As JSON that says the same to a program: what could split the cell or begin a formula in it is escaped."""
+    """As JSON that programs read alike: what could split the cell or begin a formula in it is escaped."""
     text = canonical(facts)
     if len(text) > LONGEST:
         return canonical({"too_long_for_a_cell": len(text)})
-    seen = text if text.isprintable() else "".join(map(_escaped, text))
+    odd = {char for char in set(text) if unicodedata.category(char) in {"Cf", "Zl", "Zp"} and char <= "\uffff"}
+    seen = text.translate({ord(char): f"\\u{ord(char):04x}" for char in odd})
     return seen.replace(";", "\\u003b").replace("|", "\\u007c")
-
-
-def _escaped(char: str) -> str:
-    return f"\\u{ord(char):04x}" if unicodedata.category(char) in {"Cf", "Zl", "Zp"} and ord(char) < 0x10000 else char  # noqa: PLR2004  JSON's escape has four digits
 
 
 def _visible(char: str) -> str:

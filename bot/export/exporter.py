@@ -42,10 +42,10 @@ WRITERS: Mapping[str, tuple[str, Writer]] = MappingProxyType(
         "csv": (".csv", write_csv),
     }
 )
-"""Each format with the ending of its file, in the order of writing: Markdown shows the chart that is there by then."""
+"""Each format with the ending of its file, in the order of writing: the chart before Markdown, which shows it."""
 
 ALWAYS = ("chart", "json")
-"""Written whatever is configured: JSON is the one that can be verified and read back."""
+"""Written whatever is configured: JSON can be verified and read back."""
 
 
 class FileExporter:
@@ -70,7 +70,7 @@ class FileExporter:
 
 
 def write_all(material: Material, directory: Path, formats: Sequence[str]) -> Written:
-    """Writes the formats, one after another. Whatever goes wrong with one is told, and the others are written."""
+    """Writes the formats, one after another. If one fails, `failed` says why, and the others are written."""
     paths, failed = list[Path](), dict[str, str]()
     for form, (suffix, writer) in WRITERS.items():
         if form in formats:

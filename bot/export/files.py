@@ -1,4 +1,4 @@
-"""Export files: written part by part, and there as a whole or not at all."""
+"""Export files: written part by part, and complete or not there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 _CHUNK = 64 * 1024
-"""Characters that are gathered before they are written."""
+"""Characters that are written together."""
 
 
 def write(path: Path, parts: Iterable[str]) -> Path:
@@ -26,7 +26,7 @@ def write(path: Path, parts: Iterable[str]) -> Path:
 
 @contextmanager
 def drafted(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write to that takes the place of `path` when all went well. Raises OSError."""
+    """A file to write to. It replaces `path` if all went well. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False)  # noqa: SIM115  closed, and moved or removed, below
     try:

@@ -29,7 +29,7 @@ from bot.export.spool import Spool
 from bot.ports.journal import Journal
 
 _BATCH = 200
-"""Entries that are taken in one go, in a thread: checking and redacting must not hold the event loop."""
+"""Entries that one call takes, in a thread: checking and redacting must not hold up the event loop."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -59,7 +59,7 @@ async def gathered(
 
 @contextmanager
 def gathered_file(path: Path) -> Iterator[Gathered]:
-    """The same from a JSON export, with the names and the time zone of then.
+    """The same from a JSON export, with the names and the time zone that the export has.
 
     Raises ExportInvalid, ChainBroken, or OSError.
     """
@@ -98,7 +98,12 @@ class _Gathering:
     """What one pass over the entries leaves behind."""
 
     def __init__(self, incident: Incident, spool: Spool) -> None:
-        self._incident = _cleaned_head(incident)
+        self._incident = replace(
+            incident,
+            channel=clean_text(incident.channel),
+            title=clean_text(incident.title),
+            opened_by=clean_text(incident.opened_by),
+        )
         self._spool = spool
         self._course, self._revisions, self._story = Course(), Revisions(), Story(self._incident)
         self._instants = array("q")
@@ -137,7 +142,7 @@ class _Gathering:
         return Gathered(account, self._spool, self._revisions, order)
 
     def _told(self) -> Story:
-        """The story, told of the incident as its entries have it: it may have ended since it was looked up."""
+        """The story of the incident as its entries have it: it may have ended since it was looked up."""
         incident = self._head()
         if incident == self._incident:
             return self._story
@@ -156,7 +161,7 @@ class _Gathering:
         return replace(self._incident, title=title, closed_at=closing.at if closing else None)
 
     def _ordered(self) -> Sequence[int]:
-        """Places by the time that is to be shown, and of equal times as recorded."""
+        """Places by the time that is shown; equal times in the order of recording."""
         for place, entry in enumerate(self._entries() if self._revisions.corrections else ()):
             self._story.recall(entry)
             if self._revisions.is_corrected(entry.id):
@@ -192,41 +197,27 @@ def _read(line: bytes) -> tuple[Entry, bool]:
     return read_row(json.loads(line))
 
 
-def _cleaned_head(incident: Incident) -> Incident:
-    channel, by = clean_text(incident.channel), clean_text(incident.opened_by)
-    return replace(incident, channel=channel, title=clean_text(incident.title), opened_by=by)
-
-
 def _cleaned(entry: Entry) -> Entry:
-    """The entry as it would be recorded today. Nearly all have nothing to take out, which one look at all texts shows.
+    """The entry as it would be recorded today. Nearly all have nothing to take out, as one pass shows.
 
-    A secret is found in a text that has others around it, on lines of their own, wherever it is found in that alone.
+    A secret that is found in a text alone is also found with other texts on the lines around it.
     """
-    texts = "\n".join([entry.actor, entry.text, *_texts(entry.facts)])
-    is_clean = redact(texts) == texts and not any(map(is_telling, _names(entry.facts)))
-    return entry if is_clean else recordable(entry)
+    names, words = list[str](), [entry.actor, entry.text]
+    _collect(entry.facts, names, words)
+    texts = "\n".join(words)
+    return entry if redact(texts) == texts and not any(map(is_telling, names)) else recordable(entry)
 
 
-def _names(value: object) -> Iterator[str]:
-    """The names of all fields, however deep: under a telling one every value is a secret."""
-    match value:
-        case Mapping():
-            for name, part in value.items():
-                yield name
-                yield from _names(part)
-        case list():
-            for part in value:
-                yield from _names(part)
-
-
-def _texts(value: object) -> Iterator[str]:
+def _collect(value: object, names: list[str], words: list[str]) -> None:
+    """Adds all texts, however deep, to `words`, and names of fields to `names`: under a telling one all is secret."""
     match value:
         case str():
-            yield value
+            words.append(value)
         case Mapping():
             for name, part in value.items():
-                yield name
-                yield from _texts(part)
+                names.append(name)
+                words.append(name)
+                _collect(part, names, words)
         case list():
             for part in value:
-                yield from _texts(part)
+                _collect(part, names, words)

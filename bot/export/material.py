@@ -1,4 +1,4 @@
-"""What every format is written from: the account, and the entries one by one, as they are to be shown and as recorded.
+"""What every format is written from: the account, and the entries one by one, as they are shown and as recorded.
 
 Writers are plain functions of a `Material` and a path, and run in a thread: `write_markdown(material, path)`.
 """
@@ -17,10 +17,10 @@ from bot.core.record.timeline import Entry
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An entry as it was recorded, beside how it is to be shown.
+    """An entry as it was recorded, together with how it is shown.
 
-    `redacted`: it held a secret whose form was not known when it was recorded. The secret is taken out here, so that
-    the entry's hash does not cover its words any more.
+    `redacted`: it held a secret whose form was not known when it was recorded. The secret is taken out here, so the
+    entry's hash no longer covers its words.
     """
 
     entry: Entry
@@ -36,7 +36,7 @@ class Material(Protocol):
     def account(self) -> Account: ...
 
     def lines(self) -> Iterator[Shown]:
-        """What is to be shown, by when it happened: without hidden entries and without corrections themselves.
+        """What is shown, by when it happened: without hidden entries and without corrections themselves.
 
         Edits are applied and secrets are taken out once more; the facts are those that were recorded.
         """

@@ -1,4 +1,4 @@
-"""Lines on disk, read back in any order: what an export is written from must not stand in memory."""
+"""Lines on disk, read back in any order: so that an export's entries need not be in memory."""
 
 from __future__ import annotations
 

@@ -8,14 +8,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from bot.export.chart.html_svg import drawing
 
 from bot.core.phrase import Linked, Person, Quoted
 from bot.core.record.timeline import Draft, Kind
-from bot.export.chart.html_svg import drawing
 from bot.export.gather import gathered
 from bot.export.html.page import write_html
 from bot.export.html.text import Pen, link, text, web_page
-from bot.export.moment import zone_of
+from bot.export.values import zone_of
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 TOKEN = "ghp_" + "a1B2" * 9

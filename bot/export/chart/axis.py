@@ -1,6 +1,6 @@
 """The time axis of a chart: instants to positions, with long empty stretches cut out, and the labels below and above.
 
-An instant is in seconds since 1970 (UTC) here, a position in the chart's units from its left edge.
+Instants here are seconds since 1970 (UTC); positions are in the chart's units from its left edge.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import pairwise
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bot.core.phrase import duration
 from bot.export.chart.text import width
@@ -25,7 +24,7 @@ _SHORTEST = 60.0
 """Seconds that an axis shows at least."""
 
 _MARGIN = 5.0
-"""Seconds that are shown at least on either side of what is told."""
+"""Seconds that are shown at least before the first instant and after the last one."""
 
 _EMPTY = 3.0
 """Stretches without anything are cut out when they are together longer than this many times the rest."""
@@ -36,29 +35,19 @@ _DAYS = tuple(_DAY * days for days in (1, 2, 7, 14, 30, 91, 365, 1_826, 3_652, 3
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """A stretch without anything, of which the axis shows next to nothing. `label` says how long it is."""
-
-    since: float
-    until: float
-    left: float
-    right: float
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
 class Stretch:
-    """A stretch that is shown to scale; all stretches of an axis have the same scale."""
+    """A span of time on the axis: shown to scale, or cut out because nothing happened. Then `label` says how long."""
 
     since: float
     until: float
     left: float
     right: float
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A place on the axis. `label` is its time; it may be empty, as may be `date`. Labels are centred on `x`."""
+    """A time on the axis, centred on `x`. `label` and `date` may be empty."""
 
     x: float
     label: str
@@ -67,12 +56,12 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """Positions grow with instants. Instants outside the axis are shown at its ends."""
+    """`stretches` are to scale, all to the same one. Instants outside the axis are shown at its ends."""
 
     left: float
     right: float
     stretches: tuple[Stretch, ...]
-    cuts: tuple[Cut, ...]
+    cuts: tuple[Stretch, ...]
 
     @property
     def since(self) -> float:
@@ -83,36 +72,29 @@ class Axis:
         return self.stretches[-1].until
 
     def x(self, at: float) -> float:
-        """Where an instant stands."""
-        pieces: list[Stretch | Cut] = [*self.stretches, *self.cuts]
-        pieces.sort(key=lambda piece: piece.since)
+        """The position of an instant."""
+        pieces = sorted((*self.stretches, *self.cuts), key=lambda piece: piece.since)
         piece = pieces[max(0, bisect_right([each.since for each in pieces], at) - 1)]
         share = min(1.0, max(0.0, (at - piece.since) / (piece.until - piece.since)))
         return piece.left + share * (piece.right - piece.left)
 
 
 def seconds(at: datetime) -> float:
-    """An instant as a number; one without a zone is taken as UTC."""
+    """An instant as a number. Without a zone it counts as UTC."""
     aware = at if at.tzinfo else at.replace(tzinfo=UTC)
     return min(_LATEST, max(_EARLIEST, (aware - _EPOCH).total_seconds()))
 
 
 def local(at: float, zone: tzinfo) -> datetime:
-    """A number as an instant again. The ends of an axis may lie beyond the calendar; they become its ends."""
+    """A number as an instant again. What lies beyond the calendar becomes its end."""
     return (_EPOCH + timedelta(seconds=min(_LATEST, max(_EARLIEST, at)))).astimezone(zone)
 
 
-def zone_named(name: str) -> tzinfo | None:
-    """The zone, or None if this machine knows none by that name."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return None
-
-
 def axis(instants: Iterable[float], left: float, right: float, *, most_cuts: int, size: float) -> Axis:
-    """The axis on which all these instants stand, between two positions. `size` is that of the cuts' labels."""
-    whole = _whole(instants)
+    """The axis of all these instants, between two positions. `size` is the letter size of the cuts' labels."""
+    found = sorted(set(instants))
+    lacking = max(0.0, _SHORTEST - (found[-1] - found[0]))
+    whole = [found[0] - lacking / 2, *found, found[-1] + lacking / 2] if lacking else found
     cuts = _empty(whole, most_cuts)
     margin = max(_MARGIN, 0.02 * (whole[-1] - whole[0] - sum(until - since for since, until in cuts)))
     bounds = [whole[0] - margin, *(bound for since, until in cuts for bound in (since + margin, until - margin))]
@@ -137,7 +119,7 @@ def ticks(on: Axis, zone: tzinfo, size: float) -> tuple[Tick, ...]:
         if not _free(extent, taken, on):
             continue
         taken.append(extent)
-        day = _date(at) if step < _DAY else ""
+        day = f"{at:%a} {at.day} {at:%b}" if step < _DAY else ""
         spot = _extent(x, day, size)
         is_new = day != dated and _free(spot, dates, on)
         if is_new:
@@ -145,12 +127,6 @@ def ticks(on: Axis, zone: tzinfo, size: float) -> tuple[Tick, ...]:
             dated = day
         kept.append(Tick(x, label, day if is_new else ""))
     return tuple(kept)
-
-
-def _whole(instants: Iterable[float]) -> list[float]:
-    found = sorted(set(instants))
-    lacking = _SHORTEST - (found[-1] - found[0])
-    return [found[0] - lacking / 2, *found, found[-1] + lacking / 2] if lacking > 0 else found
 
 
 def _empty(whole: Sequence[float], most: int) -> list[tuple[float, float]]:
@@ -170,12 +146,12 @@ def _placed(
     shown: Sequence[tuple[float, float]], labels: Sequence[str], *, left: float, scale: float, size: float
 ) -> Axis:
     stretches: list[Stretch] = []
-    cuts: list[Cut] = []
+    cuts: list[Stretch] = []
     x = left
     for place, (since, until) in enumerate(shown):
         if place:
             end, label = x + width(labels[place - 1], size) + 2 * size, labels[place - 1]
-            cuts.append(Cut(stretches[-1].until, since, x, end, label))
+            cuts.append(Stretch(stretches[-1].until, since, x, end, label))
             x = end
         stretches.append(Stretch(since, until, x, x + scale * (until - since)))
         x = stretches[-1].right
@@ -204,10 +180,6 @@ def _time(at: datetime, step: int) -> str:
     if step >= _DAY:
         return f"{at.day} {at:%b} {at.year}"
     return f"{at:%H:%M}" if step >= 60 else f"{at:%H:%M:%S}"  # noqa: PLR2004  a minute
-
-
-def _date(at: datetime) -> str:
-    return f"{at:%a} {at.day} {at:%b}"
 
 
 def _extent(x: float, text: str, size: float) -> tuple[float, float]:

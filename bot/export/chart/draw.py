@@ -1,18 +1,17 @@
 """A laid-out chart as a matplotlib figure: one unit of the plan is one point, in pictures and in SVG alike.
 
-No `pyplot`, and so no state that threads would share.
+It uses no `pyplot`, and so no state that threads would share.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
-from bot.export.chart.parts import Look, Sign
-from bot.export.chart.plan import Box, Ink, Label, Lane, Line, Plan, Scale, Spot
+from bot.export.chart.plan import BarKind, Box, Ink, Label, Lane, Line, Plan, Scale, Sign, Spot
 from bot.export.chart.text import font, legible
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ Point: TypeAlias = tuple[float, float]
 POINTS_AN_INCH = 72
 
 
-class Role(StrEnum):
+class Colour(StrEnum):
     """What a colour is for."""
 
     PAPER = "paper"
@@ -42,59 +41,59 @@ class Role(StrEnum):
     BAD = "bad"
 
 
-Palette: TypeAlias = Mapping[Role, str]
+Palette: TypeAlias = Mapping[Colour, str]
 
 LIGHT: Palette = {
-    Role.PAPER: "#ffffff",
-    Role.TEXT: "#1b1f24",
-    Role.FAINT: "#57606a",
-    Role.GRID: "#d5dae0",
-    Role.ON_BAR: "#fefefe",
-    Role.LOCK: "#0b5cad",
-    Role.HOLDER: "#c23b00",
-    Role.CONTENDER: "#7d5700",
-    Role.LOOP: "#8a6100",
-    Role.CROWD: "#7b3fa0",
-    Role.THROTTLED: "#55585f",
-    Role.GOOD: "#00775a",
-    Role.BAD: "#a8123e",
+    Colour.PAPER: "#ffffff",
+    Colour.TEXT: "#1b1f24",
+    Colour.FAINT: "#57606a",
+    Colour.GRID: "#d5dae0",
+    Colour.ON_BAR: "#fefefe",
+    Colour.LOCK: "#0b5cad",
+    Colour.HOLDER: "#c23b00",
+    Colour.CONTENDER: "#7d5700",
+    Colour.LOOP: "#8a6100",
+    Colour.CROWD: "#7b3fa0",
+    Colour.THROTTLED: "#55585f",
+    Colour.GOOD: "#00775a",
+    Colour.BAD: "#a8123e",
 }
-"""Each colour once, so that it stands for its role. Against the paper, text has a contrast of 5, shapes of 3."""
+"""Each colour once, so that it tells its use. Against the paper, text has a contrast of 5, shapes of 3."""
 
 DARK: Palette = {
-    Role.PAPER: "#15191e",
-    Role.TEXT: "#eef1f4",
-    Role.FAINT: "#a4adb8",
-    Role.GRID: "#363d46",
-    Role.ON_BAR: "#06121f",
-    Role.LOCK: "#63b3ff",
-    Role.HOLDER: "#ff9466",
-    Role.CONTENDER: "#d9ae4a",
-    Role.LOOP: "#e6b84c",
-    Role.CROWD: "#cf9ff5",
-    Role.THROTTLED: "#b4bac4",
-    Role.GOOD: "#45d0a4",
-    Role.BAD: "#ff7d9c",
+    Colour.PAPER: "#15191e",
+    Colour.TEXT: "#eef1f4",
+    Colour.FAINT: "#a4adb8",
+    Colour.GRID: "#363d46",
+    Colour.ON_BAR: "#06121f",
+    Colour.LOCK: "#63b3ff",
+    Colour.HOLDER: "#ff9466",
+    Colour.CONTENDER: "#d9ae4a",
+    Colour.LOOP: "#e6b84c",
+    Colour.CROWD: "#cf9ff5",
+    Colour.THROTTLED: "#b4bac4",
+    Colour.GOOD: "#45d0a4",
+    Colour.BAD: "#ff7d9c",
 }
 
-_LOOKS = {
-    Look.LOCK: (Role.LOCK, ""),
-    Look.HOLDER: (Role.HOLDER, ""),
-    Look.CONTENDER: (Role.CONTENDER, "---"),
-    Look.LOOP: (Role.LOOP, "|||||"),
-    Look.CROWD: (Role.CROWD, ""),
-    Look.THROTTLED: (Role.THROTTLED, "////"),
+_BARS = {
+    BarKind.LOCK: (Colour.LOCK, ""),
+    BarKind.HOLDER: (Colour.HOLDER, ""),
+    BarKind.CONTENDER: (Colour.CONTENDER, "---"),
+    BarKind.LOOP: (Colour.LOOP, "|||||"),
+    BarKind.CROWD: (Colour.CROWD, ""),
+    BarKind.THROTTLED: (Colour.THROTTLED, "////"),
 }
 """Colour and pattern of a bar: without a pattern it is filled."""
 
-_INKS = {Ink.TEXT: Role.TEXT, Ink.FAINT: Role.FAINT, Ink.ON_BAR: Role.ON_BAR}
+_INKS = {Ink.TEXT: Colour.TEXT, Ink.FAINT: Colour.FAINT, Ink.ON_BAR: Colour.ON_BAR}
 
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
     """A sign within the square from -1 to 1: what is filled, and what is drawn as lines."""
 
-    role: Role
+    colour: Colour
     filled: tuple[tuple[Point, ...], ...] = ()
     lines: tuple[tuple[Point, ...], ...] = ()
 
@@ -105,39 +104,32 @@ def _arc(radius: float, start: float, end: float, *, x: float = 0, y: float = 0)
     return tuple((x + radius * math.cos(angle), y + radius * math.sin(angle)) for angle in angles)
 
 
-def _star() -> tuple[Point, ...]:
-    turns = [(math.radians(36 * turn - 90), 1.0 if turn % 2 == 0 else 0.42) for turn in range(10)]
-    return tuple((radius * math.cos(angle), radius * math.sin(angle)) for angle, radius in turns)
-
-
+_STAR = tuple(_arc(0.42 if turn % 2 else 1.0, 36 * turn - 90, 36 * turn - 90)[0] for turn in range(10))
 _CROSS = (((-0.7, -0.7), (0.7, 0.7)), ((-0.7, 0.7), (0.7, -0.7)))
 
 _SHAPES = {
-    Sign.DONE: _Shape(Role.GOOD, lines=(((-0.8, 0.1), (-0.25, 0.65), (0.8, -0.6)),)),
-    Sign.FAILED: _Shape(Role.HOLDER, lines=_CROSS),
-    Sign.TIMED_OUT: _Shape(Role.HOLDER, (((-0.75, -0.95), (0.75, -0.95), (-0.75, 0.95), (0.75, 0.95)),)),
-    Sign.CANCELLED: _Shape(Role.TEXT, (((-0.7, -0.7), (0.7, -0.7), (0.7, 0.7), (-0.7, 0.7)),)),
-    Sign.UNCLEAR: _Shape(Role.TEXT, lines=(_arc(0.7, 0, 360),)),
-    Sign.COMMAND: _Shape(Role.FAINT, (((-0.6, -0.75), (0.8, 0), (-0.6, 0.75)),)),
-    Sign.KILL: _Shape(Role.BAD, lines=_CROSS),
+    Sign.DONE: _Shape(Colour.GOOD, lines=(((-0.8, 0.1), (-0.25, 0.65), (0.8, -0.6)),)),
+    Sign.FAILED: _Shape(Colour.HOLDER, lines=_CROSS),
+    Sign.TIMED_OUT: _Shape(Colour.HOLDER, (((-0.75, -0.95), (0.75, -0.95), (-0.75, 0.95), (0.75, 0.95)),)),
+    Sign.CANCELLED: _Shape(Colour.TEXT, (((-0.7, -0.7), (0.7, -0.7), (0.7, 0.7), (-0.7, 0.7)),)),
+    Sign.UNCLEAR: _Shape(Colour.TEXT, lines=(_arc(0.7, 0, 360),)),
+    Sign.COMMAND: _Shape(Colour.FAINT, (((-0.6, -0.75), (0.8, 0), (-0.6, 0.75)),)),
+    Sign.KILL: _Shape(Colour.BAD, lines=_CROSS),
     Sign.UNLOCK: _Shape(
-        Role.GOOD,
+        Colour.GOOD,
         (((-0.75, -0.1), (0.75, -0.1), (0.75, 0.95), (-0.75, 0.95)),),
         (((-0.5, -0.1), (-0.5, -0.45), *_arc(0.45, 180, 340, x=-0.05, y=-0.5)),),
     ),
     Sign.OWNER: _Shape(
-        Role.LOCK, (((-0.9, -0.75), (0.9, -0.75), (0.9, 0.4), (0.0, 0.4), (-0.5, 0.95), (-0.5, 0.4), (-0.9, 0.4)),)
+        Colour.LOCK, (((-0.9, -0.75), (0.9, -0.75), (0.9, 0.4), (0.0, 0.4), (-0.5, 0.95), (-0.5, 0.4), (-0.9, 0.4)),)
     ),
-    Sign.ALERT: _Shape(Role.HOLDER, (((0.0, -0.85), (0.9, 0.75), (-0.9, 0.75)),)),
-    Sign.KEY: _Shape(Role.CROWD, (_star(),)),
+    Sign.ALERT: _Shape(Colour.HOLDER, (((0.0, -0.85), (0.9, 0.75), (-0.9, 0.75)),)),
+    Sign.KEY: _Shape(Colour.CROWD, (_STAR,)),
 }
 
-Writing: TypeAlias = Callable[[str], str]
-"""What is drawn for a text. A picture needs letters that its font has."""
 
-
-def drawn(plan: Plan, palette: Palette, writing: Writing = legible) -> Figure:
-    """The figure. Each text of the plan bears its place in `plan.labels` as its id: `text-0`, `text-1` and so on."""
+def drawn(plan: Plan) -> Figure:
+    """The figure, in light colours. The id of each text is its place in `plan.labels`: `text-0`, `text-1` and so on."""
     from matplotlib.figure import Figure  # noqa: PLC0415  matplotlib is slow to import
 
     figure = Figure(figsize=(plan.format.width / POINTS_AN_INCH, plan.height / POINTS_AN_INCH), dpi=POINTS_AN_INCH)
@@ -145,114 +137,107 @@ def drawn(plan: Plan, palette: Palette, writing: Writing = legible) -> Figure:
     axes.set_axis_off()
     axes.set_xlim(0, plan.format.width)
     axes.set_ylim(plan.height, 0)
-    pen = _Pen(axes, palette, writing)
+    canvas = _Canvas(axes)
 
-    pen.area([(0, 0), (plan.format.width, 0), (plan.format.width, plan.height), (0, plan.height)], Role.PAPER)
-    pen.scales(plan)
+    canvas.area([(0, 0), (plan.format.width, 0), (plan.format.width, plan.height), (0, plan.height)], Colour.PAPER)
+    canvas.scales(plan)
     for lane in plan.lanes:
-        pen.lane(lane)
+        canvas.lane(lane)
     for line in plan.lines:
-        pen.turn(line)
+        canvas.turn(line)
     for place, label in enumerate(plan.labels):
-        pen.label(label, f"text-{place}")
+        canvas.label(label, f"text-{place}")
     for lane in plan.lanes:
         for spot in lane.spots:
-            pen.sign(spot)
+            canvas.sign(spot)
     return figure
 
 
 @dataclass(slots=True)
-class _Pen:
-    """Draws in the order of the calls: what comes later is on top."""
+class _Canvas:
+    """Draws in the order of the calls: later ones are on top."""
 
     axes: Axes
-    palette: Palette
-    writing: Writing
     depth: int = 0
 
-    def area(
-        self, points: Sequence[Point], role: Role, *, pattern: str = "", edge: Role | None = None, alpha: float = 1
-    ) -> None:
+    def area(self, points: Sequence[Point], colour: Colour, *, pattern: str = "", alpha: float = 1) -> None:
         from matplotlib.patches import Polygon  # noqa: PLC0415  slow
 
-        colour = self.palette[role]
         self.axes.add_patch(
             Polygon(
                 points,
                 closed=True,
-                facecolor=self.palette[Role.PAPER] if pattern else colour,
-                edgecolor=self.palette[edge] if edge else colour if pattern else "none",
+                facecolor=LIGHT[Colour.PAPER if pattern else colour],
+                edgecolor=LIGHT[colour] if pattern else "none",
                 hatch=pattern or None,
-                linewidth=1.2 if pattern or edge else 0,
+                linewidth=1.2 if pattern else 0,
                 alpha=alpha,
                 zorder=self._next(),
             )
         )
 
-    def stroke(self, points: Iterable[Point], role: Role, wide: float, *, dashes: Sequence[float] = ()) -> None:
+    def stroke(self, points: Iterable[Point], colour: Colour, wide: float, *, dashes: Sequence[float] = ()) -> None:
         from matplotlib.lines import Line2D  # noqa: PLC0415  slow
 
         xs, ys = zip(*points, strict=True)
-        line = Line2D(xs, ys, color=self.palette[role], linewidth=wide, zorder=self._next())
+        line = Line2D(xs, ys, color=LIGHT[colour], linewidth=wide, zorder=self._next())
         line.set_solid_capstyle("round")
         if dashes:
             line.set_linestyle((0, tuple(dashes)))
         self.axes.add_line(line)
 
-    def strokes(self, lines: Sequence[tuple[Point, Point]], role: Role, wide: float) -> None:
+    def strokes(self, lines: Sequence[tuple[Point, Point]], colour: Colour, wide: float) -> None:
         """Many lines as one shape: hundreds of them would make a large page."""
         from matplotlib.patches import PathPatch  # noqa: PLC0415  slow
         from matplotlib.path import Path  # noqa: PLC0415  slow
 
         if lines:
             path = Path([point for line in lines for point in line], [Path.MOVETO, Path.LINETO] * len(lines))
-            colour = self.palette[role]
-            self.axes.add_patch(
-                PathPatch(path, edgecolor=colour, facecolor="none", linewidth=wide, zorder=self._next())
-            )
+            patch = PathPatch(path, edgecolor=LIGHT[colour], facecolor="none", linewidth=wide, zorder=self._next())
+            self.axes.add_patch(patch)
 
     def scales(self, plan: Plan) -> None:
         bottom = plan.scales[-1]
         top = plan.scales[0].y if len(plan.scales) > 1 else plan.lanes[0].top
         for tick in bottom.ticks:
-            self.stroke(((tick.x, top), (tick.x, bottom.y)), Role.GRID, 0.8)
+            self.stroke(((tick.x, top), (tick.x, bottom.y)), Colour.GRID, 0.8)
         for scale in plan.scales:
             self._edge(plan, scale)
 
     def lane(self, lane: Lane) -> None:
         for box in lane.boxes:
             self._box(box)
-        self.strokes([((x, lane.floor - 7), (x, lane.floor)) for x in lane.dots], Role.CONTENDER, 1.6)
+        self.strokes([((x, lane.floor - 7), (x, lane.floor)) for x in lane.dots], Colour.CONTENDER, 1.6)
         if lane.outline:
             area = [(lane.outline[0][0], lane.floor), *lane.outline, (lane.outline[-1][0], lane.floor)]
-            self.area(area, Role.CROWD, alpha=0.3)
-            self.stroke(lane.outline, Role.CROWD, 1.6)
+            self.area(area, Colour.CROWD, alpha=0.3)
+            self.stroke(lane.outline, Colour.CROWD, 1.6)
 
     def turn(self, line: Line) -> None:
         is_unlock = line.sign is Sign.UNLOCK
-        role = Role.GOOD if is_unlock else Role.BAD
-        self.stroke(((line.x, line.top), (line.x, line.bottom)), role, 1.6, dashes=() if is_unlock else (3, 2))
+        colour = Colour.GOOD if is_unlock else Colour.BAD
+        self.stroke(((line.x, line.top), (line.x, line.bottom)), colour, 1.6, dashes=() if is_unlock else (3, 2))
 
     def sign(self, spot: Spot) -> None:
         shape, half = _SHAPES[spot.sign], spot.size / 2
         weight = 3.0 if spot.sign is Sign.KILL else 2.0
         for points in shape.filled:
-            self.area([(spot.x + half * x, spot.y + half * y) for x, y in points], shape.role)
+            self.area([(spot.x + half * x, spot.y + half * y) for x, y in points], shape.colour)
         for points in shape.lines:
-            self.stroke([(spot.x + half * x, spot.y + half * y) for x, y in points], shape.role, weight)
+            self.stroke([(spot.x + half * x, spot.y + half * y) for x, y in points], shape.colour, weight)
 
     def label(self, label: Label, name: str) -> None:
         """The text, with paper under it where lines may run."""
         if label.ink is not Ink.ON_BAR:
             top, bottom = label.y - 0.85 * label.size, label.y + 0.25 * label.size
             left, right = label.left - 2, label.right + 2
-            self.area([(left, top), (right, top), (right, bottom), (left, bottom)], Role.PAPER)
+            self.area([(left, top), (right, top), (right, bottom), (left, bottom)], Colour.PAPER)
         self.axes.text(
             label.x,
             label.y,
-            self.writing(label.text),
+            legible(label.text),
             fontproperties=font(label.size, bold=label.bold),
-            color=self.palette[_INKS[label.ink]],
+            color=LIGHT[_INKS[label.ink]],
             horizontalalignment=label.anchor.value,
             verticalalignment="baseline",
             parse_math=False,
@@ -263,23 +248,23 @@ class _Pen:
     def _edge(self, plan: Plan, scale: Scale) -> None:
         away = 4 if scale is plan.scales[-1] else -4
         for stretch in plan.axis.stretches:
-            self.stroke(((stretch.left, scale.y), (stretch.right, scale.y)), Role.FAINT, 1.2)
+            self.stroke(((stretch.left, scale.y), (stretch.right, scale.y)), Colour.FAINT, 1.2)
         for tick in scale.ticks:
-            self.stroke(((tick.x, scale.y), (tick.x, scale.y + away)), Role.FAINT, 1.2)
+            self.stroke(((tick.x, scale.y), (tick.x, scale.y + away)), Colour.FAINT, 1.2)
         for cut in plan.axis.cuts:
             for x in (cut.left, cut.right):
-                self.stroke(((x - 2, scale.y + 5), (x + 2, scale.y - 5)), Role.FAINT, 1.2)
+                self.stroke(((x - 2, scale.y + 5), (x + 2, scale.y - 5)), Colour.FAINT, 1.2)
 
     def _box(self, box: Box) -> None:
-        role, pattern = _LOOKS[box.look]
+        colour, pattern = _BARS[box.kind]
         bottom, middle = box.top + box.height, box.top + box.height / 2
         tip = min(box.height / 2, (box.right - box.left) / 2) if box.goes_on else 0
         shoulder = box.right - tip
         points = [(box.left, box.top), (shoulder, box.top), (box.right, middle), (shoulder, bottom), (box.left, bottom)]
-        self.area(points, role, pattern=pattern)
+        self.area(points, colour, pattern=pattern)
         for x in box.breaks:
             slanted = [(x - 1, box.top - 2), (x + 7, box.top - 2), (x + 1, bottom + 2), (x - 7, bottom + 2)]
-            self.area(slanted, Role.PAPER)
+            self.area(slanted, Colour.PAPER)
 
     def _next(self) -> int:
         self.depth += 1

@@ -1,17 +1,33 @@
-"""Where everything in a chart stands: pure, and the same for the same account."""
+"""Where everything in a chart goes: pure, and the same for the same account."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC
 
 from bot.core.account.values import Account
-from bot.export.chart.axis import Axis, Tick, axis, local, ticks, zone_named
-from bot.export.chart.parts import Bar, Event, Limits, Row, Sign, Told
-from bot.export.chart.plan import Anchor, Box, Format, Ink, Label, Lane, Line, Plan, Scale, Size, Spot
+from bot.export.chart.axis import Axis, Tick, axis, local, ticks
+from bot.export.chart.plan import (
+    Anchor,
+    Bar,
+    Box,
+    ChartRow,
+    Contents,
+    Event,
+    Format,
+    Ink,
+    Label,
+    Lane,
+    Line,
+    Plan,
+    Scale,
+    Size,
+    Spot,
+)
 from bot.export.chart.rows import instants, told
 from bot.export.chart.text import clean, fitted, width, wrapped
+from bot.export.values import zone_of
 
 _SIGN = 13.0
 """How large the shape of an end is at most."""
@@ -21,31 +37,27 @@ def plan(account: Account, size: Size = Size.WIDE) -> Plan:
     """The chart of an account, laid out."""
     form = size.value
     on = axis(instants(account), form.margin, form.right - _SIGN - 3, most_cuts=form.cuts, size=form.small)
-    story = told(account, _limits(account, form))
-    heading = _heading(story, form)
+    is_crowded = len({lock.state for lock in account.locks}) > form.limits.loops
+    limits = replace(form.limits, runs=2, loops=1) if is_crowded else form.limits  # of many states, less of each
+    contents = told(account, limits)
+    heading = _heading(contents, form)
     top = heading[-1].y + form.text
     local_scale = _local_scale(account, on, form, top)
     if local_scale:
         top = local_scale.y + 6
 
-    lanes = _lanes(story, on, form, top)
+    lanes = _lanes(contents, on, form, top)
     bottom = lanes[-1].top + lanes[-1].height + 4
     scale = _scale(ticks(on, UTC, form.small), "UTC", on, form, bottom)
-    lines = _lines(story.events, lanes, top)
+    lines = _lines(contents.events, lanes, top)
     scales = (local_scale, scale) if local_scale else (scale,)
     return Plan(form, bottom + 3.4 * form.small + 8, on, heading, lanes, lines, scales)
 
 
-def _limits(account: Account, form: Format) -> Limits:
-    """Where many states are shown, less of each."""
-    is_crowded = len({lock.state for lock in account.locks}) > form.limits.loops
-    return replace(form.limits, runs=2, loops=1) if is_crowded else form.limits
-
-
-def _heading(story: Told, form: Format) -> tuple[Label, ...]:
+def _heading(contents: Contents, form: Format) -> tuple[Label, ...]:
     room, y = form.width - 2 * form.margin, form.margin
     labels: list[Label] = []
-    for text, size, bold in ((story.headline, form.text * 1.25, True), (story.subline, form.text, False)):
+    for text, size, bold in ((contents.headline, form.text * 1.25, True), (contents.subline, form.text, False)):
         for line in wrapped(text, room, size, most=2, bold=bold):
             y += size * 1.3
             labels.append(_label(line, form.margin, y, size, bold=bold))
@@ -54,9 +66,8 @@ def _heading(story: Told, form: Format) -> tuple[Label, ...]:
 
 def _local_scale(account: Account, on: Axis, form: Format, top: float) -> Scale | None:
     """The clock of the account's zone above the rows, unless it shows what UTC shows."""
-    zone = zone_named(account.zone)
-    offsets = {local(at, zone).utcoffset() for at in (on.since, on.until)} if zone else set()
-    if not zone or not any(offsets):
+    zone = zone_of(account.zone)
+    if not any(local(at, zone).utcoffset() for at in (on.since, on.until)):
         return None
     made = _scale(ticks(on, zone, form.small), clean(account.zone), on, form, top, above=True)
     return made if made.ticks else None
@@ -77,53 +88,53 @@ def _scale(marked: Sequence[Tick], clock: str, on: Axis, form: Format, edge: flo
     return Scale(edge, tuple(marked), (*labels, name))
 
 
-def _lanes(story: Told, on: Axis, form: Format, top: float) -> tuple[Lane, ...]:
+def _lanes(contents: Contents, on: Axis, form: Format, top: float) -> tuple[Lane, ...]:
     lanes: list[Lane] = []
-    for row in story.rows:
+    for row in contents.rows:
         lanes.append(_lane(row, on, form, top))
         top += lanes[-1].height
     top += 4
-    for event in story.events:
+    for event in contents.events:
         lanes.append(_event(event, on, form, top))
         top += lanes[-1].height
-    if story.more_title:
-        lanes.append(_lane(Row(story.more_title, dots=story.more), on, form, top))
+    if contents.more_title:
+        lanes.append(_lane(ChartRow(contents.more_title, dots=contents.more), on, form, top))
     return tuple(lanes) or (Lane(top, form.text),)
 
 
-def _lane(row: Row, on: Axis, form: Format, top: float) -> Lane:
-    """The row's words, and below them what they tell of. The words begin where that begins, if they fit there."""
+def _lane(row: ChartRow, on: Axis, form: Format, top: float) -> Lane:
+    """The row's words, and its bars below them. The words begin where the bars begin, if they fit there."""
     gap = form.text * (0.7 if row.is_head else 0.35)
     baseline = top + gap + form.text
     body = baseline + 5
     title = fitted(row.title, form.right - on.left, form.text, bold=row.is_head)
     wide = width(title, form.text, bold=row.is_head)
-    begins = min((on.x(at) for at in _beginnings(row)), default=on.left)
-    x = on.left if row.is_head else max(on.left, min(begins, form.right - wide))
+    begins = (*(bar.since for bar in row.bars), *row.dots[:1], *(at for at, _ in row.levels[:1]))
+    first = min(map(on.x, begins), default=on.left)
+    x = on.left if row.is_head else max(on.left, min(first, form.right - wide))
     tall = _tall(row, form)
     boxes = tuple(_box(bar, on, body, tall) for bar in row.bars)
-    labels = [_label(title, x, baseline, form.text, bold=row.is_head)]
-    labels += _insides(row.bars, boxes, form)
+    labels, ends = [_label(title, x, baseline, form.text, bold=row.is_head)], list[Spot]()
+    for place, (bar, box) in enumerate(zip(row.bars, boxes, strict=True)):
+        label = _inside(bar, box, form)
+        if label and all(other.left > label.right or other is box for other in boxes[place:]):
+            labels.append(label)  # no later bar of the row covers it
+        if bar.sign:
+            size = min(_SIGN, box.height)
+            ends.append(Spot(box.right + 3 + size / 2, box.top + box.height / 2, size, bar.sign))
     return Lane(
         top,
         body + tall - top,
         tuple(labels),
         boxes,
-        tuple(_ending(bar.sign, box) for bar, box in zip(row.bars, boxes, strict=True) if bar.sign),
-        _positions(on.x(at) for at in row.dots),
+        tuple(ends),
+        tuple(float(x) for x in sorted({round(on.x(at)) for at in row.dots})),
         tuple(_outline(row.levels, on, body, tall)),
         body + tall,
-        row.is_head,
     )
 
 
-def _beginnings(row: Row) -> Iterator[float]:
-    yield from (bar.since for bar in row.bars)
-    yield from row.dots[:1]
-    yield from (at for at, _ in row.levels[:1])
-
-
-def _tall(row: Row, form: Format) -> float:
+def _tall(row: ChartRow, form: Format) -> float:
     if row.levels:
         return 2.8 * form.text
     if row.dots:
@@ -140,31 +151,17 @@ def _box(bar: Bar, on: Axis, top: float, height: float) -> Box:
         left = min(left, on.right - 4)
         right = left + 4
     middles = ((cut.left + cut.right) / 2 for cut in on.cuts)
-    return Box(left, right, top, height, bar.look, bar.goes_on, tuple(x for x in middles if left < x < right))
-
-
-def _insides(bars: Sequence[Bar], boxes: Sequence[Box], form: Format) -> Iterator[Label]:
-    """What is said in bars, as far as no later bar of the row lies on it."""
-    for place, (bar, box) in enumerate(zip(bars, boxes, strict=True)):
-        label = _inside(bar, box, form)
-        if label and all(other.left > label.right or other is box for other in boxes[place:]):
-            yield label
+    return Box(left, right, top, height, bar.kind, bar.goes_on, tuple(x for x in middles if left < x < right))
 
 
 def _inside(bar: Bar, box: Box, form: Format) -> Label | None:
-    """What is said in a bar: at its beginning, after the last place where it is broken; or not at all."""
+    """The words in a bar: at its beginning, after the last place where it is broken; None if there is no room."""
     left = max((box.left, *(x + 7 for x in box.breaks))) + 7
     room = box.right - left - 7 - (box.height / 2 if box.goes_on else 0.0)
     texts = (bar.inside, bar.inside.partition(", ")[2])
     fitting = next((text for text in texts if text and width(text, form.small, bold=True) <= room), "")
     y = box.top + box.height / 2 + form.small * 0.36
     return _label(fitting, left, y, form.small, bold=True, ink=Ink.ON_BAR) if fitting else None
-
-
-def _ending(sign: Sign, box: Box) -> Spot:
-    """The shape of an end, after the bar."""
-    size = min(_SIGN, box.height)
-    return Spot(box.right + 3 + size / 2, box.top + box.height / 2, size, sign)
 
 
 def _outline(levels: Sequence[tuple[float, int]], on: Axis, top: float, tall: float) -> Iterator[tuple[float, float]]:
@@ -193,12 +190,9 @@ def _event(event: Event, on: Axis, form: Format, top: float) -> Lane:
     y = top + form.text * 0.72
     bold = event.cuts_through
     before, after = x - size / 2 - 4, x + size / 2 + 4
-    fits_after = (
-        width(event.label, form.text, bold=bold) <= form.right - after or form.right - after >= before - on.left
-    )
-    start, room, anchor = (
-        (after, form.right - after, Anchor.START) if fits_after else (before, before - on.left, Anchor.END)
-    )
+    start, room, anchor = after, form.right - after, Anchor.START
+    if width(event.label, form.text, bold=bold) > room and room < before - on.left:
+        start, room, anchor = before, before - on.left, Anchor.END
     lines = wrapped(event.label, room, form.text, most=2, bold=bold)
     labels = (
         _label(line, start, y + form.text * (0.36 + 1.2 * place), form.text, anchor, bold=bold)
@@ -217,10 +211,6 @@ def _lines(events: Sequence[Event], lanes: Sequence[Lane], top: float) -> tuple[
         for event, spot in zip(events, spots, strict=True)
         if event.cuts_through
     )
-
-
-def _positions(values: Iterable[float]) -> tuple[float, ...]:
-    return tuple(float(value) for value in sorted({round(value) for value in values}))
 
 
 def _label(

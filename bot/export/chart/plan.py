@@ -1,6 +1,7 @@
-"""A laid-out chart, as values: which texts and shapes there are, and where they stand.
+"""A chart as values: first what it says, then which texts and shapes that makes and where they are.
 
-Positions are in the chart's units from its upper left corner, `y` downwards; texts stand on their baseline.
+Times are in seconds since 1970. Positions are in the chart's units from its upper left corner, `y` downwards; a text's
+position is on its baseline.
 """
 
 from __future__ import annotations
@@ -9,19 +10,100 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 
 from bot.export.chart.axis import Axis, Tick
-from bot.export.chart.parts import Limits, Look, Sign
+
+
+class BarKind(StrEnum):
+    """What a bar is for; each has its colour and, where colours are close, its pattern."""
+
+    LOCK = "lock"
+    HOLDER = "holder"
+    CONTENDER = "contender"
+    LOOP = "loop"
+    CROWD = "crowd"
+    THROTTLED = "throttled"
+
+
+class Sign(StrEnum):
+    """A shape: how something ended, or what happened at an instant."""
+
+    DONE = "check"
+    FAILED = "cross"
+    TIMED_OUT = "hourglass"
+    CANCELLED = "square"
+    UNCLEAR = "ring"
+    COMMAND = "pointer"
+    KILL = "heavy cross"
+    UNLOCK = "open padlock"
+    OWNER = "speech"
+    ALERT = "triangle"
+    KEY = "star"
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A span. One that `goes_on` was not seen to end. `inside` is said in the bar if there is room."""
+
+    since: float
+    until: float
+    kind: BarKind
+    goes_on: bool = False
+    sign: Sign | None = None
+    inside: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChartRow:
+    """A line of words with what belongs below it. `levels` are counts from an instant on; `dots` are instants."""
+
+    title: str
+    bars: tuple[Bar, ...] = ()
+    levels: tuple[tuple[float, int], ...] = ()
+    dots: tuple[float, ...] = ()
+    is_head: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened at one instant. Those that `cut_through` mark all rows above them."""
+
+    at: float
+    sign: Sign
+    label: str
+    cuts_through: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RowLimits:
+    """How many of each a chart shows one by one, and how many characters of a name."""
+
+    states: int
+    runs: int
+    loops: int
+    events: int
+    name: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """All that a chart says. `more` are the instants of events that are not shown, `more_title` how many of what."""
+
+    headline: str
+    subline: str
+    rows: tuple[ChartRow, ...]
+    events: tuple[Event, ...]
+    more: tuple[float, ...]
+    more_title: str
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
     """A size of chart. `text` and `small` are the sizes of its letters, in the units of its width."""
 
-    name: str
     width: float
     text: float
     small: float
     cuts: int
-    limits: Limits
+    limits: RowLimits
     margin: float = 12.0
 
     @property
@@ -31,10 +113,10 @@ class Format:
 
 
 class Size(Enum):
-    """The two sizes that there are: as wide as a phone or a preview in Slack, and as wide as a page."""
+    """The two sizes: as wide as a phone or a preview in Slack, and as wide as a page."""
 
-    NARROW = Format("narrow", 420, 12.5, 11, 2, Limits(states=3, runs=3, loops=2, events=8, name=24))
-    WIDE = Format("wide", 960, 13, 11.5, 4, Limits(states=8, runs=4, loops=3, events=14, name=48))
+    NARROW = Format(420, 12.5, 11, 2, RowLimits(states=3, runs=3, loops=2, events=8, name=24))
+    WIDE = Format(960, 13, 11.5, 4, RowLimits(states=8, runs=4, loops=3, events=14, name=48))
 
 
 class Ink(StrEnum):
@@ -46,7 +128,7 @@ class Ink(StrEnum):
 
 
 class Anchor(StrEnum):
-    """Which point of a text stands at its `x`."""
+    """Which point of a text is at its `x`."""
 
     START = "left"
     MIDDLE = "center"
@@ -83,7 +165,7 @@ class Box:
     right: float
     top: float
     height: float
-    look: Look
+    kind: BarKind
     goes_on: bool
     breaks: tuple[float, ...] = ()
 
@@ -100,7 +182,7 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """A row in its place: from `top` to `top + height`. `outline` is a stepped line that stands on `floor`."""
+    """A row in its place: from `top` to `top + height`. `outline` is a stepped line above `floor`."""
 
     top: float
     height: float
@@ -110,7 +192,6 @@ class Lane:
     dots: tuple[float, ...] = ()
     outline: tuple[tuple[float, float], ...] = ()
     floor: float = 0.0
-    is_head: bool = False
 
 
 @dataclass(frozen=True, slots=True)

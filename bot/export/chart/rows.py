@@ -1,4 +1,4 @@
-"""An account told in the rows of a chart: what each says, and what is left out where there is too much.
+"""An account as the rows of a chart: what each says, and what is left out where there is too much.
 
 Times are in seconds since 1970. Those without a date are of the day on which the incident was opened.
 """
@@ -14,7 +14,7 @@ from bot.core.account.values import Account, LockEnd, LockSpan, LoopSpan, Mark, 
 from bot.core.phrase import duration
 from bot.core.run import Conclusion
 from bot.export.chart.axis import local, seconds
-from bot.export.chart.parts import Bar, Event, Limits, Look, Row, Sign, Told
+from bot.export.chart.plan import Bar, BarKind, ChartRow, Contents, Event, RowLimits, Sign
 from bot.export.chart.text import clean
 
 _SAME = 90.0
@@ -24,10 +24,10 @@ _MOST = 1_000_000
 """Contenders that a chart counts up to."""
 
 _BRIEF = 900.0
-"""Incidents of fewer seconds are told to the second."""
+"""Shorter incidents, in seconds, have their times to the second."""
 
 _LONGEST = 1e12
-"""Seconds of a sum that are told; a `timedelta` holds no more than some times that."""
+"""Seconds of a sum that are shown; a `timedelta` holds no more than some times that."""
 
 _CONCLUDED = {
     Conclusion.SUCCESS: Sign.DONE,
@@ -47,7 +47,7 @@ _MARKED = {
 """The most telling first: when not all can be shown, these are."""
 
 _NAMED = {MarkKind.KEY, MarkKind.OWNER, MarkKind.ALERT}
-"""Kinds that their own words do not always tell."""
+"""Kinds that their own words do not always name."""
 
 _ENDED = {
     LockEnd.RELEASED: "released",
@@ -57,7 +57,7 @@ _ENDED = {
 }
 
 
-def told(account: Account, limits: Limits) -> Told:
+def told(account: Account, limits: RowLimits) -> Contents:
     """The rows of an account, no more than the limits allow; what is left out is counted."""
     known = list(instants(account))
     teller = _Teller(account, limits, "%H:%M:%S" if max(known) - min(known) < _BRIEF else "%H:%M")
@@ -66,11 +66,13 @@ def told(account: Account, limits: Limits) -> Told:
     rest = states[limits.states :]
     if rest:
         rows.append(teller.more_states(rest))
-    shown = _shown(account.marks, limits.events)
-    hidden = [mark for mark in _distinct(account.marks) if mark not in shown]
+    marks, order = _distinct(account.marks), list(_MARKED)
+    ranked = sorted(marks, key=lambda mark: (order.index(mark.kind), seconds(mark.at)))
+    shown = sorted(ranked[: limits.events], key=lambda mark: seconds(mark.at))
+    hidden = [mark for mark in marks if mark not in shown]
     kinds = Counter(mark.kind.value for mark in hidden).most_common()
     counts = ", ".join(f"{many:,} {kind}{'s' if many > 1 else ''}" for kind, many in kinds)
-    return Told(
+    return Contents(
         teller.headline(states),
         teller.subline(),
         tuple(rows),
@@ -102,21 +104,20 @@ class _Teller:
     """Finds the words. `clock` is how times of day are written."""
 
     account: Account
-    limits: Limits
+    limits: RowLimits
     clock: str
 
     def headline(self, states: Sequence[str]) -> str:
         locked = [state for state in states if any(lock.state == state for lock in self.account.locks)]
         names = ", ".join(self.named(state) for state in locked[:6])
         is_held = bool(self._held())
-        match len(locked):
-            case 0:
-                return "No lock was seen"
-            case 1:
-                verb = "has been locked for" if is_held else "was locked for"
-                return f"{names} {verb} {duration(self._locked_for(locked[0]))}"
-            case many:
-                return f"{many} states {'have been' if is_held else 'were'} locked: {names}{_others(many - 6)}"
+        if not locked:
+            return "No lock was seen"
+        if len(locked) == 1:
+            verb = "has been locked for" if is_held else "was locked for"
+            return f"{names} {verb} {duration(self._locked_for(locked[0]))}"
+        others = f" and {len(locked) - 6} more" if len(locked) > 6 else ""  # noqa: PLR2004  as many names as fit
+        return f"{len(locked)} states {'have been' if is_held else 'were'} locked: {names}{others}"
 
     def subline(self) -> str:
         """From when to when, and who ended it."""
@@ -135,7 +136,7 @@ class _Teller:
         span = f"{self._whole_day(first)}, {self.time(first, dated=False)} to {day}{self.time(until, dated=False)} UTC"
         return f"{span} · {self._ended(last)}"
 
-    def state(self, state: str) -> Iterator[Row]:
+    def state(self, state: str) -> Iterator[ChartRow]:
         yield self._lock_row(state)
         loops = sorted((loop for loop in self.account.loops if loop.state == state), key=lambda loop: -loop.starts)
         looping = {loop.pipeline for loop in loops}
@@ -148,10 +149,10 @@ class _Teller:
         yield from _crowd(samples)
         yield from self._throttled(samples)
 
-    def more_states(self, states: Sequence[str]) -> Row:
+    def more_states(self, states: Sequence[str]) -> ChartRow:
         bars = tuple(self._bar(lock, inside=False) for lock in self.account.locks if lock.state in set(states))
         names = ", ".join(self.named(state) for state in states)
-        return Row(f"and {len(states)} more states: {names}", bars, is_head=True)
+        return ChartRow(f"and {len(states)} more states: {names}", bars, is_head=True)
 
     def event(self, mark: Mark) -> Event:
         label = clean(mark.label) or mark.kind.value
@@ -209,41 +210,44 @@ class _Teller:
             return _ENDED[lock.end]
         return f"released by {self.person(near[0].actor) if near else 'tflock'}"
 
-    def _lock_row(self, state: str) -> Row:
-        locks = sorted(
-            (lock for lock in self.account.locks if lock.state == state), key=lambda lock: seconds(lock.since)
-        )
+    def _lock_row(self, state: str) -> ChartRow:
+        locks = [lock for lock in self.account.locks if lock.state == state]
+        locks.sort(key=lambda lock: seconds(lock.since))
         bars = tuple(self._bar(lock) for lock in locks)
         name = self.named(state)
         if not locks:
-            return Row(f"{name}: no lock was seen", is_head=True)
+            return ChartRow(f"{name}: no lock was seen", is_head=True)
         if len(locks) > 1:
-            return Row(
-                f"{name}: locked {len(locks)} times, {duration(self._locked_for(state))} in all", bars, is_head=True
-            )
+            total = duration(self._locked_for(state))
+            return ChartRow(f"{name}: locked {len(locks)} times, {total} in all", bars, is_head=True)
         (lock,) = locks
         span = self._range(seconds(lock.since), _until(lock))
         since = self.time(seconds(lock.since))
         when = f"locked since {since}" if lock.end is LockEnd.HELD else f"locked {span}"
         who = f" by {self.named(lock.who)}" if clean(lock.who) else ""
-        return Row(f"{name}: {when}{who}", bars, is_head=True)
+        return ChartRow(f"{name}: {when}{who}", bars, is_head=True)
 
     def _bar(self, lock: LockSpan, *, inside: bool = True) -> Bar:
         is_held = lock.end is LockEnd.HELD
         words = f"{duration(timedelta(seconds=_until(lock) - seconds(lock.since)))}, {self._ended(lock)}"
         until = max(_until(lock), seconds(self.account.until)) if is_held else _until(lock)
-        return Bar(seconds(lock.since), until, Look.LOCK, goes_on=is_held, inside=words if inside else "")
+        return Bar(seconds(lock.since), until, BarKind.LOCK, goes_on=is_held, inside=words if inside else "")
 
-    def _runs(self, runs: Sequence[RunSpan], did: str) -> Iterator[Row]:
+    def _runs(self, runs: Sequence[RunSpan], did: str) -> Iterator[ChartRow]:
         """Each run on a row of its own, if there are few; those that are too many together on one."""
         own = runs if len(runs) <= self.limits.runs else runs[: self.limits.runs - 1]
         rest = runs[len(own) :]
         for run in own:
-            yield Row(self._run_title(run, did), (self._run_bar(run),))
+            look = BarKind.HOLDER if run.role is Role.HOLDER else BarKind.CONTENDER
+            sign = _CONCLUDED.get(_concluded(run), Sign.UNCLEAR) if run.until else None  # type: ignore[call-overload]  # a word of any kind
+            bar = Bar(seconds(run.since), self._run_until(run), look, run.until is None, sign)
+            yield ChartRow(self._run_title(run, did), (bar,))
         if rest:
             span = self._range(seconds(rest[0].since), max(self._run_until(run) for run in rest))
             other = "more " if own else ""
-            yield Row(f"{len(rest):,} {other}runs {did}, {span}", dots=tuple(sorted({seconds(r.since) for r in rest})))
+            yield ChartRow(
+                f"{len(rest):,} {other}runs {did}, {span}", dots=tuple(sorted({seconds(r.since) for r in rest}))
+            )
 
     def _run_title(self, run: RunSpan, did: str) -> str:
         end = f"{_concluded(run)} {self.time(seconds(run.until))}" if run.until else "still running"
@@ -252,32 +256,27 @@ class _Teller:
         by = f" by {self.person(run.actor)}" if clean(run.actor) else ""
         return f"{self.named(run.pipeline) or 'a run'} {did}: {end}{number}{again}{by}"
 
-    def _run_bar(self, run: RunSpan) -> Bar:
-        look = Look.HOLDER if run.role is Role.HOLDER else Look.CONTENDER
-        sign = _CONCLUDED.get(_concluded(run), Sign.UNCLEAR) if run.until else None  # type: ignore[call-overload]  # a word of any kind
-        return Bar(seconds(run.since), self._run_until(run), look, run.until is None, sign)
-
     def _run_until(self, run: RunSpan) -> float:
         return max(seconds(run.since), seconds(run.until or self.account.until))
 
-    def _loops(self, loops: Sequence[LoopSpan]) -> Iterator[Row]:
+    def _loops(self, loops: Sequence[LoopSpan]) -> Iterator[ChartRow]:
         for loop in loops[: self.limits.loops]:
             stopped = f"stopped {self.time(seconds(loop.stopped_at))}" if loop.stopped_at else "not stopped"
             starts = f"{loop.starts:,} starts, {stopped}, one every {duration(loop.every)}"
             title = f"{self.named(loop.pipeline) or 'a pipeline'} in a loop: {starts}"
             until = max(seconds(loop.since), seconds(loop.stopped_at or loop.last_seen))
             sign = Sign.CANCELLED if loop.stopped_at else None
-            yield Row(title, (Bar(seconds(loop.since), until, Look.LOOP, loop.stopped_at is None, sign),))
+            yield ChartRow(title, (Bar(seconds(loop.since), until, BarKind.LOOP, loop.stopped_at is None, sign),))
         rest = loops[self.limits.loops :]
         if rest:
-            yield Row(f"and {len(rest)} more loops", dots=tuple(sorted({seconds(loop.since) for loop in rest})))
+            yield ChartRow(f"and {len(rest)} more loops", dots=tuple(sorted({seconds(loop.since) for loop in rest})))
 
-    def _throttled(self, samples: Sequence[Sample]) -> Iterator[Row]:
-        bars = tuple(Bar(since, until, Look.THROTTLED) for since, until in _refusals(samples))
+    def _throttled(self, samples: Sequence[Sample]) -> Iterator[ChartRow]:
+        bars = tuple(Bar(since, until, BarKind.THROTTLED) for since, until in _refusals(samples))
         if bars:
             spans = self._range(bars[0].since, bars[-1].until)
             times = f" ({len(bars)} times)" if len(bars) > 1 else ""
-            yield Row(f"Lock table throttled, refused requests: {spans}{times}", bars)
+            yield ChartRow(f"Lock table throttled, refused requests: {spans}{times}", bars)
 
 
 def _states(account: Account) -> list[str]:
@@ -292,28 +291,22 @@ def _states(account: Account) -> list[str]:
     return list(dict.fromkeys((*locked, *known)))
 
 
-def _shown(marks: Sequence[Mark], most: int) -> list[Mark]:
-    order = list(_MARKED)
-    ranked = sorted(_distinct(marks), key=lambda mark: (order.index(mark.kind), seconds(mark.at)))
-    return sorted(ranked[:most], key=lambda mark: seconds(mark.at))
-
-
 def _distinct(marks: Sequence[Mark]) -> list[Mark]:
-    """An entry that is a key moment besides what it is by itself is told once."""
-    by_itself = {mark.entry for mark in marks if mark.kind is not MarkKind.KEY}
-    return [mark for mark in dict.fromkeys(marks) if mark.kind is not MarkKind.KEY or mark.entry not in by_itself]
+    """An entry that is a key moment and something else is shown once."""
+    others = {mark.entry for mark in marks if mark.kind is not MarkKind.KEY}
+    return [mark for mark in dict.fromkeys(marks) if mark.kind is not MarkKind.KEY or mark.entry not in others]
 
 
-def _crowd(samples: Sequence[Sample]) -> Iterator[Row]:
+def _crowd(samples: Sequence[Sample]) -> Iterator[ChartRow]:
     levels = tuple((seconds(sample.at), min(_MOST, max(0, sample.contenders))) for sample in samples)
     most = max((level for _, level in levels), default=0)
     if most:
         runs = "runs" if most > 1 else "run"
-        yield Row(f"Queueing for the lock: up to {most:,} {runs} at once", levels=levels)
+        yield ChartRow(f"Queueing for the lock: up to {most:,} {runs} at once", levels=levels)
 
 
 def _refusals(samples: Sequence[Sample]) -> Iterator[tuple[float, float]]:
-    """From a look at which the table refused requests to the first at which it did not."""
+    """From a sample in which the table refused requests to the first in which it did not."""
     since: float | None = None
     for sample in samples:
         at = seconds(sample.at)
@@ -340,7 +333,3 @@ def _day(at: float) -> int:
 
 def _short(moment: datetime) -> str:
     return f"{moment.day} {moment:%b}"
-
-
-def _others(many: int) -> str:
-    return f" and {many} more" if many > 0 else ""

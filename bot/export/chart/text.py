@@ -1,7 +1,7 @@
-"""Texts in a chart: made harmless, measured, and shortened to the room that there is.
+"""Texts in a chart: made harmless, measured, and shortened to fit.
 
-Widths are those of the font that comes with matplotlib; it runs wider than the fonts of most systems, so that what
-fits here fits there.
+Widths are those of the font that comes with matplotlib. It runs wider than the fonts of most systems, so what fits here
+fits there.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def clean(text: str) -> str:
 
 def legible(text: str) -> str:
     """The text in characters that the font of pictures has."""
-    return _FROM_LEFT * (not text.isascii()) + "".join(c if _has(ord(c)) else _UNKNOWN for c in text)
+    return _FROM_LEFT * (not text.isascii()) + "".join(c if ord(c) in _characters() else _UNKNOWN for c in text)
 
 
 @lru_cache(maxsize=4_096)
@@ -76,7 +76,7 @@ def wrapped(text: str, room: float, size: float, *, most: int, bold: bool = Fals
 
 
 def font(size: float, *, bold: bool = False) -> FontProperties:
-    """The font of pictures: always the same one, whatever is installed."""
+    """The font of pictures: always the same, whatever is installed."""
     import matplotlib as mpl  # noqa: PLC0415  slow
     from matplotlib.font_manager import FontProperties  # noqa: PLC0415  slow
 
@@ -84,14 +84,10 @@ def font(size: float, *, bold: bool = False) -> FontProperties:
     return FontProperties(fname=str(Path(mpl.get_data_path()) / "fonts" / "ttf" / name), size=size)
 
 
-@lru_cache(maxsize=4_096)
-def _has(code: int) -> bool:
-    return all(code in characters for characters in _characters())
-
-
 @cache
-def _characters() -> tuple[frozenset[int], ...]:
+def _characters() -> frozenset[int]:
+    """Those that both fonts have."""
     from matplotlib.font_manager import get_font  # noqa: PLC0415  slow
 
-    files = (font(1, bold=bold).get_file() for bold in (False, True))
-    return tuple(frozenset(get_font(str(file)).get_charmap()) for file in files)
+    regular, bold = (get_font(str(font(1, bold=bold).get_file())).get_charmap() for bold in (False, True))
+    return frozenset(regular) & frozenset(bold)

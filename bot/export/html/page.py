@@ -1,7 +1,7 @@
-"""The incident as one HTML file that needs nothing else: it makes no request, and runs no script but its own.
+"""The incident as one HTML file that needs nothing else: it makes no requests and runs only its own script.
 
-Everything that a person, a CI or Terraform wrote is escaped by the template's environment. A content security policy
-lets in this page's style and script by their hashes, and nothing else, whatever a text should hold.
+The template's environment escapes everything that a person, a CI system or Terraform wrote. A content security policy
+allows this page's style and script by their hashes and nothing else, whatever a text holds.
 """
 
 from __future__ import annotations
@@ -11,22 +11,20 @@ import hashlib
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import cache
-from itertools import count
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bot.core.account.highlights import key_moments, unnoticed
-from bot.core.account.values import Account, StateSummary
 from bot.core.phrase import duration, plain
 from bot.export.chart.chart import chart_svg
-from bot.export.chart.html_svg import drawing
+from bot.export.chart.svg import drawing
 from bot.export.files import write
 from bot.export.html.rows import GROUPS, anchor, days, kind_words
 from bot.export.html.text import Pen, link, text
 from bot.export.material import Material
-from bot.export.moment import zone_of
+from bot.export.values import zone_of
 
 
 def write_html(material: Material, path: Path) -> Path:
@@ -37,7 +35,8 @@ def write_html(material: Material, path: Path) -> Path:
 def page(material: Material) -> Iterator[str]:
     """The page, part by part."""
     account = material.account
-    seats = {part.actor: seat for part, seat in zip(account.summary.parts, count(), strict=False)}
+    seats = {part.actor: seat for seat, part in enumerate(account.summary.parts)}
+    locked = [state for state in account.summary.states if state.locked_for is not None]
     chart = drawing(chart_svg(account))
     pen = Pen(account.names, zone_of(account.zone), seats)
     return (
@@ -49,7 +48,7 @@ def page(material: Material) -> Iterator[str]:
             moments=key_moments(account),
             unnoticed=unnoticed(account),
             chart=chart,
-            locked=_locked(account),
+            locked=max(locked, key=lambda state: state.locked_for or timedelta(0), default=None),
             days=days(material.lines(), pen, recorded=account.recorded),
             groups=GROUPS,
             style=_asset("incident.css"),
@@ -57,12 +56,6 @@ def page(material: Material) -> Iterator[str]:
             policy=_policy(chart.rules),
         )
     )
-
-
-def _locked(account: Account) -> StateSummary | None:
-    """The state that was locked longest, as far as any lock was seen."""
-    seen = [state for state in account.summary.states if state.locked_for is not None]
-    return max(seen, key=lambda state: state.locked_for or timedelta(0), default=None)
 
 
 @cache
@@ -85,12 +78,12 @@ def _environment() -> Environment:
 
 @cache
 def _asset(name: str) -> Markup:
-    """A file of this package, as it stands in the page."""
+    """A file of this package, as the page has it."""
     return Markup(Path(__file__).with_name(name).read_text("utf-8"))  # noqa: S704  our own file
 
 
 def _policy(chart_rules: str) -> str:
-    """Each `<style>` and `<script>` of the page by its hash; nothing else is let in, and nothing is fetched."""
+    """Each `<style>` and `<script>` of the page by its hash; nothing else is allowed, and nothing is fetched."""
     styles = " ".join(map(_hash, (_asset("incident.css"), chart_rules)))
     script = _hash(_asset("incident.js"))
     return f"default-src 'none'; style-src {styles}; script-src {script}; base-uri 'none'; form-action 'none'"

@@ -1,4 +1,4 @@
-"""The timeline for the HTML page: days, portions that a browser can pass over, rows; read one entry at a time."""
+"""The timeline for the HTML page: days, portions that a browser lays out together, rows; read entry by entry."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bot.core.record.evidence import FindingFacts
 from bot.core.record.facts import findings_of
 from bot.core.record.revision import Change, Shown
 from bot.core.record.timeline import Entry, Kind, canonical, stamp
-from bot.export.html.text import LINK_REL, Pen, link, marked_up, recorded_text, visible, web_page
+from bot.export.html.text import LINK_REL, Pen, is_linkable, link, marked_up, recorded_text, visible
 
 PORTION = 100
 """Rows that a browser lays out together, once they come near."""
@@ -38,7 +38,7 @@ GROUPS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
         "other": ("Other", ()),
     }
 )
-"""What the filter offers: title and subjects of kinds. The last one takes what this version does not know."""
+"""The filter's choices: title, and subjects of kinds. The last one takes the kinds that this version does not know."""
 
 KIND_WORDS: Mapping[str, str] = MappingProxyType(
     {
@@ -89,7 +89,7 @@ _EFFECTS = {
 
 
 _TAGS = {"\x01": "<i>", "\x02": "</i>", "\x03": '<a href="', "\x04": f'" rel="{LINK_REL}"><bdi>', "\x05": "</bdi></a>"}
-"""What stands for a tag until all of an entry's evidence is escaped at once, which is ten times as fast."""
+"""Each sign becomes its tag once all of an entry's evidence is escaped, which is ten times faster than each alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class EntryRow:
     """An entry as the template takes it."""
 
     anchor: Markup
@@ -124,22 +124,22 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Day:
+class DayRows:
     """The rows of one day, UTC, in portions. They can be walked through once."""
 
     date: date
-    portions: Iterator[Sequence[Row]]
+    portions: Iterator[Sequence[EntryRow]]
 
     @property
     def words(self) -> str:
         return f"{self.date:%A}, {self.date.day} {self.date:%B %Y}"
 
 
-def days(lines: Iterable[Shown], pen: Pen, *, recorded: int) -> Iterator[Day]:
+def days(lines: Iterable[Shown], pen: Pen, *, recorded: int) -> Iterator[DayRows]:
     """The timeline, in the order of the lines. Evidence is cut so that all of it stays bearable for a browser."""
     room = min(_MOST_EVIDENCE, max(_LEAST_EVIDENCE, _PAGE_EVIDENCE // max(1, recorded)))
     for day, of_day in groupby(lines, lambda shown: shown.entry.at.astimezone(UTC).date()):
-        yield Day(day, _portions(of_day, pen, room))
+        yield DayRows(day, _portions(of_day, pen, room))
 
 
 def anchor(entry_id: str) -> str:
@@ -151,15 +151,15 @@ def kind_words(kind: str) -> str:
     return KIND_WORDS.get(kind, kind)
 
 
-def _portions(lines: Iterator[Shown], pen: Pen, room: int) -> Iterator[Sequence[Row]]:
+def _portions(lines: Iterator[Shown], pen: Pen, room: int) -> Iterator[Sequence[EntryRow]]:
     while portion := [_row(shown, pen, room) for shown in islice(lines, PORTION)]:
         yield portion
 
 
-def _row(shown: Shown, pen: Pen, room: int) -> Row:
+def _row(shown: Shown, pen: Pen, room: int) -> EntryRow:
     entry = shown.entry
     utc, findings = entry.at.astimezone(UTC), findings_of(entry)
-    return Row(
+    return EntryRow(
         anchor=recorded_text(anchor(entry.id)),
         group=recorded_text(_SUBJECTS.get(entry.kind.partition(".")[0], "other")),
         seat=pen.seats.get(entry.actor, -1),
@@ -183,7 +183,7 @@ def _row(shown: Shown, pen: Pen, room: int) -> Row:
 def _page(facts: Mapping[str, object]) -> Markup | None:
     """Where the entry came from: the message, or the ticket."""
     for name, words in (("permalink", "Message in Slack"), ("ticket", "Ticket"), ("url", "Page")):
-        if web_page(facts.get(name)):
+        if is_linkable(facts.get(name)):
             return link(facts[name], words)
     return None
 
@@ -211,23 +211,21 @@ def _apart_from(findings: Sequence[FindingFacts], facts: Mapping[str, object]) -
 
 
 def _fact(name: str, value: str) -> str:
-    said = f"\x03{value}\x04{value}\x05" if value.startswith("http") and web_page(value) else visible(value)
+    said = f"\x03{value}\x04{value}\x05" if value.startswith("http") and is_linkable(value) else visible(value)
     return f"{visible(name)}: {said}"
 
 
-def _outline(value: object, depth: int = 0) -> Iterator[tuple[str, str]]:
+def _outline(value: Mapping[str, object] | Sequence[object], depth: int = 0) -> Iterator[tuple[str, str]]:
     """Names, indented, and values; nested ones below their name, as far as that helps a reader."""
-    pairs = value.items() if isinstance(value, dict) else ((str(n), part) for n, part in enumerate(_list(value), 1))
+    pairs: Iterable[tuple[str, object]] = (
+        value.items() if isinstance(value, Mapping) else ((str(n), part) for n, part in enumerate(value, 1))
+    )
     for name, part in pairs:
         if isinstance(part, dict | list) and part and depth < _DEEPEST:
             yield f"{'  ' * depth}{name}", ""
             yield from _outline(part, depth + 1)
         else:
             yield f"{'  ' * depth}{name}", _scalar(part)
-
-
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
 
 
 def _scalar(value: object) -> str:

@@ -6,13 +6,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
-from urllib.parse import urlsplit
 
 from markupsafe import Markup, escape
 
 from bot.core.phrase import Linked, Part, Person, Phrase, Quoted, duration, one_line
 from bot.core.record.redact import redact
-from bot.export.moment import local
+from bot.export.values import local, web_page
 
 COLOURS = 8
 """Person chips come in this many colours. The name is what tells people apart."""
@@ -20,9 +19,7 @@ COLOURS = 8
 LINK_REL = "noopener noreferrer nofollow"
 
 _ODD = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
-"""Control characters, and those that turn the direction of the text that follows: shown by their names."""
-
-_URL = re.compile(r"https?://[!-~]{1,2000}", re.IGNORECASE)
+"""Control characters, and those that turn the direction of the text after them: shown by their names."""
 
 
 def text(value: object) -> Markup:
@@ -33,14 +30,14 @@ def text(value: object) -> Markup:
 
 
 def recorded_text(said: str) -> Markup:
-    """The same, only cheaper: for what is known to hold no secret, as every part of an entry that is shown."""
+    """The same, but cheaper: for text that is known to hold no secret, such as every part of an entry."""
     return escape(visible(said))
 
 
 def marked_up(said: str, tags: Mapping[str, str]) -> Markup:
-    """The text, escaped, with our tags where it has a control character that stands for one.
+    """The text, escaped, with each control character replaced by its tag.
 
-    Whatever others wrote in it has been through `visible` before, which leaves no control character.
+    What others wrote in it has been through `visible` before, which leaves no control characters.
     """
     escaped = str(escape(said))
     for sign, tag in tags.items():
@@ -49,26 +46,19 @@ def marked_up(said: str, tags: Mapping[str, str]) -> Markup:
 
 
 def visible(said: str) -> str:
-    """The text with `[U+202E]` for a character that would be seen by nothing but what it does to the others."""
+    """The text with `[U+202E]` for a character that shows only in what it does to others."""
     return _ODD.sub(lambda found: f"[U+{ord(found[0]):04X}]", said)
 
 
-def web_page(url: object) -> str | None:
-    """The URL, if it is one that may be linked: http or https, with a host and no surprises."""
-    if not isinstance(url, str) or not _URL.fullmatch(url) or redact(url) != url:
-        return None
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return None
-    return url if parts.hostname and "@" not in parts.netloc else None
-
-
 def link(url: object, shown: object) -> Markup:
-    """A link, or where the URL may not be linked the words alone."""
+    """A link; the words alone where the URL may not be linked or has a secret in it."""
     words = _BDI.format(text(shown))
+    return _LINK.format(url, words) if is_linkable(url) else words
+
+
+def is_linkable(url: object) -> bool:
     page = web_page(url)
-    return words if page is None else _LINK.format(page, words)
+    return page is not None and redact(page) == page
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +74,7 @@ class Pen:
         return one_line(self.names.get(ids, "")) or one_line(ids) or "somebody"
 
     def person(self, ids: str, otherwise: str = "") -> Markup:
-        """A chip with the name, and the id where the pointer rests: names change and repeat, ids do not.
+        """A chip with the name; the id is in its tooltip, since names change and repeat.
 
         `otherwise` is the name to use where the id has none.
         """
@@ -120,11 +110,8 @@ class Pen:
             case Linked(said, url):
                 return link(url, one_line(said))
             case Person(slack_id, name):
-                return (
-                    self.person(slack_id, name)
-                    if slack_id
-                    else _CHIP.format("c0", "", text(one_line(name) or "somebody"))
-                )
+                unknown = _CHIP.format("c0", "", text(one_line(name) or "somebody"))
+                return self.person(slack_id, name) if slack_id else unknown
             case datetime():
                 return self.when(part)
             case timedelta():

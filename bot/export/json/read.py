@@ -13,7 +13,6 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import ijson
 
@@ -21,15 +20,16 @@ from bot.core.record.incident import Course, Incident, is_safe_id
 from bot.core.record.timeline import Entry
 from bot.errors import ChainBroken, ExportInvalid
 from bot.export.json.row import read_row
+from bot.export.values import zone_of
 
 SCHEMA = "tflock.timeline/1"
 
 _REQUIRED = frozenset({"schema", "incident", "entries"})
 _DERIVED = frozenset({"display", "summary", "followups"})
-"""What later versions have beside them. It is made from the entries, or only for show, and proves nothing."""
+"""What later versions add. It is made from the entries, or only for show, and proves nothing."""
 
 _REMOVED = " removed]"
-"""Ends every mark that `bot.core.record.redact` leaves in a secret's place."""
+"""The end of each mark that `bot.core.record.redact` leaves in a secret's place."""
 
 _LONGEST_NUMBER = 4_000
 """Digits, more than the journal writes. At 4,300 Python stops, and the parser would then end the process."""
@@ -43,7 +43,7 @@ _DEEPEST = 300
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What an unaltered export holds. `last` is the hash of the last entry: it stands for the whole timeline.
+    """What an unaltered export holds. `last` is the hash of the last entry, and so of the whole timeline.
 
     `redacted` are the ids of entries that lost a secret in the export: their places are proven, their words are not.
     """
@@ -55,8 +55,8 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True)
-class Export:
-    """A verified file. `last` are id and hash of the last entry; names and zone are those that it was made with."""
+class ExportFile:
+    """A verified file. `last` is the id and hash of the last entry; names and zone are those that it was made with."""
 
     path: Path
     incident: Incident
@@ -71,8 +71,8 @@ class Export:
                 yield _row(value, 0)
 
 
-def read_export(path: Path) -> Export:
-    """A file of which all of `verify_json` holds. Raises ExportInvalid or ChainBroken."""
+def read_export(path: Path) -> ExportFile:
+    """A file that `verify_json` accepts. Raises ExportInvalid or ChainBroken."""
     return _verified(path)[0]
 
 
@@ -85,7 +85,7 @@ def verify_json(path: Path) -> Verified:
     return Verified(export.incident, course.count, course.hash, redacted)
 
 
-def _verified(path: Path) -> tuple[Export, Course, tuple[str, ...]]:
+def _verified(path: Path) -> tuple[ExportFile, Course, tuple[str, ...]]:
     """One pass, whatever the order in which the file has its parts."""
     course, redacted, parts = Course(), list[str](), dict[str, Any]()
     broken: ChainBroken | None = None
@@ -98,7 +98,7 @@ def _verified(path: Path) -> tuple[Export, Course, tuple[str, ...]]:
                 _check_redacted(entry, was_redacted=was_redacted)
                 course.learn(entry, redacted=was_redacted)
             except ChainBroken as found:
-                broken = found  # a file that is no export at all is told as that
+                broken = found  # if the file is no export at all, that comes first
             else:
                 redacted += [entry.id] if was_redacted else []
 
@@ -112,11 +112,11 @@ def _verified(path: Path) -> tuple[Export, Course, tuple[str, ...]]:
     if last != (str(course.count), course.hash):
         raise ChainBroken(str(course.count), f"is not the last entry, which the export says is {last[0]}")
     names, zone = _display(parts.get("display"))
-    return Export(path, incident, last, names, zone), course, tuple(redacted)
+    return ExportFile(path, incident, last, names, zone), course, tuple(redacted)
 
 
 def _check_redacted(entry: Entry, *, was_redacted: bool) -> None:
-    """Raises ChainBroken for an entry that has lost nothing: words of its own must not go unproven."""
+    """Raises ChainBroken for an entry that has lost nothing: its own words must be proven."""
     if was_redacted and _REMOVED not in json.dumps([entry.actor, entry.text, entry.facts], ensure_ascii=False):
         raise ChainBroken(entry.id, "is said to have lost a secret in the export, and none was taken out of it")
 
@@ -157,22 +157,16 @@ def _head(head: Any) -> tuple[Incident, tuple[str, str]]:
 
 
 def _display(display: Any) -> tuple[Mapping[str, str], str]:
-    """What is missing or of no use is as if it were not there: it is only for show."""
+    """Names and zone; what is missing or unusable is left out, since it is only for show."""
     given = display if isinstance(display, dict) else {}
     names, zone = given.get("names"), given.get("zone")
     known = names if isinstance(names, dict) else {}
-    return {id_: name for id_, name in known.items() if isinstance(name, str)}, _zone(zone)
-
-
-def _zone(name: object) -> str:
-    try:
-        return ZoneInfo(name).key if isinstance(name, str) else "UTC"
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return "UTC"
+    named = {id_: name for id_, name in known.items() if isinstance(name, str)}
+    return named, str(zone_of(zone)) if isinstance(zone, str) else "UTC"
 
 
 def _parts(path: Path) -> Iterator[tuple[str, Any]]:
-    """The members of the file's object: `("entry", row)` for each entry, and `("entries", None)` behind them.
+    """The members of the file's object: `("entry", row)` for each entry, and `("entries", None)` after them.
 
     Raises ExportInvalid for what is not JSON, or says two things at once.
     """
@@ -206,24 +200,20 @@ def _members(path: Path, file: IO[bytes]) -> Iterator[tuple[str, Any]]:
     seen = set[str]()
     for event, name in events:
         if event == "map_key":
-            _add_name(seen, name)
+            if name in seen:
+                raise ValueError("a name stands twice in one object")
+            seen.add(name)
             event, value = next(events)  # noqa: PLW2901  the name's value follows it
             if name == "entries" and event == "start_array":
-                yield from (("entry", row) for row in _elements(events))
+                for inner, part in iter(lambda: next(events), _END):
+                    yield "entry", _value(inner, part, events)
                 yield "entries", None
             else:
                 yield name, _value(event, value, events)
 
 
-def _elements(events: Iterator[tuple[str, Any]]) -> Iterator[Any]:
-    for event, value in events:
-        if event == "end_array":
-            return
-        yield _value(event, value, events)
-
-
 def _value(event: str, value: Any, events: Iterator[tuple[str, Any]], depth: int = 0) -> Any:
-    """The value that begins with this event. Of two equal names readers see one or the other: that is refused."""
+    """The value that begins with this event. Two equal names are refused: readers would see one or the other."""
     if depth > _DEEPEST:
         raise ValueError("nested too deeply")
     match event:
@@ -243,9 +233,3 @@ def _value(event: str, value: Any, events: Iterator[tuple[str, Any]], depth: int
 
 
 _END = ("end_array", None)
-
-
-def _add_name(seen: set[str], name: str) -> None:
-    if name in seen:
-        raise ValueError("a name stands twice in one object")
-    seen.add(name)

@@ -1,6 +1,6 @@
-"""The JSON export: the raw timeline with its chain, beside what was made of it. Its schema is published.
+"""The JSON export: the raw timeline with its chain, and what was made of it. Its schema is published.
 
-`incident.last` names the last entry, so that a file that was cut short is found out as well.
+`incident.last` names the last entry, so that a file that was cut short is detected.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The incident as Markdown that reads well as it stands, in a repository and in a wiki, on GitHub and on GitLab.
+"""The incident as Markdown that reads well unrendered, in a repository and in a wiki, on GitHub and on GitLab.
 
-No HTML is used, so that it reads the same where HTML is stripped. Everything that a person, a CI or Terraform wrote is
-escaped by the template's environment, unless `bot.export.markdown.text` made it.
+No HTML is used, so that it reads the same where HTML is stripped. The template's environment escapes everything that
+a person, a CI system or Terraform wrote, unless `bot.export.markdown.text` made it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bot.core.record.timeline import Entry, Kind
 from bot.export.files import write
 from bot.export.markdown.text import address, escaped, lines_of, linked, said
 from bot.export.material import Material
-from bot.export.moment import local, zone_of
+from bot.export.values import local, zone_of
 
 _MOST_FINDINGS = 8
 _AGAIN_AFTER = timedelta(minutes=1)
@@ -43,14 +43,14 @@ class _Day:
 
 @dataclass(frozen=True, slots=True)
 class _Pen:
-    """Writes people and instants. `doubled` are names that several people have."""
+    """Writes people and instants. `doubled` are the names that several people have."""
 
     names: Mapping[str, str]
     zone: tzinfo
     doubled: frozenset[str]
 
     def name(self, ids: str) -> Markup:
-        """The name alone, where it tells who is meant; else the id beside it, or for it."""
+        """The name, with the id where several people have that name; the id where there is no name."""
         name = one_line(self.names.get(ids, ""))
         return escaped(f"{name} ({ids})" if name in self.doubled else name or ids)
 
@@ -64,7 +64,7 @@ class _Pen:
         return Markup(f"{local(at, UTC):%Y-%m-%d %H:%M:%S} UTC{self.aside(at, f' {self.zone}')}")  # noqa: S704  times
 
     def aside(self, at: datetime, after: str = "") -> Markup:
-        """The local time of the day, with its date where that is another one; empty if local time is UTC."""
+        """The local time of day, with its date where that differs; empty if local time is UTC."""
         if str(self.zone) == "UTC":
             return Markup()
         utc, there = local(at, UTC), local(at, self.zone)
@@ -73,7 +73,7 @@ class _Pen:
 
 
 def write_markdown(material: Material, path: Path) -> Path:
-    """Shows the chart that stands beside the file under the same name, if there is one."""
+    """The page shows the chart in the same directory, if there is one."""
     chart = path.with_suffix(".png")
     return write(path, page(material, chart.name if chart.exists() else None))
 
@@ -81,7 +81,9 @@ def write_markdown(material: Material, path: Path) -> Path:
 def page(material: Material, chart: str | None = None) -> Iterator[str]:
     """The page, part by part. `chart` is the file name of a picture."""
     account = material.account
-    pen = _pen(account)
+    names = Counter(map(one_line, account.names.values()))
+    doubled = frozenset(name for name, count in names.items() if count > 1)
+    pen = _Pen(account.names, zone_of(account.zone), doubled)
     return (
         _environment()
         .get_template("incident.md.j2")
@@ -109,26 +111,17 @@ def _moment(moment: KeyMoment, pen: _Pen) -> Markup:
 
 
 def _once(lines: Iterable[Shown]) -> Iterator[Shown]:
-    """Without verdicts that say what the last one on the state said a moment before: the JSON has each."""
+    """Without verdicts that repeat the last one on the state within a minute: the JSON export has each."""
     last: dict[str, Shown] = {}
     for line in lines:
         facts = facts_of(line.entry) if line.entry.kind == Kind.GATE_DECIDED else None
         if isinstance(facts, GateDecided):
             before, last[facts.state] = last.get(facts.state), line
-            if before is not None and _repeats(line, before):
+            is_plain = not line.is_key and not line.changes
+            now, then = line.entry, before.entry if before else None
+            if is_plain and then and now.text == then.text and now.at - then.at < _AGAIN_AFTER:
                 continue
         yield line
-
-
-def _repeats(line: Shown, before: Shown) -> bool:
-    is_plain = not line.is_key and not line.changes
-    now, then = line.entry, before.entry
-    return is_plain and now.text == then.text and now.at - then.at < _AGAIN_AFTER
-
-
-def _pen(account: Account) -> _Pen:
-    names = Counter(one_line(name) for name in account.names.values())
-    return _Pen(account.names, zone_of(account.zone), frozenset(name for name, count in names.items() if count > 1))
 
 
 def _told(account: Account) -> Markup:
@@ -138,7 +131,7 @@ def _told(account: Account) -> Markup:
 
 
 def _dated_once(sentence: Phrase, days: set[date]) -> Phrase:
-    """With the date at the first instant of each day alone. `days` are those that were named, and grow."""
+    """With the date only at the first instant of each day. `days` are those already named; new ones are added."""
     parts: list[Part] = []
     for part in sentence:
         day = local(part, UTC).date() if isinstance(part, datetime) else None
@@ -151,39 +144,22 @@ def _dated_once(sentence: Phrase, days: set[date]) -> Phrase:
 
 def _days(lines: Iterable[Shown], pen: _Pen) -> Iterator[_Day]:
     for day, of_day in groupby(lines, lambda line: local(line.entry.at, UTC).date()):
-        yield _Day(_day_words(day), _rows(of_day, pen))
-
-
-def _day_words(day: date) -> str:
-    return f"{day:%A}, {day.day} {day:%B} {day.year}"
-
-
-def _rows(lines: Iterable[Shown], pen: _Pen) -> Iterator[Markup]:
-    return (_row(line, pen) for line in lines)
+        yield _Day(f"{day:%A}, {day.day} {day:%B} {day.year}", (_row(line, pen) for line in of_day))
 
 
 def _row(line: Shown, pen: _Pen) -> Markup:
-    """An item of the list, with what stands behind it as a list of its own."""
+    """An item of the list, with its evidence as a list of its own."""
     entry = line.entry
     said = _BREAK.join(lines_of(entry.text)) or escaped(entry.kind)
     who = f"**{local(entry.at, UTC):%H:%M:%S}**{pen.aside(entry.at)} {pen.name(entry.actor)}"
-    head = f"- {who}: {said}{_page(entry)}{_marks(line)}"
-    return Markup("\n  - ".join((head, *_evidence(line, pen))))  # noqa: S704  all of it was escaped part by part
-
-
-def _marks(line: Shown) -> str:
     marks = [mark for mark, is_set in (("key moment", line.is_key), ("edited", line.edited)) if is_set]
-    return f" *({', '.join(marks)})*" if marks else ""
-
-
-def _evidence(line: Shown, pen: _Pen) -> Iterator[str]:
-    """What stands behind an entry, as far as it helps a reader: the rest is in the JSON export."""
-    yield from _findings(line.entry)
-    yield from _changes(line, pen)
+    marked = f" *({', '.join(marks)})*" if marks else ""
+    head = f"- {who}: {said}{_page(entry)}{marked}"
+    return Markup("\n  - ".join((head, *_findings(entry), *_changes(line, pen))))  # noqa: S704  all of it was escaped part by part
 
 
 def _findings(entry: Entry) -> Iterator[str]:
-    """The rules that did not simply hold and that the text does not tell."""
+    """The rules that did not simply hold and that the text does not name; the JSON export has all."""
     findings = findings_of(entry)
     against = [found for found in findings if found.effect != _HOLDS]
     for found in [found for found in against if not found.reason or found.reason not in entry.text][:_MOST_FINDINGS]:
@@ -193,13 +169,13 @@ def _findings(entry: Entry) -> Iterator[str]:
 
 
 def _page(entry: Entry) -> str:
-    """Where the entry came from: the message, or the page that it tells of."""
+    """Where the entry came from: the message, or the page."""
     found = ((words, address(entry.facts.get(name))) for name, words in (("permalink", "message"), ("url", "page")))
     return next((f" ([{words}](<{page}>))" for words, page in found if page), "")
 
 
 def _changes(line: Shown, pen: _Pen) -> Iterator[str]:
-    """Who put it right, when, and why. What it said before is in the JSON export."""
+    """Who corrected it, when, and why. What it said before is in the JSON export."""
     for change in line.changes:
         if change.kind == Kind.ENTRY_EDITED:
             why = f": {escaped(change.why)}" if one_line(change.why) else ""

@@ -1,8 +1,7 @@
-"""Values as Markdown text that says just that: no markup, HTML, link, mention, formula or reference comes of it.
+"""Values as Markdown text that says just that: it becomes no markup, HTML, link, mention, formula or reference.
 
-Held against GitHub's and GitLab's renderers, which link and notify in the text that is left after Markdown has been
-read: a backslash does not help there, so that signs are kept apart from what follows. Secrets are taken out where an
-incident is gathered.
+GitHub and GitLab link and notify in the text that is left after Markdown has been read. A backslash does not help
+there, so a sign is kept apart from what follows. Secrets are taken out where an incident is gathered.
 """
 
 from __future__ import annotations
@@ -10,23 +9,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from markupsafe import Markup
 
 from bot.core.phrase import Linked, Part, Person, Phrase, duration, instant, one_line
+from bot.export.values import web_page
 
 LONGEST = 5_000
 """Characters of one entry that are shown."""
 
 _APART = "\u200b"
-"""Zero-width space: keeps `@` and `#` from what follows, which GitHub would link even where it is escaped."""
+"""Zero-width space between `@` or `#` and what follows, which GitHub would link even where it is escaped."""
 
 _SPECIAL = re.compile(r"[\\`*_\[\]~|!$^]|[{=](?=[{=%#])|:(?=/)|(?<=www)\.|#(?=\s|$)", re.IGNORECASE)
 _ENTITIES = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}
 _LINKED = re.compile(r"[@#](?=\S)|[!$%~](?=\d)|(?<=\bGH)-(?=\d)|&amp;(?=\d)|\b(?:mailto|xmpp):(?=\S)", re.IGNORECASE)
 _BLOCK = re.compile(r"^(?:([-+#=])|(\d{1,9})([.)]))(?=[\s\u200b#=-]|$)")
-_ADDRESS = re.compile(r"https?://[!-~]{1,2000}", re.IGNORECASE)
 _KEPT_IN_ADDRESS = ":/?&=%@,;+-._~#"
 
 
@@ -40,11 +39,12 @@ def escaped(value: object) -> Markup:
 
 
 def lines_of(text: str) -> Iterator[Markup]:
-    """The lines of a text that have something on them, each such that it begins no list and no heading."""
+    """The lines of a text that are not blank. None of them begins a list or a heading."""
     kept = text if len(text) <= LONGEST else text[:LONGEST]
     for line in kept.splitlines():
         if one_line(line):
-            yield _started(escaped(line))
+            begun = _BLOCK.sub(lambda found: f"{found[2] or ''}\\{found[1] or found[3]}", escaped(line))
+            yield Markup(begun)  # noqa: S704  escaped before
     if kept is not text:
         yield Markup("*… {:,} more characters are in the JSON export*").format(len(text) - len(kept))
 
@@ -57,13 +57,8 @@ def linked(words: object, url: object) -> Markup:
 
 def address(url: object) -> str | None:
     """The URL of a web page, spelled so that it ends no link; None for everything else."""
-    if not isinstance(url, str) or not _ADDRESS.fullmatch(url):
-        return None
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return None
-    return quote(url, safe=_KEPT_IN_ADDRESS) if parts.hostname and "@" not in parts.netloc else None
+    page = web_page(url)
+    return None if page is None else quote(page, safe=_KEPT_IN_ADDRESS)
 
 
 def said(phrase: Phrase, names: Mapping[str, str]) -> Markup:
@@ -93,8 +88,3 @@ def escaped_words(text: str) -> Markup:
     before = " " if text[:1].isspace() else ""
     after = " " if text[-1:].isspace() and words else ""
     return Markup(before) + words + Markup(after)  # noqa: S704  blanks
-
-
-def _started(line: Markup) -> Markup:
-    """A line that would begin a list or a heading, with a backslash before the sign that would do so."""
-    return Markup(_BLOCK.sub(lambda found: f"{found[2] or ''}\\{found[1] or found[3]}", line))  # noqa: S704  escaped before
