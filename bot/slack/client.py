@@ -1,4 +1,4 @@
-"""The way to Slack's Web API: one factory for the client, and one place that reads its failures."""
+"""Slack's Web API: one factory for the client, and one place that reads its failures."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ _RIGHTS = frozenset(
         "cannot_dm_bot",
     }
 )
-_MENDS = {
+_REASONS = {
     "not_in_channel": "the bot is not a member of the channel; invite it",
     "user_not_in_channel": "the user is not a member of the channel",
     "is_archived": "the channel is archived",
@@ -95,7 +95,7 @@ _BROKEN = frozenset({"internal_error", "fatal_error", "service_unavailable", "re
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What a failed call tells. `trouble` is None where Slack answered that the thing does not exist.
+    """What a failed call says. `trouble` is None where Slack answered that the thing does not exist.
 
     `code` is Slack's own word, empty where there was none. `retry_after` in seconds, where Slack named it.
     """
@@ -107,7 +107,7 @@ class Failure:
 
 
 class _RateLimitRetry(AsyncRateLimitErrorRetryHandler):
-    """Waits as Slack asks, but never longer than `patience` seconds for one call; else the 429 is the answer."""
+    """Waits as Slack asks, but no longer than `patience` seconds for one call; then the 429 is the answer."""
 
     def __init__(self, patience: float) -> None:
         super().__init__(max_retry_count=RETRIES)
@@ -128,7 +128,9 @@ class _RateLimitRetry(AsyncRateLimitErrorRetryHandler):
             return False
         waited: float = (state.custom_values or {}).get("waited", 0.0) + int(asked) + 1  # the SDK adds up to a second
         state.custom_values = {"waited": waited}
-        log.warning("slack.throttled", call=_method_of(request.url), retry_after=int(asked))
+        _, is_api, method = request.url.rpartition("/api/")
+        call = method if is_api else "a response or upload URL"  # which are secrets in themselves
+        log.warning("slack.throttled", call=call, retry_after=int(asked))
         return waited <= self._patience
 
 
@@ -159,7 +161,7 @@ def slack_client(
     """A client that honours 429 for up to `patience` seconds a call, and retries lost connections where that is safe.
 
     `timeout` is in seconds a request. A `session` keeps connections open between calls and stays the caller's to
-    close; without one each call connects anew. The token is in no repr of the client. A proxy from the environment
+    close; without one each call opens its own. The token is in no repr of the client. A proxy from the environment
     is not used for an API on this machine.
     """
     client = AsyncWebClient(
@@ -191,8 +193,9 @@ def failure(error: Exception, doing: str) -> Failure:
     if isinstance(error, TimeoutError):
         return Failure(Trouble.TIMED_OUT, "", f"Slack did not answer in time while {doing}")
     if isinstance(error, SlackApiError):
-        status, headers, body = _answer_of(error.response)
-        return read_answer(status, headers, body, doing)
+        said = error.response  # the SDK's response, or aiohttp's for broken JSON
+        status = getattr(said, "status_code", None) or getattr(said, "status", None)
+        return read_answer(int(status or 0), getattr(said, "headers", None) or {}, getattr(said, "data", None), doing)
     if isinstance(error, aiohttp.ClientError | OSError):
         return Failure(Trouble.NO_CONNECTION, "", f"no connection to Slack while {doing}")
     return Failure(Trouble.GARBLED, "", f"Slack's answer could not be read while {doing}")
@@ -213,7 +216,7 @@ def read_answer(status: int, headers: Mapping[str, Any], body: Any, doing: str) 
     if code in _ABSENT:
         return Failure(None, code, f"Slack answered {code} while {doing}")
     if code in _RIGHTS:
-        return Failure(Trouble.DENIED, code, f"Slack refused while {doing}: {_mend(code, facts)}")
+        return Failure(Trouble.DENIED, code, f"Slack refused while {doing}: {_reason(code, facts)}")
     return Failure(Trouble.GARBLED, code, f"Slack refused while {doing}: {code}")
 
 
@@ -241,22 +244,10 @@ def translated(doing: str) -> Iterator[None]:
         raise as_error(failure(error, doing)) from None
 
 
-def _method_of(url: str) -> str:
-    """The Web API's method, for the log. The other URLs are secrets in themselves."""
-    _, is_api, method = url.rpartition("/api/")
-    return method if is_api else "a response or upload URL"
-
-
-def _mend(code: str, facts: Mapping[str, Any]) -> str:
+def _reason(code: str, facts: Mapping[str, Any]) -> str:
     if code == "missing_scope":
         return f"the app lacks the scope {facts.get('needed') or 'that this needs'} (missing_scope)"
-    return f"{_MENDS[code]} ({code})" if code in _MENDS else code
-
-
-def _answer_of(response: Any) -> tuple[int, Mapping[str, Any], Any]:
-    """Status, headers and body of what SlackApiError carries: the SDK's response, or aiohttp's for broken JSON."""
-    status = getattr(response, "status_code", None) or getattr(response, "status", None)
-    return int(status or 0), getattr(response, "headers", None) or {}, getattr(response, "data", None)
+    return f"{_REASONS[code]} ({code})" if code in _REASONS else code
 
 
 def _first(headers: Mapping[str, Any], name: str) -> str:

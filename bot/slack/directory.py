@@ -1,4 +1,4 @@
-"""People and places as Slack tells of them. Whatever Slack does, a question gets an observation."""
+"""People and channels as Slack describes them. Whatever Slack does, a question gets an observation."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class SlackDirectory:
     """Implements `bot.ports.Directory`. Every call ends within `timeout` seconds, a paged list within `paging`.
 
     A 429 is waited out only where that fits into the time-out; otherwise the answer is throttled. A member of
-    another workspace of the bot's own Enterprise Grid organisation counts as one of the home team: his `team_id` is
-    given as `home_team`. This is known from `introduce` on.
+    another workspace of the bot's own Enterprise Grid organisation counts as one of the home team: their `team_id` is
+    given as `home_team`. This is known after `introduce`.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class SlackDirectory:
 
     async def presence(self, user_id: str) -> Observation[Presence]:
         call = partial(self._client.users_getPresence, user=user_id)
-        return await self._ask("asking for a presence", call, _presence)
+        return await self._ask("asking for a presence", call, lambda answer: Presence(answer["presence"]))
 
     async def is_in_groups(self, user_id: str, group_ids: Sequence[str]) -> Observation[bool]:
         at = self._clock.now()
@@ -150,7 +150,7 @@ class SlackDirectory:
         return Found(value=False, at=at)
 
     async def whereabouts(self, user_id: str) -> Observation[Whereabouts]:
-        """Presence, status and do-not-disturb, asked at the same time; `unseen` names what Slack did not tell.
+        """Presence, status and do-not-disturb, asked at the same time; `unseen` names what Slack did not say.
 
         If it told nothing at all, nothing is found.
         """
@@ -180,7 +180,7 @@ class SlackDirectory:
         cursor: str | None = None
         for _ in range(PAGES):
             call = partial(self._client.conversations_members, channel=channel_id, limit=PAGE, cursor=cursor)
-            page = await self._ask("reading the members of a channel", call, _members_page)
+            page = await self._ask("reading the members of a channel", call, _members)
             if not isinstance(page, Found):
                 yield page
                 return
@@ -245,7 +245,7 @@ def _unseen(failed: Failure, at: datetime) -> NotFound | Unseen:
     return Unseen(SYSTEM, failed.trouble, failed.detail, at, failed.retry_after)
 
 
-def _members_page(answer: Json) -> tuple[tuple[str, ...], str]:
+def _members(answer: Json) -> tuple[tuple[str, ...], str]:
     return tuple(answer["members"]), str((answer.get("response_metadata") or {}).get("next_cursor") or "")
 
 
@@ -256,10 +256,6 @@ def _channel(answer: Json) -> Channel:
     return Channel(str(channel["id"]), name, is_direct=is_direct, is_archived=bool(channel.get("is_archived")))
 
 
-def _presence(answer: Json) -> Presence:
-    return Presence(answer["presence"])
-
-
 def _status(answer: Json) -> tuple[str, str, datetime | None]:
     profile = answer["profile"]
     until = _instant(profile.get("status_expiration"))
@@ -267,7 +263,7 @@ def _status(answer: Json) -> tuple[str, str, datetime | None]:
 
 
 def _snoozed(answer: Json, now: datetime) -> datetime | None:
-    """The end of the do-not-disturb that is on now. Slack shows a snooze as such only to the person himself."""
+    """The end of the do-not-disturb that is on now. Slack shows a snooze as such only to the person it belongs to."""
     if answer.get("snooze_enabled"):
         return _instant(answer.get("snooze_endtime"))
     start, end = _instant(answer.get("next_dnd_start_ts")), _instant(answer.get("next_dnd_end_ts"))

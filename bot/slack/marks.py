@@ -1,4 +1,4 @@
-"""Marks on messages, so that one can be found again when it is not known whether Slack has taken it.
+"""Marks on messages, by which one is found again when it is not known whether Slack has taken it.
 
 A mark is the message's metadata (docs.slack.dev/messaging/message-metadata), which people do not see and which the
 history gives back.
@@ -7,7 +7,6 @@ history gives back.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -33,7 +32,7 @@ def marked(mark: str, event: str = MARKED) -> dict[str, Any]:
 async def find_marked(
     client: AsyncWebClient, channel: str, *, mark: str, thread: str, since: datetime
 ) -> Posted | None:
-    """Looks through what was said since, and in the minutes before, as the clocks may differ."""
+    """Looks through the messages since then, and a few minutes before, as the clocks may differ."""
     method = partial(client.conversations_replies, ts=thread) if thread else client.conversations_history
     oldest = str((since - _SLOW_CLOCK).timestamp())
     page: Any = partial(method, channel=channel, oldest=oldest, include_all_metadata=True, limit=_PAGE)
@@ -43,14 +42,11 @@ async def find_marked(
             async with asyncio.timeout(CALL_SECONDS):
                 answer = await page(cursor=cursor or None)
         for said in answer.get("messages") or ():
-            if _has_mark(said, mark):
+            metadata = said.get("metadata") or {}
+            is_ours = metadata.get("event_type") in {MARKED, LETTER}
+            if is_ours and (metadata.get("event_payload") or {}).get("mark") == mark:
                 return Posted(channel, str(said["ts"]))
         cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
         if not cursor:
             return None
     raise Unreachable(SYSTEM, "the channel's history is too long to look for what was said")
-
-
-def _has_mark(said: Mapping[str, Any], mark: str) -> bool:
-    metadata = said.get("metadata") or {}
-    return metadata.get("event_type") in {MARKED, LETTER} and (metadata.get("event_payload") or {}).get("mark") == mark

@@ -63,7 +63,7 @@ class SlackMessages:
         seen = await self._ask("reading a message", call, lambda answer: _said(channel, answer["message"]))
         if isinstance(seen, Unseen) and seen.trouble is Trouble.DENIED:
             return await self._by_thread(channel, ts)
-        return _standing(seen)
+        return _kept(seen)
 
     async def history(
         self, channel: str, *, since: datetime, until: datetime, cursor: str = ""
@@ -104,7 +104,8 @@ class SlackMessages:
             if not isinstance(seen, Found):
                 return seen
             self._home = seen.value.partition("/archives/")[0]
-        return Found(_permalink(self._home, channel, ts, thread), at)
+        link = f"{self._home}/archives/{channel}/p{ts.replace('.', '')}"
+        return Found(f"{link}?thread_ts={thread}&cid={channel}" if thread else link, at)
 
     async def _by_thread(self, channel: str, ts: str) -> Observation[Said]:
         call = partial(self._client.conversations_replies, channel=channel, ts=ts, latest=ts, inclusive=True, limit=2)
@@ -114,7 +115,7 @@ class SlackMessages:
         if not isinstance(seen, Found):
             return seen
         found = [_said(channel, message) for message in seen.value]
-        return _standing(Found(found[0], seen.at)) if found else NotFound(SYSTEM, "no such message", seen.at)
+        return _kept(Found(found[0], seen.at)) if found else NotFound(SYSTEM, "no such message", seen.at)
 
     async def _ask(self, doing: str, call: Call, read: Callable[[Json], T]) -> Found[T] | NotFound | Unseen:
         """One call as an observation. `read` may meet an answer that lacks what it looks for."""
@@ -140,8 +141,8 @@ def _unseen(failed: Failure, at: datetime) -> NotFound | Unseen:
     return Unseen(SYSTEM, failed.trouble, failed.detail, at, failed.retry_after)
 
 
-def _standing(seen: Found[Said | None] | NotFound | Unseen) -> Observation[Said]:
-    """A deleted root of a thread leaves a stone behind, which is no message."""
+def _kept(seen: Found[Said | None] | NotFound | Unseen) -> Observation[Said]:
+    """The message, if it was not deleted: Slack keeps a placeholder for the root of a thread."""
     if not isinstance(seen, Found):
         return seen
     return NotFound(SYSTEM, "the message was deleted", seen.at) if seen.value is None else Found(seen.value, seen.at)
@@ -159,12 +160,13 @@ def _said(channel: str, message: Json) -> Said | None:
         return None
     ts = str(message["ts"])
     replied, thread = message.get("latest_reply"), _thread_of(message)
+    named = message.get("username") or (message.get("bot_profile") or {}).get("name") or message.get("bot_id")
     return Said(
         channel=channel,
         ts=ts,
         at=_instant(ts),
         author=user or bot,
-        bot=_bot_name(message) if bot or not user else "",
+        bot=str(named or "a bot") if bot or not user else "",
         raw=raw_text(message),
         thread="" if thread == ts else thread,
         files=tuple(_file(file) for file in message.get("files") or ()),
@@ -178,11 +180,6 @@ def _thread_of(message: Json) -> str:
     """The root of the thread; from the permalink where the message itself does not name it."""
     named = str(message.get("thread_ts") or "")
     return named or parse_qs(urlsplit(str(message.get("permalink") or "")).query).get("thread_ts", [""])[0]
-
-
-def _bot_name(message: Json) -> str:
-    profile = message.get("bot_profile") or {}
-    return str(message.get("username") or profile.get("name") or message.get("bot_id") or "a bot")
 
 
 def _file(file: Json) -> SharedFile:
@@ -199,11 +196,6 @@ def _marks(reactions: Any) -> dict[str, tuple[str, ...]]:
         name = base_name(str(reaction["name"]))
         marks[name] = tuple(dict.fromkeys((*marks.get(name, ()), *map(str, reaction.get("users") or ()))))
     return marks
-
-
-def _permalink(home: str, channel: str, ts: str, thread: str) -> str:
-    place = f"{home}/archives/{channel}/p{ts.replace('.', '')}"
-    return f"{place}?thread_ts={thread}&cid={channel}" if thread else place
 
 
 def _instant(ts: str) -> datetime:
@@ -224,7 +216,8 @@ def raw_text(message: Json) -> str:
     """
     written = str(message.get("text") or "") or said_in(message.get("blocks"))
     attached = [part for part in message.get("attachments") or () if not (written and part.get("from_url"))]
-    return "\n".join(filter(None, [written, *map(_attachment, attached)]))
+    said = (said_in({key: part.get(key) for key in _INSIDE}) or str(part.get("fallback") or "") for part in attached)
+    return "\n".join(filter(None, [written, *said]))
 
 
 def said_in(part: Any) -> str:
@@ -259,10 +252,6 @@ def _element(part: Json) -> str:  # noqa: PLR0911 - one arm a kind of element
             return "".join(map(said_in, part.get("elements") or ()))
         case _:
             return "\n".join(filter(None, (said_in(part.get(key)) for key in _INSIDE)))
-
-
-def _attachment(part: Json) -> str:
-    return said_in({key: part.get(key) for key in _INSIDE}) or str(part.get("fallback") or "")
 
 
 def _escaped(text: str) -> str:

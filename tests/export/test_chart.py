@@ -145,7 +145,7 @@ def test_bars_and_marks_stand_in_the_order_of_their_times(account):
     planned = plan(account, Size.NARROW)
     on = planned.axis
 
-    boxes = {box.look: box for lane in planned.lanes for box in lane.boxes}
+    boxes = {box.kind: box for lane in planned.lanes for box in lane.boxes}
     assert boxes["holder"].left < boxes["lock"].left < boxes["holder"].right < boxes["loop"].left
     assert boxes["loop"].right < boxes["lock"].right == pytest.approx(on.x(at("12:07").timestamp()))
     events = [lane.spots[0].x for lane in planned.lanes if lane.spots and not lane.boxes]
@@ -224,7 +224,7 @@ def test_what_goes_on_ends_in_an_arrow_and_is_said_to_go_on(account):
         runs=(replace(account.runs[0], until=None, conclusion=None),),
     )
 
-    assert all(box.goes_on for lane in plan(held).lanes for box in lane.boxes if box.look in {"lock", "holder"})
+    assert all(box.goes_on for lane in plan(held).lanes for box in lane.boxes if box.kind in {"lock", "holder"})
     assert "staging has been locked for" in " ".join(text_alternative(held))
     assert "still running" in " ".join(text_alternative(held))
 
@@ -286,7 +286,7 @@ def test_a_brief_incident_is_told_to_the_second(account):
 
 def test_the_end_of_a_bar_at_the_edge_of_the_chart_is_shown_after_it(account):
     planned = plan(replace(account, incident=replace(account.incident, closed_at=at("12:07"))), Size.NARROW)
-    loop = next(lane for lane in planned.lanes if any(box.look == "loop" for box in lane.boxes))
+    loop = next(lane for lane in planned.lanes if any(box.kind == "loop" for box in lane.boxes))
 
     assert loop.boxes[0].right < loop.spots[0].x < planned.format.width
 

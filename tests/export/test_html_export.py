@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from bot.export.chart.html_svg import drawing
 
 from bot.core.phrase import Linked, Person, Quoted
 from bot.core.record.timeline import Draft, Kind
+from bot.export.chart.svg import drawing
 from bot.export.gather import gathered
 from bot.export.html.page import write_html
 from bot.export.html.text import Pen, link, text, web_page

@@ -1,4 +1,4 @@
-"""What the bot tells by itself: an alert with the buttons that help, or a digest of many."""
+"""What the bot reports on its own: an alert with the buttons that help, or a digest of many."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bot.core.reports.button import ButtonValue
 from bot.ports.messenger import Message
 from bot.slack.render import facts
 from bot.slack.render.blocks import Element, actions, button, context, message, sections
-from bot.slack.render.facts import Fact, Mark
+from bot.slack.render.facts import Fact, Icon
 from bot.slack.render.mrkdwn import mrkdwn
 from bot.slack.render.page import lines, notification
 
@@ -23,14 +23,17 @@ _BY_LOCK = frozenset({AlertKind.AGED, AlertKind.DEAD_RUN})
 
 def alerts_message(bulletin: Bulletin) -> Message:
     """One alert in full; of several a line each, the open ones first."""
-    if len(bulletin.alerts) == 1:
-        return _single(bulletin.alerts[0], is_again=bulletin.is_again)
-    return _digest(bulletin.alerts)
-
-
-def _single(alert: Alert, *, is_again: bool) -> Message:
-    told = [_headline(alert, is_again=is_again), *_details(alert.concern), *_course(alert)]
-    return message(notification(told[0]), sections(lines(told), budget=6_000), context(*_small(alert)), _buttons(alert))
+    if len(bulletin.alerts) > 1:
+        return _digest(bulletin.alerts)
+    (alert,) = bulletin.alerts
+    concern, head = alert.concern, _news(alert.concern)
+    if not alert.is_open:
+        head = Fact(f"Over: {head.label}", head.phrase, Icon.GOOD)
+    elif bulletin.is_again:
+        head = Fact(f"Still so: {head.label}", head.phrase, head.icon)
+    told = [head, *_details(concern), *_course(alert)]
+    small = context(mrkdwn(("Lock ", Quoted(concern.lock_id)))) if concern.lock_id else []
+    return message(notification(head), sections(lines(told), budget=6_000), small, _buttons(alert))
 
 
 def _digest(alerts: tuple[Alert, ...]) -> Message:
@@ -38,26 +41,17 @@ def _digest(alerts: tuple[Alert, ...]) -> Message:
     still = sum(alert.is_open for alert in alerts)
     counted = Counter(str(alert.concern.kind) for alert in alerts)
     kinds = ", ".join(f"{number} \u00d7 {kind}" for kind, number in counted.most_common())
-    mark = Mark.WARNING if still else Mark.GOOD
+    mark = Icon.WARNING if still else Icon.GOOD
     head = Fact(f"{len(alerts)} alerts at once", (f": {kinds}. {still} of them still stand.",), mark)
-    rows = lines([head, *(_row(alert) for alert in ordered[:_MANY])])
+    told = [head]
+    for alert in ordered[:_MANY]:
+        news, ended = _news(alert.concern), alert.resolved_at
+        over: Phrase = () if ended is None else (" (over since ", ended, f": {alert.outcome})")
+        told.append(Fact(news.label, (*news.phrase, *over), news.icon if alert.is_open else Icon.GOOD))
+    rows = lines(told)
     more = [f"\u2026 and {len(ordered) - _MANY} more."] if len(ordered) > _MANY else []
     advice = mrkdwn(("All states at a glance: ", facts.command("status"), ". Nothing was changed."))
     return message(notification(head), sections([*rows, *more, advice], budget=9_000))
-
-
-def _row(alert: Alert) -> Fact:
-    ended = alert.resolved_at
-    over: Phrase = () if ended is None else (" (over since ", ended, f": {alert.outcome})")
-    fact = _news(alert.concern)
-    return Fact(fact.label, (*fact.phrase, *over), fact.mark if alert.is_open else Mark.GOOD)
-
-
-def _headline(alert: Alert, *, is_again: bool) -> Fact:
-    fact = _news(alert.concern)
-    if not alert.is_open:
-        return Fact(f"Over: {fact.label}", fact.phrase, Mark.GOOD)
-    return Fact(f"Still so: {fact.label}", fact.phrase, fact.mark) if is_again else fact
 
 
 def _news(concern: Concern) -> Fact:
@@ -65,25 +59,25 @@ def _news(concern: Concern) -> Fact:
     words: Phrase
     match concern.kind:
         case AlertKind.AGED:
-            return Fact(f"{concern.subject} has been locked for long:", ("since ", concern.since, "."), Mark.LOCKED)
+            return Fact(f"{concern.subject} has been locked for long:", ("since ", concern.since, "."), Icon.LOCKED)
         case AlertKind.DEAD_RUN:
             how = f" ended ({concern.ended})" if concern.ended else " ended"
             at: Phrase = (" at ", concern.ended_at) if concern.ended_at else ()
             run = Linked(concern.run, concern.url or None)
-            return Fact(f"{concern.subject} is locked by a run that is dead:", (run, how, *at, "."), Mark.LOCKED)
+            return Fact(f"{concern.subject} is locked by a run that is dead:", (run, how, *at, "."), Icon.LOCKED)
         case AlertKind.LOOP:
             often = f" was started {concern.starts} times since "
-            return Fact("A pipeline is in a loop:", (Quoted(concern.subject), often, concern.since, "."), Mark.WARNING)
+            return Fact("A pipeline is in a loop:", (Quoted(concern.subject), often, concern.since, "."), Icon.WARNING)
         case AlertKind.THROTTLED:
             whose = _states(concern)
             return Fact(
-                "A lock table is throttled:", (Quoted(concern.subject), ", the table of ", *whose, "."), Mark.WARNING
+                "A lock table is throttled:", (Quoted(concern.subject), ", the table of ", *whose, "."), Icon.WARNING
             )
         case AlertKind.OVERDUE:
             run = Linked(concern.run, concern.url or None)
             usual = concern.usual or timedelta(0)
             words = (run, " since ", concern.since, "; such runs take about ", usual, ".")
-            return Fact(f"A run that holds the lock of {concern.subject} goes on for long:", words, Mark.WAIT)
+            return Fact(f"A run that holds the lock of {concern.subject} goes on for long:", words, Icon.WAIT)
 
 
 def _states(concern: Concern) -> Phrase:
@@ -99,19 +93,15 @@ def _details(concern: Concern) -> Iterable[Fact]:
         by: Phrase = (Quoted(concern.who),) if concern.who else ("not told",)
         yield Fact("Started by:", (*by, ". For ", *_states(concern), "."))
     else:
-        lock = _lock(concern)
+        lock = LockInfo(concern.lock_id, concern.operation, "", concern.who, "", concern.since, "")
         yield Fact("Lock:", (*facts.who(lock), ", for ", *facts.operation(lock), "."))
-
-
-def _lock(concern: Concern) -> LockInfo:
-    return LockInfo(concern.lock_id, concern.operation, "", concern.who, "", concern.since, "")
 
 
 def _course(alert: Alert) -> Iterable[Fact]:
     if alert.resolved_at is not None:
         lasted = max(timedelta(0), alert.resolved_at - alert.concern.since)
         how = alert.outcome or Outcome.QUIET
-        yield Fact("Resolved", (" ", alert.resolved_at, f": {how}, after ", lasted, "."), Mark.GOOD)
+        yield Fact("Resolved", (" ", alert.resolved_at, f": {how}, after ", lasted, "."), Icon.GOOD)
     elif alert.snoozed_until is not None:
         who = Person(alert.snoozed_by, "")
         yield Fact("Snoozed", (" by ", who, " until ", alert.snoozed_until, ". It comes back if it still stands."))
@@ -127,10 +117,6 @@ def _advice(concern: Concern) -> Phrase:
             return ("In an incident channel, ", facts.command(f"kill-job {concern.state}"), " finds what hammers it.")
         case _:
             return (facts.command(f"status {concern.state}"), " says whether it is at work or dead.")
-
-
-def _small(alert: Alert) -> list[str]:
-    return [mrkdwn(("Lock ", Quoted(alert.concern.lock_id)))] if alert.concern.lock_id else []
 
 
 def _buttons(alert: Alert) -> list[Element]:

@@ -1,4 +1,4 @@
-"""Small constructors of Block Kit, which keep Slack's limits whatever they are given.
+"""Small constructors of Block Kit that keep Slack's limits for any input.
 
 Numbers are those of docs.slack.dev/reference/block-kit; the total of a message is not documented (about 11,000).
 """
@@ -45,7 +45,7 @@ def sections(lines: Sequence[str], *, budget: int = SECTION, more: Callable[[int
     if len(kept) < len(lines):
         left_out = len(lines) - len(kept)
         kept = [*kept, more(left_out) if more else f"… and {left_out} more"]
-    return [_section(text) for text in _packed(kept)]
+    return [{"type": "section", "text": _mrkdwn(text)} for text in _packed(kept)]
 
 
 def context(*lines: str) -> list[Block]:
@@ -67,7 +67,7 @@ def button(
     style: str | None = None,
     confirm: Confirm | None = None,
 ) -> Element | None:
-    """None if the value is longer than Slack takes: half a value would be another lock's."""
+    """None if the value is longer than Slack takes: a cut value would be another lock's."""
     if len(str(value)) > _BUTTON_VALUE:
         return None
     made: Element = {
@@ -133,10 +133,6 @@ def _packed(lines: Sequence[str]) -> list[str]:
         else:
             packed.append(line)
     return packed
-
-
-def _section(text: str) -> Block:
-    return {"type": "section", "text": _mrkdwn(text)}
 
 
 def _mrkdwn(text: str) -> Element:

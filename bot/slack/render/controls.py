@@ -1,10 +1,10 @@
-"""The buttons and lists of requests: which of them a stage has, what they carry, and what they ask once more."""
+"""The buttons and lists of requests: which of them a stage has, what they carry, and what they ask again."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.core.gate.case import Ruling, Verdict
+from bot.core.gate.case import Ruling
 from bot.core.gate.ending import run_name
 from bot.core.gate.stages import KillStage, UnlockStage
 from bot.core.lock import LockInfo
@@ -34,17 +34,19 @@ def target_of(report: KillReport) -> Target | None:
     return report.chosen or next(iter(report.targets), None)
 
 
-def tie_words(target: Target) -> str:
-    return {
-        Tie.HOLDS: "may hold the lock",
-        Tie.UNREAD: "may hold the lock, which its throttled table does not show",
-        Tie.CONTENDS: "wants the lock and does not hold it",
-        Tie.NO_LOCK: "no lock is held",
-    }[target.tie]
+TIE_WORDS = {
+    Tie.HOLDS: "may hold the lock",
+    Tie.UNREAD: "may hold the lock, which its throttled table does not show",
+    Tie.CONTENDS: "wants the lock and does not hold it",
+    Tie.NO_LOCK: "no lock is held",
+}
 
 
 def unlock_controls(report: UnlockReport) -> list[Element | None]:
-    return [*_unlocking(report), watch_button(report.request.state) if _is_locked(report) else None]
+    refused = report.verdict is not None and report.verdict.ruling is Ruling.REFUSE
+    undecided = report.stage in {UnlockStage.CHECKED, UnlockStage.EXPIRED}
+    is_locked = refused if undecided else report.stage in _STAYS_LOCKED
+    return [*_unlocking(report), watch_button(report.request.state) if is_locked else None]
 
 
 _STAYS_LOCKED = frozenset(
@@ -52,16 +54,8 @@ _STAYS_LOCKED = frozenset(
 )
 
 
-def _is_locked(report: UnlockReport) -> bool:
-    """Whether the message says that the state is locked and stays so for now."""
-    verdict = report.verdict
-    if report.stage in {UnlockStage.CHECKED, UnlockStage.EXPIRED}:
-        return verdict is not None and verdict.ruling is Ruling.REFUSE
-    return report.stage in _STAYS_LOCKED
-
-
-def _unlocking(report: UnlockReport) -> list[Element | None]:
-    verdict, value = report.verdict, _unlock_value(report)
+def _unlocking(report: UnlockReport) -> list[Element | None]:  # noqa: PLR0911 - one arm a stage
+    verdict, value = report.verdict, ButtonValue(report.request.state, report.request.lock_id, report.request.id)
     if report.stage is UnlockStage.ARMED:
         return [button("Do not unlock", "unlock.disarm", value)]
     if report.stage is UnlockStage.HOLDER_CHANGED and report.now_held_by is not None:
@@ -73,24 +67,14 @@ def _unlocking(report: UnlockReport) -> list[Element | None]:
         return []
     if verdict.waiting_helps:
         return [button("Unlock when it is safe", "unlock.when_safe", value)]
-    return _decisive(report, verdict) if report.stage is UnlockStage.CHECKED else []
-
-
-def _decisive(report: UnlockReport, verdict: Verdict) -> list[Element | None]:
-    name, value = report.request.state, _unlock_value(report)
-    match verdict.ruling:
-        case Ruling.ALLOW:
-            return [button(f"Unlock {name}", "unlock.confirm", value, style="danger", confirm=_sure(report))]
-        case Ruling.NEEDS_APPROVAL:
-            covers = replace(value, choice="+".join(verdict.wants_approval))
-            approve = button("Approve and unlock", "unlock.approve", covers, style="danger", confirm=_sure(report))
-            return [approve, button("Decline", "unlock.decline", value)]
-        case Ruling.REFUSE:
-            return []
-
-
-def _unlock_value(report: UnlockReport) -> ButtonValue:
-    return ButtonValue(report.request.state, report.request.lock_id, report.request.id)
+    if report.stage is not UnlockStage.CHECKED or verdict.ruling is Ruling.REFUSE:
+        return []
+    if verdict.ruling is Ruling.ALLOW:
+        label = f"Unlock {report.request.state}"
+        return [button(label, "unlock.confirm", value, style="danger", confirm=_sure(report))]
+    covers = replace(value, choice="+".join(verdict.wants_approval))
+    approve = button("Approve and unlock", "unlock.approve", covers, style="danger", confirm=_sure(report))
+    return [approve, button("Decline", "unlock.decline", value)]
 
 
 def _sure(report: UnlockReport) -> Confirm:
@@ -108,14 +92,14 @@ def kill_controls(report: KillReport) -> list[Element | None]:
         options = [(flat_phrase(_label(target), 75), kill_value(report, target)) for target in report.targets]
         return [select("Choose what to end", "kill.choose", options)]
     if report.stage is KillStage.FOUND and target is not None:
-        return _confirming(report, target)
+        return _for_run(report, target) if target.loop is None else _for_loop(report, target)
     if report.stage is KillStage.APPROVAL and target is not None:
-        return [_approving(report, target)]
+        asked = "Somebody else asked for it, and you would be the second who wants it."
+        sure = Confirm("End it?", f"{asked}{_risk(target)}", "Approve")
+        value = kill_value(report, target)
+        return [button("Approve and end it", "kill.approve", value, style="danger", confirm=sure)]
     if _is_left_off(report):
-        value = ButtonValue(
-            report.request.state, report.request.lock_id, report.request.id, target.key if target else ""
-        )
-        return [button("Start it again", "kill.restart", value)]
+        return [button("Start it again", "kill.restart", kill_value(report, target))]
     return []
 
 
@@ -138,28 +122,19 @@ def _label(target: Target) -> Phrase:
         return (Quoted(target.key),)
     run = target.runs[0]
     number = Quoted(f"#{run.ref.id}")
-    return (number, f" {run.phase}, {tie_words(target)}: ", Quoted(run.ref.pipeline.title))
+    return (number, f" {run.phase}, {TIE_WORDS[target.tie]}: ", Quoted(run.ref.pipeline.title))
 
 
-def _confirming(report: KillReport, target: Target) -> list[Element | None]:
-    value = kill_value(report, target)
-    if target.loop is None:
-        name = flat(run_name(target.runs[0]).text if target.runs else target.key, 60)
-        sure = Confirm(f"End {name}?", f"{name} is cancelled, by force if it does not stop.{_risk(target)}", "End it")
-        return [button("End this run", "kill.confirm", value, style="danger", confirm=sure)]
-    return _for_loop(report, target)
+def _for_run(report: KillReport, target: Target) -> list[Element | None]:
+    name = flat(run_name(target.runs[0]).text if target.runs else target.key, 60)
+    sure = Confirm(f"End {name}?", f"{name} is cancelled, by force if it does not stop.{_risk(target)}", "End it")
+    return [button("End this run", "kill.confirm", kill_value(report, target), style="danger", confirm=sure)]
 
 
 def _risk(target: Target) -> str:
     risk = " It may hold the lock and be in the middle of an apply" if target.tie in {Tie.HOLDS, Tie.UNREAD} else ""
     second = ", so a second member must want it, too" if target.needs_second else ""
     return f"{risk}{second}." if risk else ""
-
-
-def _approving(report: KillReport, target: Target) -> Element | None:
-    asked = "Somebody else asked for it, and you would be the second who wants it."
-    sure = Confirm("End it?", f"{asked}{_risk(target)}", "Approve")
-    return button("Approve and end it", "kill.approve", kill_value(report, target), style="danger", confirm=sure)
 
 
 def _for_loop(report: KillReport, target: Target) -> list[Element | None]:
@@ -176,5 +151,6 @@ def _for_loop(report: KillReport, target: Target) -> list[Element | None]:
     return [both, button(f"Only cancel {runs(number)}", "kill.only", value, confirm=only)]
 
 
-def kill_value(report: KillReport, target: Target) -> ButtonValue:
-    return ButtonValue(report.request.state, report.request.lock_id, report.request.id, target.key)
+def kill_value(report: KillReport, target: Target | None) -> ButtonValue:
+    request = report.request
+    return ButtonValue(request.state, request.lock_id, request.id, target.key if target else "")

@@ -1,4 +1,4 @@
-"""What became of a correction: what the entry said before, what it says now, and how to undo it."""
+"""The answer to a correction: what the entry said before, what it says now, and how to undo it."""
 
 from __future__ import annotations
 
@@ -8,24 +8,17 @@ from bot.core.reports.report import Corrected, Notice
 from bot.ports.messenger import Message
 from bot.slack.render.page import notice_message
 
-_DONE = {
-    Marking.HIDE: ("is hidden", "It is left out of the timeline and the exports; the raw log keeps it."),
-    Marking.RESTORE: ("is shown again", "It is back in the timeline and the exports."),
-    Marking.KEY: ("is a key moment", "It stands out in the timeline and the exports."),
-    Marking.NOT_KEY: ("is no key moment any more", "It stays in the timeline and the exports."),
+_HIDDEN = "It is left out of the timeline and the exports; the raw log keeps it."
+_RESTORED = "It is back in the timeline and the exports."
+_KEY = "It stands out in the timeline and the exports."
+_NOT_KEY = "It stays in the timeline and the exports."
+_MARKINGS = {
+    Marking.HIDE: ("is hidden already", "is hidden", _HIDDEN, Marking.RESTORE),
+    Marking.RESTORE: ("is not hidden", "is shown again", _RESTORED, Marking.HIDE),
+    Marking.KEY: ("is a key moment already", "is a key moment", _KEY, Marking.NOT_KEY),
+    Marking.NOT_KEY: ("is no key moment", "is no key moment any more", _NOT_KEY, Marking.KEY),
 }
-_WAS_SO = {
-    Marking.HIDE: "is hidden already",
-    Marking.RESTORE: "is not hidden",
-    Marking.KEY: "is a key moment already",
-    Marking.NOT_KEY: "is no key moment",
-}
-_UNDO = {
-    Marking.HIDE: Marking.RESTORE,
-    Marking.RESTORE: Marking.HIDE,
-    Marking.KEY: Marking.NOT_KEY,
-    Marking.NOT_KEY: Marking.KEY,
-}
+"""What it was before, what it is now, what that means, and how to undo it."""
 
 
 def edited_message(told: Corrected, undo: str | None) -> Message:
@@ -46,14 +39,11 @@ def edited_message(told: Corrected, undo: str | None) -> Message:
 
 def marked_message(told: Corrected, how: Marking) -> Message:
     entry, number = told.after.entry, f"Entry {told.after.entry.id}"
+    already, done, means, undo = _MARKINGS[how]
     if not told.changed:
-        return notice_message(Notice(f"{number} {_WAS_SO[how]}", ((Quoted(entry.text), ". Nothing was changed."),)))
-    done, means = _DONE[how]
-    lines: tuple[Phrase, ...] = (
-        (Quoted(entry.text), " at ", entry.at),
-        (f"{means} ", *_back(f"/tflock {_UNDO[how]} {entry.id}")),
-    )
-    return notice_message(Notice(f"{number} {done}", (*lines, *_late(told))))
+        return notice_message(Notice(f"{number} {already}", ((Quoted(entry.text), ". Nothing was changed."),)))
+    back: Phrase = (f"{means} ", *_back(f"/tflock {undo} {entry.id}"))
+    return notice_message(Notice(f"{number} {done}", ((Quoted(entry.text), " at ", entry.at), back, *_late(told))))
 
 
 def _back(undo: str | None) -> Phrase:

@@ -7,18 +7,18 @@ from datetime import datetime
 from typing import TypeAlias, TypeVar
 
 from bot.core.evidence import Found, NotFound, Observation, Unseen
-from bot.core.gate.attribution import Attribution, Candidate
-from bot.core.gate.case import Finding, Verdict
-from bot.core.gate.contention import Contention, Loop, source_of
+from bot.core.gate.attribution import Attribution
+from bot.core.gate.case import Verdict
+from bot.core.gate.contention import Loop, source_of
 from bot.core.gate.ending import is_over
 from bot.core.gate.inspection import Crowd, Inspection, Owner, StateName
 from bot.core.hours import USUAL
-from bot.core.lock import Billing, LockInfo, LockSeen, Refusals, StateAbsent, StateCheck, StateSeen, TableCapacity
-from bot.core.people import Member, OwnerAnswer, Presence, Whereabouts
+from bot.core.lock import Billing, LockInfo, LockSeen, StateAbsent, StateCheck, StateSeen
+from bot.core.people import Member, Presence, Whereabouts
 from bot.core.phrase import plain
 from bot.core.record.timeline import stamp
 from bot.core.reports.report import Overview, StatusReport
-from bot.core.reports.who import StandIn, StandIns, WhoReport
+from bot.core.reports.who import StandIns, WhoReport
 from bot.core.run import Run
 
 Json: TypeAlias = dict[str, object]
@@ -37,26 +37,36 @@ def to_json(report: StatusReport | WhoReport | Overview) -> Json:
 
 
 def _status(report: StatusReport) -> Json:
-    inspection = report.inspection
+    inspection, digest, answer = report.inspection, report.inspection.check.digest, report.answer
     return {
         **_inspected(inspection),
         "stored": _stored(inspection.check),
-        "digest": _digest(inspection.check),
-        "contention": _contention(inspection.contention),
+        "digest": {
+            "match": str(digest.match),
+            "key": digest.key,
+            "item": digest.item,
+            "actual": digest.actual,
+            "detail": digest.detail,
+        },
+        "contention": {
+            "active": [_run(run) for run in inspection.contention.active],
+            "loops": [_loop(loop) for loop in inspection.contention.loops],
+        },
         "table": _table(inspection),
-        "owner_answer": _answer(report.answer),
+        "owner_answer": answer and {"owner": answer.owner_id, "says": str(answer.says), "at": stamp(answer.at)},
         "verdict": _verdict(report.verdict),
         "journal_away": report.journal_away,
     }
 
 
 def _who(report: WhoReport) -> Json:
+    there, hours = report.local_time, report.hours or USUAL
     return {
         **_inspected(report.inspection),
-        "member": _member(report.member),
-        "whereabouts": _whereabouts(report.whereabouts),
-        "local_time": None if report.local_time is None else report.local_time.isoformat(),
-        "working_hours": _hours(report),
+        "member": report.member and _seen(report.member, _member),
+        "whereabouts": report.whereabouts and _seen(report.whereabouts, _whereabouts),
+        "local_time": there and there.isoformat(),
+        "working_hours": there and {"hours": hours.text, "assumed": report.hours is None, "now": hours.hold(there)},
         "stand_ins": _people(report.stand_ins),
         "stand_ins_rest": _rest(report.stand_ins),
         "approval": {"by": str(report.approval.by), "groups": list(report.approval.groups)},
@@ -65,32 +75,27 @@ def _who(report: WhoReport) -> Json:
     }
 
 
-def _hours(report: WhoReport) -> Json | None:
-    """Of the owner; None where it is not known what time it is there."""
-    if report.local_time is None:
-        return None
-    hours = report.hours or USUAL
-    return {"hours": hours.text, "assumed": report.hours is None, "now": hours.hold(report.local_time)}
-
-
 def _people(found: StandIns | None) -> list[Json] | None:
     """None: no channel was asked."""
-    return None if found is None else [_stand_in(one) for one in found.people]
-
-
-def _stand_in(one: StandIn) -> Json:
-    return {
-        "id": one.member.id,
-        "name": one.member.name,
-        "active": one.presence is Presence.ACTIVE,
-        "presence": str(one.presence),
-        "local_time": None if one.local_time is None else one.local_time.isoformat(),
-        "in_working_hours": one.at_work,
-    }
+    return (
+        None
+        if found is None
+        else [
+            {
+                "id": one.member.id,
+                "name": one.member.name,
+                "active": one.presence is Presence.ACTIVE,
+                "presence": str(one.presence),
+                "local_time": one.local_time and one.local_time.isoformat(),
+                "in_working_hours": one.at_work,
+            }
+            for one in found.people
+        ]
+    )
 
 
 def _rest(found: StandIns | None) -> Json | None:
-    """Whoever was not looked at."""
+    """Those who were not looked at."""
     if found is None:
         return None
     missing = None if found.missing is None else {"seen": False, **_missing(found.missing)}
@@ -107,16 +112,15 @@ def _overview(overview: Overview) -> Json:
 
 def _inspected(inspection: Inspection) -> Json:
     seen = inspection.seen
-    held = [
-        {"kind": str(place.kind), "place": place.where, "lock": _lock(place.info), "garbage": place.garbage}
-        for place in seen.held
-    ]
     return {
         **_state(inspection.state),
         "looked_at": stamp(inspection.at),
         "locked": _locked(seen),
         "lock": _lock(inspection.lock),
-        "halves": held,
+        "halves": [
+            {"kind": str(place.kind), "place": place.where, "lock": _lock(place.info), "garbage": place.garbage}
+            for place in seen.held
+        ],
         "free_halves": [str(kind) for kind in seen.free],
         "unseen": _unseen_places(seen),
         "attribution": _attribution(inspection.attribution),
@@ -162,16 +166,18 @@ def _attribution(tied: Attribution | None) -> Json | None:
     if tied is None:
         return None
     return {
-        "strength": None if tied.strength is None else str(tied.strength),
+        "strength": tied.strength and str(tied.strength),
         "reason": plain(tied.reason),
-        "runs": [_candidate(candidate) for candidate in tied.candidates],
+        "runs": [
+            {
+                **_run(one.run),
+                "over": is_over(one),
+                "unseen": None if isinstance(one.seen, Found) else _missing(one.seen),
+            }
+            for one in tied.candidates
+        ],
         "unseen": [_missing(seen) for seen in tied.unseen],
     }
-
-
-def _candidate(candidate: Candidate) -> Json:
-    trouble = None if isinstance(candidate.seen, Found) else _missing(candidate.seen)
-    return {**_run(candidate.run), "over": is_over(candidate), "unseen": trouble}
 
 
 def _run(run: Run) -> Json:
@@ -183,7 +189,7 @@ def _run(run: Run) -> Json:
         "actor": run.actor,
         "trigger": run.trigger,
         "phase": str(run.phase),
-        "conclusion": None if run.conclusion is None else str(run.conclusion),
+        "conclusion": run.conclusion and str(run.conclusion),
         "attempt": run.attempt,
         "created_at": stamp(run.created_at),
         "started_at": _when(run.started_at),
@@ -229,15 +235,6 @@ def _object(state: StateSeen) -> Json:
     }
 
 
-def _digest(check: StateCheck) -> Json:
-    seen = check.digest
-    return {"match": str(seen.match), "key": seen.key, "item": seen.item, "actual": seen.actual, "detail": seen.detail}
-
-
-def _contention(found: Contention) -> Json:
-    return {"active": [_run(run) for run in found.active], "loops": [_loop(loop) for loop in found.loops]}
-
-
 def _loop(loop: Loop) -> Json:
     return {
         "ci": loop.pipeline.ci,
@@ -259,29 +256,30 @@ def _table(inspection: Inspection) -> Json | None:
     return {
         "name": seen.name,
         "throttled": inspection.is_throttled,
-        "capacity": _seen(seen.capacity, _capacity),
+        "capacity": _seen(
+            seen.capacity,
+            lambda found: {
+                "billing": str(found.billing),
+                "read_units": found.read_units if found.billing is Billing.PROVISIONED else None,
+                "write_units": found.write_units if found.billing is Billing.PROVISIONED else None,
+                "status": found.status,
+            },
+        ),
         "ttl": _seen(seen.ttl, lambda ttl: {"enabled": ttl.enabled, "attribute": ttl.attribute or None}),
-        "refused": _seen(seen.refused, _refused),
+        "refused": _seen(
+            seen.refused,
+            lambda found: {
+                "reads": found.reads,
+                "writes": found.writes,
+                "within_seconds": found.within.total_seconds(),
+            },
+        ),
         "crowd": _crowd(inspection.crowd),
     }
 
 
 def _seen(seen: Observation[T], written: Callable[[T], Json]) -> Json:
     return {"seen": True, **written(seen.value)} if isinstance(seen, Found) else {"seen": False, **_missing(seen)}
-
-
-def _capacity(seen: TableCapacity) -> Json:
-    provisioned = seen.billing is Billing.PROVISIONED
-    return {
-        "billing": str(seen.billing),
-        "read_units": seen.read_units if provisioned else None,
-        "write_units": seen.write_units if provisioned else None,
-        "status": seen.status,
-    }
-
-
-def _refused(seen: Refusals) -> Json:
-    return {"reads": seen.reads, "writes": seen.writes, "within_seconds": seen.within.total_seconds()}
 
 
 def _crowd(crowd: Crowd | None) -> Json | None:
@@ -295,12 +293,6 @@ def _crowd(crowd: Crowd | None) -> Json | None:
     }
 
 
-def _answer(answer: OwnerAnswer | None) -> Json | None:
-    if answer is None:
-        return None
-    return {"owner": answer.owner_id, "says": str(answer.says), "at": stamp(answer.at)}
-
-
 def _verdict(verdict: Verdict | None) -> Json | None:
     if verdict is None:
         return None
@@ -308,26 +300,21 @@ def _verdict(verdict: Verdict | None) -> Json | None:
         "ruling": str(verdict.ruling),
         "until": _when(verdict.until),
         "waiting_helps": verdict.waiting_helps,
-        "checks": [_check(finding) for finding in verdict.findings],
+        "checks": [
+            {
+                "rule": str(finding.rule),
+                "effect": finding.effect.name.lower(),
+                "reason": plain(finding.reason),
+                "until": _when(finding.until),
+                "waits": finding.waits,
+            }
+            for finding in verdict.findings
+        ],
     }
 
 
-def _check(finding: Finding) -> Json:
+def _member(who: Member) -> Json:
     return {
-        "rule": str(finding.rule),
-        "effect": finding.effect.name.lower(),
-        "reason": plain(finding.reason),
-        "until": _when(finding.until),
-        "waits": finding.waits,
-    }
-
-
-def _member(seen: Observation[Member] | None) -> Json | None:
-    if seen is None or not isinstance(seen, Found):
-        return None if seen is None else {"seen": False, **_missing(seen)}
-    who = seen.value
-    return {
-        "seen": True,
         "id": who.id,
         "name": who.name,
         "deactivated": who.is_deleted,
@@ -337,12 +324,8 @@ def _member(seen: Observation[Member] | None) -> Json | None:
     }
 
 
-def _whereabouts(seen: Observation[Whereabouts] | None) -> Json | None:
-    if seen is None or not isinstance(seen, Found):
-        return None if seen is None else {"seen": False, **_missing(seen)}
-    where = seen.value
+def _whereabouts(where: Whereabouts) -> Json:
     return {
-        "seen": True,
         "presence": str(where.presence),
         "status_text": where.status_text,
         "status_emoji": where.status_emoji,

@@ -1,6 +1,6 @@
 """What is known of a state, in words: labelled sentences for Slack and the terminal alike.
 
-A fact's label is ours (a state's name may stand in it); everything that others wrote is in the phrase.
+A fact's label is ours (it may contain a state's name); everything that others wrote is in the phrase.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from datetime import datetime
 from enum import Enum
 
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
-from bot.core.gate.attribution import Candidate, Strength
+from bot.core.gate.attribution import Strength
 from bot.core.gate.contention import Contention, Loop, LoopSource, source_of
 from bot.core.gate.ending import how_it_ended, is_over, run_name, why_alive
 from bot.core.gate.inspection import Inspection, Owner
-from bot.core.lock import DigestMatch, LockInfo, LockPlace, PlaceKind, StateAbsent, StateCheck, StateSeen, age
+from bot.core.lock import DigestMatch, LockInfo, PlaceKind, StateAbsent, StateCheck, StateSeen, age
 from bot.core.people import OwnerAnswer, OwnerSays
 from bot.core.phrase import Person, Phrase, Quoted, joined
 from bot.core.run import Phase, Run
@@ -24,10 +24,11 @@ from bot.core.run import Phase, Run
 _FEW = 3
 _THOUSAND = 1_000
 _UNITS = ("kB", "MB", "GB", "TB")
+_NEVER_WRITTEN = "none has been written here yet."
 _AGAIN = "Ask again; if that stays so, have someone run “tflock doctor”."
 
 
-class Mark(Enum):
+class Icon(Enum):
     """A sign at the start of a line: Slack's emoji name, and what stands for it in a terminal."""
 
     NONE = ("", "")
@@ -49,16 +50,12 @@ class Mark(Enum):
 class Fact:
     label: str
     phrase: Phrase = ()
-    mark: Mark = Mark.NONE
+    icon: Icon = Icon.NONE
 
 
 PLACE_NAMES = {PlaceKind.FILE: "lockfile", PlaceKind.ITEM: "DynamoDB item"}
 
-_OPERATIONS = {
-    "OperationTypeApply": "apply",
-    "OperationTypePlan": "plan",
-    "OperationTypeRefresh": "refresh",
-}
+OPERATIONS = {"OperationTypeApply": "apply", "OperationTypePlan": "plan", "OperationTypeRefresh": "refresh"}
 
 _STRENGTHS = {
     Strength.CLAIM: "sure: the job said so itself",
@@ -90,19 +87,17 @@ def headline(inspection: Inspection) -> Fact:
     """Whether the state is locked: the sentence that everybody reads first."""
     name, seen = inspection.state.name, inspection.seen
     if inspection.lock is not None:
-        return Fact(f"{name} is locked", lock_words(inspection.lock, inspection.at), Mark.LOCKED)
+        lock, ago = inspection.lock, age(inspection.lock, inspection.at)
+        words: Phrase = (" since ", lock.created, " (", ago, " ago) by ", *who(lock), ", for ", *operation(lock), ".")
+        return Fact(f"{name} is locked", words, Icon.LOCKED)
     if seen.is_free:
-        return Fact(f"{name} is free", (": no lock stands there.",), Mark.FREE)
+        return Fact(f"{name} is free", (": no lock stands there.",), Icon.FREE)
     if seen.garbage:
-        return Fact(f"{name} is locked", (" by something that is not lock info.",), Mark.LOCKED)
+        return Fact(f"{name} is locked", (" by something that is not lock info.",), Icon.LOCKED)
     if seen.is_throttled:
         refused = ": it refuses even the question whether a lock stands there. That is no fault of a lock."
-        return Fact(f"The lock table of {name} is throttled", (refused,), Mark.WARNING)
-    return Fact(f"It is not known whether {name} is locked", (": the lock could not be read.",), Mark.UNKNOWN)
-
-
-def lock_words(info: LockInfo, now: datetime) -> Phrase:
-    return (" since ", info.created, " (", age(info, now), " ago) by ", *who(info), ", for ", *operation(info), ".")
+        return Fact(f"The lock table of {name} is throttled", (refused,), Icon.WARNING)
+    return Fact(f"It is not known whether {name} is locked", (": the lock could not be read.",), Icon.UNKNOWN)
 
 
 def who(info: LockInfo) -> Phrase:
@@ -112,46 +107,36 @@ def who(info: LockInfo) -> Phrase:
 def operation(info: LockInfo) -> Phrase:
     if not info.operation:
         return ("an operation that the lock does not name",)
-    known = _OPERATIONS.get(info.operation)
+    known = OPERATIONS.get(info.operation)
     return (known,) if known else (Quoted(info.operation),)
 
 
 def places(inspection: Inspection) -> Iterable[Fact]:
-    """Where the lock stands, if that is not all in order."""
+    """The places of the lock, if not all is in order."""
     seen = inspection.seen
     held, lock = seen.held, inspection.lock
     for place in seen.garbage:
-        yield Fact("Not readable:", _garbage(place), Mark.WARNING)
-    for kind, why in seen.unseen:
-        if isinstance(why, Unseen) and why.trouble is Trouble.THROTTLED and kind is PlaceKind.ITEM:
-            continue  # that is told of the table, since nothing is wrong with the lock
-        yield Fact("Not seen:", (f"the {PLACE_NAMES[kind]}: ", *trouble(why), ". ", _AGAIN), Mark.WARNING)
+        kind, where, why = f"the {PLACE_NAMES[place.kind]} in ", Quoted(place.where), place.garbage
+        end = ". The bot cannot release it: look there."
+        yield Fact("Not readable:", (kind, where, ": ", Quoted(why or "it is not lock info"), end), Icon.WARNING)
+    for half, unseen in seen.unseen:
+        if isinstance(unseen, Unseen) and unseen.trouble is Trouble.THROTTLED and half is PlaceKind.ITEM:
+            continue  # the facts about the table say so, since nothing is wrong with the lock
+        yield Fact("Not seen:", (f"the {PLACE_NAMES[half]}: ", *trouble(unseen), ". ", _AGAIN), Icon.WARNING)
     if len(seen.locks) > 1:
-        yield Fact("Two locks:", (*joined(_each_place(held), "; "), "."), Mark.WARNING)
+        each: list[Phrase] = [
+            (f"the {PLACE_NAMES[place.kind]} holds ", Quoted(place.info.id), " of ", *who(place.info))
+            for place in held
+            if place.info is not None
+        ]
+        yield Fact("Two locks:", (*joined(each, "; "), "."), Icon.WARNING)
     elif lock is not None and len(held) == 1 and seen.free:
         left, gone = PLACE_NAMES[held[0].kind], PLACE_NAMES[seen.free[0]]
-        yield Fact("Half a lock:", (f"only the {left} is left; the {gone} is gone already.",), Mark.WARNING)
-
-
-def _garbage(place: LockPlace) -> Phrase:
-    why = Quoted(place.garbage or "it is not lock info")
-    return (
-        f"the {PLACE_NAMES[place.kind]} in ",
-        Quoted(place.where),
-        ": ",
-        why,
-        ". The bot cannot release it: look there.",
-    )
-
-
-def _each_place(held: Sequence[LockPlace]) -> Iterable[Phrase]:
-    for place in held:
-        if place.info is not None:
-            yield (f"the {PLACE_NAMES[place.kind]} holds ", Quoted(place.info.id), " of ", *who(place.info))
+        yield Fact("Half a lock:", (f"only the {left} is left; the {gone} is gone already.",), Icon.WARNING)
 
 
 def trouble(seen: NotFound | Unseen) -> Phrase:
-    """Why a look-up brought nothing."""
+    """Why a look-up found nothing."""
     return (Quoted(f"not found: {seen.what}" if isinstance(seen, NotFound) else seen.detail),)
 
 
@@ -161,100 +146,81 @@ def holder(inspection: Inspection) -> Iterable[Fact]:
     if tied is None:
         return
     for candidate in tied.candidates[:_FEW]:
-        yield Fact("Run:", (*fate(candidate), *started_by(candidate.run), "."))
+        fate = how_it_ended(candidate) if is_over(candidate) else why_alive(candidate)
+        by: Phrase = (", started by ", Quoted(candidate.run.actor)) if candidate.run.actor else ()
+        yield Fact("Run:", (*fate, *by, "."))
     if len(tied.candidates) > _FEW:
         yield Fact("Runs:", (f"{len(tied.candidates) - _FEW} more may hold the lock.",))
     if tied.strength is not None:
         yield Fact("How sure:", (_STRENGTHS[tied.strength], " (", *tied.reason, ")."))
     else:
-        yield Fact("Run: unknown.", (" ", *tied.reason, "."), Mark.UNKNOWN)
+        yield Fact("Run: unknown.", (" ", *tied.reason, "."), Icon.UNKNOWN)
     for missing in tied.unseen[:_FEW]:
         words: Phrase = (f" {missing.system} gave no answer that counts: ", *trouble(missing), ". ", _AGAIN)
-        yield Fact("Not seen:", words, Mark.WARNING)
-
-
-def fate(candidate: Candidate) -> Phrase:
-    return how_it_ended(candidate) if is_over(candidate) else why_alive(candidate)
-
-
-def started_by(run: Run) -> Phrase:
-    return (", started by ", Quoted(run.actor)) if run.actor else ()
+        yield Fact("Not seen:", words, Icon.WARNING)
 
 
 def is_hidden(inspection: Inspection) -> bool:
-    """Whether what stands in the way is not a run that is seen to go on, but one that cannot be seen."""
+    """Whether what blocks is not a run that is seen to go on, but one that cannot be seen."""
     tied = inspection.attribution
     if tied is None:
         return False
     blocking = [candidate for candidate in tied.candidates if not is_over(candidate)]
-    unread = [candidate for candidate in blocking if not _is_read(candidate)]
+    unread = [each for each in blocking if not isinstance(each.seen, Found) or each.seen.value.jobs is None]
     return len(unread) == len(blocking) and bool(unread or tied.unseen)
 
 
-def _is_read(candidate: Candidate) -> bool:
-    return isinstance(candidate.seen, Found) and candidate.seen.value.jobs is not None
-
-
 def owner(found: Owner | None, answer: OwnerAnswer | None) -> Iterable[Fact]:
-    """The person behind the lock, and what that person said."""
+    """The owner of the lock, and what they said."""
     if found is not None:
         yield Fact("Owner:", (Person(found.slack_id, found.name), " (", *found.source, ")."))
     if answer is not None:
-        mark = Mark.BAD if answer.says is OwnerSays.RUNNING else Mark.NONE
+        mark = Icon.BAD if answer.says is OwnerSays.RUNNING else Icon.NONE
         yield Fact("Answer:", (Person(answer.owner_id, ""), f" {_SAYS[answer.says]} (", answer.at, ")."), mark)
 
 
 def owners(found: Sequence[Owner]) -> Iterable[Fact]:
-    """Those whose the lock may be, where that is not one person."""
+    """The possible owners, where it is not known who it is."""
     if not found:
         return
     named = joined([(Person(one.slack_id, one.name), " (", *one.source, ")") for one in found[:_FEW]])
     more = f" and {len(found) - _FEW} more" if len(found) > _FEW else ""
     said = "perhaps " if len(found) == 1 else "not known; it may be "
-    yield Fact("Owner:", (said, *named, f"{more}. Not asked, since it is not certain."), Mark.UNKNOWN)
+    yield Fact("Owner:", (said, *named, f"{more}. Not asked, since it is not certain."), Icon.UNKNOWN)
 
 
 def stored(check: StateCheck, now: datetime) -> Iterable[Fact]:
-    """The state object: is it quiet and whole."""
+    """The state object: whether it is quiet and whole."""
     if not isinstance(check.state, Found):
-        yield Fact("State:", ("it could not be read: ", *trouble(check.state), ". ", _AGAIN), Mark.WARNING)
+        yield Fact("State:", ("it could not be read: ", *trouble(check.state), ". ", _AGAIN), Icon.WARNING)
     elif isinstance(check.state.value, StateAbsent):
-        yield _absent(check.state.value)
+        absent = check.state.value
+        gone: Phrase = ("the object is gone: ", Quoted("; ".join(absent.traces)), *_good(absent), ".")
+        yield Fact("State:", gone, Icon.WARNING) if absent.traces else Fact("State:", (_NEVER_WRITTEN,))
     else:
         yield _state(check.state.value, now)
-    yield from _digest(check)
-
-
-def _absent(state: StateAbsent) -> Fact:
-    if not state.traces:
-        return Fact("State:", ("none has been written here yet.",))
-    gone: Phrase = ("the object is gone: ", Quoted("; ".join(state.traces)), *_last_good(state.last_good_version), ".")
-    return Fact("State:", gone, Mark.WARNING)
+    if check.digest.match is DigestMatch.UNSEEN:
+        why: Phrase = (": ", Quoted(check.digest.detail)) if check.digest.detail else ()
+        yield Fact("Digest:", ("the digest item could not be read", *why, "."), Icon.WARNING)
+    if check.digest.match is DigestMatch.DIFFERS:
+        yield Fact("Digest:", (*digest_advice(check), "."), Icon.WARNING)
 
 
 def _state(state: StateSeen, now: datetime) -> Fact:
     last: Phrase = ("last written ", state.last_written, " (", now - state.last_written, " ago)")
     if state.fault is not None:
-        broken: Phrase = ("it is broken: ", Quoted(state.fault), *_last_good(state.last_good_version), "; ", *last, ".")
-        return Fact("State:", broken, Mark.WARNING)
+        broken: Phrase = ("it is broken: ", Quoted(state.fault), *_good(state), "; ", *last, ".")
+        return Fact("State:", broken, Icon.WARNING)
     serial = "no serial" if state.serial is None else f"serial {state.serial}"
     return Fact("State:", (f"whole, {serial}, {file_size(state.size)}, ", *last, "."))
 
 
-def _last_good(version: str | None) -> Phrase:
+def _good(state: StateAbsent | StateSeen) -> Phrase:
+    version = state.last_good_version
     return ("; the last good version is ", Quoted(version)) if version else ()
 
 
-def _digest(check: StateCheck) -> Iterable[Fact]:
-    seen = check.digest
-    if seen.match is DigestMatch.UNSEEN:
-        why: Phrase = (": ", Quoted(seen.detail)) if seen.detail else ()
-        yield Fact("Digest:", ("the digest item could not be read", *why, "."), Mark.WARNING)
-    if seen.match is DigestMatch.DIFFERS:
-        yield Fact("Digest:", (*digest_mend(check), "."), Mark.WARNING)
-
-
-def digest_mend(check: StateCheck) -> Phrase:
+def digest_advice(check: StateCheck) -> Phrase:
     """What to do about a digest that does not match. Source: Terraform's S3 backend, `errBadChecksumFmt`."""
     key = Quoted(check.digest.key or "")
     cure: Phrase = (
@@ -285,24 +251,19 @@ def queue(contention: Contention, name: str, *, held: bool) -> Iterable[Fact]:
         yield Fact("Queue:", (f"{runs(len(active))} {want}: ", *joined(parts), *others, "."))
     for loop in contention.loops[:_FEW]:
         words: Phrase = (*loop_words(loop), ". End it with ", command(f"kill-job {name}"), ".")
-        yield Fact("Loop:", words, Mark.WARNING)
+        yield Fact("Loop:", words, Icon.WARNING)
     if len(contention.loops) > _FEW:
-        yield Fact("Loops:", (f"{len(contention.loops) - _FEW} more.",), Mark.WARNING)
+        yield Fact("Loops:", (f"{len(contention.loops) - _FEW} more.",), Icon.WARNING)
 
 
 def loop_words(loop: Loop) -> Phrase:
     """How often, since when, by whom, and what starts it."""
     by: Phrase = (" by ", Quoted(loop.actor)) if loop.actor else ()
     started: Phrase = (Quoted(loop.pipeline.title), f" was started {loop.total} times since ", loop.since)
-    return (*started, ", about every ", loop.every, *by, *_loop_source(loop))
-
-
-def _loop_source(loop: Loop) -> Phrase:
     source = source_of(loop)
+    what = () if source is LoopSource.UNTOLD else (f"; what starts it: {source}",)
     word: Phrase = (" (", Quoted(loop.trigger), ")") if loop.trigger else ()
-    if source is LoopSource.UNTOLD:
-        return word
-    return (f"; what starts it: {source}", *word)
+    return (*started, ", about every ", loop.every, *by, *what, *word)
 
 
 def runs(count: int) -> str:
@@ -333,4 +294,4 @@ def unlisted(inspection: Inspection) -> Iterable[Fact]:
     for look in missing[:_FEW]:
         why = () if isinstance(look.listing, Found) else trouble(look.listing)
         words: Phrase = (f"the runs of {look.system}: ", *why, ". Who else wants the lock may be hidden there.")
-        yield Fact("Not seen:", words, Mark.WARNING)
+        yield Fact("Not seen:", words, Icon.WARNING)

@@ -18,7 +18,7 @@ _REASON, _STEP = 500, 300
 
 
 def followups_message(report: FollowUpsReport) -> Message:
-    """All of them in one message; or, where a newer one has replaced it, one line that leads there."""
+    """All of them in one message; or, where a newer message has replaced it, one line that leads there."""
     name = unmarked(report.incident.title or report.incident.id, 200)
     if report.moved:
         link: Phrase = (Linked("the newer message", report.moved), ".")
@@ -28,12 +28,16 @@ def followups_message(report: FollowUpsReport) -> Message:
     shown = report.followups[:_MOST]
     room = _BUDGET // max(1, len(shown))
     rows = [block for followup in shown for block in _followup(report, followup, room)]
-    count = len(report.followups)
+    count, more = len(report.followups), len(report.followups) - _MOST
+    how: Phrase = ("To file them as tickets with a click, set ", Quoted("tickets"), " in the configuration.")
     return message(
         f"{count} follow-up{'' if count == 1 else 's'} for {name}.",
         sections([bold(f"Follow-ups of {report.incident.title or report.incident.id}")]),
         rows,
-        context(*_footer(report)),
+        context(
+            f"{more} more are in the export's files." if more > 0 else "",
+            "" if report.system else mrkdwn(how),
+        ),
     )
 
 
@@ -43,17 +47,5 @@ def _followup(report: FollowUpsReport, followup: FollowUp, room: int) -> list[Bl
     if followup.ticket:
         link: Phrase = (Linked(f"the ticket in {report.system or 'the ticket system'}", followup.ticket), ".")
         lines.insert(1, f":ticket: Filed: {mrkdwn(link)}")
-    return [*sections(lines, budget=room), *actions(_button(report, followup))]
-
-
-def _button(report: FollowUpsReport, followup: FollowUp) -> Block | None:
-    if followup.ticket or not report.system:
-        return None
-    return button("File a ticket", FILE, ButtonValue("", "", report.incident.id, followup.key))
-
-
-def _footer(report: FollowUpsReport) -> list[str]:
-    more = len(report.followups) - _MOST
-    left_out = f"{more} more are in the export's files." if more > 0 else ""
-    how: Phrase = ("To file them as tickets with a click, set ", Quoted("tickets"), " in the configuration.")
-    return [left_out, "" if report.system else mrkdwn(how)]
+    file = button("File a ticket", FILE, ButtonValue("", "", report.incident.id, followup.key))
+    return [*sections(lines, budget=room), *actions(None if followup.ticket or not report.system else file)]

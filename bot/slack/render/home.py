@@ -15,7 +15,7 @@ from bot.core.reports.button import ButtonValue
 from bot.core.reports.home import Held, Home, OpenIncident, Prospect, Shown, Wait, Waiting
 from bot.core.reports.report import Notice, StatusReport
 from bot.slack.render.blocks import Block, Element, actions, button, context, plain_text, sections
-from bot.slack.render.facts import Mark, command
+from bot.slack.render.facts import OPERATIONS, Icon, command
 from bot.slack.render.mrkdwn import bold, channel, mrkdwn, unmarked
 from bot.slack.render.owner import answer_buttons
 from bot.slack.render.page import notice_message
@@ -33,7 +33,6 @@ _LINE = 600
 _LONGEST_URL = 3_000
 _MOST_NAMES = 1_200
 _STATES = 3
-_OPERATIONS = {"OperationTypeApply": "apply", "OperationTypePlan": "plan", "OperationTypeRefresh": "refresh"}
 _NO_ASKER = "Who may unlock is checked in an incident channel, when somebody asks there."
 _HELP = "In an incident channel `/tflock help` shows all that tflock can do."
 
@@ -73,11 +72,11 @@ def loading_dialog() -> View:
 
 def plain_home(notice: Notice) -> View:
     """A home tab that only says something: that it is not for guests, or what went wrong."""
-    return {"type": "home", "blocks": _notice(notice)}
+    return {"type": "home", "blocks": [*map(dict, notice_message(notice).blocks), *_again(0)]}
 
 
 def plain_dialog(notice: Notice) -> View:
-    return _modal("Terraform locks", _notice(notice))
+    return _modal("Terraform locks", [*map(dict, notice_message(notice).blocks), *_again(0)])
 
 
 def status_view(report: StatusReport) -> View:
@@ -109,31 +108,22 @@ def ask_where_view(state: str, incidents: Sequence[OpenIncident], patterns: Sequ
 
 def overview_blocks(home: Home, *, is_home: bool) -> list[Block]:
     """What needs the reader, the locks, the incidents; 100 blocks at most, whatever there is."""
+    away = (
+        f":{Icon.WARNING.emoji}: *The timeline (Redis) cannot be reached.* Nothing can be unlocked now; what waits "
+        "for you and the incidents are not shown. The locks below were read just now."
+    )
+    waiting = [block for one in home.waiting for block in _wait(one)]
     blocks = [
-        *_troubles(home),
-        *_waiting(home.waiting),
-        *_locks(home),
+        *sections([away] if home.journal_away else []),
+        *([*sections(["*Needs you*"]), *waiting, {"type": "divider"}] if home.waiting else []),
+        *sections([f"*{counted(home)}*"]),
+        *(block for shown in home.shown for block in _lock(shown, home)),
+        *_pager(home),
+        *_free(home),
         *_incidents(home),
         *_foot(home, is_home=is_home),
     ]
     return blocks[:MOST_BLOCKS]
-
-
-def _troubles(home: Home) -> list[Block]:
-    told = []
-    if home.journal_away:
-        told.append(
-            f":{Mark.WARNING.emoji}: *The timeline (Redis) cannot be reached.* Nothing can be unlocked now; what waits "
-            "for you and the incidents are not shown. The locks below were read just now."
-        )
-    return sections(told)
-
-
-def _waiting(waiting: Sequence[Waiting]) -> list[Block]:
-    if not waiting:
-        return []
-    rows = [block for one in waiting for block in _wait(one)]
-    return [*sections(["*Needs you*"]), *rows, {"type": "divider"}]
 
 
 def _wait(one: Waiting) -> list[Block]:
@@ -141,46 +131,30 @@ def _wait(one: Waiting) -> list[Block]:
     place = f" in {where}" if where else ""
     until = f" until {mrkdwn((one.until,))}" if one.until else ""
     name, asker = bold(one.state), mrkdwn((Person(one.asker, ""),))
-    open_it = _opens(one.link)
+    open_it: Element | None = None
+    if one.link is not None and len(one.link) <= _LONGEST_URL:
+        label = plain_text("Open the message", 75)
+        open_it = {"type": "button", "action_id": "home.open", "text": label, "url": one.link}
     match one.wait:
         case Wait.ANSWER:
             since = f" since {mrkdwn((one.since,))}" if one.since else ""
             asks = f" {asker} asks{place}." if one.asker else f" It was spoken of{place}." if place else ""
-            words = f":{Mark.LOCKED.emoji}: {name}: your lock{since}. Is it still running?{asks}"
+            words = f":{Icon.LOCKED.emoji}: {name}: your lock{since}. Is it still running?{asks}"
             return [*sections([words]), *actions(*answer_buttons(value, None))]
         case Wait.SAID:
-            words = f":{Mark.LOCKED.emoji}: {name}: you said that your run is still going, so the lock stays."
+            words = f":{Icon.LOCKED.emoji}: {name}: you said that your run is still going, so the lock stays."
             return [*sections([words]), *actions(*answer_buttons(value, OwnerSays.RUNNING))]
         case Wait.APPROVAL:
-            words = (
-                f":{Mark.APPROVAL.emoji}: {name}: {asker} wants to unlock it{place} and needs a second member{until}."
-            )
-            return [*sections([words]), *actions(open_it)]
+            words = f"{name}: {asker} wants to unlock it{place} and needs a second member{until}."
+            return [*sections([f":{Icon.APPROVAL.emoji}: {words}"]), *actions(open_it)]
         case Wait.ARMED:
-            words = (
-                f":{Mark.WAIT.emoji}: {name}: you armed its unlock{place}. It is done as soon as it is safe,{until}."
-            )
-            return [
-                *sections([words.replace(",.", ".")]),
-                *actions(button("Do not unlock", "unlock.disarm", value), open_it),
-            ]
+            words = f"{name}: you armed its unlock{place}. It is done as soon as it is safe{until and ','}{until}."
+            disarm = button("Do not unlock", "unlock.disarm", value)
+            return [*sections([f":{Icon.WAIT.emoji}: {words}"]), *actions(disarm, open_it)]
         case Wait.WATCH:
             stop = button("Stop waiting", STOP, ButtonValue(one.state, "", ""))
-            return [
-                *sections([f":eyes: {name}: you are told{place} when it is free,{until}.".replace(",.", ".")]),
-                *actions(stop),
-            ]
-
-
-def _opens(link: str | None) -> Element | None:
-    if link is None or len(link) > _LONGEST_URL:
-        return None
-    return {"type": "button", "action_id": "home.open", "text": plain_text("Open the message", 75), "url": link}
-
-
-def _locks(home: Home) -> list[Block]:
-    rows = [block for shown in home.shown for block in _lock(shown, home)]
-    return [*sections([f"*{counted(home)}*"]), *rows, *_pager(home), *_free(home)]
+            words = f":eyes: {name}: you are told{place} when it is free{until and ','}{until}."
+            return [*sections([words]), *actions(stop)]
 
 
 def counted(home: Home) -> str:
@@ -198,9 +172,8 @@ def counted(home: Home) -> str:
 def _lock(shown: Shown, home: Home) -> list[Block]:
     row = shown.row
     value = ButtonValue(row.state, row.lock_id, "")
-    lines = [line for line in _lock_lines(shown, home) if line]
     unlock = button("Unlock…", UNLOCK, value) if row.held is Held.LOCKED else None
-    return [*sections(["\n".join(lines)]), *actions(button("Check", CHECK, value), unlock)]
+    return [*sections(["\n".join(_lock_lines(shown, home))]), *actions(button("Check", CHECK, value), unlock)]
 
 
 def _lock_lines(shown: Shown, home: Home) -> Iterable[str]:
@@ -209,37 +182,33 @@ def _lock_lines(shown: Shown, home: Home) -> Iterable[str]:
     name = f"{bold(row.state)}{f' · {marks}' if marks else ''}"
     match row.held:
         case Held.LOCKED:
-            yield f":{Mark.LOCKED.emoji}: {name}"
+            yield f":{Icon.LOCKED.emoji}: {name}"
             yield _since(shown, home)
-            yield _run(shown.prospect)
+            if shown.prospect is not None and shown.prospect.run:
+                run, owner = Linked(shown.prospect.run, shown.prospect.url), shown.prospect.owner
+                by: Phrase = (", started by ", Person(owner, "")) if owner else ()
+                yield mrkdwn(("Run ", run, f": {shown.prospect.end}", *by), most=_LINE)
             yield _outlook(shown.prospect)
         case Held.GARBLED:
-            yield f":{Mark.LOCKED.emoji}: {name}"
+            yield f":{Icon.LOCKED.emoji}: {name}"
             yield "Locked by something that is not lock info; tflock cannot release it."
         case Held.THROTTLED:
-            yield f":{Mark.WARNING.emoji}: {name}"
+            yield f":{Icon.WARNING.emoji}: {name}"
             yield "Its lock table is throttled, which is no fault of a lock."
         case Held.UNREAD:
-            yield f":{Mark.UNKNOWN.emoji}: {name}"
+            yield f":{Icon.UNKNOWN.emoji}: {name}"
             yield mrkdwn(("Could not be read: ", Quoted(row.why or "no reason was given")), most=_LINE)
 
 
 def _since(shown: Shown, home: Home) -> str:
     row = shown.row
     who: Phrase = (Quoted(row.who),) if row.who.strip("@ ") else ("somebody whom the lock does not name",)
-    for_what = _OPERATIONS.get(row.operation)
+    for_what = OPERATIONS.get(row.operation)
     what: Phrase = (for_what,) if for_what else (Quoted(row.operation),) if row.operation else ("something",)
     if row.created is None:
         return mrkdwn(("By ", *who, ", for ", *what), most=_LINE)
     held = duration(home.now - row.created)
     return mrkdwn((f"{held}, since ", row.created, ", by ", *who, ", for ", *what), most=_LINE)
-
-
-def _run(prospect: Prospect | None) -> str:
-    if prospect is None or not prospect.run:
-        return ""
-    owner: Phrase = (", started by ", Person(prospect.owner, "")) if prospect.owner else ()
-    return mrkdwn(("Run ", Linked(prospect.run, prospect.url), f": {prospect.end}", *owner), most=_LINE)
 
 
 def _outlook(prospect: Prospect | None) -> str:
@@ -248,13 +217,13 @@ def _outlook(prospect: Prospect | None) -> str:
     why = next((words for rule, words in _WHY.items() if str(rule) == prospect.rule), "")
     match prospect.ruling:
         case Ruling.ALLOW:
-            return f":{Mark.GOOD.emoji}: Could be unlocked now: all checks hold."
+            return f":{Icon.GOOD.emoji}: Could be unlocked now: all checks hold."
         case Ruling.NEEDS_APPROVAL:
-            return f":{Mark.APPROVAL.emoji}: Could be unlocked with a second member: {why}."
+            return f":{Icon.APPROVAL.emoji}: Could be unlocked with a second member: {why}."
         case Ruling.REFUSE if prospect.until is not None:
-            return f":{Mark.WAIT.emoji}: Not before {mrkdwn((prospect.until,))}: {why}."
+            return f":{Icon.WAIT.emoji}: Not before {mrkdwn((prospect.until,))}: {why}."
         case Ruling.REFUSE:
-            return f":{Mark.BAD.emoji}: Cannot be unlocked now: {why}."
+            return f":{Icon.BAD.emoji}: Cannot be unlocked now: {why}."
 
 
 def _pager(home: Home) -> list[Block]:
@@ -276,7 +245,7 @@ def _free(home: Home) -> list[Block]:
             break
         kept.append(name)
     more = f" and {count - len(kept)} more" if count > len(kept) else ""
-    return context(f":{Mark.FREE.emoji}: {count} free: {', '.join(kept)}{more}")
+    return context(f":{Icon.FREE.emoji}: {count} free: {', '.join(kept)}{more}")
 
 
 def _incidents(home: Home) -> list[Block]:
@@ -301,12 +270,8 @@ def _foot(home: Home, *, is_home: bool) -> list[Block]:
     at = "" if home.glance_at is None else f"Locks read at {mrkdwn((home.glance_at,))}."
     now = " They are being read again …" if home.looking else ""
     if home.is_stale:
-        now = f" :{Mark.WARNING.emoji}: They could not be read again since: this may be out of date."
+        now = f" :{Icon.WARNING.emoji}: They could not be read again since: this may be out of date."
     return [*context(f"{at}{now}", _HELP if is_home else ""), *_again(home.page)]
-
-
-def _notice(notice: Notice) -> list[Block]:
-    return [*map(dict, notice_message(notice).blocks), *_again(0)]
 
 
 def _again(page: int) -> list[Block]:

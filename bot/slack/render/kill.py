@@ -9,24 +9,17 @@ from bot.core.gate.ending import run_name
 from bot.core.gate.stages import KillStage
 from bot.core.phrase import Person, Phrase, Quoted, joined
 from bot.core.reports.kill import KillReport, Target, Tie
-from bot.core.run import Phase, Run, SwitchResult
+from bot.core.run import Phase, SwitchResult
 from bot.ports.messenger import Message
-from bot.slack.render.blocks import (
-    OPTION_VALUE,
-    OPTIONS,
-    Block,
-    actions,
-    context,
-    message,
-    sections,
-)
-from bot.slack.render.controls import kill_controls, kill_value, target_of, tie_words
-from bot.slack.render.facts import Fact, Mark, command, going, loop_words, runs
+from bot.slack.render.blocks import OPTION_VALUE, OPTIONS, actions, context, message, sections
+from bot.slack.render.controls import TIE_WORDS, kill_controls, kill_value, target_of
+from bot.slack.render.facts import Fact, Icon, command, going, loop_words, runs
 from bot.slack.render.mrkdwn import mrkdwn
 from bot.slack.render.page import CHECK, asked_by, lines, notification, sentence
 
 _Facts: TypeAlias = Iterable[Fact]
 _FEW = 5
+_SIGNS = {Phase.ENDED: Icon.GOOD, Phase.UNKNOWN: Icon.UNKNOWN}
 _GONE_ON = {KillStage.ENDED, KillStage.FAILED, KillStage.CANCELLING, KillStage.ESCALATED}
 
 _SWITCHED = {
@@ -39,11 +32,13 @@ _SWITCHED = {
 def kill_message(report: KillReport) -> Message:
     """The request's message at its present stage."""
     told = list(_WORDS[report.stage](report))
+    shown = report.progress if report.stage in _GONE_ON else ()
+    rows = [f":{_SIGNS.get(run.phase, Icon.WAIT).emoji}: {mrkdwn(going(run), most=CHECK)}" for run in shown]
     return message(
         notification(told[0]),
         sections(lines(told), budget=4_000),
-        _progress(report),
-        context(mrkdwn(_footer(report))),
+        sections(rows, budget=4_000, more=lambda n: f"… and {runs(n)} more"),
+        context(mrkdwn((*asked_by(report.request), " Request ", Quoted(report.request.id), "."))),
         actions(*kill_controls(report)),
     )
 
@@ -56,17 +51,12 @@ def _about(report: KillReport) -> str:
 
 
 def _nothing(report: KillReport) -> _Facts:
-    yield Fact(f"Nothing to end for {_about(report)}.", (), Mark.GOOD if not report.unseen else Mark.UNKNOWN)
+    yield Fact(f"Nothing to end for {_about(report)}.", (), Icon.GOOD if not report.unseen else Icon.UNKNOWN)
     yield from _note(report)
     yield from _unseen(report)
     yield Fact("Changed:", ("nothing.",))
-    yield Fact("Next:", _after_nothing(report))
-
-
-def _after_nothing(report: KillReport) -> Phrase:
-    if report.unseen:
-        return ("ask again once the CI system answers. A run may be hidden there.",)
-    return _look(report)
+    hidden: Phrase = ("ask again once the CI system answers. A run may be hidden there.",)
+    yield Fact("Next:", hidden if report.unseen else _look(report))
 
 
 def _look(report: KillReport) -> Phrase:
@@ -74,16 +64,16 @@ def _look(report: KillReport) -> Phrase:
 
 
 def _choose(report: KillReport) -> _Facts:
-    yield Fact(f"{len(report.targets)} things to end for {_about(report)}.", (), Mark.UNKNOWN)
+    yield Fact(f"{len(report.targets)} things to end for {_about(report)}.", (), Icon.UNKNOWN)
     yield from _note(report)
     for target in report.targets[:_FEW]:
-        yield Fact("", ("• ", *_named(target), f": {tie_words(target)}."))
+        yield Fact("", ("• ", *_named(target), f": {TIE_WORDS[target.tie]}."))
     if len(report.targets) > _FEW:
         yield Fact("", (f"… and {len(report.targets) - _FEW} more.",))
     listed = sum(len(str(kill_value(report, target))) <= OPTION_VALUE for target in report.targets)
     if min(listed, OPTIONS) < len(report.targets):
         words: Phrase = (f"has {min(listed, OPTIONS)} of them. Any other by its id: ", command("kill-job RUN_ID"), ".")
-        yield Fact("The list:", words, Mark.WARNING)
+        yield Fact("The list:", words, Icon.WARNING)
     yield from _unseen(report)
     yield Fact("Changed:", ("nothing yet.",))
     yield Fact("Next:", ("choose one. You are asked once more before it is ended.",))
@@ -95,7 +85,7 @@ def _found(report: KillReport) -> _Facts:
         yield from _nothing(report)
         return
     kind = "A loop" if target.loop else "A run"
-    yield Fact(f"{kind} for {_about(report)}:", (*_named(target), "."), Mark.WARNING if target.loop else Mark.NONE)
+    yield Fact(f"{kind} for {_about(report)}:", (*_named(target), "."), Icon.WARNING if target.loop else Icon.NONE)
     yield _warning(target)
     yield from _details(target)
     yield from _note(report)
@@ -113,15 +103,11 @@ def _named(target: Target) -> Phrase:
 def _warning(target: Target) -> Fact:
     match target.tie:
         case Tie.HOLDS:
-            words: Phrase = (
-                "it may hold the lock and be in the middle of an apply. Ending it can leave half-made changes, ",
-                "and the lock stays.",
-            )
-            return Fact("Careful:", words, Mark.WARNING)
+            held = "it may hold the lock and be in the middle of an apply. Ending it can leave half-made changes, "
+            return Fact("Careful:", (held, "and the lock stays."), Icon.WARNING)
         case Tie.UNREAD:
-            words = ("the lock table is throttled, so nobody can see whether this holds the lock. Ending it can leave ",
-                     "half-made changes.")  # fmt: skip
-            return Fact("Careful:", words, Mark.WARNING)
+            unread = "the lock table is throttled, so nobody can see whether this holds the lock. "
+            return Fact("Careful:", (unread, "Ending it can leave half-made changes."), Icon.WARNING)
         case Tie.CONTENDS:
             return Fact("Lock:", ("it wants the lock and does not hold it.",))
         case Tie.NO_LOCK:
@@ -135,13 +121,10 @@ def _details(target: Target) -> _Facts:
             yield Fact("", ("• ", *going(run)))
         return
     for run in target.runs[:1]:
-        said = [(word, Quoted(text)) for word, text in _about_run(run) if text]
+        about = (("", run.title), ("started by ", run.actor), ("trigger ", run.trigger), ("branch ", run.branch))
+        said = [(word, Quoted(text)) for word, text in about if text]
         if said:
             yield Fact("About:", (*joined(said), "."))
-
-
-def _about_run(run: Run) -> tuple[tuple[str, str], ...]:
-    return (("", run.title), ("started by ", run.actor), ("trigger ", run.trigger), ("branch ", run.branch))
 
 
 def _how_to_end(target: Target) -> Phrase:
@@ -155,7 +138,7 @@ def _how_to_end(target: Target) -> Phrase:
 
 def _approval(report: KillReport) -> _Facts:
     target = target_of(report)
-    yield Fact(f"A second member is wanted to end {_ending(report)}.", (), Mark.APPROVAL)
+    yield Fact(f"A second member is wanted to end {_ending(report)}.", (), Icon.APPROVAL)
     if target is not None:
         yield _warning(target)
         yield from _details(target)
@@ -169,40 +152,34 @@ def _approval(report: KillReport) -> _Facts:
 # ── under way, and the end
 
 
-def _cancelling(report: KillReport) -> _Facts:
-    yield Fact(f"Ending {_ending(report)} …", (), Mark.WAIT)
+def _going_down(report: KillReport) -> _Facts:
+    forced = report.stage is KillStage.ESCALATED
+    yield Fact(f"Ending {_ending(report)} {'by force ' if forced else ''}…", (), Icon.WAIT)
     yield from _note(report)
     yield from _switch(report)
-    yield Fact("Changed:", ("the CI system was asked to end it. That is not yet the end.",))
-    yield Fact("Next:", ("nothing to do. This message says when it is really over.",))
-
-
-def _escalated(report: KillReport) -> _Facts:
-    yield Fact(f"Ending {_ending(report)} by force …", (), Mark.WAIT)
-    yield from _note(report)
-    yield from _switch(report)
-    yield Fact("Changed:", ("it did not end when asked, so the CI system was told to end it by force.",))
+    asked = "the CI system was asked to end it. That is not yet the end."
+    again = "it did not end when asked, so the CI system was told to end it by force."
+    yield Fact("Changed:", (again if forced else asked,))
     yield Fact("Next:", ("nothing to do. This message says when it is really over.",))
 
 
 def _ended(report: KillReport) -> _Facts:
-    yield _what_ended(report)
-    yield from _note(report)
-    yield from _switch(report)
-    yield Fact("Changed:", (_count_ended(report),))
-    yield Fact("Next:", (*_look(report), " Ending a run releases no lock."))
-
-
-def _what_ended(report: KillReport) -> Fact:
     target, switched = target_of(report), report.switched
     looped = switched is not None or (target is not None and target.loop is not None)
     if not looped or (switched is not None and switched.result is SwitchResult.DONE):
-        return Fact(f"Ended: {_ending(report)}.", (), Mark.GOOD)
-    return Fact("The runs ended, the loop is not stopped:", ("it can start more.",), Mark.WARNING)
+        yield Fact(f"Ended: {_ending(report)}.", (), Icon.GOOD)
+    else:
+        yield Fact("The runs ended, the loop is not stopped:", ("it can start more.",), Icon.WARNING)
+    yield from _note(report)
+    yield from _switch(report)
+    over, total = sum(run.phase is Phase.ENDED for run in report.progress), len(report.progress)
+    count = f"{runs(over)} ended." if over == total else f"{over} of {runs(total)} ended."
+    yield Fact("Changed:", (count if total else "no run was going on.",))
+    yield Fact("Next:", (*_look(report), " Ending a run releases no lock."))
 
 
 def _refused(report: KillReport) -> _Facts:
-    yield Fact(f"Nothing was ended for {_about(report)}.", (), Mark.BAD)
+    yield Fact(f"Nothing was ended for {_about(report)}.", (), Icon.BAD)
     yield from _note(report)
     yield from _unseen(report)
     yield Fact("Changed:", ("nothing.",))
@@ -210,35 +187,25 @@ def _refused(report: KillReport) -> _Facts:
 
 
 def _failed(report: KillReport) -> _Facts:
-    yield Fact(f"Not ended: {_ending(report)}.", (), Mark.BAD)
+    yield Fact(f"Not ended: {_ending(report)}.", (), Icon.BAD)
     yield from _note(report)
     yield from _switch(report)
     yield from _unseen(report)
-    over = [run for run in report.progress if run.phase is Phase.ENDED]
-    yield Fact(
-        "Changed:", (f"{len(over)} of {runs(len(report.progress))} ended." if report.progress else "not known.",)
-    )
-    yield Fact(
-        "Next:", ("open the run and end it there, or ask again with ", command(f"kill-job {_about(report)}"), ".")
-    )
-
-
-def _count_ended(report: KillReport) -> str:
-    over = sum(run.phase is Phase.ENDED for run in report.progress)
-    if not report.progress:
-        return "no run was going on." if report.stage is KillStage.ENDED else "what ended is not known."
-    return f"{runs(over)} ended." if over == len(report.progress) else f"{over} of {runs(len(report.progress))} ended."
+    over, total = sum(run.phase is Phase.ENDED for run in report.progress), len(report.progress)
+    yield Fact("Changed:", (f"{over} of {runs(total)} ended." if total else "not known.",))
+    again = command(f"kill-job {_about(report)}")
+    yield Fact("Next:", ("open the run and end it there, or ask again with ", again, "."))
 
 
 def _restarted(report: KillReport) -> _Facts:
     what: Phrase = (Quoted(report.source),) if report.source else ("the workflow",)
     if report.switched is not None and report.switched.result is not SwitchResult.DONE:
-        yield Fact("Not switched on again:", (*what, f", because {_SWITCHED[report.switched.result]}."), Mark.BAD)
+        yield Fact("Not switched on again:", (*what, f", because {_SWITCHED[report.switched.result]}."), Icon.BAD)
         yield from _note(report)
         yield Fact("Changed:", ("nothing is known to have changed.",))
         yield Fact("Next:", ("press the button to try again, or switch it on in the CI system.",))
         return
-    yield Fact("Switched on again:", (*what, "."), Mark.GOOD)
+    yield Fact("Switched on again:", (*what, "."), Icon.GOOD)
     yield from _note(report)
     yield Fact("Changed:", ("it can be started again, by its schedule too.",))
     yield Fact("Next:", ("watch that it does not loop again: ", command(f"status {report.request.state}"), "."))
@@ -246,7 +213,7 @@ def _restarted(report: KillReport) -> _Facts:
 
 def _still_off(report: KillReport) -> _Facts:
     what: Phrase = (Quoted(report.source),) if report.source else ("the workflow",)
-    yield Fact("Still switched off:", (*what, ", since a loop of it was ended here."), Mark.WARNING)
+    yield Fact("Still switched off:", (*what, ", since a loop of it was ended here."), Icon.WARNING)
     yield from _note(report)
     yield Fact("Changed:", ("nothing. It starts no runs until somebody starts it again.",))
     yield Fact("Next:", ("once its cause is mended, press the button.",))
@@ -257,8 +224,8 @@ _WORDS: Mapping[KillStage, Callable[[KillReport], _Facts]] = {
     KillStage.CHOOSE: _choose,
     KillStage.FOUND: _found,
     KillStage.APPROVAL: _approval,
-    KillStage.CANCELLING: _cancelling,
-    KillStage.ESCALATED: _escalated,
+    KillStage.CANCELLING: _going_down,
+    KillStage.ESCALATED: _going_down,
     KillStage.ENDED: _ended,
     KillStage.REFUSED: _refused,
     KillStage.FAILED: _failed,
@@ -292,7 +259,7 @@ def _note(report: KillReport) -> _Facts:
 
 def _unseen(report: KillReport) -> _Facts:
     if report.unseen:
-        yield Fact("Not seen:", (*report.unseen, ". A run may be hidden there."), Mark.WARNING)
+        yield Fact("Not seen:", (*report.unseen, ". A run may be hidden there."), Icon.WARNING)
 
 
 def _switch(report: KillReport) -> _Facts:
@@ -302,31 +269,9 @@ def _switch(report: KillReport) -> _Facts:
         return
     if switched.result is SwitchResult.DONE:
         words: Phrase = ("it is switched off, and starts no more runs. Remember to start it again.",)
-        yield Fact("Source:", words, Mark.GOOD)
+        yield Fact("Source:", words, Icon.GOOD)
         return
     failed = (f"it still starts runs: {_SWITCHED[switched.result]}. Switch it off in the CI system.",)
-    yield Fact("Source:", failed, Mark.WARNING)
-    yield from _detail(report)
-
-
-def _detail(report: KillReport) -> _Facts:
-    if report.switched is not None and report.switched.detail:
-        yield Fact("It said:", (Quoted(report.switched.detail), "."))
-
-
-def _progress(report: KillReport) -> list[Block]:
-    """Each run as last read."""
-    if report.stage not in _GONE_ON or not report.progress:
-        return []
-    rows = [f":{_sign(run).emoji}: {mrkdwn(going(run), most=CHECK)}" for run in report.progress]
-    return sections(rows, budget=4_000, more=lambda n: f"… and {runs(n)} more")
-
-
-def _sign(run: Run) -> Mark:
-    if run.phase is Phase.ENDED:
-        return Mark.GOOD
-    return Mark.UNKNOWN if run.phase is Phase.UNKNOWN else Mark.WAIT
-
-
-def _footer(report: KillReport) -> Phrase:
-    return (*asked_by(report.request), " Request ", Quoted(report.request.id), ".")
+    yield Fact("Source:", failed, Icon.WARNING)
+    if switched.detail:
+        yield Fact("It said:", (Quoted(switched.detail), "."))

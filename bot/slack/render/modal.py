@@ -1,4 +1,4 @@
-"""The dialog that puts an entry right. Limits are those of docs.slack.dev/surfaces/modals and reference/views."""
+"""The dialog that corrects an entry. Limits are those of docs.slack.dev/surfaces/modals and reference/views."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TITLE = 24
 
 @dataclass(frozen=True, slots=True)
 class EditForm:
-    """What the dialog shows. `at` is the entry's time by the clock of whoever edits, `zone` the name of that clock.
+    """What the dialog shows. `at` is the entry's time by the editor's clock, `zone` the name of that clock.
 
     `metadata` comes back with what was filled in; 3,000 characters at most.
     """
@@ -45,9 +45,20 @@ def failed_view(reason: str) -> View:
 
 
 def edit_view(form: EditForm) -> View:
-    shown = form.entry.after.entry
+    day: View = {"type": "datepicker", "action_id": "date", "initial_date": form.at.date().isoformat()}
+    clock: View = {"type": "timepicker", "action_id": "time", "initial_time": form.at.strftime("%H:%M")}
+    why: View = {"type": "plain_text_input", "action_id": "why", "max_length": _REASON}
+    closed = "" if form.entry.incident.is_open else " The incident is closed: its exports are made anew."
+    recorded = ("Recorded at ", form.entry.before.entry.recorded_at, ". The raw log keeps what was recorded.", closed)
+    blocks = [
+        _text_field(form),
+        _input("date", "Day", day),
+        _input("time", f"Time, by your own clock ({form.zone})", clock),
+        {**_input("why", "Why", why), "optional": True},
+        *context(mrkdwn(recorded)),
+    ]
     return {
-        **_modal(f"Edit entry {shown.id}", [*_fields(form), *_inputs_of_time(form), _reason(), *_note(form)]),
+        **_modal(f"Edit entry {form.entry.after.entry.id}", blocks),
         "callback_id": EDIT_CALLBACK,
         "private_metadata": form.metadata,
         "submit": plain_text("Save", _TITLE),
@@ -60,30 +71,13 @@ def text_shown(text: str) -> str:
     return clean if len(clean) <= LONGEST_INPUT else ""
 
 
-def _fields(form: EditForm) -> list[Block]:
+def _text_field(form: EditForm) -> Block:
     text = text_shown(form.entry.after.entry.text)
     box: View = {"type": "plain_text_input", "action_id": "text", "multiline": True, "max_length": LONGEST_INPUT}
     if text:
-        return [_input("text", "What happened", {**box, "initial_value": text})]
+        return _input("text", "What happened", {**box, "initial_value": text})
     hint = "It is longer than a dialog takes. Leave this empty to keep it as it is."
-    return [{**_input("text", "What happened", box), "optional": True, "hint": plain_text(hint, 2_000)}]
-
-
-def _inputs_of_time(form: EditForm) -> list[Block]:
-    day: View = {"type": "datepicker", "action_id": "date", "initial_date": form.at.date().isoformat()}
-    clock: View = {"type": "timepicker", "action_id": "time", "initial_time": form.at.strftime("%H:%M")}
-    return [_input("date", "Day", day), _input("time", f"Time, by your own clock ({form.zone})", clock)]
-
-
-def _reason() -> Block:
-    box: View = {"type": "plain_text_input", "action_id": "why", "max_length": _REASON}
-    return {**_input("why", "Why", box), "optional": True}
-
-
-def _note(form: EditForm) -> list[Block]:
-    closed = "" if form.entry.incident.is_open else " The incident is closed: its exports are made anew."
-    recorded = ("Recorded at ", form.entry.before.entry.recorded_at, ". The raw log keeps what was recorded.", closed)
-    return context(mrkdwn(recorded))
+    return {**_input("text", "What happened", box), "optional": True, "hint": plain_text(hint, 2_000)}
 
 
 def _input(block_id: str, label: str, element: Mapping[str, Any]) -> Block:

@@ -1,4 +1,4 @@
-"""Phrases in Slack's mrkdwn. Nothing that somebody else wrote can ping, link or format.
+"""Phrases in Slack's mrkdwn. Nothing that others wrote can ping, link or format.
 
 Source of the syntax: docs.slack.dev/messaging/formatting-message-text. Every text object is sent with `verbatim`, so
 that Slack itself does not look for names and addresses in it either.
@@ -50,7 +50,7 @@ def escape(text: str) -> str:
 
 
 def bold(text: str) -> str:
-    """A label of ours, in which a name of somebody else's may stand."""
+    """A label of ours, which may contain somebody else's name."""
     return f"*{_harmless(text, QUOTE)}*" if text.strip() else ""
 
 
@@ -66,19 +66,13 @@ def flat_phrase(phrase: Phrase, most: int) -> str:
 
 
 def date(at: datetime) -> str:
-    """An instant by the reader's own clock; in UTC where the reader's program cannot do that."""
-    seconds = int(at.timestamp())
-    if not 0 <= seconds <= _LATEST:
-        return instant(at)
-    return f"<!date^{seconds}^{{date_short_pretty}} {{time_secs}}|{instant(at)}>"
+    """An instant by the reader's own clock; in UTC where the reader's program cannot do that.
 
-
-def weekday(at: Day) -> str:
-    """A day by the reader's own clock, with its weekday: `Monday, November 23rd, 2026 08:00`, or `tomorrow 08:00`."""
-    seconds = int(at.timestamp())
-    if not 0 <= seconds <= _LATEST:
-        return day(at)
-    return f"<!date^{seconds}^{{date_long_pretty}} {{time}}|{day(at)}>"
+    A `Day` has its weekday: `Monday, November 23rd, 2026 08:00`, or `tomorrow 08:00`.
+    """
+    seconds, utc = int(at.timestamp()), day(at) if isinstance(at, Day) else instant(at)
+    style = "{date_long_pretty} {time}" if isinstance(at, Day) else "{date_short_pretty} {time_secs}"
+    return f"<!date^{seconds}^{style}|{utc}>" if 0 <= seconds <= _LATEST else utc
 
 
 def channel(channel_id: str) -> str:
@@ -100,9 +94,10 @@ def _part(part: Part, room: int) -> str:
         case Linked(text, url):
             return _link(text, url, room)
         case Person(slack_id, name):
-            return _person(slack_id, name)
+            is_user = slack_id is not None and _USER_ID.fullmatch(slack_id)
+            return f"<@{slack_id}>" if is_user else _harmless(name, _NAME).removeprefix("&gt;") or "somebody"
         case datetime():
-            return weekday(part) if isinstance(part, Day) else date(part)
+            return date(part)
         case timedelta():
             return duration(part)
     assert_never(part)
@@ -133,12 +128,6 @@ def _link(text: str, url: str | None, room: int) -> str:
     if url is None or not _HTTP.fullmatch(url) or not url.isprintable() or len(address) > _ADDRESS:
         return _code(text, min(room - 2, QUOTE))
     return f"<{address}|{_harmless(text, _LABEL) or 'page'}>"
-
-
-def _person(slack_id: str | None, name: str) -> str:
-    if slack_id is not None and _USER_ID.fullmatch(slack_id):
-        return f"<@{slack_id}>"
-    return _harmless(name, _NAME).removeprefix("&gt;") or "somebody"
 
 
 def _harmless(text: str, room: int) -> str:

@@ -1,18 +1,18 @@
-"""The message to the owner of a lock, with its three answers, and the word below it that it says something new."""
+"""The message to the owner of a lock with its three answers, and the nudge below it when it says something new."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bot.core.people import OwnerAnswer, OwnerSays
+from bot.core.people import OwnerSays
 from bot.core.phrase import Linked, Person, Phrase
 from bot.core.reports.button import ButtonValue
-from bot.core.reports.letter import LetterRun, LetterStanding, Nudge, OwnerLetter, OwnerNews, Told
+from bot.core.reports.letter import LetterRun, LetterStanding, Nudge, OwnerLetter, OwnerNews
 from bot.core.run import Phase
 from bot.ports.messenger import Message
 from bot.slack.render import facts
 from bot.slack.render.blocks import Confirm, Element, actions, button, context, message, sections
-from bot.slack.render.facts import Fact, Mark
+from bot.slack.render.facts import Fact, Icon
 from bot.slack.render.mrkdwn import channel, mrkdwn
 from bot.slack.render.page import lines, notification
 
@@ -21,16 +21,29 @@ _SAID = {
     OwnerSays.RUNNING: "It's still running. Nobody can unlock until you take that back or the CI shows its end.",
     OwnerSays.LATER: "Ask me later. You are asked again in 10 minutes; until then the other checks decide.",
 }
+_BY = "by"
+_SO_FAR = {
+    OwnerNews.ASKED: (_BY, " asked"),
+    OwnerNews.BLOCKS: ("others waited",),
+    OwnerNews.RUN_DIED: ("your run was seen to have ended",),
+    OwnerNews.UNLOCK_WANTED: (_BY, " wanted to unlock"),
+    OwnerNews.RELEASED: ("released for ", _BY),
+}
+"""What an earlier line says; `_BY` is the person who did it."""
+
 _MOST_TOLD = 6
+_AFTER_APPLY = "nothing was undone. Before you apply again, run a plan: the state may lag behind what is there."
+_AFTER_OTHERS = "nothing to do. If your run goes on after all, end it: it has no lock any more."
 
 
 def letter_message(letter: OwnerLetter) -> Message:
-    """What is wanted, by whom and where; what he answered, and what he can still answer."""
+    """What is asked, by whom and where; what the owner answered, and what they can still answer."""
     told = list(_words(letter))
+    request = mrkdwn((Linked("the request", letter.link),)) if letter.link else ""
     return message(
         notification(told[0]),
         sections(lines(told), budget=6_000),
-        context(*_where(letter)),
+        context(mrkdwn(facts.lock_id(letter.lock)), channel(letter.channel), request),
         actions(*_buttons(letter)),
     )
 
@@ -61,32 +74,36 @@ def _words(letter: OwnerLetter) -> Iterable[Fact]:
     if letter.run is not None:
         yield Fact("Your run:", (*_run(letter.run), "."))
     if len(letter.history) > 1:
-        yield from _history(letter)
+        left_out = len(letter.history) - _MOST_TOLD
+        yield Fact("So far:", (f"{left_out} earlier, then",) if left_out > 0 else ())
+        for told in letter.history[-_MOST_TOLD:]:
+            words = (Person(told.by, "") if part is _BY else part for part in _SO_FAR[told.news])
+            yield Fact("", ("• ", told.at, ": ", *words))
     yield from _end(letter)
 
 
 def _headline(letter: OwnerLetter) -> Fact:  # noqa: PLR0911 - one arm a piece of news
     name, asker = letter.state.name, Person(letter.asker, "")
     if letter.standing is LetterStanding.MOVED:
-        return Fact(f"The lock of {name} is not yours", (" by what is known now.",), Mark.UNKNOWN)
+        return Fact(f"The lock of {name} is not yours", (" by what is known now.",), Icon.UNKNOWN)
     if letter.standing is LetterStanding.GONE and letter.news is not OwnerNews.RELEASED:
-        return Fact(f"Your lock of {name} is gone", (": the bot did not release it.",), Mark.FREE)
+        return Fact(f"Your lock of {name} is gone", (": the bot did not release it.",), Icon.FREE)
     asks: Phrase = (asker, " asks about it.") if letter.asker else ()
     match letter.news:
         case OwnerNews.ASKED:
-            return Fact(f"Your lock of {name}:", asks or ("it is looked at.",), Mark.LOCKED)
+            return Fact(f"Your lock of {name}:", asks or ("it is looked at.",), Icon.LOCKED)
         case OwnerNews.BLOCKS:
             waiting = facts.runs(letter.waiting) if letter.waiting else "others"
             wait = f"{waiting} {'waits' if letter.waiting == 1 else 'wait'} for it"
             return Fact(
-                f"Your lock of {name} blocks others:", (wait, *(("; ", *asks) if asks else (".",))), Mark.LOCKED
+                f"Your lock of {name} blocks others:", (wait, *(("; ", *asks) if asks else (".",))), Icon.LOCKED
             )
         case OwnerNews.RUN_DIED:
-            return Fact(f"Your run has ended, and still holds the lock of {name}.", asks, Mark.WARNING)
+            return Fact(f"Your run has ended, and still holds the lock of {name}.", asks, Icon.WARNING)
         case OwnerNews.UNLOCK_WANTED:
-            return Fact(f"Your lock of {name} may be released:", (asker, " wants to unlock it."), Mark.LOCKED)
+            return Fact(f"Your lock of {name} may be released:", (asker, " wants to unlock it."), Icon.LOCKED)
         case OwnerNews.RELEASED:
-            return Fact(f"Your lock of {name} was released", (" for ", asker, "."), Mark.FREE)
+            return Fact(f"Your lock of {name} was released", (" for ", asker, "."), Icon.FREE)
 
 
 def _run(run: LetterRun) -> Phrase:
@@ -97,57 +114,19 @@ def _run(run: LetterRun) -> Phrase:
     return (name, f": ended, {run.conclusion or 'how is not known'}", *at)
 
 
-def _history(letter: OwnerLetter) -> Iterable[Fact]:
-    left_out = len(letter.history) - _MOST_TOLD
-    yield Fact("So far:", (f"{left_out} earlier, then",) if left_out > 0 else ())
-    for told in letter.history[-_MOST_TOLD:]:
-        yield Fact("", ("• ", told.at, ": ", *_told(told)))
-
-
-def _told(told: Told) -> Phrase:
-    somebody = Person(told.by, "")
-    match told.news:
-        case OwnerNews.ASKED:
-            return (somebody, " asked")
-        case OwnerNews.BLOCKS:
-            return ("others waited",)
-        case OwnerNews.RUN_DIED:
-            return ("your run was seen to have ended",)
-        case OwnerNews.UNLOCK_WANTED:
-            return (somebody, " wanted to unlock")
-        case OwnerNews.RELEASED:
-            return ("released for ", somebody)
-
-
 def _end(letter: OwnerLetter) -> Iterable[Fact]:
     is_over = letter.news is OwnerNews.RELEASED or letter.standing is LetterStanding.GONE
     if letter.answer is not None and not is_over:
-        yield Fact("Your answer:", (_SAID[letter.answer.says], " (", letter.answer.at, ")"), Mark.GOOD)
+        yield Fact("Your answer:", (_SAID[letter.answer.says], " (", letter.answer.at, ")"), Icon.GOOD)
     if letter.news is OwnerNews.RELEASED:
-        yield Fact("Next:", _after_release(letter))
-    elif letter.standing is LetterStanding.MOVED and _keeps_it(letter.answer):
+        is_apply = letter.lock.operation == "OperationTypeApply"
+        yield Fact("Next:", (_AFTER_APPLY if is_apply else _AFTER_OTHERS,))
+    elif letter.standing is LetterStanding.MOVED and letter.answer and letter.answer.says is OwnerSays.RUNNING:
         yield Fact("Next:", ("your word still keeps it locked: take it back if it has ended, or is not yours.",))
     elif letter.standing is not LetterStanding.OPEN:
         yield Fact("Next:", ("nothing to do for you.",))
     elif letter.answer is None:
         yield Fact("Is it still running?", ("Your answer counts for this lock only.",))
-
-
-def _keeps_it(answer: OwnerAnswer | None) -> bool:
-    return answer is not None and answer.says is OwnerSays.RUNNING
-
-
-def _after_release(letter: OwnerLetter) -> Phrase:
-    if letter.lock.operation == "OperationTypeApply":
-        return ("nothing was undone. Before you apply again, run a plan: the state may lag behind what is there.",)
-    return ("nothing to do. If your run goes on after all, end it: it has no lock any more.",)
-
-
-def _where(letter: OwnerLetter) -> Iterable[str]:
-    yield mrkdwn(facts.lock_id(letter.lock))
-    yield channel(letter.channel)
-    if letter.link:
-        yield mrkdwn((Linked("the request", letter.link),))
 
 
 def _buttons(letter: OwnerLetter) -> list[Element | None]:
@@ -159,7 +138,7 @@ def _buttons(letter: OwnerLetter) -> list[Element | None]:
 
 
 def answer_buttons(value: ButtonValue, says: OwnerSays | None) -> list[Element | None]:
-    """What an owner can answer about his lock, by what he said last."""
+    """What owners can answer about their lock, by what they said last."""
     if says is OwnerSays.RUNNING:
         return [button("It has ended after all", "owner.undo", value)]
     sure = Confirm(

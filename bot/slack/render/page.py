@@ -20,21 +20,21 @@ _LABEL, _WORDS = 200, 500
 
 def line(fact: Fact, *, most: int = LINE) -> str:
     """A fact as one line: its sign, its label in bold, its words."""
-    sign = f":{fact.mark.emoji}:" if fact.mark.emoji else ""
+    sign = f":{fact.icon.emoji}:" if fact.icon.emoji else ""
     label = bold(fact.label)
-    gap = "" if not fact.phrase or _leans(fact.phrase) else " "
+    gap = "" if _leans(fact.phrase) else " "
     return f"{sign} {label}{gap}{mrkdwn(fact.phrase, most=most)}".strip()
 
 
 def spoken(fact: Fact) -> Phrase:
     """A fact as one sentence without signs, for notifications."""
-    gap: Phrase = () if not fact.phrase or _leans(fact.phrase) else (" ",)
+    gap: Phrase = () if _leans(fact.phrase) else (" ",)
     return (fact.label, *gap, *fact.phrase) if fact.label else fact.phrase
 
 
 def notification(fact: Fact) -> str:
     """A fact as one sentence without signs and bold."""
-    gap = "" if not fact.phrase or _leans(fact.phrase) or not fact.label else " "
+    gap = "" if _leans(fact.phrase) or not fact.label else " "
     return f"{unmarked(fact.label, _LABEL)}{gap}{mrkdwn(fact.phrase, most=_WORDS)}".strip()
 
 
@@ -43,8 +43,8 @@ def lines(facts: Iterable[Fact], *, most: int = LINE) -> list[str]:
 
 
 def _leans(phrase: Phrase) -> bool:
-    """Whether the phrase brings its own gap or mark after the label."""
-    first = phrase[0]
+    """Whether the phrase has its own gap or mark after the label; a phrase without words needs none."""
+    first = phrase[0] if phrase else " "
     return isinstance(first, str) and first.startswith((" ", ": ", ", ", "."))
 
 
@@ -62,7 +62,7 @@ def asked_by(request: UnlockRequest | KillRequest) -> Phrase:
 
 
 def notice_message(notice: Notice) -> Message:
-    """A short answer: the headline, the lines, and the id under which the logs tell more."""
+    """A short answer: the headline, the lines, and the id by which to find more in the logs."""
     rows = [mrkdwn(words) for words in notice.lines]
     reference: Phrase = ("Reference ", Quoted(notice.reference)) if notice.reference else ()
     return message(

@@ -1,4 +1,4 @@
-"""The same facts as plain lines, for the command line. Nothing in them is interpreted by a terminal."""
+"""The same facts as plain lines, for the command line. A terminal interprets nothing in them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bot.core.phrase import one_line, plain
 from bot.core.reports.report import Overview, StatusReport
 from bot.core.reports.who import WhoReport
 from bot.slack.render.document import to_json
-from bot.slack.render.facts import Fact, Mark
+from bot.slack.render.facts import Fact
 from bot.slack.render.page import spoken
 from bot.slack.render.status import answer, counted, details, looked, overview_facts
 from bot.slack.render.verdict import checklist
@@ -34,9 +34,4 @@ def overview_lines(overview: Overview) -> list[str]:
 
 
 def _lines(facts: Iterable[Fact]) -> list[str]:
-    return [_line(fact) for fact in facts]
-
-
-def _line(fact: Fact) -> str:
-    sign = fact.mark.sign if fact.mark is not Mark.NONE else " "
-    return f"{sign} {one_line(plain(spoken(fact)))}".rstrip()
+    return [f"{fact.icon.sign or ' '} {one_line(plain(spoken(fact)))}".rstrip() for fact in facts]

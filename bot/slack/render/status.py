@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from bot.core.gate.case import Ruling
 from bot.core.gate.inspection import Inspection, StateName
@@ -13,7 +13,7 @@ from bot.core.reports.report import Overview, StatusReport
 from bot.ports.messenger import Message
 from bot.slack.render import facts
 from bot.slack.render.blocks import actions, button, context, message, sections, select
-from bot.slack.render.facts import Fact, Mark, command
+from bot.slack.render.facts import Fact, Icon, command
 from bot.slack.render.mrkdwn import mrkdwn
 from bot.slack.render.page import CHECK, line, lines, notification
 from bot.slack.render.table import after_throttling, table
@@ -24,29 +24,29 @@ _SHARE = "status.share"
 _NO_TIMELINE = Fact(
     "Unlock: refused",
     (", because the timeline cannot be reached (Redis is away). Reading still works.",),
-    Mark.BAD,
+    Icon.BAD,
 )
 
 
 def status_message(report: StatusReport) -> Message:
     """Headline and verdict first, then the facts, then the whole checklist."""
-    inspection = report.inspection
+    inspection, verdict, name = report.inspection, report.verdict, report.inspection.state.name
+    told = [facts.headline(inspection)]
+    if verdict is not None:
+        told.append(_NO_TIMELINE if report.journal_away else ruling(verdict))
+    checks = ["*Checklist*", *lines(checklist(verdict), most=CHECK)] if verdict is not None else []
+    value = ButtonValue(name, inspection.lock.id if inspection.lock else "", "")
     return message(
-        fallback(report),
+        " ".join(map(notification, told)),
         sections(lines(answer(report)), budget=2_500),
         sections(lines(details(report)), budget=3_300),
-        sections(checks(report), budget=3_600),
+        sections(checks, budget=3_600),
         context(mrkdwn(looked(inspection), most=600)),
-        actions(_share(inspection), _watch(inspection)),
+        actions(
+            button("Share in this channel", _SHARE, value),
+            None if inspection.seen.is_free else watch_button(name),  # also where nothing is known of the lock
+        ),
     )
-
-
-def fallback(report: StatusReport) -> str:
-    """The one sentence that a notification shows."""
-    told = [facts.headline(report.inspection)]
-    if report.verdict is not None:
-        told.append(_NO_TIMELINE if report.journal_away else ruling(report.verdict))
-    return " ".join(notification(fact) for fact in told)
 
 
 def answer(report: StatusReport) -> Iterable[Fact]:
@@ -79,7 +79,7 @@ def next_step(report: StatusReport) -> Phrase:
 
 
 def details(report: StatusReport) -> Iterable[Fact]:
-    """The lock's places, its run and owner, the state object, and who else is waiting."""
+    """The lock's places, its run and owner, the state object, and who else waits."""
     inspection = report.inspection
     yield from facts.places(inspection)
     yield from table(inspection)
@@ -93,27 +93,11 @@ def details(report: StatusReport) -> Iterable[Fact]:
         yield from waiting_fact(report.waiting)
 
 
-def checks(report: StatusReport) -> list[str]:
-    if report.verdict is None:
-        return []
-    return ["*Checklist*", *lines(checklist(report.verdict), most=CHECK)]
-
-
 def looked(inspection: Inspection) -> Phrase:
     lock = inspection.lock
     guarded = "Protected state. " if inspection.state.protected else ""
     held: Phrase = () if lock is None else (*facts.lock_id(lock), " ")
     return (guarded, *held, "Looked at ", inspection.at, ".")
-
-
-def _share(inspection: Inspection) -> dict[str, object] | None:
-    lock_id = inspection.lock.id if inspection.lock else ""
-    return button("Share in this channel", _SHARE, ButtonValue(inspection.state.name, lock_id, ""))
-
-
-def _watch(inspection: Inspection) -> dict[str, object] | None:
-    """Where nothing is known of the lock, too: whoever asked wants to know when it is free."""
-    return None if inspection.seen.is_free else watch_button(inspection.state.name)
 
 
 _OFFERED, _AN_OFFER = 12, 250
@@ -126,6 +110,9 @@ def overview_message(overview: Overview) -> Message:
     away = [line(_NO_TIMELINE)] if overview.journal_away else []
     rows = [line(fact, most=300) for fact in overview_facts(overview)]
     locked = [name.name for name, seen in overview.states if seen.held][:_OFFERED]
+    offer = select("Tell me when one is free", WATCH, [(name, ButtonValue(name, "", "")) for name in locked])
+    if len(locked) == 1:
+        offer = watch_button(locked[0], label=f"Tell me when {locked[0]} is free")
     return message(
         summary,
         sections([f"*{summary}*", *away]),
@@ -135,15 +122,8 @@ def overview_message(overview: Overview) -> Message:
             more=lambda n: f"… and {n} more. `/tflock status STATE` shows one of them.",
         ),
         context(mrkdwn(("Looked at ", overview.at, "."))),
-        actions(_watch_one_of(locked)),
+        actions(offer),
     )
-
-
-def _watch_one_of(locked: Sequence[str]) -> dict[str, object] | None:
-    """A button where one state is locked, else a list of the first that are."""
-    if len(locked) == 1:
-        return watch_button(locked[0], label=f"Tell me when {locked[0]} is free")
-    return select("Tell me when one is free", WATCH, [(name, ButtonValue(name, "", "")) for name in locked])
 
 
 def counted(overview: Overview) -> str:
@@ -176,11 +156,11 @@ def _row(name: StateName, seen: LockSeen, overview: Overview) -> Fact:
     if lock is not None:
         since = duration(age(lock, overview.at))
         words: Phrase = (f" locked for {since} by ", *facts.who(lock), ", for ", *facts.operation(lock))
-        return Fact(name.name, words, Mark.LOCKED)
+        return Fact(name.name, words, Icon.LOCKED)
     if seen.held:
-        return Fact(name.name, (" locked by something that is not lock info",), Mark.LOCKED)
+        return Fact(name.name, (" locked by something that is not lock info",), Icon.LOCKED)
     if seen.is_throttled:
-        return Fact(name.name, (": its lock table is throttled, which is no fault of a lock",), Mark.WARNING)
+        return Fact(name.name, (": its lock table is throttled, which is no fault of a lock",), Icon.WARNING)
     if seen.unseen:
-        return Fact(name.name, (" could not be read: ", *facts.trouble(seen.unseen[0][1])), Mark.UNKNOWN)
-    return Fact(name.name, (" free",), Mark.FREE)
+        return Fact(name.name, (" could not be read: ", *facts.trouble(seen.unseen[0][1])), Icon.UNKNOWN)
+    return Fact(name.name, (" free",), Icon.FREE)

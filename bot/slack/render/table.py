@@ -1,4 +1,4 @@
-"""The lock table itself in words: throttling as what it is, never as a lock's fault, and a TTL that eats locks.
+"""The lock table in words: throttling, which is never a lock's fault, and a TTL that deletes locks.
 
 Sources: "Throttling issues for DynamoDB tables using provisioned capacity mode" and "Using time to live" in the
 DynamoDB developer guide.
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bot.core.evidence import Found, NotFound, Observation, Unseen
-from bot.core.gate.inspection import Crowd, Inspection
-from bot.core.lock import Billing, Refusals, TableCapacity, TableSeen
+from bot.core.evidence import Found
+from bot.core.gate.inspection import Inspection
+from bot.core.lock import Billing, TableCapacity
 from bot.core.phrase import Phrase, Quoted, joined, quoted
-from bot.slack.render.facts import Fact, Mark, command, loop_words, runs, trouble
+from bot.slack.render.facts import Fact, Icon, command, loop_words, runs, trouble
 
 _FEW = 3
 
@@ -23,22 +23,19 @@ def table(inspection: Inspection) -> Iterable[Fact]:
     if inspection.is_throttled:
         yield _throttled(inspection)
         yield from _crowd(inspection)
-        yield Fact("Not a lock problem:", _mend(inspection))
+        yield Fact("Not a lock problem:", _what_to_do(inspection))
     if seen is not None and isinstance(seen.ttl, Found) and seen.ttl.value.enabled:
-        yield Fact("Lock table:", _forgetful(seen, seen.ttl.value.attribute), Mark.WARNING)
+        yield Fact(
+            "Lock table:",
+            (Quoted(seen.name), " ", *ttl_words(seen.ttl.value.attribute), ". Turn it off."),
+            Icon.WARNING,
+        )
 
 
 def after_throttling(name: str) -> Phrase:
     """What to do where the table let nobody see whether there is a lock."""
-    return (
-        "end what hammers the table with ",
-        command(f"kill-job {name}"),
-        ", then ask again. Nothing is unlocked now.",
-    )
-
-
-def units(count: int, of: str) -> str:
-    return f"{count} {of} unit" if count == 1 else f"{count} {of} units"
+    end = command(f"kill-job {name}")
+    return ("end what hammers the table with ", end, ", then ask again. Nothing is unlocked now.")
 
 
 def capacity_words(seen: TableCapacity) -> str:
@@ -46,7 +43,9 @@ def capacity_words(seen: TableCapacity) -> str:
     busy = "" if seen.status == "ACTIVE" else f", and is {seen.status} now"
     if seen.billing is Billing.ON_DEMAND:
         return f"on demand ({Billing.ON_DEMAND}){busy}"
-    return f"{Billing.PROVISIONED} with {units(seen.read_units, 'read')} and {units(seen.write_units, 'write')}{busy}"
+    units = ((seen.read_units, "read"), (seen.write_units, "write"))
+    each = " and ".join(f"{count} {of} unit{'' if count == 1 else 's'}" for count, of in units)
+    return f"{Billing.PROVISIONED} with {each}{busy}"
 
 
 def ttl_words(attribute: str) -> Phrase:
@@ -62,36 +61,28 @@ def _throttled(inspection: Inspection) -> Fact:
     name: Phrase = (Quoted(seen.name), " is throttled") if seen is not None else ("it is throttled",)
     parts: list[Phrase] = [_refused(inspection)]
     if seen is not None:
-        parts.append(_capacity(seen.capacity))
+        found = seen.capacity
+        parts.append(
+            (f"it is {capacity_words(found.value)}",)
+            if isinstance(found, Found)
+            else ("its capacity is not known: ", *trouble(found))
+        )
     parts.append(_contenders(inspection))
-    return Fact("Lock table:", (*name, ": ", *joined(parts, "; "), "."), Mark.WARNING)
+    return Fact("Lock table:", (*name, ": ", *joined(parts, "; "), "."), Icon.WARNING)
 
 
 def _refused(inspection: Inspection) -> Phrase:
     seen = inspection.table.refused if inspection.table is not None else None
     if isinstance(seen, Found) and seen.value.total:
-        return _counted(seen.value)
+        total, kinds = seen.value.total, ((seen.value.reads, "to read"), (seen.value.writes, "to write"))
+        were = "1 request was" if total == 1 else f"{total} requests were"
+        each = " and ".join(f"{count} {kind}" for count, kind in kinds if count)
+        return (f"{were} refused in the last ", seen.value.within, f" ({each})")
     if isinstance(seen, Found):
-        return (
-            "it refused the bot's own request (CloudWatch, some minutes late, counts none in ",
-            seen.value.within,
-            ")",
-        )
+        late = "it refused the bot's own request (CloudWatch, some minutes late, counts none in "
+        return (late, seen.value.within, ")")
     why: Phrase = (": ", *trouble(seen)) if seen is not None else ()
     return ("it refused the bot's own request (how many more, is not known", *why, ")")
-
-
-def _counted(refused: Refusals) -> Phrase:
-    were = "1 request was" if refused.total == 1 else f"{refused.total} requests were"
-    kinds = ((refused.reads, "to read"), (refused.writes, "to write"))
-    each = " and ".join(f"{count} {kind}" for count, kind in kinds if count)
-    return (f"{were} refused in the last ", refused.within, f" ({each})")
-
-
-def _capacity(seen: Observation[TableCapacity]) -> Phrase:
-    if isinstance(seen, Found):
-        return (f"it is {capacity_words(seen.value)}",)
-    return ("its capacity is not known: ", *trouble(seen))
 
 
 def _contenders(inspection: Inspection) -> Phrase:
@@ -114,32 +105,18 @@ def _crowd(inspection: Inspection) -> Iterable[Fact]:
     others = [(state, loop) for state, loop in crowd.loops if loop.pipeline not in mine]
     for state, loop in others[:_FEW]:
         words: Phrase = (*loop_words(loop), ". End it with ", command(f"kill-job {state}"), ".")
-        yield Fact("Loop on the same table:", words, Mark.WARNING)
-    yield from _unlisted(inspection, crowd)
-
-
-def _unlisted(inspection: Inspection, crowd: Crowd) -> Iterable[Fact]:
+        yield Fact("Loop on the same table:", words, Icon.WARNING)
     told = [look.listing for look in inspection.looks]
-    missing: list[NotFound | Unseen] = [seen for seen in crowd.unseen if seen not in told]
+    missing = [unseen for unseen in crowd.unseen if unseen not in told]
     if missing:
-        words: Phrase = (
-            "runs of other states on this table: ",
-            *trouble(missing[0]),
-            ". Who hammers it may be hidden there.",
-        )
-        yield Fact("Not seen:", words, Mark.WARNING)
+        runs_of, hidden = "runs of other states on this table: ", ". Who hammers it may be hidden there."
+        yield Fact("Not seen:", (runs_of, *trouble(missing[0]), hidden), Icon.WARNING)
 
 
-def _mend(inspection: Inspection) -> Phrase:
+def _what_to_do(inspection: Inspection) -> Phrase:
     seen = inspection.table.capacity if inspection.table is not None else None
-    stop: Phrase = (
-        "unlocking does not cure it. End what hammers the table: ",
-        command(f"kill-job {inspection.state.name}"),
-    )
+    kill = command(f"kill-job {inspection.state.name}")
+    stop: Phrase = ("unlocking does not cure it. End what hammers the table: ", kill)
     if isinstance(seen, Found) and seen.value.billing is Billing.ON_DEMAND:
         return (*stop, ".")
     return (*stop, f"; or switch the table to on-demand ({Billing.ON_DEMAND}).")
-
-
-def _forgetful(seen: TableSeen, attribute: str) -> Phrase:
-    return (Quoted(seen.name), " ", *ttl_words(attribute), ". Turn it off.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.core.phrase import Person, Phrase, Quoted
-from bot.core.record.revision import Change, Marking, Shown
+from bot.core.record.revision import Marking, Shown
 from bot.core.record.timeline import Kind
 from bot.core.reports.button import ButtonValue
 from bot.core.reports.report import TimelineReport
@@ -22,7 +22,7 @@ EDIT = "edit"
 _BUDGET = 9_000
 _TEXT = 600
 _HEAD = 330
-"""Characters of an entry beside its text, with the words of its menu."""
+"""Characters of an entry apart from its text, with the words of its menu."""
 
 _WHY = 100
 _NAMED = 20
@@ -55,23 +55,23 @@ def timeline_message(report: TimelineReport) -> Message:
         f"Timeline of {name}: {_entries(report.total)}.",
         sections([heading]),
         [_block(report, shown) for shown in rows] or sections(["Nothing is shown on this page."]),
-        actions(*_turns(report)),
+        actions(
+            button("Older", OLDER, _value(report, f"{report.size}.{report.older}")) if report.older else None,
+            button("Newer", NEWER, _value(report, f"{report.size}.{report.newer}")) if report.newer else None,
+        ),
         context(mrkdwn(_hidden(report)), mrkdwn(_footer(report))),
     )
 
 
 def _block(report: TimelineReport, shown: Shown) -> Block:
     room = max(60, min(_TEXT, _BUDGET // max(1, len(report.shown)) - _HEAD))
-    (block,) = sections(["\n".join(filter(None, (_head(shown), unmarked(shown.entry.text, room), _edited(shown))))])
-    chosen = menu(ENTRY, _choices(report, shown))
-    return block if chosen is None else {**block, "accessory": chosen}
-
-
-def _head(shown: Shown) -> str:
     entry = shown.entry
     sign = _SIGNS.get(entry.kind.partition(".")[0], ":black_small_square:")
-    key = ":star: *Key moment*  " if shown.is_key else ""
-    return f"{key}*{unmarked(entry.id, 12)}*  {sign}  {date(entry.at)}  {mrkdwn((Person(entry.actor, entry.actor),))}"
+    key, who = ":star: *Key moment*  " if shown.is_key else "", mrkdwn((Person(entry.actor, entry.actor),))
+    head = f"{key}*{unmarked(entry.id, 12)}*  {sign}  {date(entry.at)}  {who}"
+    (block,) = sections(["\n".join(filter(None, (head, unmarked(entry.text, room), _edited(shown))))])
+    chosen = menu(ENTRY, _choices(report, shown))
+    return block if chosen is None else {**block, "accessory": chosen}
 
 
 def _edited(shown: Shown) -> str:
@@ -79,29 +79,18 @@ def _edited(shown: Shown) -> str:
     edits = [change for change in shown.changes if change.kind == Kind.ENTRY_EDITED]
     if not edits:
         return ""
-    more = f" ({len(edits)} edits)" if len(edits) > 1 else ""
-    return f"(edited by {_who_when(edits[-1])}{more})"
-
-
-def _who_when(change: Change) -> str:
-    why = f", because {unmarked(change.why, _WHY)}" if change.why.strip() else ""
-    return f"{mrkdwn((Person(change.by, change.by),))}, {date(change.at)}{why}"
+    last, more = edits[-1], f" ({len(edits)} edits)" if len(edits) > 1 else ""
+    why = f", because {unmarked(last.why, _WHY)}" if last.why.strip() else ""
+    return f"(edited by {mrkdwn((Person(last.by, last.by),))}, {date(last.at)}{why}{more})"
 
 
 def _choices(report: TimelineReport, shown: Shown) -> Sequence[tuple[str, ButtonValue]]:
-    """Each with the entry, and where the page ends on which it stands, so that it can be shown anew."""
-    key = ("No key moment", Marking.NOT_KEY) if shown.is_key else ("Mark as key moment", Marking.KEY)
+    """Each with the entry and where its page ends, so that the page can be shown again."""
+    key = ("No key moment", Marking.NOT_KEY) if shown.is_key else ("Icon as key moment", Marking.KEY)
     before = str(int(report.newer) + 1) if report.newer else ""
     return [
         (label, _value(report, f"{what}.{shown.entry.id}.{report.size}.{before}"))
         for label, what in (("Edit…", EDIT), ("Hide", Marking.HIDE), key)
-    ]
-
-
-def _turns(report: TimelineReport) -> list[Block | None]:
-    return [
-        button("Older", OLDER, _value(report, f"{report.size}.{report.older}")) if report.older else None,
-        button("Newer", NEWER, _value(report, f"{report.size}.{report.newer}")) if report.newer else None,
     ]
 
 

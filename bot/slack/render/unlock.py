@@ -17,9 +17,9 @@ from bot.core.policy import Approvers
 from bot.core.reports.unlock import UnlockReport
 from bot.ports.messenger import Message
 from bot.slack.render import facts
-from bot.slack.render.blocks import Block, actions, context, message, sections
+from bot.slack.render.blocks import actions, context, message, sections
 from bot.slack.render.controls import lock_of, unlock_controls
-from bot.slack.render.facts import PLACE_NAMES, Fact, Mark, command
+from bot.slack.render.facts import PLACE_NAMES, Fact, Icon, command
 from bot.slack.render.mrkdwn import mrkdwn
 from bot.slack.render.page import CHECK, asked_by, lines, notification, sentence
 from bot.slack.render.table import table
@@ -28,6 +28,9 @@ from bot.slack.render.verdict import advice, checklist, deciding, ruling
 _Facts: TypeAlias = Iterable[Fact]
 
 _MOST_MISSING = 6
+
+_LISTED = frozenset({UnlockStage.CHECKED, UnlockStage.DRY_RUN, UnlockStage.REFUSED})
+"""Stages with the whole checklist: it is what their message is about."""
 
 _RESULTS = {
     ReleaseResult.RELEASED: "was released",
@@ -42,25 +45,22 @@ _RESULTS = {
 def unlock_message(report: UnlockReport) -> Message:
     """The request's message at its present stage."""
     told = list(_WORDS[report.stage](report))
+    verdict = report.verdict if report.stage in _LISTED else None
+    checks = ["*Checklist*", *lines(checklist(verdict), most=CHECK)] if verdict is not None else []
     return message(
         notification(told[0]),
         sections(lines(told), budget=4_500),
-        _checks(report),
-        context(mrkdwn(_footer(report))),
+        sections(checks, budget=3_800),
+        context(mrkdwn((*asked_by(report.request), " Request ", Quoted(report.request.id), "."))),
         actions(*unlock_controls(report)),
     )
-
-
-def _name(report: UnlockReport) -> str:
-    return report.request.state
 
 
 # ── before anything is done
 
 
 def _checked(report: UnlockReport) -> _Facts:
-    yield _answer(report)
-    yield from _lock(report)
+    yield from _answer(report, "Unlock")
     refused = report.verdict is None or report.verdict.ruling is Ruling.REFUSE
     yield Fact("Changed:", ("nothing." if refused else "nothing yet.",))
     yield Fact("Next:", _after_checking(report))
@@ -68,30 +68,34 @@ def _checked(report: UnlockReport) -> _Facts:
 
 
 def _dry_run(report: UnlockReport) -> _Facts:
-    yield _answer(report, "Dry run, unlock")
-    yield from _lock(report)
+    yield from _answer(report, "Dry run, unlock")
     yield Fact("Changed:", ("nothing. A dry run never changes anything.",))
     refused = report.verdict is not None and report.verdict.ruling is Ruling.REFUSE
-    follow: Phrase = (command(f"unlock {_name(report)}"), " does it, after a click.")
+    follow: Phrase = (command(f"unlock {report.request.state}"), " does it, after a click.")
     yield Fact("Next:", _after_checking(report) if refused else follow)
     yield from _note(report)
 
 
-def _answer(report: UnlockReport, label: str = "Unlock") -> Fact:
-    verdict, name = report.verdict, f"{label} {_name(report)}:"
-    return Fact(name, ("it could not be checked.",), Mark.UNKNOWN) if verdict is None else ruling(verdict, name)
+def _answer(report: UnlockReport, label: str) -> _Facts:
+    verdict, lock, name = report.verdict, lock_of(report), f"{label} {report.request.state}:"
+    yield Fact(name, ("it could not be checked.",), Icon.UNKNOWN) if verdict is None else ruling(verdict, name)
+    if lock is not None:
+        yield Fact("Lock:", _described(lock))
+    if report.inspection is not None:
+        yield from facts.places(report.inspection)
+        yield from table(report.inspection)
 
 
 def _after_checking(report: UnlockReport) -> Phrase:
     verdict = report.verdict
     if verdict is None:
-        return ("ask again with ", command(f"unlock {_name(report)}"), ".")
+        return ("ask again with ", command(f"unlock {report.request.state}"), ".")
     if verdict.ruling is Ruling.ALLOW:
         return ("press the button. Everything is checked again before the lock is released.",)
     if verdict.ruling is Ruling.NEEDS_APPROVAL:
         return _who_approves(report)
     hidden = report.inspection is not None and facts.is_hidden(report.inspection)
-    return _when_allowed(verdict, _name(report), hidden=hidden)
+    return _when_allowed(verdict, report.request.state, hidden=hidden)
 
 
 def _who_approves(report: UnlockReport) -> Phrase:
@@ -99,10 +103,10 @@ def _who_approves(report: UnlockReport) -> Phrase:
     asker = Person(report.request.user, "")
     match report.approval.by:
         case Approvers.OWNER:
-            shows = command(f"who {_name(report)}")
+            shows = command(f"who {report.request.state}")
             return ("only the owner of the lock can approve", *until, ". ", shows, " shows who that is.")
         case Approvers.GROUP:
-            shows = command(f"who {_name(report)}")
+            shows = command(f"who {report.request.state}")
             return ("a member of the group for that can approve", *until, ". ", shows, " names those in this channel.")
     return ("another full member of this channel can approve", *until, ". ", asker, " asked and cannot.")
 
@@ -111,19 +115,21 @@ def _when_allowed(verdict: Verdict, name: str, *, hidden: bool) -> Phrase:
     if verdict.waiting_helps and verdict.until is not None:
         return ("allowed from ", verdict.until, " if nothing changes. The button waits and does it then.")
     if verdict.waiting_helps:
-        return (
-            *advice(verdict, name, hidden=hidden),
-            " Or press the button: the bot waits and unlocks when it is safe.",
-        )
+        wait = " Or press the button: the bot waits and unlocks when it is safe."
+        return (*advice(verdict, name, hidden=hidden), wait)
     return advice(verdict, name, hidden=hidden)
 
 
 def _armed(report: UnlockReport) -> _Facts:
-    yield Fact(f"{_name(report)} will be unlocked as soon as it is safe.", (), Mark.WAIT)
+    yield Fact(f"{report.request.state} will be unlocked as soon as it is safe.", (), Icon.WAIT)
     yield from _missing(report)
     if report.verdict is not None and report.verdict.until is not None:
         yield Fact("Allowed from:", (report.verdict.until, " if nothing changes."))
-    yield Fact("Armed by:", (Person(report.by or report.request.user, ""), ".", *_gives_up(report)))
+    left = _left(report, report.until)
+    ends: Phrase = ()
+    if report.until is not None:
+        ends = (" The bot keeps looking until ", report.until, *((" (", left[0], " left)") if left else ()), ".")
+    yield Fact("Armed by:", (Person(report.by or report.request.user, ""), ".", *ends))
     yield Fact("Changed:", ("nothing yet.",))
     yield Fact("Next:", ("nothing to do. Press the button to call it off.",))
     yield from _note(report)
@@ -153,15 +159,8 @@ def _left(report: UnlockReport, until: datetime | None) -> Phrase:
     return (until - report.inspection.at, " left, ")
 
 
-def _gives_up(report: UnlockReport) -> Phrase:
-    if report.until is None:
-        return ()
-    left = _left(report, report.until)
-    return (" The bot keeps looking until ", report.until, *((" (", left[0], " left)") if left else ()), ".")
-
-
 def _releasing(report: UnlockReport) -> _Facts:
-    yield Fact(f"Unlocking {_name(report)} …", (), Mark.WAIT)
+    yield Fact(f"Unlocking {report.request.state} …", (), Icon.WAIT)
     yield from _steps(report)
     if report.tries:
         until: Phrase = ("; the bot tries until ", report.until) if report.until else ()
@@ -174,35 +173,26 @@ def _releasing(report: UnlockReport) -> _Facts:
 
 def _released(report: UnlockReport) -> _Facts:
     took: Phrase = ("It took ", report.took, ".") if report.took is not None else ()
-    other = _other_lock(report)
+    lock, seen = lock_of(report), report.inspection.seen.locks if report.inspection is not None else ()
+    other = next((info for info in seen if info.id != report.request.lock_id), None)  # the other place had this one
     if other is None:
-        yield Fact(f"{_name(report)} is unlocked.", took, Mark.FREE)
+        yield Fact(f"{report.request.state} is unlocked.", took, Icon.FREE)
     else:
         rest = ("the other half has another lock, which was not touched: ", *_described(other))
-        yield Fact(f"{_name(report)} is still locked:", rest, Mark.WARNING)
+        yield Fact(f"{report.request.state} is still locked:", rest, Icon.WARNING)
     approved: Phrase = (", approved by ", Person(report.approver, "")) if report.approver else ()
     by: Phrase = (", asked for by ", Person(report.request.user, ""), *approved)
-    yield Fact("Changed:", ("lock ", Quoted(report.request.lock_id), *_of_holder(report), " was released", *by, "."))
+    holder: Phrase = () if lock is None else (" of ", *facts.who(lock))
+    yield Fact("Changed:", ("lock ", Quoted(report.request.lock_id), *holder, " was released", *by, "."))
     yield from _place_outcomes(report)
     yield from _note(report)
-    look: Phrase = ("look at the lock that is left: ", command(f"status {_name(report)}"), ".")
-    yield Fact("Next:", look if other is not None else _after_release(report))
-    yield from _digest(report)
+    look: Phrase = ("look at the lock that is left: ", command(f"status {report.request.state}"), ".")
+    yield Fact("Next:", look if other is not None else _after_release(lock))
+    if report.inspection is not None and report.inspection.check.digest.match is DigestMatch.DIFFERS:
+        yield Fact("Digest:", (*facts.digest_advice(report.inspection.check), "."), Icon.WARNING)
 
 
-def _other_lock(report: UnlockReport) -> LockInfo | None:
-    """The lock that stood in the other place right before the release, if the places had different ones."""
-    seen = report.inspection.seen.locks if report.inspection is not None else ()
-    return next((info for info in seen if info.id != report.request.lock_id), None)
-
-
-def _of_holder(report: UnlockReport) -> Phrase:
-    lock = lock_of(report)
-    return () if lock is None else (" of ", *facts.who(lock))
-
-
-def _after_release(report: UnlockReport) -> Phrase:
-    lock = lock_of(report)
+def _after_release(lock: LockInfo | None) -> Phrase:
     if lock is None:
         return ("run a plan before you apply. What the lock was for is not known, so the state may lag behind.",)
     if lock.operation == "OperationTypePlan":
@@ -212,94 +202,87 @@ def _after_release(report: UnlockReport) -> Phrase:
     return ("run a plan first. ", *facts.operation(lock), " was interrupted, so look what it left.")
 
 
-def _digest(report: UnlockReport) -> _Facts:
-    inspection = report.inspection
-    if inspection is not None and inspection.check.digest.match is DigestMatch.DIFFERS:
-        yield Fact("Digest:", (*facts.digest_mend(inspection.check), "."), Mark.WARNING)
-
-
 def _already_free(report: UnlockReport) -> _Facts:
-    yield Fact(f"{_name(report)} is free already.", (), Mark.FREE)
+    yield Fact(f"{report.request.state} is free already.", (), Icon.FREE)
     yield from _note(report)
-    yield from _change(report)
+    yield Fact("Changed:", _changed(report.places))
     yield Fact("Next:", ("go on: run what was blocked.",))
 
 
 def _holder_changed(report: UnlockReport) -> _Facts:
-    yield Fact(f"{_name(report)} has another lock now.", (" The lock that you saw is gone.",), Mark.BAD)
+    yield Fact(f"{report.request.state} has another lock now.", (" The lock that you saw is gone.",), Icon.BAD)
     if report.now_held_by is not None:
         yield Fact("Held now:", _described(report.now_held_by))
     yield from _steps(report)
-    yield from _change(report)
-    look: Phrase = ("look at the new lock: ", command(f"status {_name(report)}"), ".")
+    yield Fact("Changed:", _changed(report.places))
+    look: Phrase = ("look at the new lock: ", command(f"status {report.request.state}"), ".")
     asks: Phrase = (" Or press the button: it is checked anew.",) if report.now_held_by is not None else ()
     yield Fact("Next:", (*look, *asks))
 
 
 def _half_released(report: UnlockReport) -> _Facts:
     left = _named(report.left) or "other half"
-    yield Fact(f"{_name(report)} is only half unlocked:", (f"the {left} is left.",), Mark.WARNING)
+    yield Fact(f"{report.request.state} is only half unlocked:", (f"the {left} is left.",), Icon.WARNING)
     yield from _steps(report)
-    yield from _change(report)
+    yield Fact("Changed:", _changed(report.places))
     why = "Terraform still sees a lock. Ask again to release the rest: "
-    yield Fact("Next:", (why, command(f"unlock {_name(report)}"), "."))
+    yield Fact("Next:", (why, command(f"unlock {report.request.state}"), "."))
 
 
 def _still_throttled(report: UnlockReport) -> _Facts:
-    yield Fact(f"{_name(report)} is still locked:", ("the lock's store throttles every request.",), Mark.BAD)
+    yield Fact(f"{report.request.state} is still locked:", ("the lock's store throttles every request.",), Icon.BAD)
     yield from _steps(report)
     yield from _tried(report)
-    yield from _change(report)
-    kill, again = command(f"kill-job {_name(report)}"), command(f"unlock {_name(report)}")
+    yield Fact("Changed:", _changed(report.places))
+    kill, again = command(f"kill-job {report.request.state}"), command(f"unlock {report.request.state}")
     yield Fact("Next:", ("end what hammers the lock with ", kill, ", then ask again with ", again, "."))
 
 
 def _not_known(report: UnlockReport) -> _Facts:
     words = ("the store gave no clear answer.",)
-    yield Fact(f"It is not known whether {_name(report)} was unlocked:", words, Mark.UNKNOWN)
+    yield Fact(f"It is not known whether {report.request.state} was unlocked:", words, Icon.UNKNOWN)
     yield from _steps(report)
     yield from _tried(report)
     yield Fact("Changed:", ("not known. No other lock can have been touched.",))
-    yield Fact("Next:", ("see what stands there now: ", command(f"status {_name(report)}"), "."))
+    yield Fact("Next:", ("see what stands there now: ", command(f"status {report.request.state}"), "."))
 
 
 def _refused(report: UnlockReport) -> _Facts:
     verdict = report.verdict
     if verdict is None or verdict.ruling is Ruling.ALLOW:
-        yield Fact(f"{_name(report)} stays locked.", (), Mark.BAD)
+        yield Fact(f"{report.request.state} stays locked.", (), Icon.BAD)
     else:
-        yield ruling(verdict, f"{_name(report)} stays locked:")
+        yield ruling(verdict, f"{report.request.state} stays locked:")
     yield from _note(report)
     yield Fact("Changed:", ("nothing. The bot deleted no lock.",))
     refused = verdict is not None and verdict.ruling is Ruling.REFUSE
-    again: Phrase = ("ask again with ", command(f"unlock {_name(report)}"), ".")
+    again: Phrase = ("ask again with ", command(f"unlock {report.request.state}"), ".")
     yield Fact("Next:", _after_checking(report) if refused else again)
 
 
 def _expired(report: UnlockReport) -> _Facts:
-    yield Fact(f"The request to unlock {_name(report)} has ended.", (), Mark.WAIT)
+    yield Fact(f"The request to unlock {report.request.state} has ended.", (), Icon.WAIT)
     yield from _note(report)
     if report.verdict is not None:
         yield from _missing(report)
-    yield from _change(report)
-    yield Fact("Next:", ("ask again with ", command(f"unlock {_name(report)}"), "."))
+    yield Fact("Changed:", _changed(report.places))
+    yield Fact("Next:", ("ask again with ", command(f"unlock {report.request.state}"), "."))
 
 
 def _declined(report: UnlockReport) -> _Facts:
-    yield Fact(f"The unlock of {_name(report)} is off.", (), Mark.BAD)
+    yield Fact(f"The unlock of {report.request.state} is off.", (), Icon.BAD)
     yield from _note(report)
-    yield from _change(report)
-    yield Fact("Next:", ("talk about it here; ask again with ", command(f"unlock {_name(report)}"), "."))
+    yield Fact("Changed:", _changed(report.places))
+    yield Fact("Next:", ("talk about it here; ask again with ", command(f"unlock {report.request.state}"), "."))
 
 
 def _failed(report: UnlockReport) -> _Facts:
-    yield Fact(f"{_name(report)} could not be unlocked.", (), Mark.BAD)
+    yield Fact(f"{report.request.state} could not be unlocked.", (), Icon.BAD)
     yield from _steps(report)
     yield from _tried(report)
-    yield from _change(report)
-    yield Fact(
-        "Next:", ("see what stands there: ", command(f"status {_name(report)}"), ". “tflock doctor” checks rights.")
-    )
+    yield Fact("Changed:", _changed(report.places))
+    status = command(f"status {report.request.state}")
+    yield Fact("Next:", ("see what stands there: ", status, ". “tflock doctor” checks rights."))
 
 
 _WORDS: Mapping[UnlockStage, Callable[[UnlockReport], _Facts]] = {
@@ -322,15 +305,6 @@ _WORDS: Mapping[UnlockStage, Callable[[UnlockReport], _Facts]] = {
 
 
 # ── pieces
-
-
-def _lock(report: UnlockReport) -> _Facts:
-    lock = lock_of(report)
-    if lock is not None:
-        yield Fact("Lock:", _described(lock))
-    if report.inspection is not None:
-        yield from facts.places(report.inspection)
-        yield from table(report.inspection)
 
 
 def _described(lock: LockInfo) -> Phrase:
@@ -359,10 +333,6 @@ def _tried(report: UnlockReport) -> _Facts:
         yield Fact("Tried:", (f"{report.tries} times" if report.tries > 1 else "once", *took, "."))
 
 
-def _change(report: UnlockReport) -> _Facts:
-    yield Fact("Changed:", _changed(report.places))
-
-
 def _changed(places: Sequence[PlaceRelease]) -> Phrase:
     """What a release that did not run to its end has changed."""
     gone = [part.place.kind for part in places if part.result is ReleaseResult.RELEASED]
@@ -374,15 +344,3 @@ def _changed(places: Sequence[PlaceRelease]) -> Phrase:
 
 def _named(kinds: Iterable[PlaceKind]) -> str:
     return " and the ".join(dict.fromkeys(PLACE_NAMES[kind] for kind in kinds))
-
-
-def _checks(report: UnlockReport) -> list[Block]:
-    """The checklist, as long as it is what the message is about."""
-    shown = {UnlockStage.CHECKED, UnlockStage.DRY_RUN, UnlockStage.REFUSED}
-    if report.verdict is None or report.stage not in shown:
-        return []
-    return sections(["*Checklist*", *lines(checklist(report.verdict), most=CHECK)], budget=3_800)
-
-
-def _footer(report: UnlockReport) -> Phrase:
-    return (*asked_by(report.request), " Request ", Quoted(report.request.id), ".")

@@ -7,9 +7,14 @@ from collections.abc import Iterable, Sequence
 from bot.core.gate.approval import NOBODY_MAY
 from bot.core.gate.case import Effect, Finding, Rule, Ruling, Verdict
 from bot.core.phrase import Phrase, Quoted, joined
-from bot.slack.render.facts import Fact, Mark, command
+from bot.slack.render.facts import Fact, Icon, command
 
-_MARKS = {Effect.HOLDS: Mark.GOOD, Effect.WARNS: Mark.WARNING, Effect.WANTS_APPROVAL: Mark.APPROVAL}
+_MARKS = {
+    Effect.HOLDS: Icon.GOOD,
+    Effect.WARNS: Icon.WARNING,
+    Effect.WANTS_APPROVAL: Icon.APPROVAL,
+    Effect.REFUSES: Icon.BAD,
+}
 _REASONS = 2
 
 
@@ -17,23 +22,18 @@ def checklist(verdict: Verdict) -> Iterable[Fact]:
     """Every rule with what it found, in the gate's order."""
     for finding in verdict.findings:
         until: Phrase = (" (wait until ", finding.until, ")") if finding.until else ()
-        yield Fact(f"{finding.rule}:", (*finding.reason, *until), _mark(finding))
-
-
-def _mark(finding: Finding) -> Mark:
-    if finding.effect is Effect.REFUSES:
-        return Mark.WAIT if finding.waits else Mark.BAD
-    return _MARKS[finding.effect]
+        mark = Icon.WAIT if finding.waits and finding.effect is Effect.REFUSES else _MARKS[finding.effect]
+        yield Fact(f"{finding.rule}:", (*finding.reason, *until), mark)
 
 
 def ruling(verdict: Verdict, label: str = "Unlock:") -> Fact:
     """What the verdict comes to, with the first checks that stand in the way."""
     match verdict.ruling:
         case Ruling.ALLOW:
-            return Fact(f"{label} allowed.", (), Mark.GOOD)
+            return Fact(f"{label} allowed.", (), Icon.GOOD)
         case Ruling.NEEDS_APPROVAL:
             words = (" by a second member, because ", *reasons(verdict), ".")
-            return Fact(f"{label} needs approval", words, Mark.APPROVAL)
+            return Fact(f"{label} needs approval", words, Icon.APPROVAL)
         case Ruling.REFUSE:
             return _refusal(verdict, label)
 
@@ -41,14 +41,14 @@ def ruling(verdict: Verdict, label: str = "Unlock:") -> Fact:
 def _refusal(verdict: Verdict, label: str) -> Fact:
     why: Phrase = (", because ", *reasons(verdict), ".")
     if not verdict.waiting_helps:
-        return Fact(f"{label} refused", why, Mark.BAD)
+        return Fact(f"{label} refused", why, Icon.BAD)
     if verdict.until is None:
-        return Fact(f"{label} refused for now", why, Mark.WAIT)
-    return Fact(f"{label} not before", (verdict.until, " (if nothing changes)", *why), Mark.WAIT)
+        return Fact(f"{label} refused for now", why, Icon.WAIT)
+    return Fact(f"{label} not before", (verdict.until, " (if nothing changes)", *why), Icon.WAIT)
 
 
 def reasons(verdict: Verdict) -> Phrase:
-    """The first checks that decided, those first that do not end by themselves."""
+    """The first checks that decided; those that time does not end come first."""
     blocking = _causes(deciding(verdict))
     if not blocking:
         return ("no check was made",)
@@ -72,21 +72,18 @@ def advice(verdict: Verdict, state: str, *, hidden: bool = False) -> Phrase:
     blocking = _causes(deciding(verdict))
     if not blocking:
         return ("tell whoever runs the bot: its gate has no checks.",)
-    first = _to_advise_on(blocking)
+    first = blocking[0]
+    if first.rule is Rule.ATTRIBUTED and not first.waits:
+        # A lock from a person's own machine has no run: what helps is to ask the owner.
+        first = next((finding for finding in reversed(blocking) if finding.rule is Rule.HUMAN_HELD), first)
     if first.reason == NOBODY_MAY:
         return ("wait until it is free, or let somebody approve: ", Quoted("approval"), " in the configuration.")
     if hidden and first.rule in _ABOUT_RUNS:
         return ("ask again once the CI system answers: ", command(f"unlock {state}"), ".")
     if not first.waits and first.rule in _ABOUT_THE_STATE:
         return ("put that right first (“tflock doctor” checks the bot's rights), then ask again.",)
-    return _ADVICE_FOR.get(first.rule, _ask_again)(state)
-
-
-def _to_advise_on(blocking: Sequence[Finding]) -> Finding:
-    """A lock from a person's own machine has no run: what can be done about it is to ask the owner."""
-    by_rule = {finding.rule: finding for finding in blocking}
-    is_known_to_be_human = blocking[0].rule is Rule.ATTRIBUTED and not blocking[0].waits
-    return by_rule.get(Rule.HUMAN_HELD, blocking[0]) if is_known_to_be_human else blocking[0]
+    before, asked, after = _ADVICE_FOR.get(first.rule, ("ask again with ", "unlock", "."))
+    return (before, command(f"{asked} {state}"), after) if asked else (before,)
 
 
 _ABOUT_RUNS = frozenset({Rule.ATTRIBUTED, Rule.DEAD, Rule.SETTLED})
@@ -101,49 +98,19 @@ def _causes(findings: Sequence[Finding]) -> Sequence[Finding]:
     return [finding for finding in findings if not _CAUSED_BY.get(finding.rule, set()) & rules]
 
 
-def _ask_again(state: str) -> Phrase:
-    return ("ask again with ", command(f"unlock {state}"), ".")
-
-
-def _look(state: str) -> Phrase:
-    return ("see what holds it now: ", command(f"status {state}"), ".")
-
-
-def _may_act(_state: str) -> Phrase:
-    return ("a full member of an incident channel can ask there.",)
-
-
-def _find_holder(state: str) -> Phrase:
-    return ("find the person: ", command(f"who {state}"), ". The bot cannot release a lock whose run it does not know.")
-
-
-def _end_run(state: str) -> Phrase:
-    return ("wait until the run has ended, or end it with ", command(f"kill-job {state}"), ".")
-
-
-def _wait(state: str) -> Phrase:
-    return ("wait, then ask again with ", command(f"unlock {state}"), ".")
-
-
-def _talk(state: str) -> Phrase:
-    return ("talk to the owner (", command(f"who {state}"), "): only a new answer can change this.")
-
-
-def _ask_owner(state: str) -> Phrase:
-    return (
-        "the owner says that it is dead, in the bot's message to him; then a second member can approve. ",
-        command(f"who {state}"),
-        " shows who that is.",
-    )
-
-
+_WAIT = ("wait, then ask again with ", "unlock", ".")
 _ADVICE_FOR = {
-    Rule.SAME_LOCK: _look,
-    Rule.REQUESTER: _may_act,
-    Rule.ATTRIBUTED: _find_holder,
-    Rule.DEAD: _end_run,
-    Rule.SETTLED: _wait,
-    Rule.QUIET: _wait,
-    Rule.OWNER: _talk,
-    Rule.HUMAN_HELD: _ask_owner,
+    Rule.SAME_LOCK: ("see what holds it now: ", "status", "."),
+    Rule.REQUESTER: ("a full member of an incident channel can ask there.", "", ""),
+    Rule.ATTRIBUTED: ("find the person: ", "who", ". The bot cannot release a lock whose run it does not know."),
+    Rule.DEAD: ("wait until the run has ended, or end it with ", "kill-job", "."),
+    Rule.SETTLED: _WAIT,
+    Rule.QUIET: _WAIT,
+    Rule.OWNER: ("talk to the owner (", "who", "): only a new answer can change this."),
+    Rule.HUMAN_HELD: (
+        "the owner says that it is dead, in the bot's message to him; then a second member can approve. ",
+        "who",
+        " shows who that is.",
+    ),
 }
+"""The words before a command, the command, and the words after it."""

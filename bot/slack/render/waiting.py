@@ -1,4 +1,4 @@
-"""What people who wait for a state are told: their place, that it is free, that they wait no more."""
+"""What people who wait for a state read: their place, that it is free, that their wait has ended."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.core.reports.button import ButtonValue
 from bot.core.reports.queue import QueueNews, WatchReport
 from bot.ports.messenger import Message
 from bot.slack.render.blocks import Element, actions, button, message, sections
-from bot.slack.render.facts import Fact, Mark, command
+from bot.slack.render.facts import Fact, Icon, command
 from bot.slack.render.page import lines, notification
 
 WATCH, STOP, CHECK = "watch.start", "watch.stop", "watch.check"
@@ -22,15 +22,21 @@ def watch_button(state: str, lock_id: str = "", label: str = "Tell me when it is
 
 
 def queue_message(news: QueueNews) -> Message:
-    """To one person, whom it names: nobody else in the channel is meant."""
-    told = list(_free(news) if news.ending is None else _ended(news))
+    """To one person, whom it names."""
+    told = list(_free(news))
+    if news.ending is not None:
+        lasted: Phrase = (" It lasted ", news.waited, ", which is as long as the bot waits.") if news.waited else ()
+        told = [
+            Fact(f"Your wait for {news.state} has ended,", (Person(news.user, ""), ".", *lasted), Icon.WAIT),
+            Fact("Next:", ("press a button to see how it stands, or to go on waiting.",)),
+        ]
     check = button("Check", CHECK, ButtonValue(news.state, "", ""))
     again = watch_button(news.state, label="Keep waiting") if news.ending is not None else None
     return message(notification(told[0]), sections(lines(told)), actions(check, again))
 
 
 def _free(news: QueueNews) -> Iterable[Fact]:
-    yield Fact(f"{news.state} is free,", (Person(news.user, ""), "."), Mark.FREE)
+    yield Fact(f"{news.state} is free,", (Person(news.user, ""), "."), Icon.FREE)
     yield Fact("Next:", ("it is your turn. Run what was blocked.",))
     head = duration(news.head_start)
     if news.behind and news.head_start:
@@ -44,12 +50,6 @@ def _free(news: QueueNews) -> Iterable[Fact]:
         )
 
 
-def _ended(news: QueueNews) -> Iterable[Fact]:
-    lasted: Phrase = (" It lasted ", news.waited, ", which is as long as the bot waits.") if news.waited else ()
-    yield Fact(f"Your wait for {news.state} has ended,", (Person(news.user, ""), ".", *lasted), Mark.WAIT)
-    yield Fact("Next:", ("press a button to see how it stands, or to go on waiting.",))
-
-
 def watch_message(report: WatchReport) -> Message:
     """The answer to `watch` and to its button, to the asker alone."""
     told = list(_watching(report))
@@ -61,11 +61,11 @@ def watch_message(report: WatchReport) -> Message:
 def _watching(report: WatchReport) -> Iterable[Fact]:
     name = report.state
     if report.place is None and report.seen is not None:
-        yield Fact(f"{name} is free now,", ("so there is nothing to wait for. Nobody else waits.",), Mark.FREE)
+        yield Fact(f"{name} is free now,", ("so there is nothing to wait for. Nobody else waits.",), Icon.FREE)
         yield Fact("Next:", ("go on: run what was blocked.",))
     elif report.place is None:
         was = "You do not wait for" if report.was_waiting else "You did not wait for"
-        yield Fact(f"{was} {name}", (" any more." if report.was_waiting else ". Nothing was changed.",), Mark.NONE)
+        yield Fact(f"{was} {name}", (" any more." if report.was_waiting else ". Nothing was changed.",), Icon.NONE)
         yield Fact("Next:", (command(f"watch {name}"), " puts you at the end of the queue."))
     else:
         yield from _place(report, report.place)
@@ -73,23 +73,19 @@ def _watching(report: WatchReport) -> Iterable[Fact]:
 
 def _place(report: WatchReport, place: int) -> Iterable[Fact]:
     again = " already" if report.was_waiting else ""
-    yield Fact(f"You wait{again} for {report.state} to be free.", (_ordinal(place, report.total),), Mark.WAIT)
+    order = "the first" if place == 1 else f"number {place}"
+    words = "Nobody else waits." if report.total == 1 else f"You are {order} of {report.total}."
+    yield Fact(f"You wait{again} for {report.state} to be free.", (words,), Icon.WAIT)
     waiter = report.waiter
     if report.seen is not None and report.seen.is_free:
         turn = "it is your turn" if place == 1 else "those before you have their turn first"
-        yield Fact("Now:", (f"it is free, and {turn}.",), Mark.FREE)
+        yield Fact("Now:", (f"it is free, and {turn}.",), Icon.FREE)
     if waiter is not None:
         where = "in this channel, where the others see the order" if waiter.is_open else "in a direct message"
         yield Fact("You are told", (f"{where}. The bot looks until ", waiter.until, "."))
     if place > 1 and report.head_start > timedelta(0):
         yield Fact("Order:", (f"one after another, each {duration(report.head_start)} after the one before.",))
     yield Fact("Next:", ("nothing to do. ", command(f"watch {report.state} off"), " takes you off."))
-
-
-def _ordinal(place: int, total: int) -> str:
-    if total == 1:
-        return "Nobody else waits."
-    return f"You are the first of {total}." if place == 1 else f"You are number {place} of {total}."
 
 
 def waiting_fact(count: int) -> Iterable[Fact]:

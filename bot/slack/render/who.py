@@ -1,4 +1,4 @@
-"""`who`: the person behind a lock, whether that person can be reached, and who can act instead."""
+"""`who`: who holds the lock, how to reach them, and who can act instead."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from bot.core.hours import USUAL, Hours
 from bot.core.people import Member, Presence, Whereabouts
 from bot.core.phrase import Day, Person, Phrase, Quoted, joined
 from bot.core.policy import ApprovalPolicy, Approvers, Holders
-from bot.core.reports.who import HeldLock, StandIn, StandIns, UserReport, WhoReport
+from bot.core.reports.who import StandIns, UserReport, WhoReport
 from bot.ports.messenger import Message
 from bot.slack.render import facts
 from bot.slack.render.blocks import context, message, sections
-from bot.slack.render.facts import Fact, Mark, command, trouble
+from bot.slack.render.facts import Fact, Icon, command, trouble
 from bot.slack.render.mrkdwn import mrkdwn
 from bot.slack.render.page import lines, notification
 
@@ -31,6 +31,7 @@ _PRESENCE = {
     Presence.AWAY: "away",
     Presence.UNKNOWN: "not known",
 }
+_HERE = {Presence.ACTIVE: "active", Presence.AWAY: "away", Presence.UNKNOWN: "presence not known"}
 _BARRED = {
     Barred.DEACTIVATED: "the account is deactivated. Nothing is sent there.",
     Barred.STRANGER: "the account belongs to another workspace. Nothing is sent there.",
@@ -52,19 +53,14 @@ def who_facts(report: WhoReport) -> Iterable[Fact]:
     inspection = report.inspection
     if inspection.lock is None:
         yield facts.headline(inspection)
-        yield Fact("Next:", _without_lock(report))
+        free: Phrase = ("nobody is behind it: run what was blocked.",)
+        yield Fact("Next:", free if inspection.seen.is_free else ("ask again when the lock can be read.",))
         return
     yield from _behind(report)
     yield facts.headline(inspection)
     yield from facts.holder(inspection)
     yield from _instead(report)
     yield Fact("Next:", _next(report))
-
-
-def _without_lock(report: WhoReport) -> Phrase:
-    if report.inspection.seen.is_free:
-        return ("nobody is behind it: run what was blocked.",)
-    return ("ask again when the lock can be read.",)
 
 
 def _behind(report: WhoReport) -> Iterable[Fact]:
@@ -77,7 +73,7 @@ def _behind(report: WhoReport) -> Iterable[Fact]:
         yield from _candidates(inspection)
     else:
         unknown: Phrase = ("nothing names the person.",)
-        yield Fact(f"It is not known who is behind the lock of {name}:", unknown, Mark.UNKNOWN)
+        yield Fact(f"It is not known who is behind the lock of {name}:", unknown, Icon.UNKNOWN)
         yield Fact("To make it known:", _how_to_know(inspection))
 
 
@@ -86,14 +82,14 @@ def _named(owner: Owner) -> Phrase:
 
 
 def _candidates(inspection: Inspection) -> Iterable[Fact]:
-    """Nobody is picked: a wrong owner could be asked whether somebody else's apply is dead."""
+    """None is picked: the wrong owner could be asked whether somebody else's apply is dead."""
     owners, name = inspection.owners, inspection.state.name
     if len(owners) == 1:
-        yield Fact(f"Perhaps behind the lock of {name}:", (*_named(owners[0]), "."), Mark.UNKNOWN)
+        yield Fact(f"Perhaps behind the lock of {name}:", (*_named(owners[0]), "."), Icon.UNKNOWN)
         yield Fact("Not asked:", ("that is not certain enough.",))
         yield Fact("To make it certain:", _how_to_know(inspection))
         return
-    yield Fact(f"Behind the lock of {name} is one of {len(owners)}:", (), Mark.UNKNOWN)
+    yield Fact(f"Behind the lock of {name} is one of {len(owners)}:", (), Icon.UNKNOWN)
     for owner in owners[:_OWNERS]:
         barred: Phrase = (f"; {owner.barred}",) if owner.barred is not None else ()
         yield Fact("", ("• ", *_named(owner), *barred))
@@ -103,7 +99,7 @@ def _candidates(inspection: Inspection) -> Iterable[Fact]:
 
 
 def _how_to_know(inspection: Inspection) -> Phrase:
-    """What would name the person the next time."""
+    """What would name the person next time."""
     bots, who = started_by_bots(inspection.attribution), inspection.lock.who if inspection.lock is not None else ""
     if who.strip("@ ") and not Holders().looks_like_ci(who) and not bots:
         return ("give ", Quoted(who), " as a pattern (who) to a person under holders.people in the configuration.")
@@ -116,10 +112,10 @@ def _how_to_know(inspection: Inspection) -> Phrase:
 
 def _owner_in_slack(report: WhoReport, owner: Owner) -> Iterable[Fact]:
     if owner.barred is not None:
-        yield Fact("In Slack:", (_BARRED[owner.barred],), Mark.WARNING)
+        yield Fact("In Slack:", (_BARRED[owner.barred],), Icon.WARNING)
     elif owner.slack_id is None:
         words = ("not known there. Give ", Quoted("slack"), " or ", Quoted("email"), " under holders.people.")
-        yield Fact("In Slack:", words, Mark.UNKNOWN)
+        yield Fact("In Slack:", words, Icon.UNKNOWN)
     else:
         yield from _reach(report.member, report.whereabouts, report.local_time, report.hours)
 
@@ -130,50 +126,46 @@ def _reach(
     local_time: datetime | None,
     hours: Hours | None,
 ) -> Iterable[Fact]:
-    """Whether the person can be reached in Slack; what is not known is said."""
+    """Whether the person can be reached in Slack, and what is not known about that."""
     if member is None:
-        yield Fact("In Slack:", ("nobody looked.",), Mark.UNKNOWN)
+        yield Fact("In Slack:", ("nobody looked.",), Icon.UNKNOWN)
         return
     if not isinstance(member, Found):
-        yield Fact("In Slack:", ("it could not be looked up: ", *trouble(member), "."), Mark.UNKNOWN)
+        yield Fact("In Slack:", ("it could not be looked up: ", *trouble(member), "."), Icon.UNKNOWN)
     elif member.value.is_guest:
         yield Fact("In Slack:", ("a guest, who can answer for the run and not unlock.",))
     yield from _whereabouts(seen)
     if local_time is not None:
-        yield Fact("Local time:", _clock(local_time, hours))
+        yield Fact("Local time:", (_clock(local_time, hours),))
     elif isinstance(member, Found):
-        yield Fact("Local time:", ("not known: Slack names no time zone.",), Mark.UNKNOWN)
+        yield Fact("Local time:", ("not known: Slack names no time zone.",), Icon.UNKNOWN)
 
 
-def _clock(local: datetime, hours: Hours | None) -> Phrase:
-    known = hours or USUAL
-    within = "within" if known.hold(local) else "outside"
-    assumed = "" if hours is not None else ", assumed"
-    return (f"{local:%H:%M} on {local:%A}{_zone(local)}, {within} working hours ({known.text}{assumed}).",)
-
-
-def _zone(local: datetime) -> str:
+def _clock(local: datetime, hours: Hours | None) -> str:
     offset = local.strftime("%z")
     utc = f"UTC{offset[:3]}:{offset[3:5]}" if offset.strip("+-0") else "UTC"
     key = local.tzinfo.key if isinstance(local.tzinfo, ZoneInfo) else ""
-    return f" in {key} ({utc})" if key and key != utc else f" ({utc})"
+    zone = f"in {key} ({utc})" if key and key != utc else f"({utc})"
+    known, assumed = hours or USUAL, "" if hours is not None else ", assumed"
+    within = "within" if known.hold(local) else "outside"
+    return f"{local:%H:%M} on {local:%A} {zone}, {within} working hours ({known.text}{assumed})."
 
 
 def _whereabouts(seen: Observation[Whereabouts] | None) -> Iterable[Fact]:
     if seen is None:
         return
     if not isinstance(seen, Found):
-        yield Fact("Presence:", ("it could not be read: ", *trouble(seen), "."), Mark.UNKNOWN)
+        yield Fact("Presence:", ("it could not be read: ", *trouble(seen), "."), Icon.UNKNOWN)
         return
     where = seen.value
-    mark = {Presence.ACTIVE: Mark.GOOD, Presence.UNKNOWN: Mark.UNKNOWN}.get(where.presence, Mark.NONE)
+    mark = {Presence.ACTIVE: Icon.GOOD, Presence.UNKNOWN: Icon.UNKNOWN}.get(where.presence, Icon.NONE)
     yield Fact("Presence:", (f"{_PRESENCE[where.presence]}.",), mark)
     if where.status_text or where.status_emoji:
         yield Fact("Status:", _status(where))
     if where.snoozed_until is not None:
-        yield Fact("Do not disturb:", ("until ", Day.of(where.snoozed_until), "."), Mark.WARNING)
+        yield Fact("Do not disturb:", ("until ", Day.of(where.snoozed_until), "."), Icon.WARNING)
     if where.unseen:
-        yield Fact("Not told by Slack:", (f"{', '.join(where.unseen)}.",), Mark.UNKNOWN)
+        yield Fact("Not told by Slack:", (f"{', '.join(where.unseen)}.",), Icon.UNKNOWN)
 
 
 def _status(where: Whereabouts) -> Phrase:
@@ -205,24 +197,21 @@ def _may_approve(approval: ApprovalPolicy, approvers: StandIns | None) -> Iterab
 
 def _stand_ins(label: str, found: StandIns) -> Iterable[Fact]:
     if found.people:
-        shown = [_stand_in(one) for one in found.people[:_STAND_INS]]
+        shown: list[Phrase] = []
+        for one in found.people[:_STAND_INS]:
+            late = f", {one.local_time:%H:%M} there" if one.local_time is not None and one.at_work is False else ""
+            shown.append((Person(one.member.id, one.member.name), f" ({_HERE[one.presence]}{late})"))
         more = f" and {len(found.people) - _STAND_INS} more" if len(found.people) > _STAND_INS else ""
         yield Fact(label, (*joined(shown), f"{more}."))
     elif found.missing is None and not found.others:
-        yield Fact(label, ("nobody in this channel.",), Mark.WARNING)
+        yield Fact(label, ("nobody in this channel.",), Icon.WARNING)
     else:
-        yield Fact(label, ("nobody was found.",), Mark.UNKNOWN)
+        yield Fact(label, ("nobody was found.",), Icon.UNKNOWN)
     if found.missing is not None:
-        yield Fact("There may be more:", (*trouble(found.missing), "."), Mark.UNKNOWN)
+        yield Fact("There may be more:", (*trouble(found.missing), "."), Icon.UNKNOWN)
     elif found.others:
         others = "1 other member was" if found.others == 1 else f"{found.others:,} other members were"
         yield Fact("There may be more:", (f"{others} not looked at.",))
-
-
-def _stand_in(one: StandIn) -> Phrase:
-    here = {Presence.ACTIVE: "active", Presence.AWAY: "away", Presence.UNKNOWN: "presence not known"}[one.presence]
-    late = f", {one.local_time:%H:%M} there" if one.local_time is not None and one.at_work is False else ""
-    return (Person(one.member.id, one.member.name), f" ({here}{late})")
 
 
 def _next(report: WhoReport) -> Phrase:
@@ -240,14 +229,14 @@ def user_message(report: UserReport) -> Message:
 
 
 def user_facts(report: UserReport) -> Iterable[Fact]:
-    """One Slack user, and the locks that are that person's."""
+    """One Slack user and their locks."""
     member = report.member
     if not isinstance(member, Found):
-        yield Fact("This person could not be looked up:", (*trouble(member), "."), Mark.UNKNOWN)
+        yield Fact("This person could not be looked up:", (*trouble(member), "."), Icon.UNKNOWN)
     else:
         yield Fact("Asked about:", (Person(member.value.id, member.value.name), "."))
         if report.barred is not None:
-            yield Fact("In Slack:", (_BARRED[report.barred],), Mark.WARNING)
+            yield Fact("In Slack:", (_BARRED[report.barred],), Icon.WARNING)
         else:
             yield from _reach(member, report.whereabouts, report.local_time, report.hours)
     yield from _locks(report)
@@ -258,19 +247,14 @@ def _locks(report: UserReport) -> Iterable[Fact]:
     if not locks:
         yield Fact("Locks:", ("none that is known to be this person's.",))
     for held in locks[:_LOCKS]:
-        yield _held(held)
+        lock, sure = held.lock, "is locked" if held.is_sure else "is locked, perhaps by this person,"
+        words: Phrase = ("since ", lock.created, " by ", *facts.who(lock), ", for ", *facts.operation(lock))
+        yield Fact(f"{held.state.name} {sure}", (*words, " (", *held.source, ")."), Icon.LOCKED)
     if len(locks) > _LOCKS:
         yield Fact("", (f"… and {len(locks) - _LOCKS} more locks.",))
     if report.unknown:
         counted = "1 more lock" if report.unknown == 1 else f"{report.unknown} more locks"
-        yield Fact("Not looked up:", (f"whose {counted} may be. Ask with ", command("who STATE"), "."), Mark.UNKNOWN)
+        yield Fact("Not looked up:", (f"whose {counted} may be. Ask with ", command("who STATE"), "."), Icon.UNKNOWN)
     if report.unread:
         counted = "1 state" if report.unread == 1 else f"{report.unread} states"
-        yield Fact("Not read:", (f"the lock of {counted}.",), Mark.UNKNOWN)
-
-
-def _held(held: HeldLock) -> Fact:
-    lock = held.lock
-    words: Phrase = ("since ", lock.created, " by ", *facts.who(lock), ", for ", *facts.operation(lock))
-    sure = "is locked" if held.is_sure else "is locked, perhaps by this person,"
-    return Fact(f"{held.state.name} {sure}", (*words, " (", *held.source, ")."), Mark.LOCKED)
+        yield Fact("Not read:", (f"the lock of {counted}.",), Icon.UNKNOWN)
