@@ -15,7 +15,7 @@ from bot.core.record.incident import Incident
 from bot.core.record.redact import redact
 from bot.core.reports.report import Notice
 from bot.errors import NotPermitted
-from bot.slack.render import help_message
+from bot.slack.render.page import help_message
 from bot.usecases.kill import ask as kill_job
 from bot.usecases.look import status as looking
 from bot.usecases.look.home import locked_now

@@ -13,7 +13,7 @@ from bot.core.record.revision import Marking
 from bot.core.reports.button import ButtonValue
 from bot.core.reports.report import Corrected, TimelineReport
 from bot.errors import NotPermitted, UpstreamError
-from bot.slack.render import edited_message, marked_message
+from bot.slack.render.correction import edited_message, marked_message
 from bot.usecases.record import correct, pages
 from bot.usecases.record.rights import check_may_write
 from bot.usecases.world import World

@@ -26,7 +26,7 @@ def local(at: datetime, zone: tzinfo) -> datetime:
         return at
 
 
-def web_page(url: object) -> str | None:
+def linkable(url: object) -> str | None:
     """The URL, if it may be linked: http or https, with a host, and without a name or password before it."""
     if not isinstance(url, str) or not _URL.fullmatch(url):
         return None

@@ -86,43 +86,17 @@ class SlackDirectory:
         return await self._ask("looking up a channel", call, _channel)
 
     async def is_in_channel(self, user_id: str, channel_id: str) -> Observation[bool]:
-        at = self._clock.now()
-        try:
-            async with asyncio.timeout(self._paging):
-                async for page in self._pages(channel_id):
-                    if not isinstance(page, Found):
-                        return page
-                    if user_id in page.value:
-                        return Found(value=True, at=at)
-        except TimeoutError:
-            return self._too_slow(at)
-        return Found(value=False, at=at)
+        at, roll = self._clock.now(), await self._roll(channel_id, within=self._paging, wanted=user_id)
+        is_there = user_id in roll.ids
+        return Found(is_there, at) if is_there or roll.missing is None else roll.missing
 
     async def members(self, channel_id: str) -> Observation[tuple[str, ...]]:
-        at, ids = self._clock.now(), list[str]()
-        try:
-            async with asyncio.timeout(self._paging):
-                async for page in self._pages(channel_id):
-                    if not isinstance(page, Found):
-                        return page
-                    ids.extend(page.value)
-        except TimeoutError:
-            return self._too_slow(at)
-        return Found(tuple(dict.fromkeys(ids)), at)
+        at, roll = self._clock.now(), await self._roll(channel_id, within=self._paging)
+        return Found(roll.ids, at) if roll.missing is None else roll.missing
 
     async def roll(self, channel_id: str, *, within: float) -> Roll:
         """As many of a channel's members as are read within so many seconds. An answer of 429 ends it."""
-        ids = list[str]()
-        try:
-            async with asyncio.timeout(within):
-                async for page in self._pages(channel_id):
-                    if not isinstance(page, Found):
-                        return Roll(tuple(dict.fromkeys(ids)), page)
-                    ids.extend(page.value)
-        except TimeoutError:
-            detail = f"Slack did not give all members of the channel within {within:g} s"
-            return Roll(tuple(dict.fromkeys(ids)), Unseen(SYSTEM, Trouble.TIMED_OUT, detail, self._clock.now()))
-        return Roll(tuple(dict.fromkeys(ids)))
+        return await self._roll(channel_id, within=within)
 
     async def group_members(self, group_ids: Sequence[str]) -> Observation[tuple[str, ...]]:
         at = self._clock.now()
@@ -175,6 +149,24 @@ class SlackDirectory:
         call = partial(self._client.usergroups_users_list, usergroup=group_id)
         return await self._ask(f"reading the user group {group_id}", call, lambda answer: tuple(answer["users"]))
 
+    async def _roll(self, channel_id: str, *, within: float, wanted: str = "") -> Roll:
+        """The members, up to the page that has the wanted one."""
+        at, ids = self._clock.now(), dict[str, None]()
+        missing: NotFound | Unseen | None = None
+        try:
+            async with asyncio.timeout(within):
+                async for page in self._pages(channel_id):
+                    if not isinstance(page, Found):
+                        missing = page
+                        break
+                    ids |= dict.fromkeys(page.value)
+                    if wanted in ids:
+                        break
+        except TimeoutError:
+            detail = f"Slack did not give all members of the channel within {within:g} s"
+            missing = Unseen(SYSTEM, Trouble.TIMED_OUT, detail, at)
+        return Roll(tuple(ids), missing)
+
     async def _pages(self, channel_id: str) -> AsyncIterator[Observation[tuple[str, ...]]]:
         """The pages of a channel's members up to the last one, or up to the first that could not be read."""
         cursor: str | None = None
@@ -211,10 +203,6 @@ class SlackDirectory:
                 log.warning("slack.unseen", doing=doing, trouble=failed.trouble.value, code=failed.code)
             return failed
         return response.data if isinstance(response.data, dict) else {}
-
-    def _too_slow(self, at: datetime) -> Unseen:
-        detail = f"Slack did not give all members of the channel within {self._paging:g} s"
-        return Unseen(SYSTEM, Trouble.TIMED_OUT, detail, at)
 
     def _member(self, user: Json) -> Member:
         profile = user.get("profile") or {}

@@ -13,13 +13,11 @@ from threading import Lock
 from bot.core.account.values import Account
 from bot.export.chart.draw import POINTS_AN_INCH, drawn
 from bot.export.chart.layout import plan
-from bot.export.chart.plan import Plan, RowLimits, Size
+from bot.export.chart.plan import RowLimits, Size
 from bot.export.chart.rows import told
 from bot.export.chart.svg import page_svg
 from bot.export.files import drafted
 from bot.export.material import Material
-
-__all__ = ["Plan", "Size", "chart_svg", "plan", "text_alternative", "write_png"]
 
 _SCALE = 2.25
 """Pixels of a picture for each unit of its plan: sharp on screens that show it at half its size."""

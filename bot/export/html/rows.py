@@ -15,7 +15,7 @@ from bot.core.record.evidence import FindingFacts
 from bot.core.record.facts import findings_of
 from bot.core.record.revision import Change, Shown
 from bot.core.record.timeline import Entry, Kind, canonical, stamp
-from bot.export.html.text import LINK_REL, Pen, is_linkable, link, marked_up, recorded_text, visible
+from bot.export.html.text import LINK_REL, Pen, link, marked_up, recorded_text, visible, web_page
 
 PORTION = 100
 """Rows that a browser lays out together, once they come near."""
@@ -183,7 +183,7 @@ def _row(shown: Shown, pen: Pen, room: int) -> EntryRow:
 def _page(facts: Mapping[str, object]) -> Markup | None:
     """Where the entry came from: the message, or the ticket."""
     for name, words in (("permalink", "Message in Slack"), ("ticket", "Ticket"), ("url", "Page")):
-        if is_linkable(facts.get(name)):
+        if web_page(facts.get(name)):
             return link(facts[name], words)
     return None
 
@@ -211,7 +211,7 @@ def _apart_from(findings: Sequence[FindingFacts], facts: Mapping[str, object]) -
 
 
 def _fact(name: str, value: str) -> str:
-    said = f"\x03{value}\x04{value}\x05" if value.startswith("http") and is_linkable(value) else visible(value)
+    said = f"\x03{value}\x04{value}\x05" if value.startswith("http") and web_page(value) else visible(value)
     return f"{visible(name)}: {said}"
 
 

@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from bot.core.phrase import Linked, Part, Person, Phrase, Quoted, duration, one_line
 from bot.core.record.redact import redact
-from bot.export.values import local, web_page
+from bot.export.values import linkable, local
 
 COLOURS = 8
 """Person chips come in this many colours. The name is what tells people apart."""
@@ -53,12 +53,14 @@ def visible(said: str) -> str:
 def link(url: object, shown: object) -> Markup:
     """A link; the words alone where the URL may not be linked or has a secret in it."""
     words = _BDI.format(text(shown))
-    return _LINK.format(url, words) if is_linkable(url) else words
-
-
-def is_linkable(url: object) -> bool:
     page = web_page(url)
-    return page is not None and redact(page) == page
+    return words if page is None else _LINK.format(page, words)
+
+
+def web_page(url: object) -> str | None:
+    """The URL, if it may be linked and has no secret in it."""
+    page = linkable(url)
+    return page if page is not None and redact(page) == page else None
 
 
 @dataclass(frozen=True, slots=True)

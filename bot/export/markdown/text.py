@@ -14,7 +14,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from bot.core.phrase import Linked, Part, Person, Phrase, duration, instant, one_line
-from bot.export.values import web_page
+from bot.export.values import linkable
 
 LONGEST = 5_000
 """Characters of one entry that are shown."""
@@ -57,7 +57,7 @@ def linked(words: object, url: object) -> Markup:
 
 def address(url: object) -> str | None:
     """The URL of a web page, spelled so that it ends no link; None for everything else."""
-    page = web_page(url)
+    page = linkable(url)
     return None if page is None else quote(page, safe=_KEPT_IN_ADDRESS)
 
 

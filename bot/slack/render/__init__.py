@@ -23,40 +23,17 @@ from bot.core.reports.unlock import UnlockReport
 from bot.core.reports.who import UserReport, WhoReport
 from bot.ports.messenger import Message, Report
 from bot.slack.render.alert import alerts_message
-from bot.slack.render.correction import edited_message, marked_message
 from bot.slack.render.exported import exported_message
 from bot.slack.render.followups import followups_message
 from bot.slack.render.kill import kill_message
 from bot.slack.render.owner import letter_message, nudge_message
-from bot.slack.render.page import help_message, notice_message
+from bot.slack.render.page import notice_message
 from bot.slack.render.status import overview_message, status_message
 from bot.slack.render.step import step_message
 from bot.slack.render.timeline import timeline_message
 from bot.slack.render.unlock import unlock_message
 from bot.slack.render.waiting import queue_message, watch_message
 from bot.slack.render.who import user_message, who_message
-
-__all__ = [
-    "alerts_message",
-    "edited_message",
-    "exported_message",
-    "followups_message",
-    "help_message",
-    "kill_message",
-    "letter_message",
-    "marked_message",
-    "message_of",
-    "notice_message",
-    "nudge_message",
-    "overview_message",
-    "queue_message",
-    "status_message",
-    "timeline_message",
-    "unlock_message",
-    "user_message",
-    "watch_message",
-    "who_message",
-]
 
 _RENDERERS: Mapping[type, Callable[[Any], Message]] = {
     Bulletin: alerts_message,

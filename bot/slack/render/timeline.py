@@ -86,7 +86,7 @@ def _edited(shown: Shown) -> str:
 
 def _choices(report: TimelineReport, shown: Shown) -> Sequence[tuple[str, ButtonValue]]:
     """Each with the entry and where its page ends, so that the page can be shown again."""
-    key = ("No key moment", Marking.NOT_KEY) if shown.is_key else ("Icon as key moment", Marking.KEY)
+    key = ("No key moment", Marking.NOT_KEY) if shown.is_key else ("Mark as key moment", Marking.KEY)
     before = str(int(report.newer) + 1) if report.newer else ""
     return [
         (label, _value(report, f"{what}.{shown.entry.id}.{report.size}.{before}"))

@@ -48,11 +48,8 @@ from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.core.reports.who import HeldLock, StandIn, StandIns, UserReport, WhoReport
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
 from bot.slack.render import (
-    edited_message,
-    help_message,
     kill_message,
     letter_message,
-    marked_message,
     notice_message,
     overview_message,
     status_message,
@@ -61,7 +58,9 @@ from bot.slack.render import (
     user_message,
     who_message,
 )
+from bot.slack.render.correction import edited_message, marked_message
 from bot.slack.render.modal import EditForm, edit_view, failed_view
+from bot.slack.render.page import help_message
 from bot.slack.render.plain import overview_lines, status_lines, to_json, who_lines
 from tests.worlds.slack.blocks import view_faults
 

@@ -35,7 +35,6 @@ from bot.core.reports.unlock import UnlockReport
 from bot.core.reports.who import HeldLock, StandIn, StandIns, UserReport, WhoReport
 from bot.core.run import Conclusion, Phase, Switched, SwitchResult
 from bot.slack.render import (
-    help_message,
     kill_message,
     letter_message,
     notice_message,
@@ -46,6 +45,7 @@ from bot.slack.render import (
     user_message,
     who_message,
 )
+from bot.slack.render.page import help_message
 
 
 def actions(message):

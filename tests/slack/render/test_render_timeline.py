@@ -9,7 +9,8 @@ from bot.core.record.incident import Incident
 from bot.core.record.revision import Change, Marking, Revisions, Shown
 from bot.core.record.timeline import Entry
 from bot.core.reports.report import Corrected, TimelineReport
-from bot.slack.render import edited_message, marked_message, timeline_message
+from bot.slack.render import timeline_message
+from bot.slack.render.correction import edited_message, marked_message
 from bot.slack.render.modal import LONGEST_INPUT, EditForm, edit_view, failed_view, loading_view
 from tests.worlds.slack.blocks import view_faults
 
