@@ -29,8 +29,8 @@ class RunSource(Protocol):
         as the list tells it: without jobs. Runs that are going on now are always among them.
 
         An incomplete list is never `Found`: if a page or too much of the history could not be read, it is `Unseen`.
-        One exception: of a GitHub workflow with 1,000 runs or more in 65 days, a run created more than three days
-        before `since` that is completed by now (a re-run, or a run that took days) is not among them.
+        One exception: of a GitHub workflow with more than 4,000 runs in 65 days, a run created more than three days
+        before `since` that is completed by now (a re-run, or a run that took days) and was never seen going on.
         """
         ...
 

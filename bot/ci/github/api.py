@@ -118,6 +118,14 @@ class GitHubApi:
         newer, again = await both(self._read_on(path, about, params, since=young, guess=guess), still_open())
         return list({**first, **newer, **again}.values())
 
+    async def completed_runs(
+        self, path: str, about: str, params: Mapping[str, str], *, since: datetime, until: datetime
+    ) -> list[Json]:
+        """The completed runs of a workflow created in this time. Raises Failed (too much) beyond 40 pages of them."""
+        asked = {**params, "status": "completed"}
+        found = await self._read_on(path, about, asked, since=since, until=_stamp(until), guess=_FILTERED_PAGES)
+        return list(found.values())
+
     async def _shown(self, path: str, about: str, params: Mapping[str, str], *, guess: int) -> dict[int, Json]:
         """A filtered list that GitHub shows whole. Raises Failed (too much) for a longer one."""
         cap = _FILTERED_PAGES * self._per_page - 1
@@ -131,9 +139,10 @@ class GitHubApi:
         return found
 
     async def _read_on(
-        self, path: str, about: str, params: Mapping[str, str], *, since: datetime | None, guess: int
+        self, path: str, about: str, params: Mapping[str, str], *, since: datetime | None, guess: int, until: str = ""
     ) -> dict[int, Json]:
-        """Every run created at or after `since`, if that is given. Raises Failed (too much) beyond 40 pages of them.
+        """Every run created at or after `since` and up to `until`, if those are given. Raises Failed (too much) beyond
+        40 pages of them.
 
         GitHub shows at most 1,000 of a filtered list, newest first, so the range is read on from the oldest run
         that was shown.
@@ -141,7 +150,7 @@ class GitHubApi:
         per_page = self._per_page
         cap = _MOST_PAGES * per_page
         found: dict[int, Json] = {}
-        total, until = 0, ""
+        total = 0
         while True:
             part, part_total = await self._listing(
                 path,

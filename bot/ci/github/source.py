@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from bot.ci.ends import without_jobs
 from bot.ci.frame import LOG, mine
 from bot.ci.github.api import PER_PAGE, SYSTEM, GitHubApi
+from bot.ci.github.old import OldRuns
 from bot.ci.github.runs import completed, pipeline_of, run_from, same_repo, workflow_of
 from bot.ci.github.urls import run_in
 from bot.core.evidence import Offset
@@ -29,8 +30,8 @@ from bot.ports.clock import Clock
 # A run may be re-run until 30 days after its first start, and each attempt may last 35 days, waiting included:
 # https://docs.github.com/en/actions/reference/limits and .../manage-workflow-runs/re-run-workflows-and-jobs
 _FARTHEST_BACK = timedelta(days=30 + 35)
-# Of a workflow with too many runs to read that far back, the completed ones are read from here on. What that leaves out
-# has ended by GitHub's word: a re-run of an older run, or a run of more than three days.
+# Of a workflow with too many runs to read that far back, the completed ones are read from here on at every look, and
+# the older ones once for a lock: bot/ci/github/old.py.
 _YOUNG = timedelta(days=3)
 _FIRST_GUESS = 2
 _MOST_GUESSED = 10
@@ -69,6 +70,7 @@ class GitHubActions:
         self._api = GitHubApi(base_url, token, token_name, clock, self.limits, per_page, http)
         self._guesses: dict[Pipeline, int] = {}
         self._busy: set[Pipeline] = set()
+        self._old = OldRuns()
 
     def ref_from_url(self, url: str) -> RunRef | None:
         found = run_in(url, self._base_url)
@@ -153,7 +155,17 @@ class GitHubActions:
             self._busy.discard(pipeline)
             return few
         self._busy.add(pipeline)
-        return await self._api.open_and_young_runs(path, about, params, far=far, young=since - _YOUNG, guess=guess)
+        young = since - _YOUNG
+        listed = await self._api.open_and_young_runs(path, about, params, far=far, young=young, guess=guess)
+        return listed + await self._old.ended(
+            pipeline,
+            listed,
+            since=since,
+            young=young,
+            now=self.clock.now(),
+            read=lambda run_id: self._api.client.get_object(f"{_repo_path(pipeline)}/actions/runs/{run_id}", about),
+            read_all=lambda: self._api.completed_runs(path, about, params, since=far, until=young),
+        )
 
     async def _jobs(self, ref: RunRef) -> list[Json] | str:
         """The jobs of all attempts, or why they could not be read."""

@@ -236,7 +236,9 @@ async def test_of_a_busy_workflow_all_runs_of_the_last_days_are_listed_once(busy
         assert ids(await busy.runs(update, since=ago(hours=3))) == [*young, since_long.id]
 
 
-async def test_of_a_busy_workflow_a_re_run_of_an_old_run_is_listed_until_it_has_completed(busy, github, update):
+async def test_of_a_busy_workflow_a_re_run_of_an_old_run_is_listed_with_its_end_once_it_has_completed(
+    busy, github, update
+):
     old = github.runs.start_run(REPO, "dependency-update.yml", at=ago(days=20))
     github.runs.finish(old.id, "failure", at=ago(days=20))
     github.runs.rerun(old.id, at=ago(hours=1))
@@ -244,7 +246,26 @@ async def test_of_a_busy_workflow_a_re_run_of_an_old_run_is_listed_until_it_has_
     github.runs.finish(old.id, at=ago(minutes=1))
 
     assert ids(running) == [old.id]
-    assert ids(await busy.runs(update, since=ago(hours=3))) == []
+    (ended,) = value(await busy.runs(update, since=ago(hours=3)))
+    assert (int(ended.ref.id), ended.phase, ended.ended_at) == (old.id, Phase.ENDED, ago(minutes=1))
+    github.runs.rerun(old.id, at=ago(seconds=30))
+    assert [run.phase for run in value(await busy.runs(update, since=ago(hours=3)))] == [Phase.RUNNING]
+
+
+async def test_of_a_busy_workflow_a_re_run_that_completed_before_anybody_looked_is_listed_with_its_end(
+    github, make_source, update
+):
+    github.most_shown = 10
+    for hour in range(25):
+        old = github.runs.start_run(REPO, "dependency-update.yml", at=ago(days=10, hours=hour))
+        github.runs.finish(old.id, at=ago(days=10, hours=hour))
+    github.runs.rerun(old.id, at=ago(minutes=9))
+    github.runs.finish(old.id, "failure", at=ago(minutes=1))
+
+    for source in [make_source(per_page=1)] * 2:
+        (ended,) = value(await source.runs(update, since=ago(hours=3)))
+        assert (int(ended.ref.id), ended.phase, ended.ended_at) == (old.id, Phase.ENDED, ago(minutes=1))
+    assert value(await make_source(per_page=1).runs(update, since=ago(seconds=30))) == ()
 
 
 async def test_of_a_busy_workflow_a_run_that_changed_status_between_two_lists_is_listed(busy, github, update):
