@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 from bot.core.evidence import Found, Observation, Offset, Trouble
 from bot.core.joblog.reader import LogReader
-from bot.core.joblog.values import JobLog
+from bot.core.joblog.values import JobLog, LogEnd
 from bot.core.run import Cancelled, CancelResult, Conclusion, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
 from bot.http.client import Absent, Failed, Limits, Portion, observe, slow
 from bot.ports.clock import Clock
@@ -25,6 +25,7 @@ V = TypeVar("V")
 
 _MOST_REMEMBERED = 5000
 _LATE_LINES = timedelta(minutes=2)
+_WROTE_ALL = frozenset({Conclusion.SUCCESS, Conclusion.FAILED})
 LOG = Portion(head=7 * 1024 * 1024, tail=1024 * 1024)
 """How much of a job's log is read. A lock is taken early, and how a job ended is said at the end."""
 
@@ -115,7 +116,9 @@ class Source:
 
         async def read() -> JobLog:
             reader, is_read = await self.ci.log(run, job)
-            return reader.close(is_whole=is_read and _is_complete(job))
+            log = reader.close(is_whole=is_read and job.conclusion in _WROTE_ALL, is_read=is_read and _is_over(job))
+            # what was broken off has arrived whole if the log has its own last words
+            return replace(log, is_whole=log.is_whole or (log.is_read and log.end is LogEnd.REPORTED))
 
         seen = await self._observe(read)
         if isinstance(seen, Found) and self._grows_no_more(job):
@@ -124,9 +127,7 @@ class Source:
 
     def _grows_no_more(self, job: Job) -> bool:
         """Systems may still take in lines for a moment after they call a job ended."""
-        if job.phase is not Phase.ENDED or job.ended_at is None or job.conclusion in {None, Conclusion.LOST}:
-            return False
-        return job.ended_at < self.ci.clock.now() - _LATE_LINES
+        return _is_over(job) and job.ended_at is not None and job.ended_at < self.ci.clock.now() - _LATE_LINES
 
     def ref_from_url(self, url: str) -> RunRef | None:
         return self.ci.ref_from_url(url)
@@ -173,12 +174,8 @@ class Source:
         return replace(seen, offset=self.ci.offset) if isinstance(seen, Found) else seen
 
 
-def _is_complete(job: Job) -> bool:
-    """Whether a log that was read to its last byte has all that the job wrote.
-
-    What was cut off, or given up, may have said more than arrived.
-    """
-    return job.phase is Phase.ENDED and job.conclusion in {Conclusion.SUCCESS, Conclusion.FAILED}
+def _is_over(job: Job) -> bool:
+    return job.phase is Phase.ENDED and job.conclusion not in {None, Conclusion.LOST}
 
 
 def going_on_since(since: datetime, runs: Iterable[Run]) -> list[Run]:

@@ -321,6 +321,17 @@ async def test_a_log_without_a_line_of_terraform_s_at_work_shows_nothing(world):
     assert (log.work, log.refused, log.end is LogEnd.DECLARED) == ((), (), False)
 
 
+async def test_only_the_log_of_a_job_that_ended_in_order_can_say_that_terraform_never_ran(world):
+    ended, broken_off = (
+        written(world, "+ npm test", conclusion=end) for end in (Conclusion.FAILED, Conclusion.CANCELLED)
+    )
+
+    first, second = [value(await log_of(world, run_id)) for run_id in (ended, broken_off)]
+
+    assert (first.is_whole, first.is_read) == (True, True)
+    assert second.is_whole == (second.end is LogEnd.REPORTED)
+
+
 async def test_a_log_that_is_not_kept_is_not_found(world):
     run = await full(world, world.start(ago(minutes=5)))
     strange = replace(run, ref=RunRef(run.ref.pipeline, "99999999", ""), title="")

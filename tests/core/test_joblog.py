@@ -238,6 +238,7 @@ def test_of_several_directories_nothing_is_shown_that_does_not_name_its_state():
 def test_the_head_of_a_log_names_the_machine(line, machine):
     assert logged([line]).machine == machine
     assert logged([line]).only_machine == machine
+    assert read([line], is_whole=False).only_machine is None
     assert logged(["$ ./build.sh", line]).machine is None
 
 

@@ -76,13 +76,14 @@ class LogReader:
         """Whether Terraform was seen at work in it, and nothing says when."""
         return self._has_worked and not self._work
 
-    def close(self, *, is_whole: bool) -> JobLog:
-        """What the log says. `is_whole`: of a job that is over, nothing of it is missing at its end."""
+    def close(self, *, is_whole: bool, is_read: bool = False) -> JobLog:
+        """What the log says, as far as it was read: see `JobLog` for what the two mean."""
         for line in self._lines.close():
             self.line(line)
         is_too_much = len(self._work) >= _MOST or len(self._refused) >= _MOST
         return JobLog(
             machine=self._machine,
+            is_read=(is_read or is_whole) and not self._has_gap and not self._lines.is_cut,
             is_whole=is_whole and not self._has_gap and not self._lines.is_cut,
             ran_terraform=self._ran or self._has_worked,
             without_lock=self._without_lock,

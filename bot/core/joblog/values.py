@@ -59,11 +59,12 @@ class JobLog:
     """What the log of one job in one attempt says.
 
     `machine` is the host name that the log's head prints; a runner's or agent's own name is none. `elsewhere`: the job
-    ran commands that may have had another host name (`docker run`, `ssh`). `is_whole`: read from its first byte to its
-    last, of a job that is over. `ran_terraform`: Terraform is named anywhere in it. `without_lock`: so is
-    `-lock=false`, and then the log proves nothing about a lock. `has_worked`: Terraform was at work in it, with or
-    without times. `has_several`: it works in several directories or units, each with a state of its own.
-    `kept` are the IDs of locks that Terraform said it had and could not release.
+    ran commands that may have had another host name (`docker run`, `ssh`). `is_read`: read from its first byte to its
+    last, of a job that is over and was not lost; `is_whole`: and nothing that the job wrote can be missing.
+    `ran_terraform`: Terraform is named anywhere in it. `without_lock`: so is `-lock=false`, and then the log proves
+    nothing about a lock. `has_worked`: Terraform was at work in it, with or without times. `has_several`: it works in
+    several directories or units, each with a state of its own. `kept` are the IDs of locks that Terraform said it had
+    and could not release.
     """
 
     machine: str | None = None
@@ -77,6 +78,7 @@ class JobLog:
     has_worked: bool = False
     has_several: bool = False
     kept: tuple[str, ...] = ()
+    is_read: bool = False
 
     @property
     def never_ran_terraform(self) -> bool:
@@ -85,7 +87,7 @@ class JobLog:
     @property
     def only_machine(self) -> str | None:
         """The host name that everything in this job had; None where that is not known."""
-        return self.machine if self.is_whole and not self.elsewhere else None
+        return self.machine if (self.is_read or self.is_whole) and not self.elsewhere else None
 
     def was_refused(self, lock_id: str) -> bool:
         """Whether the job's Terraform wanted this lock while another held it. It then is not the holder."""
