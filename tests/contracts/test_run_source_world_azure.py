@@ -13,6 +13,7 @@ from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Pipeline
 from tests.worlds.ci.azure import AzureStandIn
 
+LACKS = {"tails"}
 PROJECT = "infra"
 WORDS = {
     Conclusion.SUCCESS: {"result": "succeeded"},
