@@ -221,6 +221,14 @@ def test_a_job_that_was_given_up_with_an_open_step_is_lost(result):
     assert job(step_body(), result=result).conclusion is Conclusion.LOST
 
 
+@pytest.mark.parametrize("result", ["failed", "canceled", "succeeded"])
+def test_a_job_with_a_step_that_was_abandoned_is_lost_and_its_twin_is_not(result):
+    abandoned, ended = (job(step_body(state="completed", result=how), result=result) for how in ("abandoned", "failed"))
+
+    assert (abandoned.phase, abandoned.conclusion) == (Phase.ENDED, Conclusion.LOST)
+    assert ended.conclusion is not Conclusion.LOST
+
+
 def test_a_step_that_was_never_begun_does_not_keep_its_job_open():
     seen = job(step_body(state="pending"))
 
