@@ -134,7 +134,12 @@ async def test_a_shell_that_dies_of_a_signal_does_not_end_the_terraform_below_it
     assert await stage.lock_stands()
     os.kill(binary, signal.SIGTERM)
 
-    # Terraform stops gracefully: it ends its provisioner, saves the state and releases its own lock
+    # Terraform stops gracefully, saves the state and releases its own lock; what its provisioner started lives on
+    await scene.until(lambda: binary not in below(applying.pid))
+    assert applying.returncode is None
+    for pid in below(applying.pid):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     assert await asyncio.wait_for(applying.wait(), 60) == -signal.SIGTERM
     assert not await stage.lock_stands()
 
