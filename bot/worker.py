@@ -16,12 +16,12 @@ import structlog
 from docket import Docket, ExponentialRetry, Perpetual, Retry, Worker
 from redis.exceptions import RedisError
 
+from bot.core.instants import stamp
 from bot.core.phrase import Quoted
-from bot.core.record.timeline import stamp
 from bot.core.reports.report import Notice
 from bot.errors import JournalAway, Passing, TflockError, UpstreamError
 from bot.usecases.decide import approval
-from bot.usecases.decide.requests import find_kill, find_unlock
+from bot.usecases.decide.requests import KILLS, UNLOCKS
 from bot.usecases.export import deliver, export, followups, tickets
 from bot.usecases.kill import carry_out
 from bot.usecases.lease import Busy
@@ -58,13 +58,13 @@ ChannelThread: TypeAlias = tuple[str, str]
 
 
 async def _with_unlock(world: World, request: str) -> ChannelThread:
-    found = await find_unlock(world, request)
-    return ("", "") if found is None else (found[0].channel, found[0].ts or found[0].thread)
+    found = await UNLOCKS.get(world, request)
+    return ("", "") if found is None else (found.request.channel, found.request.ts or found.request.thread)
 
 
 async def _with_kill(world: World, request: str) -> ChannelThread:
-    found = await find_kill(world, request)
-    return ("", "") if found is None else (found[0].channel, found[0].ts or found[0].thread)
+    found = await KILLS.get(world, request)
+    return ("", "") if found is None else (found.request.channel, found.request.ts or found.request.thread)
 
 
 async def _in_incident(world: World, incident_id: str) -> ChannelThread:
@@ -189,7 +189,7 @@ def _with_second_try(url: str) -> str:
 
 
 class DocketJobs:
-    """`bot.ports.jobs.Jobs` on pydocket. Not connected (yet), or Redis gone: JournalAway."""
+    """`bot.ports.Jobs` on pydocket. Not connected (yet), or Redis gone: JournalAway."""
 
     def __init__(self, docket: Docket) -> None:
         self._docket = docket

@@ -16,6 +16,7 @@ from bot.core.nearest import did_you_mean
 from bot.core.phrase import Phrase, Quoted
 from bot.core.reports.report import Notice
 from bot.errors import Denied, JournalAway, NotPermitted, Throttled, UnknownState, UpstreamError
+from bot.usecases.shelf import Handled, Shelf
 from bot.usecases.world import World
 from handlers.asker import Asker, answer
 
@@ -24,6 +25,7 @@ log = structlog.get_logger()
 REMEMBER = timedelta(minutes=10)
 """How long a delivery is remembered: Slack's last retry comes after about five minutes."""
 
+_DELIVERED = Shelf("delivered", Handled, REMEMBER)
 _MOST_NAMED = 20
 _AT_WORK = timedelta(seconds=45)
 _UNCHANGED = "Nothing was changed, and no lock was touched."
@@ -61,11 +63,10 @@ class Boundary:
         """A delivery at work holds a short lease, so that a retry after a crash is not lost."""
         if not asker.delivery:
             return True
-        records = self._world.records
         try:
-            if await records.get("delivered", asker.delivery) is not None:
+            if await _DELIVERED.get(self._world, asker.delivery) is not None:
                 return False
-            return await records.once("delivery", asker.delivery, ttl=_AT_WORK)
+            return await self._world.records.once("delivery", asker.delivery, ttl=_AT_WORK)
         except JournalAway:
             return True
 
@@ -73,7 +74,7 @@ class Boundary:
         if not asker.delivery:
             return
         try:
-            await self._world.records.put("delivered", asker.delivery, {"done": "yes"}, ttl=REMEMBER)
+            await _DELIVERED.put(self._world, asker.delivery, Handled())
         except JournalAway:
             log.warning("delivery.not_remembered")
 

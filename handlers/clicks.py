@@ -10,16 +10,14 @@ from bot.core.people import OwnerSays
 from bot.core.phrase import Linked, Phrase
 from bot.core.reports.alert import AlertKind
 from bot.core.reports.button import ButtonValue, parse_button
-from bot.core.reports.kill import KillRequest
 from bot.core.reports.report import Notice
-from bot.core.reports.unlock import UnlockRequest
 from bot.errors import NotPermitted
 from bot.slack.render.followups import FILE
 from bot.slack.render.step import ARM
 from bot.slack.render.timeline import EDIT, ENTRY, NEWER, OLDER
 from bot.slack.render.waiting import CHECK, STOP, WATCH
 from bot.usecases.decide import approval
-from bot.usecases.decide.requests import find_kill, find_unlock
+from bot.usecases.decide.requests import KILLS, UNLOCKS, KillRecord, UnlockRecord
 from bot.usecases.export import tickets
 from bot.usecases.kill import ask as kill_job
 from bot.usecases.look.status import Question, status, tell_owner
@@ -36,9 +34,9 @@ from handlers.typed import values
 
 OnClick: TypeAlias = Callable[[World, ButtonValue, Asker], Awaitable[str]]
 """Carries a click out. Returns the outcome for the metrics, or raises for the boundary."""
-Find: TypeAlias = Callable[[World, str], Awaitable[tuple[UnlockRequest | KillRequest, Mapping[str, Any]] | None]]
+Find: TypeAlias = Callable[[World, str], Awaitable[UnlockRecord | KillRecord | None]]
 
-_REQUESTS: Mapping[str, Find] = {"unlock": find_unlock, "kill": find_kill}
+_REQUESTS: Mapping[str, Find] = {"unlock": UNLOCKS.get, "kill": KILLS.get}
 
 
 async def run(world: World, action: Mapping[str, Any], asker: Asker) -> str:
@@ -55,7 +53,7 @@ async def _check(world: World, action_id: str, value: ButtonValue) -> None:
     """A button is for the state and the lock of its request, and for no other."""
     find = _REQUESTS.get(action_id.partition(".")[0])
     found = None if find is None else await find(world, value.request)
-    if found is not None and (found[0].state, found[0].lock_id) != (value.state, value.lock_id):
+    if found is not None and (found.request.state, found.request.lock_id) != (value.state, value.lock_id):
         raise NotPermitted("This button was made for another lock. Nothing was changed; ask again with /tflock.")
 
 

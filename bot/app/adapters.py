@@ -34,7 +34,7 @@ from bot.usecases.world import State
 
 
 class SystemClock:
-    """`bot.ports.clock.Clock` on this machine's clock."""
+    """`bot.ports.Clock` on this machine's clock."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)

@@ -15,11 +15,12 @@ from pathlib import Path
 from bot.app.wiring import VAR, with_redis
 from bot.cli.frame import FAILED, OK, WRONG, complain, output
 from bot.config.settings import Config
+from bot.core.instants import stamp
 from bot.core.nearest import did_you_mean
 from bot.core.phrase import instant, one_line
 from bot.core.record.incident import Incident
 from bot.core.record.revision import Revisions, Shown
-from bot.core.record.timeline import Entry, stamp
+from bot.core.record.timeline import Entry
 from bot.errors import ChainBroken, JournalAway
 from bot.export.exporter import ALWAYS, WRITERS, write_all
 from bot.export.gather import gathered, gathered_file

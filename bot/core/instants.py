@@ -1,4 +1,4 @@
-"""Sums of instants that cannot overflow: a lock may carry Go's zero time, and a broken clock tells any other."""
+"""Instants as texts, and sums of them that cannot overflow: a lock may carry Go's zero time, and a broken clock any."""
 
 from __future__ import annotations
 
@@ -14,3 +14,8 @@ def shifted(at: datetime, span: timedelta) -> datetime:
         return at + span
     except OverflowError:
         return _LAST if span > timedelta(0) else _FIRST
+
+
+def stamp(at: datetime) -> str:
+    """An instant as the timeline spells it: ISO 8601, UTC, microseconds, `Z`."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -20,11 +20,11 @@ class Records(Protocol):
         key: str,
         changes: Mapping[str, Any],
         *,
-        only_if: tuple[str, Sequence[str]] | None = None,
+        only_if: tuple[str, Sequence[object]] | None = None,
     ) -> dict[str, Any] | None:
         """Sets some fields of a record at once and returns all of it; None (and no change) if it is not there.
 
-        `only_if` is a field with the texts that it may have now; with any other it changes nothing and returns None.
+        `only_if` is a field with what it may hold now; with anything else it changes nothing and returns None.
         """
         ...
 

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from bot.core.instants import stamp
 from bot.core.record.incident import Incident
-from bot.core.record.timeline import GENESIS, Draft, Entry, body_of, link, read_body, recordable, stamp
+from bot.core.record.timeline import GENESIS, Draft, Entry, body_of, link, read_body, recordable
 from bot.errors import ChainBroken, JournalAway
 from bot.ports.clock import Clock
 from bot.ports.journal import Appended

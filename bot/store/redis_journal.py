@@ -13,11 +13,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from bot.core.instants import stamp
 from bot.core.phrase import one_line
 from bot.core.record.facts import IncidentClosed, IncidentOpened, IncidentRenamed, IncidentReopened, draft_of
 from bot.core.record.incident import Incident, closing_key, incident_id, is_safe_id, opening_key
 from bot.core.record.revision import CORRECTIONS
-from bot.core.record.timeline import Draft, Entry, clean_text, stamp
+from bot.core.record.timeline import Draft, Entry, clean_text
 from bot.errors import ChainBroken, JournalAway, NotPermitted
 from bot.ports.clock import Clock
 from bot.ports.journal import Appended
@@ -37,7 +38,7 @@ _DIGITS = 16
 
 
 class RedisJournal:
-    """`bot.ports.journal.Journal`. What Redis does not do in time is JournalAway, never an error of redis-py."""
+    """Implements `bot.ports.Journal`. What Redis does not do in time is JournalAway, never an error of redis-py."""
 
     def __init__(self, client: Client, *, clock: Clock, rng: random.Random, retention: timedelta | None = None) -> None:
         self._client = client

@@ -17,7 +17,7 @@ _THERE = "there"
 
 
 class RedisRecords:
-    """`bot.ports.records.Records`. What Redis does not do in time is JournalAway, never an error of redis-py."""
+    """Implements `bot.ports.Records`. What Redis does not do in time is JournalAway, never an error of redis-py."""
 
     def __init__(self, client: Client, *, rng: random.Random) -> None:
         self._client = client
@@ -47,11 +47,11 @@ class RedisRecords:
         key: str,
         changes: Mapping[str, Any],
         *,
-        only_if: tuple[str, Sequence[str]] | None = None,
+        only_if: tuple[str, Sequence[object]] | None = None,
     ) -> dict[str, Any] | None:
         """Sets some fields of a record at once and returns all of it; None (and no change) if it is not there.
 
-        `only_if` is a field with the texts that it may have now; with any other it changes nothing and returns None.
+        `only_if` is a field with what it may hold now; with anything else it changes nothing and returns None.
         How long the record lives does not change.
         """
         name, allowed = only_if or ("", ())

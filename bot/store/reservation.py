@@ -13,8 +13,9 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
+from bot.core.instants import stamp
 from bot.core.record.incident import Incident
-from bot.core.record.timeline import canonical, stamp
+from bot.core.record.timeline import canonical
 from bot.store.chain import head_of
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from bot.core.instants import stamp
 from bot.core.record.incident import Course, Incident, closing_key, opening_key
 from bot.core.record.revision import CORRECTIONS
-from bot.core.record.timeline import Entry, Kind, body_of_entry, stamp
+from bot.core.record.timeline import Entry, Kind, body_of_entry
 from bot.store import scripts
 from bot.store.chain import Tail, head_key, head_of, log_key, once_key
 from bot.store.connect import Client, answering

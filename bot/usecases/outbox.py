@@ -16,14 +16,23 @@ import structlog
 
 from bot.errors import Final
 from bot.ports.messenger import Posted, Report
+from bot.usecases.shelf import Shelf
 from bot.usecases.world import World
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
 
-_SAID = "said"
-_KEPT = timedelta(days=30)
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """That a message is about to be posted, and whether nothing is to be done about it any more."""
+
+    since: datetime
+    is_done: bool = False
+
+
+_SAID = Shelf("said", Sent, timedelta(days=30))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +45,21 @@ class Outgoing:
     thread: str = ""
 
 
-async def earlier(begun: str | None, find: Callable[[datetime], Awaitable[T | None]]) -> T | None:
-    """What an earlier try sent, if it can be found. `begun` is when that try wrote down that it would (ISO); None or
-    empty if there was none. Raises Passing as `find`. Where nobody may look there is nothing: rather twice than never.
+async def earlier(begun: datetime | None, find: Callable[[datetime], Awaitable[T | None]]) -> T | None:
+    """What an earlier try sent, if it can be found. `begun` is when that try wrote down that it would; None if
+    there was none. Raises Passing as `find`. Where nobody may look there is nothing: rather twice than never.
     """
-    if not begun:
+    if begun is None:
         return None
     try:
-        return await find(datetime.fromisoformat(begun))
+        return await find(begun)
     except Final as error:
         log.warning("outbox.cannot_look", system=error.system, detail=error.detail)
         return None
 
 
 async def once(
-    begun: str | None, *, find: Callable[[datetime], Awaitable[T | None]], send: Callable[[], Awaitable[T]]
+    begun: datetime | None, *, find: Callable[[datetime], Awaitable[T | None]], send: Callable[[], Awaitable[T]]
 ) -> T:
     """What an earlier try sent, or else what is sent now. Raises as `find` and `send`."""
     found = await earlier(begun, find)
@@ -63,32 +72,36 @@ async def find_post(world: World, message: Outgoing, since: datetime) -> Posted 
 
 
 async def post_once(
-    world: World, message: Outgoing, *, begun: str | None, begin: Callable[[str], Awaitable[object]] | None = None
+    world: World,
+    message: Outgoing,
+    *,
+    begun: datetime | None,
+    begin: Callable[[datetime], Awaitable[object]] | None = None,
 ) -> Posted:
     """Posts the message once. `begin` writes down when the first try began, unless the caller has. Raises as `once`."""
 
     async def send() -> Posted:
-        if begin is not None and not begun:
-            await begin(world.clock.now().isoformat())
+        if begin is not None and begun is None:
+            await begin(world.clock.now())
         return await world.messenger.post(message.to, message.what, thread=message.thread, mark=message.mark)
 
     return await once(begun, find=partial(find_post, world, message), send=send)
 
 
-async def say_once(world: World, message: Outgoing, *, kind: str = _SAID, kept: timedelta = _KEPT) -> None:
-    """Posts the message, with a record of its own (`kind`, and the mark), and logs it if Slack will never take it.
+async def say_once(world: World, message: Outgoing, *, shelf: Shelf[Sent] = _SAID) -> None:
+    """Posts the message, with a record of its own by its mark, and logs it if Slack will never take it.
 
     Raises Passing or JournalAway: then try again.
     """
-    record = await world.records.get(kind, message.mark)
-    if record is not None and record["is_done"]:
+    record = await shelf.get(world, message.mark)
+    if record is not None and record.is_done:
         return
 
-    async def begin(now: str) -> None:
-        await world.records.put(kind, message.mark, {"since": now, "is_done": False}, ttl=kept)
+    async def begin(now: datetime) -> None:
+        await shelf.put(world, message.mark, Sent(now))
 
     try:
-        await post_once(world, message, begun=None if record is None else record["since"], begin=begin)
+        await post_once(world, message, begun=None if record is None else record.since, begin=begin)
     except Final as error:
         log.warning("outbox.not_taken", to=message.to, mark=message.mark, detail=error.detail)
-    await world.records.update(kind, message.mark, {"is_done": True})
+    await shelf.update(world, message.mark, is_done=True)

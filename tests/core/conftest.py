@@ -11,6 +11,7 @@ import pytest
 
 from bot.core.account.story import Story
 from bot.core.account.values import Account
+from bot.core.codec import written
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
 from bot.core.gate.attribution import Attribution, Look, attribute
 from bot.core.gate.case import Case, Rule
@@ -35,7 +36,6 @@ from bot.core.lock import (
 )
 from bot.core.people import Approval, Channel, Member, OwnerAnswer, OwnerSays, Standing
 from bot.core.policy import Holders, Policy
-from bot.core.record.codec import written
 from bot.core.record.evidence import Evidence, LockFacts, LoopFacts, VerdictFacts
 from bot.core.record.incident import Incident
 from bot.core.record.timeline import GENESIS, Entry, Kind

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core.record.codec import LONGEST_TEXT, Absent, read, written
+from bot.core.codec import LONGEST_TEXT, Absent, read, written
 from bot.core.record.facts import TYPES, KillConfirmed, MessageCaptured, UnlockFailed, facts_of
 from bot.core.record.timeline import GENESIS, Entry, Kind, canonical
 

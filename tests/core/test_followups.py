@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from bot.core.account.proposals import earlier, followup_facts, propose
 from bot.core.account.story import Story
 from bot.core.account.values import FollowUp
+from bot.core.codec import read, written
 from bot.core.lock import Billing, DigestMatch, DigestSeen
 from bot.core.phrase import Linked, Person, Quoted, plain
-from bot.core.record.codec import read, written
 from bot.core.record.evidence import Evidence, system_of
 from bot.core.record.facts import FollowUpProposed
 from bot.core.record.incident import Incident

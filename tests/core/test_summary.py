@@ -3,9 +3,9 @@
 import pytest
 
 from bot.core.account.values import Cause
+from bot.core.codec import written
 from bot.core.gate.contention import Contention
 from bot.core.phrase import plain
-from bot.core.record.codec import written
 from bot.core.record.evidence import Evidence
 from bot.core.record.timeline import Kind
 from bot.core.run import Conclusion

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.core.instants import stamp
 from bot.core.record.timeline import (
     GENESIS,
     Draft,
@@ -20,7 +21,6 @@ from bot.core.record.timeline import (
     read_body,
     read_entry,
     recordable,
-    stamp,
     verify,
 )
 from bot.errors import ChainBroken

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.record.timeline import GENESIS, Entry, Kind, body_of_entry, link, stamp
+from bot.core.instants import stamp
+from bot.core.record.timeline import GENESIS, Entry, Kind, body_of_entry, link
 from bot.export.exporter import WRITERS
 from bot.export.gather import gathered
 from bot.export.json.read import SCHEMA

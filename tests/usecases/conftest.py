@@ -43,7 +43,7 @@ from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
 from bot.store.redis_records import RedisRecords
 from bot.usecases.decide import approval
-from bot.usecases.decide.requests import find_unlock
+from bot.usecases.decide.requests import UNLOCKS
 from bot.usecases.lease import Busy
 from bot.usecases.record.incident import enter
 from bot.usecases.unlock import unlock
@@ -137,7 +137,7 @@ class Scene:
         """The click on the approval's button, as it is shown now."""
         request = report.request
         if covers is None:
-            covers = "+".join((await find_unlock(self.ports, request.id))[1].get("wanted") or ())
+            covers = "+".join((await UNLOCKS.get(self.ports, request.id)).wanted)
         await approval.approve(self.ports, request.id, lock_id=request.lock_id, user=user, covers=covers)
 
     async def work(self, *, worker: str = "w1") -> int:

@@ -13,7 +13,7 @@ from bot.core.reports.queue import QueueNews
 from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Conclusion
 from bot.errors import NotPermitted, Throttled, Unreachable
-from bot.usecases.decide.requests import find_unlock
+from bot.usecases.decide.requests import UNLOCKS
 from bot.usecases.queue import waiting_list
 from bot.usecases.unlock import unlock
 from bot.usecases.unlock.rearm import rearm
@@ -57,7 +57,7 @@ def shown(paper):
 
 
 def phase(paper):
-    return paper.run(find_unlock(paper.ports, paper.request))[1]["phase"]
+    return paper.run(UNLOCKS.get(paper.ports, paper.request)).phase
 
 
 def test_what_is_missing_is_shown_with_the_gates_own_findings_and_who_armed_it(armed):

@@ -11,7 +11,7 @@ from bot.core.record.timeline import Draft, Kind, verify
 from bot.core.reports.kill import KillRequest
 from bot.core.reports.report import Notice
 from bot.core.reports.unlock import UnlockRequest
-from bot.usecases.decide.requests import Phase, change_kill, change_unlock, save_kill, save_unlock
+from bot.usecases.decide.requests import KILLS, UNLOCKS, KillRecord, Phase, UnlockRecord, save_kill, save_unlock
 from bot.usecases.record import find as channel_incidents
 from bot.usecases.record import incident as incidents
 from tests.worlds.memory.world import CHANNEL, MemoryWorld
@@ -100,22 +100,22 @@ def test_an_entry_at_the_very_moment_of_closing_keeps_it_open(paper):
 @pytest.mark.parametrize("kind", ["unlock", "kill"])
 def test_an_incident_with_an_unlock_or_a_kill_at_work_is_not_quiet(paper, phase, kind):
     if kind == "unlock":
-        paper.run(save_unlock(paper.ports, UnlockRequest(**request(paper)), phase))
+        paper.run(save_unlock(paper.ports, UnlockRecord(request=UnlockRequest(**request(paper)), phase=phase)))
     else:
-        paper.run(save_kill(paper.ports, KillRequest(**request(paper), asked="staging")))
-        paper.run(change_kill(paper.ports, "r1", phase=phase))
+        asked = KillRequest(**request(paper), asked="staging")
+        paper.run(save_kill(paper.ports, KillRecord(request=asked, phase=phase)))
     let(paper, QUIET)
     tend(paper)
     assert is_open(paper)
 
-    change = change_unlock if kind == "unlock" else change_kill
-    paper.run(change(paper.ports, "r1", phase=Phase.DONE))
+    shelf = UNLOCKS if kind == "unlock" else KILLS
+    paper.run(shelf.update(paper.ports, "r1", phase=Phase.DONE))
     tend(paper)
     assert not is_open(paper)
 
 
 def test_a_request_that_was_only_shown_keeps_nothing_open(paper):
-    paper.run(save_unlock(paper.ports, UnlockRequest(**request(paper))))
+    paper.run(save_unlock(paper.ports, UnlockRecord(request=UnlockRequest(**request(paper)))))
     let(paper, QUIET)
     tend(paper)
 

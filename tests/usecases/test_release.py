@@ -11,7 +11,7 @@ from bot.core.people import OwnerSays
 from bot.core.record.timeline import verify
 from bot.sandbox.machine.aws import WrittenLock
 from bot.sandbox.stage import DEPLOY, REPO
-from bot.usecases.decide.requests import find_unlock
+from bot.usecases.decide.requests import UNLOCKS
 from bot.usecases.unlock import owner_answers as answers
 from bot.usecases.unlock import release, unlock
 from bot.worker import DocketJobs, open_docket, register
@@ -44,7 +44,7 @@ async def test_both_halves_are_released_and_everything_is_on_the_timeline(scene)
     assert verify(entries) == len(entries)
     kinds = [entry.kind for entry in entries]
     assert kinds.index("unlock.requested") < kinds.index("unlock.releasing") < kinds.index("unlock.released")
-    assert (await find_unlock(scene.ports, request.id))[1]["phase"] == "done"
+    assert (await UNLOCKS.get(scene.ports, request.id)).phase == "done"
 
 
 async def test_a_lock_that_is_gone_by_then_is_said_to_be_free(scene):

@@ -16,7 +16,7 @@ from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Conclusion
 from bot.errors import JournalAway, NotPermitted, Unreachable
 from bot.usecases.decide.owner import record_answer
-from bot.usecases.decide.requests import change_unlock
+from bot.usecases.decide.requests import UNLOCKS
 from bot.usecases.unlock import unlock
 from tests.worlds.memory.memory import WORKER, Throttle, lock_text
 from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE
@@ -253,8 +253,8 @@ def test_a_confirmed_request_that_no_worker_took_up_for_half_an_hour_is_given_up
 
 def test_a_click_that_was_lost_with_its_process_is_taken_up_by_the_next_click(left_behind):
     paper = left_behind()
-    now = paper.clock.now().isoformat()
-    paper.run(change_unlock(paper.ports, paper.request, phase="confirmed", by="U0QUINN", confirmed_at=now))
+    now = paper.clock.now()
+    paper.run(UNLOCKS.update(paper.ports, paper.request, phase="confirmed", by="U0QUINN", confirmed_at=now))
 
     with pytest.raises(NotPermitted):
         confirm(paper)

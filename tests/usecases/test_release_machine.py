@@ -24,7 +24,7 @@ from bot.core.run import Phase as RunPhase
 from bot.errors import JournalAway, NotPermitted, Unreachable, UpstreamError
 from bot.usecases.decide import approval
 from bot.usecases.decide.owner import record_answer
-from bot.usecases.decide.requests import find_unlock
+from bot.usecases.decide.requests import UNLOCKS
 from bot.usecases.unlock import unlock
 from tests.worlds.memory.memory import WORKER, Throttle, lock_text
 from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE, MemoryWorld
@@ -212,11 +212,11 @@ class ReleaseMachine(RuleBasedStateMachine):
         self._click(data.draw(st.sampled_from(sorted(self.wishes)[::-1])), user, click)
 
     def _click(self, request, user, click):
-        found = self.world.run(find_unlock(self.world.ports, request))
-        lock_id = self.wishes[request] = found[0].lock_id
+        found = self.world.run(UNLOCKS.get(self.world.ports, request))
+        lock_id = self.wishes[request] = found.request.lock_id
         ways = {
             "confirmed": unlock.confirm,
-            "approved": partial(approval.approve, covers="+".join(found[1].get("wanted") or ())),
+            "approved": partial(approval.approve, covers="+".join(found.wanted)),
             "armed": unlock.arm,
             "taken back": unlock.disarm,
             "declined": approval.decline,
@@ -414,7 +414,7 @@ class ReleaseMachine(RuleBasedStateMachine):
         told = {notice.reference for notice in self.world.messenger.all(Notice)}
         busy = {part for job in self.world.jobs.waiting.values() for part in job.args}
         for request in {job.args[0] for job in self.world.given_up if job.args[0] in self.wishes} - told - busy:
-            phase = self.world.run(find_unlock(self.world.ports, request))[1]["phase"]
+            phase = self.world.run(UNLOCKS.get(self.world.ports, request)).phase
             assert phase in {"shown", "done"}, f"{request} stays {phase}, and nobody was told"
 
     def _check_the_timeline(self, entries):

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from bot.core.codec import written
 from bot.core.evidence import Found, Trouble, Unseen
 from bot.core.gate.attribution import Look, attribute
 from bot.core.gate.case import Case, Verdict
@@ -40,7 +41,6 @@ from bot.core.lock import (
 from bot.core.people import Channel, Member, Standing
 from bot.core.phrase import instant
 from bot.core.policy import Holders, Policy
-from bot.core.record.codec import written
 from bot.core.record.evidence import Evidence, LockFacts, LoopFacts, RunFacts, SeenFacts, VerdictFacts, verdict_words
 from bot.core.record.timeline import Draft, Kind
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef

@@ -1,6 +1,6 @@
 """What lasted: locks, runs and loops, put together from the single looks that the entries tell of.
 
-Looks come in the order of the chain. What could not be read of one is empty (`bot.core.record.codec`).
+Looks come in the order of the chain. What could not be read of one is empty (`bot.core.codec`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Makes the account of an incident from its entries, one by one: the one fold that all formats are written from.
 
 Memory grows with locks, runs and corrections, not with the number of entries. Whatever the facts of an entry say,
-nothing here raises: what cannot be read of them is not there (`bot.core.record.codec`).
+nothing here raises: what cannot be read of them is not there (`bot.core.codec`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from bot.core.account.samples import Samples
 from bot.core.account.spans import Locks, Loops, Runs
 from bot.core.account.summary import EMPTY, summarize
 from bot.core.account.values import Account, FollowUp, Kill, LockEnd, Release, Reply
+from bot.core.codec import Absent
 from bot.core.gate.case import Rule
 from bot.core.gate.stages import UnlockStage
-from bot.core.record.codec import Absent
 from bot.core.record.evidence import Evidence
 from bot.core.record.facts import (
     Facts,

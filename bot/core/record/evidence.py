@@ -1,7 +1,7 @@
 """What an entry records of locks, runs and verdicts: the JSON inside facts, as values, with keys that stay.
 
 An entry is kept below about 16 kB: of long lists the first are written, and how many there were. `of` makes a value
-from what was seen; `bot.core.record.codec` writes and reads it, so that whatever is read may be missing or empty.
+from what was seen; `bot.core.codec` writes and reads it, so that whatever is read may be missing or empty.
 """
 
 from __future__ import annotations

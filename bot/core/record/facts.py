@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, ClassVar, TypeVar, dataclass_transform
 
-from bot.core.record.codec import Absent, LongText, WholeText, read, written
+from bot.core.codec import Absent, LongText, WholeText, read, written
 from bot.core.record.evidence import (
     Evidence,
     FindingFacts,

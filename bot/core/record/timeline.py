@@ -10,11 +10,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from typing import TypeVar
 
+from bot.core.instants import stamp
 from bot.core.record.redact import hidden, is_telling, redact
 from bot.errors import ChainBroken
 
@@ -100,11 +101,6 @@ Said = TypeVar("Said", Draft, Entry)
 def canonical(value: object) -> str:
     """JSON with one spelling: sorted keys, no spaces, UTF-8 kept, no NaN. Raises ValueError or TypeError."""
     return _CANONICAL.encode(value)
-
-
-def stamp(at: datetime) -> str:
-    """An instant as the timeline spells it: ISO 8601, UTC, microseconds, `Z`."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def clean_text(text: str) -> str:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
 
 class AlertKind(StrEnum):
@@ -92,36 +90,3 @@ class Bulletin:
 
     alerts: tuple[Alert, ...]
     is_again: bool = False
-
-
-def concern_as_json(concern: Concern) -> dict[str, Any]:
-    """The concern as plain JSON, which `concern_from_json` reads."""
-    return {
-        "kind": str(concern.kind),
-        "key": concern.key,
-        "subject": concern.subject,
-        "states": list(concern.states),
-        "since": concern.since.isoformat(),
-        "lock_id": concern.lock_id,
-        "who": concern.who,
-        "operation": concern.operation,
-        "run": concern.run,
-        "url": concern.url,
-        "ended": concern.ended,
-        "ended_at": concern.ended_at.isoformat() if concern.ended_at else None,
-        "usual": concern.usual.total_seconds() if concern.usual else None,
-        "starts": concern.starts,
-    }
-
-
-def concern_from_json(said: Mapping[str, Any]) -> Concern:
-    return Concern(
-        **{
-            **said,
-            "kind": AlertKind(said["kind"]),
-            "states": tuple(said["states"]),
-            "since": datetime.fromisoformat(said["since"]),
-            "ended_at": datetime.fromisoformat(said["ended_at"]) if said["ended_at"] else None,
-            "usual": timedelta(seconds=said["usual"]) if said["usual"] else None,
-        }
-    )

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from bot.core.evidence import Unseen
 from bot.core.gate.case import Effect, Finding, Ruling, Verdict
@@ -188,31 +187,3 @@ def ordered(rows: Sequence[Shown]) -> list[Shown]:
         return (not shown.is_own, not shown.is_watched, ranks[shown.row.held], since)
 
     return sorted(rows, key=place)
-
-
-def glance_record(glance: Glance) -> dict[str, Any]:
-    """The glance as JSON takes it."""
-    return {"at": glance.at.isoformat(), "rows": [_plain(asdict(row)) for row in glance.rows]}
-
-
-def read_glance(record: dict[str, Any]) -> Glance:
-    rows = (Row(**{**row, "held": Held(row["held"]), "created": _instant(row["created"])}) for row in record["rows"])
-    return Glance(tuple(rows), datetime.fromisoformat(record["at"]))
-
-
-def prospect_record(prospect: Prospect) -> dict[str, Any]:
-    return _plain(asdict(prospect))
-
-
-def read_prospect(record: dict[str, Any]) -> Prospect:
-    known = {field.name: record[field.name] for field in fields(Prospect)}
-    at, until = datetime.fromisoformat(record["at"]), _instant(record["until"])
-    return Prospect(**{**known, "ruling": Ruling(record["ruling"]), "at": at, "until": until})
-
-
-def _instant(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in values.items()}

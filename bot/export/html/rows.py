@@ -11,10 +11,11 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from bot.core.instants import stamp
 from bot.core.record.evidence import FindingFacts
 from bot.core.record.facts import findings_of
 from bot.core.record.revision import Change, Shown
-from bot.core.record.timeline import Entry, Kind, canonical, stamp
+from bot.core.record.timeline import Entry, Kind, canonical
 from bot.export.html.text import LINK_REL, Pen, link, marked_up, recorded_text, visible, web_page
 
 PORTION = 100

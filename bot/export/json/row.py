@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from bot.core.record.timeline import Entry, read_entry, stamp
+from bot.core.instants import stamp
+from bot.core.record.timeline import Entry, read_entry
 
 REDACTED = "redacted"
 """Set to true on an entry that lost a secret in the export, and missing on all others."""

@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 
 from bot.core.account.values import Account, FollowUp, Summary
+from bot.core.instants import stamp
 from bot.core.phrase import plain
-from bot.core.record.timeline import stamp
 from bot.export.files import write
 from bot.export.json.read import SCHEMA
 from bot.export.json.row import row_of, spelled

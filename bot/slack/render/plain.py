@@ -16,10 +16,10 @@ from bot.core.gate.contention import Loop, source_of
 from bot.core.gate.ending import is_over
 from bot.core.gate.inspection import Crowd, Inspection, Owner, StateName
 from bot.core.hours import USUAL
+from bot.core.instants import stamp
 from bot.core.lock import Billing, LockInfo, LockSeen, StateAbsent, StateCheck, StateSeen
 from bot.core.people import Member, Presence, Whereabouts
 from bot.core.phrase import one_line, plain
-from bot.core.record.timeline import stamp
 from bot.core.reports.report import Overview, StatusReport
 from bot.core.reports.who import StandIns, WhoReport
 from bot.core.run import Run

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from bot.core.gate.approval import why_not_by_policy, why_not_second
 from bot.core.gate.case import Ruling, Verdict
@@ -23,7 +22,7 @@ from bot.core.record.facts import UnlockApproved, UnlockDeclined, UnlockWithdraw
 from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.errors import NotPermitted
 from bot.usecases.decide.clicks import OPEN, live, move, permit, start_release, write_down
-from bot.usecases.decide.requests import Phase, change_unlock, find_unlock, instant_in, show
+from bot.usecases.decide.requests import UNLOCKS, Phase, UnlockRecord, show
 from bot.usecases.decide.weigh import Consent, Decision, approval_of, weigh
 from bot.usecases.world import World
 
@@ -38,20 +37,21 @@ async def approve(world: World, request_id: str, *, lock_id: str, user: str, cov
 
     Raises NotPermitted, JournalAway.
     """
-    request, record = await live(world, request_id, lock_id)
-    if user in {request.user, record.get("by")}:
+    record = await live(world, request_id, lock_id)
+    request = record.request
+    if user in {request.user, record.by}:
         raise NotPermitted("You asked for this unlock: a second member has to approve it. Nothing was changed.")
     now = world.clock.now()
-    if now > expires_at(world, request, record):
+    if now > expires_at(world, record):
         limit = duration(world.policy.approval_timeout)
         raise NotPermitted(f"This request is older than {limit}. Nothing was changed; ask again with /tflock unlock.")
     shown = sorted(part for part in covers.split("+") if part)
-    if not shown or shown != sorted(record.get("wanted") or ()):
+    if not shown or shown != sorted(record.wanted):
         raise NotPermitted("What wants approval has changed. Nothing was changed; look at the checklist again.")
-    await _permit_second(world, request, record, user)
+    await _permit_second(world, record, user)
     await move(
         world, request_id, OPEN, Phase.CONFIRMED,
-        approver=user, approved_at=now.isoformat(), confirmed_at=now.isoformat(), covers=shown,
+        approver=user, approved_at=now, confirmed_at=now, covers=tuple(shown),
     )  # fmt: skip
     facts = UnlockApproved(request=request.id, state=request.state, lock_id=request.lock_id, covers=tuple(shown))
     await write_down(world, request, facts, user, f"approved the unlock of {request.state}")
@@ -60,7 +60,7 @@ async def approve(world: World, request_id: str, *, lock_id: str, user: str, cov
 
 async def decline(world: World, request_id: str, *, lock_id: str, user: str) -> None:
     """Anybody who may act here says no, the asker too; the wish is over. Raises NotPermitted, JournalAway."""
-    request, _ = await live(world, request_id, lock_id)
+    request = (await live(world, request_id, lock_id)).request
     await permit(world, request, user)
     await move(world, request_id, _WAITING, Phase.DONE)
     of: type[UnlockDeclined | UnlockWithdrawn] = UnlockDeclined
@@ -81,45 +81,45 @@ async def start_waiting(world: World, request: UnlockRequest, since: str = "", t
 
 async def pending(world: World, request_id: str, since: str, tick: int) -> None:
     """One look at a wish that waits for a second member. Raises JournalAway, UpstreamError: then it is tried again."""
-    found = await find_unlock(world, request_id)
-    if found is None or found[1]["phase"] not in _WAITING or not found[1].get("wanted"):
+    record = await UNLOCKS.get(world, request_id)
+    if record is None or record.phase not in _WAITING or not record.wanted:
         return
-    request, record = found
-    if record.get("approval_at", "") != since:
+    request = record.request
+    if (record.approval_at.isoformat() if record.approval_at else "") != since:
         return  # another waiting has begun since, with looks of its own
-    if world.clock.now() > expires_at(world, request, record):
+    if world.clock.now() > expires_at(world, record):
         limit = duration(world.policy.approval_timeout)
         await _withdraw(world, request, UnlockStage.EXPIRED, f"nobody approved it within {limit}")
         return
     decision = await weigh(
-        world, world.state(request.state), lock_id=request.lock_id, user=record.get("by") or request.user,
+        world, world.state(request.state), lock_id=request.lock_id, user=record.asker,
         channel=request.channel,
     )  # fmt: skip
     if decision.is_gone(request.lock_id):
         await _gone(world, request, decision)
-    elif decision.store_is_busy or waiting_for(decision.verdict) == record["wanted"]:
+    elif decision.store_is_busy or waiting_for(decision.verdict) == record.wanted:
         await start_waiting(world, request, since, tick + 1)  # a store that cannot be read now says nothing new
     else:
         await changed(world, request, decision)
 
 
-def expires_at(world: World, request: UnlockRequest, record: dict[str, Any]) -> datetime:
+def expires_at(world: World, record: UnlockRecord) -> datetime:
     """Until when a second member may approve."""
-    return (instant_in(record, "approval_at") or request.asked_at) + world.policy.approval_timeout
+    return (record.approval_at or record.request.asked_at) + world.policy.approval_timeout
 
 
-def waiting_for(verdict: Verdict) -> list[str]:
+def waiting_for(verdict: Verdict) -> tuple[str, ...]:
     """What a second member could approve now; nothing where something else refuses, or nothing is missing."""
-    return list(verdict.wants_approval) if verdict.ruling is Ruling.NEEDS_APPROVAL else []
+    return tuple(verdict.wants_approval) if verdict.ruling is Ruling.NEEDS_APPROVAL else ()
 
 
-async def _permit_second(world: World, request: UnlockRequest, record: dict[str, Any], user: str) -> None:
+async def _permit_second(world: World, record: UnlockRecord, user: str) -> None:
     """What the gate would refuse again. Whether the lock or its run is his, only the gate's own look tells."""
-    asker_id = record.get("by") or request.user
+    request = record.request
     consent = Consent(user, request.lock_id, world.clock.now())
     _, asker, approval = await asyncio.gather(
         permit(world, request, user),
-        world.standing(asker_id, request.channel),
+        world.standing(record.asker, request.channel),
         approval_of(world, request.state, consent, request.channel),
     )
     if approval is None:
@@ -152,7 +152,7 @@ async def _withdraw(
     inspection_of: Decision | None = None,
 ) -> None:
     """Ends the wish, unless somebody has sent it on its way meanwhile."""
-    if await change_unlock(world, request.id, only_in=_WAITING, phase=Phase.DONE, wanted=[]) is None:
+    if await UNLOCKS.update(world, request.id, only_if=("phase", _WAITING), phase=Phase.DONE, wanted=()) is None:
         return
     text = f"the wish to unlock {request.state} is withdrawn: {why}"
     facts = UnlockWithdrawn(request=request.id, state=request.state, lock_id=request.lock_id, outcome=stage)
@@ -166,13 +166,13 @@ async def changed(world: World, request: UnlockRequest, decision: Decision) -> N
     """Shows the new checklist. What was shown before can no longer be approved."""
     verdict = decision.verdict
     now = world.clock.now()
-    moved = await change_unlock(
+    moved = await UNLOCKS.update(
         world,
         request.id,
-        only_in=_WAITING,
+        only_if=("phase", _WAITING),
         phase=Phase.SHOWN,
         wanted=waiting_for(verdict),
-        approval_at=now.isoformat(),
+        approval_at=now,
     )
     if moved is None:
         return

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from bot.core.evidence import NotFound, Observation, Trouble, Unseen
 from bot.core.gate.attribution import Claimed
@@ -18,6 +17,7 @@ from bot.core.instants import shifted
 from bot.core.lock import LockInfo
 from bot.core.policy import is_image_host
 from bot.core.run import Run, RunRef
+from bot.usecases.shelf import Shelf
 from bot.usecases.world import State, World
 
 KEPT = timedelta(days=30)
@@ -44,23 +44,54 @@ class Said:
     private_host: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimRecord:
+    """A claim as it is kept, under its id."""
+
+    open: bool = True
+    state: str
+    host: str
+    run_url: str
+    attempt: int
+    made_at: datetime
+    heartbeat_at: datetime | None = None
+    lock_id: str | None = None
+    exit_code: int | None = None
+    ended_at: datetime | None = None
+    actor: str = ""
+    private_host: bool = False
+    processes_left: int | None = None
+
+    def named(self, claim_id: str) -> Claim:
+        return Claim(
+            id=claim_id, state=self.state, host=self.host, run_url=self.run_url, attempt=self.attempt,
+            made_at=self.made_at, heartbeat_at=self.heartbeat_at, lock_id=self.lock_id, exit_code=self.exit_code,
+            ended_at=self.ended_at, actor=self.actor, private_host=self.private_host,
+            processes_left=self.processes_left,
+        )  # fmt: skip
+
+
+CLAIMS = Shelf("claim", ClaimRecord, KEPT)
+_OPEN = ("open", (True, "yes"))
+"""Redis compares what is written there, and earlier versions wrote "yes"."""
+
+
 async def claim(world: World, said: Said, *, claim_id: str) -> Claim:
     """Writes a claim down. `claim_id` must not be guessable. Raises UnknownState or JournalAway."""
     world.state(said.state)
-    made = Claim(
-        claim_id,
-        said.state,
-        said.host,
-        said.run_url,
-        said.attempt,
-        world.clock.now() - said.age,
+    made = ClaimRecord(
+        state=said.state,
+        host=said.host,
+        run_url=said.run_url,
+        attempt=said.attempt,
+        made_at=world.clock.now() - said.age,
         actor=said.actor,
         private_host=said.private_host,
     )
-    await world.records.put("claim", claim_id, _packed(made), ttl=KEPT)
+    await CLAIMS.put(world, claim_id, made)
     for name in (_by_host(said.state, said.host), _by_host("", said.host)):
         await world.records.enlist("claims-by-host", name, claim_id, at=made.made_at, ttl=KEPT)
-    return made
+    return made.named(claim_id)
 
 
 async def heartbeat(world: World, claim_id: str, *, lock_id: str | None = None) -> Claim | None:
@@ -70,12 +101,12 @@ async def heartbeat(world: World, claim_id: str, *, lock_id: str | None = None) 
     JournalAway.
     """
     now = world.clock.now()
-    changes: dict[str, Any] = {"heartbeat_at": now.isoformat()} | ({"lock_id": lock_id} if lock_id else {})
-    found = await world.records.update("claim", claim_id, changes, only_if=("open", ["yes"]))
+    changes = {"heartbeat_at": now} | ({"lock_id": lock_id} if lock_id else {})
+    found = await CLAIMS.update(world, claim_id, changes, only_if=_OPEN)
     if found is None:
-        closed = await world.records.get("claim", claim_id)
-        return None if closed is None else _unpacked(claim_id, closed)
-    return _unpacked(claim_id, found)
+        closed = await CLAIMS.get(world, claim_id)
+        return None if closed is None else closed.named(claim_id)
+    return found.named(claim_id)
 
 
 async def end(
@@ -88,13 +119,9 @@ async def end(
     before = await heartbeat(world, claim_id, lock_id=lock_id)
     if before is None or before.ended_at is not None:
         return before
-    changes = {
-        "exit_code": exit_code,
-        "processes_left": processes_left,
-        "ended_at": world.clock.now().isoformat(),
-    }
-    found = await world.records.update("claim", claim_id, changes | {"open": "no"}, only_if=("open", ["yes"]))
-    return before if found is None else _unpacked(claim_id, found)
+    changes = {"exit_code": exit_code, "processes_left": processes_left, "ended_at": world.clock.now(), "open": False}
+    found = await CLAIMS.update(world, claim_id, changes, only_if=_OPEN)
+    return before if found is None else found.named(claim_id)
 
 
 async def lock_of(world: World, claim: Claim) -> LockInfo | None:
@@ -141,8 +168,8 @@ async def _fitting(world: World, state: str, lock: LockInfo) -> tuple[Claim, ...
     )
     sealed = sealed_id(lock.host)
     ids = tuple(dict.fromkeys((*((sealed,) if sealed else ()), *by_host)))
-    found = await asyncio.gather(*(world.records.get("claim", claim_id) for claim_id in ids))
-    claims = [_unpacked(claim_id, value) for claim_id, value in zip(ids, found, strict=True) if value is not None]
+    found = await asyncio.gather(*(CLAIMS.get(world, claim_id) for claim_id in ids))
+    claims = [record.named(claim_id) for claim_id, record in zip(ids, found, strict=True) if record is not None]
     fitting = [one for one in claims if one.state == state and may_have_taken(one, lock, skew)]
     return tuple(await _without_shared(world, fitting))
 
@@ -157,8 +184,8 @@ async def _without_shared(world: World, claims: Sequence[Claim]) -> Sequence[Cla
         ids = await world.records.enlisted(
             "claims-by-host", _by_host("", host), since=shifted(now, -KEPT), until=now, limit=_MOST_LISTED
         )
-        there = await asyncio.gather(*(world.records.get("claim", claim_id) for claim_id in ids))
-        shared[host] = len({(one["run_url"], one["attempt"]) for one in there if one is not None}) > 1
+        there = await asyncio.gather(*(CLAIMS.get(world, claim_id) for claim_id in ids))
+        shared[host] = len({(one.run_url, one.attempt) for one in there if one is not None}) > 1
     return [replace(one, private_host=one.private_host and not shared[one.host.casefold()]) for one in claims]
 
 
@@ -184,42 +211,3 @@ def _reading(world: World, ref: RunRef | None, seen: Mapping[RunRef, Observation
 
 def _by_host(state: str, host: str) -> str:
     return f"{state}/{host.casefold()}"
-
-
-def _packed(claim: Claim) -> dict[str, Any]:
-    return {
-        "open": "yes",
-        "state": claim.state,
-        "host": claim.host,
-        "run_url": claim.run_url,
-        "attempt": claim.attempt,
-        "made_at": claim.made_at.isoformat(),
-        "heartbeat_at": None,
-        "lock_id": None,
-        "exit_code": None,
-        "ended_at": None,
-        "actor": claim.actor,
-        "private_host": claim.private_host,
-        "processes_left": None,
-    }
-
-
-def _unpacked(claim_id: str, value: Mapping[str, Any]) -> Claim:
-    def instant(name: str) -> datetime | None:
-        return None if value[name] is None else datetime.fromisoformat(value[name])
-
-    return Claim(
-        id=claim_id,
-        state=value["state"],
-        host=value["host"],
-        run_url=value["run_url"],
-        attempt=value["attempt"],
-        made_at=datetime.fromisoformat(value["made_at"]),
-        heartbeat_at=instant("heartbeat_at"),
-        lock_id=value["lock_id"],
-        exit_code=value["exit_code"],
-        ended_at=instant("ended_at"),
-        actor=value.get("actor") or "",
-        private_host=value.get("private_host") is True,
-        processes_left=value.get("processes_left"),
-    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 from bot.core.gate.eligibility import why_not_eligible
 from bot.core.people import Standing
@@ -11,24 +10,23 @@ from bot.core.phrase import plain
 from bot.core.record.facts import OfUnlock, draft_of
 from bot.core.reports.unlock import UnlockRequest
 from bot.errors import NotPermitted
-from bot.usecases.decide.requests import Phase, change_unlock, find_unlock
+from bot.usecases.decide.requests import UNLOCKS, Phase, UnlockRecord
 from bot.usecases.world import World
 
 OPEN = frozenset({Phase.SHOWN, Phase.APPROVAL, Phase.ARMED})
 """The phases in which a click may still send the request on its way."""
 
 
-async def live(world: World, request_id: str, lock_id: str | None) -> tuple[UnlockRequest, dict[str, Any]]:
+async def live(world: World, request_id: str, lock_id: str | None) -> UnlockRecord:
     """The request that a button belongs to. Raises NotPermitted for a stale button, JournalAway."""
-    found = await find_unlock(world, request_id)
-    if found is None:
+    record = await UNLOCKS.get(world, request_id)
+    if record is None:
         raise NotPermitted("This message is too old. Nothing was changed; ask again with /tflock unlock.")
-    request, record = found
-    if lock_id is not None and lock_id != request.lock_id:
+    if lock_id is not None and lock_id != record.request.lock_id:
         raise NotPermitted("This button was made for another lock. Nothing was changed; ask again with /tflock unlock.")
-    if record["phase"] == Phase.DONE:
+    if record.phase is Phase.DONE:
         raise NotPermitted("This request is finished; its message shows the outcome. Nothing was changed now.")
-    return request, record
+    return record
 
 
 async def permit(world: World, request: UnlockRequest, user: str) -> Standing:
@@ -42,10 +40,10 @@ async def permit(world: World, request: UnlockRequest, user: str) -> Standing:
 
 async def move(world: World, request_id: str, allowed: Collection[Phase], phase: Phase, **more: object) -> None:
     """Of two clicks at the same time one moves the request; the other one is told so."""
-    if await change_unlock(world, request_id, only_in=allowed, phase=phase, **more) is not None:
+    if await UNLOCKS.update(world, request_id, only_if=("phase", allowed), phase=phase, **more) is not None:
         return
-    found = await find_unlock(world, request_id)
-    if found is not None and found[1]["phase"] == Phase.CONFIRMED:
+    found = await UNLOCKS.get(world, request_id)
+    if found is not None and found.phase is Phase.CONFIRMED:
         await start_release(world, request_id)  # does nothing, unless the process died before it could start it
     raise NotPermitted("This unlock is being carried out already; its message shows how far it is.")
 

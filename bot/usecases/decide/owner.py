@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,9 +16,32 @@ from bot.core.lock import LockInfo
 from bot.core.people import Member, OwnerAnswer, OwnerSays
 from bot.core.record.facts import OwnerAnswered, draft_of
 from bot.errors import JournalAway
+from bot.usecases.shelf import Shelf
 from bot.usecases.world import World
 
-_ANSWER, _ANSWER_TTL = "owner-answer", timedelta(days=30)
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What was answered about a lock: the newest answer, and since when who says that it still runs.
+
+    `says` is None once the newest answer was taken back or used up. `number` counts the changes.
+    """
+
+    owner: str = ""
+    says: OwnerSays | None = None
+    at: datetime | None = None
+    number: int = 0
+    objections: Mapping[str, datetime] = field(default_factory=dict)
+    version: str = ""
+
+
+def _earlier(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Before there could be several objections, one was the newest answer."""
+    running = {found["owner"]: found["at"]} if found.get("says") == OwnerSays.RUNNING else {}
+    return {"objections": running, **found}
+
+
+ANSWERS = Shelf("owner-answer", Answers, timedelta(days=30), earlier=_earlier)
 TAKEN_BACK = "taken back"
 """What the timeline says in the place of an answer that is not given any more."""
 
@@ -94,21 +117,19 @@ async def answer_about(world: World, state: str, lock_id: str) -> OwnerAnswer | 
     Somebody who says that it still runs is heard until he takes that back himself, whoever counts as the owner since
     and whatever that one says; else it is the newest answer, unless it was taken back.
     """
-    said = await world.records.get(_ANSWER, f"{state}/{lock_id}") or {}
-    objections = _objections(said)
-    if objections:
-        owner = max(objections, key=lambda one: (objections[one], one))
-        return _answer(lock_id, owner, OwnerSays.RUNNING, objections[owner])
-    return _answer(lock_id, said["owner"], said["says"], said["at"]) if said.get("says") else None
+    said = await ANSWERS.get(world, f"{state}/{lock_id}") or Answers()
+    if said.objections:
+        owner, at = max(said.objections.items(), key=lambda one: (one[1], one[0]))
+        return OwnerAnswer(lock_id, owner, OwnerSays.RUNNING, at)
+    return _newest(said, lock_id)
 
 
 async def answer_of(world: World, state: str, lock_id: str, user: str) -> OwnerAnswer | None:
     """What this person answered last about this lock, unless he took it back. Raises JournalAway."""
-    said = await world.records.get(_ANSWER, f"{state}/{lock_id}") or {}
-    objections = _objections(said)
-    if user in objections:
-        return _answer(lock_id, user, OwnerSays.RUNNING, objections[user])
-    return _answer(lock_id, user, said["says"], said["at"]) if said.get("says") and said["owner"] == user else None
+    said = await ANSWERS.get(world, f"{state}/{lock_id}") or Answers()
+    if user in said.objections:
+        return OwnerAnswer(lock_id, user, OwnerSays.RUNNING, said.objections[user])
+    return _newest(said, lock_id) if said.owner == user else None
 
 
 async def record_answer(world: World, state: str, answer: OwnerAnswer, *, incident: str) -> None:
@@ -117,68 +138,55 @@ async def record_answer(world: World, state: str, answer: OwnerAnswer, *, incide
     The same answer once more is no entry of its own on the timeline.
     """
 
-    def record(said: dict[str, Any]) -> dict[str, Any]:
-        objections = {**_objections(said), answer.owner_id: answer.at.isoformat()}
+    def record(said: Answers) -> Answers:
+        objections = {**said.objections, answer.owner_id: answer.at}
         if answer.says is not OwnerSays.RUNNING:
             del objections[answer.owner_id]
-        is_same = (said.get("says"), said.get("owner")) == (answer.says, answer.owner_id)
-        return {
-            "owner": answer.owner_id,
-            "says": str(answer.says),
-            "at": answer.at.isoformat(),
-            "number": int(said.get("number", 0)) + (not is_same),
-            "objections": objections,
-        }
+        is_same = (said.says, said.owner) == (answer.says, answer.owner_id)
+        number = said.number + (not is_same)
+        return Answers(answer.owner_id, answer.says, answer.at, number, objections, said.version)
 
     changed = await _change(world, f"{state}/{answer.lock_id}", record)
-    await _write_down(world, state, answer, str(answer.says), int(changed["number"]), incident=incident)
+    await _write_down(world, state, answer, str(answer.says), changed.number, incident=incident)
 
 
 async def take_answer_back(world: World, state: str, answer: OwnerAnswer, *, at: datetime, incident: str) -> None:
     """Forgets this very answer, with an entry on the timeline. Raises JournalAway."""
-    before = await world.records.get(_ANSWER, f"{state}/{answer.lock_id}")
-    number = int((before or {}).get("number", 0)) + 1
-    await _write_down(world, state, replace(answer, at=at), TAKEN_BACK, number, incident=incident)
+    before = await ANSWERS.get(world, f"{state}/{answer.lock_id}") or Answers()
+    await _write_down(world, state, replace(answer, at=at), TAKEN_BACK, before.number + 1, incident=incident)
     await use_up(world, state, answer)
 
 
 async def use_up(world: World, state: str, answer: OwnerAnswer) -> None:
     """Forgets this very answer: a newer one stays, and so does what somebody else said. Raises JournalAway."""
-    at = answer.at.isoformat()
 
-    def forget(said: dict[str, Any]) -> dict[str, Any]:
-        objections = {one: when for one, when in _objections(said).items() if (one, when) != (answer.owner_id, at)}
-        is_newest = (said.get("owner"), said.get("says"), said.get("at")) == (answer.owner_id, str(answer.says), at)
-        gone = {"says": "", "at": ""} if is_newest else {}
-        if not gone and objections == _objections(said):
+    def forget(said: Answers) -> Answers:
+        kept = {one: at for one, at in said.objections.items() if (one, at) != (answer.owner_id, answer.at)}
+        is_newest = (said.owner, said.says, said.at) == (answer.owner_id, answer.says, answer.at)
+        if not is_newest and kept == said.objections:
             return said
-        return {**said, **gone, "number": int(said.get("number", 0)) + 1, "objections": objections}
+        rest = replace(said, number=said.number + 1, objections=kept)
+        return replace(rest, says=None, at=None) if is_newest else rest
 
     await _change(world, f"{state}/{answer.lock_id}", forget)
 
 
-async def _change(world: World, key: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+async def _change(world: World, key: str, change: Callable[[Answers], Answers]) -> Answers:
     """The record of a lock's answers after a change that no other one at the same time gets lost by."""
     for _ in range(_TRIES):
-        said = await world.records.get(_ANSWER, key) or {}
+        said = await ANSWERS.get(world, key) or Answers()
         changed = change(said)
         if changed == said:
             return said
-        value = {**changed, "version": world.new_id()}
-        if await world.records.swap(_ANSWER, key, value, was=str(said.get("version", "")), ttl=_ANSWER_TTL):
-            return value
+        if await ANSWERS.swap(world, key, replace(changed, version=world.new_id()), was=said.version):
+            return changed
     raise JournalAway("too many answer about one lock at the same time")
 
 
-def _objections(said: Mapping[str, Any]) -> dict[str, str]:
-    """Who says that it still runs, and since when."""
-    if "objections" in said:
-        return dict(said["objections"])
-    return {said["owner"]: said["at"]} if said.get("says") == OwnerSays.RUNNING else {}
-
-
-def _answer(lock_id: str, owner: str, says: str, at: str) -> OwnerAnswer:
-    return OwnerAnswer(lock_id=lock_id, owner_id=owner, says=OwnerSays(says), at=datetime.fromisoformat(at))
+def _newest(said: Answers, lock_id: str) -> OwnerAnswer | None:
+    if said.says is None or said.at is None:
+        return None
+    return OwnerAnswer(lock_id=lock_id, owner_id=said.owner, says=said.says, at=said.at)
 
 
 async def _write_down(world: World, state: str, answer: OwnerAnswer, says: str, number: int, *, incident: str) -> None:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, fields, replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 import structlog
 
+from bot.core.codec import Inline
 from bot.core.gate.stages import KillStage, UnlockStage
+from bot.core.lock import PlaceKind
+from bot.core.record.evidence import LockFacts, PlaceFacts
 from bot.core.reports.kill import KillReport, KillRequest
 from bot.core.reports.unlock import UnlockReport, UnlockRequest
+from bot.core.run import Pipeline, SwitchResult
 from bot.errors import Final
 from bot.ports.messenger import Messenger, Posted
+from bot.usecases.shelf import Shelf
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -37,6 +42,96 @@ class Phase(StrEnum):
     DONE = "done"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnlockRecord:
+    """A request to unlock, and how far it has come. `by` confirmed or armed it, empty before that.
+
+    `wanted` are the findings that a second member was asked to approve, `covers` those that were approved. `sent` is
+    set if a delete may have reached the store, `intended` are the places that stood when the first was to be sent.
+    """
+
+    request: Annotated[UnlockRequest, Inline()]
+    phase: Phase = Phase.SHOWN
+    when_safe: bool = False
+    wanted: tuple[str, ...] = ()
+    shown_again: bool = False
+    by: str = ""
+    confirmed_at: datetime | None = None
+    armed_at: datetime | None = None
+    until: datetime | None = None
+    countdown: str = ""
+    countdown_at: datetime | None = None
+    hush_until: datetime | None = None
+    approval_at: datetime | None = None
+    approver: str = ""
+    approved_at: datetime | None = None
+    covers: tuple[str, ...] = ()
+    sent: bool = False
+    owner: str = ""
+    intended: tuple[PlaceKind, ...] = ()
+    lock: LockFacts | None = None
+    outcome: UnlockStage | None = None
+    note: str = ""
+    left: tuple[PlaceKind, ...] = ()
+    halves: tuple[PlaceFacts, ...] = ()
+    outcome_approver: str = ""
+    tries: int | None = None
+    throttled: int | None = None
+    took: timedelta | None = None
+
+    @property
+    def asker(self) -> str:
+        """The requester for the gate."""
+        return self.by or self.request.user
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KillRecord:
+    """A request to end runs, and how far it has come. `by` clicked, and `key` names what on.
+
+    `ci` and `fields` are the pipeline, `runs` the ids of its runs that are ended, `cancelled` and `forced` those that
+    were asked to end. `listed` once the runs that the loop had started by then were added.
+    """
+
+    request: Annotated[KillRequest, Inline()]
+    phase: Phase = Phase.SHOWN
+    by: str = ""
+    key: str = ""
+    stop: bool = False
+    approval_at: datetime | None = None
+    approver: str = ""
+    confirmed_at: datetime | None = None
+    ci: str = ""
+    fields: tuple[tuple[str, str], ...] = ()
+    runs: tuple[str, ...] = ()
+    switched: SwitchResult | None = None
+    switched_detail: str = ""
+    listed: bool = False
+    cancelled: tuple[str, ...] = ()
+    forced: tuple[str, ...] = ()
+    restarted: bool = False
+
+    @property
+    def pipeline(self) -> Pipeline:
+        return Pipeline(self.ci, self.fields)
+
+    @property
+    def waits_since(self) -> datetime | None:
+        """When somebody clicked on what needs a second member; None if nobody waits for one."""
+        return self.approval_at if self.phase is Phase.APPROVAL else None
+
+
+def _earlier_kill(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Earlier versions wrote lists as one text."""
+    lists = {name: found[name].split() for name in ("runs", "cancelled", "forced") if isinstance(found.get(name), str)}
+    if isinstance(text := found.get("fields"), str):
+        lists["fields"] = [line.split("\t", 1) for line in text.split("\n") if line]
+    return {**found, **lists}
+
+
+UNLOCKS = Shelf("unlock", UnlockRecord, REQUEST_TTL)
+KILLS = Shelf("kill", KillRecord, REQUEST_TTL, earlier=_earlier_kill)
+
 _AT_WORK = frozenset(Phase) - {Phase.SHOWN, Phase.DONE}
 _MOST_REQUESTS = 1000
 _SKEW = timedelta(hours=1)
@@ -44,13 +139,15 @@ _SKEW = timedelta(hours=1)
 
 
 async def unlocks_of(world: World, incident: str, *, state: str, lock_id: str) -> tuple[UnlockRequest, ...]:
-    """The wishes of this incident to unlock exactly this lock that are not done with. Raises JournalAway."""
+    """The requests of this incident to unlock exactly this lock that are not done with. Raises JournalAway."""
     named = [name.partition("/") for name in await _listed(world, incident)] if incident else []
-    found = [await find_unlock(world, request) for kind, _, request in named if kind == "unlock"]
+    found = [await UNLOCKS.get(world, request) for kind, _, request in named if kind == "unlock"]
     return tuple(
-        request
-        for request, record in filter(None, found)
-        if (request.state, request.lock_id) == (state, lock_id) and record["phase"] != Phase.DONE
+        record.request
+        for record in found
+        if record is not None
+        and (record.request.state, record.request.lock_id) == (state, lock_id)
+        and record.phase is not Phase.DONE
     )
 
 
@@ -68,50 +165,22 @@ async def is_at_work(world: World, incident: str) -> bool:
     """
     for name in await _listed(world, incident):
         kind, _, request = name.partition("/")
-        record = await world.records.get(kind, request)
-        if record is not None and record["phase"] in _AT_WORK:
+        record = await (UNLOCKS.get(world, request) if kind == "unlock" else KILLS.get(world, request))
+        if record is not None and record.phase in _AT_WORK:
             return True
     return False
 
 
-async def save_unlock(world: World, request: UnlockRequest, phase: Phase = Phase.SHOWN, **more: object) -> None:
+async def save_unlock(world: World, record: UnlockRecord) -> None:
     """Writes a new request down, so that any worker finds it. Raises JournalAway."""
-    await _enlist(world, request, "unlock")
-    await world.records.put("unlock", request.id, {**_plain(asdict(request)), "phase": phase, **more}, ttl=REQUEST_TTL)
+    await _enlist(world, record.request, "unlock")
+    await UNLOCKS.put(world, record.request.id, record)
 
 
-async def find_unlock(world: World, request_id: str) -> tuple[UnlockRequest, dict[str, Any]] | None:
-    """The request and its whole record; None if it is not known (any more)."""
-    record = await world.records.get("unlock", request_id)
-    return None if record is None else (_unlock(record), record)
-
-
-async def change_unlock(
-    world: World, request_id: str, *, only_in: Collection[Phase] | None = None, **changes: object
-) -> dict[str, Any] | None:
-    """Changes the record and returns it; None, and no change, unless it is there and in one of the phases `only_in`."""
-    return await world.records.update("unlock", request_id, changes, only_if=_phases(only_in))
-
-
-async def save_kill(world: World, request: KillRequest, **more: str) -> None:
+async def save_kill(world: World, record: KillRecord) -> None:
     """As `save_unlock`."""
-    await _enlist(world, request, "kill")
-    await world.records.put(
-        "kill", request.id, {**_plain(asdict(request)), "phase": Phase.SHOWN, **more}, ttl=REQUEST_TTL
-    )
-
-
-async def find_kill(world: World, request_id: str) -> tuple[KillRequest, dict[str, Any]] | None:
-    """As `find_unlock`."""
-    record = await world.records.get("kill", request_id)
-    return None if record is None else (_kill(record), record)
-
-
-async def change_kill(
-    world: World, request_id: str, *, only_in: Collection[Phase] | None = None, **changes: str
-) -> dict[str, Any] | None:
-    """As `change_unlock`."""
-    return await world.records.update("kill", request_id, changes, only_if=_phases(only_in))
+    await _enlist(world, record.request, "kill")
+    await KILLS.put(world, record.request.id, record)
 
 
 async def _enlist(world: World, request: UnlockRequest | KillRequest, kind: str) -> None:
@@ -143,32 +212,3 @@ async def show(messenger: Messenger, report: UnlockReport | KillReport) -> Poste
         else:
             return posted
     return await messenger.post(request.channel, report, thread=request.thread)
-
-
-def placed(request: UnlockRequest, ts: str) -> UnlockRequest:
-    """The request with the message that shows it."""
-    return replace(request, ts=ts)
-
-
-def instant_in(record: Mapping[str, Any], key: str) -> datetime | None:
-    """An instant that was written as text; None if there is none."""
-    text = record.get(key)
-    return datetime.fromisoformat(text).astimezone(UTC) if text else None
-
-
-def _phases(only_in: Collection[Phase] | None) -> tuple[str, Sequence[str]] | None:
-    return None if only_in is None else ("phase", tuple(str(phase) for phase in only_in))
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in values.items()}
-
-
-def _unlock(record: Mapping[str, Any]) -> UnlockRequest:
-    values = {field.name: record[field.name] for field in fields(UnlockRequest) if field.name in record}
-    return UnlockRequest(**{**values, "asked_at": datetime.fromisoformat(record["asked_at"])})
-
-
-def _kill(record: Mapping[str, Any]) -> KillRequest:
-    values = {field.name: record[field.name] for field in fields(KillRequest) if field.name in record}
-    return KillRequest(**{**values, "asked_at": datetime.fromisoformat(record["asked_at"])})

@@ -22,13 +22,14 @@ from bot.usecases.export.editions import LATER, OK, PENDING, Progress
 from bot.usecases.export.files import files_of, write
 from bot.usecases.export.share import share, summary_of
 from bot.usecases.lease import lease
-from bot.usecases.outbox import Outgoing, say_once
+from bot.usecases.outbox import Outgoing, Sent, say_once
+from bot.usecases.shelf import Shelf
 from bot.usecases.world import World
 
 log = structlog.get_logger()
 
 _PATIENCE = timedelta(seconds=30)
-_TOLD = "export-told"
+_TOLD = Shelf("export-told", Sent, editions.KEPT)
 
 
 async def start_deliveries(world: World, progress: Progress) -> None:
@@ -144,7 +145,7 @@ async def _tell_once(world: World, progress: Progress, target: str, why: str) ->
     thread = "" if target == CHANNEL else await summary_of(world, edition)
     mark = f"{edition.mark}/{target}/{progress.round}"
     message = Outgoing(edition.incident.channel, _failure(progress, target, why), mark, thread)
-    await say_once(world, message, kind=_TOLD, kept=editions.KEPT)
+    await say_once(world, message, shelf=_TOLD)
 
 
 _PLACES = {DIRECTORY: "the export directory", CHANNEL: "this channel", "s3": "S3"}

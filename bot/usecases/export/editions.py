@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-
-from pydantic import TypeAdapter
+from typing import Annotated
 
 from bot.core.account.edition import CHANNEL, DIRECTORY, OF_EXPORTS, Edition, ExportReport, Outline
+from bot.core.codec import Inline
 from bot.core.record.timeline import Entry
+from bot.usecases.shelf import Shelf
 from bot.usecases.world import World
 
 KEPT = timedelta(days=400)
 OK, PENDING, LATER = "ok", "", "left to a later version"
 
-_EDITION, _OUTLINE = TypeAdapter(Edition), TypeAdapter(Outline)
-_RECORD, _NEWEST = "export", "export-newest"
 _FEW = 20
 
 
@@ -31,7 +30,7 @@ class Progress:
 
     edition: Edition
     round: int
-    targets: Mapping[str, str]
+    targets: Annotated[Mapping[str, str], Inline("to ")]
     outline: Outline | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     not_written: Mapping[str, str] = field(default_factory=dict)
@@ -47,6 +46,15 @@ class Progress:
     @property
     def is_whole(self) -> bool:
         return self.outline is not None and not self.pending and not self.failed
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    version: str
+
+
+PROGRESS = Shelf("export", Progress, KEPT)
+NEWEST = Shelf("export-newest", Newest, KEPT)
 
 
 def target_names(world: World) -> tuple[str, ...]:
@@ -72,59 +80,46 @@ async def last_entry(world: World, incident_id: str) -> Entry | None:
 
 async def find(world: World, incident_id: str, version: str) -> Progress | None:
     """How far this version is; None if nobody has begun it. Raises JournalAway."""
-    record = await world.records.get(_RECORD, f"{incident_id}/{version}")
-    return None if record is None else _read(record)
+    return await PROGRESS.get(world, f"{incident_id}/{version}")
 
 
 async def newest(world: World, incident_id: str) -> Progress | None:
     """The edition that was begun last."""
-    record = await world.records.get(_NEWEST, incident_id)
-    return None if record is None else await find(world, incident_id, record["version"])
+    found = await NEWEST.get(world, incident_id)
+    return None if found is None else await find(world, incident_id, found.version)
 
 
 async def begin(world: World, edition: Edition) -> Progress:
     """Writes a new edition down as the newest of its incident."""
     progress = Progress(edition, 1, dict.fromkeys(target_names(world), PENDING))
-    record = {
-        "edition": _EDITION.dump_python(edition, mode="json"),
-        "round": 1,
-        "outline": None,
-        "files": {},
-        "not_written": {},
-        **{_field(name): state for name, state in progress.targets.items()},
-    }
     await _make_newest(world, edition)  # first: an edition that is not the newest would never be delivered
-    await world.records.put(_RECORD, _key(edition), record, ttl=KEPT)
+    await PROGRESS.put(world, _key(edition), progress)
     return progress
 
 
 async def again(world: World, progress: Progress) -> Progress:
     """Another round for what failed, and for targets that the configuration has got since."""
-    changes = {_field(name): PENDING for name in target_names(world) if progress.targets.get(name) != OK}
+    pending = {name: PENDING for name in target_names(world) if progress.targets.get(name) != OK}
     await _make_newest(world, progress.edition)
-    await world.records.update(_RECORD, _key(progress.edition), {"round": progress.round + 1, **changes})
-    return await _reread(world, progress)
+    return await _changed(world, progress, round=progress.round + 1, targets=pending)
 
 
 async def written(
     world: World, progress: Progress, *, outline: Outline, files: Mapping[str, str], not_written: Mapping[str, str]
 ) -> Progress:
     """Notes that the files are made, and why some are not. Raises JournalAway."""
-    changes = {"outline": _OUTLINE.dump_python(outline, mode="json"), "files": files, "not_written": not_written}
-    await world.records.update(_RECORD, _key(progress.edition), changes)
-    return await _reread(world, progress)
+    return await _changed(world, progress, outline=outline, files=files, not_written=not_written)
 
 
 async def settle(world: World, progress: Progress, target: str, state: str) -> Progress:
     """Writes down what became of a target."""
-    await world.records.update(_RECORD, _key(progress.edition), {_field(target): state})
-    return await _reread(world, progress)
+    return await _changed(world, progress, targets={target: state})
 
 
 async def is_newest(world: World, edition: Edition) -> bool:
     """False once a later version of the same incident's export has been begun: what is older must not replace it."""
-    newest = await world.records.get(_NEWEST, edition.incident.id)
-    return newest is None or newest["version"] == edition.version
+    newest = await NEWEST.get(world, edition.incident.id)
+    return newest is None or newest.version == edition.version
 
 
 def report_of(world: World, progress: Progress) -> ExportReport | None:
@@ -137,32 +132,14 @@ def report_of(world: World, progress: Progress) -> ExportReport | None:
 
 
 async def _make_newest(world: World, edition: Edition) -> None:
-    await world.records.put(_NEWEST, edition.incident.id, {"version": edition.version}, ttl=KEPT)
+    await NEWEST.put(world, edition.incident.id, Newest(edition.version))
 
 
-async def _reread(world: World, progress: Progress) -> Progress:
-    return await find(world, progress.edition.incident.id, progress.edition.version) or progress
-
-
-def _read(record: Mapping[str, object]) -> Progress:
-    outline = record.get("outline")
-    return Progress(
-        edition=_EDITION.validate_python(record["edition"]),
-        round=int(str(record["round"])),
-        targets={name.removeprefix("to "): str(state) for name, state in record.items() if name.startswith("to ")},
-        outline=None if outline is None else _OUTLINE.validate_python(outline),
-        files=_texts(record.get("files")),
-        not_written=_texts(record.get("not_written")),
-    )
-
-
-def _texts(value: object) -> dict[str, str]:
-    return {str(name): str(text) for name, text in value.items()} if isinstance(value, Mapping) else {}
+async def _changed(world: World, progress: Progress, **changes: object) -> Progress:
+    """Of the targets only those that are named: each has a job of its own."""
+    await PROGRESS.update(world, _key(progress.edition), changes)
+    return await PROGRESS.get(world, _key(progress.edition)) or progress
 
 
 def _key(edition: Edition) -> str:
     return f"{edition.incident.id}/{edition.version}"
-
-
-def _field(target: str) -> str:
-    return f"to {target}"

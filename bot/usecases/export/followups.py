@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
-from datetime import timedelta
-from typing import Any
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
 
 import structlog
 
@@ -26,16 +26,48 @@ from bot.usecases.export.editions import KEPT, Progress
 from bot.usecases.export.share import summary_of
 from bot.usecases.lease import lease
 from bot.usecases.outbox import Outgoing, post_once
+from bot.usecases.shelf import Shelf
 from bot.usecases.world import World
 
 log = structlog.get_logger()
 
-TICKET = "ticket"
-"""The records of tickets: `phase`, and the `url` once it is known."""
-
-_WORDS, _MESSAGE = "followup", "followups-message"
+_WORDS = "followup"
 _PATIENCE = timedelta(seconds=30)
 _BOT = "tflock"
+
+
+class TicketPhase(StrEnum):
+    """`FILING`: a request may have been taken."""
+
+    WANTED = "wanted"
+    FILING = "filing"
+    FILED = "filed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketRecord:
+    """How far a ticket is, and its `url` once it is known. `told` if who asked knows that it takes a while."""
+
+    phase: TicketPhase = TicketPhase.WANTED
+    by: str
+    url: str = ""
+    sent_at: datetime | None = None
+    told: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownFollowUps:
+    """The message below the summary `thread`. `moved` is the one below an earlier summary, until it says so."""
+
+    version: str
+    thread: str
+    ts: str = ""
+    since: datetime
+    moved: str = ""
+
+
+TICKETS = Shelf("ticket", TicketRecord, KEPT)
+SHOWN = Shelf("followups-message", ShownFollowUps, KEPT)
 
 
 async def record(world: World, edition: Edition, account: Account) -> None:
@@ -74,17 +106,17 @@ async def redraw(world: World, incident_id: str) -> bool:
     Raises as `show`.
     """
     async with _leased(world, incident_id):
-        shown = await world.records.get(_MESSAGE, incident_id)
-        progress = None if shown is None else await editions.find(world, incident_id, shown["version"])
-        if shown is None or progress is None or not shown["ts"]:
+        shown = await SHOWN.get(world, incident_id)
+        progress = None if shown is None else await editions.find(world, incident_id, shown.version)
+        if shown is None or progress is None or not shown.ts:
             return False
-        return await _drawn(world, await _report(world, progress), shown["ts"])
+        return await _drawn(world, await _report(world, progress), shown.ts)
 
 
 async def thread_of(world: World, incident_id: str) -> str:
     """The `ts` of the summary that the proposals are shown under; empty if they are not."""
-    shown = await world.records.get(_MESSAGE, incident_id)
-    return "" if shown is None else str(shown["thread"])
+    shown = await SHOWN.get(world, incident_id)
+    return "" if shown is None else shown.thread
 
 
 def name_of(incident_id: str, key: str) -> str:
@@ -105,42 +137,37 @@ async def _report(world: World, progress: Progress) -> FollowUpsReport:
 
 async def _with_ticket(world: World, incident_id: str, key: str, title: str) -> FollowUp:
     followup = await find(world, incident_id, key) or FollowUp(key, title, (), ())
-    ticket = await world.records.get(TICKET, name_of(incident_id, key))
-    return replace(followup, ticket=(ticket or {}).get("url") or None)
+    ticket = await TICKETS.get(world, name_of(incident_id, key))
+    return replace(followup, ticket=ticket.url or None if ticket is not None else None)
 
 
 async def _brought_up(world: World, report: FollowUpsReport, root: str, version: str) -> None:
-    incident, before = report.incident, await world.records.get(_MESSAGE, report.incident.id)
-    is_resumed = before is not None and before["thread"] == root
+    incident, before = report.incident, await SHOWN.get(world, report.incident.id)
+    is_resumed = before is not None and before.thread == root
     if before is None or not is_resumed:
-        steps = {
-            "version": version,
-            "thread": root,
-            "ts": "",
-            "since": world.clock.now().isoformat(),
-            "moved": before["ts"] if before is not None else "",
-        }
-        await world.records.put(_MESSAGE, incident.id, steps, ttl=KEPT)
+        moved = before.ts if before is not None else ""
+        steps = ShownFollowUps(version=version, thread=root, since=world.clock.now(), moved=moved)
+        await SHOWN.put(world, incident.id, steps)
     else:
         steps = before
-        await world.records.update(_MESSAGE, incident.id, {"version": version})
-    if steps["ts"]:
-        await _drawn(world, report, steps["ts"])
+        await SHOWN.update(world, incident.id, version=version)
+    if steps.ts:
+        await _drawn(world, report, steps.ts)
     else:
         await _posted(world, report, steps, is_resumed=is_resumed)
     await _outdated(world, report)
 
 
-async def _posted(world: World, report: FollowUpsReport, steps: dict[str, Any], *, is_resumed: bool) -> None:
+async def _posted(world: World, report: FollowUpsReport, steps: ShownFollowUps, *, is_resumed: bool) -> None:
     """Posts the message, unless an earlier try did. What Slack will never take stays in the files alone."""
-    incident, thread = report.incident, steps["thread"]
+    incident, thread = report.incident, steps.thread
     message = Outgoing(incident.channel, report, f"{incident.id}/followups/{thread}", thread)
     try:
-        posted = await post_once(world, message, begun=steps["since"] if is_resumed else None)
+        posted = await post_once(world, message, begun=steps.since if is_resumed else None)
     except Final as error:
         log.warning("followups.not_posted", incident=incident.id, detail=error.detail)
         return
-    await world.records.update(_MESSAGE, incident.id, {"ts": posted.ts})
+    await SHOWN.update(world, incident.id, ts=posted.ts)
 
 
 async def _drawn(world: World, report: FollowUpsReport, ts: str) -> bool:
@@ -154,9 +181,9 @@ async def _drawn(world: World, report: FollowUpsReport, ts: str) -> bool:
 
 async def _outdated(world: World, report: FollowUpsReport) -> None:
     """Says in the message below an earlier summary where the follow-ups are now."""
-    steps = await world.records.get(_MESSAGE, report.incident.id)
-    if steps is None or not steps["moved"] or not steps["ts"]:
+    steps = await SHOWN.get(world, report.incident.id)
+    if steps is None or not steps.moved or not steps.ts:
         return
-    newer = await world.messenger.link(Posted(report.incident.channel, steps["ts"]))
-    await _drawn(world, replace(report, moved=newer), steps["moved"])
-    await world.records.update(_MESSAGE, report.incident.id, {"moved": ""})
+    newer = await world.messenger.link(Posted(report.incident.channel, steps.ts))
+    await _drawn(world, replace(report, moved=newer), steps.moved)
+    await SHOWN.update(world, report.incident.id, moved="")

@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
 
 import structlog
 
@@ -28,7 +27,7 @@ from bot.errors import NotPermitted, Throttled, Unreachable, UpstreamError
 from bot.ports.tickets import Tickets
 from bot.usecases.export import editions, followups
 from bot.usecases.export.export import reissue_if_late
-from bot.usecases.export.followups import TICKET, name_of
+from bot.usecases.export.followups import TICKETS, TicketPhase, TicketRecord, name_of
 from bot.usecases.export.share import link_of
 from bot.usecases.lease import lease
 from bot.usecases.outbox import once
@@ -43,8 +42,6 @@ _SLOW_CLOCK = timedelta(minutes=10)
 _PATIENCE = timedelta(seconds=60)
 _WORTH_WAITING = 60.0
 """Seconds: a system that asks for longer is not waited for."""
-
-_WANTED, _FILING, _FILED = "wanted", "filing", "filed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +68,9 @@ async def ask(world: World, incident_id: str, key: str, *, user: str) -> str:
     task = await _task(world, incident_id, key, user)
     if isinstance(task, str):
         raise NotPermitted(task)
-    filed = await world.records.get(TICKET, task.name)
-    if filed is not None and filed["phase"] == _FILED:
-        return str(filed["url"])
+    filed = await TICKETS.get(world, task.name)
+    if filed is not None and filed.phase is TicketPhase.FILED:
+        return filed.url
     await world.jobs.start("ticket", incident_id, key, user, key=f"ticket:{task.marker}:{user}")
     return ""
 
@@ -97,7 +94,7 @@ async def file(world: World, incident_id: str, key: str, user: str, *, is_last_t
         return
     await reissue_if_late(world, incident_id)
     is_seen = await followups.redraw(world, incident_id)
-    if not is_seen or record["phase"] == _FILED or record["told"]:
+    if not is_seen or record.phase is TicketPhase.FILED or record.told:
         await _whisper(world, task, _is_there(task, filing.url))
 
 
@@ -112,29 +109,28 @@ async def _task(world: World, incident_id: str, key: str, user: str) -> _Task | 
     return _Task(incident, followup, world.tickets, user)
 
 
-async def _taken_up(world: World, task: _Task) -> dict[str, Any]:
-    record = await world.records.get(TICKET, task.name)
+async def _taken_up(world: World, task: _Task) -> TicketRecord:
+    record = await TICKETS.get(world, task.name)
     if record is None:
-        record = {"phase": _WANTED, "by": task.user, "url": "", "sent_at": "", "told": False}
-        await world.records.put(TICKET, task.name, record, ttl=editions.KEPT)
+        record = TicketRecord(by=task.user)
+        await TICKETS.put(world, task.name, record)
     return record
 
 
-async def _filed(world: World, task: _Task, record: dict[str, Any], make_sure: Callable[[], Awaitable[None]]) -> Filing:
-    if record["phase"] == _FILED:
-        return Filing(FileResult.FILED, record["url"])
-    begun = record["sent_at"] if record["phase"] == _FILING else None
+async def _filed(world: World, task: _Task, record: TicketRecord, make_sure: Callable[[], Awaitable[None]]) -> Filing:
+    if record.phase is TicketPhase.FILED:
+        return Filing(FileResult.FILED, record.url)
+    begun = record.sent_at if record.phase is TicketPhase.FILING else None
     return await once(begun, find=partial(_looked_for, world, task), send=partial(_sent, world, task, make_sure))
 
 
 async def _sent(world: World, task: _Task, make_sure: Callable[[], Awaitable[None]]) -> Filing:
     ticket = await _ticket(world, task)
     await make_sure()
-    sent_at = world.clock.now().isoformat()
-    await world.records.update(TICKET, task.name, {"phase": _FILING, "by": task.user, "sent_at": sent_at})
+    await TICKETS.update(world, task.name, phase=TicketPhase.FILING, by=task.user, sent_at=world.clock.now())
     filing = await world.timed(task.tickets.system, "file ticket", task.tickets.file(ticket))
     if filing.result in {FileResult.REFUSED, FileResult.LATER}:
-        await world.records.update(TICKET, task.name, {"phase": _WANTED})
+        await TICKETS.update(world, task.name, phase=TicketPhase.WANTED)
     return filing
 
 
@@ -157,8 +153,8 @@ async def _looked_for(world: World, task: _Task, sent_at: datetime) -> Filing | 
 
 
 async def _written_down(world: World, task: _Task, url: str) -> None:
-    record = await world.records.update(TICKET, task.name, {"phase": _FILED, "url": url}) or {}
-    by, key = str(record.get("by") or task.user), task.followup.key
+    record = await TICKETS.update(world, task.name, phase=TicketPhase.FILED, url=url)
+    by, key = (record.by if record is not None else "") or task.user, task.followup.key
     facts = FollowUpFiled(key=key, url=url, system=task.tickets.system, by=by)
     text = f"{task.followup.title}: filed in {task.tickets.system}"
     draft = draft_of(facts, world.clock.now(), by, text, once=f"followup.filed/{key}")
@@ -214,12 +210,12 @@ async def _say_why_not(world: World, task: _Task, filing: Filing, *, is_last_try
     is_final = filing.result is FileResult.REFUSED or (filing.retry_after or 0.0) > _WORTH_WAITING
     if is_final or is_last_try:
         await _whisper(world, task, _not_filed(task, filing))
-        await world.records.update(TICKET, task.name, {"told": False})
+        await TICKETS.update(world, task.name, told=False)
         return
-    record = await world.records.get(TICKET, task.name)
-    if record is not None and not record["told"]:
+    record = await TICKETS.get(world, task.name)
+    if record is not None and not record.told:
         await _whisper(world, task, _not_yet(task, filing))
-        await world.records.update(TICKET, task.name, {"told": True})
+        await TICKETS.update(world, task.name, told=True)
     if filing.result is FileResult.LATER and filing.retry_after is not None:
         raise Throttled(task.tickets.system, filing.detail, retry_after=filing.retry_after)
     raise Unreachable(task.tickets.system, filing.detail)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Any
 
 from bot.core.gate.approval import why_not_second
 from bot.core.gate.eligibility import why_not_eligible
@@ -19,10 +18,8 @@ from bot.core.reports.kill import KillReport, KillRequest, Target
 from bot.core.run import SwitchResult
 from bot.errors import NotPermitted
 from bot.usecases.decide import requests
-from bot.usecases.decide.requests import change_kill, find_kill, save_kill, show
-from bot.usecases.kill.carry_out import pipeline_in
-from bot.usecases.kill.targets import find, pipeline_text
-from bot.usecases.kill.wish import Wanted, wish_in
+from bot.usecases.decide.requests import KILLS, KillRecord, save_kill, show
+from bot.usecases.kill.targets import find
 from bot.usecases.world import World
 
 _AT_WORK = "This request is being carried out already; its message shows how far it is."
@@ -40,6 +37,15 @@ class Wish:
     incident: str
     thread: str = ""
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be done, by whose wish; `approver` is empty where one member is enough."""
+
+    by: str
+    stop_source: bool
+    approver: str = ""
 
 
 async def ask(world: World, wish: Wish) -> KillReport:
@@ -66,16 +72,16 @@ async def ask(world: World, wish: Wish) -> KillReport:
     )
     stage = {0: KillStage.NOTHING, 1: KillStage.FOUND}.get(len(targets), KillStage.CHOOSE)
     chosen = targets[0] if len(targets) == 1 else None
-    await save_kill(world, request)
+    await save_kill(world, KillRecord(request=request))
     report = KillReport(request, stage, targets, chosen, unseen=unseen)
     posted = await show(world.messenger, report)
-    await change_kill(world, request.id, ts=posted.ts)
+    await KILLS.update(world, request.id, ts=posted.ts)
     return replace(report, request=replace(request, ts=posted.ts))
 
 
 async def choose(world: World, request_id: str, key: str, *, user: str) -> None:
     """A choice from the list: shows that one with its button. Raises NotPermitted, JournalAway."""
-    request, _ = await _live(world, request_id, user, {requests.Phase.SHOWN})
+    request = (await _live(world, request_id, user, {requests.Phase.SHOWN})).request
     inspection, targets, unseen = await find(world, request.asked)
     _check_lock(request, inspection)
     chosen = _picked(targets, key)
@@ -87,36 +93,37 @@ async def confirm(world: World, request_id: str, key: str, *, user: str, stop_so
 
     What may hold the lock is ended only if two want it: the first click waits for that of a second member.
     """
-    request, record = await _live(world, request_id, user, _OPEN)
-    wish = wish_in(record)
-    if wish is not None and wish.by != user and wish.key == key:
+    record = await _live(world, request_id, user, _OPEN)
+    if record.waits_since is not None and record.by != user and record.key == key:
         await approve(world, request_id, key, user=user)
         return
-    chosen = await _chosen(world, request, key)
-    wanted = Wanted(user, stop_source=stop_source)
-    await (_ask_second if chosen.needs_second else _begin)(world, request, chosen, wanted)
+    chosen = await _chosen(world, record.request, key)
+    wanted = Wanted(user, stop_source=stop_source and chosen.loop is not None)
+    await (_ask_second if chosen.needs_second else _begin)(world, record.request, chosen, wanted)
 
 
 async def approve(world: World, request_id: str, key: str, *, user: str) -> None:
     """A second member's click on what may hold the lock. Raises NotPermitted, JournalAway."""
-    request, record = await _live(world, request_id, user, _OPEN)
-    wish, limit = wish_in(record), world.policy.approval_timeout
-    if wish is None or wish.key != key:
+    record = await _live(world, request_id, user, _OPEN)
+    request, since, limit = record.request, record.waits_since, world.policy.approval_timeout
+    if since is None or record.key != key:
         raise NotPermitted("Nobody has asked for this end yet. Nothing was changed.")
-    if user == wish.by:
+    if user == record.by:
         raise NotPermitted("You asked for this: a second member has to approve it. Nothing was changed.")
-    if world.clock.now() - wish.at > limit:
+    if world.clock.now() - since > limit:
         raise NotPermitted(
             f"This was asked for more than {duration(limit)} ago. Nothing was changed; ask again with /tflock kill-job."
         )
     asker, second = await asyncio.gather(
-        world.standing(wish.by, request.channel), world.standing(user, request.channel)
+        world.standing(record.by, request.channel), world.standing(user, request.channel)
     )
     same = why_not_second(Approval(request.lock_id, second, world.clock.now()), asker)
     if same is not None:
         raise NotPermitted(f"{plain(same)}. Nothing was changed.")
     chosen = await _chosen(world, request, key)
-    await _begin(world, request, chosen, Wanted(wish.by, stop_source=wish.stop_source, approver=user))
+    await _begin(
+        world, request, chosen, Wanted(record.by, stop_source=record.stop and chosen.loop is not None, approver=user)
+    )
 
 
 async def _chosen(world: World, request: KillRequest, key: str) -> Target:
@@ -128,11 +135,11 @@ async def _chosen(world: World, request: KillRequest, key: str) -> Target:
 async def _begin(world: World, request: KillRequest, chosen: Target, wanted: Wanted) -> None:
     now = world.clock.now()
     pipeline = chosen.loop.pipeline if chosen.loop is not None else chosen.runs[0].ref.pipeline
-    moved = await change_kill(
-        world, request.id, only_in=_OPEN, phase=requests.Phase.CONFIRMED, by=wanted.by, approver=wanted.approver,
-        key=chosen.key, runs=" ".join(run.ref.id for run in chosen.runs),
-        ci=pipeline.ci, fields=pipeline_text(pipeline),
-        confirmed_at=now.isoformat(), stop="yes" if wanted.stop_source and chosen.loop is not None else "",
+    moved = await KILLS.update(
+        world, request.id, only_if=("phase", _OPEN), phase=requests.Phase.CONFIRMED,
+        by=wanted.by, approver=wanted.approver, key=chosen.key,
+        runs=tuple(run.ref.id for run in chosen.runs), ci=pipeline.ci, fields=pipeline.fields, confirmed_at=now,
+        stop=wanted.stop_source,
     )  # fmt: skip
     if moved is None:
         raise NotPermitted(_AT_WORK)
@@ -146,9 +153,9 @@ async def _begin(world: World, request: KillRequest, chosen: Target, wanted: Wan
 
 async def _ask_second(world: World, request: KillRequest, chosen: Target, wanted: Wanted) -> None:
     now = world.clock.now()
-    moved = await change_kill(
-        world, request.id, only_in=_OPEN, phase=requests.Phase.APPROVAL, by=wanted.by, key=chosen.key,
-        approval_at=now.isoformat(), stop="yes" if wanted.stop_source and chosen.loop is not None else "",
+    moved = await KILLS.update(
+        world, request.id, only_if=("phase", _OPEN), phase=requests.Phase.APPROVAL, by=wanted.by, key=chosen.key,
+        approval_at=now, stop=wanted.stop_source,
     )  # fmt: skip
     if moved is None:
         raise NotPermitted(_AT_WORK)
@@ -170,7 +177,7 @@ async def _write_wish(world: World, request: KillRequest, chosen: Target, wanted
         runs=RunFacts.of_all(chosen.runs),
         loop=None if chosen.loop is None else LoopFacts.of(chosen.loop),
         tie=chosen.tie,
-        stop_source=wanted.stop_source and chosen.loop is not None,
+        stop_source=wanted.stop_source,
     )
     text = f"asked to end {_words(chosen)}" + (f" because {request.reason}" if request.reason else "")
     once = f"kill/{request.id}/{wanted.by}"
@@ -184,16 +191,15 @@ async def _start(world: World, request_id: str) -> None:
 
 async def restart(world: World, request_id: str, *, user: str) -> None:
     """Lets the loop's source be started again, on purpose. Raises NotPermitted, JournalAway."""
-    found = await find_kill(world, request_id)
-    if found is None or not found[1].get("stop"):
+    record = await KILLS.get(world, request_id)
+    if record is None or not record.stop:
         raise NotPermitted("This message is too old. Nothing was changed.")
-    request, record = found
+    request, pipeline = record.request, record.pipeline
     await _permit(world, user, request.channel)
-    pipeline = pipeline_in(record)
     source = world.sources[pipeline.ci]
     switched = await source.switch(pipeline, on=True)
     if switched.result is SwitchResult.DONE:
-        await change_kill(world, request_id, restarted="yes")
+        await KILLS.update(world, request_id, restarted=True)
     text = f"started {pipeline.title} again: {switched.result}"
     facts = KillConfirmed(
         request=request.id, state=request.state, pipeline=pipeline.title, restarted=True, switched=switched.result
@@ -222,18 +228,16 @@ def _picked(targets: tuple[Target, ...], key: str) -> Target:
     raise NotPermitted("That run has ended meanwhile, or is not there any more. Nothing was changed.")
 
 
-async def _live(
-    world: World, request_id: str, user: str, phases: Collection[requests.Phase]
-) -> tuple[KillRequest, dict[str, Any]]:
-    found = await find_kill(world, request_id)
-    if found is None:
+async def _live(world: World, request_id: str, user: str, phases: Collection[requests.Phase]) -> KillRecord:
+    record = await KILLS.get(world, request_id)
+    if record is None:
         raise NotPermitted("This message is too old. Nothing was changed; ask again with /tflock kill-job.")
-    if found[1]["phase"] == requests.Phase.CONFIRMED and not found[1].get("cancelled"):
+    if record.phase is requests.Phase.CONFIRMED and not record.cancelled:
         await _start(world, request_id)  # does nothing, unless the process died before it could start it
-    if found[1]["phase"] not in phases:
-        raise NotPermitted(_WAITS if found[1]["phase"] == requests.Phase.APPROVAL else _AT_WORK)
-    await _permit(world, user, found[0].channel)
-    return found
+    if record.phase not in phases:
+        raise NotPermitted(_WAITS if record.phase is requests.Phase.APPROVAL else _AT_WORK)
+    await _permit(world, user, record.request.channel)
+    return record
 
 
 async def _permit(world: World, user: str, channel: str) -> None:

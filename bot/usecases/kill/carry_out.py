@@ -18,11 +18,11 @@ from bot.core.gate.stages import KillStage
 from bot.core.phrase import Phrase, Quoted
 from bot.core.record.evidence import RunFacts, system_of
 from bot.core.record.facts import KillConfirmed, draft_of
-from bot.core.reports.kill import KillReport, KillRequest
+from bot.core.reports.kill import KillReport
 from bot.core.run import Cancelled, CancelResult, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
 from bot.errors import UpstreamError
 from bot.usecases.decide import requests
-from bot.usecases.decide.requests import change_kill, find_kill, instant_in, show
+from bot.usecases.decide.requests import KILLS, KillRecord, show
 from bot.usecases.kill.targets import unseen_words
 from bot.usecases.world import World
 
@@ -36,25 +36,24 @@ REMIND_AFTER = (timedelta(hours=1), *(timedelta(days=1),) * 6)
 
 async def kill(world: World, request_id: str, tick: int) -> None:
     """One tick of killing: the first stops the source and cancels, the later ones look, escalate and conclude."""
-    found = await find_kill(world, request_id)
-    if found is None or found[1]["phase"] == requests.Phase.DONE:
+    record = await KILLS.get(world, request_id)
+    if record is None or record.phase is requests.Phase.DONE:
         return
-    request, record = found
-    pipeline = pipeline_in(record)
-    switched = await _stop_source(world, record, pipeline)
-    ids = await _all_ids(world, record, pipeline, switched)
-    seen = await _read(world, record, pipeline, ids)
+    pipeline = record.pipeline
+    switched = await _stop_source(world, record)
+    ids = await _all_ids(world, record, switched)
+    seen = await _read(world, record, ids)
     going = [ref_id for ref_id, run in seen.items() if not _ended(run)]
-    answers = await _push(world, record, pipeline, going) if going else ()
+    answers = await _push(world, record, going) if going else ()
 
-    report = _progress(request, record, seen, switched, _refusal_words(pipeline, answers))
+    report = _progress(record, seen, switched, _refusal_words(pipeline, answers))
     denied = bool(answers) and all(answer.result is CancelResult.DENIED for answer in answers)
     if going and not denied and not _given_up(world, record):
         await _show_progress(world, report)
         at = world.clock.now() + LOOK_EVERY
         await world.jobs.start("kill", request_id, str(tick + 1), key=f"kill:{request_id}:{tick + 1}", at=at)
         return
-    await _conclude(world, request, record, replace(report, stage=KillStage.FAILED if going else KillStage.ENDED))
+    await _conclude(world, record, replace(report, stage=KillStage.FAILED if going else KillStage.ENDED))
 
 
 async def _show_progress(world: World, report: KillReport) -> None:
@@ -65,45 +64,41 @@ async def _show_progress(world: World, report: KillReport) -> None:
         log.warning("kill.progress_not_shown", request=report.request.id, detail=error.detail)
 
 
-async def _stop_source(world: World, record: dict[str, str], pipeline: Pipeline) -> Switched | None:
+async def _stop_source(world: World, record: KillRecord) -> Switched | None:
     """Stops the loop's source first, or new runs start while the old ones are ended."""
-    if not record.get("stop"):
+    if not record.stop:
         return None
-    if record.get("switched"):
-        return Switched(SwitchResult(record["switched"]), record.get("switched_detail", ""))
-    switched = await world.sources[pipeline.ci].switch(pipeline, on=False)
+    if record.switched is not None:
+        return Switched(record.switched, record.switched_detail)
+    switched = await world.sources[record.ci].switch(record.pipeline, on=False)
     if switched.result is not SwitchResult.NOT_KNOWN:
-        await change_kill(world, record["id"], switched=str(switched.result), switched_detail=switched.detail)
+        await KILLS.update(world, record.request.id, switched=switched.result, switched_detail=switched.detail)
     return switched
 
 
-async def _all_ids(
-    world: World, record: dict[str, str], pipeline: Pipeline, switched: Switched | None
-) -> tuple[str, ...]:
+async def _all_ids(world: World, record: KillRecord, switched: Switched | None) -> tuple[str, ...]:
     """The runs to end: those that were confirmed, and with a loop also those that started before its source stopped."""
-    ids = dict.fromkeys(record["runs"].split())
-    if switched is not None and not record.get("listed"):
+    ids = dict.fromkeys(record.runs)
+    if switched is not None and not record.listed:
         since = world.clock.now() - timedelta(hours=1)
-        listing = await world.sources[pipeline.ci].runs(pipeline, since=since)
+        listing = await world.sources[record.ci].runs(record.pipeline, since=since)
         found = listing.value if isinstance(listing, Found) else ()
         ids.update(dict.fromkeys(run.ref.id for run in found if run.phase is not Phase.ENDED))
         whole = isinstance(listing, Found) and switched.result is not SwitchResult.NOT_KNOWN
-        await change_kill(world, record["id"], runs=" ".join(ids), listed="yes" if whole else "")
+        await KILLS.update(world, record.request.id, runs=tuple(ids), listed=whole)
     return tuple(ids)
 
 
-async def _read(
-    world: World, record: dict[str, str], pipeline: Pipeline, ids: tuple[str, ...]
-) -> dict[str, Observation[Run]]:
+async def _read(world: World, record: KillRecord, ids: tuple[str, ...]) -> dict[str, Observation[Run]]:
     """Each run as it is now, by its id. A queue item (Jenkins) gets another id once it runs, and is then forgotten."""
-    source = world.sources[pipeline.ci]
-    answers = await asyncio.gather(*(source.run(RunRef(pipeline, ref_id)) for ref_id in ids))
+    source = world.sources[record.ci]
+    answers = await asyncio.gather(*(source.run(RunRef(record.pipeline, ref_id)) for ref_id in ids))
     seen = {
         answer.value.ref.id if isinstance(answer, Found) else ref_id: answer
         for ref_id, answer in zip(ids, answers, strict=True)
     }
     if tuple(seen) != ids:
-        await change_kill(world, record["id"], runs=" ".join(seen))
+        await KILLS.update(world, record.request.id, runs=tuple(seen))
     return seen
 
 
@@ -111,18 +106,16 @@ def _ended(seen: Observation[Run]) -> bool:
     return isinstance(seen, Found) and is_over(Candidate(seen.value, seen, ()))
 
 
-async def _push(world: World, record: dict[str, str], pipeline: Pipeline, going: list[str]) -> tuple[Cancelled, ...]:
+async def _push(world: World, record: KillRecord, going: list[str]) -> tuple[Cancelled, ...]:
     """Asks each run to end: once, and once more by force after the system's own delay."""
-    began = instant_in(record, "confirmed_at") or world.clock.now()
-    force = world.clock.now() - began >= world.sources[pipeline.ci].escalate_after
-    asked = (record.get("forced" if force else "cancelled") or "").split()
-    due = [ref_id for ref_id in going if ref_id not in asked]
-    source = world.sources[pipeline.ci]
-    answers = tuple(await asyncio.gather(*(source.cancel(RunRef(pipeline, ref_id), force=force) for ref_id in due)))
-    known = [ref_id for ref_id, said in zip(due, answers, strict=True) if said.result is not CancelResult.NOT_KNOWN]
+    source, now = world.sources[record.ci], world.clock.now()
+    force = now - (record.confirmed_at or now) >= source.escalate_after
+    asked = record.forced if force else record.cancelled
+    due = [RunRef(record.pipeline, ref_id) for ref_id in going if ref_id not in asked]
+    answers = tuple(await asyncio.gather(*(source.cancel(ref, force=force) for ref in due)))
+    known = [ref.id for ref, said in zip(due, answers, strict=True) if said.result is not CancelResult.NOT_KNOWN]
     if known:
-        done = " ".join([*asked, *known])
-        await world.records.update("kill", record["id"], {"forced": done} if force else {"cancelled": done})
+        await KILLS.update(world, record.request.id, {"forced" if force else "cancelled": (*asked, *known)})
     return answers
 
 
@@ -133,24 +126,22 @@ def _refusal_words(pipeline: Pipeline, answers: tuple[Cancelled, ...]) -> Phrase
 
 
 def _progress(
-    request: KillRequest,
-    record: dict[str, str],
+    record: KillRecord,
     seen: dict[str, Observation[Run]],
     switched: Switched | None,
     note: Phrase,
 ) -> KillReport:
-    stage = KillStage.ESCALATED if record.get("forced") else KillStage.CANCELLING
+    stage = KillStage.ESCALATED if record.forced else KillStage.CANCELLING
     runs = tuple(found.value for found in seen.values() if isinstance(found, Found))
     mute = tuple(found for found in seen.values() if not isinstance(found, Found))
-    title = pipeline_in(record).title
+    title = record.pipeline.title
     return KillReport(
-        request, stage, progress=runs, switched=switched, source=title, note=note, unseen=unseen_words(mute)
+        record.request, stage, progress=runs, switched=switched, source=title, note=note, unseen=unseen_words(mute)
     )
 
 
-def _given_up(world: World, record: dict[str, str]) -> bool:
-    began = instant_in(record, "confirmed_at")
-    return began is not None and world.clock.now() - began > GIVE_UP_AFTER
+def _given_up(world: World, record: KillRecord) -> bool:
+    return record.confirmed_at is not None and world.clock.now() - record.confirmed_at > GIVE_UP_AFTER
 
 
 _SWITCHED = {
@@ -161,10 +152,10 @@ _SWITCHED = {
 }
 
 
-async def _conclude(world: World, request: KillRequest, record: dict[str, str], report: KillReport) -> None:
+async def _conclude(world: World, record: KillRecord, report: KillReport) -> None:
     ended = report.stage is KillStage.ENDED
     count = len(report.progress)
-    pipeline = pipeline_in(record)
+    request, pipeline = record.request, record.pipeline
     runs = f"{count} run{'s' if count != 1 else ''} of {pipeline.title}"
     text = f"ended {runs}" if ended else f"could not see that {runs} ended"
     if report.switched is not None:
@@ -178,29 +169,26 @@ async def _conclude(world: World, request: KillRequest, record: dict[str, str], 
         runs=RunFacts.of_all(report.progress),
         ended=ended,
         switched=None if report.switched is None else report.switched.result,
-        approver=record.get("approver") or "",
+        approver=record.approver,
     )
-    draft = draft_of(facts, world.clock.now(), record["by"], text, once=f"killed/{request.id}")
+    draft = draft_of(facts, world.clock.now(), record.by, text, once=f"killed/{request.id}")
     await world.journal.append(request.incident, draft)
     await show(world.messenger, report)
     if report.switched is not None and report.switched.result is SwitchResult.DONE:
         await _remind_later(world, request.id, 0)
-    await change_kill(world, request.id, phase=requests.Phase.DONE)
+    await KILLS.update(world, request.id, phase=requests.Phase.DONE)
     log.info("kill.settled", request=request.id, runs=count, ended=ended)
 
 
 async def remind(world: World, request_id: str, number: int) -> None:
     """Reminds the channel that a loop's source is still off, until somebody starts it again; told once a reminder."""
-    found = await find_kill(world, request_id)
-    if found is None or found[1].get("restarted"):
+    record = await KILLS.get(world, request_id)
+    if record is None or record.restarted:
         return
-    request, record = found
     if await world.records.once("reminded", f"{request_id}/{number}", ttl=requests.REQUEST_TTL):
-        anew = replace(request, ts="", thread="")
-        off = Switched(SwitchResult.DONE)
-        await show(
-            world.messenger, KillReport(anew, KillStage.STILL_OFF, switched=off, source=pipeline_in(record).title)
-        )
+        request, off = replace(record.request, ts="", thread=""), Switched(SwitchResult.DONE)
+        report = KillReport(request, KillStage.STILL_OFF, switched=off, source=record.pipeline.title)
+        await show(world.messenger, report)
     await _remind_later(world, request_id, number + 1)
 
 
@@ -208,9 +196,3 @@ async def _remind_later(world: World, request_id: str, number: int) -> None:
     if number < len(REMIND_AFTER):
         at = world.clock.now() + REMIND_AFTER[number]
         await world.jobs.start("remind", request_id, str(number), key=f"remind:{request_id}:{number}", at=at)
-
-
-def pipeline_in(record: dict[str, str]) -> Pipeline:
-    """The pipeline that a kill's record names, as `targets.pipeline_text` wrote it."""
-    pairs = [line.partition("\t") for line in record["fields"].split("\n") if line]
-    return Pipeline(record["ci"], tuple((key, value) for key, _, value in pairs))

@@ -96,7 +96,8 @@ def _loop_target(loop: Loop, inspection: Inspection) -> Target:
 
 
 def _name(pipeline: Pipeline) -> str:
-    return hashlib.sha256(f"{pipeline.ci}\n{pipeline_text(pipeline)}".encode()).hexdigest()[:8]
+    fields = "\n".join(f"{key}\t{value}" for key, value in pipeline.fields)
+    return hashlib.sha256(f"{pipeline.ci}\n{fields}".encode()).hexdigest()[:8]
 
 
 def _tie(runs: Sequence[Run], inspection: Inspection) -> Tie:
@@ -118,8 +119,3 @@ def _tie(runs: Sequence[Run], inspection: Inspection) -> Tie:
 def unseen_words(mute: tuple[NotFound | Unseen, ...]) -> Phrase:
     """Why one of them was not seen; nothing where there is none."""
     return () if not mute else (f"{mute[0].system}: ", Quoted(trouble_words(mute[0])))
-
-
-def pipeline_text(pipeline: Pipeline) -> str:
-    """The pipeline's fields as a text that `killing.pipeline_in` reads back."""
-    return "\n".join(f"{key}\t{value}" for key, value in pipeline.fields)

@@ -27,12 +27,8 @@ from bot.core.reports.home import (
     Row,
     Shown,
     Wait,
-    glance_record,
     ordered,
     prospect_of,
-    prospect_record,
-    read_glance,
-    read_prospect,
     row_of,
 )
 from bot.core.reports.report import StatusReport
@@ -42,6 +38,7 @@ from bot.usecases.decide.owner import answer_about
 from bot.usecases.decide.weigh import conclude
 from bot.usecases.look.home_entries import Room, room_of, waiting_for, with_owners
 from bot.usecases.record.rights import may_write
+from bot.usecases.shelf import Shelf
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -52,14 +49,17 @@ FRESH = timedelta(seconds=15)
 PAGE = 12
 """Rows on a page: with their buttons they leave room for the rest of Slack's 100 blocks."""
 
-_KEPT = timedelta(hours=1)
 _READS_AT_MOST = timedelta(seconds=45)
 _POLL, _POLLS = 0.25, 32
 _PROSPECTS = 6
-_PROSPECT_FRESH, _PROSPECT_KEPT = timedelta(seconds=45), timedelta(minutes=2)
+_PROSPECT_FRESH = timedelta(seconds=45)
 _PROSPECTS_TAKE = 6.0
 _MOST_FREE = 60
 _WITHOUT_ASKER = tuple(entry for entry in RULES if entry[0] is not Rule.REQUESTER)
+
+
+GLANCE = Shelf("home", Glance, timedelta(hours=1))
+PROSPECTS = Shelf("home-prospect", Prospect, timedelta(minutes=2))
 
 
 async def check_may_see(world: World, user: str) -> None:
@@ -72,7 +72,7 @@ async def kept_home(world: World, user: str, *, page: int = 0) -> Home | None:
     """What was read last, at once; None if nothing is kept. Raises as `check_may_see`."""
     await check_may_see(world, user)
     try:
-        glance = await _kept(world)
+        glance = await GLANCE.get(world, "locks")
     except JournalAway:
         return None
     if glance is None:
@@ -139,14 +139,9 @@ def _shown(world: World, user: str, row: Row, room: Room, prospect: Prospect | N
     return Shown(row, is_own=is_own, is_watched=watched, prospect=prospect)
 
 
-async def _kept(world: World) -> Glance | None:
-    record = await world.records.get("home", "locks")
-    return None if record is None else read_glance(record)
-
-
 async def _glance(world: World) -> Glance:
     """Young enough, or read now by one process for all. Raises JournalAway."""
-    known = await _kept(world)
+    known = await GLANCE.get(world, "locks")
     if known is not None and _is_young(world, known):
         return known
     holder = world.new_id()
@@ -154,7 +149,7 @@ async def _glance(world: World) -> Glance:
         return await _of_another(world) or known or await _read(world)
     try:
         glance = await with_owners(world, await _read(world))
-        await world.records.put("home", "locks", glance_record(glance), ttl=_KEPT)
+        await GLANCE.put(world, "locks", glance)
         return glance
     finally:
         with suppress(JournalAway):  # the lease ends by itself
@@ -165,7 +160,7 @@ async def _of_another(world: World) -> Glance | None:
     """What the process that reads now will have read; None if that takes too long."""
     for _ in range(_POLLS):
         await asyncio.sleep(_POLL)
-        glance = await _kept(world)
+        glance = await GLANCE.get(world, "locks")
         if glance is not None and _is_young(world, glance):
             return glance
     return None
@@ -204,8 +199,7 @@ async def _prospects(world: World, rows: Sequence[Row]) -> dict[str, Prospect]:
 
 async def _prospect(world: World, row: Row) -> Prospect | None:
     key = f"{row.state}/{row.lock_id}"
-    record = await world.records.get("home-prospect", key)
-    known = None if record is None else read_prospect(record)
+    known = await PROSPECTS.get(world, key)
     if known is not None and world.clock.now() - known.at < _PROSPECT_FRESH:
         return known
     if not await world.records.once("home-prospect", key, ttl=FRESH):
@@ -214,7 +208,7 @@ async def _prospect(world: World, row: Row) -> Prospect | None:
     if report.verdict is None:
         return known
     prospect = prospect_of(report.verdict, report.inspection, now)
-    await world.records.put("home-prospect", key, prospect_record(prospect), ttl=_PROSPECT_KEPT)
+    await PROSPECTS.put(world, key, prospect)
     return prospect
 
 

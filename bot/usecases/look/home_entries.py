@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import structlog
 
+from bot.core.codec import Inline
 from bot.core.evidence import Found, Observation
 from bot.core.people import OwnerSays
 from bot.core.policy import Approvers
@@ -19,18 +20,17 @@ from bot.core.reports.home import Glance, Held, OpenIncident, Row, Wait, Waiting
 from bot.core.reports.unlock import UnlockRequest
 from bot.usecases.decide.approval import expires_at
 from bot.usecases.decide.owner import answer_of
-from bot.usecases.decide.requests import REQUEST_TTL, Phase, find_unlock, instant_in
-from bot.usecases.owner.record import owner_of
+from bot.usecases.decide.requests import REQUEST_TTL, UNLOCKS, Phase, UnlockRecord
+from bot.usecases.owner.record import OWNED
 from bot.usecases.queue.record import kept, load_queue
+from bot.usecases.shelf import Shelf
 from bot.usecases.world import World
 
 log = structlog.get_logger()
 
 _FRESH = timedelta(seconds=15)
-_MEMBERS_KEPT = timedelta(seconds=60)
 _MOST_INCIDENTS, _MOST_SHOWN = 50, 10
 _MOST_REQUESTS, _MOST_LETTERS = 20, 20
-_OF_LETTER = ("owner", "asked_in", "asker", "request")
 _AT_ONCE = 20
 _MOST_QUEUES = 100
 _TAIL = 40
@@ -50,16 +50,39 @@ class Room:
     unchecked: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class ListedIncident:
+    """An open incident with the ids of its unlocks."""
+
+    incident: Annotated[OpenIncident, Inline()]
+    requests: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenIncidents:
+    at: datetime
+    incidents: tuple[ListedIncident, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MemberIds:
+    ids: tuple[str, ...]
+
+
+OPEN_INCIDENTS = Shelf("home", OpenIncidents, _FRESH)
+MEMBERS = Shelf("home-members", MemberIds, timedelta(seconds=60))
+
+
 async def room_of(world: World, user: str) -> Room:
     """Raises JournalAway."""
     known = await _open_incidents(world)
-    inside = await _inside(world, user, {record["channel"] for record in known})
-    mine = [record for record in known if inside.get(record["channel"])]
+    inside = await _inside(world, user, {one.incident.channel for one in known})
+    mine = [one for one in known if inside.get(one.incident.channel)]
     return Room(
-        incidents=tuple(_incident(record) for record in mine[:_MOST_SHOWN]),
-        requests=tuple(request for record in mine for request in record["requests"]),
+        incidents=tuple(one.incident for one in mine[:_MOST_SHOWN]),
+        requests=tuple(request for one in mine for request in one.requests),
         more=max(0, len(mine) - _MOST_SHOWN),
-        unchecked=sum(record["channel"] not in inside for record in known),
+        unchecked=sum(one.incident.channel not in inside for one in known),
     )
 
 
@@ -86,19 +109,18 @@ async def _watched(world: World, user: str) -> list[Waiting]:
     ]
 
 
-async def _open_incidents(world: World) -> Sequence[Mapping[str, Any]]:
+async def _open_incidents(world: World) -> tuple[ListedIncident, ...]:
     """The open incidents with their states and unlocks, read once for everybody."""
-    kept = await world.records.get("home", "incidents")
-    if kept is not None and world.clock.now() - datetime.fromisoformat(kept["at"]) < _FRESH:
-        return list(kept["incidents"])
-    now = world.clock.now()
+    kept, now = await OPEN_INCIDENTS.get(world, "incidents"), world.clock.now()
+    if kept is not None and now - kept.at < _FRESH:
+        return kept.incidents
     found = await world.journal.incidents(open_only=True, limit=_MOST_INCIDENTS)
-    records = await asyncio.gather(*(_told(world, incident) for incident in found))
-    await world.records.put("home", "incidents", {"at": now.isoformat(), "incidents": records}, ttl=_FRESH)
-    return records
+    listed = tuple(await asyncio.gather(*(_listed(world, incident) for incident in found)))
+    await OPEN_INCIDENTS.put(world, "incidents", OpenIncidents(now, listed))
+    return listed
 
 
-async def _told(world: World, incident: Incident) -> dict[str, Any]:
+async def _listed(world: World, incident: Incident) -> ListedIncident:
     now = world.clock.now()
     tail, named = await asyncio.gather(
         world.journal.tail(incident.id, _TAIL),
@@ -108,19 +130,10 @@ async def _told(world: World, incident: Incident) -> dict[str, Any]:
     )
     told = [facts for facts in map(facts_of, tail) if isinstance(facts, OfState)]
     states = dict.fromkeys(facts.state for facts in told if facts.state in world.states)
-    return {
-        "id": incident.id,
-        "title": incident.title,
-        "channel": incident.channel,
-        "opened_at": incident.opened_at.isoformat(),
-        "states": list(states),
-        "requests": [name.removeprefix("unlock/") for name in named if name.startswith("unlock/")],
-    }
-
-
-def _incident(record: Mapping[str, Any]) -> OpenIncident:
-    opened = datetime.fromisoformat(record["opened_at"])
-    return OpenIncident(record["id"], record["title"], record["channel"], opened, tuple(record["states"]))
+    return ListedIncident(
+        OpenIncident(incident.id, incident.title, incident.channel, incident.opened_at, tuple(states)),
+        tuple(name.removeprefix("unlock/") for name in named if name.startswith("unlock/")),
+    )
 
 
 async def _inside(world: World, user: str, channels: Collection[str]) -> dict[str, bool]:
@@ -144,14 +157,14 @@ async def _kept_ids(
 
     What fifty tabs ask at once must not use up the calls that a release needs.
     """
-    kept = await world.records.get("home-members", f"{what}/{key}")
+    kept = await MEMBERS.get(world, f"{what}/{key}")
     if kept is not None:
-        return frozenset(kept["ids"])
+        return frozenset(kept.ids)
     seen = await world.timed("Slack", what, ask())
     if not isinstance(seen, Found):
         log.info("home.members_unseen", what=what, key=key)
         return None
-    await world.records.put("home-members", f"{what}/{key}", {"ids": list(seen.value)}, ttl=_MEMBERS_KEPT)
+    await MEMBERS.put(world, f"{what}/{key}", MemberIds(tuple(seen.value)))
     return frozenset(seen.value)
 
 
@@ -163,11 +176,10 @@ async def with_owners(world: World, glance: Glance) -> Glance:
 
 async def _with_owner(world: World, row: Row, places: asyncio.Semaphore) -> Row:
     async with places:
-        known = await owner_of(world, row.state, row.lock_id) if row.held is Held.LOCKED else None
+        known = await OWNED.get(world, f"{row.state}/{row.lock_id}") if row.held is Held.LOCKED else None
     if known is None:
         return row
-    owner, asked_in, asker, request = (str(known.get(name) or "") for name in _OF_LETTER)
-    return replace(row, owner=owner, asked_in=asked_in, asker=asker, request=request)
+    return replace(row, owner=known.owner, asked_in=known.asked_in, asker=known.asker, request=known.request)
 
 
 async def _letters(world: World, user: str, glance: Glance) -> list[Waiting]:
@@ -194,15 +206,14 @@ async def _requests(world: World, user: str, ids: Sequence[str]) -> list[Waiting
 
 
 async def _request(world: World, user: str, request_id: str) -> Waiting | None:
-    found = await find_unlock(world, request_id)
-    if found is None or found[0].state not in world.states:
+    record = await UNLOCKS.get(world, request_id)
+    if record is None or record.request.state not in world.states:
         return None
-    request, record = found
-    by = record.get("by") or request.user
-    if record["phase"] == Phase.ARMED:
-        return await _armed(world, request, record) if by == user else None
-    is_open = record["phase"] in _OPEN and bool(record.get("wanted")) and user not in {by, request.user}
-    until = expires_at(world, request, record)
+    request, by = record.request, record.asker
+    if record.phase is Phase.ARMED:
+        return await _armed(world, record) if by == user else None
+    is_open = record.phase in _OPEN and bool(record.wanted) and user not in {by, request.user}
+    until = expires_at(world, record)
     if not is_open or until < world.clock.now() or not await _may_approve(world, request, user):
         return None
     link = await _link(world, request)
@@ -211,12 +222,12 @@ async def _request(world: World, user: str, request_id: str) -> Waiting | None:
     )
 
 
-async def _armed(world: World, request: UnlockRequest, record: Mapping[str, Any]) -> Waiting:
-    since, until = instant_in(record, "armed_at"), instant_in(record, "until")
-    link = await _link(world, request)
+async def _armed(world: World, record: UnlockRecord) -> Waiting:
+    request, link = record.request, await _link(world, record.request)
     return Waiting(
-        Wait.ARMED, request.state, request.lock_id, request.id, request.channel, request.user, since, until, link
-    )
+        Wait.ARMED, request.state, request.lock_id, request.id, request.channel, request.user, record.armed_at,
+        record.until, link,
+    )  # fmt: skip
 
 
 async def _may_approve(world: World, request: UnlockRequest, user: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -22,6 +23,7 @@ from bot.errors import JournalAway
 from bot.usecases.decide.owner import answer_about
 from bot.usecases.decide.weigh import conclude
 from bot.usecases.look.status import Question
+from bot.usecases.shelf import Shelf
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -29,7 +31,16 @@ log = structlog.get_logger()
 AGAIN_AFTER = timedelta(minutes=5)
 """How long the same is not written a second time."""
 
-_TTL = timedelta(days=30)
+
+@dataclass(frozen=True, slots=True)
+class LastWritten:
+    """What was seen when the last entry about a state was written."""
+
+    seen: str
+    at: datetime
+
+
+LAST_WRITTEN = Shelf("look", LastWritten, timedelta(days=30))
 
 
 async def write_look(world: World, report: StatusReport, question: Question) -> None:
@@ -66,8 +77,8 @@ async def _verdict(world: World, inspection: Inspection, question: Question) -> 
 async def _write(world: World, incident: Incident, inspection: Inspection, verdict: Verdict | None, asked: str) -> None:
     state, now = inspection.state.name, world.clock.now()
     seen, key = _fingerprint(inspection, verdict), f"{incident.id}/{state}"
-    before = await world.records.get("look", key)
-    if before is not None and before["seen"] == seen and now - datetime.fromisoformat(before["at"]) < AGAIN_AFTER:
+    before = await LAST_WRITTEN.get(world, key)
+    if before is not None and before.seen == seen and now - before.at < AGAIN_AFTER:
         return
     facts = GateDecided(
         asked=asked,
@@ -77,7 +88,7 @@ async def _write(world: World, incident: Incident, inspection: Inspection, verdi
         evidence=Evidence.of(inspection),
     )
     await world.journal.append(incident.id, draft_of(facts, now, "tflock", _words(inspection, verdict)))
-    await world.records.put("look", key, {"seen": seen, "at": now.isoformat()}, ttl=_TTL)
+    await LAST_WRITTEN.put(world, key, LastWritten(seen, now))
 
 
 def _fingerprint(inspection: Inspection, verdict: Verdict | None) -> str:

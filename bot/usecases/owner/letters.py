@@ -21,7 +21,7 @@ from bot.core.gate.inspection import Inspection, StateName
 from bot.core.lock import LockInfo
 from bot.core.reports.letter import OwnerNews
 from bot.core.run import Run
-from bot.usecases.owner.record import FACT, FACTS, KEPT, LETTERS_TO, OF, Place, Spoken, fact_id, fact_of, owner_of
+from bot.usecases.owner.record import FACTS, KEPT, LETTERS_TO, LISTED, OWNED, Owned, Place, Spoken, fact_id, fact_of
 from bot.usecases.world import World
 
 
@@ -89,13 +89,13 @@ async def _tell(world: World, news: Sequence[OwnerNews], held: Held, spoken: Spo
 async def _noted(world: World, place: Place, news: OwnerNews, held: Held, spoken: Spoken) -> str | None:
     """The fact's name, if it has not been told yet."""
     name = fact_id(news, spoken.asker, spoken.request)
-    fact = await world.records.get(FACT, f"{place}/{name}")
-    if fact is not None and fact.get("is_told"):
+    fact = await FACTS.get(world, f"{place}/{name}")
+    if fact is not None and fact.is_told:
         return None
     if fact is None:
         fact = fact_of(news, held.lock, held.run, held.waiting, spoken, at=world.clock.now())
-        await world.records.put(FACT, f"{place}/{name}", fact, ttl=KEPT)
-    await world.records.enlist(FACTS, str(place), name, at=datetime.fromisoformat(fact["at"]), ttl=KEPT)
+        await FACTS.put(world, f"{place}/{name}", fact)
+    await world.records.enlist(LISTED, str(place), name, at=fact.at, ttl=KEPT)
     return name
 
 
@@ -106,20 +106,20 @@ async def start(world: World, place: Place, *, why: str, at: datetime | None = N
 
 async def _take_over(world: World, place: Place, held: Held, news: OwnerNews, spoken: Spoken) -> None:
     """Notes whose lock it is now, and where it was spoken of last. Whoever was taken for the owner is told so."""
-    was = await owner_of(world, place.state, place.lock_id)
-    before = was or {"owner": "", "asker": "", "asked_in": "", "incident": "", "request": "", "news": news.name}
-    now = {
-        "owner": place.owner,
-        "asker": spoken.asker or before["asker"],
-        "asked_in": spoken.channel or before["asked_in"],
-        "incident": spoken.incident or before["incident"],
-        "request": spoken.request or before["request"],
-        "news": max(news, OwnerNews[before["news"]], key=lambda one: one.weight).name,
-        "created": held.lock.created.isoformat(),
-    }
+    was = await OWNED.get(world, place.of_lock)
+    before = was or Owned(news=news)
+    now = Owned(
+        owner=place.owner,
+        asker=spoken.asker or before.asker,
+        asked_in=spoken.channel or before.asked_in,
+        incident=spoken.incident or before.incident,
+        request=spoken.request or before.request,
+        news=max(news, before.news, key=lambda one: one.weight),
+        created=held.lock.created,
+    )
     if was != now:
-        await world.records.put(OF, place.of_lock, now, ttl=KEPT)
-    if before["owner"] != place.owner:
+        await OWNED.put(world, place.of_lock, now)
+    if before.owner != place.owner:
         await world.records.enlist(LETTERS_TO, place.owner, place.of_lock, at=world.clock.now(), ttl=KEPT)
-        if before["owner"]:
-            await start(world, Place(place.state, place.lock_id, before["owner"]), why=f"moved:{place.owner}")
+        if before.owner:
+            await start(world, Place(place.state, place.lock_id, before.owner), why=f"moved:{place.owner}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 
@@ -22,11 +21,11 @@ from bot.core.reports.report import Notice
 from bot.errors import Final, Passing, UpstreamError
 from bot.ports.messenger import Posted
 from bot.usecases.decide.owner import answer_of, use_up
-from bot.usecases.decide.requests import find_unlock
+from bot.usecases.decide.requests import UNLOCKS
 from bot.usecases.lease import lease
 from bot.usecases.outbox import Outgoing, post_once, say_once
 from bot.usecases.owner.letters import start
-from bot.usecases.owner.record import FACT, KEPT, LETTER, Place, facts_at, headline, letter_of, news_of, owner_of
+from bot.usecases.owner.record import FACTS, LETTERS, OWNED, Fact, Letter, Place, facts_at, headline, letter_of
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -48,17 +47,17 @@ class _Desk:
     """A letter at work: all its facts, its record, and what it is to say."""
 
     place: Place
-    facts: tuple[dict[str, Any], ...]
-    record: dict[str, Any]
+    facts: tuple[Fact, ...]
+    record: Letter
     letter: OwnerLetter
 
     @property
-    def main(self) -> dict[str, Any]:
-        return dict(headline(self.facts))
+    def main(self) -> Fact:
+        return headline(self.facts)
 
     @property
-    def names(self) -> list[str]:
-        return sorted({news_of(fact).name for fact in self.facts})
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted({fact.news.name for fact in self.facts}))
 
 
 async def post(world: World, state: str, lock_id: str, owner: str, *, is_last_try: bool = False) -> None:
@@ -73,16 +72,16 @@ async def post(world: World, state: str, lock_id: str, owner: str, *, is_last_tr
 
 async def ask_again(world: World, state: str, lock_id: str, *, is_last_try: bool = False) -> None:
     """After "ask me later": puts the question again, once, if the lock still stands. Raises as `post`."""
-    of = await owner_of(world, world.state(state).name.name, lock_id)
+    of = await OWNED.get(world, f"{world.state(state).name.name}/{lock_id}")
     if of is None:
         return
-    said = await answer_of(world, state, lock_id, of["owner"])
-    place = Place(state, lock_id, of["owner"])
+    said = await answer_of(world, state, lock_id, of.owner)
+    place = Place(state, lock_id, of.owner)
     async with lease(world.records, f"letter/{place}", holder=world.new_id(), patience=_PATIENCE):
         if said is not None and said.says is OwnerSays.LATER:
             if world.clock.now() < said.at + SNOOZE - _EARLY:
                 return  # he has asked for time again since; that has a job of its own
-            await world.records.update(LETTER, str(place), {"again": said.at.isoformat()})
+            await LETTERS.update(world, str(place), again=said.at)
             await use_up(world, state, said)
         await _settle_if_gone(world, place)
         await _post(world, place, is_last_try=is_last_try)
@@ -93,7 +92,7 @@ async def _post(world: World, place: Place, *, is_last_try: bool) -> None:
     if desk is None:
         return
     try:
-        is_told = await (_bring_up_to_date if desk.record.get("ts") else _write_first)(world, desk)
+        is_told = await (_bring_up_to_date if desk.record.ts else _write_first)(world, desk)
     except UpstreamError as error:
         if isinstance(error, Passing) and not is_last_try:
             raise
@@ -107,32 +106,32 @@ async def _desk(world: World, place: Place) -> _Desk | None:
     facts = await facts_at(world, place)
     if not facts:
         return None
-    record = await world.records.get(LETTER, str(place))
+    record = await LETTERS.get(world, str(place))
     if record is None:
-        record = {"ts": "", "channel": "", "round": 0}
-        await world.records.put(LETTER, str(place), record, ttl=KEPT)
-    of = await owner_of(world, place.state, place.lock_id)
+        record = Letter()
+        await LETTERS.put(world, str(place), record)
+    of = await OWNED.get(world, place.of_lock)
     answer = await answer_of(world, place.state, place.lock_id, place.owner)
-    is_moved = of is not None and of["owner"] != place.owner
-    record = await _with_link(world, place, record, str(headline(facts)["request"]))
+    is_moved = of is not None and of.owner != place.owner
+    record = await _with_link(world, place, record, headline(facts).spoken.request)
     return _Desk(
         place, facts, record, letter_of(world.state(place.state).name, place, facts, record, answer, is_moved=is_moved)
     )
 
 
-async def _with_link(world: World, place: Place, record: dict[str, Any], request_id: str) -> dict[str, Any]:
+async def _with_link(world: World, place: Place, record: Letter, request_id: str) -> Letter:
     """The address of the request's message, asked for once."""
-    links = dict(record.get("links") or {})
-    if not request_id or request_id in links:
+    if not request_id or request_id in record.links:
         return record
-    found = await find_unlock(world, request_id)
-    if found is None or not found[0].ts:
+    found = await UNLOCKS.get(world, request_id)
+    if found is None or not found.request.ts:
         return record
-    seen = await world.messages.permalink(found[0].channel, found[0].ts, thread=found[0].thread)
+    request = found.request
+    seen = await world.messages.permalink(request.channel, request.ts, thread=request.thread)
     if not isinstance(seen, Found):
         return record
-    links[request_id] = seen.value
-    return await _note(world, place, links=links) or record
+    links = {**record.links, request_id: seen.value}
+    return await LETTERS.update(world, str(place), links=links) or record
 
 
 async def _write_first(world: World, desk: _Desk) -> bool:
@@ -140,30 +139,30 @@ async def _write_first(world: World, desk: _Desk) -> bool:
     letter = desk.letter
     if letter.standing is not LetterStanding.OPEN and letter.news is not OwnerNews.RELEASED:
         return False
-    if desk.record.get("deferred") and letter.news is not OwnerNews.RELEASED and await _is_gone(world, desk.place):
+    if desk.record.deferred and letter.news is not OwnerNews.RELEASED and await _is_gone(world, desk.place):
         return False
     until = await _quiet_until(world, desk.place.owner)
     if until is not None and not letter.state.protected:
         return await _defer(world, desk, until)
     if until is not None:
-        await _note(world, desk.place, disturbs="yes")
+        await LETTERS.update(world, str(desk.place), disturbs=True)
         letter = replace(letter, disturbs=True)
-    mark = f"{desk.place}/{_FIRST}/{desk.record.get('round', 0)}"
+    mark = f"{desk.place}/{_FIRST}/{desk.record.round}"
     posted = await _post_once(world, desk, Outgoing(desk.place.owner, letter, mark))
-    await _note(
-        world, desk.place, ts=posted.ts, channel=posted.channel, drawn=_digest(letter), rung=desk.names, untold=""
+    await LETTERS.update(
+        world, str(desk.place), ts=posted.ts, channel=posted.channel, drawn=_digest(letter), rung=desk.names, untold=""
     )
     return True
 
 
 async def _bring_up_to_date(world: World, desk: _Desk) -> bool:
-    posted = Posted(desk.record["channel"], desk.record["ts"])
-    if _digest(desk.letter) != desk.record.get("drawn"):
+    posted = Posted(desk.record.channel, desk.record.ts)
+    if _digest(desk.letter) != desk.record.drawn:
         try:
             await world.messenger.update(posted, desk.letter)
         except Final as error:
             return await _anew(world, desk, error)
-        await _note(world, desk.place, drawn=_digest(desk.letter))
+        await LETTERS.update(world, str(desk.place), drawn=_digest(desk.letter))
     ring = _to_ring(desk)
     if ring is None:
         return True
@@ -171,41 +170,40 @@ async def _bring_up_to_date(world: World, desk: _Desk) -> bool:
     if until is not None:
         await _defer(world, desk, until)
         return True
-    if desk.record.get("deferred") and desk.letter.news is not OwnerNews.RELEASED and await _is_gone(world, desk.place):
+    if desk.record.deferred and desk.letter.news is not OwnerNews.RELEASED and await _is_gone(world, desk.place):
         return True
     owner, mark = desk.place.owner, f"{desk.place}/{ring}"
     await _post_once(world, desk, Outgoing(owner, Nudge(owner, desk.letter), mark, posted.ts))
-    await _note(world, desk.place, rung=sorted({*desk.record.get("rung", ()), *desk.names, ring}))
+    rung = tuple(sorted({*desk.record.rung, *desk.names, ring}))
+    await LETTERS.update(world, str(desk.place), rung=rung)
     return True
 
 
 async def _anew(world: World, desk: _Desk, error: Final) -> bool:
     """The message cannot be changed any more (deleted, too old): one more takes its place if an answer is wanted."""
     log.warning("owner.message_lost", state=desk.place.state, detail=error.detail)
-    changed = await _note(world, desk.place, ts="", round=int(desk.record.get("round", 0)) + 1)
+    changed = await LETTERS.update(world, str(desk.place), ts="", round=desk.record.round + 1)
     return await _write_first(world, replace(desk, record=changed or desk.record))
 
 
 def _to_ring(desk: _Desk) -> str | None:
     """What the owner has to be notified of beside the update; None if there is nothing like that."""
-    letter, rung = desk.letter, desk.record.get("rung", ())
+    letter, rung = desk.letter, desk.record.rung
     if letter.standing is not LetterStanding.OPEN:
         return None if letter.news is not OwnerNews.RELEASED or letter.news.name in rung else letter.news.name
     is_answered = letter.answer is not None and letter.answer.says is not OwnerSays.LATER
     if letter.news in _RINGS and letter.news.name not in rung:
         return None if is_answered and letter.news is OwnerNews.UNLOCK_WANTED else letter.news.name
-    again = desk.record.get("again")
+    again = desk.record.again.isoformat() if desk.record.again is not None else ""
     is_due = again and letter.answer is None and letter.news is not OwnerNews.RELEASED
     return f"{_AGAIN}/{again}" if is_due and f"{_AGAIN}/{again}" not in rung else None
 
 
 async def _post_once(world: World, desk: _Desk, message: Outgoing) -> Posted:
-    begun = dict(desk.record.get("tries") or {}).get(message.mark)
+    async def begin(now: datetime) -> None:
+        await LETTERS.update(world, str(desk.place), tries={message.mark: now})
 
-    async def begin(now: str) -> None:
-        await _note(world, desk.place, tries={message.mark: now})
-
-    return await post_once(world, message, begun=begun, begin=begin)
+    return await post_once(world, message, begun=desk.record.tries.get(message.mark), begin=begin)
 
 
 async def _quiet_until(world: World, owner: str) -> datetime | None:
@@ -216,16 +214,16 @@ async def _quiet_until(world: World, owner: str) -> datetime | None:
 
 
 async def _defer(world: World, desk: _Desk, until: datetime) -> bool:
-    count = int(desk.record.get("deferrals", 0))
-    if desk.record.get("deferred") != until.isoformat():
+    count = desk.record.deferrals
+    if desk.record.deferred != until:
         count += 1
-        await _note(world, desk.place, deferred=until.isoformat(), deferrals=count)
+        await LETTERS.update(world, str(desk.place), deferred=until, deferrals=count)
     if count > _MOST_DEFERRALS:
         return False
     await start(world, desk.place, why=f"quiet:{until.timestamp():.0f}", at=until + timedelta(seconds=1))
     text = f"is on do-not-disturb: not disturbed until {instant(until)}, and told then"
     await _write_down(world, desk, text, f"quiet/{until.isoformat()}")
-    if news_of(desk.main) is OwnerNews.UNLOCK_WANTED:
+    if desk.main.news is OwnerNews.UNLOCK_WANTED:
         words: Phrase = (Person(desk.place.owner, ""), " is on do-not-disturb until ", until, ", and is told then.")
         notice = Notice(f"The owner of the lock of {desk.place.state} is not disturbed", (words, _NOTHING_ELSE))
         await _say_where_asked(world, desk, notice, "quiet")
@@ -239,30 +237,30 @@ async def _is_gone(world: World, place: Place) -> bool:
 
 async def _settle_if_gone(world: World, place: Place) -> None:
     if await _is_gone(world, place):
-        await _note(world, place, is_gone="yes")
+        await LETTERS.update(world, str(place), is_gone=True)
         log.info("owner.lock_gone", state=place.state, lock_id=place.lock_id)
 
 
 async def _told(world: World, desk: _Desk) -> None:
-    fresh = [fact for fact in desk.facts if not fact.get("is_told")]
+    fresh = [fact for fact in desk.facts if not fact.is_told]
     if not fresh:
         return
-    said = "; ".join(dict.fromkeys(str(news_of(fact)) for fact in fresh))
-    await _write_down(world, desk, f"was told: {said}", "told/" + "+".join(fact["id"] for fact in fresh))
+    said = "; ".join(dict.fromkeys(str(fact.news) for fact in fresh))
+    await _write_down(world, desk, f"was told: {said}", "told/" + "+".join(fact.id for fact in fresh))
     for fact in fresh:
-        await world.records.update(FACT, f"{desk.place}/{fact['id']}", {"is_told": "yes"})
+        await FACTS.update(world, f"{desk.place}/{fact.id}", is_told=True)
 
 
 async def _could_not(world: World, desk: _Desk, error: UpstreamError) -> None:
     """On the timeline, in the channel, and in `status` from now on. Only what may pass is tried with the next news."""
     place, main = desk.place, desk.main
     log.warning("owner.unreachable", state=place.state, lock_id=place.lock_id, detail=error.detail)
-    await _note(world, place, untold=error.detail)
-    await _write_down(world, desk, f"could not be told: {error.detail}", f"untold/{main['id']}")
+    await LETTERS.update(world, str(place), untold=error.detail)
+    await _write_down(world, desk, f"could not be told: {error.detail}", f"untold/{main.id}")
     if isinstance(error, Final):
         for fact in desk.facts:
-            await world.records.update(FACT, f"{place}/{fact['id']}", {"is_told": "refused"})
-    if main["channel"] and news_of(main) is not OwnerNews.ASKED:
+            await FACTS.update(world, f"{place}/{fact.id}", is_told=True)
+    if main.spoken.channel and main.news is not OwnerNews.ASKED:
         why: Phrase = (Person(place.owner, ""), ": ", Quoted(error.detail))
         notice = Notice(f"The owner of the lock of {place.state} could not be told", (why, _NOTHING_ELSE))
         await _say_where_asked(world, desk, notice, "untold")
@@ -270,25 +268,21 @@ async def _could_not(world: World, desk: _Desk, error: UpstreamError) -> None:
 
 async def _say_where_asked(world: World, desk: _Desk, notice: Notice, mark: str) -> None:
     """In the thread of the request, or in the channel where the lock was spoken of; once for each letter."""
-    main = desk.main
-    found = await find_unlock(world, main["request"]) if main["request"] else None
-    thread = "" if found is None else found[0].thread or found[0].ts
-    await say_once(world, Outgoing(main["channel"], notice, f"{desk.place}/{mark}", thread))
+    main = desk.main.spoken
+    found = await UNLOCKS.get(world, main.request) if main.request else None
+    thread = "" if found is None else found.request.thread or found.request.ts
+    await say_once(world, Outgoing(main.channel, notice, f"{desk.place}/{mark}", thread))
 
 
 async def untold(world: World, state: str, lock_id: str) -> str:
     """Why the owner could not be told, as far as that is so. Raises JournalAway."""
-    of = await owner_of(world, state, lock_id)
-    record = None if of is None else await world.records.get(LETTER, f"{state}/{lock_id}/{of['owner']}")
-    return "" if record is None else str(record.get("untold") or "")
-
-
-async def _note(world: World, place: Place, **changes: object) -> dict[str, Any] | None:
-    return await world.records.update(LETTER, str(place), changes)
+    of = await OWNED.get(world, f"{state}/{lock_id}")
+    record = None if of is None else await LETTERS.get(world, f"{state}/{lock_id}/{of.owner}")
+    return "" if record is None else record.untold
 
 
 async def _write_down(world: World, desk: _Desk, text: str, once: str) -> None:
-    place, incident = desk.place, desk.main["incident"]
+    place, incident = desk.place, desk.main.spoken.incident
     if incident:
         draft = draft_of(
             OwnerNotified(state=place.state, lock_id=place.lock_id, owner=place.owner),

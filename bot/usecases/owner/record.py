@@ -9,21 +9,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated
 
+from bot.core.codec import ByName, Inline
 from bot.core.gate.ending import run_name
 from bot.core.gate.inspection import StateName
 from bot.core.lock import LockInfo
 from bot.core.people import OwnerAnswer
 from bot.core.reports.letter import LetterRun, LetterStanding, OwnerLetter, OwnerNews, Told
-from bot.core.run import Conclusion, Phase, Run
+from bot.core.run import Run
+from bot.usecases.shelf import Shelf
 from bot.usecases.world import World
 
 KEPT = timedelta(days=30)
-OF, FACT, FACTS, LETTER = "letter-of", "letter-fact", "letter-facts", "letter"
-LETTERS_TO = "letters-to"
+LISTED, LETTERS_TO = "letter-facts", "letters-to"
 _MOST_FACTS = 20
 _SKEW = timedelta(hours=1)
 """How far the clock of the process that wrote a fact may be ahead."""
@@ -55,12 +56,65 @@ class Spoken:
     request: str = ""
 
 
-async def owner_of(world: World, state: str, lock_id: str) -> dict[str, Any] | None:
-    """Whose lock it is by what was known last, and where it was spoken of.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owned:
+    """Whose lock it is by what was known last, and where it was spoken of. `news` is the weightiest of all."""
 
-    `owner`, `asker`, `asked_in`, `incident`, `request`, `news` (the weightiest) and `created` (the lock's).
+    owner: str = ""
+    asker: str = ""
+    asked_in: str = ""
+    incident: str = ""
+    request: str = ""
+    news: Annotated[OwnerNews, ByName.BY_NAME]
+    created: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One thing to tell the owner, with what was known of the lock. `is_told` too if Slack will never take it."""
+
+    news: Annotated[OwnerNews, ByName.BY_NAME]
+    at: datetime
+    spoken: Annotated[Spoken, Inline()]
+    waiting: int
+    run: LetterRun | None
+    who: str
+    created: datetime
+    operation: str
+    version: str
+    is_told: bool = False
+
+    @property
+    def id(self) -> str:
+        return fact_id(self.news, self.spoken.asker, self.spoken.request)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """The message: where it is, which `round` of it, what it shows and of what the owner was notified (`rung`).
+
+    `tries` says of a mark since when it is being posted. `deferred` is the end of the do-not-disturb that it waits
+    for, `again` when an owner asked for time whose time is over.
     """
-    return await world.records.get(OF, f"{state}/{lock_id}")
+
+    ts: str = ""
+    channel: str = ""
+    round: int = 0
+    links: Mapping[str, str] = field(default_factory=dict)
+    tries: Mapping[str, datetime] = field(default_factory=dict)
+    drawn: str = ""
+    rung: tuple[str, ...] = ()
+    untold: str = ""
+    deferred: datetime | None = None
+    deferrals: int = 0
+    again: datetime | None = None
+    disturbs: bool = False
+    is_gone: bool = False
+
+
+OWNED = Shelf("letter-of", Owned, KEPT)
+FACTS = Shelf("letter-fact", Fact, KEPT)
+LETTERS = Shelf("letter", Letter, KEPT)
 
 
 def fact_id(news: OwnerNews, asker: str, request: str) -> str:
@@ -73,49 +127,44 @@ def fact_id(news: OwnerNews, asker: str, request: str) -> str:
     return news.name
 
 
-def fact_of(
-    news: OwnerNews, lock: LockInfo, run: Run | None, waiting: int, spoken: Spoken, *, at: datetime
-) -> dict[str, Any]:
-    return {
-        "news": news.name, "at": at.isoformat(), **asdict(spoken), "waiting": waiting,
-        "run": None if run is None else _run_facts(run), "who": lock.who, "created": lock.created.isoformat(),
-        "operation": lock.operation, "version": lock.version,
-    }  # fmt: skip
+def fact_of(news: OwnerNews, lock: LockInfo, run: Run | None, waiting: int, spoken: Spoken, *, at: datetime) -> Fact:
+    return Fact(
+        news=news,
+        at=at,
+        spoken=spoken,
+        waiting=waiting,
+        run=None
+        if run is None
+        else LetterRun(run_name(run).text, run.ref.url, run.phase, run.conclusion, run.ended_at),
+        who=lock.who,
+        created=lock.created,
+        operation=lock.operation,
+        version=lock.version,
+    )
 
 
-def _run_facts(run: Run) -> dict[str, Any]:
-    return {
-        "title": run_name(run).text,
-        "url": run.ref.url,
-        "phase": str(run.phase),
-        "conclusion": str(run.conclusion or ""),
-        "ended_at": run.ended_at.isoformat() if run.ended_at else "",
-    }
+def _run_of(run: Run) -> LetterRun:
+    return LetterRun(run_name(run).text, run.ref.url, run.phase, run.conclusion, run.ended_at)
 
 
-async def facts_at(world: World, place: Place) -> tuple[dict[str, Any], ...]:
-    """Everything there is to tell, oldest first, the weightier of two at once last; each with its `id`."""
+async def facts_at(world: World, place: Place) -> tuple[Fact, ...]:
+    """Everything there is to tell, oldest first, the weightier of two at once last."""
     now = world.clock.now()
-    names = await world.records.enlisted(FACTS, str(place), since=now - KEPT, until=now + _SKEW, limit=_MOST_FACTS)
-    known = [(name, await world.records.get(FACT, f"{place}/{name}")) for name in names]
-    found = [{**fact, "id": name} for name, fact in known if fact is not None]
-    return tuple(sorted(found, key=lambda fact: (fact["at"], news_of(fact).weight)))
+    names = await world.records.enlisted(LISTED, str(place), since=now - KEPT, until=now + _SKEW, limit=_MOST_FACTS)
+    found = [await FACTS.get(world, f"{place}/{name}") for name in names]
+    return tuple(sorted(filter(None, found), key=lambda fact: (fact.at, fact.news.weight)))
 
 
-def news_of(fact: Mapping[str, Any]) -> OwnerNews:
-    return OwnerNews[fact["news"]]
-
-
-def headline(facts: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+def headline(facts: Sequence[Fact]) -> Fact:
     """The weightiest fact, the newest of those."""
-    return max(facts, key=lambda fact: (news_of(fact).weight, fact["at"]))
+    return max(facts, key=lambda fact: (fact.news.weight, fact.at))
 
 
 def letter_of(
     state: StateName,
     place: Place,
-    facts: Sequence[Mapping[str, Any]],
-    record: Mapping[str, Any],
+    facts: Sequence[Fact],
+    record: Letter,
     answer: OwnerAnswer | None,
     *,
     is_moved: bool,
@@ -123,36 +172,22 @@ def letter_of(
     """The letter that says all facts."""
     main = headline(facts)
     lock = LockInfo(
-        id=place.lock_id, operation=main["operation"], info="", who=main["who"], version=main["version"],
-        created=datetime.fromisoformat(main["created"]), path="",
+        id=place.lock_id, operation=main.operation, info="", who=main.who, version=main.version, created=main.created,
+        path="",
     )  # fmt: skip
-    standing = LetterStanding.GONE if record.get("is_gone") else LetterStanding.OPEN
+    standing = LetterStanding.GONE if record.is_gone else LetterStanding.OPEN
     return OwnerLetter(
-        news=news_of(main),
+        news=main.news,
         state=state,
         lock=lock,
-        asker=main["asker"],
-        channel=main["channel"],
-        request=main["request"],
-        run=next((_run(fact["run"]) for fact in reversed(facts) if fact["run"]), None),
+        asker=main.spoken.asker,
+        channel=main.spoken.channel,
+        request=main.spoken.request,
+        run=next((fact.run for fact in reversed(facts) if fact.run), None),
         answer=answer,
-        history=tuple(_told(fact) for fact in facts),
-        waiting=next((fact["waiting"] for fact in reversed(facts) if fact["waiting"]), 0),
-        link=dict(record.get("links") or {}).get(main["request"], ""),
+        history=tuple(Told(fact.news, fact.at, fact.spoken.asker, fact.spoken.channel) for fact in facts),
+        waiting=next((fact.waiting for fact in reversed(facts) if fact.waiting), 0),
+        link=record.links.get(main.spoken.request, ""),
         standing=LetterStanding.MOVED if is_moved else standing,
-        disturbs=bool(record.get("disturbs")),
-    )
-
-
-def _told(fact: Mapping[str, Any]) -> Told:
-    return Told(news_of(fact), datetime.fromisoformat(fact["at"]), fact["asker"], fact["channel"])
-
-
-def _run(was: Mapping[str, Any]) -> LetterRun:
-    return LetterRun(
-        title=was["title"],
-        url=was["url"],
-        phase=Phase(was["phase"]),
-        conclusion=Conclusion(was["conclusion"]) if was["conclusion"] else None,
-        ended_at=datetime.fromisoformat(was["ended_at"]) if was["ended_at"] else None,
+        disturbs=record.disturbs,
     )

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeAlias
 
-from pydantic import TypeAdapter
-
 from bot.core.reports.queue import Queue
 from bot.errors import JournalAway
+from bot.usecases.shelf import Shelf
 from bot.usecases.world import World
 
 _KEPT = timedelta(days=2)
 _TRIES = 50
-_QUEUE = TypeAdapter(Queue)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRecord:
+    version: str = ""
+    queue: Queue = field(default_factory=Queue)
+
+
+QUEUES = Shelf("queue", QueueRecord, _KEPT)
 
 Change: TypeAlias = Callable[[Queue], Queue]
 
@@ -26,7 +34,7 @@ def kept(world: World) -> timedelta:
 
 async def load_queue(world: World, state: str) -> Queue:
     """The queue as it is now, empty if nobody ever waited. Raises JournalAway."""
-    return (await _load(world, state))[0]
+    return (await QUEUES.get(world, state) or QueueRecord()).queue
 
 
 async def change_queue(world: World, state: str, change: Change) -> Queue:
@@ -35,16 +43,11 @@ async def change_queue(world: World, state: str, change: Change) -> Queue:
     `change` may be called several times. What it leaves as it is, is not written.
     """
     for _ in range(_TRIES):
-        queue, version = await _load(world, state)
-        changed = change(queue)
-        if changed == queue:
-            return queue
-        value = {"version": world.new_id(), "queue": _QUEUE.dump_python(changed, mode="json")}
-        if await world.records.swap("queue", state, value, was=version, ttl=kept(world)):
+        record = await QUEUES.get(world, state) or QueueRecord()
+        changed = change(record.queue)
+        if changed == record.queue:
+            return changed
+        newer = QueueRecord(world.new_id(), changed)
+        if await QUEUES.swap(world, state, newer, was=record.version, ttl=kept(world)):
             return changed
     raise JournalAway(f"too many change the queue of {state} at the same time")
-
-
-async def _load(world: World, state: str) -> tuple[Queue, str]:
-    record = await world.records.get("queue", state)
-    return (Queue(), "") if record is None else (_QUEUE.validate_python(record["queue"]), str(record["version"]))

@@ -99,7 +99,7 @@ class Round:
     async def _serve(self, queue: Queue, turn: Waiter) -> None:
         ticket = turn.ticket
         if turn.telling:
-            begun = (turn.telling_at or turn.since).isoformat()
+            begun = turn.telling_at or turn.since
             if await earlier(begun, partial(find_post, self.world, self._news(queue, turn))):
                 await self._told(ticket)
                 return
@@ -172,7 +172,7 @@ class Round:
             await self._change(lambda queue: steps.parting(queue, waiter.ticket))
             return await self._post(message)
 
-        begun = gone.at.isoformat() if gone.telling else None
+        begun = gone.at if gone.telling else None
         try:
             await once(begun, find=partial(find_post, self.world, message), send=send)
         except Final as error:

@@ -7,14 +7,11 @@ is read twice adds nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
 import structlog
-from pydantic import TypeAdapter
 
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
 from bot.core.phrase import Person, Phrase, Quoted
@@ -28,6 +25,7 @@ from bot.usecases.lease import lease
 from bot.usecases.record import capture
 from bot.usecases.record.capture import How
 from bot.usecases.record.find import AROUND, about, latest
+from bot.usecases.shelf import Shelf
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -39,7 +37,6 @@ MOST_TIME = timedelta(minutes=30)
 MOST_THREADS = 200
 """Threads that one backfill looks into."""
 
-_KEPT_FOR = timedelta(days=1)
 _AGAIN_AFTER = timedelta(seconds=5)
 _TRIES = 10
 _MINUTE = timedelta(seconds=60)
@@ -67,7 +64,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class Backfill:
     """How far a backfill is. `threads` are the roots still to be read; `cursor` is of the present history or thread.
 
     `is_listed` once the channel's own messages are read. `at` is when a page is due: `tick` counts the pages.
@@ -94,7 +91,7 @@ class Progress:
     failures: int = 0
 
 
-_PROGRESS = TypeAdapter(Progress)
+BACKFILLS = Shelf("backfill", Backfill, timedelta(days=1))
 
 
 async def ask(world: World, wish: Wish) -> None:
@@ -104,7 +101,7 @@ async def ask(world: World, wish: Wish) -> None:
     """
     now = world.clock.now()
     incident = await _incident(world, wish, now)
-    progress = Progress(
+    progress = Backfill(
         id=world.new_id(),
         channel=wish.channel,
         user=wish.user,
@@ -117,7 +114,7 @@ async def ask(world: World, wish: Wish) -> None:
     )
     posted = await world.messenger.post(wish.channel, _going_on(progress, None), thread=wish.thread)
     progress = replace(progress, posted=posted.ts)
-    await _write(world, progress)
+    await BACKFILLS.put(world, progress.id, progress)
     await _next(world, progress, now)
 
 
@@ -133,7 +130,7 @@ async def _incident(world: World, wish: Wish, now: datetime) -> Incident:
 async def go_on(world: World, backfill_id: str, tick: int) -> None:
     """Reads a page, takes what is to be taken, and has the next page read. Raises JournalAway and Busy."""
     async with lease(world.records, f"backfill/{backfill_id}", holder=world.new_id(), patience=_PATIENCE):
-        progress = await _find(world, backfill_id)
+        progress = await BACKFILLS.get(world, backfill_id)
         if progress is None:
             return
         if progress.tick != tick:
@@ -151,11 +148,11 @@ async def go_on(world: World, backfill_id: str, tick: int) -> None:
 
 async def place_of(world: World, backfill_id: str) -> tuple[str, str]:
     """The channel and the thread that a backfill was asked for in; empty if it has ended. Raises JournalAway."""
-    progress = await _find(world, backfill_id)
+    progress = await BACKFILLS.get(world, backfill_id)
     return ("", "") if progress is None else (progress.channel, progress.thread)
 
 
-async def _page(world: World, progress: Progress) -> Observation[MessagePage]:
+async def _page(world: World, progress: Backfill) -> Observation[MessagePage]:
     messages, since, until, cursor = world.messages, progress.since, progress.until, progress.cursor
     if not progress.is_listed:
         asked = messages.history(progress.channel, since=since, until=until, cursor=cursor)
@@ -164,7 +161,7 @@ async def _page(world: World, progress: Progress) -> Observation[MessagePage]:
     return await world.timed("Slack", "replies", asked)
 
 
-async def _take(world: World, progress: Progress, page: MessagePage) -> None:
+async def _take(world: World, progress: Backfill, page: MessagePage) -> None:
     """The page onto the timeline, the oldest first; then on to the next one."""
     end = None
     for said in sorted(page.messages, key=lambda one: one.ts):
@@ -178,12 +175,12 @@ async def _take(world: World, progress: Progress, page: MessagePage) -> None:
     if end is not None:
         await _end(world, progress, end)
         return
-    await _write(world, progress)
+    await BACKFILLS.put(world, progress.id, progress)
     await _say(world, progress, _going_on(progress, None))
     await _next(world, progress, world.clock.now())
 
 
-async def _message(world: World, progress: Progress, said: Said) -> Progress:
+async def _message(world: World, progress: Backfill, said: Said) -> Backfill:
     if not said.by_person or (progress.marked_only and not capture.is_marked(world, said)):
         return replace(progress, left_out=progress.left_out + 1)
     if await capture.find(world, said.channel, said.ts) is not None:
@@ -194,7 +191,7 @@ async def _message(world: World, progress: Progress, said: Said) -> Progress:
     return replace(progress, taken=progress.taken + added, known=progress.known + (not added))
 
 
-def _turned(progress: Progress, page: MessagePage) -> Progress:
+def _turned(progress: Backfill, page: MessagePage) -> Backfill:
     """Where the next page is, with the threads that this one showed."""
     tick = progress.tick + 1
     if progress.is_listed:
@@ -214,7 +211,7 @@ def _turned(progress: Progress, page: MessagePage) -> Progress:
     )
 
 
-async def _wait(world: World, progress: Progress, seen: NotFound | Unseen) -> None:
+async def _wait(world: World, progress: Backfill, seen: NotFound | Unseen) -> None:
     """Another try when Slack is ready; the end where that never helps."""
     throttled = isinstance(seen, Unseen) and seen.trouble is Trouble.THROTTLED
     may_help = isinstance(seen, Unseen) and seen.trouble is not Trouble.DENIED
@@ -228,19 +225,19 @@ async def _wait(world: World, progress: Progress, seen: NotFound | Unseen) -> No
     asked = timedelta(seconds=seen.retry_after) if isinstance(seen, Unseen) and seen.retry_after else None
     at = world.clock.now() + ((asked or _MINUTE) if throttled else _AGAIN_AFTER)
     progress = replace(progress, tick=progress.tick + 1, failures=progress.failures + (not throttled))
-    await _write(world, progress)
+    await BACKFILLS.put(world, progress.id, progress)
     await _next(world, progress, at)
     await _say(world, progress, _going_on(progress, at if throttled else None))
 
 
-async def _end(world: World, progress: Progress, end: End, detail: str = "") -> None:
+async def _end(world: World, progress: Backfill, end: End, detail: str = "") -> None:
     log.info("backfill.ended", channel=progress.channel, end=str(end), taken=progress.taken, known=progress.known)
     await reissue_if_late(world, progress.incident)  # it may have been closed meanwhile
     await _say(world, progress, _ended(progress, end, detail))
-    await world.records.forget("backfill", progress.id)
+    await BACKFILLS.forget(world, progress.id)
 
 
-async def _say(world: World, progress: Progress, notice: Notice) -> None:
+async def _say(world: World, progress: Backfill, notice: Notice) -> None:
     """In the place of what was said before. Slack being away holds nothing up: the next page says more."""
     try:
         if progress.posted:
@@ -251,22 +248,12 @@ async def _say(world: World, progress: Progress, notice: Notice) -> None:
         log.warning("backfill.not_told", channel=progress.channel, detail=error.detail)
 
 
-async def _next(world: World, progress: Progress, at: datetime) -> None:
+async def _next(world: World, progress: Backfill, at: datetime) -> None:
     key = f"backfill:{progress.id}:{progress.tick}"
     await world.jobs.start("backfill", progress.id, str(progress.tick), key=key, at=at)
 
 
-async def _write(world: World, progress: Progress) -> None:
-    record: Mapping[str, Any] = _PROGRESS.dump_python(progress, mode="json")
-    await world.records.put("backfill", progress.id, record, ttl=_KEPT_FOR)
-
-
-async def _find(world: World, backfill_id: str) -> Progress | None:
-    record = await world.records.get("backfill", backfill_id)
-    return None if record is None else _PROGRESS.validate_python(record)
-
-
-def _going_on(progress: Progress, at: datetime | None) -> Notice:
+def _going_on(progress: Backfill, at: datetime | None) -> Notice:
     lines: list[Phrase] = [_asked(progress)]
     if progress.tick:
         lines.append(_counts(progress))
@@ -275,7 +262,7 @@ def _going_on(progress: Progress, at: datetime | None) -> Notice:
     return Notice("Reading what was said here", tuple(lines))
 
 
-def _ended(progress: Progress, end: End, detail: str) -> Notice:
+def _ended(progress: Backfill, end: End, detail: str) -> Notice:
     lines: list[Phrase] = [_asked(progress), _counts(progress)]
     if end is End.MANY:
         lines.append((f"{MOST_MESSAGES} messages are the most at a time: the older ones were left out.",))
@@ -294,7 +281,7 @@ def _ended(progress: Progress, end: End, detail: str) -> Notice:
     return Notice(_headline(progress), tuple(lines))
 
 
-def _headline(progress: Progress) -> str:
+def _headline(progress: Backfill) -> str:
     match progress.taken:
         case 0:
             return "No message was put on the timeline"
@@ -304,12 +291,12 @@ def _headline(progress: Progress) -> str:
             return f"{count} messages were put on the timeline"
 
 
-def _asked(progress: Progress) -> Phrase:
+def _asked(progress: Backfill) -> Phrase:
     what = "marked messages" if progress.marked_only else "messages"
     return ("Asked for by ", Person(progress.user, ""), f": {what} since ", progress.since, ".")
 
 
-def _counts(progress: Progress) -> Phrase:
+def _counts(progress: Backfill) -> Phrase:
     known = f", {progress.known} there already" if progress.known else ""
     reason = "bots, joins, not marked" if progress.marked_only else "bots, joins"
     left_out = f", {progress.left_out} left out ({reason})" if progress.left_out else ""

@@ -26,6 +26,7 @@ from bot.usecases.lease import lease
 from bot.usecases.record import correct
 from bot.usecases.record.find import about
 from bot.usecases.record.rights import may_write
+from bot.usecases.shelf import Handled, Shelf
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -75,25 +76,30 @@ class Added(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A captured message: its entry, what it said last, and whether it is there for its mark alone."""
+    """A captured message: its entry, what it said last, and whether it is there for its mark alone.
 
-    incident: str
-    entry: str
-    digest: str
-    on_mark: bool
+    Without an entry it is being captured.
+    """
+
+    incident: str = ""
+    entry: str = ""
+    digest: str = ""
+    on_mark: bool = False
+
+
+CAPTURED = Shelf("captured", Kept, KEPT_FOR)
+EVENTS = Shelf("event", Handled, REMEMBER)
 
 
 async def find(world: World, channel: str, ts: str) -> Kept | None:
     """What is known of a message, if it was captured. Raises JournalAway."""
-    record = await world.records.get("captured", f"{channel}/{ts}")
-    if record is None or not record["entry"]:
-        return None
-    return Kept(str(record["incident"]), str(record["entry"]), str(record["digest"]), bool(record["on_mark"]))
+    kept = await CAPTURED.get(world, f"{channel}/{ts}")
+    return kept if kept is not None and kept.entry else None
 
 
 async def is_followed(world: World, channel: str, ts: str) -> bool:
     """Whether a message is captured, or being captured: one look into Redis. Raises JournalAway."""
-    return await world.records.get("captured", f"{channel}/{ts}") is not None
+    return await CAPTURED.get(world, f"{channel}/{ts}") is not None
 
 
 async def follow(world: World, channel: str, ts: str, *, user: str, cause: Cause, event: str) -> None:
@@ -101,7 +107,7 @@ async def follow(world: World, channel: str, ts: str, *, user: str, cause: Cause
 
     Raises JournalAway, Unreachable and Busy: then it is to be done again.
     """
-    if await world.records.get("event", event) is not None:
+    if await EVENTS.get(world, event) is not None:
         return
     async with lease(world.records, f"message/{channel}/{ts}", holder=world.new_id(), patience=_PATIENCE):
         kept = await find(world, channel, ts)
@@ -114,8 +120,8 @@ async def follow(world: World, channel: str, ts: str, *, user: str, cause: Cause
                 await _catch_up(world, kept, channel, ts, user)
         except NotPermitted:
             log.warning("capture.entry_gone", channel=channel, ts=ts)  # with its incident, when its time was over
-            await world.records.forget("captured", f"{channel}/{ts}")
-    await world.records.put("event", event, {"done": "yes"}, ttl=REMEMBER)
+            await CAPTURED.forget(world, f"{channel}/{ts}")
+    await EVENTS.put(world, event, Handled())
 
 
 async def add(world: World, channel: str, ts: str, *, user: str) -> Added:
@@ -186,9 +192,9 @@ async def _begin(world: World, channel: str, ts: str, user: str, cause: Cause) -
     if cause is not Cause.MARKED or not await _is_incident_channel(world, channel):
         return
     # an edit that comes while this is being done must not be taken for one of a message that nobody marked
-    await world.records.put("captured", f"{channel}/{ts}", {"entry": ""}, ttl=_BEGINNING)
+    await CAPTURED.put(world, f"{channel}/{ts}", Kept(), ttl=_BEGINNING)
     if not await _capture(world, channel, ts, user):
-        await world.records.forget("captured", f"{channel}/{ts}")
+        await CAPTURED.forget(world, f"{channel}/{ts}")
 
 
 async def _capture(world: World, channel: str, ts: str, user: str) -> bool:
@@ -307,5 +313,4 @@ async def _hint(world: World, channel: str, user: str, notice: Notice) -> None:
 
 
 async def _remember(world: World, said: Said, kept: Kept) -> None:
-    record = {"incident": kept.incident, "entry": kept.entry, "digest": kept.digest, "on_mark": kept.on_mark}
-    await world.records.put("captured", f"{said.channel}/{said.ts}", record, ttl=KEPT_FOR)
+    await CAPTURED.put(world, f"{said.channel}/{said.ts}", kept)

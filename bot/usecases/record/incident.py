@@ -6,21 +6,24 @@ closing; `tend` makes good what a process that died between the two has left und
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 
+from bot.core.instants import stamp
 from bot.core.lock import LockInfo, LockSeen
 from bot.core.phrase import Quoted, instant
 from bot.core.record.evidence import SeenFacts
 from bot.core.record.facts import CommandReceived, LockChanged, LockObserved, NoteAdded, draft_of
 from bot.core.record.incident import Incident
-from bot.core.record.timeline import Entry, stamp
+from bot.core.record.timeline import Entry
 from bot.core.reports.report import Notice
 from bot.errors import ChainBroken, NotPermitted, UpstreamError
 from bot.usecases.decide.requests import is_at_work
 from bot.usecases.export.export import reissue_if_late
 from bot.usecases.record.correct import wrong_text
+from bot.usecases.shelf import Shelf
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -33,6 +36,24 @@ _MADE_GOOD_FOR = timedelta(days=1)
 _MOST = 1000
 _SEEN_TTL = timedelta(days=30)
 _DEALS_WITH = "incident-states"
+
+
+@dataclass(frozen=True, slots=True)
+class LocksSeen:
+    """The ids of the locks that were there, or `free`."""
+
+    locks: str
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """That the export of one closing was started."""
+
+    export: str = "started"
+
+
+LOCKS_SEEN = Shelf("lock-seen", LocksSeen, _SEEN_TTL)
+CLOSINGS = Shelf("closing", Closing, 2 * _MADE_GOOD_FOR)
 
 
 async def enter(world: World, *, channel: str, user: str, title: str, command: str) -> Incident:
@@ -53,12 +74,12 @@ async def observe(world: World, incident: str, state: str, seen: LockSeen) -> No
     now_there = ",".join(sorted(info.id for info in seen.locks)) or ("free" if seen.is_free else "")
     if not now_there:
         return
-    before = await world.records.get("lock-seen", f"{incident}/{state}")
-    if before is not None and before["locks"] == now_there:
+    before = await LOCKS_SEEN.get(world, f"{incident}/{state}")
+    if before is not None and before.locks == now_there:
         return
-    await world.records.put("lock-seen", f"{incident}/{state}", {"locks": now_there}, ttl=_SEEN_TTL)
+    await LOCKS_SEEN.put(world, f"{incident}/{state}", LocksSeen(now_there))
     of = LockObserved if before is None else LockChanged
-    facts = of(state=state, seen=SeenFacts.of(seen), before=None if before is None else before["locks"])
+    facts = of(state=state, seen=SeenFacts.of(seen), before=None if before is None else before.locks)
     await world.journal.append(incident, draft_of(facts, world.clock.now(), "tflock", _lock_words(state, seen)))
 
 
@@ -157,13 +178,13 @@ async def _make_good(world: World) -> None:
         incident = await world.journal.find(name)
         if incident is None or incident.is_open:
             continue
-        if await world.records.get("closing", _closing(incident)) is None:
+        if await CLOSINGS.get(world, _closing(incident)) is None:
             await _export(world, incident)
 
 
 async def _export(world: World, closed: Incident) -> None:
     await world.jobs.start("export", closed.id, key=f"export:{_closing(closed)}")
-    await world.records.put("closing", _closing(closed), {"export": "started"}, ttl=2 * _MADE_GOOD_FOR)
+    await CLOSINGS.put(world, _closing(closed), Closing())
 
 
 def _closing(closed: Incident) -> str:

@@ -14,13 +14,12 @@ from bot.core.gate.case import Rule, Ruling
 from bot.core.gate.stages import UnlockStage
 from bot.core.lock import LockInfo, PlaceRelease, ReleaseResult
 from bot.core.phrase import Phrase, Quoted
-from bot.core.record.codec import written
 from bot.core.record.evidence import LockFacts
 from bot.core.record.facts import UnlockReleasing, draft_of
 from bot.core.reports.unlock import UnlockReport
 from bot.errors import JournalAway, TflockError, UpstreamError
 from bot.usecases.decide.owner import answer_about
-from bot.usecases.decide.requests import Phase, change_unlock, show
+from bot.usecases.decide.requests import UNLOCKS, Phase, show
 from bot.usecases.decide.weigh import Decision
 from bot.usecases.unlock.task import Task, decide_on, fingerprint
 from bot.usecases.unlock.unlock import record_decision
@@ -137,9 +136,9 @@ async def _intend(world: World, task: Task, decision: Decision) -> Task:
 
     intended = task.intended or tuple(place.kind for place in inspection.seen.places_of(request.lock_id))
     owner = inspection.owner.slack_id if inspection.owner is not None else None
-    moved = await change_unlock(
-        world, request.id, only_in=_UNDER_WAY, phase=Phase.RELEASING, sent="yes", owner=owner or "",
-        intended=[str(kind) for kind in intended], lock=written(seen),
+    moved = await UNLOCKS.update(
+        world, request.id, only_if=("phase", _UNDER_WAY), phase=Phase.RELEASING, sent=True, owner=owner or "",
+        intended=intended, lock=seen,
     )  # fmt: skip
     if moved is None:
         raise TakenBack(request.id)
@@ -149,7 +148,7 @@ async def _intend(world: World, task: Task, decision: Decision) -> Task:
 async def _concluded(world: World, task: Task, report: UnlockReport) -> UnlockReport:
     results = {part.result for part in report.places}
     if results <= _UNTOUCHED and not task.sent:
-        await change_unlock(world, task.request.id, sent="")
+        await UNLOCKS.update(world, task.request.id, sent=False)
     task = replace(task, sent=task.sent or not results <= _UNTOUCHED)
     left = tuple(part.place.kind for part in report.places if part.result in _TRY_AGAIN | {ReleaseResult.DENIED})
     report = replace(report, left=left, note=_release_words(report.places))

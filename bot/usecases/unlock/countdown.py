@@ -10,7 +10,7 @@ from bot.core.gate.case import Verdict
 from bot.core.phrase import plain
 from bot.core.reports.unlock import UnlockReport
 from bot.errors import Throttled, UpstreamError
-from bot.usecases.decide.requests import change_unlock, instant_in, show
+from bot.usecases.decide.requests import UNLOCKS, show
 from bot.usecases.unlock.task import Task
 from bot.usecases.world import World
 
@@ -28,21 +28,20 @@ async def show_countdown(world: World, task: Task, report: UnlockReport) -> None
     Not worth failing for: the outcome is told in any case. Raises JournalAway.
     """
     now, record, says = world.clock.now(), task.record, _fingerprint(report.verdict)
-    hushed, shown_at = instant_in(record, "hush_until"), instant_in(record, "countdown_at")
-    if hushed is not None and now < hushed:
+    if record.hush_until is not None and now < record.hush_until:
         return
-    is_same = says == record.get("countdown") and not _counts_down(report.verdict)
-    if is_same and shown_at is not None and now - shown_at < SAME_AGAIN:
+    is_same = says == record.countdown and not _counts_down(report.verdict)
+    if is_same and record.countdown_at is not None and now - record.countdown_at < SAME_AGAIN:
         return
     try:
         await show(world.messenger, report)
     except Throttled as error:
         patience = timedelta(seconds=error.retry_after) if error.retry_after else _HUSH
-        await change_unlock(world, task.request.id, hush_until=(now + patience).isoformat())
+        await UNLOCKS.update(world, task.request.id, hush_until=now + patience)
     except UpstreamError as error:
         log.warning("unlock.countdown_not_shown", request=task.request.id, detail=error.detail)
     else:
-        await change_unlock(world, task.request.id, countdown=says, countdown_at=now.isoformat())
+        await UNLOCKS.update(world, task.request.id, countdown=says, countdown_at=now)
 
 
 def _counts_down(verdict: Verdict | None) -> bool:

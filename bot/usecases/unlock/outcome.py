@@ -6,22 +6,19 @@ From the moment the outcome stands in the request's record, nothing is decided o
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
-from typing import Any
 
 import structlog
 
 from bot.core.gate.stages import UnlockStage
-from bot.core.lock import LockInfo, PlaceKind, parse_created
+from bot.core.lock import LockInfo
 from bot.core.phrase import Phrase, Quoted, plain
-from bot.core.record.codec import written
-from bot.core.record.evidence import LockFacts, PlaceFacts
+from bot.core.record.evidence import PlaceFacts
 from bot.core.record.facts import UnlockFailed, UnlockReleased, draft_of
 from bot.core.reports.letter import OwnerNews
 from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Run
 from bot.usecases.decide.approval import start_waiting
-from bot.usecases.decide.requests import Phase, change_unlock, show
+from bot.usecases.decide.requests import UNLOCKS, Phase, UnlockRecord, show
 from bot.usecases.owner.letters import Held, write_about
 from bot.usecases.unlock.task import Task
 from bot.usecases.world import World
@@ -40,9 +37,9 @@ async def ask_for_approval(world: World, task: Task, report: UnlockReport) -> No
     """Shows the checklist with the button for a second member; from now on his time runs. Raises as `settle`."""
     now = world.clock.now()
     until = now + world.policy.approval_timeout
-    moved = await change_unlock(
-        world, task.request.id, only_in={task.phase, Phase.RELEASING}, phase=Phase.APPROVAL, by=task.by, approver="",
-        approval_at=now.isoformat(), wanted=list(report.verdict.wants_approval) if report.verdict else [],
+    moved = await UNLOCKS.update(
+        world, task.request.id, only_if=("phase", {task.phase, Phase.RELEASING}), phase=Phase.APPROVAL,
+        by=task.by, approver="", approval_at=now, wanted=tuple(report.verdict.wants_approval) if report.verdict else (),
     )  # fmt: skip
     if moved is not None:
         await start_waiting(world, task.request, now.isoformat())
@@ -52,18 +49,20 @@ async def ask_for_approval(world: World, task: Task, report: UnlockReport) -> No
 async def settle(world: World, task: Task, report: UnlockReport) -> None:
     """Settles the outcome and tells it. Raises JournalAway or UpstreamError; `tell_settled` then does the rest."""
     report = replace(report, took=world.clock.now() - task.began)
-    settled: dict[str, object] = {
-        "phase": Phase.SETTLED,
-        "outcome": str(report.stage),
-        "note": plain(report.note) or _why(report),
-        "left": [str(kind) for kind in report.left],
-        "halves": [written(PlaceFacts.of(place)) for place in report.places],
-        "outcome_approver": report.approver,
-        "tries": report.tries,
-        "throttled": report.throttled,
-        "took_seconds": report.took.total_seconds() if report.took is not None else None,
-    }
-    record = await change_unlock(world, task.request.id, only_in=_UNDER_WAY, **settled)
+    record = await UNLOCKS.update(
+        world,
+        task.request.id,
+        only_if=("phase", _UNDER_WAY),
+        phase=Phase.SETTLED,
+        outcome=report.stage,
+        note=plain(report.note) or _why(report),
+        left=report.left,
+        halves=tuple(PlaceFacts.of(place) for place in report.places),
+        outcome_approver=report.approver,
+        tries=report.tries,
+        throttled=report.throttled,
+        took=report.took,
+    )
     if record is not None:
         await _conclude(world, task, record, report)
 
@@ -71,25 +70,25 @@ async def settle(world: World, task: Task, report: UnlockReport) -> None:
 async def tell_settled(world: World, task: Task) -> None:
     """What a worker could not finish after the outcome was settled. Raises JournalAway or UpstreamError."""
     record = task.record
-    note: Phrase = (Quoted(record["note"]),) if record["note"] else ()
+    note: Phrase = (Quoted(record.note),) if record.note else ()
     report = UnlockReport(
-        task.request, UnlockStage(record["outcome"]), None, None, note=note, approver=record["outcome_approver"],
-        left=tuple(PlaceKind(kind) for kind in record["left"]),
+        task.request, record.outcome or UnlockStage.NOT_KNOWN, None, None, note=note,
+        approver=record.outcome_approver, left=record.left,
     )  # fmt: skip
-    await _conclude(world, task, dict(record), report)
+    await _conclude(world, task, record, report)
 
 
-async def _conclude(world: World, task: Task, record: dict[str, Any], report: UnlockReport) -> None:
+async def _conclude(world: World, task: Task, record: UnlockRecord, report: UnlockReport) -> None:
     first = await _write_down(world, task, record, report.stage)
     await show(world.messenger, report)
-    lock = _released_lock(record)
+    lock = _lock_in(record)
     if report.stage is UnlockStage.RELEASED and lock is not None:
-        held = Held(task.state.name, lock, record.get("owner") or None, _run_of(report))
+        held = Held(task.state.name, lock, record.owner or None, _run_of(report))
         await write_about(
             world, OwnerNews.RELEASED, held, asker=task.by, channel=task.request.channel, incident=task.request.incident
         )
     after = Phase.SHOWN if report.stage in _MAY_ASK_AGAIN else Phase.DONE
-    await change_unlock(world, task.request.id, only_in={Phase.SETTLED}, phase=after, by="", approver="")
+    await UNLOCKS.update(world, task.request.id, only_if=("phase", {Phase.SETTLED}), phase=after, by="", approver="")
     if first:
         _measure(world, task, report.stage)
     log.info("unlock.settled", state=task.request.state, lock_id=task.request.lock_id, outcome=str(report.stage))
@@ -107,26 +106,25 @@ def _measure(world: World, task: Task, stage: UnlockStage) -> None:
         world.meter.time_to_unlock((world.clock.now() - task.request.asked_at).total_seconds())
 
 
-async def _write_down(world: World, task: Task, record: dict[str, Any], stage: UnlockStage) -> bool:
+async def _write_down(world: World, task: Task, record: UnlockRecord, stage: UnlockStage) -> bool:
     """True if this was the first time that this outcome was written."""
     request = task.request
     if not request.incident:
         return True
     released = stage is UnlockStage.RELEASED
-    lock, took = _released_lock(record), record.get("took_seconds")
     of = UnlockReleased if released else UnlockFailed
     facts = of(
         request=request.id,
         state=request.state,
         lock_id=request.lock_id,
         outcome=stage,
-        halves=tuple(PlaceFacts(**place) for place in record["halves"]),
-        note=record["note"],
-        approver=record["outcome_approver"],
-        tries=record.get("tries"),
-        throttled=record.get("throttled"),
-        took=None if took is None else timedelta(seconds=took),
-        lock=None if lock is None else LockFacts.of(lock),
+        halves=record.halves,
+        note=record.note,
+        approver=record.outcome_approver,
+        tries=record.tries,
+        throttled=record.throttled,
+        took=record.took,
+        lock=record.lock,
     )
     which, once = f"the lock of {request.state}", f"outcome/{request.id}/{task.round}"
     words = f"released {which}" if released else f"did not release {which}: {stage}"
@@ -140,12 +138,12 @@ def _why(report: UnlockReport) -> str:
     return "; ".join(plain(finding.reason) for finding in refusals)
 
 
-def _released_lock(record: dict[str, Any]) -> LockInfo | None:
+def _lock_in(record: UnlockRecord) -> LockInfo | None:
     """The lock as it was seen before the first delete."""
-    was = record.get("lock")
-    if not was:
+    was = record.lock
+    if was is None or was.created is None:
         return None
     return LockInfo(
-        id=was["id"], operation=was["operation"], info="", who=was["who"], version=was["version"],
-        created=parse_created(was["created"]), path=was["path"],
+        id=was.id, operation=was.operation, info="", who=was.who, version=was.version, created=was.created,
+        path=was.path,
     )  # fmt: skip

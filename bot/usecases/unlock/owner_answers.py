@@ -25,13 +25,13 @@ from bot.errors import NotPermitted
 from bot.usecases.decide.approval import changed, expires_at, waiting_for
 from bot.usecases.decide.inspect import inspect
 from bot.usecases.decide.owner import TAKEN_BACK, answer_of, record_answer, take_answer_back
-from bot.usecases.decide.requests import Phase, find_unlock, show, unlocks_of
+from bot.usecases.decide.requests import UNLOCKS, Phase, show, unlocks_of
 from bot.usecases.decide.weigh import weigh
 from bot.usecases.lease import lease
 from bot.usecases.outbox import Outgoing, say_once
 from bot.usecases.owner import letters
 from bot.usecases.owner.post import SNOOZE
-from bot.usecases.owner.record import FACT, Place, owner_of
+from bot.usecases.owner.record import FACTS, OWNED, Owned, Place
 from bot.usecases.unlock.release import wake
 from bot.usecases.world import World
 
@@ -57,7 +57,7 @@ async def take_answer(
     if says is OwnerSays.LATER:
         await _check_no_objection(world, place)
     answer = OwnerAnswer(lock_id=lock_id, owner_id=user, says=says, at=at)
-    await record_answer(world, state.name, answer, incident=of["incident"])
+    await record_answer(world, state.name, answer, incident=of.incident)
     if says is OwnerSays.LATER:
         key = f"again:{place.of_lock}:{at.timestamp():.0f}"
         await world.jobs.start("ask_owner_again", state.name, lock_id, key=key, at=at + SNOOZE)
@@ -71,9 +71,9 @@ async def take_back(world: World, *, state: StateName, lock_id: str, user: str, 
     if answer is None:
         raise NotPermitted("There is no answer of yours to take back. Nothing was changed.")
     place = Place(state.name, lock_id, user)
-    of = await owner_of(world, state.name, lock_id)
+    of = await OWNED.get(world, place.of_lock)
     await _check_member(world, user)
-    await take_answer_back(world, state.name, answer, at=at, incident="" if of is None else of["incident"])
+    await take_answer_back(world, state.name, answer, at=at, incident="" if of is None else of.incident)
     await _spread(world, place, TAKEN_BACK, at)
 
 
@@ -82,23 +82,23 @@ async def tell_answer(world: World, state: str, lock_id: str, user: str, says: s
 
     Raises JournalAway, Busy or Passing: then try again.
     """
-    of = await owner_of(world, state, lock_id)
+    of = await OWNED.get(world, f"{state}/{lock_id}")
     if of is None:
         return
-    if of["asked_in"]:
-        found = await find_unlock(world, of["request"]) if of["request"] else None
-        thread = "" if found is None else found[0].thread or found[0].ts
+    if of.asked_in:
+        found = await UNLOCKS.get(world, of.request) if of.request else None
+        thread = "" if found is None else found.request.thread or found.request.ts
         mark = f"{state}/{lock_id}/{says}/{at}"
-        await say_once(world, Outgoing(of["asked_in"], _notice(state, user, says), mark, thread))
-    for request in await unlocks_of(world, of["incident"], state=state, lock_id=lock_id):
+        await say_once(world, Outgoing(of.asked_in, _notice(state, user, says), mark, thread))
+    for request in await unlocks_of(world, of.incident, state=state, lock_id=lock_id):
         await _look_again(world, request, worker=worker)
 
 
-async def _addressed(world: World, place: Place) -> dict[str, str]:
-    of = await owner_of(world, place.state, place.lock_id)
-    if of is None or of["owner"] != place.owner:
+async def _addressed(world: World, place: Place) -> Owned:
+    of = await OWNED.get(world, place.of_lock)
+    if of is None or of.owner != place.owner:
         raise NotPermitted("This question was asked of somebody else, or too long ago. Nothing was changed.")
-    if await world.records.get(FACT, f"{place}/{OwnerNews.RELEASED.name}") is not None:
+    if await FACTS.get(world, f"{place}/{OwnerNews.RELEASED.name}") is not None:
         raise NotPermitted("This lock was released meanwhile: there is nothing to answer. Nothing was changed.")
     return of
 
@@ -152,12 +152,12 @@ def _notice(state: str, user: str, says: str) -> Notice:
 
 
 async def _look_again(world: World, request: UnlockRequest, *, worker: str) -> None:
-    found = await find_unlock(world, request.id)
-    if found is None:
+    record = await UNLOCKS.get(world, request.id)
+    if record is None:
         return
-    if found[1]["phase"] == Phase.ARMED:
+    if record.phase is Phase.ARMED:
         await wake(world, request.id, worker=worker)
-    elif found[1]["phase"] in _SHOWN:
+    elif record.phase in _SHOWN:
         name = f"state/{request.state}"
         async with lease(world.records, name, holder=f"{worker}/{world.new_id()}", patience=_PATIENCE):
             await _show_again(world, request.id)
@@ -165,20 +165,20 @@ async def _look_again(world: World, request: UnlockRequest, *, worker: str) -> N
 
 async def _show_again(world: World, request_id: str) -> None:
     """The checklist as it is now. While the lease is held no release can end, whose outcome this would cover."""
-    found = await find_unlock(world, request_id)
-    if found is None or found[1]["phase"] not in _SHOWN:
+    record = await UNLOCKS.get(world, request_id)
+    if record is None or record.phase not in _SHOWN:
         return
-    request, record = found
+    request = record.request
     decision = await weigh(
-        world, world.state(request.state), lock_id=request.lock_id, user=record.get("by") or request.user,
+        world, world.state(request.state), lock_id=request.lock_id, user=record.asker,
         channel=request.channel,
     )  # fmt: skip
     if decision.is_gone(request.lock_id) or decision.store_is_busy:
         return  # whoever watches over the request has the words for that
-    if waiting_for(decision.verdict) != (record.get("wanted") or []):
+    if waiting_for(decision.verdict) != record.wanted:
         await changed(world, request, decision)
         return
     report = UnlockReport(request, UnlockStage.CHECKED, decision.inspection, decision.verdict)
     if decision.verdict.ruling is Ruling.NEEDS_APPROVAL:
-        report = replace(report, until=expires_at(world, request, record))
+        report = replace(report, until=expires_at(world, record))
     await show(world.messenger, report)

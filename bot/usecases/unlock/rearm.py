@@ -7,7 +7,7 @@ from datetime import timedelta
 from bot.core.reports.unlock import UnlockReport
 from bot.errors import NotPermitted
 from bot.usecases.decide.clicks import permit
-from bot.usecases.decide.requests import Phase, find_unlock
+from bot.usecases.decide.requests import UNLOCKS, Phase
 from bot.usecases.record.incident import enter
 from bot.usecases.unlock.unlock import Wish, ask
 from bot.usecases.world import World
@@ -20,11 +20,11 @@ async def rearm(world: World, request_id: str, *, lock_id: str, new_lock: str, u
 
     `lock_id` is the lock of the request that has ended. Raises NotPermitted, JournalAway, UpstreamError.
     """
-    found = await find_unlock(world, request_id)
-    if found is None or not new_lock or found[0].lock_id != lock_id:
+    record = await UNLOCKS.get(world, request_id)
+    if record is None or not new_lock or record.request.lock_id != lock_id:
         raise NotPermitted("This button is too old. Nothing was changed; ask again with /tflock unlock.")
-    request, record = found
-    if record["phase"] not in {Phase.DONE, Phase.SHOWN}:
+    request = record.request
+    if record.phase not in {Phase.DONE, Phase.SHOWN}:
         raise NotPermitted("This unlock is at work still; its message shows how far it is. Nothing was changed.")
     await permit(world, request, user)
     if not await world.records.once("rearm", f"{request_id}/{new_lock}", ttl=_ONE_CLICK):

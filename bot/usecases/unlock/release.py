@@ -17,7 +17,7 @@ from bot.core.gate.case import Ruling
 from bot.core.gate.stages import UnlockStage
 from bot.core.phrase import Phrase
 from bot.core.reports.unlock import UnlockReport
-from bot.usecases.decide.requests import Phase, change_unlock
+from bot.usecases.decide.requests import UNLOCKS, Phase
 from bot.usecases.lease import lease
 from bot.usecases.queue.waiting_list import look_soon
 from bot.usecases.unlock.attempt import Check, TakenBack, carry_out, gone, show_progress
@@ -139,7 +139,9 @@ def _still_armed(world: World, task: Task, report: UnlockReport) -> UnlockReport
 
 async def _wait_on(world: World, task: Task, report: UnlockReport, tick: int | None) -> None:
     """Back to waiting, so that it can be called off again, until the next tick; None has no next one."""
-    waiting = await change_unlock(world, task.request.id, only_in={Phase.ARMED, Phase.RELEASING}, phase=Phase.ARMED)
+    waiting = await UNLOCKS.update(
+        world, task.request.id, only_if=("phase", {Phase.ARMED, Phase.RELEASING}), phase=Phase.ARMED
+    )
     if waiting is None:
         return
     await show_countdown(world, task, report)

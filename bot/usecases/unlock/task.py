@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from bot.core.lock import PlaceKind
 from bot.core.reports.unlock import UnlockRequest
-from bot.usecases.decide.requests import Phase, find_unlock, instant_in
+from bot.usecases.decide.requests import UNLOCKS, Phase, UnlockRecord
 from bot.usecases.decide.weigh import Consent, Decision, weigh
 from bot.usecases.world import State, World
 
@@ -34,7 +32,7 @@ class Task:
     sent: bool
     intended: tuple[PlaceKind, ...]
     until: datetime | None
-    record: Mapping[str, Any]
+    record: UnlockRecord
 
     @property
     def is_armed(self) -> bool:
@@ -47,31 +45,30 @@ class Task:
 
 async def load(world: World, request_id: str) -> Task | None:
     """The request as it stands now; None if there is nothing (more) to be carried out for it. Raises JournalAway."""
-    found = await find_unlock(world, request_id)
-    if found is None or found[1]["phase"] not in _CARRIED_OUT:
+    record = await UNLOCKS.get(world, request_id)
+    if record is None or record.phase not in _CARRIED_OUT:
         return None
-    request, record = found
-    armed_at, confirmed_at = instant_in(record, "armed_at"), instant_in(record, "confirmed_at")
-    began = max(at for at in (armed_at, confirmed_at, request.asked_at) if at is not None)
+    request = record.request
+    began = max(at for at in (record.armed_at, record.confirmed_at, request.asked_at) if at is not None)
     return Task(
         request=request,
         state=world.state(request.state),
-        phase=Phase(record["phase"]),
-        by=record.get("by") or request.user,
-        consent=_consent(request, record),
+        phase=record.phase,
+        by=record.asker,
+        consent=_consent(record),
         began=began,
         round=began.isoformat(),
-        sent=bool(record.get("sent")),
-        intended=tuple(PlaceKind(kind) for kind in record.get("intended") or ()),
-        until=instant_in(record, "until"),
+        sent=record.sent,
+        intended=record.intended,
+        until=record.until,
         record=record,
     )
 
 
-def _consent(request: UnlockRequest, record: Mapping[str, Any]) -> Consent | None:
-    approver, at = record.get("approver"), instant_in(record, "approved_at")
-    covers = frozenset(record.get("covers") or ())
-    return Consent(approver, request.lock_id, at, covers) if approver and at is not None else None
+def _consent(record: UnlockRecord) -> Consent | None:
+    if not record.approver or record.approved_at is None:
+        return None
+    return Consent(record.approver, record.request.lock_id, record.approved_at, frozenset(record.covers))
 
 
 async def decide_on(world: World, task: Task) -> Decision:

@@ -17,7 +17,7 @@ from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.errors import NotPermitted
 from bot.usecases.decide.approval import start_waiting, waiting_for
 from bot.usecases.decide.clicks import OPEN, live, move, permit, start_release, write_down
-from bot.usecases.decide.requests import Phase, change_unlock, find_unlock, placed, save_unlock, show
+from bot.usecases.decide.requests import UNLOCKS, Phase, UnlockRecord, save_unlock, show
 from bot.usecases.decide.weigh import Decision, count_refusals, weigh
 from bot.usecases.owner.letters import write_to_owner
 from bot.usecases.queue.waiting_list import state_seen
@@ -64,10 +64,11 @@ async def ask(world: World, wish: Wish) -> UnlockReport:
     if wish.dry_run:
         return report
 
-    await save_unlock(world, request, when_safe="yes" if wish.when_safe else "", wanted=waiting_for(decision.verdict))
+    wanted = waiting_for(decision.verdict)
+    await save_unlock(world, UnlockRecord(request=request, when_safe=wish.when_safe, wanted=wanted))
     posted = await show(world.messenger, report)
-    report = replace(report, request=placed(request, posted.ts))
-    await change_unlock(world, request.id, ts=posted.ts)
+    report = replace(report, request=replace(request, ts=posted.ts))
+    await UNLOCKS.update(world, request.id, ts=posted.ts)
     await state_seen(world, wish.state, decision.inspection.seen)
     if report.stage is UnlockStage.CHECKED and not request.lock_id and decision.store_is_busy:
         await _look_again(world, request, 0)
@@ -92,25 +93,25 @@ async def _after_showing(
 
 async def recheck(world: World, request_id: str, tick: int) -> None:
     """While the store cannot be read: looks again, until the lock is seen and the checklist can be shown."""
-    found = await find_unlock(world, request_id)
-    if found is None or found[1]["phase"] != Phase.SHOWN or found[1].get("shown_again"):
+    record = await UNLOCKS.get(world, request_id)
+    if record is None or record.phase is not Phase.SHOWN or record.shown_again:
         return
-    request, record = found
+    request = record.request
     decision = await weigh(world, world.state(request.state), lock_id=None, user=request.user, channel=request.channel)
     lock = decision.inspection.lock
     if lock is not None:
         request = replace(request, lock_id=lock.id)
-        await change_unlock(world, request_id, lock_id=lock.id)
+        await UNLOCKS.update(world, request_id, lock_id=lock.id)
     elif decision.store_is_busy and world.clock.now() - request.asked_at < world.policy.release_deadline:
         await _look_again(world, request, tick + 1)
         return
     await record_decision(world, request, decision, once=f"asked/{request.id}/{tick}")
     await show(world.messenger, _checked(world, request, decision, dry_run=False))
-    await change_unlock(world, request_id, shown_again="yes", wanted=waiting_for(decision.verdict))
+    await UNLOCKS.update(world, request_id, shown_again=True, wanted=waiting_for(decision.verdict))
     if decision.is_free:
         return
     try:
-        await _after_showing(world, request, decision, when_safe=bool(record.get("when_safe")))
+        await _after_showing(world, request, decision, when_safe=record.when_safe)
     except NotPermitted as error:  # armed by another worker already; or he may not any more, as the checklist says
         log.info("unlock.not_armed", request=request_id, reason=str(error))
 
@@ -122,17 +123,16 @@ async def _look_again(world: World, request: UnlockRequest, tick: int) -> None:
 
 async def confirm(world: World, request_id: str, *, lock_id: str, user: str) -> None:
     """The click on "unlock": hands the release to a worker. Raises NotPermitted for a stale click, JournalAway."""
-    request, _ = await live(world, request_id, lock_id)
+    request = (await live(world, request_id, lock_id)).request
     await permit(world, request, user)
-    now = world.clock.now().isoformat()
-    await move(world, request_id, OPEN, Phase.CONFIRMED, by=user, confirmed_at=now)
+    await move(world, request_id, OPEN, Phase.CONFIRMED, by=user, confirmed_at=world.clock.now())
     await _requested(world, request, user, f"confirmed the unlock of {request.state}")
     await start_release(world, request_id)
 
 
 async def arm(world: World, request_id: str, *, user: str, lock_id: str | None = None) -> UnlockReport:
     """Lets the bot go on deciding until it is allowed, then release. Raises NotPermitted, JournalAway."""
-    request, _ = await live(world, request_id, lock_id)
+    request = (await live(world, request_id, lock_id)).request
     if not request.lock_id:
         raise NotPermitted("The lock has not been read yet, so there is nothing to arm. Nothing was changed.")
     await permit(world, request, user)
@@ -140,7 +140,7 @@ async def arm(world: World, request_id: str, *, user: str, lock_id: str | None =
     until = now + ARMED_FOR
     await move(
         world, request_id, {Phase.SHOWN, Phase.APPROVAL}, Phase.ARMED,
-        by=user, armed_at=now.isoformat(), until=until.isoformat(), countdown="", hush_until="",
+        by=user, armed_at=now, until=until, countdown="", hush_until=None,
     )  # fmt: skip
     await _requested(world, request, user, f"armed the unlock of {request.state}: it is done as soon as it is safe")
     first = f"{now.timestamp():.0f}"
@@ -152,9 +152,9 @@ async def arm(world: World, request_id: str, *, user: str, lock_id: str | None =
 
 async def disarm(world: World, request_id: str, *, lock_id: str, user: str) -> None:
     """Takes an armed unlock back. Raises NotPermitted if it is not armed (any more), JournalAway."""
-    request, _ = await live(world, request_id, lock_id)
+    request = (await live(world, request_id, lock_id)).request
     await permit(world, request, user)
-    if await change_unlock(world, request_id, only_in={Phase.ARMED}, phase=Phase.DONE) is None:
+    if await UNLOCKS.update(world, request_id, only_if=("phase", {Phase.ARMED}), phase=Phase.DONE) is None:
         raise NotPermitted("This unlock is not armed any more; its message shows what became of it.")
     facts = UnlockFailed(request=request.id, state=request.state, lock_id=request.lock_id)
     await write_down(world, request, facts, user, "took the armed unlock back; the lock was not touched")

@@ -7,9 +7,8 @@ the checklist, and a member of the channel takes it on with a click, as if he ha
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 
@@ -22,10 +21,11 @@ from bot.core.reports.step import StepReport, StepStage
 from bot.core.reports.unlock import UnlockReport
 from bot.errors import Final, NotPermitted, Passing, UnknownState, Unreachable, UpstreamError
 from bot.ports.messenger import Posted
-from bot.usecases.decide.requests import Phase, find_unlock
+from bot.usecases.decide.requests import UNLOCKS, Phase
 from bot.usecases.look.home import weigh_without_asker
 from bot.usecases.outbox import Outgoing, post_once
 from bot.usecases.record.incident import enter
+from bot.usecases.shelf import Shelf
 from bot.usecases.unlock import unlock
 from bot.usecases.world import World
 
@@ -40,8 +40,32 @@ OVER_AFTER = timedelta(hours=8)
 LOOK_EVERY = timedelta(seconds=15)
 _SLACK_AWAY = timedelta(minutes=1)
 _ASKED_WITHIN = timedelta(minutes=10)
-_TTL = timedelta(days=3)
 _RELEASED = frozenset({str(UnlockStage.RELEASED), str(UnlockStage.ALREADY_FREE)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A step and how far it has come. `request` is that of whoever (`by`) took it on, `note` how it ended.
+
+    `ts` is its message, empty until that is posted, and `begun` when that was begun. `told` once the workflow knows.
+    """
+
+    state: str
+    channel: str
+    reason: str
+    asked_at: datetime
+    stage: StepStage = StepStage.OPEN
+    ts: str = ""
+    lock_id: str = ""
+    request: str = ""
+    by: str = ""
+    note: str = ""
+    taken_at: datetime | None = None
+    begun: datetime | None = None
+    told: bool = False
+
+
+STEPS = Shelf("step", Step, timedelta(days=3))
 
 
 async def begin(
@@ -51,52 +75,48 @@ async def begin(
 
     Of the last try the workflow is told what went wrong.
     """
-    record = await world.records.get("step", execution)
+    record = await STEPS.get(world, execution)
     if record is None:
-        now = world.clock.now().isoformat()
-        record = {
-            "state": state, "channel": channel, "reason": reason, "asked_at": now, "stage": StepStage.OPEN, "ts": "",
-            "lock_id": "", "request": "", "by": "", "note": "",
-        }  # fmt: skip
-        await world.records.put("step", execution, record, ttl=_TTL)
-    if record["stage"] == StepStage.OPEN and not record["ts"]:
+        record = Step(state=state, channel=channel, reason=reason, asked_at=world.clock.now())
+        await STEPS.put(world, execution, record)
+    if record.stage is StepStage.OPEN and not record.ts:
         await _begun(world, execution, record, is_last_try=is_last_try)
     await look(world, execution, 0)
 
 
 async def arm(world: World, execution: str, *, state: str, lock_id: str, user: str) -> UnlockReport:
     """The click: the person's own request, armed if waiting helps. Raises NotPermitted, JournalAway, UpstreamError."""
-    record = await world.records.get("step", execution)
-    if record is None or (record["state"], record["lock_id"]) != (state, lock_id):
+    record = await STEPS.get(world, execution)
+    if record is None or (record.state, record.lock_id) != (state, lock_id):
         raise NotPermitted("This button was made for another lock, or is too old. Nothing was changed.")
-    reason = why_not_eligible(await world.standing(user, record["channel"]), world.policy)
+    reason = why_not_eligible(await world.standing(user, record.channel), world.policy)
     if reason is not None:
         raise NotPermitted(f"{plain(reason)}. Nothing was changed.")
     await world.journal.ping()
-    taken = {"stage": StepStage.TAKEN, "by": user, "taken_at": world.clock.now().isoformat()}
-    if await world.records.update("step", execution, taken, only_if=("stage", (StepStage.OPEN,))) is None:
+    taken = {"stage": StepStage.TAKEN, "by": user, "taken_at": world.clock.now()}
+    if await STEPS.update(world, execution, taken, only_if=("stage", (StepStage.OPEN,))) is None:
         raise NotPermitted("Somebody has taken this on already, or it is over. Nothing was changed.")
     try:
         report = await _asked(world, record, user)
     except Exception:
-        await world.records.update("step", execution, {"stage": StepStage.OPEN, "by": ""})
+        await STEPS.update(world, execution, stage=StepStage.OPEN, by="")
         raise
-    await world.records.update("step", execution, {"request": report.request.id, "note": _at_once(report)})
+    await STEPS.update(world, execution, request=report.request.id, note=_at_once(report))
     await _show(world, execution)
     return report
 
 
 async def look(world: World, execution: str, tick: int) -> None:
     """Tells the workflow of the end of the request, or looks again later. Raises JournalAway."""
-    record = await world.records.get("step", execution)
-    if record is None or record.get("told"):
+    record = await STEPS.get(world, execution)
+    if record is None or record.told:
         return
     end = await _end(world, record)
     if end is None:
         await _look_again(world, execution, tick + 1)
         return
     stage, note = end
-    record = await world.records.update("step", execution, {"stage": stage, "note": note}) or record
+    record = await STEPS.update(world, execution, stage=stage, note=note) or record
     try:
         await _tell(world, execution, record)
     except Passing as error:
@@ -105,7 +125,7 @@ async def look(world: World, execution: str, tick: int) -> None:
         return
     except Final as error:
         log.error("step.refused_by_slack", execution=execution, detail=error.detail)  # noqa: TRY400 - no bug to trace
-    await world.records.update("step", execution, {"told": "yes"})
+    await STEPS.update(world, execution, told=True)
     await _show(world, execution)
 
 
@@ -114,70 +134,69 @@ async def fail(world: World, execution: str, why: str) -> None:
     await world.messenger.fail_step(execution, why)
 
 
-async def _begun(world: World, execution: str, record: dict[str, Any], *, is_last_try: bool) -> None:
+async def _begun(world: World, execution: str, record: Step, *, is_last_try: bool) -> None:
     try:
         await _ask(world, execution, record)
     except UpstreamError as error:
         if not is_last_try:
             raise
         note = f"{error.system} did not do its part ({error.detail}); nothing was changed"
-        await world.records.update("step", execution, {"stage": StepStage.FAILED, "note": note})
+        await STEPS.update(world, execution, stage=StepStage.FAILED, note=note)
 
 
-async def _ask(world: World, execution: str, record: dict[str, Any]) -> None:
+async def _ask(world: World, execution: str, record: Step) -> None:
     refusal = await _why_not_here(world, record)
     if refusal:
-        await world.records.update("step", execution, {"stage": StepStage.FAILED, "note": refusal})
+        await STEPS.update(world, execution, stage=StepStage.FAILED, note=refusal)
         return
-    seen = await weigh_without_asker(world, record["state"])
+    seen = await weigh_without_asker(world, record.state)
     lock = seen.inspection.lock
     if lock is None and seen.inspection.seen.is_free:
-        note = {"stage": StepStage.SUCCEEDED, "note": str(UnlockStage.ALREADY_FREE)}
-        await world.records.update("step", execution, note)
+        await STEPS.update(world, execution, stage=StepStage.SUCCEEDED, note=UnlockStage.ALREADY_FREE)
         return
     if lock is None:
-        raise Unreachable(world.state(record["state"]).backend_system, "the lock could not be read")
-    report = _report(execution, {**record, "lock_id": lock.id})
+        raise Unreachable(world.state(record.state).backend_system, "the lock could not be read")
+    report = _report(execution, replace(record, lock_id=lock.id))
     report = replace(report, inspection=seen.inspection, verdict=seen.verdict)
     posted = await _posted(world, execution, record, report)
-    await world.records.update("step", execution, {"ts": posted.ts, "channel": posted.channel, "lock_id": lock.id})
+    await STEPS.update(world, execution, ts=posted.ts, channel=posted.channel, lock_id=lock.id)
 
 
-async def _posted(world: World, execution: str, record: dict[str, Any], report: StepReport) -> Posted:
+async def _posted(world: World, execution: str, record: Step, report: StepReport) -> Posted:
     """Posts the step's message once. What a process that died has posted is found, and shows what is known now."""
 
-    async def begin(now: str) -> None:
-        await world.records.update("step", execution, {"begun": now})
+    async def begin(now: datetime) -> None:
+        await STEPS.update(world, execution, begun=now)
 
-    begun = record.get("begun")
-    posted = await post_once(world, Outgoing(report.channel, report, f"step/{execution}"), begun=begun, begin=begin)
-    if begun:
+    message = Outgoing(report.channel, report, f"step/{execution}")
+    posted = await post_once(world, message, begun=record.begun, begin=begin)
+    if record.begun is not None:
         await world.messenger.update(posted, report)
     return posted
 
 
-async def _why_not_here(world: World, record: dict[str, Any]) -> str:
+async def _why_not_here(world: World, record: Step) -> str:
     try:
-        world.state(record["state"])
+        world.state(record.state)
     except UnknownState:
         return "there is no such state in the configuration; nothing was changed"
-    channel = await world.directory.channel(record["channel"])
+    channel = await world.directory.channel(record.channel)
     if isinstance(channel, Found) and world.is_incident_channel(channel.value):
         return ""
     return "the step's channel is not an incident channel that tflock is in; nothing was changed"
 
 
-async def _asked(world: World, record: dict[str, Any], user: str) -> UnlockReport:
+async def _asked(world: World, record: Step, user: str) -> UnlockReport:
     """What `/tflock unlock STATE --when-safe` does, for the very lock that the button was made for."""
-    state, channel = record["state"], record["channel"]
+    state, channel = record.state, record.channel
     command = f"unlock {state} --when-safe"
     incident = await enter(world, channel=channel, user=user, title=state, command=command)
-    wish = unlock.Wish(state=state, user=user, channel=channel, incident=incident.id, reason=record["reason"])
+    wish = unlock.Wish(state=state, user=user, channel=channel, incident=incident.id, reason=record.reason)
     report = await unlock.ask(world, wish)
     verdict = report.verdict
     helps = verdict is not None and (verdict.ruling is Ruling.ALLOW or verdict.waiting_helps)
-    if report.stage is UnlockStage.CHECKED and report.request.lock_id == record["lock_id"] and helps:
-        return await unlock.arm(world, report.request.id, user=user, lock_id=record["lock_id"])
+    if report.stage is UnlockStage.CHECKED and report.request.lock_id == record.lock_id and helps:
+        return await unlock.arm(world, report.request.id, user=user, lock_id=record.lock_id)
     return report
 
 
@@ -190,72 +209,68 @@ def _at_once(report: UnlockReport) -> str:
     return str(UnlockStage.REFUSED) if report.stage is UnlockStage.CHECKED and is_refused else ""
 
 
-async def _end(world: World, record: dict[str, Any]) -> tuple[StepStage, str] | None:
+async def _end(world: World, record: Step) -> tuple[StepStage, str] | None:
     """How it ended, in the words of the request; None while it goes on."""
-    stage, note = StepStage(record["stage"]), str(record["note"])
+    stage, note = record.stage, record.note
     if stage in {StepStage.SUCCEEDED, StepStage.FAILED}:
         return stage, note
-    waited = _since(world, record["asked_at"])
+    now = world.clock.now()
+    waited = now - record.asked_at
     if stage is StepStage.OPEN:
         return (StepStage.FAILED, "nobody took it on in time; nothing was changed") if waited > OPEN_FOR else None
-    if not record["request"] and not note and _since(world, record["taken_at"]) > _ASKED_WITHIN:
+    if not record.request and not note and now - (record.taken_at or record.asked_at) > _ASKED_WITHIN:
         return StepStage.FAILED, "the bot was interrupted while it took this on; ask again in the channel"
-    outcome = note or await _outcome(world, str(record["request"]))
+    outcome = note or await _outcome(world, record.request)
     if outcome:
         return (StepStage.SUCCEEDED if outcome in _RELEASED else StepStage.FAILED), outcome
     return (StepStage.FAILED, "it did not come to an end in time") if waited > OVER_AFTER else None
 
 
-def _since(world: World, text: str) -> timedelta:
-    return world.clock.now() - datetime.fromisoformat(text)
-
-
 async def _outcome(world: World, request: str) -> str:
-    found = await find_unlock(world, request) if request else None
-    if found is None:
+    record = await UNLOCKS.get(world, request) if request else None
+    if record is None:
         return ""
-    record = found[1]
-    if record.get("outcome") and record["phase"] in {Phase.DONE, Phase.SHOWN}:
-        return str(record["outcome"])
-    return "taken back, declined or withdrawn; the lock was not touched" if record["phase"] == Phase.DONE else ""
+    if record.outcome and record.phase in {Phase.DONE, Phase.SHOWN}:
+        return str(record.outcome)
+    return "taken back, declined or withdrawn; the lock was not touched" if record.phase is Phase.DONE else ""
 
 
-async def _tell(world: World, execution: str, record: dict[str, Any]) -> None:
-    if record["stage"] == StepStage.SUCCEEDED:
-        outputs = {"state": record["state"], "outcome": record["note"], "message": await _link(world, record)}
+async def _tell(world: World, execution: str, record: Step) -> None:
+    if record.stage is StepStage.SUCCEEDED:
+        outputs = {"state": record.state, "outcome": record.note, "message": await _link(world, record)}
         await world.messenger.complete_step(execution, outputs)
     else:
-        await world.messenger.fail_step(execution, f"{record['state']} was not unlocked: {record['note']}")
+        await world.messenger.fail_step(execution, f"{record.state} was not unlocked: {record.note}")
 
 
-async def _link(world: World, record: dict[str, Any]) -> str:
-    found = await find_unlock(world, str(record["request"])) if record["request"] else None
-    ts = found[0].ts if found is not None else str(record["ts"])
-    seen = await world.messages.permalink(record["channel"], ts) if ts else None
+async def _link(world: World, record: Step) -> str:
+    found = await UNLOCKS.get(world, record.request) if record.request else None
+    ts = found.request.ts if found is not None else record.ts
+    seen = await world.messages.permalink(record.channel, ts) if ts else None
     return seen.value if isinstance(seen, Found) else ""
 
 
 async def _show(world: World, execution: str) -> None:
     """Redraws the step's message; what Slack does not take now is shown with the next change."""
-    record = await world.records.get("step", execution)
-    if record is None or not record["ts"]:
+    record = await STEPS.get(world, execution)
+    if record is None or not record.ts:
         return
     try:
-        await world.messenger.update(Posted(record["channel"], record["ts"]), _report(execution, record))
+        await world.messenger.update(Posted(record.channel, record.ts), _report(execution, record))
     except UpstreamError as error:
         log.warning("step.not_shown", execution=execution, detail=error.detail)
 
 
-def _report(execution: str, record: dict[str, Any]) -> StepReport:
+def _report(execution: str, record: Step) -> StepReport:
     return StepReport(
         execution=execution,
-        state=record["state"],
-        lock_id=record["lock_id"],
-        channel=record["channel"],
-        stage=StepStage(record["stage"]),
-        reason=record["reason"],
-        by=record["by"],
-        note=record["note"],
+        state=record.state,
+        lock_id=record.lock_id,
+        channel=record.channel,
+        stage=record.stage,
+        reason=record.reason,
+        by=record.by,
+        note=record.note,
     )
 
 

@@ -11,19 +11,22 @@ import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeAlias, TypeVar
+from enum import StrEnum
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import structlog
 
+from bot.core.codec import Inline
+from bot.core.instants import stamp
 from bot.core.record.facts import AlertRaised, AlertResolved, draft_of
 from bot.core.record.incident import Incident
-from bot.core.record.timeline import Draft, stamp
-from bot.core.reports.alert import Alert, AlertKind, Bulletin, Concern, Outcome, concern_as_json, concern_from_json
+from bot.core.record.timeline import Draft
+from bot.core.reports.alert import Alert, AlertKind, Bulletin, Concern
 from bot.core.reports.concern import Evidence, outcome_of, refreshed
 from bot.errors import Final, NotPermitted, Passing
 from bot.ports.messenger import Posted
-from bot.usecases.decide.requests import instant_in
 from bot.usecases.outbox import Outgoing, post_once
+from bot.usecases.shelf import Shelf
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -33,35 +36,74 @@ MOST_SINGLE = 5
 """More new alerts than these in one channel at once are told in one digest."""
 
 _KEPT = timedelta(days=30)
-_ALERT, _BULLETIN, _OPEN = "alert", "bulletin", "alerts"
-_RAISED, _RESOLVED = "raised", "resolved"
 _ASKED_AT_ONCE = 50
 
 T = TypeVar("T")
 Check: TypeAlias = Callable[[], Awaitable[None]]
 
 
+class AlertPhase(StrEnum):
+    RAISED = "raised"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRecord:
+    """An alert, the message that shows it, and how far the timeline tells of it (`noted`)."""
+
+    phase: AlertPhase = AlertPhase.RAISED
+    alert: Annotated[Alert, Inline()]
+    bulletin: str
+    last_seen: datetime
+    noted: AlertPhase | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulletinRecord:
+    """A message with its alerts, when its posting was begun, and the fingerprint of what it shows."""
+
+    channel: str
+    ts: str = ""
+    alerts: tuple[str, ...]
+    begun: datetime | None = None
+    shown: str = ""
+    made_at: datetime
+    is_again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """What is open: alerts by id, and messages, the oldest first."""
+
+    alerts: tuple[str, ...] = ()
+    bulletins: tuple[str, ...] = ()
+
+
+ALERTS = Shelf("alert", AlertRecord, _KEPT)
+BULLETINS = Shelf("bulletin", BulletinRecord, _KEPT)
+INDEX = Shelf("alerts", Index, _KEPT)
+
+
 @dataclass(slots=True)
 class Book:
     """What is open: alerts by id with their records, and the messages that may have to be changed, oldest first."""
 
-    alerts: dict[str, dict[str, Any]]
+    alerts: dict[str, AlertRecord]
     bulletins: list[str]
 
     def concern(self, alert_id: str) -> Concern:
-        return concern_from_json(self.alerts[alert_id]["concern"])
+        return self.alerts[alert_id].alert.concern
 
     @property
     def concerns(self) -> dict[str, Concern]:
         """Those that were not over when last seen."""
-        return {name: self.concern(name) for name, record in self.alerts.items() if record["phase"] == _RAISED}
+        return {name: self.concern(name) for name, record in self.alerts.items() if record.phase is AlertPhase.RAISED}
 
 
 async def load(world: World) -> Book:
     """Raises JournalAway."""
-    index = await world.records.get(_OPEN, "open") or {"alerts": [], "bulletins": []}
-    records = await _records(world, index["alerts"])
-    return Book(records, list(index["bulletins"]))
+    index = await INDEX.get(world, "open") or Index()
+    return Book(await _records(world, index.alerts), list(index.bulletins))
 
 
 async def settle(
@@ -105,8 +147,8 @@ async def tell(world: World, book: Book, still_mine: Check) -> None:
 
 async def find(world: World, alert_id: str) -> Alert | None:
     """The alert that a button belongs to, as it stands now; None if it is not known (any more). Raises JournalAway."""
-    record = await world.records.get(_ALERT, alert_id)
-    return None if record is None else _alert(record)
+    record = await ALERTS.get(world, alert_id)
+    return None if record is None else record.alert
 
 
 async def snooze(world: World, alert_id: str, *, user: str) -> Alert:
@@ -115,15 +157,15 @@ async def snooze(world: World, alert_id: str, *, user: str) -> Alert:
     Raises NotPermitted if it is over, JournalAway, UpstreamError if the message could not be changed.
     """
     until = world.clock.now() + SNOOZE
-    changes = {"snoozed_until": until.isoformat(), "snoozed_by": user}
-    record = await world.records.update(_ALERT, alert_id, changes, only_if=("phase", (_RAISED,)))
+    changes = {"snoozed_until": until, "snoozed_by": user}
+    record = await ALERTS.update(world, alert_id, changes, only_if=("phase", (AlertPhase.RAISED,)))
     if record is None:
         raise NotPermitted("This alert is over; its message shows how it ended. Nothing was changed.")
-    bulletin = await world.records.get(_BULLETIN, record["bulletin"])
-    if bulletin is not None and bulletin["ts"]:
-        records = await _records(world, bulletin["alerts"])
-        await world.messenger.update(Posted(bulletin["channel"], bulletin["ts"]), _bulletin(bulletin, records))
-    return _alert(record)
+    bulletin = await BULLETINS.get(world, record.bulletin)
+    if bulletin is not None and bulletin.ts:
+        records = await _records(world, bulletin.alerts)
+        await world.messenger.update(Posted(bulletin.channel, bulletin.ts), _bulletin(bulletin, records))
+    return record.alert
 
 
 async def _follow(
@@ -134,30 +176,26 @@ async def _follow(
     if now is not None:
         newer = refreshed(before, now)
         if newer != before:
-            changes["concern"] = concern_as_json(newer)
+            changes["concern"] = newer
         if now.kind is AlertKind.THROTTLED:  # the only one that ends by not being seen for a while
-            changes["last_seen"] = evidence.now.isoformat()
-    elif outcome := outcome_of(before, evidence, last_seen=datetime.fromisoformat(record["last_seen"])):
-        changes = {"phase": _RESOLVED, "outcome": str(outcome), "resolved_at": evidence.now.isoformat()}
+            changes["last_seen"] = evidence.now
+    elif outcome := outcome_of(before, evidence, last_seen=record.last_seen):
+        changes = {"phase": AlertPhase.RESOLVED, "outcome": outcome, "resolved_at": evidence.now}
         log.info("alert.resolved", alert=alert_id, kind=str(before.kind), outcome=str(outcome))
     if changes:
-        book.alerts[alert_id] = await world.records.update(_ALERT, alert_id, changes) or record
+        book.alerts[alert_id] = await ALERTS.update(world, alert_id, changes) or record
 
 
 async def _wake(world: World, book: Book, now: datetime) -> None:
     """Alerts whose snooze is over come back in a message of their own."""
     for alert_id in book.concerns:
         record = book.alerts[alert_id]
-        until, bulletin = instant_in(record, "snoozed_until"), await _bulletin_of(world, record)
-        if until is None or until > now or bulletin is None:
+        until = record.alert.snoozed_until
+        if until is None or until > now or (bulletin := await BULLETINS.get(world, record.bulletin)) is None:
             continue
-        name = await _prepare(world, book, [alert_id], bulletin["channel"], now, is_again=True)
+        name = await _prepare(world, book, [alert_id], bulletin.channel, now, is_again=True)
         changes = {"snoozed_until": None, "snoozed_by": "", "bulletin": name}
-        book.alerts[alert_id] = await world.records.update(_ALERT, alert_id, changes) or record
-
-
-async def _bulletin_of(world: World, record: Mapping[str, Any]) -> dict[str, Any] | None:
-    return await world.records.get(_BULLETIN, record["bulletin"]) if record["snoozed_until"] else None
+        book.alerts[alert_id] = await ALERTS.update(world, alert_id, changes) or record
 
 
 def _placed(
@@ -179,20 +217,8 @@ async def _raise(
     """The message first, then the alerts: of what a crash leaves undone the next sweep finds the concerns again."""
     name = await _prepare(world, book, [concern.id for concern in concerns], channel, now, is_again=False)
     for concern in concerns:
-        record = {
-            "phase": _RAISED,
-            "concern": concern_as_json(concern),
-            "bulletin": name,
-            "incident": incident,
-            "raised_at": now.isoformat(),
-            "last_seen": now.isoformat(),
-            "resolved_at": None,
-            "outcome": "",
-            "snoozed_until": None,
-            "snoozed_by": "",
-            "noted": "",
-        }
-        await world.records.put(_ALERT, concern.id, record, ttl=_KEPT)
+        record = AlertRecord(alert=Alert(concern, now, incident), bulletin=name, last_seen=now)
+        await ALERTS.put(world, concern.id, record)
         book.alerts[concern.id] = record
         log.info("alert.raised", alert=concern.id, kind=str(concern.kind), subject=concern.subject)
 
@@ -201,34 +227,30 @@ async def _prepare(
     world: World, book: Book, alert_ids: Sequence[str], channel: str, now: datetime, *, is_again: bool
 ) -> str:
     name = world.new_id()
-    record = {
-        "channel": channel, "ts": "", "alerts": list(alert_ids), "begun": "", "shown": "", "made_at": now.isoformat(),
-        "is_again": is_again,
-    }  # fmt: skip
-    await world.records.put(_BULLETIN, name, record, ttl=_KEPT)
+    record = BulletinRecord(channel=channel, alerts=tuple(alert_ids), made_at=now, is_again=is_again)
+    await BULLETINS.put(world, name, record)
     book.bulletins.append(name)
     await _save(world, [*book.alerts, *alert_ids], book.bulletins)
     return name
 
 
 async def _save(world: World, alerts: Iterable[str], bulletins: Sequence[str]) -> None:
-    index = {"alerts": list(dict.fromkeys(alerts)), "bulletins": list(bulletins)}
-    await world.records.put(_OPEN, "open", index, ttl=_KEPT)
+    await INDEX.put(world, "open", Index(tuple(dict.fromkeys(alerts)), tuple(bulletins)))
 
 
 async def _note(world: World, book: Book, alert_id: str) -> None:
     """Puts the alert's raising and its end on the incident's timeline, each once."""
     record = book.alerts[alert_id]
-    if not record["incident"] or record["noted"] == record["phase"]:
+    if not record.alert.incident or record.noted == record.phase:
         return
-    incident = await world.journal.find(record["incident"])
-    if incident is not None and (incident.is_open or record["noted"] == ""):
-        for draft in _drafts(_alert(record), alert_id, since=record["noted"]):
+    incident = await world.journal.find(record.alert.incident)
+    if incident is not None and (incident.is_open or record.noted is None):
+        for draft in _drafts(record.alert, alert_id, since=record.noted):
             await world.journal.append(incident.id, draft)
-    book.alerts[alert_id] = await world.records.update(_ALERT, alert_id, {"noted": record["phase"]}) or record
+    book.alerts[alert_id] = await ALERTS.update(world, alert_id, noted=record.phase) or record
 
 
-def _drafts(alert: Alert, alert_id: str, *, since: str) -> Iterable[Draft]:
+def _drafts(alert: Alert, alert_id: str, *, since: AlertPhase | None) -> Iterable[Draft]:
     concern, once = alert.concern, f"alert/{alert_id}/{stamp(alert.raised_at)}"
     facts = AlertRaised(
         kind=concern.kind,
@@ -240,7 +262,7 @@ def _drafts(alert: Alert, alert_id: str, *, since: str) -> Iterable[Draft]:
         url=concern.url,
     )
     what = f"{concern.kind}: {concern.subject}"
-    if since == "":
+    if since is None:
         yield draft_of(facts, alert.raised_at, "tflock", what, once=f"{once}/raised")
     if alert.resolved_at is not None:
         over = AlertResolved(**asdict(facts), outcome=str(alert.outcome))
@@ -249,38 +271,36 @@ def _drafts(alert: Alert, alert_id: str, *, since: str) -> Iterable[Draft]:
 
 async def _show(world: World, book: Book, name: str) -> None:
     """Posts the message, or makes it say what is so now."""
-    record = await world.records.get(_BULLETIN, name)
+    record = await BULLETINS.get(world, name)
     if record is None:
         book.bulletins.remove(name)
         return
-    known = {one: book.alerts.get(one) or await world.records.get(_ALERT, one) for one in record["alerts"]}
-    mine = {
-        one: alert for one, alert in known.items() if alert is not None and (record["ts"] or alert["bulletin"] == name)
-    }
+    known = {one: book.alerts.get(one) or await ALERTS.get(world, one) for one in record.alerts}
+    mine = {one: alert for one, alert in known.items() if alert is not None and (record.ts or alert.bulletin == name)}
     bulletin = _bulletin(record, mine)
     if bulletin.alerts:
         shown = _fingerprint(bulletin)
         posted = await _posted(world, name, record, bulletin)
-        if posted is not None and record["shown"] != shown:
+        if posted is not None and record.shown != shown:
             await _redraw(world, bulletin, posted)
-        if record["shown"] != shown:
-            await world.records.update(_BULLETIN, name, {"shown": shown})
+        if record.shown != shown:
+            await BULLETINS.update(world, name, shown=shown)
     if not any(alert.is_open for alert in bulletin.alerts):
         book.bulletins.remove(name)
 
 
-async def _posted(world: World, name: str, record: Mapping[str, Any], bulletin: Bulletin) -> Posted | None:
+async def _posted(world: World, name: str, record: BulletinRecord, bulletin: Bulletin) -> Posted | None:
     """The message, to be redrawn if it was posted earlier; None if it has been posted right now, by the first try."""
-    if record["ts"]:
-        return Posted(record["channel"], record["ts"])
+    if record.ts:
+        return Posted(record.channel, record.ts)
 
-    async def begin(now: str) -> None:
-        await world.records.update(_BULLETIN, name, {"begun": now})
+    async def begin(now: datetime) -> None:
+        await BULLETINS.update(world, name, begun=now)
 
-    message = Outgoing(record["channel"], bulletin, f"alert/{name}")
-    posted = await post_once(world, message, begun=record["begun"], begin=begin)
-    await world.records.update(_BULLETIN, name, {"ts": posted.ts})
-    return posted if record["begun"] else None
+    message = Outgoing(record.channel, bulletin, f"alert/{name}")
+    posted = await post_once(world, message, begun=record.begun, begin=begin)
+    await BULLETINS.update(world, name, ts=posted.ts)
+    return posted if record.begun is not None else None
 
 
 async def _redraw(world: World, bulletin: Bulletin, posted: Posted) -> None:
@@ -293,43 +313,31 @@ async def _redraw(world: World, bulletin: Bulletin, posted: Posted) -> None:
 
 async def _tidy(world: World, book: Book) -> None:
     """Forgets what is over, told and written down."""
-    shown = [await world.records.get(_BULLETIN, name) for name in book.bulletins]
-    needed = {one for record in shown if record is not None for one in record["alerts"]}
+    shown = [await BULLETINS.get(world, name) for name in book.bulletins]
+    needed = {one for record in shown if record is not None for one in record.alerts}
     kept = [
         name
         for name, record in book.alerts.items()
-        if record["phase"] == _RAISED or record["noted"] not in {"", _RESOLVED} or name in needed
+        if record.phase is AlertPhase.RAISED or record.noted is AlertPhase.RAISED or name in needed
     ]
-    index = await world.records.get(_OPEN, "open") or {"alerts": [], "bulletins": []}
-    if (kept, book.bulletins) != (index["alerts"], index["bulletins"]):
+    index = await INDEX.get(world, "open") or Index()
+    if (tuple(kept), tuple(book.bulletins)) != (index.alerts, index.bulletins):
         await _save(world, kept, book.bulletins)
 
 
-def _bulletin(record: Mapping[str, Any], alerts: Mapping[str, Mapping[str, Any] | None]) -> Bulletin:
-    found = (alerts.get(name) for name in record["alerts"])
-    return Bulletin(tuple(_alert(each) for each in found if each is not None), is_again=bool(record["is_again"]))
-
-
-def _alert(record: Mapping[str, Any]) -> Alert:
-    return Alert(
-        concern=concern_from_json(record["concern"]),
-        raised_at=datetime.fromisoformat(record["raised_at"]),
-        incident=record["incident"],
-        outcome=Outcome(record["outcome"]) if record["outcome"] else None,
-        resolved_at=instant_in(record, "resolved_at"),
-        snoozed_until=instant_in(record, "snoozed_until"),
-        snoozed_by=record["snoozed_by"],
-    )
+def _bulletin(record: BulletinRecord, alerts: Mapping[str, AlertRecord]) -> Bulletin:
+    found = (alerts.get(name) for name in record.alerts)
+    return Bulletin(tuple(each.alert for each in found if each is not None), is_again=record.is_again)
 
 
 def _fingerprint(bulletin: Bulletin) -> str:
     return hashlib.sha256(repr(bulletin).encode("utf-8", "replace")).hexdigest()[:16]
 
 
-async def _records(world: World, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+async def _records(world: World, names: Sequence[str]) -> dict[str, AlertRecord]:
+    found: dict[str, AlertRecord] = {}
     for some in batches(names):
-        records = await asyncio.gather(*(world.records.get(_ALERT, name) for name in some))
+        records = await asyncio.gather(*(ALERTS.get(world, name) for name in some))
         found |= {name: record for name, record in zip(some, records, strict=True) if record is not None}
     return found
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -26,6 +27,7 @@ from bot.usecases.lease import lease
 from bot.usecases.owner.letters import write_to_owner
 from bot.usecases.queue.waiting_list import state_seen
 from bot.usecases.record.incident import BOT, dealt_with, observe
+from bot.usecases.shelf import Shelf
 from bot.usecases.watch import alerts
 from bot.usecases.watch.alerts import Book, batches
 from bot.usecases.watch.shared_lists import sharing_listings
@@ -46,6 +48,16 @@ _MOST_REMEMBERED = 20_000
 _PAUSE = timedelta(minutes=5)
 _SPREAD = (0.9, 1.0, 1.1)
 """A state is looked at again after this many times `look_every`, so that those of one hour do not stay together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """That no closer looks are taken for a while, because this system asked for patience."""
+
+    system: str
+
+
+PAUSES = Shelf("look-pause", Pause, _PAUSE)
 
 
 async def sweep(world: World) -> None:
@@ -138,7 +150,7 @@ def _watched(world: World) -> dict[str, Watched]:
 
 async def _look_closer(world: World, seen: Mapping[str, LockSeen], book: Book, now: datetime) -> dict[str, Inspection]:
     """The inspections of the few states whose turn it is, by name."""
-    if await world.records.get("look-pause", "all") is not None:
+    if await PAUSES.get(world, "all") is not None:
         return {}
     budget = max(1, int(LOOKS_A_MINUTE * (world.watch.every / timedelta(minutes=1))))
     subjects = _worth_a_look(world, seen, book, now)
@@ -212,4 +224,4 @@ async def _pause_if_throttled(world: World, inspections: Iterable[Inspection]) -
         seconds = max((listing.retry_after or 0.0 for listing in refused), default=0.0)
         pause = max(_PAUSE, timedelta(seconds=min(seconds, 3600.0)))
         log.warning("sweep.looks_paused", seconds=pause.total_seconds(), system=refused[0].system)
-        await world.records.put("look-pause", "all", {"system": refused[0].system}, ttl=pause)
+        await PAUSES.put(world, "all", Pause(refused[0].system), ttl=pause)

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from bot.core.reports.alert import Alert, AlertKind, Bulletin, Concern, Outcome, concern_as_json, concern_from_json
+from bot.core.codec import RECORDS, read, written
+from bot.core.reports.alert import Alert, AlertKind, Bulletin, Concern, Outcome
 from bot.core.reports.button import parse_button
 from bot.slack.render import alerts_message
 
@@ -134,4 +135,4 @@ def test_nothing_that_a_lock_or_a_ci_says_pings_or_formats(scene, concerns, soun
 
 @pytest.mark.parametrize("kind", list(AlertKind))
 def test_a_concern_is_the_same_after_json(concerns, kind):
-    assert concern_from_json(concern_as_json(concerns[kind])) == concerns[kind]
+    assert read(Concern, written(concerns[kind], RECORDS), RECORDS) == concerns[kind]

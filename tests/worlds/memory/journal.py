@@ -20,7 +20,7 @@ from tests.worlds.memory.memory import Switchboard
 
 @dataclass
 class MemoryJournal:
-    """`bot.ports.journal.Journal` in memory. A fault that raises JournalAway is a Redis that does not answer."""
+    """`bot.ports.Journal` in memory. A fault that raises JournalAway is a Redis that does not answer."""
 
     clock: Clock
     switchboard: Switchboard = field(default_factory=Switchboard)
@@ -157,7 +157,7 @@ class MemoryJournal:
 
 @dataclass
 class MemoryRecords:
-    """`bot.ports.records.Records` in memory. A fault that raises JournalAway is a Redis that does not answer."""
+    """`bot.ports.Records` in memory. A fault that raises JournalAway is a Redis that does not answer."""
 
     clock: Clock
     switchboard: Switchboard = field(default_factory=Switchboard)
@@ -177,7 +177,7 @@ class MemoryRecords:
         key: str,
         changes: Mapping[str, Any],
         *,
-        only_if: tuple[str, Sequence[str]] | None = None,
+        only_if: tuple[str, Sequence[object]] | None = None,
     ) -> dict[str, Any] | None:
         await self.switchboard.pass_through(f"update {kind}")
         record = self._record(kind, key)

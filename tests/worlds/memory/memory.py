@@ -67,7 +67,7 @@ class JumpingLoop(asyncio.SelectorEventLoop):
 
 @dataclass
 class LoopClock:
-    """`bot.ports.clock.Clock` on the clock of a JumpingLoop."""
+    """`bot.ports.Clock` on the clock of a JumpingLoop."""
 
     loop: asyncio.AbstractEventLoop
 
@@ -141,7 +141,7 @@ class MemoryStore:
 
 @dataclass(frozen=True)
 class MemoryLockBackend:
-    """`bot.ports.locks.LockBackend` on a MemoryStore. A fault of Unreachable or TimeoutError is an open outcome."""
+    """`bot.ports.LockBackend` on a MemoryStore. A fault that raises Unreachable or TimeoutError is an open outcome."""
 
     store: MemoryStore
     clock: Clock
@@ -237,7 +237,7 @@ class MemoryLockBackend:
 
 @dataclass(frozen=True)
 class MemorySweep:
-    """`bot.ports.locks.LockSweep` on the backends of states, by name: each by itself."""
+    """`bot.ports.LockSweep` on the backends of states, by name: each by itself."""
 
     backends: Mapping[str, MemoryLockBackend]
 

@@ -1,0 +1,67 @@
+"""What outlives a process, as values: one type for each kind of record, written and read by the same code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Generic, TypeVar
+
+from bot.core.codec import RECORDS, changes, read, written
+from bot.usecases.world import World
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """That something which may come twice was dealt with."""
+
+    done: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf(Generic[T]):
+    """The records of one kind, kept for `ttl`. `earlier` turns what earlier versions wrote into what is written now.
+
+    Everything here raises JournalAway as `bot.ports.Records` does, and ValueError for a record that cannot be read.
+    """
+
+    kind: str
+    of: type[T]
+    ttl: timedelta
+    earlier: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
+
+    async def put(self, world: World, key: str, record: T, *, ttl: timedelta | None = None) -> None:
+        await world.records.put(self.kind, key, written(record, RECORDS), ttl=ttl or self.ttl)
+
+    async def get(self, world: World, key: str) -> T | None:
+        return self._read(await world.records.get(self.kind, key))
+
+    async def update(
+        self,
+        world: World,
+        key: str,
+        some: Mapping[str, object] | None = None,
+        /,
+        *,
+        only_if: tuple[str, Collection[object]] | None = None,
+        **fields: object,
+    ) -> T | None:
+        """Sets some fields at once and returns the record; None (and no change) if it is not there.
+
+        `only_if` is a field with what it may hold now: with anything else in it nothing is changed, and None returned.
+        """
+        said = changes(self.of, {**(some or {}), **fields})
+        guard = None if only_if is None else (only_if[0], tuple(only_if[1]))
+        return self._read(await world.records.update(self.kind, key, said, only_if=guard))
+
+    async def swap(self, world: World, key: str, record: T, *, was: str, ttl: timedelta | None = None) -> bool:
+        """Replaces the record if its `version` is `was`, empty for none; False for any other."""
+        return await world.records.swap(self.kind, key, written(record, RECORDS), was=was, ttl=ttl or self.ttl)
+
+    async def forget(self, world: World, key: str) -> None:
+        await world.records.forget(self.kind, key)
+
+    def _read(self, found: Mapping[str, Any] | None) -> T | None:
+        return None if found is None else read(self.of, self.earlier(found), RECORDS)
