@@ -96,7 +96,7 @@ class FilePlace:
                 return None
             raise
         info, garbage = _parsed(text)
-        return LockPlace(PlaceKind.FILE, self.target, fence=answer["ETag"], info=info, garbage=garbage)
+        return LockPlace(PlaceKind.FILE, self.target, answer["ETag"], info, garbage, stored_at=answer["LastModified"])
 
     def delete(self, fence: str) -> None:
         """Deletes the object if its ETag is the fence."""
