@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -32,12 +33,18 @@ from bot.tickets.gitlab import GitLabTickets
 from bot.tickets.jira import JiraTickets
 from bot.usecases.world import State
 
+_COUNTS_SLEEP = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Linux leaves the machine's sleep out of its monotonic clock; macOS counts it there, and has no other."""
+
 
 class SystemClock:
     """`bot.ports.Clock` on this machine's clock."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+    def running(self) -> float:
+        return time.clock_gettime(_COUNTS_SLEEP)
 
 
 def run_sources(config: Config, aws: AwsClients) -> dict[str, RunSource]:

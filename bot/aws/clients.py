@@ -18,6 +18,7 @@ from botocore.loaders import Loader, create_loader
 from botocore.session import Session
 
 from bot.aws.errors import translated
+from bot.aws.sending import watch
 
 T = TypeVar("T")
 
@@ -91,9 +92,9 @@ class AwsClients:
         )
         made = create(config=self._config)
         if service != "s3" or _is_aws(made.meta.endpoint_url):
-            return made
+            return watch(made)
         made.close()
-        return create(config=self._config.merge(Config(s3={"addressing_style": "path"})))
+        return watch(create(config=self._config.merge(Config(s3={"addressing_style": "path"}))))
 
     def _session(self, access: Access) -> Session:
         key = (access.region, access.assume_role, access.endpoint_url if access.assume_role else None)

@@ -24,6 +24,7 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.parsers import ResponseParserError
 
+from bot.aws.sending import KeptBack
 from bot.core.aws_codes import Meaning, meaning_of
 from bot.core.evidence import NotFound, Trouble, Unseen
 from bot.errors import UpstreamError
@@ -137,9 +138,11 @@ def translated(action: str, target: str) -> Iterator[None]:
         raise _answered(error, action, target) from error
     except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError, TokenRetrievalError) as error:
         raise _failed(action, target, Trouble.DENIED, "no usable AWS credentials were found for {action}") from error
-    except (ConnectTimeoutError, ReadTimeoutError) as error:
+    except (ConnectTimeoutError, ReadTimeoutError, KeptBack) as error:
         raise timed_out(action, target) from error
     except (NoConnectionError, HTTPClientError, IncompleteReadError) as error:
+        if isinstance(error, HTTPClientError) and isinstance(error.kwargs.get("error"), KeptBack):
+            raise timed_out(action, target) from error
         words = "the connection to {system} failed or was cut during {action}{on}"
         raise _failed(action, target, Trouble.NO_CONNECTION, words) from error
     except BotoCoreError as error:
@@ -171,6 +174,8 @@ def _answered(error: ClientError, action: str, target: str) -> AwsError:
     said, http = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
     code, status = str(said.get("Code", "")), int(http.get("HTTPStatusCode", 0))
     meaning = _meaning(code, str(said.get("Message", "")), status, system)
+    if code == str(int(HTTPStatus.NOT_FOUND)) and not error.operation_name.startswith("Head"):
+        meaning = Meaning.REFUSED  # a 404 without a word about an object: from a gateway, not from the store
     trouble, words = _ANSWERS[meaning]
     return AwsError(
         system,

@@ -286,6 +286,7 @@ class ReleaseResult(StrEnum):
     ALREADY_FREE = "already free"
     HOLDER_CHANGED = "holder changed"
     THROTTLED = "throttled"
+    NOT_SENT = "not sent"
     NOT_KNOWN = "not known"
     DENIED = "denied"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -26,8 +27,11 @@ class LockBackend(Protocol):
         """
         ...
 
-    async def release(self, place: LockPlace) -> PlaceRelease:
+    async def release(self, place: LockPlace, *, before: float = math.inf) -> PlaceRelease:
         """Deletes exactly the lock whose fence `place` carries, or nothing. One attempt, no retry inside.
+
+        What has not left the machine when `Clock.running` says `before` never does, not even from a call that was
+        given up: `NOT_SENT`.
 
         After an outcome that the store left open (a time-out, a cut connection) it reads again and says what stands
         there now; `NOT_KNOWN` only if that read fails as well.

@@ -89,6 +89,9 @@ class StandIn(ABC):
     def now(self) -> datetime:
         return datetime.now(UTC) + self.offset
 
+    def running(self) -> float:
+        return self.now().timestamp()
+
     def answer_next(
         self,
         matching: str,

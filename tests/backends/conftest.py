@@ -21,6 +21,9 @@ class SystemClock:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
+    def running(self) -> float:
+        return self.now().timestamp()
+
 
 @dataclass
 class Cloud:

@@ -58,7 +58,9 @@ def test_what_does_not_exist_is_named():
     def missing(code, message="", action=ITEM):
         return raised(answered(code, 400, message), action).missing
 
-    assert [missing(code) for code in ("404", "NoSuchBucket", "ResourceNotFoundException")] == [
+    assert raised(answered("404", 404, operation="HeadObject")).missing == "object"
+    assert raised(answered("404", 404, operation="GetObject")).missing is None
+    assert [missing(code) for code in ("NoSuchKey", "NoSuchBucket", "ResourceNotFoundException")] == [
         "object",
         "bucket",
         "table",

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
-from bot.core.lock import DigestMatch, StateAbsent, StateSeen
+from bot.core.lock import DigestMatch, PlaceKind, StateAbsent, StateSeen
 from bot.sandbox.machine.aws import small_state
 from bot.sandbox.machine.proxy import operation
 from tests.worlds.proxy import Answer, Cut, Delay, Deny, Throttle
@@ -22,6 +22,9 @@ class ShiftedClock:
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.by
+
+    def running(self) -> float:
+        return self.now().timestamp()
 
 
 async def test_a_whole_state_is_seen_with_its_facts(cloud):
@@ -207,6 +210,34 @@ async def test_each_trouble_with_the_state_is_told_apart(cloud, action, trouble)
 
     assert isinstance(state, Unseen)
     assert state.trouble is trouble
+
+
+@pytest.mark.parametrize("action", [Deny(), Throttle(), Cut(), Answer(500), Answer(501), Answer(404)])
+async def test_an_absent_state_whose_versions_cannot_be_listed_is_not_called_never_written(cloud, action):
+    cloud.proxy.fault("s3:ListObjectVersions", action)
+
+    state = (await cloud.backend().read_state()).state
+
+    assert isinstance(state, Unseen), state
+    assert "ListBucketVersions" in state.detail
+
+
+async def test_an_absent_state_without_versions_was_never_written(cloud):
+    state = (await cloud.backend().read_state()).state
+
+    assert isinstance(state, Found)
+    assert state.value == StateAbsent()
+
+
+async def test_a_bare_404_says_nothing_of_a_state_or_a_lock(cloud):
+    cloud.proxy.fault("s3:GetObject", Answer(404))
+    backend = cloud.backend()
+
+    state, lock = (await backend.read_state()).state, await backend.read_lock()
+
+    assert isinstance(state, Unseen)
+    assert [kind for kind, _ in lock.unseen] == [PlaceKind.FILE]
+    assert not lock.is_free
 
 
 async def test_a_slow_state_is_unseen_when_the_time_is_up(cloud):

@@ -27,6 +27,9 @@ class SetClock:
     def now(self) -> datetime:
         return self.at
 
+    def running(self) -> float:
+        return self.now().timestamp()
+
 
 async def warm(cloud, **changes):
     """A backend whose clients are made, which takes a busy machine longer than a look may take."""

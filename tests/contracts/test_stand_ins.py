@@ -42,6 +42,9 @@ class WallClock:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
+    def running(self) -> float:
+        return self.now().timestamp()
+
 
 # ── the timeline and the records
 

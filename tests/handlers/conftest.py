@@ -55,6 +55,9 @@ class MovableClock:
     def now(self) -> datetime:
         return datetime.now(UTC) + self.offset
 
+    def running(self) -> float:
+        return self.now().timestamp()
+
 
 @dataclass
 class Office:

@@ -37,7 +37,22 @@ MEMBERS = {"U0QUINN", "U0PARKER", "U0ELLIOTT"}
 WORKERS = st.sampled_from([("w1",), ("w1", "w2")])
 TROUBLES = st.sampled_from(["throttled", "cut before", "answer lost"])
 OTHER_TROUBLES = st.sampled_from(["ci", "journal", "slack"])
-EVENTS = st.sampled_from(["killed", "stalls", "rerun", "changes hands", "ends well", "running", "dead"])
+EVENTS = st.sampled_from(
+    [
+        "killed",
+        "stalls",
+        "rerun",
+        "changes hands",
+        "ends well",
+        "running",
+        "dead",
+        "stopped, running",
+        "stopped, written",
+    ]
+)
+STOPPED_FOR = 3600.0
+"""Seconds for which a worker stands still, with all that it has decided, while others go on."""
+
 MOMENTS = st.integers(1, 60)
 TOLD_ENDS = frozenset(list(UnlockStage)[list(UnlockStage).index(UnlockStage.RELEASED) :])
 
@@ -65,7 +80,7 @@ class ReleaseMachine(RuleBasedStateMachine):
         self.holders: dict[str, Holder] = {}
         self.wishes: dict[str, str] = {}
         self.consents: dict[str, list[tuple[str, str, datetime]]] = {}
-        self.answers: dict[str, tuple[OwnerSays, int]] = {}
+        self.answers: dict[str, tuple[OwnerSays, int, datetime]] = {}
         self.deleted: list[tuple[str, PlaceKind]] = []
         self.looked: dict[str, int] = {}
         self.plans: dict[int, str] = {}
@@ -245,7 +260,7 @@ class ReleaseMachine(RuleBasedStateMachine):
 
     async def _answer(self, says):
         for lock_id in self._standing():
-            self.answers[lock_id] = (says, self.world.switchboard.calls)
+            self.answers[lock_id] = (says, self.world.switchboard.calls, self.now)
             await record_answer(
                 self.world.ports, STATE, OwnerAnswer(lock_id, "U0ELLIOTT", says, self.now), incident=""
             )  # fmt: skip
@@ -341,6 +356,12 @@ class ReleaseMachine(RuleBasedStateMachine):
                     self._end_well()
                 case "running" | "dead":
                     await self._answer(OwnerSays(what))
+                case "stopped, running":
+                    await self._answer(OwnerSays.RUNNING)
+                    self.world.loop.stand_still(STOPPED_FOR)
+                case "stopped, written":
+                    self.world.loop.stand_still(STOPPED_FOR)
+                    self.world.store.last_written = self.now
         finally:
             WORKER.reset(token)
 
@@ -368,7 +389,7 @@ class ReleaseMachine(RuleBasedStateMachine):
     def _judge(self, kind, text):
         """Called by the store at the instant of every delete."""
         lock_id, now = parse_lock_info(text).id, self.now
-        holder, first = self.holders[lock_id], all(done != lock_id for done, _ in self.deleted)
+        holder = self.holders[lock_id]
         self.deleted.append((lock_id, kind))
 
         assert not self._is_alive(holder), f"{lock_id} was deleted under its living holder"
@@ -376,9 +397,10 @@ class ReleaseMachine(RuleBasedStateMachine):
         assert now >= holder.ended_at + self.world.policy.settle_time(holder.ended_as)
         assert now >= self.world.store.last_written + self.world.policy.state_quiet
 
-        said, when = self.answers.get(lock_id, (None, 0))
-        if first and said is OwnerSays.RUNNING:
+        said, when, at = self.answers.get(lock_id, (None, 0, now))
+        if said is OwnerSays.RUNNING:
             assert when > self.looked[WORKER.get()], "the owner had said that it still runs"
+            assert now - at < timedelta(seconds=STOPPED_FOR), "the owner had said so long ago that it still runs"
 
         wished = [request for request, lock in self._wished() if lock == lock_id]
         assert wished, f"nobody asked for {lock_id}"
@@ -447,7 +469,7 @@ class ReleaseMachine(RuleBasedStateMachine):
             return
         (lock_id,) = standing
         over = not self._is_alive(self.holders[lock_id])
-        over = over and self.answers.get(lock_id, (None, 0))[0] is not OwnerSays.RUNNING
+        over = over and self.answers.get(lock_id, (None,))[0] is not OwnerSays.RUNNING
         wish = unlock.Wish(STATE, "U0QUINN", CHANNEL, self.world.incident.id)
         report = self.world.run(unlock.ask(self.world.ports, wish))
         request = report.request.id

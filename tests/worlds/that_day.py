@@ -80,6 +80,9 @@ class Clock:
     def now(self) -> datetime:
         return self.time
 
+    def running(self) -> float:
+        return self.time.timestamp()
+
 
 async def export_that_day(directory: Path) -> tuple[Path, ...]:
     """Writes the incident into a private Redis, and all its exports into the directory."""

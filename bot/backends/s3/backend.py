@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ import stamina
 
 from bot.aws.clients import AwsClients
 from bot.aws.errors import AwsError, is_passing, timed_out
+from bot.aws.sending import SendBy
 from bot.backends.s3.address import S3Address
 from bot.backends.s3.places import FilePlace, ItemPlace, lock_seen, nowhere, read_digest
 from bot.backends.s3.probe import PlaceProbe, keeps_versions, probe_file, probe_item
@@ -87,17 +89,27 @@ class S3Backend:
         """Looks at the lock table, if there is one: its capacity, its TTL, and how much it refused lately."""
         return None if self._table is None else await self._table.look()
 
-    async def release(self, place: LockPlace) -> PlaceRelease:
-        """Deletes exactly the lock that `place` was read from, or nothing. One attempt."""
+    async def release(self, place: LockPlace, *, before: float = math.inf) -> PlaceRelease:
+        """Deletes exactly the lock that `place` was read from, or nothing. One attempt.
+
+        It leaves this machine within `timeout` and until the clock's `running` says `before`, or never: its thread
+        finds that out itself.
+        """
         if place.info is None or not place.fence:
             return PlaceRelease(place, ReleaseResult.DENIED, "a lock that cannot be read is never released")
         store = self._places.get(place.kind)
         if store is None:
             return PlaceRelease(place, ReleaseResult.DENIED, f"this state's configuration has no {place.kind}")
+        send_by = SendBy(self._clock, min(before, self._clock.running() + self._timeout))
+        delete = partial(store.delete, place.fence, send_by)
         try:
-            await self._in_time(self._clients.run(partial(store.delete, place.fence)), store.deletes, store.target)
+            await self._in_time(self._clients.run(delete), store.deletes, store.target)
         except AwsError as error:
+            if send_by.call_off() and error.trouble is Trouble.TIMED_OUT:
+                return PlaceRelease(place, ReleaseResult.NOT_SENT, f"{error.detail}, so nothing was sent")
             return await self._not_deleted(store, place, error)
+        finally:
+            send_by.call_off()
         return PlaceRelease(place, ReleaseResult.RELEASED)
 
     async def versioning(self) -> Observation[bool]:
@@ -154,7 +166,7 @@ class S3Backend:
         except AwsError as error:
             if error.missing != "object":
                 raise
-            return await self._clients.run(partial(found.absent, give_up, self._clock, error))
+            return await _retry_read(self._clients.run, partial(found.absent, give_up, self._clock, error))
         if pulled.fault is None:
             return pulled
         return await self._clients.run(partial(found.with_last_good, give_up, self._clock, pulled))

@@ -7,12 +7,13 @@ Sources: Terraform's `internal/backend/remote-state/s3/client.go`; `DeleteItem` 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from bot.aws.errors import AwsError, translated
+from bot.aws.sending import SendBy
 from bot.core.evidence import NotFound
 from bot.core.lock import LockInfo, LockPlace, LockSeen, PlaceKind, parse_lock_info
 from bot.errors import LockInfoInvalid
@@ -40,9 +41,9 @@ class ItemPlace:
         with translated(self.reads, self.target):
             return self.place_of(_item(self.client(), self.table, self.key))
 
-    def delete(self, fence: str) -> None:
+    def delete(self, fence: str, send_by: SendBy | None = None) -> None:
         """Deletes the item if its `Info` is exactly the fence."""
-        with translated(self.deletes, self.target):
+        with translated(self.deletes, self.target), _in_time(send_by):
             self.client().delete_item(
                 TableName=self.table,
                 Key={"LockID": {"S": self.key}},
@@ -98,9 +99,9 @@ class FilePlace:
         info, garbage = _parsed(text)
         return LockPlace(PlaceKind.FILE, self.target, answer["ETag"], info, garbage, stored_at=answer["LastModified"])
 
-    def delete(self, fence: str) -> None:
+    def delete(self, fence: str, send_by: SendBy | None = None) -> None:
         """Deletes the object if its ETag is the fence."""
-        with translated(self.deletes, self.target):
+        with translated(self.deletes, self.target), _in_time(send_by):
             self.client().delete_object(Bucket=self.bucket, Key=self.key, IfMatch=fence)
 
     def shown_by(self, error: AwsError) -> LockPlace | None:  # noqa: ARG002 - the same face as the item's
@@ -129,6 +130,10 @@ def read_digest(client: Callable[[], Any], table: str, key: str) -> str | None:
     with translated("dynamodb:GetItem", f"table {table}"):
         item = _item(client(), table, key)
     return str(item.get("Digest", {}).get("S", "")) or None if item else None
+
+
+def _in_time(send_by: SendBy | None) -> AbstractContextManager[None]:
+    return nullcontext() if send_by is None else send_by.applied()
 
 
 def _item(client: Any, table: str, key: str) -> dict[str, Any] | None:

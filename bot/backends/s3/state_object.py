@@ -53,11 +53,18 @@ class StateObject:
 
     def with_last_good(self, give_up: Event, clock: Clock, seen: StateSeen) -> StateSeen:
         """The same, with the newest older version that is whole."""
-        older = [version for version in self._versions()[0] if version != seen.version_id]
+        try:
+            listed, _ = self._versions()
+        except AwsError:  # that it is broken is known without them
+            return seen
+        older = [version for version in listed if version != seen.version_id]
         return replace(seen, last_good_version=self._newest_whole(give_up, clock, older))
 
     def absent(self, give_up: Event, clock: Clock, error: AwsError) -> StateAbsent:
-        """What is left of a state that S3 says is not there."""
+        """What is left of a state that S3 says is not there.
+
+        Raises if its versions cannot be listed: whether it was never written is not known then.
+        """
         headers = error.answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         versions, has_marker = self._versions()
         traces = []
@@ -75,15 +82,9 @@ class StateObject:
         return None
 
     def _versions(self) -> tuple[list[str], bool]:
-        """The ids of the object's versions, newest first, and whether there is a delete marker.
-
-        Nothing if they may not be listed: they are only an extra.
-        """
-        try:
-            with translated("s3:ListBucketVersions", f"bucket {self.bucket}"):
-                page = self.client().list_object_versions(Bucket=self.bucket, Prefix=self.key, MaxKeys=_VERSIONS_LISTED)
-        except AwsError:
-            return [], False
+        """The ids of the object's versions, newest first, and whether there is a delete marker."""
+        with translated("s3:ListBucketVersions", f"the versions of {self.target}"):
+            page = self.client().list_object_versions(Bucket=self.bucket, Prefix=self.key, MaxKeys=_VERSIONS_LISTED)
         versions = [version["VersionId"] for version in page.get("Versions", ()) if version["Key"] == self.key]
         return versions, any(marker["Key"] == self.key for marker in page.get("DeleteMarkers", ()))
 

@@ -37,6 +37,7 @@ _RESULTS = {
     ReleaseResult.ALREADY_FREE: "was free already",
     ReleaseResult.HOLDER_CHANGED: "has another lock now",
     ReleaseResult.THROTTLED: "was throttled",
+    ReleaseResult.NOT_SENT: "was not touched",
     ReleaseResult.NOT_KNOWN: "gave no answer",
     ReleaseResult.DENIED: "may not be deleted with the bot's rights",
 }

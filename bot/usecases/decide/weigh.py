@@ -22,11 +22,12 @@ _PASSING = frozenset({Trouble.THROTTLED, Trouble.TIMED_OUT, Trouble.SERVER_ERROR
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A verdict with everything that it rests on."""
+    """A verdict with everything that it rests on: on the `case`, the gate decides again at any later time."""
 
     inspection: Inspection
     verdict: Verdict
     answer: OwnerAnswer | None
+    case: Case
 
     @property
     def is_free(self) -> bool:
@@ -117,7 +118,7 @@ def conclude(
         owner_id=inspection.owner.slack_id if inspection.owner is not None and inspection.owner.is_certain else None,
         starters=started_by(world, inspection.attribution),
     )
-    return Decision(inspection, decide(case, world.clock.now(), table), answer)
+    return Decision(inspection, decide(case, world.clock.now(), table), answer, case)
 
 
 def count_refusals(world: World, verdict: Verdict) -> None:

@@ -1,4 +1,7 @@
-"""The attempts to delete one lock: each decides on fresh evidence, writes the intent down, and only then deletes."""
+"""The attempts to delete one lock: each decides on fresh evidence, writes the intent down, and only then deletes.
+
+Before each place is deleted, what the decision rests on is asked for again: a worker may have stood still since.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,10 @@ import structlog
 
 from bot.core.evidence import Unseen
 from bot.core.gate.case import Rule, Ruling
+from bot.core.gate.decide import decide
 from bot.core.gate.stages import UnlockStage
 from bot.core.lock import LockInfo, PlaceRelease, ReleaseResult
-from bot.core.phrase import Phrase, Quoted
+from bot.core.phrase import Phrase, Quoted, plain
 from bot.core.record.evidence import LockFacts
 from bot.core.record.facts import UnlockReleasing, draft_of
 from bot.core.reports.unlock import UnlockReport
@@ -28,8 +32,15 @@ from bot.usecases.world import World
 log = structlog.get_logger()
 
 _UNDER_WAY = frozenset({Phase.CONFIRMED, Phase.ARMED, Phase.RELEASING})
-_TRY_AGAIN = frozenset({ReleaseResult.THROTTLED, ReleaseResult.NOT_KNOWN})
-_UNTOUCHED = frozenset({ReleaseResult.THROTTLED, ReleaseResult.DENIED})
+_TRY_AGAIN = frozenset({ReleaseResult.THROTTLED, ReleaseResult.NOT_SENT, ReleaseResult.NOT_KNOWN})
+_UNTOUCHED = frozenset({ReleaseResult.THROTTLED, ReleaseResult.NOT_SENT, ReleaseResult.DENIED})
+
+_AT_THE_END = (
+    (ReleaseResult.THROTTLED, UnlockStage.STILL_THROTTLED),
+    (ReleaseResult.NOT_KNOWN, UnlockStage.NOT_KNOWN),
+    (ReleaseResult.NOT_SENT, UnlockStage.REFUSED),
+)
+"""What it comes to if nothing better is known when the time is over."""
 
 Check: TypeAlias = Callable[[], Awaitable[None]]
 
@@ -90,8 +101,9 @@ async def show_progress(world: World, report: UnlockReport) -> None:
 
 async def _attempt(world: World, task: Task, number: int, still_ours: Check) -> UnlockReport:
     request = task.request
+    before = world.clock.running() + world.policy.evidence_max_age.total_seconds()
     decision = await decide_on(world, task)
-    await record_decision(world, request, decision, once=f"release/{request.id}/{task.round}/{fingerprint(decision)}")
+    await record_decision(world, request, decision, once=_once(task, decision))
     report = UnlockReport(
         request, UnlockStage.RELEASING, decision.inspection, decision.verdict, tries=number,
         approver=task.consent.user if task.consent else "", approval=world.approvers(request.state),
@@ -105,11 +117,35 @@ async def _attempt(world: World, task: Task, number: int, still_ours: Check) -> 
 
     await still_ours()
     task = await _intend(world, task, decision)
-    if await answer_about(world, request.state, request.lock_id) != decision.answer:
-        again = replace(report, note=("the owner has just answered: looking again",))
-        raise _Again(task, again, UnlockStage.REFUSED)
-    places = [await task.state.backend.release(place) for place in decision.inspection.seen.places_of(request.lock_id)]
+    places: list[PlaceRelease] = []
+    for place in decision.inspection.seen.places_of(request.lock_id):
+        await still_ours()
+        changed = await _changed(world, task, decision, before)
+        if changed:
+            places.append(PlaceRelease(place, ReleaseResult.NOT_SENT, f"{plain(changed)}: looking again"))
+        else:
+            places.append(await task.state.backend.release(place, before=before))
     return await _concluded(world, task, replace(report, places=tuple(places)))
+
+
+def _once(task: Task, decision: Decision) -> str:
+    """Each look on which something may be deleted is written down; of the same refusal the first one."""
+    once = f"release/{task.request.id}/{task.round}/{fingerprint(decision)}"
+    is_free_to_go = decision.verdict.ruling is Ruling.ALLOW
+    return f"{once}/{decision.inspection.at.isoformat()}" if is_free_to_go else once
+
+
+async def _changed(world: World, task: Task, decision: Decision, before: float) -> Phrase:
+    """What the decision rested on and does not hold at this instant; nothing, if it may be carried out."""
+    request = task.request
+    if await answer_about(world, request.state, request.lock_id) != decision.answer:
+        return ("the owner has just answered",)
+    if world.clock.running() > before:
+        return ("the evidence has grown old",)
+    now = decide(decision.case, world.clock.now())
+    if now.ruling is not Ruling.ALLOW:
+        return ("not all checks hold any more",)
+    return ()
 
 
 def _refused(task: Task, decision: Decision, report: UnlockReport) -> UnlockReport:
@@ -154,7 +190,7 @@ async def _concluded(world: World, task: Task, report: UnlockReport) -> UnlockRe
     report = replace(report, left=left, note=_release_words(report.places))
     is_partly_gone = task.is_partly_gone(left)
     if results & _TRY_AGAIN:
-        end = UnlockStage.STILL_THROTTLED if ReleaseResult.THROTTLED in results else UnlockStage.NOT_KNOWN
+        end = next(stage for result, stage in _AT_THE_END if result in results)
         raise _Again(task, report, UnlockStage.HALF_RELEASED if is_partly_gone else end)
     if left:
         return replace(report, stage=UnlockStage.HALF_RELEASED if is_partly_gone else UnlockStage.FAILED)

@@ -28,6 +28,9 @@ class SystemClock:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
+    def running(self) -> float:
+        return self.now().timestamp()
+
 
 @dataclass
 class S3World:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import selectors
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
@@ -64,6 +65,10 @@ class JumpingLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.jumped
 
+    def stand_still(self, seconds: float) -> None:
+        """Time passes at once, on every clock, and nobody has done anything meanwhile: as after SIGSTOP."""
+        self._jumping.jumped += seconds
+
 
 @dataclass
 class LoopClock:
@@ -73,6 +78,9 @@ class LoopClock:
 
     def now(self) -> datetime:
         return EPOCH + timedelta(seconds=self.loop.time())
+
+    def running(self) -> float:
+        return self.loop.time()
 
 
 class Killed(BaseException):
@@ -189,18 +197,20 @@ class MemoryLockBackend:
             Found(Refusals(0, 0, timedelta(minutes=5)), at),
         )
 
-    async def release(self, place: LockPlace) -> PlaceRelease:
+    async def release(self, place: LockPlace, *, before: float = math.inf) -> PlaceRelease:
         if place.info is None:
             return PlaceRelease(place, ReleaseResult.DENIED, "a lock that cannot be read is never released")
         try:
             await self.switchboard.pass_through(f"delete {place.kind}")
-            before = self.store.delete_if(place.kind, place.fence)
+            if self.clock.running() > before:
+                return PlaceRelease(place, ReleaseResult.NOT_SENT, "it was held up for too long")
+            there = self.store.delete_if(place.kind, place.fence)
             await self.switchboard.pass_through(f"deleted {place.kind}")
         except Throttle:
             return PlaceRelease(place, ReleaseResult.THROTTLED, "the store asks for patience")
         except Unreachable as error:
             return await self._settled(place, error)
-        if before is None:
+        if there is None:
             return PlaceRelease(place, ReleaseResult.ALREADY_FREE)
         changed = self._place(place.kind) is not None
         return PlaceRelease(place, ReleaseResult.HOLDER_CHANGED if changed else ReleaseResult.RELEASED, "")
