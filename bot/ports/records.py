@@ -46,6 +46,13 @@ class Records(Protocol):
         """Takes or renews a lease; False if another holder has it."""
         ...
 
+    async def renew(self, kind: str, key: str, *, holder: str, ttl: timedelta) -> bool:
+        """Renews a lease; False, and no change, if it ran out meanwhile, whoever has it now.
+
+        The time is the store's: it goes on where the holder's machine stood still.
+        """
+        ...
+
     async def give_back(self, kind: str, key: str, *, holder: str) -> None:
         """Gives a lease back, if this holder still has it."""
         ...

@@ -27,6 +27,7 @@ class RedisRecords:
         self._swap = client.register_script(scripts.SWAP)
         self._claim = client.register_script(scripts.CLAIM)
         self._take = client.register_script(scripts.TAKE)
+        self._renew = client.register_script(scripts.RENEW)
         self._delete_if = client.register_script(scripts.DELETE_IF)
         self._enlist = client.register_script(scripts.ENLIST)
 
@@ -81,6 +82,11 @@ class RedisRecords:
         """Takes or renews a lease; False if another holder has it."""
         async with answering():
             return bool(await self._take([_key("lease", kind, key)], [holder, _milliseconds(ttl)]))
+
+    async def renew(self, kind: str, key: str, *, holder: str, ttl: timedelta) -> bool:
+        """Renews a lease; False if it ran out meanwhile, whoever has it now."""
+        async with answering():
+            return bool(await self._renew([_key("lease", kind, key)], [holder, _milliseconds(ttl)]))
 
     async def give_back(self, kind: str, key: str, *, holder: str) -> None:
         """Gives a lease back, if this holder still has it."""

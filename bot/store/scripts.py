@@ -148,6 +148,15 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 """
 
+RENEW = """
+-- Keeps a key for longer if this holder has it still; one that ran out is not set again.
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return 0
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 1
+"""
+
 CLAIM = """
 -- Sets a key for a time if nobody has it. Asked again by the same claimant, whose answer was lost, it says yes again.
 local claimant = redis.call('GET', KEYS[1])

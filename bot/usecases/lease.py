@@ -30,8 +30,8 @@ async def lease(
 ) -> AsyncIterator[Callable[[], Awaitable[None]]]:
     """Holds the lease `name` while inside, renewing it. Raises Busy after `patience`, JournalAway as Records does.
 
-    Yields a check for the moment before something that must not be done twice: it raises Busy if another holder has
-    taken over meanwhile, as after a worker that stood still.
+    Yields a check for the moment before something that must not be done twice: it raises Busy if the lease ran out
+    meanwhile, as after a worker that stood still, also if nobody else has taken it.
     """
     deadline = asyncio.get_running_loop().time() + patience.total_seconds()
     while not await records.take("lease", name, holder=holder, ttl=TTL):
@@ -50,14 +50,16 @@ async def lease(
 
 
 async def _make_sure(records: Records, name: str, holder: str) -> None:
-    if not await records.take("lease", name, holder=holder, ttl=TTL):
-        raise Busy(f"another worker has taken over {name}")
+    if not await records.renew("lease", name, holder=holder, ttl=TTL):
+        raise Busy(f"the lease of {name} ran out")
 
 
 async def _renew(records: Records, name: str, holder: str) -> None:
     while True:
         await asyncio.sleep(_RENEW_EVERY)
         try:
-            await records.take("lease", name, holder=holder, ttl=TTL)
+            if not await records.renew("lease", name, holder=holder, ttl=TTL):
+                log.warning("lease.ran_out", name=name)
+                return
         except JournalAway:
             log.warning("lease.not_renewed", name=name)

@@ -188,10 +188,13 @@ async def test_once_is_for_the_first_caller_only(records):
 
 
 async def test_a_lease_is_one_holders_until_he_gives_it_back_or_its_time_is_over(records):
+    assert not await records.renew("l", "1", holder="a", ttl=HOUR)
     assert await records.take("l", "1", holder="a", ttl=HOUR)
     assert not await records.take("l", "1", holder="b", ttl=HOUR)
     await records.give_back("l", "1", holder="b")
     assert await records.take("l", "1", holder="a", ttl=HOUR)
+    assert await records.renew("l", "1", holder="a", ttl=HOUR)
+    assert not await records.renew("l", "1", holder="b", ttl=HOUR)
     await records.give_back("l", "1", holder="a")
     assert await records.take("l", "1", holder="b", ttl=timedelta(milliseconds=30))
     async with asyncio.timeout(60):

@@ -98,6 +98,8 @@ async def test_a_lease_is_one_holders_until_he_gives_it_back(records):
 
     await records.give_back("unlock", "staging", holder="a")
     assert await records.take("unlock", "staging", holder="b", ttl=HOUR)
+    assert await records.renew("unlock", "staging", holder="b", ttl=HOUR)
+    assert not await records.renew("unlock", "staging", holder="a", ttl=HOUR)
 
 
 async def test_renewing_a_lease_lengthens_it(records, client):
@@ -105,6 +107,17 @@ async def test_renewing_a_lease_lengthens_it(records, client):
     await records.take("unlock", "staging", holder="a", ttl=HOUR)
 
     assert await client.ttl("tflock:lease:unlock:staging") > 3000
+
+
+async def test_a_lease_that_ran_out_is_not_renewed(records, client):
+    await records.take("unlock", "staging", holder="a", ttl=timedelta(seconds=5))
+    assert await records.renew("unlock", "staging", holder="a", ttl=HOUR)
+    assert await client.ttl("tflock:lease:unlock:staging") > 3000
+
+    await client.delete("tflock:lease:unlock:staging")  # as Redis does when the time is over
+
+    assert not await records.renew("unlock", "staging", holder="a", ttl=HOUR)
+    assert await records.take("unlock", "staging", holder="b", ttl=HOUR)
 
 
 async def test_a_list_tells_its_members_of_a_time_newest_first(records):

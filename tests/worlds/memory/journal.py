@@ -216,6 +216,13 @@ class MemoryRecords:
         self._set("lease", kind, key, holder, ttl)
         return True
 
+    async def renew(self, kind: str, key: str, *, holder: str, ttl: timedelta) -> bool:
+        await self.switchboard.pass_through(f"renew {kind}")
+        if self._get("lease", kind, key) != holder:
+            return False
+        self._set("lease", kind, key, holder, ttl)
+        return True
+
     async def give_back(self, kind: str, key: str, *, holder: str) -> None:
         await self.switchboard.pass_through(f"give back {kind}")
         if self._get("lease", kind, key) == holder:
