@@ -13,6 +13,7 @@ TflockError                       everything that this program raises on purpose
 │       ├── Missing               it says that the thing does not exist
 │       └── Rejected              it understood the request and would not take it
 ├── JournalAway                   the timeline cannot be read or written: nothing may be unlocked
+│   └── NotReplicated             it was written, and no replica of Redis has confirmed it: a fail-over may lose it
 ├── ChainBroken                   a timeline or an export was altered; names the first broken entry
 ├── ExportInvalid                 a file is not the JSON export of a timeline
 └── NotPermitted                  the person may not do this here
@@ -94,6 +95,10 @@ class Rejected(Final):
 
 class JournalAway(TflockError):
     """Redis cannot be read or written. No timeline, no unlock."""
+
+
+class NotReplicated(JournalAway):
+    """It was written to Redis, which has replicas, and none of them confirmed it in time."""
 
 
 class ChainBroken(TflockError):

@@ -15,7 +15,7 @@ import structlog
 from bot.core.nearest import did_you_mean
 from bot.core.phrase import Phrase, Quoted
 from bot.core.reports.report import Notice
-from bot.errors import Denied, JournalAway, NotPermitted, Throttled, UnknownState, UpstreamError
+from bot.errors import Denied, JournalAway, NotPermitted, NotReplicated, Throttled, UnknownState, UpstreamError
 from bot.usecases.shelf import Handled, Shelf
 from bot.usecases.world import World
 from handlers.asker import Asker, answer
@@ -98,6 +98,8 @@ def notice_of(command: str, error: Exception, reference: str) -> Notice:
             return _unknown_state(command, error)
         case NotPermitted():
             return Notice("That cannot be done", ((str(error),),))
+        case NotReplicated():
+            return _not_replicated()
         case JournalAway():
             return _journal_away(command)
         case UpstreamError():
@@ -120,6 +122,15 @@ def _unknown_state(command: str, error: UnknownState) -> Notice:
     lines.append(("The configured states are: ", Quoted(known)))
     lines.append((_UNCHANGED,))
     return Notice(f"There is no state called “{error.name[:60]}”", tuple(lines))
+
+
+def _not_replicated() -> Notice:
+    lines: tuple[Phrase, ...] = (
+        ("It was written down, but no replica of Redis has confirmed it yet, so a fail-over could lose it.",),
+        ("No lock was released. Nothing is released until a replica confirms.",),
+        ("Try again in a minute; if it stays like this, tell whoever runs tflock.",),
+    )
+    return Notice("This is not safe yet", lines)
 
 
 def _journal_away(command: str) -> Notice:

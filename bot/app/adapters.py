@@ -13,6 +13,7 @@ from bot.aws.clients import Access, AwsClients
 from bot.backends.s3.address import S3Address, object_key
 from bot.backends.s3.backend import S3Backend
 from bot.backends.s3.bucket import BucketTarget
+from bot.backends.s3.proof import Proofs
 from bot.backends.s3.sweep import S3Sweep
 from bot.ci.azure.source import AzureDevOps
 from bot.ci.ecs.source import Ecs
@@ -26,6 +27,7 @@ from bot.config.settings import Config, StateSettings
 from bot.core.gate.inspection import StateName
 from bot.export.markdown.ticket import ticket_markdown
 from bot.ports.files import Target
+from bot.ports.records import Records
 from bot.ports.runs import RunSource
 from bot.ports.tickets import Tickets
 from bot.tickets.github import GitHubTickets
@@ -138,9 +140,9 @@ TICKET_SYSTEMS: Mapping[str, Callable[[Any, Config], Tickets]] = {
 """The types of `tickets` in the configuration; a test holds that each has its maker."""
 
 
-def lock_backends(config: Config, aws: AwsClients) -> dict[str, State]:
+def lock_backends(config: Config, aws: AwsClients, records: Records) -> dict[str, State]:
     """Every configured state with its backend, by its name."""
-    return {name: _state(settings, aws) for name, settings in config.states.items()}
+    return {name: _state(settings, aws, Proofs(records, SystemClock())) for name, settings in config.states.items()}
 
 
 def lock_sweep(config: Config, aws: AwsClients) -> S3Sweep:
@@ -159,12 +161,12 @@ def _access(section: AwsSection | S3Section) -> Access:
     return Access(section.region, section.endpoint_url, section.assume_role)
 
 
-def _state(settings: StateSettings, aws: AwsClients) -> State:
+def _state(settings: StateSettings, aws: AwsClients, proofs: Proofs) -> State:
     address = address_of(settings.backend)
     table = address.dynamodb_table
     return State(
         StateName(settings.name, settings.description, settings.protected),
-        S3Backend(address, aws, SystemClock()),
+        S3Backend(address, aws, SystemClock(), proofs=proofs),
         "S3 backend",
         settings.pipelines,
         (address.access, table) if table else None,

@@ -145,12 +145,12 @@ def _wiring(config: Config, session: aiohttp.ClientSession, client: Client, aws:
     slack = slack_client(token.get_secret_value() if token else "", base_url=config.slack.api_url, session=session)
     directory = SlackDirectory(slack, clock=clock)
     journal = RedisJournal(client, clock=clock, rng=rng, retention=config.timeline.retention)
-    jobs = worker.DocketJobs(docket)
+    records, jobs = RedisRecords(client, rng=rng), worker.DocketJobs(docket)
     world = World(
-        states=lock_backends(config, aws),
+        states=lock_backends(config, aws, records),
         sources=run_sources(config, aws),
         journal=journal,
-        records=RedisRecords(client, rng=rng),
+        records=records,
         directory=directory,
         messages=SlackMessages(slack, clock=clock),
         messenger=SlackMessenger(slack),

@@ -91,7 +91,7 @@ class AwsClients:
             self._session(access).create_client, service, region_name=access.region, endpoint_url=access.endpoint_url
         )
         made = create(config=self._config)
-        if service != "s3" or _is_aws(made.meta.endpoint_url):
+        if service != "s3" or is_amazons(made.meta.endpoint_url):
             return watch(made)
         made.close()
         return watch(create(config=self._config.merge(Config(s3={"addressing_style": "path"}))))
@@ -151,6 +151,7 @@ def _models() -> Loader:
     return create_loader()
 
 
-def _is_aws(endpoint: str) -> bool:
+def is_amazons(endpoint: str) -> bool:
+    """Whether AWS itself answers there, not a store that resembles it."""
     host = urlsplit(endpoint).hostname or ""
     return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))

@@ -12,6 +12,7 @@ from bot.app.wiring import Wiring
 from bot.aws.clients import AwsClients
 from bot.backends.s3.backend import S3Backend
 from bot.backends.s3.probe import PlaceProbe
+from bot.backends.s3.proof import Proofs
 from bot.config.settings import Config, StateSettings
 from bot.core.evidence import Found, Observation, Trouble, Unseen
 from bot.core.lock import Billing, DigestMatch, LockSeen, PlaceKind, StateCheck, TableCapacity, TableSeen
@@ -28,8 +29,9 @@ _FEWEST_UNITS = 5
 async def checks(config: Config, wiring: Wiring) -> list[Result]:
     """Puts throw-away locks beside the real ones, and removes them."""
     clients, token = wiring.aws, secrets.token_hex(4)
+    proofs = Proofs(wiring.world.records, SystemClock())
     found, watched = await asyncio.gather(
-        asyncio.gather(*(_state(settings, clients, token) for settings in config.states.values())),
+        asyncio.gather(*(_state(settings, clients, token, proofs) for settings in config.states.values())),
         lock_sweep(config, clients).read_locks(tuple(config.states)),
     )
     return [*chain.from_iterable(found), *_watching(watched)]
@@ -49,8 +51,8 @@ def _watching(seen: Mapping[str, LockSeen]) -> Iterator[Result]:
         yield _WATCH.ok("locks", "all locks may be read at once")
 
 
-async def _state(settings: StateSettings, clients: AwsClients, token: str) -> list[Result]:
-    backend = S3Backend(address_of(settings.backend), clients, SystemClock())
+async def _state(settings: StateSettings, clients: AwsClients, token: str, proofs: Proofs) -> list[Result]:
+    backend = S3Backend(address_of(settings.backend), clients, SystemClock(), proofs=proofs)
     lock, state, versioned, probes, table = await asyncio.gather(
         backend.read_lock(), backend.read_state(), backend.versioning(), backend.probe(token), backend.read_table()
     )
@@ -87,14 +89,18 @@ def _release(area: Area, probe: PlaceProbe) -> Iterator[Result]:
     subject = f"release of the {probe.kind}"
     for action in probe.missing_actions:
         yield area.fail(subject, f"{action} is denied on {probe.place}", _POLICY)
-    if probe.is_conditional:
+    if probe.needs_proof and not probe.is_proven and probe.is_conditional is not False:
+        detail = f"whether {probe.place} honours a conditional delete is not proven, so nothing is released there"
+        fix = "let the bot (or whoever runs the doctor) put and delete “…-doctor-*” there, and ask again"
+        yield area.fail(subject, f"{detail}: {probe.detail}" if probe.detail else detail, fix)
+    elif probe.is_conditional:
         yield area.ok(subject, f"{probe.place} honours a conditional delete")
     elif probe.is_conditional is False:
         detail = f"{probe.place} deletes although the condition does not hold: a new holder's lock could be released"
         yield area.fail(subject, detail, "use a store that honours it: Amazon S3 and DynamoDB do")
     elif not probe.missing_actions:
         detail = f"whether {probe.place} honours a conditional delete is not known: "
-        fix = "" if probe.detail else "grant s3:PutObject for the doctor's throw-away lock, and ask again"
+        fix = "grant s3:PutObject for the doctor's throw-away lock, and ask again"
         yield area.warn(subject, detail + (probe.detail or "it cannot be tried on what is not there"), fix)
 
 

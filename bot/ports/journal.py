@@ -43,6 +43,13 @@ class Journal(Protocol):
         """Adds an entry to the chain, once. Raises JournalAway, also if the incident is unknown."""
         ...
 
+    async def secure(self, incident_id: str) -> None:
+        """Returns when what was written here is as durable as the store can make it.
+
+        Raises NotReplicated if the store has replicas and none confirms it in time.
+        """
+        ...
+
     def entries(self, incident_id: str, *, after: str | None = None) -> AsyncIterator[Entry]:
         """All entries in order, from behind the entry `after`, in bounded memory."""
         ...

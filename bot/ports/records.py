@@ -36,6 +36,13 @@ class Records(Protocol):
         """
         ...
 
+    async def secure(self, kind: str, key: str) -> None:
+        """Returns when what was written here is as durable as the store can make it.
+
+        Raises NotReplicated if the store has replicas and none confirms it in time.
+        """
+        ...
+
     async def forget(self, kind: str, key: str) -> None: ...
 
     async def once(self, kind: str, key: str, *, ttl: timedelta) -> bool:

@@ -25,6 +25,7 @@ from bot.ports.journal import Appended
 from bot.store import scripts
 from bot.store.chain import Recorder, Stale, Tail, entry_of, head_key, head_of, log_key
 from bot.store.connect import Client, answering
+from bot.store.replicas import reach_a_replica
 from bot.store.reservation import Reservation, channel_key
 from bot.store.restoring import Staging
 
@@ -96,6 +97,10 @@ class RedisJournal:
         """
         async with answering():
             return await self._recorder.record(incident_id, draft)
+
+    async def secure(self, incident_id: str) -> None:
+        """Returns when the timeline is on a replica, where there is one. Raises NotReplicated."""
+        await reach_a_replica(self._client, log_key(incident_id))
 
     async def entries(self, incident_id: str, *, after: str | None = None) -> AsyncIterator[Entry]:
         """All entries in order, from behind the entry `after`, a page at a time. Raises ChainBroken for a non-entry."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from bot.store import scripts
 from bot.store.connect import Client, answering
+from bot.store.replicas import reach_a_replica
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _THERE = "there"
@@ -67,6 +68,10 @@ class RedisRecords:
         async with answering():
             fields = [*versions, _milliseconds(ttl), _THERE, "1", *_packed(value)]
             return bool(await self._swap([_key("record", kind, key)], fields))
+
+    async def secure(self, kind: str, key: str) -> None:
+        """Returns when the record is on a replica, where there is one. Raises NotReplicated."""
+        await reach_a_replica(self._client, _key("record", kind, key))
 
     async def forget(self, kind: str, key: str) -> None:
         async with answering():

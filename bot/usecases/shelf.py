@@ -60,6 +60,10 @@ class Shelf(Generic[T]):
         """Replaces the record if its `version` is `was`, empty for none; False for any other."""
         return await world.records.swap(self.kind, key, written(record, RECORDS), was=was, ttl=ttl or self.ttl)
 
+    async def secure(self, world: World, key: str) -> None:
+        """Returns when what was written there would outlive a fail-over of Redis. Raises NotReplicated."""
+        await world.records.secure(self.kind, key)
+
     async def forget(self, world: World, key: str) -> None:
         await world.records.forget(self.kind, key)
 

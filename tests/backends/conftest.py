@@ -15,6 +15,7 @@ from bot.backends.s3.backend import S3Backend
 from bot.sandbox.machine.aws import CREDENTIALS, REGION, WrittenLock, fresh_moto
 from bot.sandbox.machine.proxy import FaultProxy, fault_proxy
 from tests.worlds.aws import FullAws
+from tests.worlds.stores import Trusted
 
 
 class SystemClock:
@@ -38,10 +39,11 @@ class Cloud:
         self.opened.append(AwsClients(**settings))
         return self.opened[-1]
 
-    def backend(self, *, timeout: float = 10.0, clock=None, **changes) -> S3Backend:
+    def backend(self, *, timeout: float = 10.0, clock=None, proofs=None, **changes) -> S3Backend:
         ways = {name: changes.pop(name) for name in Access.__slots__ if name in changes}
         address = replace(self.address, **{"access": replace(self.address.access, **ways)} | changes)
-        return S3Backend(address, self.clients(), clock or SystemClock(), timeout=timeout)
+        clients, clock = self.clients(), clock or SystemClock()
+        return S3Backend(address, clients, clock, proofs=proofs or Trusted(), timeout=timeout)
 
     def lock(self, name: str = "first") -> WrittenLock:
         created = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)

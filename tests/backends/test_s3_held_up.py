@@ -15,7 +15,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core.lock import PlaceKind, ReleaseResult
-from bot.sandbox.machine.proxy import Delay
+from tests.worlds.proxy import Delay
 
 HELD_UP, SHORT = 1.2, 0.6
 ROLE = "arn:aws:iam::123456789012:role/tflock"

@@ -31,6 +31,7 @@ from tests.worlds.memory.journal import MemoryJournal, MemoryRecords
 from tests.worlds.memory.memory import MemoryLockBackend, MemoryStore, Switchboard, Throttle, lock_text
 from tests.worlds.proxy import Cut
 from tests.worlds.proxy import Throttle as ProxyThrottle
+from tests.worlds.stores import Trusted
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -280,7 +281,7 @@ async def place(request, monkeypatch):
             Access(region=REGION, endpoint_url=proxy.url),
             bucket=aws.bucket, key=KEY, dynamodb_table=aws.table, use_lockfile=True,
         )  # fmt: skip
-        yield BucketPlace(aws, proxy, S3Backend(address, clients, WallClock()))
+        yield BucketPlace(aws, proxy, S3Backend(address, clients, WallClock(), proofs=Trusted()))
         await clients.aclose()
     await aws.aclose()
 

@@ -53,6 +53,7 @@ from tests.worlds.aws import FullAws
 from tests.worlds.memory.people import MemoryJobs
 from tests.worlds.memory.world import MemoryWorld
 from tests.worlds.slack.workspace import FullWorkspace
+from tests.worlds.stores import Trusted
 
 CHANNEL = "C0STAGING"
 KEY = "environments/staging/terraform.tfstate"
@@ -237,7 +238,10 @@ async def scene(moto, policy, protected, directory, tmp_path, monkeypatch):
         ports = World(
             states={
                 "staging": State(
-                    StateName("staging", "Staging", protected), S3Backend(address, clients, clock), "S3", PIPELINES
+                    StateName("staging", "Staging", protected),
+                    S3Backend(address, clients, clock, proofs=Trusted()),
+                    "S3",
+                    PIPELINES,
                 )
             },
             sources={"github": source},

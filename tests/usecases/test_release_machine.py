@@ -371,7 +371,7 @@ class ReleaseMachine(RuleBasedStateMachine):
             "cut before": ("delete ",),
             "answer lost": ("deleted ",),
             "ci": ("list runs", "read run"),
-            "journal": ("append", "update", "get ", "take", "renew", "start "),
+            "journal": ("append", "update", "get ", "take", "renew", "secure", "start "),
             "slack": ("tell ", "told ", "notice"),
         }
         for what, prefixes in places.items():

@@ -10,7 +10,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import aiohttp
 from aiohttp import web
+from yarl import URL
 
 from bot.sandbox.machine.proxy import Action, Passage, Passed
 
@@ -103,6 +105,29 @@ class Cut(Action):
         if passage.request.transport is not None:
             passage.request.transport.abort()
         return web.Response()
+
+
+class _Bare(Passage):
+    """A call without the condition that it came with."""
+
+    def ask(self) -> aiohttp.client._RequestContextManager:
+        dropped = {"if-match", "content-length", "connection", "transfer-encoding", "expect"}
+        headers = [(name, value) for name, value in self.request.headers.items() if name.lower() not in dropped]
+        body = self.call.body
+        if _service(self) == "dynamodb":
+            asked = json.loads(body)
+            body = json.dumps({name: asked[name] for name in ("TableName", "Key") if name in asked}).encode()
+        url = URL(self.upstream + self.request.raw_path, encoded=True)
+        return self.session.request(self.request.method, url, headers=headers, data=body, allow_redirects=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unconditional(Action):
+    """Passes a delete on without its condition, as a store does that knows of none."""
+
+    async def meet(self, passage: Passage) -> web.StreamResponse:
+        bare = _Bare(passage.call, passage.request, passage.upstream, passage.session, passage.log)
+        return await bare.go_on("unconditional")
 
 
 def _service(passage: Passage) -> str:

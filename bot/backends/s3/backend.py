@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import math
+import secrets
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
 import stamina
 
-from bot.aws.clients import AwsClients
-from bot.aws.errors import AwsError, is_passing, timed_out
+from bot.aws.clients import AwsClients, is_amazons
+from bot.aws.errors import AwsError, is_passing, timed_out, translated
 from bot.aws.sending import SendBy
 from bot.backends.s3.address import S3Address
 from bot.backends.s3.places import FilePlace, ItemPlace, lock_seen, nowhere, read_digest
 from bot.backends.s3.probe import PlaceProbe, keeps_versions, probe_file, probe_item
+from bot.backends.s3.proof import Proofs
 from bot.backends.s3.state_object import StateObject
 from bot.backends.s3.table import LockTable
 from bot.core.evidence import Found, Observation, Trouble
@@ -34,6 +37,7 @@ from bot.core.lock import (
     StateSeen,
     TableSeen,
 )
+from bot.errors import JournalAway
 from bot.ports.clock import Clock
 
 T = TypeVar("T")
@@ -47,12 +51,23 @@ class S3Backend:
     """One state in S3, as a `bot.ports.LockBackend`. Makes no client and no request before it is asked something.
 
     `timeout` is the longest time in seconds that one look-up, its retries included, or one delete takes.
+    A store that is not Amazon's has to prove before the first release that it honours conditions; `proofs` remembers
+    it, without them it is tried each time.
     """
 
-    def __init__(self, address: S3Address, clients: AwsClients, clock: Clock, *, timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        address: S3Address,
+        clients: AwsClients,
+        clock: Clock,
+        *,
+        proofs: Proofs | None = None,
+        timeout: float = 10.0,
+    ) -> None:
         self._address = address
         self._clients = clients
         self._clock = clock
+        self._proofs = proofs
         self._timeout = timeout
         self._places: dict[PlaceKind, FilePlace | ItemPlace] = {}
         if address.use_lockfile:
@@ -93,13 +108,16 @@ class S3Backend:
         """Deletes exactly the lock that `place` was read from, or nothing. One attempt.
 
         It leaves this machine within `timeout` and until the clock's `running` says `before`, or never: its thread
-        finds that out itself.
+        finds that out itself. Raises JournalAway if it cannot be learned whether the store honours conditions.
         """
         if place.info is None or not place.fence:
             return PlaceRelease(place, ReleaseResult.DENIED, "a lock that cannot be read is never released")
         store = self._places.get(place.kind)
         if store is None:
             return PlaceRelease(place, ReleaseResult.DENIED, f"this state's configuration has no {place.kind}")
+        unfit = await self._unfit(store, place)
+        if unfit is not None:
+            return unfit
         send_by = SendBy(self._clock, min(before, self._clock.running() + self._timeout))
         delete = partial(store.delete, place.fence, send_by)
         try:
@@ -126,14 +144,31 @@ class S3Backend:
 
         `token` is random text that makes the throw-away keys unique; the real lock is never touched. Never raises.
         """
-        address, suffix, probes = self._address, f"-doctor-{token}", []
-        if address.use_lockfile:
-            probes.append(partial(probe_file, FilePlace(self._s3, address.bucket, address.lockfile_key + suffix)))
-        if address.dynamodb_table:
-            probes.append(
-                partial(probe_item, ItemPlace(self._dynamodb, address.dynamodb_table, address.lock_key + suffix))
-            )
-        return tuple(await asyncio.gather(*(self._clients.run(probe) for probe in probes)))
+        return tuple(await asyncio.gather(*(self._probed(place, token) for place in self._places.values())))
+
+    async def _probed(self, place: FilePlace | ItemPlace, token: str) -> PlaceProbe:
+        probe = await self._clients.run(
+            partial(_PROBES[type(place)], replace(place, key=f"{place.key}-doctor-{token}"))
+        )
+        with suppress(AwsError, JournalAway):  # it is tried again when it is needed
+            store = await self._clients.run(partial(_foreign, place))
+            probe = replace(probe, needs_proof=store is not None)
+            if store is not None and self._proofs is not None:
+                await self._proofs.learn(store, probe)
+        return probe
+
+    async def _unfit(self, place: FilePlace | ItemPlace, lock: LockPlace) -> PlaceRelease | None:
+        """Why nothing may be deleted here, if so: the store is not Amazon's, and did not prove itself."""
+        try:
+            store = await self._in_time(self._clients.run(partial(_foreign, place)), place.deletes, place.target)
+            if store is None or (self._proofs is not None and await self._proofs.knows(store)):
+                return None
+            trying = self._probed(place, secrets.token_hex(4))
+            probe = await self._in_time(trying, place.deletes, place.target)
+        except AwsError as error:
+            result = ReleaseResult.DENIED if error.trouble is Trouble.DENIED else ReleaseResult.NOT_SENT
+            return PlaceRelease(lock, result, f"{error.detail}, so nothing was sent")
+        return None if probe.is_proven else _not_proven(lock, probe)
 
     async def _not_deleted(self, store: FilePlace | ItemPlace, place: LockPlace, error: AwsError) -> PlaceRelease:
         match error.trouble:
@@ -198,6 +233,34 @@ class S3Backend:
 
     def _dynamodb(self) -> Any:
         return self._clients.client("dynamodb", self._address.access)
+
+
+def _foreign(place: FilePlace | ItemPlace) -> str | None:
+    """The store's name in `Proofs`; None for Amazon's own. Blocking. Raises AwsError."""
+    with translated(place.deletes, place.target):
+        endpoint = str(place.client().meta.endpoint_url)
+    return None if is_amazons(endpoint) else f"{endpoint} {place.target.removesuffix(place.key)}"
+
+
+_PROBES: Mapping[type, Callable[[Any], PlaceProbe]] = {FilePlace: probe_file, ItemPlace: probe_item}
+
+_PASSING = frozenset({Trouble.TIMED_OUT, Trouble.NO_CONNECTION, Trouble.SERVER_ERROR})
+
+
+def _not_proven(lock: LockPlace, probe: PlaceProbe) -> PlaceRelease:
+    if probe.trouble is Trouble.THROTTLED:
+        return PlaceRelease(lock, ReleaseResult.THROTTLED, probe.detail)
+    if probe.trouble in _PASSING:
+        return PlaceRelease(lock, ReleaseResult.NOT_SENT, probe.detail)
+    if probe.is_conditional is False:
+        words = "this store deletes a lock although its condition does not hold, so a new holder's lock could be lost"
+        fix = (
+            "nothing is released here until it honours If-Match and ConditionExpression; tell Terraform's force-unlock"
+        )
+        return PlaceRelease(lock, ReleaseResult.DENIED, f"{words}: {fix}")
+    words = "this store is not Amazon's, and could not be tried on a throw-away lock beside this one"
+    fix = "let the bot put and delete “…-doctor-*” there, or run “tflock doctor --state” with rights that may"
+    return PlaceRelease(lock, ReleaseResult.DENIED, "; ".join(filter(None, (words, probe.detail, fix))))
 
 
 def _compared(digest: DigestSeen, state: Observation[StateSeen | StateAbsent]) -> DigestSeen:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from bot.aws.errors import AwsError, translated
 from bot.backends.s3.places import FilePlace, ItemPlace
 from bot.core.evidence import Trouble
-from bot.core.lock import PlaceKind
+from bot.core.lock import LockPlace, PlaceKind
 
 T = TypeVar("T")
 
@@ -23,8 +23,10 @@ _TEXT = "a throw-away lock of tflock's doctor"
 class PlaceProbe:
     """What was found out about one place.
 
-    `is_conditional` is None where it could not be found out. `missing_actions` are the IAM actions that a release needs
-    and that were denied. `detail` is for people; it says what else went wrong.
+    `is_conditional` is None where it could not be found out. `is_proven` is True only if a lock was put, a delete under
+    another condition left it there, and one under its own removed it; `needs_proof` says that nothing is released
+    before that. `missing_actions` are the IAM actions that a release needs and that were denied. `detail` is for
+    people; it says what else went wrong.
     """
 
     kind: PlaceKind
@@ -32,6 +34,10 @@ class PlaceProbe:
     is_conditional: bool | None
     missing_actions: tuple[str, ...]
     detail: str
+    is_proven: bool = False
+    needs_proof: bool = False
+    trouble: Trouble | None = None
+    """The first that kept it from being proven."""
 
 
 def probe_file(place: FilePlace) -> PlaceProbe:
@@ -67,20 +73,29 @@ def _probe(place: FilePlace | ItemPlace, kind: PlaceKind, put: Callable[[], str]
     wrong = cleared = _tried(lambda: place.delete(other))  # nothing is there yet: shows whether deleting is allowed
     # the bot itself needs no right to put: without it this first answer has to do
     placed = None if _trouble(wrong) else _tried(put)
+    stood: object = None
     if isinstance(placed, str):
         wrong = _tried(lambda: place.delete(other))
+        stood = _tried(place.read)
         cleared = _tried(lambda: place.delete(placed))
 
-    details = [step.detail for step in (read, wrong, cleared) if isinstance(step, AwsError) and step.trouble]
+    steps = (read, wrong, placed, stood, cleared)
+    details = [step.detail for step in (read, wrong, placed, cleared) if isinstance(step, AwsError) and step.trouble]
     if isinstance(placed, str) and _trouble(cleared):
         details.append(f"{place.key} was left behind")
     denied = ((place.reads, read), (place.deletes, wrong))
+    is_there = isinstance(stood, LockPlace) and stood.fence == placed
+    conditional = _is_conditional(wrong, certain=isinstance(placed, str) or kind is PlaceKind.ITEM)
+    if conditional and isinstance(placed, str) and stood is None:
+        conditional = False  # it said that the condition did not hold, and deleted all the same
     return PlaceProbe(
         kind=kind,
         place=place.target,
-        is_conditional=_is_conditional(wrong, certain=isinstance(placed, str) or kind is PlaceKind.ITEM),
+        is_conditional=conditional,
         missing_actions=tuple(action for action, step in denied if _trouble(step) is Trouble.DENIED),
         detail="; ".join(dict.fromkeys(details)),
+        is_proven=bool(conditional) and is_there and cleared is None,
+        trouble=next(filter(None, map(_trouble, steps)), None),
     )
 
 

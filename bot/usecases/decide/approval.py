@@ -56,6 +56,7 @@ async def approve(world: World, request_id: str, *, lock_id: str, user: str, cov
     facts = UnlockApproved(request=request.id, state=request.state, lock_id=request.lock_id, covers=tuple(shown))
     await write_down(world, request, facts, user, f"approved the unlock of {request.state}")
     await start_release(world, request_id)
+    await UNLOCKS.secure(world, request_id)
 
 
 async def decline(world: World, request_id: str, *, lock_id: str, user: str) -> None:
@@ -69,6 +70,7 @@ async def decline(world: World, request_id: str, *, lock_id: str, user: str) -> 
         of, words, note = UnlockWithdrawn, "took the wish to unlock back", " took it back"
     facts = of(request=request.id, state=request.state, lock_id=request.lock_id, outcome=UnlockStage.DECLINED)
     await write_down(world, request, facts, user, f"{words} ({request.state})")
+    await UNLOCKS.secure(world, request_id)
     said: Phrase = (Person(user, ""), note)
     await show(world.messenger, UnlockReport(request, UnlockStage.DECLINED, None, None, note=said))
 

@@ -150,6 +150,11 @@ async def record_answer(world: World, state: str, answer: OwnerAnswer, *, incide
     await _write_down(world, state, answer, str(answer.says), changed.number, incident=incident)
 
 
+async def secure_answers(world: World, state: str, lock_id: str) -> None:
+    """What was said of this lock outlives a fail-over of Redis from here on. Raises NotReplicated, JournalAway."""
+    await ANSWERS.secure(world, f"{state}/{lock_id}")
+
+
 async def take_answer_back(world: World, state: str, answer: OwnerAnswer, *, at: datetime, incident: str) -> None:
     """Forgets this very answer, with an entry on the timeline. Raises JournalAway."""
     before = await ANSWERS.get(world, f"{state}/{answer.lock_id}") or Answers()

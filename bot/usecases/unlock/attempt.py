@@ -22,7 +22,7 @@ from bot.core.record.evidence import LockFacts
 from bot.core.record.facts import UnlockReleasing, draft_of
 from bot.core.reports.unlock import UnlockReport
 from bot.errors import JournalAway, TflockError, UpstreamError
-from bot.usecases.decide.owner import answer_about
+from bot.usecases.decide.owner import answer_about, secure_answers
 from bot.usecases.decide.requests import UNLOCKS, Phase, show
 from bot.usecases.decide.weigh import Decision
 from bot.usecases.unlock.task import Task, decide_on, fingerprint
@@ -178,6 +178,9 @@ async def _intend(world: World, task: Task, decision: Decision) -> Task:
     )  # fmt: skip
     if moved is None:
         raise TakenBack(request.id)
+    await world.journal.secure(request.incident)
+    await UNLOCKS.secure(world, request.id)
+    await secure_answers(world, request.state, request.lock_id)
     return replace(task, intended=intended)
 
 

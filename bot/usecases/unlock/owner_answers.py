@@ -24,7 +24,7 @@ from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.errors import NotPermitted
 from bot.usecases.decide.approval import changed, expires_at, waiting_for
 from bot.usecases.decide.inspect import inspect
-from bot.usecases.decide.owner import TAKEN_BACK, answer_of, record_answer, take_answer_back
+from bot.usecases.decide.owner import TAKEN_BACK, answer_of, record_answer, secure_answers, take_answer_back
 from bot.usecases.decide.requests import UNLOCKS, Phase, show, unlocks_of
 from bot.usecases.decide.weigh import weigh
 from bot.usecases.lease import lease
@@ -46,6 +46,8 @@ async def take_answer(
 ) -> OwnerAnswer:
     """The owner's click. Raises NotPermitted if it is not his to answer (any more), JournalAway if not written down.
 
+    Raises NotReplicated after all of it is done, if a fail-over could lose the answer.
+
     "It's still running" is taken from whoever was asked last, without another look: it can only keep a lock. Before
     "It's dead" counts, the bot looks again whose lock it is.
     """
@@ -62,6 +64,7 @@ async def take_answer(
         key = f"again:{place.of_lock}:{at.timestamp():.0f}"
         await world.jobs.start("ask_owner_again", state.name, lock_id, key=key, at=at + SNOOZE)
     await _spread(world, place, str(says), at)
+    await secure_answers(world, state.name, lock_id)
     return answer
 
 

@@ -158,6 +158,7 @@ async def disarm(world: World, request_id: str, *, lock_id: str, user: str) -> N
         raise NotPermitted("This unlock is not armed any more; its message shows what became of it.")
     facts = UnlockFailed(request=request.id, state=request.state, lock_id=request.lock_id)
     await write_down(world, request, facts, user, "took the armed unlock back; the lock was not touched")
+    await UNLOCKS.secure(world, request_id)
     note: Phrase = (Person(user, ""), " took it back")
     await show(world.messenger, UnlockReport(request, UnlockStage.EXPIRED, None, None, note=note))
 

@@ -16,6 +16,7 @@ from bot.core.lock import PlaceKind
 from bot.sandbox.machine.aws import CREDENTIALS, REGION, WrittenLock, fresh_moto
 from bot.sandbox.machine.proxy import FaultProxy, Matcher, fault_proxy, operation
 from tests.worlds.aws import FullAws
+from tests.worlds.stores import Trusted
 
 COMBINATIONS = {
     "item": (PlaceKind.ITEM,),
@@ -47,7 +48,7 @@ class S3World:
         """A backend with a client of its own."""
         clients = AwsClients()
         self.opened.append(clients)
-        return S3Backend(self.address, clients, SystemClock(), timeout=timeout)
+        return S3Backend(self.address, clients, SystemClock(), proofs=Trusted(), timeout=timeout)
 
     def lock(self, name: str = "first") -> WrittenLock:
         return WrittenLock(

@@ -63,6 +63,9 @@ class MemoryJournal:
         await self.switchboard.pass_through(f"appended {draft.kind}")
         return Appended(entry, added=True)
 
+    async def secure(self, incident_id: str) -> None:  # noqa: ARG002 - there is one memory only
+        await self.switchboard.pass_through("secure timeline")
+
     async def entries(self, incident_id: str, *, after: str | None = None) -> AsyncIterator[Entry]:
         await self.switchboard.pass_through("entries")
         for entry in list(self.logs.get(incident_id, ())):
@@ -197,6 +200,9 @@ class MemoryRecords:
             self._set("record", kind, key, json.dumps(dict(value)), ttl)
             await self.switchboard.pass_through(f"swapped {kind}")
         return True
+
+    async def secure(self, kind: str, key: str) -> None:  # noqa: ARG002 - there is one memory only
+        await self.switchboard.pass_through(f"secure {kind}")
 
     async def forget(self, kind: str, key: str) -> None:
         await self.switchboard.pass_through(f"forget {kind}")

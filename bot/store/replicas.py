@@ -1,0 +1,91 @@
+"""Makes a write as durable as the deployment can: on a replica too, where the Redis has any.
+
+A fail-over loses what only the old primary knew. Sources: WAIT and INFO replication of Redis. WAIT is about the writes
+of its own connection, so it follows a write there: replicas take all writes in their order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from redis.asyncio import RedisCluster
+from redis.exceptions import ResponseError
+
+from bot.errors import JournalAway, NotReplicated
+from bot.store.connect import Client, answering
+
+PATIENCE = 1000
+"""Milliseconds that a replica may take; its answer comes at once where it lives."""
+
+_REMEMBERED = 24 * 3600
+"""Seconds for which a Redis that had a replica is taken for one that has: Redis forgets a silent one after a minute."""
+
+_ASKED = "tflock:replica-asked"
+_SEEN = "tflock:replica-seen"
+
+
+async def reach_a_replica(client: Client, key: str) -> None:
+    """Returns when all that was written beside `key` so far is on a replica, or if there never was one.
+
+    Raises NotReplicated if none confirms it in time, JournalAway if Redis does not answer. A Redis that forbids INFO
+    is taken for one without replicas.
+    """
+    async with answering():
+        seen_key, asked_key = _beside(key, _SEEN), _beside(key, _ASKED)
+        seen, info = await _asked(client, key, ("GET", seen_key), ("INFO", "replication"))
+        if isinstance(info, ResponseError):
+            return
+        connected = _connected(info)
+        if not connected and not seen:
+            return
+        write = ("SET", seen_key, "1", "EX", str(_REMEMBERED)) if connected else ("SET", asked_key, "1", "PX", "1000")
+        _, reached = await _asked(client, key, write, ("WAIT", "1", str(PATIENCE)))
+    if isinstance(reached, ResponseError):
+        raise JournalAway(f"Redis: {reached}")
+    if int(reached) < 1:
+        raise NotReplicated("the write did not reach a replica of Redis")
+
+
+def _connected(info: Any) -> int:
+    if isinstance(info, dict):
+        return int(info.get("connected_slaves", 0))
+    found = re.search(r"connected_slaves:(\d+)", info.decode() if isinstance(info, bytes) else str(info))
+    return int(found[1]) if found else 0
+
+
+async def _asked(client: Client, key: str, *commands: Sequence[str]) -> list[Any]:
+    """The answers to the commands, all on one connection of the node that has the key."""
+    if not isinstance(client, RedisCluster):
+        async with client.pipeline(transaction=False) as pipe:
+            for command in commands:
+                pipe.execute_command(*command)
+            return list(await pipe.execute(raise_on_error=False))
+    await client.initialize()
+    node = client.get_node_from_key(key)
+    if node is None:
+        raise JournalAway("Redis: no node of the cluster has this key")
+    connection = node.acquire_connection()
+    try:
+        return [await _one(connection, command) for command in commands]
+    except BaseException:
+        await connection.disconnect()  # an answer may be on its way that is nobody's
+        raise
+    finally:
+        node.release(connection)
+
+
+async def _one(connection: Any, command: Sequence[str]) -> Any:
+    await connection.send_command(*command)
+    try:
+        return await connection.read_response()
+    except ResponseError as error:
+        return error
+
+
+def _beside(key: str, name: str) -> str:
+    """A key in the same slot of a cluster: Redis hashes what is in the first braces, or else all of it."""
+    opening = key.find("{")
+    closing = key.find("}", opening + 1)
+    return f"{name}:{{{key[opening + 1 : closing] if 0 <= opening < closing - 1 else key}}}"

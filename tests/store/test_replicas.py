@@ -1,0 +1,126 @@
+"""What a fail-over may not lose, on a real primary with a real replica."""
+
+from __future__ import annotations
+
+import random
+import signal
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bot.core.record.timeline import Draft, Kind
+from bot.errors import JournalAway, NotReplicated
+from bot.store.connect import connect
+from bot.store.redis_records import RedisRecords
+from bot.store.replicas import reach_a_replica
+from tests.store.test_topologies import cluster_url, free_port, server, until  # noqa: F401 - a fixture among them
+
+NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+RUNNING = {"says": "running"}
+
+
+@pytest.fixture
+async def pair(directory, make_client):
+    """A primary, its replica's process, and clients of both."""
+    ports, homes = (free_port(), free_port()), (directory / "a", directory / "b")
+    for home in homes:
+        home.mkdir()
+    first = ["--port", str(ports[0]), "--save", ""]
+    second = ["--port", str(ports[1]), "--save", "", "--replicaof", "127.0.0.1", str(ports[0])]
+    with server(homes[0], *first), server(homes[1], *second) as process:
+        primary, replica = (make_client(f"redis://127.0.0.1:{port}") for port in ports)
+        await until(primary.ping)
+
+        async def follows():
+            info = await replica.info("replication")
+            return info["master_link_status"] == "up" and (await primary.info("replication"))["connected_slaves"]
+
+        await until(follows)
+        yield primary, replica, process
+        process.send_signal(signal.SIGCONT)
+
+
+async def test_an_acknowledged_answer_is_on_the_replica(pair):
+    primary, replica, _ = pair
+    records = RedisRecords(primary, rng=random.Random())
+
+    for n in range(20):
+        await records.put("owner-answer", f"staging/lock-{n}", RUNNING, ttl=HOUR)
+        await records.secure("owner-answer", f"staging/lock-{n}")
+
+        assert await RedisRecords(replica, rng=random.Random()).get("owner-answer", f"staging/lock-{n}") == RUNNING
+
+
+async def test_an_answer_that_does_not_reach_the_replica_is_refused(pair):
+    primary, _, process = pair
+    records = RedisRecords(primary, rng=random.Random())
+    process.send_signal(signal.SIGSTOP)
+    await records.put("owner-answer", "staging/lock-1", RUNNING, ttl=HOUR)
+
+    with pytest.raises(NotReplicated, match="replica"):
+        await records.secure("owner-answer", "staging/lock-1")
+
+    assert await records.get("owner-answer", "staging/lock-1") == RUNNING, "it counts where it was written"
+    process.send_signal(signal.SIGCONT)
+    await until(lambda: reached(records))
+
+
+async def reached(records):
+    await records.secure("owner-answer", "staging/lock-1")
+    return True
+
+
+async def test_a_replica_that_was_there_until_lately_is_missed(pair):
+    """Redis forgets one that is silent for a minute: that is when a fail-over is near."""
+    primary, _, process = pair
+    records = RedisRecords(primary, rng=random.Random())
+    await records.put("owner-answer", "staging/lock-1", RUNNING, ttl=HOUR)
+    await records.secure("owner-answer", "staging/lock-1")
+    process.kill()
+
+    async def is_alone():
+        return not (await primary.info("replication"))["connected_slaves"]
+
+    await until(is_alone)
+
+    with pytest.raises(NotReplicated):
+        await records.secure("owner-answer", "staging/lock-1")
+
+
+async def test_a_timeline_is_secured_by_its_incident(pair, make_journal):
+    primary, replica, process = pair
+    port = primary.connection_pool.connection_kwargs["port"]
+    journal = make_journal(f"redis://127.0.0.1:{port}")
+    incident, _ = await journal.open(channel="C1", title="staging", by="U1", at=NOON)
+    await journal.append(incident.id, Draft(NOON, Kind.NOTE_ADDED, "U1", "a note"))
+    await journal.secure(incident.id)
+    there = make_journal(f"redis://127.0.0.1:{replica.connection_pool.connection_kwargs['port']}")
+    assert [entry.text async for entry in there.entries(incident.id)][-1] == "a note"
+
+    process.send_signal(signal.SIGSTOP)
+    await journal.append(incident.id, Draft(NOON, Kind.NOTE_ADDED, "U1", "another"))
+
+    with pytest.raises(NotReplicated):
+        await journal.secure(incident.id)
+
+
+async def test_a_redis_without_replicas_is_as_durable_as_it_gets(client):
+    records = RedisRecords(client, rng=random.Random())
+    await records.put("owner-answer", "staging/lock-1", RUNNING, ttl=HOUR)
+
+    await records.secure("owner-answer", "staging/lock-1")
+
+
+async def test_a_cluster_without_replicas_is_asked_at_the_node_of_the_key(cluster_url, make_client):  # noqa: F811
+    client = make_client(cluster_url)
+    for key in ("tflock:record:unlock:1", "tflock:record:unlock:2", "tflock:log:{inc-1}", "tflock:log:{inc-2}"):
+        await client.set(key, "1")
+        await reach_a_replica(client, key)
+
+
+async def test_a_redis_that_is_away_is_no_replica_either():
+    client = connect(f"redis://127.0.0.1:{free_port()}")
+    with pytest.raises(JournalAway):
+        await reach_a_replica(client, "key")
+    await client.aclose()
