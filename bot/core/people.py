@@ -56,13 +56,12 @@ class Roll:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """`is_direct` for a DM; `name` is empty there. `is_private` unless Slack says that it is public."""
+    """`is_direct` for a DM; `name` is empty there."""
 
     id: str
     name: str
     is_direct: bool
     is_archived: bool
-    is_private: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,5 @@ class KillStage(StrEnum):
     ENDED = "ended"
     REFUSED = "refused"
     FAILED = "failed"
-    STOPPED = "stopped"
     RESTARTED = "restarted"
     STILL_OFF = "still off"
