@@ -17,9 +17,9 @@ from bot.config.settings import Config, Secret, SlackSettings, StateSettings
 from bot.config.text import KeyPath, Parsed, parse
 from bot.core.hours import hours_from
 from bot.core.policy import (
+    BUILT_IN_CI_HOSTS,
     ApprovalPolicy,
     Approvers,
-    ByTime,
     Holders,
     KnownPerson,
     LoopRule,
@@ -116,7 +116,7 @@ def _built(path: Path, file: ConfigFile, environ: Mapping[str, str]) -> Config:
         },
         states={name: _state(name, file, aws) for name in file.states},
         holders=Holders(
-            ci_hosts=file.holders.ci_hosts,
+            ci_hosts=(*BUILT_IN_CI_HOSTS, *file.holders.ci_hosts),
             run_id_hosts=file.holders.run_id_hosts,
             people=tuple(_person(name, given) for name, given in file.holders.people.items()),
         ),
@@ -166,7 +166,6 @@ def _policy(given: PolicySection) -> Policy:
         **dict(given)
         | {
             "settle": {Conclusion[name.upper()]: time for name, time in given.settle},
-            "by_time": ByTime(given.by_time),
             "approval": _approval(given.approval),
             "loop": LoopRule(**dict(given.loop)),
         }

@@ -21,7 +21,7 @@ Table: TypeAlias = Sequence[tuple[Rule, Check]]
 RULES: Table = (
     (Rule.SAME_LOCK, rules.same_lock),
     (Rule.REQUESTER, rules.requester),
-    (Rule.TIED, rules.tied),
+    (Rule.ATTRIBUTED, rules.attributed),
     (Rule.DEAD, rules.dead),
     (Rule.SETTLED, rules.settled),
     (Rule.QUIET, rules.quiet),
