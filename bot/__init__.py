@@ -3,7 +3,8 @@
 Where to read, from the ground up:
 
 errors.py    the error tree
-core/        the words and the decisions, pure. At the ground: a lock, a run, evidence, people, hours, policy, phrases.
+core/        the words and the decisions, pure. At the ground: a lock, a run, evidence, people, hours, policy, phrases,
+             instants, AWS's error codes, near words, remedies.
              Above it, in this order:
                joblog/   what a job's log proves of a lock: the reader, and what it says
                gate/     who holds the lock, is that process dead, may it be released: `decide.py` is one screen
@@ -25,7 +26,8 @@ slack/render/  values into messages, pure
 config/      the file and the environment: a section is the setting
 worker.py    the durable jobs, one table
 handlers/    (beside this package) Slack's listeners: words and clicks in, use cases out, one boundary around all
-sandbox/     what `make demo` plays: a local Slack, GitHub and AWS. Knows nothing of the bot
+sandbox/     what `make demo` plays: a local Slack, GitHub and AWS. Of the bot it knows a few words of the core,
+             and what starts Redis
 app/         the composition root: wiring, HTTP, what a running bot keeps up
 cli/ doctor/ what the command line answers; __main__.py has the commands' signatures
 

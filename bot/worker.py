@@ -189,7 +189,7 @@ def _with_second_try(url: str) -> str:
 
 
 class DocketJobs:
-    """`bot.ports.Jobs` on pydocket. Not connected (yet), or Redis gone: JournalAway."""
+    """`bot.ports.jobs.Jobs` on pydocket. Not connected (yet), or Redis gone: JournalAway."""
 
     def __init__(self, docket: Docket) -> None:
         self._docket = docket

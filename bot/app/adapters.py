@@ -40,7 +40,7 @@ _COUNTS_SLEEP = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class SystemClock:
-    """`bot.ports.Clock` on this machine's clock."""
+    """`bot.ports.clock.Clock` on this machine's clock."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""A CI system as a `bot.ports.RunSource`: the system gives its requests and its reading of JSON, the frame the rest.
+"""A CI system as a `bot.ports.runs.RunSource`: the system gives requests and its reading of JSON, the frame the rest.
 
 A new system is a package beside this module whose `source.py` has a class like `CiSystem`, a line in the makers of
 `bot.app.adapters`, and a world for the contract suite (tests/contracts/test_run_source.py).
@@ -78,7 +78,7 @@ class CiSystem(Protocol):
 
 @dataclass(frozen=True)
 class Source:
-    """A CI system as a `bot.ports.RunSource`: every look-up within the system's limits, every error as a value."""
+    """A CI system as a `bot.ports.runs.RunSource`: every look-up within the system's limits, every error as a value."""
 
     ci: CiSystem
     _logs: dict[tuple[RunRef, str, int], JobLog] = field(default_factory=dict)

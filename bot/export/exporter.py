@@ -49,7 +49,7 @@ ALWAYS = ("chart", "json")
 
 
 class FileExporter:
-    """Implements `bot.ports.Exporter`."""
+    """Implements `bot.ports.files.Exporter`."""
 
     def __init__(self, journal: Journal, directory: Path, formats: Iterable[str]) -> None:
         self._journal = journal

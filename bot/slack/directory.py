@@ -30,7 +30,7 @@ PAGES = 200
 
 
 class SlackDirectory:
-    """Implements `bot.ports.Directory`. Every call ends within `timeout` seconds, a paged list within `paging`.
+    """Implements `bot.ports.people.Directory`. Every call ends within `timeout` seconds, a paged list within `paging`.
 
     A 429 is waited out only where that fits into the time-out; otherwise the answer is throttled. A member of
     another workspace of the bot's own Enterprise Grid organisation counts as one of the home team: their `team_id` is

@@ -40,7 +40,7 @@ _HIDDEN_PLACES = frozenset({"channel_not_found", "not_in_channel", "method_not_s
 
 
 class SlackMessages:
-    """Implements `bot.ports.Messages`. Every call ends within `timeout` seconds.
+    """Implements `bot.ports.messenger.Messages`. Every call ends within `timeout` seconds.
 
     A channel that the bot may not read is DENIED, never a message that is not there: `channel_not_found` is what Slack
     answers for a private channel that the bot was taken out of.

@@ -39,7 +39,7 @@ _DIGITS = 16
 
 
 class RedisJournal:
-    """Implements `bot.ports.Journal`. What Redis does not do in time is JournalAway, never an error of redis-py."""
+    """`bot.ports.journal.Journal`. What Redis does not do in time is JournalAway, never an error of redis-py."""
 
     def __init__(self, client: Client, *, clock: Clock, rng: random.Random, retention: timedelta | None = None) -> None:
         self._client = client

@@ -18,7 +18,7 @@ _THERE = "there"
 
 
 class RedisRecords:
-    """Implements `bot.ports.Records`. What Redis does not do in time is JournalAway, never an error of redis-py."""
+    """`bot.ports.records.Records`. What Redis does not do in time is JournalAway, never an error of redis-py."""
 
     def __init__(self, client: Client, *, rng: random.Random) -> None:
         self._client = client

@@ -1,4 +1,4 @@
-"""Follow-ups as issues of a GitHub repository. Implements `bot.ports.Tickets`.
+"""Follow-ups as issues of a GitHub repository. Implements `bot.ports.tickets.Tickets`.
 
 Sources: docs.github.com/en/rest/issues/issues, docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api.
 The marker is a comment in the issue's text: labels are "silently dropped" for those who may not push, and the search

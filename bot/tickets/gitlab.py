@@ -1,4 +1,4 @@
-"""Follow-ups as issues of a GitLab project. Implements `bot.ports.Tickets`.
+"""Follow-ups as issues of a GitLab project. Implements `bot.ports.tickets.Tickets`.
 
 Sources: docs.gitlab.com/api/issues, docs.gitlab.com/api/projects, docs.gitlab.com/api/personal_access_tokens.
 The marker is a comment in the issue's description; the list of a project's issues is read for it, as the search index

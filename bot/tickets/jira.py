@@ -1,4 +1,4 @@
-"""Follow-ups as issues of a Jira Cloud project. Implements `bot.ports.Tickets`.
+"""Follow-ups as issues of a Jira Cloud project. Implements `bot.ports.tickets.Tickets`.
 
 Source: developer.atlassian.com/cloud/jira/platform/rest/v3. The marker is a label, which JQL finds by its whole name.
 The search is behind the truth by some seconds: who looks for what may just have been filed must wait that long.

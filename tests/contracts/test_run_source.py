@@ -1,4 +1,4 @@
-"""What every `bot.ports.RunSource` promises, put to each adapter of `bot/ci` against its own stand-in.
+"""What every `bot.ports.runs.RunSource` promises, put to each adapter of `bot/ci` against its own stand-in.
 
 An adapter `bot/ci/NAME/source.py` joins with one file beside this one, `test_run_source_world_NAME.py`, that has an
 async context manager `world()`. What it yields drives the adapter's stand-in:

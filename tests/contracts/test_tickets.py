@@ -1,4 +1,4 @@
-"""What every `bot.ports.Tickets` promises, put to each adapter against its stand-in, and to the one in memory."""
+"""What every `bot.ports.tickets.Tickets` promises, put to each adapter against its stand-in, and the one in memory."""
 
 from __future__ import annotations
 

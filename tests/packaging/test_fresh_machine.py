@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 NEEDY = (
     "tests/backends/test_real_terraform.py",
     "tests/browser",
-    "tests/e2e/test_e2e_claims.py::test_a_killed_apply_is_released_at_once_by_its_own_reported_end",
+    "tests/e2e/test_e2e_claims.py::test_a_shell_that_dies_of_a_signal_does_not_end_the_terraform_below_it",
     "tests/e2e/test_e2e_unlock.py::test_the_lock_of_a_real_apply_that_was_killed_is_released_and_a_real_apply_works_again",
 )
 

@@ -48,7 +48,7 @@ _retry_read = stamina.AsyncRetryingCaller(attempts=5, timeout=3.0, wait_initial=
 
 
 class S3Backend:
-    """One state in S3, as a `bot.ports.LockBackend`. Makes no client and no request before it is asked something.
+    """One state in S3, as a `bot.ports.locks.LockBackend`. Makes no client and no request before it is asked something.
 
     `timeout` is the longest time in seconds that one look-up, its retries included, or one delete takes.
     A store that is not Amazon's has to prove before the first release that it honours conditions; `proofs` remembers

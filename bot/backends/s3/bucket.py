@@ -32,7 +32,7 @@ _retry = stamina.AsyncRetryingCaller(attempts=4, timeout=30.0, wait_initial=0.2,
 
 
 class BucketTarget:
-    """Implements `bot.ports.Target`. Encryption is the bucket's own; a PUT of the same bytes changes nothing.
+    """Implements `bot.ports.files.Target`. Encryption is the bucket's own; a PUT of the same bytes changes nothing.
 
     `file_seconds` is the longest time that one file may take, its retries included.
     """

@@ -37,7 +37,7 @@ Read: TypeAlias = LockPlace | AwsError | None
 
 
 class S3Sweep:
-    """Implements `bot.ports.LockSweep` for states in S3, by their names.
+    """Implements `bot.ports.locks.LockSweep` for states in S3, by their names.
 
     `call_timeout` is for one call, `timeout` for all of a sweep, in seconds: what is not read by then is unseen.
     """

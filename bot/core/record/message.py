@@ -44,11 +44,6 @@ class Said:
     latest_reply: datetime | None = None
 
     @property
-    def is_root(self) -> bool:
-        """Whether a thread hangs on it."""
-        return self.latest_reply is not None
-
-    @property
     def digest(self) -> str:
         """The same as long as it says the same."""
         return sha256(self.raw.encode("utf-8", "replace")).hexdigest()[:32]

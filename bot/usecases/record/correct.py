@@ -27,18 +27,6 @@ from bot.usecases.export.export import reissue_if_late
 from bot.usecases.record.find import latest
 from bot.usecases.world import World
 
-__all__ = [
-    "Corrected",
-    "edit",
-    "incident_of",
-    "look",
-    "mark",
-    "revisions",
-    "wrong_reason",
-    "wrong_text",
-    "wrong_time",
-]
-
 LONGEST_REASON = 1_000
 """Characters of a reason."""
 

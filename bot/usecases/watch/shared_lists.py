@@ -15,7 +15,7 @@ from bot.usecases.world import World
 
 @dataclass
 class SharedListings:
-    """A `bot.ports.RunSource` that asks another one for the list of a pipeline once, for looks at the same time.
+    """A `bot.ports.runs.RunSource` that asks another one for the list of a pipeline once, for looks at the same time.
 
     A later `since` is met by the same list, which then has more than was asked for, as it always may.
     """

@@ -1,4 +1,4 @@
-"""The worlds that the contract of `bot.ports.LockBackend` is held against: one for each combination of places."""
+"""The worlds that the contract of `bot.ports.locks.LockBackend` is held against: one for each combination of places."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from tests.worlds.memory.memory import Switchboard, Throttle, unseen_by
 
 @dataclass
 class MemoryCI:
-    """A CI system's truth, and `bot.ports.RunSource` on it. Runs are kept with their jobs.
+    """A CI system's truth, and `bot.ports.runs.RunSource` on it. Runs are kept with their jobs.
 
     `logs` are what jobs' logs say, by job id; `offset` is its clock's.
     """

@@ -46,7 +46,7 @@ class MemoryFiles:
 
 @dataclass
 class MemoryExporter:
-    """`bot.ports.Exporter` that has only the account, with these lock tables in it."""
+    """`bot.ports.files.Exporter` that has only the account, with these lock tables in it."""
 
     journal: Journal
     tables: tuple[Table, ...] = ()
@@ -70,7 +70,7 @@ class MemoryExporter:
 
 @dataclass
 class MemoryTarget:
-    """`bot.ports.Target`: `held` has the bytes of each file by incident and name."""
+    """`bot.ports.files.Target`: `held` has the bytes of each file by incident and name."""
 
     name: str = "s3"
     switchboard: Switchboard = field(default_factory=Switchboard)

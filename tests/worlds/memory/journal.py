@@ -20,7 +20,7 @@ from tests.worlds.memory.memory import Switchboard
 
 @dataclass
 class MemoryJournal:
-    """`bot.ports.Journal` in memory. A fault that raises JournalAway is a Redis that does not answer."""
+    """`bot.ports.journal.Journal` in memory. A fault that raises JournalAway is a Redis that does not answer."""
 
     clock: Clock
     switchboard: Switchboard = field(default_factory=Switchboard)
@@ -160,7 +160,7 @@ class MemoryJournal:
 
 @dataclass
 class MemoryRecords:
-    """`bot.ports.Records` in memory. A fault that raises JournalAway is a Redis that does not answer."""
+    """`bot.ports.records.Records` in memory. A fault that raises JournalAway is a Redis that does not answer."""
 
     clock: Clock
     switchboard: Switchboard = field(default_factory=Switchboard)

@@ -72,7 +72,7 @@ class JumpingLoop(asyncio.SelectorEventLoop):
 
 @dataclass
 class LoopClock:
-    """`bot.ports.Clock` on the clock of a JumpingLoop."""
+    """`bot.ports.clock.Clock` on the clock of a JumpingLoop."""
 
     loop: asyncio.AbstractEventLoop
 
@@ -149,7 +149,7 @@ class MemoryStore:
 
 @dataclass(frozen=True)
 class MemoryLockBackend:
-    """`bot.ports.LockBackend` on a MemoryStore. A fault that raises Unreachable or TimeoutError is an open outcome."""
+    """`bot.ports.locks.LockBackend` on a MemoryStore. A fault of Unreachable or TimeoutError is an open outcome."""
 
     store: MemoryStore
     clock: Clock
@@ -247,7 +247,7 @@ class MemoryLockBackend:
 
 @dataclass(frozen=True)
 class MemorySweep:
-    """`bot.ports.LockSweep` on the backends of states, by name: each by itself."""
+    """`bot.ports.locks.LockSweep` on the backends of states, by name: each by itself."""
 
     backends: Mapping[str, MemoryLockBackend]
 

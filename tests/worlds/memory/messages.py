@@ -14,7 +14,7 @@ from tests.worlds.memory.memory import Switchboard
 
 @dataclass
 class MemoryMessages:
-    """`bot.ports.Messages`. `trouble` is what every question meets while it is set; `page` the size of a page."""
+    """`bot.ports.messenger.Messages`. `trouble` is what every question meets; `page` the size of a page."""
 
     clock: Clock
     switchboard: Switchboard = field(default_factory=Switchboard)

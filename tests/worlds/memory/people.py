@@ -22,7 +22,7 @@ TEAM = "T0ACME"
 
 @dataclass
 class MemoryDirectory:
-    """`bot.ports.Directory`. `inside` are the members of each channel; `where` is who is not simply active."""
+    """`bot.ports.people.Directory`. `inside` are the members of each channel; `where` is who is not simply active."""
 
     clock: Clock
     people: dict[str, Member] = field(default_factory=dict)
@@ -110,7 +110,7 @@ class Waiting:
 
 @dataclass
 class MemoryJobs:
-    """`bot.ports.Jobs`: keeps what is to be run until somebody takes it."""
+    """`bot.ports.jobs.Jobs`: keeps what is to be run until somebody takes it."""
 
     clock: Clock
     switchboard: Switchboard = field(default_factory=Switchboard)

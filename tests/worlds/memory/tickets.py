@@ -13,7 +13,7 @@ from tests.worlds.memory.memory import Switchboard
 
 @dataclass
 class MemoryTickets:
-    """`bot.ports.Tickets`. `filed` are the tickets in order, with the instant.
+    """`bot.ports.tickets.Tickets`. `filed` are the tickets in order, with the instant.
 
     The next filings come to `answers`, and take the ticket all the same where that says NOT_KNOWN and `takes` is set.
     `trouble` is what every look meets while it is set. What was filed can be found `lag` later.
