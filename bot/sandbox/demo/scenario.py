@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from botocore.exceptions import ClientError
 
-from bot.sandbox.github.runs import RunRecord
+from bot.sandbox.github.runs import RunRecord, log_of
 from bot.sandbox.machine.aws import LocalAws
 from bot.sandbox.machine.proxy import Call, OutOfCapacity
 from bot.sandbox.machine.terraform import Finished, TerraformWorkspace, write_workspace
@@ -114,9 +114,12 @@ class Incident:
         if self._terraform is None:
             who = f"{getpass.getuser()}@{HOST}"
             await self.stage.take_lock(self.state, who=who, created=datetime.now(UTC))
+            lines = [(datetime.now(UTC), "terraform_data.deployment: Creating...")]
         else:
             async with self._terraform.applying() as apply:
                 await apply.kill()
+            lines = apply.lines
+        run.jobs[-1].log = log_of(lines, begun=begun, commands=self._commands())
         self.stage.runs.finish(run.id, "timed_out")
         self._lost_at = time.monotonic()
         return run
@@ -129,6 +132,12 @@ class Incident:
         await asyncio.sleep(self._lost_at + _CLEAR_OF_THE_LOCK - time.monotonic())
         self._wear_out_the_table()
         self.stage.github.loop(REPO, UPDATE, every=STARTS_EVERY, contend=self._contend)
+
+    def _commands(self) -> list[str]:
+        """What the job runs; its `init` says which state it works on."""
+        key = self.stage.states[self.state].key
+        backend = f"-backend-config=bucket={self.stage.aws.bucket} -backend-config=key={key}"
+        return [f"terraform init {backend}", "terraform apply -auto-approve"]
 
     def crowd(self, count: int, *, every: timedelta) -> None:
         """So many runs of the dependency update go on at once, started at that pace, and more come at it.

@@ -5,9 +5,9 @@ Instants may be given, so that runs can have happened hours ago; otherwise it is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -203,6 +203,15 @@ class GitHubRuns:
 
     def _queue_jobs(self, run: RunRecord, at: datetime) -> None:
         run.jobs += [JobRecord(next(self._ids), run.attempt, name, at, None, run.labels) for name in run.job_names]
+
+
+def log_of(lines: Iterable[tuple[datetime, str]], *, begun: datetime, commands: Sequence[str]) -> str:
+    """A job's log as a hosted runner writes it: its own words, the script, and what that prints, with times."""
+    head = ["Current runner version: '2.325.0'", "##[group]Operating System", "Ubuntu", "24.04.2", "##[endgroup]"]
+    script = [f"\x1b[36;1m{command}\x1b[0m" for command in commands]
+    echo = [f"##[group]Run {commands[0]}", *script, "shell: /usr/bin/bash -e {0}", "##[endgroup]"]
+    every = [*((begun, line) for line in (*head, *echo)), *lines]
+    return "".join(f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}0Z {line}\r\n" for at, line in every)
 
 
 def _end_job(job: JobRecord, conclusion: str, at: datetime, *, lost: bool) -> None:

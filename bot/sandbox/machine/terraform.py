@@ -10,6 +10,7 @@ from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bot.sandbox.machine.aws import CREDENTIALS, REGION
@@ -64,6 +65,7 @@ class Holder:
     def __init__(self, process: Process) -> None:
         self._process = process
         self._output: list[bytes] = []
+        self._times: list[datetime] = []
         self._reader = asyncio.create_task(self._read())
 
     @property
@@ -74,6 +76,15 @@ class Holder:
     def output(self) -> str:
         """What it has printed so far."""
         return b"".join(self._output).decode(errors="replace")
+
+    @property
+    def lines(self) -> list[tuple[datetime, str]]:
+        """What it has printed so far, each line with the time at which it came, as a CI's runner writes it down."""
+        found, rest = list[tuple[datetime, str]](), b""
+        for at, chunk in zip(self._times, self._output, strict=True):
+            *whole, rest = (rest + chunk).split(b"\n")
+            found += [(at, line.decode(errors="replace")) for line in whole]
+        return found
 
     @property
     def is_running(self) -> bool:
@@ -103,6 +114,7 @@ class Holder:
         if self._process.stdout is not None:
             while chunk := await self._process.stdout.read(4096):
                 self._output.append(chunk)
+                self._times.append(datetime.now(UTC))
 
 
 @dataclass(frozen=True, slots=True)

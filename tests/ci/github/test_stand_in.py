@@ -8,6 +8,9 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
+from bot.core.joblog.reader import LogReader
+from bot.sandbox.github.runs import log_of
+
 REPO = "acme/infra"
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 RUNS = f"/repos/{REPO}/actions/workflows/deploy.yml/runs"
@@ -144,3 +147,15 @@ async def test_the_page_of_a_run_can_be_opened_without_a_token(github):
     assert page.status_code == 200
     assert "Deploy to staging" in page.text
     assert "in_progress" in page.text
+
+
+def test_the_log_of_a_lost_deployment_shows_the_state_that_it_was_at_work_on():
+    begun = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)
+    commands = ["terraform init -backend-config=bucket=acme -backend-config=key=staging.tfstate", "terraform apply"]
+    work = [(begun + timedelta(seconds=9), "terraform_data.deployment: Creating...")]
+    reader = LogReader()
+    reader.feed(log_of(work, begun=begun, commands=commands).encode())
+
+    (span,) = reader.close(is_whole=True).shows(begun + timedelta(seconds=8))
+
+    assert span.state == "acme/staging.tfstate"
