@@ -385,7 +385,7 @@ async def test_a_release_that_is_never_answered_is_settled_by_reading_when_the_t
     (place, *_) = (await world.backend().read_lock()).held
     world.proxy.fault(world.deletes(place.kind), Delay(30))
 
-    outcome = await world.backend(timeout=0.6).release(place)
+    outcome = await world.backend(timeout=2).release(place)
 
     assert outcome.result is ReleaseResult.THROTTLED
     assert await world.stands(place.kind) == lock.text
