@@ -265,11 +265,12 @@ async def test_without_a_claim_nobody_waits_for_what_is_left(start):
 
 SELF = """
 tr '\\0' '\\n' < /proc/$$/environ
-for fd in /proc/$$/fd/*; do echo ${fd##*/} $(readlink $fd); done | grep -v -e pipe: -e $0 -e /proc/
-grep -E '^(Sig(Pnd|Blk|Ign)|Umask|Cap|Groups|Uid|NoNewPrivs)' /proc/$$/status
+for fd in /proc/$$/fd/*; do echo ${fd##*/} $(readlink $fd); done | grep / | grep -v -e pipe: -e $0 -e /proc/
 pwd
 ulimit -n
+exec grep -E '^(Sig(Pnd|Blk|Ign)|Umask|Cap|Groups|Uid|NoNewPrivs)' /proc/self/status
 """
+"""The last program takes the shell's place: a shell that starts another one blocks its signals for a moment."""
 
 
 @pytest.mark.parametrize("environ", [{}, {"LANG": "C"}, {"LC_CTYPE": "POSIX"}, {"LANG": "C.UTF-8", "ODD": "a=b\nc"}])
