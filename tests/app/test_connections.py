@@ -244,7 +244,7 @@ async def test_headers_that_are_too_long_or_too_many_are_refused():
         ):
             reader, _ = await server.open(HEAD + headers + b"Content-Length: 0\r\nConnection: close\r\n\r\n")
 
-            assert (await ends(reader)).startswith(b"HTTP/1.1 400")
+            assert (await ends(reader)).split()[1] == b"400"
 
 
 async def test_a_body_that_is_no_body_is_refused():
@@ -253,7 +253,7 @@ async def test_a_body_that_is_no_body_is_refused():
             HEAD + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n", b"zz\r\nno\r\n"
         )
 
-        assert (await ends(reader)).startswith(b"HTTP/1.1 400")
+        assert (await ends(reader)).split()[1] == b"400"
 
 
 async def test_a_connection_that_is_over_is_forgotten():
