@@ -99,7 +99,7 @@ async def test_what_could_not_be_read_is_never_free(cloud, fault, trouble):
     await hold(cloud, addresses["s1"])
     cloud.proxy.fault(BATCH, fault)
 
-    seen = await sweep_of(cloud, addresses, call_timeout=0.5).read_locks(tuple(addresses))
+    seen = await sweep_of(cloud, addresses, call_timeout=2).read_locks(tuple(addresses))
 
     for found in seen.values():
         [(kind, why)] = found.unseen

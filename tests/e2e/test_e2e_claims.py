@@ -101,6 +101,7 @@ async def test_a_killed_apply_is_released_at_once_when_its_wrapper_says_that_not
     assert f"root@{host}" in flat(alive)
     assert host.startswith("tflock-")
 
+    await scene.until(lambda: "sleep" in below(applying.pid).values())  # the lock is there before the provisioner is
     (binary,) = (pid for pid, name in below(applying.pid).items() if name == "terraform")
     provisioner = [pid for pid, name in below(applying.pid).items() if name in {"sh", "sleep"}]
     os.kill(binary, signal.SIGKILL)
