@@ -39,7 +39,7 @@ def client_of(*answers, errors=lambda _: {}, **more):
     server = Server(*answers)
     client = Client(
         "Jenkins",
-        "https://ci.example.com/root/",
+        "https://ci.example.com/api/",
         headers=lambda: {"Authorization": "Basic verysecret"},
         errors=errors,
         clock=NoonClock(),
@@ -130,7 +130,7 @@ async def test_no_secret_follows_a_redirect():
     with pytest.raises(Failed):
         await client.send("GET", "/thing", "the thing")
 
-    assert [str(request.url) for request in server.asked] == ["https://ci.example.com/root/thing"]
+    assert [str(request.url) for request in server.asked] == ["https://ci.example.com/api/thing"]
 
 
 async def test_a_server_error_is_tried_again_and_a_refusal_is_not():
