@@ -91,11 +91,19 @@ class Scene:
         return message
 
     async def checklist(self, text: str = "unlock staging", *words: str, user: str = PARKER) -> Message:
-        """Asks for an unlock; the message with the verdict."""
+        """Asks for an unlock; the message with the verdict, whatever else the bot posts meanwhile."""
         before = len(self.slack.messages(self.channel))
         await self.types(text, user=user)
-        await self.until(lambda: len(self.slack.messages(self.channel)) > before)
-        return await self.becomes(self.slack.messages(self.channel)[before], *words)
+
+        def answer() -> Message | None:
+            later = self.slack.messages(self.channel)[before:]
+            return next((m for m in later if all(word.lower() in flat(m).lower() for word in words)), None)
+
+        try:
+            return await self.until(answer)
+        except TimeoutError as error:
+            told = "\n".join(flat(message) for message in self.slack.messages(self.channel)[before:])
+            raise AssertionError(f"{words} not in:\n{told}\n{self.log_tail()}") from error
 
     async def journal(self) -> list[Entry]:
         """The whole timeline of the incident of this channel, open or closed last."""

@@ -250,7 +250,9 @@ async def test_who_is_active_comes_first_and_a_guest_or_the_owner_not_at_all(sce
     assert (found.others, found.missing) == (0, None)
 
 
-async def test_in_a_crowd_those_who_took_part_come_first_and_the_rest_is_counted(scene):
+async def test_in_a_crowd_those_who_took_part_come_first_and_the_rest_is_counted(scene, monkeypatch):
+    monkeypatch.setattr("bot.usecases.owner.stand_ins._FOR_THE_ROLL", 60.0)
+    monkeypatch.setattr("bot.usecases.owner.stand_ins.SECONDS", 90.0)
     await scene.dead_lock()
     crowd(scene)
 
