@@ -22,8 +22,8 @@ from handlers.typed import values
 from handlers.when import instant_of
 
 NOT_HERE = (
-    "This works in incident channels only (slack.incident_channels in the configuration), and tflock has to be in the "
-    "channel. Nothing was changed, and the lock was not touched."
+    "This works in incident channels only (slack.incident_channels in the configuration; a private channel is named "
+    "there by its id), and tflock has to be in the channel. Nothing was changed, and the lock was not touched."
 )
 _NO_CAPTURE_HERE = (
     "Messages are put on the timeline in incident channels only (slack.incident_channels in the configuration), and "

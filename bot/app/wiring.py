@@ -173,6 +173,7 @@ def _wiring(config: Config, session: aiohttp.ClientSession, client: Client, aws:
         sweep=lock_sweep(config, aws),
         watch=config.watch,
         alerts_channel=config.slack.alerts_channel,
+        private_incident_channels=config.slack.private_incident_channels,
     )
     return Wiring(world, slack, directory, metrics, aws, docket, jobs)
 

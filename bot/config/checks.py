@@ -101,6 +101,11 @@ def _channels(slack: Mapping[str, Any], *, need_slack: bool) -> Iterator[Finding
             ("slack", "incident_channels"),
             "names no channel, so nobody could unlock anything; give at least one name pattern or channel id",
         )
+    if slack.get("private_incident_channels") is True and not slack.get("alerts_channel"):
+        yield (
+            ("slack", "private_incident_channels"),
+            "needs slack.alerts_channel, where releases in private channels are announced",
+        )
 
 
 def _state_name(path: KeyPath, name: str) -> Iterator[Finding]:

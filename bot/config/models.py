@@ -54,6 +54,7 @@ class Section(BaseModel):
 class SlackSection(Section):
     incident_channels: tuple[Channel, ...] = ()
     alerts_channel: ChannelId | None = None
+    private_incident_channels: StrictBool = False
 
 
 class AwsSection(Section):

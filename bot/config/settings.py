@@ -25,6 +25,7 @@ class SlackSettings:
 
     incident_channels: tuple[str, ...]
     alerts_channel: str | None
+    private_incident_channels: bool
     bot_token: Secret | None
     signing_secret: Secret | None
     app_token: Secret | None

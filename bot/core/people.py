@@ -56,12 +56,13 @@ class Roll:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """`is_direct` for a DM; `name` is empty there."""
+    """`is_direct` for a DM; `name` is empty there. `is_private` unless Slack says that it is public."""
 
     id: str
     name: str
     is_direct: bool
     is_archived: bool
+    is_private: bool = False
 
 
 @dataclass(frozen=True, slots=True)

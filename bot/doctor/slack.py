@@ -35,7 +35,7 @@ SCOPES: Mapping[str, str] = {
     "usergroups:read": "policy.unlock_groups",
     "users.profile:read": "an owner's status",
     "users:read": "guests and deactivated users",
-    "users:read.email": "owners known by email",
+    "users:read.email": "owners known by email, and whether a second member is another person",
 }
 """The scopes of manifest.yml, with what each is for."""
 
@@ -112,7 +112,7 @@ async def _channels(config: Config, client: AsyncWebClient) -> list[Result]:
     checks = _no_channel(config)
     checks += await asyncio.gather(*(_channel(client, channel, Level.FAIL) for channel in ids))
     if patterns:
-        checks += await _patterns(client, patterns)
+        checks += await _patterns(client, patterns, with_private=config.slack.private_incident_channels)
     if alerts:
         checks.append(await _channel(client, alerts, Level.WARN, subject="alerts channel"))
     return checks
@@ -133,12 +133,14 @@ async def _channel(client: AsyncWebClient, channel: str, level: Level, *, subjec
     return _SLACK.ok(subject, f"the bot is a member of {name}")
 
 
-async def _patterns(client: AsyncWebClient, patterns: Sequence[str]) -> list[Result]:
+async def _patterns(client: AsyncWebClient, patterns: Sequence[str], *, with_private: bool) -> list[Result]:
+    """A private channel counts only where the configuration allows them as a whole."""
     names = dict[str, bool]()
     async for page in _pages(client):
         if isinstance(page, Failure):
             return [_SLACK.warn("channels", f"the channels could not be listed: {page.detail}")]
-        names |= {str(found.get("name")): bool(found.get("is_member")) for found in page}
+        meant = (found for found in page if with_private or found.get("is_private") is False)
+        names |= {str(found.get("name")): bool(found.get("is_member")) for found in meant}
     return [_pattern(pattern, names) for pattern in patterns]
 
 
@@ -147,7 +149,7 @@ def _pattern(pattern: str, names: Mapping[str, bool]) -> Result:
     outside = [name for name in matching if not names[name]]
     fix = "in each such channel: /invite @tflock"
     if not matching:
-        return _SLACK.warn("channels", f"no channel is called {pattern} (yet)", fix)
+        return _SLACK.warn("channels", f"no channel that may be one is called {pattern} (yet)", fix)
     if outside:
         detail = f"{pattern}: the bot is not a member of {_some(outside)} ({len(outside)} of {len(matching)})"
         return _SLACK.warn("channels", detail, fix)

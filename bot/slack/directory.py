@@ -241,7 +241,13 @@ def _channel(answer: Json) -> Channel:
     channel = answer["channel"]
     is_direct = bool(channel.get("is_im") or channel.get("is_mpim"))
     name = "" if is_direct else str(channel.get("name") or "")
-    return Channel(str(channel["id"]), name, is_direct=is_direct, is_archived=bool(channel.get("is_archived")))
+    return Channel(
+        str(channel["id"]),
+        name,
+        is_direct=is_direct,
+        is_archived=bool(channel.get("is_archived")),
+        is_private=channel.get("is_private") is not False,
+    )
 
 
 def _status(answer: Json) -> tuple[str, str, datetime | None]:

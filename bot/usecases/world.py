@@ -68,7 +68,8 @@ class World:
     `targets` are by name where exports go beside the directory and the channel.
     `tickets` is where follow-ups are filed; None: nowhere.
     `sweep` reads all locks at once for `watch`; None: nothing is watched. `alerts_channel` is where is told what no
-    incident deals with; None: nowhere.
+    incident deals with, and releases wherever they were asked for; None: nowhere. `private_incident_channels`: patterns
+    of `incident_channels` mean private channels too.
     `new_id` makes short random ids. `export_zone` names the local time of exports (IANA); None: the opener's own.
     """
 
@@ -98,6 +99,7 @@ class World:
     sweep: LockSweep | None = None
     watch: WatchRule = field(default_factory=WatchRule)
     alerts_channel: str | None = None
+    private_incident_channels: bool = False
 
     def state(self, name: str) -> State:
         """Raises UnknownState, with the nearest name."""
@@ -113,13 +115,18 @@ class World:
         return (found.approvers if found is not None else None) or self.policy.approval
 
     def is_incident_channel(self, channel: Channel) -> bool:
-        """By id or by a pattern on the name that Slack gives; never in a DM."""
+        """By id, or by a pattern on the name that Slack gives; never in a DM.
+
+        Anybody may make a private channel of any name, and the state's people hear nothing of it: patterns mean public
+        channels, unless the configuration allows private ones as a whole.
+        """
         if channel.is_direct or channel.is_archived:
             return False
-        return any(
-            channel.id == wanted or bool(channel.name and fnmatchcase(channel.name, wanted))
-            for wanted in self.incident_channels
-        )
+        if channel.id in self.incident_channels:
+            return True
+        if channel.is_private and not self.private_incident_channels:
+            return False
+        return any(bool(channel.name) and fnmatchcase(channel.name, wanted) for wanted in self.incident_channels)
 
     async def standing(self, user_id: str, channel_id: str) -> Standing:
         """What a person is in a channel, all questions asked at the same time."""

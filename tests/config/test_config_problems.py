@@ -264,3 +264,13 @@ def test_a_factor_that_makes_no_sense_is_a_problem(problems_of, factor):
     told = problems_of(MANY_FAULTS.replace("policy:\n", f"watch: {{overdue_factor: {factor}}}\npolicy:\n"))
 
     assert any("watch.overdue_factor" in problem for problem in told)
+
+
+def test_private_channels_as_a_whole_need_a_channel_for_announcements(problems_of, loaded, smallest):
+    allowed = smallest.replace("slack: {", "slack: {private_incident_channels: true, ")
+    assert allowed != smallest
+
+    assert [problem.partition(": ")[2] for problem in problems_of(allowed)] == [
+        "slack.private_incident_channels: needs slack.alerts_channel, where releases in private channels are announced"
+    ]
+    assert loaded(allowed.replace("slack: {", "slack: {alerts_channel: C0PLATFORM, ")).slack.private_incident_channels

@@ -172,6 +172,7 @@ class Make:
             is_deleted=False,
             tz="Europe/Berlin",
             tz_offset=3600,
+            email=f"{name}@example.com",
         )
         return replace(member, **changes)
 

@@ -11,7 +11,7 @@ from bot.core.gate.case import Rule, Ruling
 from bot.core.gate.decide import decide
 from bot.core.gate.ownership import Starters
 from bot.core.phrase import plain
-from bot.core.policy import ApprovalPolicy, Approvers
+from bot.core.policy import ApprovalPolicy, Approvers, Holders, KnownPerson
 
 
 @pytest.fixture
@@ -50,13 +50,73 @@ def test_the_same_email_address_is_the_same_person(make, protected):
     assert "same email address" in why
 
 
-def test_two_people_without_an_address_are_two(make, protected):
+@pytest.mark.parametrize(
+    ("asker", "second"),
+    [
+        ("parker@example.com", "parker+2@example.com"),
+        ("Parker+a@Example.com", "parker+b@example.com"),
+        ("p.arker@gmail.com", "parker@googlemail.com"),
+        ("p.arker@example.com", "parker@example.com"),
+    ],
+)
+def test_addresses_that_may_be_one_mailbox_are_one_person(make, protected, asker, second):
     case = protected()
-    asker, second = with_email(case.requester, ""), with_email(case.approval.standing, "")
 
-    assert judged(replace(case, requester=asker, approval=replace(case.approval, standing=second)), make)[0] is (
-        Ruling.ALLOW
-    )
+    ruling, why = judged(between(case, asker, second), make)
+
+    assert ruling is Ruling.NEEDS_APPROVAL
+    assert "same email address" in why
+
+
+@pytest.mark.parametrize("second", ["quinn@example.com", "parker@example.org", "parker2@example.com"])
+def test_addresses_of_two_mailboxes_are_two_people(make, protected, second):
+    assert judged(between(protected(), "parker@example.com", second), make)[0] is Ruling.ALLOW
+
+
+@pytest.mark.parametrize(("asker", "second"), [("", "q@example.com"), ("p@example.com", ""), ("", ""), (None, None)])
+def test_an_account_without_an_address_is_not_known_to_be_somebody_else(make, protected, asker, second):
+    ruling, why = judged(between(protected(), asker, second), make)
+
+    assert ruling is Ruling.NEEDS_APPROVAL
+    assert "users:read.email" in why
+    assert "holders.people" in why
+
+
+PEOPLE = (KnownPerson("parker", "U0PARKER"), KnownPerson("quinn", "U0QUINN"))
+
+
+@pytest.mark.parametrize(
+    ("people", "ruling"),
+    [
+        (PEOPLE, Ruling.ALLOW),
+        (PEOPLE[:1], Ruling.NEEDS_APPROVAL),
+        ((PEOPLE[0], KnownPerson("parker-2", "U0QUINN", email="p@example.com")), Ruling.ALLOW),
+        (
+            (
+                KnownPerson("parker", "U0PARKER", email="p+1@example.com"),
+                KnownPerson("parker-2", "U0QUINN", email="p@example.com"),
+            ),
+            Ruling.NEEDS_APPROVAL,
+        ),
+    ],
+)
+def test_whoever_the_configuration_names_needs_no_address(make, protected, people, ruling):
+    case = replace(between(protected(), "", ""), holders=Holders(people=people))
+
+    assert judged(case, make)[0] is ruling
+
+
+def test_a_second_account_with_the_address_of_a_named_person_is_that_person(make, protected):
+    holders = Holders(people=(KnownPerson("parker", "U0PARKER", email="parker@example.com"),))
+    case = replace(between(protected(), "", "parker+2@example.com"), holders=holders)
+
+    assert judged(case, make)[0] is Ruling.NEEDS_APPROVAL
+
+
+def between(case, asker, second):
+    """The case, asked for and approved by accounts with these addresses."""
+    approval = replace(case.approval, standing=with_email(case.approval.standing, second))
+    return replace(case, requester=with_email(case.requester, asker), approval=approval)
 
 
 def test_where_nobody_may_approve_the_unlock_is_refused(make, protected):

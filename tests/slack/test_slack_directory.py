@@ -11,7 +11,7 @@ from bot.core.people import Presence
 from bot.errors import Denied, Throttled, Unreachable
 from bot.sandbox.slack.team import BOT_USER, TEAM
 from bot.slack.client import slack_client
-from bot.slack.directory import SlackDirectory
+from bot.slack.directory import SlackDirectory, _channel
 from tests.worlds.own_time import own_time
 from tests.worlds.slack.workspace import FullWorkspace
 
@@ -165,6 +165,13 @@ async def test_a_channel_has_its_name_and_says_if_it_is_archived(workspace, dire
     assert (await directory.channel("C0INC")).value.name == "inc-1"
     assert (await directory.channel("C0INC")).value.is_archived is False
     assert (await directory.channel("C0OLD")).value.is_archived is True
+
+
+async def test_a_channel_is_private_unless_slack_says_that_it_is_public(workspace, directory):
+    workspace.add_channel("C0SECRET", "inc-secret", ["U0QUINN"], is_private=True)
+    assert (await directory.channel("C0INC")).value.is_private is False
+    assert (await directory.channel("C0SECRET")).value.is_private is True
+    assert _channel({"channel": {"id": "C0NEW", "name": "inc-new"}}).is_private is True
 
 
 async def test_a_direct_message_is_a_channel_without_a_name(workspace, directory):

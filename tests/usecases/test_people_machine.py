@@ -51,6 +51,10 @@ from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE, MemoryWorld
 
 QUINN, PARKER, ELLIOTT, TWIN, GUEST = "U0QUINN", "U0PARKER", "U0ELLIOTT", "U0TWIN", "U0GUEST"
 GROUP = "S0OPS"
+BEHIND = {QUINN: "quinn", TWIN: "quinn", PARKER: "parker", ELLIOTT: "elliott", GUEST: "gale"}
+"""Who is really behind each account."""
+HATS = ["quinn@example.com", "Quinn+2@Example.com", "q.uinn@example.com", "", None]
+"""What Slack may say of the address of quinn's other account."""
 ACTORS = {"elliott-ci": ELLIOTT, "parker-ci": PARKER}
 
 HALVES = st.sampled_from([(PlaceKind.ITEM,), (PlaceKind.FILE,), (PlaceKind.FILE, PlaceKind.ITEM)])
@@ -141,8 +145,9 @@ class PeopleMachine(RuleBasedStateMachine):
         in_groups=st.booleans(),
         how=ENDS,
         actor=st.sampled_from([*ACTORS, ""]),
+        hat=st.sampled_from(HATS),
     )
-    def begin(self, kinds, protected, by, not_by_actor, in_groups, how, actor):
+    def begin(self, kinds, protected, by, not_by_actor, in_groups, how, actor, hat):
         groups = (GROUP,) if by is Approvers.GROUP else ()
         self.approvers = ApprovalPolicy(by, groups, not_by_run_actor=not_by_actor)
         self.unlock_groups = (GROUP,) if in_groups else ()
@@ -156,6 +161,8 @@ class PeopleMachine(RuleBasedStateMachine):
         )
         self.world.ports = replace(self.world.ports, holders=Holders(people=people), alerts_channel="C0ALERTS")
         self.world.directory.add(TWIN, "quinn", CHANNEL)
+        twin = self.world.directory.people[TWIN]
+        self.world.directory.people[TWIN] = replace(twin, email=hat)
         self.world.directory.groups[GROUP] = [QUINN, PARKER, ELLIOTT]
         self.world.switchboard.fault = self._fault
         self.world.store.on_delete = self._judge
@@ -323,7 +330,7 @@ class PeopleMachine(RuleBasedStateMachine):
 
     # ── what people are
 
-    @rule(user=PEOPLE, what=CHANGES | st.just("archives the channel"))
+    @rule(user=PEOPLE, what=CHANGES | st.sampled_from(["archives the channel", "makes the channel private"]))
     def somebody_is_not_what_he_was(self, user, what):
         self._become(user, what)
 
@@ -338,7 +345,7 @@ class PeopleMachine(RuleBasedStateMachine):
             directory.people[user] = replace(member, is_guest=user == GUEST, is_deleted=False)
         directory.inside[CHANNEL] = list(directory.people)
         directory.groups[GROUP] = [QUINN, PARKER, ELLIOTT]
-        directory.channels[CHANNEL] = replace(directory.channels[CHANNEL], is_archived=False)
+        directory.channels[CHANNEL] = replace(directory.channels[CHANNEL], is_archived=False, is_private=False)
         self._note_people()
 
     def _become(self, user, what):
@@ -355,6 +362,8 @@ class PeopleMachine(RuleBasedStateMachine):
             case "archives the channel":
                 directory.channels[CHANNEL] = replace(directory.channels[CHANNEL], is_archived=True)
                 self._start("archived", CHANNEL)
+            case "makes the channel private":
+                directory.channels[CHANNEL] = replace(directory.channels[CHANNEL], is_private=True)
         self._note_people()
 
     def _note_people(self):
@@ -366,7 +375,8 @@ class PeopleMachine(RuleBasedStateMachine):
         directory = self.world.directory
         member = directory.people[user]
         grouped = not self.unlock_groups or user in directory.groups[GROUP]
-        here = user in directory.inside[CHANNEL] and not directory.channels[CHANNEL].is_archived
+        channel = directory.channels[CHANNEL]  # which only its name makes an incident channel
+        here = user in directory.inside[CHANNEL] and not channel.is_archived and not channel.is_private
         return here and grouped and not member.is_guest and not member.is_deleted
 
     def _note(self, what, user, *, is_bad):
@@ -886,9 +896,9 @@ class PeopleMachine(RuleBasedStateMachine):
         return {name for name, is_so in wants.items() if is_so}
 
     def _judge_approval(self, approval, by, needed, holder):
-        who, people = approval.user, self.world.directory.people
+        who = approval.user
         assert who != by, "whoever asked cannot approve"
-        assert people[who].email != people[by].email, "the same person under another name"
+        assert BEHIND[who] != BEHIND[by], "the same person under another name"
         assert needed <= approval.covers, f"approved for {approval.covers}, and {needed} want it"
         assert self.now <= approval.at + self.world.policy.approval_timeout + self._grace(), "it is too old"
         assert self._has_been("may act", who), f"{who} may not approve anything now"
@@ -975,7 +985,7 @@ def play():
         made.append(PeopleMachine())
         made[-1].begin(
             kinds=(PlaceKind.FILE, PlaceKind.ITEM), by=Approvers.MEMBER, not_by_actor=False, how=Conclusion.FAILED,
-            actor="elliott-ci", **{"protected": True, "in_groups": False, **world},
+            actor="elliott-ci", hat="Quinn+2@Example.com", **{"protected": True, "in_groups": False, **world},
         )  # fmt: skip
         return made[-1]
 

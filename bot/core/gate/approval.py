@@ -1,7 +1,8 @@
 """Who can be the second member: another person than the asker, allowed by the policy of the state.
 
-A person with two accounts is one person: the same email address, or, where the policy says so, the one who started
-the run in question. What could not be looked up counts against.
+A person with two accounts is one person: the same email address, the same person of `holders.people`, or, where the
+policy says so, the one who started the run in question. What could not be looked up counts against: an account without
+an address may be anybody's.
 """
 
 from __future__ import annotations
@@ -11,20 +12,46 @@ from bot.core.gate.eligibility import named
 from bot.core.gate.ownership import Starters
 from bot.core.people import Approval, Standing
 from bot.core.phrase import Phrase
-from bot.core.policy import ApprovalPolicy, Approvers
+from bot.core.policy import ApprovalPolicy, Approvers, Holders, KnownPerson
 
 NOBODY_MAY: Phrase = ("the policy of this state lets nobody approve what wants a second member",)
 
 
-def why_not_second(approval: Approval, asker: Standing) -> Phrase | None:
-    """Why this is the asker once more; None if it is somebody else."""
-    who = named(approval.standing)
-    if approval.standing.user_id == asker.user_id:
-        return (who, " asked for the unlock: a second member must approve it")
-    addresses = _email(approval.standing), _email(asker)
-    if addresses[0] and addresses[0] == addresses[1]:
-        return (who, " has the same email address as whoever asked: a second person must approve it")
+def why_not_second(approval: Approval, asker: Standing, holders: Holders) -> Phrase | None:
+    """Why this is, or may be, the asker once more; None if it is known to be somebody else."""
+    second = approval.standing
+    who = named(second)
+    if second.user_id == asker.user_id:
+        return (who, " asked for this: a second member must approve it")
+    people = holders.person_in_slack(second.user_id), holders.person_in_slack(asker.user_id)
+    addresses = [_addresses(account, person) for account, person in zip((second, asker), people, strict=True)]
+    if (people[0] is not None and people[0] == people[1]) or addresses[0] & addresses[1]:
+        words = " have the same email address or entry in holders.people: a second person must approve it"
+        return (who, " and ", named(asker), words)
+    if people[0] is not None and people[1] is not None:
+        return None  # the team itself says that these are two
+    unknown = [named(account) for account, known in zip((second, asker), addresses, strict=True) if not known]
+    if unknown:
+        fix = " (give the app the scope users:read.email, or name both in holders.people)"
+        missing: Phrase = (": Slack names no email address of ", unknown[0], fix)
+        return ("whether ", who, " and ", named(asker), " are two people is not known", *missing)
     return None
+
+
+def _addresses(standing: Standing, person: KnownPerson | None) -> frozenset[str]:
+    """Whoever has one of them in common is one person: what Slack says, and what the configuration does."""
+    given = (_email(standing), person.email or "" if person is not None else "")
+    return frozenset(mailbox(address) for address in given if address)
+
+
+def mailbox(address: str) -> str:
+    """The mailbox behind an address: without case, without what follows a `+`, without dots.
+
+    Not every server ignores these; where it does not, two people may count as one, which only asks for a third.
+    """
+    user, _, domain = address.strip().casefold().rpartition("@")
+    plain_user = user.partition("+")[0].replace(".", "")
+    return f"{plain_user}@{'gmail.com' if domain == 'googlemail.com' else domain}"
 
 
 def why_not_by_policy(
@@ -50,7 +77,7 @@ def why_not_by_policy(
 def _why_not_by_starter(approval: Approval, starters: Starters) -> Phrase | None:
     who, address = named(approval.standing), _email(approval.standing)
     if approval.standing.user_id in starters.ids or address in starters.emails:
-        return (who, " started the run in question: somebody else must approve the unlock")
+        return (who, " started the run in question: somebody else must approve it")
     if starters.are_unknown:
         words = "who started the run in question is not known (holders.people in the configuration), "
         return (words, "and whoever did may not approve")

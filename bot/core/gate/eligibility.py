@@ -51,6 +51,11 @@ def _bars(member: Member, home_team: str | None) -> Iterator[tuple[bool, str]]:
 
 def _why_not_here(standing: Standing) -> str | None:
     channel = standing.channel
+    if isinstance(channel, Found) and channel.value.is_private and not standing.is_incident_channel:
+        return (
+            "asks in a private channel, which no name pattern means: ask in a public incident channel, or name this "
+            "one by its id (slack.incident_channels in the configuration)"
+        )
     if not isinstance(channel, Found) or channel.value.is_direct or not standing.is_incident_channel:
         return "asks outside an incident channel: ask again in one (slack.incident_channels in the configuration)"
     if not isinstance(standing.in_channel, Found) or not standing.in_channel.value:

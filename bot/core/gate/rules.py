@@ -280,7 +280,7 @@ def approver(case: Case, approval: Approval, now: datetime) -> Finding:
         return Finding(rule, Effect.REFUSES, ("the approval of ", who, " lies in the future"))
     times = [seen.at for seen in approval.standing.observations]
     reason = (
-        why_not_second(approval, case.requester)
+        why_not_second(approval, case.requester, case.holders)
         or why_not_eligible(approval.standing, case.policy)
         or why_not_by_policy(approval, case.approvers, owner_id=case.owner_id, starters=case.starters)
         or _stale([*times, approval.in_group.at] if approval.in_group else times, case, now)

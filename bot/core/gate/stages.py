@@ -36,5 +36,6 @@ class KillStage(StrEnum):
     ENDED = "ended"
     REFUSED = "refused"
     FAILED = "failed"
+    STOPPED = "stopped"
     RESTARTED = "restarted"
     STILL_OFF = "still off"

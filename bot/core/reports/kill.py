@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from bot.core.gate.contention import Loop
+from bot.core.gate.ownership import NOBODY_STARTED, Starters
 from bot.core.gate.stages import KillStage
 from bot.core.phrase import Phrase
 from bot.core.run import Run, Switched
@@ -21,27 +23,90 @@ class Tie(StrEnum):
     NO_LOCK = "no lock is held"
 
 
+_WEIGHT = (Tie.NO_LOCK, Tie.CONTENDS, Tie.UNREAD, Tie.HOLDS)
+
+
+@dataclass(frozen=True, slots=True)
+class StateTie:
+    """What runs are to the lock of one state that their pipeline is mapped to. `lock_ids` are those that were read.
+
+    `owner_id` and `starters` are for the policy of that state's approvals.
+    """
+
+    state: str
+    tie: Tie
+    protected: bool = False
+    lock_ids: tuple[str, ...] = ()
+    owner_id: str | None = None
+    starters: Starters = NOBODY_STARTED
+
+    def demands(self, *, is_loop: bool) -> frozenset[str]:
+        """Why ending the runs wants a second member, as words to be compared; empty if it does not.
+
+        A loop is what makes a table throttle, and stopping it at once is the cure, so that it is not held up by a lock
+        that only the throttling hides. A protected state wants a second member in any case.
+        """
+        asked = {f"protected {self.state}"} if self.protected else set[str]()
+        if self.tie is Tie.HOLDS or (self.tie is Tie.UNREAD and not is_loop):
+            asked |= {f"{_holds(self.state)}{lock_id}" for lock_id in self.lock_ids or ("",)}
+        return frozenset(asked)
+
+
+def _holds(state: str) -> str:
+    return f"holds {state} "
+
+
+def strongest(ties: Iterable[StateTie]) -> Tie:
+    """What the runs are to the locks of all these states together."""
+    return max((tie.tie for tie in ties), key=_WEIGHT.index, default=Tie.NO_LOCK)
+
+
+def not_covered(ties: Iterable[StateTie], covers: Collection[str], *, is_loop: bool) -> tuple[StateTie, ...]:
+    """The states for which the runs want a consent that was not given. `covers` is what was consented to.
+
+    A consent for a lock that could not be read is one for whichever lock stands there; and where one was given, a lock
+    that cannot be read now is taken for that one.
+    """
+    return tuple(tie for tie in ties if any(not _is_covered(asked, tie.state, covers)
+                                            for asked in tie.demands(is_loop=is_loop)))  # fmt: skip
+
+
+def _is_covered(asked: str, state: str, covers: Collection[str]) -> bool:
+    unread = _holds(state)
+    return asked in covers or (asked.startswith(unread) and unread in covers) or (
+        asked == unread and any(given.startswith(unread) for given in covers)
+    )  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """Something that kill-job can end: one run, or a loop with all its runs that are going on.
 
     `key` names it in a button, and nothing of another pipeline. `runs` are those going on now, newest first; a loop
-    between two starts may have none.
+    between two starts may have none. `ties` has every state that the pipeline is mapped to; `tie` the strongest.
     """
 
     key: str
     runs: tuple[Run, ...]
     tie: Tie
     loop: Loop | None = None
+    ties: tuple[StateTie, ...] = ()
+
+    @property
+    def demands(self) -> frozenset[str]:
+        """Why ending it wants a second member, over all states: the strictest counts."""
+        ties = self.ties or (StateTie("", self.tie),)
+        return frozenset().union(*(tie.demands(is_loop=self.loop is not None) for tie in ties))
 
     @property
     def needs_second(self) -> bool:
-        """Whether ending it wants a second member: it may be in the middle of an apply.
+        """Whether ending it wants a second member: it may be in the middle of an apply, or a state is protected."""
+        return bool(self.demands)
 
-        A loop is what makes a table throttle, and stopping it at once is the cure, so that it is not held up by a lock
-        that only the throttling hides.
-        """
-        return self.tie is Tie.HOLDS or (self.tie is Tie.UNREAD and self.loop is None)
+    @property
+    def demanding(self) -> tuple[StateTie, ...]:
+        """The states for which a second member is wanted."""
+        return tuple(tie for tie in self.ties if tie.demands(is_loop=self.loop is not None))
 
 
 @dataclass(frozen=True, slots=True)

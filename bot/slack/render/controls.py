@@ -42,6 +42,11 @@ TIE_WORDS = {
 }
 
 
+def guarded(target: Target) -> str:
+    """The protected states that it is mapped to."""
+    return ", ".join(tie.state for tie in target.ties if tie.protected)
+
+
 def unlock_controls(report: UnlockReport) -> list[Element | None]:
     refused = report.verdict is not None and report.verdict.ruling is Ruling.REFUSE
     undecided = report.stage in {UnlockStage.CHECKED, UnlockStage.EXPIRED}
@@ -112,7 +117,7 @@ def _is_left_off(report: KillReport) -> bool:
         return not done
     if report.stage is KillStage.FAILED:
         return done or (not report.progress and target_of(report) is None)  # the latter is a restart that failed
-    return report.stage in {KillStage.ENDED, KillStage.STILL_OFF} and done
+    return report.stage in {KillStage.ENDED, KillStage.STOPPED, KillStage.STILL_OFF} and done
 
 
 def _label(target: Target) -> Phrase:
@@ -133,6 +138,8 @@ def _for_run(report: KillReport, target: Target) -> list[Element | None]:
 
 def _risk(target: Target) -> str:
     risk = " It may hold the lock and be in the middle of an apply" if target.tie in {Tie.HOLDS, Tie.UNREAD} else ""
+    if target.needs_second and not risk:
+        return f" A state of it is protected ({flat(guarded(target), 60)}), so a second member must want it, too."
     second = ", so a second member must want it, too" if target.needs_second else ""
     return f"{risk}{second}." if risk else ""
 

@@ -20,7 +20,7 @@ from bot.slack.render.page import CHECK, asked_by, lines, notification, sentence
 _Facts: TypeAlias = Iterable[Fact]
 _FEW = 5
 _SIGNS = {Phase.ENDED: Icon.GOOD, Phase.UNKNOWN: Icon.UNKNOWN}
-_GONE_ON = {KillStage.ENDED, KillStage.FAILED, KillStage.CANCELLING, KillStage.ESCALATED}
+_GONE_ON = {KillStage.ENDED, KillStage.FAILED, KillStage.STOPPED, KillStage.CANCELLING, KillStage.ESCALATED}
 
 _SWITCHED = {
     SwitchResult.DENIED: "the bot has no right to do that",
@@ -87,6 +87,7 @@ def _found(report: KillReport) -> _Facts:
     kind = "A loop" if target.loop else "A run"
     yield Fact(f"{kind} for {_about(report)}:", (*_named(target), "."), Icon.WARNING if target.loop else Icon.NONE)
     yield _warning(target)
+    yield from _states(target)
     yield from _details(target)
     yield from _note(report)
     yield from _unseen(report)
@@ -112,6 +113,17 @@ def _warning(target: Target) -> Fact:
             return Fact("Lock:", ("it wants the lock and does not hold it.",))
         case Tie.NO_LOCK:
             return Fact("Lock:", ("no lock is held there now.",))
+
+
+def _states(target: Target) -> _Facts:
+    """Every state that it is mapped to, where there is more than the one that was asked for, or one is protected."""
+    if len(target.ties) > 1 or any(tie.protected for tie in target.ties):
+        rows = [(Quoted(tie.state), f"{' (protected)' if tie.protected else ''}: {tie.tie}") for tie in target.ties]
+        yield Fact("States:", (*joined(rows[:_FEW], "; "), *_and_more(len(rows) - _FEW, "state"), "."))
+
+
+def _and_more(count: int, what: str) -> Phrase:
+    return (f"; and {count} more {what}{'s' if count > 1 else ''}",) if count > 0 else ()
 
 
 def _details(target: Target) -> _Facts:
@@ -141,6 +153,7 @@ def _approval(report: KillReport) -> _Facts:
     yield Fact(f"A second member is wanted to end {_ending(report)}.", (), Icon.APPROVAL)
     if target is not None:
         yield _warning(target)
+        yield from _states(target)
         yield from _details(target)
     yield from _note(report)
     yield Fact("Changed:", ("nothing yet.",))
@@ -197,6 +210,17 @@ def _failed(report: KillReport) -> _Facts:
     yield Fact("Next:", ("open the run and end it there, or ask again with ", again, "."))
 
 
+def _stopped(report: KillReport) -> _Facts:
+    yield Fact(f"Stopped: {_ending(report)} is no longer being ended.", (), Icon.WARNING)
+    yield from _note(report)
+    yield from _switch(report)
+    over = sum(run.phase is Phase.ENDED for run in report.progress)
+    ended = f"{over} of {runs(len(report.progress))} ended." if report.progress else "not known."
+    changed = f"{ended} A run that was asked to end before may still do so."
+    yield Fact("Changed:", (changed,))
+    yield Fact("Next:", ("look again: ", command(f"kill-job {_about(report)}"), ". Then it takes a second member."))
+
+
 def _restarted(report: KillReport) -> _Facts:
     what: Phrase = (Quoted(report.source),) if report.source else ("the workflow",)
     if report.switched is not None and report.switched.result is not SwitchResult.DONE:
@@ -229,6 +253,7 @@ _WORDS: Mapping[KillStage, Callable[[KillReport], _Facts]] = {
     KillStage.ENDED: _ended,
     KillStage.REFUSED: _refused,
     KillStage.FAILED: _failed,
+    KillStage.STOPPED: _stopped,
     KillStage.RESTARTED: _restarted,
     KillStage.STILL_OFF: _still_off,
 }

@@ -21,6 +21,7 @@ from bot.core.policy import Approvers
 from bot.core.record.facts import UnlockApproved, UnlockDeclined, UnlockWithdrawn
 from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.errors import NotPermitted
+from bot.usecases.decide.announce import announce_click
 from bot.usecases.decide.clicks import OPEN, live, move, permit, start_release, write_down
 from bot.usecases.decide.requests import UNLOCKS, Phase, UnlockRecord, show
 from bot.usecases.decide.weigh import Consent, Decision, approval_of, weigh
@@ -57,6 +58,9 @@ async def approve(world: World, request_id: str, *, lock_id: str, user: str, cov
     await write_down(world, request, facts, user, f"approved the unlock of {request.state}")
     await start_release(world, request_id)
     await UNLOCKS.secure(world, request_id)
+    says: Phrase = (f" approved the unlock of {request.state}, for which ", Person(record.asker, ""), " asked.")
+    step = f"approved/{now.timestamp():.0f}"
+    await announce_click(world, request, f"The unlock of {request.state} is approved", user, step=step, says=says)
 
 
 async def decline(world: World, request_id: str, *, lock_id: str, user: str) -> None:
@@ -132,7 +136,7 @@ async def _permit_second(world: World, record: UnlockRecord, user: str) -> None:
         if policy.by is Approvers.OWNER
         else why_not_by_policy(approval, policy, owner_id=None, starters=NOBODY_STARTED)
     )
-    reason = why_not_second(approval, asker) or by_policy
+    reason = why_not_second(approval, asker, world.holders) or by_policy
     if reason is not None:
         raise NotPermitted(f"{plain(reason)}. Nothing was changed.")
 

@@ -110,6 +110,14 @@ class KillRecord:
     cancelled: tuple[str, ...] = ()
     forced: tuple[str, ...] = ()
     restarted: bool = False
+    covers: tuple[str, ...] | None = None
+
+    @property
+    def agreed(self) -> frozenset[str]:
+        """Whose locks the runs may hold, as two members agreed; a record of before has the one that was asked for."""
+        if self.covers is None and (self.approver or self.phase is Phase.APPROVAL):
+            return frozenset({f"holds {self.request.state} {self.request.lock_id}"})
+        return frozenset(self.covers or ())
 
     @property
     def pipeline(self) -> Pipeline:

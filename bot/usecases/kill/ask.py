@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
-from bot.core.gate.approval import why_not_second
+from bot.core.gate.approval import why_not_by_policy, why_not_second
 from bot.core.gate.eligibility import why_not_eligible
 from bot.core.gate.inspection import Inspection
 from bot.core.gate.stages import KillStage
 from bot.core.people import Approval
 from bot.core.phrase import Phrase, Quoted, duration, plain
+from bot.core.policy import Approvers
 from bot.core.record.evidence import LoopFacts, RunFacts, system_of
 from bot.core.record.facts import KillApproved, KillConfirmed, KillRequested, draft_of
-from bot.core.reports.kill import KillReport, KillRequest, Target
+from bot.core.reports.kill import KillReport, KillRequest, StateTie, Target, not_covered
 from bot.core.run import SwitchResult
 from bot.errors import NotPermitted
 from bot.usecases.decide import requests
 from bot.usecases.decide.requests import KILLS, KillRecord, save_kill, show
+from bot.usecases.decide.weigh import Consent, approval_of
 from bot.usecases.kill.targets import find
 from bot.usecases.world import World
 
@@ -98,6 +100,7 @@ async def confirm(world: World, request_id: str, key: str, *, user: str, stop_so
         await approve(world, request_id, key, user=user)
         return
     chosen = await _chosen(world, record.request, key)
+    _check_policies(world, chosen)
     wanted = Wanted(user, stop_source=stop_source and chosen.loop is not None)
     await (_ask_second if chosen.needs_second else _begin)(world, record.request, chosen, wanted)
 
@@ -114,16 +117,49 @@ async def approve(world: World, request_id: str, key: str, *, user: str) -> None
         raise NotPermitted(
             f"This was asked for more than {duration(limit)} ago. Nothing was changed; ask again with /tflock kill-job."
         )
-    asker, second = await asyncio.gather(
-        world.standing(record.by, request.channel), world.standing(user, request.channel)
-    )
-    same = why_not_second(Approval(request.lock_id, second, world.clock.now()), asker)
-    if same is not None:
-        raise NotPermitted(f"{plain(same)}. Nothing was changed.")
     chosen = await _chosen(world, request, key)
+    await _check_second(world, request, chosen, record.by, user)
+    added = not_covered(chosen.ties, record.agreed, is_loop=chosen.loop is not None)
+    if added:
+        raise NotPermitted(
+            f"What this would end may hold the lock of {_names(added)} by now, which nobody has confirmed. Nothing was "
+            "changed; ask again with /tflock kill-job."
+        )
     await _begin(
         world, request, chosen, Wanted(record.by, stop_source=record.stop and chosen.loop is not None, approver=user)
     )
+
+
+async def _check_second(world: World, request: KillRequest, chosen: Target, asked: str, user: str) -> None:
+    """Another person, whom the policy of every state that wants a second member lets approve."""
+    now = world.clock.now()
+    asker, second = await asyncio.gather(world.standing(asked, request.channel), world.standing(user, request.channel))
+    _refuse(why_not_second(Approval(request.lock_id, second, now), asker, world.holders))
+    for tie in chosen.demanding:
+        approval = await approval_of(world, tie.state, Consent(user, request.lock_id, now), request.channel)
+        policy = world.approvers(tie.state)
+        if approval is not None:
+            reason = why_not_by_policy(approval, policy, owner_id=tie.owner_id, starters=tie.starters)
+            _refuse(reason, f" (the policy of {tie.state})")
+
+
+def _refuse(reason: Phrase | None, whose: str = "") -> None:
+    if reason is not None:
+        raise NotPermitted(f"{plain(reason)}{whose}. Nothing was changed.")
+
+
+def _check_policies(world: World, chosen: Target) -> None:
+    """Before a second member is waited for whom nobody could be."""
+    closed = [tie for tie in chosen.demanding if world.approvers(tie.state).by is Approvers.NOBODY]
+    if closed:
+        raise NotPermitted(
+            f"Ending this takes a second member, and the policy of {_names(closed)} lets nobody approve (approval.by "
+            "in the configuration). Nothing was changed; end the run in its CI system."
+        )
+
+
+def _names(ties: Iterable[StateTie]) -> str:
+    return ", ".join(tie.state for tie in ties)
 
 
 async def _chosen(world: World, request: KillRequest, key: str) -> Target:
@@ -139,7 +175,7 @@ async def _begin(world: World, request: KillRequest, chosen: Target, wanted: Wan
         world, request.id, only_if=("phase", _OPEN), phase=requests.Phase.CONFIRMED,
         by=wanted.by, approver=wanted.approver, key=chosen.key,
         runs=tuple(run.ref.id for run in chosen.runs), ci=pipeline.ci, fields=pipeline.fields, confirmed_at=now,
-        stop=wanted.stop_source,
+        stop=wanted.stop_source, covers=tuple(sorted(chosen.demands)) if wanted.approver else (),
     )  # fmt: skip
     if moved is None:
         raise NotPermitted(_AT_WORK)
@@ -155,7 +191,7 @@ async def _ask_second(world: World, request: KillRequest, chosen: Target, wanted
     now = world.clock.now()
     moved = await KILLS.update(
         world, request.id, only_if=("phase", _OPEN), phase=requests.Phase.APPROVAL, by=wanted.by, key=chosen.key,
-        approval_at=now, stop=wanted.stop_source,
+        approval_at=now, stop=wanted.stop_source, covers=tuple(sorted(chosen.demands)),
     )  # fmt: skip
     if moved is None:
         raise NotPermitted(_AT_WORK)

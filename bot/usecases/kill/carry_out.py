@@ -15,15 +15,15 @@ from bot.core.evidence import Found, Observation
 from bot.core.gate.attribution import Candidate
 from bot.core.gate.ending import is_over
 from bot.core.gate.stages import KillStage
-from bot.core.phrase import Phrase, Quoted
+from bot.core.phrase import Phrase, Quoted, joined, plain
 from bot.core.record.evidence import RunFacts, system_of
 from bot.core.record.facts import KillConfirmed, draft_of
-from bot.core.reports.kill import KillReport
+from bot.core.reports.kill import KillReport, not_covered
 from bot.core.run import Cancelled, CancelResult, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
 from bot.errors import UpstreamError
 from bot.usecases.decide import requests
 from bot.usecases.decide.requests import KILLS, KillRecord, show
-from bot.usecases.kill.targets import unseen_words
+from bot.usecases.kill.targets import ties_of, unseen_words
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -40,10 +40,16 @@ async def kill(world: World, request_id: str, tick: int) -> None:
     if record is None or record.phase is requests.Phase.DONE:
         return
     pipeline = record.pipeline
+    if record.stop and record.switched is None:
+        before = await _read(world, record, record.runs)
+        if await _is_stopped(world, record, before, None):
+            return
     switched = await _stop_source(world, record)
     ids = await _all_ids(world, record, switched)
     seen = await _read(world, record, ids)
     going = [ref_id for ref_id, run in seen.items() if not _ended(run)]
+    if _due(world, record, going) and await _is_stopped(world, record, seen, switched):
+        return
     answers = await _push(world, record, going) if going else ()
 
     report = _progress(record, seen, switched, _refusal_words(pipeline, answers))
@@ -54,6 +60,25 @@ async def kill(world: World, request_id: str, tick: int) -> None:
         await world.jobs.start("kill", request_id, str(tick + 1), key=f"kill:{request_id}:{tick + 1}", at=at)
         return
     await _conclude(world, record, replace(report, stage=KillStage.FAILED if going else KillStage.ENDED))
+
+
+async def _is_stopped(
+    world: World, record: KillRecord, seen: dict[str, Observation[Run]], switched: Switched | None
+) -> bool:
+    """Looks again before a step: minutes lie between them, and a run may have become a holder meanwhile.
+
+    Whoever agreed to end what holds a lock agreed to that lock alone. Ends the kill, in words, if there is another.
+    """
+    runs = [run.value for run in seen.values() if isinstance(run, Found) and not _ended(run)]
+    ties = await ties_of(world, runs, record.pipeline)
+    since = not_covered(ties, record.agreed, is_loop=record.key.startswith("loop:"))
+    if not since:
+        return False
+    locks = joined(((Quoted(tie.state),) for tie in since), ", ")
+    note: Phrase = ("by now it may hold the lock of ", *locks, ", and nobody has agreed to end that")
+    report = replace(_progress(record, seen, switched, note), stage=KillStage.STOPPED)
+    await _conclude(world, record, report)
+    return True
 
 
 async def _show_progress(world: World, report: KillReport) -> None:
@@ -108,15 +133,26 @@ def _ended(seen: Observation[Run]) -> bool:
 
 async def _push(world: World, record: KillRecord, going: list[str]) -> tuple[Cancelled, ...]:
     """Asks each run to end: once, and once more by force after the system's own delay."""
-    source, now = world.sources[record.ci], world.clock.now()
-    force = now - (record.confirmed_at or now) >= source.escalate_after
-    asked = record.forced if force else record.cancelled
-    due = [RunRef(record.pipeline, ref_id) for ref_id in going if ref_id not in asked]
+    force, asked = _step(world, record)
+    due = [RunRef(record.pipeline, ref_id) for ref_id in _due(world, record, going)]
+    source = world.sources[record.ci]
     answers = tuple(await asyncio.gather(*(source.cancel(ref, force=force) for ref in due)))
     known = [ref.id for ref, said in zip(due, answers, strict=True) if said.result is not CancelResult.NOT_KNOWN]
     if known:
         await KILLS.update(world, record.request.id, {"forced" if force else "cancelled": (*asked, *known)})
     return answers
+
+
+def _step(world: World, record: KillRecord) -> tuple[bool, tuple[str, ...]]:
+    """Whether it is time for force, and which runs were asked to end in this way already."""
+    now = world.clock.now()
+    force = now - (record.confirmed_at or now) >= world.sources[record.ci].escalate_after
+    return force, record.forced if force else record.cancelled
+
+
+def _due(world: World, record: KillRecord, going: list[str]) -> list[str]:
+    _, asked = _step(world, record)
+    return [ref_id for ref_id in going if ref_id not in asked]
 
 
 def _refusal_words(pipeline: Pipeline, answers: tuple[Cancelled, ...]) -> Phrase:
@@ -158,6 +194,8 @@ async def _conclude(world: World, record: KillRecord, report: KillReport) -> Non
     request, pipeline = record.request, record.pipeline
     runs = f"{count} run{'s' if count != 1 else ''} of {pipeline.title}"
     text = f"ended {runs}" if ended else f"could not see that {runs} ended"
+    if report.stage is KillStage.STOPPED:
+        text = f"stopped ending {runs}: {plain(report.note)}"
     if report.switched is not None:
         text += f"; what starts them: {_SWITCHED[report.switched.result]}"
     facts = KillConfirmed(

@@ -6,20 +6,25 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from bot.core.evidence import Found, NotFound, Unseen
+from bot.core.gate.attribution import Attribution, Candidate
 from bot.core.gate.contention import Loop
 from bot.core.gate.inspection import Inspection
 from bot.core.phrase import Phrase, Quoted
 from bot.core.record.evidence import trouble_words
-from bot.core.reports.kill import Target, Tie
+from bot.core.reports.kill import StateTie, Target, Tie, strongest
 from bot.core.run import Phase, Pipeline, Run, RunRef
 from bot.errors import NotPermitted
 from bot.usecases.decide.inspect import inspect, unanswered
+from bot.usecases.decide.owner import started_by
 from bot.usecases.world import State, World
 
 _RUN_ID = re.compile(r"\d{1,20}|[0-9a-f]{32}")
 """A run's number, or an ECS task's id."""
+_AT_A_TIME = 8
+"""So many states are looked at together."""
 _SCOPES = frozenset({"repo", "project", "job", "cluster"})
 """The part of a pipeline within which run ids are counted."""
 
@@ -28,7 +33,8 @@ async def find(world: World, target: str) -> tuple[Inspection | None, tuple[Targ
     """What a state's name, a run's URL or a run's id means. Raises UnknownState if it is none of these."""
     if target in world.states:
         inspection = await inspect(world, world.state(target))
-        return inspection, _targets(inspection), unseen_words(unanswered(inspection))
+        targets = await _with_all_states(world, _targets(inspection), inspection)
+        return inspection, targets, unseen_words(unanswered(inspection))
     refs = _refs(world, target)
     if not refs:
         world.state(target)
@@ -42,7 +48,50 @@ async def find(world: World, target: str) -> tuple[Inspection | None, tuple[Targ
     state = _state_of(world, runs[0].ref.pipeline)
     inspection = await inspect(world, state)
     targets = tuple(_target(run, inspection) for run in runs[:1] if run.phase is not Phase.ENDED)
-    return inspection, targets, ()
+    return inspection, await _with_all_states(world, targets, inspection), ()
+
+
+async def _with_all_states(world: World, targets: tuple[Target, ...], inspection: Inspection) -> tuple[Target, ...]:
+    """The targets with what they are to every state that their pipeline is mapped to, whichever was asked for."""
+    found = await asyncio.gather(
+        *(ties_of(world, target.runs, _pipeline_of(target), [inspection]) for target in targets)
+    )
+    return tuple(replace(target, tie=strongest(ties), ties=ties) for target, ties in zip(targets, found, strict=True))
+
+
+def _pipeline_of(target: Target) -> Pipeline:
+    return target.loop.pipeline if target.loop is not None else target.runs[0].ref.pipeline
+
+
+async def ties_of(
+    world: World, runs: Sequence[Run], pipeline: Pipeline, known: Sequence[Inspection] = ()
+) -> tuple[StateTie, ...]:
+    """What the runs are to every state that the pipeline is mapped to, now. Of the `known` no new look is taken.
+
+    Raises JournalAway.
+    """
+    at_hand = {inspection.state.name: inspection for inspection in known}
+    mapped = [state for state in world.states.values() if any(pipeline.overlaps(each) for each in state.pipelines)]
+    few = asyncio.Semaphore(_AT_A_TIME)
+
+    async def look(state: State) -> Inspection:
+        async with few:
+            return at_hand.get(state.name.name) or await inspect(world, state)
+
+    return tuple(_state_tie(world, runs, pipeline, seen) for seen in await asyncio.gather(*map(look, mapped)))
+
+
+def _state_tie(world: World, runs: Sequence[Run], pipeline: Pipeline, inspection: Inspection) -> StateTie:
+    owner, at = inspection.owner, world.clock.now()
+    going = Attribution(None, tuple(Candidate(run, Found(run, at), ()) for run in runs), ("they are to be ended",))
+    return StateTie(
+        state=inspection.state.name,
+        tie=_tie(runs, inspection, pipeline),
+        protected=inspection.state.protected,
+        lock_ids=tuple(sorted({info.id for info in inspection.seen.locks})),
+        owner_id=owner.slack_id if owner is not None and owner.is_certain else None,
+        starters=started_by(world, going),
+    )
 
 
 def _refs(world: World, target: str) -> tuple[RunRef, ...]:
@@ -65,7 +114,7 @@ def _refs(world: World, target: str) -> tuple[RunRef, ...]:
 
 def _state_of(world: World, pipeline: Pipeline) -> State:
     for state in world.states.values():
-        if pipeline in state.pipelines:
+        if any(map(pipeline.overlaps, state.pipelines)):
             return state
     raise NotPermitted("That run belongs to no pipeline that the configuration maps to a state. Nothing was changed.")
 
@@ -100,20 +149,26 @@ def _name(pipeline: Pipeline) -> str:
     return hashlib.sha256(f"{pipeline.ci}\n{fields}".encode()).hexdigest()[:8]
 
 
-def _tie(runs: Sequence[Run], inspection: Inspection) -> Tie:
+def _tie(runs: Sequence[Run], inspection: Inspection, pipeline: Pipeline | None = None) -> Tie:
     """How runs stand to the lock. Of a lock that cannot be read, any of them may be the holder.
 
-    So may a run whose pipeline gave no answer when it was asked for its runs.
+    So may a run whose pipeline gave no answer when it was asked for its runs, and a loop's, of which none is known.
     """
     tied = inspection.attribution
     if tied is None and inspection.seen.is_throttled:
         return Tie.UNREAD
     if tied is None:
         return Tie.NO_LOCK if inspection.seen.is_free else Tie.HOLDS
-    refs = {candidate.run.ref for candidate in tied.candidates}
-    mute = {look.pipeline for look in inspection.looks if not isinstance(look.listing, Found)}
-    holds = any(run.ref in refs or run.ref.pipeline in mute for run in runs)
+    refs = [candidate.run.ref for candidate in tied.candidates]
+    mute = [look.pipeline for look in inspection.looks if not isinstance(look.listing, Found)]
+    holds = any(_is_one_of(run.ref, refs) or any(map(run.ref.pipeline.overlaps, mute)) for run in runs)
+    holds = holds or (pipeline is not None and any(map(pipeline.overlaps, mute)))
     return Tie.HOLDS if holds else Tie.CONTENDS
+
+
+def _is_one_of(ref: RunRef, refs: Iterable[RunRef]) -> bool:
+    """The same run may be named by entries of several states."""
+    return any(ref.id == other.id and ref.pipeline.overlaps(other.pipeline) for other in refs)
 
 
 def unseen_words(mute: tuple[NotFound | Unseen, ...]) -> Phrase:

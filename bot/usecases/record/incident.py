@@ -20,6 +20,7 @@ from bot.core.record.incident import Incident
 from bot.core.record.timeline import Entry
 from bot.core.reports.report import Notice
 from bot.errors import ChainBroken, NotPermitted, UpstreamError
+from bot.usecases.decide.announce import DEALS_WITH, SEEN_TTL
 from bot.usecases.decide.requests import is_at_work
 from bot.usecases.export.export import reissue_if_late
 from bot.usecases.record.correct import wrong_text
@@ -34,8 +35,6 @@ LONGEST_TITLE = 200
 
 _MADE_GOOD_FOR = timedelta(days=1)
 _MOST = 1000
-_SEEN_TTL = timedelta(days=30)
-_DEALS_WITH = "incident-states"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class Closing:
     export: str = "started"
 
 
-LOCKS_SEEN = Shelf("lock-seen", LocksSeen, _SEEN_TTL)
+LOCKS_SEEN = Shelf("lock-seen", LocksSeen, SEEN_TTL)
 CLOSINGS = Shelf("closing", Closing, 2 * _MADE_GOOD_FOR)
 
 
@@ -70,7 +69,7 @@ async def enter(world: World, *, channel: str, user: str, title: str, command: s
 
 async def observe(world: World, incident: str, state: str, seen: LockSeen) -> None:
     """Writes down what lock stands there: the first time as observed, later only when it has changed."""
-    await world.records.enlist(_DEALS_WITH, incident, state, at=world.clock.now(), ttl=_SEEN_TTL)
+    await world.records.enlist(DEALS_WITH, incident, state, at=world.clock.now(), ttl=SEEN_TTL)
     now_there = ",".join(sorted(info.id for info in seen.locks)) or ("free" if seen.is_free else "")
     if not now_there:
         return
@@ -87,8 +86,8 @@ async def dealt_with(world: World) -> dict[str, Incident]:
     """The open incident that deals with a state, by the state's name; of several the one that was opened last."""
     now, found = world.clock.now(), dict[str, Incident]()
     for incident in await world.journal.incidents(open_only=True, limit=_MOST):
-        since = now - _SEEN_TTL
-        names = await world.records.enlisted(_DEALS_WITH, incident.id, since=since, until=now, limit=_MOST)
+        since = now - SEEN_TTL
+        names = await world.records.enlisted(DEALS_WITH, incident.id, since=since, until=now, limit=_MOST)
         found = {**dict.fromkeys(names, incident), **found}
     return found
 

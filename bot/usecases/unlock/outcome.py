@@ -11,12 +11,13 @@ import structlog
 
 from bot.core.gate.stages import UnlockStage
 from bot.core.lock import LockInfo
-from bot.core.phrase import Phrase, Quoted, plain
+from bot.core.phrase import Person, Phrase, Quoted, plain
 from bot.core.record.evidence import PlaceFacts
 from bot.core.record.facts import UnlockFailed, UnlockReleased, draft_of
 from bot.core.reports.letter import OwnerNews
 from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Run
+from bot.usecases.decide.announce import announce
 from bot.usecases.decide.approval import start_waiting
 from bot.usecases.decide.requests import UNLOCKS, Phase, UnlockRecord, show
 from bot.usecases.owner.letters import Held, write_about
@@ -26,6 +27,9 @@ from bot.usecases.world import World
 log = structlog.get_logger()
 
 _UNDER_WAY = frozenset({Phase.CONFIRMED, Phase.ARMED, Phase.RELEASING})
+
+_DELETED = frozenset({UnlockStage.RELEASED, UnlockStage.HALF_RELEASED, UnlockStage.NOT_KNOWN})
+"""Outcomes after which something was deleted, or may have been."""
 
 _MAY_ASK_AGAIN = frozenset(
     {UnlockStage.STILL_THROTTLED, UnlockStage.NOT_KNOWN, UnlockStage.HALF_RELEASED, UnlockStage.REFUSED}
@@ -81,6 +85,7 @@ async def tell_settled(world: World, task: Task) -> None:
 async def _conclude(world: World, task: Task, record: UnlockRecord, report: UnlockReport) -> None:
     first = await _write_down(world, task, record, report.stage)
     await show(world.messenger, report)
+    await _announce(world, task, report)
     lock = _lock_in(record)
     if report.stage is UnlockStage.RELEASED and lock is not None:
         held = Held(task.state.name, lock, record.owner or None, _run_of(report))
@@ -92,6 +97,19 @@ async def _conclude(world: World, task: Task, record: UnlockRecord, report: Unlo
     if first:
         _measure(world, task, report.stage)
     log.info("unlock.settled", state=task.request.state, lock_id=task.request.lock_id, outcome=str(report.stage))
+
+
+async def _announce(world: World, task: Task, report: UnlockReport) -> None:
+    """A release, also one of a place alone: nobody else would hear of it."""
+    if report.stage not in _DELETED:
+        return
+    state = task.request.state
+    says: Phrase = (f" released the lock of {state}: {report.stage}.", *_approved_by(report))
+    await announce(world, task.request, f"{state} was unlocked", task.by, step=f"outcome/{task.round}", says=says)
+
+
+def _approved_by(report: UnlockReport) -> Phrase:
+    return (" ", Person(report.approver, ""), " approved it.") if report.approver else ()
 
 
 def _run_of(report: UnlockReport) -> Run | None:

@@ -15,6 +15,7 @@ from bot.core.record.facts import GateDecided, UnlockFailed, UnlockRequested, dr
 from bot.core.reports.letter import OwnerNews
 from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.errors import NotPermitted
+from bot.usecases.decide.announce import announce_click
 from bot.usecases.decide.approval import start_waiting, waiting_for
 from bot.usecases.decide.clicks import OPEN, live, move, permit, start_release, write_down
 from bot.usecases.decide.requests import UNLOCKS, Phase, UnlockRecord, save_unlock, show
@@ -147,6 +148,10 @@ async def arm(world: World, request_id: str, *, user: str, lock_id: str | None =
     await world.jobs.start("armed", request_id, first, key=f"armed:{request_id}:{first}")
     report = UnlockReport(request, UnlockStage.ARMED, None, None, until=until, by=user)
     await show(world.messenger, report)
+    says: Phrase = (f" armed the unlock of {request.state}: it is done as soon as it is safe, until ", until, ".")
+    await announce_click(
+        world, request, f"The unlock of {request.state} is armed", user, step=f"armed/{first}", says=says
+    )
     return report
 
 

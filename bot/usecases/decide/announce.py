@@ -1,0 +1,59 @@
+"""Announces what is done about a state's lock where the state's people see it, wherever it was asked for.
+
+That is the alerts channel, and the channel of every open incident that deals with the state.
+The channel in which it was asked for has the request's own message.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import structlog
+
+from bot.core.phrase import Person, Phrase, Quoted
+from bot.core.record.incident import Incident
+from bot.core.reports.report import Notice
+from bot.core.reports.unlock import UnlockRequest
+from bot.errors import JournalAway, UpstreamError
+from bot.usecases.outbox import Outgoing, say_once
+from bot.usecases.world import World
+
+log = structlog.get_logger()
+
+DEALS_WITH, SEEN_TTL = "incident-states", timedelta(days=30)
+"""The list of states that an incident deals with, and how long it is kept."""
+
+_MOST = 1000
+
+
+async def dealing_with(world: World, state: str) -> tuple[Incident, ...]:
+    """Every open incident that deals with a state. Raises JournalAway."""
+    now, found = world.clock.now(), list[Incident]()
+    for incident in await world.journal.incidents(open_only=True, limit=_MOST):
+        names = await world.records.enlisted(DEALS_WITH, incident.id, since=now - SEEN_TTL, until=now, limit=_MOST)
+        found.extend([incident] if state in names else [])
+    return tuple(found)
+
+
+async def announce(world: World, request: UnlockRequest, headline: str, by: str, *, step: str, says: Phrase) -> None:
+    """Says it once in each such channel; `step` names what is announced, once for a request.
+
+    Raises UpstreamError where Slack may take it later, or JournalAway: then try again.
+    """
+    incidents = await dealing_with(world, request.state)
+    channels = dict.fromkeys([world.alerts_channel, *(incident.channel for incident in incidents)])
+    where: Phrase = ("Asked for in ", Quoted(request.channel), f", request {request.id}.")
+    notice = Notice(headline, ((Person(by, ""), *says), where))
+    for channel in channels:
+        if channel and channel != request.channel:
+            await say_once(world, Outgoing(channel, notice, f"announced/{request.id}/{step}/{channel}"))
+
+
+async def announce_click(
+    world: World, request: UnlockRequest, headline: str, by: str, *, step: str, says: Phrase
+) -> None:
+    """As `announce`, for a click that has been carried out: what Slack does not take now is only logged."""
+    try:
+        await announce(world, request, headline, by, step=step, says=says)
+    except (UpstreamError, JournalAway) as error:
+        log.warning("announcement.not_made", request=request.id, step=step, error=str(error))

@@ -1,0 +1,133 @@
+"""Where a lock may be released, and where the state's people hear of it, wherever that was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bot.core.gate.case import Ruling
+from bot.core.lock import LockInfo, parse_lock_info
+from bot.core.people import Channel
+from bot.core.phrase import plain
+from bot.core.reports.report import Notice
+from bot.core.run import Conclusion
+from bot.errors import NotPermitted
+from bot.usecases.kill import ask as kill_job
+from bot.usecases.record.incident import enter, observe
+from bot.usecases.unlock import unlock
+from tests.worlds.memory.memory import lock_text
+from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE
+
+QUINN = "U0QUINN"
+EVIL, ALERTS = "C0EVIL", "C0ALERTS"
+
+
+@pytest.fixture
+def paper(make_paper):
+    """A dead lock, an incident about it in the state's channel, and a private channel that fits the pattern."""
+    paper = make_paper()
+    paper.ci.start("1001", DEPLOY, host="runner-1", actor="elliott-ci")
+    info = LockInfo("lock-1", "OperationTypeApply", "", "runner@fv-az1", "1.9.8", paper.clock.now(), "p")
+    for kind in paper.kinds:
+        paper.store.write(kind, lock_text(info))
+    paper.store.last_written = paper.clock.now()
+    paper.pass_time(120)
+    paper.ci.end("1001", Conclusion.TIMED_OUT)
+    paper.pass_time(3600)
+    place(paper, is_private=True)
+    return paper
+
+
+def place(paper, *, is_private):
+    paper.directory.add(QUINN, "quinn", EVIL)
+    paper.directory.channels[EVIL] = Channel(
+        EVIL, "inc-evil", is_direct=False, is_archived=False, is_private=is_private
+    )
+
+
+def locks(paper):
+    return {parse_lock_info(text).id for text, _ in paper.store.texts.values()}
+
+
+def ask(paper, channel, **wish):
+    entered = enter(paper.ports, channel=channel, user=QUINN, title=STATE, command="unlock")
+    incident = paper.run(entered).id
+    return paper.run(unlock.ask(paper.ports, unlock.Wish(STATE, QUINN, channel, incident, **wish)))
+
+
+def released(paper, channel):
+    report = ask(paper, channel)
+    if report.verdict.ruling is Ruling.REFUSE:
+        return False, plain(report.verdict.refusals[0].reason)
+    paper.run(unlock.confirm(paper.ports, report.request.id, lock_id="lock-1", user=QUINN))
+    paper.pass_time(30)
+    return not locks(paper), ""
+
+
+def told(paper, channel):
+    notices = [what for to, what in paper.messenger.posts if to == channel and isinstance(what, Notice)]
+    return [notice.headline for notice in notices]
+
+
+def test_a_private_channel_that_fits_a_pattern_is_no_incident_channel(paper):
+    done, why = released(paper, EVIL)
+
+    assert not done
+    assert "private channel" in why
+    assert "by its id" in why
+    assert locks(paper) == {"lock-1"}
+
+
+def test_kill_job_is_refused_there_too(paper):
+    with pytest.raises(NotPermitted, match="private channel"):
+        paper.run(kill_job.ask(paper.ports, kill_job.Wish(STATE, QUINN, EVIL, paper.incident.id)))
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    [
+        {"incident_channels": ("inc-*", EVIL)},
+        {"private_incident_channels": True, "alerts_channel": ALERTS},
+    ],
+    ids=["named by its id", "allowed as a whole"],
+)
+def test_a_private_channel_that_the_configuration_means_is_one(paper, allowed):
+    paper.ports = replace(paper.ports, **allowed)
+
+    assert released(paper, EVIL)[0]
+
+
+def test_a_public_channel_that_fits_a_pattern_is_one(paper):
+    place(paper, is_private=False)
+
+    assert released(paper, EVIL)[0]
+
+
+def test_a_release_is_announced_in_the_alerts_channel_and_in_the_states_own_incident(paper):
+    lock = paper.run(paper.ports.states[STATE].backend.read_lock())
+    paper.run(observe(paper.ports, paper.incident.id, STATE, lock))
+    paper.ports = replace(paper.ports, incident_channels=("inc-*", EVIL), alerts_channel=ALERTS)
+
+    assert released(paper, EVIL)[0]
+
+    assert told(paper, ALERTS) == ["staging was unlocked"]
+    assert told(paper, CHANNEL) == ["staging was unlocked"]
+    assert told(paper, EVIL) == []
+
+
+def test_a_release_in_the_alerts_channel_itself_is_not_said_twice(paper):
+    paper.ports = replace(paper.ports, alerts_channel=CHANNEL)
+
+    assert released(paper, CHANNEL)[0]
+
+    assert told(paper, CHANNEL) == []
+
+
+def test_an_arming_is_announced_as_well(paper):
+    paper.ports = replace(paper.ports, alerts_channel=ALERTS)
+    report = ask(paper, CHANNEL)
+
+    paper.run(unlock.arm(paper.ports, report.request.id, user=QUINN))
+
+    assert "The unlock of staging is armed" in told(paper, ALERTS)

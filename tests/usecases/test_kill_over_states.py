@@ -1,0 +1,310 @@
+"""`kill-job` on a pipeline of several states: whichever was asked for, the strictest of them counts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bot.core.gate.inspection import StateName
+from bot.core.gate.stages import KillStage
+from bot.core.lock import LockInfo, PlaceKind
+from bot.core.policy import ApprovalPolicy, Approvers
+from bot.core.reports.kill import KillReport, StateTie, Tie, not_covered
+from bot.core.run import Cancelled, CancelResult, Phase, Pipeline
+from bot.errors import NotPermitted
+from bot.slack.render import kill_message
+from bot.usecases.kill import ask as kill_job
+from bot.usecases.world import State
+from tests.worlds.memory.ci import MemoryCI
+from tests.worlds.memory.memory import MemoryLockBackend, MemoryStore, lock_text
+from tests.worlds.memory.world import CHANNEL, DEPLOY
+
+QUINN, PARKER = "U0QUINN", "U0PARKER"
+REORDERED = Pipeline("github", (("workflow", "deploy.yml"), ("repo", "Acme/Infra")))
+WITH_BRANCH = Pipeline("github", (*DEPLOY.fields, ("branch", "main")))
+OTHER = Pipeline("github", (("repo", "acme/infra"), ("workflow", "other.yml")))
+
+
+class StubbornCI(MemoryCI):
+    """Takes a cancellation and goes on; `asked` says by which means."""
+
+    asked: list[str]
+
+    async def cancel(self, ref, *, force):  # noqa: ARG002 - the port's signature
+        self.asked.append("force" if force else "cancel")
+        return Cancelled(CancelResult.ACCEPTED)
+
+
+@pytest.fixture
+def city(make_paper):
+    """`staging`, and `production` with a store of its own, both mapped to one pipeline. Its run goes on."""
+
+    def make(*, protected=False, mapped=DEPLOY, approvers=None):
+        paper = make_paper()
+        paper.production = MemoryStore((PlaceKind.FILE,))
+        backend = MemoryLockBackend(paper.production, paper.clock, paper.switchboard)
+        name = StateName("production", "", protected)
+        state = State(name, backend, "memory", (mapped,), approvers=approvers)
+        paper.ci = StubbornCI(paper.clock, (DEPLOY,), switchboard=paper.switchboard)
+        paper.ci.asked = []
+        paper.ports.sources["github"] = paper.ci
+        paper.ports = replace(paper.ports, states={**paper.ports.states, "production": state})
+        paper.ci.start("1001", DEPLOY, host="runner-1", actor="elliott-ci")
+        paper.pass_time(60)
+        return paper
+
+    return make
+
+
+def lock(paper, store, lock_id="lock-1", who="runner@fv-az1"):
+    info = LockInfo(lock_id, "OperationTypeApply", "", who, "1.9.8", paper.clock.now(), "p")
+    for kind in store.kinds:
+        store.write(kind, lock_text(info))
+
+
+def ask(paper, target="staging"):
+    return paper.run(kill_job.ask(paper.ports, kill_job.Wish(target, QUINN, CHANNEL, paper.incident.id)))
+
+
+def click(paper, report, user=QUINN):
+    work = kill_job.confirm(paper.ports, report.request.id, report.chosen.key, user=user, stop_source=False)
+    paper.run(work)
+    paper.pass_time(5)
+
+
+def approve(paper, report, user=PARKER):
+    paper.run(kill_job.approve(paper.ports, report.request.id, report.chosen.key, user=user))
+    paper.pass_time(5)
+
+
+def stage(paper):
+    return paper.messenger.all(KillReport)[-1].stage
+
+
+def goes_on(paper):
+    return paper.ci.known["1001"].phase is Phase.RUNNING and not paper.ci.asked
+
+
+@pytest.mark.parametrize("mapped", [DEPLOY, REORDERED, WITH_BRANCH], ids=["same", "reordered", "with a branch"])
+@pytest.mark.parametrize("target", ["staging", "1001"])
+def test_one_click_asked_through_one_state_does_not_end_the_run_that_may_hold_anothers_lock(city, mapped, target):
+    paper = city(mapped=mapped)
+    lock(paper, paper.production)
+
+    report = ask(paper, target)
+    click(paper, report)
+
+    assert stage(paper) is KillStage.APPROVAL
+    assert goes_on(paper)
+    assert paper.production.texts
+    assert {tie.state: tie.tie for tie in report.chosen.ties}["production"] is Tie.HOLDS
+    assert "production" in str(kill_message(report).blocks)
+
+    approve(paper, report)
+    assert paper.ci.asked == ["cancel"]
+
+
+def test_where_no_state_of_it_is_locked_or_protected_one_click_ends_it(city):
+    paper = city()
+
+    click(paper, ask(paper))
+
+    assert paper.ci.asked == ["cancel"]
+
+
+def test_the_lock_of_a_state_of_another_pipeline_does_not_count(city):
+    paper = city(mapped=OTHER)
+    lock(paper, paper.production)
+
+    click(paper, ask(paper))
+
+    assert paper.ci.asked == ["cancel"]
+    assert paper.production.texts
+
+
+def test_a_protected_state_wants_a_second_member_even_if_it_is_free(city):
+    paper = city(protected=True)
+    report = ask(paper)
+
+    click(paper, report)
+
+    assert stage(paper) is KillStage.APPROVAL
+    assert goes_on(paper)
+    assert "protected" in str(kill_message(report).blocks)
+
+
+def test_a_lock_that_cannot_be_read_may_be_the_runs(city):
+    paper = city()
+    paper.production.write(PlaceKind.FILE, "no lock info")
+
+    click(paper, ask(paper))
+
+    assert stage(paper) is KillStage.APPROVAL
+    assert goes_on(paper)
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        (ApprovalPolicy(by=Approvers.NOBODY), "lets nobody approve"),
+        (ApprovalPolicy(by=Approvers.GROUP, groups=("S0LEADS",)), "not in a group that may approve"),
+        (ApprovalPolicy(by=Approvers.OWNER), "owner of the lock"),
+    ],
+)
+def test_the_approval_policy_of_every_state_counts(city, policy, words):
+    paper = city(approvers=policy)
+    lock(paper, paper.production)
+    report = ask(paper)
+
+    async def both():
+        clicked = (paper.ports, report.request.id, report.chosen.key)
+        await kill_job.confirm(*clicked, user=QUINN, stop_source=False)
+        await kill_job.approve(*clicked, user=PARKER)
+
+    with pytest.raises(NotPermitted, match=words):
+        paper.run(both())
+
+    paper.pass_time(5)
+    assert goes_on(paper)
+    assert paper.production.texts
+
+
+def test_a_second_member_whom_the_policy_of_every_state_allows_ends_it(city):
+    paper = city(approvers=ApprovalPolicy(by=Approvers.GROUP, groups=("S0LEADS",)))
+    paper.directory.groups["S0LEADS"] = [PARKER]
+    lock(paper, paper.production)
+    report = ask(paper)
+    click(paper, report)
+
+    approve(paper, report)
+
+    assert paper.ci.asked == ["cancel"]
+
+
+def test_whoever_started_the_run_may_not_approve_its_end_where_the_policy_says_so(city):
+    paper = city(approvers=ApprovalPolicy(not_by_run_actor=True))
+    lock(paper, paper.production)
+    report = ask(paper)
+    click(paper, report)
+
+    with pytest.raises(NotPermitted, match="started the run"):
+        approve(paper, report, user="U0ELLIOTT")
+
+    assert goes_on(paper)
+    approve(paper, report)
+    assert paper.ci.asked == ["cancel"]
+
+
+def test_an_approval_is_refused_if_the_run_may_hold_one_more_lock_by_then(city):
+    paper = city(protected=True)
+    report = ask(paper)
+    click(paper, report)
+    lock(paper, paper.production)
+
+    with pytest.raises(NotPermitted, match="lock of production by now"):
+        approve(paper, report)
+
+    assert goes_on(paper)
+    assert paper.production.texts
+
+
+# ── every step looks again
+
+
+def test_force_minutes_later_stops_in_words_if_the_run_has_become_a_possible_holder(city):
+    paper = city()
+    click(paper, ask(paper))
+    lock(paper, paper.production)
+
+    paper.pass_time(400)
+
+    assert paper.ci.asked == ["cancel"]
+    assert stage(paper) is KillStage.STOPPED
+    shown = str(kill_message(paper.messenger.all(KillReport)[-1]).blocks)
+    assert "may hold the lock of `production`" in shown
+    assert "second member" in shown
+    assert paper.production.texts
+
+
+def test_force_minutes_later_goes_on_if_nothing_has_changed(city):
+    paper = city()
+    click(paper, ask(paper))
+
+    paper.pass_time(400)
+
+    assert paper.ci.asked == ["cancel", "force"]
+
+
+def test_force_goes_on_against_the_holder_whose_end_two_have_agreed_to(city):
+    paper = city()
+    lock(paper, paper.production)
+    report = ask(paper)
+    click(paper, report)
+    approve(paper, report)
+
+    paper.pass_time(400)
+
+    assert paper.ci.asked == ["cancel", "force"]
+
+
+def test_force_stops_if_the_holder_has_another_lock_than_the_one_that_was_agreed_to(city):
+    paper = city()
+    lock(paper, paper.production)
+    report = ask(paper)
+    click(paper, report)
+    approve(paper, report)
+    lock(paper, paper.production, "lock-2")
+
+    paper.pass_time(400)
+
+    assert paper.ci.asked == ["cancel"]
+    assert stage(paper) is KillStage.STOPPED
+
+
+def test_a_kill_that_waited_in_the_queue_looks_before_its_first_step(city):
+    paper = city()
+    report = ask(paper)
+    work = kill_job.confirm(paper.ports, report.request.id, report.chosen.key, user=QUINN, stop_source=False)
+    paper.run(work)
+    lock(paper, paper.production)
+
+    paper.pass_time(5)
+
+    assert paper.ci.asked == []
+    assert stage(paper) is KillStage.STOPPED
+
+
+@pytest.mark.parametrize(
+    ("tie", "covers", "is_covered"),
+    [
+        (StateTie("s", Tie.HOLDS, lock_ids=("1",)), {"holds s 1"}, True),
+        (StateTie("s", Tie.HOLDS, lock_ids=("1",)), {"holds s "}, True),
+        (StateTie("s", Tie.HOLDS, lock_ids=("1",)), {"holds s 2"}, False),
+        (StateTie("s", Tie.HOLDS, lock_ids=("1",)), {"holds st 1"}, False),
+        (StateTie("s", Tie.HOLDS, lock_ids=("1", "2")), {"holds s 1"}, False),
+        (StateTie("s", Tie.HOLDS), {"holds s 1"}, True),
+        (StateTie("s", Tie.HOLDS), set(), False),
+        (StateTie("s", Tie.UNREAD), set(), False),
+        (StateTie("s", Tie.CONTENDS), set(), True),
+        (StateTie("s", Tie.NO_LOCK, protected=True), set(), False),
+        (StateTie("s", Tie.NO_LOCK, protected=True), {"protected s"}, True),
+        (StateTie("s", Tie.HOLDS, protected=True, lock_ids=("1",)), {"protected s"}, False),
+    ],
+)
+def test_a_consent_is_for_the_locks_that_it_was_given_for(tie, covers, is_covered):
+    assert (not_covered([tie], covers, is_loop=False) == ()) is is_covered
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "do"),
+    [
+        (DEPLOY, REORDERED, True),
+        (DEPLOY, WITH_BRANCH, True),
+        (DEPLOY, OTHER, False),
+        (WITH_BRANCH, Pipeline("github", (*DEPLOY.fields, ("branch", "dev"))), False),
+        (DEPLOY, Pipeline("gitlab", DEPLOY.fields), False),
+    ],
+)
+def test_entries_of_one_pipeline_are_told_by_their_keys(one, other, do):
+    assert one.overlaps(other) is other.overlaps(one) is do
