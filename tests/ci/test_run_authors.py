@@ -14,9 +14,9 @@ from bot.ci.gitlab.source import GitLab
 from bot.ci.jenkins.source import Credentials, Jenkins
 from bot.core.evidence import Found
 from bot.core.run import Pipeline
-from tests.worlds.ci.azure import AzureStandIn
-from tests.worlds.ci.gitlab import GitLabStandIn
-from tests.worlds.ci.jenkins import JenkinsStandIn
+from tests.worlds.ci.azure.server import AzureStandIn
+from tests.worlds.ci.gitlab.server import GitLabStandIn
+from tests.worlds.ci.jenkins.server import JenkinsStandIn
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 SINCE = NOW - timedelta(hours=1)

@@ -11,7 +11,7 @@ from bot.ci.azure.source import AzureDevOps
 from bot.ci.frame import Source
 from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Pipeline
-from tests.worlds.ci.azure import AzureStandIn
+from tests.worlds.ci.azure.server import AzureStandIn
 
 LACKS = {"tails"}
 PROJECT = "infra"

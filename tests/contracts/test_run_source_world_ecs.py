@@ -16,7 +16,7 @@ from bot.ci.ecs.source import Ecs
 from bot.ci.frame import Source
 from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Pipeline
-from tests.worlds.ci.ecs import EcsStandIn
+from tests.worlds.ci.ecs.server import EcsStandIn
 
 LACKS = {"reruns", "time-outs", "switch"}
 CLUSTER = "terraform"

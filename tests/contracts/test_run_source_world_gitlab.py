@@ -11,7 +11,7 @@ from bot.ci.frame import Source
 from bot.ci.gitlab.source import GitLab
 from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Pipeline
-from tests.worlds.ci.gitlab import GitLabStandIn
+from tests.worlds.ci.gitlab.server import GitLabStandIn
 
 LACKS = {"tails"}
 PROJECT = "acme/infra"

@@ -11,7 +11,7 @@ from bot.ci.frame import Source
 from bot.ci.jenkins.source import Credentials, Jenkins
 from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Pipeline
-from tests.worlds.ci.jenkins import JenkinsStandIn
+from tests.worlds.ci.jenkins.server import JenkinsStandIn
 
 JOB = "infra/deploy"
 TIMEOUT = "org.jenkinsci.plugins.workflow.steps.TimeoutStepExecution$ExceededTimeout"

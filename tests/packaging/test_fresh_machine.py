@@ -10,8 +10,8 @@ ROOT = Path(__file__).parents[2]
 NEEDY = (
     "tests/backends/test_real_terraform.py",
     "tests/browser",
-    "tests/e2e/test_e2e_claims.py::test_a_shell_that_dies_of_a_signal_does_not_end_the_terraform_below_it",
-    "tests/e2e/test_e2e_unlock.py::test_the_lock_of_a_real_apply_that_was_killed_is_released_and_a_real_apply_works_again",
+    "tests/e2e/unlock/test_claims.py::test_a_shell_that_dies_of_a_signal_does_not_end_the_terraform_below_it",
+    "tests/e2e/unlock/test_unlock.py::test_the_lock_of_a_real_apply_that_was_killed_is_released_and_a_real_apply_works_again",
 )
 
 

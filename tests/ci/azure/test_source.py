@@ -19,9 +19,9 @@ from bot.ci.frame import Source
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import CancelResult, Conclusion, Phase, Pipeline, RunRef, SwitchResult
 from bot.http.client import Limits
-from tests.worlds.ci.azure import AzureStandIn
-from tests.worlds.ci.azure_runs import project_id
-from tests.worlds.ci.azure_shapes import build_json, timeline_json
+from tests.worlds.ci.azure.runs import project_id
+from tests.worlds.ci.azure.server import AzureStandIn
+from tests.worlds.ci.azure.shapes import build_json, timeline_json
 
 PROJECT = "infra"
 DEPLOY = Pipeline("azure", (("project", PROJECT), ("definition", "42")))

@@ -19,7 +19,7 @@ from bot.ci.frame import Source
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import CancelResult, Conclusion, Phase, Pipeline, RunRef, SwitchResult
 from bot.http.client import Limits
-from tests.worlds.ci.ecs import EcsStandIn
+from tests.worlds.ci.ecs.server import EcsStandIn
 
 CLUSTER = "terraform"
 DEPLOY = Pipeline("ecs", (("cluster", CLUSTER), ("family", "production")))

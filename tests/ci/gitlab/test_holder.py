@@ -16,7 +16,7 @@ from bot.core.lock import LockInfo
 from bot.core.phrase import plain
 from bot.core.policy import Holders
 from bot.core.run import Pipeline
-from tests.worlds.ci.gitlab import GitLabStandIn
+from tests.worlds.ci.gitlab.server import GitLabStandIn
 
 MAIN = Pipeline("gitlab", (("project", "acme/infra"), ("ref", "main")))
 SLOT = "runner-t3qyxf-project-7120-concurrent-0"

@@ -18,7 +18,7 @@ from bot.ci.gitlab.source import GitLab
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import Phase, Pipeline, RunRef
 from bot.http.client import Limits
-from tests.worlds.ci.gitlab import GitLabStandIn
+from tests.worlds.ci.gitlab.server import GitLabStandIn
 
 MAIN = Pipeline("gitlab", (("project", "acme/infra"), ("ref", "main")))
 SLOT = "runner-t3qyxf-project-7120-concurrent-0"

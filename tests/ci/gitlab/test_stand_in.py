@@ -7,7 +7,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from tests.worlds.ci.gitlab import GitLabStandIn
+from tests.worlds.ci.gitlab.server import GitLabStandIn
 
 
 @pytest.fixture

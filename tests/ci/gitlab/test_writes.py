@@ -13,7 +13,7 @@ from bot.ci.gitlab.source import GitLab
 from bot.core.evidence import Found
 from bot.core.run import CancelResult, Conclusion, Phase, Pipeline, RunRef, SwitchResult
 from bot.http.client import Limits
-from tests.worlds.ci.gitlab import GitLabStandIn
+from tests.worlds.ci.gitlab.server import GitLabStandIn
 
 MAIN = Pipeline("gitlab", (("project", "acme/infra"), ("ref", "main")))
 

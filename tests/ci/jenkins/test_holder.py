@@ -15,7 +15,7 @@ from bot.core.gate.ending import is_over
 from bot.core.lock import LockInfo
 from bot.core.policy import Holders
 from bot.core.run import Conclusion, Pipeline
-from tests.worlds.ci.jenkins import JenkinsStandIn
+from tests.worlds.ci.jenkins.server import JenkinsStandIn
 
 DEPLOY = Pipeline("jenkins", (("job", "infra/deploy"),))
 POD = "jenkins-worker-7f4b8d9c"

@@ -17,7 +17,7 @@ from bot.ci.jenkins.source import Credentials, Jenkins
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import Conclusion, Phase, Pipeline, RunRef
 from bot.http.client import Limits
-from tests.worlds.ci.jenkins import JenkinsStandIn
+from tests.worlds.ci.jenkins.server import JenkinsStandIn
 
 DEPLOY = Pipeline("jenkins", (("job", "infra/deploy"),))
 AGENT = "jenkins-worker-7f4b8d9c"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.worlds.ci.jenkins import JenkinsStandIn
+from tests.worlds.ci.jenkins.server import JenkinsStandIn
 
 JOB = "/job/infra/job/deploy"
 

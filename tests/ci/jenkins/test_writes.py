@@ -13,7 +13,7 @@ from bot.ci.jenkins.source import Credentials, Jenkins
 from bot.core.evidence import Found
 from bot.core.run import CancelResult, Conclusion, Phase, Pipeline, RunRef, SwitchResult
 from bot.http.client import Limits
-from tests.worlds.ci.jenkins import JenkinsStandIn
+from tests.worlds.ci.jenkins.server import JenkinsStandIn
 
 DEPLOY = Pipeline("jenkins", (("job", "infra/deploy"),))
 

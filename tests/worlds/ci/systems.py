@@ -19,10 +19,10 @@ from typing import Any
 
 from bot.sandbox.github.server import GitHubStandIn
 from bot.sandbox.stage import SandboxState, merged
-from tests.worlds.ci.azure import AzureStandIn
-from tests.worlds.ci.ecs import EcsStandIn
-from tests.worlds.ci.gitlab import GitLabStandIn
-from tests.worlds.ci.jenkins import JenkinsStandIn
+from tests.worlds.ci.azure.server import AzureStandIn
+from tests.worlds.ci.ecs.server import EcsStandIn
+from tests.worlds.ci.gitlab.server import GitLabStandIn
+from tests.worlds.ci.jenkins.server import JenkinsStandIn
 from tests.worlds.slack.workspace import FullWorkspace
 from tests.worlds.stage import FullStage, stage
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.worlds.ci.gitlab_runs import JobRecord, PipelineRecord, ScheduleRecord
+from tests.worlds.ci.gitlab.runs import JobRecord, PipelineRecord, ScheduleRecord
 
 
 def stamp(at: datetime | None) -> str | None:

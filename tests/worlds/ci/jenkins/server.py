@@ -17,8 +17,8 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from bot.sandbox.stand_in import CiStandIn, Contend, Refused, Serve, given
-from tests.worlds.ci.jenkins_runs import Build, JenkinsJob, JenkinsRuns
-from tests.worlds.ci.jenkins_shapes import build_json, item_json, job_json, pruned
+from tests.worlds.ci.jenkins.runs import Build, JenkinsJob, JenkinsRuns
+from tests.worlds.ci.jenkins.shapes import build_json, item_json, job_json, pruned
 
 _JOB = re.compile(r"(?P<job>(?:/job/[^/]+)+)(?:/(?P<number>\d+))?/(?P<what>api/json|[A-Za-z]+)")
 _TIMES = re.compile(r"(?P<build>(?:/job/[^/]+)+/\d+)/timestamps/")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from tests.worlds.ci.azure_runs import BuildRecord, Definition, JobRecord, StepRecord, project_id
+from tests.worlds.ci.azure.runs import BuildRecord, Definition, JobRecord, StepRecord, project_id
 
 _NOBODY = "00000002-0000-8888-8000-000000000000"
 

@@ -15,7 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from bot.sandbox.stand_in import CiStandIn, Contend, Refused, cut
-from tests.worlds.ci.ecs_runs import EcsRuns, TaskRecord
+from tests.worlds.ci.ecs.runs import EcsRuns, TaskRecord
 
 _TARGET = re.compile(r"(?:AmazonEC2ContainerServiceV20141113|Logs_20140328)\.")
 _ACCOUNT = "123456789012"

@@ -15,8 +15,8 @@ from typing import Any
 from aiohttp import web
 
 from bot.sandbox.stand_in import CiStandIn, Contend, Refused, Serve, cut, given
-from tests.worlds.ci.azure_runs import AzureRuns, BuildRecord, Definition
-from tests.worlds.ci.azure_shapes import (
+from tests.worlds.ci.azure.runs import AzureRuns, BuildRecord, Definition
+from tests.worlds.ci.azure.shapes import (
     build_json,
     changes_json,
     definition_json,

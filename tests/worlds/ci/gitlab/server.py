@@ -13,8 +13,8 @@ from typing import Any
 from aiohttp import web
 
 from bot.sandbox.stand_in import CiStandIn, Contend, Refused, Serve, given, paged
-from tests.worlds.ci.gitlab_runs import GitLabRuns, JobRecord, PipelineRecord, Project, ScheduleRecord
-from tests.worlds.ci.gitlab_shapes import bridge_json, job_json, listed_json, pipeline_json, schedule_json
+from tests.worlds.ci.gitlab.runs import GitLabRuns, JobRecord, PipelineRecord, Project, ScheduleRecord
+from tests.worlds.ci.gitlab.shapes import bridge_json, job_json, listed_json, pipeline_json, schedule_json
 
 _PER_MINUTE = 2000
 _WINDOW = 60.0

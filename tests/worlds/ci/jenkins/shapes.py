@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from typing import Any
 
-from tests.worlds.ci.jenkins_runs import Build, Item, JenkinsJob
+from tests.worlds.ci.jenkins.runs import Build, Item, JenkinsJob
 
 _PIPELINE = "org.jenkinsci.plugins.workflow.job.Workflow"
 _TOKEN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|\[|\]|,|\{\d*,\d*\}")
