@@ -130,7 +130,8 @@ _JOBS = (
         about="lock_id", knows_worker=True,
     ),
     DurableJob(
-        "capture", capture.follow, {"channel": str, "ts": str, "user": str, "cause": capture.Cause, "event": str},
+        "capture", capture.follow,
+        {"channel": str, "ts": str, "user": str, "cause": capture.MessageEvent, "event": str},
         _in_channel, about="channel/ts",
     ),
     DurableJob("backfill", backfill.go_on, {"backfill_id": str, "tick": int}, backfill.place_of),

@@ -79,7 +79,7 @@ async def unlock(world: World, command: values.Unlock, asker: Asker) -> str:
     incident = await _enter(world, command.state, asker)
     if incident is None and not command.dry_run:
         raise NotPermitted(NOT_HERE)
-    wanted = unlocking.Wish(
+    wanted = unlocking.UnlockCommand(
         state=command.state,
         user=asker.user,
         channel=asker.channel,
@@ -100,7 +100,7 @@ async def kill(world: World, command: values.KillJob, asker: Asker) -> str:
     incident = await _enter(world, title, asker)
     if incident is None:
         raise NotPermitted(NOT_HERE)
-    wanted = kill_job.Wish(
+    wanted = kill_job.KillCommand(
         command.target, asker.user, asker.channel, incident.id, asker.thread, redact(command.reason or "")
     )
     return str((await kill_job.ask(world, wanted)).stage)
@@ -116,7 +116,9 @@ async def start_waiting(world: World, state: str, asker: Asker) -> str:
     """Puts somebody on a state's queue. Whoever may ask for `status` may wait."""
     world.state(state)
     incident = await world.journal.current(asker.channel)
-    wanted = waiting_list.Wish(state, asker.user, asker.channel, asker.thread, "" if incident is None else incident.id)
+    wanted = waiting_list.WaitCommand(
+        state, asker.user, asker.channel, asker.thread, "" if incident is None else incident.id
+    )
     report = await waiting_list.start(world, wanted)
     return await say(world, asker, report, "free" if report.place is None else "ok")
 

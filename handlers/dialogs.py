@@ -26,7 +26,7 @@ from handlers.when import at_clock, name_of_zone, zone_named, zone_of
 
 
 @dataclass(frozen=True, slots=True)
-class Correction:
+class EntryEdit:
     """What a sent dialog asks for. `text` and `at` are None where they were left as they had been shown."""
 
     entry: str
@@ -51,11 +51,11 @@ class Dialog:
     `read` does no I/O. It returns None for what this program did not write.
     """
 
-    read: Callable[[Mapping[str, Any], Asker, datetime], Correction | Complaint | None]
-    save: Callable[[World, Correction], Awaitable[str]]
+    read: Callable[[Mapping[str, Any], Asker, datetime], EntryEdit | Complaint | None]
+    save: Callable[[World, EntryEdit], Awaitable[str]]
 
 
-async def save(world: World, callback: str, wanted: Correction | None) -> str:
+async def save(world: World, callback: str, wanted: EntryEdit | None) -> str:
     if wanted is None:
         raise NotPermitted("This dialog is not one that tflock knows any more. Nothing was changed.")
     return await DIALOGS[callback].save(world, wanted)
@@ -75,7 +75,7 @@ async def open_edit(world: World, chosen: Chosen, asker: Asker) -> str:
     return "ok"
 
 
-async def save_edit(world: World, wanted: Correction) -> str:
+async def save_edit(world: World, wanted: EntryEdit) -> str:
     """Records what a dialog asks for: once, however often it is delivered."""
     await check_may_write(world, wanted.asker.user)
     corrected = await correct.edit(
@@ -93,7 +93,7 @@ async def save_edit(world: World, wanted: Correction) -> str:
     return outcome
 
 
-def read_edit(view: Mapping[str, Any], asker: Asker, now: datetime) -> Correction | Complaint | None:
+def read_edit(view: Mapping[str, Any], asker: Asker, now: datetime) -> EntryEdit | Complaint | None:
     """What a sent dialog asks for, or what is wrong with it. None for a dialog that this program did not write."""
     try:
         meta = json.loads(view["private_metadata"])
@@ -105,7 +105,7 @@ def read_edit(view: Mapping[str, Any], asker: Asker, now: datetime) -> Correctio
         day, clock = values["date"]["date"].get("selected_date"), values["time"]["time"].get("selected_time")
         at = _meant(meta, day, clock, now)
         kept = _digest(text) == meta["text"]
-        wanted = Correction(str(meta["entry"]), page, asker, None if kept else text, at, why)
+        wanted = EntryEdit(str(meta["entry"]), page, asker, None if kept else text, at, why)
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
     except _WrongTime as wrong:

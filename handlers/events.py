@@ -18,7 +18,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from bot.core.record.message import base_name
 from bot.errors import JournalAway
 from bot.usecases.record import capture
-from bot.usecases.record.capture import Cause
+from bot.usecases.record.capture import MessageEvent
 from bot.usecases.world import World
 from handlers.backlog import Backlog
 
@@ -33,9 +33,9 @@ AGAIN_AFTER = (1.0, 2.0, 5.0, 10.0, *(30.0,) * 18)
 MOST_WAITING = 2_000
 """Events that may wait for Redis in one process."""
 
-_REACTIONS = {"reaction_added": Cause.MARKED, "reaction_removed": Cause.UNMARKED}
+_REACTIONS = {"reaction_added": MessageEvent.MARKED, "reaction_removed": MessageEvent.UNMARKED}
 _ARCHIVED = frozenset({"channel_archive", "group_archive"})
-_SUBTYPES = {"message_changed": Cause.CHANGED, "message_deleted": Cause.DELETED}
+_SUBTYPES = {"message_changed": MessageEvent.CHANGED, "message_deleted": MessageEvent.DELETED}
 _FOR_PEOPLE = frozenset({"app_mention", "app_home_opened"})
 
 
@@ -47,7 +47,7 @@ class Happened:
     channel: str
     ts: str
     user: str
-    cause: Cause | None
+    cause: MessageEvent | None
 
 
 def listen_to_channels(app: AsyncApp, world: World, backlog: Backlog) -> None:
@@ -88,7 +88,7 @@ class Events:
         if cause is None:
             await jobs.start("archived", channel, key=key)
             return
-        is_doubtful = cause in {Cause.CHANGED, Cause.DELETED}
+        is_doubtful = cause in {MessageEvent.CHANGED, MessageEvent.DELETED}
         if not is_doubtful or await capture.is_followed(self._world, channel, ts):
             await jobs.start("capture", channel, ts, happened.user, str(cause), happened.event, key=key)
 

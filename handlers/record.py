@@ -123,7 +123,7 @@ async def capture_since(world: World, command: values.Capture, asker: Asker) -> 
     """What was said since then: read by a worker, which says in the channel how far it is."""
     await _check_may_capture(world, asker)
     since = await instant_of(world, command.since, asker)
-    wanted = backfill.Wish(asker.channel, asker.user, asker.thread, since, command.marked_only)
+    wanted = backfill.BackfillCommand(asker.channel, asker.user, asker.thread, since, command.marked_only)
     await backfill.ask(world, wanted)
     return "ok"
 

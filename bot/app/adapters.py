@@ -26,7 +26,7 @@ from bot.config.models import AwsSection, EcsSection, JenkinsSection, JiraTicket
 from bot.config.settings import Config, StateSettings
 from bot.core.gate.inspection import StateName
 from bot.export.markdown.ticket import ticket_markdown
-from bot.ports.files import Target
+from bot.ports.files import ExportTarget
 from bot.ports.records import Records
 from bot.ports.runs import RunSource
 from bot.ports.tickets import Tickets
@@ -100,7 +100,7 @@ A test holds that each type has its entry.
 """
 
 
-def export_targets(config: Config, aws: AwsClients) -> dict[str, Target]:
+def export_targets(config: Config, aws: AwsClients) -> dict[str, ExportTarget]:
     """Where exports go beside the directory and the channel, by name."""
     bucket = export_bucket(config, aws)
     return {} if bucket is None else {bucket.name: bucket}

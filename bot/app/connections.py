@@ -27,7 +27,7 @@ LARGEST = 1024**2
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ConnectionLimits:
     """Seconds, and `most` connections at a time.
 
     `idle` is longer than the 60 s after which load balancers drop an idle connection, so that they are the first to.
@@ -49,7 +49,7 @@ class _Doing(Enum):
 class Connections:
     """All connections of one port. `serve` with `protocol` as the factory, and `middleware` in the application."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
         self._open: dict[_Connection, None] = {}  # in the order in which they began what they do
         self._by_inner: dict[object, _Connection] = {}  # until they are closed

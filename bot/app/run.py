@@ -13,7 +13,7 @@ from aiohttp import web
 from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
 
 from bot import worker
-from bot.app.connections import Connections, Limits
+from bot.app.connections import ConnectionLimits, Connections
 from bot.app.web import web_app
 from bot.app.wiring import Bot, build, ended
 from bot.config.settings import Config
@@ -42,9 +42,9 @@ async def serve(config: Config, *, run_jobs: bool) -> None:
 
 
 @asynccontextmanager
-async def listening(bot: Bot, port: int, limits: Limits | None = None) -> AsyncIterator[int]:
+async def listening(bot: Bot, port: int, limits: ConnectionLimits | None = None) -> AsyncIterator[int]:
     """Answers HTTP. Gives the port. Raises TflockError if it cannot be had."""
-    connections = Connections(limits or Limits())
+    connections = Connections(limits or ConnectionLimits())
     idle = connections.limits.idle
     app = web_app(bot, connections)
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=3, keepalive_timeout=idle)

@@ -63,7 +63,7 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ChildHooks:
     """What the caller does while a command is made ready.
 
     `name` is called once before the command runs, with the `errno` of leaving the machine's host name (0: it can have a
@@ -79,7 +79,7 @@ class Wanted:
     say: Callable[[str], object]
 
 
-def run_command(command: Sequence[str], wanted: Wanted, *, seal: bool) -> int:
+def run_command(command: Sequence[str], wanted: ChildHooks, *, seal: bool) -> int:
     """Runs the command to its end and returns its exit code; dies by the signal that it died by.
 
     `wanted.ended` is called once nothing of it is left, or the time for that is over; not for a command that must not
@@ -157,7 +157,7 @@ class _Child:
         os.close(hear)
         return cls(pid, said, told)
 
-    def make_ready(self, wanted: Wanted) -> int | None:
+    def make_ready(self, wanted: ChildHooks) -> int | None:
         """Returns an exit code if the command must not run."""
         name = wanted.name(self._heard())
         if name is None:

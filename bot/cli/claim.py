@@ -26,7 +26,7 @@ from urllib.parse import quote
 
 import httpx
 
-from bot.cli.child import Ended, Wanted, run_command
+from bot.cli.child import ChildHooks, Ended, run_command
 from bot.cli.frame import FAILED, OK, WRONG
 from bot.cli.host import is_private
 from bot.cli.linux import above
@@ -321,7 +321,7 @@ def claim(
     """
     if command:
         reporter = Reporter(state, environ, strict, seal)
-        wanted = Wanted(reporter.name, reporter.ready, reporter.waits, reporter.ended, say)
+        wanted = ChildHooks(reporter.name, reporter.ready, reporter.waits, reporter.ended, say)
         return run_command(command, wanted, seal=seal is not Seal.NEVER)
     if seal is Seal.ALWAYS:
         say("--seal always is for a command, after --. No claim was recorded")

@@ -19,7 +19,7 @@ from bot.core.instants import stamp
 from bot.core.nearest import did_you_mean
 from bot.core.phrase import instant, one_line
 from bot.core.record.incident import Incident
-from bot.core.record.revision import Revisions, Shown
+from bot.core.record.revision import Revisions, ShownEntry
 from bot.core.record.timeline import Entry
 from bot.errors import ChainBroken, JournalAway
 from bot.export.exporter import ALWAYS, WRITERS, write_all
@@ -123,7 +123,7 @@ def _written(written: Written) -> int:
     return FAILED if written.failed else OK
 
 
-async def _entries(world: World, incident: str) -> list[Shown]:
+async def _entries(world: World, incident: str) -> list[ShownEntry]:
     revisions = Revisions()
     raw = [entry async for entry in world.journal.entries(incident)]
     for entry in raw:
@@ -148,7 +148,7 @@ def _config_names(config: Config) -> dict[str, str]:
     return {person.slack: person.name for person in config.holders.people if person.slack}
 
 
-def _timeline_lines(config: Config, incident: Incident, shown: Sequence[Shown]) -> Iterable[str]:
+def _timeline_lines(config: Config, incident: Incident, shown: Sequence[ShownEntry]) -> Iterable[str]:
     names = _config_names(config)
     ended = f"closed {instant(incident.closed_at)}" if incident.closed_at else "still open"
     yield f"{incident.id}: {one_line(incident.title)}. Opened {instant(incident.opened_at)}, {ended}."
@@ -160,7 +160,7 @@ def _timeline_lines(config: Config, incident: Incident, shown: Sequence[Shown]) 
         yield f"{instant(entry.at)}  {one_line(actor)}  {entry.kind}: {one_line(entry.text)}{edited}"
 
 
-def _timeline_json(incident: Incident, shown: Sequence[Shown]) -> dict[str, object]:
+def _timeline_json(incident: Incident, shown: Sequence[ShownEntry]) -> dict[str, object]:
     return {
         "incident": incident.id,
         "title": incident.title,
@@ -172,7 +172,7 @@ def _timeline_json(incident: Incident, shown: Sequence[Shown]) -> dict[str, obje
     }
 
 
-def _entry_json(found: Shown) -> dict[str, object]:
+def _entry_json(found: ShownEntry) -> dict[str, object]:
     entry = found.entry
     return {
         "id": entry.id,

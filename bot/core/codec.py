@@ -38,7 +38,7 @@ _SPAN = re.compile(r"(-?)P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?
 """ISO 8601, as records of earlier versions have spans."""
 
 
-class Absent(Enum):
+class Omitted(Enum):
     """For a field that may be null, and may be missing as well."""
 
     ABSENT = "absent"
@@ -158,7 +158,7 @@ def _field(field: Field[Any], hint: Any, form: Form) -> _Field:
     marks = typing.get_args(hint)[1:] if typing.get_origin(hint) is Annotated else ()
     members = _members(hint)
     is_nullable = types.NoneType in members
-    some = [member for member in members if member not in {types.NoneType, Absent}]
+    some = [member for member in members if member not in {types.NoneType, Omitted}]
     reads = _reader(some[0], form, form.text) if len(some) == 1 else partial(_first_that_fits, some, form)
     is_required = field.default is MISSING and field.default_factory is MISSING
     absent: Callable[[], object] = lambda: field.default  # noqa: E731

@@ -14,4 +14,4 @@ async def checks(_: Config, wiring: Wiring) -> list[Result]:
         return []
     seen = await tickets.ready()
     level = Level.OK if seen.is_ready else Level.WARN
-    return [Result("tickets", f"{tickets.system} {tickets.place}", level, seen.detail, seen.mend)]
+    return [Result("tickets", f"{tickets.system} {tickets.place}", level, seen.detail, seen.fix)]

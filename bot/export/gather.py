@@ -19,7 +19,7 @@ from bot.core.account.story import Story
 from bot.core.account.values import Account
 from bot.core.record.incident import Course, Incident
 from bot.core.record.redact import is_telling, redact
-from bot.core.record.revision import Revisions, Shown
+from bot.core.record.revision import Revisions, ShownEntry
 from bot.core.record.timeline import Entry, Kind, clean_text, recordable
 from bot.errors import ChainBroken, JournalAway
 from bot.export.json.read import read_export
@@ -81,7 +81,7 @@ class Gathered:
         self._revisions = revisions
         self._order = order
 
-    def lines(self) -> Iterator[Shown]:
+    def lines(self) -> Iterator[ShownEntry]:
         for place in self._order:
             entry, _ = _read(self._spool[place])
             shown = self._revisions.shown(entry)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from bot.core.account.values import Account
-from bot.core.record.revision import Shown
+from bot.core.record.revision import ShownEntry
 from bot.core.record.timeline import Entry
 
 
@@ -24,7 +24,7 @@ class Record:
     """
 
     entry: Entry
-    shown: Shown
+    shown: ShownEntry
     is_hidden: bool
     redacted: bool
 
@@ -35,7 +35,7 @@ class Material(Protocol):
     @property
     def account(self) -> Account: ...
 
-    def lines(self) -> Iterator[Shown]:
+    def lines(self) -> Iterator[ShownEntry]:
         """What is shown, by when it happened: without hidden entries and without corrections themselves.
 
         Edits are applied and secrets are taken out once more; the facts are those that were recorded.

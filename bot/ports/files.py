@@ -45,7 +45,7 @@ class Exporter(Protocol):
         ...
 
 
-class Target(Protocol):
+class ExportTarget(Protocol):
     """A place beside the export directory and the channel where exports go. `name` is its word on the timeline."""
 
     @property

@@ -9,11 +9,11 @@ from typing import Any, Protocol, TypeAlias
 
 from bot.core.account.edition import ExportReport
 from bot.core.evidence import Observation
-from bot.core.record.message import Said
+from bot.core.record.message import SlackMessage
 from bot.core.reports.alert import Bulletin
 from bot.core.reports.followups import FollowUpsReport
 from bot.core.reports.kill import KillReport
-from bot.core.reports.letter import Nudge, OwnerLetter
+from bot.core.reports.letter import Nudge, OwnerMessage
 from bot.core.reports.queue import QueueNews, WatchReport
 from bot.core.reports.report import Notice, Overview, StatusReport, TimelineReport
 from bot.core.reports.step import StepReport
@@ -25,14 +25,14 @@ from bot.core.reports.who import UserReport, WhoReport
 class MessagePage:
     """Messages, the newest first, without those that were deleted. `cursor` is empty at the end."""
 
-    messages: tuple[Said, ...]
+    messages: tuple[SlackMessage, ...]
     cursor: str
 
 
 class Messages(Protocol):
     """What was said in a channel. A channel that the bot may not read is DENIED, not a message that is not there."""
 
-    async def message(self, channel: str, ts: str) -> Observation[Said]:
+    async def message(self, channel: str, ts: str) -> Observation[SlackMessage]:
         """One message as it stands now, a reply in a thread too, with everybody who marked it."""
         ...
 
@@ -65,7 +65,7 @@ class Message:
 Report: TypeAlias = (
     UnlockReport
     | KillReport
-    | OwnerLetter
+    | OwnerMessage
     | Nudge
     | Notice
     | QueueNews

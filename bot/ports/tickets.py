@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
-from bot.core.account.ticket import Filing, Readiness, Ticket
+from bot.core.account.ticket import Filing, Ticket, TicketReadiness
 from bot.core.evidence import Observation
 
 
@@ -32,7 +32,7 @@ class Tickets(Protocol):
         """Files a ticket: one request, which is not repeated. Never raises for what the system did."""
         ...
 
-    async def ready(self) -> Readiness:
+    async def ready(self) -> TicketReadiness:
         """Whether a ticket could be filed. Files and changes nothing."""
         ...
 

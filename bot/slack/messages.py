@@ -15,7 +15,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
-from bot.core.record.message import Said, SharedFile, base_name
+from bot.core.record.message import SharedFile, SlackMessage, base_name
 from bot.ports.clock import Clock
 from bot.ports.messenger import MessagePage
 from bot.slack.client import FAILURES, SYSTEM, Failure, failure, retry_handlers
@@ -53,7 +53,7 @@ class SlackMessages:
         self._timeout = timeout
         self._home = ""
 
-    async def message(self, channel: str, ts: str) -> Observation[Said]:
+    async def message(self, channel: str, ts: str) -> Observation[SlackMessage]:
         """By `reactions.get`, which finds replies too and has no limit of one call a minute.
 
         Where that is refused, by `conversations.replies`, which finds a message by its own `ts` in a thread or outside
@@ -107,7 +107,7 @@ class SlackMessages:
         link = f"{self._home}/archives/{channel}/p{ts.replace('.', '')}"
         return Found(f"{link}?thread_ts={thread}&cid={channel}" if thread else link, at)
 
-    async def _by_thread(self, channel: str, ts: str) -> Observation[Said]:
+    async def _by_thread(self, channel: str, ts: str) -> Observation[SlackMessage]:
         call = partial(self._client.conversations_replies, channel=channel, ts=ts, latest=ts, inclusive=True, limit=2)
         seen = await self._ask(
             "reading a message", call, lambda answer: [m for m in answer["messages"] if m.get("ts") == ts]
@@ -141,7 +141,7 @@ def _unseen(failed: Failure, at: datetime) -> NotFound | Unseen:
     return Unseen(SYSTEM, failed.trouble, failed.detail, at, failed.retry_after)
 
 
-def _kept(seen: Found[Said | None] | NotFound | Unseen) -> Observation[Said]:
+def _kept(seen: Found[SlackMessage | None] | NotFound | Unseen) -> Observation[SlackMessage]:
     """The message, if it was not deleted: Slack keeps a placeholder for the root of a thread."""
     if not isinstance(seen, Found):
         return seen
@@ -154,14 +154,14 @@ def _page(channel: str, answer: Json, *, root: str = "") -> MessagePage:
     return MessagePage(tuple(said for said in listed if said is not None), cursor)
 
 
-def _said(channel: str, message: Json) -> Said | None:
+def _said(channel: str, message: Json) -> SlackMessage | None:
     subtype, bot, user = (str(message.get(key) or "") for key in ("subtype", "bot_id", "user"))
     if subtype == _GONE:
         return None
     ts = str(message["ts"])
     replied, thread = message.get("latest_reply"), _thread_of(message)
     named = message.get("username") or (message.get("bot_profile") or {}).get("name") or message.get("bot_id")
-    return Said(
+    return SlackMessage(
         channel=channel,
         ts=ts,
         at=_instant(ts),

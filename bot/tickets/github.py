@@ -14,7 +14,7 @@ from urllib.parse import quote
 from httpx import codes
 from pydantic import SecretStr
 
-from bot.core.account.ticket import Filing, Readiness, Ticket
+from bot.core.account.ticket import Filing, Ticket, TicketReadiness
 from bot.core.evidence import Observation, Trouble
 from bot.http.client import Absent, Client, Errors, Failed, Refusal, denied, garbled, is_rate_limited
 from bot.ports.clock import Clock
@@ -63,7 +63,7 @@ class GitHubTickets:
     async def file(self, ticket: Ticket) -> Filing:
         return await filed(lambda: self._send(ticket), self._client)
 
-    async def ready(self) -> Readiness:
+    async def ready(self) -> TicketReadiness:
         return await ready(self._rights, self._client)
 
     async def aclose(self) -> None:
@@ -96,22 +96,22 @@ class GitHubTickets:
                 raise Absent("no such ticket")
         raise Failed(Trouble.TOO_MUCH, f"more than {_PER_PAGE * _MOST_PAGES} issues of {self._repo} changed since then")
 
-    async def _rights(self) -> Readiness:
+    async def _rights(self) -> TicketReadiness:
         response = await self._client.send("GET", self._path, self.place)
         repo = self._client.document(response)
         if not isinstance(repo, dict):
             raise garbled(f"{SYSTEM}'s answer is no repository")
         if repo.get("archived"):
-            return Readiness(is_ready=False, detail=f"{self._repo} is archived", mend="name another tickets.repo")
+            return TicketReadiness(is_ready=False, detail=f"{self._repo} is archived", fix="name another tickets.repo")
         if repo.get("has_issues") is False:
             detail = f"issues are switched off in {self._repo}"
-            return Readiness(is_ready=False, detail=detail, mend="switch them on, or name another tickets.repo")
+            return TicketReadiness(is_ready=False, detail=detail, fix="switch them on, or name another tickets.repo")
         scopes = response.headers.get("x-oauth-scopes")  # classic tokens alone have it
         wanted = {"repo"} if repo.get("private") else {"repo", "public_repo"}
         if scopes and not wanted & {scope.strip() for scope in scopes.split(",")}:
             detail = f"the token in {self._token_name} may not write to {self._repo}"
-            return Readiness(is_ready=False, detail=detail, mend="give it the scope repo, or Issues: write")
-        return Readiness(is_ready=True, detail=f"{self._repo} takes issues")
+            return TicketReadiness(is_ready=False, detail=detail, fix="give it the scope repo, or Issues: write")
+        return TicketReadiness(is_ready=True, detail=f"{self._repo} takes issues")
 
     def _credentials(self) -> Mapping[str, str]:
         return {

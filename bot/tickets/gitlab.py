@@ -15,7 +15,7 @@ from urllib.parse import quote
 from httpx import codes
 from pydantic import SecretStr
 
-from bot.core.account.ticket import Filing, Readiness, Ticket
+from bot.core.account.ticket import Filing, Ticket, TicketReadiness
 from bot.core.evidence import Observation, Trouble
 from bot.http.client import Absent, Client, Errors, Failed, Refusal, denied, garbled
 from bot.ports.clock import Clock
@@ -64,7 +64,7 @@ class GitLabTickets:
     async def file(self, ticket: Ticket) -> Filing:
         return await filed(lambda: self._send(ticket), self._client)
 
-    async def ready(self) -> Readiness:
+    async def ready(self) -> TicketReadiness:
         return await ready(self._rights, self._client)
 
     async def aclose(self) -> None:
@@ -97,23 +97,25 @@ class GitLabTickets:
                 raise Absent("no such ticket")
         raise Failed(Trouble.TOO_MUCH, f"{self._project} has more than {_PER_PAGE * _MOST_PAGES} issues since then")
 
-    async def _rights(self) -> Readiness:
+    async def _rights(self) -> TicketReadiness:
         scopes = await self._scopes()
         if scopes is not None and "api" not in scopes:
             detail = f"the token in {self._token_name} may only read"
-            return Readiness(is_ready=False, detail=detail, mend="give it the scope api")
+            return TicketReadiness(is_ready=False, detail=detail, fix="give it the scope api")
         project = self._client.document(await self._client.send("GET", self._path, self.place))
         if not isinstance(project, dict):
             raise garbled(f"{SYSTEM}'s answer is no project")
         if project.get("archived"):
-            return Readiness(is_ready=False, detail=f"{self._project} is archived", mend="name another tickets.project")
+            return TicketReadiness(
+                is_ready=False, detail=f"{self._project} is archived", fix="name another tickets.project"
+            )
         if project.get("issues_enabled") is False or project.get("issues_access_level") == "disabled":
             detail = f"issues are switched off in {self._project}"
-            return Readiness(is_ready=False, detail=detail, mend="switch them on, or name another tickets.project")
+            return TicketReadiness(is_ready=False, detail=detail, fix="switch them on, or name another tickets.project")
         if _level(project) < REPORTER:
             detail = f"the token in {self._token_name} is less than a Reporter in {self._project}"
-            return Readiness(is_ready=False, detail=detail, mend="give it the role Reporter")
-        return Readiness(is_ready=True, detail=f"{self._project} takes issues")
+            return TicketReadiness(is_ready=False, detail=detail, fix="give it the role Reporter")
+        return TicketReadiness(is_ready=True, detail=f"{self._project} takes issues")
 
     async def _scopes(self) -> list[str] | None:
         """None for a kind of token that GitLab does not describe."""

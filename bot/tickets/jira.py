@@ -16,7 +16,7 @@ import httpx
 from httpx import codes
 from pydantic import SecretStr
 
-from bot.core.account.ticket import Filing, Readiness, Ticket
+from bot.core.account.ticket import Filing, Ticket, TicketReadiness
 from bot.core.evidence import Observation
 from bot.http.client import Absent, Client, Errors, Failed, Refusal, denied, garbled
 from bot.ports.clock import Clock
@@ -75,7 +75,7 @@ class JiraTickets:
     async def file(self, ticket: Ticket) -> Filing:
         return await filed(lambda: self._send(ticket), self._client)
 
-    async def ready(self) -> Readiness:
+    async def ready(self) -> TicketReadiness:
         return await ready(self._rights, self._client)
 
     async def aclose(self) -> None:
@@ -106,7 +106,7 @@ class JiraTickets:
             raise Absent("no such ticket")
         return self._page(issues[0])
 
-    async def _rights(self) -> Readiness:
+    async def _rights(self) -> TicketReadiness:
         params = {"projectKey": self._project, "permissions": ",".join(_RIGHTS)}
         answer = self._client.document(
             await self._client.send("GET", f"{_API}/mypermissions", self.place, params=params)
@@ -117,8 +117,8 @@ class JiraTickets:
         missing = [words for name, words in _RIGHTS.items() if not _has(given, name)]
         if missing:
             detail = f"the account of {self._names} lacks {' and '.join(missing)} in {self._project}"
-            return Readiness(is_ready=False, detail=detail, mend="grant it in the project's permission scheme")
-        return Readiness(is_ready=True, detail=f"{self._project} takes issues")
+            return TicketReadiness(is_ready=False, detail=detail, fix="grant it in the project's permission scheme")
+        return TicketReadiness(is_ready=True, detail=f"{self._project} takes issues")
 
     def _page(self, issue: object) -> str:
         key = issue.get("key") if isinstance(issue, dict) else None

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 from httpx import codes
 
-from bot.core.account.ticket import FileResult, Filing, Readiness
+from bot.core.account.ticket import FileResult, Filing, TicketReadiness
 from bot.core.evidence import Observation, Trouble
 from bot.http.client import Client, Errors, Failed, Limits, Refusal, denied, garbled, observe, wait_named
 from bot.ports.clock import Clock
@@ -57,16 +57,16 @@ async def filed(send: Callable[[], Awaitable[str]], client: Client, *, limit: fl
     return Filing(FileResult.FILED, url)
 
 
-async def ready(look: Callable[[], Awaitable[Readiness]], client: Client) -> Readiness:
+async def ready(look: Callable[[], Awaitable[TicketReadiness]], client: Client) -> TicketReadiness:
     """What a look at rights and settings brought. Never raises for what the system did."""
     fix = f"see whether {client.system} is up"
     try:
         async with asyncio.timeout(LIMITS.overall):
             return await look()
     except Failed as failed:
-        return Readiness(is_ready=False, detail=failed.detail, mend=failed.fix or fix)
+        return TicketReadiness(is_ready=False, detail=failed.detail, fix=failed.fix or fix)
     except TimeoutError:
-        return Readiness(is_ready=False, detail=f"{client.system} did not answer in time", mend=fix)
+        return TicketReadiness(is_ready=False, detail=f"{client.system} did not answer in time", fix=fix)
 
 
 def _result(failed: Failed) -> FileResult:

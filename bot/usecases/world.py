@@ -17,7 +17,7 @@ from bot.core.policy import ApprovalPolicy, Holders, Policy, WatchRule
 from bot.core.run import Pipeline
 from bot.errors import UnknownState
 from bot.ports.clock import Clock
-from bot.ports.files import Exporter, Files, Target
+from bot.ports.files import Exporter, ExportTarget, Files
 from bot.ports.jobs import Jobs
 from bot.ports.journal import Journal
 from bot.ports.locks import LockBackend, LockSweep
@@ -92,7 +92,7 @@ class World:
     upload_exports: bool
     new_id: Callable[[], str]
     export_zone: str | None = None
-    targets: Mapping[str, Target] = field(default_factory=dict)
+    targets: Mapping[str, ExportTarget] = field(default_factory=dict)
     export_directory: str = "exports"
     tickets: Tickets | None = None
     close_after_quiet: timedelta = timedelta(hours=24)

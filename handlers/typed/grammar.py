@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from bot.core.nearest import did_you_mean
 from bot.core.record.revision import Marking
 from handlers.typed.moments import Moment, NotATime, moment, span
-from handlers.typed.text import Tail, argument, is_mark, readable, typed
+from handlers.typed.text import Remainder, argument, is_mark, readable, typed
 from handlers.typed.values import (
     Capture,
     Close,
@@ -89,19 +89,19 @@ def _one_name(words: Sequence[str], *, kind: str, flags: Sequence[str] = ()) -> 
     return names[0]
 
 
-def _reason(tail: Tail | None) -> str | None:
+def _reason(tail: Remainder | None) -> str | None:
     if tail is not None and not tail.text:
         raise _Wrong("the reason after `because` is missing", "because")
     return None if tail is None else tail.text
 
 
-def _text(tail: Tail, missing: str) -> str:
+def _text(tail: Remainder, missing: str) -> str:
     if not tail.text:
         raise _Wrong(missing)
     return tail.text
 
 
-def _nothing_more(tail: Tail) -> None:
+def _nothing_more(tail: Remainder) -> None:
     if tail.words:
         raise _Wrong("it takes no argument", argument(tail.words[0]))
 
@@ -113,7 +113,7 @@ def _moment(text: str) -> tuple[str, Moment | None]:
     return rest, at
 
 
-def _entry(tail: Tail) -> tuple[int, str, str | None]:
+def _entry(tail: Remainder) -> tuple[int, str, str | None]:
     """The number of an entry, what follows it, and the reason behind `because`."""
     word, rest = tail.split()
     number = word.removeprefix("#")
@@ -123,7 +123,7 @@ def _entry(tail: Tail) -> tuple[int, str, str | None]:
     return int(number), before, _reason(after)
 
 
-def _read_help(tail: Tail) -> Command:
+def _read_help(tail: Remainder) -> Command:
     word, rest = tail.split()
     if rest.words:
         raise _Wrong("it takes one argument, and this is one more", argument(rest.words[0]))
@@ -131,11 +131,11 @@ def _read_help(tail: Tail) -> Command:
     return Help(form.name if form else None) if form or not word else _unknown(word)
 
 
-def _read_status(tail: Tail) -> Command:
+def _read_status(tail: Remainder) -> Command:
     return Status(_one_name(tail.words, kind="the name of a state") if tail.words else None)
 
 
-def _read_who(tail: Tail) -> Command:
+def _read_who(tail: Remainder) -> Command:
     words = tail.words
     if not words:
         return Who()
@@ -145,7 +145,7 @@ def _read_who(tail: Tail) -> Command:
     return Who(state=_one_name(words, kind="a state or a member of this workspace"))
 
 
-def _read_unlock(tail: Tail) -> Command:
+def _read_unlock(tail: Remainder) -> Command:
     before, after = tail.until_because()
     flags = {word.lower() for word in map(argument, before) if word.lower() in _FLAGS}
     names = [word for word in before if argument(word).lower() not in _FLAGS]
@@ -157,12 +157,12 @@ def _read_unlock(tail: Tail) -> Command:
     )
 
 
-def _read_kill(tail: Tail) -> Command:
+def _read_kill(tail: Remainder) -> Command:
     before, after = tail.until_because()
     return KillJob(_one_name(before, kind="a state, a run's address or a run's id"), _reason(after))
 
 
-def _read_timeline(tail: Tail) -> Command:
+def _read_timeline(tail: Remainder) -> Command:
     if not tail.words:
         return Timeline()
     number = tail.text
@@ -171,14 +171,14 @@ def _read_timeline(tail: Tail) -> Command:
     return Timeline(int(number))
 
 
-def _read_note(tail: Tail) -> Command:
+def _read_note(tail: Remainder) -> Command:
     text, at = _moment(tail.text)
     if not text:
         raise _Wrong("the text of the note is missing")
     return Note(text, at)
 
 
-def _read_edit(tail: Tail) -> Command:
+def _read_edit(tail: Remainder) -> Command:
     number, rest, reason = _entry(tail)
     text, at = _moment(rest)
     if not text and at is None:
@@ -186,8 +186,8 @@ def _read_edit(tail: Tail) -> Command:
     return Edit(number, text or None, at, reason)
 
 
-def _read_mark(how: Marking) -> Callable[[Tail], Command]:
-    def read(tail: Tail) -> Command:
+def _read_mark(how: Marking) -> Callable[[Remainder], Command]:
+    def read(tail: Remainder) -> Command:
         number, rest, reason = _entry(tail)
         if rest:
             raise _Wrong("it takes one number, and this is more", rest)
@@ -196,7 +196,7 @@ def _read_mark(how: Marking) -> Callable[[Tail], Command]:
     return read
 
 
-def _read_capture(tail: Tail) -> Command:
+def _read_capture(tail: Remainder) -> Command:
     words = [argument(word) for word in tail.words]
     marked = [word.lower() for word in words if word.lower() == "marked"]
     since = " ".join(word for word in words if word.lower() not in {"marked", "since"})
@@ -208,111 +208,111 @@ def _read_capture(tail: Tail) -> Command:
     return Capture(found, marked_only=bool(marked))
 
 
-def _read_watch(tail: Tail) -> Command:
+def _read_watch(tail: Remainder) -> Command:
     words = tail.words
     off = len(words) > 1 and argument(words[-1]).lower() == "off"
     return Watch(_one_name(words[:-1] if off else words, kind="the name of a state"), off=off)
 
 
-def _read_explain(tail: Tail) -> Command:
+def _read_explain(tail: Remainder) -> Command:
     return Explain(_text(tail, "it needs the text of a Terraform error"))
 
 
-def _read_open(tail: Tail) -> Command:
+def _read_open(tail: Remainder) -> Command:
     return Open(tail.text or None)
 
 
-def _read_title(tail: Tail) -> Command:
+def _read_title(tail: Remainder) -> Command:
     return Title(_text(tail, "the title is missing"))
 
 
-def _read_close(tail: Tail) -> Command:
+def _read_close(tail: Remainder) -> Command:
     _nothing_more(tail)
     return Close()
 
 
-def _read_reopen(tail: Tail) -> Command:
+def _read_reopen(tail: Remainder) -> Command:
     return Reopen(_one_name(tail.words, kind="the id of an incident") if tail.words else None)
 
 
-def _read_export(tail: Tail) -> Command:
+def _read_export(tail: Remainder) -> Command:
     _nothing_more(tail)
     return Export()
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class CommandForm:
     """One command: its word, how it is written, and one line on what it does."""
 
     name: str
     usage: str
     summary: str
-    read: Callable[[Tail], Command]
+    read: Callable[[Remainder], Command]
 
 
 FORMS = (
-    Form("help", "help [COMMAND]", "show the commands, or one of them", _read_help),
-    Form("status", "status [STATE]", "is it locked, by which run, and may it be unlocked", _read_status),
-    Form("who", "who [STATE | @user]", "who is behind the lock, and can he be reached", _read_who),
-    Form(
+    CommandForm("help", "help [COMMAND]", "show the commands, or one of them", _read_help),
+    CommandForm("status", "status [STATE]", "is it locked, by which run, and may it be unlocked", _read_status),
+    CommandForm("who", "who [STATE | @user]", "who is behind the lock, and can he be reached", _read_who),
+    CommandForm(
         "unlock",
         "unlock STATE [--dry-run] [--when-safe] [because REASON]",
         "check everything, then release the lock after your click",
         _read_unlock,
     ),
-    Form(
+    CommandForm(
         "kill-job",
         "kill-job STATE | RUN_URL | RUN_ID [because REASON]",
         "end the run that holds or hammers the lock, and stop its loop",
         _read_kill,
     ),
-    Form("timeline", "timeline [N]", "the last entries of this channel's incident", _read_timeline),
-    Form(
+    CommandForm("timeline", "timeline [N]", "the last entries of this channel's incident", _read_timeline),
+    CommandForm(
         "note",
         "note TEXT [at HH:MM | at yesterday HH:MM | -12m]",
         "write a line into the timeline, at the time that it tells of",
         _read_note,
     ),
-    Form(
+    CommandForm(
         "edit",
         "edit N [TEXT] [at HH:MM] [because REASON]",
         "put the text or the time of entry N right",
         _read_edit,
     ),
-    Form(
+    CommandForm(
         "hide",
         "hide N [because REASON]",
         "leave entry N out of the exports",
         _read_mark(Marking.HIDE),
     ),
-    Form("restore", "restore N [because REASON]", "show entry N again", _read_mark(Marking.RESTORE)),
-    Form("mark", "mark N [because REASON]", "make entry N a key moment", _read_mark(Marking.KEY)),
-    Form(
+    CommandForm("restore", "restore N [because REASON]", "show entry N again", _read_mark(Marking.RESTORE)),
+    CommandForm("mark", "mark N [because REASON]", "make entry N a key moment", _read_mark(Marking.KEY)),
+    CommandForm(
         "unmark",
         "unmark N [because REASON]",
         "make entry N none of the key moments",
         _read_mark(Marking.NOT_KEY),
     ),
-    Form(
+    CommandForm(
         "capture",
         "capture [2h | since HH:MM] [marked]",
         "put what was written in this channel on the timeline",
         _read_capture,
     ),
-    Form("watch", "watch STATE [off]", "tell you when it is free, in turn", _read_watch),
-    Form("explain", "explain ERROR", "what a Terraform error means, and what to do", _read_explain),
-    Form("open", "open [TITLE]", "open an incident in this channel", _read_open),
-    Form("title", "title TEXT", "give the incident another title", _read_title),
-    Form("close", "close", "close the incident, and export its timeline", _read_close),
-    Form("reopen", "reopen [INCIDENT]", "go on with an incident that was closed", _read_reopen),
-    Form("export", "export", "export the timeline now", _read_export),
+    CommandForm("watch", "watch STATE [off]", "tell you when it is free, in turn", _read_watch),
+    CommandForm("explain", "explain ERROR", "what a Terraform error means, and what to do", _read_explain),
+    CommandForm("open", "open [TITLE]", "open an incident in this channel", _read_open),
+    CommandForm("title", "title TEXT", "give the incident another title", _read_title),
+    CommandForm("close", "close", "close the incident, and export its timeline", _read_close),
+    CommandForm("reopen", "reopen [INCIDENT]", "go on with an incident that was closed", _read_reopen),
+    CommandForm("export", "export", "export the timeline now", _read_export),
 )
 """Every command, once: help, usage errors, the manifest's hint and the docs are made of this or checked against it."""
 
 _BY_NAME = {form.name: form for form in FORMS}
 
 
-def form_of(word: str) -> Form | None:
+def form_of(word: str) -> CommandForm | None:
     """The command of this word, in whatever case."""
     return _BY_NAME.get(word.lower())
 

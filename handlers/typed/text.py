@@ -18,7 +18,7 @@ _ENTITY = re.compile(r"<([@#!]?)([^<>|]*)(?:\|([^<>]*))?>")
 
 
 @dataclass(frozen=True, slots=True)
-class Tail:
+class Remainder:
     """The text behind the words that have been read. Begin with `typed`."""
 
     raw: str
@@ -32,31 +32,31 @@ class Tail:
         """All of it as a person would read it."""
         return readable(self.raw).strip()
 
-    def split(self) -> tuple[str, Tail]:
+    def split(self) -> tuple[str, Remainder]:
         """The first word (empty if there is none), and what follows it."""
         found = _WORD.search(self.raw)
-        return (argument(found[0]), Tail(self.raw[found.end() :])) if found else ("", Tail(""))
+        return (argument(found[0]), Remainder(self.raw[found.end() :])) if found else ("", Remainder(""))
 
-    def until_because(self) -> tuple[list[str], Tail | None]:
+    def until_because(self) -> tuple[list[str], Remainder | None]:
         """The words before `because`, and what follows it; None if it is not there."""
         before: list[str] = []
         for found in _WORD.finditer(self.raw):
             if found[0].lower().rstrip(":,") == "because":
-                return before, Tail(self.raw[found.end() :])
+                return before, Remainder(self.raw[found.end() :])
             before.append(found[0])
         return before, None
 
-    def split_because(self) -> tuple[str, Tail | None]:
+    def split_because(self) -> tuple[str, Remainder | None]:
         """The text before the last `because`, and what follows it; None if it is not there."""
         marks = [found for found in _WORD.finditer(self.raw) if found[0].lower().rstrip(":,") == "because"]
         if not marks:
             return self.text, None
-        return readable(self.raw[: marks[-1].start()]).strip(), Tail(self.raw[marks[-1].end() :])
+        return readable(self.raw[: marks[-1].start()]).strip(), Remainder(self.raw[marks[-1].end() :])
 
 
-def typed(text: str) -> Tail:
+def typed(text: str) -> Remainder:
     """The text without the invisible characters that come with pasted words."""
-    return Tail(text.translate(_INVISIBLE))
+    return Remainder(text.translate(_INVISIBLE))
 
 
 def _unescaped(text: str) -> str:

@@ -13,10 +13,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from bot.app.connections import LARGEST, Connections, Limits
+from bot.app.connections import LARGEST, ConnectionLimits, Connections
 
-QUICK = Limits(headers=1, body=1, answer=1, idle=1, most=20)
-PATIENT = Limits(headers=30, body=30, answer=30, idle=30, most=20)
+QUICK = ConnectionLimits(headers=1, body=1, answer=1, idle=1, most=20)
+PATIENT = ConnectionLimits(headers=30, body=30, answer=30, idle=30, most=20)
 HEAD = b"POST /echo HTTP/1.1\r\nHost: bot\r\nContent-Type: text/plain\r\n"
 GONE = 10.0
 """Seconds until what must be dropped is said not to be. No test is slower for it, unless it fails."""
@@ -47,7 +47,7 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(limits: Limits):
+async def serving(limits: ConnectionLimits):
     release = asyncio.Event()
 
     async def echo(request: web.Request) -> web.Response:
@@ -173,7 +173,7 @@ async def test_an_idle_connection_is_dropped_after_its_time_and_used_again_befor
 
 
 async def test_a_second_request_on_a_connection_has_its_time_for_headers_as_well():
-    limits = Limits(headers=0.3, body=30, answer=30, idle=30, most=20)
+    limits = ConnectionLimits(headers=0.3, body=30, answer=30, idle=30, most=20)
     async with serving(limits) as server:
         reader, writer = await server.open(HEAD + b"Content-Length: 2\r\n\r\nhi")
         await reader.readuntil(b"hi")

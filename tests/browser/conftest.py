@@ -27,7 +27,7 @@ from bot.core.account.values import (
 )
 from bot.core.phrase import Linked, Person, Quoted
 from bot.core.record.incident import Incident
-from bot.core.record.revision import Change, Shown
+from bot.core.record.revision import Change, ShownEntry
 from bot.core.record.timeline import GENESIS, Entry
 from bot.export.html.page import write_html
 
@@ -39,9 +39,9 @@ class Told:
     """Implements `bot.export.material.Material` for the page."""
 
     account: Account
-    told: tuple[Shown, ...]
+    told: tuple[ShownEntry, ...]
 
-    def lines(self) -> Iterator[Shown]:
+    def lines(self) -> Iterator[ShownEntry]:
         return iter(self.told)
 
     def records(self):
@@ -124,7 +124,7 @@ _STORY = (
 _KEYS = {"9", "12", "16"}
 
 
-def _line(number: int, row) -> Shown:
+def _line(number: int, row) -> ShownEntry:
     clock, kind, actor, text, facts = row
     ids, when = str(number), at(clock)
     changes = ()
@@ -133,7 +133,7 @@ def _line(number: int, row) -> Shown:
             Change("U2", at("12:01:10"), "entry.edited", "wrong one", "deploy of 2026.46 went through", at("11:14")),
         )  # fmt: skip
     entry = Entry(ids, when, when + timedelta(milliseconds=40), kind, actor, text, facts, GENESIS, "0")
-    return Shown(entry, changes, ids in _KEYS)
+    return ShownEntry(entry, changes, ids in _KEYS)
 
 
 def _summary() -> Summary:

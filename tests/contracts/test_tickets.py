@@ -197,7 +197,7 @@ async def test_a_wrong_token_is_refused_and_named_by_its_variable_alone(http, ca
     assert filing.result is FileResult.REFUSED
     assert isinstance(seen, Unseen)
     assert not ready.is_ready
-    assert ready.mend
+    assert ready.fix
     told = f"{filing} {seen} {ready} {tickets!r} {capsys.readouterr()}"
     assert "TICKET_TOKEN" in told
     assert "somebodys_old" not in told

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core.codec import LONGEST_TEXT, Absent, read, written
+from bot.core.codec import LONGEST_TEXT, Omitted, read, written
 from bot.core.record.facts import TYPES, KillConfirmed, MessageCaptured, UnlockFailed, facts_of
 from bot.core.record.timeline import GENESIS, Entry, Kind, canonical
 
@@ -48,7 +48,7 @@ def values_of(hint):
         datetime: st.datetimes(timezones=st.just(UTC)),
         timedelta: st.timedeltas(timedelta(0), timedelta(days=9_000)),
         types.NoneType: st.none(),
-        Absent: st.just(Absent.ABSENT),
+        Omitted: st.just(Omitted.ABSENT),
     }[hint]
 
 
@@ -85,7 +85,7 @@ def test_a_kill_of_the_first_version_says_nothing_of_what_was_switched():
     later = facts_of(entry(Kind.KILL_CONFIRMED, {"request": "k", "runs": [], "ended": True, "switched": None}))
 
     assert isinstance(first, KillConfirmed)
-    assert (first.switched, first.count, first.pipeline) == (Absent.ABSENT, None, "")
+    assert (first.switched, first.count, first.pipeline) == (Omitted.ABSENT, None, "")
     assert isinstance(later, KillConfirmed)
     assert later.switched is None
 
@@ -97,7 +97,7 @@ def test_what_cannot_be_read_is_as_if_it_were_not_there():
 
     assert isinstance(facts, UnlockFailed)
     assert (facts.took, facts.tries, facts.throttled, facts.note) == (None, None, None, None)
-    assert (facts.state, facts.request, facts.lock) == ("", "", Absent.ABSENT)
+    assert (facts.state, facts.request, facts.lock) == ("", "", Omitted.ABSENT)
     assert [half.half for half in facts.halves or ()] == [""]
 
 

@@ -196,7 +196,7 @@ async def test_a_trigger_that_is_too_old_is_told_to_the_person(office, reader):
 async def test_a_question_to_the_owner_is_answered_on_the_tab(office, reader):
     office.hold()
     lock = (await office.world.states["staging"].backend.read_lock()).lock
-    held = letters.Held(office.world.states["staging"].name, lock, "U0PARKER")
+    held = letters.OwnedLock(office.world.states["staging"].name, lock, "U0PARKER")
     await letters.write_about(
         office.world, OwnerNews.UNLOCK_WANTED, held, asker="U0QUINN", channel=CHANNEL, incident="", request="r1"
     )
@@ -214,7 +214,7 @@ async def test_a_question_to_the_owner_is_answered_on_the_tab(office, reader):
 async def test_an_armed_unlock_is_taken_back_on_the_tab(office, reader):
     office.hold()
     made = await incident(office)
-    wish = unlock.Wish(state="staging", user="U0PARKER", channel=CHANNEL, incident=made.id)
+    wish = unlock.UnlockCommand(state="staging", user="U0PARKER", channel=CHANNEL, incident=made.id)
     report = await unlock.ask(office.world, wish)
     await unlock.arm(office.world, report.request.id, user="U0PARKER")
     await reader.opens()

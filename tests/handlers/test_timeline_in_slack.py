@@ -10,7 +10,7 @@ import pytest
 from slack_bolt.request.async_request import AsyncBoltRequest
 
 from bot.core.record import timeline
-from bot.core.record.revision import Shown
+from bot.core.record.revision import ShownEntry
 from bot.core.record.timeline import Draft, Entry
 from bot.core.reports.report import Corrected
 from bot.sandbox.slack import payloads as slack_payloads
@@ -259,7 +259,7 @@ def test_an_undo_that_would_be_read_otherwise_is_not_offered():
             Entry("5", moment, at, "note.added", QUINN, text, {}, "0", "1")
             for text, moment in ((was, at), (now, at + timedelta(minutes=minutes)))
         ]
-        before, after = (Shown(entry, (), is_key=False) for entry in entries)
+        before, after = (ShownEntry(entry, (), is_key=False) for entry in entries)
         return Corrected(None, before, after, is_hidden=False, changed=True)
 
     assert undo_of(told("it died", "x"), UTC) == "/tflock edit 5 it died"

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
-from bot.core.record.message import Said
+from bot.core.record.message import SlackMessage
 from bot.slack.messages import SlackMessages
 from tests.worlds.memory.messages import MemoryMessages
 
@@ -156,7 +156,7 @@ async def test_a_permalink_leads_to_the_message_and_a_replys_to_its_thread(side)
 # ── what Slack's shapes come to
 
 
-async def read(messages, message) -> Said:
+async def read(messages, message) -> SlackMessage:
     return await found(messages.message(CHANNEL, message.ts))
 
 

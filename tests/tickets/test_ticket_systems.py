@@ -114,7 +114,7 @@ async def test_issues_that_are_switched_off_are_told_with_the_switch(github, on_
     assert filing.result is FileResult.REFUSED
     assert "switched off" in filing.detail
     assert "tickets.repo" in filing.detail
-    assert (ready.is_ready, ready.mend) == (False, "switch them on, or name another tickets.repo")
+    assert (ready.is_ready, ready.fix) == (False, "switch them on, or name another tickets.repo")
 
 
 async def test_an_archived_repository_takes_none(github, on_github):
@@ -178,7 +178,7 @@ async def test_what_keeps_gitlab_from_taking_issues_is_told_with_its_mend(gitlab
     ready = await on_gitlab.ready()
 
     assert not ready.is_ready
-    assert ready.mend
+    assert ready.fix
 
 
 async def test_a_token_that_gitlab_does_not_describe_is_judged_by_its_role(gitlab, on_gitlab):

@@ -123,7 +123,7 @@ class Scene:
         return lock.id in (await self.aws.lock_ids(KEY)).values()
 
     async def ask(self, user: str = "U0QUINN", **wish):
-        report = await unlock.ask(self.ports, unlock.Wish("staging", user, CHANNEL, self.incident, **wish))
+        report = await unlock.ask(self.ports, unlock.UnlockCommand("staging", user, CHANNEL, self.incident, **wish))
         await self.write_letters()
         return report
 

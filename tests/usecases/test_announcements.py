@@ -53,7 +53,7 @@ def locks(paper):
 def ask(paper, channel, **wish):
     entered = enter(paper.ports, channel=channel, user=QUINN, title=STATE, command="unlock")
     incident = paper.run(entered).id
-    return paper.run(unlock.ask(paper.ports, unlock.Wish(STATE, QUINN, channel, incident, **wish)))
+    return paper.run(unlock.ask(paper.ports, unlock.UnlockCommand(STATE, QUINN, channel, incident, **wish)))
 
 
 def released(paper, channel):
@@ -81,7 +81,7 @@ def test_a_private_channel_that_fits_a_pattern_is_no_incident_channel(paper):
 
 def test_kill_job_is_refused_there_too(paper):
     with pytest.raises(NotPermitted, match="private channel"):
-        paper.run(kill_job.ask(paper.ports, kill_job.Wish(STATE, QUINN, EVIL, paper.incident.id)))
+        paper.run(kill_job.ask(paper.ports, kill_job.KillCommand(STATE, QUINN, EVIL, paper.incident.id)))
 
 
 @pytest.mark.parametrize(

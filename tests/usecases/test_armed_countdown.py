@@ -43,7 +43,7 @@ def armed(make_paper):
         take(paper, "lock-1", "1001")
         paper.store.last_written = paper.clock.now()
         paper.pass_time(600)
-        wish = unlock.Wish(STATE, QUINN, CHANNEL, paper.incident.id, when_safe=True)
+        wish = unlock.UnlockCommand(STATE, QUINN, CHANNEL, paper.incident.id, when_safe=True)
         paper.request = paper.run(unlock.ask(paper.ports, wish)).request.id
         return paper
 
@@ -264,7 +264,7 @@ def test_a_button_of_another_request_or_of_one_at_work_asks_nothing(changed, arm
 
 def test_people_who_wait_are_told_of_a_release_at_once(armed):
     paper = armed()
-    paper.run(waiting_list.start(paper.ports, waiting_list.Wish(STATE, PARKER, CHANNEL)))
+    paper.run(waiting_list.start(paper.ports, waiting_list.WaitCommand(STATE, PARKER, CHANNEL)))
     paper.ci.end("1001", Conclusion.FAILED)
     paper.pass_time(75)
 

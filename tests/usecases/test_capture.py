@@ -12,7 +12,7 @@ from bot.core.record.timeline import Kind, verify
 from bot.core.reports.report import Notice
 from bot.errors import JournalAway, NotPermitted
 from bot.usecases.record import backfill, capture, correct
-from bot.usecases.record.capture import Added, Cause
+from bot.usecases.record.capture import Added, MessageEvent
 from tests.worlds.memory.memory import WORKER, Killed
 from tests.worlds.memory.world import CHANNEL
 
@@ -39,11 +39,11 @@ class Room:
 
     def mark(self, said, user=PARKER, reaction="pushpin"):
         self.paper.messages.mark(said, user, reaction)
-        self.happens(said, user, Cause.MARKED)
+        self.happens(said, user, MessageEvent.MARKED)
 
     def unmark(self, said, user=PARKER, reaction="pushpin"):
         self.paper.messages.unmark(said, user, reaction)
-        self.happens(said, user, Cause.UNMARKED)
+        self.happens(said, user, MessageEvent.UNMARKED)
 
     def entries(self, *kinds):
         log = [entry for log in self.paper.journal.logs.values() for entry in log]
@@ -66,7 +66,7 @@ class Room:
     def backfill(self, *, since=None, marked=False, seconds=60, user=PARKER):
         now = self.paper.clock.now()
         start = None if since is None else now - timedelta(seconds=since)
-        self.paper.run(backfill.ask(self.paper.ports, backfill.Wish(CHANNEL, user, "", start, marked)))
+        self.paper.run(backfill.ask(self.paper.ports, backfill.BackfillCommand(CHANNEL, user, "", start, marked)))
         self.paper.pass_time(seconds)
 
     @property
@@ -140,8 +140,8 @@ def test_another_reaction_is_no_mark(room):
 def test_an_event_that_comes_twice_or_late_changes_nothing(room):
     said = room.say("two hours old")
     room.mark(said)
-    room.happens(said, PARKER, Cause.MARKED, event="Ev1")
-    room.happens(said, PARKER, Cause.UNMARKED)  # an old one: the mark is there again
+    room.happens(said, PARKER, MessageEvent.MARKED, event="Ev1")
+    room.happens(said, PARKER, MessageEvent.UNMARKED)  # an old one: the mark is there again
     assert len(room.captured) == 1
     assert room.shown(said) is not None
 
@@ -217,7 +217,7 @@ def test_an_edit_while_the_message_is_being_captured_is_not_lost(room):
             await room.paper.jobs.start("capture", *args, key="event:EvEdit")
 
     room.paper.switchboard.fault = edited_meanwhile
-    room.happens(said, PARKER, Cause.MARKED)
+    room.happens(said, PARKER, MessageEvent.MARKED)
     assert followed == [True]
     assert room.shown(said).entry.text == "three hours old"
 
@@ -226,7 +226,7 @@ def test_a_message_whose_incident_is_gone_is_forgotten(room):
     said = room.say("two hours old")
     room.mark(said)
     del room.paper.journal.kept[room.paper.incident.id]
-    room.happens(said, "", Cause.DELETED)
+    room.happens(said, "", MessageEvent.DELETED)
     assert room.paper.run(capture.find(room.paper.ports, CHANNEL, said.ts)) is None
 
 
@@ -268,7 +268,7 @@ def test_an_edit_follows_and_the_first_text_stays_in_the_log(room):
     said = room.say("two hours old")
     room.mark(said)
     room.paper.messages.put(replace(room.paper.messages.kept[CHANNEL, said.ts], raw="three hours old"))
-    room.happens(said, "", Cause.CHANGED)
+    room.happens(said, "", MessageEvent.CHANGED)
     assert room.shown(said).entry.text == "three hours old"
     (change,) = room.changes(said)
     assert (change.by, change.why, change.was_text) == (ELLIOTT, "edited after capture", "two hours old")
@@ -279,11 +279,11 @@ def test_a_change_that_changes_no_words_adds_nothing(room):
     said = room.say("see https://example.com")
     room.mark(said)
     before = len(room.entries())
-    room.happens(said, "", Cause.CHANGED)  # Slack shows a preview of the link now
+    room.happens(said, "", MessageEvent.CHANGED)  # Slack shows a preview of the link now
     assert len(room.entries()) == before
 
 
-@pytest.mark.parametrize("cause", [Cause.DELETED, Cause.CHANGED])
+@pytest.mark.parametrize("cause", [MessageEvent.DELETED, MessageEvent.CHANGED])
 def test_a_deleted_message_is_hidden_also_where_slack_tells_of_a_change(room, cause):
     said = room.say("two hours old")
     room.mark(said)
@@ -296,7 +296,7 @@ def test_a_deleted_message_is_hidden_also_where_slack_tells_of_a_change(room, ca
 def test_what_was_never_captured_is_left_alone(room):
     said = room.say("two hours old")
     before = len(room.entries())
-    for cause in (Cause.CHANGED, Cause.DELETED, Cause.UNMARKED):
+    for cause in (MessageEvent.CHANGED, MessageEvent.DELETED, MessageEvent.UNMARKED):
         room.happens(said, PARKER, cause)
     assert len(room.entries()) == before
 
@@ -305,7 +305,7 @@ def test_a_message_that_is_gone_before_we_look_is_not_captured(room):
     said = room.say("two hours old")
     room.paper.messages.mark(said, PARKER)
     room.paper.messages.delete(said)
-    room.happens(said, PARKER, Cause.MARKED)
+    room.happens(said, PARKER, MessageEvent.MARKED)
     assert not room.captured
 
 
@@ -313,7 +313,7 @@ def test_a_channel_that_the_bot_was_taken_out_of_does_not_look_like_a_deletion(r
     said = room.say("two hours old")
     room.mark(said)
     room.paper.messages.trouble = Unseen("Slack", Trouble.DENIED, "invite it", room.paper.clock.now())
-    room.happens(said, PARKER, Cause.UNMARKED)
+    room.happens(said, PARKER, MessageEvent.UNMARKED)
     assert room.shown(said) is not None
 
 
@@ -351,7 +351,7 @@ def test_a_late_edit_of_a_closed_incident_is_exported_again(room):
 
     room.paper.switchboard.fault = listen
     room.paper.run(
-        capture.follow(ports, CHANNEL, said.ts, user="", cause=Cause.CHANGED, event="EvLate"),
+        capture.follow(ports, CHANNEL, said.ts, user="", cause=MessageEvent.CHANGED, event="EvLate"),
     )
     assert [name for name in started if name in {"start export", "start reissue"}]
     assert room.shown(said).entry.text == "three hours old"

@@ -47,7 +47,7 @@ def waits_of(paper, user):
 
 
 def asked(paper, user="U0QUINN"):
-    wish = unlock.Wish(state=STATE, user=user, channel=CHANNEL, incident=paper.incident.id)
+    wish = unlock.UnlockCommand(state=STATE, user=user, channel=CHANNEL, incident=paper.incident.id)
     return paper.run(unlock.ask(paper.ports, wish))
 
 
@@ -67,7 +67,7 @@ def test_an_approval_that_has_expired_waits_for_nobody(paper):
 
 
 def test_a_watched_state_is_named(paper):
-    paper.run(waiting_list.start(paper.ports, waiting_list.Wish(STATE, "U0PARKER", CHANNEL)))
+    paper.run(waiting_list.start(paper.ports, waiting_list.WaitCommand(STATE, "U0PARKER", CHANNEL)))
     seen = seen_by(paper, "U0PARKER")
     assert [(one.wait, one.state) for one in seen.waiting] == [(Wait.WATCH, STATE)]
     assert seen.shown[0].is_watched

@@ -21,7 +21,7 @@ CHANNEL = "C0STAGING"
 
 
 async def ask(scene, target, user="U0QUINN"):
-    return await kill_job.ask(scene.ports, kill_job.Wish(target, user, CHANNEL, scene.incident))
+    return await kill_job.ask(scene.ports, kill_job.KillCommand(target, user, CHANNEL, scene.incident))
 
 
 async def wish(scene, report, key=None, *, stop=True, user="U0QUINN"):
@@ -95,7 +95,7 @@ def test_a_choice_among_runs_of_two_pipelines_with_the_same_id_means_the_one_tha
         paper.ports.sources[job.ci] = ci
     state = replace(paper.ports.states["staging"], pipelines=tuple(jobs))
     world = replace(paper.ports, states={"staging": state})
-    wish = kill_job.Wish("staging", "U0QUINN", PAPER_CHANNEL, paper.incident.id)
+    wish = kill_job.KillCommand("staging", "U0QUINN", PAPER_CHANNEL, paper.incident.id)
     report = paper.run(kill_job.ask(world, wish))
 
     for target in report.targets:

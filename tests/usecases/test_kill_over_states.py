@@ -64,7 +64,7 @@ def lock(paper, store, lock_id="lock-1", who="runner@fv-az1"):
 
 
 def ask(paper, target="staging"):
-    return paper.run(kill_job.ask(paper.ports, kill_job.Wish(target, QUINN, CHANNEL, paper.incident.id)))
+    return paper.run(kill_job.ask(paper.ports, kill_job.KillCommand(target, QUINN, CHANNEL, paper.incident.id)))
 
 
 def click(paper, report, user=QUINN):

@@ -12,7 +12,7 @@ from bot.core.gate.stages import UnlockStage
 from bot.core.lock import LockInfo
 from bot.core.people import OwnerAnswer, OwnerSays, Presence, Whereabouts
 from bot.core.policy import KnownPerson
-from bot.core.reports.letter import LetterStanding, OwnerLetter, OwnerNews
+from bot.core.reports.letter import OwnerMessage, OwnerMessageStatus, OwnerNews
 from bot.core.reports.report import Notice
 from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Conclusion
@@ -49,7 +49,7 @@ def held(make_paper):
 
 
 def ask(paper, *, user="U0QUINN", **wish):
-    wish = unlock.Wish(STATE, user, CHANNEL, paper.incident.id, **wish)
+    wish = unlock.UnlockCommand(STATE, user, CHANNEL, paper.incident.id, **wish)
     return paper.run(unlock.ask(paper.ports, wish)).request.id
 
 
@@ -75,8 +75,8 @@ def take_back(paper, *, user=OWNER):
 
 def message(paper):
     """The one message that there is, beside the lines below it."""
-    assert len(paper.messenger.now(OwnerLetter)) == 1
-    return next(iter(paper.messenger.now(OwnerLetter).values()))
+    assert len(paper.messenger.now(OwnerMessage)) == 1
+    return next(iter(paper.messenger.now(OwnerMessage).values()))
 
 
 def rung(paper):
@@ -244,7 +244,7 @@ def test_whoever_asks_for_time_reads_that_the_lock_is_gone_meanwhile(held):
     paper.pass_time(700)
 
     assert rung(paper) == [OwnerNews.UNLOCK_WANTED]
-    assert message(paper).standing is LetterStanding.GONE
+    assert message(paper).status is OwnerMessageStatus.GONE
 
 
 def test_do_not_disturb_is_kept_and_all_is_told_at_its_end(held):
@@ -254,7 +254,7 @@ def test_do_not_disturb_is_kept_and_all_is_told_at_its_end(held):
     paper.pass_time(60)
     ask(paper)
     paper.pass_time(3400)
-    assert paper.messenger.now(OwnerLetter) == {}
+    assert paper.messenger.now(OwnerMessage) == {}
     (noted,) = entries(paper, "owner.notified")
     assert "not disturbed until" in noted.text
 
@@ -273,7 +273,7 @@ def test_after_do_not_disturb_nothing_is_told_of_a_lock_that_is_gone(held):
 
     paper.pass_time(4000)
 
-    assert paper.messenger.now(OwnerLetter) == {}
+    assert paper.messenger.now(OwnerMessage) == {}
 
 
 def test_a_protected_state_does_not_wait_for_the_end_of_do_not_disturb(held):

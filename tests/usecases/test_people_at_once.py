@@ -32,7 +32,7 @@ def paper(make_paper):
 
 
 def ask(paper, *, when_safe=False):
-    wish = unlock.Wish(STATE, QUINN, CHANNEL, paper.incident.id, when_safe=when_safe)
+    wish = unlock.UnlockCommand(STATE, QUINN, CHANNEL, paper.incident.id, when_safe=when_safe)
     return paper.run(unlock.ask(paper.ports, wish))
 
 

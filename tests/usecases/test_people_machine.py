@@ -31,7 +31,7 @@ from bot.core.record.timeline import verify
 from bot.core.reports.alert import Bulletin
 from bot.core.reports.button import parse_button
 from bot.core.reports.kill import KillReport
-from bot.core.reports.letter import OwnerLetter, OwnerNews
+from bot.core.reports.letter import OwnerMessage, OwnerNews
 from bot.core.reports.queue import QueueNews
 from bot.core.reports.report import Notice
 from bot.core.reports.unlock import UnlockReport
@@ -566,7 +566,7 @@ class PeopleMachine(RuleBasedStateMachine):
         world = self.world
         unlocks = [(unlock_message, report) for report in world.messenger.all(UnlockReport)]
         letters = [(letter_message, letter) for _, letter in world.messenger.rung]
-        letters += [(letter_message, letter) for letter in world.messenger.now(OwnerLetter).values()]
+        letters += [(letter_message, letter) for letter in world.messenger.now(OwnerMessage).values()]
         kills = [(kill_message, report) for report in world.messenger.all(KillReport)]
         alerts = [(alerts_message, bulletin) for bulletin in world.messenger.now(Bulletin).values()]
         calls = [(queue_message, news) for _, news in world.messenger.posted(QueueNews)]

@@ -140,7 +140,7 @@ async def test_throttling_beyond_the_deadline_leaves_the_lock_and_the_button(sce
     assert await outcome(scene, lock) == (["still throttled", "released"], [])
 
 
-async def test_one_half_throttled_beyond_the_deadline_is_half_released(scene):
+async def test_one_half_throttled_beyond_the_deadline_is_partly_released(scene):
     lock, _, _ = await confirmed(scene)
     scene.proxy.fault("dynamodb:DeleteItem", Throttle())
 
@@ -150,7 +150,7 @@ async def test_one_half_throttled_beyond_the_deadline_is_half_released(scene):
     assert "half" in scene.said()[0]
 
 
-async def test_a_lock_of_one_half_is_never_called_half_released(scene):
+async def test_a_lock_of_one_half_is_never_called_partly_released(scene):
     lock, _, _ = await confirmed(scene, file=False)
     scene.proxy.fault("dynamodb:DeleteItem", Throttle())
 
@@ -168,7 +168,7 @@ async def test_a_release_that_is_denied_fails_and_leaves_the_lock(scene):
     assert await outcome(scene, lock) == (["failed"], ["item"])
 
 
-async def test_a_denied_half_beside_a_released_one_is_half_released(scene):
+async def test_a_denied_half_beside_a_released_one_is_partly_released(scene):
     lock, _, _ = await confirmed(scene)
     scene.proxy.fault("dynamodb:DeleteItem", Deny())
 

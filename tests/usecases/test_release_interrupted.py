@@ -40,7 +40,7 @@ def left_behind(make_paper):
         paper.store.last_written = created
         paper.ci.end("1001", Conclusion.FAILED)
         paper.pass_time(300)
-        wish = unlock.Wish(STATE, "U0QUINN", CHANNEL, paper.incident.id)
+        wish = unlock.UnlockCommand(STATE, "U0QUINN", CHANNEL, paper.incident.id)
         paper.request = paper.run(unlock.ask(paper.ports, wish)).request.id
         return paper
 

@@ -210,7 +210,7 @@ class ReleaseMachine(RuleBasedStateMachine):
         self._ask(user, when_safe=when_safe)
 
     def _ask(self, user, *, when_safe):
-        wish = unlock.Wish(STATE, user, CHANNEL, self.world.incident.id, when_safe=when_safe)
+        wish = unlock.UnlockCommand(STATE, user, CHANNEL, self.world.incident.id, when_safe=when_safe)
         report = self._try(unlock.ask(self.world.ports, wish))
         if report is not None:
             self.wishes[report.request.id] = report.request.lock_id
@@ -470,7 +470,7 @@ class ReleaseMachine(RuleBasedStateMachine):
         (lock_id,) = standing
         over = not self._is_alive(self.holders[lock_id])
         over = over and self.answers.get(lock_id, (None,))[0] is not OwnerSays.RUNNING
-        wish = unlock.Wish(STATE, "U0QUINN", CHANNEL, self.world.incident.id)
+        wish = unlock.UnlockCommand(STATE, "U0QUINN", CHANNEL, self.world.incident.id)
         report = self.world.run(unlock.ask(self.world.ports, wish))
         request = report.request.id
         self.wishes[request] = lock_id

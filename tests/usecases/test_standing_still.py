@@ -28,7 +28,7 @@ def make_release(make_paper):
         paper.store.last_written = paper.clock.now()
         paper.ci.end("1001", Conclusion.FAILED)
         paper.pass_time(300)
-        wish = unlock.Wish(STATE, "U0QUINN", CHANNEL, paper.incident.id)
+        wish = unlock.UnlockCommand(STATE, "U0QUINN", CHANNEL, paper.incident.id)
         request = paper.run(unlock.ask(paper.ports, wish)).request.id
         paper.run(unlock.confirm(paper.ports, request, lock_id="lock-1", user="U0QUINN"))
         paper.passed, paper.deleted = [], []

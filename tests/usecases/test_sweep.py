@@ -11,7 +11,7 @@ from bot.core.gate.inspection import StateName
 from bot.core.lock import LockInfo, PlaceKind
 from bot.core.policy import WatchRule
 from bot.core.reports.alert import AlertKind, Bulletin, Outcome
-from bot.core.reports.letter import OwnerLetter, OwnerNews
+from bot.core.reports.letter import OwnerMessage, OwnerNews
 from bot.core.run import Conclusion
 from bot.errors import JournalAway, Unreachable
 from bot.usecases.record.incident import close, observe
@@ -448,7 +448,7 @@ def test_a_redis_that_goes_away_in_the_middle_costs_a_sweep_and_no_alert(world):
 
 
 def letters(world):
-    return list(world.messenger.now(OwnerLetter).values())
+    return list(world.messenger.now(OwnerMessage).values())
 
 
 def test_an_owner_is_told_by_himself_that_his_run_died_with_the_lock_once(world):

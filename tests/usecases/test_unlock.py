@@ -68,7 +68,7 @@ async def test_a_free_state_is_said_to_be_free(scene):
 
 async def test_an_unknown_state_is_named_with_the_nearest(scene):
     with pytest.raises(UnknownState) as caught:
-        await unlock.ask(scene.ports, unlock.Wish("stagin", "U0QUINN", "C0STAGING", scene.incident))
+        await unlock.ask(scene.ports, unlock.UnlockCommand("stagin", "U0QUINN", "C0STAGING", scene.incident))
 
     assert caught.value.nearest == "staging"
 

@@ -16,7 +16,7 @@ from bot.core.run import Conclusion
 from bot.errors import Denied, JournalAway, Rejected, Unreachable
 from bot.usecases.queue import waiting_list
 from bot.usecases.queue.record import load_queue
-from bot.usecases.queue.waiting_list import Wish
+from bot.usecases.queue.waiting_list import WaitCommand
 from tests.worlds.memory.memory import WORKER, Killed, Throttle, lock_text
 from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE, MemoryWorld
 
@@ -48,7 +48,7 @@ class Paper:
             self.world.store.clear(kind)
 
     def start(self, user, *, channel=CHANNEL, **more):
-        wish = Wish(STATE, user, channel, incident=self.world.incident.id, **more)
+        wish = WaitCommand(STATE, user, channel, incident=self.world.incident.id, **more)
         return self.world.run(waiting_list.start(self.world.ports, wish))
 
     def stop(self, user):
@@ -138,7 +138,7 @@ def test_asking_twice_changes_nothing_and_says_the_place(paper):
 
 def test_of_two_processes_that_put_people_on_at_the_same_time_none_is_lost(paper):
     async def together():
-        wishes = [Wish(STATE, f"U0{number}", CHANNEL) for number in range(8)]
+        wishes = [WaitCommand(STATE, f"U0{number}", CHANNEL) for number in range(8)]
         return await asyncio.gather(*(waiting_list.start(paper.world.ports, wish) for wish in wishes))
 
     paper.world.run(together())

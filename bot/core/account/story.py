@@ -18,7 +18,7 @@ from bot.core.account.samples import Samples
 from bot.core.account.spans import Locks, Loops, Runs
 from bot.core.account.summary import EMPTY, summarize
 from bot.core.account.values import Account, FollowUp, Kill, LockEnd, Release, Reply
-from bot.core.codec import Absent
+from bot.core.codec import Omitted
 from bot.core.gate.case import Rule
 from bot.core.gate.stages import UnlockStage
 from bot.core.record.evidence import Evidence
@@ -185,7 +185,7 @@ class Story:
         runs, ended = facts.runs or (), facts.ended is True
         pipeline = facts.pipeline or next((run.pipeline for run in runs), "")
         # the first version did not say what was switched: there it is what was asked for
-        stopped = stop_source if facts.switched is Absent.ABSENT else facts.switched == SwitchResult.DONE
+        stopped = stop_source if facts.switched is Omitted.ABSENT else facts.switched == SwitchResult.DONE
         self._runs.are_read(facts.state or asked_of, runs, entry.at)
         if ended and stopped:
             self._loops.stops(pipeline, entry.at)

@@ -55,12 +55,12 @@ class Filing:
 
 
 @dataclass(frozen=True, slots=True)
-class Readiness:
-    """Whether tickets could be filed, as far as that can be told without filing one. `mend` is empty where they can."""
+class TicketReadiness:
+    """Whether tickets could be filed, as far as that can be told without filing one. `fix` is empty where they can."""
 
     is_ready: bool
     detail: str
-    mend: str = ""
+    fix: str = ""
 
 
 def digest_of(key: str) -> str:

@@ -15,7 +15,7 @@ class UnlockStage(StrEnum):
     RELEASED = "released"
     ALREADY_FREE = "already free"
     HOLDER_CHANGED = "holder changed"
-    HALF_RELEASED = "half released"
+    PARTLY_RELEASED = "half released"
     STILL_THROTTLED = "still throttled"
     NOT_KNOWN = "not known"
     REFUSED = "refused"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, ClassVar, TypeVar, dataclass_transform
 
-from bot.core.codec import Absent, LongText, WholeText, read, written
+from bot.core.codec import LongText, Omitted, WholeText, read, written
 from bot.core.record.evidence import (
     Evidence,
     FindingFacts,
@@ -178,7 +178,7 @@ class _UnlockOutcome(OfUnlock):
     tries: int | None = None
     throttled: int | None = None
     took: timedelta | None = None
-    lock: LockFacts | Absent | None = Absent.ABSENT
+    lock: LockFacts | Omitted | None = Omitted.ABSENT
 
 
 @_of_kind(Kind.UNLOCK_RELEASED)
@@ -218,7 +218,7 @@ class KillConfirmed(OfState):
 
     request: str
     pipeline: str
-    switched: str | Absent | None = Absent.ABSENT
+    switched: str | Omitted | None = Omitted.ABSENT
     restarted: bool = False
     ended: bool | None = None
     system: str | None = None

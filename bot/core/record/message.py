@@ -22,7 +22,7 @@ class SharedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class SlackMessage:
     """A message as it stands now. Ids are Slack's; `thread` is the root of its thread, empty outside of one.
 
     `author` is the id of a user, or of a bot that has none; `bot` is the name of a bot or a workflow, empty for people.

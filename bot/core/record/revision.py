@@ -59,7 +59,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownEntry:
     """An entry as it is to be shown. `entry` carries the edited text and time; `changes` are in order."""
 
     entry: Entry
@@ -120,13 +120,13 @@ class Revisions:
     def is_key(self, entry_id: str) -> bool:
         return isinstance(self._last_of(entry_id, EntryMarked, EntryUnmarked), EntryMarked)
 
-    def shown(self, entry: Entry) -> Shown | None:
+    def shown(self, entry: Entry) -> ShownEntry | None:
         """The entry as it is to be shown; None for a hidden one and for a correction itself."""
         if entry.kind in CORRECTIONS or self.is_hidden(entry.id):
             return None
         return self.seen(entry)
 
-    def seen(self, entry: Entry) -> Shown:
+    def seen(self, entry: Entry) -> ShownEntry:
         """The entry with its corrections, hidden or not."""
         now, changes = entry, list[Change]()
         for correction, facts in self._about.get(entry.id, ()):
@@ -144,7 +144,7 @@ class Revisions:
                     was_at=before.at if before.at != now.at else None,
                 )
             )
-        return Shown(now, tuple(changes), self.is_key(entry.id))
+        return ShownEntry(now, tuple(changes), self.is_key(entry.id))
 
     def _last_of(self, entry_id: str, *of: type[Correction]) -> Correction | None:
         about = reversed(self._about.get(entry_id, ()))

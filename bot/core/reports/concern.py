@@ -39,7 +39,7 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class SweepResult:
     """What one sweep has brought. `inspections` are the closer looks, of some of the states."""
 
     states: Mapping[str, Watched]
@@ -48,7 +48,7 @@ class Evidence:
     now: datetime
 
 
-def concerns(evidence: Evidence, policy: Policy, rule: WatchRule) -> dict[str, Concern]:
+def concerns(evidence: SweepResult, policy: Policy, rule: WatchRule) -> dict[str, Concern]:
     """All that is the matter by this evidence, by id."""
     found: list[Concern] = []
     for state, seen in evidence.seen.items():
@@ -66,7 +66,7 @@ def refreshed(before: Concern, now: Concern) -> Concern:
     return replace(now, since=min(before.since, now.since), states=states, starts=max(before.starts, now.starts))
 
 
-def outcome_of(concern: Concern, evidence: Evidence, *, last_seen: datetime) -> Outcome | None:
+def outcome_of(concern: Concern, evidence: SweepResult, *, last_seen: datetime) -> Outcome | None:
     """Why the concern, which this evidence does not bring again, is over; None if it may still stand."""
     states = [state for state in concern.states if state in evidence.states]
     if not states:
@@ -148,7 +148,7 @@ def _last_end(candidate: Candidate) -> datetime:
     return candidate.run.ended_at or candidate.run.created_at
 
 
-def _loops(evidence: Evidence) -> Iterator[Concern]:
+def _loops(evidence: SweepResult) -> Iterator[Concern]:
     for inspection in evidence.inspections.values():
         crowd = inspection.crowd.loops if inspection.crowd is not None else ()
         for loop in (*inspection.contention.loops, *(loop for _, loop in crowd)):
@@ -166,7 +166,7 @@ def _loops(evidence: Evidence) -> Iterator[Concern]:
             )
 
 
-def _throttled(evidence: Evidence) -> Iterator[Concern]:
+def _throttled(evidence: SweepResult) -> Iterator[Concern]:
     refused: dict[Hashable, list[str]] = {}
     for name, state in evidence.states.items():
         seen, looked = evidence.seen.get(name), evidence.inspections.get(name)
@@ -185,7 +185,7 @@ def _lock_outcome(concern: Concern, seen: LockSeen | None) -> Outcome | None:
     return Outcome.FREE if seen.is_free else Outcome.OTHER_LOCK
 
 
-def _run_outcome(concern: Concern, evidence: Evidence) -> Outcome | None:
+def _run_outcome(concern: Concern, evidence: SweepResult) -> Outcome | None:
     inspection = evidence.inspections.get(concern.state)
     if concern.kind is AlertKind.AGED or inspection is None or inspection.attribution is None:
         return None
@@ -202,7 +202,7 @@ def _any_goes_on(candidates: Sequence[Candidate]) -> bool:
     return any(isinstance(each.seen, Found) and each.seen.value.phase is Phase.RUNNING for each in candidates)
 
 
-def _loop_outcome(concern: Concern, evidence: Evidence) -> Outcome | None:
+def _loop_outcome(concern: Concern, evidence: SweepResult) -> Outcome | None:
     looked: Iterable[Inspection] = evidence.inspections.values()
     listed = {repr(look.pipeline) for each in looked for look in each.looks if isinstance(look.listing, Found)}
     return Outcome.QUIET if concern.key in listed else None

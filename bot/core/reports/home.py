@@ -71,7 +71,7 @@ class Prospect:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownRow:
     """A row as it is shown to one person."""
 
     row: Row
@@ -120,7 +120,7 @@ class Home:
     incidents of which Slack did not say whether he is in their channel. `glance_at` is None if nothing was ever read.
     """
 
-    shown: tuple[Shown, ...]
+    shown: tuple[ShownRow, ...]
     locked: int
     unread: int
     total: int
@@ -177,11 +177,11 @@ def _in_the_way(verdict: Verdict) -> Finding | None:
     return min(found, key=lambda finding: finding.waits, default=None)
 
 
-def ordered(rows: Sequence[Shown]) -> list[Shown]:
+def ordered(rows: Sequence[ShownRow]) -> list[ShownRow]:
     """His own locks first, then what he watches, the locked ones, the longest held first, then what was not read."""
     ranks = {Held.LOCKED: 0, Held.GARBLED: 0, Held.THROTTLED: 1, Held.UNREAD: 1}
 
-    def place(shown: Shown) -> tuple[bool, bool, int, float]:
+    def place(shown: ShownRow) -> tuple[bool, bool, int, float]:
         created = shown.row.created
         since = created.timestamp() if created is not None else 0.0
         return (not shown.is_own, not shown.is_watched, ranks[shown.row.held], since)

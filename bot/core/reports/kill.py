@@ -79,7 +79,7 @@ def _is_covered(asked: str, state: str, covers: Collection[str]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class KillTarget:
     """Something that kill-job can end: one run, or a loop with all its runs that are going on.
 
     `key` names it in a button, and nothing of another pipeline. `runs` are those going on now, newest first; a loop
@@ -111,7 +111,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class KillRequest:
-    """Somebody's wish to have runs ended. `asked` is what he typed."""
+    """Somebody asks to have runs ended. `asked` is what they typed."""
 
     id: str
     state: str
@@ -137,8 +137,8 @@ class KillReport:
 
     request: KillRequest
     stage: KillStage
-    targets: tuple[Target, ...] = ()
-    chosen: Target | None = None
+    targets: tuple[KillTarget, ...] = ()
+    chosen: KillTarget | None = None
     progress: tuple[Run, ...] = ()
     switched: Switched | None = None
     note: Phrase = ()

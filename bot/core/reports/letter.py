@@ -27,7 +27,7 @@ class OwnerNews(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class OwnerNotice:
     """One thing that the owner was told. `by` asked or acted, in `channel`; empty where the bot saw it by itself."""
 
     news: OwnerNews
@@ -37,7 +37,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class LetterRun:
+class HolderRun:
     """The run that holds the lock, as it was when the owner was told last."""
 
     title: str
@@ -47,7 +47,7 @@ class LetterRun:
     ended_at: datetime | None = None
 
 
-class LetterStanding(StrEnum):
+class OwnerMessageStatus(StrEnum):
     """Whether an answer is still wanted. `GONE`: the lock went away without the bot; `MOVED`: it is another's lock."""
 
     OPEN = "open"
@@ -56,7 +56,7 @@ class LetterStanding(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class OwnerLetter:
+class OwnerMessage:
     """The message to the owner of a lock, which is all that he was told about it: `history`, oldest first.
 
     `news` is the headline, with whoever asked and where; `link` is the address of the request's message. With `answer`
@@ -70,12 +70,12 @@ class OwnerLetter:
     asker: str
     channel: str
     request: str
-    run: LetterRun | None = None
+    run: HolderRun | None = None
     answer: OwnerAnswer | None = None
-    history: tuple[Told, ...] = ()
+    history: tuple[OwnerNotice, ...] = ()
     waiting: int = 0
     link: str = ""
-    standing: LetterStanding = LetterStanding.OPEN
+    status: OwnerMessageStatus = OwnerMessageStatus.OPEN
     disturbs: bool = False
 
 
@@ -84,4 +84,4 @@ class Nudge:
     """The line below the message that names the owner, so that Slack notifies them: it does so of no update."""
 
     owner: str
-    letter: OwnerLetter
+    letter: OwnerMessage

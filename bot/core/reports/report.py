@@ -11,7 +11,7 @@ from bot.core.lock import LockSeen
 from bot.core.people import OwnerAnswer
 from bot.core.phrase import Phrase
 from bot.core.record.incident import Incident
-from bot.core.record.revision import Shown
+from bot.core.record.revision import ShownEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class TimelineReport:
     """
 
     incident: Incident
-    shown: tuple[Shown, ...]
+    shown: tuple[ShownEntry, ...]
     total: int
     hidden: tuple[str, ...]
     size: int
@@ -62,8 +62,8 @@ class Corrected:
     """What a correction made of an entry. With `changed` False it was so already, and nothing was written down."""
 
     incident: Incident
-    before: Shown
-    after: Shown
+    before: ShownEntry
+    after: ShownEntry
     is_hidden: bool
     changed: bool
 

@@ -15,7 +15,7 @@ from bot.core.policy import ApprovalPolicy
 
 @dataclass(frozen=True, slots=True)
 class UnlockRequest:
-    """Somebody's wish to have one lock released. Ids are Slack's; `ts` is the message that shows the request."""
+    """Somebody asks to have one lock released. Ids are Slack's; `ts` is the message that shows the request."""
 
     id: str
     state: str

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
-from bot.export.chart.plan import BarKind, Box, Ink, Label, Lane, Line, Plan, Scale, Sign, Spot
+from bot.export.chart.plan import BarKind, Box, Ink, Label, Lane, Plan, Scale, Spot, Symbol, TurnLine
 from bot.export.chart.text import font, legible
 
 if TYPE_CHECKING:
@@ -108,23 +108,23 @@ _STAR = tuple(_arc(0.42 if turn % 2 else 1.0, 36 * turn - 90, 36 * turn - 90)[0]
 _CROSS = (((-0.7, -0.7), (0.7, 0.7)), ((-0.7, 0.7), (0.7, -0.7)))
 
 _SHAPES = {
-    Sign.DONE: _Shape(Colour.GOOD, lines=(((-0.8, 0.1), (-0.25, 0.65), (0.8, -0.6)),)),
-    Sign.FAILED: _Shape(Colour.HOLDER, lines=_CROSS),
-    Sign.TIMED_OUT: _Shape(Colour.HOLDER, (((-0.75, -0.95), (0.75, -0.95), (-0.75, 0.95), (0.75, 0.95)),)),
-    Sign.CANCELLED: _Shape(Colour.TEXT, (((-0.7, -0.7), (0.7, -0.7), (0.7, 0.7), (-0.7, 0.7)),)),
-    Sign.UNCLEAR: _Shape(Colour.TEXT, lines=(_arc(0.7, 0, 360),)),
-    Sign.COMMAND: _Shape(Colour.FAINT, (((-0.6, -0.75), (0.8, 0), (-0.6, 0.75)),)),
-    Sign.KILL: _Shape(Colour.BAD, lines=_CROSS),
-    Sign.UNLOCK: _Shape(
+    Symbol.DONE: _Shape(Colour.GOOD, lines=(((-0.8, 0.1), (-0.25, 0.65), (0.8, -0.6)),)),
+    Symbol.FAILED: _Shape(Colour.HOLDER, lines=_CROSS),
+    Symbol.TIMED_OUT: _Shape(Colour.HOLDER, (((-0.75, -0.95), (0.75, -0.95), (-0.75, 0.95), (0.75, 0.95)),)),
+    Symbol.CANCELLED: _Shape(Colour.TEXT, (((-0.7, -0.7), (0.7, -0.7), (0.7, 0.7), (-0.7, 0.7)),)),
+    Symbol.UNCLEAR: _Shape(Colour.TEXT, lines=(_arc(0.7, 0, 360),)),
+    Symbol.COMMAND: _Shape(Colour.FAINT, (((-0.6, -0.75), (0.8, 0), (-0.6, 0.75)),)),
+    Symbol.KILL: _Shape(Colour.BAD, lines=_CROSS),
+    Symbol.UNLOCK: _Shape(
         Colour.GOOD,
         (((-0.75, -0.1), (0.75, -0.1), (0.75, 0.95), (-0.75, 0.95)),),
         (((-0.5, -0.1), (-0.5, -0.45), *_arc(0.45, 180, 340, x=-0.05, y=-0.5)),),
     ),
-    Sign.OWNER: _Shape(
+    Symbol.OWNER: _Shape(
         Colour.LOCK, (((-0.9, -0.75), (0.9, -0.75), (0.9, 0.4), (0.0, 0.4), (-0.5, 0.95), (-0.5, 0.4), (-0.9, 0.4)),)
     ),
-    Sign.ALERT: _Shape(Colour.HOLDER, (((0.0, -0.85), (0.9, 0.75), (-0.9, 0.75)),)),
-    Sign.KEY: _Shape(Colour.CROWD, (_STAR,)),
+    Symbol.ALERT: _Shape(Colour.HOLDER, (((0.0, -0.85), (0.9, 0.75), (-0.9, 0.75)),)),
+    Symbol.KEY: _Shape(Colour.CROWD, (_STAR,)),
 }
 
 
@@ -213,14 +213,14 @@ class _Canvas:
             self.area(area, Colour.CROWD, alpha=0.3)
             self.stroke(lane.outline, Colour.CROWD, 1.6)
 
-    def turn(self, line: Line) -> None:
-        is_unlock = line.sign is Sign.UNLOCK
+    def turn(self, line: TurnLine) -> None:
+        is_unlock = line.sign is Symbol.UNLOCK
         colour = Colour.GOOD if is_unlock else Colour.BAD
         self.stroke(((line.x, line.top), (line.x, line.bottom)), colour, 1.6, dashes=() if is_unlock else (3, 2))
 
     def sign(self, spot: Spot) -> None:
         shape, half = _SHAPES[spot.sign], spot.size / 2
-        weight = 3.0 if spot.sign is Sign.KILL else 2.0
+        weight = 3.0 if spot.sign is Symbol.KILL else 2.0
         for points in shape.filled:
             self.area([(spot.x + half * x, spot.y + half * y) for x, y in points], shape.colour)
         for points in shape.lines:

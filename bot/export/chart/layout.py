@@ -19,11 +19,11 @@ from bot.export.chart.plan import (
     Ink,
     Label,
     Lane,
-    Line,
     Plan,
     Scale,
     Size,
     Spot,
+    TurnLine,
 )
 from bot.export.chart.rows import instants, told
 from bot.export.chart.text import clean, fitted, width, wrapped
@@ -203,11 +203,11 @@ def _event(event: Event, on: Axis, form: Format, top: float) -> Lane:
     return Lane(top, height, tuple(labels), spots=(Spot(x, y, size, event.sign),))
 
 
-def _lines(events: Sequence[Event], lanes: Sequence[Lane], top: float) -> tuple[Line, ...]:
+def _lines(events: Sequence[Event], lanes: Sequence[Lane], top: float) -> tuple[TurnLine, ...]:
     """From the top of the rows down to the event's own shape."""
     spots = [lane.spots[0] for lane in lanes if len(lane.spots) == 1 and not lane.boxes]
     return tuple(
-        Line(spot.x, top, spot.y - spot.size / 2 - 1, event.sign)
+        TurnLine(spot.x, top, spot.y - spot.size / 2 - 1, event.sign)
         for event, spot in zip(events, spots, strict=True)
         if event.cuts_through
     )

@@ -23,7 +23,7 @@ class BarKind(StrEnum):
     THROTTLED = "throttled"
 
 
-class Sign(StrEnum):
+class Symbol(StrEnum):
     """A shape: how something ended, or what happened at an instant."""
 
     DONE = "check"
@@ -47,7 +47,7 @@ class Bar:
     until: float
     kind: BarKind
     goes_on: bool = False
-    sign: Sign | None = None
+    sign: Symbol | None = None
     inside: str = ""
 
 
@@ -67,7 +67,7 @@ class Event:
     """Something that happened at one instant. Those that `cut_through` mark all rows above them."""
 
     at: float
-    sign: Sign
+    sign: Symbol
     label: str
     cuts_through: bool
 
@@ -177,7 +177,7 @@ class Spot:
     x: float
     y: float
     size: float
-    sign: Sign
+    sign: Symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,13 +195,13 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TurnLine:
     """A turn of the incident, drawn from top to bottom through all rows."""
 
     x: float
     top: float
     bottom: float
-    sign: Sign
+    sign: Symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +222,7 @@ class Plan:
     axis: Axis
     heading: tuple[Label, ...]
     lanes: tuple[Lane, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[TurnLine, ...]
     scales: tuple[Scale, ...]
 
     @property

@@ -14,7 +14,7 @@ from bot.core.account.values import Account, LockEnd, LockSpan, LoopSpan, Mark, 
 from bot.core.phrase import duration
 from bot.core.run import Conclusion
 from bot.export.chart.axis import local, seconds
-from bot.export.chart.plan import Bar, BarKind, ChartRow, Contents, Event, RowLimits, Sign
+from bot.export.chart.plan import Bar, BarKind, ChartRow, Contents, Event, RowLimits, Symbol
 from bot.export.chart.text import clean
 
 _SAME = 90.0
@@ -30,19 +30,19 @@ _LONGEST = 1e12
 """Seconds of a sum that are shown; a `timedelta` holds no more than some times that."""
 
 _CONCLUDED = {
-    Conclusion.SUCCESS: Sign.DONE,
-    Conclusion.FAILED: Sign.FAILED,
-    Conclusion.TIMED_OUT: Sign.TIMED_OUT,
-    Conclusion.CANCELLED: Sign.CANCELLED,
+    Conclusion.SUCCESS: Symbol.DONE,
+    Conclusion.FAILED: Symbol.FAILED,
+    Conclusion.TIMED_OUT: Symbol.TIMED_OUT,
+    Conclusion.CANCELLED: Symbol.CANCELLED,
 }
 
 _MARKED = {
-    MarkKind.UNLOCK: Sign.UNLOCK,
-    MarkKind.KILL: Sign.KILL,
-    MarkKind.KEY: Sign.KEY,
-    MarkKind.OWNER: Sign.OWNER,
-    MarkKind.ALERT: Sign.ALERT,
-    MarkKind.COMMAND: Sign.COMMAND,
+    MarkKind.UNLOCK: Symbol.UNLOCK,
+    MarkKind.KILL: Symbol.KILL,
+    MarkKind.KEY: Symbol.KEY,
+    MarkKind.OWNER: Symbol.OWNER,
+    MarkKind.ALERT: Symbol.ALERT,
+    MarkKind.COMMAND: Symbol.COMMAND,
 }
 """The most telling first: when not all can be shown, these are."""
 
@@ -239,7 +239,7 @@ class _Teller:
         rest = runs[len(own) :]
         for run in own:
             look = BarKind.HOLDER if run.role is Role.HOLDER else BarKind.CONTENDER
-            sign = _CONCLUDED.get(_concluded(run), Sign.UNCLEAR) if run.until else None  # type: ignore[call-overload]  # a word of any kind
+            sign = _CONCLUDED.get(_concluded(run), Symbol.UNCLEAR) if run.until else None  # type: ignore[call-overload]  # a word of any kind
             bar = Bar(seconds(run.since), self._run_until(run), look, run.until is None, sign)
             yield ChartRow(self._run_title(run, did), (bar,))
         if rest:
@@ -265,7 +265,7 @@ class _Teller:
             starts = f"{loop.starts:,} starts, {stopped}, one every {duration(loop.every)}"
             title = f"{self.named(loop.pipeline) or 'a pipeline'} in a loop: {starts}"
             until = max(seconds(loop.since), seconds(loop.stopped_at or loop.last_seen))
-            sign = Sign.CANCELLED if loop.stopped_at else None
+            sign = Symbol.CANCELLED if loop.stopped_at else None
             yield ChartRow(title, (Bar(seconds(loop.since), until, BarKind.LOOP, loop.stopped_at is None, sign),))
         rest = loops[self.limits.loops :]
         if rest:

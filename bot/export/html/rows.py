@@ -14,7 +14,7 @@ from markupsafe import Markup
 from bot.core.instants import stamp
 from bot.core.record.evidence import FindingFacts
 from bot.core.record.facts import findings_of
-from bot.core.record.revision import Change, Shown
+from bot.core.record.revision import Change, ShownEntry
 from bot.core.record.timeline import Entry, Kind, canonical
 from bot.export.html.text import LINK_REL, Pen, link, marked_up, recorded_text, visible, web_page
 
@@ -136,7 +136,7 @@ class DayRows:
         return f"{self.date:%A}, {self.date.day} {self.date:%B %Y}"
 
 
-def days(lines: Iterable[Shown], pen: Pen, *, recorded: int) -> Iterator[DayRows]:
+def days(lines: Iterable[ShownEntry], pen: Pen, *, recorded: int) -> Iterator[DayRows]:
     """The timeline, in the order of the lines. Evidence is cut so that all of it stays bearable for a browser."""
     room = min(_MOST_EVIDENCE, max(_LEAST_EVIDENCE, _PAGE_EVIDENCE // max(1, recorded)))
     for day, of_day in groupby(lines, lambda shown: shown.entry.at.astimezone(UTC).date()):
@@ -152,12 +152,12 @@ def kind_words(kind: str) -> str:
     return KIND_WORDS.get(kind, kind)
 
 
-def _portions(lines: Iterator[Shown], pen: Pen, room: int) -> Iterator[Sequence[EntryRow]]:
+def _portions(lines: Iterator[ShownEntry], pen: Pen, room: int) -> Iterator[Sequence[EntryRow]]:
     while portion := [_row(shown, pen, room) for shown in islice(lines, PORTION)]:
         yield portion
 
 
-def _row(shown: Shown, pen: Pen, room: int) -> EntryRow:
+def _row(shown: ShownEntry, pen: Pen, room: int) -> EntryRow:
     entry = shown.entry
     utc, findings = entry.at.astimezone(UTC), findings_of(entry)
     return EntryRow(

@@ -21,7 +21,7 @@ from bot.core.account.highlights import KeyMoment, key_moments, unnoticed
 from bot.core.account.values import Account
 from bot.core.phrase import Part, Phrase, duration, one_line
 from bot.core.record.facts import GateDecided, facts_of, findings_of
-from bot.core.record.revision import Shown
+from bot.core.record.revision import ShownEntry
 from bot.core.record.timeline import Entry, Kind
 from bot.export.files import write
 from bot.export.markdown.text import address, escaped, lines_of, linked, said
@@ -110,9 +110,9 @@ def _moment(moment: KeyMoment, pen: _Pen) -> Markup:
     return Markup(head) + said(moment.said, pen.names)  # noqa: S704  all of it was escaped part by part
 
 
-def _once(lines: Iterable[Shown]) -> Iterator[Shown]:
+def _once(lines: Iterable[ShownEntry]) -> Iterator[ShownEntry]:
     """Without verdicts that repeat the last one on the state within a minute: the JSON export has each."""
-    last: dict[str, Shown] = {}
+    last: dict[str, ShownEntry] = {}
     for line in lines:
         facts = facts_of(line.entry) if line.entry.kind == Kind.GATE_DECIDED else None
         if isinstance(facts, GateDecided):
@@ -142,12 +142,12 @@ def _dated_once(sentence: Phrase, days: set[date]) -> Phrase:
     return tuple(parts)
 
 
-def _days(lines: Iterable[Shown], pen: _Pen) -> Iterator[_Day]:
+def _days(lines: Iterable[ShownEntry], pen: _Pen) -> Iterator[_Day]:
     for day, of_day in groupby(lines, lambda line: local(line.entry.at, UTC).date()):
         yield _Day(f"{day:%A}, {day.day} {day:%B} {day.year}", (_row(line, pen) for line in of_day))
 
 
-def _row(line: Shown, pen: _Pen) -> Markup:
+def _row(line: ShownEntry, pen: _Pen) -> Markup:
     """An item of the list, with its evidence as a list of its own."""
     entry = line.entry
     said = _BREAK.join(lines_of(entry.text)) or escaped(entry.kind)
@@ -174,7 +174,7 @@ def _page(entry: Entry) -> str:
     return next((f" ([{words}](<{page}>))" for words, page in found if page), "")
 
 
-def _changes(line: Shown, pen: _Pen) -> Iterator[str]:
+def _changes(line: ShownEntry, pen: _Pen) -> Iterator[str]:
     """Who corrected it, when, and why. What it said before is in the JSON export."""
     for change in line.changes:
         if change.kind == Kind.ENTRY_EDITED:

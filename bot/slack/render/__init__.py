@@ -15,7 +15,7 @@ from bot.core.account.edition import ExportReport
 from bot.core.reports.alert import Bulletin
 from bot.core.reports.followups import FollowUpsReport
 from bot.core.reports.kill import KillReport
-from bot.core.reports.letter import Nudge, OwnerLetter
+from bot.core.reports.letter import Nudge, OwnerMessage
 from bot.core.reports.queue import QueueNews, WatchReport
 from bot.core.reports.report import Notice, Overview, StatusReport, TimelineReport
 from bot.core.reports.step import StepReport
@@ -43,7 +43,7 @@ _RENDERERS: Mapping[type, Callable[[Any], Message]] = {
     Notice: notice_message,
     Nudge: nudge_message,
     Overview: overview_message,
-    OwnerLetter: letter_message,
+    OwnerMessage: letter_message,
     QueueNews: queue_message,
     StatusReport: status_message,
     StepReport: step_message,

@@ -10,7 +10,7 @@ from bot.core.gate.stages import KillStage, UnlockStage
 from bot.core.lock import LockInfo
 from bot.core.phrase import Phrase, Quoted
 from bot.core.reports.button import ButtonValue
-from bot.core.reports.kill import KillReport, Target, Tie
+from bot.core.reports.kill import KillReport, KillTarget, Tie
 from bot.core.reports.unlock import UnlockReport
 from bot.core.run import SwitchResult
 from bot.slack.render.blocks import Confirm, Element, button, select
@@ -30,7 +30,7 @@ def lock_of(report: UnlockReport) -> LockInfo | None:
     return next((info for info in seen if info.id == report.request.lock_id), None)
 
 
-def target_of(report: KillReport) -> Target | None:
+def target_of(report: KillReport) -> KillTarget | None:
     return report.chosen or next(iter(report.targets), None)
 
 
@@ -42,7 +42,7 @@ TIE_WORDS = {
 }
 
 
-def guarded(target: Target) -> str:
+def guarded(target: KillTarget) -> str:
     """The protected states that it is mapped to."""
     return ", ".join(tie.state for tie in target.ties if tie.protected)
 
@@ -120,7 +120,7 @@ def _is_left_off(report: KillReport) -> bool:
     return report.stage in {KillStage.ENDED, KillStage.STOPPED, KillStage.STILL_OFF} and done
 
 
-def _label(target: Target) -> Phrase:
+def _label(target: KillTarget) -> Phrase:
     if target.loop is not None:
         return (f"Loop: {target.loop.total} starts of ", Quoted(target.loop.pipeline.title))
     if not target.runs:
@@ -130,13 +130,13 @@ def _label(target: Target) -> Phrase:
     return (number, f" {run.phase}, {TIE_WORDS[target.tie]}: ", Quoted(run.ref.pipeline.title))
 
 
-def _for_run(report: KillReport, target: Target) -> list[Element | None]:
+def _for_run(report: KillReport, target: KillTarget) -> list[Element | None]:
     name = flat(run_name(target.runs[0]).text if target.runs else target.key, 60)
     sure = Confirm(f"End {name}?", f"{name} is cancelled, by force if it does not stop.{_risk(target)}", "End it")
     return [button("End this run", "kill.confirm", kill_value(report, target), style="danger", confirm=sure)]
 
 
-def _risk(target: Target) -> str:
+def _risk(target: KillTarget) -> str:
     risk = " It may hold the lock and be in the middle of an apply" if target.tie in {Tie.HOLDS, Tie.UNREAD} else ""
     if target.needs_second and not risk:
         return f" A state of it is protected ({flat(guarded(target), 60)}), so a second member must want it, too."
@@ -144,7 +144,7 @@ def _risk(target: Target) -> str:
     return f"{risk}{second}." if risk else ""
 
 
-def _for_loop(report: KillReport, target: Target) -> list[Element | None]:
+def _for_loop(report: KillReport, target: KillTarget) -> list[Element | None]:
     value, number = kill_value(report, target), len(target.runs)
     name = flat(target.loop.pipeline.title if target.loop else target.key, 80)
     label = f"Cancel {runs(number)} and stop the loop" if number else "Stop the loop"
@@ -158,6 +158,6 @@ def _for_loop(report: KillReport, target: Target) -> list[Element | None]:
     return [both, button(f"Only cancel {runs(number)}", "kill.only", value, confirm=only)]
 
 
-def kill_value(report: KillReport, target: Target | None) -> ButtonValue:
+def kill_value(report: KillReport, target: KillTarget | None) -> ButtonValue:
     request = report.request
     return ButtonValue(request.state, request.lock_id, request.id, target.key if target else "")

@@ -12,7 +12,7 @@ from bot.core.gate.case import Rule, Ruling
 from bot.core.people import OwnerSays
 from bot.core.phrase import Linked, Person, Phrase, Quoted, duration
 from bot.core.reports.button import ButtonValue
-from bot.core.reports.home import Held, Home, OpenIncident, Prospect, Shown, Wait, Waiting
+from bot.core.reports.home import Held, Home, OpenIncident, Prospect, ShownRow, Wait, Waiting
 from bot.core.reports.report import Notice, StatusReport
 from bot.slack.render.blocks import Block, Element, actions, button, context, plain_text, sections
 from bot.slack.render.facts import OPERATIONS, Icon, command
@@ -169,14 +169,14 @@ def counted(home: Home) -> str:
     return f"{home.locked} of {home.total} {'state' if home.total == 1 else 'states'} locked{unread}"
 
 
-def _lock(shown: Shown, home: Home) -> list[Block]:
+def _lock(shown: ShownRow, home: Home) -> list[Block]:
     row = shown.row
     value = ButtonValue(row.state, row.lock_id, "")
     unlock = button("Unlock…", UNLOCK, value) if row.held is Held.LOCKED else None
     return [*sections(["\n".join(_lock_lines(shown, home))]), *actions(button("Check", CHECK, value), unlock)]
 
 
-def _lock_lines(shown: Shown, home: Home) -> Iterable[str]:
+def _lock_lines(shown: ShownRow, home: Home) -> Iterable[str]:
     row = shown.row
     marks = " · ".join(word for is_so, word in ((shown.is_own, "*yours*"), (shown.is_watched, "you watch it")) if is_so)
     name = f"{bold(row.state)}{f' · {marks}' if marks else ''}"
@@ -200,7 +200,7 @@ def _lock_lines(shown: Shown, home: Home) -> Iterable[str]:
             yield mrkdwn(("Could not be read: ", Quoted(row.why or "no reason was given")), most=_LINE)
 
 
-def _since(shown: Shown, home: Home) -> str:
+def _since(shown: ShownRow, home: Home) -> str:
     row = shown.row
     who: Phrase = (Quoted(row.who),) if row.who.strip("@ ") else ("somebody whom the lock does not name",)
     for_what = OPERATIONS.get(row.operation)

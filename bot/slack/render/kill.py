@@ -8,7 +8,7 @@ from typing import TypeAlias
 from bot.core.gate.ending import run_name
 from bot.core.gate.stages import KillStage
 from bot.core.phrase import Person, Phrase, Quoted, joined
-from bot.core.reports.kill import KillReport, Target, Tie
+from bot.core.reports.kill import KillReport, KillTarget, Tie
 from bot.core.run import Phase, SwitchResult
 from bot.ports.messenger import Message
 from bot.slack.render.blocks import OPTION_VALUE, OPTIONS, actions, context, message, sections
@@ -95,13 +95,13 @@ def _found(report: KillReport) -> _Facts:
     yield Fact("Next:", _how_to_end(target))
 
 
-def _named(target: Target) -> Phrase:
+def _named(target: KillTarget) -> Phrase:
     if target.loop is not None:
         return loop_words(target.loop)
     return going(target.runs[0]) if target.runs else (Quoted(target.key),)
 
 
-def _warning(target: Target) -> Fact:
+def _warning(target: KillTarget) -> Fact:
     match target.tie:
         case Tie.HOLDS:
             held = "it may hold the lock and be in the middle of an apply. Ending it can leave half-made changes, "
@@ -115,7 +115,7 @@ def _warning(target: Target) -> Fact:
             return Fact("Lock:", ("no lock is held there now.",))
 
 
-def _states(target: Target) -> _Facts:
+def _states(target: KillTarget) -> _Facts:
     """Every state that it is mapped to, where there is more than the one that was asked for, or one is protected."""
     if len(target.ties) > 1 or any(tie.protected for tie in target.ties):
         rows = [(Quoted(tie.state), f"{' (protected)' if tie.protected else ''}: {tie.tie}") for tie in target.ties]
@@ -126,7 +126,7 @@ def _and_more(count: int, what: str) -> Phrase:
     return (f"; and {count} more {what}{'s' if count > 1 else ''}",) if count > 0 else ()
 
 
-def _details(target: Target) -> _Facts:
+def _details(target: KillTarget) -> _Facts:
     if target.loop is not None:
         yield Fact("Going on now:", (f"{runs(len(target.runs))}.",))
         for run in target.runs[:_FEW]:
@@ -139,7 +139,7 @@ def _details(target: Target) -> _Facts:
             yield Fact("About:", (*joined(said), "."))
 
 
-def _how_to_end(target: Target) -> Phrase:
+def _how_to_end(target: KillTarget) -> Phrase:
     if target.needs_second:
         return ("press the button. It takes two: another member then has to approve it.",)
     if target.loop is None:

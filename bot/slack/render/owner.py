@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from bot.core.people import OwnerSays
 from bot.core.phrase import Linked, Person, Phrase
 from bot.core.reports.button import ButtonValue
-from bot.core.reports.letter import LetterRun, LetterStanding, Nudge, OwnerLetter, OwnerNews
+from bot.core.reports.letter import HolderRun, Nudge, OwnerMessage, OwnerMessageStatus, OwnerNews
 from bot.core.run import Phase
 from bot.ports.messenger import Message
 from bot.slack.render import facts
@@ -36,7 +36,7 @@ _AFTER_APPLY = "nothing was undone. Before you apply again, run a plan: the stat
 _AFTER_OTHERS = "nothing to do. If your run goes on after all, end it: it has no lock any more."
 
 
-def letter_message(letter: OwnerLetter) -> Message:
+def letter_message(letter: OwnerMessage) -> Message:
     """What is asked, by whom and where; what the owner answered, and what they can still answer."""
     told = list(_words(letter))
     request = mrkdwn((Linked("the request", letter.link),)) if letter.link else ""
@@ -55,7 +55,7 @@ def nudge_message(nudge: Nudge) -> Message:
     return message(text, sections([text]))
 
 
-def _nudge(letter: OwnerLetter) -> Phrase:
+def _nudge(letter: OwnerMessage) -> Phrase:
     name, asker = letter.state.name, Person(letter.asker, "")
     if letter.news is OwnerNews.RELEASED:
         return (f"your lock of {name} is released; ", asker, " unlocked it. Nothing to answer any more.")
@@ -64,9 +64,9 @@ def _nudge(letter: OwnerLetter) -> Phrase:
     return (f"you asked for time: is your run on {name} dead? Please answer above.",)
 
 
-def _words(letter: OwnerLetter) -> Iterable[Fact]:
+def _words(letter: OwnerMessage) -> Iterable[Fact]:
     yield _headline(letter)
-    if letter.disturbs and letter.standing is LetterStanding.OPEN:
+    if letter.disturbs and letter.status is OwnerMessageStatus.OPEN:
         why = f"{letter.state.name} is protected, so you are told at once."
         yield Fact("You are on do-not-disturb:", (why,))
     lock = letter.lock
@@ -82,11 +82,11 @@ def _words(letter: OwnerLetter) -> Iterable[Fact]:
     yield from _end(letter)
 
 
-def _headline(letter: OwnerLetter) -> Fact:  # noqa: PLR0911 - one arm a piece of news
+def _headline(letter: OwnerMessage) -> Fact:  # noqa: PLR0911 - one arm a piece of news
     name, asker = letter.state.name, Person(letter.asker, "")
-    if letter.standing is LetterStanding.MOVED:
+    if letter.status is OwnerMessageStatus.MOVED:
         return Fact(f"The lock of {name} is not yours", (" by what is known now.",), Icon.UNKNOWN)
-    if letter.standing is LetterStanding.GONE and letter.news is not OwnerNews.RELEASED:
+    if letter.status is OwnerMessageStatus.GONE and letter.news is not OwnerNews.RELEASED:
         return Fact(f"Your lock of {name} is gone", (": the bot did not release it.",), Icon.FREE)
     asks: Phrase = (asker, " asks about it.") if letter.asker else ()
     match letter.news:
@@ -106,7 +106,7 @@ def _headline(letter: OwnerLetter) -> Fact:  # noqa: PLR0911 - one arm a piece o
             return Fact(f"Your lock of {name} was released", (" for ", asker, "."), Icon.FREE)
 
 
-def _run(run: LetterRun) -> Phrase:
+def _run(run: HolderRun) -> Phrase:
     name = Linked(run.title, run.url or None)
     if run.phase is not Phase.ENDED:
         return (name, f": {facts.PHASES[run.phase]}")
@@ -114,26 +114,26 @@ def _run(run: LetterRun) -> Phrase:
     return (name, f": ended, {run.conclusion or 'how is not known'}", *at)
 
 
-def _end(letter: OwnerLetter) -> Iterable[Fact]:
-    is_over = letter.news is OwnerNews.RELEASED or letter.standing is LetterStanding.GONE
+def _end(letter: OwnerMessage) -> Iterable[Fact]:
+    is_over = letter.news is OwnerNews.RELEASED or letter.status is OwnerMessageStatus.GONE
     if letter.answer is not None and not is_over:
         yield Fact("Your answer:", (_SAID[letter.answer.says], " (", letter.answer.at, ")"), Icon.GOOD)
     if letter.news is OwnerNews.RELEASED:
         is_apply = letter.lock.operation == "OperationTypeApply"
         yield Fact("Next:", (_AFTER_APPLY if is_apply else _AFTER_OTHERS,))
-    elif letter.standing is LetterStanding.MOVED and letter.answer and letter.answer.says is OwnerSays.RUNNING:
+    elif letter.status is OwnerMessageStatus.MOVED and letter.answer and letter.answer.says is OwnerSays.RUNNING:
         yield Fact("Next:", ("your word still keeps it locked: take it back if it has ended, or is not yours.",))
-    elif letter.standing is not LetterStanding.OPEN:
+    elif letter.status is not OwnerMessageStatus.OPEN:
         yield Fact("Next:", ("nothing to do for you.",))
     elif letter.answer is None:
         yield Fact("Is it still running?", ("Your answer counts for this lock only.",))
 
 
-def _buttons(letter: OwnerLetter) -> list[Element | None]:
+def _buttons(letter: OwnerMessage) -> list[Element | None]:
     says = None if letter.answer is None else letter.answer.says
-    is_open = letter.news is not OwnerNews.RELEASED and letter.standing is not LetterStanding.GONE
+    is_open = letter.news is not OwnerNews.RELEASED and letter.status is not OwnerMessageStatus.GONE
     value = ButtonValue(letter.state.name, letter.lock.id, letter.request)
-    may_answer = letter.standing is not LetterStanding.MOVED or says is OwnerSays.RUNNING
+    may_answer = letter.status is not OwnerMessageStatus.MOVED or says is OwnerSays.RUNNING
     return answer_buttons(value, says) if is_open and may_answer else []
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.core.phrase import Person, Phrase, Quoted
-from bot.core.record.revision import Marking, Shown
+from bot.core.record.revision import Marking, ShownEntry
 from bot.core.record.timeline import Kind
 from bot.core.reports.button import ButtonValue
 from bot.core.reports.report import TimelineReport
@@ -63,7 +63,7 @@ def timeline_message(report: TimelineReport) -> Message:
     )
 
 
-def _block(report: TimelineReport, shown: Shown) -> Block:
+def _block(report: TimelineReport, shown: ShownEntry) -> Block:
     room = max(60, min(_TEXT, _BUDGET // max(1, len(report.shown)) - _HEAD))
     entry = shown.entry
     sign = _SIGNS.get(entry.kind.partition(".")[0], ":black_small_square:")
@@ -74,7 +74,7 @@ def _block(report: TimelineReport, shown: Shown) -> Block:
     return block if chosen is None else {**block, "accessory": chosen}
 
 
-def _edited(shown: Shown) -> str:
+def _edited(shown: ShownEntry) -> str:
     """Who edited the entry last, when and why."""
     edits = [change for change in shown.changes if change.kind == Kind.ENTRY_EDITED]
     if not edits:
@@ -84,7 +84,7 @@ def _edited(shown: Shown) -> str:
     return f"(edited by {mrkdwn((Person(last.by, last.by),))}, {date(last.at)}{why}{more})"
 
 
-def _choices(report: TimelineReport, shown: Shown) -> Sequence[tuple[str, ButtonValue]]:
+def _choices(report: TimelineReport, shown: ShownEntry) -> Sequence[tuple[str, ButtonValue]]:
     """Each with the entry and where its page ends, so that the page can be shown again."""
     key = ("No key moment", Marking.NOT_KEY) if shown.is_key else ("Mark as key moment", Marking.KEY)
     before = str(int(report.newer) + 1) if report.newer else ""

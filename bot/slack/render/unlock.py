@@ -221,7 +221,7 @@ def _holder_changed(report: UnlockReport) -> _Facts:
     yield Fact("Next:", (*look, *asks))
 
 
-def _half_released(report: UnlockReport) -> _Facts:
+def _partly_released(report: UnlockReport) -> _Facts:
     left = _named(report.left) or "other half"
     yield Fact(f"{report.request.state} is only half unlocked:", (f"the {left} is left.",), Icon.WARNING)
     yield from _steps(report)
@@ -294,7 +294,7 @@ _WORDS: Mapping[UnlockStage, Callable[[UnlockReport], _Facts]] = {
     UnlockStage.RELEASED: _released,
     UnlockStage.ALREADY_FREE: _already_free,
     UnlockStage.HOLDER_CHANGED: _holder_changed,
-    UnlockStage.HALF_RELEASED: _half_released,
+    UnlockStage.PARTLY_RELEASED: _partly_released,
     UnlockStage.STILL_THROTTLED: _still_throttled,
     UnlockStage.NOT_KNOWN: _not_known,
     UnlockStage.REFUSED: _refused,

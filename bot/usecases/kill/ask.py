@@ -15,7 +15,7 @@ from bot.core.phrase import Phrase, Quoted, duration, plain
 from bot.core.policy import Approvers
 from bot.core.record.evidence import LoopFacts, RunFacts, system_of
 from bot.core.record.facts import KillApproved, KillConfirmed, KillRequested, draft_of
-from bot.core.reports.kill import KillReport, KillRequest, StateTie, Target, not_covered
+from bot.core.reports.kill import KillReport, KillRequest, KillTarget, StateTie, not_covered
 from bot.core.run import SwitchResult
 from bot.errors import NotPermitted
 from bot.usecases.decide import requests
@@ -30,7 +30,7 @@ _OPEN = frozenset({requests.Phase.SHOWN, requests.Phase.APPROVAL})
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class KillCommand:
     """What somebody asked for with `/tflock kill-job`."""
 
     target: str
@@ -42,35 +42,35 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is to be done, by whose wish; `approver` is empty where one member is enough."""
+class KillOrder:
+    """What is to be done, and who asked for it; `approver` is empty where one member is enough."""
 
     by: str
     stop_source: bool
     approver: str = ""
 
 
-async def ask(world: World, wish: Wish) -> KillReport:
+async def ask(world: World, command: KillCommand) -> KillReport:
     """Finds what could be ended, and posts it with a button. Changes nothing.
 
     Raises NotPermitted, UnknownState (a word that is neither a state nor a run), JournalAway, UpstreamError.
     """
-    reason = why_not_eligible(await world.standing(wish.user, wish.channel), world.policy)
+    reason = why_not_eligible(await world.standing(command.user, command.channel), world.policy)
     if reason is not None:
         raise NotPermitted(f"{plain(reason)}. Nothing was changed.")
-    inspection, targets, unseen = await find(world, wish.target)
+    inspection, targets, unseen = await find(world, command.target)
     lock = inspection.lock if inspection is not None else None
     request = KillRequest(
         id=world.new_id(),
         state=inspection.state.name if inspection is not None else "",
         lock_id="" if lock is None else lock.id,
-        asked=wish.target,
-        channel=wish.channel,
-        user=wish.user,
+        asked=command.target,
+        channel=command.channel,
+        user=command.user,
         asked_at=world.clock.now(),
-        reason=wish.reason,
-        thread=wish.thread,
-        incident=wish.incident,
+        reason=command.reason,
+        thread=command.thread,
+        incident=command.incident,
     )
     stage = {0: KillStage.NOTHING, 1: KillStage.FOUND}.get(len(targets), KillStage.CHOOSE)
     chosen = targets[0] if len(targets) == 1 else None
@@ -101,7 +101,7 @@ async def confirm(world: World, request_id: str, key: str, *, user: str, stop_so
         return
     chosen = await _chosen(world, record.request, key)
     _check_policies(world, chosen)
-    wanted = Wanted(user, stop_source=stop_source and chosen.loop is not None)
+    wanted = KillOrder(user, stop_source=stop_source and chosen.loop is not None)
     await (_ask_second if chosen.needs_second else _begin)(world, record.request, chosen, wanted)
 
 
@@ -126,11 +126,11 @@ async def approve(world: World, request_id: str, key: str, *, user: str) -> None
             "changed; ask again with /tflock kill-job."
         )
     await _begin(
-        world, request, chosen, Wanted(record.by, stop_source=record.stop and chosen.loop is not None, approver=user)
+        world, request, chosen, KillOrder(record.by, stop_source=record.stop and chosen.loop is not None, approver=user)
     )
 
 
-async def _check_second(world: World, request: KillRequest, chosen: Target, asked: str, user: str) -> None:
+async def _check_second(world: World, request: KillRequest, chosen: KillTarget, asked: str, user: str) -> None:
     """Another person, whom the policy of every state that wants a second member lets approve."""
     now = world.clock.now()
     asker, second = await asyncio.gather(world.standing(asked, request.channel), world.standing(user, request.channel))
@@ -148,7 +148,7 @@ def _refuse(reason: Phrase | None, whose: str = "") -> None:
         raise NotPermitted(f"{plain(reason)}{whose}. Nothing was changed.")
 
 
-def _check_policies(world: World, chosen: Target) -> None:
+def _check_policies(world: World, chosen: KillTarget) -> None:
     """Before a second member is waited for whom nobody could be."""
     closed = [tie for tie in chosen.demanding if world.approvers(tie.state).by is Approvers.NOBODY]
     if closed:
@@ -162,13 +162,13 @@ def _names(ties: Iterable[StateTie]) -> str:
     return ", ".join(tie.state for tie in ties)
 
 
-async def _chosen(world: World, request: KillRequest, key: str) -> Target:
+async def _chosen(world: World, request: KillRequest, key: str) -> KillTarget:
     inspection, targets, _ = await find(world, request.asked)
     _check_lock(request, inspection)
     return _picked(targets, key)
 
 
-async def _begin(world: World, request: KillRequest, chosen: Target, wanted: Wanted) -> None:
+async def _begin(world: World, request: KillRequest, chosen: KillTarget, wanted: KillOrder) -> None:
     now = world.clock.now()
     pipeline = chosen.loop.pipeline if chosen.loop is not None else chosen.runs[0].ref.pipeline
     moved = await KILLS.update(
@@ -179,7 +179,7 @@ async def _begin(world: World, request: KillRequest, chosen: Target, wanted: Wan
     )  # fmt: skip
     if moved is None:
         raise NotPermitted(_AT_WORK)
-    await _write_wish(world, request, chosen, wanted)
+    await _write_order(world, request, chosen, wanted)
     if wanted.approver:
         facts, text = KillApproved(request=request.id), f"approved the end of {_words(chosen)}"
         draft = draft_of(facts, now, wanted.approver, text, once=f"kill/{request.id}/approved")
@@ -187,7 +187,7 @@ async def _begin(world: World, request: KillRequest, chosen: Target, wanted: Wan
     await _start(world, request.id)
 
 
-async def _ask_second(world: World, request: KillRequest, chosen: Target, wanted: Wanted) -> None:
+async def _ask_second(world: World, request: KillRequest, chosen: KillTarget, wanted: KillOrder) -> None:
     now = world.clock.now()
     moved = await KILLS.update(
         world, request.id, only_if=("phase", _OPEN), phase=requests.Phase.APPROVAL, by=wanted.by, key=chosen.key,
@@ -195,12 +195,12 @@ async def _ask_second(world: World, request: KillRequest, chosen: Target, wanted
     )  # fmt: skip
     if moved is None:
         raise NotPermitted(_AT_WORK)
-    await _write_wish(world, request, chosen, wanted)
+    await _write_order(world, request, chosen, wanted)
     until = now + world.policy.approval_timeout
     await show(world.messenger, KillReport(request, KillStage.APPROVAL, (chosen,), chosen, by=wanted.by, until=until))
 
 
-async def _write_wish(world: World, request: KillRequest, chosen: Target, wanted: Wanted) -> None:
+async def _write_order(world: World, request: KillRequest, chosen: KillTarget, wanted: KillOrder) -> None:
     """Once for each who wanted it: the approver's click does not ask again."""
     pipeline = chosen.loop.pipeline if chosen.loop is not None else chosen.runs[0].ref.pipeline
     facts = KillRequested(
@@ -257,7 +257,7 @@ def _check_lock(request: KillRequest, inspection: Inspection | None) -> None:
         )
 
 
-def _picked(targets: tuple[Target, ...], key: str) -> Target:
+def _picked(targets: tuple[KillTarget, ...], key: str) -> KillTarget:
     for target in targets:
         if target.key == key:
             return target
@@ -282,7 +282,7 @@ async def _permit(world: World, user: str, channel: str) -> None:
         raise NotPermitted(f"{plain(reason)}. Nothing was changed.")
 
 
-def _words(target: Target) -> str:
+def _words(target: KillTarget) -> str:
     if target.loop is not None:
         return f"the loop of {target.loop.pipeline.title} ({len(target.runs)} runs going on)"
     return f"run {target.runs[0].ref.id} of {target.runs[0].ref.pipeline.title}"

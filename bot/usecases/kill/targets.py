@@ -14,7 +14,7 @@ from bot.core.gate.contention import Loop
 from bot.core.gate.inspection import Inspection
 from bot.core.phrase import Phrase, Quoted
 from bot.core.record.evidence import trouble_words
-from bot.core.reports.kill import StateTie, Target, Tie, strongest
+from bot.core.reports.kill import KillTarget, StateTie, Tie, strongest
 from bot.core.run import Phase, Pipeline, Run, RunRef
 from bot.errors import NotPermitted
 from bot.usecases.decide.inspect import inspect, unanswered
@@ -29,7 +29,7 @@ _SCOPES = frozenset({"repo", "project", "job", "cluster"})
 """The part of a pipeline within which run ids are counted."""
 
 
-async def find(world: World, target: str) -> tuple[Inspection | None, tuple[Target, ...], Phrase]:
+async def find(world: World, target: str) -> tuple[Inspection | None, tuple[KillTarget, ...], Phrase]:
     """What a state's name, a run's URL or a run's id means. Raises UnknownState if it is none of these."""
     if target in world.states:
         inspection = await inspect(world, world.state(target))
@@ -51,7 +51,9 @@ async def find(world: World, target: str) -> tuple[Inspection | None, tuple[Targ
     return inspection, await _with_all_states(world, targets, inspection), ()
 
 
-async def _with_all_states(world: World, targets: tuple[Target, ...], inspection: Inspection) -> tuple[Target, ...]:
+async def _with_all_states(
+    world: World, targets: tuple[KillTarget, ...], inspection: Inspection
+) -> tuple[KillTarget, ...]:
     """The targets with what they are to every state that their pipeline is mapped to, whichever was asked for."""
     found = await asyncio.gather(
         *(ties_of(world, target.runs, _pipeline_of(target), [inspection]) for target in targets)
@@ -59,7 +61,7 @@ async def _with_all_states(world: World, targets: tuple[Target, ...], inspection
     return tuple(replace(target, tie=strongest(ties), ties=ties) for target, ties in zip(targets, found, strict=True))
 
 
-def _pipeline_of(target: Target) -> Pipeline:
+def _pipeline_of(target: KillTarget) -> Pipeline:
     return target.loop.pipeline if target.loop is not None else target.runs[0].ref.pipeline
 
 
@@ -119,7 +121,7 @@ def _state_of(world: World, pipeline: Pipeline) -> State:
     raise NotPermitted("That run belongs to no pipeline that the configuration maps to a state. Nothing was changed.")
 
 
-def _targets(inspection: Inspection) -> tuple[Target, ...]:
+def _targets(inspection: Inspection) -> tuple[KillTarget, ...]:
     """Loops first, then the runs going on that belong to none of them."""
     loops = tuple(_loop_target(loop, inspection) for loop in inspection.contention.loops)
     looping = {run.ref for target in loops for run in target.runs}
@@ -133,15 +135,15 @@ def _going(inspection: Inspection, pipeline: Pipeline | None = None) -> Iterable
             yield from (run for run in look.listing.value if run.phase is not Phase.ENDED)
 
 
-def _target(run: Run, inspection: Inspection) -> Target:
+def _target(run: Run, inspection: Inspection) -> KillTarget:
     """Named after its pipeline as well: Jenkins counts the builds of each job from 1."""
-    return Target(f"run:{_name(run.ref.pipeline)}:{run.ref.id}", (run,), _tie((run,), inspection))
+    return KillTarget(f"run:{_name(run.ref.pipeline)}:{run.ref.id}", (run,), _tie((run,), inspection))
 
 
-def _loop_target(loop: Loop, inspection: Inspection) -> Target:
+def _loop_target(loop: Loop, inspection: Inspection) -> KillTarget:
     """Named after its pipeline: by the time of the click another loop may have more starts."""
     runs = tuple(_going(inspection, loop.pipeline))
-    return Target(f"loop:{_name(loop.pipeline)}", runs, _tie(runs, inspection), loop)
+    return KillTarget(f"loop:{_name(loop.pipeline)}", runs, _tie(runs, inspection), loop)
 
 
 def _name(pipeline: Pipeline) -> str:

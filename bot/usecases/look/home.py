@@ -25,7 +25,7 @@ from bot.core.reports.home import (
     OpenIncident,
     Prospect,
     Row,
-    Shown,
+    ShownRow,
     Wait,
     ordered,
     prospect_of,
@@ -129,14 +129,14 @@ def _drawn(
     )
 
 
-def _shown(world: World, user: str, row: Row, room: Room, prospect: Prospect | None) -> Shown:
+def _shown(world: World, user: str, row: Row, room: Room, prospect: Prospect | None) -> ShownRow:
     person = world.holders.person_for_who(row.who) if row.who else None
     is_asked = bool(row.owner) and row.owner == user
     is_own = (
         is_asked or (person is not None and person.slack == user) or (prospect is not None and prospect.owner == user)
     )
     watched = any(one.wait is Wait.WATCH and one.state == row.state for one in room.waiting)
-    return Shown(row, is_own=is_own, is_watched=watched, prospect=prospect)
+    return ShownRow(row, is_own=is_own, is_watched=watched, prospect=prospect)
 
 
 async def _glance(world: World) -> Glance:

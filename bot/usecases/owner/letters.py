@@ -21,12 +21,23 @@ from bot.core.gate.inspection import Inspection, StateName
 from bot.core.lock import LockInfo
 from bot.core.reports.letter import OwnerNews
 from bot.core.run import Run
-from bot.usecases.owner.record import FACTS, KEPT, LETTERS_TO, LISTED, OWNED, Owned, Place, Spoken, fact_id, fact_of
+from bot.usecases.owner.record import (
+    FACTS,
+    KEPT,
+    LETTERS_TO,
+    LISTED,
+    OWNED,
+    Owned,
+    OwnerMessageKey,
+    Spoken,
+    fact_id,
+    fact_of,
+)
 from bot.usecases.world import World
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class OwnedLock:
     """A lock with its owner (a Slack user id), as far as a letter speaks of them. `waiting` runs wait for it."""
 
     state: StateName
@@ -47,7 +58,7 @@ async def write_to_owner(
         return
     tied = inspection.attribution
     candidates = () if tied is None else tied.candidates
-    held = Held(
+    held = OwnedLock(
         state=inspection.state,
         lock=inspection.lock,
         owner=inspection.owner.slack_id,
@@ -59,7 +70,7 @@ async def write_to_owner(
 
 
 async def write_about(
-    world: World, news: OwnerNews, held: Held, *, asker: str, channel: str, incident: str, request: str = ""
+    world: World, news: OwnerNews, held: OwnedLock, *, asker: str, channel: str, incident: str, request: str = ""
 ) -> None:
     """Tells the owner, if Slack knows him and he is not the asker himself; each thing once.
 
@@ -68,7 +79,7 @@ async def write_about(
     await _tell(world, (news,), held, Spoken(asker, channel, incident, request))
 
 
-def _beside(inspection: Inspection, held: Held) -> Iterable[OwnerNews]:
+def _beside(inspection: Inspection, held: OwnedLock) -> Iterable[OwnerNews]:
     if held.waiting:
         yield OwnerNews.BLOCKS
     tied = inspection.attribution
@@ -76,17 +87,17 @@ def _beside(inspection: Inspection, held: Held) -> Iterable[OwnerNews]:
         yield OwnerNews.RUN_DIED
 
 
-async def _tell(world: World, news: Sequence[OwnerNews], held: Held, spoken: Spoken) -> None:
+async def _tell(world: World, news: Sequence[OwnerNews], held: OwnedLock, spoken: Spoken) -> None:
     if not held.owner or held.owner == spoken.asker:
         return
-    place = Place(held.state.name, held.lock.id, held.owner)
+    place = OwnerMessageKey(held.state.name, held.lock.id, held.owner)
     await _take_over(world, place, held, max(news, key=lambda one: one.weight), spoken)
     new = [name for one in news if (name := await _noted(world, place, one, held, spoken))]
     if new:
         await start(world, place, why="+".join(new))
 
 
-async def _noted(world: World, place: Place, news: OwnerNews, held: Held, spoken: Spoken) -> str | None:
+async def _noted(world: World, place: OwnerMessageKey, news: OwnerNews, held: OwnedLock, spoken: Spoken) -> str | None:
     """The fact's name, if it has not been told yet."""
     name = fact_id(news, spoken.asker, spoken.request)
     fact = await FACTS.get(world, f"{place}/{name}")
@@ -99,12 +110,12 @@ async def _noted(world: World, place: Place, news: OwnerNews, held: Held, spoken
     return name
 
 
-async def start(world: World, place: Place, *, why: str, at: datetime | None = None) -> None:
+async def start(world: World, place: OwnerMessageKey, *, why: str, at: datetime | None = None) -> None:
     """Has the letter brought to what is known; `why` tells one reason for it from another. Raises JournalAway."""
     await world.jobs.start("letter", place.state, place.lock_id, place.owner, key=f"letter:{place}:{why}", at=at)
 
 
-async def _take_over(world: World, place: Place, held: Held, news: OwnerNews, spoken: Spoken) -> None:
+async def _take_over(world: World, place: OwnerMessageKey, held: OwnedLock, news: OwnerNews, spoken: Spoken) -> None:
     """Notes whose lock it is now, and where it was spoken of last. Whoever was taken for the owner is told so."""
     was = await OWNED.get(world, place.of_lock)
     before = was or Owned(news=news)
@@ -122,4 +133,4 @@ async def _take_over(world: World, place: Place, held: Held, news: OwnerNews, sp
     if before.owner != place.owner:
         await world.records.enlist(LETTERS_TO, place.owner, place.of_lock, at=world.clock.now(), ttl=KEPT)
         if before.owner:
-            await start(world, Place(place.state, place.lock_id, before.owner), why=f"moved:{place.owner}")
+            await start(world, OwnerMessageKey(place.state, place.lock_id, before.owner), why=f"moved:{place.owner}")

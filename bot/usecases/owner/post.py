@@ -16,7 +16,7 @@ from bot.core.evidence import Found
 from bot.core.people import OwnerSays
 from bot.core.phrase import Person, Phrase, Quoted, instant
 from bot.core.record.facts import OwnerNotified, draft_of
-from bot.core.reports.letter import LetterStanding, Nudge, OwnerLetter, OwnerNews
+from bot.core.reports.letter import Nudge, OwnerMessage, OwnerMessageStatus, OwnerNews
 from bot.core.reports.report import Notice
 from bot.errors import Final, Passing, UpstreamError
 from bot.ports.messenger import Posted
@@ -25,7 +25,17 @@ from bot.usecases.decide.requests import UNLOCKS
 from bot.usecases.lease import lease
 from bot.usecases.outbox import Outgoing, post_once, say_once
 from bot.usecases.owner.letters import start
-from bot.usecases.owner.record import FACTS, LETTERS, OWNED, Fact, Letter, Place, facts_at, headline, letter_of
+from bot.usecases.owner.record import (
+    FACTS,
+    LETTERS,
+    OWNED,
+    NewsRecord,
+    OwnerMessageKey,
+    OwnerMessageRecord,
+    facts_at,
+    headline,
+    letter_of,
+)
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -46,13 +56,13 @@ _FIRST = "first"
 class _Desk:
     """A letter at work: all its facts, its record, and what it is to say."""
 
-    place: Place
-    facts: tuple[Fact, ...]
-    record: Letter
-    letter: OwnerLetter
+    place: OwnerMessageKey
+    facts: tuple[NewsRecord, ...]
+    record: OwnerMessageRecord
+    letter: OwnerMessage
 
     @property
-    def main(self) -> Fact:
+    def main(self) -> NewsRecord:
         return headline(self.facts)
 
     @property
@@ -65,7 +75,7 @@ async def post(world: World, state: str, lock_id: str, owner: str, *, is_last_tr
 
     What Slack refuses for good, and what it did not take by the last try, is told where the lock was spoken of.
     """
-    place = Place(world.state(state).name.name, lock_id, owner)
+    place = OwnerMessageKey(world.state(state).name.name, lock_id, owner)
     async with lease(world.records, f"letter/{place}", holder=world.new_id(), patience=_PATIENCE):
         await _post(world, place, is_last_try=is_last_try)
 
@@ -76,7 +86,7 @@ async def ask_again(world: World, state: str, lock_id: str, *, is_last_try: bool
     if of is None:
         return
     said = await answer_of(world, state, lock_id, of.owner)
-    place = Place(state, lock_id, of.owner)
+    place = OwnerMessageKey(state, lock_id, of.owner)
     async with lease(world.records, f"letter/{place}", holder=world.new_id(), patience=_PATIENCE):
         if said is not None and said.says is OwnerSays.LATER:
             if world.clock.now() < said.at + SNOOZE - _EARLY:
@@ -87,7 +97,7 @@ async def ask_again(world: World, state: str, lock_id: str, *, is_last_try: bool
         await _post(world, place, is_last_try=is_last_try)
 
 
-async def _post(world: World, place: Place, *, is_last_try: bool) -> None:
+async def _post(world: World, place: OwnerMessageKey, *, is_last_try: bool) -> None:
     desk = await _desk(world, place)
     if desk is None:
         return
@@ -102,13 +112,13 @@ async def _post(world: World, place: Place, *, is_last_try: bool) -> None:
             await _told(world, desk)
 
 
-async def _desk(world: World, place: Place) -> _Desk | None:
+async def _desk(world: World, place: OwnerMessageKey) -> _Desk | None:
     facts = await facts_at(world, place)
     if not facts:
         return None
     record = await LETTERS.get(world, str(place))
     if record is None:
-        record = Letter()
+        record = OwnerMessageRecord()
         await LETTERS.put(world, str(place), record)
     of = await OWNED.get(world, place.of_lock)
     answer = await answer_of(world, place.state, place.lock_id, place.owner)
@@ -119,7 +129,9 @@ async def _desk(world: World, place: Place) -> _Desk | None:
     )
 
 
-async def _with_link(world: World, place: Place, record: Letter, request_id: str) -> Letter:
+async def _with_link(
+    world: World, place: OwnerMessageKey, record: OwnerMessageRecord, request_id: str
+) -> OwnerMessageRecord:
     """The address of the request's message, asked for once."""
     if not request_id or request_id in record.links:
         return record
@@ -137,7 +149,7 @@ async def _with_link(world: World, place: Place, record: Letter, request_id: str
 async def _write_first(world: World, desk: _Desk) -> bool:
     """The message itself, which rings. False if there is nothing to be told, or not now."""
     letter = desk.letter
-    if letter.standing is not LetterStanding.OPEN and letter.news is not OwnerNews.RELEASED:
+    if letter.status is not OwnerMessageStatus.OPEN and letter.news is not OwnerNews.RELEASED:
         return False
     if desk.record.deferred and letter.news is not OwnerNews.RELEASED and await _is_gone(world, desk.place):
         return False
@@ -189,7 +201,7 @@ async def _anew(world: World, desk: _Desk, error: Final) -> bool:
 def _to_ring(desk: _Desk) -> str | None:
     """What the owner has to be notified of beside the update; None if there is nothing like that."""
     letter, rung = desk.letter, desk.record.rung
-    if letter.standing is not LetterStanding.OPEN:
+    if letter.status is not OwnerMessageStatus.OPEN:
         return None if letter.news is not OwnerNews.RELEASED or letter.news.name in rung else letter.news.name
     is_answered = letter.answer is not None and letter.answer.says is not OwnerSays.LATER
     if letter.news in _RINGS and letter.news.name not in rung:
@@ -230,12 +242,12 @@ async def _defer(world: World, desk: _Desk, until: datetime) -> bool:
     return False
 
 
-async def _is_gone(world: World, place: Place) -> bool:
+async def _is_gone(world: World, place: OwnerMessageKey) -> bool:
     seen = await world.state(place.state).backend.read_lock()
     return not (seen.places_of(place.lock_id) or seen.unseen or seen.garbage)
 
 
-async def _settle_if_gone(world: World, place: Place) -> None:
+async def _settle_if_gone(world: World, place: OwnerMessageKey) -> None:
     if await _is_gone(world, place):
         await LETTERS.update(world, str(place), is_gone=True)
         log.info("owner.lock_gone", state=place.state, lock_id=place.lock_id)
@@ -294,5 +306,5 @@ async def _write_down(world: World, desk: _Desk, text: str, once: str) -> None:
         await world.journal.append(incident, draft)
 
 
-def _digest(letter: OwnerLetter) -> str:
+def _digest(letter: OwnerMessage) -> str:
     return hashlib.sha256(repr(letter).encode()).hexdigest()[:16]

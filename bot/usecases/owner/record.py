@@ -18,7 +18,7 @@ from bot.core.gate.ending import run_name
 from bot.core.gate.inspection import StateName
 from bot.core.lock import LockInfo
 from bot.core.people import OwnerAnswer
-from bot.core.reports.letter import LetterRun, LetterStanding, OwnerLetter, OwnerNews, Told
+from bot.core.reports.letter import HolderRun, OwnerMessage, OwnerMessageStatus, OwnerNews, OwnerNotice
 from bot.core.run import Run
 from bot.usecases.shelf import Shelf
 from bot.usecases.world import World
@@ -31,7 +31,7 @@ _SKEW = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class OwnerMessageKey:
     """One letter: of a state, a lock and its owner."""
 
     state: str
@@ -70,14 +70,14 @@ class Owned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
+class NewsRecord:
     """One thing to tell the owner, with what was known of the lock. `is_told` too if Slack will never take it."""
 
     news: Annotated[OwnerNews, ByName.BY_NAME]
     at: datetime
     spoken: Annotated[Spoken, Inline()]
     waiting: int
-    run: LetterRun | None
+    run: HolderRun | None
     who: str
     created: datetime
     operation: str
@@ -90,7 +90,7 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Letter:
+class OwnerMessageRecord:
     """The message: where it is, which `round` of it, what it shows and of what the owner was notified (`rung`).
 
     `tries` says of a mark since when it is being posted. `deferred` is the end of the do-not-disturb that it waits
@@ -113,8 +113,8 @@ class Letter:
 
 
 OWNED = Shelf("letter-of", Owned, KEPT)
-FACTS = Shelf("letter-fact", Fact, KEPT)
-LETTERS = Shelf("letter", Letter, KEPT)
+FACTS = Shelf("letter-fact", NewsRecord, KEPT)
+LETTERS = Shelf("letter", OwnerMessageRecord, KEPT)
 
 
 def fact_id(news: OwnerNews, asker: str, request: str) -> str:
@@ -127,15 +127,15 @@ def fact_id(news: OwnerNews, asker: str, request: str) -> str:
     return news.name
 
 
-def fact_of(news: OwnerNews, lock: LockInfo, run: Run | None, waiting: int, spoken: Spoken, *, at: datetime) -> Fact:
-    return Fact(
+def fact_of(
+    news: OwnerNews, lock: LockInfo, run: Run | None, waiting: int, spoken: Spoken, *, at: datetime
+) -> NewsRecord:
+    return NewsRecord(
         news=news,
         at=at,
         spoken=spoken,
         waiting=waiting,
-        run=None
-        if run is None
-        else LetterRun(run_name(run).text, run.ref.url, run.phase, run.conclusion, run.ended_at),
+        run=None if run is None else _run_of(run),
         who=lock.who,
         created=lock.created,
         operation=lock.operation,
@@ -143,11 +143,11 @@ def fact_of(news: OwnerNews, lock: LockInfo, run: Run | None, waiting: int, spok
     )
 
 
-def _run_of(run: Run) -> LetterRun:
-    return LetterRun(run_name(run).text, run.ref.url, run.phase, run.conclusion, run.ended_at)
+def _run_of(run: Run) -> HolderRun:
+    return HolderRun(run_name(run).text, run.ref.url, run.phase, run.conclusion, run.ended_at)
 
 
-async def facts_at(world: World, place: Place) -> tuple[Fact, ...]:
+async def facts_at(world: World, place: OwnerMessageKey) -> tuple[NewsRecord, ...]:
     """Everything there is to tell, oldest first, the weightier of two at once last."""
     now = world.clock.now()
     names = await world.records.enlisted(LISTED, str(place), since=now - KEPT, until=now + _SKEW, limit=_MOST_FACTS)
@@ -155,28 +155,28 @@ async def facts_at(world: World, place: Place) -> tuple[Fact, ...]:
     return tuple(sorted(filter(None, found), key=lambda fact: (fact.at, fact.news.weight)))
 
 
-def headline(facts: Sequence[Fact]) -> Fact:
+def headline(facts: Sequence[NewsRecord]) -> NewsRecord:
     """The weightiest fact, the newest of those."""
     return max(facts, key=lambda fact: (fact.news.weight, fact.at))
 
 
 def letter_of(
     state: StateName,
-    place: Place,
-    facts: Sequence[Fact],
-    record: Letter,
+    place: OwnerMessageKey,
+    facts: Sequence[NewsRecord],
+    record: OwnerMessageRecord,
     answer: OwnerAnswer | None,
     *,
     is_moved: bool,
-) -> OwnerLetter:
+) -> OwnerMessage:
     """The letter that says all facts."""
     main = headline(facts)
     lock = LockInfo(
         id=place.lock_id, operation=main.operation, info="", who=main.who, version=main.version, created=main.created,
         path="",
     )  # fmt: skip
-    standing = LetterStanding.GONE if record.is_gone else LetterStanding.OPEN
-    return OwnerLetter(
+    status = OwnerMessageStatus.GONE if record.is_gone else OwnerMessageStatus.OPEN
+    return OwnerMessage(
         news=main.news,
         state=state,
         lock=lock,
@@ -185,9 +185,9 @@ def letter_of(
         request=main.spoken.request,
         run=next((fact.run for fact in reversed(facts) if fact.run), None),
         answer=answer,
-        history=tuple(Told(fact.news, fact.at, fact.spoken.asker, fact.spoken.channel) for fact in facts),
+        history=tuple(OwnerNotice(fact.news, fact.at, fact.spoken.asker, fact.spoken.channel) for fact in facts),
         waiting=next((fact.waiting for fact in reversed(facts) if fact.waiting), 0),
         link=record.links.get(main.spoken.request, ""),
-        standing=LetterStanding.MOVED if is_moved else standing,
+        status=OwnerMessageStatus.MOVED if is_moved else status,
         disturbs=record.disturbs,
     )

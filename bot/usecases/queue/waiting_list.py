@@ -34,7 +34,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class WaitCommand:
     """Who wants to be told, and where he asked. `incident` is that of the channel, if there is one."""
 
     state: str
@@ -44,29 +44,29 @@ class Wish:
     incident: str = ""
 
 
-async def start(world: World, wish: Wish) -> WatchReport:
+async def start(world: World, command: WaitCommand) -> WatchReport:
     """Puts somebody at the end of the queue, once however often he asks; not if it is free and nobody waits.
 
     Raises UnknownState, JournalAway, and UpstreamError if Slack does not say where he can be told.
     """
-    state = world.state(wish.state)
+    state = world.state(command.state)
     there = await state.backend.read_lock()
-    await state_seen(world, wish.state, there)
-    queue = await load_queue(world, wish.state)
-    if queue.of(wish.user) is not None:
-        await _schedule(world, wish.state)
-        return _report(world, wish, queue, there, was_waiting=True)
+    await state_seen(world, command.state, there)
+    queue = await load_queue(world, command.state)
+    if queue.of(command.user) is not None:
+        await _schedule(world, command.state)
+        return _report(world, command, queue, there, was_waiting=True)
     if there.is_free and not queue.waiters:
-        return _report(world, wish, queue, there, was_waiting=False)
+        return _report(world, command, queue, there, was_waiting=False)
 
-    waiter = await _waiter(world, wish)
-    await world.records.enlist("waiting", "states", wish.state, at=waiter.since, ttl=kept(world))
-    queue = await change_queue(world, wish.state, lambda queue: steps.joined(queue, waiter))
-    await _schedule(world, wish.state)
-    words = f"waits for {wish.state} to be free, number {queue.place(wish.user)} of {len(queue.waiters)}"
-    mine = queue.of(wish.user) or waiter
-    await write_watch(world, mine, WatchStarted(state=wish.state, ticket=mine.ticket), words)
-    return _report(world, wish, queue, there, was_waiting=False)
+    waiter = await _waiter(world, command)
+    await world.records.enlist("waiting", "states", command.state, at=waiter.since, ttl=kept(world))
+    queue = await change_queue(world, command.state, lambda queue: steps.joined(queue, waiter))
+    await _schedule(world, command.state)
+    words = f"waits for {command.state} to be free, number {queue.place(command.user)} of {len(queue.waiters)}"
+    mine = queue.of(command.user) or waiter
+    await write_watch(world, mine, WatchStarted(state=command.state, ticket=mine.ticket), words)
+    return _report(world, command, queue, there, was_waiting=False)
 
 
 async def stop(world: World, state: str, user: str) -> WatchReport:
@@ -132,31 +132,31 @@ async def look(world: World, state: str) -> None:
         await _look_at(world, state, due + _SOON)
 
 
-async def _waiter(world: World, wish: Wish) -> Waiter:
+async def _waiter(world: World, command: WaitCommand) -> Waiter:
     """In an incident channel he is told before everybody, so that the order is seen; elsewhere in his DM."""
-    now, channel = world.clock.now(), await world.directory.channel(wish.channel)
+    now, channel = world.clock.now(), await world.directory.channel(command.channel)
     is_open = isinstance(channel, Found) and world.is_incident_channel(channel.value)
     is_direct = isinstance(channel, Found) and channel.value.is_direct
     return Waiter(
         ticket=world.new_id(),
-        user=wish.user,
-        channel=wish.channel if is_open or is_direct else await world.messenger.room(wish.user),
-        thread=wish.thread if is_open or is_direct else "",
+        user=command.user,
+        channel=command.channel if is_open or is_direct else await world.messenger.room(command.user),
+        thread=command.thread if is_open or is_direct else "",
         since=now,
         until=now + world.watch.wait_for,
-        incident=wish.incident if is_open else "",
+        incident=command.incident if is_open else "",
         is_open=is_open,
     )
 
 
-def _report(world: World, wish: Wish, queue: Queue, there: LockSeen, *, was_waiting: bool) -> WatchReport:
+def _report(world: World, command: WaitCommand, queue: Queue, there: LockSeen, *, was_waiting: bool) -> WatchReport:
     return WatchReport(
-        state=wish.state,
-        place=queue.place(wish.user),
+        state=command.state,
+        place=queue.place(command.user),
         total=len(queue.waiters),
         was_waiting=was_waiting,
         head_start=world.watch.head_start,
-        waiter=queue.of(wish.user),
+        waiter=queue.of(command.user),
         seen=there,
     )
 

@@ -16,7 +16,7 @@ import structlog
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
 from bot.core.phrase import Person, Phrase, Quoted
 from bot.core.record.incident import Incident
-from bot.core.record.message import Said
+from bot.core.record.message import SlackMessage
 from bot.core.reports.report import Notice
 from bot.errors import UpstreamError
 from bot.ports.messenger import MessagePage, Posted
@@ -53,7 +53,7 @@ class End(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class BackfillCommand:
     """`since` None: since the incident was opened. With `marked_only` what has a capture reaction."""
 
     channel: str
@@ -94,36 +94,36 @@ class Backfill:
 BACKFILLS = Shelf("backfill", Backfill, timedelta(days=1))
 
 
-async def ask(world: World, wish: Wish) -> None:
+async def ask(world: World, command: BackfillCommand) -> None:
     """Opens the incident if need be, says that it begins, and hands the work to a worker.
 
     Raises JournalAway, UpstreamError.
     """
     now = world.clock.now()
-    incident = await _incident(world, wish, now)
+    incident = await _incident(world, command, now)
     progress = Backfill(
         id=world.new_id(),
-        channel=wish.channel,
-        user=wish.user,
-        thread=wish.thread,
+        channel=command.channel,
+        user=command.user,
+        thread=command.thread,
         incident=incident.id,
-        since=wish.since or incident.opened_at,
+        since=command.since or incident.opened_at,
         until=min(now, incident.closed_at + AROUND) if incident.closed_at else now,
         began=now,
-        marked_only=wish.marked_only,
+        marked_only=command.marked_only,
     )
-    posted = await world.messenger.post(wish.channel, _going_on(progress, None), thread=wish.thread)
+    posted = await world.messenger.post(command.channel, _going_on(progress, None), thread=command.thread)
     progress = replace(progress, posted=posted.ts)
     await BACKFILLS.put(world, progress.id, progress)
     await _next(world, progress, now)
 
 
-async def _incident(world: World, wish: Wish, now: datetime) -> Incident:
+async def _incident(world: World, command: BackfillCommand, now: datetime) -> Incident:
     """The one that was going on then; without a time the channel's last one. A new one if there is none."""
-    channel = wish.channel
-    known = await (latest(world, channel) if wish.since is None else about(world, channel, wish.since))
+    channel = command.channel
+    known = await (latest(world, channel) if command.since is None else about(world, channel, command.since))
     if known is None:
-        known, _ = await world.journal.open(channel=channel, title=capture.TITLE, by=wish.user, at=now)
+        known, _ = await world.journal.open(channel=channel, title=capture.TITLE, by=command.user, at=now)
     return known
 
 
@@ -180,7 +180,7 @@ async def _take(world: World, progress: Backfill, page: MessagePage) -> None:
     await _next(world, progress, world.clock.now())
 
 
-async def _message(world: World, progress: Backfill, said: Said) -> Backfill:
+async def _message(world: World, progress: Backfill, said: SlackMessage) -> Backfill:
     if not said.by_person or (progress.marked_only and not capture.is_marked(world, said)):
         return replace(progress, left_out=progress.left_out + 1)
     if await capture.find(world, said.channel, said.ts) is not None:

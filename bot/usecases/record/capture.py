@@ -16,7 +16,7 @@ import structlog
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.phrase import Quoted
 from bot.core.record.facts import MessageCaptured, draft_of
-from bot.core.record.message import Said, base_name, channels_in, file_names, people_in, readable
+from bot.core.record.message import SlackMessage, base_name, channels_in, file_names, people_in, readable
 from bot.core.record.revision import LONGEST_TEXT, Marking
 from bot.core.record.timeline import Kind
 from bot.core.reports.report import Corrected, Notice
@@ -49,7 +49,7 @@ _MOST_NAMED = 30
 _MOST_ASKED = 25
 
 
-class Cause(StrEnum):
+class MessageEvent(StrEnum):
     """What Slack said has happened to a message."""
 
     MARKED = "marked"
@@ -102,7 +102,7 @@ async def is_followed(world: World, channel: str, ts: str) -> bool:
     return await CAPTURED.get(world, f"{channel}/{ts}") is not None
 
 
-async def follow(world: World, channel: str, ts: str, *, user: str, cause: Cause, event: str) -> None:
+async def follow(world: World, channel: str, ts: str, *, user: str, cause: MessageEvent, event: str) -> None:
     """Does what an event asks for, once. `user` is who marked or unmarked.
 
     Raises JournalAway, Unreachable and Busy: then it is to be done again.
@@ -114,7 +114,7 @@ async def follow(world: World, channel: str, ts: str, *, user: str, cause: Cause
         try:
             if kept is None:
                 await _begin(world, channel, ts, user, cause)
-            elif cause is Cause.DELETED:
+            elif cause is MessageEvent.DELETED:
                 await _hide(world, kept, "tflock", DELETED)
             else:
                 await _catch_up(world, kept, channel, ts, user)
@@ -146,7 +146,7 @@ async def add(world: World, channel: str, ts: str, *, user: str) -> Added:
         return Added.RESTORED if restored.changed else Added.THERE
 
 
-async def take(world: World, incident: str, said: Said, *, by: str, how: How, on_mark: bool) -> bool:
+async def take(world: World, incident: str, said: SlackMessage, *, by: str, how: How, on_mark: bool) -> bool:
     """Writes a message on a timeline, at its own time; False if it stood there. Raises JournalAway."""
     link = await world.messages.permalink(said.channel, said.ts, thread=said.thread)
     facts = MessageCaptured(
@@ -169,7 +169,7 @@ async def take(world: World, incident: str, said: Said, *, by: str, how: How, on
     return appended.added
 
 
-async def text_of(world: World, said: Said) -> str:
+async def text_of(world: World, said: SlackMessage) -> str:
     """The message as people read it; what it shares where it says nothing."""
     people, channels = people_in(said.raw)[:_MOST_NAMED], channels_in(said.raw)[:_MOST_NAMED]
     members, places = await asyncio.gather(
@@ -182,14 +182,14 @@ async def text_of(world: World, said: Said) -> str:
     return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
 
 
-def is_marked(world: World, said: Said) -> bool:
+def is_marked(world: World, said: SlackMessage) -> bool:
     """Whether anybody, member or not, has put a capture reaction on it."""
     return bool(_marking(world, said))
 
 
-async def _begin(world: World, channel: str, ts: str, user: str, cause: Cause) -> None:
+async def _begin(world: World, channel: str, ts: str, user: str, cause: MessageEvent) -> None:
     """A mark on a message that is not on the timeline."""
-    if cause is not Cause.MARKED or not await _is_incident_channel(world, channel):
+    if cause is not MessageEvent.MARKED or not await _is_incident_channel(world, channel):
         return
     # an edit that comes while this is being done must not be taken for one of a message that nobody marked
     await CAPTURED.put(world, f"{channel}/{ts}", Kept(), ttl=_BEGINNING)
@@ -242,7 +242,7 @@ def _last_reason(now: Corrected) -> str:
     return hidden[-1].why if hidden else ""
 
 
-async def _edit(world: World, kept: Kept, said: Said) -> None:
+async def _edit(world: World, kept: Kept, said: SlackMessage) -> None:
     text = await text_of(world, said)
     await correct.edit(world, kept.incident, kept.entry, by=said.author or "tflock", text=text, why=EDITED)
     await _remember(world, said, replace(kept, digest=said.digest))
@@ -252,7 +252,7 @@ async def _hide(world: World, kept: Kept, by: str, why: str) -> None:
     await correct.mark(world, kept.incident, kept.entry, by=by or "tflock", how=Marking.HIDE, why=why)
 
 
-async def _read(world: World, channel: str, ts: str) -> Said | None:
+async def _read(world: World, channel: str, ts: str) -> SlackMessage | None:
     """The message; None if it is gone. Raises Denied, or Unreachable: then asking again may help."""
     seen = await world.timed("Slack", "message", world.messages.message(channel, ts))
     if isinstance(seen, NotFound):
@@ -270,7 +270,7 @@ async def _is_incident_channel(world: World, channel: str) -> bool:
     return isinstance(seen, Found) and world.is_incident_channel(seen.value)
 
 
-async def _incident(world: World, said: Said, by: str) -> str:
+async def _incident(world: World, said: SlackMessage, by: str) -> str:
     """The incident that the message is about, which may be closed; a new one if there is none."""
     known = await about(world, said.channel, said.at)
     if known is None:
@@ -278,13 +278,13 @@ async def _incident(world: World, said: Said, by: str) -> str:
     return known.id
 
 
-def _marking(world: World, said: Said) -> tuple[str, ...]:
+def _marking(world: World, said: SlackMessage) -> tuple[str, ...]:
     """Who has marked the message, members or not."""
     wanted = {base_name(reaction) for reaction in world.capture_reactions}
     return tuple(dict.fromkeys(user for name, users in said.marks.items() if name in wanted for user in users))
 
 
-async def _marker(world: World, said: Said, first: str) -> str | None:
+async def _marker(world: World, said: SlackMessage, first: str) -> str | None:
     """A full member whose mark is on the message; `first` is asked about first. Raises Unreachable."""
     marking = sorted(_marking(world, said), key=lambda user: user != first)
     for user in marking[:_MOST_ASKED]:
@@ -312,5 +312,5 @@ async def _hint(world: World, channel: str, user: str, notice: Notice) -> None:
         log.warning("capture.hint_not_told", detail=error.detail)
 
 
-async def _remember(world: World, said: Said, kept: Kept) -> None:
+async def _remember(world: World, said: SlackMessage, kept: Kept) -> None:
     await CAPTURED.put(world, f"{said.channel}/{said.ts}", kept)

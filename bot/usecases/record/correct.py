@@ -52,7 +52,7 @@ async def edit(
 ) -> Corrected:
     """Puts the text, the time or both of an entry right, in an open incident or a closed one.
 
-    `once` is the idempotency key of the wish. Raises NotPermitted for what cannot be, JournalAway.
+    `once` is the idempotency key of the request. Raises NotPermitted for what cannot be, JournalAway.
     """
     text = None if text is None else text.strip()
     if reason := wrong_text(text) or wrong_time(at, world.clock.now()) or wrong_reason(why):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bot.core.record.incident import Incident
-from bot.core.record.revision import Revisions, Shown
+from bot.core.record.revision import Revisions, ShownEntry
 from bot.core.record.timeline import Entry
 from bot.core.reports.report import TimelineReport
 from bot.usecases.record.correct import revisions
@@ -27,7 +27,7 @@ async def newest(world: World, incident: Incident, size: int) -> TimelineReport:
 async def older(world: World, incident: Incident, *, before: str | None, size: int) -> TimelineReport:
     """The page that ends right before the entry `before`. Raises JournalAway."""
     known, size = await revisions(world, incident.id), min(size, MOST)
-    found: list[Shown] = []
+    found: list[ShownEntry] = []
     at, newest_read = before, None
     for _ in range(_READS):
         page = await world.journal.page(incident.id, before=at, count=_AT_ONCE)
@@ -50,7 +50,7 @@ async def newer(world: World, incident: Incident, *, after: str, size: int) -> T
     Raises JournalAway.
     """
     known, size = await revisions(world, incident.id), min(size, MOST)
-    found: list[Shown] = []
+    found: list[ShownEntry] = []
     at = after
     for _ in range(_READS):
         page = await _behind(world, incident, at)
@@ -80,7 +80,7 @@ def _next(entry_id: str) -> str:
 async def _report(
     world: World,
     incident: Incident,
-    shown: Iterable[Shown],
+    shown: Iterable[ShownEntry],
     known: Revisions,
     size: int,
     *,

@@ -150,9 +150,9 @@ async def _changed(world: World, task: Task, decision: Decision, before: float) 
 
 def _refused(task: Task, decision: Decision, report: UnlockReport) -> UnlockReport:
     left = tuple(place.kind for place in decision.inspection.seen.places_of(task.request.lock_id))
-    stage = UnlockStage.HALF_RELEASED if task.sent and task.is_partly_gone(left) else UnlockStage.REFUSED
+    stage = UnlockStage.PARTLY_RELEASED if task.sent and task.is_partly_gone(left) else UnlockStage.REFUSED
     if decision.store_is_busy:
-        end = stage if stage is UnlockStage.HALF_RELEASED else UnlockStage.STILL_THROTTLED
+        end = stage if stage is UnlockStage.PARTLY_RELEASED else UnlockStage.STILL_THROTTLED
         raise _Again(task, replace(report, left=left, note=_store_words(decision)), end)
     if all(finding.rule is Rule.FRESH for finding in decision.verdict.refusals):
         raise _Again(task, replace(report, left=left, note=("some answers took long: looking again",)), stage)
@@ -194,9 +194,9 @@ async def _concluded(world: World, task: Task, report: UnlockReport) -> UnlockRe
     is_partly_gone = task.is_partly_gone(left)
     if results & _TRY_AGAIN:
         end = next(stage for result, stage in _AT_THE_END if result in results)
-        raise _Again(task, report, UnlockStage.HALF_RELEASED if is_partly_gone else end)
+        raise _Again(task, report, UnlockStage.PARTLY_RELEASED if is_partly_gone else end)
     if left:
-        return replace(report, stage=UnlockStage.HALF_RELEASED if is_partly_gone else UnlockStage.FAILED)
+        return replace(report, stage=UnlockStage.PARTLY_RELEASED if is_partly_gone else UnlockStage.FAILED)
     released = ReleaseResult.RELEASED in results or len(report.places) < len(task.intended)
     if ReleaseResult.HOLDER_CHANGED in results:
         stage = UnlockStage.RELEASED if released else UnlockStage.HOLDER_CHANGED

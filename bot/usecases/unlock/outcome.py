@@ -20,7 +20,7 @@ from bot.core.run import Run
 from bot.usecases.decide.announce import announce
 from bot.usecases.decide.approval import start_waiting
 from bot.usecases.decide.requests import UNLOCKS, Phase, UnlockRecord, show
-from bot.usecases.owner.letters import Held, write_about
+from bot.usecases.owner.letters import OwnedLock, write_about
 from bot.usecases.unlock.task import Task
 from bot.usecases.world import World
 
@@ -28,11 +28,11 @@ log = structlog.get_logger()
 
 _UNDER_WAY = frozenset({Phase.CONFIRMED, Phase.ARMED, Phase.RELEASING})
 
-_DELETED = frozenset({UnlockStage.RELEASED, UnlockStage.HALF_RELEASED, UnlockStage.NOT_KNOWN})
+_DELETED = frozenset({UnlockStage.RELEASED, UnlockStage.PARTLY_RELEASED, UnlockStage.NOT_KNOWN})
 """Outcomes after which something was deleted, or may have been."""
 
 _MAY_ASK_AGAIN = frozenset(
-    {UnlockStage.STILL_THROTTLED, UnlockStage.NOT_KNOWN, UnlockStage.HALF_RELEASED, UnlockStage.REFUSED}
+    {UnlockStage.STILL_THROTTLED, UnlockStage.NOT_KNOWN, UnlockStage.PARTLY_RELEASED, UnlockStage.REFUSED}
 )
 """Outcomes after which the same message can be used again: the lock still stands, in a place at least."""
 
@@ -88,7 +88,7 @@ async def _conclude(world: World, task: Task, record: UnlockRecord, report: Unlo
     await _announce(world, task, report)
     lock = _lock_in(record)
     if report.stage is UnlockStage.RELEASED and lock is not None:
-        held = Held(task.state.name, lock, record.owner or None, _run_of(report))
+        held = OwnedLock(task.state.name, lock, record.owner or None, _run_of(report))
         await write_about(
             world, OwnerNews.RELEASED, held, asker=task.by, channel=task.request.channel, incident=task.request.incident
         )

@@ -31,7 +31,7 @@ from bot.usecases.lease import lease
 from bot.usecases.outbox import Outgoing, say_once
 from bot.usecases.owner import letters
 from bot.usecases.owner.post import SNOOZE
-from bot.usecases.owner.record import FACTS, OWNED, Owned, Place
+from bot.usecases.owner.record import FACTS, OWNED, Owned, OwnerMessageKey
 from bot.usecases.unlock.release import wake
 from bot.usecases.world import World
 
@@ -51,7 +51,7 @@ async def take_answer(
     "It's still running" is taken from whoever was asked last, without another look: it can only keep a lock. Before
     "It's dead" counts, the bot looks again whose lock it is.
     """
-    place = Place(state.name, lock_id, user)
+    place = OwnerMessageKey(state.name, lock_id, user)
     of = await _addressed(world, place)
     await _check_member(world, user)
     if says is OwnerSays.DEAD:
@@ -73,7 +73,7 @@ async def take_back(world: World, *, state: StateName, lock_id: str, user: str, 
     answer = await answer_of(world, state.name, lock_id, user)
     if answer is None:
         raise NotPermitted("There is no answer of yours to take back. Nothing was changed.")
-    place = Place(state.name, lock_id, user)
+    place = OwnerMessageKey(state.name, lock_id, user)
     of = await OWNED.get(world, place.of_lock)
     await _check_member(world, user)
     await take_answer_back(world, state.name, answer, at=at, incident="" if of is None else of.incident)
@@ -97,7 +97,7 @@ async def tell_answer(world: World, state: str, lock_id: str, user: str, says: s
         await _look_again(world, request, worker=worker)
 
 
-async def _addressed(world: World, place: Place) -> Owned:
+async def _addressed(world: World, place: OwnerMessageKey) -> Owned:
     of = await OWNED.get(world, place.of_lock)
     if of is None or of.owner != place.owner:
         raise NotPermitted("This question was asked of somebody else, or too long ago. Nothing was changed.")
@@ -112,14 +112,14 @@ async def _check_member(world: World, user: str) -> None:
         raise NotPermitted("This account is deactivated. Nothing was changed.")
 
 
-async def _check_no_objection(world: World, place: Place) -> None:
+async def _check_no_objection(world: World, place: OwnerMessageKey) -> None:
     """An objection ends by being taken back, not by an old button that asks for time."""
     before = await answer_of(world, place.state, place.lock_id, place.owner)
     if before is not None and before.says is OwnerSays.RUNNING:
         raise NotPermitted("You said that it is still running, and that stands until you take it back.")
 
 
-async def _check_ownership(world: World, place: Place) -> None:
+async def _check_ownership(world: World, place: OwnerMessageKey) -> None:
     inspection = await inspect(world, world.state(place.state), lock_id=place.lock_id)
     lock, owner = inspection.lock, inspection.owner
     if lock is None or lock.id != place.lock_id:
@@ -128,7 +128,7 @@ async def _check_ownership(world: World, place: Place) -> None:
         raise NotPermitted("By what is known now this lock is somebody else's, who is asked. Nothing was changed.")
 
 
-async def _spread(world: World, place: Place, says: str, at: datetime) -> None:
+async def _spread(world: World, place: OwnerMessageKey, says: str, at: datetime) -> None:
     await letters.start(world, place, why=f"answer:{says}:{at.timestamp():.3f}")
     await world.jobs.start(
         "owner_answered", place.state, place.lock_id, place.owner, says, at.isoformat(),

@@ -9,7 +9,7 @@ from bot.errors import NotPermitted
 from bot.usecases.decide.clicks import permit
 from bot.usecases.decide.requests import UNLOCKS, Phase
 from bot.usecases.record.incident import enter
-from bot.usecases.unlock.unlock import Wish, ask
+from bot.usecases.unlock.unlock import UnlockCommand, ask
 from bot.usecases.world import World
 
 _ONE_CLICK = timedelta(minutes=1)
@@ -32,7 +32,7 @@ async def rearm(world: World, request_id: str, *, lock_id: str, new_lock: str, u
     incident = await enter(
         world, channel=request.channel, user=user, title=request.state, command=f"unlock {request.state} --when-safe"
     )
-    wish = Wish(
+    command = UnlockCommand(
         state=request.state,
         user=user,
         channel=request.channel,
@@ -42,4 +42,4 @@ async def rearm(world: World, request_id: str, *, lock_id: str, new_lock: str, u
         when_safe=True,
         only=new_lock,
     )
-    return await ask(world, wish)
+    return await ask(world, command)

@@ -35,7 +35,7 @@ STALE_AFTER = timedelta(minutes=30)
 TICK = timedelta(seconds=10)
 """How often an armed unlock is decided again and its message brought up to date, where no earlier instant is known."""
 
-_PASSING = frozenset({UnlockStage.STILL_THROTTLED, UnlockStage.NOT_KNOWN, UnlockStage.HALF_RELEASED})
+_PASSING = frozenset({UnlockStage.STILL_THROTTLED, UnlockStage.NOT_KNOWN, UnlockStage.PARTLY_RELEASED})
 
 
 async def release(world: World, request_id: str, *, worker: str) -> None:

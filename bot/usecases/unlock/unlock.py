@@ -35,7 +35,7 @@ LOOK_AGAIN = timedelta(seconds=4)
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class UnlockCommand:
     """What somebody asked for with `/tflock unlock`. With `only` set, no other lock than that is armed."""
 
     state: str
@@ -49,32 +49,32 @@ class Wish:
     only: str = ""
 
 
-async def ask(world: World, wish: Wish) -> UnlockReport:
+async def ask(world: World, command: UnlockCommand) -> UnlockReport:
     """Runs the gate and reports. Not a dry run: the report is posted in the channel, and stands in Redis before.
 
     Raises UnknownState, JournalAway, UpstreamError (if Slack did not take the message).
     """
-    state = world.state(wish.state)
-    decision = await weigh(world, state, lock_id=None, user=wish.user, channel=wish.channel)
-    request = _request(world, wish, decision)
-    report = _checked(world, request, decision, dry_run=wish.dry_run)
-    if wish.only not in {"", request.lock_id}:
-        wish = replace(wish, when_safe=False)
+    state = world.state(command.state)
+    decision = await weigh(world, state, lock_id=None, user=command.user, channel=command.channel)
+    request = _request(world, command, decision)
+    report = _checked(world, request, decision, dry_run=command.dry_run)
+    if command.only not in {"", request.lock_id}:
+        command = replace(command, when_safe=False)
         report = replace(report, note=("it is not the lock that the button named, so nothing is armed",))
     await record_decision(world, request, decision, once=f"asked/{request.id}")
-    if wish.dry_run:
+    if command.dry_run:
         return report
 
     wanted = waiting_for(decision.verdict)
-    await save_unlock(world, UnlockRecord(request=request, when_safe=wish.when_safe, wanted=wanted))
+    await save_unlock(world, UnlockRecord(request=request, when_safe=command.when_safe, wanted=wanted))
     posted = await show(world.messenger, report)
     report = replace(report, request=replace(request, ts=posted.ts))
     await UNLOCKS.update(world, request.id, ts=posted.ts)
-    await state_seen(world, wish.state, decision.inspection.seen)
+    await state_seen(world, command.state, decision.inspection.seen)
     if report.stage is UnlockStage.CHECKED and not request.lock_id and decision.store_is_busy:
         await _look_again(world, request, 0)
     elif report.stage is UnlockStage.CHECKED:
-        return await _after_showing(world, report.request, decision, when_safe=wish.when_safe) or report
+        return await _after_showing(world, report.request, decision, when_safe=command.when_safe) or report
     return report
 
 
@@ -185,18 +185,18 @@ async def record_decision(world: World, request: UnlockRequest, decision: Decisi
         await world.journal.append(request.incident, draft)
 
 
-def _request(world: World, wish: Wish, decision: Decision) -> UnlockRequest:
+def _request(world: World, command: UnlockCommand, decision: Decision) -> UnlockRequest:
     lock = decision.inspection.lock
     return UnlockRequest(
         id=world.new_id(),
-        state=wish.state,
+        state=command.state,
         lock_id="" if lock is None else lock.id,
-        channel=wish.channel,
-        user=wish.user,
+        channel=command.channel,
+        user=command.user,
         asked_at=world.clock.now(),
-        reason=wish.reason,
-        thread=wish.thread,
-        incident=wish.incident,
+        reason=command.reason,
+        thread=command.thread,
+        incident=command.incident,
     )
 
 

@@ -44,7 +44,7 @@ _RELEASED = frozenset({str(UnlockStage.RELEASED), str(UnlockStage.ALREADY_FREE)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class WorkflowStep:
     """A step and how far it has come. `request` is that of whoever (`by`) took it on, `note` how it ended.
 
     `ts` is its message, empty until that is posted, and `begun` when that was begun. `told` once the workflow knows.
@@ -65,7 +65,7 @@ class Step:
     told: bool = False
 
 
-STEPS = Shelf("step", Step, timedelta(days=3))
+STEPS = Shelf("step", WorkflowStep, timedelta(days=3))
 
 
 async def begin(
@@ -77,7 +77,7 @@ async def begin(
     """
     record = await STEPS.get(world, execution)
     if record is None:
-        record = Step(state=state, channel=channel, reason=reason, asked_at=world.clock.now())
+        record = WorkflowStep(state=state, channel=channel, reason=reason, asked_at=world.clock.now())
         await STEPS.put(world, execution, record)
     if record.stage is StepStage.OPEN and not record.ts:
         await _begun(world, execution, record, is_last_try=is_last_try)
@@ -134,7 +134,7 @@ async def fail(world: World, execution: str, why: str) -> None:
     await world.messenger.fail_step(execution, why)
 
 
-async def _begun(world: World, execution: str, record: Step, *, is_last_try: bool) -> None:
+async def _begun(world: World, execution: str, record: WorkflowStep, *, is_last_try: bool) -> None:
     try:
         await _ask(world, execution, record)
     except UpstreamError as error:
@@ -144,7 +144,7 @@ async def _begun(world: World, execution: str, record: Step, *, is_last_try: boo
         await STEPS.update(world, execution, stage=StepStage.FAILED, note=note)
 
 
-async def _ask(world: World, execution: str, record: Step) -> None:
+async def _ask(world: World, execution: str, record: WorkflowStep) -> None:
     refusal = await _why_not_here(world, record)
     if refusal:
         await STEPS.update(world, execution, stage=StepStage.FAILED, note=refusal)
@@ -162,7 +162,7 @@ async def _ask(world: World, execution: str, record: Step) -> None:
     await STEPS.update(world, execution, ts=posted.ts, channel=posted.channel, lock_id=lock.id)
 
 
-async def _posted(world: World, execution: str, record: Step, report: StepReport) -> Posted:
+async def _posted(world: World, execution: str, record: WorkflowStep, report: StepReport) -> Posted:
     """Posts the step's message once. What a process that died has posted is found, and shows what is known now."""
 
     async def begin(now: datetime) -> None:
@@ -175,7 +175,7 @@ async def _posted(world: World, execution: str, record: Step, report: StepReport
     return posted
 
 
-async def _why_not_here(world: World, record: Step) -> str:
+async def _why_not_here(world: World, record: WorkflowStep) -> str:
     try:
         world.state(record.state)
     except UnknownState:
@@ -186,13 +186,13 @@ async def _why_not_here(world: World, record: Step) -> str:
     return "the step's channel is not an incident channel that tflock is in; nothing was changed"
 
 
-async def _asked(world: World, record: Step, user: str) -> UnlockReport:
+async def _asked(world: World, record: WorkflowStep, user: str) -> UnlockReport:
     """What `/tflock unlock STATE --when-safe` does, for the very lock that the button was made for."""
     state, channel = record.state, record.channel
     command = f"unlock {state} --when-safe"
     incident = await enter(world, channel=channel, user=user, title=state, command=command)
-    wish = unlock.Wish(state=state, user=user, channel=channel, incident=incident.id, reason=record.reason)
-    report = await unlock.ask(world, wish)
+    asked = unlock.UnlockCommand(state=state, user=user, channel=channel, incident=incident.id, reason=record.reason)
+    report = await unlock.ask(world, asked)
     verdict = report.verdict
     helps = verdict is not None and (verdict.ruling is Ruling.ALLOW or verdict.waiting_helps)
     if report.stage is UnlockStage.CHECKED and report.request.lock_id == record.lock_id and helps:
@@ -209,7 +209,7 @@ def _at_once(report: UnlockReport) -> str:
     return str(UnlockStage.REFUSED) if report.stage is UnlockStage.CHECKED and is_refused else ""
 
 
-async def _end(world: World, record: Step) -> tuple[StepStage, str] | None:
+async def _end(world: World, record: WorkflowStep) -> tuple[StepStage, str] | None:
     """How it ended, in the words of the request; None while it goes on."""
     stage, note = record.stage, record.note
     if stage in {StepStage.SUCCEEDED, StepStage.FAILED}:
@@ -235,7 +235,7 @@ async def _outcome(world: World, request: str) -> str:
     return "taken back, declined or withdrawn; the lock was not touched" if record.phase is Phase.DONE else ""
 
 
-async def _tell(world: World, execution: str, record: Step) -> None:
+async def _tell(world: World, execution: str, record: WorkflowStep) -> None:
     if record.stage is StepStage.SUCCEEDED:
         outputs = {"state": record.state, "outcome": record.note, "message": await _link(world, record)}
         await world.messenger.complete_step(execution, outputs)
@@ -243,7 +243,7 @@ async def _tell(world: World, execution: str, record: Step) -> None:
         await world.messenger.fail_step(execution, f"{record.state} was not unlocked: {record.note}")
 
 
-async def _link(world: World, record: Step) -> str:
+async def _link(world: World, record: WorkflowStep) -> str:
     found = await UNLOCKS.get(world, record.request) if record.request else None
     ts = found.request.ts if found is not None else record.ts
     seen = await world.messages.permalink(record.channel, ts) if ts else None
@@ -261,7 +261,7 @@ async def _show(world: World, execution: str) -> None:
         log.warning("step.not_shown", execution=execution, detail=error.detail)
 
 
-def _report(execution: str, record: Step) -> StepReport:
+def _report(execution: str, record: WorkflowStep) -> StepReport:
     return StepReport(
         execution=execution,
         state=record.state,

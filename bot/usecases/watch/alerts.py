@@ -22,7 +22,7 @@ from bot.core.record.facts import AlertRaised, AlertResolved, draft_of
 from bot.core.record.incident import Incident
 from bot.core.record.timeline import Draft
 from bot.core.reports.alert import Alert, AlertKind, Bulletin, Concern
-from bot.core.reports.concern import Evidence, outcome_of, refreshed
+from bot.core.reports.concern import SweepResult, outcome_of, refreshed
 from bot.errors import Final, NotPermitted, Passing
 from bot.ports.messenger import Posted
 from bot.usecases.outbox import Outgoing, post_once
@@ -110,7 +110,7 @@ async def settle(
     world: World,
     book: Book,
     found: Mapping[str, Concern],
-    evidence: Evidence,
+    evidence: SweepResult,
     incidents: Mapping[str, Incident],
 ) -> None:
     """Writes down what is new, what has changed and what is over. Tells nobody yet. Raises JournalAway."""
@@ -169,7 +169,7 @@ async def snooze(world: World, alert_id: str, *, user: str) -> Alert:
 
 
 async def _follow(
-    world: World, book: Book, alert_id: str, before: Concern, now: Concern | None, evidence: Evidence
+    world: World, book: Book, alert_id: str, before: Concern, now: Concern | None, evidence: SweepResult
 ) -> None:
     record = book.alerts[alert_id]
     changes: dict[str, Any] = {}

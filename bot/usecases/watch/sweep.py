@@ -19,7 +19,7 @@ from bot.core.gate.inspection import Inspection
 from bot.core.lock import LockInfo, LockSeen, age
 from bot.core.record.incident import Incident
 from bot.core.reports.alert import AlertKind, Concern
-from bot.core.reports.concern import Evidence, Watched, concerns
+from bot.core.reports.concern import SweepResult, Watched, concerns
 from bot.core.reports.letter import OwnerNews
 from bot.errors import ChainBroken
 from bot.usecases.decide.inspect import inspect
@@ -77,7 +77,7 @@ async def sweep(world: World) -> None:
 
         book = await alerts.load(world)
         inspections = await _look_closer(world, seen, book, now)
-        evidence = Evidence(_watched(world), seen, inspections, now)
+        evidence = SweepResult(_watched(world), seen, inspections, now)
 
         found = concerns(evidence, world.policy, world.watch)
         await alerts.settle(world, book, found, evidence, incidents)

@@ -10,7 +10,7 @@ import pytest
 
 from bot.core.gate.case import Rule, Ruling
 from bot.core.phrase import Quoted
-from bot.core.reports.home import Held, Home, OpenIncident, Prospect, Row, Shown, Wait, Waiting, ordered
+from bot.core.reports.home import Held, Home, OpenIncident, Prospect, Row, ShownRow, Wait, Waiting, ordered
 from bot.core.reports.report import Notice, StatusReport
 from bot.sandbox.slack.text import flat
 from bot.slack.render.home import (
@@ -50,23 +50,23 @@ def prospect(scene, ruling, rule="", **facts):
 def filled(scene, **changes):
     usual = Home(
         shown=(
-            Shown(
+            ShownRow(
                 locked(scene, "staging", 2),
                 is_own=True,
                 prospect=prospect(scene, Ruling.ALLOW, owner="U0ELLIOTT"),
             ),
-            Shown(
+            ShownRow(
                 locked(scene, "prod", 5),
                 prospect=prospect(scene, Ruling.REFUSE, str(Rule.SETTLED), until=scene.now + timedelta(minutes=4)),
             ),
-            Shown(
+            ShownRow(
                 locked(scene, "dns", 1, "parker@laptop"),
                 prospect=prospect(scene, Ruling.REFUSE, str(Rule.HUMAN_HELD)),
             ),
-            Shown(locked(scene, "vpn", 1), prospect=prospect(scene, Ruling.NEEDS_APPROVAL, str(Rule.PROTECTED))),
-            Shown(Row("edge", Held.UNREAD, why="DynamoDB did not answer within 10 s")),
-            Shown(Row("mail", Held.THROTTLED)),
-            Shown(Row("logs", Held.GARBLED)),
+            ShownRow(locked(scene, "vpn", 1), prospect=prospect(scene, Ruling.NEEDS_APPROVAL, str(Rule.PROTECTED))),
+            ShownRow(Row("edge", Held.UNREAD, why="DynamoDB did not answer within 10 s")),
+            ShownRow(Row("mail", Held.THROTTLED)),
+            ShownRow(Row("logs", Held.GARBLED)),
         ),
         locked=5,
         unread=2,
@@ -161,18 +161,18 @@ def test_something_is_shown_before_anything_is_read():
 
 def test_own_locks_come_first_then_watched_ones_then_the_oldest(scene):
     rows = [
-        Shown(Row("unread", Held.UNREAD)),
-        Shown(locked(scene, "young", 1)),
-        Shown(locked(scene, "old", 9)),
-        Shown(locked(scene, "watched", 1), is_watched=True),
-        Shown(locked(scene, "own", 0), is_own=True),
+        ShownRow(Row("unread", Held.UNREAD)),
+        ShownRow(locked(scene, "young", 1)),
+        ShownRow(locked(scene, "old", 9)),
+        ShownRow(locked(scene, "watched", 1), is_watched=True),
+        ShownRow(locked(scene, "own", 0), is_own=True),
     ]
     assert [shown.row.state for shown in ordered(rows)] == ["own", "watched", "old", "young", "unread"]
 
 
 def hostile(scene, count):
     row = replace(locked(scene, "x", 1), state=HOSTILE[:100], who=HOSTILE, operation=HOSTILE)
-    shown = Shown(
+    shown = ShownRow(
         row,
         is_own=True,
         is_watched=True,

@@ -39,10 +39,10 @@ from bot.core.people import Member, OwnerAnswer, OwnerSays, Presence, Whereabout
 from bot.core.phrase import Day, Linked, Person, Quoted
 from bot.core.policy import ApprovalPolicy, Approvers
 from bot.core.record.incident import Incident
-from bot.core.record.revision import CORRECTIONS, Change, Marking, Shown
+from bot.core.record.revision import CORRECTIONS, Change, Marking, ShownEntry
 from bot.core.record.timeline import Entry, Kind
-from bot.core.reports.kill import KillReport, KillRequest, Target, Tie
-from bot.core.reports.letter import LetterRun, LetterStanding, OwnerLetter, OwnerNews, Told
+from bot.core.reports.kill import KillReport, KillRequest, KillTarget, Tie
+from bot.core.reports.letter import HolderRun, OwnerMessage, OwnerMessageStatus, OwnerNews, OwnerNotice
 from bot.core.reports.report import Corrected, Notice, Overview, StatusReport, TimelineReport
 from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.core.reports.who import HeldLock, StandIn, StandIns, UserReport, WhoReport
@@ -231,7 +231,7 @@ requests = {
     "reason": texts,
 }  # fmt: skip
 releases = st.builds(PlaceRelease, places, st.sampled_from(ReleaseResult), texts)
-targets = st.builds(Target, words, many_runs(), st.sampled_from(Tie), maybe(loops))
+targets = st.builds(KillTarget, words, many_runs(), st.sampled_from(Tie), maybe(loops))
 members = st.builds(
     Member, people, texts, maybe(words), st.booleans(), st.booleans(), st.booleans(), st.booleans(), maybe(words),
     st.just(3600),
@@ -307,7 +307,7 @@ reports = {
         maybe(st.sampled_from(Barred)),
     ),
     "letter": st.builds(
-        OwnerLetter,
+        OwnerMessage,
         st.sampled_from(OwnerNews),
         states,
         locks,
@@ -316,14 +316,14 @@ reports = {
         words,
         maybe(
             st.builds(
-                LetterRun, texts, texts, st.sampled_from(Phase), maybe(st.sampled_from(Conclusion)), maybe(instants)
+                HolderRun, texts, texts, st.sampled_from(Phase), maybe(st.sampled_from(Conclusion)), maybe(instants)
             )
         ),
         maybe(answers),
-        st.lists(st.builds(Told, st.sampled_from(OwnerNews), instants, people, texts), max_size=20).map(tuple),
+        st.lists(st.builds(OwnerNotice, st.sampled_from(OwnerNews), instants, people, texts), max_size=20).map(tuple),
         st.integers(0, 60),
         texts,
-        st.sampled_from(LetterStanding),
+        st.sampled_from(OwnerMessageStatus),
         st.booleans(),
     ),
     "overview": st.builds(
@@ -413,7 +413,7 @@ changes = st.builds(
     was_text=maybe(texts),
     was_at=maybe(instants),
 )
-shown_entries = st.builds(Shown, entries, st.lists(changes, max_size=3).map(tuple), st.booleans())
+shown_entries = st.builds(ShownEntry, entries, st.lists(changes, max_size=3).map(tuple), st.booleans())
 incidents = st.builds(Incident, st.just("inc-1"), st.just("C1"), texts, instants, people, maybe(instants))
 ordinals = maybe(st.integers(1, 10**7).map(str))
 hidden_entries = st.lists(words, max_size=40).map(tuple)

@@ -11,7 +11,7 @@ from bot.core.gate.inspection import StateName
 from bot.core.gate.stages import KillStage, UnlockStage
 from bot.core.people import OwnerAnswer, OwnerSays
 from bot.core.reports.kill import KillReport
-from bot.core.reports.letter import Nudge, OwnerLetter, OwnerNews
+from bot.core.reports.letter import Nudge, OwnerMessage, OwnerNews
 from bot.core.reports.report import Notice
 from bot.core.reports.unlock import UnlockReport
 from bot.errors import Missing, Unreachable, UpstreamError
@@ -78,7 +78,7 @@ async def test_a_kill_is_posted_and_then_updated(workspace, messenger, scene):
 
 async def test_an_owner_gets_a_letter_whose_buttons_go_when_he_answers(workspace, messenger, scene):
     state = StateName("staging", "", protected=False)
-    letter = OwnerLetter(OwnerNews.ASKED, state, scene.lock, "U0QUINN", "C0INC", "r7k2")
+    letter = OwnerMessage(OwnerNews.ASKED, state, scene.lock, "U0QUINN", "C0INC", "r7k2")
     posted = await messenger.post("U0ELLIOTT", letter)
     assert actions(workspace.message(posted.channel, posted.ts)) == ("owner.dead", "owner.running", "owner.later")
 

@@ -29,7 +29,7 @@ from bot.core.phrase import Quoted
 from bot.core.policy import ApprovalPolicy, Approvers
 from bot.core.reports.button import ButtonValue, parse_button
 from bot.core.reports.kill import KillReport, Tie
-from bot.core.reports.letter import LetterRun, LetterStanding, Nudge, OwnerLetter, OwnerNews, Told
+from bot.core.reports.letter import HolderRun, Nudge, OwnerMessage, OwnerMessageStatus, OwnerNews, OwnerNotice
 from bot.core.reports.report import Notice, Overview, StatusReport
 from bot.core.reports.unlock import UnlockReport
 from bot.core.reports.who import HeldLock, StandIn, StandIns, UserReport, WhoReport
@@ -201,7 +201,7 @@ def unlock(scene, stage, **changes):
 def test_every_stage_of_an_unlock_has_a_message(scene, reads, stage):
     outcomes = {
         UnlockStage.RELEASED: {"places": (place(scene),), "took": timedelta(seconds=4), "approver": "U0PARKER"},
-        UnlockStage.HALF_RELEASED: {"places": (place(scene, PlaceKind.FILE),), "left": (PlaceKind.ITEM,), "tries": 9},
+        UnlockStage.PARTLY_RELEASED: {"places": (place(scene, PlaceKind.FILE),), "left": (PlaceKind.ITEM,), "tries": 9},
         UnlockStage.HOLDER_CHANGED: {"now_held_by": replace(scene.lock, id="new-lock", who="root@ip-10-0-0-1")},
         UnlockStage.STILL_THROTTLED: {"tries": 31, "took": timedelta(minutes=3)},
         UnlockStage.NOT_KNOWN: {"places": (place(scene, result=ReleaseResult.NOT_KNOWN),), "tries": 2},
@@ -502,14 +502,14 @@ def test_a_user_is_shown_with_the_locks_that_are_his(scene, reads):
 
 @pytest.mark.parametrize("news", OwnerNews)
 def test_an_owner_is_told_what_is_wanted_and_by_whom(scene, reads, news):
-    letter = OwnerLetter(
+    letter = OwnerMessage(
         news,
         StateName("staging", "", protected=False),
         scene.lock,
         "U0QUINN",
         "C0STAGING",
         "r7k2",
-        LetterRun(
+        HolderRun(
             "deploy.yml in acme/infra #123", "https://ci.example.com/123", Phase.ENDED, Conclusion.FAILED, scene.now
         ),
         waiting=3,
@@ -526,8 +526,11 @@ def test_an_owner_is_told_what_is_wanted_and_by_whom(scene, reads, news):
 def test_an_answered_letter_shows_the_answer_and_what_can_still_be_said(scene, reads, says, news):
     answer = OwnerAnswer(scene.lock.id, "U0ELLIOTT", says, scene.now)
     state = StateName("staging", "", protected=False)
-    history = (Told(OwnerNews.ASKED, scene.now, "U0PARKER", "C0STAGING"), Told(news, scene.now, "U0QUINN", "C0STAGING"))
-    letter = OwnerLetter(
+    history = (
+        OwnerNotice(OwnerNews.ASKED, scene.now, "U0PARKER", "C0STAGING"),
+        OwnerNotice(news, scene.now, "U0QUINN", "C0STAGING"),
+    )
+    letter = OwnerMessage(
         news, state, scene.lock, "U0QUINN", "C0STAGING", "r7k2", answer=answer, history=history, waiting=1
     )
     message = letter_message(letter)
@@ -540,17 +543,17 @@ def test_an_answered_letter_shows_the_answer_and_what_can_still_be_said(scene, r
     reads(message)
 
 
-@pytest.mark.parametrize("standing", [LetterStanding.GONE, LetterStanding.MOVED])
+@pytest.mark.parametrize("standing", [OwnerMessageStatus.GONE, OwnerMessageStatus.MOVED])
 @pytest.mark.parametrize("says", [None, OwnerSays.RUNNING])
 def test_a_letter_about_a_lock_that_is_gone_or_anothers_wants_no_answer(scene, reads, standing, says):
     answer = says and OwnerAnswer(scene.lock.id, "U0ELLIOTT", says, scene.now)
     state = StateName("staging", "", protected=True)
-    letter = OwnerLetter(
-        OwnerNews.UNLOCK_WANTED, state, scene.lock, "U0QUINN", "C0STAGING", "r7k2", answer=answer, standing=standing,
+    letter = OwnerMessage(
+        OwnerNews.UNLOCK_WANTED, state, scene.lock, "U0QUINN", "C0STAGING", "r7k2", answer=answer, status=standing,
         disturbs=True,
     )  # fmt: skip
     message = letter_message(letter)
-    may_take_back = standing is LetterStanding.MOVED and says is not None
+    may_take_back = standing is OwnerMessageStatus.MOVED and says is not None
     assert set(actions(message)) == ({"owner.undo"} if may_take_back else set())
     reads(message)
 
@@ -558,7 +561,7 @@ def test_a_letter_about_a_lock_that_is_gone_or_anothers_wants_no_answer(scene, r
 @pytest.mark.parametrize("news", [OwnerNews.ASKED, OwnerNews.UNLOCK_WANTED, OwnerNews.RELEASED])
 def test_a_line_below_a_letter_names_the_owner_and_says_what_is_new(scene, reads, news):
     state = StateName("staging", "", protected=False)
-    letter = OwnerLetter(news, state, scene.lock, "U0QUINN", "C0STAGING", "r7k2")
+    letter = OwnerMessage(news, state, scene.lock, "U0QUINN", "C0STAGING", "r7k2")
     message = nudge_message(Nudge("U0ELLIOTT", letter))
     assert "<@U0ELLIOTT>" in message.text
     reads(message)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from bot.core.record.incident import Incident
-from bot.core.record.revision import Change, Marking, Revisions, Shown
+from bot.core.record.revision import Change, Marking, Revisions, ShownEntry
 from bot.core.record.timeline import Entry
 from bot.core.reports.report import Corrected, TimelineReport
 from bot.slack.render import timeline_message
@@ -130,9 +130,9 @@ def test_an_unreadable_edit_changes_nothing_but_its_mark(scene):
 
 
 def corrected(scene, *, was, now, minutes=0, hidden=False, changed=True, closed=False):
-    before = Shown(entry(scene, 12, "note.added", was), (), is_key=False)
+    before = ShownEntry(entry(scene, 12, "note.added", was), (), is_key=False)
     change = Change("U0PARKER", scene.now, "entry.edited", "typo")
-    after = Shown(entry(scene, 12, "note.added", now, minutes), (change,), is_key=False)
+    after = ShownEntry(entry(scene, 12, "note.added", now, minutes), (change,), is_key=False)
     return Corrected(incident(scene, closed=closed), before, after, hidden, changed)
 
 

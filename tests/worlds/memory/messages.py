@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bot.core.evidence import Found, NotFound, Observation, Unseen
-from bot.core.record.message import Said, base_name
+from bot.core.record.message import SlackMessage, base_name
 from bot.ports.clock import Clock
 from bot.ports.messenger import MessagePage
 from tests.worlds.memory.memory import Switchboard
@@ -18,18 +18,18 @@ class MemoryMessages:
 
     clock: Clock
     switchboard: Switchboard = field(default_factory=Switchboard)
-    kept: dict[tuple[str, str], Said] = field(default_factory=dict)
+    kept: dict[tuple[str, str], SlackMessage] = field(default_factory=dict)
     trouble: Unseen | None = None
     page: int = 100
 
-    def say(self, channel: str, author: str, raw: str, **facts: object) -> Said:
+    def say(self, channel: str, author: str, raw: str, **facts: object) -> SlackMessage:
         """Somebody's message, said a second ago."""
         at = (self.clock.now() - timedelta(seconds=1)).replace(microsecond=len(self.kept) + 1)
         ts = f"{int(at.timestamp())}.{at.microsecond:06}"
-        said = Said(channel, ts, at, author, "", raw)
+        said = SlackMessage(channel, ts, at, author, "", raw)
         return self.put(replace(said, **facts))  # type: ignore[arg-type]  # the caller names fields of Said
 
-    def put(self, said: Said) -> Said:
+    def put(self, said: SlackMessage) -> SlackMessage:
         """Puts a message there, or another in its place."""
         self.kept[said.channel, said.ts] = said
         root = self.kept.get((said.channel, said.thread))
@@ -37,21 +37,21 @@ class MemoryMessages:
             self.kept[root.channel, root.ts] = replace(root, latest_reply=said.at)
         return said
 
-    def mark(self, said: Said, user: str, reaction: str = "pushpin") -> None:
+    def mark(self, said: SlackMessage, user: str, reaction: str = "pushpin") -> None:
         now, name = self.kept[said.channel, said.ts], base_name(reaction)
         users = tuple(dict.fromkeys((*now.marks.get(name, ()), user)))
         self.put(replace(now, marks={**now.marks, name: users}))
 
-    def unmark(self, said: Said, user: str, reaction: str = "pushpin") -> None:
+    def unmark(self, said: SlackMessage, user: str, reaction: str = "pushpin") -> None:
         now, name = self.kept[said.channel, said.ts], base_name(reaction)
         users = tuple(one for one in now.marks.get(name, ()) if one != user)
         others = {other: who for other, who in now.marks.items() if other != name}
         self.put(replace(now, marks={**others, **({name: users} if users else {})}))
 
-    def delete(self, said: Said) -> None:
+    def delete(self, said: SlackMessage) -> None:
         del self.kept[said.channel, said.ts]
 
-    async def message(self, channel: str, ts: str) -> Observation[Said]:
+    async def message(self, channel: str, ts: str) -> Observation[SlackMessage]:
         await self.switchboard.pass_through("read message")
         said, now = self.kept.get((channel, ts)), self.clock.now()
         if self.trouble is not None:
@@ -77,11 +77,11 @@ class MemoryMessages:
         link = f"https://sandbox.slack.com/archives/{channel}/p{ts.replace('.', '')}"
         return Found(f"{link}?thread_ts={thread}&cid={channel}" if thread else link, self.clock.now())
 
-    def _of(self, channel: str, since: datetime, until: datetime) -> list[Said]:
+    def _of(self, channel: str, since: datetime, until: datetime) -> list[SlackMessage]:
         found = [one for one in self.kept.values() if one.channel == channel and since <= one.at <= until]
         return sorted(found, key=lambda one: one.ts, reverse=True)
 
-    def _page(self, found: list[Said], cursor: str) -> Observation[MessagePage]:
+    def _page(self, found: list[SlackMessage], cursor: str) -> Observation[MessagePage]:
         if self.trouble is not None:
             return self.trouble
         start = int(cursor or 0)

@@ -13,7 +13,7 @@ from bot.core.account.edition import ExportReport
 from bot.core.reports.alert import Bulletin
 from bot.core.reports.followups import FollowUpsReport
 from bot.core.reports.kill import KillReport
-from bot.core.reports.letter import Nudge, OwnerLetter
+from bot.core.reports.letter import Nudge, OwnerMessage
 from bot.core.reports.queue import QueueNews
 from bot.core.reports.report import Notice
 from bot.core.reports.step import StepReport
@@ -147,12 +147,12 @@ class MemoryMessenger:
         return [(to, what) for to, what in self.posts if isinstance(what, kind)]
 
     @property
-    def rung(self) -> list[tuple[str, OwnerLetter]]:
+    def rung(self) -> list[tuple[str, OwnerMessage]]:
         """What owners were notified of: the messages themselves, and the lines below them."""
         return [
             (to, what.letter if isinstance(what, Nudge) else what)
             for to, what in self.posts
-            if isinstance(what, Nudge | OwnerLetter)
+            if isinstance(what, Nudge | OwnerMessage)
         ]
 
 
@@ -162,7 +162,7 @@ def _calls(what: Report | Message) -> tuple[str, str, str]:
             return f"tell {stage}", f"told {stage}", f"tell {stage}"
         case Nudge(letter=letter):
             return _calls(letter)
-        case OwnerLetter(news=news):
+        case OwnerMessage(news=news):
             return f"letter {news.name}", f"lettered {news.name}", f"letter {news.name}"
         case _:
             return _CALLS.get(type(what), _ANSWER)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from bot.core.account.ticket import FileResult, Filing, Readiness, Ticket
+from bot.core.account.ticket import FileResult, Filing, Ticket, TicketReadiness
 from bot.core.evidence import Found, NotFound, Observation, Unseen
 from bot.ports.clock import Clock
 from tests.worlds.memory.memory import Switchboard
@@ -47,8 +47,8 @@ class MemoryTickets:
         await self.switchboard.pass_through("filed ticket")
         return answer or Filing(FileResult.FILED, self._url(len(self.filed)))
 
-    async def ready(self) -> Readiness:
-        return Readiness(is_ready=True, detail=f"{self.place} takes issues")
+    async def ready(self) -> TicketReadiness:
+        return TicketReadiness(is_ready=True, detail=f"{self.place} takes issues")
 
     async def aclose(self) -> None:
         """Nothing is open."""
