@@ -22,12 +22,12 @@ from bot.core.reports.report import Notice
 from bot.errors import JournalAway, Passing, TflockError, UpstreamError
 from bot.usecases.decide import approval
 from bot.usecases.decide.requests import KILLS, UNLOCKS
-from bot.usecases.export import deliver, export, followups, tickets
+from bot.usecases.export import deliver, followups, incident_export, tickets
 from bot.usecases.kill import carry_out
 from bot.usecases.lease import Busy
 from bot.usecases.owner import post
 from bot.usecases.queue import waiting_list
-from bot.usecases.record import backfill, capture, incident
+from bot.usecases.record import backfill, capture, lifecycle
 from bot.usecases.unlock import owner_answers, release, unlock, workflow_step
 from bot.usecases.watch import sweep
 from bot.usecases.world import World
@@ -135,9 +135,9 @@ _JOBS = (
         _in_channel, about="channel/ts",
     ),
     DurableJob("backfill", backfill.go_on, {"backfill_id": str, "tick": int}, backfill.place_of),
-    DurableJob("archived", incident.close_archived, {"channel": str}),
-    DurableJob("export", export.export, {"incident_id": str, "by": str}, _in_incident),
-    DurableJob("reissue", export.reissue, {"incident_id": str, "entry_id": str}, _in_incident),
+    DurableJob("archived", lifecycle.close_archived, {"channel": str}),
+    DurableJob("export", incident_export.export, {"incident_id": str, "by": str}, _in_incident),
+    DurableJob("reissue", incident_export.reissue, {"incident_id": str, "entry_id": str}, _in_incident),
     DurableJob("deliver", deliver.deliver, {"incident_id": str, "version": str, "target": str}, knows_last_try=True),
     DurableJob("followups", followups.show, {"incident_id": str, "version": str}, _in_incident),
     DurableJob(
@@ -149,7 +149,7 @@ JOBS = {job.name: job for job in _JOBS}
 
 
 async def _tend(world: World) -> None:
-    await incident.tend(world)
+    await lifecycle.tend(world)
     await waiting_list.tend(world)
 
 

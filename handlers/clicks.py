@@ -19,11 +19,10 @@ from bot.slack.render.waiting import CHECK, STOP, WATCH
 from bot.usecases.decide import approval
 from bot.usecases.decide.requests import KILLS, UNLOCKS, KillRecord, UnlockRecord
 from bot.usecases.export import tickets
-from bot.usecases.kill import ask as kill_job
+from bot.usecases.kill import kill_job
 from bot.usecases.look.status import Question, status, tell_owner
 from bot.usecases.record.rights import check_may_write
-from bot.usecases.unlock import owner_answers as answers
-from bot.usecases.unlock import unlock, workflow_step
+from bot.usecases.unlock import owner_answers, unlock, workflow_step
 from bot.usecases.unlock.rearm import rearm
 from bot.usecases.watch import alerts
 from bot.usecases.world import World
@@ -70,7 +69,7 @@ def _ok(act: Callable[[World, ButtonValue, Asker], Awaitable[object]]) -> OnClic
 def _owner(says: OwnerSays) -> OnClick:
     async def click(world: World, value: ButtonValue, asker: Asker) -> str:
         state, now = world.state(value.state).name, world.clock.now()
-        await answers.take_answer(world, state=state, lock_id=value.lock_id, user=asker.user, says=says, at=now)
+        await owner_answers.take_answer(world, state=state, lock_id=value.lock_id, user=asker.user, says=says, at=now)
         return "ok"
 
     return click
@@ -78,7 +77,7 @@ def _owner(says: OwnerSays) -> OnClick:
 
 async def _owner_undo(world: World, value: ButtonValue, asker: Asker) -> str:
     state, now = world.state(value.state).name, world.clock.now()
-    await answers.take_back(world, state=state, lock_id=value.lock_id, user=asker.user, at=now)
+    await owner_answers.take_back(world, state=state, lock_id=value.lock_id, user=asker.user, at=now)
     return "ok"
 
 

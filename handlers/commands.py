@@ -7,8 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from bot.core.explain.explain import explain as explained
-from bot.core.explain.explain import notice_of
+from bot.core.explain.explain import explain, notice_of
 from bot.core.explain.states_named import states_spoken_of
 from bot.core.phrase import Phrase, Quoted
 from bot.core.record.incident import Incident
@@ -16,16 +15,14 @@ from bot.core.record.redact import redact
 from bot.core.reports.report import Notice
 from bot.errors import NotPermitted
 from bot.slack.render.page import help_message
-from bot.usecases.kill import ask as kill_job
-from bot.usecases.look import status as looking
-from bot.usecases.look.home import locked_now
-from bot.usecases.look.status import Question, everything, tell_owner
-from bot.usecases.look.who import about_user
-from bot.usecases.look.who import who as look_for_owner
+from bot.usecases.kill import kill_job
+from bot.usecases.look.home_tab import locked_now
+from bot.usecases.look.status import Question, everything, status, tell_owner
+from bot.usecases.look.who import about_user, who
 from bot.usecases.look.write_look import weigh_look, write_look
 from bot.usecases.queue import waiting_list
-from bot.usecases.record import incident as incidents
-from bot.usecases.unlock import unlock as unlocking
+from bot.usecases.record import lifecycle
+from bot.usecases.unlock import unlock
 from bot.usecases.world import World
 from handlers import record, timeline
 from handlers.asker import Asker, say
@@ -45,41 +42,41 @@ async def run(world: World, command: values.Command, text: str, asker: Asker) ->
     return await COMMANDS[type(command)](world, command, replace(asker, text=readable(text)))
 
 
-async def show_help(world: World, command: values.Help, asker: Asker) -> str:
+async def _help(world: World, command: values.Help, asker: Asker) -> str:
     forms = [form for form in FORMS if command.command in {None, form.name}]
     return await say(world, asker, help_message([(form.usage, form.summary) for form in forms]))
 
 
-async def status(world: World, command: values.Status, asker: Asker) -> str:
+async def _status(world: World, command: values.Status, asker: Asker) -> str:
     question, names = _question(asker), tuple(world.states)
     if command.state is None and len(names) > 1:
         return await say(world, asker, await everything(world, question))
-    report = await looking.status(world, command.state or names[0], question)
+    report = await status(world, command.state or names[0], question)
     outcome = await say(world, asker, report)
     await write_look(world, report, question)
     await tell_owner(world, report.inspection, question)
     return outcome
 
 
-async def who(world: World, command: values.Who, asker: Asker) -> str:
+async def _who(world: World, command: values.Who, asker: Asker) -> str:
     if command.user_id is not None:
         return await say(world, asker, await about_user(world, command.user_id))
     question, names = _question(asker), tuple(world.states)
     if command.state is None and len(names) > 1:
         return await say(world, asker, await everything(world, question))
-    report = await look_for_owner(world, command.state or names[0], question)
+    report = await who(world, command.state or names[0], question)
     outcome = await say(world, asker, report)
     await weigh_look(world, report.inspection, question)
     await tell_owner(world, report.inspection, question)
     return outcome
 
 
-async def unlock(world: World, command: values.Unlock, asker: Asker) -> str:
+async def _unlock(world: World, command: values.Unlock, asker: Asker) -> str:
     world.state(command.state)
     incident = await _enter(world, command.state, asker)
     if incident is None and not command.dry_run:
         raise NotPermitted(NOT_HERE)
-    wanted = unlocking.UnlockCommand(
+    wanted = unlock.UnlockCommand(
         state=command.state,
         user=asker.user,
         channel=asker.channel,
@@ -89,13 +86,13 @@ async def unlock(world: World, command: values.Unlock, asker: Asker) -> str:
         dry_run=command.dry_run,
         when_safe=command.when_safe,
     )
-    report = await unlocking.ask(world, wanted)
+    report = await unlock.ask(world, wanted)
     if command.dry_run:
         await say(world, asker, report)
     return str(report.verdict.ruling) if report.verdict is not None else str(report.stage)
 
 
-async def kill(world: World, command: values.KillJob, asker: Asker) -> str:
+async def _kill(world: World, command: values.KillJob, asker: Asker) -> str:
     title = command.target if command.target in world.states else "Terraform run"
     incident = await _enter(world, title, asker)
     if incident is None:
@@ -106,7 +103,7 @@ async def kill(world: World, command: values.KillJob, asker: Asker) -> str:
     return str((await kill_job.ask(world, wanted)).stage)
 
 
-async def watch(world: World, command: values.Watch, asker: Asker) -> str:
+async def _watch(world: World, command: values.Watch, asker: Asker) -> str:
     world.state(command.state)
     await _enter(world, command.state, asker)
     return await (stop_waiting if command.off else start_waiting)(world, command.state, asker)
@@ -127,10 +124,10 @@ async def stop_waiting(world: World, state: str, asker: Asker) -> str:
     return await say(world, asker, await waiting_list.stop(world, state, asker.user))
 
 
-async def explain(world: World, command: values.Explain, asker: Asker) -> str:
+async def explain_text(world: World, command: values.Explain, asker: Asker) -> str:
     """What a pasted error is. Looks at nothing but its text, and changes nothing."""
     # a long paste takes tens of milliseconds: in a thread, so that leases and acks do not wait for it
-    found = await asyncio.to_thread(explained, command.error, _paths(world))
+    found = await asyncio.to_thread(explain, command.error, _paths(world))
     return await say(world, asker, notice_of(found), str(found.kind))
 
 
@@ -146,7 +143,7 @@ async def check_lock(world: World, text: str, asker: Asker) -> str:
     return await say(world, asker, notice, "several" if found else "none")
 
 
-async def misunderstood(world: World, wrong: values.Misunderstood, asker: Asker) -> str:
+async def _misunderstood(world: World, wrong: values.Misunderstood, asker: Asker) -> str:
     lines: list[Phrase] = []
     if wrong.nearest:
         meant = wrong.nearest if wrong.command is None else f"{wrong.command} … {wrong.nearest}"
@@ -162,24 +159,24 @@ async def misunderstood(world: World, wrong: values.Misunderstood, asker: Asker)
 
 
 COMMANDS: Mapping[type[values.Command], OnCommand] = {
-    values.Help: show_help,
-    values.Status: status,
-    values.Who: who,
-    values.Unlock: unlock,
-    values.KillJob: kill,
+    values.Help: _help,
+    values.Status: _status,
+    values.Who: _who,
+    values.Unlock: _unlock,
+    values.KillJob: _kill,
     values.Timeline: timeline.show,
     values.Note: record.note,
     values.Edit: timeline.edit,
     values.Mark: timeline.mark,
     values.Capture: record.capture_since,
-    values.Watch: watch,
-    values.Explain: explain,
+    values.Watch: _watch,
+    values.Explain: explain_text,
     values.Open: record.open_incident,
     values.Title: record.rename,
     values.Close: record.close,
     values.Reopen: record.reopen,
     values.Export: record.export,
-    values.Misunderstood: misunderstood,
+    values.Misunderstood: _misunderstood,
 }
 
 
@@ -196,7 +193,7 @@ async def _enter(world: World, title: str, asker: Asker) -> Incident | None:
     """The incident of this channel with the command on its timeline; None outside an incident channel."""
     if not await is_incident_channel(world, asker.channel):
         return None
-    return await incidents.enter(world, channel=asker.channel, user=asker.user, title=title, command=asker.text)
+    return await lifecycle.enter(world, channel=asker.channel, user=asker.user, title=title, command=asker.text)
 
 
 def _several(found: list[str]) -> Notice:

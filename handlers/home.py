@@ -31,7 +31,7 @@ from bot.slack.render.home import (
     plain_home,
     status_view,
 )
-from bot.usecases.look import home as homes
+from bot.usecases.look import home_tab
 from bot.usecases.world import World
 from handlers.asker import Asker
 from handlers.boundary import notice_of
@@ -46,11 +46,11 @@ async def show_home(world: World, asker: Asker, page: int = 0) -> str:
     draw, loading = (overview_view, loading_dialog) if asker.dialog else (home_view, loading_home)
 
     async def at_hand() -> View:
-        kept = await homes.kept_home(world, asker.user, page=page)
+        kept = await home_tab.kept_home(world, asker.user, page=page)
         return loading() if kept is None else draw(kept)
 
     async def everything() -> View:
-        return draw(await homes.home(world, asker.user, page=page))
+        return draw(await home_tab.home(world, asker.user, page=page))
 
     outcome = await _shown(world, asker, at_hand)
     return outcome if outcome != "ok" else await _shown(world, asker, everything)
@@ -75,7 +75,7 @@ async def _turn(world: World, value: ButtonValue, asker: Asker) -> str:
 
 async def _check(world: World, value: ButtonValue, asker: Asker) -> str:
     async def view() -> View:
-        return status_view(await homes.check(world, asker.user, value.state))
+        return status_view(await home_tab.check(world, asker.user, value.state))
 
     return await _shown(world, await _in_dialog(world, asker), view)
 
@@ -83,7 +83,7 @@ async def _check(world: World, value: ButtonValue, asker: Asker) -> str:
 async def _ask_where(world: World, value: ButtonValue, asker: Asker) -> str:
     async def view() -> View:
         world.state(value.state)
-        return ask_where_view(value.state, await homes.open_incidents(world, asker.user), world.incident_channels)
+        return ask_where_view(value.state, await home_tab.open_incidents(world, asker.user), world.incident_channels)
 
     return await _shown(world, await _in_dialog(world, asker), view)
 

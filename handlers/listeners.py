@@ -39,7 +39,7 @@ _ANY = re.compile(r".*", re.DOTALL)
 _MENTION = re.compile(r"^\s*(?:<@[UW][A-Z0-9]+(?:\|[^>]*)?>[\s:,]*)+")
 
 SHORTCUTS: Mapping[str, tuple[str, OnShortcut]] = {
-    "explain_error": ("explain", lambda w, body, who: commands.explain(w, Explain(text_of_message(body)), who)),
+    "explain_error": ("explain", lambda w, body, who: commands.explain_text(w, Explain(text_of_message(body)), who)),
     "check_lock": ("check_lock", lambda w, body, who: commands.check_lock(w, text_of_message(body), who)),
     "add_to_timeline": ("capture", lambda w, body, who: record.capture_message(w, ts_of_message(body), who)),
     "terraform_locks": ("terraform_locks", lambda w, _, who: home.open_dialog(w, who)),

@@ -9,11 +9,9 @@ from bot.core.phrase import Linked, Phrase, Quoted
 from bot.core.record.incident import Incident
 from bot.core.reports.report import Notice
 from bot.errors import NotPermitted, Unreachable
-from bot.usecases.export import export as exports
+from bot.usecases.export import incident_export
 from bot.usecases.export.share import link_of
-from bot.usecases.record import backfill, capture
-from bot.usecases.record import find as channel_incidents
-from bot.usecases.record import incident as incidents
+from bot.usecases.record import backfill, capture, channel_incidents, lifecycle
 from bot.usecases.record.capture import TITLE, Added
 from bot.usecases.record.rights import check_may_write
 from bot.usecases.world import World
@@ -43,7 +41,7 @@ async def note(world: World, command: values.Note, asker: Asker) -> str:
     await check_may_write(world, asker.user)
     at = await instant_of(world, command.at, asker)
     incident, is_new = await _incident_at(world, at, asker)
-    noted = await incidents.note(world, incident.id, user=asker.user, text=command.text, at=at)
+    noted = await lifecycle.note(world, incident.id, user=asker.user, text=command.text, at=at)
     lines: tuple[Phrase, ...] = (
         (Quoted(noted.text), " at ", noted.at),
         (f"It is entry {noted.id}. To put it right: ", Quoted(f"/tflock edit {noted.id} TEXT")),
@@ -54,7 +52,7 @@ async def note(world: World, command: values.Note, asker: Asker) -> str:
 
 async def open_incident(world: World, command: values.Open, asker: Asker) -> str:
     await check_may_write(world, asker.user)
-    incidents.check_title(command.title or "")
+    lifecycle.check_title(command.title or "")
     before = await world.journal.current(asker.channel)
     if before is not None:
         lines: tuple[Phrase, ...] = (
@@ -72,7 +70,7 @@ async def open_incident(world: World, command: values.Open, asker: Asker) -> str
 async def rename(world: World, command: values.Title, asker: Asker) -> str:
     await check_may_write(world, asker.user)
     before = await _current(world, asker)
-    renamed = await incidents.rename(world, before, command.text, user=asker.user)
+    renamed = await lifecycle.rename(world, before, command.text, user=asker.user)
     if renamed is None or renamed.title == before.title:
         raise NotPermitted("The incident has this title already. Nothing was changed.")
     lines: tuple[Phrase, ...] = (("Now: ", Quoted(renamed.title)), ("Before: ", Quoted(before.title)))
@@ -82,7 +80,7 @@ async def rename(world: World, command: values.Title, asker: Asker) -> str:
 async def close(world: World, _: values.Close, asker: Asker) -> str:
     await check_may_write(world, asker.user)
     incident = await _current(world, asker)
-    if not await incidents.close(world, incident, user=asker.user):
+    if not await lifecycle.close(world, incident, user=asker.user):
         raise NotPermitted("This incident is closed already. Nothing was changed.")
     lines: tuple[Phrase, ...] = (
         (Quoted(incident.title), f" ({incident.id}) is closed. Its timeline is exported here in a moment."),
@@ -93,7 +91,7 @@ async def close(world: World, _: values.Close, asker: Asker) -> str:
 async def reopen(world: World, command: values.Reopen, asker: Asker) -> str:
     await check_may_write(world, asker.user)
     await _check_here(world, asker)
-    reopened = await incidents.reopen(world, await _closed_here(world, command.incident, asker), user=asker.user)
+    reopened = await lifecycle.reopen(world, await _closed_here(world, command.incident, asker), user=asker.user)
     if reopened is None:
         raise NotPermitted("Somebody else was faster: an incident is open here by now. Nothing was changed.")
     lines: tuple[Phrase, ...] = (
@@ -109,7 +107,7 @@ async def export(world: World, _: values.Export, asker: Asker) -> str:
     incident = await channel_incidents.latest(world, asker.channel)
     if incident is None:
         raise NotPermitted("There has been no incident in this channel. Nothing was changed.")
-    asked = await exports.ask(world, incident, user=asker.user)
+    asked = await incident_export.ask(world, incident, user=asker.user)
     name: Phrase = (Quoted(incident.title), f" ({incident.id})")
     if asked.is_making:
         where = "It will be posted here in a moment." if world.upload_exports else "It goes to the directory."

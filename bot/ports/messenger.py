@@ -13,11 +13,11 @@ from bot.core.record.message import SlackMessage
 from bot.core.reports.alert import Bulletin
 from bot.core.reports.followups import FollowUpsReport
 from bot.core.reports.kill import KillReport
-from bot.core.reports.letter import Nudge, OwnerMessage
-from bot.core.reports.queue import QueueNews, WatchReport
+from bot.core.reports.owner_message import Nudge, OwnerMessage
 from bot.core.reports.report import Notice, Overview, StatusReport, TimelineReport
 from bot.core.reports.step import StepReport
 from bot.core.reports.unlock import UnlockReport
+from bot.core.reports.waiting import QueueNews, WatchReport
 from bot.core.reports.who import UserReport, WhoReport
 
 

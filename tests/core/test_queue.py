@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core.reports import queue as steps
-from bot.core.reports.queue import MOST_CALLS, Ending, Queue, Waiter
+from bot.core.reports import waiting
+from bot.core.reports.waiting import MOST_CALLS, Ending, Queue, Waiter
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 WAIT = timedelta(minutes=60)
@@ -39,7 +39,7 @@ class Course:
         self.now += timedelta(seconds=1)
         {
             "join": self.join,
-            "leave": lambda user: self.step(steps.left(self.queue, user, Ending.STOPPED, self.now)),
+            "leave": lambda user: self.step(waiting.left(self.queue, user, Ending.STOPPED, self.now)),
             "lock": lambda taker: self.look(is_free=False, taker=taker or None),
             "free": lambda _: self.look(is_free=True, taker=None),
             "stale": lambda _: self.look_late(),
@@ -57,44 +57,44 @@ class Course:
         self.tickets += 1
         ticket = f"{self.tickets:03}"
         known = self.queue.of(user)
-        self.step(steps.joined(self.queue, Waiter(ticket, user, "C1", self.now, self.now + WAIT)))
+        self.step(waiting.joined(self.queue, Waiter(ticket, user, "C1", self.now, self.now + WAIT)))
         if known is None:
             self.joined.append(ticket)
 
     def look(self, *, is_free: bool, taker: str | None) -> None:
-        self.step(steps.seen(self.queue, is_free=is_free, at=self.now, taker=taker, head_start=self.head_start))
+        self.step(waiting.seen(self.queue, is_free=is_free, at=self.now, taker=taker, head_start=self.head_start))
 
     def look_late(self) -> None:
         """An answer that was on its way for long, and says the opposite of what is known."""
         before = self.queue
         if before.seen_at is not None:
             at, is_free = before.seen_at - timedelta(seconds=1), before.free_since is None
-            assert steps.seen(before, is_free=is_free, at=at, taker=None, head_start=self.head_start) == before
+            assert waiting.seen(before, is_free=is_free, at=at, taker=None, head_start=self.head_start) == before
 
     def tick(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
-        self.step(steps.aged(self.queue, self.now, self.head_start))
+        self.step(waiting.aged(self.queue, self.now, self.head_start))
 
     def tell(self, *, dies: bool = False, fails: bool = False) -> None:
         """What a worker does in its turn: settles what a dead one began, else writes down, says, writes down."""
-        self.step(steps.aged(self.queue, self.now, self.head_start))
-        turn = steps.next_to_tell(self.queue)
+        self.step(waiting.aged(self.queue, self.now, self.head_start))
+        turn = waiting.next_to_tell(self.queue)
         if turn is None:
             return
         if turn.telling:
             if (turn.ticket, turn.telling) in self.heard:
-                self.step(steps.told(self.queue, turn.ticket, self.now))
+                self.step(waiting.told(self.queue, turn.ticket, self.now))
                 return
             if self.queue.free_since is None or turn.telling != self.queue.period:
-                self.step(steps.not_told(self.queue, turn.ticket))
+                self.step(waiting.not_told(self.queue, turn.ticket))
                 return
         else:
-            self.step(steps.telling(self.queue, turn.ticket, self.now))
+            self.step(waiting.telling(self.queue, turn.ticket, self.now))
         if fails:
             return
         self.say(turn)
         if not dies:
-            self.step(steps.told(self.queue, turn.ticket, self.now))
+            self.step(waiting.told(self.queue, turn.ticket, self.now))
 
     def say(self, turn: Waiter) -> None:
         assert self.queue.free_since is not None
@@ -149,8 +149,8 @@ def test_after_any_course_of_events_a_state_that_stays_free_is_told_to_everybody
 
 
 def test_a_queue_tells_each_ones_place_and_when_it_changes_by_itself():
-    queue = steps.joined(Queue(), Waiter("001", "a", "C1", NOON, NOON + WAIT))
+    queue = waiting.joined(Queue(), Waiter("001", "a", "C1", NOON, NOON + WAIT))
 
     assert (queue.place("a"), queue.place("b")) == (1, None)
-    assert steps.next_at(queue, timedelta(minutes=5)) == NOON + WAIT
-    assert steps.next_at(Queue(), timedelta(minutes=5)) is None
+    assert waiting.next_at(queue, timedelta(minutes=5)) == NOON + WAIT
+    assert waiting.next_at(Queue(), timedelta(minutes=5)) is None

@@ -13,7 +13,7 @@ from bot.sandbox.slack.dispatch import Kind
 from bot.sandbox.slack.team import elements
 from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import CHANNEL
-from bot.usecases.record.incident import observe
+from bot.usecases.record.lifecycle import observe
 from bot.usecases.watch import sweep
 from tests.worlds.memory.memory import MemorySweep
 

@@ -8,13 +8,13 @@ import pytest
 
 from bot.core.people import OwnerSays
 from bot.core.policy import Holders, KnownPerson
-from bot.core.reports.letter import OwnerNews
+from bot.core.reports.owner_message import OwnerNews
 from bot.sandbox.slack import payloads as slack_payloads
 from bot.sandbox.slack.dispatch import Kind
 from bot.sandbox.slack.text import flat, located_in
 from bot.sandbox.stage import CHANNEL
-from bot.usecases.look import home as homes
-from bot.usecases.owner import letters
+from bot.usecases.look import home_tab
+from bot.usecases.owner import tell
 from bot.usecases.unlock import unlock
 from tests.worlds.slack import payloads
 
@@ -196,8 +196,8 @@ async def test_a_trigger_that_is_too_old_is_told_to_the_person(office, reader):
 async def test_a_question_to_the_owner_is_answered_on_the_tab(office, reader):
     office.hold()
     lock = (await office.world.states["staging"].backend.read_lock()).lock
-    held = letters.OwnedLock(office.world.states["staging"].name, lock, "U0PARKER")
-    await letters.write_about(
+    held = tell.OwnedLock(office.world.states["staging"].name, lock, "U0PARKER")
+    await tell.write_about(
         office.world, OwnerNews.UNLOCK_WANTED, held, asker="U0QUINN", channel=CHANNEL, incident="", request="r1"
     )
     office.world.jobs.waiting.clear()
@@ -243,7 +243,7 @@ async def test_fifty_readers_at_once_cost_one_look_at_the_locks(office):
 
     states = {"staging": replace(office.world.states["staging"], backend=Counting())}
     world = replace(office.world, states=states)
-    await asyncio.gather(*(homes.home(world, "U0PARKER") for _ in range(50)))
+    await asyncio.gather(*(home_tab.home(world, "U0PARKER") for _ in range(50)))
     assert reads == 1
 
 
@@ -251,13 +251,13 @@ async def test_the_locks_of_the_reader_are_marked_as_his(office, reader):
     office.hold()
     person = KnownPerson("parker", "U0PARKER", who=("runner@fv-az1-*",))
     world = replace(office.world, holders=Holders(people=(person,)))
-    seen = await homes.home(world, "U0PARKER")
+    seen = await home_tab.home(world, "U0PARKER")
     assert seen.shown[0].is_own
-    assert not (await homes.home(world, "U0QUINN")).shown[0].is_own
+    assert not (await home_tab.home(world, "U0QUINN")).shown[0].is_own
 
 
 async def test_a_state_that_is_gone_from_the_configuration_is_not_shown_any_more(office):
     office.hold()
-    await homes.home(office.world, "U0PARKER")
-    seen = await homes.home(replace(office.world, states={}), "U0PARKER")
+    await home_tab.home(office.world, "U0PARKER")
+    seen = await home_tab.home(replace(office.world, states={}), "U0PARKER")
     assert (seen.shown, seen.total) == ((), 0)

@@ -45,7 +45,7 @@ from bot.store.redis_records import RedisRecords
 from bot.usecases.decide import approval
 from bot.usecases.decide.requests import UNLOCKS
 from bot.usecases.lease import Busy
-from bot.usecases.record.incident import enter
+from bot.usecases.record.lifecycle import enter
 from bot.usecases.unlock import unlock
 from bot.usecases.world import State, World
 from bot.worker import run_job

@@ -13,8 +13,8 @@ from bot.core.phrase import plain
 from bot.core.reports.report import Notice
 from bot.core.run import Conclusion
 from bot.errors import NotPermitted
-from bot.usecases.kill import ask as kill_job
-from bot.usecases.record.incident import enter, observe
+from bot.usecases.kill import kill_job
+from bot.usecases.record.lifecycle import enter, observe
 from bot.usecases.unlock import unlock
 from tests.worlds.memory.memory import lock_text
 from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE

@@ -9,8 +9,8 @@ import pytest
 from bot.core.gate.case import Rule
 from bot.core.gate.stages import UnlockStage
 from bot.core.lock import LockInfo, parse_lock_info
-from bot.core.reports.queue import QueueNews
 from bot.core.reports.unlock import UnlockReport
+from bot.core.reports.waiting import QueueNews
 from bot.core.run import Conclusion
 from bot.errors import NotPermitted, Throttled, Unreachable
 from bot.usecases.decide.requests import UNLOCKS

@@ -15,9 +15,9 @@ from bot.core.record.timeline import Draft, Kind
 from bot.core.reports.report import Notice
 from bot.errors import Denied, JournalAway, Throttled, Unreachable, UpstreamError
 from bot.ports.files import Written
-from bot.usecases.export import export
+from bot.usecases.export import incident_export
 from bot.usecases.lease import Busy
-from bot.usecases.record.incident import close
+from bot.usecases.record.lifecycle import close
 from bot.usecases.world import World
 from bot.worker import TRIES, run_job
 from tests.worlds.memory.files import MemoryFiles, MemoryTarget
@@ -229,7 +229,7 @@ async def test_wherever_a_worker_is_killed_a_late_correction_reaches_every_targe
         await desk.close()
         await desk.work()
         await desk.add(Kind.ENTRY_EDITED, entry="1")
-        await export.reissue_if_late(desk.ports, desk.incident)
+        await incident_export.reissue_if_late(desk.ports, desk.incident)
         desk.kill_at(call)
 
         await desk.work()
@@ -292,7 +292,7 @@ async def test_a_target_that_stays_away_is_reported_once_and_the_next_export_tri
     (told,) = desk.messenger.all(Notice)
     desk.switchboard.fault = None
 
-    asked = await export.ask(desk.ports, await desk.journal.find(desk.incident), user="U0PARKER")
+    asked = await incident_export.ask(desk.ports, await desk.journal.find(desk.incident), user="U0PARKER")
     await desk.work()
 
     assert first.facts["targets"] == {"directory": "ok", "channel": "ok", "s3": "failed"}
@@ -363,7 +363,7 @@ async def test_asking_again_without_a_change_delivers_nothing_and_says_so(desk):
     await desk.close()
     await desk.work()
 
-    asked = await export.ask(desk.ports, await desk.journal.find(desk.incident), user="U0PARKER")
+    asked = await incident_export.ask(desk.ports, await desk.journal.find(desk.incident), user="U0PARKER")
     await desk.work()
 
     assert not asked.is_making
@@ -371,7 +371,7 @@ async def test_asking_again_without_a_change_delivers_nothing_and_says_so(desk):
 
 
 async def test_an_open_incident_is_exported_when_somebody_asks_and_once_more_when_it_closes(desk):
-    asked = await export.ask(desk.ports, await desk.journal.find(desk.incident), user="U0PARKER")
+    asked = await incident_export.ask(desk.ports, await desk.journal.find(desk.incident), user="U0PARKER")
     await desk.work()
     assert asked.is_making
     assert desk.latest.edition.by == "U0PARKER"
@@ -389,7 +389,7 @@ async def test_late_corrections_within_a_minute_make_one_new_export_that_says_wh
     for kind in (Kind.ENTRY_EDITED, Kind.ENTRY_EDITED, Kind.ENTRY_HIDDEN):
         desk.clock.forward(20)
         await desk.add(kind, entry="1")
-        await export.reissue_if_late(desk.ports, desk.incident)
+        await incident_export.reissue_if_late(desk.ports, desk.incident)
     last = desk.clock.now()
 
     await desk.work()
@@ -408,7 +408,7 @@ async def test_late_corrections_within_a_minute_make_one_new_export_that_says_wh
 async def test_corrections_of_an_open_incident_wait_for_its_closing(desk):
     await desk.add(Kind.ENTRY_EDITED, entry="1")
 
-    await export.reissue_if_late(desk.ports, desk.incident)
+    await incident_export.reissue_if_late(desk.ports, desk.incident)
 
     assert not desk.jobs.waiting
 
@@ -419,7 +419,7 @@ async def test_an_older_version_never_takes_the_place_of_a_newer_one(desk):
     for _ in range(3):
         await desk.run(desk.jobs.due())
     await desk.add(Kind.ENTRY_EDITED, entry="1")
-    await export.export(desk.ports, desk.incident)
+    await incident_export.export(desk.ports, desk.incident)
 
     await desk.work()
 

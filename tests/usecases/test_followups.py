@@ -18,8 +18,8 @@ from bot.core.record.timeline import Kind
 from bot.core.reports.followups import FollowUpsReport
 from bot.core.reports.report import Notice
 from bot.errors import Denied, NotPermitted
-from bot.usecases.export import editions, export, tickets
-from bot.usecases.record import incident
+from bot.usecases.export import editions, incident_export, tickets
+from bot.usecases.record import lifecycle
 from tests.worlds.memory.memory import EPOCH, WORKER
 from tests.worlds.memory.world import CHANNEL, MemoryWorld
 
@@ -36,7 +36,7 @@ class Desk:
         self.id = self.world.incident.id
 
     def close(self):
-        self.world.run(incident.close(self.world.ports, self.world.incident, user="U0QUINN"))
+        self.world.run(lifecycle.close(self.world.ports, self.world.incident, user="U0QUINN"))
         self.world.pass_time(30)
 
     def click(self, user="U0QUINN", key=KEYS[0]):
@@ -104,7 +104,7 @@ def test_the_closing_shows_what_to_do_afterwards_below_its_summary(closed):
 def test_each_proposal_is_written_down_once_however_often_the_incident_is_exported(closed):
     before = closed.world.run(editions.last_entry(closed.world.ports, closed.id))
 
-    closed.world.run(export.export(closed.world.ports, closed.id))
+    closed.world.run(incident_export.export(closed.world.ports, closed.id))
     closed.pass_time()
 
     proposed = closed.entries(Kind.FOLLOWUP_PROPOSED)
@@ -114,7 +114,7 @@ def test_each_proposal_is_written_down_once_however_often_the_incident_is_export
 
 
 def test_proposals_make_no_new_version_of_the_export(closed):
-    asked = closed.world.run(export.ask(closed.world.ports, closed.world.incident, user="U0QUINN"))
+    asked = closed.world.run(incident_export.ask(closed.world.ports, closed.world.incident, user="U0QUINN"))
 
     assert not asked.is_making
 
@@ -313,14 +313,14 @@ def test_a_proposal_that_was_not_made_cannot_be_filed(closed, key):
 
 
 def test_an_open_incident_can_be_exported_with_its_follow_ups(desk):
-    desk.world.run(export.ask(desk.world.ports, desk.world.incident, user="U0QUINN"))
+    desk.world.run(incident_export.ask(desk.world.ports, desk.world.incident, user="U0QUINN"))
     desk.pass_time()
 
     assert len(desk.shown.followups) == 2
 
 
 def test_a_newer_summary_takes_the_follow_ups_with_it_and_the_old_message_leads_there(desk):
-    desk.world.run(export.ask(desk.world.ports, desk.world.incident, user="U0QUINN"))
+    desk.world.run(incident_export.ask(desk.world.ports, desk.world.incident, user="U0QUINN"))
     desk.pass_time()
     desk.click()
     desk.pass_time()

@@ -12,7 +12,7 @@ from bot.core.policy import ApprovalPolicy, Approvers
 from bot.core.reports.home import Wait
 from bot.core.run import Conclusion
 from bot.errors import NotPermitted, Unreachable
-from bot.usecases.look import home
+from bot.usecases.look import home_tab
 from bot.usecases.queue import waiting_list
 from bot.usecases.unlock import unlock
 from bot.usecases.world import State
@@ -39,7 +39,7 @@ def paper(make_paper):
 
 
 def seen_by(paper, user, **changes):
-    return paper.run(home.home(replace(paper.ports, **changes) if changes else paper.ports, user))
+    return paper.run(home_tab.home(replace(paper.ports, **changes) if changes else paper.ports, user))
 
 
 def waits_of(paper, user):
@@ -81,11 +81,11 @@ def test_whether_a_lock_could_be_unlocked_is_told_without_asking_who(paper):
 
 
 def test_a_guest_sees_nothing(paper):
-    for look in (home.home, home.kept_home, home.open_incidents):
+    for look in (home_tab.home, home_tab.kept_home, home_tab.open_incidents):
         with pytest.raises(NotPermitted):
             paper.run(look(paper.ports, "U0GUEST"))
     with pytest.raises(NotPermitted):
-        paper.run(home.check(paper.ports, "U0GUEST", STATE))
+        paper.run(home_tab.check(paper.ports, "U0GUEST", STATE))
 
 
 def test_where_slack_does_not_say_who_somebody_is_he_sees_nothing(paper):
@@ -108,13 +108,13 @@ def test_a_thousand_locks_are_read_once_and_each_stands_on_one_page(paper):
             return {name: await states[name].backend.read_lock() for name in names}
 
     world = replace(paper.ports, states=states, sweep=Sweep())
-    first = paper.run(home.home(world, "U0PARKER"))
-    pages = [paper.run(home.home(world, "U0PARKER", page=page)) for page in range(first.pages)]
+    first = paper.run(home_tab.home(world, "U0PARKER"))
+    pages = [paper.run(home_tab.home(world, "U0PARKER", page=page)) for page in range(first.pages)]
     shown = [shown.row.state for page in pages for shown in page.shown]
     assert sorted(shown) == sorted(states)
     assert first.locked == 1_000
     assert reads == [1_000]
-    assert paper.run(home.home(world, "U0PARKER", page=10_000)).page == first.pages - 1
+    assert paper.run(home_tab.home(world, "U0PARKER", page=10_000)).page == first.pages - 1
 
 
 @pytest.mark.parametrize(

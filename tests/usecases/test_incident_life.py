@@ -12,8 +12,7 @@ from bot.core.reports.kill import KillRequest
 from bot.core.reports.report import Notice
 from bot.core.reports.unlock import UnlockRequest
 from bot.usecases.decide.requests import KILLS, UNLOCKS, KillRecord, Phase, UnlockRecord, save_kill, save_unlock
-from bot.usecases.record import find as channel_incidents
-from bot.usecases.record import incident as incidents
+from bot.usecases.record import channel_incidents, lifecycle
 from tests.worlds.memory.world import CHANNEL, MemoryWorld
 
 QUIET = timedelta(hours=24).total_seconds()
@@ -31,7 +30,7 @@ def let(paper, seconds):
 
 
 def tend(paper):
-    paper.run(incidents.tend(paper.ports))
+    paper.run(lifecycle.tend(paper.ports))
 
 
 def is_open(paper, incident=None):
@@ -126,7 +125,7 @@ def test_many_workers_close_it_once(paper):
     let(paper, QUIET)
 
     async def at_once():
-        await asyncio.gather(*(incidents.tend(paper.ports) for _ in range(4)))
+        await asyncio.gather(*(lifecycle.tend(paper.ports) for _ in range(4)))
 
     paper.run(at_once())
     tend(paper)
@@ -153,7 +152,7 @@ def test_a_closing_whose_export_was_never_started_is_made_good(paper):
 
     paper.switchboard.fault = die
     with pytest.raises(Died):
-        paper.run(incidents.close(paper.ports, paper.incident, user="U0QUINN"))
+        paper.run(lifecycle.close(paper.ports, paper.incident, user="U0QUINN"))
     paper.switchboard.fault = None
     assert not is_open(paper)
     assert exports(paper) == []
@@ -163,7 +162,7 @@ def test_a_closing_whose_export_was_never_started_is_made_good(paper):
 
 
 def test_an_export_that_was_started_is_not_started_again(paper):
-    paper.run(incidents.close(paper.ports, paper.incident, user="U0QUINN"))
+    paper.run(lifecycle.close(paper.ports, paper.incident, user="U0QUINN"))
     paper.jobs.waiting.clear()
 
     tend(paper)
@@ -172,12 +171,12 @@ def test_an_export_that_was_started_is_not_started_again(paper):
 
 
 def test_each_closing_is_exported_under_a_key_of_its_own(paper):
-    paper.run(incidents.close(paper.ports, paper.incident, user="U0QUINN"))
+    paper.run(lifecycle.close(paper.ports, paper.incident, user="U0QUINN"))
     first = exports(paper)
     paper.jobs.waiting.clear()
     let(paper, 60)
-    paper.run(incidents.reopen(paper.ports, paper.incident, user="U0QUINN"))
-    paper.run(incidents.close(paper.ports, paper.incident, user="U0QUINN"))
+    paper.run(lifecycle.reopen(paper.ports, paper.incident, user="U0QUINN"))
+    paper.run(lifecycle.close(paper.ports, paper.incident, user="U0QUINN"))
 
     assert len(first) == len(exports(paper)) == 1
     assert first != exports(paper)
@@ -187,7 +186,7 @@ def test_a_reopened_incident_is_given_its_time_again(paper):
     let(paper, QUIET)
     tend(paper)
     let(paper, QUIET)
-    assert paper.run(incidents.reopen(paper.ports, paper.incident, user="U0QUINN")) is not None
+    assert paper.run(lifecycle.reopen(paper.ports, paper.incident, user="U0QUINN")) is not None
     tend(paper)
     assert is_open(paper)
 
@@ -197,8 +196,8 @@ def test_a_reopened_incident_is_given_its_time_again(paper):
 
 
 def test_archiving_the_channel_closes_what_was_open_in_it(paper):
-    closed = paper.run(incidents.close_archived(paper.ports, CHANNEL))
-    again = paper.run(incidents.close_archived(paper.ports, CHANNEL))
+    closed = paper.run(lifecycle.close_archived(paper.ports, CHANNEL))
+    again = paper.run(lifecycle.close_archived(paper.ports, CHANNEL))
 
     assert closed.id == paper.incident.id
     assert again is None
@@ -208,9 +207,9 @@ def test_archiving_the_channel_closes_what_was_open_in_it(paper):
 
 def test_incidents_follow_one_another_in_a_channel_each_with_its_own_timeline(paper):
     async def enter(command):
-        return await incidents.enter(paper.ports, channel=CHANNEL, user="U0QUINN", title="next", command=command)
+        return await lifecycle.enter(paper.ports, channel=CHANNEL, user="U0QUINN", title="next", command=command)
 
-    paper.run(incidents.close(paper.ports, paper.incident, user="U0QUINN"))
+    paper.run(lifecycle.close(paper.ports, paper.incident, user="U0QUINN"))
     second = paper.run(enter("status staging"))
     paper.run(enter("status production"))
 

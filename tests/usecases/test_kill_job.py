@@ -11,8 +11,8 @@ from bot.core.reports.kill import KillReport, Tie
 from bot.core.run import Pipeline
 from bot.errors import NotPermitted, UnknownState
 from bot.sandbox.stage import DEPLOY, REPO, UPDATE
-from bot.usecases.kill import ask as kill_job
 from bot.usecases.kill import carry_out as killing
+from bot.usecases.kill import kill_job
 from tests.worlds.memory.ci import MemoryCI
 from tests.worlds.memory.world import CHANNEL as PAPER_CHANNEL
 from tests.worlds.proxy import Deny, Throttle

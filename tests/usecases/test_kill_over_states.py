@@ -14,7 +14,7 @@ from bot.core.reports.kill import KillReport, StateTie, Tie, not_covered
 from bot.core.run import Cancelled, CancelResult, Phase, Pipeline
 from bot.errors import NotPermitted
 from bot.slack.render import kill_message
-from bot.usecases.kill import ask as kill_job
+from bot.usecases.kill import kill_job
 from bot.usecases.world import State
 from tests.worlds.memory.ci import MemoryCI
 from tests.worlds.memory.memory import MemoryLockBackend, MemoryStore, lock_text

@@ -12,15 +12,15 @@ from bot.core.gate.stages import UnlockStage
 from bot.core.lock import LockInfo
 from bot.core.people import OwnerAnswer, OwnerSays, Presence, Whereabouts
 from bot.core.policy import KnownPerson
-from bot.core.reports.letter import OwnerMessage, OwnerMessageStatus, OwnerNews
+from bot.core.reports.owner_message import OwnerMessage, OwnerMessageStatus, OwnerNews
 from bot.core.reports.report import Notice
 from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Conclusion
 from bot.errors import Denied, NotPermitted, Unreachable
 from bot.usecases.decide.inspect import inspect
 from bot.usecases.decide.owner import answer_about, record_answer
-from bot.usecases.owner import letters
 from bot.usecases.owner import post as letter_post
+from bot.usecases.owner.tell import write_to_owner
 from bot.usecases.unlock import owner_answers as answers
 from bot.usecases.unlock import unlock
 from tests.worlds.memory.memory import WORKER, lock_text
@@ -56,7 +56,7 @@ def ask(paper, *, user="U0QUINN", **wish):
 def tell(paper, news, *, asker="U0QUINN"):
     async def work():
         seen = await inspect(paper.ports, paper.ports.state(STATE))
-        await letters.write_to_owner(paper.ports, news, seen, asker=asker, channel=CHANNEL, incident=paper.incident.id)
+        await write_to_owner(paper.ports, news, seen, asker=asker, channel=CHANNEL, incident=paper.incident.id)
 
     paper.run(work())
 

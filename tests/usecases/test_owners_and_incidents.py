@@ -14,7 +14,7 @@ from bot.errors import NotPermitted
 from bot.sandbox.stage import DEPLOY, REPO
 from bot.usecases.look.status import Question, status
 from bot.usecases.look.who import who
-from bot.usecases.record import incident as incidents
+from bot.usecases.record import lifecycle
 from bot.usecases.unlock import owner_answers as answers
 
 QUESTION = Question("U0QUINN", "C0STAGING", "status staging")
@@ -144,7 +144,7 @@ async def test_an_owner_who_asked_for_time_is_left_in_peace_when_the_lock_is_gon
 
 async def test_commands_in_one_channel_are_one_incident(scene):
     entered = [
-        await incidents.enter(scene.ports, channel="C0STAGING", user="U0QUINN", title="other", command="status")
+        await lifecycle.enter(scene.ports, channel="C0STAGING", user="U0QUINN", title="other", command="status")
         for _ in range(2)
     ]
 
@@ -172,8 +172,8 @@ async def test_a_lock_is_written_down_when_it_is_first_seen_and_when_it_changes(
 
 async def test_closing_exports_once_and_closing_again_does_nothing(scene):
     incident = await scene.ports.journal.find(scene.incident)
-    first = await incidents.close(scene.ports, incident, user="U0QUINN")
-    again = await incidents.close(scene.ports, incident, user="U0QUINN")
+    first = await lifecycle.close(scene.ports, incident, user="U0QUINN")
+    again = await lifecycle.close(scene.ports, incident, user="U0QUINN")
     jobs = await scene.work()
 
     assert (first, again, jobs) == (True, False, 2)  # the files, and their way into the channel

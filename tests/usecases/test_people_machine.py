@@ -31,16 +31,16 @@ from bot.core.record.timeline import verify
 from bot.core.reports.alert import Bulletin
 from bot.core.reports.button import parse_button
 from bot.core.reports.kill import KillReport
-from bot.core.reports.letter import OwnerMessage, OwnerNews
-from bot.core.reports.queue import QueueNews
+from bot.core.reports.owner_message import OwnerMessage, OwnerNews
 from bot.core.reports.report import Notice
 from bot.core.reports.unlock import UnlockReport
+from bot.core.reports.waiting import QueueNews
 from bot.core.run import Conclusion
 from bot.core.run import Phase as RunPhase
 from bot.errors import JournalAway, NotPermitted, Throttled, Unreachable
 from bot.slack.render import kill_message, letter_message, queue_message, unlock_message
 from bot.slack.render.alert import alerts_message
-from bot.usecases.record import incident
+from bot.usecases.record import lifecycle
 from handlers import clicks, commands
 from handlers.asker import Asker
 from handlers.boundary import Boundary
@@ -687,7 +687,7 @@ class PeopleMachine(RuleBasedStateMachine):
             return
         hours = 24 if what == "tend" else 0
         self.world.ports = replace(self.world.ports, close_after_quiet=timedelta(hours=hours, seconds=1))
-        self.world.run(self._quietly(incident.tend(self.world.ports)))
+        self.world.run(self._quietly(lifecycle.tend(self.world.ports)))
 
     async def _quietly(self, work):
         try:

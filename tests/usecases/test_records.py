@@ -18,18 +18,18 @@ from bot.core.codec import RECORDS, read, written
 from bot.usecases import outbox
 from bot.usecases.decide import claims, owner, requests
 from bot.usecases.export import deliver, editions, followups, share
-from bot.usecases.look import home, home_entries, write_look
+from bot.usecases.look import home_entries, home_tab, write_look
 from bot.usecases.owner import record as letters
 from bot.usecases.queue import record as queue
-from bot.usecases.record import backfill, capture, incident
+from bot.usecases.record import backfill, capture, lifecycle
 from bot.usecases.shelf import Shelf
 from bot.usecases.unlock import workflow_step
 from bot.usecases.watch import alerts, sweep
 from handlers import boundary
 
 MODULES = (
-    outbox, claims, owner, requests, deliver, editions, followups, share, home, home_entries, write_look, letters,
-    queue, backfill, capture, incident, workflow_step, alerts, sweep, boundary,
+    outbox, claims, owner, requests, deliver, editions, followups, share, home_tab, home_entries, write_look, letters,
+    queue, backfill, capture, lifecycle, workflow_step, alerts, sweep, boundary,
 )  # fmt: skip
 SHELVES = [one for module in MODULES for one in vars(module).values() if isinstance(one, Shelf)]
 SHELVES = list({(one.kind, one.of): one for one in SHELVES}.values())
@@ -77,7 +77,7 @@ def values_of(hint):  # noqa: PLR0911 - a table of types
 
 def shelf_of(kind, record):
     known = [one for one in SHELVES if one.kind == kind]
-    return known[0] if len(known) == 1 else home_entries.OPEN_INCIDENTS if "incidents" in record else home.GLANCE
+    return known[0] if len(known) == 1 else home_entries.OPEN_INCIDENTS if "incidents" in record else home_tab.GLANCE
 
 
 def span(text):

@@ -11,7 +11,7 @@ from bot.core.gate.stages import UnlockStage
 from bot.core.lock import LockInfo, PlaceKind
 from bot.core.people import OwnerAnswer, OwnerSays
 from bot.core.record.timeline import verify
-from bot.core.reports.letter import OwnerNews
+from bot.core.reports.owner_message import OwnerNews
 from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Conclusion
 from bot.errors import JournalAway, NotPermitted, Unreachable

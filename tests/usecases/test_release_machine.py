@@ -16,7 +16,7 @@ from bot.core.gate.stages import UnlockStage
 from bot.core.lock import LockInfo, PlaceKind, parse_lock_info
 from bot.core.people import OwnerAnswer, OwnerSays
 from bot.core.record.timeline import verify
-from bot.core.reports.letter import OwnerNews
+from bot.core.reports.owner_message import OwnerNews
 from bot.core.reports.report import Notice
 from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Conclusion

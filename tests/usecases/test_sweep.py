@@ -11,10 +11,10 @@ from bot.core.gate.inspection import StateName
 from bot.core.lock import LockInfo, PlaceKind
 from bot.core.policy import WatchRule
 from bot.core.reports.alert import AlertKind, Bulletin, Outcome
-from bot.core.reports.letter import OwnerMessage, OwnerNews
+from bot.core.reports.owner_message import OwnerMessage, OwnerNews
 from bot.core.run import Conclusion
 from bot.errors import JournalAway, Unreachable
-from bot.usecases.record.incident import close, observe
+from bot.usecases.record.lifecycle import close, observe
 from bot.usecases.watch import alerts
 from bot.usecases.world import State
 from tests.worlds.memory.memory import Killed, MemoryLockBackend, MemoryStore, MemorySweep, Throttle, lock_text

@@ -11,7 +11,7 @@ import pytest
 from bot.core.lock import LockInfo, PlaceKind
 from bot.core.people import Channel
 from bot.core.policy import WatchRule
-from bot.core.reports.queue import QueueNews
+from bot.core.reports.waiting import QueueNews
 from bot.core.run import Conclusion
 from bot.errors import Denied, JournalAway, Rejected, Unreachable
 from bot.usecases.queue import waiting_list

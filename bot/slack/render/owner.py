@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from bot.core.people import OwnerSays
 from bot.core.phrase import Linked, Person, Phrase
 from bot.core.reports.button import ButtonValue
-from bot.core.reports.letter import HolderRun, Nudge, OwnerMessage, OwnerMessageStatus, OwnerNews
+from bot.core.reports.owner_message import HolderRun, Nudge, OwnerMessage, OwnerMessageStatus, OwnerNews
 from bot.core.run import Phase
 from bot.ports.messenger import Message
 from bot.slack.render import facts

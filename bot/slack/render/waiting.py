@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from bot.core.phrase import Person, Phrase, duration
 from bot.core.reports.button import ButtonValue
-from bot.core.reports.queue import QueueNews, WatchReport
+from bot.core.reports.waiting import QueueNews, WatchReport
 from bot.ports.messenger import Message
 from bot.slack.render.blocks import Element, actions, button, message, sections
 from bot.slack.render.facts import Fact, Icon, command

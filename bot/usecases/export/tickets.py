@@ -26,8 +26,8 @@ from bot.core.reports.report import Notice
 from bot.errors import NotPermitted, Throttled, Unreachable, UpstreamError
 from bot.ports.tickets import Tickets
 from bot.usecases.export import editions, followups
-from bot.usecases.export.export import reissue_if_late
 from bot.usecases.export.followups import TICKETS, TicketPhase, TicketRecord, name_of
+from bot.usecases.export.incident_export import reissue_if_late
 from bot.usecases.export.share import link_of
 from bot.usecases.lease import lease
 from bot.usecases.outbox import once

@@ -13,15 +13,15 @@ import structlog
 from bot.core.evidence import Found
 from bot.core.gate.inspection import Inspection
 from bot.core.people import OwnerAnswer
-from bot.core.reports.letter import OwnerNews
+from bot.core.reports.owner_message import OwnerNews
 from bot.core.reports.report import Overview, StatusReport
 from bot.errors import JournalAway
 from bot.usecases.decide.inspect import inspect, overview
 from bot.usecases.decide.owner import answer_about
 from bot.usecases.decide.weigh import conclude
-from bot.usecases.owner.letters import write_to_owner
+from bot.usecases.owner.tell import write_to_owner
 from bot.usecases.queue.waiting_list import state_seen
-from bot.usecases.record.incident import enter, observe
+from bot.usecases.record.lifecycle import enter, observe
 from bot.usecases.world import World
 
 log = structlog.get_logger()

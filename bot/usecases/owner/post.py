@@ -16,7 +16,7 @@ from bot.core.evidence import Found
 from bot.core.people import OwnerSays
 from bot.core.phrase import Person, Phrase, Quoted, instant
 from bot.core.record.facts import OwnerNotified, draft_of
-from bot.core.reports.letter import Nudge, OwnerMessage, OwnerMessageStatus, OwnerNews
+from bot.core.reports.owner_message import Nudge, OwnerMessage, OwnerMessageStatus, OwnerNews
 from bot.core.reports.report import Notice
 from bot.errors import Final, Passing, UpstreamError
 from bot.ports.messenger import Posted
@@ -24,7 +24,6 @@ from bot.usecases.decide.owner import answer_of, use_up
 from bot.usecases.decide.requests import UNLOCKS
 from bot.usecases.lease import lease
 from bot.usecases.outbox import Outgoing, post_once, say_once
-from bot.usecases.owner.letters import start
 from bot.usecases.owner.record import (
     FACTS,
     LETTERS,
@@ -36,6 +35,7 @@ from bot.usecases.owner.record import (
     headline,
     letter_of,
 )
+from bot.usecases.owner.tell import start
 from bot.usecases.world import World
 
 log = structlog.get_logger()

@@ -18,7 +18,7 @@ from bot.core.gate.ending import run_name
 from bot.core.gate.inspection import StateName
 from bot.core.lock import LockInfo
 from bot.core.people import OwnerAnswer
-from bot.core.reports.letter import HolderRun, OwnerMessage, OwnerMessageStatus, OwnerNews, OwnerNotice
+from bot.core.reports.owner_message import HolderRun, OwnerMessage, OwnerMessageStatus, OwnerNews, OwnerNotice
 from bot.core.run import Run
 from bot.usecases.shelf import Shelf
 from bot.usecases.world import World

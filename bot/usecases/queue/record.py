@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeAlias
 
-from bot.core.reports.queue import Queue
+from bot.core.reports.waiting import Queue
 from bot.errors import JournalAway
 from bot.usecases.shelf import Shelf
 from bot.usecases.world import World

@@ -14,8 +14,8 @@ import structlog
 
 from bot.core.lock import LockSeen
 from bot.core.record.facts import WatchEnded, WatchStarted, draft_of
-from bot.core.reports import queue as steps
-from bot.core.reports.queue import MOST_CALLS, Departure, Ending, Queue, QueueNews, Waiter
+from bot.core.reports import waiting
+from bot.core.reports.waiting import MOST_CALLS, Departure, Ending, Queue, QueueNews, Waiter
 from bot.errors import Final
 from bot.ports.messenger import Posted
 from bot.usecases.decide.inspect import inspect
@@ -55,8 +55,8 @@ class Round:
         queue = await self._looked()
         for _ in range(4 * len(queue.waiters) + 1):
             now = self.world.clock.now()
-            queue = await self._change(lambda queue, now=now: steps.aged(queue, now, self.world.watch.head_start))  # type: ignore[misc]
-            turn = steps.next_to_tell(queue)
+            queue = await self._change(lambda queue, now=now: waiting.aged(queue, now, self.world.watch.head_start))  # type: ignore[misc]
+            turn = waiting.next_to_tell(queue)
             if turn is None:
                 break
             await self._serve(queue, turn)
@@ -75,7 +75,7 @@ class Round:
         taker = await self._taker(queue, lock)
         head_start = self.world.watch.head_start
         return await self._change(
-            lambda queue: steps.seen(queue, is_free=lock.is_free, at=lock.at, taker=taker, head_start=head_start)
+            lambda queue: waiting.seen(queue, is_free=lock.is_free, at=lock.at, taker=taker, head_start=head_start)
         )
 
     async def _dissolve(self) -> Queue:
@@ -84,7 +84,7 @@ class Round:
 
         def all_left(queue: Queue) -> Queue:
             for one in queue.waiters:
-                queue = steps.left(queue, one.user, Ending.EXPIRED, now)
+                queue = waiting.left(queue, one.user, Ending.EXPIRED, now)
             return queue
 
         return await self._change(all_left)
@@ -104,11 +104,11 @@ class Round:
                 await self._told(ticket)
                 return
             if queue.free_since is None or turn.telling != queue.period:
-                await self._change(lambda queue: steps.not_told(queue, ticket))
+                await self._change(lambda queue: waiting.not_told(queue, ticket))
                 return
         else:
             now = self.world.clock.now()
-            queue = await self._change(lambda queue: steps.telling(queue, ticket, now))
+            queue = await self._change(lambda queue: waiting.telling(queue, ticket, now))
             chosen = queue.of(turn.user)
             if chosen is None or chosen.ticket != ticket or not chosen.telling:
                 return
@@ -137,7 +137,7 @@ class Round:
 
     async def _told(self, ticket: str) -> None:
         now = self.world.clock.now()
-        await self._change(lambda queue: steps.told(queue, ticket, now))
+        await self._change(lambda queue: waiting.told(queue, ticket, now))
 
     async def _elsewhere(self, turn: Waiter) -> None:
         """Where the channel takes no message, he is told in his DM; where that does not either, he cannot be told."""
@@ -147,9 +147,9 @@ class Round:
             room = turn.channel
         now, ticket = self.world.clock.now(), turn.ticket
         if room == turn.channel:
-            await self._change(lambda queue: steps.left(queue, turn.user, Ending.UNREACHABLE, now))
+            await self._change(lambda queue: waiting.left(queue, turn.user, Ending.UNREACHABLE, now))
         else:
-            await self._change(lambda queue: steps.moved(queue, ticket, room))
+            await self._change(lambda queue: waiting.moved(queue, ticket, room))
 
     async def _part(self, gone: Departure) -> None:
         """What is owed to somebody who is off the queue: the last word, if he did not have it, and the timeline."""
@@ -159,7 +159,7 @@ class Round:
         words = _WORDS[gone.ending].format(state=self.state)
         facts = WatchEnded(state=self.state, ticket=waiter.ticket, outcome=gone.ending)
         await write_watch(self.world, waiter, facts, words)
-        await self._change(lambda queue: steps.parted(queue, waiter.ticket))
+        await self._change(lambda queue: waiting.parted(queue, waiter.ticket))
 
     async def _say_end(self, gone: Departure) -> None:
         waiter = gone.waiter
@@ -169,7 +169,7 @@ class Round:
         message = Outgoing(waiter.channel, news, f"waiting/{self.state}/{waiter.ticket}/end", waiter.thread)
 
         async def send() -> Posted:
-            await self._change(lambda queue: steps.parting(queue, waiter.ticket))
+            await self._change(lambda queue: waiting.parting(queue, waiter.ticket))
             return await self._post(message)
 
         begun = gone.at if gone.telling else None

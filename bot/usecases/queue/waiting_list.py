@@ -14,8 +14,8 @@ import structlog
 from bot.core.evidence import Found
 from bot.core.lock import LockSeen
 from bot.core.record.facts import WatchStarted
-from bot.core.reports import queue as steps
-from bot.core.reports.queue import Ending, Queue, Waiter, WatchReport
+from bot.core.reports import waiting
+from bot.core.reports.waiting import Ending, Queue, Waiter, WatchReport
 from bot.errors import JournalAway, Passing
 from bot.usecases.lease import Busy, lease
 from bot.usecases.queue.record import change_queue, kept, load_queue
@@ -61,7 +61,7 @@ async def start(world: World, command: WaitCommand) -> WatchReport:
 
     waiter = await _waiter(world, command)
     await world.records.enlist("waiting", "states", command.state, at=waiter.since, ttl=kept(world))
-    queue = await change_queue(world, command.state, lambda queue: steps.joined(queue, waiter))
+    queue = await change_queue(world, command.state, lambda queue: waiting.joined(queue, waiter))
     await _schedule(world, command.state)
     words = f"waits for {command.state} to be free, number {queue.place(command.user)} of {len(queue.waiters)}"
     mine = queue.of(command.user) or waiter
@@ -74,7 +74,7 @@ async def stop(world: World, state: str, user: str) -> WatchReport:
     world.state(state)
     was_waiting = (await load_queue(world, state)).of(user) is not None
     now = world.clock.now()
-    queue = await change_queue(world, state, lambda queue: steps.left(queue, user, Ending.STOPPED, now))
+    queue = await change_queue(world, state, lambda queue: waiting.left(queue, user, Ending.STOPPED, now))
     if was_waiting:
         await _look_at(world, state, now)
     return WatchReport(state, None, len(queue.waiters), was_waiting=was_waiting, head_start=world.watch.head_start)
@@ -126,7 +126,7 @@ async def look(world: World, state: str) -> None:
         return  # whoever is at it does the same
     except Passing as error:
         log.warning("waiting.not_told", state=state, detail=error.detail)
-    due = steps.next_at(await load_queue(world, state), world.watch.head_start)
+    due = waiting.next_at(await load_queue(world, state), world.watch.head_start)
     now = world.clock.now()
     if due is not None and now <= due < _slot(state, now):
         await _look_at(world, state, due + _SOON)

@@ -20,11 +20,11 @@ from bot.core.record.message import SlackMessage
 from bot.core.reports.report import Notice
 from bot.errors import UpstreamError
 from bot.ports.messenger import MessagePage, Posted
-from bot.usecases.export.export import reissue_if_late
+from bot.usecases.export.incident_export import reissue_if_late
 from bot.usecases.lease import lease
 from bot.usecases.record import capture
 from bot.usecases.record.capture import How
-from bot.usecases.record.find import AROUND, about, latest
+from bot.usecases.record.channel_incidents import AROUND, about, latest
 from bot.usecases.shelf import Shelf
 from bot.usecases.world import World
 

@@ -21,10 +21,10 @@ from bot.core.record.revision import LONGEST_TEXT, Marking
 from bot.core.record.timeline import Kind
 from bot.core.reports.report import Corrected, Notice
 from bot.errors import Denied, NotPermitted, Unreachable, UpstreamError
-from bot.usecases.export.export import reissue_if_late
+from bot.usecases.export.incident_export import reissue_if_late
 from bot.usecases.lease import lease
 from bot.usecases.record import correct
-from bot.usecases.record.find import about
+from bot.usecases.record.channel_incidents import about
 from bot.usecases.record.rights import may_write
 from bot.usecases.shelf import Handled, Shelf
 from bot.usecases.world import World

@@ -23,8 +23,8 @@ from bot.core.record.revision import LONGEST_TEXT, Marking, Revisions
 from bot.core.record.timeline import Draft, Entry
 from bot.core.reports.report import Corrected
 from bot.errors import NotPermitted
-from bot.usecases.export.export import reissue_if_late
-from bot.usecases.record.find import latest
+from bot.usecases.export.incident_export import reissue_if_late
+from bot.usecases.record.channel_incidents import latest
 from bot.usecases.world import World
 
 LONGEST_REASON = 1_000

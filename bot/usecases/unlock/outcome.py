@@ -14,13 +14,13 @@ from bot.core.lock import LockInfo
 from bot.core.phrase import Person, Phrase, Quoted, plain
 from bot.core.record.evidence import PlaceFacts
 from bot.core.record.facts import UnlockFailed, UnlockReleased, draft_of
-from bot.core.reports.letter import OwnerNews
+from bot.core.reports.owner_message import OwnerNews
 from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Run
 from bot.usecases.decide.announce import announce
 from bot.usecases.decide.approval import start_waiting
 from bot.usecases.decide.requests import UNLOCKS, Phase, UnlockRecord, show
-from bot.usecases.owner.letters import OwnedLock, write_about
+from bot.usecases.owner.tell import OwnedLock, write_about
 from bot.usecases.unlock.task import Task
 from bot.usecases.world import World
 

@@ -18,7 +18,7 @@ from bot.core.gate.inspection import StateName
 from bot.core.gate.stages import UnlockStage
 from bot.core.people import OwnerAnswer, OwnerSays
 from bot.core.phrase import Person, Phrase
-from bot.core.reports.letter import OwnerNews
+from bot.core.reports.owner_message import OwnerNews
 from bot.core.reports.report import Notice
 from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.errors import NotPermitted
@@ -29,7 +29,7 @@ from bot.usecases.decide.requests import UNLOCKS, Phase, show, unlocks_of
 from bot.usecases.decide.weigh import weigh
 from bot.usecases.lease import lease
 from bot.usecases.outbox import Outgoing, say_once
-from bot.usecases.owner import letters
+from bot.usecases.owner import tell
 from bot.usecases.owner.post import SNOOZE
 from bot.usecases.owner.record import FACTS, OWNED, Owned, OwnerMessageKey
 from bot.usecases.unlock.release import wake
@@ -129,7 +129,7 @@ async def _check_ownership(world: World, place: OwnerMessageKey) -> None:
 
 
 async def _spread(world: World, place: OwnerMessageKey, says: str, at: datetime) -> None:
-    await letters.start(world, place, why=f"answer:{says}:{at.timestamp():.3f}")
+    await tell.start(world, place, why=f"answer:{says}:{at.timestamp():.3f}")
     await world.jobs.start(
         "owner_answered", place.state, place.lock_id, place.owner, says, at.isoformat(),
         key=f"answered:{place}:{says}:{at.timestamp():.3f}",

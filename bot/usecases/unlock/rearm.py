@@ -8,7 +8,7 @@ from bot.core.reports.unlock import UnlockReport
 from bot.errors import NotPermitted
 from bot.usecases.decide.clicks import permit
 from bot.usecases.decide.requests import UNLOCKS, Phase
-from bot.usecases.record.incident import enter
+from bot.usecases.record.lifecycle import enter
 from bot.usecases.unlock.unlock import UnlockCommand, ask
 from bot.usecases.world import World
 

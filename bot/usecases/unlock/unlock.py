@@ -12,7 +12,7 @@ from bot.core.gate.stages import UnlockStage
 from bot.core.phrase import Person, Phrase
 from bot.core.record.evidence import Evidence, VerdictFacts, verdict_words
 from bot.core.record.facts import GateDecided, UnlockFailed, UnlockRequested, draft_of
-from bot.core.reports.letter import OwnerNews
+from bot.core.reports.owner_message import OwnerNews
 from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.errors import NotPermitted
 from bot.usecases.decide.announce import announce_click
@@ -20,7 +20,7 @@ from bot.usecases.decide.approval import start_waiting, waiting_for
 from bot.usecases.decide.clicks import OPEN, live, move, permit, start_release, write_down
 from bot.usecases.decide.requests import UNLOCKS, Phase, UnlockRecord, save_unlock, show
 from bot.usecases.decide.weigh import Decision, count_refusals, weigh
-from bot.usecases.owner.letters import write_to_owner
+from bot.usecases.owner.tell import write_to_owner
 from bot.usecases.queue.waiting_list import state_seen
 from bot.usecases.world import World
 

@@ -22,9 +22,9 @@ from bot.core.reports.unlock import UnlockReport
 from bot.errors import Final, NotPermitted, Passing, UnknownState, Unreachable, UpstreamError
 from bot.ports.messenger import Posted
 from bot.usecases.decide.requests import UNLOCKS, Phase
-from bot.usecases.look.home import weigh_without_asker
+from bot.usecases.look.home_tab import weigh_without_asker
 from bot.usecases.outbox import Outgoing, post_once
-from bot.usecases.record.incident import enter
+from bot.usecases.record.lifecycle import enter
 from bot.usecases.shelf import Shelf
 from bot.usecases.unlock import unlock
 from bot.usecases.world import World

@@ -20,13 +20,13 @@ from bot.core.lock import LockInfo, LockSeen, age
 from bot.core.record.incident import Incident
 from bot.core.reports.alert import AlertKind, Concern
 from bot.core.reports.concern import SweepResult, Watched, concerns
-from bot.core.reports.letter import OwnerNews
+from bot.core.reports.owner_message import OwnerNews
 from bot.errors import ChainBroken
 from bot.usecases.decide.inspect import inspect
 from bot.usecases.lease import lease
-from bot.usecases.owner.letters import write_to_owner
+from bot.usecases.owner.tell import write_to_owner
 from bot.usecases.queue.waiting_list import state_seen
-from bot.usecases.record.incident import BOT, dealt_with, observe
+from bot.usecases.record.lifecycle import BOT, dealt_with, observe
 from bot.usecases.shelf import Shelf
 from bot.usecases.watch import alerts
 from bot.usecases.watch.alerts import Book, batches

@@ -42,7 +42,7 @@ from bot.core.record.incident import Incident
 from bot.core.record.revision import CORRECTIONS, Change, Marking, ShownEntry
 from bot.core.record.timeline import Entry, Kind
 from bot.core.reports.kill import KillReport, KillRequest, KillTarget, Tie
-from bot.core.reports.letter import HolderRun, OwnerMessage, OwnerMessageStatus, OwnerNews, OwnerNotice
+from bot.core.reports.owner_message import HolderRun, OwnerMessage, OwnerMessageStatus, OwnerNews, OwnerNotice
 from bot.core.reports.report import Corrected, Notice, Overview, StatusReport, TimelineReport
 from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.core.reports.who import HeldLock, StandIn, StandIns, UserReport, WhoReport

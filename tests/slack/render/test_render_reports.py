@@ -11,7 +11,7 @@ from bot.core.gate.inspection import StateName
 from bot.core.gate.stages import KillStage, UnlockStage
 from bot.core.people import OwnerAnswer, OwnerSays
 from bot.core.reports.kill import KillReport
-from bot.core.reports.letter import Nudge, OwnerMessage, OwnerNews
+from bot.core.reports.owner_message import Nudge, OwnerMessage, OwnerNews
 from bot.core.reports.report import Notice
 from bot.core.reports.unlock import UnlockReport
 from bot.errors import Missing, Unreachable, UpstreamError

@@ -29,7 +29,7 @@ from bot.core.phrase import Quoted
 from bot.core.policy import ApprovalPolicy, Approvers
 from bot.core.reports.button import ButtonValue, parse_button
 from bot.core.reports.kill import KillReport, Tie
-from bot.core.reports.letter import HolderRun, Nudge, OwnerMessage, OwnerMessageStatus, OwnerNews, OwnerNotice
+from bot.core.reports.owner_message import HolderRun, Nudge, OwnerMessage, OwnerMessageStatus, OwnerNews, OwnerNotice
 from bot.core.reports.report import Notice, Overview, StatusReport
 from bot.core.reports.unlock import UnlockReport
 from bot.core.reports.who import HeldLock, StandIn, StandIns, UserReport, WhoReport

@@ -11,9 +11,9 @@ from bot.core.gate.case import Effect, Finding, Rule, Ruling, Verdict
 from bot.core.gate.inspection import StateName
 from bot.core.gate.stages import UnlockStage
 from bot.core.phrase import Quoted
-from bot.core.reports.queue import Ending, QueueNews, Waiter, WatchReport
 from bot.core.reports.report import Overview, StatusReport
 from bot.core.reports.unlock import UnlockReport
+from bot.core.reports.waiting import Ending, QueueNews, Waiter, WatchReport
 from bot.slack.render import overview_message, queue_message, status_message, unlock_message, watch_message
 
 HEAD_START = timedelta(minutes=5)

@@ -13,11 +13,11 @@ from bot.core.account.edition import ExportReport
 from bot.core.reports.alert import Bulletin
 from bot.core.reports.followups import FollowUpsReport
 from bot.core.reports.kill import KillReport
-from bot.core.reports.letter import Nudge, OwnerMessage
-from bot.core.reports.queue import QueueNews
+from bot.core.reports.owner_message import Nudge, OwnerMessage
 from bot.core.reports.report import Notice
 from bot.core.reports.step import StepReport
 from bot.core.reports.unlock import UnlockReport
+from bot.core.reports.waiting import QueueNews
 from bot.errors import Missing
 from bot.ports.messenger import Message, Posted, Report
 from bot.slack.render import message_of

@@ -22,7 +22,7 @@ from bot.core.reports.report import Notice
 from bot.errors import ChainBroken, NotPermitted, UpstreamError
 from bot.usecases.decide.announce import DEALS_WITH, SEEN_TTL
 from bot.usecases.decide.requests import is_at_work
-from bot.usecases.export.export import reissue_if_late
+from bot.usecases.export.incident_export import reissue_if_late
 from bot.usecases.record.correct import wrong_text
 from bot.usecases.shelf import Shelf
 from bot.usecases.world import World

@@ -19,7 +19,7 @@ from datetime import datetime
 from bot.core.gate.ending import is_over
 from bot.core.gate.inspection import Inspection, StateName
 from bot.core.lock import LockInfo
-from bot.core.reports.letter import OwnerNews
+from bot.core.reports.owner_message import OwnerNews
 from bot.core.run import Run
 from bot.usecases.owner.record import (
     FACTS,
