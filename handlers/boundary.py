@@ -34,61 +34,58 @@ Work: TypeAlias = Callable[[], Awaitable[str]]
 """Does what was asked and returns the outcome for `tflock_commands_total`."""
 
 
-class Boundary:
-    """Runs the work behind each listener. One for all listeners."""
+async def run(world: World, command: str, asker: Asker, work: Work) -> None:
+    """Never raises. A doubled delivery is dropped only if the first one is done or at work."""
+    with structlog.contextvars.bound_contextvars(command=command, user=asker.user, channel=asker.channel):
+        outcome = await _outcome(world, command, asker, work)
+        world.meter.command(command, outcome)
+        log.info("command.handled", outcome=outcome)
 
-    def __init__(self, world: World) -> None:
-        self._world = world
 
-    async def run(self, command: str, asker: Asker, work: Work) -> None:
-        """Never raises. A doubled delivery is dropped only if the first one is done or at work."""
-        with structlog.contextvars.bound_contextvars(command=command, user=asker.user, channel=asker.channel):
-            outcome = await self._outcome(command, asker, work)
-            self._world.meter.command(command, outcome)
-            log.info("command.handled", outcome=outcome)
+async def _outcome(world: World, command: str, asker: Asker, work: Work) -> str:
+    try:
+        if not await _is_first(world, asker):
+            return "doubled"
+        outcome = await work()
+    except Exception as error:  # noqa: BLE001 - this is the boundary: whatever it is, the asker hears of it
+        await _tell(world, command, asker, error)
+        outcome = "refused" if isinstance(error, NotPermitted | UnknownState) else "failed"
+    await _done(world, asker)
+    return outcome
 
-    async def _outcome(self, command: str, asker: Asker, work: Work) -> str:
-        try:
-            if not await self._is_first(asker):
-                return "doubled"
-            outcome = await work()
-            await self._done(asker)
-        except Exception as error:  # noqa: BLE001 - this is the boundary: whatever it is, the asker hears of it
-            await self._tell(command, asker, error)
-            await self._done(asker)
-            return "refused" if isinstance(error, NotPermitted | UnknownState) else "failed"
-        return outcome
 
-    async def _is_first(self, asker: Asker) -> bool:
-        """A delivery at work holds a short lease, so that a retry after a crash is not lost."""
-        if not asker.delivery:
-            return True
-        try:
-            if await _DELIVERED.get(self._world, asker.delivery) is not None:
-                return False
-            return await self._world.records.once("delivery", asker.delivery, ttl=_AT_WORK)
-        except JournalAway:
-            return True
+async def _is_first(world: World, asker: Asker) -> bool:
+    """A delivery at work holds a short lease, so that a retry after a crash is not lost."""
+    if not asker.delivery:
+        return True
+    try:
+        if await _DELIVERED.get(world, asker.delivery) is not None:
+            return False
+        return await world.records.once("delivery", asker.delivery, ttl=_AT_WORK)
+    except JournalAway:
+        return True
 
-    async def _done(self, asker: Asker) -> None:
-        if not asker.delivery:
-            return
-        try:
-            await _DELIVERED.put(self._world, asker.delivery, Handled())
-        except JournalAway:
-            log.warning("delivery.not_remembered")
 
-    async def _tell(self, command: str, asker: Asker, error: Exception) -> None:
-        reference = self._world.new_id()
-        notice = notice_of(command, error, reference)
-        if notice.reference:
-            log.error("command.broke", reference=reference, exc_info=error)
-        else:
-            log.info("command.refused", reason=str(error))
-        try:
-            await answer(self._world.messenger, asker, notice)
-        except UpstreamError as slack:
-            log.error("command.not_answered", reference=reference, detail=slack.detail)  # noqa: TRY400 - no bug to trace
+async def _done(world: World, asker: Asker) -> None:
+    if not asker.delivery:
+        return
+    try:
+        await _DELIVERED.put(world, asker.delivery, Handled())
+    except JournalAway:
+        log.warning("delivery.not_remembered")
+
+
+async def _tell(world: World, command: str, asker: Asker, error: Exception) -> None:
+    reference = world.new_id()
+    notice = notice_of(command, error, reference)
+    if notice.reference:
+        log.error("command.broke", reference=reference, exc_info=error)
+    else:
+        log.info("command.refused", reason=str(error))
+    try:
+        await answer(world.messenger, asker, notice)
+    except UpstreamError as slack:
+        log.error("command.not_answered", reference=reference, detail=slack.detail)  # noqa: TRY400 - no bug to trace
 
 
 def notice_of(command: str, error: Exception, reference: str) -> Notice:

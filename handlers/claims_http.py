@@ -91,7 +91,8 @@ async def _claim(world: World, request: web.Request) -> web.Response:
         private_host=_flag(body, "private_host"),
     )
     try:
-        made = await claims.claim(world, said, claim_id=_new_id())
+        # not guessable, and fit for a part of a host name (RFC 1123; Linux allows 64 characters in all)
+        made = await claims.claim(world, said, claim_id=secrets.token_hex(16))
     except UnknownState as error:
         meant = f"; did you mean {error.nearest}?" if error.nearest else ""
         raise _Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, f"state: tflock knows no state of this name{meant}") from None
@@ -173,11 +174,6 @@ def _number(value: object, name: str, within: range) -> int:
 
 def _wrong(name: str, words: str) -> _Refusal:
     return _Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, f"{name}: {words}")
-
-
-def _new_id() -> str:
-    """Not guessable, and fit for a part of a host name (RFC 1123; Linux allows 64 characters in all)."""
-    return secrets.token_hex(16)
 
 
 def _error(status: HTTPStatus, words: str) -> web.Response:

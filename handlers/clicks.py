@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
-from bot.core.lock import LockSeen
 from bot.core.people import OwnerSays
 from bot.core.phrase import Linked, Phrase
 from bot.core.reports.alert import AlertKind
@@ -151,11 +150,8 @@ async def _check_lock(world: World, value: ButtonValue) -> None:
     """
     seen = await world.state(value.state).backend.read_lock()
     if not seen.places_of(value.lock_id) and not seen.unseen:
-        raise NotPermitted(f"{_now(value.state, seen)} The alert was about another lock. Nothing was changed.")
-
-
-def _now(state: str, seen: LockSeen) -> str:
-    return f"{state} is free by now." if seen.is_free else f"{state} is locked by another lock by now (/tflock status)."
+        now = "free by now" if seen.is_free else "locked by another lock by now (/tflock status)"
+        raise NotPermitted(f"{value.state} is {now}. The alert was about another lock. Nothing was changed.")
 
 
 CLICKS: Mapping[str, OnClick] = {

@@ -12,7 +12,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_bolt.response import BoltResponse
 
 from bot.usecases.world import World
-from handlers import clicks, commands, dialogs, home, record
+from handlers import boundary, clicks, commands, dialogs, home, record
 from handlers.asker import (
     Asker,
     asker_of_click,
@@ -25,7 +25,7 @@ from handlers.asker import (
     ts_of_message,
 )
 from handlers.backlog import Backlog
-from handlers.boundary import Boundary, Work
+from handlers.boundary import Work
 from handlers.events import listen_to_channels
 from handlers.typed.grammar import parse
 from handlers.typed.values import Explain
@@ -49,7 +49,7 @@ SHORTCUTS: Mapping[str, tuple[str, OnShortcut]] = {
 
 def listen(app: AsyncApp, world: World, backlog: Backlog) -> None:
     """Registers everything that Slack sends us. A payload that nobody asked for is acked and left."""
-    intake = _Intake(world, backlog, Boundary(world))
+    intake = _Intake(world, backlog)
 
     @app.error
     async def on_unreadable(error: Exception) -> BoltResponse:
@@ -74,10 +74,9 @@ class _Intake:
 
     world: World
     backlog: Backlog
-    boundary: Boundary
 
     def take(self, name: str, asker: Asker, work: Work, *, later: bool = False) -> None:
-        self.backlog.add(lambda: self.boundary.run(name, asker, work), later=later)
+        self.backlog.add(lambda: boundary.run(self.world, name, asker, work), later=later)
 
     def take_words(self, text: str, asker: Asker) -> None:
         command = parse(text)
@@ -111,7 +110,7 @@ def _listen_to_clicks(app: AsyncApp, intake: _Intake) -> None:
         on_tab = (body.get("view") or {}).get("type") == "home"
 
         async def work() -> None:
-            await intake.boundary.run(name, asker, lambda: clicks.run(world, action, asker))
+            await boundary.run(world, name, asker, lambda: clicks.run(world, action, asker))
             if on_tab and action_id not in home.HOME_BUTTONS:  # those draw the tab themselves
                 await home.redraw(world, asker)
 

@@ -89,6 +89,10 @@ def _one_name(words: Sequence[str], *, kind: str, flags: Sequence[str] = ()) -> 
     return names[0]
 
 
+def _only_name(tail: Remainder, kind: str) -> str | None:
+    return _one_name(tail.words, kind=kind) if tail.words else None
+
+
 def _reason(tail: Remainder | None) -> str | None:
     if tail is not None and not tail.text:
         raise _Wrong("the reason after `because` is missing", "because")
@@ -101,9 +105,15 @@ def _text(tail: Remainder, missing: str) -> str:
     return tail.text
 
 
-def _nothing_more(tail: Remainder) -> None:
-    if tail.words:
-        raise _Wrong("it takes no argument", argument(tail.words[0]))
+def _alone(command: Command) -> Callable[[Remainder], Command]:
+    """Reads a command that takes no argument."""
+
+    def read(tail: Remainder) -> Command:
+        if tail.words:
+            raise _Wrong("it takes no argument", argument(tail.words[0]))
+        return command
+
+    return read
 
 
 def _moment(text: str) -> tuple[str, Moment | None]:
@@ -129,10 +139,6 @@ def _read_help(tail: Remainder) -> Command:
         raise _Wrong("it takes one argument, and this is one more", argument(rest.words[0]))
     form = form_of(word)
     return Help(form.name if form else None) if form or not word else _unknown(word)
-
-
-def _read_status(tail: Remainder) -> Command:
-    return Status(_one_name(tail.words, kind="the name of a state") if tail.words else None)
 
 
 def _read_who(tail: Remainder) -> Command:
@@ -214,32 +220,6 @@ def _read_watch(tail: Remainder) -> Command:
     return Watch(_one_name(words[:-1] if off else words, kind="the name of a state"), off=off)
 
 
-def _read_explain(tail: Remainder) -> Command:
-    return Explain(_text(tail, "it needs the text of a Terraform error"))
-
-
-def _read_open(tail: Remainder) -> Command:
-    return Open(tail.text or None)
-
-
-def _read_title(tail: Remainder) -> Command:
-    return Title(_text(tail, "the title is missing"))
-
-
-def _read_close(tail: Remainder) -> Command:
-    _nothing_more(tail)
-    return Close()
-
-
-def _read_reopen(tail: Remainder) -> Command:
-    return Reopen(_one_name(tail.words, kind="the id of an incident") if tail.words else None)
-
-
-def _read_export(tail: Remainder) -> Command:
-    _nothing_more(tail)
-    return Export()
-
-
 @dataclass(frozen=True, slots=True)
 class CommandForm:
     """One command: its word, how it is written, and one line on what it does."""
@@ -252,61 +232,36 @@ class CommandForm:
 
 FORMS = (
     CommandForm("help", "help [COMMAND]", "show the commands, or one of them", _read_help),
-    CommandForm("status", "status [STATE]", "is it locked, by which run, and may it be unlocked", _read_status),
+    CommandForm("status", "status [STATE]", "is it locked, by which run, and may it be unlocked",
+                lambda tail: Status(_only_name(tail, "the name of a state"))),
     CommandForm("who", "who [STATE | @user]", "who is behind the lock, and can he be reached", _read_who),
-    CommandForm(
-        "unlock",
-        "unlock STATE [--dry-run] [--when-safe] [because REASON]",
-        "check everything, then release the lock after your click",
-        _read_unlock,
-    ),
-    CommandForm(
-        "kill-job",
-        "kill-job STATE | RUN_URL | RUN_ID [because REASON]",
-        "end the run that holds or hammers the lock, and stop its loop",
-        _read_kill,
-    ),
+    CommandForm("unlock", "unlock STATE [--dry-run] [--when-safe] [because REASON]",
+                "check everything, then release the lock after your click", _read_unlock),
+    CommandForm("kill-job", "kill-job STATE | RUN_URL | RUN_ID [because REASON]",
+                "end the run that holds or hammers the lock, and stop its loop", _read_kill),
     CommandForm("timeline", "timeline [N]", "the last entries of this channel's incident", _read_timeline),
-    CommandForm(
-        "note",
-        "note TEXT [at HH:MM | at yesterday HH:MM | -12m]",
-        "write a line into the timeline, at the time that it tells of",
-        _read_note,
-    ),
-    CommandForm(
-        "edit",
-        "edit N [TEXT] [at HH:MM] [because REASON]",
-        "put the text or the time of entry N right",
-        _read_edit,
-    ),
-    CommandForm(
-        "hide",
-        "hide N [because REASON]",
-        "leave entry N out of the exports",
-        _read_mark(Marking.HIDE),
-    ),
+    CommandForm("note", "note TEXT [at HH:MM | at yesterday HH:MM | -12m]",
+                "write a line into the timeline, at the time that it tells of", _read_note),
+    CommandForm("edit", "edit N [TEXT] [at HH:MM] [because REASON]",
+                "put the text or the time of entry N right", _read_edit),
+    CommandForm("hide", "hide N [because REASON]", "leave entry N out of the exports", _read_mark(Marking.HIDE)),
     CommandForm("restore", "restore N [because REASON]", "show entry N again", _read_mark(Marking.RESTORE)),
     CommandForm("mark", "mark N [because REASON]", "make entry N a key moment", _read_mark(Marking.KEY)),
-    CommandForm(
-        "unmark",
-        "unmark N [because REASON]",
-        "make entry N none of the key moments",
-        _read_mark(Marking.NOT_KEY),
-    ),
-    CommandForm(
-        "capture",
-        "capture [2h | since HH:MM] [marked]",
-        "put what was written in this channel on the timeline",
-        _read_capture,
-    ),
+    CommandForm("unmark", "unmark N [because REASON]", "make entry N none of the key moments",
+                _read_mark(Marking.NOT_KEY)),
+    CommandForm("capture", "capture [2h | since HH:MM] [marked]",
+                "put what was written in this channel on the timeline", _read_capture),
     CommandForm("watch", "watch STATE [off]", "tell you when it is free, in turn", _read_watch),
-    CommandForm("explain", "explain ERROR", "what a Terraform error means, and what to do", _read_explain),
-    CommandForm("open", "open [TITLE]", "open an incident in this channel", _read_open),
-    CommandForm("title", "title TEXT", "give the incident another title", _read_title),
-    CommandForm("close", "close", "close the incident, and export its timeline", _read_close),
-    CommandForm("reopen", "reopen [INCIDENT]", "go on with an incident that was closed", _read_reopen),
-    CommandForm("export", "export", "export the timeline now", _read_export),
-)
+    CommandForm("explain", "explain ERROR", "what a Terraform error means, and what to do",
+                lambda tail: Explain(_text(tail, "it needs the text of a Terraform error"))),
+    CommandForm("open", "open [TITLE]", "open an incident in this channel", lambda tail: Open(tail.text or None)),
+    CommandForm("title", "title TEXT", "give the incident another title",
+                lambda tail: Title(_text(tail, "the title is missing"))),
+    CommandForm("close", "close", "close the incident, and export its timeline", _alone(Close())),
+    CommandForm("reopen", "reopen [INCIDENT]", "go on with an incident that was closed",
+                lambda tail: Reopen(_only_name(tail, "the id of an incident"))),
+    CommandForm("export", "export", "export the timeline now", _alone(Export())),
+)  # fmt: skip
 """Every command, once: help, usage errors, the manifest's hint and the docs are made of this or checked against it."""
 
 _BY_NAME = {form.name: form for form in FORMS}
@@ -315,11 +270,6 @@ _BY_NAME = {form.name: form for form in FORMS}
 def form_of(word: str) -> CommandForm | None:
     """The command of this word, in whatever case."""
     return _BY_NAME.get(word.lower())
-
-
-def usage_hint() -> str:
-    """The hint that Slack shows behind `/tflock` while somebody types; 1,000 characters at most."""
-    return " | ".join(form.name for form in FORMS)
 
 
 def _unknown(word: str) -> Misunderstood:

@@ -20,7 +20,8 @@ from bot.errors import (
     UnknownState,
     Unreachable,
 )
-from handlers.boundary import REMEMBER, Boundary
+from handlers import boundary
+from handlers.boundary import REMEMBER
 
 FORESEEN = {
     "unknown state": (
@@ -59,7 +60,7 @@ def failing(error: Exception):
 async def test_every_foreseen_error_says_what_happened_that_nothing_changed_and_what_to_do_next(office, name):
     error, words = FORESEEN[name]
 
-    await Boundary(office.world).run("unlock", office.asker(), failing(error))
+    await boundary.run(office.world, "unlock", office.asker(), failing(error))
 
     told = office.told()[-1].lower()
     assert all(word in told for word in (*words, "nothing was changed")), told
@@ -68,7 +69,7 @@ async def test_every_foreseen_error_says_what_happened_that_nothing_changed_and_
 
 @pytest.mark.parametrize("name", UNFORESEEN)
 async def test_every_other_error_carries_a_reference_that_is_in_the_log_and_none_of_its_own_words(office, name):
-    await Boundary(office.world).run("unlock", office.asker(), failing(UNFORESEEN[name]))
+    await boundary.run(office.world, "unlock", office.asker(), failing(UNFORESEEN[name]))
 
     told = office.told()[-1]
     broke = [entry for entry in office.logs if entry["event"] == "command.broke"]
@@ -81,7 +82,7 @@ async def test_every_other_error_carries_a_reference_that_is_in_the_log_and_none
 async def test_an_error_while_slack_takes_no_answer_is_logged_with_its_reference_and_raises_nothing(office):
     office.slack.refuse("*", "invalid_auth", times=None)
 
-    await Boundary(office.world).run("unlock", office.asker(), failing(ZeroDivisionError()))
+    await boundary.run(office.world, "unlock", office.asker(), failing(ZeroDivisionError()))
 
     unanswered = [entry for entry in office.logs if entry["event"] == "command.not_answered"]
     assert unanswered[0]["reference"] == next(e["reference"] for e in office.logs if e["event"] == "command.broke")
@@ -94,9 +95,8 @@ async def test_the_same_delivery_is_done_once_and_another_again(office):
         done.append("x")
         return "ok"
 
-    boundary = Boundary(office.world)
     for delivery in ("command/1", "command/1", "command/2", ""):
-        await boundary.run("status", office.asker(delivery=delivery), work)
+        await boundary.run(office.world, "status", office.asker(delivery=delivery), work)
 
     assert len(done) == 3
     assert b'outcome="doubled"' in office.world.meter.exposition()
@@ -110,18 +110,18 @@ async def test_the_same_delivery_twice_at_once_is_done_once(office):
         done.append("x")
         return "ok"
 
-    boundary = Boundary(office.world)
-    await asyncio.gather(*(boundary.run("status", office.asker(delivery="event/1"), work) for _ in range(5)))
+    await asyncio.gather(
+        *(boundary.run(office.world, "status", office.asker(delivery="event/1"), work) for _ in range(5))
+    )
 
     assert len(done) == 1
 
 
 async def test_a_delivery_that_failed_is_not_done_again_by_its_double_since_it_was_answered(office):
-    boundary = Boundary(office.world)
-    await boundary.run("status", office.asker(delivery="event/1"), failing(Throttled("Slack", "slow")))
+    await boundary.run(office.world, "status", office.asker(delivery="event/1"), failing(Throttled("Slack", "slow")))
     before = len(office.told())
 
-    await boundary.run("status", office.asker(delivery="event/1"), failing(Throttled("Slack", "slow")))
+    await boundary.run(office.world, "status", office.asker(delivery="event/1"), failing(Throttled("Slack", "slow")))
 
     assert len(office.told()) == before
 
@@ -135,11 +135,10 @@ async def test_a_delivery_whose_process_died_is_done_by_a_retry_a_minute_later(o
         done.append("x")
         return "ok"
 
-    boundary = Boundary(office.world)
-    await boundary.run("status", office.asker(delivery="event/1"), work)
+    await boundary.run(office.world, "status", office.asker(delivery="event/1"), work)
     assert done == []
     office.clock.offset = timedelta(seconds=61)
-    await boundary.run("status", office.asker(delivery="event/1"), work)
+    await boundary.run(office.world, "status", office.asker(delivery="event/1"), work)
 
     assert done == ["x"]
 
@@ -151,10 +150,9 @@ async def test_a_delivery_is_forgotten_after_ten_minutes(office):
         done.append("x")
         return "ok"
 
-    boundary = Boundary(office.world)
-    await boundary.run("status", office.asker(delivery="event/1"), work)
+    await boundary.run(office.world, "status", office.asker(delivery="event/1"), work)
     office.clock.offset = REMEMBER + timedelta(seconds=1)
-    await boundary.run("status", office.asker(delivery="event/1"), work)
+    await boundary.run(office.world, "status", office.asker(delivery="event/1"), work)
 
     assert len(done) == 2
     assert timedelta(minutes=10) == REMEMBER
@@ -168,6 +166,6 @@ async def test_without_redis_work_is_done_all_the_same(office):
         done.append("x")
         return "ok"
 
-    await Boundary(office.world).run("status", office.asker(delivery="event/1"), work)
+    await boundary.run(office.world, "status", office.asker(delivery="event/1"), work)
 
     assert done == ["x"]

@@ -2,7 +2,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from handlers.typed.grammar import FORMS, form_of, parse, usage_hint
+from handlers.typed.grammar import FORMS, form_of, parse
 from handlers.typed.moments import Ago, ClockTime
 from handlers.typed.values import (
     Close,
@@ -182,8 +182,3 @@ def test_every_form_has_a_word_of_its_own_and_a_usage_that_begins_with_it():
 def test_forms_are_found_by_their_word_in_any_case():
     assert form_of("UNLOCK").name == "unlock"
     assert form_of("unlok") is None
-
-
-def test_the_usage_hint_names_every_command_within_slacks_limit():
-    assert usage_hint().split(" | ") == [form.name for form in FORMS]
-    assert len(usage_hint()) <= 1000

@@ -41,9 +41,8 @@ from bot.errors import JournalAway, NotPermitted, Throttled, Unreachable
 from bot.slack.render import kill_message, letter_message, queue_message, unlock_message
 from bot.slack.render.alert import alerts_message
 from bot.usecases.record import lifecycle
-from handlers import clicks, commands
+from handlers import boundary, clicks, commands
 from handlers.asker import Asker
-from handlers.boundary import Boundary
 from handlers.typed import values as command
 from tests.worlds.memory.memory import WORKER, Throttle, lock_text
 from tests.worlds.memory.messenger import buttons_in
@@ -650,8 +649,8 @@ class PeopleMachine(RuleBasedStateMachine):
         token = WORKER.set("" if inside else f"web.{self.webs}")
         before, away, began = len(self.deleted), self.redis_away, self.now
         try:
-            boundary = Boundary(self.world.ports)
-            ran = await asyncio.gather(*(boundary.run(name, asker, watched) for _ in range(2)), return_exceptions=True)
+            twice = (boundary.run(self.world.ports, name, asker, watched) for _ in range(2))
+            ran = await asyncio.gather(*twice, return_exceptions=True)
         finally:
             WORKER.reset(token)
         if any(isinstance(each, BaseException) for each in ran):
