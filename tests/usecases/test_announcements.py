@@ -13,13 +13,14 @@ from bot.core.phrase import plain
 from bot.core.reports.report import Notice
 from bot.core.run import Conclusion
 from bot.errors import NotPermitted
+from bot.usecases.decide import approval
 from bot.usecases.kill import kill_job
 from bot.usecases.record.lifecycle import enter, observe
 from bot.usecases.unlock import unlock
 from tests.worlds.memory.memory import lock_text
 from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE
 
-QUINN = "U0QUINN"
+QUINN, PARKER = "U0QUINN", "U0PARKER"
 EVIL, ALERTS = "C0EVIL", "C0ALERTS"
 
 
@@ -27,6 +28,13 @@ EVIL, ALERTS = "C0EVIL", "C0ALERTS"
 def paper(make_paper):
     """A dead lock, an incident about it in the state's channel, and a private channel that fits the pattern."""
     paper = make_paper()
+    leave(paper)
+    place(paper, is_private=True)
+    return paper
+
+
+def leave(paper):
+    """A lock whose run has died."""
     paper.ci.start("1001", DEPLOY, host="runner-1", actor="elliott-ci")
     info = LockInfo("lock-1", "OperationTypeApply", "", "runner@fv-az1", "1.9.8", paper.clock.now(), "p")
     for kind in paper.kinds:
@@ -35,8 +43,6 @@ def paper(make_paper):
     paper.pass_time(120)
     paper.ci.end("1001", Conclusion.TIMED_OUT)
     paper.pass_time(3600)
-    place(paper, is_private=True)
-    return paper
 
 
 def place(paper, *, is_private):
@@ -131,3 +137,41 @@ def test_an_arming_is_announced_as_well(paper):
     paper.run(unlock.arm(paper.ports, report.request.id, user=QUINN))
 
     assert "The unlock of staging is armed" in told(paper, ALERTS)
+
+
+def protected(make_paper):
+    paper = make_paper(protected=True)
+    leave(paper)
+    paper.ports = replace(paper.ports, alerts_channel=ALERTS)
+    return paper
+
+
+def test_an_approval_is_announced_before_anything_is_released(make_paper):
+    paper = protected(make_paper)
+    report = ask(paper, CHANNEL)
+    assert told(paper, ALERTS) == []
+
+    paper.run(approve(paper, report, PARKER))
+
+    assert told(paper, ALERTS) == ["The unlock of staging is approved"]
+    assert locks(paper) == {"lock-1"}
+    paper.pass_time(30)
+    assert told(paper, ALERTS) == ["The unlock of staging is approved", "staging was unlocked"]
+    assert locks(paper) == set()
+
+
+def test_an_approval_that_does_not_count_is_not_announced(make_paper):
+    paper = protected(make_paper)
+    report = ask(paper, CHANNEL)
+
+    with pytest.raises(NotPermitted):
+        paper.run(approve(paper, report, QUINN))
+
+    paper.pass_time(30)
+    assert told(paper, ALERTS) == []
+    assert locks(paper) == {"lock-1"}
+
+
+def approve(paper, report, user):
+    covers = "+".join(report.verdict.wants_approval)
+    return approval.approve(paper.ports, report.request.id, lock_id="lock-1", user=user, covers=covers)

@@ -11,7 +11,7 @@ from bot.core.gate.stages import KillStage
 from bot.core.lock import LockInfo, PlaceKind
 from bot.core.policy import ApprovalPolicy, Approvers
 from bot.core.reports.kill import KillReport, StateTie, Tie, not_covered
-from bot.core.run import Cancelled, CancelResult, Phase, Pipeline
+from bot.core.run import Cancelled, CancelResult, Conclusion, Phase, Pipeline
 from bot.errors import NotPermitted
 from bot.slack.render import kill_message
 from bot.usecases.kill import kill_job
@@ -273,6 +273,46 @@ def test_a_kill_that_waited_in_the_queue_looks_before_its_first_step(city):
 
     assert paper.ci.asked == []
     assert stage(paper) is KillStage.STOPPED
+
+
+def loop(paper):
+    """Five starts of the pipeline within minutes; all but the first have ended."""
+    for number in range(1002, 1006):
+        paper.ci.start(str(number), DEPLOY, host="runner-1", actor="elliott-ci")
+        paper.ci.end(str(number), Conclusion.FAILED)
+        paper.pass_time(20)
+
+
+def stop_loop(paper):
+    report = ask(paper)
+    assert report.chosen.loop is not None
+    work = kill_job.confirm(paper.ports, report.request.id, report.chosen.key, user=QUINN, stop_source=True)
+    paper.run(work)
+
+
+def test_a_loops_source_is_left_on_if_a_run_of_it_has_become_a_possible_holder(city):
+    paper = city()
+    loop(paper)
+    stop_loop(paper)
+    lock(paper, paper.production)
+
+    paper.pass_time(5)
+
+    assert paper.ci.off == set()
+    assert goes_on(paper)
+    assert stage(paper) is KillStage.STOPPED
+    assert paper.production.texts
+
+
+def test_a_loops_source_is_switched_off_if_nothing_has_changed(city):
+    paper = city()
+    loop(paper)
+    stop_loop(paper)
+
+    paper.pass_time(5)
+
+    assert paper.ci.off == {DEPLOY}
+    assert paper.ci.asked == ["cancel"]
 
 
 @pytest.mark.parametrize(
