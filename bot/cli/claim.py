@@ -17,9 +17,10 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -38,6 +39,12 @@ TIMEOUT = 5.0
 ANSWER_WAIT = 2.0
 """Seconds for which a command that can be sealed waits for its claim's id."""
 
+REPORT_WAIT = 20.0
+"""Seconds for which the job waits at most until the end is reported: a bot that is restarted is back by then."""
+
+_TRIES_AGAIN_FOR = REPORT_WAIT - TIMEOUT
+"""Seconds in which a request that reports the end is begun."""
+
 _FIRST_BEAT, _EVERY = 5.0, 30.0
 _METADATA_TIMEOUT = 2.0
 _LONGEST_ANSWER = 300
@@ -50,12 +57,21 @@ _JENKINS_ACTOR = ("BUILD_USER_ID", "BUILD_USER_EMAIL")
 """Jenkins' own variables name nobody; these are of its plugin build-user-vars."""
 
 
+_NOT_REPORTED = "The end of the command was not reported."
+
 _ID_FOR_NAME = re.compile(r"[A-Za-z0-9._-]{1,57}")
 """What fits into a host name of Linux after `tflock-`: 64 characters in all."""
 
 
 class NoClaim(Exception):
-    """No claim can be made, or the bot did not take it; says why, in words for the job's log."""
+    """No claim can be made, or the bot did not take it; says why, in words for the job's log.
+
+    `passes`: the bot is away or in trouble, and may do soon what it was asked.
+    """
+
+    def __init__(self, words: str, *, passes: bool = False) -> None:
+        super().__init__(words)
+        self.passes = passes
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +105,15 @@ class ClaimServer:
         except (httpx.LocalProtocolError, httpx.InvalidURL, ValueError) as error:  # their words may quote a secret
             raise NoClaim(f"tflock at {self.shown} cannot be asked ({type(error).__name__})") from None
         except httpx.HTTPError as error:
-            raise NoClaim(f"tflock at {self.shown} does not answer: {str(error) or type(error).__name__}") from None
-        found = _document(answer)
-        if answer.status_code not in {HTTPStatus.OK, HTTPStatus.CREATED} or found is None:
+            words = f"tflock at {self.shown} does not answer: {str(error) or type(error).__name__}"
+            raise NoClaim(words, passes=True) from None
+        found, status = _document(answer), answer.status_code
+        if status not in {HTTPStatus.OK, HTTPStatus.CREATED} or found is None:
             said = found.get("error") if found else None
-            raise NoClaim(f"tflock at {self.shown} answered {answer.status_code}: {said or 'that is not its answer'}")
+            passes = status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+            raise NoClaim(
+                f"tflock at {self.shown} answered {status}: {said or 'that is not its answer'}", passes=passes
+            )
         return found
 
 
@@ -255,7 +275,9 @@ class Reporter:
         self._ended = ended
         self._over.set()
         if self._worker is not None:
-            self._worker.join(2 * TIMEOUT)
+            self._worker.join(REPORT_WAIT)
+            if self._worker.is_alive():
+                warn(f"tflock did not answer within {REPORT_WAIT:.0f} s. {_NOT_REPORTED}")
 
     def _work(self) -> None:
         """Until the end: heartbeats; then the exit. Ends at once if there is no claim."""
@@ -274,9 +296,9 @@ class Reporter:
             self._beat(server, path)
             pause = _EVERY
         try:
-            server.send("PATCH", path, self._end() | self._named())
+            _insist(partial(server.send, "PATCH", path, self._end() | self._named()))
         except NoClaim as problem:
-            warn(f"{problem}. The end of the command was not reported.")
+            warn(f"{problem}. {_NOT_REPORTED}")
 
     def _end(self) -> dict[str, object]:
         if self._ended is None:
@@ -302,6 +324,29 @@ class Reporter:
 
     def _named(self) -> dict[str, object]:
         return {"lock_id": self.lock_id} if self.lock_id else {}
+
+
+def _insist(send: Callable[[], object]) -> None:
+    """Sends until the bot has taken it, or the time for that is over: it may be restarted just now. Raises NoClaim.
+
+    The bot counts the first report, so that one whose answer got lost may be sent again.
+    """
+    try:
+        send()
+    except NoClaim as problem:
+        if not problem.passes:
+            raise
+    else:
+        return
+    import stamina  # noqa: PLC0415 - a job whose bot answers must not wait for the import
+
+    stamina.instrumentation.set_on_retry_hooks([])  # they would write into the command's output
+    for attempt in stamina.retry_context(
+        on=lambda error: isinstance(error, NoClaim) and error.passes,
+        attempts=None, timeout=_TRIES_AGAIN_FOR, wait_initial=0.5, wait_max=3.0, wait_jitter=0.5,
+    ):  # fmt: skip
+        with attempt:
+            send()
 
 
 def _why_not(problem: int) -> str:

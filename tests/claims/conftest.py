@@ -217,9 +217,9 @@ class Ended:
 def start(tmp_path):
     """Starts `python -m bot …` in an empty directory, with an environment of its own."""
 
-    async def start(*words, within=(), rest_wait=None, **environ):
+    async def start(*words, within=(), short="", **environ):
         path = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "COVERAGE": ""}
-        program = ("-m", "bot") if rest_wait is None else ("-c", SHORT.format(rest_wait))
+        program = ("-c", SHORT.format(short)) if short else ("-m", "bot")
         return await asyncio.create_subprocess_exec(
             *within, sys.executable, *program, *words, cwd=tmp_path, env=path | environ, start_new_session=True,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -228,8 +228,8 @@ def start(tmp_path):
     return start
 
 
-SHORT = "from bot.cli import child; child.REST_WAIT = {}; from bot.__main__ import main; main()"
-"""The program with less patience for what a command has left."""
+SHORT = "from bot.cli import child, claim; {}; from bot.__main__ import main; main()"
+"""The program with less patience."""
 
 
 @pytest.fixture

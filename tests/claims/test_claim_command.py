@@ -225,7 +225,7 @@ async def test_an_end_is_reported_only_when_nothing_is_left(bot, namespaces, sta
 async def test_a_service_in_the_background_does_not_hold_the_job_for_ever(bot, namespaces, start, in_github, own_host):
     """The command's end is reported then, with the number of processes left, and proves nothing."""
     words = ("claim", "--state", "staging", "--", "sh", "-c", f"{REST} >&- 2>&- & echo $!; exit 7")
-    process = await start(*words, **in_github(bot.start_run()), rest_wait=1)
+    process = await start(*words, **in_github(bot.start_run()), short="child.REST_WAIT = 1")
     rest = int(await line_of(process))
     _, err = await process.communicate()
     told, claim_id = await claim_on(bot, own_host)
