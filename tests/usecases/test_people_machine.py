@@ -953,8 +953,8 @@ class PeopleMachine(RuleBasedStateMachine):
         told = {notice.reference for notice in self.world.messenger.all(Notice)}
         for request in self._known_requests() - told - self.interrupted:
             record = self.world.records._record("unlock", request)
-            is_shown = record["phase"] == "shown" and record.get("wanted") and not record.get("outcome")
-            is_open = record["phase"] not in {"shown", "done"} or is_shown
+            has_button = record.get("ts") and record.get("wanted") and not record.get("outcome")
+            is_open = record["phase"] not in {"shown", "done"} or (record["phase"] == "shown" and has_button)
             assert not is_open or request in busy, f"{request} stays {record['phase']} for ever"
 
 
