@@ -38,13 +38,15 @@ async def lease(
         if asyncio.get_running_loop().time() > deadline:
             raise Busy(f"another worker is at {name}")
         await asyncio.sleep(_ASK_EVERY)
-    renewing = asyncio.create_task(_renew(records, name, holder))
+    over = asyncio.Event()
+    renewing = asyncio.create_task(_renew(records, name, holder, over))
     try:
         yield partial(_make_sure, records, name, holder)
     finally:
-        renewing.cancel()
-        with suppress(asyncio.CancelledError):
-            await renewing
+        # Not cancelled: redis-py sends through `asyncio.wait_for`, which before Python 3.12 swallows a cancellation
+        # that comes when the bytes are out. The lease would be renewed for ever, and the work inside never end.
+        over.set()
+        await renewing
         with suppress(JournalAway):
             await records.give_back("lease", name, holder=holder)
 
@@ -54,12 +56,19 @@ async def _make_sure(records: Records, name: str, holder: str) -> None:
         raise Busy(f"the lease of {name} ran out")
 
 
-async def _renew(records: Records, name: str, holder: str) -> None:
-    while True:
-        await asyncio.sleep(_RENEW_EVERY)
+async def _renew(records: Records, name: str, holder: str, over: asyncio.Event) -> None:
+    while not await _is_over(over):
         try:
             if not await records.renew("lease", name, holder=holder, ttl=TTL):
                 log.warning("lease.ran_out", name=name)
                 return
         except JournalAway:
             log.warning("lease.not_renewed", name=name)
+
+
+async def _is_over(over: asyncio.Event) -> bool:
+    """Waits until it is, or the lease is to be renewed."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_RENEW_EVERY):
+            await over.wait()
+    return over.is_set()
