@@ -170,11 +170,11 @@ def wait(
 
 
 @cli.command()
-def explain() -> None:
+def explain(*, as_json: AsJson = False) -> None:
     """Read a pasted Terraform error on standard input; say what it is, what to do, and what not to do."""
-    from bot.cli.explain import explain_text  # noqa: PLC0415 - keeps the other commands quick
+    from bot.cli.explain import explain_stream  # noqa: PLC0415 - keeps the other commands quick
 
-    raise typer.Exit(explain_text(sys.stdin.buffer.read(), os.environ))
+    raise typer.Exit(explain_stream(sys.stdin.buffer, os.environ, as_json=as_json))
 
 
 def main() -> None:

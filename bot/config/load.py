@@ -37,15 +37,23 @@ _LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 _HIGHEST_PORT = 65_535
 
 
-def load(path: str | Path, environ: Mapping[str, str], *, need_slack: bool = True) -> Config:
+class _EverythingSet(dict[str, str]):
+    """An environment in which every variable is set, for commands that need the value of none."""
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str)
+
+
+def load(path: str | Path, environ: Mapping[str, str], *, need_slack: bool = True, need_tokens: bool = True) -> Config:
     """Reads and checks everything. Raises ConfigInvalid with every problem, those of the file in the file's order.
 
     A problem of the file is `FILE:LINE: KEY: REASON`, one of the environment is `VARIABLE: REASON`. With `need_slack`
-    False the Slack credentials and incident channels may be missing, for commands that talk to nobody.
+    False the Slack credentials and incident channels may be missing, for commands that talk to nobody; with
+    `need_tokens` False so may all that the sections' `*_env` name, for those that ask nothing of any system.
     """
     path = Path(path)
     environ = {name: value for name, value in environ.items() if value.strip()}
-    parsed, file = _read(path, environ, need_slack=need_slack)
+    parsed, file = _read(path, environ if need_tokens else _EverythingSet(environ), need_slack=need_slack)
     findings = sorted(parsed.findings, key=lambda finding: parsed.line_of(finding[0]))
     told = [f"{path}:{parsed.line_of(place)}: {_dotted(place)}{reason}" for place, reason in findings]
     told += [f"{name}: {reason}" for name, reason in _environment_problems(environ, need_slack=need_slack)]

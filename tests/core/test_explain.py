@@ -114,10 +114,27 @@ def test_a_lock_without_a_user_is_read():
     assert told.lock.who == "@terraformer-6965b5fbc-cvzn6"
 
 
-def test_a_lock_taken_seconds_before_the_log_said_so_may_be_the_runs_own():
-    log = "\n".join(f"2026-11-21T22:41:45.0000000Z {line}" for line in HELD_ITEM.splitlines())
+def logged(text, wished_at, seen_at="2026-11-21T22:41:46Z", machine=""):
+    """A job's log with the time at which the lock was first asked for, and that of the error."""
+    head = [f"2026-11-21T22:40:00Z Machine name: '{machine}'"] if machine else []
+    wish = f"{wished_at} Acquiring state lock. This may take a few moments..."
+    return "\n".join([*head, wish, *(f"{seen_at} {line}" for line in text.splitlines())])
 
-    assert explain(log, STATES).kind is ErrorKind.OWN_ORPHAN
+
+@pytest.mark.parametrize(
+    ("log", "kind"),
+    [
+        (logged(HELD_ITEM, "2026-11-21T22:41:43Z"), ErrorKind.OWN_ORPHAN),
+        (logged(HELD_ITEM, "2026-11-21T22:41:45Z"), ErrorKind.HELD),
+        (logged(HELD_ITEM, "2026-11-21T22:41:30Z", "2026-11-21T22:41:40Z"), ErrorKind.HELD),
+        (logged(HELD_ITEM, "2026-11-21T22:41:43Z", machine="fv-az881-525"), ErrorKind.OWN_ORPHAN),
+        (logged(HELD_ITEM, "2026-11-21T22:41:43Z", machine="build-7"), ErrorKind.HELD),
+        ("\n".join(f"2026-11-21T22:41:45Z {line}" for line in HELD_ITEM.splitlines()), ErrorKind.HELD),
+    ],
+    ids=["while it asked", "before it asked", "after it was refused", "its machine", "another machine", "no wish"],
+)
+def test_a_lock_may_be_the_runs_own_only_if_it_was_made_while_the_run_asked_for_one(log, kind):
+    assert explain(log, STATES).kind is kind
 
 
 def test_a_throttled_table_is_never_called_a_held_lock():

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot.core.explain.cut import bare
+from bot.core.explain.decode import LONGEST, lines_of
 from bot.core.explain.explain import explain, notice_of
-from bot.core.explain.pasted import LONGEST, Pasted, pasted
 from bot.core.explain.states_named import states_spoken_of
 from bot.core.nearest import did_you_mean
-from bot.core.phrase import Quoted, one_line
+from bot.core.phrase import Quoted, one_line, plain
 from bot.core.record.message import channels_in, people_in
 from bot.core.record.message import readable as message_readable
 from bot.core.record.redact import redact
@@ -25,6 +26,7 @@ from handlers.typed import grammar, moments, text
 from tests.worlds.own_time import processor_seconds
 
 SECONDS = 1.5
+LENGTH = 40_000
 STATES = {f"team-{number}/staging": f"staging-{number}" for number in range(1_000)}
 JWT = "eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl"
 
@@ -56,7 +58,7 @@ FRAGMENTS = st.sampled_from((
 @given(st.lists(FRAGMENTS, min_size=1, max_size=3), st.lists(FRAGMENTS, max_size=1), st.lists(FRAGMENTS, max_size=1))
 def test_no_repetition_of_anything_takes_long(reader, parts, before, after):
     repeated = "".join(parts)
-    hostile = "".join(before) + (repeated * LONGEST)[:LONGEST] + "".join(after)
+    hostile = "".join(before) + (repeated * LENGTH)[:LENGTH] + "".join(after)
 
     assert processor_seconds(lambda: READERS[reader](hostile)) < SECONDS
 
@@ -78,22 +80,20 @@ def test_what_once_took_seconds_is_read_at_once(reader, hostile):
     assert processor_seconds(lambda: READERS[reader](hostile)) < SECONDS
 
 
-def test_no_more_of_a_paste_than_its_end_is_read():
-    found = pasted("Error: first\n" + "x" * 5 * LONGEST + " last")
+def test_of_a_long_paste_the_beginning_and_the_end_are_read_and_the_answer_says_so():
+    text = "Error: first\n" + "x" * 5 * LONGEST + " middle " + "x" * 5 * LONGEST + " last"
 
-    assert len(found.words) <= LONGEST
-    assert found.has("last")
-    assert not found.has("first")
+    lines, is_whole = lines_of(text)
 
-
-@pytest.mark.parametrize("words", ["LockID 1 not found", f"LockID {'x' * 190} not found"])
-def test_the_lock_that_was_not_found_is_seen_on_its_line(words):
-    assert str(explain(words, {}).kind) == "already unlocked"
+    assert sum(map(len, lines)) <= LONGEST + 1
+    assert (lines[0], lines[-1][-5:], is_whole) == ("Error: first", " last", False)
+    assert "its middle was not read" in plain(explain(text, {}).what)
+    assert "its middle was not read" not in plain(explain(text[: LONGEST // 2], {}).what)
 
 
 @pytest.mark.parametrize("frame", ["│ ", "│ │ ", "> > ", "\t│\u00a0", "│" * 50])
 def test_frames_of_any_depth_are_taken_off(frame):
-    assert pasted(f"{frame}Error: one\n{frame}two") == Pasted("Error: one two", None, None)
+    assert [bare(line) for line in f"{frame}Error: one\n{frame}two".split("\n")] == ["Error: one", "two"]
 
 
 @pytest.mark.parametrize("before", ["", "at ", "token-", "a_", "x/y ", "eyJshort-", "aGVhZGVy.", "a-eyJ-b_"])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
-from bot.core.explain.pasted import pasted
+from bot.core.explain.block import lock_in
+from bot.core.explain.cut import bare
+from bot.core.explain.decode import lines_of
 
 _PARTS_OF_NAMES = r"A-Za-z0-9_/.-"
 _WORD = re.compile(f"[{_PARTS_OF_NAMES}]+")
@@ -19,16 +21,18 @@ def states_spoken_of(
 
     `paths` are states by the `Path` that their locks carry, `locks` those that are locked now, by lock ID.
     """
-    found = pasted(text)
-    if found.lock is not None:
-        known = paths.get(found.lock.path) or locks.get(found.lock.id)
+    lines, _ = lines_of(text)
+    lock = lock_in(lines)
+    if lock is not None:
+        known = paths.get(lock.path) or locks.get(lock.id)
         if known is not None:
             return [known]
-    by_id = [state for lock_id, state in locks.items() if lock_id and lock_id in found.words]
-    words = _words_in(found.words)
-    by_path = [state for path, state in paths.items() if path and _has_word(found.words, words, path)]
-    named = [state for state in states if _has_word(found.words, words, state)]
-    return list(dict.fromkeys([*by_id, *by_path, *_longest(named, found.words)]))[:_MOST]
+    said = " ".join(bare(line) for line in lines)
+    by_id = [state for lock_id, state in locks.items() if lock_id and lock_id in said]
+    words = _words_in(said)
+    by_path = [state for path, state in paths.items() if path and _has_word(said, words, path)]
+    named = [state for state in states if _has_word(said, words, state)]
+    return list(dict.fromkeys([*by_id, *by_path, *_longest(named, said)]))[:_MOST]
 
 
 def _words_in(text: str) -> frozenset[str]:

@@ -42,6 +42,13 @@ _LOST_HINTS = (
 _HINTS = ("orphan", "##[", "Job ", "communication with", "hearing from")
 
 
+def says_lost(line: str) -> bool:
+    """Whether a line says that a CI system lost contact with a step, or ended it without hearing from it."""
+    return any(hint in line for hint in (*_LOST_HINTS, *_HINTS)) and bool(
+        _LOST.search(line) or _SERVER_SAYS.search(line)
+    )
+
+
 class EndReader:
     """Takes a log's lines in order, without times and colours. `of` says what they come to."""
 

@@ -1,0 +1,199 @@
+"""The lock of a message: Terraform's `Lock Info:` block, or its JSON as the store keeps it. Pure.
+
+Source: `LockInfo.String` and `LockInfo.Marshal` in Terraform's `internal/states/statemgr/locker.go`: seven fields in
+one order, each on its own line. Nothing else is a lock: a resource's `ID:` and `Path:` are none.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.core.lock import parse_created
+from bot.errors import LockInfoInvalid
+
+HEADER = "Lock Info:"
+_KEYS = ("ID", "Path", "Operation", "Who", "Version", "Created", "Info")
+_LINES = 40
+_LONGEST = 1024
+_MOST = 20
+
+_AT = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?)\s?(Z|UTC|[+-][0-9]{2}:?[0-9]{2})"
+)
+_WHO = re.compile(r"[^@]{0,120}@[^\s\"'`,;]*")
+_NAME = re.compile(r"[^\s\"'`,;]*")
+_MARKS = " \t`\"',│|"
+_BOLD = re.compile(r"\s*\*{1,2}(?=[\s`]|$)")
+_JSON_ID = re.compile(r"(\\{0,8}\"{1,2})ID\1\s{0,4}:")
+_BASE64 = re.compile(r"eyJJRCI6[A-Za-z0-9+/]{40,4000}={0,2}")
+
+
+@dataclass(frozen=True, slots=True)
+class PastedLock:
+    """A lock as far as it was pasted. `created` is None where it cannot be read; other fields are then empty."""
+
+    id: str
+    path: str
+    operation: str
+    who: str
+    version: str
+    created: datetime | None
+
+
+def lock_in(lines: Sequence[str]) -> PastedLock | None:
+    """The last lock in these lines; None if there is no block with an ID and a Who, a Path or an Operation."""
+    for number in range(len(lines) - 1, -1, -1):
+        if HEADER in lines[number]:
+            lock = _lock(_fields(lines, number))
+            if lock is not None:
+                return lock
+    return lock_in_json("\n".join(lines)) or _headless(lines)
+
+
+def lock_in_json(text: str) -> PastedLock | None:
+    """Lock info as the store keeps it: bare, as a string in JSON (DynamoDB's item), in CSV, or in base64 (azurerm)."""
+    if "eyJJRCI6" in text:
+        text = _BASE64.sub(lambda found: b64decode(found[0] + "===").decode(errors="replace"), text)
+    if 'ID"' not in text and "ID\\" not in text:
+        return None
+    for found in list(_JSON_ID.finditer(text))[-_MOST:]:
+        quote = found[1]
+        start, end = text.rfind("{", max(0, found.start() - 400), found.start()), text.find("}", found.end())
+        if start < 0 or end < 0 or end - start > 4 * _LONGEST:
+            continue
+        try:
+            document = json.loads(text[start : end + 1].replace(quote, '"'), strict=False)
+        except (ValueError, RecursionError):
+            continue
+        fields = {key: value for key, value in document.items() if isinstance(value, str)}
+        if "Who" in fields and "Operation" in fields:
+            return _lock(fields)
+    return None
+
+
+def _headless(lines: Sequence[str]) -> PastedLock | None:
+    """A block whose first line was not pasted: it needs its fields in order, with Operation and Who."""
+    for number, line in enumerate(lines):
+        if "ID:" in line and any("Operation:" in near for near in lines[number + 1 : number + 3]):
+            fields = _fields(lines, number - 1)
+            if {"ID", "Operation", "Who"} <= fields.keys():
+                return _lock(fields)
+    return None
+
+
+def _fields(lines: Sequence[str], header: int) -> Mapping[str, str]:
+    """The fields below a header, in Terraform's order. What stands before the header is the prefix of the block, and
+    what stands behind it is behind each of its lines as well (logrus).
+    """
+    head = lines[header] if header >= 0 else ""
+    before, _, behind = head.partition(HEADER)
+    behind = behind.strip(f"{_MARKS}*")
+    if "ID:" in behind:
+        return _from_one_line(behind)
+    prefix = shape(before) if any(char.isalpha() for char in before) else b""
+    near = lines[header + 1 : header + 1 + _LINES]
+    if prefix and not any(shape(line).startswith(prefix) and "ID:" in line for line in near):
+        prefix = b""
+    widest = max(map(len, near), default=0)
+    fields: dict[str, str] = {}
+    left, last, tail = list(_KEYS), "", ""
+    for line in near:
+        if HEADER in line or not left:
+            break
+        if prefix and not shape(line).startswith(prefix):
+            continue  # another unit's line, between two of this block
+        key = next((key for key in left if _place(line, key) >= 0), "")
+        if key:
+            if tail and last:
+                fields[last] += tail
+            left = left[left.index(key) + 1 :]
+            value = line[_place(line, key) + len(key) + 1 :]
+            fields[key] = value[: value.rfind(behind)] if behind and behind in value else value
+            last, tail, full = key, "", line
+        elif last:
+            tail = _continued(line[len(before) :] if len(line) > len(before) else "", full, widest, tail)
+    return fields
+
+
+def _place(line: str, key: str) -> int:
+    """Where a field's key stands in a line, by itself; -1 if it does not."""
+    place = line.find(f"{key}:")
+    while place > 0 and (line[place - 1].isalnum() or line[place - 1] in "_-"):
+        place = line.find(f"{key}:", place + 1)
+    return place
+
+
+def _continued(line: str, above: str, widest: int, so_far: str) -> str:
+    """The rest of a wrapped field, if the wrap is proven: its first word had no room in the line above.
+
+    It only counts if the next field follows, and never where it may be a line of something else.
+    """
+    words = line.strip(_MARKS + "╷╵").split()
+    if not words or len(words) > 4 or so_far or "=" in line or len(above) + len(words[0]) < widest:  # noqa: PLR2004
+        return ""
+    blank = "" if len(above) == widest and not above.endswith(" ") else " "
+    return blank + " ".join(words)
+
+
+def _from_one_line(text: str) -> Mapping[str, str]:
+    """Where all lines were joined: each field ends where the next key in Terraform's order begins."""
+    places: list[tuple[str, int]] = []
+    start = 0
+    for key in _KEYS:
+        place = _place(text[start : start + 4 * _LONGEST], key)
+        if place >= 0:
+            places.append((key, start + place))
+            start += place + len(key) + 1
+    ends = [place for _, place in places[1:]] + [len(text)]
+    return {key: text[place + len(key) + 1 : end] for (key, place), end in zip(places, ends, strict=True)}
+
+
+def _lock(fields: Mapping[str, str]) -> PastedLock | None:
+    cut = {key: _value(text) for key, text in fields.items()}
+    lock_id = _match(_NAME, cut.get("ID", ""))
+    if not lock_id or not ({"Who", "Path", "Operation"} & cut.keys()):
+        return None
+    return PastedLock(
+        id=lock_id,
+        path=cut.get("Path", ""),
+        operation=cut.get("Operation", ""),
+        who=_match(_WHO, cut.get("Who", "")),
+        version=_match(_NAME, cut.get("Version", "")),
+        created=instant(fields.get("Created", "")),
+    )
+
+
+def _value(text: str) -> str:
+    """A field's text without Markdown's marks and quotation marks; two blanks end it."""
+    bold = _BOLD.match(text)
+    bare = text[bold.end() if bold else 0 :].strip(_MARKS)[:_LONGEST]
+    return bare.replace("\t", "  ").split("  ")[0].strip(_MARKS)
+
+
+def _match(pattern: re.Pattern[str], text: str) -> str:
+    found = pattern.match(text)
+    return found[0].strip() if found else ""
+
+
+def shape(text: str) -> bytes:
+    """A text with every digit as 0: two lines of one log have prefixes of one shape."""
+    return text.encode("utf-8", "surrogatepass").translate(_DIGITS)
+
+
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+
+
+def instant(text: str) -> datetime | None:
+    """The first instant in a text that has its zone, as Go prints one or as JSON has it."""
+    found = _AT.search(text[:300])
+    if found is None:
+        return None
+    try:
+        return parse_created(f"{found[1]} {found[2]} {found[3]}")
+    except LockInfoInvalid:
+        return None

@@ -1,0 +1,249 @@
+"""A paste cut into Terraform's errors, and what its log says around them. Pure.
+
+An error is what Terraform draws a frame around, or what stands from `Error:` to the next. Each is classified by its own
+text alone: "Acquiring state lock" of a healthy run says nothing of a provider's error below it.
+
+Source: Terraform's `internal/command/format/diagnostic.go` (frame, wrapping), `internal/command/views/operation.go`
+(interrupts), `internal/logging/panic.go`; the last lines of the CI systems' runners, as in `bot.core.joblog.ends`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from bot.core.explain.block import instant, shape
+from bot.core.explain.kinds import GRAVE, SIGNS, is_broken_off
+
+_MOST = 100
+_LINES = 80
+_LONGEST = 12_288
+_OPEN = 4
+_LONG = 4_000
+_FRAME = "│╷╵┃╻╹"
+
+_HEAD = re.compile(
+    r"Error: (?!Error: )|(?:Error (?:acquiring|releasing) the state lock|Error (?:locking|loading|refreshing|saving|"
+    r"inspecting|uploading|unlocking|writing) (?:(?:the|source|destination|remote|cos|inmem|Postgres) )?"
+    r"(?:state|workspace)"
+    r"|[Ff]ailed to (?:unlock|save|persist|write|lock|load|refresh|read) (?:\w{1,20} )?state)\b"
+)
+_WORD_BEFORE = re.compile(r"(?:^|[^\w/-])[A-Za-z]{2,60}[:=({]? ?$")
+_PROGRAM = re.compile(
+    r"\b(?:terraform|tofu|terragrunt|stderr|stdout|error|warn|info|debug|fatal|err|out|std)[:=]? ?$", re.IGNORECASE
+)
+_TIME = (
+    r"[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]{1,9})?(?:Z|[+-][0-9]{2}:?[0-9]{2})?"
+)
+_STAMPED = re.compile(rf"[^\n]{{0,160}}?{_TIME}\]? ?")
+_BEFORE = re.compile(
+    r"(?:\s+|[│╷╵┃╻╹]|[|>+-](?=\s|$)|\[[^\]\n]{1,120}\]|[0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]{1,9})?|[0-9]{2}[OE][ +]"
+    r"|##\[\w{1,12}\]|::\w{1,12}[^:\n]{0,200}::|(?:STDOUT|STDERR|INFO|ERROR|DEBUG|stderr|stdout)\b|(?:terraform|tofu): "
+    r"|[\w.-]{1,60} +\|)+"
+)
+_CODE = re.compile(r"\s*(?:[0-9]+: |on \S+ line [0-9]+)")
+_PLANNED = re.compile(r"\s*(?:[+~-]|-/\+|<=)? ?(?:\"?[\w.-]+\"? +=|#) ")
+_OVER = (
+    *("Acquiring state lock", "Releasing state lock", "Retrying...", "[terragrunt]", "make: ", "make[", "Finished: "),
+    *("Run terraform", "Run tofu", "##[section]", "##[group]", "[Pipeline]", "Apply complete!", "Plan: "),
+    *("Terraform used the", "Cleaning up project directory", "section_end:", "section_start:"),
+)
+_STARTS = (
+    *("Acquiring state lock", "Initializing the backend", "[DEBUG] LOCK "),
+    *("Run terraform ", "Run tofu ", "Run terragrunt ", "+ terraform ", "+ tofu ", "+ terragrunt "),
+    *("$ terraform ", "$ tofu ", "$ terragrunt "),
+)
+_WISHES = ("Acquiring state lock", "[DEBUG] LOCK ")
+_MACHINE = re.compile(
+    r"(?:^|[^\w])(?:Machine name: '([^'\s]{1,255})'|Agent machine name: '([^'\s]{1,255})'"
+    r"|Running on ([\w.-]{1,255}?)(?: in [/A-Z]|(?: via \S{1,200})?\.\.\.)|Building remotely on ([\w.-]{1,255}))"
+)
+_UNIT = re.compile(r"\[([\w./-]{1,200})\]|-chdir=[\"']?([\w./-]{1,200})")
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """One error of Terraform's. `text` is its words on one line, in lower case; `lines` are as they were pasted.
+
+    `number` is the line where it begins, `at` when its log was written, if it says so, `unit` the directory that the
+    log names for it. `has_head` is False where no error was found and all of the paste is taken for one.
+    """
+
+    lines: tuple[str, ...]
+    text: str
+    number: int
+    at: datetime | None = None
+    unit: str = ""
+    has_head: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A paste's errors in their order, and what its other lines say.
+
+    `broken_off` are the lines that say that a run was broken off; `starts` those in which a run begins, `wishes` those
+    in which it wants the lock, with their times; `retries` those of a request for the lock that was sent again.
+    `machines` are the names that the log has for where it ran, in lower case.
+    """
+
+    errors: tuple[Error, ...]
+    broken_off: tuple[tuple[int, str], ...]
+    starts: tuple[int, ...]
+    wishes: tuple[tuple[int, datetime | None], ...]
+    retries: tuple[int, ...]
+    machines: frozenset[str]
+
+
+def cut(lines: Sequence[str]) -> Cut:
+    """Never raises, and takes time in proportion to the lines."""
+    whole = "\n".join(lines)
+    low = whole.lower()
+    graves = [number for number, _ in _having(lines, [sign for sign in GRAVE if sign in low], lower=True)]
+    errors = [_with_output(error, lines) for error in _errors(lines, graves)] or [_headless(lines)]
+    signs = [sign for sign in SIGNS if sign in low]
+    suspects = ((number, bare(_ends_of(line))) for number, line in _having(lines, signs, lower=True)[-10 * _MOST :])
+    starts = _having(lines, [start for start in _STARTS if start in whole])
+    return Cut(
+        errors=tuple(errors),
+        broken_off=tuple((number, line) for number, line in suspects if is_broken_off(line)),
+        starts=tuple(number for number, _ in starts),
+        wishes=tuple((n, instant(line)) for n, line in starts[:_MOST] if any(wish in line for wish in _WISHES)),
+        retries=tuple(n for n, _ in _having(lines, [s for s in (" request failed: ", ": retrying in ") if s in whole])),
+        machines=_machines(lines, whole),
+    )
+
+
+def _having(lines: Sequence[str], signs: Sequence[str], *, lower: bool = False) -> list[tuple[int, str]]:
+    if not signs:
+        return []
+    if lower:
+        return [(n, line) for n, line in enumerate(lines) if any(sign in line.lower() for sign in signs)]
+    return [(n, line) for n, line in enumerate(lines) if any(sign in line for sign in signs)]
+
+
+def _ends_of(line: str) -> str:
+    return line if len(line) <= _LONG else f"{line[: _LONG // 2]} {line[-_LONG // 2 :]}"
+
+
+def _machines(lines: Sequence[str], whole: str) -> frozenset[str]:
+    signs = [sign for sign in ("achine name: '", "unning on ", "uilding remotely on ") if sign in whole]
+    found = (_MACHINE.search(line[:1000]) for _, line in _having(lines, signs)[:_MOST])
+    return frozenset(name.lower() for each in found if each for name in each.groups() if name)
+
+
+def bare(line: str) -> str:
+    """A line without what logs and frames put before it, as far as that has a form that is known."""
+    stamped = _STAMPED.match(line)
+    if stamped is not None:
+        line = line[stamped.end() :]
+    found = _BEFORE.match(line)
+    return line[found.end() :].strip() if found is not None else line.strip()
+
+
+class _Open:
+    """An error whose lines are being read. `before` is what stands before its head, the prefix of all its lines."""
+
+    def __init__(self, number: int, line: str, head: int) -> None:
+        self.number, self.before = number, line[:head]
+        self.is_framed = any(char in self.before for char in "│┃")
+        self.shape = shape(self.before) if any(char.isalnum() for char in self.before) else b""
+        self.lines, self.words = [line], [line[head:]]
+        self.size, self.has_others, self.is_over = len(line), False, False
+
+    def takes(self, line: str) -> bool:
+        """Whether a line belongs to this error; a line of another unit's log does not, and does not end it."""
+        if self.shape and not shape(line[: len(self.before)]).startswith(self.shape.rstrip()):
+            if self.has_others:
+                return False
+            words = bare(line)
+        elif self.is_framed and not any(char in line for char in _FRAME):
+            self.is_over = True
+            return False
+        else:
+            self.has_others = self.has_others or bool(self.shape)
+            words = line[len(self.before) :] if self.shape else line
+        if "╵" in words or "╹" in words or words.lstrip().startswith(_OVER):
+            self.is_over = True
+        else:
+            self.words.append(words)
+        self.lines.append(line)
+        self.size += len(line) + 1
+        self.is_over = self.is_over or len(self.lines) > _LINES or self.size > _LONGEST
+        return True
+
+    def close(self) -> Error:
+        unit = _UNIT.search(self.before)
+        words = (line for line in self.words if not _CODE.match(line[:200].lstrip(_FRAME)))
+        return Error(
+            tuple(self.lines),
+            one_line(" ".join(words)),
+            self.number,
+            instant(self.before),
+            (unit[1] or unit[2]) if unit else "",
+        )
+
+
+def _errors(lines: Sequence[str], graves: Sequence[int]) -> list[Error]:
+    """All errors, or of too many the last ones, and before them those near a line that is grave."""
+    heads = {
+        n: head
+        for n, line in enumerate(lines)
+        if ("Error" in line or "ailed to " in line) and (head := _head(line)) >= 0
+    }
+    wanted = set(list(heads)[-_MOST:])
+    if len(heads) > _MOST:
+        near = {n - back for n in graves[:_MOST] for back in range(_LINES)}
+        wanted |= set([n for n in heads if n in near][:_MOST])
+    opened: list[_Open] = []
+    done: list[_Open] = []
+    for number, line in enumerate(lines):
+        head = heads.get(number, -1)
+        if head >= 0 and (not opened or line.startswith("Error: ", head)):
+            opened = [each for each in opened if each.shape and not shape(line).startswith(each.shape)][-_OPEN:]
+            if number in wanted:
+                opened.append(_Open(number, line, head))
+                done.append(opened[-1])
+            continue
+        for each in reversed(opened):
+            if each.takes(line):
+                break
+        if opened and any(each.is_over for each in opened):
+            opened = [each for each in opened if not each.is_over]
+    return [each.close() for each in done]
+
+
+def _head(line: str) -> int:
+    """Where an error of Terraform's begins in a line; -1 where `Error:` is in the middle of a sentence."""
+    if line.startswith("Error: ") and not line.startswith("Error: Error: "):
+        return 0
+    for found in _HEAD.finditer(line[:_LONG]):
+        before = line[: found.start()][-80:]
+        if not _WORD_BEFORE.search(before) or _PROGRAM.search(before):
+            return found.start()
+    return -1
+
+
+def _with_output(error: Error, lines: Sequence[str]) -> Error:
+    """A provisioner's error says only that it failed: what its command said stands in the lines before it."""
+    if "-exec provisioner error" not in error.text:
+        return error
+    said = [line for line in lines[max(0, error.number - _LINES) : error.number] if "-exec): " in line]
+    return replace(error, text=f"{error.text} {one_line(' '.join(said))}")
+
+
+def _headless(lines: Sequence[str]) -> Error:
+    """All of a paste as one error, without what a plan lists: there any word may stand."""
+    words = [line for line in lines if not _PLANNED.match(line[:200])]
+    text = " ".join(words[-4 * _LINES :] if len(words) > 4 * _LINES else words)
+    return Error(tuple(lines), one_line(text), 0, has_head=False)
+
+
+def one_line(text: str) -> str:
+    """A text on one line and in lower case, without a frame. Of a long one the middle is left out."""
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST // 2]} {text[-_LONGEST // 2 :]}"
+    for char in _FRAME:
+        text = text.replace(char, " ") if char in text else text
+    return " ".join(text.lower().split())

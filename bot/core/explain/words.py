@@ -1,0 +1,541 @@
+"""The words for each kind of error: what happened, what to do, and what not to do. Pure.
+
+No word here tells anybody to skip the lock, to break it without looking at its holder, or to apply over a state that
+was not saved; a test holds that over all kinds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from bot.core.explain.block import PastedLock
+from bot.core.explain.cut import Error
+from bot.core.explain.kinds import About, ErrorKind, shows_the_asker
+from bot.core.phrase import Phrase, Quoted, joined, quoted
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An error of a paste, classified. `reason` is why the store refused; `is_lost` if only a CI system says that the
+    run ended. The rest is for the words: `others` are the paste's other kinds of error.
+    """
+
+    kind: ErrorKind
+    error: Error
+    about: About
+    lock: PastedLock | None = None
+    reason: ErrorKind | None = None
+    is_lost: bool = False
+    state: str | None = None
+    others: tuple[ErrorKind, ...] = ()
+    is_whole: bool = True
+
+    @property
+    def number(self) -> int:
+        return self.error.number
+
+    @property
+    def text(self) -> str:
+        return self.error.text
+
+    def says(self, *words: str) -> bool:
+        return any(word in self.error.text for word in words)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """`title` says it in a few words, `what` in full; `do` and `avoid` are sentences."""
+
+    title: str
+    what: Phrase
+    do: tuple[Phrase, ...]
+    avoid: tuple[Phrase, ...]
+
+
+def told(found: Found) -> Told:
+    """The words for what was found, with what else the paste holds and what was left out of it."""
+    said = _WORDS[found.kind](found)
+    more: Phrase = ()
+    if found.others:
+        listed = joined([(Quoted(str(kind)),) for kind in found.others])
+        more = (" The paste also shows, in order of danger: ", *listed, ".")
+    if not found.is_whole:
+        more = (*more, " The paste is longer than 1 MiB or 20,000 lines: its middle was not read.")
+    return Told(said.title, (*said.what, *more), said.do, said.avoid)
+
+
+def _ask(word: str, found: Found) -> Quoted:
+    return Quoted(f"/tflock {word} {found.state or 'STATE'}")
+
+
+def _belongs(found: Found) -> Phrase:
+    if found.state is not None:
+        return (" It belongs to the state ", Quoted(found.state), ".")
+    if found.lock is not None and found.lock.path:
+        return (" No state of the configuration has the path ", Quoted(found.lock.path), ".")
+    return ()
+
+
+def _by(lock: PastedLock | None) -> Phrase:
+    """`: who, for what, since when, lock ID`."""
+    if lock is None:
+        return ()
+    since: Phrase = (" since ", lock.created) if lock.created else ()
+    what: Phrase = (", for ", Quoted(lock.operation)) if lock.operation else ()
+    return (": ", quoted(lock.who, "somebody whom the lock does not name"), *what, *since, ", lock ", Quoted(lock.id))
+
+
+_NO_FORCE: Phrase = (
+    *("Don't run ", Quoted("terraform force-unlock"), ": it doesn't check whether the holder is still writing."),
+)
+_NO_LOCK_FALSE: Phrase = ("Don't use ", Quoted("-lock=false"), ": two writers corrupt the state.")
+_NO_UNLOCK: Phrase = ("Don't unlock anything because of this error.",)
+_NOT_AGAIN: Phrase = ("Don't apply again before the state is saved: the new run would make everything a second time.",)
+_NOT_YET: Phrase = ("Don't apply before you have read a new plan: the state may lag behind what was made.",)
+_NO_LOOP: Phrase = ("Don't start it again in a loop: each try makes it worse.",)
+
+
+def _held(found: Found) -> Told:
+    lock = found.lock
+    why: Phrase = ("Another Terraform holds the lock of this state", *_by(lock), ".")
+    if shows_the_asker(found.text) and lock is None:
+        why = (
+            (
+                "The lock of this state is taken, by somebody whom the message doesn't name. This backend can't "
+                "show the holder: a lock info in the message is the asker's own, and not the holder's."
+            ),
+        )
+    elif lock is None:
+        why = ("The lock of this state is taken. The message doesn't say who holds it.",)
+    if found.says("terraformlockid"):
+        why = (*why, " The blob's lease is held without the lock's metadata.")
+    if found.reason is ErrorKind.THROTTLED:
+        why = (*why, " The store also refused requests because it was asked too often.")
+    do: tuple[Phrase, ...] = (
+        (_ask("status", found), " shows which run holds it, and whether that run is dead."),
+        ("If it is running: wait, or start with ", Quoted("-lock-timeout=10m"), ", which keeps trying."),
+        ("If it is dead: ", _ask("unlock", found), " in the incident channel."),
+    )
+    return Told("The lock is held by another run", (*why, *_belongs(found)), do, (_NO_FORCE, _NO_LOCK_FALSE))
+
+
+def _own_orphan(found: Found) -> Told:
+    what: Phrase = (
+        (
+            "The lock was taken while this run was asking for it, and may be its own: the store took it, the "
+            "answer was lost, and the next try met the first one's lock. Or an earlier step of the same job left it"
+        ),
+        *_by(found.lock),
+        ".",
+        *_belongs(found),
+    )
+    do: tuple[Phrase, ...] = (
+        ("Compare the lock's Who and Created with the machine and the time of the run that failed.",),
+        (
+            _ask("status", found),
+            " shows which run it is tied to; if that is the failed one, ",
+            _ask("unlock", found),
+            ".",
+        ),
+        ("Once the lock is released, start the run again with a plan.",),
+    )
+    return Told(
+        "This may be the failed run's own lock",
+        what,
+        do,
+        (_NO_FORCE, ("Don't just start it again: nobody is left to release that lock.",)),
+    )
+
+
+def _throttled(found: Found) -> Told:
+    what: Phrase = (
+        (
+            "The store of the lock had no capacity left and refused the request. That says nothing of a lock: "
+            "the lock may be free or held."
+        ),
+        *_belongs(found),
+    )
+    do: tuple[Phrase, ...] = (
+        (_ask("status", found), " shows what asks the table so often; ", _ask("kill-job", found), " ends a loop."),
+        ("Wait until it is over, then start the run again. Give the table on-demand capacity if it happens again.",),
+        ("If it came at the end of an apply, check the digest: Terraform only logs it when that write is throttled.",),
+    )
+    return Told("The lock table is throttled", what, do, (_NO_LOOP, _NO_FORCE))
+
+
+def _deadline(found: Found) -> Told:
+    if found.about is About.PROVIDER:
+        what: Phrase = (
+            (
+                "A provider's request got no answer in time, or what it made was not ready in time. Terraform "
+                "may have made it without recording it."
+            ),
+        )
+        do: tuple[Phrase, ...] = (
+            ("Plan again, and look whether what was being made exists already.",),
+            ("If it does: import it. If making it takes that long: raise its ", Quoted("timeouts"), "."),
+        )
+        return Told("The deadline was exceeded", what, do, (_NO_UNLOCK, _NOT_YET))
+    what = (
+        (
+            "The store gave no answer. Whether the request was carried out is not known: a lock may have been taken or "
+            "released, or neither."
+        ),
+        *_belongs(found),
+    )
+    do = (
+        (_ask("status", found), " reads what the store holds now."),
+        ("Check the network between the runner and the store, then start the run again.",),
+    )
+    return Told("The store did not answer", what, do, (("Don't take it for done, or for not done.",), _NO_FORCE))
+
+
+def _digest(found: Found) -> Told:
+    what: Phrase = (
+        (
+            "The stored state is not the one whose checksum is kept beside it. Mostly a write of the checksum "
+            "was throttled, or somebody replaced the state by hand. It is no lock problem."
+        ),
+        *_belongs(found),
+    )
+    do: tuple[Phrase, ...] = (
+        ("Wait two minutes, then look again: a write may still be on its way.",),
+        (_ask("status", found), " shows the digest that belongs there, and whether the state is whole."),
+        (
+            "Make sure that no run is writing and that this is the newest state, then set ",
+            Quoted("Digest"),
+            " of the item ",
+        ),
+    )
+    do = (*do[:2], (*do[2], Quoted("<path>-md5"), " to the state's MD5."))
+    avoid: tuple[Phrase, ...] = (
+        ("Don't unlock: that won't fix it.",),
+        ("Don't change the item before you know that the state is the right one.",),
+    )
+    return Told("The digest does not match the state", what, do, avoid)
+
+
+def _already_unlocked(found: Found) -> Told:
+    what: Phrase = ("There is no such lock any more: somebody else, or the run itself, has released it.",)
+    do: tuple[Phrase, ...] = (
+        ("Nothing needs to be unlocked. ", _ask("status", found), " shows whether there is another lock now."),
+        ("Start the run again.",),
+    )
+    avoid: tuple[Phrase, ...] = (("Don't unlock the lock that comes next: it is somebody's.",),)
+    return Told("It is unlocked already", (*what, *_belongs(found)), do, avoid)
+
+
+def _wrong_lock_id(found: Found) -> Told:
+    what: Phrase = ("The lock that is there now is not the one that was to be released: it may have changed hands.",)
+    if found.says("should be numerical", "googleapi", "gs://"):
+        what = (
+            (
+                "Google's backend wants a number as the lock ID: the generation of the lock object. "
+                "The ID that was given is not that of the lock that is there now."
+            ),
+        )
+    elif found.says("existing lock id") and found.lock is None:
+        what = (*what, " In HCP Terraform the ID of a lock is the organization and the workspace.")
+    held: Phrase = () if found.lock is None else (" There now is the lock of ", *_by(found.lock)[1:], ".")
+    do: tuple[Phrase, ...] = (
+        (_ask("status", found), " shows the lock that is there now, and its holder."),
+        ("If that holder is dead: ", _ask("unlock", found), ", which releases that very lock or nothing."),
+    )
+    avoid: tuple[Phrase, ...] = (
+        ("Don't try again with the other ID: its holder has probably just begun.",),
+        _NO_FORCE,
+    )
+    return Told("The lock ID is another lock's", (*what, *held, *_belongs(found)), do, avoid)
+
+
+_REASONS: Mapping[ErrorKind | None, str] = {
+    ErrorKind.THROTTLED: "the store refused the request because it was asked too often (throttled).",
+    ErrorKind.DENIED: "the credentials lack the right to delete or read the lock (denied).",
+    ErrorKind.EXPIRED: "the credentials are expired or not valid.",
+    ErrorKind.DEADLINE: "the store gave no answer, so it may or may not be released.",
+    ErrorKind.INTERRUPTED: "Terraform was interrupted while it released it.",
+    ErrorKind.WRONG_LOCK_ID: "the store has another lock there now, which another run may hold.",
+    ErrorKind.ALREADY_UNLOCKED: "it was gone: somebody may have broken it while the run was writing.",
+    None: "the reason is in the message.",
+}
+
+
+def _release_failed(found: Found) -> Told:
+    if found.says('metadata "terraformlockid" was empty'):
+        why = "the blob's lease has no lock info, so Terraform can't tell whose it is. The lease may be held for ever."
+    elif found.says("requested resource not found", "nosuchbucket"):
+        why = "the table or the bucket of the lock was not found. What became of the lock is not known."
+    else:
+        why = _REASONS.get(found.reason, _REASONS[None])
+    is_own = found.reason is not ErrorKind.WRONG_LOCK_ID
+    whose = " The lock is of " if is_own else " There now is the lock of "
+    kept: Phrase = () if found.lock is None else (whose, *_by(found.lock)[1:], ".")
+    what: Phrase = (
+        f"Terraform could not release the lock: {why}",
+        *kept,
+        " Its run is over or ending.",
+        *_belongs(found),
+    )
+    do: tuple[Phrase, ...] = (
+        (_ask("status", found), " shows whether the lock is still there, and whether its run is dead."),
+        ("If it is: ", _ask("unlock", found), " in the incident channel."),
+        ("Fix the reason, or the next run leaves its lock behind as well.",),
+    )
+    return Told("The lock was not released", what, do, (_NO_FORCE, _NO_LOCK_FALSE))
+
+
+def _not_saved(found: Found) -> Told:
+    what: Phrase = (
+        "Terraform changed things and could not write the state. What it made is recorded only in ",
+        Quoted("errored.tfstate"),
+        " in the job's working directory, if it could write that file.",
+        *_belongs(found),
+    )
+    if found.says("cannot import state with", "serial"):
+        what = (*what, " The store refused the state that was pushed: it has another or a newer one.")
+    do: tuple[Phrase, ...] = (
+        ("Stop every pipeline of this state first: ", _ask("hold", found), " keeps others out."),
+        ("Get ", Quoted("errored.tfstate"), " off the runner before it is cleaned up, and keep a copy."),
+        (
+            "Compare its serial and lineage with the stored state's: ",
+            _ask("recover", found),
+            " lists what is recorded.",
+        ),
+        (
+            "Once the store takes writes and nobody else writes: ",
+            Quoted("terraform state push errored.tfstate"),
+            ", then plan.",
+        ),
+    )
+    avoid: tuple[Phrase, ...] = (
+        _NOT_AGAIN,
+        ("Don't push with ", Quoted("-force"), ": it overwrites what others recorded."),
+        _NO_FORCE,
+    )
+    return Told("The state was not saved", what, do, avoid)
+
+
+def _interrupted(found: Found) -> Told:
+    if found.is_lost:
+        what: Phrase = (
+            (
+                "The CI system lost contact with the run. That is no proof that it ended: its Terraform may "
+                "still be running and writing. It may still hold the lock."
+            ),
+        )
+        do: tuple[Phrase, ...] = (
+            ("Look on the machine itself whether Terraform is still running.",),
+            (_ask("status", found), " shows the lock, and what proves that its holder is dead."),
+        )
+        avoid: tuple[Phrase, ...] = (("Don't take the job's end for Terraform's end.",), _NO_FORCE)
+        return Told("Contact with the run was lost", what, do, avoid)
+    what = (
+        (
+            "The run was broken off: interrupted, killed, crashed, or out of time. It may have left its lock, "
+            "and changes that no state has recorded."
+        ),
+    )
+    do = (
+        (_ask("status", found), " shows whether the lock is still there, and whether its run is dead."),
+        (
+            "If it is dead: ",
+            _ask("unlock", found),
+            "; ",
+            _ask("recover", found),
+            " lists what was made and not recorded.",
+        ),
+        (
+            "Look for ",
+            Quoted("errored.tfstate"),
+            " in the job's working directory, and plan before you do anything else.",
+        ),
+    )
+    return Told("The run was interrupted", what, do, (_NOT_YET, _NO_FORCE))
+
+
+def _rate_limit(found: Found) -> Told:
+    what: Phrase = (
+        (
+            "The service that the provider speaks to limits the rate of requests. The lock has no part in it. "
+            "The changes before it were made."
+        ),
+    )
+    do: tuple[Phrase, ...] = (
+        ("Wait some minutes, then plan, and apply that plan.",),
+        ("Lower ", Quoted("-parallelism"), ", and see whether several pipelines use the same account at a time."),
+        *_GENESYS_LIMITS[: 1 if found.says("genesys") else 0],
+    )
+    return Told("The provider is rate-limited (429)", what, do, (_NO_LOOP, _NO_UNLOCK))
+
+
+_GENESYS_LIMITS: tuple[Phrase, ...] = (
+    (
+        "In the Genesys Cloud provider lower ",
+        Quoted("token_pool_size"),
+        " and set ",
+        Quoted("custom_retry_timeout"),
+        " to give its tries more time.",
+    ),
+)
+
+
+def _expired(found: Found) -> Told:
+    what: Phrase = (
+        "The credentials ran out, are missing, or are not valid.",
+        *(
+            (" So nothing is known of the lock: it may be free or held.",)
+            if found.about is not About.PROVIDER
+            else (" In mid-apply some changes were made, and the state and the lock may not have been written back.",)
+        ),
+        *_belongs(found),
+    )
+    do: tuple[Phrase, ...] = (
+        ("Sign in again, or renew the job's credentials. Give them a lifetime longer than an apply.",),
+        (
+            "If an apply was running: look for ",
+            Quoted("errored.tfstate"),
+            " in the job's working directory, and keep it.",
+        ),
+        (_ask("status", found), " shows whether the run left its lock; then plan before you apply."),
+    )
+    return Told("The credentials are expired or not valid", what, do, (_NOT_YET, _NO_FORCE))
+
+
+def _denied(found: Found) -> Told:
+    where = "the provider's service" if found.about is About.PROVIDER else "the store of the state and its lock"
+    what: Phrase = (
+        f"These credentials don't have a right that {where} wants.",
+        *(() if found.about is About.PROVIDER else (" So nothing is known of the lock: it may be free or held.",)),
+        *_belongs(found),
+    )
+    do: tuple[Phrase, ...] = (
+        ("Grant the right that the message names, or use the role that has it.",),
+        ("Then plan, and apply that plan.",)
+        if found.about is About.PROVIDER
+        else (_ask("status", found), " reads the lock with tflock's own rights."),
+    )
+    return Told("Access was denied", what, do, (_NO_UNLOCK, _NO_LOCK_FALSE))
+
+
+def _conflict(found: Found) -> Told:
+    what: Phrase = (
+        (
+            "The provider met something that is not as the state has it: changed or made by hand, gone, still in "
+            "use, or wanted by something else. The lock has no part in it."
+        ),
+    )
+    do: tuple[Phrase, ...] = (
+        ("Plan again with a refresh and read what differs.",),
+        ("Import what exists already, or remove what still uses it, then apply the new plan.",),
+    )
+    avoid: tuple[Phrase, ...] = (_NO_UNLOCK, ("Don't apply the old plan: it was made before this change.",))
+    return Told("Drift, or a conflict of dependencies", what, do, avoid)
+
+
+_OTHER_LOCKS: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (
+        ("dependency", ".terraform.lock.hcl", "lock file", "provider lock", "checksums previously"),
+        "The dependency lock file .terraform.lock.hcl lists the providers' versions and checksums. It holds nothing.",
+        (
+            "Run `terraform init -upgrade` or `terraform providers lock`, review the change, and commit "
+            ".terraform.lock.hcl."
+        ),
+    ),
+    (
+        ("flow", "architect", "archy"),
+        "Somebody has this flow open in Genesys Cloud's Architect: the flow is locked, not the state.",
+        "Ask them to save and close the flow in Architect, or to unlock it there, then run again.",
+    ),
+    (
+        ("scope", "cannotdelete", "readonly"),
+        "A management lock in Azure forbids this change.",
+        "Ask whoever set the lock. If it may go, remove it in Azure for this change, and set it again.",
+    ),
+    (
+        ("another operation (install/upgrade/rollback)", "no deployed releases"),
+        "Helm has an unfinished operation on this release.",
+        "`helm history` shows it; roll back to the last good revision once nothing is running.",
+    ),
+    (
+        ("atlantis", "unapplied plan", "pull #", "pull request", "currently locked by"),
+        "Atlantis keeps this project for another pull request or command.",
+        "Apply or discard the plan of that pull request in Atlantis, or wait for its command.",
+    ),
+    (
+        ("apt", "dpkg", "yum", "rpm"),
+        "A package manager on that machine is busy.",
+        "Let the provisioner wait until it is done, for example with `apt-get -o DPkg::Lock::Timeout=300`.",
+    ),
+    (
+        ("transaction", "deadlock", "database", "lock wait", "lock on row", "statement"),
+        "A database reports a lock of its own.",
+        "Find the transaction that holds it, and run again once it has ended.",
+    ),
+)
+
+
+def _other_lock(found: Found) -> Told:
+    what, do = next(
+        ((what, do) for says, what, do in _OTHER_LOCKS if found.says(*says)),
+        (
+            "The message is about a lock of another program or service.",
+            "Find out who holds that lock, and run again later.",
+        ),
+    )
+    return Told(
+        "Another kind of lock",
+        (f"{what} The lock of the Terraform state has no part in it.",),
+        (_code(do),),
+        (_NO_UNLOCK, _NO_LOCK_FALSE),
+    )
+
+
+def _code(text: str) -> Phrase:
+    return tuple(Quoted(part) if number % 2 else part for number, part in enumerate(text.split("`")) if part)
+
+
+def _stale_plan(_: Found) -> Told:
+    what: Phrase = (
+        (
+            "The saved plan was made for another state: another run has changed the state since, or the plan is "
+            "of another one. Nothing was changed, and the lock has no part in it."
+        ),
+    )
+    do: tuple[Phrase, ...] = (
+        ("Make a new plan, read it, and apply that.",),
+        ("Let runs of this state queue, so that none comes between a plan and its apply.",),
+    )
+    return Told("The saved plan is stale", what, do, (_NO_UNLOCK,))
+
+
+def _unknown(found: Found) -> Told:
+    what: Phrase = ("tflock does not know this error.", *_belongs(found))
+    if found.about in {About.LOCK, About.FORCE_UNLOCK, About.STORE}:
+        what = (*what, " It is about the state or its lock, and does not say whether the lock is held.")
+    do: tuple[Phrase, ...] = (
+        ("Paste the whole message, from ", Quoted("Error:"), " to the end of its frame."),
+        (_ask("status", found), " shows whether there is a lock."),
+    )
+    return Told("That is not an error that tflock knows", what, do, (_NO_UNLOCK,))
+
+
+_WORDS: Mapping[ErrorKind, Callable[[Found], Told]] = {
+    ErrorKind.NOT_SAVED: _not_saved,
+    ErrorKind.DIGEST: _digest,
+    ErrorKind.RELEASE_FAILED: _release_failed,
+    ErrorKind.INTERRUPTED: _interrupted,
+    ErrorKind.OWN_ORPHAN: _own_orphan,
+    ErrorKind.HELD: _held,
+    ErrorKind.WRONG_LOCK_ID: _wrong_lock_id,
+    ErrorKind.ALREADY_UNLOCKED: _already_unlocked,
+    ErrorKind.THROTTLED: _throttled,
+    ErrorKind.EXPIRED: _expired,
+    ErrorKind.DENIED: _denied,
+    ErrorKind.DEADLINE: _deadline,
+    ErrorKind.STALE_PLAN: _stale_plan,
+    ErrorKind.OTHER_LOCK: _other_lock,
+    ErrorKind.RATE_LIMIT: _rate_limit,
+    ErrorKind.CONFLICT: _conflict,
+    ErrorKind.UNKNOWN: _unknown,
+}
