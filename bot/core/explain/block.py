@@ -30,6 +30,7 @@ _NAME = re.compile(r"[^\s\"'`,;]*")
 _MARKS = " \t`\"',│|"
 _BOLD = re.compile(r"\s*\*{1,2}(?=[\s`]|$)")
 _JSON_ID = re.compile(r"(\\{0,8}\"{1,2})ID\1\s{0,4}:")
+_NUMBER = re.compile(rb" *[0-9]+")
 _BASE64 = re.compile(r"eyJJRCI6[A-Za-z0-9+/]{40,4000}={0,2}")
 
 
@@ -95,17 +96,16 @@ def _fields(lines: Sequence[str], header: int) -> Mapping[str, str]:
     behind = behind.strip(f"{_MARKS}*")
     if "ID:" in behind:
         return _from_one_line(behind)
-    prefix = shape(before) if any(char.isalpha() for char in before) else b""
+    prefix = Prefix(before)
     near = lines[header + 1 : header + 1 + _LINES]
-    if prefix and not any(shape(line).startswith(prefix) and "ID:" in line for line in near):
-        prefix = b""
+    is_prefixed = prefix.is_telling and any("ID:" in line and prefix.length_in(line) >= 0 for line in near)
     widest = max(map(len, near), default=0)
     fields: dict[str, str] = {}
     left, last, tail = list(_KEYS), "", ""
     for line in near:
         if HEADER in line or not left:
             break
-        if prefix and not shape(line).startswith(prefix):
+        if is_prefixed and prefix.length_in(line) < 0:
             continue  # another unit's line, between two of this block
         key = next((key for key in left if _place(line, key) >= 0), "")
         if key:
@@ -180,12 +180,27 @@ def _match(pattern: re.Pattern[str], text: str) -> str:
     return found[0].strip() if found else ""
 
 
-def shape(text: str) -> bytes:
-    """A text with every digit as 0: two lines of one log have prefixes of one shape."""
-    return text.encode("utf-8", "surrogatepass").translate(_DIGITS)
+class Prefix:
+    """What a log puts before a line, with the numbers in it left open: times and line numbers differ in each line.
+
+    `is_telling` is False for a mere frame or blanks, which lines of anything may begin with.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.is_telling = any(char.isalnum() for char in text)
+        self._form, self._length = _form(text), len(text)
+
+    def length_in(self, line: str) -> int:
+        """How much of the line is the prefix; -1 if the line begins with something else."""
+        for more in (0, 1, -1, 2, -2, 3, -3):  # a number may have more digits than the first line's
+            size = self._length + more
+            if size >= 0 and _form(line[:size]) == self._form:
+                return size
+        return len(line) if self._form.startswith(_form(line).rstrip()) and len(line) + 2 >= self._length else -1
 
 
-_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+def _form(text: str) -> bytes:
+    return _NUMBER.sub(b"0", text.encode("utf-8", "surrogatepass"))
 
 
 def instant(text: str) -> datetime | None:

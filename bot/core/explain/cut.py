@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot.core.explain.block import instant, shape
+from bot.core.explain.block import Prefix, instant
 from bot.core.explain.kinds import GRAVE, SIGNS, is_broken_off
 
 _MOST = 100
@@ -30,9 +30,9 @@ _HEAD = re.compile(
     r"(?:state|workspace)"
     r"|[Ff]ailed to (?:unlock|save|persist|write|lock|load|refresh|read) (?:\w{1,20} )?state)\b"
 )
-_WORD_BEFORE = re.compile(r"(?:^|[^\w/-])[A-Za-z]{2,60}[:=({]? ?$")
+_WORD_BEFORE = re.compile(r"(?:^|[^\w/-])[A-Za-z]{2,60} ?$")
 _PROGRAM = re.compile(
-    r"\b(?:terraform|tofu|terragrunt|stderr|stdout|error|warn|info|debug|fatal|err|out|std)[:=]? ?$", re.IGNORECASE
+    r"\b(?:terraform|tofu|terragrunt|stderr|stdout|error|warn|info|debug|fatal|err|out|std) ?$", re.IGNORECASE
 )
 _TIME = (
     r"[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]{1,9})?(?:Z|[+-][0-9]{2}:?[0-9]{2})?"
@@ -45,11 +45,13 @@ _BEFORE = re.compile(
 )
 _CODE = re.compile(r"\s*(?:[0-9]+: |on \S+ line [0-9]+)")
 _PLANNED = re.compile(r"\s*(?:[+~-]|-/\+|<=)? ?(?:\"?[\w.-]+\"? +=|#) ")
-_OVER = (
-    *("Acquiring state lock", "Releasing state lock", "Retrying...", "[terragrunt]", "make: ", "make[", "Finished: "),
-    *("Run terraform", "Run tofu", "##[section]", "##[group]", "[Pipeline]", "Apply complete!", "Plan: "),
-    *("Terraform used the", "Cleaning up project directory", "section_end:", "section_start:"),
+_OVER_AT_ONCE = (
+    *("Acquiring state lock. This", "Releasing state lock. This", "[terragrunt] ", "##[section]", "##[group]"),
+    *("[Pipeline] ", "section_end:", "section_start:", "Terraform used the selected providers", "Apply complete! "),
 )
+_OVER = ("Retrying...", "make: ", "make[", "Finished: ", "Run terraform", "Run tofu", "Plan: ", "Cleaning up project ")
+"""What ends an error: wherever in a line it stands, or at its beginning."""
+
 _STARTS = (
     *("Acquiring state lock", "Initializing the backend", "[DEBUG] LOCK "),
     *("Run terraform ", "Run tofu ", "Run terragrunt ", "+ terraform ", "+ tofu ", "+ terragrunt "),
@@ -148,26 +150,31 @@ class _Open:
     def __init__(self, number: int, line: str, head: int) -> None:
         self.number, self.before = number, line[:head]
         self.is_framed = any(char in self.before for char in "│┃")
-        self.shape = shape(self.before) if any(char.isalnum() for char in self.before) else b""
-        self.lines, self.words = [line], [line[head:]]
-        self.size, self.has_others, self.is_over = len(line), False, False
+        self.prefix = Prefix(self.before)
+        self.lines, self.words = [line], [_without_fields(line[head:])]
+        self.size, self.has_prefixed, self.is_over = len(line), False, False
+
+    def has(self, line: str) -> bool:
+        """Whether a line is of the same log as this error, as far as prefixes tell."""
+        return not self.prefix.is_telling or self.prefix.length_in(line) >= 0
 
     def takes(self, line: str) -> bool:
         """Whether a line belongs to this error; a line of another unit's log does not, and does not end it."""
-        if self.shape and not shape(line[: len(self.before)]).startswith(self.shape.rstrip()):
-            if self.has_others:
-                return False
-            words = bare(line)
-        elif self.is_framed and not any(char in line for char in _FRAME):
+        length = self.prefix.length_in(line) if self.prefix.is_telling else 0
+        if length < 0 and self.has_prefixed:
+            return False
+        if self.is_framed and length >= 0 and not any(char in line for char in _FRAME):
             self.is_over = True
             return False
+        self.has_prefixed = self.has_prefixed or (self.prefix.is_telling and length >= 0)
+        if length < 0 or (not self.prefix.is_telling and not line.startswith(self.before)):
+            words = bare(line)
         else:
-            self.has_others = self.has_others or bool(self.shape)
-            words = line[len(self.before) :] if self.shape else line
-        if "╵" in words or "╹" in words or words.lstrip().startswith(_OVER):
+            words = line[length if self.prefix.is_telling else len(self.before) :]
+        if "╵" in line or "╹" in line or _is_over(line, words):
             self.is_over = True
         else:
-            self.words.append(words)
+            self.words.append(_without_fields(words))
         self.lines.append(line)
         self.size += len(line) + 1
         self.is_over = self.is_over or len(self.lines) > _LINES or self.size > _LONGEST
@@ -183,6 +190,19 @@ class _Open:
             instant(self.before),
             (unit[1] or unit[2]) if unit else "",
         )
+
+
+def _is_over(line: str, words: str) -> bool:
+    if any(over in line for over in _OVER_AT_ONCE):
+        return True
+    return any(over in words for over in _OVER) and bare(words).startswith(_OVER)
+
+
+def _without_fields(line: str) -> str:
+    """Without the fields that a logger put behind it (`app=deploy std=err`), two blanks away."""
+    place = line.rfind("  ")
+    fields = line[place:].split() if place > 0 else []
+    return line[:place].rstrip() if fields and all("=" in field for field in fields) else line
 
 
 def _errors(lines: Sequence[str], graves: Sequence[int]) -> list[Error]:
@@ -201,7 +221,7 @@ def _errors(lines: Sequence[str], graves: Sequence[int]) -> list[Error]:
     for number, line in enumerate(lines):
         head = heads.get(number, -1)
         if head >= 0 and (not opened or line.startswith("Error: ", head)):
-            opened = [each for each in opened if each.shape and not shape(line).startswith(each.shape)][-_OPEN:]
+            opened = [each for each in opened if each.prefix.is_telling and not each.has(line)][-_OPEN:]
             if number in wanted:
                 opened.append(_Open(number, line, head))
                 done.append(opened[-1])
@@ -220,7 +240,7 @@ def _head(line: str) -> int:
         return 0
     for found in _HEAD.finditer(line[:_LONG]):
         before = line[: found.start()][-80:]
-        if not _WORD_BEFORE.search(before) or _PROGRAM.search(before):
+        if not found[0].startswith("Error: ") or not _WORD_BEFORE.search(before) or _PROGRAM.search(before):
             return found.start()
     return -1
 

@@ -17,6 +17,7 @@ LONGEST = 1_048_576
 _HEAD = 262_144
 _MOST_LINES, _HEAD_LINES = 20_000, 5_000
 _LONG_LINE = 200
+_LONGEST_PREFIX = 60
 _LONGEST_JSON = 262_144
 
 _ANSI = re.compile(
@@ -49,14 +50,16 @@ _ODD_CHARACTERS = (
         ("\x85", "\n"),
     ),
 )
+_ERROR_SIGNS = ("rror:", "rror ", "ailed to ", "Lock Info:")
 _HEX_BYTES = re.compile(r"(?:\\x[0-9a-fA-F]{2}){1,64}")
 _OCTAL_BYTES = re.compile(r"\\342(?:\\[0-3][0-7]{2}){2}")
 _CODE_POINT = re.compile(r"\\{1,4}u([0-9a-fA-F]{4})")
-_BREAKS = (("\\\\r\\\\n", "\n"), ("\\\\n", "\n"), ("\\r\\n", "\n"), ("\\n", "\n"), ("\\t", "\t"))
+_BREAKS = (("\\\\r\\\\n", "\n"), ("\\\\n", "\n"), ("\\r\\n", "\n"), ("\\n", "\n"), ("\\t", "\t"), ("\\'", "'"))
 _ERROR_INSIDE = re.compile(r"(?<=[^A-Za-z│|>]) (?=(?:│ )?Error: )")
 
 _TOLD = ("@message", "message", "log", "msg", "textPayload", "MESSAGE", "line", "content", "output", "stderr", "body")
 _TELLING = ('"summary"', *(f'"{key}"' for key in _TOLD))
+_JSON = json.JSONDecoder(strict=False)
 _WHEN = ("@timestamp", "timestamp", "time", "ts")
 
 
@@ -123,7 +126,7 @@ def _unescaped(text: str) -> str:
 
 def _from_document(text: str) -> list[str]:
     """What a paste tells that is one JSON document as a whole: `[{"message": …}]`, or an object over several lines."""
-    return _told_by(text) if text.lstrip()[:1] in {"{", "["} else []
+    return _told_by(text.strip(), whole=True) if text.lstrip()[:1] in {"{", "[", '"'} else []
 
 
 def _from_lines(lines: list[str]) -> Iterator[str]:
@@ -139,16 +142,21 @@ def _from_lines(lines: list[str]) -> Iterator[str]:
 
 def _broken(line: str) -> list[str]:
     """One line as the lines that were joined in it: by escapes, or by blanks in a text that holds several errors."""
-    if "\\" in line and ("\\nLock Info:" in line or "\\n  ID:" in line or (line.count("\\n") > 1 and "rror" in line)):
+    if "\\n" in line and any(sign in line for sign in _ERROR_SIGNS):
         for escape, char in _BREAKS:
             line = line.replace(escape, char) if escape in line else line
         line = _HEX_BYTES.sub(_bytes, line) if "\\x" in line else line
         line = _OCTAL_BYTES.sub(_octal, line) if "\\342" in line else line
         line = _CODE_POINT.sub(lambda found: chr(int(found[1], 16)), line) if "\\u" in line else line
         line = _without_colours(line)
-    if len(line) >= _LONG_LINE and "Error: " in line:
-        line = _ERROR_INSIDE.sub("\n", line)
-    return line.split("\n")
+    return [part for each in line.split("\n") for part in _errors_apart(each)]
+
+
+def _errors_apart(line: str) -> list[str]:
+    """A long line in which several errors were joined by blanks, each error by itself."""
+    if len(line) < _LONG_LINE or "Error: " not in line:
+        return [line]
+    return _ERROR_INSIDE.sub(lambda found: "\n" if found.start() > _LONGEST_PREFIX else " ", line).split("\n")
 
 
 def _bytes(found: re.Match[str]) -> str:
@@ -159,13 +167,18 @@ def _octal(found: re.Match[str]) -> str:
     return bytes(int(byte, 8) for byte in found[0].split("\\")[1:]).decode("utf-8", "replace")
 
 
-def _told_by(text: str) -> list[str]:
-    """What a JSON document tells, in lines; nothing if it is none, or tells nothing that is known here."""
-    if text[:1] not in {"{", "["} or len(text) > _LONGEST_JSON:
+def _told_by(text: str, *, whole: bool = False) -> list[str]:
+    """What a JSON document tells, in lines; nothing if it is none, or tells nothing that is known here.
+
+    Unless it is the `whole` text, something may follow it.
+    """
+    if len(text) > _LONGEST_JSON:
         return []
     try:
-        document, _ = json.JSONDecoder(strict=False).raw_decode(text)
+        document, end = _JSON.raw_decode(text)
     except (ValueError, RecursionError):
+        return []
+    if whole and end < len(text):
         return []
     return [line for said in _sayings(document, 0) for line in said.split("\n")]
 
@@ -173,7 +186,9 @@ def _told_by(text: str) -> list[str]:
 def _sayings(document: object, depth: int) -> Iterator[str]:
     if depth > 6:  # noqa: PLR2004 - no log nests its messages as deep as that
         return
-    if isinstance(document, list):
+    if isinstance(document, str) and depth == 0:
+        yield document
+    elif isinstance(document, list):
         for part in document:
             yield from _sayings(part, depth + 1)
     elif isinstance(document, Mapping):
