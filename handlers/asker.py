@@ -144,6 +144,18 @@ def text_of_message(body: Mapping[str, Any]) -> str:
     return "\n".join([written or _words(message.get("blocks")), *attached])
 
 
+def files_of_message(message: Mapping[str, Any]) -> tuple[str, ...]:
+    """The ids of a message's files that may be text: no pictures and films, and none that was deleted."""
+    files = message.get("files") or ()
+    return tuple(
+        str(file["id"])
+        for file in files
+        if file.get("id")
+        and file.get("mode") != "tombstone"
+        and not str(file.get("mimetype") or "").startswith(("image/", "video/", "audio/"))
+    )
+
+
 def _words(part: Any) -> str:
     """The texts in a block or an attachment, however deep, in their order."""
     if isinstance(part, str):

@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
+from bot.core.explain.decode import text_of
 from bot.core.explain.explain import explain, notice_of
 from bot.core.explain.states_named import states_spoken_of
 from bot.core.phrase import Phrase, Quoted
 from bot.core.record.incident import Incident
 from bot.core.record.redact import redact
 from bot.core.reports.report import Notice
-from bot.errors import NotPermitted
+from bot.errors import NotPermitted, UpstreamError
 from bot.slack.render.page import help_message
 from bot.usecases.kill import kill_job
 from bot.usecases.look.home_tab import locked_now
@@ -35,6 +36,8 @@ OnCommand: TypeAlias = Callable[[World, Any, Asker], Awaitable[str]]
 """Carries a command out. Returns the outcome for the metrics, or raises for the boundary."""
 
 _MOST_NAMED = 5
+_MOST_FILES = 3
+_LARGEST_FILE = 20 * 1024 * 1024
 
 
 async def run(world: World, command: values.Command, text: str, asker: Asker) -> str:
@@ -125,10 +128,27 @@ async def stop_waiting(world: World, state: str, asker: Asker) -> str:
 
 
 async def explain_text(world: World, command: values.Explain, asker: Asker) -> str:
-    """What a pasted error is. Looks at nothing but its text, and changes nothing."""
+    """What a pasted error is, or one in an uploaded log. Looks at nothing but the text, and changes nothing."""
+    text, unread = command.error, list[Phrase]()
+    for file_id in command.files[:_MOST_FILES]:
+        try:
+            content = await world.files.read(file_id, most=_LARGEST_FILE)
+        except UpstreamError as error:
+            unread.append(("A file was not read: ", Quoted(error.detail), "."))
+            continue
+        if content is None:
+            unread.append(("A file was not read: it is larger than 20 MiB. Upload the part around the error.",))
+        else:
+            text = f"{text}\n{await asyncio.to_thread(text_of, content)}"
+    if len(command.files) > _MOST_FILES:
+        unread.append((f"Only the first {_MOST_FILES} files were read.",))
+    if unread and not text.strip():
+        return await say(world, asker, Notice("There was nothing to read", tuple(unread)), "unread")
+
     # a long paste takes tens of milliseconds: in a thread, so that leases and acks do not wait for it
-    found = await asyncio.to_thread(explain, command.error, _paths(world))
-    return await say(world, asker, notice_of(found), str(found.kind))
+    found = await asyncio.to_thread(explain, text, _paths(world))
+    notice = notice_of(found)
+    return await say(world, asker, replace(notice, lines=(*notice.lines, *unread)), str(found.kind))
 
 
 async def check_lock(world: World, text: str, asker: Asker) -> str:

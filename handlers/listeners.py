@@ -21,6 +21,7 @@ from handlers.asker import (
     asker_of_mention,
     asker_of_shortcut,
     asker_of_view,
+    files_of_message,
     text_of_message,
     ts_of_message,
 )
@@ -39,7 +40,7 @@ _ANY = re.compile(r".*", re.DOTALL)
 _MENTION = re.compile(r"^\s*(?:<@[UW][A-Z0-9]+(?:\|[^>]*)?>[\s:,]*)+")
 
 SHORTCUTS: Mapping[str, tuple[str, OnShortcut]] = {
-    "explain_error": ("explain", lambda w, body, who: commands.explain_text(w, Explain(text_of_message(body)), who)),
+    "explain_error": ("explain", lambda w, body, who: commands.explain_text(w, _pasted_in(body), who)),
     "check_lock": ("check_lock", lambda w, body, who: commands.check_lock(w, text_of_message(body), who)),
     "add_to_timeline": ("capture", lambda w, body, who: record.capture_message(w, ts_of_message(body), who)),
     "terraform_locks": ("terraform_locks", lambda w, _, who: home.open_dialog(w, who)),
@@ -78,8 +79,8 @@ class _Intake:
     def take(self, name: str, asker: Asker, work: Work, *, later: bool = False) -> None:
         self.backlog.add(lambda: boundary.run(self.world, name, asker, work), later=later)
 
-    def take_words(self, text: str, asker: Asker) -> None:
-        command = parse(text)
+    def take_words(self, text: str, asker: Asker, files: tuple[str, ...] = ()) -> None:
+        command = parse(text, files)
         self.take(command.name, asker, lambda: commands.run(self.world, command, text, asker))
 
 
@@ -94,7 +95,8 @@ def _listen_to_words(app: AsyncApp, intake: _Intake) -> None:
         await ack()
         event = body.get("event") or {}
         if is_from_a_person(event):
-            intake.take_words(_MENTION.sub("", str(event.get("text") or "")), asker_of_mention(body))
+            text = _MENTION.sub("", str(event.get("text") or ""))
+            intake.take_words(text, asker_of_mention(body), files_of_message(event))
 
 
 def _listen_to_clicks(app: AsyncApp, intake: _Intake) -> None:
@@ -147,6 +149,10 @@ def _listen_to_homes(app: AsyncApp, intake: _Intake) -> None:
             asker = asker_of_home(body)
             # behind what people have typed: fifty tabs at once must not hold up a command
             intake.take("home", asker, lambda: home.show_home(intake.world, asker), later=True)
+
+
+def _pasted_in(body: Mapping[str, Any]) -> Explain:
+    return Explain(text_of_message(body), files_of_message(body.get("message") or {}))
 
 
 def is_from_a_person(event: Mapping[str, Any]) -> bool:

@@ -62,6 +62,7 @@ class ExportTarget(Protocol):
 
 class Files(Protocol):
     """Puts files into a channel, step by step, so that each step can be checked after a crash before it is done again.
+    Reads those that people put there.
 
     Raises UpstreamError like Messenger.
     """
@@ -76,4 +77,8 @@ class Files(Protocol):
 
     async def is_shared(self, channel: str, file_id: str) -> bool | None:
         """Whether the file can be seen in the channel; None for a file that Slack does not know."""
+        ...
+
+    async def read(self, file_id: str, *, most: int) -> bytes | None:
+        """What is in a file; None if that is more than `most` bytes. Raises Missing if there is no such file."""
         ...

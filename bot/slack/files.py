@@ -1,6 +1,6 @@
-"""Puts files into channels, in the three steps that Slack has for them.
+"""Puts files into channels, in the three steps that Slack has for them, and reads those of people.
 
-docs.slack.dev/messaging/working-with-files#uploading_files
+docs.slack.dev/messaging/working-with-files#uploading_files and docs.slack.dev/reference/objects/file-object
 """
 
 from __future__ import annotations
@@ -8,15 +8,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.errors import Missing, Unreachable
+from bot.errors import Denied, Missing, Unreachable
 from bot.slack.client import SYSTEM, translated
 from bot.slack.marks import CALL_SECONDS
 
 UPLOAD_SECONDS = 120.0
+READ_SECONDS = 20.0
 _OK = 200
+_SLACKS = (".slack.com", ".slack-gov.com", ".slack-files.com", ".slack-files-gov.com")
 
 
 class SlackFiles:
@@ -65,3 +69,40 @@ class SlackFiles:
             return None
         shares = (answer.get("file") or {}).get("shares") or {}
         return any(channel in channels for channels in shares.values())
+
+    async def read(self, file_id: str, *, most: int) -> bytes | None:
+        with translated("reading a file"):
+            async with asyncio.timeout(READ_SECONDS):
+                file = (await self._client.files_info(file=file_id)).get("file") or {}
+                if int(file.get("size") or 0) > most:
+                    return None
+                return await self._content(str(file.get("url_private_download") or file.get("url_private")), most)
+
+    async def _content(self, url: str, most: int) -> bytes | None:
+        """The token goes to Slack alone: neither to another address that a file names, nor along a redirect."""
+        place, api = urlsplit(url), urlsplit(self._client.base_url)
+        is_slacks = place.scheme == "https" and (place.hostname or "").endswith(_SLACKS)
+        if not is_slacks and (place.scheme, place.netloc) != (api.scheme, api.netloc):
+            raise Denied(SYSTEM, "the file is not kept by Slack, so it was not read")
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(
+                url,
+                headers={"Authorization": f"Bearer {self._client.token}"},
+                allow_redirects=False,
+                proxy=self._client.proxy,
+                ssl=True if self._client.ssl is None else self._client.ssl,
+            ) as answer,
+        ):
+            if answer.status != _OK:  # without the scope Slack sends on to its login page
+                detail = f"Slack answered HTTP {answer.status} for the file; has the app the scope files:read?"
+                raise Denied(SYSTEM, detail)
+            content = await _all_of(answer.content, most + 1)
+        return content if len(content) <= most else None
+
+
+async def _all_of(stream: aiohttp.StreamReader, most: int) -> bytes:
+    content = bytearray()
+    while len(content) < most and (chunk := await stream.read(most - len(content))):
+        content += chunk
+    return bytes(content)

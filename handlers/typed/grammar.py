@@ -43,8 +43,8 @@ _FLAGS = ("--dry-run", "--when-safe")
 _USER = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>")
 
 
-def parse(text: str) -> Command:
-    """The command that the text gives. Empty text asks for help."""
+def parse(text: str, files: tuple[str, ...] = ()) -> Command:
+    """The command that the text gives. Empty text asks for help. `files` are the ids of those that came with it."""
     tail = typed(text)
     first, tail = tail.split()
     if first.lower() in {"/tflock", "tflock", "@tflock"}:
@@ -58,6 +58,8 @@ def parse(text: str) -> Command:
     if [argument(part).lower() for part in tail.words] in (["--help"], ["--h"]):
         return Help(form.name)
     try:
+        if files and form.name == "explain":
+            return Explain(tail.text, files)
         return form.read(tail)
     except _Wrong as wrong:
         usage = f"/tflock {form.usage}"

@@ -120,7 +120,10 @@ class Watch(Command):
 
 @dataclass(frozen=True, slots=True)
 class Explain(Command):
+    """`files` are the ids of files that came with the text."""
+
     error: str
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

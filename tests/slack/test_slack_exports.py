@@ -133,3 +133,29 @@ async def test_without_the_scope_for_reading_it_says_so(workspace, messenger, sh
         await messenger.find("C0INC", mark=report.edition.mark, since=NOW)
     with pytest.raises(Denied, match="the:scope"):
         await shelf.is_shared("C0INC", "F0ANY")
+
+
+async def test_an_uploaded_file_is_read_whole_or_not_at_all(workspace, shelf):
+    file = workspace.attached("apply.log", b"Error: x\n" * 1000)
+
+    assert await shelf.read(file["id"], most=9000) == b"Error: x\n" * 1000
+    assert await shelf.read(file["id"], most=8999) is None
+    with pytest.raises(Missing):
+        await shelf.read("F0GONE", most=9000)
+
+
+async def test_the_token_goes_to_no_other_address_that_a_file_names(workspace, shelf, monkeypatch):
+    file = workspace.attached("apply.log", b"x")
+    there = {"id": file["id"], "size": 1, "url_private_download": "https://files.example.com/apply.log"}
+    monkeypatch.setitem(workspace._server.methods, "files.info", lambda *_: {"file": there})
+
+    with pytest.raises(Denied, match="not kept by Slack"):
+        await shelf.read(file["id"], most=10)
+
+
+async def test_a_file_that_slack_wants_a_login_for_says_which_scope_is_missing(workspace, shelf):
+    file = workspace.attached("apply.log", b"x")
+    workspace.team.scopes = [scope for scope in workspace.team.scopes if scope != "files:read"]
+
+    with pytest.raises(Denied, match="files:read"):
+        await shelf.read(file["id"], most=10)

@@ -57,7 +57,7 @@ def _share(team: Team, channel: str, uploads: list[Upload], thread_ts: str | Non
         upload.shares.setdefault(channel, []).append(share)
 
 
-def file_info(team: Team, args: Args) -> Json:
+def file_info(team: Team, args: Args, *, base: str) -> Json:
     """A file as it is known now: its shares come some moments after the upload was completed."""
     upload = team.uploads.get(str(args.get("file")))
     if upload is None or not upload.is_completed:
@@ -65,4 +65,4 @@ def file_info(team: Team, args: Args) -> Json:
     shares: Json = {}
     for channel, messages in upload.shares.items():
         shares.setdefault("private" if team.places[channel].is_private else "public", {})[channel] = list(messages)
-    return {"file": file_shown(upload) | {"shares": shares}}
+    return {"file": file_shown(upload, base) | {"shares": shares}}

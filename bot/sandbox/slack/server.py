@@ -49,7 +49,7 @@ class Server:
             **READING,
             **WRITING,
             **VIEWS,
-            "files.info": file_info,
+            "files.info": lambda team, args: file_info(team, args, base=self.base),
             "files.getUploadURLExternal": lambda team, args: upload_url(team, args, base=self.base),
             "files.completeUploadExternal": complete_upload,
         }
@@ -58,6 +58,7 @@ class Server:
         app = web.Application(client_max_size=LARGEST_UPLOAD)
         app.router.add_route("*", "/api/{method}", self._api)
         app.router.add_post("/upload/v1/{file}", self._upload)
+        app.router.add_get("/files-pri/{file}/download/{name}", self._download)
         app.router.add_post("/actions/{token:.+}", self.take_response)
         return app
 
@@ -117,6 +118,15 @@ class Server:
             return web.Response(status=404, text="no such upload")
         upload.content = await request.read()
         return web.Response(text=f"OK - {len(upload.content)}")
+
+    async def _download(self, request: web.Request) -> web.Response:
+        """A file's bytes. Without the token Slack sends on to its login page."""
+        upload = self.team.uploads.get(request.match_info["file"])
+        if request.headers.get("Authorization") != f"Bearer {self.bot_token}" or "files:read" not in self.team.scopes:
+            return web.Response(status=302, headers={"Location": f"{self.base}/login"})
+        if upload is None or upload.content is None:
+            return web.Response(status=404, text="no such file")
+        return web.Response(body=upload.content, content_type="application/octet-stream")
 
 
 async def arguments(request: web.Request) -> tuple[str, Json]:

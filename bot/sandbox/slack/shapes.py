@@ -78,8 +78,11 @@ def place_shown(place: Place) -> Json:
     }
 
 
-def file_shown(upload: Upload) -> Json:
+def file_shown(upload: Upload, base: str = "") -> Json:
+    """A file; with the server's `base`, also where its bytes are."""
+    place = {"url_private_download": f"{base}/files-pri/{upload.id}/download/{upload.filename}"} if base else {}
     return {
+        **place,
         "id": upload.id,
         "name": upload.filename,
         "title": upload.title or upload.filename,

@@ -19,10 +19,11 @@ from tests.worlds.memory.memory import Switchboard
 
 @dataclass
 class MemoryFiles:
-    """`bot.ports.files.Files`. `shown` has the titles of the files in order."""
+    """`bot.ports.files.Files`. `shown` has the titles of the files in order, `contents` what can be read."""
 
     switchboard: Switchboard = field(default_factory=Switchboard)
     shown: list[tuple[str, ...]] = field(default_factory=list)
+    contents: dict[str, bytes] = field(default_factory=dict)
     _staged: dict[str, bool] = field(default_factory=dict)
 
     async def stage(self, path: Path) -> str:
@@ -42,6 +43,13 @@ class MemoryFiles:
     async def is_shared(self, channel: str, file_id: str) -> bool | None:
         await self.switchboard.pass_through("look for file")
         return self._staged.get(file_id)
+
+    async def read(self, file_id: str, *, most: int) -> bytes | None:
+        await self.switchboard.pass_through("read file")
+        content = self.contents.get(file_id)
+        if content is None:
+            raise Missing("Slack", "there is no such file")
+        return content if len(content) <= most else None
 
 
 @dataclass

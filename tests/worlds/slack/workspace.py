@@ -17,7 +17,8 @@ from bot.sandbox.slack.call import Args, Method, Refused, decoded
 from bot.sandbox.slack.dispatch import Delivery, Kind, Signing
 from bot.sandbox.slack.payloads import BOT_MENTION, acted, linked, reaction
 from bot.sandbox.slack.reading import message_shown, replies_of
-from bot.sandbox.slack.team import Json, Message, Team, User, Usergroup, elements
+from bot.sandbox.slack.shapes import file_shown
+from bot.sandbox.slack.team import Json, Message, Team, Upload, User, Usergroup, elements
 from bot.sandbox.slack.text import find_element, located_in
 from bot.sandbox.slack.views import checked, closed, home_id, replaced, stacked
 from bot.sandbox.slack.workspace import SlackWorkspace
@@ -54,6 +55,12 @@ class FullWorkspace(SlackWorkspace):
 
     def environment(self, *, socket_mode: bool = False) -> dict[str, str]:
         return super().environment() | ({"SLACK_APP_TOKEN": self.app_token} if socket_mode else {})
+
+    def attached(self, name: str, content: bytes, **facts: Any) -> Json:
+        """A file of a person's, as the message that shows it has it. `facts` are further fields of it."""
+        upload = Upload(self.team.fresh("F"), name, len(content), content=content, is_completed=True)
+        self.team.uploads[upload.id] = upload
+        return file_shown(upload) | {"mode": "snippet", "mimetype": "text/plain"} | facts
 
     def change_user(self, user_id: str, **facts: Any) -> User:
         """Changes what is known of a person."""

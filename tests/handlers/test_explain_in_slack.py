@@ -1,0 +1,89 @@
+"""An error explained from what people paste and upload, over the signed door."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.sandbox.slack import payloads as slack_payloads
+from bot.sandbox.slack.dispatch import Kind
+from bot.sandbox.stage import CHANNEL
+from tests.worlds.slack import payloads
+
+HELD = """Error: Error acquiring the state lock
+
+Error message: HTTP remote state already locked: ID=6638e4a0
+Lock Info:
+  ID:        6638e4a0-7b1c-4c2e-9a51-0c8c1e6a7f42
+  Operation: OperationTypeApply
+  Who:       runner@fv-az881-525
+"""
+
+
+async def by_shortcut(office, text, *files):
+    message = office.slack.say("U0QUINN", CHANNEL, text, files=list(files))
+    payload = payloads.shortcut(
+        office.slack.team, user="U0PARKER", message=message, callback_id="explain_error", response_url=""
+    )
+    payload["message"]["files"] = list(files)
+    assert await office.dispatch(Kind.INTERACTIVE, payload) == 200
+    await office.work()
+    return office.told("U0PARKER")[-1]
+
+
+async def by_mention(office, text, *files):
+    inner = {"type": "app_mention", "user": "U0PARKER", "channel": CHANNEL, "text": text, "ts": "1.1"}
+    payload = slack_payloads.event(office.slack.team, {**inner, "files": list(files)})
+    assert await office.dispatch(Kind.EVENT, payload) == 200
+    await office.work()
+    return office.told("U0PARKER")[-1]
+
+
+@pytest.mark.parametrize(
+    "encoded", [HELD.encode(), HELD.encode("utf-16"), (HELD + "Still creating...\n" * 60_000).encode()]
+)
+async def test_the_shortcut_reads_the_log_file_of_a_message(office, encoded):
+    told = await by_shortcut(office, "what now?", office.slack.attached("apply.log", encoded))
+
+    assert "held by another run" in told
+    assert "runner@fv-az881-525" in told
+    assert ("its middle was not read" in told) is (len(encoded) > 1_048_576)
+
+
+async def test_a_file_can_be_uploaded_with_a_mention(office):
+    told = await by_mention(office, "<@U0TFLOCK> explain", office.slack.attached("apply.log", HELD.encode()))
+    assert "held by another run" in told
+
+
+async def test_the_words_of_the_message_count_together_with_its_file(office):
+    file = office.slack.attached("apply.log", b"Error: Failed to persist state to backend\n")
+    assert "The state was not saved" in await by_shortcut(office, HELD, file)
+
+
+async def test_a_file_that_is_too_large_is_not_read_and_the_answer_says_so(office):
+    file = office.slack.attached("apply.log", b"x" * (20 * 1024 * 1024 + 1))
+
+    told = await by_shortcut(office, "", file)
+
+    assert "There was nothing to read" in told
+    assert "larger than 20 MiB" in told
+    assert "larger than 20 MiB" in await by_shortcut(office, HELD, file)
+
+
+async def test_a_file_that_cannot_be_had_is_said_with_the_reason_beside_what_the_text_says(office):
+    file = office.slack.attached("apply.log", b"x") | {"id": "F0GONE"}
+
+    told = await by_shortcut(office, HELD, file)
+
+    assert "held by another run" in told
+    assert "A file was not read" in told
+
+
+async def test_pictures_and_deleted_files_are_left_alone(office):
+    picture = office.slack.attached("shot.png", b"x", mimetype="image/png")
+    deleted = office.slack.attached("old.log", b"x", mode="tombstone")
+    assert "not read" not in await by_shortcut(office, HELD, picture, deleted)
+
+
+async def test_more_files_than_are_read_are_counted(office):
+    files = [office.slack.attached(f"{number}.log", b"fine") for number in range(4)]
+    assert "Only the first 3 files were read" in await by_shortcut(office, HELD, *files)
