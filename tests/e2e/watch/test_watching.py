@@ -60,9 +60,9 @@ async def test_an_incident_that_deals_with_the_state_hears_of_it_in_its_channel_
     await bots.start("worker")
     await scene.types("open staging")
     await scene.shown("incident opened")
-    lock, _ = await bots.dead_lock()
     await scene.types("status staging")
-    await scene.has_recorded("lock.observed")
+    await scene.has_recorded("lock.observed")  # from here on the incident deals with the state
+    lock, _ = await bots.dead_lock()
 
     message = await scene.shown("locked by a run that is dead")
     await scene.shown("locked for long")
