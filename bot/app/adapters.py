@@ -17,7 +17,7 @@ from bot.backends.s3.proof import Proofs
 from bot.backends.s3.sweep import S3Sweep
 from bot.ci.azure.source import AzureDevOps
 from bot.ci.ecs.source import Ecs
-from bot.ci.frame import CiSystem, Source
+from bot.ci.frame import CiSystem, Configured, Source
 from bot.ci.github.source import GitHubActions
 from bot.ci.gitlab.source import GitLab
 from bot.ci.jenkins.api import Credentials
@@ -55,9 +55,8 @@ def run_sources(config: Config, aws: AwsClients) -> dict[str, RunSource]:
     made = dict[str, RunSource]()
     for name, section in config.ci.items():
         adapter, settings = RUN_SOURCES[section.type]
-        made[name] = Source(
-            adapter(name=name, clock=SystemClock(), pipelines=pipelines, **settings(section, config, aws))
-        )
+        configured = Configured(name=name, clock=SystemClock(), pipelines=pipelines)
+        made[name] = Source(adapter(configured, **settings(section, config, aws)))
     return made
 
 
@@ -94,7 +93,7 @@ RUN_SOURCES: Mapping[str, tuple[Callable[..., CiSystem], Callable[[Any, Config, 
     "jenkins": (Jenkins, _jenkins),
     "ecs": (Ecs, _ecs),
 }
-"""The types of CI in the configuration, each with its adapter and what that takes beside a name, a clock and pipelines.
+"""The types of CI in the configuration, each with its adapter and what that alone takes.
 
 A test holds that each type has its entry.
 """

@@ -7,7 +7,7 @@ A new system is a package beside this module whose `source.py` has a class like 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
@@ -30,11 +30,45 @@ LOG = Portion(head=7 * 1024 * 1024, tail=1024 * 1024)
 """How much of a job's log is read. A lock is taken early, and how a job ended is said at the end."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configured:
+    """What any CI system is made with: its key in the configuration, and the pipelines of all systems there."""
+
+    name: str
+    clock: Clock
+    pipelines: Collection[Pipeline]
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def mine(self) -> tuple[Pipeline, ...]:
+        return tuple(pipeline for pipeline in self.pipelines if pipeline.ci == self.name)
+
+    def linked(self, key: str, is_meant: Callable[[Pipeline], bool], run_id: str, url: str) -> RunRef | None:
+        """The run of a URL that names only the `key` of its pipeline; None where no pipeline with it is configured."""
+        pipeline = next(filter(is_meant, self.mine), None)
+        if pipeline is None:
+            return None
+        return RunRef(Pipeline(self.name, ((key, pipeline.get(key) or ""),)), run_id, url)
+
+
+class Connection(Protocol):
+    """What asks the system."""
+
+    @property
+    def offset(self) -> Offset | None:
+        """How far the system's clock is from ours, by its newest answer."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
 class CiSystem(Protocol):
     """One CI system, asked on behalf of the configured pipelines. Its methods raise Failed or Absent."""
 
-    name: str
-    """The system's key in the configuration."""
+    configured: Configured
+
+    @property
+    def client(self) -> Connection: ...
 
     system: str
     """Its proper name, `GitHub Actions`."""
@@ -43,13 +77,6 @@ class CiSystem(Protocol):
     """What sentences call it, `GitHub`."""
 
     escalate_after: timedelta
-    clock: Clock
-    limits: Limits
-
-    @property
-    def offset(self) -> Offset | None:
-        """How far the system's clock is from ours, by its newest answer."""
-        ...
 
     async def log(self, run: Run, job: Job) -> tuple[LogReader, bool]:
         """A reader that the log of one job went through, and whether that was all of it."""
@@ -73,8 +100,6 @@ class CiSystem(Protocol):
         """Whether the pipeline is as wanted, whoever did it; False for a system that has no such switch."""
         ...
 
-    async def aclose(self) -> None: ...
-
 
 @dataclass(frozen=True)
 class Source:
@@ -85,7 +110,7 @@ class Source:
 
     @property
     def name(self) -> str:
-        return self.ci.name
+        return self.ci.configured.name
 
     @property
     def system(self) -> str:
@@ -100,7 +125,7 @@ class Source:
             going_on = going_on_since(since, await self.ci.runs(pipeline, since))
             return tuple(sorted(going_on, key=lambda run: (run.created_at, len(run.ref.id), run.ref.id), reverse=True))
 
-        return await self._observe(listed, more=self.ci.limits.listing)
+        return await self._observe(listed, more=self._limits.listing)
 
     async def with_jobs(self, run: Run) -> Observation[Run]:
         return await self.run(run.ref)
@@ -112,7 +137,7 @@ class Source:
         """A log that can grow no more is read once."""
         key = (run.ref, job.id, job.attempt)
         if key in self._logs:
-            return Found(self._logs[key], self.ci.clock.now(), self.ci.offset)
+            return Found(self._logs[key], self.ci.configured.clock.now(), self.ci.client.offset)
 
         async def read() -> JobLog:
             reader, is_read = await self.ci.log(run, job)
@@ -127,51 +152,57 @@ class Source:
 
     def _grows_no_more(self, job: Job) -> bool:
         """Systems may still take in lines for a moment after they call a job ended."""
-        return _is_over(job) and job.ended_at is not None and job.ended_at < self.ci.clock.now() - _LATE_LINES
+        lately = self.ci.configured.clock.now() - _LATE_LINES
+        return _is_over(job) and job.ended_at is not None and job.ended_at < lately
 
     def ref_from_url(self, url: str) -> RunRef | None:
         return self.ci.ref_from_url(url)
 
     async def cancel(self, ref: RunRef, *, force: bool) -> Cancelled:
         try:
-            async with asyncio.timeout(self.ci.limits.overall):
+            async with asyncio.timeout(self._limits.overall):
                 return await self.ci.cancel(ref, force=force)
-        except Absent as absent:
-            return Cancelled(CancelResult.NOT_FOUND, self._unknown(absent))
-        except Failed as failed:
-            denied = failed.trouble is Trouble.DENIED
-            return Cancelled(CancelResult.DENIED if denied else CancelResult.NOT_KNOWN, failed.detail)
-        except TimeoutError:
-            return Cancelled(CancelResult.NOT_KNOWN, slow(self.ci.server, self.ci.limits.overall))
+        except (Absent, Failed, TimeoutError) as error:
+            result, detail = self._not_done(error)
+            return Cancelled(CancelResult[result], detail)
 
     async def switch(self, pipeline: Pipeline, *, on: bool) -> Switched:
         try:
-            async with asyncio.timeout(self.ci.limits.overall):
+            async with asyncio.timeout(self._limits.overall):
                 return await self.ci.switch(pipeline, on=on)
-        except Absent as absent:
-            return Switched(SwitchResult.NOT_FOUND, self._unknown(absent))
-        except Failed as failed:
-            denied = failed.trouble is Trouble.DENIED
-            result = Switched(SwitchResult.DENIED if denied else SwitchResult.NOT_KNOWN, failed.detail)
-        except TimeoutError:
-            result = Switched(SwitchResult.NOT_KNOWN, slow(self.ci.server, self.ci.limits.overall))
+        except (Absent, Failed, TimeoutError) as error:
+            result, detail = self._not_done(error)
+            switched = Switched(SwitchResult[result], detail)
+            if isinstance(error, Absent):
+                return switched
         # After an answer that was lost only a look can tell; and GitHub refuses to disable what is disabled already.
         match await self._observe(lambda: self.ci.is_switched(pipeline, on=on)):
             case Found(True):
                 return Switched(SwitchResult.DONE)
             case _:
-                return result
+                return switched
 
     async def aclose(self) -> None:
-        await self.ci.aclose()
+        await self.ci.client.aclose()
 
-    def _unknown(self, absent: Absent) -> str:
-        return f"{self.ci.server} does not know {absent.what}"
+    @property
+    def _limits(self) -> Limits:
+        return self.ci.configured.limits
+
+    def _not_done(self, error: Absent | Failed | TimeoutError) -> tuple[str, str]:
+        """The result's name, which is the same of a cancel and of a switch, and why."""
+        match error:
+            case Absent():
+                return "NOT_FOUND", why(self.ci.server, error)
+            case Failed():
+                return ("DENIED" if error.trouble is Trouble.DENIED else "NOT_KNOWN"), why(self.ci.server, error)
+            case _:
+                return "NOT_KNOWN", slow(self.ci.server, self._limits.overall)
 
     async def _observe(self, look: Callable[[], Awaitable[T]], *, more: float = 0.0) -> Observation[T]:
-        limit = self.ci.limits.overall + more
-        seen = await observe(look, system=self.system, clock=self.ci.clock, limit=limit, event="ci.unseen")
-        return replace(seen, offset=self.ci.offset) if isinstance(seen, Found) else seen
+        clock, limit = self.ci.configured.clock, self._limits.overall + more
+        seen = await observe(look, system=self.system, clock=clock, limit=limit, event="ci.unseen")
+        return replace(seen, offset=self.ci.client.offset) if isinstance(seen, Found) else seen
 
 
 def _is_over(job: Job) -> bool:
@@ -183,9 +214,9 @@ def going_on_since(since: datetime, runs: Iterable[Run]) -> list[Run]:
     return [run for run in runs if run.ended_at is None or run.ended_at >= since]
 
 
-def mine(name: str, pipelines: Iterable[Pipeline]) -> tuple[Pipeline, ...]:
-    """The pipelines of the CI system of this name."""
-    return tuple(pipeline for pipeline in pipelines if pipeline.ci == name)
+def why(server: str, error: Absent | Failed) -> str:
+    """Why a part of an answer is missing, in words."""
+    return f"{server} does not know {error.what}" if isinstance(error, Absent) else error.detail
 
 
 def remember(known: dict[K, V], key: K, value: V) -> None:

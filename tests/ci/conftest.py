@@ -1,25 +1,20 @@
-"""A GitHub stand-in and a source that asks it. Clocks are real; runs are placed in the past by hand."""
+"""A GitHub stand-in, and sources that ask a stand-in. Clocks are real; runs are placed in the past by hand."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from functools import partial
 
 import pytest
-from pydantic import SecretStr
 
 from bot.ci.frame import Source
 from bot.ci.github.source import GitHubActions
 from bot.core.run import Pipeline
 from bot.sandbox.github.server import GitHubStandIn
+from tests.worlds.ci.sources import source_of
 
 DEPLOY = Pipeline("github", (("repo", "acme/infra"), ("workflow", "deploy.yml"), ("branch", "main")))
 UPDATE = Pipeline("github", (("repo", "acme/infra"), ("workflow", "dependency-update.yml")))
-
-
-class WallClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
 
 @pytest.fixture
@@ -41,23 +36,22 @@ async def github() -> AsyncIterator[GitHubStandIn]:
 
 
 @pytest.fixture
-async def make_source(github: GitHubStandIn) -> AsyncIterator[Callable[..., Source]]:
-    made: list[Source] = []
+async def made() -> AsyncIterator[Callable[..., Source]]:
+    """Makes sources as `source_of` does, and closes them."""
+    sources: list[Source] = []
 
-    def make(**changes: object) -> Source:
-        settings = {
-            "name": "github",
-            "base_url": github.base_url,
-            "token": SecretStr(github.token),
-            "clock": WallClock(),
-            "pipelines": (DEPLOY, UPDATE),
-        }
-        made.append(Source(GitHubActions(**{**settings, **changes})))
-        return made[-1]
+    def make(*args: object, **changes: object) -> Source:
+        sources.append(source_of(*args, **changes))
+        return sources[-1]
 
     yield make
-    for source in made:
+    for source in sources:
         await source.aclose()
+
+
+@pytest.fixture
+def make_source(made: Callable[..., Source], github: GitHubStandIn) -> Callable[..., Source]:
+    return partial(made, GitHubActions, github, DEPLOY, UPDATE)
 
 
 @pytest.fixture

@@ -5,18 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from pydantic import SecretStr
 
 from bot.ci.azure.source import AzureDevOps
 from bot.ci.ecs.runs import run_from as task_from
-from bot.ci.frame import Source
 from bot.ci.gitlab.source import GitLab
-from bot.ci.jenkins.source import Credentials, Jenkins
+from bot.ci.jenkins.source import Jenkins
 from bot.core.evidence import Found
 from bot.core.run import Pipeline
 from tests.worlds.ci.azure.server import AzureStandIn
 from tests.worlds.ci.gitlab.server import GitLabStandIn
 from tests.worlds.ci.jenkins.server import JenkinsStandIn
+from tests.worlds.ci.sources import source_of
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 SINCE = NOW - timedelta(hours=1)
@@ -26,11 +25,6 @@ DEFINITION = Pipeline("azure", (("project", "infra"), ("definition", "42")))
 JOB = Pipeline("jenkins", (("job", "infra/deploy"),))
 FAMILY = Pipeline("ecs", (("cluster", "terraform"), ("family", "deploy")))
 TFS = "Microsoft.VisualStudio.Services.TFS"
-
-
-class WallClock:
-    def now(self):
-        return datetime.now(UTC)
 
 
 def value(seen):
@@ -45,15 +39,7 @@ def told(run):
 @pytest.fixture
 async def gitlab():
     async with GitLabStandIn() as server:
-        source = Source(
-            GitLab(
-                name="gitlab",
-                base_url=server.base_url,
-                token=SecretStr(server.token),
-                clock=WallClock(),
-                pipelines=(MAIN,),
-            )
-        )
+        source = source_of(GitLab, server, MAIN)
         yield server, source
         await source.aclose()
 
@@ -61,15 +47,7 @@ async def gitlab():
 @pytest.fixture
 async def azure():
     async with AzureStandIn() as server:
-        source = Source(
-            AzureDevOps(
-                name="azure",
-                base_url=server.base_url,
-                token=SecretStr(server.token),
-                clock=WallClock(),
-                pipelines=(DEFINITION,),
-            )
-        )
+        source = source_of(AzureDevOps, server, DEFINITION)
         yield server, source
         await source.aclose()
 
@@ -77,15 +55,7 @@ async def azure():
 @pytest.fixture
 async def jenkins():
     async with JenkinsStandIn() as server:
-        source = Source(
-            Jenkins(
-                name="jenkins",
-                base_url=server.base_url,
-                credentials=Credentials(SecretStr(server.user), SecretStr(server.token)),
-                clock=WallClock(),
-                pipelines=(JOB,),
-            )
-        )
+        source = source_of(Jenkins, server, JOB)
         yield server, source
         await source.aclose()
 

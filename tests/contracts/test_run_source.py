@@ -353,7 +353,8 @@ async def test_a_log_that_may_not_be_read_is_unseen_and_decides_nothing(world):
 
 async def test_a_log_that_takes_too_long_is_unseen(world):
     run = await full(world, written(world, "+ terraform apply", WORK))
-    world.source.ci.limits = replace(world.source.ci.limits, overall=0.5)
+    usual = world.source.ci.configured
+    world.source.ci.configured = replace(usual, limits=replace(usual.limits, overall=0.5))
     world.stall_logs()
 
     seen = await world.source.log(run, run.jobs[-1])

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-
-from pydantic import SecretStr
+from datetime import timedelta
 
 from bot.ci.azure.source import AzureDevOps
-from bot.ci.frame import Source
 from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Pipeline
 from tests.worlds.ci.azure.server import AzureStandIn
+from tests.worlds.ci.sources import source_of
 
 LACKS = {"tails"}
 PROJECT = "infra"
@@ -33,25 +31,12 @@ def pipeline(project, definition):
     return Pipeline("azure", (("project", project), ("definition", definition)))
 
 
-class WallClock:
-    def now(self):
-        return datetime.now(UTC)
-
-
 class Azure:
     def __init__(self, stand_in):
         self.stand_in = stand_in
         self.pipeline, self.other = pipeline(PROJECT, "42"), pipeline(PROJECT, "43")
         self.unknown = pipeline(PROJECT, "44")
-        self.source = Source(
-            AzureDevOps(
-                name="azure",
-                base_url=stand_in.base_url,
-                token=SecretStr(stand_in.token),
-                clock=WallClock(),
-                pipelines=(self.pipeline, self.other),
-            )
-        )
+        self.source = source_of(AzureDevOps, stand_in, self.pipeline, self.other)
         for known in (self.pipeline, self.other):
             stand_in.runs.add_definition(PROJECT, int(known.get("definition")))
 

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-
-from botocore.config import Config
-from botocore.session import Session
+from datetime import timedelta
 
 from bot.ci.ecs.source import Ecs
-from bot.ci.frame import Source
 from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Pipeline
 from tests.worlds.ci.ecs.server import EcsStandIn
+from tests.worlds.ci.sources import ecs_client, made_of
 
 LACKS = {"reruns", "time-outs", "switch"}
 CLUSTER = "terraform"
@@ -32,41 +29,24 @@ def pipeline(cluster, family):
     return Pipeline("ecs", (("cluster", cluster), ("family", family)))
 
 
-class WallClock:
-    def now(self):
-        return datetime.now(UTC)
-
-
-def client_of(stand_in, key, service="ecs"):
-    return Session().create_client(
-        service,
-        region_name=stand_in.region,
-        endpoint_url=stand_in.base_url,
-        aws_access_key_id=key,
-        aws_secret_access_key="sandbox",
-        config=Config(retries={"total_max_attempts": 1}, max_pool_connections=20),
-    )
-
-
 class EcsRuns:
     def __init__(self, stand_in):
         self.stand_in = stand_in
-        self.clients = {key: client_of(stand_in, key) for key in (stand_in.access_key, stand_in.reading_key)}
-        self.logs = {key: client_of(stand_in, key, "logs") for key in self.clients}
+        address = stand_in.base_url
+        self.clients = {key: ecs_client(address, key) for key in (stand_in.access_key, stand_in.reading_key)}
+        self.logs = {key: ecs_client(address, key, "logs") for key in self.clients}
         self.key = stand_in.access_key
         self.pipeline, self.other = pipeline(CLUSTER, "production"), pipeline(CLUSTER, "staging")
         self.unknown = pipeline("gone", "production")
-        self.source = Source(
-            Ecs(
-                name="ecs",
-                region=stand_in.region,
-                client=lambda: self.clients[self.key],
-                logs=lambda _: self.logs[self.key],
-                run=asyncio.to_thread,
-                clock=WallClock(),
-                pipelines=(self.pipeline, self.other),
-                relist_delay=timedelta(0),
-            )
+        self.source = made_of(
+            Ecs,
+            self.pipeline,
+            self.other,
+            region=stand_in.region,
+            client=lambda: self.clients[self.key],
+            logs=lambda _: self.logs[self.key],
+            run=asyncio.to_thread,
+            relist_delay=timedelta(0),
         )
         for known in (self.pipeline, self.other):
             stand_in.runs.add_family(CLUSTER, known.get("family"))

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-from pydantic import SecretStr
-
-from bot.ci.frame import Source
 from bot.ci.github.source import GitHubActions
 from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Pipeline
 from bot.sandbox.github.server import GitHubStandIn
+from tests.worlds.ci.sources import source_of
 
 REPO = "acme/infra"
 WORDS = {
@@ -32,24 +30,11 @@ def pipeline(workflow):
     return Pipeline("github", (("repo", REPO), ("workflow", workflow)))
 
 
-class WallClock:
-    def now(self):
-        return datetime.now(UTC)
-
-
 class GitHub:
     def __init__(self, stand_in):
         self.stand_in = stand_in
         self.pipeline, self.other, self.unknown = map(pipeline, ("deploy.yml", "plan.yml", "gone.yml"))
-        self.source = Source(
-            GitHubActions(
-                name="github",
-                base_url=stand_in.base_url,
-                token=SecretStr(stand_in.token),
-                clock=WallClock(),
-                pipelines=(self.pipeline, self.other),
-            )
-        )
+        self.source = source_of(GitHubActions, stand_in, self.pipeline, self.other)
         for known in (self.pipeline, self.other):
             stand_in.runs.add_workflow(REPO, known.get("workflow"))
 

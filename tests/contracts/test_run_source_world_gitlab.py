@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-from pydantic import SecretStr
-
-from bot.ci.frame import Source
 from bot.ci.gitlab.source import GitLab
 from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Pipeline
 from tests.worlds.ci.gitlab.server import GitLabStandIn
+from tests.worlds.ci.sources import source_of
 
 LACKS = {"tails"}
 PROJECT = "acme/infra"
@@ -33,24 +31,11 @@ def pipeline(ref, project=PROJECT):
     return Pipeline("gitlab", (("project", project), ("ref", ref)))
 
 
-class WallClock:
-    def now(self):
-        return datetime.now(UTC)
-
-
 class World:
     def __init__(self, stand_in):
         self.stand_in = stand_in
         self.pipeline, self.other, self.unknown = pipeline("main"), pipeline("plans"), pipeline("main", "acme/gone")
-        self.source = Source(
-            GitLab(
-                name="gitlab",
-                base_url=stand_in.base_url,
-                token=SecretStr(stand_in.token),
-                clock=WallClock(),
-                pipelines=(self.pipeline, self.other),
-            )
-        )
+        self.source = source_of(GitLab, stand_in, self.pipeline, self.other)
         self.schedules = {
             known: stand_in.runs.add_schedule(PROJECT, known.get("ref"), f"Nightly {known.get('ref')}")
             for known in (self.pipeline, self.other)

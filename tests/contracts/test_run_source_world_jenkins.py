@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-from pydantic import SecretStr
-
-from bot.ci.frame import Source
-from bot.ci.jenkins.source import Credentials, Jenkins
+from bot.ci.jenkins.source import Jenkins
 from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Pipeline
 from tests.worlds.ci.jenkins.server import JenkinsStandIn
+from tests.worlds.ci.sources import source_of
 
 JOB = "infra/deploy"
 TIMEOUT = "org.jenkinsci.plugins.workflow.steps.TimeoutStepExecution$ExceededTimeout"
@@ -34,24 +32,11 @@ def pipeline(job):
     return Pipeline("jenkins", (("job", job),))
 
 
-class WallClock:
-    def now(self):
-        return datetime.now(UTC)
-
-
 class World:
     def __init__(self, stand_in):
         self.stand_in = stand_in
         self.pipeline, self.other, self.unknown = pipeline(JOB), pipeline("infra/plan"), pipeline("infra/gone")
-        self.source = Source(
-            Jenkins(
-                name="jenkins",
-                base_url=stand_in.base_url,
-                credentials=Credentials(SecretStr(stand_in.user), SecretStr(stand_in.token)),
-                clock=WallClock(),
-                pipelines=(self.pipeline, self.other),
-            )
-        )
+        self.source = source_of(Jenkins, stand_in, self.pipeline, self.other)
         for known in (self.pipeline, self.other):
             stand_in.runs.add_job(known.get("job"))
 

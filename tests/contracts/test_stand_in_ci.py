@@ -5,23 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from pydantic import SecretStr
 
-from bot.ci.frame import Source
 from bot.ci.github.source import GitHubActions
 from bot.core.evidence import Found, NotFound, Unseen
 from bot.core.run import CancelResult, Conclusion, Phase, Pipeline, RunRef
 from bot.errors import Unreachable
 from bot.sandbox.github.server import GitHubStandIn
+from tests.worlds.ci.sources import WallClock, source_of
 from tests.worlds.memory.ci import MemoryCI
 from tests.worlds.memory.memory import Switchboard
 
 DEPLOY = Pipeline("github", (("repo", "acme/infra"), ("workflow", "deploy.yml")))
-
-
-class WallClock:
-    def now(self):
-        return datetime.now(UTC)
 
 
 class Memory:
@@ -52,10 +46,7 @@ class GitHub:
     def __init__(self, stand_in):
         self.stand_in = stand_in
         stand_in.runs.add_workflow("acme/infra", "deploy.yml")
-        self.source = Source(GitHubActions(
-            name="github", base_url=stand_in.base_url, token=SecretStr(stand_in.token), clock=WallClock(),
-            pipelines=(DEPLOY,),
-        ))  # fmt: skip
+        self.source = source_of(GitHubActions, stand_in, DEPLOY)  # fmt: skip
 
     def start(self):
         return str(self.stand_in.runs.start_run("acme/infra", "deploy.yml").id)

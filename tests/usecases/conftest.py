@@ -15,13 +15,11 @@ from typing import Any
 import aiohttp
 import pytest
 import structlog
-from pydantic import SecretStr
 
 from bot.app.metrics import Metrics
 from bot.aws.clients import Access, AwsClients
 from bot.backends.s3.address import S3Address
 from bot.backends.s3.backend import S3Backend
-from bot.ci.frame import Source
 from bot.ci.github.source import GitHubActions
 from bot.core.gate.inspection import StateName
 from bot.core.policy import Holders, KnownPerson, Policy
@@ -50,6 +48,7 @@ from bot.usecases.unlock import unlock
 from bot.usecases.world import State, World
 from bot.worker import run_job
 from tests.worlds.aws import FullAws
+from tests.worlds.ci.sources import source_of
 from tests.worlds.memory.people import MemoryJobs
 from tests.worlds.memory.world import MemoryWorld
 from tests.worlds.slack.workspace import FullWorkspace
@@ -220,11 +219,7 @@ async def scene(moto, policy, protected, directory, tmp_path, monkeypatch):
             github.runs.add_workflow(REPO, pipeline.get("workflow"))
 
         clock = MovableClock()
-        source = Source(
-            GitHubActions(
-                name="github", base_url=github.base_url, token=SecretStr(github.token), clock=clock, pipelines=PIPELINES
-            )
-        )
+        source = source_of(GitHubActions, github, *PIPELINES, clock=clock)
         stack.push_async_callback(source.aclose)
         address = S3Address(
             Access(region=REGION, endpoint_url=proxy.url),

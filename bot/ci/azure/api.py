@@ -15,11 +15,10 @@ import httpx
 from httpx import codes
 from pydantic import SecretStr
 
-from bot.core.evidence import Offset
-from bot.http.client import Client, Errors, Limits, Portion, Refusal, Sink, denied, garbled
+from bot.ci.frame import Configured
+from bot.http.client import Client, Errors, Portion, Refusal, Sink, denied, garbled
 from bot.http.pages import every_page
 from bot.http.values import Json
-from bot.ports.clock import Clock
 
 SYSTEM = "Azure DevOps"
 _VERSION = "7.1"
@@ -39,8 +38,7 @@ class AzureApi:
         base_url: str,
         token: SecretStr,
         token_name: str,
-        clock: Clock,
-        limits: Limits,
+        configured: Configured,
         http: httpx.AsyncClient | None,
     ) -> None:
         def headers() -> Mapping[str, str]:
@@ -61,27 +59,27 @@ class AzureApi:
                 3: garbled(f"Azure DevOps has moved {no.deed} ({no.status}): is the base_url right?"),
             }
 
-        self._client = Client(
+        self.client = Client(
             SYSTEM,
             base_url,
             headers=headers,
             errors=errors,
             is_stranger=_is_sign_in,
-            clock=clock,
-            limits=limits,
+            clock=configured.clock,
+            limits=configured.limits,
             http=http,
         )
         self._version = _VERSION
 
     async def get_object(self, path: str, about: str) -> Json:
-        return self._client.as_object(await self.send("GET", path, about), about)
+        return self.client.as_object(await self.send("GET", path, about), about)
 
     async def timeline(self, path: str, about: str) -> Json | None:
         """A timeline; None where Azure DevOps answers that the build has none (204, or `null`)."""
         answer = await self.send("GET", path, about)
         if answer.status_code == codes.NO_CONTENT or answer.content.strip() == b"null":
             return None
-        return self._client.as_object(answer, about)
+        return self.client.as_object(answer, about)
 
     async def builds(self, path: str, about: str, params: Mapping[str, str]) -> list[Json]:
         """Every entry of a list, page by page. A list that has no end within reason is too much, never a part."""
@@ -104,17 +102,13 @@ class AzureApi:
     async def log_head(self, path: str, about: str) -> str:
         """The first lines of a log, and no more than 64 KiB of them."""
         lines = f"startLine=0&endLine={_HEAD_LINES}&api-version={self._version}"
-        head = await self._client.beginning(f"{path}?{lines}", about, most=_LONGEST_HEAD)
+        head = await self.client.beginning(f"{path}?{lines}", about, most=_LONGEST_HEAD)
         return head.decode("utf-8", "replace")
-
-    @property
-    def offset(self) -> Offset | None:
-        return self._client.offset
 
     async def log(self, path: str, about: str, into: Sink, portion: Portion) -> bool:
         """A log as it streams by; True if it was read to its last byte."""
         params = {"api-version": self._version}
-        return await self._client.stream(path, about, into, portion, params=params, needs="Build (read)")
+        return await self.client.stream(path, about, into, portion, params=params, needs="Build (read)")
 
     async def send(
         self,
@@ -134,7 +128,7 @@ class AzureApi:
         def is_older(answer: httpx.Response) -> bool:
             return answer.status_code == codes.BAD_REQUEST and _newest_known(answer) not in {None, asked}
 
-        answer = await self._client.send(
+        answer = await self.client.send(
             method,
             path,
             about,
@@ -149,12 +143,9 @@ class AzureApi:
         self._version = _newest_known(answer) or asked
         return await self.send(method, path, about, doing=doing, params=params, body=body, passing=passing, tries=tries)
 
-    async def aclose(self) -> None:
-        await self._client.aclose()
-
     def _entries(self, response: httpx.Response, about: str) -> list[Json]:
-        body = self._client.as_object(response, about)
-        entries = self._client.objects(body.get("value"), about)
+        body = self.client.as_object(response, about)
+        entries = self.client.objects(body.get("value"), about)
         if body.get("count", len(entries)) != len(entries):
             detail = f"Azure DevOps' list of {about} shows another number of entries than it counts"
             raise garbled(detail)

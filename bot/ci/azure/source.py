@@ -30,13 +30,11 @@ from bot.ci.azure.urls import (
     run_words,
 )
 from bot.ci.ends import without_jobs
-from bot.ci.frame import going_on_since, mine, remember
-from bot.core.evidence import Offset
+from bot.ci.frame import Configured, going_on_since, remember, why
 from bot.core.joblog.reader import LogReader
 from bot.core.run import Cancelled, CancelResult, Conclusion, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
-from bot.http.client import Absent, Failed, Limits, both, garbled, together
+from bot.http.client import Absent, Failed, both, garbled, together
 from bot.http.values import Json, inner, text
-from bot.ports.clock import Clock
 
 _GOING_ON = ("postponed", "notStarted", "inProgress", "cancelling")
 """In the order in which a build goes through them. The API documents one status for a list, and not several."""
@@ -67,32 +65,30 @@ class AzureDevOps:
 
     def __init__(
         self,
+        configured: Configured,
         *,
-        name: str,
         base_url: str,
         token: SecretStr,
-        clock: Clock,
-        pipelines: Iterable[Pipeline],
         token_name: str = "AZURE_DEVOPS_TOKEN",  # noqa: S107 - the name of a variable, not a secret
-        limits: Limits | None = None,
         http: httpx.AsyncClient | None = None,
     ) -> None:
-        self.name = name
-        self.clock = clock
-        self.limits = limits or Limits()
+        self.configured = configured
         self._base_url = base_url
-        self._pipelines = mine(name, pipelines)
-        self._api = AzureApi(base_url, token, token_name, clock, self.limits, http)
+        self._api = AzureApi(base_url, token, token_name, configured, http)
+        self.client = self._api.client
         self._jobs = JobReader(self._api)
         self._over: dict[tuple[str, datetime | None], Run] = {}
         self._project_ids: dict[str, str] = {}
 
     def ref_from_url(self, url: str) -> RunRef | None:
         found = build_in(url, self._base_url)
-        project = None if found is None else self._configured(found.project)
-        if found is None or project is None:
+        if found is None:
             return None
-        return RunRef(Pipeline(self.name, (("project", project),)), found.build_id, url)
+        named = found.project.casefold()
+        wanted = self._project_ids.get(named, named).casefold()
+        return self.configured.linked(
+            "project", lambda known: project_of(known).casefold() == wanted, found.build_id, url
+        )
 
     async def runs(self, pipeline: Pipeline, since: datetime) -> Iterable[Run]:
         number = definition_number(pipeline)
@@ -125,7 +121,7 @@ class AzureDevOps:
 
     async def _settled(self, runs: list[Run]) -> list[Run]:
         """The runs, with those cancelled lately as their jobs show them: `completed` may come before the end."""
-        lately = self.clock.now() - _LINGERS
+        lately = self.configured.clock.now() - _LINGERS
         lingering = [run for run in runs if run.conclusion is Conclusion.CANCELLED and _is_after(run.ended_at, lately)]
         looked = await together(*(self._lingering(run) for run in lingering[:_MOST_LINGERING]))
         looked += [without_jobs(run, "") for run in lingering[_MOST_LINGERING:]]
@@ -155,7 +151,7 @@ class AzureDevOps:
     async def _authored(self, run: Run) -> Run:
         """A build that no person asked for, with its commit's author; it goes without one that cannot be read."""
         try:
-            async with asyncio.timeout(self.limits.overall / 5):
+            async with asyncio.timeout(self.configured.limits.overall / 5):
                 changes = await self._api.get_object(f"{run_path(run.ref)}/changes", f"the changes of {run.ref.id}")
         except (Absent, Failed, TimeoutError):
             return run
@@ -165,14 +161,8 @@ class AzureDevOps:
         """The jobs of all attempts, None if there is no timeline, or why they could not be read."""
         try:
             return await self._jobs.read(run_path(ref), f"the timeline of {run_words(ref)}", hosts=hosts)
-        except Absent as absent:
-            return f"Azure DevOps does not know {absent.what}"
-        except Failed as failed:
-            return failed.detail
-
-    @property
-    def offset(self) -> Offset | None:
-        return self._api.offset
+        except (Absent, Failed) as error:
+            return why(SYSTEM, error)
 
     async def log(self, run: Run, job: Job) -> tuple[LogReader, bool]:
         """Every step has a log of its own."""
@@ -229,24 +219,16 @@ class AzureDevOps:
         definition = await self._api.get_object(definition_path(pipeline), definition_words(pipeline))
         return _is_switched(definition, on=on)
 
-    async def aclose(self) -> None:
-        await self._api.aclose()
-
     def _learn(self, build: Json, pipeline: Pipeline) -> None:
         """Pages are often linked with the project's id; which project that is, builds tell."""
         identity = text(inner(build, "project").get("id"))
         if identity:
             self._project_ids[identity.casefold()] = project_of(pipeline)
 
-    def _configured(self, named: str) -> str | None:
-        wanted = named.casefold()
-        wanted = self._project_ids.get(wanted, wanted).casefold()
-        return next((project_of(known) for known in self._pipelines if project_of(known).casefold() == wanted), None)
-
     def _home(self, ref: RunRef, build: Json) -> Pipeline:
         """The configured pipeline of the build's definition; else the one that was asked for."""
         project, number = project_of(ref.pipeline).casefold(), definition_of(build)
-        mine = (known for known in self._pipelines if project_of(known).casefold() == project)
+        mine = (known for known in self.configured.mine if project_of(known).casefold() == project)
         return next((known for known in mine if (known.get("definition") or "").strip() == number), ref.pipeline)
 
 

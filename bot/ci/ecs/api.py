@@ -121,6 +121,9 @@ class EcsApi:
         )
         return family in families
 
+    async def aclose(self) -> None:
+        """Does nothing: the clients belong to whoever made them."""
+
     async def _listed(self, cluster: str, family: str, desired: str) -> set[str]:
         about = f"the tasks of {family} in cluster {cluster}"
         arns = await self._every_page(

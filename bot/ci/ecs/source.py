@@ -19,13 +19,11 @@ from bot.ci.ecs.api import EcsApi, InThread, task_id
 from bot.ci.ecs.logs import pour, stream_of
 from bot.ci.ecs.runs import family_of, run_from, source_of, with_job
 from bot.ci.ecs.urls import page_of, task_in
-from bot.ci.frame import mine, remember
-from bot.core.evidence import Offset
+from bot.ci.frame import Configured, remember
 from bot.core.joblog.reader import LogReader
 from bot.core.run import Cancelled, CancelResult, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
-from bot.http.client import Absent, Failed, Limits
+from bot.http.client import Absent, Failed
 from bot.http.values import Json, text
-from bot.ports.clock import Clock
 
 log = structlog.get_logger()
 
@@ -40,42 +38,37 @@ class Ecs:
 
     `client` gives botocore's client of ECS, `logs` that of CloudWatch Logs in a region; both may block. `run` runs
     blocking work in a thread. `region` must be the client's. `relist_delay` is how long a list is waited with before
-    it is asked for again. Of `limits` only `overall` counts, and `relist_delay` is added to it for lists: a call's own
-    limits are the client's.
+    it is asked for again. Of the limits only `overall` counts, and `relist_delay` is added to it for lists: a call's
+    own limits are the client's.
     """
 
     system = server = "ECS"
     escalate_after = timedelta(seconds=60)
     """StopTask sends SIGTERM, and SIGKILL 30 s later by default."""
 
-    def __init__(  # noqa: PLR0913 - with both of AWS' services
+    def __init__(
         self,
+        configured: Configured,
         *,
-        name: str,
         region: str,
         client: Callable[[], Any],
         logs: Callable[[str | None], Any],
         run: InThread,
-        clock: Clock,
-        pipelines: Iterable[Pipeline],
         relist_delay: timedelta = timedelta(seconds=5),
-        limits: Limits | None = None,
     ) -> None:
-        self.name = name
-        self.clock = clock
-        self.limits = replace(limits or Limits(), listing=relist_delay.total_seconds())
+        limits = replace(configured.limits, listing=relist_delay.total_seconds())
+        self.configured = replace(configured, limits=limits)
         self._region = region
-        self._pipelines = mine(name, pipelines)
-        self._api = EcsApi(client, logs, run, clock)
+        self.client = EcsApi(client, logs, run, configured.clock)
         self._definitions: dict[str, list[Json]] = {}
 
     def ref_from_url(self, url: str) -> RunRef | None:
         found = task_in(url, self._region)
-        clusters = (_cluster(pipeline) for pipeline in self._pipelines)
-        cluster = next((each for each in clusters if found and task_id(each) == found.cluster), None)
-        if found is None or cluster is None:
+        if found is None:
             return None
-        return RunRef(Pipeline(self.name, (("cluster", cluster),)), found.task_id, url)
+        return self.configured.linked(
+            "cluster", lambda known: task_id(_cluster(known)) == found.cluster, found.task_id, url
+        )
 
     async def runs(self, pipeline: Pipeline, since: datetime) -> Iterable[Run]:  # noqa: ARG002 - ECS forgets by itself
         """All tasks but those that ECS has forgotten: it forgets only what stopped about an hour ago or earlier, so
@@ -89,12 +82,8 @@ class Ecs:
     async def run(self, ref: RunRef) -> Run:
         if not _ID.fullmatch(ref.id):
             raise Absent(_run_words(ref))
-        task = await self._api.task(_cluster(ref.pipeline), ref.id, _run_words(ref))
+        task = await self.client.task(_cluster(ref.pipeline), ref.id, _run_words(ref))
         return with_job(self._read(task, self._home(ref, task)), task)
-
-    @property
-    def offset(self) -> Offset | None:
-        return self._api.offset
 
     async def log(self, run: Run, job: Job) -> tuple[LogReader, bool]:  # noqa: ARG002 - a task is its own job
         """The lines of every container that CloudWatch Logs keeps, by the task definition's log options."""
@@ -105,7 +94,7 @@ class Ecs:
             raise Absent(f"a log of {about}: its containers do not log to CloudWatch Logs with a stream prefix")
         into, reads = LogReader(), []
         for stream in streams:
-            reads.append(await pour(self._api, stream, f"the log of {about}", into))
+            reads.append(await pour(self.client, stream, f"the log of {about}", into))
             if not reads[-1]:
                 into.gap()
         return into, all(reads) and len(streams) == len(containers)
@@ -114,10 +103,10 @@ class Ecs:
         """A revision of a task definition never changes."""
         definition = run.title
         if not definition:
-            task = await self._api.task(_cluster(run.ref.pipeline), run.ref.id, _run_words(run.ref))
+            task = await self.client.task(_cluster(run.ref.pipeline), run.ref.id, _run_words(run.ref))
             definition = text(task.get("taskDefinitionArn"))
         if definition not in self._definitions:
-            remember(self._definitions, definition, await self._api.containers(definition))
+            remember(self._definitions, definition, await self.client.containers(definition))
         return self._definitions[definition]
 
     async def cancel(
@@ -133,7 +122,7 @@ class Ecs:
         if run.reported.startswith("STOPPED"):
             detail = f"ECS holds it for stopped and cannot reach it any more ({run.reported}): look at its machine"
             return Cancelled(CancelResult.NOT_POSSIBLE, detail)
-        await self._api.stop(_cluster(ref.pipeline), ref.id, _REASON, _run_words(ref))
+        await self.client.stop(_cluster(ref.pipeline), ref.id, _REASON, _run_words(ref))
         return Cancelled(CancelResult.ACCEPTED, _STOPS)
 
     async def switch(self, pipeline: Pipeline, *, on: bool) -> Switched:
@@ -149,23 +138,20 @@ class Ecs:
     async def is_switched(self, pipeline: Pipeline, *, on: bool) -> bool:  # noqa: ARG002 - there is no switch
         return False
 
-    async def aclose(self) -> None:
-        """Does nothing: the client belongs to whoever made it."""
-
     async def _tasks(self, pipeline: Pipeline, *, relist: bool) -> list[Json]:
         """The family's tasks. A list may lack what was started a moment ago, so it is asked for twice."""
         cluster, family = _cluster(pipeline), pipeline.get("family") or ""
-        arns = await self._api.task_arns(cluster, family)
+        arns = await self.client.task_arns(cluster, family)
         if relist:
-            await asyncio.sleep(self.limits.listing)
-            arns |= await self._api.task_arns(cluster, family)
-        return [task for task in await self._api.tasks(cluster, arns) if family_of(task) in {"", family}]
+            await asyncio.sleep(self.configured.limits.listing)
+            arns |= await self.client.task_arns(cluster, family)
+        return [task for task in await self.client.tasks(cluster, arns) if family_of(task) in {"", family}]
 
     async def _check_family(self, pipeline: Pipeline) -> None:
         """A family that never was has no tasks either. Raises Absent; a look that fails is passed over."""
         family = pipeline.get("family") or ""
         try:
-            is_known = await self._api.knows_family(family)
+            is_known = await self.client.knows_family(family)
         except Failed as failed:
             log.info("ecs.family_unchecked", family=family, detail=failed.detail)
             return
@@ -179,7 +165,7 @@ class Ecs:
     def _home(self, ref: RunRef, task: Json) -> Pipeline:
         """The configured pipeline of the task's family; else the one that was asked for."""
         cluster, family = task_id(_cluster(ref.pipeline)), family_of(task)
-        mine = (pipeline for pipeline in self._pipelines if task_id(_cluster(pipeline)) == cluster)
+        mine = (pipeline for pipeline in self.configured.mine if task_id(_cluster(pipeline)) == cluster)
         return next((pipeline for pipeline in mine if text(pipeline.get("family")) == family), ref.pipeline)
 
 

@@ -14,10 +14,10 @@ import httpx
 from httpx import codes
 from pydantic import SecretStr
 
+from bot.ci.frame import Configured
 from bot.core.evidence import Trouble
-from bot.http.client import Client, Errors, Failed, Limits, Refusal, both, denied, garbled, is_rate_limited, together
+from bot.http.client import Client, Errors, Failed, Refusal, both, denied, garbled, is_rate_limited, together
 from bot.http.values import Json, text
-from bot.ports.clock import Clock
 
 SYSTEM = "GitHub"
 PER_PAGE = 100
@@ -48,8 +48,7 @@ class GitHubApi:
         base_url: str,
         token: SecretStr,
         token_name: str,
-        clock: Clock,
-        limits: Limits,
+        configured: Configured,
         per_page: int,
         http: httpx.AsyncClient | None,
     ) -> None:
@@ -76,7 +75,14 @@ class GitHubApi:
             }
 
         self.client = Client(
-            SYSTEM, base_url, headers=headers, errors=errors, clock=clock, limits=limits, at_once=_AT_ONCE, http=http
+            SYSTEM,
+            base_url,
+            headers=headers,
+            errors=errors,
+            clock=configured.clock,
+            limits=configured.limits,
+            at_once=_AT_ONCE,
+            http=http,
         )
 
     async def few_runs(

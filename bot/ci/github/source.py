@@ -15,17 +15,15 @@ from httpx import codes
 from pydantic import SecretStr
 
 from bot.ci.ends import without_jobs
-from bot.ci.frame import LOG, mine
+from bot.ci.frame import LOG, Configured, why
 from bot.ci.github.api import PER_PAGE, SYSTEM, GitHubApi
 from bot.ci.github.old import OldRuns
 from bot.ci.github.runs import completed, pipeline_of, run_from, same_repo, workflow_of
 from bot.ci.github.urls import run_in
-from bot.core.evidence import Offset
 from bot.core.joblog.reader import LogReader
 from bot.core.run import Cancelled, CancelResult, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
-from bot.http.client import Absent, Failed, Limits, both, garbled
+from bot.http.client import Absent, Failed, both, garbled
 from bot.http.values import Json, is_number, text
-from bot.ports.clock import Clock
 
 # A run may be re-run until 30 days after its first start, and each attempt may last 35 days, waiting included:
 # https://docs.github.com/en/actions/reference/limits and .../manage-workflow-runs/re-run-workflows-and-jobs
@@ -48,26 +46,21 @@ class GitHubActions:
     escalate_after = timedelta(minutes=5)
     """GitHub ends a cancelled run by force after five minutes of its own."""
 
-    def __init__(  # noqa: PLR0913 - with the size of a page, which tests make small
+    def __init__(
         self,
+        configured: Configured,
         *,
-        name: str,
         base_url: str,
         token: SecretStr,
-        clock: Clock,
-        pipelines: Iterable[Pipeline],
         token_name: str = "GITHUB_TOKEN",  # noqa: S107 - the name of a variable, not a secret
-        limits: Limits | None = None,
         per_page: int = PER_PAGE,
         http: httpx.AsyncClient | None = None,
     ) -> None:
-        self.name = name
-        self.clock = clock
-        self.limits = limits or Limits()
+        self.configured = configured
         self._base_url = base_url
-        self._pipelines = mine(name, pipelines)
         self._per_page = per_page
-        self._api = GitHubApi(base_url, token, token_name, clock, self.limits, per_page, http)
+        self._api = GitHubApi(base_url, token, token_name, configured, per_page, http)
+        self.client = self._api.client
         self._guesses: dict[Pipeline, int] = {}
         self._busy: set[Pipeline] = set()
         self._old = OldRuns()
@@ -76,10 +69,7 @@ class GitHubActions:
         found = run_in(url, self._base_url)
         if found is None:
             return None
-        pipeline = next((each for each in self._pipelines if same_repo(each, found.repo)), None)
-        if pipeline is None:
-            return None
-        return RunRef(Pipeline(self.name, (("repo", _repo(pipeline)),)), found.run_id, url)
+        return self.configured.linked("repo", lambda known: same_repo(known, found.repo), found.run_id, url)
 
     async def runs(self, pipeline: Pipeline, since: datetime) -> Iterable[Run]:
         branch = pipeline.get("branch")
@@ -89,7 +79,7 @@ class GitHubActions:
         return [run for run in runs if not branch or run.branch in {"", branch}]
 
     async def run(self, ref: RunRef) -> Run:
-        entry, jobs = await both(self._api.client.get_object(_run_path(ref), _run_words(ref)), self._jobs(ref))
+        entry, jobs = await both(self.client.get_object(_run_path(ref), _run_words(ref)), self._jobs(ref))
         run = run_from(entry, self._home(ref, entry))
         if run.ref.id != ref.id:
             raise garbled(f"GitHub answered with another run than {_run_words(ref)}")
@@ -98,22 +88,18 @@ class GitHubActions:
         except Failed as failed:
             return without_jobs(run, failed.detail)
 
-    @property
-    def offset(self) -> Offset | None:
-        return self._api.client.offset
-
     async def log(self, run: Run, job: Job) -> tuple[LogReader, bool]:
         """GitHub answers with a redirect to a storage of its own, good for a minute; while the job runs, with 404."""
         if not is_number(job.id):
             raise Absent(f"the log of job {job.id}")
         path = f"{_repo_path(run.ref.pipeline)}/actions/jobs/{job.id}/logs"
         into = LogReader()
-        is_read = await self._api.client.stream(path, f"the log of job {job.id}", into, LOG, follows=True)
+        is_read = await self.client.stream(path, f"the log of job {job.id}", into, LOG, follows=True)
         return into, is_read
 
     async def cancel(self, ref: RunRef, *, force: bool) -> Cancelled:
         # one try only: a second request would meet the first one's effect and be told that it cannot be done
-        answer = await self._api.client.send(
+        answer = await self.client.send(
             "POST",
             f"{_run_path(ref)}/{'force-cancel' if force else 'cancel'}",
             _run_words(ref),
@@ -133,16 +119,13 @@ class GitHubActions:
 
     async def switch(self, pipeline: Pipeline, *, on: bool) -> Switched:
         verb, doing = ("enable", "enabling") if on else ("disable", "disabling")
-        await self._api.client.send("PUT", f"{_workflow_path(pipeline)}/{verb}", _workflow_words(pipeline), doing=doing)
+        await self.client.send("PUT", f"{_workflow_path(pipeline)}/{verb}", _workflow_words(pipeline), doing=doing)
         return Switched(SwitchResult.DONE)
 
     async def is_switched(self, pipeline: Pipeline, *, on: bool) -> bool:
-        workflow = await self._api.client.get_object(_workflow_path(pipeline), _workflow_words(pipeline))
+        workflow = await self.client.get_object(_workflow_path(pipeline), _workflow_words(pipeline))
         state = text(workflow.get("state"))
         return state == "active" if on else state.startswith("disabled")
-
-    async def aclose(self) -> None:
-        await self._api.client.aclose()
 
     async def _entries(self, pipeline: Pipeline, since: datetime) -> list[Json]:
         branch, far = pipeline.get("branch"), since - _FARTHEST_BACK
@@ -162,8 +145,8 @@ class GitHubActions:
             listed,
             since=since,
             young=young,
-            now=self.clock.now(),
-            read=lambda run_id: self._api.client.get_object(f"{_repo_path(pipeline)}/actions/runs/{run_id}", about),
+            now=self.configured.clock.now(),
+            read=lambda run_id: self.client.get_object(f"{_repo_path(pipeline)}/actions/runs/{run_id}", about),
             read_all=lambda: self._api.completed_runs(path, about, params, since=far, until=young),
         )
 
@@ -171,15 +154,13 @@ class GitHubActions:
         """The jobs of all attempts, or why they could not be read."""
         try:
             return await self._api.jobs(f"{_run_path(ref)}/jobs", f"the jobs of {_run_words(ref)}")
-        except Absent as absent:
-            return f"GitHub does not know {absent.what}"
-        except Failed as failed:
-            return failed.detail
+        except (Absent, Failed) as error:
+            return why(SYSTEM, error)
 
     def _home(self, ref: RunRef, entry: Json) -> Pipeline:
-        if ref.pipeline in self._pipelines:
+        if ref.pipeline in self.configured.mine:
             return ref.pipeline
-        return pipeline_of(entry, _repo(ref.pipeline), self._pipelines) or ref.pipeline
+        return pipeline_of(entry, _repo(ref.pipeline), self.configured.mine) or ref.pipeline
 
 
 def _repo(pipeline: Pipeline) -> str:

@@ -14,10 +14,10 @@ import httpx
 from httpx import codes
 from pydantic import SecretStr
 
-from bot.http.client import Client, Errors, Limits, Refusal, denied, garbled
+from bot.ci.frame import Configured
+from bot.http.client import Client, Errors, Refusal, denied, garbled
 from bot.http.pages import every_page
 from bot.http.values import Json, is_count
-from bot.ports.clock import Clock
 
 SYSTEM = "GitLab"
 _PER_PAGE = 100
@@ -31,7 +31,7 @@ _DECORATION = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|section_(?:start|end):\d+:[\w.,
 
 
 def client_of(
-    base_url: str, token: SecretStr, token_name: str, clock: Clock, limits: Limits, http: httpx.AsyncClient | None
+    base_url: str, token: SecretStr, token_name: str, configured: Configured, http: httpx.AsyncClient | None
 ) -> Client:
     """Asks one GitLab, which says no in these words."""
 
@@ -50,6 +50,7 @@ def client_of(
     def headers() -> Mapping[str, str]:
         return {"PRIVATE-TOKEN": token.get_secret_value()}
 
+    clock, limits = configured.clock, configured.limits
     return Client(SYSTEM, base_url, headers=headers, errors=errors, clock=clock, limits=limits, http=http)
 
 

@@ -14,19 +14,17 @@ import httpx
 from httpx import codes
 from pydantic import SecretStr
 
-from bot.ci.frame import LOG, going_on_since, mine
+from bot.ci.frame import LOG, Configured, going_on_since
 from bot.ci.gitlab.api import SYSTEM, client_of, listing, project_path
 from bot.ci.gitlab.cancel import cancel
 from bot.ci.gitlab.runs import GOING_ON, pipeline_of, run_from, same_project, same_ref
 from bot.ci.gitlab.schedules import switch
 from bot.ci.gitlab.tree import Hosts, Tree, pipeline_words, read_tree, started_by, whole
 from bot.ci.gitlab.urls import JOB, run_in
-from bot.core.evidence import Offset
 from bot.core.joblog.reader import LogReader
 from bot.core.run import Cancelled, Job, Pipeline, Run, RunRef, Switched
-from bot.http.client import Absent, Limits, garbled, together
+from bot.http.client import Absent, garbled, together
 from bot.http.values import Json, inner, is_count, is_number, text
-from bot.ports.clock import Clock
 
 _AT_WORK = ("running", "canceling", "pending", "preparing", "created", "waiting_for_resource", "waiting_for_callback")
 """A pipeline that has been in one of these for long was not updated, and `updated_after` misses it.
@@ -53,32 +51,23 @@ class GitLab:
 
     def __init__(
         self,
+        configured: Configured,
         *,
-        name: str,
         base_url: str,
         token: SecretStr,
-        clock: Clock,
-        pipelines: Iterable[Pipeline],
         token_name: str = "GITLAB_TOKEN",  # noqa: S107 - the name of a variable, not a secret
-        limits: Limits | None = None,
         http: httpx.AsyncClient | None = None,
     ) -> None:
-        self.name = name
-        self.clock = clock
-        self.limits = limits or Limits()
+        self.configured = configured
         self._base_url = base_url
-        self._pipelines = mine(name, pipelines)
-        self._client = client_of(base_url, token, token_name, clock, self.limits, http)
-        self._hosts = Hosts(self._client)
+        self.client = client_of(base_url, token, token_name, configured, http)
+        self._hosts = Hosts(self.client)
 
     def ref_from_url(self, url: str) -> RunRef | None:
         found = run_in(url, self._base_url)
         if found is None:
             return None
-        pipeline = next((each for each in self._pipelines if same_project(each, found.project)), None)
-        if pipeline is None:
-            return None
-        return RunRef(Pipeline(self.name, (("project", _project(pipeline)),)), found.run_id, url)
+        return self.configured.linked("project", lambda known: same_project(known, found.project), found.run_id, url)
 
     async def runs(self, pipeline: Pipeline, since: datetime) -> Iterable[Run]:
         ref = pipeline.get("ref")
@@ -101,13 +90,9 @@ class GitLab:
 
     async def run(self, ref: RunRef) -> Run:
         tree = await self._tree(ref)
-        hosts = await self._hosts.of(tree, limit=self.limits.overall / 3)
+        hosts = await self._hosts.of(tree, limit=self.configured.limits.overall / 3)
         run = whole(tree, hosts)
         return replace(run, ref=RunRef(self._home(ref, tree.parts[0].entry), run.ref.id, run.ref.url))
-
-    @property
-    def offset(self) -> Offset | None:
-        return self._client.offset
 
     async def log(self, run: Run, job: Job) -> tuple[LogReader, bool]:
         """A trace grows while its job runs. Jobs of child pipelines may be another project's: their page tells."""
@@ -117,7 +102,7 @@ class GitLab:
         project = found.project if found is not None else _project(run.ref.pipeline)
         path = f"{project_path(project)}/jobs/{job.id}/trace"
         into = LogReader()
-        is_read = await self._client.stream(path, f"the log of job {job.id}", into, LOG, follows=True)
+        is_read = await self.client.stream(path, f"the log of job {job.id}", into, LOG, follows=True)
         return into, is_read
 
     async def cancel(self, ref: RunRef, *, force: bool) -> Cancelled:
@@ -126,22 +111,19 @@ class GitLab:
         except Absent:
             await self._ask_whether_it_may(ref)
             raise
-        return await cancel(self._client, self._base_url, tree, force=force)
+        return await cancel(self.client, self._base_url, tree, force=force)
 
     async def switch(self, pipeline: Pipeline, *, on: bool) -> Switched:
-        return await switch(self._client, pipeline, on=on)
+        return await switch(self.client, pipeline, on=on)
 
     async def is_switched(self, pipeline: Pipeline, *, on: bool) -> bool:  # noqa: ARG002 - `switch` has looked itself
         return False
-
-    async def aclose(self) -> None:
-        await self._client.aclose()
 
     async def _list(self, pipeline: Pipeline, params: Mapping[str, str]) -> list[Json]:
         # a GitLab that is too old for a status refuses to be asked for it, and has no pipeline in it
         may_be_unknown, project = params.get("status") in _NEWER, _project(pipeline)
         return await listing(
-            self._client,
+            self.client,
             f"{project_path(project)}/pipelines",
             f"the pipelines of {project}",
             params,
@@ -162,7 +144,7 @@ class GitLab:
     async def _bridges(self, pipeline: Pipeline, run: Run) -> tuple[Run, list[Json]]:
         path = f"{project_path(_project(pipeline))}/pipelines/{run.ref.id}/bridges"
         try:
-            return run, await listing(self._client, path, f"the trigger jobs of {run.ref.id}", {})
+            return run, await listing(self.client, path, f"the trigger jobs of {run.ref.id}", {})
         except Absent:  # deleted since it was listed
             return run, []
 
@@ -172,7 +154,7 @@ class GitLab:
             run_id = await self._pipeline_of_job(project, run_id.removeprefix(JOB))
         if not is_number(run_id):
             raise Absent(pipeline_words(run_id, project))
-        return await read_tree(self._client, self._base_url, project, run_id)
+        return await read_tree(self.client, self._base_url, project, run_id)
 
     async def _ask_whether_it_may(self, ref: RunRef) -> None:
         """GitLab refuses a token without the scope before it looks for the pipeline. Raises Failed if it does."""
@@ -180,21 +162,21 @@ class GitLab:
         if is_number(ref.id):
             with suppress(Absent):
                 path = f"{project_path(project)}/pipelines/{ref.id}/cancel"
-                await self._client.send("POST", path, words, doing="cancelling")
+                await self.client.send("POST", path, words, doing="cancelling")
 
     async def _pipeline_of_job(self, project: str, job_id: str) -> str:
         if not is_number(job_id):
             raise Absent(f"job {job_id} in {project}")
-        job = await self._client.get_object(f"{project_path(project)}/jobs/{job_id}", f"job {job_id} in {project}")
+        job = await self.client.get_object(f"{project_path(project)}/jobs/{job_id}", f"job {job_id} in {project}")
         found = inner(job, "pipeline").get("id")
         if not is_count(found):
             raise garbled(f"GitLab does not say to which pipeline job {job_id} belongs")
         return str(found)
 
     def _home(self, ref: RunRef, entry: Json) -> Pipeline:
-        if ref.pipeline in self._pipelines:
+        if ref.pipeline in self.configured.mine:
             return ref.pipeline
-        return pipeline_of(entry, _project(ref.pipeline), self._pipelines) or ref.pipeline
+        return pipeline_of(entry, _project(ref.pipeline), self.configured.mine) or ref.pipeline
 
 
 def _project(pipeline: Pipeline) -> str:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import chain
 
 from bot.ci.ends import without_jobs
-from bot.ci.frame import remember
-from bot.ci.gitlab.api import listing, project_path, traced_host
+from bot.ci.frame import remember, why
+from bot.ci.gitlab.api import SYSTEM, listing, project_path, traced_host
 from bot.ci.gitlab.runs import (
     authored,
     bridge_phase,
@@ -74,10 +74,8 @@ async def read_tree(client: Client, base_url: str, project: str, pipeline_id: st
     while level and missing is None:
         try:
             level = await _next_level(client, base_url, level, asked)
-        except Absent as absent:
-            missing = f"GitLab does not know {absent.what}"
-        except Failed as failed:
-            missing = failed.detail
+        except (Absent, Failed) as error:
+            missing = why(SYSTEM, error)
         else:
             parts += level
     return Tree(tuple(parts), missing)
@@ -174,10 +172,8 @@ async def _contents(
             listing(client, f"{path}/jobs", f"the jobs of {words}", {"include_retried": "true"}),
             listing(client, f"{path}/bridges", f"the trigger jobs of {words}", {}),
         )
-    except Absent as absent:
-        return (), (), f"GitLab does not know {absent.what}"
-    except Failed as failed:
-        return (), (), failed.detail
+    except (Absent, Failed) as error:
+        return (), (), why(SYSTEM, error)
     return tuple(jobs), tuple(bridges), None
 
 

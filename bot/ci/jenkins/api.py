@@ -18,13 +18,12 @@ import httpx
 from httpx import codes
 from pydantic import SecretStr
 
-from bot.ci.frame import LOG
+from bot.ci.frame import LOG, Configured
 from bot.ci.jenkins.runs import BUILD, ITEM, OLDER_BUILD, Console, ConsoleReader
 from bot.core.evidence import Trouble
 from bot.core.joblog.reader import LogReader
-from bot.http.client import Absent, Client, Errors, Failed, Limits, Portion, Refusal, denied, garbled
+from bot.http.client import Absent, Client, Errors, Failed, Portion, Refusal, denied, garbled
 from bot.http.values import Json, is_count, text
-from bot.ports.clock import Clock
 
 SYSTEM = "Jenkins"
 _PER_PAGE = 100
@@ -75,8 +74,7 @@ class JenkinsApi:
         self,
         base_url: str,
         credentials: Credentials,
-        clock: Clock,
-        limits: Limits,
+        configured: Configured,
         http: httpx.AsyncClient | None,
     ) -> None:
         self.client = Client(
@@ -85,8 +83,8 @@ class JenkinsApi:
             headers=credentials.headers,
             errors=credentials.errors,
             is_stranger=_is_login,
-            clock=clock,
-            limits=limits,
+            clock=configured.clock,
+            limits=configured.limits,
             http=http,
         )
 

@@ -11,16 +11,14 @@ from datetime import datetime, timedelta
 
 import httpx
 
-from bot.ci.frame import mine, remember
+from bot.ci.frame import Configured, remember
 from bot.ci.jenkins.api import SYSTEM, Credentials, JenkinsApi
 from bot.ci.jenkins.runs import ITEM, QUEUED, WHOLE_BUILD, Console, build_from, completed, is_freestyle, item_from
 from bot.ci.jenkins.urls import build_in, job_of, job_path
-from bot.core.evidence import Offset
 from bot.core.joblog.reader import LogReader
 from bot.core.run import Cancelled, CancelResult, Conclusion, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
-from bot.http.client import Absent, Limits, garbled
+from bot.http.client import Absent, garbled
 from bot.http.values import Json, inner, is_count, is_number, text
-from bot.ports.clock import Clock
 
 # Jenkins has no time filter and no limit to how long a build may run: this is how long one is taken to run at most
 _LONGEST_BUILD = timedelta(days=30)
@@ -40,30 +38,25 @@ class Jenkins:
 
     def __init__(
         self,
+        configured: Configured,
         *,
-        name: str,
         base_url: str,
         credentials: Credentials,
-        clock: Clock,
-        pipelines: Iterable[Pipeline],
         patience: float = 3.0,
-        limits: Limits | None = None,
         http: httpx.AsyncClient | None = None,
     ) -> None:
-        self.name = name
-        self.clock = clock
-        self.limits = limits or Limits()
-        self._pipelines = mine(name, pipelines)
+        self.configured = configured
         self._patience = patience
-        self._api = JenkinsApi(base_url, credentials, clock, self.limits, http)
-        self._base_url = self._api.client.base_url
+        self._api = JenkinsApi(base_url, credentials, configured, http)
+        self.client = self._api.client
+        self._base_url = self.client.base_url
         self._consoles: dict[str, Console] = {}
 
     def ref_from_url(self, url: str) -> RunRef | None:
         found = build_in(url, self._base_url)
         if found is None:
             return None
-        pipeline = next((each for each in self._pipelines if _job(each) in found.jobs), None)
+        pipeline = next((each for each in self.configured.mine if _job(each) in found.jobs), None)
         return RunRef(pipeline, found.number, url) if pipeline is not None else None
 
     async def runs(self, pipeline: Pipeline, since: datetime) -> Iterable[Run]:
@@ -125,7 +118,7 @@ class Jenkins:
             return known
         path = f"{job_path(_job(run.ref.pipeline))}/{run.ref.id}"
         try:
-            async with asyncio.timeout(self.limits.overall / 3):
+            async with asyncio.timeout(self.configured.limits.overall / 3):
                 is_over, about = run.phase is Phase.ENDED, f"the console of build {run.ref.id}"
                 console = await self._api.console(path, about, is_over=is_over)
         except TimeoutError:
@@ -133,10 +126,6 @@ class Jenkins:
         if run.phase is Phase.ENDED and console.is_final:
             remember(self._consoles, run.ref.url, console)
         return console
-
-    @property
-    def offset(self) -> Offset | None:
-        return self._api.client.offset
 
     async def log(self, run: Run, job: Job) -> tuple[LogReader, bool]:
         """All parts of a build write into one console."""
@@ -191,9 +180,6 @@ class Jenkins:
         entry = await self._api.get_object(job_path(job), job, "disabled,buildable")
         is_on = not entry["disabled"] if isinstance(entry.get("disabled"), bool) else entry.get("buildable")
         return is_on is on
-
-    async def aclose(self) -> None:
-        await self._api.client.aclose()
 
 
 def _job(pipeline: Pipeline) -> str:

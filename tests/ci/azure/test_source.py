@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import httpx
 import pytest
@@ -15,29 +16,19 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from bot.ci.azure.source import AzureDevOps
-from bot.ci.frame import Source
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import CancelResult, Conclusion, Phase, Pipeline, RunRef, SwitchResult
 from bot.http.client import Limits
 from tests.worlds.ci.azure.runs import project_id
 from tests.worlds.ci.azure.server import AzureStandIn
 from tests.worlds.ci.azure.shapes import build_json, timeline_json
+from tests.worlds.ci.sources import NoonClock, source_of
 
 PROJECT = "infra"
 DEPLOY = Pipeline("azure", (("project", PROJECT), ("definition", "42")))
 UPDATE = Pipeline("azure", (("project", PROJECT), ("definition", "43")))
 NOW = datetime.now(UTC).replace(microsecond=0)
 BUILDS = r"/_apis/build/builds\?"
-
-
-class WallClock:
-    def now(self):
-        return datetime.now(UTC)
-
-
-class NoonClock:
-    def now(self):
-        return datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 def ago(**span):
@@ -66,28 +57,8 @@ async def azure():
 
 
 @pytest.fixture
-async def make_source(azure):
-    made = []
-
-    def make(**changes):
-        usual = {
-            "name": "azure",
-            "base_url": azure.base_url,
-            "token": SecretStr(azure.token),
-            "clock": WallClock(),
-            "pipelines": (DEPLOY, UPDATE),
-        }
-        made.append(Source(AzureDevOps(**{**usual, **changes})))
-        return made[-1]
-
-    yield make
-    for source in made:
-        await source.aclose()
-
-
-@pytest.fixture
-def source(make_source):
-    return make_source()
+def make_source(made, azure):
+    return partial(made, AzureDevOps, azure, DEPLOY, UPDATE)
 
 
 @pytest.fixture
@@ -353,15 +324,7 @@ async def test_an_older_server_is_asked_in_the_version_that_it_knows(source, azu
 async def test_a_collection_below_a_path_is_asked_there():
     async with AzureStandIn(prefix="/tfs/DefaultCollection") as server:
         build = server.runs.start_run(PROJECT, 42)
-        source = Source(
-            AzureDevOps(
-                name="azure",
-                base_url=server.base_url + "/",
-                token=SecretStr(server.token),
-                clock=WallClock(),
-                pipelines=(DEPLOY,),
-            )
-        )
+        source = source_of(AzureDevOps, server, DEPLOY, base_url=server.base_url + "/")
         ref = source.ref_from_url(f"{server.base_url}/infra/_build/results?buildId={build.id}")
         seen = await source.run(ref)
         await source.aclose()
@@ -523,7 +486,7 @@ async def test_neither_repr_nor_details_nor_logs_show_the_token(make_source, azu
         azure.answer_next(BUILDS, status=500, times=9)
         seen.append(await source.runs(DEPLOY, since=ago(hours=1)))
 
-    inner = (source.ci, source.ci._api, source.ci._api._client)
+    inner = (source.ci, source.ci._api, source.ci.client)
     shown = [repr(source), *(repr(vars(each)) for each in inner)]
     assert "verysecret" not in "".join(shown) + repr(seen) + repr(logs)
     assert [entry["event"] for entry in logs if entry["event"].startswith("ci.")] == ["ci.unseen", "ci.unseen"]
@@ -700,11 +663,7 @@ async def test_no_cut_or_changed_answer_makes_a_running_build_ended_or_raises(az
         answers = {part: (await reader.get(path + part)).text for part in ("", "/timeline")}
     for (part, text), cut, tail in zip(answers.items(), cuts, tails, strict=True):
         azure.answer_next(f"builds/{build.id}{part}\\?", body=(text[: max(0, len(text) - cut)] + tail) or " ")
-    source = Source(
-        AzureDevOps(
-            name="azure", base_url=azure.base_url, token=SecretStr(azure.token), clock=NoonClock(), pipelines=(DEPLOY,)
-        )
-    )
+    source = source_of(AzureDevOps, azure, DEPLOY, clock=NoonClock())
 
     seen = await source.run(ref_of(build))
     await source.aclose()
@@ -767,16 +726,7 @@ async def test_no_shape_of_an_answer_raises_or_makes_a_build_ended_whose_job_goe
     def answer(request):
         return httpx.Response(200, json=answers.get(request.url.path.rpartition("/")[2], earlier))
 
-    source = Source(
-        AzureDevOps(
-            name="azure",
-            base_url=azure.base_url,
-            token=SecretStr("t"),
-            clock=WallClock(),
-            pipelines=(DEPLOY,),
-            http=httpx.AsyncClient(transport=httpx.MockTransport(answer)),
-        )
-    )
+    source = source_of(AzureDevOps, azure, DEPLOY, http=httpx.AsyncClient(transport=httpx.MockTransport(answer)))
     seen = await source.run(ref_of(build))
     listed = await source.runs(DEPLOY, since=ago(hours=1))
     await source.aclose()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from functools import cache
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
 from bot.ci.azure.source import AzureDevOps
-from bot.ci.frame import Source
 from bot.core.run import Pipeline
+from tests.worlds.ci.sources import Nobody, source_of
 
 CLOUD = "https://dev.azure.com/acme"
 SERVER = "https://tfs.example.com:8443/tfs/DefaultCollection"
@@ -21,20 +19,13 @@ BASES = (CLOUD, SERVER, LOCAL)
 GOOD = "https://dev.azure.com/acme/infra/_build/results?buildId=123"
 
 
-class NoonClock:
-    def now(self):
-        return datetime(2026, 11, 22, 12, tzinfo=UTC)
-
-
 @cache
 def source(base):
     mine = [
         Pipeline("azure", (("project", project), ("definition", "42"))) for project in ("infra", "Platform Team (EU)")
     ]
     foreign = Pipeline("other", (("project", "secret"), ("definition", "42")))
-    return Source(
-        AzureDevOps(name="azure", base_url=base, token=SecretStr("t"), clock=NoonClock(), pipelines=(*mine, foreign))
-    )
+    return source_of(AzureDevOps, Nobody(base), *mine, foreign)
 
 
 @pytest.mark.parametrize(

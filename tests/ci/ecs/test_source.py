@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import partial
 
 import pytest
 import structlog
-from botocore.config import Config
-from botocore.session import Session
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.ci.ecs.source import Ecs
-from bot.ci.frame import Source
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import CancelResult, Conclusion, Phase, Pipeline, RunRef, SwitchResult
 from bot.http.client import Limits
 from tests.worlds.ci.ecs.server import EcsStandIn
+from tests.worlds.ci.sources import SESSION, ecs_client, made_of
 
 CLUSTER = "terraform"
 DEPLOY = Pipeline("ecs", (("cluster", CLUSTER), ("family", "production")))
@@ -27,25 +25,7 @@ UPDATE = Pipeline("ecs", (("cluster", CLUSTER), ("family", "updates")))
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
-class WallClock:
-    def now(self):
-        return datetime.now(UTC)
-
-
-@cache
-def session():
-    return Session()
-
-
-def client_of(base_url, key, service="ecs"):
-    return session().create_client(
-        service,
-        region_name="eu-west-1",
-        endpoint_url=base_url,
-        aws_access_key_id=key,
-        aws_secret_access_key="verysecret",
-        config=Config(retries={"total_max_attempts": 1}, max_pool_connections=20, connect_timeout=1, read_timeout=1),
-    )
+client_of = partial(ecs_client, connect_timeout=1, read_timeout=1)
 
 
 def ago(**span):
@@ -80,25 +60,17 @@ def make_source(ecs):
     def make(*, key=ecs.access_key, base_url=ecs.base_url, **changes):
         clients.append(client_of(base_url, key))
         usual = {
-            "name": "ecs",
             "region": "eu-west-1",
             "client": lambda client=clients[-1]: client,
             "logs": lambda _: clients.append(client_of(base_url, key, "logs")) or clients[-1],
             "run": asyncio.to_thread,
-            "clock": WallClock(),
-            "pipelines": (DEPLOY, UPDATE),
             "relist_delay": timedelta(0),
         }
-        return Source(Ecs(**{**usual, **changes}))
+        return made_of(Ecs, DEPLOY, UPDATE, **{**usual, **changes})
 
     yield make
     for client in clients:
         client.close()
-
-
-@pytest.fixture
-def source(make_source):
-    return make_source()
 
 
 @pytest.fixture
@@ -407,7 +379,7 @@ async def test_an_answer_that_does_not_say_what_became_of_a_task_is_garbled(sour
 
 async def test_a_client_that_cannot_be_made_is_unseen(make_source):
     def broken():
-        return session().create_client("ecs", region_name="not a region", endpoint_url="nonsense")
+        return SESSION.create_client("ecs", region_name="not a region", endpoint_url="nonsense")
 
     seen = await make_source(client=broken).run(RunRef(DEPLOY, "abc"))
 

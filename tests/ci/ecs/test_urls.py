@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -11,17 +10,12 @@ from hypothesis import strategies as st
 
 from bot.ci.ecs.source import Ecs
 from bot.ci.ecs.urls import page_of
-from bot.ci.frame import Source
 from bot.core.run import Pipeline
+from tests.worlds.ci.sources import made_of
 
 ID = "0123456789abcdef0123456789abcdef"
 ARN = f"arn:aws:ecs:eu-west-1:123456789012:task/terraform/{ID}"
 PAGE = f"https://eu-west-1.console.aws.amazon.com/ecs/v2/clusters/terraform/tasks/{ID}/configuration?region=eu-west-1"
-
-
-class NoonClock:
-    def now(self):
-        return datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 def never():
@@ -29,19 +23,14 @@ def never():
 
 
 def make(*clusters):
-    return Source(
-        Ecs(
-            name="ecs",
-            region="eu-west-1",
-            client=never,
-            logs=never,
-            run=asyncio.to_thread,
-            clock=NoonClock(),
-            pipelines=[
-                *(Pipeline("ecs", (("cluster", cluster), ("family", "production"))) for cluster in clusters),
-                Pipeline("other", (("cluster", "secret"), ("family", "production"))),
-            ],
-        )
+    return made_of(
+        Ecs,
+        *(Pipeline("ecs", (("cluster", cluster), ("family", "production"))) for cluster in clusters),
+        Pipeline("other", (("cluster", "secret"), ("family", "production"))),
+        region="eu-west-1",
+        client=never,
+        logs=never,
+        run=asyncio.to_thread,
     )
 
 

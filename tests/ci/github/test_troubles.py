@@ -13,19 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bot.ci.frame import Source
 from bot.ci.github.source import GitHubActions
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import Phase, Pipeline, RunRef
 from bot.http.client import Limits
+from tests.worlds.ci.sources import NoonClock, source_of
 
 SINCE = datetime.now(UTC) - timedelta(hours=6)
 RUNS = "deploy.yml/runs"
-
-
-class NoonClock:
-    def now(self):
-        return datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 async def test_a_workflow_that_github_does_not_know_is_not_found(source, github):
@@ -243,7 +238,7 @@ async def test_neither_repr_nor_details_nor_logs_show_the_token(make_source, git
         github.answer_next(RUNS, status=500, times=9)
         seen.append(await source.runs(deploy, since=SINCE))
 
-    inner = (source.ci, source.ci._api, source.ci._api.client)
+    inner = (source.ci, source.ci._api, source.ci.client)
     shown = [repr(source), *(repr(vars(each)) for each in inner)]
     assert "verysecret" not in "".join(shown) + repr(seen) + repr(logs)
     assert [entry["event"] for entry in logs if entry["event"].startswith("ci.")] == ["ci.unseen", "ci.unseen"]
@@ -278,15 +273,7 @@ async def test_no_cut_or_changed_answer_makes_a_running_run_ended_or_raises(gith
         answers = {part: (await reader.get(path + part)).text for part in ("", "/jobs")}
     for (part, text), cut, tail in zip(answers.items(), cuts, tails, strict=True):
         github.answer_next(f"runs/{run.id}{part}($|\\?)", body=(text[: max(0, len(text) - cut)] + tail) or " ")
-    source = Source(
-        GitHubActions(
-            name="github",
-            base_url=github.base_url,
-            token=SecretStr(github.token),
-            clock=NoonClock(),
-            pipelines=(deploy,),
-        )
-    )
+    source = source_of(GitHubActions, github, deploy, clock=NoonClock())
 
     seen = await source.run(RunRef(deploy, str(run.id)))
     await source.aclose()

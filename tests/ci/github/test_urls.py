@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from functools import cache
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
-from bot.ci.frame import Source
 from bot.ci.github.source import GitHubActions
 from bot.core.run import Pipeline
+from tests.worlds.ci.sources import Nobody, source_of
 
 CLOUD = "https://api.github.com"
 ENTERPRISE = "https://ghe.example.com:8443/api/v3"
@@ -21,20 +19,11 @@ BASES = (CLOUD, ENTERPRISE, LOCAL)
 GOOD = "https://github.com/acme/infra/actions/runs/123"
 
 
-class NoonClock:
-    def now(self):
-        return datetime(2026, 11, 22, 12, tzinfo=UTC)
-
-
 @cache
 def source(base):
     pipeline = Pipeline("github", (("repo", "acme/infra"), ("workflow", "deploy.yml")))
     foreign = Pipeline("other", (("repo", "acme/secret"), ("workflow", "deploy.yml")))
-    return Source(
-        GitHubActions(
-            name="github", base_url=base, token=SecretStr("t"), clock=NoonClock(), pipelines=(pipeline, foreign)
-        )
-    )
+    return source_of(GitHubActions, Nobody(base), pipeline, foreign)
 
 
 @pytest.mark.parametrize(

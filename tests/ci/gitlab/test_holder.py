@@ -5,9 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from pydantic import SecretStr
 
-from bot.ci.frame import Source
 from bot.ci.gitlab.source import GitLab
 from bot.core.evidence import Found
 from bot.core.gate.attribution import Look, Strength, attribute, may_hold
@@ -17,6 +15,7 @@ from bot.core.phrase import plain
 from bot.core.policy import Holders
 from bot.core.run import Pipeline
 from tests.worlds.ci.gitlab.server import GitLabStandIn
+from tests.worlds.ci.sources import source_of
 
 MAIN = Pipeline("gitlab", (("project", "acme/infra"), ("ref", "main")))
 SLOT = "runner-t3qyxf-project-7120-concurrent-0"
@@ -26,11 +25,6 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 
 def ago(**span):
     return NOW - timedelta(**span)
-
-
-class WallClock:
-    def now(self):
-        return datetime.now(UTC)
 
 
 @pytest.fixture
@@ -46,15 +40,7 @@ def world(gitlab):
 
 @pytest.fixture
 async def holder(gitlab):
-    source = Source(
-        GitLab(
-            name="gitlab",
-            base_url=gitlab.base_url,
-            token=SecretStr(gitlab.token),
-            clock=WallClock(),
-            pipelines=(MAIN,),
-        )
-    )
+    source = source_of(GitLab, gitlab, MAIN)
 
     async def look(created, host=SLOT):
         lock = LockInfo("lock-1", "OperationTypeApply", "", f"root@{host}", "1.9.8", created, "acme-tfstate/staging")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import httpx
 import pytest
@@ -13,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bot.ci.frame import Source
 from bot.ci.gitlab.source import GitLab
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import Phase, Pipeline, RunRef
 from bot.http.client import Limits
 from tests.worlds.ci.gitlab.server import GitLabStandIn
+from tests.worlds.ci.sources import NoonClock, source_of
 
 MAIN = Pipeline("gitlab", (("project", "acme/infra"), ("ref", "main")))
 SLOT = "runner-t3qyxf-project-7120-concurrent-0"
@@ -29,11 +30,6 @@ def ago(**span):
     return NOW - timedelta(**span)
 
 
-class NoonClock:
-    def now(self):
-        return datetime(2026, 11, 22, 12, tzinfo=UTC)
-
-
 @pytest.fixture
 async def gitlab():
     async with GitLabStandIn(cancel_delay=timedelta(0)) as standing:
@@ -42,28 +38,8 @@ async def gitlab():
 
 
 @pytest.fixture
-async def make_source(gitlab):
-    made = []
-
-    def make(**changes):
-        settings = {
-            "name": "gitlab",
-            "base_url": gitlab.base_url,
-            "token": SecretStr(gitlab.token),
-            "clock": NoonClock(),
-            "pipelines": (MAIN,),
-        }
-        made.append(Source(GitLab(**{**settings, **changes})))
-        return made[-1]
-
-    yield make
-    for source in made:
-        await source.aclose()
-
-
-@pytest.fixture
-def source(make_source):
-    return make_source()
+def make_source(made, gitlab):
+    return partial(made, GitLab, gitlab, MAIN, clock=NoonClock())
 
 
 @pytest.fixture
@@ -428,7 +404,7 @@ async def test_neither_repr_nor_details_nor_logs_show_the_token(make_source, git
         source = make_source(token=SecretStr("glpat-verysecret"))
         seen = await source.runs(MAIN, since=ago(hours=1))
 
-    shown = [repr(source), repr(vars(source.ci)), repr(vars(source.ci._client)), repr(seen)]
+    shown = [repr(source), repr(vars(source.ci)), repr(vars(source.ci.client)), repr(seen)]
     assert "verysecret" not in "".join(shown) + repr(logs)
 
 
@@ -448,11 +424,7 @@ async def test_no_cut_or_changed_answer_makes_a_running_pipeline_ended_or_raises
     for (part, text), cut, tail in zip(answers.items(), cuts, tails, strict=True):
         body = (text[: max(0, len(text) - cut)] + tail) or " "
         gitlab.answer_next(f"pipelines/{pipeline.id}{part}($|\\?)", body=body)
-    source = Source(
-        GitLab(
-            name="gitlab", base_url=gitlab.base_url, token=SecretStr(gitlab.token), clock=NoonClock(), pipelines=(MAIN,)
-        )
-    )
+    source = source_of(GitLab, gitlab, MAIN, clock=NoonClock())
 
     seen = await source.run(RunRef(MAIN, str(pipeline.id)))
     await source.aclose()
@@ -525,11 +497,7 @@ async def test_no_odd_values_anywhere_make_a_running_pipeline_ended_or_raise(git
     for (_, shape), document, change in zip(parts, documents, wanted, strict=True):
         body = [mangled(each, change) for each in document] if isinstance(document, list) else mangled(document, change)
         gitlab.answer_next(shape, body=json.dumps(body))
-    source = Source(
-        GitLab(
-            name="gitlab", base_url=gitlab.base_url, token=SecretStr(gitlab.token), clock=NoonClock(), pipelines=(MAIN,)
-        )
-    )
+    source = source_of(GitLab, gitlab, MAIN, clock=NoonClock())
 
     seen = [await source.run(RunRef(MAIN, str(pipeline.id))), await source.runs(MAIN, since=ago(hours=1))]
     await source.switch(MAIN, on=False)

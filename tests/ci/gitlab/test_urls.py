@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from functools import cache
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
-from bot.ci.frame import Source
 from bot.ci.gitlab.source import GitLab
 from bot.core.run import Pipeline
+from tests.worlds.ci.sources import Nobody, source_of
 
 BASE = "https://gitlab.example.com/api/v4"
 NESTED = "https://example.com:8443/gitlab/api/v4"
 BASES = (BASE, NESTED)
-
-
-class NoonClock:
-    def now(self):
-        return datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 @cache
@@ -29,9 +22,7 @@ def source(base):
     flat = Pipeline("gitlab", (("project", "acme/infra"), ("ref", "main")))
     deep = Pipeline("gitlab", (("project", "acme/cloud/network/core"),))
     foreign = Pipeline("other", (("project", "acme/secret"),))
-    return Source(
-        GitLab(name="gitlab", base_url=base, token=SecretStr("t"), clock=NoonClock(), pipelines=(flat, deep, foreign))
-    )
+    return source_of(GitLab, Nobody(base), flat, deep, foreign)
 
 
 @pytest.mark.parametrize(

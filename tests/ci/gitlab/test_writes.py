@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from pydantic import SecretStr
 
-from bot.ci.frame import Source
 from bot.ci.gitlab.source import GitLab
 from bot.core.evidence import Found
 from bot.core.run import CancelResult, Conclusion, Phase, Pipeline, RunRef, SwitchResult
@@ -16,11 +16,6 @@ from bot.http.client import Limits
 from tests.worlds.ci.gitlab.server import GitLabStandIn
 
 MAIN = Pipeline("gitlab", (("project", "acme/infra"), ("ref", "main")))
-
-
-class WallClock:
-    def now(self):
-        return datetime.now(UTC)
 
 
 @pytest.fixture
@@ -36,28 +31,8 @@ def world(gitlab):
 
 
 @pytest.fixture
-async def make_source(gitlab):
-    made = []
-
-    def make(**changes):
-        settings = {
-            "name": "gitlab",
-            "base_url": gitlab.base_url,
-            "token": SecretStr(gitlab.token),
-            "clock": WallClock(),
-            "pipelines": (MAIN,),
-        }
-        made.append(Source(GitLab(**{**settings, **changes})))
-        return made[-1]
-
-    yield make
-    for source in made:
-        await source.aclose()
-
-
-@pytest.fixture
-def source(make_source):
-    return make_source()
+def make_source(made, gitlab):
+    return partial(made, GitLab, gitlab, MAIN)
 
 
 def ref(pipeline):

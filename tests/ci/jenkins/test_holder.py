@@ -5,10 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from pydantic import SecretStr
 
-from bot.ci.frame import Source
-from bot.ci.jenkins.source import Credentials, Jenkins
+from bot.ci.jenkins.source import Jenkins
 from bot.core.evidence import Found
 from bot.core.gate.attribution import Look, Strength, attribute, may_hold
 from bot.core.gate.ending import is_over
@@ -16,6 +14,7 @@ from bot.core.lock import LockInfo
 from bot.core.policy import Holders
 from bot.core.run import Conclusion, Pipeline
 from tests.worlds.ci.jenkins.server import JenkinsStandIn
+from tests.worlds.ci.sources import source_of
 
 DEPLOY = Pipeline("jenkins", (("job", "infra/deploy"),))
 POD = "jenkins-worker-7f4b8d9c"
@@ -27,11 +26,6 @@ def ago(**span):
     return NOW - timedelta(**span)
 
 
-class WallClock:
-    def now(self):
-        return datetime.now(UTC)
-
-
 @pytest.fixture
 async def jenkins():
     async with JenkinsStandIn() as standing:
@@ -41,15 +35,7 @@ async def jenkins():
 
 @pytest.fixture
 async def holder(jenkins):
-    source = Source(
-        Jenkins(
-            name="jenkins",
-            base_url=jenkins.base_url,
-            credentials=Credentials(SecretStr(jenkins.user), SecretStr(jenkins.token)),
-            clock=WallClock(),
-            pipelines=(DEPLOY,),
-        )
-    )
+    source = source_of(Jenkins, jenkins, DEPLOY)
 
     async def look(created, host=POD):
         lock = LockInfo("lock-1", "OperationTypeApply", "", f"jenkins@{host}", "1.9.8", created, "acme-tfstate/staging")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import httpx
 import pytest
@@ -12,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bot.ci.frame import Source
 from bot.ci.jenkins.source import Credentials, Jenkins
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import Conclusion, Phase, Pipeline, RunRef
 from bot.http.client import Limits
 from tests.worlds.ci.jenkins.server import JenkinsStandIn
+from tests.worlds.ci.sources import NoonClock, source_of
 
 DEPLOY = Pipeline("jenkins", (("job", "infra/deploy"),))
 AGENT = "jenkins-worker-7f4b8d9c"
@@ -29,11 +30,6 @@ def ago(**span):
     return NOW - timedelta(**span)
 
 
-class NoonClock:
-    def now(self):
-        return datetime(2026, 11, 22, 12, tzinfo=UTC)
-
-
 @pytest.fixture
 async def jenkins():
     async with JenkinsStandIn(cancel_delay=timedelta(0)) as standing:
@@ -42,28 +38,8 @@ async def jenkins():
 
 
 @pytest.fixture
-async def make_source(jenkins):
-    made = []
-
-    def make(**changes):
-        settings = {
-            "name": "jenkins",
-            "base_url": jenkins.base_url,
-            "credentials": Credentials(SecretStr(jenkins.user), SecretStr(jenkins.token)),
-            "clock": NoonClock(),
-            "pipelines": (DEPLOY,),
-        }
-        made.append(Source(Jenkins(**{**settings, **changes})))
-        return made[-1]
-
-    yield make
-    for source in made:
-        await source.aclose()
-
-
-@pytest.fixture
-def source(make_source):
-    return make_source()
+def make_source(made, jenkins):
+    return partial(made, Jenkins, jenkins, DEPLOY, clock=NoonClock())
 
 
 @pytest.fixture
@@ -335,7 +311,7 @@ async def test_neither_repr_nor_details_nor_logs_show_the_token(make_source, jen
         source = make_source(credentials=Credentials(SecretStr("u"), SecretStr("verysecret")))
         seen = await source.runs(DEPLOY, since=ago(hours=1))
 
-    inner = (source.ci, source.ci._api, source.ci._api.client)
+    inner = (source.ci, source.ci._api, source.ci.client)
     shown = [repr(source), *(repr(vars(each)) for each in inner), repr(seen)]
     assert "verysecret" not in "".join(shown) + repr(logs)
 
@@ -354,15 +330,7 @@ async def test_no_cut_or_changed_answer_makes_a_running_build_ended_or_raises(je
         answers = {part: (await reader.get(path + part)).text for part in ("/api/json", "/consoleText")}
     for (part, text), cut, tail in zip(answers.items(), cuts, tails, strict=True):
         jenkins.answer_next(f"/{build.number}{part}", body=(text[: max(0, len(text) - cut)] + tail) or " ")
-    source = Source(
-        Jenkins(
-            name="jenkins",
-            base_url=jenkins.base_url,
-            credentials=Credentials(SecretStr(jenkins.user), SecretStr(jenkins.token)),
-            clock=NoonClock(),
-            pipelines=(DEPLOY,),
-        )
-    )
+    source = source_of(Jenkins, jenkins, DEPLOY, clock=NoonClock())
 
     seen = await source.run(RunRef(DEPLOY, str(build.number)))
     await source.aclose()
@@ -420,15 +388,7 @@ async def test_no_odd_values_anywhere_make_a_running_build_ended_or_raise(jenkin
         key = {LIST: "builds", "/queue/api/json": "items"}.get(path)
         body = {key: [mangled(each, change) for each in document[key]]} if key else mangled(document, change)
         jenkins.answer_next(path, body=json.dumps(body))
-    source = Source(
-        Jenkins(
-            name="jenkins",
-            base_url=jenkins.base_url,
-            credentials=Credentials(SecretStr(jenkins.user), SecretStr(jenkins.token)),
-            clock=NoonClock(),
-            pipelines=(DEPLOY,),
-        )
-    )
+    source = source_of(Jenkins, jenkins, DEPLOY, clock=NoonClock())
 
     seen = [await source.run(RunRef(DEPLOY, str(build.number))), await source.run(RunRef(DEPLOY, f"queue:{item.id}"))]
     listing = await source.runs(DEPLOY, since=ago(hours=1))

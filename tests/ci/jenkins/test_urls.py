@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from functools import cache
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
-from bot.ci.frame import Source
-from bot.ci.jenkins.source import Credentials, Jenkins
+from bot.ci.jenkins.source import Jenkins
 from bot.ci.jenkins.urls import job_of, job_path
 from bot.core.run import Pipeline
+from tests.worlds.ci.sources import Nobody, source_of
 
 BASE = "https://jenkins.example.com"
 NESTED = "http://ci.example.com:8080/jenkins"
@@ -24,22 +22,9 @@ def pipeline(job, ci="jenkins"):
     return Pipeline(ci, (("job", job),))
 
 
-class NoonClock:
-    def now(self):
-        return datetime(2026, 11, 22, 12, tzinfo=UTC)
-
-
 @cache
 def source(base):
-    return Source(
-        Jenkins(
-            name="jenkins",
-            base_url=base,
-            credentials=Credentials(SecretStr("u"), SecretStr("t")),
-            clock=NoonClock(),
-            pipelines=(*map(pipeline, (DEPLOY, BRANCH, TOP)), pipeline("secret", "other")),
-        )
-    )
+    return source_of(Jenkins, Nobody(base), *map(pipeline, (DEPLOY, BRANCH, TOP)), pipeline("secret", "other"))
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from pydantic import SecretStr
 
-from bot.ci.frame import Source
 from bot.ci.jenkins.source import Credentials, Jenkins
 from bot.core.evidence import Found
 from bot.core.run import CancelResult, Conclusion, Phase, Pipeline, RunRef, SwitchResult
@@ -16,11 +16,6 @@ from bot.http.client import Limits
 from tests.worlds.ci.jenkins.server import JenkinsStandIn
 
 DEPLOY = Pipeline("jenkins", (("job", "infra/deploy"),))
-
-
-class WallClock:
-    def now(self):
-        return datetime.now(UTC)
 
 
 @pytest.fixture
@@ -41,29 +36,8 @@ def job(world):
 
 
 @pytest.fixture
-async def make_source(jenkins):
-    made = []
-
-    def make(**changes):
-        settings = {
-            "name": "jenkins",
-            "base_url": jenkins.base_url,
-            "credentials": Credentials(SecretStr(jenkins.user), SecretStr(jenkins.token)),
-            "clock": WallClock(),
-            "pipelines": (DEPLOY,),
-            "patience": 0.1,
-        }
-        made.append(Source(Jenkins(**{**settings, **changes})))
-        return made[-1]
-
-    yield make
-    for source in made:
-        await source.aclose()
-
-
-@pytest.fixture
-def source(make_source):
-    return make_source()
+def make_source(made, jenkins):
+    return partial(made, Jenkins, jenkins, DEPLOY, patience=0.1)
 
 
 def ref(build):

@@ -1,0 +1,68 @@
+"""Run sources that ask the stand-ins of CI systems, made as the bot makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.config import Config
+from botocore.session import Session
+from pydantic import SecretStr
+
+from bot.ci.frame import CiSystem, Configured, Source
+from bot.ci.jenkins.api import Credentials
+from bot.ci.jenkins.source import Jenkins
+from bot.core.run import Pipeline
+
+_OF_ALL = ("name", "clock", "pipelines", "limits")
+SESSION = Session()
+
+
+class WallClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def running(self) -> float:
+        return self.now().timestamp()
+
+
+class NoonClock(WallClock):
+    def now(self) -> datetime:
+        return datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Nobody:
+    """Stands where a stand-in would, for sources that make no request."""
+
+    base_url: str
+    token: str = "t"
+    user: str = "u"
+
+
+def source_of(kind: Callable[..., CiSystem], server: Any, *pipelines: Pipeline, **changes: Any) -> Source:
+    """A source of a system that has an address and a token. `changes` go before what the stand-in gives it."""
+    token, given = SecretStr(server.token), dict[str, Any](base_url=server.base_url)
+    given |= {"credentials": Credentials(SecretStr(server.user), token)} if kind is Jenkins else {"token": token}
+    return made_of(kind, *pipelines, **(given | changes))
+
+
+def made_of(kind: Callable[..., CiSystem], *pipelines: Pipeline, **given: Any) -> Source:
+    """A source of any system."""
+    of_all: dict[str, Any] = {"name": pipelines[0].ci, "clock": WallClock(), "pipelines": pipelines}
+    of_all |= {key: given.pop(key) for key in _OF_ALL if key in given}
+    return Source(kind(Configured(**of_all), **given))
+
+
+def ecs_client(base_url: str, key: str, service: str = "ecs", **limits: float) -> Any:
+    """Botocore's client of ECS, or of CloudWatch Logs."""
+    return SESSION.create_client(
+        service,
+        region_name="eu-west-1",
+        endpoint_url=base_url,
+        aws_access_key_id=key,
+        aws_secret_access_key="verysecret",
+        config=Config(retries={"total_max_attempts": 1}, max_pool_connections=20, **limits),
+    )
