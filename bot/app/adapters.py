@@ -30,6 +30,7 @@ from bot.ports.files import ExportTarget
 from bot.ports.records import Records
 from bot.ports.runs import RunSource
 from bot.ports.tickets import Tickets
+from bot.tickets.frame import TicketSystem, Tracker
 from bot.tickets.github import GitHubTickets
 from bot.tickets.gitlab import GitLabTickets
 from bot.tickets.jira import JiraTickets
@@ -113,10 +114,10 @@ def export_bucket(config: Config, aws: AwsClients) -> BucketTarget | None:
 
 def ticket_system(config: Config) -> Tickets | None:
     """Where follow-ups are filed, if that is configured."""
-    return None if config.tickets is None else TICKET_SYSTEMS[config.tickets.type](config.tickets, config)
+    return None if config.tickets is None else Tracker(TICKET_SYSTEMS[config.tickets.type](config.tickets, config))
 
 
-def _jira(section: JiraTicketsSection, config: Config) -> Tickets:
+def _jira(section: JiraTicketsSection, config: Config) -> TicketSystem:
     return JiraTickets(
         project=section.project,
         issue_type=section.issue_type,
@@ -127,7 +128,7 @@ def _jira(section: JiraTicketsSection, config: Config) -> Tickets:
     )
 
 
-TICKET_SYSTEMS: Mapping[str, Callable[[Any, Config], Tickets]] = {
+TICKET_SYSTEMS: Mapping[str, Callable[[Any, Config], TicketSystem]] = {
     "github": lambda section, config: GitHubTickets(
         repo=section.repo, clock=SystemClock(), write=ticket_markdown, **_signed_in(section, config)
     ),

@@ -185,7 +185,7 @@ class Client:
         self.base_url = base_url.rstrip("/")
         self._headers = headers
         self._errors = errors
-        self._clock = clock
+        self.clock = clock
         self._is_stranger = is_stranger
         limits = limits or Limits()
         self._timeout = httpx.Timeout(limits.read, connect=limits.connect, pool=limits.overall)
@@ -335,11 +335,11 @@ class Client:
 
     async def _opened(self, request: httpx.Request, *, is_ours: bool = True) -> httpx.Response:
         """The answer's status and headers, which tell the server's clock; its text is still to be read."""
-        sent = self._clock.now()
+        sent = self.clock.now()
         with translated(self.system):
             response = await self._http.send(request, stream=True, follow_redirects=False)
         if is_ours:
-            self.offset = offset_of(response.headers, sent, self._clock.now()) or self.offset
+            self.offset = offset_of(response.headers, sent, self.clock.now()) or self.offset
         return response
 
     @property
@@ -419,7 +419,7 @@ class Client:
         if response.is_success and not is_stranger:
             return
         deed = f"{doing} {about}" if doing else about
-        no = Refusal(self.system, response, about, deed, needs, self._clock.now())
+        no = Refusal(self.system, response, about, deed, needs, self.clock.now())
         status = codes.UNAUTHORIZED if is_stranger else response.status_code
         tables = (self._errors(no), _everywhere(no))
         raise next(error for table in tables if (error := table.get(status) or table.get(status // 100)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection
 from typing import TypeVar
 
 from bot.core.evidence import Trouble
@@ -16,22 +16,23 @@ MOST_PAGES = 40
 
 
 async def every_page(
-    page: Callable[[At], Awaitable[tuple[Iterable[T], At | None]]],
+    page: Callable[[At], Awaitable[tuple[Collection[T], At | None]]],
     first: At,
     *,
     too_much: Callable[[int], str],
-    most: int = MOST_PAGES,
+    until: Callable[[T], bool] = lambda _: False,
 ) -> list[T]:
-    """What all pages hold. `page` reads one and says where the next one is, None after the last.
+    """What all pages hold, up to the page with the first entry that `until` looks for.
 
-    Raises Failed for a list with more than `most` pages, in the words of `too_much` for as many entries as were read.
+    `page` reads one and says where the next one is, None after the last. Raises Failed for a list with more than
+    `MOST_PAGES`, in the words of `too_much` for as many entries as were read.
     """
     found: list[T] = []
     at = first
-    for _ in range(most):
+    for _ in range(MOST_PAGES):
         entries, following = await page(at)
         found += entries
-        if following is None:
+        if following is None or any(map(until, entries)):
             return found
         at = following
     raise Failed(Trouble.TOO_MUCH, too_much(len(found)))

@@ -1,4 +1,4 @@
-"""Follow-ups as issues of a GitHub repository. Implements `bot.ports.tickets.Tickets`.
+"""Follow-ups as issues of a GitHub repository. For `bot.tickets.frame.Tracker`.
 
 Sources: docs.github.com/en/rest/issues/issues, docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api.
 The marker is a comment in the issue's text: labels are "silently dropped" for those who may not push, and the search
@@ -14,16 +14,14 @@ from urllib.parse import quote
 from httpx import codes
 from pydantic import SecretStr
 
-from bot.core.account.ticket import Filing, Ticket, TicketReadiness
-from bot.core.evidence import Observation, Trouble
-from bot.http.client import Absent, Client, Errors, Failed, Refusal, denied, garbled, is_rate_limited
+from bot.core.account.ticket import Ticket, TicketReadiness
+from bot.core.evidence import Trouble
+from bot.http.client import Client, Errors, Failed, Refusal, denied, garbled, is_rate_limited
 from bot.ports.clock import Clock
-from bot.tickets.outcome import LIMITS, errors, filed, found, page_of, ready
+from bot.tickets.frame import LABEL, LIMITS, errors, issue_marked, page_of
 
 SYSTEM = "GitHub"
-LABEL = "tflock"
 _VERSION = "2022-11-28"
-_PER_PAGE, _MOST_PAGES = 100, 10
 
 
 class GitHubTickets:
@@ -39,79 +37,55 @@ class GitHubTickets:
         clock: Clock,
         write: Callable[[Ticket], str],
     ) -> None:
-        self._repo = repo
+        self.place = repo
         self._path = f"/repos/{quote(repo, safe='/')}"
         self._token = token
         self._token_name = token_name
-        self._clock = clock
         self._write = write
-        self._client = Client(
+        self.client = Client(
             SYSTEM, base_url, headers=self._credentials, errors=self._errors, clock=clock, limits=LIMITS
         )
 
-    @property
-    def system(self) -> str:
-        return SYSTEM
-
-    @property
-    def place(self) -> str:
-        return self._repo
-
-    async def find(self, marker: str, *, since: datetime) -> Observation[str]:
-        return await found(lambda: self._look(marker, since), self._client, self._clock)
-
-    async def file(self, ticket: Ticket) -> Filing:
-        return await filed(lambda: self._send(ticket), self._client)
-
-    async def ready(self) -> TicketReadiness:
-        return await ready(self._rights, self._client)
-
-    async def aclose(self) -> None:
-        await self._client.aclose()
-
-    async def _send(self, ticket: Ticket) -> str:
+    async def send(self, ticket: Ticket) -> str:
         body = {"title": ticket.title, "body": self._write(ticket), "labels": [LABEL]}
-        made = self._client.document(
-            await self._client.send("POST", f"{self._path}/issues", "the ticket", json=body, tries=1)
-        )
-        return page_of(made.get("html_url") if isinstance(made, dict) else None, SYSTEM)
+        answer = await self.client.send("POST", f"{self._path}/issues", "the ticket", json=body, tries=1)
+        return page_of(self.client.document(answer), "html_url", SYSTEM)
 
-    async def _look(self, marker: str, since: datetime) -> str:
+    async def look(self, marker: str, since: datetime) -> str:
         """Every issue that was changed since; pull requests are in the same list."""
         params = {
             "state": "all",
             "since": since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "sort": "created",
             "direction": "desc",
-            "per_page": str(_PER_PAGE),
         }
-        for page in range(1, _MOST_PAGES + 1):
-            response = await self._client.send(
-                "GET", f"{self._path}/issues", self.place, params={**params, "page": str(page)}
-            )
-            for issue in self._client.objects(self._client.document(response), f"the issues of {self._repo}"):
-                if f"<!-- {marker} -->" in str(issue.get("body") or "") and "pull_request" not in issue:
-                    return page_of(issue.get("html_url"), SYSTEM)
-            if "next" not in response.links:
-                raise Absent("no such ticket")
-        raise Failed(Trouble.TOO_MUCH, f"more than {_PER_PAGE * _MOST_PAGES} issues of {self._repo} changed since then")
+        found = await issue_marked(
+            self.client,
+            f"{self._path}/issues",
+            self.place,
+            params,
+            is_marked=lambda issue: f"<!-- {marker} -->" in str(issue.get("body")) and "pull_request" not in issue,
+            has_next=lambda answer: "next" in answer.links,
+            too_much=lambda count: f"more than {count} issues of {self.place} changed since then",
+        )
+        return page_of(found, "html_url", SYSTEM)
 
-    async def _rights(self) -> TicketReadiness:
-        response = await self._client.send("GET", self._path, self.place)
-        repo = self._client.document(response)
+    async def rights(self) -> TicketReadiness:
+        response = await self.client.send("GET", self._path, self.place)
+        repo = self.client.document(response)
         if not isinstance(repo, dict):
             raise garbled(f"{SYSTEM}'s answer is no repository")
         if repo.get("archived"):
-            return TicketReadiness(is_ready=False, detail=f"{self._repo} is archived", fix="name another tickets.repo")
+            return TicketReadiness(is_ready=False, detail=f"{self.place} is archived", fix="name another tickets.repo")
         if repo.get("has_issues") is False:
-            detail = f"issues are switched off in {self._repo}"
+            detail = f"issues are switched off in {self.place}"
             return TicketReadiness(is_ready=False, detail=detail, fix="switch them on, or name another tickets.repo")
         scopes = response.headers.get("x-oauth-scopes")  # classic tokens alone have it
         wanted = {"repo"} if repo.get("private") else {"repo", "public_repo"}
         if scopes and not wanted & {scope.strip() for scope in scopes.split(",")}:
-            detail = f"the token in {self._token_name} may not write to {self._repo}"
+            detail = f"the token in {self._token_name} may not write to {self.place}"
             return TicketReadiness(is_ready=False, detail=detail, fix="give it the scope repo, or Issues: write")
-        return TicketReadiness(is_ready=True, detail=f"{self._repo} takes issues")
+        return TicketReadiness(is_ready=True, detail=f"{self.place} takes issues")
 
     def _credentials(self) -> Mapping[str, str]:
         return {
@@ -121,7 +95,7 @@ class GitHubTickets:
         }
 
     def _errors(self, no: Refusal) -> Errors:
-        token, repo = self._token_name, self._repo
+        token, repo = self._token_name, self.place
         wait = no.throttled().retry_after
         asks_for_patience = Failed(Trouble.THROTTLED, f"{SYSTEM} asks for patience", retry_after=wait)
         refused = denied(

@@ -1,4 +1,4 @@
-"""Follow-ups as issues of a GitLab project. Implements `bot.ports.tickets.Tickets`.
+"""Follow-ups as issues of a GitLab project. For `bot.tickets.frame.Tracker`.
 
 Sources: docs.gitlab.com/api/issues, docs.gitlab.com/api/projects, docs.gitlab.com/api/personal_access_tokens.
 The marker is a comment in the issue's description; the list of a project's issues is read for it, as the search index
@@ -15,16 +15,14 @@ from urllib.parse import quote
 from httpx import codes
 from pydantic import SecretStr
 
-from bot.core.account.ticket import Filing, Ticket, TicketReadiness
-from bot.core.evidence import Observation, Trouble
-from bot.http.client import Absent, Client, Errors, Failed, Refusal, denied, garbled
+from bot.core.account.ticket import Ticket, TicketReadiness
+from bot.core.evidence import Trouble
+from bot.http.client import Client, Errors, Failed, Refusal, denied, garbled
 from bot.ports.clock import Clock
-from bot.tickets.outcome import LIMITS, errors, filed, found, page_of, ready
+from bot.tickets.frame import LABEL, LIMITS, errors, issue_marked, page_of
 
 SYSTEM = "GitLab"
-LABEL = "tflock"
 REPORTER = 20
-_PER_PAGE, _MOST_PAGES = 100, 10
 
 
 class GitLabTickets:
@@ -40,87 +38,63 @@ class GitLabTickets:
         clock: Clock,
         write: Callable[[Ticket], str],
     ) -> None:
-        self._project = project
+        self.place = project
         self._path = f"/projects/{quote(project, safe='')}"
         self._token = token
         self._token_name = token_name
-        self._clock = clock
         self._write = write
-        self._client = Client(
+        self.client = Client(
             SYSTEM, base_url, headers=self._credentials, errors=self._errors, clock=clock, limits=LIMITS
         )
 
-    @property
-    def system(self) -> str:
-        return SYSTEM
-
-    @property
-    def place(self) -> str:
-        return self._project
-
-    async def find(self, marker: str, *, since: datetime) -> Observation[str]:
-        return await found(lambda: self._look(marker, since), self._client, self._clock)
-
-    async def file(self, ticket: Ticket) -> Filing:
-        return await filed(lambda: self._send(ticket), self._client)
-
-    async def ready(self) -> TicketReadiness:
-        return await ready(self._rights, self._client)
-
-    async def aclose(self) -> None:
-        await self._client.aclose()
-
-    async def _send(self, ticket: Ticket) -> str:
+    async def send(self, ticket: Ticket) -> str:
         body = {"title": ticket.title, "description": self._write(ticket), "labels": LABEL}
-        made = self._client.document(
-            await self._client.send("POST", f"{self._path}/issues", "the ticket", json=body, tries=1)
-        )
-        return page_of(made.get("web_url") if isinstance(made, dict) else None, SYSTEM)
+        answer = await self.client.send("POST", f"{self._path}/issues", "the ticket", json=body, tries=1)
+        return page_of(self.client.document(answer), "web_url", SYSTEM)
 
-    async def _look(self, marker: str, since: datetime) -> str:
+    async def look(self, marker: str, since: datetime) -> str:
         params = {
             "scope": "all",
             "state": "all",
             "created_after": since.astimezone(UTC).isoformat(timespec="seconds"),
             "order_by": "created_at",
             "sort": "desc",
-            "per_page": str(_PER_PAGE),
         }
-        for page in range(1, _MOST_PAGES + 1):
-            response = await self._client.send(
-                "GET", f"{self._path}/issues", self.place, params={**params, "page": str(page)}
-            )
-            for issue in self._client.objects(self._client.document(response), f"the issues of {self._project}"):
-                if f"<!-- {marker} -->" in str(issue.get("description") or ""):
-                    return page_of(issue.get("web_url"), SYSTEM)
-            if not response.headers.get("x-next-page", "").strip():
-                raise Absent("no such ticket")
-        raise Failed(Trouble.TOO_MUCH, f"{self._project} has more than {_PER_PAGE * _MOST_PAGES} issues since then")
+        found = await issue_marked(
+            self.client,
+            f"{self._path}/issues",
+            self.place,
+            params,
+            is_marked=lambda issue: f"<!-- {marker} -->" in str(issue.get("description")),
+            has_next=lambda answer: bool(answer.headers.get("x-next-page", "").strip()),
+            too_much=lambda count: f"{self.place} has more than {count} issues since then",
+        )
+        return page_of(found, "web_url", SYSTEM)
 
-    async def _rights(self) -> TicketReadiness:
+    async def rights(self) -> TicketReadiness:
         scopes = await self._scopes()
         if scopes is not None and "api" not in scopes:
             detail = f"the token in {self._token_name} may only read"
             return TicketReadiness(is_ready=False, detail=detail, fix="give it the scope api")
-        project = self._client.document(await self._client.send("GET", self._path, self.place))
+        project = self.client.document(await self.client.send("GET", self._path, self.place))
         if not isinstance(project, dict):
             raise garbled(f"{SYSTEM}'s answer is no project")
         if project.get("archived"):
             return TicketReadiness(
-                is_ready=False, detail=f"{self._project} is archived", fix="name another tickets.project"
+                is_ready=False, detail=f"{self.place} is archived", fix="name another tickets.project"
             )
         if project.get("issues_enabled") is False or project.get("issues_access_level") == "disabled":
-            detail = f"issues are switched off in {self._project}"
+            detail = f"issues are switched off in {self.place}"
             return TicketReadiness(is_ready=False, detail=detail, fix="switch them on, or name another tickets.project")
         if _level(project) < REPORTER:
-            detail = f"the token in {self._token_name} is less than a Reporter in {self._project}"
+            detail = f"the token in {self._token_name} is less than a Reporter in {self.place}"
             return TicketReadiness(is_ready=False, detail=detail, fix="give it the role Reporter")
-        return TicketReadiness(is_ready=True, detail=f"{self._project} takes issues")
+        return TicketReadiness(is_ready=True, detail=f"{self.place} takes issues")
 
     async def _scopes(self) -> list[str] | None:
         """None for a kind of token that GitLab does not describe."""
         try:
-            token = self._client.document(await self._client.send("GET", "/personal_access_tokens/self", self.place))
+            token = self.client.document(await self.client.send("GET", "/personal_access_tokens/self", self.place))
         except Failed as failed:
             if failed.trouble is Trouble.DENIED:
                 return None
@@ -132,7 +106,7 @@ class GitLabTickets:
         return {"PRIVATE-TOKEN": self._token.get_secret_value()}
 
     def _errors(self, no: Refusal) -> Errors:
-        token, project = self._token_name, self._project
+        token, project = self._token_name, self.place
         return {
             **errors(no),
             codes.UNAUTHORIZED: denied(f"{SYSTEM} does not take the token in {token} (HTTP 401)", f"renew {token}"),

@@ -1,4 +1,4 @@
-"""Follow-ups as issues of a Jira Cloud project. Implements `bot.ports.tickets.Tickets`.
+"""Follow-ups as issues of a Jira Cloud project. For `bot.tickets.frame.Tracker`.
 
 Source: developer.atlassian.com/cloud/jira/platform/rest/v3. The marker is a label, which JQL finds by its whole name.
 The search is behind the truth by some seconds: who looks for what may just have been filed must wait that long.
@@ -16,15 +16,13 @@ import httpx
 from httpx import codes
 from pydantic import SecretStr
 
-from bot.core.account.ticket import Filing, Ticket, TicketReadiness
-from bot.core.evidence import Observation
+from bot.core.account.ticket import Ticket, TicketReadiness
 from bot.http.client import Absent, Client, Errors, Failed, Refusal, denied, garbled
 from bot.ports.clock import Clock
 from bot.tickets.adf import adf_of
-from bot.tickets.outcome import LIMITS, errors, filed, found, ready
+from bot.tickets.frame import LABEL, LIMITS, errors
 
 SYSTEM = "Jira"
-LABEL = "tflock"
 _API = "/rest/api/3"
 _RIGHTS = {"BROWSE_PROJECTS": "Browse projects", "CREATE_ISSUES": "Create issues"}
 
@@ -44,14 +42,13 @@ class JiraTickets:
         token_name: str,
         clock: Clock,
     ) -> None:
-        self._project = project
+        self.place = project
         self._issue_type = issue_type
         self._base_url = base_url.rstrip("/")
         self._user = user
         self._token = token
         self._names = f"{user_name} and {token_name}"
-        self._clock = clock
-        self._client = Client(
+        self.client = Client(
             SYSTEM,
             base_url,
             headers=self._credentials,
@@ -61,44 +58,22 @@ class JiraTickets:
             limits=LIMITS,
         )
 
-    @property
-    def system(self) -> str:
-        return SYSTEM
-
-    @property
-    def place(self) -> str:
-        return self._project
-
-    async def find(self, marker: str, *, since: datetime) -> Observation[str]:  # noqa: ARG002 - the label says it all
-        return await found(lambda: self._look(marker), self._client, self._clock)
-
-    async def file(self, ticket: Ticket) -> Filing:
-        return await filed(lambda: self._send(ticket), self._client)
-
-    async def ready(self) -> TicketReadiness:
-        return await ready(self._rights, self._client)
-
-    async def aclose(self) -> None:
-        await self._client.aclose()
-
-    async def _send(self, ticket: Ticket) -> str:
+    async def send(self, ticket: Ticket) -> str:
         fields = {
-            "project": {"key": self._project},
+            "project": {"key": self.place},
             "issuetype": {"name": self._issue_type},
             "summary": ticket.title,
             "description": adf_of(ticket),
             "labels": [LABEL, ticket.marker],
         }
-        return self._page(
-            self._client.document(
-                await self._client.send("POST", f"{_API}/issue", "the ticket", json={"fields": fields}, tries=1)
-            )
-        )
+        sent = {"fields": fields}
+        answer = await self.client.send("POST", f"{_API}/issue", "the ticket", json=sent, tries=1)
+        return self._page(self.client.document(answer))
 
-    async def _look(self, marker: str) -> str:
-        jql = f'project = "{_quoted(self._project)}" AND labels = "{_quoted(marker)}"'
+    async def look(self, marker: str, since: datetime) -> str:  # noqa: ARG002 - the label says it all
+        jql = f'project = "{_quoted(self.place)}" AND labels = "{_quoted(marker)}"'
         params = {"jql": jql, "fields": "labels", "maxResults": "10"}
-        answer = self._client.document(await self._client.send("GET", f"{_API}/search/jql", self.place, params=params))
+        answer = self.client.document(await self.client.send("GET", f"{_API}/search/jql", self.place, params=params))
         issues = answer.get("issues") if isinstance(answer, dict) else None
         if not isinstance(issues, list):
             raise garbled(f"{SYSTEM}'s answer is no list of issues")
@@ -106,19 +81,17 @@ class JiraTickets:
             raise Absent("no such ticket")
         return self._page(issues[0])
 
-    async def _rights(self) -> TicketReadiness:
-        params = {"projectKey": self._project, "permissions": ",".join(_RIGHTS)}
-        answer = self._client.document(
-            await self._client.send("GET", f"{_API}/mypermissions", self.place, params=params)
-        )
+    async def rights(self) -> TicketReadiness:
+        params = {"projectKey": self.place, "permissions": ",".join(_RIGHTS)}
+        answer = self.client.document(await self.client.send("GET", f"{_API}/mypermissions", self.place, params=params))
         given = answer.get("permissions") if isinstance(answer, dict) else None
         if not isinstance(given, dict):
             raise garbled(f"{SYSTEM}'s answer names no permissions")
         missing = [words for name, words in _RIGHTS.items() if not _has(given, name)]
         if missing:
-            detail = f"the account of {self._names} lacks {' and '.join(missing)} in {self._project}"
+            detail = f"the account of {self._names} lacks {' and '.join(missing)} in {self.place}"
             return TicketReadiness(is_ready=False, detail=detail, fix="grant it in the project's permission scheme")
-        return TicketReadiness(is_ready=True, detail=f"{self._project} takes issues")
+        return TicketReadiness(is_ready=True, detail=f"{self.place} takes issues")
 
     def _page(self, issue: object) -> str:
         key = issue.get("key") if isinstance(issue, dict) else None
@@ -139,11 +112,11 @@ class JiraTickets:
             ),
             codes.BAD_REQUEST: denied(*self._lacking(self._fields_in(no.response))),
             codes.FORBIDDEN: denied(
-                f"the account of {self._names} may not file issues in {self._project} (HTTP 403)",
+                f"the account of {self._names} may not file issues in {self.place} (HTTP 403)",
                 "grant it Create issues there",
             ),
             codes.NOT_FOUND: denied(
-                f"there is no project {self._project} for {self._names} (HTTP 404)",
+                f"there is no project {self.place} for {self._names} (HTTP 404)",
                 "correct tickets.project, or grant the account Browse projects",
             ),
         }
@@ -161,7 +134,7 @@ class JiraTickets:
 
     def _fields_in(self, response: httpx.Response) -> list[str]:
         try:
-            answer = self._client.document(response)
+            answer = self.client.document(response)
         except Failed:
             return []
         errors = answer.get("errors") if isinstance(answer, dict) else None

@@ -15,6 +15,7 @@ from bot.core.account.ticket import FileResult, Filing, Ticket
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.phrase import Linked, Person, Quoted
 from bot.export.markdown.ticket import ticket_markdown
+from bot.tickets.frame import Tracker
 from bot.tickets.github import GitHubTickets
 from bot.tickets.gitlab import GitLabTickets
 from bot.tickets.jira import JiraTickets
@@ -34,13 +35,15 @@ TICKET = Ticket(
 
 
 def by_token(adapter, stand_in, *, token=None, base_url=None, **place):
-    return adapter(
-        base_url=base_url or stand_in.base_url,
-        token=SecretStr(token or stand_in.token),
-        token_name="TICKET_TOKEN",
-        clock=SystemClock(),
-        write=ticket_markdown,
-        **place,
+    return Tracker(
+        adapter(
+            base_url=base_url or stand_in.base_url,
+            token=SecretStr(token or stand_in.token),
+            token_name="TICKET_TOKEN",
+            clock=SystemClock(),
+            write=ticket_markdown,
+            **place,
+        )
     )
 
 
@@ -53,15 +56,17 @@ def gitlab(stand_in, *, place=None, **how):
 
 
 def jira(stand_in, *, place=None, token=None, base_url=None):
-    return JiraTickets(
-        project=place or stand_in.place,
-        issue_type="Task",
-        base_url=base_url or stand_in.base_url,
-        user=SecretStr(stand_in.user),
-        user_name="TICKET_USER",
-        token=SecretStr(token or stand_in.token),
-        token_name="TICKET_TOKEN",
-        clock=SystemClock(),
+    return Tracker(
+        JiraTickets(
+            project=place or stand_in.place,
+            issue_type="Task",
+            base_url=base_url or stand_in.base_url,
+            user=SecretStr(stand_in.user),
+            user_name="TICKET_USER",
+            token=SecretStr(token or stand_in.token),
+            token_name="TICKET_TOKEN",
+            clock=SystemClock(),
+        )
     )
 
 

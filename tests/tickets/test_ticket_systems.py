@@ -13,6 +13,7 @@ from bot.core.account.ticket import FileResult, Ticket
 from bot.core.evidence import Found, NotFound, Unseen
 from bot.core.phrase import Quoted
 from bot.export.markdown.ticket import ticket_markdown
+from bot.tickets.frame import Tracker
 from bot.tickets.github import GitHubTickets
 from bot.tickets.gitlab import GitLabTickets
 from bot.tickets.jira import JiraTickets
@@ -30,13 +31,15 @@ async def github():
 
 @pytest.fixture
 async def on_github(github):
-    tickets = GitHubTickets(
-        repo=github.place,
-        base_url=github.base_url,
-        token=SecretStr(github.token),
-        token_name="GITHUB_TOKEN",
-        clock=SystemClock(),
-        write=ticket_markdown,
+    tickets = Tracker(
+        GitHubTickets(
+            repo=github.place,
+            base_url=github.base_url,
+            token=SecretStr(github.token),
+            token_name="GITHUB_TOKEN",
+            clock=SystemClock(),
+            write=ticket_markdown,
+        )
     )
     yield tickets
     await tickets.aclose()
@@ -50,13 +53,15 @@ async def gitlab():
 
 @pytest.fixture
 async def on_gitlab(gitlab):
-    tickets = GitLabTickets(
-        project=gitlab.place,
-        base_url=gitlab.base_url,
-        token=SecretStr(gitlab.token),
-        token_name="GITLAB_TOKEN",
-        clock=SystemClock(),
-        write=ticket_markdown,
+    tickets = Tracker(
+        GitLabTickets(
+            project=gitlab.place,
+            base_url=gitlab.base_url,
+            token=SecretStr(gitlab.token),
+            token_name="GITLAB_TOKEN",
+            clock=SystemClock(),
+            write=ticket_markdown,
+        )
     )
     yield tickets
     await tickets.aclose()
@@ -70,15 +75,17 @@ async def jira():
 
 @pytest.fixture
 async def on_jira(jira):
-    tickets = JiraTickets(
-        project=jira.place,
-        issue_type="Task",
-        base_url=jira.base_url,
-        user=SecretStr(jira.user),
-        user_name="JIRA_USER",
-        token=SecretStr(jira.token),
-        token_name="JIRA_TOKEN",
-        clock=SystemClock(),
+    tickets = Tracker(
+        JiraTickets(
+            project=jira.place,
+            issue_type="Task",
+            base_url=jira.base_url,
+            user=SecretStr(jira.user),
+            user_name="JIRA_USER",
+            token=SecretStr(jira.token),
+            token_name="JIRA_TOKEN",
+            clock=SystemClock(),
+        )
     )
     yield tickets
     await tickets.aclose()
@@ -238,15 +245,17 @@ async def test_jira_says_which_right_is_missing(jira, on_jira, right):
 
 
 async def test_a_hostile_project_name_cannot_leave_its_place_in_the_question(jira):
-    tickets = JiraTickets(
-        project='OPS" OR project = "SECRET',
-        issue_type="Task",
-        base_url=jira.base_url,
-        user=SecretStr(jira.user),
-        user_name="JIRA_USER",
-        token=SecretStr(jira.token),
-        token_name="JIRA_TOKEN",
-        clock=SystemClock(),
+    tickets = Tracker(
+        JiraTickets(
+            project='OPS" OR project = "SECRET',
+            issue_type="Task",
+            base_url=jira.base_url,
+            user=SecretStr(jira.user),
+            user_name="JIRA_USER",
+            token=SecretStr(jira.token),
+            token_name="JIRA_TOKEN",
+            clock=SystemClock(),
+        )
     )
     try:
         assert isinstance(await tickets.find(TICKET.marker, since=LONG_AGO), Unseen)
