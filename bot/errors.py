@@ -52,7 +52,7 @@ class UpstreamError(TflockError):
     """Another system did not do what was asked of it. `system` is its proper name (`GitHub`, `DynamoDB`, `Slack`).
 
     Raised as one of the kinds below, so that callers can tell what to try again (`Passing`) from what to give up
-    (`Final`). `bot.aws` has a kind of its own; the adapters above it turn it into an observation or into one of these.
+    (`Final`).
     """
 
     def __init__(self, system: str, detail: str) -> None:

@@ -27,7 +27,7 @@ from botocore.parsers import ResponseParserError
 from bot.aws.sending import KeptBack
 from bot.core.aws_codes import Meaning, meaning_of
 from bot.core.evidence import NotFound, Trouble, Unseen
-from bot.errors import UpstreamError
+from bot.errors import Denied, Missing, Rejected, Throttled, Unreachable, UpstreamError
 
 _SYSTEMS = {
     "cloudwatch": "CloudWatch",
@@ -82,7 +82,7 @@ _ECS_WORDS = {
 
 
 class AwsError(UpstreamError):
-    """What AWS said instead of doing what was asked.
+    """What AWS said instead of doing what was asked. Raised as one of the kinds of `bot.errors`, by `aws_error`.
 
     `trouble` is None where it answered with a plain no, and did nothing: `missing` then names what does not exist
     (`object`, `bucket` …), or a condition did not hold. `code` is AWS's own, empty where no answer came.
@@ -120,8 +120,42 @@ class AwsError(UpstreamError):
         return Unseen(self.system, self.trouble, self.detail, at, self.retry_after)
 
 
-def is_passing(error: Exception) -> bool:
-    """True if the same question may well be answered when it is asked again at once."""
+class AwsUnreachable(AwsError, Unreachable):
+    pass
+
+
+class AwsThrottled(AwsError, Throttled):
+    pass
+
+
+class AwsDenied(AwsError, Denied):
+    pass
+
+
+class AwsMissing(AwsError, Missing):
+    pass
+
+
+class AwsRejected(AwsError, Rejected):
+    pass
+
+
+def aws_error(
+    system: str, detail: str, *, trouble: Trouble | None, code: str = "", missing: str | None = None, **more: Any
+) -> AwsError:
+    """The error of the kind that its facts make it."""
+    kind: type[AwsError] = AwsUnreachable
+    if trouble is None:
+        kind = AwsMissing if missing else AwsRejected
+    elif trouble in {Trouble.THROTTLED, Trouble.DENIED}:
+        kind = AwsThrottled if trouble is Trouble.THROTTLED else AwsDenied
+    elif trouble is Trouble.GARBLED and code:
+        kind = AwsRejected
+    return kind(system, detail, trouble=trouble, code=code, missing=missing, **more)
+
+
+def may_be_asked_again(error: Exception) -> bool:
+    """True if the same question may well be answered when it is asked again at once: not after a time-out."""
     passing = {Trouble.THROTTLED, Trouble.NO_CONNECTION, Trouble.SERVER_ERROR}
     return isinstance(error, AwsError) and error.trouble in passing
 
@@ -164,7 +198,7 @@ def system_of(action: str) -> str:
 
 def _failed(action: str, target: str, trouble: Trouble, words: str, **more: str) -> AwsError:
     system = system_of(action)
-    return AwsError(system, _worded(words, system, action, target, **more), trouble=trouble)
+    return aws_error(system, _worded(words, system, action, target, **more), trouble=trouble)
 
 
 def _answered(error: ClientError, action: str, target: str) -> AwsError:
@@ -177,7 +211,7 @@ def _answered(error: ClientError, action: str, target: str) -> AwsError:
     if code == str(int(HTTPStatus.NOT_FOUND)) and not error.operation_name.startswith("Head"):
         meaning = Meaning.REFUSED  # a 404 without a word about an object: from a gateway, not from the store
     trouble, words = _ANSWERS[meaning]
-    return AwsError(
+    return aws_error(
         system,
         _worded(words, system, action, target, said=code or status, status=status, hint=_HINTS.get(action, "")),
         trouble=trouble,

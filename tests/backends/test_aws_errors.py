@@ -7,12 +7,15 @@ from botocore.exceptions import (
     EndpointConnectionError,
     NoCredentialsError,
     NoRegionError,
+    ReadTimeoutError,
 )
+from botocore.parsers import ResponseParserError
 
 from bot.aws.errors import AwsError, translated
 from bot.core.aws_codes import CODES, Meaning, codes_for, meaning_of
 from bot.core.evidence import Trouble
 from bot.core.explain.explain import ErrorKind, explain
+from bot.errors import Denied, Final, Missing, Passing, Rejected, Throttled, Unreachable
 
 THROTTLED, DENIED, GARBLED, SERVER = Trouble.THROTTLED, Trouble.DENIED, Trouble.GARBLED, Trouble.SERVER_ERROR
 ITEM, TABLE = "dynamodb:GetItem", "table locks"
@@ -52,6 +55,28 @@ def test_an_answer_that_is_an_error_is_told_by_its_code_or_its_status(action, ta
     error = raised(answered(code, status), action, target)
 
     assert (error.trouble, error.detail, error.code, error.retry_after) == (trouble, detail, code, 7.0)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (answered("Throttled", 400), Throttled),
+        (answered("AccessDeniedException", 400), Denied),
+        (answered("ResourceNotFoundException", 400), Missing),
+        (answered("ConditionalCheckFailedException", 400), Rejected),
+        (answered("Validation", 400), Rejected),
+        (answered("InternalServerError", 500), Unreachable),
+        (ReadTimeoutError(endpoint_url="https://example.com"), Unreachable),
+        (EndpointConnectionError(endpoint_url="https://example.com"), Unreachable),
+        (ResponseParserError("not what it should be"), Unreachable),
+        (NoCredentialsError(), Denied),
+    ],
+)
+def test_every_error_is_either_worth_another_try_or_final(error, kind):
+    found = raised(error)
+
+    assert isinstance(found, kind)
+    assert isinstance(found, Passing) is not isinstance(found, Final)
 
 
 def test_what_does_not_exist_is_named():

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import stamina
 
 from bot.aws.clients import AwsClients, is_amazons
-from bot.aws.errors import AwsError, is_passing, timed_out, translated
+from bot.aws.errors import AwsError, may_be_asked_again, timed_out, translated
 from bot.aws.sending import SendBy
 from bot.backends.s3.address import S3Address
 from bot.backends.s3.places import FilePlace, ItemPlace, lock_seen, nowhere, read_digest
@@ -43,7 +43,7 @@ from bot.ports.clock import Clock
 T = TypeVar("T")
 
 _retry_read = stamina.AsyncRetryingCaller(attempts=5, timeout=3.0, wait_initial=0.0, wait_max=0.6, wait_jitter=0.6).on(
-    is_passing
+    may_be_asked_again
 )
 
 

@@ -11,9 +11,8 @@ from typing import Any
 import stamina
 
 from bot.aws.clients import Access, AwsClients
-from bot.aws.errors import AwsError, is_passing, timed_out, translated
-from bot.core.evidence import Trouble
-from bot.errors import Denied, Missing, Rejected, Throttled, Unreachable, UpstreamError
+from bot.aws.errors import may_be_asked_again, timed_out, translated
+from bot.errors import Missing
 
 CONTENT_TYPES = {
     ".md": "text/markdown; charset=utf-8",
@@ -27,7 +26,7 @@ _FILE_SECONDS = 120.0
 _ACTION = "s3:PutObject"
 
 _retry = stamina.AsyncRetryingCaller(attempts=4, timeout=30.0, wait_initial=0.2, wait_max=5.0, wait_jitter=0.5).on(
-    is_passing
+    may_be_asked_again
 )
 
 
@@ -56,15 +55,15 @@ class BucketTarget:
         for path in paths:
             try:
                 await self._put(path, f"{self._prefix}{incident_id}/{path.name}")
-            except AwsError as error:
-                raise _as_error(error) from error
+            except Missing as error:
+                raise _not_found(error) from error
 
     async def look(self) -> None:
         """Asks whether the bucket is there, and changes nothing. Raises as `deliver`."""
         try:
             await _retry(self._clients.run, self._head)
-        except AwsError as error:
-            raise _as_error(error) from error
+        except Missing as error:
+            raise _not_found(error) from error
 
     async def _put(self, path: Path, key: str) -> None:
         try:
@@ -86,15 +85,5 @@ class BucketTarget:
         return self._clients.client("s3", self._access)
 
 
-def _as_error(error: AwsError) -> UpstreamError:
-    match error.trouble:
-        case None:
-            return Missing(error.system, f"not found: {error.detail}")
-        case Trouble.THROTTLED:
-            return Throttled(error.system, error.detail, retry_after=error.retry_after)
-        case Trouble.DENIED:
-            return Denied(error.system, error.detail)
-        case Trouble.GARBLED if error.code:
-            return Rejected(error.system, error.detail)
-        case _:
-            return Unreachable(error.system, error.detail)
+def _not_found(error: Missing) -> Missing:
+    return Missing(error.system, f"not found: {error.detail}")

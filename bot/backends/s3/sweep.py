@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from bot.aws.clients import Access, AwsClients
-from bot.aws.errors import AwsError, is_passing, system_of, timed_out, translated
+from bot.aws.errors import AwsError, aws_error, may_be_asked_again, system_of, timed_out, translated
 from bot.backends.s3.address import S3Address
 from bot.backends.s3.places import FilePlace, ItemPlace, lock_seen, nowhere
 from bot.core.evidence import Trouble
@@ -120,14 +120,14 @@ class S3Sweep:
                 items, unprocessed = await self._call(access, table, left)
             except AwsError as failed:
                 error = failed
-                if not is_passing(failed):
+                if not may_be_asked_again(failed):
                     break
                 continue
             found |= {key: items.get(key) for key in left if key not in unprocessed}
             left = unprocessed
             if not left:
                 return found, None
-            error = AwsError(
+            error = aws_error(
                 system_of(_READS), f"DynamoDB throttles {_READS} on table {table}", trouble=Trouble.THROTTLED
             )
         return found, error
@@ -149,7 +149,7 @@ class S3Sweep:
             except (AttributeError, KeyError, TypeError, ValueError) as error:
                 # botocore gives on some bodies that are not what they should be
                 detail = f"{_READS} on table {table} brought no usable answer"
-                raise AwsError(system_of(_READS), detail, trouble=Trouble.GARBLED) from error
+                raise aws_error(system_of(_READS), detail, trouble=Trouble.GARBLED) from error
 
     async def _file(
         self, turns: asyncio.Semaphore, name: str, address: S3Address, read: dict[tuple[str, PlaceKind], Read]
@@ -160,7 +160,7 @@ class S3Sweep:
                 if attempt:
                     await asyncio.sleep(self._rng.uniform(0, _LONGEST_FILE_WAIT))
                 read[name, PlaceKind.FILE] = answer = await self._file_now(place)
-                if not (isinstance(answer, AwsError) and is_passing(answer)):
+                if not (isinstance(answer, AwsError) and may_be_asked_again(answer)):
                     return
 
     async def _file_now(self, place: FilePlace) -> Read:

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeGuard, TypeVar
 
 import stamina
 
-from bot.aws.errors import AwsError, is_passing, translated
+from bot.aws.errors import AwsError, may_be_asked_again, translated
 from bot.core.evidence import Offset, Trouble
 from bot.http.client import Absent, Failed, garbled, offset_of, together
 from bot.http.pages import every_page
@@ -188,7 +188,7 @@ class EcsApi:
 
         try:
             async for attempt in stamina.retry_context(
-                on=is_passing, attempts=_TRIES, timeout=None, wait_initial=0, wait_jitter=0.5
+                on=may_be_asked_again, attempts=_TRIES, timeout=None, wait_initial=0, wait_jitter=0.5
             ):
                 with attempt, translated(f"{service}:{operation}", about):
                     async with self._slots:
