@@ -1,4 +1,4 @@
-"""What the stand-ins for web services share: routes, refusals, faults, pages, the clock, and loops of runs.
+"""What the stand-ins for web services share: routes, refusals, pages, the clock, and loops of runs.
 
 A stand-in is a table of routes and what it lets pass; a handler returns JSON or text, or raises Refused.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -42,18 +41,6 @@ class Page(NamedTuple):
     link: dict[str, str]
 
 
-@dataclass(slots=True)
-class Fault:
-    """What to say instead, to the next `times` requests that `matching` is found in."""
-
-    matching: str
-    status: int
-    body: str | None
-    headers: Mapping[str, str]
-    delay: float
-    times: int
-
-
 @dataclass(kw_only=True)
 class StandIn(ABC):
     """A server on loopback while it is entered. `offset` shifts its clock against the real one.
@@ -67,7 +54,6 @@ class StandIn(ABC):
     json_type: str = field(default="application/json", init=False)
     origin: str = field(default="", init=False)
     asked: list[str] = field(default_factory=list, init=False)
-    _faults: list[Fault] = field(default_factory=list, init=False)
     _running: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
 
     @abstractmethod
@@ -79,7 +65,7 @@ class StandIn(ABC):
         return await serve(request)
 
     async def line(self, request: web.Request) -> str:
-        """A request as `asked` and `answer_next` have it."""
+        """A request as `asked` has it."""
         return f"{request.method} {request.rel_url.raw_path_qs}"
 
     @property
@@ -92,25 +78,12 @@ class StandIn(ABC):
     def running(self) -> float:
         return self.now().timestamp()
 
-    def answer_next(
-        self,
-        matching: str,
-        *,
-        status: int = 200,
-        body: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        delay: float = 0,
-        times: int = 1,
-    ) -> None:
-        """The next requests in whose line the pattern is found get this answer, `delay` seconds late.
-
-        Without a body a 200 is passed on to the real answer after the delay.
-        """
-        self._faults.append(Fault(matching, status, body, headers or {}, delay, times))
-
-    def heal(self) -> None:
-        """Answers as usual again, whatever `answer_next` said."""
-        self._faults.clear()
+    async def meet(self, _line: str, request: web.Request, serve: Serve) -> web.StreamResponse:
+        """Answers a request."""
+        try:
+            return await self.guard(request, serve)
+        except Refused as refused:
+            return self.answer(refused.body, refused.status, refused.headers)
 
     def answer(self, body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
         """Text as text, anything else as JSON."""
@@ -149,16 +122,7 @@ class StandIn(ABC):
     async def _answered(self, request: web.Request, handler: Serve) -> web.StreamResponse:
         line = await self.line(request)
         self.asked.append(line)
-        fault = next((one for one in self._faults if one.times > 0 and re.search(one.matching, line)), None)
-        if fault is not None:
-            fault.times -= 1
-            await asyncio.sleep(fault.delay)
-            if fault.body is not None or fault.status != 200:
-                return web.Response(status=fault.status, text=fault.body or "", headers=fault.headers)
-        try:
-            return await self.guard(request, handler)
-        except Refused as refused:
-            return self.answer(refused.body, refused.status, refused.headers)
+        return await self.meet(line, request, handler)
 
     async def _dated(self, _: web.Request, response: web.StreamResponse) -> None:
         response.headers["Date"] = format_datetime(self.now(), usegmt=True)

@@ -77,7 +77,7 @@ async def test_a_click_releases_five_times_as_fast_as_terraform_force_unlock(
         )
         started = time.perf_counter()
         await place.init()
-        finished = await place.force_unlock(lock_id)
+        finished = await place._run("force-unlock", "-force", lock_id)
         seconds = time.perf_counter() - started
         assert finished.exit_code == 0, finished.output
         assert not await world.lock_stands("staging")

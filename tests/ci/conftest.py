@@ -10,7 +10,7 @@ import pytest
 from bot.ci.frame import Source
 from bot.ci.github.source import GitHubActions
 from bot.core.run import Pipeline
-from bot.sandbox.github.server import GitHubStandIn
+from tests.worlds.ci.github import FullGitHub
 from tests.worlds.ci.sources import source_of
 
 DEPLOY = Pipeline("github", (("repo", "acme/infra"), ("workflow", "deploy.yml"), ("branch", "main")))
@@ -28,8 +28,8 @@ def update() -> Pipeline:
 
 
 @pytest.fixture
-async def github() -> AsyncIterator[GitHubStandIn]:
-    async with GitHubStandIn() as standing:
+async def github() -> AsyncIterator[FullGitHub]:
+    async with FullGitHub() as standing:
         standing.runs.add_workflow("acme/infra", "deploy.yml")
         standing.runs.add_workflow("acme/infra", "dependency-update.yml")
         yield standing
@@ -50,7 +50,7 @@ async def made() -> AsyncIterator[Callable[..., Source]]:
 
 
 @pytest.fixture
-def make_source(made: Callable[..., Source], github: GitHubStandIn) -> Callable[..., Source]:
+def make_source(made: Callable[..., Source], github: FullGitHub) -> Callable[..., Source]:
     return partial(made, GitHubActions, github, DEPLOY, UPDATE)
 
 

@@ -22,7 +22,6 @@ from bot.config.settings import Config
 from bot.core.evidence import Found
 from bot.core.lock import parse_lock_info
 from bot.core.people import Channel, Member, Standing
-from bot.sandbox.github.server import GitHubStandIn
 from bot.sandbox.machine.aws import CREDENTIALS, REGION, WrittenLock, fresh_moto
 from bot.store.embedded import redis_for
 from bot.usecases.decide.inspect import inspect
@@ -30,6 +29,7 @@ from bot.usecases.decide.weigh import conclude
 from bot.usecases.world import World
 from handlers.claims_http import claim_routes
 from tests.worlds.aws import FullAws
+from tests.worlds.ci.github import FullGitHub
 
 KEY = "environments/staging/terraform.tfstate"
 TOKEN = "claims-distinctive-4711"
@@ -52,7 +52,7 @@ class Bot:
 
     world: World
     aws: FullAws
-    github: GitHubStandIn
+    github: FullGitHub
     session: aiohttp.ClientSession
     url: str
     config: Config
@@ -141,7 +141,7 @@ async def redis(tmp_path_factory):
 
 @pytest.fixture
 async def github():
-    async with GitHubStandIn() as github:
+    async with FullGitHub() as github:
         for workflow in ("deploy.yml", "dependency-update.yml"):
             github.runs.add_workflow("acme/infra", workflow)
         yield github

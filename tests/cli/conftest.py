@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 import yaml
 
-from bot.sandbox.github.server import GitHubStandIn
 from bot.sandbox.machine.aws import CREDENTIALS, REGION, WrittenLock, fresh_moto
 from bot.sandbox.machine.proxy import FaultProxy, fault_proxy
 from bot.store.connect import connect
@@ -24,6 +23,7 @@ from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
 from bot.store.redis_records import RedisRecords
 from tests.worlds.aws import FullAws
+from tests.worlds.ci.github import FullGitHub
 from tests.worlds.slack.workspace import FullWorkspace
 
 KEY = "environments/staging/terraform.tfstate"
@@ -84,7 +84,7 @@ class Surroundings:
 
     aws: FullAws
     proxy: FaultProxy
-    github: GitHubStandIn
+    github: FullGitHub
 
     async def hold(self, *, who: str = "runner@fv-az881-525", ended: str | None = "failure") -> WrittenLock:
         """A lock that was taken half an hour ago by a run that has ended since (or goes on, with None)."""
@@ -116,7 +116,7 @@ async def around(shared_aws):
     aws = shared_aws.beside(bucket=f"acme-tfstate-{token}", table=f"acme-tf-locks-{token}")
     await aws.create()
     await aws.put_state(KEY)
-    async with fault_proxy(aws.endpoint) as proxy, GitHubStandIn(token=GITHUB_TOKEN) as github:
+    async with fault_proxy(aws.endpoint) as proxy, FullGitHub(token=GITHUB_TOKEN) as github:
         github.runs.add_workflow("acme/infra", "deploy.yml")
         yield Surroundings(aws, proxy, github)
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from bot.ci.github.source import GitHubActions
 from bot.core.evidence import Trouble
 from bot.core.run import Conclusion, Pipeline
-from bot.sandbox.github.server import GitHubStandIn
+from tests.worlds.ci.github import FullGitHub
 from tests.worlds.ci.sources import source_of
 
 REPO = "acme/infra"
@@ -75,5 +75,5 @@ class GitHub:
 
 @asynccontextmanager
 async def world():
-    async with GitHubStandIn(cancel_delay=timedelta(seconds=0.2)) as stand_in:
+    async with FullGitHub(cancel_delay=timedelta(seconds=0.2)) as stand_in:
         yield GitHub(stand_in)

@@ -10,7 +10,7 @@ from bot.ci.github.source import GitHubActions
 from bot.core.evidence import Found, NotFound, Unseen
 from bot.core.run import CancelResult, Conclusion, Phase, Pipeline, RunRef
 from bot.errors import Unreachable
-from bot.sandbox.github.server import GitHubStandIn
+from tests.worlds.ci.github import FullGitHub
 from tests.worlds.ci.sources import WallClock, source_of
 from tests.worlds.memory.ci import MemoryCI
 from tests.worlds.memory.memory import Switchboard
@@ -66,7 +66,7 @@ async def ci(request):
     if request.param == "memory":
         yield Memory()
         return
-    async with GitHubStandIn(cancel_delay=timedelta(0)) as stand_in:
+    async with FullGitHub(cancel_delay=timedelta(0)) as stand_in:
         made = GitHub(stand_in)
         yield made
         await made.source.aclose()

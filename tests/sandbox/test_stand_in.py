@@ -10,7 +10,8 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from bot.sandbox.stand_in import CiStandIn, Refused, given, paged
+from bot.sandbox.stand_in import Refused, given, paged
+from tests.worlds.stand_in import FaultyCi
 
 
 @dataclass(eq=False)
@@ -32,7 +33,7 @@ class Runs:
 
 
 @dataclass(kw_only=True)
-class Shop(CiStandIn):
+class Shop(FaultyCi):
     """Sells letters, to who is not a thief."""
 
     def __post_init__(self):

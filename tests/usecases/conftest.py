@@ -26,7 +26,6 @@ from bot.core.policy import Holders, KnownPerson, Policy
 from bot.core.run import Pipeline
 from bot.errors import JournalAway, UpstreamError
 from bot.export.exporter import FileExporter
-from bot.sandbox.github.server import GitHubStandIn
 from bot.sandbox.machine.aws import CREDENTIALS, REGION, WrittenLock, fresh_moto
 from bot.sandbox.machine.proxy import FaultProxy, fault_proxy
 from bot.sandbox.slack.text import flat
@@ -48,6 +47,7 @@ from bot.usecases.unlock import unlock
 from bot.usecases.world import State, World
 from bot.worker import run_job
 from tests.worlds.aws import FullAws
+from tests.worlds.ci.github import FullGitHub
 from tests.worlds.ci.sources import source_of
 from tests.worlds.memory.people import MemoryJobs
 from tests.worlds.memory.world import MemoryWorld
@@ -87,7 +87,7 @@ class Scene:
     clock: MovableClock
     aws: FullAws
     proxy: FaultProxy
-    github: GitHubStandIn
+    github: FullGitHub
     slack: FullWorkspace
     jobs: MemoryJobs
     redis: Any
@@ -207,7 +207,7 @@ async def scene(moto, policy, protected, directory, tmp_path, monkeypatch):
         await aws.create()
         stack.push_async_callback(aws.aclose)
         proxy = await stack.enter_async_context(fault_proxy(aws.endpoint))
-        github = await stack.enter_async_context(GitHubStandIn(cancel_delay=timedelta(0)))
+        github = await stack.enter_async_context(FullGitHub(cancel_delay=timedelta(0)))
         slack = await stack.enter_async_context(FullWorkspace())
         populate(slack)
         session = await stack.enter_async_context(aiohttp.ClientSession())

@@ -13,6 +13,7 @@ from bot.sandbox.slack.team import Message
 from bot.sandbox.stage import DEPLOY, REPO, Stage
 from bot.sandbox.stage import stage as demo_stage
 from tests.worlds.aws import FullAws
+from tests.worlds.ci.github import FullGitHub
 
 
 class FullStage(Stage):
@@ -43,4 +44,4 @@ class FullStage(Stage):
 
 def stage(directory: Path, **facts: Any) -> AbstractAsyncContextManager[FullStage]:
     """As `bot.sandbox.stage.stage`."""
-    return demo_stage(directory, kind=FullStage, **facts)
+    return demo_stage(directory, kind=FullStage, **{"github": FullGitHub(), **facts})

@@ -21,7 +21,8 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from bot.sandbox.stand_in import Refused, Serve, StandIn, paged
+from bot.sandbox.stand_in import Refused, Serve, paged
+from tests.worlds.stand_in import FaultyStandIn
 
 _QUICK_ACTION = re.compile(r"^/[a-z_]+", re.MULTILINE)
 _ADF_BLOCKS = frozenset({"paragraph", "heading", "orderedList", "bulletList", "listItem"})
@@ -41,7 +42,7 @@ class Issue:
 
 
 @dataclass(kw_only=True)
-class Desk(StandIn):
+class Desk(FaultyStandIn):
     """What the three have in common: issues in order, and connections to be cut.
 
     `holds` are the seconds between taking a ticket and the answer.

@@ -139,9 +139,6 @@ class TerraformWorkspace:
         """Applies, and returns the exit code and what was printed, also if the lock is taken."""
         return await self._run("apply", "-auto-approve")
 
-    async def force_unlock(self, lock_id: str) -> Finished:
-        return await self._run("force-unlock", "-force", lock_id)
-
     @asynccontextmanager
     async def applying(self, *, hold: int = 600) -> AsyncIterator[Holder]:
         """An apply that holds the lock for `hold` seconds; whatever is left of it is killed at the end."""

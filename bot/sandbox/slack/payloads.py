@@ -9,7 +9,6 @@ from typing import Any
 from bot.sandbox.slack.team import APP, BOT_USER, DOMAIN, TEAM, Json, Message, Team, elements
 
 TOKEN = "sandbox-verification-token"
-BOT_MENTION = f"<@{BOT_USER}>"
 
 
 def command(team: Team, *, user: str, channel: str, command_name: str, text: str, response_url: str) -> Json:

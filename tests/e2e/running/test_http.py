@@ -11,9 +11,9 @@ import time
 import aiohttp
 import pytest
 
-from bot.sandbox.github.server import GitHubStandIn
 from bot.sandbox.slack.dispatch import Kind, Signing, encoded
 from bot.sandbox.slack.text import flat
+from tests.worlds.ci.github import FullGitHub
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -31,7 +31,7 @@ SECRETS = {
 def staged():
     """Every secret can be told from any other text."""
     own = {name: secret for name, secret in SECRETS.items() if not name.startswith("SLACK")}
-    return {"github": GitHubStandIn(token=SECRETS["GITHUB_TOKEN"]), "environment": own}
+    return {"github": FullGitHub(token=SECRETS["GITHUB_TOKEN"]), "environment": own}
 
 
 async def post(scene, body: bytes, *, content_type: str = "application/x-www-form-urlencoded", headers=None):

@@ -17,10 +17,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bot.sandbox.github.server import GitHubStandIn
 from bot.sandbox.stage import SandboxState, merged
 from tests.worlds.ci.azure.server import AzureStandIn
 from tests.worlds.ci.ecs.server import EcsStandIn
+from tests.worlds.ci.github import FullGitHub
 from tests.worlds.ci.gitlab.server import GitLabStandIn
 from tests.worlds.ci.jenkins.server import JenkinsStandIn
 from tests.worlds.slack.workspace import FullWorkspace
@@ -60,7 +60,7 @@ _EXCEEDED = "org.jenkinsci.plugins.workflow.steps.TimeoutStepExecution$ExceededT
 SYSTEMS: Mapping[str, System] = {
     "github": System(
         title="GitHub",
-        serve=GitHubStandIn,
+        serve=FullGitHub,
         hosts=("gha-runner-7", "gha-runner-8"),
         user="runner",
         places=("deploy.yml", "dependency-update.yml"),

@@ -15,10 +15,10 @@ from typing import Any
 
 from bot.sandbox.slack.call import Args, Method, Refused, decoded
 from bot.sandbox.slack.dispatch import Delivery, Kind, Signing
-from bot.sandbox.slack.payloads import BOT_MENTION, acted, linked, reaction
+from bot.sandbox.slack.payloads import acted, linked, reaction
 from bot.sandbox.slack.reading import message_shown, replies_of
 from bot.sandbox.slack.shapes import file_shown
-from bot.sandbox.slack.team import Json, Message, Team, Upload, User, Usergroup, elements
+from bot.sandbox.slack.team import BOT_USER, Json, Message, Team, Upload, User, Usergroup, elements
 from bot.sandbox.slack.text import find_element, located_in
 from bot.sandbox.slack.views import checked, closed, home_id, replaced, stacked
 from bot.sandbox.slack.workspace import SlackWorkspace
@@ -27,6 +27,8 @@ from tests.worlds.slack.limits import Cut, Fault, Limits
 from tests.worlds.slack.methods import METHODS
 from tests.worlds.slack.sockets import SocketDispatcher, Sockets
 from tests.worlds.slack.trouble import TroubledServer, check
+
+BOT_MENTION = f"<@{BOT_USER}>"
 
 
 class FullWorkspace(SlackWorkspace):

@@ -14,7 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
-from bot.sandbox.stand_in import CiStandIn, Contend, Refused, Serve, cut, given
+from bot.sandbox.stand_in import Contend, Refused, Serve, cut, given
 from tests.worlds.ci.azure.runs import AzureRuns, BuildRecord, Definition
 from tests.worlds.ci.azure.shapes import (
     build_json,
@@ -25,6 +25,7 @@ from tests.worlds.ci.azure.shapes import (
     refusal_json,
     timeline_json,
 )
+from tests.worlds.stand_in import FaultyCi
 
 _STATUSES = frozenset({"inProgress", "completed", "cancelling", "postponed", "notStarted"})
 _TIMES = {"finish": "finished_at", "start": "started_at", "queue": "queued_at"}
@@ -33,7 +34,7 @@ _MOST = 5000
 
 
 @dataclass(kw_only=True)
-class AzureStandIn(CiStandIn):
+class AzureStandIn(FaultyCi):
     """`async with AzureStandIn() as azure:` serves the collection at `azure.base_url` until the block ends.
 
     `token` may read and execute; `reading_token` may only read. With a bad token it shows its page to sign in, as

@@ -14,8 +14,9 @@ from typing import Any
 
 from aiohttp import web
 
-from bot.sandbox.stand_in import CiStandIn, Contend, Refused, cut
+from bot.sandbox.stand_in import Contend, Refused, cut
 from tests.worlds.ci.ecs.runs import EcsRuns, TaskRecord
+from tests.worlds.stand_in import FaultyCi
 
 _TARGET = re.compile(r"(?:AmazonEC2ContainerServiceV20141113|Logs_20140328)\.")
 _ACCOUNT = "123456789012"
@@ -25,7 +26,7 @@ Body = dict[str, Any]
 
 
 @dataclass(kw_only=True)
-class EcsStandIn(CiStandIn):
+class EcsStandIn(FaultyCi):
     """`async with EcsStandIn() as ecs:` serves at `ecs.base_url`, botocore's `endpoint_url`, until the block ends.
 
     `access_key` may do anything; `reading_key` may only list and describe. The line of a call in `asked` is its action

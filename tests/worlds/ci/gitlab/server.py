@@ -12,9 +12,10 @@ from typing import Any
 
 from aiohttp import web
 
-from bot.sandbox.stand_in import CiStandIn, Contend, Refused, Serve, given, paged
+from bot.sandbox.stand_in import Contend, Refused, Serve, given, paged
 from tests.worlds.ci.gitlab.runs import GitLabRuns, JobRecord, PipelineRecord, Project, ScheduleRecord
 from tests.worlds.ci.gitlab.shapes import bridge_json, job_json, listed_json, pipeline_json, schedule_json
+from tests.worlds.stand_in import FaultyCi
 
 _PER_MINUTE = 2000
 _WINDOW = 60.0
@@ -38,7 +39,7 @@ _STATUSES = frozenset(
 
 
 @dataclass(kw_only=True)
-class GitLabStandIn(CiStandIn):
+class GitLabStandIn(FaultyCi):
     """`async with GitLabStandIn() as gitlab:` serves at `gitlab.base_url` until the block ends.
 
     `token` has the scope `api` and belongs to `user`, a maintainer; `reading_token` has `read_api`, `narrow_token`

@@ -16,9 +16,10 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from bot.sandbox.stand_in import CiStandIn, Contend, Refused, Serve, given
+from bot.sandbox.stand_in import Contend, Refused, Serve, given
 from tests.worlds.ci.jenkins.runs import Build, JenkinsJob, JenkinsRuns
 from tests.worlds.ci.jenkins.shapes import build_json, item_json, job_json, pruned
+from tests.worlds.stand_in import FaultyCi
 
 _JOB = re.compile(r"(?P<job>(?:/job/[^/]+)+)(?:/(?P<number>\d+))?/(?P<what>api/json|[A-Za-z]+)")
 _TIMES = re.compile(r"(?P<build>(?:/job/[^/]+)+/\d+)/timestamps/")
@@ -28,7 +29,7 @@ _TIMER = "hudson.triggers.TimerTrigger$TimerTriggerCause"
 
 
 @dataclass(kw_only=True)
-class JenkinsStandIn(CiStandIn):
+class JenkinsStandIn(FaultyCi):
     """`async with JenkinsStandIn() as jenkins:` serves at `jenkins.base_url` until the block ends.
 
     `user` with `token` may do everything; `reader` with the same token may only read. With `wants_crumb` a POST needs
