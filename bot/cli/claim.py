@@ -85,7 +85,7 @@ class OwnRun:
 
 @dataclass(frozen=True, slots=True)
 class ClaimServer:
-    """Where claims go."""
+    """Where claims go. Blocks, as all of the process that waits for a command does: `bot.http` wants an event loop."""
 
     url: str = field(repr=False)
     token: str = field(repr=False)

@@ -64,6 +64,7 @@ def _is_task(environ: Mapping[str, str], host: str) -> bool:
     if not metadata or not _SHORT_ID.fullmatch(host):
         return False
     try:
+        # this process has no event loop to run `bot.http` in, and the command is still to begin
         found: Any = httpx.get(metadata, timeout=_METADATA_TIMEOUT, trust_env=False).json()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError):
         return False

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import timedelta
 from functools import partial
-from urllib.parse import urlsplit
-
-import httpx
 
 from bot.app.adapters import address_of
 from bot.app.wiring import Wiring
@@ -19,12 +15,12 @@ from bot.config.settings import Config
 from bot.core.phrase import duration
 from bot.doctor.check import Area, Result
 from bot.errors import UpstreamError
+from bot.http.client import Client, Failed, Limits
 from bot.ports.clock import Clock
 
 _CLOCK = Area("clock")
 _NOTICEABLE = timedelta(seconds=30)
-_SECONDS = 5.0
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+_LIMITS = Limits(connect=5, read=5)
 _FIX = "let this machine's clock follow NTP (chrony, systemd-timesyncd)"
 
 
@@ -50,27 +46,17 @@ async def _endpoints(config: Config, clients: AwsClients) -> Mapping[str, str]:
 
 
 async def _compared(url: str, name: str, clock: Clock, skew: timedelta) -> Result:
-    local = urlsplit(url).hostname in _LOOPBACK
+    client = Client(name, url, headers=dict, errors=lambda _: {}, clock=clock, limits=_LIMITS)
     try:
-        async with httpx.AsyncClient(timeout=_SECONDS, trust_env=not local, follow_redirects=False) as client:
-            before = clock.now()
-            answer = await client.get(url)
-            middle = before + (clock.now() - before) / 2
-    except (httpx.HTTPError, httpx.InvalidURL):
+        await client.send("GET", "", name, passing=lambda _: True, tries=1)
+    except Failed:
         return _CLOCK.warn(name, "could not be compared: no answer")
-    at = _date(answer)
-    if at is None:
+    finally:
+        await client.aclose()
+    if client.offset is None:
         return _CLOCK.warn(name, "could not be compared: the answer has no date")
     # the header has whole seconds, cut off
-    return _judged(name, middle - (at + timedelta(seconds=0.5)), skew)
-
-
-def _date(answer: httpx.Response) -> datetime | None:
-    try:
-        at = parsedate_to_datetime(answer.headers.get("date", ""))
-    except ValueError:
-        return None
-    return at.replace(tzinfo=at.tzinfo or UTC)
+    return _judged(name, -(client.offset.ahead + timedelta(seconds=0.5)), skew)
 
 
 def _judged(name: str, offset: timedelta, skew: timedelta) -> Result:
