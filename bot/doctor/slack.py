@@ -15,7 +15,8 @@ from bot.app.wiring import Wiring
 from bot.config.settings import Config, SlackSettings
 from bot.core.evidence import Found
 from bot.doctor.check import Area, Level, Result
-from bot.slack.client import FAILURES, Failure, failure
+from bot.http.pages import MOST_PAGES
+from bot.slack.client import FAILURES, Failure, failure, next_cursor
 
 _SLACK = Area("slack")
 SCOPES: Mapping[str, str] = {
@@ -40,7 +41,6 @@ SCOPES: Mapping[str, str] = {
 """The scopes of manifest.yml, with what each is for."""
 
 _NEEDED_TO_UNLOCK = {"channels:read", "chat:write", "commands", "users:read"}
-_PAGES = 20
 _PAGE = 1000
 _NAMED = 5
 _SECONDS = 15
@@ -158,14 +158,14 @@ def _pattern(pattern: str, names: Mapping[str, bool]) -> Result:
 
 async def _pages(client: AsyncWebClient) -> AsyncIterator[Iterable[Mapping[str, Any]] | Failure]:
     cursor = ""
-    for _ in range(_PAGES):
+    for _ in range(MOST_PAGES):
         kinds = "public_channel,private_channel"
         call = partial(client.conversations_list, types=kinds, exclude_archived=True, limit=_PAGE, cursor=cursor)
         answer = await _call("listing the channels", call)
         yield answer if isinstance(answer, Failure) else answer.get("channels") or ()
         if isinstance(answer, Failure):
             return
-        cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
+        cursor = next_cursor(answer)
         if not cursor:
             return
 

@@ -21,6 +21,7 @@ from slack_sdk.http_retry.request import HttpRequest
 from slack_sdk.http_retry.response import HttpResponse
 from slack_sdk.http_retry.state import RetryState
 from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.core.evidence import Trouble
 from bot.errors import Denied, Missing, Rejected, Throttled, Unreachable, UpstreamError
@@ -242,6 +243,11 @@ def translated(doing: str) -> Iterator[None]:
         yield
     except FAILURES as error:
         raise as_error(failure(error, doing)) from None
+
+
+def next_cursor(answer: Mapping[str, Any] | AsyncSlackResponse) -> str:
+    """Where the next page of a list is; empty after the last (docs.slack.dev/apis/web-api/pagination)."""
+    return str((answer.get("response_metadata") or {}).get("next_cursor") or "")
 
 
 def _reason(code: str, facts: Mapping[str, Any]) -> str:

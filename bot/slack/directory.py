@@ -16,7 +16,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
 from bot.core.people import Channel, Member, Presence, Roll, Whereabouts
 from bot.ports.clock import Clock
-from bot.slack.client import FAILURES, SYSTEM, Failure, as_error, failure, retry_handlers
+from bot.slack.client import FAILURES, SYSTEM, Failure, as_error, failure, next_cursor, retry_handlers
 
 log = structlog.get_logger()
 
@@ -26,7 +26,7 @@ Call = Callable[[], Awaitable[AsyncSlackResponse]]
 CALL_SECONDS = 5.0
 PAGING_SECONDS = 20.0
 PAGE = 999  # the largest that conversations.members takes
-PAGES = 200
+PAGES = 200  # more than other lists may have: these are channels of everybody, and `paging` ends it by time
 
 
 class SlackDirectory:
@@ -234,7 +234,7 @@ def _unseen(failed: Failure, at: datetime) -> NotFound | Unseen:
 
 
 def _members(answer: Json) -> tuple[tuple[str, ...], str]:
-    return tuple(answer["members"]), str((answer.get("response_metadata") or {}).get("next_cursor") or "")
+    return tuple(answer["members"]), next_cursor(answer)
 
 
 def _channel(answer: Json) -> Channel:

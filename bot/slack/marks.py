@@ -14,15 +14,17 @@ from typing import Any
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import Unreachable
+from bot.http.client import Failed
+from bot.http.pages import every_page
 from bot.ports.messenger import Posted
-from bot.slack.client import SYSTEM, translated
+from bot.slack.client import SYSTEM, next_cursor, translated
 
 MARKED, LETTER = "tflock_export", "tflock_letter"
 """Types of the metadata on what is posted to a channel and to a person; the payload has the `mark`."""
 
 CALL_SECONDS = 15.0
 _SLOW_CLOCK = timedelta(minutes=5)
-_PAGE, _PAGES = 200, 25
+_PAGE = 200
 
 
 def marked(mark: str, event: str = MARKED) -> dict[str, Any]:
@@ -35,18 +37,23 @@ async def find_marked(
     """Looks through the messages since then, and a few minutes before, as the clocks may differ."""
     method = partial(client.conversations_replies, ts=thread) if thread else client.conversations_history
     oldest = str((since - _SLOW_CLOCK).timestamp())
-    page: Any = partial(method, channel=channel, oldest=oldest, include_all_metadata=True, limit=_PAGE)
-    cursor = ""
-    for _ in range(_PAGES):
+    call: Any = partial(method, channel=channel, oldest=oldest, include_all_metadata=True, limit=_PAGE)
+
+    async def page(cursor: str) -> tuple[list[dict[str, Any]], str | None]:
         with translated("looking for what was said"):
             async with asyncio.timeout(CALL_SECONDS):
-                answer = await page(cursor=cursor or None)
-        for said in answer.get("messages") or ():
-            metadata = said.get("metadata") or {}
-            is_ours = metadata.get("event_type") in {MARKED, LETTER}
-            if is_ours and (metadata.get("event_payload") or {}).get("mark") == mark:
-                return Posted(channel, str(said["ts"]))
-        cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
-        if not cursor:
-            return None
-    raise Unreachable(SYSTEM, "the channel's history is too long to look for what was said")
+                answer = await call(cursor=cursor or None)
+        return list(answer.get("messages") or ()), next_cursor(answer) or None
+
+    def has_mark(said: dict[str, Any]) -> bool:
+        metadata = said.get("metadata") or {}
+        is_ours = metadata.get("event_type") in {MARKED, LETTER}
+        return is_ours and (metadata.get("event_payload") or {}).get("mark") == mark
+
+    too_long = "the channel's history is too long to look for what was said"
+    try:
+        listed = await every_page(page, "", too_much=lambda _: too_long, until=has_mark)
+    except Failed as failed:
+        raise Unreachable(SYSTEM, failed.detail) from failed
+    found = next(filter(has_mark, listed), None)
+    return None if found is None else Posted(channel, str(found["ts"]))

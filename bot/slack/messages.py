@@ -18,7 +18,7 @@ from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
 from bot.core.record.message import SharedFile, SlackMessage, base_name
 from bot.ports.clock import Clock
 from bot.ports.messenger import MessagePage
-from bot.slack.client import FAILURES, SYSTEM, Failure, failure, retry_handlers
+from bot.slack.client import FAILURES, SYSTEM, Failure, failure, next_cursor, retry_handlers
 
 log = structlog.get_logger()
 
@@ -150,7 +150,7 @@ def _kept(seen: Found[SlackMessage | None] | NotFound | Unseen) -> Observation[S
 
 def _page(channel: str, answer: Json, *, root: str = "") -> MessagePage:
     listed = [_said(channel, message) for message in answer["messages"] if message["ts"] != root]
-    cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
+    cursor = next_cursor(answer)
     return MessagePage(tuple(said for said in listed if said is not None), cursor)
 
 

@@ -15,7 +15,7 @@ import stamina
 from bot.aws.errors import AwsError, may_be_asked_again, translated
 from bot.core.evidence import Offset, Trouble
 from bot.http.client import Absent, Failed, garbled, offset_of, together
-from bot.http.pages import every_page
+from bot.http.pages import MOST_PAGES, every_page
 from bot.http.values import Json, inner, objects, text
 from bot.ports.clock import Clock
 
@@ -24,7 +24,6 @@ T = TypeVar("T")
 _AT_ONCE = 10
 _TRIES = 3
 _DESCRIBED = 100  # "up to 100 task IDs or full ARN entries"
-_MOST_TASKS = 4000
 DESIRED = ("RUNNING", "STOPPED")
 """What a list may be narrowed by: tasks that are to run (the default), and those that are to stop or have."""
 
@@ -70,7 +69,7 @@ class EcsApi:
     async def tasks(self, cluster: str, names: Iterable[str]) -> list[Json]:
         """Those of the tasks that ECS still knows, with their tags. A list that lacks others is never returned."""
         names = sorted(names)
-        if len(names) > _MOST_TASKS:
+        if len(names) > MOST_PAGES * _DESCRIBED:
             raise Failed(Trouble.TOO_MUCH, f"ECS lists {len(names)} tasks in cluster {cluster}, more than can be read")
         parts = [names[first : first + _DESCRIBED] for first in range(0, len(names), _DESCRIBED)]
         return [task for found in await together(*(self._described(cluster, part) for part in parts)) for task in found]

@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 from bot.ci.ecs.api import EcsApi, LogStream
 from bot.ci.frame import LOG
 from bot.core.joblog.reader import LogReader
+from bot.http.pages import MOST_PAGES
 from bot.http.values import Json, inner, objects, text
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MOST_PAGES = 40
 _AT_A_TIME = 500
 
 
@@ -33,7 +33,7 @@ def stream_of(container: Json, task: str) -> LogStream | None:
 async def pour(api: EcsApi, stream: LogStream, about: str, into: LogReader) -> bool:
     """Sends a stream through the reader; True if it was read to its end. Raises Failed, or Absent."""
     token, left = None, LOG.head
-    for _ in range(_MOST_PAGES):
+    for _ in range(MOST_PAGES):
         page = await api.events(stream, about, token, from_head=True)
         left -= await _read(page, into)
         following = text(page.get("nextForwardToken"))

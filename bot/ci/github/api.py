@@ -17,13 +17,13 @@ from pydantic import SecretStr
 from bot.ci.frame import Configured
 from bot.core.evidence import Trouble
 from bot.http.client import Client, Errors, Failed, Refusal, both, denied, garbled, is_rate_limited, together
+from bot.http.pages import MOST_PAGES
 from bot.http.values import Json, text
 
 SYSTEM = "GitHub"
 PER_PAGE = 100
 _VERSION = "2022-11-28"
 _FILTERED_PAGES = 10  # "returns up to 1,000 results for each search when using" a filter
-_MOST_PAGES = 40
 _JOB_PAGES = 20
 _AT_ONCE = 40  # the runs of a busy hour are read in one go; GitHub takes no more than 100 requests at a time
 _LISTINGS = 3
@@ -154,7 +154,7 @@ class GitHubApi:
         that was shown.
         """
         per_page = self._per_page
-        cap = _MOST_PAGES * per_page
+        cap = MOST_PAGES * per_page
         found: dict[int, Json] = {}
         total = 0
         while True:
@@ -183,7 +183,7 @@ class GitHubApi:
     async def jobs(self, path: str, about: str) -> list[Json]:
         """The jobs of all attempts of a run."""
         params = {"filter": "all"}
-        cap = _MOST_PAGES * self._per_page
+        cap = MOST_PAGES * self._per_page
         found, total = await self._listing(path, about, params, key="jobs", guess=1, most=_JOB_PAGES, cap=cap)
         if total > len(found):
             raise _too_much(about, total)

@@ -28,7 +28,7 @@ from bot.http.values import Json, is_count, text
 SYSTEM = "Jenkins"
 _PER_PAGE = 100
 _PER_OLDER_PAGE = 1000
-_MOST_BUILDS = 10_000
+_MOST_BUILDS = 10_000  # fewer pages than other lists may have: Jenkins reads each of these builds from its disk
 _LISTINGS = 3
 _BEGINNING = Portion(head=262_144, tail=0)
 _TIMES = {"time": "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'", "timeZone": "UTC", "appendLog": ""}
