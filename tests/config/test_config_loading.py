@@ -151,7 +151,7 @@ async def test_every_ticket_system_has_its_adapter_and_keeps_its_secrets(loaded,
     await tickets.aclose()
 
     assert (tickets.system, tickets.place) == (system, place)
-    assert "hush" not in f"{config!r} {tickets!r} {vars(tickets)!r}"
+    assert "hush" not in f"{config!r} {tickets!r} {vars(tickets.of)!r}"
 
 
 def test_every_type_of_tickets_has_its_maker():

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from bot.app.adapters import SystemClock
 from bot.core.account.ticket import FileResult, Ticket
-from bot.core.evidence import Found, NotFound, Unseen
+from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.phrase import Quoted
 from bot.export.markdown.ticket import ticket_markdown
 from bot.tickets.frame import Tracker
@@ -107,10 +107,19 @@ async def test_a_pull_request_that_quotes_the_marker_is_not_the_ticket(github, o
 
 
 async def test_a_list_that_does_not_end_is_not_an_answer(github, on_github):
-    for number in range(1_001):
+    oldest = github.take("the ticket", f"<!-- {TICKET.marker} -->")
+    for number in range(3_999):
         github.take(f"issue {number}", "text")
+    assert isinstance(await on_github.find(TICKET.marker, since=LONG_AGO), Found)
 
-    assert isinstance(await on_github.find(TICKET.marker, since=LONG_AGO), Unseen)
+    oldest.text = "text"
+    github.take("one more", "text")
+
+    seen = await on_github.find(TICKET.marker, since=LONG_AGO)
+    assert (seen.trouble, seen.detail) == (
+        Trouble.TOO_MUCH,
+        "more than 4000 issues of acme/infra changed since then",
+    )
 
 
 async def test_issues_that_are_switched_off_are_told_with_the_switch(github, on_github):
