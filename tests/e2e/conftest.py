@@ -138,6 +138,11 @@ class Scene:
         await self.types(f"unlock {next(iter(self.stage.states))} --dry-run", user=QUINN, channel="C0RANDOM")
         await self.until(lambda: len(self.slack.ephemerals(QUINN, "C0RANDOM")) > asked)
 
+    async def soon(self) -> float:
+        """The seconds that Slack gives an ack; more on a machine that is slow to ack a single command."""
+        alone = await self.types("status staging", user=QUINN, channel="C0RANDOM")
+        return max(3, 50 * alone.seconds)
+
     async def metrics(self) -> str:
         async with aiohttp.ClientSession() as session, session.get(f"{self.stage.url}/metrics") as answer:
             return await answer.text()

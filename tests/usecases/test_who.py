@@ -17,7 +17,6 @@ from bot.sandbox.stage import DEPLOY, REPO
 from bot.slack.render import user_message, who_message
 from bot.usecases.look.status import Question
 from bot.usecases.look.who import about_user, who
-from bot.usecases.owner.stand_ins import SECONDS
 
 CHANNEL = "C0STAGING"
 QUESTION = Question("U0QUINN", CHANNEL, "who staging")
@@ -193,12 +192,12 @@ async def test_a_guest_may_be_the_owner(scene):
 
 async def test_a_slow_slack_does_not_hold_up_the_look_at_a_state(scene):
     await scene.dead_lock()
-    scene.slack.slow("users.info", seconds=30)
+    scene.slack.slow("users.info", seconds=120)
     started = asyncio.get_running_loop().time()
 
     report = await ask(scene)
 
-    assert asyncio.get_running_loop().time() - started < SECONDS + 7
+    assert asyncio.get_running_loop().time() - started < 100
     assert report.inspection.owner.slack_id == "U0ELLIOTT"
     assert isinstance(report.member, Unseen)
     assert report.stand_ins.missing.trouble is Trouble.TIMED_OUT

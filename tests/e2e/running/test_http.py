@@ -197,10 +197,11 @@ async def test_a_very_long_command_is_answered(scene):
 
 async def test_fifty_requests_at_once_are_all_acked_soon(scene):
     await scene.stage.dead_lock()
+    soon = await scene.soon()
 
     deliveries = await asyncio.gather(*(scene.types("status staging") for _ in range(50)))
 
-    assert max(delivery.seconds for delivery in deliveries) < 3
+    assert max(delivery.seconds for delivery in deliveries) < soon
     await scene.until(lambda: len(scene.slack.ephemerals(PARKER, scene.channel)) == 50)
 
 
@@ -241,13 +242,14 @@ async def test_half_requests_are_dropped_and_whole_ones_beside_them_are_answered
     """The bot's own limits: ten seconds for headers, and ten for a body."""
     port = int(scene.stage.url.rpartition(":")[2])
     head = b"POST /slack/events HTTP/1.1\r\nHost: bot\r\n"
+    soon = await scene.soon()
     half = [await asyncio.open_connection("127.0.0.1", port) for _ in range(90)]
     for number, (_, writer) in enumerate(half):
         writer.write((b"", head, head + b"Content-Length: 5\r\n\r\n")[number % 3])
 
     assert (await get(scene, "/healthz"))[0] == 200
     delivery = await scene.types("status staging")
-    assert delivery.seconds < 3
+    assert delivery.seconds < soon
 
     async with asyncio.timeout(60):
         ends = await asyncio.gather(*(reader.read() for reader, _ in half), return_exceptions=True)

@@ -207,8 +207,9 @@ async def test_slack_away_while_people_cannot_be_looked_up_refuses_the_unlock(sc
 async def test_many_clicks_and_commands_at_once_while_slack_is_slow_lose_nothing(scene):
     await scene.stage.dead_lock()
     scene.slack.slow("*", seconds=0.2)
+    soon = await scene.soon()
 
     deliveries = await asyncio.gather(*(scene.types("status staging") for _ in range(25)))
 
     await scene.until(lambda: len(scene.slack.ephemerals("U0PARKER", scene.channel)) == 25)
-    assert max(delivery.seconds for delivery in deliveries) < 3
+    assert max(delivery.seconds for delivery in deliveries) < soon
