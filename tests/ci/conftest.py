@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from functools import partial
 
 import pytest
@@ -15,6 +16,13 @@ from tests.worlds.ci.sources import source_of
 
 DEPLOY = Pipeline("github", (("repo", "acme/infra"), ("workflow", "deploy.yml"), ("branch", "main")))
 UPDATE = Pipeline("github", (("repo", "acme/infra"), ("workflow", "dependency-update.yml")))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _now(request: pytest.FixtureRequest) -> None:
+    """A module's `NOW` is when its tests begin: however long the others took, minutes ago are minutes ago."""
+    if hasattr(request.module, "NOW"):
+        request.module.NOW = datetime.now(UTC).replace(microsecond=0)
 
 
 @pytest.fixture
