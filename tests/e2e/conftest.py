@@ -4,7 +4,7 @@ import itertools
 import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import pytest
@@ -14,6 +14,7 @@ from bot.core.record.timeline import Entry
 from bot.sandbox.slack.dispatch import Delivery
 from bot.sandbox.slack.team import Message
 from bot.sandbox.slack.text import flat
+from bot.sandbox.stage import DEPLOY, REPO
 from bot.store.connect import connect
 from bot.store.embedded import attached_url
 from bot.store.redis_journal import RedisJournal
@@ -132,6 +133,29 @@ class Scene:
             "file": lock.id if of.file else None,
         }
 
+    async def running(self):
+        """A lock taken an hour ago, and its run, which goes on."""
+        created = datetime.now(UTC) - timedelta(hours=1)
+        await self.stage.aws.put_state(self.stage.states["staging"].key)
+        lock = await self.stage.take_lock(created=created)
+        began = created - timedelta(minutes=1)
+        return lock, self.stage.runs.start_run(REPO, DEPLOY, at=began, actor="elliott-ci")
+
+    async def is_settled_once(self, checklist: Message) -> None:
+        """Released, told in the one message and to the owner, and written down, each exactly once."""
+        await self.becomes(checklist, "staging is unlocked")
+        assert not await self.stage.lock_stands()
+        await self.until(lambda: any("was released" in flat(letter) for letter in self.letters()))
+        await self.settles()
+        kinds = await self.kinds()
+        assert kinds.count("unlock.released") == 1
+        assert kinds.count("unlock.releasing") == 1
+        assert "unlock.failed" not in kinds
+        assert len(self.posts("staging is unlocked")) == 1
+        assert len(self.posts()) == 1
+        assert sum("was released" in flat(letter) for letter in self.letters()) == 1
+        assert "staging is unlocked" in flat(checklist)
+
     async def settles(self) -> None:
         """Returns when a later command has been answered, which looks as long as an unlock does and changes nothing."""
         asked = len(self.slack.ephemerals(QUINN, "C0RANDOM"))
@@ -170,6 +194,15 @@ async def scene(world) -> AsyncIterator[Scene]:
     await quieten(world)
     yield new_scene(world)
     await quieten(world)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def bots(scene) -> AsyncIterator[FullStage]:
+    """The stage without any process of the bot before and after."""
+    yield scene.stage
+    for bot in scene.stage.bots.values():
+        await bot.kill()
+    scene.stage.bots.clear()
 
 
 async def quieten(world: FullStage) -> None:

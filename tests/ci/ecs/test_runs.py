@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bot.ci.ecs.runs import family_of, host_of, run_from, source_of, with_job
 from bot.core.run import Conclusion, Phase, Pipeline
 from bot.http.client import Failed
+from tests.worlds.odd import anything, mangled
 
 PIPELINE = Pipeline("ecs", (("cluster", "terraform"), ("family", "production")))
 CREATED = datetime(2024, 11, 21, 18, 0, tzinfo=UTC)
@@ -237,34 +238,19 @@ def test_the_family_is_read_from_the_task_definition(arn, family):
     assert family_of(task(taskDefinitionArn=arn)) == family
 
 
-anything = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text()
-    | st.datetimes()
-    | st.datetimes(timezones=st.just(UTC))
-    | st.sampled_from([*GOING_ON, "STOPPED", "UserInitiated", "TaskFailedToStart", STOPPED]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=6,
+ANYTHING = anything(
+    *GOING_ON,
+    "STOPPED",
+    "UserInitiated",
+    "TaskFailedToStart",
+    STOPPED,
+    more=st.datetimes() | st.datetimes(timezones=st.just(UTC)),
 )
 
 
-def mangled(body):
-    """Documents with any of the fields replaced by anything or missing."""
-    changes = st.dictionaries(st.sampled_from(sorted(body)), anything, max_size=4)
-    missing = st.sets(st.sampled_from(sorted(body)), max_size=3)
-    return st.builds(
-        lambda changed, gone: {key: value for key, value in {**body, **changed}.items() if key not in gone},
-        changes,
-        missing,
-    )
-
-
 @given(
-    body=mangled(task(lastStatus="RUNNING", desiredStatus="RUNNING", stoppedAt=None)),
-    part=mangled(container(lastStatus="RUNNING", exitCode=None)),
+    body=mangled(task(lastStatus="RUNNING", desiredStatus="RUNNING", stoppedAt=None), ANYTHING),
+    part=mangled(container(lastStatus="RUNNING", exitCode=None), ANYTHING),
     with_part=st.booleans(),
 )
 def test_only_a_stopped_task_with_a_time_and_stopped_containers_is_ended(body, part, with_part):

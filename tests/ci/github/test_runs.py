@@ -12,6 +12,7 @@ from bot.ci.ends import without_jobs
 from bot.ci.github.runs import completed, job_from, pipeline_of, run_from
 from bot.core.run import Conclusion, Phase, Pipeline
 from bot.http.client import Failed
+from tests.worlds.odd import anything, mangled
 
 PIPELINE = Pipeline("github", (("repo", "acme/infra"), ("workflow", "deploy.yml")))
 GOING_ON = ("queued", "in_progress", "requested", "waiting", "pending")
@@ -264,30 +265,10 @@ def test_a_pipeline_that_names_the_branch_goes_before_one_that_does_not():
     assert pipeline_of(run_body(), "acme/infra", [PIPELINE, named]) == named
 
 
-anything = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text()
-    | st.sampled_from([*GOING_ON, *ENDS, "completed"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=6,
-)
+ANYTHING = anything(*GOING_ON, *ENDS, "completed")
 
 
-def mangled(body):
-    """Documents with any of the fields replaced by anything or missing."""
-    changes = st.dictionaries(st.sampled_from(sorted(body)), anything, max_size=4)
-    missing = st.sets(st.sampled_from(sorted(body)), max_size=3)
-    return st.builds(
-        lambda changed, gone: {key: value for key, value in {**body, **changed}.items() if key not in gone},
-        changes,
-        missing,
-    )
-
-
-@given(body=mangled(run_body(status="in_progress", conclusion=None)) | st.dictionaries(st.text(), anything))
+@given(body=mangled(run_body(status="in_progress", conclusion=None), ANYTHING) | st.dictionaries(st.text(), ANYTHING))
 def test_only_a_completed_run_with_a_known_conclusion_and_an_end_is_ended(body):
     try:
         run = run_from(body, PIPELINE)
@@ -303,7 +284,7 @@ def test_only_a_completed_run_with_a_known_conclusion_and_an_end_is_ended(body):
     assert without_jobs(run, "why").phase is not Phase.ENDED
 
 
-@given(body=mangled(job_body(status="in_progress", conclusion=None, completed_at=None)))
+@given(body=mangled(job_body(status="in_progress", conclusion=None, completed_at=None), ANYTHING))
 def test_a_run_is_not_ended_while_any_of_its_jobs_is_not(body):
     run = run_from(run_body(), PIPELINE)
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
@@ -12,7 +12,6 @@ from bot.sandbox.stage import SHORT_TIMES
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 QUINN, PARKER, GUEST = "U0QUINN", "U0PARKER", "U0GUEST"
-REPO, DEPLOY = "acme/infra", "deploy.yml"
 
 
 @pytest.fixture(scope="module")
@@ -21,15 +20,8 @@ def staged():
     return {"policy": {**SHORT_TIMES, "settle": settle}}
 
 
-async def running(scene):
-    created = datetime.now(UTC) - timedelta(hours=1)
-    await scene.stage.aws.put_state(scene.stage.states["staging"].key)
-    lock = await scene.stage.take_lock(created=created)
-    return lock, scene.stage.runs.start_run(REPO, DEPLOY, at=created - timedelta(minutes=1), actor="elliott-ci")
-
-
 async def test_the_home_tab_shows_the_lock_and_leads_to_its_checklist_and_to_the_channel(scene):
-    lock, _ = await running(scene)
+    lock, _ = await scene.running()
     await scene.types("open the deploy hangs")
     await scene.shown("the deploy hangs")
     assert (await scene.slack.open_home(PARKER)).is_acked
@@ -51,7 +43,7 @@ async def test_the_home_tab_shows_the_lock_and_leads_to_its_checklist_and_to_the
 
 
 async def test_a_workflow_waits_for_a_member_and_for_the_run_and_then_goes_on(scene):
-    lock, run = await running(scene)
+    lock, run = await scene.running()
     inputs = {"state": "staging", "channel": scene.channel, "reason": "the release waits"}
     execution = await scene.slack.run_step("unlock_when_safe", inputs)
     asked = await scene.shown("a workflow wants staging unlocked")

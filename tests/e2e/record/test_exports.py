@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import pytest_asyncio
 
 from bot.sandbox.slack.text import flat
 from tests.worlds.proxy import Delay, Deny
@@ -16,15 +15,6 @@ PREFIX = "tflock/exports/"
 @pytest.fixture(scope="module")
 def staged():
     return {"processes": (), "settings": {"export": {"s3": {"bucket": "acme-tfstate", "prefix": PREFIX}}}}
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def bots(scene):
-    """The stage without any process of the bot before and after."""
-    yield scene.stage
-    for bot in scene.stage.bots.values():
-        await bot.kill()
-    scene.stage.bots.clear()
 
 
 async def exported(scene, times: int = 1):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-import pytest_asyncio
 
 from bot.sandbox.slack.text import flat
 from tests.worlds.proxy import Delay
@@ -18,31 +17,6 @@ PARKER, QUINN = "U0PARKER", "U0QUINN"
 @pytest.fixture(scope="module")
 def staged():
     return {"processes": ()}
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def bots(scene):
-    """The stage without any process of the bot before and after."""
-    yield scene.stage
-    for bot in scene.stage.bots.values():
-        await bot.kill()
-    scene.stage.bots.clear()
-
-
-async def is_settled_once(scene, checklist) -> None:
-    """Released, told in the one message and to the owner, and written down, each exactly once."""
-    await scene.becomes(checklist, "staging is unlocked")
-    assert not await scene.stage.lock_stands()
-    await scene.until(lambda: any("was released" in flat(letter) for letter in scene.letters()))
-    await scene.settles()
-    kinds = await scene.kinds()
-    assert kinds.count("unlock.released") == 1
-    assert kinds.count("unlock.releasing") == 1
-    assert "unlock.failed" not in kinds
-    assert len(scene.posts("staging is unlocked")) == 1
-    assert len(scene.posts()) == 1
-    assert sum("was released" in flat(letter) for letter in scene.letters()) == 1
-    assert "staging is unlocked" in flat(checklist)
 
 
 async def test_another_worker_takes_over_from_one_that_was_killed(scene, bots):
@@ -58,7 +32,7 @@ async def test_another_worker_takes_over_from_one_that_was_killed(scene, bots):
     await first.kill()
     fault.lift()
 
-    await is_settled_once(scene, checklist)
+    await scene.is_settled_once(checklist)
 
 
 async def test_a_click_while_no_worker_is_there_is_carried_out_when_one_comes(scene, bots):
@@ -71,7 +45,7 @@ async def test_a_click_while_no_worker_is_there_is_carried_out_when_one_comes(sc
 
     await bots.start("worker")
 
-    await is_settled_once(scene, checklist)
+    await scene.is_settled_once(checklist)
 
 
 async def test_two_workers_and_two_webs_release_once_and_tell_once(scene, bots):
@@ -84,7 +58,7 @@ async def test_two_workers_and_two_webs_release_once_and_tell_once(scene, bots):
 
     await asyncio.gather(*(scene.click(checklist, button, user=user) for user in (PARKER, QUINN) * 4))
 
-    await is_settled_once(scene, checklist)
+    await scene.is_settled_once(checklist)
     assert len([e for e in bots.proxy.calls("dynamodb:DeleteItem") if e.status == 200]) >= 1
 
 
@@ -100,7 +74,7 @@ async def test_a_worker_that_is_stopped_in_the_middle_leaves_it_to_the_next(scen
 
     await bots.start("worker", name="second")
 
-    await is_settled_once(scene, checklist)
+    await scene.is_settled_once(checklist)
 
 
 async def test_a_killed_worker_leaves_an_armed_unlock_armed(scene, bots):
@@ -116,7 +90,7 @@ async def test_a_killed_worker_leaves_an_armed_unlock_armed(scene, bots):
 
     await bots.start("worker", name="second")
 
-    await is_settled_once(scene, checklist)
+    await scene.is_settled_once(checklist)
 
 
 async def test_a_kill_of_a_run_survives_the_death_of_the_worker(scene, bots):

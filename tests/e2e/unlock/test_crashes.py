@@ -10,7 +10,6 @@ import os
 import signal
 
 import pytest
-import pytest_asyncio
 
 from bot.sandbox.slack.text import flat
 from bot.store.connect import connect
@@ -27,31 +26,6 @@ def staged():
     return {"processes": ()}
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def bots(scene):
-    """The stage without any process of the bot before and after."""
-    yield scene.stage
-    for bot in scene.stage.bots.values():
-        await bot.kill()
-    scene.stage.bots.clear()
-
-
-async def is_settled_once(scene, checklist) -> None:
-    """Released, told in the one message and to the owner, and written down, each exactly once."""
-    await scene.becomes(checklist, "staging is unlocked")
-    assert not await scene.stage.lock_stands()
-    await scene.until(lambda: any("was released" in flat(letter) for letter in scene.letters()))
-    await scene.settles()
-    kinds = await scene.kinds()
-    assert kinds.count("unlock.released") == 1
-    assert kinds.count("unlock.releasing") == 1
-    assert "unlock.failed" not in kinds
-    assert len(scene.posts("staging is unlocked")) == 1
-    assert len(scene.posts()) == 1
-    assert sum("was released" in flat(letter) for letter in scene.letters()) == 1
-    assert "staging is unlocked" in flat(checklist)
-
-
 async def test_killed_right_after_the_click_the_restarted_bot_releases_it(scene, bots):
     bot = await bots.start()
     await bots.dead_lock()
@@ -64,7 +38,7 @@ async def test_killed_right_after_the_click_the_restarted_bot_releases_it(scene,
 
     await bots.start()
 
-    await is_settled_once(scene, checklist)
+    await scene.is_settled_once(checklist)
 
 
 async def test_killed_between_intent_and_delete_the_restarted_bot_settles_it(scene, bots):
@@ -81,7 +55,7 @@ async def test_killed_between_intent_and_delete_the_restarted_bot_settles_it(sce
 
     await bots.start()
 
-    await is_settled_once(scene, checklist)
+    await scene.is_settled_once(checklist)
 
 
 async def test_killed_after_the_delete_and_before_the_telling_the_restarted_bot_tells_it(scene, bots):
@@ -102,7 +76,7 @@ async def test_killed_after_the_delete_and_before_the_telling_the_restarted_bot_
 
     await bots.start()
 
-    await is_settled_once(scene, checklist)
+    await scene.is_settled_once(checklist)
 
 
 async def test_a_bot_that_is_told_to_stop_finishes_what_it_has_acked(scene, bots):

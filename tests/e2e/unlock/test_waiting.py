@@ -13,7 +13,7 @@ from bot.sandbox.stage import SHORT_TIMES
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PARKER, QUINN, ELLIOTT = "U0PARKER", "U0QUINN", "U0ELLIOTT"
-REPO, DEPLOY = "acme/infra", "deploy.yml"
+REPO = "acme/infra"
 
 
 @pytest.fixture(scope="module")
@@ -22,16 +22,8 @@ def staged():
     return {"policy": {**SHORT_TIMES, "settle": settle}}
 
 
-async def running(scene):
-    """A lock taken an hour ago, and its run, which goes on."""
-    created = datetime.now(UTC) - timedelta(hours=1)
-    await scene.stage.aws.put_state(scene.stage.states["staging"].key)
-    lock = await scene.stage.take_lock(created=created)
-    return lock, scene.stage.runs.start_run(REPO, DEPLOY, at=created - timedelta(minutes=1), actor="elliott-ci")
-
-
 async def test_an_unlock_that_is_armed_by_its_button_goes_on_by_itself_when_the_run_has_ended_and_settled(scene):
-    lock, run = await running(scene)
+    lock, run = await scene.running()
     checklist = await scene.checklist("unlock staging", "refused", "running")
     await scene.click(checklist, "unlock.when_safe", user=QUINN)
     told = flat(await scene.becomes(checklist, "as soon as it is safe", "still missing"))
@@ -51,7 +43,7 @@ async def test_an_unlock_that_is_armed_by_its_button_goes_on_by_itself_when_the_
 
 
 async def test_an_unlock_that_is_refused_for_now_names_the_instant_from_which_it_is_allowed(scene):
-    lock, run = await running(scene)
+    lock, run = await scene.running()
     scene.stage.runs.finish(run.id, "failure")
 
     checklist = await scene.checklist("unlock staging --when-safe", "staging")
@@ -82,7 +74,7 @@ async def test_when_safe_of_something_that_waiting_does_not_help_is_only_refused
 
 
 async def test_an_armed_unlock_that_is_called_off_releases_nothing_afterwards(scene):
-    lock, run = await running(scene)
+    lock, run = await scene.running()
     checklist = await scene.checklist("unlock staging --when-safe", "as soon as it is safe")
     await scene.until(lambda: "[Do not unlock]" in flat(checklist))
     await scene.click(checklist, "unlock.disarm", user=QUINN)
@@ -98,7 +90,7 @@ async def test_an_armed_unlock_that_is_called_off_releases_nothing_afterwards(sc
 
 
 async def test_an_armed_unlock_whose_lock_changes_hands_ends_and_touches_nothing(scene):
-    _, run = await running(scene)
+    _, run = await scene.running()
     checklist = await scene.checklist("unlock staging --when-safe", "as soon as it is safe")
     path = f"{scene.stage.aws.bucket}/{scene.stage.states['staging'].key}"
     newer = WrittenLock("newer-1b2c", datetime.now(UTC), path, who="runner@fv-az999-1")
@@ -119,7 +111,7 @@ async def test_an_armed_unlock_whose_lock_changes_hands_ends_and_touches_nothing
 
 
 async def test_a_guest_cannot_arm_nor_call_off(scene):
-    lock, run = await running(scene)
+    lock, run = await scene.running()
     checklist = await scene.checklist("unlock staging", "refused")
     await scene.click(checklist, "unlock.when_safe", user="U0GUEST")
     await scene.told("guest", "nothing was changed", user="U0GUEST")
@@ -138,7 +130,7 @@ async def test_a_guest_cannot_arm_nor_call_off(scene):
 
 async def test_killing_a_loop_lets_the_armed_unlock_go_on_by_itself(scene):
     """The whole human course: the lock is busy, the loop is ended, the lock is released by itself."""
-    lock, run = await running(scene)
+    lock, run = await scene.running()
     scene.stage.runs.finish(run.id, "failure", at=datetime.now(UTC) - timedelta(minutes=40))
     for minutes in range(12, 0, -2):
         past = scene.stage.runs.start_run(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import pytest_asyncio
 
 from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import SHORT_TIMES
@@ -20,15 +19,6 @@ def staged():
         "policy": {**SHORT_TIMES, "lock_age_alert": "1s"},
         "settings": {"slack": {"alerts_channel": ALERTS}, "watch": {"every": "2s", "look_every": "3s"}},
     }
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def bots(scene):
-    """The stage without any process of the bot before and after."""
-    yield scene.stage
-    for bot in scene.stage.bots.values():
-        await bot.kill()
-    scene.stage.bots.clear()
 
 
 def alerts(scene, *words, channel=ALERTS):
