@@ -65,7 +65,7 @@ async def test_the_state_of_a_real_apply_is_whole_and_matches_its_digest(cloud, 
 
 
 async def test_another_workspaces_lock_and_state_are_found_where_terraform_put_them(cloud, workspace):
-    await workspace.select("blue")
+    await workspace._checked("workspace", "select", "-or-create", "blue")
     async with workspace.applying() as holder:
         await holder.kill()
 

@@ -155,17 +155,6 @@ class GitHubRuns:
                 _end_job(job, conclusion if conclusion in _JOB_ENDS else "failure", at, lost=lost)
         run.status, run.conclusion, run.updated_at, run.due = "completed", conclusion, at, None
 
-    def rerun(self, run_id: int, *, at: datetime | None = None, queued: bool = False, runner: str | None = None) -> int:
-        """Starts the run again under its id and creation time; returns the new attempt's ordinal."""
-        run, at = self._runs[run_id], at or self.now()
-        run.attempt += 1
-        run.status, run.conclusion, run.started_at, run.updated_at = "queued", None, at, at
-        run.runner = runner or run.runner
-        self._queue_jobs(run, at)
-        if not queued:
-            self.begin(run_id, at=at)
-        return run.attempt
-
     def cancel(self, run_id: int, *, force: bool) -> bool:
         """Whether the cancel was taken. It takes effect after the delay, at once with `force`."""
         run = self.run(run_id)
@@ -176,10 +165,6 @@ class GitHubRuns:
         elif not run.stubborn:
             run.due = run.due or self.now() + self.cancel_delay
         return True
-
-    def forget(self) -> None:
-        """All runs are gone; ids are not used again."""
-        self._runs.clear()
 
     def run(self, run_id: int) -> RunRecord | None:
         self.settle()

@@ -127,10 +127,6 @@ class TerraformWorkspace:
     async def init(self) -> Finished:
         return await self._checked("init", "-reconfigure")
 
-    async def select(self, workspace: str) -> Finished:
-        """Selects a workspace, made if it is not there."""
-        return await self._checked("workspace", "select", "-or-create", workspace)
-
     async def apply(self, *, hold: int = 0) -> Finished:
         """Applies; raises TerraformFailed with the output if that fails."""
         return await self._checked("apply", "-auto-approve", f"-var=hold={hold}")

@@ -27,7 +27,7 @@ import aiohttp
 
 from bot.sandbox.slack import payloads
 from bot.sandbox.slack.dispatch import Delivery, Dispatcher, Kind, Signing
-from bot.sandbox.slack.server import Call, Server
+from bot.sandbox.slack.server import Server
 from bot.sandbox.slack.team import (
     BOT_NAME,
     BOT_USER,
@@ -97,16 +97,6 @@ class SlackWorkspace:
     @bot_url.setter
     def bot_url(self, url: str | None) -> None:
         self._running.url = url
-
-    @property
-    def calls(self) -> list[Call]:
-        """Every call of the Web API so far."""
-        return self._server.calls
-
-    @property
-    def deliveries(self) -> list[Delivery]:
-        """Everything sent to the bot so far, retries included."""
-        return self._running.sent
 
     def environment(self) -> dict[str, str]:
         """The environment variables that make the bot use this workspace."""

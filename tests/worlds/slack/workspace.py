@@ -17,6 +17,7 @@ from bot.sandbox.slack.call import Args, Method, Refused, decoded
 from bot.sandbox.slack.dispatch import Delivery, Kind, Signing
 from bot.sandbox.slack.payloads import acted, linked, reaction
 from bot.sandbox.slack.reading import message_shown, replies_of
+from bot.sandbox.slack.server import Call
 from bot.sandbox.slack.shapes import file_shown
 from bot.sandbox.slack.team import BOT_USER, Json, Message, Team, Upload, User, Usergroup, elements
 from bot.sandbox.slack.text import find_element, located_in
@@ -88,6 +89,16 @@ class FullWorkspace(SlackWorkspace):
     def refuse(self, method: str, error: str, *, times: int | None = 1, **facts: Any) -> None:
         """Calls get this error; `facts` are further fields (`needed`, `provided`)."""
         self.limits.faults.append(Fault(method, error=error, times=times, facts=facts))
+
+    @property
+    def calls(self) -> list[Call]:
+        """Every call of the Web API so far."""
+        return self._server.calls
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """Everything sent to the bot so far, retries included."""
+        return self._running.sent
 
     def slow(self, method: str = "*", *, seconds: float) -> None:
         """Every call takes this much longer, besides all other trouble; until `heal`."""
