@@ -25,9 +25,6 @@ UPDATE = Pipeline("ecs", (("cluster", CLUSTER), ("family", "updates")))
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
-client_of = partial(ecs_client, connect_timeout=1, read_timeout=1)
-
-
 def ago(**span):
     return NOW - timedelta(**span)
 
@@ -57,12 +54,13 @@ async def ecs():
 def make_source(ecs):
     clients = []
 
-    def make(*, key=ecs.access_key, base_url=ecs.base_url, **changes):
-        clients.append(client_of(base_url, key))
+    def make(*, key=ecs.access_key, base_url=ecs.base_url, patience=20, **changes):
+        client_of = partial(ecs_client, base_url, key, connect_timeout=patience, read_timeout=patience)
+        clients.append(client_of())
         usual = {
             "region": "eu-west-1",
             "client": lambda client=clients[-1]: client,
-            "logs": lambda _: clients.append(client_of(base_url, key, "logs")) or clients[-1],
+            "logs": lambda _: clients.append(client_of("logs")) or clients[-1],
             "run": asyncio.to_thread,
             "relist_delay": timedelta(0),
         }
@@ -307,7 +305,7 @@ async def test_a_slow_answer_is_timed_out_by_the_look_up_or_by_the_client(make_s
     ecs.answer_next("ListTasks", delay=3, times=99)
 
     whole = await make_source(limits=Limits(overall=0.2)).runs(DEPLOY, since=ago(hours=1))
-    call = await make_source().runs(DEPLOY, since=ago(hours=1))
+    call = await make_source(patience=1).runs(DEPLOY, since=ago(hours=1))
 
     assert isinstance(whole, Unseen)
     assert isinstance(call, Unseen)
@@ -508,7 +506,7 @@ async def test_a_stopped_task_of_a_loop_stops_contending(source, ecs):
 async def test_without_a_desired_status_a_list_shows_only_what_is_to_run(ecs, task):
     stopped = ecs.runs.start_run(CLUSTER, "production")
     ecs.runs.finish(stopped.id)
-    client = client_of(ecs.base_url, ecs.access_key)
+    client = ecs_client(ecs.base_url, ecs.access_key)
 
     shown = await asyncio.to_thread(client.list_tasks, cluster=CLUSTER, family="production")
     client.close()

@@ -262,7 +262,7 @@ async def test_a_slow_trace_does_not_keep_the_run_from_being_read(make_source, g
     pipeline = world.start_pipeline("acme/infra")
     gitlab.answer_next("/trace", delay=30)
 
-    run = await full(make_source(limits=Limits(overall=0.9)), pipeline)
+    run = await full(make_source(limits=Limits(overall=6)), pipeline)
 
     assert (run.phase, run.jobs[0].host) == (Phase.RUNNING, None)
 

@@ -204,7 +204,7 @@ async def test_a_console_that_cannot_be_read_leaves_the_agent_unknown(make_sourc
     build = world.start_build("infra/deploy")
     jenkins.answer_next("/consoleText", status=500)
     jenkins.answer_next("/consoleText", delay=30)
-    source = make_source(limits=Limits(overall=0.9))
+    source = make_source(limits=Limits(overall=6))
 
     assert [(await full(source, build.number)).jobs[0].host for _ in range(3)] == [None, None, AGENT]
 
