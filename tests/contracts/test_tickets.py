@@ -8,19 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
 from bot.app.adapters import SystemClock
 from bot.core.account.ticket import FileResult, Filing, Ticket
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.phrase import Linked, Person, Quoted
-from bot.export.markdown.ticket import ticket_markdown
-from bot.tickets.frame import Tracker
-from bot.tickets.github import GitHubTickets
-from bot.tickets.gitlab import GitLabTickets
-from bot.tickets.jira import JiraTickets
 from tests.worlds.memory.tickets import MemoryTickets
-from tests.worlds.tickets import GitHubIssues, GitLabIssues, JiraIssues
+from tests.worlds.tickets import GitHubIssues, GitLabIssues, JiraIssues, tracker_of
 
 NOW = datetime.now(UTC)
 LONG_AGO = NOW - timedelta(hours=1)
@@ -32,42 +26,6 @@ TICKET = Ticket(
     (("Incident:", (Quoted("staging"),)), ("Locked for:", (timedelta(minutes=65),))),
     {"U0QUINN": "quinn"},
 )
-
-
-def by_token(adapter, stand_in, *, token=None, base_url=None, **place):
-    return Tracker(
-        adapter(
-            base_url=base_url or stand_in.base_url,
-            token=SecretStr(token or stand_in.token),
-            token_name="TICKET_TOKEN",
-            clock=SystemClock(),
-            write=ticket_markdown,
-            **place,
-        )
-    )
-
-
-def github(stand_in, *, place=None, **how):
-    return by_token(GitHubTickets, stand_in, repo=place or stand_in.place, **how)
-
-
-def gitlab(stand_in, *, place=None, **how):
-    return by_token(GitLabTickets, stand_in, project=place or stand_in.place, **how)
-
-
-def jira(stand_in, *, place=None, token=None, base_url=None):
-    return Tracker(
-        JiraTickets(
-            project=place or stand_in.place,
-            issue_type="Task",
-            base_url=base_url or stand_in.base_url,
-            user=SecretStr(stand_in.user),
-            user_name="TICKET_USER",
-            token=SecretStr(token or stand_in.token),
-            token_name="TICKET_TOKEN",
-            clock=SystemClock(),
-        )
-    )
 
 
 @dataclass
@@ -97,17 +55,16 @@ class Side:
             self.stand_in.answer_next("GET", status=503, times=100)
 
 
-SYSTEMS = {"github": (GitHubIssues, github), "gitlab": (GitLabIssues, gitlab), "jira": (JiraIssues, jira)}
+SYSTEMS = {"github": GitHubIssues, "gitlab": GitLabIssues, "jira": JiraIssues}
 
 
 @asynccontextmanager
 async def opened(name):
-    stand_in_type, make = SYSTEMS[name]
-    async with stand_in_type() as stand_in:
+    async with SYSTEMS[name]() as stand_in:
         made = []
 
         def fresh(**how):
-            made.append(make(stand_in, **how))
+            made.append(tracker_of(stand_in, **how))
             return made[-1]
 
         try:

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from pydantic import SecretStr
 
-from bot.app.adapters import SystemClock
 from bot.core.account.ticket import FileResult, Ticket
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.phrase import Quoted
-from bot.export.markdown.ticket import ticket_markdown
-from bot.tickets.frame import Tracker
-from bot.tickets.github import GitHubTickets
-from bot.tickets.gitlab import GitLabTickets
-from bot.tickets.jira import JiraTickets
-from tests.worlds.tickets import GitHubIssues, GitLabIssues, JiraIssues
+from tests.worlds.tickets import GitHubIssues, GitLabIssues, JiraIssues, tracker_of
 
 LONG_AGO = datetime.now(UTC) - timedelta(hours=1)
 TICKET = Ticket("tflock-inc-1-0123456789ab", "Let it end", ("Because of ", Quoted("it"), "."), (("Do it.",),))
@@ -31,18 +25,8 @@ async def github():
 
 @pytest.fixture
 async def on_github(github):
-    tickets = Tracker(
-        GitHubTickets(
-            repo=github.place,
-            base_url=github.base_url,
-            token=SecretStr(github.token),
-            token_name="GITHUB_TOKEN",
-            clock=SystemClock(),
-            write=ticket_markdown,
-        )
-    )
-    yield tickets
-    await tickets.aclose()
+    async with aclosing(tracker_of(github)) as tickets:
+        yield tickets
 
 
 @pytest.fixture
@@ -53,18 +37,8 @@ async def gitlab():
 
 @pytest.fixture
 async def on_gitlab(gitlab):
-    tickets = Tracker(
-        GitLabTickets(
-            project=gitlab.place,
-            base_url=gitlab.base_url,
-            token=SecretStr(gitlab.token),
-            token_name="GITLAB_TOKEN",
-            clock=SystemClock(),
-            write=ticket_markdown,
-        )
-    )
-    yield tickets
-    await tickets.aclose()
+    async with aclosing(tracker_of(gitlab)) as tickets:
+        yield tickets
 
 
 @pytest.fixture
@@ -75,20 +49,8 @@ async def jira():
 
 @pytest.fixture
 async def on_jira(jira):
-    tickets = Tracker(
-        JiraTickets(
-            project=jira.place,
-            issue_type="Task",
-            base_url=jira.base_url,
-            user=SecretStr(jira.user),
-            user_name="JIRA_USER",
-            token=SecretStr(jira.token),
-            token_name="JIRA_TOKEN",
-            clock=SystemClock(),
-        )
-    )
-    yield tickets
-    await tickets.aclose()
+    async with aclosing(tracker_of(jira)) as tickets:
+        yield tickets
 
 
 async def test_github_finds_the_ticket_of_a_token_whose_labels_are_dropped(github, on_github):
@@ -254,21 +216,7 @@ async def test_jira_says_which_right_is_missing(jira, on_jira, right):
 
 
 async def test_a_hostile_project_name_cannot_leave_its_place_in_the_question(jira):
-    tickets = Tracker(
-        JiraTickets(
-            project='OPS" OR project = "SECRET',
-            issue_type="Task",
-            base_url=jira.base_url,
-            user=SecretStr(jira.user),
-            user_name="JIRA_USER",
-            token=SecretStr(jira.token),
-            token_name="JIRA_TOKEN",
-            clock=SystemClock(),
-        )
-    )
-    try:
+    async with aclosing(tracker_of(jira, place='OPS" OR project = "SECRET')) as tickets:
         assert isinstance(await tickets.find(TICKET.marker, since=LONG_AGO), Unseen)
         assert (await tickets.file(TICKET)).result is FileResult.REFUSED
-    finally:
-        await tickets.aclose()
     assert jira.issues == []

@@ -1,7 +1,7 @@
 """The ticket systems on loopback: as much of GitHub's, GitLab's and Jira's APIs as filing a ticket takes.
 
 async with GitHubIssues() as github:
-    GitHubTickets(base_url=github.base_url, repo=github.place, …)
+    tracker_of(github)
 
 They check credentials, shapes and limits as the systems document them, and drop labels where those do. After `cut(n)`
 the next n tickets are taken and the connection is cut before the answer.
@@ -20,8 +20,15 @@ from typing import Any
 from urllib.parse import unquote
 
 from aiohttp import web
+from pydantic import SecretStr
 
+from bot.app.adapters import SystemClock
+from bot.export.markdown.ticket import ticket_markdown
 from bot.sandbox.stand_in import Refused, Serve, paged
+from bot.tickets.frame import Tracker
+from bot.tickets.github import GitHubTickets
+from bot.tickets.gitlab import GitLabTickets
+from bot.tickets.jira import JiraTickets
 from tests.worlds.stand_in import FaultyStandIn
 
 _QUICK_ACTION = re.compile(r"^/[a-z_]+", re.MULTILINE)
@@ -48,6 +55,8 @@ class Desk(FaultyStandIn):
     `holds` are the seconds between taking a ticket and the answer.
     """
 
+    token: str
+    place: str
     issues: list[Issue] = field(default_factory=list, init=False)
     cuts: int = field(default=0, init=False)
     holds: float = field(default=0, init=False)
@@ -346,3 +355,23 @@ def _message(status: int, text: str) -> Refused:
 
 def _jira_errors(errors: Mapping[str, str], *messages: str, status: int = 400) -> Refused:
     return Refused(status, {"errorMessages": list(messages), "errors": dict(errors)})
+
+
+def tracker_of(desk: Desk, *, place: str = "", token: str = "", base_url: str = "") -> Tracker:
+    """The tracker that files at this desk, made as the bot makes it; at another place, or with another token."""
+    place = place or desk.place
+    how: dict[str, Any] = {
+        "base_url": base_url or desk.base_url,
+        "token": SecretStr(token or desk.token),
+        "token_name": "TICKET_TOKEN",
+        "clock": SystemClock(),
+    }
+    match desk:
+        case GitHubIssues():
+            return Tracker(GitHubTickets(repo=place, write=ticket_markdown, **how))
+        case GitLabIssues():
+            return Tracker(GitLabTickets(project=place, write=ticket_markdown, **how))
+        case JiraIssues():
+            how |= {"user": SecretStr(desk.user), "user_name": "TICKET_USER"}
+            return Tracker(JiraTickets(project=place, issue_type="Task", **how))
+    raise TypeError(desk)
