@@ -29,8 +29,11 @@ _METRICS = {"reads": "ReadThrottleEvents", "writes": "WriteThrottleEvents"}
 class LockTable:
     """One lock table. What was seen is kept for a minute, failures too, since it seldom changes."""
 
-    def __init__(self, name: str, access: Access, clients: AwsClients, clock: Clock) -> None:
+    def __init__(
+        self, name: str, access: Access, clients: AwsClients, clock: Clock, *, within: float = _LOOK_WITHIN
+    ) -> None:
         self._name = name
+        self._within = within
         self._access = access
         self._clients = clients
         self._clock = clock
@@ -38,7 +41,7 @@ class LockTable:
         self._kept: tuple[TableSeen, datetime] | None = None
 
     async def look(self) -> TableSeen:
-        """All three parts, asked at the same time; takes two seconds at most. Callers at once share one look."""
+        """All three parts, asked at the same time, within so many seconds. Callers at once share one look."""
         async with self._looking:
             now = self._clock.now()
             if self._kept is None or now - self._kept[1] >= _KEPT_FOR:
@@ -59,7 +62,7 @@ class LockTable:
 
     async def _part(self, question: Callable[[Any, str], T], service: str, action: str, at: datetime) -> Observation[T]:
         try:
-            async with asyncio.timeout(_LOOK_WITHIN):
+            async with asyncio.timeout(self._within):
                 return Found(await self._clients.run(partial(self._answer, question, service, action)), at)
         except TimeoutError:
             return timed_out(action, f"table {self._name}").as_observation(at)
