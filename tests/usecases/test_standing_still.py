@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bot.core.lock import LockInfo, PlaceKind, parse_created
+from bot.core.gate.stages import UnlockStage
+from bot.core.lock import LockInfo, PlaceKind, ReleaseResult, parse_created
 from bot.core.people import OwnerAnswer, OwnerSays
+from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Conclusion
 from bot.usecases.decide.owner import record_answer
 from bot.usecases.unlock import unlock
@@ -107,6 +109,20 @@ def test_it_is_released_after_a_while_in_which_nothing_happened(make_release, ev
         paper = make_release((moment, event))
 
         assert paper.store.texts == {}, f"held up at {paper.passed[moment - 1]}"
+
+
+def test_what_was_deleted_before_it_became_wrong_is_told_and_written_down(make_release):
+    undisturbed = make_release()
+    between = undisturbed.passed.index(f"delete {PlaceKind.FILE}") + 2
+
+    paper = make_release((between, the_owner_objects))
+
+    assert list(paper.store.texts) == [PlaceKind.ITEM]
+    told = paper.messenger.all(UnlockReport)[-1]
+    failed = next(e for e in paper.journal.logs[paper.incident.id] if e.kind == "unlock.failed")
+    assert (told.stage, told.left) == (UnlockStage.PARTLY_RELEASED, (PlaceKind.ITEM,))
+    assert [(p.place.kind, p.result) for p in told.places] == [(PlaceKind.FILE, ReleaseResult.RELEASED)]
+    assert [(h["half"], h["result"]) for h in failed.facts["halves"]] == [("lockfile", "released")]
 
 
 def test_the_timeline_shows_the_look_on_which_it_was_deleted(make_release):

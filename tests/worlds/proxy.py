@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -89,6 +91,22 @@ class Delay(Action):
     async def meet(self, passage: Passage) -> web.StreamResponse:
         await asyncio.sleep(self.seconds)
         return await passage.go_on("delayed")
+
+
+@dataclass(frozen=True, slots=True)
+class Halt(Action):
+    """Stops the process that calls, then passes the call on: its answer comes when the process goes on again."""
+
+    pid: int
+    halted: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def meet(self, passage: Passage) -> web.StreamResponse:
+        os.kill(self.pid, signal.SIGSTOP)
+        self.halted.set()
+        return await passage.go_on("halted")
+
+    def resume(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
 
 
 @dataclass(frozen=True, slots=True)

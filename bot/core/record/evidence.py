@@ -16,7 +16,16 @@ from bot.core.gate.attribution import Attribution
 from bot.core.gate.case import Effect, Finding, Ruling, Verdict
 from bot.core.gate.contention import Loop, source_of
 from bot.core.gate.inspection import Crowd, Inspection, Owner
-from bot.core.lock import LockInfo, LockSeen, PlaceRelease, StateCheck, StateSeen
+from bot.core.lock import (
+    LockInfo,
+    LockPlace,
+    LockSeen,
+    PlaceKind,
+    PlaceRelease,
+    ReleaseResult,
+    StateCheck,
+    StateSeen,
+)
 from bot.core.phrase import plain
 from bot.core.run import Pipeline, Run
 
@@ -368,6 +377,12 @@ class PlaceFacts:
     @classmethod
     def of(cls, part: PlaceRelease) -> Self:
         return cls(half=part.place.kind, place=part.place.where, result=part.result, detail=part.detail)
+
+    @property
+    def release(self) -> PlaceRelease:
+        """What it was made of, without the lock that stood there."""
+        place = LockPlace(PlaceKind(self.half), self.place, fence="", info=None)
+        return PlaceRelease(place, ReleaseResult(self.result), self.detail)
 
 
 def verdict_words(state: str, verdict: Verdict) -> str:

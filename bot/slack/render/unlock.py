@@ -23,7 +23,7 @@ from bot.slack.render.facts import PLACE_NAMES, Fact, Icon, command
 from bot.slack.render.mrkdwn import mrkdwn
 from bot.slack.render.page import CHECK, asked_by, lines, notification, sentence
 from bot.slack.render.table import table
-from bot.slack.render.verdict import advice, checklist, deciding, ruling
+from bot.slack.render.verdict import advice, checklist, deciding, reasons, ruling
 
 _Facts: TypeAlias = Iterable[Fact]
 
@@ -222,12 +222,17 @@ def _holder_changed(report: UnlockReport) -> _Facts:
 
 
 def _partly_released(report: UnlockReport) -> _Facts:
-    left = _named(report.left) or "other half"
-    yield Fact(f"{report.request.state} is only half unlocked:", (f"the {left} is left.",), Icon.WARNING)
+    left, verdict = _named(report.left) or "other half", report.verdict
+    refused = verdict if verdict is not None and verdict.ruling is not Ruling.ALLOW else None
+    why: Phrase = (", because ", *reasons(refused)) if refused else ()
+    yield Fact(f"{report.request.state} is only half unlocked:", (f"the {left} is left", *why, "."), Icon.WARNING)
     yield from _steps(report)
-    yield Fact("Changed:", _changed(report.places))
-    why = "Terraform still sees a lock. Ask again to release the rest: "
-    yield Fact("Next:", (why, command(f"unlock {report.request.state}"), "."))
+    deleted = any(part.result is ReleaseResult.RELEASED for part in report.places)
+    gone = ("the other half is gone: deleted by this unlock before it was interrupted, or by somebody else.",)
+    yield Fact("Changed:", _changed(report.places) if deleted else gone)
+    again: Phrase = ("Ask again to release the rest: ", command(f"unlock {report.request.state}"), ".")
+    then = sentence(advice(refused, report.request.state)) if refused else again
+    yield Fact("Next:", ("Terraform still sees a lock. ", *then))
 
 
 def _still_throttled(report: UnlockReport) -> _Facts:

@@ -5,7 +5,7 @@ Before each place is deleted, what the decision rests on is asked for again: a w
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -16,9 +16,9 @@ from bot.core.evidence import Unseen
 from bot.core.gate.case import Rule, Ruling
 from bot.core.gate.decide import decide
 from bot.core.gate.stages import UnlockStage
-from bot.core.lock import LockInfo, PlaceRelease, ReleaseResult
+from bot.core.lock import LockInfo, PlaceKind, PlaceRelease, ReleaseResult
 from bot.core.phrase import Phrase, Quoted, plain
-from bot.core.record.evidence import LockFacts
+from bot.core.record.evidence import LockFacts, PlaceFacts
 from bot.core.record.facts import UnlockReleasing, draft_of
 from bot.core.reports.unlock import UnlockReport
 from bot.errors import JournalAway, TflockError, UpstreamError
@@ -49,13 +49,17 @@ class TakenBack(TflockError):
     """Somebody took the armed unlock back before anything was deleted."""
 
 
-@dataclass
+@dataclass(repr=False)
 class _Again(TflockError):
     """It may work soon. Carries what to tell people meanwhile, and what to conclude if time runs out."""
 
     task: Task
     report: UnlockReport
     at_the_end: UnlockStage
+
+    def __repr__(self) -> str:
+        """What stamina logs of each try."""
+        return f"{self.task.request.state}: {plain(self.report.note)}"
 
 
 async def carry_out(world: World, task: Task, *, still_ours: Check) -> UnlockReport:
@@ -69,21 +73,29 @@ async def carry_out(world: World, task: Task, *, still_ours: Check) -> UnlockRep
     retrying = stamina.retry_context(
         on=_Again, attempts=None, timeout=deadline, wait_initial=0.5, wait_max=8.0, wait_jitter=2.0
     )
-    throttled = 0
+    throttled, places = 0, {part.place.kind: part for part in (half.release for half in task.record.halves)}
     try:
         async for attempt in retrying:
             with attempt:
                 try:
                     report = await _attempt(world, task, attempt.num, still_ours)
-                    return replace(report, throttled=throttled + _was_throttled(report))
+                    return replace(report, throttled=throttled + _was_throttled(report), places=_all(places, report))
                 except _Again as again:
                     task = again.task
                     throttled += _was_throttled(again.report)
+                    places |= {part.place.kind: part for part in again.report.places}
                     await show_progress(world, replace(again.report, until=until, tries=attempt.num))
                     raise
     except _Again as again:
-        return replace(again.report, stage=again.at_the_end, throttled=throttled)
+        return replace(again.report, stage=again.at_the_end, throttled=throttled, places=_all(places, again.report))
     raise AssertionError("unreachable: the retries end with a report or an error")  # pragma: no cover
+
+
+def _all(earlier: Mapping[PlaceKind, PlaceRelease], report: UnlockReport) -> tuple[PlaceRelease, ...]:
+    """What became of each place: in this try, or else in the one that deleted it."""
+    now = {part.place.kind: part for part in report.places}
+    before = {kind: part for kind, part in earlier.items() if part.result is ReleaseResult.RELEASED}
+    return tuple((before | now).values())
 
 
 def _was_throttled(report: UnlockReport) -> bool:
@@ -119,6 +131,8 @@ async def _attempt(world: World, task: Task, number: int, still_ours: Check) -> 
     task = await _intend(world, task, decision)
     places: list[PlaceRelease] = []
     for place in decision.inspection.seen.places_of(request.lock_id):
+        if places:  # should this worker not come to the end
+            await UNLOCKS.update(world, request.id, halves=tuple(map(PlaceFacts.of, places)))
         await still_ours()
         changed = await _changed(world, task, decision, before)
         if changed:

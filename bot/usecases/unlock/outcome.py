@@ -77,7 +77,7 @@ async def tell_settled(world: World, task: Task) -> None:
     note: Phrase = (Quoted(record.note),) if record.note else ()
     report = UnlockReport(
         task.request, record.outcome or UnlockStage.NOT_KNOWN, None, None, note=note,
-        approver=record.outcome_approver, left=record.left,
+        approver=record.outcome_approver, left=record.left, places=tuple(half.release for half in record.halves),
     )  # fmt: skip
     await _conclude(world, task, record, report)
 

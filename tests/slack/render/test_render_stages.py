@@ -228,6 +228,19 @@ def place(scene, kind=PlaceKind.ITEM, *, result=ReleaseResult.RELEASED, detail="
     return PlaceRelease(LockPlace(kind, "acme-tf-locks / x", "fence", scene.lock), result, detail)
 
 
+def test_half_an_unlock_that_was_refused_says_what_is_gone_what_is_left_and_why(scene, reads):
+    gone, changes = place(scene, PlaceKind.FILE), {"left": (PlaceKind.ITEM,), "verdict": scene.refusal(waits=True)}
+
+    mine = unlock(scene, UnlockStage.PARTLY_RELEASED, places=(gone,), **changes)
+    anothers = unlock(scene, UnlockStage.PARTLY_RELEASED, **changes)
+
+    assert "the DynamoDB item is left, because " in mine.text
+    assert "the lockfile was deleted" in str(mine.blocks)
+    assert "the other half is gone" in str(anothers.blocks)
+    assert "deleted no lock" not in str(mine.blocks) + str(anothers.blocks)
+    reads(mine)
+
+
 def test_an_allowed_unlock_has_a_danger_button_that_asks_once_more(scene):
     [(action, button)] = actions(unlock(scene, UnlockStage.CHECKED)).items()
     assert action == "unlock.confirm"
