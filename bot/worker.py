@@ -114,6 +114,7 @@ _LOCK = {"state": str, "lock_id": str}
 _JOBS = (
     DurableJob("release", release.release, _REQUEST, _with_unlock, knows_worker=True),
     DurableJob("armed", release.armed, {**_REQUEST, "tick": int}, _with_unlock, knows_worker=True),
+    DurableJob("auto_release", release.wake, _REQUEST, _with_unlock, knows_worker=True),
     DurableJob("recheck", unlock.recheck, {**_REQUEST, "tick": int}, _with_unlock),
     DurableJob("pending", approval.pending, {**_REQUEST, "since": str, "tick": int}, _with_unlock),
     DurableJob("kill", carry_out.kill, {**_REQUEST, "tick": int}, _with_kill),

@@ -173,4 +173,5 @@ def _state(settings: StateSettings, aws: AwsClients, proofs: Proofs) -> State:
         address.lock_key,
         settings.approval,
         table or "",
+        settings.auto_release,
     )

@@ -44,6 +44,7 @@ def cross_checks(values: Mapping[str, Any], environ: Mapping[str, str], *, need_
         path: KeyPath = ("states", name)
         yield from _state_name(path, name)
         yield from _approval((*path, "approval"), _mapping(_mapping(state).get("approval")))
+        yield from _auto_release((*path, "auto_release"), _mapping(state))
         yield from _backend((*path, "backend"), _mapping(_mapping(state).get("backend")), has_region=has_region)
         for index, pipeline in enumerate(_list(_mapping(state).get("pipelines"))):
             yield from _pipeline((*path, "pipelines", index), _mapping(pipeline), kinds)
@@ -149,6 +150,11 @@ def _approval(path: KeyPath, given: Mapping[str, Any]) -> Iterator[Finding]:
         yield (*path, "groups"), "is for by: group alone"
     if given.get("by") == "owner" and given.get("not_by_run_actor"):
         yield (*path, "not_by_run_actor"), "contradicts by: owner, who is mostly the one that started the run"
+
+
+def _auto_release(path: KeyPath, state: Mapping[str, Any]) -> Iterator[Finding]:
+    if state.get("auto_release") is not None and state.get("protected") is True:
+        yield path, "is not for a protected state, whose release always needs a second member; remove one of the two"
 
 
 def _backend(path: KeyPath, backend: Mapping[str, Any], *, has_region: bool) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ from bot.core.policy import (
     BUILT_IN_CI_HOSTS,
     ApprovalPolicy,
     Approvers,
+    AutoRelease,
     Holders,
     KnownPerson,
     LoopRule,
@@ -155,6 +156,7 @@ def _state(name: str, file: ConfigFile, aws: AwsSection) -> StateSettings:
             for entry in given.pipelines
         ),
         approval=_approval(given.approval) if given.approval is not None else None,
+        auto_release=AutoRelease(**dict(given.auto_release)) if given.auto_release is not None else None,
     )
 
 

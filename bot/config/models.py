@@ -128,9 +128,15 @@ class ApprovalSection(Section):
     not_by_run_actor: StrictBool = False
 
 
+class AutoReleaseSection(Section):
+    after: Duration
+    veto: Duration
+
+
 class StateSection(Section):
     description: str = ""
     protected: StrictBool = False
+    auto_release: AutoReleaseSection | None = None
     approval: ApprovalSection | None = None
     backend: S3Section
     pipelines: tuple[dict[str, PipelineValue], ...] = ()

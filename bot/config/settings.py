@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from bot.config.models import AwsSection, CiSection, ExportSection, S3Section, TicketsSection, TimelineSection
 from bot.core.nearest import did_you_mean
-from bot.core.policy import ApprovalPolicy, Holders, Policy, WatchRule
+from bot.core.policy import ApprovalPolicy, AutoRelease, Holders, Policy, WatchRule
 from bot.core.run import Pipeline
 from bot.errors import UnknownState
 
@@ -37,6 +37,7 @@ class StateSettings:
     """One Terraform state, with every pipeline that may run Terraform on it.
 
     `backend` has the defaults of `aws` filled in. `approval` None: as the policy says for all states.
+    `auto_release` None: never without being asked.
     """
 
     name: str
@@ -45,6 +46,7 @@ class StateSettings:
     backend: S3Section
     pipelines: tuple[Pipeline, ...]
     approval: ApprovalPolicy | None = None
+    auto_release: AutoRelease | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,26 @@ class Standing:
         return (self.member, self.in_channel, self.channel, *groups)
 
 
+BOT = "tflock"
+"""Whose act it is if nobody asked for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Automatic:
+    """In the place of somebody who asks: the configuration. `is_configured`: it asks for this state, now.
+
+    `stopped_by` is a Slack user id: somebody does not want this lock released automatically.
+    """
+
+    is_configured: bool
+    stopped_by: str = ""
+
+    @property
+    def observations(self) -> tuple[Observation[object], ...]:
+        """Nobody had to be asked."""
+        return ()
+
+
 class OwnerSays(StrEnum):
     DEAD = "dead"
     RUNNING = "running"

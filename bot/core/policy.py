@@ -98,6 +98,16 @@ class ApprovalPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class AutoRelease:
+    """How a state's lock is released without being asked for: once every look has allowed it for `after`, the release
+    is announced, and `veto` later it is done, unless somebody has stopped it.
+    """
+
+    after: timedelta
+    veto: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """The times and limits that the gate and its surroundings go by. `unlock_groups` are Slack user group ids.
 

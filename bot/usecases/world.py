@@ -13,7 +13,7 @@ from bot.core.evidence import Found, Observation
 from bot.core.gate.inspection import StateName
 from bot.core.nearest import did_you_mean
 from bot.core.people import Channel, Standing
-from bot.core.policy import ApprovalPolicy, Holders, Policy, WatchRule
+from bot.core.policy import ApprovalPolicy, AutoRelease, Holders, Policy, WatchRule
 from bot.core.run import Pipeline
 from bot.errors import UnknownState
 from bot.ports.clock import Clock
@@ -47,6 +47,7 @@ class State:
 
     `lock_table` tells its lock table from all others, by name and the way to it; None if it has none; `table` is its
     name for people. `path` is the `Path` that its locks carry. `approvers` None: as the policy says for all states.
+    `auto_release` None: never without being asked.
     """
 
     name: StateName
@@ -57,6 +58,7 @@ class State:
     path: str = ""
     approvers: ApprovalPolicy | None = None
     table: str = ""
+    auto_release: AutoRelease | None = None
 
 
 @dataclass(frozen=True, slots=True)

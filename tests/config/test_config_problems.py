@@ -1,6 +1,9 @@
+from datetime import timedelta
+
 import pytest
 
 from bot.config.load import load
+from bot.core.policy import AutoRelease
 from bot.errors import ConfigInvalid
 
 MANY_FAULTS = """\
@@ -274,3 +277,29 @@ def test_private_channels_as_a_whole_need_a_channel_for_announcements(problems_o
         "slack.private_incident_channels: needs slack.alerts_channel, where releases in private channels are announced"
     ]
     assert loaded(allowed.replace("slack: {", "slack: {alerts_channel: C0PLATFORM, ")).slack.private_incident_channels
+
+
+RULE = "    auto_release: {after: 10m, veto: 5m}\n"
+
+
+def test_a_protected_state_is_not_released_automatically(problems_of, loaded, smallest):
+    [problem] = problems_of(f"{smallest}    protected: true\n{RULE}")
+    assert "states.staging.auto_release: is not for a protected state" in problem
+    assert loaded(f"{smallest}    protected: false\n{RULE}").state("staging").auto_release == AutoRelease(
+        timedelta(minutes=10), timedelta(minutes=5)
+    )
+    assert loaded(f"{smallest}    protected: true\n    auto_release: null\n").state("staging").auto_release is None
+    assert loaded(smallest).state("staging").auto_release is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "problem"),
+    [
+        ("{after: 10m}", "states.staging.auto_release.veto: is required"),
+        ("{after: 10m, veto: 0s}", "states.staging.auto_release.veto: must be longer than zero"),
+        ("{after: 0s, veto: 5m}", "states.staging.auto_release.after: must be longer than zero"),
+        ("true", "states.staging.auto_release: must be a mapping of keys"),
+    ],
+)
+def test_an_automatic_release_takes_both_times(problems_of, smallest, rule, problem):
+    assert [told.partition(": ")[2] for told in problems_of(f"{smallest}    auto_release: {rule}\n")] == [problem]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bot.core.account.values import Participant
+from bot.core.people import BOT
 from bot.core.record.facts import Facts, KillConfirmed
 from bot.core.record.revision import CORRECTIONS
 from bot.core.record.timeline import Entry, Kind
 
-BOT = "tflock"
 _MOST_PEOPLE = 2_000
 
 _DID: dict[str, str] = {

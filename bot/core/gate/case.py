@@ -9,7 +9,7 @@ from enum import IntEnum, StrEnum
 from bot.core.gate.attribution import Attribution, Look
 from bot.core.gate.ownership import NOBODY_STARTED, Starters
 from bot.core.lock import LockInfo, LockSeen, StateCheck
-from bot.core.people import Approval, OwnerAnswer, OwnerSays, Standing
+from bot.core.people import Approval, Automatic, OwnerAnswer, OwnerSays, Standing
 from bot.core.phrase import Phrase
 from bot.core.policy import ApprovalPolicy, Holders, Policy
 
@@ -96,6 +96,7 @@ class Verdict:
 class Case:
     """All evidence for one decision about one lock. `lock_id` is the lock that the user saw and confirmed.
 
+    Where nobody asked, `requester` is `Automatic`, and only what holds by itself is allowed.
     `owner_id` is the lock's owner in Slack, where one person is known to be it beyond doubt; `starters` are those who
     started the runs that may hold the lock.
     """
@@ -105,7 +106,7 @@ class Case:
     state: StateCheck
     looks: tuple[Look, ...]
     attribution: Attribution
-    requester: Standing
+    requester: Standing | Automatic
     owner: OwnerAnswer | None
     protected: bool
     policy: Policy

@@ -7,12 +7,14 @@ finding is the verdict. What is not known, not found or not reachable never coun
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeAlias
 
 from bot.core.gate import rules
 from bot.core.gate.approval import NOBODY_MAY
 from bot.core.gate.case import Case, Effect, Finding, Rule, Ruling, Verdict
+from bot.core.people import Automatic
 from bot.core.policy import Approvers
 
 Check: TypeAlias = Callable[[Case, datetime], Finding]
@@ -45,13 +47,20 @@ def decide(case: Case, now: datetime, table: Table = RULES) -> Verdict:
     """The verdict on the case, with the whole checklist. Pure; never raises; an empty table refuses.
 
     A second member's approval counts only where approval is all that is missing, and only if it holds by itself.
+    Where nobody asked for the release, every rule has to hold: there is nobody to warn, and no second member.
     """
     findings = tuple(check(case, now) for _, check in table)
+    if isinstance(case.requester, Automatic):
+        findings = tuple(found if found.effect is Effect.HOLDS else _refusing(found) for found in findings)
     worst = max((finding.effect for finding in findings), default=Effect.REFUSES)
     if worst is Effect.WANTS_APPROVAL:
         consent, worst = _consent(case, now, findings)
         findings = (*findings, *consent)
     return Verdict(_RULING[worst], findings)
+
+
+def _refusing(found: Finding) -> Finding:
+    return replace(found, effect=Effect.REFUSES)
 
 
 def _consent(case: Case, now: datetime, findings: Sequence[Finding]) -> tuple[tuple[Finding, ...], Effect]:

@@ -25,7 +25,7 @@ from bot.core.gate.ending import (
 )
 from bot.core.instants import shifted
 from bot.core.lock import DigestMatch, LockInfo, PlaceKind, StateAbsent
-from bot.core.people import Approval, OwnerSays
+from bot.core.people import Approval, Automatic, OwnerSays
 from bot.core.phrase import Person, Phrase, Quoted, joined, one_line, quoted
 
 _SHOWN = 3
@@ -58,12 +58,28 @@ def _unread(kind: PlaceKind, seen: Unseen | NotFound) -> Phrase:
 
 
 def requester(case: Case, now: datetime) -> Finding:
+    if isinstance(case.requester, Automatic):
+        return _automatic(case, case.requester)
     reason = why_not_eligible(case.requester, case.policy)
     if reason is not None:
         unseen = [seen for seen in case.requester.observations if isinstance(seen, Unseen)]
         waits = _all_pass(unseen) if unseen else case.requester.home_team is None
         return Finding(Rule.REQUESTER, Effect.REFUSES, reason, waits=waits)
     return Finding(Rule.REQUESTER, Effect.HOLDS, (named(case.requester), " is a full member of this incident channel"))
+
+
+def _automatic(case: Case, asked: Automatic) -> Finding:
+    """Nobody asked: then the configuration has to, nobody may have said no, and the holder must be known by proof."""
+    rule = Rule.REQUESTER
+    if not asked.is_configured:
+        return Finding(rule, Effect.REFUSES, ("the configuration (auto_release) does not ask for it",))
+    if asked.stopped_by:
+        stopped: Phrase = (Person(asked.stopped_by, ""), " stopped the automatic release of this lock")
+        return Finding(rule, Effect.REFUSES, stopped)
+    if not case.is_tied_exactly:
+        why = "only the time ties a run to the lock, which is not enough to release it automatically"
+        return Finding(rule, Effect.REFUSES, (why,))
+    return Finding(rule, Effect.HOLDS, ("nobody asked: the configuration (auto_release) does",))
 
 
 def attributed(case: Case, now: datetime) -> Finding:
@@ -272,6 +288,8 @@ def _stale(times: Sequence[datetime], case: Case, now: datetime) -> Phrase | Non
 
 def approver(case: Case, approval: Approval, now: datetime) -> Finding:
     rule, who = Rule.APPROVER, named(approval.standing)
+    if isinstance(case.requester, Automatic):
+        return Finding(rule, Effect.REFUSES, ("nobody asked for this, so nobody can approve it",))
     if approval.lock_id != case.lock_id:
         return Finding(rule, Effect.REFUSES, (who, " approved the release of another lock"))
     if now - approval.at > case.policy.approval_timeout:

@@ -9,13 +9,17 @@ from bot.core.gate.case import Verdict
 from bot.core.gate.inspection import Inspection
 from bot.core.gate.stages import UnlockStage
 from bot.core.lock import LockInfo, PlaceKind, PlaceRelease
+from bot.core.people import BOT
 from bot.core.phrase import Phrase
 from bot.core.policy import ApprovalPolicy
 
 
 @dataclass(frozen=True, slots=True)
 class UnlockRequest:
-    """Somebody asks to have one lock released. Ids are Slack's; `ts` is the message that shows the request."""
+    """Somebody asks to have one lock released. Ids are Slack's; `ts` is the message that shows the request.
+
+    The `user` is `BOT` where nobody asks, but the configuration does.
+    """
 
     id: str
     state: str
@@ -27,6 +31,11 @@ class UnlockRequest:
     ts: str = ""
     thread: str = ""
     incident: str = ""
+
+    @property
+    def is_automatic(self) -> bool:
+        """Whether nobody asked, but the configuration does."""
+        return self.user == BOT
 
 
 @dataclass(frozen=True, slots=True)

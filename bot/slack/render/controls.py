@@ -8,6 +8,7 @@ from bot.core.gate.case import Ruling
 from bot.core.gate.ending import run_name
 from bot.core.gate.stages import KillStage, UnlockStage
 from bot.core.lock import LockInfo
+from bot.core.people import BOT
 from bot.core.phrase import Phrase, Quoted
 from bot.core.reports.button import ButtonValue
 from bot.core.reports.kill import KillReport, KillTarget, Tie
@@ -62,7 +63,9 @@ _STAYS_LOCKED = frozenset(
 def _unlocking(report: UnlockReport) -> list[Element | None]:  # noqa: PLR0911 - one arm a stage
     verdict, value = report.verdict, ButtonValue(report.request.state, report.request.lock_id, report.request.id)
     if report.stage is UnlockStage.ARMED:
-        return [button("Do not unlock", "unlock.disarm", value)]
+        return [button("Stop the unlock" if report.by == BOT else "Do not unlock", "unlock.disarm", value)]
+    if report.request.is_automatic and report.stage is not UnlockStage.CHECKED:
+        return []  # nobody asked for it, so it is over
     if report.stage is UnlockStage.HOLDER_CHANGED and report.now_held_by is not None:
         newer = replace(value, choice=report.now_held_by.id)
         return [button("Unlock the new lock when it is safe", REARM, newer)]

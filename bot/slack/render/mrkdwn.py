@@ -10,6 +10,7 @@ import re
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from bot.core.people import BOT
 from bot.core.phrase import Day, Linked, Part, Person, Phrase, Quoted, day, duration, instant, one_line
 
 LINE = 1_000
@@ -95,7 +96,8 @@ def _part(part: Part, room: int) -> str:
             return _link(text, url, room)
         case Person(slack_id, name):
             is_user = slack_id is not None and _USER_ID.fullmatch(slack_id)
-            return f"<@{slack_id}>" if is_user else _harmless(name, _NAME).removeprefix("&gt;") or "somebody"
+            named = BOT if slack_id == BOT else _harmless(name, _NAME).removeprefix("&gt;")
+            return f"<@{slack_id}>" if is_user else named or "somebody"
         case datetime():
             return date(part)
         case timedelta():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from bot.core.people import BOT
 from bot.core.phrase import Person, Phrase, Quoted
 from bot.core.reports.kill import KillRequest
 from bot.core.reports.report import Notice
@@ -57,6 +58,8 @@ def sentence(phrase: Phrase) -> Phrase:
 
 def asked_by(request: UnlockRequest | KillRequest) -> Phrase:
     """Who wanted it, when and why."""
+    if request.user == BOT:
+        return ("Nobody asked: the configuration does (auto_release), and it was announced at ", request.asked_at, ".")
     why: Phrase = (", because ", Quoted(request.reason)) if request.reason else ()
     return ("Asked by ", Person(request.user, ""), " at ", request.asked_at, *why, ".")
 

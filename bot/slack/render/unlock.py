@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeAlias
 
-from bot.core.gate.case import Ruling, Verdict
+from bot.core.gate.case import Rule, Ruling, Verdict
 from bot.core.gate.stages import UnlockStage
 from bot.core.lock import DigestMatch, LockInfo, PlaceKind, PlaceRelease, ReleaseResult
+from bot.core.people import BOT
 from bot.core.phrase import Person, Phrase, Quoted
 from bot.core.policy import Approvers
 from bot.core.reports.unlock import UnlockReport
@@ -46,7 +47,8 @@ _RESULTS = {
 def unlock_message(report: UnlockReport) -> Message:
     """The request's message at its present stage."""
     told = list(_WORDS[report.stage](report))
-    verdict = report.verdict if report.stage in _LISTED else None
+    is_announced = report.request.is_automatic and report.stage is UnlockStage.ARMED
+    verdict = report.verdict if report.stage in _LISTED or is_announced else None
     checks = ["*Checklist*", *lines(checklist(verdict), most=CHECK)] if verdict is not None else []
     return message(
         notification(told[0]),
@@ -122,6 +124,9 @@ def _when_allowed(verdict: Verdict, name: str, *, hidden: bool) -> Phrase:
 
 
 def _armed(report: UnlockReport) -> _Facts:
+    if report.by == BOT:
+        yield from _announced(report)
+        return
     yield Fact(f"{report.request.state} will be unlocked as soon as it is safe.", (), Icon.WAIT)
     yield from _missing(report)
     if report.verdict is not None and report.verdict.until is not None:
@@ -133,6 +138,22 @@ def _armed(report: UnlockReport) -> _Facts:
     yield Fact("Armed by:", (Person(report.by or report.request.user, ""), ".", *ends))
     yield Fact("Changed:", ("nothing yet.",))
     yield Fact("Next:", ("nothing to do. Press the button to call it off.",))
+    yield from _note(report)
+
+
+def _announced(report: UnlockReport) -> _Facts:
+    """Nobody asked for it: what will happen when, on what proof, and how to stop it."""
+    name, lock = report.request.state, lock_of(report)
+    at: Phrase = (" at ", report.until) if report.until is not None else ()
+    words: Phrase = (*at, ", unless somebody here stops it.")
+    yield Fact(f"{name} will be unlocked automatically", words, Icon.WAIT)
+    if lock is not None:
+        yield Fact("Lock:", _described(lock))
+    if report.verdict is not None:
+        holder, end = report.verdict[Rule.ATTRIBUTED].reason, report.verdict[Rule.DEAD].reason
+        yield Fact("Why:", ("all checks hold. ", *holder, "; ", *end, "."))
+    yield Fact("Changed:", ("nothing yet.",))
+    yield Fact("Next:", ("nothing to do. Everything is checked again before the lock is released.",))
     yield from _note(report)
 
 
@@ -183,6 +204,7 @@ def _released(report: UnlockReport) -> _Facts:
         yield Fact(f"{report.request.state} is still locked:", rest, Icon.WARNING)
     approved: Phrase = (", approved by ", Person(report.approver, "")) if report.approver else ()
     by: Phrase = (", asked for by ", Person(report.request.user, ""), *approved)
+    by = (", automatically: the configuration asks for it (auto_release)",) if report.request.is_automatic else by
     holder: Phrase = () if lock is None else (" of ", *facts.who(lock))
     yield Fact("Changed:", ("lock ", Quoted(report.request.lock_id), *holder, " was released", *by, "."))
     yield from _place_outcomes(report)
@@ -217,7 +239,8 @@ def _holder_changed(report: UnlockReport) -> _Facts:
     yield from _steps(report)
     yield Fact("Changed:", _changed(report.places))
     look: Phrase = ("look at the new lock: ", command(f"status {report.request.state}"), ".")
-    asks: Phrase = (" Or press the button: it is checked anew.",) if report.now_held_by is not None else ()
+    has_button = report.now_held_by is not None and not report.request.is_automatic
+    asks: Phrase = (" Or press the button: it is checked anew.",) if has_button else ()
     yield Fact("Next:", (*look, *asks))
 
 
@@ -254,20 +277,25 @@ def _not_known(report: UnlockReport) -> _Facts:
 
 
 def _refused(report: UnlockReport) -> _Facts:
-    verdict = report.verdict
+    verdict, is_automatic = report.verdict, report.request.is_automatic
+    stays = f"{report.request.state} is not unlocked automatically" if is_automatic else None
+    stays = stays or f"{report.request.state} stays locked"
     if verdict is None or verdict.ruling is Ruling.ALLOW:
-        yield Fact(f"{report.request.state} stays locked.", (), Icon.BAD)
+        yield Fact(f"{stays}.", (), Icon.BAD)
     else:
-        yield ruling(verdict, f"{report.request.state} stays locked:")
+        yield ruling(verdict, f"{stays}:")
     yield from _note(report)
     yield Fact("Changed:", ("nothing. The bot deleted no lock.",))
-    refused = verdict is not None and verdict.ruling is Ruling.REFUSE
+    refused = verdict is not None and verdict.ruling is Ruling.REFUSE and not is_automatic
     again: Phrase = ("ask again with ", command(f"unlock {report.request.state}"), ".")
     yield Fact("Next:", _after_checking(report) if refused else again)
 
 
 def _expired(report: UnlockReport) -> _Facts:
-    yield Fact(f"The request to unlock {report.request.state} has ended.", (), Icon.WAIT)
+    ended = f"The request to unlock {report.request.state} has ended."
+    if report.request.is_automatic:
+        ended = f"{report.request.state} is not unlocked automatically."
+    yield Fact(ended, (), Icon.WAIT)
     yield from _note(report)
     if report.verdict is not None:
         yield from _missing(report)

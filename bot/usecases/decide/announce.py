@@ -42,7 +42,8 @@ async def announce(world: World, request: UnlockRequest, headline: str, by: str,
     """
     incidents = await dealing_with(world, request.state)
     channels = dict.fromkeys([world.alerts_channel, *(incident.channel for incident in incidents)])
-    where: Phrase = ("Asked for in ", Quoted(request.channel), f", request {request.id}.")
+    done = "Announced in " if request.is_automatic else "Asked for in "
+    where: Phrase = (done, Quoted(request.channel), f", request {request.id}.")
     notice = Notice(headline, ((Person(by, ""), *says), where))
     for channel in channels:
         if channel and channel != request.channel:

@@ -46,6 +46,7 @@ class Phase(StrEnum):
 class UnlockRecord:
     """A request to unlock, and how far it has come. `by` confirmed or armed it, empty before that.
 
+    An automatic one is armed by the bot and carried out `not_before` people had time to stop it.
     `wanted` are the findings that a second member was asked to approve, `covers` those that were approved. `sent` is
     set if a delete may have reached the store, `intended` are the places that stood when the first was to be sent.
     """
@@ -58,6 +59,7 @@ class UnlockRecord:
     by: str = ""
     confirmed_at: datetime | None = None
     armed_at: datetime | None = None
+    not_before: datetime | None = None
     until: datetime | None = None
     countdown: str = ""
     countdown_at: datetime | None = None

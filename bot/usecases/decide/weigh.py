@@ -11,7 +11,8 @@ from bot.core.gate.attribution import Attribution
 from bot.core.gate.case import Case, Effect, Verdict
 from bot.core.gate.decide import RULES, Table, decide
 from bot.core.gate.inspection import Inspection
-from bot.core.people import Approval, OwnerAnswer, Standing
+from bot.core.people import BOT, Approval, Automatic, OwnerAnswer, Standing
+from bot.usecases.decide.automatic import automatic
 from bot.usecases.decide.inspect import inspect
 from bot.usecases.decide.owner import answer_about, started_by
 from bot.usecases.world import State, World
@@ -77,24 +78,29 @@ async def weigh(
 ) -> Decision:
     """Looks at everything afresh and decides on the lock (the one that stands there, if `lock_id` is None).
 
-    The standing of a second member who consented is looked up again with the rest.
+    The standing of a second member who consented is looked up again with the rest. The `user` may be `BOT`: nobody.
     Raises JournalAway: without the owner's answer there is no decision.
     """
-    inspection, requester, approval = await asyncio.gather(
+    inspection, standing, approval = await asyncio.gather(
         inspect(world, state, lock_id=lock_id),
-        world.standing(user, channel),
+        _standing(world, user, channel),
         approval_of(world, state.name.name, consent, channel),
     )
     standing_there = "" if inspection.lock is None else inspection.lock.id
     meant = standing_there if lock_id is None else lock_id
     answer = await answer_about(world, state.name.name, meant) if meant else None
+    requester = standing or await automatic(world, state.name.name, meant)
     return conclude(world, inspection, requester, meant, answer, approval)
+
+
+async def _standing(world: World, user: str, channel: str) -> Standing | None:
+    return None if user == BOT else await world.standing(user, channel)
 
 
 def conclude(
     world: World,
     inspection: Inspection,
-    requester: Standing,
+    requester: Standing | Automatic,
     lock_id: str,
     answer: OwnerAnswer | None,
     approval: Approval | None = None,

@@ -13,6 +13,7 @@ import structlog
 
 from bot.core.instants import stamp
 from bot.core.lock import LockInfo, LockSeen
+from bot.core.people import BOT
 from bot.core.phrase import Quoted, instant
 from bot.core.record.evidence import SeenFacts
 from bot.core.record.facts import CommandReceived, LockChanged, LockObserved, NoteAdded, draft_of
@@ -29,7 +30,6 @@ from bot.usecases.world import World
 
 log = structlog.get_logger()
 
-BOT = "tflock"
 LONGEST_TITLE = 200
 """Characters of an incident's title."""
 

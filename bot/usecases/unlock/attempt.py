@@ -17,11 +17,13 @@ from bot.core.gate.case import Rule, Ruling
 from bot.core.gate.decide import decide
 from bot.core.gate.stages import UnlockStage
 from bot.core.lock import LockInfo, PlaceKind, PlaceRelease, ReleaseResult
+from bot.core.people import Automatic
 from bot.core.phrase import Phrase, Quoted, plain
 from bot.core.record.evidence import LockFacts, PlaceFacts
 from bot.core.record.facts import UnlockReleasing, draft_of
 from bot.core.reports.unlock import UnlockReport
 from bot.errors import JournalAway, TflockError, UpstreamError
+from bot.usecases.decide.automatic import automatic
 from bot.usecases.decide.owner import answer_about, secure_answers
 from bot.usecases.decide.requests import UNLOCKS, Phase, show
 from bot.usecases.decide.weigh import Decision
@@ -154,6 +156,9 @@ async def _changed(world: World, task: Task, decision: Decision, before: float) 
     request = task.request
     if await answer_about(world, request.state, request.lock_id) != decision.answer:
         return ("the owner has just answered",)
+    asked = decision.case.requester
+    if isinstance(asked, Automatic) and await automatic(world, request.state, request.lock_id) != asked:
+        return ("somebody has just stopped it",)
     if world.clock.running() > before:
         return ("the evidence has grown old",)
     now = decide(decision.case, world.clock.now())

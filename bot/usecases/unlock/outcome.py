@@ -19,6 +19,7 @@ from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Run
 from bot.usecases.decide.announce import announce
 from bot.usecases.decide.approval import start_waiting
+from bot.usecases.decide.automatic import has_ended
 from bot.usecases.decide.requests import UNLOCKS, Phase, UnlockRecord, show
 from bot.usecases.owner.tell import OwnedLock, write_about
 from bot.usecases.unlock.task import Task
@@ -92,7 +93,9 @@ async def _conclude(world: World, task: Task, record: UnlockRecord, report: Unlo
         await write_about(
             world, OwnerNews.RELEASED, held, asker=task.by, channel=task.request.channel, incident=task.request.incident
         )
-    after = Phase.SHOWN if report.stage in _MAY_ASK_AGAIN else Phase.DONE
+    may_ask_again = report.stage in _MAY_ASK_AGAIN and not task.request.is_automatic
+    after = Phase.SHOWN if may_ask_again else Phase.DONE
+    await has_ended(world, task.request)
     await UNLOCKS.update(world, task.request.id, only_if=("phase", {Phase.SETTLED}), phase=after, by="", approver="")
     if first:
         _measure(world, task, report.stage)
@@ -100,12 +103,14 @@ async def _conclude(world: World, task: Task, record: UnlockRecord, report: Unlo
 
 
 async def _announce(world: World, task: Task, report: UnlockReport) -> None:
-    """A release, also one of a place alone: nobody else would hear of it."""
-    if report.stage not in _DELETED:
-        return
-    state = task.request.state
+    """A release, also one of a place alone: nobody else would hear of it. And that one which was announced was not."""
+    state, headline = task.request.state, f"{task.request.state} was unlocked"
     says: Phrase = (f" released the lock of {state}: {report.stage}.", *_approved_by(report))
-    await announce(world, task.request, f"{state} was unlocked", task.by, step=f"outcome/{task.round}", says=says)
+    if report.stage not in _DELETED:
+        if not task.is_automatic:
+            return
+        headline, says = f"{state} was not unlocked automatically", (f" did not release it: {report.stage}.",)
+    await announce(world, task.request, headline, task.by, step=f"outcome/{task.round}", says=says)
 
 
 def _approved_by(report: UnlockReport) -> Phrase:

@@ -79,7 +79,10 @@ async def _announce(world: World, task: Task) -> None:
 
 
 async def wake(world: World, request_id: str, *, worker: str) -> None:
-    """Has an armed unlock decided now, beside its ticks, which go on. Raises as `release`."""
+    """Has an armed unlock decided now, beside its ticks, which go on. Raises as `release`.
+
+    An automatic one has no ticks: each sweep wakes it, and so does a job of its own once its time has come.
+    """
     await armed(world, request_id, None, worker=worker)
 
 
@@ -120,13 +123,23 @@ async def _armed_step(world: World, task: Task, still_ours: Check) -> UnlockRepo
         return gone(task, decision)
     if _is_late(world, task):
         return replace(report, stage=UnlockStage.EXPIRED, note=("it did not become safe in time",))
+    if task.is_automatic:
+        return await _automatic_step(world, task, report, still_ours)
     if verdict.ruling is Ruling.ALLOW:
         return _still_armed(world, task, await carry_out(world, task, still_ours=still_ours))
-    if verdict.ruling is Ruling.NEEDS_APPROVAL:
-        return replace(report, stage=UnlockStage.CHECKED)
-    if not verdict.waiting_helps and not decision.store_is_busy:
+    may_help = verdict.waiting_helps or decision.store_is_busy
+    stage = UnlockStage.ARMED if may_help else UnlockStage.REFUSED
+    return replace(report, stage=UnlockStage.CHECKED if verdict.ruling is Ruling.NEEDS_APPROVAL else stage)
+
+
+async def _automatic_step(world: World, task: Task, report: UnlockReport, still_ours: Check) -> UnlockReport:
+    """It was announced on proof: what is not proven at any look ends it, and what is waits until nobody stopped it."""
+    verdict, not_before = report.verdict, task.record.not_before
+    if task.phase is Phase.ARMED and verdict is not None and verdict.ruling is not Ruling.ALLOW:
         return replace(report, stage=UnlockStage.REFUSED)
-    return report
+    if not_before is None or world.clock.now() < not_before:
+        return replace(report, until=not_before)
+    return await carry_out(world, task, still_ours=still_ours)
 
 
 def _still_armed(world: World, task: Task, report: UnlockReport) -> UnlockReport:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.core.lock import PlaceKind
+from bot.core.people import BOT
 from bot.core.reports.unlock import UnlockRequest
 from bot.usecases.decide.requests import UNLOCKS, Phase, UnlockRecord
 from bot.usecases.decide.weigh import Consent, Decision, weigh
@@ -33,6 +34,11 @@ class Task:
     intended: tuple[PlaceKind, ...]
     until: datetime | None
     record: UnlockRecord
+
+    @property
+    def is_automatic(self) -> bool:
+        """Whether nobody asked: a click of somebody on its message makes it theirs."""
+        return self.by == BOT
 
     @property
     def is_armed(self) -> bool:

@@ -9,6 +9,7 @@ import structlog
 
 from bot.core.gate.case import Ruling
 from bot.core.gate.stages import UnlockStage
+from bot.core.people import BOT
 from bot.core.phrase import Person, Phrase
 from bot.core.record.evidence import Evidence, VerdictFacts, verdict_words
 from bot.core.record.facts import GateDecided, UnlockFailed, UnlockRequested, draft_of
@@ -22,6 +23,7 @@ from bot.usecases.decide.requests import UNLOCKS, Phase, UnlockRecord, save_unlo
 from bot.usecases.decide.weigh import Decision, count_refusals, weigh
 from bot.usecases.owner.tell import write_to_owner
 from bot.usecases.queue.waiting_list import state_seen
+from bot.usecases.unlock.stop import stop
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -156,8 +158,15 @@ async def arm(world: World, request_id: str, *, user: str, lock_id: str | None =
 
 
 async def disarm(world: World, request_id: str, *, lock_id: str, user: str) -> None:
-    """Takes an armed unlock back. Raises NotPermitted if it is not armed (any more), JournalAway."""
-    request = (await live(world, request_id, lock_id)).request
+    """Takes an armed unlock back. Raises NotPermitted if it is not armed (any more), JournalAway.
+
+    One that nobody asked for is stopped for as long as the lock stands, by anybody in the channel.
+    """
+    record = await live(world, request_id, lock_id)
+    request = record.request
+    if record.asker == BOT:
+        await stop(world, request, user)
+        return
     await permit(world, request, user)
     if await UNLOCKS.update(world, request_id, only_if=("phase", {Phase.ARMED}), phase=Phase.DONE) is None:
         raise NotPermitted("This unlock is not armed any more; its message shows what became of it.")

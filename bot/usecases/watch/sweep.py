@@ -17,6 +17,7 @@ import structlog
 from bot.core.evidence import Trouble, Unseen
 from bot.core.gate.inspection import Inspection
 from bot.core.lock import LockInfo, LockSeen, age
+from bot.core.people import BOT
 from bot.core.record.incident import Incident
 from bot.core.reports.alert import AlertKind, Concern
 from bot.core.reports.concern import SweepResult, Watched, concerns
@@ -26,9 +27,9 @@ from bot.usecases.decide.inspect import inspect
 from bot.usecases.lease import lease
 from bot.usecases.owner.tell import write_to_owner
 from bot.usecases.queue.waiting_list import state_seen
-from bot.usecases.record.lifecycle import BOT, dealt_with, observe
+from bot.usecases.record.lifecycle import dealt_with, observe
 from bot.usecases.shelf import Shelf
-from bot.usecases.watch import alerts
+from bot.usecases.watch import alerts, auto_release
 from bot.usecases.watch.alerts import Book, batches
 from bot.usecases.watch.shared_lists import sharing_listings
 from bot.usecases.world import World
@@ -82,6 +83,8 @@ async def sweep(world: World) -> None:
         found = concerns(evidence, world.policy, world.watch)
         await alerts.settle(world, book, found, evidence, incidents)
         await alerts.tell(world, book, still_mine)
+        may_look = await PAUSES.get(world, "all") is None
+        await auto_release.tend(world, seen, incidents, still_mine, may_look=may_look)
         await _tell_owners(world, found.values(), inspections, incidents)
 
 

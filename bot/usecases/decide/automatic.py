@@ -1,0 +1,60 @@
+"""What is known of releasing a lock without being asked: since when every look allows it, and who said no."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bot.core.people import BOT, Automatic
+from bot.core.reports.unlock import UnlockRequest
+from bot.usecases.shelf import Shelf
+from bot.usecases.world import World
+
+_STOPPED_FOR = timedelta(days=400)
+"""A no is for as long as the lock stands; no lock stands for longer than this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AutoRecord:
+    """One lock. `since` every look has allowed its release, None if the last one did not; the next look is `look_at`.
+
+    `request` is the release that was announced, or is about to be: `begun` is when posting that began. `times` counts
+    the announcements.
+    """
+
+    look_at: datetime
+    since: datetime | None = None
+    request: str = ""
+    begun: datetime | None = None
+    times: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """That somebody, by Slack user id, does not want a lock released automatically. Nothing else is written here."""
+
+    by: str
+
+
+AUTO_RELEASES = Shelf("auto-release", AutoRecord, timedelta(days=30))
+STOPPED = Shelf("auto-release-stopped", Stopped, _STOPPED_FOR)
+
+
+def key_of(request: UnlockRequest) -> str:
+    return f"{request.state}/{request.lock_id}"
+
+
+async def automatic(world: World, state: str, lock_id: str) -> Automatic:
+    """The configuration in the place of somebody who asks, as it is now. Raises JournalAway."""
+    configured = world.states.get(state)
+    stopped = await STOPPED.get(world, f"{state}/{lock_id}")
+    is_configured = configured is not None and configured.auto_release is not None
+    return Automatic(is_configured, "" if stopped is None else stopped.by)
+
+
+async def has_ended(world: World, request: UnlockRequest) -> None:
+    """After the outcome of a request: if the lock still stands, all that was counted begins again."""
+    if request.user == BOT:
+        now = world.clock.now()
+        changes = {"request": "", "begun": None, "since": None, "look_at": now + world.watch.look_every}
+        await AUTO_RELEASES.update(world, key_of(request), changes, only_if=("request", (request.id,)))
