@@ -24,7 +24,7 @@ from bot.core.lock import (
     StateCheck,
     StateSeen,
 )
-from bot.core.people import OwnerAnswer, OwnerSays, Presence, Whereabouts
+from bot.core.people import BOT, OwnerAnswer, OwnerSays, Presence, Whereabouts
 from bot.core.phrase import Quoted
 from bot.core.policy import ApprovalPolicy, Approvers
 from bot.core.reports.button import ButtonValue, parse_button
@@ -326,6 +326,51 @@ def test_an_armed_unlock_can_be_called_off(scene):
 def test_an_outcome_has_no_button_left_but_that_to_be_told_where_it_is_still_locked(scene, stage):
     locked = stage in {UnlockStage.HOLDER_CHANGED, UnlockStage.STILL_THROTTLED}
     assert set(actions(unlock(scene, stage))) == ({"watch.start"} if locked else set())
+
+
+def automatic(scene, stage, **changes):
+    """A release that nobody asked for."""
+    inspection = scene.inspection(contended=False)
+    verdict = changes.pop("verdict", None) or scene.verdict(inspection)
+    request = replace(scene.unlock_request, user=BOT)
+    return unlock_message(UnlockReport(request, stage, inspection, verdict, by=BOT, **changes))
+
+
+def test_an_automatic_release_is_announced_with_its_time_its_proof_and_a_button_that_stops_it(scene, sound):
+    message = automatic(scene, UnlockStage.ARMED, until=scene.now + timedelta(minutes=5))
+
+    shown = str(message.blocks)
+    assert message.text.startswith("staging will be unlocked automatically at ")
+    assert "unless somebody here stops it" in message.text
+    assert "*Checklist*" in shown
+    assert scene.lock.id in shown
+    assert "nothing yet" in shown
+    assert "Nobody asked" in shown
+    assert next(button["text"]["text"] for button in actions(message).values()) == "Stop the unlock"
+    assert set(actions(message)) == {"unlock.disarm", "watch.start"}
+    sound(message)
+
+
+@pytest.mark.parametrize(
+    "stage", sorted(set(UnlockStage) - {UnlockStage.ARMED, UnlockStage.CHECKED, UnlockStage.DRY_RUN})
+)
+def test_what_became_of_an_automatic_release_names_nobody_and_offers_nothing_more_of_it(scene, sound, stage):
+    verdict = scene.refusal(waits=True, until=scene.now) if stage is UnlockStage.REFUSED else None
+    message = automatic(scene, stage, verdict=verdict, now_held_by=replace(scene.lock, id="new-lock"))
+
+    assert set(actions(message)) <= {"watch.start"}
+    shown = str(message.blocks)
+    assert "<@" not in shown
+    assert "somebody" not in message.text
+    assert "press the button" not in shown.lower()
+    sound(message)
+
+
+def test_an_automatic_release_that_is_refused_takes_back_what_it_announced(scene):
+    message = automatic(scene, UnlockStage.REFUSED, verdict=scene.refusal(waits=False))
+
+    assert message.text.startswith("staging is not unlocked automatically")
+    assert "The bot deleted no lock" in str(message.blocks)
 
 
 @pytest.mark.parametrize(
