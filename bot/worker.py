@@ -29,7 +29,7 @@ from bot.usecases.owner import post
 from bot.usecases.queue import waiting_list
 from bot.usecases.record import backfill, capture, lifecycle
 from bot.usecases.unlock import owner_answers, release, unlock, workflow_step
-from bot.usecases.watch import sweep
+from bot.usecases.watch import auto_release, sweep
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -114,7 +114,7 @@ _LOCK = {"state": str, "lock_id": str}
 _JOBS = (
     DurableJob("release", release.release, _REQUEST, _with_unlock, knows_worker=True),
     DurableJob("armed", release.armed, {**_REQUEST, "tick": int}, _with_unlock, knows_worker=True),
-    DurableJob("auto_release", release.wake, _REQUEST, _with_unlock, knows_worker=True),
+    DurableJob("auto_release", auto_release.carry_on, _REQUEST, _with_unlock, knows_worker=True),
     DurableJob("recheck", unlock.recheck, {**_REQUEST, "tick": int}, _with_unlock),
     DurableJob("pending", approval.pending, {**_REQUEST, "since": str, "tick": int}, _with_unlock),
     DurableJob("kill", carry_out.kill, {**_REQUEST, "tick": int}, _with_kill),

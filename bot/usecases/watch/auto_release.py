@@ -35,6 +35,7 @@ from bot.usecases.decide.weigh import Decision, weigh
 from bot.usecases.outbox import Outgoing, post_once
 from bot.usecases.owner.tell import write_to_owner
 from bot.usecases.record.lifecycle import observe
+from bot.usecases.unlock.release import wake
 from bot.usecases.unlock.unlock import record_decision
 from bot.usecases.watch.alerts import Check
 from bot.usecases.watch.shared_lists import sharing_listings
@@ -85,7 +86,7 @@ async def _go_on(world: World, still_mine: Check) -> None:
         state = world.states.get(record.request.state)
         rule = state.auto_release if state is not None else None
         try:
-            if state is None or (rule is None and record.phase is Phase.SHOWN):
+            if rule is None and record.phase is Phase.SHOWN:
                 await _withdraw(world, record)
             elif rule is not None and record.phase is Phase.SHOWN:
                 await _announce(world, record.request, rule, None, still_mine)
@@ -95,12 +96,21 @@ async def _go_on(world: World, still_mine: Check) -> None:
             log.warning("auto_release.goes_not_on", request=request_id, error=str(broken))
 
 
+async def carry_on(world: World, request_id: str, *, worker: str) -> None:
+    """The job of an announced release, at its time and with every sweep before. Raises as `wake`."""
+    record = await UNLOCKS.get(world, request_id)
+    if record is not None and record.request.state not in world.states:
+        await _withdraw(world, record)
+    else:
+        await wake(world, request_id, worker=worker)
+
+
 async def _wake(world: World, request_id: str, *, at: datetime) -> None:
     await world.jobs.start("auto_release", request_id, key=f"auto_release:{request_id}:{stamp(at)}", at=at)
 
 
 async def _withdraw(world: World, record: UnlockRecord) -> None:
-    """Of a state that is not in the configuration any more: nobody can look at its lock."""
+    """Of a state that the configuration does not know any more, so that nobody can look at its lock."""
     request, before, why = record.request, (Phase.SHOWN, Phase.ARMED), "the configuration does not ask for it any more"
     if await UNLOCKS.update(world, request.id, only_if=("phase", before), phase=Phase.DONE) is None:
         return
