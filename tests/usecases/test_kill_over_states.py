@@ -105,8 +105,9 @@ def test_one_click_asked_through_one_state_does_not_end_the_run_that_may_hold_an
     assert paper.ci.asked == ["cancel"]
 
 
-def test_where_no_state_of_it_is_locked_or_protected_one_click_ends_it(city):
-    paper = city()
+@pytest.mark.parametrize("protected", [False, True])
+def test_where_no_state_of_it_is_locked_one_click_ends_it(city, protected):
+    paper = city(protected=protected)
 
     click(paper, ask(paper))
 
@@ -123,15 +124,24 @@ def test_the_lock_of_a_state_of_another_pipeline_does_not_count(city):
     assert paper.production.texts
 
 
-def test_a_protected_state_wants_a_second_member_even_if_it_is_free(city):
-    paper = city(protected=True)
+@pytest.mark.parametrize("protected", [True, False])
+def test_the_policy_of_a_protected_state_counts_even_if_only_another_one_is_locked(city, protected):
+    policy = ApprovalPolicy(by=Approvers.GROUP, groups=("S0LEADS",))
+    paper = city(protected=protected, approvers=policy)
+    lock(paper, paper.store)
     report = ask(paper)
-
     click(paper, report)
-
     assert stage(paper) is KillStage.APPROVAL
-    assert goes_on(paper)
-    assert "protected" in str(kill_message(report).blocks)
+    assert ("(protected)" in str(kill_message(report).blocks)) is protected
+
+    if protected:
+        with pytest.raises(NotPermitted, match="not in a group that may approve"):
+            approve(paper, report)
+        assert goes_on(paper)
+        paper.directory.groups["S0LEADS"] = [PARKER]
+    approve(paper, report)
+
+    assert paper.ci.asked == ["cancel"]
 
 
 def test_a_lock_that_cannot_be_read_may_be_the_runs(city):
@@ -198,6 +208,7 @@ def test_whoever_started_the_run_may_not_approve_its_end_where_the_policy_says_s
 
 def test_an_approval_is_refused_if_the_run_may_hold_one_more_lock_by_then(city):
     paper = city(protected=True)
+    lock(paper, paper.store)
     report = ask(paper)
     click(paper, report)
     lock(paper, paper.production)
@@ -327,8 +338,7 @@ def test_a_loops_source_is_switched_off_if_nothing_has_changed(city):
         (StateTie("s", Tie.HOLDS), set(), False),
         (StateTie("s", Tie.UNREAD), set(), False),
         (StateTie("s", Tie.CONTENDS), set(), True),
-        (StateTie("s", Tie.NO_LOCK, protected=True), set(), False),
-        (StateTie("s", Tie.NO_LOCK, protected=True), {"protected s"}, True),
+        (StateTie("s", Tie.NO_LOCK, protected=True), set(), True),
         (StateTie("s", Tie.HOLDS, protected=True, lock_ids=("1",)), {"protected s"}, False),
     ],
 )

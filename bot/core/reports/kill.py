@@ -44,12 +44,11 @@ class StateTie:
         """Why ending the runs wants a second member, as words to be compared; empty if it does not.
 
         A loop is what makes a table throttle, and stopping it at once is the cure, so that it is not held up by a lock
-        that only the throttling hides. A protected state wants a second member in any case.
+        that only the throttling hides.
         """
-        asked = {f"protected {self.state}"} if self.protected else set[str]()
         if self.tie is Tie.HOLDS or (self.tie is Tie.UNREAD and not is_loop):
-            asked |= {f"{_holds(self.state)}{lock_id}" for lock_id in self.lock_ids or ("",)}
-        return frozenset(asked)
+            return frozenset(f"{_holds(self.state)}{lock_id}" for lock_id in self.lock_ids or ("",))
+        return frozenset()
 
 
 def _holds(state: str) -> str:
@@ -100,13 +99,14 @@ class KillTarget:
 
     @property
     def needs_second(self) -> bool:
-        """Whether ending it wants a second member: it may be in the middle of an apply, or a state is protected."""
+        """Whether ending it wants a second member: it may be in the middle of an apply."""
         return bool(self.demands)
 
     @property
     def demanding(self) -> tuple[StateTie, ...]:
-        """The states for which a second member is wanted."""
-        return tuple(tie for tie in self.ties if tie.demands(is_loop=self.loop is not None))
+        """The states whose policy says who may be the second member, where one is wanted: the protected ones, too."""
+        is_loop = self.loop is not None
+        return tuple(tie for tie in self.ties if self.needs_second and (tie.protected or tie.demands(is_loop=is_loop)))
 
 
 @dataclass(frozen=True, slots=True)

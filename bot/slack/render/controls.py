@@ -43,11 +43,6 @@ TIE_WORDS = {
 }
 
 
-def guarded(target: KillTarget) -> str:
-    """The protected states that it is mapped to."""
-    return ", ".join(tie.state for tie in target.ties if tie.protected)
-
-
 def unlock_controls(report: UnlockReport) -> list[Element | None]:
     refused = report.verdict is not None and report.verdict.ruling is Ruling.REFUSE
     undecided = report.stage in {UnlockStage.CHECKED, UnlockStage.EXPIRED}
@@ -141,8 +136,6 @@ def _for_run(report: KillReport, target: KillTarget) -> list[Element | None]:
 
 def _risk(target: KillTarget) -> str:
     risk = " It may hold the lock and be in the middle of an apply" if target.tie in {Tie.HOLDS, Tie.UNREAD} else ""
-    if target.needs_second and not risk:
-        return f" A state of it is protected ({flat(guarded(target), 60)}), so a second member must want it, too."
     second = ", so a second member must want it, too" if target.needs_second else ""
     return f"{risk}{second}." if risk else ""
 

@@ -24,7 +24,7 @@ async def live(world: World, request_id: str, lock_id: str | None) -> UnlockReco
         raise NotPermitted("This message is too old. Nothing was changed; ask again with /tflock unlock.")
     if lock_id is not None and lock_id != record.request.lock_id:
         raise NotPermitted("This button was made for another lock. Nothing was changed; ask again with /tflock unlock.")
-    if record.phase is Phase.DONE:
+    if record.phase in {Phase.SETTLED, Phase.DONE}:
         raise NotPermitted("This request is finished; its message shows the outcome. Nothing was changed now.")
     return record
 
