@@ -115,6 +115,9 @@ async def _channels(config: Config, client: AsyncWebClient) -> list[Result]:
         checks += await _patterns(client, patterns, with_private=config.slack.private_incident_channels)
     if alerts:
         checks.append(await _channel(client, alerts, Level.WARN, subject="alerts channel"))
+    elif any(state.auto_release for state in config.states.values()):
+        fix = "set slack.alerts_channel: it is announced there where no open incident deals with the state"
+        checks.append(_SLACK.warn("alerts channel", "auto_release has no channel to be announced in", fix))
     return checks
 
 

@@ -133,6 +133,18 @@ async def test_a_channel_that_slack_does_not_know_stops_unlocks(healthy, levels)
     assert "no channel that may be one is called war-*" in told
 
 
+@pytest.mark.parametrize("channel", [None, "C0STAGING"])
+async def test_an_automatic_release_without_an_alerts_channel_is_a_warning(healthy, levels, channel):
+    state = next(iter(healthy.settings["states"].values()))
+    state["auto_release"] = {"after": "10m", "veto": "5m"}
+    healthy.settings["slack"]["alerts_channel"] = channel
+
+    code, found, told = await levels("slack", "alerts channel")
+
+    assert (code, found) == (0, ["warn"] if channel is None else ["ok"])
+    assert ("set slack.alerts_channel" in told) is (channel is None)
+
+
 async def test_a_user_group_that_cannot_be_read_stops_unlocks(healthy, levels):
     healthy.settings["policy"] = {"unlock_groups": ["S0NOBODY"]}
 

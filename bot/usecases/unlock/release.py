@@ -122,7 +122,8 @@ async def _armed_step(world: World, task: Task, still_ours: Check) -> UnlockRepo
     if decision.is_gone(task.request.lock_id):
         return gone(task, decision)
     if _is_late(world, task):
-        return replace(report, stage=UnlockStage.EXPIRED, note=("it did not become safe in time",))
+        why = "no worker carried it out in time" if task.is_automatic else "it did not become safe in time"
+        return replace(report, stage=UnlockStage.EXPIRED, note=(why,))
     if task.is_automatic:
         return await _automatic_step(world, task, report, still_ours)
     if verdict.ruling is Ruling.ALLOW:
