@@ -50,9 +50,10 @@ lint: $(DEV) ## ruff, mypy and import-linter
 	@$(BIN)/lint-imports
 
 # Measured 2026-11-22: 1,000 histories of people's actions take about 7 minutes of one core, those of the release less.
-nightly: $(DEV) ## hunt unlocks with both state machines for hours: 10,000 histories each
+nightly: $(DEV) ## hunt unlocks with the state machines for hours: thousands of histories each
 	@HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -q -n 2 --dist loadfile --timeout 0 \
-		tests/usecases/test_release_machine.py tests/usecases/test_people_machine.py
+		tests/usecases/test_release_machine.py tests/usecases/test_people_machine.py \
+		tests/usecases/test_auto_release_machine.py
 
 bench: $(DEV) ## measure: each benchmark compares two things and prints a ratio
 	@$(BIN)/python -m pytest -s -q -m bench tests/bench
