@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from bot.core.evidence import Found, NotFound, Unseen
 from bot.core.gate.attribution import Attribution, Candidate
 from bot.core.gate.contention import Loop
 from bot.core.gate.inspection import Inspection
+from bot.core.gate.ownership import Starters
 from bot.core.phrase import Phrase, Quoted
 from bot.core.record.evidence import trouble_words
 from bot.core.reports.kill import KillTarget, StateTie, Tie, strongest
@@ -55,9 +56,8 @@ async def _with_all_states(
     world: World, targets: tuple[KillTarget, ...], inspection: Inspection
 ) -> tuple[KillTarget, ...]:
     """The targets with what they are to every state that their pipeline is mapped to, whichever was asked for."""
-    found = await asyncio.gather(
-        *(ties_of(world, target.runs, _pipeline_of(target), [inspection]) for target in targets)
-    )
+    looks = _Looks(world, {inspection.state.name: inspection})
+    found = await asyncio.gather(*(_ties(looks, target.runs, _pipeline_of(target)) for target in targets))
     return tuple(replace(target, tie=strongest(ties), ties=ties) for target, ties in zip(targets, found, strict=True))
 
 
@@ -65,34 +65,65 @@ def _pipeline_of(target: KillTarget) -> Pipeline:
     return target.loop.pipeline if target.loop is not None else target.runs[0].ref.pipeline
 
 
-async def ties_of(
-    world: World, runs: Sequence[Run], pipeline: Pipeline, known: Sequence[Inspection] = ()
-) -> tuple[StateTie, ...]:
-    """What the runs are to every state that the pipeline is mapped to, now. Of the `known` no new look is taken.
+async def ties_of(world: World, runs: Sequence[Run], pipeline: Pipeline) -> tuple[StateTie, ...]:
+    """What the runs are to every state that the pipeline is mapped to, now. Raises JournalAway."""
+    return await _ties(_Looks(world, {}), runs, pipeline)
 
-    Raises JournalAway.
+
+class _Looks:
+    """At each state once, however many targets are asked about. Of a free one nothing but its lock is read.
+
+    A pipeline may be mapped to hundreds of states, of which few are locked.
     """
-    at_hand = {inspection.state.name: inspection for inspection in known}
-    mapped = [state for state in world.states.values() if any(pipeline.overlaps(each) for each in state.pipelines)]
-    few = asyncio.Semaphore(_AT_A_TIME)
 
-    async def look(state: State) -> Inspection:
-        async with few:
-            return at_hand.get(state.name.name) or await inspect(world, state)
+    def __init__(self, world: World, known: Mapping[str, Inspection]) -> None:
+        self.world = world
+        self._known, self._few = known, asyncio.Semaphore(_AT_A_TIME)
+        self._taken = dict[str, asyncio.Task[Inspection | None]]()
 
-    return tuple(_state_tie(world, runs, pipeline, seen) for seen in await asyncio.gather(*map(look, mapped)))
+    async def at(self, state: State) -> Inspection | None:
+        """None if it is free."""
+        name = state.name.name
+        if name in self._known:
+            return self._known[name]
+        if name not in self._taken:
+            self._taken[name] = asyncio.ensure_future(self._look(state))
+        return await asyncio.shield(self._taken[name])
+
+    async def _look(self, state: State) -> Inspection | None:
+        async with self._few:
+            seen = await self.world.timed(state.backend_system, "read lock", state.backend.read_lock())
+            return None if seen.is_free else await inspect(self.world, state)
 
 
-def _state_tie(world: World, runs: Sequence[Run], pipeline: Pipeline, inspection: Inspection) -> StateTie:
-    owner, at = inspection.owner, world.clock.now()
-    going = Attribution(None, tuple(Candidate(run, Found(run, at), ()) for run in runs), ("they are to be ended",))
+async def _ties(looks: _Looks, runs: Sequence[Run], pipeline: Pipeline) -> tuple[StateTie, ...]:
+    states = looks.world.states.values()
+    mapped = [state for state in states if any(pipeline.overlaps(each) for each in state.pipelines)]
+    seen = await asyncio.gather(*map(looks.at, mapped))
+    starters = started_by(looks.world, _as_holders(looks.world, runs))
+    return tuple(
+        _state_tie(state, inspection, starters, runs, pipeline) for state, inspection in zip(mapped, seen, strict=True)
+    )
+
+
+def _as_holders(world: World, runs: Sequence[Run]) -> Attribution:
+    at = world.clock.now()
+    return Attribution(None, tuple(Candidate(run, Found(run, at), ()) for run in runs), ("they are to be ended",))
+
+
+def _state_tie(
+    state: State, inspection: Inspection | None, starters: Starters, runs: Sequence[Run], pipeline: Pipeline
+) -> StateTie:
+    if inspection is None:
+        return StateTie(state.name.name, Tie.NO_LOCK, state.name.protected, starters=starters)
+    owner = inspection.owner
     return StateTie(
-        state=inspection.state.name,
+        state=state.name.name,
         tie=_tie(runs, inspection, pipeline),
-        protected=inspection.state.protected,
+        protected=state.name.protected,
         lock_ids=tuple(sorted({info.id for info in inspection.seen.locks})),
         owner_id=owner.slack_id if owner is not None and owner.is_certain else None,
-        starters=started_by(world, going),
+        starters=starters,
     )
 
 
