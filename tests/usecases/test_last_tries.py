@@ -20,6 +20,7 @@ from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE
 QUEUED_BY_THE_FIRST_VERSION = {
     "release": ("id1",),
     "armed": ("id1", "0"),
+    "auto_release": ("id1",),
     "recheck": ("id1", "0"),
     "pending": ("id1", "2026-07-06T09:00:00+00:00", "0"),
     "kill": ("id1", "0"),
