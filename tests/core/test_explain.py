@@ -9,7 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.explain.explain import ErrorKind, explain, notice_of
+from bot.core.explain.explain import explain, notice_of
+from bot.core.explain.kinds import ErrorKind
 from bot.core.phrase import plain
 
 PATH = "acme-tfstate/environments/staging/terraform.tfstate"
@@ -156,3 +157,54 @@ def test_whatever_is_pasted_is_answered_in_words(text):
     told = explain(text, STATES)
 
     assert all(plain(line).strip() for line in notice_of(told).lines)
+
+
+KEYS = {"acme/environments/staging/terraform.tfstate": "staging", "acme/env:/eu/network.tfstate": "network"}
+DIGEST = (
+    "Error: Error refreshing state: state data in S3 does not have the expected content.\n\nBucket: {}\nKey:    {}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        (DIGEST.format("acme", "environments/staging/terraform.tfstate"), "staging"),
+        (DIGEST.format("acme", "env:/eu/network.tfstate"), "network"),
+        (DIGEST.format("other", "environments/staging/terraform.tfstate"), None),
+        (DIGEST.format("acme", "x/environments/staging/terraform.tfstate"), None),
+        (
+            "Failed to unlock state: file from S3 bucket 'acme' with key 'env:/eu/network.tfstate.tflock': x",
+            "network",
+        ),
+        ("22:50:01.123 STDERR [environments/staging] terraform: Error: Failed to save state", "staging"),
+        ("22:50:01.123 STDERR [environments/production] terraform: Error: Failed to save state", None),
+        ("+ terraform -chdir=./environments/staging apply\nError: Failed to save state", "staging"),
+        ("+ terraform -chdir=environments/staging apply\nError: API Error: 429 - too many", None),
+        (HELD_ITEM.replace(PATH, "***/environments/staging/terraform.tfstate"), "staging"),
+        (HELD_ITEM.replace(PATH, "***/environments/production/terraform.tfstate"), None),
+    ],
+)
+def test_the_state_is_found_by_bucket_and_key_by_workspace_and_by_directory(text, state):
+    assert explain(text, KEYS).state == state
+
+
+@pytest.mark.parametrize(
+    ("before", "kind"),
+    [
+        ("Cannot contact agent-5: java.lang.InterruptedException\n", ErrorKind.INTERRUPTED),
+        (
+            "Cannot contact agent-5: x\nError: Unsupported argument\nERROR: script returned exit code 1\n",
+            ErrorKind.UNKNOWN,
+        ),
+        ("Killed\n+ terraform apply\n", ErrorKind.UNKNOWN),
+        ("+ terraform apply\nKilled\n", ErrorKind.INTERRUPTED),
+        ("aws_x.killed: Creating...\n", ErrorKind.UNKNOWN),
+        ("make: *** [apply] Error 137\n", ErrorKind.INTERRUPTED),
+        ("make: *** [apply] Error 1\n", ErrorKind.UNKNOWN),
+        ("/bin/sh: line 1:    17 Killed                  terraform apply\n", ErrorKind.INTERRUPTED),
+        ('    "exitCode": 137,\n', ErrorKind.INTERRUPTED),
+        ("Process exited with code 1\n", ErrorKind.UNKNOWN),
+    ],
+)
+def test_a_run_that_was_broken_off_is_told_from_one_that_ended_and_from_an_earlier_one(before, kind):
+    assert explain(f"aws_x.y: Creating...\n{before}", STATES).kind is kind

@@ -25,13 +25,13 @@ from bot.slack.render import mrkdwn
 from handlers.typed import grammar, moments, text
 from tests.worlds.own_time import processor_seconds
 
-SECONDS = 1.5
+SECONDS = 1.5  # of a paste of 1 MiB in `explain`, which takes a tenth of it, and of 40,000 characters elsewhere
 LENGTH = 40_000
 STATES = {f"team-{number}/staging": f"staging-{number}" for number in range(1_000)}
 JWT = "eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl"
 
 READERS: dict[str, Callable[[str], object]] = {
-    "explain": lambda typed: notice_of(explain(typed, {})),
+    "explain": lambda typed: notice_of(explain((typed * (LONGEST // len(typed) + 1))[:LONGEST], {})),
     "states": lambda typed: states_spoken_of(typed, tuple(STATES.values()), STATES, {"id-1": "staging-1"}),
     "redact": redact,
     "message": lambda typed: (message_readable(typed, {}), people_in(typed), channels_in(typed)),
@@ -49,7 +49,10 @@ FRAGMENTS = st.sampled_from((
     "Bearer ", "basic x", "a://", "a://b:c", "a.", "<@U1", "<@U1>", "<#C1|", "@", "at ", " at 10:00 ", "-12m ",
     "yesterday ", 'password="', "-----BEGIN PRIVATE KEY-----", "-----BEGIN ", "gl", "-glpat-", "-xoxb-", "a", "A", "1",
     "_", "a_", ":", ":a:", "`", "*", "&lt;", "&", "\u200b", "2026-11-21T22:41:45.0Z", "because ", "11",
-    "x-amz-signature=", "session_token=", "-ghp_", ".", "staging-1", "unlock ", "note ",
+    "x-amz-signature=", "Error: ", "Error: Error acquiring the state lock\n", "Lock Info:\n", "  ID: x\n", '{"ID":',
+    '{"message":"', "\\n", "\\x1b[", "%0A", "#012", "exit code 137\n", "Killed\n", "2026-11-21T22:41:45Z Error: x\n",
+    "x  a=b\n", "Running on ", "Agent x", "eyJJRCI6", "status code: 429 ", "session_token=", "-ghp_", ".",
+    "staging-1", "unlock ", "note ",
 ))  # fmt: skip
 
 

@@ -20,16 +20,16 @@ HEADER = "Lock Info:"
 _KEYS = ("ID", "Path", "Operation", "Who", "Version", "Created", "Info")
 _LINES = 40
 _LONGEST = 1024
-_MOST = 20
+_MOST = 100
 
 _AT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?)\s?(Z|UTC|[+-][0-9]{2}:?[0-9]{2})"
 )
 _WHO = re.compile(r"[^@]{0,120}@[^\s\"'`,;]*")
 _NAME = re.compile(r"[^\s\"'`,;]*")
-_MARKS = " \t`\"',│|"
+_MARKS = " \t`\"',;│|"
 _BOLD = re.compile(r"\s*\*{1,2}(?=[\s`]|$)")
-_JSON_ID = re.compile(r"(\\{0,8}\"{1,2})ID\1\s{0,4}:")
+_JSON_ID = re.compile(r"ID(\\{0,8}\"{1,2})\s{0,4}:")
 _NUMBER = re.compile(rb" *[0-9]+")
 _BASE64 = re.compile(r"eyJJRCI6[A-Za-z0-9+/]{40,4000}={0,2}")
 
@@ -60,12 +60,17 @@ def lock_in_json(text: str) -> PastedLock | None:
     """Lock info as the store keeps it: bare, as a string in JSON (DynamoDB's item), in CSV, or in base64 (azurerm)."""
     if "eyJJRCI6" in text:
         text = _BASE64.sub(lambda found: b64decode(found[0] + "===").decode(errors="replace"), text)
-    if 'ID"' not in text and "ID\\" not in text:
-        return None
-    for found in list(_JSON_ID.finditer(text))[-_MOST:]:
+    place = len(text)
+    for _ in range(_MOST):
+        place = max(text.rfind('ID"', 0, place), text.rfind("ID\\", 0, place))
+        if place < 0:
+            return None
+        found = _JSON_ID.match(text, place)
+        if found is None or not text.endswith(found[1], 0, place):
+            continue
         quote = found[1]
-        start, end = text.rfind("{", max(0, found.start() - 400), found.start()), text.find("}", found.end())
-        if start < 0 or end < 0 or end - start > 4 * _LONGEST:
+        start, end = text.rfind("{", max(0, place - 400), place), text.find("}", place, place + 4 * _LONGEST)
+        if start < 0 or end < 0:
             continue
         try:
             document = json.loads(text[start : end + 1].replace(quote, '"'), strict=False)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot.core.explain.block import Prefix, instant
-from bot.core.explain.kinds import GRAVE, SIGNS, is_broken_off
+from bot.core.explain.kinds import GRAVE, SIGNS, is_away, is_broken_off
 
 _MOST = 100
 _LINES = 80
@@ -49,7 +49,17 @@ _OVER_AT_ONCE = (
     *("Acquiring state lock. This", "Releasing state lock. This", "[terragrunt] ", "##[section]", "##[group]"),
     *("[Pipeline] ", "section_end:", "section_start:", "Terraform used the selected providers", "Apply complete! "),
 )
-_OVER = ("Retrying...", "make: ", "make[", "Finished: ", "Run terraform", "Run tofu", "Plan: ", "Cleaning up project ")
+_OVER = (
+    "Retrying...",
+    "Warning: ",
+    "make: ",
+    "make[",
+    "Finished: ",
+    "Run terraform",
+    "Run tofu",
+    "Plan: ",
+    "Cleaning up project ",
+)
 """What ends an error: wherever in a line it stands, or at its beginning."""
 
 _STARTS = (
@@ -58,11 +68,12 @@ _STARTS = (
     *("$ terraform ", "$ tofu ", "$ terragrunt "),
 )
 _WISHES = ("Acquiring state lock", "[DEBUG] LOCK ")
+_RETRIES = (" request failed: ", ": retrying in ", "etrying request ")
 _MACHINE = re.compile(
     r"(?:^|[^\w])(?:Machine name: '([^'\s]{1,255})'|Agent machine name: '([^'\s]{1,255})'"
     r"|Running on ([\w.-]{1,255}?)(?: in [/A-Z]|(?: via \S{1,200})?\.\.\.)|Building remotely on ([\w.-]{1,255}))"
 )
-_UNIT = re.compile(r"\[([\w./-]{1,200})\]|-chdir=[\"']?([\w./-]{1,200})")
+_UNIT = re.compile(r"\[([\w./-]{1,200})\]|-(?:chdir|working-dir)[= ][\"']?([\w./-]{1,200})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +98,8 @@ class Cut:
 
     `broken_off` are the lines that say that a run was broken off; `starts` those in which a run begins, `wishes` those
     in which it wants the lock, with their times; `retries` those of a request for the lock that was sent again.
-    `machines` are the names that the log has for where it ran, in lower case.
+    `machines` are the names that the log has for where it ran, in lower case; `unit` is the directory of the last
+    command that names one.
     """
 
     errors: tuple[Error, ...]
@@ -96,6 +108,7 @@ class Cut:
     wishes: tuple[tuple[int, datetime | None], ...]
     retries: tuple[int, ...]
     machines: frozenset[str]
+    unit: str = ""
 
 
 def cut(lines: Sequence[str]) -> Cut:
@@ -106,14 +119,21 @@ def cut(lines: Sequence[str]) -> Cut:
     errors = [_with_output(error, lines) for error in _errors(lines, graves)] or [_headless(lines)]
     signs = [sign for sign in SIGNS if sign in low]
     suspects = ((number, bare(_ends_of(line))) for number, line in _having(lines, signs, lower=True)[-10 * _MOST :])
+    exits = _having(lines, [sign for sign in ("returned exit code ",) if sign in whole])
+    came_back = max((number for number, line in exits if "exit code -" not in line), default=-1)
     starts = _having(lines, [start for start in _STARTS if start in whole])
     return Cut(
         errors=tuple(errors),
-        broken_off=tuple((number, line) for number, line in suspects if is_broken_off(line)),
+        broken_off=tuple(
+            (number, line)
+            for number, line in suspects
+            if is_broken_off(line) and not (number < came_back and is_away(line))
+        ),
         starts=tuple(number for number, _ in starts),
         wishes=tuple((n, instant(line)) for n, line in starts[:_MOST] if any(wish in line for wish in _WISHES)),
-        retries=tuple(n for n, _ in _having(lines, [s for s in (" request failed: ", ": retrying in ") if s in whole])),
+        retries=tuple(number for number, _ in _having(lines, [retry for retry in _RETRIES if retry in whole])),
         machines=_machines(lines, whole),
+        unit=next((unit for _, line in reversed(starts[-_MOST:]) if (unit := _unit(line))), ""),
     )
 
 
@@ -181,14 +201,13 @@ class _Open:
         return True
 
     def close(self) -> Error:
-        unit = _UNIT.search(self.before)
         words = (line for line in self.words if not _CODE.match(line[:200].lstrip(_FRAME)))
         return Error(
             tuple(self.lines),
             one_line(" ".join(words)),
             self.number,
             instant(self.before),
-            (unit[1] or unit[2]) if unit else "",
+            _unit(self.before),
         )
 
 
@@ -196,6 +215,11 @@ def _is_over(line: str, words: str) -> bool:
     if any(over in line for over in _OVER_AT_ONCE):
         return True
     return any(over in words for over in _OVER) and bare(words).startswith(_OVER)
+
+
+def _unit(text: str) -> str:
+    found = _UNIT.search(text[:_LONG])
+    return (found[1] or found[2]).removeprefix("./") if found else ""
 
 
 def _without_fields(line: str) -> str:

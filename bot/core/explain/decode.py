@@ -10,6 +10,7 @@ import codecs
 import json
 import re
 from collections.abc import Iterator, Mapping
+from urllib.parse import unquote
 
 LONGEST = 1_048_576
 """Characters of a paste that are read."""
@@ -117,8 +118,12 @@ def _unescaped(text: str) -> str:
     if not text.isascii():
         for broken, frame in _FRAMES:
             text = text.replace(broken, frame) if broken in text else text
-    if "%0A" in text:
+    if "%0A" in text and "%20" in text:
+        text = unquote(text, errors="replace").replace("\r\n", "\n")
+    elif "%0A" in text:
         text = text.replace("%0D%0A", "\n").replace("%0A", "\n").replace("%25", "%")
+    for bold in ("**:", "`:"):  # Markdown's marks around a key
+        text = text.replace(bold, ":") if bold in text else text
     if "#012" in text:
         text = text.replace("#012", "\n").replace("#011", "\t")
     return text
@@ -188,6 +193,8 @@ def _sayings(document: object, depth: int) -> Iterator[str]:
         return
     if isinstance(document, str) and depth == 0:
         yield document
+    elif isinstance(document, list) and [type(part) for part in document] == [str, str]:
+        yield str(document[1])  # Loki's pair of a time and a line
     elif isinstance(document, list):
         for part in document:
             yield from _sayings(part, depth + 1)

@@ -24,7 +24,10 @@ from bot.core.reports.report import Notice
 _GRAVE = (ErrorKind.NOT_SAVED, ErrorKind.DIGEST, ErrorKind.RELEASE_FAILED, ErrorKind.INTERRUPTED)
 _WITH_LOCK = frozenset({ErrorKind.HELD, ErrorKind.OWN_ORPHAN, ErrorKind.WRONG_LOCK_ID, ErrorKind.RELEASE_FAILED})
 _UNSURE = frozenset({ErrorKind.OWN_ORPHAN, ErrorKind.UNKNOWN})
-_BROKE = ("connection reset", "broken pipe", "unexpected eof", ": eof", "request send failed", "i/o timeout")
+_BROKE = (
+    *("connection reset", "broken pipe", "unexpected eof", ": eof", "request send failed", "i/o timeout"),
+    *("deadline exceeded", "timeout exceeded", "tls handshake timeout"),
+)
 _TICK = timedelta(seconds=1)
 _WORD = re.compile(r"[^\s'\"`,;()\[\]{}<>]+")
 
@@ -49,10 +52,12 @@ def explain(text: str, states: Mapping[str, str]) -> Explanation:
     """Reads the text. `states` are the names of the configured states by the `Path` that their locks carry."""
     lines, is_whole = lines_of(text)
     paste = cut(lines)
-    found = [_classified(error, paste) for error in paste.errors]
+    found: list[Found] = []
+    for error in paste.errors:
+        found.append(_classified(error, paste, found))
     chosen = _most_dangerous(found, paste)
     lock = _shown(chosen)
-    state = _state(chosen, lock, states)
+    state = _state(chosen, lock, states, paste)
     told = words.told(replace(chosen, lock=lock, state=state, others=_others(chosen, found), is_whole=is_whole))
     return Explanation(
         chosen.kind, told.title, told.what, told.do, told.avoid, lock, state, chosen.kind not in _UNSURE and is_whole
@@ -90,11 +95,13 @@ def notice_of(told: Explanation) -> Notice:
     return Notice(told.title, (told.what, *steps, *told.avoid))
 
 
-def _classified(error: Error, paste: Cut) -> Found:
+def _classified(error: Error, paste: Cut, before: Sequence[Found]) -> Found:
+    """`before` are the errors that the paste has before this one."""
     lock = lock_in(error.lines)
     kind = kinds.classify(error.text, has_lock=lock is not None, has_head=error.has_head)
     found = Found(kind, error, kinds.about(error.text, has_lock=lock is not None), lock, kinds.reason(error.text))
-    return replace(found, kind=ErrorKind.OWN_ORPHAN) if kind is ErrorKind.HELD and _may_be_own(found, paste) else found
+    is_own = kind is ErrorKind.HELD and _may_be_own(found, paste, before)
+    return replace(found, kind=ErrorKind.OWN_ORPHAN) if is_own else found
 
 
 def _most_dangerous(found: Sequence[Found], paste: Cut) -> Found:
@@ -114,7 +121,7 @@ def _most_dangerous(found: Sequence[Found], paste: Cut) -> Found:
     return (telling or found)[-1]
 
 
-def _may_be_own(found: Found, paste: Cut) -> bool:
+def _may_be_own(found: Found, paste: Cut, before: Sequence[Found]) -> bool:
     """Whether the lock may be of the run that was refused: the store took it, its answer was lost, and the next try met
     it. Then it was made between the run's first try and its error, and on the run's own machine.
     """
@@ -125,7 +132,11 @@ def _may_be_own(found: Found, paste: Cut) -> bool:
     if any(machine.split(".")[0] != host.split(".")[0] for machine in paste.machines):
         return False
     first = min((at for number, at in paste.wishes if at is not None and number < error.number), default=None)
-    broke = _broke_before_it_was_taken(error.text) or any(number < error.number for number in paste.retries)
+    broke = (
+        _broke_before_it_was_taken(error.text)
+        or any(number < error.number for number in paste.retries)
+        or any(each.kind is ErrorKind.DEADLINE and each.about is About.LOCK for each in before)
+    )
     if first is None or lock.created is None:
         return broke
     if error.at is None:
@@ -135,7 +146,7 @@ def _may_be_own(found: Found, paste: Cut) -> bool:
 
 def _broke_before_it_was_taken(text: str) -> bool:
     broke = min((place for place in map(text.find, _BROKE) if place >= 0), default=-1)
-    return 0 <= broke < max(text.find("condition"), text.find("already locked"))
+    return 0 <= broke < max(text.find("conditional"), text.find("precondition"), text.find("already locked"))
 
 
 def _shown(found: Found) -> PastedLock | None:
@@ -153,7 +164,7 @@ def _shown(found: Found) -> PastedLock | None:
     )
 
 
-def _state(found: Found, lock: PastedLock | None, states: Mapping[str, str]) -> str | None:
+def _state(found: Found, lock: PastedLock | None, states: Mapping[str, str], paste: Cut) -> str | None:
     """The configured state of a lock's path, of a bucket and key that the error names, or of its working directory."""
     if found.about is About.PROVIDER:
         return None
@@ -162,14 +173,11 @@ def _state(found: Found, lock: PastedLock | None, states: Mapping[str, str]) -> 
             return _only(name for path, name in states.items() if path.endswith(lock.path.lstrip("*")))
         return states.get(lock.path)
     named = {word.rstrip(".:").removesuffix(".tflock").removesuffix("-md5") for word in _WORD.findall(found.error.text)}
+    unit = (found.error.unit or paste.unit).lower().strip("/")
     keys = {path: path.lower().partition("/") for path in states}
     return _only(
         states[path] for path, (bucket, _, key) in keys.items() if path.lower() in named or {bucket, key} <= named
-    ) or _only(
-        states[path]
-        for path, (_, _, key) in keys.items()
-        if found.error.unit and key.rpartition("/")[0] == found.error.unit.lower().strip("/")
-    )
+    ) or _only(states[path] for path, (_, _, key) in keys.items() if unit and key.rpartition("/")[0] == unit)
 
 
 def _only(names: Iterable[str]) -> str | None:

@@ -210,7 +210,8 @@ _TAKEN = (
     workspace is currently locked | lock timeout exceeded, sending interrupt | manually locked workspace
     resource temporarily unavailable | has locked a portion of the file | is being used by another process
     otsconditioncheckfail | condition check failed | ifnonematchfailed | if-none-match | .tflock exists
-    tencentcloud-terraform-lock | state is already locked | already locked by | " already locked
+    tencentcloud-terraform-lock | conditionalrequestconflict | state is already locked | already locked by
+    " already locked
     """),
     *_status(412, 423),
 )
@@ -392,7 +393,8 @@ _ENDS = _phrases("""
     execution took longer than | job failed: cancel | the timeout was exceeded | stuck_or_timeout_failure
     cancelling nested steps | build timed out | build_timed_out | aborted by | sending interrupt signal
     build was aborted
-    timeout has been exceeded | superseded by # | build terminated
+    timeout has been exceeded | superseded by # | build terminated | flowinterruptedexception | force-cancel
+    task has timed out | task was cancel | canceled externally | job failed: aborted
     oomkilled | outofmemoryerror | code=killed | received sigterm | exceeded memory limit | was evicted
     evicted the pod
     too long with no output | received 'killed' signal | received "killed" signal | killed due to memory
@@ -410,9 +412,12 @@ _LOST_SIGNS = _phrases("""
     """)
 _BARE_ENDS = frozenset({"killed", "terminated", "aborted", "killed: 9", "terminated: 15", "interrupted", "canceled"})
 _EXITS = re.compile(
-    r"\bexit(?:ed)?(?: with)?(?: code| status)?[:=]? ?[('\"]{0,2}(?:130|134|137|139|143|3221225786|-1073741510)\b"
+    r"\bexit(?:ed)?(?: with)?[ _-]?(?:code|status)?\"?[:=]? {0,8}[('\"]{0,2}"
+    r"(?:130|134|137|139|143|3221225786|-1073741510)\b"
+    r"|^make(?:\[[0-9]{1,3}\])?: \*\*\* (?:.{0,200} error (?:130|137|143)$|.{0,200} (?:killed|terminated|interrupt)$)"
+    r"|\bline [0-9]{1,6}: {1,4}[0-9]{1,8} (?:killed|terminated|aborted)\b"
 )
-SIGNS = (*_ENDS, *_LOST_SIGNS, *_BARE_ENDS, "panic: ", "fatal error", "exit")
+SIGNS = (*_ENDS, *_LOST_SIGNS, *_BARE_ENDS, "panic: ", "fatal error", "exit", "*** [")
 """In lower case: a line that says that a run was broken off has one of them."""
 
 
@@ -430,4 +435,9 @@ def is_broken_off(line: str) -> bool:
 
 def is_lost(line: str) -> bool:
     """Whether only a server says that the run ended: then its process may still be running."""
-    return says_lost(line) or _says(("lost connection to", "has become unresponsive", "lost contact"), line.lower())
+    return says_lost(line) or is_away(line) or _says(("lost connection to", "has become unresponsive"), line.lower())
+
+
+def is_away(line: str) -> bool:
+    """Whether a server lost contact that may have come back."""
+    return _says(("cannot contact ", "lost contact"), line.lower())

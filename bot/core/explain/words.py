@@ -110,6 +110,8 @@ def _held(found: Found) -> Told:
         why = ("The lock of this state is taken. The message doesn't say who holds it.",)
     if found.says("terraformlockid"):
         why = (*why, " The blob's lease is held without the lock's metadata.")
+    if lock is not None and lock.path.startswith("gs://"):
+        why = (*why, " Its ID is the number of the lock object's generation.")
     if found.reason is ErrorKind.THROTTLED:
         why = (*why, " The store also refused requests because it was asked too often.")
     do: tuple[Phrase, ...] = (

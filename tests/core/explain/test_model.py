@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import cycle, product
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from bot.core.explain.decode import text_of
 from bot.core.explain.explain import document_of, explain
+from bot.core.explain.kinds import ErrorKind
 from tests.worlds import terraform_says as model
 
 STATES = {"acme-tfstate/environments/staging/terraform.tfstate": "staging"}
@@ -74,3 +76,25 @@ def test_what_endangers_the_state_is_told_first_in_whatever_order_it_was_printed
         answer = document_of(explain(text, STATES))
         assert answer["kind"] == kinds[dropped]
         assert all(kind in answer["summary"] for kind in kinds[dropped + 1 :])
+
+
+UNSAFE = re.compile(r"-lock=false|force-unlock|-force\b|apply again|apply it again", re.IGNORECASE)
+
+
+def test_no_kind_advises_what_could_harm_a_state_and_each_of_them_is_reached():
+    answers = [document_of(explain(model.print_plain(message), STATES)) for message in model.MESSAGES]
+    orphan = "EOF on the first try\n" + model.print_plain(model.MESSAGES[0])
+    answers.append(
+        document_of(
+            explain(orphan.replace("operation error", "read: connection reset by peer; operation error"), STATES)
+        )
+    )
+
+    assert {answer["kind"] for answer in answers} == set(ErrorKind)
+    for answer in answers:
+        assert not [step for step in answer["do"] if UNSAFE.search(step)], answer["kind"]
+        assert all(step.startswith("Don't ") for step in answer["dont"])
+        assert answer["dont"]
+        if answer["kind"] == ErrorKind.NOT_SAVED:
+            assert not any("apply" in step for step in answer["do"])
+            assert any("Don't apply again" in step for step in answer["dont"])
