@@ -1,0 +1,133 @@
+r"""Secrets that take up lines: private keys, whole or cut off at either end, and what a Kubernetes Secret holds.
+
+PEM is RFC 7468, the older headers RFC 1421, OpenPGP's RFC 9580; PuTTY's file is its own format. Each line may have a
+log's frame or clock before it, and line breaks may be spelled out as `\\n`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from bot.core.record.secrets.values import is_deeper
+
+_HEAD = re.compile(
+    r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,4}PRIVATE KEY(?: BLOCK)?-----|---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----"
+)
+_TAIL = re.compile(
+    r"-----END (?:[A-Z0-9]{1,12} ){0,4}PRIVATE KEY(?: BLOCK)?-----|---- END SSH2 ENCRYPTED PRIVATE KEY ----"
+)
+_PUTTY = re.compile(r"Private-Lines: \d{1,4}\r?\n")
+_BREAK = re.compile(r"\\r\\n|\\n|\r?\n|%0[Aa]")
+_OF_KEY = re.compile(r"[A-Za-z0-9+/]{16,}+={0,2}|[A-Za-z0-9+/]{1,80}+={0,2}(?=\s*+\Z)")
+_AROUND = " \t│┃|>\"',`\\"
+_HEADERS = ("Proc-Type:", "DEK-Info:", "Version:", "Comment:", "Hash:", "Charset:")
+_MARK = "[private key removed]"
+"""A key's lines carry no other text: a frame, a clock or a job's name before them, and quotes or commas around."""
+
+
+def without_keys(text: str) -> str:
+    """The text without private keys."""
+    if "PRIVATE KEY" not in text and "Private-Lines" not in text:
+        return text
+    done, place = list[str](), 0
+    marks = sorted((*_HEAD.finditer(text), *_TAIL.finditer(text), *_PUTTY.finditer(text)), key=re.Match.start)
+    for number, mark in enumerate(marks):
+        if mark.start() < place:
+            continue
+        if _TAIL.match(mark[0]):
+            begin = _back(text, place, mark.start())
+            done += [text[place:begin], _MARK]
+            place = mark.end()
+            continue
+        following = marks[number + 1] if number + 1 < len(marks) else None
+        if following is not None and _TAIL.match(following[0]):
+            end = following.end()
+        else:
+            end = _on(text, mark.start(), mark.end(), following.start() if following else len(text))
+        done += [text[place : mark.start()], _MARK]
+        place = end
+    return "".join([*done, text[place:]])
+
+
+def _on(text: str, head: int, begin: int, most: int) -> int:
+    """Where the lines of a key that has lost its end are over."""
+    end, place, column = begin, begin, _column(text, head)
+    while place < most:
+        stop = _BREAK.search(text, place, most)
+        line_end = stop.start() if stop else most
+        key = _key_in(text[place:line_end], column if place > begin else 0)
+        if key is None:
+            break
+        end = place + key[1] if key[1] else end
+        place = stop.end() if stop else most
+    return end
+
+
+def _back(text: str, begin: int, end: int) -> int:
+    """Where the lines of a key that has lost its head begin. No line before `begin` is looked at."""
+    lines, place = list[tuple[int, int]](), max(begin, end - _LONGEST)
+    while place < end:
+        stop = _BREAK.search(text, place, end)
+        lines.append((place, stop.start() if stop else end))
+        place = stop.end() if stop else end
+    first = end
+    column = _column(text, end)
+    for number, (start, stop_at) in enumerate(reversed(lines)):
+        key = _key_in(text[start:stop_at], column)
+        if key is None and number == 0:
+            continue  # a clock before the last line of the key
+        if key is None:
+            break
+        first = start + key[0] if key[1] else first
+    return first
+
+
+_LONGEST = 20_000
+"""Characters: no private key is longer."""
+
+
+def _column(text: str, place: int) -> int:
+    """How much stands in the line before: a frame, a clock, a job's name. So much stands before the next lines, too."""
+    begin = text.rfind("\n", max(0, place - _WIDEST), place) + 1
+    return place - begin if begin or place < _WIDEST else 0
+
+
+_WIDEST = 120
+
+
+def _key_in(line: str, column: int) -> tuple[int, int] | None:
+    """Where in the line the key's characters are; nowhere (0, 0) in an empty line; None if the line is no key's."""
+    bare = line.strip(_AROUND)
+    after = line[column:].strip(_AROUND)
+    if not bare or not after:
+        return (0, 0)
+    if after.startswith(_HEADERS):
+        place = line.rindex(after)
+        return (place, place + len(after))
+    last = bare.rsplit(None, 1)[-1]
+    if _OF_KEY.fullmatch(last) is None or (len(last) < 16 and last != bare):  # noqa: PLR2004  a whole line of a key
+        return None
+    place = line.rindex(last)
+    return (place, place + len(last))
+
+
+_SECRET = re.compile(r"kind[\"']?: *[\"']?Secret\b")
+_DATA = re.compile(r"[^\n]{0,120}?(?<![\w.-])(?P<name>[\"']?(?:data|stringData)[\"']?:)[ \t]*+\r?\n?\Z")
+_ENTRY = re.compile(
+    r"(?P<keep>[ \t]*+[\"']?[\w.-]++[\"']?: *+[\"']?)(?P<value>(?![|>][+-]?[ \t]*\r?\n)[^\s\"'\[{$<(*][^\r\n\"']*+)"
+)
+
+
+def without_kubernetes(text: str) -> str:
+    """The text without the values of a `kind: Secret`, whatever they are called."""
+    if "kind" not in text or _SECRET.search(text) is None:
+        return text
+    lines, column = text.splitlines(keepends=True), -1
+    for number, line in enumerate(lines):
+        if data := _DATA.match(line):
+            column = data.start("name")
+        elif column >= 0 and is_deeper(line, column):
+            lines[number] = line[:column] + _ENTRY.sub(r"\g<keep>[secret removed]", line[column:], count=1)
+        else:
+            column = -1
+    return "".join(lines)

@@ -1,0 +1,75 @@
+"""How marks are put into a text: where a pattern is looked for, and what comes in the place of what it finds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+Spans = list[tuple[int, int, str]]
+"""From where to where, and the mark that is put there."""
+
+Marks = Callable[[str, re.Match[str]], "Spans | None"]
+"""What to put where, for a match. Its last span may go on behind the match. None: nothing."""
+
+
+class Step(NamedTuple):
+    """`hints`, in lower case: without any of them in a text the pattern need not look.
+
+    It looks in the text in lower case, which takes a tenth of the time that a search in both cases does, unless it
+    `is_exact`.
+    """
+
+    hints: tuple[str, ...]
+    pattern: re.Pattern[str]
+    marks: Marks
+    is_exact: bool = False
+
+
+def lowered(text: str) -> str:
+    """The text in lower case and of the same length. A frame is `¦`, what Latin-1 lacks `?`, for speed."""
+    if text.isascii():
+        return text.lower()
+    plain = text.replace("│", "¦").replace("┃", "¦")
+    return plain.encode("latin-1", "replace").lower().decode("latin-1")
+
+
+def put(steps: Iterable[Step], text: str) -> str:
+    """The text with the marks of all steps, one after another."""
+    lower = lowered(text)
+    for hints, pattern, marks, is_exact in steps:
+        for hint in hints:
+            if hint in lower:
+                marked = marked_by(text, text if is_exact else lower, pattern, marks)
+                if marked is not text:
+                    text, lower = marked, lowered(marked)
+                break
+    return text
+
+
+def marked_by(text: str, looked_in: str, pattern: re.Pattern[str], marks: Marks) -> str:
+    """The text itself, if nothing is found."""
+    done, copied = list[str](), 0
+    place: int | None = 0
+    while place is not None:
+        matches, place = pattern.finditer(looked_in, place), None
+        for match in matches:
+            spans = marks(text, match)
+            if not spans:
+                continue
+            for start, end, mark in spans:
+                done += (text[copied:start], mark)
+                copied = end
+            if copied > match.end():
+                place = copied
+                break
+    return "".join([*done, text[copied:]]) if done else text
+
+
+def simply(mark: str, *groups: str) -> Marks:
+    """The mark in the place of whichever of the groups there is."""
+
+    def marks(_: str, found: re.Match[str]) -> Spans | None:
+        return [(*found.span(group), mark) for group in groups if found[group] is not None]
+
+    return marks

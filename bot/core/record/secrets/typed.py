@@ -1,0 +1,93 @@
+"""Passwords on a command line, by the clients' own manuals.
+
+A row has the commands, a word that has to stand in the line with them, if any, and the pattern. Its group `keep` stays.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from bot.core.record.secrets.values import STAYS
+
+_GAP = r"[ ]*+(?:\\\n[ ]*+)?"
+_V = rf"""(?!["']?(?:{STAYS}))(?:(?<=[\s=A-Za-z,%:])(?:"[^"\n]++"|'[^'\n]++')|[^\s"';|&<>`\[]++)"""
+_USER = rf"""["']?[^\s"':\[]{{0,80}}+:)(?!{STAYS})[^\s"'\[]++"""
+
+
+class Row(NamedTuple):
+    commands: str
+    needs: str
+    pattern: str
+
+
+ROWS = (
+    Row("curl", "", rf"(?P<keep>[ ](?:-[A-Za-z]{{0,6}}?[uU]|--user|--proxy-user)=?{_GAP}{_USER}"),
+    Row("curl", "", r"""(?P<keep>[ ](?:-b|--cookie)[ ]["']?)(?!\[cookie)[^\s"'=]{1,80}+=[^\n"']++"""),
+    Row("http https xh", "", rf"(?P<keep>[ ](?:-a|--auth)[ =]{_GAP}{_USER}"),
+    Row("ab", "", rf"(?P<keep>[ ]-[AP]{_GAP}{_USER}"),
+    Row("jenkins-cli.jar jenkins-cli", "", rf"(?P<keep>[ ]-auth[ ]{_GAP}{_USER}"),
+    Row("skopeo podman buildah oras", "", rf"(?P<keep>--(?:src-|dest-)?creds[ =]{_GAP}{_USER}"),
+    Row("lftp", "", rf"(?P<keep>[ ]-u[ ]{_GAP}[^\s,]{{1,80}}+,){_V}"),
+    Row("smbclient rpcclient smbmap", "", rf"""(?P<keep>[ ]-U{_GAP}["']?[^\s%"']{{1,80}}+%)[^\s"'\[]++"""),
+    Row("docker podman buildah skopeo nerdctl helm crane oras az oc cf ibmcloud", "login",
+        rf"(?P<keep>[ ]-p=?{_GAP}){_V}"),
+    Row("sshpass mysql mysqldump mysqladmin mysqlimport mysqlsh mariadb mariadb-dump 7z 7za", "",
+        rf"(?P<keep>[ ]-p){_V}"),
+    Row("sshpass mongo mongosh mongodump mongorestore mongoexport twine psexec ncftp", "",
+        rf"(?P<keep>[ ]-p[ ]{_GAP}){_V}"),
+    Row("sqlcmd bcp osql isql tsql unzip zip ipmitool", "", rf"(?P<keep>[ ]-P{_GAP}){_V}"),
+    Row("redis-cli redis-benchmark", "", rf"(?P<keep>[ ]-a[ ]{_GAP}){_V}"),
+    Row("ldapsearch ldapmodify ldapadd ldapwhoami ldappasswd", "", rf"(?P<keep>[ ]-w{_GAP}){_V}"),
+    Row("openssl", "", rf"""(?P<keep>[ ]-[kK][ ]{_GAP}|["' ]pass:){_V}"""),
+    Row("plink pscp psftp xfreerdp", "", rf"(?P<keep>[ ](?:-pw[ ]|/p:){_GAP}){_V}"),
+    Row("glab doctl circleci", "auth setup", rf"(?P<keep>[ ](?:-t|--access-token)[ ]{_GAP}){_V}"),
+    Row("gh glab", "secret", rf"(?P<keep>[ ](?:-b|--body)[ =]?{_GAP}){_V}"),
+    Row("nuget dotnet", "push", rf"(?P<keep>[ ](?:-k|-ApiKey)[ ]{_GAP}){_V}"),
+    Row("kubectl oc", "secret", rf"(?P<keep>--from-literal[ =][\"']?[\w.-]{{1,80}}+=){_V}"),
+    Row("vault cargo snyk", "login unseal auth",
+        rf"(?P<keep>[ ](?:login|unseal|auth)[ ]{_GAP})(?!-|[^\s=]{{1,40}}=)(?=\S{{16}}){_V}"),
+    Row("mc", "set", rf"(?P<keep>[ ]set[ ][\w-]{{1,40}}+[ ]\S{{1,100}}+[ ]\S{{1,100}}+[ ]){_V}"),
+    Row("htpasswd", "", rf"(?P<keep>[ ]-[a-zA-Z]{{0,4}}?b[a-zA-Z]{{0,4}}[ ](?:\S{{1,200}}+[ ]){{1,2}}){_V}(?=\s*+\Z)"),
+    Row("docker podman nerdctl helm gh glab oras passwd", "stdin with-token",
+        rf"(?P<keep>(?:echo|printf|<<<)[ ]++(?:-[neE]{{1,3}}[ ]++)?(?:[\"']?%s[\"']?[ ]++)?){_V}"),
+    Row("chpasswd", "", r"""(?P<keep>(?:echo|printf|<<<)[ ]++(?:-[neE]{1,3}[ ]++)?["']?[\w.$-]{1,40}+:)[^\s"'$\[]++"""),
+)  # fmt: skip
+
+_NEEDS = tuple(row.needs.split() for row in ROWS)
+_PATTERNS = tuple(re.compile(row.pattern, re.VERBOSE | re.IGNORECASE) for row in ROWS)
+_ROWS_OF: dict[str, list[int]] = {}
+for _number, _row in enumerate(ROWS):
+    for _name in _row.commands.split():
+        _ROWS_OF.setdefault(_name, []).append(_number)
+_NAMES = sorted(_ROWS_OF, key=len, reverse=True)
+_COMMAND = re.compile(rf"(?<![\w.-])(?:{'|'.join(map(re.escape, _NAMES))})(?=(?:\.exe)?(?:[\s\"'|;)]|\Z))")
+_LINE = re.compile(r"[^\n\\]*+(?:\\.[^\n\\]*+)*+", re.DOTALL)
+"""A line of a shell, which goes on behind a backslash at its end."""
+
+_CALLS = (" -", " login", "unseal", " set ", "pass:", "<<<", "chpasswd", " /p:", " auth")
+
+
+def without_typed(text: str) -> str:
+    """The text without the passwords in its command lines."""
+    if " " not in text or not any(call in text for call in _CALLS):
+        return text
+    done, place, seen = list[str](), 0, dict[str, str]()
+    while found := _COMMAND.search(text, place):
+        begin = text.rfind("\n", place, found.start()) + 1 or place
+        line = _LINE.match(text, begin)
+        end = line.end() if line and line.end() > found.end() else found.end()
+        typed = text[begin:end]
+        if typed not in seen:
+            seen[typed] = _without(typed)
+        done += (text[place:begin], seen[typed])
+        place = end
+    return "".join([*done, text[place:]]) if done else text
+
+
+def _without(line: str) -> str:
+    for number in sorted({number for name in _COMMAND.findall(line) for number in _ROWS_OF[name]}):
+        needs, pattern = _NEEDS[number], _PATTERNS[number]
+        if not needs or any(word in line for word in needs):
+            line = pattern.sub(r"\g<keep>[password removed]", line)
+    return line

@@ -1,0 +1,83 @@
+"""What goes over the wire: addresses with a password in them, webhooks, headers, connection strings."""
+
+from __future__ import annotations
+
+import re
+
+from bot.core.record.secrets.marking import Spans, Step, simply
+from bot.core.record.secrets.values import PROSE, STAYS, is_random
+
+_ADDRESS = re.compile(r"""://(?P<value>[^\s"'<>`│]++)""")
+_DSN = re.compile(
+    r""":(?P<value>[^\s:@/"'()\[]{3,100}+)(?=@(?:tcp|unix)\()
+      | thin:[^\s:@/]{1,60}+/(?P<thin>[^\s@"'\[]{3,100}+)(?=@)""",
+    re.VERBOSE,
+)
+"""Of Go's MySQL driver, and of Oracle's."""
+_HOOKS = re.compile(
+    r"""(?: hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers|commands|actions|app)
+          | \.webhook\.office\.com/webhookb2 | outlook\.office\.com/webhook
+          | discord(?:app)?\.com/api/webhooks/\d{1,30}+ | hooks\.zapier\.com/hooks/catch
+          | maker\.ifttt\.com/trigger/[^/\s]{1,80}+/with/key | api\.telegram\.org/bot | tines\.com/webhook
+          | hook\.\w{1,8}\.make\.com | events\.pagerduty\.com/integration | hc-ping\.com
+          | alert\.victorops\.com/integrations/generic | /integrations/v1/[a-z_]{1,30}+ | /hooks(?=/[a-z0-9]{20})
+        ) /? (?P<value>[a-z0-9@:/_-]{8,}+)""",
+    re.VERBOSE,
+)
+"""The services' own documentation of incoming webhooks: whoever knows the address can post."""
+_HEADER = re.compile(
+    rf"""(?: authorization ["'\\]{{0,4}}+ \s{{0,3}} [:=] \s{{0,3}}+ [\["'\\]{{0,4}}+
+            (?:(?:[a-z][a-z-]{{1,30}}+|aws4-hmac-sha256)\ ++)?+ (?:token=)?+ ["'\\]{{0,2}}+
+            (?!{STAYS}|{PROSE}) (?P<value>[^\s"',;\[\]\\]{{4,}}+)
+          | cookie ["'\\]{{0,4}}+ \s{{0,3}} : \s{{0,3}} [\["'\\]{{0,4}} (?P<cookie>[^\s=;"'\[]++=[^\r\n"']++)
+          | (?:bearer|basic|ssws|geniekey|bot)(?<![a-z]bearer)(?<![a-z]basic)(?<![a-z]bot)
+            \ {{1,3}} ["']? (?P<bearer>[a-z0-9._~+/:-]{{12,}}+=*+) )""",
+    re.VERBOSE,
+)
+"""RFC 9110 (Authorization, with schemes of all kinds), RFC 6265 (cookies)."""
+
+
+def _header(text: str, found: re.Match[str]) -> Spans | None:
+    if found["cookie"] is not None:
+        return [(*found.span("cookie"), "[cookie removed]")]
+    start, end = found.span("value" if found["bearer"] is None else "bearer")
+    is_word = text[start:end].isalpha() and text[start:end].islower()
+    return None if is_word else [(start, end, "[credentials removed]")]
+
+
+def _address(text: str, found: re.Match[str]) -> Spans | None:
+    """Each address of the run: a password may itself have `@`, and outside the web also `/`, `?` or `#` in it."""
+    if "@" not in found["value"]:
+        return None
+    spans, place = Spans(), found.start("value")
+    for part in text[slice(*found.span("value"))].split("://"):
+        is_web = text[place - 7 : place - 3].lower() == "http" or text[place - 8 : place - 3].lower() == "https"
+        spans += _userinfo(_WEB_END.split(part, 1)[0] if is_web else part, place)
+        place += len(part) + 3
+    return spans
+
+
+def _userinfo(part: str, place: int) -> Spans:
+    before, at, after = part.rpartition("@")
+    user, colon, password = before.partition(":")
+    if not at or after.startswith("sha256:") or any(sign in user for sign in "/?#"):
+        return []
+    if not colon:
+        return [(place, place + len(user), "[token removed]")] if is_random(user, _RANDOM_USER) else []
+    if not password or _PORT.match(password) or _STAYS.fullmatch(password):
+        return []
+    place += len(user) + 1
+    return [(place, place + len(password), "[password removed]")]
+
+
+_RANDOM_USER = 20
+_WEB_END = re.compile("[/?#]")
+_PORT = re.compile(r"\d{1,5}+[/?#]")
+_STAYS = re.compile(STAYS, re.VERBOSE | re.IGNORECASE)
+
+STEPS = (
+    Step(("@",), _ADDRESS, _address),
+    Step(("hook", "/integration", "ifttt", "telegram", "hc-ping"), _HOOKS, simply("[webhook removed]", "value")),
+    Step(("@tcp(", "@unix(", "thin:"), _DSN, simply("[password removed]", "value", "thin")),
+    Step(("authorization", "cookie", "bearer ", "basic ", "ssws ", "geniekey ", "bot "), _HEADER, _header),
+)
