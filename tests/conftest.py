@@ -3,7 +3,9 @@
 Where it is missing, its tests are skipped, in one line that says what to install. In CI (`CI` is set) they fail.
 """
 
+import asyncio
 import os
+import secrets
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,7 +14,9 @@ from zlib import crc32
 import pytest
 from hypothesis import HealthCheck, settings
 
+from bot.sandbox.machine.aws import CREDENTIALS, fresh_moto
 from bot.sandbox.machine.terraform import find_terraform
+from tests.worlds.aws import FullAws
 
 ROOT = Path(__file__).parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -60,6 +64,26 @@ def namespaces() -> None:
     unshare = shutil.which("unshare")
     if not unshare or subprocess.run([unshare, "--uts", "true"], check=False, capture_output=True).returncode:
         missing("needs Linux and the right to make a UTS namespace: run as root, in a container with SYS_ADMIN")
+
+
+@pytest.fixture(scope="session")
+def shared_aws():
+    """One moto for all tests of the session, each of which takes a bucket and a table of its own."""
+    with fresh_moto() as endpoint:
+        aws = FullAws(endpoint)
+        yield aws
+        asyncio.run(aws.aclose())
+
+
+@pytest.fixture
+async def own_aws(shared_aws, monkeypatch):
+    """A bucket and a lock table of the test's own, and the credentials for them in its environment."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    token = secrets.token_hex(4)
+    aws = shared_aws.beside(bucket=f"acme-tfstate-{token}", table=f"acme-tf-locks-{token}")
+    await aws.create()
+    return aws
 
 
 @pytest.fixture(scope="session")

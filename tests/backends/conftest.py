@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ import pytest
 from bot.aws.clients import Access, AwsClients
 from bot.backends.s3.address import S3Address
 from bot.backends.s3.backend import S3Backend
-from bot.sandbox.machine.aws import CREDENTIALS, REGION, WrittenLock, fresh_moto
+from bot.sandbox.machine.aws import REGION, WrittenLock
 from bot.sandbox.machine.proxy import FaultProxy, fault_proxy
 from tests.worlds.aws import FullAws
 from tests.worlds.stores import Trusted
@@ -50,31 +49,17 @@ class Cloud:
         return WrittenLock(f"{name}-{secrets.token_hex(8)}", created, self.address.lock_key, who=f"{name}@runner")
 
 
-@pytest.fixture(scope="session")
-def shared_aws():
-    """One moto for all tests of the session, each of which takes a bucket and a table of its own."""
-    with fresh_moto() as endpoint:
-        aws = FullAws(endpoint)
-        yield aws
-        asyncio.run(aws.aclose())
-
-
 @pytest.fixture
-async def cloud(shared_aws, monkeypatch):
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-    token = secrets.token_hex(4)
-    aws = shared_aws.beside(bucket=f"acme-tfstate-{token}", table=f"acme-tf-locks-{token}")
-    await aws.create()
-    async with fault_proxy(aws.endpoint) as proxy:
+async def cloud(own_aws):
+    async with fault_proxy(own_aws.endpoint) as proxy:
         address = S3Address(
             Access(region=REGION, endpoint_url=proxy.url),
-            bucket=aws.bucket,
+            bucket=own_aws.bucket,
             key="environments/staging/terraform.tfstate",
-            dynamodb_table=aws.table,
+            dynamodb_table=own_aws.table,
             use_lockfile=True,
         )
-        made = Cloud(aws, proxy, address)
+        made = Cloud(own_aws, proxy, address)
         yield made
         for clients in made.opened:
             await clients.aclose()

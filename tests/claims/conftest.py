@@ -22,7 +22,7 @@ from bot.config.settings import Config
 from bot.core.evidence import Found
 from bot.core.lock import parse_lock_info
 from bot.core.people import Channel, Member, Standing
-from bot.sandbox.machine.aws import CREDENTIALS, REGION, WrittenLock, fresh_moto
+from bot.sandbox.machine.aws import CREDENTIALS, REGION, WrittenLock
 from bot.store.embedded import redis_for
 from bot.usecases.decide.inspect import inspect
 from bot.usecases.decide.weigh import conclude
@@ -125,14 +125,6 @@ async def _serve(stack, routes):
     return f"http://127.0.0.1:{runner.addresses[0][1]}"
 
 
-@pytest.fixture(scope="session")
-def shared_aws():
-    with fresh_moto() as endpoint:
-        aws = FullAws(endpoint)
-        yield aws
-        asyncio.run(aws.aclose())
-
-
 @pytest.fixture
 async def redis(tmp_path_factory):
     async with redis_for(None, tmp_path_factory.mktemp("r")) as url:
@@ -148,13 +140,8 @@ async def github():
 
 
 @pytest.fixture
-async def aws(shared_aws, monkeypatch):
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-    token = secrets.token_hex(4)
-    aws = shared_aws.beside(bucket=f"acme-tfstate-{token}", table=f"acme-tf-locks-{token}")
-    await aws.create()
-    return aws
+def aws(own_aws):
+    return own_aws
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bot.sandbox.machine.aws import CREDENTIALS, REGION, WrittenLock, fresh_moto
+from bot.sandbox.machine.aws import CREDENTIALS, REGION, WrittenLock
 from bot.sandbox.machine.proxy import FaultProxy, fault_proxy
 from bot.store.connect import connect
 from bot.store.embedded import redis_for
@@ -102,23 +102,12 @@ class Surroundings:
         return await self.aws.lock_ids(KEY) == {"item": lock.id, "file": lock.id}
 
 
-@pytest.fixture(scope="session")
-def shared_aws():
-    with fresh_moto() as endpoint:
-        aws = FullAws(endpoint)
-        yield aws
-        asyncio.run(aws.aclose())
-
-
 @pytest.fixture
-async def around(shared_aws):
-    token = secrets.token_hex(4)
-    aws = shared_aws.beside(bucket=f"acme-tfstate-{token}", table=f"acme-tf-locks-{token}")
-    await aws.create()
-    await aws.put_state(KEY)
-    async with fault_proxy(aws.endpoint) as proxy, FullGitHub(token=GITHUB_TOKEN) as github:
+async def around(own_aws):
+    await own_aws.put_state(KEY)
+    async with fault_proxy(own_aws.endpoint) as proxy, FullGitHub(token=GITHUB_TOKEN) as github:
         github.runs.add_workflow("acme/infra", "deploy.yml")
-        yield Surroundings(aws, proxy, github)
+        yield Surroundings(own_aws, proxy, github)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from bot.aws.clients import Access, AwsClients
 from bot.backends.s3.address import S3Address, object_key
 from bot.backends.s3.backend import S3Backend
 from bot.core.lock import PlaceKind
-from bot.sandbox.machine.aws import CREDENTIALS, REGION, WrittenLock, fresh_moto
+from bot.sandbox.machine.aws import REGION, WrittenLock
 from bot.sandbox.machine.proxy import FaultProxy, Matcher, fault_proxy, operation
 from tests.worlds.aws import FullAws
 from tests.worlds.stores import Trusted
@@ -100,36 +99,22 @@ class S3World:
         return "dynamodb:DeleteItem" if kind is PlaceKind.ITEM else "s3:DeleteObject"
 
 
-@pytest.fixture(scope="session")
-def shared_aws():
-    """One moto for all tests of the session, each of which takes a bucket and a table of its own."""
-    with fresh_moto() as endpoint:
-        aws = FullAws(endpoint)
-        yield aws
-        asyncio.run(aws.aclose())
-
-
 @pytest.fixture(
     params=[("item", "default"), ("file", "blue"), ("both", "default"), ("both", "blue")],
     ids="-".join,
 )
-async def world(request, shared_aws, monkeypatch):
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
+async def world(request, own_aws):
     places, workspace = request.param
-    token = secrets.token_hex(4)
-    aws = shared_aws.beside(bucket=f"acme-tfstate-{token}", table=f"acme-tf-locks-{token}")
-    await aws.create()
-    async with fault_proxy(shared_aws.endpoint) as proxy:
+    async with fault_proxy(own_aws.endpoint) as proxy:
         kinds = COMBINATIONS[places]
         address = S3Address(
             Access(region=REGION, endpoint_url=proxy.url),
-            bucket=aws.bucket,
+            bucket=own_aws.bucket,
             key=object_key("environments/staging/terraform.tfstate", workspace=workspace, prefix="env:"),
-            dynamodb_table=aws.table if PlaceKind.ITEM in kinds else None,
+            dynamodb_table=own_aws.table if PlaceKind.ITEM in kinds else None,
             use_lockfile=PlaceKind.FILE in kinds,
         )
-        world = S3World(aws, proxy, address, workspace, kinds)
+        world = S3World(own_aws, proxy, address, workspace, kinds)
         yield world
         for clients in world.opened:
             await clients.aclose()
