@@ -178,7 +178,7 @@ async def test_listing_two_pages_takes_one_hop_and_completing_runs_another(sourc
 
 
 async def test_more_than_the_thousand_that_github_shows_are_all_listed(make_source, github, update):
-    source = make_source(limits=Limits(overall=120))
+    source = make_source(limits=Limits(connect=60, read=60, overall=120))
     started = [github.runs.start_run(REPO, "dependency-update.yml", at=ago(minutes=m)).id for m in range(2345)]
 
     assert sorted(ids(await source.runs(update, since=ago(days=9)))) == sorted(started)
