@@ -6,10 +6,14 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from bot.core.run import Conclusion, Job, Phase, Run
+from bot.core.run import Cancelled, CancelResult, Conclusion, Job, Phase, Run
 
 NOT_KNOWN = Phase.UNKNOWN, None
 BROKEN_OFF = frozenset({Conclusion.FAILED, Conclusion.CANCELLED, Conclusion.TIMED_OUT})
+
+
+def already_ended(run: Run) -> Cancelled:
+    return Cancelled(CancelResult.ALREADY_ENDED, f"it has ended ({run.reported})")
 
 
 def dated(

@@ -29,7 +29,7 @@ from bot.ci.azure.urls import (
     run_path,
     run_words,
 )
-from bot.ci.ends import without_jobs
+from bot.ci.ends import already_ended, without_jobs
 from bot.ci.frame import Configured, going_on_since, remember, why
 from bot.core.joblog.reader import LogReader
 from bot.core.run import Cancelled, CancelResult, Conclusion, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
@@ -173,7 +173,7 @@ class AzureDevOps:
     async def cancel(self, ref: RunRef, *, force: bool) -> Cancelled:
         run = await self._run(ref, hosts=False)
         if run.phase is Phase.ENDED:
-            return Cancelled(CancelResult.ALREADY_ENDED, f"it has ended ({run.reported})")
+            return already_ended(run)
         if run.reported.startswith("completed"):
             detail = "Azure DevOps holds it for completed, so it cannot be cancelled again, but not all of it has ended"
             return Cancelled(CancelResult.NOT_POSSIBLE, detail)
@@ -193,7 +193,7 @@ class AzureDevOps:
             return Cancelled(CancelResult.ACCEPTED, "Azure DevOps took the request; the build ends when its agent does")
         run = await self._run(ref, hosts=False)
         if run.phase is Phase.ENDED:
-            return Cancelled(CancelResult.ALREADY_ENDED, f"it has ended ({run.reported})")
+            return already_ended(run)
         return Cancelled(CancelResult.NOT_POSSIBLE, f"Azure DevOps cannot cancel it as it stands ({run.reported})")
 
     async def switch(self, pipeline: Pipeline, *, on: bool) -> Switched:

@@ -19,6 +19,7 @@ from bot.ci.ecs.api import EcsApi, InThread, task_id
 from bot.ci.ecs.logs import pour, stream_of
 from bot.ci.ecs.runs import family_of, run_from, source_of, with_job
 from bot.ci.ecs.urls import page_of, task_in
+from bot.ci.ends import already_ended
 from bot.ci.frame import Configured, remember
 from bot.core.joblog.reader import LogReader
 from bot.core.run import Cancelled, CancelResult, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
@@ -118,7 +119,7 @@ class Ecs:
         """ECS has one way to end a task, and it ends in SIGKILL: `force` changes nothing."""
         run = await self.run(ref)
         if run.phase is Phase.ENDED:
-            return Cancelled(CancelResult.ALREADY_ENDED, f"it has ended ({run.reported})")
+            return already_ended(run)
         if run.reported.startswith("STOPPED"):
             detail = f"ECS holds it for stopped and cannot reach it any more ({run.reported}): look at its machine"
             return Cancelled(CancelResult.NOT_POSSIBLE, detail)

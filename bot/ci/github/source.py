@@ -14,7 +14,7 @@ import httpx
 from httpx import codes
 from pydantic import SecretStr
 
-from bot.ci.ends import without_jobs
+from bot.ci.ends import already_ended, without_jobs
 from bot.ci.frame import LOG, Configured, why
 from bot.ci.github.api import PER_PAGE, SYSTEM, GitHubApi
 from bot.ci.github.old import OldRuns
@@ -114,7 +114,7 @@ class GitHubActions:
         except (Absent, Failed):
             return Cancelled(CancelResult.NOT_POSSIBLE, "GitHub cannot cancel it as it stands")
         if run.phase is Phase.ENDED:
-            return Cancelled(CancelResult.ALREADY_ENDED, f"it has ended ({run.reported})")
+            return already_ended(run)
         return Cancelled(CancelResult.NOT_POSSIBLE, f"GitHub cannot cancel it as it stands ({run.reported})")
 
     async def switch(self, pipeline: Pipeline, *, on: bool) -> Switched:

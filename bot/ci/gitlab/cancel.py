@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from bot.ci.ends import already_ended
 from bot.ci.gitlab.api import project_path
 from bot.ci.gitlab.tree import Part, Tree, read_tree, whole
 from bot.core.run import Cancelled, CancelResult, Phase
@@ -18,7 +19,7 @@ async def cancel(client: Client, base_url: str, tree: Tree, *, force: bool) -> C
     """Raises Failed or Absent if the pipeline itself was not cancelled; what it started may be left over."""
     run = whole(tree, {})
     if run.phase is Phase.ENDED:
-        return Cancelled(CancelResult.ALREADY_ENDED, f"it has ended ({run.reported})")
+        return already_ended(run)
     top, *below = tree.parts
     await _cancel(client, top)
     left = [*await _cancel_all(client, below), *([tree.missing] if tree.missing else [])]

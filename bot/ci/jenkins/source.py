@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 import httpx
 
+from bot.ci.ends import already_ended
 from bot.ci.frame import Configured, remember
 from bot.ci.jenkins.api import SYSTEM, Credentials, JenkinsApi
 from bot.ci.jenkins.runs import ITEM, QUEUED, WHOLE_BUILD, Console, build_from, completed, is_freestyle, item_from
@@ -137,7 +138,7 @@ class Jenkins:
     async def cancel(self, ref: RunRef, *, force: bool) -> Cancelled:
         run, entry = await self._read(ref)
         if run.phase is Phase.ENDED:
-            return Cancelled(CancelResult.ALREADY_ENDED, f"it has ended ({run.reported})")
+            return already_ended(run)
         if run.ref.id.startswith(QUEUED):
             item = run.ref.id.removeprefix(QUEUED)
             about, doing = f"item {item} in the queue", "taking out"
