@@ -21,6 +21,14 @@ _CREATED = re.compile(
 _LONGEST_INFO = 64 * 1024
 
 
+APPLY, PLAN = "OperationTypeApply", "OperationTypePlan"
+
+
+def operation_word(operation: str) -> str:
+    """`apply` for `OperationTypeApply` (Terraform's `backendrun.OperationType`); empty where the lock names none."""
+    return operation.removeprefix("OperationType").lower()
+
+
 @dataclass(frozen=True, slots=True)
 class LockInfo:
     """Terraform's own JSON about a lock. `created` is cut to microseconds; `who` is `user@host`, both may be empty."""

@@ -6,12 +6,14 @@ worse, who acted, and when it was free.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
 from bot.core.account.values import Account, Mark, MarkKind, Role
+from bot.core.gate.ending import BADLY
+from bot.core.lock import operation_word
 from bot.core.phrase import Linked, Phrase, Quoted, quoted
 from bot.core.run import Conclusion
 
@@ -25,13 +27,6 @@ _MARKS = {
     MarkKind.KILL: "Runs ended",
     MarkKind.OWNER: "Owner answered",
     MarkKind.ALERT: "Alert",
-}
-
-_ENDS: Mapping[str, str] = {
-    Conclusion.FAILED: "Run failed",
-    Conclusion.CANCELLED: "Run cancelled",
-    Conclusion.TIMED_OUT: "Run timed out",
-    Conclusion.LOST: "Runner lost",
 }
 
 
@@ -71,7 +66,7 @@ def unnoticed(account: Account) -> timedelta | None:
 
 def _locks(account: Account) -> Iterator[KeyMoment]:
     for lock in account.locks[:_MOST_ALIKE]:
-        operation = lock.operation.removeprefix("OperationType").lower()
+        operation = operation_word(lock.operation)
         doing: Phrase = (", for ", Quoted(operation)) if operation else ()
         who = quoted(lock.who, "somebody who gave no name")
         yield KeyMoment(lock.since, "Lock taken", (Quoted(lock.state), " by ", who, *doing))
@@ -79,9 +74,9 @@ def _locks(account: Account) -> Iterator[KeyMoment]:
 
 def _ends(account: Account) -> Iterator[KeyMoment]:
     """The runs that came to a bad end with a lock held."""
-    ended = ((run, _ENDS.get(run.conclusion or "")) for run in account.runs if run.role is Role.HOLDER)
-    for run, words in islice(ended, _MOST_ALIKE):
-        if run.until is not None and words is not None:
+    for run in islice((run for run in account.runs if run.role is Role.HOLDER), _MOST_ALIKE):
+        if run.until is not None and run.conclusion in BADLY:
+            words = "Runner lost" if run.conclusion == Conclusion.LOST else f"Run {run.conclusion}"
             said: Phrase = (
                 "run ", Linked(run.run_id, run.url), " of ", quoted(run.pipeline, "a pipeline without a name"),
                 ", after ", run.until - run.since,

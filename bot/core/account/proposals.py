@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from bot.core.account.values import Account, FollowUp, LockSpan, LoopSpan, Role, RunSpan, Table
+from bot.core.account.values import Account, FollowUp, LockSpan, Role, RunSpan, Table
 from bot.core.gate.attribution import Strength
 from bot.core.lock import Billing
 from bot.core.phrase import Linked, Phrase, Quoted, plain, quoted
@@ -101,20 +101,17 @@ def slow_down(account: Account) -> Iterator[FollowUp]:
     """A pipeline that was started again and again."""
     for loop in account.loops:
         if loop.pipeline:
+            actor: Phrase = (", by ", Quoted(loop.actor)) if loop.actor else ()
+            source: Phrase = (" (", Quoted(loop.source), ")") if loop.source else ()
             yield FollowUp(
                 key=_key("back-off", loop.pipeline),
                 title=f"Stop {loop.pipeline} from starting again and again",
                 reason=(
                     Quoted(loop.pipeline), f" was started {loop.starts} times, about every ", loop.every, ", from ",
-                    loop.since, " to ", loop.last_seen, *_started_by(loop), ".",
+                    loop.since, " to ", loop.last_seen, *actor, *source, ".",
                 ),
                 todo=back_off(loop.system, loop.state),
             )  # fmt: skip
-
-
-def _started_by(loop: LoopSpan) -> Phrase:
-    actor: Phrase = (", by ", Quoted(loop.actor)) if loop.actor else ()
-    return (*actor, *((" (", Quoted(loop.source), ")") if loop.source else ()))
 
 
 def time_out(account: Account) -> Iterator[FollowUp]:
@@ -264,16 +261,7 @@ def from_ci(account: Account) -> Iterator[FollowUp]:
             )  # fmt: skip
 
 
-_RULES: Sequence[Rule] = (
-    on_demand,
-    slow_down,
-    time_out,
-    keep_applying,
-    no_expiry,
-    fix_digest,
-    claim,
-    from_ci,
-)
+_RULES: Sequence[Rule] = (on_demand, slow_down, time_out, keep_applying, no_expiry, fix_digest, claim, from_ci)
 
 
 def _ended(account: Account, conclusion: Conclusion) -> Iterator[tuple[RunSpan, datetime]]:

@@ -185,7 +185,8 @@ class Loops:
             return
         known = self._all.get(loop.pipeline, [])
         last, since, starts = loop.last or at, loop.since or at, max(loop.total, loop.starts)
-        if known and not _comes_back(known[-1], since):
+        stopped_at = known[-1].stopped_at if known else None
+        if known and (stopped_at is None or since <= stopped_at):
             known[-1] = _longer(known[-1], loop, last, starts)
         elif self._count < _MOST_LOOPS:
             self._count += 1
@@ -205,10 +206,6 @@ class Loops:
     def spans(self) -> tuple[LoopSpan, ...]:
         """Oldest first."""
         return tuple(sorted((s for spans in self._all.values() for s in spans), key=lambda s: (s.since, s.pipeline)))
-
-
-def _comes_back(span: LoopSpan, since: datetime) -> bool:
-    return span.stopped_at is not None and since > span.stopped_at
 
 
 def _longer(span: LoopSpan, loop: LoopFacts, last: datetime, starts: int) -> LoopSpan:

@@ -44,7 +44,7 @@ from bot.core.run import SwitchResult
 _MOST = 1_000
 """Of each of releases, kills, replies and follow-ups: more than any incident has."""
 
-_ENDS = {
+_ENDS: Mapping[str, LockEnd] = {
     UnlockStage.RELEASED: LockEnd.RELEASED,
     UnlockStage.ALREADY_FREE: LockEnd.GONE,
     UnlockStage.HOLDER_CHANGED: LockEnd.REPLACED,
@@ -123,7 +123,7 @@ class Story:
                 self._released(facts, entry)
             case UnlockFailed():
                 self._turned_away(facts, entry.at)
-                if end := _ENDS.get(UnlockStage(facts.outcome)) if facts.outcome in set(UnlockStage) else None:
+                if end := _ENDS.get(facts.outcome):
                     self._locks.ends(facts.state, facts.lock_id, entry.at, end)
             case KillRequested():
                 self._kill_asked(facts, entry.at)
@@ -194,8 +194,8 @@ class Story:
             self._kills.append(Kill(entry.at, entry.actor, pipeline, number, ended=ended, stopped=stopped))
 
     def _as_corrected(self) -> tuple[Release, ...]:
-        moved = ((self._revisions.seen(entry).entry.at, release) for entry, release in self._releases)
-        return tuple(sorted((replace(release, at=at) for at, release in moved), key=lambda release: release.at))
+        moved = (replace(release, at=self._revisions.seen(entry).entry.at) for entry, release in self._releases)
+        return tuple(sorted(moved, key=lambda release: release.at))
 
     def _followups(self, account: Account) -> tuple[FollowUp, ...]:
         """What the facts call for, then what was proposed earlier and is not called for any more; with tickets."""

@@ -6,7 +6,7 @@ did what; when it was free, and how long it took.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from bot.core.account.values import (
@@ -21,9 +21,10 @@ from bot.core.account.values import (
     RunSpan,
     StateSummary,
     Summary,
-    Table,
 )
 from bot.core.gate.contention import LoopSource
+from bot.core.gate.ending import BADLY
+from bot.core.lock import operation_word
 from bot.core.phrase import Linked, Person, Phrase, Quoted, joined, quoted
 from bot.core.run import Conclusion
 
@@ -32,14 +33,7 @@ EMPTY = Summary((), None, None, (Cause.UNKNOWN,), (), 0, ())
 _MOST_TOLD = 3
 """Of locks, loops and so on: so many are told one by one, and of the rest how many there are."""
 
-_CAUSES = {
-    Conclusion.TIMED_OUT: Cause.TIMED_OUT,
-    Conclusion.CANCELLED: Cause.CANCELLED,
-    Conclusion.LOST: Cause.LOST,
-    Conclusion.FAILED: Cause.FAILED,
-}
-
-_ENDED = {
+_ENDED: Mapping[str, str] = {
     Conclusion.SUCCESS: "ended in success",
     Conclusion.FAILED: "failed",
     Conclusion.CANCELLED: "was cancelled",
@@ -48,7 +42,7 @@ _ENDED = {
     Conclusion.SKIPPED: "was skipped",
 }
 
-_SOURCES = {
+_SOURCES: Mapping[str, str] = {
     LoopSource.RETRIES: "by re-runs of the same run",
     LoopSource.SCHEDULE: "by a schedule",
     LoopSource.PIPELINE: "by another pipeline",
@@ -75,7 +69,10 @@ def summarize(account: Account, parts: tuple[Participant, ...]) -> Summary:
 
 def causes(account: Account) -> tuple[Cause, ...]:
     """All classes of cause that the facts bear out, the most telling first."""
-    found = {cause for run in _holders(account) for cause in _cause_of(run)}
+    holders = _holders(account)
+    found = {Cause[Conclusion(run.conclusion).name] for run in holders if run.until and run.conclusion in BADLY}
+    if any(run.until is None for run in holders):
+        found.add(Cause.RUNNING)
     if any(lock.human_held for lock in account.locks):
         found.add(Cause.LAPTOP)
     if account.loops:
@@ -105,20 +102,16 @@ def run_words(run: RunSpan) -> Phrase:
 
 def _locked(account: Account) -> Phrase:
     """What was locked, by whom, since when."""
-    locks = account.locks
+    locks, incident = account.locks, account.incident
     if not locks:
-        return ("No lock was seen in this incident", *_opened(account))
+        by: Phrase = (", which ", person(account, incident.opened_by), " opened at ", incident.opened_at, ".")
+        return ("No lock was seen in this incident", *by)
     words = joined((_lock_words(account, lock) for lock in locks[:_MOST_TOLD]), "; ")
     return (*words, *_more(len(locks), "locks"), ".")
 
 
-def _opened(account: Account) -> Phrase:
-    incident = account.incident
-    return (", which ", person(account, incident.opened_by), " opened at ", incident.opened_at, ".")
-
-
 def _lock_words(account: Account, lock: LockSpan) -> Phrase:
-    operation = lock.operation.removeprefix("OperationType").lower()
+    operation = operation_word(lock.operation)
     doing: Phrase = (" (", Quoted(operation), ")") if operation else ()
     return (
         Quoted(lock.state), " was locked by ", quoted(lock.who, "somebody who gave no name"), *doing, " from ",
@@ -128,7 +121,7 @@ def _lock_words(account: Account, lock: LockSpan) -> Phrase:
 
 def _behind(account: Account, lock: LockSpan) -> Phrase:
     """Whose lock it was: the run that held it, if only one can have, and the owner."""
-    runs = _holders_of(account, lock)
+    runs = [run for run in _holders(account) if (run.state, run.lock_id) == (lock.state, lock.lock_id)]
     by: Phrase = (", for ", *run_words(runs[0])) if len(runs) == 1 else ()
     if lock.owner:
         return (*by, ", started by " if by else ", which belongs to ", lock.person(account.names))
@@ -152,8 +145,8 @@ def _end_words(account: Account, run: RunSpan) -> Phrase:
     subject: Phrase = ("that run",) if only else run_words(run)
     if run.until is None:
         return (*subject, " was still at work when last looked at")
-    ended = _ENDED.get(Conclusion(run.conclusion), "") if run.conclusion in set(Conclusion) else "ended"
-    left = " and left the lock behind" if run.conclusion in _CAUSES else ""
+    ended = _ENDED.get(run.conclusion or "", "ended")
+    left = " and left the lock behind" if run.conclusion in BADLY else ""
     return (*subject, f" {ended} at ", run.until, " after ", run.until - run.since, left)
 
 
@@ -166,37 +159,31 @@ def _worse(account: Account) -> Phrase:
     if most > 1:
         parts.append((f"up to {most} runs at once wanted the lock",))
     refusing = [table for table in account.tables if table.throttled]
-    parts.extend(_table_words(table) for table in refusing[:_MOST_TOLD])
+    for table in refusing[:_MOST_TOLD]:
+        billing: Phrase = (" (", Quoted(table.billing), ")") if table.billing else ()
+        parts.append(("lock table ", Quoted(table.name), *billing, " refused requests"))
     if not refusing and any(sample.throttled for sample in account.samples):
         parts.append(("the lock table refused requests",))
     return _sentence(joined(parts, "; ")) if parts else ()
 
 
 def _loop_words(loop: LoopSpan) -> Phrase:
-    source = _SOURCES.get(LoopSource(loop.source), "") if loop.source in set(LoopSource) else ""
+    source = _SOURCES.get(loop.source)
     return (
         quoted(loop.pipeline, "a pipeline without a name"), f" was started {loop.starts} times", *((" ", source) if
         source else ()), ", about every ", loop.every, ", from ", loop.since,
     )  # fmt: skip
 
 
-def _table_words(table: Table) -> Phrase:
-    billing: Phrase = (" (", Quoted(table.billing), ")") if table.billing else ()
-    return ("lock table ", Quoted(table.name), *billing, " refused requests")
-
-
 def _ended_by(account: Account) -> Phrase:
     """Who ended runs and loops, and what the owners answered."""
-    parts: list[tuple[datetime, Phrase]] = [
-        (
-            kill.at,
-            (person(account, kill.actor), " ended ", *_runs(kill.runs), " of ", quoted(kill.pipeline, "a pipeline"))
-            + ((" and stopped its source",) if kill.stopped else ())
-            + (" at ", kill.at),
-        )
-        for kill in account.kills
-        if kill.ended
-    ]  # fmt: skip
+    parts: list[tuple[datetime, Phrase]] = []
+    for kill in account.kills:
+        if kill.ended:
+            runs = f" ended {kill.runs} run{'' if kill.runs == 1 else 's'} of "
+            stopped: Phrase = (" and stopped its source",) if kill.stopped else ()
+            pipeline = quoted(kill.pipeline, "a pipeline")
+            parts.append((kill.at, (person(account, kill.actor), runs, pipeline, *stopped, " at ", kill.at)))
     parts += [
         (answer.at, (person(account, answer.actor), " answered ", _ANSWERS[answer.says], " at ", answer.at))
         for answer in account.replies
@@ -204,10 +191,6 @@ def _ended_by(account: Account) -> Phrase:
     ]
     words = [words for _, words in sorted(parts, key=lambda part: part[0])]
     return (*joined(words[:_MOST_TOLD], "; "), *_more(len(words), "steps"), ".") if words else ()
-
-
-def _runs(number: int) -> Phrase:
-    return (f"{number} run{'' if number == 1 else 's'}",)
 
 
 def _unlocked(account: Account) -> Phrase:
@@ -266,17 +249,6 @@ def _ordinal(number: int) -> str:
 
 def _holders(account: Account) -> list[RunSpan]:
     return [run for run in account.runs if run.role is Role.HOLDER]
-
-
-def _holders_of(account: Account, lock: LockSpan) -> list[RunSpan]:
-    return [run for run in _holders(account) if (run.state, run.lock_id) == (lock.state, lock.lock_id)]
-
-
-def _cause_of(run: RunSpan) -> Iterator[Cause]:
-    if run.until is None:
-        yield Cause.RUNNING
-    elif run.conclusion in _CAUSES:
-        yield _CAUSES[Conclusion(run.conclusion)]
 
 
 def _summaries(account: Account) -> tuple[StateSummary, ...]:

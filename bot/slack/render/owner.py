@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from bot.core.lock import APPLY
 from bot.core.people import OwnerSays
 from bot.core.phrase import Linked, Person, Phrase
 from bot.core.reports.button import ButtonValue
@@ -119,8 +120,7 @@ def _end(letter: OwnerMessage) -> Iterable[Fact]:
     if letter.answer is not None and not is_over:
         yield Fact("Your answer:", (_SAID[letter.answer.says], " (", letter.answer.at, ")"), Icon.GOOD)
     if letter.news is OwnerNews.RELEASED:
-        is_apply = letter.lock.operation == "OperationTypeApply"
-        yield Fact("Next:", (_AFTER_APPLY if is_apply else _AFTER_OTHERS,))
+        yield Fact("Next:", (_AFTER_APPLY if letter.lock.operation == APPLY else _AFTER_OTHERS,))
     elif letter.status is OwnerMessageStatus.MOVED and letter.answer and letter.answer.says is OwnerSays.RUNNING:
         yield Fact("Next:", ("your word still keeps it locked: take it back if it has ended, or is not yours.",))
     elif letter.status is not OwnerMessageStatus.OPEN:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from bot.core.gate.case import Rule, Ruling, Verdict
 from bot.core.gate.stages import UnlockStage
-from bot.core.lock import DigestMatch, LockInfo, PlaceKind, PlaceRelease, ReleaseResult
+from bot.core.lock import APPLY, PLAN, DigestMatch, LockInfo, PlaceKind, PlaceRelease, ReleaseResult
 from bot.core.people import BOT
 from bot.core.phrase import Person, Phrase, Quoted
 from bot.core.policy import Approvers
@@ -218,9 +218,9 @@ def _released(report: UnlockReport) -> _Facts:
 def _after_release(lock: LockInfo | None) -> Phrase:
     if lock is None:
         return ("run a plan before you apply. What the lock was for is not known, so the state may lag behind.",)
-    if lock.operation == "OperationTypePlan":
+    if lock.operation == PLAN:
         return ("go on: run what was blocked.",)
-    if lock.operation == "OperationTypeApply":
+    if lock.operation == APPLY:
         return ("run a plan before you apply. An apply was interrupted, so the state may lag behind what is there.",)
     return ("run a plan first. ", *facts.operation(lock), " was interrupted, so look what it left.")
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from bot.core.instants import stamp
-from bot.core.lock import LockInfo, LockSeen
+from bot.core.lock import LockSeen, operation_word
 from bot.core.people import BOT
 from bot.core.phrase import Quoted, instant
 from bot.core.record.evidence import SeenFacts
@@ -207,10 +207,7 @@ def _lock_words(state: str, seen: LockSeen) -> str:
     if seen.is_free:
         return f"{state} is free"
     return "; ".join(
-        f"{state} has been locked by {info.who} since {instant(info.created)}, for {_operation(info)}"
+        f"{state} has been locked by {info.who} since {instant(info.created)}, for "
+        f"{operation_word(info.operation) or 'an operation that it does not name'}"
         for info in seen.locks
     )
-
-
-def _operation(info: LockInfo) -> str:
-    return info.operation.removeprefix("OperationType").lower() or "an operation that it does not name"
