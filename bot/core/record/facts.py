@@ -339,3 +339,14 @@ class FollowUpFiled(Facts):
     url: LongText
     system: str
     by: str
+
+
+_WITH_PAGE = frozenset({Kind.MESSAGE_CAPTURED, Kind.FOLLOWUP_FILED, Kind.ALERT_RAISED, Kind.ALERT_RESOLVED})
+
+
+def page_of(entry: Entry) -> str:
+    """The address of the message, the ticket or the run that an entry is about; empty where it names none."""
+    match facts_of(entry) if entry.kind in _WITH_PAGE else None:
+        case MessageCaptured(permalink=page) | FollowUpFiled(url=page) | AlertRaised(url=page):
+            return page
+    return ""

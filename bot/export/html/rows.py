@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from bot.core.instants import stamp
 from bot.core.record.evidence import FindingFacts
-from bot.core.record.facts import findings_of
+from bot.core.record.facts import findings_of, page_of
 from bot.core.record.revision import Change, ShownEntry
 from bot.core.record.timeline import Entry, Kind, canonical
 from bot.export.html.text import LINK_REL, Pen, link, marked_up, recorded_text, visible, web_page
@@ -170,7 +170,7 @@ def _row(shown: ShownEntry, pen: Pen, room: int) -> EntryRow:
         kind=recorded_text(kind_words(entry.kind)),
         who=pen.person(entry.actor),
         said=recorded_text(entry.text.strip()),
-        page=_page(entry.facts),
+        page=_page(entry),
         is_key=shown.is_key,
         is_edited=shown.edited,
         checks=tuple(
@@ -181,12 +181,9 @@ def _row(shown: ShownEntry, pen: Pen, room: int) -> EntryRow:
     )
 
 
-def _page(facts: Mapping[str, object]) -> Markup | None:
-    """Where the entry came from: the message, or the ticket."""
-    for name, words in (("permalink", "Message in Slack"), ("ticket", "Ticket"), ("url", "Page")):
-        if web_page(facts.get(name)):
-            return link(facts[name], words)
-    return None
+def _page(entry: Entry) -> Markup | None:
+    page = page_of(entry)
+    return link(page, "Message in Slack" if entry.kind == Kind.MESSAGE_CAPTURED else "Page") if web_page(page) else None
 
 
 def _evidence(entry: Entry, room: int, facts: Mapping[str, object]) -> Markup:

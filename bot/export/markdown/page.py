@@ -20,7 +20,7 @@ from markupsafe import Markup
 from bot.core.account.highlights import KeyMoment, key_moments, unnoticed
 from bot.core.account.values import Account
 from bot.core.phrase import Part, Phrase, duration, one_line
-from bot.core.record.facts import GateDecided, facts_of, findings_of
+from bot.core.record.facts import GateDecided, facts_of, findings_of, page_of
 from bot.core.record.revision import ShownEntry
 from bot.core.record.timeline import Entry, Kind
 from bot.export.files import write
@@ -170,8 +170,9 @@ def _findings(entry: Entry) -> Iterator[str]:
 
 def _page(entry: Entry) -> str:
     """Where the entry came from: the message, or the page."""
-    found = ((words, address(entry.facts.get(name))) for name, words in (("permalink", "message"), ("url", "page")))
-    return next((f" ([{words}](<{page}>))" for words, page in found if page), "")
+    page = address(page_of(entry))
+    words = "message" if entry.kind == Kind.MESSAGE_CAPTURED else "page"
+    return f" ([{words}](<{page}>))" if page else ""
 
 
 def _changes(line: ShownEntry, pen: _Pen) -> Iterator[str]:
