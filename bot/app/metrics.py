@@ -5,6 +5,7 @@ Labels only ever hold configured names and words of ours (a state, a rule, an ou
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -21,49 +22,28 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._commands = Counter(
-            "tflock_commands_total",
-            "Commands that people gave, by what became of them.",
-            ("command", "outcome"),
-            registry=self.registry,
+        counter = partial(Counter, registry=self.registry)
+        gauge = partial(Gauge, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry)
+        self._commands = counter(
+            "tflock_commands_total", "Commands that people gave, by what became of them.", ("command", "outcome")
         )
-        self._unlocks = Counter(
-            "tflock_unlocks_total",
-            "Unlocks that were tried, by what became of them.",
-            ("state", "outcome"),
-            registry=self.registry,
+        self._unlocks = counter(
+            "tflock_unlocks_total", "Unlocks that were tried, by what became of them.", ("state", "outcome")
         )
-        self._gate_refusals = Counter(
-            "tflock_gate_refusals_total",
-            "Refusals of the gate, by each rule that stood in the way.",
-            ("rule",),
-            registry=self.registry,
+        self._gate_refusals = counter(
+            "tflock_gate_refusals_total", "Refusals of the gate, by each rule that stood in the way.", ("rule",)
         )
-        self._lock_age = Gauge(
-            "tflock_lock_age_seconds",
-            "Age of a state's lock by its holder's clock; 0 where there is none.",
-            ("state",),
-            registry=self.registry,
+        self._lock_age = gauge(
+            "tflock_lock_age_seconds", "Age of a state's lock by its holder's clock; 0 where there is none.", ("state",)
         )
-        self._lock_held = Gauge(
-            "tflock_lock_held",
-            "1 if a state was locked when last seen, else 0.",
-            ("state",),
-            registry=self.registry,
+        self._lock_held = gauge("tflock_lock_held", "1 if a state was locked when last seen, else 0.", ("state",))
+        upstream = ("system", "call", "outcome")
+        self._upstream = histogram(
+            "tflock_upstream_seconds", "How long other systems took to answer.", upstream, buckets=_UPSTREAM_BUCKETS
         )
-        self._upstream = Histogram(
-            "tflock_upstream_seconds",
-            "How long other systems took to answer.",
-            ("system", "call", "outcome"),
-            buckets=_UPSTREAM_BUCKETS,
-            registry=self.registry,
-        )
-        self._time_to_unlock = Histogram(
-            "tflock_time_to_unlock_seconds",
-            "From the first command about a lock to its release.",
-            buckets=_UNLOCK_BUCKETS,
-            registry=self.registry,
-        )
+        seconds = "From the first command about a lock to its release."
+        self._time_to_unlock = histogram("tflock_time_to_unlock_seconds", seconds, buckets=_UNLOCK_BUCKETS)
 
     def command(self, command: str, outcome: str) -> None:
         self._commands.labels(command, outcome).inc()

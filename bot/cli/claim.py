@@ -145,7 +145,9 @@ def run_in(environ: Mapping[str, str]) -> OwnRun:
         return OwnRun(page, _ordinal(environ, "GITHUB_RUN_ATTEMPT"), actor)
     if _has(environ, "GITLAB_CI"):
         url = environ.get("CI_PIPELINE_URL") or environ.get("CI_JOB_URL") or ""
-        return _own(url, "neither CI_PIPELINE_URL nor CI_JOB_URL is set", _first(environ, *_GITLAB_ACTOR))
+        if not url:
+            raise NoClaim("neither CI_PIPELINE_URL nor CI_JOB_URL is set")
+        return OwnRun(url, actor=_first(environ, *_GITLAB_ACTOR))
     if _has(environ, "SYSTEM_COLLECTIONURI", "SYSTEM_TEAMPROJECT", "BUILD_BUILDID"):
         project = f"{environ['SYSTEM_COLLECTIONURI'].rstrip('/')}/{quote(environ['SYSTEM_TEAMPROJECT'], safe='')}"
         page = f"{project}/_build/results?buildId={environ['BUILD_BUILDID']}"
@@ -165,12 +167,6 @@ def _first(environ: Mapping[str, str], *names: str) -> str:
     """The first of these that says something, unless it is longer than any login or address."""
     said = (environ.get(name, "").strip() for name in names)
     return next((text for text in said if text and text.isprintable() and len(text) <= _LONGEST_ACTOR), "")
-
-
-def _own(url: str, otherwise: str, actor: str) -> OwnRun:
-    if not url:
-        raise NoClaim(otherwise)
-    return OwnRun(url, actor=actor)
 
 
 def _ordinal(environ: Mapping[str, str], name: str) -> int:

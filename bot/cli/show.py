@@ -7,7 +7,6 @@ error; with `as_json` standard output is exactly one JSON document (docs/command
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -30,8 +29,11 @@ from bot.usecases.decide.weigh import conclude
 from bot.usecases.look.who import reached
 from bot.usecases.world import World
 
-_NOT_HERE = "In Slack the asker must also be an eligible member of the incident channel; that is not checked here."
-_OWNER_UNREAD = "Whether the owner has said that it is still running is not known: the timeline could not be read."
+_CAVEATS = {
+    Rule.REQUESTER: "In Slack the asker must also be an eligible member of the incident channel; "
+    "that is not checked here.",
+    Rule.OWNER: "Whether the owner has said that it is still running is not known: the timeline could not be read.",
+}
 
 
 async def show_status(config: Config, state: str | None, *, as_json: bool) -> int:
@@ -73,7 +75,7 @@ async def _show(world: World, name: str, *, as_json: bool) -> int:
     if as_json:
         output({**to_json(report), "not_checked": [str(rule) for rule in left_out]})
     else:
-        output([*status_lines(report), *_caveats(left_out)])
+        output([*status_lines(report), *(_CAVEATS[rule] for rule in left_out)])
     return OK if _is_known(inspection.seen) else FAILED
 
 
@@ -120,8 +122,3 @@ def _without_slack(inspection: Inspection) -> WhoReport:
 
 def _is_known(seen: LockSeen) -> bool:
     return bool(seen.held) or seen.is_free
-
-
-def _caveats(left_out: Sequence[Rule]) -> list[str]:
-    said = {Rule.REQUESTER: _NOT_HERE, Rule.OWNER: _OWNER_UNREAD}
-    return [said[rule] for rule in left_out]

@@ -74,7 +74,8 @@ class _Poll:
     @property
     def hopeless(self) -> NotFound | Unseen | None:
         """What will not be seen however often it is asked: rights or things are missing."""
-        return next((seen for seen in self.unseen if _is_lasting(seen)), None)
+        lasting = (seen for seen in self.unseen if isinstance(seen, NotFound) or seen.trouble is Trouble.DENIED)
+        return next(lasting, None)
 
     @property
     def reason(self) -> str:
@@ -147,10 +148,6 @@ def _is_same(run: RunRef, own: RunRef) -> bool:
 
 def _began(run: Run) -> datetime:
     return run.started_at or run.created_at
-
-
-def _is_lasting(seen: NotFound | Unseen) -> bool:
-    return isinstance(seen, NotFound) or seen.trouble is Trouble.DENIED
 
 
 def _lock_words(seen: LockSeen) -> Iterable[str]:

@@ -65,7 +65,7 @@ def translated(error: ErrorDetails, values: Any) -> Finding:
         return path, _not_one_of(error["input"], tuple(re.findall(r"'([^']+)'|\b(\d+)\b", context["expected"])))
     if kind == "value_error":
         return path, str(context["error"])
-    return path, _PLAIN.get(kind) or _lowered(error["msg"])
+    return path, _PLAIN.get(kind) or error["msg"][:1].lower() + error["msg"][1:]
 
 
 def _path_in(loc: Sequence[str | int], values: Any) -> tuple[KeyPath, Any]:
@@ -206,7 +206,3 @@ def _mapping(value: object) -> Mapping[Any, Any]:
 
 def _list(value: object) -> Sequence[Any]:
     return value if isinstance(value, list) else ()
-
-
-def _lowered(message: str) -> str:
-    return message[:1].lower() + message[1:]

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bot.config.checks import REGION_VARIABLES, cross_checks, translated
-from bot.config.models import ApprovalSection, AwsSection, ConfigFile, EcsSection, PersonSection, PolicySection
+from bot.config.models import ApprovalSection, AwsSection, ConfigFile, EcsSection, PolicySection
 from bot.config.settings import Config, Secret, SlackSettings, StateSettings
 from bot.config.text import KeyPath, Parsed, parse
 from bot.core.hours import hours_from
@@ -127,7 +127,10 @@ def _built(path: Path, file: ConfigFile, environ: Mapping[str, str]) -> Config:
         holders=Holders(
             ci_hosts=(*BUILT_IN_CI_HOSTS, *file.holders.ci_hosts),
             run_id_hosts=file.holders.run_id_hosts,
-            people=tuple(_person(name, given) for name, given in file.holders.people.items()),
+            people=tuple(
+                KnownPerson(name, **dict(given) | {"hours": hours_from(given.hours) if given.hours else None})
+                for name, given in file.holders.people.items()
+            ),
         ),
         policy=_policy(file.policy),
         watch=WatchRule(**dict(file.watch)),
@@ -164,11 +167,6 @@ def _variables(file: ConfigFile) -> Iterator[str]:
     """The variables of the environment that sections name."""
     for section in (*file.ci.values(), file.tickets):
         yield from (value for key, value in section or () if key in {"token_env", "user_env"})
-
-
-def _person(name: str, given: PersonSection) -> KnownPerson:
-    hours = hours_from(given.hours) if given.hours is not None else None
-    return KnownPerson(name, **dict(given) | {"hours": hours})
 
 
 def _policy(given: PolicySection) -> Policy:

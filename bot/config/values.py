@@ -16,8 +16,6 @@ from bot.core.policy import run_id_pattern
 VARIABLE_NAME = re.compile("[A-Z_][A-Z0-9_]*", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _LONGEST = timedelta(days=3650)
-_LOOP_STARTS = range(2, 1001)
-_OVERDUE_FACTORS = (1, 100)
 
 
 def _duration(value: object) -> timedelta:
@@ -71,16 +69,13 @@ def _channel(value: str) -> str:
     return value
 
 
-def _loop_starts(value: int) -> int:
-    if value not in _LOOP_STARTS:
-        raise ValueError(f"must be from {_LOOP_STARTS[0]} to {_LOOP_STARTS[-1]}")
-    return value
+def _from_to(least: int, most: int) -> AfterValidator:
+    def check(value: float) -> float:
+        if not least <= value <= most:
+            raise ValueError(f"must be from {least} to {most}")
+        return value
 
-
-def _overdue_factor(value: float) -> float:
-    if not _OVERDUE_FACTORS[0] <= value <= _OVERDUE_FACTORS[1]:
-        raise ValueError(f"must be from {_OVERDUE_FACTORS[0]} to {_OVERDUE_FACTORS[1]}")
-    return float(value)
+    return AfterValidator(check)
 
 
 def _name_or_number(value: object) -> str:
@@ -92,10 +87,6 @@ def _name_or_number(value: object) -> str:
 def _run_id_template(value: str) -> str:
     run_id_pattern(value)
     return value
-
-
-def _hours(value: str) -> str:
-    return hours_from(value).text
 
 
 def _zone_name(value: str) -> str:
@@ -123,7 +114,7 @@ GroupId = Annotated[str, _matching("S[A-Z0-9]{4,}", "must be a Slack user group 
 Email = Annotated[str, _matching(r"[^@\s]+@[^@\s]+", "must be an email address")]
 PipelineValue = Annotated[str, BeforeValidator(_name_or_number)]
 StateKey = Annotated[str, _matching(r"[^/](?:.*[^/])?", "must not be empty, nor start or end with /")]
-Hours = Annotated[str, AfterValidator(_hours)]
+Hours = Annotated[str, AfterValidator(lambda text: hours_from(text).text)]
 RunIdTemplate = Annotated[str, AfterValidator(_run_id_template)]
-LoopStarts = Annotated[StrictInt, AfterValidator(_loop_starts)]
-OverdueFactor = Annotated[StrictInt | StrictFloat, AfterValidator(_overdue_factor)]
+LoopStarts = Annotated[StrictInt, _from_to(2, 1000)]
+OverdueFactor = Annotated[StrictInt | StrictFloat, _from_to(1, 100), AfterValidator(float)]

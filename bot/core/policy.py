@@ -160,6 +160,12 @@ class KnownPerson:
     jenkins: str | None = None
     hours: Hours | None = None
 
+    @property
+    def names(self) -> set[str]:
+        address = (self.email or "").partition("@")[0]
+        names = (self.name, self.github, self.gitlab, self.azure, self.jenkins, address)
+        return {name.casefold() for name in names if name}
+
     def login_in(self, system: str) -> str:
         """His login in a CI system, by its proper name; the GitHub one where he has none of its own."""
         own = {"GitLab CI": self.gitlab, "Azure DevOps": self.azure, "Jenkins": self.jenkins}.get(system)
@@ -219,13 +225,7 @@ class Holders:
     def people_called(self, user: str) -> tuple[KnownPerson, ...]:
         """Whoever bears this name: here, as a login, or before the @ of the address."""
         wanted = user.strip().casefold()
-        return tuple(person for person in self.people if wanted and wanted in _names_of(person))
-
-
-def _names_of(person: KnownPerson) -> set[str]:
-    address = (person.email or "").partition("@")[0]
-    names = (person.name, person.github, person.gitlab, person.azure, person.jenkins, address)
-    return {name.casefold() for name in names if name}
+        return tuple(person for person in self.people if wanted and wanted in person.names)
 
 
 def is_shared_host(host: str) -> bool:

@@ -62,11 +62,10 @@ async def _asked(url: str, name: str) -> list[Result]:
     finally:
         await client.aclose()
     version = f", version {found.version}" if found.version else ""
-    return [_REDIS.ok("timeline", f"{name} answers and takes writes{version}"), *_kept(found)]
-
-
-def _kept(found: Durability) -> list[Result]:
-    return [_file(found), _memory(found), *(_fault(words) for words in found.faults)]
+    faults = [_REDIS.warn("disk", words, "look into Redis's log and at its disk") for words in found.faults]
+    return [
+        _REDIS.ok("timeline", f"{name} answers and takes writes{version}"), _file(found), _memory(found), *faults
+    ]  # fmt: skip
 
 
 def _file(found: Durability) -> Result:
@@ -91,7 +90,3 @@ def _memory(found: Durability) -> Result:
         detail = f"maxmemory-policy {found.maxmemory_policy}: timelines may be evicted when its memory is full"
         return _REDIS.warn("memory", detail, f"maxmemory-policy noeviction, {_CONFIGURE}")
     return _REDIS.ok("memory", "maxmemory-policy noeviction")
-
-
-def _fault(words: str) -> Result:
-    return _REDIS.warn("disk", words, "look into Redis's log and at its disk")

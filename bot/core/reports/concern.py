@@ -6,7 +6,7 @@ What could not be read raises nothing and ends nothing, except that a table refu
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from statistics import median
@@ -18,7 +18,7 @@ from bot.core.gate.inspection import Inspection
 from bot.core.lock import LockInfo, LockSeen, age
 from bot.core.policy import Policy, WatchRule
 from bot.core.reports.alert import AlertKind, Concern, Outcome
-from bot.core.run import Conclusion, Phase, Pipeline, Run
+from bot.core.run import Conclusion, Phase, Pipeline
 
 QUIET_AFTER = timedelta(minutes=5)
 """A table that was not throttled for so long is over it: what comes back sooner is the same trouble."""
@@ -52,7 +52,8 @@ def concerns(evidence: SweepResult, policy: Policy, rule: WatchRule) -> dict[str
     """All that is the matter by this evidence, by id."""
     found: list[Concern] = []
     for state, seen in evidence.seen.items():
-        found += (_aged(state, info) for info in seen.locks if age(info, evidence.now) >= policy.lock_age_alert)
+        aged = (info for info in seen.locks if age(info, evidence.now) >= policy.lock_age_alert)
+        found += (replace(_of_lock(AlertKind.AGED, state, info), key=f"{state}/{info.id}") for info in aged)
     for inspection in evidence.inspections.values():
         found += _of_run(inspection, policy, rule, evidence.now)
     found += _loops(evidence)
@@ -81,10 +82,6 @@ def outcome_of(concern: Concern, evidence: SweepResult, *, last_seen: datetime) 
             return _lock_outcome(concern, evidence.seen.get(concern.state)) or _run_outcome(concern, evidence)
 
 
-def _aged(state: str, info: LockInfo) -> Concern:
-    return replace(_of_lock(AlertKind.AGED, state, info), key=f"{state}/{info.id}")
-
-
 def _of_lock(kind: AlertKind, state: str, info: LockInfo) -> Concern:
     key = f"{state}/{info.id}"
     return Concern(kind, key, state, (state,), info.created, lock_id=info.id, who=info.who, operation=info.operation)
@@ -95,7 +92,8 @@ def _of_run(inspection: Inspection, policy: Policy, rule: WatchRule, now: dateti
     lock, tied = inspection.lock, inspection.attribution
     if lock is None or tied is None or not tied.candidates:
         return
-    name, newest = inspection.state.name, max(tied.candidates, key=_last_end)
+    name = inspection.state.name
+    newest = max(tied.candidates, key=lambda candidate: candidate.run.ended_at or candidate.run.created_at)
     if not tied.unseen and all(_is_settled(candidate, lock, policy, now) for candidate in tied.candidates):
         yield replace(
             _of_lock(AlertKind.DEAD_RUN, name, lock),
@@ -108,12 +106,14 @@ def _of_run(inspection: Inspection, policy: Policy, rule: WatchRule, now: dateti
     going = [candidate for candidate in tied.candidates if not is_over(candidate)]
     if len(going) == 1 and isinstance(going[0].seen, Found):
         run = going[0].run
-        usual = usual_time(run.ref.pipeline, inspection)
-        if usual is not None and run.started_at is not None and _is_overdue(now - run.started_at, usual, rule):
+        since, usual = run.started_at, usual_time(run.ref.pipeline, inspection)
+        if since is None or usual is None:
+            return
+        if now - since > usual * rule.overdue_factor and now - since >= usual + _AT_LEAST_OVER:
             yield replace(
                 _of_lock(AlertKind.OVERDUE, name, lock),
                 key=f"{run.ref.pipeline.ci}/{run.ref.id}/{run.attempt}/{name}",
-                since=run.started_at,
+                since=since,
                 run=run_name(run).text,
                 url=run.ref.url,
                 usual=usual,
@@ -124,28 +124,15 @@ def usual_time(pipeline: Pipeline, inspection: Inspection) -> timedelta | None:
     """The median time of the pipeline's last successful runs; None where there are too few to tell."""
     listed = (look.listing for look in inspection.looks if look.pipeline == pipeline)
     runs = next((listing.value for listing in listed if isinstance(listing, Found)), ())
-    took = [seconds for run in runs if (seconds := _successful_seconds(run)) is not None][:_HISTORY]
-    return timedelta(seconds=median(took)) if len(took) >= _FEWEST else None
-
-
-def _successful_seconds(run: Run) -> float | None:
-    if run.phase is not Phase.ENDED or run.conclusion is not Conclusion.SUCCESS:
-        return None
-    return (run.ended_at - run.started_at).total_seconds() if run.started_at and run.ended_at else None
-
-
-def _is_overdue(going_for: timedelta, usual: timedelta, rule: WatchRule) -> bool:
-    return going_for > usual * rule.overdue_factor and going_for >= usual + _AT_LEAST_OVER
+    good = (run for run in runs if run.phase is Phase.ENDED and run.conclusion is Conclusion.SUCCESS)
+    took = [(run.ended_at - run.started_at).total_seconds() for run in good if run.started_at and run.ended_at]
+    return timedelta(seconds=median(took[:_HISTORY])) if len(took) >= _FEWEST else None
 
 
 def _is_settled(candidate: Candidate, lock: LockInfo, policy: Policy, now: datetime) -> bool:
     """Whether the run has ended so long ago that its process has, too."""
     end = settled_at(candidate, policy, taken=lock.created)
     return end is not None and end.at <= now
-
-
-def _last_end(candidate: Candidate) -> datetime:
-    return candidate.run.ended_at or candidate.run.created_at
 
 
 def _loops(evidence: SweepResult) -> Iterator[Concern]:
@@ -193,13 +180,10 @@ def _run_outcome(concern: Concern, evidence: SweepResult) -> Outcome | None:
         return None
     candidates = inspection.attribution.candidates
     if concern.kind is AlertKind.DEAD_RUN:
-        return Outcome.GOES_ON if _any_goes_on(candidates) else None
+        seen = (candidate.seen.value for candidate in candidates if isinstance(candidate.seen, Found))
+        return Outcome.GOES_ON if any(run.phase is Phase.RUNNING for run in seen) else None
     mine = [candidate for candidate in candidates if run_name(candidate.run).text == concern.run]
     return Outcome.ENDED if mine and all(is_over(candidate) for candidate in mine) else None
-
-
-def _any_goes_on(candidates: Sequence[Candidate]) -> bool:
-    return any(isinstance(each.seen, Found) and each.seen.value.phase is Phase.RUNNING for each in candidates)
 
 
 def _loop_outcome(concern: Concern, evidence: SweepResult) -> Outcome | None:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from bot.core.gate.ending import run_name
 from bot.core.gate.inspection import StateName
 from bot.core.lock import LockInfo
 from bot.core.people import OwnerAnswer
-from bot.core.run import Conclusion, Phase
+from bot.core.run import Conclusion, Phase, Run
 
 
 class OwnerNews(StrEnum):
@@ -45,6 +46,10 @@ class HolderRun:
     phase: Phase
     conclusion: Conclusion | None = None
     ended_at: datetime | None = None
+
+    @staticmethod
+    def of(run: Run) -> HolderRun:
+        return HolderRun(run_name(run).text, run.ref.url, run.phase, run.conclusion, run.ended_at)
 
 
 class OwnerMessageStatus(StrEnum):

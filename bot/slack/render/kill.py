@@ -119,11 +119,9 @@ def _states(target: KillTarget) -> _Facts:
     """Every state that it is mapped to, where there is more than the one that was asked for, or one is protected."""
     if len(target.ties) > 1 or any(tie.protected for tie in target.ties):
         rows = [(Quoted(tie.state), f"{' (protected)' if tie.protected else ''}: {tie.tie}") for tie in target.ties]
-        yield Fact("States:", (*joined(rows[:_FEW], "; "), *_and_more(len(rows) - _FEW, "state"), "."))
-
-
-def _and_more(count: int, what: str) -> Phrase:
-    return (f"; and {count} more {what}{'s' if count > 1 else ''}",) if count > 0 else ()
+        more = len(rows) - _FEW
+        rest: Phrase = (f"; and {more} more state{'s' if more > 1 else ''}",) if more > 0 else ()
+        yield Fact("States:", (*joined(rows[:_FEW], "; "), *rest, "."))
 
 
 def _details(target: KillTarget) -> _Facts:

@@ -54,7 +54,8 @@ async def kill(world: World, request_id: str, tick: int) -> None:
 
     report = _progress(record, seen, switched, _refusal_words(pipeline, answers))
     denied = bool(answers) and all(answer.result is CancelResult.DENIED for answer in answers)
-    if going and not denied and not _given_up(world, record):
+    is_given_up = record.confirmed_at is not None and world.clock.now() - record.confirmed_at > GIVE_UP_AFTER
+    if going and not denied and not is_given_up:
         await _show_progress(world, report)
         at = world.clock.now() + LOOK_EVERY
         await world.jobs.start("kill", request_id, str(tick + 1), key=f"kill:{request_id}:{tick + 1}", at=at)
@@ -174,10 +175,6 @@ def _progress(
     return KillReport(
         record.request, stage, progress=runs, switched=switched, source=title, note=note, unseen=unseen_words(mute)
     )
-
-
-def _given_up(world: World, record: KillRecord) -> bool:
-    return record.confirmed_at is not None and world.clock.now() - record.confirmed_at > GIVE_UP_AFTER
 
 
 _SWITCHED = {

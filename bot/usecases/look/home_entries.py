@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated, Any
 
 import structlog
@@ -138,16 +139,9 @@ async def _listed(world: World, incident: Incident) -> ListedIncident:
 
 async def _inside(world: World, user: str, channels: Collection[str]) -> dict[str, bool]:
     """In which of the channels he is. A channel of which Slack does not say is left out."""
-    lists = await asyncio.gather(*(_members(world, channel) for channel in channels))
+    ask = world.directory.members
+    lists = await asyncio.gather(*(_kept_ids(world, "channel members", one, partial(ask, one)) for one in channels))
     return {channel: user in members for channel, members in zip(channels, lists, strict=True) if members is not None}
-
-
-async def _members(world: World, channel: str) -> frozenset[str] | None:
-    return await _kept_ids(world, "channel members", channel, lambda: world.directory.members(channel))
-
-
-async def _grouped(world: World, groups: Sequence[str]) -> frozenset[str] | None:
-    return await _kept_ids(world, "groups", "+".join(groups), lambda: world.directory.group_members(groups))
 
 
 async def _kept_ids(
@@ -239,7 +233,8 @@ async def _may_approve(world: World, request: UnlockRequest, user: str) -> bool:
     if policy.by is Approvers.NOBODY:
         return False
     groups = [named for named in (world.policy.unlock_groups, policy.groups) if named]
-    lists = await asyncio.gather(*(_grouped(world, named) for named in groups))
+    ask = world.directory.group_members
+    lists = await asyncio.gather(*(_kept_ids(world, "groups", "+".join(one), partial(ask, one)) for one in groups))
     return all(members is not None and user in members for members in lists)
 
 

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
-from bot.core.gate.inspection import Inspection, Owner, StateName
-from bot.core.hours import Hours, on_clock
+from bot.core.gate.inspection import Inspection, StateName
+from bot.core.hours import on_clock
 from bot.core.lock import LockInfo
 from bot.core.people import Member
 from bot.core.phrase import Quoted
@@ -58,7 +58,8 @@ async def reached(
     )
     local = _local_time(world, member)
     others = None if instead is None else instead.without(user)
-    return WhoReport(inspection, member, whereabouts, local, others, _hours(world, owner), approval, approvers)
+    hours = next((person.hours for person in world.holders.people if person.name == owner.name), None)
+    return WhoReport(inspection, member, whereabouts, local, others, hours, approval, approvers)
 
 
 async def about_user(world: World, user_id: str) -> UserReport:
@@ -147,10 +148,6 @@ async def _approvers(world: World, state: str, channel: str) -> StandIns | None:
 def _known(world: World, user_id: str, member: Observation[Member]) -> KnownPerson | None:
     email = (member.value.email or "") if isinstance(member, Found) else ""
     return world.holders.person_in_slack(user_id) or (world.holders.person_for(email=email) if email else None)
-
-
-def _hours(world: World, owner: Owner) -> Hours | None:
-    return next((person.hours for person in world.holders.people if person.name == owner.name), None)
 
 
 def _local_time(world: World, member: Observation[Member]) -> datetime | None:

@@ -93,7 +93,9 @@ async def ask_again(world: World, state: str, lock_id: str, *, is_last_try: bool
                 return  # he has asked for time again since; that has a job of its own
             await LETTERS.update(world, str(place), again=said.at)
             await use_up(world, state, said)
-        await _settle_if_gone(world, place)
+        if await _is_gone(world, place):
+            await LETTERS.update(world, str(place), is_gone=True)
+            log.info("owner.lock_gone", state=place.state, lock_id=place.lock_id)
         await _post(world, place, is_last_try=is_last_try)
 
 
@@ -245,12 +247,6 @@ async def _defer(world: World, desk: _Desk, until: datetime) -> bool:
 async def _is_gone(world: World, place: OwnerMessageKey) -> bool:
     seen = await world.state(place.state).backend.read_lock()
     return not (seen.places_of(place.lock_id) or seen.unseen or seen.garbage)
-
-
-async def _settle_if_gone(world: World, place: OwnerMessageKey) -> None:
-    if await _is_gone(world, place):
-        await LETTERS.update(world, str(place), is_gone=True)
-        log.info("owner.lock_gone", state=place.state, lock_id=place.lock_id)
 
 
 async def _told(world: World, desk: _Desk) -> None:

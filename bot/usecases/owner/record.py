@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from typing import Annotated
 
 from bot.core.codec import ByName, Inline
-from bot.core.gate.ending import run_name
 from bot.core.gate.inspection import StateName
 from bot.core.lock import LockInfo
 from bot.core.people import OwnerAnswer
@@ -135,16 +134,12 @@ def fact_of(
         at=at,
         spoken=spoken,
         waiting=waiting,
-        run=None if run is None else _run_of(run),
+        run=None if run is None else HolderRun.of(run),
         who=lock.who,
         created=lock.created,
         operation=lock.operation,
         version=lock.version,
     )
-
-
-def _run_of(run: Run) -> HolderRun:
-    return HolderRun(run_name(run).text, run.ref.url, run.phase, run.conclusion, run.ended_at)
 
 
 async def facts_at(world: World, place: OwnerMessageKey) -> tuple[NewsRecord, ...]:

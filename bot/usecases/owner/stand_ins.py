@@ -91,7 +91,10 @@ class _Search:
 
     def found(self) -> StandIns:
         order = {user: position for position, user in enumerate(self.ids)}
-        ranked = sorted(self.people, key=lambda one: (*_rank(one), order[one.member.id]))
+        ranked = sorted(
+            self.people,
+            key=lambda one: (one.presence is not Presence.ACTIVE, one.at_work is not True, order[one.member.id]),
+        )
         return StandIns(tuple(ranked), len(self.ids) - self.looked, self.missing)
 
     async def _look(self, user: str) -> None:
@@ -120,10 +123,6 @@ class _Search:
             channel=Found(self.channel, at) if self.channel is not None else NotFound("Slack", "the channel", at),
             is_incident_channel=True,
         )
-
-
-def _rank(one: StandIn) -> tuple[bool, bool]:
-    return one.presence is not Presence.ACTIVE, one.at_work is not True
 
 
 def _stand_in(world: World, member: Member, presence: Presence) -> StandIn:

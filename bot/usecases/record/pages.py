@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from bot.core.record.incident import Incident
 from bot.core.record.revision import Revisions, ShownEntry
-from bot.core.record.timeline import Entry
 from bot.core.reports.report import TimelineReport
 from bot.usecases.record.correct import revisions
 from bot.usecases.world import World
@@ -53,28 +52,20 @@ async def newer(world: World, incident: Incident, *, after: str, size: int) -> T
     found: list[ShownEntry] = []
     at = after
     for _ in range(_READS):
-        page = await _behind(world, incident, at)
+        read = await world.journal.page(incident.id, before=str(int(at) + 1 + _AT_ONCE), count=_AT_ONCE)
+        page = [entry for entry in read if int(entry.id) > int(at)]
         for entry in page:
             at = entry.id
             if (shown := known.shown(entry)) is not None:
                 found.append(shown)
             if len(found) == size:
-                return await _report(world, incident, found, known, size, older=_next(after), newer=at)
+                return await _report(world, incident, found, known, size, older=str(int(after) + 1), newer=at)
         if not page:
             break
     return await newest(world, incident, size)
 
 
 _FIRST = "1"
-
-
-async def _behind(world: World, incident: Incident, after: str) -> tuple[Entry, ...]:
-    page = await world.journal.page(incident.id, before=str(int(after) + 1 + _AT_ONCE), count=_AT_ONCE)
-    return tuple(entry for entry in page if int(entry.id) > int(after))
-
-
-def _next(entry_id: str) -> str:
-    return str(int(entry_id) + 1)
 
 
 async def _report(

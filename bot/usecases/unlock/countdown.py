@@ -30,7 +30,8 @@ async def show_countdown(world: World, task: Task, report: UnlockReport) -> None
     now, record, says = world.clock.now(), task.record, _fingerprint(report.verdict)
     if record.hush_until is not None and now < record.hush_until:
         return
-    is_same = says == record.countdown and not _counts_down(report.verdict)
+    counts_down = report.verdict is not None and any(finding.until for finding in report.verdict.refusals)
+    is_same = says == record.countdown and not counts_down
     if is_same and record.countdown_at is not None and now - record.countdown_at < SAME_AGAIN:
         return
     try:
@@ -42,10 +43,6 @@ async def show_countdown(world: World, task: Task, report: UnlockReport) -> None
         log.warning("unlock.countdown_not_shown", request=task.request.id, detail=error.detail)
     else:
         await UNLOCKS.update(world, task.request.id, countdown=says, countdown_at=now)
-
-
-def _counts_down(verdict: Verdict | None) -> bool:
-    return verdict is not None and any(finding.until is not None for finding in verdict.refusals)
 
 
 def _fingerprint(verdict: Verdict | None) -> str:

@@ -279,7 +279,7 @@ async def _show(world: World, book: Book, name: str) -> None:
     mine = {one: alert for one, alert in known.items() if alert is not None and (record.ts or alert.bulletin == name)}
     bulletin = _bulletin(record, mine)
     if bulletin.alerts:
-        shown = _fingerprint(bulletin)
+        shown = hashlib.sha256(repr(bulletin).encode("utf-8", "replace")).hexdigest()[:16]
         posted = await _posted(world, name, record, bulletin)
         if posted is not None and record.shown != shown:
             await _redraw(world, bulletin, posted)
@@ -328,10 +328,6 @@ async def _tidy(world: World, book: Book) -> None:
 def _bulletin(record: BulletinRecord, alerts: Mapping[str, AlertRecord]) -> Bulletin:
     found = (alerts.get(name) for name in record.alerts)
     return Bulletin(tuple(each.alert for each in found if each is not None), is_again=record.is_again)
-
-
-def _fingerprint(bulletin: Bulletin) -> str:
-    return hashlib.sha256(repr(bulletin).encode("utf-8", "replace")).hexdigest()[:16]
 
 
 async def _records(world: World, names: Sequence[str]) -> dict[str, AlertRecord]:
