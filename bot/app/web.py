@@ -14,7 +14,7 @@ from slack_sdk.signature import SignatureVerifier
 from bot.app.connections import LARGEST, Connections
 from bot.app.readiness import Readiness
 from bot.app.wiring import Bot
-from bot.errors import JournalAway, UpstreamError
+from bot.errors import UpstreamError
 from handlers.claims_http import claim_routes
 from handlers.events import event_in, is_mere_talk
 
@@ -89,11 +89,7 @@ def _metrics(bot: Bot) -> Handler:
 
 
 async def _redis_answers(bot: Bot) -> bool:
-    try:
-        await bot.world.journal.ping()
-    except JournalAway:
-        return False
-    return True
+    return not await bot.world.is_journal_away()
 
 
 async def _slack_answers(bot: Bot) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import datetime
 
 from bot.app.wiring import beside_a_bot
 from bot.cli.frame import FAILED, OK, output
@@ -18,14 +17,13 @@ from bot.core.gate.case import Rule
 from bot.core.gate.decide import RULES
 from bot.core.gate.inspection import Inspection
 from bot.core.lock import LockSeen
-from bot.core.people import OwnerAnswer, Standing
 from bot.core.reports.report import StatusReport
 from bot.core.reports.who import WhoReport
-from bot.errors import JournalAway
 from bot.slack.render.plain import overview_lines, status_lines, to_json, who_lines
 from bot.usecases.decide.inspect import inspect, overview
-from bot.usecases.decide.owner import answer_about
 from bot.usecases.decide.weigh import conclude
+from bot.usecases.look.home_tab import nobody
+from bot.usecases.look.status import known_answer
 from bot.usecases.look.who import reached
 from bot.usecases.world import World
 
@@ -63,14 +61,16 @@ async def show_who(config: Config, state: str, *, as_json: bool) -> int:
 
 
 async def _show_all(world: World, *, as_json: bool) -> int:
-    seen, is_away = await asyncio.gather(overview(world), _is_away(world))
+    seen, is_away = await asyncio.gather(overview(world), world.is_journal_away())
     report = replace(seen, journal_away=is_away)
     output(to_json(report) if as_json else overview_lines(report))
     return OK if all(_is_known(lock) for _, lock in report.states) else FAILED
 
 
 async def _show(world: World, name: str, *, as_json: bool) -> int:
-    inspection, is_away = await asyncio.gather(inspect(world, world.state(name), without_claims=True), _is_away(world))
+    inspection, is_away = await asyncio.gather(
+        inspect(world, world.state(name), without_claims=True), world.is_journal_away()
+    )
     report, left_out = await _concluded(world, inspection, is_away=is_away)
     if as_json:
         output({**to_json(report), "not_checked": [str(rule) for rule in left_out]})
@@ -84,32 +84,11 @@ async def _concluded(world: World, inspection: Inspection, *, is_away: bool) -> 
     lock = inspection.lock
     if lock is None:
         return StatusReport(inspection, None, journal_away=is_away), ()
-    answer, is_away = (None, True) if is_away else await _answer(world, inspection.state.name, lock.id)
+    answer, is_away = (None, True) if is_away else await known_answer(world, inspection.state.name, lock.id)
     left_out = (Rule.REQUESTER, Rule.OWNER) if is_away else (Rule.REQUESTER,)
     table = tuple(row for row in RULES if row[0] not in left_out)
-    decision = conclude(world, inspection, _nobody(inspection.at), lock.id, answer, table=table)
+    decision = conclude(world, inspection, nobody(world), lock.id, answer, table=table)
     return StatusReport(inspection, decision.verdict, answer, journal_away=is_away), left_out
-
-
-async def _answer(world: World, state: str, lock_id: str) -> tuple[OwnerAnswer | None, bool]:
-    try:
-        return await answer_about(world, state, lock_id), False
-    except JournalAway:
-        return None, True
-
-
-async def _is_away(world: World) -> bool:
-    try:
-        await world.journal.ping()
-    except JournalAway:
-        return True
-    return False
-
-
-def _nobody(at: datetime) -> Standing:
-    """The standing of an asker whom Slack does not know; the rule that reads it is left out."""
-    unasked = Unseen("Slack", Trouble.NO_CONNECTION, "Slack was not asked", at)
-    return Standing("", None, unasked, unasked, None, unasked, is_incident_channel=False)
 
 
 def _without_slack(inspection: Inspection) -> WhoReport:

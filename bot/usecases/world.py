@@ -9,13 +9,13 @@ from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any, Protocol, TypeVar
 
-from bot.core.evidence import Found, Observation
+from bot.core.evidence import Found, NotFound, Observation, Unseen
 from bot.core.gate.inspection import StateName
 from bot.core.nearest import did_you_mean
 from bot.core.people import Channel, Standing
 from bot.core.policy import ApprovalPolicy, AutoRelease, Holders, Policy, WatchRule
 from bot.core.run import Pipeline
-from bot.errors import UnknownState
+from bot.errors import JournalAway, UnknownState
 from bot.ports.clock import Clock
 from bot.ports.files import Exporter, ExportTarget, Files
 from bot.ports.jobs import Jobs
@@ -28,6 +28,9 @@ from bot.ports.runs import RunSource
 from bot.ports.tickets import Tickets
 
 T = TypeVar("T")
+
+
+_OUTCOMES = {Found: "found", NotFound: "not found", Unseen: "unseen"}
 
 
 class Meter(Protocol):
@@ -149,13 +152,20 @@ class World:
             is_incident_channel=isinstance(channel, Found) and self.is_incident_channel(channel.value),
         )
 
+    async def is_journal_away(self) -> bool:
+        try:
+            await self.journal.ping()
+        except JournalAway:
+            return True
+        return False
+
     async def timed(self, system: str, call: str, question: Coroutine[Any, Any, T]) -> T:
         """Asks, and counts how long the answer took and what kind it was."""
         loop = asyncio.get_running_loop()
         started, outcome = loop.time(), "error"
         try:
             answer = await question
-            outcome = _outcome(answer)
+            outcome = _OUTCOMES.get(type(answer), "answered")
         finally:
             self.meter.upstream(system, call, outcome=outcome, seconds=loop.time() - started)
         return answer
@@ -163,11 +173,6 @@ class World:
 
 async def _nothing() -> None:
     return None
-
-
-def _outcome(answer: object) -> str:
-    from_observation = {"Found": "found", "NotFound": "not found", "Unseen": "unseen"}
-    return from_observation.get(type(answer).__name__, "answered")
 
 
 async def gather_all(questions: Mapping[str, Awaitable[Observation[T]]]) -> dict[str, Observation[T]]:

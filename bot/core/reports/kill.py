@@ -11,7 +11,7 @@ from bot.core.gate.contention import Loop
 from bot.core.gate.ownership import NOBODY_STARTED, Starters
 from bot.core.gate.stages import KillStage
 from bot.core.phrase import Phrase
-from bot.core.run import Run, Switched
+from bot.core.run import Pipeline, Run, Switched
 
 
 class Tie(StrEnum):
@@ -47,12 +47,8 @@ class StateTie:
         that only the throttling hides.
         """
         if self.tie is Tie.HOLDS or (self.tie is Tie.UNREAD and not is_loop):
-            return frozenset(f"{_holds(self.state)}{lock_id}" for lock_id in self.lock_ids or ("",))
+            return frozenset(f"holds {self.state} {lock_id}" for lock_id in self.lock_ids or ("",))
         return frozenset()
-
-
-def _holds(state: str) -> str:
-    return f"holds {state} "
 
 
 def strongest(ties: Iterable[StateTie]) -> Tie:
@@ -71,7 +67,7 @@ def not_covered(ties: Iterable[StateTie], covers: Collection[str], *, is_loop: b
 
 
 def _is_covered(asked: str, state: str, covers: Collection[str]) -> bool:
-    unread = _holds(state)
+    unread = f"holds {state} "
     return asked in covers or (asked.startswith(unread) and unread in covers) or (
         asked == unread and any(given.startswith(unread) for given in covers)
     )  # fmt: skip
@@ -90,6 +86,10 @@ class KillTarget:
     tie: Tie
     loop: Loop | None = None
     ties: tuple[StateTie, ...] = ()
+
+    @property
+    def pipeline(self) -> Pipeline:
+        return self.loop.pipeline if self.loop is not None else self.runs[0].ref.pipeline
 
     @property
     def demands(self) -> frozenset[str]:

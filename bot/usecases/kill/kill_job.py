@@ -55,9 +55,7 @@ async def ask(world: World, command: KillCommand) -> KillReport:
 
     Raises NotPermitted, UnknownState (a word that is neither a state nor a run), JournalAway, UpstreamError.
     """
-    reason = why_not_eligible(await world.standing(command.user, command.channel), world.policy)
-    if reason is not None:
-        raise NotPermitted(f"{plain(reason)}. Nothing was changed.")
+    await _permit(world, command.user, command.channel)
     inspection, targets, unseen = await find(world, command.target)
     lock = inspection.lock if inspection is not None else None
     request = KillRequest(
@@ -169,8 +167,7 @@ async def _chosen(world: World, request: KillRequest, key: str) -> KillTarget:
 
 
 async def _begin(world: World, request: KillRequest, chosen: KillTarget, wanted: KillOrder) -> None:
-    now = world.clock.now()
-    pipeline = chosen.loop.pipeline if chosen.loop is not None else chosen.runs[0].ref.pipeline
+    now, pipeline = world.clock.now(), chosen.pipeline
     moved = await KILLS.update(
         world, request.id, only_if=("phase", _OPEN), phase=requests.Phase.CONFIRMED,
         by=wanted.by, approver=wanted.approver, key=chosen.key,
@@ -202,13 +199,12 @@ async def _ask_second(world: World, request: KillRequest, chosen: KillTarget, wa
 
 async def _write_order(world: World, request: KillRequest, chosen: KillTarget, wanted: KillOrder) -> None:
     """Once for each who wanted it: the approver's click does not ask again."""
-    pipeline = chosen.loop.pipeline if chosen.loop is not None else chosen.runs[0].ref.pipeline
     facts = KillRequested(
         request=request.id,
         state=request.state,
         lock_id=request.lock_id,
-        pipeline=pipeline.title,
-        system=system_of(pipeline),
+        pipeline=chosen.pipeline.title,
+        system=system_of(chosen.pipeline),
         count=len(chosen.runs),
         runs=RunFacts.of_all(chosen.runs),
         loop=None if chosen.loop is None else LoopFacts.of(chosen.loop),
@@ -217,8 +213,7 @@ async def _write_order(world: World, request: KillRequest, chosen: KillTarget, w
     )
     text = f"asked to end {_words(chosen)}" + (f" because {request.reason}" if request.reason else "")
     once = f"kill/{request.id}/{wanted.by}"
-    draft = draft_of(facts, world.clock.now(), wanted.by, text, once=once)
-    await world.journal.append(request.incident, draft)
+    await world.journal.append(request.incident, draft_of(facts, world.clock.now(), wanted.by, text, once=once))
 
 
 async def _start(world: World, request_id: str) -> None:
@@ -277,9 +272,7 @@ async def _live(world: World, request_id: str, user: str, phases: Collection[req
 
 
 async def _permit(world: World, user: str, channel: str) -> None:
-    reason = why_not_eligible(await world.standing(user, channel), world.policy)
-    if reason is not None:
-        raise NotPermitted(f"{plain(reason)}. Nothing was changed.")
+    _refuse(why_not_eligible(await world.standing(user, channel), world.policy))
 
 
 def _words(target: KillTarget) -> str:

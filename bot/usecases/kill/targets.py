@@ -57,12 +57,8 @@ async def _with_all_states(
 ) -> tuple[KillTarget, ...]:
     """The targets with what they are to every state that their pipeline is mapped to, whichever was asked for."""
     looks = _Looks(world, {inspection.state.name: inspection})
-    found = await asyncio.gather(*(_ties(looks, target.runs, _pipeline_of(target)) for target in targets))
+    found = await asyncio.gather(*(_ties(looks, target.runs, target.pipeline) for target in targets))
     return tuple(replace(target, tie=strongest(ties), ties=ties) for target, ties in zip(targets, found, strict=True))
-
-
-def _pipeline_of(target: KillTarget) -> Pipeline:
-    return target.loop.pipeline if target.loop is not None else target.runs[0].ref.pipeline
 
 
 async def ties_of(world: World, runs: Sequence[Run], pipeline: Pipeline) -> tuple[StateTie, ...]:

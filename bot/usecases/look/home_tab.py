@@ -249,11 +249,11 @@ async def weigh_without_asker(world: World, name: str, lock_id: str | None = Non
     if lock is None:
         return StatusReport(inspection, None)
     answer = await answer_about(world, name, lock.id)
-    decided = conclude(world, inspection, _nobody(world), lock.id, answer, table=_WITHOUT_ASKER)
+    decided = conclude(world, inspection, nobody(world), lock.id, answer, table=_WITHOUT_ASKER)
     return StatusReport(inspection, decided.verdict, answer)
 
 
-def _nobody(world: World) -> Standing:
-    """No asker: the check of who asks is left aside, and nothing is ever released on what the home tab shows."""
+def nobody(world: World) -> Standing:
+    """No asker: the check of who asks is left aside, and nothing is ever released on what is shown so."""
     none = NotFound("Slack", "an asker", world.clock.now())
     return Standing("", world.directory.home_team, none, none, None, none, is_incident_channel=False)

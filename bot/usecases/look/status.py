@@ -45,7 +45,7 @@ async def status(world: World, name: str, question: Question) -> StatusReport:
         entered(world, name, question),
     )
     lock = inspection.lock
-    answer, away = await _answer(world, name, lock.id) if lock is not None else (None, incident is None)
+    answer, away = await known_answer(world, name, lock.id) if lock is not None else (None, incident is None)
     verdict = None if lock is None else conclude(world, inspection, standing, lock.id, answer).verdict
     if incident:
         away = await write_down(world, incident, inspection) or away
@@ -79,7 +79,7 @@ async def entered(world: World, title: str, question: Question) -> str | None:
     """The incident's id; empty outside an incident channel; None if the timeline cannot be reached."""
     channel = await world.directory.channel(question.channel)
     if not (isinstance(channel, Found) and world.is_incident_channel(channel.value)):
-        return "" if await _journal_answers(world) else None
+        return None if await world.is_journal_away() else ""
     try:
         entered = await enter(
             world, channel=question.channel, user=question.user, title=title, command=question.command
@@ -89,15 +89,8 @@ async def entered(world: World, title: str, question: Question) -> str | None:
     return entered.id
 
 
-async def _journal_answers(world: World) -> bool:
-    try:
-        await world.journal.ping()
-    except JournalAway:
-        return False
-    return True
-
-
-async def _answer(world: World, state: str, lock_id: str) -> tuple[OwnerAnswer | None, bool]:
+async def known_answer(world: World, state: str, lock_id: str) -> tuple[OwnerAnswer | None, bool]:
+    """What the owner has said, and whether the timeline is away, so that it is not known."""
     try:
         return await answer_about(world, state, lock_id), False
     except JournalAway:
