@@ -156,7 +156,8 @@ def _by_name(of: Any, form: Form) -> Mapping[str, _Field]:
 
 def _field(field: Field[Any], hint: Any, form: Form) -> _Field:
     marks = typing.get_args(hint)[1:] if typing.get_origin(hint) is Annotated else ()
-    members = _members(hint)
+    is_union = typing.get_origin(hint) in {typing.Union, types.UnionType}
+    members = typing.get_args(hint) if is_union else (hint,)
     is_nullable = types.NoneType in members
     some = [member for member in members if member not in {types.NoneType, Omitted}]
     reads = _reader(some[0], form, form.text) if len(some) == 1 else partial(_first_that_fits, some, form)
@@ -184,11 +185,6 @@ def _field(field: Field[Any], hint: Any, form: Form) -> _Field:
 
 def _missing(name: str) -> object:
     raise ValueError(f"a record without {name}")
-
-
-def _members(hint: Any) -> tuple[Any, ...]:
-    is_union = typing.get_origin(hint) in {typing.Union, types.UnionType}
-    return typing.get_args(hint) if is_union else (hint,)
 
 
 def _bare(hint: Any) -> Any:

@@ -82,7 +82,8 @@ async def _socket_mode(client: AsyncWebClient, settings: SlackSettings) -> Resul
 
 
 def _scopes(config: Config, answer: AsyncSlackResponse) -> list[Result]:
-    given = _header(answer.headers, "x-oauth-scopes")
+    found = next((value for name, value in answer.headers.items() if name.lower() == "x-oauth-scopes"), None)
+    given = str(found[0] if isinstance(found, list) else found) if found is not None else None
     if given is None:
         return [_SLACK.warn("scopes", "Slack did not say which scopes the token has")]
     missing = sorted(SCOPES.keys() - {scope.strip() for scope in given.split(",")})
@@ -193,11 +194,6 @@ async def _call(doing: str, call: Callable[[], Awaitable[AsyncSlackResponse]]) -
             return await call()
     except FAILURES as error:
         return failure(error, doing)
-
-
-def _header(headers: Mapping[str, Any], wanted: str) -> str | None:
-    found = next((value for name, value in headers.items() if name.lower() == wanted), None)
-    return str(found[0] if isinstance(found, list) else found) if found is not None else None
 
 
 def _is_id(channel: str) -> bool:

@@ -162,13 +162,20 @@ def no_expiry(account: Account) -> Iterator[FollowUp]:
     """A lock table whose items DynamoDB deletes by itself."""
     for table in account.tables:
         if table.ttl_attribute:
+            held = [lock for lock in account.locks if lock.state in table.states]
+            longest = max(held, key=lambda lock: lock.held_for, default=None)
+            stood: Phrase = (
+                ()
+                if longest is None
+                else (" A lock of ", Quoted(longest.state), " stood for ", longest.held_for, " here.")
+            )
             yield FollowUp(
                 key=_key("ttl", table.name),
                 title=f"Switch TTL off on lock table {table.name}",
                 reason=(
                     "TTL is on for table ", Quoted(table.name), ", by attribute ", Quoted(table.ttl_attribute),
                     (": DynamoDB deletes a lock that has it when its time is over, also in the middle of an apply, and "
-                     "a second apply can then begin."), *_longest(account, table),
+                     "a second apply can then begin."), *stood,
                 ),
                 todo=(
                     coded(
@@ -179,12 +186,6 @@ def no_expiry(account: Account) -> Iterator[FollowUp]:
                     ("Find out what writes ", Quoted(table.ttl_attribute), " there, and let it use another table."),
                 ),
             )  # fmt: skip
-
-
-def _longest(account: Account, table: Table) -> Phrase:
-    held = [lock for lock in account.locks if lock.state in table.states]
-    longest = max(held, key=lambda lock: lock.held_for, default=None)
-    return () if longest is None else (" A lock of ", Quoted(longest.state), " stood for ", longest.held_for, " here.")
 
 
 def fix_digest(account: Account) -> Iterator[FollowUp]:

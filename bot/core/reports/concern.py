@@ -74,7 +74,9 @@ def outcome_of(concern: Concern, evidence: SweepResult, *, last_seen: datetime) 
         return Outcome.NOT_CONFIGURED
     match concern.kind:
         case AlertKind.LOOP:
-            return _loop_outcome(concern, evidence)
+            looked: Iterable[Inspection] = evidence.inspections.values()
+            listed = {repr(look.pipeline) for each in looked for look in each.looks if isinstance(look.listing, Found)}
+            return Outcome.QUIET if concern.key in listed else None
         case AlertKind.THROTTLED:
             read = any(state in evidence.seen and not evidence.seen[state].is_throttled for state in states)
             return Outcome.QUIET if read and evidence.now - last_seen >= QUIET_AFTER else None
@@ -184,9 +186,3 @@ def _run_outcome(concern: Concern, evidence: SweepResult) -> Outcome | None:
         return Outcome.GOES_ON if any(run.phase is Phase.RUNNING for run in seen) else None
     mine = [candidate for candidate in candidates if run_name(candidate.run).text == concern.run]
     return Outcome.ENDED if mine and all(is_over(candidate) for candidate in mine) else None
-
-
-def _loop_outcome(concern: Concern, evidence: SweepResult) -> Outcome | None:
-    looked: Iterable[Inspection] = evidence.inspections.values()
-    listed = {repr(look.pipeline) for each in looked for look in each.looks if isinstance(look.listing, Found)}
-    return Outcome.QUIET if concern.key in listed else None

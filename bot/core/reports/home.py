@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from bot.core.evidence import Unseen
-from bot.core.gate.case import Effect, Finding, Ruling, Verdict
+from bot.core.gate.case import Effect, Ruling, Verdict
 from bot.core.gate.ending import run_name
 from bot.core.gate.inspection import Inspection
 from bot.core.lock import LockSeen
@@ -155,7 +155,9 @@ def row_of(state: str, seen: LockSeen) -> Row | None:
 
 def prospect_of(verdict: Verdict, inspection: Inspection, at: datetime) -> Prospect:
     """What is shown of a verdict: the first check in the way, and the run and the owner behind the lock."""
-    standing = _in_the_way(verdict)
+    wanted = {Ruling.REFUSE: Effect.REFUSES, Ruling.NEEDS_APPROVAL: Effect.WANTS_APPROVAL}.get(verdict.ruling)
+    found = [finding for finding in verdict.findings if finding.effect is wanted]
+    standing = min(found, key=lambda finding: finding.waits, default=None)
     tied = inspection.attribution
     run = tied.candidates[0].run if tied is not None and tied.candidates else None
     name = None if run is None else run_name(run)
@@ -169,12 +171,6 @@ def prospect_of(verdict: Verdict, inspection: Inspection, at: datetime) -> Prosp
         url=None if name is None else name.url,
         end="" if run is None else str(run.conclusion or run.phase),
     )
-
-
-def _in_the_way(verdict: Verdict) -> Finding | None:
-    wanted = {Ruling.REFUSE: Effect.REFUSES, Ruling.NEEDS_APPROVAL: Effect.WANTS_APPROVAL}.get(verdict.ruling)
-    found = [finding for finding in verdict.findings if finding.effect is wanted]
-    return min(found, key=lambda finding: finding.waits, default=None)
 
 
 def ordered(rows: Sequence[ShownRow]) -> list[ShownRow]:

@@ -107,7 +107,10 @@ def axis(instants: Iterable[float], left: float, right: float, *, most_cuts: int
 
 def ticks(on: Axis, zone: tzinfo, size: float) -> tuple[Tick, ...]:
     """Round times of a zone on the axis, with dates where days change. No two labels of a line touch."""
-    step = _step(on, size)
+    scale = max((each.right - each.left) / (each.until - each.since) for each in on.stretches)
+    apart = {True: width("00:00", size) + 1.6 * size, False: width("00 Mon 0000", size) + 1.6 * size}
+    fitting = (step for step in (*_STEPS, *_DAYS) if step * scale >= apart[step < _DAY])
+    step = next(fitting, _DAYS[-1])
     times = [(on.x(at), local(at, zone)) for stretch in on.stretches for at in _round(stretch, step, zone)]
     taken = [_extent((cut.left + cut.right) / 2, cut.label, size) for cut in on.cuts]
     kept: list[Tick] = []
@@ -156,13 +159,6 @@ def _placed(
         stretches.append(Stretch(since, until, x, x + scale * (until - since)))
         x = stretches[-1].right
     return Axis(left, x, tuple(stretches), tuple(cuts))
-
-
-def _step(on: Axis, size: float) -> int:
-    scale = max((each.right - each.left) / (each.until - each.since) for each in on.stretches)
-    apart = {True: width("00:00", size) + 1.6 * size, False: width("00 Mon 0000", size) + 1.6 * size}
-    fitting = (step for step in (*_STEPS, *_DAYS) if step * scale >= apart[step < _DAY])
-    return next(fitting, _DAYS[-1])
 
 
 def _round(stretch: Stretch, step: int, zone: tzinfo) -> Iterator[float]:

@@ -66,7 +66,10 @@ def told(account: Account, limits: RowLimits) -> Contents:
     rest = states[limits.states :]
     if rest:
         rows.append(teller.more_states(rest))
-    marks, order = _distinct(account.marks), list(_MARKED)
+    # an entry that is a key moment and something else is shown once
+    others = {mark.entry for mark in account.marks if mark.kind is not MarkKind.KEY}
+    unique = dict.fromkeys(account.marks)
+    marks, order = [mark for mark in unique if mark.kind is not MarkKind.KEY or mark.entry not in others], list(_MARKED)
     ranked = sorted(marks, key=lambda mark: (order.index(mark.kind), seconds(mark.at)))
     shown = sorted(ranked[: limits.events], key=lambda mark: seconds(mark.at))
     hidden = [mark for mark in marks if mark not in shown]
@@ -289,12 +292,6 @@ def _states(account: Account) -> list[str]:
         *(sample.state for sample in account.samples),
     )
     return list(dict.fromkeys((*locked, *known)))
-
-
-def _distinct(marks: Sequence[Mark]) -> list[Mark]:
-    """An entry that is a key moment and something else is shown once."""
-    others = {mark.entry for mark in marks if mark.kind is not MarkKind.KEY}
-    return [mark for mark in dict.fromkeys(marks) if mark.kind is not MarkKind.KEY or mark.entry not in others]
 
 
 def _crowd(samples: Sequence[Sample]) -> Iterator[ChartRow]:

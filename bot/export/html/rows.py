@@ -160,6 +160,7 @@ def _portions(lines: Iterator[ShownEntry], pen: Pen, room: int) -> Iterator[Sequ
 def _row(shown: ShownEntry, pen: Pen, room: int) -> EntryRow:
     entry = shown.entry
     utc, findings = entry.at.astimezone(UTC), findings_of(entry)
+    page, words = page_of(entry), "Message in Slack" if entry.kind == Kind.MESSAGE_CAPTURED else "Page"
     return EntryRow(
         anchor=recorded_text(anchor(entry.id)),
         group=recorded_text(_SUBJECTS.get(entry.kind.partition(".")[0], "other")),
@@ -170,7 +171,7 @@ def _row(shown: ShownEntry, pen: Pen, room: int) -> EntryRow:
         kind=recorded_text(kind_words(entry.kind)),
         who=pen.person(entry.actor),
         said=recorded_text(entry.text.strip()),
-        page=_page(entry),
+        page=link(page, words) if web_page(page) else None,
         is_key=shown.is_key,
         is_edited=shown.edited,
         checks=tuple(
@@ -179,11 +180,6 @@ def _row(shown: ShownEntry, pen: Pen, room: int) -> EntryRow:
         changes=shown.changes,
         evidence=_evidence(entry, room, _apart_from(findings, entry.facts)),
     )
-
-
-def _page(entry: Entry) -> Markup | None:
-    page = page_of(entry)
-    return link(page, "Message in Slack" if entry.kind == Kind.MESSAGE_CAPTURED else "Page") if web_page(page) else None
 
 
 def _evidence(entry: Entry, room: int, facts: Mapping[str, object]) -> Markup:

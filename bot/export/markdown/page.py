@@ -18,7 +18,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bot.core.account.highlights import KeyMoment, key_moments, unnoticed
-from bot.core.account.values import Account
 from bot.core.phrase import Part, Phrase, duration, one_line
 from bot.core.record.facts import GateDecided, facts_of, findings_of, page_of
 from bot.core.record.revision import ShownEntry
@@ -84,6 +83,8 @@ def page(material: Material, chart: str | None = None) -> Iterator[str]:
     names = Counter(map(one_line, account.names.values()))
     doubled = frozenset(name for name, count in names.items() if count > 1)
     pen = _Pen(account.names, zone_of(account.zone), doubled)
+    days: set[date] = set()
+    story = (said(_dated_once(sentence, days), account.names) for sentence in account.summary.told)
     return (
         _environment()
         .get_template("incident.md.j2")
@@ -93,7 +94,7 @@ def page(material: Material, chart: str | None = None) -> Iterator[str]:
             summary=account.summary,
             pen=pen,
             chart=chart,
-            told=_told(account),
+            told=Markup(" ").join(story),
             moments=[_moment(moment, pen) for moment in key_moments(account)],
             unnoticed=unnoticed(account),
             days=_days(_once(material.lines()), pen),
@@ -124,12 +125,6 @@ def _once(lines: Iterable[ShownEntry]) -> Iterator[ShownEntry]:
         yield line
 
 
-def _told(account: Account) -> Markup:
-    """The story as one paragraph."""
-    days: set[date] = set()
-    return Markup(" ").join(said(_dated_once(sentence, days), account.names) for sentence in account.summary.told)
-
-
 def _dated_once(sentence: Phrase, days: set[date]) -> Phrase:
     """With the date only at the first instant of each day. `days` are those already named; new ones are added."""
     parts: list[Part] = []
@@ -154,7 +149,9 @@ def _row(line: ShownEntry, pen: _Pen) -> Markup:
     who = f"**{local(entry.at, UTC):%H:%M:%S}**{pen.aside(entry.at)} {pen.name(entry.actor)}"
     marks = [mark for mark, is_set in (("key moment", line.is_key), ("edited", line.edited)) if is_set]
     marked = f" *({', '.join(marks)})*" if marks else ""
-    head = f"- {who}: {said}{_page(entry)}{marked}"
+    page, words = address(page_of(entry)), "message" if entry.kind == Kind.MESSAGE_CAPTURED else "page"
+    where = f" ([{words}](<{page}>))" if page else ""
+    head = f"- {who}: {said}{where}{marked}"
     return Markup("\n  - ".join((head, *_findings(entry), *_changes(line, pen))))  # noqa: S704  all of it was escaped part by part
 
 
@@ -166,13 +163,6 @@ def _findings(entry: Entry) -> Iterator[str]:
         yield f"{escaped(found.rule)} ({escaped(found.effect)}): {escaped(found.reason)}"
     if against:
         yield f"{len(findings) - len(against)} of {len(findings)} checks hold"
-
-
-def _page(entry: Entry) -> str:
-    """Where the entry came from: the message, or the page."""
-    page = address(page_of(entry))
-    words = "message" if entry.kind == Kind.MESSAGE_CAPTURED else "page"
-    return f" ([{words}](<{page}>))" if page else ""
 
 
 def _changes(line: ShownEntry, pen: _Pen) -> Iterator[str]:

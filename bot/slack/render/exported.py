@@ -38,8 +38,12 @@ _OTHERS = ("other entry", "other entries")
 
 def exported_message(report: ExportReport) -> Message:
     """The summary; or, where a newer one has replaced it, one line that leads there."""
-    title = report.edition.incident.title or report.edition.incident.id
-    name, footer = unmarked(title, 200), context(mrkdwn(_footer(report)))
+    edition = report.edition
+    title = edition.incident.title or edition.incident.id
+    counted = f", {report.outline.entries} entries, last hash "
+    asked: Phrase = (", asked for by ", _name(edition.by, edition.names)) if edition.by else ()
+    about: Phrase = ("Incident ", Quoted(edition.incident.id), counted, Quoted(edition.version[:_HASH]), *asked)
+    name, footer = unmarked(title, 200), context(mrkdwn(about))
     if report.newer:
         link = mrkdwn((Linked("the newer export", report.newer), "."))
         row = f"{bold(f'Export of {title}')}: replaced by {link}"
@@ -99,10 +103,3 @@ def _changed(changes: tuple[Changed, ...], names: Mapping[str, str]) -> Phrase:
         who: Phrase = (" by ", *joined(people[:_MOST_PEOPLE])) if people else ()
         told.append((f"{count} {one if count == 1 else many}", *who))
     return joined(told, "; ")
-
-
-def _footer(report: ExportReport) -> Phrase:
-    edition = report.edition
-    counted = f", {report.outline.entries} entries, last hash "
-    asked: Phrase = (", asked for by ", _name(edition.by, edition.names)) if edition.by else ()
-    return ("Incident ", Quoted(edition.incident.id), counted, Quoted(edition.version[:_HASH]), *asked)

@@ -113,6 +113,10 @@ def overview_blocks(home: Home, *, is_home: bool) -> list[Block]:
         "for you and the incidents are not shown. The locks below were read just now."
     )
     waiting = [block for one in home.waiting for block in _wait(one)]
+    at = "" if home.glance_at is None else f"Locks read at {mrkdwn((home.glance_at,))}."
+    now = " They are being read again …" if home.looking else ""
+    if home.is_stale:
+        now = f" :{Icon.WARNING.emoji}: They could not be read again since: this may be out of date."
     blocks = [
         *sections([away] if home.journal_away else []),
         *([*sections(["*Needs you*"]), *waiting, {"type": "divider"}] if home.waiting else []),
@@ -121,7 +125,7 @@ def overview_blocks(home: Home, *, is_home: bool) -> list[Block]:
         *_pager(home),
         *_free(home),
         *_incidents(home),
-        *_foot(home, is_home=is_home),
+        *[*context(f"{at}{now}", _HELP if is_home else ""), *_again(home.page)],
     ]
     return blocks[:MOST_BLOCKS]
 
@@ -264,14 +268,6 @@ def _incident(one: OpenIncident) -> str:
     more = f" and {len(one.states) - _STATES} more" if len(one.states) > _STATES else ""
     about = f" · {states}{more}" if states and one.states != (one.title,) else ""
     return f"{bold(one.title) or '*incident*'} {channel(one.channel)} since {mrkdwn((one.opened_at,))}{about}"
-
-
-def _foot(home: Home, *, is_home: bool) -> list[Block]:
-    at = "" if home.glance_at is None else f"Locks read at {mrkdwn((home.glance_at,))}."
-    now = " They are being read again …" if home.looking else ""
-    if home.is_stale:
-        now = f" :{Icon.WARNING.emoji}: They could not be read again since: this may be out of date."
-    return [*context(f"{at}{now}", _HELP if is_home else ""), *_again(home.page)]
 
 
 def _again(page: int) -> list[Block]:

@@ -41,11 +41,15 @@ def letter_message(letter: OwnerMessage) -> Message:
     """What is asked, by whom and where; what the owner answered, and what they can still answer."""
     told = list(_words(letter))
     request = mrkdwn((Linked("the request", letter.link),)) if letter.link else ""
+    says = None if letter.answer is None else letter.answer.says
+    is_open = letter.news is not OwnerNews.RELEASED and letter.status is not OwnerMessageStatus.GONE
+    value = ButtonValue(letter.state.name, letter.lock.id, letter.request)
+    may_answer = letter.status is not OwnerMessageStatus.MOVED or says is OwnerSays.RUNNING
     return message(
         notification(told[0]),
         sections(lines(told), budget=6_000),
         context(mrkdwn(facts.lock_id(letter.lock)), channel(letter.channel), request),
-        actions(*_buttons(letter)),
+        actions(*(answer_buttons(value, says) if is_open and may_answer else [])),
     )
 
 
@@ -127,14 +131,6 @@ def _end(letter: OwnerMessage) -> Iterable[Fact]:
         yield Fact("Next:", ("nothing to do for you.",))
     elif letter.answer is None:
         yield Fact("Is it still running?", ("Your answer counts for this lock only.",))
-
-
-def _buttons(letter: OwnerMessage) -> list[Element | None]:
-    says = None if letter.answer is None else letter.answer.says
-    is_open = letter.news is not OwnerNews.RELEASED and letter.status is not OwnerMessageStatus.GONE
-    value = ButtonValue(letter.state.name, letter.lock.id, letter.request)
-    may_answer = letter.status is not OwnerMessageStatus.MOVED or says is OwnerSays.RUNNING
-    return answer_buttons(value, says) if is_open and may_answer else []
 
 
 def answer_buttons(value: ButtonValue, says: OwnerSays | None) -> list[Element | None]:

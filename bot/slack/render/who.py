@@ -161,19 +161,15 @@ def _whereabouts(seen: Observation[Whereabouts] | None) -> Iterable[Fact]:
     mark = {Presence.ACTIVE: Icon.GOOD, Presence.UNKNOWN: Icon.UNKNOWN}.get(where.presence, Icon.NONE)
     yield Fact("Presence:", (f"{_PRESENCE[where.presence]}.",), mark)
     if where.status_text or where.status_emoji:
-        yield Fact("Status:", _status(where))
+        emoji = where.status_emoji.strip(":")
+        shown = f":{emoji}: " if emoji.replace("_", "").replace("-", "").isalnum() and emoji.isascii() else ""
+        until: Phrase = (", until ", Day.of(where.status_until)) if where.status_until else ()
+        said: Phrase = (Quoted(where.status_text),) if where.status_text else ("no text",)
+        yield Fact("Status:", (shown, *said, *until, "."))
     if where.snoozed_until is not None:
         yield Fact("Do not disturb:", ("until ", Day.of(where.snoozed_until), "."), Icon.WARNING)
     if where.unseen:
         yield Fact("Not told by Slack:", (f"{', '.join(where.unseen)}.",), Icon.UNKNOWN)
-
-
-def _status(where: Whereabouts) -> Phrase:
-    emoji = where.status_emoji.strip(":")
-    shown = f":{emoji}: " if emoji.replace("_", "").replace("-", "").isalnum() and emoji.isascii() else ""
-    until: Phrase = (", until ", Day.of(where.status_until)) if where.status_until else ()
-    said: Phrase = (Quoted(where.status_text),) if where.status_text else ("no text",)
-    return (shown, *said, *until, ".")
 
 
 def _instead(report: WhoReport) -> Iterable[Fact]:

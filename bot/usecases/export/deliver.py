@@ -106,7 +106,10 @@ async def _outcome(world: World, progress: Progress, target: str, *, is_last_try
 async def _put(world: World, progress: Progress, target: str) -> None:
     incident = progress.edition.incident.id
     if target == DIRECTORY:
-        await _into_directory(world, progress)
+        done = await write(world, progress.edition)
+        lacking = done.failed.keys() - progress.not_written.keys()
+        if lacking:
+            raise OSError("; ".join(f"{name}: {done.failed[name]}" for name in sorted(lacking)))
         return
     async with files_of(world, progress) as paths:
         if target == CHANNEL:
@@ -115,13 +118,6 @@ async def _put(world: World, progress: Progress, target: str) -> None:
             await world.targets[target].deliver(incident, paths)
         else:
             raise Missing(target, "is not in the configuration any more")
-
-
-async def _into_directory(world: World, progress: Progress) -> None:
-    done = await write(world, progress.edition)
-    lacking = done.failed.keys() - progress.not_written.keys()
-    if lacking:
-        raise OSError("; ".join(f"{name}: {done.failed[name]}" for name in sorted(lacking)))
 
 
 def _made(world: World, progress: Progress, once: str) -> Draft:

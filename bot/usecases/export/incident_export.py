@@ -104,15 +104,13 @@ async def _taken_up(world: World, incident_id: str, by: str) -> Progress | None:
         return None
     progress = await editions.find(world, incident_id, last.hash)
     if progress is None:
-        return await editions.begin(world, await _edition(world, incident, last, by))
+        names, zone = await _people(world, incident)
+        return await editions.begin(
+            world, Edition(incident, last.hash, last.id, world.clock.now(), names, world.export_zone or zone, by)
+        )
     if not progress.pending and (progress.failed or editions.missing_targets(world, progress)):
         return await editions.again(world, progress)
     return progress
-
-
-async def _edition(world: World, incident: Incident, last: Entry, by: str) -> Edition:
-    names, zone = await _people(world, incident)
-    return Edition(incident, last.hash, last.id, world.clock.now(), names, world.export_zone or zone, by)
 
 
 async def _people(world: World, incident: Incident) -> tuple[dict[str, str], str]:

@@ -16,6 +16,7 @@ from functools import partial
 
 import structlog
 
+from bot.core.account.edition import Outline
 from bot.core.account.ticket import FileResult, Filing, Ticket, marker_of, ticket_of
 from bot.core.account.values import FollowUp
 from bot.core.evidence import Found, NotFound, Trouble
@@ -95,7 +96,8 @@ async def file(world: World, incident_id: str, key: str, user: str, *, is_last_t
     await reissue_if_late(world, incident_id)
     is_seen = await followups.redraw(world, incident_id)
     if not is_seen or record.phase is TicketPhase.FILED or record.told:
-        await _whisper(world, task, _is_there(task, filing.url))
+        link: Phrase = (Linked(f"the ticket in {task.tickets.system}", filing.url), ": ", Quoted(task.followup.title))
+        await _whisper(world, task, Notice("The ticket is filed", (link,)))
 
 
 async def _task(world: World, incident_id: str, key: str, user: str) -> _Task | str:
@@ -165,26 +167,23 @@ async def _ticket(world: World, task: _Task) -> Ticket:
     progress = await editions.newest(world, task.incident.id)
     names = dict(progress.edition.names) if progress is not None else {}
     link = await link_of(world, task.incident.id, task.incident.channel)
-    facts = [*_when(task.incident), *(_figures(progress) if progress is not None else ())]
+    incident = task.incident
+    closed: Phrase = (", closed ", incident.closed_at) if incident.closed_at is not None else (", still open",)
+    facts: list[tuple[str, Phrase]] = [
+        ("Incident:", (Quoted(incident.title), " (", Quoted(incident.id), ")")),
+        ("When:", ("opened ", incident.opened_at.astimezone(UTC), *closed)),
+        *(_figures(progress.outline) if progress is not None and progress.outline is not None else ()),
+    ]
     if link:
         facts.append(("Timeline:", (Linked("the export in Slack", link),)))
-    places = _places(world, progress)
-    if places:
-        facts.append(("Files:", joined([(Quoted(place),) for place in places])))
+    report = None if progress is None else editions.report_of(world, progress)
+    if report is not None and report.places:
+        facts.append(("Files:", joined([(Quoted(place),) for place in report.places])))
     facts.append(("Filed by:", (Person(task.user, names.get(task.user) or await _name(world, task.user)),)))
     return ticket_of(task.followup, task.incident.id, tuple(facts), names)
 
 
-def _when(incident: Incident) -> list[tuple[str, Phrase]]:
-    closed: Phrase = (", closed ", incident.closed_at) if incident.closed_at is not None else (", still open",)
-    title: Phrase = (Quoted(incident.title), " (", Quoted(incident.id), ")")
-    return [("Incident:", title), ("When:", ("opened ", incident.opened_at.astimezone(UTC), *closed))]
-
-
-def _figures(progress: editions.Progress) -> list[tuple[str, Phrase]]:
-    outline = progress.outline
-    if outline is None:
-        return []
+def _figures(outline: Outline) -> list[tuple[str, Phrase]]:
     states: list[Phrase] = [
         (Quoted(state.state), *((" locked for ", state.locked_for) if state.locked_for is not None else ()))
         for state in outline.states
@@ -193,11 +192,6 @@ def _figures(progress: editions.Progress) -> list[tuple[str, Phrase]]:
     if outline.time_to_unlock is not None:
         told.append(("First command to unlock:", (outline.time_to_unlock,)))
     return [*told, ("Cause:", ("; ".join(outline.causes),))]
-
-
-def _places(world: World, progress: editions.Progress | None) -> tuple[str, ...]:
-    report = None if progress is None else editions.report_of(world, progress)
-    return () if report is None else report.places
 
 
 async def _name(world: World, user: str) -> str:
@@ -230,11 +224,6 @@ async def _whisper(world: World, task: _Task, notice: Notice) -> None:
         log.warning("ticket.not_whispered", incident=task.incident.id, detail=error.detail)
         thread = await followups.thread_of(world, task.incident.id)
         await world.messenger.post(channel, notice, thread=thread)
-
-
-def _is_there(task: _Task, url: str) -> Notice:
-    link: Phrase = (Linked(f"the ticket in {task.tickets.system}", url), ": ", Quoted(task.followup.title))
-    return Notice("The ticket is filed", (link,))
 
 
 def _not_yet(task: _Task, filing: Filing) -> Notice:

@@ -19,7 +19,7 @@ from bot.core.phrase import Phrase, Quoted, joined, plain
 from bot.core.record.evidence import RunFacts, system_of
 from bot.core.record.facts import KillConfirmed, draft_of
 from bot.core.reports.kill import KillReport, not_covered
-from bot.core.run import Cancelled, CancelResult, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
+from bot.core.run import Cancelled, CancelResult, Phase, Run, RunRef, Switched, SwitchResult
 from bot.errors import UpstreamError
 from bot.usecases.decide import requests
 from bot.usecases.decide.requests import KILLS, KillRecord, show
@@ -39,7 +39,6 @@ async def kill(world: World, request_id: str, tick: int) -> None:
     record = await KILLS.get(world, request_id)
     if record is None or record.phase is requests.Phase.DONE:
         return
-    pipeline = record.pipeline
     if record.stop and record.switched is None:
         before = await _read(world, record, record.runs)
         if await _is_stopped(world, record, before, None):
@@ -52,7 +51,10 @@ async def kill(world: World, request_id: str, tick: int) -> None:
         return
     answers = await _push(world, record, going) if going else ()
 
-    report = _progress(record, seen, switched, _refusal_words(pipeline, answers))
+    taken = {CancelResult.ACCEPTED, CancelResult.ALREADY_ENDED}
+    refused = [answer for answer in answers if answer.result not in taken]
+    note: Phrase = (f"{record.ci}: {refused[0].result} ", Quoted(refused[0].detail)) if refused else ()
+    report = _progress(record, seen, switched, note)
     denied = bool(answers) and all(answer.result is CancelResult.DENIED for answer in answers)
     is_given_up = record.confirmed_at is not None and world.clock.now() - record.confirmed_at > GIVE_UP_AFTER
     if going and not denied and not is_given_up:
@@ -154,12 +156,6 @@ def _step(world: World, record: KillRecord) -> tuple[bool, tuple[str, ...]]:
 def _due(world: World, record: KillRecord, going: list[str]) -> list[str]:
     _, asked = _step(world, record)
     return [ref_id for ref_id in going if ref_id not in asked]
-
-
-def _refusal_words(pipeline: Pipeline, answers: tuple[Cancelled, ...]) -> Phrase:
-    taken = {CancelResult.ACCEPTED, CancelResult.ALREADY_ENDED}
-    refused = [answer for answer in answers if answer.result not in taken]
-    return (f"{pipeline.ci}: {refused[0].result} ", Quoted(refused[0].detail)) if refused else ()
 
 
 def _progress(

@@ -190,14 +190,14 @@ def _tie(runs: Sequence[Run], inspection: Inspection, pipeline: Pipeline | None 
         return Tie.NO_LOCK if inspection.seen.is_free else Tie.HOLDS
     refs = [candidate.run.ref for candidate in tied.candidates]
     mute = [look.pipeline for look in inspection.looks if not isinstance(look.listing, Found)]
-    holds = any(_is_one_of(run.ref, refs) or any(map(run.ref.pipeline.overlaps, mute)) for run in runs)
+    # the same run may be named by entries of several states
+    holds = any(
+        any(run.ref.id == other.id and run.ref.pipeline.overlaps(other.pipeline) for other in refs)
+        or any(map(run.ref.pipeline.overlaps, mute))
+        for run in runs
+    )
     holds = holds or (pipeline is not None and any(map(pipeline.overlaps, mute)))
     return Tie.HOLDS if holds else Tie.CONTENDS
-
-
-def _is_one_of(ref: RunRef, refs: Iterable[RunRef]) -> bool:
-    """The same run may be named by entries of several states."""
-    return any(ref.id == other.id and ref.pipeline.overlaps(other.pipeline) for other in refs)
 
 
 def unseen_words(mute: tuple[NotFound | Unseen, ...]) -> Phrase:

@@ -69,7 +69,8 @@ async def about_user(world: World, user_id: str) -> UserReport:
         _in_time(world, world.directory.whereabouts(user_id)),
         _held_now(world),
     )
-    known = _known(world, user_id, member)
+    email = (member.value.email or "") if isinstance(member, Found) else ""
+    known = world.holders.person_in_slack(user_id) or (world.holders.person_for(email=email) if email else None)
     locks, unknown = await _his(world, user_id, known, held.locks)
     return UserReport(
         member,
@@ -143,11 +144,6 @@ def _owned(inspection: Inspection, user_id: str, lock: LockInfo) -> list[HeldLoc
 async def _approvers(world: World, state: str, channel: str) -> StandIns | None:
     approval = world.approvers(state)
     return await stand_ins(world, channel, groups=approval.groups) if approval.by is Approvers.GROUP else None
-
-
-def _known(world: World, user_id: str, member: Observation[Member]) -> KnownPerson | None:
-    email = (member.value.email or "") if isinstance(member, Found) else ""
-    return world.holders.person_in_slack(user_id) or (world.holders.person_for(email=email) if email else None)
 
 
 def _local_time(world: World, member: Observation[Member]) -> datetime | None:

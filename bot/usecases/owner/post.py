@@ -175,7 +175,10 @@ async def _bring_up_to_date(world: World, desk: _Desk) -> bool:
         try:
             await world.messenger.update(posted, desk.letter)
         except Final as error:
-            return await _anew(world, desk, error)
+            # the message cannot be changed any more (deleted, too old): one more takes its place if an answer is wanted
+            log.warning("owner.message_lost", state=desk.place.state, detail=error.detail)
+            changed = await LETTERS.update(world, str(desk.place), ts="", round=desk.record.round + 1)
+            return await _write_first(world, replace(desk, record=changed or desk.record))
         await LETTERS.update(world, str(desk.place), drawn=_digest(desk.letter))
     ring = _to_ring(desk)
     if ring is None:
@@ -191,13 +194,6 @@ async def _bring_up_to_date(world: World, desk: _Desk) -> bool:
     rung = tuple(sorted({*desk.record.rung, *desk.names, ring}))
     await LETTERS.update(world, str(desk.place), rung=rung)
     return True
-
-
-async def _anew(world: World, desk: _Desk, error: Final) -> bool:
-    """The message cannot be changed any more (deleted, too old): one more takes its place if an answer is wanted."""
-    log.warning("owner.message_lost", state=desk.place.state, detail=error.detail)
-    changed = await LETTERS.update(world, str(desk.place), ts="", round=desk.record.round + 1)
-    return await _write_first(world, replace(desk, record=changed or desk.record))
 
 
 def _to_ring(desk: _Desk) -> str | None:

@@ -226,7 +226,9 @@ async def _catch_up(world: World, kept: Kept, channel: str, ts: str, user: str) 
         await _hide(world, kept, "tflock", DELETED)
         return
     if said.digest != kept.digest:
-        await _edit(world, kept, said)
+        text = await text_of(world, said)
+        await correct.edit(world, kept.incident, kept.entry, by=said.author or "tflock", text=text, why=EDITED)
+        await _remember(world, said, replace(kept, digest=said.digest))
     if not kept.on_mark:
         return
     marker, now = await _marker(world, said, user), await correct.look(world, kept.incident, kept.entry)
@@ -240,12 +242,6 @@ def _last_reason(now: Corrected) -> str:
     """Why the entry was hidden: what a person hid by hand no mark brings back."""
     hidden = [change for change in now.after.changes if change.kind == Kind.ENTRY_HIDDEN]
     return hidden[-1].why if hidden else ""
-
-
-async def _edit(world: World, kept: Kept, said: SlackMessage) -> None:
-    text = await text_of(world, said)
-    await correct.edit(world, kept.incident, kept.entry, by=said.author or "tflock", text=text, why=EDITED)
-    await _remember(world, said, replace(kept, digest=said.digest))
 
 
 async def _hide(world: World, kept: Kept, by: str, why: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bot.core.evidence import Found, Unseen
-from bot.core.people import Member
 from bot.errors import NotPermitted, Unreachable
 from bot.usecases.world import World
 
@@ -19,7 +18,9 @@ async def may_write(world: World, user: str) -> bool:
         raise Unreachable(seen.system, seen.detail)
     if home is None:
         raise Unreachable("Slack", "Slack has not said yet which workspace tflock is in")
-    return isinstance(seen, Found) and _is_full_member(seen.value, home)
+    return isinstance(seen, Found) and (
+        seen.value.team_id == home and not (seen.value.is_stranger or seen.value.is_guest or seen.value.is_bot)
+    )
 
 
 async def check_may_write(world: World, user: str, act: str = "write on the timeline") -> None:
@@ -29,7 +30,3 @@ async def check_may_write(world: World, user: str, act: str = "write on the time
     """
     if not await may_write(world, user):
         raise NotPermitted(f"Only full members of this workspace may {act}. Nothing was changed.")
-
-
-def _is_full_member(member: Member, home: str) -> bool:
-    return member.team_id == home and not (member.is_stranger or member.is_guest or member.is_bot)
