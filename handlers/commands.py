@@ -187,7 +187,7 @@ COMMANDS: Mapping[type[values.Command], OnCommand] = {
     values.Timeline: timeline.show,
     values.Note: record.note,
     values.Edit: timeline.edit,
-    values.Mark: timeline.mark,
+    values.MarkEntry: timeline.mark,
     values.Capture: record.capture_since,
     values.Watch: _watch,
     values.Explain: explain_text,

@@ -77,7 +77,7 @@ async def edit(world: World, command: values.Edit, asker: Asker) -> str:
     return await say_edited(world, corrected, asker)
 
 
-async def mark(world: World, command: values.Mark, asker: Asker) -> str:
+async def mark(world: World, command: values.MarkEntry, asker: Asker) -> str:
     await check_may_write(world, asker.user)
     incident = await correct.incident_of(world, asker.channel)
     return await _mark(world, incident.id, str(command.entry), command.how, command.reason or "", asker)

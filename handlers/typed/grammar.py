@@ -24,7 +24,7 @@ from handlers.typed.values import (
     Export,
     Help,
     KillJob,
-    Mark,
+    MarkEntry,
     Mistake,
     Misunderstood,
     Note,
@@ -199,7 +199,7 @@ def _read_mark(how: Marking) -> Callable[[Remainder], Command]:
         number, rest, reason = _entry(tail)
         if rest:
             raise _Wrong("it takes one number, and this is more", rest)
-        return Mark(number, how, reason)
+        return MarkEntry(number, how, reason)
 
     return read
 

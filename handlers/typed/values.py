@@ -90,7 +90,7 @@ class Edit(Command):
 
 
 @dataclass(frozen=True, slots=True)
-class Mark(Command):
+class MarkEntry(Command):
     """Hides an entry, shows it again, or makes it a key moment or none. `entry` is its number in the incident."""
 
     entry: int

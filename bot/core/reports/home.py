@@ -24,7 +24,7 @@ class Held(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class StateRow:
     """A state that is not known to be free. `why` says why it could not be read; `created` is None without a lock.
 
     `owner` is the Slack user who was taken for the lock's owner when it was last spoken of: by `asker`, in the channel
@@ -48,7 +48,7 @@ class Row:
 class Glance:
     """All states as they were read at `at`: those that are not free, in the order of the configuration."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[StateRow, ...]
     at: datetime
 
 
@@ -74,7 +74,7 @@ class Prospect:
 class ShownRow:
     """A row as it is shown to one person."""
 
-    row: Row
+    row: StateRow
     is_own: bool = False
     is_watched: bool = False
     prospect: Prospect | None = None
@@ -138,19 +138,19 @@ class Home:
     journal_away: bool = False
 
 
-def row_of(state: str, seen: LockSeen) -> Row | None:
+def row_of(state: str, seen: LockSeen) -> StateRow | None:
     """The row of a state; None for one that is free."""
     if seen.is_free:
         return None
     lock = seen.lock
     if lock is not None:
-        return Row(state, Held.LOCKED, lock.id, lock.who, lock.operation, lock.created)
+        return StateRow(state, Held.LOCKED, lock.id, lock.who, lock.operation, lock.created)
     if seen.held:
-        return Row(state, Held.GARBLED)
+        return StateRow(state, Held.GARBLED)
     if seen.is_throttled:
-        return Row(state, Held.THROTTLED)
+        return StateRow(state, Held.THROTTLED)
     why = seen.unseen[0][1]
-    return Row(state, Held.UNREAD, why=why.detail if isinstance(why, Unseen) else f"there is no {why.what}")
+    return StateRow(state, Held.UNREAD, why=why.detail if isinstance(why, Unseen) else f"there is no {why.what}")
 
 
 def prospect_of(verdict: Verdict, inspection: Inspection, at: datetime) -> Prospect:

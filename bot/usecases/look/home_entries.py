@@ -17,7 +17,7 @@ from bot.core.people import OwnerSays
 from bot.core.policy import Approvers
 from bot.core.record.facts import OfState, facts_of
 from bot.core.record.incident import Incident
-from bot.core.reports.home import Glance, Held, OpenIncident, Row, Wait, Waiting
+from bot.core.reports.home import Glance, Held, OpenIncident, StateRow, Wait, Waiting
 from bot.core.reports.unlock import UnlockRequest
 from bot.usecases.decide.approval import expires_at
 from bot.usecases.decide.owner import answer_of
@@ -168,7 +168,7 @@ async def with_owners(world: World, glance: Glance) -> Glance:
     return replace(glance, rows=tuple(await asyncio.gather(*(_with_owner(world, row, places) for row in glance.rows))))
 
 
-async def _with_owner(world: World, row: Row, places: asyncio.Semaphore) -> Row:
+async def _with_owner(world: World, row: StateRow, places: asyncio.Semaphore) -> StateRow:
     async with places:
         known = await OWNED.get(world, f"{row.state}/{row.lock_id}") if row.held is Held.LOCKED else None
     if known is None:
@@ -182,7 +182,7 @@ async def _letters(world: World, user: str, glance: Glance) -> list[Waiting]:
     return [letter for letter in letters if letter is not None][:_MOST_OF_A_KIND]
 
 
-async def _letter(world: World, row: Row) -> Waiting | None:
+async def _letter(world: World, row: StateRow) -> Waiting | None:
     """The question to the owner of a lock, while it has no answer."""
     said = await answer_of(world, row.state, row.lock_id, row.owner)
     if said is not None and said.says is OwnerSays.DEAD:

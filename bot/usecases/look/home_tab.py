@@ -24,8 +24,8 @@ from bot.core.reports.home import (
     Home,
     OpenIncident,
     Prospect,
-    Row,
     ShownRow,
+    StateRow,
     Wait,
     ordered,
     prospect_of,
@@ -129,7 +129,7 @@ def _drawn(
     )
 
 
-def _shown(world: World, user: str, row: Row, room: Room, prospect: Prospect | None) -> ShownRow:
+def _shown(world: World, user: str, row: StateRow, room: Room, prospect: Prospect | None) -> ShownRow:
     person = world.holders.person_for_who(row.who) if row.who else None
     is_asked = bool(row.owner) and row.owner == user
     is_own = (
@@ -180,7 +180,7 @@ async def _read(world: World) -> Glance:
     return Glance(tuple(row for row in rows if row is not None), at)
 
 
-async def _prospects(world: World, rows: Sequence[Row]) -> dict[str, Prospect]:
+async def _prospects(world: World, rows: Sequence[StateRow]) -> dict[str, Prospect]:
     """Whether the first few locks could be released, by state. What is not known in time is left out."""
     locked = [row for row in rows if row.held is Held.LOCKED][:_PROSPECTS]
     asked = {asyncio.ensure_future(_prospect(world, row)): row.state for row in locked}
@@ -197,7 +197,7 @@ async def _prospects(world: World, rows: Sequence[Row]) -> dict[str, Prospect]:
     return {state: prospect for state, prospect in found.items() if prospect is not None}
 
 
-async def _prospect(world: World, row: Row) -> Prospect | None:
+async def _prospect(world: World, row: StateRow) -> Prospect | None:
     key = f"{row.state}/{row.lock_id}"
     known = await PROSPECTS.get(world, key)
     if known is not None and world.clock.now() - known.at < _PROSPECT_FRESH:

@@ -10,7 +10,7 @@ import pytest
 
 from bot.core.gate.case import Rule, Ruling
 from bot.core.phrase import Quoted
-from bot.core.reports.home import Held, Home, OpenIncident, Prospect, Row, ShownRow, Wait, Waiting, ordered
+from bot.core.reports.home import Held, Home, OpenIncident, Prospect, ShownRow, StateRow, Wait, Waiting, ordered
 from bot.core.reports.report import Notice, StatusReport
 from bot.sandbox.slack.text import flat
 from bot.slack.render.home import (
@@ -39,7 +39,7 @@ def shows(snapshot):
 
 def locked(scene, name, hours, who="runner@fv-az881-525"):
     taken = scene.now - timedelta(hours=hours)
-    return Row(name, Held.LOCKED, f"6f9f0e8e-0000-4c6d-9d3e-{name:0>12.12}", who, "OperationTypeApply", taken)
+    return StateRow(name, Held.LOCKED, f"6f9f0e8e-0000-4c6d-9d3e-{name:0>12.12}", who, "OperationTypeApply", taken)
 
 
 def prospect(scene, ruling, rule="", **facts):
@@ -64,9 +64,9 @@ def filled(scene, **changes):
                 prospect=prospect(scene, Ruling.REFUSE, str(Rule.HUMAN_HELD)),
             ),
             ShownRow(locked(scene, "vpn", 1), prospect=prospect(scene, Ruling.NEEDS_APPROVAL, str(Rule.PROTECTED))),
-            ShownRow(Row("edge", Held.UNREAD, why="DynamoDB did not answer within 10 s")),
-            ShownRow(Row("mail", Held.THROTTLED)),
-            ShownRow(Row("logs", Held.GARBLED)),
+            ShownRow(StateRow("edge", Held.UNREAD, why="DynamoDB did not answer within 10 s")),
+            ShownRow(StateRow("mail", Held.THROTTLED)),
+            ShownRow(StateRow("logs", Held.GARBLED)),
         ),
         locked=5,
         unread=2,
@@ -161,7 +161,7 @@ def test_something_is_shown_before_anything_is_read():
 
 def test_own_locks_come_first_then_watched_ones_then_the_oldest(scene):
     rows = [
-        ShownRow(Row("unread", Held.UNREAD)),
+        ShownRow(StateRow("unread", Held.UNREAD)),
         ShownRow(locked(scene, "young", 1)),
         ShownRow(locked(scene, "old", 9)),
         ShownRow(locked(scene, "watched", 1), is_watched=True),
