@@ -16,7 +16,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Trouble(StrEnum):
-    """Why a look-up brought nothing. Each wants another mend, so they are kept apart."""
+    """Why a look-up brought nothing. Each wants another fix, so they are kept apart."""
 
     TIMED_OUT = "timed out"
     NO_CONNECTION = "no connection"

@@ -67,7 +67,7 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a person is in a channel: everything that decides whether he may release a lock there.
+    """What a person is in a channel: everything that decides whether they may release a lock there.
 
     `home_team` is the workspace that the bot lives in. `in_groups` is None where the policy names no group.
     `is_incident_channel` is what the configuration makes of the channel's id and name.
@@ -127,8 +127,8 @@ class OwnerAnswer:
 class Approval:
     """A second member's consent to release exactly this lock.
 
-    `in_group` is whether he is in one of the groups that may approve; None where the policy names none. `covers` are
-    the rules that wanted approval when he gave it: what came up later he has not approved.
+    `in_group` is whether they are in one of the groups that may approve; None where the policy names none. `covers` are
+    the rules that wanted approval when they gave it: what came up later they have not approved.
     """
 
     lock_id: str

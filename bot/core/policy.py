@@ -167,7 +167,7 @@ class KnownPerson:
         return {name.casefold() for name in names if name}
 
     def login_in(self, system: str) -> str:
-        """His login in a CI system, by its proper name; the GitHub one where he has none of its own."""
+        """Their login in a CI system, by its proper name; the GitHub one where they have none of its own."""
         own = {"GitLab CI": self.gitlab, "Azure DevOps": self.azure, "Jenkins": self.jenkins}.get(system)
         return own or self.github or ""
 
@@ -185,7 +185,7 @@ class Holders:
     people: tuple[KnownPerson, ...] = ()
 
     def looks_like_ci(self, who: str) -> bool:
-        """Whether a CI job, not a person at his own machine, wrote this `Who`."""
+        """Whether a CI job, not a person at their own machine, wrote this `Who`."""
         return _matches_any(who, self.ci_hosts)
 
     def run_id_in(self, who: str) -> tuple[str, int | None] | None:

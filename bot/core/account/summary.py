@@ -91,7 +91,7 @@ def told(account: Account) -> tuple[Phrase, ...]:
 
 
 def person(account: Account, actor: str) -> Person:
-    """Somebody by his Slack id, with his name where it is known."""
+    """Somebody by their Slack id, with their name where it is known."""
     return Person(actor, account.names.get(actor, ""))
 
 

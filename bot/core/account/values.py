@@ -30,7 +30,7 @@ class LockEnd(StrEnum):
 class LockSpan:
     """One lock of one state. `until` is when it was seen to be gone, or was last seen to stand (`HELD`).
 
-    `owner` is the name of the person behind it and `owner_id` his Slack id; both are empty where nobody is known.
+    `owner` is the name of the person behind it and `owner_id` their Slack id; both are empty where nobody is known.
     `human_held` is set if the gate found nothing that shows a CI to hold it.
     """
 

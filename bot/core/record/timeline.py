@@ -140,7 +140,7 @@ def link(prev: str, body: str) -> str:
 
 
 def body_of_entry(entry: Entry) -> str:
-    """The text that the entry's hash must cover, computed anew from what the entry says."""
+    """The text that the entry's hash must cover, computed again from what the entry says."""
     return _body(entry.id, entry, entry.recorded_at)
 
 

@@ -99,7 +99,7 @@ class Wait(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Something that waits for this person, or that he waits for. `asker` is who asked; `link` is its message."""
+    """Something that waits for this person, or that they wait for. `asker` is who asked; `link` is its message."""
 
     wait: Wait
     state: str
@@ -117,7 +117,7 @@ class Home:
     """One person's home. `shown` is one page of the rows; `locked` and `unread` count all of them.
 
     `looking`: the locks are being read again; `is_stale`: they could not be read again in time. `unchecked` counts
-    incidents of which Slack did not say whether he is in their channel. `glance_at` is None if nothing was ever read.
+    incidents of which Slack did not say whether they are a member there. `glance_at` is None if nothing was ever read.
     """
 
     shown: tuple[ShownRow, ...]
@@ -174,7 +174,7 @@ def prospect_of(verdict: Verdict, inspection: Inspection, at: datetime) -> Prosp
 
 
 def ordered(rows: Sequence[ShownRow]) -> list[ShownRow]:
-    """His own locks first, then what he watches, the locked ones, the longest held first, then what was not read."""
+    """Their own locks first, then what they watch, the locked ones, the longest held first, then what was not read."""
     ranks = {Held.LOCKED: 0, Held.GARBLED: 0, Held.THROTTLED: 1, Held.UNREAD: 1}
 
     def place(shown: ShownRow) -> tuple[bool, bool, int, float]:

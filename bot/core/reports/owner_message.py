@@ -14,7 +14,7 @@ from bot.core.run import Conclusion, Phase, Run
 
 
 class OwnerNews(StrEnum):
-    """What an owner is told about his lock, in the order of its weight: the weightiest is the headline."""
+    """What an owner is told about their lock, in the order of its weight: the weightiest is the headline."""
 
     ASKED = "somebody asks about your lock"
     BLOCKS = "others wait for your lock"
@@ -62,11 +62,11 @@ class OwnerMessageStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OwnerMessage:
-    """The message to the owner of a lock, which is all that he was told about it: `history`, oldest first.
+    """The message to the owner of a lock, which is all that they were told about it: `history`, oldest first.
 
-    `news` is the headline, with whoever asked and where; `link` is the address of the request's message. With `answer`
-    set, what he said stands in the message, with a button to take it back or change it. `waiting` counts the runs that
-    wait for the lock. `disturbs` says that he is told although he is on do-not-disturb.
+    `news` is the headline, with the one who asked and where; `link` is the address of the request's message. With
+    `answer` set, the message shows what they said, with a button to take it back or change it. `waiting` counts the
+    runs that wait for the lock. `disturbs` says that they are told although they are on do-not-disturb.
     """
 
     news: OwnerNews

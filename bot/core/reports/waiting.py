@@ -1,8 +1,8 @@
 """Who waits for a state to be free, in which order, and whose turn it is to be told. Pure: each step makes a new queue.
 
-The first is told as soon as the state is seen free; each of the others when those before him have had their head start.
-Whoever was told keeps his place while his head start runs, so that he has it still if somebody else takes the lock in
-that time. Nobody is told twice while the state stays free.
+The first is told as soon as the state is seen free; each of the others when those before them have had their head
+start. Somebody who was told keeps their place while their head start runs, so that they still have it if somebody else
+takes the lock in that time. Nobody is told twice while the state stays free.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Waiter:
-    """Somebody who waits. `ticket` names this very waiting; `channel` and `thread` are where he is told.
+    """Somebody who waits. `ticket` names this very waiting; `channel` and `thread` are where they are told.
 
-    `is_open` says that the others in the channel see it. `telling` is the period that he is being told of, or may have
-    been told of already, since `telling_at`; 0 for none. `told_at` is when he was told of the present period, `calls`
-    how often he was told in all.
+    `is_open` says that the others in the channel see it. `telling` is the period that they are being told of, or may
+    have been told of already, since `telling_at`; 0 for none. `told_at` is when they were told of the present period,
+    `calls` how often they were told in all.
     """
 
     ticket: str
@@ -87,9 +87,9 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class QueueNews:
-    """What somebody who waits is told: that it is free, or with `ending` that he waits no more.
+    """What somebody who waits is told: that it is free, or with `ending` that they wait no more.
 
-    `behind` are those who come after him, the next of them after `head_start`. `is_last` says that he is not told
+    `behind` are those who come after them, the next of them after `head_start`. `is_last` says that they are not told
     again if somebody else takes the lock first.
     """
 
@@ -104,9 +104,9 @@ class QueueNews:
 
 @dataclass(frozen=True, slots=True)
 class WatchReport:
-    """The answer to somebody who wants to be told. `place` is his on the queue now, None if he is not on it.
+    """The answer to somebody who wants to be told. `place` is theirs on the queue now, None if they are not on it.
 
-    `seen` is what stands there now, None where it was not looked at. `was_waiting` says whether he waited before.
+    `seen` is what stands there now, None where it was not looked at. `was_waiting` says whether they waited before.
     """
 
     state: str
@@ -119,12 +119,12 @@ class WatchReport:
 
 
 def joined(queue: Queue, waiter: Waiter) -> Queue:
-    """With somebody at the end; unchanged if he waits already."""
+    """With somebody at the end; unchanged if they wait already."""
     return queue if queue.of(waiter.user) else replace(queue, waiters=(*queue.waiters, waiter))
 
 
 def left(queue: Queue, user: str, ending: Ending, now: datetime) -> Queue:
-    """Without somebody, wherever he stood."""
+    """Without somebody, wherever they stood."""
     one = queue.of(user)
     return queue if one is None else _departed(queue, {one.ticket}, ending, now)
 
@@ -148,14 +148,14 @@ def _is_served(one: Waiter, told_at: datetime, taker: str | None, at: datetime, 
 
 
 def aged(queue: Queue, now: datetime, head_start: timedelta) -> Queue:
-    """What time alone changes: whoever has had his head start, or has waited long enough, is off the queue."""
+    """What time alone changes: whoever has had their head start, or has waited long enough, is off the queue."""
     served = {one.ticket for one in queue.waiters if one.told_at is not None and now >= one.told_at + head_start}
     late = {one.ticket for one in queue.waiters if one.told_at is None and not one.telling and now >= one.until}
     return _departed(_departed(queue, served, Ending.TOLD, now), late, Ending.EXPIRED, now)
 
 
 def next_to_tell(queue: Queue) -> Waiter | None:
-    """Whose turn it is now. Somebody whose telling was begun comes first: it has to be settled whether he knows."""
+    """Whose turn it is now. Somebody whose telling was begun comes first: it has to be settled whether they know."""
     begun = next((one for one in queue.waiters if one.telling), None)
     if begun is not None:
         return begun
@@ -165,7 +165,7 @@ def next_to_tell(queue: Queue) -> Waiter | None:
 
 
 def telling(queue: Queue, ticket: str, now: datetime) -> Queue:
-    """Before he is told: from now on he may know. Unchanged if it is not his turn (any more)."""
+    """Before they are told: from now on they may know. Unchanged if it is not their turn (any more)."""
     turn = next_to_tell(queue)
     if turn is None or turn.ticket != ticket or turn.telling or queue.free_since is None:
         return queue
@@ -173,7 +173,7 @@ def telling(queue: Queue, ticket: str, now: datetime) -> Queue:
 
 
 def told(queue: Queue, ticket: str, now: datetime) -> Queue:
-    """After he was told. Where the lock was taken meanwhile, his place is his still, but not for ever."""
+    """After they were told. Where the lock was taken meanwhile, their place is still theirs, but not for ever."""
     one = _by_ticket(queue, ticket)
     if one is None or not one.telling:
         return queue
@@ -185,13 +185,13 @@ def told(queue: Queue, ticket: str, now: datetime) -> Queue:
 
 
 def not_told(queue: Queue, ticket: str) -> Queue:
-    """It is sure that he was not told."""
+    """It is sure that they were not told."""
     one = _by_ticket(queue, ticket)
     return queue if one is None else _with(queue, replace(one, telling=0))
 
 
 def moved(queue: Queue, ticket: str, channel: str) -> Queue:
-    """Where he could not be told, he is told in another place."""
+    """Where they could not be told, they are told in another place."""
     one = _by_ticket(queue, ticket)
     if one is None:
         return queue
@@ -199,7 +199,7 @@ def moved(queue: Queue, ticket: str, channel: str) -> Queue:
 
 
 def parting(queue: Queue, ticket: str) -> Queue:
-    """Before somebody is told that he waits no more."""
+    """Before somebody is told that they wait no more."""
     marked = (replace(gone, telling=gone.telling or gone.waiter.ticket == ticket) for gone in queue.departures)
     return replace(queue, departures=tuple(marked))
 

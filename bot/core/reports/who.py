@@ -40,9 +40,9 @@ class StandIns:
 
 @dataclass(frozen=True, slots=True)
 class WhoReport:
-    """The person behind a lock, whether he can be reached, and who can act instead.
+    """The person behind a lock, whether they can be reached, and who can act instead.
 
-    `stand_ins` is None where no incident channel was asked. `local_time` is at the owner's; `hours` are his working
+    `stand_ins` is None where no incident channel was asked. `local_time` is at the owner's; `hours` are their working
     hours, None where the configuration does not tell them. `approval` is who may approve an unlock of the state,
     `approvers` those of them in the channel where a group may.
     """
@@ -69,7 +69,7 @@ class HeldLock:
 
 @dataclass(frozen=True, slots=True)
 class UserReport:
-    """A Slack user whom somebody asked for, and the locks that are his.
+    """A Slack user whom somebody asked for, and their locks.
 
     `unread` counts states whose lock could not be read, `unknown` locks of which it was not found out whose they are.
     """

@@ -19,7 +19,7 @@ from bot.usecases.world import World
 async def files_of(world: World, progress: Progress) -> AsyncIterator[tuple[Path, ...]]:
     """The files, for as long as one is inside: those of the directory if they still are of this edition.
 
-    Another machine has none, and a later edition replaces them; then they are written anew, and gone afterwards.
+    Another machine has none, and a later edition replaces them; then they are written again, and gone afterwards.
     """
     files = progress.files
     are_kept: bool = bool(files) and await asyncio.to_thread(_are_kept, files)

@@ -27,7 +27,7 @@ from bot.usecases.world import World
 log = structlog.get_logger()
 
 LATE_AFTER = timedelta(seconds=60)
-"""How long after the last correction of a closed incident its export is made anew."""
+"""How long after the last correction of a closed incident its export is made again."""
 
 _PATIENCE = timedelta(seconds=30)
 _USER = re.compile(r"[UW][A-Z0-9]+")
@@ -55,7 +55,7 @@ async def ask(world: World, incident: Incident, *, user: str) -> Asked:
 
 
 async def reissue_if_late(world: World, incident_id: str) -> None:
-    """To be called after every entry that a person has added to a record: exports a closed incident anew, soon.
+    """To be called after every entry that a person has added to a record: exports a closed incident again, soon.
 
     Further corrections within a minute go into the same export. Raises JournalAway.
     """
@@ -66,7 +66,7 @@ async def reissue_if_late(world: World, incident_id: str) -> None:
 
 
 async def reissue(world: World, incident_id: str, entry_id: str) -> None:
-    """Exports a closed incident anew, if the correction that asked for it was the last one; else waits for that.
+    """Exports a closed incident again, if the correction that asked for it was the last one; else waits for that.
 
     Raises as `export`. An incident that was opened again is exported when it closes.
     """

@@ -1,4 +1,4 @@
-"""What waits for a person, and which open incidents he may see: those whose channel he is in."""
+"""What waits for a person, and which open incidents they may see: those whose channel they are in."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _OPEN = frozenset({Phase.SHOWN, Phase.APPROVAL})
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What one person may see beside the locks. `requests` are ids of unlocks in his incidents."""
+    """What one person may see beside the locks. `requests` are ids of unlocks in their incidents."""
 
     waiting: tuple[Waiting, ...] = ()
     incidents: tuple[OpenIncident, ...] = ()
@@ -88,7 +88,7 @@ async def room_of(world: World, user: str) -> Room:
 
 
 async def waiting_for(world: World, user: str, room: Room, glance: Glance) -> tuple[Waiting, ...]:
-    """What waits for his answer first, then what he may approve, then what he has armed. Raises JournalAway."""
+    """What waits for their answer first, then what they may approve, then what they have armed. Raises JournalAway."""
     letters, requests, watched = await asyncio.gather(
         _letters(world, user, glance), _requests(world, user, room.requests), _watched(world, user)
     )
@@ -96,7 +96,7 @@ async def waiting_for(world: World, user: str, room: Room, glance: Glance) -> tu
 
 
 async def _watched(world: World, user: str) -> list[Waiting]:
-    """The states on whose queue he stands."""
+    """The states on whose queue they stand."""
     now = world.clock.now()
     names = await world.records.enlisted(
         "waiting", "states", since=now - kept(world), until=now + _SKEW, limit=_MOST_QUEUES
@@ -138,7 +138,7 @@ async def _listed(world: World, incident: Incident) -> ListedIncident:
 
 
 async def _inside(world: World, user: str, channels: Collection[str]) -> dict[str, bool]:
-    """In which of the channels he is. A channel of which Slack does not say is left out."""
+    """In which of the channels they are. A channel of which Slack does not say is left out."""
     ask = world.directory.members
     lists = await asyncio.gather(*(_kept_ids(world, "channel members", one, partial(ask, one)) for one in channels))
     return {channel: user in members for channel, members in zip(channels, lists, strict=True) if members is not None}
@@ -225,9 +225,9 @@ async def _armed(world: World, record: UnlockRecord) -> Waiting:
 
 
 async def _may_approve(world: World, request: UnlockRequest, user: str) -> bool:
-    """As far as the policy tells: the click looks at who he is, and so does the release.
+    """As far as the policy tells: the click looks at who they are, and so does the release.
 
-    That he is a full member, and in the channel, has been seen before.
+    That they are a full member, and in the channel, has been seen before.
     """
     policy = world.approvers(request.state)
     if policy.by is Approvers.NOBODY:

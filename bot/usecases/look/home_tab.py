@@ -1,4 +1,4 @@
-"""A person's home tab: what waits for him, the locks of all states, the open incidents that he may see.
+"""A person's home tab: what waits for them, the locks of all states, the open incidents that they may see.
 
 Reads only. Fifty people who open it at once cost one look at the locks: what was read is kept for everybody, and only
 one process at a time reads. Without Redis each look reads by itself, and says so.
@@ -213,7 +213,7 @@ async def _prospect(world: World, row: StateRow) -> Prospect | None:
 
 
 async def open_incidents(world: World, user: str) -> tuple[OpenIncident, ...]:
-    """The open incidents that he may see; none without Redis. Raises as `check_may_see`."""
+    """The open incidents that they may see; none without Redis. Raises as `check_may_see`."""
     await check_may_see(world, user)
     try:
         return (await room_of(world, user)).incidents

@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Who asks, and where. `command` is what he typed, for the timeline."""
+    """Who asks, and where. `command` is what they typed, for the timeline."""
 
     user: str
     channel: str
@@ -54,10 +54,10 @@ async def status(world: World, name: str, question: Question) -> StatusReport:
 
 
 async def tell_owner(world: World, inspection: Inspection, question: Question) -> None:
-    """Writes to the owner that his lock is asked about, if that is done in an incident.
+    """Writes to the owner that their lock is asked about, if that is done in an incident.
 
     For after the answer: it takes Slack two calls, which the asker need not wait for. Without the timeline the owner
-    is not told, since it could not be known whether he has been.
+    is not told, since it could not be known whether they have been.
     """
     try:
         incident = await world.journal.current(question.channel)

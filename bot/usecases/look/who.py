@@ -1,4 +1,4 @@
-"""`who`: the person behind a state's lock, or a person with his locks; within seconds, whatever Slack does."""
+"""`who`: the person behind a state's lock, or a person with their locks; within seconds, whatever Slack does."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def reached(
 
 
 async def about_user(world: World, user_id: str) -> UserReport:
-    """A Slack user, whether he can be reached, and the locks that are his by whatever evidence there is."""
+    """A Slack user, whether they can be reached, and their locks, by whatever evidence there is."""
     member, whereabouts, held = await asyncio.gather(
         _in_time(world, world.directory.member(user_id)),
         _in_time(world, world.directory.whereabouts(user_id)),
@@ -103,7 +103,7 @@ async def _held_now(world: World) -> _Held:
 async def _his(
     world: World, user_id: str, known: KnownPerson | None, held: Sequence[tuple[StateName, LockInfo]]
 ) -> tuple[tuple[HeldLock, ...], int]:
-    """His locks, and of how many it was not found out whose they are: the look at each has an end, and so have all."""
+    """Their locks, and of how many it was not found out whose they are: the look at each has an end, and have all."""
     by_who = {info.id for _, info in held if known is not None and known in world.holders.people_for_who(info.who)}
     ordered = sorted(held, key=lambda each: each[1].id not in by_who)
     looked: dict[int, Inspection] = {}
@@ -132,7 +132,7 @@ async def _his(
 
 
 def _owned(inspection: Inspection, user_id: str, lock: LockInfo) -> list[HeldLock]:
-    """The lock, if it still stands there and is his or may be."""
+    """The lock, if it still stands there and is theirs or may be."""
     if inspection.lock is None or inspection.lock.id != lock.id:
         return []
     if inspection.owner is not None and user_id in {inspection.owner.slack_id, inspection.owner.account}:

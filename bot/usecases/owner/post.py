@@ -1,7 +1,7 @@
 """Brings the message to the owner of a lock to what is known: the job `letter`, and the asking again after "later".
 
 May be killed at any line and run again: what Slack may have taken is looked up by its mark before it is sent again.
-An owner who cannot be told changes nothing in what is decided about his lock.
+An owner who cannot be told changes nothing in what is decided about their lock.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ async def ask_again(world: World, state: str, lock_id: str, *, is_last_try: bool
     async with lease(world.records, f"letter/{place}", holder=world.new_id(), patience=_PATIENCE):
         if said is not None and said.says is OwnerSays.LATER:
             if world.clock.now() < said.at + SNOOZE - _EARLY:
-                return  # he has asked for time again since; that has a job of its own
+                return  # they have asked for time again since; that has a job of its own
             await LETTERS.update(world, str(place), again=said.at)
             await use_up(world, state, said)
         if await _is_gone(world, place):
@@ -217,7 +217,7 @@ async def _post_once(world: World, desk: _Desk, message: Outgoing) -> Posted:
 
 
 async def _quiet_until(world: World, owner: str) -> datetime | None:
-    """The end of the owner's do-not-disturb. Where Slack does not say, he is not known to want peace."""
+    """The end of the owner's do-not-disturb. Where Slack does not say, they are not known to want peace."""
     seen = await world.timed("Slack", "whereabouts", world.directory.whereabouts(owner))
     until = seen.value.snoozed_until if isinstance(seen, Found) else None
     return until if until is not None and until > world.clock.now() else None

@@ -3,7 +3,7 @@
 `letter-of`    by state and lock: whose lock it is, and where it was spoken of last
 `letter-fact`  by state, lock, owner and fact: one thing to tell; `letter-facts` lists them
 `letter`       the message: where it stands, what it shows, what the owner was notified of
-`letters-to`   by owner: the locks that he was taken for the owner of
+`letters-to`   by owner: the locks that they were taken for the owner of
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class _Search:
     missing: NotFound | Unseen | None = None
 
     async def prepare(self, channel_id: str, groups: Sequence[str]) -> bool:
-        """Finds out whom to look at; False if nobody may act there, whoever he is."""
+        """Finds out whom to look at; False if nobody may act there, whoever they are."""
         world, unlockers = self.world, self.world.policy.unlock_groups
         channel, roll, self.grouped, among, part = await asyncio.gather(
             world.directory.channel(channel_id),
@@ -104,7 +104,7 @@ class _Search:
             return
         self.looked += 1
         if why_not_eligible(self._standing(user, member), self.world.policy) is None and isinstance(member, Found):
-            # listed before his presence is known: should Slack be slow, he can act all the same
+            # listed before their presence is known: should Slack be slow, they can act all the same
             place = len(self.people)
             self.people.append(_stand_in(self.world, member.value, Presence.UNKNOWN))
             seen = await self.world.directory.presence(user)

@@ -1,11 +1,11 @@
 """What the owner of a lock is told: one message for each lock, which is updated with every new fact.
 
-Whoever has news writes it down as a fact and starts the job `letter`; nobody waits for Slack. The job, one at a time
-for each message, reads all facts and the owner's answer, and brings the message to what they say. Slack notifies
-nobody of an update, so that a line below the message names the owner, once for each thing that he has to know at
-once: that an unlock is wanted (he may have to stop it) and that it was released (his run has no lock any more). What
-he is told first needs none: the message itself is new. That others ask or wait, or that his run has ended, does not
-ring twice: he has been told of the lock, and can do nothing else about it than he could before.
+Who has news writes it down as a fact and starts the job `letter`; nobody waits for Slack. The job, one at a time for
+each message, reads all facts and the owner's answer, and brings the message to what they say. Slack notifies nobody of
+an update, so that a line below the message names the owner, once for each thing that they have to know at once: that an
+unlock is wanted (they may have to stop it) and that it was released (their run has no lock any more). What they are
+told first needs none: the message itself is new. That others ask or wait, or that their run has ended, does not ring
+twice: they have been told of the lock, and can do nothing else about it than they could before.
 
 On do-not-disturb what would ring waits for its end, unless the state is protected; silent updates do not wait.
 """
@@ -72,7 +72,7 @@ async def write_to_owner(
 async def write_about(
     world: World, news: OwnerNews, held: OwnedLock, *, asker: str, channel: str, incident: str, request: str = ""
 ) -> None:
-    """Tells the owner, if Slack knows him and he is not the asker himself; each thing once.
+    """Tells the owner, if Slack knows them and they are not the asker themselves; each thing once.
 
     An owner who cannot be reached changes nothing: that is told where it was asked, and goes on. Raises JournalAway.
     """

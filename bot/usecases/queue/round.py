@@ -1,4 +1,4 @@
-"""One look at a state for those who wait for it: what has changed, whose turn it is, and telling him once.
+"""One look at a state for those who wait for it: what has changed, whose turn it is, and telling them once.
 
 What is said carries a mark. It is written down before it is said, and whoever finds it begun looks for the mark first,
 so that a worker may die anywhere.
@@ -140,7 +140,7 @@ class Round:
         await self._change(lambda queue: waiting.told(queue, ticket, now))
 
     async def _elsewhere(self, turn: Waiter) -> None:
-        """Where the channel takes no message, he is told in his DM; where that does not either, he cannot be told."""
+        """Where the channel takes no message, they are told in their DM; where that takes none, they cannot be told."""
         try:
             room = await self.world.messenger.room(turn.user)
         except Final:
@@ -152,7 +152,7 @@ class Round:
             await self._change(lambda queue: waiting.moved(queue, ticket, room))
 
     async def _part(self, gone: Departure) -> None:
-        """What is owed to somebody who is off the queue: the last word, if he did not have it, and the timeline."""
+        """What is owed to somebody who is off the queue: the last word, if they did not have it, and the timeline."""
         waiter = gone.waiter
         if gone.ending is Ending.EXPIRED:
             await self._say_end(gone)

@@ -35,7 +35,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class WaitCommand:
-    """Who wants to be told, and where he asked. `incident` is that of the channel, if there is one."""
+    """Who wants to be told, and where they asked. `incident` is that of the channel, if there is one."""
 
     state: str
     user: str
@@ -45,9 +45,9 @@ class WaitCommand:
 
 
 async def start(world: World, command: WaitCommand) -> WatchReport:
-    """Puts somebody at the end of the queue, once however often he asks; not if it is free and nobody waits.
+    """Puts somebody at the end of the queue, once however often they ask; not if it is free and nobody waits.
 
-    Raises UnknownState, JournalAway, and UpstreamError if Slack does not say where he can be told.
+    Raises UnknownState, JournalAway, and UpstreamError if Slack does not say where they can be told.
     """
     state = world.state(command.state)
     there = await state.backend.read_lock()
@@ -105,7 +105,7 @@ async def look_soon(world: World, state: str) -> None:
 
 
 async def tend(world: World) -> None:
-    """Starts the looks of every queue anew, should they have been lost. Raises JournalAway."""
+    """Starts the looks of every queue again, should they have been lost. Raises JournalAway."""
     now = world.clock.now()
     listed = await world.records.enlisted("waiting", "states", since=now - kept(world), until=now, limit=_MOST_STATES)
     for state in listed:
@@ -133,7 +133,7 @@ async def look(world: World, state: str) -> None:
 
 
 async def _waiter(world: World, command: WaitCommand) -> Waiter:
-    """In an incident channel he is told before everybody, so that the order is seen; elsewhere in his DM."""
+    """In an incident channel they are told before everybody, so that the order is seen; elsewhere in their DM."""
     now, channel = world.clock.now(), await world.directory.channel(command.channel)
     is_open = isinstance(channel, Found) and world.is_incident_channel(channel.value)
     is_direct = isinstance(channel, Found) and channel.value.is_direct

@@ -93,7 +93,7 @@ async def dealt_with(world: World) -> dict[str, Incident]:
 
 
 async def note(world: World, incident: str, *, user: str, text: str, at: datetime | None) -> Entry:
-    """Adds a person's note, at the time that he names; the entry. A closed incident is exported anew.
+    """Adds a person's note, at the time that they name; the entry. A closed incident is exported again.
 
     Raises NotPermitted for a text that is too long, JournalAway.
     """
