@@ -6,7 +6,6 @@ import logging
 import sys
 
 import structlog
-from structlog.typing import Processor
 
 _QUIET = ("botocore", "boto3", "urllib3", "httpx", "httpcore", "slack_sdk", "slack_bolt", "docket", "aiohttp.access")
 
@@ -14,6 +13,9 @@ _QUIET = ("botocore", "boto3", "urllib3", "httpx", "httpcore", "slack_sdk", "sla
 def set_up(*, form: str, level: str) -> None:
     """`form` is `json` or `console`, `level` a name of `logging`. Libraries speak from warnings on."""
     number = logging.getLevelNamesMapping()[level.upper()]
+    plain = structlog.dev.RichTracebackFormatter(show_locals=False)
+    console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
+    as_json = (structlog.processors.format_exc_info, structlog.processors.JSONRenderer())
     logging.basicConfig(stream=sys.stderr, level=number, format="%(levelname)s %(name)s %(message)s", force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
@@ -22,16 +24,9 @@ def set_up(*, form: str, level: str) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *_writers(form),
+            *(as_json if form == "json" else (console,)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
-
-
-def _writers(form: str) -> list[Processor]:
-    if form == "json":
-        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    plain = structlog.dev.RichTracebackFormatter(show_locals=False)
-    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]

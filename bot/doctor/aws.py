@@ -119,7 +119,10 @@ def _table(area: Area, seen: TableSeen) -> Iterator[Result]:
     for part in unseen:
         fix = "grant dynamodb:DescribeTable, dynamodb:DescribeTimeToLive and cloudwatch:GetMetricData (all optional)"
         yield area.warn("table", f"status can tell less of throttling: {why_not(part)}", fix)
-    warnings = [*_capacity(area, seen.capacity), *_ttl(area, seen), *_refused(area, seen)]
+    warnings = [*_capacity(area, seen.capacity), *_refused(area, seen)]
+    if isinstance(seen.ttl, Found) and seen.ttl.value.enabled:
+        detail = f"{seen.name} {plain(ttl_words(seen.ttl.value.attribute))}"
+        warnings.append(area.warn("table", detail, "turn the table's TTL off"))
     yield from warnings
     if not unseen and not warnings:
         yield area.ok("table", f"{seen.name} takes its requests and forgets no lock")
@@ -132,12 +135,6 @@ def _capacity(area: Area, seen: Observation[TableCapacity]) -> Iterator[Result]:
         detail = f"it is {capacity_words(seen.value)}: a few runs at once are throttled"
         fix = f"switch it to on-demand ({Billing.ON_DEMAND}), or give it {_FEWEST_UNITS} units each"
         yield area.warn("table", detail, fix)
-
-
-def _ttl(area: Area, table: TableSeen) -> Iterator[Result]:
-    if isinstance(table.ttl, Found) and table.ttl.value.enabled:
-        detail = f"{table.name} {plain(ttl_words(table.ttl.value.attribute))}"
-        yield area.warn("table", detail, "turn the table's TTL off")
 
 
 def _refused(area: Area, table: TableSeen) -> Iterator[Result]:

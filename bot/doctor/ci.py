@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from datetime import timedelta
 
 from bot.app.wiring import Wiring
-from bot.config.settings import Config, StateSettings
+from bot.config.settings import Config
 from bot.core.evidence import Found, Unseen
 from bot.core.run import CancelResult, Phase, Pipeline, RunRef
 from bot.doctor.check import Area, Result
@@ -30,7 +29,10 @@ async def checks(config: Config, wiring: Wiring) -> list[Result]:
     listed = await asyncio.gather(*(_listed(sources[pipeline.ci], pipeline, clock) for pipeline in pipelines))
     logs = await asyncio.gather(*(_logged(sources[name], pipeline, clock) for name, pipeline in first.items()))
     rights = await asyncio.gather(*(_may_cancel(sources[name], pipeline) for name, pipeline in first.items()))
-    unasked = [check for state in config.states.values() for check in _unmapped(state)]
+    detail = "no pipeline is mapped: a lock that CI holds cannot be tied to a run, and is not released"
+    fix = "name everything that may run Terraform on it"
+    unmapped = (state.name for state in config.states.values() if not state.pipelines)
+    unasked = [Area(name).warn("pipelines", detail, fix) for name in unmapped]
     return [*listed, *logs, *rights, *unasked]
 
 
@@ -68,9 +70,3 @@ async def _may_cancel(source: RunSource, pipeline: Pipeline) -> Result:
         detail = "nothing speaks against cancelling: it answers that a run that does not exist is not there"
         return Area(source.name).ok("kill-job", detail)
     return Area(source.name).warn("kill-job", f"whether it may cancel is not known: {answer.detail}")
-
-
-def _unmapped(state: StateSettings) -> Iterator[Result]:
-    if not state.pipelines:
-        detail = "no pipeline is mapped: a lock that CI holds cannot be tied to a run, and is not released"
-        yield Area(state.name).warn("pipelines", detail, "name everything that may run Terraform on it")

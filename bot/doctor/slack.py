@@ -90,12 +90,13 @@ def _scopes(config: Config, answer: AsyncSlackResponse) -> list[Result]:
     if not missing:
         return [_SLACK.ok("scopes", f"all {len(SCOPES)} of the manifest")]
     needed = _NEEDED_TO_UNLOCK | ({"usergroups:read"} if config.policy.unlock_groups else set())
-    return [_missing_scope(scope, Level.FAIL if scope in needed else Level.WARN) for scope in missing]
-
-
-def _missing_scope(scope: str, level: Level) -> Result:
     fix = f"add it on {_OAUTH} and install the app again"
-    return Result(_SLACK.name, "scopes", level, f"{scope} is missing: it is needed for {SCOPES[scope]}", fix)
+    return [
+        (_SLACK.fail if scope in needed else _SLACK.warn)(
+            "scopes", f"{scope} is missing: it is needed for {SCOPES[scope]}", fix
+        )
+        for scope in missing
+    ]
 
 
 def _no_channel(config: Config) -> list[Result]:

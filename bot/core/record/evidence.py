@@ -389,18 +389,15 @@ def verdict_words(state: str, verdict: Verdict) -> str:
     """The verdict as a sentence of the timeline."""
     if verdict.ruling is Ruling.ALLOW:
         count, warned = len(verdict.findings), [f for f in verdict.findings if f.effect is not Effect.HOLDS]
-        return f"{state} may be unlocked: {_holding(count, warned)}"
+        if not warned:
+            return f"{state} may be unlocked: all {count} checks hold"
+        holding = f"{count - len(warned)} of {count} checks hold, and none forbids it ({_reasons(warned)})"
+        return f"{state} may be unlocked: {holding}"
     if verdict.ruling is Ruling.NEEDS_APPROVAL:
         asked = (finding for finding in verdict.findings if finding.effect is Effect.WANTS_APPROVAL)
         return f"{state} may be unlocked if a second member approves: {_reasons(asked)}"
     yet = " yet" if verdict.waiting_helps else ""
     return f"{state} may not be unlocked{yet}: {_reasons(verdict.refusals)}"
-
-
-def _holding(count: int, warned: Sequence[Finding]) -> str:
-    if not warned:
-        return f"all {count} checks hold"
-    return f"{count - len(warned)} of {count} checks hold, and none forbids it ({_reasons(warned)})"
 
 
 def _reasons(findings: Iterable[Finding]) -> str:
