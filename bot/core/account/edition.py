@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from bot.core.account.values import Account, Participant, StateSummary
 from bot.core.record.incident import Incident
+from bot.core.record.revision import CORRECTIONS
 from bot.core.record.timeline import Entry, Kind
 
 DIRECTORY, CHANNEL = "directory", "channel"
@@ -16,19 +17,7 @@ DIRECTORY, CHANNEL = "directory", "channel"
 OF_EXPORTS = frozenset({Kind.EXPORT_MADE, Kind.FOLLOWUP_PROPOSED})
 """Entries that come of an export: they alone make no new version."""
 
-LATE = frozenset(
-    {
-        Kind.ENTRY_EDITED,
-        Kind.ENTRY_HIDDEN,
-        Kind.ENTRY_RESTORED,
-        Kind.ENTRY_MARKED,
-        Kind.ENTRY_UNMARKED,
-        Kind.NOTE_ADDED,
-        Kind.MESSAGE_CAPTURED,
-        Kind.INCIDENT_RENAMED,
-        Kind.FOLLOWUP_FILED,
-    }
-)
+LATE = CORRECTIONS | {Kind.NOTE_ADDED, Kind.MESSAGE_CAPTURED, Kind.INCIDENT_RENAMED, Kind.FOLLOWUP_FILED}
 """Entries that people add to the record of a closed incident, and that want a new version of its export."""
 
 _MARK = 16

@@ -35,15 +35,7 @@ class Marking(StrEnum):
     NOT_KEY = "unmark"
 
 
-CORRECTIONS = frozenset(
-    {
-        Kind.ENTRY_EDITED,
-        Kind.ENTRY_HIDDEN,
-        Kind.ENTRY_RESTORED,
-        Kind.ENTRY_MARKED,
-        Kind.ENTRY_UNMARKED,
-    }
-)
+CORRECTIONS = frozenset(kind for kind in Kind if kind.startswith("entry."))
 
 
 @dataclass(frozen=True, slots=True)

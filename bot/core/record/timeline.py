@@ -129,9 +129,19 @@ def recordable(draft: Said) -> Said:
     return replace(draft, actor=clean_text(draft.actor), text=clean_text(draft.text), facts=facts)
 
 
-def body_of(entry_id: str, draft: Draft, recorded_at: datetime) -> str:
-    """The exact text that an entry's hash covers, without `prev`: canonical JSON. The draft is a `recordable` one."""
-    return _body(entry_id, draft, recorded_at)
+def body_of(entry_id: str, said: Draft | Entry, recorded_at: datetime) -> str:
+    """The exact text that an entry's hash covers, without `prev`: canonical JSON. A draft is a `recordable` one."""
+    return canonical(
+        {
+            "id": entry_id,
+            "at": stamp(said.at),
+            "recorded_at": stamp(recorded_at),
+            "kind": str(said.kind),
+            "actor": said.actor,
+            "text": said.text,
+            "facts": dict(said.facts),
+        }
+    )
 
 
 def link(prev: str, body: str) -> str:
@@ -141,7 +151,7 @@ def link(prev: str, body: str) -> str:
 
 def body_of_entry(entry: Entry) -> str:
     """The text that the entry's hash must cover, computed again from what the entry says."""
-    return _body(entry.id, entry, entry.recorded_at)
+    return body_of(entry.id, entry, entry.recorded_at)
 
 
 def check(entry: Entry, *, prev: str) -> str:
@@ -198,20 +208,6 @@ def read_entry(fields: Mapping[str, object]) -> Entry:
 
 
 _FIELDS = frozenset({"id", "at", "recorded_at", "kind", "actor", "text", "facts", "prev", "hash"})
-
-
-def _body(entry_id: str, said: Draft | Entry, recorded_at: datetime) -> str:
-    return canonical(
-        {
-            "id": entry_id,
-            "at": stamp(said.at),
-            "recorded_at": stamp(recorded_at),
-            "kind": str(said.kind),
-            "actor": said.actor,
-            "text": said.text,
-            "facts": dict(said.facts),
-        }
-    )
 
 
 def _instant(text: str) -> datetime:
