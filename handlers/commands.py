@@ -23,11 +23,12 @@ from bot.usecases.look.who import about_user, who
 from bot.usecases.look.write_look import weigh_look, write_look
 from bot.usecases.queue import waiting_list
 from bot.usecases.record import lifecycle
+from bot.usecases.record.channel_incidents import is_incident_channel
 from bot.usecases.unlock import unlock
 from bot.usecases.world import World
 from handlers import record, timeline
 from handlers.asker import Asker, say
-from handlers.record import NOT_HERE, is_incident_channel
+from handlers.record import NOT_HERE
 from handlers.typed import values
 from handlers.typed.grammar import FORMS
 from handlers.typed.text import readable

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bot.core.evidence import Found, Trouble, Unseen
 from bot.core.phrase import Linked, Phrase, Quoted
 from bot.core.record.incident import Incident
 from bot.core.reports.report import Notice
-from bot.errors import NotPermitted, Unreachable
+from bot.errors import NotPermitted
 from bot.usecases.export import incident_export
 from bot.usecases.export.share import link_of
 from bot.usecases.record import backfill, capture, channel_incidents, lifecycle
-from bot.usecases.record.capture import TITLE, Added
+from bot.usecases.record.capture import Added
 from bot.usecases.record.rights import check_may_write
 from bot.usecases.world import World
 from handlers.asker import Asker, say
@@ -62,7 +61,9 @@ async def open_incident(world: World, command: values.Open, asker: Asker) -> str
         return await say(world, asker, Notice("An incident is open here already", lines))
     await _check_here(world, asker)
     now = world.clock.now()
-    opened, _ = await world.journal.open(channel=asker.channel, title=command.title or TITLE, by=asker.user, at=now)
+    opened, _ = await world.journal.open(
+        channel=asker.channel, title=command.title or channel_incidents.TITLE, by=asker.user, at=now
+    )
     lines = ((Quoted(opened.title), f" ({opened.id}). Everything from here on is on its timeline."),)
     return await _announce(world, asker, Notice("Incident opened", lines))
 
@@ -133,22 +134,14 @@ async def capture_message(world: World, ts: str, asker: Asker) -> str:
     return await say(world, asker, _ADDED[added], str(added))
 
 
-async def is_incident_channel(world: World, channel: str) -> bool:
-    """A channel that Slack denies to know is none; where Slack gives no answer, that is what the asker hears."""
-    seen = await world.directory.channel(channel)
-    if isinstance(seen, Unseen) and seen.trouble is not Trouble.DENIED:
-        raise Unreachable(seen.system, seen.detail)
-    return isinstance(seen, Found) and world.is_incident_channel(seen.value)
-
-
 async def _check_here(world: World, asker: Asker) -> None:
-    if not await is_incident_channel(world, asker.channel):
+    if not await channel_incidents.is_incident_channel(world, asker.channel):
         raise NotPermitted(NOT_HERE)
 
 
 async def _check_may_capture(world: World, asker: Asker) -> None:
     await check_may_write(world, asker.user)
-    if not await is_incident_channel(world, asker.channel):
+    if not await channel_incidents.is_incident_channel(world, asker.channel):
         raise NotPermitted(_NO_CAPTURE_HERE)
 
 
@@ -168,11 +161,7 @@ async def _current(world: World, asker: Asker) -> Incident:
 async def _incident_at(world: World, at: datetime | None, asker: Asker) -> tuple[Incident, bool]:
     """The incident that a note belongs to; True if it had to be opened."""
     await _check_here(world, asker)
-    now = world.clock.now()
-    known = await channel_incidents.about(world, asker.channel, at or now)
-    if known is not None:
-        return known, False
-    return await world.journal.open(channel=asker.channel, title=TITLE, by=asker.user, at=now)
+    return await channel_incidents.about_or_new(world, asker.channel, at or world.clock.now(), asker.user)
 
 
 async def _closed_here(world: World, incident_id: str | None, asker: Asker) -> Incident:

@@ -15,7 +15,6 @@ import structlog
 
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
 from bot.core.phrase import Person, Phrase, Quoted
-from bot.core.record.incident import Incident
 from bot.core.record.message import SlackMessage
 from bot.core.reports.report import Notice
 from bot.errors import UpstreamError
@@ -24,7 +23,7 @@ from bot.usecases.export.incident_export import reissue_if_late
 from bot.usecases.lease import lease
 from bot.usecases.record import capture
 from bot.usecases.record.capture import How
-from bot.usecases.record.channel_incidents import AROUND, about, latest
+from bot.usecases.record.channel_incidents import AROUND, about_or_new, latest
 from bot.usecases.shelf import Shelf
 from bot.usecases.world import World
 
@@ -100,7 +99,9 @@ async def ask(world: World, command: BackfillCommand) -> None:
     Raises JournalAway, UpstreamError.
     """
     now = world.clock.now()
-    incident = await _incident(world, command, now)
+    # without a time the channel's last incident is meant
+    last = await latest(world, command.channel) if command.since is None else None
+    incident = last or (await about_or_new(world, command.channel, command.since or now, command.user))[0]
     progress = Backfill(
         id=world.new_id(),
         channel=command.channel,
@@ -116,15 +117,6 @@ async def ask(world: World, command: BackfillCommand) -> None:
     progress = replace(progress, posted=posted.ts)
     await BACKFILLS.put(world, progress.id, progress)
     await _next(world, progress, now)
-
-
-async def _incident(world: World, command: BackfillCommand, now: datetime) -> Incident:
-    """The one that was going on then; without a time the channel's last one. A new one if there is none."""
-    channel = command.channel
-    known = await (latest(world, channel) if command.since is None else about(world, channel, command.since))
-    if known is None:
-        known, _ = await world.journal.open(channel=channel, title=capture.TITLE, by=command.user, at=now)
-    return known
 
 
 async def go_on(world: World, backfill_id: str, tick: int) -> None:

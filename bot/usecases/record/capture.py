@@ -24,7 +24,7 @@ from bot.errors import Denied, NotPermitted, Unreachable, UpstreamError
 from bot.usecases.export.incident_export import reissue_if_late
 from bot.usecases.lease import lease
 from bot.usecases.record import correct
-from bot.usecases.record.channel_incidents import about
+from bot.usecases.record.channel_incidents import about_or_new, is_incident_channel
 from bot.usecases.record.rights import may_write
 from bot.usecases.shelf import Handled, Shelf
 from bot.usecases.world import World
@@ -40,7 +40,6 @@ REMEMBER = timedelta(minutes=10)
 UNMARKED = "the mark was taken off"
 EDITED = "edited after capture"
 DELETED = "deleted after capture"
-TITLE = "Terraform incident"
 
 _PATIENCE = timedelta(seconds=10)
 _BEGINNING = timedelta(minutes=10)
@@ -137,9 +136,9 @@ async def add(world: World, channel: str, ts: str, *, user: str) -> Added:
             )
         kept = await find(world, channel, ts)
         if kept is None:
-            incident = await _incident(world, said, user)
-            await take(world, incident, said, by=user, how=How.SHORTCUT, on_mark=False)
-            await reissue_if_late(world, incident)
+            incident, _ = await about_or_new(world, channel, said.at, user)
+            await take(world, incident.id, said, by=user, how=How.SHORTCUT, on_mark=False)
+            await reissue_if_late(world, incident.id)
             return Added.NEW
         await _remember(world, said, replace(kept, on_mark=False))
         restored = await correct.mark(world, kept.incident, kept.entry, by=user, how=Marking.RESTORE, why="added again")
@@ -189,7 +188,7 @@ def is_marked(world: World, said: SlackMessage) -> bool:
 
 async def _begin(world: World, channel: str, ts: str, user: str, cause: MessageEvent) -> None:
     """A mark on a message that is not on the timeline."""
-    if cause is not MessageEvent.MARKED or not await _is_incident_channel(world, channel):
+    if cause is not MessageEvent.MARKED or not await is_incident_channel(world, channel):
         return
     # an edit that comes while this is being done must not be taken for one of a message that nobody marked
     await CAPTURED.put(world, f"{channel}/{ts}", Kept(), ttl=_BEGINNING)
@@ -206,9 +205,9 @@ async def _capture(world: World, channel: str, ts: str, user: str) -> bool:
         return False
     marker = None if said is None else await _marker(world, said, user)
     if said is not None and marker is not None:
-        incident = await _incident(world, said, marker)
-        await take(world, incident, said, by=marker, how=How.REACTION, on_mark=True)
-        await reissue_if_late(world, incident)
+        incident, _ = await about_or_new(world, channel, said.at, marker)
+        await take(world, incident.id, said, by=marker, how=How.REACTION, on_mark=True)
+        await reissue_if_late(world, incident.id)
         return True
     if said is not None and user in _marking(world, said):
         await _hint(world, channel, user, _MEMBERS_ONLY)
@@ -257,21 +256,6 @@ async def _read(world: World, channel: str, ts: str) -> SlackMessage | None:
         kind = Denied if seen.trouble is Trouble.DENIED else Unreachable
         raise kind(seen.system, seen.detail)
     return seen.value
-
-
-async def _is_incident_channel(world: World, channel: str) -> bool:
-    seen = await world.directory.channel(channel)
-    if isinstance(seen, Unseen) and seen.trouble is not Trouble.DENIED:
-        raise Unreachable(seen.system, seen.detail)
-    return isinstance(seen, Found) and world.is_incident_channel(seen.value)
-
-
-async def _incident(world: World, said: SlackMessage, by: str) -> str:
-    """The incident that the message is about, which may be closed; a new one if there is none."""
-    known = await about(world, said.channel, said.at)
-    if known is None:
-        known, _ = await world.journal.open(channel=said.channel, title=TITLE, by=by, at=world.clock.now())
-    return known.id
 
 
 def _marking(world: World, said: SlackMessage) -> tuple[str, ...]:

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from bot.core.evidence import Found, Trouble, Unseen
 from bot.core.record.incident import Incident
+from bot.errors import Unreachable
 from bot.usecases.world import World
 
 AROUND = timedelta(hours=1)
 """How long before its opening and after its closing what is said may still be about an incident."""
 
 _MOST = 1_000
+
+
+TITLE = "Terraform incident"
+"""Of an incident that is opened by what somebody writes down, and not by a command on a state."""
+
+
+async def is_incident_channel(world: World, channel: str) -> bool:
+    """A channel that Slack denies to know is none. Raises Unreachable where Slack gives no answer."""
+    seen = await world.directory.channel(channel)
+    if isinstance(seen, Unseen) and seen.trouble is not Trouble.DENIED:
+        raise Unreachable(seen.system, seen.detail)
+    return isinstance(seen, Found) and world.is_incident_channel(seen.value)
 
 
 async def latest(world: World, channel: str) -> Incident | None:
@@ -32,6 +46,14 @@ async def about(world: World, channel: str, at: datetime) -> Incident | None:
         return current
     near = [one for one in await _closed(world, channel) if _distance(one, at) <= AROUND]
     return min(near, key=lambda one: (_distance(one, at), -one.opened_at.timestamp()), default=None)
+
+
+async def about_or_new(world: World, channel: str, at: datetime, by: str) -> tuple[Incident, bool]:
+    """As `about`; a new one, and True, where none was going on. Raises JournalAway."""
+    known = await about(world, channel, at)
+    if known is not None:
+        return known, False
+    return await world.journal.open(channel=channel, title=TITLE, by=by, at=world.clock.now())
 
 
 async def _closed(world: World, channel: str) -> list[Incident]:
