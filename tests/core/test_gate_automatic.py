@@ -73,7 +73,7 @@ def test_an_end_in_success_wants_a_person(make):
 
 
 def test_the_time_alone_is_no_proof(make):
-    verdict = decide(automatic(make.case()), make.now)
+    verdict = decide(automatic(make.case(looks=(make.look(make.run()),))), make.now)
 
     assert verdict.ruling is Ruling.REFUSE
     assert "only the time ties" in plain(verdict[Rule.REQUESTER].reason)

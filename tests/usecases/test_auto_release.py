@@ -40,21 +40,23 @@ class Town(MemoryWorld):
         self.directory.add(GUEST, "gale", CHANNEL, ALERTS, is_guest=True)
         self.directory.channels[ALERTS] = Channel(ALERTS, "platform", is_direct=False, is_archived=False)
         self.directory.add(OUTSIDE, "olga", ELSEWHERE)
-        self.ports = replace(self.ports, alerts_channel=ALERTS)
+        holders = replace(self.ports.holders, run_id_hosts=("*@gha-{run}",))
+        self.ports = replace(self.ports, alerts_channel=ALERTS, holders=holders)
+        self.ci.keeps_logs = False  # what ties a run to a lock here is its number in the host's name
         self.configure(RULE)
 
     def configure(self, rule) -> None:
         state = replace(self.ports.states[STATE], auto_release=rule)
         self.ports = replace(self.ports, states={STATE: state})
 
-    def lock(self, lock_id="l1", *, who="runner@runner-1", places=tuple(PlaceKind)) -> None:
+    def lock(self, lock_id="l1", *, who="root@gha-100", places=tuple(PlaceKind)) -> None:
         info = LockInfo(lock_id, "OperationTypeApply", "", who, "1.9.8", self.clock.now(), "p")
         for kind in self.kinds:
             if kind in places:
                 self.store.write(kind, lock_text(info))
 
-    def dead_run(self, *, host="runner-1", who="runner@runner-1", how=Conclusion.FAILED, places=tuple(PlaceKind)):
-        self.ci.start("100", DEPLOY, host=host, actor="elliott-ci")
+    def dead_run(self, *, who="root@gha-100", how=Conclusion.FAILED, places=tuple(PlaceKind)):
+        self.ci.start("100", DEPLOY, host="runner-1", actor="elliott-ci")
         self.pass_time(30)
         self.lock(who=who, places=places)
         self.store.last_written = self.clock.now()
@@ -212,9 +214,9 @@ def test_a_protected_state_never_is():
 @pytest.mark.parametrize(
     "lock",
     [
-        {"host": None, "who": "runner@fv-az881-525"},
+        {"who": "runner@fv-az881-525"},
         {"how": Conclusion.SUCCESS},
-        {"who": "elliott@laptop", "host": None},
+        {"who": "elliott@laptop"},
     ],
     ids=["only the time ties it", "its run ended in success", "a person holds it"],
 )
@@ -241,7 +243,7 @@ def test_what_is_only_warned_of_is_left_to_people():
 
 def test_a_run_that_goes_on_keeps_its_lock(town):
     town.ci.start("101", DEPLOY, host="runner-1")
-    town.lock("l1")
+    town.lock("l1", who="root@gha-101")
 
     assert is_kept(town)
     assert town.shown == []
@@ -284,7 +286,7 @@ def test_a_stop_is_for_that_lock_alone(town):
     town.until_announced()
     town.stop(GUEST)
     town.store.texts.clear()
-    town.lock("l2")
+    town.lock("l2", who="root@gha-102")
     town.ci.start("102", DEPLOY, host="runner-1")
     town.ci.end("102", Conclusion.FAILED)
 

@@ -4,7 +4,7 @@ The oracle knows which process has the lock and whether it lives, who said what 
 nobody asked for at its instant. It shares no rule with the gate.
 
 What it holds such a delete to: the holder is dead and settled, and its end is one that needs nobody's second look; the
-lock names its machine; the state is whole and quiet; the configuration wants it, and the state is not protected; it was
+lock names its run; the state is whole and quiet; the configuration wants it, and the state is not protected; it was
 announced at least `veto` ago, and `after` had passed before that; nobody has stopped it, and the owner does not object.
 """
 
@@ -59,7 +59,7 @@ PLACES = {
 
 @dataclass
 class Holder:
-    """A Terraform process as it really is. `is_named`: its lock says on which machine it runs, as CI does."""
+    """A Terraform process as it really is. `is_named`: its lock bears the number of its run."""
 
     lock_id: str
     run_id: str
@@ -122,9 +122,9 @@ class AutoReleaseMachine(RuleBasedStateMachine):
 
     def _take(self, *, is_named):
         self.count += 1
-        run_id, host = f"{1000 + self.count}", f"runner-{self.count}"
-        self.world.ci.start(run_id, DEPLOY, host=host, actor="elliott-ci")
-        who = f"runner@{host}" if is_named else "runner@fv-az881-525"
+        run_id = f"{1000 + self.count}"
+        self.world.ci.start(run_id, DEPLOY, host=f"runner-{self.count}", actor="elliott-ci")
+        who = f"root@gha-{run_id}" if is_named else "runner@fv-az881-525"
         info = LockInfo(f"lock-{self.count}", "OperationTypeApply", "", who, "1.9.8", self.now, "p")
         for kind in self.world.kinds:
             self.world.store.write(kind, lock_text(info))
