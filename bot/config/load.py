@@ -17,10 +17,10 @@ from bot.config.settings import Config, Secret, SlackSettings, StateSettings
 from bot.config.text import KeyPath, Parsed, parse
 from bot.core.hours import hours_from
 from bot.core.policy import (
-    BUILT_IN_CI_HOSTS,
     ApprovalPolicy,
     Approvers,
     AutoRelease,
+    ByTime,
     Holders,
     KnownPerson,
     LoopRule,
@@ -125,7 +125,7 @@ def _built(path: Path, file: ConfigFile, environ: Mapping[str, str]) -> Config:
         },
         states={name: _state(name, file, aws) for name in file.states},
         holders=Holders(
-            ci_hosts=(*BUILT_IN_CI_HOSTS, *file.holders.ci_hosts),
+            ci_hosts=file.holders.ci_hosts,
             run_id_hosts=file.holders.run_id_hosts,
             people=tuple(
                 KnownPerson(name, **dict(given) | {"hours": hours_from(given.hours) if given.hours else None})
@@ -174,6 +174,7 @@ def _policy(given: PolicySection) -> Policy:
         **dict(given)
         | {
             "settle": {Conclusion[name.upper()]: time for name, time in given.settle},
+            "by_time": ByTime(given.by_time),
             "approval": _approval(given.approval),
             "loop": LoopRule(**dict(given.loop)),
         }

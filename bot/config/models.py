@@ -177,6 +177,7 @@ class PolicySection(Section):
     clock_skew: WaitTime = _DEFAULTS.clock_skew
     evidence_max_age: Duration = _DEFAULTS.evidence_max_age
     unlock_groups: tuple[GroupId, ...] = ()
+    by_time: Literal["approval", "refuse"] = "approval"
     approval: ApprovalSection = ApprovalSection()
     approval_timeout: Duration = _DEFAULTS.approval_timeout
     release_deadline: Duration = _DEFAULTS.release_deadline

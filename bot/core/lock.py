@@ -116,7 +116,8 @@ class LockPlace:
 
     `where` is for people (`acme-tf-locks / acme-tfstate/…`). `fence` is the exact `Info` text or the ETag that was
     read: a release that carries it deletes that lock or nothing. `info` is None where the text could not be read,
-    and then `garbage` says why; such a lock can never be released.
+    and then `garbage` says why; such a lock can never be released. `stored_at` is when the store wrote it, by its own
+    clock, where it tells.
     """
 
     kind: PlaceKind
@@ -124,6 +125,7 @@ class LockPlace:
     fence: str = field(repr=False)
     info: LockInfo | None
     garbage: str | None = None
+    stored_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,10 @@ class LockSeen:
     @property
     def garbage(self) -> tuple[LockPlace, ...]:
         return tuple(place for place in self.held if place.info is None)
+
+    def stored_at(self, lock_id: str) -> datetime | None:
+        """When the store first wrote this lock, where it tells."""
+        return min((place.stored_at for place in self.places_of(lock_id) if place.stored_at), default=None)
 
     def places_of(self, lock_id: str) -> tuple[LockPlace, ...]:
         """The places that hold this lock, in the order in which Terraform releases them: file, then item."""

@@ -15,6 +15,7 @@ from functools import cache
 
 from bot.core.hours import Hours
 from bot.core.run import Conclusion
+from bot.core.who import is_ci
 
 DEFAULT_SETTLE: Mapping[Conclusion, timedelta] = {
     Conclusion.FAILED: timedelta(seconds=60),
@@ -31,25 +32,6 @@ _SLOWER: Mapping[tuple[str, Conclusion], timedelta] = {
 """Systems that take longer, by their proper names: gitlab-runner hears of a cancel when it next reports, within a
 minute, and waits 10 minutes between SIGTERM and SIGKILL."""
 
-_POD = "[2456789bcdfghjklmnpqrstvwxz]"
-"""The letters of which Kubernetes makes pod suffixes (`k8s.io/apimachinery/pkg/util/rand`)."""
-
-BUILT_IN_CI_HOSTS = (
-    "runner@fv-az*",  # GitHub-hosted
-    "runner@runnervm*",  # GitHub-hosted, the newer name
-    "root@runner-*-project-*-concurrent-*",  # GitLab
-    "vsts@*",  # Azure DevOps
-    "circleci@*",
-    "jenkins@*",
-    # root alone: a person who logs in to such a machine does so under another name
-    "root@ip-[0-9]*-[0-9]*-[0-9]*-[0-9]*",
-    # a pod of a deployment, whose user has no name: `@terraformer-6965b5fbc-cvzn6`
-    f"@*-{_POD * 6}*-{_POD * 5}",
-)
-"""`Who` patterns that are CI wherever they are seen. None of them may match a person's own machine."""
-
-_SHARED_HOSTS = ("fv-az*", "runnervm*")
-_IMAGE_HOSTS = ("runnervm*",)
 _LONGEST_WHO = 512
 
 
@@ -97,6 +79,13 @@ class ApprovalPolicy:
     not_by_run_actor: bool = False
 
 
+class ByTime(StrEnum):
+    """What an unlock needs where nothing but the time ties a run to the lock. `REFUSE`: then it is refused."""
+
+    APPROVAL = "approval"
+    REFUSE = "refuse"
+
+
 @dataclass(frozen=True, slots=True)
 class AutoRelease:
     """How a state's lock is released without being asked for: once every look has allowed it for `after`, the release
@@ -119,6 +108,7 @@ class Policy:
     clock_skew: timedelta = timedelta(seconds=120)
     evidence_max_age: timedelta = timedelta(seconds=30)
     unlock_groups: tuple[str, ...] = ()
+    by_time: ByTime = ByTime.APPROVAL
     approval: ApprovalPolicy = field(default_factory=ApprovalPolicy)
     approval_timeout: timedelta = timedelta(minutes=15)
     release_deadline: timedelta = timedelta(minutes=3)
@@ -176,17 +166,17 @@ class KnownPerson:
 class Holders:
     """How to read a lock's `Who`. All patterns are on the whole of it, and upper and lower case are the same.
 
-    `ci_hosts` are shell patterns (`*`, `?`, `[…]`), the built-in ones among them. `run_id_hosts` know `*`, `?`,
-    `{run}` and `{attempt}`.
+    `ci_hosts` are the team's own shell patterns (`*`, `?`, `[…]`), beside the forms that only a CI machine has
+    (`bot.core.who`). `run_id_hosts` know `*`, `?`, `{run}` and `{attempt}`.
     """
 
-    ci_hosts: tuple[str, ...] = BUILT_IN_CI_HOSTS
+    ci_hosts: tuple[str, ...] = ()
     run_id_hosts: tuple[str, ...] = ()
     people: tuple[KnownPerson, ...] = ()
 
     def looks_like_ci(self, who: str) -> bool:
-        """Whether a CI job, not a person at their own machine, wrote this `Who`."""
-        return _matches_any(who, self.ci_hosts)
+        """Whether a CI job, not a person at their own machine, wrote this `Who`, by its form or by the team's word."""
+        return is_ci(who) or _matches_any(who, self.ci_hosts)
 
     def run_id_in(self, who: str) -> tuple[str, int | None] | None:
         """The run id and the attempt that the host name carries; the attempt is None where the pattern has none."""
@@ -226,16 +216,6 @@ class Holders:
         """Whoever bears this name: here, as a login, or before the @ of the address."""
         wanted = user.strip().casefold()
         return tuple(person for person in self.people if wanted and wanted in person.names)
-
-
-def is_shared_host(host: str) -> bool:
-    """Whether many machines bear this name (GitHub-hosted runners), so that the host alone proves nothing."""
-    return _matches_any(host, _SHARED_HOSTS)
-
-
-def is_image_host(host: str) -> bool:
-    """Whether every machine of one image bears this name, so that two jobs at the same time may well have it."""
-    return _matches_any(host, _IMAGE_HOSTS)
 
 
 @cache

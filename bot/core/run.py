@@ -61,6 +61,19 @@ class Pipeline:
         scope = next((values[k] for k in ("repo", "project", "cluster") if k in values), "")
         return f"{leaf} in {scope}" if leaf and scope else leaf or scope or self.ci
 
+    def may_share_runs(self, other: Pipeline) -> bool:
+        """Whether a run of one may be a run of the other: nothing that both name differs. For pipelines of one system.
+
+        A name and a number may mean the same project or workflow, and so may a name and its path's end.
+        """
+        values = dict(other.fields)
+        return all(_may_mean(value, values[key]) for key, value in self.fields if key in values)
+
+
+def _may_mean(one: str, other: str) -> bool:
+    short, long = sorted((one.casefold().strip("/"), other.casefold().strip("/")), key=len)
+    return short == long or long.endswith(f"/{short}") or one.isdigit() != other.isdigit()
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class RunRef:
@@ -75,7 +88,8 @@ class RunRef:
 class Job:
     """A part of a run on one runner, in one attempt. Times are aware; None means that the system gave none.
 
-    `host` is the name of the runner, agent, machine or task that ran it, as far as the system tells.
+    `host` is the name of the runner, agent, machine or task that ran it, as far as the system tells; most often a
+    label. `machine` is the host name that its processes had, where the system itself says that.
     """
 
     id: str
@@ -88,6 +102,7 @@ class Job:
     host: str | None = None
     reported: str = ""
     url: str = ""
+    machine: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +114,7 @@ class Run:
     `actor` started attempt 1; where `first_actor` is given, that one did, and `actor` the newest attempt.
     `author` and `author_email` are of the commit, as its writer gave them; lists may lack them. `by_bot`: the system
     says that no person started it (a bot, a schedule, a service); without that it may have been a program all the same.
+    `project` is the number of its project, where the system's machines carry that in their names.
     """
 
     ref: RunRef
@@ -121,6 +137,7 @@ class Run:
     author_email: str = ""
     by_bot: bool = False
     first_actor: str = ""
+    project: str = ""
 
 
 class CancelResult(StrEnum):

@@ -114,6 +114,16 @@ class World:
             raise UnknownState(name, nearest=did_you_mean(name, known), known=known)
         return found
 
+    def states_of(self, pipeline: Pipeline) -> tuple[State, ...]:
+        """Every state of the configuration that a run of the pipeline may work on."""
+        system = self.sources[pipeline.ci].system
+
+        def works_on(state: State) -> bool:
+            alike = (other for other in state.pipelines if self.sources[other.ci].system == system)
+            return any(pipeline.may_share_runs(other) for other in alike)
+
+        return tuple(state for state in self.states.values() if works_on(state))
+
     def approvers(self, name: str) -> ApprovalPolicy:
         """Who may approve an unlock of this state, by its own rule or else by that for all states."""
         found = self.states.get(name)

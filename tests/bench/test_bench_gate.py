@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from bot.core.evidence import Found
-from bot.core.gate.attribution import Look, attribute
+from bot.core.gate.attribution import Look
 from bot.core.gate.case import Case, Ruling
 from bot.core.gate.decide import RULES, decide
+from bot.core.gate.tie import attribute
 from bot.core.lock import DigestMatch, DigestSeen, LockInfo, LockPlace, LockSeen, PlaceKind, StateCheck, StateSeen
 from bot.core.people import Channel, Member, Standing
 from bot.core.policy import Holders, Policy

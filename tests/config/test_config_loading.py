@@ -1,5 +1,6 @@
 import copy
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from bot.app.adapters import RUN_SOURCES, TICKET_SYSTEMS, export_bucket, run_sou
 from bot.aws.clients import AwsClients
 from bot.config.load import load
 from bot.config.models import TICKET_SECTIONS, AwsSection, BucketSection
-from bot.core.policy import BUILT_IN_CI_HOSTS, KnownPerson, LoopRule, Policy, WatchRule
+from bot.core.policy import ByTime, KnownPerson, LoopRule, Policy, WatchRule
 from bot.core.run import Conclusion, Pipeline
 from bot.errors import UnknownState
 
@@ -30,7 +31,9 @@ def config(environ):
 def test_a_file_of_the_first_version_loads_unchanged_and_means_what_it_did(config, environ):
     first = load(Path(__file__).parent / "first_version.yml", environ | VARIABLES)
 
-    assert (first.states, first.policy, first.holders) == (config.states, config.policy, config.holders)
+    own = ("runner@*", "root@runner-*", "vsts@*", "jenkins@*", "circleci@*", "*@ip-*")
+    assert (first.states, first.policy) == (config.states, config.policy)
+    assert first.holders == replace(config.holders, ci_hosts=own)
     assert first.watch == WatchRule()
 
 
@@ -82,9 +85,11 @@ def test_the_example_describes_production_with_a_region_from_the_aws_defaults(co
     )
 
 
-def test_the_example_adds_its_ci_hosts_to_the_built_in_ones(config):
-    own = ("runner@*", "root@runner-*", "vsts@*", "jenkins@*", "circleci@*", "*@ip-*")
-    assert config.holders.ci_hosts == (*BUILT_IN_CI_HOSTS, *own)
+def test_the_example_gives_its_own_ci_hosts_and_none_that_a_person_can_have(config):
+    assert config.holders.ci_hosts == ("ci@build-*",)
+    assert not config.holders.looks_like_ci("root@ip-10-0-0-7")
+    assert not config.holders.looks_like_ci("jenkins@a-macbook")
+    assert config.policy.by_time is ByTime.APPROVAL
     assert config.holders.run_id_hosts == ("*@gha-{run}-{attempt}",)
     elliott = KnownPerson("elliott", "U0ELLIOTT", "elliott@example.com", "elliott-ci", ("elliott@*",))
     assert config.holders.people == (elliott,)
@@ -195,6 +200,7 @@ OTHER = {
     "unlock_groups": ["S0OTHER"],
     "formats": ["json"],
     "run_id_hosts": ["*@other-{run}"],
+    "by_time": "refuse",
     "s3": {"bucket": "other"},
     "tickets": {"type": "github", "repo": "acme/other"},
     "auto_release": {"after": "10m", "veto": "5m"},

@@ -12,12 +12,14 @@ import pytest
 from bot.core.account.story import Story
 from bot.core.account.values import Account
 from bot.core.codec import written
-from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
-from bot.core.gate.attribution import Attribution, Look, attribute
+from bot.core.evidence import Found, NotFound, Observation, Offset, Trouble, Unseen
+from bot.core.gate.attribution import Attribution, Look, log_key
 from bot.core.gate.case import Case, Rule
 from bot.core.gate.contention import Contention, Loop
 from bot.core.gate.decide import decide
 from bot.core.gate.inspection import Inspection, Owner, StateName
+from bot.core.gate.tie import attribute
+from bot.core.joblog.values import JobLog, Refusal, Work
 from bot.core.lock import (
     Billing,
     DigestMatch,
@@ -66,7 +68,8 @@ class Make:
         return datetime.fromisoformat(f"2026-11-21T{clock}+00:00")
 
     def found(self, value: Any, at: datetime | None = None) -> Found[Any]:
-        return Found(value, at or self.now)
+        """What a system said whose clock is the bot's."""
+        return Found(value, at or self.now, Offset(timedelta(0), timedelta(0)))
 
     def unseen(self, detail: str = "GitHub did not answer within 5 s", trouble: Trouble = Trouble.TIMED_OUT) -> Unseen:
         return Unseen("GitHub", trouble, detail, self.now)
@@ -119,11 +122,37 @@ class Make:
         pipeline: Pipeline | None = None,
         listing: Observation[tuple[Run, ...]] | None = None,
         closer: dict[str, Observation[Run]] | None = None,
+        logs: dict[str, JobLog] | None = None,
+        system: str = "GitHub Actions",
+        one_state: bool = True,
     ) -> Look:
-        """What a CI told of a pipeline: the list without jobs, and every run read again unless `closer` says how."""
+        """What a CI told of a pipeline: the list without jobs, and every run read again unless `closer` says how.
+
+        `logs` are of the runs' jobs by the run's id; no other log could be read. The pipeline works on one state.
+        """
         listed = listing or self.found(tuple(replace(run, jobs=None) for run in runs))
         read = {run.ref.id: self.found(run) for run in runs} | (closer or {})
-        return Look(pipeline or self.deploy, "GitHub", listed, read)
+        said = {
+            log_key(run, job): self.found(log)
+            for run in runs
+            for job in run.jobs or ()
+            if (log := (logs or {}).get(run.ref.id)) is not None
+        }
+        return Look(pipeline or self.deploy, system, listed, read, said, one_state=one_state)
+
+    def work(self, first: str = "09:05:04", last: str = "09:14", **changes: Any) -> Work:
+        """Terraform at work under the lock of the incident until it was killed."""
+        return replace(Work(self.at(first), self.at(last)), **changes)
+
+    def log(self, *work: Work, **changes: Any) -> JobLog:
+        """The whole log of a job in which Terraform was at work while the lock stood."""
+        log = JobLog(is_whole=True, ran_terraform=True, has_worked=True, work=work or (self.work(),))
+        return replace(log, **changes)
+
+    def refused(self, lock_id: str = LOCK_ID, **changes: Any) -> JobLog:
+        """The whole log of a job whose Terraform was refused this lock."""
+        log = JobLog(is_whole=True, ran_terraform=True, refused=(Refusal(lock_id, self.at("09:06")),))
+        return replace(log, **changes)
 
     def info(self, **changes: Any) -> LockInfo:
         info = LockInfo(
@@ -216,8 +245,12 @@ class Make:
         named: tuple[Observation[Run], ...] = (),
         **changes: Any,
     ) -> Case:
-        """A case about one lock. Without runs, looks or other changes it is the incident's own, and is allowed."""
-        seen = looks if looks is not None else (self.look(*(runs or (self.run(),))),)
+        """A case about one lock. Without runs, looks or other changes it is the incident's own, and is allowed.
+
+        The log of run 1 shows that it held the lock of a hosted runner.
+        """
+        shown = {"1": self.log()} if who == HOSTED else {}
+        seen = looks if looks is not None else (self.look(*(runs or (self.run(),)), logs=shown),)
         case = Case(
             lock_id=self.lock_id,
             lock=self.seen(self.place(self.info(who=who))),

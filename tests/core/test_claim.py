@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.gate.attribution import Claimed, Strength, attribute
+from bot.core.gate.attribution import Claimed, Strength
 from bot.core.gate.case import Rule, Ruling
 from bot.core.gate.claim import Claim, Exited, exit_for, is_private, is_sealed, names, sealed_id
 from bot.core.gate.decide import decide
+from bot.core.gate.tie import attribute
 from bot.core.phrase import plain
 from bot.core.run import Phase
 
@@ -311,7 +312,7 @@ def test_where_every_machine_has_that_name_every_run_must_be_dead_and_seen(make,
     with_another = ruling(tie(mine, looks=(make.look(make.run("1"), beside),), who=who))
     with_a_hidden = ruling(tie(mine, looks=(make.look(make.run("1")), hidden), who=who))
 
-    assert alone.ruling is Ruling.ALLOW
+    assert alone.ruling is Ruling.NEEDS_APPROVAL
     assert with_another.ruling is Ruling.REFUSE
     assert with_a_hidden.ruling is Ruling.REFUSE
 
@@ -323,7 +324,7 @@ def test_a_claim_that_names_the_lock_makes_no_other_run_harmless(make, claim, ti
     beside = tie(named, looks=(make.look(make.run("1"), make.run("2", end=None)),))
 
     assert "said that it holds this lock" in plain(alone.reason)
-    assert ruling(alone).ruling is Ruling.ALLOW
+    assert ruling(alone).ruling is Ruling.NEEDS_APPROVAL
     assert ruling(beside).ruling is Ruling.REFUSE
 
 

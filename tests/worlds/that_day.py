@@ -18,11 +18,12 @@ from pathlib import Path
 
 from bot.core.codec import written
 from bot.core.evidence import Found, Trouble, Unseen
-from bot.core.gate.attribution import Look, attribute
+from bot.core.gate.attribution import Look
 from bot.core.gate.case import Case, Verdict
 from bot.core.gate.contention import Contention, Loop
 from bot.core.gate.decide import decide
 from bot.core.gate.inspection import Inspection, Owner, StateName
+from bot.core.gate.tie import attribute
 from bot.core.lock import (
     Billing,
     DigestMatch,

@@ -72,6 +72,7 @@ def with_job(run: Run, task: Json) -> Run:
         started_at=run.started_at,
         ended_at=run.ended_at,
         host=host_of(task),
+        machine=host_of(task),
         reported=run.reported,
         url=run.ref.url,
     )

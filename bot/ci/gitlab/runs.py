@@ -91,6 +91,7 @@ def run_from(entry: Json, pipeline: Pipeline) -> Run:
         commit=text(entry.get("sha")),
         actor_email=text(inner(entry, "user").get("public_email")),
         by_bot=entry.get("source") == "schedule" or _is_bot(inner(entry, "user")),
+        project=str(entry["project_id"]) if is_count(entry.get("project_id")) else "",
     )
 
 

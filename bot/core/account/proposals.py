@@ -16,10 +16,10 @@ from bot.core.account.values import Account, FollowUp, LockSpan, Role, RunSpan, 
 from bot.core.gate.attribution import Strength
 from bot.core.lock import Billing
 from bot.core.phrase import Linked, Phrase, Quoted, plain, quoted
-from bot.core.policy import is_shared_host
 from bot.core.record.facts import FollowUpProposed
 from bot.core.remedies import back_off, coded, end_in_time, keep_running
 from bot.core.run import Conclusion
+from bot.core.who import is_shared_host
 
 _SHORTLY = timedelta(minutes=10)
 """A run that was cancelled by a newer one ends within this time of its start; GitHub takes up to five minutes."""

@@ -15,11 +15,11 @@ from bot.core.policy import ApprovalPolicy, Holders, Policy
 
 
 class Rule(StrEnum):
-    """The checks by name, as the checklist and `tflock_gate_refusals_total` show them."""
+    """The checks by name, as the checklist, the timeline and `tflock_gate_refusals_total` show them: never renamed."""
 
     SAME_LOCK = "same lock"
     REQUESTER = "requester"
-    ATTRIBUTED = "attributed"
+    TIED = "attributed"
     DEAD = "dead"
     SETTLED = "settled"
     QUIET = "quiet"
@@ -126,7 +126,7 @@ class Case:
         """When each of the questions was asked whose answers this case rests on."""
         looked = [seen.at for look in self.looks for seen in look.observations]
         asked = [seen.at for seen in self.requester.observations]
-        runs = [candidate.seen.at for candidate in self.attribution.candidates]
+        runs = [candidate.seen.at for candidate in self.attribution.possible]
         return (self.lock.at, self.state.state.at, *looked, *asked, *runs)
 
     @property
@@ -144,6 +144,7 @@ class Case:
 
     @property
     def from_ci(self) -> bool:
+        """Whether a job holds it: a tie shows that, or its `Who` is one that no person's machine has."""
         target = self.target
         if self.is_tied_exactly:
             return True

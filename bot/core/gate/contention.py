@@ -16,7 +16,7 @@ from itertools import pairwise
 from statistics import median_low
 
 from bot.core.evidence import Found
-from bot.core.gate.attribution import Look, suspected
+from bot.core.gate.attribution import Look, Taken, suspected
 from bot.core.instants import shifted
 from bot.core.lock import LockInfo
 from bot.core.policy import LoopRule
@@ -89,7 +89,10 @@ def contention(
 ) -> Contention:
     """What else is going on around a lock, or around a free state if there is no lock."""
     looks = tuple(looks)
-    suspects = set() if lock is None else {candidate.listed.ref for candidate in suspected(lock, looks, skew)}
+    taken = None if lock is None else Taken.of(lock)
+    suspects = (
+        {one.listed.ref for look in looks for one in suspected(look, taken, skew)} if taken is not None else set()
+    )
     runs = _newest_readings(looks)
 
     active = [run for ref, run in runs.items() if ref not in suspects and run.phase is not Phase.ENDED]

@@ -23,7 +23,7 @@ Table: TypeAlias = Sequence[tuple[Rule, Check]]
 RULES: Table = (
     (Rule.SAME_LOCK, rules.same_lock),
     (Rule.REQUESTER, rules.requester),
-    (Rule.ATTRIBUTED, rules.attributed),
+    (Rule.TIED, rules.tied),
     (Rule.DEAD, rules.dead),
     (Rule.SETTLED, rules.settled),
     (Rule.QUIET, rules.quiet),

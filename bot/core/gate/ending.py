@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bot.core.evidence import Found, NotFound, Unseen
 from bot.core.gate.attribution import Candidate
@@ -38,15 +38,25 @@ def ended_badly(candidate: Candidate) -> bool:
     return candidate.run.conclusion in BADLY
 
 
+def is_lost(candidate: Candidate) -> bool:
+    """Whether only a server declared the end of something that could have held the lock. No time makes that final."""
+    if candidate.exited is not None:
+        return False
+    parts = candidate.jobs or candidate.run.jobs or ()
+    declared = candidate.run.conclusion is Conclusion.LOST or any(job.conclusion is Conclusion.LOST for job in parts)
+    return candidate.is_declared or declared
+
+
 @dataclass(frozen=True, slots=True)
 class Believed:
-    """When an end may be believed, and the conclusion that makes it wait; None where nobody knows how it ended.
+    """When an end may be believed, after a wait of `settle` for its conclusion; None where nobody knows how it ended.
 
     `reported`: it is the process's own end, which needs no waiting.
     """
 
     at: datetime
     conclusion: Conclusion | None
+    settle: timedelta = timedelta(0)
     reported: bool = False
 
 
@@ -54,18 +64,18 @@ def settled_at(candidate: Candidate, policy: Policy, *, taken: datetime) -> Beli
     """When the run's end may be believed; None if its end is not known.
 
     Counts from the last end of any job of any attempt, with the settle time of the run's or the job's own
-    conclusion, whichever is longer; with the longest of all, where a conclusion is not known. Never from before the
-    lock was `taken`: whoever took it was alive then, whatever the CI's clock says.
+    conclusion in its CI system, whichever is longer; with the longest of all, where a conclusion is not known. The
+    end is by the CI system's clock: its measured difference from the bot's is taken out, at its worst; where none was
+    measured, the allowance for clocks is added. Never from before the lock was `taken`: whoever took it was alive then,
+    whatever the CI's clock says.
     """
     if candidate.exited is not None:
         return Believed(candidate.exited.at, _conclusion(candidate.exited), reported=True)
     if not is_over(candidate):
         return None
     run = candidate.run
-    ends = [(job.conclusion, job.ended_at) for job in run.jobs or () if job.conclusion is not Conclusion.SKIPPED]
-    if not ends:
-        return _believed(run, run.conclusion, run.ended_at, policy, taken)
-    believed = [_believed(run, conclusion, at, policy, taken) for conclusion, at in ends]
+    parts: list[Job | Run] = [job for job in run.jobs or () if job.conclusion is not Conclusion.SKIPPED]
+    believed = [_believed(candidate, part.conclusion, part.ended_at, policy, taken) for part in parts or [run]]
     known = [end for end in believed if end is not None]
     return max(known, key=lambda end: end.at) if len(known) == len(believed) else None
 
@@ -92,12 +102,15 @@ def _conclusion(exited: Exited) -> Conclusion:
 
 
 def _believed(
-    run: Run, conclusion: Conclusion | None, at: datetime | None, policy: Policy, taken: datetime
+    candidate: Candidate, conclusion: Conclusion | None, at: datetime | None, policy: Policy, taken: datetime
 ) -> Believed | None:
     if at is None:
         return None
-    slowest = max((conclusion, run.conclusion), key=policy.settle_time)
-    return Believed(shifted(max(at, taken), policy.settle_time(slowest)), slowest)
+    offset = candidate.seen.offset if isinstance(candidate.seen, Found) else None
+    ours = offset.on_ours(at) if offset is not None else shifted(at, policy.clock_skew)
+    slowest = max((conclusion, candidate.run.conclusion), key=lambda end: policy.settle_time(end, candidate.system))
+    settle = policy.settle_time(slowest, candidate.system)
+    return Believed(shifted(max(ours, taken), settle), slowest, settle)
 
 
 def why_alive(candidate: Candidate) -> Phrase:

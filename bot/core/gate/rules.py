@@ -16,6 +16,7 @@ from bot.core.gate.eligibility import named, why_not_eligible
 from bot.core.gate.ending import (
     ended_badly,
     how_it_ended,
+    is_lost,
     is_over,
     run_name,
     said,
@@ -27,7 +28,9 @@ from bot.core.instants import shifted
 from bot.core.lock import DigestMatch, LockInfo, PlaceKind, StateAbsent
 from bot.core.people import Approval, Automatic, OwnerSays
 from bot.core.phrase import Person, Phrase, Quoted, joined, one_line, quoted
+from bot.core.policy import ByTime
 
+_MAKE_CERTAIN = "To be certain next time, wrap the job's Terraform with `tflock claim` (docs/claims.md)"
 _SHOWN = 3
 """So many runs or systems are named one by one in a sentence."""
 
@@ -82,22 +85,37 @@ def _automatic(case: Case, asked: Automatic) -> Finding:
     return Finding(rule, Effect.HOLDS, ("nobody asked: the configuration (auto_release) does",))
 
 
-def attributed(case: Case, now: datetime) -> Finding:
-    rule, tied = Rule.ATTRIBUTED, case.attribution
-    if tied.candidates:
-        names = _some([(run_name(candidate.run),) for candidate in tied.candidates], ", ")
-        return Finding(rule, Effect.HOLDS, (*names, ": ", *tied.reason))
-    if tied.unseen:
-        words: Phrase = ("unknown holder: ", *_unanswered(tied.unseen))
-        return Finding(rule, Effect.REFUSES, words, waits=_all_pass(tied.unseen))
+def tied(case: Case, now: datetime) -> Finding:
+    """What ties a run to the lock. Nothing but the time is no proof: then a second member has to agree."""
+    rule, found = Rule.TIED, case.attribution
+    if not found.candidates and found.unseen:
+        words: Phrase = ("unknown holder: ", *_unanswered(found.unseen))
+        return Finding(rule, Effect.REFUSES, words, waits=_all_pass(found.unseen))
     if not case.from_ci and case.owner_says_dead:
-        return Finding(rule, Effect.HOLDS, ("a person holds it, and no mapped run was going on",))
-    return Finding(rule, Effect.REFUSES, ("unknown holder: ", *tied.reason))
+        return Finding(rule, Effect.HOLDS, ("a person holds it, whatever run was going on",))
+    if not found.candidates:
+        return Finding(rule, Effect.REFUSES, ("unknown holder: ", *found.reason))
+    names = _some([(run_name(candidate.run),) for candidate in found.candidates], ", ")
+    reason: Phrase = (*names, ": ", *found.reason, *_clocks(case))
+    if found.is_exact:
+        return Finding(rule, Effect.HOLDS, reason)
+    if case.policy.by_time is ByTime.REFUSE:
+        refused = "; only the time ties it to the lock, and the policy (policy.by_time) wants more. "
+        return Finding(rule, Effect.REFUSES, (*reason, refused, _MAKE_CERTAIN))
+    return Finding(rule, Effect.WANTS_APPROVAL, (*reason, "; only the time ties it to the lock. ", _MAKE_CERTAIN))
+
+
+def _clocks(case: Case) -> Phrase:
+    taken = case.attribution.taken
+    if taken is None or not taken.is_doubtful(case.policy.clock_skew):
+        return ()
+    apart = taken.last - taken.first
+    return ("; the holder's clock and the store's differ by ", apart, ", so every run between the two counts")
 
 
 def dead(case: Case, now: datetime) -> Finding:
     rule, tied = Rule.DEAD, case.attribution
-    alive = tuple(candidate for candidate in tied.candidates if not is_over(candidate))
+    alive = tuple(candidate for candidate in tied.possible if not is_over(candidate))
     if alive:
         words = _some([why_alive(candidate) for candidate in alive], "; ")
         return Finding(rule, Effect.REFUSES, words, waits=all(_may_end(candidate) for candidate in alive))
@@ -106,6 +124,10 @@ def dead(case: Case, now: datetime) -> Finding:
     if not tied.candidates:
         return _dead_person(case)
     ends = _some([how_it_ended(candidate) for candidate in tied.candidates], "; ")
+    lost = tuple(candidate for candidate in tied.candidates if is_lost(candidate))
+    if lost:
+        why = "only the CI system's server declared this end, so the process may still be running: "
+        return Finding(rule, Effect.WANTS_APPROVAL, (why, *_some([how_it_ended(one) for one in lost], "; ")))
     if not any(ended_badly(candidate) for candidate in tied.candidates):
         return Finding(
             rule, Effect.WANTS_APPROVAL, ("no run that could hold the lock is known to have failed: ", *ends)
@@ -124,13 +146,15 @@ def _dead_person(case: Case) -> Finding:
 
 
 def settled(case: Case, now: datetime) -> Finding:
-    rule, candidates = Rule.SETTLED, case.attribution.candidates
+    rule, candidates = Rule.SETTLED, case.attribution.possible
     unseen = case.attribution.unseen
     if not candidates and not unseen and not case.from_ci and case.owner_says_dead:
         return Finding(rule, Effect.HOLDS, ("there is no run to wait for",))
     if not candidates:
         return Finding(rule, Effect.REFUSES, ("no end is known to count from",), waits=_all_pass(unseen))
+    known_taken = case.attribution.taken
     taken = datetime.min.replace(tzinfo=UTC) if case.target is None else case.target.created
+    taken = max(taken, known_taken.last) if known_taken is not None else taken
     ends = [settled_at(candidate, case.policy, taken=taken) for candidate in candidates]
     known = [end for end in ends if end is not None]
     if len(known) < len(ends):
@@ -140,7 +164,7 @@ def settled(case: Case, now: datetime) -> Finding:
     last = max(known, key=lambda end: end.at)
     if last.reported:
         return _reported(last.at, now)
-    settle = case.policy.settle_time(last.conclusion)
+    settle = last.settle
     how = f"ended as {last.conclusion}" if last.conclusion else "ended, nobody knows how,"
     if last.at > now:
         why: Phrase = (f"a run that {how} may live on for ", settle, " after the CI says so")

@@ -227,13 +227,18 @@ class StateFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HolderFacts:
-    """The runs that may hold the lock. `strength` is a word of `bot.core.gate.attribution.Strength`."""
+    """The runs that may hold the lock. `strength` and `tie` are words of `bot.core.gate.attribution`.
+
+    Entries from before ties were told have none.
+    """
 
     strength: str | None
     reason: str
     candidates: int
     runs: tuple[RunFacts, ...]
     unseen: tuple[str, ...]
+    tie: str | None = None
+    ruled_out: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, tied: Attribution) -> Self:
@@ -243,6 +248,8 @@ class HolderFacts:
             candidates=len(tied.candidates),
             runs=tuple(RunFacts.of(candidate.run) for candidate in tied.candidates[:_MOST_HOLDERS]),
             unseen=tuple(trouble_words(seen)[:_LONGEST] for seen in tied.unseen[:_MOST_LOOPS]),
+            tie=tied.tie or None,
+            ruled_out=tuple(plain(why)[:_LONGEST] for why in tied.ruled_out[:_MOST_LOOPS]),
         )
 
 

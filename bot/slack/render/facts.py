@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import Enum
 
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
-from bot.core.gate.attribution import Strength
+from bot.core.gate.attribution import Tie
 from bot.core.gate.contention import Contention, Loop, LoopSource, source_of
 from bot.core.gate.ending import how_it_ended, is_over, run_name, why_alive
 from bot.core.gate.inspection import Inspection, Owner
@@ -57,12 +57,12 @@ PLACE_NAMES = {PlaceKind.FILE: "lockfile", PlaceKind.ITEM: "DynamoDB item"}
 
 OPERATIONS = {"OperationTypeApply": "apply", "OperationTypePlan": "plan", "OperationTypeRefresh": "refresh"}
 
-_STRENGTHS = {
-    Strength.CLAIM: "sure: the job said so itself",
-    Strength.RUN_ID: "sure: the lock's host name carries the run id",
-    Strength.HOST: "strong: by the host",
-    Strength.WINDOW: "weak: by the time alone",
+_TIES = {
+    Tie.SEALED: "sealed: nobody else can have taken it",
+    Tie.SHOWN: "shown: by the job's log or its machine",
+    Tie.BY_TIME: "by time alone, so a second member has to agree",
 }
+_TO_MAKE_CERTAIN: Phrase = ("wrap the job's Terraform with ", Quoted("tflock claim"), " (docs/claims.md).")
 
 _SAYS = {
     OwnerSays.DEAD: "says that it is dead",
@@ -151,10 +151,16 @@ def holder(inspection: Inspection) -> Iterable[Fact]:
         yield Fact("Run:", (*fate, *by, "."))
     if len(tied.candidates) > _FEW:
         yield Fact("Runs:", (f"{len(tied.candidates) - _FEW} more may hold the lock.",))
-    if tied.strength is not None:
-        yield Fact("How sure:", (_STRENGTHS[tied.strength], " (", *tied.reason, ")."))
+    if tied.tie is not None:
+        yield Fact("How sure:", (_TIES[tied.tie], " (", *tied.reason, ")."))
     else:
         yield Fact("Run: unknown.", (" ", *tied.reason, "."), Icon.UNKNOWN)
+    if not tied.is_exact:
+        yield Fact("To be certain next time:", _TO_MAKE_CERTAIN)
+    for why in tied.ruled_out[:_FEW]:
+        yield Fact("Not the holder:", (*why, "."))
+    for log in tied.unread[:1]:
+        yield Fact("Log not read:", (*trouble(log), ". It decides nothing."), Icon.WARNING)
     for missing in tied.unseen[:_FEW]:
         words: Phrase = (f" {missing.system} gave no answer that counts: ", *trouble(missing), ". ", _AGAIN)
         yield Fact("Not seen:", words, Icon.WARNING)

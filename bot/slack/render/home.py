@@ -38,7 +38,7 @@ _HELP = "In an incident channel `/tflock help` shows all that tflock can do."
 
 _WHY = {
     Rule.SAME_LOCK: "another lock stands there by now",
-    Rule.ATTRIBUTED: "it is not known which run holds it",
+    Rule.TIED: "it is not known which run holds it",
     Rule.DEAD: "its run is not known to be dead",
     Rule.SETTLED: "its run has only just ended",
     Rule.QUIET: "the state was written a moment ago, or cannot be read",

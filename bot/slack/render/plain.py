@@ -195,7 +195,10 @@ def _attribution(tied: Attribution | None) -> Json | None:
         return None
     return {
         "strength": tied.strength and str(tied.strength),
+        "tie": None if tied.tie is None else str(tied.tie),
         "reason": plain(tied.reason),
+        "ruled_out": [plain(why) for why in tied.ruled_out],
+        "logs_unread": [_missing(seen) for seen in tied.unread],
         "runs": [
             {
                 **_run(one.run),

@@ -150,7 +150,7 @@ def _announced(report: UnlockReport) -> _Facts:
     if lock is not None:
         yield Fact("Lock:", _described(lock))
     if report.verdict is not None:
-        holder, end = report.verdict[Rule.ATTRIBUTED].reason, report.verdict[Rule.DEAD].reason
+        holder, end = report.verdict[Rule.TIED].reason, report.verdict[Rule.DEAD].reason
         yield Fact("Why:", ("all checks hold. ", *holder, "; ", *end, "."))
     yield Fact("Changed:", ("nothing yet.",))
     yield Fact("Next:", ("nothing to do. Everything is checked again before the lock is released.",))

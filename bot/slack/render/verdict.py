@@ -73,7 +73,7 @@ def advice(verdict: Verdict, state: str, *, hidden: bool = False) -> Phrase:
     if not blocking:
         return ("tell whoever runs the bot: its gate has no checks.",)
     first = blocking[0]
-    if first.rule is Rule.ATTRIBUTED and not first.waits:
+    if first.rule is Rule.TIED and not first.waits:
         # A lock from a person's own machine has no run: what helps is to ask the owner.
         first = next((finding for finding in reversed(blocking) if finding.rule is Rule.HUMAN_HELD), first)
     if first.reason == NOBODY_MAY:
@@ -86,10 +86,10 @@ def advice(verdict: Verdict, state: str, *, hidden: bool = False) -> Phrase:
     return (before, command(f"{asked} {state}"), after) if asked else (before,)
 
 
-_ABOUT_RUNS = frozenset({Rule.ATTRIBUTED, Rule.DEAD, Rule.SETTLED})
+_ABOUT_RUNS = frozenset({Rule.TIED, Rule.DEAD, Rule.SETTLED})
 _ABOUT_THE_STATE = frozenset({Rule.QUIET, Rule.WHOLE})
 
-_CAUSED_BY = {Rule.DEAD: {Rule.ATTRIBUTED}, Rule.SETTLED: {Rule.ATTRIBUTED, Rule.DEAD}, Rule.WHOLE: {Rule.QUIET}}
+_CAUSED_BY = {Rule.DEAD: {Rule.TIED}, Rule.SETTLED: {Rule.TIED, Rule.DEAD}, Rule.WHOLE: {Rule.QUIET}}
 
 
 def _causes(findings: Sequence[Finding]) -> Sequence[Finding]:
@@ -102,7 +102,7 @@ _WAIT = ("wait, then ask again with ", "unlock", ".")
 _ADVICE_FOR = {
     Rule.SAME_LOCK: ("see what holds it now: ", "status", "."),
     Rule.REQUESTER: ("a full member of an incident channel can ask there.", "", ""),
-    Rule.ATTRIBUTED: ("find the person: ", "who", ". The bot cannot release a lock whose run it does not know."),
+    Rule.TIED: ("find the person: ", "who", ". The bot cannot release a lock whose run it does not know."),
     Rule.DEAD: ("wait until the run has ended, or end it with ", "kill-job", "."),
     Rule.SETTLED: _WAIT,
     Rule.QUIET: _WAIT,

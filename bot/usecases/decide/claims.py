@@ -15,8 +15,8 @@ from bot.core.gate.attribution import Claimed
 from bot.core.gate.claim import Claim, is_certain, is_sealed, may_have_taken, sealed_id
 from bot.core.instants import shifted
 from bot.core.lock import LockInfo
-from bot.core.policy import is_image_host
 from bot.core.run import Run, RunRef
+from bot.core.who import is_image_host
 from bot.usecases.shelf import Shelf
 from bot.usecases.world import State, World
 

@@ -1,8 +1,8 @@
 """Looks at a state: its lock, its file, and the runs that may hold the lock. Reads only.
 
 Everything that does not depend on something else is asked at the same time, so that a look costs two hops: the lock,
-the state and the lists of runs; then the runs that were going on when the lock was taken. The lock table is looked at
-beside both.
+the state and the lists of runs; then the runs that were going on when the lock was taken. Their jobs' logs are a third,
+which costs nothing once a job that is over has been read. The lock table is looked at beside all three.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
-from bot.core.gate.attribution import Attribution, Claimed, Look, attribute, may_hold
+from bot.core.gate.attribution import Attribution, Claimed, Look, Taken, log_key, may_hold, suspected
 from bot.core.gate.contention import Contention, contention
 from bot.core.gate.inspection import Crowd, Inspection, StateName
+from bot.core.gate.tie import attribute
 from bot.core.instants import shifted
+from bot.core.joblog.values import JobLog
 from bot.core.lock import LockInfo, age
 from bot.core.reports.report import Overview
 from bot.core.run import Pipeline, Run, RunRef
@@ -32,6 +34,8 @@ A CI whose runs can be started again for weeks lists much farther back in any ca
 
 _MOST_SUSPECTS = 60
 _MOST_SHARED = 20
+_MOST_LOGS = 40
+"""So many logs are read of one pipeline's jobs; more than that decide nothing."""
 
 
 async def inspect(
@@ -58,17 +62,18 @@ async def _inspected(world: World, state: State, lock_id: str | None, *, without
         _listings(world, state.pipelines, since),
     )
     lock = next((info for info in seen.locks if info.id == lock_id), seen.lock)
-    if lock is not None and lock.created < since + world.policy.clock_skew:
-        listings = await _listings(world, state.pipelines, shifted(lock.created, -2 * world.policy.clock_skew))
+    taken = None if lock is None else Taken.of(lock, seen.stored_at(lock.id))
+    if taken is not None and taken.first < since + world.policy.clock_skew:
+        listings = await _listings(world, state.pipelines, shifted(taken.first, -2 * world.policy.clock_skew))
 
     looks, named, claims, crowd = await asyncio.gather(
-        _looks(world, state.pipelines, listings, lock),
+        _looks(world, state.pipelines, listings, taken),
         _named_runs(world, state.pipelines, lock),
         _claims(world, state, lock, or_none=without_claims),
         _crowd(world, state, listings) if seen.is_throttled else _nobody(),
     )
 
-    tied = None if lock is None else _tie(world, lock, looks, named, claims)
+    tied = None if lock is None else _tie(world, lock, taken, looks, named, claims)
     owner, owners = (None, ()) if lock is None else await find_owners(world, lock, tied)
     now = world.clock.now()
     _measure(world, state.name, lock, is_free=seen.is_free, now=now)
@@ -79,7 +84,7 @@ async def _inspected(world: World, state: State, lock_id: str | None, *, without
         looks=looks,
         lock=lock,
         attribution=tied,
-        contention=_contention(world, looks, lock, tied, now),
+        contention=_contention(world, looks, tied, now),
         owner=owner,
         owners=owners,
         at=started,
@@ -147,24 +152,38 @@ async def _looks(
     world: World,
     pipelines: tuple[Pipeline, ...],
     listings: tuple[Observation[tuple[Run, ...]], ...],
-    lock: LockInfo | None,
+    taken: Taken | None,
 ) -> tuple[Look, ...]:
     pairs = zip(pipelines, listings, strict=True)
-    return tuple(await asyncio.gather(*(_look(world, pipeline, listing, lock) for pipeline, listing in pairs)))
+    return tuple(await asyncio.gather(*(_look(world, pipeline, listing, taken) for pipeline, listing in pairs)))
 
 
-async def _look(world: World, pipeline: Pipeline, listing: Observation[tuple[Run, ...]], lock: LockInfo | None) -> Look:
+async def _look(world: World, pipeline: Pipeline, listing: Observation[tuple[Run, ...]], taken: Taken | None) -> Look:
     source = world.sources[pipeline.ci]
-    if lock is None or not isinstance(listing, Found):
+    if taken is None or not isinstance(listing, Found):
         return Look(pipeline, source.system, listing)
-    suspects = [run for run in listing.value if may_hold(run, lock.created, world.policy.clock_skew)]
+    suspects = [run for run in listing.value if may_hold(run, taken, world.policy.clock_skew)]
     if len(suspects) > _MOST_SUSPECTS:
         detail = f"{len(suspects)} runs of {pipeline.title} were going on when the lock was taken: too many to read"
         return Look(pipeline, source.system, Unseen(source.system, Trouble.TOO_MUCH, detail, listing.at))
     closer = await gather_all(
         {run.ref.id: world.timed(source.system, "read run", source.with_jobs(run)) for run in suspects}
     )
-    return Look(pipeline, source.system, listing, closer)
+    look = Look(pipeline, source.system, listing, closer, one_state=len(world.states_of(pipeline)) == 1)
+    return replace(look, logs=await _logs(world, look, taken))
+
+
+async def _logs(world: World, look: Look, taken: Taken) -> dict[tuple[str, str, int], Observation[JobLog]]:
+    """The log of every job that may have held the lock, each within its own time."""
+    source = world.sources[look.pipeline.ci]
+    suspects = suspected(look, taken, world.policy.clock_skew)
+    jobs = {log_key(one.run, job): (one.run, job) for one in suspects for job in one.jobs}
+    if len(jobs) > _MOST_LOGS:
+        at = world.clock.now()
+        unread = Unseen(source.system, Trouble.TOO_MUCH, f"{len(jobs)} jobs' logs are too many to read", at)
+        return dict.fromkeys(jobs, unread)
+    asked = (world.timed(source.system, "read log", source.log(run, job)) for run, job in jobs.values())
+    return dict(zip(jobs, await asyncio.gather(*asked), strict=True))
 
 
 async def _named_runs(
@@ -190,19 +209,18 @@ async def _claims(world: World, state: State, lock: LockInfo | None, *, or_none:
 def _tie(
     world: World,
     lock: LockInfo,
+    taken: Taken | None,
     looks: tuple[Look, ...],
     named: tuple[Observation[Run], ...],
     claims: tuple[Claimed, ...],
 ) -> Attribution:
     skew = world.policy.clock_skew
-    return attribute(lock, looks, holders=world.holders, skew=skew, named=named, claims=claims)
+    return attribute(lock, looks, holders=world.holders, skew=skew, named=named, claims=claims, taken=taken)
 
 
-def _contention(
-    world: World, looks: tuple[Look, ...], lock: LockInfo | None, tied: Attribution | None, now: datetime
-) -> Contention:
-    candidates = frozenset() if tied is None else frozenset(candidate.run.ref for candidate in tied.candidates)
-    found = contention(looks, lock, now=now, rule=world.policy.loop, skew=world.policy.clock_skew)
+def _contention(world: World, looks: tuple[Look, ...], tied: Attribution | None, now: datetime) -> Contention:
+    candidates = frozenset() if tied is None else frozenset(candidate.run.ref for candidate in tied.possible)
+    found = contention(looks, None, now=now, rule=world.policy.loop, skew=world.policy.clock_skew)
     active = tuple(run for run in found.active if run.ref not in candidates)
     return Contention(active=active, loops=found.loops)
 

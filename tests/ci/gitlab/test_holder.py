@@ -8,10 +8,10 @@ import pytest
 
 from bot.ci.gitlab.source import GitLab
 from bot.core.evidence import Found
-from bot.core.gate.attribution import Look, Strength, attribute, may_hold
+from bot.core.gate.attribution import Look, Taken, Tie, may_hold
 from bot.core.gate.ending import ended_badly, is_over
+from bot.core.gate.tie import attribute
 from bot.core.lock import LockInfo
-from bot.core.phrase import plain
 from bot.core.policy import Holders
 from bot.core.run import Pipeline
 from tests.worlds.ci.gitlab.server import GitLabStandIn
@@ -46,7 +46,7 @@ async def holder(gitlab):
         lock = LockInfo("lock-1", "OperationTypeApply", "", f"root@{host}", "1.9.8", created, "acme-tfstate/staging")
         listing = await source.runs(MAIN, since=created - SKEW)
         assert isinstance(listing, Found), listing
-        suspects = [run for run in listing.value if may_hold(run, created, SKEW)]
+        suspects = [run for run in listing.value if may_hold(run, Taken.of(lock), SKEW)]
         closer = {run.ref.id: await source.with_jobs(run) for run in suspects}
         return attribute(lock, [Look(MAIN, source.system, listing, closer)], holders=Holders(), skew=SKEW)
 
@@ -62,8 +62,7 @@ async def test_of_the_jobs_in_one_slot_the_one_whose_time_holds_the_lock_is_the_
     tied = await holder(ago(minutes=50))
 
     (candidate,) = tied.candidates
-    assert (tied.strength, candidate.listed.ref.id) == (Strength.HOST, str(pipelines[1].id))
-    assert plain(tied.reason).startswith(f"host {SLOT} is the runner of job terraform, which ran from ")
+    assert (tied.tie, candidate.listed.ref.id) == (Tie.BY_TIME, str(pipelines[1].id))
     assert (is_over(candidate), ended_badly(candidate)) == (True, True)
     assert [run.ref.id for run in tied.contenders] == [str(pipelines[2].id)]
 

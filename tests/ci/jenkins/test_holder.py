@@ -8,8 +8,9 @@ import pytest
 
 from bot.ci.jenkins.source import Jenkins
 from bot.core.evidence import Found
-from bot.core.gate.attribution import Look, Strength, attribute, may_hold
+from bot.core.gate.attribution import Look, Taken, Tie, may_hold
 from bot.core.gate.ending import is_over
+from bot.core.gate.tie import attribute
 from bot.core.lock import LockInfo
 from bot.core.policy import Holders
 from bot.core.run import Conclusion, Pipeline
@@ -41,7 +42,7 @@ async def holder(jenkins):
         lock = LockInfo("lock-1", "OperationTypeApply", "", f"jenkins@{host}", "1.9.8", created, "acme-tfstate/staging")
         listing = await source.runs(DEPLOY, since=created - SKEW)
         assert isinstance(listing, Found), listing
-        suspects = [run for run in listing.value if may_hold(run, created, SKEW)]
+        suspects = [run for run in listing.value if may_hold(run, Taken.of(lock), SKEW)]
         closer = {run.ref.id: await source.with_jobs(run) for run in suspects}
         return attribute(lock, [Look(DEPLOY, source.system, listing, closer)], holders=Holders(), skew=SKEW)
 
@@ -49,16 +50,16 @@ async def holder(jenkins):
     await source.aclose()
 
 
-async def test_the_build_on_the_pod_that_the_lock_names_is_the_holder(jenkins, holder):
+async def test_a_nodes_name_is_a_label_so_every_build_of_that_time_may_be_the_holder(jenkins, holder):
     mine = jenkins.runs.start_build("infra/deploy", at=ago(minutes=60))
     other = jenkins.runs.start_build("infra/deploy", at=ago(minutes=59), agent="jenkins-worker-5c6d7e8f")
     jenkins.runs.finish(mine, "FAILURE", at=ago(minutes=40))
 
     tied = await holder(ago(minutes=50))
 
-    (candidate,) = tied.candidates
-    assert (tied.strength, candidate.listed.ref.id) == (Strength.HOST, str(mine.number))
-    assert (is_over(candidate), other.has_ended) == (True, False)
+    assert tied.tie is Tie.BY_TIME
+    over = {candidate.listed.ref.id: is_over(candidate) for candidate in tied.candidates}
+    assert over == {str(mine.number): True, str(other.number): False}
 
 
 async def test_a_build_whose_agent_is_not_known_counts_beside_the_one_that_is_named(jenkins, holder):

@@ -5,12 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.core.evidence import Found, Trouble, Unseen
-from bot.core.gate.attribution import Look, attribute
+from bot.core.evidence import Found, Offset, Trouble, Unseen
+from bot.core.gate.attribution import Look, log_key
 from bot.core.gate.case import Case, Effect, Finding, Rule, Ruling, Verdict
 from bot.core.gate.contention import Contention, Loop
 from bot.core.gate.decide import decide
 from bot.core.gate.inspection import Inspection, Owner, StateName
+from bot.core.gate.tie import attribute
+from bot.core.joblog.values import JobLog, Work
 from bot.core.lock import (
     DigestMatch,
     DigestSeen,
@@ -31,6 +33,8 @@ from tests.worlds.slack.blocks import problems, size
 
 NOW = datetime(2026, 11, 21, 11, 5, tzinfo=UTC)
 DEPLOY = Pipeline("github", (("repo", "acme/infra"), ("workflow", "deploy.yml")))
+_WORK = Work(NOW - timedelta(hours=2) + timedelta(seconds=4), NOW - timedelta(hours=1))
+_SHOWS = JobLog(is_whole=True, ran_terraform=True, has_worked=True, work=(_WORK,))
 UPDATE = Pipeline("github", (("repo", "acme/infra"), ("workflow", "dependency-update.yml")))
 
 
@@ -111,7 +115,9 @@ class Scene:
 
     def inspection(self, seen=None, *, run=None, check=None, contended=True, protected=False):
         seen, run, lock = seen or self.seen(), run or self.run(), (seen or self.seen()).lock
-        look = Look(DEPLOY, "GitHub Actions", Found((run,), NOW), {run.ref.id: Found(run, NOW)})
+        read = Found(run, NOW, Offset(timedelta(0), timedelta(0)))
+        logs = {log_key(run, job): Found(_SHOWS, NOW) for job in run.jobs or ()}
+        look = Look(DEPLOY, "GitHub Actions", Found((run,), NOW), {run.ref.id: read}, logs, one_state=True)
         tied = None if lock is None else attribute(lock, (look,), holders=Holders(), skew=timedelta(minutes=2))
         return Inspection(
             state=StateName("staging", "Staging, all services", protected),

@@ -282,7 +282,7 @@ def test_where_nobody_may_approve_nobody_is_told_to_ask_again(scene):
 
 
 def test_a_lock_from_a_persons_machine_leads_to_the_owners_answer(scene):
-    unknown = Finding(Rule.ATTRIBUTED, Effect.REFUSES, ("unknown holder: no run",))
+    unknown = Finding(Rule.TIED, Effect.REFUSES, ("unknown holder: no run",))
     human = Finding(Rule.HUMAN_HELD, Effect.REFUSES, ("only the owner can say",))
     both, alone = (
         str(unlock(scene, UnlockStage.CHECKED, verdict=Verdict(Ruling.REFUSE, findings)).blocks)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bot.core.evidence import Found, NotFound, Observation, Offset
-from bot.core.joblog.values import JobLog
+from bot.core.joblog.values import JobLog, Work
 from bot.core.run import Cancelled, CancelResult, Conclusion, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
 from bot.errors import Unreachable
 from bot.ports.clock import Clock
@@ -17,7 +17,8 @@ from tests.worlds.memory.memory import Switchboard, Throttle, unseen_by
 class MemoryCI:
     """A CI system's truth, and `bot.ports.runs.RunSource` on it. Runs are kept with their jobs.
 
-    `logs` are what jobs' logs say, by job id; `offset` is its clock's.
+    `logs` are what jobs' logs say, by job id; all others say that Terraform was at work all the time, unless it keeps
+    none (`keeps_logs`). `offset` is its clock's.
     """
 
     clock: Clock
@@ -30,6 +31,7 @@ class MemoryCI:
     off: set[Pipeline] = field(default_factory=set)
     logs: dict[str, JobLog] = field(default_factory=dict)
     offset: Offset | None = field(default_factory=lambda: Offset(timedelta(0), timedelta(0)))
+    keeps_logs: bool = True
 
     def start(self, run_id: str, pipeline: Pipeline, *, host: str | None, actor: str = "") -> None:
         """A new run, or a new attempt of one that has ended."""
@@ -83,8 +85,14 @@ class MemoryCI:
             await self.switchboard.pass_through("read log")
         except (Throttle, Unreachable) as error:
             return unseen_by(error, at, self.system)
-        log = self.logs.get(job.id)
+        log = self.logs.get(job.id) or (self._usual_log(job) if self.keeps_logs else None)
         return NotFound(self.system, f"the log of job {job.id}", at) if log is None else Found(log, at, self.offset)
+
+    def _usual_log(self, job: Job) -> JobLog | None:
+        if job.started_at is None:
+            return None
+        work = Work(job.started_at, job.ended_at or self.clock.now())
+        return JobLog(is_whole=job.phase is Phase.ENDED, ran_terraform=True, has_worked=True, work=(work,))
 
     def ref_from_url(self, url: str) -> RunRef | None:
         return next((run.ref for run in self.known.values() if run.ref.url == url), None)

@@ -1,0 +1,378 @@
+"""What ties a run to a lock. Terraform writes `user@host` and nothing else, and names repeat; so there are three ties.
+
+**Sealed**: only one job's processes had this host name. **Shown**: the job's log, or the machine it was on, shows it.
+**By time**: a run was going on then, and nothing else is known. With the latter two every run that evidence does not
+exclude counts as a possible holder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from bot.core.evidence import Found, NotFound, Observation, Unseen
+from bot.core.gate.attribution import (
+    Attribution,
+    Candidate,
+    Claimed,
+    Look,
+    Strength,
+    Taken,
+    Tie,
+    contenders,
+    in_time,
+    may_hold,
+    suspected,
+    unlisted,
+)
+from bot.core.gate.claim import Claim, exit_for, is_private, is_sealed, may_have_taken, names, sealed_id
+from bot.core.gate.exclusions import (
+    is_same_machine,
+    machine_of,
+    weighed,
+    why_not_hosted,
+    why_not_its_machine,
+    why_not_its_project,
+)
+from bot.core.joblog.values import JobLog
+from bot.core.lock import LockInfo
+from bot.core.phrase import Linked, Phrase, Quoted, quoted
+from bot.core.policy import Holders
+from bot.core.run import Job, Phase, Pipeline, Run, RunRef
+from bot.core.who import is_shared_host, is_slot
+
+_EXACT = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """One lock, and by which allowance for clocks it is asked whose it is."""
+
+    lock: LockInfo
+    taken: Taken
+    skew: timedelta
+    holders: Holders
+
+
+@dataclass(frozen=True, slots=True)
+class _Possible:
+    """A run that may hold the lock, what its system said, and the claim that it made on the lock's host."""
+
+    candidate: Candidate
+    look: Look
+    claim: Claim | None = None
+
+    def logs(self) -> Iterable[tuple[Job, JobLog | None]]:
+        run = self.candidate.run
+        return ((job, self.look.log_of(run, job)) for job in self.candidate.jobs)
+
+
+def attribute(
+    lock: LockInfo,
+    looks: Iterable[Look],
+    *,
+    holders: Holders,
+    skew: timedelta,
+    named: Iterable[Observation[Run]] = (),
+    claims: Iterable[Claimed] = (),
+    taken: Taken | None = None,
+) -> Attribution:
+    """Ties runs to a lock by the strongest evidence that there is.
+
+    `named` are look-ups of the run that the host name carries (`Holders.run_id_in`), if it carries one; `claims` those
+    of the lock's state; `taken` is when it was taken, by its own word if nothing else is known.
+    """
+    looks, claims = tuple(looks), tuple(claims)
+    question = _Question(lock, taken or Taken.of(lock), skew, holders)
+    by_name = _by_seal(question, looks, claims) or _by_run_id(question, looks, tuple(named))
+    found = by_name or _by_evidence(question, looks, claims)
+    return replace(found, contenders=contenders(looks, question.taken, skew), taken=question.taken)
+
+
+# sealed
+
+
+def _by_seal(question: _Question, looks: Sequence[Look], claims: Sequence[Claimed]) -> Attribution | None:
+    """The job whose claim gave it a host name of its own, or called its host private. Nobody else can have it."""
+    lock = question.lock
+    mine = [claimed for claimed in claims if is_sealed(claimed.claim, lock)]
+    if not mine and sealed_id(lock.host) is not None:
+        said: Phrase = (
+            "only one claim's job had the host name ",
+            Quoted(lock.host),
+            ", and no claim of this state is it",
+        )
+        return Attribution(None, (), said)
+    mine = mine or _private(question, looks, claims)
+    if not mine:
+        return None
+    candidates = tuple(dict.fromkeys(_claimed(question, claimed) for claimed in mine))
+    made = mine[0].claim.made_at
+    reason: Phrase = ("the lock has the host name ", Quoted(lock.host), ", which only a job that claimed it at ", made)
+    return Attribution(Strength.CLAIM, candidates, (*reason, " had"), tie=Tie.SEALED)
+
+
+def _private(question: _Question, looks: Sequence[Look], claims: Sequence[Claimed]) -> list[Claimed]:
+    """The claim that called its host private, if one run did; never where anything speaks against that.
+
+    An agent in a container of its own has one name for all its jobs: then another run was there, or the claimed one was
+    refused the lock.
+    """
+    lock, host = question.lock, question.lock.host
+    mine = [claimed for claimed in claims if is_private(claimed.claim, lock, question.skew)]
+    if len({claimed.claim.run_url for claimed in mine}) != 1 or is_shared_host(host) or is_slot(host):
+        return []
+    if not all(_was_at_work(claimed, question.taken) for claimed in mine):
+        return []
+    possible, _ = _possible(question, looks, claims)
+    urls = {claimed.claim.run_url for claimed in mine}
+    beside = [one for one in possible if one.candidate.run.ref.url not in urls and _is_known_there(one, host)]
+    is_listed = {run.ref.url for look in looks if isinstance(look.listing, Found) for run in look.listing.value} & urls
+    is_out = is_listed and not any(one.candidate.run.ref.url in urls for one in possible)
+    return [] if beside or is_out else mine
+
+
+def _is_known_there(one: _Possible, host: str) -> bool:
+    machines = (machine_of(job, log) for job, log in one.logs())
+    return one.claim is not None or any(machine and is_same_machine(machine, host) for machine in machines)
+
+
+def _was_at_work(claimed: Claimed, taken: Taken) -> bool:
+    """Whether the run went on then without any allowance: a name that outlived its job may be another's. True if the
+    run could not be read, since then it is not over either.
+    """
+    seen = claimed.seen
+    if not isinstance(seen, Found):
+        return True
+    return may_hold(seen.value, taken, _EXACT) and in_time(seen.value, seen, taken, _EXACT) is not None
+
+
+def _claimed(question: _Question, claimed: Claimed) -> Candidate:
+    seen, claim = claimed.seen, claimed.claim
+    run = seen.value if isinstance(seen, Found) else _unread(claim)
+    found = in_time(run, seen, question.taken, question.skew) if may_hold(run, question.taken, question.skew) else None
+    return replace(found or Candidate(run, seen, ()), exited=exit_for(claim, question.lock), actor=claim.actor)
+
+
+def _unread(claim: Claim) -> Run:
+    """What stands for a run that could not be read: its address, and nothing of its end."""
+    address = claim.run_url.rstrip("/")
+    ref = RunRef(Pipeline("claimed run", ()), address.rpartition("/")[2] or claim.id, claim.run_url)
+    return Run(
+        ref=ref,
+        title="",
+        actor="",
+        trigger="",
+        phase=Phase.UNKNOWN,
+        conclusion=None,
+        attempt=claim.attempt,
+        created_at=claim.made_at,
+        started_at=None,
+        ended_at=None,
+    )
+
+
+def _by_run_id(question: _Question, looks: Sequence[Look], named: Sequence[Observation[Run]]) -> Attribution | None:
+    """The run whose id the host name carries, by the team's own pattern."""
+    run_id = question.holders.run_id_in(question.lock.who)
+    if run_id is None:
+        return None
+    said: Phrase = ("the host name says run ", Quoted(run_id[0]))
+    unseen = tuple(seen for seen in named if isinstance(seen, Unseen))
+    read = tuple(seen for seen in named if isinstance(seen, Found))
+
+    suspects = (candidate for look in looks for candidate in suspected(look, question.taken, question.skew))
+    mine = tuple(candidate for candidate in suspects if candidate.listed.ref.id == run_id[0])
+    found = mine or tuple(_looked_up(question, read))
+    if found:
+        # Some systems count the runs of each pipeline from 1: one that gave no answer may know another run of this id.
+        return Attribution(Strength.RUN_ID, found, said, unseen, tie=Tie.SEALED)
+    if read:
+        # A host name that outlived its run names somebody else than the holder.
+        return Attribution(None, (), (*said, ", which was not going on when the lock was taken"), unseen)
+    return Attribution(None, (), (*said, ", which no mapped pipeline knows"), unseen)
+
+
+def _looked_up(question: _Question, read: Iterable[Found[Run]]) -> Iterable[Candidate]:
+    # The same run may have been asked for once for each of its pipelines.
+    for seen in {seen.value.ref: seen for seen in read}.values():
+        if may_hold(seen.value, question.taken, question.skew):
+            candidate = in_time(seen.value, seen, question.taken, question.skew)
+            if candidate is not None:
+                yield candidate
+
+
+# shown, or by time
+
+
+def _by_evidence(question: _Question, looks: Sequence[Look], claims: Sequence[Claimed]) -> Attribution:
+    possible, ruled_out = _possible(question, looks, claims)
+    unseen, unread = unlisted(looks), _unread_logs(possible)
+    tied, why_none = _tied(question, possible)
+    candidates = tuple(one.candidate for one in possible)
+    if tied is None:
+        return Attribution(None, (), why_none, unseen, ruled_out=ruled_out, unread=unread, others=candidates)
+    strength, tie, reason = tied
+    return Attribution(strength, candidates, reason, unseen, tie=tie, ruled_out=ruled_out, unread=unread)
+
+
+def _possible(
+    question: _Question, looks: Sequence[Look], claims: Sequence[Claimed]
+) -> tuple[tuple[_Possible, ...], tuple[Phrase, ...]]:
+    """Every run that may hold the lock, mapped or claimed; and of those whose time fits, why each other does not."""
+    fitting = [claimed for claimed in claims if may_have_taken(claimed.claim, question.lock, question.skew)]
+    by_ref = {claimed.seen.value.ref: claimed for claimed in fitting if isinstance(claimed.seen, Found)}
+    possible, ruled_out, known = list[_Possible](), list[Phrase](), set[RunRef]()
+    for look in looks:
+        for suspect in suspected(look, question.taken, question.skew):
+            claimed = by_ref.get(suspect.listed.ref)
+            candidate, why = weighed(suspect, look, question.lock, is_there=claimed is not None)
+            known.add(suspect.listed.ref)
+            if candidate is None:
+                ruled_out.append(why)
+            elif claimed is None:
+                possible.append(_Possible(candidate, look))
+            else:
+                possible.append(_Possible(replace(candidate, actor=claimed.claim.actor), look, claimed.claim))
+    for claimed in fitting:
+        candidate = _fits(question, claimed)
+        if candidate is not None and candidate.run.ref not in known:
+            look = Look(candidate.run.ref.pipeline, "", Found((), claimed.seen.at))
+            possible.append(_Possible(candidate, look, claimed.claim))
+    return tuple(possible), tuple(ruled_out)
+
+
+def _fits(question: _Question, claimed: Claimed) -> Candidate | None:
+    """The claimed run where no mapped pipeline lists it; None if its times exclude it."""
+    seen, claim = claimed.seen, claimed.claim
+    run = seen.value if isinstance(seen, Found) else _unread(claim)
+    if not may_hold(run, question.taken, question.skew):
+        return None
+    candidate = in_time(run, seen, question.taken, question.skew)
+    return None if candidate is None else replace(candidate, actor=claim.actor)
+
+
+def _unread_logs(possible: Iterable[_Possible]) -> tuple[NotFound | Unseen, ...]:
+    logs = (seen for one in possible for seen in one.look.logs.values() if isinstance(seen, Unseen))
+    return tuple(dict.fromkeys(logs))
+
+
+def _tied(question: _Question, possible: Sequence[_Possible]) -> tuple[tuple[Strength, Tie, Phrase] | None, Phrase]:
+    """The strongest tie of any of the runs, with its reason; else None, and why there is none.
+
+    Nothing shows that a run holds the lock of somebody whom the configuration knows by this `Who` or user.
+    """
+    lock, holders = question.lock, question.holders
+    is_persons = bool(holders.people_for_who(lock.who) or holders.people_called(lock.user))
+    witnesses = () if is_persons else possible  # a job may well have shared its machine, or worked elsewhere
+    by_log = [(one, job) for one in witnesses if (job := _shown_by_log(question, one)) is not None]
+    if len(by_log) == 1:
+        one, job = by_log[0]
+        said: Phrase = (
+            "the log of job ",
+            quoted(job.name, job.id),
+            " shows Terraform at work while this lock stood",
+        )
+        return (Strength.LOG, Tie.SHOWN, (_name(one.candidate), ": ", *said) if len(possible) > 1 else said), ()
+    on_host = [(one, job) for one in witnesses if (job := _shown_by_machine(question, one)) is not None]
+    if on_host:
+        return (Strength.HOST, Tie.SHOWN, _host_reason(question.lock.host, on_host[0][1])), ()
+    blamed, whys = list[_Possible](), list[Phrase]()
+    for one in possible:
+        why = _why_not_blamed(question, one)
+        if why is None:
+            blamed.append(one)
+        else:
+            whys.append(why)
+    if blamed:
+        claimed = [one for one in blamed if one.claim is not None]
+        strength = Strength.CLAIM if claimed else Strength.WINDOW
+        reason = _claim_reason(question, claimed) if claimed else _window_reason(blamed)
+        if claimed and len(possible) > len(claimed):
+            reason = (*reason, "; so may another run that was going on then")
+        return (strength, Tie.BY_TIME, reason), ()
+    if whys:
+        return None, whys[0]
+    return None, ("no run of the mapped pipelines that may hold it was going on when the lock was taken",)
+
+
+def _why_not_blamed(question: _Question, one: _Possible) -> Phrase | None:
+    """Why the run, which is not excluded, is no candidate by its time either."""
+    if one.claim is not None:
+        return None
+    why = why_not_its_machine(one.look, question.lock)
+    if why is not None:
+        return (_name(one.candidate), *why)
+    return why_not_its_project(one.candidate.run, question.lock) or why_not_hosted(one.candidate, question.lock)
+
+
+def _shown_by_log(question: _Question, one: _Possible) -> Job | None:
+    """The job whose log shows Terraform at work on this state while this lock stood.
+
+    By the log's own clock, which is the holder's; where the store disagrees with that one, from the later of the two.
+    """
+    return next((job for job, log in one.logs() if log is not None and _shows(question, one, log)), None)
+
+
+def _shows(question: _Question, one: _Possible, log: JobLog) -> bool:
+    taken, lock = question.taken, question.lock
+    since = taken.last if taken.is_doubtful(question.skew) else lock.created
+    spans = log.shows(since, lock_id=lock.id)
+    return any(_is_of(span.state, lock.path) if span.state is not None else one.look.one_state for span in spans)
+
+
+def _is_of(state: str, path: str) -> bool:
+    """Whether a log's word for a state is the lock's `Path`, or the end of it."""
+    return bool(state.strip("/")) and (path == state or path.endswith(f"/{state.lstrip('/')}"))
+
+
+def _shown_by_machine(question: _Question, one: _Possible) -> Job | None:
+    """The job that ran on the lock's machine when it was taken, without any allowance for clocks.
+
+    Not where many machines have that name, nor by a log that was read whole and shows what else the job was at.
+    """
+    lock, run = question.lock, one.candidate.run
+    if is_shared_host(lock.host) or not lock.host:
+        return None
+    for job, log in one.logs():
+        machine = machine_of(job, log)
+        is_running = job.started_at is not None and _holds(job, run, question.taken)
+        was_at_else = log is not None and (log.without_lock or (log.work and not _shows(question, one, log)))
+        if machine and is_running and is_same_machine(machine, lock.host) and not was_at_else:
+            return job
+    return None
+
+
+def _holds(job: Job, run: Run, taken: Taken) -> bool:
+    start = job.started_at or run.created_at
+    return start <= taken.first and (job.phase is not Phase.ENDED or (job.ended_at or taken.first) >= taken.last)
+
+
+def _host_reason(host: str, job: Job) -> Phrase:
+    ran: Phrase = (" ran from ", job.started_at) if job.started_at else (" ran",)
+    until: Phrase = (" to ", job.ended_at) if job.ended_at else ()
+    return ("host ", Quoted(host), " is the machine of job ", quoted(job.name, job.id), ", which", *ran, *until)
+
+
+def _claim_reason(question: _Question, claimed: Sequence[_Possible]) -> Phrase:
+    if len(claimed) > 1:
+        return (f"{len(claimed)} jobs that claimed the state there at that time may hold it",)
+    claim = claimed[0].claim
+    if claim is None:
+        return ()
+    is_named = names(claim, question.lock, question.skew)
+    what = "said that it holds this lock" if is_named else "claimed the state before"
+    heard = claim.heartbeat_at if is_named else None
+    return ("a job on host ", quoted(claim.host, "without a name"), f" {what}, at ", heard or claim.made_at)
+
+
+def _window_reason(blamed: Sequence[_Possible]) -> Phrase:
+    if len(blamed) == 1:
+        return ("it is the only run known to have been going on when the lock was taken",)
+    return (f"{len(blamed)} mapped runs were going on when the lock was taken, and any of them may hold it",)
+
+
+def _name(candidate: Candidate) -> Linked:
+    run = candidate.run
+    return Linked(f"{run.ref.pipeline.title} #{run.ref.id}", run.ref.url or None)

@@ -1,0 +1,349 @@
+"""What ties a run to a lock, and what excludes one: each refusal beside a twin that differs in one thing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from bot.core.gate.attribution import Claimed, Strength, Taken, Tie
+from bot.core.gate.case import Ruling
+from bot.core.gate.claim import Claim
+from bot.core.gate.decide import decide
+from bot.core.gate.tie import attribute
+from bot.core.joblog.values import JobLog
+from bot.core.people import OwnerSays
+from bot.core.phrase import plain
+from bot.core.policy import KnownPerson
+from bot.core.run import Pipeline
+
+OWN = "ci@build-1"
+
+
+@pytest.fixture(scope="module")
+def ids():
+    return lambda tied: [candidate.run.ref.id for candidate in tied.candidates]
+
+
+@pytest.fixture(scope="module")
+def on(make):
+    """A run whose one job was on a machine, by its runner's label `label`."""
+
+    def _on(run_id, machine=None, end="09:15", *, label="build-1", **changes):
+        return make.run(run_id, end=end, jobs=(make.job(end=end, host=label, machine=machine, **changes),))
+
+    return _on
+
+
+@pytest.fixture(scope="module")
+def ruling(make):
+    """What the gate makes of a lock with this `Who`."""
+
+    def _ruling(*looks, who=OWN, **changes):
+        return decide(make.case(looks=looks, who=who, **changes), make.now).ruling
+
+    return _ruling
+
+
+# machines and labels
+
+
+def test_a_runners_label_is_no_machine_and_ties_by_time_alone(make, on, ruling):
+    labelled, known = make.look(on("1")), make.look(on("1", "build-1"))
+
+    assert make.tie(labelled, who=OWN).tie is Tie.BY_TIME
+    assert make.tie(known, who=OWN).tie is Tie.SHOWN
+    assert ruling(labelled) is Ruling.REFUSE  # a person can have this name
+    assert ruling(known) is Ruling.ALLOW
+
+
+def test_two_runners_of_one_machine_must_both_be_dead(make, on, ruling):
+    """Runner build-1 is dead, terraform-runner-2 on the same machine lives and holds the lock."""
+    dead = on("1", "build-1")
+
+    alive = on("2", end=None, label="terraform-runner-2")
+    assert ruling(make.look(dead, alive)) is Ruling.REFUSE
+    assert ruling(make.look(dead, on("2", label="terraform-runner-2"))) is Ruling.ALLOW
+    assert ruling(make.look(dead, replace(alive, jobs=(replace(alive.jobs[0], machine="build-2"),)))) is Ruling.ALLOW
+
+
+@pytest.mark.parametrize("machine", ["build-1.example.com", "build-1-b", None])
+def test_a_machine_that_may_be_the_locks_excludes_nobody(make, on, ids, machine):
+    assert ids(make.tie(make.look(on("1", "build-1"), on("2", machine)), who=OWN)) == ["1", "2"]
+
+
+def test_a_run_that_is_known_to_have_been_on_another_machine_is_out_and_said_to_be(make, on, ids):
+    tied = make.tie(make.look(on("1", "build-1"), on("2", "build-12", end=None)), who=OWN)
+
+    assert ids(tied) == ["1"]
+    assert plain(tied.ruled_out[0]) == "deploy.yml in acme/infra #2 was on another machine, build-12"
+
+
+def test_a_run_that_could_not_be_read_stays_a_possible_holder(make, on, ids, ruling):
+    dead = on("1", "build-1")
+    hidden = make.look(dead, on("2", "build-2"), closer={"2": make.unseen()})
+
+    assert ids(make.tie(hidden, who=OWN)) == ["1", "2"]
+    assert ruling(hidden) is Ruling.REFUSE
+    assert ruling(make.look(dead, on("2", "build-2"))) is Ruling.ALLOW
+
+
+def test_the_head_of_a_whole_log_names_the_machine_unless_the_job_ran_elsewhere_as_well(make, on):
+    def tie(**log):
+        quiet = JobLog(is_whole=True, ran_terraform=True, machine="build-1")
+        return make.tie(make.look(on("1"), logs={"1": replace(quiet, **log)}), who=OWN).tie
+
+    assert tie() is Tie.SHOWN
+    assert tie(is_whole=False) is Tie.BY_TIME
+    assert tie(elsewhere=True) is Tie.BY_TIME
+    assert tie(without_lock=True) is Tie.BY_TIME
+    assert tie(work=(make.work(is_over=True),)) is Tie.BY_TIME  # it says what the job was at, and that it was done
+
+
+@pytest.mark.parametrize(("end", "tie"), [("09:05", Tie.SHOWN), ("09:04:59", Tie.BY_TIME)])
+def test_a_machine_shows_only_a_job_that_ran_when_the_lock_was_taken(make, on, end, tie):
+    assert make.tie(make.look(on("1", "build-1", end)), who=OWN).tie is tie
+
+
+@pytest.mark.parametrize("host", ["fv-az881-525", "runnervmmklqx"])
+def test_a_machines_name_that_many_share_shows_nothing(make, on, host):
+    assert make.tie(make.look(on("1", host)), who=f"runner@{host}").tie is Tie.BY_TIME
+
+
+def test_a_task_is_on_its_host_with_or_without_the_domain(make, on):
+    task = make.look(on("1", "ip-10-0-1-23.eu-west-1.compute.internal"), system="ECS")
+
+    assert make.tie(task, who="root@ip-10-0-1-23").tie is Tie.SHOWN
+    assert make.tie(task, who="root@ip-10-0-1-23.us-east-1.compute.internal").tie is None
+
+
+def test_a_machine_does_not_show_a_lock_of_somebody_whom_the_configuration_knows(make, on):
+    holders = replace(make.holders, people=(KnownPerson("quinn", who=("quinn@*",)),))
+    look = make.look(on("1", "build-1"))
+
+    def tie(user):
+        lock = make.info(who=f"{user}@build-1")
+        return attribute(lock, (look,), holders=holders, skew=make.policy.clock_skew).tie
+
+    assert tie("quinn") is Tie.BY_TIME
+    assert tie("ci") is Tie.SHOWN
+
+
+# logs
+
+
+def test_a_log_shows_its_run_and_the_run_that_was_refused_this_lock_is_out(make, ids):
+    looks = make.look(make.run("1"), make.run("2"), logs={"1": make.log(), "2": make.refused()})
+
+    tied = make.tie(looks)
+
+    assert (tied.strength, tied.tie, ids(tied)) == (Strength.LOG, Tie.SHOWN, ["1"])
+    assert "#2 was refused this very lock: the log of job apply shows it" in plain(tied.ruled_out[0])
+
+
+def test_the_run_that_failed_on_the_lock_is_not_its_holder(make, ruling):
+    """The likeliest run to be blamed for the lock of a pipeline that is not in the configuration."""
+    hosted = "runner@fv-az881-525"
+
+    assert ruling(make.look(make.run(), logs={"1": make.refused()}), who=hosted) is Ruling.REFUSE
+    assert ruling(make.look(make.run(), logs={"1": make.refused("another")}), who=hosted) is Ruling.NEEDS_APPROVAL
+
+
+def test_a_live_run_is_excluded_by_its_log_and_not_by_the_lack_of_one(make, ruling):
+    runs = make.run("1"), make.run("2", end=None)
+    refused = replace(make.refused(), is_whole=False)
+    hosted = "runner@fv-az881-525"
+
+    assert ruling(make.look(*runs, logs={"1": make.log()}), who=hosted) is Ruling.REFUSE
+    assert ruling(make.look(*runs, logs={"1": make.log(), "2": refused}), who=hosted) is Ruling.ALLOW
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_out"),
+    [({}, True), ({"is_whole": False}, False), ({"ran_terraform": True}, False), ({"elsewhere": True}, False)],
+)
+def test_only_a_whole_log_without_terraform_rules_its_run_out(make, ids, changes, is_out):
+    log = replace(JobLog(is_whole=True), **changes)
+
+    assert (ids(make.tie(make.look(make.run(), logs={"1": log}))) == []) is is_out
+
+
+@pytest.mark.parametrize(
+    ("work", "tie"),
+    [
+        ({}, Tie.SHOWN),
+        ({"first": "09:04:59"}, Tie.BY_TIME),
+        ({"is_over": True}, Tie.BY_TIME),
+        ({"is_begun": False}, Tie.BY_TIME),
+    ],
+)
+def test_a_log_shows_only_work_that_began_under_this_lock_and_was_not_done(make, work, tie):
+    first = work.get("first", "09:05:04")
+    span = make.work(first, **{key: value for key, value in work.items() if key != "first"})
+
+    assert make.tie(make.look(make.run(), logs={"1": make.log(span)})).tie is tie
+
+
+@pytest.mark.parametrize(
+    ("one_state", "named", "tie"),
+    [
+        (True, None, Tie.SHOWN),
+        (False, None, Tie.BY_TIME),
+        (False, "environments/staging/terraform.tfstate", Tie.SHOWN),
+        (False, "acme-tfstate/environments/staging/terraform.tfstate", Tie.SHOWN),
+        (False, "g/terraform.tfstate", Tie.BY_TIME),
+        (True, "environments/production/terraform.tfstate", Tie.BY_TIME),
+    ],
+)
+def test_a_log_shows_nothing_of_a_state_that_it_may_not_mean(make, one_state, named, tie):
+    look = make.look(make.run(), logs={"1": make.log(make.work(state=named))}, one_state=one_state)
+
+    assert make.tie(look).tie is tie
+
+
+def test_two_logs_that_both_show_work_cannot_both_be_right(make):
+    look = make.look(make.run("1"), make.run("2"), logs={"1": make.log(), "2": make.log()})
+
+    assert make.tie(look).tie is Tie.BY_TIME
+
+
+# whose names
+
+
+@pytest.mark.parametrize(
+    ("who", "system", "is_blamed"),
+    [
+        ("runner@fv-az881-525", "GitHub Actions", True),
+        ("runner@fv-az881-525", "Jenkins", False),
+        ("vsts@fv-az881-525", "Azure DevOps", True),
+        ("vsts@fv-az881-525", "GitHub Actions", False),
+        ("root@fv-az881-525", "GitHub Actions", True),
+        ("root@fv-az881-525", "GitLab CI", False),
+        ("root@runner-t3qyxf-project-7120-concurrent-0", "GitLab CI", True),
+        ("root@runner-t3qyxf-project-7120-concurrent-0", "GitHub Actions", False),
+        ("vsts@elliott-thinkpad", "GitHub Actions", False),
+        ("circleci@b7d68aa09910", "GitHub Actions", False),
+        ("root@26971319d02b", "GitHub Actions", True),
+        ("@terraformer-5b465fc77-2crvx", "Jenkins", True),
+    ],
+)
+def test_a_name_that_belongs_to_another_system_is_blamed_on_nobody(make, ruling, who, system, is_blamed):
+    look = make.look(make.run(), system=system)
+
+    assert (make.tie(look, who=who).tie is not None) is is_blamed
+    assert is_blamed or ruling(look, who=who) is Ruling.REFUSE
+
+
+def test_a_slot_works_for_the_project_in_its_name(make):
+    slot, pipeline = "root@runner-t3qyxf-project-7120-concurrent-0", Pipeline("gitlab", (("project", "acme/infra"),))
+
+    def tie(project):
+        look = make.look(make.run(pipeline=pipeline, project=project), pipeline=pipeline, system="GitLab CI")
+        return make.tie(look, who=slot).tie
+
+    assert [tie("7120"), tie("7121"), tie("")] == [Tie.BY_TIME, None, Tie.BY_TIME]
+
+
+def test_a_run_on_hosted_runners_is_not_blamed_for_a_lock_from_ec2(make, on):
+    who = "root@ip-10-0-1-23"
+
+    assert make.tie(make.look(make.run()), who=who).tie is None
+    assert make.tie(make.look(on("1", label="build-1")), who=who).tie is Tie.BY_TIME
+
+
+def test_a_run_that_is_not_blamed_must_be_dead_all_the_same(make, ruling):
+    """The name speaks against it, and proves nothing."""
+    who, given_up = "vsts@elliott-thinkpad", {"owner": make.answer(OwnerSays.DEAD), "owner_id": "U0ELLIOTT"}
+
+    assert ruling(make.look(make.run(end=None)), who=who, **given_up) is Ruling.REFUSE
+    assert ruling(make.look(make.run()), who=who, **given_up) is Ruling.NEEDS_APPROVAL
+
+
+# seals
+
+
+def claimed(make, run, *, host, claim_id="c1", **changes):
+    claim = Claim(claim_id, "staging", host, run.ref.url, 1, make.at("09:04"), **changes)
+    return Claimed(claim, make.found(run))
+
+
+def tie_of(make, who, *claims, looks=(), **changes):
+    lock = make.info(who=who)
+    return attribute(lock, looks, holders=make.holders, skew=make.policy.clock_skew, claims=claims, **changes)
+
+
+def test_a_seal_needs_nobody_else_excluded(make, ids):
+    others = make.look(make.run("2", end=None), pipeline=make.update), make.look(listing=make.unseen())
+
+    tied = tie_of(make, "root@tflock-c1", claimed(make, make.run("1"), host="build-1"), looks=others)
+
+    assert (tied.tie, ids(tied), tied.unseen) == (Tie.SEALED, ["1"], ())
+
+
+def test_a_seal_of_no_claim_of_this_state_is_blamed_on_nobody(make):
+    mine, looks = claimed(make, make.run(), host="build-1"), (make.look(make.run()),)
+
+    assert tie_of(make, "root@tflock-c2", mine, looks=looks).tie is None
+    assert tie_of(make, "root@tflock-c1", mine, looks=looks).tie is Tie.SEALED
+
+
+@pytest.mark.parametrize(
+    ("host", "changes", "tie"),
+    [
+        ("6f9c2a1b7d34", {"private_host": True}, Tie.SEALED),
+        ("6f9c2a1b7d34", {}, Tie.BY_TIME),
+        ("fv-az881-525", {"private_host": True}, Tie.BY_TIME),
+        ("runner-t3qyxf-project-7120-concurrent-0", {"private_host": True}, Tie.BY_TIME),
+    ],
+)
+def test_a_private_host_seals_unless_it_is_known_to_be_used_again(make, host, changes, tie):
+    assert tie_of(make, f"root@{host}", claimed(make, make.run(), host=host, **changes)).tie is tie
+
+
+def test_a_private_host_that_two_runs_claimed_is_not_private(make):
+    claims = [
+        claimed(make, make.run(number), host="pod-1", claim_id=number, private_host=True) for number in ("1", "2")
+    ]
+
+    assert tie_of(make, "root@pod-1", claims[0]).tie is Tie.SEALED
+    assert tie_of(make, "root@pod-1", *claims).tie is Tie.BY_TIME
+
+
+def test_a_private_host_on_which_another_run_was_is_not_private(make, on):
+    """An agent in a container has one name for all its jobs."""
+    mine = claimed(make, make.run("1"), host="pod-1", private_host=True)
+
+    def tie(beside):
+        return tie_of(make, "root@pod-1", mine, looks=(make.look(make.run("1"), beside),)).tie
+
+    assert tie(on("2", "pod-1")) is Tie.SHOWN
+    assert tie(on("2", "pod-2")) is Tie.SEALED
+
+
+def test_a_private_host_of_a_run_that_was_refused_this_lock_is_not_private(make):
+    mine = claimed(make, make.run(), host="pod-1", private_host=True)
+
+    def tie(lock_id):
+        return tie_of(make, "root@pod-1", mine, looks=(make.look(make.run(), logs={"1": make.refused(lock_id)}),)).tie
+
+    assert tie(make.lock_id) is None
+    assert tie("another") is Tie.SEALED
+
+
+def test_a_private_host_that_outlived_its_run_is_not_sealed(make):
+    old = make.run(end="09:04:30")
+
+    assert tie_of(make, "root@pod-1", claimed(make, old, host="pod-1", private_host=True)).tie is Tie.BY_TIME
+
+
+# clocks
+
+
+def test_where_the_stores_clock_disagrees_every_run_between_the_two_counts(make, ids):
+    """The holder's clock is slow: by its own word an earlier run, which is dead, would have the lock."""
+    looks = (make.look(make.run("1"), make.run("2", start="09:18", end=None)),)
+    by_the_store = Taken(make.created, make.created + timedelta(minutes=14))
+
+    assert ids(tie_of(make, "runner@fv-az881-525", looks=looks)) == ["1"]
+    assert ids(tie_of(make, "runner@fv-az881-525", looks=looks, taken=by_the_store)) == ["1", "2"]
