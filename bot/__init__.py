@@ -3,8 +3,8 @@
 Where to read, from the ground up:
 
 errors.py    the error tree
-core/        the words and the decisions, pure. At the ground: a lock, a run, evidence, people, hours, policy, phrases,
-             instants, AWS's error codes, near words, remedies.
+core/        the words and the decisions, pure. At the ground: lock, `Who`, run, evidence, people, hours, policy,
+             phrases, instants, AWS's error codes, near words, remedies.
              Above it, in this order:
                joblog/   what a job's log proves of a lock: the reader, and what it says
                gate/     who holds the lock, is that process dead, may it be released: `decide.py` is one screen

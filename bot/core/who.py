@@ -63,6 +63,14 @@ FORMS = (
 )
 """The first that matches counts. A name that none matches may be anybody's."""
 
+_ACCOUNTS = {
+    GITHUB: frozenset({"runner", "runneradmin"}),
+    AZURE: frozenset({"vsts", "vssadministrator", "azdevops"}),
+    GITLAB: frozenset({"gitlab-runner"}),
+    JENKINS: frozenset({"jenkins"}),
+}
+"""The accounts under which the systems' own packages run jobs. A person at the same machine is somebody else."""
+
 _SLOT = re.compile(r"runner-[\w-]+-project-(?P<project>\d+)-concurrent-\d+(?P<suffix>-[0-9a-z]+)?", re.IGNORECASE)
 _SHARED = re.compile(_HOSTED, re.IGNORECASE)
 _IMAGE = re.compile(r"runnervm.*", re.IGNORECASE | re.DOTALL)
@@ -81,6 +89,11 @@ def is_ci(who: str) -> bool:
     """Whether only a CI machine has such a name."""
     form = form_of(who)
     return form is not None and form.is_ci
+
+
+def is_account_of(user: str, system: str) -> bool:
+    """Whether jobs of this CI system run under such an account, which no person has as their own."""
+    return user.rpartition("\\")[2].casefold() in _ACCOUNTS.get(system, frozenset())
 
 
 def project_in(host: str) -> str | None:

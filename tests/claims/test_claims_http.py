@@ -312,7 +312,7 @@ async def test_a_lock_that_a_claim_of_another_host_names_is_not_its_own(bot):
 
     verdict, seen = await bot.decide()
 
-    assert seen.attribution.tie is None
+    assert seen.attribution.strength is Strength.WINDOW
     assert verdict.ruling is Ruling.REFUSE
     assert await bot.still_held(lock)
 

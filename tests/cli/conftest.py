@@ -24,6 +24,7 @@ from bot.store.redis_journal import RedisJournal
 from bot.store.redis_records import RedisRecords
 from tests.worlds.aws import FullAws
 from tests.worlds.ci.github import FullGitHub
+from tests.worlds.logs import held
 from tests.worlds.slack.workspace import FullWorkspace
 
 KEY = "environments/staging/terraform.tfstate"
@@ -96,6 +97,7 @@ class Surroundings:
             self.github.runs.finish(run.id, ended, at=taken + timedelta(minutes=2))
         lock = WrittenLock(secrets.token_hex(16), taken, f"{self.aws.bucket}/{KEY}", who=who)
         await self.aws.hold(KEY, lock.text, item=True, file=True)
+        held(run, lock)
         return lock
 
     async def still_held(self, lock: WrittenLock) -> bool:

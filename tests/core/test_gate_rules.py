@@ -233,6 +233,28 @@ def test_clocks_that_disagree_about_when_the_lock_was_taken_are_told_of(make, sa
     assert "clock" not in says(Rule.TIED, case)[1]
 
 
+def test_a_run_that_had_ended_before_the_store_wrote_the_lock_is_said_to_have(make, says):
+    """The holder's clock is slow, or the store's is fast: only the time ties this run to the lock, and one of the two
+    speaks against it."""
+    words = "By the store's clock, what is named here had ended before the lock was taken"
+    case = make.case(looks=(make.look(make.run()),))
+
+    def told(stored):
+        taken = Taken(make.created, make.at(stored))
+        return says(Rule.TIED, replace(case, attribution=replace(case.attribution, taken=taken)))[:2]
+
+    assert words in told("09:30")[1]
+    assert words not in told("09:14")[1]
+    assert told("09:30")[0] is told("09:14")[0] is WANTS_APPROVAL
+
+
+def test_the_stores_clock_holds_no_settle_time_up(make, says):
+    case = make.case()
+    fast = replace(case.attribution, taken=Taken(make.created, make.now))
+
+    assert says(Rule.SETTLED, replace(case, attribution=fast))[0] is HOLDS
+
+
 def test_more_runs_than_fit_in_a_sentence_are_counted(make, says):
     runs = [make.run(str(n)) for n in range(1, 6)]
 

@@ -18,13 +18,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.core.evidence import Found, NotFound, Offset, Trouble, Unseen
-from bot.core.gate.attribution import Claimed, Look, Taken, Tie, log_key
+from bot.core.gate.attribution import Claimed, Look, Strength, Taken, Tie, log_key
 from bot.core.gate.case import Case, Ruling
 from bot.core.gate.claim import Claim
 from bot.core.gate.decide import decide
 from bot.core.gate.tie import attribute
 from bot.core.joblog.values import JobLog, LogEnd, Refusal, Work
-from bot.core.lock import LockInfo, StateSeen
+from bot.core.lock import LockInfo
 from bot.core.people import OwnerSays
 from bot.core.policy import ByTime, Holders, KnownPerson, Policy
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
@@ -32,51 +32,60 @@ from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
 WORLDS = int(os.environ.get("MODEL_WORLDS", "2000"))
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SKEW = 120.0
-LOCK = "6638e4a0-0000-4000-8000-0000000000aa"
-PATH = "acme-tfstate/environments/staging/terraform.tfstate"
-LONGEST_LIFE = {"success": 20, "failed": 55, "cancelled": 300, "timed out": 300}
-"""How long a process may outlive what its CI system says of its job, in seconds: less than any settle time."""
+LOCK, EARLIER = "6638e4a0-0000-4000-8000-0000000000aa", "6638e4a0-0000-4000-8000-0000000000bb"
+PATH, OTHER_PATH = "acme-tfstate/environments/staging/terraform.tfstate", "environments/other/terraform.tfstate"
+LIFE = {"success": 20, "failed": 55, "cancelled": 300, "timed out": 300}
+"""How long a process may outlive the end that its CI system says, in seconds: less than any settle time."""
+SLOW_LIFE = {"cancelled": 650, "timed out": 650}
+"""The same at gitlab-runner, which waits ten minutes."""
+
+GITHUB, GITLAB, AZURE, JENKINS, ECS = "GitHub Actions", "GitLab CI", "Azure DevOps", "Jenkins", "ECS"
+ACCOUNTS = {GITHUB: "runner", AZURE: "vsts", GITLAB: "gitlab-runner", JENKINS: "jenkins", ECS: "root"}
 
 
 @dataclass
 class Machine:
-    """A host and the names of the runners that work on it, which are labels and may be anything."""
+    """A host, the names of the runners that work on it, which are labels and may be anything, and its clock's error."""
 
     host: str
     runners: list[str]
     system: str
+    users: tuple[str, ...]
+    is_named_in_logs: bool = False
+    is_of_one_job: bool = False
+    clock: float = 0.0
 
 
 @dataclass
 class Process:
-    """Terraform under one job (or under a person), in true time: seconds before now. `until` 0 or less: it is alive."""
+    """Terraform under one job or under a person, in true time: seconds before now. `until` 0: it is alive."""
 
     machine: Machine
     user: str
     begins: float
     until: float
-    run: str | None = None
-    hears_lock: bool = False
-    claim: str = ""
 
 
 @dataclass
 class TrueJob:
+    """A job in true time. `story` is what its Terraform did with this state's locks."""
+
     run: str
     pipeline: Pipeline
-    system: str
     machine: Machine
     runner: str
     begins: float
     ends: float | None
     how: str
-    process: Process | None
-    mapped: bool
-    log_kept: bool
-    readable: bool
-    was_refused: bool = False
+    process: Process
+    story: str = ""
+    log: str = "kept"
+    is_readable: bool = True
     claim: Claim | None = None
-    works_elsewhere: bool = False
+
+    @property
+    def system(self) -> str:
+        return self.machine.system
 
 
 @dataclass
@@ -86,134 +95,152 @@ class World:
     holder: Process
     jobs: list[TrueJob]
     taken: float
-    holder_clock: float
+    host: str
     ci_clock: float
-    store_clock: float | None
+    is_ci_measured: bool
+    stored: float | None
     one_state: bool
+    mapped: set[Pipeline]
     hidden: set[Pipeline] = field(default_factory=set)
     is_persons: bool = False
-    host: str = ""
     owner_says_dead: bool = False
+
+    @property
+    def holding_job(self) -> TrueJob | None:
+        return next((each for each in self.jobs if each.process is self.holder), None)
+
+    @property
+    def is_alive(self) -> bool:
+        return self.holder.until <= 0.0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the holder is a job that the bot can see at all: mapped, or claimed."""
+        mine = self.holding_job
+        return mine is not None and (mine.pipeline in self.mapped or mine.claim is not None)
 
 
 def at(ago: float, clock: float = 0.0) -> datetime:
     return NOON - timedelta(seconds=ago) + timedelta(seconds=clock)
 
 
-def any_name(rng: random.Random) -> str:
-    return f"{rng.randrange(16**12):012x}"
-
-
 def machines(rng: random.Random) -> list[Machine]:
+    name, task = f"{rng.randrange(16**12):012x}", f"ip-10-0-{rng.randrange(9)}-{rng.randrange(9)}"
     found = [
-        Machine("build-1", ["build-1", "terraform-runner-2"], "GitHub Actions"),
-        Machine("build-2", ["build-2", "build-1"], "GitHub Actions"),  # a label that is another machine's name
-        Machine(f"fv-az{rng.randint(1, 3)}-52{rng.randint(1, 3)}", ["GitHub Actions 7"], "GitHub Actions"),
-        Machine("fv-az2-522", ["Hosted Agent"], "Azure DevOps"),
-        Machine("runner-t3qyxf-project-7120-concurrent-0", ["shared-1"], "GitLab CI"),
-        Machine("runner-t3qyxf-project-7121-concurrent-0", ["shared-1"], "GitLab CI"),
-        Machine("ip-10-0-1-23", ["agent-7"], "Jenkins"),
-        Machine(any_name(rng), ["docker"], "GitLab CI"),
+        Machine("build-1", ["build-1", "terraform-runner-2"], GITHUB, ("runner",), is_named_in_logs=True),
+        Machine("build-2", ["build-2", "build-1"], GITHUB, ("runner", "root"), is_named_in_logs=True),
+        Machine(f"fv-az{rng.randint(1, 2)}-52{rng.randint(1, 2)}", ["GitHub Actions 7"], GITHUB, ("runner", "root")),
+        Machine("agent-1", ["agent-1", "build-1"], AZURE, ("AzDevOps", "root"), is_named_in_logs=True),
+        Machine("fv-az2-522", ["Hosted Agent"], AZURE, ("vsts",), is_named_in_logs=True),
+        Machine("runner-t3qyxf-project-7120-concurrent-0", ["shared-1"], GITLAB, ("root",), is_named_in_logs=True),
+        Machine("runner-t3qyxf-project-7121-concurrent-0", ["shared-1"], GITLAB, ("root",), is_named_in_logs=True),
+        Machine("shell-1", ["shell-1"], GITLAB, ("gitlab-runner",), is_named_in_logs=True),
+        Machine(name, ["docker"], GITLAB, ("root",), is_of_one_job=True),
+        Machine(task, ["task"], ECS, ("root",), is_of_one_job=True),
+        Machine("ip-10-0-1-23", ["agent-7"], JENKINS, ("jenkins",)),
     ]
+    for each in found:
+        each.clock = rng.choice([0, 0, 0, 1, -1, 25, -25, 50, -50])
     rng.shuffle(found)
     return found
 
 
-USERS = {"GitHub Actions": ["runner", "root"], "Azure DevOps": ["vsts"], "GitLab CI": ["root"], "Jenkins": ["jenkins"]}
 PIPELINES = {
-    "GitHub Actions": ("github", (("repo", "acme/infra"), ("workflow", "deploy.yml"))),
-    "Azure DevOps": ("azure", (("project", "infra"), ("definition", "42"))),
-    "GitLab CI": ("gitlab", (("project", "7120"), ("ref", "main"))),
-    "Jenkins": ("jenkins", (("job", "infra/deploy"),)),
+    GITHUB: [("github", (("repo", "acme/infra"), ("workflow", name))) for name in ("deploy.yml", "other.yml")],
+    AZURE: [("azure", (("project", "infra"), ("definition", number))) for number in ("42", "43")],
+    GITLAB: [("gitlab", (("project", "7120"), ("ref", ref))) for ref in ("main", "next")],
+    JENKINS: [("jenkins", (("job", name),)) for name in ("infra/deploy", "infra/other")],
+    ECS: [("ecs", (("cluster", "terraform"), ("family", name))) for name in ("deploy", "other")],
 }
 
 
 def job(rng: random.Random, number: int, machine: Machine, taken: float) -> TrueJob:
-    """A job around the time of the lock; dead or alive, mapped or not, of which much or little is known."""
+    """A job around the time of the lock, dead or alive, with the Terraform in it, which may outlive it."""
     begins = taken + rng.choice([-90, -30, 1, 5, 30, 100, 600])
     ends = None if rng.random() < 0.3 else max(0.0, min(begins - 1, taken - rng.choice([-100, -40, 1, 30, 400, 3000])))
     how = rng.choice(["success", "failed", "failed", "cancelled", "timed out", "lost"])
-    ci, fields = PIPELINES[machine.system]
-    if machine.system == "GitLab CI":
-        project = "7121" if "7121" in machine.host else "7120"
-        fields = (("project", project), ("ref", "main"))
-    pipeline = Pipeline(ci, fields)
+    ci, fields = rng.choice(PIPELINES[machine.system])
+    if "7121" in machine.host:
+        fields = (("project", "7121"), *fields[1:])
+    begun = min(begins - 0.5, taken + rng.choice([0.2, 2, 20]))
+    until = 0.0 if ends is None else ends
+    if ends is not None and how == "lost":
+        until = rng.choice([0.0, 0.0, ends])
+    elif ends is not None:
+        longest = {**LIFE, **(SLOW_LIFE if machine.system == GITLAB else {})}[how]
+        until = max(ends - rng.uniform(0, longest), 0.0)
     return TrueJob(
-        run=str(number), pipeline=pipeline, system=machine.system, machine=machine, runner=rng.choice(machine.runners),
-        begins=begins, ends=ends, how=how, process=None, mapped=rng.random() < 0.8, log_kept=rng.random() < 0.6,
-        readable=rng.random() < 0.9,
+        run=str(number), pipeline=Pipeline(ci, fields), machine=machine, runner=rng.choice(machine.runners),
+        begins=begins, ends=ends, how=how, process=Process(machine, rng.choice(machine.users), begun, until),
+        log=rng.choice(["kept"] * 6 + ["gone", "away", "cut"]), is_readable=rng.random() < 0.9,
     )  # fmt: skip
 
 
-def process_of(rng: random.Random, of: TrueJob, taken: float) -> Process:
-    """The job's Terraform, which may outlive the end that its CI system says."""
-    user = rng.choice(USERS[of.system])
-    begins = min(of.begins - 0.5, taken + rng.choice([0.2, 2, 20]))
-    if of.ends is None:
-        return Process(of.machine, user, begins, 0.0, of.run)
-    if of.how == "lost":
-        return Process(of.machine, user, begins, rng.choice([0.0, 0.0, of.ends]), of.run)
-    return Process(of.machine, user, begins, max(of.ends - rng.uniform(0, LONGEST_LIFE[of.how]), 0.0), of.run)
+STORIES = ["refused", "refused", "failed before", "planned before", "done before", "killed before", "elsewhere",
+           "several", "without lock", "none", "none"]  # fmt: skip
 
 
 def make_world(rng: random.Random) -> World:
     taken = float(rng.choice([150, 400, 900, 4000, 10_000]))
     there = machines(rng)
-    # most often a few jobs share one or two machines
-    pool = there[: rng.choice([1, 2, 3])]
-    jobs = [job(rng, n, rng.choice(pool), taken) for n in range(1, rng.randint(2, 5))]
-    for each in jobs:
-        each.process = process_of(rng, each, taken)
-    able = [j for j in jobs if j.begins >= taken and (j.ends is None or j.process.until <= taken)]
-    is_persons = not able or rng.random() < 0.12
+    pool = there[: rng.choice([1, 2, 3])]  # most often a few jobs share one or two machines
+    jobs: list[TrueJob] = []
+    for number in range(1, rng.randint(2, 5)):
+        own = [one for one in pool if not one.is_of_one_job or all(each.machine is not one for each in jobs)]
+        if own:
+            jobs.append(job(rng, number, rng.choice(own), taken))
+    able = [one for one in jobs if one.begins >= taken and (one.ends is None or one.process.until < taken)]
+    is_persons = not able or rng.random() < 0.15
     if is_persons:
-        host = rng.choice(["elliotts-macbook", "ip-10-0-0-7", "build-1", any_name(rng)])
-        user = rng.choice(["elliott", "root", "jenkins", "ec2-user"])
-        holder = Process(Machine(host, [], ""), user, taken, rng.choice([0.0, taken - 20]))
+        holder = persons(rng, taken, [one for one in pool if not one.is_of_one_job])
     else:
         chosen = rng.choice(able)
-        holder = chosen.process
-        holder.begins = max(holder.begins, taken)
-        if holder.until > taken:
-            holder.until = taken - 1
+        holder, chosen.story = chosen.process, "holds"
+        holder.begins, holder.until = max(holder.begins, taken), min(holder.until, taken - 1)
     for each in jobs:
-        if each.process is holder:
-            continue
-        # the others wanted the lock and were refused it, ran on another state, or did not run Terraform at all
-        each.was_refused = each.begins < taken + 60 and rng.random() < 0.5
-        each.works_elsewhere = not each.was_refused and rng.random() < 0.3
+        if each.process is not holder:
+            each.story = rng.choice(STORIES)
     world = World(
-        holder=holder, jobs=jobs, taken=taken, holder_clock=rng.choice([0, 0, 1, -1, 30, -30, -900]),
-        ci_clock=rng.choice([0, 0, 2, -2, 50, -50]), store_clock=rng.choice([0, 0, 1]),
-        one_state=rng.random() < 0.8, is_persons=is_persons, host=holder.machine.host,
-        owner_says_dead=is_persons and holder.until > 0 and rng.random() < 0.5,
+        holder=holder, jobs=jobs, taken=taken, host=holder.machine.host, ci_clock=rng.choice([0, 0, 2, -2, 50, -50]),
+        is_ci_measured=rng.random() < 0.8, stored=rng.choice([None, taken, taken, taken + 1]),
+        one_state=rng.random() < 0.8, mapped={each.pipeline for each in jobs if rng.random() < 0.7},
+        is_persons=is_persons, owner_says_dead=is_persons and holder.until > 0 and rng.random() < 0.5,
     )  # fmt: skip
+    if world.stored is not None and rng.random() < 0.15:
+        holder.machine.clock = rng.choice([-900.0, 900.0])  # a clock that only the store's gives away
     world.hidden = {each.pipeline for each in jobs if rng.random() < 0.06}
     for each in jobs:
         claim_of(rng, world, each)
     return world
 
 
+def persons(rng: random.Random, taken: float, pool: list[Machine]) -> Process:
+    """Somebody's own Terraform: on their laptop, or logged in at a machine of CI's, most often by their own name."""
+    laptop = Machine(rng.choice(["elliotts-macbook", "ip-10-0-0-7", "thinkpad"]), [], "", ())
+    machine = rng.choice([laptop, *pool])
+    user = rng.choice(["elliott", "root", "jenkins", "ec2-user", "ubuntu"])
+    return Process(machine, user, taken, rng.choice([0.0, taken - 20]))
+
+
 def claim_of(rng: random.Random, world: World, each: TrueJob) -> None:
     """Some jobs claim the state; of those some have a seal, and some have a host of their own."""
     if rng.random() > 0.35:
         return
-    claim_id = f"c{each.run}"
-    is_container = each.machine.runners == ["docker"] and [one.machine for one in world.jobs].count(each.machine) == 1
-    sealed = rng.random() < 0.4
-    if sealed and each.process is world.holder:
+    claim_id, process = f"c{each.run}", each.process
+    is_sealed = rng.random() < 0.4
+    if is_sealed and process is world.holder:
         world.host = f"tflock-{claim_id}"
-    process = each.process
     is_over = process.until > 0
     # without a seal the wrapper may tell of its command's end while Terraform lives on
-    told = (is_over and rng.random() < 0.7) or (not is_over and not sealed and rng.random() < 0.4)
+    told = (is_over and rng.random() < 0.7) or (not is_over and not is_sealed and rng.random() < 0.4)
     ended = process.until if is_over else max(world.taken - 10, 1.0)
+    code = 0 if each.how == "success" else rng.choice([1, -15])
     each.claim = Claim(
         id=claim_id, state="staging", host=each.machine.host, run_url=f"https://ci.example.com/{each.run}", attempt=1,
         made_at=at(max(each.begins - 0.2, process.begins)), lock_id=rng.choice([None, None, LOCK]),
-        exit_code=rng.choice([0, 1, -15]) if told else None, ended_at=at(ended) if told else None,
-        processes_left=(0 if sealed and is_over else rng.choice([None, 1])) if told else None,
-        private_host=is_container and rng.random() < 0.7,
+        exit_code=code if told else None, ended_at=at(ended) if told else None,
+        processes_left=(0 if is_sealed and is_over else rng.choice([None, 1])) if told else None,
+        private_host=each.machine.is_of_one_job and rng.random() < 0.7,
     )  # fmt: skip
 
 
@@ -224,7 +251,7 @@ def run_of(world: World, each: TrueJob) -> Run:
     clock, ended = world.ci_clock, each.ends is not None
     times = {"started_at": at(each.begins, clock), "ended_at": at(each.ends, clock) if ended else None}
     phase, how = (Phase.ENDED, Conclusion(each.how)) if ended else (Phase.RUNNING, None)
-    machine = each.machine.host if each.system == "ECS" else None
+    machine = each.machine.host if each.system == ECS else None
     part = Job(each.run, "apply", 1, phase, how, host=each.runner, machine=machine, **times)
     return Run(
         ref=RunRef(each.pipeline, each.run, f"https://ci.example.com/{each.run}"), title="", actor="elliott",
@@ -233,35 +260,54 @@ def run_of(world: World, each: TrueJob) -> Run:
     )  # fmt: skip
 
 
-def log_of(world: World, each: TrueJob) -> JobLog:
-    """The lines that the job's Terraform wrote, by its machine's clock: the holder's for the holder."""
-    clock = world.holder_clock if each.machine is world.holder.machine else 0.0
-    whole = each.ends is not None
-    prints_machine = each.runner not in {"GitHub Actions 7", "docker"} and each.system != "Jenkins"
+def log_of(world: World, each: TrueJob, rng: random.Random) -> JobLog:  # noqa: PLR0911 - one for each story
+    """The lines that the job's Terraform wrote, by its machine's clock."""
+    clock, ends = each.machine.clock, each.ends or 0.0
+    is_cut, knows_times = each.log == "cut", each.system != JENKINS or rng.random() < 0.5
     said = JobLog(
-        machine=each.machine.host if prints_machine else None, is_whole=whole, ran_terraform=True,
-        end=LogEnd.DECLARED if each.how == "lost" and whole else LogEnd.REPORTED,
+        machine=each.machine.host if each.machine.is_named_in_logs else None,
+        is_whole=each.ends is not None and not is_cut, ran_terraform=True,
+        end=LogEnd.DECLARED if each.how == "lost" and each.ends is not None else LogEnd.REPORTED,
     )  # fmt: skip
-    last = each.ends if each.ends is not None else 0.0
-    if each.process is world.holder:
-        first = min(world.taken - 0.5, max(world.taken - 3, last))
-        is_over = False  # the lock still stands: it never said that it had released it
-        return replace(said, has_worked=True, work=(Work(at(first, clock), at(last, clock), None, is_over=is_over),))
-    if each.was_refused:
-        seen = max(min(each.begins - 1, world.taken - 1), last)
-        return replace(said, refused=(Refusal(LOCK, at(seen, clock)),)) if seen <= world.taken else said
-    if each.works_elsewhere:
-        # another state, which a pipeline of this one state does not have; it names it, or is one of several
-        work = Work(at(world.taken - 5, clock), at(last, clock), "environments/other/terraform.tfstate")
-        return replace(said, has_worked=True, work=(work,))
-    return replace(said, ran_terraform=False) if int(each.run) % 2 else said
+
+    def worked(first: float, last: float, **how: object) -> JobLog:
+        last = max(min(first, last), ends)
+        span = Work(at(first, clock), at(last, clock), is_begun=not is_cut, **how)
+        return replace(said, has_worked=True, work=(span,) if knows_times else ())
+
+    taken, begins = world.taken, each.process.begins
+    match each.story:
+        case "holds":
+            # the lock still stands: it never said that it had released it, whatever it came to
+            first = taken - rng.choice([0.3, 2, 30])
+            kept = (LOCK,) if world.holder.until > 0 and rng.random() < 0.1 else ()
+            log = worked(first, rng.choice([first - 1, taken - 100, taken - 400]), is_ended=each.how == "failed")
+            return replace(log, kept=kept) if first > ends else said
+        case "refused":
+            seen = min(each.begins - 1, taken - rng.choice([1, 20, 100]))
+            return replace(said, refused=(Refusal(LOCK, at(seen, clock)),)) if seen > ends else said
+        case "failed before" | "planned before" | "done before" if begins > taken + 1:
+            last = taken + rng.choice([0.5, 3])
+            is_over = each.story == "done before"
+            log = worked(max(begins - 1, last), last, is_over=is_over, is_ended=not is_over)
+            return log if last > ends else said
+        case "killed before" if begins > taken + 300 and ends > taken + 200 and abs(world.holder.machine.clock) < SKEW:
+            # its lock was taken away from it, and minutes later this one was taken
+            return worked(begins - 1, taken + 200)
+        case "elsewhere":
+            return worked(taken - 5, 0.0, state=OTHER_PATH)
+        case "several":
+            return replace(worked(taken - 5, 0.0), has_several=True)
+        case "without lock":
+            return replace(worked(taken - 5, 0.0), without_lock=True)
+        case _:
+            return replace(said, ran_terraform=bool(int(each.run) % 2))
 
 
 def looks_of(world: World, rng: random.Random) -> tuple[Look, ...]:
-    offset = Offset(timedelta(seconds=world.ci_clock), timedelta(seconds=1))
-    mapped = sorted({each.pipeline for each in world.jobs if each.mapped})
+    offset = Offset(timedelta(seconds=world.ci_clock), timedelta(seconds=1)) if world.is_ci_measured else None
     found = []
-    for pipeline in mapped:
+    for pipeline in sorted(world.mapped):
         mine = [each for each in world.jobs if each.pipeline == pipeline]
         system = mine[0].system
         away = Unseen(system, Trouble.TIMED_OUT, "it did not answer", NOON)
@@ -269,25 +315,25 @@ def looks_of(world: World, rng: random.Random) -> tuple[Look, ...]:
             found.append(Look(pipeline, system, away))
             continue
         runs = {each.run: run_of(world, each) for each in mine}
-        closer = {each.run: Found(runs[each.run], NOON, offset) if each.readable else away for each in mine}
+        closer = {each.run: Found(runs[each.run], NOON, offset) if each.is_readable else away for each in mine}
+        unread = {"gone": NotFound(system, "the log", NOON), "away": away}
         logs = {}
         for each in mine:
-            if each.readable:
+            if each.is_readable:
                 key = log_key(runs[each.run], runs[each.run].jobs[0])
-                logs[key] = Found(log_of(world, each), NOON) if each.log_kept else rng.choice(
-                    [away, NotFound(system, "the log", NOON)]
-                )  # fmt: skip
+                logs[key] = unread.get(each.log) or Found(log_of(world, each, rng), NOON)
         listed = tuple(replace(run, jobs=None) for run in runs.values())
         found.append(Look(pipeline, system, Found(listed, NOON, offset), closer, logs, one_state=world.one_state))
     return tuple(found)
 
 
 def claims_of(world: World) -> tuple[Claimed, ...]:
-    offset = Offset(timedelta(seconds=world.ci_clock), timedelta(seconds=1))
+    offset = Offset(timedelta(seconds=world.ci_clock), timedelta(seconds=1)) if world.is_ci_measured else None
     known = [each for each in world.jobs if each.claim is not None]
     away = Unseen("CI", Trouble.TIMED_OUT, "it did not answer", NOON)
     return tuple(
-        Claimed(each.claim, Found(run_of(world, each), NOON, offset) if each.readable else away) for each in known
+        Claimed(each.claim, Found(run_of(world, each), NOON, offset) if each.is_readable else away, each.system)
+        for each in known
     )
 
 
@@ -295,23 +341,17 @@ HOLDERS = Holders(people=(KnownPerson("elliott", "U0ELLIOTT", who=("elliott@*",)
 
 
 def case_of(make, world: World, rng: random.Random, policy: Policy) -> Case:
-    lock = LockInfo(
-        LOCK, "OperationTypeApply", "", f"{world.holder.user}@{world.host}", "1.11.0",
-        at(world.taken, world.holder_clock), PATH,
-    )  # fmt: skip
+    created = at(world.taken, world.holder.machine.clock)
+    lock = LockInfo(LOCK, "OperationTypeApply", "", f"{world.holder.user}@{world.host}", "1.11.0", created, PATH)
     looks = looks_of(world, rng)
-    stored = None if world.store_clock is None else at(world.taken, world.store_clock)
-    taken = Taken.of(lock, stored)
+    taken = Taken.of(lock, None if world.stored is None else at(world.stored))
     tied = attribute(
         lock, looks, holders=HOLDERS, skew=timedelta(seconds=SKEW), claims=claims_of(world), taken=taken
     )  # fmt: skip
     base: Case = make.case(looks=looks)
     state = replace(base.state.state, value=replace(base.state.state.value, last_written=at(world.taken - 1)), at=NOON)
-    assert isinstance(state.value, StateSeen)
     standing = make.standing()
-    fresh = {
-        name: replace(getattr(standing, name), at=NOON) for name in ("member", "in_channel", "channel")
-    }  # fmt: skip
+    fresh = {name: replace(getattr(standing, name), at=NOON) for name in ("member", "in_channel", "channel")}
     return replace(
         base, lock_id=LOCK, lock=replace(base.lock, held=(make.place(lock),), at=NOON),
         state=replace(base.state, state=state), attribution=tied, requester=replace(standing, **fresh),
@@ -321,15 +361,6 @@ def case_of(make, world: World, rng: random.Random, policy: Policy) -> Case:
     )  # fmt: skip
 
 
-def is_alive(world: World) -> bool:
-    return world.holder.until <= 0.0
-
-
-def is_known(world: World) -> bool:
-    """Whether the holder is a job that the bot can see at all: mapped, or claimed."""
-    return any(each.process is world.holder and (each.mapped or each.claim is not None) for each in world.jobs)
-
-
 def play(make, seed: int, policy: Policy) -> tuple[World, Case, Ruling]:
     rng = random.Random(seed)
     world = make_world(rng)
@@ -337,30 +368,63 @@ def play(make, seed: int, policy: Policy) -> tuple[World, Case, Ruling]:
     return world, case, decide(case, NOON).ruling
 
 
+def is_taken_for_the_machines_job(world: World) -> bool:
+    """The one thing that nobody can tell: whoever the bot does not know was at work at a job's own machine, under the
+    account of its jobs. The design takes them for that job.
+    """
+    holder = world.holder
+    there = [one for one in world.jobs if one.machine is holder.machine and one.pipeline in world.mapped]
+    accounts = {user for one in there for user in one.machine.users} | {ACCOUNTS[one.system] for one in there}
+    return not world.is_known and holder.user in accounts and any(one.process is not holder for one in there)
+
+
 @pytest.mark.parametrize("part", range(4))
 def test_a_live_holders_lock_is_never_released_by_fewer_people_than_the_design_says(make, part):
     seen: Counter[str] = Counter()
     for seed in range(part, WORLDS, 4):
         world, case, ruling = play(make, seed, Policy())
-        seen[f"{ruling} {case.attribution.tie}"] += 1
-        if not is_alive(world):
+        tied, holder = case.attribution, world.holding_job
+        seen[f"{ruling} {tied.tie}"] += 1
+        told = (seed, world.host, tied.tie, tied.strength, tied.reason, holder)
+        if tied.strength is Strength.LOG:  # no log shows anybody but the holder, whoever it is
+            assert holder is not None, told
+            assert holder.run in {candidate.run.ref.id for candidate in tied.candidates}, told
+        if tied.tie is Tie.SEALED:
+            assert holder is not None, told
+            assert {candidate.run.ref.id for candidate in tied.candidates} == {holder.run}, told
+        if not world.is_alive:
             continue
-        holder = next((each for each in world.jobs if each.process is world.holder), None)
         is_lost = holder is not None and holder.how == "lost" and holder.ends is not None
-        told = (seed, world.host, case.attribution.tie, case.attribution.reason, holder)
-        # One member never releases a living process's lock, but for a person's who sits at a job's own machine: the
-        # design takes its name for that job's.
-        there = [one.machine.host for one in world.jobs if one.mapped and one.begins >= world.taken - SKEW]
-        sits_there = world.is_persons and case.attribution.tie is Tie.SHOWN and world.host in there
-        assert ruling is not Ruling.ALLOW or sits_there, told
+        # One member never releases a living process's lock.
+        if ruling is Ruling.ALLOW:
+            assert tied.strength is Strength.HOST, told
+            assert is_taken_for_the_machines_job(world), told
+            seen["taken for the machine's job"] += 1
         # Two do so only where the bot cannot see the holder (or that it lives), and says that only the time speaks.
         if ruling is Ruling.NEEDS_APPROVAL:
-            assert not is_known(world) or is_lost, told
-            assert case.attribution.tie is not Tie.SEALED or is_lost, told
+            assert not world.is_known or is_lost, told
+            assert tied.tie is not Tie.SEALED or is_lost, told
     assert seen["allow shown"], seen
     assert seen["allow sealed"], seen
     assert seen["needs approval by_time"], seen
     assert seen["refuse None"], seen
+    assert seen["taken for the machine's job"] <= WORLDS // 400, seen
+
+
+def test_a_killed_holder_whose_log_can_be_read_is_released_by_one_member(make):
+    """The promise would be kept by a bot that never releases anything. This one does."""
+    count = 0
+    for seed in range(WORLDS):
+        world, case, ruling = play(make, seed, Policy())
+        if world.is_alive or world.hidden or len(world.jobs) != 1 or world.holding_job is None:
+            continue
+        mine = world.holding_job
+        is_read = mine.pipeline in world.mapped and mine.is_readable and mine.log == "kept" and mine.system != JENKINS
+        was_killed = mine.how in {"cancelled", "timed out"} and mine.ends and 900 < mine.ends < world.taken - 35
+        if is_read and was_killed and world.one_state:
+            count += 1
+            assert ruling is Ruling.ALLOW, (seed, decide(case, NOON).refusals, case.attribution)
+    assert count, "no such world"
 
 
 def test_where_the_policy_refuses_the_time_alone_no_lock_is_released_by_it(make):

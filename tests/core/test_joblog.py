@@ -198,6 +198,45 @@ def test_work_that_began_before_the_lock_was_taken_was_under_another_lock():
     assert not read([*plan, github(8, "aws_vpc.x: Creating...")]).shows(CREATED)
 
 
+@pytest.mark.parametrize(
+    ("line", "is_ended"),
+    [
+        ("│ Error: creating EC2 instance: UnauthorizedOperation", True),
+        ("##[error]Process completed with exit code 1.", True),
+        ("##[error]Process completed with exit code 137.", False),
+        ("##[error]Bash exited with code '1'.", True),
+        ("##[error]The operation was canceled.", False),
+        ("ERROR: Job failed: exit status 1", True),
+        ("ERROR: Job failed: exit code 143", False),
+        ("ERROR: script returned exit code 2", True),
+        ("Error: execution halted", False),
+        ("Plan: 1 to add, 0 to change, 0 to destroy.", True),
+        ("Note: You didn't use the -out option to save this plan", True),
+        ("Releasing state lock. This may take a few moments...", True),
+        ("##[group]Run terraform output", False),
+    ],
+)
+def test_a_killed_command_is_told_from_one_that_came_to_its_own_end(line, is_ended):
+    log = read([github(4, WORK), github(5, line)])
+
+    assert log.work[0].is_ended is is_ended
+    assert bool(log.shows(CREATED, skew=timedelta(seconds=30))) is not is_ended
+    assert log.shows(CREATED, skew=timedelta(seconds=1))
+
+
+def test_an_apply_goes_on_after_its_plan():
+    log = read([github(4, WORK), github(5, "Plan: 1 to add, 0 to change, 0 to destroy."), github(6, WORK)])
+
+    assert [span.is_ended for span in log.work] == [False]
+
+
+def test_a_log_without_its_end_may_lack_the_words_of_an_own_end():
+    cut = read([github(4, WORK)], is_whole=False)
+
+    assert not cut.shows(CREATED, skew=timedelta(seconds=30))
+    assert cut.shows(CREATED, skew=timedelta(seconds=1))
+
+
 def test_who_says_that_they_are_done_has_released_the_lock():
     done = "Apply complete! Resources: 1 added, 0 changed, 0 destroyed."
 

@@ -16,7 +16,7 @@ from bot.core.joblog.values import JobLog
 from bot.core.people import OwnerSays
 from bot.core.phrase import plain
 from bot.core.policy import KnownPerson
-from bot.core.run import Pipeline
+from bot.core.run import Conclusion, Pipeline
 
 OWN = "ci@build-1"
 
@@ -89,16 +89,59 @@ def test_a_run_that_could_not_be_read_stays_a_possible_holder(make, on, ids, rul
     assert ruling(make.look(dead, on("2", "build-2"))) is Ruling.ALLOW
 
 
-def test_the_head_of_a_whole_log_names_the_machine_unless_the_job_ran_elsewhere_as_well(make, on):
-    def tie(**log):
-        quiet = JobLog(is_whole=True, ran_terraform=True, machine="build-1")
-        return make.tie(make.look(on("1"), logs={"1": replace(quiet, **log)}), who=OWN).tie
+def test_the_head_of_a_log_names_the_machine_on_which_its_terraform_was_at_work(make, on):
+    def tie(who="runner@build-1", *, one_state=True, **log):
+        untimed = JobLog(is_whole=True, ran_terraform=True, has_worked=True, machine="build-1")
+        look = make.look(on("1"), logs={"1": replace(untimed, **log)}, one_state=one_state)
+        return make.tie(look, who=who).tie
 
     assert tie() is Tie.SHOWN
-    assert tie(is_whole=False) is Tie.BY_TIME
-    assert tie(elsewhere=True) is Tie.BY_TIME
+    assert tie(is_whole=False, elsewhere=True) is Tie.SHOWN
+    assert tie(work=(make.work(),), one_state=False) is Tie.SHOWN
+    assert tie(has_worked=False) is Tie.BY_TIME
     assert tie(without_lock=True) is Tie.BY_TIME
     assert tie(work=(make.work(is_over=True),)) is Tie.BY_TIME  # it says what the job was at, and that it was done
+    assert tie(work=(make.work(state="environments/other/terraform.tfstate"),)) is Tie.BY_TIME
+    assert tie("elliott@build-1") is Tie.BY_TIME  # a person at work on that machine
+    assert tie("root@build-1") is Tie.BY_TIME
+
+
+def test_another_machine_excludes_only_by_a_whole_log_of_a_job_that_ran_nowhere_else(make, on, ids):
+    def possible(**log):
+        untimed = JobLog(is_whole=True, ran_terraform=True, has_worked=True, machine="build-7")
+        return ids(make.tie(make.look(on("1"), logs={"1": replace(untimed, **log)}), who=OWN))
+
+    assert possible() == []
+    assert possible(is_whole=False) == ["1"]
+    assert possible(elsewhere=True) == ["1"]
+    assert possible(machine="build-1") == ["1"]
+
+
+def test_a_log_that_says_which_lock_it_could_not_release_shows_its_holder(make):
+    look = make.look(make.run(), logs={"1": make.log(make.work(is_over=True), kept=(make.lock_id,))}, one_state=False)
+    another = make.look(make.run(), logs={"1": make.log(make.work(is_over=True), kept=("another",))}, one_state=False)
+
+    assert make.tie(look).tie is Tie.SHOWN
+    assert make.tie(another).tie is Tie.BY_TIME
+
+
+@pytest.mark.parametrize(
+    ("last", "is_ended", "how", "tie"),
+    [
+        ("09:05:30", False, Conclusion.TIMED_OUT, Tie.SHOWN),  # killed: nobody gave its lock back
+        ("09:05:30", False, Conclusion.FAILED, Tie.SHOWN),
+        ("09:05:30", True, Conclusion.FAILED, Tie.BY_TIME),
+        ("09:05:30", False, Conclusion.SUCCESS, Tie.BY_TIME),
+        ("09:06:59", True, Conclusion.FAILED, Tie.BY_TIME),
+        ("09:07:00", True, Conclusion.FAILED, Tie.SHOWN),  # no clock within the allowance was so slow
+        ("09:07:00", True, Conclusion.SUCCESS, Tie.SHOWN),
+    ],
+)
+def test_terraform_that_came_to_its_own_end_may_have_had_an_earlier_lock(make, last, is_ended, how, tie):
+    run = make.run(conclusion=how)
+    work = make.work(last=last, is_ended=is_ended)
+
+    assert make.tie(make.look(run, logs={"1": make.log(work)})).tie is tie
 
 
 @pytest.mark.parametrize(("end", "tie"), [("09:05", Tie.SHOWN), ("09:04:59", Tie.BY_TIME)])

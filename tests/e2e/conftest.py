@@ -18,6 +18,7 @@ from bot.sandbox.stage import DEPLOY, REPO
 from bot.store.connect import connect
 from bot.store.embedded import attached_url
 from bot.store.redis_journal import RedisJournal
+from tests.worlds.logs import held
 from tests.worlds.slack.workspace import FullWorkspace
 from tests.worlds.stage import FullStage, stage
 
@@ -134,12 +135,12 @@ class Scene:
         }
 
     async def running(self):
-        """A lock taken an hour ago, and its run, which goes on."""
+        """A lock taken an hour ago, and its run, which goes on; once it is over its log shows that it holds it."""
         created = datetime.now(UTC) - timedelta(hours=1)
         await self.stage.aws.put_state(self.stage.states["staging"].key)
         lock = await self.stage.take_lock(created=created)
         began = created - timedelta(minutes=1)
-        return lock, self.stage.runs.start_run(REPO, DEPLOY, at=began, actor="elliott-ci")
+        return lock, held(self.stage.runs.start_run(REPO, DEPLOY, at=began, actor="elliott-ci"), lock)
 
     async def is_settled_once(self, checklist: Message) -> None:
         """Released, told in the one message and to the owner, and written down, each exactly once."""

@@ -49,6 +49,7 @@ from bot.worker import run_job
 from tests.worlds.aws import FullAws
 from tests.worlds.ci.github import FullGitHub
 from tests.worlds.ci.sources import source_of
+from tests.worlds.logs import held
 from tests.worlds.memory.people import MemoryJobs
 from tests.worlds.memory.world import MemoryWorld
 from tests.worlds.slack.workspace import FullWorkspace
@@ -108,10 +109,11 @@ class Scene:
         return lock
 
     async def running_lock(self, **how):
-        """A lock with the run that holds it."""
+        """A lock with the run that holds it, whose log shows that once it is over."""
         lock = await self.lock(**how)
         at = lock.created - timedelta(minutes=3)
-        return lock, self.github.runs.start_run(REPO, DEPLOY, at=at, actor="elliott-ci", title="Deploy")
+        run = self.github.runs.start_run(REPO, DEPLOY, at=at, actor="elliott-ci", title="Deploy")
+        return lock, held(run, lock)
 
     async def dead_lock(self, conclusion: str = "timed_out", **how):
         lock, run = await self.running_lock(**how)

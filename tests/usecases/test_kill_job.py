@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core.gate.stages import KillStage
-from bot.core.reports.kill import KillReport, Tie
+from bot.core.reports.kill import KillReport, Stake
 from bot.core.run import Pipeline
 from bot.errors import NotPermitted, UnknownState
 from bot.sandbox.stage import DEPLOY, REPO, UPDATE
@@ -58,7 +58,7 @@ async def test_the_run_that_holds_the_lock_is_found_by_its_state_and_ended(scene
 
     await scene.work()
 
-    assert (report.stage, report.chosen.tie) == (KillStage.FOUND, Tie.HOLDS)
+    assert (report.stage, report.chosen.tie) == (KillStage.FOUND, Stake.HOLDS)
     assert scene.github.runs.run(run.id).has_ended
     (ended,) = await scene.entries("kill.confirmed")
     assert ended.facts["ended"] is True
@@ -81,7 +81,7 @@ async def test_a_run_that_could_be_read_while_its_pipeline_could_not_be_listed_m
 
     report = await ask(scene, str(run.id))
 
-    assert (report.chosen.tie, report.chosen.needs_second) == (Tie.HOLDS, True)
+    assert (report.chosen.tie, report.chosen.needs_second) == (Stake.HOLDS, True)
     assert await scene.stands(lock)
 
 
@@ -307,7 +307,7 @@ async def test_a_loop_of_which_a_run_may_hold_the_lock_is_not_said_to_only_want_
     report = await ask(scene, "staging")
 
     assert report.targets[0].loop is not None
-    assert report.targets[0].tie is Tie.HOLDS
+    assert report.targets[0].tie is Stake.HOLDS
 
 
 async def test_a_run_may_hold_a_lock_that_cannot_be_read(scene):
@@ -317,7 +317,7 @@ async def test_a_run_may_hold_a_lock_that_cannot_be_read(scene):
     report = await ask(scene, "staging")
 
     assert report.request.lock_id == ""
-    assert report.chosen.tie is Tie.HOLDS
+    assert report.chosen.tie is Stake.HOLDS
 
 
 async def test_a_click_on_a_kill_is_refused_once_the_lock_has_changed_hands(scene):
@@ -473,7 +473,7 @@ async def test_a_loop_that_hides_the_lock_by_throttling_is_stopped_by_the_askers
     await scene.work()
     fault.lift()
 
-    assert report.targets[0].tie is Tie.UNREAD
+    assert report.targets[0].tie is Stake.UNREAD
     assert not active(scene)
     assert all(scene.github.runs.run(run.id).has_ended for run in runs)
     assert await scene.stands(lock)
@@ -486,6 +486,6 @@ async def test_a_single_run_takes_two_while_a_throttled_table_hides_the_lock(sce
 
     await wish(scene, report, user="U0QUINN")
 
-    assert report.chosen.tie is Tie.UNREAD
+    assert report.chosen.tie is Stake.UNREAD
     assert await scene.work() == 0
     assert not scene.github.runs.run(run.id).has_ended

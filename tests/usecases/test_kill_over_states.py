@@ -10,7 +10,7 @@ from bot.core.gate.inspection import StateName
 from bot.core.gate.stages import KillStage
 from bot.core.lock import LockInfo, PlaceKind
 from bot.core.policy import ApprovalPolicy, Approvers
-from bot.core.reports.kill import KillReport, StateTie, Tie, not_covered
+from bot.core.reports.kill import KillReport, Stake, StateStake, not_covered
 from bot.core.run import Cancelled, CancelResult, Conclusion, Phase, Pipeline
 from bot.errors import NotPermitted
 from bot.slack.render import kill_message
@@ -98,7 +98,7 @@ def test_one_click_asked_through_one_state_does_not_end_the_run_that_may_hold_an
     assert stage(paper) is KillStage.APPROVAL
     assert goes_on(paper)
     assert paper.production.texts
-    assert {tie.state: tie.tie for tie in report.chosen.ties}["production"] is Tie.HOLDS
+    assert {tie.state: tie.tie for tie in report.chosen.ties}["production"] is Stake.HOLDS
     assert "production" in str(kill_message(report).blocks)
 
     approve(paper, report)
@@ -329,17 +329,17 @@ def test_a_loops_source_is_switched_off_if_nothing_has_changed(city):
 @pytest.mark.parametrize(
     ("tie", "covers", "is_covered"),
     [
-        (StateTie("s", Tie.HOLDS, lock_ids=("1",)), {"holds s 1"}, True),
-        (StateTie("s", Tie.HOLDS, lock_ids=("1",)), {"holds s "}, True),
-        (StateTie("s", Tie.HOLDS, lock_ids=("1",)), {"holds s 2"}, False),
-        (StateTie("s", Tie.HOLDS, lock_ids=("1",)), {"holds st 1"}, False),
-        (StateTie("s", Tie.HOLDS, lock_ids=("1", "2")), {"holds s 1"}, False),
-        (StateTie("s", Tie.HOLDS), {"holds s 1"}, True),
-        (StateTie("s", Tie.HOLDS), set(), False),
-        (StateTie("s", Tie.UNREAD), set(), False),
-        (StateTie("s", Tie.CONTENDS), set(), True),
-        (StateTie("s", Tie.NO_LOCK, protected=True), set(), True),
-        (StateTie("s", Tie.HOLDS, protected=True, lock_ids=("1",)), {"protected s"}, False),
+        (StateStake("s", Stake.HOLDS, lock_ids=("1",)), {"holds s 1"}, True),
+        (StateStake("s", Stake.HOLDS, lock_ids=("1",)), {"holds s "}, True),
+        (StateStake("s", Stake.HOLDS, lock_ids=("1",)), {"holds s 2"}, False),
+        (StateStake("s", Stake.HOLDS, lock_ids=("1",)), {"holds st 1"}, False),
+        (StateStake("s", Stake.HOLDS, lock_ids=("1", "2")), {"holds s 1"}, False),
+        (StateStake("s", Stake.HOLDS), {"holds s 1"}, True),
+        (StateStake("s", Stake.HOLDS), set(), False),
+        (StateStake("s", Stake.UNREAD), set(), False),
+        (StateStake("s", Stake.CONTENDS), set(), True),
+        (StateStake("s", Stake.NO_LOCK, protected=True), set(), True),
+        (StateStake("s", Stake.HOLDS, protected=True, lock_ids=("1",)), {"protected s"}, False),
     ],
 )
 def test_a_consent_is_for_the_locks_that_it_was_given_for(tie, covers, is_covered):

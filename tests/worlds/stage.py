@@ -14,6 +14,7 @@ from bot.sandbox.stage import DEPLOY, REPO, Stage
 from bot.sandbox.stage import stage as demo_stage
 from tests.worlds.aws import FullAws
 from tests.worlds.ci.github import FullGitHub
+from tests.worlds.logs import held
 
 
 class FullStage(Stage):
@@ -24,7 +25,7 @@ class FullStage(Stage):
     async def dead_lock(
         self, state: str = "staging", *, conclusion: str = "timed_out", who: str = "runner@fv-az881-525", **run: Any
     ) -> tuple[WrittenLock, RunRecord]:
-        """The lock of a deployment that ended over an hour ago: a whole state, the lock, and its run.
+        """The lock of a deployment that ended over an hour ago: a whole state, the lock, and its run with its log.
 
         `run` is as for `GitHubRuns.start_run`.
         """
@@ -35,7 +36,7 @@ class FullStage(Stage):
             REPO, DEPLOY, **{"at": created - timedelta(minutes=3), "actor": "elliott-ci", "title": "Deploy", **run}
         )
         self.runs.finish(record.id, conclusion, at=created + timedelta(minutes=10))
-        return lock, record
+        return lock, held(record, lock)
 
     async def whispered(self, user: str, *words: str, after: Message | None = None, within: float = 60.0) -> Message:
         """The newest message that only this user sees and that has all these words."""

@@ -50,6 +50,10 @@ class Taken:
         times = (lock.created, stored or lock.created)
         return cls(min(times), max(times))
 
+    @property
+    def apart(self) -> timedelta:
+        return self.last - self.first
+
     def is_doubtful(self, skew: timedelta) -> bool:
         """Whether the two clocks disagree by more than clocks may."""
         return self.last > shifted(self.first, skew)
@@ -110,10 +114,11 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A claim, and what its run was when its system was asked."""
+    """A claim, and what its run was when its system was asked. `system` is that one's proper name, if it is known."""
 
     claim: Claim
     seen: Observation[Run]
+    system: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,14 +35,19 @@ def _why_not(job: Job, log: JobLog | None, lock: LockInfo, *, is_there: bool) ->
         return (" was refused this very lock: the log of job ", quoted(job.name, job.id), " shows it")
     if log is not None and log.never_ran_terraform and not log.elsewhere:
         return (" ran no Terraform: the whole log of job ", quoted(job.name, job.id), " was read")
-    machine = machine_of(job, log)
+    machine = only_machine_of(job, log)
     if machine and lock.host and not is_there and not may_be_one(machine, lock.host):
         return (" was on another machine, ", Quoted(machine))
     return None
 
 
 def machine_of(job: Job, log: JobLog | None) -> str | None:
-    """The host name that everything in the job had, where the system or the whole log says it; never a label."""
+    """A host name that the job had, where the system or the head of the log says it; never a label."""
+    return job.machine or (log.machine if log is not None else None)
+
+
+def only_machine_of(job: Job, log: JobLog | None) -> str | None:
+    """The host name that everything in the job had, where the system or the whole log says it."""
     return job.machine or (log.only_machine if log is not None else None)
 
 

@@ -109,8 +109,12 @@ def _clocks(case: Case) -> Phrase:
     taken = case.attribution.taken
     if taken is None or not taken.is_doubtful(case.policy.clock_skew):
         return ()
-    apart = taken.last - taken.first
-    return ("; the holder's clock and the store's differ by ", apart, ", so every run between the two counts")
+    both: Phrase = ("; the holder's clock and the store's differ by ", taken.apart)
+    said: Phrase = (*both, ", so every run between the two counts")
+    ends = [seen_to_end_at(candidate) for candidate in case.attribution.candidates]
+    if case.attribution.is_exact or any(end is None or end > taken.last for end in ends):
+        return said
+    return (*said, ". By the store's clock, what is named here had ended before the lock was taken")
 
 
 def dead(case: Case, now: datetime) -> Finding:
@@ -124,7 +128,7 @@ def dead(case: Case, now: datetime) -> Finding:
     if not tied.candidates:
         return _dead_person(case)
     ends = _some([how_it_ended(candidate) for candidate in tied.candidates], "; ")
-    lost = tuple(candidate for candidate in tied.candidates if is_lost(candidate))
+    lost = tuple(candidate for candidate in tied.possible if is_lost(candidate))
     if lost:
         why = "only the CI system's server declared this end, so the process may still be running: "
         return Finding(rule, Effect.WANTS_APPROVAL, (why, *_some([how_it_ended(one) for one in lost], "; ")))
@@ -152,9 +156,7 @@ def settled(case: Case, now: datetime) -> Finding:
         return Finding(rule, Effect.HOLDS, ("there is no run to wait for",))
     if not candidates:
         return Finding(rule, Effect.REFUSES, ("no end is known to count from",), waits=_all_pass(unseen))
-    known_taken = case.attribution.taken
     taken = datetime.min.replace(tzinfo=UTC) if case.target is None else case.target.created
-    taken = max(taken, known_taken.last) if known_taken is not None else taken
     ends = [settled_at(candidate, case.policy, taken=taken) for candidate in candidates]
     known = [end for end in ends if end is not None]
     if len(known) < len(ends):

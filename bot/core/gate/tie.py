@@ -35,12 +35,13 @@ from bot.core.gate.exclusions import (
     why_not_its_machine,
     why_not_its_project,
 )
+from bot.core.instants import shifted
 from bot.core.joblog.values import JobLog
 from bot.core.lock import LockInfo
 from bot.core.phrase import Linked, Phrase, Quoted, quoted
 from bot.core.policy import Holders
-from bot.core.run import Job, Phase, Pipeline, Run, RunRef
-from bot.core.who import is_shared_host, is_slot
+from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
+from bot.core.who import is_account_of, is_shared_host, is_slot
 
 _EXACT = timedelta(0)
 
@@ -152,7 +153,8 @@ def _claimed(question: _Question, claimed: Claimed) -> Candidate:
     seen, claim = claimed.seen, claimed.claim
     run = seen.value if isinstance(seen, Found) else _unread(claim)
     found = in_time(run, seen, question.taken, question.skew) if may_hold(run, question.taken, question.skew) else None
-    return replace(found or Candidate(run, seen, ()), exited=exit_for(claim, question.lock), actor=claim.actor)
+    exited = exit_for(claim, question.lock)
+    return replace(found or Candidate(run, seen, ()), exited=exited, actor=claim.actor, system=claimed.system)
 
 
 def _unread(claim: Claim) -> Run:
@@ -238,7 +240,7 @@ def _possible(
     for claimed in fitting:
         candidate = _fits(question, claimed)
         if candidate is not None and candidate.run.ref not in known:
-            look = Look(candidate.run.ref.pipeline, "", Found((), claimed.seen.at))
+            look = Look(candidate.run.ref.pipeline, claimed.system, Found((), claimed.seen.at))
             possible.append(_Possible(candidate, look, claimed.claim))
     return tuple(possible), tuple(ruled_out)
 
@@ -250,7 +252,7 @@ def _fits(question: _Question, claimed: Claimed) -> Candidate | None:
     if not may_hold(run, question.taken, question.skew):
         return None
     candidate = in_time(run, seen, question.taken, question.skew)
-    return None if candidate is None else replace(candidate, actor=claim.actor)
+    return None if candidate is None else replace(candidate, actor=claim.actor, system=claimed.system)
 
 
 def _unread_logs(possible: Iterable[_Possible]) -> tuple[NotFound | Unseen, ...]:
@@ -308,17 +310,21 @@ def _why_not_blamed(question: _Question, one: _Possible) -> Phrase | None:
 
 
 def _shown_by_log(question: _Question, one: _Possible) -> Job | None:
-    """The job whose log shows Terraform at work on this state while this lock stood.
-
-    By the log's own clock, which is the holder's; where the store disagrees with that one, from the later of the two.
+    """The job whose log shows Terraform at work on this state while this lock stood, by the log's own clock, which is
+    the holder's.
     """
-    return next((job for job, log in one.logs() if log is not None and _shows(question, one, log)), None)
+    return next((job for job, log in one.logs() if log is not None and _shows(question, one, job, log)), None)
 
 
-def _shows(question: _Question, one: _Possible, log: JobLog) -> bool:
-    taken, lock = question.taken, question.lock
-    since = taken.last if taken.is_doubtful(question.skew) else lock.created
-    spans = log.shows(since, lock_id=lock.id)
+def _shows(question: _Question, one: _Possible, job: Job, log: JobLog) -> bool:
+    """Terraform said itself that it had this lock and could not release it, or it was at work under it."""
+    lock = question.lock
+    if lock.id and lock.id in log.kept:
+        return True
+    skew = max(question.skew, question.taken.apart)
+    # in a job that succeeded Terraform came to its own end
+    is_enough = shifted(lock.created, skew) if job.conclusion is Conclusion.SUCCESS else lock.created
+    spans = (span for span in log.shows(lock.created, lock_id=lock.id, skew=skew) if span.last >= is_enough)
     return any(_is_of(span.state, lock.path) if span.state is not None else one.look.one_state for span in spans)
 
 
@@ -328,20 +334,35 @@ def _is_of(state: str, path: str) -> bool:
 
 
 def _shown_by_machine(question: _Question, one: _Possible) -> Job | None:
-    """The job that ran on the lock's machine when it was taken, without any allowance for clocks.
+    """The job that ran on the lock's machine, under the lock's account, when it was taken, without any allowance for
+    clocks.
 
-    Not where many machines have that name, nor by a log that was read whole and shows what else the job was at.
+    Not where many machines have that name, nor by a log in which no Terraform was at work under such a lock. A task has
+    a machine of its own; on every other one a person may be at work under their own account.
     """
     lock, run = question.lock, one.candidate.run
     if is_shared_host(lock.host) or not lock.host:
         return None
+    is_jobs = is_account_of(lock.user, one.look.system) or question.holders.looks_like_ci(lock.who)
     for job, log in one.logs():
         machine = machine_of(job, log)
         is_running = job.started_at is not None and _holds(job, run, question.taken)
-        was_at_else = log is not None and (log.without_lock or (log.work and not _shows(question, one, log)))
-        if machine and is_running and is_same_machine(machine, lock.host) and not was_at_else:
+        is_there = bool(machine) and is_same_machine(machine or "", lock.host) and is_running
+        if is_there and (job.machine is not None or is_jobs) and _may_show(lock, job, log):
             return job
     return None
+
+
+def _may_show(lock: LockInfo, job: Job, log: JobLog | None) -> bool:
+    """Whether the log speaks for the machine's job: Terraform was at work in it, on no other state as far as it says,
+    and not before this lock. Where it could not be read, only a task's own machine does.
+    """
+    if log is None:
+        return job.machine is not None
+    if log.without_lock or not (log.has_worked or job.machine is not None):
+        return False
+    spans = [span for span in log.work if span.shows(lock.created)]
+    return not log.work or any(span.state is None or _is_of(span.state, lock.path) for span in spans)
 
 
 def _holds(job: Job, run: Run, taken: Taken) -> bool:

@@ -21,6 +21,7 @@ _MOST = 500
 """Spans, refusals and kept locks of one log; a log with more of them proves nothing."""
 
 _STARTS = frozenset({Sign.WANTED, Sign.BEGUN})
+_ENDINGS = frozenset({Sign.PLANNED, Sign.SAVED, Sign.RELEASING})
 _AFTER_PLAN = frozenset({Sign.PLANNED, Sign.CHANGE, Sign.SAVED})
 
 
@@ -120,6 +121,8 @@ class LogReader:
             self._command, self._block = _Command(), None
         if self._script.line(said):
             return
+        if shapes.is_own_end(said):
+            self._ends()
 
         line = shapes.terraform_line(shapes.unboxed(said))
         if line is not None:
@@ -144,6 +147,7 @@ class LogReader:
             self._lock_error(line, at)
             return
         if line.sign in _STARTS or (line.sign is Sign.REFRESH and self._is_another()):
+            self._ends()
             self._command = _Command()
         self._command.has_planned |= line.sign in _AFTER_PLAN
         self._command.is_saved |= line.sign is Sign.SAVED
@@ -156,6 +160,8 @@ class LogReader:
             self._command = _Command()
         elif line.sign in {Sign.PLANNED, Sign.RELEASING} and self._command.span is not None and at is not None:
             self._works(at)
+        if line.sign in _ENDINGS:
+            self._ends()
 
     def _is_another(self) -> bool:
         """Terraform refreshes before it plans: whoever refreshes after that is another command."""
@@ -172,7 +178,12 @@ class LogReader:
             self._work.append(Work(at, at, self._script.state, is_begun=not self._has_gap))
             return
         span = self._work[command.span]
-        self._work[command.span] = replace(span, first=min(span.first, at), last=max(span.last, at))
+        self._work[command.span] = replace(span, first=min(span.first, at), last=max(span.last, at), is_ended=False)
+
+    def _ends(self) -> None:
+        """The last command at work seems to have ended by itself; if it works on, it has not."""
+        if self._work:
+            self._work[-1] = replace(self._work[-1], is_ended=True)
 
     def _lock_error(self, line: Line, at: datetime | None) -> None:
         self._block, self._block_left, self._block_at = line.sign, _BLOCK_LINES, at

@@ -50,6 +50,14 @@ LOCK_ID = re.compile(r"\s*ID:\s+(?P<id>[^\s*]{1,256})\s*$")
 LOCK_PATH = re.compile(r"\s*Path:\s+(?P<path>[^\s*]{1,1024})\s*$")
 ANOTHERS = "does not match existing lock"
 
+_OWN_END = re.compile(
+    r"Error: (?!execution halted|operation cancell?ed|context cancell?ed)"
+    r"|(?:##\[error\]\S+ .{0,60}|ERROR: Job failed: |(?:ERROR: )?script returned )"
+    r"(?:exit|exited with) (?:code|status) '?(?:[0-9]|[1-9][0-9]|1[01][0-9]|12[0-7])'?(?![0-9])"
+)
+"""An error of Terraform's, or the exit code of what the job ran; from 128 on it was killed. An interrupted Terraform
+says that it halted, and may leave its lock behind."""
+
 _NAMES = ("terraform", "tofu", "terragrunt", "terramate", "cdktf", "atlantis", "tf_cli_args")
 _OTHER_HOSTS = ("docker", "podman", "nerdctl", "kubectl", "ssh", "unshare", "chroot", "vagrant", "nsenter")
 WITHOUT_LOCK = re.compile(r"(?<![\w-])--?lock(?:=|\s+)[\"']?(?:false|f|0)\b", re.IGNORECASE)
@@ -177,6 +185,11 @@ def clocked(line: str, *, after: datetime | None) -> tuple[datetime | None, str]
 def names_terraform(low: str) -> bool:
     """Whether a line in lower case names Terraform or what runs it."""
     return any(name in low for name in _NAMES)
+
+
+def is_own_end(line: str) -> bool:
+    """Whether a command of the job came to its own end, with an error or an exit code."""
+    return ("rror" in line or "ERROR" in line or "returned" in line) and _OWN_END.match(unboxed(line)) is not None
 
 
 def runs_elsewhere(low: str) -> bool:

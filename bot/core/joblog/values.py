@@ -6,8 +6,12 @@ Every answer is built so that a log which was cut, masked or read in part says l
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+
+from bot.core.instants import shifted
+
+_SOON = timedelta(minutes=15)
 
 
 class LogEnd(StrEnum):
@@ -23,8 +27,9 @@ class Work:
     """One Terraform command at work under a lock, from the first to the last sign of it, by the log's own times.
 
     `is_begun`: the log was read from its first byte to here, so that it did not begin before `first`. `is_over`: it
-    said that it was done, which Terraform says only after it has released its lock. `state` is what the log calls the
-    state, where it does: the lock's `Path`, or the end of it.
+    said that it was done, which Terraform says only after it has released its lock. `is_ended`: it came to an end of
+    its own (an error, a plan that was made, an exit code), and most often it then releases its lock. `state` is what
+    the log calls the state, where it does: the lock's `Path`, or the end of it.
     """
 
     first: datetime
@@ -32,13 +37,15 @@ class Work:
     state: str | None = None
     is_begun: bool = True
     is_over: bool = False
+    is_ended: bool = False
 
     def shows(self, created: datetime) -> bool:
         """Whether it was at work under a lock of this age, and has not said that it is done.
 
-        A command that was at work before `created` had another lock: perhaps one that somebody took from it.
+        A command that was at work before `created` had another lock: perhaps one that somebody took from it. One that
+        began long after had another one, too, or none: Terraform prints its first line soon after it has its lock.
         """
-        return self.is_begun and not self.is_over and self.first >= created
+        return self.is_begun and not self.is_over and created <= self.first <= shifted(created, _SOON)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +100,9 @@ class JobLog:
         """Whether the job's Terraform wanted this lock while another held it. It then is not the holder."""
         return any(refusal.lock_id == lock_id and refusal.is_first for refusal in self.refused)
 
-    def shows(self, created: datetime, *, lock_id: str = "") -> tuple[Work, ...]:
-        """The work under a lock of this age, which makes the job its holder if it was on that lock's state.
+    def shows(self, created: datetime, *, lock_id: str = "", skew: timedelta = timedelta(0)) -> tuple[Work, ...]:
+        """The work under a lock of this age, which makes the job its holder if it was on that lock's state. `skew` is
+        how far the clocks of two machines may be apart.
 
         None of a log that proves nothing about locks; of one that works on several states only what names its own.
         What comes after a refusal of this very lock was on another state; what came before it may have left that lock
@@ -104,4 +112,12 @@ class JobLog:
         if self.without_lock or None in refusals:
             return ()
         named = (span for span in self.work if span.state is not None or not self.has_several)
-        return tuple(span for span in named if span.shows(created) and all(at and span.first < at for at in refusals))
+        shown = (span for span in named if span.shows(created) and self._is_enough(span, created, skew))
+        return tuple(span for span in shown if all(at and span.first < at for at in refusals))
+
+    def _is_enough(self, span: Work, created: datetime, skew: timedelta) -> bool:
+        """A command that came to its own end gave its lock back, and the next one may have been taken by a slower
+        clock: then only work for longer than clocks differ shows whose lock it was. A killed command gave nothing back.
+        """
+        was_killed = not span.is_ended and (self.is_read or self.is_whole)
+        return was_killed or span.last >= shifted(created, skew)

@@ -14,7 +14,7 @@ from bot.core.phrase import Phrase
 from bot.core.run import Pipeline, Run, Switched
 
 
-class Tie(StrEnum):
+class Stake(StrEnum):
     """What a run is to the lock of the state. `UNREAD`: the lock table throttles, so that nobody can tell."""
 
     HOLDS = "may hold the lock"
@@ -23,18 +23,18 @@ class Tie(StrEnum):
     NO_LOCK = "no lock is held"
 
 
-_WEIGHT = (Tie.NO_LOCK, Tie.CONTENDS, Tie.UNREAD, Tie.HOLDS)
+_WEIGHT = (Stake.NO_LOCK, Stake.CONTENDS, Stake.UNREAD, Stake.HOLDS)
 
 
 @dataclass(frozen=True, slots=True)
-class StateTie:
+class StateStake:
     """What runs are to the lock of one state that their pipeline is mapped to. `lock_ids` are those that were read.
 
     `owner_id` and `starters` are for the policy of that state's approvals.
     """
 
     state: str
-    tie: Tie
+    tie: Stake
     protected: bool = False
     lock_ids: tuple[str, ...] = ()
     owner_id: str | None = None
@@ -46,17 +46,17 @@ class StateTie:
         A loop is what makes a table throttle, and stopping it at once is the cure, so that it is not held up by a lock
         that only the throttling hides.
         """
-        if self.tie is Tie.HOLDS or (self.tie is Tie.UNREAD and not is_loop):
+        if self.tie is Stake.HOLDS or (self.tie is Stake.UNREAD and not is_loop):
             return frozenset(f"holds {self.state} {lock_id}" for lock_id in self.lock_ids or ("",))
         return frozenset()
 
 
-def strongest(ties: Iterable[StateTie]) -> Tie:
+def strongest(ties: Iterable[StateStake]) -> Stake:
     """What the runs are to the locks of all these states together."""
-    return max((tie.tie for tie in ties), key=_WEIGHT.index, default=Tie.NO_LOCK)
+    return max((tie.tie for tie in ties), key=_WEIGHT.index, default=Stake.NO_LOCK)
 
 
-def not_covered(ties: Iterable[StateTie], covers: Collection[str], *, is_loop: bool) -> tuple[StateTie, ...]:
+def not_covered(ties: Iterable[StateStake], covers: Collection[str], *, is_loop: bool) -> tuple[StateStake, ...]:
     """The states for which the runs want a consent that was not given. `covers` is what was consented to.
 
     A consent for a lock that could not be read is one for whichever lock stands there; and where one was given, a lock
@@ -83,9 +83,9 @@ class KillTarget:
 
     key: str
     runs: tuple[Run, ...]
-    tie: Tie
+    tie: Stake
     loop: Loop | None = None
-    ties: tuple[StateTie, ...] = ()
+    ties: tuple[StateStake, ...] = ()
 
     @property
     def pipeline(self) -> Pipeline:
@@ -94,7 +94,7 @@ class KillTarget:
     @property
     def demands(self) -> frozenset[str]:
         """Why ending it wants a second member, over all states: the strictest counts."""
-        ties = self.ties or (StateTie("", self.tie),)
+        ties = self.ties or (StateStake("", self.tie),)
         return frozenset().union(*(tie.demands(is_loop=self.loop is not None) for tie in ties))
 
     @property
@@ -103,7 +103,7 @@ class KillTarget:
         return bool(self.demands)
 
     @property
-    def demanding(self) -> tuple[StateTie, ...]:
+    def demanding(self) -> tuple[StateStake, ...]:
         """The states whose policy says who may be the second member, where one is wanted: the protected ones, too."""
         is_loop = self.loop is not None
         return tuple(tie for tie in self.ties if self.needs_second and (tie.protected or tie.demands(is_loop=is_loop)))

@@ -11,7 +11,7 @@ from bot.core.lock import LockInfo
 from bot.core.people import BOT
 from bot.core.phrase import Phrase, Quoted
 from bot.core.reports.button import ButtonValue
-from bot.core.reports.kill import KillReport, KillTarget, Tie
+from bot.core.reports.kill import KillReport, KillTarget, Stake
 from bot.core.reports.unlock import UnlockReport
 from bot.core.run import SwitchResult
 from bot.slack.render.blocks import Confirm, Element, button, select
@@ -36,10 +36,10 @@ def target_of(report: KillReport) -> KillTarget | None:
 
 
 TIE_WORDS = {
-    Tie.HOLDS: "may hold the lock",
-    Tie.UNREAD: "may hold the lock, which its throttled table does not show",
-    Tie.CONTENDS: "wants the lock and does not hold it",
-    Tie.NO_LOCK: "no lock is held",
+    Stake.HOLDS: "may hold the lock",
+    Stake.UNREAD: "may hold the lock, which its throttled table does not show",
+    Stake.CONTENDS: "wants the lock and does not hold it",
+    Stake.NO_LOCK: "no lock is held",
 }
 
 
@@ -135,7 +135,7 @@ def _for_run(report: KillReport, target: KillTarget) -> list[Element | None]:
 
 
 def _risk(target: KillTarget) -> str:
-    risk = " It may hold the lock and be in the middle of an apply" if target.tie in {Tie.HOLDS, Tie.UNREAD} else ""
+    risk = " It may hold the lock and be in the middle of an apply" if target.tie in {Stake.HOLDS, Stake.UNREAD} else ""
     second = ", so a second member must want it, too" if target.needs_second else ""
     return f"{risk}{second}." if risk else ""
 

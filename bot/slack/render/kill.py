@@ -8,7 +8,7 @@ from typing import TypeAlias
 from bot.core.gate.ending import run_name
 from bot.core.gate.stages import KillStage
 from bot.core.phrase import Person, Phrase, Quoted, joined
-from bot.core.reports.kill import KillReport, KillTarget, Tie
+from bot.core.reports.kill import KillReport, KillTarget, Stake
 from bot.core.run import Phase, SwitchResult
 from bot.ports.messenger import Message
 from bot.slack.render.blocks import OPTION_VALUE, OPTIONS, actions, context, message, sections
@@ -103,15 +103,15 @@ def _named(target: KillTarget) -> Phrase:
 
 def _warning(target: KillTarget) -> Fact:
     match target.tie:
-        case Tie.HOLDS:
+        case Stake.HOLDS:
             held = "it may hold the lock and be in the middle of an apply. Ending it can leave half-made changes, "
             return Fact("Careful:", (held, "and the lock stays."), Icon.WARNING)
-        case Tie.UNREAD:
+        case Stake.UNREAD:
             unread = "the lock table is throttled, so nobody can see whether this holds the lock. "
             return Fact("Careful:", (unread, "Ending it can leave half-made changes."), Icon.WARNING)
-        case Tie.CONTENDS:
+        case Stake.CONTENDS:
             return Fact("Lock:", ("it wants the lock and does not hold it.",))
-        case Tie.NO_LOCK:
+        case Stake.NO_LOCK:
             return Fact("Lock:", ("no lock is held there now.",))
 
 

@@ -157,7 +157,10 @@ async def claims_on(world: World, state: State, lock: LockInfo | None) -> tuple[
     wanted = [ref for ref in dict.fromkeys(refs.values()) if ref is not None]
     read = wanted[:_MOST_READ]
     seen = dict(zip(read, await asyncio.gather(*(_run(world, ref) for ref in read)), strict=True))
-    return tuple(Claimed(one, _reading(world, refs[one.run_url], seen)) for one in fitting)
+    return tuple(
+        Claimed(one, _reading(world, ref, seen), world.sources[ref.pipeline.ci].system if ref else "")
+        for one, ref in ((one, refs[one.run_url]) for one in fitting)
+    )
 
 
 async def _fitting(world: World, state: str, lock: LockInfo) -> tuple[Claim, ...]:

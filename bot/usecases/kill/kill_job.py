@@ -15,7 +15,7 @@ from bot.core.phrase import Phrase, Quoted, duration, plain
 from bot.core.policy import Approvers
 from bot.core.record.evidence import LoopFacts, RunFacts, system_of
 from bot.core.record.facts import KillApproved, KillConfirmed, KillRequested, draft_of
-from bot.core.reports.kill import KillReport, KillRequest, KillTarget, StateTie, not_covered
+from bot.core.reports.kill import KillReport, KillRequest, KillTarget, StateStake, not_covered
 from bot.core.run import SwitchResult
 from bot.errors import NotPermitted
 from bot.usecases.decide import requests
@@ -156,7 +156,7 @@ def _check_policies(world: World, chosen: KillTarget) -> None:
         )
 
 
-def _names(ties: Iterable[StateTie]) -> str:
+def _names(ties: Iterable[StateStake]) -> str:
     return ", ".join(tie.state for tie in ties)
 
 

@@ -15,7 +15,7 @@ from bot.core.gate.inspection import Inspection
 from bot.core.gate.ownership import Starters
 from bot.core.phrase import Phrase, Quoted
 from bot.core.record.evidence import trouble_words
-from bot.core.reports.kill import KillTarget, StateTie, Tie, strongest
+from bot.core.reports.kill import KillTarget, Stake, StateStake, strongest
 from bot.core.run import Phase, Pipeline, Run, RunRef
 from bot.errors import NotPermitted
 from bot.usecases.decide.inspect import inspect, unanswered
@@ -61,7 +61,7 @@ async def _with_all_states(
     return tuple(replace(target, tie=strongest(ties), ties=ties) for target, ties in zip(targets, found, strict=True))
 
 
-async def ties_of(world: World, runs: Sequence[Run], pipeline: Pipeline) -> tuple[StateTie, ...]:
+async def ties_of(world: World, runs: Sequence[Run], pipeline: Pipeline) -> tuple[StateStake, ...]:
     """What the runs are to every state that the pipeline is mapped to, now. Raises JournalAway."""
     return await _ties(_Looks(world, {}), runs, pipeline)
 
@@ -92,7 +92,7 @@ class _Looks:
             return None if seen.is_free else await inspect(self.world, state)
 
 
-async def _ties(looks: _Looks, runs: Sequence[Run], pipeline: Pipeline) -> tuple[StateTie, ...]:
+async def _ties(looks: _Looks, runs: Sequence[Run], pipeline: Pipeline) -> tuple[StateStake, ...]:
     states = looks.world.states.values()
     mapped = [state for state in states if any(pipeline.overlaps(each) for each in state.pipelines)]
     seen = await asyncio.gather(*map(looks.at, mapped))
@@ -109,11 +109,11 @@ def _as_holders(world: World, runs: Sequence[Run]) -> Attribution:
 
 def _state_tie(
     state: State, inspection: Inspection | None, starters: Starters, runs: Sequence[Run], pipeline: Pipeline
-) -> StateTie:
+) -> StateStake:
     if inspection is None:
-        return StateTie(state.name.name, Tie.NO_LOCK, state.name.protected, starters=starters)
+        return StateStake(state.name.name, Stake.NO_LOCK, state.name.protected, starters=starters)
     owner = inspection.owner
-    return StateTie(
+    return StateStake(
         state=state.name.name,
         tie=_tie(runs, inspection, pipeline),
         protected=state.name.protected,
@@ -178,16 +178,16 @@ def _name(pipeline: Pipeline) -> str:
     return hashlib.sha256(f"{pipeline.ci}\n{fields}".encode()).hexdigest()[:8]
 
 
-def _tie(runs: Sequence[Run], inspection: Inspection, pipeline: Pipeline | None = None) -> Tie:
+def _tie(runs: Sequence[Run], inspection: Inspection, pipeline: Pipeline | None = None) -> Stake:
     """How runs stand to the lock. Of a lock that cannot be read, any of them may be the holder.
 
     So may a run whose pipeline gave no answer when it was asked for its runs, and a loop's, of which none is known.
     """
     tied = inspection.attribution
     if tied is None and inspection.seen.is_throttled:
-        return Tie.UNREAD
+        return Stake.UNREAD
     if tied is None:
-        return Tie.NO_LOCK if inspection.seen.is_free else Tie.HOLDS
+        return Stake.NO_LOCK if inspection.seen.is_free else Stake.HOLDS
     refs = [candidate.run.ref for candidate in tied.candidates]
     mute = [look.pipeline for look in inspection.looks if not isinstance(look.listing, Found)]
     # the same run may be named by entries of several states
@@ -197,7 +197,7 @@ def _tie(runs: Sequence[Run], inspection: Inspection, pipeline: Pipeline | None 
         for run in runs
     )
     holds = holds or (pipeline is not None and any(map(pipeline.overlaps, mute)))
-    return Tie.HOLDS if holds else Tie.CONTENDS
+    return Stake.HOLDS if holds else Stake.CONTENDS
 
 
 def unseen_words(mute: tuple[NotFound | Unseen, ...]) -> Phrase:

@@ -11,6 +11,7 @@ import pytest
 
 from bot.sandbox.slack.team import BOT_USER
 from bot.sandbox.slack.text import flat
+from tests.worlds.logs import held
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -192,12 +193,13 @@ async def test_status_can_be_shared_with_the_channel(scene):
 async def test_hostile_texts_ping_nobody_and_break_nothing(scene):
     created = datetime.now(UTC) - timedelta(hours=2)
     await scene.stage.aws.put_state(scene.stage.states["staging"].key)
-    await scene.stage.take_lock(
+    lock = await scene.stage.take_lock(
         who="runner@fv-<!channel> `x` <https://evil.example.com|y>", operation=HOSTILE, created=created
     )
     run = scene.stage.runs.start_run(
         "acme/infra", "deploy.yml", at=created, actor=HOSTILE, title=HOSTILE, jobs=(HOSTILE,), branch=HOSTILE
     )
+    held(run, lock)
     await scene.types("status staging")
     await scene.told("staging is locked")
     await scene.types("who staging")

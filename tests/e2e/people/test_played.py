@@ -9,6 +9,7 @@ import pytest
 
 from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import SHORT_TIMES, STATES, SandboxState
+from tests.worlds.logs import held
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -146,6 +147,7 @@ async def test_those_who_wait_hear_in_turn_that_it_is_free_and_its_owner_that_hi
     await scene.stage.aws.put_state(scene.stage.states["staging"].key)
     lock = await scene.stage.take_lock(created=created)
     run = scene.stage.runs.start_run(REPO, DEPLOY, at=created - timedelta(minutes=1), actor="elliott-ci")
+    held(run, lock)
     await scene.types("watch staging", user=QUINN)
     await scene.told("nobody else waits", user=QUINN)
     await scene.types("watch staging", channel="C0RANDOM")

@@ -65,7 +65,9 @@ async def held(scene, name: str, system):
     """A whole state, its lock taken by a deployment of a quarter of an hour ago, which goes on."""
     await scene.stage.aws.put_state(scene.stage.states[name].key)
     run = system.start(at=ago(18))
-    return await scene.stage.take_lock(name, who=system.who, created=ago(15)), run
+    lock = await scene.stage.take_lock(name, who=system.who, created=ago(15))
+    system.holds(run, lock)
+    return lock, run
 
 
 async def test_a_lock_is_kept_while_its_run_lives_and_until_it_has_settled_and_then_released(scene, name, system):
@@ -84,13 +86,13 @@ async def test_a_lock_is_kept_while_its_run_lives_and_until_it_has_settled_and_t
     assert not await scene.stage.lock_stands(name)
 
 
-async def test_the_status_tells_the_run_how_it_ended_and_by_which_host_it_was_tied_to_the_lock(scene, name, system):
+async def test_the_status_tells_the_run_how_it_ended_and_that_its_log_ties_it_to_the_lock(scene, name, system):
     lock, run = await held(scene, name, system)
     system.end_badly(run, at=ago(10))
 
     await scene.types(f"status {name}")
 
-    told = flat(await scene.told(f"{name} is locked", "strong: by the host"))
+    told = flat(await scene.told(f"{name} is locked", "shown: by the job's log", "the log of job"))
     assert system.host in told
     assert system.id_of(run) in told
     assert ("timed out" if name != "ecs" else "failed") in told

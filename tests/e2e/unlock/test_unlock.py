@@ -11,6 +11,7 @@ import pytest
 from bot.sandbox.machine.terraform import write_workspace
 from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import SandboxState
+from tests.worlds.logs import printed
 from tests.worlds.proxy import Delay
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -88,6 +89,7 @@ async def test_the_lock_of_a_real_apply_that_was_killed_is_released_and_a_real_a
     # this machine's name is no CI host's: say so for the lock, as a runner of CI would have taken it
     text = item["Info"].replace(user, "runner@fv-az881-525")
     await aws.put_item(f"{aws.bucket}/{of.key}", Info=text)
+    printed(run, holder.lines, path=f"{aws.bucket}/{of.key}")
     scene.stage.runs.finish(run.id, "failure")
     checklist = await scene.checklist("unlock staging --when-safe", "staging is unlocked")
 

@@ -25,7 +25,7 @@ from bot.core.lock import (
 )
 from bot.core.people import Channel, Member, Standing
 from bot.core.policy import Holders, Policy
-from bot.core.reports.kill import KillRequest, KillTarget, Tie
+from bot.core.reports.kill import KillRequest, KillTarget, Stake
 from bot.core.reports.unlock import UnlockRequest
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
 from bot.sandbox.slack.text import flat
@@ -186,9 +186,9 @@ class Scene:
 
     @property
     def loop_target(self):
-        return KillTarget("loop:0", self.contenders(3), Tie.CONTENDS, self.loop)
+        return KillTarget("loop:0", self.contenders(3), Stake.CONTENDS, self.loop)
 
-    def run_target(self, tie=Tie.HOLDS, number=123):
+    def run_target(self, tie=Stake.HOLDS, number=123):
         return KillTarget(f"run:{number}", (self.run(number, phase=Phase.RUNNING),), tie)
 
 

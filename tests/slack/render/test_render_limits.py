@@ -41,7 +41,7 @@ from bot.core.policy import ApprovalPolicy, Approvers
 from bot.core.record.incident import Incident
 from bot.core.record.revision import CORRECTIONS, Change, Marking, ShownEntry
 from bot.core.record.timeline import Entry, Kind
-from bot.core.reports.kill import KillReport, KillRequest, KillTarget, Tie
+from bot.core.reports.kill import KillReport, KillRequest, KillTarget, Stake
 from bot.core.reports.owner_message import HolderRun, OwnerMessage, OwnerMessageStatus, OwnerNews, OwnerNotice
 from bot.core.reports.report import Corrected, Notice, Overview, StatusReport, TimelineReport
 from bot.core.reports.unlock import UnlockReport, UnlockRequest
@@ -231,7 +231,7 @@ requests = {
     "reason": texts,
 }  # fmt: skip
 releases = st.builds(PlaceRelease, places, st.sampled_from(ReleaseResult), texts)
-targets = st.builds(KillTarget, words, many_runs(), st.sampled_from(Tie), maybe(loops))
+targets = st.builds(KillTarget, words, many_runs(), st.sampled_from(Stake), maybe(loops))
 members = st.builds(
     Member, people, texts, maybe(words), st.booleans(), st.booleans(), st.booleans(), st.booleans(), maybe(words),
     st.just(3600),
@@ -488,7 +488,7 @@ def test_five_hundred_states_runs_and_contenders_fit_and_are_counted(scene, soun
     assert "497 more" in str(status.blocks)
     sound(status)
 
-    targets = tuple(scene.run_target(Tie.CONTENDS, number) for number in range(500))
+    targets = tuple(scene.run_target(Stake.CONTENDS, number) for number in range(500))
     choose = kill_message(KillReport(scene.kill_request, KillStage.CHOOSE, targets))
     assert "495 more" in str(choose.blocks)
     sound(choose)

@@ -28,7 +28,7 @@ from bot.core.people import BOT, OwnerAnswer, OwnerSays, Presence, Whereabouts
 from bot.core.phrase import Quoted
 from bot.core.policy import ApprovalPolicy, Approvers
 from bot.core.reports.button import ButtonValue, parse_button
-from bot.core.reports.kill import KillReport, Tie
+from bot.core.reports.kill import KillReport, Stake
 from bot.core.reports.owner_message import HolderRun, Nudge, OwnerMessage, OwnerMessageStatus, OwnerNews, OwnerNotice
 from bot.core.reports.report import Notice, Overview, StatusReport
 from bot.core.reports.unlock import UnlockReport
@@ -417,7 +417,7 @@ def kill(scene, stage, targets=None, chosen=None, **changes):
 def test_every_stage_of_a_kill_has_a_message(scene, reads, stage):
     progress = (scene.run(200, conclusion=Conclusion.CANCELLED), scene.run(201, phase=Phase.ENDING))
     changes = {
-        KillStage.CHOOSE: {"targets": (scene.loop_target, scene.run_target(), scene.run_target(Tie.CONTENDS, 200))},
+        KillStage.CHOOSE: {"targets": (scene.loop_target, scene.run_target(), scene.run_target(Stake.CONTENDS, 200))},
         KillStage.NOTHING: {"targets": (), "unseen": ("GitHub Actions gave no answer: ", Quoted("502"))},
         KillStage.ENDED: {"switched": Switched(SwitchResult.DONE), "progress": progress[:1]},
         KillStage.FAILED: {"switched": Switched(SwitchResult.DENIED, "403: no actions:write"), "progress": progress},
@@ -433,14 +433,14 @@ def test_every_stage_of_a_kill_has_a_message(scene, reads, stage):
 
 
 def test_a_run_that_may_hold_the_lock_is_ended_only_after_a_warning(scene, reads):
-    message = kill(scene, KillStage.FOUND, (scene.run_target(Tie.HOLDS),))
+    message = kill(scene, KillStage.FOUND, (scene.run_target(Stake.HOLDS),))
     assert set(actions(message)) == {"kill.confirm"}
     assert "middle of an apply" in actions(message)["kill.confirm"]["confirm"]["text"]["text"]
     reads(message)
 
 
 def test_what_may_hold_the_lock_waits_for_a_second_member(scene, reads):
-    target, until = scene.run_target(Tie.HOLDS), scene.now + timedelta(minutes=15)
+    target, until = scene.run_target(Stake.HOLDS), scene.now + timedelta(minutes=15)
     report = KillReport(scene.kill_request, KillStage.APPROVAL, (target,), target, by="U0QUINN", until=until)
     message = kill_message(report)
     assert set(actions(message)) == {"kill.approve"}
@@ -449,12 +449,12 @@ def test_what_may_hold_the_lock_waits_for_a_second_member(scene, reads):
 
 
 def test_a_run_whose_throttled_table_hides_the_lock_is_warned_about(scene, reads):
-    reads(kill(scene, KillStage.FOUND, (scene.run_target(Tie.UNREAD),)))
+    reads(kill(scene, KillStage.FOUND, (scene.run_target(Stake.UNREAD),)))
 
 
 def test_a_contender_and_a_run_without_a_lock_are_not_warned_about(scene, reads):
-    reads(kill(scene, KillStage.FOUND, (scene.run_target(Tie.CONTENDS),)))
-    reads(kill(scene, KillStage.FOUND, (scene.run_target(Tie.NO_LOCK),)))
+    reads(kill(scene, KillStage.FOUND, (scene.run_target(Stake.CONTENDS),)))
+    reads(kill(scene, KillStage.FOUND, (scene.run_target(Stake.NO_LOCK),)))
 
 
 def test_a_loop_can_be_stopped_or_only_its_runs_cancelled(scene):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from bot.core.gate.stages import KillStage
-from bot.core.reports.kill import KillReport, Tie
+from bot.core.reports.kill import KillReport, Stake
 from bot.core.reports.report import StatusReport
 from bot.sandbox.demo.terminal import draw, styled
 from bot.slack.render import kill_message, status_message
@@ -41,7 +41,7 @@ def test_mentions_get_the_names_that_are_known(scene):
 
 
 def test_a_choice_is_drawn_as_a_list(scene):
-    targets = tuple(scene.run_target(Tie.CONTENDS, number) for number in range(12))
+    targets = tuple(scene.run_target(Stake.CONTENDS, number) for number in range(12))
     message = kill_message(KillReport(scene.kill_request, KillStage.CHOOSE, targets))
     shown = drawn("tflock", message.text, message.blocks)
     assert "Choose what to end" in shown

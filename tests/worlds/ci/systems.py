@@ -15,16 +15,21 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+from bot.sandbox.github.runs import log_of
+from bot.sandbox.machine.aws import WrittenLock
 from bot.sandbox.stage import SandboxState, merged
 from tests.worlds.ci.azure.server import AzureStandIn
 from tests.worlds.ci.ecs.server import EcsStandIn
 from tests.worlds.ci.github import FullGitHub
 from tests.worlds.ci.gitlab.server import GitLabStandIn
 from tests.worlds.ci.jenkins.server import JenkinsStandIn
+from tests.worlds.logs import at_work
 from tests.worlds.slack.workspace import FullWorkspace
 from tests.worlds.stage import FullStage, stage
+
+Lines: TypeAlias = Sequence[tuple[datetime, str]]
 
 REPO = "acme/infra"
 ALWAYS = 1_000_000
@@ -38,6 +43,7 @@ class System:
     `title` is what the bot calls it. `hosts` are the machines that they run on, `user` is Terraform's there. `places`
     are the pipelines in the system's own words, `at_place` gives one as the configuration names it. `section` is the
     configuration's section, `secrets` its environment. `start` gets a place, a host and whether it is an update.
+    `write_log` gets the lines that Terraform printed in a run's job, with their times.
     """
 
     title: str
@@ -50,6 +56,7 @@ class System:
     secrets: Callable[[Any], dict[str, str]]
     start: Callable[..., Any]
     end_badly: Callable[[Any, Any, datetime | None], None]
+    write_log: Callable[[Any, Any, Lines], object]
     source_is_on: Callable[[Any], bool]
     url: Callable[[Any, Any], str]
     id: Callable[[Any], str] = lambda run: str(run.id)
@@ -71,6 +78,7 @@ SYSTEMS: Mapping[str, System] = {
             REPO, file, at=at, actor="elliott-ci", runner=host
         ),
         end_badly=lambda github, run, at: github.runs.finish(run.id, "timed_out", at=at),
+        write_log=lambda _, run, lines: _github_log(run, lines),
         source_is_on=lambda github: github.runs.add_workflow(REPO, "dependency-update.yml").state == "active",
         url=lambda github, run: f"{github.base_url}/{REPO}/actions/runs/{run.id}",
     ),
@@ -87,6 +95,7 @@ SYSTEMS: Mapping[str, System] = {
             REPO, ref, at=at, user="elliott-ci", host=host, source="schedule" if update else "push"
         ),
         end_badly=lambda gitlab, run, at: gitlab.runs.finish(run.id, "failed", reason="job_execution_timeout", at=at),
+        write_log=lambda _, run, lines: _gitlab_log(run, lines),
         source_is_on=lambda gitlab: any(
             one.active for one in gitlab.runs.add_project(REPO).schedules if one.ref == "update"
         ),
@@ -105,6 +114,7 @@ SYSTEMS: Mapping[str, System] = {
             "infra", number, at=at, requested_for="elliott-ci", agent=host, machine=host
         ),
         end_badly=lambda azure, run, at: azure.runs.finish(run.id, "canceled", timed_out=True, at=at),
+        write_log=lambda azure, run, lines: azure.runs.write_log(run.id, _stamped(lines)),
         source_is_on=lambda azure: azure.runs.add_definition("infra", 13).queue_status == "enabled",
         url=lambda azure, run: f"{azure.base_url}/infra/_build/results?buildId={run.id}&view=results",
     ),
@@ -119,6 +129,7 @@ SYSTEMS: Mapping[str, System] = {
         secrets=lambda jenkins: {"JENKINS_USER": jenkins.user, "JENKINS_TOKEN": jenkins.token},
         start=lambda jenkins, job, host, at, _: jenkins.runs.start_build(job, at=at, actor="elliott-ci", agent=host),
         end_badly=lambda jenkins, run, at: jenkins.runs.finish(run, "ABORTED", interruption=_EXCEEDED, at=at),
+        write_log=lambda jenkins, run, lines: [jenkins.runs.write(run, line, at) for at, line in lines],
         source_is_on=lambda jenkins: not jenkins.runs.add_job("infra/update").is_disabled,
         url=lambda jenkins, run: f"{jenkins.base_url}/job/{run.job.path.replace('/', '/job/')}/{run.number}/",
         id=lambda run: str(run.number),
@@ -137,6 +148,7 @@ SYSTEMS: Mapping[str, System] = {
             "ci", family, at=at, address=host.partition(".")[0].removeprefix("ip-").replace("-", ".")
         ),
         end_badly=lambda ecs, run, at: ecs.runs.finish(run.id, 1, at=at),
+        write_log=lambda _, run, lines: run.log.extend(lines),
         source_is_on=lambda _: True,
         url=lambda ecs, run: ecs.url(run),
     ),
@@ -187,6 +199,10 @@ class CiOnStage:
     def start(self, *, at: datetime | None = None, update: bool = False) -> Any:
         """A run of the deployment, or of the update, goes on from then."""
         return self.system.start(self.server, self.system.places[update], self.system.hosts[update], at, update)
+
+    def holds(self, run: Any, lock: WrittenLock) -> None:
+        """The run's job logs that its Terraform was at work from the lock on."""
+        self.system.write_log(self.server, run, at_work(lock))
 
     def end_badly(self, run: Any, *, at: datetime | None = None) -> None:
         """The run is ended by its time limit; where the system has none, it fails."""
@@ -269,6 +285,18 @@ def _settings(made: FullStage, systems: Mapping[str, CiOnStage]) -> dict[str, An
         "aws": {"endpoint_url": made.proxy.url if ecs is None else ecs.server.base_url},
         "holders": {"ci_hosts": [system.who for system in systems.values()]},
     }
+
+
+def _stamped(lines: Lines, end: str = "\n") -> str:
+    return "".join(f"{at:%Y-%m-%dT%H:%M:%S.%f}Z {line}{end}" for at, line in lines)
+
+
+def _github_log(run: Any, lines: Lines) -> None:
+    run.jobs[-1].log = log_of(lines, begun=run.started_at, commands=["terraform apply"])
+
+
+def _gitlab_log(run: Any, lines: Lines) -> None:
+    run.jobs[-1].trace += _stamped(lines)
 
 
 def _with_schedule(gitlab: GitLabStandIn) -> GitLabStandIn:

@@ -1,0 +1,97 @@
+"""What an unlock needs by how well a run is tied to the lock, on real servers: each with its twin."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from bot.core.gate.attribution import Tie
+from bot.core.gate.case import Rule, Ruling
+from bot.core.phrase import plain
+from bot.core.policy import ByTime
+from bot.sandbox.stage import DEPLOY, REPO
+from tests.worlds.logs import printed
+
+
+async def asked(scene):
+    report = await scene.ask()
+    return report, report.inspection.attribution.tie, report.verdict.ruling
+
+
+@pytest.mark.parametrize(
+    ("is_expired", "tie", "ruling"), [(False, Tie.SHOWN, Ruling.ALLOW), (True, Tie.BY_TIME, Ruling.NEEDS_APPROVAL)]
+)
+async def test_one_member_is_enough_where_the_jobs_log_shows_that_it_held_the_lock(scene, is_expired, tie, ruling):
+    lock, run = await scene.dead_lock()
+    run.jobs[-1].is_log_expired = is_expired
+
+    report, *found = await asked(scene)
+    await scene.confirm(report)
+    await scene.work()
+
+    assert found == [tie, ruling]
+    assert await scene.stands(lock) is is_expired
+
+
+async def test_a_run_that_only_time_ties_is_released_by_two_members_unless_the_policy_refuses(scene):
+    lock, run = await scene.dead_lock()
+    run.jobs[-1].is_log_expired = True
+    usual = scene.ports.policy
+    scene.ports = replace(scene.ports, policy=replace(usual, by_time=ByTime.REFUSE))
+    report, _, ruling = await asked(scene)
+
+    assert ruling is Ruling.REFUSE
+    assert "wrap the job's Terraform with `tflock claim`" in plain(report.verdict[Rule.TIED].reason)
+    assert await scene.stands(lock)
+
+    scene.ports = replace(scene.ports, policy=usual)
+    report, _, ruling = await asked(scene)
+    await scene.confirm(report)
+    await scene.work()
+    assert ruling is Ruling.NEEDS_APPROVAL
+    assert await scene.stands(lock)
+    await scene.approve(report)
+    await scene.work()
+    assert not await scene.stands(lock)
+
+
+@pytest.mark.parametrize("is_its_own", [False, True])
+async def test_a_run_whose_log_shows_that_it_was_refused_this_lock_is_not_blamed(scene, is_its_own):
+    """The likeliest run by its time is the one that failed because it could not get the lock."""
+    lock, run = await scene.dead_lock("failure")
+    refusal = [(5, "Error: Error acquiring the state lock"), (5, "Lock Info:"), (5, f"  ID:        {lock.id}")]
+    lines = [(3, "terraform_data.deployment: Creating...")] if is_its_own else refusal
+    printed(run, [(lock.created + timedelta(seconds=after), line) for after, line in lines], path=lock.path)
+
+    report, tie, ruling = await asked(scene)
+
+    assert (tie, ruling) == ((Tie.SHOWN, Ruling.ALLOW) if is_its_own else (None, Ruling.REFUSE))
+    ruled_out = [plain(why) for why in report.inspection.attribution.ruled_out]
+    assert ["was refused this very lock" in why for why in ruled_out] == ([] if is_its_own else [True])
+    assert await scene.stands(lock)
+
+
+@pytest.mark.parametrize(("is_lost", "ruling"), [(False, Ruling.ALLOW), (True, Ruling.NEEDS_APPROVAL)])
+async def test_no_time_makes_an_end_final_that_only_the_server_declared(scene, is_lost, ruling):
+    lock, run = await scene.running_lock()
+    scene.github.runs.finish(run.id, "failure", at=lock.created + timedelta(minutes=10), lost=is_lost)
+    scene.forward(7 * 24 * 3600.0)
+
+    assert (await asked(scene))[2] is ruling
+    assert await scene.stands(lock)
+
+
+async def test_the_real_holder_is_found_by_the_stores_clock_where_its_own_is_slow(scene):
+    """By the lock's `Created` an earlier run had it, and the one that has it only wants it."""
+    lock, _ = await scene.dead_lock()
+    late = scene.github.runs.start_run(REPO, DEPLOY, at=lock.created + timedelta(hours=1), actor="quinn")
+    assert (await asked(scene))[2] is Ruling.ALLOW
+
+    scene.aws.stored("environments/staging/terraform.tfstate.tflock", lock.created + timedelta(hours=1, minutes=1))
+    report, _, ruling = await asked(scene)
+
+    assert ruling is Ruling.REFUSE
+    assert str(late.id) in plain(report.verdict[Rule.DEAD].reason)
+    assert await scene.stands(lock)
