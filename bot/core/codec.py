@@ -58,7 +58,7 @@ class ByName(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class JsonForm:
     """What is read of a text, a list and a number (None: all), how instants are spelled, and whether defaults are."""
 
     instant: Callable[[datetime], str]
@@ -68,11 +68,11 @@ class Form:
     is_strict: bool
 
 
-FACTS = Form(stamp, LONGEST_TEXT, MOST_ROWS, _MOST, is_strict=False)
-RECORDS = Form(datetime.isoformat, None, None, None, is_strict=True)
+FACTS = JsonForm(stamp, LONGEST_TEXT, MOST_ROWS, _MOST, is_strict=False)
+RECORDS = JsonForm(datetime.isoformat, None, None, None, is_strict=True)
 
 
-def written(value: object, form: Form = FACTS) -> dict[str, object]:
+def written(value: object, form: JsonForm = FACTS) -> dict[str, object]:
     """The value as a JSON object."""
     said: dict[str, object] = {}
     of: Any = type(value)
@@ -83,7 +83,7 @@ def written(value: object, form: Form = FACTS) -> dict[str, object]:
     return said
 
 
-def changes(of: type[Any], values: Mapping[str, object], form: Form = RECORDS) -> dict[str, object]:
+def changes(of: type[Any], values: Mapping[str, object], form: JsonForm = RECORDS) -> dict[str, object]:
     """Some fields of a type as JSON, as `written` spells them. Raises KeyError for a field that there is not."""
     make: Any = of
     named, said = _by_name(make, form), dict[str, object]()
@@ -92,7 +92,7 @@ def changes(of: type[Any], values: Mapping[str, object], form: Form = RECORDS) -
     return said
 
 
-def read(of: type[T], found: Mapping[str, object], form: Form = FACTS) -> T:
+def read(of: type[T], found: Mapping[str, object], form: JsonForm = FACTS) -> T:
     """The value that the JSON object holds: facts as far as they can be read, a record whole. Raises ValueError."""
     make: Any = of
     value: T = make(**{field.name: field.value_in(found) for field in _fields(make, form)})
@@ -138,13 +138,13 @@ class _Field:
 
 
 @cache
-def _fields(of: Any, form: Form) -> tuple[_Field, ...]:
+def _fields(of: Any, form: JsonForm) -> tuple[_Field, ...]:
     hints = typing.get_type_hints(of, include_extras=True)
     return tuple(_field(field, hints[field.name], form) for field in fields(of))
 
 
 @cache
-def _by_name(of: Any, form: Form) -> Mapping[str, _Field]:
+def _by_name(of: Any, form: JsonForm) -> Mapping[str, _Field]:
     """The fields of a type, with those of what is written inline."""
     hints = typing.get_type_hints(of, include_extras=True)
     named = {field.name: field for field in _fields(of, form)}
@@ -154,7 +154,7 @@ def _by_name(of: Any, form: Form) -> Mapping[str, _Field]:
     return named
 
 
-def _field(field: Field[Any], hint: Any, form: Form) -> _Field:
+def _field(field: Field[Any], hint: Any, form: JsonForm) -> _Field:
     marks = typing.get_args(hint)[1:] if typing.get_origin(hint) is Annotated else ()
     is_union = typing.get_origin(hint) in {typing.Union, types.UnionType}
     members = typing.get_args(hint) if is_union else (hint,)
@@ -192,7 +192,7 @@ def _bare(hint: Any) -> Any:
     return typing.get_args(hint)[0] if origin is Annotated else origin or hint
 
 
-def _reader(hint: Any, form: Form, most: int | None) -> Callable[[object], object]:
+def _reader(hint: Any, form: JsonForm, most: int | None) -> Callable[[object], object]:
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
         return _reader(parts[0], form, None if form.is_strict else parts[1])
@@ -208,7 +208,7 @@ def _reader(hint: Any, form: Form, most: int | None) -> Callable[[object], objec
     return partial(_member, hint) if issubclass(hint, Enum) else partial(_READERS[hint], form)
 
 
-def _first_that_fits(kinds: list[Any], form: Form, found: object) -> object:
+def _first_that_fits(kinds: list[Any], form: JsonForm, found: object) -> object:
     """Of several dataclasses the first whose fields without a default are all there, else the last."""
     if not isinstance(found, Mapping):
         return None
@@ -216,7 +216,7 @@ def _first_that_fits(kinds: list[Any], form: Form, found: object) -> object:
     return read(next(fits, kinds[-1]), found, form)
 
 
-def _rows(reads: Callable[[object], object], form: Form, found: object) -> tuple[object, ...] | None:
+def _rows(reads: Callable[[object], object], form: JsonForm, found: object) -> tuple[object, ...] | None:
     if not isinstance(found, list | tuple):
         return None
     rows = [reads(one) for one in islice(found, form.rows)]
@@ -229,7 +229,7 @@ def _row(readers: list[Callable[[object], object]], found: object) -> tuple[obje
     return tuple(reads(part) for reads, part in zip(readers, found, strict=True))
 
 
-def _words(reads: Callable[[object], object], form: Form, found: object) -> Mapping[str, object] | None:
+def _words(reads: Callable[[object], object], form: JsonForm, found: object) -> Mapping[str, object] | None:
     if not isinstance(found, Mapping):
         return None
     pairs = islice(found.items(), form.rows)
@@ -243,25 +243,25 @@ def _member(of: type[Enum], found: object) -> Enum | None:
     )
 
 
-def _number(form: Form, found: object) -> int | float | None:
+def _number(form: JsonForm, found: object) -> int | float | None:
     if not isinstance(found, int | float) or isinstance(found, bool):
         return None
     return found if form.number is None or 0 <= found <= form.number else None
 
 
-def _count(form: Form, found: object) -> int | None:
+def _count(form: JsonForm, found: object) -> int | None:
     number = _number(form, found)
     return number if isinstance(number, int) else None
 
 
-def _flag(form: Form, found: object) -> bool | None:
+def _flag(form: JsonForm, found: object) -> bool | None:
     """Earlier versions wrote the flags of records as "yes", and as "no" or an empty text."""
     if isinstance(found, bool):
         return found
     return bool(found) and found != "no" if form.is_strict and isinstance(found, str) else None
 
 
-def _span(form: Form, found: object) -> timedelta | None:
+def _span(form: JsonForm, found: object) -> timedelta | None:
     number = _number(form, found)
     if number is not None:
         return timedelta(seconds=number)
@@ -272,7 +272,7 @@ def _span(form: Form, found: object) -> timedelta | None:
     return -span if sign else span
 
 
-def _instant(_: Form, found: object) -> datetime | None:
+def _instant(_: JsonForm, found: object) -> datetime | None:
     """In UTC, also if no zone is named."""
     try:
         at = datetime.fromisoformat(found[:40]) if isinstance(found, str) else None
@@ -281,7 +281,7 @@ def _instant(_: Form, found: object) -> datetime | None:
         return None
 
 
-_READERS: Mapping[object, Callable[[Form, object], object]] = {
+_READERS: Mapping[object, Callable[[JsonForm, object], object]] = {
     bool: _flag, int: _count, float: _number, timedelta: _span, datetime: _instant,
 }  # fmt: skip
 
@@ -294,7 +294,7 @@ def _name_of(value: object) -> object:
     return value.name if isinstance(value, Enum) else None
 
 
-def _json(form: Form, value: object) -> object:
+def _json(form: JsonForm, value: object) -> object:
     match value:
         case None | bool() | int() | float():
             said: object = value

@@ -30,6 +30,27 @@ class Conclusion(StrEnum):
     SKIPPED = "skipped"
 
 
+class Start(StrEnum):
+    """What starts a run, as far as the system's own word for the trigger tells."""
+
+    SCHEDULE = "a schedule"
+    PIPELINE = "another pipeline"
+    REQUEST = "a webhook or an API call"
+
+
+_STARTS = {
+    Start.SCHEDULE: ("schedule", "timer", "cron"),
+    Start.PIPELINE: ("workflow_run", "pipeline", "upstream", "completion"),
+    Start.REQUEST: ("dispatch", "trigger", "api", "hook", "remote"),
+}
+"""What the systems' words contain: `schedule`, `TimerTrigger`, `workflow_run`, `repository_dispatch` …"""
+
+
+def start_of(trigger: str) -> Start | None:
+    word = trigger.lower()
+    return next((start for start, parts in _STARTS.items() if any(part in word for part in parts)), None)
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Pipeline:
     """What a CI system is told to run, as the configuration names it.

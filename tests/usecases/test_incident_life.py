@@ -11,7 +11,7 @@ from bot.core.record.timeline import Draft, Kind, verify
 from bot.core.reports.kill import KillRequest
 from bot.core.reports.report import Notice
 from bot.core.reports.unlock import UnlockRequest
-from bot.usecases.decide.requests import KILLS, UNLOCKS, KillRecord, Phase, UnlockRecord, save_kill, save_unlock
+from bot.usecases.decide.requests import KILLS, UNLOCKS, KillRecord, RequestPhase, UnlockRecord, save_kill, save_unlock
 from bot.usecases.record import channel_incidents, lifecycle
 from tests.worlds.memory.world import CHANNEL, MemoryWorld
 
@@ -95,7 +95,9 @@ def test_an_entry_at_the_very_moment_of_closing_keeps_it_open(paper):
     assert exports(paper) == []
 
 
-@pytest.mark.parametrize("phase", [Phase.CONFIRMED, Phase.APPROVAL, Phase.ARMED, Phase.RELEASING])
+@pytest.mark.parametrize(
+    "phase", [RequestPhase.CONFIRMED, RequestPhase.APPROVAL, RequestPhase.ARMED, RequestPhase.RELEASING]
+)
 @pytest.mark.parametrize("kind", ["unlock", "kill"])
 def test_an_incident_with_an_unlock_or_a_kill_at_work_is_not_quiet(paper, phase, kind):
     if kind == "unlock":
@@ -108,7 +110,7 @@ def test_an_incident_with_an_unlock_or_a_kill_at_work_is_not_quiet(paper, phase,
     assert is_open(paper)
 
     shelf = UNLOCKS if kind == "unlock" else KILLS
-    paper.run(shelf.update(paper.ports, "r1", phase=Phase.DONE))
+    paper.run(shelf.update(paper.ports, "r1", phase=RequestPhase.DONE))
     tend(paper)
     assert not is_open(paper)
 

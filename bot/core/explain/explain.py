@@ -16,7 +16,7 @@ from bot.core.explain.block import PastedLock, lock_in
 from bot.core.explain.cut import Cut, Error, cut
 from bot.core.explain.decode import lines_of
 from bot.core.explain.kinds import About, ErrorKind
-from bot.core.explain.words import Found
+from bot.core.explain.words import Classified
 from bot.core.phrase import Phrase, plain
 from bot.core.record.redact import redact
 from bot.core.reports.report import Notice
@@ -52,7 +52,7 @@ def explain(text: str, states: Mapping[str, str]) -> Explanation:
     """Reads the text. `states` are the names of the configured states by the `Path` that their locks carry."""
     lines, is_whole = lines_of(text)
     paste = cut(lines)
-    found: list[Found] = []
+    found: list[Classified] = []
     for error in paste.errors:
         found.append(_classified(error, paste, found))
     chosen = _most_dangerous(found, paste)
@@ -95,16 +95,16 @@ def notice_of(told: Explanation) -> Notice:
     return Notice(told.title, (told.what, *steps, *told.avoid))
 
 
-def _classified(error: Error, paste: Cut, before: Sequence[Found]) -> Found:
+def _classified(error: Error, paste: Cut, before: Sequence[Classified]) -> Classified:
     """`before` are the errors that the paste has before this one."""
     lock = lock_in(error.lines)
     kind = kinds.classify(error.text, has_lock=lock is not None, has_head=error.has_head)
-    found = Found(kind, error, kinds.about(error.text, has_lock=lock is not None), lock, kinds.reason(error.text))
+    found = Classified(kind, error, kinds.about(error.text, has_lock=lock is not None), lock, kinds.reason(error.text))
     is_own = kind is ErrorKind.HELD and _may_be_own(found, paste, before)
     return replace(found, kind=ErrorKind.OWN_ORPHAN) if is_own else found
 
 
-def _most_dangerous(found: Sequence[Found], paste: Cut) -> Found:
+def _most_dangerous(found: Sequence[Classified], paste: Cut) -> Classified:
     """What endangers the state outranks all; then the last error decides that is more than "Terraform failed"."""
     past = max(paste.starts, default=-1)
     broken_off = [(number, line) for number, line in paste.broken_off if number >= past]
@@ -116,12 +116,12 @@ def _most_dangerous(found: Sequence[Found], paste: Cut) -> Found:
             return replace(grave[-1], is_lost=is_lost)
     if broken_off:
         number, line = broken_off[-1]
-        return Found(ErrorKind.INTERRUPTED, Error((line,), line.lower(), number), About.PROVIDER, is_lost=is_lost)
+        return Classified(ErrorKind.INTERRUPTED, Error((line,), line.lower(), number), About.PROVIDER, is_lost=is_lost)
     telling = [each for each in found if each.kind is not ErrorKind.UNKNOWN or not kinds.is_wrapper(each.error.text)]
     return (telling or found)[-1]
 
 
-def _may_be_own(found: Found, paste: Cut, before: Sequence[Found]) -> bool:
+def _may_be_own(found: Classified, paste: Cut, before: Sequence[Classified]) -> bool:
     """Whether the lock may be of the run that was refused: the store took it, its answer was lost, and the next try met
     it. Then it was made between the run's first try and its error, and on the run's own machine.
     """
@@ -149,7 +149,7 @@ def _broke_before_it_was_taken(text: str) -> bool:
     return 0 <= broke < max(text.find("conditional"), text.find("precondition"), text.find("already locked"))
 
 
-def _shown(found: Found) -> PastedLock | None:
+def _shown(found: Classified) -> PastedLock | None:
     """The lock of the error, without what may be a secret; none where it is the asker's own, or no state's."""
     lock = found.lock
     if lock is None or found.kind not in _WITH_LOCK or kinds.shows_the_asker(found.error.text):
@@ -164,7 +164,7 @@ def _shown(found: Found) -> PastedLock | None:
     )
 
 
-def _state(found: Found, lock: PastedLock | None, states: Mapping[str, str], paste: Cut) -> str | None:
+def _state(found: Classified, lock: PastedLock | None, states: Mapping[str, str], paste: Cut) -> str | None:
     """The configured state of a lock's path, of a bucket and key that the error names, or of its working directory."""
     if found.about is About.PROVIDER:
         return None
@@ -186,7 +186,7 @@ def _only(names: Iterable[str]) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _others(chosen: Found, found: Sequence[Found]) -> tuple[ErrorKind, ...]:
+def _others(chosen: Classified, found: Sequence[Classified]) -> tuple[ErrorKind, ...]:
     """The other kinds of error in the paste, the most dangerous first."""
     seen = {each.kind for each in found} - {chosen.kind, ErrorKind.UNKNOWN}
     return tuple(kind for kind in ErrorKind if kind in seen)

@@ -50,7 +50,7 @@ class About(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class KindRow:
     """One row: an error `about` one of these, whose text has one of `says`, is of this kind."""
 
     kind: ErrorKind
@@ -274,14 +274,14 @@ _STORES = _LOCKS | {About.STORE}
 _PROVIDER = frozenset({About.PROVIDER})
 _FORCE_UNLOCK = frozenset({About.FORCE_UNLOCK})
 
-TABLE: tuple[Row, ...] = (
-    Row(ErrorKind.NOT_SAVED, frozenset({About.SAVE}), ("",)),
-    Row(ErrorKind.DIGEST, frozenset({About.DIGEST}), ("",)),
-    Row(ErrorKind.RELEASE_FAILED, frozenset({About.RELEASE}), ("",)),
+TABLE: tuple[KindRow, ...] = (
+    KindRow(ErrorKind.NOT_SAVED, frozenset({About.SAVE}), ("",)),
+    KindRow(ErrorKind.DIGEST, frozenset({About.DIGEST}), ("",)),
+    KindRow(ErrorKind.RELEASE_FAILED, frozenset({About.RELEASE}), ("",)),
     # azurerm cannot force-unlock a lease whose metadata is empty: `Unlock` in remote-state/azure/client.go
-    Row(ErrorKind.RELEASE_FAILED, _FORCE_UNLOCK, ('metadata "terraformlockid" was empty',)),
+    KindRow(ErrorKind.RELEASE_FAILED, _FORCE_UNLOCK, ('metadata "terraformlockid" was empty',)),
     # `Unlock` in remote-state/*/client.go, states/statemgr/filesystem.go, backend/remote/backend_state.go
-    Row(
+    KindRow(
         ErrorKind.WRONG_LOCK_ID,
         _FORCE_UNLOCK,
         (
@@ -293,30 +293,30 @@ TABLE: tuple[Row, ...] = (
             *_status(409, 412),
         ),
     ),
-    Row(ErrorKind.HELD, _FORCE_UNLOCK, ("unable to unlock workspace locked by",)),
-    Row(ErrorKind.OTHER_LOCK, _PROVIDER, _OTHER_LOCKS),
+    KindRow(ErrorKind.HELD, _FORCE_UNLOCK, ("unable to unlock workspace locked by",)),
+    KindRow(ErrorKind.OTHER_LOCK, _PROVIDER, _OTHER_LOCKS),
     # backend/local/backend_local.go
-    Row(
+    KindRow(
         ErrorKind.STALE_PLAN,
         _PROVIDER | _STORES,
         _phrases(
             "saved plan is stale | saved plan does not match the given state | plan file can no longer be applied"
         ),
     ),
-    Row(ErrorKind.INTERRUPTED, _PROVIDER, _BROKEN_OFF),
-    Row(ErrorKind.HELD, frozenset({About.LOCK}), _TAKEN),
-    Row(ErrorKind.INTERRUPTED, _STORES, _phrases("context canceled | operation canceled | signal: killed")),
-    Row(ErrorKind.THROTTLED, _STORES, _THROTTLED),
-    Row(ErrorKind.EXPIRED, _STORES, _EXPIRED),
-    Row(ErrorKind.DENIED, _STORES, _DENIED),
-    Row(ErrorKind.UNKNOWN, _FORCE_UNLOCK, _NO_PLACE),
-    Row(ErrorKind.ALREADY_UNLOCKED, _FORCE_UNLOCK, _GONE),
-    Row(ErrorKind.DEADLINE, _STORES, _NO_ANSWER),
-    Row(ErrorKind.RATE_LIMIT, _PROVIDER, _THROTTLED),
-    Row(ErrorKind.EXPIRED, _PROVIDER, _EXPIRED),
-    Row(ErrorKind.DENIED, _PROVIDER, _DENIED),
-    Row(ErrorKind.CONFLICT, _PROVIDER, _CONFLICTS),
-    Row(ErrorKind.DEADLINE, _PROVIDER, _NO_ANSWER),
+    KindRow(ErrorKind.INTERRUPTED, _PROVIDER, _BROKEN_OFF),
+    KindRow(ErrorKind.HELD, frozenset({About.LOCK}), _TAKEN),
+    KindRow(ErrorKind.INTERRUPTED, _STORES, _phrases("context canceled | operation canceled | signal: killed")),
+    KindRow(ErrorKind.THROTTLED, _STORES, _THROTTLED),
+    KindRow(ErrorKind.EXPIRED, _STORES, _EXPIRED),
+    KindRow(ErrorKind.DENIED, _STORES, _DENIED),
+    KindRow(ErrorKind.UNKNOWN, _FORCE_UNLOCK, _NO_PLACE),
+    KindRow(ErrorKind.ALREADY_UNLOCKED, _FORCE_UNLOCK, _GONE),
+    KindRow(ErrorKind.DEADLINE, _STORES, _NO_ANSWER),
+    KindRow(ErrorKind.RATE_LIMIT, _PROVIDER, _THROTTLED),
+    KindRow(ErrorKind.EXPIRED, _PROVIDER, _EXPIRED),
+    KindRow(ErrorKind.DENIED, _PROVIDER, _DENIED),
+    KindRow(ErrorKind.CONFLICT, _PROVIDER, _CONFLICTS),
+    KindRow(ErrorKind.DEADLINE, _PROVIDER, _NO_ANSWER),
 )
 """From top to bottom. A lock that could not be read is never "gone": why it could not be read comes before that."""
 

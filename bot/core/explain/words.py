@@ -16,7 +16,7 @@ from bot.core.phrase import Phrase, Quoted, joined, quoted
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Classified:
     """An error of a paste, classified. `reason` is why the store refused; `is_lost` if only a CI system says that the
     run ended. The rest is for the words: `others` are the paste's other kinds of error.
     """
@@ -53,7 +53,7 @@ class Told:
     avoid: tuple[Phrase, ...]
 
 
-def told(found: Found) -> Told:
+def told(found: Classified) -> Told:
     """The words for what was found, with what else the paste holds and what was left out of it."""
     said = _WORDS[found.kind](found)
     more: Phrase = ()
@@ -65,11 +65,11 @@ def told(found: Found) -> Told:
     return Told(said.title, (*said.what, *more), said.do, said.avoid)
 
 
-def _ask(word: str, found: Found) -> Quoted:
+def _ask(word: str, found: Classified) -> Quoted:
     return Quoted(f"/tflock {word} {found.state or 'STATE'}")
 
 
-def _belongs(found: Found) -> Phrase:
+def _belongs(found: Classified) -> Phrase:
     if found.state is not None:
         return (" It belongs to the state ", Quoted(found.state), ".")
     if found.lock is not None and found.lock.path:
@@ -96,7 +96,7 @@ _NOT_YET: Phrase = ("Don't apply before you have read a new plan: the state may 
 _NO_LOOP: Phrase = ("Don't start it again in a loop: each try makes it worse.",)
 
 
-def _held(found: Found) -> Told:
+def _held(found: Classified) -> Told:
     lock = found.lock
     why: Phrase = ("Another Terraform holds the lock of this state", *_by(lock), ".")
     if shows_the_asker(found.text) and lock is None:
@@ -122,7 +122,7 @@ def _held(found: Found) -> Told:
     return Told("The lock is held by another run", (*why, *_belongs(found)), do, (_NO_FORCE, _NO_LOCK_FALSE))
 
 
-def _own_orphan(found: Found) -> Told:
+def _own_orphan(found: Classified) -> Told:
     what: Phrase = (
         (
             "The lock was taken while this run was asking for it, and may be its own: the store took it, the "
@@ -150,7 +150,7 @@ def _own_orphan(found: Found) -> Told:
     )
 
 
-def _throttled(found: Found) -> Told:
+def _throttled(found: Classified) -> Told:
     what: Phrase = (
         (
             "The store of the lock had no capacity left and refused the request. That says nothing of a lock: "
@@ -166,7 +166,7 @@ def _throttled(found: Found) -> Told:
     return Told("The lock table is throttled", what, do, (_NO_LOOP, _NO_FORCE))
 
 
-def _deadline(found: Found) -> Told:
+def _deadline(found: Classified) -> Told:
     if found.about is About.PROVIDER:
         what: Phrase = (
             (
@@ -193,7 +193,7 @@ def _deadline(found: Found) -> Told:
     return Told("The store did not answer", what, do, (("Don't take it for done, or for not done.",), _NO_FORCE))
 
 
-def _digest(found: Found) -> Told:
+def _digest(found: Classified) -> Told:
     what: Phrase = (
         (
             "The stored state is not the one whose checksum is kept beside it. Mostly a write of the checksum "
@@ -218,7 +218,7 @@ def _digest(found: Found) -> Told:
     return Told("The digest does not match the state", what, do, avoid)
 
 
-def _already_unlocked(found: Found) -> Told:
+def _already_unlocked(found: Classified) -> Told:
     what: Phrase = ("There is no such lock any more: somebody else, or the run itself, has released it.",)
     do: tuple[Phrase, ...] = (
         ("Nothing needs to be unlocked. ", _ask("status", found), " shows whether there is another lock now."),
@@ -228,7 +228,7 @@ def _already_unlocked(found: Found) -> Told:
     return Told("It is unlocked already", (*what, *_belongs(found)), do, avoid)
 
 
-def _wrong_lock_id(found: Found) -> Told:
+def _wrong_lock_id(found: Classified) -> Told:
     what: Phrase = ("The lock that is there now is not the one that was to be released: it may have changed hands.",)
     if found.says("should be numerical", "googleapi", "gs://"):
         what = (
@@ -263,7 +263,7 @@ _REASONS: Mapping[ErrorKind | None, str] = {
 }
 
 
-def _release_failed(found: Found) -> Told:
+def _release_failed(found: Classified) -> Told:
     if found.says('metadata "terraformlockid" was empty'):
         why = "the blob's lease has no lock info, so Terraform can't tell whose it is. The lease may be held for ever."
     elif found.says("requested resource not found", "nosuchbucket"):
@@ -287,7 +287,7 @@ def _release_failed(found: Found) -> Told:
     return Told("The lock was not released", what, do, (_NO_FORCE, _NO_LOCK_FALSE))
 
 
-def _not_saved(found: Found) -> Told:
+def _not_saved(found: Classified) -> Told:
     what: Phrase = (
         "Terraform changed things and could not write the state. What it made is recorded only in ",
         Quoted("errored.tfstate"),
@@ -318,7 +318,7 @@ def _not_saved(found: Found) -> Told:
     return Told("The state was not saved", what, do, avoid)
 
 
-def _interrupted(found: Found) -> Told:
+def _interrupted(found: Classified) -> Told:
     if found.is_lost:
         what: Phrase = (
             (
@@ -356,7 +356,7 @@ def _interrupted(found: Found) -> Told:
     return Told("The run was interrupted", what, do, (_NOT_YET, _NO_FORCE))
 
 
-def _rate_limit(found: Found) -> Told:
+def _rate_limit(found: Classified) -> Told:
     what: Phrase = (
         (
             "The service that the provider speaks to limits the rate of requests. The lock has no part in it. "
@@ -382,7 +382,7 @@ _GENESYS_LIMITS: tuple[Phrase, ...] = (
 )
 
 
-def _expired(found: Found) -> Told:
+def _expired(found: Classified) -> Told:
     what: Phrase = (
         "The credentials ran out, are missing, or are not valid.",
         *(
@@ -404,7 +404,7 @@ def _expired(found: Found) -> Told:
     return Told("The credentials are expired or not valid", what, do, (_NOT_YET, _NO_FORCE))
 
 
-def _denied(found: Found) -> Told:
+def _denied(found: Classified) -> Told:
     where = "the provider's service" if found.about is About.PROVIDER else "the store of the state and its lock"
     what: Phrase = (
         f"These credentials don't have a right that {where} wants.",
@@ -420,7 +420,7 @@ def _denied(found: Found) -> Told:
     return Told("Access was denied", what, do, (_NO_UNLOCK, _NO_LOCK_FALSE))
 
 
-def _conflict(found: Found) -> Told:
+def _conflict(found: Classified) -> Told:
     what: Phrase = (
         (
             "The provider met something that is not as the state has it: changed or made by hand, gone, still in "
@@ -477,7 +477,7 @@ _OTHER_LOCKS: tuple[tuple[tuple[str, ...], str, str], ...] = (
 )
 
 
-def _other_lock(found: Found) -> Told:
+def _other_lock(found: Classified) -> Told:
     what, do = next(
         ((what, do) for says, what, do in _OTHER_LOCKS if found.says(*says)),
         (
@@ -497,7 +497,7 @@ def _code(text: str) -> Phrase:
     return tuple(Quoted(part) if number % 2 else part for number, part in enumerate(text.split("`")) if part)
 
 
-def _stale_plan(_: Found) -> Told:
+def _stale_plan(_: Classified) -> Told:
     what: Phrase = (
         (
             "The saved plan was made for another state: another run has changed the state since, or the plan is "
@@ -511,7 +511,7 @@ def _stale_plan(_: Found) -> Told:
     return Told("The saved plan is stale", what, do, (_NO_UNLOCK,))
 
 
-def _unknown(found: Found) -> Told:
+def _unknown(found: Classified) -> Told:
     what: Phrase = ("tflock does not know this error.", *_belongs(found))
     if found.about in {About.LOCK, About.FORCE_UNLOCK, About.STORE}:
         what = (*what, " It is about the state or its lock, and does not say whether the lock is held.")
@@ -522,7 +522,7 @@ def _unknown(found: Found) -> Told:
     return Told("That is not an error that tflock knows", what, do, (_NO_UNLOCK,))
 
 
-_WORDS: Mapping[ErrorKind, Callable[[Found], Told]] = {
+_WORDS: Mapping[ErrorKind, Callable[[Classified], Told]] = {
     ErrorKind.NOT_SAVED: _not_saved,
     ErrorKind.DIGEST: _digest,
     ErrorKind.RELEASE_FAILED: _release_failed,

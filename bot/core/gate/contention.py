@@ -20,7 +20,7 @@ from bot.core.gate.attribution import Look, Taken, suspected
 from bot.core.instants import shifted
 from bot.core.lock import LockInfo
 from bot.core.policy import LoopRule
-from bot.core.run import Phase, Pipeline, Run, RunRef
+from bot.core.run import Phase, Pipeline, Run, RunRef, Start, start_of
 
 _TOLERANCE = 1.5
 """A gap in a loop may be this much longer than the rule's slowest even pace; a longer one ends the series."""
@@ -61,9 +61,9 @@ class LoopSource(StrEnum):
     """What starts a loop's runs, as far as the CI system tells."""
 
     RETRIES = "re-runs of the same run"
-    SCHEDULE = "a schedule"
-    PIPELINE = "another pipeline"
-    REQUEST = "a webhook or an API call"
+    SCHEDULE = Start.SCHEDULE
+    PIPELINE = Start.PIPELINE
+    REQUEST = Start.REQUEST
     BOT = "a bot"
     UNTOLD = "not told"
 
@@ -74,14 +74,6 @@ class Contention:
 
     active: tuple[Run, ...]
     loops: tuple[Loop, ...]
-
-
-_TRIGGERS = {
-    LoopSource.SCHEDULE: ("schedule", "timer", "cron"),
-    LoopSource.PIPELINE: ("workflow_run", "pipeline", "upstream", "completion"),
-    LoopSource.REQUEST: ("dispatch", "trigger", "api", "hook", "remote"),
-}
-"""What the systems' own words contain: `schedule`, `workflow_run`, `repository_dispatch`, `buildCompletion` …"""
 
 
 def contention(
@@ -108,12 +100,10 @@ def source_of(loop: Loop) -> LoopSource:
     """What keeps a loop going: by how its runs relate, else by the system's own word for the trigger and by whom."""
     if sum(run.attempt for run in loop.runs) >= _MOST_ARE_RETRIES * len(loop.runs) > 0:
         return LoopSource.RETRIES
-    trigger = loop.trigger.lower()
-    if any(word in trigger for word in _TRIGGERS[LoopSource.SCHEDULE]):
-        return LoopSource.SCHEDULE
-    if "bot" in re.split(r"[^a-z]+", loop.actor.lower()):
+    start = start_of(loop.trigger)
+    if start is not Start.SCHEDULE and "bot" in re.split(r"[^a-z]+", loop.actor.lower()):
         return LoopSource.BOT
-    return next((source for source, words in _TRIGGERS.items() if any(w in trigger for w in words)), LoopSource.UNTOLD)
+    return LoopSource.UNTOLD if start is None else LoopSource(start)
 
 
 def starts_of(run: Run) -> tuple[datetime, ...]:

@@ -14,10 +14,7 @@ from bot.core.gate.attribution import Attribution, Candidate
 from bot.core.lock import LockInfo
 from bot.core.phrase import Phrase, Quoted
 from bot.core.policy import Holders, KnownPerson
-from bot.core.run import Run
-
-SCHEDULED = frozenset({"schedule", "TimerTrigger"})
-"""The words of GitHub, GitLab, Azure DevOps and Jenkins for a run that a clock started."""
+from bot.core.run import Run, Start, start_of
 
 _BOTS = frozenset(
     {"bot", "dependabot", "renovate", "github-actions", "mergify", "web-flow", "system", "anonymous", "timer"}
@@ -139,7 +136,7 @@ def _at_start(run: Run, attempt: int) -> Run | None:
         return None
     if not run.first_actor:
         return run
-    by_bot = run.trigger in SCHEDULED or is_bot(run.first_actor)
+    by_bot = start_of(run.trigger) is Start.SCHEDULE or is_bot(run.first_actor)
     return replace(run, actor=run.first_actor, by_bot=by_bot)
 
 
@@ -204,7 +201,7 @@ def _is_bot_mail(email: str, login: str) -> bool:
 
 
 def _scheduler(run: Run, person: KnownPerson | None) -> Lead | None:
-    if run.trigger not in SCHEDULED or not run.actor or (person is None and is_bot(run.actor)):
+    if start_of(run.trigger) is not Start.SCHEDULE or not run.actor or (person is None and is_bot(run.actor)):
         return None
     said: Phrase = ("the run was started by a schedule of ", Quoted(run.actor))
     return Lead(run.actor, person, run.actor_email, said, certain=False)

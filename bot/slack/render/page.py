@@ -11,8 +11,7 @@ from bot.core.reports.report import Notice
 from bot.core.reports.unlock import UnlockRequest
 from bot.ports.messenger import Message
 from bot.slack.render.blocks import context, message, sections
-from bot.slack.render.facts import Fact
-from bot.slack.render.facts import command as typed
+from bot.slack.render.facts import Fact, command
 from bot.slack.render.mrkdwn import LINE, bold, mrkdwn, unmarked
 
 CHECK = 600
@@ -75,13 +74,13 @@ def notice_message(notice: Notice) -> Message:
     )
 
 
-def help_message(commands: Sequence[tuple[str, str]], command: str | None = None) -> Message:
-    """The commands, as pairs of usage (`status [STATE]`) and summary. With `command` only that one, if it is known."""
-    wanted = [pair for pair in commands if pair[0].split(" ")[0] == command] or list(commands)
-    rows = [f"{mrkdwn((typed(usage),))}\n{mrkdwn((summary,), most=300)}" for usage, summary in wanted]
+def help_message(commands: Sequence[tuple[str, str]], only: str | None = None) -> Message:
+    """The commands, as pairs of usage (`status [STATE]`) and summary. With `only` that one alone, if it is known."""
+    wanted = [pair for pair in commands if pair[0].split(" ")[0] == only] or list(commands)
+    rows = [f"{mrkdwn((command(usage),))}\n{mrkdwn((summary,), most=300)}" for usage, summary in wanted]
     if len(wanted) == 1:
         usage, summary = wanted[0]
-        return message(mrkdwn((typed(usage), f": {summary}"), most=500), sections(rows))
+        return message(mrkdwn((command(usage), f": {summary}"), most=500), sections(rows))
     return message(
         mrkdwn((f"What tflock can do: {', '.join(usage.split(' ')[0] for usage, _ in wanted)}.",), most=500),
         sections(["*Who holds the lock, is it dead, and may it be released?*", *rows], budget=9_000),

@@ -23,14 +23,14 @@ from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.errors import NotPermitted
 from bot.usecases.decide.announce import announce_click
 from bot.usecases.decide.clicks import OPEN, live, move, permit, start_release, write_down
-from bot.usecases.decide.requests import UNLOCKS, Phase, UnlockRecord, show
+from bot.usecases.decide.requests import UNLOCKS, RequestPhase, UnlockRecord, show
 from bot.usecases.decide.weigh import Consent, Decision, approval_of, weigh
 from bot.usecases.world import World
 
 LOOK_AGAIN = timedelta(seconds=20)
 """How often what a waiting wish rests on is looked at again."""
 
-_WAITING = frozenset({Phase.SHOWN, Phase.APPROVAL})
+_WAITING = frozenset({RequestPhase.SHOWN, RequestPhase.APPROVAL})
 
 
 async def approve(world: World, request_id: str, *, lock_id: str, user: str, covers: str) -> None:
@@ -51,7 +51,7 @@ async def approve(world: World, request_id: str, *, lock_id: str, user: str, cov
         raise NotPermitted("What wants approval has changed. Nothing was changed; look at the checklist again.")
     await _permit_second(world, record, user)
     await move(
-        world, request_id, OPEN, Phase.CONFIRMED,
+        world, request_id, OPEN, RequestPhase.CONFIRMED,
         approver=user, approved_at=now, confirmed_at=now, covers=tuple(shown),
     )  # fmt: skip
     facts = UnlockApproved(request=request.id, state=request.state, lock_id=request.lock_id, covers=tuple(shown))
@@ -67,7 +67,7 @@ async def decline(world: World, request_id: str, *, lock_id: str, user: str) -> 
     """Anybody who may act here says no, the asker too; the wish is over. Raises NotPermitted, JournalAway."""
     request = (await live(world, request_id, lock_id)).request
     await permit(world, request, user)
-    await move(world, request_id, _WAITING, Phase.DONE)
+    await move(world, request_id, _WAITING, RequestPhase.DONE)
     of: type[UnlockDeclined | UnlockWithdrawn] = UnlockDeclined
     words, note = "declined the unlock", " declined"
     if user == request.user:
@@ -158,7 +158,7 @@ async def _withdraw(
     inspection_of: Decision | None = None,
 ) -> None:
     """Ends the wish, unless somebody has sent it on its way meanwhile."""
-    if await UNLOCKS.update(world, request.id, only_if=("phase", _WAITING), phase=Phase.DONE, wanted=()) is None:
+    if await UNLOCKS.update(world, request.id, only_if=("phase", _WAITING), phase=RequestPhase.DONE, wanted=()) is None:
         return
     text = f"the wish to unlock {request.state} is withdrawn: {why}"
     facts = UnlockWithdrawn(request=request.id, state=request.state, lock_id=request.lock_id, outcome=stage)
@@ -176,7 +176,7 @@ async def changed(world: World, request: UnlockRequest, decision: Decision) -> N
         world,
         request.id,
         only_if=("phase", _WAITING),
-        phase=Phase.SHOWN,
+        phase=RequestPhase.SHOWN,
         wanted=waiting_for(verdict),
         approval_at=now,
     )

@@ -10,10 +10,10 @@ from bot.core.phrase import plain
 from bot.core.record.facts import OfUnlock, draft_of
 from bot.core.reports.unlock import UnlockRequest
 from bot.errors import NotPermitted
-from bot.usecases.decide.requests import UNLOCKS, Phase, UnlockRecord
+from bot.usecases.decide.requests import UNLOCKS, RequestPhase, UnlockRecord
 from bot.usecases.world import World
 
-OPEN = frozenset({Phase.SHOWN, Phase.APPROVAL, Phase.ARMED})
+OPEN = frozenset({RequestPhase.SHOWN, RequestPhase.APPROVAL, RequestPhase.ARMED})
 """The phases in which a click may still send the request on its way."""
 
 
@@ -24,7 +24,7 @@ async def live(world: World, request_id: str, lock_id: str | None) -> UnlockReco
         raise NotPermitted("This message is too old. Nothing was changed; ask again with /tflock unlock.")
     if lock_id is not None and lock_id != record.request.lock_id:
         raise NotPermitted("This button was made for another lock. Nothing was changed; ask again with /tflock unlock.")
-    if record.phase in {Phase.SETTLED, Phase.DONE}:
+    if record.phase in {RequestPhase.SETTLED, RequestPhase.DONE}:
         raise NotPermitted("This request is finished; its message shows the outcome. Nothing was changed now.")
     return record
 
@@ -38,12 +38,14 @@ async def permit(world: World, request: UnlockRequest, user: str) -> Standing:
     return standing
 
 
-async def move(world: World, request_id: str, allowed: Collection[Phase], phase: Phase, **more: object) -> None:
+async def move(
+    world: World, request_id: str, allowed: Collection[RequestPhase], phase: RequestPhase, **more: object
+) -> None:
     """Of two clicks at the same time one moves the request; the other one is told so."""
     if await UNLOCKS.update(world, request_id, only_if=("phase", allowed), phase=phase, **more) is not None:
         return
     found = await UNLOCKS.get(world, request_id)
-    if found is not None and found.phase is Phase.CONFIRMED:
+    if found is not None and found.phase is RequestPhase.CONFIRMED:
         await start_release(world, request_id)  # does nothing, unless the process died before it could start it
     raise NotPermitted("This unlock is being carried out already; its message shows how far it is.")
 

@@ -27,7 +27,7 @@ log = structlog.get_logger()
 REQUEST_TTL = timedelta(days=7)
 
 
-class Phase(StrEnum):
+class RequestPhase(StrEnum):
     """How far a request has come.
 
     `RELEASING` is written before the first delete. From `SETTLED` on the outcome stands, and is still to be told.
@@ -52,7 +52,7 @@ class UnlockRecord:
     """
 
     request: Annotated[UnlockRequest, Inline()]
-    phase: Phase = Phase.SHOWN
+    phase: RequestPhase = RequestPhase.SHOWN
     when_safe: bool = False
     wanted: tuple[str, ...] = ()
     shown_again: bool = False
@@ -96,7 +96,7 @@ class KillRecord:
     """
 
     request: Annotated[KillRequest, Inline()]
-    phase: Phase = Phase.SHOWN
+    phase: RequestPhase = RequestPhase.SHOWN
     by: str = ""
     key: str = ""
     stop: bool = False
@@ -117,7 +117,7 @@ class KillRecord:
     @property
     def agreed(self) -> frozenset[str]:
         """Whose locks the runs may hold, as two members agreed; a record of before has the one that was asked for."""
-        if self.covers is None and (self.approver or self.phase is Phase.APPROVAL):
+        if self.covers is None and (self.approver or self.phase is RequestPhase.APPROVAL):
             return frozenset({f"holds {self.request.state} {self.request.lock_id}"})
         return frozenset(self.covers or ())
 
@@ -128,7 +128,7 @@ class KillRecord:
     @property
     def waits_since(self) -> datetime | None:
         """When somebody clicked on what needs a second member; None if nobody waits for one."""
-        return self.approval_at if self.phase is Phase.APPROVAL else None
+        return self.approval_at if self.phase is RequestPhase.APPROVAL else None
 
 
 def _earlier_kill(found: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -142,7 +142,7 @@ def _earlier_kill(found: Mapping[str, Any]) -> Mapping[str, Any]:
 UNLOCKS = Shelf("unlock", UnlockRecord, REQUEST_TTL)
 KILLS = Shelf("kill", KillRecord, REQUEST_TTL, earlier=_earlier_kill)
 
-_AT_WORK = frozenset(Phase) - {Phase.SHOWN, Phase.DONE}
+_AT_WORK = frozenset(RequestPhase) - {RequestPhase.SHOWN, RequestPhase.DONE}
 _MOST_REQUESTS = 1000
 _SKEW = timedelta(hours=1)
 """How far the clock of the process that took the request may be ahead."""
@@ -157,7 +157,7 @@ async def unlocks_of(world: World, incident: str, *, state: str, lock_id: str) -
         for record in found
         if record is not None
         and (record.request.state, record.request.lock_id) == (state, lock_id)
-        and record.phase is not Phase.DONE
+        and record.phase is not RequestPhase.DONE
     )
 
 

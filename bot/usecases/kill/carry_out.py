@@ -37,7 +37,7 @@ REMIND_AFTER = (timedelta(hours=1), *(timedelta(days=1),) * 6)
 async def kill(world: World, request_id: str, tick: int) -> None:
     """One tick of killing: the first stops the source and cancels, the later ones look, escalate and conclude."""
     record = await KILLS.get(world, request_id)
-    if record is None or record.phase is requests.Phase.DONE:
+    if record is None or record.phase is requests.RequestPhase.DONE:
         return
     if record.stop and record.switched is None:
         before = await _read(world, record, record.runs)
@@ -207,7 +207,7 @@ async def _conclude(world: World, record: KillRecord, report: KillReport) -> Non
     await show(world.messenger, report)
     if report.switched is not None and report.switched.result is SwitchResult.DONE:
         await _remind_later(world, request.id, 0)
-    await KILLS.update(world, request.id, phase=requests.Phase.DONE)
+    await KILLS.update(world, request.id, phase=requests.RequestPhase.DONE)
     log.info("kill.settled", request=request.id, runs=count, ended=ended)
 
 

@@ -21,7 +21,7 @@ from bot.core.reports.home import Glance, Held, OpenIncident, StateRow, Wait, Wa
 from bot.core.reports.unlock import UnlockRequest
 from bot.usecases.decide.approval import expires_at
 from bot.usecases.decide.owner import answer_of
-from bot.usecases.decide.requests import REQUEST_TTL, UNLOCKS, Phase, UnlockRecord
+from bot.usecases.decide.requests import REQUEST_TTL, UNLOCKS, RequestPhase, UnlockRecord
 from bot.usecases.owner.record import OWNED
 from bot.usecases.queue.record import kept, load_queue
 from bot.usecases.shelf import Shelf
@@ -37,7 +37,7 @@ _MOST_QUEUES = 100
 _TAIL = 40
 _MOST_OF_A_KIND = 5
 _SKEW = timedelta(hours=1)
-_OPEN = frozenset({Phase.SHOWN, Phase.APPROVAL})
+_OPEN = frozenset({RequestPhase.SHOWN, RequestPhase.APPROVAL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ async def _request(world: World, user: str, request_id: str) -> Waiting | None:
     if record is None or record.request.state not in world.states:
         return None
     request, by = record.request, record.asker
-    if record.phase is Phase.ARMED:
+    if record.phase is RequestPhase.ARMED:
         return await _armed(world, record) if by == user else None
     is_open = record.phase in _OPEN and bool(record.wanted) and user not in {by, request.user}
     until = expires_at(world, record)

@@ -25,7 +25,7 @@ from bot.core.reports.unlock import UnlockReport
 from bot.errors import JournalAway, TflockError, UpstreamError
 from bot.usecases.decide.automatic import automatic
 from bot.usecases.decide.owner import answer_about, secure_answers
-from bot.usecases.decide.requests import UNLOCKS, Phase, show
+from bot.usecases.decide.requests import UNLOCKS, RequestPhase, show
 from bot.usecases.decide.weigh import Decision
 from bot.usecases.unlock.task import Task, decide_on, fingerprint
 from bot.usecases.unlock.unlock import record_decision
@@ -33,7 +33,7 @@ from bot.usecases.world import World
 
 log = structlog.get_logger()
 
-_UNDER_WAY = frozenset({Phase.CONFIRMED, Phase.ARMED, Phase.RELEASING})
+_UNDER_WAY = frozenset({RequestPhase.CONFIRMED, RequestPhase.ARMED, RequestPhase.RELEASING})
 _TRY_AGAIN = frozenset({ReleaseResult.THROTTLED, ReleaseResult.NOT_SENT, ReleaseResult.NOT_KNOWN})
 _UNTOUCHED = frozenset({ReleaseResult.THROTTLED, ReleaseResult.NOT_SENT, ReleaseResult.DENIED})
 
@@ -192,7 +192,7 @@ async def _intend(world: World, task: Task, decision: Decision) -> Task:
     intended = task.intended or tuple(place.kind for place in inspection.seen.places_of(request.lock_id))
     owner = inspection.owner.slack_id if inspection.owner is not None else None
     moved = await UNLOCKS.update(
-        world, request.id, only_if=("phase", _UNDER_WAY), phase=Phase.RELEASING, sent=True, owner=owner or "",
+        world, request.id, only_if=("phase", _UNDER_WAY), phase=RequestPhase.RELEASING, sent=True, owner=owner or "",
         intended=intended, lock=seen,
     )  # fmt: skip
     if moved is None:

@@ -20,14 +20,14 @@ from bot.core.run import Run
 from bot.usecases.decide.announce import announce
 from bot.usecases.decide.approval import start_waiting
 from bot.usecases.decide.automatic import has_ended
-from bot.usecases.decide.requests import UNLOCKS, Phase, UnlockRecord, show
+from bot.usecases.decide.requests import UNLOCKS, RequestPhase, UnlockRecord, show
 from bot.usecases.owner.tell import OwnedLock, write_about
 from bot.usecases.unlock.task import Task
 from bot.usecases.world import World
 
 log = structlog.get_logger()
 
-_UNDER_WAY = frozenset({Phase.CONFIRMED, Phase.ARMED, Phase.RELEASING})
+_UNDER_WAY = frozenset({RequestPhase.CONFIRMED, RequestPhase.ARMED, RequestPhase.RELEASING})
 
 _DELETED = frozenset({UnlockStage.RELEASED, UnlockStage.PARTLY_RELEASED, UnlockStage.NOT_KNOWN})
 """Outcomes after which something was deleted, or may have been."""
@@ -43,7 +43,7 @@ async def ask_for_approval(world: World, task: Task, report: UnlockReport) -> No
     now = world.clock.now()
     until = now + world.policy.approval_timeout
     moved = await UNLOCKS.update(
-        world, task.request.id, only_if=("phase", {task.phase, Phase.RELEASING}), phase=Phase.APPROVAL,
+        world, task.request.id, only_if=("phase", {task.phase, RequestPhase.RELEASING}), phase=RequestPhase.APPROVAL,
         by=task.by, approver="", approval_at=now, wanted=tuple(report.verdict.wants_approval) if report.verdict else (),
     )  # fmt: skip
     if moved is not None:
@@ -58,7 +58,7 @@ async def settle(world: World, task: Task, report: UnlockReport) -> None:
         world,
         task.request.id,
         only_if=("phase", _UNDER_WAY),
-        phase=Phase.SETTLED,
+        phase=RequestPhase.SETTLED,
         outcome=report.stage,
         note=plain(report.note) or _why(report),
         left=report.left,
@@ -94,9 +94,11 @@ async def _conclude(world: World, task: Task, record: UnlockRecord, report: Unlo
             world, OwnerNews.RELEASED, held, asker=task.by, channel=task.request.channel, incident=task.request.incident
         )
     may_ask_again = report.stage in _MAY_ASK_AGAIN and not task.request.is_automatic
-    after = Phase.SHOWN if may_ask_again else Phase.DONE
+    after = RequestPhase.SHOWN if may_ask_again else RequestPhase.DONE
     await has_ended(world, task.request)
-    await UNLOCKS.update(world, task.request.id, only_if=("phase", {Phase.SETTLED}), phase=after, by="", approver="")
+    await UNLOCKS.update(
+        world, task.request.id, only_if=("phase", {RequestPhase.SETTLED}), phase=after, by="", approver=""
+    )
     if first:
         _measure(world, task, report.stage)
     log.info("unlock.settled", state=task.request.state, lock_id=task.request.lock_id, outcome=str(report.stage))

@@ -25,7 +25,7 @@ from bot.errors import NotPermitted
 from bot.usecases.decide.approval import changed, expires_at, waiting_for
 from bot.usecases.decide.inspect import inspect
 from bot.usecases.decide.owner import TAKEN_BACK, answer_of, record_answer, secure_answers, take_answer_back
-from bot.usecases.decide.requests import UNLOCKS, Phase, show, unlocks_of
+from bot.usecases.decide.requests import UNLOCKS, RequestPhase, show, unlocks_of
 from bot.usecases.decide.weigh import weigh
 from bot.usecases.lease import lease
 from bot.usecases.outbox import Outgoing, say_once
@@ -38,7 +38,7 @@ from bot.usecases.world import World
 log = structlog.get_logger()
 
 _PATIENCE = timedelta(seconds=60)
-_SHOWN = frozenset({Phase.SHOWN, Phase.APPROVAL})
+_SHOWN = frozenset({RequestPhase.SHOWN, RequestPhase.APPROVAL})
 
 
 async def take_answer(
@@ -158,7 +158,7 @@ async def _look_again(world: World, request: UnlockRequest, *, worker: str) -> N
     record = await UNLOCKS.get(world, request.id)
     if record is None:
         return
-    if record.phase is Phase.ARMED:
+    if record.phase is RequestPhase.ARMED:
         await wake(world, request.id, worker=worker)
     elif record.phase in _SHOWN:
         name = f"state/{request.state}"

@@ -7,7 +7,7 @@ from datetime import timedelta
 from bot.core.reports.unlock import UnlockReport
 from bot.errors import NotPermitted
 from bot.usecases.decide.clicks import permit
-from bot.usecases.decide.requests import UNLOCKS, Phase
+from bot.usecases.decide.requests import UNLOCKS, RequestPhase
 from bot.usecases.record.lifecycle import enter
 from bot.usecases.unlock.unlock import UnlockCommand, ask
 from bot.usecases.world import World
@@ -24,7 +24,7 @@ async def rearm(world: World, request_id: str, *, lock_id: str, new_lock: str, u
     if record is None or not new_lock or record.request.lock_id != lock_id:
         raise NotPermitted("This button is too old. Nothing was changed; ask again with /tflock unlock.")
     request = record.request
-    if record.phase not in {Phase.DONE, Phase.SHOWN}:
+    if record.phase not in {RequestPhase.DONE, RequestPhase.SHOWN}:
         raise NotPermitted("This unlock is at work still; its message shows how far it is. Nothing was changed.")
     await permit(world, request, user)
     if not await world.records.once("rearm", f"{request_id}/{new_lock}", ttl=_ONE_CLICK):

@@ -17,7 +17,7 @@ from bot.core.gate.case import Ruling
 from bot.core.gate.stages import UnlockStage
 from bot.core.phrase import Phrase
 from bot.core.reports.unlock import UnlockReport
-from bot.usecases.decide.requests import UNLOCKS, Phase
+from bot.usecases.decide.requests import UNLOCKS, RequestPhase
 from bot.usecases.lease import lease
 from bot.usecases.queue.waiting_list import look_soon
 from bot.usecases.unlock.attempt import Check, TakenBack, carry_out, gone, show_progress
@@ -47,7 +47,7 @@ async def release(world: World, request_id: str, *, worker: str) -> None:
         task = await load(world, request_id)
         if task is None:
             return
-        if task.phase is Phase.SETTLED:
+        if task.phase is RequestPhase.SETTLED:
             await tell_settled(world, task)
         elif _is_stale(world, task):
             note: Phrase = ("no worker took it up in time",)
@@ -95,7 +95,7 @@ async def armed(world: World, request_id: str, tick: int | None, *, worker: str)
         task = await load(world, request_id)
         if task is None or not task.is_armed:
             return
-        if task.phase is Phase.SETTLED:
+        if task.phase is RequestPhase.SETTLED:
             await tell_settled(world, task)
             return
         try:
@@ -136,7 +136,7 @@ async def _armed_step(world: World, task: Task, still_ours: Check) -> UnlockRepo
 async def _automatic_step(world: World, task: Task, report: UnlockReport, still_ours: Check) -> UnlockReport:
     """It was announced on proof: what is not proven at any look ends it, and what is waits until nobody stopped it."""
     verdict, not_before = report.verdict, task.record.not_before
-    if task.phase is Phase.ARMED and verdict is not None and verdict.ruling is not Ruling.ALLOW:
+    if task.phase is RequestPhase.ARMED and verdict is not None and verdict.ruling is not Ruling.ALLOW:
         return replace(report, stage=UnlockStage.REFUSED)
     if not_before is None or world.clock.now() < not_before:
         return replace(report, until=not_before)
@@ -154,7 +154,10 @@ def _still_armed(world: World, task: Task, report: UnlockReport) -> UnlockReport
 async def _wait_on(world: World, task: Task, report: UnlockReport, tick: int | None) -> None:
     """Back to waiting, so that it can be called off again, until the next tick; None has no next one."""
     waiting = await UNLOCKS.update(
-        world, task.request.id, only_if=("phase", {Phase.ARMED, Phase.RELEASING}), phase=Phase.ARMED
+        world,
+        task.request.id,
+        only_if=("phase", {RequestPhase.ARMED, RequestPhase.RELEASING}),
+        phase=RequestPhase.ARMED,
     )
     if waiting is None:
         return
@@ -173,7 +176,7 @@ def _is_late(world: World, task: Task) -> bool:
 
 
 def _is_stale(world: World, task: Task) -> bool:
-    return task.phase is Phase.CONFIRMED and world.clock.now() - task.began > STALE_AFTER
+    return task.phase is RequestPhase.CONFIRMED and world.clock.now() - task.began > STALE_AFTER
 
 
 def _alone(world: World, task: Task, worker: str) -> AbstractAsyncContextManager[Check]:

@@ -11,10 +11,10 @@ from bot.errors import NotPermitted
 from bot.usecases.decide.announce import announce_click
 from bot.usecases.decide.automatic import STOPPED, Stopped, key_of
 from bot.usecases.decide.clicks import live, write_down
-from bot.usecases.decide.requests import UNLOCKS, Phase, show
+from bot.usecases.decide.requests import UNLOCKS, RequestPhase, show
 from bot.usecases.world import World
 
-_BEFORE = frozenset({Phase.SHOWN, Phase.ARMED})
+_BEFORE = frozenset({RequestPhase.SHOWN, RequestPhase.ARMED})
 
 
 async def stop(world: World, request: UnlockRequest, user: str) -> None:
@@ -22,7 +22,7 @@ async def stop(world: World, request: UnlockRequest, user: str) -> None:
     await _check_here(world, request, user)
     if await STOPPED.get(world, key_of(request)) is None:
         await STOPPED.put(world, key_of(request), Stopped(user))  # before anything else: from here on the gate refuses
-    if await UNLOCKS.update(world, request.id, only_if=("phase", _BEFORE), phase=Phase.DONE) is None:
+    if await UNLOCKS.update(world, request.id, only_if=("phase", _BEFORE), phase=RequestPhase.DONE) is None:
         await live(world, request.id, request.lock_id)  # says so if it is over
         raise NotPermitted(
             "The lock is being released already, and this message will show how it ends. If the lock stands then, it "

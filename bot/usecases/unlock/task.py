@@ -8,11 +8,11 @@ from datetime import datetime
 from bot.core.lock import PlaceKind
 from bot.core.people import BOT
 from bot.core.reports.unlock import UnlockRequest
-from bot.usecases.decide.requests import UNLOCKS, Phase, UnlockRecord
+from bot.usecases.decide.requests import UNLOCKS, RequestPhase, UnlockRecord
 from bot.usecases.decide.weigh import Consent, Decision, weigh
 from bot.usecases.world import State, World
 
-_CARRIED_OUT = frozenset({Phase.CONFIRMED, Phase.ARMED, Phase.RELEASING, Phase.SETTLED})
+_CARRIED_OUT = frozenset({RequestPhase.CONFIRMED, RequestPhase.ARMED, RequestPhase.RELEASING, RequestPhase.SETTLED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Task:
 
     request: UnlockRequest
     state: State
-    phase: Phase
+    phase: RequestPhase
     by: str
     consent: Consent | None
     began: datetime
@@ -42,7 +42,11 @@ class Task:
 
     @property
     def is_armed(self) -> bool:
-        return self.until is not None and self.phase in {Phase.ARMED, Phase.RELEASING, Phase.SETTLED}
+        return self.until is not None and self.phase in {
+            RequestPhase.ARMED,
+            RequestPhase.RELEASING,
+            RequestPhase.SETTLED,
+        }
 
     def is_partly_gone(self, left: tuple[PlaceKind, ...]) -> bool:
         """Whether some of the places that we set out to delete are gone, and some are left."""

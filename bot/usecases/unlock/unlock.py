@@ -19,7 +19,7 @@ from bot.errors import NotPermitted
 from bot.usecases.decide.announce import announce_click
 from bot.usecases.decide.approval import start_waiting, waiting_for
 from bot.usecases.decide.clicks import OPEN, live, move, permit, start_release, write_down
-from bot.usecases.decide.requests import UNLOCKS, Phase, UnlockRecord, save_unlock, show
+from bot.usecases.decide.requests import UNLOCKS, RequestPhase, UnlockRecord, save_unlock, show
 from bot.usecases.decide.weigh import Decision, count_refusals, weigh
 from bot.usecases.owner.tell import write_to_owner
 from bot.usecases.queue.waiting_list import state_seen
@@ -97,7 +97,7 @@ async def _after_showing(
 async def recheck(world: World, request_id: str, tick: int) -> None:
     """While the store cannot be read: looks again, until the lock is seen and the checklist can be shown."""
     record = await UNLOCKS.get(world, request_id)
-    if record is None or record.phase is not Phase.SHOWN or record.shown_again:
+    if record is None or record.phase is not RequestPhase.SHOWN or record.shown_again:
         return
     request = record.request
     decision = await weigh(world, world.state(request.state), lock_id=None, user=request.user, channel=request.channel)
@@ -128,7 +128,7 @@ async def confirm(world: World, request_id: str, *, lock_id: str, user: str) -> 
     """The click on "unlock": hands the release to a worker. Raises NotPermitted for a stale click, JournalAway."""
     request = (await live(world, request_id, lock_id)).request
     await permit(world, request, user)
-    await move(world, request_id, OPEN, Phase.CONFIRMED, by=user, confirmed_at=world.clock.now())
+    await move(world, request_id, OPEN, RequestPhase.CONFIRMED, by=user, confirmed_at=world.clock.now())
     await _requested(world, request, user, f"confirmed the unlock of {request.state}")
     await start_release(world, request_id)
 
@@ -142,7 +142,7 @@ async def arm(world: World, request_id: str, *, user: str, lock_id: str | None =
     now = world.clock.now()
     until = now + ARMED_FOR
     await move(
-        world, request_id, {Phase.SHOWN, Phase.APPROVAL}, Phase.ARMED,
+        world, request_id, {RequestPhase.SHOWN, RequestPhase.APPROVAL}, RequestPhase.ARMED,
         by=user, armed_at=now, until=until, countdown="", hush_until=None,
     )  # fmt: skip
     await _requested(world, request, user, f"armed the unlock of {request.state}: it is done as soon as it is safe")
@@ -168,7 +168,10 @@ async def disarm(world: World, request_id: str, *, lock_id: str, user: str) -> N
         await stop(world, request, user)
         return
     await permit(world, request, user)
-    if await UNLOCKS.update(world, request_id, only_if=("phase", {Phase.ARMED}), phase=Phase.DONE) is None:
+    if (
+        await UNLOCKS.update(world, request_id, only_if=("phase", {RequestPhase.ARMED}), phase=RequestPhase.DONE)
+        is None
+    ):
         raise NotPermitted("This unlock is not armed any more; its message shows what became of it.")
     facts = UnlockFailed(request=request.id, state=request.state, lock_id=request.lock_id)
     await write_down(world, request, facts, user, "took the armed unlock back; the lock was not touched")

@@ -21,7 +21,7 @@ from bot.core.reports.step import StepReport, StepStage
 from bot.core.reports.unlock import UnlockReport
 from bot.errors import Final, NotPermitted, Passing, UnknownState, Unreachable, UpstreamError
 from bot.ports.messenger import Posted
-from bot.usecases.decide.requests import UNLOCKS, Phase
+from bot.usecases.decide.requests import UNLOCKS, RequestPhase
 from bot.usecases.look.home_tab import weigh_without_asker
 from bot.usecases.outbox import Outgoing, post_once
 from bot.usecases.record.lifecycle import enter
@@ -230,9 +230,9 @@ async def _outcome(world: World, request: str) -> str:
     record = await UNLOCKS.get(world, request) if request else None
     if record is None:
         return ""
-    if record.outcome and record.phase in {Phase.DONE, Phase.SHOWN}:
+    if record.outcome and record.phase in {RequestPhase.DONE, RequestPhase.SHOWN}:
         return str(record.outcome)
-    return "taken back, declined or withdrawn; the lock was not touched" if record.phase is Phase.DONE else ""
+    return "taken back, declined or withdrawn; the lock was not touched" if record.phase is RequestPhase.DONE else ""
 
 
 async def _tell(world: World, execution: str, record: WorkflowStep) -> None:

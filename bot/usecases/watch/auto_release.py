@@ -30,7 +30,7 @@ from bot.ports.messenger import Posted
 from bot.usecases.decide.announce import announce, announce_click
 from bot.usecases.decide.automatic import AUTO_RELEASES, STOPPED, AutoRecord, has_ended, key_of
 from bot.usecases.decide.clicks import write_down
-from bot.usecases.decide.requests import REQUEST_TTL, UNLOCKS, Phase, UnlockRecord, save_unlock, show
+from bot.usecases.decide.requests import REQUEST_TTL, UNLOCKS, RequestPhase, UnlockRecord, save_unlock, show
 from bot.usecases.decide.weigh import Decision, weigh
 from bot.usecases.outbox import Outgoing, post_once
 from bot.usecases.owner.tell import write_to_owner
@@ -80,15 +80,15 @@ async def _go_on(world: World, still_mine: Check) -> None:
     now = world.clock.now()
     for request_id in await world.records.enlisted(*_LISTED, since=now - REQUEST_TTL, until=now, limit=_MOST):
         record = await UNLOCKS.get(world, request_id)
-        if record is None or record.phase is Phase.DONE:
+        if record is None or record.phase is RequestPhase.DONE:
             continue
         await still_mine()
         state = world.states.get(record.request.state)
         rule = state.auto_release if state is not None else None
         try:
-            if rule is None and record.phase is Phase.SHOWN:
+            if rule is None and record.phase is RequestPhase.SHOWN:
                 await _withdraw(world, record)
-            elif rule is not None and record.phase is Phase.SHOWN:
+            elif rule is not None and record.phase is RequestPhase.SHOWN:
                 await _announce(world, record.request, rule, None, still_mine)
             else:
                 await _wake(world, request_id, at=now)
@@ -111,8 +111,12 @@ async def _wake(world: World, request_id: str, *, at: datetime) -> None:
 
 async def _withdraw(world: World, record: UnlockRecord) -> None:
     """Of a state that the configuration does not know any more, so that nobody can look at its lock."""
-    request, before, why = record.request, (Phase.SHOWN, Phase.ARMED), "the configuration does not ask for it any more"
-    if await UNLOCKS.update(world, request.id, only_if=("phase", before), phase=Phase.DONE) is None:
+    request, before, why = (
+        record.request,
+        (RequestPhase.SHOWN, RequestPhase.ARMED),
+        "the configuration does not ask for it any more",
+    )
+    if await UNLOCKS.update(world, request.id, only_if=("phase", before), phase=RequestPhase.DONE) is None:
         return
     facts = UnlockWithdrawn(
         request=request.id, state=request.state, lock_id=request.lock_id, outcome=UnlockStage.EXPIRED
@@ -231,14 +235,14 @@ async def _announce(
     """
     record = await AUTO_RELEASES.get(world, key_of(request))
     if record is None or record.request != request.id:
-        await UNLOCKS.update(world, request.id, only_if=("phase", (Phase.SHOWN,)), phase=Phase.DONE)
+        await UNLOCKS.update(world, request.id, only_if=("phase", (RequestPhase.SHOWN,)), phase=RequestPhase.DONE)
         return
     try:
         request = await _posted(world, request, rule, decision, record, still_mine)
         await _tell_others(world, request, rule, decision)
     except Final as error:
         log.warning("auto_release.not_announced", request=request.id, detail=error.detail)
-        await UNLOCKS.update(world, request.id, only_if=("phase", (Phase.SHOWN,)), phase=Phase.DONE)
+        await UNLOCKS.update(world, request.id, only_if=("phase", (RequestPhase.SHOWN,)), phase=RequestPhase.DONE)
         await has_ended(world, request)
         return
     except UpstreamError as error:
@@ -246,7 +250,7 @@ async def _announce(
         return
     now = world.clock.now()
     moved = await UNLOCKS.update(
-        world, request.id, only_if=("phase", (Phase.SHOWN,)), phase=Phase.ARMED, by=BOT, ts=request.ts,
+        world, request.id, only_if=("phase", (RequestPhase.SHOWN,)), phase=RequestPhase.ARMED, by=BOT, ts=request.ts,
         armed_at=now, not_before=now + rule.veto, until=now + rule.veto + LATE_AFTER,
     )  # fmt: skip
     if moved is None:
