@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import signal
 import socket
 import sys
 from dataclasses import dataclass
@@ -137,6 +138,13 @@ async def github():
         for workflow in ("deploy.yml", "dependency-update.yml"):
             github.runs.add_workflow("acme/infra", workflow)
         yield github
+
+
+@pytest.fixture(scope="session", autouse=True)
+def heeds_interrupts():
+    """A shell that starts the tests in the background has SIGINT ignored, and with it all that they start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
