@@ -53,8 +53,8 @@ lint: $(DEV) ## ruff, mypy and import-linter
 nightly: $(DEV) ## hunt unlocks for hours: 100,000 worlds of the model, 10,000 histories of each state machine
 	@MODEL_WORLDS=100000 $(BIN)/python -m pytest -q -n 2 --dist load --timeout 0 tests/core/test_holders_model.py
 	@HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -q -n 2 --dist loadfile --timeout 0 \
-		tests/usecases/test_release_machine.py tests/usecases/test_people_machine.py \
-		tests/usecases/test_auto_release_machine.py
+		tests/usecases/unlock/test_release_machine.py tests/usecases/unlock/test_people_machine.py \
+		tests/usecases/unlock/test_auto_release_machine.py
 
 bench: $(DEV) ## measure: each benchmark compares two things and prints a ratio
 	@$(BIN)/python -m pytest -s -q -m bench tests/bench

@@ -15,7 +15,7 @@ from bot.core.lock import DigestMatch, DigestSeen, PlaceKind
 from bot.core.people import Automatic, OwnerSays
 from bot.core.phrase import plain
 from bot.core.run import Conclusion
-from tests.core.test_gate_properties import thorough, worlds
+from tests.core.gate.test_properties import thorough, worlds
 
 WANTED = Automatic(is_configured=True)
 

@@ -20,7 +20,7 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 BEFORE = json.loads(Path(__file__).with_name("facts_before.json").read_text())
 """Facts of every kind, as the versions before these types wrote them from dictionaries."""
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def entry(kind, facts):

@@ -30,7 +30,7 @@ from bot.core.run import Conclusion, Phase
 from bot.errors import JournalAway, NotPermitted, Throttled, Unreachable
 from bot.usecases.decide.owner import record_answer, take_answer_back
 from bot.usecases.unlock import unlock
-from tests.usecases.test_auto_release import AFTER, ALERTS, GUEST, QUINN, RULE, VETO, Town
+from tests.usecases.unlock.test_auto_release import AFTER, ALERTS, GUEST, QUINN, RULE, VETO, Town
 from tests.worlds.memory.memory import WORKER, Throttle, lock_text
 from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE
 
