@@ -65,15 +65,6 @@ class Pipeline:
     def get(self, key: str) -> str | None:
         return dict(self.fields).get(key)
 
-    def overlaps(self, other: Pipeline) -> bool:
-        """Whether a run of one may be a run of the other: no key that both entries have differs.
-
-        The same pipeline may stand under several states with its keys in another order, with a branch and without.
-        """
-        mine, theirs = dict(self.fields), dict(other.fields)
-        both = mine.keys() & theirs.keys()
-        return self.ci == other.ci and all(mine[key].casefold() == theirs[key].casefold() for key in both)
-
     @property
     def title(self) -> str:
         """A short name for people: `deploy.yml in acme/infra`."""

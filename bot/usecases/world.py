@@ -116,13 +116,16 @@ class World:
 
     def states_of(self, pipeline: Pipeline) -> tuple[State, ...]:
         """Every state of the configuration that a run of the pipeline may work on."""
-        system = self.sources[pipeline.ci].system
+        return tuple(
+            state
+            for state in self.states.values()
+            if any(self.may_share_runs(pipeline, other) for other in state.pipelines)
+        )
 
-        def works_on(state: State) -> bool:
-            alike = (other for other in state.pipelines if self.sources[other.ci].system == system)
-            return any(pipeline.may_share_runs(other) for other in alike)
-
-        return tuple(state for state in self.states.values() if works_on(state))
+    def may_share_runs(self, one: Pipeline, other: Pipeline) -> bool:
+        """Whether a run of one may be a run of the other. One system may have several names in the configuration."""
+        is_one_system = self.sources[one.ci].system == self.sources[other.ci].system
+        return is_one_system and one.may_share_runs(other)
 
     def approvers(self, name: str) -> ApprovalPolicy:
         """Who may approve an unlock of this state, by its own rule or else by that for all states."""

@@ -80,7 +80,7 @@ def _automatic(case: Case, asked: Automatic) -> Finding:
         stopped: Phrase = (Person(asked.stopped_by, ""), " stopped the automatic release of this lock")
         return Finding(rule, Effect.REFUSES, stopped)
     if not case.is_tied_exactly:
-        why = "only the time ties a run to the lock, which is not enough to release it automatically"
+        why = "nothing shows which run holds the lock, so that somebody has to ask for its release"
         return Finding(rule, Effect.REFUSES, (why,))
     return Finding(rule, Effect.HOLDS, ("nobody asked: the configuration (auto_release) does",))
 

@@ -12,7 +12,6 @@ from bot.core.evidence import Found, NotFound, Unseen
 from bot.core.gate.attribution import Attribution, Candidate
 from bot.core.gate.contention import Loop
 from bot.core.gate.inspection import Inspection
-from bot.core.gate.ownership import Starters
 from bot.core.phrase import Phrase, Quoted
 from bot.core.record.evidence import trouble_words
 from bot.core.reports.kill import KillTarget, Stake, StateStake, strongest
@@ -40,7 +39,7 @@ async def find(world: World, target: str) -> tuple[Inspection | None, tuple[Kill
     if not refs:
         world.state(target)
     answers = await asyncio.gather(*(world.sources[ref.pipeline.ci].run(ref) for ref in refs))
-    runs = [seen.value for seen in answers if isinstance(seen, Found)]
+    runs = _different(world, [seen.value for seen in answers if isinstance(seen, Found)])
     mute = tuple(seen for seen in answers if isinstance(seen, Unseen) or (isinstance(seen, NotFound) and not runs))
     if not runs:
         return None, (), unseen_words(mute)
@@ -48,8 +47,18 @@ async def find(world: World, target: str) -> tuple[Inspection | None, tuple[Kill
         raise NotPermitted("That id names runs of several pipelines. Nothing was changed; give the run's address.")
     state = _state_of(world, runs[0].ref.pipeline)
     inspection = await inspect(world, state)
-    targets = tuple(_target(run, inspection) for run in runs[:1] if run.phase is not Phase.ENDED)
+    targets = tuple(_target(run) for run in runs[:1] if run.phase is not Phase.ENDED)
     return inspection, await _with_all_states(world, targets, inspection), ()
+
+
+def _different(world: World, runs: Sequence[Run]) -> list[Run]:
+    """Without those that are another one under a second name of its CI system: they have one address."""
+    found = list[Run]()
+    for run in runs:
+        same = (one for one in found if run.ref.url and (run.ref.id, run.ref.url) == (one.ref.id, one.ref.url))
+        if not any(world.may_share_runs(run.ref.pipeline, one.ref.pipeline) for one in same):
+            found.append(run)
+    return found
 
 
 async def _with_all_states(
@@ -93,13 +102,15 @@ class _Looks:
 
 
 async def _ties(looks: _Looks, runs: Sequence[Run], pipeline: Pipeline) -> tuple[StateStake, ...]:
-    states = looks.world.states.values()
-    mapped = [state for state in states if any(pipeline.overlaps(each) for each in state.pipelines)]
+    world, mapped = looks.world, looks.world.states_of(pipeline)
     seen = await asyncio.gather(*map(looks.at, mapped))
-    starters = started_by(looks.world, _as_holders(looks.world, runs))
-    return tuple(
-        _state_tie(state, inspection, starters, runs, pipeline) for state, inspection in zip(mapped, seen, strict=True)
-    )
+    starters = started_by(world, _as_holders(world, runs))
+    found = list[StateStake]()
+    for state, inspection in zip(mapped, seen, strict=True):
+        free = StateStake(state.name.name, Stake.NO_LOCK, state.name.protected, starters=starters)
+        locked = None if inspection is None else _locked(free, inspection, _tie(world, runs, inspection, pipeline))
+        found.append(locked or free)
+    return tuple(found)
 
 
 def _as_holders(world: World, runs: Sequence[Run]) -> Attribution:
@@ -107,19 +118,13 @@ def _as_holders(world: World, runs: Sequence[Run]) -> Attribution:
     return Attribution(None, tuple(Candidate(run, Found(run, at), ()) for run in runs), ("they are to be ended",))
 
 
-def _state_tie(
-    state: State, inspection: Inspection | None, starters: Starters, runs: Sequence[Run], pipeline: Pipeline
-) -> StateStake:
-    if inspection is None:
-        return StateStake(state.name.name, Stake.NO_LOCK, state.name.protected, starters=starters)
+def _locked(free: StateStake, inspection: Inspection, tie: Stake) -> StateStake:
     owner = inspection.owner
-    return StateStake(
-        state=state.name.name,
-        tie=_tie(runs, inspection, pipeline),
-        protected=state.name.protected,
+    return replace(
+        free,
+        tie=tie,
         lock_ids=tuple(sorted({info.id for info in inspection.seen.locks})),
         owner_id=owner.slack_id if owner is not None and owner.is_certain else None,
-        starters=starters,
     )
 
 
@@ -142,9 +147,8 @@ def _refs(world: World, target: str) -> tuple[RunRef, ...]:
 
 
 def _state_of(world: World, pipeline: Pipeline) -> State:
-    for state in world.states.values():
-        if any(map(pipeline.overlaps, state.pipelines)):
-            return state
+    for state in world.states_of(pipeline):
+        return state
     raise NotPermitted("That run belongs to no pipeline that the configuration maps to a state. Nothing was changed.")
 
 
@@ -153,7 +157,7 @@ def _targets(inspection: Inspection) -> tuple[KillTarget, ...]:
     loops = tuple(_loop_target(loop, inspection) for loop in inspection.contention.loops)
     looping = {run.ref for target in loops for run in target.runs}
     single = (run for run in _going(inspection) if run.ref not in looping)
-    return (*loops, *(_target(run, inspection) for run in single))
+    return (*loops, *map(_target, single))
 
 
 def _going(inspection: Inspection, pipeline: Pipeline | None = None) -> Iterable[Run]:
@@ -162,15 +166,15 @@ def _going(inspection: Inspection, pipeline: Pipeline | None = None) -> Iterable
             yield from (run for run in look.listing.value if run.phase is not Phase.ENDED)
 
 
-def _target(run: Run, inspection: Inspection) -> KillTarget:
+def _target(run: Run) -> KillTarget:
     """Named after its pipeline as well: Jenkins counts the builds of each job from 1."""
-    return KillTarget(f"run:{_name(run.ref.pipeline)}:{run.ref.id}", (run,), _tie((run,), inspection))
+    return KillTarget(f"run:{_name(run.ref.pipeline)}:{run.ref.id}", (run,), Stake.NO_LOCK)
 
 
 def _loop_target(loop: Loop, inspection: Inspection) -> KillTarget:
     """Named after its pipeline: by the time of the click another loop may have more starts."""
     runs = tuple(_going(inspection, loop.pipeline))
-    return KillTarget(f"loop:{_name(loop.pipeline)}", runs, _tie(runs, inspection), loop)
+    return KillTarget(f"loop:{_name(loop.pipeline)}", runs, Stake.NO_LOCK, loop)
 
 
 def _name(pipeline: Pipeline) -> str:
@@ -178,7 +182,7 @@ def _name(pipeline: Pipeline) -> str:
     return hashlib.sha256(f"{pipeline.ci}\n{fields}".encode()).hexdigest()[:8]
 
 
-def _tie(runs: Sequence[Run], inspection: Inspection, pipeline: Pipeline | None = None) -> Stake:
+def _tie(world: World, runs: Sequence[Run], inspection: Inspection, pipeline: Pipeline) -> Stake:
     """How runs stand to the lock. Of a lock that cannot be read, any of them may be the holder.
 
     So may a run whose pipeline gave no answer when it was asked for its runs, and a loop's, of which none is known.
@@ -188,16 +192,16 @@ def _tie(runs: Sequence[Run], inspection: Inspection, pipeline: Pipeline | None 
         return Stake.UNREAD
     if tied is None:
         return Stake.NO_LOCK if inspection.seen.is_free else Stake.HOLDS
-    refs = [candidate.run.ref for candidate in tied.candidates]
+    refs = [candidate.run.ref for candidate in tied.possible]
     mute = [look.pipeline for look in inspection.looks if not isinstance(look.listing, Found)]
-    # the same run may be named by entries of several states
-    holds = any(
-        any(run.ref.id == other.id and run.ref.pipeline.overlaps(other.pipeline) for other in refs)
-        or any(map(run.ref.pipeline.overlaps, mute))
-        for run in runs
-    )
-    holds = holds or (pipeline is not None and any(map(pipeline.overlaps, mute)))
-    return Stake.HOLDS if holds else Stake.CONTENDS
+    asked = {pipeline, *(run.ref.pipeline for run in runs)}
+    is_mute = any(world.may_share_runs(one, other) for one in asked for other in mute)
+    return Stake.HOLDS if is_mute or any(_is_one_of(world, run.ref, refs) for run in runs) else Stake.CONTENDS
+
+
+def _is_one_of(world: World, ref: RunRef, refs: Iterable[RunRef]) -> bool:
+    """The same run may be named by entries of several states."""
+    return any(ref.id == other.id and world.may_share_runs(ref.pipeline, other.pipeline) for other in refs)
 
 
 def unseen_words(mute: tuple[NotFound | Unseen, ...]) -> Phrase:

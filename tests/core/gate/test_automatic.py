@@ -76,7 +76,7 @@ def test_the_time_alone_is_no_proof(make):
     verdict = decide(automatic(make.case(looks=(make.look(make.run()),))), make.now)
 
     assert verdict.ruling is Ruling.REFUSE
-    assert "only the time ties" in plain(verdict[Rule.REQUESTER].reason)
+    assert "nothing shows which run holds the lock" in plain(verdict[Rule.REQUESTER].reason)
 
 
 @pytest.mark.parametrize(

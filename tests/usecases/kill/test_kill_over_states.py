@@ -11,7 +11,7 @@ from bot.core.gate.stages import KillStage
 from bot.core.lock import LockInfo, PlaceKind
 from bot.core.policy import ApprovalPolicy, Approvers
 from bot.core.reports.kill import KillReport, Stake, StateStake, not_covered
-from bot.core.run import Cancelled, CancelResult, Conclusion, Phase, Pipeline
+from bot.core.run import Cancelled, CancelResult, Conclusion, Phase, Pipeline, RunRef
 from bot.errors import NotPermitted
 from bot.slack.render import kill_message
 from bot.usecases.kill import kill_job
@@ -23,6 +23,7 @@ from tests.worlds.memory.world import CHANNEL, DEPLOY
 QUINN, PARKER = "U0QUINN", "U0PARKER"
 REORDERED = Pipeline("github", (("workflow", "deploy.yml"), ("repo", "Acme/Infra")))
 WITH_BRANCH = Pipeline("github", (*DEPLOY.fields, ("branch", "main")))
+RENAMED = Pipeline("github-2", DEPLOY.fields)
 OTHER = Pipeline("github", (("repo", "acme/infra"), ("workflow", "other.yml")))
 
 
@@ -353,8 +354,36 @@ def test_a_consent_is_for_the_locks_that_it_was_given_for(tie, covers, is_covere
         (DEPLOY, WITH_BRANCH, True),
         (DEPLOY, OTHER, False),
         (WITH_BRANCH, Pipeline("github", (*DEPLOY.fields, ("branch", "dev"))), False),
+        (DEPLOY, RENAMED, True),
         (DEPLOY, Pipeline("gitlab", DEPLOY.fields), False),
     ],
 )
-def test_entries_of_one_pipeline_are_told_by_their_keys(one, other, do):
-    assert one.overlaps(other) is other.overlaps(one) is do
+def test_entries_of_one_pipeline_are_told_by_their_keys_and_their_system(city, one, other, do):
+    paper = city()
+    paper.ports.sources["github-2"] = MemoryCI(paper.clock, (RENAMED,), name="github-2")
+    paper.ports.sources["gitlab"] = MemoryCI(paper.clock, (), name="gitlab", system="GitLab CI")
+
+    assert paper.ports.may_share_runs(one, other) is paper.ports.may_share_runs(other, one) is do
+
+
+@pytest.mark.parametrize("target", ["staging", "1001"])
+@pytest.mark.parametrize("system", ["GitHub Actions", "GitLab CI"])
+def test_a_system_under_two_names_is_one_system(city, target, system):
+    paper = city(mapped=RENAMED)
+    second = MemoryCI(paper.clock, (RENAMED,), name="github-2", system=system, switchboard=paper.switchboard)
+    paper.ports.sources["github-2"] = second
+    if system == "GitHub Actions":
+        second.known = {
+            key: replace(run, ref=RunRef(RENAMED, run.ref.id, run.ref.url)) for key, run in paper.ci.known.items()
+        }
+    lock(paper, paper.production)
+
+    report = ask(paper, target)
+    click(paper, report)
+
+    if system == "GitHub Actions":
+        assert stage(paper) is KillStage.APPROVAL
+        assert goes_on(paper)
+        approve(paper, report)
+    assert paper.ci.asked == ["cancel"]
+    assert paper.production.texts
