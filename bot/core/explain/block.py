@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from bot.core.explain.prefix import Prefix, bare
 from bot.core.lock import parse_created
 from bot.errors import LockInfoInvalid
 
@@ -26,11 +27,11 @@ _AT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?)\s?(Z|UTC|[+-][0-9]{2}:?[0-9]{2})"
 )
 _WHO = re.compile(r"[^@]{0,120}@[^\s\"'`,;]*")
+_LONE = re.compile(r"[^\s\"'`,;=]{1,120}\Z")
 _NAME = re.compile(r"[^\s\"'`,;]*")
 _MARKS = " \t`\"',;│|"
 _BOLD = re.compile(r"\s*\*{1,2}(?=[\s`]|$)")
 _JSON_ID = re.compile(r"ID(\\{0,8}\"{1,2})\s{0,4}:")
-_NUMBER = re.compile(rb" *[0-9]+")
 _BASE64 = re.compile(r"eyJJRCI6[A-Za-z0-9+/]{40,4000}={0,2}")
 
 
@@ -53,7 +54,14 @@ def lock_in(lines: Sequence[str]) -> PastedLock | None:
             lock = _lock(_fields(lines, number))
             if lock is not None:
                 return lock
-    return lock_in_json("\n".join(lines)) or _headless(lines)
+    return lock_in_json("\n".join(lines)) or _behind_prefixes(lines) or _headless(lines)
+
+
+def _behind_prefixes(lines: Sequence[str]) -> PastedLock | None:
+    """Lock info that a program printed over several lines, each behind a log's prefix."""
+    place = max((number for number, line in enumerate(lines) if '"Operation"' in line), default=-1)
+    near = lines[max(0, place - _LINES) : place + _LINES] if place >= 0 else ()
+    return lock_in_json("\n".join(bare(line) for line in near))
 
 
 def lock_in_json(text: str) -> PastedLock | None:
@@ -85,10 +93,16 @@ def lock_in_json(text: str) -> PastedLock | None:
 def _headless(lines: Sequence[str]) -> PastedLock | None:
     """A block whose first line was not pasted: it needs its fields in order, with Operation and Who."""
     for number, line in enumerate(lines):
-        if "ID:" in line and any("Operation:" in near for near in lines[number + 1 : number + 3]):
+        if "ID:" not in line:
+            continue
+        if "Operation:" in line and "Who:" in line:
+            fields = _from_one_line(line[_place(line, "ID") :])
+        elif any("Operation:" in near for near in lines[number + 1 : number + 5]):
             fields = _fields(lines, number - 1)
-            if {"ID", "Operation", "Who"} <= fields.keys():
-                return _lock(fields)
+        else:
+            continue
+        if {"ID", "Operation", "Who"} <= fields.keys():
+            return _lock(fields)
     return None
 
 
@@ -167,7 +181,7 @@ def _lock(fields: Mapping[str, str]) -> PastedLock | None:
         id=lock_id,
         path=cut.get("Path", ""),
         operation=cut.get("Operation", ""),
-        who=_match(_WHO, cut.get("Who", "")),
+        who=_match(_WHO, cut.get("Who", "")) or _match(_LONE, cut.get("Who", "")),
         version=_match(_NAME, cut.get("Version", "")),
         created=instant(fields.get("Created", "")),
     )
@@ -183,29 +197,6 @@ def _value(text: str) -> str:
 def _match(pattern: re.Pattern[str], text: str) -> str:
     found = pattern.match(text)
     return found[0].strip() if found else ""
-
-
-class Prefix:
-    """What a log puts before a line, with the numbers in it left open: times and line numbers differ in each line.
-
-    `is_telling` is False for a mere frame or blanks, which lines of anything may begin with.
-    """
-
-    def __init__(self, text: str) -> None:
-        self.is_telling = any(char.isalnum() for char in text)
-        self._form, self._length = _form(text), len(text)
-
-    def length_in(self, line: str) -> int:
-        """How much of the line is the prefix; -1 if the line begins with something else."""
-        for more in (0, 1, -1, 2, -2, 3, -3):  # a number may have more digits than the first line's
-            size = self._length + more
-            if size >= 0 and _form(line[:size]) == self._form:
-                return size
-        return len(line) if self._form.startswith(_form(line).rstrip()) and len(line) + 2 >= self._length else -1
-
-
-def _form(text: str) -> bytes:
-    return _NUMBER.sub(b"0", text.encode("utf-8", "surrogatepass"))
 
 
 def instant(text: str) -> datetime | None:

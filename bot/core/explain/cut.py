@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot.core.explain.block import Prefix, instant
+from bot.core.explain.block import instant
 from bot.core.explain.kinds import GRAVE, SIGNS, is_away, is_broken_off
+from bot.core.explain.prefix import Prefix, bare
 
 _MOST = 100
 _LINES = 80
@@ -33,15 +34,6 @@ _HEAD = re.compile(
 _WORD_BEFORE = re.compile(r"(?:^|[^\w/-])[A-Za-z]{2,60} ?$")
 _PROGRAM = re.compile(
     r"\b(?:terraform|tofu|terragrunt|stderr|stdout|error|warn|info|debug|fatal|err|out|std) ?$", re.IGNORECASE
-)
-_TIME = (
-    r"[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]{1,9})?(?:Z|[+-][0-9]{2}:?[0-9]{2})?"
-)
-_STAMPED = re.compile(rf"[^\n]{{0,160}}?{_TIME}\]? ?")
-_BEFORE = re.compile(
-    r"(?:\s+|[│╷╵┃╻╹]|[|>+-](?=\s|$)|\[[^\]\n]{1,120}\]|[0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]{1,9})?|[0-9]{2}[OE][ +]"
-    r"|##\[\w{1,12}\]|::\w{1,12}[^:\n]{0,200}::|(?:STDOUT|STDERR|INFO|ERROR|DEBUG|stderr|stdout)\b|(?:terraform|tofu): "
-    r"|[\w.-]{1,60} +\|)+"
 )
 _CODE = re.compile(r"\s*(?:[0-9]+: |on \S+ line [0-9]+)")
 _PLANNED = re.compile(r"\s*(?:[+~-]|-/\+|<=)? ?(?:\"?[\w.-]+\"? +=|#) ")
@@ -153,15 +145,6 @@ def _machines(lines: Sequence[str], whole: str) -> frozenset[str]:
     signs = [sign for sign in ("achine name: '", "unning on ", "uilding remotely on ") if sign in whole]
     found = (_MACHINE.search(line[:1000]) for _, line in _having(lines, signs)[:_MOST])
     return frozenset(name.lower() for each in found if each for name in each.groups() if name)
-
-
-def bare(line: str) -> str:
-    """A line without what logs and frames put before it, as far as that has a form that is known."""
-    stamped = _STAMPED.match(line)
-    if stamped is not None:
-        line = line[stamped.end() :]
-    found = _BEFORE.match(line)
-    return line[found.end() :].strip() if found is not None else line.strip()
 
 
 class _Open:

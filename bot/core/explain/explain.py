@@ -58,7 +58,7 @@ def explain(text: str, states: Mapping[str, str]) -> Explanation:
     chosen = _most_dangerous(found, paste)
     lock = _shown(chosen)
     state = _state(chosen, lock, states, paste)
-    told = words.told(replace(chosen, lock=lock, state=state, others=_others(chosen, found), is_whole=is_whole))
+    told = words.told(replace(chosen, lock=lock, state=state, others=_others(chosen, found, paste), is_whole=is_whole))
     return Explanation(
         chosen.kind, told.title, told.what, told.do, told.avoid, lock, state, chosen.kind not in _UNSURE and is_whole
     )
@@ -106,7 +106,8 @@ def _classified(error: Error, paste: Cut, before: Sequence[Classified]) -> Class
 
 def _most_dangerous(found: Sequence[Classified], paste: Cut) -> Classified:
     """What endangers the state outranks all; then the last error decides that is more than "Terraform failed"."""
-    past = max(paste.starts, default=-1)
+    asked = (each.number for each in found if each.kind in {ErrorKind.HELD, ErrorKind.OWN_ORPHAN})
+    past = max([*paste.starts, *asked], default=-1)  # what was broken off before a run asked for the lock was another
     broken_off = [(number, line) for number, line in paste.broken_off if number >= past]
     is_lost = any(kinds.is_lost(line) for _, line in broken_off)
     present = [each for each in found if each.kind is not ErrorKind.INTERRUPTED or each.number >= past]
@@ -152,7 +153,9 @@ def _broke_before_it_was_taken(text: str) -> bool:
 def _shown(found: Classified) -> PastedLock | None:
     """The lock of the error, without what may be a secret; none where it is the asker's own, or no state's."""
     lock = found.lock
-    if lock is None or found.kind not in _WITH_LOCK or kinds.shows_the_asker(found.error.text):
+    if lock is None or found.kind not in _WITH_LOCK:
+        return None
+    if found.about is not About.RELEASE and kinds.shows_the_asker(found.error.text):
         return None
     return replace(
         lock,
@@ -186,7 +189,8 @@ def _only(names: Iterable[str]) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _others(chosen: Classified, found: Sequence[Classified]) -> tuple[ErrorKind, ...]:
+def _others(chosen: Classified, found: Sequence[Classified], paste: Cut) -> tuple[ErrorKind, ...]:
     """The other kinds of error in the paste, the most dangerous first."""
-    seen = {each.kind for each in found} - {chosen.kind, ErrorKind.UNKNOWN}
+    seen = {each.kind for each in found} | ({ErrorKind.INTERRUPTED} if paste.broken_off else set())
+    seen -= {chosen.kind, ErrorKind.UNKNOWN}
     return tuple(kind for kind in ErrorKind if kind in seen)

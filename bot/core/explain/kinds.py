@@ -113,7 +113,7 @@ _ABOUT: tuple[tuple[About, tuple[str, ...]], ...] = (
             *_phrases("""
             error acquiring the state lock | error locking state | error locking source state | state lock
             error locking destination state | error locking workspace | lock info: | .tflock
-            state blob is already locked | http remote state already locked | workspace already locked
+            state blob is already locked | remote state already locked | workspace already locked
             workspace is already locked | already locked for workspace creation | workspace is currently locked
             state is already locked by another | lock timeout exceeded, sending interrupt | manually locked workspace
             """),
@@ -204,7 +204,7 @@ _TAKEN = (
     *_phrases("""
     conditional request failed | pre-conditions you specified did not hold | precondition failed | conditionnotmet
     state blob is already locked | leasealreadypresent | already a lease present | leaseidmissing
-    currently a lease on the blob | http remote state already locked | locked by another terraform client
+    currently a lease on the blob | remote state already locked | locked by another terraform client
     locked by another opentofu client | operation cannot be fulfilled on leases | leases.coordination.k8s.io "lock-
     workspace already locked | workspace is already locked | already locked for workspace creation
     workspace is currently locked | lock timeout exceeded, sending interrupt | manually locked workspace
@@ -239,7 +239,7 @@ _OTHER_LOCKS = _phrases("""
     incomplete lock file | lock file information
     is locked by | --forceunlock | flow is locked | flow.locked | locked by another user | locked by pull | locked by pr
     could not get lock | unable to acquire the dpkg | unable to lock the administration directory | dpkg/lock
-    holding the yum lock | rpm.lock | index.lock | shallow.lock | unable to acquire lock on
+    holding the yum lock | rpm.lock | index.lock | shallow.lock | unable to acquire lock on | acquire file lock
     another operation (install/upgrade/rollback) is in progress | has no deployed releases | currently locked by
     lock wait timeout | deadlock detected | deadlock found | could not obtain lock on | lock timeout
     canceling statement due to lock | database is locked | scopelocked | scope is locked | are locked: '/sub
@@ -279,7 +279,13 @@ TABLE: tuple[KindRow, ...] = (
     KindRow(ErrorKind.DIGEST, frozenset({About.DIGEST}), ("",)),
     KindRow(ErrorKind.RELEASE_FAILED, frozenset({About.RELEASE}), ("",)),
     # azurerm cannot force-unlock a lease whose metadata is empty: `Unlock` in remote-state/azure/client.go
-    KindRow(ErrorKind.RELEASE_FAILED, _FORCE_UNLOCK, ('metadata "terraformlockid" was empty',)),
+    KindRow(
+        ErrorKind.RELEASE_FAILED,
+        _FORCE_UNLOCK,
+        _phrases(
+            'metadata "terraformlockid" was empty | failed to delete lock info from metadata | when releasing lease'
+        ),
+    ),
     # `Unlock` in remote-state/*/client.go, states/statemgr/filesystem.go, backend/remote/backend_state.go
     KindRow(
         ErrorKind.WRONG_LOCK_ID,
@@ -288,9 +294,9 @@ TABLE: tuple[KindRow, ...] = (
             *_phrases("""
             does not match existing lock | does not match the existing lock | does not match current lock
             from s3 does not match | invalid lock id | lock id mismatch | should be numerical value
-            leaseidmismatch | did not match the lease id | conditionnotmet | lock id does not match
+            leaseidmismatch | did not match the lease id | conditionnotmet | lock id does not match | strconv.parseint
             """),
-            *_status(409, 412),
+            *_status(409, 412, 423),
         ),
     ),
     KindRow(ErrorKind.HELD, _FORCE_UNLOCK, ("unable to unlock workspace locked by",)),

@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection, Mapping
 
 from bot.core.explain.block import lock_in
-from bot.core.explain.cut import bare
 from bot.core.explain.decode import lines_of
+from bot.core.explain.prefix import bare
 
 _PARTS_OF_NAMES = r"A-Za-z0-9_/.-"
 _WORD = re.compile(f"[{_PARTS_OF_NAMES}]+")

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core.explain.cut import bare
 from bot.core.explain.decode import LONGEST, lines_of
 from bot.core.explain.explain import explain, notice_of
+from bot.core.explain.prefix import bare
 from bot.core.explain.states_named import states_spoken_of
 from bot.core.nearest import did_you_mean
 from bot.core.phrase import Quoted, one_line, plain
