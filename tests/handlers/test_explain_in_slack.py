@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from bot.core.explain.explain import document_of, explain
 from bot.sandbox.slack import payloads as slack_payloads
 from bot.sandbox.slack.dispatch import Kind
 from bot.sandbox.stage import CHANNEL
+from handlers.typed.grammar import parse
+from handlers.typed.values import Misunderstood
 from tests.worlds.slack import payloads
+from tests.worlds.terraform_says import MESSAGES, print_plain
 
 HELD = """Error: Error acquiring the state lock
 
@@ -87,3 +93,12 @@ async def test_pictures_and_deleted_files_are_left_alone(office):
 async def test_more_files_than_are_read_are_counted(office):
     files = [office.slack.attached(f"{number}.log", b"fine") for number in range(4)]
     assert "Only the first 3 files were read" in await by_shortcut(office, HELD, *files)
+
+
+def test_every_command_that_an_answer_names_is_one():
+    steps = [step for message in MESSAGES for step in document_of(explain(print_plain(message), {}))["do"]]
+    named = {found for step in steps for found in re.findall(r"/tflock (\S+) (\w+)", step)}
+
+    assert {word for word, _ in named} == {"status", "unlock", "kill-job"}
+    for word, state in named:
+        assert not isinstance(parse(f"{word} {state}"), Misunderstood), word

@@ -202,7 +202,8 @@ def _sayings(document: object, depth: int) -> Iterator[str]:
         said = _said(document)
         if said:
             when = next((document[key] for key in _WHEN if isinstance(document.get(key), str)), "")
-            yield "\n".join(f"{when} {line}" if when else line for line in said.rstrip("\n").split("\n"))
+            lines = (part for line in said.rstrip("\n").split("\n") for part in _broken(line))
+            yield "\n".join(f"{when} {line}" if when else line for line in lines)
         else:
             for part in document.values():
                 yield from _sayings(part, depth + 1)

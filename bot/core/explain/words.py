@@ -252,58 +252,52 @@ def _wrong_lock_id(found: Classified) -> Told:
 
 
 _REASONS: Mapping[ErrorKind | None, str] = {
-    ErrorKind.THROTTLED: "the store refused the request because it was asked too often (throttled).",
-    ErrorKind.DENIED: "the credentials lack the right to delete or read the lock (denied).",
-    ErrorKind.EXPIRED: "the credentials are expired or not valid.",
-    ErrorKind.DEADLINE: "the store gave no answer, so it may or may not be released.",
-    ErrorKind.INTERRUPTED: "Terraform was interrupted while it released it.",
-    ErrorKind.WRONG_LOCK_ID: "the store has another lock there now, which another run may hold.",
-    ErrorKind.ALREADY_UNLOCKED: "it was gone: somebody may have broken it while the run was writing.",
-    None: "the reason is in the message.",
+    ErrorKind.THROTTLED: "the store was asked too often and refused the request (throttled)",
+    ErrorKind.DENIED: "the credentials lack a right (access denied)",
+    ErrorKind.EXPIRED: "the credentials are expired or not valid",
+    ErrorKind.DEADLINE: "the store gave no answer, so it may have been done or not",
+    ErrorKind.INTERRUPTED: "Terraform was interrupted in it",
+    ErrorKind.WRONG_LOCK_ID: "the store has another lock or another state there now",
+    ErrorKind.ALREADY_UNLOCKED: "it was gone: somebody may have broken it while the run was writing",
+    None: "the reason is in the message",
 }
+_LOST_LOCK = frozenset({ErrorKind.WRONG_LOCK_ID, ErrorKind.ALREADY_UNLOCKED})
 
 
 def _release_failed(found: Classified) -> Told:
     if found.says('metadata "terraformlockid" was empty'):
-        why = "the blob's lease has no lock info, so Terraform can't tell whose it is. The lease may be held for ever."
+        why = "the blob's lease has no lock info, so Terraform can't tell whose it is. The lease may be held for ever"
     elif found.says("requested resource not found", "nosuchbucket"):
-        why = "the table or the bucket of the lock was not found. What became of the lock is not known."
+        why = "the table or the bucket of the lock was not found. What became of the lock is not known"
     else:
         why = _REASONS.get(found.reason, _REASONS[None])
-    is_own = found.reason is not ErrorKind.WRONG_LOCK_ID
-    whose = " The lock is of " if is_own else " There now is the lock of "
+    whose = " There now is the lock of " if found.reason is ErrorKind.WRONG_LOCK_ID else " The lock is of "
     kept: Phrase = () if found.lock is None else (whose, *_by(found.lock)[1:], ".")
-    what: Phrase = (
-        f"Terraform could not release the lock: {why}",
-        *kept,
-        " Its run is over or ending.",
-        *_belongs(found),
-    )
+    what: Phrase = (f"Terraform could not release the lock: {why}.", *kept, *_belongs(found))
     do: tuple[Phrase, ...] = (
-        (_ask("status", found), " shows whether the lock is still there, and whether its run is dead."),
+        (_ask("status", found), " shows whether there is a lock, whose it is, and whether that run is dead."),
         ("If it is: ", _ask("unlock", found), " in the incident channel."),
         ("Fix the reason, or the next run leaves its lock behind as well.",),
     )
+    if found.reason in _LOST_LOCK:
+        do = (do[0], ("Another run may have written at the same time: read a new plan before anybody applies.",))
     return Told("The lock was not released", what, do, (_NO_FORCE, _NO_LOCK_FALSE))
 
 
 def _not_saved(found: Classified) -> Told:
+    why = "" if found.reason is None else f": {_REASONS.get(found.reason, _REASONS[None])}"
     what: Phrase = (
-        "Terraform changed things and could not write the state. What it made is recorded only in ",
+        f"Terraform changed things and could not write the state{why}. What it made is recorded only in ",
         Quoted("errored.tfstate"),
         " in the job's working directory, if it could write that file.",
         *_belongs(found),
     )
-    if found.says("cannot import state with", "serial"):
+    if found.says("cannot import state with"):
         what = (*what, " The store refused the state that was pushed: it has another or a newer one.")
     do: tuple[Phrase, ...] = (
-        ("Stop every pipeline of this state first: ", _ask("hold", found), " keeps others out."),
+        ("Stop every pipeline of this state first, and let nobody start another run.",),
         ("Get ", Quoted("errored.tfstate"), " off the runner before it is cleaned up, and keep a copy."),
-        (
-            "Compare its serial and lineage with the stored state's: ",
-            _ask("recover", found),
-            " lists what is recorded.",
-        ),
+        ("Compare its serial and lineage with the stored state's: ", _ask("status", found), " shows those."),
         (
             "Once the store takes writes and nobody else writes: ",
             Quoted("terraform state push errored.tfstate"),
@@ -340,17 +334,11 @@ def _interrupted(found: Classified) -> Told:
     )
     do = (
         (_ask("status", found), " shows whether the lock is still there, and whether its run is dead."),
-        (
-            "If it is dead: ",
-            _ask("unlock", found),
-            "; ",
-            _ask("recover", found),
-            " lists what was made and not recorded.",
-        ),
+        ("If it is dead: ", _ask("unlock", found), " in the incident channel."),
         (
             "Look for ",
             Quoted("errored.tfstate"),
-            " in the job's working directory, and plan before you do anything else.",
+            " in the job's working directory, and read a new plan before you do anything else.",
         ),
     )
     return Told("The run was interrupted", what, do, (_NOT_YET, _NO_FORCE))
