@@ -40,6 +40,8 @@ _PLANNED = re.compile(r"\s*(?:[+~-]|-/\+|<=)? ?(?:\"?[\w.-]+\"? +=|#) ")
 _OVER_AT_ONCE = (
     *("Acquiring state lock. This", "Releasing state lock. This", "[terragrunt] ", "##[section]", "##[group]"),
     *("[Pipeline] ", "section_end:", "section_start:", "Terraform used the selected providers", "Apply complete! "),
+    # the last lines of Terraform's two lock errors
+    *("flag, but this is not recommended", "no one else is holding a lock."),
 )
 _OVER = (
     "Retrying...",
@@ -53,6 +55,8 @@ _OVER = (
     "Cleaning up project ",
 )
 """What ends an error: wherever in a line it stands, or at its beginning."""
+
+_COMMANDS = ("$ ", "+ ", "\u276f ", "\u279c ")
 
 _STARTS = (
     *("Acquiring state lock", "Initializing the backend", "[DEBUG] LOCK "),
@@ -197,7 +201,7 @@ class _Open:
 def _is_over(line: str, words: str) -> bool:
     if any(over in line for over in _OVER_AT_ONCE):
         return True
-    return any(over in words for over in _OVER) and bare(words).startswith(_OVER)
+    return words.startswith(_COMMANDS) or (any(over in words for over in _OVER) and bare(words).startswith(_OVER))
 
 
 def _unit(text: str) -> str:

@@ -18,7 +18,9 @@ from bot.core.explain.explain import document_of, explain
 
 HERE = Path(__file__).parent
 CASES = [
-    (file.stem, case) for file in sorted((HERE / "cases").glob("*.yml")) for case in yaml.safe_load(file.read_text())
+    (file.stem, case)
+    for file in [*sorted((HERE / "cases").glob("*.yml")), *sorted((HERE / "more").glob("*.yml"))]
+    for case in yaml.safe_load(file.read_text())
 ]
 FIELDS = ("summary", "do", "dont")
 
