@@ -29,7 +29,7 @@ _LOST_ESCAPE = ("\\u001b", "\\x1b", "\\033", "\\e", "#033", "&#27;", "&#x1b;", "
 _LINK = re.compile(r"<(?:mailto:|(?=https?://))([^<>|\s]{1,2000})(?:\|([^<>\n]{0,2000}))?>")
 _ENTITIES = (
     *(("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&#34;", '"'), ("&#39;", "'"), ("&#x27;", "'")),
-    *(("&nbsp;", " "), ("&#10;", "\n"), ("&#xA;", "\n"), ("<br>", "\n"), ("<br/>", "\n"), ("<br />", "\n")),
+    *(("&nbsp;", " "), ("&#10;", "\n"), ("&#xA;", "\n")),
 )
 _FRAMES = (
     # box characters whose UTF-8 was read as Windows-1252, Latin-1, code page 437, 850 or 1251
@@ -39,6 +39,16 @@ _FRAMES = (
     *(("\u00d4\u00f6\u00e9", "│"), ("\u00d4\u00f2\u00c0", "╷"), ("\u00d4\u00f2\u00c1", "╵")),
     *(("\u0432\u201d\u201a", "│"), ("\u0432\u2022\u00b7", "╷"), ("\u0432\u2022\u00b5", "╵")),
 )
+_ESCAPES: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
+    ("&", _ENTITIES),
+    ("<br", (("<br>", "\n"), ("<br/>", "\n"), ("<br />", "\n"))),
+    ("%0A", (("%0D%0A", "\n"), ("%0A", "\n"), ("%25", "%"))),  # workflow commands
+    ("#012", (("#012", "\n"), ("#011", "\t"))),  # rsyslog
+    ("##teamcity[", (("|n", "\n"), ("|r", ""), ("|'", "'"), ("|[", "["), ("|]", "]"), ("||", "|"))),
+    (":", (("**:", ":"), ("`:", ":"))),  # Markdown's marks around a key
+)
+"""What each carrier writes for a character, by a mark that its texts have."""
+
 _ODD_CHARACTERS = (
     *((char, "") for char in "\0\ufeff\u200b\u200c\u200d\u2060"),
     *(
@@ -83,8 +93,8 @@ def lines_of(text: str) -> tuple[list[str], bool]:
     is_whole = len(text) <= LONGEST
     if not is_whole:
         text = f"{text[:_HEAD]}\n{text[_HEAD - LONGEST :]}"
-    for char, plain in _ODD_CHARACTERS:
-        text = text.replace(char, plain) if char in text else text
+    for char, plain in (*_FRAMES, *_ODD_CHARACTERS):  # the frames first: curly quotes are a part of broken ones
+        text = text.replace(char, plain)
     text = _without_colours(text.replace("\r\n", "\n").replace("\r", "\n"))
     text = _unescaped(text)
     lines = _ends(_from_document(text) or _ends(text.split("\n")))
@@ -112,20 +122,12 @@ def _without_colours(text: str) -> str:
 def _unescaped(text: str) -> str:
     if "<" in text:
         text = _LINK.sub(lambda found: (found[2] or found[1]).removeprefix("mailto:"), text)
-    if "&" in text or "<br" in text:
-        for entity, char in _ENTITIES:
-            text = text.replace(entity, char) if entity in text else text
-    if not text.isascii():
-        for broken, frame in _FRAMES:
-            text = text.replace(broken, frame) if broken in text else text
     if "%0A" in text and "%20" in text:
         text = unquote(text, errors="replace").replace("\r\n", "\n")
-    elif "%0A" in text:
-        text = text.replace("%0D%0A", "\n").replace("%0A", "\n").replace("%25", "%")
-    for bold in ("**:", "`:"):  # Markdown's marks around a key
-        text = text.replace(bold, ":") if bold in text else text
-    if "#012" in text:
-        text = text.replace("#012", "\n").replace("#011", "\t")
+    for mark, pairs in _ESCAPES:
+        if mark in text:
+            for escape, char in pairs:
+                text = text.replace(escape, char)
     return text
 
 

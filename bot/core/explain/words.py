@@ -433,12 +433,12 @@ _OTHER_LOCKS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         ),
     ),
     (
-        ("flow", "architect", "archy"),
+        ("publish flow", "flow '", "genesyscloud_flow", "architect", "archy", "flow is locked", "inboundcall"),
         "Somebody has this flow open in Genesys Cloud's Architect: the flow is locked, not the state.",
         "Ask them to save and close the flow in Architect, or to unlock it there, then run again.",
     ),
     (
-        ("scope", "cannotdelete", "readonly"),
+        ("scopelocked", "cannotdelete", "are locked: '/sub", "management lock"),
         "A management lock in Azure forbids this change.",
         "Ask whoever set the lock. If it may go, remove it in Azure for this change, and set it again.",
     ),
@@ -453,12 +453,12 @@ _OTHER_LOCKS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "Apply or discard the plan of that pull request in Atlantis, or wait for its command.",
     ),
     (
-        ("apt", "dpkg", "yum", "rpm"),
+        ("/apt/", "apt-get", "dpkg", "yum lock", "rpm.lock"),
         "A package manager on that machine is busy.",
         "Let the provisioner wait until it is done, for example with `apt-get -o DPkg::Lock::Timeout=300`.",
     ),
     (
-        ("transaction", "deadlock", "database", "lock wait", "lock on row", "statement"),
+        ("transaction", "deadlock", "database", "lock wait", "lock on row", "canceling statement"),
         "A database reports a lock of its own.",
         "Find the transaction that holds it, and run again once it has ended.",
     ),
