@@ -16,7 +16,8 @@ ports/       what the use cases need from outside, as small protocols
 usecases/    what a person asks for and what the bot does on its own:
                decide/ looks and weighs the evidence; unlock/ and kill/ ask, wait and act; owner/ writes to the owner;
                look/ answers status, who and the home tab; record/ keeps the incident; queue/ calls those who wait;
-               export/ writes and delivers the record, files follow-ups; watch/ looks at all states and alerts;
+               export/ writes and delivers the record, files follow-ups; watch/ looks at all states, alerts,
+               and releases what nobody has to ask for;
                outbox.py sends each thing exactly once, lease.py has one worker at a time
 http/ aws/   one client each, with one table from what a system says to our errors
 backends/ ci/ store/ tickets/ slack/ export/
