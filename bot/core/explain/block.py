@@ -26,6 +26,7 @@ _MOST = 100
 _AT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?)\s?(Z|UTC|[+-][0-9]{2}:?[0-9]{2})"
 )
+_CODEBUILD = re.compile(r"\[Container\] ([0-9]{4}/[0-9]{2}/[0-9]{2}) ([0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?)()")
 _WHO = re.compile(r"[^@]{0,120}@[^\s\"'`,;]*")
 _LONE = re.compile(r"[^\s\"'`,;=]{1,120}\Z")
 _NAME = re.compile(r"[^\s\"'`,;]*")
@@ -200,11 +201,11 @@ def _match(pattern: re.Pattern[str], text: str) -> str:
 
 
 def instant(text: str) -> datetime | None:
-    """The first instant in a text that has its zone, as Go prints one or as JSON has it."""
-    found = _AT.search(text[:300])
+    """The first instant in a text that has its zone, as Go prints one or as JSON has it; CodeBuild's are in UTC."""
+    found = _AT.search(text[:300]) or _CODEBUILD.match(text)
     if found is None:
         return None
     try:
-        return parse_created(f"{found[1]} {found[2]} {found[3]}")
+        return parse_created(f"{found[1].replace('/', '-')} {found[2]} {found[3] or 'Z'}")
     except LockInfoInvalid:
         return None

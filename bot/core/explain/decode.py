@@ -26,7 +26,8 @@ _ANSI = re.compile(
 )
 _LOST_COLOUR = re.compile(r"\[[0-9]{1,3}(?:;[0-9]{1,3}){0,6}m")
 _LOST_ESCAPE = ("\\u001b", "\\x1b", "\\033", "\\e", "#033", "&#27;", "&#x1b;", "\u241b", "^[", "\ufffd")
-_LINK = re.compile(r"<(?:mailto:|(?=https?://))([^<>|\s]{1,2000})(?:\|([^<>\n]{0,2000}))?>")
+_LINK = re.compile(r"<(?:mailto:|tel:|(?=https?://))([^<>|\s]{1,2000})(?:\|([^<>\n]{0,2000}))?>")
+_ADDRESS = re.compile(r"\[([^\[\]|\s]{1,200})(?:\]\(mailto:[^()\s]{1,200}\)|\|mailto:[^\[\]\s]{1,200}\])")
 _ENTITIES = (
     *(("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&#34;", '"'), ("&#39;", "'"), ("&#x27;", "'")),
     *(("&nbsp;", " "), ("&#10;", "\n"), ("&#xA;", "\n")),
@@ -122,6 +123,8 @@ def _without_colours(text: str) -> str:
 def _unescaped(text: str) -> str:
     if "<" in text:
         text = _LINK.sub(lambda found: (found[2] or found[1]).removeprefix("mailto:"), text)
+    if "mailto:" in text:  # Markdown's and Jira's links
+        text = _ADDRESS.sub(r"\1", text)
     if "%0A" in text and "%20" in text:
         text = unquote(text, errors="replace").replace("\r\n", "\n")
     for mark, pairs in _ESCAPES:
