@@ -81,7 +81,7 @@ def _authorise(request: web.Request, token: str | None) -> None:
 
 async def _claim(world: World, request: web.Request) -> web.Response:
     body = await _body(request)
-    said = claims.Said(
+    said = claims.NewClaim(
         state=_text(body, "state", _LONGEST_NAME),
         host=_text(body, "host", _LONGEST_NAME),
         run_url=_address(body),

@@ -21,7 +21,7 @@ _CREATED = re.compile(
 _LONGEST_INFO = 64 * 1024
 
 
-APPLY, PLAN = "OperationTypeApply", "OperationTypePlan"
+OPERATIONS = APPLY, PLAN, REFRESH = "OperationTypeApply", "OperationTypePlan", "OperationTypeRefresh"
 
 
 def operation_word(operation: str) -> str:

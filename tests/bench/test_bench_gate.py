@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot.core.evidence import Found
-from bot.core.gate.attribution import Look
+from bot.core.gate.attribution import PipelineSeen
 from bot.core.gate.case import Case, Ruling
 from bot.core.gate.decide import RULES, decide
 from bot.core.gate.tie import attribute
@@ -31,7 +31,7 @@ def case_of(candidates: int) -> Case:
     """A lock that this many ended runs could have taken; it is allowed to be released."""
     lock = LockInfo("lock-1", "OperationTypeApply", "", "runner@fv-az881-525", "1.11.4", CREATED, "acme/staging")
     runs = tuple(timed_out(str(number)) for number in range(candidates))
-    look = Look(PIPELINE, "GitHub", Found(runs, NOW), {run.ref.id: Found(run, NOW) for run in runs})
+    look = PipelineSeen(PIPELINE, "GitHub", Found(runs, NOW), {run.ref.id: Found(run, NOW) for run in runs})
     policy, holders = Policy(), Holders()
     state = StateSeen(
         size=4096, last_written=CREATED, md5="0" * 32, serial=7, lineage="b0c5d1f2", terraform_version="1.11.4",

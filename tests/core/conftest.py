@@ -13,13 +13,13 @@ from bot.core.account.story import Story
 from bot.core.account.values import Account
 from bot.core.codec import written
 from bot.core.evidence import Found, NotFound, Observation, Offset, Trouble, Unseen
-from bot.core.gate.attribution import Attribution, Look, log_key
+from bot.core.gate.attribution import Attribution, PipelineSeen, log_key
 from bot.core.gate.case import Case, Rule
 from bot.core.gate.contention import Contention, Loop
 from bot.core.gate.decide import decide
 from bot.core.gate.inspection import Inspection, Owner, StateName
 from bot.core.gate.tie import attribute
-from bot.core.joblog.values import JobLog, Refusal, Work
+from bot.core.joblog.values import JobLog, LockRefusal, Work
 from bot.core.lock import (
     Billing,
     DigestMatch,
@@ -125,7 +125,7 @@ class Make:
         logs: dict[str, JobLog] | None = None,
         system: str = "GitHub Actions",
         one_state: bool = True,
-    ) -> Look:
+    ) -> PipelineSeen:
         """What a CI told of a pipeline: the list without jobs, and every run read again unless `closer` says how.
 
         `logs` are of the runs' jobs by the run's id; no other log could be read. The pipeline works on one state.
@@ -138,7 +138,7 @@ class Make:
             for job in run.jobs or ()
             if (log := (logs or {}).get(run.ref.id)) is not None
         }
-        return Look(pipeline or self.deploy, system, listed, read, said, one_state=one_state)
+        return PipelineSeen(pipeline or self.deploy, system, listed, read, said, one_state=one_state)
 
     def work(self, first: str = "09:05:04", last: str = "09:14", **changes: Any) -> Work:
         """Terraform at work under the lock of the incident until it was killed."""
@@ -151,7 +151,7 @@ class Make:
 
     def refused(self, lock_id: str = LOCK_ID, **changes: Any) -> JobLog:
         """The whole log of a job whose Terraform was refused this lock."""
-        log = JobLog(is_whole=True, ran_terraform=True, refused=(Refusal(lock_id, self.at("09:06")),))
+        log = JobLog(is_whole=True, ran_terraform=True, refused=(LockRefusal(lock_id, self.at("09:06")),))
         return replace(log, **changes)
 
     def info(self, **changes: Any) -> LockInfo:
@@ -231,7 +231,7 @@ class Make:
         return replace(approval, **changes)
 
     def tie(
-        self, *looks: Look, named: tuple[Observation[Run], ...] = (), who: str = HOSTED, **changes: Any
+        self, *looks: PipelineSeen, named: tuple[Observation[Run], ...] = (), who: str = HOSTED, **changes: Any
     ) -> Attribution:
         """The attribution of a lock, by everything that the looks and the named run say."""
         lock = self.info(who=who, **changes)
@@ -241,7 +241,7 @@ class Make:
         self,
         *runs: Run,
         who: str = HOSTED,
-        looks: tuple[Look, ...] | None = None,
+        looks: tuple[PipelineSeen, ...] | None = None,
         named: tuple[Observation[Run], ...] = (),
         **changes: Any,
     ) -> Case:

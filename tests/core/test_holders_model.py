@@ -18,12 +18,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.core.evidence import Found, NotFound, Offset, Trouble, Unseen
-from bot.core.gate.attribution import Claimed, Look, Strength, Taken, Tie, log_key
+from bot.core.gate.attribution import Claimed, PipelineSeen, Strength, Taken, Tie, log_key
 from bot.core.gate.case import Case, Ruling
 from bot.core.gate.claim import Claim
 from bot.core.gate.decide import decide
 from bot.core.gate.tie import attribute
-from bot.core.joblog.values import JobLog, LogEnd, Refusal, Work
+from bot.core.joblog.values import JobLog, LockRefusal, LogEnd, Work
 from bot.core.lock import LockInfo
 from bot.core.people import OwnerSays
 from bot.core.policy import ByTime, Holders, KnownPerson, Policy
@@ -285,7 +285,7 @@ def log_of(world: World, each: TrueJob, rng: random.Random) -> JobLog:  # noqa: 
             return replace(log, kept=kept) if first > ends else said
         case "refused":
             seen = min(each.begins - 1, taken - rng.choice([1, 20, 100]))
-            return replace(said, refused=(Refusal(LOCK, at(seen, clock)),)) if seen > ends else said
+            return replace(said, refused=(LockRefusal(LOCK, at(seen, clock)),)) if seen > ends else said
         case "failed before" | "planned before" | "done before" if begins > taken + 1:
             last = taken + rng.choice([0.5, 3])
             is_over = each.story == "done before"
@@ -304,7 +304,7 @@ def log_of(world: World, each: TrueJob, rng: random.Random) -> JobLog:  # noqa: 
             return replace(said, ran_terraform=bool(int(each.run) % 2))
 
 
-def looks_of(world: World, rng: random.Random) -> tuple[Look, ...]:
+def looks_of(world: World, rng: random.Random) -> tuple[PipelineSeen, ...]:
     offset = Offset(timedelta(seconds=world.ci_clock), timedelta(seconds=1)) if world.is_ci_measured else None
     found = []
     for pipeline in sorted(world.mapped):
@@ -312,7 +312,7 @@ def looks_of(world: World, rng: random.Random) -> tuple[Look, ...]:
         system = mine[0].system
         away = Unseen(system, Trouble.TIMED_OUT, "it did not answer", NOON)
         if pipeline in world.hidden:
-            found.append(Look(pipeline, system, away))
+            found.append(PipelineSeen(pipeline, system, away))
             continue
         runs = {each.run: run_of(world, each) for each in mine}
         closer = {each.run: Found(runs[each.run], NOON, offset) if each.is_readable else away for each in mine}
@@ -323,7 +323,9 @@ def looks_of(world: World, rng: random.Random) -> tuple[Look, ...]:
                 key = log_key(runs[each.run], runs[each.run].jobs[0])
                 logs[key] = unread.get(each.log) or Found(log_of(world, each, rng), NOON)
         listed = tuple(replace(run, jobs=None) for run in runs.values())
-        found.append(Look(pipeline, system, Found(listed, NOON, offset), closer, logs, one_state=world.one_state))
+        found.append(
+            PipelineSeen(pipeline, system, Found(listed, NOON, offset), closer, logs, one_state=world.one_state)
+        )
     return tuple(found)
 
 

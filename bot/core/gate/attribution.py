@@ -60,7 +60,7 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class PipelineSeen:
     """What one CI system told about one pipeline: the listing, and what each run that matters was when read again.
 
     `closer` has an observation for every listed run that `may_hold` the lock, by run id; `logs` one for every job of
@@ -171,7 +171,7 @@ def holds_instant(job: Job, run: Run, taken: Taken, skew: timedelta) -> bool:
     return start <= shifted(taken.last, skew) and (end is None or end >= shifted(taken.first, -skew))
 
 
-def suspected(look: Look, taken: Taken, skew: timedelta) -> Iterable[Candidate]:
+def suspected(look: PipelineSeen, taken: Taken, skew: timedelta) -> Iterable[Candidate]:
     """Every listed run that may hold the lock, as far as time tells."""
     if not isinstance(look.listing, Found):
         return
@@ -182,7 +182,7 @@ def suspected(look: Look, taken: Taken, skew: timedelta) -> Iterable[Candidate]:
                 yield replace(candidate, system=look.system)
 
 
-def _reading(run: Run, look: Look) -> Observation[Run]:
+def _reading(run: Run, look: PipelineSeen) -> Observation[Run]:
     return look.closer.get(run.ref.id) or Unseen(
         look.system, Trouble.TOO_MUCH, "the run was listed, but not read again", look.listing.at
     )
@@ -203,12 +203,12 @@ def _never_ran(run: Run) -> bool:
     return run.phase is Phase.WAITING and run.attempt <= 1 and run.ended_at is None and run.conclusion is None
 
 
-def unlisted(looks: Iterable[Look]) -> tuple[NotFound | Unseen, ...]:
+def unlisted(looks: Iterable[PipelineSeen]) -> tuple[NotFound | Unseen, ...]:
     """The lists of runs that could not be read: each may hide a holder."""
     return tuple(look.listing for look in looks if not isinstance(look.listing, Found))
 
 
-def contenders(looks: Iterable[Look], taken: Taken, skew: timedelta) -> tuple[Run, ...]:
+def contenders(looks: Iterable[PipelineSeen], taken: Taken, skew: timedelta) -> tuple[Run, ...]:
     """The runs that started too late to be the holder, newest first."""
     late = [
         run

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
-from bot.core.gate.attribution import Attribution, Look
+from bot.core.gate.attribution import Attribution, PipelineSeen
 from bot.core.gate.ownership import NOBODY_STARTED, Starters
 from bot.core.lock import LockInfo, LockSeen, StateCheck
 from bot.core.people import Approval, Automatic, OwnerAnswer, OwnerSays, Standing
@@ -104,7 +104,7 @@ class Case:
     lock_id: str
     lock: LockSeen
     state: StateCheck
-    looks: tuple[Look, ...]
+    looks: tuple[PipelineSeen, ...]
     attribution: Attribution
     requester: Standing | Automatic
     owner: OwnerAnswer | None

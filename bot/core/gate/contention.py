@@ -16,7 +16,7 @@ from itertools import pairwise
 from statistics import median_low
 
 from bot.core.evidence import Found
-from bot.core.gate.attribution import Look, Taken, suspected
+from bot.core.gate.attribution import PipelineSeen, Taken, suspected
 from bot.core.instants import shifted
 from bot.core.lock import LockInfo
 from bot.core.policy import LoopRule
@@ -77,7 +77,7 @@ class Contention:
 
 
 def contention(
-    looks: Iterable[Look], lock: LockInfo | None, *, now: datetime, rule: LoopRule, skew: timedelta
+    looks: Iterable[PipelineSeen], lock: LockInfo | None, *, now: datetime, rule: LoopRule, skew: timedelta
 ) -> Contention:
     """What else is going on around a lock, or around a free state if there is no lock."""
     looks = tuple(looks)
@@ -134,7 +134,7 @@ def _newest_start(run: Run) -> datetime:
     return max(run.created_at, run.started_at)
 
 
-def _newest_readings(looks: Iterable[Look]) -> dict[RunRef, Run]:
+def _newest_readings(looks: Iterable[PipelineSeen]) -> dict[RunRef, Run]:
     """Every listed run once, as it was last read."""
     runs: dict[RunRef, Run] = {}
     for look in looks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from bot.core.gate.attribution import Candidate, Look
+from bot.core.gate.attribution import Candidate, PipelineSeen
 from bot.core.joblog.values import JobLog, LogEnd
 from bot.core.lock import LockInfo
 from bot.core.phrase import Linked, Phrase, Quoted, quoted
@@ -13,7 +13,9 @@ from bot.core.run import Job, Run
 from bot.core.who import form_of, is_ci, is_ec2_host, is_hosted_runner, project_in
 
 
-def weighed(candidate: Candidate, look: Look, lock: LockInfo, *, is_there: bool) -> tuple[Candidate | None, Phrase]:
+def weighed(
+    candidate: Candidate, look: PipelineSeen, lock: LockInfo, *, is_there: bool
+) -> tuple[Candidate | None, Phrase]:
     """The run with those of its jobs that may hold the lock; or None, and why it is none.
 
     `is_there`: the run's own claim says that it was on the lock's host, so that no machine's name excludes it.
@@ -66,7 +68,7 @@ def is_same_machine(one: str, other: str) -> bool:
     return is_written_short and len(short) == 1 and is_ec2_host(one) and is_ec2_host(other)
 
 
-def why_not_its_machine(look: Look, lock: LockInfo) -> Phrase | None:
+def why_not_its_machine(look: PipelineSeen, lock: LockInfo) -> Phrase | None:
     """Why a run of this system cannot have written this `Who`, by its form; None if it may have."""
     form = form_of(lock.who)
     if form is not None and form.systems is not None and look.system not in form.systems:

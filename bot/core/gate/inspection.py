@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from bot.core.evidence import NotFound, Unseen
-from bot.core.gate.attribution import Attribution, Look
+from bot.core.gate.attribution import Attribution, PipelineSeen
 from bot.core.gate.contention import Contention, Loop
 from bot.core.lock import LockInfo, LockSeen, StateCheck, TableSeen
 from bot.core.phrase import Phrase
@@ -75,7 +75,7 @@ class Inspection:
     state: StateName
     seen: LockSeen
     check: StateCheck
-    looks: tuple[Look, ...]
+    looks: tuple[PipelineSeen, ...]
     lock: LockInfo | None
     attribution: Attribution | None
     contention: Contention

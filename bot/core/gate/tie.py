@@ -16,7 +16,7 @@ from bot.core.gate.attribution import (
     Attribution,
     Candidate,
     Claimed,
-    Look,
+    PipelineSeen,
     Strength,
     Taken,
     Tie,
@@ -61,7 +61,7 @@ class _Possible:
     """A run that may hold the lock, what its system said, and the claim that it made on the lock's host."""
 
     candidate: Candidate
-    look: Look
+    look: PipelineSeen
     claim: Claim | None = None
 
     def logs(self) -> Iterable[tuple[Job, JobLog | None]]:
@@ -71,7 +71,7 @@ class _Possible:
 
 def attribute(
     lock: LockInfo,
-    looks: Iterable[Look],
+    looks: Iterable[PipelineSeen],
     *,
     holders: Holders,
     skew: timedelta,
@@ -94,7 +94,7 @@ def attribute(
 # sealed
 
 
-def _by_seal(question: _Question, looks: Sequence[Look], claims: Sequence[Claimed]) -> Attribution | None:
+def _by_seal(question: _Question, looks: Sequence[PipelineSeen], claims: Sequence[Claimed]) -> Attribution | None:
     """The job whose claim gave it a host name of its own, or called its host private. Nobody else can have it."""
     lock = question.lock
     mine = [claimed for claimed in claims if is_sealed(claimed.claim, lock)]
@@ -114,7 +114,7 @@ def _by_seal(question: _Question, looks: Sequence[Look], claims: Sequence[Claime
     return Attribution(Strength.CLAIM, candidates, (*reason, " had"), tie=Tie.SEALED)
 
 
-def _private(question: _Question, looks: Sequence[Look], claims: Sequence[Claimed]) -> list[Claimed]:
+def _private(question: _Question, looks: Sequence[PipelineSeen], claims: Sequence[Claimed]) -> list[Claimed]:
     """The claim that called its host private, if one run did; never where anything speaks against that.
 
     An agent in a container of its own has one name for all its jobs: then another run was there, or the claimed one was
@@ -175,7 +175,9 @@ def _unread(claim: Claim) -> Run:
     )
 
 
-def _by_run_id(question: _Question, looks: Sequence[Look], named: Sequence[Observation[Run]]) -> Attribution | None:
+def _by_run_id(
+    question: _Question, looks: Sequence[PipelineSeen], named: Sequence[Observation[Run]]
+) -> Attribution | None:
     """The run whose id the host name carries, by the team's own pattern."""
     run_id = question.holders.run_id_in(question.lock.who)
     if run_id is None:
@@ -208,7 +210,7 @@ def _looked_up(question: _Question, read: Iterable[Found[Run]]) -> Iterable[Cand
 # shown, or by time
 
 
-def _by_evidence(question: _Question, looks: Sequence[Look], claims: Sequence[Claimed]) -> Attribution:
+def _by_evidence(question: _Question, looks: Sequence[PipelineSeen], claims: Sequence[Claimed]) -> Attribution:
     possible, ruled_out = _possible(question, looks, claims)
     unseen, unread = unlisted(looks), _unread_logs(possible)
     tied, why_none = _tied(question, possible)
@@ -220,7 +222,7 @@ def _by_evidence(question: _Question, looks: Sequence[Look], claims: Sequence[Cl
 
 
 def _possible(
-    question: _Question, looks: Sequence[Look], claims: Sequence[Claimed]
+    question: _Question, looks: Sequence[PipelineSeen], claims: Sequence[Claimed]
 ) -> tuple[tuple[_Possible, ...], tuple[Phrase, ...]]:
     """Every run that may hold the lock, mapped or claimed; and of those whose time fits, why each other does not."""
     fitting = [claimed for claimed in claims if may_have_taken(claimed.claim, question.lock, question.skew)]
@@ -240,7 +242,7 @@ def _possible(
     for claimed in fitting:
         candidate = _fits(question, claimed)
         if candidate is not None and candidate.run.ref not in known:
-            look = Look(candidate.run.ref.pipeline, claimed.system, Found((), claimed.seen.at))
+            look = PipelineSeen(candidate.run.ref.pipeline, claimed.system, Found((), claimed.seen.at))
             possible.append(_Possible(candidate, look, claimed.claim))
     return tuple(possible), tuple(ruled_out)
 

@@ -13,7 +13,7 @@ from bot.core.joblog.ends import EndReader
 from bot.core.joblog.lines import LONGEST_LINE, Lines
 from bot.core.joblog.script import Script
 from bot.core.joblog.shapes import AT_WORK, Line, Sign
-from bot.core.joblog.values import JobLog, Refusal, Work
+from bot.core.joblog.values import JobLog, LockRefusal, Work
 
 _HEAD_LINES = 400
 _BLOCK_LINES = 60
@@ -50,7 +50,7 @@ class LogReader:
         self._machine: str | None = None
         self._ran = self._without_lock = self._elsewhere = self._has_worked = self._has_several = False
         self._work: list[Work] = []
-        self._refused: list[Refusal] = []
+        self._refused: list[LockRefusal] = []
         self._kept: list[str] = []
         self._command = _Command()
         self._block: Sign | None = None
@@ -207,5 +207,5 @@ class LogReader:
             self._kept.append(lock_id)
         elif len(self._refused) < _MOST:
             is_first = not self._has_gap and not self._has_worked
-            self._refused.append(Refusal(lock_id, self._block_at, is_first))
+            self._refused.append(LockRefusal(lock_id, self._block_at, is_first))
         self._block = None

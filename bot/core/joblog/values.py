@@ -49,7 +49,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class LockRefusal:
     """Terraform printed this lock as the one that another holder has.
 
     `is_first`: the log was read from its first byte to here, and no Terraform had a lock before. Else the lock may well
@@ -79,7 +79,7 @@ class JobLog:
     ran_terraform: bool = False
     without_lock: bool = False
     work: tuple[Work, ...] = ()
-    refused: tuple[Refusal, ...] = ()
+    refused: tuple[LockRefusal, ...] = ()
     end: LogEnd = LogEnd.UNKNOWN
     elsewhere: bool = False
     has_worked: bool = False

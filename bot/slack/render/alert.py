@@ -94,7 +94,7 @@ def _details(concern: Concern) -> Iterable[Fact]:
         yield Fact("Started by:", (*by, ". For ", *_states(concern), "."))
     else:
         lock = LockInfo(concern.lock_id, concern.operation, "", concern.who, "", concern.since, "")
-        yield Fact("Lock:", (*facts.who(lock), ", for ", *facts.operation(lock), "."))
+        yield Fact("Lock:", (*facts.who(lock), ", for ", *facts.operation(lock.operation), "."))
 
 
 def _course(alert: Alert) -> Iterable[Fact]:

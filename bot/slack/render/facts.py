@@ -16,7 +16,17 @@ from bot.core.gate.attribution import Tie
 from bot.core.gate.contention import Contention, Loop, LoopSource, source_of
 from bot.core.gate.ending import how_it_ended, is_over, run_name, why_alive
 from bot.core.gate.inspection import Inspection, Owner
-from bot.core.lock import DigestMatch, LockInfo, PlaceKind, StateAbsent, StateCheck, StateSeen, age
+from bot.core.lock import (
+    OPERATIONS,
+    DigestMatch,
+    LockInfo,
+    PlaceKind,
+    StateAbsent,
+    StateCheck,
+    StateSeen,
+    age,
+    operation_word,
+)
 from bot.core.people import OwnerAnswer, OwnerSays
 from bot.core.phrase import Person, Phrase, Quoted, joined
 from bot.core.run import Phase, Run
@@ -55,8 +65,6 @@ class Fact:
 
 PLACE_NAMES = {PlaceKind.FILE: "lockfile", PlaceKind.ITEM: "DynamoDB item"}
 
-OPERATIONS = {"OperationTypeApply": "apply", "OperationTypePlan": "plan", "OperationTypeRefresh": "refresh"}
-
 _TIES = {
     Tie.SEALED: "sealed: nobody else can have taken it",
     Tie.SHOWN: "shown: by the job's log or its machine",
@@ -88,7 +96,8 @@ def headline(inspection: Inspection) -> Fact:
     name, seen = inspection.state.name, inspection.seen
     if inspection.lock is not None:
         lock, ago = inspection.lock, age(inspection.lock, inspection.at)
-        words: Phrase = (" since ", lock.created, " (", ago, " ago) by ", *who(lock), ", for ", *operation(lock), ".")
+        what = operation(lock.operation)
+        words: Phrase = (" since ", lock.created, " (", ago, " ago) by ", *who(lock), ", for ", *what, ".")
         return Fact(f"{name} is locked", words, Icon.LOCKED)
     if seen.is_free:
         return Fact(f"{name} is free", (": no lock stands there.",), Icon.FREE)
@@ -104,11 +113,10 @@ def who(info: LockInfo) -> Phrase:
     return (Quoted(info.who),) if info.who.strip("@ ") else ("somebody whom the lock does not name",)
 
 
-def operation(info: LockInfo) -> Phrase:
-    if not info.operation:
-        return ("an operation that the lock does not name",)
-    known = OPERATIONS.get(info.operation)
-    return (known,) if known else (Quoted(info.operation),)
+def operation(name: str, otherwise: str = "an operation that the lock does not name") -> Phrase:
+    if not name:
+        return (otherwise,)
+    return (operation_word(name),) if name in OPERATIONS else (Quoted(name),)
 
 
 def places(inspection: Inspection) -> Iterable[Fact]:

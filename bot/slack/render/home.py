@@ -15,7 +15,7 @@ from bot.core.reports.button import ButtonValue
 from bot.core.reports.home import Held, Home, OpenIncident, Prospect, ShownRow, Wait, Waiting
 from bot.core.reports.report import Notice, StatusReport
 from bot.slack.render.blocks import Block, Element, actions, button, context, plain_text, sections
-from bot.slack.render.facts import OPERATIONS, Icon, command
+from bot.slack.render.facts import Icon, command, operation
 from bot.slack.render.mrkdwn import bold, channel, mrkdwn, unmarked
 from bot.slack.render.owner import answer_buttons
 from bot.slack.render.page import notice_message
@@ -207,8 +207,7 @@ def _lock_lines(shown: ShownRow, home: Home) -> Iterable[str]:
 def _since(shown: ShownRow, home: Home) -> str:
     row = shown.row
     who: Phrase = (Quoted(row.who),) if row.who.strip("@ ") else ("somebody whom the lock does not name",)
-    for_what = OPERATIONS.get(row.operation)
-    what: Phrase = (for_what,) if for_what else (Quoted(row.operation),) if row.operation else ("something",)
+    what = operation(row.operation, "something")
     if row.created is None:
         return mrkdwn(("By ", *who, ", for ", *what), most=_LINE)
     held = duration(home.now - row.created)

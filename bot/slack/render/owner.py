@@ -75,7 +75,7 @@ def _words(letter: OwnerMessage) -> Iterable[Fact]:
         why = f"{letter.state.name} is protected, so you are told at once."
         yield Fact("You are on do-not-disturb:", (why,))
     lock = letter.lock
-    yield Fact("Lock:", (*facts.operation(lock), " by ", *facts.who(lock), ", since ", lock.created, "."))
+    yield Fact("Lock:", (*facts.operation(lock.operation), " by ", *facts.who(lock), ", since ", lock.created, "."))
     if letter.run is not None:
         yield Fact("Your run:", (*_run(letter.run), "."))
     if len(letter.history) > 1:

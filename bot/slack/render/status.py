@@ -155,7 +155,7 @@ def _row(name: StateName, seen: LockSeen, overview: Overview) -> Fact:
     lock = seen.lock
     if lock is not None:
         since = duration(age(lock, overview.at))
-        words: Phrase = (f" locked for {since} by ", *facts.who(lock), ", for ", *facts.operation(lock))
+        words: Phrase = (f" locked for {since} by ", *facts.who(lock), ", for ", *facts.operation(lock.operation))
         return Fact(name.name, words, Icon.LOCKED)
     if seen.held:
         return Fact(name.name, (" locked by something that is not lock info",), Icon.LOCKED)

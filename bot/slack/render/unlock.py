@@ -222,7 +222,7 @@ def _after_release(lock: LockInfo | None) -> Phrase:
         return ("go on: run what was blocked.",)
     if lock.operation == APPLY:
         return ("run a plan before you apply. An apply was interrupted, so the state may lag behind what is there.",)
-    return ("run a plan first. ", *facts.operation(lock), " was interrupted, so look what it left.")
+    return ("run a plan first. ", *facts.operation(lock.operation), " was interrupted, so look what it left.")
 
 
 def _already_free(report: UnlockReport) -> _Facts:
@@ -342,7 +342,16 @@ _WORDS: Mapping[UnlockStage, Callable[[UnlockReport], _Facts]] = {
 
 
 def _described(lock: LockInfo) -> Phrase:
-    return (Quoted(lock.id), " of ", *facts.who(lock), ", for ", *facts.operation(lock), ", since ", lock.created, ".")
+    return (
+        Quoted(lock.id),
+        " of ",
+        *facts.who(lock),
+        ", for ",
+        *facts.operation(lock.operation),
+        ", since ",
+        lock.created,
+        ".",
+    )
 
 
 def _note(report: UnlockReport) -> _Facts:

@@ -244,7 +244,7 @@ def _locks(report: UserReport) -> Iterable[Fact]:
         yield Fact("Locks:", ("none that is known to be this person's.",))
     for held in locks[:_LOCKS]:
         lock, sure = held.lock, "is locked" if held.is_sure else "is locked, perhaps by this person,"
-        words: Phrase = ("since ", lock.created, " by ", *facts.who(lock), ", for ", *facts.operation(lock))
+        words: Phrase = ("since ", lock.created, " by ", *facts.who(lock), ", for ", *facts.operation(lock.operation))
         yield Fact(f"{held.state.name} {sure}", (*words, " (", *held.source, ")."), Icon.LOCKED)
     if len(locks) > _LOCKS:
         yield Fact("", (f"… and {len(locks) - _LOCKS} more locks.",))

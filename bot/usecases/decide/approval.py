@@ -66,7 +66,7 @@ async def approve(world: World, request_id: str, *, lock_id: str, user: str, cov
 async def decline(world: World, request_id: str, *, lock_id: str, user: str) -> None:
     """Anybody who may act here says no, the asker too; the wish is over. Raises NotPermitted, JournalAway."""
     request = (await live(world, request_id, lock_id)).request
-    await permit(world, request, user)
+    await permit(world, user, request.channel)
     await move(world, request_id, _WAITING, RequestPhase.DONE)
     of: type[UnlockDeclined | UnlockWithdrawn] = UnlockDeclined
     words, note = "declined the unlock", " declined"
@@ -124,7 +124,7 @@ async def _permit_second(world: World, record: UnlockRecord, user: str) -> None:
     request = record.request
     consent = Consent(user, request.lock_id, world.clock.now())
     _, asker, approval = await asyncio.gather(
-        permit(world, request, user),
+        permit(world, user, request.channel),
         world.standing(record.asker, request.channel),
         approval_of(world, request.state, consent, request.channel),
     )

@@ -29,7 +29,7 @@ _MOST_READ = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class NewClaim:
     """A claim as a job makes it, `age` after it began its work. `actor` is who started its run, if it says so.
 
     `private_host`: no process of another job has its host's name.
@@ -76,7 +76,7 @@ _OPEN = ("open", (True, "yes"))
 """Redis compares what is written there, and earlier versions wrote "yes"."""
 
 
-async def claim(world: World, said: Said, *, claim_id: str) -> Claim:
+async def claim(world: World, said: NewClaim, *, claim_id: str) -> Claim:
     """Writes a claim down. `claim_id` must not be guessable. Raises UnknownState or JournalAway."""
     world.state(said.state)
     made = ClaimRecord(

@@ -29,9 +29,9 @@ async def live(world: World, request_id: str, lock_id: str | None) -> UnlockReco
     return record
 
 
-async def permit(world: World, request: UnlockRequest, user: str) -> Standing:
+async def permit(world: World, user: str, channel: str) -> Standing:
     """Turns a click away that the gate would refuse anyway, before it takes the request from the others."""
-    standing = await world.standing(user, request.channel)
+    standing = await world.standing(user, channel)
     reason = why_not_eligible(standing, world.policy)
     if reason is not None:
         raise NotPermitted(f"{plain(reason)}. Nothing was changed.")

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
-from bot.core.gate.attribution import Attribution, Claimed, Look, Taken, log_key, may_hold, suspected
+from bot.core.gate.attribution import Attribution, Claimed, PipelineSeen, Taken, log_key, may_hold, suspected
 from bot.core.gate.contention import Contention, contention
 from bot.core.gate.inspection import Crowd, Inspection, StateName
 from bot.core.gate.tie import attribute
@@ -103,7 +103,7 @@ async def _crowd(world: World, state: State, listings: tuple[Observation[tuple[R
     asked = await _listings(world, foreign, world.clock.now() - LOOK_BACK)
 
     looks = tuple(
-        Look(pipeline, pipeline.ci, listing)
+        PipelineSeen(pipeline, pipeline.ci, listing)
         for pipeline, listing in zip((*state.pipelines, *foreign), (*listings, *asked), strict=True)
     )
     found = contention(looks, None, now=world.clock.now(), rule=world.policy.loop, skew=world.policy.clock_skew)
@@ -153,27 +153,29 @@ async def _looks(
     pipelines: tuple[Pipeline, ...],
     listings: tuple[Observation[tuple[Run, ...]], ...],
     taken: Taken | None,
-) -> tuple[Look, ...]:
+) -> tuple[PipelineSeen, ...]:
     pairs = zip(pipelines, listings, strict=True)
     return tuple(await asyncio.gather(*(_look(world, pipeline, listing, taken) for pipeline, listing in pairs)))
 
 
-async def _look(world: World, pipeline: Pipeline, listing: Observation[tuple[Run, ...]], taken: Taken | None) -> Look:
+async def _look(
+    world: World, pipeline: Pipeline, listing: Observation[tuple[Run, ...]], taken: Taken | None
+) -> PipelineSeen:
     source = world.sources[pipeline.ci]
     if taken is None or not isinstance(listing, Found):
-        return Look(pipeline, source.system, listing)
+        return PipelineSeen(pipeline, source.system, listing)
     suspects = [run for run in listing.value if may_hold(run, taken, world.policy.clock_skew)]
     if len(suspects) > _MOST_SUSPECTS:
         detail = f"{len(suspects)} runs of {pipeline.title} were going on when the lock was taken: too many to read"
-        return Look(pipeline, source.system, Unseen(source.system, Trouble.TOO_MUCH, detail, listing.at))
+        return PipelineSeen(pipeline, source.system, Unseen(source.system, Trouble.TOO_MUCH, detail, listing.at))
     closer = await gather_all(
         {run.ref.id: world.timed(source.system, "read run", source.with_jobs(run)) for run in suspects}
     )
-    look = Look(pipeline, source.system, listing, closer, one_state=len(world.states_of(pipeline)) == 1)
+    look = PipelineSeen(pipeline, source.system, listing, closer, one_state=len(world.states_of(pipeline)) == 1)
     return replace(look, logs=await _logs(world, look, taken))
 
 
-async def _logs(world: World, look: Look, taken: Taken) -> dict[tuple[str, str, int], Observation[JobLog]]:
+async def _logs(world: World, look: PipelineSeen, taken: Taken) -> dict[tuple[str, str, int], Observation[JobLog]]:
     """The log of every job that may have held the lock, each within its own time."""
     source = world.sources[look.pipeline.ci]
     suspects = suspected(look, taken, world.policy.clock_skew)
@@ -210,7 +212,7 @@ def _tie(
     world: World,
     lock: LockInfo,
     taken: Taken | None,
-    looks: tuple[Look, ...],
+    looks: tuple[PipelineSeen, ...],
     named: tuple[Observation[Run], ...],
     claims: tuple[Claimed, ...],
 ) -> Attribution:
@@ -218,7 +220,7 @@ def _tie(
     return attribute(lock, looks, holders=world.holders, skew=skew, named=named, claims=claims, taken=taken)
 
 
-def _contention(world: World, looks: tuple[Look, ...], tied: Attribution | None, now: datetime) -> Contention:
+def _contention(world: World, looks: tuple[PipelineSeen, ...], tied: Attribution | None, now: datetime) -> Contention:
     candidates = frozenset() if tied is None else frozenset(candidate.run.ref for candidate in tied.possible)
     found = contention(looks, None, now=now, rule=world.policy.loop, skew=world.policy.clock_skew)
     active = tuple(run for run in found.active if run.ref not in candidates)

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from bot.core.gate.approval import why_not_by_policy, why_not_second
-from bot.core.gate.eligibility import why_not_eligible
 from bot.core.gate.inspection import Inspection
 from bot.core.gate.stages import KillStage
 from bot.core.people import Approval
@@ -19,6 +18,7 @@ from bot.core.reports.kill import KillReport, KillRequest, KillTarget, StateStak
 from bot.core.run import SwitchResult
 from bot.errors import NotPermitted
 from bot.usecases.decide import requests
+from bot.usecases.decide.clicks import permit
 from bot.usecases.decide.requests import KILLS, KillRecord, save_kill, show
 from bot.usecases.decide.weigh import Consent, approval_of
 from bot.usecases.kill.targets import find
@@ -55,7 +55,7 @@ async def ask(world: World, command: KillCommand) -> KillReport:
 
     Raises NotPermitted, UnknownState (a word that is neither a state nor a run), JournalAway, UpstreamError.
     """
-    await _permit(world, command.user, command.channel)
+    await permit(world, command.user, command.channel)
     inspection, targets, unseen = await find(world, command.target)
     lock = inspection.lock if inspection is not None else None
     request = KillRequest(
@@ -226,7 +226,7 @@ async def restart(world: World, request_id: str, *, user: str) -> None:
     if record is None or not record.stop:
         raise NotPermitted("This message is too old. Nothing was changed.")
     request, pipeline = record.request, record.pipeline
-    await _permit(world, user, request.channel)
+    await permit(world, user, request.channel)
     source = world.sources[pipeline.ci]
     switched = await source.switch(pipeline, on=True)
     if switched.result is SwitchResult.DONE:
@@ -267,12 +267,8 @@ async def _live(world: World, request_id: str, user: str, phases: Collection[req
         await _start(world, request_id)  # does nothing, unless the process died before it could start it
     if record.phase not in phases:
         raise NotPermitted(_WAITS if record.phase is requests.RequestPhase.APPROVAL else _AT_WORK)
-    await _permit(world, user, record.request.channel)
+    await permit(world, user, record.request.channel)
     return record
-
-
-async def _permit(world: World, user: str, channel: str) -> None:
-    _refuse(why_not_eligible(await world.standing(user, channel), world.policy))
 
 
 def _words(target: KillTarget) -> str:

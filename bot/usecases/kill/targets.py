@@ -65,17 +65,17 @@ async def _with_all_states(
     world: World, targets: tuple[KillTarget, ...], inspection: Inspection
 ) -> tuple[KillTarget, ...]:
     """The targets with what they are to every state that their pipeline is mapped to, whichever was asked for."""
-    looks = _Looks(world, {inspection.state.name: inspection})
+    looks = _Inspections(world, {inspection.state.name: inspection})
     found = await asyncio.gather(*(_ties(looks, target.runs, target.pipeline) for target in targets))
     return tuple(replace(target, tie=strongest(ties), ties=ties) for target, ties in zip(targets, found, strict=True))
 
 
 async def ties_of(world: World, runs: Sequence[Run], pipeline: Pipeline) -> tuple[StateStake, ...]:
     """What the runs are to every state that the pipeline is mapped to, now. Raises JournalAway."""
-    return await _ties(_Looks(world, {}), runs, pipeline)
+    return await _ties(_Inspections(world, {}), runs, pipeline)
 
 
-class _Looks:
+class _Inspections:
     """At each state once, however many targets are asked about. Of a free one nothing but its lock is read.
 
     A pipeline may be mapped to hundreds of states, of which few are locked.
@@ -101,7 +101,7 @@ class _Looks:
             return None if seen.is_free else await inspect(self.world, state)
 
 
-async def _ties(looks: _Looks, runs: Sequence[Run], pipeline: Pipeline) -> tuple[StateStake, ...]:
+async def _ties(looks: _Inspections, runs: Sequence[Run], pipeline: Pipeline) -> tuple[StateStake, ...]:
     world, mapped = looks.world, looks.world.states_of(pipeline)
     seen = await asyncio.gather(*map(looks.at, mapped))
     starters = started_by(world, _as_holders(world, runs))

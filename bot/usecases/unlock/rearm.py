@@ -26,7 +26,7 @@ async def rearm(world: World, request_id: str, *, lock_id: str, new_lock: str, u
     request = record.request
     if record.phase not in {RequestPhase.DONE, RequestPhase.SHOWN}:
         raise NotPermitted("This unlock is at work still; its message shows how far it is. Nothing was changed.")
-    await permit(world, request, user)
+    await permit(world, user, request.channel)
     if not await world.records.once("rearm", f"{request_id}/{new_lock}", ttl=_ONE_CLICK):
         raise NotPermitted("Somebody has just pressed this button; the answer is a newer message in this channel.")
     incident = await enter(

@@ -127,7 +127,7 @@ async def _look_again(world: World, request: UnlockRequest, tick: int) -> None:
 async def confirm(world: World, request_id: str, *, lock_id: str, user: str) -> None:
     """The click on "unlock": hands the release to a worker. Raises NotPermitted for a stale click, JournalAway."""
     request = (await live(world, request_id, lock_id)).request
-    await permit(world, request, user)
+    await permit(world, user, request.channel)
     await move(world, request_id, OPEN, RequestPhase.CONFIRMED, by=user, confirmed_at=world.clock.now())
     await _requested(world, request, user, f"confirmed the unlock of {request.state}")
     await start_release(world, request_id)
@@ -138,7 +138,7 @@ async def arm(world: World, request_id: str, *, user: str, lock_id: str | None =
     request = (await live(world, request_id, lock_id)).request
     if not request.lock_id:
         raise NotPermitted("The lock has not been read yet, so there is nothing to arm. Nothing was changed.")
-    await permit(world, request, user)
+    await permit(world, user, request.channel)
     now = world.clock.now()
     until = now + ARMED_FOR
     await move(
@@ -167,7 +167,7 @@ async def disarm(world: World, request_id: str, *, lock_id: str, user: str) -> N
     if record.asker == BOT:
         await stop(world, request, user)
         return
-    await permit(world, request, user)
+    await permit(world, user, request.channel)
     if (
         await UNLOCKS.update(world, request_id, only_if=("phase", {RequestPhase.ARMED}), phase=RequestPhase.DONE)
         is None

@@ -14,13 +14,12 @@ import structlog
 
 from bot.core.evidence import Found
 from bot.core.gate.case import Ruling
-from bot.core.gate.eligibility import why_not_eligible
 from bot.core.gate.stages import UnlockStage
-from bot.core.phrase import plain
 from bot.core.reports.step import StepReport, StepStage
 from bot.core.reports.unlock import UnlockReport
 from bot.errors import Final, NotPermitted, Passing, UnknownState, Unreachable, UpstreamError
 from bot.ports.messenger import Posted
+from bot.usecases.decide.clicks import permit
 from bot.usecases.decide.requests import UNLOCKS, RequestPhase
 from bot.usecases.look.home_tab import weigh_without_asker
 from bot.usecases.outbox import Outgoing, post_once
@@ -89,9 +88,7 @@ async def arm(world: World, execution: str, *, state: str, lock_id: str, user: s
     record = await STEPS.get(world, execution)
     if record is None or (record.state, record.lock_id) != (state, lock_id):
         raise NotPermitted("This button was made for another lock, or is too old. Nothing was changed.")
-    reason = why_not_eligible(await world.standing(user, record.channel), world.policy)
-    if reason is not None:
-        raise NotPermitted(f"{plain(reason)}. Nothing was changed.")
+    await permit(world, user, record.channel)
     await world.journal.ping()
     taken = {"stage": StepStage.TAKEN, "by": user, "taken_at": world.clock.now()}
     if await STEPS.update(world, execution, taken, only_if=("stage", (StepStage.OPEN,))) is None:

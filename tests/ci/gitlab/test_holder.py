@@ -8,7 +8,7 @@ import pytest
 
 from bot.ci.gitlab.source import GitLab
 from bot.core.evidence import Found
-from bot.core.gate.attribution import Look, Taken, Tie, may_hold
+from bot.core.gate.attribution import PipelineSeen, Taken, Tie, may_hold
 from bot.core.gate.ending import ended_badly, is_over
 from bot.core.gate.tie import attribute
 from bot.core.lock import LockInfo
@@ -48,7 +48,7 @@ async def holder(gitlab):
         assert isinstance(listing, Found), listing
         suspects = [run for run in listing.value if may_hold(run, Taken.of(lock), SKEW)]
         closer = {run.ref.id: await source.with_jobs(run) for run in suspects}
-        return attribute(lock, [Look(MAIN, source.system, listing, closer)], holders=Holders(), skew=SKEW)
+        return attribute(lock, [PipelineSeen(MAIN, source.system, listing, closer)], holders=Holders(), skew=SKEW)
 
     yield look
     await source.aclose()

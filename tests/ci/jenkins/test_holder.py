@@ -8,7 +8,7 @@ import pytest
 
 from bot.ci.jenkins.source import Jenkins
 from bot.core.evidence import Found
-from bot.core.gate.attribution import Look, Taken, Tie, may_hold
+from bot.core.gate.attribution import PipelineSeen, Taken, Tie, may_hold
 from bot.core.gate.ending import is_over
 from bot.core.gate.tie import attribute
 from bot.core.lock import LockInfo
@@ -44,7 +44,7 @@ async def holder(jenkins):
         assert isinstance(listing, Found), listing
         suspects = [run for run in listing.value if may_hold(run, Taken.of(lock), SKEW)]
         closer = {run.ref.id: await source.with_jobs(run) for run in suspects}
-        return attribute(lock, [Look(DEPLOY, source.system, listing, closer)], holders=Holders(), skew=SKEW)
+        return attribute(lock, [PipelineSeen(DEPLOY, source.system, listing, closer)], holders=Holders(), skew=SKEW)
 
     yield look
     await source.aclose()

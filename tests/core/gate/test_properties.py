@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
-from bot.core.gate.attribution import Attribution, Candidate, Claimed, Look, Strength, Taken, Tie, log_key
+from bot.core.gate.attribution import Attribution, Candidate, Claimed, PipelineSeen, Strength, Taken, Tie, log_key
 from bot.core.gate.case import Case, Effect, Rule, Ruling
 from bot.core.gate.claim import Claim, Exited
 from bot.core.gate.decide import RULES, decide
@@ -82,7 +82,7 @@ class World:
             (seen.value, job) for seen in closer.values() if isinstance(seen, Found) for job in seen.value.jobs or ()
         ]
         logs = {log_key(run, job): self.logs[run.ref.id] for run, job in jobs if run.ref.id in self.logs}
-        return Look(pipeline, "GitHub Actions", listing, closer, logs, one_state=True)
+        return PipelineSeen(pipeline, "GitHub Actions", listing, closer, logs, one_state=True)
 
 
 def around(make):

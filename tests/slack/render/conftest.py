@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.core.evidence import Found, Offset, Trouble, Unseen
-from bot.core.gate.attribution import Look, log_key
+from bot.core.gate.attribution import PipelineSeen, log_key
 from bot.core.gate.case import Case, Effect, Finding, Rule, Ruling, Verdict
 from bot.core.gate.contention import Contention, Loop
 from bot.core.gate.decide import decide
@@ -117,7 +117,7 @@ class Scene:
         seen, run, lock = seen or self.seen(), run or self.run(), (seen or self.seen()).lock
         read = Found(run, NOW, Offset(timedelta(0), timedelta(0)))
         logs = {log_key(run, job): Found(_SHOWS, NOW) for job in run.jobs or ()}
-        look = Look(DEPLOY, "GitHub Actions", Found((run,), NOW), {run.ref.id: read}, logs, one_state=True)
+        look = PipelineSeen(DEPLOY, "GitHub Actions", Found((run,), NOW), {run.ref.id: read}, logs, one_state=True)
         tied = None if lock is None else attribute(lock, (look,), holders=Holders(), skew=timedelta(minutes=2))
         return Inspection(
             state=StateName("staging", "Staging, all services", protected),

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
-from bot.core.gate.attribution import Attribution, Candidate, Look, Strength
+from bot.core.gate.attribution import Attribution, Candidate, PipelineSeen, Strength
 from bot.core.gate.case import Effect, Finding, Rule, Ruling, Verdict
 from bot.core.gate.contention import Contention, Loop
 from bot.core.gate.inspection import Barred, Crowd, Inspection, Owner, StateName
@@ -176,7 +176,7 @@ attributions = st.builds(
     long_phrases,
     st.lists(troubles, max_size=5).map(tuple),
 )
-looks = st.builds(Look, pipelines, words, st.one_of(st.builds(Found, st.just(()), instants), troubles))
+looks = st.builds(PipelineSeen, pipelines, words, st.one_of(st.builds(Found, st.just(()), instants), troubles))
 
 
 def seen_or_not(values):
