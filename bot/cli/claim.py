@@ -32,6 +32,7 @@ from bot.cli.frame import FAILED, OK, WRONG
 from bot.cli.host import is_private
 from bot.cli.linux import above
 from bot.cli.seal import Seal
+from bot.core.record.redact import redact
 
 TIMEOUT = 5.0
 """Seconds for each request to the bot."""
@@ -383,4 +384,4 @@ def warn(words: str) -> None:
 def say(words: str) -> None:
     """One line on standard error; the command's own output stays as it is."""
     shown = json.dumps(words, ensure_ascii=False)[1:-1] if not words.isprintable() else words
-    print(f"tflock: {shown[:_LONGEST_ANSWER]}", file=sys.stderr, flush=True)  # noqa: T201 - a job's log
+    print(f"tflock: {redact(shown)[:_LONGEST_ANSWER]}", file=sys.stderr, flush=True)  # noqa: T201 - a job's log

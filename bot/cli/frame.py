@@ -13,6 +13,7 @@ import typer
 from bot.app import logs
 from bot.config.load import DEFAULT_PATH, load
 from bot.config.settings import Config
+from bot.core.record.redact import redact, redacted
 from bot.errors import ChainBroken, ConfigInvalid, TflockError, UnknownState
 
 OK, FAILED, WRONG, TIMED_OUT = 0, 1, 2, 3
@@ -63,10 +64,11 @@ def fail(words: str, code: int) -> NoReturn:
 
 
 def complain(words: str, code: int = FAILED) -> int:
-    typer.echo(words, err=True)
+    typer.echo(redact(words), err=True)
     return code
 
 
 def output(said: Mapping[str, object] | Iterable[str]) -> None:
-    """A mapping as one JSON document, anything else as lines."""
-    typer.echo(json.dumps(said, indent=2, ensure_ascii=False) if isinstance(said, Mapping) else "\n".join(said))
+    """A mapping as one JSON document, anything else as lines; in neither is a secret."""
+    is_document = isinstance(said, Mapping)
+    typer.echo(json.dumps(redacted(said), indent=2, ensure_ascii=False) if is_document else redact("\n".join(said)))

@@ -23,6 +23,7 @@ from bot.config.settings import Config
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.lock import LockSeen
 from bot.core.phrase import duration, one_line
+from bot.core.record.redact import redact
 from bot.core.run import Phase, Run, RunRef
 from bot.usecases.world import State, World
 
@@ -170,4 +171,4 @@ def _unseen_words(seen: NotFound | Unseen) -> str:
 
 
 def _tell(words: str) -> None:
-    typer.echo(f"tflock: {words}", err=True)
+    typer.echo(redact(f"tflock: {words}"), err=True)

@@ -13,6 +13,7 @@ import typer
 from bot.app.wiring import beside_a_bot
 from bot.config.settings import Config
 from bot.core.phrase import one_line
+from bot.core.record.redact import redact
 from bot.doctor import aws, ci, clock, configuration, exports, policy, slack, store, tickets
 from bot.doctor.check import Level, Result
 
@@ -28,7 +29,7 @@ async def examine(config: Config, *, as_json: bool) -> bool:
     async with beside_a_bot(config) as wiring:
         found = await asyncio.gather(*(checked.checks(config, wiring) for checked in CHECKS))
     results = list(chain.from_iterable(found))
-    typer.echo(_document(results) if as_json else "\n".join(_lines(results)))
+    typer.echo(_document(results) if as_json else redact("\n".join(_lines(results))))
     return all(result.level is not Level.FAIL for result in results)
 
 
@@ -49,7 +50,7 @@ def _document(results: Sequence[Result]) -> str:
             "area": result.area,
             "subject": result.subject,
             "level": str(result.level),
-            "detail": one_line(result.detail),
+            "detail": redact(one_line(result.detail)),
             "mend": result.fix or None,
         }
         for result in results

@@ -15,6 +15,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
+from bot.core.record.redact import redact
 from bot.errors import Denied
 from bot.ports.messenger import Message, Posted, Report
 from bot.slack.client import SYSTEM, as_error, failure, is_loopback, read_answer, translated
@@ -120,14 +121,18 @@ class SlackMessenger:
     async def complete_step(self, execution: str, outputs: Mapping[str, str]) -> None:
         async with self._calling("completing a workflow's step"):
             try:
-                await self._client.functions_completeSuccess(function_execution_id=execution, outputs=dict(outputs))
+                await self._client.functions_completeSuccess(
+                    function_execution_id=execution, outputs={name: redact(value) for name, value in outputs.items()}
+                )
             except SlackApiError as error:
                 _check_over(error, execution)
 
     async def fail_step(self, execution: str, why: str) -> None:
         async with self._calling("ending a workflow's step"):
             try:
-                await self._client.functions_completeError(function_execution_id=execution, error=why[:_LONGEST_ERROR])
+                await self._client.functions_completeError(
+                    function_execution_id=execution, error=redact(why)[:_LONGEST_ERROR]
+                )
             except SlackApiError as error:
                 _check_over(error, execution)
 

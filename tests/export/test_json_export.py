@@ -154,6 +154,24 @@ async def test_a_secret_whose_form_is_known_only_now_is_taken_out_and_the_place_
     assert (verified.entries, verified.redacted) == (6, ("5",))
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        'password                = "hunter2hunter2" -> "hunter2hunter3"',
+        "docker login -u ci -p hunter2hunter2 registry.example.com",
+        "https://acme.blob.core.windows.net/x?sp=r&sig=hunter2hunter2%3D",
+        "-----BEGIN " + "RSA PRIVATE KEY-----\nhunter2hunter2hunter2",
+    ],
+)
+async def test_no_format_shows_a_secret_of_any_kind(incident, written, recorded_long_ago, said):
+    await recorded_long_ago(incident, "5", said)
+
+    paths = [await written(incident, form) for form in ("json", "csv", "markdown", "html", "chart")]
+
+    assert not [path for path in paths if b"hunter2" in path.read_bytes()]
+    assert verify_json(paths[0]).redacted == ("5",)
+
+
 async def test_what_stands_under_a_telling_name_is_taken_out_of_an_old_entry_as_well(
     journal, incident, written, recorded_long_ago
 ):

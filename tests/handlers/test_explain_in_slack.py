@@ -102,3 +102,22 @@ def test_every_command_that_an_answer_names_is_one():
     assert {word for word, _ in named} == {"status", "unlock", "kill-job"}
     for word, state in named:
         assert not isinstance(parse(f"{word} {state}"), Misunderstood), word
+
+
+SECRETS = """remote: https://ci:hunter2hunter2@github.com/acme/infra
+  ~ db_password             = "hunter2hunter2" -> "hunter2hunter3"
+"""
+
+
+async def test_no_secret_of_the_paste_is_said_again_by_shortcut_or_mention(office):
+    paste = SECRETS + HELD.replace("runner@", "token=hunter2hunter2@")
+    file = office.slack.attached("apply.log", paste.encode())
+
+    for told in (
+        await by_shortcut(office, paste),
+        await by_shortcut(office, "what now?", file),
+        await by_mention(office, f"<@U0TFLOCK> explain {paste}"),
+        await by_mention(office, "<@U0TFLOCK> explain", file),
+    ):
+        assert "held by another run" in told
+        assert "hunter2" not in told

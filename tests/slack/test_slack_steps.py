@@ -45,6 +45,16 @@ async def test_a_workflow_ends_with_a_sentence(messenger, running):
     assert running["error"].startswith("not unlocked")
 
 
+async def test_a_workflow_is_told_no_secret(messenger, running):
+    await messenger.complete_step("Fx1", {"why": "password=hunter2hunter2", "outcome": "released"})
+    assert running["outputs"] == {"why": "password=[password removed]", "outcome": "released"}
+
+
+async def test_a_workflow_fails_without_a_secret(messenger, running):
+    await messenger.fail_step("Fx1", "not unlocked: " + "x" * 470 + " password=hunter2hunter2")
+    assert "hunter2" not in running["error"]
+
+
 async def test_a_step_that_is_over_stays_as_it_is(messenger, running):
     await messenger.complete_step("Fx1", {"outcome": "released"})
     await messenger.fail_step("Fx1", "too late")

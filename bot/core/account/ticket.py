@@ -101,11 +101,13 @@ def _cut(phrase: Phrase) -> Phrase:
 def _short(part: Part) -> Part:
     match part:
         case str():
-            return part[:_TEXT]
+            return redact(part)[:_TEXT]
         case Quoted(text):
             return Quoted(redact(text)[:_TEXT])
         case Linked(text, url):
             return Linked(redact(text)[:_TEXT], None if url is None else redact(url))
+        case Person(slack_id, name):
+            return Person(slack_id, redact(name))
         case _:
             return part
 

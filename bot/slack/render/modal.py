@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
+from bot.core.record.redact import redact
 from bot.core.reports.report import Corrected
 from bot.slack.render.blocks import Block, context, plain_text, sections
 from bot.slack.render.mrkdwn import mrkdwn
@@ -67,7 +68,8 @@ def edit_view(form: EditForm) -> View:
 
 def text_shown(text: str) -> str:
     """The text as the dialog shows it; empty where it is longer than a dialog takes."""
-    clean = "".join(character if character.isprintable() or character == "\n" else " " for character in text).strip()
+    readable = (character if character.isprintable() or character == "\n" else " " for character in redact(text))
+    clean = "".join(readable).strip()
     return clean if len(clean) <= LONGEST_INPUT else ""
 
 

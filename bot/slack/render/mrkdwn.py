@@ -1,4 +1,4 @@
-"""Phrases in Slack's mrkdwn. Nothing that others wrote can ping, link or format.
+"""Phrases in Slack's mrkdwn. Nothing that others wrote can ping, link or format, and no secret in it is shown.
 
 Source of the syntax: docs.slack.dev/messaging/formatting-message-text. Every text object is sent with `verbatim`, so
 that Slack itself does not look for names and addresses in it either.
@@ -12,6 +12,7 @@ from typing import assert_never
 
 from bot.core.people import BOT
 from bot.core.phrase import Day, Linked, Part, Person, Phrase, Quoted, day, duration, instant, one_line
+from bot.core.record.redact import redact
 
 LINE = 1_000
 QUOTE = 300
@@ -57,7 +58,7 @@ def bold(text: str) -> str:
 
 def flat(text: str, most: int) -> str:
     """Somebody else's text for a `plain_text` object: one line, at most so long, without what looks like a token."""
-    line = one_line(text).translate(_NO_TOKENS).replace("`", _BACKTICK)
+    line = _shown(text).translate(_NO_TOKENS).replace("`", _BACKTICK)
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
@@ -86,10 +87,15 @@ def unmarked(text: str, most: int) -> str:
     return _harmless(_MENTION.sub(lambda found: f"@{found[2] or found[1]}", text), most).removeprefix("&gt;")
 
 
+def _shown(text: str) -> str:
+    """Somebody else's text on one line, without its secrets: they are told by all of it, so before anything is cut."""
+    return one_line(redact(text))
+
+
 def _part(part: Part, room: int) -> str:
     match part:
         case str():
-            return _cut(part, room)
+            return _cut(redact(part), room)
         case Quoted(text):
             return _code(text, min(room - 2, QUOTE))
         case Linked(text, url):
@@ -121,20 +127,26 @@ def _flat_part(part: Part) -> str:
 
 
 def _code(text: str, room: int) -> str:
-    inside = _cut(one_line(text).replace("`", _BACKTICK), room)
+    inside = _cut(_shown(text).replace("`", _BACKTICK), room)
     return f"`{inside}`" if inside.strip() else "(empty)"
 
 
 def _link(text: str, url: str | None, room: int) -> str:
     address = escape(url or "")
-    if url is None or not _HTTP.fullmatch(url) or not url.isprintable() or len(address) > _ADDRESS:
+    if (
+        url is None
+        or not _HTTP.fullmatch(url)
+        or not url.isprintable()
+        or len(address) > _ADDRESS
+        or redact(url) != url
+    ):
         return _code(text, min(room - 2, QUOTE))
     return f"<{address}|{_harmless(text, _LABEL) or 'page'}>"
 
 
 def _harmless(text: str, room: int) -> str:
     """Text outside code that must look right and mean nothing: marks of formatting become characters like them."""
-    line = _EDGE_UNDERSCORE.sub("\u02cd", one_line(text).translate(_LOOKALIKES))
+    line = _EDGE_UNDERSCORE.sub("\u02cd", _shown(text).translate(_LOOKALIKES))
     return _cut(_EMOJI_NAME.sub("\ua789", line), room)
 
 

@@ -70,6 +70,7 @@ HOSTILE = (
     "```x```", "&lt;!channel&gt;", "a\nb\r\n> quote", "\x1b[31m\u202e", ":tada: :white_check_mark:", "",
     "&" * 900, "<" * 900, "`" * 90, "<!date^1^{date}^https://evil.example|x>", " ", "|", "@channel", "mailto:a@b",
     "https://evil.example", "\xfc" * 4_000,
+    "password=hunter2hunter2", "https://u:hunter2hunter2@evil.example/x", "a" * 250 + " ghs_" + "hunter2" * 6,
 )  # fmt: skip
 
 texts = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=40))
@@ -380,6 +381,7 @@ def harmless(message):
             assert token.endswith(">"), token
             assert _OURS.fullmatch(token[1:-1]), token
         assert text.count("`") % 2 == 0
+        assert "hunter2" not in text
 
 
 @given(any_report)
@@ -447,6 +449,7 @@ def test_the_dialog_of_any_entry_is_one_that_slack_takes(told, reason):
     at = told.after.entry.at
     view = edit_view(EditForm(told, at, "CET", "{}"))
     assert view_faults(view, kind="modal") == []
+    assert "hunter2" not in json.dumps(view)
     assert view_faults(failed_view(reason), kind="modal") == []
 
 

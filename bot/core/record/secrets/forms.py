@@ -252,7 +252,7 @@ _FEW, _FILLS, _FILLED = 4, 16, 56
 def _is_issued(row: Form, token: str) -> bool:
     """Whether a machine made it: with digits, or with upper and lower case; some kinds have more to show."""
     match row.kind:
-        case "AWS key id":
+        case "AWS key id" | "GitHub token":
             return True
         case "JSON web token":
             return "." in token

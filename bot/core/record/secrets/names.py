@@ -105,9 +105,7 @@ def _named(text: str, found: re.Match[str]) -> Spans | None:
     (start, end), after, words = regs[_VALUE_AT], regs[_AFTER_AT], regs[_WORDS_AT]
     if start < 0:
         return [(*found.span("new"), _mark(name))]
-    if name == "secret" and SLUG.fullmatch(text, start, end):
-        return None
-    if text[start] in "/.~" and PATH.fullmatch(text, start, end):
+    if _is_a_name(text, start, end, is_secret=name == "secret"):
         return None
     mark = _MARKS.get(name) or _mark(name)
     if after[0] >= 0:
@@ -118,7 +116,18 @@ def _named(text: str, found: re.Match[str]) -> Spans | None:
     return [(start, _pieces(text, end) if text.startswith(_BREAKS, end) else end, mark)]
 
 
+def _is_a_name(text: str, start: int, end: int, *, is_secret: bool) -> bool:
+    """Whether the value only says where the secret is: its name in a store, a file, a variable of the environment."""
+    if text[start] in "/.~":
+        return PATH.fullmatch(text, start, end) is not None
+    if text[start].isupper():
+        return _VARIABLE.fullmatch(text, start, end) is not None and is_named_secret(text[start:end])
+    return is_secret and SLUG.fullmatch(text, start, end) is not None
+
+
 _BREAKS = ("\n", "\r\n")
+_VARIABLE = re.compile(r"[A-Z]++(?:_[A-Z]++)++")
+"""The name of an environment's variable: `token: SLACK_BOT_TOKEN is not set`."""
 _MARKS = {"password": "[password removed]", "token": "[token removed]", "secret": "[secret removed]"}
 _VALUE_AT, _AFTER_AT, _WORDS_AT = (_NAMED.groupindex[group] for group in ("value", "after", "words"))
 
