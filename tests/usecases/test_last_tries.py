@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import inspect
+from datetime import timedelta
 
 import pytest
 
 from bot.core.gate.stages import UnlockStage
 from bot.core.lock import LockInfo
+from bot.core.phrase import plain
+from bot.core.policy import Policy
 from bot.core.reports.report import Notice
 from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Conclusion
-from bot.errors import Denied, JournalAway, Unreachable
+from bot.errors import Denied, JournalAway, NotReplicated, Unreachable
 from bot.usecases.unlock import unlock
 from bot.worker import JOBS
 from tests.worlds.memory.memory import WORKER, lock_text
@@ -45,7 +48,7 @@ QUEUED_BY_THE_FIRST_VERSION = {
 @pytest.fixture
 def confirmed(make_paper):
     """A lock whose run failed long ago, and a click that wants it released."""
-    paper = make_paper()
+    paper = make_paper(policy=Policy(release_deadline=timedelta(milliseconds=200)))
     paper.ci.start("1001", DEPLOY, host="runner-1", actor="elliott-ci")
     info = LockInfo("lock-1", "OperationTypeApply", "", "runner@fv-az1", "1.9.8", paper.clock.now(), "p")
     for kind in paper.kinds:
@@ -59,11 +62,12 @@ def confirmed(make_paper):
     return paper
 
 
-def fail(paper, error, *names):
-    """From now on these calls of workers fail."""
+def fail(paper, error, *names, times=10**6):
+    """From now on these calls of workers fail, so many of them."""
+    left = iter(range(times))
 
     async def fault(name):
-        if WORKER.get() and name.startswith(names):
+        if WORKER.get() and name.startswith(names) and next(left, None) is not None:
             raise error
 
     paper.switchboard.fault = fault
@@ -104,6 +108,27 @@ def test_a_release_that_cannot_be_written_down_by_its_last_try_says_so_below_its
 
     assert last_words(confirmed) == [("The release could not be finished", confirmed.request)]
     assert set(confirmed.store.texts) == set(confirmed.kinds)
+
+
+def test_a_release_whose_intent_no_replica_confirms_deletes_nothing_and_says_so(confirmed):
+    fail(confirmed, NotReplicated("the write did not reach a replica of Redis"), "secure")
+
+    confirmed.pass_time(600)
+
+    report = confirmed.messenger.all(UnlockReport)[-1]
+    assert report.stage is UnlockStage.REFUSED
+    assert "no replica of Redis has confirmed the intent" in plain(report.note)
+    assert outcomes(confirmed) == ["refused"]
+    assert set(confirmed.store.texts) == set(confirmed.kinds)
+
+
+def test_a_release_whose_intent_a_replica_confirms_late_is_carried_out(confirmed):
+    fail(confirmed, NotReplicated("the write did not reach a replica of Redis"), "secure", times=1)
+
+    confirmed.pass_time(60)
+
+    assert outcomes(confirmed) == ["released"]
+    assert not confirmed.store.texts
 
 
 def test_a_release_whose_end_slack_did_not_take_by_the_last_try_is_told_when_slack_is_back(confirmed):

@@ -22,7 +22,7 @@ from bot.core.phrase import Phrase, Quoted, plain
 from bot.core.record.evidence import LockFacts, PlaceFacts
 from bot.core.record.facts import UnlockReleasing, draft_of
 from bot.core.reports.unlock import UnlockReport
-from bot.errors import JournalAway, TflockError, UpstreamError
+from bot.errors import JournalAway, NotReplicated, TflockError, UpstreamError
 from bot.usecases.decide.automatic import automatic
 from bot.usecases.decide.owner import answer_about, secure_answers
 from bot.usecases.decide.requests import UNLOCKS, RequestPhase, show
@@ -43,6 +43,8 @@ _AT_THE_END = (
     (ReleaseResult.NOT_SENT, UnlockStage.REFUSED),
 )
 """What it comes to if nothing better is known when the time is over."""
+
+_NO_REPLICA = "no replica of Redis has confirmed the intent, and nothing is deleted before one does"
 
 Check: TypeAlias = Callable[[], Awaitable[None]]
 
@@ -130,9 +132,14 @@ async def _attempt(world: World, task: Task, number: int, still_ours: Check) -> 
         return replace(report, stage=UnlockStage.CHECKED)
 
     await still_ours()
-    task = await _intend(world, task, decision)
+    standing = decision.inspection.seen.places_of(request.lock_id)
+    try:
+        task = await _intend(world, task, decision)
+    except NotReplicated:
+        kept = tuple(PlaceRelease(place, ReleaseResult.NOT_SENT, _NO_REPLICA) for place in standing)
+        return await _concluded(world, task, replace(report, places=kept))
     places: list[PlaceRelease] = []
-    for place in decision.inspection.seen.places_of(request.lock_id):
+    for place in standing:
         if places:  # should this worker not come to the end
             await UNLOCKS.update(world, request.id, halves=tuple(map(PlaceFacts.of, places)))
         await still_ours()
@@ -179,7 +186,10 @@ def _refused(task: Task, decision: Decision, report: UnlockReport) -> UnlockRepo
 
 
 async def _intend(world: World, task: Task, decision: Decision) -> Task:
-    """The intent is on the timeline before the delete. Raises JournalAway or TakenBack: then nothing is deleted."""
+    """The intent is on the timeline before the delete. Raises JournalAway or TakenBack: then nothing is deleted.
+
+    Raises NotReplicated if a fail-over of Redis could lose the intent, or the owner's answer.
+    """
     request, inspection = task.request, decision.inspection
     if not request.incident:
         raise JournalAway("there is no timeline to write this release to")

@@ -145,7 +145,9 @@ async def _automatic_step(world: World, task: Task, report: UnlockReport, still_
 
 def _still_armed(world: World, task: Task, report: UnlockReport) -> UnlockReport:
     """An armed unlock that met a passing obstacle goes on waiting."""
-    refused = report.stage is UnlockStage.REFUSED and report.verdict is not None and report.verdict.waiting_helps
+    verdict = report.verdict
+    may_come = verdict is not None and (verdict.waiting_helps or verdict.ruling is Ruling.ALLOW)
+    refused = report.stage is UnlockStage.REFUSED and may_come
     if not _is_late(world, task) and (refused or report.stage in _PASSING):
         return replace(report, stage=UnlockStage.ARMED, until=task.until, by=task.by)
     return report

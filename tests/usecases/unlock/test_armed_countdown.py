@@ -9,11 +9,12 @@ import pytest
 from bot.core.gate.case import Rule
 from bot.core.gate.stages import UnlockStage
 from bot.core.lock import LockInfo, parse_lock_info
+from bot.core.policy import Policy
 from bot.core.reports.unlock import UnlockReport
 from bot.core.reports.waiting import QueueNews
 from bot.core.run import Conclusion
-from bot.errors import NotPermitted, Throttled, Unreachable
-from bot.usecases.decide.requests import UNLOCKS
+from bot.errors import NotPermitted, NotReplicated, Throttled, Unreachable
+from bot.usecases.decide.requests import UNLOCKS, RequestPhase
 from bot.usecases.queue import waiting_list
 from bot.usecases.unlock import unlock
 from bot.usecases.unlock.rearm import rearm
@@ -38,8 +39,8 @@ def standing(paper):
 def armed(make_paper):
     """A world with a lock whose run goes on, and an unlock of it that quinn has armed: `paper.request`."""
 
-    def make():
-        paper = make_paper()
+    def make(**settings):
+        paper = make_paper(**settings)
         take(paper, "lock-1", "1001")
         paper.store.last_written = paper.clock.now()
         paper.pass_time(600)
@@ -70,6 +71,26 @@ def test_what_is_missing_is_shown_with_the_gates_own_findings_and_who_armed_it(a
     assert report.by == QUINN
     assert timedelta(0) < report.until - paper.clock.now() < unlock.ARMED_FOR
     assert standing(paper) == {"lock-1"}
+
+
+def test_it_goes_on_waiting_while_no_replica_confirms_its_intent(armed):
+    paper = armed(policy=Policy(release_deadline=timedelta(milliseconds=50)))
+    paper.ci.end("1001", Conclusion.FAILED)
+
+    async def fault(name):
+        if WORKER.get() and name.startswith("secure"):
+            raise NotReplicated("the write did not reach a replica of Redis")
+
+    paper.switchboard.fault = fault
+    paper.pass_time(75)
+    assert phase(paper) in {RequestPhase.ARMED, RequestPhase.RELEASING}
+    assert standing(paper) == {"lock-1"}
+
+    paper.switchboard.fault = None
+    paper.pass_time(60)
+
+    assert standing(paper) == set()
+    assert phase(paper) is RequestPhase.DONE
 
 
 def test_a_countdown_is_brought_up_to_date_about_every_ten_seconds_until_it_is_done(armed):
