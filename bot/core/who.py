@@ -28,7 +28,7 @@ _EC2 = r"ip-\d+-\d+-\d+-\d+(?:\.[a-z0-9.-]+)?"
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class WhoForm:
     """`systems` write such a name, and no other system's jobs do; None: any may.
 
     `is_ci`: only a CI machine has such a name, so that no person's own machine and no other system's has it.
@@ -39,8 +39,8 @@ class Form:
     is_ci: bool = False
 
 
-def _form(pattern: str, *systems: str, is_ci: bool = False, by_any: bool = False) -> Form:
-    return Form(re.compile(pattern, re.IGNORECASE | re.DOTALL), None if by_any else frozenset(systems), is_ci)
+def _form(pattern: str, *systems: str, is_ci: bool = False, by_any: bool = False) -> WhoForm:
+    return WhoForm(re.compile(pattern, re.IGNORECASE | re.DOTALL), None if by_any else frozenset(systems), is_ci)
 
 
 FORMS = (
@@ -78,7 +78,7 @@ _ON_EC2 = re.compile(_EC2, re.IGNORECASE)
 _HOSTED_RUNNER = re.compile(r"GitHub Actions \d+|Hosted Agent|Azure Pipelines \d+", re.IGNORECASE)
 
 
-def form_of(who: str) -> Form | None:
+def form_of(who: str) -> WhoForm | None:
     """The form of a `Who`; None if it may be anybody's."""
     if len(who) > _LONGEST:
         return None

@@ -32,7 +32,7 @@ from bot.sandbox.github.server import GitHubStandIn
 from bot.sandbox.machine.aws import CREDENTIALS, REGION, LocalAws, WrittenLock, local_aws
 from bot.sandbox.machine.process import BotProcess, free_port, start_bot
 from bot.sandbox.machine.proxy import FaultProxy, fault_proxy
-from bot.sandbox.slack.team import Message
+from bot.sandbox.slack.team import TeamMessage
 from bot.sandbox.slack.text import flat
 from bot.sandbox.slack.workspace import SlackWorkspace
 from bot.store.embedded import redis_for
@@ -193,22 +193,24 @@ class Stage:
         return any((await self.lock_ids(state)).values())
 
     async def posted(
-        self, *words: str, channel: str = CHANNEL, after: Message | None = None, within: float = 60.0
-    ) -> Message:
+        self, *words: str, channel: str = CHANNEL, after: TeamMessage | None = None, within: float = 60.0
+    ) -> TeamMessage:
         """The newest message of the bot in a channel that has all these words, upper and lower case being the same.
 
         `after` leaves out that message and all before it. Raises AssertionError with what is there instead.
         """
         return await self.found(lambda: self.slack.messages(channel), words, after, within)
 
-    async def wrote(self, user: str, *words: str, after: Message | None = None, within: float = 60.0) -> Message:
+    async def wrote(
+        self, user: str, *words: str, after: TeamMessage | None = None, within: float = 60.0
+    ) -> TeamMessage:
         """The newest message in the user's DM that has all these words."""
         return await self.found(lambda: self.slack.directs(user), words, after, within)
 
     async def found(
-        self, read: Callable[[], list[Message]], words: Sequence[str], after: Message | None, within: float
-    ) -> Message:
-        def newest() -> Message | None:
+        self, read: Callable[[], list[TeamMessage]], words: Sequence[str], after: TeamMessage | None, within: float
+    ) -> TeamMessage:
+        def newest() -> TeamMessage | None:
             later = (m for m in reversed(read()) if after is None or m.ts > after.ts)
             return next((m for m in later if all(word.lower() in flat(m).lower() for word in words)), None)
 

@@ -42,7 +42,7 @@ class Page(NamedTuple):
 
 
 @dataclass(kw_only=True)
-class StandIn(ABC):
+class StandInServer(ABC):
     """A server on loopback while it is entered. `offset` shifts its clock against the real one.
 
     `origin` is its address, `base_url` the one of its API, below `prefix`. `asked` are the requests so far,
@@ -129,7 +129,7 @@ class StandIn(ABC):
 
 
 @dataclass(kw_only=True)
-class CiStandIn(StandIn):
+class CiStandIn(StandInServer):
     """A CI system: `runs` are what it knows, driven by plain calls; loops start runs on their own."""
 
     runs: Any = field(init=False)

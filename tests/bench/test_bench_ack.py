@@ -16,7 +16,7 @@ import pytest
 
 from bot.sandbox.machine.process import free_port
 from bot.sandbox.slack import payloads
-from bot.sandbox.slack.dispatch import Kind, Signing, encoded
+from bot.sandbox.slack.dispatch import EnvelopeKind, Signing, encoded
 from bot.sandbox.stage import CHANNEL
 from tests.worlds.slack.workspace import FullWorkspace
 from tests.worlds.stage import FullStage
@@ -65,7 +65,7 @@ def signed_commands(slack: FullWorkspace, text: str, count: int) -> list[tuple[b
         fields = payloads.command(
             slack.team, user=ASKER, channel=CHANNEL, command_name="/tflock", text=text, response_url=url
         )
-        body, content_type = encoded(Kind.COMMAND, fields)
+        body, content_type = encoded(EnvelopeKind.COMMAND, fields)
         requests.append((body, {"Content-Type": content_type, **signing.headers(body, time.time())}))
     return requests
 

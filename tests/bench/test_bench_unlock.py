@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bot.sandbox.machine.terraform import write_workspace
-from bot.sandbox.slack.team import Message
+from bot.sandbox.slack.team import TeamMessage
 from bot.sandbox.stage import CHANNEL, DEPLOY, REPO
 from tests.worlds.stage import FullStage
 
@@ -35,7 +35,7 @@ def deletes(world: FullStage) -> int:
     return sum(entry.status == 200 for entry in world.proxy.calls("dynamodb:DeleteItem"))
 
 
-async def click_to_release(world: FullStage, checklist: Message) -> float:
+async def click_to_release(world: FullStage, checklist: TeamMessage) -> float:
     before = deletes(world)
     started = time.perf_counter()
     await world.slack.click(ASKER, checklist, "unlock.confirm")

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from bot.core.record.timeline import Entry
 from bot.sandbox.slack.dispatch import Delivery
-from bot.sandbox.slack.team import Message
+from bot.sandbox.slack.team import TeamMessage
 from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import DEPLOY, REPO
 from bot.store.connect import connect
@@ -41,7 +41,7 @@ class Scene:
 
     stage: FullStage
     channel: str
-    began: Message
+    began: TeamMessage
 
     @property
     def slack(self):
@@ -53,34 +53,36 @@ class Scene:
         assert delivery.is_acked, delivery
         return delivery
 
-    async def click(self, message: Message, action, *, user: str = PARKER, **more) -> Delivery:
+    async def click(self, message: TeamMessage, action, *, user: str = PARKER, **more) -> Delivery:
         delivery = await self.slack.click(user, message, action, **more)
         assert delivery.is_acked, delivery
         return delivery
 
-    async def shown(self, *words: str, within: float = PATIENCE) -> Message:
+    async def shown(self, *words: str, within: float = PATIENCE) -> TeamMessage:
         """The newest message in this channel with all these words."""
         return await self.stage.posted(*words, channel=self.channel, within=within)
 
-    async def told(self, *words: str, user: str = PARKER, after: Message | None = None, within: float = PATIENCE):
+    async def told(self, *words: str, user: str = PARKER, after: TeamMessage | None = None, within: float = PATIENCE):
         """The newest message that only this user sees, since the test began."""
         return await self.stage.whispered(user, *words, after=after or self.began, within=within)
 
-    async def letter(self, *words: str, user: str = ELLIOTT, after: Message | None = None, within: float = PATIENCE):
+    async def letter(
+        self, *words: str, user: str = ELLIOTT, after: TeamMessage | None = None, within: float = PATIENCE
+    ):
         """The newest DM to this user, since the test began."""
         return await self.stage.wrote(user, *words, after=after or self.began, within=within)
 
-    def letters(self, user: str = ELLIOTT) -> list[Message]:
+    def letters(self, user: str = ELLIOTT) -> list[TeamMessage]:
         return [message for message in self.slack.directs(user) if message.ts > self.began.ts]
 
-    def posts(self, *words: str) -> list[Message]:
+    def posts(self, *words: str) -> list[TeamMessage]:
         """The bot's messages in this channel that have all these words."""
         return [m for m in self.slack.messages(self.channel) if all(w.lower() in flat(m).lower() for w in words)]
 
     async def until(self, holds: Callable[[], object], within: float = PATIENCE):
         return await self.slack.wait_for(holds, within)
 
-    async def becomes(self, message: Message, *words: str, within: float = PATIENCE) -> Message:
+    async def becomes(self, message: TeamMessage, *words: str, within: float = PATIENCE) -> TeamMessage:
         """Returns when this very message has all these words."""
 
         def has_all() -> bool:
@@ -92,12 +94,12 @@ class Scene:
             raise AssertionError(f"{words} not in:\n{flat(message)}\n{self.log_tail()}") from error
         return message
 
-    async def checklist(self, text: str = "unlock staging", *words: str, user: str = PARKER) -> Message:
+    async def checklist(self, text: str = "unlock staging", *words: str, user: str = PARKER) -> TeamMessage:
         """Asks for an unlock; the message with the verdict, whatever else the bot posts meanwhile."""
         before = len(self.slack.messages(self.channel))
         await self.types(text, user=user)
 
-        def answer() -> Message | None:
+        def answer() -> TeamMessage | None:
             later = self.slack.messages(self.channel)[before:]
             return next((m for m in later if all(word.lower() in flat(m).lower() for word in words)), None)
 
@@ -142,7 +144,7 @@ class Scene:
         began = created - timedelta(minutes=1)
         return lock, held(self.stage.runs.start_run(REPO, DEPLOY, at=began, actor="elliott-ci"), lock)
 
-    async def is_settled_once(self, checklist: Message) -> None:
+    async def is_settled_once(self, checklist: TeamMessage) -> None:
         """Released, told in the one message and to the owner, and written down, each exactly once."""
         await self.becomes(checklist, "staging is unlocked")
         assert not await self.stage.lock_stands()

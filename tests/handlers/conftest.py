@@ -24,7 +24,7 @@ from bot.core.policy import Holders, Policy
 from bot.errors import JournalAway
 from bot.export.exporter import FileExporter
 from bot.sandbox.slack import payloads as slack_payloads
-from bot.sandbox.slack.dispatch import Kind, Signing, encoded
+from bot.sandbox.slack.dispatch import EnvelopeKind, Signing, encoded
 from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import CHANNEL, populate
 from bot.slack.client import slack_client
@@ -78,7 +78,7 @@ class Office:
         usual = {"user": "U0PARKER", "channel": CHANNEL, "thread": "", "response_url": "", "delivery": ""}
         return Asker(**{**usual, **facts})
 
-    async def dispatch(self, kind: Kind, payload: dict) -> int:
+    async def dispatch(self, kind: EnvelopeKind, payload: dict) -> int:
         """Gives a signed payload to Bolt, as the web server does; the status of the answer."""
         body, content_type = encoded(kind, payload)
         headers = {"Content-Type": content_type, **Signing(SECRET).headers(body, time.time())}
@@ -90,7 +90,7 @@ class Office:
         payload = slack_payloads.command(
             self.slack.team, user=user, channel=CHANNEL, command_name="/tflock", text=text, response_url=""
         )
-        assert await self.dispatch(Kind.COMMAND, payload) == 200
+        assert await self.dispatch(EnvelopeKind.COMMAND, payload) == 200
         return payload
 
     async def work(self) -> None:

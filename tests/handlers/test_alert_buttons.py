@@ -9,7 +9,7 @@ import pytest
 
 from bot.core.lock import PlaceKind
 from bot.sandbox.slack import payloads as slack_payloads
-from bot.sandbox.slack.dispatch import Kind
+from bot.sandbox.slack.dispatch import EnvelopeKind
 from bot.sandbox.slack.team import elements
 from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import CHANNEL
@@ -62,7 +62,7 @@ class Desk:
             slack.team, user=user, message=message, action=slack_payloads.acted(block_id, element, None), values={},
             response_url=url,
         )  # fmt: skip
-        assert await self.office.dispatch(Kind.INTERACTIVE, payload) == 200
+        assert await self.office.dispatch(EnvelopeKind.INTERACTIVE, payload) == 200
         await self.office.work()
 
     @property

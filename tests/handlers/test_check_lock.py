@@ -7,7 +7,7 @@ import pytest
 from bot.core.gate.inspection import StateName
 from bot.errors import JournalAway
 from bot.sandbox.slack import payloads as slack_payloads
-from bot.sandbox.slack.dispatch import Kind
+from bot.sandbox.slack.dispatch import EnvelopeKind
 from bot.sandbox.stage import CHANNEL
 from handlers.workflow import STEP
 from tests.worlds.slack import payloads
@@ -20,7 +20,7 @@ async def check(office, text, user="U0PARKER"):
     payload = payloads.shortcut(
         office.slack.team, user=user, message=message, callback_id="check_lock", response_url=""
     )
-    assert await office.dispatch(Kind.INTERACTIVE, payload) == 200
+    assert await office.dispatch(EnvelopeKind.INTERACTIVE, payload) == 200
     await office.work()
     return office.told(user)[-1]
 
@@ -55,14 +55,14 @@ async def runs(office, execution="Fx1", **inputs):
         office.slack.team, execution=execution, callback_id=STEP, inputs=given, token="xwfp-1"
     )
     payload = slack_payloads.event(office.slack.team, inner)
-    assert await office.dispatch(Kind.EVENT, payload) == 200
+    assert await office.dispatch(EnvelopeKind.EVENT, payload) == 200
     await office.work()
     return payload
 
 
 async def test_a_step_becomes_one_durable_job_however_often_it_is_delivered(office):
     payload = await runs(office)
-    await office.dispatch(Kind.EVENT, payload)
+    await office.dispatch(EnvelopeKind.EVENT, payload)
     await office.work()
     (job,) = office.world.jobs.waiting.values()
     assert (job.name, job.args) == ("step", ("Fx1", "staging", CHANNEL, "a deploy waits"))

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bot.sandbox.slack import payloads as slack_payloads
-from bot.sandbox.slack.dispatch import Kind
+from bot.sandbox.slack.dispatch import EnvelopeKind
 from bot.sandbox.stage import CHANNEL
 from handlers import events
 from handlers.events import event_in, happened_in, is_mere_talk
@@ -23,7 +23,7 @@ class Wire:
 
     async def send(self, inner, **envelope):
         payload = slack_payloads.event(self.office.slack.team, inner) | envelope
-        assert await self.office.dispatch(Kind.EVENT, payload) == 200
+        assert await self.office.dispatch(EnvelopeKind.EVENT, payload) == 200
         return payload
 
     async def mark(self, name="pushpin", *, added=True, **envelope):
@@ -58,7 +58,7 @@ async def test_a_mark_and_an_unmark_are_handed_to_a_worker(office, wire):
 
 async def test_a_delivery_that_comes_again_is_one_job(office, wire):
     payload = await wire.mark()
-    assert await office.dispatch(Kind.EVENT, payload) == 200
+    assert await office.dispatch(EnvelopeKind.EVENT, payload) == 200
     await office.work()
     assert len(wire.jobs) == 1
 
@@ -137,7 +137,7 @@ async def test_the_shortcut_puts_a_message_on_the_timeline_and_says_so(office, w
     payload = payloads.shortcut(
         office.slack.team, user="U0PARKER", message=wire.said, callback_id="add_to_timeline", response_url=""
     )
-    assert await office.dispatch(Kind.INTERACTIVE, payload) == 200
+    assert await office.dispatch(EnvelopeKind.INTERACTIVE, payload) == 200
     await office.work()
     (incident,) = await office.journal.incidents()
     *_, entry = [entry async for entry in office.journal.entries(incident.id)]
@@ -149,7 +149,7 @@ async def test_the_shortcut_of_a_guest_is_refused(office, wire):
     payload = payloads.shortcut(
         office.slack.team, user="U0GUEST", message=wire.said, callback_id="add_to_timeline", response_url=""
     )
-    assert await office.dispatch(Kind.INTERACTIVE, payload) == 200
+    assert await office.dispatch(EnvelopeKind.INTERACTIVE, payload) == 200
     await office.work()
     assert not await office.journal.incidents()
     assert "Only full members" in office.told("U0GUEST")[-1]

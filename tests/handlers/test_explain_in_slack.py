@@ -8,7 +8,7 @@ import pytest
 
 from bot.core.explain.explain import document_of, explain
 from bot.sandbox.slack import payloads as slack_payloads
-from bot.sandbox.slack.dispatch import Kind
+from bot.sandbox.slack.dispatch import EnvelopeKind
 from bot.sandbox.stage import CHANNEL
 from handlers.typed.grammar import parse
 from handlers.typed.values import Misunderstood
@@ -31,7 +31,7 @@ async def by_shortcut(office, text, *files):
         office.slack.team, user="U0PARKER", message=message, callback_id="explain_error", response_url=""
     )
     payload["message"]["files"] = list(files)
-    assert await office.dispatch(Kind.INTERACTIVE, payload) == 200
+    assert await office.dispatch(EnvelopeKind.INTERACTIVE, payload) == 200
     await office.work()
     return office.told("U0PARKER")[-1]
 
@@ -39,7 +39,7 @@ async def by_shortcut(office, text, *files):
 async def by_mention(office, text, *files):
     inner = {"type": "app_mention", "user": "U0PARKER", "channel": CHANNEL, "text": text, "ts": "1.1"}
     payload = slack_payloads.event(office.slack.team, {**inner, "files": list(files)})
-    assert await office.dispatch(Kind.EVENT, payload) == 200
+    assert await office.dispatch(EnvelopeKind.EVENT, payload) == 200
     await office.work()
     return office.told("U0PARKER")[-1]
 

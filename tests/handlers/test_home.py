@@ -10,7 +10,7 @@ from bot.core.people import OwnerSays
 from bot.core.policy import Holders, KnownPerson
 from bot.core.reports.owner_message import OwnerNews
 from bot.sandbox.slack import payloads as slack_payloads
-from bot.sandbox.slack.dispatch import Kind
+from bot.sandbox.slack.dispatch import EnvelopeKind
 from bot.sandbox.slack.text import flat, located_in
 from bot.sandbox.stage import CHANNEL
 from bot.usecases.look import home_tab
@@ -34,13 +34,13 @@ class Reader:
         channel = self.slack.team.direct(self.user).id
         inner = payloads.home_opened(self.user, view, tab=tab, channel=channel)
         payload = slack_payloads.event(self.slack.team, inner) | envelope
-        assert await self.office.dispatch(Kind.EVENT, payload) == 200
+        assert await self.office.dispatch(EnvelopeKind.EVENT, payload) == 200
         await self.office.work()
         return payload
 
     async def shortcut(self, callback_id="terraform_locks"):
         payload = payloads.global_shortcut(self.slack.team, user=self.user, callback_id=callback_id)
-        assert await self.office.dispatch(Kind.INTERACTIVE, payload) == 200
+        assert await self.office.dispatch(EnvelopeKind.INTERACTIVE, payload) == 200
         await self.office.work()
 
     async def clicks(self, action_id, view=None, value=None):
@@ -48,7 +48,7 @@ class Reader:
         block_id, element = located_in(view["blocks"], action_id, value=value, block_id=None)
         action = slack_payloads.acted(block_id, element, None)
         payload = payloads.view_action(self.slack.team, user=self.user, view=view, action=action)
-        assert await self.office.dispatch(Kind.INTERACTIVE, payload) == 200
+        assert await self.office.dispatch(EnvelopeKind.INTERACTIVE, payload) == 200
         await self.office.work()
 
     @property
@@ -95,7 +95,7 @@ async def test_the_next_reader_sees_what_was_read_last_at_once(office, reader):
 async def test_a_doubled_event_is_answered_once(office, reader):
     payload = await reader.opens()
     before = len(reader.published)
-    assert await office.dispatch(Kind.EVENT, payload) == 200
+    assert await office.dispatch(EnvelopeKind.EVENT, payload) == 200
     await office.work()
     assert len(reader.published) == before
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bot.sandbox.slack import payloads as slack_payloads
-from bot.sandbox.slack.dispatch import Kind
+from bot.sandbox.slack.dispatch import EnvelopeKind
 from bot.sandbox.slack.team import BOT_USER
 from bot.sandbox.stage import CHANNEL
 
@@ -38,8 +38,8 @@ async def test_a_command_is_acked_before_any_work_and_any_call_of_slack(office):
 async def test_a_click_and_a_mention_are_acked_before_any_work(office):
     calls = len(office.slack.calls)
 
-    assert await office.dispatch(Kind.INTERACTIVE, click(office, "unlock.confirm")) == 200
-    assert await office.dispatch(Kind.EVENT, mention(office, f"<@{BOT_USER}> help")) == 200
+    assert await office.dispatch(EnvelopeKind.INTERACTIVE, click(office, "unlock.confirm")) == 200
+    assert await office.dispatch(EnvelopeKind.EVENT, mention(office, f"<@{BOT_USER}> help")) == 200
     assert len(office.slack.calls) == calls
     await office.work()
 
@@ -48,7 +48,7 @@ async def test_a_click_and_a_mention_are_acked_before_any_work(office):
 
 async def test_a_doubled_command_is_answered_once(office):
     payload = await office.types("help")
-    await office.dispatch(Kind.COMMAND, payload)
+    await office.dispatch(EnvelopeKind.COMMAND, payload)
     await office.work()
 
     assert len(office.told()) == 1
@@ -70,7 +70,7 @@ async def test_a_command_stands_on_the_timeline_as_a_person_reads_it(office):
     ids=["a bot", "a change", "nobody", "an edit"],
 )
 async def test_a_mention_that_no_person_wrote_now_is_acked_and_left(office, more):
-    assert await office.dispatch(Kind.EVENT, mention(office, f"<@{BOT_USER}> status", **more)) == 200
+    assert await office.dispatch(EnvelopeKind.EVENT, mention(office, f"<@{BOT_USER}> status", **more)) == 200
     await office.work()
 
     assert office.told() == []
@@ -81,14 +81,14 @@ async def test_a_mention_that_no_person_wrote_now_is_acked_and_left(office, more
     "text", ["<@U0TFLOCK> status staging", "<@U0TFLOCK|tflock>: status staging", " <@U0TFLOCK>  status  staging "]
 )
 async def test_the_words_behind_a_mention_are_the_command(office, text):
-    await office.dispatch(Kind.EVENT, mention(office, text))
+    await office.dispatch(EnvelopeKind.EVENT, mention(office, text))
     await office.work()
 
     assert "staging is free" in office.told()[-1]
 
 
 async def test_a_click_on_a_link_button_is_acked_and_no_more(office):
-    await office.dispatch(Kind.INTERACTIVE, click(office, "run.open", url="https://ci.example.com/1"))
+    await office.dispatch(EnvelopeKind.INTERACTIVE, click(office, "run.open", url="https://ci.example.com/1"))
     await office.work()
 
     assert office.told() == []
@@ -100,7 +100,7 @@ async def test_a_click_on_a_link_button_is_acked_and_no_more(office):
 async def test_every_click_on_an_old_message_is_answered_in_words_and_changes_nothing(office, action_id):
     office.hold()
 
-    await office.dispatch(Kind.INTERACTIVE, click(office, action_id))
+    await office.dispatch(EnvelopeKind.INTERACTIVE, click(office, action_id))
     await office.work()
 
     assert "nothing was changed" in office.told()[-1].lower()
@@ -108,7 +108,7 @@ async def test_every_click_on_an_old_message_is_answered_in_words_and_changes_no
 
 
 async def test_a_click_without_a_value_is_answered(office):
-    await office.dispatch(Kind.INTERACTIVE, click(office, "unlock.confirm", value=""))
+    await office.dispatch(EnvelopeKind.INTERACTIVE, click(office, "unlock.confirm", value=""))
     await office.work()
 
     assert "Nothing was changed" in office.told()[-1]
@@ -116,7 +116,7 @@ async def test_a_click_without_a_value_is_answered(office):
 
 async def test_an_event_that_nobody_asked_for_starts_no_work(office):
     status = await office.dispatch(
-        Kind.EVENT, slack_payloads.event(office.slack.team, {"type": "channel_rename", "channel": CHANNEL})
+        EnvelopeKind.EVENT, slack_payloads.event(office.slack.team, {"type": "channel_rename", "channel": CHANNEL})
     )
     await office.work()
 
@@ -126,7 +126,7 @@ async def test_an_event_that_nobody_asked_for_starts_no_work(office):
 
 @pytest.mark.parametrize("payload", [{}, {"type": "block_actions"}, {"type": "message_action"}])
 async def test_a_payload_of_a_broken_shape_is_no_server_error(office, payload):
-    assert await office.dispatch(Kind.INTERACTIVE, payload) < 500
+    assert await office.dispatch(EnvelopeKind.INTERACTIVE, payload) < 500
 
 
 async def test_every_command_is_counted_by_its_name_and_outcome_and_never_by_its_words(office):

@@ -14,7 +14,7 @@ from bot.core.record.revision import ShownEntry
 from bot.core.record.timeline import Draft, Entry
 from bot.core.reports.report import Corrected
 from bot.sandbox.slack import payloads as slack_payloads
-from bot.sandbox.slack.dispatch import Kind, Signing, encoded
+from bot.sandbox.slack.dispatch import EnvelopeKind, Signing, encoded
 from bot.sandbox.slack.team import elements
 from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import CHANNEL
@@ -76,7 +76,7 @@ class Desk:
 
     async def click(self, message, action_id, **more):
         payload = self.clicked(message, action_id, **more)
-        assert await self.office.dispatch(Kind.INTERACTIVE, payload) == 200
+        assert await self.office.dispatch(EnvelopeKind.INTERACTIVE, payload) == 200
         await self.office.work()
         return payload
 
@@ -95,7 +95,7 @@ class Desk:
         return await self.deliver(payloads.submission(self.slack.team, user=user, view=view, values=values), times)
 
     async def deliver(self, payload, times=1):
-        body, content_type = encoded(Kind.INTERACTIVE, payload)
+        body, content_type = encoded(EnvelopeKind.INTERACTIVE, payload)
         for _ in range(times):
             headers = {"Content-Type": content_type, **Signing("sandbox-signing-secret").headers(body, time.time())}
             answer = await self.office.app.async_dispatch(AsyncBoltRequest(body=body.decode(), headers=headers))

@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.sandbox.github.runs import RunRecord
 from bot.sandbox.machine.aws import WrittenLock
-from bot.sandbox.slack.team import Message
+from bot.sandbox.slack.team import TeamMessage
 from bot.sandbox.stage import DEPLOY, REPO, Stage
 from bot.sandbox.stage import stage as demo_stage
 from tests.worlds.aws import FullAws
@@ -38,7 +38,9 @@ class FullStage(Stage):
         self.runs.finish(record.id, conclusion, at=created + timedelta(minutes=10))
         return lock, held(record, lock)
 
-    async def whispered(self, user: str, *words: str, after: Message | None = None, within: float = 60.0) -> Message:
+    async def whispered(
+        self, user: str, *words: str, after: TeamMessage | None = None, within: float = 60.0
+    ) -> TeamMessage:
         """The newest message that only this user sees and that has all these words."""
         return await self.found(lambda: self.slack.ephemerals(user), words, after, within)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from bot.sandbox.stand_in import CiStandIn, Serve, StandIn
+from bot.sandbox.stand_in import CiStandIn, Serve, StandInServer
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class Fault:
 
 
 @dataclass(kw_only=True)
-class FaultyStandIn(StandIn):
+class FaultyStandIn(StandInServer):
     """Answers as it is told to, until it is told nothing more."""
 
     _faults: list[Fault] = field(default_factory=list, init=False)

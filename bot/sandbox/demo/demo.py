@@ -21,7 +21,7 @@ from rich.text import Text
 from bot.core.phrase import duration
 from bot.core.policy import DEFAULT_SETTLE, Policy
 from bot.core.run import Conclusion
-from bot.sandbox.demo.scenario import POLICY, Incident, load_scenario, settings
+from bot.sandbox.demo.scenario import POLICY, StagedIncident, load_scenario, settings
 from bot.sandbox.demo.show import Show
 from bot.sandbox.machine.terraform import find_terraform
 from bot.sandbox.stage import Stage, stage
@@ -62,7 +62,7 @@ async def _play(console: Console, directory: Path, *, keep_serving: bool) -> Non
     more = {**settings(), "export": export}
     async with (
         stage(directory, kind=Stage, policy=POLICY, settings=more) as made,
-        aclosing(Incident(made, scenario.state, binary)) as incident,
+        aclosing(StagedIncident(made, scenario.state, binary)) as incident,
     ):
         show = Show(console, made, scenario, incident)
         await show.play()

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bot.sandbox.demo.terminal import draw
-from bot.sandbox.slack.team import Message, elements
+from bot.sandbox.slack.team import TeamMessage, elements
 from bot.sandbox.slack.workspace import SlackWorkspace
 from bot.sandbox.stage import CHANNEL, Stage
 from bot.sandbox.stand_in import serving
@@ -108,7 +108,7 @@ async def _click(request: web.Request) -> web.Response:
     return web.Response(text="clicked")
 
 
-def _article(slack: SlackWorkspace, user: str, message: Message) -> str:
+def _article(slack: SlackWorkspace, user: str, message: TeamMessage) -> str:
     team = slack.team
     place = team.places[message.channel]
     where = " (only you see this)" if message.to else " (in your DM)" if place.direct_to else ""
@@ -126,7 +126,7 @@ def _article(slack: SlackWorkspace, user: str, message: Message) -> str:
     return f"<article>{drawn}{''.join(controls)}</article>"
 
 
-def _control(user: str, message: Message, element: Mapping[str, Any], choice: Mapping[str, Any]) -> str:
+def _control(user: str, message: TeamMessage, element: Mapping[str, Any], choice: Mapping[str, Any]) -> str:
     fields = {
         "user": user,
         "channel": message.channel,

@@ -75,7 +75,7 @@ def settings() -> dict[str, Any]:
 
 
 @dataclass(slots=True)
-class Incident:
+class StagedIncident:
     """Makes it happen. `terraform` is None where there is no binary: then the same lock item is written by hand."""
 
     stage: Stage

@@ -16,9 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bot.core.phrase import duration
-from bot.sandbox.demo.scenario import STARTS_EVERY, Incident, Scenario
+from bot.sandbox.demo.scenario import STARTS_EVERY, Scenario, StagedIncident
 from bot.sandbox.demo.terminal import draw
-from bot.sandbox.slack.team import Message, Version
+from bot.sandbox.slack.team import TeamMessage, Version
 from bot.sandbox.slack.text import find_element, flat
 from bot.sandbox.stage import CHANNEL, Stage
 
@@ -57,13 +57,13 @@ class Show:
     console: Console
     stage: Stage
     scenario: Scenario
-    incident: Incident
+    incident: StagedIncident
     began: float = 0.0
     took: float = 0.0
     whole: str = ""
     applied: str = ""
     noted: str = ""
-    report: Message | None = None
+    report: TeamMessage | None = None
 
     async def play(self) -> None:
         """All of it, in order."""
@@ -208,14 +208,14 @@ class Show:
             raise DemoFailed(f"there is no {suffix} file among the exports")
         return found[0]
 
-    async def _types(self, user: str, words: str, says: str = "", *, alone: bool = False) -> Message:
+    async def _types(self, user: str, words: str, says: str = "", *, alone: bool = False) -> TeamMessage:
         """The command, and the first message that answers it and `says` so. `alone`: only the asker sees it."""
         name = self.stage.slack.team.users[user].name
         self._says(name, f"types  /tflock {words}")
         slack = self.stage.slack
         old = {message.ts for message in slack.team.messages}
 
-        def answers() -> list[Message]:
+        def answers() -> list[TeamMessage]:
             there = slack.ephemerals(user) if alone else slack.messages(CHANNEL)
             return [message for message in there if message.ts not in old and says in flat(message).lower()]
 
@@ -260,7 +260,7 @@ class Show:
             self.console.print(Text(f"    {line}", style="cyan"))
 
     def _draw(
-        self, message: Message | Version, *, to: str = "", seen_before: bool = False, follow_ups: bool = False
+        self, message: TeamMessage | Version, *, to: str = "", seen_before: bool = False, follow_ups: bool = False
     ) -> None:
         """As Slack would show it, with long lists of runs cut, a checklist that was `seen_before`, and no steps."""
         team = self.stage.slack.team
@@ -274,7 +274,7 @@ class Show:
         draw(self.console, f"tflock to {to}" if to else "tflock", message.text, blocks, names=names)
 
 
-def _was(message: Message, *words: str) -> Version | None:
+def _was(message: TeamMessage, *words: str) -> Version | None:
     """The newest version of the message, the present one included, that has all these words."""
     versions = [*message.history, Version(message.text, message.blocks)]
     texts = ((version, flat({"text": version.text, "blocks": version.blocks}).lower()) for version in versions)
@@ -295,7 +295,7 @@ def _without(block: Mapping[str, Any], kind: re.Pattern[str], most: int, words: 
     return {**block, "text": {**text, "text": "\n".join(kept)}}
 
 
-def _entry_in(answer: Message) -> str:
+def _entry_in(answer: TeamMessage) -> str:
     """The number of the entry that the answer speaks of."""
     found = re.search(r"entry (\d+)", flat(answer))
     if found is None:
@@ -303,7 +303,7 @@ def _entry_in(answer: Message) -> str:
     return found[1]
 
 
-def _entry_that_says(page: Message, words: str) -> str:
+def _entry_that_says(page: TeamMessage, words: str) -> str:
     """The number of the last entry on a page of the timeline that has these words."""
     texts = [str(block.get("text", {}).get("text", "")) for block in page.blocks if block.get("type") == "section"]
     numbers = [found[1] for text in texts if words in text and (found := _NUMBER.search(text))]

@@ -17,7 +17,7 @@ _JOB_ENDS = frozenset({"success", "failure", "neutral", "cancelled", "skipped", 
 
 
 @dataclass(slots=True)
-class Step:
+class StepRecord:
     name: str
     status: str = "queued"
     conclusion: str | None = None
@@ -39,7 +39,7 @@ class JobRecord:
     conclusion: str | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None
-    steps: list[Step] = field(default_factory=list)
+    steps: list[StepRecord] = field(default_factory=list)
     log: str | None = None
     is_log_expired: bool = False
 
@@ -140,7 +140,7 @@ class GitHubRuns:
         run.status, run.updated_at = "in_progress", at
         for job in run.current_jobs:
             job.status, job.started_at, job.runner_name = "in_progress", at, run.runner
-            job.steps = [Step(name) for name in _STEPS]
+            job.steps = [StepRecord(name) for name in _STEPS]
             for step in job.steps[:2]:
                 step.status, step.conclusion, step.started_at, step.completed_at = "completed", "success", at, at
             job.steps[2].status, job.steps[2].started_at = "in_progress", at

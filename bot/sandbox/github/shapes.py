@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.sandbox.github.runs import JobRecord, RunRecord, Step, Workflow
+from bot.sandbox.github.runs import JobRecord, RunRecord, StepRecord, Workflow
 
 
 def stamp(at: datetime | None) -> str | None:
@@ -103,7 +103,7 @@ def _commit_json(run: RunRecord) -> dict[str, Any]:
     }
 
 
-def _step_json(number: int, step: Step) -> dict[str, Any]:
+def _step_json(number: int, step: StepRecord) -> dict[str, Any]:
     return {
         "name": step.name,
         "status": step.status,

@@ -20,7 +20,7 @@ Args = Mapping[str, Any]
 Method = Callable[[Team, Args], Json]
 
 
-class Refused(Exception):
+class ApiError(Exception):
     """Slack's `"ok": false`. `facts` are further fields of the answer."""
 
     def __init__(self, error: str, **facts: Any) -> None:
@@ -30,7 +30,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PageSize:
     """How a collection is cut: the size if the caller names none, and the largest that they may name."""
 
     usual: int = 100
@@ -41,7 +41,7 @@ def place_of(team: Team, channel: Any) -> Place:
     """The place that the bot may know of. A private channel that it is not in does not exist for it."""
     place = team.places.get(str(channel))
     if place is None or (place.is_private and BOT_USER not in place.members):
-        raise Refused("channel_not_found")
+        raise ApiError("channel_not_found")
     return place
 
 
@@ -49,15 +49,15 @@ def writable(team: Team, channel: Any) -> Place:
     """The place, if the bot may write there. A user's id stands for their DM."""
     place = team.direct(str(channel)) if str(channel) in team.users else place_of(team, channel)
     if BOT_USER not in place.members:
-        raise Refused("not_in_channel")
+        raise ApiError("not_in_channel")
     if place.is_archived:
-        raise Refused("is_archived")
+        raise ApiError("is_archived")
     return place
 
 
 def user_of(team: Team, user: Any) -> User:
     if str(user) not in team.users:
-        raise Refused("user_not_found")
+        raise ApiError("user_not_found")
     return team.users[str(user)]
 
 
@@ -75,7 +75,7 @@ def decoded(value: Any) -> Any:
         return value
 
 
-def paged(items: Sequence[T], args: Args, page: Page) -> tuple[Sequence[T], Json]:
+def paged(items: Sequence[T], args: Args, page: PageSize) -> tuple[Sequence[T], Json]:
     """One page and its `response_metadata`. Every second page is a third short, well before the end."""
     limit, start = _limit(args, page), _position(args)
     length = max(1, limit * 2 // 3) if (start // limit) % 2 else limit
@@ -84,13 +84,13 @@ def paged(items: Sequence[T], args: Args, page: Page) -> tuple[Sequence[T], Json
     return items[start:end], {"response_metadata": {"next_cursor": cursor}}
 
 
-def _limit(args: Args, page: Page) -> int:
+def _limit(args: Args, page: PageSize) -> int:
     try:
         limit = int(args.get("limit") or page.usual)
     except ValueError:
-        raise Refused("invalid_limit") from None
+        raise ApiError("invalid_limit") from None
     if not 1 <= limit <= page.most:
-        raise Refused("invalid_limit")
+        raise ApiError("invalid_limit")
     return limit
 
 
@@ -102,4 +102,4 @@ def _position(args: Args) -> int:
         word, _, position = base64.b64decode(cursor, validate=True).decode().partition(":")
         return int(position) if word == "at" else int("")
     except (ValueError, binascii.Error):
-        raise Refused("invalid_cursor") from None
+        raise ApiError("invalid_cursor") from None

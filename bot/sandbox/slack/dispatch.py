@@ -18,7 +18,7 @@ from bot.sandbox.slack.team import Json
 RETRIES_AFTER = (0.0, 60.0, 300.0)  # seconds; docs.slack.dev/apis/events-api, "retries"
 
 
-class Kind(StrEnum):
+class EnvelopeKind(StrEnum):
     """Also the types of Socket Mode's envelopes."""
 
     COMMAND = "slash_commands"
@@ -44,7 +44,7 @@ class Signing:
 class Delivery:
     """One delivery and the bot's answer. `status` is None where none came in time; `seconds` is the time to the ack."""
 
-    kind: Kind
+    kind: EnvelopeKind
     payload: Json
     status: int | None
     body: str
@@ -70,7 +70,7 @@ class Dispatcher:
     sent: list[Delivery] = field(default_factory=list)
     _retrying: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def deliver(self, kind: Kind, payload: Json, *, retry: int = 0, reason: str = "") -> Delivery:
+    async def deliver(self, kind: EnvelopeKind, payload: Json, *, retry: int = 0, reason: str = "") -> Delivery:
         """Delivers once and remembers it. What the bot answers is never an exception."""
         delivery = await self.send(kind, payload, retry, reason, time.perf_counter())
         self.sent.append(delivery)
@@ -78,7 +78,7 @@ class Dispatcher:
 
     async def deliver_event(self, payload: Json) -> Delivery:
         """Delivers an event; while the bot does not take it, again after Slack's delays, in the background."""
-        first = await self.deliver(Kind.EVENT, payload)
+        first = await self.deliver(EnvelopeKind.EVENT, payload)
         if not first.is_acked and first.may_retry:
             task = asyncio.create_task(self._retry(payload, first.reason))
             self._retrying.add(task)
@@ -93,12 +93,12 @@ class Dispatcher:
     async def _retry(self, payload: Json, reason: str) -> None:
         for number, delay in enumerate(RETRIES_AFTER, start=1):
             await asyncio.sleep(delay * self.retry_scale)
-            delivery = await self.deliver(Kind.EVENT, payload, retry=number, reason=reason)
+            delivery = await self.deliver(EnvelopeKind.EVENT, payload, retry=number, reason=reason)
             if delivery.is_acked or not delivery.may_retry:
                 return
             reason = delivery.reason
 
-    async def send(self, kind: Kind, payload: Json, retry: int, reason: str, started: float) -> Delivery:
+    async def send(self, kind: EnvelopeKind, payload: Json, retry: int, reason: str, started: float) -> Delivery:
         if self.url is None:
             raise RuntimeError("the workspace does not know the bot's URL")
         body, content_type = encoded(kind, payload)
@@ -118,12 +118,12 @@ class Dispatcher:
         return Delivery(kind, payload, answer.status, text, time.perf_counter() - started, retry, fault, may_retry)
 
 
-def encoded(kind: Kind, payload: Json) -> tuple[bytes, str]:
+def encoded(kind: EnvelopeKind, payload: Json) -> tuple[bytes, str]:
     """A payload as its request's body, with the content type."""
     match kind:
-        case Kind.COMMAND:
+        case EnvelopeKind.COMMAND:
             return urlencode(payload).encode(), "application/x-www-form-urlencoded"
-        case Kind.INTERACTIVE:
+        case EnvelopeKind.INTERACTIVE:
             return urlencode({"payload": json.dumps(payload)}).encode(), "application/x-www-form-urlencoded"
-        case Kind.EVENT:
+        case EnvelopeKind.EVENT:
             return json.dumps(payload).encode(), "application/json"

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from bot.sandbox.slack.call import Args, Refused, decoded, writable
+from bot.sandbox.slack.call import ApiError, Args, decoded, writable
 from bot.sandbox.slack.shapes import file_shown
 from bot.sandbox.slack.team import BOT_USER, Json, Team, Upload
 
@@ -17,7 +17,7 @@ def upload_url(team: Team, args: Args, *, base: str) -> Json:
     """Where the bytes go. The length must be given beforehand."""
     length = int(args.get("length") or 0)
     if not args.get("filename") or length <= 0:
-        raise Refused("invalid_arguments")
+        raise ApiError("invalid_arguments")
     upload = Upload(id=team.fresh("F"), filename=str(args["filename"]), length=length)
     team.uploads[upload.id] = upload
     return {"upload_url": f"{base}/upload/v1/{upload.id}", "file_id": upload.id}
@@ -27,7 +27,7 @@ def complete_upload(team: Team, args: Args) -> Json:
     """Shares what was uploaded. The message with the files comes some moments after this answer."""
     items = decoded(args.get("files"))
     if not isinstance(items, list) or not items:
-        raise Refused("invalid_arguments")
+        raise ApiError("invalid_arguments")
     place = writable(team, args["channel_id"]) if args.get("channel_id") else None
     uploads = [_uploaded(team, item) for item in items]
     comment = str(args.get("initial_comment") or "")
@@ -42,7 +42,7 @@ def complete_upload(team: Team, args: Args) -> Json:
 def _uploaded(team: Team, item: Mapping[str, Any]) -> Upload:
     upload = team.uploads.get(str(item.get("id")))
     if upload is None or upload.content is None or len(upload.content) != upload.length:
-        raise Refused("file_not_found")
+        raise ApiError("file_not_found")
     upload.title = str(item.get("title") or upload.filename)
     return upload
 
@@ -61,7 +61,7 @@ def file_info(team: Team, args: Args, *, base: str) -> Json:
     """A file as it is known now: its shares come some moments after the upload was completed."""
     upload = team.uploads.get(str(args.get("file")))
     if upload is None or not upload.is_completed:
-        raise Refused("file_not_found")
+        raise ApiError("file_not_found")
     shares: Json = {}
     for channel, messages in upload.shares.items():
         shares.setdefault("private" if team.places[channel].is_private else "public", {})[channel] = list(messages)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from bot.sandbox.slack.team import APP, BOT_USER, DOMAIN, TEAM, Json, Message, Team, elements
+from bot.sandbox.slack.team import APP, BOT_USER, DOMAIN, TEAM, Json, Team, TeamMessage, elements
 
 TOKEN = "sandbox-verification-token"
 
@@ -44,7 +44,7 @@ def linked(text: str) -> str:
 
 
 def block_action(
-    team: Team, *, user: str, message: Message, action: Mapping[str, Any], values: Json, response_url: str
+    team: Team, *, user: str, message: TeamMessage, action: Mapping[str, Any], values: Json, response_url: str
 ) -> Json:
     """A click in a message. An ephemeral message is not repeated in it."""
     return {
@@ -87,7 +87,7 @@ def event(team: Team, inner: Mapping[str, Any]) -> Json:
     }
 
 
-def reaction(message: Message, user: str, name: str, *, added: bool) -> Json:
+def reaction(message: TeamMessage, user: str, name: str, *, added: bool) -> Json:
     """docs.slack.dev/reference/events/reaction_added: it names no thread."""
     item = {"type": "message", "channel": message.channel, "ts": message.ts}
     kind = "reaction_added" if added else "reaction_removed"
@@ -121,7 +121,7 @@ def option(element: Mapping[str, Any], value: str | None) -> Json:
     raise LookupError(f"{element.get('action_id')!r} has no option {value!r}")
 
 
-def state(message: Message, selected: Mapping[str, str]) -> Json:
+def state(message: TeamMessage, selected: Mapping[str, str]) -> Json:
     """`state.values`: what the selects of a message show, by block and action. `selected` maps action ids to values."""
     values: Json = {}
     for block in message.blocks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from bot.sandbox.slack.call import Args, Method, Page, Refused, paged, place_of, truthy, user_of
+from bot.sandbox.slack.call import ApiError, Args, Method, PageSize, paged, place_of, truthy, user_of
 from bot.sandbox.slack.shapes import place_shown, profile_shown, user_shown
 from bot.sandbox.slack.team import BOT, BOT_NAME, BOT_USER, DOMAIN, TEAM, Json, Team
 
@@ -30,18 +30,18 @@ def conversations_info(team: Team, args: Args) -> Json:
 
 
 def conversations_members(team: Team, args: Args) -> Json:
-    members, metadata = paged(place_of(team, args.get("channel")).members, args, Page())
+    members, metadata = paged(place_of(team, args.get("channel")).members, args, PageSize())
     return {"members": list(members), **metadata}
 
 
 def conversations_open(team: Team, args: Args) -> Json:
     ids = [user for user in str(args.get("users") or "").split(",") if user]
     if not ids:
-        raise Refused("no_users" if not args.get("channel") else "method_not_supported_for_channel_type")
+        raise ApiError("no_users" if not args.get("channel") else "method_not_supported_for_channel_type")
     if len(ids) > 1:
-        raise Refused("method_not_supported_for_channel_type")
+        raise ApiError("method_not_supported_for_channel_type")
     if user_of(team, ids[0]).is_deleted:
-        raise Refused("user_disabled")
+        raise ApiError("user_disabled")
     known = any(place.direct_to == ids[0] for place in team.places.values())
     place = team.direct(ids[0])
     return {"channel": {"id": place.id}, **({"no_op": True, "already_open": True} if known else {})}
@@ -68,7 +68,7 @@ def users_by_email(team: Team, args: Args) -> Json:
     for user in team.users.values():
         if user.email and user.email.casefold() == wanted and not user.is_deleted:
             return {"user": user_shown(user, team)}
-    raise Refused("users_not_found")
+    raise ApiError("users_not_found")
 
 
 def dnd_info(team: Team, args: Args) -> Json:

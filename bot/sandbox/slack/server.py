@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from bot.sandbox.slack.call import Args, Method, Refused
+from bot.sandbox.slack.call import ApiError, Args, Method
 from bot.sandbox.slack.files import complete_upload, file_info, upload_url
 from bot.sandbox.slack.people import PEOPLE
 from bot.sandbox.slack.reading import READING
@@ -24,7 +24,7 @@ LARGEST_UPLOAD = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class WebApiCall:
     """One call of the Web API, as it was answered. The token is not kept."""
 
     method: str
@@ -40,7 +40,7 @@ class Server:
     team: Team
     bot_token: str
     base: str = ""
-    calls: list[Call] = field(default_factory=list)
+    calls: list[WebApiCall] = field(default_factory=list)
     methods: dict[str, Method] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -70,18 +70,18 @@ class Server:
     def check(self, method: str, token: str) -> None:
         """Raises Refused without the right token for a method that exists."""
         if not token:
-            raise Refused("not_authed")
+            raise ApiError("not_authed")
         if not hmac.compare_digest(token, self.bot_token):
-            raise Refused("invalid_auth")
+            raise ApiError("invalid_auth")
         if method not in self.methods:
-            raise Refused("unknown_method", req_method=method)
+            raise ApiError("unknown_method", req_method=method)
 
     async def respond(
         self, _: web.Request, method: str, args: Json, answer: Callable[[], web.Response]
     ) -> web.StreamResponse:
         """Answers a call, and remembers it."""
         response = answer()
-        self.calls.append(Call(method, args, response.status, _error_of(response)))
+        self.calls.append(WebApiCall(method, args, response.status, _error_of(response)))
         return response
 
     async def take_response(self, request: web.Request) -> web.StreamResponse:
@@ -91,7 +91,7 @@ class Server:
             answer(self.team, request.match_info["token"], body)
         except ValueError:
             return web.json_response({"ok": False, "error": "invalid_json"}, status=400)
-        except Refused as refused:
+        except ApiError as refused:
             status = 404 if refused.error.endswith("_url") else 400
             return web.json_response({"ok": False, "error": refused.error}, status=status)
         return web.Response(text="ok")
@@ -109,7 +109,7 @@ class Server:
             self.check(method, token)
             scopes = {"X-OAuth-Scopes": ",".join(self.team.scopes)}
             return web.json_response({"ok": True, **self.methods[method](self.team, args)}, headers=scopes)
-        except Refused as refused:
+        except ApiError as refused:
             return web.json_response({"ok": False, "error": refused.error, **refused.facts})
 
     async def _upload(self, request: web.Request) -> web.Response:

@@ -72,7 +72,7 @@ class Version:
 
 
 @dataclass(slots=True)
-class Message:
+class TeamMessage:
     """A message as it is now. `to`: only that user sees it. `history` has the earlier versions, in order.
 
     `reactions` has who reacted, by name. `facts` are further fields that Slack shows (`subtype`, `bot_profile` …).
@@ -125,7 +125,7 @@ class ResponseUrl:
 
     channel: str
     user: str
-    source: Message | None
+    source: TeamMessage | None
     made_at: float
     used: int = 0
 
@@ -200,7 +200,7 @@ class Team:
     users: dict[str, User] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
     groups: dict[str, Usergroup] = field(default_factory=dict)
-    messages: list[Message] = field(default_factory=list)
+    messages: list[TeamMessage] = field(default_factory=list)
     uploads: dict[str, Upload] = field(default_factory=dict)
     views: dict[str, Json] = field(default_factory=dict)
     stacks: dict[str, list[str]] = field(default_factory=dict)
@@ -227,7 +227,7 @@ class Team:
         self.triggers[trigger_id] = Trigger(user, self.clock())
         return trigger_id
 
-    def response(self, channel: str, user: str, source: Message | None) -> str:
+    def response(self, channel: str, user: str, source: TeamMessage | None) -> str:
         """The secret part of a new response URL."""
         token = f"{TEAM}/{self.fresh('R')}"
         self.responses[token] = ResponseUrl(channel, user, source, self.clock())
@@ -243,9 +243,9 @@ class Team:
         thread_ts: str | None = None,
         to: str | None = None,
         files: tuple[Json, ...] = (),
-    ) -> Message:
+    ) -> TeamMessage:
         """Stores a message, with a `block_id` and `action_id` wherever the sender gave none, as Slack does."""
-        message = Message(
+        message = TeamMessage(
             channel=channel,
             ts=self.stamp(),
             user=user,
@@ -268,7 +268,7 @@ class Team:
                 element.setdefault("action_id", self.fresh("a"))
         return copies
 
-    def find(self, channel: str, ts: str, *, hidden: bool = False) -> Message | None:
+    def find(self, channel: str, ts: str, *, hidden: bool = False) -> TeamMessage | None:
         """A message that has not been deleted; ephemeral ones only with `hidden`."""
         for message in self.messages:
             if (message.channel, message.ts) == (channel, ts) and not message.is_deleted and (hidden or not message.to):

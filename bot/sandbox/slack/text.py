@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bot.sandbox.slack.team import Json, Message, elements
+from bot.sandbox.slack.team import Json, TeamMessage, elements
 
 
-def flat(message: Message | Mapping[str, Any]) -> str:
+def flat(message: TeamMessage | Mapping[str, Any]) -> str:
     """A message as plain lines: its blocks, with `[labels]` for buttons, or its text where it has no blocks."""
-    blocks = message.blocks if isinstance(message, Message) else message.get("blocks", ())
-    text = message.text if isinstance(message, Message) else str(message.get("text", ""))
+    blocks = message.blocks if isinstance(message, TeamMessage) else message.get("blocks", ())
+    text = message.text if isinstance(message, TeamMessage) else str(message.get("text", ""))
     lines = [line for block in blocks for line in _lines(block)]
     return "\n".join(lines) if lines else text
 
 
-def find_element(message: Message, action_id: str, *, value: str | None = None, block_id: str | None = None) -> Json:
+def find_element(
+    message: TeamMessage, action_id: str, *, value: str | None = None, block_id: str | None = None
+) -> Json:
     """The element with this action id, of this value and in this block where they are given.
 
     Raises LookupError, naming the actions that the message has.
@@ -24,7 +26,7 @@ def find_element(message: Message, action_id: str, *, value: str | None = None, 
     return located(message, action_id, value=value, block_id=block_id)[1]
 
 
-def located(message: Message, action_id: str, *, value: str | None, block_id: str | None) -> tuple[str, Json]:
+def located(message: TeamMessage, action_id: str, *, value: str | None, block_id: str | None) -> tuple[str, Json]:
     """Like find_element, with the id of the block that has the element."""
     return located_in(message.blocks, action_id, value=value, block_id=block_id)
 
@@ -44,7 +46,7 @@ def located_in(
     raise LookupError(f"the message has no {wanted!r} to act on; it has: {has}")
 
 
-def actions(message: Message) -> tuple[str, ...]:
+def actions(message: TeamMessage) -> tuple[str, ...]:
     """The action ids in a message, in order."""
     return _actions(message.blocks)
 

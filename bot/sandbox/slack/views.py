@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from bot.sandbox.slack.call import Args, Method, Refused, user_of
+from bot.sandbox.slack.call import ApiError, Args, Method, user_of
 from bot.sandbox.slack.team import APP, BOT, TEAM, TRIGGER_SECONDS, Json, Team
 
 MOST_BYTES = 250 * 1024
@@ -18,7 +18,7 @@ MOST_BYTES = 250 * 1024
 def open_view(team: Team, args: Args) -> Json:
     user = user_of_trigger(team, args)
     if not user:
-        raise Refused("invalid_trigger_id")
+        raise ApiError("invalid_trigger_id")
     view = view_in(team, args, kind="modal")
     return {"view": stacked(team, view, team.fresh("V"), user=user, below=None)}
 
@@ -26,9 +26,9 @@ def open_view(team: Team, args: Args) -> Json:
 def update_view(team: Team, args: Args) -> Json:
     known = team.views.get(str(args.get("view_id"))) or _by_external_id(team, args.get("external_id"))
     if known is None:
-        raise Refused("not_found")
+        raise ApiError("not_found")
     if args.get("hash") not in (None, "", known["hash"]):
-        raise Refused("hash_conflict")
+        raise ApiError("hash_conflict")
     return {"view": replaced(team, known, view_in(team, args, kind=known["type"]))}
 
 
@@ -37,7 +37,7 @@ def publish_view(team: Team, args: Args) -> Json:
     view_id = home_id(user.id)
     known = team.views.get(view_id)
     if known is not None and args.get("hash") not in (None, "", known["hash"]):
-        raise Refused("hash_conflict")
+        raise ApiError("hash_conflict")
     view = view_in(team, args, kind="home")
     team.views[view_id] = _shown(team, view, view_id, root=view_id, below=None)
     return {"view": team.views[view_id]}
@@ -67,11 +67,11 @@ def user_of_trigger(team: Team, args: Args) -> str:
     """Whose trigger it is. Each is good for one dialog, and for three seconds."""
     trigger = team.triggers.get(str(args.get("trigger_id")))
     if trigger is None:
-        raise Refused("invalid_trigger_id")
+        raise ApiError("invalid_trigger_id")
     if team.clock() - trigger.made_at > TRIGGER_SECONDS:
-        raise Refused("expired_trigger_id")
+        raise ApiError("expired_trigger_id")
     if trigger.is_used:
-        raise Refused("exchanged_trigger_id")
+        raise ApiError("exchanged_trigger_id")
     trigger.is_used = True
     return trigger.user
 
@@ -81,13 +81,13 @@ def view_in(team: Team, args: Args, *, kind: str) -> Json:
     try:
         view = json.loads(given) if isinstance(given, str) else given
     except ValueError:
-        raise Refused("invalid_arguments") from None
+        raise ApiError("invalid_arguments") from None
     return checked(team, view, kind)
 
 
 def checked(team: Team, view: Any, kind: str) -> Json:
     if len(json.dumps(view)) > MOST_BYTES:
-        raise Refused("view_too_large")
+        raise ApiError("view_too_large")
     team.check(view, kind)
     return dict(view)
 
@@ -100,7 +100,7 @@ def _by_external_id(team: Team, external_id: Any) -> Json | None:
 
 def stacked(team: Team, view: Json, view_id: str, *, user: str, below: str | None) -> Json:
     if view.get("external_id") and _by_external_id(team, view["external_id"]):
-        raise Refused("duplicate_external_id")
+        raise ApiError("duplicate_external_id")
     if below is None:
         closed(team, user, "", whole_stack=True)
     root = view_id if below is None else team.views[below]["root_view_id"]

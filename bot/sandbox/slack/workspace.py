@@ -26,16 +26,16 @@ from typing import Any, Self, TypeVar
 import aiohttp
 
 from bot.sandbox.slack import payloads
-from bot.sandbox.slack.dispatch import Delivery, Dispatcher, Kind, Signing
+from bot.sandbox.slack.dispatch import Delivery, Dispatcher, EnvelopeKind, Signing
 from bot.sandbox.slack.server import Server
 from bot.sandbox.slack.team import (
     BOT_NAME,
     BOT_USER,
     SLACKBOT,
     Json,
-    Message,
     Place,
     Team,
+    TeamMessage,
     Upload,
     User,
 )
@@ -129,14 +129,14 @@ class SlackWorkspace:
         payload = payloads.command(
             self.team, user=user, channel=channel, command_name=name, text=text, response_url=url
         )
-        delivery = await self._running.deliver(Kind.COMMAND, payload)
+        delivery = await self._running.deliver(EnvelopeKind.COMMAND, payload)
         self._show_reply(delivery, user, channel)
         return delivery
 
     async def click(
         self,
         user: str,
-        message: Message,
+        message: TeamMessage,
         action: str | Mapping[str, Any],
         *,
         value: str | None = None,
@@ -154,7 +154,7 @@ class SlackWorkspace:
             element = dict(action)
         return await self._act(user, message, payloads.acted(block_id or "stale", element, None), selected or {})
 
-    async def choose(self, user: str, message: Message, action_id: str, value: str) -> Delivery:
+    async def choose(self, user: str, message: TeamMessage, action_id: str, value: str) -> Delivery:
         """A choice in a select or overflow menu, by the option's value. Raises LookupError if there is none."""
         block_id, element = located(message, action_id, value=value, block_id=None)
         return await self._act(user, message, payloads.acted(block_id, element, value), {action_id: value})
@@ -163,19 +163,19 @@ class SlackWorkspace:
         """Any event; delivered again by Slack's rules until the bot takes it."""
         return await self._running.deliver_event(payloads.event(self.team, inner))
 
-    def say(self, user: str, channel: str, text: str, *, thread_ts: str | None = None, **facts: Any) -> Message:
+    def say(self, user: str, channel: str, text: str, *, thread_ts: str | None = None, **facts: Any) -> TeamMessage:
         """A person's message, without an event for the bot. `facts` are further fields of it (`files`, `bot_id` …)."""
         message = self.team.keep(channel, user, text, thread_ts=thread_ts)
         message.facts = facts
         return message
 
-    async def speak(self, user: str, channel: str, text: str, *, thread_ts: str | None = None) -> Message:
+    async def speak(self, user: str, channel: str, text: str, *, thread_ts: str | None = None) -> TeamMessage:
         """A person's message, of which the bot gets an event."""
         message = self.say(user, channel, text, thread_ts=thread_ts)
         await self.notify(channel, {**message.shown(), "channel": channel, "event_ts": message.ts})
         return message
 
-    async def react(self, user: str, message: Message, name: str) -> None:
+    async def react(self, user: str, message: TeamMessage, name: str) -> None:
         """A person's reaction. Raises LookupError if it is there already."""
         users = message.reactions.setdefault(name, [])
         if user in users:
@@ -192,7 +192,7 @@ class SlackWorkspace:
 
     # what is there
 
-    def messages(self, channel: str, *, thread_ts: str | None = None, by_bot: bool = True) -> list[Message]:
+    def messages(self, channel: str, *, thread_ts: str | None = None, by_bot: bool = True) -> list[TeamMessage]:
         """The bot's messages in a channel as they are now, in order; with `by_bot=False` everybody's."""
         return [
             message
@@ -204,18 +204,18 @@ class SlackWorkspace:
             and thread_ts in (None, message.thread_ts)
         ]
 
-    def message(self, channel: str, ts: str) -> Message:
+    def message(self, channel: str, ts: str) -> TeamMessage:
         """One message, ephemeral ones too. Raises LookupError."""
         found = self.team.find(channel, ts, hidden=True)
         if found is None:
             raise LookupError(f"no message {ts} in {channel}")
         return found
 
-    def ephemerals(self, user: str, channel: str | None = None) -> list[Message]:
+    def ephemerals(self, user: str, channel: str | None = None) -> list[TeamMessage]:
         """What only this user sees, in order."""
         return [m for m in self.team.messages if m.to == user and channel in (None, m.channel) and not m.is_deleted]
 
-    def directs(self, user: str) -> list[Message]:
+    def directs(self, user: str) -> list[TeamMessage]:
         """The bot's messages in the user's DM, in order."""
         rooms = [place.id for place in self.team.places.values() if place.direct_to == user]
         return [message for room in rooms for message in self.messages(room)]
@@ -246,7 +246,7 @@ class SlackWorkspace:
     def _response_url(self, token: str) -> str:
         return f"{self._server.base}/actions/{token}"
 
-    async def _act(self, user: str, message: Message, action: Json, selected: Mapping[str, str]) -> Delivery:
+    async def _act(self, user: str, message: TeamMessage, action: Json, selected: Mapping[str, str]) -> Delivery:
         url = self._response_url(self.team.response(message.channel, user, message))
         payload = payloads.block_action(
             self.team,
@@ -256,7 +256,7 @@ class SlackWorkspace:
             values=payloads.state(message, selected),
             response_url=url,
         )
-        return await self._running.deliver(Kind.INTERACTIVE, payload)
+        return await self._running.deliver(EnvelopeKind.INTERACTIVE, payload)
 
     def _show_reply(self, delivery: Delivery, user: str, channel: str) -> None:
         """An ack's body is a message; a command without an ack is Slackbot's apology."""

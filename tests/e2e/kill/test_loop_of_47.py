@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.sandbox.demo.scenario import Incident
+from bot.sandbox.demo.scenario import StagedIncident
 from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import REPO, SHORT_TIMES, UPDATE
 from tests.worlds.aws import FullAws
@@ -24,7 +24,7 @@ def staged():
 
 @pytest.fixture
 async def incident(scene):
-    made = Incident(scene.stage, "staging", None)
+    made = StagedIncident(scene.stage, "staging", None)
     yield made
     await made.aclose()
 

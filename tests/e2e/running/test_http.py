@@ -11,7 +11,7 @@ import time
 import aiohttp
 import pytest
 
-from bot.sandbox.slack.dispatch import Kind, Signing, encoded
+from bot.sandbox.slack.dispatch import EnvelopeKind, Signing, encoded
 from bot.sandbox.slack.text import flat
 from tests.worlds.ci.github import FullGitHub
 
@@ -329,7 +329,7 @@ async def test_no_secret_is_in_the_log_a_message_an_export_or_an_answer(scene):
 
 
 async def test_a_signed_request_with_the_content_type_of_another_is_answered(scene):
-    body, _ = encoded(Kind.COMMAND, {"command": "/tflock", "text": "help"})
+    body, _ = encoded(EnvelopeKind.COMMAND, {"command": "/tflock", "text": "help"})
 
     status, _ = await post(scene, body, content_type="text/plain")
 

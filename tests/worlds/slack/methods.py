@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bot.sandbox.slack.call import Args, Method, Page, Refused, paged, truthy
+from bot.sandbox.slack.call import ApiError, Args, Method, PageSize, paged, truthy
 from bot.sandbox.slack.shapes import place_shown, user_shown
 from bot.sandbox.slack.team import APP, BOT, BOT_NAME, BOT_USER, TEAM, Json, Place, Team
 from bot.sandbox.slack.views import stacked, user_of_trigger, view_in
@@ -20,7 +20,7 @@ def api_test(_world: Team, args: Args) -> Json:
 
 def bots_info(_world: Team, args: Args) -> Json:
     if args.get("bot") not in (None, BOT):
-        raise Refused("bot_not_found")
+        raise ApiError("bot_not_found")
     return {"bot": {"id": BOT, "deleted": False, "name": BOT_NAME, "app_id": APP, "user_id": BOT_USER}}
 
 
@@ -29,7 +29,7 @@ def conversations_list(team: Team, args: Args) -> Json:
     archived_too = not truthy(args.get("exclude_archived"))
     seen = [place for place in team.places.values() if not place.is_private or BOT_USER in place.members]
     chosen = [place for place in seen if _kind(place) in kinds and (archived_too or not place.is_archived)]
-    page, metadata = paged(chosen, args, Page())
+    page, metadata = paged(chosen, args, PageSize())
     return {"channels": [place_shown(place) for place in page], **metadata}
 
 
@@ -40,7 +40,7 @@ def _kind(place: Place) -> str:
 
 
 def users_list(team: Team, args: Args) -> Json:
-    page, metadata = paged(list(team.users.values()), args, Page())
+    page, metadata = paged(list(team.users.values()), args, PageSize())
     return {"members": [user_shown(user, team) for user in page], "cache_ts": int(team.clock()), **metadata}
 
 
@@ -56,14 +56,14 @@ def usergroups_list(team: Team, args: Args) -> Json:
 def usergroups_users(team: Team, args: Args) -> Json:
     group = team.groups.get(str(args.get("usergroup")))
     if group is None:
-        raise Refused("no_such_subteam")
+        raise ApiError("no_such_subteam")
     return {"users": list(group.users)}
 
 
 def delete(team: Team, args: Args) -> Json:
     place, message = message_of(team, args)
     if message.user != BOT_USER:
-        raise Refused("cant_delete_message")
+        raise ApiError("cant_delete_message")
     message.is_deleted = True
     return {"channel": place.id, "ts": message.ts}
 
@@ -73,9 +73,9 @@ def push_view(team: Team, args: Args) -> Json:
     user = user_of_trigger(team, args)
     below = team.stacks.get(user, [])
     if not below:
-        raise Refused("not_found")
+        raise ApiError("not_found")
     if len(below) >= MOST_STACKED:
-        raise Refused("push_limit_reached")
+        raise ApiError("push_limit_reached")
     view = view_in(team, args, kind="modal")
     return {"view": stacked(team, view, team.fresh("V"), user=user, below=below[-1])}
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from bot.sandbox.slack.payloads import origin
 from bot.sandbox.slack.reading import message_shown
-from bot.sandbox.slack.team import APP, Json, Message, Team
+from bot.sandbox.slack.team import APP, Json, Team, TeamMessage
 
 
-def shortcut(team: Team, *, user: str, message: Message, callback_id: str, response_url: str) -> Json:
+def shortcut(team: Team, *, user: str, message: TeamMessage, callback_id: str, response_url: str) -> Json:
     """A message shortcut."""
     return {
         "type": "message_action",
@@ -94,14 +94,14 @@ def closing(team: Team, *, user: str, view: Mapping[str, Any], is_cleared: bool)
     return {"type": "view_closed", **told, "view": dict(view), "is_cleared": is_cleared}
 
 
-def changed(team: Team, message: Message, before: Json) -> Json:
+def changed(team: Team, message: TeamMessage, before: Json) -> Json:
     """An edit, or a stone put in place (docs.slack.dev/reference/events/message/message_changed)."""
     now = message_shown(team, message)
     told = {"message": now, "previous_message": before, "channel": message.channel, "hidden": True}
     return {"type": "message", "subtype": "message_changed", "ts": team.stamp(), **told}
 
 
-def deleted(team: Team, message: Message, before: Json) -> Json:
+def deleted(team: Team, message: TeamMessage, before: Json) -> Json:
     """A deletion that leaves nothing (docs.slack.dev/reference/events/message/message_deleted)."""
     told = {"deleted_ts": message.ts, "previous_message": before, "channel": message.channel, "hidden": True}
     return {"type": "message", "subtype": "message_deleted", "ts": team.stamp(), **told}

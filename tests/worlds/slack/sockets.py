@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from bot.sandbox.slack.dispatch import Delivery, Dispatcher, Kind
+from bot.sandbox.slack.dispatch import Delivery, Dispatcher, EnvelopeKind
 from bot.sandbox.slack.team import APP, Json
 
 CONNECTIONS = 10
@@ -45,13 +45,13 @@ class Sockets:
             self.open.remove(socket)
         return socket
 
-    async def send(self, kind: Kind, payload: Json, *, retry: int, reason: str, patience: float) -> str:
+    async def send(self, kind: EnvelopeKind, payload: Json, *, retry: int, reason: str, patience: float) -> str:
         """Sends an envelope; returns the ack's payload as text. Raises TimeoutError."""
         self._count += 1
         envelope_id = f"envelope-{self._count}"
         envelope: Json = {"envelope_id": envelope_id, "type": kind.value, "payload": payload}
-        envelope["accepts_response_payload"] = kind is not Kind.EVENT
-        if kind is Kind.EVENT:
+        envelope["accepts_response_payload"] = kind is not EnvelopeKind.EVENT
+        if kind is EnvelopeKind.EVENT:
             envelope |= {"retry_attempt": retry, "retry_reason": reason}
         self._waiting[envelope_id] = asyncio.get_running_loop().create_future()
         try:
@@ -88,7 +88,7 @@ class SocketDispatcher(Dispatcher):
 
     sockets: Sockets
 
-    async def send(self, kind: Kind, payload: Json, retry: int, reason: str, started: float) -> Delivery:
+    async def send(self, kind: EnvelopeKind, payload: Json, retry: int, reason: str, started: float) -> Delivery:
         if not self.sockets.open:
             return await super().send(kind, payload, retry, reason, started)
         try:

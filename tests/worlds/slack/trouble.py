@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from bot.sandbox.slack.call import Args, Refused
+from bot.sandbox.slack.call import ApiError, Args
 from bot.sandbox.slack.server import Server
 from bot.sandbox.slack.team import Json, Team
 from tests.worlds.slack.blocks import MESSAGE_CHARACTERS, malformed, size, view_faults
@@ -52,7 +52,7 @@ class TroubledServer(Server):
         if not is_app:
             super().check(method, token)
         if is_app != (method == "apps.connections.open"):
-            raise Refused("not_allowed_token_type")
+            raise ApiError("not_allowed_token_type")
 
     async def respond(
         self, request: web.Request, method: str, args: Json, answer: Callable[[], web.Response]
@@ -86,11 +86,11 @@ def check(thing: Any, kind: str) -> None:
     """Raises Refused for blocks of a message, or a view, that Slack would not take."""
     if kind != "message":
         if faults := view_faults(thing, kind=kind):
-            raise Refused("invalid_arguments", response_metadata={"messages": faults})
+            raise ApiError("invalid_arguments", response_metadata={"messages": faults})
     elif faults := malformed(thing):
-        raise Refused("invalid_blocks", errors=faults, response_metadata={"messages": faults})
+        raise ApiError("invalid_blocks", errors=faults, response_metadata={"messages": faults})
     elif size(thing) > MESSAGE_CHARACTERS:
-        raise Refused("msg_blocks_too_long")
+        raise ApiError("msg_blocks_too_long")
 
 
 def _faulty(fault: Fault | None) -> web.Response | None:

@@ -13,13 +13,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from bot.sandbox.slack.call import Args, Method, Refused, decoded
-from bot.sandbox.slack.dispatch import Delivery, Kind, Signing
+from bot.sandbox.slack.call import ApiError, Args, Method, decoded
+from bot.sandbox.slack.dispatch import Delivery, EnvelopeKind, Signing
 from bot.sandbox.slack.payloads import acted, linked, reaction
 from bot.sandbox.slack.reading import message_shown, replies_of
-from bot.sandbox.slack.server import Call
+from bot.sandbox.slack.server import WebApiCall
 from bot.sandbox.slack.shapes import file_shown
-from bot.sandbox.slack.team import BOT_USER, Json, Message, Team, Upload, User, Usergroup, elements
+from bot.sandbox.slack.team import BOT_USER, Json, Team, TeamMessage, Upload, User, Usergroup, elements
 from bot.sandbox.slack.text import find_element, located_in
 from bot.sandbox.slack.views import checked, closed, home_id, replaced, stacked
 from bot.sandbox.slack.workspace import SlackWorkspace
@@ -91,7 +91,7 @@ class FullWorkspace(SlackWorkspace):
         self.limits.faults.append(Fault(method, error=error, times=times, facts=facts))
 
     @property
-    def calls(self) -> list[Call]:
+    def calls(self) -> list[WebApiCall]:
         """Every call of the Web API so far."""
         return self._server.calls
 
@@ -125,14 +125,14 @@ class FullWorkspace(SlackWorkspace):
         message = self.say(user, channel, text, thread_ts=thread_ts)
         return await self.event({**message.shown(), "type": "app_mention", "channel": channel, "event_ts": message.ts})
 
-    async def shortcut(self, user: str, message: Message, callback_id: str) -> Delivery:
+    async def shortcut(self, user: str, message: TeamMessage, callback_id: str) -> Delivery:
         url = self._response_url(self.team.response(message.channel, user, message))
         payload = payloads.shortcut(self.team, user=user, message=message, callback_id=callback_id, response_url=url)
-        return await self._running.deliver(Kind.INTERACTIVE, payload)
+        return await self._running.deliver(EnvelopeKind.INTERACTIVE, payload)
 
     async def global_shortcut(self, user: str, callback_id: str) -> Delivery:
         payload = payloads.global_shortcut(self.team, user=user, callback_id=callback_id)
-        return await self._running.deliver(Kind.INTERACTIVE, payload)
+        return await self._running.deliver(EnvelopeKind.INTERACTIVE, payload)
 
     async def open_home(self, user: str, *, tab: str = "home") -> Delivery:
         """Opens the app in the sidebar at one of its tabs, `home` or `messages`."""
@@ -147,7 +147,7 @@ class FullWorkspace(SlackWorkspace):
         block_id, element = located_in(view["blocks"], action_id, value=value, block_id=None)
         action = acted(block_id, element, None)
         payload = payloads.view_action(self.team, user=user, view=view, action=action)
-        return await self._running.deliver(Kind.INTERACTIVE, payload)
+        return await self._running.deliver(EnvelopeKind.INTERACTIVE, payload)
 
     async def run_step(self, callback_id: str, inputs: Mapping[str, Any]) -> str:
         """A workflow comes to a step of the app; the id of its execution. `executions` tells what becomes of it."""
@@ -162,7 +162,7 @@ class FullWorkspace(SlackWorkspace):
     async def submit(self, user: str, view: Mapping[str, Any], values: Json) -> Delivery:
         """The submit button of a dialog; `values` is its `state.values`. What the bot answers is done to the dialog."""
         payload = payloads.submission(self.team, user=user, view=view, values=values)
-        delivery = await self._running.deliver(Kind.INTERACTIVE, payload)
+        delivery = await self._running.deliver(EnvelopeKind.INTERACTIVE, payload)
         if delivery.is_acked and view["id"] in self.team.stacks.get(user, ()):
             take_answer(self.team, user, view["id"], delivery.body)
         return delivery
@@ -181,13 +181,13 @@ class FullWorkspace(SlackWorkspace):
         if not view["notify_on_close"]:
             return None
         payload = payloads.closing(self.team, user=user, view=view, is_cleared=whole)
-        return await self._running.deliver(Kind.INTERACTIVE, payload)
+        return await self._running.deliver(EnvelopeKind.INTERACTIVE, payload)
 
     async def again(self, delivery: Delivery) -> Delivery:
         """Delivers the very same payload once more, freshly signed."""
         return await self._running.deliver(delivery.kind, delivery.payload, retry=delivery.retry)
 
-    async def unreact(self, user: str, message: Message, name: str) -> None:
+    async def unreact(self, user: str, message: TeamMessage, name: str) -> None:
         """Takes a reaction off. Raises LookupError if it is not there."""
         users = message.reactions.get(name, [])
         if user not in users:
@@ -197,13 +197,13 @@ class FullWorkspace(SlackWorkspace):
             del message.reactions[name]
         await self.notify(message.channel, reaction(message, user, name, added=False))
 
-    async def edit(self, message: Message, text: str) -> None:
+    async def edit(self, message: TeamMessage, text: str) -> None:
         """The author's edit of his message."""
         before = message_shown(self.team, message)
         message.replace(text, (), self.team.stamp())
         await self.notify(message.channel, payloads.changed(self.team, message, before))
 
-    async def delete(self, message: Message) -> None:
+    async def delete(self, message: TeamMessage) -> None:
         """The author's deletion. Where replies hang on it a stone is left, and Slack tells of a change."""
         before = message_shown(self.team, message)
         message.is_deleted = True
@@ -231,7 +231,7 @@ class FullWorkspace(SlackWorkspace):
         return self.team.executions
 
     @staticmethod
-    def find_button(message: Message, action_id: str, *, value: str | None = None) -> Json:
+    def find_button(message: TeamMessage, action_id: str, *, value: str | None = None) -> Json:
         """The button or menu with this action id. Raises LookupError, naming what the message has."""
         return find_element(message, action_id, value=value)
 
@@ -304,9 +304,9 @@ def _complete_success(team: Team, args: Args) -> Json:
     execution = _running_step(team, args)
     outputs = decoded(args.get("outputs"))
     if isinstance(outputs, str):
-        raise Refused("invalid_arguments")
+        raise ApiError("invalid_arguments")
     if not isinstance(outputs, Mapping):
-        raise Refused("parameter_validation_failed")
+        raise ApiError("parameter_validation_failed")
     execution.update({"state": "succeeded", "outputs": dict(outputs)})
     return {}
 
@@ -314,7 +314,7 @@ def _complete_success(team: Team, args: Args) -> Json:
 def _complete_error(team: Team, args: Args) -> Json:
     execution, error = _running_step(team, args), str(args.get("error") or "")
     if not error:
-        raise Refused("invalid_arguments")
+        raise ApiError("invalid_arguments")
     execution.update({"state": "failed", "error": error})
     return {}
 
@@ -322,9 +322,9 @@ def _complete_error(team: Team, args: Args) -> Json:
 def _running_step(team: Team, args: Args) -> Json:
     execution = team.executions.get(str(args.get("function_execution_id")))
     if execution is None:
-        raise Refused("function_execution_not_found")
+        raise ApiError("function_execution_not_found")
     if execution["state"] != "running":
-        raise Refused("execution_not_in_running_state")
+        raise ApiError("execution_not_in_running_state")
     return execution
 
 
