@@ -58,6 +58,12 @@ def lock_in(lines: Sequence[str]) -> PastedLock | None:
     return lock_in_json("\n".join(lines)) or _behind_prefixes(lines) or _headless(lines)
 
 
+def _decoded(found: re.Match[str]) -> str:
+    whole = found[0].rstrip("=")
+    whole = whole[: len(whole) - (len(whole) % 4 == 1)]  # one character alone at the end has no byte
+    return b64decode(whole + "=" * (-len(whole) % 4)).decode(errors="replace")
+
+
 def _behind_prefixes(lines: Sequence[str]) -> PastedLock | None:
     """Lock info that a program printed over several lines, each behind a log's prefix."""
     place = max((number for number, line in enumerate(lines) if '"Operation"' in line), default=-1)
@@ -68,7 +74,7 @@ def _behind_prefixes(lines: Sequence[str]) -> PastedLock | None:
 def lock_in_json(text: str) -> PastedLock | None:
     """Lock info as the store keeps it: bare, as a string in JSON (DynamoDB's item), in CSV, or in base64 (azurerm)."""
     if "eyJJRCI6" in text:
-        text = _BASE64.sub(lambda found: b64decode(found[0] + "===").decode(errors="replace"), text)
+        text = _BASE64.sub(_decoded, text)
     place = len(text)
     for _ in range(_MOST):
         place = max(text.rfind('ID"', 0, place), text.rfind("ID\\", 0, place))

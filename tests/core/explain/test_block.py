@@ -138,6 +138,8 @@ def test_an_instant_is_read_only_with_its_zone(written, at):
         '{"LockID": {"S": "acme/x-md5"}, "Digest": {"S": "d41d8cd98f00b204e9800998ecf8427e"}}',
         '{"ID": "i-1", "Path": "/", "Operation": "RunInstances"}',
         "Operation: OperationTypeApply\nWho: a@b\nID: 1",
+        *("eyJJRCI6" + "a" * length for length in range(40, 48)),
+        "aeyJJRCI6" * 900,
     ],
 )
 def test_what_is_no_block_is_no_lock(text):
