@@ -176,7 +176,7 @@ def _from_one_line(text: str) -> Mapping[str, str]:
             places.append((key, start + place))
             start += place + len(key) + 1
     ends = [place for _, place in places[1:]] + [len(text)]
-    return {key: text[place + len(key) + 1 : end] for (key, place), end in zip(places, ends, strict=True)}
+    return {key: text[place + len(key) + 1 : end] for (key, place), end in zip(places, ends, strict=False)}
 
 
 def _lock(fields: Mapping[str, str]) -> PastedLock | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from base64 import b64decode
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bot.app.adapters import address_of
 from bot.config.load import load
@@ -79,3 +82,27 @@ def test_the_table_of_kinds(states, capsys):
         sys.stdout.write("".join(f"\n{kind:32}{good:4} of {count:3}" for kind, good, count in rows))
 
     assert right == total
+
+
+PIECES = st.sampled_from((
+    "\n", "\r", "\x1b[", "{", "}", '"', "\\n", "\\", "Lock Info:", "ID: ", "Who: ", "Error: ", "\ufffd", "\0",
+    "%0A", "%20", "#012", "eyJJRCI6", "[", "]", "  ", "2026-11-21T22:41:45Z ", "<mailto:", "|", "**:",
+    "##teamcity[", '{"message":"', "\\ud800", "\\x80", "\\342\\224\\202", "9999-99-99T99:99:99Z", "│", "╵",
+    "ailed to ", "-exec): ", "│ Error: ", "Lock Info:ID:",
+))  # fmt: skip
+EDITS = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 60), PIECES), max_size=12)
+
+
+@settings(max_examples=400)
+@given(st.sampled_from([case for _, case in CASES]), EDITS)
+def test_whatever_a_paste_has_become_on_its_way_it_is_answered_safely(case, edits):
+    text = text_of_case({key: case[key] for key in ("text", "base64") if key in case})
+    for place, lost, piece in edits:
+        at = int(place * len(text))
+        text = text[:at] + piece + text[at + lost :]
+
+    told = document_of(explain(text, {}))
+
+    json.dumps(told).encode()
+    assert told["summary"]
+    assert not [step for step in told["do"] if "-lock=false" in step or "force-unlock" in step]
