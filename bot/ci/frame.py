@@ -97,7 +97,7 @@ class CiSystem(Protocol):
     async def switch(self, pipeline: Pipeline, *, on: bool) -> Switched: ...
 
     async def is_switched(self, pipeline: Pipeline, *, on: bool) -> bool:
-        """Whether the pipeline is as wanted, whoever did it; False for a system that has no such switch."""
+        """Whether the pipeline is as wanted, no matter who did it; False for a system that has no such switch."""
         ...
 
 

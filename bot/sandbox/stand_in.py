@@ -194,7 +194,7 @@ class CiStandIn(StandInServer):
 
 @asynccontextmanager
 async def serving(app: web.Application, *, port: int = 0, patience: float = 0.1) -> AsyncIterator[str]:
-    """Serves on loopback and yields the address. Whoever still asks at the end has `patience` seconds."""
+    """Serves on loopback and yields the address. A request that is open at the end has `patience` seconds."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=patience)
     await runner.setup()
     try:

@@ -22,7 +22,7 @@ LOCK = "5a5a5a5a-1b2c-4d3e-8f40-2b756fec4d7f"
 
 
 class Reader:
-    """Somebody at his home tab, over the signed door of the office."""
+    """Somebody at their home tab, over the signed door of the office."""
 
     def __init__(self, office, user="U0PARKER"):
         self.office = office

@@ -121,7 +121,7 @@ class EcsApi:
         return family in families
 
     async def aclose(self) -> None:
-        """Does nothing: the clients belong to whoever made them."""
+        """Does nothing: the clients belong to their maker."""
 
     async def _listed(self, cluster: str, family: str, desired: str) -> set[str]:
         about = f"the tasks of {family} in cluster {cluster}"

@@ -193,7 +193,7 @@ def _freshest(entries: Iterable[Json]) -> Iterable[Json]:
 
 
 def _is_within(child: Run, parent: Run) -> bool:
-    """Whether its parent's time as listed holds the child's end, so that whoever looks at the one sees the other."""
+    """Whether its parent's time as listed holds the child's end, so that a look at the one shows the other."""
     if parent.ended_at is None:
         return True
     return child.ended_at is not None and child.ended_at <= parent.ended_at

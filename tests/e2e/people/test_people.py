@@ -1,4 +1,4 @@
-"""Who may, where he may, and what the owner of a lock has to say."""
+"""Who may, where they may, and what the owner of a lock has to say."""
 
 from __future__ import annotations
 

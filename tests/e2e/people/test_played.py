@@ -34,7 +34,7 @@ def staged():
 
 @pytest.fixture(autouse=True)
 def elliott(world):
-    """Elliott as the module finds him: away, with nothing to be told of."""
+    """Elliott as the module finds them: away, with nothing to be told of."""
     yield
     world.slack.change_user(
         ELLIOTT, is_deleted=False, presence="away", status_text="", status_emoji="", status_until=0, dnd_until=0

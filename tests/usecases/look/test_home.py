@@ -1,4 +1,4 @@
-"""What a person's home tab is made of: what waits for him alone, and a thousand locks at the price of one look."""
+"""What a person's home tab is made of: what waits for them alone, and a thousand locks at the price of one look."""
 
 import json
 from dataclasses import replace

@@ -206,7 +206,7 @@ async def test_a_slow_slack_does_not_hold_up_the_look_at_a_state(scene):
     assert report.stand_ins.missing.trouble is Trouble.TIMED_OUT
 
 
-# ── his hours
+# ── their hours
 
 
 @pytest.mark.parametrize(("now", "there"), [("2026-07-01T12:00:00+00:00", 14), ("2026-12-01T12:00:00+00:00", 13)])

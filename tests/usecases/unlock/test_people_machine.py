@@ -1,7 +1,7 @@
 """People at every button, with Terraform, CI, Slack, Redis and dying workers in between, and an oracle of its own.
 
 People act as they do in Slack: they type commands, and press what the messages show, also what they showed long ago,
-and what nobody ever showed. The oracle knows who is alive, who said what and what he is at this moment, and judges
+and what nobody ever showed. The oracle knows who is alive, who said what and what they are at this moment, and judges
 every delete at its instant. It shares no rule with the gate.
 
 What it holds a delete to: the holder is dead and settled, the state is quiet; somebody who may had confirmed or armed
@@ -611,7 +611,7 @@ class PeopleMachine(RuleBasedStateMachine):
             self.periods[user] += 1
 
     def _means(self, action, said, user):
-        """Whoever says of his own machine that it is dead has seen to it; nobody says so of a run that he sees live."""
+        """Who says of their own machine that it is dead has seen to it; nobody says so of a run that he sees live."""
         holder = self.holders.get(said.lock_id)
         if action == "owner.dead" and holder is not None and holder.run_id is None and holder.owner == user:
             holder.dies_at = min(holder.dies_at or self.now, self.now)

@@ -170,7 +170,7 @@ class FullWorkspace(SlackWorkspace):
     async def fill_in(self, user: str, view: Mapping[str, Any], filled: Mapping[str, str | None]) -> Delivery:
         """Fills a dialog in, by action id, leaves the rest as it is shown, and submits it.
 
-        Raises LookupError for what Slack itself would not let him send.
+        Raises LookupError for what Slack itself would not let them send.
         """
         return await self.submit(user, view, values_of(view, filled))
 
@@ -198,7 +198,7 @@ class FullWorkspace(SlackWorkspace):
         await self.notify(message.channel, reaction(message, user, name, added=False))
 
     async def edit(self, message: TeamMessage, text: str) -> None:
-        """The author's edit of his message."""
+        """The author's edit of their message."""
         before = message_shown(self.team, message)
         message.replace(text, (), self.team.stamp())
         await self.notify(message.channel, payloads.changed(self.team, message, before))
@@ -222,7 +222,7 @@ class FullWorkspace(SlackWorkspace):
         return [self.team.views[view_id] for view_id in self.team.stacks.get(user, ())]
 
     def home(self, user: str) -> Json | None:
-        """The home tab as the user sees it; None if nothing was ever published for him."""
+        """The home tab as the user sees it; None if nothing was ever published for them."""
         return self.team.views.get(home_id(user))
 
     @property
