@@ -22,7 +22,7 @@ usecases/    what a person asks for and what the bot does on its own:
 http/ aws/   one client each, with one table from what a system says to our errors
 backends/ ci/ store/ tickets/ slack/ export/
              the adapters, which never import each other. A CI system is one package in ci/, a backend one in backends/
-             ci/frame.py makes a run source of any CI system
+             ci/frame.py makes a run source of any CI system, tickets/frame.py a tracker of any ticket system
 slack/render/  values into messages, pure
 config/      the file and the environment: a section is the setting
 worker.py    the durable jobs, one table

@@ -1,4 +1,8 @@
-"""A ticket system as `bot.ports.tickets.Tickets`: the system has its requests and its JSON, the frame the rest."""
+"""A ticket system as `bot.ports.tickets.Tickets`: the system has its requests and its JSON, the frame the rest.
+
+A new system is a module beside this one with a class like `TicketSystem`, a line in the makers of `bot.app.adapters`,
+and a stand-in for the contract suite (tests/contracts/test_tickets.py).
+"""
 
 from __future__ import annotations
 

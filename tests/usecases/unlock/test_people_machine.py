@@ -611,7 +611,7 @@ class PeopleMachine(RuleBasedStateMachine):
             self.periods[user] += 1
 
     def _means(self, action, said, user):
-        """Who says of their own machine that it is dead has seen to it; nobody says so of a run that he sees live."""
+        """Who says of their own machine that it is dead has seen to it; nobody says so of a run that they see live."""
         holder = self.holders.get(said.lock_id)
         if action == "owner.dead" and holder is not None and holder.run_id is None and holder.owner == user:
             holder.dies_at = min(holder.dies_at or self.now, self.now)
