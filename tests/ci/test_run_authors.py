@@ -10,12 +10,11 @@ from bot.ci.azure.source import AzureDevOps
 from bot.ci.ecs.runs import run_from as task_from
 from bot.ci.gitlab.source import GitLab
 from bot.ci.jenkins.source import Jenkins
-from bot.core.evidence import Found
 from bot.core.run import Pipeline
 from tests.worlds.ci.azure.server import AzureStandIn
 from tests.worlds.ci.gitlab.server import GitLabStandIn
 from tests.worlds.ci.jenkins.server import JenkinsStandIn
-from tests.worlds.ci.sources import source_of
+from tests.worlds.ci.sources import source_of, value
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 SINCE = NOW - timedelta(hours=1)
@@ -25,11 +24,6 @@ DEFINITION = Pipeline("azure", (("project", "infra"), ("definition", "42")))
 JOB = Pipeline("jenkins", (("job", "infra/deploy"),))
 FAMILY = Pipeline("ecs", (("cluster", "terraform"), ("family", "deploy")))
 TFS = "Microsoft.VisualStudio.Services.TFS"
-
-
-def value(seen):
-    assert isinstance(seen, Found), seen
-    return seen.value
 
 
 def told(run):

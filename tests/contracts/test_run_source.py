@@ -31,9 +31,10 @@ from pathlib import Path
 import pytest
 
 import bot.ci
-from bot.core.evidence import Found, NotFound, Trouble, Unseen
+from bot.core.evidence import NotFound, Trouble, Unseen
 from bot.core.joblog.values import LogEnd
 from bot.core.run import CancelResult, Conclusion, Phase, RunRef, SwitchResult
+from tests.worlds.ci.sources import value
 
 HERE = Path(__file__).parent
 ADAPTERS = sorted(path.parent.name for path in Path(bot.ci.__file__).parent.glob("*/source.py"))
@@ -64,11 +65,6 @@ async def world(request):
     async with load(request.param).world() as made:
         yield made
         await made.source.aclose()
-
-
-def value(observation):
-    assert isinstance(observation, Found), observation
-    return observation.value
 
 
 async def listed(world, **since):

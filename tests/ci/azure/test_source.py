@@ -22,7 +22,7 @@ from bot.http.client import Limits
 from tests.worlds.ci.azure.runs import project_id
 from tests.worlds.ci.azure.server import AzureStandIn
 from tests.worlds.ci.azure.shapes import build_json, timeline_json
-from tests.worlds.ci.sources import NoonClock, source_of
+from tests.worlds.ci.sources import NoonClock, source_of, value
 
 PROJECT = "infra"
 DEPLOY = Pipeline("azure", (("project", PROJECT), ("definition", "42")))
@@ -33,11 +33,6 @@ BUILDS = r"/_apis/build/builds\?"
 
 def ago(**span):
     return NOW - timedelta(**span)
-
-
-def value(observation):
-    assert isinstance(observation, Found), observation
-    return observation.value
 
 
 def ids(observation):

@@ -17,7 +17,7 @@ from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import CancelResult, Conclusion, Phase, Pipeline, RunRef, SwitchResult
 from bot.http.client import Limits
 from tests.worlds.ci.ecs.server import EcsStandIn
-from tests.worlds.ci.sources import SESSION, ecs_client, made_of
+from tests.worlds.ci.sources import SESSION, ecs_client, made_of, value
 
 CLUSTER = "terraform"
 DEPLOY = Pipeline("ecs", (("cluster", CLUSTER), ("family", "production")))
@@ -27,11 +27,6 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 
 def ago(**span):
     return NOW - timedelta(**span)
-
-
-def value(observation):
-    assert isinstance(observation, Found), observation
-    return observation.value
 
 
 def ids(observation):

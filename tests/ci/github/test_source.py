@@ -11,6 +11,7 @@ import pytest
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.run import Conclusion, Phase, RunRef
 from bot.http.client import Limits
+from tests.worlds.ci.sources import value
 from tests.worlds.own_time import own_time
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -19,11 +20,6 @@ REPO = "acme/infra"
 
 def ago(**span):
     return NOW - timedelta(**span)
-
-
-def value(observation):
-    assert isinstance(observation, Found), observation
-    return observation.value
 
 
 def ids(observation):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.config import Config
 from botocore.session import Session
@@ -14,7 +14,10 @@ from pydantic import SecretStr
 from bot.ci.frame import CiSystem, Configured, Source
 from bot.ci.jenkins.api import Credentials
 from bot.ci.jenkins.source import Jenkins
+from bot.core.evidence import Found, Observation
 from bot.core.run import Pipeline
+
+T = TypeVar("T")
 
 _OF_ALL = ("name", "clock", "pipelines", "limits")
 SESSION = Session()
@@ -54,6 +57,12 @@ def made_of(kind: Callable[..., CiSystem], *pipelines: Pipeline, **given: Any) -
     of_all: dict[str, Any] = {"name": pipelines[0].ci, "clock": WallClock(), "pipelines": pipelines}
     of_all |= {key: given.pop(key) for key in _OF_ALL if key in given}
     return Source(kind(Configured(**of_all), **given))
+
+
+def value(seen: Observation[T]) -> T:
+    """What was found; a failure of the test if nothing was."""
+    assert isinstance(seen, Found), seen
+    return seen.value
 
 
 def ecs_client(base_url: str, key: str, service: str = "ecs", **limits: float) -> Any:
