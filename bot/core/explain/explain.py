@@ -58,7 +58,9 @@ def explain(text: str, states: Mapping[str, str]) -> Explanation:
     chosen = _most_dangerous(found, paste)
     lock = _shown(chosen)
     state = _state(chosen, lock, states, paste)
-    told = words.told(replace(chosen, lock=lock, state=state, others=_others(chosen, found, paste), is_whole=is_whole))
+    told = words.advice_on(
+        replace(chosen, lock=lock, state=state, others=_others(chosen, found, paste), is_whole=is_whole)
+    )
     return Explanation(
         chosen.kind, told.title, told.what, told.do, told.avoid, lock, state, chosen.kind not in _UNSURE and is_whole
     )

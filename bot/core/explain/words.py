@@ -44,7 +44,7 @@ class Classified:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Advice:
     """`title` says it in a few words, `what` in full; `do` and `avoid` are sentences."""
 
     title: str
@@ -53,7 +53,7 @@ class Told:
     avoid: tuple[Phrase, ...]
 
 
-def told(found: Classified) -> Told:
+def advice_on(found: Classified) -> Advice:
     """The words for what was found, with what else the paste holds and what was left out of it."""
     said = _WORDS[found.kind](found)
     more: Phrase = ()
@@ -62,7 +62,7 @@ def told(found: Classified) -> Told:
         more = (" The paste also shows, in order of danger: ", *listed, ".")
     if not found.is_whole:
         more = (*more, " The paste is longer than 1 MiB or 20,000 lines: its middle was not read.")
-    return Told(said.title, (*said.what, *more), said.do, said.avoid)
+    return Advice(said.title, (*said.what, *more), said.do, said.avoid)
 
 
 def _ask(word: str, found: Classified) -> Quoted:
@@ -96,7 +96,7 @@ _NOT_YET: Phrase = ("Don't apply before you have read a new plan: the state may 
 _NO_LOOP: Phrase = ("Don't start it again in a loop: each try makes it worse.",)
 
 
-def _held(found: Classified) -> Told:
+def _held(found: Classified) -> Advice:
     lock = found.lock
     why: Phrase = ("Another Terraform holds the lock of this state", *_by(lock), ".")
     if shows_the_asker(found.text) and lock is None:
@@ -119,10 +119,10 @@ def _held(found: Classified) -> Told:
         ("If it is running: wait, or start with ", Quoted("-lock-timeout=10m"), ", which keeps trying."),
         ("If it is dead: ", _ask("unlock", found), " in the incident channel."),
     )
-    return Told("The lock is held by another run", (*why, *_belongs(found)), do, (_NO_FORCE, _NO_LOCK_FALSE))
+    return Advice("The lock is held by another run", (*why, *_belongs(found)), do, (_NO_FORCE, _NO_LOCK_FALSE))
 
 
-def _own_orphan(found: Classified) -> Told:
+def _own_orphan(found: Classified) -> Advice:
     what: Phrase = (
         (
             "The lock was taken while this run was asking for it, and may be its own: the store took it, the "
@@ -142,7 +142,7 @@ def _own_orphan(found: Classified) -> Told:
         ),
         ("Once the lock is released, start the run again with a plan.",),
     )
-    return Told(
+    return Advice(
         "This may be the failed run's own lock",
         what,
         do,
@@ -150,7 +150,7 @@ def _own_orphan(found: Classified) -> Told:
     )
 
 
-def _throttled(found: Classified) -> Told:
+def _throttled(found: Classified) -> Advice:
     what: Phrase = (
         (
             "The store of the lock had no capacity left and refused the request. That says nothing of a lock: "
@@ -163,10 +163,10 @@ def _throttled(found: Classified) -> Told:
         ("Wait until it is over, then start the run again. Give the table on-demand capacity if it happens again.",),
         ("If it came at the end of an apply, check the digest: Terraform only logs it when that write is throttled.",),
     )
-    return Told("The lock table is throttled", what, do, (_NO_LOOP, _NO_FORCE))
+    return Advice("The lock table is throttled", what, do, (_NO_LOOP, _NO_FORCE))
 
 
-def _deadline(found: Classified) -> Told:
+def _deadline(found: Classified) -> Advice:
     if found.about is About.PROVIDER:
         what: Phrase = (
             (
@@ -178,7 +178,7 @@ def _deadline(found: Classified) -> Told:
             ("Plan again, and look whether what was being made exists already.",),
             ("If it does: import it. If making it takes that long: raise its ", Quoted("timeouts"), "."),
         )
-        return Told("The deadline was exceeded", what, do, (_NO_UNLOCK, _NOT_YET))
+        return Advice("The deadline was exceeded", what, do, (_NO_UNLOCK, _NOT_YET))
     what = (
         (
             "The store gave no answer. Whether the request was carried out is not known: a lock may have been taken or "
@@ -190,10 +190,10 @@ def _deadline(found: Classified) -> Told:
         (_ask("status", found), " reads what the store holds now."),
         ("Check the network between the runner and the store, then start the run again.",),
     )
-    return Told("The store did not answer", what, do, (("Don't take it for done, or for not done.",), _NO_FORCE))
+    return Advice("The store did not answer", what, do, (("Don't take it for done, or for not done.",), _NO_FORCE))
 
 
-def _digest(found: Classified) -> Told:
+def _digest(found: Classified) -> Advice:
     what: Phrase = (
         (
             "The stored state is not the one whose checksum is kept beside it. Mostly a write of the checksum "
@@ -215,20 +215,20 @@ def _digest(found: Classified) -> Told:
         ("Don't unlock: that won't fix it.",),
         ("Don't change the item before you know that the state is the right one.",),
     )
-    return Told("The digest does not match the state", what, do, avoid)
+    return Advice("The digest does not match the state", what, do, avoid)
 
 
-def _already_unlocked(found: Classified) -> Told:
+def _already_unlocked(found: Classified) -> Advice:
     what: Phrase = ("There is no such lock any more: somebody else, or the run itself, has released it.",)
     do: tuple[Phrase, ...] = (
         ("Nothing needs to be unlocked. ", _ask("status", found), " shows whether there is another lock now."),
         ("Start the run again.",),
     )
     avoid: tuple[Phrase, ...] = (("Don't unlock the lock that comes next: it is somebody's.",),)
-    return Told("It is unlocked already", (*what, *_belongs(found)), do, avoid)
+    return Advice("It is unlocked already", (*what, *_belongs(found)), do, avoid)
 
 
-def _wrong_lock_id(found: Classified) -> Told:
+def _wrong_lock_id(found: Classified) -> Advice:
     what: Phrase = ("The lock that is there now is not the one that was to be released: it may have changed hands.",)
     if found.says("should be numerical", "googleapi", "gs://"):
         what = (
@@ -248,7 +248,7 @@ def _wrong_lock_id(found: Classified) -> Told:
         ("Don't try again with the other ID: its holder has probably just begun.",),
         _NO_FORCE,
     )
-    return Told("The lock ID is another lock's", (*what, *held, *_belongs(found)), do, avoid)
+    return Advice("The lock ID is another lock's", (*what, *held, *_belongs(found)), do, avoid)
 
 
 _REASONS: Mapping[ErrorKind | None, str] = {
@@ -264,7 +264,7 @@ _REASONS: Mapping[ErrorKind | None, str] = {
 _LOST_LOCK = frozenset({ErrorKind.WRONG_LOCK_ID, ErrorKind.ALREADY_UNLOCKED})
 
 
-def _release_failed(found: Classified) -> Told:
+def _release_failed(found: Classified) -> Advice:
     if found.says('metadata "terraformlockid" was empty'):
         why = "the blob's lease has no lock info, so Terraform can't tell whose it is. The lease may be held for ever"
     elif found.says("requested resource not found", "nosuchbucket"):
@@ -281,10 +281,10 @@ def _release_failed(found: Classified) -> Told:
     )
     if found.reason in _LOST_LOCK:
         do = (do[0], ("Another run may have written at the same time: read a new plan before anybody applies.",))
-    return Told("The lock was not released", what, do, (_NO_FORCE, _NO_LOCK_FALSE))
+    return Advice("The lock was not released", what, do, (_NO_FORCE, _NO_LOCK_FALSE))
 
 
-def _not_saved(found: Classified) -> Told:
+def _not_saved(found: Classified) -> Advice:
     why = "" if found.reason is None else f": {_REASONS.get(found.reason, _REASONS[None])}"
     what: Phrase = (
         f"Terraform changed things and could not write the state{why}. What it made is recorded only in ",
@@ -309,10 +309,10 @@ def _not_saved(found: Classified) -> Told:
         ("Don't push with ", Quoted("-force"), ": it overwrites what others recorded."),
         _NO_FORCE,
     )
-    return Told("The state was not saved", what, do, avoid)
+    return Advice("The state was not saved", what, do, avoid)
 
 
-def _interrupted(found: Classified) -> Told:
+def _interrupted(found: Classified) -> Advice:
     if found.is_lost:
         what: Phrase = (
             (
@@ -325,7 +325,7 @@ def _interrupted(found: Classified) -> Told:
             (_ask("status", found), " shows the lock, and what proves that its holder is dead."),
         )
         avoid: tuple[Phrase, ...] = (("Don't take the job's end for Terraform's end.",), _NO_FORCE)
-        return Told("Contact with the run was lost", what, do, avoid)
+        return Advice("Contact with the run was lost", what, do, avoid)
     what = (
         (
             "The run was broken off: interrupted, killed, crashed, or out of time. It may have left its lock, "
@@ -341,10 +341,10 @@ def _interrupted(found: Classified) -> Told:
             " in the job's working directory, and read a new plan before you do anything else.",
         ),
     )
-    return Told("The run was interrupted", what, do, (_NOT_YET, _NO_FORCE))
+    return Advice("The run was interrupted", what, do, (_NOT_YET, _NO_FORCE))
 
 
-def _rate_limit(found: Classified) -> Told:
+def _rate_limit(found: Classified) -> Advice:
     what: Phrase = (
         (
             "The service that the provider speaks to limits the rate of requests. The lock has no part in it. "
@@ -356,7 +356,7 @@ def _rate_limit(found: Classified) -> Told:
         ("Lower ", Quoted("-parallelism"), ", and see whether several pipelines use the same account at a time."),
         *_GENESYS_LIMITS[: 1 if found.says("genesys") else 0],
     )
-    return Told("The provider is rate-limited (429)", what, do, (_NO_LOOP, _NO_UNLOCK))
+    return Advice("The provider is rate-limited (429)", what, do, (_NO_LOOP, _NO_UNLOCK))
 
 
 _GENESYS_LIMITS: tuple[Phrase, ...] = (
@@ -370,7 +370,7 @@ _GENESYS_LIMITS: tuple[Phrase, ...] = (
 )
 
 
-def _expired(found: Classified) -> Told:
+def _expired(found: Classified) -> Advice:
     what: Phrase = (
         "The credentials ran out, are missing, or are not valid.",
         *(
@@ -389,10 +389,10 @@ def _expired(found: Classified) -> Told:
         ),
         (_ask("status", found), " shows whether the run left its lock; then plan before you apply."),
     )
-    return Told("The credentials are expired or not valid", what, do, (_NOT_YET, _NO_FORCE))
+    return Advice("The credentials are expired or not valid", what, do, (_NOT_YET, _NO_FORCE))
 
 
-def _denied(found: Classified) -> Told:
+def _denied(found: Classified) -> Advice:
     where = "the provider's service" if found.about is About.PROVIDER else "the store of the state and its lock"
     what: Phrase = (
         f"These credentials don't have a right that {where} wants.",
@@ -405,10 +405,10 @@ def _denied(found: Classified) -> Told:
         if found.about is About.PROVIDER
         else (_ask("status", found), " reads the lock with tflock's own rights."),
     )
-    return Told("Access was denied", what, do, (_NO_UNLOCK, _NO_LOCK_FALSE))
+    return Advice("Access was denied", what, do, (_NO_UNLOCK, _NO_LOCK_FALSE))
 
 
-def _conflict(found: Classified) -> Told:
+def _conflict(found: Classified) -> Advice:
     what: Phrase = (
         (
             "The provider met something that is not as the state has it: changed or made by hand, gone, still in "
@@ -420,7 +420,7 @@ def _conflict(found: Classified) -> Told:
         ("Import what exists already, or remove what still uses it, then apply the new plan.",),
     )
     avoid: tuple[Phrase, ...] = (_NO_UNLOCK, ("Don't apply the old plan: it was made before this change.",))
-    return Told("Drift, or a conflict of dependencies", what, do, avoid)
+    return Advice("Drift, or a conflict of dependencies", what, do, avoid)
 
 
 _OTHER_LOCKS: tuple[tuple[tuple[str, ...], str, str], ...] = (
@@ -465,7 +465,7 @@ _OTHER_LOCKS: tuple[tuple[tuple[str, ...], str, str], ...] = (
 )
 
 
-def _other_lock(found: Classified) -> Told:
+def _other_lock(found: Classified) -> Advice:
     what, do = next(
         ((what, do) for says, what, do in _OTHER_LOCKS if found.says(*says)),
         (
@@ -473,7 +473,7 @@ def _other_lock(found: Classified) -> Told:
             "Find out who holds that lock, and run again later.",
         ),
     )
-    return Told(
+    return Advice(
         "Another kind of lock",
         (f"{what} The lock of the Terraform state has no part in it.",),
         (_code(do),),
@@ -485,7 +485,7 @@ def _code(text: str) -> Phrase:
     return tuple(Quoted(part) if number % 2 else part for number, part in enumerate(text.split("`")) if part)
 
 
-def _stale_plan(_: Classified) -> Told:
+def _stale_plan(_: Classified) -> Advice:
     what: Phrase = (
         (
             "The saved plan was made for another state: another run has changed the state since, or the plan is "
@@ -496,10 +496,10 @@ def _stale_plan(_: Classified) -> Told:
         ("Make a new plan, read it, and apply that.",),
         ("Let runs of this state queue, so that none comes between a plan and its apply.",),
     )
-    return Told("The saved plan is stale", what, do, (_NO_UNLOCK,))
+    return Advice("The saved plan is stale", what, do, (_NO_UNLOCK,))
 
 
-def _unknown(found: Classified) -> Told:
+def _unknown(found: Classified) -> Advice:
     what: Phrase = ("tflock does not know this error.", *_belongs(found))
     if found.about in {About.LOCK, About.FORCE_UNLOCK, About.STORE}:
         what = (*what, " It is about the state or its lock, and does not say whether the lock is held.")
@@ -507,10 +507,10 @@ def _unknown(found: Classified) -> Told:
         ("Paste the whole message, from ", Quoted("Error:"), " to the end of its frame."),
         (_ask("status", found), " shows whether there is a lock."),
     )
-    return Told("That is not an error that tflock knows", what, do, (_NO_UNLOCK,))
+    return Advice("That is not an error that tflock knows", what, do, (_NO_UNLOCK,))
 
 
-_WORDS: Mapping[ErrorKind, Callable[[Classified], Told]] = {
+_WORDS: Mapping[ErrorKind, Callable[[Classified], Advice]] = {
     ErrorKind.NOT_SAVED: _not_saved,
     ErrorKind.DIGEST: _digest,
     ErrorKind.RELEASE_FAILED: _release_failed,
