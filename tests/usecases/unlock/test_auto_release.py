@@ -348,6 +348,22 @@ def test_a_stop_while_it_is_being_released_keeps_what_was_not_deleted_yet(town):
     assert town.locks == {"l1"}
 
 
+def test_a_stop_between_the_two_places_keeps_the_second(town):
+    town.until_announced()
+
+    async def fault(name):
+        if name == "deleted lockfile":
+            with pytest.raises(NotPermitted, match="released already"):
+                await unlock.disarm(town.ports, town.shown[0].request.id, lock_id="l1", user=GUEST)
+
+    town.switchboard.fault = fault
+    town.watch(60)
+
+    assert set(town.store.texts) == {PlaceKind.ITEM}
+    assert town.shown[0].stage is UnlockStage.PARTLY_RELEASED
+    assert len(town.shown) == 1
+
+
 def test_a_second_stop_says_that_it_is_over(town):
     town.until_announced()
     town.stop(GUEST)
