@@ -21,6 +21,7 @@ from bot.doctor.check import Area, Result, why_not
 from bot.slack.render.table import capacity_words, ttl_words
 
 _WATCH = Area("watch")
+_TABLE_WITHIN = 10.0  # seconds: the doctor is in no hurry
 _POLICY = "grant it in the IAM policy of the bot's role"
 _FEWEST_UNITS = 5
 """Less than what DynamoDB's console gives a new provisioned table."""
@@ -52,7 +53,7 @@ def _watching(seen: Mapping[str, LockSeen]) -> Iterator[Result]:
 
 
 async def _state(settings: StateSettings, clients: AwsClients, token: str, proofs: Proofs) -> list[Result]:
-    backend = S3Backend(address_of(settings.backend), clients, SystemClock(), proofs=proofs)
+    backend = S3Backend(address_of(settings.backend), clients, SystemClock(), proofs=proofs, table_within=_TABLE_WITHIN)
     lock, state, versioned, probes, table = await asyncio.gather(
         backend.read_lock(), backend.read_state(), backend.versioning(), backend.probe(token), backend.read_table()
     )

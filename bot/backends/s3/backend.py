@@ -22,7 +22,7 @@ from bot.backends.s3.places import FilePlace, ItemPlace, lock_seen, nowhere, rea
 from bot.backends.s3.probe import PlaceProbe, keeps_versions, probe_file, probe_item
 from bot.backends.s3.proof import Proofs
 from bot.backends.s3.state_object import StateObject
-from bot.backends.s3.table import LockTable
+from bot.backends.s3.table import LOOK_WITHIN, LockTable
 from bot.core.evidence import Found, Observation, Trouble
 from bot.core.lock import (
     DigestMatch,
@@ -51,6 +51,7 @@ class S3Backend:
     """One state in S3, as a `bot.ports.locks.LockBackend`. Makes no client and no request before it is asked something.
 
     `timeout` is the longest time in seconds that one look-up, its retries included, or one delete takes.
+    `table_within` is that of a look at the lock table.
     A store that is not Amazon's has to prove before the first release that it honours conditions; `proofs` remembers
     it, without them it is tried each time.
     """
@@ -63,6 +64,7 @@ class S3Backend:
         *,
         proofs: Proofs | None = None,
         timeout: float = 10.0,
+        table_within: float = LOOK_WITHIN,
     ) -> None:
         self._address = address
         self._clients = clients
@@ -76,7 +78,9 @@ class S3Backend:
             self._places[PlaceKind.ITEM] = ItemPlace(self._dynamodb, address.dynamodb_table, address.lock_key)
         self._object = StateObject(self._s3, address.bucket, address.key)
         self._table = (
-            LockTable(address.dynamodb_table, address.access, clients, clock) if address.dynamodb_table else None
+            LockTable(address.dynamodb_table, address.access, clients, clock, within=table_within)
+            if address.dynamodb_table
+            else None
         )
 
     async def read_lock(self) -> LockSeen:

@@ -21,7 +21,7 @@ from bot.ports.clock import Clock
 T = TypeVar("T")
 
 LATELY = timedelta(minutes=5)
-_LOOK_WITHIN = 2.0
+LOOK_WITHIN = 2.0
 _KEPT_FOR = timedelta(seconds=60)
 _METRICS = {"reads": "ReadThrottleEvents", "writes": "WriteThrottleEvents"}
 
@@ -30,7 +30,7 @@ class LockTable:
     """One lock table. What was seen is kept for a minute, failures too, since it seldom changes."""
 
     def __init__(
-        self, name: str, access: Access, clients: AwsClients, clock: Clock, *, within: float = _LOOK_WITHIN
+        self, name: str, access: Access, clients: AwsClients, clock: Clock, *, within: float = LOOK_WITHIN
     ) -> None:
         self._name = name
         self._within = within
