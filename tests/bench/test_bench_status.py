@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 
 from bot.sandbox.machine.proxy import FaultProxy, fault_proxy
 from bot.sandbox.stage import CHANNEL, DEPLOY, REPO, UPDATE, SandboxState
+from tests.worlds.logs import held
 from tests.worlds.proxy import Delay
 from tests.worlds.slack.workspace import FullWorkspace
 from tests.worlds.stage import FullStage, stage
@@ -66,9 +68,10 @@ class SlowWorld:
         await aws.delete_object(f"{of.key}.tflock")
         await aws.put_state(of.key)
         created = datetime.now(UTC) - AGES.get(state, timedelta(hours=2)) - next(self.spans)
-        await self.stage.take_lock(state, created=created)
+        lock = await self.stage.take_lock(state, created=created)
         for _ in range(SUSPECTS.get(state, 1)):
             run = self.stage.runs.start_run(REPO, DEPLOY, at=created - timedelta(minutes=3), actor="elliott-ci")
+            held(run, lock)
             self.stage.runs.finish(run.id, "timed_out", at=created + timedelta(minutes=10))
 
     async def seconds_to_answer(self, state: str) -> float:
@@ -104,31 +107,36 @@ async def slow_world(tmp_path: Path) -> AsyncIterator[SlowWorld]:
 
 
 @pytest.mark.parametrize("state", [state.name for state in STATES])
-async def test_status_waits_for_at_most_three_upstream_answers_in_a_row(
+async def test_status_waits_for_at_most_three_upstream_answers_in_a_row_and_for_logs_that_it_has_not_read(
     slow_world: SlowWorld, bench: Any, state: str
 ) -> None:
-    async def undelayed() -> float:
+    async def answered(*, is_read: bool, is_slow: bool) -> float:
         await slow_world.new_lock(state)
-        seconds = await slow_world.seconds_to_answer(state)
-        await slow_world.at_rest()
-        return seconds
-
-    async def delayed() -> float:
-        await slow_world.new_lock(state)
-        slow_world.slow_down()
+        if is_read:
+            await slow_world.seconds_to_answer(state)
+            await slow_world.at_rest()
+        if is_slow:
+            slow_world.slow_down()
         seconds = await slow_world.seconds_to_answer(state)
         await slow_world.at_rest()
         slow_world.heal()
         return seconds
 
-    first = await delayed()  # nothing is warm, no connection is open
-    found = await bench.in_turns(ROUNDS, undelayed=undelayed, delayed=delayed)
-
-    own, slow = found.median("undelayed"), found.median("delayed")
-    bench.compared(
-        f"status of `{state}`, +200 ms a call",
-        f"{slow * 1000:.0f} ms ({own * 1000:.0f} ms without; the very first {first * 1000:.0f} ms)",
-        ratio=f"{(slow - own) / HOP:.1f} hops",
-        target=f"<= {MOST_HOPS} hops, <= {(MOST_HOPS * HOP + OWN) * 1000:.0f} ms",
+    first = await answered(is_read=False, is_slow=True)  # nothing is warm, no connection is open
+    found = await bench.in_turns(
+        ROUNDS,
+        undelayed=partial(answered, is_read=False, is_slow=False),
+        delayed=partial(answered, is_read=False, is_slow=True),
+        undelayed_again=partial(answered, is_read=True, is_slow=False),
+        delayed_again=partial(answered, is_read=True, is_slow=True),
     )
+
+    for logs, hops, again in (("not read before", MOST_HOPS + 1, ""), ("remembered", MOST_HOPS, "_again")):
+        own, slow = found.median(f"undelayed{again}"), found.median(f"delayed{again}")
+        bench.compared(
+            f"status of `{state}`, +200 ms a call, logs {logs}",
+            f"{slow * 1000:.0f} ms ({own * 1000:.0f} ms without; the very first {first * 1000:.0f} ms)",
+            ratio=f"{(slow - own) / HOP:.1f} hops",
+            target=f"<= {hops} hops, <= {(hops * HOP + OWN) * 1000:.0f} ms",
+        )
     assert await slow_world.stage.lock_stands(state)
