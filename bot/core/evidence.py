@@ -38,6 +38,14 @@ class Offset:
         """The latest instant on the bot's clock at which the system's clock may have said `at`."""
         return shifted(at, self.within - self.ahead)
 
+    def earliest_on_ours(self, at: datetime) -> datetime:
+        return shifted(at, -self.within - self.ahead)
+
+    @property
+    def surely(self) -> timedelta:
+        """By how much the two clocks differ at least."""
+        return max(abs(self.ahead) - self.within, timedelta(0))
+
 
 @dataclass(frozen=True, slots=True)
 class Found(Generic[T_co]):

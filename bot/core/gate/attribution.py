@@ -153,6 +153,12 @@ class Attribution:
         return self.tie in {Tie.SEALED, Tie.SHOWN}
 
 
+def allowance(seen: Observation[object], skew: timedelta) -> timedelta:
+    """How far the times in an answer may be from the lock's: what clocks may differ, and what is known of this one."""
+    offset = seen.offset if isinstance(seen, Found) else None
+    return skew if offset is None else skew + offset.surely
+
+
 def may_hold(run: Run, taken: Taken, skew: timedelta) -> bool:
     """Whether any attempt of a listed run may have been going on when the lock was taken."""
     if run.created_at > shifted(taken.last, skew):
@@ -176,7 +182,7 @@ def suspected(look: PipelineSeen, taken: Taken, skew: timedelta) -> Iterable[Can
     if not isinstance(look.listing, Found):
         return
     for run in look.listing.value:
-        if may_hold(run, taken, skew):
+        if may_hold(run, taken, allowance(look.listing, skew)):
             candidate = in_time(run, _reading(run, look), taken, skew)
             if candidate is not None:
                 yield replace(candidate, system=look.system)
@@ -192,7 +198,7 @@ def in_time(run: Run, seen: Observation[Run], taken: Taken, skew: timedelta) -> 
     """The run with those of its jobs whose time fits; None if its times exclude it."""
     if not isinstance(seen, Found) or seen.value.jobs is None:
         return Candidate(run, seen, ())
-    jobs = tuple(job for job in seen.value.jobs if holds_instant(job, seen.value, taken, skew))
+    jobs = tuple(job for job in seen.value.jobs if holds_instant(job, seen.value, taken, allowance(seen, skew)))
     if jobs:
         return Candidate(run, seen, jobs)
     # Without a single job to go by, the run's own time has to do; with jobs, none of which held the instant, it is out.
@@ -215,6 +221,6 @@ def contenders(looks: Iterable[PipelineSeen], taken: Taken, skew: timedelta) -> 
         for look in looks
         if isinstance(look.listing, Found)
         for run in look.listing.value
-        if run.created_at > shifted(taken.last, skew)
+        if run.created_at > shifted(taken.last, allowance(look.listing, skew))
     ]
     return tuple(sorted(late, key=lambda run: run.created_at, reverse=True))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from bot.core.evidence import Found, NotFound, Observation, Unseen
+from bot.core.evidence import Found, NotFound, Observation, Offset, Unseen
 from bot.core.gate.attribution import (
     Attribution,
     Candidate,
@@ -20,6 +20,7 @@ from bot.core.gate.attribution import (
     Strength,
     Taken,
     Tie,
+    allowance,
     contenders,
     in_time,
     may_hold,
@@ -44,6 +45,7 @@ from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
 from bot.core.who import is_account_of, is_shared_host, is_slot
 
 _EXACT = timedelta(0)
+_NO_OFFSET = Offset(_EXACT, _EXACT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +148,21 @@ def _was_at_work(claimed: Claimed, taken: Taken) -> bool:
     seen = claimed.seen
     if not isinstance(seen, Found):
         return True
-    return may_hold(seen.value, taken, _EXACT) and in_time(seen.value, seen, taken, _EXACT) is not None
+    run = seen.value
+    at_either = tuple(Taken(at, at) for at in (taken.first, taken.last))
+    if run.jobs:
+        return any(_holds(job, Candidate(run, seen, ()), at) for job in run.jobs for at in at_either)
+    return may_hold(run, taken, _EXACT)
 
 
 def _claimed(question: _Question, claimed: Claimed) -> Candidate:
     seen, claim = claimed.seen, claimed.claim
     run = seen.value if isinstance(seen, Found) else _unread(claim)
-    found = in_time(run, seen, question.taken, question.skew) if may_hold(run, question.taken, question.skew) else None
+    found = (
+        in_time(run, seen, question.taken, question.skew)
+        if may_hold(run, question.taken, allowance(seen, question.skew))
+        else None
+    )
     exited = exit_for(claim, question.lock)
     return replace(found or Candidate(run, seen, ()), exited=exited, actor=claim.actor, system=claimed.system)
 
@@ -201,7 +211,7 @@ def _by_run_id(
 def _looked_up(question: _Question, read: Iterable[Found[Run]]) -> Iterable[Candidate]:
     # The same run may have been asked for once for each of its pipelines.
     for seen in {seen.value.ref: seen for seen in read}.values():
-        if may_hold(seen.value, question.taken, question.skew):
+        if may_hold(seen.value, question.taken, allowance(seen, question.skew)):
             candidate = in_time(seen.value, seen, question.taken, question.skew)
             if candidate is not None:
                 yield candidate
@@ -251,7 +261,7 @@ def _fits(question: _Question, claimed: Claimed) -> Candidate | None:
     """The claimed run where no mapped pipeline lists it; None if its times exclude it."""
     seen, claim = claimed.seen, claimed.claim
     run = seen.value if isinstance(seen, Found) else _unread(claim)
-    if not may_hold(run, question.taken, question.skew):
+    if not may_hold(run, question.taken, allowance(seen, question.skew)):
         return None
     candidate = in_time(run, seen, question.taken, question.skew)
     return None if candidate is None else replace(candidate, actor=claim.actor, system=claimed.system)
@@ -342,13 +352,13 @@ def _shown_by_machine(question: _Question, one: _Possible) -> Job | None:
     Not where many machines have that name, nor by a log in which no Terraform was at work under such a lock. A task has
     a machine of its own; on every other one a person may be at work under their own account.
     """
-    lock, run = question.lock, one.candidate.run
+    lock = question.lock
     if is_shared_host(lock.host) or not lock.host:
         return None
     is_jobs = is_account_of(lock.user, one.look.system) or question.holders.looks_like_ci(lock.who)
     for job, log in one.logs():
         machine = machine_of(job, log)
-        is_running = job.started_at is not None and _holds(job, run, question.taken)
+        is_running = job.started_at is not None and _holds(job, one.candidate, question.taken)
         is_there = bool(machine) and is_same_machine(machine or "", lock.host) and is_running
         if is_there and (job.machine is not None or is_jobs) and _may_show(lock, job, log):
             return job
@@ -367,9 +377,13 @@ def _may_show(lock: LockInfo, job: Job, log: JobLog | None) -> bool:
     return not log.work or any(span.state is None or _is_of(span.state, lock.path) for span in spans)
 
 
-def _holds(job: Job, run: Run, taken: Taken) -> bool:
-    start = job.started_at or run.created_at
-    return start <= taken.first and (job.phase is not Phase.ENDED or (job.ended_at or taken.first) >= taken.last)
+def _holds(job: Job, candidate: Candidate, taken: Taken) -> bool:
+    """Whether the job surely ran all the time in which the lock may have been taken, if its clock was measured."""
+    seen, start = candidate.seen, job.started_at or candidate.run.created_at
+    offset = seen.offset if isinstance(seen, Found) and seen.offset is not None else _NO_OFFSET
+    if offset.on_ours(start) > taken.first:
+        return False
+    return job.phase is not Phase.ENDED or job.ended_at is None or offset.earliest_on_ours(job.ended_at) >= taken.last
 
 
 def _host_reason(host: str, job: Job) -> Phrase:

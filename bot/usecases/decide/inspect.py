@@ -12,7 +12,16 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
-from bot.core.gate.attribution import Attribution, Claimed, PipelineSeen, Taken, log_key, may_hold, suspected
+from bot.core.gate.attribution import (
+    Attribution,
+    Claimed,
+    PipelineSeen,
+    Taken,
+    allowance,
+    log_key,
+    may_hold,
+    suspected,
+)
 from bot.core.gate.contention import Contention, contention
 from bot.core.gate.inspection import Crowd, Inspection, StateName
 from bot.core.gate.tie import attribute
@@ -164,7 +173,8 @@ async def _look(
     source = world.sources[pipeline.ci]
     if taken is None or not isinstance(listing, Found):
         return PipelineSeen(pipeline, source.system, listing)
-    suspects = [run for run in listing.value if may_hold(run, taken, world.policy.clock_skew)]
+    wide = allowance(listing, world.policy.clock_skew)
+    suspects = [run for run in listing.value if may_hold(run, taken, wide)]
     if len(suspects) > _MOST_SUSPECTS:
         detail = f"{len(suspects)} runs of {pipeline.title} were going on when the lock was taken: too many to read"
         return PipelineSeen(pipeline, source.system, Unseen(source.system, Trouble.TOO_MUCH, detail, listing.at))

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.core.gate.attribution import Strength, Taken, holds_instant, may_hold
+from bot.core.evidence import Offset
+from bot.core.gate.attribution import Strength, Taken, Tie, holds_instant, may_hold
 from bot.core.phrase import plain
 from bot.core.run import Conclusion, Phase
 
@@ -220,3 +221,39 @@ def test_a_named_run_whose_jobs_are_not_known_is_a_candidate_that_is_not_over(ma
     tied = make.tie(who=MINE, named=(make.found(make.run("1", jobs=None)),))
 
     assert ids(tied) == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("start", "ahead", "within", "holds"),
+    [
+        ("09:07", 0, 0, True),
+        ("09:07:01", 0, 0, False),
+        ("09:10", 200, 1, True),  # the CI's clock is 200 s ahead: it began at 09:06:40
+        ("09:10:20", 200, 1, False),
+        ("09:10", 200, 150, False),  # so much is not sure
+    ],
+)
+def test_a_ci_clock_that_was_measured_to_be_off_widens_the_search(make, start, ahead, within, holds):
+    offset = Offset(timedelta(seconds=ahead), timedelta(seconds=within))
+    run = make.run(start=start, end=None)
+    look = make.look(run)
+    read = replace(
+        look, listing=replace(look.listing, offset=offset), closer={"1": replace(make.found(run), offset=offset)}
+    )
+
+    tied = make.tie(read)
+
+    assert bool(tied.candidates) is holds
+    assert [one.ref.id for one in tied.contenders] == ([] if holds else ["1"])
+
+
+def test_a_machine_shows_no_job_that_a_ci_clock_ahead_makes_go_on_too_long(make):
+    def tie(ahead):
+        job = make.job(end="09:08", machine="task-1")
+        run = make.run(end="09:08", jobs=(job,))
+        offset = Offset(timedelta(seconds=ahead), timedelta(0))
+        look = make.look(run, system="ECS", closer={"1": replace(make.found(run), offset=offset)})
+        return make.tie(look, who="root@task-1").tie
+
+    assert tie(170) is Tie.SHOWN
+    assert tie(190) is Tie.BY_TIME

@@ -156,7 +156,7 @@ PIPELINES = {
 
 def job(rng: random.Random, number: int, machine: Machine, taken: float) -> TrueJob:
     """A job around the time of the lock, dead or alive, with the Terraform in it, which may outlive it."""
-    begins = taken + rng.choice([-90, -30, 1, 5, 30, 100, 600])
+    begins = taken + rng.choice([-90, -30, 1, 5, 30, 100, 600, 1500])
     ends = None if rng.random() < 0.3 else max(0.0, min(begins - 1, taken - rng.choice([-100, -40, 1, 30, 400, 3000])))
     how = rng.choice(["success", "failed", "failed", "cancelled", "timed out", "lost"])
     ci, fields = rng.choice(PIPELINES[machine.system])
@@ -206,6 +206,8 @@ def make_world(rng: random.Random) -> World:
         one_state=rng.random() < 0.8, mapped={each.pipeline for each in jobs if rng.random() < 0.7},
         is_persons=is_persons, owner_says_dead=is_persons and holder.until > 0 and rng.random() < 0.5,
     )  # fmt: skip
+    if world.is_ci_measured and rng.random() < 0.15:
+        world.ci_clock = rng.choice([-500, -200, 200, 500])  # a clock that only its answers give away
     if world.stored is not None and rng.random() < 0.15:
         holder.machine.clock = rng.choice([-900.0, 900.0])  # a clock that only the store's gives away
     world.hidden = {each.pipeline for each in jobs if rng.random() < 0.06}
