@@ -104,7 +104,7 @@ def notice_of(command: str, error: Exception, reference: str) -> Notice:
         case _:
             lines: tuple[Phrase, ...] = (
                 ("This is a fault of tflock itself. ", _UNCHANGED),
-                ("Try once more; if it stays, give the reference to whoever runs tflock: it is in the log.",),
+                ("Try once more; if it stays, give the reference to the people who run tflock: it is in the log.",),
             )
             return Notice("Something went wrong", lines, reference)
 
@@ -125,7 +125,7 @@ def _not_replicated() -> Notice:
     lines: tuple[Phrase, ...] = (
         ("It was written down, but no replica of Redis has confirmed it yet, so a fail-over could lose it.",),
         ("No lock was released. Nothing is released until a replica confirms.",),
-        ("Try again in a minute; if it stays like this, tell whoever runs tflock.",),
+        ("Try again in a minute; if it stays like this, tell the people who run tflock.",),
     )
     return Notice("This is not safe yet", lines)
 
@@ -142,7 +142,7 @@ def _journal_away(command: str) -> Notice:
 def _upstream(error: UpstreamError) -> Notice:
     advice = {
         Throttled: "Wait a minute, then ask again.",
-        Denied: "Whoever runs tflock can mend that; `tflock doctor` names what is missing.",
+        Denied: "The people who run tflock can fix that; `tflock doctor` names what is missing.",
     }.get(type(error), "Ask again; if it stays, look whether that system is up.")
     lines: tuple[Phrase, ...] = ((f"{error.system} says: ", Quoted(error.detail)), (_UNCHANGED,), (advice,))
     return Notice(f"{error.system} did not do its part", lines)

@@ -97,7 +97,7 @@ async def reopen(world: World, command: values.Reopen, asker: Asker) -> str:
         raise NotPermitted("Somebody else was faster: an incident is open here by now. Nothing was changed.")
     lines: tuple[Phrase, ...] = (
         (Quoted(reopened.title), f" ({reopened.id}) is open again. Its timeline goes on."),
-        ("When it is closed again, its export is made anew.",),
+        ("When it is closed again, its export is made again.",),
     )
     return await _announce(world, asker, Notice("Incident reopened", lines))
 
@@ -188,7 +188,7 @@ def _where(incident: Incident, *, is_new: bool) -> tuple[Phrase, ...]:
         return (("None was open here: it begins a new incident, ", *named, "."),)
     if not incident.is_open:
         return (
-            ("It is in the closed incident ", *named, ", whose export is made anew in a minute."),
+            ("It is in the closed incident ", *named, ", whose export is made again in a minute."),
             ("If something new has begun: ", Quoted("/tflock open TITLE")),
         )
     return ()

@@ -24,7 +24,7 @@ from handlers.when import instant_of, zone_of
 
 log = structlog.get_logger()
 
-_STALE = "This page was made by another version of tflock. Nothing was changed; /tflock timeline shows it anew."
+_STALE = "This page was made by another version of tflock. Nothing was changed; /tflock timeline shows it again."
 _LONGEST_UNDO = 250
 
 

@@ -35,7 +35,7 @@ async def examine(config: Config, *, as_json: bool) -> bool:
 
 def _lines(results: Sequence[Result]) -> Iterator[str]:
     for result in results:
-        fix = f" Mend: {result.fix}." if result.fix else ""
+        fix = f" Fix: {result.fix}." if result.fix else ""
         end = "" if result.detail.endswith((".", "?", "!")) else "."
         yield f"{result.level.upper():4} {one_line(f'{result.area}, {result.subject}: {result.detail}{end}{fix}')}"
     counted = Counter(result.level for result in results)

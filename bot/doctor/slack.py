@@ -30,7 +30,7 @@ SCOPES: Mapping[str, str] = {
     "files:write": "the exported timeline",
     "groups:history": "messages of private channels on the timeline, in the same ways",
     "groups:read": "who is in a private channel",
-    "im:history": "whether a message to an owner was written, after a crash: without it he may get it twice",
+    "im:history": "whether a message to an owner was written, after a crash: without it they may get it twice",
     "im:write": "the message to an owner",
     "reactions:read": "marks that put messages on the timeline",
     "usergroups:read": "policy.unlock_groups",

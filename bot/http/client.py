@@ -63,7 +63,7 @@ class Failed(Exception):
 
     @property
     def words(self) -> str:
-        return f"{self.detail}. To mend it: {self.fix}" if self.fix else self.detail
+        return f"{self.detail}. To fix it: {self.fix}" if self.fix else self.detail
 
 
 def denied(detail: str, fix: str = "") -> Failed:

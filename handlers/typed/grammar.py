@@ -236,7 +236,7 @@ FORMS = (
     CommandForm("help", "help [COMMAND]", "show the commands, or one of them", _read_help),
     CommandForm("status", "status [STATE]", "is it locked, by which run, and may it be unlocked",
                 lambda tail: Status(_only_name(tail, "the name of a state"))),
-    CommandForm("who", "who [STATE | @user]", "who is behind the lock, and can he be reached", _read_who),
+    CommandForm("who", "who [STATE | @user]", "who holds the lock, and how to reach them", _read_who),
     CommandForm("unlock", "unlock STATE [--dry-run] [--when-safe] [because REASON]",
                 "check everything, then release the lock after your click", _read_unlock),
     CommandForm("kill-job", "kill-job STATE | RUN_URL | RUN_ID [because REASON]",

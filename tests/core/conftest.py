@@ -312,7 +312,7 @@ class Chronicle:
             lock=make.info(),
             attribution=make.tie(look),
             contention=Contention((), ()),
-            owner=Owner("elliott", "U0ELLIOTT", ("he started the run",)),
+            owner=Owner("elliott", "U0ELLIOTT", ("started the run",)),
             at=make.at(clock),
             table=self.table(),
         )

@@ -55,7 +55,7 @@ async def test_a_note_after_the_closing_goes_into_the_closed_incident_and_says_s
     assert await office.journal.current(CHANNEL) is None
     assert kinds(office, incident)[-1] == "note.added"
     assert "closed incident" in office.told()[-1]
-    assert "made anew" in office.told()[-1]
+    assert "made again" in office.told()[-1]
     assert "reissue" in {job.name for job in office.world.jobs.waiting.values()}
 
 

@@ -178,7 +178,7 @@ async def test_a_closed_incident_is_shown_and_corrected_and_its_exports_follow(d
     await desk.office.types("close")
     await desk.office.work()
     told = await desk.types("edit 5 afterwards")
-    assert "exports are made anew" in told
+    assert "exports are made again" in told
     assert any(job.name == "reissue" for job in desk.office.world.jobs.waiting.values())
     assert "closed" in await desk.types("timeline")
 

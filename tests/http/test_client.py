@@ -86,7 +86,7 @@ async def test_a_systems_own_table_goes_before_everybodys():
     def errors(no):
         return {codes.NOT_FOUND: denied("no such project", "name another"), 4: denied(f"refused ({no.status})")}
 
-    assert (await failure(httpx.Response(404), errors=errors)).words == "no such project. To mend it: name another"
+    assert (await failure(httpx.Response(404), errors=errors)).words == "no such project. To fix it: name another"
     assert (await failure(httpx.Response(410), errors=errors)).detail == "refused (410)"
     assert (await failure(httpx.Response(500), errors=errors)).trouble is Trouble.SERVER_ERROR
 

@@ -264,7 +264,7 @@ def _look(clock: str, *, refused: int = 0) -> Inspection:
         state=StateName("staging", "Staging, all services", protected=False), seen=_seen(now),
         check=StateCheck(Found(written, now), DigestSeen(DigestMatch.MATCHES)), looks=(look,), lock=_info(),
         attribution=attribute(_info(), (look,), holders=Holders(), skew=_POLICY.clock_skew),
-        contention=Contention(loop.runs, (loop,)), owner=Owner("elliott", ELLIOTT, ("he started the run",)), at=now,
+        contention=Contention(loop.runs, (loop,)), owner=Owner("elliott", ELLIOTT, ("started the run",)), at=now,
         table=table,
     )  # fmt: skip
 

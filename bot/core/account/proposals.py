@@ -198,7 +198,7 @@ def fix_digest(account: Account) -> Iterator[FollowUp]:
             title=f"Put the digest of {digest.state} right",
             reason=(
                 "The digest item of ", Quoted(digest.state), *(sums or (" does not match the state's file",)),
-                ", as read at ", digest.at, ": Terraform refuses to run on it, and an unlock does not cure that.",
+                ", as read at ", digest.at, ": Terraform refuses to run on it, and an unlock does not fix that.",
             ),
             todo=(
                 ("See that the file is the one that you want: its versions in the bucket tell.",),

@@ -53,8 +53,9 @@ def _why_not_here(standing: Standing) -> str | None:
     channel = standing.channel
     if isinstance(channel, Found) and channel.value.is_private and not standing.is_incident_channel:
         return (
-            "asks in a private channel, which no name pattern means: ask in a public incident channel, or name this "
-            "one by its id (slack.incident_channels in the configuration)"
+            "asks in a private channel, which a name pattern does not include: ask in a public incident channel, or "
+            "name this one by its id (slack.incident_channels in the configuration), or allow private ones "
+            "(slack.private_incident_channels)"
         )
     if not isinstance(channel, Found) or channel.value.is_direct or not standing.is_incident_channel:
         return "asks outside an incident channel: ask again in one (slack.incident_channels in the configuration)"

@@ -171,7 +171,7 @@ def _of_starter(run: Run, holders: Holders, systems: Mapping[str, str]) -> Lead 
     if not run.actor or _is_program(run, holders, systems):
         return None
     person = _known(run.actor, run.actor_email, run, holders, systems)
-    return Lead(run.actor, person, run.actor_email, ("he started the run, as ", Quoted(run.actor)))
+    return Lead(run.actor, person, run.actor_email, ("started the run, as ", Quoted(run.actor)))
 
 
 def _claimed(candidate: Candidate, holders: Holders, systems: Mapping[str, str]) -> Lead | None:
@@ -193,7 +193,7 @@ def _author(run: Run, holders: Holders, systems: Mapping[str, str]) -> Lead | No
         return None
     by: Phrase = (Quoted(run.actor), " started the run") if run.actor else ("a program started the run",)
     email = "" if noreply else run.author_email
-    return Lead(name, person, email, ("he wrote the commit; ", *by), certain=False)
+    return Lead(name, person, email, ("wrote the commit; ", *by), certain=False)
 
 
 def _is_bot_mail(email: str, login: str) -> bool:

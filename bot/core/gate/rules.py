@@ -230,11 +230,11 @@ def digest(case: Case, now: datetime) -> Finding:
 def _digest_mend(key: str | None, actual: str | None) -> Phrase:
     item = quoted(key, "the digest item")
     fault: Phrase = (
-        "the digest item does not match the state, and Terraform will refuse to read it; unlocking does not ",
+        "the digest item does not match the state, and Terraform will refuse to read it; unlocking won't fix this. ",
     )
     if not actual:
-        return (*fault, "cure that. Remove ", item, " if the state is meant to be gone")
-    return (*fault, "cure that. Set Digest of ", item, " to ", Quoted(actual))
+        return (*fault, "Remove ", item, " if the state is meant to be gone")
+    return (*fault, "Set Digest of ", item, " to ", Quoted(actual))
 
 
 def owner(case: Case, now: datetime) -> Finding:
@@ -340,7 +340,7 @@ def not_covered(approval: Approval, wanted: Iterable[Rule]) -> Finding | None:
     if not new:
         return None
     names = ", ".join(new)
-    why: Phrase = (named(approval.standing), f" approved before this came up: {names}. It has to be approved anew")
+    why: Phrase = (named(approval.standing), f" approved before this came up: {names}. Please approve again")
     return Finding(Rule.APPROVER, Effect.REFUSES, why)
 
 

@@ -90,11 +90,11 @@ class OpenIncident:
 
 
 class Wait(StrEnum):
-    ANSWER = "his answer as the owner"
-    SAID = "what he said as the owner, which he may take back"
-    APPROVAL = "his approval"
-    ARMED = "his armed unlock"
-    WATCH = "a state that he watches"
+    ANSWER = "their answer as the owner"
+    SAID = "what they said as the owner, which they may take back"
+    APPROVAL = "their approval"
+    ARMED = "their armed unlock"
+    WATCH = "a state that they watch"
 
 
 @dataclass(frozen=True, slots=True)

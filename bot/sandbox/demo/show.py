@@ -104,7 +104,7 @@ class Show:
         self.began = time.monotonic()
         answer = await self._types(_QUINN, f"status {self.scenario.state}", alone=True)
         self._draw(answer)
-        self._note("The lock's owner did not have to be looked for. He has this in his messages, with buttons:")
+        self._note("Nobody had to look for the lock's owner. They have this in their messages, with buttons:")
         self._draw(await self.stage.wrote(_ELLIOTT, self.scenario.state, within=_PATIENCE), to="elliott")
 
     async def unlock_when_safe(self) -> None:

@@ -51,4 +51,4 @@ def _back(undo: str | None) -> Phrase:
 
 
 def _late(told: Corrected) -> tuple[Phrase, ...]:
-    return () if told.incident.is_open else (("The incident is closed: its exports are made anew in a moment.",),)
+    return () if told.incident.is_open else (("The incident is closed: its exports are made again in a moment.",),)

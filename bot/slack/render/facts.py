@@ -30,6 +30,7 @@ from bot.core.lock import (
 from bot.core.people import OwnerAnswer, OwnerSays
 from bot.core.phrase import Person, Phrase, Quoted, joined
 from bot.core.run import Phase, Run
+from bot.core.who import is_ci
 
 _FEW = 3
 _THOUSAND = 1_000
@@ -68,7 +69,7 @@ PLACE_NAMES = {PlaceKind.FILE: "lockfile", PlaceKind.ITEM: "DynamoDB item"}
 _TIES = {
     Tie.SEALED: "sealed: nobody else can have taken it",
     Tie.SHOWN: "shown: by the job's log or its machine",
-    Tie.BY_TIME: "by time alone, so a second member has to agree",
+    Tie.BY_TIME: "by time alone: nothing shows that it was this run",
 }
 _TO_MAKE_CERTAIN: Phrase = ("wrap the job's Terraform with ", Quoted("tflock claim"), " (docs/claims.md).")
 
@@ -163,7 +164,7 @@ def holder(inspection: Inspection) -> Iterable[Fact]:
         yield Fact("How sure:", (_TIES[tied.tie], " (", *tied.reason, ")."))
     else:
         yield Fact("Run: unknown.", (" ", *tied.reason, "."), Icon.UNKNOWN)
-    if not tied.is_exact:
+    if not tied.is_exact and (tied.possible or (inspection.lock is not None and is_ci(inspection.lock.who))):
         yield Fact("To be certain next time:", _TO_MAKE_CERTAIN)
     for why in tied.ruled_out[:_FEW]:
         yield Fact("Not the holder:", (*why, "."))
@@ -242,7 +243,7 @@ def digest_advice(check: StateCheck) -> Phrase:
         if check.digest.actual is None
         else ("set Digest of item ", key, " to ", Quoted(check.digest.actual))
     )
-    return ("it does not match the state, so Terraform will refuse to read it. Unlocking does not cure that: ", *cure)
+    return ("it does not match the state, so Terraform will refuse to read it. Unlocking won't fix this: ", *cure)
 
 
 def file_size(size: int) -> str:

@@ -238,7 +238,7 @@ def _still_off(report: KillReport) -> _Facts:
     yield Fact("Still switched off:", (*what, ", since a loop of it was ended here."), Icon.WARNING)
     yield from _note(report)
     yield Fact("Changed:", ("nothing. It starts no runs until somebody starts it again.",))
-    yield Fact("Next:", ("once its cause is mended, press the button.",))
+    yield Fact("Next:", ("once its cause is fixed, press the button.",))
 
 
 _WORDS: Mapping[KillStage, Callable[[KillReport], _Facts]] = {

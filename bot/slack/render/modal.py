@@ -49,7 +49,7 @@ def edit_view(form: EditForm) -> View:
     day: View = {"type": "datepicker", "action_id": "date", "initial_date": form.at.date().isoformat()}
     clock: View = {"type": "timepicker", "action_id": "time", "initial_time": form.at.strftime("%H:%M")}
     why: View = {"type": "plain_text_input", "action_id": "why", "max_length": _REASON}
-    closed = "" if form.entry.incident.is_open else " The incident is closed: its exports are made anew."
+    closed = "" if form.entry.incident.is_open else " The incident is closed: its exports are made again."
     recorded = ("Recorded at ", form.entry.before.entry.recorded_at, ". The raw log keeps what was recorded.", closed)
     blocks = [
         _text_field(form),

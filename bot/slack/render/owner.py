@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bot.core.lock import APPLY
-from bot.core.people import OwnerSays
+from bot.core.people import BOT, OwnerSays
 from bot.core.phrase import Linked, Person, Phrase
 from bot.core.reports.button import ButtonValue
 from bot.core.reports.owner_message import HolderRun, Nudge, OwnerMessage, OwnerMessageStatus, OwnerNews
@@ -64,6 +64,8 @@ def _nudge(letter: OwnerMessage) -> Phrase:
     name, asker = letter.state.name, Person(letter.asker, "")
     if letter.news is OwnerNews.RELEASED:
         return (f"your lock of {name} is released; ", asker, " unlocked it. Nothing to answer any more.")
+    if letter.news is OwnerNews.UNLOCK_WANTED and letter.asker == BOT:
+        return (f"your lock of {name} will be released automatically. Is your run dead? Please answer above.",)
     if letter.news is OwnerNews.UNLOCK_WANTED:
         return (asker, f" wants to unlock {name}. Is your run dead? Please answer above.")
     return (f"you asked for time: is your run on {name} dead? Please answer above.",)
@@ -105,6 +107,9 @@ def _headline(letter: OwnerMessage) -> Fact:  # noqa: PLR0911 - one arm a piece 
             )
         case OwnerNews.RUN_DIED:
             return Fact(f"Your run has ended, and still holds the lock of {name}.", asks, Icon.WARNING)
+        case OwnerNews.UNLOCK_WANTED if letter.asker == BOT:
+            keep = " without an answer. Say that it's still running to keep it."
+            return Fact(f"Your lock of {name} will be released automatically", (keep,), Icon.LOCKED)
         case OwnerNews.UNLOCK_WANTED:
             return Fact(f"Your lock of {name} may be released:", (asker, " wants to unlock it."), Icon.LOCKED)
         case OwnerNews.RELEASED:

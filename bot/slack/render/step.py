@@ -17,7 +17,7 @@ from bot.slack.render.verdict import checklist, ruling
 ARM = "step.arm"
 
 _NEXT = (
-    "a member of this channel presses the button. It is then his request, and the workflow waits for its end. "
+    "a member of this channel presses the button. It is then their request, and the workflow waits for its end. "
     "Nothing was changed yet."
 )
 

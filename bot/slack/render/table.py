@@ -116,7 +116,7 @@ def _crowd(inspection: Inspection) -> Iterable[Fact]:
 def _what_to_do(inspection: Inspection) -> Phrase:
     seen = inspection.table.capacity if inspection.table is not None else None
     kill = command(f"kill-job {inspection.state.name}")
-    stop: Phrase = ("unlocking does not cure it. End what hammers the table: ", kill)
+    stop: Phrase = ("unlocking won't fix it. End what hammers the table: ", kill)
     if isinstance(seen, Found) and seen.value.billing is Billing.ON_DEMAND:
         return (*stop, ".")
     return (*stop, f"; or switch the table to on-demand ({Billing.ON_DEMAND}).")

@@ -74,7 +74,9 @@ def _dry_run(report: UnlockReport) -> _Facts:
     yield from _answer(report, "Dry run, unlock")
     yield Fact("Changed:", ("nothing. A dry run never changes anything.",))
     refused = report.verdict is not None and report.verdict.ruling is Ruling.REFUSE
-    follow: Phrase = (command(f"unlock {report.request.state}"), " does it, after a click.")
+    is_wanted = report.verdict is not None and report.verdict.ruling is Ruling.NEEDS_APPROVAL
+    then = " asks a second member to approve." if is_wanted else " does it, after a click."
+    follow: Phrase = (command(f"unlock {report.request.state}"), then)
     yield Fact("Next:", _after_checking(report) if refused else follow)
     yield from _note(report)
 
@@ -240,7 +242,7 @@ def _holder_changed(report: UnlockReport) -> _Facts:
     yield Fact("Changed:", _changed(report.places))
     look: Phrase = ("look at the new lock: ", command(f"status {report.request.state}"), ".")
     has_button = report.now_held_by is not None and not report.request.is_automatic
-    asks: Phrase = (" Or press the button: it is checked anew.",) if has_button else ()
+    asks: Phrase = (" Or press the button: everything is checked again.",) if has_button else ()
     yield Fact("Next:", (*look, *asks))
 
 

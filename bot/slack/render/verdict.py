@@ -71,7 +71,7 @@ def advice(verdict: Verdict, state: str, *, hidden: bool = False) -> Phrase:
     """
     blocking = _causes(deciding(verdict))
     if not blocking:
-        return ("tell whoever runs the bot: its gate has no checks.",)
+        return ("tell the people who run the bot: its gate has no checks.",)
     first = blocking[0]
     if first.rule is Rule.TIED and not first.waits:
         # A lock from a person's own machine has no run: what helps is to ask the owner.
@@ -108,7 +108,7 @@ _ADVICE_FOR = {
     Rule.QUIET: _WAIT,
     Rule.OWNER: ("talk to the owner (", "who", "): only a new answer can change this."),
     Rule.HUMAN_HELD: (
-        "the owner says that it is dead, in the bot's message to him; then a second member can approve. ",
+        "the owner can say that it is dead, in the bot's message to them; then a second member can approve. ",
         "who",
         " shows who that is.",
     ),

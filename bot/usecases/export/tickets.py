@@ -245,6 +245,6 @@ def _not_filed(task: _Task, filing: Filing) -> Notice:
     lines: tuple[Phrase, ...] = (
         (Quoted(task.followup.title),),
         ("Why: ", Quoted(filing.detail)),
-        (state, " The button stays: click again once that is mended, and it is filed once."),
+        (state, " The button stays: click again once that is fixed, and it is filed once."),
     )
     return Notice("The ticket could not be filed", lines)

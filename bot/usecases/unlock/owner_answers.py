@@ -147,11 +147,11 @@ def _notice(state: str, user: str, says: str) -> Notice:
         case OwnerSays.RUNNING:
             return Notice(
                 f"The owner of the lock of {state} says: it's still running",
-                ((*who, "answered. The lock stays until he takes that back or the run is seen to end."),),
+                ((*who, "answered. The lock stays until they take that back or the run is seen to end."),),
             )
         case OwnerSays.LATER:
             return Notice(f"The owner of the lock of {state} asks for time", ((*who, "is asked again in 10 minutes."),))
-    return Notice(f"The owner of the lock of {state} takes his answer back", ((*who, "does not object any more."),))
+    return Notice(f"The owner of the lock of {state} takes the answer back", ((*who, "does not object any more."),))
 
 
 async def _look_again(world: World, request: UnlockRequest, *, worker: str) -> None:

@@ -208,4 +208,4 @@ def test_an_approval_is_for_what_its_button_showed_and_for_nothing_that_came_up_
     ruling, why = judged(replace(case, approval=before), make)
 
     assert ruling is Ruling.NEEDS_APPROVAL
-    assert why == "quinn approved before this came up: protected. It has to be approved anew"
+    assert why == "quinn approved before this came up: protected. Please approve again"

@@ -222,7 +222,7 @@ def test_how_he_was_found_is_said():
     lock = LockInfo("lock-1", "OperationTypeApply", "", CI, "1.9.8", NOW, "x")
     (lead,) = leads(lock, tied(run("renovate[bot]", author_email="q@example.com")), PEOPLE, SYSTEMS)
 
-    assert plain(lead.source) == "he wrote the commit; renovate[bot] started the run"
+    assert plain(lead.source) == "wrote the commit; renovate[bot] started the run"
 
 
 @pytest.mark.parametrize(

@@ -596,9 +596,7 @@ def test_a_state_that_is_gone_wants_approval(make, says):
 # digest
 
 
-MISMATCH = (
-    "the digest item does not match the state, and Terraform will refuse to read it; unlocking does not cure that. "
-)
+MISMATCH = "the digest item does not match the state, and Terraform will refuse to read it; unlocking won't fix this. "
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ async def test_an_owner_who_changes_his_mind_has_one_message_and_each_answer_is_
     await answers(scene, letter, "owner.running", checklist, "still running", f"<@{ELLIOTT}> answered")
     await scene.becomes(checklist, "refused", f"<@{ELLIOTT}> says that it is still running", "only a new answer")
     await scene.becomes(letter, "nobody can unlock until you take that back")
-    await answers(scene, letter, "owner.undo", checklist, "takes his answer back")
+    await answers(scene, letter, "owner.undo", checklist, "takes the answer back")
     await scene.becomes(checklist, "unlock staging: allowed")
     await scene.becomes(letter, "[ask me later]")
     await answers(scene, letter, "owner.later", checklist, "asks for time")

@@ -76,6 +76,6 @@ async def test_a_closed_incident_is_corrected_by_command_and_exported_anew(scene
     await scene.shown("incident closed")
     await scene.types("edit 2 the apply is dead because typo")
     told = flat(await scene.told("entry 2 is corrected"))
-    assert "exports are made anew" in told
+    assert "exports are made again" in told
     assert "/tflock edit 2 the aply is dead" in told
     assert "the apply is dead" in flat(await page(scene))

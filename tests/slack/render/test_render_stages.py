@@ -288,7 +288,7 @@ def test_a_lock_from_a_persons_machine_leads_to_the_owners_answer(scene):
         str(unlock(scene, UnlockStage.CHECKED, verdict=Verdict(Ruling.REFUSE, findings)).blocks)
         for findings in ((unknown, human), (unknown,))
     )
-    assert "the owner says that it is dead" in both
+    assert "the owner can say that it is dead" in both
     assert "cannot release a lock whose run it does not know" not in both
     assert "cannot release a lock whose run it does not know" in alone
 
@@ -623,6 +623,18 @@ def test_a_line_below_a_letter_names_the_owner_and_says_what_is_new(scene, reads
     message = nudge_message(Nudge("U0ELLIOTT", letter))
     assert "<@U0ELLIOTT>" in message.text
     reads(message)
+
+
+def test_an_owner_is_told_that_an_automatic_release_needs_no_answer_and_how_to_keep_the_lock(scene):
+    state = StateName("staging", "", protected=False)
+    asked, automatic = (
+        OwnerMessage(OwnerNews.UNLOCK_WANTED, state, scene.lock, asker, "C0STAGING", "r7k2")
+        for asker in ("U0QUINN", BOT)
+    )
+    assert "released automatically without an answer" in letter_message(automatic).text
+    assert "released automatically" not in letter_message(asked).text
+    assert "owner.running" in actions(letter_message(automatic))
+    assert "will be released automatically" in nudge_message(Nudge("U0ELLIOTT", automatic)).text
 
 
 # ── notices, help

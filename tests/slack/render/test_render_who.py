@@ -20,7 +20,7 @@ from bot.slack.render import user_message, who_message
 
 NOON = datetime(2026, 11, 19, 12, 0, tzinfo=UTC)  # a Thursday
 SATURDAY = NOON + timedelta(days=2)
-STARTED = ("he started the run, as ", Quoted("elliott-ci"))
+STARTED = ("started the run, as ", Quoted("elliott-ci"))
 ACTIVE = Whereabouts(Presence.ACTIVE, "", "", None, None)
 AWAY = Whereabouts(Presence.AWAY, "", "", None, None)
 ZONES = {"paris": ("Europe/Paris", 3600), "sydney": ("Australia/Sydney", 39_600), "lost": ("Mars/Base", -12_600)}
@@ -128,8 +128,8 @@ def test_an_owner_who_is_a_guest(who, scene, reads):
 def test_several_who_may_be_the_owner(nobody, reads):
     owners = (
         Owner("elliott", "U0ELLIOTT", STARTED),
-        Owner("quinn", None, ("he started the run, as ", Quoted("quinn"))),
-        Owner("parker", None, ("he started the run, as ", Quoted("parker")), "U0PARKER", Barred.DEACTIVATED),
+        Owner("quinn", None, ("started the run, as ", Quoted("quinn"))),
+        Owner("parker", None, ("started the run, as ", Quoted("parker")), "U0PARKER", Barred.DEACTIVATED),
     )
     assert "Not asked" in reads(nobody(owners))
 
