@@ -157,7 +157,8 @@ def _approval(report: KillReport) -> _Facts:
     yield Fact("Changed:", ("nothing yet.",))
     until: Phrase = (" until ", report.until) if report.until else ()
     asker = Person(report.by or report.request.user, "")
-    yield Fact("Next:", ("another full member of this channel can approve", *until, ". ", asker, " asked and cannot."))
+    second = "a second member whom that allows" if report.note else "another full member of this channel"
+    yield Fact("Next:", (f"{second} can approve", *until, ". ", asker, " asked and cannot."))
 
 
 # ── under way, and the end

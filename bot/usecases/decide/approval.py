@@ -71,7 +71,7 @@ async def decline(world: World, request_id: str, *, lock_id: str, user: str) -> 
     of: type[UnlockDeclined | UnlockWithdrawn] = UnlockDeclined
     words, note = "declined the unlock", " declined"
     if user == request.user:
-        of, words, note = UnlockWithdrawn, "took the wish to unlock back", " took it back"
+        of, words, note = UnlockWithdrawn, "withdrew the request to unlock", " took it back"
     facts = of(request=request.id, state=request.state, lock_id=request.lock_id, outcome=UnlockStage.DECLINED)
     await write_down(world, request, facts, user, f"{words} ({request.state})")
     await UNLOCKS.secure(world, request_id)
@@ -160,7 +160,7 @@ async def _withdraw(
     """Ends the wish, unless somebody has sent it on its way meanwhile."""
     if await UNLOCKS.update(world, request.id, only_if=("phase", _WAITING), phase=RequestPhase.DONE, wanted=()) is None:
         return
-    text = f"the wish to unlock {request.state} is withdrawn: {why}"
+    text = f"the request to unlock {request.state} is withdrawn: {why}"
     facts = UnlockWithdrawn(request=request.id, state=request.state, lock_id=request.lock_id, outcome=stage)
     await write_down(world, request, facts, "tflock", text, once=f"withdrawn/{request.id}")
     inspection = inspection_of.inspection if inspection_of is not None else None

@@ -194,7 +194,17 @@ async def _ask_second(world: World, request: KillRequest, chosen: KillTarget, wa
         raise NotPermitted(_AT_WORK)
     await _write_order(world, request, chosen, wanted)
     until = now + world.policy.approval_timeout
-    await show(world.messenger, KillReport(request, KillStage.APPROVAL, (chosen,), chosen, by=wanted.by, until=until))
+    note = _who_approves(world, chosen)
+    report = KillReport(request, KillStage.APPROVAL, (chosen,), chosen, by=wanted.by, until=until, note=note)
+    await show(world.messenger, report)
+
+
+def _who_approves(world: World, chosen: KillTarget) -> Phrase:
+    """Whom the policies of the states want, where that is not every full member."""
+    who = {Approvers.OWNER: "the owner of the lock of", Approvers.GROUP: "a member of the approval group of"}
+    asked = [(world.approvers(tie.state).by, tie.state) for tie in chosen.demanding]
+    wanted = [f"{who[by]} {state}" for by, state in asked if by in who]
+    return (f"the policy (approval.by) wants {' and '.join(wanted)} to approve",) if wanted else ()
 
 
 async def _write_order(world: World, request: KillRequest, chosen: KillTarget, wanted: KillOrder) -> None:

@@ -193,6 +193,25 @@ def test_a_second_member_whom_the_policy_of_every_state_allows_ends_it(city):
     assert paper.ci.asked == ["cancel"]
 
 
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        (ApprovalPolicy(by=Approvers.OWNER), "the owner of the lock of production"),
+        (ApprovalPolicy(by=Approvers.GROUP, groups=("S0LEADS",)), "a member of the approval group of production"),
+        (ApprovalPolicy(), "another full member of this channel can approve"),
+    ],
+)
+def test_the_message_says_whom_the_policies_let_approve(city, policy, words):
+    paper = city(approvers=policy)
+    lock(paper, paper.production)
+    click(paper, ask(paper))
+
+    shown = str(kill_message(paper.messenger.all(KillReport)[-1]).blocks)
+
+    assert words in shown
+    assert ("another full member" in shown) == (policy.by is Approvers.MEMBER)
+
+
 def test_whoever_started_the_run_may_not_approve_its_end_where_the_policy_says_so(city):
     paper = city(approvers=ApprovalPolicy(not_by_run_actor=True))
     lock(paper, paper.production)
