@@ -64,7 +64,8 @@ async def _asked(url: str, name: str) -> list[Result]:
     version = f", version {found.version}" if found.version else ""
     faults = [_REDIS.warn("disk", words, "look into Redis's log and at its disk") for words in found.faults]
     return [
-        _REDIS.ok("timeline", f"{name} answers and takes writes{version}"), _file(found), _memory(found), *faults
+        _REDIS.ok("timeline", f"{name} answers and takes writes{version}"), _file(found), _memory(found),
+        _replicas(found), *faults,
     ]  # fmt: skip
 
 
@@ -90,3 +91,14 @@ def _memory(found: Durability) -> Result:
         detail = f"maxmemory-policy {found.maxmemory_policy}: timelines may be evicted when its memory is full"
         return _REDIS.warn("memory", detail, f"maxmemory-policy noeviction, {_CONFIGURE}")
     return _REDIS.ok("memory", "maxmemory-policy noeviction")
+
+
+def _replicas(found: Durability) -> Result:
+    """A Redis that forbids INFO is taken for one without replicas (`bot.store.replicas`)."""
+    if found.replicas is None:
+        detail = "it does not tell whether it has replicas, so none is waited for: a fail-over may lose an answer"
+        return _REDIS.warn("replicas", detail, "let the bot's user call INFO")
+    if not found.replicas:
+        return _REDIS.ok("replicas", "none: what is written is as durable as this one Redis")
+    many = "1 replica" if found.replicas == 1 else f"{found.replicas} replicas"
+    return _REDIS.ok("replicas", f"{many}: what decides about a release counts once one of them has it")

@@ -21,7 +21,8 @@ _DISK = {
 class Durability:
     """What could be learned; None where Redis does not let us ask (hosted ones forbid CONFIG, some also INFO).
 
-    `maxmemory` is in bytes, 0 for no limit. `faults` are what its disk did wrong lately.
+    `maxmemory` is in bytes, 0 for no limit. `replicas` are those connected now. `faults` are what its disk did
+    wrong lately.
     """
 
     version: str | None
@@ -31,6 +32,7 @@ class Durability:
     maxmemory: int | None
     maxmemory_policy: str | None
     faults: tuple[str, ...]
+    replicas: int | None = None
 
 
 async def durability(client: Client) -> Durability:
@@ -40,6 +42,7 @@ async def durability(client: Client) -> Durability:
         settings = await _settings(client)
     appendonly = info.get("aof_enabled")
     maxmemory = info.get("maxmemory")
+    replicas = info.get("connected_slaves")
     return Durability(
         version=_text(info.get("redis_version")),
         role=_text(info.get("role")),
@@ -48,6 +51,7 @@ async def durability(client: Client) -> Durability:
         maxmemory=None if maxmemory is None else int(maxmemory),
         maxmemory_policy=_text(info.get("maxmemory_policy", settings.get("maxmemory-policy"))),
         faults=tuple(words for name, words in _DISK.items() if info.get(name, "ok") != "ok"),
+        replicas=None if replicas is None else int(replicas),
     )
 
 

@@ -77,6 +77,7 @@ async def test_without_redis_url_the_embedded_one_is_tried_and_leaves_nothing(te
 
     assert "OK   redis, timeline: the embedded Redis answers and takes writes" in ended.out
     assert "OK   redis, durability" in ended.out
+    assert "OK   redis, replicas: none" in ended.out
     assert not (terminal.home / "var").exists()
 
 

@@ -253,7 +253,7 @@ async def test_the_doctor_learns_how_durable_the_embedded_redis_is(client):
     found = await durability(client)
 
     assert (found.appendonly, found.appendfsync, found.maxmemory_policy) == (True, "always", "noeviction")
-    assert (found.role, found.maxmemory, found.faults) == ("master", 0, ())
+    assert (found.role, found.maxmemory, found.faults, found.replicas) == ("master", 0, (), 0)
 
 
 async def test_the_doctor_bears_a_redis_that_forbids_config_and_info(client, make_client, redis_url):
@@ -265,6 +265,7 @@ async def test_the_doctor_bears_a_redis_that_forbids_config_and_info(client, mak
 
     assert (hosted.appendonly, hosted.appendfsync) == (True, None)
     assert (strict.appendonly, strict.appendfsync, strict.version) == (None, None, None)
+    assert (hosted.replicas, strict.replicas) == (0, None)
 
 
 async def test_the_doctor_learns_that_redis_is_away(make_client):
