@@ -103,7 +103,7 @@ def notice_of(command: str, error: Exception, reference: str) -> Notice:
             return _upstream(error)
         case _:
             lines: tuple[Phrase, ...] = (
-                ("This is a fault of tflock itself. ", _UNCHANGED),
+                ("This is a bug in tflock. ", _UNCHANGED),
                 ("Try once more; if it stays, give the reference to the people who run tflock: it is in the log.",),
             )
             return Notice("Something went wrong", lines, reference)
@@ -145,4 +145,4 @@ def _upstream(error: UpstreamError) -> Notice:
         Denied: "The people who run tflock can fix that; `tflock doctor` names what is missing.",
     }.get(type(error), "Ask again; if it stays, look whether that system is up.")
     lines: tuple[Phrase, ...] = ((f"{error.system} says: ", Quoted(error.detail)), (_UNCHANGED,), (advice,))
-    return Notice(f"{error.system} did not do its part", lines)
+    return Notice(f"{error.system} didn't respond as expected", lines)

@@ -137,7 +137,7 @@ async def _begun(world: World, execution: str, record: WorkflowStep, *, is_last_
     except UpstreamError as error:
         if not is_last_try:
             raise
-        note = f"{error.system} did not do its part ({error.detail}); nothing was changed"
+        note = f"{error.system} didn't respond as expected ({error.detail}); nothing was changed"
         await STEPS.update(world, execution, stage=StepStage.FAILED, note=note)
 
 

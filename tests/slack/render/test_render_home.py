@@ -149,7 +149,7 @@ def test_without_an_incident_it_says_where_one_can_be_begun(scene, shows):
 
 
 def test_what_went_wrong_is_said_with_its_reference(shows):
-    notice = Notice("Something went wrong", (("This is a fault of tflock itself.",),), "ref1")
+    notice = Notice("Something went wrong", (("This is a bug in tflock.",),), "ref1")
     shows(plain_home(notice))
     shows(plain_dialog(notice))
 
