@@ -235,7 +235,8 @@ def _possible(
     question: _Question, looks: Sequence[PipelineSeen], claims: Sequence[Claimed]
 ) -> tuple[tuple[_Possible, ...], tuple[Phrase, ...]]:
     """Every run that may hold the lock, mapped or claimed; and of those whose time fits, why each other does not."""
-    fitting = [claimed for claimed in claims if may_have_taken(claimed.claim, question.lock, question.skew)]
+    wide = question.skew + question.taken.apart
+    fitting = [claimed for claimed in claims if may_have_taken(claimed.claim, question.lock, wide)]
     by_ref = {claimed.seen.value.ref: claimed for claimed in fitting if isinstance(claimed.seen, Found)}
     possible, ruled_out, known = list[_Possible](), list[Phrase](), set[RunRef]()
     for look in looks:

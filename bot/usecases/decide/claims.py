@@ -141,18 +141,23 @@ async def lock_of(world: World, claim: Claim) -> LockInfo | None:
         return lock
     if is_image_host(claim.host):
         return None
-    others = [one for one in await _fitting(world, claim.state, lock) if one.id != claim.id]
+    fitting = await _fitting(world, claim.state, lock, world.policy.clock_skew)
+    others = [one for one in fitting if one.id != claim.id]
     return None if others else lock
 
 
-async def claims_on(world: World, state: State, lock: LockInfo | None) -> tuple[Claimed, ...]:
+async def claims_on(
+    world: World, state: State, lock: LockInfo | None, *, apart: timedelta = timedelta(0)
+) -> tuple[Claimed, ...]:
     """Every claim that may be of this lock, each with its run as its CI system tells it now. Raises JournalAway.
+
+    `apart` is how far the holder's clock and the store's are from each other.
 
     A host that its job called private stays so only if no other job has claimed it.
     """
     if lock is None:
         return ()
-    fitting = await _fitting(world, state.name.name, lock)
+    fitting = await _fitting(world, state.name.name, lock, world.policy.clock_skew + apart)
     refs = {one.run_url: _reference(world, one) for one in fitting}
     wanted = [ref for ref in dict.fromkeys(refs.values()) if ref is not None]
     read = wanted[:_MOST_READ]
@@ -163,8 +168,7 @@ async def claims_on(world: World, state: State, lock: LockInfo | None) -> tuple[
     )
 
 
-async def _fitting(world: World, state: str, lock: LockInfo) -> tuple[Claim, ...]:
-    skew = world.policy.clock_skew
+async def _fitting(world: World, state: str, lock: LockInfo, skew: timedelta) -> tuple[Claim, ...]:
     since, until = shifted(lock.created, -_LONGEST_JOB), shifted(lock.created, skew)
     by_host = await world.records.enlisted(
         "claims-by-host", _by_host(state, lock.host), since=since, until=until, limit=_MOST_LISTED

@@ -78,7 +78,7 @@ async def _inspected(world: World, state: State, lock_id: str | None, *, without
     looks, named, claims, crowd = await asyncio.gather(
         _looks(world, state.pipelines, listings, taken),
         _named_runs(world, state.pipelines, lock),
-        _claims(world, state, lock, or_none=without_claims),
+        _claims(world, state, lock, taken, or_none=without_claims),
         _crowd(world, state, listings) if seen.is_throttled else _nobody(),
     )
 
@@ -209,9 +209,11 @@ async def _named_runs(
     return tuple(await asyncio.gather(*(world.sources[ref.pipeline.ci].run(ref) for ref in refs)))
 
 
-async def _claims(world: World, state: State, lock: LockInfo | None, *, or_none: bool) -> tuple[Claimed, ...]:
+async def _claims(
+    world: World, state: State, lock: LockInfo | None, taken: Taken | None, *, or_none: bool
+) -> tuple[Claimed, ...]:
     try:
-        return await claims_on(world, state, lock)
+        return await claims_on(world, state, lock, apart=timedelta(0) if taken is None else taken.apart)
     except JournalAway:
         if or_none:
             return ()

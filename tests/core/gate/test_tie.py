@@ -390,3 +390,19 @@ def test_where_the_stores_clock_disagrees_every_run_between_the_two_counts(make,
 
     assert ids(tie_of(make, "runner@fv-az881-525", looks=looks)) == ["1"]
     assert ids(tie_of(make, "runner@fv-az881-525", looks=looks, taken=by_the_store)) == ["1", "2"]
+
+
+def test_a_claim_counts_also_where_only_the_stores_clock_shows_that_it_came_before_the_lock(make, on):
+    """The holder's clock is slow: by it the job claimed the state long after it took the lock."""
+    early = claimed(make, make.run("1", "09:19", None), host="build-1")
+    mine = replace(early, claim=replace(early.claim, made_at=make.at("09:19")))
+
+    def possible(stored):
+        taken = Taken(make.created, make.at(stored))
+        lock = make.info(who="runner@build-1")
+        return attribute(
+            lock, (), holders=make.holders, skew=make.policy.clock_skew, claims=(mine,), taken=taken
+        ).possible
+
+    assert [candidate.run.ref.id for candidate in possible("09:20")] == ["1"]
+    assert possible("09:06") == ()
