@@ -76,7 +76,8 @@ async def ties_of(world: World, runs: Sequence[Run], pipeline: Pipeline) -> tupl
 
 
 class _Inspections:
-    """At each state once, however many targets are asked about. Of a free one nothing but its lock is read.
+    """At each state once for each lock that stands there, however many targets are asked about. Of a free one nothing
+    but its lock is read.
 
     A pipeline may be mapped to hundreds of states, of which few are locked.
     """
@@ -84,21 +85,25 @@ class _Inspections:
     def __init__(self, world: World, known: Mapping[str, Inspection]) -> None:
         self.world = world
         self._known, self._few = known, asyncio.Semaphore(_AT_A_TIME)
-        self._taken = dict[str, asyncio.Task[Inspection | None]]()
+        self._taken = dict[str, asyncio.Task[tuple[Inspection, ...]]]()
 
-    async def at(self, state: State) -> Inspection | None:
-        """None if it is free."""
+    async def at(self, state: State) -> tuple[Inspection, ...]:
+        """Empty if it is free. Two places may hold the locks of two runs: each is asked whose it is."""
         name = state.name.name
-        if name in self._known:
-            return self._known[name]
         if name not in self._taken:
             self._taken[name] = asyncio.ensure_future(self._look(state))
         return await asyncio.shield(self._taken[name])
 
-    async def _look(self, state: State) -> Inspection | None:
+    async def _look(self, state: State) -> tuple[Inspection, ...]:
         async with self._few:
-            seen = await self.world.timed(state.backend_system, "read lock", state.backend.read_lock())
-            return None if seen.is_free else await inspect(self.world, state)
+            first = self._known.get(state.name.name)
+            if first is None:
+                seen = await self.world.timed(state.backend_system, "read lock", state.backend.read_lock())
+                if seen.is_free:
+                    return ()
+                first = await inspect(self.world, state)
+            more = [info.id for info in first.seen.locks if info != first.lock]
+            return (first, *[await inspect(self.world, state, lock_id=lock_id) for lock_id in more])
 
 
 async def _ties(looks: _Inspections, runs: Sequence[Run], pipeline: Pipeline) -> tuple[StateStake, ...]:
@@ -106,10 +111,10 @@ async def _ties(looks: _Inspections, runs: Sequence[Run], pipeline: Pipeline) ->
     seen = await asyncio.gather(*map(looks.at, mapped))
     starters = started_by(world, _as_holders(world, runs))
     found = list[StateStake]()
-    for state, inspection in zip(mapped, seen, strict=True):
+    for state, inspections in zip(mapped, seen, strict=True):
         free = StateStake(state.name.name, Stake.NO_LOCK, state.name.protected, starters=starters)
-        locked = None if inspection is None else _locked(free, inspection, _tie(world, runs, inspection, pipeline))
-        found.append(locked or free)
+        each = [_locked(free, inspection, _tie(world, runs, inspection, pipeline)) for inspection in inspections]
+        found.append(_together(each) if each else free)
     return tuple(found)
 
 
@@ -126,6 +131,15 @@ def _locked(free: StateStake, inspection: Inspection, tie: Stake) -> StateStake:
         lock_ids=tuple(sorted({info.id for info in inspection.seen.locks})),
         owner_id=owner.slack_id if owner is not None and owner.is_certain else None,
     )
+
+
+def _together(each: Sequence[StateStake]) -> StateStake:
+    """What the runs are to all locks of one state; the owner is that of the lock that counts, if it is one person."""
+    tie = strongest(each)
+    owners = {stake.owner_id for stake in each if stake.tie is tie}
+    lock_ids = {lock_id for stake in each for lock_id in stake.lock_ids}
+    owner_id = owners.pop() if len(owners) == 1 else None
+    return replace(each[0], tie=tie, lock_ids=tuple(sorted(lock_ids)), owner_id=owner_id)
 
 
 def _refs(world: World, target: str) -> tuple[RunRef, ...]:
@@ -183,20 +197,33 @@ def _name(pipeline: Pipeline) -> str:
 
 
 def _tie(world: World, runs: Sequence[Run], inspection: Inspection, pipeline: Pipeline) -> Stake:
-    """How runs stand to the lock. Of a lock that cannot be read, any of them may be the holder.
+    """How runs stand to the lock of an inspection. Of what cannot be read there, any of them may be the holder.
 
-    So may a run whose pipeline gave no answer when it was asked for its runs, and a loop's, of which none is known.
+    So may a run whose pipeline gave no answer when it was asked for its runs, and a loop's, of which none is known; and
+    where no holder is known, every run but those that started too late.
     """
-    tied = inspection.attribution
-    if tied is None and inspection.seen.is_throttled:
+    seen, tied = inspection.seen, inspection.attribution
+    if tied is not None and _may_be_its(world, runs, inspection, tied, pipeline):
+        return Stake.HOLDS
+    if seen.is_throttled and not seen.garbage and len(seen.unseen) == 1:
         return Stake.UNREAD
-    if tied is None:
-        return Stake.NO_LOCK if inspection.seen.is_free else Stake.HOLDS
-    refs = [candidate.run.ref for candidate in tied.possible]
+    if seen.garbage or seen.unseen:
+        return Stake.HOLDS
+    return Stake.NO_LOCK if tied is None else Stake.CONTENDS
+
+
+def _may_be_its(
+    world: World, runs: Sequence[Run], inspection: Inspection, tied: Attribution, pipeline: Pipeline
+) -> bool:
     mute = [look.pipeline for look in inspection.looks if not isinstance(look.listing, Found)]
     asked = {pipeline, *(run.ref.pipeline for run in runs)}
-    is_mute = any(world.may_share_runs(one, other) for one in asked for other in mute)
-    return Stake.HOLDS if is_mute or any(_is_one_of(world, run.ref, refs) for run in runs) else Stake.CONTENDS
+    if any(world.may_share_runs(one, other) for one in asked for other in mute):
+        return True
+    possible = [candidate.run.ref for candidate in tied.possible]
+    if possible:
+        return any(_is_one_of(world, run.ref, possible) for run in runs)
+    late = [run.ref for run in tied.contenders]
+    return not all(_is_one_of(world, run.ref, late) for run in runs)
 
 
 def _is_one_of(world: World, ref: RunRef, refs: Iterable[RunRef]) -> bool:

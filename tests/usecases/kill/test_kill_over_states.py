@@ -23,6 +23,10 @@ from tests.worlds.memory.world import CHANNEL, DEPLOY
 QUINN, PARKER = "U0QUINN", "U0PARKER"
 REORDERED = Pipeline("github", (("workflow", "deploy.yml"), ("repo", "Acme/Infra")))
 WITH_BRANCH = Pipeline("github", (*DEPLOY.fields, ("branch", "main")))
+BY_NUMBER, BY_PATH, OTHER_PATH = (
+    Pipeline("github", (("repo", "acme/infra"), ("workflow", workflow)))
+    for workflow in ("12345", ".github/workflows/deploy.yml", ".github/workflows/other.yml")
+)
 RENAMED = Pipeline("github-2", DEPLOY.fields)
 OTHER = Pipeline("github", (("repo", "acme/infra"), ("workflow", "other.yml")))
 
@@ -87,7 +91,7 @@ def goes_on(paper):
     return paper.ci.known["1001"].phase is Phase.RUNNING and not paper.ci.asked
 
 
-@pytest.mark.parametrize("mapped", [DEPLOY, REORDERED, WITH_BRANCH], ids=["same", "reordered", "with a branch"])
+@pytest.mark.parametrize("mapped", [DEPLOY, REORDERED, WITH_BRANCH, BY_NUMBER, BY_PATH])
 @pytest.mark.parametrize("target", ["staging", "1001"])
 def test_one_click_asked_through_one_state_does_not_end_the_run_that_may_hold_anothers_lock(city, mapped, target):
     paper = city(mapped=mapped)
@@ -115,8 +119,9 @@ def test_where_no_state_of_it_is_locked_one_click_ends_it(city, protected):
     assert paper.ci.asked == ["cancel"]
 
 
-def test_the_lock_of_a_state_of_another_pipeline_does_not_count(city):
-    paper = city(mapped=OTHER)
+@pytest.mark.parametrize("mapped", [OTHER, OTHER_PATH])
+def test_the_lock_of_a_state_of_another_pipeline_does_not_count(city, mapped):
+    paper = city(mapped=mapped)
     lock(paper, paper.production)
 
     click(paper, ask(paper))
@@ -153,6 +158,78 @@ def test_a_lock_that_cannot_be_read_may_be_the_runs(city):
 
     assert stage(paper) is KillStage.APPROVAL
     assert goes_on(paper)
+
+
+@pytest.mark.parametrize("who", ["jenkins@build-1", "root@gha-999"], ids=["not blamed", "not known"])
+@pytest.mark.parametrize("which", ["1001", "1002"])
+def test_whatever_may_hold_a_lock_whose_holder_is_not_known_takes_two(city, who, which):
+    paper = city()
+    paper.ports = replace(paper.ports, holders=replace(paper.ports.holders, run_id_hosts=("*@gha-{run}",)))
+    lock(paper, paper.production, who=who)
+    paper.pass_time(3600)
+    paper.ci.start("1002", DEPLOY, host="runner-2", actor="elliott-ci")  # too late to be the holder
+    paper.pass_time(60)
+
+    report = ask(paper, which)
+    click(paper, report)
+
+    if which == "1001":
+        assert stage(paper) is KillStage.APPROVAL
+        assert goes_on(paper)
+        approve(paper, report)
+    assert paper.ci.asked == ["cancel"]
+    assert paper.production.texts
+
+
+def half(paper, kind, run):
+    info = LockInfo(f"lock-{kind}", "OperationTypeApply", "", f"root@gha-{run}", "1.9.8", paper.clock.now(), "p")
+    paper.store.write(kind, lock_text(info))
+
+
+@pytest.mark.parametrize("which", ["1001", "1002", "1003"])
+def test_the_holder_of_either_of_two_locks_takes_two(city, which):
+    paper = city()
+    paper.ports = replace(paper.ports, holders=replace(paper.ports.holders, run_id_hosts=("*@gha-{run}",)))
+    for run in ("1002", "1003"):
+        paper.ci.start(run, DEPLOY, host="runner-2", actor="elliott-ci")
+    paper.pass_time(60)
+    half(paper, PlaceKind.FILE, "1001")
+    half(paper, PlaceKind.ITEM, "1002")
+
+    report = ask(paper, which)
+    click(paper, report)
+
+    if which != "1003":
+        assert stage(paper) is KillStage.APPROVAL
+        assert not paper.ci.asked
+        assert len(paper.store.texts) == 2
+        approve(paper, report)
+    assert paper.ci.asked == ["cancel"]
+    assert len(paper.store.texts) == 2
+
+
+@pytest.mark.parametrize("kind", list(PlaceKind))
+@pytest.mark.parametrize("is_readable", [False, True])
+def test_what_stands_in_the_other_place_and_cannot_be_read_may_be_the_runs(city, kind, is_readable):
+    paper = city()
+    paper.ports = replace(paper.ports, holders=replace(paper.ports.holders, run_id_hosts=("*@gha-{run}",)))
+    paper.ci.start("1002", DEPLOY, host="runner-2", actor="elliott-ci")
+    paper.pass_time(60)
+    for place in PlaceKind:
+        half(paper, place, "1001")
+    if not is_readable:
+        paper.store.write(kind, "no lock info")
+
+    report = ask(paper, "1002")
+    click(paper, report)
+
+    if not is_readable:
+        assert stage(paper) is KillStage.APPROVAL
+        assert not paper.ci.asked
+        assert len(paper.store.texts) == 2
+        approve(paper, report)
+    assert paper.ci.asked == ["cancel"]
+    assert len(paper.store.texts) == 2
 
 
 @pytest.mark.parametrize(
