@@ -26,10 +26,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """That a message is about to be posted, and whether nothing is to be done about it any more."""
+    """That a message is about to be posted, and whether nothing is to be done about it any more.
+
+    `is_refused`: because Slack will never take it.
+    """
 
     since: datetime
     is_done: bool = False
+    is_refused: bool = False
 
 
 _SAID = Shelf("said", Sent, timedelta(days=30))
@@ -88,20 +92,23 @@ async def post_once(
     return await once(begun, find=partial(find_post, world, message), send=send)
 
 
-async def say_once(world: World, message: Outgoing, *, shelf: Shelf[Sent] = _SAID) -> None:
-    """Posts the message, with a record of its own by its mark, and logs it if Slack will never take it.
+async def say_once(world: World, message: Outgoing, *, shelf: Shelf[Sent] = _SAID) -> bool:
+    """Posts the message, with a record of its own by its mark. False if Slack will never take it, which is logged.
 
     Raises Passing or JournalAway: then try again.
     """
     record = await shelf.get(world, message.mark)
     if record is not None and record.is_done:
-        return
+        return not record.is_refused
 
     async def begin(now: datetime) -> None:
         await shelf.put(world, message.mark, Sent(now))
 
+    is_refused = False
     try:
         await post_once(world, message, begun=None if record is None else record.since, begin=begin)
     except Final as error:
         log.warning("outbox.not_taken", to=message.to, mark=message.mark, detail=error.detail)
-    await shelf.update(world, message.mark, is_done=True)
+        is_refused = True
+    await shelf.update(world, message.mark, is_done=True, is_refused=is_refused)
+    return not is_refused

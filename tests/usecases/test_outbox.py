@@ -19,7 +19,7 @@ def paper(make_paper):
 
 
 def say(paper):
-    paper.run(say_once(paper.ports, MESSAGE))
+    return paper.run(say_once(paper.ports, MESSAGE))
 
 
 def fail(paper, *names, error):
@@ -76,10 +76,10 @@ def test_where_nobody_may_look_it_is_rather_sent_twice_than_never(paper):
 
 def test_what_slack_refuses_for_good_is_not_tried_again(paper):
     fail(paper, "notice", error=Denied("Slack", "is_archived"))
-    say(paper)
+    assert say(paper) is False
     paper.switchboard.fault = None
 
-    say(paper)
+    assert say(paper) is False
 
     assert paper.messenger.posted(Notice) == []
 
@@ -90,6 +90,7 @@ def test_what_may_pass_is_raised_and_sent_by_the_next_try(paper):
         say(paper)
     paper.switchboard.fault = None
 
-    say(paper)
+    assert say(paper) is True
+    assert say(paper) is True
 
     assert len(paper.messenger.posted(Notice)) == 1

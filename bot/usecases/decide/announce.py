@@ -35,9 +35,12 @@ async def dealing_with(world: World, state: str) -> tuple[Incident, ...]:
     return tuple(found)
 
 
-async def announce(world: World, request: UnlockRequest, headline: str, by: str, *, step: str, says: Phrase) -> None:
+async def announce(
+    world: World, request: UnlockRequest, headline: str, by: str, *, step: str, says: Phrase
+) -> tuple[str, ...]:
     """Says it once in each such channel; `step` names what is announced, once for a request.
 
+    Returns the channels to which Slack will never take it.
     Raises UpstreamError where Slack may take it later, or JournalAway: then try again.
     """
     incidents = await dealing_with(world, request.state)
@@ -45,9 +48,12 @@ async def announce(world: World, request: UnlockRequest, headline: str, by: str,
     done = "Announced in " if request.is_automatic else "Asked for in "
     where: Phrase = (done, Quoted(request.channel), f", request {request.id}.")
     notice = Notice(headline, ((Person(by, ""), *says), where))
+    refused = list[str]()
     for channel in channels:
         if channel and channel != request.channel:
-            await say_once(world, Outgoing(channel, notice, f"announced/{request.id}/{step}/{channel}"))
+            outgoing = Outgoing(channel, notice, f"announced/{request.id}/{step}/{channel}")
+            refused.extend([] if await say_once(world, outgoing) else [channel])
+    return tuple(refused)
 
 
 async def announce_click(

@@ -49,6 +49,9 @@ MOST_TIMES = 3
 LATE_AFTER = timedelta(minutes=30)
 """An announced release that no worker carried out for so long is given up."""
 
+_NOT_CONFIGURED = "the configuration does not ask for it any more"
+NOT_HEARD = "Slack does not take the announcement for the alerts channel, where people could have stopped it"
+
 _LOOKS_A_MINUTE = 6
 _LOOK_WITHIN = 20.0
 _LISTED = ("auto-releases", "all")
@@ -87,7 +90,7 @@ async def _go_on(world: World, still_mine: Check) -> None:
         rule = state.auto_release if state is not None else None
         try:
             if rule is None and record.phase is RequestPhase.SHOWN:
-                await _withdraw(world, record)
+                await _withdraw(world, record.request, _NOT_CONFIGURED)
             elif rule is not None and record.phase is RequestPhase.SHOWN:
                 await _announce(world, record.request, rule, None, still_mine)
             else:
@@ -100,7 +103,7 @@ async def carry_on(world: World, request_id: str, *, worker: str) -> None:
     """The job of an announced release, at its time and with every sweep before. Raises as `wake`."""
     record = await UNLOCKS.get(world, request_id)
     if record is not None and record.request.state not in world.states:
-        await _withdraw(world, record)
+        await _withdraw(world, record.request, _NOT_CONFIGURED)
     else:
         await wake(world, request_id, worker=worker)
 
@@ -109,13 +112,9 @@ async def _wake(world: World, request_id: str, *, at: datetime) -> None:
     await world.jobs.start("auto_release", request_id, key=f"auto_release:{request_id}:{stamp(at)}", at=at)
 
 
-async def _withdraw(world: World, record: UnlockRecord) -> None:
-    """Of a state that the configuration does not know any more, so that nobody can look at its lock."""
-    request, before, why = (
-        record.request,
-        (RequestPhase.SHOWN, RequestPhase.ARMED),
-        "the configuration does not ask for it any more",
-    )
+async def _withdraw(world: World, request: UnlockRequest, why: str) -> None:
+    """Of what must not go on, although nobody has stopped it and no look refused it."""
+    before = (RequestPhase.SHOWN, RequestPhase.ARMED)
     if await UNLOCKS.update(world, request.id, only_if=("phase", before), phase=RequestPhase.DONE) is None:
         return
     facts = UnlockWithdrawn(
@@ -239,7 +238,9 @@ async def _announce(
         return
     try:
         request = await _posted(world, request, rule, decision, record, still_mine)
-        await _tell_others(world, request, rule, decision)
+        if not await _tell_others(world, request, rule, decision):
+            await _withdraw(world, request, NOT_HEARD)
+            return
     except Final as error:
         log.warning("auto_release.not_announced", request=request.id, detail=error.detail)
         await UNLOCKS.update(world, request.id, only_if=("phase", (RequestPhase.SHOWN,)), phase=RequestPhase.DONE)
@@ -284,8 +285,11 @@ async def _posted(
     return replace(request, ts=posted.ts)
 
 
-async def _tell_others(world: World, request: UnlockRequest, rule: AutoRelease, decision: Decision | None) -> None:
-    """The timeline, the other channels of the state's people, and the owner, each once."""
+async def _tell_others(world: World, request: UnlockRequest, rule: AutoRelease, decision: Decision | None) -> bool:
+    """The timeline, the other channels of the state's people, and the owner, each once.
+
+    False if the alerts channel will never hear of it: the state's people may look nowhere else.
+    """
     name = request.state
     if decision is not None:
         await record_decision(world, request, decision, once=f"asked/{request.id}")
@@ -294,9 +298,12 @@ async def _tell_others(world: World, request: UnlockRequest, rule: AutoRelease, 
     await write_down(world, request, facts, BOT, text, once=f"auto-release/{request.id}")
     there = Linked("with the button here", await world.messenger.link(Posted(request.channel, request.ts)))
     says: Phrase = (f" releases the lock of {name} in ", rule.veto, ", unless somebody stops it ", there, ".")
-    await announce(world, request, f"{name} will be unlocked automatically", BOT, step="automatic", says=says)
+    headline = f"{name} will be unlocked automatically"
+    if world.alerts_channel in await announce(world, request, headline, BOT, step="automatic", says=says):
+        return False
     if decision is not None:
         await write_to_owner(
             world, OwnerNews.UNLOCK_WANTED, decision.inspection, asker=BOT, channel=request.channel,
             incident=request.incident, request=request.id,
         )  # fmt: skip
+    return True

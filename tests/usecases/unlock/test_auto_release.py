@@ -16,12 +16,13 @@ from bot.core.reports.owner_message import OwnerNews
 from bot.core.reports.report import Notice
 from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Conclusion
-from bot.errors import Denied, JournalAway, NotPermitted, Unreachable
+from bot.errors import Denied, JournalAway, Missing, NotPermitted, Unreachable
 from bot.slack.render import unlock_message
 from bot.usecases.decide.owner import record_answer
 from bot.usecases.record.lifecycle import close, observe
 from bot.usecases.unlock import unlock
-from tests.worlds.memory.memory import WORKER, Throttle, lock_text
+from bot.usecases.watch.auto_release import NOT_HEARD
+from tests.worlds.memory.memory import WORKER, Killed, Throttle, lock_text
 from tests.worlds.memory.messenger import buttons_in
 from tests.worlds.memory.people import Waiting
 from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE, MemoryWorld
@@ -603,6 +604,55 @@ def test_a_channel_that_the_bot_may_not_write_to_hears_nothing_so_nothing_is_rel
 
     assert is_kept(town)
     assert town.shown == []
+
+
+@pytest.mark.parametrize("error", [Denied("Slack", "not_in_channel"), Missing("Slack", "channel_not_found"), None])
+def test_an_alerts_channel_that_hears_nothing_keeps_the_lock_though_an_incident_channel_heard_of_it(town, error):
+    town.incident = town.run(town.ports.journal.open(channel=CHANNEL, title="t", by=QUINN, at=town.clock.now()))[0]
+    seen = town.run(town.ports.states[STATE].backend.read_lock())
+    town.run(observe(town.ports, town.incident.id, STATE, seen))
+
+    async def fault(name):
+        if name == "notice" and error is not None:
+            raise error
+
+    town.switchboard.fault = fault
+    if error is None:
+        town.watch(40)
+        assert town.locks == set()
+        return
+
+    assert is_kept(town, 120)
+    assert 1 <= len(town.shown) <= 3
+    assert {(report.stage, report.note) for report in town.shown} == {(UnlockStage.EXPIRED, (NOT_HEARD,))}
+    assert all("unlock.disarm" not in str(unlock_message(report).blocks) for report in town.shown)
+    assert len(town.entries("unlock.withdrawn")) == len(town.shown)
+    assert town.entries("unlock.releasing", "unlock.released") == []
+    assert OwnerNews.UNLOCK_WANTED not in {letter.news for _, letter in town.messenger.rung}
+
+
+def test_a_worker_that_dies_once_the_alerts_channel_has_refused_is_followed_by_one_that_withdraws(town):
+    town.incident = town.run(town.ports.journal.open(channel=CHANNEL, title="t", by=QUINN, at=town.clock.now()))[0]
+    seen = town.run(town.ports.states[STATE].backend.read_lock())
+    town.run(observe(town.ports, town.incident.id, STATE, seen))
+    refusals = []
+
+    async def fault(name):
+        if refusals and name.startswith("update unlock"):
+            town.switchboard.fault = None
+            raise Killed(name)
+        if name == "notice":
+            refusals.append(name)
+            raise Denied("Slack", "not_in_channel")
+
+    town.switchboard.fault = fault
+    town.until_announced()
+    town.watch(1)
+
+    assert refusals
+    assert town.switchboard.fault is None
+    assert [report.stage for report in town.shown] == [UnlockStage.EXPIRED]
+    assert town.locks == {"l1"}
 
 
 def test_while_redis_is_away_nothing_is_released(town):
