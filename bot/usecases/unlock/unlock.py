@@ -15,7 +15,7 @@ from bot.core.record.evidence import Evidence, VerdictFacts, verdict_words
 from bot.core.record.facts import GateDecided, UnlockFailed, UnlockRequested, draft_of
 from bot.core.reports.owner_message import OwnerNews
 from bot.core.reports.unlock import UnlockReport, UnlockRequest
-from bot.errors import NotPermitted
+from bot.errors import NotPermitted, UpstreamError
 from bot.usecases.decide.announce import announce_click
 from bot.usecases.decide.approval import start_waiting, waiting_for
 from bot.usecases.decide.clicks import OPEN, live, move, permit, start_release, write_down
@@ -149,7 +149,12 @@ async def arm(world: World, request_id: str, *, user: str, lock_id: str | None =
     first = f"{now.timestamp():.0f}"
     await world.jobs.start("armed", request_id, first, key=f"armed:{request_id}:{first}")
     report = UnlockReport(request, UnlockStage.ARMED, None, None, until=until, by=user)
-    await show(world.messenger, report)
+    try:
+        await show(world.messenger, report)
+    except (
+        UpstreamError
+    ) as error:  # it is armed: to say that nothing was changed would be wrong; the countdown shows it
+        log.warning("unlock.armed_not_shown", request=request_id, detail=error.detail)
     says: Phrase = (f" armed the unlock of {request.state}: it is done as soon as it is safe, until ", until, ".")
     await announce_click(
         world, request, f"The unlock of {request.state} is armed", user, step=f"armed/{first}", says=says

@@ -156,6 +156,29 @@ def test_slack_that_is_away_does_not_stop_the_countdown_for_good(armed):
     assert shown(paper)
 
 
+def test_arming_while_slack_is_away_is_not_called_a_failure_and_is_shown_once_it_is_back(make_paper):
+    paper = make_paper()
+    take(paper, "lock-1", "1001")
+    paper.pass_time(600)
+    asked = paper.run(unlock.ask(paper.ports, unlock.UnlockCommand(STATE, QUINN, CHANNEL, paper.incident.id)))
+    paper.request = asked.request.id
+    away = True
+
+    async def fault(name):
+        if away and name == "tell armed":
+            raise Unreachable("Slack", "no answer")
+
+    paper.switchboard.fault = fault
+    paper.run(unlock.arm(paper.ports, paper.request, user=QUINN))
+    assert phase(paper) is RequestPhase.ARMED
+    assert not shown(paper)
+
+    away = False
+    paper.pass_time(30)
+    assert shown(paper)
+    assert standing(paper) == {"lock-1"}, "its run goes on"
+
+
 def test_an_unlock_whose_time_is_over_releases_nothing_and_says_what_was_missing(armed):
     paper = armed()
 
