@@ -334,7 +334,7 @@ def _shows(question: _Question, one: _Possible, job: Job, log: JobLog) -> bool:
     lock = question.lock
     if lock.id and lock.id in log.kept:
         return True
-    skew = max(question.skew, question.taken.apart)
+    skew = question.skew + question.taken.apart
     # in a job that succeeded Terraform came to its own end
     is_enough = shifted(lock.created, skew) if job.conclusion is Conclusion.SUCCESS else lock.created
     spans = (span for span in log.shows(lock.created, lock_id=lock.id, skew=skew) if span.last >= is_enough)
