@@ -360,12 +360,12 @@ async def test_a_log_that_takes_too_long_is_unseen(world):
 
 async def test_of_a_huge_log_the_beginning_and_the_end_are_read_and_it_is_not_whole(world):
     padding = ["x" * 60_000] * 170
-    run_id = written(world, "+ terraform apply", WORK, *padding, "Error: Error releasing the state lock", *REFUSED[1:])
+    run_id = written(world, "+ terraform apply", WORK, *padding, "the end", *REFUSED)
 
     log = value(await log_of(world, run_id))
 
     assert (log.is_whole, len(log.shows(ago(minutes=90)))) == (False, 1)
-    assert log.kept == ((LOCK,) if world.source.name in able("tails") else ())
+    assert [one.lock_id for one in log.refused] == ([LOCK] if world.source.name in able("tails") else [])
 
 
 async def test_the_log_of_a_job_that_is_over_is_read_once(world):

@@ -330,19 +330,23 @@ def _shown_by_log(question: _Question, one: _Possible) -> Job | None:
 
 
 def _shows(question: _Question, one: _Possible, job: Job, log: JobLog) -> bool:
-    """Terraform said itself that it had this lock and could not release it, or it was at work under it."""
+    """Terraform was at work under this lock. Which lock it could not release says nothing: that may be another's."""
     lock = question.lock
-    if lock.id and lock.id in log.kept:
-        return True
     skew = question.skew + question.taken.apart
     # in a job that succeeded Terraform came to its own end
     is_enough = shifted(lock.created, skew) if job.conclusion is Conclusion.SUCCESS else lock.created
     spans = (span for span in log.shows(lock.created, lock_id=lock.id, skew=skew) if span.last >= is_enough)
-    return any(_is_of(span.state, lock.path) if span.state is not None else one.look.one_state for span in spans)
+    is_one = one.look.one_state and not log.has_several
+    return any(span.state == lock.path or (is_one and _may_be_of(span.state, lock.path)) for span in spans)
 
 
-def _is_of(state: str, path: str) -> bool:
-    """Whether a log's word for a state is the lock's `Path`, or the end of it."""
+def _may_be_of(state: str | None, path: str) -> bool:
+    """Whether a log's word for a state speaks for the lock's, or not against it: its `Path`, the end of it, or none.
+
+    The end of a `Path` is a key without its bucket, and another bucket may well have the same key.
+    """
+    if state is None:
+        return True
     return bool(state.strip("/")) and (path == state or path.endswith(f"/{state.lstrip('/')}"))
 
 
@@ -375,7 +379,7 @@ def _may_show(lock: LockInfo, job: Job, log: JobLog | None) -> bool:
     if log.without_lock or not (log.has_worked or job.machine is not None):
         return False
     spans = [span for span in log.work if span.shows(lock.created)]
-    return not log.work or any(span.state is None or _is_of(span.state, lock.path) for span in spans)
+    return not log.work or any(_may_be_of(span.state, lock.path) for span in spans)
 
 
 def _holds(job: Job, candidate: Candidate, taken: Taken) -> bool:

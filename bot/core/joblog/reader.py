@@ -51,7 +51,9 @@ class LogReader:
         self._ran = self._without_lock = self._elsewhere = self._has_worked = self._has_several = False
         self._work: list[Work] = []
         self._refused: list[LockRefusal] = []
-        self._kept: list[str] = []
+        self._units: set[str] = set()
+        self._is_parallel = False
+        self._latest: int | None = None
         self._command = _Command()
         self._block: Sign | None = None
         self._block_left = 0
@@ -69,6 +71,7 @@ class LogReader:
         self._has_gap = True
         self._command, self._block = _Command(is_refused=True), None
         self._has_several |= self._script.has_several
+        self._is_parallel |= self._script.is_parallel
         self._script = Script()
         self._end.gap()
 
@@ -81,6 +84,8 @@ class LogReader:
         """What the log says, as far as it was read: see `JobLog` for what the two mean."""
         for line in self._lines.close():
             self.line(line)
+        is_parallel = self._is_parallel or self._script.is_parallel
+        is_alone = not (is_parallel or self._has_worked)
         is_too_much = len(self._work) >= _MOST or len(self._refused) >= _MOST
         return JobLog(
             machine=self._machine,
@@ -89,12 +94,11 @@ class LogReader:
             ran_terraform=self._ran or self._has_worked,
             without_lock=self._without_lock,
             work=() if is_too_much else tuple(self._work),
-            refused=tuple(self._refused),
+            refused=tuple(replace(one, is_first=one.is_first and is_alone) for one in self._refused),
             end=self._end.of(),
             elsewhere=self._elsewhere,
             has_worked=self._has_worked,
-            has_several=self._has_several or self._script.has_several,
-            kept=tuple(dict.fromkeys(self._kept[:_MOST])),
+            has_several=self._has_several or self._script.has_several or is_parallel or len(self._units) > 1,
         )
 
     def line(self, raw: str, at: datetime | None = None) -> None:
@@ -126,6 +130,10 @@ class LogReader:
 
         line = shapes.terraform_line(shapes.unboxed(said))
         if line is not None:
+            if line.sign not in {Sign.REFUSED, Sign.NOT_RELEASED}:
+                self._units.add(shapes.unit_of(said))
+            if "Initializing the backend" in said:
+                self._script.initializes()
             self._terraform(line, line.at or at or shapes.instant(stamp))
         elif self._block is not None:
             self._in_block(shapes.bare(said))
@@ -169,12 +177,14 @@ class LogReader:
 
     def _works(self, at: datetime) -> None:
         command = self._command
+        if not self._script.may_show:
+            return
         if command.is_saved:
             command = self._command = _Command()
         if command.span is None:
             if len(self._work) >= _MOST:
                 return
-            command.span = len(self._work)
+            command.span = self._latest = len(self._work)
             self._work.append(Work(at, at, self._script.state, is_begun=not self._has_gap))
             return
         span = self._work[command.span]
@@ -182,20 +192,23 @@ class LogReader:
 
     def _ends(self) -> None:
         """The last command at work seems to have ended by itself; if it works on, it has not."""
-        if self._work:
-            self._work[-1] = replace(self._work[-1], is_ended=True)
+        if self._latest is not None:
+            self._work[self._latest] = replace(self._work[self._latest], is_ended=True)
 
     def _lock_error(self, line: Line, at: datetime | None) -> None:
         self._block, self._block_left, self._block_at = line.sign, _BLOCK_LINES, at
         if line.lock_id is not None:
             self._names(line.lock_id)
         if line.sign is Sign.REFUSED:
-            self._command = _Command(is_refused=True)
+            self._command, self._latest = (
+                _Command(is_refused=True),
+                None,
+            )  # what ends from here on is not the earlier one
 
     def _in_block(self, said: str) -> None:
         """Below an error of the lock Terraform prints whose it is: `Lock Info:`, `ID:`, `Path:` and the rest."""
         self._block_left -= 1
-        if self._block_left < 0 or (shapes.ANOTHERS in said and self._block is Sign.NOT_RELEASED):
+        if self._block_left < 0 or self._block is Sign.NOT_RELEASED:
             self._block = None
             return
         found = shapes.LOCK_ID.match(said)
@@ -203,9 +216,6 @@ class LogReader:
             self._names(found["id"])
 
     def _names(self, lock_id: str) -> None:
-        if self._block is Sign.NOT_RELEASED:
-            self._kept.append(lock_id)
-        elif len(self._refused) < _MOST:
-            is_first = not self._has_gap and not self._has_worked
-            self._refused.append(LockRefusal(lock_id, self._block_at, is_first))
+        if self._block is Sign.REFUSED and len(self._refused) < _MOST:
+            self._refused.append(LockRefusal(lock_id, self._block_at, is_first=not self._has_gap))
         self._block = None

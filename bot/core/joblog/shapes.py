@@ -27,6 +27,7 @@ _BEFORE = r"(?:\[[^\]\n]{1,120}\] ?|[\w.-]{1,60} +\| ?|(?:STDOUT|STDERR|INFO) +|
 """What runs several at once puts before each line: Jenkins' branches, terragrunt's units, compose's services."""
 
 _PREFIX = re.compile(_BEFORE)
+_UNIT = re.compile(r"\[[^\]\n]{1,120}\]|[\w.-]{1,60} +\|")
 _REFRESH = re.compile(rf"{_BEFORE}{_ADDRESS}: Refreshing state\.\.\.{_ID}\s*$")
 _READ = re.compile(rf"{_BEFORE}{_ADDRESS}: (?:Reading\.\.\.{_ID}|Read complete after {_SPAN}{_ID})\s*$")
 _CHANGE = re.compile(
@@ -48,10 +49,9 @@ _WANTED = re.compile(
 REFUSED, NOT_RELEASED = "Error acquiring the state lock", "Error releasing the state lock"
 LOCK_ID = re.compile(r"\s*ID:\s+(?P<id>[^\s*]{1,256})\s*$")
 LOCK_PATH = re.compile(r"\s*Path:\s+(?P<path>[^\s*]{1,1024})\s*$")
-ANOTHERS = "does not match existing lock"
 
 _OWN_END = re.compile(
-    r"Error: (?!execution halted|operation cancell?ed|context cancell?ed)"
+    r"Error: (?!execution halted|Error acquiring the state lock|operation cancell?ed|context cancell?ed)"
     r"|(?:##\[error\]\S+ .{0,60}|ERROR: Job failed: |(?:ERROR: )?script returned )"
     r"(?:exit|exited with) (?:code|status) '?(?:[0-9]|[1-9][0-9]|1[01][0-9]|12[0-7])'?(?![0-9])"
 )
@@ -59,11 +59,13 @@ _OWN_END = re.compile(
 says that it halted, and may leave its lock behind."""
 
 _NAMES = ("terraform", "tofu", "terragrunt", "terramate", "cdktf", "atlantis", "tf_cli_args")
-_OTHER_HOSTS = ("docker", "podman", "nerdctl", "kubectl", "ssh", "unshare", "chroot", "vagrant", "nsenter")
+_OTHER_HOSTS = ("docker", "podman", "nerdctl", "kubectl", "ssh", "tail", "unshare", "chroot", "vagrant", "nsenter")
 WITHOUT_LOCK = re.compile(r"(?<![\w-])--?lock(?:=|\s+)[\"']?(?:false|f|0)\b", re.IGNORECASE)
 ELSEWHERE = re.compile(
     r"(?<![\w-])(?:(?:docker|podman|nerdctl)(?: compose|-compose)? +(?:\S+ +){0,6}?(?:run|exec|create|start|up)\b"
-    r"|kubectl +(?:\S+ +){0,6}?(?:run|exec|apply|create)\b|ssh +\S|docker://|(?:unshare|chroot|vagrant|nsenter) +\S)",
+    r"|(?:docker|podman|nerdctl)(?: compose|-compose)? +(?:\S+ +){0,6}?(?:logs|attach)\b|tail +(?:\S+ +){0,6}?-\w*f"
+    r"|kubectl +(?:\S+ +){0,6}?(?:run|exec|apply|create|logs|attach)\b|ssh +\S|docker://"
+    r"|(?:unshare|chroot|vagrant|nsenter) +\S)",
     re.IGNORECASE,
 )
 MACHINE = re.compile(
@@ -73,9 +75,10 @@ MACHINE = re.compile(
 """GitHub's own runners, Azure's agents, GitLab's runners. Jenkins' `Running on AGENT in /path` names no machine."""
 
 UNIT = re.compile(r"(?:-chdir|--?(?:terragrunt-)?working-dir)[= ]+[\"']?(?P<place>[^\s\"']{1,512})")
-SEVERAL = re.compile(r"\b(?:run-all|run --all)\b")
+SEVERAL = re.compile(r"\b(?:(?:run|plan|apply|destroy|refresh)-all|terragrunt\b.{0,200} --all|stack run)\b")
 WORKSPACE = re.compile(r"\bworkspace +(?:select|new)\b|\bTF_WORKSPACE\b")
-BACKEND = re.compile(r"-backend-config[= ]+[\"']?(?P<name>bucket|key)=[\"']?(?P<value>[^\s\"']{1,1024})")
+BACKEND = re.compile(r"-backend-config[= ]+[\"']?(?:(?P<name>\w{1,100})=)?[\"']?(?P<value>[^\s\"']{1,1024})")
+WITHOUT_BACKEND = re.compile(r"-backend[= ]+[\"']?(?:false|f|0)\b", re.IGNORECASE)
 
 _ANSI = re.compile(r"\x1b\[8m[^\x1b]*\x1b\[0m|\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
 _BOX = "│╷╵|\u2502 \t"
@@ -207,6 +210,12 @@ def bare(line: str) -> str:
     return unboxed(line[found.end() :] if found is not None else line)
 
 
+def unit_of(line: str) -> str:
+    """What several at once put before each line to tell whose it is; empty where nothing does."""
+    found = _PREFIX.match(line)
+    return "".join(_UNIT.findall(found[0])) if found is not None else ""
+
+
 def terraform_line(line: str) -> Line | None:
     """What a line says, if it is Terraform's; None for every other text. `line` has no time of a CI's before it."""
     if line.startswith("{"):
@@ -252,7 +261,7 @@ def _diagnostic(body: Mapping[str, object], at: datetime | None) -> Line | None:
     sign = Sign.REFUSED if REFUSED in said else Sign.NOT_RELEASED if NOT_RELEASED in said else None
     if sign is None:
         return None
-    lines = said.splitlines() if ANOTHERS not in said or sign is Sign.REFUSED else []
+    lines = said.splitlines() if sign is Sign.REFUSED else ()
     found = next((match["id"] for line in lines if (match := LOCK_ID.match(line))), None)
     return Line(sign, at, lock_id=found)
 

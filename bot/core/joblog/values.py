@@ -11,6 +11,9 @@ from enum import StrEnum
 
 from bot.core.instants import shifted
 
+UNKNOWN_STATE = ""
+"""What stands for the name of a state where the log says that a command may have been on another one."""
+
 _SOON = timedelta(minutes=15)
 
 
@@ -29,7 +32,8 @@ class Work:
     `is_begun`: the log was read from its first byte to here, so that it did not begin before `first`. `is_over`: it
     said that it was done, which Terraform says only after it has released its lock. `is_ended`: it came to an end of
     its own (an error, a plan that was made, an exit code), and most often it then releases its lock. `state` is what
-    the log calls the state, where it does: the lock's `Path`, or the end of it.
+    the log calls the state: the lock's `Path`, or the end of it; `UNKNOWN_STATE` where it may be another or any; None
+    where the log does not speak of it.
     """
 
     first: datetime
@@ -52,8 +56,9 @@ class Work:
 class LockRefusal:
     """Terraform printed this lock as the one that another holder has.
 
-    `is_first`: the log was read from its first byte to here, and no Terraform had a lock before. Else the lock may well
-    be the job's own: a job whose first Terraform was killed is refused by what that one left.
+    `is_first`: the log was read from its first byte to here, and no Terraform was at work in it before, after or at the
+    same time. Else the lock may well be the job's own: a job whose first Terraform was killed is refused by what that
+    one left, and one of two branches by the other.
     """
 
     lock_id: str
@@ -70,8 +75,7 @@ class JobLog:
     last, of a job that is over and was not lost; `is_whole`: and nothing that the job wrote can be missing.
     `ran_terraform`: Terraform is named anywhere in it. `without_lock`: so is `-lock=false`, and then the log proves
     nothing about a lock. `has_worked`: Terraform was at work in it, with or without times. `has_several`: it works in
-    several directories or units, each with a state of its own. `kept` are the IDs of locks that Terraform said it had
-    and could not release.
+    several directories or units, each with a state of its own, or at several things at once.
     """
 
     machine: str | None = None
@@ -84,7 +88,6 @@ class JobLog:
     elsewhere: bool = False
     has_worked: bool = False
     has_several: bool = False
-    kept: tuple[str, ...] = ()
     is_read: bool = False
 
     @property
@@ -97,23 +100,28 @@ class JobLog:
         return self.machine if (self.is_read or self.is_whole) and not self.elsewhere else None
 
     def was_refused(self, lock_id: str) -> bool:
-        """Whether the job's Terraform wanted this lock while another held it. It then is not the holder."""
-        return any(refusal.lock_id == lock_id and refusal.is_first for refusal in self.refused)
+        """Whether the job's Terraform wanted this lock while another held it. It then is not the holder.
+
+        Never of a job that goes on, or whose log was not read to its end: what it does besides is not known.
+        """
+        return (self.is_read or self.is_whole) and any(
+            refusal.lock_id == lock_id and refusal.is_first for refusal in self.refused
+        )
 
     def shows(self, created: datetime, *, lock_id: str = "", skew: timedelta = timedelta(0)) -> tuple[Work, ...]:
         """The work under a lock of this age, which makes the job its holder if it was on that lock's state. `skew` is
         how far the clocks of two machines may be apart.
 
         None of a log that proves nothing about locks; of one that works on several states only what names its own.
-        What comes after a refusal of this very lock was on another state; what came before it may have left that lock
-        behind.
+        What comes after a refusal of this very lock was on another state. What came before it may have left that lock
+        behind, if it was killed; if it came to its own end, it had another.
         """
         refusals = [refusal.at for refusal in self.refused if refusal.lock_id == lock_id]
         if self.without_lock or None in refusals:
             return ()
         named = (span for span in self.work if span.state is not None or not self.has_several)
         shown = (span for span in named if span.shows(created) and self._is_enough(span, created, skew))
-        return tuple(span for span in shown if all(at and span.first < at for at in refusals))
+        return tuple(span for span in shown if all(at and span.first < at and not span.is_ended for at in refusals))
 
     def _is_enough(self, span: Work, created: datetime, skew: timedelta) -> bool:
         """A command that came to its own end gave its lock back, and the next one may have been taken by a slower

@@ -282,9 +282,8 @@ def log_of(world: World, each: TrueJob, rng: random.Random) -> JobLog:  # noqa: 
         case "holds":
             # the lock still stands: it never said that it had released it, whatever it came to
             first = taken - rng.choice([0.3, 2, 30])
-            kept = (LOCK,) if world.holder.until > 0 and rng.random() < 0.1 else ()
             log = worked(first, rng.choice([first - 1, taken - 100, taken - 400]), is_ended=each.how == "failed")
-            return replace(log, kept=kept) if first > ends else said
+            return log if first > ends else said
         case "refused":
             seen = min(each.begins - 1, taken - rng.choice([1, 20, 100]))
             return replace(said, refused=(LockRefusal(LOCK, at(seen, clock)),)) if seen > ends else said

@@ -12,7 +12,7 @@ from bot.core.gate.case import Ruling
 from bot.core.gate.claim import Claim
 from bot.core.gate.decide import decide
 from bot.core.gate.tie import attribute
-from bot.core.joblog.values import JobLog
+from bot.core.joblog.values import UNKNOWN_STATE, JobLog
 from bot.core.people import OwnerSays
 from bot.core.phrase import plain
 from bot.core.policy import KnownPerson
@@ -117,14 +117,6 @@ def test_another_machine_excludes_only_by_a_whole_log_of_a_job_that_ran_nowhere_
     assert possible(machine="build-1") == ["1"]
 
 
-def test_a_log_that_says_which_lock_it_could_not_release_shows_its_holder(make):
-    look = make.look(make.run(), logs={"1": make.log(make.work(is_over=True), kept=(make.lock_id,))}, one_state=False)
-    another = make.look(make.run(), logs={"1": make.log(make.work(is_over=True), kept=("another",))}, one_state=False)
-
-    assert make.tie(look).tie is Tie.SHOWN
-    assert make.tie(another).tie is Tie.BY_TIME
-
-
 @pytest.mark.parametrize(
     ("last", "is_ended", "how", "tie"),
     [
@@ -195,11 +187,12 @@ def test_the_run_that_failed_on_the_lock_is_not_its_holder(make, ruling):
 
 def test_a_live_run_is_excluded_by_its_log_and_not_by_the_lack_of_one(make, ruling):
     runs = make.run("1"), make.run("2", end=None)
-    refused = replace(make.refused(), is_whole=False)
+    unfinished = replace(make.refused(), is_whole=False)
     hosted = "runner@fv-az881-525"
 
     assert ruling(make.look(*runs, logs={"1": make.log()}), who=hosted) is Ruling.REFUSE
-    assert ruling(make.look(*runs, logs={"1": make.log(), "2": refused}), who=hosted) is Ruling.ALLOW
+    assert ruling(make.look(*runs, logs={"1": make.log(), "2": unfinished}), who=hosted) is Ruling.REFUSE
+    assert ruling(make.look(*runs, logs={"1": make.log(), "2": make.refused()}), who=hosted) is Ruling.ALLOW
 
 
 @pytest.mark.parametrize(
@@ -233,7 +226,9 @@ def test_a_log_shows_only_work_that_began_under_this_lock_and_was_not_done(make,
     [
         (True, None, Tie.SHOWN),
         (False, None, Tie.BY_TIME),
-        (False, "environments/staging/terraform.tfstate", Tie.SHOWN),
+        (False, "environments/staging/terraform.tfstate", Tie.BY_TIME),  # of a bucket that the log does not name
+        (True, "environments/staging/terraform.tfstate", Tie.SHOWN),
+        (True, UNKNOWN_STATE, Tie.BY_TIME),
         (False, "acme-tfstate/environments/staging/terraform.tfstate", Tie.SHOWN),
         (False, "g/terraform.tfstate", Tie.BY_TIME),
         (True, "environments/production/terraform.tfstate", Tie.BY_TIME),
