@@ -95,3 +95,30 @@ async def test_the_real_holder_is_found_by_the_stores_clock_where_its_own_is_slo
     assert ruling is Ruling.REFUSE
     assert str(late.id) in plain(report.verdict[Rule.DEAD].reason)
     assert await scene.stands(lock)
+
+
+@pytest.mark.parametrize("is_its_own", [False, True])
+async def test_a_job_that_was_to_release_its_lock_and_found_anothers_is_not_shown_to_hold_that(scene, is_its_own):
+    """Its own lock was broken by hand; below the error Terraform prints the one that stands now, whose holder lives."""
+    lock = await scene.lock(who="root@959fcba5e7a7", ago=7200)
+    run = scene.github.runs.start_run(REPO, DEPLOY, at=lock.created - timedelta(minutes=9), actor="elliott-ci")
+    begins = lock.created + (timedelta(seconds=3) if is_its_own else -timedelta(minutes=8))
+    error = [
+        "│ Error: Error releasing the state lock",
+        '│ Error message: lock ID "8db1d5ac-1b8e-4c6f-9e33-5f0c5b1f2a77" does not match',
+        f'│ existing lock ("{lock.id}")',
+        "│ Lock Info:",
+        f"│   ID:        {lock.id}",
+        f"│   Path:      {lock.path}",
+    ]
+    lines = [(begins, "terraform_data.deployment: Creating...")]
+    lines += [(lock.created + timedelta(minutes=5), line) for line in error]
+    printed(run, lines if not is_its_own else lines[:1], path=lock.path)
+    scene.github.runs.finish(run.id, "failure", at=lock.created + timedelta(minutes=6))
+
+    report, tie, ruling = await asked(scene)
+    await scene.confirm(report)
+    await scene.work()
+
+    assert (tie is Tie.SHOWN, ruling is Ruling.ALLOW) == (is_its_own, is_its_own)
+    assert await scene.stands(lock) is not is_its_own
