@@ -65,6 +65,8 @@ _NEUTRAL = frozenset(
 """They print nothing of Terraform's. Any other program may run one without a lock, or print what an old one wrote."""
 _TERRAFORM = frozenset({"terraform", "tofu", "terraform-bin", "tofu-bin", "terragrunt"})
 _LOCKS = frozenset({"plan", "apply", "destroy", "refresh", "import", "state", "taint", "untaint", "run"})
+_MAY_NOT_LOCK = re.compile(r"\s--?lock[= ]+(?!true\b|t\b|1\b)|(?<!-var)\s\$(?!\w*/)")
+"""What a variable among the arguments stands for is not known: it may be `-lock=false`."""
 _UNSETTLED = re.compile(r"[$*{]")
 _OPTIONS = frozenset(
     [
@@ -214,10 +216,11 @@ class Script:
         if heredoc is not None:
             self._heredoc = heredoc["word"]
         self._learn(command)
-        simple = _QUOTED.sub("_", _QUOTED_WORD.sub(r"\1", command))
+        simple = _QUOTED.sub(lambda found: "$_" if "$" in found[0] else "_", _QUOTED_WORD.sub(r"\1", command))
         self._is_looped |= _LOOP.match(simple) is not None
         parts = [part for one in _PARTS.split(simple) if (part := one.strip())]
-        runs = [self._part(part) for part in parts]
+        place, runs = self._place, [self._part(part) for part in parts]
+        self._place = place if simple.startswith("(") else self._place
         is_terraform = any(runs)
         self._prints_only &= not is_terraform
         self.is_parallel |= _BACKGROUND.search(simple) is not None
@@ -236,8 +239,12 @@ class Script:
             words = words[words.index("--") + 1 :] or words
             program = posixpath.basename(words[0])
         arguments = [word for word in words[1:] if not word.startswith("-")]
-        if program in {"cd", "pushd"} and arguments:
-            self._place = posixpath.normpath(posixpath.join(self._place, arguments[0]))
+        if program in {
+            "cd",
+            "pushd",
+            "popd",
+        }:  # `cd -` and `popd` lead to a place of their own, since nothing says which
+            self._place = posixpath.normpath(posixpath.join(self._place, arguments[0] if arguments else f"~{program}"))
         if program not in _TERRAFORM:
             is_known = program in _PRINTS or program in _NEUTRAL
             self._prints_file |= program in _PRINTS
@@ -255,7 +262,8 @@ class Script:
             unit = UNIT.search(part)
             self._at = posixpath.normpath(posixpath.join(self._place, unit["place"] if unit else ""))
             self._places.add(self._at)
-            self.has_several |= len(self._places) > 1
+            self.has_several |= len(self._places) > 1 or not {"_", "$_"}.isdisjoint(self._at.split("/"))
+        self._is_doubtful |= _MAY_NOT_LOCK.search(part) is not None
         if verb == "init":
             if self._has_init:
                 self.has_several, self._state = True, UNKNOWN_STATE
