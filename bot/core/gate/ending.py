@@ -88,12 +88,12 @@ def seen_to_end_at(candidate: Candidate) -> datetime | None:
     """
     if candidate.exited is not None:
         return candidate.exited.at
-    if not is_over(candidate):
+    if not is_over(candidate) or is_lost(candidate):
         return None
     run = candidate.run
     parts = candidate.jobs or tuple(job for job in run.jobs or () if job.conclusion is not Conclusion.SKIPPED)
     ends = [(job.conclusion, job.ended_at) for job in parts] or [(run.conclusion, run.ended_at)]
-    known = [at for how, at in ends if at is not None and how not in {None, Conclusion.LOST}]
+    known = [at for how, at in ends if at is not None and how is not None]
     return min(known) if len(known) == len(ends) else None
 
 

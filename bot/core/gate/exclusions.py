@@ -9,7 +9,7 @@ from bot.core.gate.attribution import Candidate, PipelineSeen
 from bot.core.joblog.values import JobLog, LogEnd
 from bot.core.lock import LockInfo
 from bot.core.phrase import Linked, Phrase, Quoted, quoted
-from bot.core.run import Job, Run
+from bot.core.run import Conclusion, Job, Run
 from bot.core.who import form_of, is_ci, is_ec2_host, is_hosted_runner, project_in
 
 
@@ -28,8 +28,16 @@ def weighed(
     jobs = tuple(job for job, reason in reasons.items() if reason is None)
     if candidate.jobs and not jobs:
         return None, (_name(run), *next(reason for reason in reasons.values() if reason is not None))
-    logs = [log for job in jobs if (log := look.log_of(run, job)) is not None]
-    return replace(candidate, jobs=jobs, is_declared=any(log.end is LogEnd.DECLARED for log in logs)), ()
+    read = [(job, log) for job in jobs if (log := look.log_of(run, job)) is not None]
+    return replace(candidate, jobs=jobs, is_declared=any(_is_declared(job, log) for job, log in read)), ()
+
+
+def _is_declared(job: Job, log: JobLog) -> bool:
+    """Whether the process may live on after the job: the server lost it, or broke off what another machine or a
+    container was doing for it.
+    """
+    was_broken_off = job.conclusion in {Conclusion.CANCELLED, Conclusion.TIMED_OUT}
+    return log.end is LogEnd.DECLARED or (log.elsewhere and log.has_worked and was_broken_off)
 
 
 def _why_not(job: Job, log: JobLog | None, lock: LockInfo, *, is_there: bool) -> Phrase | None:

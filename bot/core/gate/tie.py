@@ -42,10 +42,13 @@ from bot.core.lock import LockInfo
 from bot.core.phrase import Linked, Phrase, Quoted, quoted
 from bot.core.policy import Holders
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
-from bot.core.who import is_account_of, is_shared_host, is_slot
+from bot.core.who import is_account_of, is_ci, is_shared_host, is_slot
 
 _EXACT = timedelta(0)
 _NO_OFFSET = Offset(_EXACT, _EXACT)
+
+_ANYBODYS = frozenset({"root", ""})
+"""The accounts that containers have. Neither is a person's name, and neither is a job's alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,12 +196,16 @@ def _by_run_id(
     if run_id is None:
         return None
     said: Phrase = ("the host name says run ", Quoted(run_id[0]))
-    unseen = tuple(seen for seen in named if isinstance(seen, Unseen))
+    unseen: tuple[NotFound | Unseen, ...] = tuple(seen for seen in named if isinstance(seen, Unseen))
+    if any(isinstance(seen, NotFound) for seen in named):
+        unseen += unlisted(looks)  # "no such run" of a pipeline that lists none either may be a right that is missing
     read = tuple(seen for seen in named if isinstance(seen, Found))
 
     suspects = (candidate for look in looks for candidate in suspected(look, question.taken, question.skew))
-    mine = tuple(candidate for candidate in suspects if candidate.listed.ref.id == run_id[0])
-    found = mine or tuple(_looked_up(question, read))
+    mine = {candidate.listed.ref: candidate for candidate in suspects if candidate.listed.ref.id == run_id[0]}
+    found = tuple(
+        ({candidate.listed.ref: candidate for candidate in _looked_up(question, looks, read)} | mine).values()
+    )
     if found:
         # Some systems count the runs of each pipeline from 1: one that gave no answer may know another run of this id.
         return Attribution(Strength.RUN_ID, found, said, unseen, tie=Tie.SEALED)
@@ -208,13 +215,14 @@ def _by_run_id(
     return Attribution(None, (), (*said, ", which no mapped pipeline knows"), unseen)
 
 
-def _looked_up(question: _Question, read: Iterable[Found[Run]]) -> Iterable[Candidate]:
+def _looked_up(question: _Question, looks: Iterable[PipelineSeen], read: Iterable[Found[Run]]) -> Iterable[Candidate]:
+    systems = {look.pipeline.ci: look.system for look in looks}
     # The same run may have been asked for once for each of its pipelines.
     for seen in {seen.value.ref: seen for seen in read}.values():
         if may_hold(seen.value, question.taken, allowance(seen, question.skew)):
             candidate = in_time(seen.value, seen, question.taken, question.skew)
             if candidate is not None:
-                yield candidate
+                yield replace(candidate, system=systems.get(seen.value.ref.pipeline.ci, ""))
 
 
 # shown, or by time
@@ -290,7 +298,11 @@ def _tied(question: _Question, possible: Sequence[_Possible]) -> tuple[tuple[Str
             " shows Terraform at work while this lock stood",
         )
         return (Strength.LOG, Tie.SHOWN, (_name(one.candidate), ": ", *said) if len(possible) > 1 else said), ()
-    on_host = [(one, job) for one in witnesses if (job := _shown_by_machine(question, one)) is not None]
+    on_host = [
+        (one, job)
+        for one in witnesses
+        if _why_not_blamed(question, one) is None and (job := _shown_by_machine(question, one)) is not None
+    ]
     if on_host:
         return (Strength.HOST, Tie.SHOWN, _host_reason(question.lock.host, on_host[0][1])), ()
     blamed, whys = list[_Possible](), list[Phrase]()
@@ -326,7 +338,26 @@ def _shown_by_log(question: _Question, one: _Possible) -> Job | None:
     """The job whose log shows Terraform at work on this state while this lock stood, by the log's own clock, which is
     the holder's.
     """
-    return next((job for job, log in one.logs() if log is not None and _shows(question, one, job, log)), None)
+    if question.taken.is_doubtful(question.skew) or _why_not_blamed(question, one) is not None:
+        return None
+    return next(
+        (
+            job
+            for job, log in one.logs()
+            if log is not None and _may_be_its_own(question, one, job, log) and _shows(question, one, job, log)
+        ),
+        None,
+    )
+
+
+def _may_be_its_own(question: _Question, one: _Possible, job: Job, log: JobLog) -> bool:
+    """Whether the job's Terraform can have written this `Who`. Work in a log outweighs a name that a person can have,
+    but not one that nothing but a person's own account has: `alice@thinkpad` may hold this lock beside the job.
+    """
+    lock, machine = question.lock, machine_of(job, log)
+    is_jobs = is_ci(lock.who) or question.holders.looks_like_ci(lock.who) or is_account_of(lock.user, one.look.system)
+    is_anybodys = lock.user.casefold() in _ANYBODYS
+    return is_jobs or is_anybodys or (machine is not None and is_same_machine(machine, lock.host))
 
 
 def _shows(question: _Question, one: _Possible, job: Job, log: JobLog) -> bool:

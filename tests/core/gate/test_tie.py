@@ -246,6 +246,110 @@ def test_two_logs_that_both_show_work_cannot_both_be_right(make):
     assert make.tie(look).tie is Tie.BY_TIME
 
 
+@pytest.mark.parametrize(
+    ("who", "tie"),
+    [
+        ("runner@fv-az881-525", Tie.SHOWN),
+        ("root@959fcba5e7a7", Tie.SHOWN),
+        ("alice@thinkpad", Tie.BY_TIME),
+        ("alice@build-1", Tie.SHOWN),  # the job's own machine
+        ("deploy@bastion", Tie.BY_TIME),
+        ("atlantis@atlantis-0", None),
+        ("AzDevOps@pool-7", None),
+        ("jenkins@build-1", None),
+        ("root@ip-10-0-0-7.ec2.internal", None),
+    ],
+)
+def test_work_in_a_log_outweighs_a_name_that_a_job_can_have_and_no_other(make, ruling, who, tie):
+    """Another process holds the lock, beside a hosted job that was at work without one or on something else."""
+    machine = "build-1" if who == "alice@build-1" else None
+    run = make.run(jobs=(make.job(host="GitHub Actions 7", machine=machine),))
+    look = make.look(run, logs={"1": make.log()})
+
+    assert make.tie(look, who=who).tie is tie
+    assert (ruling(look, who=who) is Ruling.ALLOW) is (tie is Tie.SHOWN)
+
+
+def test_a_log_shows_no_slot_of_another_project(make):
+    def tie(project):
+        pipeline = Pipeline("gitlab", (("project", project),))
+        run = make.run(pipeline=pipeline)
+        look = make.look(run, pipeline=pipeline, system="GitLab CI", logs={"1": make.log()})
+        return make.tie(look, who="root@runner-t3qyxf-project-7120-concurrent-0").tie
+
+    assert (tie("7120"), tie("999")) == (Tie.SHOWN, None)
+
+
+@pytest.mark.parametrize(("apart", "tie"), [(timedelta(minutes=2), Tie.SHOWN), (timedelta(hours=1), Tie.BY_TIME)])
+def test_a_log_shows_nothing_where_the_stores_clock_disagrees_with_the_holders(make, apart, tie):
+    """Whose clock is an hour slow may have taken it after the job's own lock was broken."""
+    by_the_store = Taken(make.created, make.created + apart)
+    looks = (make.look(make.run(), logs={"1": make.log()}),)
+
+    assert tie_of(make, "runner@fv-az881-525", looks=looks, taken=by_the_store).tie is tie
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "how", "wanted"),
+    [
+        (True, Conclusion.CANCELLED, Ruling.NEEDS_APPROVAL),
+        (True, Conclusion.TIMED_OUT, Ruling.NEEDS_APPROVAL),
+        (True, Conclusion.FAILED, Ruling.ALLOW),
+        (False, Conclusion.CANCELLED, Ruling.ALLOW),
+    ],
+)
+def test_what_ran_on_another_machine_or_in_a_container_may_outlive_a_job_that_was_broken_off(
+    make, ruling, elsewhere, how, wanted
+):
+    """`ssh bastion terraform apply`, `docker run …`: only the client of it dies with the job."""
+    run = make.run(conclusion=how, jobs=(make.job(conclusion=how),))
+
+    assert ruling(make.look(run, logs={"1": make.log(elsewhere=elsewhere)}), who="root@959fcba5e7a7") is wanted
+
+
+# runs by number
+
+NUMBERED = "ci@gha-100-1"
+JOB_A, JOB_B = (Pipeline("jenkins", (("job", name),)) for name in "ab")
+
+
+@pytest.mark.parametrize(("is_alive", "wanted"), [(True, Ruling.REFUSE), (False, Ruling.ALLOW)])
+def test_every_run_of_the_number_must_be_dead_also_where_its_list_gave_no_answer(make, ruling, is_alive, wanted):
+    dead = make.run("100", pipeline=JOB_A)
+    other = make.run("100", end=None if is_alive else "09:15", pipeline=JOB_B)
+    looks = (
+        make.look(dead, pipeline=JOB_A, system="Jenkins"),
+        make.look(pipeline=JOB_B, listing=make.unseen(), system="Jenkins"),
+    )
+
+    assert ruling(*looks, who=NUMBERED, named=(make.found(dead), make.found(other))) is wanted
+
+
+@pytest.mark.parametrize(("is_listed", "wanted"), [(False, Ruling.REFUSE), (True, Ruling.ALLOW)])
+def test_a_job_that_cannot_be_seen_at_all_may_have_a_run_of_the_number(make, ruling, is_listed, wanted):
+    """Jenkins says 404 where Job/Read is missing."""
+    dead = make.run("100", pipeline=JOB_A)
+    listing = None if is_listed else make.not_found()
+    looks = (
+        make.look(dead, pipeline=JOB_A, system="Jenkins"),
+        make.look(pipeline=JOB_B, listing=listing, system="Jenkins"),
+    )
+
+    assert ruling(*looks, who=NUMBERED, named=(make.found(dead), make.not_found())) is wanted
+
+
+@pytest.mark.parametrize(("seconds", "wanted"), [(400, Ruling.REFUSE), (700, Ruling.ALLOW)])
+def test_a_run_that_was_found_by_its_number_settles_as_its_system_does(make, ruling, seconds, wanted):
+    """gitlab-runner kills 610 s after a cancel."""
+    pipeline = Pipeline("gitlab", (("project", "acme/infra"),))
+    ended = make.now - timedelta(seconds=seconds)
+    run = make.run("100", pipeline=pipeline, conclusion=Conclusion.CANCELLED)
+    run = replace(run, ended_at=ended, jobs=tuple(replace(job, ended_at=ended) for job in run.jobs))
+    look = make.look(pipeline=pipeline, system="GitLab CI")
+
+    assert ruling(look, who=NUMBERED, named=(make.found(run),)) is wanted
+
+
 # whose names
 
 
