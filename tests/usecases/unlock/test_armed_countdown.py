@@ -26,7 +26,7 @@ QUINN, PARKER = "U0QUINN", "U0PARKER"
 
 def take(paper, lock_id, run):
     paper.ci.start(run, DEPLOY, host="runner-1", actor="elliott-ci")
-    info = LockInfo(lock_id, "OperationTypeApply", "", "runner@fv-az1", "1.9.8", paper.clock.now(), "p")
+    info = LockInfo(lock_id, "OperationTypeApply", "", "runner@fv-az1-1", "1.9.8", paper.clock.now(), "p")
     for kind in paper.kinds:
         paper.store.write(kind, lock_text(info))
 
@@ -257,7 +257,7 @@ def test_whoever_asks_again_for_the_new_lock_makes_a_request_of_his_own(changed)
     assert report.stage is UnlockStage.ARMED
     assert (report.request.user, report.request.lock_id) == (PARKER, "lock-2")
     assert report.request.id != changed.request
-    changed.pass_time(60)
+    changed.pass_time(180)
     assert standing(changed) == {"lock-2"}
     changed.ci.end("1002", Conclusion.FAILED)
     changed.pass_time(90)
