@@ -11,6 +11,7 @@ from bot.core.evidence import Trouble, Unseen
 from bot.core.gate.attribution import Taken, Tie
 from bot.core.gate.case import Effect, Rule, Ruling
 from bot.core.gate.decide import decide
+from bot.core.gate.ending import seen_to_end_at
 from bot.core.joblog.values import LogEnd
 from bot.core.lock import DigestMatch, DigestSeen, PlaceKind, StateAbsent
 from bot.core.people import Channel, OwnerSays
@@ -660,6 +661,23 @@ def test_still_running_is_answered_by_an_end_that_was_seen_after_it(make, says):
     assert decide(tied_by_host(make, on_host(make)), make.now).ruling is Ruling.ALLOW
 
 
+def test_a_run_whose_end_was_only_declared_is_lost_though_its_jobs_ended_by_themselves(make, says):
+    """And a job of it that was only declared, though the run has a conclusion of its own."""
+    failed, lost = (make.job(conclusion=how) for how in (Conclusion.FAILED, Conclusion.LOST))
+
+    for how, job in ((Conclusion.LOST, failed), (Conclusion.FAILED, lost)):
+        assert says(Rule.DEAD, make.case(make.run(conclusion=how, jobs=(job,))))[0] is WANTS_APPROVAL
+    assert says(Rule.DEAD, make.case(make.run(conclusion=Conclusion.FAILED, jobs=(failed,))))[0] is HOLDS
+
+
+def test_a_skipped_job_has_no_end_that_could_be_the_holders(make):
+    skipped = make.job(end="09:03", conclusion=Conclusion.SKIPPED)
+    run = make.run(conclusion=Conclusion.FAILED, jobs=(skipped, make.job(conclusion=Conclusion.FAILED)))
+    without_times = replace(make.case(run).attribution.candidates[0], jobs=())
+
+    assert seen_to_end_at(without_times) == make.at("09:15")
+
+
 @pytest.mark.parametrize("end", ["09:08", "09:10", "09:12"])
 def test_still_running_outweighs_an_end_before_it_or_within_the_skew_of_clocks(make, says, end):
     assert says(Rule.OWNER, tied_by_host(make, on_host(make, end)))[0] is REFUSES
@@ -837,6 +855,19 @@ def test_the_look_up_of_the_run_that_the_host_names_must_be_fresh_too(make, says
     old = make.found(make.run(), make.now - timedelta(seconds=31))
 
     assert says(Rule.FRESH, make.case(who="runner@gha-1-1", looks=(make.look(),), named=(old,)))[0] is REFUSES
+
+
+def test_one_look_from_before_the_lock_is_enough_to_look_again(make, says):
+    created = make.now - timedelta(seconds=1)
+
+    def looked(before):
+        state = make.check()
+        state = replace(state, state=replace(state.state, at=created - before))
+        lock = make.seen(make.place(make.info(created=created)))
+        return says(Rule.FRESH, make.case(lock=lock, state=state))[0]
+
+    assert looked(timedelta(seconds=1)) is REFUSES
+    assert looked(timedelta(seconds=0)) is HOLDS
 
 
 def test_evidence_from_before_the_lock_says_nothing_of_its_holder(make, says):

@@ -11,6 +11,7 @@ from bot.core.gate.attribution import Claimed, Strength, Taken, Tie
 from bot.core.gate.case import Ruling
 from bot.core.gate.claim import Claim
 from bot.core.gate.decide import decide
+from bot.core.gate.exclusions import is_same_machine
 from bot.core.gate.tie import attribute
 from bot.core.joblog.values import UNKNOWN_STATE, JobLog
 from bot.core.people import OwnerSays
@@ -394,6 +395,20 @@ def test_a_run_on_hosted_runners_is_not_blamed_for_a_lock_from_ec2(make, on):
     assert make.tie(make.look(on("1", label="build-1")), who=who).tie is Tie.BY_TIME
 
 
+def test_a_run_that_was_on_a_machine_of_its_own_in_one_job_may_have_a_lock_from_ec2(make):
+    hosted, own = make.job(), make.job(id="12", host="build-1")
+    who = "root@ip-10-0-1-23"
+
+    assert make.tie(make.look(make.run(jobs=(hosted, hosted))), who=who).tie is None
+    assert make.tie(make.look(make.run(jobs=(hosted, own))), who=who).tie is Tie.BY_TIME
+
+
+def test_only_ec2_names_one_machine_with_and_without_a_domain():
+    assert is_same_machine("ip-10-0-1-23", "ip-10-0-1-23.eu-west-1.compute.internal")
+    assert not is_same_machine("build-1", "build-1.example.com")
+    assert not is_same_machine("ip-10-0-1-23.a.internal", "ip-10-0-1-23.b.internal")
+
+
 def test_a_run_that_is_not_blamed_must_be_dead_all_the_same(make, ruling):
     """The name speaks against it, and proves nothing."""
     who, given_up = "vsts@elliott-thinkpad", {"owner": make.answer(OwnerSays.DEAD), "owner_id": "U0ELLIOTT"}
@@ -480,6 +495,15 @@ def test_a_private_host_that_outlived_its_run_is_not_sealed(make):
 
 
 # clocks
+
+
+@pytest.mark.parametrize("minutes", [-14, 14])
+def test_a_lock_was_taken_between_the_earlier_and_the_later_of_two_clocks(make, minutes):
+    lock = make.info()
+    stored = lock.created + timedelta(minutes=minutes)
+
+    assert Taken.of(lock, stored) == Taken(min(lock.created, stored), max(lock.created, stored))
+    assert Taken.of(lock) == Taken(lock.created, lock.created)
 
 
 def test_where_the_stores_clock_disagrees_every_run_between_the_two_counts(make, ids):
