@@ -191,6 +191,8 @@ def without_tokens(text: str) -> str:
     """The text with a mark in the place of each token that is told by its form."""
     if len(text) < _SHORTEST:
         return text
+    if "│" in text or "┃" in text:
+        text = _without_broken_beginnings(text)
     text = _without(text, _ESCAPED if "\\" in text or "%" in text or "\x1b" in text else _PLAIN)
     for mark, look in _HEADED:
         if mark in text:
@@ -223,6 +225,29 @@ def _without(text: str, look: tuple[re.Pattern[str], Sequence[int]]) -> str:
     return "".join([*done, text[copied:]]) if done else text
 
 
+_BROKEN = re.compile(
+    r"(?<![A-Za-z0-9_.-])(?P<begins>[A-Za-z0-9_.-]{1,40}+)\r?\n[^\n│┃]{0,80}+[│┃][│┃|> \t]*+"
+    r"(?P<rest>[A-Za-z0-9_.+/=-]{12,}+)"
+)
+
+
+def _without_broken_beginnings(text: str) -> str:
+    """Without the tokens of which a frame broke the very beginning in two: they are told by the lines joined."""
+    pattern, places = _PLAIN
+
+    def joined(broken: re.Match[str]) -> str:
+        begins = broken["begins"]
+        for found in pattern.finditer(begins + broken["rest"]):
+            group = found.lastindex or 1
+            row, token = FORMS[places[group - 1]], found.string[found.end(group) : found.end()]
+            fits = row.least <= len(token) and not 0 < row.most < len(token) and _is_issued(row, token)
+            if found.start() < len(begins) < found.end(group) and fits:
+                return f"{begins[: found.start()]}[{row.kind} removed]{found.string[found.end() :]}"
+        return broken[0]
+
+    return _BROKEN.sub(joined, text)
+
+
 _BREAKS = ("\n", "\r\n", "\\n")
 
 
@@ -230,14 +255,15 @@ def _whole(row: Form, number: int, token: str, text: str, end: int) -> tuple[int
     """Where the token ends, with what the next lines begin with, and all of it."""
     previous = len(token)
     while more := _NEXT.match(text, end):
-        joint, piece = more[1], more[2]
+        is_framed, piece = any(sign in more[1] for sign in "│┃|>"), more[2]
         if _BODIES[number].fullmatch(piece) is None:
             break
         if len(token) < row.least:
             # all rows but the last are filled, and hardly ever is a token broken right behind its beginning
-            goes_on = (previous >= _FEW and len(token) + len(piece) >= row.least) or len(piece) >= _FILLS
+            is_last = len(token) + len(piece) >= row.least and ((is_framed and previous >= _FEW) or is_piece(piece))
+            goes_on = is_last or len(piece) >= _FILLS
         else:
-            is_broken = previous >= _FILLED or any(sign in joint for sign in "│┃|>")
+            is_broken = is_framed or previous >= _FILLED
             goes_on = not row.most and is_broken and is_piece(piece)
         if not goes_on:
             break
@@ -254,6 +280,8 @@ def _is_issued(row: Form, token: str) -> bool:
     match row.kind:
         case "AWS key id" | "GitHub token":
             return True
+        case "Yandex key" | "Alibaba key id" | "Artifactory key" | "AWS key":  # a request's ID may begin so
+            return any(map(str.islower, token)) and any(map(str.isdigit, token))
         case "JSON web token":
             return "." in token
         case _:

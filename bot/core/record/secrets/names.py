@@ -9,7 +9,19 @@ from __future__ import annotations
 import re
 
 from bot.core.record.secrets.marking import Spans, Step, simply
-from bot.core.record.secrets.values import END, MARK, MASKED, PATH, PROSE, SLUG, STAYS, is_deeper, is_piece, is_random
+from bot.core.record.secrets.values import (
+    END,
+    MARK,
+    MASKED,
+    PATH,
+    PROSE,
+    REFERENCE,
+    SLUG,
+    STAYS,
+    is_deeper,
+    is_piece,
+    is_random,
+)
 
 _KEY = r"[_\ -]?key (?:[_-]?data|\ \d)?"
 _NAME = rf"""(?:
@@ -122,7 +134,9 @@ def _is_a_name(text: str, start: int, end: int, *, is_secret: bool) -> bool:
         return PATH.fullmatch(text, start, end) is not None
     if text[start].isupper():
         return _VARIABLE.fullmatch(text, start, end) is not None and is_named_secret(text[start:end])
-    return is_secret and SLUG.fullmatch(text, start, end) is not None
+    return REFERENCE.fullmatch(text, start, end) is not None or (
+        is_secret and SLUG.fullmatch(text, start, end) is not None
+    )
 
 
 _BREAKS = ("\n", "\r\n")
@@ -153,7 +167,7 @@ def _pieces(text: str, end: int) -> int:
     return end
 
 
-_LINE = re.compile(rf"\r?\n(?:[^\n│┃]{{0,80}}+[│┃][│┃|>\ \t]*+|[ \t]*+[|>]++[ \t]*+)([\w+/=.%~-]++){END}", re.VERBOSE)
+_LINE = re.compile(rf"\r?\n[^\n│┃]{{0,80}}+[│┃][│┃|>\ \t]*+([\w+/=.%~-]++){END}", re.VERBOSE)
 
 
 def _by_name(_: str, found: re.Match[str]) -> Spans | None:
@@ -176,11 +190,15 @@ def _block(text: str, found: re.Match[str]) -> Spans | None:
     while place < len(text):
         end = text.find("\n", place) + 1 or len(text)
         line = text[place:end]
-        is_over = line.lower().split()[-1:] == [until] if until else not is_deeper(line, column)
-        if is_over:
+        if _is_word(line.strip().lower(), until) if until else not is_deeper(line, column):
             break
         place = end
     return [(found.end(), place, f"{_mark(found['name'])}\n")] if place > found.end() else None
+
+
+def _is_word(line: str, word: str) -> bool:
+    """Whether that is all there is in the line, or all behind a prefix."""
+    return line.endswith(word) and not line[: -len(word)][-1:].isalnum()
 
 
 _OF_NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-\"'"

@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from bot.core.record.secrets.values import STAYS
+from bot.core.record.secrets.values import MARK, STAYS, WORD
 
 _GAP = r"[ ]*+(?:\\\n[ ]*+)?"
-_V = rf"""(?!["']?(?:{STAYS}))(?:(?<=[\s=A-Za-z,%:])(?:"[^"\n]++"|'[^'\n]++')|[^\s"';|&<>`\[]++)"""
-_USER = rf"""["']?[^\s"':\[]{{0,80}}+:)(?!{STAYS})[^\s"'\[]++"""
+_V = rf"""(?!["']?(?:{STAYS}))(?:(?<=[\s=A-Za-z,%:])(?:"[^"\n]++"|'[^'\n]++')|(?:[^\s"';|&<>`\[]++|{MARK})++)"""
+_USER = rf"""["']?[^\s"':\[]{{0,80}}+:)(?!{STAYS}){WORD}"""
 
 
 class Row(NamedTuple):

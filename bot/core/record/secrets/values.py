@@ -10,36 +10,40 @@ import re
 MARK = r"\[[a-z0-9.\ -]{2,40}?\ removed\]"
 """What is put in a secret's place."""
 
+WORD = rf"""(?:[^\s"'\[]++|{MARK})++"""
+"""A word of a command line or a header, of which a part may have been taken out."""
+
 MASKED = rf"(?:{MARK}|\[[a-z*\ _-]{{2,60}}+\])"
 
 END = r"""(?=[\s"'`,;)\]}&<>|\\]|\Z)"""
 
-STAYS = rf"""(?:
-    (?: \$(?:\{{[^}}\n]{{0,120}}+\}}{{1,2}}|\([^)\n]{{0,120}}+\)|(?:env:)?[a-z_]\w{{0,80}}+) | %\w{{1,80}}+%
-      | \{{\{{[^}}\n]{{0,120}}+\}}\}} | <[a-z][\w\ .:/-]{{0,60}}+> | \([a-z][a-z\ ,-]{{2,60}}+\) | {MASKED}
+_ATOM = rf"""(?: \$(?:\{{[^}}\n]{{0,120}}+\}}{{1,2}}|\([^)\n]{{0,120}}+\)|(?:env:)?[a-z_]\w{{0,80}}+)
+      | %\w{{1,80}}+% | \{{\{{[^}}\n]{{0,120}}+\}}\}} | <[a-z][\w\ .:/-]{{0,60}}+> | \([a-z][a-z\ ,-]{{2,60}}+\)
+      | {MASKED} | <<[~-]?\w{{1,40}}+
       | \*{{2,}}+ | xxx x*+ | \.\.\.*+ | … | [•●?]++ | -{{1,3}}+ | -?\d{{1,5}}+
       | null | none | nil | true | false | undefined | unset | empty | redacted | masked | hidden | removed | sensitive
       | yes | no | on | off | string
       | (?: var|local|module|data|each|self|env|secrets|vars|inputs|params|steps|needs|github|config|settings
-          | process\.env|os\.environ|[a-z]{{2,30}}+(?:_[a-z0-9]{{1,30}}+){{1,8}}+
-        ) (?:\.[a-z_*][\w*-]{{0,60}}+|\[[^\]\n]{{0,60}}+\]){{1,8}}+
-    ){END}
-    | [a-z_][\w.]{{0,60}}+\( | env\[ | enc\[ | !(?:ref|sub|getatt|importvalue|secret|vault|reference)\b
+          | process\.env|os\.environ ) (?:\.[a-z_*][\w*-]{{0,60}}+|\[[^\]\n]{{0,60}}+\]){{1,8}}+ )"""
+STAYS = rf"""(?: (?<=["'`]){_ATOM}(?=\\{{0,3}}["'`]|\Z) | (?<!["'`]){_ATOM}{END} | (?<!["'`])[a-z_][a-z_.]{{0,60}}+\(
+    | env\[ | enc\[ | !(?:ref|sub|getatt|importvalue|secret|vault|reference)\b
     | \$ansible_vault | aqicah | arn:aws | [a-z][a-z0-9+-]{{1,12}}+:// | [a-z]:\\
     | (?:vault|ssm|ref\+\w{{1,20}}+|awssm|gcpsm|sm|env|file|keyvault): | @microsoft\.keyvault
-    | projects/[^/\s]{{1,60}}+/secrets/ | (?:ssh-(?:rsa|ed25519|dss)|ecdsa-sha2-\w{{1,20}}+)[\ ]
-    )"""
+    | projects/[^/\s]{{1,60}}+/secrets/ | (?:ssh-(?:rsa|ed25519|dss)|ecdsa-sha2-\w{{1,20}}+)[\ ] )"""
 """No secret: a variable, a reference, a call, a placeholder, a name in a vault. What is masked already."""
 
 PROSE = r"""(?:a|an|the|is|are|was|were|be|been|has|have|had|must|may|might|can|cannot|could|should|will|would|for
     |from|in|of|on|to|with|at|as|by|and|or|but|not|no|if|it|its|this|that|expired|invalid|incorrect|wrong|missing|required|denied|failed
     |failure|rejected|refused|revoked|unauthorized|forbidden|unknown|unexpected|unsupported|unable|malformed|accepted|ok
     |valid|authentication|error|value|optional|disabled|enabled|default|name|see|use|used|using|please|got|read|expected
-    |does|doesn't|did|only|too|already|never|when|which|you|your|we)(?![\w=/+-])"""
+    |does|doesn't|did|only|too|already|never|when|which|you|your|we)(?=[,.;:!?]?(?:[\s"'`)]|\Z))"""
 """How a sentence goes on after the word: `invalid token: expired`."""
 
 SLUG = re.compile(r"[a-z]{2,30}+(?:[-/._][a-z]{2,30}+|[-/._]\d{1,4}+){1,8}+")
 """A name of words, such as a secret's own: `prod/db-credentials`."""
+
+REFERENCE = re.compile(r"[a-z]{2,30}+(?:_[a-z0-9]{1,30}+){1,8}+(?:\.[A-Za-z_*][\w*-]{0,60}+|\[[^\]\n]{0,60}+\]){1,8}+")
+"""Another resource's attribute: `random_password.db.result`."""
 
 PATH = re.compile(r"[~.]{0,2}+(?:/[a-z0-9_.-]{1,60}+){1,12}+/?")
 """A file. In upper and lower case it may as well be a key in base64."""
@@ -51,7 +55,9 @@ _WORDY = re.compile(
       | (?:sha\d{1,3}|md5|h1|zh)[:-].*+ )""",
     re.VERBOSE,
 )
-_HUMP = re.compile("[a-z0-9][A-Z]{1,3}[a-z0-9]")
+_ID = re.compile("[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|[a-z]{1,10}-[0-9a-f]{8,17}")
+"""A checksum, or one of AWS's IDs."""
+_HUMP = re.compile("[a-z][A-Z]|[0-9][A-Z]{1,3}[a-z0-9]")
 
 
 def is_random(text: str, least: int = 16) -> bool:
@@ -63,6 +69,8 @@ def is_random(text: str, least: int = 16) -> bool:
 
 def is_piece(text: str) -> bool:
     """Whether this can be a part of a token that was broken in two: no word, name or path is such."""
+    if _ID.fullmatch(text):
+        return False
     return (is_random(text, 2) and "." not in text) or _HUMP.search(text) is not None
 
 

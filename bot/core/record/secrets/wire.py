@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from bot.core.record.secrets.marking import Spans, Step, simply
-from bot.core.record.secrets.values import PROSE, STAYS, is_random
+from bot.core.record.secrets.values import MARK, PROSE, STAYS, is_random
 
 _ADDRESS = re.compile(r"""://(?P<value>[^\s"'<>`│]++)""")
 _DSN = re.compile(
@@ -28,7 +28,7 @@ _HOOKS = re.compile(
 _HEADER = re.compile(
     rf"""(?: authorization ["'\\]{{0,4}}+ \s{{0,3}} [:=] \s{{0,3}}+ [\["'\\]{{0,4}}+
             (?:(?:[a-z][a-z-]{{1,30}}+|aws4-hmac-sha256)\ ++)?+ (?:token=)?+ ["'\\]{{0,2}}+
-            (?!{STAYS}|{PROSE}) (?P<value>[^\s"',;\[\]\\]{{4,}}+)
+            (?!{STAYS}|{PROSE}) (?P<value>(?=\S{{4}})(?:[^\s"',;\[\]\\]++|{MARK})++)
           | cookie ["'\\]{{0,4}}+ \s{{0,3}} : \s{{0,3}} [\["'\\]{{0,4}} (?P<cookie>[^\s=;"'\[]++=[^\r\n"']++)
           | (?:bearer|basic|ssws|geniekey|bot)(?<![a-z]bearer)(?<![a-z]basic)(?<![a-z]bot)
             \ {{1,3}} ["']? (?P<bearer>[a-z0-9._~+/:-]{{12,}}+=*+) )""",
