@@ -29,6 +29,7 @@ _DELIVERED = Shelf("delivered", Handled, REMEMBER)
 _MOST_NAMED = 20
 _AT_WORK = timedelta(seconds=45)
 _UNCHANGED = "Nothing was changed, and no lock was touched."
+_MAY_HAVE_BEGUN: Phrase = ("It may have been begun before that: ", Quoted("/tflock status"), " shows how things stand.")
 
 Work: TypeAlias = Callable[[], Awaitable[str]]
 """Does what was asked and returns the outcome for `tflock_commands_total`."""
@@ -100,13 +101,18 @@ def notice_of(command: str, error: Exception, reference: str) -> Notice:
         case JournalAway():
             return _journal_away(command)
         case UpstreamError():
-            return _upstream(error)
+            return _upstream(command, error)
         case _:
             lines: tuple[Phrase, ...] = (
-                ("This is a bug in tflock. ", _UNCHANGED),
+                ("This is a bug in tflock. ", *_changed(command)),
                 ("Try once more; if it stays, give the reference to the people who run tflock: it is in the log.",),
             )
             return Notice("Something went wrong", lines, reference)
+
+
+def _changed(command: str) -> Phrase:
+    """What is known of a command that broke off. A click on a request may have set the worker going before it did."""
+    return _MAY_HAVE_BEGUN if command.startswith(("unlock.", "kill.")) else (_UNCHANGED,)
 
 
 def _unknown_state(command: str, error: UnknownState) -> Notice:
@@ -139,10 +145,10 @@ def _journal_away(command: str) -> Notice:
     return Notice(f"{command} is not possible right now", lines)
 
 
-def _upstream(error: UpstreamError) -> Notice:
+def _upstream(command: str, error: UpstreamError) -> Notice:
     advice = {
         Throttled: "Wait a minute, then ask again.",
         Denied: "The people who run tflock can fix that; `tflock doctor` names what is missing.",
     }.get(type(error), "Ask again; if it stays, look whether that system is up.")
-    lines: tuple[Phrase, ...] = ((f"{error.system} says: ", Quoted(error.detail)), (_UNCHANGED,), (advice,))
+    lines: tuple[Phrase, ...] = ((f"{error.system} says: ", Quoted(error.detail)), _changed(command), (advice,))
     return Notice(f"{error.system} didn't respond as expected", lines)

@@ -79,6 +79,20 @@ async def test_every_other_error_carries_a_reference_that_is_in_the_log_and_none
     assert "secret inside" not in told
 
 
+@pytest.mark.parametrize("name", ["Denied", "ZeroDivisionError"])
+@pytest.mark.parametrize(
+    ("command", "is_known"), [("unlock", True), ("status", True), ("unlock.confirm", False), ("kill.approve", False)]
+)
+async def test_a_click_that_broke_off_is_not_said_to_have_changed_nothing(office, command, is_known, name):
+    error = Denied("Slack", "missing_scope") if name == "Denied" else ZeroDivisionError()
+
+    await boundary.run(office.world, command, office.asker(), failing(error))
+
+    told = office.told()[-1]
+    assert ("Nothing was changed" in told) is is_known
+    assert ("may have been begun" in told) is not is_known
+
+
 async def test_an_error_while_slack_takes_no_answer_is_logged_with_its_reference_and_raises_nothing(office):
     office.slack.refuse("*", "invalid_auth", times=None)
 
