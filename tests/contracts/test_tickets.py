@@ -214,7 +214,7 @@ async def test_what_the_system_will_not_take_is_refused_with_what_to_do(http, st
 
     assert filing.result is FileResult.REFUSED
     assert str(status) in filing.detail
-    assert "mend" in filing.detail
+    assert "To fix it" in filing.detail
 
 
 async def test_where_nobody_listens_nothing_was_filed(http):
