@@ -38,7 +38,7 @@ def held(make_paper):
     def make(**settings):
         paper = make_paper(**settings)
         paper.ci.start("1001", DEPLOY, host="build-1", actor="elliott-ci")
-        info = LockInfo("lock-1", "OperationTypeApply", "", "jenkins@build-1", "1.9.8", paper.clock.now(), "p")
+        info = LockInfo("lock-1", "OperationTypeApply", "", "runner@build-1", "1.9.8", paper.clock.now(), "p")
         for kind in paper.kinds:
             paper.store.write(kind, lock_text(info))
         paper.store.last_written = paper.clock.now()

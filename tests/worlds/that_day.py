@@ -249,7 +249,9 @@ def _look(clock: str, *, refused: int = 0) -> Inspection:
     """What one look that day brought: the dead deployment's lock, and the loop on it."""
     now = at(clock)
     run = _lost()
-    look = PipelineSeen(_DEPLOY, "GitHub", Found((replace(run, jobs=None),), now), {run.ref.id: Found(run, now)})
+    look = PipelineSeen(
+        _DEPLOY, "GitHub Actions", Found((replace(run, jobs=None),), now), {run.ref.id: Found(run, now)}
+    )
     written = StateSeen(
         size=48_213, last_written=at("09:13:40"), md5="d41d8cd98f00b204e9800998ecf8427e", serial=412,
         lineage="0ad2ffa5-6fa3-4f7e-8a44-2d9a7f1c1f11", terraform_version="1.11.4", fault=None,
