@@ -885,7 +885,9 @@ class PeopleMachine(RuleBasedStateMachine):
 
     def _needed(self, holder):
         """What wants a second member, whatever the bot makes of it."""
-        ended = [run.conclusion for run in self.world.ci.known.values() if run.phase is RunPhase.ENDED]
+        # by every attempt's own jobs: a run that failed with the lock and succeeded when it was run again has failed
+        jobs = [job for run in self.world.ci.known.values() for job in run.jobs or ()]
+        ended = [job.conclusion for job in jobs if job.phase is RunPhase.ENDED]
         wants = {
             "protected": self.world.protected,
             "human-held": holder.run_id is None,
