@@ -55,7 +55,7 @@ def begin(scene, bots):
         worker = await bots.start("worker")
         await forget_what_stores_have_proven(bots)
         checklist = await scene.checklist(f"unlock {state}", "checklist")
-        while "allowed" not in flat(checklist):  # its state was written only just now
+        while f"[Unlock {state}]" not in flat(checklist):  # its state was written only just now
             checklist = await scene.checklist(f"unlock {state}", "checklist")
         await scene.has_recorded("owner.notified")
         halt = Halt(worker.pid)

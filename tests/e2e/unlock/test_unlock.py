@@ -226,6 +226,7 @@ async def test_of_halves_with_different_locks_only_the_one_that_was_confirmed_is
     of, aws = scene.stage.states["both"], scene.stage.aws
     other = "0ddba115-1b2c-4d3e-8f40-2b756fec4d7f"
     await aws.put_lockfile(of.key, lock.text.replace(lock.id, other))
+    aws.stored(f"{of.key}.tflock", lock.created)
 
     checklist = await scene.checklist("unlock both", "two locks", lock.id, other)
     shown = scene.slack.find_button(checklist, "unlock.confirm")["value"].split()[1]
