@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from bot.core.gate.attribution import Candidate, PipelineSeen
+from bot.core.gate.ending import run_name
 from bot.core.joblog.values import JobLog, LogEnd
 from bot.core.lock import LockInfo
-from bot.core.phrase import Linked, Phrase, Quoted, quoted
+from bot.core.phrase import Phrase, Quoted, quoted
 from bot.core.run import Conclusion, Job, Run
 from bot.core.who import form_of, is_ci, is_ec2_host, is_hosted_runner, project_in
 
@@ -23,11 +24,11 @@ def weighed(
     run = candidate.run
     why = why_not_its_machine(look, lock) if is_ci(lock.who) else None
     if why is not None:
-        return None, (_name(run), *why)
+        return None, (run_name(run), *why)
     reasons = {job: _why_not(job, look.log_of(run, job), lock, is_there=is_there) for job in candidate.jobs}
     jobs = tuple(job for job, reason in reasons.items() if reason is None)
     if candidate.jobs and not jobs:
-        return None, (_name(run), *next(reason for reason in reasons.values() if reason is not None))
+        return None, (run_name(run), *next(reason for reason in reasons.values() if reason is not None))
     read = [(job, log) for job in jobs if (log := look.log_of(run, job)) is not None]
     return replace(candidate, jobs=jobs, is_declared=any(_is_declared(job, log) for job, log in read)), ()
 
@@ -90,7 +91,7 @@ def why_not_its_project(run: Run, lock: LockInfo) -> Phrase | None:
     project = project_in(lock.host)
     mine = run.project or next((value for key, value in run.ref.pipeline.fields if key == "project"), "")
     if project is not None and mine.isdigit() and mine != project:
-        return (_name(run), f" is of project {mine}, and the lock's host works for project {project}")
+        return (run_name(run), f" is of project {mine}, and the lock's host works for project {project}")
     return None
 
 
@@ -99,9 +100,5 @@ def why_not_hosted(candidate: Candidate, lock: LockInfo) -> Phrase | None:
     jobs: Iterable[Job] = candidate.jobs
     is_hosted = bool(candidate.jobs) and all(job.host and is_hosted_runner(job.host) for job in jobs)
     if is_hosted and is_ec2_host(lock.host):
-        return (_name(candidate.run), " was on a hosted runner, and ", Quoted(lock.host), " is a machine at EC2")
+        return (run_name(candidate.run), " was on a hosted runner, and ", Quoted(lock.host), " is a machine at EC2")
     return None
-
-
-def _name(run: Run) -> Linked:
-    return Linked(f"{run.ref.pipeline.title} #{run.ref.id}", run.ref.url or None)

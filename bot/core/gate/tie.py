@@ -28,6 +28,7 @@ from bot.core.gate.attribution import (
     unlisted,
 )
 from bot.core.gate.claim import Claim, exit_for, is_private, is_sealed, may_have_taken, names, sealed_id
+from bot.core.gate.ending import run_name
 from bot.core.gate.exclusions import (
     is_same_machine,
     machine_of,
@@ -39,10 +40,10 @@ from bot.core.gate.exclusions import (
 from bot.core.instants import shifted
 from bot.core.joblog.values import JobLog
 from bot.core.lock import LockInfo
-from bot.core.phrase import Linked, Phrase, Quoted, quoted
+from bot.core.phrase import Phrase, Quoted, quoted
 from bot.core.policy import Holders
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
-from bot.core.who import is_account_of, is_ci, is_shared_host, is_slot
+from bot.core.who import is_account_of, is_shared_host, is_slot
 
 _EXACT = timedelta(0)
 _NO_OFFSET = Offset(_EXACT, _EXACT)
@@ -288,7 +289,9 @@ def _tied(question: _Question, possible: Sequence[_Possible]) -> tuple[tuple[Str
     """
     lock, holders = question.lock, question.holders
     is_persons = bool(holders.people_for_who(lock.who) or holders.people_called(lock.user))
-    witnesses = () if is_persons else possible  # a job may well have shared its machine, or worked elsewhere
+    why_not = [_why_not_blamed(question, one) for one in possible]
+    blamed = [one for one, why in zip(possible, why_not, strict=True) if why is None]
+    witnesses = () if is_persons else blamed  # a job may well have shared its machine, or worked elsewhere
     by_log = [(one, job) for one in witnesses if (job := _shown_by_log(question, one)) is not None]
     if len(by_log) == 1:
         one, job = by_log[0]
@@ -297,21 +300,10 @@ def _tied(question: _Question, possible: Sequence[_Possible]) -> tuple[tuple[Str
             quoted(job.name, job.id),
             " shows Terraform at work while this lock stood",
         )
-        return (Strength.LOG, Tie.SHOWN, (_name(one.candidate), ": ", *said) if len(possible) > 1 else said), ()
-    on_host = [
-        (one, job)
-        for one in witnesses
-        if _why_not_blamed(question, one) is None and (job := _shown_by_machine(question, one)) is not None
-    ]
+        return (Strength.LOG, Tie.SHOWN, (run_name(one.candidate.run), ": ", *said) if len(possible) > 1 else said), ()
+    on_host = [(one, job) for one in witnesses if (job := _shown_by_machine(question, one)) is not None]
     if on_host:
         return (Strength.HOST, Tie.SHOWN, _host_reason(question.lock.host, on_host[0][1])), ()
-    blamed, whys = list[_Possible](), list[Phrase]()
-    for one in possible:
-        why = _why_not_blamed(question, one)
-        if why is None:
-            blamed.append(one)
-        else:
-            whys.append(why)
     if blamed:
         claimed = [one for one in blamed if one.claim is not None]
         strength = Strength.CLAIM if claimed else Strength.WINDOW
@@ -319,18 +311,18 @@ def _tied(question: _Question, possible: Sequence[_Possible]) -> tuple[tuple[Str
         if claimed and len(possible) > len(claimed):
             reason = (*reason, "; so may another run that was going on then")
         return (strength, Tie.BY_TIME, reason), ()
-    if whys:
-        return None, whys[0]
+    if why_not and why_not[0] is not None:
+        return None, why_not[0]
     return None, ("no run of the mapped pipelines that may hold it was going on when the lock was taken",)
 
 
 def _why_not_blamed(question: _Question, one: _Possible) -> Phrase | None:
-    """Why the run, which is not excluded, is no candidate by its time either."""
+    """Why the run, which is not excluded, is no candidate all the same: the lock's `Who` speaks against it."""
     if one.claim is not None:
         return None
     why = why_not_its_machine(one.look, question.lock)
     if why is not None:
-        return (_name(one.candidate), *why)
+        return (run_name(one.candidate.run), *why)
     return why_not_its_project(one.candidate.run, question.lock) or why_not_hosted(one.candidate, question.lock)
 
 
@@ -338,7 +330,7 @@ def _shown_by_log(question: _Question, one: _Possible) -> Job | None:
     """The job whose log shows Terraform at work on this state while this lock stood, by the log's own clock, which is
     the holder's.
     """
-    if question.taken.is_doubtful(question.skew) or _why_not_blamed(question, one) is not None:
+    if question.taken.is_doubtful(question.skew):
         return None
     return next(
         (
@@ -355,9 +347,14 @@ def _may_be_its_own(question: _Question, one: _Possible, job: Job, log: JobLog) 
     but not one that nothing but a person's own account has: `alice@thinkpad` may hold this lock beside the job.
     """
     lock, machine = question.lock, machine_of(job, log)
-    is_jobs = is_ci(lock.who) or question.holders.looks_like_ci(lock.who) or is_account_of(lock.user, one.look.system)
     is_anybodys = lock.user.casefold() in _ANYBODYS
-    return is_jobs or is_anybodys or (machine is not None and is_same_machine(machine, lock.host))
+    is_there = machine is not None and is_same_machine(machine, lock.host)
+    return is_anybodys or is_there or _is_jobs_account(question, one)
+
+
+def _is_jobs_account(question: _Question, one: _Possible) -> bool:
+    lock = question.lock
+    return is_account_of(lock.user, one.look.system) or question.holders.looks_like_ci(lock.who)
 
 
 def _shows(question: _Question, one: _Possible, job: Job, log: JobLog) -> bool:
@@ -391,7 +388,7 @@ def _shown_by_machine(question: _Question, one: _Possible) -> Job | None:
     lock = question.lock
     if is_shared_host(lock.host) or not lock.host:
         return None
-    is_jobs = is_account_of(lock.user, one.look.system) or question.holders.looks_like_ci(lock.who)
+    is_jobs = _is_jobs_account(question, one)
     for job, log in one.logs():
         machine = machine_of(job, log)
         is_running = job.started_at is not None and _holds(job, one.candidate, question.taken)
@@ -444,8 +441,3 @@ def _window_reason(blamed: Sequence[_Possible]) -> Phrase:
     if len(blamed) == 1:
         return ("it is the only run known to have been going on when the lock was taken",)
     return (f"{len(blamed)} mapped runs were going on when the lock was taken, and any of them may hold it",)
-
-
-def _name(candidate: Candidate) -> Linked:
-    run = candidate.run
-    return Linked(f"{run.ref.pipeline.title} #{run.ref.id}", run.ref.url or None)

@@ -160,10 +160,7 @@ def _portions(lines: Iterator[ShownEntry], pen: Pen, room: int) -> Iterator[Sequ
 def _row(shown: ShownEntry, pen: Pen, room: int) -> EntryRow:
     entry = shown.entry
     utc, findings = entry.at.astimezone(UTC), findings_of(entry)
-    page, words = (
-        page_of(entry),
-        "Message in Slack" if entry.kind in {Kind.MESSAGE_CAPTURED, Kind.NOTE_ADDED} else "Page",
-    )
+    page, words = page_of(entry), "Message in Slack" if entry.kind == Kind.MESSAGE_CAPTURED else "Page"
     return EntryRow(
         anchor=recorded_text(anchor(entry.id)),
         group=recorded_text(_SUBJECTS.get(entry.kind.partition(".")[0], "other")),

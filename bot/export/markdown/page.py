@@ -149,10 +149,7 @@ def _row(line: ShownEntry, pen: _Pen) -> Markup:
     who = f"**{local(entry.at, UTC):%H:%M:%S}**{pen.aside(entry.at)} {pen.name(entry.actor)}"
     marks = [mark for mark, is_set in (("key moment", line.is_key), ("edited", line.edited)) if is_set]
     marked = f" *({', '.join(marks)})*" if marks else ""
-    page, words = (
-        address(page_of(entry)),
-        "message" if entry.kind in {Kind.MESSAGE_CAPTURED, Kind.NOTE_ADDED} else "page",
-    )
+    page, words = address(page_of(entry)), "message" if entry.kind == Kind.MESSAGE_CAPTURED else "page"
     where = f" ([{words}](<{page}>))" if page else ""
     head = f"- {who}: {said}{where}{marked}"
     return Markup("\n  - ".join((head, *_findings(entry), *_changes(line, pen))))  # noqa: S704  all of it was escaped part by part
