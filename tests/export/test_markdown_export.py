@@ -102,12 +102,12 @@ async def test_the_chart_that_stands_beside_the_page_is_shown(journal, incident,
 
 
 async def test_where_an_entry_came_from_is_linked_if_it_is_a_web_page(journal, incident, lines):
-    await note(journal, incident, "captured", permalink="https://acme.slack.com/archives/C1/p1?thread_ts=1.2&cid=C1")
-    await note(journal, incident, "evil", permalink="javascript:alert(1)")
+    page = "https://acme.slack.com/archives/C1/p1?thread_ts=1.2&cid=C1"
+    await note(journal, incident, "captured", Kind.MESSAGE_CAPTURED, permalink=page)
+    await note(journal, incident, "evil", Kind.MESSAGE_CAPTURED, permalink="javascript:alert(1)")
 
     found = await lines(journal, incident)
 
-    page = "https://acme.slack.com/archives/C1/p1?thread_ts=1.2&cid=C1"
     assert row_with("captured", found) == f"- **12:05:00** U2: captured ([message](<{page}>))"
     assert row_with("evil", found) == "- **12:05:00** U2: evil"
 

@@ -349,5 +349,4 @@ def page_of(entry: Entry) -> str:
     match facts_of(entry) if entry.kind in _WITH_PAGE else None:
         case MessageCaptured(permalink=page) | FollowUpFiled(url=page) | AlertRaised(url=page):
             return page
-    link = entry.facts.get("permalink")  # of a note that was taken from a message
-    return link if isinstance(link, str) else ""
+    return ""
