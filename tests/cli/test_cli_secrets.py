@@ -1,4 +1,4 @@
-"""What the command line prints and logs has no secret in it, whoever wrote what it prints."""
+"""What the command line prints and logs has no secret in it, no matter who wrote it."""
 
 import io
 import json

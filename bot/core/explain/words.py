@@ -440,7 +440,7 @@ _OTHER_LOCKS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("scopelocked", "cannotdelete", "are locked: '/sub", "management lock"),
         "A management lock in Azure forbids this change.",
-        "Ask whoever set the lock. If it may go, remove it in Azure for this change, and set it again.",
+        "Ask the person who set the lock. If it may go, remove it in Azure for this change, and set it again.",
     ),
     (
         ("another operation (install/upgrade/rollback)", "no deployed releases"),

@@ -66,7 +66,7 @@ def settled_at(candidate: Candidate, policy: Policy, *, taken: datetime) -> Beli
     Counts from the last end of any job of any attempt, with the settle time of the run's or the job's own
     conclusion in its CI system, whichever is longer; with the longest of all, where a conclusion is not known. The
     end is by the CI system's clock: its measured difference from the bot's is taken out, at its worst; where none was
-    measured, the allowance for clocks is added. Never from before the lock was `taken`: whoever took it was alive then,
+    measured, the allowance for clocks is added. Never from before the lock was `taken`: its holder was alive then,
     whatever the CI's clock says.
     """
     if candidate.exited is not None:

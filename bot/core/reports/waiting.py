@@ -148,7 +148,7 @@ def _is_served(one: Waiter, told_at: datetime, taker: str | None, at: datetime, 
 
 
 def aged(queue: Queue, now: datetime, head_start: timedelta) -> Queue:
-    """What time alone changes: whoever has had their head start, or has waited long enough, is off the queue."""
+    """What time alone changes: who has had their head start, or has waited long enough, is off the queue."""
     served = {one.ticket for one in queue.waiters if one.told_at is not None and now >= one.told_at + head_start}
     late = {one.ticket for one in queue.waiters if one.told_at is None and not one.telling and now >= one.until}
     return _departed(_departed(queue, served, Ending.TOLD, now), late, Ending.EXPIRED, now)

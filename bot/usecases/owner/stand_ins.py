@@ -58,7 +58,7 @@ class _Search:
     missing: NotFound | Unseen | None = None
 
     async def prepare(self, channel_id: str, groups: Sequence[str]) -> bool:
-        """Finds out whom to look at; False if nobody may act there, whoever they are."""
+        """Finds out whom to look at; False if nobody at all may act there."""
         world, unlockers = self.world, self.world.policy.unlock_groups
         channel, roll, self.grouped, among, part = await asyncio.gather(
             world.directory.channel(channel_id),

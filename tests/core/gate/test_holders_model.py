@@ -372,7 +372,7 @@ def play(make, seed: int, policy: Policy) -> tuple[World, Case, Ruling]:
 
 
 def is_taken_for_the_machines_job(world: World) -> bool:
-    """The one thing that nobody can tell: whoever the bot does not know was at work at a job's own machine, under the
+    """The one thing that nobody can tell: somebody the bot does not know was at work at a job's own machine, under the
     account of its jobs. The design takes them for that job.
     """
     holder = world.holder
@@ -389,7 +389,7 @@ def test_a_live_holders_lock_is_never_released_by_fewer_people_than_the_design_s
         tied, holder = case.attribution, world.holding_job
         seen[f"{ruling} {tied.tie}"] += 1
         told = (seed, world.host, tied.tie, tied.strength, tied.reason, holder)
-        if tied.strength is Strength.LOG:  # no log shows anybody but the holder, whoever it is
+        if tied.strength is Strength.LOG:  # no log shows anybody but the true holder
             assert holder is not None, told
             assert holder.run in {candidate.run.ref.id for candidate in tied.candidates}, told
         if tied.tie is Tie.SEALED:
