@@ -8,7 +8,7 @@ TflockError                       everything that this program raises on purpose
 │   ├── Passing                   the same request may succeed later: try again
 │   │   ├── Unreachable           no answer, a time-out, a broken answer, a server error
 │   │   └── Throttled             it asks for patience
-│   └── Final                     it answered no: trying again does not help until somebody changes something
+│   └── Final                     it answered no: trying again does not help until someone changes something
 │       ├── Denied                credentials or rights are missing
 │       ├── Missing               it says that the thing does not exist
 │       └── Rejected              it understood the request and would not take it
@@ -66,7 +66,7 @@ class Passing(UpstreamError):
 
 
 class Final(UpstreamError):
-    """The system's answer is no. The same request gets the same answer until somebody changes something."""
+    """The system's answer is no. The same request gets the same answer until someone changes something."""
 
 
 class Unreachable(Passing):

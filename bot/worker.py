@@ -46,7 +46,7 @@ FIRST_AGAIN_AFTER, LAST_AGAIN_AFTER = timedelta(seconds=2), timedelta(seconds=60
 """Soon at first, then more patiently: about five minutes in all, as long as Slack is away on a bad day."""
 
 ONCE_MORE_AFTER = timedelta(minutes=5)
-"""When a job begins again whose last try has failed while Slack was away, so that nobody could be told."""
+"""When a job begins again whose last try has failed while Slack was away, so that nobody could hear of it."""
 
 _AT_ONCE = 40
 _ONE_SERVER = ("redis://", "rediss://", "unix://")
@@ -261,7 +261,7 @@ async def run_periodic(world: World, name: str) -> None:
 
 
 async def run_job(world: World, name: str, args: Sequence[str], *, attempt: int, worker: str) -> None:
-    """One try of a job. A failure is logged and raised, so that it is tried again; the last one is said to people."""
+    """One try of a job. A failure is logged and raised, so that it is tried again; the last one is shown to people."""
     job = JOBS[name]
     subject = job.subject(args)
     try:
@@ -286,7 +286,7 @@ async def _say_if_last(world: World, job: DurableJob, args: Sequence[str], attem
             return
         try:
             await world.messenger.post(channel, _last_words(job.name, subject, why), thread=thread)
-        except Passing as error:  # nobody was told, so it is not given up: what it was at would stay as it is for ever
+        except Passing as error:  # nobody has heard: giving up would leave it as it is for ever
             log.warning("job.not_told_yet", job=job.name, subject=subject, error=str(error))
             at = world.clock.now() + ONCE_MORE_AFTER
             key = f"{job.name}:{':'.join(args)}:{stamp(at)}"

@@ -19,12 +19,12 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Somebody who typed or clicked, and the ways to answer them.
+    """Someone who typed or clicked, and the ways to answer them.
 
-    `delivery` names this very delivery, so that a doubled one can be told: by all that it says, since two different
-    requests must never be taken for one. `response_url` is empty where Slack gave none (mentions); then the answer goes
-    to them alone in the channel. `trigger` opens a dialog, within three seconds; `dialog` is the one that they clicked
-    in. `text` is the command that they typed, as a person reads it.
+    `delivery` names this very delivery, so that a doubled one can be recognised: by all that it says, since two
+    different requests must never be taken for one. `response_url` is empty where Slack gave none (mentions); then the
+    answer goes to them only, in the channel. `trigger` opens a dialog, within three seconds; `dialog` is the one that
+    they clicked in. `text` is the command that they typed, as a person reads it.
     """
 
     user: str
@@ -38,7 +38,7 @@ class Asker:
 
 
 async def answer(messenger: Messenger, asker: Asker, what: Report | Message) -> None:
-    """Answers the asker alone: by the response URL, else in the channel, else in their DM. Raises UpstreamError."""
+    """Answers the asker only: by the response URL, else in the channel, else in their DM. Raises UpstreamError."""
     ways: list[Callable[[], Coroutine[Any, Any, object]]] = [
         lambda: messenger.whisper(asker.channel, asker.user, what, thread=asker.thread),
         lambda: messenger.post(asker.user, what),
@@ -99,7 +99,7 @@ def asker_of_mention(body: Mapping[str, Any]) -> Asker:
 
 
 def asker_of_home(body: Mapping[str, Any]) -> Asker:
-    """Whoever opened their home tab: there is no channel."""
+    """A person who opened their home tab: there is no channel."""
     event_id, user = body.get("event_id") or "", (body.get("event") or {}).get("user") or ""
     return Asker(str(user), "", "", "", f"event/{event_id}" if event_id else "")
 
@@ -118,7 +118,7 @@ def asker_of_shortcut(body: Mapping[str, Any]) -> Asker:
 
 
 def asker_of_view(body: Mapping[str, Any]) -> Asker:
-    """Whoever sent a dialog: where they were when they opened it is in its metadata alone."""
+    """A person who sent a dialog: only its metadata says where they were when they opened it."""
     return Asker(_user(body), "", "", "", f"view/{(body.get('view') or {}).get('id')}")
 
 
@@ -137,7 +137,7 @@ def ts_of_message(body: Mapping[str, Any]) -> str:
 
 
 def text_of_message(body: Mapping[str, Any]) -> str:
-    """All words of the message that a shortcut was used on. What a CI posts is often in attachments or blocks alone."""
+    """All words of the message that a shortcut was used on. What a CI posts is often only in attachments or blocks."""
     message = body.get("message") or {}
     attached = [_words(part) for part in message.get("attachments") or ()]
     written = str(message.get("text") or "")

@@ -1,6 +1,6 @@
 """Work waits until the acks are out. Slack gives an ack three seconds and never asks again; the work has minutes.
 
-A request that comes alone is worked on as soon as it is acked. In a burst nothing is begun until it has been quiet
+A request outside a burst is worked on as soon as it is acked. In a burst nothing is begun until it has been quiet
 for a moment, except one piece of work now and then so that none starves: fifty requests at once are acked about as
 fast as by an app that does nothing else (`tests/bench`).
 """
@@ -91,7 +91,7 @@ class Backlog:
             await asyncio.sleep(0)  # what came in meanwhile is seen before the next piece
 
     async def _let_acks_go_first(self) -> None:
-        """Returns when no burst goes on (a lone ack is out before its work gets far), or when it is time for one."""
+        """Returns when there is no burst (a lone ack is out before its work gets far), or when it is time for one."""
         loop = asyncio.get_running_loop()
         latest = loop.time() + BUSY_PACE
         while (now := loop.time()) < latest:
@@ -104,7 +104,7 @@ class Backlog:
                     await self._changed.wait()
 
     def _quiet_at(self, now: float) -> float:
-        """When the burst that goes on now will be over, if nothing more comes."""
+        """When the present burst will be over, if nothing more comes."""
         is_burst = len(self._arrivals) == BURST and now - self._arrivals[0] < BURST_WITHIN
         if not is_burst:
             return now

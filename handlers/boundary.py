@@ -29,14 +29,14 @@ _DELIVERED = Shelf("delivered", Handled, REMEMBER)
 _MOST_NAMED = 20
 _AT_WORK = timedelta(seconds=45)
 _UNCHANGED = "Nothing was changed, and no lock was touched."
-_MAY_HAVE_BEGUN: Phrase = ("It may have been begun before that: ", Quoted("/tflock status"), " shows how things stand.")
+_MAY_HAVE_BEGUN: Phrase = ("It may have been begun before that: ", Quoted("/tflock status"), " shows how things are.")
 
 Work: TypeAlias = Callable[[], Awaitable[str]]
 """Does what was asked and returns the outcome for `tflock_commands_total`."""
 
 
 async def run(world: World, command: str, asker: Asker, work: Work) -> None:
-    """Never raises. A doubled delivery is dropped only if the first one is done or at work."""
+    """Never raises. A doubled delivery is dropped only if the first one is done or running."""
     with structlog.contextvars.bound_contextvars(command=command, user=asker.user, channel=asker.channel):
         outcome = await _outcome(world, command, asker, work)
         world.meter.command(command, outcome)
@@ -56,7 +56,7 @@ async def _outcome(world: World, command: str, asker: Asker, work: Work) -> str:
 
 
 async def _is_first(world: World, asker: Asker) -> bool:
-    """A delivery at work holds a short lease, so that a retry after a crash is not lost."""
+    """A delivery in progress holds a short lease, so that a retry after a crash is not lost."""
     if not asker.delivery:
         return True
     try:
@@ -90,7 +90,7 @@ async def _tell(world: World, command: str, asker: Asker, error: Exception) -> N
 
 
 def notice_of(command: str, error: Exception, reference: str) -> Notice:
-    """What the asker is told. Only an error that nobody foresaw carries the reference."""
+    """What the asker reads. Only an error that nobody foresaw carries the reference."""
     match error:
         case UnknownState():
             return _unknown_state(command, error)

@@ -1,6 +1,6 @@
-"""`/api/v1/claims`: CI jobs say what they run, that they are at work, and how it ended.
+"""`/api/v1/claims`: CI jobs say what they run, that they are still running, and how it ended.
 
-Every answer is JSON: the claim's id, or `{"error": …}` in words for whoever reads the job's log.
+Every answer is JSON: the claim's id, or `{"error": …}` in words for people who read the job's log.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class _Refusal(Exception):
 
 
 def claim_routes(world: World, token: str | None) -> list[web.RouteDef]:
-    """The routes. Without a token claims are off, and every request is told so."""
+    """The routes. Without a token claims are off, and every answer says so."""
     return [
         web.post("/api/v1/claims", _answering(token, lambda request: _claim(world, request))),
         web.patch("/api/v1/claims/{id}", _answering(token, lambda request: _news(world, request))),

@@ -56,7 +56,7 @@ async def _check(world: World, action_id: str, value: ButtonValue) -> None:
 
 
 def _ok(act: Callable[[World, ButtonValue, Asker], Awaitable[object]]) -> OnClick:
-    """For the metrics it is done, whatever the use case returns: its report is told in the channel."""
+    """For the metrics it is done, whatever the use case returns: its report goes to the channel."""
 
     async def click(world: World, value: ButtonValue, asker: Asker) -> str:
         await act(world, value, asker)
@@ -140,7 +140,7 @@ async def _snooze(world: World, value: ButtonValue, asker: Asker) -> str:
     await check_may_write(world, asker.user, "snooze alerts")
     snoozed = await alerts.snooze(world, value.request, user=asker.user)
     until: Phrase = (snoozed.snoozed_until,) if snoozed.snoozed_until is not None else ()
-    lines: tuple[Phrase, ...] = (("It comes back at ", *until, " if it still stands. No lock was touched."),)
+    lines: tuple[Phrase, ...] = (("It comes back at ", *until, " if it is still true. No lock was touched."),)
     return await say(world, asker, Notice("The alert is snoozed", lines))
 
 

@@ -114,7 +114,7 @@ async def _watch(world: World, command: values.Watch, asker: Asker) -> str:
 
 
 async def start_waiting(world: World, state: str, asker: Asker) -> str:
-    """Puts somebody on a state's queue. Whoever may ask for `status` may wait."""
+    """Puts someone on a state's queue. Anyone who may ask for `status` may wait."""
     world.state(state)
     incident = await world.journal.current(asker.channel)
     wanted = waiting_list.WaitCommand(
@@ -153,9 +153,9 @@ async def explain_text(world: World, command: values.Explain, asker: Asker) -> s
 
 
 async def check_lock(world: World, text: str, asker: Asker) -> str:
-    """The status of the state that a message speaks of, to the asker alone."""
+    """The status of the state that a message is about, to the asker only."""
     found = await asyncio.to_thread(states_spoken_of, text, world.states, _paths(world), {})
-    if not found:  # only now the locks are looked at, whose IDs may stand in the message
+    if not found:  # only now the locks are read: the message may hold their IDs
         locks = await locked_now(world)
         found = await asyncio.to_thread(states_spoken_of, text, world.states, _paths(world), locks)
     if len(found) == 1:

@@ -62,7 +62,7 @@ async def save(world: World, callback: str, wanted: EntryEdit | None) -> str:
 
 
 async def open_edit(world: World, chosen: Chosen, asker: Asker) -> str:
-    """Opens the dialog of an entry. What goes wrong afterwards is said in the dialog as well."""
+    """Opens the dialog of an entry. What goes wrong afterwards is shown in the dialog as well."""
     view_id = await _opened(world, chosen, asker.trigger)
     try:
         await check_may_write(world, asker.user)

@@ -1,7 +1,8 @@
 """What happens in the channels, as far as it bears on a timeline: handed to a durable job, or dropped at once.
 
-Slack tells the bot everything that is said in all its channels. What nobody marked costs no look into Redis; an edit or
-a deletion costs one. Bolt acks an event whatever becomes of it, so that a Redis that is away means trying again here.
+Slack tells the bot everything that people write in all its channels. What nobody marked costs no look into Redis; an
+edit or a deletion costs one. Bolt acks an event whatever becomes of it, so that a Redis that is away means trying again
+here.
 """
 
 from __future__ import annotations

@@ -94,16 +94,16 @@ async def reopen(world: World, command: values.Reopen, asker: Asker) -> str:
     await _check_here(world, asker)
     reopened = await lifecycle.reopen(world, await _closed_here(world, command.incident, asker), user=asker.user)
     if reopened is None:
-        raise NotPermitted("Somebody else was faster: an incident is open here by now. Nothing was changed.")
+        raise NotPermitted("Someone else was faster: an incident is open here by now. Nothing was changed.")
     lines: tuple[Phrase, ...] = (
-        (Quoted(reopened.title), f" ({reopened.id}) is open again. Its timeline goes on."),
+        (Quoted(reopened.title), f" ({reopened.id}) is open again. Its timeline continues."),
         ("When it is closed again, its export is made again.",),
     )
     return await _announce(world, asker, Notice("Incident reopened", lines))
 
 
 async def export(world: World, _: values.Export, asker: Asker) -> str:
-    """The record of the incident that is open here, or was last. The result is said in the channel."""
+    """The record of the incident that is open here, or was last. The result is posted in the channel."""
     await check_may_write(world, asker.user)
     incident = await channel_incidents.latest(world, asker.channel)
     if incident is None:
@@ -119,7 +119,7 @@ async def export(world: World, _: values.Export, asker: Asker) -> str:
 
 
 async def capture_since(world: World, command: values.Capture, asker: Asker) -> str:
-    """What was said since then: read by a worker, which says in the channel how far it is."""
+    """What people wrote since then: read by a worker, which says in the channel how far it is."""
     await _check_may_capture(world, asker)
     since = await instant_of(world, command.since, asker)
     wanted = backfill.BackfillCommand(asker.channel, asker.user, asker.thread, since, command.marked_only)
@@ -182,7 +182,7 @@ async def _closed_here(world: World, incident_id: str | None, asker: Asker) -> I
 
 
 def _where(incident: Incident, *, is_new: bool) -> tuple[Phrase, ...]:
-    """Which incident a note went into, where that is not the one that everybody knows to be open."""
+    """Which incident a note went into, where that is not the one that everyone knows to be open."""
     named: Phrase = (Quoted(incident.title), f" ({incident.id})")
     if is_new:
         return (("None was open here: it begins a new incident, ", *named, "."),)

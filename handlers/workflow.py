@@ -1,6 +1,6 @@
 """The step "Unlock a Terraform state when safe" of Slack's workflows: what Slack sends becomes a durable job.
 
-Bolt acks an event whatever becomes of it, and a workflow waits until it is told: where the job cannot be kept, the
+Bolt acks an event whatever becomes of it, and a workflow waits for its result: where the job cannot be kept, the
 step is ended at once, with a sentence.
 """
 

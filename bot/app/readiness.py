@@ -1,4 +1,4 @@
-"""Whether the bot can work now: Redis and Slack answer. Asked for by anybody, so that it costs them nothing."""
+"""Whether the bot can work now: Redis and Slack answer. Asked for by anyone, so that it costs them nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FRESH = 5.0
 
 
 class Readiness:
-    """Asks all `checks` at once, one round at a time; everybody who asks meanwhile gets that round's answer."""
+    """Asks all `checks` at once, one round at a time; everyone who asks meanwhile gets that round's answer."""
 
     def __init__(self, checks: Mapping[str, Callable[[], Awaitable[bool]]], *, fresh: float = FRESH) -> None:
         self._checks = checks

@@ -67,14 +67,14 @@ def _is_signed(verifier: SignatureVerifier, body: bytes, headers: Mapping[str, s
         return False
 
 
-async def _healthz(request: web.Request) -> web.Response:  # noqa: ARG001 - the same answer to everybody
+async def _healthz(request: web.Request) -> web.Response:  # noqa: ARG001 - the same answer to everyone
     return web.json_response({"alive": True})
 
 
 def _readyz(bot: Bot) -> Handler:
     readiness = Readiness({"redis": lambda: _redis_answers(bot), "slack": lambda: _slack_answers(bot)})
 
-    async def handle(request: web.Request) -> web.Response:  # noqa: ARG001 - the same answer to everybody
+    async def handle(request: web.Request) -> web.Response:  # noqa: ARG001 - the same answer to everyone
         found = await readiness.now()
         return web.json_response(found, status=200 if all(found.values()) else 503)
 
@@ -82,7 +82,7 @@ def _readyz(bot: Bot) -> Handler:
 
 
 def _metrics(bot: Bot) -> Handler:
-    async def handle(request: web.Request) -> web.Response:  # noqa: ARG001 - the same answer to everybody
+    async def handle(request: web.Request) -> web.Response:  # noqa: ARG001 - the same answer to everyone
         return web.Response(body=bot.metrics.exposition(), headers={"Content-Type": bot.metrics.content_type})
 
     return handle

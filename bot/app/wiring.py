@@ -108,7 +108,7 @@ async def with_redis(config: Config) -> AsyncIterator[Wiring]:
 
 @asynccontextmanager
 async def beside_a_bot(config: Config) -> AsyncIterator[Wiring]:
-    """Wired to a Redis that somebody runs already, if there is one: none is started."""
+    """Wired to a Redis that someone runs already, if there is one: none is started."""
     url = config.redis_url.get_secret_value() if config.redis_url else await asyncio.to_thread(attached_url, VAR)
     async with wired(config, url) as wiring:
         yield wiring

@@ -69,7 +69,7 @@ class ChildHooks:
     `name` is called once before the command runs, with the `errno` of leaving the machine's host name (0: it can have a
     name of its own), and returns the name or None. `ready` is called with the `errno` of taking that name, or None if
     there was no name to take, and returns an exit code if the command must not run. `waits` is asked when it has ended:
-    whether anybody wants to know when nothing of it is left.
+    whether anyone wants to know when nothing of it is left.
     """
 
     name: Callable[[int], str | None]

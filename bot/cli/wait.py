@@ -153,7 +153,7 @@ def _began(run: Run) -> datetime:
 
 def _lock_words(seen: LockSeen) -> Iterable[str]:
     if seen.lock is not None:
-        yield f"locked by {one_line(seen.lock.who) or 'somebody'} (lock {one_line(seen.lock.id)})"
+        yield f"locked by {one_line(seen.lock.who) or 'someone'} (lock {one_line(seen.lock.id)})"
     elif seen.held:
         yield "locked by something that is not lock info"
 

@@ -154,7 +154,7 @@ def _approval(path: KeyPath, given: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _auto_release(path: KeyPath, state: Mapping[str, Any]) -> Iterator[Finding]:
     if state.get("auto_release") is not None and state.get("protected") is True:
-        yield path, "is not for a protected state, whose release always needs a second member; remove one of the two"
+        yield path, "is not for a protected state, whose release always needs a second person; remove one of the two"
 
 
 def _backend(path: KeyPath, backend: Mapping[str, Any], *, has_region: bool) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""When somebody is usually at work: `Mon-Fri 09:00-18:00`, on that person's own clock."""
+"""When someone is usually at work: `Mon-Fri 09:00-18:00`, on that person's own clock."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _weekday(name: str) -> int:
 
 
 def on_clock(now: datetime, tz: str | None, offset: int) -> datetime | None:
-    """The instant on the clock of somebody in this time zone (IANA); by the offset in seconds where nobody knows it.
+    """The instant on the clock of someone in this time zone (IANA); by the offset in seconds where nobody knows it.
 
     None where neither is told: Slack gives no zone of whoever is deactivated or belongs elsewhere.
     """

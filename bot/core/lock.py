@@ -253,7 +253,7 @@ class TableCapacity:
 
 @dataclass(frozen=True, slots=True)
 class TimeToLive:
-    """The attribute by whose time DynamoDB deletes items by itself; empty if it is not told."""
+    """The attribute by whose time DynamoDB deletes items on its own; empty if it is not told."""
 
     enabled: bool
     attribute: str = ""
@@ -274,7 +274,7 @@ class Refusals:
 
 @dataclass(frozen=True, slots=True)
 class TableSeen:
-    """What is known of a lock table. Each part is looked up by itself, since each wants a right of its own."""
+    """What is known of a lock table. Each part is looked up on its own, since each wants a right of its own."""
 
     name: str
     capacity: Observation[TableCapacity]

@@ -1,4 +1,4 @@
-"""People and places as Slack tells of them, as far as it bears on what somebody may do here."""
+"""People and places as Slack tells of them, as far as it bears on what someone may do here."""
 
 from __future__ import annotations
 
@@ -93,9 +93,9 @@ BOT = "tflock"
 
 @dataclass(frozen=True, slots=True)
 class Automatic:
-    """In the place of somebody who asks: the configuration. `is_configured`: it asks for this state, now.
+    """In the place of someone who asks: the configuration. `is_configured`: it asks for this state, now.
 
-    `stopped_by` is a Slack user id: somebody does not want this lock released automatically.
+    `stopped_by` is a Slack user id: someone does not want this lock released automatically.
     """
 
     is_configured: bool
@@ -125,7 +125,7 @@ class OwnerAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """A second member's consent to release exactly this lock.
+    """A second person's consent to release exactly this lock.
 
     `in_group` is whether they are in one of the groups that may approve; None where the policy names none. `covers` are
     the rules that wanted approval when they gave it: what came up later they have not approved.

@@ -18,14 +18,14 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 @dataclass(frozen=True, slots=True)
 class Quoted:
-    """A text that somebody else wrote: never interpreted, always escaped, shown as code."""
+    """A text that someone else wrote: never interpreted, always escaped, shown as code."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """A text of somebody else's with the page that it is about. A `url` that is not http(s) is not linked."""
+    """A text of someone else's with the page that it is about. A `url` that is not http(s) is not linked."""
 
     text: str
     url: str | None
@@ -52,7 +52,7 @@ Phrase: TypeAlias = tuple[Part, ...]
 
 
 def quoted(text: str | None, otherwise: str) -> Quoted:
-    """Somebody else's text; where there is none, or none that can be seen, our own words."""
+    """Someone else's text; where there is none, or none that can be seen, our own words."""
     return Quoted(text) if text and one_line(text) else Quoted(otherwise)
 
 
@@ -98,7 +98,7 @@ def day(at: Day) -> str:
 
 
 def one_line(text: str) -> str:
-    """Somebody else's text without line breaks or control characters."""
+    """Someone else's text without line breaks or control characters."""
     bare = text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
     return " ".join(bare.split())
 
@@ -110,7 +110,7 @@ def _plain(part: Part) -> str:
         case Quoted(text) | Linked(text, _):
             return one_line(text)
         case Person(slack_id, name):
-            return one_line(name) or slack_id or "somebody"
+            return one_line(name) or slack_id or "someone"
         case Day():
             return day(part)
         case datetime():

@@ -45,7 +45,7 @@ class LoopRule:
 
 @dataclass(frozen=True, slots=True)
 class WatchRule:
-    """How the bot looks at states by itself: at all locks `every` so long, at a held one's runs every `look_every`.
+    """How the bot looks at states on its own: at all locks `every` so long, at a held one's runs every `look_every`.
 
     A run that goes on for more than `overdue_factor` times its usual time is told of. Of the people who wait for a lock
     each is told `head_start` before the next one, and waits for `wait_for` at most.
@@ -59,7 +59,7 @@ class WatchRule:
 
 
 class Approvers(StrEnum):
-    """Who may approve an unlock that wants a second member. `NOBODY`: then it is refused."""
+    """Who may approve an unlock that wants a second person. `NOBODY`: then it is refused."""
 
     NOBODY = "nobody"
     MEMBER = "member"
@@ -71,7 +71,7 @@ class Approvers(StrEnum):
 class ApprovalPolicy:
     """Who may approve. `groups` are Slack user group ids, for `Approvers.GROUP`.
 
-    With `not_by_run_actor` whoever started the run that may hold the lock cannot be the second member.
+    With `not_by_run_actor` whoever started the run that may hold the lock cannot be the second person.
     """
 
     by: Approvers = Approvers.MEMBER
@@ -89,7 +89,7 @@ class ByTime(StrEnum):
 @dataclass(frozen=True, slots=True)
 class AutoRelease:
     """How a state's lock is released without being asked for: once every look has allowed it for `after`, the release
-    is announced, and `veto` later it is done, unless somebody has stopped it.
+    is announced, and `veto` later it is done, unless someone has stopped it.
     """
 
     after: timedelta

@@ -61,7 +61,7 @@ FORMS = (
     _form(r"(?:circleci|buildkite-agent|atlantis|cloudshell-user|sbx_user\d+)@.*"),
     _form(r"terraform@tfc-agent.*"),
 )
-"""The first that matches counts. A name that none matches may be anybody's."""
+"""The first that matches counts. A name that none matches may be anyone's."""
 
 _ACCOUNTS = {
     GITHUB: frozenset({"runner", "runneradmin"}),
@@ -69,7 +69,7 @@ _ACCOUNTS = {
     GITLAB: frozenset({"gitlab-runner"}),
     JENKINS: frozenset({"jenkins"}),
 }
-"""The accounts under which the systems' own packages run jobs. A person at the same machine is somebody else."""
+"""The accounts under which the systems' own packages run jobs. A person at the same machine is someone else."""
 
 _SLOT = re.compile(r"runner-[\w-]+-project-(?P<project>\d+)-concurrent-\d+(?P<suffix>-[0-9a-z]+)?", re.IGNORECASE)
 _SHARED = re.compile(_HOSTED, re.IGNORECASE)
@@ -79,7 +79,7 @@ _HOSTED_RUNNER = re.compile(r"GitHub Actions \d+|Hosted Agent|Azure Pipelines \d
 
 
 def form_of(who: str) -> WhoForm | None:
-    """The form of a `Who`; None if it may be anybody's."""
+    """The form of a `Who`; None if it may be anyone's."""
     if len(who) > _LONGEST:
         return None
     return next((form for form in FORMS if form.pattern.fullmatch(who)), None)

@@ -39,7 +39,7 @@ async def checks(config: Config, wiring: Wiring) -> list[Result]:
 
 
 def _watching(seen: Mapping[str, LockSeen]) -> Iterator[Result]:
-    """Only what is denied: whether a lock can be read at all is looked at by itself."""
+    """Only what is denied: whether a lock can be read at all is looked at on its own."""
     denied = dict[str, list[str]]()
     for name, lock in seen.items():
         for kind, why in lock.unseen:

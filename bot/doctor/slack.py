@@ -36,7 +36,7 @@ SCOPES: Mapping[str, str] = {
     "usergroups:read": "policy.unlock_groups",
     "users.profile:read": "an owner's status",
     "users:read": "guests and deactivated users",
-    "users:read.email": "owners known by email, and whether a second member is another person",
+    "users:read.email": "owners known by email, and whether a second person is another person",
 }
 """The scopes of manifest.yml, with what each is for."""
 

@@ -163,7 +163,7 @@ def _never(_response: httpx.Response) -> bool:
 class Client:
     """Sends requests to one server. `headers` makes the credentials of each request, so that no secret is kept here.
 
-    `errors` is the system's own table: how it says no. `is_stranger` tells an answer as to somebody who is not known,
+    `errors` is the system's own table: how it says no. `is_stranger` tells an answer as to someone who is not known,
     which then counts as a 401 whatever its status. An `http` that is passed in is closed with this.
     Every method raises Failed or Absent, and nothing else.
     """
@@ -414,7 +414,7 @@ class Client:
             await response.aclose()
 
     def _check(self, response: httpx.Response, about: str, doing: str, needs: str) -> None:
-        """Raises for every answer but a success, by the system's own table and then by everybody's."""
+        """Raises for every answer but a success, by the system's own table and then by everyone's."""
         is_stranger = self._is_stranger(response)
         if response.is_success and not is_stranger:
             return

@@ -33,7 +33,7 @@ class Messages(Protocol):
     """What was said in a channel. A channel that the bot may not read is DENIED, not a message that is not there."""
 
     async def message(self, channel: str, ts: str) -> Observation[SlackMessage]:
-        """One message as it stands now, a reply in a thread too, with everybody who marked it."""
+        """One message as it stands now, a reply in a thread too, with everyone who marked it."""
         ...
 
     async def history(

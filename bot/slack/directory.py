@@ -26,7 +26,7 @@ Call = Callable[[], Awaitable[AsyncSlackResponse]]
 CALL_SECONDS = 5.0
 PAGING_SECONDS = 20.0
 PAGE = 999  # the largest that conversations.members takes
-PAGES = 200  # more than other lists may have: these are channels of everybody, and `paging` ends it by time
+PAGES = 200  # more than other lists may have: these are channels of everyone, and `paging` ends it by time
 
 
 class SlackDirectory:

@@ -28,7 +28,7 @@ TOTAL_SECONDS = 15.0
 TRIGGER_SECONDS = 3.0
 """How long a trigger lives: a dialog that could not be opened by then never will be."""
 
-_DIRECTLY = "writing to somebody directly"
+_DIRECTLY = "writing to someone directly"
 _CANNOT_OPEN = frozenset({"missing_scope", "unknown_method"})
 _OVER = frozenset({"execution_not_in_running_state", "function_execution_not_found"})
 _LONGEST_ERROR = 500
@@ -72,7 +72,7 @@ class SlackMessenger:
             await self._client.chat_update(channel=posted.channel, ts=posted.ts, **_written(what))
 
     async def whisper(self, channel: str, user: str, what: Report | Message, *, thread: str = "") -> None:
-        async with self._calling("answering somebody alone"):
+        async with self._calling("answering someone alone"):
             await self._client.chat_postEphemeral(
                 channel=channel, user=user, thread_ts=thread or None, **_written(what)
             )

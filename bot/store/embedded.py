@@ -86,7 +86,7 @@ async def redis_for(url: str | None, directory: Path, *, binary: Path | None = N
 
 
 def attached_url(directory: Path) -> str:
-    """Where the embedded Redis under `directory` answers while somebody runs it. Starts and makes nothing."""
+    """Where the embedded Redis under `directory` answers while someone runs it. Starts and makes nothing."""
     home = directory.absolute() / "redis"
     record = home / "socket"
     socket = Path(record.read_text("utf-8")) if record.exists() else home / "redis.sock"
@@ -118,11 +118,11 @@ def _prepare(directory: Path, binary: Path | None) -> _Place:
 
 
 def _private(path: Path) -> Path:
-    """Makes a directory that is this user's alone. Raises PermissionError if it is somebody else's."""
+    """Makes a directory that is this user's alone. Raises PermissionError if it is someone else's."""
     path.mkdir(mode=0o700, exist_ok=True)
     found = path.lstat()
     if path.is_symlink() or found.st_uid != os.getuid():
-        raise PermissionError(f"{path} belongs to somebody else")
+        raise PermissionError(f"{path} belongs to someone else")
     path.chmod(0o700)
     return path
 

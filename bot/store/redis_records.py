@@ -130,7 +130,7 @@ def _packed(value: Mapping[str, Any]) -> Sequence[str]:
 
 
 def _json(content: object) -> str:
-    """JSON in ASCII, so that a lone surrogate in somebody's text survives too."""
+    """JSON in ASCII, so that a lone surrogate in someone's text survives too."""
     return json.dumps(content, ensure_ascii=True, allow_nan=False)
 
 

@@ -54,7 +54,7 @@ def _node(part: Part, names: Mapping[str, str]) -> Node:
         case Linked(text, url):
             return _linked(one_line(text), url)
         case Person(slack_id, name):
-            return _text(one_line(names.get(slack_id or "") or name or slack_id or "somebody"))
+            return _text(one_line(names.get(slack_id or "") or name or slack_id or "someone"))
         case datetime():
             return _text(instant(part))
         case timedelta():

@@ -21,7 +21,7 @@ _ASK_EVERY = 0.5
 
 
 class Busy(TflockError):
-    """Another worker is at this state, and went on for longer than we waited."""
+    """Another worker is at this state, and took longer than we waited."""
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """Sends each thing exactly once, whatever dies in between.
 
-Before something is sent, it is written down that it is about to be; how and where is the caller's. Whoever finds such a
-record without its end looks for what was sent, by its mark, before sending it again.
+Before something is sent, it is written down that it is about to be; how and where is the caller's. A worker that finds
+such a record without its end looks for what was sent, by its mark, before sending it again.
 """
 
 from __future__ import annotations

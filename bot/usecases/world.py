@@ -72,9 +72,9 @@ class World:
     An incident is closed when nothing was added for `close_after_quiet`.
     `targets` are by name where exports go beside the directory and the channel.
     `tickets` is where follow-ups are filed; None: nowhere.
-    `sweep` reads all locks at once for `watch`; None: nothing is watched. `alerts_channel` is where is told what no
-    incident deals with, and releases wherever they were asked for; None: nowhere. `private_incident_channels`: patterns
-    of `incident_channels` mean private channels too.
+    `sweep` reads all locks at once for `watch`; None: nothing is watched. `alerts_channel` is where tflock posts
+    what no incident deals with, and releases wherever they were asked for; None: nowhere. `private_incident_channels`:
+    patterns of `incident_channels` mean private channels too.
     `new_id` makes short random ids. `export_zone` names the local time of exports (IANA); None: the opener's own.
     """
 
@@ -135,8 +135,8 @@ class World:
     def is_incident_channel(self, channel: Channel) -> bool:
         """By id, or by a pattern on the name that Slack gives; never in a DM.
 
-        Anybody may make a private channel of any name, and the state's people hear nothing of it: patterns mean public
-        channels, unless the configuration allows private ones as a whole.
+        Anyone may make a private channel of any name, and the state's people hear nothing of it: patterns mean public
+        channels, unless the configuration allows private ones in general.
         """
         if channel.is_direct or channel.is_archived:
             return False

@@ -112,7 +112,7 @@ class Capture(Command):
 
 @dataclass(frozen=True, slots=True)
 class Watch(Command):
-    """With `off` somebody waits no longer."""
+    """With `off` someone stops waiting."""
 
     state: str
     off: bool = False

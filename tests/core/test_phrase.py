@@ -25,7 +25,7 @@ def test_a_phrase_is_one_line_of_plain_text():
     [
         (Person("U0QUINN", ""), "U0QUINN"),
         (Person(None, "quinn"), "quinn"),
-        (Person(None, ""), "somebody"),
+        (Person(None, ""), "someone"),
         (Person("U0QUINN", "\n"), "U0QUINN"),
     ],
 )

@@ -296,4 +296,4 @@ def _settled(place: LockPlace, error: AwsError, now: LockPlace | AwsError | None
 def _holder(place: LockPlace) -> str:
     if place.info is None:
         return "another lock stands there now; its text cannot be read"
-    return f"held by {place.info.who or 'somebody unnamed'} now (lock {place.info.id})"
+    return f"held by {place.info.who or 'someone unnamed'} now (lock {place.info.id})"

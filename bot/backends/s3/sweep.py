@@ -1,6 +1,6 @@
 """The locks of many states at once: DynamoDB's items by the hundred, the lock objects of S3 a few at a time.
 
-S3 has no batch read. A lock object is therefore asked for by itself, as `S3Backend` does it, and not looked for in a
+S3 has no batch read. A lock object is therefore asked for on its own, as `S3Backend` does it, and not looked for in a
 listing: a listing names every object below a prefix, so that its pages grow with the bucket and not with the states.
 Source: `BatchGetItem` in the DynamoDB API (100 keys a call, `UnprocessedKeys`, backoff between the tries).
 """

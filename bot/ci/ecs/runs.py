@@ -127,7 +127,7 @@ def _ended(task: Json) -> tuple[Phase, Conclusion | None]:
 
 
 def _conclusion(task: Json) -> Conclusion:
-    """Without a number from every container nobody knows that its process ended by itself."""
+    """Without a number from every container nobody knows that its process ended on its own."""
     codes, stop_code = _exit_codes(task), text(task.get("stopCode"))
     if stop_code == "TaskFailedToStart" and not _has_begun(task):
         return Conclusion.SKIPPED

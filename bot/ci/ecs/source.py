@@ -31,7 +31,7 @@ log = structlog.get_logger()
 _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _REASON = "asked for by tflock kill-job"
 _STOPS = "ECS took the request: the containers get SIGTERM, and SIGKILL after their stop timeout (30 s unless set)"
-_NO_SOURCE = "ECS starts no tasks by itself, and none of these says what started it: stop what calls RunTask"
+_NO_SOURCE = "ECS starts no tasks on its own, and none of these says what started it: stop what calls RunTask"
 
 
 class Ecs:
@@ -71,7 +71,7 @@ class Ecs:
             "cluster", lambda known: task_id(_cluster(known)) == found.cluster, found.task_id, url
         )
 
-    async def runs(self, pipeline: Pipeline, since: datetime) -> Iterable[Run]:  # noqa: ARG002 - ECS forgets by itself
+    async def runs(self, pipeline: Pipeline, since: datetime) -> Iterable[Run]:  # noqa: ARG002 - ECS forgets on its own
         """All tasks but those that ECS has forgotten: it forgets only what stopped about an hour ago or earlier, so
         what is left out is over.
         """

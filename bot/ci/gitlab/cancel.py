@@ -34,7 +34,7 @@ async def _cancel(client: Client, part: Part) -> None:
 
 
 async def _cancel_all(client: Client, parts: Iterable[Part]) -> list[str]:
-    """What was not cancelled, in words. GitLab ends child pipelines by itself, those of other projects it does not."""
+    """What was not cancelled, in words. GitLab ends child pipelines on its own, those of other projects it does not."""
     left = []
     for part in parts:
         if part.run.phase is Phase.ENDED:

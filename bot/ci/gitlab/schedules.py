@@ -1,4 +1,4 @@
-"""Stopping and starting what GitLab starts by itself: the pipeline schedules of a ref.
+"""Stopping and starting what GitLab starts on its own: the pipeline schedules of a ref.
 
 A schedule that is stopped here is marked in its description, for people to see and so that only those are started
 again that were stopped here. Source: https://docs.gitlab.com/api/pipeline_schedules/.

@@ -35,7 +35,7 @@ class Jenkins:
 
     system = server = SYSTEM
     escalate_after = timedelta(seconds=30)
-    """A stopped build gets a moment to end by itself; `term` and `kill` follow."""
+    """A stopped build gets a moment to end on its own; `term` and `kill` follow."""
 
     def __init__(
         self,

@@ -68,7 +68,7 @@ def _locks(account: Account) -> Iterator[KeyMoment]:
     for lock in account.locks[:_MOST_ALIKE]:
         operation = operation_word(lock.operation)
         doing: Phrase = (", for ", Quoted(operation)) if operation else ()
-        who = quoted(lock.who, "somebody who gave no name")
+        who = quoted(lock.who, "someone who gave no name")
         yield KeyMoment(lock.since, "Lock taken", (Quoted(lock.state), " by ", who, *doing))
 
 

@@ -26,7 +26,7 @@ _SHORTLY = timedelta(minutes=10)
 
 _LONGEST_KEY = 100
 _MOST = 50
-"""Proposals of one rule: more than anybody files."""
+"""Proposals of one rule: more than anyone files."""
 
 Rule: TypeAlias = Callable[[Account], Iterator[FollowUp]]
 
@@ -52,7 +52,7 @@ def followup_facts(followup: FollowUp) -> FollowUpProposed:
 
 
 def earlier(facts: FollowUpProposed) -> FollowUp | None:
-    """A proposal that was written down, its words as somebody else's; None for facts that hold none."""
+    """A proposal that was written down, its words as someone else's; None for facts that hold none."""
     if not facts.key or not facts.title:
         return None
     return FollowUp(
@@ -159,7 +159,7 @@ def _newer(account: Account, run: RunSpan, until: datetime) -> RunSpan | None:
 
 
 def no_expiry(account: Account) -> Iterator[FollowUp]:
-    """A lock table whose items DynamoDB deletes by itself."""
+    """A lock table whose items DynamoDB deletes on its own."""
     for table in account.tables:
         if table.ttl_attribute:
             held = [lock for lock in account.locks if lock.state in table.states]
@@ -249,7 +249,7 @@ def from_ci(account: Account) -> Iterator[FollowUp]:
                 title=f"Run applies of {lock.state} in CI",
                 reason=(
                     "The lock of ", Quoted(lock.state), " was taken at ", lock.since, " by ",
-                    quoted(lock.who, "somebody who gave no name"), *whose,
+                    quoted(lock.who, "someone who gave no name"), *whose,
                     ", and nothing ties it to a CI run: only its owner could tell whether it was still at work.",
                 ),
                 todo=(

@@ -67,7 +67,7 @@ class Locks:
                 self.ends(state, lock_id, at, LockEnd.REPLACED if there else LockEnd.GONE)
 
     def belongs(self, state: str, lock_id: str, owner: OwnerFacts | None, *, human_held: bool) -> None:
-        """Who is behind a lock, by the newest look that knew anybody."""
+        """Who is behind a lock, by the newest look that knew anyone."""
         lock = self._all.get((state, lock_id))
         if lock is None:
             return

@@ -1,6 +1,6 @@
 """The incident in figures and in a few sentences, from the facts of its account alone.
 
-The sentences are for somebody who was not there: what was locked, by whom and since when; why; what made it worse; who
+The sentences are for someone who was not there: what was locked, by whom and since when; why; what made it worse; who
 did what; when it was free, and how long it took.
 """
 
@@ -91,7 +91,7 @@ def told(account: Account) -> tuple[Phrase, ...]:
 
 
 def person(account: Account, actor: str) -> Person:
-    """Somebody by their Slack id, with their name where it is known."""
+    """Someone by their Slack id, with their name where it is known."""
     return Person(actor, account.names.get(actor, ""))
 
 
@@ -114,7 +114,7 @@ def _lock_words(account: Account, lock: LockSpan) -> Phrase:
     operation = operation_word(lock.operation)
     doing: Phrase = (" (", Quoted(operation), ")") if operation else ()
     return (
-        Quoted(lock.state), " was locked by ", quoted(lock.who, "somebody who gave no name"), *doing, " from ",
+        Quoted(lock.state), " was locked by ", quoted(lock.who, "someone who gave no name"), *doing, " from ",
         lock.since, *_behind(account, lock),
     )  # fmt: skip
 
@@ -134,7 +134,7 @@ def _why(account: Account) -> Phrase:
     holders = _holders(account)
     ends = [_end_words(account, run) for run in holders[:_MOST_TOLD]]
     if any(lock.human_held for lock in account.locks):
-        ends.append(("nothing shows that a CI took the lock, so somebody's own machine may have",))
+        ends.append(("nothing shows that a CI took the lock, so someone's own machine may have",))
     if not ends:
         return ("Which run held it is not known.",) if account.locks else ()
     return _sentence((*joined(ends, "; "), *_more(len(holders), "runs")))

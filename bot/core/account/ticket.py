@@ -23,7 +23,7 @@ _APART = "\u200b"
 class Ticket:
     """What is filed. `marker` is found again in the ticket whatever becomes of the answer.
 
-    `title` is one line in which nothing refers to anybody. `facts` are labels with what they say; `names` are what
+    `title` is one line in which nothing refers to anyone. `facts` are labels with what they say; `names` are what
     people are called, by id.
     """
 
@@ -76,7 +76,7 @@ def marker_of(incident_id: str, key: str) -> str:
 def ticket_of(
     followup: FollowUp, incident_id: str, facts: tuple[tuple[str, Phrase], ...], names: Mapping[str, str]
 ) -> Ticket:
-    """The ticket of a proposal, without the secrets that stood in somebody's words."""
+    """The ticket of a proposal, without the secrets that stood in someone's words."""
     return Ticket(
         marker=marker_of(incident_id, followup.key),
         title=ticket_title(followup.title),

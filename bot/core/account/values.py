@@ -160,7 +160,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """Runs that somebody had tflock end. `ended` is whether all were seen to; `stopped` whether the source was."""
+    """Runs that someone had tflock end. `ended` is whether all were seen to; `stopped` whether the source was."""
 
     at: datetime
     actor: str
@@ -209,7 +209,7 @@ class Cause(StrEnum):
     CANCELLED = "a run that was cancelled with the lock held"
     LOST = "a run whose runner was lost with the lock held"
     FAILED = "a run that failed with the lock held"
-    LAPTOP = "a lock taken on somebody's own machine"
+    LAPTOP = "a lock taken on someone's own machine"
     LOOP = "a pipeline that was started again and again"
     THROTTLING = "a lock table that refused requests"
     RUNNING = "a run that was still at work"
@@ -218,7 +218,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Participant:
-    """What somebody did: `did` are short words in the order of the first time (`asked`, `approved`, `killed`)."""
+    """What someone did: `did` are short words in the order of the first time (`asked`, `approved`, `killed`)."""
 
     actor: str
     entries: int

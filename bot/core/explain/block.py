@@ -147,7 +147,7 @@ def _fields(lines: Sequence[str], header: int) -> Mapping[str, str]:
 
 
 def _place(line: str, key: str) -> int:
-    """Where a field's key stands in a line, by itself; -1 if it does not."""
+    """Where a field's key stands in a line, on its own; -1 if it does not."""
     place = line.find(f"{key}:")
     while place > 0 and (line[place - 1].isalnum() or line[place - 1] in "_-"):
         place = line.find(f"{key}:", place + 1)

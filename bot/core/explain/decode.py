@@ -163,7 +163,7 @@ def _broken(line: str) -> list[str]:
 
 
 def _errors_apart(line: str) -> list[str]:
-    """A long line in which several errors were joined by blanks, each error by itself."""
+    """A long line in which several errors were joined by blanks, each error on its own."""
     if len(line) < _LONG_LINE or "Error: " not in line:
         return [line]
     return _ERROR_INSIDE.sub(lambda found: "\n" if found.start() > _LONGEST_PREFIX else " ", line).split("\n")

@@ -36,13 +36,13 @@ def states_spoken_of(
 
 
 def _words_in(text: str) -> frozenset[str]:
-    """What stands there by itself, also without the full stop at its end: read once, however many states there are."""
+    """What stands there on its own, also without the full stop at its end: read once, however many states there are."""
     words = frozenset(_WORD.findall(text))
     return words | {word[:-1] for word in words if word.endswith(".")}
 
 
 def _has_word(text: str, words: Collection[str], wanted: str) -> bool:
-    """Whether it stands there by itself, and not as a part of a longer name; a full stop may follow."""
+    """Whether it stands there on its own, and not as a part of a longer name; a full stop may follow."""
     if _WORD.fullmatch(wanted) or wanted not in text:
         return wanted in words
     parts = re.escape(wanted)  # a path may have any character in it

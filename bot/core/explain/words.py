@@ -1,6 +1,6 @@
 """The words for each kind of error: what happened, what to do, and what not to do. Pure.
 
-No word here tells anybody to skip the lock, to break it without looking at its holder, or to apply over a state that
+No word here tells anyone to skip the lock, to break it without looking at its holder, or to apply over a state that
 was not saved; a test holds that over all kinds.
 """
 
@@ -83,7 +83,7 @@ def _by(lock: PastedLock | None) -> Phrase:
         return ()
     since: Phrase = (" since ", lock.created) if lock.created else ()
     what: Phrase = (", for ", Quoted(lock.operation)) if lock.operation else ()
-    return (": ", quoted(lock.who, "somebody whom the lock does not name"), *what, *since, ", lock ", Quoted(lock.id))
+    return (": ", quoted(lock.who, "someone whom the lock does not name"), *what, *since, ", lock ", Quoted(lock.id))
 
 
 _NO_FORCE: Phrase = (
@@ -102,7 +102,7 @@ def _held(found: Classified) -> Advice:
     if shows_the_asker(found.text) and lock is None:
         why = (
             (
-                "The lock of this state is taken, by somebody whom the message doesn't name. This backend can't "
+                "The lock of this state is taken, by someone whom the message doesn't name. This backend can't "
                 "show the holder: a lock info in the message is the asker's own, and not the holder's."
             ),
         )
@@ -197,7 +197,7 @@ def _digest(found: Classified) -> Advice:
     what: Phrase = (
         (
             "The stored state is not the one whose checksum is kept beside it. Mostly a write of the checksum "
-            "was throttled, or somebody replaced the state by hand. It is no lock problem."
+            "was throttled, or someone replaced the state by hand. It is no lock problem."
         ),
         *_belongs(found),
     )
@@ -219,12 +219,12 @@ def _digest(found: Classified) -> Advice:
 
 
 def _already_unlocked(found: Classified) -> Advice:
-    what: Phrase = ("There is no such lock any more: somebody else, or the run itself, has released it.",)
+    what: Phrase = ("There is no such lock any more: someone else, or the run itself, has released it.",)
     do: tuple[Phrase, ...] = (
         ("Nothing needs to be unlocked. ", _ask("status", found), " shows whether there is another lock now."),
         ("Start the run again.",),
     )
-    avoid: tuple[Phrase, ...] = (("Don't unlock the lock that comes next: it is somebody's.",),)
+    avoid: tuple[Phrase, ...] = (("Don't unlock the lock that comes next: it is someone's.",),)
     return Advice("It is unlocked already", (*what, *_belongs(found)), do, avoid)
 
 
@@ -258,7 +258,7 @@ _REASONS: Mapping[ErrorKind | None, str] = {
     ErrorKind.DEADLINE: "the store gave no answer, so it may have been done or not",
     ErrorKind.INTERRUPTED: "Terraform was interrupted in it",
     ErrorKind.WRONG_LOCK_ID: "the store has another lock or another state there now",
-    ErrorKind.ALREADY_UNLOCKED: "it was gone: somebody may have broken it while the run was writing",
+    ErrorKind.ALREADY_UNLOCKED: "it was gone: someone may have broken it while the run was writing",
     None: "the reason is in the message",
 }
 _LOST_LOCK = frozenset({ErrorKind.WRONG_LOCK_ID, ErrorKind.ALREADY_UNLOCKED})
@@ -280,7 +280,7 @@ def _release_failed(found: Classified) -> Advice:
         ("Fix the reason, or the next run leaves its lock behind as well.",),
     )
     if found.reason in _LOST_LOCK:
-        do = (do[0], ("Another run may have written at the same time: read a new plan before anybody applies.",))
+        do = (do[0], ("Another run may have written at the same time: read a new plan before anyone applies.",))
     return Advice("The lock was not released", what, do, (_NO_FORCE, _NO_LOCK_FALSE))
 
 
@@ -434,7 +434,7 @@ _OTHER_LOCKS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     ),
     (
         ("publish flow", "flow '", "genesyscloud_flow", "architect", "archy", "flow is locked", "inboundcall"),
-        "Somebody has this flow open in Genesys Cloud's Architect: the flow is locked, not the state.",
+        "Someone has this flow open in Genesys Cloud's Architect: the flow is locked, not the state.",
         "Ask them to save and close the flow in Architect, or to unlock it there, then run again.",
     ),
     (

@@ -1,8 +1,8 @@
-"""Who can be the second member: another person than the asker, allowed by the policy of the state.
+"""Who can be the second person: another person than the asker, allowed by the policy of the state.
 
 A person with two accounts is one person: the same email address, the same person of `holders.people`, or, where the
 policy says so, the one who started the run in question. What could not be looked up counts against: an account without
-an address may be anybody's.
+an address may be anyone's.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NOBODY_MAY: Phrase = ("the policy of this state lets nobody approve what wants a
 
 
 def why_not_second(approval: Approval, asker: Standing, holders: Holders) -> Phrase | None:
-    """Why this is, or may be, the asker once more; None if it is known to be somebody else."""
+    """Why this is, or may be, the asker once more; None if it is known to be someone else."""
     second = approval.standing
     who = named(second)
     if second.user_id == asker.user_id:

@@ -51,7 +51,7 @@ class Ruling(StrEnum):
 class Finding:
     """What one rule made of the case.
 
-    `until` is when a refusal ends if nothing changes; `waits` says that a refusal may end by itself, so that waiting
+    `until` is when a refusal ends if nothing changes; `waits` says that a refusal may end on its own, so that waiting
     can help, whether or not the end is known.
     """
 
@@ -73,12 +73,12 @@ class Verdict:
 
     @property
     def wants_approval(self) -> tuple[str, ...]:
-        """The rules that want a second member, by name: his approval is for these and no others."""
+        """The rules that want a second person, by name: an approval is for these and no others."""
         return tuple(str(finding.rule) for finding in self.findings if finding.effect is Effect.WANTS_APPROVAL)
 
     @property
     def waiting_helps(self) -> bool:
-        """Whether every refusal may end by itself."""
+        """Whether every refusal may end on its own."""
         return self.ruling is Ruling.REFUSE and bool(self.refusals) and all(f.waits for f in self.refusals)
 
     @property
@@ -96,7 +96,7 @@ class Verdict:
 class Case:
     """All evidence for one decision about one lock. `lock_id` is the lock that the user saw and confirmed.
 
-    Where nobody asked, `requester` is `Automatic`, and only what holds by itself is allowed.
+    Where nobody asked, `requester` is `Automatic`, and only what holds on its own is allowed.
     `owner_id` is the lock's owner in Slack, where one person is known to be it beyond doubt; `starters` are those who
     started the runs that may hold the lock.
     """
@@ -131,7 +131,9 @@ class Case:
 
     @property
     def owner_says_dead(self) -> bool:
-        """Whether the owner of this lock says so; not whoever was taken for him, and nobody where it is not certain."""
+        """Whether the owner of this lock says so; not the person who was taken for them, and nobody where it is not
+        certain.
+        """
         answer = self.owner
         if answer is None or answer.lock_id != self.lock_id or answer.says is not OwnerSays.DEAD:
             return False

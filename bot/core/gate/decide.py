@@ -46,8 +46,8 @@ _RULING = {
 def decide(case: Case, now: datetime, table: Table = RULES) -> Verdict:
     """The verdict on the case, with the whole checklist. Pure; never raises; an empty table refuses.
 
-    A second member's approval counts only where approval is all that is missing, and only if it holds by itself.
-    Where nobody asked for the release, every rule has to hold: there is nobody to warn, and no second member.
+    A second person's approval counts only where approval is all that is missing, and only if it holds on its own.
+    Where nobody asked for the release, every rule has to hold: there is nobody to warn, and no second person.
     """
     findings = tuple(check(case, now) for _, check in table)
     if isinstance(case.requester, Automatic):

@@ -14,7 +14,7 @@ from bot.core.policy import Policy
 
 
 def why_not_eligible(standing: Standing, policy: Policy) -> Phrase | None:
-    """Why this person may not act here, in words that say what would change it; None if he may."""
+    """Why this person may not act here, in words that say what would change it; None if they may."""
     for seen in standing.observations:
         if isinstance(seen, Unseen):
             detail = quoted(seen.detail, str(seen.trouble))

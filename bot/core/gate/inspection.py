@@ -33,10 +33,11 @@ class Barred(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The person behind a lock. `slack_id` is None if Slack does not know him; `source` says how he was found.
+    """The person behind a lock. `slack_id` is None if Slack does not know them; `source` says how they were found.
 
-    Whom Slack knows only as somebody who is not written to has no `slack_id`: then `account` is his id there and
-    `barred` says why. `is_certain` is False where the evidence is good enough to ask him, but not to act on his word.
+    Someone whom Slack knows, but who gets no messages, has no `slack_id`: `account` is their id there and
+    `barred` says why. `is_certain` is False where the evidence is good enough to ask them, but not to act on their
+    word.
     """
 
     name: str
@@ -87,5 +88,5 @@ class Inspection:
 
     @property
     def is_throttled(self) -> bool:
-        """Whether the lock table refuses requests, the bot's own or, lately, anybody's."""
+        """Whether the lock table refuses requests, the bot's own or, lately, anyone's."""
         return self.seen.is_throttled or (self.table is not None and self.table.has_refused)

@@ -1,7 +1,7 @@
 """Whose lock it is: what points at a person, strongest first, and whether that is one person beyond doubt.
 
-A wrong owner could be asked whether somebody else's apply is dead. So whoever is not certain is only shown, where his
-answer could count for the gate, and of several nobody is picked.
+A wrong owner could be asked whether someone else's apply is dead. So a person who is not certain is only shown, where
+their answer could count for the gate, and of several nobody is picked.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Lead:
 class Starters:
     """The people who started the runs in question: by Slack id, and by address (in lower case) where no id is known.
 
-    `are_unknown`: somebody may have started one of them of whom neither is known.
+    `are_unknown`: someone may have started one of them of whom neither is known.
     """
 
     ids: frozenset[str] = frozenset()
@@ -76,14 +76,14 @@ def leads(lock: LockInfo, tied: Attribution | None, holders: Holders, systems: M
 
     In order: who started the runs that may hold the lock (as the CI system says, else as the job's claim does; the
     commit's author where a program started it), the patterns on the lock's `Who`, and the user in a `Who` that is no
-    CI's. A claim is a job's own word: whoever has its token can name anybody, so that alone it is never certain.
+    CI's. A claim is a job's own word: whoever has its token can name anyone, so that alone it is never certain.
     `systems` has the proper name of each CI of the configuration.
     """
     from_ci = holders.looks_like_ci(lock.who)
     by_who = _by_who(lock, holders)
     started = _of_runs(tied, holders, systems)
     if not from_ci and (tied is None or not tied.is_exact):
-        # a run that merely ran at that time says nothing of a lock that was taken on somebody's own machine
+        # a run that merely ran at that time says nothing of a lock that was taken on someone's own machine
         started = tuple(replace(lead, certain=False) for lead in started)
         return by_who or tuple({lead.key: lead for lead in (*_by_user(lock, holders), *started)}.values())
     if len(started) == 1 and (started[0].certain or not by_who):
@@ -92,7 +92,7 @@ def leads(lock: LockInfo, tied: Attribution | None, holders: Holders, systems: M
 
 
 def starters(tied: Attribution | None, holders: Holders, systems: Mapping[str, str]) -> Starters:
-    """Everybody who may have started the runs, by the word of the CI systems and by that of the claims."""
+    """Everyone who may have started the runs, by the word of the CI systems and by that of the claims."""
     ids, emails, are_unknown = set[str](), set[str](), False
     for candidate in tied.candidates if tied else ():
         views, is_whole = _as_started(candidate)
@@ -184,7 +184,7 @@ def _claimed(candidate: Candidate, holders: Holders, systems: Mapping[str, str])
 
 
 def _author(run: Run, holders: Holders, systems: Mapping[str, str]) -> Lead | None:
-    """Who wrote the commit. Anybody can write any name into a commit, so that this is never certain."""
+    """Who wrote the commit. Anyone can write any name into a commit, so that this is never certain."""
     noreply = _GITHUB_MAIL.fullmatch(run.author_email)
     login = noreply["login"] if noreply else ""
     person = holders.person_for(email=run.author_email, login=login, system=_system(run, systems))
@@ -222,7 +222,7 @@ def _by_who(lock: LockInfo, holders: Holders) -> tuple[Lead, ...]:
 
 
 def _by_user(lock: LockInfo, holders: Holders) -> tuple[Lead, ...]:
-    """Whoever is called as the user in `Who` is: a user of some machine, so that it may be anybody."""
+    """Whoever is called as the user in `Who` is: a user of some machine, so that it may be anyone."""
     people = holders.people_called(lock.who.partition("@")[0])
     said: Phrase = ("the user in the lock's Who, ", Quoted(lock.who), ", is called so")
     return tuple(Lead(person.name, person, "", said, certain=False) for person in people)

@@ -86,7 +86,7 @@ def _automatic(case: Case, asked: Automatic) -> Finding:
 
 
 def tied(case: Case, now: datetime) -> Finding:
-    """What ties a run to the lock. Nothing but the time is no proof: then a second member has to agree."""
+    """What ties a run to the lock. Nothing but the time is no proof: then a second person has to agree."""
     rule, found = Rule.TIED, case.attribution
     if not found.candidates and found.unseen:
         words: Phrase = ("unknown holder: ", *_unanswered(found.unseen))
@@ -238,9 +238,9 @@ def _digest_mend(key: str | None, actual: str | None) -> Phrase:
 
 
 def owner(case: Case, now: datetime) -> Finding:
-    """Whoever says that it still runs is believed until he takes that back, or its run was seen to end later.
+    """The answer "still running" counts until that person withdraws it, or CI reports that the run ended later.
 
-    That a run has ended answers him only where it is known which run it is, and never for a person's own lock.
+    The end of a run counts against it only where it is known which run it is, and never for a person's own lock.
     """
     rule, answer = Rule.OWNER, case.owner
     if answer is None or answer.lock_id != case.lock_id or answer.says is OwnerSays.LATER:

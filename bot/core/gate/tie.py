@@ -211,7 +211,7 @@ def _by_run_id(
         # Some systems count the runs of each pipeline from 1: one that gave no answer may know another run of this id.
         return Attribution(Strength.RUN_ID, found, said, unseen, tie=Tie.SEALED)
     if read:
-        # A host name that outlived its run names somebody else than the holder.
+        # A host name that outlived its run names someone else than the holder.
         return Attribution(None, (), (*said, ", which was not going on when the lock was taken"), unseen)
     return Attribution(None, (), (*said, ", which no mapped pipeline knows"), unseen)
 
@@ -285,7 +285,7 @@ def _unread_logs(possible: Iterable[_Possible]) -> tuple[NotFound | Unseen, ...]
 def _tied(question: _Question, possible: Sequence[_Possible]) -> tuple[tuple[Strength, Tie, Phrase] | None, Phrase]:
     """The strongest tie of any of the runs, with its reason; else None, and why there is none.
 
-    Nothing shows that a run holds the lock of somebody whom the configuration knows by this `Who` or user.
+    Nothing shows that a run holds the lock of someone whom the configuration knows by this `Who` or user.
     """
     lock, holders = question.lock, question.holders
     is_persons = bool(holders.people_for_who(lock.who) or holders.people_called(lock.user))

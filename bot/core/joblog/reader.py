@@ -191,7 +191,7 @@ class LogReader:
         self._work[command.span] = replace(span, first=min(span.first, at), last=max(span.last, at), is_ended=False)
 
     def _ends(self) -> None:
-        """The last command at work seems to have ended by itself; if it works on, it has not."""
+        """The last command at work seems to have ended on its own; if it works on, it has not."""
         if self._latest is not None:
             self._work[self._latest] = replace(self._work[self._latest], is_ended=True)
 

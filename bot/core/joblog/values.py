@@ -46,7 +46,7 @@ class Work:
     def shows(self, created: datetime) -> bool:
         """Whether it was at work under a lock of this age, and has not said that it is done.
 
-        A command that was at work before `created` had another lock: perhaps one that somebody took from it. One that
+        A command that was at work before `created` had another lock: perhaps one that someone took from it. One that
         began long after had another one, too, or none: Terraform prints its first line soon after it has its lock.
         """
         return self.is_begun and not self.is_over and created <= self.first <= shifted(created, _SOON)

@@ -402,7 +402,7 @@ def verdict_words(state: str, verdict: Verdict) -> str:
         return f"{state} may be unlocked: {holding}"
     if verdict.ruling is Ruling.NEEDS_APPROVAL:
         asked = (finding for finding in verdict.findings if finding.effect is Effect.WANTS_APPROVAL)
-        return f"{state} may be unlocked if a second member approves: {_reasons(asked)}"
+        return f"{state} may be unlocked if a second person approves: {_reasons(asked)}"
     yet = " yet" if verdict.waiting_helps else ""
     return f"{state} may not be unlocked{yet}: {_reasons(verdict.refusals)}"
 

@@ -168,7 +168,7 @@ class UnlockReleasing(OfUnlock):
 class _UnlockOutcome(OfUnlock):
     """`lock` is the lock as it was before the first delete, None if nothing was deleted.
 
-    Of an armed unlock that somebody took back nothing is told but the lock.
+    Of an armed unlock that someone took back nothing is told but the lock.
     """
 
     outcome: str = ""

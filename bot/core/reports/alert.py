@@ -1,4 +1,4 @@
-"""What the bot tells of by itself: a concern about locks and runs, the alert that it became, and its message."""
+"""What the bot tells of on its own: a concern about locks and runs, the alert that it became, and its message."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Concern:
 class Alert:
     """A concern that was raised. `outcome` and `resolved_at` are set once it is over.
 
-    `snoozed_until` is set while somebody (`snoozed_by`, a Slack user id) does not want to hear of it.
+    `snoozed_until` is set while someone (`snoozed_by`, a Slack user id) does not want to hear of it.
     """
 
     concern: Concern

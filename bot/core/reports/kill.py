@@ -41,7 +41,7 @@ class StateStake:
     starters: Starters = NOBODY_STARTED
 
     def demands(self, *, is_loop: bool) -> frozenset[str]:
-        """Why ending the runs wants a second member, as words to be compared; empty if it does not.
+        """Why ending the runs wants a second person, as words to be compared; empty if it does not.
 
         A loop is what makes a table throttle, and stopping it at once is the cure, so that it is not held up by a lock
         that only the throttling hides.
@@ -93,25 +93,25 @@ class KillTarget:
 
     @property
     def demands(self) -> frozenset[str]:
-        """Why ending it wants a second member, over all states: the strictest counts."""
+        """Why ending it wants a second person, over all states: the strictest counts."""
         ties = self.ties or (StateStake("", self.tie),)
         return frozenset().union(*(tie.demands(is_loop=self.loop is not None) for tie in ties))
 
     @property
     def needs_second(self) -> bool:
-        """Whether ending it wants a second member: it may be in the middle of an apply."""
+        """Whether ending it wants a second person: it may be in the middle of an apply."""
         return bool(self.demands)
 
     @property
     def demanding(self) -> tuple[StateStake, ...]:
-        """The states whose policy says who may be the second member, where one is wanted: the protected ones, too."""
+        """The states whose policy says who may be the second person, where one is wanted: the protected ones, too."""
         is_loop = self.loop is not None
         return tuple(tie for tie in self.ties if self.needs_second and (tie.protected or tie.demands(is_loop=is_loop)))
 
 
 @dataclass(frozen=True, slots=True)
 class KillRequest:
-    """Somebody asks to have runs ended. `asked` is what they typed."""
+    """Someone asks to have runs ended. `asked` is what they typed."""
 
     id: str
     state: str
@@ -132,7 +132,7 @@ class KillReport:
 
     `progress` has each run as last read; `switched` what became of stopping the loop's source, None if not tried.
     `source` is the title of the pipeline that is being worked on. `by` wants it ended and waits, until `until`, for a
-    second member.
+    second person.
     """
 
     request: KillRequest

@@ -29,7 +29,7 @@ class OwnerNews(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OwnerNotice:
-    """One thing that the owner was told. `by` asked or acted, in `channel`; empty where the bot saw it by itself."""
+    """One thing that the owner was told. `by` asked or acted, in `channel`; empty where the bot saw it on its own."""
 
     news: OwnerNews
     at: datetime

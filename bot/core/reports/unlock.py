@@ -16,7 +16,7 @@ from bot.core.policy import ApprovalPolicy
 
 @dataclass(frozen=True, slots=True)
 class UnlockRequest:
-    """Somebody asks to have one lock released. Ids are Slack's; `ts` is the message that shows the request.
+    """Someone asks to have one lock released. Ids are Slack's; `ts` is the message that shows the request.
 
     The `user` is `BOT` where nobody asks, but the configuration does.
     """
@@ -45,7 +45,7 @@ class UnlockReport:
     `note` is one sentence about the present step, or about the outcome. `until` is when an armed request ends, or
     when trying again ends. `tries` counts attempts to delete, `throttled` those that the store turned away because it
     was asked too often. `took` is from the request to the outcome. `by` armed it, empty if that is whoever asked.
-    `approval` says who may be the second member.
+    `approval` says who may be the second person.
     """
 
     request: UnlockRequest

@@ -1,7 +1,7 @@
 """Who waits for a state to be free, in which order, and whose turn it is to be told. Pure: each step makes a new queue.
 
 The first is told as soon as the state is seen free; each of the others when those before them have had their head
-start. Somebody who was told keeps their place while their head start runs, so that they still have it if somebody else
+start. Someone who was told keeps their place while their head start runs, so that they still have it if someone else
 takes the lock in that time. Nobody is told twice while the state stays free.
 """
 
@@ -14,11 +14,11 @@ from enum import StrEnum
 from bot.core.lock import LockSeen
 
 MOST_CALLS = 3
-"""Whoever has been told so often, and each time somebody else was faster, need not be told again."""
+"""Whoever has been told so often, and each time someone else was faster, need not be told again."""
 
 
 class Ending(StrEnum):
-    """Why somebody does not wait any more."""
+    """Why someone does not wait any more."""
 
     TOLD = "told"
     STOPPED = "stopped"
@@ -28,7 +28,7 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Waiter:
-    """Somebody who waits. `ticket` names this very waiting; `channel` and `thread` are where they are told.
+    """Someone who waits. `ticket` names this very waiting; `channel` and `thread` are where they are told.
 
     `is_open` says that the others in the channel see it. `telling` is the period that they are being told of, or may
     have been told of already, since `telling_at`; 0 for none. `told_at` is when they were told of the present period,
@@ -51,7 +51,7 @@ class Waiter:
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """Somebody who is off the queue, until that is written down, and told where it is to be told."""
+    """Someone who is off the queue, until that is written down, and told where it is to be told."""
 
     waiter: Waiter
     ending: Ending
@@ -74,11 +74,11 @@ class Queue:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is to be done for anybody."""
+        """Whether nothing is to be done for anyone."""
         return not self.waiters and not self.departures
 
     def place(self, user: str) -> int | None:
-        """1 for the first; None for somebody who does not wait."""
+        """1 for the first; None for someone who does not wait."""
         return next((number for number, one in enumerate(self.waiters, 1) if one.user == user), None)
 
     def of(self, user: str) -> Waiter | None:
@@ -87,10 +87,10 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class QueueNews:
-    """What somebody who waits is told: that it is free, or with `ending` that they wait no more.
+    """What someone who waits is told: that it is free, or with `ending` that they wait no more.
 
     `behind` are those who come after them, the next of them after `head_start`. `is_last` says that they are not told
-    again if somebody else takes the lock first.
+    again if someone else takes the lock first.
     """
 
     state: str
@@ -104,7 +104,7 @@ class QueueNews:
 
 @dataclass(frozen=True, slots=True)
 class WatchReport:
-    """The answer to somebody who wants to be told. `place` is theirs on the queue now, None if they are not on it.
+    """The answer to someone who wants to be told. `place` is theirs on the queue now, None if they are not on it.
 
     `seen` is what stands there now, None where it was not looked at. `was_waiting` says whether they waited before.
     """
@@ -119,12 +119,12 @@ class WatchReport:
 
 
 def joined(queue: Queue, waiter: Waiter) -> Queue:
-    """With somebody at the end; unchanged if they wait already."""
+    """With someone at the end; unchanged if they wait already."""
     return queue if queue.of(waiter.user) else replace(queue, waiters=(*queue.waiters, waiter))
 
 
 def left(queue: Queue, user: str, ending: Ending, now: datetime) -> Queue:
-    """Without somebody, wherever they stood."""
+    """Without someone, wherever they stood."""
     one = queue.of(user)
     return queue if one is None else _departed(queue, {one.ticket}, ending, now)
 
@@ -155,7 +155,7 @@ def aged(queue: Queue, now: datetime, head_start: timedelta) -> Queue:
 
 
 def next_to_tell(queue: Queue) -> Waiter | None:
-    """Whose turn it is now. Somebody whose telling was begun comes first: it has to be settled whether they know."""
+    """Whose turn it is now. Someone whose telling was begun comes first: it has to be settled whether they know."""
     begun = next((one for one in queue.waiters if one.telling), None)
     if begun is not None:
         return begun
@@ -199,13 +199,13 @@ def moved(queue: Queue, ticket: str, channel: str) -> Queue:
 
 
 def parting(queue: Queue, ticket: str) -> Queue:
-    """Before somebody is told that they wait no more."""
+    """Before someone is told that they wait no more."""
     marked = (replace(gone, telling=gone.telling or gone.waiter.ticket == ticket) for gone in queue.departures)
     return replace(queue, departures=tuple(marked))
 
 
 def parted(queue: Queue, ticket: str) -> Queue:
-    """After all that was owed to somebody who is off the queue."""
+    """After all that was owed to someone who is off the queue."""
     return replace(queue, departures=tuple(gone for gone in queue.departures if gone.waiter.ticket != ticket))
 
 

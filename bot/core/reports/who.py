@@ -16,7 +16,7 @@ from bot.core.policy import ApprovalPolicy
 
 @dataclass(frozen=True, slots=True)
 class StandIn:
-    """Somebody who may act instead. `local_time` is None, and `at_work` too, where it is not known."""
+    """Someone who may act instead. `local_time` is None, and `at_work` too, where it is not known."""
 
     member: Member
     presence: Presence
@@ -59,7 +59,7 @@ class WhoReport:
 
 @dataclass(frozen=True, slots=True)
 class HeldLock:
-    """A lock that is somebody's, or with `is_sure` False may be. `source` says how that was found."""
+    """A lock that is someone's, or with `is_sure` False may be. `source` says how that was found."""
 
     state: StateName
     lock: LockInfo
@@ -69,7 +69,7 @@ class HeldLock:
 
 @dataclass(frozen=True, slots=True)
 class UserReport:
-    """A Slack user whom somebody asked for, and their locks.
+    """A Slack user whom someone asked for, and their locks.
 
     `unread` counts states whose lock could not be read, `unknown` locks of which it was not found out whose they are.
     """

@@ -30,7 +30,7 @@ _SPARE = 1.03
 
 
 def clean(text: str) -> str:
-    """Somebody's text on one line, without secrets and control characters."""
+    """Someone's text on one line, without secrets and control characters."""
     return one_line(redact(text[:_LONGEST]))
 
 

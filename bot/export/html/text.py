@@ -1,4 +1,4 @@
-"""Values as HTML: what somebody else wrote is shown as it is, and becomes neither markup, nor a link, nor a trick."""
+"""Values as HTML: what someone else wrote is shown as it is, and becomes neither markup, nor a link, nor a trick."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Pen:
     _chips: dict[str, Markup] = field(default_factory=dict)
 
     def name(self, ids: str) -> str:
-        return one_line(self.names.get(ids, "")) or one_line(ids) or "somebody"
+        return one_line(self.names.get(ids, "")) or one_line(ids) or "someone"
 
     def person(self, ids: str, otherwise: str = "") -> Markup:
         """A chip with the name; the id is in its tooltip, since names change and repeat.
@@ -112,7 +112,7 @@ class Pen:
             case Linked(said, url):
                 return link(url, one_line(said))
             case Person(slack_id, name):
-                unknown = _CHIP.format("c0", "", text(one_line(name) or "somebody"))
+                unknown = _CHIP.format("c0", "", text(one_line(name) or "someone"))
                 return self.person(slack_id, name) if slack_id else unknown
             case datetime():
                 return self.when(part)

@@ -73,7 +73,7 @@ def _part(part: Part, names: Mapping[str, str]) -> Markup:
         case Linked(text, url):
             return linked(text, url)
         case Person(slack_id, name):
-            return escaped(names.get(slack_id or "") or name or slack_id or "somebody")
+            return escaped(names.get(slack_id or "") or name or slack_id or "someone")
         case datetime():
             return escaped(instant(part))
         case timedelta():

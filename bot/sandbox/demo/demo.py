@@ -1,4 +1,4 @@
-"""`make demo`: plays the incident of the scenario with the real bot, for somebody who has never seen it."""
+"""`make demo`: plays the incident of the scenario with the real bot, for someone who has never seen it."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _introduce(console: Console, *, with_terraform: bool) -> None:
         f"and {POLICY['state_quiet'].replace('s', ' s')} without a write to the state (really {duration(quiet)})",
     )
     if not with_terraform:
-        facts.add_row("Missing:", "there is no terraform on PATH; the demo writes the same lock item by itself")
+        facts.add_row("Missing:", "there is no terraform on PATH; the demo writes the same lock item on its own")
     story = (
         "A real incident, played on this machine: a CI job died and left a Terraform state locked, a loop keeps the "
         "lock table busy, and every deployment is blocked. It once cost two people 65 minutes.\n"

@@ -43,7 +43,7 @@ POLICY: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class HumanStep:
-    """What somebody did that day, and when (`11:05`)."""
+    """What someone did that day, and when (`11:05`)."""
 
     at: str
     who: str
@@ -177,7 +177,7 @@ class StagedIncident:
         self.stage.proxy.fault(self._exceeds, OutOfCapacity())
 
     def _exceeds(self, call: Call) -> bool:
-        """The table's write capacity is used up while anybody contends; of many puts a few get through."""
+        """The table's write capacity is used up while anyone contends; of many puts a few get through."""
         if not self.contending or call.operation not in {"dynamodb:PutItem", "dynamodb:DeleteItem"}:
             return False
         self._puts += call.operation == "dynamodb:PutItem"

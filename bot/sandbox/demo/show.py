@@ -36,7 +36,7 @@ _FOR = {
     ".csv": "for auditors",
     ".json": "the whole record, which can be verified",
 }
-_REPORT = "Deployments to staging fail: Error acquiring the state lock. Is anybody applying?"
+_REPORT = "Deployments to staging fail: Error acquiring the state lock. Is anyone applying?"
 _NOTED = "my deployment had the same error"
 _PUT_RIGHT = "The deployment of checkout had the same error"
 _REASON = "it was not mine"
@@ -120,7 +120,7 @@ class Show:
             self._draw(waiting, seen_before=True)
             self._note("So the bot waits. What people know goes onto the record meanwhile, by a mark or in words:")
             await self.record()
-            self._note("It begins the release by itself when it is safe, and meets the busy table …")
+            self._note("It begins the release on its own when it is safe, and meets the busy table …")
         await self._until(lambda: _was(message, "throttled") is not None, "the bot to tell that the table throttles")
         self._draw(_was(message, "throttled") or message)
 
@@ -143,7 +143,7 @@ class Show:
         self._draw(found)
 
     async def released(self) -> None:
-        self._act("4", "Unlocked, without anybody trying again", "12:07", "12:07")
+        self._act("4", "Unlocked, without anyone trying again", "12:07", "12:07")
         released = await self.stage.posted("is unlocked", within=_PATIENCE)
         self.took = time.monotonic() - self.began
         if await self.stage.lock_stands(self.scenario.state):

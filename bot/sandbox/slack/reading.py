@@ -24,7 +24,7 @@ def conversations_replies(team: Team, args: Args) -> Json:
 
 
 def reactions_get(team: Team, args: Args) -> Json:
-    """A message with everybody who reacted, a reply too."""
+    """A message with everyone who reacted, a reply too."""
     if not args.get("channel") or not args.get("timestamp"):
         raise ApiError("no_item_specified")
     place, ts = _readable(team, args), str(args["timestamp"])

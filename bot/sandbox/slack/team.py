@@ -222,7 +222,7 @@ class Team:
         return f"{seconds}.{micros:06d}"
 
     def trigger(self, user: str) -> str:
-        """What somebody does gives a trigger, which opens a dialog for them."""
+        """What someone does gives a trigger, which opens a dialog for them."""
         trigger_id = f"{self.fresh('')}.{TEAM}"
         self.triggers[trigger_id] = Trigger(user, self.clock())
         return trigger_id

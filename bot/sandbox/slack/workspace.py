@@ -193,7 +193,7 @@ class SlackWorkspace:
     # what is there
 
     def messages(self, channel: str, *, thread_ts: str | None = None, by_bot: bool = True) -> list[TeamMessage]:
-        """The bot's messages in a channel as they are now, in order; with `by_bot=False` everybody's."""
+        """The bot's messages in a channel as they are now, in order; with `by_bot=False` everyone's."""
         return [
             message
             for message in self.team.messages

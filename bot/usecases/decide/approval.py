@@ -1,6 +1,6 @@
-"""The second member: who approves or declines, and what becomes of a wish to unlock that waits for him.
+"""The second person: who approves or declines, and what becomes of a request to unlock that waits for them.
 
-A wish that waits is looked at again and again: if the lock changes hands, or what wants approval changes, it is
+tflock looks again and again at a request that waits: if the lock changes hands, or what wants approval changes, it is
 withdrawn, and after the policy's time it expires. An approval is for the lock and for the findings that its button
 showed, and for nothing else.
 """
@@ -34,14 +34,14 @@ _WAITING = frozenset({RequestPhase.SHOWN, RequestPhase.APPROVAL})
 
 
 async def approve(world: World, request_id: str, *, lock_id: str, user: str, covers: str) -> None:
-    """A second member's click: hands the release to a worker. `covers` are the findings that his button showed.
+    """A second person's click: hands the release to a worker. `covers` are the findings that their button showed.
 
     Raises NotPermitted, JournalAway.
     """
     record = await live(world, request_id, lock_id)
     request = record.request
     if user in {request.user, record.by}:
-        raise NotPermitted("You asked for this unlock: a second member has to approve it. Nothing was changed.")
+        raise NotPermitted("You asked for this unlock: a second person has to approve it. Nothing was changed.")
     now = world.clock.now()
     if now > expires_at(world, record):
         limit = duration(world.policy.approval_timeout)
@@ -64,7 +64,7 @@ async def approve(world: World, request_id: str, *, lock_id: str, user: str, cov
 
 
 async def decline(world: World, request_id: str, *, lock_id: str, user: str) -> None:
-    """Anybody who may act here says no, the asker too; the wish is over. Raises NotPermitted, JournalAway."""
+    """Anyone who may act here says no, the asker too; the request is over. Raises NotPermitted, JournalAway."""
     request = (await live(world, request_id, lock_id)).request
     await permit(world, user, request.channel)
     await move(world, request_id, _WAITING, RequestPhase.DONE)
@@ -86,7 +86,7 @@ async def start_waiting(world: World, request: UnlockRequest, since: str = "", t
 
 
 async def pending(world: World, request_id: str, since: str, tick: int) -> None:
-    """One look at a wish that waits for a second member. Raises JournalAway, UpstreamError: then it is tried again."""
+    """One look at a request that waits for a second person. Raises JournalAway, UpstreamError: then try again."""
     record = await UNLOCKS.get(world, request_id)
     if record is None or record.phase not in _WAITING or not record.wanted:
         return
@@ -110,17 +110,17 @@ async def pending(world: World, request_id: str, since: str, tick: int) -> None:
 
 
 def expires_at(world: World, record: UnlockRecord) -> datetime:
-    """Until when a second member may approve."""
+    """Until when a second person may approve."""
     return (record.approval_at or record.request.asked_at) + world.policy.approval_timeout
 
 
 def waiting_for(verdict: Verdict) -> tuple[str, ...]:
-    """What a second member could approve now; nothing where something else refuses, or nothing is missing."""
+    """What a second person could approve now; nothing where something else refuses, or nothing is missing."""
     return tuple(verdict.wants_approval) if verdict.ruling is Ruling.NEEDS_APPROVAL else ()
 
 
 async def _permit_second(world: World, record: UnlockRecord, user: str) -> None:
-    """What the gate would refuse again. Whether the lock or its run is his, only the gate's own look tells."""
+    """What the gate would refuse again. Only the gate's own look tells whether the lock or its run is theirs."""
     request = record.request
     consent = Consent(user, request.lock_id, world.clock.now())
     _, asker, approval = await asyncio.gather(
@@ -157,7 +157,7 @@ async def _withdraw(
     now_held_by: LockInfo | None = None,
     inspection_of: Decision | None = None,
 ) -> None:
-    """Ends the wish, unless somebody has sent it on its way meanwhile."""
+    """Ends the request, unless someone has sent it on its way meanwhile."""
     if await UNLOCKS.update(world, request.id, only_if=("phase", _WAITING), phase=RequestPhase.DONE, wanted=()) is None:
         return
     text = f"the request to unlock {request.state} is withdrawn: {why}"

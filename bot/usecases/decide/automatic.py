@@ -11,7 +11,7 @@ from bot.usecases.shelf import Shelf
 from bot.usecases.world import World
 
 _STOPPED_FOR = timedelta(days=400)
-"""A no is for as long as the lock stands; no lock stands for longer than this."""
+"""A no counts as long as the lock exists; no lock exists for longer than this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class AutoRecord:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """That somebody, by Slack user id, does not want a lock released automatically. Nothing else is written here."""
+    """That someone, by Slack user id, does not want a lock released automatically. Nothing else is written here."""
 
     by: str
 
@@ -45,7 +45,7 @@ def key_of(request: UnlockRequest) -> str:
 
 
 async def automatic(world: World, state: str, lock_id: str) -> Automatic:
-    """The configuration in the place of somebody who asks, as it is now. Raises JournalAway."""
+    """The configuration in place of a person who asks, as it is now. Raises JournalAway."""
     configured = world.states.get(state)
     stopped = await STOPPED.get(world, f"{state}/{lock_id}")
     is_configured = configured is not None and configured.auto_release is not None
@@ -53,7 +53,7 @@ async def automatic(world: World, state: str, lock_id: str) -> Automatic:
 
 
 async def has_ended(world: World, request: UnlockRequest) -> None:
-    """After the outcome of a request: if the lock still stands, all that was counted begins again."""
+    """After the outcome of a request: if the lock is still there, counting starts again."""
     if request.user == BOT:
         now = world.clock.now()
         changes = {"request": "", "begun": None, "since": None, "look_at": now + world.watch.look_every}

@@ -95,7 +95,7 @@ async def claim(world: World, said: NewClaim, *, claim_id: str) -> Claim:
 
 
 async def heartbeat(world: World, claim_id: str, *, lock_id: str | None = None) -> Claim | None:
-    """The job is still at work, and says which lock it has, if it knows. None if there is no such claim.
+    """The job is still running, and says which lock it has, if it knows. None if there is no such claim.
 
     After its end a claim stays as it is: a lock that is named then is not that of the process which ended. Raises
     JournalAway.

@@ -1,4 +1,4 @@
-"""What every click on an unlock's message goes through: is it still that lock, may this person, was somebody faster."""
+"""What every click on an unlock's message goes through: is it still that lock, may this person, was someone faster."""
 
 from __future__ import annotations
 

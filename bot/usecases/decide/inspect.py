@@ -1,7 +1,7 @@
 """Looks at a state: its lock, its file, and the runs that may hold the lock. Reads only.
 
 Everything that does not depend on something else is asked at the same time, so that a look costs two hops: the lock,
-the state and the lists of runs; then the runs that were going on when the lock was taken. Their jobs' logs are a third,
+the state and the lists of runs; then the runs that were active when the lock was taken. Their jobs' logs are a third,
 which costs nothing once a job that is over has been read. The lock table is looked at beside all three.
 """
 
@@ -50,7 +50,7 @@ _MOST_LOGS = 40
 async def inspect(
     world: World, state: State, *, lock_id: str | None = None, without_claims: bool = False
 ) -> Inspection:
-    """One look at a state. `lock_id` says which lock is meant, if two stand there. Never raises for upstreams.
+    """One look at a state. `lock_id` says which lock is meant, if there are two. Never raises for upstreams.
 
     Raises JournalAway if the jobs' claims cannot be read; `without_claims` then does without them, for looks on which
     nothing is decided.
@@ -176,7 +176,7 @@ async def _look(
     wide = allowance(listing, world.policy.clock_skew)
     suspects = [run for run in listing.value if may_hold(run, taken, wide)]
     if len(suspects) > _MOST_SUSPECTS:
-        detail = f"{len(suspects)} runs of {pipeline.title} were going on when the lock was taken: too many to read"
+        detail = f"{len(suspects)} runs of {pipeline.title} were active when the lock was taken: too many to read"
         return PipelineSeen(pipeline, source.system, Unseen(source.system, Trouble.TOO_MUCH, detail, listing.at))
     closer = await gather_all(
         {run.ref.id: world.timed(source.system, "read run", source.with_jobs(run)) for run in suspects}

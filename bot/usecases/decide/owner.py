@@ -1,4 +1,4 @@
-"""The person behind a lock, and what he says about it."""
+"""The person behind a lock, and what they say about it."""
 
 from __future__ import annotations
 
@@ -52,15 +52,16 @@ _PATIENCE = 2.5
 
 
 async def find_owners(world: World, lock: LockInfo, tied: Attribution | None) -> tuple[Owner | None, tuple[Owner, ...]]:
-    """The one person whose lock it is, or else everybody whose it may be, with how each was found.
+    """The one person whose lock it is, or else everyone whose it may be, with how each was found.
 
-    Whoever the configuration gives no Slack id is looked up there by his address; a miss leaves him without one. Slack
-    is asked as well whether the account is one that is written to. What it does not answer in time changes nothing.
+    People without a Slack id in the configuration are looked up in Slack by address; a miss leaves them without one.
+    Slack is asked as well whether the account is one that is written to. What it does not answer in time changes
+    nothing.
     """
     found = leads(lock, tied, world.holders, systems(world))[:_MOST_OWNERS]
     people = await asyncio.gather(*(_owner(world, lead) for lead in found))
     owners = tuple({owner.slack_id or owner.account or owner.name: owner for owner in people}.values())
-    # whoever is not certain is asked only where his "it's dead" opens nothing: the gate goes by the run there
+    # an uncertain owner is asked only where their "it's dead" opens nothing: the gate goes by the run there
     from_ci = world.holders.looks_like_ci(lock.who) or (tied is not None and tied.is_exact)
     if len(owners) == 1 and (owners[0].is_certain or from_ci) and all(lead.alone for lead in found):
         return owners[0], ()
@@ -93,7 +94,7 @@ async def _in_slack(world: World, known: str | None, address: str | None) -> Obs
 
 
 def why_barred(member: Member, home_team: str | None) -> Barred | None:
-    """Why somebody is not written to, if so. A guest is: the lock may well be his."""
+    """Why someone gets no message, if so. A guest does: the lock may well be theirs."""
     if member.is_deleted:
         return Barred.DEACTIVATED
     if member.is_stranger or (member.team_id is not None and home_team is not None and member.team_id != home_team):
@@ -114,8 +115,8 @@ def started_by(world: World, tied: Attribution | None) -> Starters:
 async def answer_about(world: World, state: str, lock_id: str) -> OwnerAnswer | None:
     """What the gate has to hear about this lock. Raises JournalAway.
 
-    Somebody who says that it still runs is heard until he takes that back himself, whoever counts as the owner since
-    and whatever that one says; else it is the newest answer, unless it was taken back.
+    "Still running" counts until the person who said it withdraws it, even if ownership changes and
+    whatever a new owner says; else it is the newest answer, unless it was withdrawn.
     """
     said = await ANSWERS.get(world, f"{state}/{lock_id}") or Answers()
     if said.objections:
@@ -125,7 +126,7 @@ async def answer_about(world: World, state: str, lock_id: str) -> OwnerAnswer | 
 
 
 async def answer_of(world: World, state: str, lock_id: str, user: str) -> OwnerAnswer | None:
-    """What this person answered last about this lock, unless he took it back. Raises JournalAway."""
+    """What this person answered last about this lock, unless they withdrew it. Raises JournalAway."""
     said = await ANSWERS.get(world, f"{state}/{lock_id}") or Answers()
     if user in said.objections:
         return OwnerAnswer(lock_id, user, OwnerSays.RUNNING, said.objections[user])
@@ -151,7 +152,7 @@ async def record_answer(world: World, state: str, answer: OwnerAnswer, *, incide
 
 
 async def secure_answers(world: World, state: str, lock_id: str) -> None:
-    """What was said of this lock outlives a fail-over of Redis from here on. Raises NotReplicated, JournalAway."""
+    """Answers about this lock outlive a fail-over of Redis from here on. Raises NotReplicated, JournalAway."""
     await ANSWERS.secure(world, f"{state}/{lock_id}")
 
 
@@ -163,7 +164,7 @@ async def take_answer_back(world: World, state: str, answer: OwnerAnswer, *, at:
 
 
 async def use_up(world: World, state: str, answer: OwnerAnswer) -> None:
-    """Forgets this very answer: a newer one stays, and so does what somebody else said. Raises JournalAway."""
+    """Forgets this very answer: a newer one stays, and so does what someone else said. Raises JournalAway."""
 
     def forget(said: Answers) -> Answers:
         kept = {one: at for one, at in said.objections.items() if (one, at) != (answer.owner_id, answer.at)}

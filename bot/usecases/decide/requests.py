@@ -30,7 +30,7 @@ REQUEST_TTL = timedelta(days=7)
 class RequestPhase(StrEnum):
     """How far a request has come.
 
-    `RELEASING` is written before the first delete. From `SETTLED` on the outcome stands, and is still to be told.
+    `RELEASING` is written before the first delete. From `SETTLED` on the outcome is fixed, and still has to be shown.
     """
 
     SHOWN = "shown"
@@ -47,8 +47,8 @@ class UnlockRecord:
     """A request to unlock, and how far it has come. `by` confirmed or armed it, empty before that.
 
     An automatic one is armed by the bot and carried out `not_before` people had time to stop it.
-    `wanted` are the findings that a second member was asked to approve, `covers` those that were approved. `sent` is
-    set if a delete may have reached the store, `intended` are the places that stood when the first was to be sent.
+    `wanted` are the findings that a second person was asked to approve, `covers` those that were approved. `sent` is
+    set if a delete may have reached the store, `intended` are the places that held it before the first was sent.
     """
 
     request: Annotated[UnlockRequest, Inline()]
@@ -127,7 +127,7 @@ class KillRecord:
 
     @property
     def waits_since(self) -> datetime | None:
-        """When somebody clicked on what needs a second member; None if nobody waits for one."""
+        """When someone clicked on what needs a second person; None if nobody waits for one."""
         return self.approval_at if self.phase is RequestPhase.APPROVAL else None
 
 

@@ -32,7 +32,7 @@ class Decision:
 
     @property
     def is_free(self) -> bool:
-        """Whether no lock at all stands there, and both places were read."""
+        """Whether there is no lock at all, and both places were read."""
         return self.inspection.seen.is_free
 
     def is_gone(self, lock_id: str) -> bool:
@@ -59,7 +59,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """A second member's click on "approve", as it was written down. `covers` are the rules that wanted it then."""
+    """A second person's click on "approve", as it was written down. `covers` are the rules that wanted it then."""
 
     user: str
     lock_id: str
@@ -76,9 +76,9 @@ async def weigh(
     channel: str,
     consent: Consent | None = None,
 ) -> Decision:
-    """Looks at everything afresh and decides on the lock (the one that stands there, if `lock_id` is None).
+    """Looks at everything afresh and decides on the lock (the one that is there, if `lock_id` is None).
 
-    The standing of a second member who consented is looked up again with the rest. The `user` may be `BOT`: nobody.
+    The standing of a second person who consented is looked up again with the rest. The `user` may be `BOT`: nobody.
     Raises JournalAway: without the owner's answer there is no decision.
     """
     inspection, standing, approval = await asyncio.gather(

@@ -159,7 +159,7 @@ async def _brought_up(world: World, report: FollowUpsReport, root: str, version:
 
 
 async def _posted(world: World, report: FollowUpsReport, steps: ShownFollowUps, *, is_resumed: bool) -> None:
-    """Posts the message, unless an earlier try did. What Slack will never take stays in the files alone."""
+    """Posts the message, unless an earlier try did. What Slack will never take stays in the files only."""
     incident, thread = report.incident, steps.thread
     message = Outgoing(incident.channel, report, f"{incident.id}/followups/{thread}", thread)
     try:

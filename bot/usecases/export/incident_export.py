@@ -1,4 +1,4 @@
-"""The record of an incident as files, by itself when it is closed, on request, and again after late corrections.
+"""The record of an incident as files: automatically when it is closed, on request, and again after late corrections.
 
 The files are written once into the export directory; every further target is a job of its own (`deliver`), so that none
 waits for another and the closing waits for none. All steps may be done again: the same version makes the same files.

@@ -126,7 +126,7 @@ async def _changes(world: World, edition: Edition, *, after: str) -> tuple[Chang
 
 
 async def _steps(world: World, edition: Edition, before: Shared | None, report: ExportReport) -> tuple[Sharing, bool]:
-    """How far this edition has come; True if somebody has tried before."""
+    """How far this edition has come; True if someone has tried before."""
     known = await SHARING.get(world, edition.mark)
     if known is not None:
         return known, True

@@ -1,4 +1,4 @@
-"""Files a follow-up as a ticket, once, whoever clicks how often and whichever worker dies at it.
+"""Files a follow-up as a ticket, once, however many people click and whichever worker dies at it.
 
 A record says how far it is: `wanted`, `filing` (a request may have been taken), `filed`. The ticket systems take no
 key that would keep a second one out, so that after `filing` the ticket is looked for by its marker before it is filed
@@ -77,7 +77,7 @@ async def ask(world: World, incident_id: str, key: str, *, user: str) -> str:
 
 
 async def file(world: World, incident_id: str, key: str, user: str, *, is_last_try: bool = False) -> None:
-    """Files the ticket unless it is there, writes it down and shows it. Who asked is told what came of it.
+    """Files the ticket unless it is there, writes it down and shows it. The person who asked sees what came of it.
 
     Raises Passing, Busy or JournalAway: then it must be tried again. On the last try it is given up.
     """
@@ -216,7 +216,7 @@ async def _say_why_not(world: World, task: _Task, filing: Filing, *, is_last_try
 
 
 async def _whisper(world: World, task: _Task, notice: Notice) -> None:
-    """To the person alone; where Slack does not take that, below the summary."""
+    """To the person only; where Slack does not take that, below the summary."""
     channel = task.incident.channel
     try:
         await world.messenger.whisper(channel, task.user, notice)

@@ -70,7 +70,7 @@ async def _is_stopped(
 ) -> bool:
     """Looks again before a step: minutes lie between them, and a run may have become a holder meanwhile.
 
-    Whoever agreed to end what holds a lock agreed to that lock alone. Ends the kill, in words, if there is another.
+    Consent to end what holds a lock is for that lock only. Ends the kill, in words, if there is another.
     """
     runs = [run.value for run in seen.values() if isinstance(run, Found) and not _ended(run)]
     ties = await ties_of(world, runs, record.pipeline)
@@ -85,7 +85,7 @@ async def _is_stopped(
 
 
 async def _show_progress(world: World, report: KillReport) -> None:
-    """Not worth failing for: the end is told in any case."""
+    """Not worth failing for: the end is shown in any case."""
     try:
         await show(world.messenger, report)
     except UpstreamError as error:
@@ -212,7 +212,7 @@ async def _conclude(world: World, record: KillRecord, report: KillReport) -> Non
 
 
 async def remind(world: World, request_id: str, number: int) -> None:
-    """Reminds the channel that a loop's source is still off, until somebody starts it again; told once a reminder."""
+    """Reminds the channel that a loop's source is still off, until someone starts it again; once a reminder."""
     record = await KILLS.get(world, request_id)
     if record is None or record.restarted:
         return

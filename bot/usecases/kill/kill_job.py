@@ -25,13 +25,13 @@ from bot.usecases.kill.targets import find
 from bot.usecases.world import World
 
 _AT_WORK = "This request is being carried out already; its message shows how far it is."
-_WAITS = "This request waits for a second member to approve it. Nothing was changed."
+_WAITS = "This request waits for a second person to approve it. Nothing was changed."
 _OPEN = frozenset({requests.RequestPhase.SHOWN, requests.RequestPhase.APPROVAL})
 
 
 @dataclass(frozen=True, slots=True)
 class KillCommand:
-    """What somebody asked for with `/tflock kill-job`."""
+    """What someone asked for with `/tflock kill-job`."""
 
     target: str
     user: str
@@ -91,7 +91,7 @@ async def choose(world: World, request_id: str, key: str, *, user: str) -> None:
 async def confirm(world: World, request_id: str, key: str, *, user: str, stop_source: bool) -> None:
     """The click: hands the killing of that target to a worker. Raises NotPermitted, JournalAway.
 
-    What may hold the lock is ended only if two want it: the first click waits for that of a second member.
+    What may hold the lock is ended only if two want it: the first click waits for that of a second person.
     """
     record = await _live(world, request_id, user, _OPEN)
     if record.waits_since is not None and record.by != user and record.key == key:
@@ -104,13 +104,13 @@ async def confirm(world: World, request_id: str, key: str, *, user: str, stop_so
 
 
 async def approve(world: World, request_id: str, key: str, *, user: str) -> None:
-    """A second member's click on what may hold the lock. Raises NotPermitted, JournalAway."""
+    """A second person's click on what may hold the lock. Raises NotPermitted, JournalAway."""
     record = await _live(world, request_id, user, _OPEN)
     request, since, limit = record.request, record.waits_since, world.policy.approval_timeout
     if since is None or record.key != key:
         raise NotPermitted("Nobody has asked for this end yet. Nothing was changed.")
     if user == record.by:
-        raise NotPermitted("You asked for this: a second member has to approve it. Nothing was changed.")
+        raise NotPermitted("You asked for this: a second person has to approve it. Nothing was changed.")
     if world.clock.now() - since > limit:
         raise NotPermitted(
             f"This was asked for more than {duration(limit)} ago. Nothing was changed; ask again with /tflock kill-job."
@@ -129,7 +129,7 @@ async def approve(world: World, request_id: str, key: str, *, user: str) -> None
 
 
 async def _check_second(world: World, request: KillRequest, chosen: KillTarget, asked: str, user: str) -> None:
-    """Another person, whom the policy of every state that wants a second member lets approve."""
+    """Another person, who may approve by the policy of every state that wants a second person."""
     now = world.clock.now()
     asker, second = await asyncio.gather(world.standing(asked, request.channel), world.standing(user, request.channel))
     _refuse(why_not_second(Approval(request.lock_id, second, now), asker, world.holders))
@@ -147,11 +147,11 @@ def _refuse(reason: Phrase | None, whose: str = "") -> None:
 
 
 def _check_policies(world: World, chosen: KillTarget) -> None:
-    """Before a second member is waited for whom nobody could be."""
+    """Before a wait for a second person that nobody could be."""
     closed = [tie for tie in chosen.demanding if world.approvers(tie.state).by is Approvers.NOBODY]
     if closed:
         raise NotPermitted(
-            f"Ending this takes a second member, and the policy of {_names(closed)} lets nobody approve (approval.by "
+            f"Ending this takes a second person, and the policy of {_names(closed)} lets nobody approve (approval.by "
             "in the configuration). Nothing was changed; end the run in its CI system."
         )
 

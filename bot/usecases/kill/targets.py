@@ -76,7 +76,7 @@ async def ties_of(world: World, runs: Sequence[Run], pipeline: Pipeline) -> tupl
 
 
 class _Inspections:
-    """At each state once for each lock that stands there, however many targets are asked about. Of a free one nothing
+    """At each state once for each lock that is there, however many targets are asked about. Of a free one nothing
     but its lock is read.
 
     A pipeline may be mapped to hundreds of states, of which few are locked.
@@ -143,7 +143,7 @@ def _together(each: Sequence[StateStake]) -> StateStake:
 
 
 def _refs(world: World, target: str) -> tuple[RunRef, ...]:
-    """The runs that an address (or a task's ARN) or a bare id could mean, among the configured pipelines alone.
+    """The runs that an address (or a task's ARN) or a bare id could mean, among the configured pipelines only.
 
     Makes no request.
     """
@@ -167,7 +167,7 @@ def _state_of(world: World, pipeline: Pipeline) -> State:
 
 
 def _targets(inspection: Inspection) -> tuple[KillTarget, ...]:
-    """Loops first, then the runs going on that belong to none of them."""
+    """Loops first, then the active runs that belong to none of them."""
     loops = tuple(_loop_target(loop, inspection) for loop in inspection.contention.loops)
     looping = {run.ref for target in loops for run in target.runs}
     single = (run for run in _going(inspection) if run.ref not in looping)

@@ -96,7 +96,7 @@ async def waiting_for(world: World, user: str, room: Room, glance: Glance) -> tu
 
 
 async def _watched(world: World, user: str) -> list[Waiting]:
-    """The states on whose queue they stand."""
+    """The states on whose queue they are."""
     now = world.clock.now()
     names = await world.records.enlisted(
         "waiting", "states", since=now - kept(world), until=now + _SKEW, limit=_MOST_QUEUES
@@ -111,7 +111,7 @@ async def _watched(world: World, user: str) -> list[Waiting]:
 
 
 async def _open_incidents(world: World) -> tuple[ListedIncident, ...]:
-    """The open incidents with their states and unlocks, read once for everybody."""
+    """The open incidents with their states and unlocks, read once for everyone."""
     kept, now = await OPEN_INCIDENTS.get(world, "incidents"), world.clock.now()
     if kept is not None and now - kept.at < _FRESH:
         return kept.incidents
@@ -147,7 +147,7 @@ async def _inside(world: World, user: str, channels: Collection[str]) -> dict[st
 async def _kept_ids(
     world: World, what: str, key: str, ask: Callable[[], Coroutine[Any, Any, Observation[tuple[str, ...]]]]
 ) -> frozenset[str] | None:
-    """User ids as Slack told them a minute ago at most, whoever asked; None if it does not say.
+    """User ids as Slack gave them a minute ago at most, for any asker; None if it does not say.
 
     What fifty tabs ask at once must not use up the calls that a release needs.
     """

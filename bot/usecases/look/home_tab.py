@@ -1,7 +1,7 @@
 """A person's home tab: what waits for them, the locks of all states, the open incidents that they may see.
 
-Reads only. Fifty people who open it at once cost one look at the locks: what was read is kept for everybody, and only
-one process at a time reads. Without Redis each look reads by itself, and says so.
+Reads only. Fifty people who open it at once cost one look at the locks: what was read is kept for everyone, and only
+one process at a time reads. Without Redis each look reads separately, and says so.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from bot.usecases.world import World
 log = structlog.get_logger()
 
 FRESH = timedelta(seconds=15)
-"""So long what was read is shown to everybody without reading again."""
+"""For this long, what was read is shown to everyone without reading again."""
 
 PAGE = 12
 """Rows on a page: with their buttons they leave room for the rest of Slack's 100 blocks."""
@@ -152,7 +152,7 @@ async def _glance(world: World) -> Glance:
         await GLANCE.put(world, "locks", glance)
         return glance
     finally:
-        with suppress(JournalAway):  # the lease ends by itself
+        with suppress(JournalAway):  # the lease ends on its own
             await world.records.give_back("home", "locks", holder=holder)
 
 

@@ -132,7 +132,7 @@ async def _his(
 
 
 def _owned(inspection: Inspection, user_id: str, lock: LockInfo) -> list[HeldLock]:
-    """The lock, if it still stands there and is theirs or may be."""
+    """The lock, if it is still there and is theirs or may be."""
     if inspection.lock is None or inspection.lock.id != lock.id:
         return []
     if inspection.owner is not None and user_id in {inspection.owner.slack_id, inspection.owner.account}:

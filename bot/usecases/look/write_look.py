@@ -92,7 +92,7 @@ async def _write(world: World, incident: Incident, inspection: Inspection, verdi
 
 
 def _fingerprint(inspection: Inspection, verdict: Verdict | None) -> str:
-    """Short for what was seen: the same as long as nothing has changed that anybody would want to know."""
+    """Short for what was seen: the same as long as nothing has changed that anyone would want to know."""
     tied = inspection.attribution
     holders = [candidate.run for candidate in tied.candidates] if tied is not None else []
     return json.dumps(

@@ -1,7 +1,7 @@
-"""Brings the message to the owner of a lock to what is known: the job `letter`, and the asking again after "later".
+"""Brings the message to the owner of a lock up to date: the job `letter`, and the asking again after "later".
 
 May be killed at any line and run again: what Slack may have taken is looked up by its mark before it is sent again.
-An owner who cannot be told changes nothing in what is decided about their lock.
+An owner who cannot be reached changes nothing in what is decided about their lock.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _FIRST = "first"
 
 @dataclass(frozen=True, slots=True)
 class _Desk:
-    """A letter at work: all its facts, its record, and what it is to say."""
+    """A message in progress: all its facts, its record, and what it has to say."""
 
     place: OwnerMessageKey
     facts: tuple[NewsRecord, ...]
@@ -71,9 +71,9 @@ class _Desk:
 
 
 async def post(world: World, state: str, lock_id: str, owner: str, *, is_last_try: bool = False) -> None:
-    """Brings the letter to what is known. Raises JournalAway, Busy or Passing: then try again.
+    """Brings the message up to date. Raises JournalAway, Busy or Passing: then try again.
 
-    What Slack refuses for good, and what it did not take by the last try, is told where the lock was spoken of.
+    What Slack refuses for good, and what it did not take by the last try, is reported where people talk about the lock.
     """
     place = OwnerMessageKey(world.state(state).name.name, lock_id, owner)
     async with lease(world.records, f"letter/{place}", holder=world.new_id(), patience=_PATIENCE):
@@ -81,7 +81,7 @@ async def post(world: World, state: str, lock_id: str, owner: str, *, is_last_tr
 
 
 async def ask_again(world: World, state: str, lock_id: str, *, is_last_try: bool = False) -> None:
-    """After "ask me later": puts the question again, once, if the lock still stands. Raises as `post`."""
+    """After "ask me later": asks again, once, if the lock is still there. Raises as `post`."""
     of = await OWNED.get(world, f"{world.state(state).name.name}/{lock_id}")
     if of is None:
         return
@@ -149,7 +149,7 @@ async def _with_link(
 
 
 async def _write_first(world: World, desk: _Desk) -> bool:
-    """The message itself, which rings. False if there is nothing to be told, or not now."""
+    """The message itself, which notifies. False if there is nothing to say, or not now."""
     letter = desk.letter
     if letter.status is not OwnerMessageStatus.OPEN and letter.news is not OwnerNews.RELEASED:
         return False
@@ -279,7 +279,7 @@ async def _say_where_asked(world: World, desk: _Desk, notice: Notice, mark: str)
 
 
 async def untold(world: World, state: str, lock_id: str) -> str:
-    """Why the owner could not be told, as far as that is so. Raises JournalAway."""
+    """Why the owner could not be reached, if so. Raises JournalAway."""
     of = await OWNED.get(world, f"{state}/{lock_id}")
     record = None if of is None else await LETTERS.get(world, f"{state}/{lock_id}/{of.owner}")
     return "" if record is None else record.untold

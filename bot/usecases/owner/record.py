@@ -2,7 +2,7 @@
 
 `letter-of`    by state and lock: whose lock it is, and where it was spoken of last
 `letter-fact`  by state, lock, owner and fact: one thing to tell; `letter-facts` lists them
-`letter`       the message: where it stands, what it shows, what the owner was notified of
+`letter`       the message: where it is, what it shows, what the owner was notified of
 `letters-to`   by owner: the locks that they were taken for the owner of
 """
 
@@ -47,7 +47,7 @@ class OwnerMessageKey:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """Where a lock was spoken of, and who asked about it or wants it; empty where the bot saw it by itself."""
+    """Where a lock was spoken of, and who asked about it or wants it; empty where the bot saw it on its own."""
 
     asker: str
     channel: str
@@ -117,7 +117,7 @@ LETTERS = Shelf("letter", OwnerMessageRecord, KEPT)
 
 
 def fact_id(news: OwnerNews, asker: str, request: str) -> str:
-    """The same for the same fact: that somebody asks, that a request stands; all else there is but once."""
+    """The same for the same fact: that someone asks, that a request stands; all else there is but once."""
     match news:
         case OwnerNews.ASKED:
             return f"{news.name}/{asker}"

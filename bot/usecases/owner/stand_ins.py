@@ -1,7 +1,7 @@
-"""Who can act instead of a lock's owner: members of the channel who may, whoever can do so soonest first.
+"""Who can act instead of a lock's owner: members of the channel who may, in the order of how soon they can.
 
 A channel may have thousands of members and Slack answers for one at a time, so that the search has a budget and an
-end. What is known by then is told, with how much is not.
+end. What is known by then is shown, with how much is not.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _ENTRIES = 200
 
 
 async def stand_ins(world: World, channel_id: str, *, groups: Sequence[str] = ()) -> StandIns | None:
-    """Whoever may unlock in the channel, and is in one of `groups` if any are named. None outside an incident channel.
+    """Everyone who may unlock in the channel, and is in one of `groups` if any are named. None outside an incident
+    channel.
 
     Where only groups may act, they are looked through; else those who took part in the incident come first.
     """
@@ -112,7 +113,7 @@ class _Search:
                 self.people[place] = _stand_in(self.world, member.value, seen.value)
 
     def _standing(self, user: str, member: Observation[Member]) -> Standing:
-        """The standing of somebody who is known to be in the channel."""
+        """The standing of someone who is known to be in the channel."""
         at, grouped = member.at, self.grouped
         return Standing(
             user_id=user,
@@ -137,7 +138,7 @@ async def _members(world: World, groups: Sequence[str]) -> Observation[tuple[str
 
 
 async def _took_part(world: World, channel_id: str) -> tuple[str, ...]:
-    """Who is on the timeline of the channel's incident, the latest first; whoever that is may be no person."""
+    """Who is on the timeline of the channel's incident, the latest first; not all of them need be people."""
     try:
         incident = await world.journal.current(channel_id)
         entries = await world.journal.tail(incident.id, _ENTRIES) if incident is not None else ()

@@ -1,11 +1,11 @@
-"""What the owner of a lock is told: one message for each lock, which is updated with every new fact.
+"""What the owner of a lock hears: one message for each lock, which is updated with every new fact.
 
 Who has news writes it down as a fact and starts the job `letter`; nobody waits for Slack. The job, one at a time for
 each message, reads all facts and the owner's answer, and brings the message to what they say. Slack notifies nobody of
 an update, so that a line below the message names the owner, once for each thing that they have to know at once: that an
-unlock is wanted (they may have to stop it) and that it was released (their run has no lock any more). What they are
-told first needs none: the message itself is new. That others ask or wait, or that their run has ended, does not ring
-twice: they have been told of the lock, and can do nothing else about it than they could before.
+unlock is wanted (they may have to stop it) and that it was released (their run has no lock any more). What they
+hear first needs none: the message itself is new. That others ask or wait, or that their run has ended, does not ring
+twice: they have heard of the lock, and can do nothing else about it than they could before.
 
 On do-not-disturb what would ring waits for its end, unless the state is protected; silent updates do not wait.
 """
@@ -74,7 +74,8 @@ async def write_about(
 ) -> None:
     """Tells the owner, if Slack knows them and they are not the asker themselves; each thing once.
 
-    An owner who cannot be reached changes nothing: that is told where it was asked, and goes on. Raises JournalAway.
+    An owner who cannot be reached changes nothing: the place that asked shows it, and the rest continues. Raises
+    JournalAway.
     """
     await _tell(world, (news,), held, Spoken(asker, channel, incident, request))
 
@@ -98,7 +99,7 @@ async def _tell(world: World, news: Sequence[OwnerNews], held: OwnedLock, spoken
 
 
 async def _noted(world: World, place: OwnerMessageKey, news: OwnerNews, held: OwnedLock, spoken: Spoken) -> str | None:
-    """The fact's name, if it has not been told yet."""
+    """The fact's name, if the owner has not heard it yet."""
     name = fact_id(news, spoken.asker, spoken.request)
     fact = await FACTS.get(world, f"{place}/{name}")
     if fact is not None and fact.is_told:
@@ -116,7 +117,7 @@ async def start(world: World, place: OwnerMessageKey, *, why: str, at: datetime 
 
 
 async def _take_over(world: World, place: OwnerMessageKey, held: OwnedLock, news: OwnerNews, spoken: Spoken) -> None:
-    """Notes whose lock it is now, and where it was spoken of last. Whoever was taken for the owner is told so."""
+    """Notes whose lock it is now, and where it was last discussed. A person who was taken for the owner hears so."""
     was = await OWNED.get(world, place.of_lock)
     before = was or Owned(news=news)
     now = Owned(

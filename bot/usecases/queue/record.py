@@ -28,7 +28,7 @@ Change: TypeAlias = Callable[[Queue], Queue]
 
 
 def kept(world: World) -> timedelta:
-    """How long a queue outlives its last change: longer than anybody waits."""
+    """How long a queue outlives its last change: longer than anyone waits."""
     return world.watch.wait_for + _KEPT
 
 

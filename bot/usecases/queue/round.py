@@ -1,7 +1,7 @@
 """One look at a state for those who wait for it: what has changed, whose turn it is, and telling them once.
 
-What is said carries a mark. It is written down before it is said, and whoever finds it begun looks for the mark first,
-so that a worker may die anywhere.
+What is said carries a mark. It is written down before it is said, and a worker that finds it begun looks for the mark
+first, so that a worker may die anywhere.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ async def write_watch(world: World, waiter: Waiter, facts: WatchStarted | WatchE
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """By whoever holds the queue's lease, which `still_ours` makes sure of.
+    """By the holder of the queue's lease, which `still_ours` makes sure of.
 
-    Raises JournalAway, Busy, and Passing where Slack is away: the next look goes on there.
+    Raises JournalAway, Busy, and Passing where Slack is away: the next look continues there.
     """
 
     world: World
@@ -64,7 +64,7 @@ class Round:
             await self._part(gone)
 
     async def _looked(self) -> Queue:
-        """The queue with what stands there now. What cannot be read is neither free nor taken."""
+        """The queue with what is there now. What cannot be read is neither free nor taken."""
         queue = await load_queue(self.world, self.state)
         known = self.world.states.get(self.state)
         if known is None:
@@ -79,7 +79,7 @@ class Round:
         )
 
     async def _dissolve(self) -> Queue:
-        """The state is not configured any more: everybody is told that the waiting is over."""
+        """The state is not configured any more: everyone is notified that the waiting is over."""
         now = self.world.clock.now()
 
         def all_left(queue: Queue) -> Queue:
@@ -90,7 +90,7 @@ class Round:
         return await self._change(all_left)
 
     async def _taker(self, queue: Queue, lock: LockSeen) -> str | None:
-        """Who took the lock, if somebody was told that it is free and might be the one."""
+        """Who took the lock, if someone heard that it is free and might be the one."""
         if lock.is_free or queue.free_since is None or not any(one.told_at for one in queue.waiters):
             return None
         owner = (await inspect(self.world, self.world.state(self.state))).owner
@@ -140,7 +140,7 @@ class Round:
         await self._change(lambda queue: waiting.told(queue, ticket, now))
 
     async def _elsewhere(self, turn: Waiter) -> None:
-        """Where the channel takes no message, they are told in their DM; where that takes none, they cannot be told."""
+        """Where the channel takes no message, they get a DM; where that fails too, they cannot be reached."""
         try:
             room = await self.world.messenger.room(turn.user)
         except Final:
@@ -152,7 +152,7 @@ class Round:
             await self._change(lambda queue: waiting.moved(queue, ticket, room))
 
     async def _part(self, gone: Departure) -> None:
-        """What is owed to somebody who is off the queue: the last word, if they did not have it, and the timeline."""
+        """What is owed to someone who is off the queue: the last word, if they did not have it, and the timeline."""
         waiter = gone.waiter
         if gone.ending is Ending.EXPIRED:
             await self._say_end(gone)

@@ -1,6 +1,6 @@
-"""Who waits for a state to be free: put on its queue, taken off, and looked after until told.
+"""Who waits for a state to be free: put on its queue, taken off, and looked after until they are notified.
 
-Nothing here touches a lock. The looks are a durable job; whoever reads or changes a lock only has it come sooner.
+Nothing here touches a lock. The looks are a durable job; a read or a change of the lock only makes it come sooner.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bot.usecases.world import World
 log = structlog.get_logger()
 
 LOOK_EVERY = timedelta(seconds=15)
-"""How often a state is looked at while somebody waits for it, each state at instants of its own."""
+"""How often a state is looked at while someone waits for it, each state at instants of its own."""
 
 _MARGIN = timedelta(seconds=1)
 _SOON = timedelta(milliseconds=50)
@@ -35,7 +35,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class WaitCommand:
-    """Who wants to be told, and where they asked. `incident` is that of the channel, if there is one."""
+    """Who wants to be notified, and where they asked. `incident` is that of the channel, if there is one."""
 
     state: str
     user: str
@@ -45,9 +45,9 @@ class WaitCommand:
 
 
 async def start(world: World, command: WaitCommand) -> WatchReport:
-    """Puts somebody at the end of the queue, once however often they ask; not if it is free and nobody waits.
+    """Puts someone at the end of the queue, once however often they ask; not if it is free and nobody waits.
 
-    Raises UnknownState, JournalAway, and UpstreamError if Slack does not say where they can be told.
+    Raises UnknownState, JournalAway, and UpstreamError if Slack does not say where to notify them.
     """
     state = world.state(command.state)
     there = await state.backend.read_lock()
@@ -70,7 +70,7 @@ async def start(world: World, command: WaitCommand) -> WatchReport:
 
 
 async def stop(world: World, state: str, user: str) -> WatchReport:
-    """Takes somebody off the queue. Raises UnknownState, JournalAway."""
+    """Takes someone off the queue. Raises UnknownState, JournalAway."""
     world.state(state)
     was_waiting = (await load_queue(world, state)).of(user) is not None
     now = world.clock.now()
@@ -81,7 +81,7 @@ async def stop(world: World, state: str, user: str) -> WatchReport:
 
 
 async def state_seen(world: World, state: str, lock: LockSeen) -> int:
-    """For whoever has just read the lock: has it looked at for the queue, if that is news to it; how many wait.
+    """After a read of the lock: has it looked at for the queue, if that is news to it; how many wait.
 
     Never raises: what is missed here, the queue's own looks make good.
     """
@@ -96,7 +96,7 @@ async def state_seen(world: World, state: str, lock: LockSeen) -> int:
 
 
 async def look_soon(world: World, state: str) -> None:
-    """For whoever has changed the lock. Never raises, as `state_seen`."""
+    """After a change of the lock. Never raises, as `state_seen`."""
     try:
         if not (await load_queue(world, state)).is_idle:
             await _look_at(world, state, world.clock.now())
@@ -114,7 +114,7 @@ async def tend(world: World) -> None:
 
 
 async def look(world: World, state: str) -> None:
-    """One look at a state for those who wait for it, and what is to be told now. Raises JournalAway."""
+    """One look at a state for those who wait for it, and what they have to hear now. Raises JournalAway."""
     if (await load_queue(world, state)).is_idle:
         return
     await _schedule(world, state)
@@ -123,7 +123,7 @@ async def look(world: World, state: str) -> None:
         async with lease(world.records, f"waiting/{state}", holder=holder, patience=timedelta(0)) as still_ours:
             await Round(world, state, still_ours).run()
     except Busy:
-        return  # whoever is at it does the same
+        return  # the worker that is at it does the same
     except Passing as error:
         log.warning("waiting.not_told", state=state, detail=error.detail)
     due = waiting.next_at(await load_queue(world, state), world.watch.head_start)
@@ -133,7 +133,7 @@ async def look(world: World, state: str) -> None:
 
 
 async def _waiter(world: World, command: WaitCommand) -> Waiter:
-    """In an incident channel they are told before everybody, so that the order is seen; elsewhere in their DM."""
+    """In an incident channel tflock notifies them there, so that everyone sees the order; elsewhere in their DM."""
     now, channel = world.clock.now(), await world.directory.channel(command.channel)
     is_open = isinstance(channel, Found) and world.is_incident_channel(channel.value)
     is_direct = isinstance(channel, Found) and channel.value.is_direct

@@ -1,8 +1,8 @@
 """What was said in a channel before, put on the timeline on demand: a durable job that reads a page at a time.
 
 Slack gives some apps one page of 15 messages a minute (docs.slack.dev/apis/web-api/rate-limits), so that this may take
-long. How far it has come is in one record, written after each page: another worker goes on from there, and a page that
-is read twice adds nothing.
+long. How far it has come is in one record, written after each page: another worker continues from there, and a page
+that is read twice adds nothing.
 """
 
 from __future__ import annotations
@@ -230,7 +230,7 @@ async def _end(world: World, progress: Backfill, end: End, detail: str = "") -> 
 
 
 async def _say(world: World, progress: Backfill, notice: Notice) -> None:
-    """In the place of what was said before. Slack being away holds nothing up: the next page says more."""
+    """In place of what it said before. Slack being away holds nothing up: the next page says more."""
     try:
         if progress.posted:
             await world.messenger.update(Posted(progress.channel, progress.posted), notice)

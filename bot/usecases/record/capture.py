@@ -75,7 +75,7 @@ class Added(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A captured message: its entry, what it said last, and whether it is there for its mark alone.
+    """A captured message: its entry, what it said last, and whether it is there only for its mark.
 
     Without an entry it is being captured.
     """
@@ -124,7 +124,7 @@ async def follow(world: World, channel: str, ts: str, *, user: str, cause: Messa
 
 
 async def add(world: World, channel: str, ts: str, *, user: str) -> Added:
-    """Puts a message on the timeline because somebody says so; no mark is needed to keep it there.
+    """Puts a message on the timeline because someone says so; no mark is needed to keep it there.
 
     Raises UpstreamError if it cannot be read, NotPermitted if it is not there, JournalAway and Busy.
     """
@@ -146,7 +146,7 @@ async def add(world: World, channel: str, ts: str, *, user: str) -> Added:
 
 
 async def take(world: World, incident: str, said: SlackMessage, *, by: str, how: How, on_mark: bool) -> bool:
-    """Writes a message on a timeline, at its own time; False if it stood there. Raises JournalAway."""
+    """Writes a message on a timeline, at its own time; False if it was there. Raises JournalAway."""
     link = await world.messages.permalink(said.channel, said.ts, thread=said.thread)
     facts = MessageCaptured(
         channel=said.channel,
@@ -182,7 +182,7 @@ async def text_of(world: World, said: SlackMessage) -> str:
 
 
 def is_marked(world: World, said: SlackMessage) -> bool:
-    """Whether anybody, member or not, has put a capture reaction on it."""
+    """Whether anyone, member or not, has put a capture reaction on it."""
     return bool(_marking(world, said))
 
 
@@ -283,7 +283,7 @@ _MEMBERS_ONLY = Notice(
 
 
 async def _hint(world: World, channel: str, user: str, notice: Notice) -> None:
-    """Says something to somebody who marked, once a day. It is not worth trying again."""
+    """Says something to someone who marked, once a day. It is not worth trying again."""
     if not await world.records.once("capture-hint", f"{channel}/{user}", ttl=_HINT_EVERY):
         return
     try:

@@ -1,4 +1,4 @@
-"""Which incident of a channel somebody means: several may have followed one another there."""
+"""Which incident of a channel someone means: several may have followed one another there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST = 1_000
 
 
 TITLE = "Terraform incident"
-"""Of an incident that is opened by what somebody writes down, and not by a command on a state."""
+"""Of an incident that is opened by what someone writes down, and not by a command on a state."""
 
 
 async def is_incident_channel(world: World, channel: str) -> bool:
@@ -37,7 +37,7 @@ async def latest(world: World, channel: str) -> Incident | None:
 
 
 async def about(world: World, channel: str, at: datetime) -> Incident | None:
-    """The incident that a moment belongs to: the open one, else a closed one that was going on at that time.
+    """The incident that a moment belongs to: the open one, else a closed one that was open at that time.
 
     None if none was, an hour before and after included: then something new begins. Raises JournalAway.
     """
@@ -49,7 +49,7 @@ async def about(world: World, channel: str, at: datetime) -> Incident | None:
 
 
 async def about_or_new(world: World, channel: str, at: datetime, by: str) -> tuple[Incident, bool]:
-    """As `about`; a new one, and True, where none was going on. Raises JournalAway."""
+    """As `about`; a new one, and True, where none was open. Raises JournalAway."""
     known = await about(world, channel, at)
     if known is not None:
         return known, False

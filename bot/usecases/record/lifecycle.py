@@ -68,7 +68,7 @@ async def enter(world: World, *, channel: str, user: str, title: str, command: s
 
 
 async def observe(world: World, incident: str, state: str, seen: LockSeen) -> None:
-    """Writes down what lock stands there: the first time as observed, later only when it has changed."""
+    """Writes down which lock is there: the first time as observed, later only when it has changed."""
     await world.records.enlist(DEALS_WITH, incident, state, at=world.clock.now(), ttl=SEEN_TTL)
     now_there = ",".join(sorted(info.id for info in seen.locks)) or ("free" if seen.is_free else "")
     if not now_there:
@@ -118,7 +118,7 @@ async def close_archived(world: World, channel: str) -> Incident | None:
 
 
 async def reopen(world: World, incident: Incident, *, user: str) -> Incident | None:
-    """Goes on with it; None if it, or another one in its channel, is open by now. Raises JournalAway."""
+    """Reopens it; None if it, or another one in its channel, is open by now. Raises JournalAway."""
     return await world.journal.reopen(incident.id, by=user, at=world.clock.now())
 
 
@@ -195,7 +195,7 @@ async def _say_quiet(world: World, closed: Incident) -> None:
     hours = world.close_after_quiet / timedelta(hours=1)
     lines = (
         (Quoted(closed.title), f" ({closed.id}): nothing was written for {hours:g} hours. Its timeline is exported."),
-        ("If it goes on: ", Quoted("/tflock reopen")),
+        ("To continue it: ", Quoted("/tflock reopen")),
     )
     try:
         await world.messenger.post(closed.channel, Notice("Incident closed", lines))

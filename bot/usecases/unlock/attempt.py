@@ -1,6 +1,6 @@
 """The attempts to delete one lock: each decides on fresh evidence, writes the intent down, and only then deletes.
 
-Before each place is deleted, what the decision rests on is asked for again: a worker may have stood still since.
+Before each place is deleted, what the decision rests on is asked for again: a worker may have paused since.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ Check: TypeAlias = Callable[[], Awaitable[None]]
 
 
 class TakenBack(TflockError):
-    """Somebody took the armed unlock back before anything was deleted."""
+    """Someone took the armed unlock back before anything was deleted."""
 
 
 @dataclass(repr=False)
@@ -108,7 +108,7 @@ def _was_throttled(report: UnlockReport) -> bool:
 
 
 async def show_progress(world: World, report: UnlockReport) -> None:
-    """Not worth failing for: the outcome is told in any case."""
+    """Not worth failing for: the outcome is shown in any case."""
     try:
         await show(world.messenger, report)
     except UpstreamError as error:
@@ -165,7 +165,7 @@ async def _changed(world: World, task: Task, decision: Decision, before: float) 
         return ("the owner has just answered",)
     asked = decision.case.requester
     if isinstance(asked, Automatic) and await automatic(world, request.state, request.lock_id) != asked:
-        return ("somebody has just stopped it",)
+        return ("someone has just stopped it",)
     if world.clock.running() > before:
         return ("the evidence has grown old",)
     now = decide(decision.case, world.clock.now())
@@ -239,7 +239,7 @@ async def _newer(task: Task) -> LockInfo | None:
 
 
 def gone(task: Task, decision: Decision) -> UnlockReport:
-    """The lock in question does not stand there any more: what that means depends on whether we sent a delete."""
+    """The lock in question is gone: what that means depends on whether we sent a delete."""
     newer = decision.inspection.seen.lock
     report = UnlockReport(
         task.request, UnlockStage.ALREADY_FREE, decision.inspection, decision.verdict, now_held_by=newer,

@@ -23,9 +23,9 @@ _HUSH = timedelta(seconds=30)
 
 
 async def show_countdown(world: World, task: Task, report: UnlockReport) -> None:
-    """Shows what is still missing, unless it stands there already or Slack has asked for patience.
+    """Shows what is still missing, unless it is there already or Slack has asked for patience.
 
-    Not worth failing for: the outcome is told in any case. Raises JournalAway.
+    Not worth failing for: the outcome is shown in any case. Raises JournalAway.
     """
     now, record, says = world.clock.now(), task.record, _fingerprint(report.verdict)
     if record.hush_until is not None and now < record.hush_until:

@@ -1,6 +1,7 @@
-"""What an unlock came to: settled in Redis first, then on the timeline, then told. A crash in between repeats the rest.
+"""What an unlock came to: settled in Redis first, then on the timeline, then shown. A crash in between repeats the
+rest.
 
-From the moment the outcome stands in the request's record, nothing is decided or deleted for it any more.
+From the moment the outcome is in the request's record, nothing is decided or deleted for it any more.
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ _DELETED = frozenset({UnlockStage.RELEASED, UnlockStage.PARTLY_RELEASED, UnlockS
 _MAY_ASK_AGAIN = frozenset(
     {UnlockStage.STILL_THROTTLED, UnlockStage.NOT_KNOWN, UnlockStage.PARTLY_RELEASED, UnlockStage.REFUSED}
 )
-"""Outcomes after which the same message can be used again: the lock still stands, in a place at least."""
+"""Outcomes after which the same message can be used again: the lock is still there, in a place at least."""
 
 
 async def ask_for_approval(world: World, task: Task, report: UnlockReport) -> None:
-    """Shows the checklist with the button for a second member; from now on his time runs. Raises as `settle`."""
+    """Posts the checklist with an approve button and starts the approval timeout. Raises as `settle`."""
     now = world.clock.now()
     until = now + world.policy.approval_timeout
     moved = await UNLOCKS.update(
@@ -105,7 +106,7 @@ async def _conclude(world: World, task: Task, record: UnlockRecord, report: Unlo
 
 
 async def _announce(world: World, task: Task, report: UnlockReport) -> None:
-    """A release, also one of a place alone: nobody else would hear of it. And that one which was announced was not."""
+    """A release, also of a single place: nobody else would hear of it. And that one which was announced was not."""
     state, headline = task.request.state, f"{task.request.state} was unlocked"
     says: Phrase = (f" released the lock of {state}: {report.stage}.", *_approved_by(report))
     if report.stage not in _DELETED:
@@ -120,7 +121,7 @@ def _approved_by(report: UnlockReport) -> Phrase:
 
 
 def _run_of(report: UnlockReport) -> Run | None:
-    """The run as it was seen right before the release, so that its owner does not read that it goes on."""
+    """The run as it was seen right before the release, so that its owner does not read that it is running."""
     tied = report.inspection.attribution if report.inspection is not None else None
     return tied.candidates[0].run if tied is not None and tied.candidates else None
 

@@ -1,8 +1,8 @@
-"""The owner's answer: taken from his click, heard by the gate at once, and told where an unlock was asked for.
+"""The owner's answer: taken from their click, heard by the gate at once, and told where an unlock was asked for.
 
-What he says is about one lock: another lock of the same state is asked about anew. "It's dead" does not grow old,
-since a run that is dead stays so; it opens nothing by itself, as all other rules of the gate still look for
-themselves. "It's still running" stands until he takes it back, or the run was seen to end after he said it.
+What they say is about one lock: another lock of the same state is a new question. "It's dead" does not grow old,
+since a run that is dead stays so; it opens nothing on its own, as all other rules of the gate still look for
+themselves. "It's still running" counts until they withdraw it, or CI reports that the run ended after they said it.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ _SHOWN = frozenset({RequestPhase.SHOWN, RequestPhase.APPROVAL})
 async def take_answer(
     world: World, *, state: StateName, lock_id: str, user: str, says: OwnerSays, at: datetime
 ) -> OwnerAnswer:
-    """The owner's click. Raises NotPermitted if it is not his to answer (any more), JournalAway if not written down.
+    """The owner's click. Raises NotPermitted if it is not theirs to answer (any more), JournalAway if not written down.
 
     Raises NotReplicated after all of it is done, if a fail-over could lose the answer.
 
-    "It's still running" is taken from whoever was asked last, without another look: it can only keep a lock. Before
+    "It's still running" is taken from the person asked last, without another look: it can only keep a lock. Before
     "It's dead" counts, the bot looks again whose lock it is.
     """
     place = OwnerMessageKey(state.name, lock_id, user)
@@ -69,7 +69,7 @@ async def take_answer(
 
 
 async def take_back(world: World, *, state: StateName, lock_id: str, user: str, at: datetime) -> None:
-    """He takes his answer back, also where the lock counts as another's by now. Raises as `take_answer`."""
+    """They withdraw their answer, even if the lock has another owner by now. Raises as `take_answer`."""
     answer = await answer_of(world, state.name, lock_id, user)
     if answer is None:
         raise NotPermitted("There is no answer of yours to take back. Nothing was changed.")
@@ -100,7 +100,7 @@ async def tell_answer(world: World, state: str, lock_id: str, user: str, says: s
 async def _addressed(world: World, place: OwnerMessageKey) -> Owned:
     of = await OWNED.get(world, place.of_lock)
     if of is None or of.owner != place.owner:
-        raise NotPermitted("This question was asked of somebody else, or too long ago. Nothing was changed.")
+        raise NotPermitted("This question was asked of someone else, or too long ago. Nothing was changed.")
     if await FACTS.get(world, f"{place}/{OwnerNews.RELEASED.name}") is not None:
         raise NotPermitted("This lock was released meanwhile: there is nothing to answer. Nothing was changed.")
     return of
@@ -125,7 +125,7 @@ async def _check_ownership(world: World, place: OwnerMessageKey) -> None:
     if lock is None or lock.id != place.lock_id:
         return  # the gate sees for itself whether it is gone, or cannot be read
     if owner is not None and owner.slack_id not in {None, place.owner}:
-        raise NotPermitted("By what is known now this lock is somebody else's, who is asked. Nothing was changed.")
+        raise NotPermitted("By what is known now this lock is someone else's, who is asked. Nothing was changed.")
 
 
 async def _spread(world: World, place: OwnerMessageKey, says: str, at: datetime) -> None:
@@ -177,7 +177,7 @@ async def _show_again(world: World, request_id: str) -> None:
         channel=request.channel,
     )  # fmt: skip
     if decision.is_gone(request.lock_id) or decision.store_is_busy:
-        return  # whoever watches over the request has the words for that
+        return  # the code that watches the request has the words for that
     if waiting_for(decision.verdict) != record.wanted:
         await changed(world, request, decision)
         return

@@ -16,7 +16,8 @@ _ONE_CLICK = timedelta(minutes=1)
 
 
 async def rearm(world: World, request_id: str, *, lock_id: str, new_lock: str, user: str) -> UnlockReport:
-    """Asks anew, as whoever clicked, for the lock that his button named: armed only if that one stands there now.
+    """Asks again, in the name of the person who clicked, for the lock that the button named. Armed only if it is there
+    now.
 
     `lock_id` is the lock of the request that has ended. Raises NotPermitted, JournalAway, UpstreamError.
     """
@@ -25,10 +26,10 @@ async def rearm(world: World, request_id: str, *, lock_id: str, new_lock: str, u
         raise NotPermitted("This button is too old. Nothing was changed; ask again with /tflock unlock.")
     request = record.request
     if record.phase not in {RequestPhase.DONE, RequestPhase.SHOWN}:
-        raise NotPermitted("This unlock is at work still; its message shows how far it is. Nothing was changed.")
+        raise NotPermitted("This unlock is still running; its message shows how far it is. Nothing was changed.")
     await permit(world, user, request.channel)
     if not await world.records.once("rearm", f"{request_id}/{new_lock}", ttl=_ONE_CLICK):
-        raise NotPermitted("Somebody has just pressed this button; the answer is a newer message in this channel.")
+        raise NotPermitted("Someone has just pressed this button; the answer is a newer message in this channel.")
     incident = await enter(
         world, channel=request.channel, user=user, title=request.state, command=f"unlock {request.state} --when-safe"
     )

@@ -33,7 +33,7 @@ STALE_AFTER = timedelta(minutes=30)
 """A confirmed unlock that no worker took up for this long is given up: the people have moved on."""
 
 TICK = timedelta(seconds=10)
-"""How often an armed unlock is decided again and its message brought up to date, where no earlier instant is known."""
+"""How often an armed unlock is decided again and its message updated, where no earlier instant is known."""
 
 _PASSING = frozenset({UnlockStage.STILL_THROTTLED, UnlockStage.NOT_KNOWN, UnlockStage.PARTLY_RELEASED})
 
@@ -79,7 +79,7 @@ async def _announce(world: World, task: Task) -> None:
 
 
 async def wake(world: World, request_id: str, *, worker: str) -> None:
-    """Has an armed unlock decided now, beside its ticks, which go on. Raises as `release`.
+    """Has an armed unlock decided now, in addition to its ticks, which continue. Raises as `release`.
 
     An automatic one has no ticks: each sweep wakes it, and so does a job of its own once its time has come.
     """
@@ -144,7 +144,7 @@ async def _automatic_step(world: World, task: Task, report: UnlockReport, still_
 
 
 def _still_armed(world: World, task: Task, report: UnlockReport) -> UnlockReport:
-    """An armed unlock that met a passing obstacle goes on waiting."""
+    """An armed unlock that met a passing obstacle keeps waiting."""
     verdict = report.verdict
     may_come = verdict is not None and (verdict.waiting_helps or verdict.ruling is Ruling.ALLOW)
     refused = report.stage is UnlockStage.REFUSED and may_come

@@ -1,4 +1,4 @@
-"""Somebody in the channel stops an automatic release: that is for as long as the lock stands."""
+"""Someone in the channel stops an automatic release, for as long as the lock exists."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def stop(world: World, request: UnlockRequest, user: str) -> None:
 
 
 async def _check_here(world: World, request: UnlockRequest, user: str) -> None:
-    """Anybody in the channel may: it can only keep a lock. So may somebody of whom Slack does not say."""
+    """Anyone in the channel may: it can only keep a lock. So may someone of whom Slack does not say."""
     seen = await world.timed("Slack", "channel members", world.directory.is_in_channel(user, request.channel))
     if isinstance(seen, NotFound) or (isinstance(seen, Found) and not seen.value):
         raise NotPermitted("You are not a member of the channel where this was announced. Nothing was changed.")

@@ -20,7 +20,7 @@ class Task:
     """One request being carried out. `by` is who confirmed or armed it: the requester for the gate.
 
     `round` tells one confirmation of a request from the next. `sent` is set if a delete may have reached the store,
-    `intended` are the places that stood when the first one was to be sent. `until` is set if it was armed.
+    `intended` are the places that held it before the first was sent. `until` is set if it was armed.
     """
 
     request: UnlockRequest
@@ -37,7 +37,7 @@ class Task:
 
     @property
     def is_automatic(self) -> bool:
-        """Whether nobody asked: a click of somebody on its message makes it theirs."""
+        """Whether nobody asked: a click of someone on its message makes it theirs."""
         return self.by == BOT
 
     @property
@@ -54,7 +54,7 @@ class Task:
 
 
 async def load(world: World, request_id: str) -> Task | None:
-    """The request as it stands now; None if there is nothing (more) to be carried out for it. Raises JournalAway."""
+    """The request as it is now; None if there is nothing (more) to be carried out for it. Raises JournalAway."""
     record = await UNLOCKS.get(world, request_id)
     if record is None or record.phase not in _CARRIED_OUT:
         return None

@@ -29,7 +29,7 @@ from bot.usecases.world import World
 log = structlog.get_logger()
 
 ARMED_FOR = timedelta(hours=2)
-"""How long an armed unlock goes on trying."""
+"""How long an armed unlock keeps trying."""
 
 
 LOOK_AGAIN = timedelta(seconds=4)
@@ -38,7 +38,7 @@ LOOK_AGAIN = timedelta(seconds=4)
 
 @dataclass(frozen=True, slots=True)
 class UnlockCommand:
-    """What somebody asked for with `/tflock unlock`. With `only` set, no other lock than that is armed."""
+    """What someone asked for with `/tflock unlock`. With `only` set, no other lock than that is armed."""
 
     state: str
     user: str
@@ -52,7 +52,7 @@ class UnlockCommand:
 
 
 async def ask(world: World, command: UnlockCommand) -> UnlockReport:
-    """Runs the gate and reports. Not a dry run: the report is posted in the channel, and stands in Redis before.
+    """Runs the gate and reports. Not a dry run: the report is posted in the channel, and is in Redis before.
 
     Raises UnknownState, JournalAway, UpstreamError (if Slack did not take the message).
     """
@@ -115,7 +115,7 @@ async def recheck(world: World, request_id: str, tick: int) -> None:
         return
     try:
         await _after_showing(world, request, decision, when_safe=record.when_safe)
-    except NotPermitted as error:  # armed by another worker already; or he may not any more, as the checklist says
+    except NotPermitted as error:  # armed by another worker already; or they may not any more, as the checklist says
         log.info("unlock.not_armed", request=request_id, reason=str(error))
 
 
@@ -134,7 +134,7 @@ async def confirm(world: World, request_id: str, *, lock_id: str, user: str) -> 
 
 
 async def arm(world: World, request_id: str, *, user: str, lock_id: str | None = None) -> UnlockReport:
-    """Lets the bot go on deciding until it is allowed, then release. Raises NotPermitted, JournalAway."""
+    """Lets the bot keep deciding until it is allowed, then release. Raises NotPermitted, JournalAway."""
     request = (await live(world, request_id, lock_id)).request
     if not request.lock_id:
         raise NotPermitted("The lock has not been read yet, so there is nothing to arm. Nothing was changed.")
@@ -165,7 +165,7 @@ async def arm(world: World, request_id: str, *, user: str, lock_id: str | None =
 async def disarm(world: World, request_id: str, *, lock_id: str, user: str) -> None:
     """Takes an armed unlock back. Raises NotPermitted if it is not armed (any more), JournalAway.
 
-    One that nobody asked for is stopped for as long as the lock stands, by anybody in the channel.
+    Anyone in the channel stops one that nobody asked for, for as long as the lock exists.
     """
     record = await live(world, request_id, lock_id)
     request = record.request

@@ -1,8 +1,8 @@
 """The step "Unlock a Terraform state when safe" of Slack's workflows, under the same gate as the command.
 
-Slack does not say of a step who wanted *this*: the person in its inputs is whom the workflow's author put there, and
-whoever started the workflow has clicked on words of that author's. So a step never unlocks and arms nothing: it shows
-the checklist, and a member of the channel takes it on with a click, as if he had typed the command.
+Slack does not say of a step who wanted *this*: the person in its inputs is the workflow author's choice, and the
+person who started the workflow clicked on words of that author's. So a step never unlocks and arms nothing: it shows
+the checklist, and a member of the channel takes it on with a click, as if they had typed the command.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from bot.usecases.world import World
 log = structlog.get_logger()
 
 OPEN_FOR = timedelta(hours=2)
-"""How long a step waits for somebody who takes it on."""
+"""How long a step waits for someone who takes it on."""
 
 OVER_AFTER = timedelta(hours=8)
-"""How long a step that was taken on waits for its outcome: an armed unlock goes on for two hours."""
+"""How long a step that was taken on waits for its outcome: an armed unlock waits for two hours."""
 
 LOOK_EVERY = timedelta(seconds=15)
 _SLACK_AWAY = timedelta(minutes=1)
@@ -44,7 +44,7 @@ _RELEASED = frozenset({str(UnlockStage.RELEASED), str(UnlockStage.ALREADY_FREE)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowStep:
-    """A step and how far it has come. `request` is that of whoever (`by`) took it on, `note` how it ended.
+    """A step and how far it has come. `request` is that of the person (`by`) who took it on, `note` how it ended.
 
     `ts` is its message, empty until that is posted, and `begun` when that was begun. `told` once the workflow knows.
     """
@@ -72,7 +72,7 @@ async def begin(
 ) -> None:
     """Shows the checklist with the button, once. Raises JournalAway or UpstreamError: then it is tried again.
 
-    Of the last try the workflow is told what went wrong.
+    After the last try the workflow learns what went wrong.
     """
     record = await STEPS.get(world, execution)
     if record is None:
@@ -92,7 +92,7 @@ async def arm(world: World, execution: str, *, state: str, lock_id: str, user: s
     await world.journal.ping()
     taken = {"stage": StepStage.TAKEN, "by": user, "taken_at": world.clock.now()}
     if await STEPS.update(world, execution, taken, only_if=("stage", (StepStage.OPEN,))) is None:
-        raise NotPermitted("Somebody has taken this on already, or it is over. Nothing was changed.")
+        raise NotPermitted("Someone has taken this on already, or it is over. Nothing was changed.")
     try:
         report = await _asked(world, record, user)
     except Exception:
@@ -176,7 +176,7 @@ async def _why_not_here(world: World, record: WorkflowStep) -> str:
     try:
         world.state(record.state)
     except UnknownState:
-        return "there is no such state in the configuration; nothing was changed"
+        return "the configuration has no such state; nothing was changed"
     channel = await world.directory.channel(record.channel)
     if isinstance(channel, Found) and world.is_incident_channel(channel.value):
         return ""
@@ -198,7 +198,7 @@ async def _asked(world: World, record: WorkflowStep, user: str) -> UnlockReport:
 
 
 def _at_once(report: UnlockReport) -> str:
-    """The end of a request that has come already; empty while it may still go on."""
+    """The end of a request that has come already; empty while it may still be running."""
     if report.stage is UnlockStage.ALREADY_FREE:
         return str(report.stage)
     verdict = report.verdict
@@ -207,7 +207,7 @@ def _at_once(report: UnlockReport) -> str:
 
 
 async def _end(world: World, record: WorkflowStep) -> tuple[StepStage, str] | None:
-    """How it ended, in the words of the request; None while it goes on."""
+    """How it ended, in the words of the request; None while it runs."""
     stage, note = record.stage, record.note
     if stage in {StepStage.SUCCEEDED, StepStage.FAILED}:
         return stage, note

@@ -1,6 +1,6 @@
-"""Alerts: each told once, in one message that is kept up to date, whatever dies in between.
+"""Alerts: each raised once, in one message that is kept up to date, whatever dies in between.
 
-What is to be told is written down first; telling it is making the messages agree with that, from wherever an earlier
+What has to be said is written down first; then the messages are made to agree with that, from wherever an earlier
 try came to. A message carries a mark, so that one whose posting was cut off is found again and not posted twice.
 """
 
@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 SNOOZE = timedelta(hours=1)
 MOST_SINGLE = 5
-"""More new alerts than these in one channel at once are told in one digest."""
+"""More new alerts than these in one channel at once become one digest."""
 
 _KEPT = timedelta(days=30)
 _ASKED_AT_ONCE = 50
@@ -146,13 +146,13 @@ async def tell(world: World, book: Book, still_mine: Check) -> None:
 
 
 async def find(world: World, alert_id: str) -> Alert | None:
-    """The alert that a button belongs to, as it stands now; None if it is not known (any more). Raises JournalAway."""
+    """The alert that a button belongs to, as it is now; None if it is not known (any more). Raises JournalAway."""
     record = await ALERTS.get(world, alert_id)
     return None if record is None else record.alert
 
 
 async def snooze(world: World, alert_id: str, *, user: str) -> Alert:
-    """Nobody is reminded of it for an hour; then it comes back, if it still stands. Says so in its message.
+    """Nobody is reminded of it for an hour; then it comes back, if it is still true. Says so in its message.
 
     Raises NotPermitted if it is over, JournalAway, UpstreamError if the message could not be changed.
     """
@@ -304,7 +304,7 @@ async def _posted(world: World, name: str, record: BulletinRecord, bulletin: Bul
 
 
 async def _redraw(world: World, bulletin: Bulletin, posted: Posted) -> None:
-    """A message that cannot be changed any more (somebody has deleted it) is left as it is."""
+    """A message that cannot be changed any more (someone has deleted it) is left as it is."""
     try:
         await world.messenger.update(posted, bulletin)
     except Final as error:

@@ -2,7 +2,7 @@
 
 A lock is looked at now and then, as the gate would decide if nobody asked. Once every look has allowed its release for
 `after`, that is announced, and the request goes the way of an armed unlock, which waits for the `veto` to pass. One
-worker is at this at a time, and whatever dies in between, the next sweep goes on from what was written down.
+worker is at this at a time, and whatever dies in between, the next sweep continues from what was written down.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ async def tend(
 ) -> None:
     """One round. `still_mine` raises Busy if another worker has taken over. Raises JournalAway.
 
-    Without `may_look` no CI system is asked now, but what was announced goes on.
+    Without `may_look` no CI system is asked now, but what was announced continues.
     """
     await _go_on(world, still_mine)
     if not may_look:
@@ -113,7 +113,7 @@ async def _wake(world: World, request_id: str, *, at: datetime) -> None:
 
 
 async def _withdraw(world: World, request: UnlockRequest, why: str) -> None:
-    """Of what must not go on, although nobody has stopped it and no look refused it."""
+    """Of what must not continue, although nobody has stopped it and no look refused it."""
     before = (RequestPhase.SHOWN, RequestPhase.ARMED)
     if await UNLOCKS.update(world, request.id, only_if=("phase", before), phase=RequestPhase.DONE) is None:
         return
@@ -293,11 +293,11 @@ async def _tell_others(world: World, request: UnlockRequest, rule: AutoRelease, 
     name = request.state
     if decision is not None:
         await record_decision(world, request, decision, once=f"asked/{request.id}")
-    text = f"announced the automatic release of {name} in {duration(rule.veto)}, unless somebody stops it"
+    text = f"announced the automatic release of {name} in {duration(rule.veto)}, unless someone stops it"
     facts = UnlockRequested(request=request.id, state=name, lock_id=request.lock_id, reason="")
     await write_down(world, request, facts, BOT, text, once=f"auto-release/{request.id}")
     there = Linked("with the button here", await world.messenger.link(Posted(request.channel, request.ts)))
-    says: Phrase = (f" releases the lock of {name} in ", rule.veto, ", unless somebody stops it ", there, ".")
+    says: Phrase = (f" releases the lock of {name} in ", rule.veto, ", unless someone stops it ", there, ".")
     headline = f"{name} will be unlocked automatically"
     if world.alerts_channel in await announce(world, request, headline, BOT, step="automatic", says=says):
         return False

@@ -117,7 +117,7 @@ async def _is_lively(world: World, incident: Incident) -> bool:
 
 
 async def _tell_queues(world: World, seen: Mapping[str, LockSeen]) -> None:
-    """Who waits for a state hears of it from its queue, which is looked at anew where this is news to it."""
+    """People who wait for a state hear of it from its queue, which is looked at again where this is news to it."""
     for some in batches(tuple(seen.items())):
         await asyncio.gather(*(state_seen(world, state, lock) for state, lock in some))
 
@@ -128,7 +128,7 @@ async def _tell_owners(
     inspections: Mapping[str, Inspection],
     incidents: Mapping[str, Incident],
 ) -> None:
-    """Tells the owner of a lock that his run has died with it, and of an old lock that others wait for it."""
+    """Tells the owner of a lock that their run died with it, and that others wait for an old lock."""
     for concern in found:
         inspection = inspections.get(concern.state)
         news = None if inspection is None else _news_of(concern, inspection)

@@ -444,7 +444,7 @@ async def test_without_the_right_nothing_is_stopped_and_the_action_is_named(make
     [
         ("events-rule/nightly", SwitchResult.DENIED, "the EventBridge rule nightly: disable that rule"),
         ("ecs-svc/1234", SwitchResult.DENIED, "the ECS service runner: set its desired count to 0"),
-        ("", SwitchResult.NOT_FOUND, "ECS starts no tasks by itself"),
+        ("", SwitchResult.NOT_FOUND, "ECS starts no tasks on its own"),
     ],
 )
 async def test_ecs_has_no_switch_and_the_answer_says_what_to_stop_instead(source, ecs, started_by, result, words):

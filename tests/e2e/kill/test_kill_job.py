@@ -77,7 +77,7 @@ async def test_the_holder_of_the_lock_is_ended_only_when_a_second_member_approve
     await scene.click(report, "kill.confirm")
     await scene.becomes(report, "a second member is wanted", "[approve and end it]")
     await scene.click(report, "kill.approve")
-    await scene.told("a second member has to approve")
+    await scene.told("a second person has to approve")
     assert not scene.stage.runs.run(run.id).has_ended
     await scene.click(report, "kill.approve", user=QUINN)
 

@@ -262,7 +262,7 @@ async def test_an_owners_button_clicked_by_somebody_else_is_refused(scene):
 
     await scene.click(letter, "owner.running", user=QUINN)
 
-    await scene.told("asked of somebody else", user=QUINN)
+    await scene.told("asked of someone else", user=QUINN)
     assert "owner.answered" not in await scene.kinds()
     assert await scene.stands(lock)
 

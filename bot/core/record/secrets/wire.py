@@ -24,7 +24,7 @@ _HOOKS = re.compile(
         ) /? (?P<value>[a-z0-9@:/_-]{8,}+)""",
     re.VERBOSE,
 )
-"""The services' own documentation of incoming webhooks: anybody who knows the address can post."""
+"""The services' own documentation of incoming webhooks: anyone who knows the address can post."""
 _HEADER = re.compile(
     rf"""(?: authorization ["'\\]{{0,4}}+ \s{{0,3}} [:=] \s{{0,3}}+ [\["'\\]{{0,4}}+
             (?:(?:[a-z][a-z-]{{1,30}}+|aws4-hmac-sha256)\ ++)?+ (?:token=)?+ ["'\\]{{0,2}}+
