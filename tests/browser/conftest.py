@@ -30,6 +30,7 @@ from bot.core.record.incident import Incident
 from bot.core.record.revision import Change, ShownEntry
 from bot.core.record.timeline import GENESIS, Entry
 from bot.export.html.page import write_html
+from bot.sandbox.page.document import PHONE, page_of
 
 LOCK = "6d2f1c0e-4b7a-9a53-1f0e-2c8d7b5a9e31"
 
@@ -291,3 +292,29 @@ def visit(browser, written):
     for context in contexts:
         context.close()
     assert troubles == []
+
+
+@pytest.fixture
+def drawn(browser):
+    """Draws blocks as Slack would, in a window so wide; gives the page. The message is its `.message`."""
+    pages = []
+
+    def draw(blocks, *, width=PHONE, reader=None):
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        pages.append(page)
+        page.set_content(page_of(blocks, width, reader=reader))
+        return page
+
+    yield draw
+    for page in pages:
+        page.close()
+
+
+@pytest.fixture
+def height_of(drawn):
+    """How tall a message is, in CSS pixels, with its author's line, as it arrives: what is folded is folded."""
+
+    def measure(blocks, *, width=PHONE, reader=None):
+        return drawn(blocks, width=width, reader=reader).locator(".message").bounding_box()["height"]
+
+    return measure

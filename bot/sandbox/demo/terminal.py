@@ -21,17 +21,8 @@ from rich.rule import Rule
 from rich.style import Style
 from rich.text import Text
 
-_TOKEN = re.compile(
-    r"(?P<break>\n)"
-    r"|`(?P<code>[^`\n]+)`"
-    r"|<!date\^(?P<unix>-?\d+)\^(?P<form>[^|^>]*)(?:\^[^|>]*)?\|(?P<fallback>[^>]*)>"
-    r"|<(?P<mark>[@#!])(?P<target>[^|>]*)(?:\|(?P<said>[^>]*))?>"
-    r"|<(?P<url>https?://[^|>]+)(?:\|(?P<label>[^>]*))?>"
-    r"|(?<![\w*])\*(?P<bold>[^*\n]+)\*(?![\w*])"
-    r"|(?<![\w_])_(?P<italic>[^_\n]+)_(?![\w_])"
-    r"|(?<![\w~])~(?P<strike>[^~\n]+)~(?![\w~])"
-    r"|:(?P<emoji>[a-z0-9_+'-]+):"
-)
+from bot.sandbox.slack.mrkdwn import TOKEN, dated
+
 _MENTION = re.compile(r"<([@#])([A-Z0-9]+)>")
 _BUTTONS = {"danger": "bold white on red", "primary": "bold white on green"}
 _MOST_OPTIONS = 8
@@ -67,7 +58,7 @@ def styled(mrkdwn: str) -> Text:
     """Slack's mrkdwn as styled text: bold, code, links, mentions, emoji, and dates by this machine's clock."""
     written = Text()
     end = 0
-    for found in _TOKEN.finditer(mrkdwn):
+    for found in TOKEN.finditer(mrkdwn):
         written.append(_plain(mrkdwn[end : found.start()]))
         written.append_text(_token(found))
         end = found.end()
@@ -113,18 +104,8 @@ def _date(unix: int, form: str, fallback: str) -> str:
         at = datetime.fromtimestamp(unix, UTC).astimezone()
     except (OverflowError, ValueError, OSError):
         return _plain(fallback)
-    parts = {
-        "{date_num}": at.strftime("%Y-%m-%d"),
-        "{time}": at.strftime("%H:%M"),
-        "{time_secs}": at.strftime("%H:%M:%S"),
-    }
-    day = at.strftime("%d %b %Y").lstrip("0")
-    for name in ("date", "date_short", "date_long"):
-        parts[f"{{{name}}}"] = day
-        parts[f"{{{name}_pretty}}"] = "today" if at.date() == datetime.now(UTC).astimezone().date() else day
-    for token, shown in parts.items():
-        form = form.replace(token, shown)
-    return _plain(form)
+    now = datetime.now(UTC).astimezone()
+    return _plain(dated(form, at, now, clock="%H:%M{}"))
 
 
 def _emoji(name: str) -> str:

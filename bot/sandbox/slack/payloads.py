@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from bot.sandbox.slack.team import APP, BOT_USER, DOMAIN, TEAM, Json, Team, TeamMessage, elements
+from bot.sandbox.slack.team import APP, BOT_USER, DOMAIN, TEAM, Json, Team, TeamMessage, elements, nested
 
 TOKEN = "sandbox-verification-token"
 
@@ -124,7 +124,7 @@ def option(element: Mapping[str, Any], value: str | None) -> Json:
 def state(message: TeamMessage, selected: Mapping[str, str]) -> Json:
     """`state.values`: what the selects of a message show, by block and action. `selected` maps action ids to values."""
     values: Json = {}
-    for block in message.blocks:
+    for block in nested(message.blocks):
         for element in elements(block):
             if element["type"] in ("static_select", "users_select"):
                 shown = _selection(element, selected.get(element["action_id"]))

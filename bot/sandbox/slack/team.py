@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -262,7 +262,7 @@ class Team:
     def identified(self, blocks: Sequence[Json]) -> tuple[Json, ...]:
         """Copies of the blocks with an id on each block and each interactive element."""
         copies = tuple(copy.deepcopy(dict(block)) for block in blocks)
-        for block in copies:
+        for block in nested(copies):
             block.setdefault("block_id", self.fresh("b"))
             for element in elements(block):
                 element.setdefault("action_id", self.fresh("a"))
@@ -285,8 +285,15 @@ class Team:
         return place
 
 
+def nested(blocks: Iterable[Json]) -> Iterator[Json]:
+    """The blocks, and those inside of containers."""
+    for block in blocks:
+        yield block
+        yield from nested(block.get("child_blocks", ()))
+
+
 def elements(block: Mapping[str, Any]) -> Iterator[Json]:
-    """The interactive elements of a block."""
+    """The interactive elements of a block, not of those inside of it."""
     inside = [*block.get("elements", ()), block.get("accessory"), block.get("element")]
     for element in inside:
         if isinstance(element, dict) and element.get("type") in INTERACTIVE:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bot.sandbox.slack.team import Json, TeamMessage, elements
+from bot.sandbox.slack.team import Json, TeamMessage, elements, nested
 
 
 def flat(message: TeamMessage | Mapping[str, Any]) -> str:
@@ -31,11 +31,9 @@ def located(message: TeamMessage, action_id: str, *, value: str | None, block_id
     return located_in(message.blocks, action_id, value=value, block_id=block_id)
 
 
-def located_in(
-    blocks: Sequence[Mapping[str, Any]], action_id: str, *, value: str | None, block_id: str | None
-) -> tuple[str, Json]:
+def located_in(blocks: Sequence[Json], action_id: str, *, value: str | None, block_id: str | None) -> tuple[str, Json]:
     """As `located`, in the blocks of a message or a view."""
-    for block in blocks:
+    for block in nested(blocks):
         for element in elements(block):
             options = [option["value"] for option in element.get("options", ())]
             fits = element["action_id"] == action_id and value in (None, element.get("value"), *options)
@@ -51,8 +49,8 @@ def actions(message: TeamMessage) -> tuple[str, ...]:
     return _actions(message.blocks)
 
 
-def _actions(blocks: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    return tuple(str(element["action_id"]) for block in blocks for element in elements(block))
+def _actions(blocks: Sequence[Json]) -> tuple[str, ...]:
+    return tuple(str(element["action_id"]) for block in nested(blocks) for element in elements(block))
 
 
 def _lines(block: Mapping[str, Any]) -> Iterator[str]:
@@ -71,6 +69,11 @@ def _lines(block: Mapping[str, Any]) -> Iterator[str]:
             yield _spoken(block)
         case "input":
             yield f"{_words(block.get('label'))} {_label(block.get('element', {}))}"
+        case "container":
+            yield _words(block.get("title"))
+            yield from (line for child in block.get("child_blocks", ()) for line in _lines(child))
+        case "table" | "data_table":
+            yield from (" · ".join(map(_spoken, row)) for row in block.get("rows", ()))
         case _:
             yield from _section(block)
 

@@ -288,7 +288,7 @@ ELEMENTS: Mapping[str, Shape] = {
 _PICKERS = ("datepicker", "timepicker")
 _BLOCK_ID: Mapping[str, Check] = {"block_id": _ID}
 
-BLOCKS: Mapping[str, Shape] = {
+BLOCKS: dict[str, Shape] = {
     "section": Shape(
         {},
         {
@@ -319,6 +319,62 @@ BLOCKS: Mapping[str, Shape] = {
         {**_BLOCK_ID, "hint": _text(2000, plain=True), "optional": _boolean, "dispatch_action": _boolean},
     ),
 }
+
+_IN_A_CONTAINER = ("actions", "context", "divider", "header", "image", "input", "rich_text", "section", "table")
+
+
+def _child(value: Any, at: str) -> Iterator[str]:
+    yield from _typed(value, at, {kind: BLOCKS[kind] for kind in _IN_A_CONTAINER}, "block")
+
+
+def _rows(least: int, most: int, *kinds: str) -> Check:
+    def check(value: Any, at: str) -> Iterator[str]:
+        cells = _listed(20, lambda cell, where: _typed(cell, where, {kind: _CELLS[kind] for kind in kinds}, "cell"))
+        yield from _listed(most, cells)(value, at)
+        if isinstance(value, Sequence) and len(value) < least:
+            yield f"no less than {least} items allowed [json-pointer:{at}]"
+        if isinstance(value, Sequence) and len({len(row) for row in value if isinstance(row, Sequence)}) > 1:
+            yield f"every row must have as many cells as the first [json-pointer:{at}]"
+
+    return check
+
+
+_CELLS: Mapping[str, Shape] = {
+    "raw_text": Shape({"text": _string(3000)}),
+    "raw_number": Shape({"value": _anything}, {"text": _string(3000)}),
+    "rich_text": Shape({"elements": _listed(1000, _anything)}, _BLOCK_ID),
+}
+_COLUMN = _object(Shape({}, {"align": _word("left", "center", "right"), "is_wrapped": _boolean}))
+
+NEWER_BLOCKS: dict[str, Shape] = {
+    "container": Shape(
+        {"child_blocks": _listed(10, _child)},
+        {
+            **_BLOCK_ID,
+            "title": _text(150, plain=True),
+            "rich_text_title": _anything,
+            "subtitle": _text(150),
+            "width": _word("narrow", "standard", "wide", "full"),
+            "icon": _element("image"),
+            "is_collapsible": _boolean,
+            "default_collapsed": _boolean,
+            "has_header_divider": _boolean,
+        },
+        one_of=("title", "rich_text_title"),
+    ),
+    "table": Shape(
+        {"rows": _rows(1, 100, "raw_text", "rich_text", "raw_number")},
+        {**_BLOCK_ID, "column_settings": _listed(20, _COLUMN)},
+    ),
+    "data_table": Shape(
+        {"caption": _string(3000), "rows": _rows(2, 201, "raw_text", "rich_text", "raw_number")},
+        {**_BLOCK_ID, "page_size": _number(1, 100), "row_header_column_index": _number(0, 19)},
+    ),
+}
+"""Blocks that Slack has had since 2025 and 2026 (container-block, table-block, data-table-block). Not every workspace
+takes them yet.
+"""
+BLOCKS.update(NEWER_BLOCKS)
 
 _VIEW: Mapping[str, Check] = {
     "private_metadata": _string(3000, least=0),
