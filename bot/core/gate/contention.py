@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -16,9 +16,8 @@ from itertools import pairwise
 from statistics import median_low
 
 from bot.core.evidence import Found
-from bot.core.gate.attribution import PipelineSeen, Taken, suspected
+from bot.core.gate.attribution import PipelineSeen
 from bot.core.instants import shifted
-from bot.core.lock import LockInfo
 from bot.core.policy import LoopRule
 from bot.core.run import Phase, Pipeline, Run, RunRef, Start, start_of
 
@@ -77,17 +76,12 @@ class Contention:
 
 
 def contention(
-    looks: Iterable[PipelineSeen], lock: LockInfo | None, *, now: datetime, rule: LoopRule, skew: timedelta
+    looks: Iterable[PipelineSeen], *, possible: Collection[RunRef] = (), now: datetime, rule: LoopRule
 ) -> Contention:
-    """What else is going on around a lock, or around a free state if there is no lock."""
-    looks = tuple(looks)
-    taken = None if lock is None else Taken.of(lock)
-    suspects = (
-        {one.listed.ref for look in looks for one in suspected(look, taken, skew)} if taken is not None else set()
-    )
+    """What else is going on around a lock whose `possible` holders are these, or around a state without one."""
     runs = _newest_readings(looks)
 
-    active = [run for ref, run in runs.items() if ref not in suspects and run.phase is not Phase.ENDED]
+    active = [run for run in runs.values() if run.phase is not Phase.ENDED and run.ref not in possible]
     loops = [loop for found in _by_pipeline(runs) if (loop := _loop(found, now, rule)) is not None]
 
     return Contention(

@@ -22,7 +22,7 @@ from bot.core.gate.attribution import (
     may_hold,
     suspected,
 )
-from bot.core.gate.contention import Contention, contention
+from bot.core.gate.contention import contention
 from bot.core.gate.inspection import Crowd, Inspection, StateName
 from bot.core.gate.tie import attribute
 from bot.core.instants import shifted
@@ -83,6 +83,7 @@ async def _inspected(world: World, state: State, lock_id: str | None, *, without
     )
 
     tied = None if lock is None else _tie(world, lock, taken, looks, named, claims)
+    possible = frozenset() if tied is None else frozenset(candidate.run.ref for candidate in tied.possible)
     owner, owners = (None, ()) if lock is None else await find_owners(world, lock, tied)
     now = world.clock.now()
     _measure(world, state.name, lock, is_free=seen.is_free, now=now)
@@ -93,7 +94,7 @@ async def _inspected(world: World, state: State, lock_id: str | None, *, without
         looks=looks,
         lock=lock,
         attribution=tied,
-        contention=_contention(world, looks, tied, now),
+        contention=contention(looks, possible=possible, now=now, rule=world.policy.loop),
         owner=owner,
         owners=owners,
         at=started,
@@ -115,7 +116,7 @@ async def _crowd(world: World, state: State, listings: tuple[Observation[tuple[R
         PipelineSeen(pipeline, pipeline.ci, listing)
         for pipeline, listing in zip((*state.pipelines, *foreign), (*listings, *asked), strict=True)
     )
-    found = contention(looks, None, now=world.clock.now(), rule=world.policy.loop, skew=world.policy.clock_skew)
+    found = contention(looks, now=world.clock.now(), rule=world.policy.loop)
     states = (state, *sharing)
     return Crowd(
         states=tuple(each.name.name for each in states),
@@ -230,13 +231,6 @@ def _tie(
 ) -> Attribution:
     skew = world.policy.clock_skew
     return attribute(lock, looks, holders=world.holders, skew=skew, named=named, claims=claims, taken=taken)
-
-
-def _contention(world: World, looks: tuple[PipelineSeen, ...], tied: Attribution | None, now: datetime) -> Contention:
-    candidates = frozenset() if tied is None else frozenset(candidate.run.ref for candidate in tied.possible)
-    found = contention(looks, None, now=now, rule=world.policy.loop, skew=world.policy.clock_skew)
-    active = tuple(run for run in found.active if run.ref not in candidates)
-    return Contention(active=active, loops=found.loops)
 
 
 def _measure(world: World, state: StateName, lock: LockInfo | None, *, is_free: bool, now: datetime) -> None:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.gate.contention import LoopSource, contention, source_of, starts_of
-from bot.core.policy import LoopRule
+from bot.core.gate.tie import attribute
+from bot.core.policy import Holders, LoopRule
 from bot.core.run import Conclusion, Phase
 
 RULE = LoopRule(starts=5, within=timedelta(minutes=15))
@@ -46,10 +47,11 @@ def started(make):
 def around(make):
     """What goes on around the incident's lock."""
 
-    def _around(*runs, lock=None, now=None, rule=RULE, free=False):
+    def _around(*runs, now=None, rule=RULE, free=False):
         look = make.look(*runs, pipeline=make.update)
-        held = None if free else lock or make.info()
-        return contention((look,), held, now=now or make.now, rule=rule, skew=SKEW)
+        tied = None if free else attribute(make.info(), (look,), holders=Holders(), skew=SKEW)
+        possible = [] if tied is None else [candidate.run.ref for candidate in tied.possible]
+        return contention((look,), possible=possible, now=now or make.now, rule=rule)
 
     return _around
 
@@ -124,7 +126,7 @@ def test_each_pipeline_counts_for_itself(make, started):
     deploys = tuple(make.run(str(n), created_at=at, jobs=None) for n, at in enumerate(times))
     looks = (make.look(*updates, pipeline=make.update), make.look(*deploys))
 
-    found = contention(looks, None, now=make.now, rule=RULE, skew=SKEW)
+    found = contention(looks, now=make.now, rule=RULE)
 
     assert [loop.pipeline for loop in found.loops] == [make.deploy]
 
@@ -134,7 +136,7 @@ def test_the_busiest_loop_comes_first(make, started):
     deploys = tuple(make.run(str(n), created_at=make.now - MINUTE * n, jobs=None) for n in range(6))
     looks = (make.look(*deploys), make.look(*updates, pipeline=make.update))
 
-    found = contention(looks, None, now=make.now, rule=RULE, skew=SKEW)
+    found = contention(looks, now=make.now, rule=RULE)
 
     assert [loop.pipeline for loop in found.loops] == [make.update, make.deploy]
 
@@ -143,7 +145,7 @@ def test_a_run_that_two_lists_tell_of_is_one_start(make, started):
     runs = started(*(make.now - MINUTE * n for n in range(4)))
     look = make.look(*runs, pipeline=make.update)
 
-    assert contention((look, look), None, now=make.now, rule=RULE, skew=SKEW).loops == ()
+    assert contention((look, look), now=make.now, rule=RULE).loops == ()
 
 
 def test_a_loop_has_the_trigger_and_the_actor_of_most_of_its_runs(make, around, started):
@@ -166,7 +168,7 @@ def test_one_start_is_no_loop_whatever_the_rule_says(make, around, started, star
 def test_a_list_that_could_not_be_read_shows_nothing(make):
     look = make.look(pipeline=make.update, listing=make.unseen())
 
-    found = contention((look,), make.info(), now=make.now, rule=RULE, skew=SKEW)
+    found = contention((look,), now=make.now, rule=RULE)
 
     assert (found.active, found.loops) == ((), ())
 
@@ -230,7 +232,7 @@ def test_the_newest_reading_of_a_run_says_whether_it_goes_on(make):
     read = make.run(start="08:00", end="08:30")
     look = replace(make.look(listed), closer={"1": make.found(read)})
 
-    assert contention((look,), make.info(), now=make.now, rule=RULE, skew=SKEW).active == ()
+    assert contention((look,), now=make.now, rule=RULE).active == ()
 
 
 # properties
