@@ -1,4 +1,4 @@
-"""Values as JSON objects and back: frozen dataclasses, by the types of their fields.
+"""Values as JSON objects and back: frozen, slotted dataclasses without `__post_init__`, by the types of their fields.
 
 A field is written under its own name, a span as `<name>_seconds`. There are two forms. `FACTS` are on timelines: what
 is read may be of an earlier version, made by hand or hostile. What cannot be read is as if it were not there: the field
@@ -34,6 +34,9 @@ _MOST = 10**9
 LongText: TypeAlias = Annotated[str, 2_000]
 WholeText: TypeAlias = Annotated[str, None]
 
+_OBJECT = (dict, Mapping)
+"""What JSON reads as at the front: whether something is any other mapping takes far longer to say."""
+
 _SPAN = re.compile(r"(-?)P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
 """ISO 8601, as records of earlier versions have spans."""
 
@@ -57,7 +60,7 @@ class ByName(Enum):
     BY_NAME = "by name"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # told apart by which it is, which costs nothing where it is a key
 class JsonForm:
     """What is read of a text, a list and a number (None: all), how instants are spelled, and whether defaults are."""
 
@@ -95,40 +98,49 @@ def changes(of: type[Any], values: Mapping[str, object], form: JsonForm = RECORD
 def read(of: type[T], found: Mapping[str, object], form: JsonForm = FACTS) -> T:
     """The value that the JSON object holds: facts as far as they can be read, a record whole. Raises ValueError."""
     make: Any = of
-    value: T = make(**{field.name: field.value_in(found) for field in _fields(make, form)})
-    return value
+    # The fields are put into their slots. The `__init__` of a frozen dataclass does the same, but takes as long as the
+    # rest of reading does, and an export reads a hundred fields of every verdict.
+    made = object.__new__(of)
+    for field in _fields(make, form):
+        part = found.get(field.key) if field.is_plain else field.part_of(found)
+        value = None if part is None else field.reads(part)
+        field.put(made, field.unread(part, found) if value is None else value)
+    return made
 
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """`reads` returns None for what it cannot read, `absent` makes what the field holds where nothing is."""
+    """`reads` returns None for what it cannot read, `absent` makes what the field holds where nothing is.
+
+    A field that `is_plain` stands under its key and nowhere else.
+    """
 
     name: str
     key: str
     default: object
     is_nullable: bool
+    put: Callable[[object, object], None]
     reads: Callable[[object], object]
     writes: Callable[[object], object]
     absent: Callable[[], object]
     inline: Inline | None
     is_strict: bool
+    is_plain: bool
 
-    def value_in(self, found: Mapping[str, object]) -> object:
-        part = self._part_of(found)
-        value = None if part is None else self.reads(part)
-        is_there = self.key in found or (self.is_strict and self.name in found)
-        if value is not None or (self.is_nullable and part is None and is_there):
-            return value
-        if self.is_strict and part is not None and not (self.is_nullable and part == ""):
-            raise ValueError(f"{self.key} cannot be read: {part!r}")
-        return self.absent()
-
-    def _part_of(self, found: Mapping[str, object]) -> object:
+    def part_of(self, found: Mapping[str, object]) -> object:
         if self.inline is not None:
             prefix = self.inline.prefix
             return {name.removeprefix(prefix): part for name, part in found.items() if name.startswith(prefix)}
         # earlier versions wrote the spans of records under the bare name
         return found.get(self.key, found.get(self.name) if self.is_strict else None)
+
+    def unread(self, part: object, found: Mapping[str, object]) -> object:
+        """What the field holds where nothing that can be read is. Raises ValueError for a record."""
+        if self.is_nullable and part is None and (self.key in found or (self.is_strict and self.name in found)):
+            return None
+        if self.is_strict and part is not None and not (self.is_nullable and part == ""):
+            raise ValueError(f"{self.key} cannot be read: {part!r}")
+        return self.absent()
 
     def spelled(self, value: object) -> dict[str, object]:
         said = self.writes(value)
@@ -140,7 +152,7 @@ class _Field:
 @cache
 def _fields(of: Any, form: JsonForm) -> tuple[_Field, ...]:
     hints = typing.get_type_hints(of, include_extras=True)
-    return tuple(_field(field, hints[field.name], form) for field in fields(of))
+    return tuple(_field(field, hints[field.name], form, getattr(of, field.name).__set__) for field in fields(of))
 
 
 @cache
@@ -154,8 +166,9 @@ def _by_name(of: Any, form: JsonForm) -> Mapping[str, _Field]:
     return named
 
 
-def _field(field: Field[Any], hint: Any, form: JsonForm) -> _Field:
+def _field(field: Field[Any], hint: Any, form: JsonForm, put: Callable[[object, object], None]) -> _Field:
     marks = typing.get_args(hint)[1:] if typing.get_origin(hint) is Annotated else ()
+    inline = next((mark for mark in marks if isinstance(mark, Inline)), None)
     is_union = typing.get_origin(hint) in {typing.Union, types.UnionType}
     members = typing.get_args(hint) if is_union else (hint,)
     is_nullable = types.NoneType in members
@@ -175,11 +188,13 @@ def _field(field: Field[Any], hint: Any, form: JsonForm) -> _Field:
         key=f"{field.name}_seconds" if timedelta in some else field.name,
         default=field.default,
         is_nullable=is_nullable,
+        put=put,
         reads=reads,
         writes=_name_of if ByName.BY_NAME in marks else partial(_json, form),
         absent=absent,
-        inline=next((mark for mark in marks if isinstance(mark, Inline)), None),
+        inline=inline,
         is_strict=form.is_strict,
+        is_plain=inline is None and not form.is_strict,
     )
 
 
@@ -204,13 +219,13 @@ def _reader(hint: Any, form: JsonForm, most: int | None) -> Callable[[object], o
     if hint is str:
         return lambda found: found[:most] if isinstance(found, str) else None
     if isinstance(hint, type) and is_dataclass(hint):
-        return lambda found: read(hint, found, form) if isinstance(found, Mapping) else None
+        return lambda found: read(hint, found, form) if isinstance(found, _OBJECT) else None
     return partial(_member, hint) if issubclass(hint, Enum) else partial(_READERS[hint], form)
 
 
 def _first_that_fits(kinds: list[Any], form: JsonForm, found: object) -> object:
     """Of several dataclasses the first whose fields without a default are all there, else the last."""
-    if not isinstance(found, Mapping):
+    if not isinstance(found, _OBJECT):
         return None
     fits = (of for of in kinds if all(one.key in found for one in _fields(of, form) if one.default is MISSING))
     return read(next(fits, kinds[-1]), found, form)
@@ -230,7 +245,7 @@ def _row(readers: list[Callable[[object], object]], found: object) -> tuple[obje
 
 
 def _words(reads: Callable[[object], object], form: JsonForm, found: object) -> Mapping[str, object] | None:
-    if not isinstance(found, Mapping):
+    if not isinstance(found, _OBJECT):
         return None
     pairs = islice(found.items(), form.rows)
     return {name[: form.text]: word for name, said in pairs if (word := reads(said)) is not None}
