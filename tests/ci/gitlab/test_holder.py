@@ -7,19 +7,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.ci.gitlab.source import GitLab
-from bot.core.evidence import Found
-from bot.core.gate.attribution import PipelineSeen, Taken, Tie, may_hold
+from bot.core.gate.attribution import Tie
 from bot.core.gate.ending import ended_badly, is_over
-from bot.core.gate.tie import attribute
-from bot.core.lock import LockInfo
-from bot.core.policy import Holders
 from bot.core.run import Pipeline
 from tests.worlds.ci.gitlab.server import GitLabStandIn
-from tests.worlds.ci.sources import source_of
+from tests.worlds.ci.sources import holder_by
 
 MAIN = Pipeline("gitlab", (("project", "acme/infra"), ("ref", "main")))
 SLOT = "runner-t3qyxf-project-7120-concurrent-0"
-SKEW = timedelta(seconds=120)
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
@@ -39,19 +34,9 @@ def world(gitlab):
 
 
 @pytest.fixture
-async def holder(gitlab):
-    source = source_of(GitLab, gitlab, MAIN)
-
-    async def look(created, host=SLOT):
-        lock = LockInfo("lock-1", "OperationTypeApply", "", f"root@{host}", "1.9.8", created, "acme-tfstate/staging")
-        listing = await source.runs(MAIN, since=created - SKEW)
-        assert isinstance(listing, Found), listing
-        suspects = [run for run in listing.value if may_hold(run, Taken.of(lock), SKEW)]
-        closer = {run.ref.id: await source.with_jobs(run) for run in suspects}
-        return attribute(lock, [PipelineSeen(MAIN, source.system, listing, closer)], holders=Holders(), skew=SKEW)
-
-    yield look
-    await source.aclose()
+def holder(made, gitlab):
+    source = made(GitLab, gitlab, MAIN)
+    return lambda created, host=SLOT: holder_by(source, MAIN, f"root@{host}", created)
 
 
 async def test_of_the_jobs_in_one_slot_the_one_whose_time_holds_the_lock_is_the_holder(world, holder):

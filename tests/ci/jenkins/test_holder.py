@@ -7,19 +7,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.ci.jenkins.source import Jenkins
-from bot.core.evidence import Found
-from bot.core.gate.attribution import PipelineSeen, Taken, Tie, may_hold
+from bot.core.gate.attribution import Tie
 from bot.core.gate.ending import is_over
-from bot.core.gate.tie import attribute
-from bot.core.lock import LockInfo
-from bot.core.policy import Holders
 from bot.core.run import Conclusion, Pipeline
 from tests.worlds.ci.jenkins.server import JenkinsStandIn
-from tests.worlds.ci.sources import source_of
+from tests.worlds.ci.sources import holder_by
 
 DEPLOY = Pipeline("jenkins", (("job", "infra/deploy"),))
 POD = "jenkins-worker-7f4b8d9c"
-SKEW = timedelta(seconds=120)
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
@@ -35,19 +30,9 @@ async def jenkins():
 
 
 @pytest.fixture
-async def holder(jenkins):
-    source = source_of(Jenkins, jenkins, DEPLOY)
-
-    async def look(created, host=POD):
-        lock = LockInfo("lock-1", "OperationTypeApply", "", f"jenkins@{host}", "1.9.8", created, "acme-tfstate/staging")
-        listing = await source.runs(DEPLOY, since=created - SKEW)
-        assert isinstance(listing, Found), listing
-        suspects = [run for run in listing.value if may_hold(run, Taken.of(lock), SKEW)]
-        closer = {run.ref.id: await source.with_jobs(run) for run in suspects}
-        return attribute(lock, [PipelineSeen(DEPLOY, source.system, listing, closer)], holders=Holders(), skew=SKEW)
-
-    yield look
-    await source.aclose()
+def holder(made, jenkins):
+    source = made(Jenkins, jenkins, DEPLOY)
+    return lambda created, host=POD: holder_by(source, DEPLOY, f"jenkins@{host}", created)
 
 
 async def test_a_nodes_name_is_a_label_so_every_build_of_that_time_may_be_the_holder(jenkins, holder):

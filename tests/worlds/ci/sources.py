@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from botocore.config import Config
@@ -15,12 +15,17 @@ from bot.ci.frame import CiSystem, Configured, Source
 from bot.ci.jenkins.api import Credentials
 from bot.ci.jenkins.source import Jenkins
 from bot.core.evidence import Found, Observation
+from bot.core.gate.attribution import Attribution, PipelineSeen, Taken, may_hold
+from bot.core.gate.tie import attribute
+from bot.core.lock import LockInfo
+from bot.core.policy import Holders
 from bot.core.run import Pipeline
 
 T = TypeVar("T")
 
 _OF_ALL = ("name", "clock", "pipelines", "limits")
 SESSION = Session()
+SKEW = timedelta(seconds=120)
 
 
 class WallClock:
@@ -63,6 +68,15 @@ def value(seen: Observation[T]) -> T:
     """What was found; a failure of the test if nothing was."""
     assert isinstance(seen, Found), seen
     return seen.value
+
+
+async def holder_by(source: Source, pipeline: Pipeline, who: str, created: datetime) -> Attribution:
+    """Which of the pipeline's runs holds a lock of this `Who`, by what the source answers."""
+    lock = LockInfo("lock-1", "OperationTypeApply", "", who, "1.9.8", created, "acme-tfstate/staging")
+    listing = await source.runs(pipeline, since=created - SKEW)
+    suspects = [run for run in value(listing) if may_hold(run, Taken.of(lock), SKEW)]
+    closer = {run.ref.id: await source.with_jobs(run) for run in suspects}
+    return attribute(lock, [PipelineSeen(pipeline, source.system, listing, closer)], holders=Holders(), skew=SKEW)
 
 
 def ecs_client(base_url: str, key: str, service: str = "ecs", **limits: float) -> Any:
