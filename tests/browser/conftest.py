@@ -93,7 +93,7 @@ _STORY = (
         "state": "staging",
         "seen": {"held": [{"half": "dynamodb", "lock_id": LOCK}], "free": [], "unseen": [],
                  "locks": [{"id": LOCK, "operation": "OperationTypeApply", "who": "elliott@fv-az1204-118"}]}}),
-    ("11:01:52", "owner.notified", "tflock", "told elliott that his lock blocks others (On PTO until Monday)", {
+    ("11:01:52", "owner.notified", "tflock", "told elliott that their lock blocks others (On PTO until Monday)", {
         "state": "staging", "lock_id": LOCK}),
     ("11:04:10", "message.captured", "U2", "same here since 10:52. can we force-unlock? elliott is on PTO", {
         "permalink": "https://example.slack.com/archives/C1/p1763723050000200"}),

@@ -100,8 +100,8 @@ class Course:
         assert self.queue.free_since is not None
         assert (turn.ticket, self.queue.period) not in self.heard, "told twice while it stayed free"
         earlier = [one for one in self.queue.waiters if one.ticket < turn.ticket]
-        assert all((one.ticket, self.queue.period) in self.heard for one in earlier), "told before his turn"
-        assert not self.head_start or not earlier, "told while another has his head start"
+        assert all((one.ticket, self.queue.period) in self.heard for one in earlier), "told before their turn"
+        assert not self.head_start or not earlier, "told while another has a head start"
         self.heard.append((turn.ticket, self.queue.period))
 
     def check(self) -> None:

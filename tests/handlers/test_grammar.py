@@ -131,7 +131,7 @@ def test_an_unknown_word_gets_the_nearest_known_one(text, word, nearest):
         ("who @quinn", "who", "@quinn"),
         ("who <@U1> <@U2>", "who", "@U1"),
         ("unlock", "unlock", None),
-        ("unlock because he left", "unlock", None),
+        ("unlock because they left", "unlock", None),
         ("unlock ''", "unlock", None),
         ("unlock staging because", "unlock", "because"),
         ("unlock staging because  ", "unlock", "because"),

@@ -121,7 +121,7 @@ def drafts() -> Iterator[tuple[datetime, Draft]]:
 
 _SAID = (
     ("11:01", "11:00", QUINN, "Deployments to staging fail: Error acquiring the state lock. Is anybody applying?"),
-    ("11:06", "11:05", PARKER, "elliott is on leave until Monday, so he will not answer."),
+    ("11:06", "11:05", PARKER, "elliott is on leave until Monday, so they will not answer."),
     ("12:11", "12:10", QUINN, "The deployment to staging went through."),
 )
 

@@ -61,7 +61,7 @@ def found(attribution, who=CI, holders=PEOPLE):
     [
         ("github", "Elliott-CI", "", "elliott"),
         ("gitlab", "eli", "", "elliott"),
-        ("gitlab", "elliott-ci", "", "elliott-ci"),  # his name at GitHub is not his name here
+        ("gitlab", "elliott-ci", "", "elliott-ci"),  # elliott's name at GitHub is not their name here
         ("gitlab", "quinn", "", "quinn"),
         ("azure", "Elliott Example", "Elliott@Example.com", "elliott"),
         ("azure", "elliott.a", "", "elliott"),

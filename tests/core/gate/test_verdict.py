@@ -90,7 +90,7 @@ def test_a_persons_lock_is_allowed_by_the_owners_word_and_a_second_member(make):
             "some of the evidence is 1 min old: look again",
         ),
     ],
-    ids=["his own", "another lock", "expired", "future", "guest", "unseen", "stale"],
+    ids=["their own", "another lock", "expired", "future", "guest", "unseen", "stale"],
 )
 def test_an_approval_that_does_not_hold_changes_nothing(make, approve, words):
     verdict = decide(make.case(protected=True, approval=approve(make)), make.now)

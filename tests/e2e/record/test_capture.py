@@ -27,10 +27,10 @@ async def has_texts(scene, *texts):
 async def test_a_marked_message_stays_in_step_with_the_channel(scene):
     slack = scene.slack
     root = await slack.speak(QUINN, scene.channel, "staging is locked by elliott")
-    reply = await slack.speak(PARKER, scene.channel, f"he is <@{ELLIOTT}>, password=hunter2000", thread_ts=root.ts)
+    reply = await slack.speak(PARKER, scene.channel, f"it is <@{ELLIOTT}>, password=hunter2000", thread_ts=root.ts)
     await slack.react(QUINN, root, "pushpin")
     await slack.react(PARKER, reply, "round_pushpin")
-    await has_texts(scene, "staging is locked by elliott", "he is @elliott, password=[password removed]")
+    await has_texts(scene, "staging is locked by elliott", "it is @elliott, password=[password removed]")
 
     await slack.edit(root, "staging is locked by elliott's job")
     (edited,) = await scene.has_recorded(Kind.ENTRY_EDITED)

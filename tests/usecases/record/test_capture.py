@@ -157,7 +157,7 @@ def test_a_mark_opens_an_incident_where_none_is_open(room):
 
 
 def test_what_was_said_in_a_closed_incident_and_is_marked_the_next_day_comes_onto_its_timeline_and_is_exported(room):
-    said, other = room.say("his job died"), room.say("the disk was full")
+    said, other = room.say("the job died"), room.say("the disk was full")
     room.paper.run(room.paper.journal.close(room.paper.incident.id, by=QUINN, at=room.paper.clock.now()))
     room.paper.pass_time(16 * 3600)
 
@@ -167,7 +167,7 @@ def test_what_was_said_in_a_closed_incident_and_is_marked_the_next_day_comes_ont
     assert added is Added.NEW
     assert room.paper.run(room.paper.journal.current(CHANNEL)) is None
     log = room.paper.journal.logs[room.paper.incident.id]
-    assert [entry.text for entry in log if entry.kind == Kind.MESSAGE_CAPTURED] == ["his job died", "the disk was full"]
+    assert [entry.text for entry in log if entry.kind == Kind.MESSAGE_CAPTURED] == ["the job died", "the disk was full"]
     assert len(room.entries(Kind.EXPORT_MADE)) == 1
 
 
@@ -399,10 +399,10 @@ def test_a_backfill_takes_what_people_said_since_the_incident_opened_with_the_th
     root = room.say("staging is locked")
     room.say("who is elliott?", author=QUINN, thread=root.ts)
     room.say("deploy failed", author="B0CI", bot="CI", by_person=False)
-    marked = room.say("his job died")
+    marked = room.say("the job died")
     room.mark(marked)
     room.backfill()
-    assert [entry.text for entry in room.captured] == ["his job died", "staging is locked", "who is elliott?"]
+    assert [entry.text for entry in room.captured] == ["the job died", "staging is locked", "who is elliott?"]
     assert {entry.facts["how"] for entry in room.captured[1:]} == {"backfill"}
     assert room.last_notice.headline == "2 messages were put on the timeline"
     assert room.last_notice.lines[1] == ("2 taken, 1 there already, 1 left out (bots, joins).",)
@@ -410,10 +410,10 @@ def test_a_backfill_takes_what_people_said_since_the_incident_opened_with_the_th
 
 def test_a_backfill_takes_the_marked_ones_alone_if_asked_to(room):
     room.say("staging is locked")
-    marked = room.say("his job died")
+    marked = room.say("the job died")
     room.paper.messages.mark(marked, QUINN)
     room.backfill(marked=True)
-    assert [entry.text for entry in room.captured] == ["his job died"]
+    assert [entry.text for entry in room.captured] == ["the job died"]
     room.unmark(marked, QUINN)
     assert room.shown(marked) is None
 
