@@ -12,6 +12,7 @@ from bot.core.reports.button import ButtonValue, parse_button
 from bot.core.reports.report import Notice
 from bot.errors import NotPermitted
 from bot.slack.render.followups import FILE
+from bot.slack.render.page import CLOSE_ANYWAY
 from bot.slack.render.step import ARM
 from bot.slack.render.timeline import EDIT, ENTRY, NEWER, OLDER
 from bot.slack.render.waiting import CHECK, STOP, WATCH
@@ -25,7 +26,7 @@ from bot.usecases.unlock import owner_answers, unlock, workflow_step
 from bot.usecases.unlock.rearm import rearm
 from bot.usecases.watch import alerts
 from bot.usecases.world import World
-from handlers import commands, dialogs, timeline
+from handlers import commands, dialogs, record, timeline
 from handlers.asker import Asker, say
 from handlers.home import HOME_BUTTONS
 from handlers.typed import values
@@ -173,6 +174,7 @@ CLICKS: Mapping[str, OnClick] = {
     "owner.later": _owner(OwnerSays.LATER),
     "owner.undo": _owner_undo,
     "status.share": _share,
+    CLOSE_ANYWAY: record.close_anyway,
     "alert.status": _status,
     "alert.who": _who,
     "alert.unlock": _unlock,

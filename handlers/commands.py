@@ -13,9 +13,11 @@ from bot.core.explain.states_named import states_spoken_of
 from bot.core.phrase import Phrase, Quoted
 from bot.core.record.incident import Incident
 from bot.core.record.redact import redact
+from bot.core.reports.in_flight import RequestInFlight, in_flight_words
 from bot.core.reports.report import Notice
 from bot.errors import NotPermitted, UpstreamError
 from bot.slack.render.page import help_message
+from bot.usecases.decide.in_flight import already_asked
 from bot.usecases.kill import kill_job
 from bot.usecases.look.home_tab import locked_now
 from bot.usecases.look.status import Question, everything, status, tell_owner
@@ -80,6 +82,8 @@ async def _unlock(world: World, command: values.Unlock, asker: Asker) -> str:
     incident = await _enter(world, command.state, asker)
     if incident is None and not command.dry_run:
         raise NotPermitted(NOT_HERE)
+    if not command.dry_run and (asked := await already_asked(world, command.state)) is not None:
+        return await say(world, asker, _in_flight(command.state, asked), "asked already")
     wanted = unlock.UnlockCommand(
         state=command.state,
         user=asker.user,
@@ -91,7 +95,7 @@ async def _unlock(world: World, command: values.Unlock, asker: Asker) -> str:
         when_safe=command.when_safe,
     )
     report = await unlock.ask(world, wanted)
-    if command.dry_run:
+    if not report.request.ts:
         await say(world, asker, report)
     return str(report.verdict.ruling) if report.verdict is not None else str(report.stage)
 
@@ -215,6 +219,11 @@ async def _enter(world: World, title: str, asker: Asker) -> Incident | None:
     if not await is_incident_channel(world, asker.channel):
         return None
     return await lifecycle.enter(world, channel=asker.channel, user=asker.user, title=title, command=asker.text)
+
+
+def _in_flight(state: str, asked: RequestInFlight) -> Notice:
+    next_step: Phrase = ("Press the buttons of that message. Nothing was changed.",)
+    return Notice(f"An unlock of {state} is {asked.flight} already", (in_flight_words(asked), next_step))
 
 
 def _several(found: list[str]) -> Notice:

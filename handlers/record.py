@@ -6,17 +6,23 @@ from datetime import datetime
 
 from bot.core.phrase import Linked, Phrase, Quoted
 from bot.core.record.incident import Incident
-from bot.core.reports.report import Notice
+from bot.core.reports.button import ButtonValue
+from bot.core.reports.in_flight import in_flight_words
+from bot.core.reports.report import Notice, Offer
 from bot.errors import NotPermitted
+from bot.slack.render.page import CLOSE_ANYWAY
 from bot.usecases.export import incident_export
 from bot.usecases.export.share import link_of
 from bot.usecases.record import backfill, capture, channel_incidents, lifecycle
 from bot.usecases.record.capture import Added
+from bot.usecases.record.closing import LeftOpen, left_open
 from bot.usecases.record.rights import check_may_write
 from bot.usecases.world import World
 from handlers.asker import Asker, say
 from handlers.typed import values
 from handlers.when import instant_of
+
+_MOST_NAMED = 10
 
 NOT_HERE = (
     "This works in incident channels only (slack.incident_channels in the configuration; a private channel is named "
@@ -79,14 +85,46 @@ async def rename(world: World, command: values.Title, asker: Asker) -> str:
 
 
 async def close(world: World, _: values.Close, asker: Asker) -> str:
+    """Asks first where something would be left behind, as closing by quiet waits for it."""
     await check_may_write(world, asker.user)
     incident = await _current(world, asker)
+    left = await left_open(world, incident)
+    if left:
+        return await say(world, asker, _left_open(incident, left), "asked first")
+    return await _closed(world, incident, asker)
+
+
+async def close_anyway(world: World, value: ButtonValue, asker: Asker) -> str:
+    """The click on the button of that question, for the incident that it was about."""
+    await check_may_write(world, asker.user)
+    incident = await _current(world, asker)
+    if incident.id != value.request:
+        raise NotPermitted("This button was made for another incident. Nothing was changed.")
+    return await _closed(world, incident, asker)
+
+
+async def _closed(world: World, incident: Incident, asker: Asker) -> str:
     if not await lifecycle.close(world, incident, user=asker.user):
         raise NotPermitted("This incident is closed already. Nothing was changed.")
     lines: tuple[Phrase, ...] = (
         (Quoted(incident.title), f" ({incident.id}) is closed. Its timeline is exported here in a moment."),
     )
     return await _announce(world, asker, Notice("Incident closed", lines))
+
+
+def _left_open(incident: Incident, left: LeftOpen) -> Notice:
+    shown = left.states[:_MOST_NAMED]
+    more = len(left.states) - len(shown)
+    lines: list[Phrase] = [
+        (f"{name} is still locked." if seen.held else f"The lock of {name} can't be read, so it may still be locked.",)
+        for name, seen in shown
+    ]
+    if more:
+        lines.append((f"… and {more} more states.",))
+    lines += [in_flight_words(request) for request in left.requests]
+    lines.append(("Nothing was changed: the incident is still open.",))
+    value = ButtonValue("", "", incident.id)
+    return Notice("Close this incident now?", tuple(lines), offers=(Offer("Close anyway", CLOSE_ANYWAY, value),))
 
 
 async def reopen(world: World, command: values.Reopen, asker: Asker) -> str:

@@ -23,7 +23,7 @@ from bot.slack.render.plain import overview_lines, status_lines, to_json, who_li
 from bot.usecases.decide.inspect import inspect, overview
 from bot.usecases.decide.weigh import conclude
 from bot.usecases.look.home_tab import nobody
-from bot.usecases.look.status import known_answer
+from bot.usecases.look.status import known_answer, requests_of
 from bot.usecases.look.who import reached
 from bot.usecases.world import World
 
@@ -68,10 +68,11 @@ async def _show_all(world: World, *, as_json: bool) -> int:
 
 
 async def _show(world: World, name: str, *, as_json: bool) -> int:
-    inspection, is_away = await asyncio.gather(
-        inspect(world, world.state(name), without_claims=True), world.is_journal_away()
+    inspection, is_away, requests = await asyncio.gather(
+        inspect(world, world.state(name), without_claims=True), world.is_journal_away(), requests_of(world, name)
     )
     report, left_out = await _concluded(world, inspection, is_away=is_away)
+    report = replace(report, requests=requests)
     if as_json:
         output({**to_json(report), "not_checked": [str(rule) for rule in left_out]})
     else:

@@ -25,6 +25,7 @@ from bot.errors import JournalAway
 from bot.export.exporter import FileExporter
 from bot.sandbox.slack import payloads as slack_payloads
 from bot.sandbox.slack.dispatch import EnvelopeKind, Signing, encoded
+from bot.sandbox.slack.team import elements
 from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import CHANNEL, populate
 from bot.slack.client import slack_client
@@ -100,6 +101,22 @@ class Office:
 
     def told(self, user: str = "U0PARKER") -> list[str]:
         return [flat(message) for message in self.slack.ephemerals(user)]
+
+    async def clicks(self, action_id: str, *, user: str = "U0PARKER") -> None:
+        """The button with this action on the newest message that only this user sees, and what comes of it."""
+        message = self.slack.ephemerals(user)[-1]
+        block_id, element = next(
+            (block["block_id"], element)
+            for block in message.blocks
+            for element in elements(block)
+            if element["action_id"] == action_id
+        )
+        payload = slack_payloads.block_action(
+            self.slack.team, user=user, message=message, action=slack_payloads.acted(block_id, element, None),
+            values={}, response_url="",
+        )  # fmt: skip
+        assert await self.dispatch(EnvelopeKind.INTERACTIVE, payload) == 200
+        await self.work()
 
     def redis_goes_away(self) -> None:
         async def away(_name: str) -> None:

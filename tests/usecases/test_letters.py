@@ -19,6 +19,7 @@ from bot.core.run import Conclusion
 from bot.errors import Denied, NotPermitted, Unreachable
 from bot.usecases.decide.inspect import inspect
 from bot.usecases.decide.owner import answer_about, record_answer
+from bot.usecases.look.status import Question, tell_owner
 from bot.usecases.owner import post as letter_post
 from bot.usecases.owner.tell import write_to_owner
 from bot.usecases.unlock import owner_answers as answers
@@ -95,6 +96,20 @@ def snoozed(paper, seconds):
 
 def free(paper):
     paper.store.texts.clear()
+
+
+@pytest.mark.parametrize(("user", "is_told"), [("U0QUINN", True), ("U0GUEST", False)])
+@pytest.mark.parametrize("how", ["asks", "unlocks"])
+def test_the_owner_is_messaged_because_of_members_and_never_because_of_a_guest(held, how, user, is_told):
+    paper = held()
+    if how == "unlocks":
+        ask(paper, user=user, when_safe=True)
+    else:
+        seen = paper.run(inspect(paper.ports, paper.ports.state(STATE)))
+        paper.run(tell_owner(paper.ports, seen, Question(user, CHANNEL, "status")))
+    paper.pass_time(1)
+
+    assert bool(paper.messenger.now(OwnerMessage)) is is_told
 
 
 def test_all_news_about_a_lock_stand_in_one_message_and_what_matters_rings_once(held):

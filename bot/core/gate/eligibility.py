@@ -26,6 +26,17 @@ def why_not_eligible(standing: Standing, policy: Policy) -> Phrase | None:
     return None if reason is None else (named(standing), f" {reason}")
 
 
+def lacks_standing(standing: Standing) -> bool:
+    """Whether this is seen to be nobody who could act here: a guest, a stranger, no member of the channel.
+
+    What Slack does not say, or who is in which group, is no such thing.
+    """
+    if isinstance(standing.member, Unseen) or standing.home_team is None:
+        return False
+    is_outside = isinstance(standing.in_channel, Found) and not standing.in_channel.value
+    return _why_not_this_member(standing) is not None or is_outside
+
+
 def named(standing: Standing) -> Person:
     name = standing.member.value.name if isinstance(standing.member, Found) else ""
     return Person(standing.user_id, name)

@@ -12,6 +12,8 @@ from bot.core.people import OwnerAnswer
 from bot.core.phrase import Phrase
 from bot.core.record.incident import Incident
 from bot.core.record.revision import ShownEntry
+from bot.core.reports.button import ButtonValue
+from bot.core.reports.in_flight import RequestInFlight
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,7 @@ class StatusReport:
     """`verdict` is what an unlock by the asker would meet; None if there is no lock to speak of.
 
     `journal_away` is set when the timeline cannot be reached: then reading works and unlocking does not. `waiting`
-    counts the people who want to be told when it is free.
+    counts the people who want to be told when it is free. `requests` are those in flight for the state.
     """
 
     inspection: Inspection
@@ -27,6 +29,7 @@ class StatusReport:
     answer: OwnerAnswer | None = None
     journal_away: bool = False
     waiting: int = 0
+    requests: tuple[RequestInFlight, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +72,19 @@ class Corrected:
 
 
 @dataclass(frozen=True, slots=True)
+class Offer:
+    """A button below a notice: its words, and what it does."""
+
+    label: str
+    action: str
+    value: ButtonValue
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """A short answer in words: what happened, whether anything was changed, what to do next."""
 
     headline: str
     lines: tuple[Phrase, ...] = field(default_factory=tuple)
     reference: str = ""
+    offers: tuple[Offer, ...] = ()

@@ -10,11 +10,12 @@ from bot.core.reports.kill import KillRequest
 from bot.core.reports.report import Notice
 from bot.core.reports.unlock import UnlockRequest
 from bot.ports.messenger import Message
-from bot.slack.render.blocks import context, message, sections
+from bot.slack.render.blocks import actions, button, context, message, sections
 from bot.slack.render.facts import Fact, command
 from bot.slack.render.mrkdwn import LINE, bold, mrkdwn, unmarked
 
 CHECK = 600
+CLOSE_ANYWAY = "incident.close"
 _LABEL, _WORDS = 200, 500
 
 
@@ -70,6 +71,7 @@ def notice_message(notice: Notice) -> Message:
     return message(
         unmarked(notice.headline, 500) or "Notice",
         sections([bold(notice.headline) or "*Notice*", *[row for row in rows if row]], budget=9_000),
+        actions(*(button(offer.label, offer.action, offer.value) for offer in notice.offers)),
         context(mrkdwn(reference)),
     )
 

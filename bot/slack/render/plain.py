@@ -20,6 +20,7 @@ from bot.core.instants import stamp
 from bot.core.lock import Billing, LockInfo, LockSeen, StateAbsent, StateCheck, StateSeen
 from bot.core.people import Member, Presence, Whereabouts
 from bot.core.phrase import one_line, plain
+from bot.core.reports.in_flight import RequestInFlight
 from bot.core.reports.report import Overview, StatusReport
 from bot.core.reports.who import StandIns, WhoReport
 from bot.core.run import Run
@@ -83,7 +84,20 @@ def _status(report: StatusReport) -> Json:
         "table": _table(inspection),
         "owner_answer": said and {"owner": said.owner_id, "says": str(said.says), "at": stamp(said.at)},
         "verdict": _verdict(report.verdict),
+        "requests": [_request(request) for request in report.requests],
         "journal_away": report.journal_away,
+    }
+
+
+def _request(request: RequestInFlight) -> Json:
+    return {
+        "id": request.id,
+        "kind": "unlock" if request.is_unlock else "kill-job",
+        "lock_id": request.lock_id,
+        "stage": str(request.flight),
+        "by": request.by,
+        "since": stamp(request.since),
+        "link": request.link or None,
     }
 
 

@@ -9,6 +9,7 @@ from bot.core.gate.inspection import Inspection, StateName
 from bot.core.lock import LockSeen, age
 from bot.core.phrase import Phrase, duration
 from bot.core.reports.button import ButtonValue
+from bot.core.reports.in_flight import in_flight_words
 from bot.core.reports.report import Overview, StatusReport
 from bot.ports.messenger import Message
 from bot.slack.render import facts
@@ -53,6 +54,8 @@ def answer(report: StatusReport) -> Iterable[Fact]:
     """Is it locked, and may it be unlocked."""
     inspection, name = report.inspection, report.inspection.state.name
     yield facts.headline(inspection)
+    for request in report.requests:
+        yield Fact("In flight:", in_flight_words(request), Icon.WAIT)
     if report.journal_away:
         yield _NO_TIMELINE
     if report.verdict is not None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import structlog
 
@@ -14,6 +15,7 @@ from bot.core.codec import Inline
 from bot.core.gate.stages import KillStage, UnlockStage
 from bot.core.lock import PlaceKind
 from bot.core.record.evidence import LockFacts, PlaceFacts
+from bot.core.reports.in_flight import Flight
 from bot.core.reports.kill import KillReport, KillRequest
 from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.core.run import Pipeline, SwitchResult
@@ -40,6 +42,20 @@ class RequestPhase(StrEnum):
     RELEASING = "releasing"
     SETTLED = "settled"
     DONE = "done"
+
+
+_UNLOCK_FLIGHTS = {
+    RequestPhase.CONFIRMED: Flight.CONFIRMED,
+    RequestPhase.APPROVAL: Flight.APPROVAL,
+    RequestPhase.ARMED: Flight.ARMED,
+    RequestPhase.RELEASING: Flight.RELEASING,
+    RequestPhase.SETTLED: Flight.FINISHING,
+}
+_KILL_FLIGHTS = {
+    **dict.fromkeys(_UNLOCK_FLIGHTS, Flight.CANCELLING),
+    RequestPhase.APPROVAL: Flight.APPROVAL,
+    RequestPhase.SETTLED: Flight.FINISHING,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +102,12 @@ class UnlockRecord:
         """The requester for the gate."""
         return self.by or self.request.user
 
+    @property
+    def flight(self) -> Flight | None:
+        """How far it has come, if it is being carried out or waits for somebody; else None."""
+        is_asked = self.phase is RequestPhase.SHOWN and bool(self.wanted)
+        return Flight.APPROVAL if is_asked else _UNLOCK_FLIGHTS.get(self.phase)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KillRecord:
@@ -126,6 +148,16 @@ class KillRecord:
         return Pipeline(self.ci, self.fields)
 
     @property
+    def asker(self) -> str:
+        """Who clicked, or else who asked."""
+        return self.by or self.request.user
+
+    @property
+    def flight(self) -> Flight | None:
+        """As of an unlock."""
+        return _KILL_FLIGHTS.get(self.phase)
+
+    @property
     def waits_since(self) -> datetime | None:
         """When someone clicked on what needs a second person; None if nobody waits for one."""
         return self.approval_at if self.phase is RequestPhase.APPROVAL else None
@@ -142,8 +174,8 @@ def _earlier_kill(found: Mapping[str, Any]) -> Mapping[str, Any]:
 UNLOCKS = Shelf("unlock", UnlockRecord, REQUEST_TTL)
 KILLS = Shelf("kill", KillRecord, REQUEST_TTL, earlier=_earlier_kill)
 
-_AT_WORK = frozenset(RequestPhase) - {RequestPhase.SHOWN, RequestPhase.DONE}
 _MOST_REQUESTS = 1000
+_OF_A_STATE = "state-requests"
 _SKEW = timedelta(hours=1)
 """How far the clock of the process that took the request may be ahead."""
 
@@ -161,24 +193,35 @@ async def unlocks_of(world: World, incident: str, *, state: str, lock_id: str) -
     )
 
 
-async def _listed(world: World, incident: str) -> tuple[str, ...]:
+async def _listed(world: World, of: str, kind: str = "requests") -> tuple[str, ...]:
     now = world.clock.now()
-    return await world.records.enlisted(
-        "requests", incident, since=now - REQUEST_TTL, until=now + _SKEW, limit=_MOST_REQUESTS
-    )
+    return await world.records.enlisted(kind, of, since=now - REQUEST_TTL, until=now + _SKEW, limit=_MOST_REQUESTS)
 
 
-async def is_at_work(world: World, incident: str) -> bool:
-    """Whether an unlock or a kill of this incident is confirmed, waits for approval, is armed or runs.
+Flying: TypeAlias = tuple[UnlockRecord | KillRecord, Flight]
+"""A request that is being carried out or waits for somebody, and how far it is."""
 
-    Raises JournalAway.
+
+async def at_work(world: World, incident: str) -> tuple[Flying, ...]:
+    """The unlocks and kills of this incident that are confirmed, wait for approval, are armed or run.
+
+    The newest first. Raises JournalAway.
     """
-    for name in await _listed(world, incident):
-        kind, _, request = name.partition("/")
-        record = await (UNLOCKS.get(world, request) if kind == "unlock" else KILLS.get(world, request))
-        if record is not None and record.phase in _AT_WORK:
-            return True
-    return False
+    return await _flying(world, await _listed(world, incident))
+
+
+async def at_work_on(world: World, state: str) -> tuple[Flying, ...]:
+    """As `at_work`, of a state, whatever channel they were asked for in. Raises JournalAway."""
+    return await _flying(world, await _listed(world, state, _OF_A_STATE))
+
+
+async def _flying(world: World, names: tuple[str, ...]) -> tuple[Flying, ...]:
+    named = [name.partition("/") for name in names]
+    found = await asyncio.gather(
+        *((UNLOCKS if kind == "unlock" else KILLS).get(world, request) for kind, _, request in named)
+    )
+    known = [(record, record.flight) for record in found if record is not None]
+    return tuple((record, flight) for record, flight in known if flight is not None)
 
 
 async def save_unlock(world: World, record: UnlockRecord) -> None:
@@ -194,11 +237,10 @@ async def save_kill(world: World, record: KillRecord) -> None:
 
 
 async def _enlist(world: World, request: UnlockRequest | KillRequest, kind: str) -> None:
-    """An incident knows its requests, so that it is not closed while one is carried out."""
-    if request.incident:
-        await world.records.enlist(
-            "requests", request.incident, f"{kind}/{request.id}", at=request.asked_at, ttl=REQUEST_TTL
-        )
+    """An incident knows its requests, so that it is not closed while one is carried out; so does a state."""
+    for of, lists in ((request.incident, "requests"), (request.state, _OF_A_STATE)):
+        if of:
+            await world.records.enlist(lists, of, f"{kind}/{request.id}", at=request.asked_at, ttl=REQUEST_TTL)
 
 
 _PASSING = frozenset({UnlockStage.ARMED, UnlockStage.RELEASING, KillStage.CANCELLING, KillStage.ESCALATED})

@@ -11,11 +11,14 @@ from dataclasses import dataclass, replace
 import structlog
 
 from bot.core.evidence import Found
+from bot.core.gate.eligibility import lacks_standing
 from bot.core.gate.inspection import Inspection
 from bot.core.people import OwnerAnswer
+from bot.core.reports.in_flight import RequestInFlight
 from bot.core.reports.owner_message import OwnerNews
 from bot.core.reports.report import Overview, StatusReport
 from bot.errors import JournalAway
+from bot.usecases.decide.in_flight import in_flight
 from bot.usecases.decide.inspect import inspect, overview
 from bot.usecases.decide.owner import answer_about
 from bot.usecases.decide.weigh import conclude
@@ -39,10 +42,11 @@ class Question:
 async def status(world: World, name: str, question: Question) -> StatusReport:
     """One state, and whether the asker could unlock it. Raises UnknownState."""
     state = world.state(name)
-    inspection, standing, incident = await asyncio.gather(
+    inspection, standing, incident, requests = await asyncio.gather(
         inspect(world, state, without_claims=True),
         world.standing(question.user, question.channel),
         entered(world, name, question),
+        requests_of(world, name),
     )
     lock = inspection.lock
     answer, away = await known_answer(world, name, lock.id) if lock is not None else (None, incident is None)
@@ -50,18 +54,29 @@ async def status(world: World, name: str, question: Question) -> StatusReport:
     if incident:
         away = await write_down(world, incident, inspection) or away
     waiting = await state_seen(world, name, inspection.seen)
-    return StatusReport(inspection, verdict, answer, journal_away=away or incident is None, waiting=waiting)
+    return StatusReport(
+        inspection, verdict, answer, journal_away=away or incident is None, waiting=waiting, requests=requests
+    )
+
+
+async def requests_of(world: World, state: str) -> tuple[RequestInFlight, ...]:
+    """Those in flight for a state; none where the timeline cannot be reached."""
+    try:
+        return await in_flight(world, state)
+    except JournalAway:
+        return ()
 
 
 async def tell_owner(world: World, inspection: Inspection, question: Question) -> None:
     """Writes to the owner that their lock is asked about, if that is done in an incident.
 
     For after the answer: it takes Slack two calls, which the asker need not wait for. Without the timeline the owner
-    is not told, since it could not be known whether they have been.
+    is not told, since it could not be known whether they have been. Nobody is told of a question of somebody without
+    standing.
     """
     try:
         incident = await world.journal.current(question.channel)
-        if incident is not None:
+        if incident is not None and not lacks_standing(await world.standing(question.user, question.channel)):
             await write_to_owner(
                 world, OwnerNews.ASKED, inspection, asker=question.user, channel=question.channel, incident=incident.id
             )

@@ -22,7 +22,7 @@ from bot.core.record.timeline import Entry
 from bot.core.reports.report import Notice
 from bot.errors import ChainBroken, NotPermitted, UpstreamError
 from bot.usecases.decide.announce import DEALS_WITH, SEEN_TTL
-from bot.usecases.decide.requests import is_at_work
+from bot.usecases.decide.requests import at_work
 from bot.usecases.export.incident_export import reissue_if_late
 from bot.usecases.record.correct import wrong_text
 from bot.usecases.shelf import Shelf
@@ -157,7 +157,7 @@ async def _close_if_quiet(world: World, incident: Incident) -> Incident | None:
     last = await world.journal.tail(incident.id, 1)
     if not last or world.clock.now() - last[0].recorded_at < world.close_after_quiet:
         return None
-    if await is_at_work(world, incident.id):
+    if await at_work(world, incident.id):
         return None
     return await _close(world, incident.id, by=BOT, if_last=last[0].id)
 

@@ -8,8 +8,9 @@ from datetime import timedelta
 import structlog
 
 from bot.core.gate.case import Ruling
+from bot.core.gate.eligibility import lacks_standing
 from bot.core.gate.stages import UnlockStage
-from bot.core.people import BOT
+from bot.core.people import BOT, Standing
 from bot.core.phrase import Person, Phrase
 from bot.core.record.evidence import Evidence, VerdictFacts, verdict_words
 from bot.core.record.facts import GateDecided, UnlockFailed, UnlockRequested, draft_of
@@ -54,6 +55,7 @@ class UnlockCommand:
 async def ask(world: World, command: UnlockCommand) -> UnlockReport:
     """Runs the gate and reports. Not a dry run: the report is posted in the channel, and is in Redis before.
 
+    Of somebody without standing nothing is posted, nobody is told, and no request is made: the report has no `ts`.
     Raises UnknownState, JournalAway, UpstreamError (if Slack did not take the message).
     """
     state = world.state(command.state)
@@ -66,6 +68,8 @@ async def ask(world: World, command: UnlockCommand) -> UnlockReport:
     await record_decision(world, request, decision, once=f"asked/{request.id}")
     if command.dry_run:
         return report
+    if isinstance(decision.case.requester, Standing) and lacks_standing(decision.case.requester):
+        return report if decision.is_free else replace(report, stage=UnlockStage.REFUSED)
 
     wanted = waiting_for(decision.verdict)
     await save_unlock(world, UnlockRecord(request=request, when_safe=command.when_safe, wanted=wanted))

@@ -90,13 +90,15 @@ async def test_a_doubled_mention_is_answered_once(scene):
     assert len(scene.posts()) == 1
 
 
-async def test_a_mention_by_whoever_may_not_is_refused(scene):
+async def test_a_mention_by_whoever_may_not_is_refused_privately(scene):
     lock, _ = await scene.stage.dead_lock()
 
     await scene.slack.mention("U0GUEST", scene.channel, "unlock staging")
 
-    assert "[Unlock staging]" not in flat(await scene.shown("refused", "guest"))
+    assert "[Unlock staging]" not in flat(await scene.told("refused", "guest", user="U0GUEST"))
     assert await scene.stands(lock)
+    assert scene.posts() == []
+    assert scene.letters() == []
 
 
 # words

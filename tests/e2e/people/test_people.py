@@ -33,13 +33,16 @@ async def test_whoever_may_not_unlock_is_told_why_and_gets_no_button(scene, user
     if user == "U0ROBOT":
         scene.slack.team.places[scene.channel].members.append(user)
 
-    told = flat(await scene.checklist("unlock staging", "refused", user=user)).lower()
+    await scene.types("unlock staging", user=user)
+    told = flat(await scene.told("refused", user=user)).lower()
 
     assert any(one in told for one in word.split("|")), told
     assert "*changed:* nothing." in told
     assert "[unlock staging]" not in told
     assert "[unlock when it is safe]" not in told
     assert await scene.stands(lock)
+    assert scene.posts() == []
+    assert scene.letters() == []
 
 
 @pytest.mark.parametrize(("user", "word"), NOT_ALLOWED)

@@ -48,6 +48,7 @@ async def test_a_worker_that_is_killed_while_the_ticket_is_being_taken_is_follow
     await scene.types("status staging")
     await scene.told("staging")
     await scene.types("close")
+    await scene.click(await scene.told("close this incident now", "staging is still locked"), "incident.close")
     message = await scene.shown("follow-ups of", "file a ticket")
     assert message.thread_ts in {post.ts for post in scene.posts("export of")}
     buttons = flat(message).count("File a ticket")

@@ -1,0 +1,180 @@
+"""What is in flight for a state: `status` shows it, `unlock` points at it, `close` asks about it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bot.core.lock import PlaceKind
+from bot.sandbox.slack.text import flat
+from bot.sandbox.stage import CHANNEL
+from bot.usecases.decide.requests import UNLOCKS, RequestPhase
+from bot.usecases.unlock import unlock
+from tests.worlds.memory.memory import MemoryLockBackend, Switchboard, Throttle
+
+PARKER, QUINN, GUEST, OUTSIDE = "U0PARKER", "U0QUINN", "U0GUEST", "U0OUTSIDE"
+
+
+@pytest.fixture
+def here(office):
+    async def types(text, user=PARKER):
+        await office.types(text, user=user)
+        await office.work()
+        return office.told(user)[-1] if office.told(user) else ""
+
+    return types
+
+
+async def requested(office, phase=RequestPhase.ARMED, user=QUINN, **fields):
+    """A request to unlock that has come so far; the id of its message."""
+    office.hold()
+    incident, _ = await office.journal.open(channel=CHANNEL, title="staging", by=user, at=office.clock.now())
+    report = await unlock.ask(office.world, unlock.UnlockCommand("staging", user, CHANNEL, incident.id))
+    now = office.clock.now()
+    times = {RequestPhase.ARMED: "armed_at", RequestPhase.APPROVAL: "approval_at", RequestPhase.SHOWN: "approval_at"}
+    when = {times.get(phase, "confirmed_at"): now}
+    await UNLOCKS.update(office.world, report.request.id, phase=phase, by=user, **when, **fields)
+    return report.request.ts
+
+
+async def channel_says(office):
+    return [flat(message) for message in office.slack.messages(CHANNEL)]
+
+
+WORDS = {
+    RequestPhase.ARMED: "armed",
+    RequestPhase.APPROVAL: "waiting for approval",
+    RequestPhase.CONFIRMED: "confirmed",
+    RequestPhase.RELEASING: "releasing",
+}
+
+
+@pytest.mark.parametrize(("phase", "words"), WORDS.items())
+async def test_status_shows_a_request_in_flight_whose_it_is_and_where(office, here, phase, words):
+    ts = await requested(office, phase)
+
+    told = await here("status staging")
+
+    assert f"unlock of staging: {words}, by <@{QUINN}>" in told
+    assert f"p{ts.replace('.', '')}" in told
+
+
+async def test_a_checklist_that_waits_for_a_second_person_is_in_flight_until_its_time_is_over(office, here):
+    await requested(office, RequestPhase.SHOWN, wanted=("protected",))
+
+    assert "waiting for approval" in await here("status staging")
+    office.clock.offset += office.world.policy.approval_timeout * 1.1
+    assert "waiting for approval" not in await here("status staging")
+
+
+@pytest.mark.parametrize("phase", [RequestPhase.SHOWN, RequestPhase.SETTLED, RequestPhase.DONE])
+async def test_what_nobody_has_begun_or_what_is_over_is_not_in_flight(office, here, phase):
+    await requested(office, phase)
+
+    assert "In flight" not in await here("status staging")
+    assert "already" not in await here("unlock staging")
+
+
+async def test_a_second_unlock_of_the_lock_links_the_first_ones_message_and_posts_nothing(office, here):
+    ts = await requested(office)
+    before = await channel_says(office)
+
+    told = await here("unlock staging")
+
+    assert "An unlock of staging is armed already" in told
+    assert f"p{ts.replace('.', '')}" in told
+    assert "Nothing was changed" in told
+    assert await channel_says(office) == before
+
+
+async def test_an_unlock_of_the_next_lock_is_a_request_of_its_own(office, here):
+    await requested(office)
+    office.store.write(PlaceKind.ITEM, office.store.texts[PlaceKind.ITEM][0].replace("5a5a", "6b6b"))
+    before = len(await channel_says(office))
+
+    await here("unlock staging")
+
+    assert len(await channel_says(office)) == before + 1
+
+
+async def test_a_dry_run_beside_a_request_in_flight_is_answered_as_ever(office, here):
+    await requested(office)
+
+    assert "already" not in await here("unlock staging --dry-run")
+
+
+async def test_close_asks_first_while_a_state_is_locked(office, here):
+    office.hold()
+    await here("status staging")
+    incident = await office.journal.current(CHANNEL)
+
+    told = await here("close")
+
+    assert "staging is still locked" in told
+    assert "Nothing was changed" in told
+    assert await office.journal.current(CHANNEL) == incident
+
+    await office.clicks("incident.close")
+
+    assert await office.journal.current(CHANNEL) is None
+    assert "Incident closed" in (await channel_says(office))[-1]
+
+
+@pytest.mark.parametrize("phase", WORDS)
+async def test_close_asks_first_while_an_unlock_is_in_flight(office, here, phase):
+    await requested(office, phase)
+    office.store.texts.clear()
+
+    assert "unlock of staging" in await here("close")
+    assert await office.journal.current(CHANNEL) is not None
+
+
+async def test_close_asks_first_where_a_lock_cannot_be_read(office, here):
+    await here("status staging")
+
+    async def busy(name):
+        if name.startswith("read "):
+            raise Throttle
+
+    unread = MemoryLockBackend(office.store, office.clock, Switchboard(busy))
+    office.world.states["staging"] = replace(office.world.states["staging"], backend=unread)
+
+    assert "may still be locked" in await here("close")
+    assert await office.journal.current(CHANNEL) is not None
+
+
+async def test_close_of_an_incident_whose_states_are_free_asks_nothing(office, here):
+    await here("status staging")
+
+    await here("close")
+
+    assert await office.journal.current(CHANNEL) is None
+
+
+async def test_the_button_to_close_anyway_is_for_its_own_incident_and_for_full_members(office, here):
+    office.hold()
+    await here("status staging")
+    await here("close")
+    first = office.slack.ephemerals(PARKER)[-1]
+    await office.clicks("incident.close")
+    await here("open another")
+
+    office.slack.team.messages.append(first)
+    await office.clicks("incident.close")
+
+    assert "another incident" in office.told()[-1]
+    assert (await office.journal.current(CHANNEL)).title == "another"
+
+
+@pytest.mark.parametrize("user", [GUEST, OUTSIDE])
+async def test_a_refusal_of_somebody_without_standing_is_private_and_nobody_is_messaged(office, here, user):
+    office.hold()
+
+    told = await here("unlock staging --when-safe", user=user)
+
+    alone = told or flat(office.slack.directs(user)[-1])  # without a response URL: whoever is outside, in their DM
+    assert "refused" in alone.lower()
+    assert await channel_says(office) == []
+    assert office.world.jobs.waiting == {}
+    assert not office.slack.directs("U0ELLIOTT")
