@@ -297,6 +297,18 @@ PREFIXES: Mapping[str, Carried] = {
     "spacelift": _each(lambda n: f"[01HXYZ{n:02}] "),
     "buildkite": _each(lambda n: "_bk;t=1700000000000\x07"),
     "indented": _each(lambda n: "      "),
+    "bamboo": _each(lambda n: f"error\t21-Nov-2026 22:50:{n % 60:02}\t"),
+    "teamcity": _each(lambda n: f"[22:50:{n % 60:02}]E:\t [Step 2/3] "),
+    "octopus": _each(lambda n: f"22:50:{n % 60:02}   Error    |       "),
+    "airflow": _each(lambda n: f"[2026-11-21, 22:50:{n % 60:02} UTC] {{subprocess.py:93}} INFO - "),
+    "cloud build": _each(lambda n: 'Step #2 - "tf apply": '),
+    "log4j": _each(lambda n: f"22:50:{n % 60:02}.123 [main] ERROR c.a.Deploy - "),
+    "python": _each(lambda n: f"2026-11-21 22:50:{n % 60:02},{n * 37 % 1000:03} - deploy - ERROR - "),
+    "klog": _each(lambda n: f"E1121 22:50:{n % 60:02}.123456       1 runner.go:110] "),
+    "rfc 5424": _each(lambda n: f"<131>1 2026-11-21T22:50:{n % 60:02}.003Z host tf 2124 ID47 - "),
+    "stern": _each(lambda n: "tf-apply-x7k9d terraform "),
+    "grep": _each(lambda n: f"job.log:{n + 100}:"),
+    "provisioner": _each(lambda n: "null_resource.tf (local-exec): "),
 }  # fmt: skip
 
 
@@ -339,6 +351,12 @@ CARRIERS: Mapping[str, Callable[[str], bytes]] = {
     "html": lambda text: f"<pre>{html.escape(text)}</pre>".encode(),
     "html breaks": lambda text: html.escape(text).replace("\n", "<br>").encode(),
     "rsyslog": lambda text: ("Nov 21 22:50:01 build-4 ci: " + text.replace("\n", "#012").replace("\x1b", "#033")).encode(),
+    "html paragraphs": lambda text: "".join(f"<p>{html.escape(line)}</p>" for line in text.split("\n")).encode(),
+    "blank lines between": lambda text: text.replace("\n", "\n\n").encode(),
+    "bold head": lambda text: text.replace("Error: ", "**Error:** ", 1).encode(),
+    "logfmt": lambda text: ("level=error msg=" + json.dumps(text, ensure_ascii=False)).encode(),
+    "json in json": lambda text: json.dumps({"message": json.dumps({"msg": text})}).encode(),
+    "padded": lambda text: "\n".join(line.ljust(120) for line in text.split("\n")).encode(),
     "python bytes": lambda text: _python_bytes(text).encode(),
 }  # fmt: skip
 

@@ -70,6 +70,16 @@ _MACHINE = re.compile(
     r"|Running on ([\w.-]{1,255}?)(?: in [/A-Z]|(?: via \S{1,200})?\.\.\.)|Building remotely on ([\w.-]{1,255}))"
 )
 _UNIT = re.compile(r"\[([\w./-]{1,200})\]|-(?:chdir|working-dir)[= ][\"']?([\w./-]{1,200})")
+_WORKSPACE = re.compile(
+    r"(?:workspace select (?:-[\w-]{1,30}(?:=\w{1,9})? ){0,3}|TF_WORKSPACE[=:] ?|witched to workspace )"
+    r"[\"']?([\w-]{1,90})"
+)
+_PLACES = ("cd ", "orking", "unning in /", '" in "/', "ntering directory", "$ ", "> ", "\u276f ", "\u279c ")
+_PLACE = re.compile(
+    r"(?:(?:^|[\s;&|])(?:cd|pushd) |[Ww]orking[-_ ]?[Dd]irectory[\"']?[:=] ?|[Rr]unning in (?=/)|\" in (?=\"/)"
+    r"|[Ee]ntering directory |^[\w.@-]{1,80}:(?=[~/])|^PS (?=[A-Z]:))[\"'`]?([\w./~:\\-]{1,300})"
+)
+"""Where a shell, make, a CI system or Atlantis says that it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +105,7 @@ class Cut:
     `broken_off` are the lines that say that a run was broken off; `starts` those in which a run begins, `wishes` those
     in which it wants the lock, with their times; `retries` those of a request for the lock that was sent again.
     `machines` are the names that the log has for where it ran, in lower case; `unit` is the directory of the last
-    command that names one.
+    command that names one, or in which it ran; `workspace` is the one that was chosen last.
     """
 
     errors: tuple[Error, ...]
@@ -105,6 +115,7 @@ class Cut:
     retries: tuple[int, ...]
     machines: frozenset[str]
     unit: str = ""
+    workspace: str = ""
 
 
 def cut(lines: Sequence[str]) -> Cut:
@@ -129,8 +140,23 @@ def cut(lines: Sequence[str]) -> Cut:
         wishes=tuple((n, instant(line)) for n, line in starts[:_MOST] if any(wish in line for wish in _WISHES)),
         retries=tuple(number for number, _ in _having(lines, [retry for retry in _RETRIES if retry in whole])),
         machines=_machines(lines, whole),
-        unit=next((unit for _, line in reversed(starts[-_MOST:]) if (unit := _unit(line))), ""),
+        unit=_directory(lines, starts, whole),
+        workspace=_workspace(lines, whole),
     )
+
+
+def _workspace(lines: Sequence[str], whole: str) -> str:
+    chosen = _having(lines, [sign for sign in ("orkspace", "TF_WORKSPACE") if sign in whole])[-_MOST:]
+    found = (match for _, line in reversed(chosen) if (match := _WORKSPACE.search(line[:1000])))
+    return next((match[1].lower() for match in found), "")
+
+
+def _directory(lines: Sequence[str], starts: Sequence[tuple[int, str]], whole: str) -> str:
+    """The directory of the last command that names one, or where its shell or its job was."""
+    named = next(((n, unit) for n, line in reversed(starts[-_MOST:]) if (unit := _unit(line))), (-1, ""))
+    places = _having(lines, [sign for sign in _PLACES if sign in whole])[-_MOST:]
+    last = next(((n, found[1]) for n, line in reversed(places) if (found := _PLACE.search(line[:1000]))), (-1, ""))
+    return max(named, last)[1]
 
 
 def _having(lines: Sequence[str], signs: Sequence[str], *, lower: bool = False) -> list[tuple[int, str]]:
@@ -170,9 +196,11 @@ class _Open:
         length = self.prefix.length_in(line) if self.prefix.is_telling else 0
         if length < 0 and self.has_prefixed:
             return False
-        if self.is_framed and length >= 0 and not any(char in line for char in _FRAME):
-            self.is_over = True
-            return False
+        if self.is_framed and length >= 0 and line.strip() and not any(char in line for char in _FRAME):
+            if any(each.strip() for each in self.lines[1:]):
+                self.is_over = True
+                return False
+            self.is_framed = False  # the frame was lost behind the first line
         self.has_prefixed = self.has_prefixed or (self.prefix.is_telling and length >= 0)
         if length < 0 or (not self.prefix.is_telling and not line.startswith(self.before)):
             words = bare(line)

@@ -43,10 +43,13 @@ _FRAMES = (
 _ESCAPES: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("&", _ENTITIES),
     ("<br", (("<br>", "\n"), ("<br/>", "\n"), ("<br />", "\n"))),
+    ("</p>", (("</p>", "\n"), ("<p>", ""))),
+    ("</div>", (("</div>", "\n"), ("<div>", ""))),
+    ("\\n' +", (("\\n' +\n", "\\n"),)),  # Node prints a text of several lines as a sum of them
     ("%0A", (("%0D%0A", "\n"), ("%0A", "\n"), ("%25", "%"))),  # workflow commands
     ("#012", (("#012", "\n"), ("#011", "\t"))),  # rsyslog
     ("##teamcity[", (("|n", "\n"), ("|r", ""), ("|'", "'"), ("|[", "["), ("|]", "]"), ("||", "|"))),
-    (":", (("**:", ":"), ("`:", ":"))),  # Markdown's marks around a key
+    (":", (("**Error:**", "Error:"), ("*Error:*", "Error:"), ("**:", ":"), ("`:", ":"))),  # marks of Markdown, Slack
 )
 """What each carrier writes for a character, by a mark that its texts have."""
 

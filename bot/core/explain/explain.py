@@ -177,12 +177,35 @@ def _state(found: Classified, lock: PastedLock | None, states: Mapping[str, str]
         if lock.path.startswith("***/"):  # a CI masks a bucket's name that is a secret as well
             return _only(name for path, name in states.items() if path.endswith(lock.path.lstrip("*")))
         return states.get(lock.path)
-    named = {word.rstrip(".:").removesuffix(".tflock").removesuffix("-md5") for word in _WORD.findall(found.error.text)}
-    unit = (found.error.unit or paste.unit).lower().strip("/")
-    keys = {path: path.lower().partition("/") for path in states}
-    return _only(
-        states[path] for path, (bucket, _, key) in keys.items() if path.lower() in named or {bucket, key} <= named
-    ) or _only(states[path] for path, (_, _, key) in keys.items() if unit and key.rpartition("/")[0] == unit)
+    words = {word for said in _WORD.findall(found.error.text) for word in (said, *_in_address(said))}
+    named = {word.rstrip(".:").removesuffix(".tflock").removesuffix("-md5") for word in words}
+    split = {path: path.lower().partition("/") for path in states}
+    by_name = (path for path, (bucket, _, key) in split.items() if path.lower() in named or {bucket, key} <= named)
+    return _only(map(states.__getitem__, by_name)) or _at(found.error.unit or paste.unit, paste.workspace, states)
+
+
+def _at(directory: str, workspace: str, states: Mapping[str, str]) -> str | None:
+    """The one state whose key has the directory, the longest part of it, or the one of the workspace."""
+    prefix = "" if workspace in {"", "default"} else f"env:/{workspace}/"
+    keys = {path: path.lower().partition("/")[2] for path in states}
+    keys = {path: key.removeprefix(prefix) for path, key in keys.items() if key.startswith(prefix)}
+    place = f"/{directory.lower().replace(_BACKSLASH, '/').strip('/')}"
+    there = {path: key.rpartition("/")[0] for path, key in keys.items() if "/" in key}
+    there = {path: part for path, part in there.items() if place.endswith(f"/{part}")}
+    longest = max(map(len, there.values()), default=0)
+    return _only(states[path] for path, part in there.items() if len(part) == longest) or (
+        _only(states[path] for path in keys) if prefix else None
+    )
+
+
+def _in_address(word: str) -> tuple[str, ...]:
+    """Bucket and key as an address has them: `https://BUCKET.s3.REGION.amazonaws.com/KEY`, `https://s3…/BUCKET/KEY`."""
+    _, is_address, rest = word.partition("://")
+    host, _, path = rest.partition("?")[0].partition("/")
+    return (path, f"{host.partition('.s3.')[0]}/{path}", rest) if is_address else ()
+
+
+_BACKSLASH = "\\"
 
 
 def _only(names: Iterable[str]) -> str | None:

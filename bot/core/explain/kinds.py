@@ -315,6 +315,7 @@ TABLE: tuple[KindRow, ...] = (
     KindRow(ErrorKind.THROTTLED, _STORES, _THROTTLED),
     KindRow(ErrorKind.EXPIRED, _STORES, _EXPIRED),
     KindRow(ErrorKind.DENIED, _STORES, _DENIED),
+    KindRow(ErrorKind.EXPIRED, _STORES, ("unauthorized",)),  # HCP's whole answer
     KindRow(ErrorKind.UNKNOWN, _FORCE_UNLOCK, _NO_PLACE),
     KindRow(ErrorKind.ALREADY_UNLOCKED, _FORCE_UNLOCK, _GONE),
     KindRow(ErrorKind.DEADLINE, _STORES, _NO_ANSWER),
@@ -407,6 +408,7 @@ _ENDS = _phrases("""
     task stopped by | job was active longer than | spot instance interruption | spot interruption
     host is being terminated
     run timed out | run was discarded | reached the timeout | timed out waiting for the job | job timed out
+    exceeded build time limit | no output has been received in the last | build has been terminated
     stopped by the user | worker was terminated | worker crashed | runner failure
     """)
 """Terraform's own words (command/views/operation.go, logging/panic.go), then those of the CI systems' runners."""

@@ -230,7 +230,7 @@ def _already_unlocked(found: Classified) -> Advice:
 
 def _wrong_lock_id(found: Classified) -> Advice:
     what: Phrase = ("The lock that is there now is not the one that was to be released: it may have changed hands.",)
-    if found.says("should be numerical", "googleapi", "gs://"):
+    if found.says("should be numerical", "googleapi", "gs://", "strconv.parseint"):
         what = (
             (
                 "Google's backend wants a number as the lock ID: the generation of the lock object. "
