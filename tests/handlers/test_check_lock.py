@@ -17,7 +17,7 @@ LOCK = "5a5a5a5a-1b2c-4d3e-8f40-2b756fec4d7f"
 
 async def check(office, text, user="U0PARKER"):
     message = office.slack.say("U0QUINN", CHANNEL, text)
-    payload = payloads.shortcut(
+    payload = slack_payloads.shortcut(
         office.slack.team, user=user, message=message, callback_id="check_lock", response_url=""
     )
     assert await office.dispatch(EnvelopeKind.INTERACTIVE, payload) == 200

@@ -134,7 +134,7 @@ async def test_an_archived_channel_is_handed_to_a_worker(office, wire):
 
 
 async def test_the_shortcut_puts_a_message_on_the_timeline_and_says_so(office, wire):
-    payload = payloads.shortcut(
+    payload = slack_payloads.shortcut(
         office.slack.team, user="U0PARKER", message=wire.said, callback_id="add_to_timeline", response_url=""
     )
     assert await office.dispatch(EnvelopeKind.INTERACTIVE, payload) == 200
@@ -146,7 +146,7 @@ async def test_the_shortcut_puts_a_message_on_the_timeline_and_says_so(office, w
 
 
 async def test_the_shortcut_of_a_guest_is_refused(office, wire):
-    payload = payloads.shortcut(
+    payload = slack_payloads.shortcut(
         office.slack.team, user="U0GUEST", message=wire.said, callback_id="add_to_timeline", response_url=""
     )
     assert await office.dispatch(EnvelopeKind.INTERACTIVE, payload) == 200

@@ -12,7 +12,6 @@ from bot.sandbox.slack.dispatch import EnvelopeKind
 from bot.sandbox.stage import CHANNEL
 from handlers.typed.grammar import parse
 from handlers.typed.values import Misunderstood
-from tests.worlds.slack import payloads
 from tests.worlds.terraform_says import MESSAGES, print_plain
 
 HELD = """Error: Error acquiring the state lock
@@ -27,7 +26,7 @@ Lock Info:
 
 async def by_shortcut(office, text, *files):
     message = office.slack.say("U0QUINN", CHANNEL, text, files=list(files))
-    payload = payloads.shortcut(
+    payload = slack_payloads.shortcut(
         office.slack.team, user="U0PARKER", message=message, callback_id="explain_error", response_url=""
     )
     payload["message"]["files"] = list(files)

@@ -16,7 +16,6 @@ from bot.sandbox.stage import CHANNEL
 from bot.usecases.look import home_tab
 from bot.usecases.owner import tell
 from bot.usecases.unlock import unlock
-from tests.worlds.slack import payloads
 
 LOCK = "5a5a5a5a-1b2c-4d3e-8f40-2b756fec4d7f"
 
@@ -32,14 +31,14 @@ class Reader:
     async def opens(self, tab="home", **envelope):
         view = self.slack.home(self.user)
         channel = self.slack.team.direct(self.user).id
-        inner = payloads.home_opened(self.user, view, tab=tab, channel=channel)
+        inner = slack_payloads.home_opened(self.user, view, tab=tab, channel=channel)
         payload = slack_payloads.event(self.slack.team, inner) | envelope
         assert await self.office.dispatch(EnvelopeKind.EVENT, payload) == 200
         await self.office.work()
         return payload
 
     async def shortcut(self, callback_id="terraform_locks"):
-        payload = payloads.global_shortcut(self.slack.team, user=self.user, callback_id=callback_id)
+        payload = slack_payloads.global_shortcut(self.slack.team, user=self.user, callback_id=callback_id)
         assert await self.office.dispatch(EnvelopeKind.INTERACTIVE, payload) == 200
         await self.office.work()
 
@@ -47,7 +46,7 @@ class Reader:
         view = view or self.slack.home(self.user)
         block_id, element = located_in(view["blocks"], action_id, value=value, block_id=None)
         action = slack_payloads.acted(block_id, element, None)
-        payload = payloads.view_action(self.slack.team, user=self.user, view=view, action=action)
+        payload = slack_payloads.view_action(self.slack.team, user=self.user, view=view, action=action)
         assert await self.office.dispatch(EnvelopeKind.INTERACTIVE, payload) == 200
         await self.office.work()
 

@@ -15,13 +15,12 @@ from bot.core.record.timeline import Draft, Entry
 from bot.core.reports.report import Corrected
 from bot.sandbox.slack import payloads as slack_payloads
 from bot.sandbox.slack.dispatch import EnvelopeKind, Signing, encoded
+from bot.sandbox.slack.forms import take_answer, values_of
 from bot.sandbox.slack.team import elements
 from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import CHANNEL
 from handlers.timeline import undo_of
 from handlers.when import at_clock, zone_named
-from tests.worlds.slack import payloads
-from tests.worlds.slack.workspace import take_answer, values_of
 
 PARKER, QUINN, GUEST = "U0PARKER", "U0QUINN", "U0GUEST"
 
@@ -92,7 +91,9 @@ class Desk:
     async def send(self, view, filled, *, user=PARKER, times=1):
         """Sends a dialog; the body of the answer. The work is done when this returns."""
         values = values_of(view, filled)
-        return await self.deliver(payloads.submission(self.slack.team, user=user, view=view, values=values), times)
+        return await self.deliver(
+            slack_payloads.submission(self.slack.team, user=user, view=view, values=values), times
+        )
 
     async def deliver(self, payload, times=1):
         body, content_type = encoded(EnvelopeKind.INTERACTIVE, payload)

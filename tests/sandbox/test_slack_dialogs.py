@@ -9,8 +9,9 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.sandbox.slack.forms import values_of
 from tests.worlds.slack.blocks import malformed, view_faults
-from tests.worlds.slack.workspace import FullWorkspace, values_of
+from tests.worlds.slack.workspace import FullWorkspace
 
 QUINN = "U0QUINN"
 

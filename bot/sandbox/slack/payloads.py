@@ -63,6 +63,63 @@ def block_action(
     }
 
 
+def shortcut(team: Team, *, user: str, message: TeamMessage, callback_id: str, response_url: str) -> Json:
+    """A message shortcut."""
+    return {
+        "type": "message_action",
+        "callback_id": callback_id,
+        "action_ts": team.stamp(),
+        "message_ts": message.ts,
+        "message": message.shown(),
+        **origin(team, user, message.channel, response_url),
+    }
+
+
+def global_shortcut(team: Team, *, user: str, callback_id: str) -> Json:
+    """A global shortcut (docs.slack.dev/reference/interaction-payloads/shortcuts-interaction-payload): no channel, no
+    response URL.
+    """
+    return {
+        "type": "shortcut",
+        "callback_id": callback_id,
+        "action_ts": team.stamp(),
+        **origin(team, user, None, None),
+    }
+
+
+def view_action(team: Team, *, user: str, view: Mapping[str, Any], action: Mapping[str, Any]) -> Json:
+    """A click in a dialog or on a home tab: it has neither a channel nor a response URL."""
+    return {
+        "type": "block_actions",
+        "container": {"type": "view", "view_id": view["id"]},
+        **origin(team, user, None, None),
+        "view": dict(view),
+        "actions": [{**action, "action_ts": team.stamp()}],
+    }
+
+
+def home_opened(user: str, view: Mapping[str, Any] | None, *, tab: str, channel: str) -> Json:
+    """docs.slack.dev/reference/events/app_home_opened: with the view that stands there, if one was ever published."""
+    told = {"type": "app_home_opened", "user": user, "channel": channel, "tab": tab}
+    return told | ({"view": dict(view)} if view is not None and tab == "home" else {})
+
+
+def submission(team: Team, *, user: str, view: Mapping[str, Any], values: Json) -> Json:
+    """A modal's submit button."""
+    return {
+        "type": "view_submission",
+        **origin(team, user, None, None),
+        "view": {**view, "state": {"values": values}},
+        "response_urls": [],
+    }
+
+
+def closing(team: Team, *, user: str, view: Mapping[str, Any], is_cleared: bool) -> Json:
+    """A modal that was closed without being sent. It gives no trigger."""
+    told = {key: value for key, value in origin(team, user, None, None).items() if key != "trigger_id"}
+    return {"type": "view_closed", **told, "view": dict(view), "is_cleared": is_cleared}
+
+
 def event(team: Team, inner: Mapping[str, Any]) -> Json:
     """The Events API's envelope."""
     return {

@@ -8,8 +8,9 @@
         await slack.command("U0QUINN", "C0INC", "status staging")
         message = await slack.wait_for(lambda: slack.messages("C0INC"))
 
-People act by `command`, `click`, `choose`, `speak` and `react`; the first three return the Delivery with the bot's
-answer and how long the ack took. `messages`, `ephemerals`, `directs` and `files` show what the bot wrote.
+People act by `command`, `click`, `choose`, `submit`, `shortcut` …, which return the Delivery with the bot's answer and
+how long the ack took, and by `speak` and `react`. `messages`, `ephemerals`, `directs`, `files`,
+`dialogs` and `home` show what the bot made.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import aiohttp
 
 from bot.sandbox.slack import payloads
 from bot.sandbox.slack.dispatch import Delivery, Dispatcher, EnvelopeKind, Signing
+from bot.sandbox.slack.forms import take_answer, values_of
 from bot.sandbox.slack.server import Server
 from bot.sandbox.slack.team import (
     BOT_NAME,
@@ -39,11 +41,13 @@ from bot.sandbox.slack.team import (
     Upload,
     User,
 )
-from bot.sandbox.slack.text import located
+from bot.sandbox.slack.text import located, located_in
+from bot.sandbox.slack.views import closed, home_id
 from bot.sandbox.slack.writing import content_of
 
 T = TypeVar("T")
 POLL_SECONDS = 0.01
+BOT_MENTION = f"<@{BOT_USER}>"
 
 
 class SlackWorkspace:
@@ -159,6 +163,60 @@ class SlackWorkspace:
         block_id, element = located(message, action_id, value=value, block_id=None)
         return await self._act(user, message, payloads.acted(block_id, element, value), {action_id: value})
 
+    async def mention(self, user: str, channel: str, text: str, *, thread_ts: str | None = None) -> Delivery:
+        """A message that mentions the bot: it stands in the channel, and the bot gets `app_mention`."""
+        text = payloads.linked(text if BOT_MENTION in text else f"{BOT_MENTION} {text}")
+        message = self.say(user, channel, text, thread_ts=thread_ts)
+        return await self.event({**message.shown(), "type": "app_mention", "channel": channel, "event_ts": message.ts})
+
+    async def shortcut(self, user: str, message: TeamMessage, callback_id: str) -> Delivery:
+        url = self._response_url(self.team.response(message.channel, user, message))
+        payload = payloads.shortcut(self.team, user=user, message=message, callback_id=callback_id, response_url=url)
+        return await self._running.deliver(EnvelopeKind.INTERACTIVE, payload)
+
+    async def global_shortcut(self, user: str, callback_id: str) -> Delivery:
+        payload = payloads.global_shortcut(self.team, user=user, callback_id=callback_id)
+        return await self._running.deliver(EnvelopeKind.INTERACTIVE, payload)
+
+    async def open_home(self, user: str, *, tab: str = "home") -> Delivery:
+        """Opens the app in the sidebar at one of its tabs, `home` or `messages`."""
+        view = self.team.views.get(home_id(user))
+        channel = self.team.direct(user).id
+        return await self.event(payloads.home_opened(user, view, tab=tab, channel=channel))
+
+    async def click_in_view(
+        self, user: str, view: Mapping[str, Any], action_id: str, *, value: str | None = None
+    ) -> Delivery:
+        """A click in a dialog or on a home tab. Raises LookupError if it has no such button."""
+        block_id, element = located_in(view["blocks"], action_id, value=value, block_id=None)
+        action = payloads.acted(block_id, element, value)
+        payload = payloads.view_action(self.team, user=user, view=view, action=action)
+        return await self._running.deliver(EnvelopeKind.INTERACTIVE, payload)
+
+    async def submit(self, user: str, view: Mapping[str, Any], values: Json) -> Delivery:
+        """The submit button of a dialog; `values` is its `state.values`. What the bot answers is done to the dialog."""
+        payload = payloads.submission(self.team, user=user, view=view, values=values)
+        delivery = await self._running.deliver(EnvelopeKind.INTERACTIVE, payload)
+        if delivery.is_acked and view["id"] in self.team.stacks.get(user, ()):
+            take_answer(self.team, user, view["id"], delivery.body)
+        return delivery
+
+    async def fill_in(self, user: str, view: Mapping[str, Any], filled: Mapping[str, str | None]) -> Delivery:
+        """Fills a dialog in, by action id, leaves the rest as it is shown, and submits it.
+
+        Raises LookupError for what Slack itself would not let them send.
+        """
+        return await self.submit(user, view, values_of(view, filled))
+
+    async def close(self, user: str, view: Mapping[str, Any]) -> Delivery | None:
+        """The cancel button of a dialog. The bot is told only if the view asks for it; else None."""
+        whole = bool(view["clear_on_close"])
+        closed(self.team, user, view["id"], whole_stack=whole)
+        if not view["notify_on_close"]:
+            return None
+        payload = payloads.closing(self.team, user=user, view=view, is_cleared=whole)
+        return await self._running.deliver(EnvelopeKind.INTERACTIVE, payload)
+
     async def event(self, inner: Mapping[str, Any]) -> Delivery:
         """Any event; delivered again by Slack's rules until the bot takes it."""
         return await self._running.deliver_event(payloads.event(self.team, inner))
@@ -223,6 +281,14 @@ class SlackWorkspace:
     def files(self, channel: str) -> list[Upload]:
         """The files shared in a channel, in order."""
         return [upload for upload in self.team.uploads.values() if upload.shared_in == channel]
+
+    def dialogs(self, user: str) -> list[Json]:
+        """The dialogs that the user has open, the one on top last."""
+        return [self.team.views[view_id] for view_id in self.team.stacks.get(user, ())]
+
+    def home(self, user: str) -> Json | None:
+        """The home tab as the user sees it; None if nothing was ever published for them."""
+        return self.team.views.get(home_id(user))
 
     @staticmethod
     async def wait_for(predicate: Callable[[], T | Awaitable[T]], timeout: float = 60.0) -> T:  # noqa: ASYNC109 - the caller's patience, apart from their own cancellation

@@ -1,11 +1,7 @@
-"""The demo's Slack workspace with all else that people do in Slack, and with trouble.
-
-`mention`, `event`, `shortcut` and `submit` … each return the Delivery with the bot's answer, as `command` does.
-"""
+"""The demo's Slack workspace with all else that people do in Slack, and with trouble."""
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,22 +10,19 @@ from functools import partial
 from typing import Any
 
 from bot.sandbox.slack.call import ApiError, Args, Method, decoded
-from bot.sandbox.slack.dispatch import Delivery, EnvelopeKind, Signing
-from bot.sandbox.slack.payloads import acted, linked, reaction
+from bot.sandbox.slack.dispatch import Delivery, Signing
+from bot.sandbox.slack.payloads import reaction
 from bot.sandbox.slack.reading import message_shown, replies_of
 from bot.sandbox.slack.server import WebApiCall
 from bot.sandbox.slack.shapes import file_shown
-from bot.sandbox.slack.team import BOT_USER, Json, Team, TeamMessage, Upload, User, Usergroup, elements
-from bot.sandbox.slack.text import find_element, located_in
-from bot.sandbox.slack.views import checked, closed, home_id, replaced, stacked
+from bot.sandbox.slack.team import Json, Team, TeamMessage, Upload, User, Usergroup
+from bot.sandbox.slack.text import find_element
 from bot.sandbox.slack.workspace import SlackWorkspace
 from tests.worlds.slack import payloads
 from tests.worlds.slack.limits import Cut, Fault, Limits
 from tests.worlds.slack.methods import METHODS
 from tests.worlds.slack.sockets import SocketDispatcher, Sockets
 from tests.worlds.slack.trouble import TroubledServer, check
-
-BOT_MENTION = f"<@{BOT_USER}>"
 
 
 class FullWorkspace(SlackWorkspace):
@@ -119,36 +112,6 @@ class FullWorkspace(SlackWorkspace):
         finally:
             self._running.signing = usual
 
-    async def mention(self, user: str, channel: str, text: str, *, thread_ts: str | None = None) -> Delivery:
-        """A message that mentions the bot: it stands in the channel, and the bot gets `app_mention`."""
-        text = linked(text if BOT_MENTION in text else f"{BOT_MENTION} {text}")
-        message = self.say(user, channel, text, thread_ts=thread_ts)
-        return await self.event({**message.shown(), "type": "app_mention", "channel": channel, "event_ts": message.ts})
-
-    async def shortcut(self, user: str, message: TeamMessage, callback_id: str) -> Delivery:
-        url = self._response_url(self.team.response(message.channel, user, message))
-        payload = payloads.shortcut(self.team, user=user, message=message, callback_id=callback_id, response_url=url)
-        return await self._running.deliver(EnvelopeKind.INTERACTIVE, payload)
-
-    async def global_shortcut(self, user: str, callback_id: str) -> Delivery:
-        payload = payloads.global_shortcut(self.team, user=user, callback_id=callback_id)
-        return await self._running.deliver(EnvelopeKind.INTERACTIVE, payload)
-
-    async def open_home(self, user: str, *, tab: str = "home") -> Delivery:
-        """Opens the app in the sidebar at one of its tabs, `home` or `messages`."""
-        view = self.team.views.get(home_id(user))
-        channel = self.team.direct(user).id
-        return await self.event(payloads.home_opened(user, view, tab=tab, channel=channel))
-
-    async def click_in_view(
-        self, user: str, view: Mapping[str, Any], action_id: str, *, value: str | None = None
-    ) -> Delivery:
-        """A click in a dialog or on a home tab. Raises LookupError if it has no such button."""
-        block_id, element = located_in(view["blocks"], action_id, value=value, block_id=None)
-        action = acted(block_id, element, None)
-        payload = payloads.view_action(self.team, user=user, view=view, action=action)
-        return await self._running.deliver(EnvelopeKind.INTERACTIVE, payload)
-
     async def run_step(self, callback_id: str, inputs: Mapping[str, Any]) -> str:
         """A workflow comes to a step of the app; the id of its execution. `executions` tells what becomes of it."""
         execution = self.team.fresh("Fx")
@@ -158,30 +121,6 @@ class FullWorkspace(SlackWorkspace):
         )
         await self.event(payload)
         return execution
-
-    async def submit(self, user: str, view: Mapping[str, Any], values: Json) -> Delivery:
-        """The submit button of a dialog; `values` is its `state.values`. What the bot answers is done to the dialog."""
-        payload = payloads.submission(self.team, user=user, view=view, values=values)
-        delivery = await self._running.deliver(EnvelopeKind.INTERACTIVE, payload)
-        if delivery.is_acked and view["id"] in self.team.stacks.get(user, ()):
-            take_answer(self.team, user, view["id"], delivery.body)
-        return delivery
-
-    async def fill_in(self, user: str, view: Mapping[str, Any], filled: Mapping[str, str | None]) -> Delivery:
-        """Fills a dialog in, by action id, leaves the rest as it is shown, and submits it.
-
-        Raises LookupError for what Slack itself would not let them send.
-        """
-        return await self.submit(user, view, values_of(view, filled))
-
-    async def close(self, user: str, view: Mapping[str, Any]) -> Delivery | None:
-        """The cancel button of a dialog. The bot is told only if the view asks for it; else None."""
-        whole = bool(view["clear_on_close"])
-        closed(self.team, user, view["id"], whole_stack=whole)
-        if not view["notify_on_close"]:
-            return None
-        payload = payloads.closing(self.team, user=user, view=view, is_cleared=whole)
-        return await self._running.deliver(EnvelopeKind.INTERACTIVE, payload)
 
     async def again(self, delivery: Delivery) -> Delivery:
         """Delivers the very same payload once more, freshly signed."""
@@ -217,14 +156,6 @@ class FullWorkspace(SlackWorkspace):
         kind = "group_archive" if place.is_private else "channel_archive"
         await self.notify(channel, {"type": kind, "channel": channel, "user": user})
 
-    def dialogs(self, user: str) -> list[Json]:
-        """The dialogs that the user has open, the one on top last."""
-        return [self.team.views[view_id] for view_id in self.team.stacks.get(user, ())]
-
-    def home(self, user: str) -> Json | None:
-        """The home tab as the user sees it; None if nothing was ever published for them."""
-        return self.team.views.get(home_id(user))
-
     @property
     def executions(self) -> dict[str, Json]:
         """What has become of each step of a workflow, by its execution's id."""
@@ -234,70 +165,6 @@ class FullWorkspace(SlackWorkspace):
     def find_button(message: TeamMessage, action_id: str, *, value: str | None = None) -> Json:
         """The button or menu with this action id. Raises LookupError, naming what the message has."""
         return find_element(message, action_id, value=value)
-
-
-def take_answer(team: Team, user: str, view_id: str, body: str) -> None:
-    """Does what the bot's answer to a sent dialog says; an empty one closes it.
-
-    Raises LookupError for an answer that Slack would not understand.
-    """
-    answer: Mapping[str, Any] = json.loads(body) if body.startswith("{") else {}
-    match answer.get("response_action"):
-        case None:
-            closed(team, user, view_id)
-        case "clear":
-            closed(team, user, view_id, whole_stack=True)
-        case "update":
-            replaced(team, team.views[view_id], checked(team, answer["view"], "modal"))
-        case "push":
-            stacked(team, checked(team, answer["view"], "modal"), team.fresh("V"), user=user, below=view_id)
-        case "errors":
-            _check_errors(team.views[view_id], answer["errors"])
-        case other:
-            raise LookupError(f"Slack knows no response_action {other!r}")
-
-
-def values_of(view: Mapping[str, Any], filled: Mapping[str, str | None]) -> Json:
-    """`state.values` of a dialog as its user has filled it in, by action id; the rest is as it was shown.
-
-    Raises LookupError for an input that it does not have, or that must be filled in and is not: Slack itself would not
-    send that.
-    """
-    values: Json = {}
-    unknown = set(filled)
-    for block in view["blocks"]:
-        for element in elements(block) if block["type"] == "input" else ():
-            action_id = element["action_id"]
-            unknown.discard(action_id)
-            name, initial = _VALUES[element["type"]]
-            value = filled[action_id] if action_id in filled else element.get(initial)
-            _check_filled(block, element, value)
-            values.setdefault(block["block_id"], {})[action_id] = {"type": element["type"], name: value or None}
-    if unknown:
-        raise LookupError(f"the dialog has no {', '.join(sorted(unknown))}")
-    return values
-
-
-_VALUES = {
-    "plain_text_input": ("value", "initial_value"),
-    "datepicker": ("selected_date", "initial_date"),
-    "timepicker": ("selected_time", "initial_time"),
-    "users_select": ("selected_user", "initial_user"),
-}
-
-
-def _check_filled(block: Mapping[str, Any], element: Mapping[str, Any], value: str | None) -> None:
-    if not value and not block.get("optional"):
-        raise LookupError(f"{element['action_id']} must be filled in")
-    if value and len(value) > element.get("max_length", 3000):
-        raise LookupError(f"{element['action_id']} takes {element.get('max_length', 3000)} characters")
-
-
-def _check_errors(view: Mapping[str, Any], errors: Mapping[str, str]) -> None:
-    """Slack shows an error only beside an input block that is there."""
-    inputs = {block["block_id"] for block in view["blocks"] if block["type"] == "input"}
-    if not errors or not set(errors) <= inputs:
-        raise LookupError(f"the dialog has no input block for {', '.join(sorted(set(errors) - inputs)) or 'any error'}")
 
 
 def _complete_success(team: Team, args: Args) -> Json:
