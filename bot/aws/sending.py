@@ -73,7 +73,7 @@ def watch(client: Any) -> Any:
     part of botocore's public face; the tests hold a call up at each of these places.
     """
     client.meta.events.register("before-send", _before_send)
-    client._endpoint.http_session._pool_classes_by_scheme.update(http=_Pool, https=_TlsPool)  # noqa: SLF001 - see above
+    client._endpoint.http_session._pool_classes_by_scheme.update(http=_PlainPool, https=_TlsPool)  # noqa: SLF001 - see above
     return client
 
 
@@ -92,7 +92,7 @@ def _leave(connection: Any) -> None:
     send_by.leave()
 
 
-class _Connection(AWSHTTPConnection):  # type: ignore[misc]  # botocore ships no types
+class _PlainConnection(AWSHTTPConnection):  # type: ignore[misc]  # botocore ships no types
     def send(self, data: Any) -> Any:
         _leave(self)
         return super().send(data)
@@ -104,8 +104,8 @@ class _TlsConnection(AWSHTTPSConnection):  # type: ignore[misc]  # botocore ship
         return super().send(data)
 
 
-class _Pool(AWSHTTPConnectionPool):  # type: ignore[misc]  # botocore ships no types
-    ConnectionCls = _Connection
+class _PlainPool(AWSHTTPConnectionPool):  # type: ignore[misc]  # botocore ships no types
+    ConnectionCls = _PlainConnection
 
 
 class _TlsPool(AWSHTTPSConnectionPool):  # type: ignore[misc]  # botocore ships no types

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from bot.ci.azure.api import AzureApi
-from bot.ci.azure.runs import Timeline, job_from, machine_in, own_agent, record_goes_on, timeline_from
+from bot.ci.azure.runs import BuildTimeline, job_from, machine_in, own_agent, record_goes_on, timeline_from
 from bot.ci.frame import LOG, remember
 from bot.core.evidence import Trouble
 from bot.core.run import Job, Phase
@@ -78,7 +78,7 @@ class JobReader:
                 into.gap()
         return all(reads)
 
-    async def _all(self, path: str, about: str, body: Json) -> list[Timeline]:
+    async def _all(self, path: str, about: str, body: Json) -> list[BuildTimeline]:
         """This timeline and those of all earlier attempts, oldest knowledge first."""
         newest = timeline_from(body, about)
         seen = {text(body.get("id")).lower()}
@@ -92,18 +92,18 @@ class JobReader:
             todo = [name for name in dict.fromkeys(name for line in more for name in line.earlier) if name not in seen]
         return timelines[::-1]
 
-    async def _earlier(self, path: str, about: str, name: str) -> Timeline:
+    async def _earlier(self, path: str, about: str, name: str) -> BuildTimeline:
         about = f"an earlier attempt of {about}"
         body = await self._api.timeline(f"{path}/timeline/{name}", about)
         if body is None:
             raise Absent(f"the timeline of {about}")
         return timeline_from(body, about)
 
-    async def _hosts(self, path: str, about: str, jobs: list[tuple[Json, Timeline]]) -> list[str | None]:
+    async def _hosts(self, path: str, about: str, jobs: list[tuple[Json, BuildTimeline]]) -> list[str | None]:
         found = await together(*(self._host(path, about, record, line) for record, line in jobs[:_MOST_LOGS]))
         return found + [None] * (len(jobs) - len(found))
 
-    async def _host(self, path: str, about: str, record: Json, line: Timeline) -> str | None:
+    async def _host(self, path: str, about: str, record: Json, line: BuildTimeline) -> str | None:
         """The machine that the log names; else the agent's name, which is often the machine's.
 
         Where the log could not be read, nothing is known: the agent's name would rule other machines out.
@@ -140,7 +140,7 @@ def _key(path: str, record: Json) -> str:
     return f"{path}#{record['id']}#{record.get('attempt') if is_count(record.get('attempt')) else 1}"
 
 
-def _log_numbers(record: Json, line: Timeline) -> tuple[int, ...]:
+def _log_numbers(record: Json, line: BuildTimeline) -> tuple[int, ...]:
     """The logs of the job's steps in their order; where no step has one, the job's own."""
     steps = sorted(line.tasks_of(record), key=lambda task: text(task.get("startTime")) or "~")
     numbers = [inner(task, "log").get("id") for task in steps]

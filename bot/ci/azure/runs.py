@@ -49,7 +49,7 @@ _SHORT_HEADS = ("refs/heads/", "refs/tags/")
 
 
 @dataclass(frozen=True, slots=True)
-class Timeline:
+class BuildTimeline:
     """One timeline's records, with the ids of the timelines of earlier attempts that it names."""
 
     records: tuple[Json, ...]
@@ -96,13 +96,13 @@ def authored(run: Run, changes: object) -> Run:
     return replace(run, author=_person(author), author_email=_address(author))
 
 
-def timeline_from(body: Json, about: str) -> Timeline:
+def timeline_from(body: Json, about: str) -> BuildTimeline:
     """Raises Failed (garbled) if a record has no id or type: it might be a job."""
     records = body.get("records")
     if not isinstance(records, list) or not all(_is_record(record) for record in records):
         raise garbled(f"Azure DevOps' timeline of {about} has another shape than documented")
     earlier = [_earlier(attempt, about) for record in records for attempt in _attempts(record, about)]
-    return Timeline(tuple(records), tuple(dict.fromkeys(earlier)))
+    return BuildTimeline(tuple(records), tuple(dict.fromkeys(earlier)))
 
 
 def job_from(record: Json, tasks: Iterable[Json], host: str | None) -> Job:

@@ -18,14 +18,14 @@ _CLOUD = "dev.azure.com"
 
 
 @dataclass(frozen=True, slots=True)
-class BuildUrl:
+class AzureUrl:
     """The project as the URL names it, by name or by its id, and the build's id."""
 
     project: str
     build_id: str
 
 
-def build_in(url: str, base_url: str) -> BuildUrl | None:
+def build_in(url: str, base_url: str) -> AzureUrl | None:
     """The build that a page's or an API's URL of the collection at `base_url` means; None for every other text.
 
     Scheme, host, port and collection must be exactly those of the base URL, with no user. An organisation on
@@ -82,7 +82,7 @@ def run_words(ref: RunRef) -> str:
     return f"build {ref.id} in {project_of(ref.pipeline)}"
 
 
-def _build(path: str, query: str) -> BuildUrl | None:
+def _build(path: str, query: str) -> AzureUrl | None:
     if found := _API.fullmatch(path):
         return _named(found["project"], found["id"])
     found = _PAGE.fullmatch(path)
@@ -92,11 +92,11 @@ def _build(path: str, query: str) -> BuildUrl | None:
     return _named(found["project"], ids[0])
 
 
-def _named(project: str, build_id: str) -> BuildUrl | None:
+def _named(project: str, build_id: str) -> AzureUrl | None:
     """Names of projects may have spaces, but never a slash, a control character or a name made of dots."""
     name = unquote(project, errors="strict")
     odd = not name.isprintable() or "/" in name or "\\" in name or not name.strip(". ")
-    return None if odd else BuildUrl(name, build_id)
+    return None if odd else AzureUrl(name, build_id)
 
 
 def _root(parts: SplitResult, base: SplitResult) -> str | None:

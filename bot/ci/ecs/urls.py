@@ -19,17 +19,17 @@ _CONSOLES = ("console.aws.amazon.com", "console.amazonaws-us-gov.com", "console.
 
 
 @dataclass(frozen=True, slots=True)
-class TaskUrl:
+class EcsUrl:
     """The cluster's name and the task's id."""
 
     cluster: str
     task_id: str
 
 
-def task_in(url: str, region: str) -> TaskUrl | None:
+def task_in(url: str, region: str) -> EcsUrl | None:
     """The task that a console page or an ARN of this region means; None for every other text."""
     if found := _ARN.fullmatch(url):
-        return TaskUrl(found["cluster"], found["id"]) if found["region"] == region else None
+        return EcsUrl(found["cluster"], found["id"]) if found["region"] == region else None
     parts = split(url)
     if parts is None or parts.scheme != "https" or parts.port is not None:
         return None
@@ -37,7 +37,7 @@ def task_in(url: str, region: str) -> TaskUrl | None:
     if not _is_console(parts.netloc.lower(), named, region):
         return None
     found = _PAGE.fullmatch(parts.path) or (_OLD_PAGE.fullmatch(parts.fragment) if parts.path == "/ecs/home" else None)
-    return TaskUrl(found["cluster"], found["id"]) if found else None
+    return EcsUrl(found["cluster"], found["id"]) if found else None
 
 
 def page_of(region: str, cluster: str, task_id: str) -> str:

@@ -17,14 +17,14 @@ _RUN = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class RunUrl:
+class GitHubUrl:
     """The repository as the URL spells it, and the run's id."""
 
     repo: str
     run_id: str
 
 
-def run_in(url: str, base_url: str) -> RunUrl | None:
+def run_in(url: str, base_url: str) -> GitHubUrl | None:
     """The run that a page's or an API's URL of the GitHub at `base_url` means; None for every other text.
 
     Scheme, host and port must be exactly those of that GitHub, with no user and no escape. What GitHub's own pages
@@ -36,7 +36,7 @@ def run_in(url: str, base_url: str) -> RunUrl | None:
     for prefix in _prefixes(base_url).get(place(parts), ()):
         found = _RUN.fullmatch(parts.path.removeprefix(prefix)) if parts.path.startswith(prefix) else None
         if found is not None:
-            return RunUrl(found["repo"], found["id"])
+            return GitHubUrl(found["repo"], found["id"])
     return None
 
 

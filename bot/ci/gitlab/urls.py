@@ -24,14 +24,14 @@ _API_PATH = "/api/v4"
 
 
 @dataclass(frozen=True, slots=True)
-class RunUrl:
+class GitLabUrl:
     """The project as the URL spells it, and the run's id (`47`, or `job:812` for a job)."""
 
     project: str
     run_id: str
 
 
-def run_in(url: str, base_url: str) -> RunUrl | None:
+def run_in(url: str, base_url: str) -> GitLabUrl | None:
     """The pipeline or job that a page's or an API's URL of the GitLab at `base_url` means; None for every other text.
 
     Scheme, host and port must be exactly those of that GitLab, with no user.
@@ -52,8 +52,8 @@ def project_in(url: str, base_url: str) -> str | None:
     return found.project if found else None
 
 
-def _in_path(path: str, shape: re.Pattern[str], prefix: str) -> RunUrl | None:
+def _in_path(path: str, shape: re.Pattern[str], prefix: str) -> GitLabUrl | None:
     found = shape.fullmatch(path.removeprefix(prefix)) if path.startswith(prefix) else None
     if found is None or any(part in {"", "-", ".", ".."} for part in unquote(found["project"]).split("/")):
         return None
-    return RunUrl(unquote(found["project"]), found["id"] if found["kind"] == "pipelines" else JOB + found["id"])
+    return GitLabUrl(unquote(found["project"]), found["id"] if found["kind"] == "pipelines" else JOB + found["id"])

@@ -25,7 +25,7 @@ _OCEAN = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class BuildUrl:
+class JenkinsUrl:
     """The names that the job may have (Blue Ocean's pages leave open whether it is a branch), and the number."""
 
     jobs: tuple[str, ...]
@@ -46,7 +46,7 @@ def job_of(url: str) -> str | None:
     return _name(path[start:].rstrip("/")) if start >= 0 else None
 
 
-def build_in(url: str, base_url: str) -> BuildUrl | None:
+def build_in(url: str, base_url: str) -> JenkinsUrl | None:
     """The build that a page's URL of the Jenkins at `base_url` means; None for every other text.
 
     Scheme, host and port must be exactly those of that Jenkins, with no user.
@@ -58,18 +58,18 @@ def build_in(url: str, base_url: str) -> BuildUrl | None:
     return _classic(path) or _ocean(path)
 
 
-def _classic(path: str) -> BuildUrl | None:
+def _classic(path: str) -> JenkinsUrl | None:
     found = _BUILD.fullmatch(path)
     name = _name(re.sub(r"/view/[^/]+", "", found["job"])) if found else None
-    return BuildUrl((name,), found["id"]) if found and name else None
+    return JenkinsUrl((name,), found["id"]) if found and name else None
 
 
-def _ocean(path: str) -> BuildUrl | None:
+def _ocean(path: str) -> JenkinsUrl | None:
     found = _OCEAN.fullmatch(path)
     if found is None:
         return None
     job, leaf = unquote(found["job"]), unquote(found["leaf"])
-    return BuildUrl((job, f"{job}/{quote(leaf, safe='')}", f"{job}/{leaf}"), found["id"])
+    return JenkinsUrl((job, f"{job}/{quote(leaf, safe='')}", f"{job}/{leaf}"), found["id"])
 
 
 def _name(path: str) -> str | None:
