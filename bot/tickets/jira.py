@@ -125,12 +125,12 @@ class JiraTickets:
         """What Jira says of fields is told by the fields' names alone: the rest is in the account's language."""
         named = f": {', '.join(fields)}" if fields else ""
         detail = f"{SYSTEM} did not take the issue (HTTP 400){named}"
-        mends = {
+        fixes = {
             "project": "correct tickets.project, or grant the account Create issues there",
             "issuetype": "name a type that the project has in tickets.issue_type",
             "labels": "put Labels on the project's create screen",
         }
-        return detail, next((mends[field] for field in fields if field in mends), "make its other fields optional")
+        return detail, next((fixes[field] for field in fields if field in fixes), "make its other fields optional")
 
     def _fields_in(self, response: httpx.Response) -> list[str]:
         try:

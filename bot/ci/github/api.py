@@ -256,5 +256,5 @@ def _too_much(about: str, total: int) -> Failed:
 
 
 def _too_many_runs(about: str, total: int) -> Failed:
-    mend = "map it with branch:, let jobs claim their locks, or put the run id in the host name"
-    return Failed(Trouble.TOO_MUCH, f"{_too_much(about, total).detail}: {mend}")
+    fix = "map it with branch:, let jobs claim their locks, or put the run id in the host name"
+    return Failed(Trouble.TOO_MUCH, f"{_too_much(about, total).detail}: {fix}")

@@ -28,7 +28,7 @@ from bot.usecases.decide.weigh import Consent, Decision, approval_of, weigh
 from bot.usecases.world import World
 
 LOOK_AGAIN = timedelta(seconds=20)
-"""How often what a waiting wish rests on is looked at again."""
+"""How often a waiting request is looked at again."""
 
 _WAITING = frozenset({RequestPhase.SHOWN, RequestPhase.APPROVAL})
 
@@ -80,7 +80,7 @@ async def decline(world: World, request_id: str, *, lock_id: str, user: str) -> 
 
 
 async def start_waiting(world: World, request: UnlockRequest, since: str = "", tick: int = 0) -> None:
-    """From now on what the wish rests on is looked at. `since` names this very waiting. Raises JournalAway."""
+    """From now on the request is looked at again and again. `since` names this very waiting. Raises JournalAway."""
     at = world.clock.now() + LOOK_AGAIN
     await world.jobs.start("pending", request.id, since, str(tick), key=f"pending:{request.id}:{since}:{tick}", at=at)
 

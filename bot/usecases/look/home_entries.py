@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 _FRESH = timedelta(seconds=15)
 _MOST_INCIDENTS, _MOST_SHOWN = 50, 10
-_MOST_REQUESTS, _MOST_LETTERS = 20, 20
+_MOST_REQUESTS, _MOST_QUESTIONS = 20, 20
 _AT_ONCE = 20
 _MOST_QUEUES = 100
 _TAIL = 40
@@ -89,10 +89,10 @@ async def room_of(world: World, user: str) -> Room:
 
 async def waiting_for(world: World, user: str, room: Room, glance: Glance) -> tuple[Waiting, ...]:
     """What waits for their answer first, then what they may approve, then what they have armed. Raises JournalAway."""
-    letters, requests, watched = await asyncio.gather(
-        _letters(world, user, glance), _requests(world, user, room.requests), _watched(world, user)
+    questions, requests, watched = await asyncio.gather(
+        _questions(world, user, glance), _requests(world, user, room.requests), _watched(world, user)
     )
-    return (*letters, *requests, *watched)
+    return (*questions, *requests, *watched)
 
 
 async def _watched(world: World, user: str) -> list[Waiting]:
@@ -176,13 +176,13 @@ async def _with_owner(world: World, row: StateRow, places: asyncio.Semaphore) ->
     return replace(row, owner=known.owner, asked_in=known.asked_in, asker=known.asker, request=known.request)
 
 
-async def _letters(world: World, user: str, glance: Glance) -> list[Waiting]:
+async def _questions(world: World, user: str, glance: Glance) -> list[Waiting]:
     mine = [row for row in glance.rows if row.owner == user and row.state in world.states]
-    letters = await asyncio.gather(*(_letter(world, row) for row in mine[:_MOST_LETTERS]))
-    return [letter for letter in letters if letter is not None][:_MOST_OF_A_KIND]
+    questions = await asyncio.gather(*(_question(world, row) for row in mine[:_MOST_QUESTIONS]))
+    return [one for one in questions if one is not None][:_MOST_OF_A_KIND]
 
 
-async def _letter(world: World, row: StateRow) -> Waiting | None:
+async def _question(world: World, row: StateRow) -> Waiting | None:
     """The question to the owner of a lock, while it has no answer."""
     said = await answer_of(world, row.state, row.lock_id, row.owner)
     if said is not None and said.says is OwnerSays.DEAD:

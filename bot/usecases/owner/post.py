@@ -26,14 +26,14 @@ from bot.usecases.lease import lease
 from bot.usecases.outbox import Outgoing, post_once, say_once
 from bot.usecases.owner.record import (
     FACTS,
-    LETTERS,
     OWNED,
+    OWNER_MESSAGES,
     NewsRecord,
     OwnerMessageKey,
     OwnerMessageRecord,
     facts_at,
     headline,
-    letter_of,
+    owner_message,
 )
 from bot.usecases.owner.tell import start
 from bot.usecases.world import World
@@ -59,7 +59,7 @@ class _Desk:
     place: OwnerMessageKey
     facts: tuple[NewsRecord, ...]
     record: OwnerMessageRecord
-    letter: OwnerMessage
+    message: OwnerMessage
 
     @property
     def main(self) -> NewsRecord:
@@ -91,10 +91,10 @@ async def ask_again(world: World, state: str, lock_id: str, *, is_last_try: bool
         if said is not None and said.says is OwnerSays.LATER:
             if world.clock.now() < said.at + SNOOZE - _EARLY:
                 return  # they have asked for time again since; that has a job of its own
-            await LETTERS.update(world, str(place), again=said.at)
+            await OWNER_MESSAGES.update(world, str(place), again=said.at)
             await use_up(world, state, said)
         if await _is_gone(world, place):
-            await LETTERS.update(world, str(place), is_gone=True)
+            await OWNER_MESSAGES.update(world, str(place), is_gone=True)
             log.info("owner.lock_gone", state=place.state, lock_id=place.lock_id)
         await _post(world, place, is_last_try=is_last_try)
 
@@ -118,16 +118,19 @@ async def _desk(world: World, place: OwnerMessageKey) -> _Desk | None:
     facts = await facts_at(world, place)
     if not facts:
         return None
-    record = await LETTERS.get(world, str(place))
+    record = await OWNER_MESSAGES.get(world, str(place))
     if record is None:
         record = OwnerMessageRecord()
-        await LETTERS.put(world, str(place), record)
+        await OWNER_MESSAGES.put(world, str(place), record)
     of = await OWNED.get(world, place.of_lock)
     answer = await answer_of(world, place.state, place.lock_id, place.owner)
     is_moved = of is not None and of.owner != place.owner
     record = await _with_link(world, place, record, headline(facts).spoken.request)
     return _Desk(
-        place, facts, record, letter_of(world.state(place.state).name, place, facts, record, answer, is_moved=is_moved)
+        place,
+        facts,
+        record,
+        owner_message(world.state(place.state).name, place, facts, record, answer, is_moved=is_moved),
     )
 
 
@@ -145,73 +148,73 @@ async def _with_link(
     if not isinstance(seen, Found):
         return record
     links = {**record.links, request_id: seen.value}
-    return await LETTERS.update(world, str(place), links=links) or record
+    return await OWNER_MESSAGES.update(world, str(place), links=links) or record
 
 
 async def _write_first(world: World, desk: _Desk) -> bool:
     """The message itself, which notifies. False if there is nothing to say, or not now."""
-    letter = desk.letter
-    if letter.status is not OwnerMessageStatus.OPEN and letter.news is not OwnerNews.RELEASED:
+    message = desk.message
+    if message.status is not OwnerMessageStatus.OPEN and message.news is not OwnerNews.RELEASED:
         return False
-    if desk.record.deferred and letter.news is not OwnerNews.RELEASED and await _is_gone(world, desk.place):
+    if desk.record.deferred and message.news is not OwnerNews.RELEASED and await _is_gone(world, desk.place):
         return False
     until = await _quiet_until(world, desk.place.owner)
-    if until is not None and not letter.state.protected:
+    if until is not None and not message.state.protected:
         return await _defer(world, desk, until)
     if until is not None:
-        await LETTERS.update(world, str(desk.place), disturbs=True)
-        letter = replace(letter, disturbs=True)
+        await OWNER_MESSAGES.update(world, str(desk.place), disturbs=True)
+        message = replace(message, disturbs=True)
     mark = f"{desk.place}/{_FIRST}/{desk.record.round}"
-    posted = await _post_once(world, desk, Outgoing(desk.place.owner, letter, mark))
-    await LETTERS.update(
-        world, str(desk.place), ts=posted.ts, channel=posted.channel, drawn=_digest(letter), rung=desk.names, untold=""
+    posted = await _post_once(world, desk, Outgoing(desk.place.owner, message, mark))
+    await OWNER_MESSAGES.update(
+        world, str(desk.place), ts=posted.ts, channel=posted.channel, drawn=_digest(message), rung=desk.names, untold=""
     )
     return True
 
 
 async def _bring_up_to_date(world: World, desk: _Desk) -> bool:
     posted = Posted(desk.record.channel, desk.record.ts)
-    if _digest(desk.letter) != desk.record.drawn:
+    if _digest(desk.message) != desk.record.drawn:
         try:
-            await world.messenger.update(posted, desk.letter)
+            await world.messenger.update(posted, desk.message)
         except Final as error:
             # the message cannot be changed any more (deleted, too old): one more takes its place if an answer is wanted
             log.warning("owner.message_lost", state=desk.place.state, detail=error.detail)
-            changed = await LETTERS.update(world, str(desk.place), ts="", round=desk.record.round + 1)
+            changed = await OWNER_MESSAGES.update(world, str(desk.place), ts="", round=desk.record.round + 1)
             return await _write_first(world, replace(desk, record=changed or desk.record))
-        await LETTERS.update(world, str(desk.place), drawn=_digest(desk.letter))
+        await OWNER_MESSAGES.update(world, str(desk.place), drawn=_digest(desk.message))
     ring = _to_ring(desk)
     if ring is None:
         return True
-    until = None if desk.letter.state.protected else await _quiet_until(world, desk.place.owner)
+    until = None if desk.message.state.protected else await _quiet_until(world, desk.place.owner)
     if until is not None:
         await _defer(world, desk, until)
         return True
-    if desk.record.deferred and desk.letter.news is not OwnerNews.RELEASED and await _is_gone(world, desk.place):
+    if desk.record.deferred and desk.message.news is not OwnerNews.RELEASED and await _is_gone(world, desk.place):
         return True
     owner, mark = desk.place.owner, f"{desk.place}/{ring}"
-    await _post_once(world, desk, Outgoing(owner, Nudge(owner, desk.letter), mark, posted.ts))
+    await _post_once(world, desk, Outgoing(owner, Nudge(owner, desk.message), mark, posted.ts))
     rung = tuple(sorted({*desk.record.rung, *desk.names, ring}))
-    await LETTERS.update(world, str(desk.place), rung=rung)
+    await OWNER_MESSAGES.update(world, str(desk.place), rung=rung)
     return True
 
 
 def _to_ring(desk: _Desk) -> str | None:
     """What the owner has to be notified of beside the update; None if there is nothing like that."""
-    letter, rung = desk.letter, desk.record.rung
-    if letter.status is not OwnerMessageStatus.OPEN:
-        return None if letter.news is not OwnerNews.RELEASED or letter.news.name in rung else letter.news.name
-    is_answered = letter.answer is not None and letter.answer.says is not OwnerSays.LATER
-    if letter.news in _RINGS and letter.news.name not in rung:
-        return None if is_answered and letter.news is OwnerNews.UNLOCK_WANTED else letter.news.name
+    message, rung = desk.message, desk.record.rung
+    if message.status is not OwnerMessageStatus.OPEN:
+        return None if message.news is not OwnerNews.RELEASED or message.news.name in rung else message.news.name
+    is_answered = message.answer is not None and message.answer.says is not OwnerSays.LATER
+    if message.news in _RINGS and message.news.name not in rung:
+        return None if is_answered and message.news is OwnerNews.UNLOCK_WANTED else message.news.name
     again = desk.record.again.isoformat() if desk.record.again is not None else ""
-    is_due = again and letter.answer is None and letter.news is not OwnerNews.RELEASED
+    is_due = again and message.answer is None and message.news is not OwnerNews.RELEASED
     return f"{_AGAIN}/{again}" if is_due and f"{_AGAIN}/{again}" not in rung else None
 
 
 async def _post_once(world: World, desk: _Desk, message: Outgoing) -> Posted:
     async def begin(now: datetime) -> None:
-        await LETTERS.update(world, str(desk.place), tries={message.mark: now})
+        await OWNER_MESSAGES.update(world, str(desk.place), tries={message.mark: now})
 
     return await post_once(world, message, begun=desk.record.tries.get(message.mark), begin=begin)
 
@@ -227,7 +230,7 @@ async def _defer(world: World, desk: _Desk, until: datetime) -> bool:
     count = desk.record.deferrals
     if desk.record.deferred != until:
         count += 1
-        await LETTERS.update(world, str(desk.place), deferred=until, deferrals=count)
+        await OWNER_MESSAGES.update(world, str(desk.place), deferred=until, deferrals=count)
     if count > _MOST_DEFERRALS:
         return False
     await start(world, desk.place, why=f"quiet:{until.timestamp():.0f}", at=until + timedelta(seconds=1))
@@ -259,7 +262,7 @@ async def _could_not(world: World, desk: _Desk, error: UpstreamError) -> None:
     """On the timeline, in the channel, and in `status` from now on. Only what may pass is tried with the next news."""
     place, main = desk.place, desk.main
     log.warning("owner.unreachable", state=place.state, lock_id=place.lock_id, detail=error.detail)
-    await LETTERS.update(world, str(place), untold=error.detail)
+    await OWNER_MESSAGES.update(world, str(place), untold=error.detail)
     await _write_down(world, desk, f"could not be told: {error.detail}", f"untold/{main.id}")
     if isinstance(error, Final):
         for fact in desk.facts:
@@ -271,7 +274,7 @@ async def _could_not(world: World, desk: _Desk, error: UpstreamError) -> None:
 
 
 async def _say_where_asked(world: World, desk: _Desk, notice: Notice, mark: str) -> None:
-    """In the thread of the request, or in the channel where the lock was spoken of; once for each letter."""
+    """In the thread of the request, or in the channel where the lock was spoken of; once for each message."""
     main = desk.main.spoken
     found = await UNLOCKS.get(world, main.request) if main.request else None
     thread = "" if found is None else found.request.thread or found.request.ts
@@ -281,7 +284,7 @@ async def _say_where_asked(world: World, desk: _Desk, notice: Notice, mark: str)
 async def untold(world: World, state: str, lock_id: str) -> str:
     """Why the owner could not be reached, if so. Raises JournalAway."""
     of = await OWNED.get(world, f"{state}/{lock_id}")
-    record = None if of is None else await LETTERS.get(world, f"{state}/{lock_id}/{of.owner}")
+    record = None if of is None else await OWNER_MESSAGES.get(world, f"{state}/{lock_id}/{of.owner}")
     return "" if record is None else record.untold
 
 
@@ -298,5 +301,5 @@ async def _write_down(world: World, desk: _Desk, text: str, once: str) -> None:
         await world.journal.append(incident, draft)
 
 
-def _digest(letter: OwnerMessage) -> str:
-    return hashlib.sha256(repr(letter).encode()).hexdigest()[:16]
+def _digest(message: OwnerMessage) -> str:
+    return hashlib.sha256(repr(message).encode()).hexdigest()[:16]

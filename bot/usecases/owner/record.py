@@ -1,4 +1,4 @@
-"""What is written down of the letters to owners: the facts, whose letter it is, and how far its message has come.
+"""What is written down of the messages to owners: the facts, to whom, and how far each message has come.
 
 `letter-of`    by state and lock: whose lock it is, and where it was spoken of last
 `letter-fact`  by state, lock, owner and fact: one thing to tell; `letter-facts` lists them
@@ -23,7 +23,7 @@ from bot.usecases.shelf import Shelf
 from bot.usecases.world import World
 
 KEPT = timedelta(days=30)
-LISTED, LETTERS_TO = "letter-facts", "letters-to"
+LISTED, LOCKS_OF = "letter-facts", "letters-to"
 _MOST_FACTS = 20
 _SKEW = timedelta(hours=1)
 """How far the clock of the process that wrote a fact may be ahead."""
@@ -31,7 +31,7 @@ _SKEW = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class OwnerMessageKey:
-    """One letter: of a state, a lock and its owner."""
+    """One message: of a state, a lock and its owner."""
 
     state: str
     lock_id: str
@@ -113,7 +113,7 @@ class OwnerMessageRecord:
 
 OWNED = Shelf("letter-of", Owned, KEPT)
 FACTS = Shelf("letter-fact", NewsRecord, KEPT)
-LETTERS = Shelf("letter", OwnerMessageRecord, KEPT)
+OWNER_MESSAGES = Shelf("letter", OwnerMessageRecord, KEPT)
 
 
 def fact_id(news: OwnerNews, asker: str, request: str) -> str:
@@ -155,7 +155,7 @@ def headline(facts: Sequence[NewsRecord]) -> NewsRecord:
     return max(facts, key=lambda fact: (fact.news.weight, fact.at))
 
 
-def letter_of(
+def owner_message(
     state: StateName,
     place: OwnerMessageKey,
     facts: Sequence[NewsRecord],
@@ -164,7 +164,7 @@ def letter_of(
     *,
     is_moved: bool,
 ) -> OwnerMessage:
-    """The letter that says all facts."""
+    """The message that says all facts."""
     main = headline(facts)
     lock = LockInfo(
         id=place.lock_id, operation=main.operation, info="", who=main.who, version=main.version, created=main.created,

@@ -24,8 +24,8 @@ from bot.core.run import Run
 from bot.usecases.owner.record import (
     FACTS,
     KEPT,
-    LETTERS_TO,
     LISTED,
+    LOCKS_OF,
     OWNED,
     Owned,
     OwnerMessageKey,
@@ -38,7 +38,7 @@ from bot.usecases.world import World
 
 @dataclass(frozen=True, slots=True)
 class OwnedLock:
-    """A lock with its owner (a Slack user id), as far as a letter speaks of them. `waiting` runs wait for it."""
+    """A lock with its owner (a Slack user id), as far as a message speaks of them. `waiting` runs wait for it."""
 
     state: StateName
     lock: LockInfo
@@ -112,7 +112,7 @@ async def _noted(world: World, place: OwnerMessageKey, news: OwnerNews, held: Ow
 
 
 async def start(world: World, place: OwnerMessageKey, *, why: str, at: datetime | None = None) -> None:
-    """Has the letter brought to what is known; `why` tells one reason for it from another. Raises JournalAway."""
+    """Has the message brought up to date; `why` tells one reason for it from another. Raises JournalAway."""
     await world.jobs.start("letter", place.state, place.lock_id, place.owner, key=f"letter:{place}:{why}", at=at)
 
 
@@ -132,6 +132,6 @@ async def _take_over(world: World, place: OwnerMessageKey, held: OwnedLock, news
     if was != now:
         await OWNED.put(world, place.of_lock, now)
     if before.owner != place.owner:
-        await world.records.enlist(LETTERS_TO, place.owner, place.of_lock, at=world.clock.now(), ttl=KEPT)
+        await world.records.enlist(LOCKS_OF, place.owner, place.of_lock, at=world.clock.now(), ttl=KEPT)
         if before.owner:
             await start(world, OwnerMessageKey(place.state, place.lock_id, before.owner), why=f"moved:{place.owner}")
