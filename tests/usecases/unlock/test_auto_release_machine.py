@@ -10,162 +10,89 @@ announced at least `veto` ago, and `after` had passed before that; nobody has st
 
 from __future__ import annotations
 
-import asyncio
-import os
 from collections import Counter
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
+from typing import ClassVar
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import initialize, rule
 
 from bot.core.gate.stages import UnlockStage
-from bot.core.lock import LockInfo, PlaceKind, parse_lock_info
+from bot.core.lock import PlaceKind
 from bot.core.people import BOT, OwnerAnswer, OwnerSays
-from bot.core.record.timeline import verify
 from bot.core.reports.unlock import UnlockReport
-from bot.core.run import Conclusion, Phase
+from bot.core.run import Conclusion
 from bot.errors import JournalAway, NotPermitted, Throttled, Unreachable
 from bot.usecases.decide.owner import record_answer, take_answer_back
 from bot.usecases.unlock import unlock
+from tests.usecases.unlock.machine import HALVES, IS_NIGHTLY, WORKERS, Machine, lengths
 from tests.usecases.unlock.test_auto_release import AFTER, ALERTS, GUEST, QUINN, RULE, VETO, Town
-from tests.worlds.memory.memory import WORKER, Throttle, lock_text
+from tests.worlds.memory.memory import WORKER
 from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE
 
 ELLIOTT = "U0ELLIOTT"
-HALVES = st.sampled_from([(PlaceKind.ITEM,), (PlaceKind.FILE,), (PlaceKind.FILE, PlaceKind.ITEM)])
 ENDS = st.sampled_from([*[Conclusion.FAILED] * 4, *Conclusion])
-WORKERS = st.sampled_from([("w1",), ("w1", "w2")])
 TROUBLES = st.sampled_from(["throttled", "answer lost", "ci", "journal", "slack", "slack is busy", "people"])
 EVENTS = st.sampled_from(
     ["killed", "killed", "stalls", "rerun", "changes hands", "ends well", "goes on", "stop", "objects", "unlocks",
      "config off", "protected", "unconfigured"]
 )  # fmt: skip
-STALLED = timedelta(seconds=20)
 
 SLACK = ("tell ", "told ", "letter", "notice", "look for ", "permalink", "post alerts", "redraw")
-PLACES = {
-    "throttled": ("read lockfile", "read dynamodb", "read state", "delete "),
-    "answer lost": ("deleted ",),
-    "ci": ("list runs", "read run"),
-    "journal": ("append", "update", "get ", "take", "start ", "put ", "enlist", "open"),
-    "slack": SLACK,
-    "slack is busy": SLACK,
-    "people": ("look up ",),
-}
 
 
-@dataclass
-class Holder:
-    """A Terraform process as it really is. `is_named`: its lock bears the number of its run."""
-
-    lock_id: str
-    run_id: str
-    taken_at: datetime
-    is_named: bool
-    ended_as: Conclusion | None = None
-    ended_at: datetime | None = None
-    dies_at: datetime | None = None
-
-
-class AutoReleaseMachine(RuleBasedStateMachine):
+class AutoReleaseMachine(Machine):
     """The bot may delete a lock without being asked only if all of that is so."""
+
+    reruns_on = None
+    places: ClassVar = {
+        "throttled": ("read lockfile", "read dynamodb", "read state", "delete "),
+        "answer lost": ("deleted ",),
+        "ci": ("list runs", "read run"),
+        "journal": ("append", "update", "get ", "take", "start ", "put ", "enlist", "open"),
+        "slack": SLACK,
+        "slack is busy": SLACK,
+        "people": ("look up ",),
+    }
 
     @initialize(kinds=HALVES, how=ENDS, is_named=st.sampled_from([True, True, True, False]))
     def begin(self, kinds, how, is_named):
-        self.world = Town(kinds=kinds)
+        self._enter(Town(kinds=kinds))
         self.state = self.world.ports.states[STATE]
-        self.world.switchboard.fault = self._fault
-        self.world.store.on_delete = self._judge
-        self.world.store.last_written = self.now
-        self.holders: dict[str, Holder] = {}
         self.stops: dict[str, int] = {}
         self.objected: dict[str, int] = {}
         self.wanted_at: dict[str, datetime] = {}
         self.announced: dict[str, datetime] = {}
         self.looked: dict[str, dict[str, int]] = {}
-        self.plans: dict[int, str] = {}
-        self.troubled: Counter[str] = Counter()
-        self.stalls: list[datetime] = []
-        self.deleted: list[str] = []
-        self.bad_since: dict[str, datetime] = {}
-        self.count = 0
-        self.is_judging = self.is_asked_for = False
-        self._take(is_named=is_named)
+        self.is_asked_for = False
+        self._take_lock(is_named=is_named)
         self.world.pass_time(60)
         self._end_as(how, 0.5)
 
-    def teardown(self):
-        if not hasattr(self, "world"):
-            return
-        try:
-            if not self.is_judging:
-                self._check_the_end()
-        finally:
-            self.world.close()
-
     # ── the truth
 
-    @property
-    def now(self):
-        return self.world.clock.now()
-
-    def _holder(self):
-        """The living holder of a lock that stands."""
-        alive = (self.holders[lock] for lock in self.world.locks if self._is_alive(self.holders[lock]))
-        return next(alive, None)
-
-    def _is_alive(self, holder):
-        return holder.dies_at is None or holder.dies_at > self.now
-
-    def _take(self, *, is_named):
-        self.count += 1
-        run_id = f"{1000 + self.count}"
-        self.world.ci.start(run_id, DEPLOY, host=f"runner-{self.count}", actor="elliott-ci")
+    def _take_lock(self, *, is_named):
+        run_id = f"{1001 + self.count}"
+        self.world.ci.start(run_id, DEPLOY, host=f"runner-{self.count + 1}", actor="elliott-ci")
         who = f"root@gha-{run_id}" if is_named else "runner@fv-az881-525"
-        info = LockInfo(f"lock-{self.count}", "OperationTypeApply", "", who, "1.9.8", self.now, "p")
-        for kind in self.world.kinds:
-            self.world.store.write(kind, lock_text(info))
-        self.holders[info.id] = Holder(info.id, run_id, self.now, is_named)
-
-    def _end_as(self, how, lives_on):
-        """The runner may live on for less than the settle time, which is what that time is for."""
-        holder = self._holder()
-        if holder is not None and holder.ended_at is None:
-            self.world.ci.end(holder.run_id, how)
-            holder.ended_as, holder.ended_at = how, self.now
-            holder.dies_at = self.now + self.world.policy.settle_time(how) * lives_on
-
-    def _end_well(self):
-        holder = self._holder()
-        if holder is not None:
-            self.world.store.texts.clear()
-            if holder.ended_at is None:
-                self.world.ci.end(holder.run_id, Conclusion.SUCCESS)
-                holder.ended_as, holder.ended_at = Conclusion.SUCCESS, self.now
-            holder.dies_at = self.now
+        self._take(who, run_id, self.world.kinds, is_named=is_named)
 
     def _change_hands(self):
         if self._holder() is None:
             self.world.store.texts.clear()
-            self._take(is_named=True)
-
-    def _rerun(self):
-        ended = [run for run in self.world.ci.known.values() if run.phase is Phase.ENDED]
-        if ended:
-            self.world.ci.start(ended[-1].ref.id, DEPLOY, host=(ended[-1].jobs or ())[-1].host, actor="elliott-ci")
+            self._take_lock(is_named=True)
 
     # ── what happens
 
     @rule(how=ENDS, lives_on=st.floats(0.0, 0.98), is_named=st.sampled_from([True, True, False]))
     def a_run_takes_the_lock_and_dies_with_it(self, how, lives_on, is_named):
-        self._end_reruns(how)
+        self._end_runs(how, attempts_from=2)
         self._end_well()
         if self._holder() is None:
             self.world.store.texts.clear()
-            self._take(is_named=is_named)
+            self._take_lock(is_named=is_named)
             self.world.pass_time(60)
             self._end_as(how, lives_on)
 
@@ -175,25 +102,9 @@ class AutoReleaseMachine(RuleBasedStateMachine):
             case "ends":
                 self._end_as(how, 0.9)
             case "reruns end":
-                self._end_reruns(how)
+                self._end_runs(how, attempts_from=2)
             case _:
-                self._truth_changes(what)
-
-    def _truth_changes(self, what):
-        match what:
-            case "goes on" if self._holder() is not None:
-                self.world.store.last_written = self.now
-            case "ends well":
-                self._end_well()
-            case "rerun":
-                self._rerun()
-            case "changes hands":
-                self._change_hands()
-
-    def _end_reruns(self, how):
-        for run in list(self.world.ci.known.values()):
-            if run.phase is Phase.RUNNING and run.attempt > 1:
-                self.world.ci.end(run.ref.id, how)
+                self.world.run(super()._happens(what, ""))
 
     @rule(what=st.sampled_from(["off", "protected", "unconfigured", "on", "on", "state breaks"]))
     def the_configuration_or_the_state_changes(self, what):
@@ -214,18 +125,6 @@ class AutoReleaseMachine(RuleBasedStateMachine):
     def _state(self, what):
         name = replace(self.state.name, protected=what == "protected")
         return replace(self.state, auto_release=None if what == "off" else RULE, name=name)
-
-    def _note(self, what, *, is_bad):
-        if is_bad:
-            self.bad_since.setdefault(what, self.now)
-        else:
-            self.bad_since.pop(what, None)
-
-    def _has_been_good(self, what):
-        """At some moment that a delete of now may still rest on."""
-        recent = [at for at in self.stalls if self.now - at < timedelta(minutes=10)]
-        grace = self.world.policy.evidence_max_age + STALLED * len(recent) + timedelta(seconds=15)
-        return self.now - self.bad_since.get(what, self.now) <= grace
 
     @rule(user=st.sampled_from([GUEST, "U0OUTSIDE", QUINN]), recent=st.integers(0, 2))
     def somebody_presses_the_button(self, user, recent):
@@ -303,13 +202,10 @@ class AutoReleaseMachine(RuleBasedStateMachine):
             self._hear_announcements()
         if not worker:
             return
-        for call in [call for call in self.plans if call <= calls]:
-            await self._happens(self.plans.pop(call), worker)
+        for what in self._due():
+            await self._happens(what, worker)
         self.looked.setdefault(worker, {})[name] = calls
-        for what, prefixes in PLACES.items():
-            if self.troubled[what] and name.startswith(prefixes):
-                self.troubled[what] -= 1
-                self._fail(what)
+        self._trouble(name)
 
     def _hear_announcements(self):
         for one in self.world.messenger.all(UnlockReport):
@@ -318,11 +214,6 @@ class AutoReleaseMachine(RuleBasedStateMachine):
 
     async def _happens(self, what, worker):
         match what:
-            case "killed":
-                self.world.switchboard.dead.add(worker)
-            case "stalls":
-                self.stalls.append(self.now)
-                await asyncio.sleep(STALLED.total_seconds())
             case "stop" | "objects" | "unlocks":
                 token = WORKER.set("")
                 work = {"stop": lambda: self._stops(GUEST), "objects": self._objects, "unlocks": self._unlocks}[what]
@@ -333,30 +224,17 @@ class AutoReleaseMachine(RuleBasedStateMachine):
             case "config off" | "protected" | "unconfigured":
                 self._configure(what.removeprefix("config "))
             case _:
-                self._truth_changes(what)
-
-    def _fail(self, what):
-        if what == "journal":
-            raise JournalAway("away")
-        if what in {"throttled", "people"}:
-            raise Throttle
-        if what == "slack is busy":
-            raise Throttled("Slack", "asks for patience", retry_after=5)
-        raise Unreachable("somebody", "no answer")
+                await super()._happens(what, worker)
 
     # ── the oracle
 
-    def _judge(self, kind, text):  # noqa: ARG002 - the store names the place, too
-        self.is_judging = True  # for ever, if it does not come to its end
-        lock_id = parse_lock_info(text).id
-        self.deleted.append(lock_id)
+    def _judge_delete(self, lock_id):
         intents = [entry for entry in self.world.entries("unlock.releasing") if entry.facts["lock_id"] == lock_id]
         assert intents, "no intent was written down"
         holder = self.holders[lock_id]
         assert not self._is_alive(holder), "its holder lives"
         if {entry.actor for entry in intents} == {BOT}:
             self._judge_automatic(holder, intents[-1].facts["request"])
-        self.is_judging = False
 
     def _judge_automatic(self, holder, request):
         looked = self.looked[WORKER.get()]
@@ -365,7 +243,7 @@ class AutoReleaseMachine(RuleBasedStateMachine):
         assert holder.is_named, "only the time ties it"
         assert self.now >= self.world.store.last_written + self.world.policy.state_quiet
         for what in ("broken", "not wanted", "protected"):
-            assert self._has_been_good(what), what
+            assert self._has_been(what), what
         assert request in self.announced, "it was not announced"
         assert self.now >= self.announced[request] + VETO, "nobody had the time to stop it"
         assert self.announced[request] >= settled + AFTER, "it was announced too early"
@@ -375,19 +253,8 @@ class AutoReleaseMachine(RuleBasedStateMachine):
         assert objected is None or objected > looked["get owner-answer"], "its owner objects"
 
     def _check_the_end(self):
-        self.troubled.clear()
-        self.plans.clear()
-        self.world.watch(60)
-        for log in self.world.journal.logs.values():
-            verify(log)
-        self._check_the_timeline()
+        self._check_the_timeline(self._come_to_rest(lambda: self.world.watch(60)))
         self._check_what_was_shown()
-
-    def _check_the_timeline(self):
-        released = {entry.facts["lock_id"] for entry in self.world.entries("unlock.released")}
-        assert not released & self.world.locks, "recorded as released, and still there"
-        outcomes = {entry.facts["lock_id"] for entry in self.world.entries("unlock.released", "unlock.failed")}
-        assert set(self.deleted) - self.world.locks <= outcomes, "every delete has its outcome"
 
     def _check_what_was_shown(self):
         automatic = [one for one in self.world.shown if one.request.is_automatic]
@@ -405,16 +272,8 @@ class AutoReleaseMachine(RuleBasedStateMachine):
         }  # fmt: skip
 
 
-IS_NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
-
 TestAutoReleaseMachine = AutoReleaseMachine.TestCase
-TestAutoReleaseMachine.settings = settings(
-    max_examples=3_000 if IS_NIGHTLY else 120,
-    stateful_step_count=40 if IS_NIGHTLY else 15,
-    derandomize=settings().derandomize and not IS_NIGHTLY,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+TestAutoReleaseMachine.settings = lengths(120, 15, nightly=(3_000, 40))
 if not IS_NIGHTLY:
     TestAutoReleaseMachine.pytestmark = pytest.mark.timeout(900)
 

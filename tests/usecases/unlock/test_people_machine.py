@@ -14,20 +14,18 @@ archived does count: then nobody may act there.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import ClassVar
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import initialize, precondition, rule
 
 from bot.core.gate.stages import UnlockStage
-from bot.core.lock import LockInfo, PlaceKind, parse_lock_info
+from bot.core.lock import PlaceKind
 from bot.core.policy import ApprovalPolicy, Approvers, Holders, KnownPerson, Policy
-from bot.core.record.timeline import verify
 from bot.core.reports.alert import Bulletin
 from bot.core.reports.button import parse_button
 from bot.core.reports.kill import KillReport
@@ -37,14 +35,15 @@ from bot.core.reports.unlock import UnlockReport
 from bot.core.reports.waiting import QueueNews
 from bot.core.run import Conclusion
 from bot.core.run import Phase as RunPhase
-from bot.errors import JournalAway, NotPermitted, Throttled, Unreachable
+from bot.errors import JournalAway, NotPermitted
 from bot.slack.render import kill_message, letter_message, queue_message, unlock_message
 from bot.slack.render.alert import alerts_message
 from bot.usecases.record import lifecycle
 from handlers import boundary, clicks, commands
 from handlers.asker import Asker
 from handlers.typed import values as command
-from tests.worlds.memory.memory import WORKER, Throttle, lock_text
+from tests.usecases.unlock.machine import HALVES, IS_NIGHTLY, STALLED, WORKERS, Machine, lengths
+from tests.worlds.memory.memory import WORKER
 from tests.worlds.memory.messenger import buttons_in
 from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE, MemoryWorld
 
@@ -56,13 +55,11 @@ HATS = ["quinn@example.com", "Quinn+2@Example.com", "q.uinn@example.com", "", No
 """What Slack may say of the address of quinn's other account."""
 ACTORS = {"elliott-ci": ELLIOTT, "parker-ci": PARKER}
 
-HALVES = st.sampled_from([(PlaceKind.ITEM,), (PlaceKind.FILE,), (PlaceKind.FILE, PlaceKind.ITEM)])
 ENDS = st.sampled_from(
     [Conclusion.FAILED, Conclusion.CANCELLED, Conclusion.TIMED_OUT, Conclusion.LOST, Conclusion.SUCCESS]
 )
 PEOPLE = st.sampled_from([QUINN, PARKER, ELLIOTT, TWIN, GUEST])
 CHANGES = st.sampled_from(["guest", "deactivated", "left the channel", "left the group"])
-WORKERS = st.sampled_from([("w1",), ("w1", "w2")])
 TROUBLES = st.sampled_from(
     ["throttled", "cut before", "answer lost", "ci", "journal", "slack", "slack is busy", "people"]
 )
@@ -91,25 +88,12 @@ TYPED = [
 ALWAYS = {("may act", GUEST), ("in the group", GUEST), ("in the group", TWIN)}
 NOT_CHOSEN = {"alert.status", "alert.who", "status.share", "watch.look"}
 
-STALLED = timedelta(seconds=20)
+SLACK = ("tell ", "told ", "letter", "call", "notif", "look for ", "notice", "permalink")
 
 _POSITIVE = {"unlock.confirm": "confirmed", "unlock.when_safe": "armed", "unlock.approve": "approved"}
 _LIFTING = {"owner.dead", "owner.undo"}
 _BINDING = {"unlock.disarm", "unlock.decline", "owner.running", "owner.undo", "owner.later"}
 """Whoever was told that it is done may rely on it."""
-
-
-@dataclass
-class Holder:
-    """A Terraform process, as it really is. `dies_at` is None while nothing is known to end it; a laptop has no run."""
-
-    lock_id: str
-    run_id: str | None
-    owner: str
-    taken_at: datetime
-    ended_as: Conclusion | None = None
-    ended_at: datetime | None = None
-    dies_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -133,8 +117,19 @@ class Wished:
     said: list[Said] = field(default_factory=list)
 
 
-class PeopleMachine(RuleBasedStateMachine):
+class PeopleMachine(Machine):
     """The bot may delete a lock only if its holder is really dead, and everybody's word is kept."""
+
+    places: ClassVar = {
+        "throttled": ("read lockfile", "read dynamodb", "read state", "delete "),
+        "cut before": ("delete ",),
+        "answer lost": ("deleted ",),
+        "ci": ("list runs", "read run"),
+        "journal": ("append", "update", "get ", "take", "start ", "put ", "enlist", "once", "swap", "open"),
+        "slack": SLACK,
+        "slack is busy": SLACK,
+        "people": ("look up ",),
+    }
 
     @initialize(
         kinds=HALVES,
@@ -153,7 +148,7 @@ class PeopleMachine(RuleBasedStateMachine):
         policy = Policy(
             approval_timeout=timedelta(minutes=5), approval=self.approvers, unlock_groups=self.unlock_groups
         )
-        self.world = MemoryWorld(kinds=kinds, protected=protected, policy=policy)
+        self._enter(MemoryWorld(kinds=kinds, protected=protected, policy=policy))
         people = (
             KnownPerson("elliott", ELLIOTT, github="elliott-ci", who=("elliott@*",)),
             KnownPerson("parker", PARKER, github="parker-ci"),
@@ -163,71 +158,32 @@ class PeopleMachine(RuleBasedStateMachine):
         twin = self.world.directory.people[TWIN]
         self.world.directory.people[TWIN] = replace(twin, email=hat)
         self.world.directory.groups[GROUP] = [QUINN, PARKER, ELLIOTT]
-        self.world.switchboard.fault = self._fault
-        self.world.store.on_delete = self._judge
-        self.world.store.last_written = self.now
-        self.holders: dict[str, Holder] = {}
         self.wishes: dict[str, Wished] = {}
         self.answers: dict[str, list[Said]] = {}
-        self.bad_since: dict[tuple[str, str], datetime] = {}
-        self.deleted: list[tuple[str, PlaceKind]] = []
         self.looked: dict[str, int] = {}
         self.moved: dict[str, int] = {}
-        self.plans: dict[int, tuple[str, int, str]] = {}
-        self.troubled: dict[str, int] = {}
-        self.away_until: dict[str, datetime] = {}
-        self.stalls: list[datetime] = []
         self.periods: Counter[str] = Counter()
         self.free_told: list[tuple[str, int, int]] = []
         self.interrupted: set[str] = set()
         self.read: Counter[str] = Counter()
-        self.calls_heard = self.count = self.period = self.deliveries = self.webs = 0
-        self.redis_away, self.is_judging = 0, False
+        self.calls_heard = self.period = self.deliveries = self.webs = 0
         self._note_people()
         if actor:
             self._take_as(actor, self.world.kinds)
             self._end_as(how, 0.5)
             self.world.pass_time(700)
 
-    def teardown(self):
-        if not hasattr(self, "world"):
-            return
-        try:
-            if not self.is_judging:
-                self._check_the_end()
-        finally:
-            self.world.close()
-
     # ── the truth about Terraform
 
-    @property
-    def now(self):
-        return self.world.clock.now()
-
-    def _is_alive(self, holder):
-        return holder.dies_at is None or holder.dies_at > self.now
-
-    def _standing(self):
-        return {parse_lock_info(text).id for text, _ in self.world.store.texts.values()}
-
-    def _holder(self):
-        """The living holder of a lock that stands, if there is one."""
-        alive = [self.holders[lock] for lock in self._standing() if self._is_alive(self.holders[lock])]
-        return alive[0] if alive else None
-
-    def _take(self, who, run_id, owner, kinds):
-        self.count += 1
+    def _take(self, who, run_id, kinds, **more):
         if not self.world.store.texts:
             self.period += 1
-        info = LockInfo(f"lock-{self.count}", "OperationTypeApply", "", who, "1.9.8", self.now, "p")
-        for kind in kinds:
-            self.world.store.write(kind, lock_text(info))
-        self.holders[info.id] = Holder(info.id, run_id, owner, self.now)
+        super()._take(who, run_id, kinds, **more)
 
     def _take_as(self, actor, kinds, host="runner-1"):
         run_id = f"{1001 + self.count}"
         self.world.ci.start(run_id, DEPLOY, host=host, actor=actor)
-        self._take("runner@fv-az881-525", run_id, ACTORS[actor], kinds)
+        self._take("runner@fv-az881-525", run_id, kinds, owner=ACTORS[actor])
 
     @rule(what=TERRAFORM, how=ENDS, lives_on=st.floats(0.0, 0.98), place=st.booleans(), actor=LOGINS)
     def terraform_or_its_ci_does_something(self, what, how, lives_on, place, actor):
@@ -247,7 +203,7 @@ class PeopleMachine(RuleBasedStateMachine):
             case "rerun":
                 self._rerun()
             case "rerun ends":
-                self._end_reruns(how)
+                self._end_runs(how, attempts_from=2)
             case "changes hands":
                 self._change_hands()
             case "state breaks":
@@ -255,41 +211,13 @@ class PeopleMachine(RuleBasedStateMachine):
 
     def _take_by(self, actor, *, place, by_hand):
         if by_hand:
-            self._take("elliott@laptop", None, ELLIOTT, self.world.kinds)
+            self._take("elliott@laptop", None, self.world.kinds, owner=ELLIOTT)
         else:
             self._take_as(actor, self.world.kinds[:1] if place else self.world.kinds)
 
-    def _end_well(self):
-        holder = self._holder()
-        if holder is None:
-            return
-        for kind, (text, _) in list(self.world.store.texts.items()):
-            if parse_lock_info(text).id == holder.lock_id:
-                self.world.store.clear(kind)
-        holder.dies_at = holder.ended_at = self.now
-        holder.ended_as = Conclusion.SUCCESS
-        if holder.run_id and self.world.ci.known[holder.run_id].phase is not RunPhase.ENDED:
-            self.world.ci.end(holder.run_id, Conclusion.SUCCESS)
-
-    def _end_as(self, how, lives_on):
-        holder = self._holder()
-        if holder is None or holder.ended_at is not None or holder.run_id is None:
-            return
-        if self.world.ci.known[holder.run_id].phase is RunPhase.RUNNING:
-            self.world.ci.end(holder.run_id, how)
-        self._saw_end(holder, lives_on)
-
-    def _saw_end(self, holder, lives_on):
-        """The CI says that the run is over."""
-        run = self.world.ci.known[holder.run_id]
-        holder.ended_as, holder.ended_at = run.conclusion, run.ended_at
-        holder.dies_at = run.ended_at + self.world.policy.settle_time(run.conclusion) * lives_on
-
     def _rerun(self):
-        ended = [run for run in self.world.ci.known.values() if run.phase is RunPhase.ENDED]
-        if ended:
-            self._note_kills()
-            self.world.ci.start(ended[-1].ref.id, DEPLOY, host="runner-1", actor=ended[-1].actor)
+        self._note_kills()
+        super()._rerun()
 
     def _note_kills(self):
         """Runs that the bot has ended meanwhile: their processes get as long as any other."""
@@ -297,11 +225,6 @@ class PeopleMachine(RuleBasedStateMachine):
             run = self.world.ci.known.get(holder.run_id or "")
             if run is not None and holder.ended_at is None and run.phase is RunPhase.ENDED:
                 self._saw_end(holder, 0.9)
-
-    def _end_reruns(self, how):
-        for run in list(self.world.ci.known.values()):
-            if run.phase is RunPhase.RUNNING and run.attempt > 1:
-                self.world.ci.end(run.ref.id, how)
 
     def _change_hands(self):
         if self.world.store.texts and self._holder() is None:
@@ -314,9 +237,7 @@ class PeopleMachine(RuleBasedStateMachine):
         if self._holder() is not None:
             return
         self.world.store.texts.clear()
-        for run in list(self.world.ci.known.values()):
-            if run.phase is RunPhase.RUNNING:
-                self.world.ci.end(run.ref.id, how)
+        self._end_runs(how)
         if by_hand:
             self.world.pass_time(300)
         self._take_by(actor, place=place, by_hand=by_hand)
@@ -325,12 +246,12 @@ class PeopleMachine(RuleBasedStateMachine):
 
     def _break_state(self):
         self.world.store.fault = None if self.world.store.fault else "it is cut off"
-        self._note("intact", "", is_bad=self.world.store.fault is not None)
+        self._note("intact", is_bad=self.world.store.fault is not None)
 
     # ── what people are
 
     @rule(user=PEOPLE, what=CHANGES | st.sampled_from(["archives the channel", "makes the channel private"]))
-    def somebody_is_not_what_he_was(self, user, what):
+    def somebody_changes(self, user, what):
         self._become(user, what)
 
     @precondition(lambda self: len(self.bad_since) > len(ALWAYS))
@@ -377,22 +298,6 @@ class PeopleMachine(RuleBasedStateMachine):
         channel = directory.channels[CHANNEL]  # which only its name makes an incident channel
         here = user in directory.inside[CHANNEL] and not channel.is_archived and not channel.is_private
         return here and grouped and not member.is_guest and not member.is_deleted
-
-    def _note(self, what, user, *, is_bad):
-        if is_bad:
-            self.bad_since.setdefault((what, user), self.now)
-        else:
-            self.bad_since.pop((what, user), None)
-
-    def _has_been(self, what, user=""):
-        """Whether it was so at some moment that a decision of now may still rest on."""
-        since = self.bad_since.get((what, user))
-        return since is None or self.now - since <= self._grace()
-
-    def _grace(self):
-        """As old as the evidence for a delete may be: the gate's own limit, and as long as its worker stood still."""
-        recent = [at for at in self.stalls if self.now - at < timedelta(minutes=10)]
-        return self.world.policy.evidence_max_age + STALLED * len(recent) + timedelta(seconds=15)
 
     # ── what people do
 
@@ -722,62 +627,25 @@ class PeopleMachine(RuleBasedStateMachine):
         if not worker:
             return
         calls = self.world.switchboard.calls
-        due = [self.plans.pop(call) for call in list(self.plans) if call <= calls]
-        for what, number, user in due:
-            await self._happens(what, number, user, worker)
+        for planned in self._due():
+            await self._happens(planned, worker)
         if name == "get owner-answer":
             self.looked[worker] = calls
         if name == "update unlock":
             self.moved[worker] = calls
         self._trouble(name)
 
-    async def _happens(self, what, number, user, worker):
+    async def _happens(self, planned, worker):
+        what, number, user = planned
         match what:
-            case "killed":
-                self.world.switchboard.dead.add(worker)
-            case "stalls":
-                self.stalls.append(self.now)
-                await asyncio.sleep(STALLED.total_seconds())
-            case "rerun":
-                self._rerun()
-            case "changes hands":
-                self._change_hands()
-            case "ends well":
-                self._end_well()
             case "state breaks":
                 self._break_state()
             case "press":
                 found = self._button(number)
                 if found is not None:
                     await self._pressing(*found, user)
-
-    def _trouble(self, name):
-        slack = ("tell ", "told ", "letter", "call", "notif", "look for ", "notice", "permalink")
-        places = {
-            "throttled": ("read lockfile", "read dynamodb", "read state", "delete "),
-            "cut before": ("delete ",),
-            "answer lost": ("deleted ",),
-            "ci": ("list runs", "read run"),
-            "journal": ("append", "update", "get ", "take", "start ", "put ", "enlist", "once", "swap", "open"),
-            "slack": slack,
-            "slack is busy": slack,
-            "people": ("look up ",),
-        }
-        for what, prefixes in places.items():
-            is_away = self.away_until.get(what, self.now) > self.now
-            if (is_away or self.troubled.get(what)) and name.startswith(prefixes):
-                self.troubled[what] = max(0, self.troubled.get(what, 0) - 1)
-                self._fail(what)
-
-    def _fail(self, what):
-        if what == "journal":
-            self.redis_away += 1
-            raise JournalAway("away")
-        if what in {"throttled", "people"}:
-            raise Throttle
-        if what == "slack is busy":
-            raise Throttled("Slack", "asks for patience", retry_after=5)
-        raise Unreachable("somebody", "no answer")
+            case _:
+                await super()._happens(what, worker)
 
     def _listen(self):
         """What became of the wishes, as the timeline has it, at the instant that it was written there."""
@@ -802,16 +670,8 @@ class PeopleMachine(RuleBasedStateMachine):
 
     # ── the oracle
 
-    def _judge(self, kind, text):
-        """Called by the store at the instant of every delete."""
-        self.is_judging = True  # for ever, if it does not come to its end
-        self._judge_delete(kind, text)
-        self.is_judging = False
-
-    def _judge_delete(self, kind, text):
-        lock_id, worker = parse_lock_info(text).id, WORKER.get()
-        holder = self.holders[lock_id]
-        self.deleted.append((lock_id, kind))
+    def _judge_delete(self, lock_id):
+        holder, worker = self.holders[lock_id], WORKER.get()
         assert worker
         self._note_kills()
 
@@ -916,25 +776,10 @@ class PeopleMachine(RuleBasedStateMachine):
     # ── how it all ends
 
     def _check_the_end(self):
-        self.troubled.clear()
-        self.away_until.clear()
-        self.plans.clear()
-        self.world.pass_time(120)
-        for log in self.world.journal.logs.values():
-            verify(log)
-        entries = [entry for log in self.world.journal.logs.values() for entry in log]
+        entries = self._come_to_rest(lambda: self.world.pass_time(120))
         self._check_the_timeline(entries)
         self._check_what_was_told(entries)
         self._check_that_nothing_is_stuck()
-
-    def _check_the_timeline(self, entries):
-        released = [entry.facts["lock_id"] for entry in entries if entry.kind == "unlock.released"]
-        assert not set(released) & self._standing(), "recorded as released, and still there"
-        intents = {entry.facts["lock_id"] for entry in entries if entry.kind == "unlock.releasing"}
-        assert {lock_id for lock_id, _ in self.deleted} <= intents, "every delete has its intent"
-        gone = {lock for lock, _ in self.deleted} - self._standing()
-        outcomes = {entry.facts["lock_id"] for entry in entries if entry.kind in {"unlock.released", "unlock.failed"}}
-        assert gone <= outcomes, "every delete has its outcome"
 
     def _check_what_was_told(self, entries):
         letters = [letter.lock.id for _, letter in self.world.messenger.rung if letter.news is OwnerNews.RELEASED]
@@ -964,16 +809,8 @@ def _as_is(blocks):
     return blocks
 
 
-IS_NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
-
 TestPeopleMachine = PeopleMachine.TestCase
-TestPeopleMachine.settings = settings(
-    max_examples=10_000 if IS_NIGHTLY else 400,
-    stateful_step_count=50 if IS_NIGHTLY else 20,
-    derandomize=settings().derandomize and not IS_NIGHTLY,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+TestPeopleMachine.settings = lengths(400, 20, nightly=(10_000, 50))
 if not IS_NIGHTLY:
     TestPeopleMachine.pytestmark = pytest.mark.timeout(1200)  # a failing history is made short, which takes its time
 

@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import ClassVar
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import initialize, precondition, rule
 
 from bot.core.gate.stages import UnlockStage
-from bot.core.lock import LockInfo, PlaceKind, parse_lock_info
 from bot.core.people import OwnerAnswer, OwnerSays
-from bot.core.record.timeline import verify
 from bot.core.reports.owner_message import OwnerNews
 from bot.core.reports.report import Notice
 from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Conclusion
 from bot.core.run import Phase as RunPhase
-from bot.errors import JournalAway, NotPermitted, Unreachable, UpstreamError
+from bot.errors import JournalAway, NotPermitted, UpstreamError
 from bot.usecases.decide import approval
 from bot.usecases.decide.owner import record_answer
 from bot.usecases.decide.requests import UNLOCKS
 from bot.usecases.unlock import unlock
-from tests.worlds.memory.memory import WORKER, Throttle, lock_text
+from tests.usecases.unlock.machine import HALVES, WORKERS, Machine, lengths
+from tests.worlds.memory.memory import WORKER
 from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE, MemoryWorld
 
-HALVES = st.sampled_from([(PlaceKind.ITEM,), (PlaceKind.FILE,), (PlaceKind.FILE, PlaceKind.ITEM)])
 ENDS = st.sampled_from([Conclusion.FAILED, Conclusion.CANCELLED, Conclusion.TIMED_OUT, Conclusion.LOST])
 CLICKS = ["confirmed", "approved", "armed", "taken back", "declined"]
 PEOPLE = st.sampled_from(["U0QUINN", "U0PARKER", "U0ELLIOTT", "U0GUEST"])
 MEMBERS = {"U0QUINN", "U0PARKER", "U0ELLIOTT"}
-WORKERS = st.sampled_from([("w1",), ("w1", "w2")])
 TROUBLES = st.sampled_from(["throttled", "cut before", "answer lost"])
 OTHER_TROUBLES = st.sampled_from(["ci", "journal", "slack"])
 EVENTS = st.sampled_from(
@@ -57,81 +51,37 @@ MOMENTS = st.integers(1, 60)
 TOLD_ENDS = frozenset(list(UnlockStage)[list(UnlockStage).index(UnlockStage.RELEASED) :])
 
 
-@dataclass
-class Holder:
-    """A Terraform process, as it really is. `dies_at` is None while nothing is known to end it."""
-
-    lock_id: str
-    run_id: str
-    ended_as: Conclusion | None = None
-    ended_at: datetime | None = None
-    dies_at: datetime | None = None
-
-
-class ReleaseMachine(RuleBasedStateMachine):
+class ReleaseMachine(Machine):
     """The bot may delete a lock only if its holder is really dead, and every wish of the people is kept."""
+
+    places: ClassVar = {
+        "throttled": ("read lockfile", "read dynamodb", "read state", "delete "),
+        "cut before": ("delete ",),
+        "answer lost": ("deleted ",),
+        "ci": ("list runs", "read run"),
+        "journal": ("append", "update", "get ", "take", "renew", "secure", "start "),
+        "slack": ("tell ", "told ", "notice"),
+    }
 
     @initialize(kinds=HALVES, protected=st.booleans(), lock=st.sampled_from(["none", "held", "left behind"]), how=ENDS)
     def begin(self, kinds, protected, lock, how):
-        self.world = MemoryWorld(kinds=kinds, protected=protected)
-        self.world.switchboard.fault = self._fault
-        self.world.store.on_delete = self._judge
-        self.world.store.last_written = self.world.clock.now()
-        self.holders: dict[str, Holder] = {}
+        self._enter(MemoryWorld(kinds=kinds, protected=protected))
         self.wishes: dict[str, str] = {}
         self.consents: dict[str, list[tuple[str, str, datetime]]] = {}
         self.answers: dict[str, tuple[OwnerSays, int, datetime]] = {}
-        self.deleted: list[tuple[str, PlaceKind]] = []
         self.looked: dict[str, int] = {}
-        self.plans: dict[int, str] = {}
-        self.troubled: dict[str, int] = {}
-        self.away_until: dict[str, datetime] = {}
-        self.count = 0
         if lock != "none":
             self._take_as("runner-1", self.world.kinds)
         if lock == "left behind":
             self._end_as(how, 0.5)
             self.world.pass_time(700)
 
-    def teardown(self):
-        if not hasattr(self, "world"):
-            return
-        try:
-            self._check_the_end()
-        finally:
-            self.world.close()
-
     # ── the truth
 
-    @property
-    def now(self):
-        return self.world.clock.now()
-
-    def _is_alive(self, holder):
-        return holder.dies_at is None or holder.dies_at > self.now
-
-    def _standing(self):
-        return {parse_lock_info(text).id for text, _ in self.world.store.texts.values()}
-
-    def _take(self, run_id, kinds):
-        self.count += 1
-        info = LockInfo(
-            f"lock-{self.count}", "OperationTypeApply", "", "runner@fv-az881-525", "1.9.8", self.now, "p"
-        )  # fmt: skip
-        for kind in kinds:
-            self.world.store.write(kind, lock_text(info))
-        self.holders[info.id] = Holder(info.id, run_id)
-
-    def _holder(self):
-        """The living holder of a lock that stands, if there is one."""
-        alive = [self.holders[lock] for lock in self._standing() if self._is_alive(self.holders[lock])]
-        return alive[0] if alive else None
-
     def _take_as(self, host, kinds):
-        self.count += 1
-        run_id = f"{1000 + self.count}"
+        run_id = f"{1001 + self.count}"
         self.world.ci.start(run_id, DEPLOY, host=host, actor="elliott-ci")
-        self._take(run_id, kinds)
+        self._take("runner@fv-az881-525", run_id, kinds)
 
     @precondition(lambda self: not self.world.store.texts)
     @rule(place=st.booleans())
@@ -148,49 +98,21 @@ class ReleaseMachine(RuleBasedStateMachine):
     def the_apply_ends_well(self):
         self._end_well()
 
-    def _end_well(self):
-        holder = self._holder()
-        if holder is None:
-            return
-        for kind, (text, _) in list(self.world.store.texts.items()):
-            if parse_lock_info(text).id == holder.lock_id:
-                self.world.store.clear(kind)
-        holder.dies_at = holder.ended_at = self.now
-        holder.ended_as = Conclusion.SUCCESS
-        if self.world.ci.known[holder.run_id].phase is not RunPhase.ENDED:
-            self.world.ci.end(holder.run_id, Conclusion.SUCCESS)
-
     @precondition(lambda self: self._holder() is not None)
     @rule(how=ENDS, lives_on=st.floats(0.0, 0.98))
     def ci_says_that_the_run_is_over(self, how, lives_on):
         """The runner may live on for a while: less than the settle time, which is what that time is for."""
         self._end_as(how, lives_on)
 
-    def _end_as(self, how, lives_on):
-        holder = self._holder()
-        if holder is None or holder.ended_at is not None:
-            return
-        self.world.ci.end(holder.run_id, how)
-        holder.ended_as, holder.ended_at = how, self.now
-        settle = self.world.policy.settle_time(how)
-        holder.dies_at = self.now + settle * lives_on
-
     @precondition(lambda self: self.world.ci.known)
     @rule()
     def a_run_is_started_again_under_the_same_id(self):
         self._rerun()
 
-    def _rerun(self):
-        ended = [run for run in self.world.ci.known.values() if run.phase is RunPhase.ENDED]
-        if ended:
-            self.world.ci.start(ended[-1].ref.id, DEPLOY, host="runner-1", actor="elliott-ci")
-
     @precondition(lambda self: any(run.attempt > 1 for run in self.world.ci.known.values()))
     @rule(how=ENDS)
     def the_second_attempt_ends(self, how):
-        for run in list(self.world.ci.known.values()):
-            if run.phase is RunPhase.RUNNING and run.attempt > 1:
-                self.world.ci.end(run.ref.id, how)
+        self._end_runs(how, attempts_from=2)
 
     @precondition(lambda self: self.world.store.texts and self._holder() is None)
     @rule()
@@ -299,9 +221,7 @@ class ReleaseMachine(RuleBasedStateMachine):
         if self._holder() is not None:
             return
         self.world.store.texts.clear()
-        for run in list(self.world.ci.known.values()):
-            if run.phase is RunPhase.RUNNING:
-                self.world.ci.end(run.ref.id, how)
+        self._end_runs(how)
         self._take_as("runner-3", self.world.kinds[:1] if place else self.world.kinds)
         self._end_as(how, 0.9)
         self.world.pass_time(700)
@@ -333,8 +253,7 @@ class ReleaseMachine(RuleBasedStateMachine):
         if not worker:
             return
         calls = self.world.switchboard.calls
-        due = [self.plans.pop(call) for call in list(self.plans) if call <= calls]
-        for what in due:
+        for what in self._due():
             await self._happens(what, worker)
         if name == "get owner-answer":
             self.looked[worker] = calls
@@ -344,16 +263,6 @@ class ReleaseMachine(RuleBasedStateMachine):
         token = WORKER.set("")
         try:
             match what:
-                case "killed":
-                    self.world.switchboard.dead.add(worker)
-                case "stalls":
-                    await asyncio.sleep(20)
-                case "rerun":
-                    self._rerun()
-                case "changes hands":
-                    self._change_hands()
-                case "ends well":
-                    self._end_well()
                 case "running" | "dead":
                     await self._answer(OwnerSays(what))
                 case "stopped, running":
@@ -362,36 +271,15 @@ class ReleaseMachine(RuleBasedStateMachine):
                 case "stopped, written":
                     self.world.loop.stand_still(STOPPED_FOR)
                     self.world.store.last_written = self.now
+                case _:
+                    await super()._happens(what, worker)
         finally:
             WORKER.reset(token)
 
-    def _trouble(self, name):
-        places = {
-            "throttled": ("read lockfile", "read dynamodb", "read state", "delete "),
-            "cut before": ("delete ",),
-            "answer lost": ("deleted ",),
-            "ci": ("list runs", "read run"),
-            "journal": ("append", "update", "get ", "take", "renew", "secure", "start "),
-            "slack": ("tell ", "told ", "notice"),
-        }
-        for what, prefixes in places.items():
-            is_away = self.away_until.get(what, self.now) > self.now
-            if (is_away or self.troubled.get(what)) and name.startswith(prefixes):
-                self.troubled[what] = max(0, self.troubled.get(what, 0) - 1)
-                if what == "throttled":
-                    raise Throttle
-                if what == "journal":
-                    raise JournalAway("away")
-                raise Unreachable("somebody", "no answer")
-
     # ── the oracle
 
-    def _judge(self, kind, text):
-        """Called by the store at the instant of every delete."""
-        lock_id, now = parse_lock_info(text).id, self.now
-        holder = self.holders[lock_id]
-        self.deleted.append((lock_id, kind))
-
+    def _judge_delete(self, lock_id):
+        holder, now = self.holders[lock_id], self.now
         assert not self._is_alive(holder), f"{lock_id} was deleted under its living holder"
         assert holder.ended_at is not None
         assert now >= holder.ended_at + self.world.policy.settle_time(holder.ended_as)
@@ -420,13 +308,8 @@ class ReleaseMachine(RuleBasedStateMachine):
         return any(click == "approved" and at >= limit and senders != {user} for click, user, at in clicks)
 
     def _check_the_end(self):
-        self.troubled.clear()
-        self.away_until.clear()
-        self.plans.clear()
-        self.world.pass_time(120)
+        entries = self._come_to_rest(lambda: self.world.pass_time(120))
         self._check_the_last_tries()
-        entries = self.world.journal.logs[self.world.incident.id]
-        verify(entries)
         self._check_the_timeline(entries)
         self._check_what_was_told(entries)
         self._check_that_it_is_released_if_it_may_be()
@@ -440,14 +323,9 @@ class ReleaseMachine(RuleBasedStateMachine):
             assert phase in {"shown", "done"}, f"{request} stays {phase}, and nobody was told"
 
     def _check_the_timeline(self, entries):
+        super()._check_the_timeline(entries)
         released = [entry.facts["lock_id"] for entry in entries if entry.kind == "unlock.released"]
         assert len(released) == len(set(released)), "released once, and recorded once"
-        assert not set(released) & self._standing(), "recorded as released, and still there"
-        intents = {entry.facts["lock_id"] for entry in entries if entry.kind == "unlock.releasing"}
-        assert {lock_id for lock_id, _ in self.deleted} <= intents, "every delete has its intent"
-        gone = {lock for lock, _ in self.deleted} - self._standing()
-        outcomes = {entry.facts["lock_id"] for entry in entries if entry.kind in {"unlock.released", "unlock.failed"}}
-        assert gone <= outcomes, "every delete has its outcome"
 
     def _check_what_was_told(self, entries):
         letters = [letter.lock.id for _, letter in self.world.messenger.rung if letter.news is OwnerNews.RELEASED]
@@ -487,13 +365,5 @@ class ReleaseMachine(RuleBasedStateMachine):
         return all(run.phase is RunPhase.ENDED for run in self.world.ci.known.values())
 
 
-IS_NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
-
 TestReleaseMachine = ReleaseMachine.TestCase
-TestReleaseMachine.settings = settings(
-    max_examples=10_000 if IS_NIGHTLY else 250,
-    stateful_step_count=50 if IS_NIGHTLY else 20,
-    derandomize=settings().derandomize and not IS_NIGHTLY,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+TestReleaseMachine.settings = lengths(250, 20, nightly=(10_000, 50))
