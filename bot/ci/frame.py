@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
+from bot.ci.urls import RunUrl
 from bot.core.evidence import Found, Observation, Offset, Trouble
 from bot.core.joblog.reader import LogReader
 from bot.core.joblog.values import JobLog, LogEnd
@@ -43,12 +44,12 @@ class Configured:
     def mine(self) -> tuple[Pipeline, ...]:
         return tuple(pipeline for pipeline in self.pipelines if pipeline.ci == self.name)
 
-    def linked(self, key: str, is_meant: Callable[[Pipeline], bool], run_id: str, url: str) -> RunRef | None:
+    def linked(self, key: str, is_in: Callable[[Pipeline, str], bool], found: RunUrl | None, url: str) -> RunRef | None:
         """The run of a URL that names only the `key` of its pipeline; None where no pipeline with it is configured."""
-        pipeline = next(filter(is_meant, self.mine), None)
-        if pipeline is None:
+        pipeline = None if found is None else next((known for known in self.mine if is_in(known, found.scope)), None)
+        if found is None or pipeline is None:
             return None
-        return RunRef(Pipeline(self.name, ((key, pipeline.get(key) or ""),)), run_id, url)
+        return RunRef(Pipeline(self.name, ((key, pipeline.get(key) or ""),)), found.run_id, url)
 
 
 class Connection(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
@@ -10,6 +11,14 @@ Place: TypeAlias = tuple[str, str | None, int | None]
 
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 LONGEST = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class RunUrl:
+    """What a URL means: the repository, project or cluster as it is spelled there, and the run's id."""
+
+    scope: str
+    run_id: str
 
 
 def split(url: str) -> SplitResult | None:

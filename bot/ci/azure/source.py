@@ -81,14 +81,11 @@ class AzureDevOps:
         self._project_ids: dict[str, str] = {}
 
     def ref_from_url(self, url: str) -> RunRef | None:
-        found = build_in(url, self._base_url)
-        if found is None:
-            return None
-        named = found.project.casefold()
-        wanted = self._project_ids.get(named, named).casefold()
-        return self.configured.linked(
-            "project", lambda known: project_of(known).casefold() == wanted, found.build_id, url
-        )
+        def is_in(known: Pipeline, named: str) -> bool:
+            name = self._project_ids.get(named.casefold(), named)
+            return project_of(known).casefold() == name.casefold()
+
+        return self.configured.linked("project", is_in, build_in(url, self._base_url), url)
 
     async def runs(self, pipeline: Pipeline, since: datetime) -> Iterable[Run]:
         number = definition_number(pipeline)

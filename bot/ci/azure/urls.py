@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from urllib.parse import SplitResult, parse_qs, quote, unquote, urlsplit
 
-from bot.ci.urls import Place, place, split
+from bot.ci.urls import Place, RunUrl, place, split
 from bot.core.run import Pipeline, RunRef
 from bot.http.client import Absent
 from bot.http.values import is_number
@@ -17,19 +16,11 @@ _ID = re.compile(r"[1-9][0-9]{0,9}")
 _CLOUD = "dev.azure.com"
 
 
-@dataclass(frozen=True, slots=True)
-class AzureUrl:
-    """The project as the URL names it, by name or by its id, and the build's id."""
-
-    project: str
-    build_id: str
-
-
-def build_in(url: str, base_url: str) -> AzureUrl | None:
+def build_in(url: str, base_url: str) -> RunUrl | None:
     """The build that a page's or an API's URL of the collection at `base_url` means; None for every other text.
 
-    Scheme, host, port and collection must be exactly those of the base URL, with no user. An organisation on
-    dev.azure.com is also known by its older address, `ORG.visualstudio.com`.
+    A project is named by name or by its id. Scheme, host, port and collection must be exactly those of the base URL,
+    with no user. An organisation on dev.azure.com is also known by its older address, `ORG.visualstudio.com`.
     """
     parts = split(url)
     try:
@@ -82,7 +73,7 @@ def run_words(ref: RunRef) -> str:
     return f"build {ref.id} in {project_of(ref.pipeline)}"
 
 
-def _build(path: str, query: str) -> AzureUrl | None:
+def _build(path: str, query: str) -> RunUrl | None:
     if found := _API.fullmatch(path):
         return _named(found["project"], found["id"])
     found = _PAGE.fullmatch(path)
@@ -92,11 +83,11 @@ def _build(path: str, query: str) -> AzureUrl | None:
     return _named(found["project"], ids[0])
 
 
-def _named(project: str, build_id: str) -> AzureUrl | None:
+def _named(project: str, build_id: str) -> RunUrl | None:
     """Names of projects may have spaces, but never a slash, a control character or a name made of dots."""
     name = unquote(project, errors="strict")
     odd = not name.isprintable() or "/" in name or "\\" in name or not name.strip(". ")
-    return None if odd else AzureUrl(name, build_id)
+    return None if odd else RunUrl(name, build_id)
 
 
 def _root(parts: SplitResult, base: SplitResult) -> str | None:

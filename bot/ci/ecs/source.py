@@ -65,11 +65,7 @@ class Ecs:
 
     def ref_from_url(self, url: str) -> RunRef | None:
         found = task_in(url, self._region)
-        if found is None:
-            return None
-        return self.configured.linked(
-            "cluster", lambda known: task_id(_cluster(known)) == found.cluster, found.task_id, url
-        )
+        return self.configured.linked("cluster", lambda known, cluster: task_id(_cluster(known)) == cluster, found, url)
 
     async def runs(self, pipeline: Pipeline, since: datetime) -> Iterable[Run]:  # noqa: ARG002 - ECS forgets on its own
         """All tasks but those that ECS has forgotten: it forgets only what stopped about an hour ago or earlier, so

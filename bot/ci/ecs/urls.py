@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from urllib.parse import parse_qs, quote
 
-from bot.ci.urls import split
+from bot.ci.urls import RunUrl, split
 
 _NAME = r"[A-Za-z0-9_-]{1,255}"
 _ID = r"[A-Za-z0-9-]{1,64}"
@@ -18,18 +17,10 @@ _OLD_PAGE = re.compile(rf"!?/clusters/(?P<cluster>{_NAME})/tasks/(?P<id>{_ID})(?
 _CONSOLES = ("console.aws.amazon.com", "console.amazonaws-us-gov.com", "console.amazonaws.cn")
 
 
-@dataclass(frozen=True, slots=True)
-class EcsUrl:
-    """The cluster's name and the task's id."""
-
-    cluster: str
-    task_id: str
-
-
-def task_in(url: str, region: str) -> EcsUrl | None:
+def task_in(url: str, region: str) -> RunUrl | None:
     """The task that a console page or an ARN of this region means; None for every other text."""
     if found := _ARN.fullmatch(url):
-        return EcsUrl(found["cluster"], found["id"]) if found["region"] == region else None
+        return RunUrl(found["cluster"], found["id"]) if found["region"] == region else None
     parts = split(url)
     if parts is None or parts.scheme != "https" or parts.port is not None:
         return None
@@ -37,7 +28,7 @@ def task_in(url: str, region: str) -> EcsUrl | None:
     if not _is_console(parts.netloc.lower(), named, region):
         return None
     found = _PAGE.fullmatch(parts.path) or (_OLD_PAGE.fullmatch(parts.fragment) if parts.path == "/ecs/home" else None)
-    return EcsUrl(found["cluster"], found["id"]) if found else None
+    return RunUrl(found["cluster"], found["id"]) if found else None
 
 
 def page_of(region: str, cluster: str, task_id: str) -> str:

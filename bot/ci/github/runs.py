@@ -5,7 +5,7 @@ Source: the REST API's schemas `workflow-run` and `job` (github/rest-api-descrip
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from bot.ci.ends import BROKEN_OFF, NOT_KNOWN, with_jobs
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
@@ -105,16 +105,21 @@ def completed(run: Run, jobs: Iterable[Json]) -> Run:
     return with_jobs(run, parts, newest=newest, others=others, harder=(Conclusion.LOST,))
 
 
-def pipeline_of(entry: Json, repo: str, pipelines: Iterable[Pipeline]) -> Pipeline | None:
-    """The configured pipeline that a `workflow-run` belongs to; one that names its branch goes first."""
+def home_of(entry: Json, asked: Pipeline, pipelines: Collection[Pipeline]) -> Pipeline:
+    """The configured pipeline that a `workflow-run` belongs to; else the one that was asked for.
+
+    One that names its branch goes first.
+    """
+    if asked in pipelines:
+        return asked
     path, branch = text(entry.get("path")).partition("@")[0], text(entry.get("head_branch"))
-    names = {path.rpartition("/")[2], str(entry.get("workflow_id"))}
+    repo, names = asked.get("repo") or "", {path.rpartition("/")[2], str(entry.get("workflow_id"))}
     mine = [
         pipeline
         for pipeline in pipelines
         if same_repo(pipeline, repo) and workflow_of(pipeline) in names and pipeline.get("branch") in {None, branch}
     ]
-    return min(mine, key=lambda pipeline: pipeline.get("branch") is None, default=None)
+    return min(mine, key=lambda pipeline: pipeline.get("branch") is None, default=asked)
 
 
 def same_repo(pipeline: Pipeline, repo: str) -> bool:

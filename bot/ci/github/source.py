@@ -18,7 +18,7 @@ from bot.ci.ends import already_ended, without_jobs
 from bot.ci.frame import LOG, Configured, why
 from bot.ci.github.api import PER_PAGE, SYSTEM, GitHubApi
 from bot.ci.github.old import OldRuns
-from bot.ci.github.runs import completed, pipeline_of, run_from, same_repo, workflow_of
+from bot.ci.github.runs import completed, home_of, run_from, same_repo, workflow_of
 from bot.ci.github.urls import run_in
 from bot.core.joblog.reader import LogReader
 from bot.core.run import Cancelled, CancelResult, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
@@ -66,10 +66,7 @@ class GitHubActions:
         self._old = OldRuns()
 
     def ref_from_url(self, url: str) -> RunRef | None:
-        found = run_in(url, self._base_url)
-        if found is None:
-            return None
-        return self.configured.linked("repo", lambda known: same_repo(known, found.repo), found.run_id, url)
+        return self.configured.linked("repo", same_repo, run_in(url, self._base_url), url)
 
     async def runs(self, pipeline: Pipeline, since: datetime) -> Iterable[Run]:
         branch = pipeline.get("branch")
@@ -80,7 +77,7 @@ class GitHubActions:
 
     async def run(self, ref: RunRef) -> Run:
         entry, jobs = await both(self.client.get_object(_run_path(ref), _run_words(ref)), self._jobs(ref))
-        run = run_from(entry, self._home(ref, entry))
+        run = run_from(entry, home_of(entry, ref.pipeline, self.configured.mine))
         if run.ref.id != ref.id:
             raise garbled(f"GitHub answered with another run than {_run_words(ref)}")
         try:
@@ -156,11 +153,6 @@ class GitHubActions:
             return await self._api.jobs(f"{_run_path(ref)}/jobs", f"the jobs of {_run_words(ref)}")
         except (Absent, Failed) as error:
             return why(SYSTEM, error)
-
-    def _home(self, ref: RunRef, entry: Json) -> Pipeline:
-        if ref.pipeline in self.configured.mine:
-            return ref.pipeline
-        return pipeline_of(entry, _repo(ref.pipeline), self.configured.mine) or ref.pipeline
 
 
 def _repo(pipeline: Pipeline) -> str:

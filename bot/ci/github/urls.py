@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from bot.ci.urls import Place, place, split
+from bot.ci.urls import Place, RunUrl, place, split
 
 _CLOUD_API = "api.github.com"
 _CLOUD = "github.com"
@@ -16,15 +15,7 @@ _RUN = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class GitHubUrl:
-    """The repository as the URL spells it, and the run's id."""
-
-    repo: str
-    run_id: str
-
-
-def run_in(url: str, base_url: str) -> GitHubUrl | None:
+def run_in(url: str, base_url: str) -> RunUrl | None:
     """The run that a page's or an API's URL of the GitHub at `base_url` means; None for every other text.
 
     Scheme, host and port must be exactly those of that GitHub, with no user and no escape. What GitHub's own pages
@@ -36,7 +27,7 @@ def run_in(url: str, base_url: str) -> GitHubUrl | None:
     for prefix in _prefixes(base_url).get(place(parts), ()):
         found = _RUN.fullmatch(parts.path.removeprefix(prefix)) if parts.path.startswith(prefix) else None
         if found is not None:
-            return GitHubUrl(found["repo"], found["id"])
+            return RunUrl(found["repo"], found["id"])
     return None
 
 

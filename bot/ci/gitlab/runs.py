@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from operator import itemgetter
 
@@ -161,11 +161,16 @@ def same_project(pipeline: Pipeline, project: str) -> bool:
     return (pipeline.get("project") or "").casefold() == project.casefold()
 
 
-def pipeline_of(entry: Json, project: str, pipelines: Iterable[Pipeline]) -> Pipeline | None:
-    """The configured pipeline that one of GitLab's belongs to; one that names its ref goes first."""
-    ref = text(entry.get("ref"))
+def home_of(entry: Json, asked: Pipeline, pipelines: Collection[Pipeline]) -> Pipeline:
+    """The configured pipeline that one of GitLab's belongs to; else the one that was asked for.
+
+    One that names its ref goes first.
+    """
+    if asked in pipelines:
+        return asked
+    project, ref = asked.get("project") or "", text(entry.get("ref"))
     mine = [p for p in pipelines if same_project(p, project) and same_ref(p.get("ref"), ref)]
-    return min(mine, key=lambda pipeline: pipeline.get("ref") is None, default=None)
+    return min(mine, key=lambda pipeline: pipeline.get("ref") is None, default=asked)
 
 
 def _job(entry: Json, attempt: int, *, parent: Run, host: str | None) -> Job:

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from bot.ci.frame import LOG, Configured, going_on_since
 from bot.ci.gitlab.api import SYSTEM, client_of, listing, project_path
 from bot.ci.gitlab.cancel import cancel
-from bot.ci.gitlab.runs import GOING_ON, pipeline_of, run_from, same_project, same_ref
+from bot.ci.gitlab.runs import GOING_ON, home_of, run_from, same_project, same_ref
 from bot.ci.gitlab.schedules import switch
 from bot.ci.gitlab.tree import Hosts, Tree, pipeline_words, read_tree, started_by, whole
 from bot.ci.gitlab.urls import JOB, run_in
@@ -64,10 +64,7 @@ class GitLab:
         self._hosts = Hosts(self.client)
 
     def ref_from_url(self, url: str) -> RunRef | None:
-        found = run_in(url, self._base_url)
-        if found is None:
-            return None
-        return self.configured.linked("project", lambda known: same_project(known, found.project), found.run_id, url)
+        return self.configured.linked("project", same_project, run_in(url, self._base_url), url)
 
     async def runs(self, pipeline: Pipeline, since: datetime) -> Iterable[Run]:
         ref = pipeline.get("ref")
@@ -92,14 +89,15 @@ class GitLab:
         tree = await self._tree(ref)
         hosts = await self._hosts.of(tree, limit=self.configured.limits.overall / 3)
         run = whole(tree, hosts)
-        return replace(run, ref=RunRef(self._home(ref, tree.parts[0].entry), run.ref.id, run.ref.url))
+        home = home_of(tree.parts[0].entry, ref.pipeline, self.configured.mine)
+        return replace(run, ref=replace(run.ref, pipeline=home))
 
     async def log(self, run: Run, job: Job) -> tuple[LogReader, bool]:
         """A trace grows while its job runs. Jobs of child pipelines may be another project's: their page tells."""
         if not is_number(job.id):
             raise Absent(f"the log of job {job.id}")
         found = run_in(job.url, self._base_url)
-        project = found.project if found is not None else _project(run.ref.pipeline)
+        project = found.scope if found is not None else _project(run.ref.pipeline)
         path = f"{project_path(project)}/jobs/{job.id}/trace"
         into = LogReader()
         is_read = await self.client.stream(path, f"the log of job {job.id}", into, LOG, follows=True)
@@ -172,11 +170,6 @@ class GitLab:
         if not is_count(found):
             raise garbled(f"GitLab does not say to which pipeline job {job_id} belongs")
         return str(found)
-
-    def _home(self, ref: RunRef, entry: Json) -> Pipeline:
-        if ref.pipeline in self.configured.mine:
-            return ref.pipeline
-        return pipeline_of(entry, _project(ref.pipeline), self.configured.mine) or ref.pipeline
 
 
 def _project(pipeline: Pipeline) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from bot.ci.urls import LONGEST, place, split
+from bot.ci.urls import LONGEST, RunUrl, place, split
 
 JOB = "job:"
 """Before a job's id: which pipeline a job belongs to is known only after it has been read."""
@@ -23,18 +22,11 @@ _API = re.compile(
 _API_PATH = "/api/v4"
 
 
-@dataclass(frozen=True, slots=True)
-class GitLabUrl:
-    """The project as the URL spells it, and the run's id (`47`, or `job:812` for a job)."""
-
-    project: str
-    run_id: str
-
-
-def run_in(url: str, base_url: str) -> GitLabUrl | None:
+def run_in(url: str, base_url: str) -> RunUrl | None:
     """The pipeline or job that a page's or an API's URL of the GitLab at `base_url` means; None for every other text.
 
-    Scheme, host and port must be exactly those of that GitLab, with no user.
+    The run's id is `47`, or `job:812` for a job. Scheme, host and port must be exactly those of that GitLab, with no
+    user.
     """
     parts, base = split(url), urlsplit(base_url.rstrip("/"))
     if parts is None or place(parts) != place(base):
@@ -49,11 +41,11 @@ def project_in(url: str, base_url: str) -> str | None:
     except ValueError:
         return None
     found = _in_path(path, _PAGE, urlsplit(base_url.rstrip("/")).path.removesuffix(_API_PATH))
-    return found.project if found else None
+    return found.scope if found else None
 
 
-def _in_path(path: str, shape: re.Pattern[str], prefix: str) -> GitLabUrl | None:
+def _in_path(path: str, shape: re.Pattern[str], prefix: str) -> RunUrl | None:
     found = shape.fullmatch(path.removeprefix(prefix)) if path.startswith(prefix) else None
     if found is None or any(part in {"", "-", ".", ".."} for part in unquote(found["project"]).split("/")):
         return None
-    return GitLabUrl(unquote(found["project"]), found["id"] if found["kind"] == "pipelines" else JOB + found["id"])
+    return RunUrl(unquote(found["project"]), found["id"] if found["kind"] == "pipelines" else JOB + found["id"])

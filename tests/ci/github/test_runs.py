@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.ci.ends import without_jobs
-from bot.ci.github.runs import completed, job_from, pipeline_of, run_from
+from bot.ci.github.runs import completed, home_of, job_from, run_from
 from bot.core.run import Conclusion, Phase, Pipeline
 from bot.http.client import Failed
 from tests.worlds.odd import anything, mangled
@@ -256,13 +256,15 @@ def test_a_job_that_does_not_say_its_attempt_counts_to_the_newest():
 def test_a_run_belongs_to_the_pipeline_with_its_repository_workflow_and_branch(fields, mine):
     pipeline = Pipeline("github", fields)
 
-    assert pipeline_of(run_body(), "acme/infra", [pipeline]) == (pipeline if mine else None)
+    asked = Pipeline("github", (("repo", "acme/infra"),))
+
+    assert home_of(run_body(), asked, [pipeline]) == (pipeline if mine else asked)
 
 
 def test_a_pipeline_that_names_the_branch_goes_before_one_that_does_not():
     named = Pipeline("github", (*PIPELINE.fields, ("branch", "main")))
 
-    assert pipeline_of(run_body(), "acme/infra", [PIPELINE, named]) == named
+    assert home_of(run_body(), Pipeline("github", (("repo", "acme/infra"),)), [PIPELINE, named]) == named
 
 
 ANYTHING = anything(*GOING_ON, *ENDS, "completed")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.ci.ends import without_jobs
-from bot.ci.gitlab.runs import bridge_phase, completed, jobs_from, pipeline_of, run_from
+from bot.ci.gitlab.runs import bridge_phase, completed, home_of, jobs_from, run_from
 from bot.ci.gitlab.tree import Part, Tree, whole
 from bot.core.run import Conclusion, Phase, Pipeline
 from bot.http.client import Failed
@@ -304,13 +304,15 @@ def test_what_could_not_be_read_below_a_pipeline_keeps_it_going():
 def test_a_run_belongs_to_the_pipeline_with_its_project_and_ref(fields, mine):
     pipeline = Pipeline("gitlab", fields)
 
-    assert pipeline_of(pipeline_body(), "acme/infra", [pipeline]) == (pipeline if mine else None)
+    asked = Pipeline("gitlab", (("project", "acme/infra"),))
+
+    assert home_of(pipeline_body(), asked, [pipeline]) == (pipeline if mine else asked)
 
 
 def test_a_pipeline_that_names_the_ref_goes_before_one_that_does_not():
     wide = Pipeline("gitlab", (("project", "acme/infra"),))
 
-    assert pipeline_of(pipeline_body(), "acme/infra", [wide, PIPELINE]) == PIPELINE
+    assert home_of(pipeline_body(), Pipeline("gitlab", (("project", "Acme/infra"),)), [wide, PIPELINE]) == PIPELINE
 
 
 ANYTHING = anything(*GOING_ON, *ENDS, *REASONS, "2026-11-22T09:14:58Z")
