@@ -10,7 +10,7 @@ core/        the words and the decisions, pure. At the ground: lock, `Who`, run,
                gate/     who holds the lock, is that process dead, may it be released: `decide.py` is one screen
                record/   an incident and its timeline: the chain, the facts of each kind, edits, redaction
                account/  what is made of a timeline: the story, its summary, key moments, follow-ups
-               reports/  what is told to people, as values
+               reports/  what people are shown, as values
                explain/  a pasted Terraform error
 ports/       what the use cases need from outside, as small protocols
 usecases/    what a person asks for and what the bot does on its own:

@@ -31,7 +31,7 @@ def serve(
 ) -> None:
     """Take Slack's requests; run the durable jobs too, unless another process does."""
     config = configuration()
-    from bot.app.run import serve as take_requests  # noqa: PLC0415 - a wrong configuration is told at once
+    from bot.app.run import serve as take_requests  # noqa: PLC0415 - a wrong configuration is reported at once
 
     run(take_requests(config, run_jobs=not no_worker))
 
@@ -40,7 +40,7 @@ def serve(
 def worker() -> None:
     """Run the durable jobs: unlocks, kills, exports."""
     config = configuration()
-    from bot.app.run import work  # noqa: PLC0415 - a wrong configuration is told at once
+    from bot.app.run import work  # noqa: PLC0415 - a wrong configuration is reported at once
 
     run(work(config))
 
@@ -159,7 +159,7 @@ def wait(
     *,
     timeout: Annotated[str, typer.Option("--timeout", help="How long at most: 90s, 30m, 2h.")] = "30m",
 ) -> None:
-    """For pipelines: return when the state's lock is free and no other run of its pipelines is at work."""
+    """For pipelines: return when the state's lock is free and no other run of its pipelines is active."""
     from bot.cli.wait import timeout_of, wait_for  # noqa: PLC0415 - keeps the other commands quick
 
     try:

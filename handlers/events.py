@@ -132,12 +132,12 @@ def _marked(event: Mapping[str, Any], event_id: str, reactions: Collection[str])
 
 
 def is_mere_talk(event: Mapping[str, Any]) -> bool:
-    """Whether an event is what people say in channels, which is no business of the bot's."""
+    """Whether an event is what people say in channels, which the bot does not need."""
     return event.get("type") == "message" and event.get("subtype") not in _SUBTYPES
 
 
 def event_in(body: bytes, content_type: str) -> Mapping[str, Any] | None:
-    """The event that a request carries; None for anything that a person waits for, and for what is no event."""
+    """The event that a request carries; None for anything that a person waits for, and for what is not an event."""
     if content_type != "application/json":
         return None
     try:

@@ -1,7 +1,7 @@
 """The home tab and the shortcuts that open the same overview in a dialog.
 
 A tab or a dialog is shown at once, from what was read last, and filled when everything has been read. Whatever goes
-wrong is said in the same place, with a reference that is in the log too. An asker in a dialog sees the answer there,
+wrong is shown in the same place, with a reference that is in the log too. An asker in a dialog sees the answer there,
 any other on their home tab.
 """
 

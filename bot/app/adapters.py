@@ -94,7 +94,7 @@ RUN_SOURCES: Mapping[str, tuple[Callable[..., CiSystem], Callable[[Any, Config, 
     "jenkins": (Jenkins, _jenkins),
     "ecs": (Ecs, _ecs),
 }
-"""The types of CI in the configuration, each with its adapter and what that alone takes.
+"""The types of CI in the configuration, each with its adapter and what only that adapter takes.
 
 A test holds that each type has its entry.
 """

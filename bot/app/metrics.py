@@ -1,4 +1,4 @@
-"""What Prometheus is told. Names and labels are public: extend, never rename.
+"""What Prometheus gets. Names and labels are public: extend, never rename.
 
 Labels only ever hold configured names and words of ours (a state, a rule, an outcome), never what a person typed.
 """
@@ -32,7 +32,7 @@ class Metrics:
             "tflock_unlocks_total", "Unlocks that were tried, by what became of them.", ("state", "outcome")
         )
         self._gate_refusals = counter(
-            "tflock_gate_refusals_total", "Refusals of the gate, by each rule that stood in the way.", ("rule",)
+            "tflock_gate_refusals_total", "Refusals of the gate, by each rule that blocked.", ("rule",)
         )
         self._lock_age = gauge(
             "tflock_lock_age_seconds", "Age of a state's lock by its holder's clock; 0 where there is none.", ("state",)

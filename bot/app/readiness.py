@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 FRESH = 5.0
-"""Seconds for which an answer is given again: so often Slack and Redis are asked at most, whoever asks the bot."""
+"""Seconds for which an answer is given again: so often Slack and Redis are asked at most, however many ask the bot."""
 
 
 class Readiness:

@@ -23,11 +23,11 @@ log = structlog.get_logger()
 
 _RECONNECT_AFTER = 1.0
 _JOBS_MAY_TAKE = 5.0
-"""Seconds that jobs at work get when the process is told to stop; what takes longer goes to the next worker."""
+"""Seconds that running jobs get when the process has to stop; what takes longer goes to the next worker."""
 
 
 async def serve(config: Config, *, run_jobs: bool) -> None:
-    """Takes Slack's requests until it is told to stop. Raises TflockError if the port cannot be had."""
+    """Takes Slack's requests until it has to stop. Raises TflockError if the port cannot be had."""
     stop = _stop_signal()
     async with (
         build(config) as bot,
@@ -60,7 +60,7 @@ async def listening(bot: Bot, port: int, limits: ConnectionLimits | None = None)
 
 
 async def work(config: Config) -> None:
-    """Runs the durable jobs until it is told to stop."""
+    """Runs the durable jobs until it has to stop."""
     stop = _stop_signal()
     async with build(config) as bot, introduced(bot), working(bot, run_jobs=True):
         log.info("working", name=bot.worker_name)
@@ -90,14 +90,14 @@ async def _listen(connections: Connections, runner: web.AppRunner, port: int) ->
 
 @asynccontextmanager
 async def working(bot: Bot, *, run_jobs: bool) -> AsyncIterator[None]:
-    """Connects the queue and, with `run_jobs`, works it off. Redis may come and go; both go on when it is back."""
+    """Connects the queue and, with `run_jobs`, works it off. Redis may come and go; both continue when it is back."""
     stopping = asyncio.Event()
     tending = asyncio.create_task(_tend(bot, stopping, run_jobs=run_jobs))
     try:
         yield
     finally:
-        stopping.set()  # the worker takes a cancellation for itself, so the loop around it needs to be told
-        tending.cancel()  # from here on it only lets the jobs at work come to their end
+        stopping.set()  # the worker takes a cancellation for itself, so the loop around it needs a flag
+        tending.cancel()  # from here on it only lets the running jobs end
         await asyncio.wait({tending}, timeout=_JOBS_MAY_TAKE)
         await ended(tending)
 

@@ -52,7 +52,7 @@ def _slack(bot: Bot) -> Handler:
                 answer = await bot.bolt.async_dispatch(await to_bolt_request(request))
             except Exception as error:  # noqa: BLE001 - Bolt raises anything for a body that is not of Slack's shape
                 log.warning("request.unreadable", error=repr(error))
-                return web.json_response({"error": "this is no request that Slack makes"}, status=400)
+                return web.json_response({"error": "this is not a request that Slack makes"}, status=400)
             return await to_aiohttp_response(answer)
 
     return handle

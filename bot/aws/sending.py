@@ -1,6 +1,6 @@
 """A request that leaves this machine in time or never, decided in the thread that sends it.
 
-A call that was given up goes on in its thread: it waits for a lock, for credentials, for DNS or for a connection, and
+A call that was given up continues in its thread: it waits for a lock, for credentials, for DNS or for a connection, and
 would then do what nobody wants any more. So it has to find out itself, when all of that lies behind it.
 """
 

@@ -26,7 +26,7 @@ def dated(
 
 
 def at_newest_attempt(run: Run, jobs: Collection[Job]) -> Run:
-    """The run of a system that numbers the attempts of jobs alone."""
+    """The run of a system that numbers only the attempts of jobs."""
     attempt = max((job.attempt for job in jobs), default=1)
     if attempt == 1:
         return replace(run, attempt=1)
@@ -45,7 +45,7 @@ def with_jobs(
     """The run with the jobs of all its attempts. It has ended only if all of them have, and all `others` with them.
 
     Its end is the latest one known. One that broke off is given the longer time to settle that a `harder` end of one
-    of its `newest` jobs takes. While something goes on, a run may wait in one job and run in another: then it runs.
+    of its `newest` jobs takes. While something is running, a run may wait in one job and run in another: then it runs.
     """
     phases = {*(job.phase for job in jobs), *others}
     if run.phase is not Phase.ENDED or phases - {Phase.ENDED}:

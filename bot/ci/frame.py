@@ -28,7 +28,7 @@ _MOST_REMEMBERED = 5000
 _LATE_LINES = timedelta(minutes=2)
 _WROTE_ALL = frozenset({Conclusion.SUCCESS, Conclusion.FAILED})
 LOG = Portion(head=7 * 1024 * 1024, tail=1024 * 1024)
-"""How much of a job's log is read. A lock is taken early, and how a job ended is said at the end."""
+"""How much of a job's log is read. A lock is taken early, and how a job ended comes at the end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,7 @@ class CiSystem(Protocol):
         ...
 
     async def runs(self, pipeline: Pipeline, since: datetime) -> Iterable[Run]:
-        """Every run that may have been going on at or after `since`, in any order; others may be among them."""
+        """Every run that may have been active at or after `since`, in any order; others may be among them."""
         ...
 
     async def run(self, ref: RunRef) -> Run:

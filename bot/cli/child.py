@@ -1,8 +1,8 @@
 """Runs a command as if nothing were in between: same input and output, same signals, same environment, same end.
 
-The command stays in the process group and on the terminal of whoever called, so a signal to the whole group reaches
-it without help. Only a signal that was sent to this process alone is passed on: Terraform ends without saving where it
-gets the same signal twice.
+The command stays in the process group and on the caller's terminal, so a signal to the whole group reaches
+it without help. A signal is passed on only if it was sent to nothing but this process: Terraform ends without saving
+where it gets the same signal twice.
 
 The command is not all that it starts. A shell may die of a signal that Terraform survives, so whatever is left when the
 command has ended is waited for, for a while.

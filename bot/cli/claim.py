@@ -307,7 +307,7 @@ class Reporter:
         try:
             seen = server.send("PATCH", path, self._named())
         except NoClaim:
-            return  # a bot that is away for a while is told again; silence proves nothing to it
+            return  # the report is repeated for a bot that is away; silence proves nothing to it
         self.lock_id = self.lock_id or self._own_lock(seen)
 
     def _own_lock(self, seen: Mapping[str, Any]) -> str | None:

@@ -1,4 +1,4 @@
-"""Whether this host's name is this job's alone: that of a container, pod or ECS task which was made for the job.
+"""Whether only this job has this host's name: that of a container, pod or ECS task which was made for the job.
 
 Everything must fit; what cannot be read is not private. A name that comes with an address (`ip-10-0-1-23`) is not
 private: another network may have it as well, and the next machine gets it again.

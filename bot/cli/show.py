@@ -1,4 +1,4 @@
-"""`status` and `who`: what can be said of a lock without Slack and without a running bot. They change nothing.
+"""`status` and `who`: what can be known of a lock without Slack and without a running bot. They change nothing.
 
 Each returns the exit code of its command. What was asked for goes to standard output, everything else to standard
 error; with `as_json` standard output is exactly one JSON document (docs/commands-json.md).

@@ -1,4 +1,4 @@
-"""`verify FILE`: an export is proven from the file alone, without a configuration."""
+"""`verify FILE`: an export is proven from nothing but the file, without a configuration."""
 
 from __future__ import annotations
 

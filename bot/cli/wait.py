@@ -125,7 +125,7 @@ class _Wait:
         return _Poll(lock, self._in_the_way(listed.values(), now), (*(seen for _, seen in lock.unseen), *unseen))
 
     def _in_the_way(self, listed: Iterable[Run], now: datetime) -> tuple[Run, ...]:
-        """The runs at work that the asker has to let go first."""
+        """The active runs that the asker has to let go first."""
         listed = tuple(listed)
         mine = next((run for run in listed if self.own is not None and _is_same(run.ref, self.own)), None)
         others = (run for run in listed if run.phase in _AT_WORK and run is not mine)
@@ -162,7 +162,7 @@ def _run_words(runs: tuple[Run, ...]) -> Iterable[str]:
     for run in runs[:_SHOWN]:
         yield f"{one_line(run.ref.pipeline.title)} #{one_line(run.ref.id)} is {run.phase}"
     if len(runs) > _SHOWN:
-        yield f"{len(runs) - _SHOWN} more runs are at work"
+        yield f"{len(runs) - _SHOWN} more runs are active"
 
 
 def _unseen_words(seen: NotFound | Unseen) -> str:

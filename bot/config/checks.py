@@ -111,9 +111,9 @@ def _channels(slack: Mapping[str, Any], *, need_slack: bool) -> Iterator[Finding
 
 def _state_name(path: KeyPath, name: str) -> Iterator[Finding]:
     if name.isdigit():
-        yield path, "a state's name must not be a number alone: kill-job could not tell it from a run id"
+        yield path, "a state's name must not be just a number: kill-job could not tell it from a run id"
     elif _STATE_NAME.fullmatch(name) is None:
-        yield path, "a state's name has letters, digits, . _ - alone, begins with a letter or digit, and is 60 at most"
+        yield path, "a state's name begins with a letter or digit, and has at most 60 letters, digits, . _ or -"
 
 
 def _unset_variables(entries: Mapping[str, Any], environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -147,7 +147,7 @@ def _approval(path: KeyPath, given: Mapping[str, Any]) -> Iterator[Finding]:
     if given.get("by") == "group" and not given.get("groups"):
         yield (*path, "by"), "names no group: give approval.groups, or nobody could approve"
     if given.get("groups") and given.get("by") != "group":
-        yield (*path, "groups"), "is for by: group alone"
+        yield (*path, "groups"), "is only for by: group"
     if given.get("by") == "owner" and given.get("not_by_run_actor"):
         yield (*path, "not_by_run_actor"), "contradicts by: owner, who is mostly the one that started the run"
 

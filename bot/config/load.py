@@ -186,6 +186,6 @@ def _approval(given: ApprovalSection) -> ApprovalPolicy:
 
 
 def _dotted(path: KeyPath) -> str:
-    """`states.staging.pipelines[0].ci: `, or nothing for the file as a whole."""
+    """`states.staging.pipelines[0].ci: `, or nothing for the complete file."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
     return f"{text}: " if text else ""

@@ -1,4 +1,4 @@
-"""A YAML text as plain values, and where in the text each of them stands."""
+"""A YAML text as plain values, and where in the text each of them is."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Parsed:
     findings: tuple[Finding, ...] = ()
 
     def line_of(self, path: KeyPath) -> int:
-        """The line of the key, or of the nearest thing around it that stands in the text."""
+        """The line of the key, or of the nearest thing around it that is in the text."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)
@@ -54,7 +54,7 @@ def parse(text: str) -> Parsed:
 
 
 class _Places:
-    """Collects the line of each key, and keys that stand twice or contain themselves, which PyYAML accepts.
+    """Collects the line of each key, and keys that occur twice or contain themselves, which PyYAML accepts.
 
     Makes every plain key a text, so that `on` and `42` are names like any other.
     """
@@ -90,7 +90,7 @@ class _Places:
             name = str(key.value)
             here = (*path, name)
             if name in seen and key.tag != _MERGE:
-                self.findings.append((here, f"stands twice, on lines {seen[name]} and {line}"))
+                self.findings.append((here, f"occurs twice, on lines {seen[name]} and {line}"))
             seen.setdefault(name, line)
             self.lines.setdefault(here, line)
             self.walk(value, here, around)

@@ -1,4 +1,4 @@
-"""The kinds of values that the configuration file has: how each is read, and what is said of one that is wrong."""
+"""The kinds of values that the configuration file has: how each is read, and the words for one that is wrong."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def _release(area: Area, probe: PlaceProbe) -> Iterator[Result]:
         yield area.fail(subject, f"{action} is denied on {probe.place}", _POLICY)
     if probe.needs_proof and not probe.is_proven and probe.is_conditional is not False and not probe.missing_actions:
         detail = f"whether {probe.place} honours a conditional delete is not proven, so nothing is released there"
-        fix = "let the bot (or whoever runs the doctor) put and delete “…-doctor-*” there, and ask again"
+        fix = "let the bot (or the account that runs the doctor) put and delete “…-doctor-*” there, and ask again"
         yield area.fail(subject, f"{detail}: {probe.detail}" if probe.detail else detail, fix)
     elif probe.is_conditional:
         yield area.ok(subject, f"{probe.place} honours a conditional delete")
@@ -144,4 +144,4 @@ def _refused(area: Area, table: TableSeen) -> Iterator[Result]:
         detail = (
             f"{table.name} is throttled: it refused {refused.total} requests in the last {duration(refused.within)}"
         )
-        yield area.warn("table", detail, f"`tflock status {area.name}` says who hammers it")
+        yield area.warn("table", detail, f"`tflock status {area.name}` says who floods it")

@@ -16,7 +16,7 @@ from bot.ports.runs import RunSource
 _BACK = timedelta(hours=1)
 _BACK_FOR_LOGS = timedelta(days=1)
 _MOST_RUNS = 3
-_FOR_LOGS = "give the credentials that right (docs/job-logs.md): else locks are tied to runs by their time alone"
+_FOR_LOGS = "give the credentials that right (docs/job-logs.md): else only the time ties locks to runs"
 _NO_RUN = "0"
 """An id that no run has: asking for its end tells whether the token may ask, and ends nothing."""
 

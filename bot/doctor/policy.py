@@ -29,5 +29,5 @@ async def checks(config: Config, _: Wiring) -> list[Result]:
 
 
 def _weaker(key: str, given: timedelta, usual: timedelta, how: str) -> Result:
-    detail = f"{duration(given)} is {how} than the default of {duration(usual)}: a process that lives on may be missed"
+    detail = f"{duration(given)} is {how} than the default of {duration(usual)}: a live process may be missed"
     return _POLICY.warn(key, detail, f"remove policy.{key}, unless you know better of your CI")

@@ -139,7 +139,7 @@ async def _channel(client: AsyncWebClient, channel: str, level: Level, *, subjec
 
 
 async def _patterns(client: AsyncWebClient, patterns: Sequence[str], *, with_private: bool) -> list[Result]:
-    """A private channel counts only where the configuration allows them as a whole."""
+    """A private channel counts only where the configuration allows them in general."""
     names = dict[str, bool]()
     async for page in _pages(client):
         if isinstance(page, Failure):

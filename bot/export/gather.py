@@ -200,7 +200,7 @@ def _read(line: bytes) -> tuple[Entry, bool]:
 def _cleaned(entry: Entry) -> Entry:
     """The entry as it would be recorded today. Nearly all have nothing to take out, as one pass shows.
 
-    A secret that is found in a text alone is also found with other texts on the lines around it.
+    A secret that is found in a separate text is also found with other texts on the lines around it.
     """
     names, words = list[str](), [entry.actor, entry.text]
     _collect(entry.facts, names, words)

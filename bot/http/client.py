@@ -96,8 +96,8 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An answer that is no success. `about` names what was asked for, `deed` what was done to it; `needs` is the right
-    that this takes, where the request named one.
+    """An answer other than a success. `about` names what was asked for, `deed` what was done to it; `needs` is the
+    right that this takes, where the request named one.
     """
 
     system: str
@@ -361,7 +361,7 @@ class Client:
             )
 
     async def _refused(self, response: httpx.Response, about: str, needs: str, *, is_ours: bool) -> None:
-        """Raises for an answer that is no success. What another place says is not in this system's own words."""
+        """Raises for an answer other than a success. What another place says is not in this system's own words."""
         content = bytearray()
         with translated(self.system):
             async for piece in response.aiter_bytes():

@@ -1,4 +1,4 @@
-"""What stands in a foreign JSON document, read without trust: a value of another type is as if it were not there."""
+"""What is in a foreign JSON document, read without trust: a value of another type is as if it were not there."""
 
 from __future__ import annotations
 

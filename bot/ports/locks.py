@@ -33,7 +33,7 @@ class LockBackend(Protocol):
         What has not left the machine when `Clock.running` says `before` never does, not even from a call that was
         given up: `NOT_SENT`.
 
-        After an outcome that the store left open (a time-out, a cut connection) it reads again and says what stands
+        After an outcome that the store left open (a time-out, a cut connection) it reads again and says what is
         there now; `NOT_KNOWN` only if that read fails as well.
         """
         ...

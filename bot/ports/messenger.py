@@ -30,16 +30,16 @@ class MessagePage:
 
 
 class Messages(Protocol):
-    """What was said in a channel. A channel that the bot may not read is DENIED, not a message that is not there."""
+    """What people wrote in a channel. A channel that the bot may not read is DENIED, not a missing message."""
 
     async def message(self, channel: str, ts: str) -> Observation[SlackMessage]:
-        """One message as it stands now, a reply in a thread too, with everyone who marked it."""
+        """One message as it is now, a reply in a thread too, with everyone who marked it."""
         ...
 
     async def history(
         self, channel: str, *, since: datetime, until: datetime, cursor: str = ""
     ) -> Observation[MessagePage]:
-        """A page of what was said in the channel itself, both ends included. THROTTLED says when to go on."""
+        """A page of what people wrote in the channel itself, both ends included. THROTTLED says when to continue."""
         ...
 
     async def replies(
@@ -115,7 +115,7 @@ class Messenger(Protocol):
         ...
 
     async def respond(self, response_url: str, what: Report | Message, *, replace: bool = False) -> None:
-        """Answers through a response URL, to the asker alone; with `replace` in place of the message they clicked."""
+        """Answers through a response URL, to the asker only; with `replace` in place of the message they clicked."""
         ...
 
     async def room(self, user: str) -> str:
@@ -137,7 +137,7 @@ class Messenger(Protocol):
         ...
 
     async def complete_step(self, execution: str, outputs: Mapping[str, str]) -> None:
-        """Lets the workflow of this step go on. A step that is over already stays as it is."""
+        """Lets the workflow of this step continue. A step that is over already stays as it is."""
         ...
 
     async def fail_step(self, execution: str, why: str) -> None:

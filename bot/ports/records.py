@@ -8,7 +8,9 @@ from typing import Any, Protocol
 
 
 class Records(Protocol):
-    """Small facts that outlive a process: requests, answers, what was told. Raises JournalAway like the Journal."""
+    """Small facts that outlive a process: requests, answers, what people were shown. Raises JournalAway like the
+    Journal.
+    """
 
     async def put(self, kind: str, key: str, value: Mapping[str, Any], *, ttl: timedelta) -> None: ...
 
@@ -54,9 +56,9 @@ class Records(Protocol):
         ...
 
     async def renew(self, kind: str, key: str, *, holder: str, ttl: timedelta) -> bool:
-        """Renews a lease; False, and no change, if it ran out meanwhile, whoever has it now.
+        """Renews a lease; False, and no change, if it ran out meanwhile, even if nobody has it now.
 
-        The time is the store's: it goes on where the holder's machine stood still.
+        The time is the store's: it runs even where the holder's machine paused.
         """
         ...
 
@@ -65,7 +67,7 @@ class Records(Protocol):
         ...
 
     async def enlist(self, kind: str, key: str, member: str, *, at: datetime, ttl: timedelta) -> None:
-        """Puts a member on a list, at an instant; whoever has been on it longer than `ttl` by then is taken off."""
+        """Puts a member on a list, at an instant; takes off members that have been on it longer than `ttl` by then."""
         ...
 
     async def enlisted(self, kind: str, key: str, *, since: datetime, until: datetime, limit: int) -> tuple[str, ...]:

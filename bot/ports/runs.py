@@ -25,8 +25,8 @@ class RunSource(Protocol):
         ...
 
     async def runs(self, pipeline: Pipeline, *, since: datetime) -> Observation[tuple[Run, ...]]:
-        """Every run of the pipeline with any attempt that may have been going on at or after `since`, newest first,
-        as the list tells it: without jobs. Runs that are going on now are always among them.
+        """Every run of the pipeline with any attempt that may have been active at or after `since`, newest first,
+        as the list tells it: without jobs. Runs that are active now are always among them.
 
         An incomplete list is never `Found`: if a page or too much of the history could not be read, it is `Unseen`.
         One exception: of a GitHub workflow with more than 4,000 runs in 65 days, a run created more than three days
@@ -38,7 +38,7 @@ class RunSource(Protocol):
         """A listed run, read afresh, with the jobs of all its attempts.
 
         The list may be stale: what is returned is the fresh run. Where the run and its jobs disagree on whether
-        something still goes on, the run has not ended. A run whose jobs could not be read has `jobs=None` and
+        something is still running, the run has not ended. A run whose jobs could not be read has `jobs=None` and
         `jobs_missing`, and has not ended either.
         """
         ...

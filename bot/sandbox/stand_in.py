@@ -164,7 +164,7 @@ class CiStandIn(StandInServer):
         self._loops[_folded(key)] = asyncio.create_task(loop())
 
     def stop_loop(self, *key: object) -> None:
-        """Nothing is started any more; what runs goes on."""
+        """Nothing is started any more; what runs continues."""
         task = self._loops.pop(_folded(key), None)
         if task is not None:
             task.cancel()

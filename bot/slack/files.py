@@ -39,7 +39,7 @@ class SlackFiles:
         with translated("uploading a file"):
             async with asyncio.timeout(self._patience):
                 place = await self._client.files_getUploadURLExternal(filename=path.name, length=len(content))
-                sent = await self._client._upload_file(  # noqa: SLF001 - the SDK has no public way for this step alone
+                sent = await self._client._upload_file(  # noqa: SLF001 - the SDK has no public way for just this step
                     url=str(place["upload_url"]),
                     data=content,
                     logger=self._client._logger,  # noqa: SLF001 - as above
@@ -79,7 +79,7 @@ class SlackFiles:
                 return await self._content(str(file.get("url_private_download") or file.get("url_private")), most)
 
     async def _content(self, url: str, most: int) -> bytes | None:
-        """The token goes to Slack alone: neither to another address that a file names, nor along a redirect."""
+        """The token goes to Slack only: neither to another address that a file names, nor along a redirect."""
         place, api = urlsplit(url), urlsplit(self._client.base_url)
         is_slacks = place.scheme == "https" and (place.hostname or "").endswith(_SLACKS)
         if not is_slacks and (place.scheme, place.netloc) != (api.scheme, api.netloc):

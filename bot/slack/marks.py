@@ -40,7 +40,7 @@ async def find_marked(
     call: Any = partial(method, channel=channel, oldest=oldest, include_all_metadata=True, limit=_PAGE)
 
     async def page(cursor: str) -> tuple[list[dict[str, Any]], str | None]:
-        with translated("looking for what was said"):
+        with translated("looking for an earlier message"):
             async with asyncio.timeout(CALL_SECONDS):
                 answer = await call(cursor=cursor or None)
         return list(answer.get("messages") or ()), next_cursor(answer) or None
@@ -50,7 +50,7 @@ async def find_marked(
         is_ours = metadata.get("event_type") in {MARKED, LETTER}
         return is_ours and (metadata.get("event_payload") or {}).get("mark") == mark
 
-    too_long = "the channel's history is too long to look for what was said"
+    too_long = "the channel's history is too long to look for an earlier message"
     try:
         listed = await every_page(page, "", too_much=lambda _: too_long, until=has_mark)
     except Failed as failed:

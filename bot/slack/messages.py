@@ -1,4 +1,4 @@
-"""What was said in a channel. Whatever Slack does, a question gets an observation."""
+"""What people wrote in a channel. Whatever Slack does, a question gets an observation."""
 
 from __future__ import annotations
 

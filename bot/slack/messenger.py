@@ -72,7 +72,7 @@ class SlackMessenger:
             await self._client.chat_update(channel=posted.channel, ts=posted.ts, **_written(what))
 
     async def whisper(self, channel: str, user: str, what: Report | Message, *, thread: str = "") -> None:
-        async with self._calling("answering someone alone"):
+        async with self._calling("answering one person privately"):
             await self._client.chat_postEphemeral(
                 channel=channel, user=user, thread_ts=thread or None, **_written(what)
             )

@@ -59,7 +59,7 @@ class Tail(NamedTuple):
 
 
 class _Pending(NamedTuple):
-    """A draft on its way into a chain, and what became of it. One with marks goes alone."""
+    """A draft on its way into a chain, and what became of it. One with marks goes separately."""
 
     draft: Draft
     marks: Mapping[str, str]
@@ -163,7 +163,7 @@ class Recorder:
         return answer.result()
 
     async def _together(self, incident: str, chain: _Chain, group: Sequence[_Pending]) -> None:
-        """A call for several goes on when the one who made it gives up waiting."""
+        """Cancelling one waiter does not cancel the shared call."""
         task = asyncio.create_task(self._add_all(incident, chain, group))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)

@@ -52,7 +52,7 @@ def connect(url: str) -> Client:
 
 
 def masked(url: str) -> str:
-    """The URL for people and logs: without user, password and options; its form alone where those hide."""
+    """The URL for people and logs: without user, password and options; only its form where those hide."""
     scheme, _, rest = url.partition("://")
     front, _, options = rest.partition("?")
     return f"{scheme}://…" if "@" in options else f"{scheme}://{front.rpartition('@')[2]}"

@@ -2,10 +2,11 @@
 
 Several processes of the bot may share one directory. Two locks of the kernel, which end with their holders, order them:
 
-`users.lock`    shared by every process that uses the server; whoever leaves and can have it alone stops the server
-`server.lock`   held by the server itself, which inherits it from its starter: while it is held no second one starts
+`users.lock`    shared by every process that uses the server; a process that leaves and can have it alone stops the
+server `server.lock`   held by the server itself, which inherits it from its starter: while it is held no second one
+starts
 
-So it does not matter who started the server. After a `kill -9` of the bot the server goes on and the next start
+So it does not matter who started the server. After a `kill -9` of the bot the server keeps running and the next start
 finds it; after a `kill -9` of the server any of its users starts it again, with every acknowledged write.
 """
 
@@ -118,7 +119,7 @@ def _prepare(directory: Path, binary: Path | None) -> _Place:
 
 
 def _private(path: Path) -> Path:
-    """Makes a directory that is this user's alone. Raises PermissionError if it is someone else's."""
+    """Makes a directory for this user only. Raises PermissionError if it is someone else's."""
     path.mkdir(mode=0o700, exist_ok=True)
     found = path.lstat()
     if path.is_symlink() or found.st_uid != os.getuid():

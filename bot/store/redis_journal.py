@@ -51,8 +51,8 @@ class RedisJournal:
     async def open(self, *, channel: str, title: str, by: str, at: datetime) -> tuple[Incident, bool]:
         """The channel's open incident, or a new one; True if it is new. Two callers at once get the same one.
 
-        The channel's key reserves the incident before it is begun; whoever finds a reservation without an incident
-        (its maker died) begins it.
+        The channel's key reserves the incident before it is begun; a caller that finds a reservation without an
+        incident (its maker died) begins it.
         """
         title, at = one_line(clean_text(title)), at.astimezone(UTC)
         async with answering():

@@ -33,7 +33,7 @@ class RedisRecords:
         self._enlist = client.register_script(scripts.ENLIST)
 
     async def put(self, kind: str, key: str, value: Mapping[str, Any], *, ttl: timedelta) -> None:
-        """Replaces the record as a whole. Raises ValueError or TypeError for what JSON cannot hold."""
+        """Replaces the complete record. Raises ValueError or TypeError for what JSON cannot hold."""
         fields = [_milliseconds(ttl), _THERE, "1", *_packed(value)]
         async with answering():
             await self._put([_key("record", kind, key)], fields)
@@ -89,7 +89,7 @@ class RedisRecords:
             return bool(await self._take([_key("lease", kind, key)], [holder, _milliseconds(ttl)]))
 
     async def renew(self, kind: str, key: str, *, holder: str, ttl: timedelta) -> bool:
-        """Renews a lease; False if it ran out meanwhile, whoever has it now."""
+        """Renews a lease; False if it ran out meanwhile, even if nobody has it now."""
         async with answering():
             return bool(await self._renew([_key("lease", kind, key)], [holder, _milliseconds(ttl)]))
 
@@ -99,7 +99,7 @@ class RedisRecords:
             await self._delete_if([_key("lease", kind, key)], [holder])
 
     async def enlist(self, kind: str, key: str, member: str, *, at: datetime, ttl: timedelta) -> None:
-        """Puts a member on a list, at an instant; whoever has been on it longer than `ttl` by then is taken off."""
+        """Puts a member on a list, at an instant; takes off members that have been on it longer than `ttl` by then."""
         async with answering():
             await self._enlist([_key("list", kind, key)], [_instant(at), member, _milliseconds(ttl)])
 

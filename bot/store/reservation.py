@@ -3,8 +3,8 @@
     tflock:channel:<channel>
 
 Opening, reopening and restoring an open incident begin by writing a reservation, if nobody has the channel. It says
-everything that there is to do, and whoever meets it does it: so it does not matter where its maker died, and of two at
-once one wins. An incident's `life` counts its openings: a reservation for a life that is over is given up.
+everything that there is to do, and any caller that meets it does it: so it does not matter where its maker died, and of
+two at once one wins. An incident's `life` counts its openings: a reservation for a life that is over is given up.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Reservation:
 
     @staticmethod
     def read(text: str) -> Reservation:
-        """Earlier versions wrote the incident alone."""
+        """Earlier versions wrote only the incident."""
         fields = json.loads(text)
         opened_at = datetime.fromisoformat(fields["opened_at"])
         incident = Incident(fields["id"], fields["channel"], fields["title"], opened_at, fields["opened_by"])

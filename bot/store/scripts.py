@@ -110,7 +110,7 @@ return 1
 PUBLISH = """
 -- Makes a staged timeline the incident's, in one step. KEYS: log, head and once as they shall be, then as staged.
 -- ARGV: which staging this is, milliseconds to keep a closed timeline (0: for ever).
--- Returns 1 if it is this staging that stands there, 0 if another does, -1 if nothing does and nothing is staged.
+-- Returns 1 if it is this staging that is there, 0 if another does, -1 if nothing does and nothing is staged.
 if redis.call('EXISTS', KEYS[1], KEYS[2]) > 0 then
   redis.call('DEL', KEYS[4], KEYS[5], KEYS[6])
   return redis.call('HGET', KEYS[2], 'restored') == ARGV[1] and 1 or 0
@@ -168,7 +168,7 @@ return 1
 """
 
 PUT = """
--- Replaces a record as a whole.
+-- Replaces a complete record.
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], unpack(ARGV, 2))
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
@@ -176,7 +176,7 @@ return 1
 """
 
 SWAP = """
--- Replaces a record as a whole if its version is the one that the writer knows ("": there is none).
+-- Replaces a complete record if its version is the one that the writer knows ("": there is none).
 -- ARGV: the version it has, the one it gets, milliseconds to live, then the fields.
 local there = redis.call('HGET', KEYS[1], '.version') or ''
 if there == ARGV[2] then
@@ -217,7 +217,7 @@ return redis.call('HGETALL', KEYS[1])
 """
 
 ENLIST = """
--- Puts a member on a list at a time, and takes off whoever is older than the list's memory.
+-- Puts a member on a list at a time, and takes off members older than the list's memory.
 redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. (ARGV[1] - ARGV[3]))
 redis.call('PEXPIRE', KEYS[1], ARGV[3])

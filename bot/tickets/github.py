@@ -74,13 +74,13 @@ class GitHubTickets:
         response = await self.client.send("GET", self._path, self.place)
         repo = self.client.document(response)
         if not isinstance(repo, dict):
-            raise garbled(f"{SYSTEM}'s answer is no repository")
+            raise garbled(f"{SYSTEM}'s answer is not a repository")
         if repo.get("archived"):
             return TicketReadiness(is_ready=False, detail=f"{self.place} is archived", fix="name another tickets.repo")
         if repo.get("has_issues") is False:
             detail = f"issues are switched off in {self.place}"
             return TicketReadiness(is_ready=False, detail=detail, fix="switch them on, or name another tickets.repo")
-        scopes = response.headers.get("x-oauth-scopes")  # classic tokens alone have it
+        scopes = response.headers.get("x-oauth-scopes")  # only classic tokens have it
         wanted = {"repo"} if repo.get("private") else {"repo", "public_repo"}
         if scopes and not wanted & {scope.strip() for scope in scopes.split(",")}:
             detail = f"the token in {self._token_name} may not write to {self.place}"

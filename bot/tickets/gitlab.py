@@ -78,7 +78,7 @@ class GitLabTickets:
             return TicketReadiness(is_ready=False, detail=detail, fix="give it the scope api")
         project = self.client.document(await self.client.send("GET", self._path, self.place))
         if not isinstance(project, dict):
-            raise garbled(f"{SYSTEM}'s answer is no project")
+            raise garbled(f"{SYSTEM}'s answer is not a project")
         if project.get("archived"):
             return TicketReadiness(
                 is_ready=False, detail=f"{self.place} is archived", fix="name another tickets.project"

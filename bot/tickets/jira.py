@@ -76,7 +76,7 @@ class JiraTickets:
         answer = self.client.document(await self.client.send("GET", f"{_API}/search/jql", self.place, params=params))
         issues = answer.get("issues") if isinstance(answer, dict) else None
         if not isinstance(issues, list):
-            raise garbled(f"{SYSTEM}'s answer is no list of issues")
+            raise garbled(f"{SYSTEM}'s answer is not a list of issues")
         if not issues:
             raise Absent("no such ticket")
         return self._page(issues[0])
@@ -122,7 +122,7 @@ class JiraTickets:
         }
 
     def _lacking(self, fields: list[str]) -> tuple[str, str]:
-        """What Jira says of fields is told by the fields' names alone: the rest is in the account's language."""
+        """What Jira says of fields is shown by the fields' names only: the rest is in the account's language."""
         named = f": {', '.join(fields)}" if fields else ""
         detail = f"{SYSTEM} did not take the issue (HTTP 400){named}"
         fixes = {

@@ -31,7 +31,7 @@ async def lease(
     """Holds the lease `name` while inside, renewing it. Raises Busy after `patience`, JournalAway as Records does.
 
     Yields a check for the moment before something that must not be done twice: it raises Busy if the lease ran out
-    meanwhile, as after a worker that stood still, also if nobody else has taken it.
+    meanwhile, as after a worker that paused, also if nobody else has taken it.
     """
     deadline = asyncio.get_running_loop().time() + patience.total_seconds()
     while not await records.take("lease", name, holder=holder, ttl=TTL):

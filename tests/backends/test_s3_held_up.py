@@ -199,7 +199,7 @@ async def test_a_delete_whose_answer_is_late_is_read_again_and_not_called_unsent
     outcome = await cloud.backend(timeout=SHORT).release(place)
 
     assert outcome.result is ReleaseResult.THROTTLED
-    assert outcome.detail.endswith("the lock still stands")
+    assert outcome.detail.endswith("the lock is still there")
 
 
 async def test_a_place_is_released_through_a_client_that_was_used_before(cloud, lock):

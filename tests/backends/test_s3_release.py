@@ -35,7 +35,7 @@ async def test_a_refused_delete_is_told_with_the_lock_still_standing(cloud, held
     outcome = await backend.release(file)
 
     assert outcome.result is ReleaseResult.THROTTLED
-    assert outcome.detail.endswith("the lock still stands")
+    assert outcome.detail.endswith("the lock is still there")
     assert await cloud.aws.lock_ids(cloud.address.key) == {"item": lock.id, "file": lock.id}
 
 

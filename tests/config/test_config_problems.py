@@ -124,7 +124,7 @@ def test_a_key_that_is_a_list_is_a_problem(problems_of, smallest):
 
 def test_keys_that_stand_twice_are_problems(problems_of, smallest):
     doubled = smallest + "policy: {state_quiet: 2m}\npolicy: {state_quiet: 1s}\n"
-    assert problems_of(doubled) == ["tflock.yml:5: policy: stands twice, on lines 5 and 6"]
+    assert problems_of(doubled) == ["tflock.yml:5: policy: occurs twice, on lines 5 and 6"]
 
 
 def test_two_names_for_one_state_object_are_a_problem(problems_of, smallest):

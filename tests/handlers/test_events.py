@@ -160,7 +160,7 @@ async def test_a_backfill_begins_with_a_message_in_the_channel(office, wire, unt
     await office.work()
     assert [job[0] for job in wire.jobs] == ["backfill"]
     (message,) = office.slack.messages(CHANNEL)
-    assert "Reading what was said here" in json.dumps(message.blocks)
+    assert "Reading the earlier messages here" in json.dumps(message.blocks)
 
 
 async def test_a_guest_cannot_ask_for_a_backfill(office, wire):

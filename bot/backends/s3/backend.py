@@ -281,7 +281,7 @@ def _compared(digest: DigestSeen, state: Observation[StateSeen | StateAbsent]) -
 
 
 def _settled(place: LockPlace, error: AwsError, now: LockPlace | AwsError | None) -> PlaceRelease:
-    """What a delete without a success came to, by what stands there now."""
+    """What a delete without a success came to, by what is there now."""
     if isinstance(now, AwsError):
         return PlaceRelease(place, ReleaseResult.NOT_KNOWN, f"{error.detail}; then {now.detail}")
     if now is None and error.is_open:
@@ -290,10 +290,10 @@ def _settled(place: LockPlace, error: AwsError, now: LockPlace | AwsError | None
         return PlaceRelease(place, ReleaseResult.ALREADY_FREE)
     if now.fence != place.fence:
         return PlaceRelease(place, ReleaseResult.HOLDER_CHANGED, _holder(now))
-    return PlaceRelease(place, ReleaseResult.THROTTLED, f"{error.detail}; the lock still stands")
+    return PlaceRelease(place, ReleaseResult.THROTTLED, f"{error.detail}; the lock is still there")
 
 
 def _holder(place: LockPlace) -> str:
     if place.info is None:
-        return "another lock stands there now; its text cannot be read"
+        return "another lock is there now; its text cannot be read"
     return f"held by {place.info.who or 'someone unnamed'} now (lock {place.info.id})"

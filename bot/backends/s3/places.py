@@ -37,7 +37,7 @@ class ItemPlace:
         return f"table {self.table}"
 
     def read(self) -> LockPlace | None:
-        """The lock that stands here now."""
+        """The lock that is here now."""
         with translated(self.reads, self.target):
             return self.place_of(_item(self.client(), self.table, self.key))
 
@@ -86,7 +86,7 @@ class FilePlace:
         return f"s3://{self.bucket}/{self.key}"
 
     def read(self) -> LockPlace | None:
-        """The lock that stands here now. Without `s3:ListBucket`, S3 denies what is not there."""
+        """The lock that is here now. Without `s3:ListBucket`, S3 denies what is not there."""
         try:
             with translated(self.reads, self.target):
                 answer = self.client().get_object(Bucket=self.bucket, Key=self.key)

@@ -1,4 +1,4 @@
-"""Reads a Terraform state as a stream: what it is, its MD5, and whether it is whole. Memory does not grow with it.
+"""Reads a Terraform state as a stream: what it is, its MD5, and whether it is valid. Memory does not grow with it.
 
 Format: Terraform's `internal/states/statefile` (top-level `version`, `terraform_version`, `serial`, `lineage`).
 """
@@ -75,7 +75,7 @@ class _Outline:
             self._drive(self._parser.close)
 
     def fault(self) -> str | None:
-        """Why this is no whole state. Never quotes it: a state holds secrets."""
+        """Why this is not a valid state. Never quotes it: a state holds secrets."""
         if self._broken:
             return "it is not whole JSON"
         if not self._is_object:

@@ -52,7 +52,7 @@ class StateObject:
         )
 
     def with_last_good(self, give_up: Event, clock: Clock, seen: StateSeen) -> StateSeen:
-        """The same, with the newest older version that is whole."""
+        """The same, with the newest older version that is valid."""
         try:
             listed, _ = self._versions()
         except AwsError:  # that it is broken is known without them

@@ -21,7 +21,7 @@ _INITIALIZE = "Initialize job"
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """All jobs of a build; `goes_on` where something of it does that is no job and no step of one."""
+    """All jobs of a build; `goes_on` where something of it does that is neither a job nor a step of one."""
 
     jobs: tuple[Job, ...]
     goes_on: bool

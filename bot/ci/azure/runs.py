@@ -106,7 +106,7 @@ def timeline_from(body: Json, about: str) -> BuildTimeline:
 
 
 def job_from(record: Json, tasks: Iterable[Json], host: str | None) -> Job:
-    """One record of type `Job`. With a step that still goes on it has not ended, unless the agent was given up.
+    """One record of type `Job`. With a step that is still running it has not ended, unless the agent was given up.
 
     With a step that was abandoned it is lost: nobody reported that step's end.
     """
@@ -140,7 +140,7 @@ def job_from(record: Json, tasks: Iterable[Json], host: str | None) -> Job:
 def completed(run: Run, jobs: Iterable[Job], *, goes_on: bool) -> Run:
     """The run with its jobs. `goes_on` says that a stage or another record without a host still does.
 
-    It has ended only if nothing of it goes on; its end is the latest one known.
+    It has ended only if nothing of it is running; its end is the latest one known.
     """
     parts = tuple(sorted(jobs, key=lambda job: (job.attempt, job.started_at or run.created_at)))
     run = at_newest_attempt(run, parts)

@@ -1,6 +1,6 @@
 """Azure DevOps, as a service and as a server with collections, for `bot.ci.frame.Source`.
 
-A run is a build. A build that counts as completed may still have a job that goes on, so ends are judged by the
+A run is a build. A build that counts as completed may still have a job that is running, so ends are judged by the
 timelines of all attempts. docs/ci/azure-devops.md says what is asked and which traps are behind it.
 """
 
@@ -98,7 +98,7 @@ class AzureDevOps:
             "queryOrder": "finishTimeDescending",
             "minTime": stamp(since),
         }
-        # one after the other: a build that goes on to its next status meanwhile is in both lists instead of in none
+        # one after the other: a build that moves to its next status meanwhile is in both lists instead of in none
         entries = [
             build
             for status in _GOING_ON
@@ -176,7 +176,7 @@ class AzureDevOps:
             return Cancelled(CancelResult.NOT_POSSIBLE, detail)
         if force and run.phase is Phase.ENDING:
             return Cancelled(CancelResult.NOT_POSSIBLE, _NO_FORCE)
-        # one try only: a second request would meet the first one's effect and be told that it cannot be done
+        # one try only: a second request would meet the first one's effect and hear that it cannot be done
         answer = await self._api.send(
             "PATCH",
             run_path(ref),
@@ -191,10 +191,10 @@ class AzureDevOps:
         run = await self._run(ref, hosts=False)
         if run.phase is Phase.ENDED:
             return already_ended(run)
-        return Cancelled(CancelResult.NOT_POSSIBLE, f"Azure DevOps cannot cancel it as it stands ({run.reported})")
+        return Cancelled(CancelResult.NOT_POSSIBLE, f"Azure DevOps cannot cancel it as it is ({run.reported})")
 
     async def switch(self, pipeline: Pipeline, *, on: bool) -> Switched:
-        """A definition is changed as a whole, with the revision that was read; someone else's change goes first."""
+        """A definition is replaced completely, with the revision that was read; someone else's change goes first."""
         path, about = definition_path(pipeline), definition_words(pipeline)
         for _ in range(_TRIES):
             definition = await self._api.get_object(path, about)

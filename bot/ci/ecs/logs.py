@@ -20,7 +20,7 @@ _AT_A_TIME = 500
 
 
 def stream_of(container: Json, task: str) -> LogStream | None:
-    """Where a container of a task definition logs to; None where that cannot be told, or is not CloudWatch Logs."""
+    """Where a container of a task definition logs to; None where that is not known, or is not CloudWatch Logs."""
     configuration = inner(container, "logConfiguration")
     options = inner(configuration, "options")
     group, prefix = text(options.get("awslogs-group")), text(options.get("awslogs-stream-prefix"))

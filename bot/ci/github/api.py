@@ -1,6 +1,7 @@
 """GitHub's REST API as far as the bot asks it: one request, and lists that are complete or fail.
 
-Source: https://docs.github.com/en/rest/actions and https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api.
+Source: https://docs.github.com/en/rest/actions and
+https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api.
 """
 
 from __future__ import annotations
@@ -117,9 +118,9 @@ class GitHubApi:
             )
             return {run_id: entry for part in parts for run_id, entry in part.items()}
 
-        # A run that goes from one status to another may slip through between two lists, so they are read twice. The
+        # A run that moves from one status to another may slip through between two lists, so they are read twice. The
         # second time is beside the list by time, which comes after the first: the newer word counts, and of two that
-        # are as new the one that says that the run goes on.
+        # are as new the one that says that the run is active.
         first = await still_open()
         newer, again = await both(self._read_on(path, about, params, since=young, guess=guess), still_open())
         return list({**first, **newer, **again}.values())

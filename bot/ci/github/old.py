@@ -1,7 +1,7 @@
-"""What the lists of a busy workflow leave out: old runs that went on again and are completed by now.
+"""What the lists of a busy workflow leave out: old runs that started again and are completed by now.
 
 A re-run keeps its run's creation time, and no list of GitHub's is ordered by when something ended. So the completed
-runs of all the time in question are read once for a lock, and those that were seen going on are read one by one after.
+runs of all the time in question are read once for a lock, and those that were seen active are read one by one after.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MOST_REMEMBERED = 100
 
 @dataclass(slots=True)
 class _Known:
-    """Of one workflow: the old runs that were seen going on, the ends found of them, and the last full reading."""
+    """Of one workflow: the old runs that were seen active, the ends found of them, and the last full reading."""
 
     going_on: dict[int, datetime] = field(default_factory=dict)
     ended: dict[int, Json] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class OldRuns:
             created = instant(entry.get("created_at"))
             if not _is_completed(entry) and created is not None and created < young:
                 known.going_on[run_id] = now
-                known.ended.pop(run_id, None)  # it goes on again
+                known.ended.pop(run_id, None)  # it is running again
         kept = sorted(known.going_on.items(), key=lambda seen: seen[1])[-_MOST_REMEMBERED:]
         known.going_on = {run_id: seen for run_id, seen in kept if seen > now - _REMEMBERED_FOR}
 

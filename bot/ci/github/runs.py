@@ -134,7 +134,7 @@ def workflow_of(pipeline: Pipeline) -> str:
 
 def _run_phase(entry: Json) -> tuple[Phase, Conclusion | None]:
     if entry.get("status") == "completed" and entry.get("conclusion") == "action_required":
-        return Phase.WAITING, None  # it waits for someone's approval, and goes on under the same id
+        return Phase.WAITING, None  # it waits for someone's approval, and continues under the same id
     return _phase(entry)
 
 

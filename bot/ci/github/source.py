@@ -95,7 +95,7 @@ class GitHubActions:
         return into, is_read
 
     async def cancel(self, ref: RunRef, *, force: bool) -> Cancelled:
-        # one try only: a second request would meet the first one's effect and be told that it cannot be done
+        # one try only: a second request would meet the first one's effect and hear that it cannot be done
         answer = await self.client.send(
             "POST",
             f"{_run_path(ref)}/{'force-cancel' if force else 'cancel'}",
@@ -109,10 +109,10 @@ class GitHubActions:
         try:
             run = await self.run(ref)
         except (Absent, Failed):
-            return Cancelled(CancelResult.NOT_POSSIBLE, "GitHub cannot cancel it as it stands")
+            return Cancelled(CancelResult.NOT_POSSIBLE, "GitHub cannot cancel it as it is")
         if run.phase is Phase.ENDED:
             return already_ended(run)
-        return Cancelled(CancelResult.NOT_POSSIBLE, f"GitHub cannot cancel it as it stands ({run.reported})")
+        return Cancelled(CancelResult.NOT_POSSIBLE, f"GitHub cannot cancel it as it is ({run.reported})")
 
     async def switch(self, pipeline: Pipeline, *, on: bool) -> Switched:
         verb, doing = ("enable", "enabling") if on else ("disable", "disabling")

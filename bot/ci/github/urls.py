@@ -1,4 +1,4 @@
-"""Where GitHub's pages and API stand, and which run a URL means. Pure; makes no request."""
+"""Where GitHub's pages and API are, and which run a URL means. Pure; makes no request."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def run_in(url: str, base_url: str) -> RunUrl | None:
 
 
 def _prefixes(base_url: str) -> dict[Place, tuple[str, ...]]:
-    """Places (scheme, host, port) of that GitHub with what may stand before `/owner/repo` in a path there."""
+    """Places (scheme, host, port) of that GitHub with what may come before `/owner/repo` in a path there."""
     base = urlsplit(base_url)
     api = place(base)
     root = base.path.rstrip("/")

@@ -83,7 +83,7 @@ def _refused(refusal: Absent | Failed, done: int, left: list[Json], *, on: bool)
         return Switched(SwitchResult.NOT_FOUND, f"{progress}, which GitLab does not know any more")
     if refusal.trouble is not Trouble.DENIED:
         return Switched(SwitchResult.NOT_KNOWN, f"{progress}: {refusal.detail}")
-    own = "; a schedule is changed by its owner alone, who is whoever takes ownership of it"
+    own = "; only its owner can change a schedule: take ownership of it first"
     return Switched(SwitchResult.DENIED, f"{progress}: {refusal.detail}{own}")
 
 

@@ -177,7 +177,9 @@ def _project(pipeline: Pipeline) -> str:
 
 
 def _freshest(entries: Iterable[Json]) -> Iterable[Json]:
-    """Each pipeline once: where lists that were read at the same time differ, as the one has it in which it goes on."""
+    """Each pipeline once: where lists that were read at the same time differ, as it is in the list that shows it
+    active.
+    """
     found: dict[int, Json] = {}
     for entry in entries:
         if entry["id"] not in found or text(entry.get("status")) in GOING_ON:

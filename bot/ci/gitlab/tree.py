@@ -65,7 +65,7 @@ class Tree:
 
 
 async def read_tree(client: Client, base_url: str, project: str, pipeline_id: str) -> Tree:
-    """Raises Failed or Absent for the pipeline itself; what is missing below it is said in the tree."""
+    """Raises Failed or Absent for the pipeline itself; the tree says what is missing below it."""
     entry, (jobs, bridges, missing) = await both(
         _entry(client, project, pipeline_id), _contents(client, project, pipeline_id)
     )

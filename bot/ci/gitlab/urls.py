@@ -1,4 +1,4 @@
-"""Where GitLab's pages and API stand, and which pipeline or job a URL means. Pure; makes no request."""
+"""Where GitLab's pages and API are, and which pipeline or job a URL means. Pure; makes no request."""
 
 from __future__ import annotations
 

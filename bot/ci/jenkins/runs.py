@@ -189,7 +189,7 @@ def is_freestyle(entry: Json) -> bool:
 
 
 def _hosts(entry: Json, console: Console) -> list[str | None]:
-    """Freestyle builds name their agent, pipelines in their console alone; the controller's own name is not known."""
+    """Freestyle builds name their agent, pipelines only in their console; the controller's own name is not known."""
     if is_freestyle(entry):
         return [text(entry.get("builtOn")) or None]
     agents = console.agents[:_MOST_AGENTS]

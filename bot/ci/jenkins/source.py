@@ -29,7 +29,7 @@ _LOOKS = 3
 class Jenkins:
     """Asks one Jenkins on behalf of the configured pipelines.
 
-    `patience` is how many seconds a forced cancel waits for `term` before it goes on to `kill`. An `http` that is
+    `patience` is how many seconds a forced cancel waits for `term` before it moves to `kill`. An `http` that is
     passed in is closed with this.
     """
 
@@ -159,7 +159,9 @@ class Jenkins:
         for _ in range(_LOOKS):
             await asyncio.sleep(self._patience / _LOOKS)
             if (await self.run(run.ref)).phase is Phase.ENDED:
-                return Cancelled(CancelResult.ACCEPTED, "Jenkins terminated its steps; what they started may go on")
+                return Cancelled(
+                    CancelResult.ACCEPTED, "Jenkins terminated its steps; what they started may still be running"
+                )
         await self._end(run, "kill")
         return Cancelled(CancelResult.ACCEPTED, "Jenkins killed the build, which does not stop what its steps started")
 

@@ -1,4 +1,4 @@
-"""Where Jenkins' jobs stand, and which build a URL means. Pure; makes no request.
+"""Where Jenkins' jobs are, and which build a URL means. Pure; makes no request.
 
 A job's name is its path through folders, as Jenkins' own full names: `infra/deploy`. A branch of a multibranch job is
 named as Jenkins stores it: the branch `feature/x` is the job `feature%2Fx`, whose URL escapes that once more.

@@ -159,7 +159,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A bar in its place. One that goes on ends in an arrow; `breaks` are where it crosses cuts in the axis."""
+    """A bar in its place. One that has not ended ends in an arrow; `breaks` are where it crosses cuts in the axis."""
 
     left: float
     right: float

@@ -129,7 +129,7 @@ def _own_names(element: ET.Element, prefix: str) -> None:
 
 
 def _rules(prefix: str, wide: Plan, narrow: Plan) -> str:
-    """Rules for this chart alone."""
+    """Rules for this chart only."""
     here = f"#{prefix}"
     light, dark = ("".join(f"--{colour}:{code};" for colour, code in palette.items()) for palette in (LIGHT, DARK))
     return "".join(

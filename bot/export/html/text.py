@@ -51,7 +51,7 @@ def visible(said: str) -> str:
 
 
 def link(url: object, shown: object) -> Markup:
-    """A link; the words alone where the URL may not be linked or has a secret in it."""
+    """A link; only the words where the URL may not be linked or has a secret in it."""
     words = _BDI.format(text(shown))
     page = web_page(url)
     return words if page is None else _LINK.format(page, words)

@@ -79,7 +79,7 @@ def read_export(path: Path) -> ExportFile:
 def verify_json(path: Path) -> Verified:
     """Checks an export: nothing in it was changed, removed, added or moved.
 
-    Raises ChainBroken, naming the first entry that does not fit, or ExportInvalid if the file is no export at all.
+    Raises ChainBroken, naming the first entry that does not fit, or ExportInvalid if the file is not an export at all.
     """
     export, course, redacted = _verified(path)
     return Verified(export.incident, course.count, course.hash, redacted)
@@ -98,7 +98,7 @@ def _verified(path: Path) -> tuple[ExportFile, Course, tuple[str, ...]]:
                 _check_redacted(entry, was_redacted=was_redacted)
                 course.learn(entry, redacted=was_redacted)
             except ChainBroken as found:
-                broken = found  # if the file is no export at all, that comes first
+                broken = found  # if the file is not an export at all, that comes first
             else:
                 redacted += [entry.id] if was_redacted else []
 
@@ -118,7 +118,7 @@ def _verified(path: Path) -> tuple[ExportFile, Course, tuple[str, ...]]:
 def _check_redacted(entry: Entry, *, was_redacted: bool) -> None:
     """Raises ChainBroken for an entry that has lost nothing: its own words must be proven."""
     if was_redacted and _REMOVED not in json.dumps([entry.actor, entry.text, entry.facts], ensure_ascii=False):
-        raise ChainBroken(entry.id, "is said to have lost a secret in the export, and none was taken out of it")
+        raise ChainBroken(entry.id, "is marked as one that lost a secret in the export, and none was taken out of it")
 
 
 def _check_parts(path: Path, parts: Mapping[str, Any]) -> None:
@@ -201,7 +201,7 @@ def _members(path: Path, file: IO[bytes]) -> Iterator[tuple[str, Any]]:
     for event, name in events:
         if event == "map_key":
             if name in seen:
-                raise ValueError("a name stands twice in one object")
+                raise ValueError("a name occurs twice in one object")
             seen.add(name)
             event, value = next(events)  # noqa: PLW2901  the name's value follows it
             if name == "entries" and event == "start_array":
@@ -223,7 +223,7 @@ def _value(event: str, value: Any, events: Iterator[tuple[str, Any]], depth: int
                 if inner == "end_map":
                     break
                 if name in made:
-                    raise ValueError("a name stands twice in one object")
+                    raise ValueError("a name occurs twice in one object")
                 made[name] = _value(*next(events), events, depth + 1)
             return made
         case "start_array":

@@ -50,7 +50,7 @@ def lines_of(text: str) -> Iterator[Markup]:
 
 
 def linked(words: object, url: object) -> Markup:
-    """A link, or the words alone where the URL is not one that may be linked."""
+    """A link, or only the words where the URL is not one that may be linked."""
     page = address(url)
     return escaped(words) if page is None else Markup(f"[{escaped(words)}](<{page}>)")  # noqa: S704  percent-encoded
 

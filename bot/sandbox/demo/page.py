@@ -48,7 +48,7 @@ _PAGE = """<!doctype html><meta charset="utf-8"><title>tflock sandbox</title>
 
 
 async def serve_page(console: Console, stage: Stage) -> None:
-    """Serves the page on a free loopback port, says where, and goes on until it is cancelled."""
+    """Serves the page on a free loopback port, says where, and runs until it is cancelled."""
     async with serving(_app(stage), patience=0.5) as address:
         console.print()
         console.print(Text("The lock is held again, and the loop runs. Try it yourself:"))

@@ -140,7 +140,7 @@ class StagedIncident:
         return [f"terraform init {backend}", "terraform apply -auto-approve"]
 
     def crowd(self, count: int, *, every: timedelta) -> None:
-        """So many runs of the dependency update go on at once, started at that pace, and more come at it.
+        """This many runs of the dependency update are active at once, started at that pace, and more come at it.
 
         The newest starts now. The lock has to be older than the first of them.
         """

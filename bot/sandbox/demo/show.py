@@ -100,7 +100,7 @@ class Show:
         await self._until(lambda: self.incident.loops() > _ENOUGH_STARTS, "the dependency update to be started often")
 
     async def status(self) -> None:
-        self._act("1", "What is going on?", "11:00", "11:22")
+        self._act("1", "What is happening?", "11:00", "11:22")
         self.began = time.monotonic()
         answer = await self._types(_QUINN, f"status {self.scenario.state}", alone=True)
         self._draw(answer)
@@ -147,11 +147,11 @@ class Show:
         released = await self.stage.posted("is unlocked", within=_PATIENCE)
         self.took = time.monotonic() - self.began
         if await self.stage.lock_stands(self.scenario.state):
-            raise DemoFailed("the bot says that the lock is released, and it still stands there")
+            raise DemoFailed("the bot says that the lock is released, and it is still there")
         self._draw(released)
 
     async def timeline(self) -> None:
-        """The record is put right in two places, closed, exported and verified."""
+        """The record is corrected in two places, closed, exported and verified."""
         self._act("5", "The record of it, which nobody had to type", "12:30", "13:00")
         shown = await self._types(_PARKER, f"timeline {_LAST_ENTRIES}", alone=True)
         self._draw(shown)
@@ -209,7 +209,7 @@ class Show:
         return found[0]
 
     async def _types(self, user: str, words: str, says: str = "", *, alone: bool = False) -> TeamMessage:
-        """The command, and the first message that answers it and `says` so. `alone`: only the asker sees it."""
+        """The command, and the first message that answers it and `says` so. With `alone`, only the asker sees it."""
         name = self.stage.slack.team.users[user].name
         self._says(name, f"types  /tflock {words}")
         slack = self.stage.slack

@@ -88,7 +88,7 @@ class RunRecord:
 
 
 class GitHubRuns:
-    """All repositories of one GitHub. `cancel_delay` is how long a run goes on after a cancel was accepted."""
+    """All repositories of one GitHub. `cancel_delay` is how long a run continues after a cancel was accepted."""
 
     def __init__(self, now: Callable[[], datetime], *, cancel_delay: timedelta) -> None:
         self.now = now

@@ -51,7 +51,7 @@ class BotProcess:
         return self.log_file.read_text("utf-8", "replace") if self.log_file.exists() else ""
 
     def events(self, name: str | None = None) -> list[dict[str, Any]]:
-        """The log's events (of this name), oldest first; lines that are no JSON are left out."""
+        """The log's events (of this name), oldest first; lines that are not JSON are left out."""
         found = []
         for line in self.log.splitlines():
             with suppress(json.JSONDecodeError):

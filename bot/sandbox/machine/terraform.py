@@ -60,7 +60,7 @@ class TerraformFailed(Exception):
 
 
 class Holder:
-    """A `terraform apply` that is going on and holds the lock."""
+    """A `terraform apply` that is running and holds the lock."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -91,7 +91,7 @@ class Holder:
         return self._process.returncode is None
 
     async def holds(self, *, within: float = 60.0) -> None:
-        """Returns when it has the lock and is at work. Raises TerraformFailed if it ends before, or takes too long."""
+        """Returns when it has the lock and is running. Raises TerraformFailed if it ends before, or takes too long."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
                 while b"deploying" not in b"".join(self._output):

@@ -15,7 +15,7 @@ def conversations_history(team: Team, args: Args) -> Json:
 
 
 def conversations_replies(team: Team, args: Args) -> Json:
-    """A thread by its root, which is always shown; a reply by its own `ts` alone."""
+    """A thread by its root, which is always shown; a reply only by its own `ts`."""
     place, root = _readable(team, args), str(args.get("ts"))
     thread = [m for m in _standing(team, place) if root in (m.ts, m.thread_ts)]
     if not thread:

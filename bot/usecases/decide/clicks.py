@@ -41,7 +41,7 @@ async def permit(world: World, user: str, channel: str) -> Standing:
 async def move(
     world: World, request_id: str, allowed: Collection[RequestPhase], phase: RequestPhase, **more: object
 ) -> None:
-    """Of two clicks at the same time one moves the request; the other one is told so."""
+    """Of two clicks at the same time one moves the request; the other one gets that as the answer."""
     if await UNLOCKS.update(world, request_id, only_if=("phase", allowed), phase=phase, **more) is not None:
         return
     found = await UNLOCKS.get(world, request_id)

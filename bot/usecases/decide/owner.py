@@ -136,7 +136,7 @@ async def answer_of(world: World, state: str, lock_id: str, user: str) -> OwnerA
 async def record_answer(world: World, state: str, answer: OwnerAnswer, *, incident: str) -> None:
     """Writes the answer down, where the gate and the timeline find it at once. Raises JournalAway.
 
-    The same answer once more is no entry of its own on the timeline.
+    The same answer once more does not add an entry to the timeline.
     """
 
     def record(said: Answers) -> Answers:

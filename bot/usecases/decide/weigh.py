@@ -36,7 +36,7 @@ class Decision:
         return self.inspection.seen.is_free
 
     def is_gone(self, lock_id: str) -> bool:
-        """Whether every place was read, and none holds this lock: not even one that cannot be told from it."""
+        """Whether every place was read, and none holds this lock: not even one that cannot be distinguished from it."""
         seen = self.inspection.seen
         return not seen.unseen and not seen.garbage and all(info.id != lock_id for info in seen.locks)
 
@@ -135,7 +135,7 @@ def count_refusals(world: World, verdict: Verdict) -> None:
 
 
 async def approval_of(world: World, state: str, consent: Consent | None, channel: str) -> Approval | None:
-    """The consent with what Slack says now of whoever gave it."""
+    """The consent with what Slack says now of the person who gave it."""
     if consent is None:
         return None
     groups = world.approvers(state).groups

@@ -197,7 +197,7 @@ def _name(pipeline: Pipeline) -> str:
 
 
 def _tie(world: World, runs: Sequence[Run], inspection: Inspection, pipeline: Pipeline) -> Stake:
-    """How runs stand to the lock of an inspection. Of what cannot be read there, any of them may be the holder.
+    """How runs relate to the lock of an inspection. Of what cannot be read there, any of them may be the holder.
 
     So may a run whose pipeline gave no answer when it was asked for its runs, and a loop's, of which none is known; and
     where no holder is known, every run but those that started too late.

@@ -237,7 +237,7 @@ async def _defer(world: World, desk: _Desk, until: datetime) -> bool:
     text = f"is on do-not-disturb: not disturbed until {instant(until)}, and told then"
     await _write_down(world, desk, text, f"quiet/{until.isoformat()}")
     if desk.main.news is OwnerNews.UNLOCK_WANTED:
-        words: Phrase = (Person(desk.place.owner, ""), " is on do-not-disturb until ", until, ", and is told then.")
+        words: Phrase = (Person(desk.place.owner, ""), " is on do-not-disturb until ", until, ", and hears it then.")
         notice = Notice(f"The owner of the lock of {desk.place.state} is not disturbed", (words, _NOTHING_ELSE))
         await _say_where_asked(world, desk, notice, "quiet")
     return False

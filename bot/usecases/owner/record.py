@@ -117,7 +117,7 @@ OWNER_MESSAGES = Shelf("letter", OwnerMessageRecord, KEPT)
 
 
 def fact_id(news: OwnerNews, asker: str, request: str) -> str:
-    """The same for the same fact: that someone asks, that a request stands; all else there is but once."""
+    """The same for the same fact: that someone asks, that there is a request; all else there is but once."""
     match news:
         case OwnerNews.ASKED:
             return f"{news.name}/{asker}"

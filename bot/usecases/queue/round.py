@@ -1,7 +1,7 @@
-"""One look at a state for those who wait for it: what has changed, whose turn it is, and telling them once.
+"""One look at a state for those who wait for it: what has changed, whose turn it is, and one notice to them.
 
-What is said carries a mark. It is written down before it is said, and a worker that finds it begun looks for the mark
-first, so that a worker may die anywhere.
+What is sent carries a mark. It is written down before it is sent, and a worker that finds it begun looks for the
+mark first, so that a worker may die anywhere.
 """
 
 from __future__ import annotations

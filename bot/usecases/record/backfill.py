@@ -1,4 +1,4 @@
-"""What was said in a channel before, put on the timeline on demand: a durable job that reads a page at a time.
+"""What people wrote in a channel before, put on the timeline on demand: a durable job that reads a page at a time.
 
 Slack gives some apps one page of 15 messages a minute (docs.slack.dev/apis/web-api/rate-limits), so that this may take
 long. How far it has come is in one record, written after each page: another worker continues from there, and a page
@@ -251,7 +251,7 @@ def _going_on(progress: Backfill, at: datetime | None) -> Notice:
         lines.append(_counts(progress))
     if at is not None:
         lines.append(("Slack asks for patience: tflock reads on at ", at, "."))
-    return Notice("Reading what was said here", tuple(lines))
+    return Notice("Reading the earlier messages here", tuple(lines))
 
 
 def _ended(progress: Backfill, end: End, detail: str) -> Notice:

@@ -1,6 +1,6 @@
 """Messages of the channel on the timeline: marked with a reaction or added by the shortcut, and what becomes of them.
 
-Slack's events only say that something has happened to a message. What is done follows from how the message stands now,
+Slack's events only say that something has happened to a message. What is done follows from how the message is now,
 so that an event that comes twice, late or out of order makes nothing wrong.
 """
 

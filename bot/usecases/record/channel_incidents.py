@@ -10,7 +10,7 @@ from bot.errors import Unreachable
 from bot.usecases.world import World
 
 AROUND = timedelta(hours=1)
-"""How long before its opening and after its closing what is said may still be about an incident."""
+"""How long before its opening and after its closing what people write may still be about an incident."""
 
 _MOST = 1_000
 

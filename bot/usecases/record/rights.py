@@ -10,7 +10,7 @@ from bot.usecases.world import World
 async def may_write(world: World, user: str) -> bool:
     """Whether a user is a full member of this workspace. Raises Unreachable where Slack does not say.
 
-    A person from another workspace who shares a channel with the bot is no stranger to Slack (`is_stranger`): their
+    A person from another workspace who shares a channel with the bot is not a stranger to Slack (`is_stranger`): their
     team tells (docs.slack.dev/reference/objects/user-object).
     """
     seen, home = await world.directory.member(user), world.directory.home_team

@@ -69,7 +69,7 @@ async def _broken_end(
         missing = str(course.count + 1)
         return Broken(missing, None, f"is missing with all behind it; the incident names {before[0]} as its last entry")
     if course.count > int(after[0]):
-        return Broken(str(int(after[0]) + 1), None, "stands behind the entry that the incident names as its last")
+        return Broken(str(int(after[0]) + 1), None, "is behind the entry that the incident names as its last")
     if before == after and course.last is not None:
         try:
             course.agree(incident)

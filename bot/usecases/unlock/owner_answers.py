@@ -72,7 +72,7 @@ async def take_back(world: World, *, state: StateName, lock_id: str, user: str, 
     """They withdraw their answer, even if the lock has another owner by now. Raises as `take_answer`."""
     answer = await answer_of(world, state.name, lock_id, user)
     if answer is None:
-        raise NotPermitted("There is no answer of yours to take back. Nothing was changed.")
+        raise NotPermitted("You have no answer to withdraw. Nothing was changed.")
     place = OwnerMessageKey(state.name, lock_id, user)
     of = await OWNED.get(world, place.of_lock)
     await _check_member(world, user)
@@ -116,7 +116,7 @@ async def _check_no_objection(world: World, place: OwnerMessageKey) -> None:
     """An objection ends by being taken back, not by an old button that asks for time."""
     before = await answer_of(world, place.state, place.lock_id, place.owner)
     if before is not None and before.says is OwnerSays.RUNNING:
-        raise NotPermitted("You said that it is still running, and that stands until you take it back.")
+        raise NotPermitted("You said that it is still running, and that counts until you withdraw it.")
 
 
 async def _check_ownership(world: World, place: OwnerMessageKey) -> None:
@@ -125,7 +125,9 @@ async def _check_ownership(world: World, place: OwnerMessageKey) -> None:
     if lock is None or lock.id != place.lock_id:
         return  # the gate sees for itself whether it is gone, or cannot be read
     if owner is not None and owner.slack_id not in {None, place.owner}:
-        raise NotPermitted("By what is known now this lock is someone else's, who is asked. Nothing was changed.")
+        raise NotPermitted(
+            "This lock now appears to belong to someone else, so we asked them instead. Nothing was changed."
+        )
 
 
 async def _spread(world: World, place: OwnerMessageKey, says: str, at: datetime) -> None:

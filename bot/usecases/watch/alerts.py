@@ -49,7 +49,7 @@ class AlertPhase(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertRecord:
-    """An alert, the message that shows it, and how far the timeline tells of it (`noted`)."""
+    """An alert, the message that shows it, and how far the timeline has it (`noted`)."""
 
     phase: AlertPhase = AlertPhase.RAISED
     alert: Annotated[Alert, Inline()]

@@ -526,7 +526,7 @@ async def test_a_build_that_ends_while_it_is_being_cancelled_has_ended(source, a
 
     assert (going.result, going.detail) == (
         CancelResult.NOT_POSSIBLE,
-        "Azure DevOps cannot cancel it as it stands (inProgress)",
+        "Azure DevOps cannot cancel it as it is (inProgress)",
     )
     assert (ended.result, ended.detail) == (CancelResult.ALREADY_ENDED, "it has ended (completed, failed)")
 

@@ -195,7 +195,7 @@ async def test_a_schedule_of_somebody_else_is_left_with_the_words_how_to_get_it(
 
     assert switched.result is SwitchResult.DENIED
     assert switched.detail.startswith("1 of 2 schedules stopped, not 'Hourly': GitLab denies stopping the schedule")
-    assert switched.detail.endswith("takes ownership of it")
+    assert switched.detail.endswith("take ownership of it first")
     assert (own.active, foreign.active) == (False, True)
 
 

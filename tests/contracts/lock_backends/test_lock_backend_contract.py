@@ -334,7 +334,7 @@ async def test_a_release_cut_off_before_it_arrived_leaves_the_lock_and_can_be_tr
     again = await backend.release(place)
 
     assert cut.result is ReleaseResult.THROTTLED
-    assert "still stands" in cut.detail
+    assert "is still there" in cut.detail
     assert still_there == lock.text
     assert again.result is ReleaseResult.RELEASED
 

@@ -57,7 +57,7 @@ async def test_what_was_said_before_is_taken_page_by_page_although_slack_asks_fo
     slack.say(QUINN, scene.channel, "deploy failed", bot_id="B0CI", bot_profile={"name": "CI"})
     slack.throttle("conversations.history", retry_after=5, skip=1)
     await scene.types("capture 1h")
-    started = await scene.shown("reading what was said here")
+    started = await scene.shown("reading the earlier messages here")
     await scene.becomes(started, "messages were put on the timeline")
     await has_texts(scene, "something is wrong with staging", "a reply", *(f"message {n}" for n in range(40)))
     slack.team.history_page = None
