@@ -17,6 +17,7 @@ TflockError                       everything that this program raises on purpose
 ├── ChainBroken                   a timeline or an export was altered; names the first broken entry
 ├── ExportInvalid                 a file is not the JSON export of a timeline
 └── NotPermitted                  the person may not do this here
+    └── NoSuchRun                 nor can anybody: every CI system that was asked says that there is no such run
 """
 
 from __future__ import annotations
@@ -116,3 +117,12 @@ class ExportInvalid(TflockError):
 
 class NotPermitted(TflockError):
     """The person may not do this here. The message says what would change that."""
+
+
+class NoSuchRun(NotPermitted):
+    """Every CI system that could have this run answered, and has none."""
+
+    def __init__(self, run: str, systems: tuple[str, ...]) -> None:
+        super().__init__(f"no run {run} in {', '.join(systems)}")
+        self.run = run
+        self.systems = systems

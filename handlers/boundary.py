@@ -15,7 +15,16 @@ import structlog
 from bot.core.nearest import did_you_mean
 from bot.core.phrase import Phrase, Quoted
 from bot.core.reports.report import Notice
-from bot.errors import Denied, JournalAway, NotPermitted, NotReplicated, Throttled, UnknownState, UpstreamError
+from bot.errors import (
+    Denied,
+    JournalAway,
+    NoSuchRun,
+    NotPermitted,
+    NotReplicated,
+    Throttled,
+    UnknownState,
+    UpstreamError,
+)
 from bot.usecases.shelf import Handled, Shelf
 from bot.usecases.world import World
 from handlers.asker import Asker, answer
@@ -95,7 +104,7 @@ def notice_of(command: str, error: Exception, reference: str) -> Notice:
         case UnknownState():
             return _unknown_state(command, error)
         case NotPermitted():
-            return Notice("That cannot be done", ((str(error),),))
+            return _not_permitted(error)
         case NotReplicated():
             return _not_replicated()
         case JournalAway():
@@ -125,6 +134,17 @@ def _unknown_state(command: str, error: UnknownState) -> Notice:
     lines.append(("The configured states are: ", Quoted(known)))
     lines.append((_UNCHANGED,))
     return Notice(f"There is no state called “{error.name[:60]}”", tuple(lines))
+
+
+def _not_permitted(error: NotPermitted) -> Notice:
+    if not isinstance(error, NoSuchRun):
+        return Notice("That cannot be done", ((str(error),),))
+    name = error.run if error.run.isalnum() else "at this address"
+    lines: tuple[Phrase, ...] = (
+        ("Check the number, or give the run's address. ", Quoted("/tflock status"), " shows the runs of a state."),
+        (_UNCHANGED,),
+    )
+    return Notice(f"No run {name} in {', '.join(error.systems)}", lines)
 
 
 def _not_replicated() -> Notice:

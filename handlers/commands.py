@@ -45,7 +45,19 @@ _LARGEST_FILE = 20 * 1024 * 1024
 
 async def run(world: World, command: values.Command, text: str, asker: Asker) -> str:
     """`text` is the command as Slack sent it: the timeline has it as a person would read it."""
+    command = _with_known_name(world, command)
     return await COMMANDS[type(command)](world, command, replace(asker, text=readable(text)))
+
+
+def _with_known_name(world: World, command: values.Command) -> values.Command:
+    """The command with the state as the configuration writes it."""
+    match command:
+        case values.KillJob(target):
+            return replace(command, target=world.named(target))
+        case values.Status(str(state)) | values.Who(str(state)) | values.Unlock(state) | values.Watch(state):
+            return replace(command, state=world.named(state))
+        case _:
+            return command
 
 
 async def _help(world: World, command: values.Help, asker: Asker) -> str:

@@ -39,8 +39,7 @@ async def show_status(config: Config, state: str | None, *, as_json: bool) -> in
 
     Raises UnknownState.
     """
-    if state is not None:
-        config.state(state)
+    state = None if state is None else config.named(state)
     async with beside_a_bot(config) as wiring:
         world = wiring.world
         return await (_show_all(world, as_json=as_json) if state is None else _show(world, state, as_json=as_json))
@@ -48,7 +47,7 @@ async def show_status(config: Config, state: str | None, *, as_json: bool) -> in
 
 async def show_who(config: Config, state: str, *, as_json: bool) -> int:
     """The person behind the lock. Slack is asked only where its token is set. Raises UnknownState."""
-    config.state(state)
+    state = config.named(state)
     async with beside_a_bot(config) as wiring:
         world = wiring.world
         inspection = await inspect(world, world.state(state), without_claims=True)

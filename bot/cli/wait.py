@@ -47,7 +47,7 @@ def timeout_of(text: str) -> timedelta:
 
 async def wait_for(config: Config, name: str, environ: Mapping[str, str], *, timeout: timedelta) -> int:  # noqa: ASYNC109 - the asker's own patience, an answer and no cancellation
     """Polls until the way is free. Returns the exit code. Raises UnknownState."""
-    config.state(name)
+    name = config.named(name)
     async with beside_a_bot(config) as wiring:
         world = wiring.world
         own = await asyncio.to_thread(_own_run, world, environ)

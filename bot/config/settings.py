@@ -10,7 +10,7 @@ from typing import TypeAlias
 from pydantic import SecretStr
 
 from bot.config.models import AwsSection, CiSection, ExportSection, S3Section, TicketsSection, TimelineSection
-from bot.core.nearest import did_you_mean
+from bot.core.nearest import did_you_mean, known_as
 from bot.core.policy import ApprovalPolicy, AutoRelease, Holders, Policy, WatchRule
 from bot.core.run import Pipeline
 from bot.errors import UnknownState
@@ -76,9 +76,13 @@ class Config:
     log_format: str
     log_level: str
 
-    def state(self, name: str) -> StateSettings:
-        """The state of this name. Raises UnknownState, with the nearest name and all known ones."""
-        found = self.states.get(name)
+    def named(self, name: str) -> str:
+        """The state's name, upper and lower case being the same. Raises UnknownState, with the nearest name and all."""
+        found = known_as(name, self.states)
         if found is None:
             raise UnknownState(name, nearest=did_you_mean(name, self.states), known=tuple(self.states))
         return found
+
+    def state(self, name: str) -> StateSettings:
+        """The state of this name, as `named`."""
+        return self.states[self.named(name)]

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import SequenceMatcher
 
 _LONGEST = 80
 _LIKE_ENOUGH = 0.5
 _ONLY_A_BEGINNING = 0.05
+
+
+def known_as(word: str, known: Collection[str]) -> str | None:
+    """The known word that this is, or else the only one that differs from it by upper and lower case alone."""
+    if word in known:
+        return word
+    same = [name for name in known if name.casefold() == word.casefold()]
+    return same[0] if len(same) == 1 else None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:

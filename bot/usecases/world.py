@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from bot.core.evidence import Found, NotFound, Observation, Unseen
 from bot.core.gate.inspection import StateName
-from bot.core.nearest import did_you_mean
+from bot.core.nearest import did_you_mean, known_as
 from bot.core.people import Channel, Standing
 from bot.core.policy import ApprovalPolicy, AutoRelease, Holders, Policy, WatchRule
 from bot.core.run import Pipeline
@@ -113,6 +113,10 @@ class World:
             known = tuple(self.states)
             raise UnknownState(name, nearest=did_you_mean(name, known), known=known)
         return found
+
+    def named(self, name: str) -> str:
+        """The name as the configuration writes it, upper and lower case being the same where that is one state."""
+        return known_as(name, self.states) or name
 
     def states_of(self, pipeline: Pipeline) -> tuple[State, ...]:
         """Every state of the configuration that a run of the pipeline may work on."""

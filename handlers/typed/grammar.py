@@ -156,6 +156,10 @@ def _read_who(tail: Remainder) -> Command:
 def _read_unlock(tail: Remainder) -> Command:
     before, after = tail.until_because()
     flags = {word.lower() for word in map(argument, before) if word.lower() in _FLAGS}
+    while after is not None and after.words and argument(after.words[-1]).lower() in _FLAGS:
+        *_, last = after.words  # a flag behind the reason is a flag
+        after = Remainder(after.raw.rstrip().removesuffix(last))
+        flags.add(argument(last).lower())
     names = [word for word in before if argument(word).lower() not in _FLAGS]
     return Unlock(
         _one_name(names, kind="a state", flags=_FLAGS),

@@ -178,3 +178,22 @@ async def test_a_refusal_of_somebody_without_standing_is_private_and_nobody_is_m
     assert await channel_says(office) == []
     assert office.world.jobs.waiting == {}
     assert not office.slack.directs("U0ELLIOTT")
+
+
+async def test_a_state_is_found_in_upper_and_lower_case(office, here):
+    office.hold()
+
+    assert "staging is locked" in await here("status STAGING")
+    await here("unlock Staging")
+
+    assert "staging" in (await channel_says(office))[-1]
+    assert "There is no state" in await here("status stagin")
+
+
+async def test_a_run_that_does_not_exist_is_told_to_the_asker_alone_and_is_no_outage(office, here):
+    told = await here("kill-job 999")
+
+    assert "No run 999 in" in told
+    assert "Nothing was changed" in told
+    assert "respond" not in told
+    assert await channel_says(office) == []

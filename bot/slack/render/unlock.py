@@ -198,12 +198,11 @@ def _releasing(report: UnlockReport) -> _Facts:
 def _released(report: UnlockReport) -> _Facts:
     took: Phrase = ("It took ", report.took, ".") if report.took is not None else ()
     lock, seen = lock_of(report), report.inspection.seen.locks if report.inspection is not None else ()
-    other = next((info for info in seen if info.id != report.request.lock_id), None)  # the other place had this one
+    other = next((info for info in seen if info.id != report.request.lock_id), None)
     if other is None:
         yield Fact(f"{report.request.state} is unlocked.", took, Icon.FREE)
     else:
-        rest = ("the other half has another lock, which was not touched: ", *_described(other))
-        yield Fact(f"{report.request.state} is still locked:", rest, Icon.WARNING)
+        yield Fact(*_other_lock(report, other), Icon.WARNING)
     approved: Phrase = (", approved by ", Person(report.approver, "")) if report.approver else ()
     by: Phrase = (", asked for by ", Person(report.request.user, ""), *approved)
     by = (", automatically: the configuration asks for it (auto_release)",) if report.request.is_automatic else by
@@ -215,6 +214,15 @@ def _released(report: UnlockReport) -> _Facts:
     yield Fact("Next:", look if other is not None else _after_release(lock))
     if report.inspection is not None and report.inspection.check.digest.match is DigestMatch.DIFFERS:
         yield Fact("Digest:", (*facts.digest_advice(report.inspection.check), "."), Icon.WARNING)
+
+
+def _other_lock(report: UnlockReport, other: LockInfo) -> tuple[str, Phrase]:
+    """A lock that was there together with the released one, in the other place; or one that was taken since."""
+    state = report.request.state
+    if report.inspection is not None and report.inspection.seen.places_of(report.request.lock_id):
+        untouched = "the other half has another lock, which was not touched: "
+        return f"{state} is still locked:", (untouched, *_described(other))
+    return f"{state} is locked again:", ("the old lock was released, and this one is new: ", *_described(other))
 
 
 def _after_release(lock: LockInfo | None) -> Phrase:

@@ -53,7 +53,7 @@ class KillOrder:
 async def ask(world: World, command: KillCommand) -> KillReport:
     """Finds what could be ended, and posts it with a button. Changes nothing.
 
-    Raises NotPermitted, UnknownState (a word that is neither a state nor a run), JournalAway, UpstreamError.
+    Raises NotPermitted, NoSuchRun, UnknownState (a word that is neither a state nor a run), JournalAway, UpstreamError.
     """
     await permit(world, command.user, command.channel)
     inspection, targets, unseen = await find(world, command.target)

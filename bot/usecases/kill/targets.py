@@ -16,7 +16,7 @@ from bot.core.phrase import Phrase, Quoted
 from bot.core.record.evidence import trouble_words
 from bot.core.reports.kill import KillTarget, Stake, StateStake, strongest
 from bot.core.run import Phase, Pipeline, Run, RunRef
-from bot.errors import NotPermitted
+from bot.errors import NoSuchRun, NotPermitted
 from bot.usecases.decide.inspect import inspect, unanswered
 from bot.usecases.decide.owner import started_by
 from bot.usecases.world import State, World
@@ -30,7 +30,7 @@ _SCOPES = frozenset({"repo", "project", "job", "cluster"})
 
 
 async def find(world: World, target: str) -> tuple[Inspection | None, tuple[KillTarget, ...], Phrase]:
-    """What a state's name, a run's URL or a run's id means. Raises UnknownState if it is none of these."""
+    """What a state's name, a run's URL or a run's id means. Raises UnknownState if it is none of these, NoSuchRun."""
     if target in world.states:
         inspection = await inspect(world, world.state(target))
         targets = await _with_all_states(world, _targets(inspection), inspection)
@@ -41,6 +41,8 @@ async def find(world: World, target: str) -> tuple[Inspection | None, tuple[Kill
     answers = await asyncio.gather(*(world.sources[ref.pipeline.ci].run(ref) for ref in refs))
     runs = _different(world, [seen.value for seen in answers if isinstance(seen, Found)])
     mute = tuple(seen for seen in answers if isinstance(seen, Unseen) or (isinstance(seen, NotFound) and not runs))
+    if not runs and all(isinstance(seen, NotFound) for seen in answers):
+        raise NoSuchRun(target, tuple(dict.fromkeys(world.sources[ref.pipeline.ci].system for ref in refs)))
     if not runs:
         return None, (), unseen_words(mute)
     if len({run.ref for run in runs}) > 1:

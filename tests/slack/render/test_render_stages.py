@@ -228,6 +228,21 @@ def place(scene, kind=PlaceKind.ITEM, *, result=ReleaseResult.RELEASED, detail="
     return PlaceRelease(LockPlace(kind, "acme-tf-locks / x", "fence", scene.lock), result, detail)
 
 
+@pytest.mark.parametrize("is_left", [True, False], ids=["beside another lock", "of a state that was locked since"])
+def test_a_release_names_the_other_half_only_where_another_place_held_another_lock(scene, is_left):
+    newer = replace(scene.lock, id="new-lock", who="root@ip-10-0-0-1")
+    item = LockPlace(PlaceKind.ITEM, "acme-tf-locks / x", "fence", newer)
+    file = LockPlace(PlaceKind.FILE, "acme-tf / x.tflock", "fence", scene.lock)
+    seen = LockSeen((file, item) if is_left else (item,), (), (), scene.now)
+    inspection = replace(scene.inspection(contended=False), seen=seen)
+
+    text = str(unlock(scene, UnlockStage.RELEASED, inspection=inspection).blocks)
+
+    assert ("the other half has another lock" in text) is is_left
+    assert ("staging is locked again" in text) is not is_left
+    assert "ip-10-0-0-1" in text
+
+
 def test_half_an_unlock_that_was_refused_says_what_is_gone_what_is_left_and_why(scene, reads):
     gone, changes = place(scene, PlaceKind.FILE), {"left": (PlaceKind.ITEM,), "verdict": scene.refusal(waits=True)}
 
