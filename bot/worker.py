@@ -6,6 +6,7 @@ therefore begins by reading how far its request has come, and every outcome is w
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -289,7 +290,8 @@ async def _say_if_last(world: World, job: DurableJob, args: Sequence[str], attem
         except Passing as error:  # nobody has heard: giving up would leave it as it is for ever
             log.warning("job.not_told_yet", job=job.name, subject=subject, error=str(error))
             at = world.clock.now() + ONCE_MORE_AFTER
-            key = f"{job.name}:{':'.join(args)}:{stamp(at)}"
+            told_apart = hashlib.sha256("\n".join(args).encode()).hexdigest()[:16]  # pydocket logs a job's key
+            key = f"{job.name}:{told_apart}:{stamp(at)}"
             await world.jobs.start(job.name, *args, key=key, at=at)
     except TflockError as error:
         log.warning("job.not_told", job=job.name, subject=subject, error=str(error))

@@ -91,7 +91,8 @@ async def _tell(world: World, command: str, asker: Asker, error: Exception) -> N
     if notice.reference:
         log.error("command.broke", reference=reference, exc_info=error)
     else:
-        log.info("command.refused", reason=str(error))
+        reason = type(error).__name__ if isinstance(error, UnknownState | NoSuchRun) else str(error)
+        log.info("command.refused", reason=reason)  # of those two, the message has what was typed
     try:
         await answer(world.messenger, asker, notice)
     except UpstreamError as slack:

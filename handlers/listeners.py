@@ -55,7 +55,7 @@ def listen(app: AsyncApp, world: World, backlog: Backlog) -> None:
     @app.error
     async def on_unreadable(error: Exception) -> BoltResponse:
         # No listener raises, since its work is inside the boundary: what fails is a payload that Slack never sends.
-        log.warning("request.unreadable", error=repr(error))
+        log.warning("request.unreadable", error=type(error).__name__)
         return BoltResponse(status=400, body={"error": "this is not a request that Slack makes"})
 
     _listen_to_words(app, intake)

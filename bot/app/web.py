@@ -51,7 +51,7 @@ def _slack(bot: Bot) -> Handler:
             try:
                 answer = await bot.bolt.async_dispatch(await to_bolt_request(request))
             except Exception as error:  # noqa: BLE001 - Bolt raises anything for a body that is not of Slack's shape
-                log.warning("request.unreadable", error=repr(error))
+                log.warning("request.unreadable", error=type(error).__name__)
                 return web.json_response({"error": "this is not a request that Slack makes"}, status=400)
             return await to_aiohttp_response(answer)
 

@@ -192,7 +192,7 @@ async def _prospects(world: World, rows: Sequence[StateRow]) -> dict[str, Prospe
     await asyncio.gather(*late, return_exceptions=True)
     for task in done:
         if (error := task.exception()) is not None:
-            log.warning("home.not_weighed", state=asked[task], error=repr(error))
+            log.warning("home.not_weighed", state=asked[task], error=type(error).__name__)
     found = {asked[task]: task.result() for task in done if task.exception() is None}
     return {state: prospect for state, prospect in found.items() if prospect is not None}
 

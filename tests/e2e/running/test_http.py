@@ -314,6 +314,7 @@ async def test_no_secret_is_in_the_log_a_message_an_export_or_an_answer(scene):
     await scene.types(f"note the token is {SECRETS['GITHUB_TOKEN']}")
     await scene.told("noted")
     await scene.types("close")
+    await scene.click(await scene.told("close this incident now", "staging is still locked"), "incident.close")
     await scene.until(lambda: len(scene.slack.files(scene.channel)) == 3)
 
     texts = {
