@@ -60,8 +60,7 @@ def _own_run(world: World, environ: Mapping[str, str]) -> RunRef | None:
         url = run_in(environ).url
     except NoClaim:
         return None
-    refs = (source.ref_from_url(url) for source in world.sources.values())
-    return next((ref for ref in refs if ref is not None), None)
+    return next(iter(world.refs_from_url(url)), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from bot.core.gate.inspection import StateName
 from bot.core.nearest import did_you_mean, known_as
 from bot.core.people import Channel, Standing
 from bot.core.policy import ApprovalPolicy, AutoRelease, Holders, Policy, WatchRule
-from bot.core.run import Pipeline
+from bot.core.run import Pipeline, RunRef
 from bot.errors import JournalAway, UnknownState
 from bot.ports.clock import Clock
 from bot.ports.files import Exporter, ExportTarget, Files
@@ -131,6 +131,11 @@ class World:
         is_one_system = self.sources[one.ci].system == self.sources[other.ci].system
         return is_one_system and one.may_share_runs(other)
 
+    def refs_from_url(self, url: str) -> tuple[RunRef, ...]:
+        """The runs that an address could mean, by what each configured system knows. Makes no request."""
+        found = (source.ref_from_url(url) for source in self.sources.values())
+        return tuple(ref for ref in found if ref is not None)
+
     def approvers(self, name: str) -> ApprovalPolicy:
         """Who may approve an unlock of this state, by its own rule or else by that for all states."""
         found = self.states.get(name)
@@ -152,12 +157,11 @@ class World:
 
     async def standing(self, user_id: str, channel_id: str) -> Standing:
         """What a person is in a channel, all questions asked at the same time."""
-        groups = self.policy.unlock_groups
         member, in_channel, channel, in_groups = await asyncio.gather(
             self.timed("Slack", "member", self.directory.member(user_id)),
             self.timed("Slack", "channel members", self.directory.is_in_channel(user_id, channel_id)),
             self.timed("Slack", "channel", self.directory.channel(channel_id)),
-            self.timed("Slack", "groups", self.directory.is_in_groups(user_id, groups)) if groups else _nothing(),
+            self.in_groups(user_id, self.policy.unlock_groups),
         )
         return Standing(
             user_id=user_id,
@@ -168,6 +172,10 @@ class World:
             channel=channel,
             is_incident_channel=isinstance(channel, Found) and self.is_incident_channel(channel.value),
         )
+
+    async def in_groups(self, user_id: str, groups: tuple[str, ...]) -> Observation[bool] | None:
+        """Whether a person is in one of the user groups; None where there are none."""
+        return await self.timed("Slack", "groups", self.directory.is_in_groups(user_id, groups)) if groups else None
 
     async def is_journal_away(self) -> bool:
         try:
@@ -186,10 +194,6 @@ class World:
         finally:
             self.meter.upstream(system, call, outcome=outcome, seconds=loop.time() - started)
         return answer
-
-
-async def _nothing() -> None:
-    return None
 
 
 async def gather_all(questions: Mapping[str, Awaitable[Observation[T]]]) -> dict[str, Observation[T]]:

@@ -119,7 +119,8 @@ class AzureDevOps:
     async def _settled(self, runs: list[Run]) -> list[Run]:
         """The runs, with those cancelled lately as their jobs show them: `completed` may come before the end."""
         lately = self.configured.clock.now() - _LINGERS
-        lingering = [run for run in runs if run.conclusion is Conclusion.CANCELLED and _is_after(run.ended_at, lately)]
+        cancelled = (run for run in runs if run.conclusion is Conclusion.CANCELLED)
+        lingering = [run for run in cancelled if run.ended_at is not None and run.ended_at >= lately]
         looked = await together(*(self._lingering(run) for run in lingering[:_MOST_LINGERING]))
         looked += [without_jobs(run, "") for run in lingering[_MOST_LINGERING:]]
         fresh = {run.ref: replace(run, jobs=None, jobs_missing=None) for run in looked}
@@ -241,7 +242,3 @@ def _join(run: Run, parts: Parts | str | None) -> Run:
 
 def _is_switched(definition: Json, *, on: bool) -> bool:
     return text(definition.get("queueStatus")) in ({"enabled"} if on else _OFF)
-
-
-def _is_after(at: datetime | None, limit: datetime) -> bool:
-    return at is not None and at >= limit

@@ -158,10 +158,12 @@ async def claims_on(
     if lock is None:
         return ()
     fitting = await _fitting(world, state.name.name, lock, world.policy.clock_skew + apart)
-    refs = {one.run_url: _reference(world, one) for one in fitting}
+    refs = {one.run_url: next(iter(world.refs_from_url(one.run_url)), None) for one in fitting}
     wanted = [ref for ref in dict.fromkeys(refs.values()) if ref is not None]
     read = wanted[:_MOST_READ]
-    seen = dict(zip(read, await asyncio.gather(*(_run(world, ref) for ref in read)), strict=True))
+    sources = [world.sources[ref.pipeline.ci] for ref in read]
+    asked = (world.timed(source.system, "read run", source.run(ref)) for source, ref in zip(sources, read, strict=True))
+    seen = dict(zip(read, await asyncio.gather(*asked), strict=True))
     return tuple(
         Claimed(one, _reading(world, ref, seen), world.sources[ref.pipeline.ci].system if ref else "")
         for one, ref in ((one, refs[one.run_url]) for one in fitting)
@@ -194,17 +196,6 @@ async def _without_shared(world: World, claims: Sequence[Claim]) -> Sequence[Cla
         there = await asyncio.gather(*(CLAIMS.get(world, claim_id) for claim_id in ids))
         shared[host] = len({(one.run_url, one.attempt) for one in there if one is not None}) > 1
     return [replace(one, private_host=one.private_host and not shared[one.host.casefold()]) for one in claims]
-
-
-def _reference(world: World, claim: Claim) -> RunRef | None:
-    """The run that the claim's address means, by whichever configured system knows it."""
-    refs = (source.ref_from_url(claim.run_url) for source in world.sources.values())
-    return next((ref for ref in refs if ref is not None), None)
-
-
-async def _run(world: World, ref: RunRef) -> Observation[Run]:
-    source = world.sources[ref.pipeline.ci]
-    return await world.timed(source.system, "read run", source.run(ref))
 
 
 def _reading(world: World, ref: RunRef | None, seen: Mapping[RunRef, Observation[Run]]) -> Observation[Run]:

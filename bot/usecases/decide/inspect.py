@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 
 from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
 from bot.core.gate.attribution import (
-    Attribution,
     Claimed,
     PipelineSeen,
     Taken,
@@ -27,7 +26,7 @@ from bot.core.gate.inspection import Crowd, Inspection, StateName
 from bot.core.gate.tie import attribute
 from bot.core.instants import shifted
 from bot.core.joblog.values import JobLog
-from bot.core.lock import LockInfo, age
+from bot.core.lock import LockInfo, LockSeen, age
 from bot.core.reports.report import Overview
 from bot.core.run import Pipeline, Run, RunRef
 from bot.errors import JournalAway
@@ -76,14 +75,16 @@ async def _inspected(world: World, state: State, lock_id: str | None, *, without
         listings = await _listings(world, state.pipelines, shifted(taken.first, -2 * world.policy.clock_skew))
 
     looks, named, claims, crowd = await asyncio.gather(
-        _looks(world, state.pipelines, listings, taken),
+        asyncio.gather(*(_look(world, *listed, taken) for listed in zip(state.pipelines, listings, strict=True))),
         _named_runs(world, state.pipelines, lock),
         _claims(world, state, lock, taken, or_none=without_claims),
-        _crowd(world, state, listings) if seen.is_throttled else _nobody(),
+        _crowd(world, state, seen, listings),
     )
 
-    tied = None if lock is None else _tie(world, lock, taken, looks, named, claims)
-    possible = frozenset() if tied is None else frozenset(candidate.run.ref for candidate in tied.possible)
+    tied, skew = None, world.policy.clock_skew
+    if lock is not None:
+        tied = attribute(lock, looks, holders=world.holders, skew=skew, named=named, claims=claims, taken=taken)
+    possible = [] if tied is None else [candidate.run.ref for candidate in tied.possible]
     owner, owners = (None, ()) if lock is None else await find_owners(world, lock, tied)
     now = world.clock.now()
     _measure(world, state.name, lock, is_free=seen.is_free, now=now)
@@ -91,7 +92,7 @@ async def _inspected(world: World, state: State, lock_id: str | None, *, without
         state=state.name,
         seen=seen,
         check=check,
-        looks=looks,
+        looks=tuple(looks),
         lock=lock,
         attribution=tied,
         contention=contention(looks, possible=possible, now=now, rule=world.policy.loop),
@@ -102,8 +103,12 @@ async def _inspected(world: World, state: State, lock_id: str | None, *, without
     )
 
 
-async def _crowd(world: World, state: State, listings: tuple[Observation[tuple[Run, ...]], ...]) -> Crowd:
-    """Who else asks the state's lock table: the runs of all states that share it."""
+async def _crowd(
+    world: World, state: State, seen: LockSeen, listings: tuple[Observation[tuple[Run, ...]], ...]
+) -> Crowd | None:
+    """Who else asks the state's lock table, if it throttles: the runs of all states that share it."""
+    if not seen.is_throttled:
+        return None
     table = state.lock_table
     sharing = [
         each for each in world.states.values() if table is not None and each.lock_table == table and each != state
@@ -126,10 +131,6 @@ async def _crowd(world: World, state: State, listings: tuple[Observation[tuple[R
     )
 
 
-async def _nobody() -> None:
-    return None
-
-
 def _state_of(states: tuple[State, ...], pipeline: Pipeline) -> str:
     found = (state for state in states if pipeline in state.pipelines)
     return next(found, states[0]).name.name
@@ -150,22 +151,12 @@ async def overview(world: World) -> Overview:
 async def _listings(
     world: World, pipelines: tuple[Pipeline, ...], since: datetime
 ) -> tuple[Observation[tuple[Run, ...]], ...]:
-    return tuple(await asyncio.gather(*(_listing(world, pipeline, since) for pipeline in pipelines)))
-
-
-async def _listing(world: World, pipeline: Pipeline, since: datetime) -> Observation[tuple[Run, ...]]:
-    source = world.sources[pipeline.ci]
-    return await world.timed(source.system, "list runs", source.runs(pipeline, since=since))
-
-
-async def _looks(
-    world: World,
-    pipelines: tuple[Pipeline, ...],
-    listings: tuple[Observation[tuple[Run, ...]], ...],
-    taken: Taken | None,
-) -> tuple[PipelineSeen, ...]:
-    pairs = zip(pipelines, listings, strict=True)
-    return tuple(await asyncio.gather(*(_look(world, pipeline, listing, taken) for pipeline, listing in pairs)))
+    asked = [(world.sources[pipeline.ci], pipeline) for pipeline in pipelines]
+    return tuple(
+        await asyncio.gather(
+            *(world.timed(source.system, "list runs", source.runs(one, since=since)) for source, one in asked)
+        )
+    )
 
 
 async def _look(
@@ -219,18 +210,6 @@ async def _claims(
         if or_none:
             return ()
         raise
-
-
-def _tie(
-    world: World,
-    lock: LockInfo,
-    taken: Taken | None,
-    looks: tuple[PipelineSeen, ...],
-    named: tuple[Observation[Run], ...],
-    claims: tuple[Claimed, ...],
-) -> Attribution:
-    skew = world.policy.clock_skew
-    return attribute(lock, looks, holders=world.holders, skew=skew, named=named, claims=claims, taken=taken)
 
 
 def _measure(world: World, state: StateName, lock: LockInfo | None, *, is_free: bool, now: datetime) -> None:

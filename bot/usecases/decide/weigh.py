@@ -140,10 +140,6 @@ async def approval_of(world: World, state: str, consent: Consent | None, channel
         return None
     groups = world.approvers(state).groups
     standing, in_group = await asyncio.gather(
-        world.standing(consent.user, channel), _in_groups(world, consent.user, groups)
+        world.standing(consent.user, channel), world.in_groups(consent.user, groups)
     )
     return Approval(consent.lock_id, standing, consent.at, in_group, consent.covers)
-
-
-async def _in_groups(world: World, user: str, groups: tuple[str, ...]) -> Observation[bool] | None:
-    return await world.timed("Slack", "groups", world.directory.is_in_groups(user, groups)) if groups else None

@@ -150,8 +150,7 @@ def _refs(world: World, target: str) -> tuple[RunRef, ...]:
     Makes no request.
     """
     is_address = "://" in target or target.startswith("arn:")
-    by_url = [source.ref_from_url(target) for source in world.sources.values()] if is_address else []
-    refs = tuple(ref for ref in by_url if ref is not None)
+    refs = world.refs_from_url(target) if is_address else ()
     if refs or not _RUN_ID.fullmatch(target):
         return refs
     scopes = {

@@ -18,7 +18,7 @@ from bot.core.gate.decide import decide
 from bot.core.gate.stages import UnlockStage
 from bot.core.lock import LockInfo, PlaceKind, PlaceRelease, ReleaseResult
 from bot.core.people import Automatic
-from bot.core.phrase import Phrase, Quoted, plain
+from bot.core.phrase import Phrase, Quoted, joined, plain
 from bot.core.record.evidence import LockFacts, PlaceFacts
 from bot.core.record.facts import UnlockReleasing, draft_of
 from bot.core.reports.unlock import UnlockReport
@@ -219,7 +219,7 @@ async def _concluded(world: World, task: Task, report: UnlockReport) -> UnlockRe
         await UNLOCKS.update(world, task.request.id, sent=False)
     task = replace(task, sent=task.sent or not results <= _UNTOUCHED)
     left = tuple(part.place.kind for part in report.places if part.result in _TRY_AGAIN | {ReleaseResult.DENIED})
-    report = replace(report, left=left, note=_release_words(report.places))
+    report = replace(report, left=left, note=joined(map(_release_words, report.places), "; "))
     is_partly_gone = task.is_partly_gone(left)
     if results & _TRY_AGAIN:
         end = next(stage for result, stage in _AT_THE_END if result in results)
@@ -258,10 +258,6 @@ def _store_words(decision: Decision) -> Phrase:
     return (f"{seen.system} could not be read ({seen.trouble}): ", Quoted(seen.detail))
 
 
-def _release_words(places: tuple[PlaceRelease, ...]) -> Phrase:
-    parts: list[Phrase] = [(f"{part.place.kind}: {part.result}", *_detail(part)) for part in places]
-    return tuple(word for index, part in enumerate(parts) for word in ((("; ",) if index else ()) + part))
-
-
-def _detail(part: PlaceRelease) -> Phrase:
-    return (" (", Quoted(part.detail), ")") if part.detail else ()
+def _release_words(part: PlaceRelease) -> Phrase:
+    said = f"{part.place.kind}: {part.result}"
+    return (said, " (", Quoted(part.detail), ")") if part.detail else (said,)

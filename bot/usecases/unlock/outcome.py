@@ -101,14 +101,18 @@ async def _conclude(world: World, task: Task, record: UnlockRecord, report: Unlo
         world, task.request.id, only_if=("phase", {RequestPhase.SETTLED}), phase=after, by="", approver=""
     )
     if first:
-        _measure(world, task, report.stage)
+        world.meter.unlock(task.request.state, str(report.stage))
+        if report.stage is UnlockStage.RELEASED:
+            world.meter.time_to_unlock((world.clock.now() - task.request.asked_at).total_seconds())
     log.info("unlock.settled", state=task.request.state, lock_id=task.request.lock_id, outcome=str(report.stage))
 
 
 async def _announce(world: World, task: Task, report: UnlockReport) -> None:
     """A release, also of a single place: nobody else would hear of it. And that one which was announced was not."""
     state, headline = task.request.state, f"{task.request.state} was unlocked"
-    says: Phrase = (f" released the lock of {state}: {report.stage}.", *_approved_by(report))
+    says: Phrase = (f" released the lock of {state}: {report.stage}.",)
+    if report.approver:
+        says = (*says, " ", Person(report.approver, ""), " approved it.")
     if report.stage not in _DELETED:
         if not task.is_automatic:
             return
@@ -116,20 +120,10 @@ async def _announce(world: World, task: Task, report: UnlockReport) -> None:
     await announce(world, task.request, headline, task.by, step=f"outcome/{task.round}", says=says)
 
 
-def _approved_by(report: UnlockReport) -> Phrase:
-    return (" ", Person(report.approver, ""), " approved it.") if report.approver else ()
-
-
 def _run_of(report: UnlockReport) -> Run | None:
     """The run as it was seen right before the release, so that its owner does not read that it is running."""
     tied = report.inspection.attribution if report.inspection is not None else None
     return tied.candidates[0].run if tied is not None and tied.candidates else None
-
-
-def _measure(world: World, task: Task, stage: UnlockStage) -> None:
-    world.meter.unlock(task.request.state, str(stage))
-    if stage is UnlockStage.RELEASED:
-        world.meter.time_to_unlock((world.clock.now() - task.request.asked_at).total_seconds())
 
 
 async def _write_down(world: World, task: Task, record: UnlockRecord, stage: UnlockStage) -> bool:

@@ -49,7 +49,7 @@ async def release(world: World, request_id: str, *, worker: str) -> None:
             return
         if task.phase is RequestPhase.SETTLED:
             await tell_settled(world, task)
-        elif _is_stale(world, task):
+        elif task.phase is RequestPhase.CONFIRMED and world.clock.now() - task.began > STALE_AFTER:
             note: Phrase = ("no worker took it up in time",)
             await settle(world, task, UnlockReport(task.request, UnlockStage.EXPIRED, None, None, note=note))
         else:
@@ -57,7 +57,8 @@ async def release(world: World, request_id: str, *, worker: str) -> None:
 
 
 async def _release(world: World, task: Task, still_ours: Check) -> None:
-    announcing = asyncio.create_task(_announce(world, task))
+    begun = UnlockReport(task.request, UnlockStage.RELEASING, None, None)
+    announcing = asyncio.create_task(show_progress(world, begun))  # which also takes the buttons away
     try:
         report = await carry_out(world, task, still_ours=still_ours)
     except TakenBack:
@@ -71,11 +72,6 @@ async def _release(world: World, task: Task, still_ours: Check) -> None:
 async def _end(world: World, task: Task, report: UnlockReport) -> None:
     await (ask_for_approval if report.stage is UnlockStage.CHECKED else settle)(world, task, report)
     await look_soon(world, task.request.state)
-
-
-async def _announce(world: World, task: Task) -> None:
-    """Shows that it has begun, which also takes the buttons away."""
-    await show_progress(world, UnlockReport(task.request, UnlockStage.RELEASING, None, None))
 
 
 async def wake(world: World, request_id: str, *, worker: str) -> None:
@@ -175,10 +171,6 @@ async def _wait_on(world: World, task: Task, report: UnlockReport, tick: int | N
 
 def _is_late(world: World, task: Task) -> bool:
     return task.until is not None and world.clock.now() > task.until
-
-
-def _is_stale(world: World, task: Task) -> bool:
-    return task.phase is RequestPhase.CONFIRMED and world.clock.now() - task.began > STALE_AFTER
 
 
 def _alone(world: World, task: Task, worker: str) -> AbstractAsyncContextManager[Check]:

@@ -16,7 +16,7 @@ import structlog
 
 from bot.core.evidence import Trouble, Unseen
 from bot.core.gate.inspection import Inspection
-from bot.core.lock import LockInfo, LockSeen, age
+from bot.core.lock import LockSeen, age
 from bot.core.people import BOT
 from bot.core.record.incident import Incident
 from bot.core.reports.alert import AlertKind, Concern
@@ -78,7 +78,10 @@ async def sweep(world: World) -> None:
 
         book = await alerts.load(world)
         inspections = await _look_closer(world, seen, book, now)
-        evidence = SweepResult(_watched(world), seen, inspections, now)
+        watched = {
+            name: Watched(state.lock_table, state.table, state.pipelines) for name, state in world.states.items()
+        }
+        evidence = SweepResult(watched, seen, inspections, now)
 
         found = concerns(evidence, world.policy, world.watch)
         await alerts.settle(world, book, found, evidence, incidents)
@@ -147,10 +150,6 @@ def _news_of(concern: Concern, inspection: Inspection) -> OwnerNews | None:
     return OwnerNews.BLOCKS if concern.kind is AlertKind.AGED and blocks else None
 
 
-def _watched(world: World) -> dict[str, Watched]:
-    return {name: Watched(state.lock_table, state.table, state.pipelines) for name, state in world.states.items()}
-
-
 async def _look_closer(world: World, seen: Mapping[str, LockSeen], book: Book, now: datetime) -> dict[str, Inspection]:
     """The inspections of the few states whose turn it is, by name."""
     if await PAUSES.get(world, "all") is not None:
@@ -174,8 +173,9 @@ def _worth_a_look(world: World, seen: Mapping[str, LockSeen], book: Book, now: d
 
     A lock that was taken since the last sweep is left alone: most are gone before the next one.
     """
-    held = [(name, lock) for name, found in seen.items() if (lock := _old_enough(world, found, now)) is not None]
-    subjects = {f"{name}/{lock.id}": name for name, lock in sorted(held, key=lambda pair: pair[1].created)}
+    held = [(name, found.lock) for name, found in seen.items() if found.lock is not None]
+    old = [(name, lock) for name, lock in held if age(lock, now) >= world.watch.every]
+    subjects = {f"{name}/{lock.id}": name for name, lock in sorted(old, key=lambda pair: pair[1].created)}
     for concern in book.concerns.values():
         if concern.kind is AlertKind.LOOP and concern.state in world.states:
             subjects.setdefault(f"{concern.state}/loop", concern.state)
@@ -187,11 +187,6 @@ def _worth_a_look(world: World, seen: Mapping[str, LockSeen], book: Book, now: d
             subjects.setdefault(f"{name}/throttled", name)
     by_state = {name: subject for subject, name in reversed(subjects.items())}
     return {subject: name for subject, name in subjects.items() if by_state[name] == subject}
-
-
-def _old_enough(world: World, seen: LockSeen, now: datetime) -> LockInfo | None:
-    lock = seen.lock
-    return lock if lock is not None and age(lock, now) >= world.watch.every else None
 
 
 async def _due(world: World, subjects: Sequence[str], now: datetime) -> list[str]:
