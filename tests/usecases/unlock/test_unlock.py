@@ -238,7 +238,7 @@ class TestProtected:
         await scene.work()
 
         for user in ("U0QUINN", "U0PARKER"):
-            with pytest.raises(NotPermitted, match="second member"):
+            with pytest.raises(NotPermitted, match="second person"):
                 await scene.approve(report, user)
 
         assert await scene.work() == 0
