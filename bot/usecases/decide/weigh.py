@@ -8,10 +8,13 @@ from datetime import datetime
 
 from bot.core.evidence import NotFound, Observation, Trouble, Unseen
 from bot.core.gate.attribution import Attribution
-from bot.core.gate.case import Case, Effect, Verdict
+from bot.core.gate.case import Case, Verdict
 from bot.core.gate.decide import RULES, Table, decide
 from bot.core.gate.inspection import Inspection
 from bot.core.people import BOT, Approval, Automatic, OwnerAnswer, Standing
+from bot.core.record.evidence import Evidence, VerdictFacts, verdict_words
+from bot.core.record.facts import GateDecided, draft_of
+from bot.core.reports.unlock import UnlockRequest
 from bot.usecases.decide.automatic import automatic
 from bot.usecases.decide.inspect import inspect
 from bot.usecases.decide.owner import answer_about, started_by
@@ -127,11 +130,22 @@ def conclude(
     return Decision(inspection, decide(case, world.clock.now(), table), answer, case)
 
 
-def count_refusals(world: World, verdict: Verdict) -> None:
-    """Counts each rule that refuses, for `tflock_gate_refusals_total`."""
-    for finding in verdict.findings:
-        if finding.effect is Effect.REFUSES:
-            world.meter.refusal(str(finding.rule))
+async def record_decision(world: World, request: UnlockRequest, decision: Decision, *, once: str) -> None:
+    """Writes the verdict with its evidence to the timeline, and counts its refusals. Raises JournalAway."""
+    for finding in decision.verdict.refusals:
+        world.meter.refusal(str(finding.rule))
+    if request.incident:
+        facts = GateDecided(
+            request=request.id,
+            state=request.state,
+            lock_id=request.lock_id,
+            asked="unlock",
+            verdict=VerdictFacts.of(decision.verdict),
+            evidence=Evidence.of(decision.inspection),
+        )
+        text = f"{request.state} is free" if decision.is_free else verdict_words(request.state, decision.verdict)
+        draft = draft_of(facts, world.clock.now(), "tflock", text, once=once)
+        await world.journal.append(request.incident, draft)
 
 
 async def approval_of(world: World, state: str, consent: Consent | None, channel: str) -> Approval | None:

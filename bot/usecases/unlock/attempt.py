@@ -26,9 +26,8 @@ from bot.errors import JournalAway, NotReplicated, TflockError, UpstreamError
 from bot.usecases.decide.automatic import automatic
 from bot.usecases.decide.owner import answer_about, secure_answers
 from bot.usecases.decide.requests import UNLOCKS, RequestPhase, show
-from bot.usecases.decide.weigh import Decision
+from bot.usecases.decide.weigh import Decision, record_decision
 from bot.usecases.unlock.task import Task, decide_on, fingerprint
-from bot.usecases.unlock.unlock import record_decision
 from bot.usecases.world import World
 
 log = structlog.get_logger()

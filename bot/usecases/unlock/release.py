@@ -18,13 +18,13 @@ from bot.core.gate.stages import UnlockStage
 from bot.core.phrase import Phrase
 from bot.core.reports.unlock import UnlockReport
 from bot.usecases.decide.requests import UNLOCKS, RequestPhase
+from bot.usecases.decide.weigh import record_decision
 from bot.usecases.lease import lease
 from bot.usecases.queue.waiting_list import look_soon
 from bot.usecases.unlock.attempt import Check, TakenBack, carry_out, gone, show_progress
 from bot.usecases.unlock.countdown import show_countdown
 from bot.usecases.unlock.outcome import ask_for_approval, settle, tell_settled
 from bot.usecases.unlock.task import Task, decide_on, fingerprint, load
-from bot.usecases.unlock.unlock import record_decision
 from bot.usecases.world import World
 
 log = structlog.get_logger()

@@ -12,8 +12,7 @@ from bot.core.gate.eligibility import lacks_standing
 from bot.core.gate.stages import UnlockStage
 from bot.core.people import BOT, Standing
 from bot.core.phrase import Person, Phrase
-from bot.core.record.evidence import Evidence, VerdictFacts, verdict_words
-from bot.core.record.facts import GateDecided, UnlockFailed, UnlockRequested, draft_of
+from bot.core.record.facts import UnlockFailed, UnlockRequested
 from bot.core.reports.owner_message import OwnerNews
 from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.errors import NotPermitted, UpstreamError
@@ -21,7 +20,7 @@ from bot.usecases.decide.announce import announce_click
 from bot.usecases.decide.approval import start_waiting, waiting_for
 from bot.usecases.decide.clicks import OPEN, live, move, permit, start_release, write_down
 from bot.usecases.decide.requests import UNLOCKS, RequestPhase, UnlockRecord, save_unlock, show
-from bot.usecases.decide.weigh import Decision, count_refusals, weigh
+from bot.usecases.decide.weigh import Decision, record_decision, weigh
 from bot.usecases.owner.tell import write_to_owner
 from bot.usecases.queue.waiting_list import state_seen
 from bot.usecases.unlock.stop import stop
@@ -187,23 +186,6 @@ async def disarm(world: World, request_id: str, *, lock_id: str, user: str) -> N
     await UNLOCKS.secure(world, request_id)
     note: Phrase = (Person(user, ""), " took it back")
     await show(world.messenger, UnlockReport(request, UnlockStage.EXPIRED, None, None, note=note))
-
-
-async def record_decision(world: World, request: UnlockRequest, decision: Decision, *, once: str) -> None:
-    """Writes the verdict with its evidence to the timeline, and counts its refusals. Raises JournalAway."""
-    count_refusals(world, decision.verdict)
-    if request.incident:
-        facts = GateDecided(
-            request=request.id,
-            state=request.state,
-            lock_id=request.lock_id,
-            asked="unlock",
-            verdict=VerdictFacts.of(decision.verdict),
-            evidence=Evidence.of(decision.inspection),
-        )
-        text = f"{request.state} is free" if decision.is_free else verdict_words(request.state, decision.verdict)
-        draft = draft_of(facts, world.clock.now(), "tflock", text, once=once)
-        await world.journal.append(request.incident, draft)
 
 
 def _request(world: World, command: UnlockCommand, decision: Decision) -> UnlockRequest:

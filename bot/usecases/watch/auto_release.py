@@ -31,12 +31,11 @@ from bot.usecases.decide.announce import announce, announce_click
 from bot.usecases.decide.automatic import AUTO_RELEASES, STOPPED, AutoRecord, has_ended, key_of
 from bot.usecases.decide.clicks import write_down
 from bot.usecases.decide.requests import REQUEST_TTL, UNLOCKS, RequestPhase, UnlockRecord, save_unlock, show
-from bot.usecases.decide.weigh import Decision, weigh
+from bot.usecases.decide.weigh import Decision, record_decision, weigh
 from bot.usecases.outbox import Outgoing, post_once
 from bot.usecases.owner.tell import write_to_owner
 from bot.usecases.record.lifecycle import observe
 from bot.usecases.unlock.release import wake
-from bot.usecases.unlock.unlock import record_decision
 from bot.usecases.watch.alerts import Check
 from bot.usecases.watch.shared_lists import sharing_listings
 from bot.usecases.world import State, World
