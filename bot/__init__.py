@@ -34,6 +34,23 @@ cli/ doctor/ what the command line answers; __main__.py has the commands' signat
 
 tests/worlds/ (not shipped) has the stand-ins and in-memory worlds that only tests play.
 
+Where something new goes:
+
+a CI system      a package in ci/ (ci/frame.py says what it gives), its section and keys in config/models.py, its row in
+                 app/adapters.py, its proper name in core/record/evidence.py, its form of `Who` in core/who.py, its
+                 variables in cli/claim.py; a world for the contract suite, and a page in docs/ci
+a lock backend   a package in backends/ that passes tests/contracts/lock_backends, its keys in config/models.py, its
+                 maker in app/adapters.py
+a ticket system  a module in tickets/ (tickets/frame.py says what it gives), its section, its maker in app/adapters.py
+a rule           a function in core/gate/rules.py, its name in core/gate/case.py, its row in core/gate/decide.py; then
+                 an oracle for it in tests/core/gate/test_properties.py
+a command, a button, a dialog, a shortcut
+                 handlers/__init__.py says which table gets the row
+a durable job    a function in a use case, its row in worker.py
+a timeline kind  its name in core/record/timeline.py, its facts in core/record/facts.py, its words in export/html/rows.py
+an export format a function of a `Material` and a path in export/, its row in export/exporter.py
+a check          a module in doctor/, its row in doctor/examine.py
+
 Imports point one way, and import-linter holds it (pyproject.toml):
 __main__ -> cli, doctor -> app -> worker, handlers, sandbox -> usecases, slack.render -> ports -> core -> errors.
 """
