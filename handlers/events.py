@@ -52,7 +52,6 @@ class Happened:
 
 
 def listen_to_channels(app: AsyncApp, world: World, backlog: Backlog) -> None:
-    """Registers the channels' events."""
     events = Events(world, backlog)
 
     async def on_event(ack: AsyncAck, body: dict[str, Any]) -> None:

@@ -54,8 +54,6 @@ _WARM_WITHIN = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Bot:
-    """Everything wired."""
-
     config: Config
     world: World
     metrics: Metrics

@@ -122,9 +122,7 @@ class Messenger(Protocol):
         """The channel of the user's DM with the bot."""
         ...
 
-    async def link(self, posted: Posted) -> str:
-        """The address of a message."""
-        ...
+    async def link(self, posted: Posted) -> str: ...
 
     async def open_dialog(self, trigger_id: str, view: Mapping[str, Any]) -> str:
         """Opens a dialog and returns its id. A trigger lives three seconds and is good for one dialog."""

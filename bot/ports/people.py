@@ -37,9 +37,7 @@ class Directory(Protocol):
 
     async def by_email(self, email: str) -> Observation[Member]: ...
 
-    async def members(self, channel_id: str) -> Observation[tuple[str, ...]]:
-        """The ids of all members of a channel."""
-        ...
+    async def members(self, channel_id: str) -> Observation[tuple[str, ...]]: ...
 
     async def roll(self, channel_id: str, *, within: float) -> Roll:
         """The ids of a channel's members, as many as could be read within so many seconds."""

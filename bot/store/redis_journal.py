@@ -65,7 +65,6 @@ class RedisJournal:
         raise JournalAway("the channel's incident changes too fast")
 
     async def current(self, channel: str) -> Incident | None:
-        """The channel's open incident."""
         async with answering():
             held = await self._client.get(channel_key(channel))
             known = await self._look_up(Reservation.read(str(held)).incident.id) if held else None
@@ -76,7 +75,7 @@ class RedisJournal:
             return await self._look_up(incident_id)
 
     async def incidents(self, *, open_only: bool = False, limit: int = 100) -> tuple[Incident, ...]:
-        """Newest first. What the index names and no longer exists (or is no longer open) is taken out of it."""
+        """What the index names and no longer exists (or is no longer open) is taken out of it."""
         index, found, gone, start = _OPEN if open_only else _ALL, list[Incident](), list[str](), 0
         async with answering():
             while len(found) < limit and (names := await self._names(index, start)):
@@ -116,11 +115,9 @@ class RedisJournal:
                 return
 
     async def tail(self, incident_id: str, count: int) -> tuple[Entry, ...]:
-        """The last `count` entries in order."""
         return await self.page(incident_id, before=None, count=count)
 
     async def page(self, incident_id: str, *, before: str | None, count: int) -> tuple[Entry, ...]:
-        """The `count` entries in order that end right before the entry `before`; the newest for None."""
         if count <= 0 or (before is not None and not _is_ordinal(before)):
             return ()
         end = "+" if before is None else f"{max(0, int(before) - 1)}-1"
@@ -136,7 +133,6 @@ class RedisJournal:
         return entry_of(items[0]) if items else None
 
     async def corrections(self, incident_id: str) -> tuple[Entry, ...]:
-        """The entries that correct others, in order. What it reads grows with them, not with the timeline."""
         found = list[Entry]()
         async with answering():
             ordinals = str(await self._client.hget(head_key(incident_id), "corrections") or "").split()
@@ -188,10 +184,6 @@ class RedisJournal:
         return replace(incident, closed_at=at) if closed.added else None
 
     async def reopen(self, incident_id: str, *, by: str, at: datetime) -> Incident | None:
-        """Opens it again with an `incident.reopened` entry, and gives it its channel back.
-
-        None if it is open already or unknown, or if another incident is open in its channel: there are never two.
-        """
         at = at.astimezone(UTC)
         async with answering():
             for _ in range(_ATTEMPTS):
@@ -211,10 +203,6 @@ class RedisJournal:
         raise JournalAway("the channel's incident changes too fast")
 
     async def rename(self, incident_id: str, title: str, *, by: str, at: datetime) -> Incident | None:
-        """Gives the incident another title, with an `incident.renamed` entry (facts `title`, `before`).
-
-        None if it is unknown. A title that it has already adds nothing.
-        """
         title = one_line(clean_text(title))
         async with answering():
             for _ in range(_ATTEMPTS):

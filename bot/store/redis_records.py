@@ -33,7 +33,7 @@ class RedisRecords:
         self._enlist = client.register_script(scripts.ENLIST)
 
     async def put(self, kind: str, key: str, value: Mapping[str, Any], *, ttl: timedelta) -> None:
-        """Replaces the complete record. Raises ValueError or TypeError for what JSON cannot hold."""
+        """Replaces the record as a whole. Raises ValueError or TypeError for what JSON cannot hold."""
         fields = [_milliseconds(ttl), _THERE, "1", *_packed(value)]
         async with answering():
             await self._put([_key("record", kind, key)], fields)
@@ -63,14 +63,12 @@ class RedisRecords:
         return _unpacked(dict(zip(flat[::2], flat[1::2], strict=True))) if flat else None
 
     async def swap(self, kind: str, key: str, value: Mapping[str, Any], *, was: str, ttl: timedelta) -> bool:
-        """Replaces the whole record if its field `version` is the text `was`, empty for a record that is not there."""
         versions = [_json(was) if was else "", _json(value["version"])]
         async with answering():
             fields = [*versions, _milliseconds(ttl), _THERE, "1", *_packed(value)]
             return bool(await self._swap([_key("record", kind, key)], fields))
 
     async def secure(self, kind: str, key: str) -> None:
-        """Returns when the record is on a replica, where there is one. Raises NotReplicated."""
         await reach_a_replica(self._client, _key("record", kind, key))
 
     async def forget(self, kind: str, key: str) -> None:
@@ -78,33 +76,27 @@ class RedisRecords:
             await self._client.delete(_key("record", kind, key))
 
     async def once(self, kind: str, key: str, *, ttl: timedelta) -> bool:
-        """True for the first caller with this key, False for all others until `ttl` has passed."""
         claimant = f"{self._rng.getrandbits(64):016x}"
         async with answering():
             return bool(await self._claim([_key("once", kind, key)], [claimant, _milliseconds(ttl)]))
 
     async def take(self, kind: str, key: str, *, holder: str, ttl: timedelta) -> bool:
-        """Takes or renews a lease; False if another holder has it."""
         async with answering():
             return bool(await self._take([_key("lease", kind, key)], [holder, _milliseconds(ttl)]))
 
     async def renew(self, kind: str, key: str, *, holder: str, ttl: timedelta) -> bool:
-        """Renews a lease; False if it ran out meanwhile, even if nobody has it now."""
         async with answering():
             return bool(await self._renew([_key("lease", kind, key)], [holder, _milliseconds(ttl)]))
 
     async def give_back(self, kind: str, key: str, *, holder: str) -> None:
-        """Gives a lease back, if this holder still has it."""
         async with answering():
             await self._delete_if([_key("lease", kind, key)], [holder])
 
     async def enlist(self, kind: str, key: str, member: str, *, at: datetime, ttl: timedelta) -> None:
-        """Puts a member on a list, at an instant; takes off members that have been on it longer than `ttl` by then."""
         async with answering():
             await self._enlist([_key("list", kind, key)], [_instant(at), member, _milliseconds(ttl)])
 
     async def enlisted(self, kind: str, key: str, *, since: datetime, until: datetime, limit: int) -> tuple[str, ...]:
-        """The members from `since` to `until`, both inclusive, newest first, `limit` of them at most."""
         async with answering():
             found = await self._client.zrange(
                 _key("list", kind, key), _instant(until), _instant(since), desc=True, byscore=True, offset=0, num=limit

@@ -16,7 +16,6 @@ Node: TypeAlias = dict[str, Any]
 
 
 def adf_of(ticket: Ticket) -> Node:
-    """The whole description."""
     steps = [_item([_words(step, ticket.names)]) for step in ticket.todo]
     facts = [_item([[_text(f"{label} "), *_words(said, ticket.names)]]) for label, said in ticket.facts]
     content = [

@@ -14,8 +14,6 @@ DEFAULT_COUNT = 12
 
 
 class Command:
-    """What a person asks for."""
-
     __slots__ = ()
 
     @property

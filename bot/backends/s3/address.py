@@ -26,7 +26,6 @@ class S3Address:
 
     @property
     def lock_key(self) -> str:
-        """The partition key of the lock item."""
         return f"{self.bucket}/{self.key}"
 
     @property
@@ -36,7 +35,6 @@ class S3Address:
 
     @property
     def lockfile_key(self) -> str:
-        """The key of the lock object."""
         return f"{self.key}.tflock"
 
 

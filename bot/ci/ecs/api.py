@@ -86,7 +86,6 @@ class EcsApi:
         return tasks[0]
 
     async def containers(self, definition: str) -> list[Json]:
-        """The containers of a task definition."""
         about = f"task definition {definition.rpartition('/')[2]}"
         answer = await self._call("DescribeTaskDefinition", about, taskDefinition=definition)
         return objects(inner(answer, "taskDefinition").get("containerDefinitions"))

@@ -182,7 +182,6 @@ class GitHubApi:
         return found
 
     async def jobs(self, path: str, about: str) -> list[Json]:
-        """The jobs of all attempts of a run."""
         params = {"filter": "all"}
         cap = MOST_PAGES * self._per_page
         found, total = await self._listing(path, about, params, key="jobs", guess=1, most=_JOB_PAGES, cap=cap)

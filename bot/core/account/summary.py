@@ -101,7 +101,6 @@ def run_words(run: RunSpan) -> Phrase:
 
 
 def _locked(account: Account) -> Phrase:
-    """What was locked, by whom, since when."""
     locks, incident = account.locks, account.incident
     if not locks:
         by: Phrase = (", which ", person(account, incident.opened_by), " opened at ", incident.opened_at, ".")

@@ -72,7 +72,6 @@ class Axis:
         return self.stretches[-1].until
 
     def x(self, at: float) -> float:
-        """The position of an instant."""
         pieces = sorted((*self.stretches, *self.cuts), key=lambda piece: piece.since)
         piece = pieces[max(0, bisect_right([each.since for each in pieces], at) - 1)]
         share = min(1.0, max(0.0, (at - piece.since) / (piece.until - piece.since)))

@@ -24,8 +24,6 @@ POINTS_AN_INCH = 72
 
 
 class Colour(StrEnum):
-    """What a colour is for."""
-
     PAPER = "paper"
     TEXT = "text"
     FAINT = "faint"

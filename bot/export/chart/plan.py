@@ -227,6 +227,5 @@ class Plan:
 
     @property
     def labels(self) -> tuple[Label, ...]:
-        """All texts of the chart."""
         in_lanes = (label for lane in self.lanes for label in lane.labels)
         return (*self.heading, *in_lanes, *(label for scale in self.scales for label in scale.labels))

@@ -33,7 +33,6 @@ def write_html(material: Material, path: Path) -> Path:
 
 
 def page(material: Material) -> Iterator[str]:
-    """The page, part by part."""
     account = material.account
     seats = {part.actor: seat for seat, part in enumerate(account.summary.parts)}
     locked = [state for state in account.summary.states if state.locked_for is not None]

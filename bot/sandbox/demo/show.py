@@ -66,7 +66,6 @@ class Show:
     report: TeamMessage | None = None
 
     async def play(self) -> None:
-        """All of it, in order."""
         await self.prologue()
         await self.status()
         await self.unlock_when_safe()

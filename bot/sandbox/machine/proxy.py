@@ -77,7 +77,6 @@ class Passage:
         return web.Response(status=status, body=body, headers=headers)
 
     def ask(self) -> aiohttp.client._RequestContextManager:
-        """Asks the server."""
         url = URL(self.upstream + self.request.raw_path, encoded=True)
         return self.session.request(
             self.request.method,
@@ -151,7 +150,6 @@ class FaultProxy:
         return rule
 
     def lift_all(self) -> None:
-        """Ends all faults."""
         self._faults.clear()
 
     def calls(self, name: str) -> tuple[Passed, ...]:

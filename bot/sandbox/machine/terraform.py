@@ -74,7 +74,6 @@ class Holder:
 
     @property
     def output(self) -> str:
-        """What it has printed so far."""
         return b"".join(self._output).decode(errors="replace")
 
     @property

@@ -64,7 +64,6 @@ def block_action(
 
 
 def shortcut(team: Team, *, user: str, message: TeamMessage, callback_id: str, response_url: str) -> Json:
-    """A message shortcut."""
     return {
         "type": "message_action",
         "callback_id": callback_id,

@@ -44,7 +44,6 @@ def publish_view(team: Team, args: Args) -> Json:
 
 
 def home_id(user: str) -> str:
-    """The id of the user's home tab."""
     return f"VHOME{user}"
 
 

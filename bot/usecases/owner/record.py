@@ -164,7 +164,6 @@ def owner_message(
     *,
     is_moved: bool,
 ) -> OwnerMessage:
-    """The message that says all facts."""
     main = headline(facts)
     lock = LockInfo(
         id=place.lock_id, operation=main.operation, info="", who=main.who, version=main.version, created=main.created,

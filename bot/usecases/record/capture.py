@@ -66,8 +66,6 @@ class How(StrEnum):
 
 
 class Added(StrEnum):
-    """What adding a message came to."""
-
     NEW = "new"
     RESTORED = "restored"
     THERE = "there already"
