@@ -16,9 +16,9 @@ from bot.core.lock import LockInfo
 _SEAL = "tflock-"
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """One job's word. `host` is its machine's name; times are on the bot's clock.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimBody:
+    """What a claim says, without its id. `host` is its machine's name; times are on the bot's clock.
 
     `lock_id` is the lock that the job says it holds, as its newest heartbeat reported it. `private_host`: the job said
     that no process of another job has its host's name. `exit_code` and `ended_at` are set together, when the job has
@@ -27,7 +27,6 @@ class Claim:
     a login or an address, if the job said so.
     """
 
-    id: str
     state: str
     host: str
     run_url: str
@@ -42,14 +41,21 @@ class Claim:
     processes_left: int | None = None
 
     @property
-    def seal(self) -> str:
-        """The host name that the wrapper gives to the command, where it can, and to nothing else."""
-        return f"{_SEAL}{self.id}"
-
-    @property
     def ended_whole(self) -> bool:
         """Whether the command and everything that it had started are over."""
         return self.exit_code is not None and self.ended_at is not None and self.processes_left == 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim(ClaimBody):
+    """One job's word."""
+
+    id: str
+
+    @property
+    def seal(self) -> str:
+        """The host name that the wrapper gives to the command, where it can, and to nothing else."""
+        return f"{_SEAL}{self.id}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, fields, replace
+from datetime import timedelta
 
 from bot.core.evidence import NotFound, Observation, Trouble, Unseen
 from bot.core.gate.attribution import Claimed
-from bot.core.gate.claim import Claim, is_certain, is_sealed, may_have_taken, sealed_id
+from bot.core.gate.claim import Claim, ClaimBody, is_certain, is_sealed, may_have_taken, sealed_id
 from bot.core.instants import shifted
 from bot.core.lock import LockInfo
 from bot.core.run import Run, RunRef
@@ -45,30 +45,13 @@ class NewClaim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimRecord:
+class ClaimRecord(ClaimBody):
     """A claim as it is kept, under its id."""
 
     open: bool = True
-    state: str
-    host: str
-    run_url: str
-    attempt: int
-    made_at: datetime
-    heartbeat_at: datetime | None = None
-    lock_id: str | None = None
-    exit_code: int | None = None
-    ended_at: datetime | None = None
-    actor: str = ""
-    private_host: bool = False
-    processes_left: int | None = None
 
     def named(self, claim_id: str) -> Claim:
-        return Claim(
-            id=claim_id, state=self.state, host=self.host, run_url=self.run_url, attempt=self.attempt,
-            made_at=self.made_at, heartbeat_at=self.heartbeat_at, lock_id=self.lock_id, exit_code=self.exit_code,
-            ended_at=self.ended_at, actor=self.actor, private_host=self.private_host,
-            processes_left=self.processes_left,
-        )  # fmt: skip
+        return Claim(id=claim_id, **{one.name: getattr(self, one.name) for one in fields(ClaimBody)})
 
 
 CLAIMS = Shelf("claim", ClaimRecord, KEPT)

@@ -15,6 +15,7 @@ from bot.core.phrase import plain
 from bot.core.run import Phase
 
 HOSTED = "fv-az881-525"
+URL = "https://ci.example.com/1"
 IMAGE = "runnervmmklqx"
 SEALED = "root@tflock-c1"
 
@@ -25,7 +26,7 @@ def claim(make):
 
     def claim(host=HOSTED, made="09:04", ended=None, code=None, **changes):
         given = {"ended_at": ended and make.at(ended), "exit_code": code} | changes
-        return Claim("c1", "staging", host, "https://ci.example.com/1", 1, make.at(made), **given)
+        return Claim(id="c1", state="staging", host=host, run_url=URL, attempt=1, made_at=make.at(made), **given)
 
     return claim
 

@@ -376,7 +376,10 @@ def a_live_run_claims_the_state(make, world, data):
     """Whether or not it says which lock it has, a job at work on the lock's host may be its holder."""
     host = world.who.rpartition("@")[2]
     lock_id = make.lock_id if not host else data.draw(st.sampled_from([None, make.lock_id]))
-    claim = Claim("c9", "staging", host, "https://ci.example.com/9", 1, make.at("09:04"), lock_id=lock_id)
+    claim = Claim(
+        id="c9", state="staging", host=host, run_url="https://ci.example.com/9", attempt=1, made_at=make.at("09:04"),
+        lock_id=lock_id,
+    )  # fmt: skip
     run = make.run("9", "09:03", None)
     reading = data.draw(st.sampled_from([make.found(run), make.found(replace(run, jobs=None)), make.unseen()]))
     return replace(world, claims=(*world.claims, claim), readings={**world.readings, "9": reading})
@@ -470,8 +473,9 @@ def test_the_exit_of_a_job_that_cannot_have_the_lock_changes_nothing(make, data)
         )
     )
     claim = Claim(
-        "c9", "staging", host, "https://ci.example.com/1", 1, make.at(made), None, "another", 1, make.at(ended)
-    )
+        id="c9", state="staging", host=host, run_url="https://ci.example.com/1", attempt=1, made_at=make.at(made),
+        lock_id="another", exit_code=1, ended_at=make.at(ended),
+    )  # fmt: skip
     with_it = replace(world, claims=(*world.claims, claim))
 
     assert decide(with_it.build(make), make.now) == decide(world.build(make), make.now)

@@ -421,7 +421,9 @@ def test_a_run_that_is_not_blamed_must_be_dead_all_the_same(make, ruling):
 
 
 def claimed(make, run, *, host, claim_id="c1", **changes):
-    claim = Claim(claim_id, "staging", host, run.ref.url, 1, make.at("09:04"), **changes)
+    claim = Claim(
+        id=claim_id, state="staging", host=host, run_url=run.ref.url, attempt=1, made_at=make.at("09:04"), **changes
+    )
     return Claimed(claim, make.found(run))
 
 
