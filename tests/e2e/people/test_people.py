@@ -151,7 +151,7 @@ async def test_a_protected_state_needs_a_second_member(scene):
     assert "[Approve and unlock]" in flat(checklist)
 
     await scene.click(checklist, "unlock.approve", user=PARKER)
-    await scene.told("second member", "nothing was changed")
+    await scene.told("second person", "nothing was changed")
     await scene.click(checklist, "unlock.approve", user="U0GUEST")
     await scene.told("guest", "nothing was changed", user="U0GUEST")
     await scene.click(checklist, "unlock.approve", user="U0OUTSIDE")
@@ -228,7 +228,7 @@ async def test_the_owner_who_says_that_it_is_dead_makes_an_unlock_of_his_own_lap
     again = await scene.checklist("unlock lone", "approv")
     assert "says that it is dead" in flat(again)
     await scene.click(again, "unlock.approve", user=PARKER)
-    await scene.told("second member")
+    await scene.told("second person")
     assert await scene.stands(lock, "lone")
     await scene.click(again, "unlock.approve", user=QUINN)
     await scene.becomes(again, "lone is unlocked")
