@@ -3,8 +3,8 @@
 A field is written under its own name, a span as `<name>_seconds`. There are two forms. `FACTS` are on timelines: what
 is read may be of an earlier version, made by hand or hostile. What cannot be read is as if it were not there: the field
 then holds its default, else what is empty of its type. Reading facts never raises, and what comes out does not grow
-with the size of the JSON, except for texts that are wanted whole. `RECORDS` are the bot's own: they are read whole,
-and one that cannot be read is a ValueError, because nothing may be decided on half of it.
+with the size of the JSON, except for texts that are wanted whole. `RECORDS` are the bot's own: they are read
+completely, and one that cannot be read is a ValueError, because nothing may be decided on half of it.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ _HOUR, _DAY = 60, 24 * 60
 class Hours:
     """Working hours. `days` are weekdays (Monday is 0) on which they begin; `start` and `end` are minutes of the day.
 
-    Where `end` is not after `start` they go on past midnight. `text` is how they were written.
+    Where `end` is not after `start` they run past midnight. `text` is how they were written.
     """
 
     text: str
@@ -66,7 +66,7 @@ def _weekday(name: str) -> int:
 def on_clock(now: datetime, tz: str | None, offset: int) -> datetime | None:
     """The instant on the clock of someone in this time zone (IANA); by the offset in seconds where nobody knows it.
 
-    None where neither is told: Slack gives no zone of whoever is deactivated or belongs elsewhere.
+    None where neither is known: Slack gives no zone of people who are deactivated or belong elsewhere.
     """
     try:
         return now.astimezone(ZoneInfo(tz)) if tz else now.astimezone(_fixed(offset)) if offset else None
@@ -79,4 +79,4 @@ def _fixed(offset: int) -> timezone:
 
 
 USUAL = hours_from("Mon-Fri 09:00-18:00")
-"""Assumed of whoever's hours the configuration does not tell."""
+"""Assumed of people whose hours the configuration does not give."""

@@ -104,7 +104,7 @@ def _text(document: dict[str, object], key: str) -> str:
 
 
 class PlaceKind(StrEnum):
-    """Where a lock may stand."""
+    """Where a lock may be."""
 
     FILE = "lockfile"
     ITEM = "dynamodb item"
@@ -155,7 +155,7 @@ class LockSeen:
 
     @property
     def locks(self) -> tuple[LockInfo, ...]:
-        """The different locks that stand here, oldest first. Two, if the places hold different ones."""
+        """The different locks that are here, oldest first. Two, if the places hold different ones."""
         by_id = {place.info.id: place.info for place in self.held if place.info is not None}
         return tuple(sorted(by_id.values(), key=lambda info: (info.created, info.id)))
 
@@ -184,7 +184,7 @@ class StateSeen:
     """The state object as last read. Sizes in bytes.
 
     `last_written` is on the bot's clock (the store's own clock is read with it, and the difference taken out).
-    `fault` says why the state does not parse as a Terraform state; None if it is whole. `digest` is what the digest
+    `fault` says why the state does not parse as a Terraform state; None if it is valid. `digest` is what the digest
     item says, None if there is no item; `md5` is what the object really has.
     """
 
@@ -253,7 +253,7 @@ class TableCapacity:
 
 @dataclass(frozen=True, slots=True)
 class TimeToLive:
-    """The attribute by whose time DynamoDB deletes items on its own; empty if it is not told."""
+    """The attribute by whose time DynamoDB deletes items on its own; empty if it is not known."""
 
     enabled: bool
     attribute: str = ""
@@ -274,7 +274,7 @@ class Refusals:
 
 @dataclass(frozen=True, slots=True)
 class TableSeen:
-    """What is known of a lock table. Each part is looked up on its own, since each wants a right of its own."""
+    """What is known of a lock table. Each part is looked up separately, because each wants its own right."""
 
     name: str
     capacity: Observation[TableCapacity]

@@ -1,4 +1,4 @@
-"""People and places as Slack tells of them, as far as it bears on what someone may do here."""
+"""People and places as Slack describes them, as far as it matters for what someone may do here."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ BOT = "tflock"
 
 @dataclass(frozen=True, slots=True)
 class Automatic:
-    """In the place of someone who asks: the configuration. `is_configured`: it asks for this state, now.
+    """In place of a person who asks: the configuration. `is_configured`: it asks for this state, now.
 
     `stopped_by` is a Slack user id: someone does not want this lock released automatically.
     """

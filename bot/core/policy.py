@@ -45,10 +45,10 @@ class LoopRule:
 
 @dataclass(frozen=True, slots=True)
 class WatchRule:
-    """How the bot looks at states on its own: at all locks `every` so long, at a held one's runs every `look_every`.
+    """How the bot watches states: at all locks `every` so long, at a held one's runs every `look_every`.
 
-    A run that goes on for more than `overdue_factor` times its usual time is told of. Of the people who wait for a lock
-    each is told `head_start` before the next one, and waits for `wait_for` at most.
+    A run that takes more than `overdue_factor` times its usual time is reported. Each of the people who wait for a lock
+    is notified `head_start` before the next one, and waits for `wait_for` at most.
     """
 
     every: timedelta = timedelta(seconds=60)
@@ -71,7 +71,7 @@ class Approvers(StrEnum):
 class ApprovalPolicy:
     """Who may approve. `groups` are Slack user group ids, for `Approvers.GROUP`.
 
-    With `not_by_run_actor` whoever started the run that may hold the lock cannot be the second person.
+    With `not_by_run_actor` the person who started the run that may hold the lock cannot be the second person.
     """
 
     by: Approvers = Approvers.MEMBER
@@ -213,7 +213,7 @@ class Holders:
         return next((person for person in self.people if person.slack == user_id), None)
 
     def people_called(self, user: str) -> tuple[KnownPerson, ...]:
-        """Whoever bears this name: here, as a login, or before the @ of the address."""
+        """The person with this name: here, as a login, or before the @ of the address."""
         wanted = user.strip().casefold()
         return tuple(person for person in self.people if wanted and wanted in person.names)
 

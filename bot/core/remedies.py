@@ -31,7 +31,7 @@ _ANY = Settings(
     starts="Limit its retries to two or three, with a pause that doubles from one to the next.",
     keep="Do not let a newer run cancel one that applies: let it wait, in one queue for `STATE`.",
     limit="Give that job a time-out of its own.",
-    alert="Have someone told when that job fails or times out, with the name of the state.",
+    alert="Alert someone when that job fails or times out, with the name of the state.",
 )
 
 _BY_SYSTEM: Mapping[str, Settings] = {

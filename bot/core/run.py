@@ -53,7 +53,7 @@ def start_of(trigger: str) -> Start | None:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Pipeline:
-    """What a CI system is told to run, as the configuration names it.
+    """What a CI system has to run, as the configuration names it.
 
     `ci` is the key in the configuration's `ci` section. `fields` are the entry's other keys in the order of the
     file (`repo`, `workflow`, `branch` for GitHub). Hashable: it is a key in evidence.

@@ -109,7 +109,7 @@ def is_slot(host: str) -> bool:
 
 
 def is_shared_host(host: str) -> bool:
-    """Whether many machines bear this name (GitHub-hosted runners), so that the host alone proves nothing."""
+    """Whether many machines bear this name (GitHub-hosted runners), so that the host by name proves nothing."""
     return _SHARED.fullmatch(host) is not None
 
 

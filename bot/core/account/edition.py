@@ -15,7 +15,7 @@ DIRECTORY, CHANNEL = "directory", "channel"
 """The two targets that are always known by these words, on the timeline as well."""
 
 OF_EXPORTS = frozenset({Kind.EXPORT_MADE, Kind.FOLLOWUP_PROPOSED})
-"""Entries that come of an export: they alone make no new version."""
+"""Entries that come of an export: only they make no new version."""
 
 LATE = CORRECTIONS | {Kind.NOTE_ADDED, Kind.MESSAGE_CAPTURED, Kind.INCIDENT_RENAMED, Kind.FOLLOWUP_FILED}
 """Entries that people add to the record of a closed incident, and that want a new version of its export."""
@@ -27,7 +27,7 @@ _MARK = 16
 class Edition:
     """`version` is the hash of the last entry that it holds, and `last` that entry's id.
 
-    `incident` is as it stood then. `names` and `zone` are what the files call people by and tell time in. `by` asked
+    `incident` is as it was then. `names` and `zone` are the names of people and the time zone in the files. `by` asked
     for it, empty for the closing and for corrections.
     """
 
@@ -47,7 +47,7 @@ class Edition:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """What the summary of an export tells of its account. `followups` are the proposed ones, titles by key."""
+    """What the summary of an export says of its account. `followups` are the proposed ones, titles by key."""
 
     states: tuple[StateSummary, ...]
     time_to_unlock: timedelta | None

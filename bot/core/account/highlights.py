@@ -1,6 +1,6 @@
 """The moments that an incident turned on: those that people chose, and those that the facts show.
 
-A reader who was not there gets the story from these alone, in a minute: the lock, what became of its run, what made it
+A reader who was not there gets the story from these, in a minute: the lock, what became of its run, what made it
 worse, who acted, and when it was free.
 """
 
@@ -19,7 +19,7 @@ from bot.core.run import Conclusion
 
 MOST_MOMENTS = 60
 _MOST_ALIKE = 5
-"""Of locks, runs, loops and tables: so many are told."""
+"""Of locks, runs, loops and tables: at most this many are shown."""
 
 _MARKS = {
     MarkKind.KEY: "Key moment",
@@ -32,7 +32,7 @@ _MARKS = {
 
 @dataclass(frozen=True, slots=True)
 class KeyMoment:
-    """`words` say what it is, `said` tells of it. `actor` and `entry` are empty where no entry of the timeline is it.
+    """`words` say what it is, `said` describes it. `actor` and `entry` are empty where no entry of the timeline is it.
 
     `chosen`: a person marked it.
     """
@@ -48,7 +48,7 @@ class KeyMoment:
 def key_moments(account: Account) -> tuple[KeyMoment, ...]:
     """By when they happened. Where there are too many, those that people chose stay.
 
-    Within a second a lock comes before its run's end, of which CI systems tell whole seconds alone.
+    Within a second a lock comes before its run's end, which CI systems give only in whole seconds.
     """
     found = [moment for tell in _TOLD for moment in tell(account)]
     room = MOST_MOMENTS - sum(moment.chosen for moment in found)
@@ -58,7 +58,7 @@ def key_moments(account: Account) -> tuple[KeyMoment, ...]:
 
 
 def unnoticed(account: Account) -> timedelta | None:
-    """How long the oldest lock had stood when the first command came; None without either, or if it came before."""
+    """How old the oldest lock was when the first command came; None without either, or if it came before."""
     first = account.summary.first_command_at
     since = min((lock.since for lock in account.locks), default=None)
     return None if first is None or since is None or first <= since else first - since

@@ -1,6 +1,6 @@
 """What to do after an incident, proposed from the facts: each rule names the facts that call for it.
 
-A rule sees the account alone, and proposes nothing that the facts do not bear out. Keys are public and stay: they tie
+A rule sees only the account, and proposes nothing that the facts do not support. Keys are public and stay: they tie
 a proposal to its ticket.
 """
 
@@ -146,7 +146,7 @@ def keep_applying(account: Account) -> Iterator[FollowUp]:
 
 
 def _newer(account: Account, run: RunSpan, until: datetime) -> RunSpan | None:
-    """The run that may have cancelled this one: of its pipeline, started while it went on, shortly before its end."""
+    """The run that may have cancelled this one: of its pipeline, started while it ran, shortly before its end."""
     starts = (
         other
         for other in account.runs
@@ -232,7 +232,7 @@ def _weak(run: RunSpan, lock: LockSpan | None) -> Phrase:
     if run.role is not Role.HOLDER or not run.pipeline:
         return ()
     if run.strength == Strength.WINDOW:
-        return (" only by having been at work when it was taken",)
+        return (" only because it was running when the lock was taken",)
     host = "" if lock is None else lock.who.rpartition("@")[2]
     if run.strength == Strength.HOST and host and is_shared_host(host):
         return (" only by the host name ", Quoted(host), ", which many machines share")
@@ -250,7 +250,7 @@ def from_ci(account: Account) -> Iterator[FollowUp]:
                 reason=(
                     "The lock of ", Quoted(lock.state), " was taken at ", lock.since, " by ",
                     quoted(lock.who, "someone who gave no name"), *whose,
-                    ", and nothing ties it to a CI run: only its owner could tell whether it was still at work.",
+                    ", and nothing ties it to a CI run: only its owner could say whether it was still running.",
                 ),
                 todo=(
                     coded(

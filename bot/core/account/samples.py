@@ -1,4 +1,4 @@
-"""How it stood at each look: who wanted a lock, what its table took, whether its digest matched. Bounded."""
+"""The situation at each look: who wanted a lock, what its table took, whether its digest matched. Bounded."""
 
 from __future__ import annotations
 

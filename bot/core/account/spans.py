@@ -1,4 +1,4 @@
-"""What lasted: locks, runs and loops, put together from the single looks that the entries tell of.
+"""What lasted: locks, runs and loops, put together from the single looks in the entries.
 
 Looks come in the order of the chain. What could not be read of one is empty (`bot.core.codec`).
 """
@@ -35,7 +35,7 @@ class _Lock:
     human_held: bool = False
 
     def ends(self, at: datetime, end: LockEnd) -> None:
-        """The first look that did not find it says when; a release says how, whoever looked before it was told."""
+        """The first look that did not find it says when; a release says how, even if someone looked before that."""
         if self.gone_at is None:
             self.gone_at = max(at, self.last_seen) if end is not LockEnd.RELEASED else at
         if self.end is not LockEnd.RELEASED:
@@ -55,7 +55,7 @@ class Locks:
     _standing: dict[str, set[str]] = field(default_factory=dict)
 
     def sees(self, state: str, seen: SeenFacts, at: datetime) -> None:
-        """One look at where a state's lock stands."""
+        """One look at where a state's lock is."""
         for lock in seen.locks:
             self.stands(state, lock, at)
         there = {lock.id for lock in seen.locks}
@@ -67,7 +67,7 @@ class Locks:
                 self.ends(state, lock_id, at, LockEnd.REPLACED if there else LockEnd.GONE)
 
     def belongs(self, state: str, lock_id: str, owner: OwnerFacts | None, *, human_held: bool) -> None:
-        """Who is behind a lock, by the newest look that knew anyone."""
+        """Who holds a lock, by the newest look that knew anyone."""
         lock = self._all.get((state, lock_id))
         if lock is None:
             return

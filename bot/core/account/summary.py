@@ -1,4 +1,4 @@
-"""The incident in figures and in a few sentences, from the facts of its account alone.
+"""The incident in figures and in a few sentences, from nothing but the facts of its account.
 
 The sentences are for someone who was not there: what was locked, by whom and since when; why; what made it worse; who
 did what; when it was free, and how long it took.
@@ -31,7 +31,7 @@ from bot.core.run import Conclusion
 EMPTY = Summary((), None, None, (Cause.UNKNOWN,), (), 0, ())
 
 _MOST_TOLD = 3
-"""Of locks, loops and so on: so many are told one by one, and of the rest how many there are."""
+"""Of locks, loops and so on: this many are described one by one, and the rest are counted."""
 
 _ENDED: Mapping[str, str] = {
     Conclusion.SUCCESS: "ended in success",
@@ -143,7 +143,7 @@ def _end_words(account: Account, run: RunSpan) -> Phrase:
     only = len(_holders(account)) == 1
     subject: Phrase = ("that run",) if only else run_words(run)
     if run.until is None:
-        return (*subject, " was still at work when last looked at")
+        return (*subject, " was still running at the last look")
     ended = _ENDED.get(run.conclusion or "", "ended")
     left = " and left the lock behind" if run.conclusion in BADLY else ""
     return (*subject, f" {ended} at ", run.until, " after ", run.until - run.since, left)
@@ -261,7 +261,7 @@ def _summaries(account: Account) -> tuple[StateSummary, ...]:
 
 
 def _state(state: str, locks: Sequence[LockSpan]) -> StateSummary:
-    """It is not free while a lock of it stands, or if the last thing heard is that another one took its place."""
+    """It is not free while it has a lock, or if the last known fact is that another lock took its place."""
     last = max(locks, key=lambda lock: lock.until, default=None)
     replaced = last is not None and last.end is LockEnd.REPLACED
     held = any(lock.end is LockEnd.HELD for lock in locks)

@@ -56,7 +56,7 @@ class Filing:
 
 @dataclass(frozen=True, slots=True)
 class TicketReadiness:
-    """Whether tickets could be filed, as far as that can be told without filing one. `fix` is empty where they can."""
+    """Whether tickets could be filed, as far as that can be known without filing one. `fix` is empty where they can."""
 
     is_ready: bool
     detail: str
@@ -64,7 +64,7 @@ class TicketReadiness:
 
 
 def digest_of(key: str) -> str:
-    """Short for a proposal's key, in any place that takes letters and digits alone."""
+    """Short for a proposal's key, in any place that takes only letters and digits."""
     return hashlib.sha256(key.encode(errors="replace")).hexdigest()[:12]
 
 
@@ -76,7 +76,7 @@ def marker_of(incident_id: str, key: str) -> str:
 def ticket_of(
     followup: FollowUp, incident_id: str, facts: tuple[tuple[str, Phrase], ...], names: Mapping[str, str]
 ) -> Ticket:
-    """The ticket of a proposal, without the secrets that stood in someone's words."""
+    """The ticket of a proposal, without the secrets in people's words."""
     return Ticket(
         marker=marker_of(incident_id, followup.key),
         title=ticket_title(followup.title),

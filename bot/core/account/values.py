@@ -2,7 +2,7 @@
 
 It is made by one fold over the entries (`bot.core.account.story`), so that all formats say the same. It grows with what
 happened to locks and runs, not with the number of entries; the entries themselves are read beside it, one by one.
-Times are UTC. Texts are as recorded: whoever renders them escapes them.
+Times are UTC. Texts are as recorded: the code that renders them escapes them.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from bot.core.record.timeline import Entry
 
 
 class LockEnd(StrEnum):
-    """How a lock that the timeline tells of came to its end."""
+    """How a lock on the timeline ended."""
 
     RELEASED = "released by tflock"
     GONE = "was gone when looked at again"
-    REPLACED = "another lock stood there when looked at again"
+    REPLACED = "another lock was there at the next look"
     HELD = "still held when last looked at"
 
 
 @dataclass(frozen=True, slots=True)
 class LockSpan:
-    """One lock of one state. `until` is when it was seen to be gone, or was last seen to stand (`HELD`).
+    """One lock of one state. `until` is when it was seen to be gone, or was last seen (`HELD`).
 
     `owner` is the name of the person behind it and `owner_id` their Slack id; both are empty where nobody is known.
     `human_held` is set if the gate found nothing that shows a CI to hold it.
@@ -63,10 +63,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunSpan:
-    """A run, as last read. `until` is None while it goes on; `conclusion` is a word of `bot.core.run.Conclusion`.
+    """A run, as last read. `until` is None while it runs; `conclusion` is a word of `bot.core.run.Conclusion`.
 
-    A contender that was not there any more at the next look has ended by then; its `conclusion` is None.
-    `system` is the CI's proper name (`GitHub Actions`), empty where it was not told. `lock_id` is the lock that it may
+    A contender that was gone at the next look has ended by then; its `conclusion` is None.
+    `system` is the CI's proper name (`GitHub Actions`), empty where it is not known. `lock_id` is the lock that it may
     have held; empty for a contender.
     """
 
@@ -104,7 +104,7 @@ class LoopSpan:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """How it stood around a state at one look: runs that wanted its lock, and whether its table refused requests."""
+    """The situation of a state at one look: runs that wanted its lock, and whether its table refused requests."""
 
     at: datetime
     state: str
@@ -114,10 +114,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A lock table. Words are DynamoDB's own; empty or None where it was not told.
+    """A lock table. Words are DynamoDB's own; empty or None where it is not known.
 
     Capacity and TTL are as last read. `throttled` is whether it refused requests at any look of the incident, and
-    `refused` the most refusals that one look was told of.
+    `refused` the most refusals that one look reported.
     """
 
     name: str
@@ -193,7 +193,7 @@ class MarkKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something that happened at one instant. `entry` is the id of the entry that tells of it."""
+    """Something that happened at one instant. `entry` is the id of its entry."""
 
     at: datetime
     kind: MarkKind
@@ -212,7 +212,7 @@ class Cause(StrEnum):
     LAPTOP = "a lock taken on someone's own machine"
     LOOP = "a pipeline that was started again and again"
     THROTTLING = "a lock table that refused requests"
-    RUNNING = "a run that was still at work"
+    RUNNING = "a run that was still running"
     UNKNOWN = "not known"
 
 

@@ -39,7 +39,7 @@ def why_not_second(approval: Approval, asker: Standing, holders: Holders) -> Phr
 
 
 def _addresses(standing: Standing, person: KnownPerson | None) -> frozenset[str]:
-    """Whoever has one of them in common is one person: what Slack says, and what the configuration does."""
+    """Accounts that have one of them in common are one person: what Slack says, and what the configuration does."""
     given = (_email(standing), person.email or "" if person is not None else "")
     return frozenset(mailbox(address) for address in given if address)
 

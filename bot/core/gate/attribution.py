@@ -64,7 +64,7 @@ class PipelineSeen:
     """What one CI system told about one pipeline: the listing, and what each run that matters was when read again.
 
     `closer` has an observation for every listed run that `may_hold` the lock, by run id; `logs` one for every job of
-    those that was going on then, by `log_key`. `one_state`: of all configured states the pipeline works on this alone.
+    those that was active then, by `log_key`. `one_state`: of all configured states the pipeline works only on this one.
     """
 
     pipeline: Pipeline
@@ -90,7 +90,7 @@ def log_key(run: Run, job: Job) -> tuple[str, str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A run that may hold the lock. `jobs` are those that may: going on when it was taken, and not excluded; empty if
+    """A run that may hold the lock. `jobs` are those that may: active when it was taken, and not excluded; empty if
     not known.
 
     `seen` is the newest reading of the run; if it is not `Found`, nothing is known of its end, unless the process
@@ -149,7 +149,7 @@ class Attribution:
 
     @property
     def is_exact(self) -> bool:
-        """Whether it is known which run has the lock, by more than the time alone."""
+        """Whether it is known which run has the lock, by more than the time."""
         return self.tie in {Tie.SEALED, Tie.SHOWN}
 
 
@@ -160,7 +160,7 @@ def allowance(seen: Observation[object], skew: timedelta) -> timedelta:
 
 
 def may_hold(run: Run, taken: Taken, skew: timedelta) -> bool:
-    """Whether any attempt of a listed run may have been going on when the lock was taken."""
+    """Whether any attempt of a listed run may have been active when the lock was taken."""
     if run.created_at > shifted(taken.last, skew):
         return False
     return run.phase is not Phase.ENDED or run.ended_at is None or run.ended_at >= shifted(taken.first, -skew)

@@ -51,7 +51,7 @@ class Ruling(StrEnum):
 class Finding:
     """What one rule made of the case.
 
-    `until` is when a refusal ends if nothing changes; `waits` says that a refusal may end on its own, so that waiting
+    `until` is when a refusal ends if nothing changes; `waits` says that a refusal may end without help, so that waiting
     can help, whether or not the end is known.
     """
 
@@ -78,7 +78,7 @@ class Verdict:
 
     @property
     def waiting_helps(self) -> bool:
-        """Whether every refusal may end on its own."""
+        """Whether every refusal may end without help."""
         return self.ruling is Ruling.REFUSE and bool(self.refusals) and all(f.waits for f in self.refusals)
 
     @property
@@ -118,7 +118,7 @@ class Case:
 
     @property
     def target(self) -> LockInfo | None:
-        """The lock in question, if it still stands."""
+        """The lock in question, if it is still there."""
         return next((info for info in self.lock.locks if info.id == self.lock_id), None)
 
     @property
@@ -141,7 +141,7 @@ class Case:
 
     @property
     def is_tied_exactly(self) -> bool:
-        """Whether it is known which run has the lock, by more than the time alone."""
+        """Whether it is known which run has the lock, by more than the time."""
         return self.attribution.is_exact
 
     @property

@@ -1,6 +1,6 @@
-"""Who else wants a lock: the runs that are going on beside its holder, and pipelines that are started again and again.
+"""Who else wants a lock: the active runs other than its holder, and pipelines that are started again and again.
 
-Known from listings alone: that a run failed *on the lock* is not, so what is counted here are starts.
+Known only from listings: that a run failed *on the lock* is not, so what is counted here are starts.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class LoopSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Contention:
-    """`active` runs are going on now and cannot be the lock's holder, newest first; `loops` most starts first."""
+    """`active` runs are running now and cannot be the lock's holder, newest first; `loops` most starts first."""
 
     active: tuple[Run, ...]
     loops: tuple[Loop, ...]

@@ -84,7 +84,7 @@ def seen_to_end_at(candidate: Candidate) -> datetime | None:
     """The earliest end of what may have held the lock in this run; None if the run is not over, or an end is not known
     or was only declared (`LOST`).
 
-    The earliest: of several jobs that were at work when the lock was taken, any may have taken it.
+    The earliest: of several jobs that were running when the lock was taken, any may have taken it.
     """
     if candidate.exited is not None:
         return candidate.exited.at

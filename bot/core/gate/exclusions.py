@@ -34,7 +34,7 @@ def weighed(
 
 
 def _is_declared(job: Job, log: JobLog) -> bool:
-    """Whether the process may live on after the job: the server lost it, or broke off what another machine or a
+    """Whether the process may outlive the job: the server lost it, or broke off what another machine or a
     container was doing for it.
     """
     was_broken_off = job.conclusion in {Conclusion.CANCELLED, Conclusion.TIMED_OUT}

@@ -52,7 +52,7 @@ class Owner:
 class Crowd:
     """Who asks a lock table that throttles, over all `states` that share it: the one looked at first.
 
-    `active` are all runs going on, newest first; `loops` are with the state whose pipeline loops, most starts first.
+    `active` are all active runs, newest first; `loops` are with the state whose pipeline loops, most starts first.
     `unseen` are lists of runs that could not be read.
     """
 
@@ -66,7 +66,7 @@ class Crowd:
 class Inspection:
     """Everything that one look at a state brought.
 
-    `lock` is the lock in question (the oldest if two stand there), None if the state is free or cannot be read;
+    `lock` is the lock in question (the oldest of two), None if the state is free or cannot be read;
     `attribution` is None exactly if there is no such lock. `table` is None for a state without a lock table; `crowd`
     is looked for only when the table throttled the reading of the lock.
 
@@ -88,5 +88,5 @@ class Inspection:
 
     @property
     def is_throttled(self) -> bool:
-        """Whether the lock table refuses requests, the bot's own or, lately, anyone's."""
+        """Whether the lock table refuses requests, the bot's own or, recently, anyone's."""
         return self.seen.is_throttled or (self.table is not None and self.table.has_refused)

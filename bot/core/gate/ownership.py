@@ -33,7 +33,7 @@ class Lead:
     """Something that points at a person. `person` is who that is by the configuration.
 
     `email` is for asking Slack where the configuration has no id. `certain` says that nobody else is meant,
-    `alone` that no run which may hold the lock as well is nobody's.
+    `alone` that every other run which may hold the lock has a known person.
     """
 
     name: str
@@ -72,18 +72,18 @@ def is_bot(name: str) -> bool:
 
 
 def leads(lock: LockInfo, tied: Attribution | None, holders: Holders, systems: Mapping[str, str]) -> tuple[Lead, ...]:
-    """Whoever the strongest kind of evidence points at: one person, several, or nobody.
+    """The people that the strongest kind of evidence points at: one person, several, or nobody.
 
     In order: who started the runs that may hold the lock (as the CI system says, else as the job's claim does; the
     commit's author where a program started it), the patterns on the lock's `Who`, and the user in a `Who` that is no
-    CI's. A claim is a job's own word: whoever has its token can name anyone, so that alone it is never certain.
-    `systems` has the proper name of each CI of the configuration.
+    CI's. A claim is a job's own word: anyone who has its token can name anyone, so it is never certain without other
+    evidence. `systems` has the proper name of each CI of the configuration.
     """
     from_ci = holders.looks_like_ci(lock.who)
     by_who = _by_who(lock, holders)
     started = _of_runs(tied, holders, systems)
     if not from_ci and (tied is None or not tied.is_exact):
-        # a run that merely ran at that time says nothing of a lock that was taken on someone's own machine
+        # a run that merely ran at that time says nothing of a lock that was taken on a person's own machine
         started = tuple(replace(lead, certain=False) for lead in started)
         return by_who or tuple({lead.key: lead for lead in (*_by_user(lock, holders), *started)}.values())
     if len(started) == 1 and (started[0].certain or not by_who):
@@ -222,7 +222,7 @@ def _by_who(lock: LockInfo, holders: Holders) -> tuple[Lead, ...]:
 
 
 def _by_user(lock: LockInfo, holders: Holders) -> tuple[Lead, ...]:
-    """Whoever is called as the user in `Who` is: a user of some machine, so that it may be anyone."""
+    """The person with the name of the user in `Who`: a user of some machine, so that it may be anyone."""
     people = holders.people_called(lock.who.partition("@")[0])
     said: Phrase = ("the user in the lock's Who, ", Quoted(lock.who), ", is called so")
     return tuple(Lead(person.name, person, "", said, certain=False) for person in people)

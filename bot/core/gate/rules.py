@@ -86,7 +86,7 @@ def _automatic(case: Case, asked: Automatic) -> Finding:
 
 
 def tied(case: Case, now: datetime) -> Finding:
-    """What ties a run to the lock. Nothing but the time is no proof: then a second person has to agree."""
+    """What ties a run to the lock. The time is not proof: then a second person has to agree."""
     rule, found = Rule.TIED, case.attribution
     if not found.candidates and found.unseen:
         words: Phrase = ("unknown holder: ", *_unanswered(found.unseen))
@@ -262,8 +262,8 @@ def owner(case: Case, now: datetime) -> Finding:
 def _seen_to_end(case: Case) -> datetime | None:
     """The earliest instant at which something that may have the lock was seen to end; None unless all of it was.
 
-    Not an end that the CI's server only declared, having lost the job, or of which nobody knows how it came: whoever
-    says that it is still running may well see the process there.
+    Not an end that the CI's server only declared, having lost the job, or of which nobody knows how it came: a
+    person who says that it is still running may well see the process there.
     """
     if not case.is_tied_exactly or case.attribution.unseen:
         return None

@@ -1,4 +1,4 @@
-"""Where a request to unlock or to end runs stands."""
+"""How far a request to unlock or to end runs has come."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class UnlockStage(StrEnum):
-    """Where a request to unlock stands. All from `RELEASED` on are its end."""
+    """How far a request to unlock has come. All from `RELEASED` on are its end."""
 
     DRY_RUN = "dry run"
     CHECKED = "checked"
@@ -25,7 +25,7 @@ class UnlockStage(StrEnum):
 
 
 class KillStage(StrEnum):
-    """Where a request to end runs stands. All from `ENDED` on are its end."""
+    """How far a request to end runs has come. All from `ENDED` on are its end."""
 
     NOTHING = "nothing to end"
     CHOOSE = "choose"

@@ -1,7 +1,7 @@
 """What ties a run to a lock. Terraform writes `user@host` and nothing else, and names repeat; so there are three ties.
 
 **Sealed**: only one job's processes had this host name. **Shown**: the job's log, or the machine it was on, shows it.
-**By time**: a run was going on then, and nothing else is known. With the latter two every run that evidence does not
+**By time**: a run was active then, and nothing else is known. With the latter two every run that evidence does not
 exclude counts as a possible holder.
 """
 
@@ -146,7 +146,7 @@ def _is_known_there(one: _Possible, host: str) -> bool:
 
 
 def _was_at_work(claimed: Claimed, taken: Taken) -> bool:
-    """Whether the run went on then without any allowance: a name that outlived its job may be another's. True if the
+    """Whether the run was active then without any allowance: a name that outlived its job may be another's. True if the
     run could not be read, since then it is not over either.
     """
     seen = claimed.seen
@@ -211,7 +211,7 @@ def _by_run_id(
         # Some systems count the runs of each pipeline from 1: one that gave no answer may know another run of this id.
         return Attribution(Strength.RUN_ID, found, said, unseen, tie=Tie.SEALED)
     if read:
-        # A host name that outlived its run names someone else than the holder.
+        # A host name that outlived its run names a person other than the holder.
         return Attribution(None, (), (*said, ", which was not going on when the lock was taken"), unseen)
     return Attribution(None, (), (*said, ", which no mapped pipeline knows"), unseen)
 
@@ -285,7 +285,7 @@ def _unread_logs(possible: Iterable[_Possible]) -> tuple[NotFound | Unseen, ...]
 def _tied(question: _Question, possible: Sequence[_Possible]) -> tuple[tuple[Strength, Tie, Phrase] | None, Phrase]:
     """The strongest tie of any of the runs, with its reason; else None, and why there is none.
 
-    Nothing shows that a run holds the lock of someone whom the configuration knows by this `Who` or user.
+    Nothing shows that a run holds the lock of a person whom the configuration knows by this `Who` or user.
     """
     lock, holders = question.lock, question.holders
     is_persons = bool(holders.people_for_who(lock.who) or holders.people_called(lock.user))
@@ -327,7 +327,7 @@ def _why_not_blamed(question: _Question, one: _Possible) -> Phrase | None:
 
 
 def _shown_by_log(question: _Question, one: _Possible) -> Job | None:
-    """The job whose log shows Terraform at work on this state while this lock stood, by the log's own clock, which is
+    """The job whose log shows Terraform running on this state while this lock existed, by the log's own clock, which is
     the holder's.
     """
     if question.taken.is_doubtful(question.skew):
@@ -358,7 +358,7 @@ def _is_jobs_account(question: _Question, one: _Possible) -> bool:
 
 
 def _shows(question: _Question, one: _Possible, job: Job, log: JobLog) -> bool:
-    """Terraform was at work under this lock. Which lock it could not release says nothing: that may be another's."""
+    """Terraform was running under this lock. Which lock it could not release says nothing: that may be another's."""
     lock = question.lock
     skew = question.skew + question.taken.apart
     # in a job that succeeded Terraform came to its own end
@@ -382,8 +382,8 @@ def _shown_by_machine(question: _Question, one: _Possible) -> Job | None:
     """The job that ran on the lock's machine, under the lock's account, when it was taken, without any allowance for
     clocks.
 
-    Not where many machines have that name, nor by a log in which no Terraform was at work under such a lock. A task has
-    a machine of its own; on every other one a person may be at work under their own account.
+    Not where many machines have that name, nor by a log in which no Terraform was running under such a lock. A task has
+    a machine of its own; on every other one a person may be active under their own account.
     """
     lock = question.lock
     if is_shared_host(lock.host) or not lock.host:
@@ -399,7 +399,7 @@ def _shown_by_machine(question: _Question, one: _Possible) -> Job | None:
 
 
 def _may_show(lock: LockInfo, job: Job, log: JobLog | None) -> bool:
-    """Whether the log speaks for the machine's job: Terraform was at work in it, on no other state as far as it says,
+    """Whether the log speaks for the machine's job: Terraform was running in it, on no other state as far as it says,
     and not before this lock. Where it could not be read, only a task's own machine does.
     """
     if log is None:

@@ -27,7 +27,7 @@ _AFTER_PLAN = frozenset({Sign.PLANNED, Sign.CHANGE, Sign.SAVED})
 
 @dataclass(slots=True)
 class _Command:
-    """The Terraform command whose lines are being read. `span` once it was seen at work at a known time."""
+    """The Terraform command whose lines are being read. `span` once it was seen running at a known time."""
 
     span: int | None = None
     has_planned: bool = False
@@ -36,7 +36,7 @@ class _Command:
 
 
 class LogReader:
-    """Takes a log in pieces (`feed`) or line by line (`line`), tells of what was left out (`gap`), and says what it
+    """Takes a log in pieces (`feed`) or line by line (`line`), counts what was left out (`gap`), and says what it
     came to (`close`).
 
     `since` is when the job started: only with it, times of day without a date count.
@@ -77,7 +77,7 @@ class LogReader:
 
     @property
     def lacks_times(self) -> bool:
-        """Whether Terraform was seen at work in it, and nothing says when."""
+        """Whether Terraform was seen running in it, and nothing says when."""
         return self._has_worked and not self._work
 
     def close(self, *, is_whole: bool, is_read: bool = False) -> JobLog:
@@ -149,7 +149,7 @@ class LogReader:
     def _terraform(self, line: Line, at: datetime | None) -> None:
         is_work = line.sign in AT_WORK
         if self._script.is_quiet:
-            self._has_worked |= is_work  # whoever printed it, nothing may be concluded from its absence
+            self._has_worked |= is_work  # any program may have printed it: nothing may be concluded from its absence
             return
         if line.sign in {Sign.REFUSED, Sign.NOT_RELEASED}:
             self._lock_error(line, at)
@@ -172,7 +172,7 @@ class LogReader:
             self._ends()
 
     def _is_another(self) -> bool:
-        """Terraform refreshes before it plans: whoever refreshes after that is another command."""
+        """Terraform refreshes before it plans: a refresh after that is another command's."""
         return self._command.has_planned or self._command.is_refused
 
     def _works(self, at: datetime) -> None:
@@ -191,7 +191,7 @@ class LogReader:
         self._work[command.span] = replace(span, first=min(span.first, at), last=max(span.last, at), is_ended=False)
 
     def _ends(self) -> None:
-        """The last command at work seems to have ended on its own; if it works on, it has not."""
+        """The last command seems to have ended on its own; if it continues, it has not."""
         if self._latest is not None:
             self._work[self._latest] = replace(self._work[self._latest], is_ended=True)
 

@@ -1,4 +1,4 @@
-"""What a job is told to run, as its log echoes it: commands are not output, and what `cat` prints is not Terraform's.
+"""What a job has to run, as its log echoes it: commands are not output, and what `cat` prints is not Terraform's.
 
 GitHub prints a step's script in a group, Azure between two headings, GitLab after `$`, Jenkins and `set -x` after `+`.
 """
@@ -81,7 +81,7 @@ _OPTIONS = frozenset(
 
 class Script:
     """Follows what is echoed. `line` tells whether a line is an echo; `is_quiet` whether Terraform cannot have printed
-    what comes now, as far as the echo tells; `may_show` whether it was surely a Terraform that was told to lock.
+    what comes now, as far as the echo tells; `may_show` whether it was surely a Terraform that had to lock.
 
     Where a log echoes no command, nothing says what printed a line, and nothing is held against it.
     """
@@ -134,7 +134,7 @@ class Script:
         self._command(echo["command"])
         self._closes("echo")
         self._is_again = False
-        if echo["command"].split()[0] == "tee":  # it is in a pipe, and its echo may come after that of what it is told
+        if echo["command"].split()[0] == "tee":  # it is in a pipe, and its echo may come after that of its own command
             self.is_quiet, self.may_show = was_quiet, may_show
         return True
 

@@ -27,7 +27,7 @@ class LogEnd(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One Terraform command at work under a lock, from the first to the last sign of it, by the log's own times.
+    """One Terraform command under a lock, from the first to the last sign of it, by the log's own times.
 
     `is_begun`: the log was read from its first byte to here, so that it did not begin before `first`. `is_over`: it
     said that it was done, which Terraform says only after it has released its lock. `is_ended`: it came to an end of
@@ -44,9 +44,9 @@ class Work:
     is_ended: bool = False
 
     def shows(self, created: datetime) -> bool:
-        """Whether it was at work under a lock of this age, and has not said that it is done.
+        """Whether it was running under a lock of this age, and has not said that it is done.
 
-        A command that was at work before `created` had another lock: perhaps one that someone took from it. One that
+        A command that was running before `created` had another lock: perhaps one that someone took from it. One that
         began long after had another one, too, or none: Terraform prints its first line soon after it has its lock.
         """
         return self.is_begun and not self.is_over and created <= self.first <= shifted(created, _SOON)
@@ -56,7 +56,7 @@ class Work:
 class LockRefusal:
     """Terraform printed this lock as the one that another holder has.
 
-    `is_first`: the log was read from its first byte to here, and no Terraform was at work in it before, after or at the
+    `is_first`: the log was read from its first byte to here, and no Terraform was running in it before, after or at the
     same time. Else the lock may well be the job's own: a job whose first Terraform was killed is refused by what that
     one left, and one of two branches by the other.
     """
@@ -74,7 +74,7 @@ class JobLog:
     ran commands that may have had another host name (`docker run`, `ssh`). `is_read`: read from its first byte to its
     last, of a job that is over and was not lost; `is_whole`: and nothing that the job wrote can be missing.
     `ran_terraform`: Terraform is named anywhere in it. `without_lock`: so is `-lock=false`, and then the log proves
-    nothing about a lock. `has_worked`: Terraform was at work in it, with or without times. `has_several`: it works in
+    nothing about a lock. `has_worked`: Terraform was running in it, with or without times. `has_several`: it works in
     several directories or units, each with a state of its own, or at several things at once.
     """
 
@@ -102,7 +102,7 @@ class JobLog:
     def was_refused(self, lock_id: str) -> bool:
         """Whether the job's Terraform wanted this lock while another held it. It then is not the holder.
 
-        Never of a job that goes on, or whose log was not read to its end: what it does besides is not known.
+        Never of a job that is running, or whose log was not read to its end: what it does besides is not known.
         """
         return (self.is_read or self.is_whole) and any(
             refusal.lock_id == lock_id and refusal.is_first for refusal in self.refused

@@ -47,7 +47,7 @@ _SYSTEMS = (
 
 
 def system_of(pipeline: Pipeline) -> str:
-    """The proper name of the pipeline's CI system; empty for one that is told by none of its keys."""
+    """The proper name of the pipeline's CI system; empty for one that none of its keys names."""
     return next((name for key, name in _SYSTEMS if pipeline.get(key) is not None), "")
 
 
@@ -105,7 +105,7 @@ class SeenFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:
-    """`conclusion` is a word of `bot.core.run.Conclusion`; None while the run goes on."""
+    """`conclusion` is a word of `bot.core.run.Conclusion`; None while the run is active."""
 
     ci: str
     system: str
@@ -145,7 +145,7 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopFacts:
-    """`state` is only told of a loop around a table that states share."""
+    """`state` is only given for a loop around a table that states share."""
 
     ci: str
     system: str
@@ -229,7 +229,7 @@ class StateFacts:
 class HolderFacts:
     """The runs that may hold the lock. `strength` and `tie` are words of `bot.core.gate.attribution`.
 
-    Entries from before ties were told have none.
+    Entries from before ties were recorded have none.
     """
 
     strength: str | None
@@ -387,7 +387,7 @@ class PlaceFacts:
 
     @property
     def release(self) -> PlaceRelease:
-        """What it was made of, without the lock that stood there."""
+        """What it was made of, without the lock that was there."""
         place = LockPlace(PlaceKind(self.half), self.place, fence="", info=None)
         return PlaceRelease(place, ReleaseResult(self.result), self.detail)
 

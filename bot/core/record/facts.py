@@ -110,7 +110,7 @@ class CommandReceived(Facts):
 
 @_of_kind(Kind.LOCK_OBSERVED)
 class LockObserved(OfState):
-    """`before` names what stood there at the last look: `free`, or the ids of the locks with commas in between."""
+    """`before` names what was there at the last look: `free`, or the ids of the locks with commas in between."""
 
     seen: SeenFacts
     before: str | None
@@ -168,7 +168,7 @@ class UnlockReleasing(OfUnlock):
 class _UnlockOutcome(OfUnlock):
     """`lock` is the lock as it was before the first delete, None if nothing was deleted.
 
-    Of an armed unlock that someone took back nothing is told but the lock.
+    Of an armed unlock that someone withdrew, only the lock is given.
     """
 
     outcome: str = ""

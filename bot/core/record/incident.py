@@ -86,7 +86,7 @@ class Course:
             self.closing, self.life = None, self.life + 1
 
     def agree(self, incident: Incident) -> None:
-        """Raises ChainBroken unless the incident is the one that these entries tell of."""
+        """Raises ChainBroken unless the incident is the one of these entries."""
         first = self.opening
         facts = None if first is None else facts_of(first)
         if first is None or not isinstance(facts, IncidentOpened):

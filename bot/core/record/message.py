@@ -23,7 +23,7 @@ class SharedFile:
 
 @dataclass(frozen=True, slots=True)
 class SlackMessage:
-    """A message as it stands now. Ids are Slack's; `thread` is the root of its thread, empty outside of one.
+    """A message as it is now. Ids are Slack's; `thread` is the root of its thread, empty outside of one.
 
     `author` is the id of a user, or of a bot that has none; `bot` is the name of a bot or a workflow, empty for people.
     `raw` has Slack's own marks and escapes. `marks` has who reacted, by the reaction's name without a skin tone.

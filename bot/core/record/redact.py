@@ -1,7 +1,7 @@
 """Takes secrets out of text before it is recorded, exported, filed or shown.
 
-A secret is replaced by a mark that names its kind, so that a reader knows what stood there. What a secret looks like is
-said in the tables of `bot.core.record.secrets`; docs/adr/0010 says why these are ours and not a library's.
+A secret is replaced by a mark that names its kind, so that a reader knows what was there. What a secret looks like is
+in the tables of `bot.core.record.secrets`; docs/adr/0010 says why these are ours and not a library's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _STEPS = (*wire.STEPS, *names.STEPS)
 
 
 def redact(text: str) -> str:
-    """The text without the secrets that can be told. Redacting twice changes nothing more."""
+    """The text without the secrets that can be recognised. Redacting twice changes nothing more."""
     if len(text) < _SHORTEST:
         return text
     text = without_marked(without_tokens(without_kubernetes(without_keys(text))))
@@ -36,18 +36,18 @@ _SIGN = re.compile("[ :=<%]")
 
 
 def redacted(value: object) -> object:
-    """JSON without secrets: neither in its texts and names, nor under a name that tells of one."""
+    """JSON without secrets: neither in its texts and names, nor under a telling name."""
     return _redacted(value, secret=False)
 
 
 @lru_cache(4096)
 def is_telling(name: str) -> bool:
-    """Whether what stands under this name is a secret: `password`, `clientSecret`, `GITHUB_TOKEN`."""
+    """Whether a value under this name is a secret: `password`, `clientSecret`, `GITHUB_TOKEN`."""
     return names.is_named_secret(name)
 
 
 def hidden(value: object) -> object:
-    """What is shown in place of a value that stands under a telling name. Nothing at all stays nothing."""
+    """What is shown in place of a value under a telling name. Nothing at all stays nothing."""
     if value is None or isinstance(value, bool) or value == "":
         return value
     if isinstance(value, str) and value.startswith("[") and value.endswith(" removed]"):

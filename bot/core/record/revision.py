@@ -27,7 +27,7 @@ LONGEST_TEXT = 10_000
 
 
 class Marking(StrEnum):
-    """What can be done to an entry as a whole, in the words of the commands."""
+    """What can be done to a complete entry, in the words of the commands."""
 
     HIDE = "hide"
     RESTORE = "restore"

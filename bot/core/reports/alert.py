@@ -1,4 +1,4 @@
-"""What the bot tells of on its own: a concern about locks and runs, the alert that it became, and its message."""
+"""What the bot reports without a request: a concern about locks and runs, the alert that it became, and its message."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def refreshed(before: Concern, now: Concern) -> Concern:
 
 
 def outcome_of(concern: Concern, evidence: SweepResult, *, last_seen: datetime) -> Outcome | None:
-    """Why the concern, which this evidence does not bring again, is over; None if it may still stand."""
+    """Why the concern, which this evidence does not bring again, is over; None if it may still be true."""
     states = [state for state in concern.states if state in evidence.states]
     if not states:
         return Outcome.NOT_CONFIGURED
@@ -90,7 +90,7 @@ def _of_lock(kind: AlertKind, state: str, info: LockInfo) -> Concern:
 
 
 def _of_run(inspection: Inspection, policy: Policy, rule: WatchRule, now: datetime) -> Iterator[Concern]:
-    """A lock whose runs have all died, or whose run goes on longer than such runs do."""
+    """A lock whose runs have all died, or whose run takes longer than usual."""
     lock, tied = inspection.lock, inspection.attribution
     if lock is None or tied is None or not tied.candidates:
         return
@@ -168,7 +168,7 @@ def _throttled(evidence: SweepResult) -> Iterator[Concern]:
 
 
 def _lock_outcome(concern: Concern, seen: LockSeen | None) -> Outcome | None:
-    """Gone only if every place was read, and none holds this lock or something that cannot be told from it."""
+    """Gone only if every place was read, and none holds this lock or something that cannot be distinguished from it."""
     if seen is None or seen.unseen or seen.garbage or seen.places_of(concern.lock_id):
         return None
     return Outcome.FREE if seen.is_free else Outcome.OTHER_LOCK

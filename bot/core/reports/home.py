@@ -54,9 +54,9 @@ class Glance:
 
 @dataclass(frozen=True, slots=True)
 class Prospect:
-    """What the gate's checks said of a lock lately, leaving aside who would ask.
+    """What the gate's checks said of a lock recently, leaving aside who would ask.
 
-    `rule` is the first check that stands in the way, empty if none does. `owner` is a Slack user id; `run` names the
+    `rule` is the first check that blocks, empty if none does. `owner` is a Slack user id; `run` names the
     run that may hold the lock, `end` what became of it, in our words.
     """
 

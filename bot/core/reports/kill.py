@@ -59,7 +59,7 @@ def strongest(ties: Iterable[StateStake]) -> Stake:
 def not_covered(ties: Iterable[StateStake], covers: Collection[str], *, is_loop: bool) -> tuple[StateStake, ...]:
     """The states for which the runs want a consent that was not given. `covers` is what was consented to.
 
-    A consent for a lock that could not be read is one for whichever lock stands there; and where one was given, a lock
+    A consent for a lock that could not be read is one for any lock that is there; and where one was given, a lock
     that cannot be read now is taken for that one.
     """
     return tuple(tie for tie in ties if any(not _is_covered(asked, tie.state, covers)
@@ -75,9 +75,9 @@ def _is_covered(asked: str, state: str, covers: Collection[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class KillTarget:
-    """Something that kill-job can end: one run, or a loop with all its runs that are going on.
+    """Something that kill-job can end: one run, or a loop with all its active runs.
 
-    `key` names it in a button, and nothing of another pipeline. `runs` are those going on now, newest first; a loop
+    `key` names it in a button, and nothing of another pipeline. `runs` are those active now, newest first; a loop
     between two starts may have none. `ties` has every state that the pipeline is mapped to; `tie` the strongest.
     """
 

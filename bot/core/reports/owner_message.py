@@ -14,7 +14,7 @@ from bot.core.run import Conclusion, Phase, Run
 
 
 class OwnerNews(StrEnum):
-    """What an owner is told about their lock, in the order of its weight: the weightiest is the headline."""
+    """What an owner hears about their lock, in the order of its weight: the weightiest is the headline."""
 
     ASKED = "somebody asks about your lock"
     BLOCKS = "others wait for your lock"
@@ -29,7 +29,7 @@ class OwnerNews(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OwnerNotice:
-    """One thing that the owner was told. `by` asked or acted, in `channel`; empty where the bot saw it on its own."""
+    """One thing that the owner heard. `by` asked or acted, in `channel`; empty where the bot saw it itself."""
 
     news: OwnerNews
     at: datetime
@@ -39,7 +39,7 @@ class OwnerNotice:
 
 @dataclass(frozen=True, slots=True)
 class HolderRun:
-    """The run that holds the lock, as it was when the owner was told last."""
+    """The run that holds the lock, as it was at the owner's last message."""
 
     title: str
     url: str
@@ -62,11 +62,11 @@ class OwnerMessageStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OwnerMessage:
-    """The message to the owner of a lock, which is all that they were told about it: `history`, oldest first.
+    """The message to the owner of a lock, which holds everything that they heard about it: `history`, oldest first.
 
     `news` is the headline, with the one who asked and where; `link` is the address of the request's message. With
     `answer` set, the message shows what they said, with a button to take it back or change it. `waiting` counts the
-    runs that wait for the lock. `disturbs` says that they are told although they are on do-not-disturb.
+    runs that wait for the lock. `disturbs` says that they are notified although they are on do-not-disturb.
     """
 
     news: OwnerNews

@@ -1,4 +1,4 @@
-"""What is told to people, as values. The use cases make them, `slack.render` and the command line put them in words."""
+"""What people are shown, as values. The use cases make them, `slack.render` and the command line put them in words."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class StatusReport:
     """`verdict` is what an unlock by the asker would meet; None if there is no lock to speak of.
 
     `journal_away` is set when the timeline cannot be reached: then reading works and unlocking does not. `waiting`
-    counts the people who want to be told when it is free. `requests` are those in flight for the state.
+    counts the people who want to hear when it is free. `requests` are those in flight for the state.
     """
 
     inspection: Inspection

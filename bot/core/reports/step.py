@@ -10,7 +10,7 @@ from bot.core.gate.inspection import Inspection
 
 
 class StepStage(StrEnum):
-    """Where a step stands. All from `SUCCEEDED` on are its end."""
+    """How far a step has come. All from `SUCCEEDED` on are its end."""
 
     OPEN = "open"
     TAKEN = "taken"

@@ -1,8 +1,9 @@
-"""Who waits for a state to be free, in which order, and whose turn it is to be told. Pure: each step makes a new queue.
+"""Who waits for a state to be free, in which order, and whose turn it is to be notified. Pure: each step makes a new
+queue.
 
-The first is told as soon as the state is seen free; each of the others when those before them have had their head
-start. Someone who was told keeps their place while their head start runs, so that they still have it if someone else
-takes the lock in that time. Nobody is told twice while the state stays free.
+The first is notified as soon as the state is seen free; each of the others when those before them have had their head
+start. Someone who was notified keeps their place while their head start runs, so that they still have it if someone
+else takes the lock in that time. Nobody is notified twice while the state stays free.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from enum import StrEnum
 from bot.core.lock import LockSeen
 
 MOST_CALLS = 3
-"""Whoever has been told so often, and each time someone else was faster, need not be told again."""
+"""A person who was notified so often, and each time someone else was faster, is not notified again."""
 
 
 class Ending(StrEnum):
-    """Why someone does not wait any more."""
+    """Why someone no longer waits."""
 
     TOLD = "told"
     STOPPED = "stopped"
@@ -28,11 +29,11 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Waiter:
-    """Someone who waits. `ticket` names this very waiting; `channel` and `thread` are where they are told.
+    """Someone who waits. `ticket` names this very waiting; `channel` and `thread` are where they are notified.
 
-    `is_open` says that the others in the channel see it. `telling` is the period that they are being told of, or may
-    have been told of already, since `telling_at`; 0 for none. `told_at` is when they were told of the present period,
-    `calls` how often they were told in all.
+    `is_open` says that the others in the channel see it. `telling` is the period that their notice is about, which
+    may have reached them already, since `telling_at`; 0 for none. `told_at` is when they were notified of the present
+    period, `calls` how often they were notified in all.
     """
 
     ticket: str
@@ -51,7 +52,7 @@ class Waiter:
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """Someone who is off the queue, until that is written down, and told where it is to be told."""
+    """Someone who is off the queue, until that is written down, and shown where it belongs."""
 
     waiter: Waiter
     ending: Ending
@@ -87,10 +88,10 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class QueueNews:
-    """What someone who waits is told: that it is free, or with `ending` that they wait no more.
+    """What someone who waits hears: that it is free, or with `ending` that they wait no more.
 
-    `behind` are those who come after them, the next of them after `head_start`. `is_last` says that they are not told
-    again if someone else takes the lock first.
+    `behind` are those who come after them, the next of them after `head_start`. `is_last` says that they are not
+    notified again if someone else takes the lock first.
     """
 
     state: str
@@ -104,9 +105,9 @@ class QueueNews:
 
 @dataclass(frozen=True, slots=True)
 class WatchReport:
-    """The answer to someone who wants to be told. `place` is theirs on the queue now, None if they are not on it.
+    """The answer to someone who wants to be notified. `place` is theirs on the queue now, None if they are not on it.
 
-    `seen` is what stands there now, None where it was not looked at. `was_waiting` says whether they waited before.
+    `seen` is what is there now, None where it was not looked at. `was_waiting` says whether they waited before.
     """
 
     state: str
@@ -124,7 +125,7 @@ def joined(queue: Queue, waiter: Waiter) -> Queue:
 
 
 def left(queue: Queue, user: str, ending: Ending, now: datetime) -> Queue:
-    """Without someone, wherever they stood."""
+    """Without someone, wherever they were."""
     one = queue.of(user)
     return queue if one is None else _departed(queue, {one.ticket}, ending, now)
 
@@ -165,7 +166,7 @@ def next_to_tell(queue: Queue) -> Waiter | None:
 
 
 def telling(queue: Queue, ticket: str, now: datetime) -> Queue:
-    """Before they are told: from now on they may know. Unchanged if it is not their turn (any more)."""
+    """Before they are notified: from now on they may know. Unchanged if it is not their turn (any more)."""
     turn = next_to_tell(queue)
     if turn is None or turn.ticket != ticket or turn.telling or queue.free_since is None:
         return queue
@@ -173,7 +174,7 @@ def telling(queue: Queue, ticket: str, now: datetime) -> Queue:
 
 
 def told(queue: Queue, ticket: str, now: datetime) -> Queue:
-    """After they were told. Where the lock was taken meanwhile, their place is still theirs, but not for ever."""
+    """After they were notified. Where the lock was taken meanwhile, their place is still theirs, but not for ever."""
     one = _by_ticket(queue, ticket)
     if one is None or not one.telling:
         return queue
@@ -191,7 +192,7 @@ def not_told(queue: Queue, ticket: str) -> Queue:
 
 
 def moved(queue: Queue, ticket: str, channel: str) -> Queue:
-    """Where they could not be told, they are told in another place."""
+    """Where they could not be reached, they are notified in another place."""
     one = _by_ticket(queue, ticket)
     if one is None:
         return queue
@@ -199,7 +200,7 @@ def moved(queue: Queue, ticket: str, channel: str) -> Queue:
 
 
 def parting(queue: Queue, ticket: str) -> Queue:
-    """Before someone is told that they wait no more."""
+    """Before someone hears that they wait no more."""
     marked = (replace(gone, telling=gone.telling or gone.waiter.ticket == ticket) for gone in queue.departures)
     return replace(queue, departures=tuple(marked))
 

@@ -26,7 +26,7 @@ class StandIn:
 
 @dataclass(frozen=True, slots=True)
 class StandIns:
-    """Who may act instead, whoever can do so soonest first. `others` are members of the channel (of the groups, where
+    """Who may act instead, in the order of how soon they can. `others` are members of the channel (of the groups, where
     only they may act) that were not looked at; `missing` says why the list ends there, if it was not for their number.
     """
 
@@ -71,7 +71,7 @@ class HeldLock:
 class UserReport:
     """A Slack user whom someone asked for, and their locks.
 
-    `unread` counts states whose lock could not be read, `unknown` locks of which it was not found out whose they are.
+    `unread` counts states whose lock could not be read, `unknown` locks whose owner is not known.
     """
 
     member: Observation[Member]

@@ -188,7 +188,7 @@ def test_a_run_tied_by_its_time_alone_should_make_a_claim(chronicle):
 
     (followup,) = proposed(chronicle, "claim")
 
-    assert "only by having been at work when it was taken" in plain(followup.reason)
+    assert "only because it was running when the lock was taken" in plain(followup.reason)
     assert "tflock claim --state staging -- terraform apply" in plain(followup.todo[0])
 
 

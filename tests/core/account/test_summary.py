@@ -102,7 +102,7 @@ def test_a_holder_that_is_still_at_work_is_the_cause(chronicle):
     chronicle.look("11:00", looks=(look,), attribution=chronicle.make.tie(look))
 
     assert chronicle.account().summary.causes == (Cause.RUNNING,)
-    assert "That run was still at work when last looked at." in told(chronicle)
+    assert "That run was still running at the last look." in told(chronicle)
 
 
 def test_an_approver_is_named_beside_who_asked(chronicle):

@@ -87,7 +87,7 @@ _LONGEST = 20_000
 
 
 def _column(text: str, place: int) -> int:
-    """How much stands in the line before: a frame, a clock, a job's name. So much stands before the next lines, too."""
+    """How much comes before it in the line: a frame, a clock, a job's name. The same comes before the next lines."""
     begin = text.rfind("\n", max(0, place - _WIDEST), place) + 1
     return place - begin if begin or place < _WIDEST else 0
 
@@ -96,7 +96,7 @@ _WIDEST = 120
 
 
 def _key_in(line: str, column: int) -> tuple[int, int] | None:
-    """Where in the line the key's characters are; nowhere (0, 0) in an empty line; None if the line is no key's."""
+    """Where in the line the key's characters are; nowhere (0, 0) in an empty line; None if the line is not a key's."""
     bare = line.strip(_AROUND)
     after = line[column:].strip(_AROUND)
     if not bare or not after:

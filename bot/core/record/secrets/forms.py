@@ -1,6 +1,6 @@
-"""Tokens with a form of their own: told wherever they stand, also where a frame or a console broke them in two.
+"""Tokens with a form of their own: recognised anywhere, also where a frame or a console broke them in two.
 
-A row is the kind, how such a token begins, the characters that it goes on with and how many of them at least, and the
+A row is the kind, how such a token begins, the characters that follow and how many of them at least, and the
 source: the issuer's documentation, or the rule (gitleaks, kingfisher) or detector (trufflehog) that names it.
 """
 
@@ -162,7 +162,7 @@ _AFTER_SIGNS = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt])|(?<=%[0-9A-F][0-9A-F])|(?<=[0-
 def _compiled(places: Iterable[int], before: str) -> tuple[re.Pattern[str], Sequence[int]]:
     """A pattern for all these rows, by their first character: at most places one look is enough.
 
-    An empty group stands where a token's beginning ends; its number tells the row. All characters that there are are
+    An empty group marks where a token's beginning ends; its number tells the row. All characters that there are are
     taken, so that no run of them is read twice.
     """
     by_first: dict[str, list[str]] = {}
@@ -188,7 +188,7 @@ _SHORTEST = 13
 
 
 def without_tokens(text: str) -> str:
-    """The text with a mark in the place of each token that is told by its form."""
+    """The text with a mark in the place of each token that its form shows."""
     if len(text) < _SHORTEST:
         return text
     if "│" in text or "┃" in text:
@@ -232,7 +232,7 @@ _BROKEN = re.compile(
 
 
 def _without_broken_beginnings(text: str) -> str:
-    """Without the tokens of which a frame broke the very beginning in two: they are told by the lines joined."""
+    """Without the tokens of which a frame broke the very beginning in two: the joined lines show them."""
     pattern, places = _PLAIN
 
     def joined(broken: re.Match[str]) -> str:
@@ -307,7 +307,7 @@ _AS_RUNS = bytes(97 if chr(code) in "abcdefghijklmnopqrstuvwxyz234567" else 32 f
 
 
 def without_marked(text: str) -> str:
-    """The text without tokens that are told by what they have inside."""
+    """The text without tokens that their content shows."""
     if len(text) < _SHARED_LEAST:
         return text
     for put, mark, pattern in _MARKED:

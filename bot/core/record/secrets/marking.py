@@ -10,7 +10,7 @@ Spans = list[tuple[int, int, str]]
 """From where to where, and the mark that is put there."""
 
 Marks = Callable[[str, re.Match[str]], "Spans | None"]
-"""What to put where, for a match. Its last span may go on behind the match. None: nothing."""
+"""What to put where, for a match. Its last span may continue behind the match. None: nothing."""
 
 
 class Step(NamedTuple):

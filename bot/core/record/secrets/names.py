@@ -1,4 +1,4 @@
-"""Secrets without a form, told by the name that they stand under, in all that Terraform and its surroundings write.
+"""Secrets without a form, recognised by the name before them, in all that Terraform and its surroundings write.
 
 `password = "…"`, `~ token = "old" -> "new"`, `{"name": "DB_PASSWORD", "value": "…"}`, `--api-key …`, `?sig=…`, a
 heredoc. The names are those of providers, backends, CI systems and clients.
@@ -56,7 +56,7 @@ _GIVEN = r"""(?: ["'\\\]]{0,5}+
 _OPEN = rf"""(?: (?:(?!{MASKED})\[(?=[^\]\n]))?+ (?:[bu]?\\{{0,3}}["'`])?+ )"""
 _BARE = rf"""(?: [^\s"'`,;&<>\[\]{{}}()\\|]++ | {MARK} | [,;&](?!\s|\Z|[\w.%-]{{1,40}}+=|["'}}\])])
     | [(\[{{<|](?!\s|\Z) | [)\]}}>](?![\s,;.:)\]}}"'|]|\Z) | \\(?![nrtu"'\\]|\Z) )++"""
-"""Goes on over a sign that ends a value elsewhere, unless the next thing begins behind it."""
+"""Continues over a sign that ends a value elsewhere, unless the next thing begins behind it."""
 _WRAPPED = r"\n[^\n│┃¦]{0,80}+[│┃¦][│┃¦|>\ \t]*+"
 _VALUE = rf"""(?: (?<=\\")(?:[^"\\\n]|\\++(?!["\\]))++ | (?<=")(?:[^"\\\n]|\\.|{_WRAPPED})++
     | (?<=')(?:[^'\n]|{_WRAPPED})++ | (?<=`)[^`\n]++ | (?<!["'`]){_BARE} )"""
@@ -107,7 +107,7 @@ _IS_TELLING = re.compile(rf"{_NAME}\Z|(?:\A|[_.-])(?:cookie|authorization|creden
 
 
 def is_named_secret(name: str) -> bool:
-    """Whether what stands under this name is a secret."""
+    """Whether a value under this name is a secret."""
     return _IS_TELLING.search(name.lower()) is not None
 
 
@@ -183,7 +183,7 @@ def _likely(text: str, found: re.Match[str]) -> Spans | None:
 
 
 def _block(text: str, found: re.Match[str]) -> Spans | None:
-    """A heredoc goes on to the line of its word, or to the end of what was pasted; YAML as far as it is indented."""
+    """A heredoc continues to the line of its word, or to the end of what was pasted; YAML as far as it is indented."""
     line_start = text.rfind("\n", max(0, found.start() - 200), found.start()) + 1
     column = len(text[line_start : found.start()].rstrip(_OF_NAME))
     place, until = found.end(), found["until"]

@@ -1,6 +1,6 @@
 """Passwords on a command line, by the clients' own manuals.
 
-A row has the commands, a word that has to stand in the line with them, if any, and the pattern. Its group `keep` stays.
+A row has the commands, a word that has to be in the line with them, if any, and the pattern. Its group `keep` stays.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ for _number, _row in enumerate(ROWS):
 _NAMES = sorted(_ROWS_OF, key=len, reverse=True)
 _COMMAND = re.compile(rf"(?<![\w.-])(?:{'|'.join(map(re.escape, _NAMES))})(?=(?:\.exe)?(?:[\s\"'|;)]|\Z))")
 _LINE = re.compile(r"[^\n\\]*+(?:\\.[^\n\\]*+)*+", re.DOTALL)
-"""A line of a shell, which goes on behind a backslash at its end."""
+"""A line of a shell, which continues behind a backslash at its end."""
 
 _CALLS = (" -", " login", "unseal", " set ", "pass:", "<<<", "chpasswd", " /p:", " auth")
 

@@ -1,4 +1,4 @@
-"""What can stand under a name, and which of it is no secret.
+"""What can come after a name, and which of it is not a secret.
 
 The patterns are for text in lower case, or to be compiled with `re.IGNORECASE`; all are verbose.
 """
@@ -37,7 +37,7 @@ PROSE = r"""(?:a|an|the|is|are|was|were|be|been|has|have|had|must|may|might|can|
     |failure|rejected|refused|revoked|unauthorized|forbidden|unknown|unexpected|unsupported|unable|malformed|accepted|ok
     |valid|authentication|error|value|optional|disabled|enabled|default|name|see|use|used|using|please|got|read|expected
     |does|doesn't|did|only|too|already|never|when|which|you|your|we)(?=[,.;:!?]?(?:[\s"'`)]|\Z))"""
-"""How a sentence goes on after the word: `invalid token: expired`."""
+"""How a sentence continues after the word: `invalid token: expired`."""
 
 SLUG = re.compile(r"[a-z]{2,30}+(?:[-/._][a-z]{2,30}+|[-/._]\d{1,4}+){1,8}+")
 """A name of words, such as a secret's own: `prod/db-credentials`."""
