@@ -58,12 +58,17 @@ def demo(
 
 
 @cli.command()
-def doctor(*, as_json: AsJson = False) -> None:
+def doctor(
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="Print the checks that are ok, too.")] = False,
+    state: Annotated[str | None, typer.Option(help="Check this state alone, beside what all share.")] = None,
+    as_json: AsJson = False,
+) -> None:
     """Check config, Slack scopes, Redis, AWS permissions and CI tokens; exit 1 if anything would stop an unlock."""
     from bot.doctor.examine import examine  # noqa: PLC0415 - only this command looks at everything
 
     config = configuration(need_slack=False)
-    raise typer.Exit(OK if run(examine(config, as_json=as_json)) else FAILED)
+    raise typer.Exit(OK if run(examine(config, as_json=as_json, everything=everything, state=state)) else FAILED)
 
 
 @cli.command()

@@ -17,7 +17,7 @@ from bot.config.settings import Config, StateSettings
 from bot.core.evidence import Found, Observation, Trouble, Unseen
 from bot.core.lock import Billing, DigestMatch, LockSeen, PlaceKind, StateCheck, TableCapacity, TableSeen
 from bot.core.phrase import duration, plain
-from bot.doctor.check import Area, Result, why_not
+from bot.doctor.check import Area, Level, Result, trouble_of, why_not
 from bot.slack.render.table import capacity_words, ttl_words
 
 _WATCH = Area("watch")
@@ -69,8 +69,9 @@ async def _state(settings: StateSettings, clients: AwsClients, token: str, proof
 
 def _lock(area: Area, seen: LockSeen) -> Iterator[Result]:
     for kind, why in seen.unseen:
-        fix = "correct the state's backend in the configuration, the way to AWS, or the bot's rights there"
-        yield area.fail("lock", f"the {kind} cannot be read: {why_not(why)}", fix)
+        detail, trouble = f"the {kind} cannot be read: {why_not(why)}", trouble_of(why)
+        fix = _POLICY if trouble is Trouble.DENIED else "correct the state's backend in the configuration"
+        yield area.unanswered("lock", trouble, detail, fix, otherwise=Level.FAIL, essential=True)
     if not seen.unseen:
         yield area.ok("lock", "can be read; it is held now" if seen.held else "can be read; it is free")
 
@@ -79,8 +80,9 @@ def _file(area: Area, check: StateCheck) -> Iterator[Result]:
     if isinstance(check.state, Found):
         yield area.ok("state", "can be read")
     else:
-        fix = "correct the state's backend or the way to AWS, or grant s3:GetObject and s3:ListBucket"
-        yield area.fail("state", why_not(check.state), fix)
+        trouble, fix = trouble_of(check.state), "correct the state's backend in the configuration"
+        fix = f"grant s3:GetObject and s3:ListBucket: {_POLICY}" if trouble is Trouble.DENIED else fix
+        yield area.unanswered("state", trouble, why_not(check.state), fix, otherwise=Level.FAIL, essential=True)
     if check.digest.match is DigestMatch.DIFFERS:
         detail = "the digest item does not match the state: Terraform will refuse to read it"
         yield area.warn("digest", detail, f"`tflock status {area.name}` says what to set")
@@ -93,7 +95,8 @@ def _release(area: Area, probe: PlaceProbe) -> Iterator[Result]:
     if probe.needs_proof and not probe.is_proven and probe.is_conditional is not False and not probe.missing_actions:
         detail = f"whether {probe.place} honours a conditional delete is not proven, so nothing is released there"
         fix = "let the bot (or the account that runs the doctor) put and delete “…-doctor-*” there, and ask again"
-        yield area.fail(subject, f"{detail}: {probe.detail}" if probe.detail else detail, fix)
+        words = f"{detail}: {probe.detail}" if probe.detail else detail
+        yield area.unanswered(subject, probe.trouble, words, fix, otherwise=Level.UNPROVEN, essential=True)
     elif probe.is_conditional:
         yield area.ok(subject, f"{probe.place} honours a conditional delete")
     elif probe.is_conditional is False:
@@ -102,12 +105,17 @@ def _release(area: Area, probe: PlaceProbe) -> Iterator[Result]:
     elif not probe.missing_actions:
         detail = f"whether {probe.place} honours a conditional delete is not known: "
         fix = "grant s3:PutObject for the doctor's throw-away lock, and ask again"
-        yield area.warn(subject, detail + (probe.detail or "it cannot be tried on what is not there"), fix)
+        words = detail + (probe.detail or "it cannot be tried on what is not there")
+        yield area.unanswered(subject, probe.trouble, words, fix, otherwise=Level.UNPROVEN)
 
 
 def _versioning(area: Area, seen: Observation[bool]) -> Result:
     if not isinstance(seen, Found):
-        return area.warn("versions", f"whether the bucket keeps old versions is not known: {why_not(seen)}")
+        detail, fix = (
+            f"whether the bucket keeps old versions is not known: {why_not(seen)}",
+            "grant s3:GetBucketVersioning",
+        )
+        return area.unanswered("versions", trouble_of(seen), detail, fix, otherwise=Level.UNPROVEN)
     if not seen.value:
         detail = "the bucket keeps no old versions: a broken state cannot be restored"
         return area.warn("versions", detail, "turn on versioning of the bucket")
@@ -119,7 +127,8 @@ def _table(area: Area, seen: TableSeen) -> Iterator[Result]:
     unseen = [part for part in (seen.capacity, seen.ttl, seen.refused) if not isinstance(part, Found)]
     for part in unseen:
         fix = "grant dynamodb:DescribeTable, dynamodb:DescribeTimeToLive and cloudwatch:GetMetricData (all optional)"
-        yield area.warn("table", f"status can tell less of throttling: {why_not(part)}", fix)
+        detail = f"status can tell less of throttling: {why_not(part)}"
+        yield area.unanswered("table", trouble_of(part), detail, fix, otherwise=Level.WARN)
     warnings = [*_capacity(area, seen.capacity), *_refused(area, seen)]
     if isinstance(seen.ttl, Found) and seen.ttl.value.enabled:
         detail = f"{seen.name} {plain(ttl_words(seen.ttl.value.attribute))}"

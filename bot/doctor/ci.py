@@ -9,7 +9,7 @@ from bot.app.wiring import Wiring
 from bot.config.settings import Config
 from bot.core.evidence import Found, Unseen
 from bot.core.run import CancelResult, Phase, Pipeline, RunRef
-from bot.doctor.check import Area, Result
+from bot.doctor.check import Area, Level, Result, trouble_of
 from bot.ports.clock import Clock
 from bot.ports.runs import RunSource
 
@@ -42,7 +42,9 @@ async def _listed(source: RunSource, pipeline: Pipeline, clock: Clock) -> Result
         return Area(source.name).ok("runs", f"{pipeline.title}: {source.system} lists its runs")
     detail = seen.detail if isinstance(seen, Unseen) else f"{source.system} does not know {seen.what}"
     fix = "correct the token, its rights, or the pipeline: its states can be unlocked only when all runs are seen"
-    return Area(source.name).fail("runs", f"{pipeline.title}: {detail}", fix)
+    return Area(source.name).unanswered(
+        "runs", trouble_of(seen), f"{pipeline.title}: {detail}", fix, otherwise=Level.FAIL, essential=True
+    )
 
 
 async def _logged(source: RunSource, pipeline: Pipeline, clock: Clock) -> Result:
@@ -57,8 +59,9 @@ async def _logged(source: RunSource, pipeline: Pipeline, clock: Clock) -> Result
             if isinstance(log, Found):
                 return area.ok("logs", f"{source.system} shows the log of a job of {pipeline.title}")
             if isinstance(log, Unseen):
-                return area.warn("logs", log.detail, _FOR_LOGS)
-    return area.ok("logs", f"none was tried: {pipeline.title} has no job that ended in the last day and kept its log")
+                return area.unanswered("logs", log.trouble, log.detail, _FOR_LOGS, otherwise=Level.WARN)
+    detail = f"none was tried: {pipeline.title} has no job that ended in the last day and kept its log"
+    return area.unproven("logs", detail, "ask again once one has ended")
 
 
 async def _may_cancel(source: RunSource, pipeline: Pipeline) -> Result:
@@ -69,4 +72,4 @@ async def _may_cancel(source: RunSource, pipeline: Pipeline) -> Result:
     if answer.result is CancelResult.NOT_FOUND:
         detail = "nothing speaks against cancelling: it answers that a run that does not exist is not there"
         return Area(source.name).ok("kill-job", detail)
-    return Area(source.name).warn("kill-job", f"whether it may cancel is not known: {answer.detail}")
+    return Area(source.name).unproven("kill-job", f"whether it may cancel is not known: {answer.detail}", "try again")

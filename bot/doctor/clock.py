@@ -50,11 +50,11 @@ async def _compared(url: str, name: str, clock: Clock, skew: timedelta) -> Resul
     try:
         await client.send("GET", "", name, passing=lambda _: True, tries=1)
     except Failed:
-        return _CLOCK.warn(name, "could not be compared: no answer")
+        return _CLOCK.unproven(name, "could not be compared: no answer", "try again")
     finally:
         await client.aclose()
     if client.offset is None:
-        return _CLOCK.warn(name, "could not be compared: the answer has no date")
+        return _CLOCK.unproven(name, "could not be compared: the answer has no date")
     # the header has whole seconds, cut off
     return _judged(name, -(client.offset.ahead + timedelta(seconds=0.5)), skew)
 

@@ -14,7 +14,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from bot.app.wiring import Wiring
 from bot.config.settings import Config, SlackSettings
 from bot.core.evidence import Found
-from bot.doctor.check import Area, Level, Result
+from bot.doctor.check import Area, Level, Result, trouble_of, why_not
 from bot.http.pages import MOST_PAGES
 from bot.slack.client import FAILURES, Failure, failure, next_cursor
 
@@ -56,7 +56,7 @@ async def checks(config: Config, wiring: Wiring) -> list[Result]:
         return [_SLACK.fail("token", "SLACK_BOT_TOKEN is not set", fix), *checks, *_no_channel(config)]
     answer = await _call("asking who the bot is", wiring.slack.auth_test)
     if isinstance(answer, Failure):
-        return [_SLACK.fail("token", answer.detail, f"set SLACK_BOT_TOKEN from {_OAUTH}"), *checks]
+        return [_failed("token", answer, f"set SLACK_BOT_TOKEN from {_OAUTH}"), *checks]
     who = f"the bot is {answer.get('user')} in {answer.get('team')}"
     found = _SLACK.ok("token", who)
     channels, groups = await asyncio.gather(_channels(config, wiring.slack), _groups(config, wiring, answer))
@@ -77,7 +77,7 @@ async def _socket_mode(client: AsyncWebClient, settings: SlackSettings) -> Resul
     answer = await _call("opening Socket Mode", partial(client.apps_connections_open, app_token=token))
     if isinstance(answer, Failure):
         fix = "set SLACK_APP_TOKEN to an app-level token (xapp-…) with connections:write, and enable Socket Mode"
-        return _SLACK.fail("requests", answer.detail, fix)
+        return _failed("requests", answer, fix)
     return _SLACK.ok("requests", "over Socket Mode")
 
 
@@ -85,7 +85,7 @@ def _scopes(config: Config, answer: AsyncSlackResponse) -> list[Result]:
     found = next((value for name, value in answer.headers.items() if name.lower() == "x-oauth-scopes"), None)
     given = str(found[0] if isinstance(found, list) else found) if found is not None else None
     if given is None:
-        return [_SLACK.warn("scopes", "Slack did not say which scopes the token has")]
+        return [_SLACK.unproven("scopes", "Slack did not say which scopes the token has", essential=True)]
     missing = sorted(SCOPES.keys() - {scope.strip() for scope in given.split(",")})
     if not missing:
         return [_SLACK.ok("scopes", f"all {len(SCOPES)} of the manifest")]
@@ -127,7 +127,9 @@ async def _channel(client: AsyncWebClient, channel: str, level: Level, *, subjec
     answer = await _call("looking up a channel", partial(client.conversations_info, channel=channel))
     if isinstance(answer, Failure):
         fix = "correct the id in the configuration; a private channel is seen only once the bot is a member"
-        return Result(_SLACK.name, subject, level, f"{channel}: {answer.detail}", fix)
+        essential = level is Level.FAIL
+        detail = f"{channel}: {answer.detail}"
+        return _SLACK.unanswered(subject, answer.trouble, detail, fix, otherwise=level, essential=essential)
     found: Mapping[str, Any] = answer.get("channel") or {}
     name = f"{channel} (#{found.get('name')})"
     if found.get("is_archived"):
@@ -143,7 +145,7 @@ async def _patterns(client: AsyncWebClient, patterns: Sequence[str], *, with_pri
     names = dict[str, bool]()
     async for page in _pages(client):
         if isinstance(page, Failure):
-            return [_SLACK.warn("channels", f"the channels could not be listed: {page.detail}")]
+            return [_SLACK.unproven("channels", f"the channels could not be listed: {page.detail}", "try again")]
         meant = (found for found in page if with_private or found.get("is_private") is False)
         names |= {str(found.get("name")): bool(found.get("is_member")) for found in meant}
     return [_pattern(pattern, names) for pattern in patterns]
@@ -186,7 +188,12 @@ def _group(group: str, seen: Any) -> Result:
     if isinstance(seen, Found):
         return _SLACK.ok("unlock groups", f"{group} can be read")
     fix = "correct policy.unlock_groups: user group ids begin with S"
-    return _SLACK.fail("unlock groups", f"{group} cannot be read: {seen.detail}", fix)
+    detail = f"{group} cannot be read: {why_not(seen)}"
+    return _SLACK.unanswered("unlock groups", trouble_of(seen), detail, fix, otherwise=Level.FAIL, essential=True)
+
+
+def _failed(subject: str, answer: Failure, fix: str) -> Result:
+    return _SLACK.unanswered(subject, answer.trouble, answer.detail, fix, otherwise=Level.FAIL, essential=True)
 
 
 async def _call(doing: str, call: Callable[[], Awaitable[AsyncSlackResponse]]) -> AsyncSlackResponse | Failure:

@@ -38,20 +38,21 @@ async def test_a_healthy_bot_is_told_so_line_by_line(around, healthy):
     lock = await around.hold()
     before = (await around.aws.objects(), await around.aws.items())
 
-    ended = await healthy.run("doctor")
+    ended = await healthy.run("doctor", "--all")
 
     assert ended.code == 0
     checks = ended.lines[: ended.lines.index("")]
-    assert all(line.startswith(("OK   ", "WARN ")) for line in checks)
-    assert "nothing would stop an unlock" in ended.lines[-1]
+    assert all(line.startswith(("OK ", "WARN ", "UNPROVEN ")) for line in checks)
+    assert "nothing would stop an unlock" in ended.lines[-2]
     assert (await around.aws.objects(), await around.aws.items()) == before
     assert await around.still_held(lock)
 
 
-async def test_a_healthy_bot_has_no_warning(healthy):
+async def test_a_healthy_bot_has_no_warning_and_only_a_log_that_nobody_could_try_is_not_proven(healthy):
     ended = await healthy.run("doctor", "--json")
 
-    assert [check for check in ended.document["checks"] if check["level"] != "ok"] == []
+    found = [check for check in ended.document["checks"] if check["level"] != "ok"]
+    assert [(check["level"], check["subject"], check["essential"]) for check in found] == [("unproven", "logs", False)]
 
 
 async def test_the_json_is_one_document_with_the_documented_keys(healthy, described):
@@ -63,21 +64,35 @@ async def test_the_json_is_one_document_with_the_documented_keys(healthy, descri
     assert {f"checks[].{key}" for key in ended.document["checks"][0]} == {name for name in named if "." in name}
 
 
+async def test_one_state_is_looked_at_by_its_name_in_any_case(healthy):
+    states = healthy.settings["states"]
+    states["other"] = {**states["staging"], "backend": {**states["staging"]["backend"], "key": "other.tfstate"}}
+
+    ended = await healthy.run("doctor", "--state", "STAGING", "--json")
+    unknown = await healthy.run("doctor", "--state", "stagin")
+
+    areas = {check["area"] for check in ended.document["checks"]}
+    assert "staging" in areas
+    assert "other" not in areas
+    assert unknown.code == 2
+    assert "Did you mean staging?" in unknown.err
+
+
 async def test_without_slack_it_is_a_line_and_not_a_crash(terminal, redis):
-    ended = await terminal.run("doctor", REDIS_URL=redis)
+    ended = await terminal.run("doctor", "--all", REDIS_URL=redis)
 
     assert ended.code == 1
-    assert "FAIL slack, token: SLACK_BOT_TOKEN is not set." in ended.out
-    assert "FAIL slack, requests: neither" in ended.out
-    assert "OK   staging, lock" in ended.out
+    assert "FAIL     slack, token: SLACK_BOT_TOKEN is not set." in ended.out
+    assert "FAIL     slack, requests: neither" in ended.out
+    assert "OK       staging, lock" in ended.out
 
 
 async def test_without_redis_url_the_embedded_one_is_tried_and_leaves_nothing(terminal):
-    ended = await terminal.run("doctor")
+    ended = await terminal.run("doctor", "--all")
 
-    assert "OK   redis, timeline: the embedded Redis answers and takes writes" in ended.out
-    assert "OK   redis, durability" in ended.out
-    assert "OK   redis, replicas: none" in ended.out
+    assert "OK       redis, timeline: the embedded Redis answers and takes writes" in ended.out
+    assert "OK       redis, durability" in ended.out
+    assert "OK       redis, replicas: none" in ended.out
     assert not (terminal.home / "var").exists()
 
 
@@ -278,14 +293,15 @@ async def test_looking_whether_runs_may_be_cancelled_cancels_none(around, levels
     assert [run.status for run in around.github.runs.runs("acme/infra")] == ["in_progress"]
 
 
-async def test_a_ci_system_that_cannot_be_reached_stops_the_states_that_it_serves(healthy, levels):
+async def test_a_ci_system_that_cannot_be_reached_is_not_proven_which_counts_as_wrong(healthy, levels):
     healthy.settings["ci"]["gitlab"] = {"type": "gitlab", "base_url": "http://127.0.0.1:9/api/v4"}
     healthy.settings["states"]["staging"]["pipelines"].append({"ci": "gitlab", "project": "acme/infra"})
 
     code, found, told = await levels("gitlab", "runs")
 
-    assert (code, found) == (1, ["fail"])
+    assert (code, found) == (1, ["unproven"])
     assert "GitLab" in told
+    assert "try again" in told
 
 
 @pytest.mark.parametrize(("minutes", "expected"), [(1, (0, ["warn"])), (-10, (1, ["fail"]))])

@@ -139,7 +139,7 @@ async def test_a_contender_is_found_by_its_state_and_by_its_page_ended_and_said_
 
 
 async def test_the_doctor_finds_each_system_its_rights_and_its_clock_in_order(world, played):
-    _, told = await world.command_line("doctor")
+    _, told = await world.command_line("doctor", "--all")
 
     for name, system in played[0].items():
         words = (f" {name}, runs:", f" {name}, kill-job:", f"CI {name}:")
