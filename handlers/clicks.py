@@ -9,8 +9,9 @@ from bot.core.people import OwnerSays
 from bot.core.phrase import Linked, Phrase
 from bot.core.reports.alert import AlertKind
 from bot.core.reports.button import ButtonValue, parse_button
-from bot.core.reports.report import Notice
+from bot.core.reports.report import Checklist, Notice
 from bot.errors import NotPermitted
+from bot.slack.render import status as status_page
 from bot.slack.render.followups import FILE
 from bot.slack.render.page import CLOSE_ANYWAY
 from bot.slack.render.step import ARM
@@ -145,14 +146,32 @@ async def _snooze(world: World, value: ButtonValue, asker: Asker) -> str:
     return await say(world, asker, Notice("The alert is snoozed", lines))
 
 
+async def _unlock_when_safe(world: World, value: ButtonValue, asker: Asker) -> str:
+    """As `/tflock unlock STATE --when-safe`."""
+    await _check_lock(world, value)
+    typed = f"unlock {value.state} --when-safe"
+    return await commands.run(world, values.Unlock(value.state, when_safe=True), typed, asker)
+
+
+async def _kill_of_state(world: World, value: ButtonValue, asker: Asker) -> str:
+    """As `/tflock kill-job STATE`, whatever has become of the lock since: it looks before it ends anything."""
+    return await commands.run(world, values.KillJob(value.state), f"kill-job {value.state}", asker)
+
+
+async def _checklist(world: World, value: ButtonValue, asker: Asker) -> str:
+    """The whole checklist as it is now, to whoever wants to see it."""
+    report = await status(world, value.state, Question(asker.user, asker.channel, f"status {value.state}"))
+    return await say(world, asker, Checklist(report.inspection, report.verdict, report.answer))
+
+
 async def _check_lock(world: World, value: ButtonValue) -> None:
-    """An alert may be older than what it says: raises NotPermitted, with what is there now, unless its own lock is
+    """A message may be older than what it says: raises NotPermitted, with what is there now, unless its own lock is
     there or cannot be seen.
     """
     seen = await world.state(value.state).backend.read_lock()
     if not seen.places_of(value.lock_id) and not seen.unseen:
         now = "free by now" if seen.is_free else "locked by another lock by now (/tflock status)"
-        raise NotPermitted(f"{value.state} is {now}. The alert was about another lock. Nothing was changed.")
+        raise NotPermitted(f"{value.state} is {now}. This button was about another lock. Nothing was changed.")
 
 
 CLICKS: Mapping[str, OnClick] = {
@@ -173,8 +192,13 @@ CLICKS: Mapping[str, OnClick] = {
     "owner.running": _owner(OwnerSays.RUNNING),
     "owner.later": _owner(OwnerSays.LATER),
     "owner.undo": _owner_undo,
-    "status.share": _share,
     CLOSE_ANYWAY: record.close_anyway,
+    status_page.SHARE: _share,
+    status_page.UNLOCK: _unlock,
+    status_page.WHEN_SAFE: _unlock_when_safe,
+    status_page.KILL: _kill_of_state,
+    status_page.WHO: _who,
+    status_page.CHECKLIST: _checklist,
     "alert.status": _status,
     "alert.who": _who,
     "alert.unlock": _unlock,

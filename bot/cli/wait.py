@@ -154,7 +154,7 @@ def _lock_words(seen: LockSeen) -> Iterable[str]:
     if seen.lock is not None:
         yield f"locked by {one_line(seen.lock.who) or 'someone'} (lock {one_line(seen.lock.id)})"
     elif seen.held:
-        yield "locked by something that is not lock info"
+        yield "locked: its lock entry is unreadable"
 
 
 def _run_words(runs: tuple[Run, ...]) -> Iterable[str]:
@@ -166,7 +166,7 @@ def _run_words(runs: tuple[Run, ...]) -> Iterable[str]:
 
 def _unseen_words(seen: NotFound | Unseen) -> str:
     what = seen.what if isinstance(seen, NotFound) else seen.detail
-    return f"{seen.system} gave no answer that counts: {one_line(what)}"
+    return f"{seen.system} could not be read: {one_line(what)}"
 
 
 def _tell(words: str) -> None:

@@ -47,6 +47,27 @@ class Day(datetime):
         return cls.fromtimestamp(at.timestamp(), UTC)
 
 
+class Clock(datetime):
+    """An instant near the reader's own: its time of day says it all."""
+
+    @classmethod
+    def of(cls, at: datetime) -> Clock:
+        return cls.fromtimestamp(at.timestamp(), UTC)
+
+
+class Exact(timedelta):
+    """A span that somebody has set, such as a settle time: shown to the second, however long it is."""
+
+    @classmethod
+    def of(cls, span: timedelta) -> Exact:
+        return cls(seconds=span.total_seconds())
+
+
+@dataclass(frozen=True, slots=True)
+class Command(Quoted):
+    """A command of tflock's own, as it is typed in Slack: a shell may know it by another name."""
+
+
 Part: TypeAlias = str | Quoted | Linked | Person | datetime | timedelta
 Phrase: TypeAlias = tuple[Part, ...]
 
@@ -71,16 +92,32 @@ def joined(phrases: Iterable[Phrase], separator: str = ", ") -> Phrase:
     return tuple(parts)
 
 
+_TO_THE_MINUTE = 150
+"""From so many seconds on a span is shown to the minute."""
+
+_NEAR = timedelta(hours=12)
+
+
+def near(phrase: Phrase, now: datetime) -> Phrase:
+    """The phrase with every instant within half a day of `now` as a time of day."""
+    return tuple(
+        Clock.of(part) if isinstance(part, datetime) and not isinstance(part, Day) and abs(part - now) < _NEAR else part
+        for part in phrase
+    )
+
+
 def duration(span: timedelta) -> str:
-    """A span for people: `2 h 05 min`, `5 min 30 s`, `48 s`. Negative spans count as zero."""
+    """A span for people: `2 h 5 min`, `4 min`, `1 min 30 s`, `48 s`. Negative spans count as zero."""
     seconds = max(0, round(span.total_seconds()))
+    if seconds >= _TO_THE_MINUTE and not isinstance(span, Exact):
+        seconds = (seconds + 30) // 60 * 60
     days, rest = divmod(seconds, 86_400)
     hours, rest = divmod(rest, 3_600)
     minutes, left = divmod(rest, 60)
     if days:
         return f"{days} d {hours} h" if hours else f"{days} d"
     if hours:
-        return f"{hours} h {minutes:02d} min"
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
     if minutes:
         return f"{minutes} min {left:02d} s" if left else f"{minutes} min"
     return f"{left} s"
@@ -111,9 +148,17 @@ def _plain(part: Part) -> str:
             return one_line(text)
         case Person(slack_id, name):
             return one_line(name) or slack_id or "someone"
-        case Day():
-            return day(part)
         case datetime():
-            return instant(part)
+            return _written_out(part)
         case timedelta():
             return duration(part)
+
+
+def _written_out(at: datetime) -> str:
+    match at:
+        case Day():
+            return day(at)
+        case Clock():
+            return f"{at.astimezone(UTC):%H:%M} UTC"
+        case _:
+            return instant(at)

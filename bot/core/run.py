@@ -67,11 +67,22 @@ class Pipeline:
 
     @property
     def title(self) -> str:
-        """A short name for people: `deploy.yml in acme/infra`."""
-        values = dict(self.fields)
-        leaf = next((values[k] for k in ("workflow", "definition", "job", "family", "ref") if k in values), "")
-        scope = next((values[k] for k in ("repo", "project", "cluster") if k in values), "")
+        """A name for people: `deploy.yml in acme/infra`."""
+        leaf, scope = self._named("workflow", "definition", "job", "family", "ref"), self._scope
         return f"{leaf} in {scope}" if leaf and scope else leaf or scope or self.ci
+
+    @property
+    def short(self) -> str:
+        """The same without where it is, for a line on a phone: `deploy.yml`."""
+        return self._named("workflow", "definition", "job", "family", "ref") or self._scope or self.ci
+
+    @property
+    def _scope(self) -> str:
+        return self._named("repo", "project", "cluster")
+
+    def _named(self, *keys: str) -> str:
+        values = dict(self.fields)
+        return next((values[key] for key in keys if key in values), "")
 
     def may_share_runs(self, other: Pipeline) -> bool:
         """Whether a run of one may be a run of the other: nothing that both name differs. For pipelines of one system.

@@ -14,7 +14,7 @@ from bot.core.reports.alert import Bulletin
 from bot.core.reports.followups import FollowUpsReport
 from bot.core.reports.kill import KillReport
 from bot.core.reports.owner_message import Nudge, OwnerMessage
-from bot.core.reports.report import Notice, Overview, StatusReport, TimelineReport
+from bot.core.reports.report import Checklist, Notice, Overview, StatusReport, TimelineReport
 from bot.core.reports.step import StepReport
 from bot.core.reports.unlock import UnlockReport
 from bot.core.reports.waiting import QueueNews, WatchReport
@@ -56,10 +56,14 @@ Blocks = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is posted: `text` for notifications and screen readers, `blocks` for the channel."""
+    """What is posted: `text` for notifications and screen readers, `blocks` for the channel.
+
+    `plain` says the same in blocks that every workspace takes; empty where `blocks` are such already.
+    """
 
     text: str
     blocks: Blocks
+    plain: Blocks = ()
 
 
 Report: TypeAlias = (
@@ -71,6 +75,7 @@ Report: TypeAlias = (
     | QueueNews
     | WatchReport
     | StatusReport
+    | Checklist
     | Overview
     | WhoReport
     | UserReport

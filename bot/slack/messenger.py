@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any
+from functools import partial
+from types import SimpleNamespace
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import structlog
@@ -17,8 +19,8 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot.core.record.redact import redact
 from bot.errors import Denied
-from bot.ports.messenger import Message, Posted, Report
-from bot.slack.client import SYSTEM, as_error, failure, is_loopback, read_answer, translated
+from bot.ports.messenger import Blocks, Message, Posted, Report
+from bot.slack.client import SYSTEM, failure, is_loopback, translated
 from bot.slack.marks import LETTER, MARKED, find_marked, marked
 from bot.slack.render import message_of
 
@@ -32,6 +34,10 @@ _DIRECTLY = "writing to someone directly"
 _CANNOT_OPEN = frozenset({"missing_scope", "unknown_method"})
 _OVER = frozenset({"execution_not_in_running_state", "function_execution_not_found"})
 _LONGEST_ERROR = 500
+_TOO_NEW = frozenset({"invalid_blocks", "invalid_blocks_format"})
+"""What a workspace answers to blocks that it does not know."""
+
+T = TypeVar("T")
 
 
 class SlackMessenger:
@@ -45,19 +51,21 @@ class SlackMessenger:
     def __init__(self, client: AsyncWebClient, *, patience: float = TOTAL_SECONDS) -> None:
         self._client = client
         self._patience = patience
+        self._takes_newer = True
 
     async def post(self, to: str, what: Report | Message, *, thread: str = "", mark: str = "") -> Posted:
         is_direct = _is_person(to)
         async with self._calling(_DIRECTLY if is_direct else "posting a message"):
             channel = await self._dm(to) if is_direct else to
-            answer = await self._client.chat_postMessage(
+            post = partial(
+                self._client.chat_postMessage,
                 channel=channel,
                 thread_ts=thread or None,
                 metadata=marked(mark, LETTER if is_direct else MARKED) if mark else None,
                 unfurl_links=False,
                 unfurl_media=False,
-                **_written(what),
             )
+            answer = await self._sent(what, post)
         return Posted(channel=str(answer.get("channel") or channel), ts=str(answer["ts"]))
 
     async def find(self, to: str, *, mark: str, since: datetime, thread: str = "") -> Posted | None:
@@ -69,13 +77,12 @@ class SlackMessenger:
 
     async def update(self, posted: Posted, what: Report | Message) -> None:
         async with self._calling("updating a message"):
-            await self._client.chat_update(channel=posted.channel, ts=posted.ts, **_written(what))
+            await self._sent(what, partial(self._client.chat_update, channel=posted.channel, ts=posted.ts))
 
     async def whisper(self, channel: str, user: str, what: Report | Message, *, thread: str = "") -> None:
         async with self._calling("answering one person privately"):
-            await self._client.chat_postEphemeral(
-                channel=channel, user=user, thread_ts=thread or None, **_written(what)
-            )
+            post = partial(self._client.chat_postEphemeral, channel=channel, user=user, thread_ts=thread or None)
+            await self._sent(what, post)
 
     async def respond(self, response_url: str, what: Report | Message, *, replace: bool = False) -> None:
         """As the port says. Raises Denied for a URL that is not Slack's."""
@@ -89,11 +96,16 @@ class SlackMessenger:
         )
         hook.proxy = self._client.proxy  # an empty one would be taken from the environment again
         doing = "answering through the response URL"
+
+        async def send(**content: Any) -> None:
+            answer = await hook.send(response_type="ephemeral", replace_original=replace, **content)
+            body = _json(answer.body)
+            if answer.status_code != 200 or body.get("ok") is False:  # noqa: PLR2004 - HTTP's own number
+                said = SimpleNamespace(status_code=answer.status_code, headers=answer.headers, data=body)
+                raise SlackApiError("refused", said)  # type: ignore[no-untyped-call]
+
         async with self._calling(doing):
-            answer = await hook.send(response_type="ephemeral", replace_original=replace, **_written(what))
-        body = _json(answer.body)
-        if answer.status_code != 200 or body.get("ok") is False:  # noqa: PLR2004 - HTTP's own number
-            raise as_error(read_answer(answer.status_code, answer.headers, body, doing))
+            await self._sent(what, send)
 
     async def room(self, user: str) -> str:
         async with self._calling("opening a direct message"):
@@ -136,6 +148,21 @@ class SlackMessenger:
             except SlackApiError as error:
                 _check_over(error, execution)
 
+    async def _sent(self, what: Report | Message, call: Callable[..., Awaitable[T]]) -> T:
+        """Sends it in the newest blocks that the workspace takes. What it has refused once is not tried again."""
+        message = what if isinstance(what, Message) else message_of(what)
+        if message.plain and self._takes_newer:
+            try:
+                return await call(**_content(message.text, message.blocks))
+            except SlackApiError as error:
+                if failure(error, "").code not in _TOO_NEW:
+                    raise
+        answer = await call(**_content(message.text, message.plain or message.blocks))
+        if message.plain and self._takes_newer:
+            log.info("slack.newer_blocks_refused")
+            self._takes_newer = False
+        return answer
+
     @asynccontextmanager
     async def _calling(self, doing: str, *, within: float | None = None) -> AsyncIterator[None]:
         with translated(doing):
@@ -177,9 +204,8 @@ def _is_person(to: str) -> bool:
     return to.startswith(("U", "W"))
 
 
-def _written(what: Report | Message) -> dict[str, Any]:
-    message = what if isinstance(what, Message) else message_of(what)
-    return {"text": message.text, "blocks": [dict(block) for block in message.blocks]}
+def _content(text: str, blocks: Blocks) -> dict[str, Any]:
+    return {"text": text, "blocks": [dict(block) for block in blocks]}
 
 
 def _check_over(error: SlackApiError, execution: str) -> None:
@@ -190,8 +216,9 @@ def _check_over(error: SlackApiError, execution: str) -> None:
 
 
 def _json(body: str) -> Mapping[str, Any]:
+    """The answer of a response URL, which may be Slack's word for an error alone."""
     try:
         value = json.loads(body)
     except ValueError:
-        return {}
+        return {"error": body} if body in _TOO_NEW else {}
     return value if isinstance(value, dict) else {}

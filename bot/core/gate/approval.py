@@ -14,7 +14,7 @@ from bot.core.people import Approval, Standing
 from bot.core.phrase import Phrase
 from bot.core.policy import ApprovalPolicy, Approvers, Holders, KnownPerson
 
-NOBODY_MAY: Phrase = ("the policy of this state lets nobody approve what wants a second member",)
+NOBODY_MAY: Phrase = ("nobody can approve an unlock of this state (approval is set to “nobody”)",)
 
 
 def why_not_second(approval: Approval, asker: Standing, holders: Holders) -> Phrase | None:
@@ -22,7 +22,7 @@ def why_not_second(approval: Approval, asker: Standing, holders: Holders) -> Phr
     second = approval.standing
     who = named(second)
     if second.user_id == asker.user_id:
-        return (who, " asked for this: a second member must approve it")
+        return (who, " asked for this: a second person must approve it")
     people = holders.person_in_slack(second.user_id), holders.person_in_slack(asker.user_id)
     addresses = [_addresses(account, person) for account, person in zip((second, asker), people, strict=True)]
     if (people[0] is not None and people[0] == people[1]) or addresses[0] & addresses[1]:
@@ -34,7 +34,7 @@ def why_not_second(approval: Approval, asker: Standing, holders: Holders) -> Phr
     if unknown:
         fix = " (give the app the scope users:read.email, or name both in holders.people)"
         missing: Phrase = (": Slack names no email address of ", unknown[0], fix)
-        return ("whether ", who, " and ", named(asker), " are two people is not known", *missing)
+        return ("we can't tell whether ", who, " and ", named(asker), " are two people", *missing)
     return None
 
 
@@ -70,19 +70,19 @@ def why_not_by_policy(
             return _why_not_by_group(approval)
         case Approvers.OWNER:
             if owner_id is None:
-                return ("only the owner of the lock may approve, and it is not known who that is",)
+                return ("only the owner of the lock may approve, and we don't know who that is",)
             return None if approval.standing.user_id == owner_id else (who, " is not the owner of the lock")
 
 
 def _why_not_by_starter(approval: Approval, starters: Starters) -> Phrase | None:
     who, address = named(approval.standing), _email(approval.standing)
     if approval.standing.user_id in starters.ids or address in starters.emails:
-        return (who, " started the run in question: somebody else must approve it")
+        return (who, " started the run in question: someone else must approve it")
     if starters.are_unknown:
-        words = "who started the run in question is not known (holders.people in the configuration), "
-        return (words, "and whoever did may not approve")
+        words = "we don't know who started the run in question (holders.people in the configuration), "
+        return (words, "and that person may not approve")
     if starters.emails and not address:
-        return ("whether ", who, " started the run in question could not be checked: Slack names no email address")
+        return ("we can't tell whether ", who, " started the run in question: Slack names no email address")
     return None
 
 
@@ -93,7 +93,7 @@ def _why_not_by_group(approval: Approval) -> Phrase | None:
     who = named(approval.standing)
     if isinstance(seen, Found):
         return (who, " is not in a group that may approve (approval.groups in the configuration)")
-    return ("whether ", who, " is in a group that may approve could not be checked")
+    return ("we couldn't check whether ", who, " is in a group that may approve")
 
 
 def _email(standing: Standing) -> str:

@@ -20,7 +20,7 @@ def why_not_eligible(standing: Standing, policy: Policy) -> Phrase | None:
             detail = quoted(seen.detail, str(seen.trouble))
             return ("whether ", named(standing), " may act could not be checked: ", detail)
     if standing.home_team is None:
-        words = " may act could not be checked: Slack has not said yet which workspace tflock is in; ask again soon"
+        words = " may act could not be checked: Slack has not said yet which workspace tflock is in. Try again soon"
         return ("whether ", named(standing), words)
     reason = _why_not_this_member(standing) or _why_not_here(standing) or _why_not_by_group(standing, policy)
     return None if reason is None else (named(standing), f" {reason}")
@@ -54,7 +54,7 @@ def _bars(member: Member, home_team: str | None) -> Iterator[tuple[bool, str]]:
     yield member.is_deleted, "is deactivated"
     yield member.is_bot, "is a bot"
     unnamed = member.team_id is None and not member.is_stranger
-    yield unnamed, "cannot be told to be of this workspace: Slack names none for this user"
+    yield unnamed, "may not belong to this workspace: Slack names none for this user"
     is_foreign = member.is_stranger or member.team_id != home_team
     yield is_foreign, "belongs to another workspace (Slack Connect): only members of this one may act"
     yield member.is_guest, "is a guest: only full members may act"

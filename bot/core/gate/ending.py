@@ -116,10 +116,10 @@ def _believed(
 def why_alive(candidate: Candidate) -> Phrase:
     """Why the run does not count as over, for a person."""
     if not isinstance(candidate.seen, Found):
-        return (run_name(candidate.run), " could not be seen: ", said(candidate.seen))
+        return (run_name(candidate.run), " could not be read: ", said(candidate.seen))
     run = candidate.seen.value
     if run.jobs is None:
-        return (run_name(run), " could not be seen whole: ", quoted(run.jobs_missing, "its jobs are missing"))
+        return (run_name(run), " could only be read in part: ", quoted(run.jobs_missing, "its jobs are missing"))
     going = next((job for job in run.jobs if job.phase is not Phase.ENDED), None)
     attempt = f" (attempt {run.attempt})" if run.attempt > 1 else ""
     if going is None:
@@ -136,14 +136,19 @@ def said(seen: NotFound | Unseen) -> Quoted:
     return quoted(seen.detail, str(seen.trouble))
 
 
+def unanswered(seen: NotFound | Unseen) -> Phrase:
+    """That a system did not tell what was asked, and why, for a person."""
+    return (seen.system, " could not be read: ", said(seen))
+
+
 def how_it_ended(candidate: Candidate) -> Phrase:
     """The end of a run that is over, for a person."""
     run, exited = candidate.run, candidate.exited
     if exited is not None:
         return (run_name(run), f" reported that its Terraform ended with exit code {exited.code} at ", exited.at)
     at = max((job.ended_at for job in run.jobs or () if job.ended_at), default=run.ended_at)
-    word = _worst(candidate) or run.conclusion
-    how = f" ended: {word}" if word else " ended, and nobody knows how"
+    word = worst(candidate) or run.conclusion
+    how = f" ended: {word}" if word else " ended, nobody knows how"
     return (run_name(run), how, *((" at ", at) if at else ()))
 
 
@@ -152,7 +157,8 @@ def run_name(run: Run) -> Linked:
     return Linked(f"{run.ref.pipeline.title} #{run.ref.id}", run.ref.url or None)
 
 
-def _worst(candidate: Candidate) -> Conclusion | None:
+def worst(candidate: Candidate) -> Conclusion | None:
+    """How the first of its jobs that ended badly did; None if none did."""
     return next((job.conclusion for job in candidate.jobs if job.conclusion in BADLY), None)
 
 
@@ -160,8 +166,8 @@ def _still(phase: Phase) -> str:
     return {
         Phase.RUNNING: "still running",
         Phase.WAITING: "waiting to run",
-        Phase.ENDING: "being ended, and not yet over",
-    }.get(phase, "in a condition that is not known")
+        Phase.ENDING: "being cancelled, and not yet over",
+    }.get(phase, "in a state that CI does not report")
 
 
 def _since(job: Job) -> Phrase:

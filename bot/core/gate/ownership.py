@@ -171,7 +171,7 @@ def _of_starter(run: Run, holders: Holders, systems: Mapping[str, str]) -> Lead 
     if not run.actor or _is_program(run, holders, systems):
         return None
     person = _known(run.actor, run.actor_email, run, holders, systems)
-    return Lead(run.actor, person, run.actor_email, ("started the run, as ", Quoted(run.actor)))
+    return Lead(run.actor, person, run.actor_email, ("started the run as ", Quoted(run.actor)))
 
 
 def _claimed(candidate: Candidate, holders: Holders, systems: Mapping[str, str]) -> Lead | None:

@@ -22,15 +22,16 @@ from bot.core.gate.ending import (
     said,
     seen_to_end_at,
     settled_at,
+    unanswered,
     why_alive,
 )
 from bot.core.instants import shifted
 from bot.core.lock import DigestMatch, LockInfo, PlaceKind, StateAbsent
 from bot.core.people import Approval, Automatic, OwnerSays
-from bot.core.phrase import Person, Phrase, Quoted, joined, one_line, quoted
+from bot.core.phrase import Exact, Person, Phrase, Quoted, joined, one_line, quoted
 from bot.core.policy import ByTime
+from bot.core.run import Conclusion
 
-_MAKE_CERTAIN = "To be certain next time, wrap the job's Terraform with `tflock claim` (docs/claims.md)"
 _SHOWN = 3
 """So many runs or systems are named one by one in a sentence."""
 
@@ -42,21 +43,21 @@ def same_lock(case: Case, now: datetime) -> Finding:
         return Finding(rule, Effect.REFUSES, words, waits=_all_pass(seen for _, seen in case.lock.unseen))
     if case.lock.garbage:
         place = case.lock.garbage[0]
-        why = quoted(place.garbage, "it is not lock info")
-        return Finding(rule, Effect.REFUSES, (f"the {place.kind} holds a lock that cannot be read: ", why))
+        why = quoted(place.garbage, "not valid Terraform lock data")
+        return Finding(rule, Effect.REFUSES, (f"the lock entry in the {place.kind} is unreadable: ", why))
     others = tuple(info for info in case.lock.locks if info.id != case.lock_id)
     if case.target is None and others:
-        return Finding(rule, Effect.REFUSES, ("the lock has changed hands: it is now ", *_held_by(others[0])))
+        return Finding(rule, Effect.REFUSES, ("the lock has a new holder: it is now ", *_held_by(others[0])))
     if case.target is None:
-        return Finding(rule, Effect.REFUSES, ("the lock is not there any more: the state is free",))
+        return Finding(rule, Effect.REFUSES, ("the lock is gone; the state is free",))
     if others:
-        return Finding(rule, Effect.WARNS, ("the other half is another lock, which stays: ", *_held_by(others[0])))
+        return Finding(rule, Effect.WARNS, ("the other place has another lock, which stays: ", *_held_by(others[0])))
     return Finding(rule, Effect.HOLDS, ("it is still lock ", Quoted(case.lock_id)))
 
 
 def _unread(kind: PlaceKind, seen: Unseen | NotFound) -> Phrase:
     if kind is PlaceKind.ITEM and isinstance(seen, Unseen) and seen.trouble is Trouble.THROTTLED:
-        return ("the lock table is throttled and lets nobody see the lock: ", said(seen))
+        return ("the lock table is throttled, so the lock can't be read: ", said(seen))
     return (f"the {kind} could not be read: ", said(seen))
 
 
@@ -80,7 +81,7 @@ def _automatic(case: Case, asked: Automatic) -> Finding:
         stopped: Phrase = (Person(asked.stopped_by, ""), " stopped the automatic release of this lock")
         return Finding(rule, Effect.REFUSES, stopped)
     if not case.is_tied_exactly:
-        why = "nothing shows which run holds the lock, so that somebody has to ask for its release"
+        why = "nothing shows which run holds the lock, so someone has to ask for its release"
         return Finding(rule, Effect.REFUSES, (why,))
     return Finding(rule, Effect.HOLDS, ("nobody asked: the configuration (auto_release) does",))
 
@@ -89,20 +90,20 @@ def tied(case: Case, now: datetime) -> Finding:
     """What ties a run to the lock. The time is not proof: then a second person has to agree."""
     rule, found = Rule.TIED, case.attribution
     if not found.candidates and found.unseen:
-        words: Phrase = ("unknown holder: ", *_unanswered(found.unseen))
+        words: Phrase = ("we can't tell which run holds it: ", *_unanswered(found.unseen))
         return Finding(rule, Effect.REFUSES, words, waits=_all_pass(found.unseen))
     if not case.from_ci and case.owner_says_dead:
-        return Finding(rule, Effect.HOLDS, ("a person holds it, whatever run was going on",))
+        return Finding(rule, Effect.HOLDS, ("a person holds it, whatever run was active",))
     if not found.candidates:
-        return Finding(rule, Effect.REFUSES, ("unknown holder: ", *found.reason))
+        return Finding(rule, Effect.REFUSES, ("we don't know which run holds it: ", *found.reason))
     names = _some([(run_name(candidate.run),) for candidate in found.candidates], ", ")
     reason: Phrase = (*names, ": ", *found.reason, *_clocks(case))
     if found.is_exact:
         return Finding(rule, Effect.HOLDS, reason)
     if case.policy.by_time is ByTime.REFUSE:
-        refused = "; only the time ties it to the lock, and the policy (policy.by_time) wants more. "
-        return Finding(rule, Effect.REFUSES, (*reason, refused, _MAKE_CERTAIN))
-    return Finding(rule, Effect.WANTS_APPROVAL, (*reason, "; only the time ties it to the lock. ", _MAKE_CERTAIN))
+        refused = "; only the timing fits, and the policy (policy.by_time: refuse) wants proof"
+        return Finding(rule, Effect.REFUSES, (*reason, refused))
+    return Finding(rule, Effect.WANTS_APPROVAL, (*reason, "; only the timing fits"))
 
 
 def _clocks(case: Case) -> Phrase:
@@ -114,7 +115,7 @@ def _clocks(case: Case) -> Phrase:
     ends = [seen_to_end_at(candidate) for candidate in case.attribution.candidates]
     if case.attribution.is_exact or any(end is None or end > taken.last for end in ends):
         return said
-    return (*said, ". By the store's clock, what is named here had ended before the lock was taken")
+    return (*said, ". By the store's clock, that had ended before the lock was taken")
 
 
 def dead(case: Case, now: datetime) -> Finding:
@@ -130,7 +131,7 @@ def dead(case: Case, now: datetime) -> Finding:
     ends = _some([how_it_ended(candidate) for candidate in tied.candidates], "; ")
     lost = tuple(candidate for candidate in tied.possible if is_lost(candidate))
     if lost:
-        why = "only the CI system's server declared this end, so the process may still be running: "
+        why = "only CI's server declared this end, so the process may still be running: "
         return Finding(rule, Effect.WANTS_APPROVAL, (why, *_some([how_it_ended(one) for one in lost], "; ")))
     if not any(ended_badly(candidate) for candidate in tied.candidates):
         return Finding(
@@ -145,7 +146,7 @@ def _may_end(candidate: Candidate) -> bool:
 
 def _dead_person(case: Case) -> Finding:
     if not case.from_ci and case.owner_says_dead:
-        return Finding(Rule.DEAD, Effect.HOLDS, ("the owner says that it is dead",))
+        return Finding(Rule.DEAD, Effect.HOLDS, ("the owner says it's dead",))
     return Finding(Rule.DEAD, Effect.REFUSES, ("nothing shows that the holder has ended",))
 
 
@@ -155,31 +156,41 @@ def settled(case: Case, now: datetime) -> Finding:
     if not candidates and not unseen and not case.from_ci and case.owner_says_dead:
         return Finding(rule, Effect.HOLDS, ("there is no run to wait for",))
     if not candidates:
-        return Finding(rule, Effect.REFUSES, ("no end is known to count from",), waits=_all_pass(unseen))
+        return Finding(rule, Effect.REFUSES, ("we don't know when it ended",), waits=_all_pass(unseen))
     taken = datetime.min.replace(tzinfo=UTC) if case.target is None else case.target.created
     ends = [settled_at(candidate, case.policy, taken=taken) for candidate in candidates]
     known = [end for end in ends if end is not None]
     if len(known) < len(ends):
         open_ended = (candidate for candidate, end in zip(candidates, ends, strict=True) if end is None)
         waits = all(_may_end(candidate) for candidate in open_ended)
-        return Finding(rule, Effect.REFUSES, ("no end is known yet to count from",), waits=waits)
+        return Finding(rule, Effect.REFUSES, ("it has not ended yet, as far as we know",), waits=waits)
     last = max(known, key=lambda end: end.at)
     if last.reported:
         return _reported(last.at, now)
-    settle = last.settle
-    how = f"ended as {last.conclusion}" if last.conclusion else "ended, nobody knows how,"
+    settle = Exact.of(last.settle)
     if last.at > now:
-        why: Phrase = (f"a run that {how} may live on for ", settle, " after the CI says so")
+        why: Phrase = (f"{_AFTER[last.conclusion]}, the process may keep running for up to ", settle)
         return Finding(rule, Effect.REFUSES, why, until=last.at, waits=True)
-    return Finding(rule, Effect.HOLDS, (f"a run that {how} is over after ", settle, ", and that time has passed"))
+    return Finding(rule, Effect.HOLDS, ("CI reported the end more than ", settle, " ago"))
+
+
+_AFTER = {
+    Conclusion.SUCCESS: "after a success",
+    Conclusion.FAILED: "after a failure",
+    Conclusion.CANCELLED: "after a cancel",
+    Conclusion.TIMED_OUT: "after a timeout",
+    Conclusion.LOST: "after CI lost the run",
+    Conclusion.SKIPPED: "after a skipped run",
+    None: "after an unknown end",
+}
 
 
 def _reported(at: datetime, now: datetime) -> Finding:
     rule = Rule.SETTLED
     if at > now:
-        return Finding(rule, Effect.REFUSES, ("the job reported its end for a time to come",), until=at, waits=True)
+        return Finding(rule, Effect.REFUSES, ("the job reported an end that lies in the future",), until=at, waits=True)
     return Finding(
-        rule, Effect.HOLDS, ("the job itself reported the end of its Terraform: there is nothing to wait for",)
+        rule, Effect.HOLDS, ("the job itself reported that its Terraform ended: there is nothing to wait for",)
     )
 
 
@@ -188,7 +199,7 @@ def quiet(case: Case, now: datetime) -> Finding:
     if not isinstance(seen, Found):
         return Finding(rule, Effect.REFUSES, ("the state could not be read: ", said(seen)), waits=_passes(seen))
     if isinstance(seen.value, StateAbsent):
-        return Finding(rule, Effect.HOLDS, ("there is no state object that could be written",))
+        return Finding(rule, Effect.HOLDS, ("there is no state file that could be written",))
     until = shifted(seen.value.last_written, case.policy.state_quiet)
     if until > now:
         return Finding(
@@ -205,10 +216,10 @@ def whole(case: Case, now: datetime) -> Finding:
     if isinstance(state, StateAbsent) and not state.traces:
         return Finding(rule, Effect.HOLDS, ("no state has ever been written here",))
     if isinstance(state, StateAbsent):
-        gone: Phrase = ("the state object is gone: ", quoted("; ".join(state.traces), "it was there once"))
+        gone: Phrase = ("the state file is gone: ", quoted("; ".join(state.traces), "it was there once"))
         return Finding(rule, Effect.WANTS_APPROVAL, (*gone, *_last_good(state.last_good_version)))
     if state.fault is not None or state.serial is None or not one_line(state.lineage or ""):
-        broken: Phrase = ("the state is broken: ", quoted(state.fault, "it has no serial or no lineage"))
+        broken: Phrase = ("the state file is broken: ", quoted(state.fault, "it has no serial or no lineage"))
         return Finding(rule, Effect.WANTS_APPROVAL, (*broken, *_last_good(state.last_good_version)))
     return Finding(rule, Effect.HOLDS, (f"serial {state.serial}, lineage ", quoted(state.lineage, "")))
 
@@ -248,15 +259,15 @@ def owner(case: Case, now: datetime) -> Finding:
     name = next((person.name for person in case.holders.people if person.slack == answer.owner_id), "")
     who = Person(answer.owner_id, name)
     if answer.says is OwnerSays.DEAD and not case.owner_says_dead:
-        return Finding(rule, Effect.HOLDS, (who, " says that it is dead, and is not its owner by what is known now"))
+        return Finding(rule, Effect.HOLDS, (who, " says it's dead, but does not seem to be its owner"))
     if answer.says is OwnerSays.DEAD:
-        return Finding(rule, Effect.HOLDS, (who, " says that it is dead"))
+        return Finding(rule, Effect.HOLDS, (who, " says it's dead"))
     end = _seen_to_end(case)
     if end is not None and end > shifted(answer.at, case.policy.clock_skew):
-        words: Phrase = (who, " said at ", answer.at, " that it is still running; it was seen to end at ", end)
+        words: Phrase = (who, " said at ", answer.at, " that it's still running; it ended at ", end)
         return Finding(rule, Effect.HOLDS, words)
     waits = case.is_tied_exactly and any(not is_over(candidate) for candidate in case.attribution.candidates)
-    return Finding(rule, Effect.REFUSES, (who, " says that it is still running"), waits=waits)
+    return Finding(rule, Effect.REFUSES, (who, " says it's still running"), waits=waits)
 
 
 def _seen_to_end(case: Case) -> datetime | None:
@@ -276,14 +287,14 @@ def human_held(case: Case, now: datetime) -> Finding:
     rule, target = Rule.HUMAN_HELD, case.target
     if target is None:
         waits = _all_pass(seen for _, seen in case.lock.unseen)
-        words = ("whose machine took this lock is not known, since it was not read",)
+        words = ("we couldn't read the lock, so we don't know which machine took it",)
         return Finding(rule, Effect.REFUSES, words, waits=waits)
     who = _who(target)
     if case.from_ci:
         return Finding(rule, Effect.HOLDS, ("a CI host holds it: ", who))
     if case.owner_says_dead:
-        return Finding(rule, Effect.WANTS_APPROVAL, (who, " does not look like CI; the owner says that it is dead"))
-    return Finding(rule, Effect.REFUSES, (who, " does not look like CI: only the owner can say whether it is dead"))
+        return Finding(rule, Effect.WANTS_APPROVAL, (who, " doesn't look like CI; the owner says it's dead"))
+    return Finding(rule, Effect.REFUSES, (who, " doesn't look like CI: only the owner can say whether it's dead"))
 
 
 def protected(case: Case, now: datetime) -> Finding:
@@ -298,17 +309,17 @@ def fresh(case: Case, now: datetime) -> Finding:
     if stale is not None:
         return Finding(rule, Effect.REFUSES, stale, waits=True)
     if target is not None and min(times) < target.created:
-        why: Phrase = ("the lock was taken at ", target.created, ", after some of the evidence: look again")
+        why: Phrase = ("the lock was taken at ", target.created, ", after some of the evidence: check again")
         return Finding(rule, Effect.REFUSES, why, until=target.created, waits=True)
-    return Finding(rule, Effect.HOLDS, ("no evidence is older than ", case.policy.evidence_max_age))
+    return Finding(rule, Effect.HOLDS, ("no evidence is older than ", Exact.of(case.policy.evidence_max_age)))
 
 
 def _stale(times: Sequence[datetime], case: Case, now: datetime) -> Phrase | None:
     limit = case.policy.evidence_max_age
     if now - min(times) > limit:
-        return ("some of the evidence is ", now - min(times), " old: look again")
+        return ("some of the evidence is ", now - min(times), " old: check again")
     if max(times) - now > limit:
-        return ("some of the evidence lies ", max(times) - now, " in the future: look again")
+        return ("some of the evidence lies ", max(times) - now, " in the future: check again")
     return None
 
 
@@ -340,7 +351,7 @@ def not_covered(approval: Approval, wanted: Iterable[Rule]) -> Finding | None:
     if not new:
         return None
     names = ", ".join(new)
-    why: Phrase = (named(approval.standing), f" approved before this came up: {names}. Please approve again")
+    why: Phrase = (named(approval.standing), f" approved before this changed ({names}), so it needs a new approval")
     return Finding(Rule.APPROVER, Effect.REFUSES, why)
 
 
@@ -356,7 +367,7 @@ def _all_pass(unseen: Iterable[NotFound | Unseen]) -> bool:
 
 
 def _unanswered(unseen: Sequence[NotFound | Unseen]) -> Phrase:
-    return _some([(seen.system, " gave no answer that counts: ", said(seen)) for seen in unseen], "; ")
+    return _some([unanswered(seen) for seen in unseen], "; ")
 
 
 def _some(phrases: Sequence[Phrase], separator: str) -> Phrase:
@@ -365,7 +376,7 @@ def _some(phrases: Sequence[Phrase], separator: str) -> Phrase:
 
 
 def _who(info: LockInfo) -> Quoted:
-    return quoted(info.who, "a holder without a name")
+    return quoted(info.who, "someone without a name")
 
 
 def _held_by(info: LockInfo) -> Phrase:

@@ -108,7 +108,7 @@ def _by_seal(question: _Question, looks: Sequence[PipelineSeen], claims: Sequenc
         said: Phrase = (
             "only one claim's job had the host name ",
             Quoted(lock.host),
-            ", and no claim of this state is it",
+            ", and this state has no such claim",
         )
         return Attribution(None, (), said)
     mine = mine or _private(question, looks, claims)
@@ -211,9 +211,9 @@ def _by_run_id(
         # Some systems count the runs of each pipeline from 1: one that gave no answer may know another run of this id.
         return Attribution(Strength.RUN_ID, found, said, unseen, tie=Tie.SEALED)
     if read:
-        # A host name that outlived its run names a person other than the holder.
-        return Attribution(None, (), (*said, ", which was not going on when the lock was taken"), unseen)
-    return Attribution(None, (), (*said, ", which no mapped pipeline knows"), unseen)
+        # A host name that outlived its run names someone else than the holder.
+        return Attribution(None, (), (*said, ", which was not running when the lock was taken"), unseen)
+    return Attribution(None, (), (*said, ", which no configured pipeline knows"), unseen)
 
 
 def _looked_up(question: _Question, looks: Iterable[PipelineSeen], read: Iterable[Found[Run]]) -> Iterable[Candidate]:
@@ -298,7 +298,7 @@ def _tied(question: _Question, possible: Sequence[_Possible]) -> tuple[tuple[Str
         said: Phrase = (
             "the log of job ",
             quoted(job.name, job.id),
-            " shows Terraform at work while this lock stood",
+            " shows Terraform working under this lock",
         )
         return (Strength.LOG, Tie.SHOWN, (run_name(one.candidate.run), ": ", *said) if len(possible) > 1 else said), ()
     on_host = [(one, job) for one in witnesses if (job := _shown_by_machine(question, one)) is not None]
@@ -309,11 +309,11 @@ def _tied(question: _Question, possible: Sequence[_Possible]) -> tuple[tuple[Str
         strength = Strength.CLAIM if claimed else Strength.WINDOW
         reason = _claim_reason(question, claimed) if claimed else _window_reason(blamed)
         if claimed and len(possible) > len(claimed):
-            reason = (*reason, "; so may another run that was going on then")
+            reason = (*reason, "; so may another run that was active then")
         return (strength, Tie.BY_TIME, reason), ()
     if why_not and why_not[0] is not None:
         return None, why_not[0]
-    return None, ("no run of the mapped pipelines that may hold it was going on when the lock was taken",)
+    return None, ("none of the configured pipelines was running when the lock was taken",)
 
 
 def _why_not_blamed(question: _Question, one: _Possible) -> Phrase | None:
@@ -427,7 +427,7 @@ def _host_reason(host: str, job: Job) -> Phrase:
 
 def _claim_reason(question: _Question, claimed: Sequence[_Possible]) -> Phrase:
     if len(claimed) > 1:
-        return (f"{len(claimed)} jobs that claimed the state there at that time may hold it",)
+        return (f"{len(claimed)} jobs claimed the state there at that time, and any of them may hold it",)
     claim = claimed[0].claim
     if claim is None:
         return ()
@@ -439,5 +439,5 @@ def _claim_reason(question: _Question, claimed: Sequence[_Possible]) -> Phrase:
 
 def _window_reason(blamed: Sequence[_Possible]) -> Phrase:
     if len(blamed) == 1:
-        return ("it is the only run known to have been going on when the lock was taken",)
-    return (f"{len(blamed)} mapped runs were going on when the lock was taken, and any of them may hold it",)
+        return ("it was the only configured run active when the lock was taken",)
+    return (f"{len(blamed)} configured runs were active when the lock was taken, and any of them may hold it",)

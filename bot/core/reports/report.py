@@ -33,6 +33,15 @@ class StatusReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Checklist:
+    """Every check of a decision with what it found. `verdict` is None if there is no lock to speak of."""
+
+    inspection: Inspection
+    verdict: Verdict | None
+    answer: OwnerAnswer | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """All states at a glance, in the order of the configuration."""
 

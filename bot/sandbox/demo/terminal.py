@@ -19,6 +19,7 @@ from rich.padding import Padding
 from rich.panel import Panel
 from rich.rule import Rule
 from rich.style import Style
+from rich.table import Table
 from rich.text import Text
 
 from bot.sandbox.slack.mrkdwn import TOKEN, dated
@@ -137,6 +138,29 @@ def _block(block: Mapping[str, Any]) -> Iterator[RenderableType]:
             yield from _elements(block.get("elements", ()))
         case "section":
             yield from _section(block)
+        case "container":
+            yield Text(f"▸ {_clean(str(block['title']['text']))}", style="bold")
+        case "table":
+            yield _table(block)
+
+
+def _table(block: Mapping[str, Any]) -> RenderableType:
+    head, *rows = block["rows"]
+    drawn = Table(box=None, pad_edge=False)
+    for cell in head:
+        drawn.add_column(_cell(cell))
+    for row in rows:
+        drawn.add_row(*map(_cell, row))
+    return drawn
+
+
+def _cell(cell: Any) -> Text:
+    """The words of a cell, or of whatever is in it."""
+    if isinstance(cell, Mapping):
+        own = cell.get("text")
+        inside = cell.get("elements") or ()
+        return Text(_clean(own)) if isinstance(own, str) else Text().join(map(_cell, inside))
+    return Text("")
 
 
 def _section(block: Mapping[str, Any]) -> Iterator[RenderableType]:

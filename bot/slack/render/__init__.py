@@ -16,7 +16,7 @@ from bot.core.reports.alert import Bulletin
 from bot.core.reports.followups import FollowUpsReport
 from bot.core.reports.kill import KillReport
 from bot.core.reports.owner_message import Nudge, OwnerMessage
-from bot.core.reports.report import Notice, Overview, StatusReport, TimelineReport
+from bot.core.reports.report import Checklist, Notice, Overview, StatusReport, TimelineReport
 from bot.core.reports.step import StepReport
 from bot.core.reports.unlock import UnlockReport
 from bot.core.reports.waiting import QueueNews, WatchReport
@@ -28,7 +28,7 @@ from bot.slack.render.followups import followups_message
 from bot.slack.render.kill import kill_message
 from bot.slack.render.owner import letter_message, nudge_message
 from bot.slack.render.page import notice_message
-from bot.slack.render.status import overview_message, status_message
+from bot.slack.render.status import checklist_message, overview_message, status_message
 from bot.slack.render.step import step_message
 from bot.slack.render.timeline import timeline_message
 from bot.slack.render.unlock import unlock_message
@@ -37,6 +37,7 @@ from bot.slack.render.who import user_message, who_message
 
 _RENDERERS: Mapping[type, Callable[[Any], Message]] = {
     Bulletin: alerts_message,
+    Checklist: checklist_message,
     ExportReport: exported_message,
     FollowUpsReport: followups_message,
     KillReport: kill_message,

@@ -9,12 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from bot.core.phrase import Linked
 from bot.core.reports.button import ButtonValue
 from bot.ports.messenger import Message
-from bot.slack.render.mrkdwn import flat
+from bot.slack.render.mrkdwn import flat, is_address
 
 Block: TypeAlias = dict[str, Any]
 Element: TypeAlias = dict[str, Any]
+Cell: TypeAlias = str | Linked
 
 SECTION = 3_000
 OPTIONS = 100
@@ -22,6 +24,8 @@ OPTION_VALUE = 150
 _MENU = 5
 _BUTTON_VALUE = 2_000
 _BUTTON_TEXT = 75
+_GROUP, _CHILDREN = 6, 10
+_ROWS, _CELL = 100, 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +35,68 @@ class Confirm:
     title: str
     text: str
     yes: str
-    no: str = "Not now"
+    no: str = "Cancel"
 
 
-def message(text: str, *parts: Sequence[Block]) -> Message:
+@dataclass(frozen=True, slots=True)
+class Newer:
+    """Blocks that not every workspace takes yet, and what is shown instead where Slack refuses them."""
+
+    blocks: Sequence[Block]
+    instead: Sequence[Block]
+
+
+def message(text: str, *parts: Sequence[Block] | Newer) -> Message:
     """`text` is one sentence of mrkdwn, for notifications."""
-    return Message(text, [block for part in parts for block in part])
+    blocks = [block for part in parts for block in (part.blocks if isinstance(part, Newer) else part)]
+    if not any(isinstance(part, Newer) for part in parts):
+        return Message(text, blocks)
+    plain = [block for part in parts for block in (part.instead if isinstance(part, Newer) else part)]
+    return Message(text, blocks, plain)
+
+
+def folded(title: str, lines: Sequence[str], *, show: Element | None = None, budget: int = SECTION) -> Newer:
+    """Lines behind a title that opens them. Instead: the title alone, with a button that shows them.
+
+    Source: docs.slack.dev/reference/block-kit/blocks/container-block, of June 2026.
+    """
+    heading, kept = plain_text(title, 150), _counted(lines, budget)
+    groups = [kept[first : first + _GROUP] for first in range(0, len(kept), _GROUP)]
+    inside = [part for group in groups for part in sections(group)][:_CHILDREN]
+    closed: Block = {
+        "type": "container",
+        "title": heading,
+        "is_collapsible": True,
+        "default_collapsed": True,
+        "child_blocks": inside,
+    }
+    shown: Block = {"type": "section", "text": heading}
+    return Newer([closed], [shown if show is None else {**shown, "accessory": show}])
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[Cell]], instead: Sequence[Block]) -> Newer:
+    """Rows below a head, the last column unwrapped; at most 99 rows, and one table a message.
+
+    Source: docs.slack.dev/reference/block-kit/blocks/table-block.
+    """
+    drawn = [[_cell(cell) for cell in row] for row in (head, *rows[: _ROWS - 1])]
+    wrapped = [{"is_wrapped": True} for _ in head]
+    return Newer([{"type": "table", "rows": drawn, "column_settings": wrapped}], instead)
+
+
+def _cell(cell: Cell) -> Element:
+    if isinstance(cell, str):
+        return {"type": "raw_text", "text": flat(cell, _CELL) or "-"}
+    text, url = flat(cell.text, _CELL) or "-", cell.url
+    if url is None or not is_address(url):
+        return {"type": "raw_text", "text": text}
+    link = {"type": "link", "url": url, "text": text}
+    return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [link]}]}
 
 
 def sections(lines: Sequence[str], *, budget: int = SECTION, more: Callable[[int], str] | None = None) -> list[Block]:
     """Lines of mrkdwn as sections, in at most `budget` characters. What is left out is counted in a last line."""
-    kept = _fitting(lines, budget)
-    if len(kept) < len(lines):
-        left_out = len(lines) - len(kept)
-        kept = [*kept, more(left_out) if more else f"… and {left_out} more"]
-    return [{"type": "section", "text": _mrkdwn(text)} for text in _packed(kept)]
+    return [{"type": "section", "text": _mrkdwn(text)} for text in _packed(_counted(lines, budget, more))]
 
 
 def context(*lines: str) -> list[Block]:
@@ -75,12 +126,19 @@ def button(
         "action_id": action_id,
         "text": plain_text(label, _BUTTON_TEXT),
         "value": str(value),
+        "accessibility_label": flat(_spoken(label, value.state), _BUTTON_TEXT) or "…",
     }
     if style is not None:
         made["style"] = style
     if confirm is not None:
         made["confirm"] = _dialog(confirm, style)
     return made
+
+
+def _spoken(label: str, state: str) -> str:
+    """What a screen reader says, which has no message around the button: the state, too."""
+    said = label.rstrip("…")
+    return said if not state or state in said else f"{said} ({state})"
 
 
 def select(placeholder: str, action_id: str, options: Sequence[tuple[str, ButtonValue]]) -> Element | None:
@@ -112,6 +170,13 @@ def _dialog(confirm: Confirm, style: str | None) -> Element:
         "deny": plain_text(confirm.no, 30),
     }
     return {**made, "style": style} if style else made
+
+
+def _counted(lines: Sequence[str], budget: int, more: Callable[[int], str] | None = None) -> list[str]:
+    """As many lines as fit, and a last one that counts the others."""
+    kept = _fitting(lines, budget)
+    left_out = len(lines) - len(kept)
+    return kept if not left_out else [*kept, more(left_out) if more else f"… and {left_out} more"]
 
 
 def _fitting(lines: Sequence[str], budget: int) -> list[str]:

@@ -17,7 +17,7 @@ from bot.core.run import SwitchResult
 from bot.slack.render.blocks import Confirm, Element, button, select
 from bot.slack.render.facts import runs
 from bot.slack.render.mrkdwn import flat, flat_phrase
-from bot.slack.render.waiting import watch_button
+from bot.slack.render.waiting import CHECK, watch_button
 
 REARM = "unlock.rearm"
 
@@ -44,6 +44,7 @@ TIE_WORDS = {
 
 
 def unlock_controls(report: UnlockReport) -> list[Element | None]:
+    """The next step first."""
     refused = report.verdict is not None and report.verdict.ruling is Ruling.REFUSE
     undecided = report.stage in {UnlockStage.CHECKED, UnlockStage.EXPIRED}
     is_locked = refused if undecided else report.stage in _STAYS_LOCKED
@@ -53,38 +54,49 @@ def unlock_controls(report: UnlockReport) -> list[Element | None]:
 _STAYS_LOCKED = frozenset(
     {UnlockStage.ARMED, UnlockStage.REFUSED, UnlockStage.HOLDER_CHANGED, UnlockStage.STILL_THROTTLED}
 )
+_WHEN_SAFE = "Unlock when safe"
 
 
-def _unlocking(report: UnlockReport) -> list[Element | None]:  # noqa: PLR0911 - one arm a stage
+def _unlocking(report: UnlockReport) -> list[Element | None]:  # noqa: C901, PLR0911 - one arm a stage
     verdict, value = report.verdict, ButtonValue(report.request.state, report.request.lock_id, report.request.id)
     if report.stage is UnlockStage.ARMED:
-        return [button("Stop the unlock" if report.by == BOT else "Do not unlock", "unlock.disarm", value)]
+        return [button("Stop the unlock" if report.by == BOT else "Cancel unlock", "unlock.disarm", value)]
+    if report.stage in _LOOK_AGAIN:
+        return [button("Check again", CHECK, ButtonValue(report.request.state, "", ""), style="primary")]
+    if report.stage is UnlockStage.STILL_THROTTLED:
+        flood = replace(value, request="")
+        found = button("Find what's flooding it…", "status.kill", flood, style="primary")
+        return [found, None if report.request.is_automatic else button(_WHEN_SAFE, "unlock.when_safe", value)]
     if report.request.is_automatic and report.stage is not UnlockStage.CHECKED:
         return []  # nobody asked for it, so it is over
     if report.stage is UnlockStage.HOLDER_CHANGED and report.now_held_by is not None:
         newer = replace(value, choice=report.now_held_by.id)
-        return [button("Unlock the new lock when it is safe", REARM, newer)]
+        return [button("Unlock this lock when safe", REARM, newer, style="primary")]
     if report.stage is UnlockStage.EXPIRED and verdict is not None and verdict.waiting_helps:
-        return [button("Unlock when it is safe", REARM, replace(value, choice=value.lock_id))]
+        return [button(_WHEN_SAFE, REARM, replace(value, choice=value.lock_id), style="primary")]
     if verdict is None or report.stage not in {UnlockStage.CHECKED, UnlockStage.REFUSED}:
         return []
     if verdict.waiting_helps:
-        return [button("Unlock when it is safe", "unlock.when_safe", value)]
+        return [button(_WHEN_SAFE, "unlock.when_safe", value, style="primary")]
     if report.stage is not UnlockStage.CHECKED or verdict.ruling is Ruling.REFUSE:
         return []
     if verdict.ruling is Ruling.ALLOW:
         label = f"Unlock {report.request.state}"
-        return [button(label, "unlock.confirm", value, style="danger", confirm=_sure(report))]
+        confirm = button(label, "unlock.confirm", value, style="danger", confirm=_sure(report))
+        return [confirm, button("Cancel", "unlock.decline", value)]
     covers = replace(value, choice="+".join(verdict.wants_approval))
     approve = button("Approve and unlock", "unlock.approve", covers, style="danger", confirm=_sure(report))
     return [approve, button("Decline", "unlock.decline", value)]
+
+
+_LOOK_AGAIN = frozenset({UnlockStage.NOT_KNOWN, UnlockStage.PARTLY_RELEASED, UnlockStage.FAILED})
 
 
 def _sure(report: UnlockReport) -> Confirm:
     lock = lock_of(report)
     holder = "" if lock is None else f" of {flat(lock.who, 80) or 'an unnamed holder'}"
     short = flat(report.request.lock_id, 8)
-    again = "Everything is checked again first; if anything has changed, nothing is released."
+    again = "Everything is checked again first. If anything has changed, nothing is released."
     text = f"Releases lock {short}{holder} on {flat(report.request.state, 60)}. {again}"
     return Confirm(f"Unlock {flat(report.request.state, 80)}?", text, "Unlock")
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from enum import Enum
+from datetime import datetime, timedelta
 
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
-from bot.core.gate.attribution import Tie
+from bot.core.gate.attribution import Candidate, Tie
 from bot.core.gate.contention import Contention, Loop, LoopSource, source_of
-from bot.core.gate.ending import how_it_ended, is_over, run_name, why_alive
+from bot.core.gate.ending import how_it_ended, is_over, run_name, why_alive, worst
 from bot.core.gate.inspection import Inspection, Owner
 from bot.core.lock import (
     OPERATIONS,
@@ -28,38 +27,25 @@ from bot.core.lock import (
     operation_word,
 )
 from bot.core.people import OwnerAnswer, OwnerSays
-from bot.core.phrase import Person, Phrase, Quoted, joined
-from bot.core.run import Phase, Run
+from bot.core.phrase import Command, Linked, Person, Phrase, Quoted, duration, joined, quoted
+from bot.core.reports.concern import usual_time
+from bot.core.run import Conclusion, Phase, Run
 from bot.core.who import is_ci
+from bot.slack.render.icons import Icon
 
 _FEW = 3
 _THOUSAND = 1_000
 _UNITS = ("kB", "MB", "GB", "TB")
-_NEVER_WRITTEN = "none has been written here yet."
-_AGAIN = "Ask again; if that stays so, have someone run “tflock doctor”."
-
-
-class Icon(Enum):
-    """A sign at the start of a line: Slack's emoji name, and what stands for it in a terminal."""
-
-    NONE = ("", "")
-    GOOD = ("white_check_mark", "✓")
-    WARNING = ("warning", "!")
-    APPROVAL = ("busts_in_silhouette", "+")
-    BAD = ("x", "✗")
-    WAIT = ("hourglass_flowing_sand", "…")
-    LOCKED = ("lock", "■")
-    FREE = ("unlock", "□")
-    UNKNOWN = ("grey_question", "?")
-
-    def __init__(self, emoji: str, sign: str) -> None:
-        self.emoji = emoji
-        self.sign = sign
+_NEVER_WRITTEN = "nothing has been written here yet."
+_AGAIN = "Try again. If it keeps failing, ask whoever runs tflock to run "
+_DOCTOR = Quoted("tflock doctor")
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    label: str
+    """A label in bold, and words. Where the label is a whole sentence it may have values in it."""
+
+    label: str | Phrase
     phrase: Phrase = ()
     icon: Icon = Icon.NONE
 
@@ -67,51 +53,121 @@ class Fact:
 PLACE_NAMES = {PlaceKind.FILE: "lockfile", PlaceKind.ITEM: "DynamoDB item"}
 
 _TIES = {
-    Tie.SEALED: "sealed: nobody else can have taken it",
-    Tie.SHOWN: "shown: by the job's log or its machine",
-    Tie.BY_TIME: "by time alone: nothing shows that it was this run",
+    Tie.SEALED: "proven: only this job can have taken it",
+    Tie.SHOWN: "shown by the job's log or its machine",
+    Tie.BY_TIME: "weak: only the timing fits",
 }
-_TO_MAKE_CERTAIN: Phrase = ("wrap the job's Terraform with ", Quoted("tflock claim"), " (docs/claims.md).")
+MATCHES = {
+    Tie.SEALED: "Run proven by its host name",
+    Tie.SHOWN: "Run shown by its log or machine",
+    Tie.BY_TIME: "Run matched by time only (weak evidence)",
+}
+"""How a run was tied to the lock, in a few words."""
 
 _SAYS = {
-    OwnerSays.DEAD: "says that it is dead",
-    OwnerSays.RUNNING: "says that it is still running",
+    OwnerSays.DEAD: "says it's dead",
+    OwnerSays.RUNNING: "says it's still running",
     OwnerSays.LATER: "wants to be asked later",
 }
 
 PHASES = {
     Phase.WAITING: "waiting to run",
     Phase.RUNNING: "running",
-    Phase.ENDING: "being ended",
-    Phase.UNKNOWN: "in a condition that is not known",
+    Phase.ENDING: "being cancelled",
+    Phase.UNKNOWN: "in a state that CI does not report",
 }
 
 
-def command(words: str) -> Quoted:
-    """A command as it is typed in Slack."""
-    return Quoted(f"/tflock {words}")
+def command(words: str) -> Command:
+    """A command of tflock's, for whoever reads it."""
+    return Command(f"/tflock {words}")
 
 
 def headline(inspection: Inspection) -> Fact:
     """Whether the state is locked: the sentence that everybody reads first."""
     name, seen = inspection.state.name, inspection.seen
     if inspection.lock is not None:
-        lock, ago = inspection.lock, age(inspection.lock, inspection.at)
-        what = operation(lock.operation)
-        words: Phrase = (" since ", lock.created, " (", ago, " ago) by ", *who(lock), ", for ", *what, ".")
-        return Fact(f"{name} is locked", words, Icon.LOCKED)
+        return Fact(f"{name} is locked.", (" ", *held(inspection)), Icon.LOCKED)
     if seen.is_free:
-        return Fact(f"{name} is free", (": no lock stands there.",), Icon.FREE)
+        return Fact(f"{name} is free.", (" Go ahead.",), Icon.FREE)
     if seen.garbage:
-        return Fact(f"{name} is locked", (" by something that is not lock info.",), Icon.LOCKED)
+        broken = " Its lock entry is unreadable (it isn't valid Terraform lock data)."
+        return Fact(f"{name} is locked.", (broken,), Icon.LOCKED)
     if seen.is_throttled:
-        refused = ": it refuses even the question whether a lock stands there. That is no fault of a lock."
-        return Fact(f"The lock table of {name} is throttled", (refused,), Icon.WARNING)
-    return Fact(f"It is not known whether {name} is locked", (": the lock could not be read.",), Icon.UNKNOWN)
+        words = " We can't tell whether the state is locked. The lock itself is not the problem."
+        return Fact(f"DynamoDB is throttling the lock table of {name}.", (words,), Icon.WARNING)
+    return Fact(f"We can't tell whether {name} is locked.", (" The lock could not be read.",), Icon.UNKNOWN)
+
+
+def held(inspection: Inspection) -> Phrase:
+    """How long the lock has been held, by which run, and who started it."""
+    lock, tied = inspection.lock, inspection.attribution
+    if lock is None:
+        return ()
+    begun: Phrase = ("Held ", age(lock, inspection.at))
+    candidates = tied.candidates if tied is not None else ()
+    match candidates:
+        case ():
+            return (*begun, " by ", *who(lock), ", for ", *operation(lock.operation), ".")
+        case (one,):
+            return (*begun, " by ", run_link(one.run), " (", *fate(one, inspection), ")", *_starter(inspection), ".")
+        case _:
+            shown: list[Phrase] = [(run_link(one.run), " (", *fate(one, inspection), ")") for one in candidates[:_FEW]]
+            more = f" and {len(candidates) - _FEW} more" if len(candidates) > _FEW else ""
+            return (*begun, f" by one of {len(candidates)} runs: ", *joined(shown), more, ".")
+
+
+def run_link(run: Run) -> Linked:
+    """A run in a few words, with its page: `deploy.yml #123`."""
+    return Linked(f"{run.ref.pipeline.short} #{run.ref.id}", run.ref.url or None)
+
+
+def fate(candidate: Candidate, inspection: Inspection) -> Phrase:
+    """What a run is doing, or how it ended, to go in brackets."""
+    if candidate.exited is not None:
+        return (f"its Terraform exited with code {candidate.exited.code} at ", candidate.exited.at)
+    if not isinstance(candidate.seen, Found):
+        return ("could not be read",)
+    run = candidate.seen.value
+    if is_over(candidate):
+        at = max((job.ended_at for job in run.jobs or () if job.ended_at), default=run.ended_at)
+        return (_ENDINGS.get(worst(candidate) or run.conclusion, "ended"), *((" at ", at) if at else ()))
+    going = next((job for job in run.jobs or () if job.phase is not Phase.ENDED), None)
+    job: Phrase = ("job ", quoted(going.name, going.id), " ") if going is not None else ()
+    phase, since = going.phase if going is not None else run.phase, going.started_at if going is not None else None
+    return (*job, PHASES.get(phase, "ending"), *_lasting(since or run.started_at, run, inspection))
+
+
+_ENDINGS = {
+    Conclusion.SUCCESS: "succeeded",
+    Conclusion.FAILED: "failed",
+    Conclusion.CANCELLED: "cancelled",
+    Conclusion.TIMED_OUT: "timed out",
+    Conclusion.LOST: "lost by CI",
+    Conclusion.SKIPPED: "skipped",
+    None: "ended, nobody knows how",
+}
+
+
+def _lasting(since: datetime | None, run: Run, inspection: Inspection) -> Phrase:
+    if since is None:
+        return ()
+    usual = usual_time(run.ref.pipeline, inspection)
+    usually: Phrase = ("; usually ", usual) if usual is not None else ()
+    return (" since ", since, ", ", inspection.at - since, *usually)
+
+
+def _starter(inspection: Inspection) -> Phrase:
+    found, tied = inspection.owner, inspection.attribution
+    if found is not None:
+        is_starter = found.source[:1] == ("started the run as ",)
+        return (", started by " if is_starter else ", owner ", Person(found.slack_id, found.name))
+    actors = [candidate.run.actor for candidate in (tied.candidates if tied else ()) if candidate.run.actor]
+    return (", started by ", Quoted(actors[0])) if actors else ()
 
 
 def who(info: LockInfo) -> Phrase:
-    return (Quoted(info.who),) if info.who.strip("@ ") else ("somebody whom the lock does not name",)
+    return (Quoted(info.who),) if info.who.strip("@ ") else ("someone the lock does not name",)
 
 
 def operation(name: str, otherwise: str = "an operation that the lock does not name") -> Phrase:
@@ -126,12 +182,13 @@ def places(inspection: Inspection) -> Iterable[Fact]:
     held, lock = seen.held, inspection.lock
     for place in seen.garbage:
         kind, where, why = f"the {PLACE_NAMES[place.kind]} in ", Quoted(place.where), place.garbage
-        end = ". The bot cannot release it: look there."
-        yield Fact("Not readable:", (kind, where, ": ", Quoted(why or "it is not lock info"), end), Icon.WARNING)
+        end = ". tflock can't release it: look there."
+        yield Fact("Not readable:", (kind, where, ": ", Quoted(why or "not Terraform lock data"), end), Icon.WARNING)
     for half, unseen in seen.unseen:
         if isinstance(unseen, Unseen) and unseen.trouble is Trouble.THROTTLED and half is PlaceKind.ITEM:
             continue  # the facts about the table say so, since nothing is wrong with the lock
-        yield Fact("Not seen:", (f"the {PLACE_NAMES[half]}: ", *trouble(unseen), ". ", _AGAIN), Icon.WARNING)
+        what = f"the {PLACE_NAMES[half]}: "
+        yield Fact("Not seen:", (what, *trouble(unseen), ". ", _AGAIN, _DOCTOR, "."), Icon.WARNING)
     if len(seen.locks) > 1:
         each: list[Phrase] = [
             (f"the {PLACE_NAMES[place.kind]} holds ", Quoted(place.info.id), " of ", *who(place.info))
@@ -141,7 +198,7 @@ def places(inspection: Inspection) -> Iterable[Fact]:
         yield Fact("Two locks:", (*joined(each, "; "), "."), Icon.WARNING)
     elif lock is not None and len(held) == 1 and seen.free:
         left, gone = PLACE_NAMES[held[0].kind], PLACE_NAMES[seen.free[0]]
-        yield Fact("Half a lock:", (f"only the {left} is left; the {gone} is gone already.",), Icon.WARNING)
+        yield Fact("Half a lock:", (f"only the {left} is left; the {gone} is already gone.",), Icon.WARNING)
 
 
 def trouble(seen: NotFound | Unseen) -> Phrase:
@@ -150,33 +207,40 @@ def trouble(seen: NotFound | Unseen) -> Phrase:
 
 
 def holder(inspection: Inspection) -> Iterable[Fact]:
-    """The runs that may hold the lock, and what became of them."""
+    """The runs that may hold the lock, what became of them, and how they were matched to it."""
     tied = inspection.attribution
     if tied is None:
         return
     for candidate in tied.candidates[:_FEW]:
-        fate = how_it_ended(candidate) if is_over(candidate) else why_alive(candidate)
+        ended = how_it_ended(candidate) if is_over(candidate) else why_alive(candidate)
         by: Phrase = (", started by ", Quoted(candidate.run.actor)) if candidate.run.actor else ()
-        yield Fact("Run:", (*fate, *by, "."))
+        yield Fact("Run:", (*ended, *by, "."))
     if len(tied.candidates) > _FEW:
         yield Fact("Runs:", (f"{len(tied.candidates) - _FEW} more may hold the lock.",))
     if tied.tie is not None:
-        yield Fact("How sure:", (_TIES[tied.tie], " (", *tied.reason, ")."))
+        yield Fact("Match:", (_TIES[tied.tie], " (", *tied.reason, ")."))
     else:
         yield Fact("Run: unknown.", (" ", *tied.reason, "."), Icon.UNKNOWN)
-    if not tied.is_exact and (tied.possible or (inspection.lock is not None and is_ci(inspection.lock.who))):
-        yield Fact("To be certain next time:", _TO_MAKE_CERTAIN)
     for why in tied.ruled_out[:_FEW]:
         yield Fact("Not the holder:", (*why, "."))
-    for log in tied.unread[:1]:
+
+
+def unread_logs(inspection: Inspection) -> Iterable[Fact]:
+    """The first job's log that could not be read."""
+    for log in inspection.attribution.unread[:1] if inspection.attribution is not None else ():
         yield Fact("Log not read:", (*trouble(log), ". It decides nothing."), Icon.WARNING)
-    for missing in tied.unseen[:_FEW]:
-        words: Phrase = (f" {missing.system} gave no answer that counts: ", *trouble(missing), ". ", _AGAIN)
-        yield Fact("Not seen:", words, Icon.WARNING)
+
+
+def claim_advice(inspection: Inspection) -> Phrase:
+    """How the holder would be certain next time; empty where it is, or where no job holds the lock."""
+    tied, lock = inspection.attribution, inspection.lock
+    if tied is None or tied.is_exact or not (tied.possible or (lock is not None and is_ci(lock.who))):
+        return ()
+    return ("Next time, wrap the job's Terraform with ", Quoted("tflock claim"), " to be certain.")
 
 
 def is_hidden(inspection: Inspection) -> bool:
-    """Whether what blocks is not a run that is seen to go on, but one that cannot be seen."""
+    """Whether what blocks is not a run that is seen to run, but one that cannot be seen."""
     tied = inspection.attribution
     if tied is None:
         return False
@@ -200,18 +264,19 @@ def owners(found: Sequence[Owner]) -> Iterable[Fact]:
         return
     named = joined([(Person(one.slack_id, one.name), " (", *one.source, ")") for one in found[:_FEW]])
     more = f" and {len(found) - _FEW} more" if len(found) > _FEW else ""
-    said = "perhaps " if len(found) == 1 else "not known; it may be "
-    yield Fact("Owner:", (said, *named, f"{more}. Not asked, since it is not certain."), Icon.UNKNOWN)
+    said = "perhaps " if len(found) == 1 else "not known. Perhaps "
+    yield Fact("Owner:", (said, *named, f"{more}. Not asked, because we aren't certain."), Icon.UNKNOWN)
 
 
 def stored(check: StateCheck, now: datetime) -> Iterable[Fact]:
-    """The state object: whether it is quiet and whole."""
+    """The state object: whether it is quiet and valid."""
     if not isinstance(check.state, Found):
-        yield Fact("State:", ("it could not be read: ", *trouble(check.state), ". ", _AGAIN), Icon.WARNING)
+        words: Phrase = ("it could not be read: ", *trouble(check.state), ". ", _AGAIN, _DOCTOR, ".")
+        yield Fact("State file:", words, Icon.WARNING)
     elif isinstance(check.state.value, StateAbsent):
         absent = check.state.value
         gone: Phrase = ("the object is gone: ", Quoted("; ".join(absent.traces)), *_good(absent), ".")
-        yield Fact("State:", gone, Icon.WARNING) if absent.traces else Fact("State:", (_NEVER_WRITTEN,))
+        yield Fact("State file:", gone, Icon.WARNING) if absent.traces else Fact("State file:", (_NEVER_WRITTEN,))
     else:
         yield _state(check.state.value, now)
     if check.digest.match is DigestMatch.UNSEEN:
@@ -225,9 +290,19 @@ def _state(state: StateSeen, now: datetime) -> Fact:
     last: Phrase = ("last written ", state.last_written, " (", now - state.last_written, " ago)")
     if state.fault is not None:
         broken: Phrase = ("it is broken: ", Quoted(state.fault), *_good(state), "; ", *last, ".")
-        return Fact("State:", broken, Icon.WARNING)
+        return Fact("State file:", broken, Icon.WARNING)
     serial = "no serial" if state.serial is None else f"serial {state.serial}"
-    return Fact("State:", (f"whole, {serial}, {file_size(state.size)}, ", *last, "."))
+    return Fact("State file:", (f"valid, {serial}, {file_size(state.size)}, ", *last, "."))
+
+
+def written(check: StateCheck, now: datetime) -> Phrase:
+    """The state's serial and age in a few words, for a small line; empty where it is not valid or not known."""
+    if not isinstance(check.state, Found) or not isinstance(check.state.value, StateSeen):
+        return ()
+    state = check.state.value
+    if state.fault is not None or state.serial is None:
+        return ()
+    return (f"state serial {state.serial}, last written ", now - state.last_written, " ago")
 
 
 def _good(state: StateAbsent | StateSeen) -> Phrase:
@@ -243,7 +318,7 @@ def digest_advice(check: StateCheck) -> Phrase:
         if check.digest.actual is None
         else ("set Digest of item ", key, " to ", Quoted(check.digest.actual))
     )
-    return ("it does not match the state, so Terraform will refuse to read it. Unlocking won't fix this: ", *cure)
+    return ("it doesn't match the state, so Terraform will refuse to read it. Unlocking won't fix this: ", *cure)
 
 
 def file_size(size: int) -> str:
@@ -254,31 +329,45 @@ def file_size(size: int) -> str:
     return f"{size / _THOUSAND**power:.1f} {_UNITS[power - 1]}"
 
 
-def queue(contention: Contention, name: str, *, held: bool) -> Iterable[Fact]:
-    """Who else wants the lock, by pipeline, and which loops there are."""
+def queue(contention: Contention, *, held: bool) -> Iterable[Fact]:
+    """Who else wants the lock, by pipeline."""
     active = contention.active
-    if active:
-        counted = Counter(run.ref.pipeline.title for run in active).most_common()
-        parts = [(f"{number} of ", Quoted(title)) for title, number in counted[:_FEW]]
-        others = (f" and {len(counted) - _FEW} more pipelines",) if len(counted) > _FEW else ()
-        one = len(active) == 1
-        want = ("wants the lock" if one else "want the lock") if held else ("is going on" if one else "are going on")
-        yield Fact("Queue:", (f"{runs(len(active))} {want}: ", *joined(parts), *others, "."))
+    if not active:
+        return
+    counted = Counter(run.ref.pipeline.title for run in active).most_common()
+    parts = [(f"{number} of ", Quoted(title)) for title, number in counted[:_FEW]]
+    others = (f" and {len(counted) - _FEW} more pipelines",) if len(counted) > _FEW else ()
+    one = len(active) == 1
+    want = ("wants the lock" if one else "want the lock") if held else ("is active" if one else "are active")
+    yield Fact("Queue:", (f"{runs(len(active))} {want}: ", *joined(parts), *others, "."))
+
+
+def loops(contention: Contention) -> Iterable[Fact]:
+    """Pipelines that are started again and again."""
     for loop in contention.loops[:_FEW]:
-        words: Phrase = (*loop_words(loop), ". End it with ", command(f"kill-job {name}"), ".")
-        yield Fact("Loop:", words, Icon.WARNING)
+        active = sum(run.ref.pipeline == loop.pipeline for run in contention.active)
+        queued = f", {runs(active)} queued" if active else ""
+        words: Phrase = (Quoted(loop.pipeline.short), f" is looping: {loop.total} starts since ", loop.since, queued)
+        yield Fact("Also:", (*words, "."), Icon.WARNING)
     if len(contention.loops) > _FEW:
-        yield Fact("Loops:", (f"{len(contention.loops) - _FEW} more.",), Icon.WARNING)
+        yield Fact("Also:", (f"{len(contention.loops) - _FEW} more pipelines are looping.",), Icon.WARNING)
 
 
 def loop_words(loop: Loop) -> Phrase:
-    """How often, since when, by whom, and what starts it."""
-    by: Phrase = (" by ", Quoted(loop.actor)) if loop.actor else ()
-    started: Phrase = (Quoted(loop.pipeline.title), f" was started {loop.total} times since ", loop.since)
+    """How often, since when, how fast, and what starts it."""
     source = source_of(loop)
-    what = () if source is LoopSource.UNTOLD else (f"; what starts it: {source}",)
-    word: Phrase = (" (", Quoted(loop.trigger), ")") if loop.trigger else ()
-    return (*started, ", about every ", loop.every, *by, *what, *word)
+    by: Phrase = (" by ", Quoted(loop.actor)) if loop.actor else ()
+    what: Phrase = () if source is LoopSource.UNTOLD else (f", from {source}",)
+    return (f"{loop.total} starts since ", loop.since, f", {pace(loop.every)}", *by, *what)
+
+
+_PACES = {60: "one a minute", 3_600: "one an hour", 86_400: "one a day"}
+
+
+def pace(every: timedelta) -> str:
+    """How often something happens, as people say it: `one a minute`, `one every 5 min`."""
+    seconds = max(1, round(every.total_seconds()))
+    return _PACES.get(seconds, f"one every {duration(timedelta(seconds=seconds))}")
 
 
 def runs(count: int) -> str:
@@ -292,7 +381,7 @@ def going(run: Run) -> Phrase:
         since: Phrase = (" since ", run.started_at) if run.started_at else ()
         return (run_name(run), f"{attempt}: {PHASES[run.phase]}", *since)
     at: Phrase = (" at ", run.ended_at) if run.ended_at else ()
-    return (run_name(run), f"{attempt}: ended, {run.conclusion or 'how is not known'}", *at)
+    return (run_name(run), f"{attempt}: {_ENDINGS[run.conclusion]}", *at)
 
 
 def lock_id(lock: LockInfo) -> Phrase:
@@ -308,5 +397,5 @@ def unlisted(inspection: Inspection) -> Iterable[Fact]:
     missing = [look for look in inspection.looks if not isinstance(look.listing, Found)]
     for look in missing[:_FEW]:
         why = () if isinstance(look.listing, Found) else trouble(look.listing)
-        words: Phrase = (f"the runs of {look.system}: ", *why, ". Who else wants the lock may be hidden there.")
+        words: Phrase = (f"the runs of {look.system}: ", *why, ". Other runs may be hidden there.")
         yield Fact("Not seen:", words, Icon.WARNING)

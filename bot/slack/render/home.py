@@ -15,7 +15,8 @@ from bot.core.reports.button import ButtonValue
 from bot.core.reports.home import Held, Home, OpenIncident, Prospect, ShownRow, Wait, Waiting
 from bot.core.reports.report import Notice, StatusReport
 from bot.slack.render.blocks import Block, Element, actions, button, context, plain_text, sections
-from bot.slack.render.facts import Icon, command, operation
+from bot.slack.render.facts import command, operation
+from bot.slack.render.icons import Icon
 from bot.slack.render.mrkdwn import bold, channel, mrkdwn, unmarked
 from bot.slack.render.owner import answer_buttons
 from bot.slack.render.page import notice_message

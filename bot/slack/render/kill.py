@@ -13,7 +13,8 @@ from bot.core.run import Phase, SwitchResult
 from bot.ports.messenger import Message
 from bot.slack.render.blocks import OPTION_VALUE, OPTIONS, actions, context, message, sections
 from bot.slack.render.controls import TIE_WORDS, kill_controls, kill_value, target_of
-from bot.slack.render.facts import Fact, Icon, command, going, loop_words, runs
+from bot.slack.render.facts import Fact, command, going, loop_words, runs
+from bot.slack.render.icons import Icon
 from bot.slack.render.mrkdwn import mrkdwn
 from bot.slack.render.page import CHECK, asked_by, lines, notification, sentence
 

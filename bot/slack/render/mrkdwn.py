@@ -7,11 +7,11 @@ that Slack itself does not look for names and addresses in it either.
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
 from bot.core.people import BOT
-from bot.core.phrase import Day, Linked, Part, Person, Phrase, Quoted, day, duration, instant, one_line
+from bot.core.phrase import Clock, Day, Linked, Part, Person, Phrase, Quoted, day, duration, one_line
 from bot.core.record.redact import redact
 
 LINE = 1_000
@@ -51,9 +51,18 @@ def escape(text: str) -> str:
     return "".join(_ENTITIES.get(character, character) for character in text)
 
 
-def bold(text: str) -> str:
+def bold(text: str | Phrase) -> str:
     """A label of ours, which may contain somebody else's name."""
-    return f"*{_harmless(text, QUOTE)}*" if text.strip() else ""
+    if isinstance(text, str):
+        return f"*{_harmless(text, QUOTE)}*" if text.strip() else ""
+    parts = (_spaced(part) if isinstance(part, str) else _part(part, QUOTE) for part in text)
+    return f"*{''.join(parts)}*"
+
+
+def _spaced(text: str) -> str:
+    """Harmless, with the space that it begins or ends with."""
+    before, after = " " if text[:1] == " " else "", " " if text[-1:] == " " else ""
+    return f"{before}{_harmless(text, QUOTE)}{after}"
 
 
 def flat(text: str, most: int) -> str:
@@ -68,12 +77,14 @@ def flat_phrase(phrase: Phrase, most: int) -> str:
 
 
 def date(at: datetime) -> str:
-    """An instant by the reader's own clock; in UTC where the reader's program cannot do that.
+    """An instant by the reader's own clock, to the minute; in UTC where the reader's program cannot do that.
 
-    A `Day` has its weekday: `Monday, November 23rd, 2026 08:00`, or `tomorrow 08:00`.
+    A `Day` has its weekday: `Monday, November 23rd, 2026 08:00`, or `tomorrow 08:00`. A `Clock` has no date.
     """
-    seconds, utc = int(at.timestamp()), day(at) if isinstance(at, Day) else instant(at)
-    style = "{date_long_pretty} {time}" if isinstance(at, Day) else "{date_short_pretty} {time_secs}"
+    seconds = int(at.timestamp())
+    utc = day(at) if isinstance(at, Day) else f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(' ', 'minutes')} UTC"
+    style = "{date_long_pretty} {time}" if isinstance(at, Day) else "{date_short_pretty} {time}"
+    style = "{time}" if isinstance(at, Clock) else style
     return f"<!date^{seconds}^{style}|{utc}>" if 0 <= seconds <= _LATEST else utc
 
 
@@ -103,7 +114,7 @@ def _part(part: Part, room: int) -> str:
         case Person(slack_id, name):
             is_user = slack_id is not None and _USER_ID.fullmatch(slack_id)
             named = BOT if slack_id == BOT else _harmless(name, _NAME).removeprefix("&gt;")
-            return f"<@{slack_id}>" if is_user else named or "somebody"
+            return f"<@{slack_id}>" if is_user else named or "someone"
         case datetime():
             return date(part)
         case timedelta():
@@ -116,11 +127,11 @@ def _flat_part(part: Part) -> str:
         case str() | Quoted() | Linked():
             return part if isinstance(part, str) else part.text
         case Person(slack_id, name):
-            return name or slack_id or "somebody"
+            return name or slack_id or "someone"
         case Day():
             return day(part)
         case datetime():
-            return instant(part)
+            return f"{part.astimezone(UTC):%H:%M} UTC"
         case timedelta():
             return duration(part)
     assert_never(part)
@@ -131,17 +142,16 @@ def _code(text: str, room: int) -> str:
     return f"`{inside}`" if inside.strip() else "(empty)"
 
 
+def is_address(url: str) -> bool:
+    """Whether a page may be linked: by http(s), of a length that Slack takes, and without a secret in it."""
+    is_short = len(escape(url)) <= _ADDRESS
+    return is_short and bool(_HTTP.fullmatch(url)) and url.isprintable() and redact(url) == url
+
+
 def _link(text: str, url: str | None, room: int) -> str:
-    address = escape(url or "")
-    if (
-        url is None
-        or not _HTTP.fullmatch(url)
-        or not url.isprintable()
-        or len(address) > _ADDRESS
-        or redact(url) != url
-    ):
+    if url is None or not is_address(url):
         return _code(text, min(room - 2, QUOTE))
-    return f"<{address}|{_harmless(text, _LABEL) or 'page'}>"
+    return f"<{escape(url)}|{_harmless(text, _LABEL) or 'page'}>"
 
 
 def _harmless(text: str, room: int) -> str:

@@ -13,7 +13,8 @@ from bot.core.run import Phase
 from bot.ports.messenger import Message
 from bot.slack.render import facts
 from bot.slack.render.blocks import Confirm, Element, actions, button, context, message, sections
-from bot.slack.render.facts import Fact, Icon
+from bot.slack.render.facts import Fact
+from bot.slack.render.icons import Icon
 from bot.slack.render.mrkdwn import channel, mrkdwn
 from bot.slack.render.page import lines, notification
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
 
 from bot.core.people import BOT
-from bot.core.phrase import Person, Phrase, Quoted
+from bot.core.phrase import Person, Phrase, Quoted, joined, near
 from bot.core.reports.kill import KillRequest
 from bot.core.reports.report import Notice
 from bot.core.reports.unlock import UnlockRequest
@@ -21,26 +23,46 @@ _LABEL, _WORDS = 200, 500
 
 def line(fact: Fact, *, most: int = LINE) -> str:
     """A fact as one line: its sign, its label in bold, its words."""
-    sign = f":{fact.icon.emoji}:" if fact.icon.emoji else ""
     label = bold(fact.label)
     gap = "" if _leans(fact.phrase) else " "
-    return f"{sign} {label}{gap}{mrkdwn(fact.phrase, most=most)}".strip()
+    return f"{fact.icon.code} {label}{gap}{mrkdwn(fact.phrase, most=most)}".strip()
 
 
 def spoken(fact: Fact) -> Phrase:
-    """A fact as one sentence without signs, for notifications."""
+    """A fact as one sentence without signs, for a terminal."""
+    label: Phrase = (fact.label,) if isinstance(fact.label, str) else fact.label
     gap: Phrase = () if _leans(fact.phrase) else (" ",)
-    return (fact.label, *gap, *fact.phrase) if fact.label else fact.phrase
+    return (*label, *gap, *fact.phrase) if fact.label else fact.phrase
 
 
 def notification(fact: Fact) -> str:
     """A fact as one sentence without signs and bold."""
     gap = "" if _leans(fact.phrase) or not fact.label else " "
-    return f"{unmarked(fact.label, _LABEL)}{gap}{mrkdwn(fact.phrase, most=_WORDS)}".strip()
+    label = unmarked(fact.label, _LABEL) if isinstance(fact.label, str) else bold(fact.label)[1:-1]
+    return f"{label}{gap}{mrkdwn(fact.phrase, most=_WORDS)}".strip()
 
 
 def lines(facts: Iterable[Fact], *, most: int = LINE) -> list[str]:
     return [line(fact, most=most) for fact in facts]
+
+
+def at_hand(facts: Iterable[Fact], now: datetime) -> list[Fact]:
+    """The facts with the instants around `now` as times of day."""
+    return [
+        replace(
+            fact,
+            label=fact.label if isinstance(fact.label, str) else near(fact.label, now),
+            phrase=near(fact.phrase, now),
+        )
+        for fact in facts
+    ]
+
+
+def dotted(*parts: Phrase) -> Phrase:
+    """Small things side by side, with the first letter large; those without words are left out."""
+    told = joined([part for part in parts if part], " · ")
+    first = told[0] if told else ""
+    return (first[:1].upper() + first[1:], *told[1:]) if isinstance(first, str) and told else told
 
 
 def _leans(phrase: Phrase) -> bool:

@@ -19,15 +19,15 @@ from bot.core.hours import USUAL
 from bot.core.instants import stamp
 from bot.core.lock import Billing, LockInfo, LockSeen, StateAbsent, StateCheck, StateSeen
 from bot.core.people import Member, Presence, Whereabouts
-from bot.core.phrase import one_line, plain
+from bot.core.phrase import Command, Phrase, Quoted, instant, one_line, plain
 from bot.core.reports.in_flight import RequestInFlight
 from bot.core.reports.report import Overview, StatusReport
 from bot.core.reports.who import StandIns, WhoReport
 from bot.core.run import Run
 from bot.slack.render.facts import Fact
 from bot.slack.render.page import spoken
-from bot.slack.render.status import answer, counted, details, looked, overview_facts
-from bot.slack.render.verdict import checklist
+from bot.slack.render.status import answer, attention, counted, details, overview_facts
+from bot.slack.render.verdict import checklist, tally
 from bot.slack.render.who import who_facts
 
 Json: TypeAlias = dict[str, object]
@@ -36,8 +36,10 @@ T = TypeVar("T")
 
 def status_lines(report: StatusReport) -> list[str]:
     """Headline and verdict, the facts, the checklist, one line each."""
-    checks = [] if report.verdict is None else ["", "Checklist", *_lines(checklist(report.verdict))]
-    return [*_lines(answer(report)), "", *_lines(details(report)), *checks, "", plain(looked(report.inspection))]
+    verdict, at = report.verdict, report.inspection.at
+    checks = [] if verdict is None else ["", tally(verdict, at), *_lines(checklist(verdict))]
+    told = [*_lines(answer(report)), *_lines(attention(report))]
+    return [*told, *checks, "", *_lines(details(report)), "", f"Checked at {instant(at)}."]
 
 
 def who_lines(report: WhoReport) -> list[str]:
@@ -46,12 +48,26 @@ def who_lines(report: WhoReport) -> list[str]:
 
 def overview_lines(overview: Overview) -> list[str]:
     """A line for each state, all of them."""
-    away = "Unlock: refused, because the timeline cannot be reached (Redis is away). Reading still works."
+    away = "Nothing can be unlocked now: the timeline (Redis) is away. Reading still works."
     return [counted(overview), *([away] if overview.journal_away else []), "", *_lines(overview_facts(overview))]
 
 
 def _lines(facts: Iterable[Fact]) -> list[str]:
-    return [f"{fact.icon.sign or ' '} {one_line(plain(spoken(fact)))}".rstrip() for fact in facts]
+    return [f"{fact.icon.sign or ' '} {one_line(plain(_typed(spoken(fact))))}".rstrip() for fact in facts]
+
+
+_IN_A_SHELL = frozenset({"status", "who", "timeline", "export", "explain", "recover"})
+
+
+def _typed(phrase: Phrase) -> Phrase:
+    """The phrase with each command as a shell knows it, or as one for Slack."""
+    return tuple(_command(part) if isinstance(part, Command) else part for part in phrase)
+
+
+def _command(typed: Command) -> Quoted:
+    name, _, words = typed.text.removeprefix("/").partition(" ")
+    is_here = words.partition(" ")[0] in _IN_A_SHELL
+    return Quoted(f"{name} {words}" if is_here else f"{typed.text} (in Slack)")
 
 
 def to_json(report: StatusReport | WhoReport | Overview) -> Json:

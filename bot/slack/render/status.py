@@ -4,129 +4,279 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bot.core.gate.case import Ruling
+from bot.core.gate.case import Rule, Ruling
 from bot.core.gate.inspection import Inspection, StateName
-from bot.core.lock import LockSeen, age
-from bot.core.phrase import Phrase, duration
+from bot.core.lock import LockSeen, age, operation_word
+from bot.core.phrase import Person, Phrase, duration
 from bot.core.reports.button import ButtonValue
 from bot.core.reports.in_flight import in_flight_words
-from bot.core.reports.report import Overview, StatusReport
+from bot.core.reports.report import Checklist, Overview, StatusReport
 from bot.ports.messenger import Message
 from bot.slack.render import facts
-from bot.slack.render.blocks import actions, button, context, message, sections, select
-from bot.slack.render.facts import Fact, Icon, command
-from bot.slack.render.mrkdwn import mrkdwn
-from bot.slack.render.page import CHECK, line, lines, notification
+from bot.slack.render.blocks import (
+    Block,
+    Cell,
+    Element,
+    Newer,
+    actions,
+    button,
+    context,
+    folded,
+    message,
+    sections,
+    select,
+)
+from bot.slack.render.blocks import table as rows_of
+from bot.slack.render.facts import Fact, command
+from bot.slack.render.icons import Icon
+from bot.slack.render.mrkdwn import mrkdwn, unmarked
+from bot.slack.render.page import CHECK, at_hand, dotted, line, lines, notification
 from bot.slack.render.table import after_throttling, table
-from bot.slack.render.verdict import advice, checklist, ruling
+from bot.slack.render.verdict import advice, checklist, in_the_way, is_running, tally
+from bot.slack.render.verdict import answer as verdict_answer
+from bot.slack.render.waiting import CHECK as CHECK_AGAIN
 from bot.slack.render.waiting import WATCH, waiting_fact, watch_button
 
-_SHARE = "status.share"
-_NO_TIMELINE = Fact(
-    "Unlock: refused",
-    (", because the timeline cannot be reached (Redis is away). Reading still works.",),
-    Icon.BAD,
-)
+UNLOCK, WHEN_SAFE, KILL, WHO = "status.unlock", "status.when_safe", "status.kill", "status.who"
+CHECKLIST, SHARE = "status.checklist", "status.share"
+
+_CHECKS = 5_000
+"""Characters of the folded checklist with what is known beside it."""
 
 
 def status_message(report: StatusReport) -> Message:
-    """Headline and verdict first, then the facts, then the whole checklist."""
-    inspection, verdict, name = report.inspection, report.verdict, report.inspection.state.name
-    told = [facts.headline(inspection)]
-    if verdict is not None:
-        told.append(_NO_TIMELINE if report.journal_away else ruling(verdict))
-    checks = ["*Checklist*", *lines(checklist(verdict), most=CHECK)] if verdict is not None else []
-    value = ButtonValue(name, inspection.lock.id if inspection.lock else "", "")
+    """The answer, what else needs attention, the next step, and the whole checklist behind one line."""
+    told, also = _at_hand(answer(report), report), _at_hand(attention(report), report)
     return message(
-        " ".join(map(notification, told)),
-        sections(lines(answer(report)), budget=2_500),
-        sections(lines(details(report)), budget=3_300),
-        sections(checks, budget=3_600),
-        context(mrkdwn(looked(inspection), most=600)),
-        actions(
-            button("Share in this channel", _SHARE, value),
-            None if inspection.seen.is_free else watch_button(name),  # also where nothing is known of the lock
-        ),
+        " ".join(map(notification, told[:1])),
+        sections(lines(told), budget=2_400),
+        sections(lines(also), budget=2_000),
+        actions(*_buttons(report)),
+        _folded(report),
+        context(mrkdwn(_small(report), most=600)),
     )
 
 
+def checklist_message(told: Checklist) -> Message:
+    """The whole checklist, with what is known beside it."""
+    report = StatusReport(told.inspection, told.verdict, told.answer)
+    name = report.inspection.state.name
+    title = Fact(f"Checklist of {name}:", (_tally(report),) if report.verdict is not None else ("no lock to check.",))
+    rows = [line(title), *_proof(report)]
+    return message(notification(title), sections(rows, budget=9_000), context(mrkdwn(_small(report), most=600)))
+
+
 def answer(report: StatusReport) -> Iterable[Fact]:
-    """Is it locked, and may it be unlocked."""
+    """Is it locked, may it be unlocked, and what stands in the way."""
+    inspection, verdict, name = report.inspection, report.verdict, report.inspection.state.name
+    if verdict is None:
+        yield facts.headline(inspection)
+        yield from _unlocked_or_unread(report)
+        return
+    if report.journal_away:
+        yield Fact((f"{name} is locked, and nothing can be unlocked now: the timeline (Redis) is away.",), (), Icon.BAD)
+        held = verdict_answer(name, verdict, inspection)
+        yield Fact("By the checks only:", held.label if isinstance(held.label, tuple) else (held.label,), held.icon)
+    else:
+        yield verdict_answer(name, verdict, inspection)
+    yield Fact("", facts.held(inspection))
+    yield from in_the_way(verdict, said=_said(inspection))
+    is_stuck = not verdict.waiting_helps or facts.is_hidden(inspection)
+    if verdict.ruling is Ruling.REFUSE and is_stuck and not report.journal_away:
+        yield Fact("Next:", advice(verdict, name, inspection))
+
+
+def _said(inspection: Inspection) -> frozenset[Rule]:
+    """The checks that the line about the holder has said already."""
+    return frozenset({Rule.DEAD}) if is_running(inspection) and not facts.is_hidden(inspection) else frozenset()
+
+
+def _unlocked_or_unread(report: StatusReport) -> Iterable[Fact]:
     inspection, name = report.inspection, report.inspection.state.name
-    yield facts.headline(inspection)
+    if inspection.seen.is_free:
+        return
+    if inspection.seen.is_throttled:
+        yield Fact("Next:", after_throttling(name))
+    else:
+        yield Fact("Next:", ("Try again: ", command(f"status {name}"), ". What can't be read can't be unlocked."))
+
+
+def attention(report: StatusReport) -> Iterable[Fact]:
+    """What is out of order besides, what could not be read, and what is in flight: none of it is ever folded."""
+    inspection = report.inspection
     for request in report.requests:
         yield Fact("In flight:", in_flight_words(request), Icon.WAIT)
-    if report.journal_away:
-        yield _NO_TIMELINE
-    if report.verdict is not None:
-        yield ruling(report.verdict, "By the checks alone:" if report.journal_away else "Unlock:")
-        yield Fact("Next:", next_step(report))
-    elif inspection.seen.is_throttled:
-        yield Fact("Next:", after_throttling(name))
-    elif not inspection.seen.is_free:
-        again: Phrase = (command(f"status {name}"), " asks again. Nothing can be unlocked that cannot be read.")
-        yield Fact("Next:", again)
-
-
-def next_step(report: StatusReport) -> Phrase:
-    verdict, name = report.verdict, report.inspection.state.name
-    if report.journal_away:
-        return ("ask again once the timeline is back.",)
-    if verdict is not None and verdict.ruling is Ruling.REFUSE:
-        change = advice(verdict, name, hidden=facts.is_hidden(report.inspection))
-        wait: Phrase = (" Or ", command(f"unlock {name} --when-safe"), " waits for it.")
-        return (*change, *wait) if verdict.waiting_helps else change
-    if verdict is not None and verdict.ruling is Ruling.NEEDS_APPROVAL:
-        return (command(f"unlock {name}"), " asks a second member to approve.")
-    return (command(f"unlock {name}"), " releases the lock after one more click.")
+    yield from facts.places(inspection)
+    yield from table(inspection)
+    yield from facts.unread_logs(inspection)
+    if report.verdict is None:  # else the checks say so
+        yield from (fact for fact in facts.stored(inspection.check, inspection.at) if fact.icon is not Icon.NONE)
+    yield from facts.loops(inspection.contention)
+    yield from facts.unlisted(inspection)
 
 
 def details(report: StatusReport) -> Iterable[Fact]:
-    """The lock's places, its run and owner, the state object, and who else waits."""
+    """What is known beside the checks: the run, the owner, the state file, who else wants the lock."""
     inspection = report.inspection
-    yield from facts.places(inspection)
-    yield from table(inspection)
     yield from facts.holder(inspection)
     yield from facts.owner(inspection.owner, report.answer)
     yield from facts.owners(inspection.owners)
     yield from facts.stored(inspection.check, inspection.at)
-    yield from facts.queue(inspection.contention, inspection.state.name, held=inspection.lock is not None)
-    yield from facts.unlisted(inspection)
+    yield from facts.queue(inspection.contention, held=inspection.lock is not None)
     if not inspection.seen.is_free:
         yield from waiting_fact(report.waiting)
+    if inspection.lock is not None:
+        yield Fact("", facts.lock_id(inspection.lock))
+    if advised := facts.claim_advice(inspection):
+        yield Fact("", advised)
 
 
-def looked(inspection: Inspection) -> Phrase:
-    lock = inspection.lock
-    guarded = "Protected state. " if inspection.state.protected else ""
-    held: Phrase = () if lock is None else (*facts.lock_id(lock), " ")
-    return (guarded, *held, "Looked at ", inspection.at, ".")
+def _buttons(report: StatusReport) -> list[Element | None]:
+    """The next step first."""
+    inspection, name = report.inspection, report.inspection.state.name
+    if inspection.seen.is_free:
+        return []
+    value = ButtonValue(name, inspection.lock.id if inspection.lock is not None else "", "")
+    notify, share = watch_button(name), button("Share", SHARE, value)
+    kill = _kill(report, value)
+    if report.verdict is None or report.journal_away:
+        return [button("Check again", CHECK_AGAIN, ButtonValue(name, "", ""), style="primary"), kill, notify, share]
+    contact = button("Contact owner", WHO, value) if _has_owner(inspection) else None
+    if report.verdict.ruling is not Ruling.REFUSE:
+        return [button("Unlock…", UNLOCK, value, style="primary"), kill, notify, share]
+    when_safe = button("Unlock when safe", WHEN_SAFE, value) if report.verdict.waiting_helps else None
+    if is_running(inspection):
+        return [_first(notify), when_safe, contact, kill, share]
+    if when_safe is not None:
+        return [_first(when_safe), kill, notify, contact if not report.verdict.until else None, share]
+    return [_first(contact), kill, notify, share]
+
+
+def _first(element: Element | None) -> Element | None:
+    return None if element is None else {**element, "style": "primary"}
+
+
+def _kill(report: StatusReport, value: ButtonValue) -> Element | None:
+    inspection = report.inspection
+    if inspection.is_throttled:
+        return button("Find what's flooding it…", KILL, value)
+    if inspection.contention.loops:
+        return button("Stop the loop…", KILL, value)
+    return button("End the run…", KILL, value) if is_running(inspection) else None
+
+
+def _has_owner(inspection: Inspection) -> bool:
+    return inspection.owner is not None or bool(inspection.owners)
+
+
+def _folded(report: StatusReport) -> Newer | list[Block]:
+    if report.verdict is None:
+        return []
+    inspection = report.inspection
+    value = ButtonValue(inspection.state.name, inspection.lock.id if inspection.lock is not None else "", "")
+    return folded(_tally(report), _proof(report), show=button("Show checklist", CHECKLIST, value), budget=_CHECKS)
+
+
+def _tally(report: StatusReport) -> str:
+    return "" if report.verdict is None else tally(report.verdict, report.inspection.at)
+
+
+def _proof(report: StatusReport) -> list[str]:
+    checks = [] if report.verdict is None else list(checklist(report.verdict))
+    return lines(_at_hand((*checks, *details(report)), report), most=CHECK)
+
+
+def _small(report: StatusReport) -> Phrase:
+    """How the run was matched, who is behind it, how old the state is, and when all of this was read."""
+    inspection = report.inspection
+    waiting = len(inspection.contention.active)
+    loops = inspection.contention.loops
+    queued: Phrase = (
+        (f"{facts.runs(waiting)} {'is' if waiting == 1 else 'are'} queued",) if waiting and not loops else ()
+    )
+    tied = inspection.attribution
+    match: Phrase = (facts.MATCHES[tied.tie],) if tied is not None and tied.tie is not None else ()
+    guarded: Phrase = ("protected state",) if inspection.state.protected else ()
+    owner: Phrase = ()
+    if inspection.owner is not None and len(tied.candidates if tied is not None else ()) != 1:
+        owner = ("owner ", Person(inspection.owner.slack_id, inspection.owner.name))
+    checked: Phrase = ("checked ", inspection.at)
+    told = dotted(guarded, match, owner, queued, facts.written(inspection.check, inspection.at), checked)
+    return at_hand([Fact("", told)], inspection.at)[0].phrase
+
+
+def _at_hand(told: Iterable[Fact], report: StatusReport) -> list[Fact]:
+    return at_hand(told, report.inspection.at)
 
 
 _OFFERED, _AN_OFFER = 12, 250
 """States in the list to wait for, and the characters of a message that each may take."""
 
+_MOST_ROWS = 60
+_MOST_FREE = 1_200
+
 
 def overview_message(overview: Overview) -> Message:
     """All states, the locked ones first, then those that could not be read. What does not fit is counted."""
     summary = counted(overview)
-    away = [line(_NO_TIMELINE)] if overview.journal_away else []
-    rows = [line(fact, most=300) for fact in overview_facts(overview)]
+    away = ["*Nothing can be unlocked now:* the timeline (Redis) is away."] if overview.journal_away else []
     locked = [name.name for name, seen in overview.states if seen.held][:_OFFERED]
-    offer = select("Tell me when one is free", WATCH, [(name, ButtonValue(name, "", "")) for name in locked])
+    offer = select("Notify me when one is free", WATCH, [(name, ButtonValue(name, "", "")) for name in locked])
     if len(locked) == 1:
-        offer = watch_button(locked[0], label=f"Tell me when {locked[0]} is free")
+        offer = watch_button(locked[0], label=f"Notify me when {locked[0]} is free")
     return message(
         summary,
         sections([f"*{summary}*", *away]),
-        sections(
-            rows,
-            budget=9_000 - _AN_OFFER * len(locked),
-            more=lambda n: f"… and {n} more. `/tflock status STATE` shows one of them.",
-        ),
-        context(mrkdwn(("Looked at ", overview.at, "."))),
+        _rows(overview, len(locked)),
+        context(_free(overview), mrkdwn(at_hand([Fact("", ("Checked ", overview.at))], overview.at)[0].phrase)),
         actions(offer),
     )
+
+
+def _rows(overview: Overview, offered: int) -> Newer | list[Block]:
+    """The states that are not free: as a table, or as lines."""
+    taken = sorted((pair for pair in overview.states if not pair[1].is_free), key=lambda pair: _rank(pair[1]))
+    if not taken:
+        return []
+    shown = [line(_row(name, seen, overview), most=300) for name, seen in taken]
+    instead = sections(
+        shown,
+        budget=8_000 - _AN_OFFER * offered,
+        more=lambda n: f"… and {n} more. `/tflock status STATE` shows one of them.",
+    )
+    left_out = len(taken) - _MOST_ROWS
+    rest = sections([f"… and {left_out} more. `/tflock status STATE` shows one of them."]) if left_out > 0 else []
+    cells = [_cells(name, seen, overview) for name, seen in taken[:_MOST_ROWS]]
+    drawn = rows_of(("State", "What", "For", "By"), cells, instead)
+    return Newer([*drawn.blocks, *rest], instead)
+
+
+def _cells(name: StateName, seen: LockSeen, overview: Overview) -> list[Cell]:
+    lock = seen.lock
+    if lock is not None:
+        by = lock.who if lock.who.strip("@ ") else ""
+        return [name.name, f"locked{_for(lock.operation)}", duration(age(lock, overview.at)), by]
+    if seen.held:
+        return [name.name, "locked, entry unreadable", "", ""]
+    if seen.is_throttled:
+        return [name.name, "lock table throttled", "", ""]
+    return [name.name, "could not be read", "", ""]
+
+
+def _for(operation: str) -> str:
+    word = operation_word(operation)
+    return f" ({word})" if word else ""
+
+
+def _free(overview: Overview) -> str:
+    names = [name.name for name, seen in overview.states if seen.is_free]
+    kept: list[str] = []
+    for name in names:
+        if sum(map(len, kept)) + len(name) > _MOST_FREE:
+            break
+        kept.append(unmarked(name, 120))
+    more = f" and {len(names) - len(kept)} more" if len(names) > len(kept) else ""
+    return f"{Icon.FREE.code} {len(names)} free: {', '.join(kept)}{more}" if names else ""
 
 
 def counted(overview: Overview) -> str:
@@ -136,10 +286,10 @@ def counted(overview: Overview) -> str:
     unread = f", {ranks.count(1)} could not be read" if 1 in ranks else ""
     if not total:
         return "No state is configured."
-    return f"{ranks.count(0)} of {total} states locked{unread}." if total > 1 else f"1 state{_ALONE[ranks[0]]}"
+    return f"{ranks.count(0)} of {total} states locked{unread}." if total > 1 else f"1 state{_ONE[ranks[0]]}"
 
 
-_ALONE = {0: ", and it is locked.", 1: ", and it could not be read.", 2: ", and it is free."}
+_ONE = {0: ", and it is locked.", 1: ", and it could not be read.", 2: ", and it is free."}
 
 
 def overview_facts(overview: Overview) -> list[Fact]:
@@ -161,9 +311,9 @@ def _row(name: StateName, seen: LockSeen, overview: Overview) -> Fact:
         words: Phrase = (f" locked for {since} by ", *facts.who(lock), ", for ", *facts.operation(lock.operation))
         return Fact(name.name, words, Icon.LOCKED)
     if seen.held:
-        return Fact(name.name, (" locked by something that is not lock info",), Icon.LOCKED)
+        return Fact(name.name, (" locked: its lock entry is unreadable",), Icon.LOCKED)
     if seen.is_throttled:
-        return Fact(name.name, (": its lock table is throttled, which is no fault of a lock",), Icon.WARNING)
+        return Fact(name.name, (": its lock table is throttled; the lock itself may be fine",), Icon.WARNING)
     if seen.unseen:
         return Fact(name.name, (" could not be read: ", *facts.trouble(seen.unseen[0][1])), Icon.UNKNOWN)
     return Fact(name.name, (" free",), Icon.FREE)

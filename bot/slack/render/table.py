@@ -12,7 +12,8 @@ from bot.core.evidence import Found
 from bot.core.gate.inspection import Inspection
 from bot.core.lock import Billing, TableCapacity
 from bot.core.phrase import Phrase, Quoted, joined, quoted
-from bot.slack.render.facts import Fact, Icon, command, loop_words, runs, trouble
+from bot.slack.render.facts import Fact, command, loop_words, runs, trouble
+from bot.slack.render.icons import Icon
 
 _FEW = 3
 
@@ -35,7 +36,7 @@ def table(inspection: Inspection) -> Iterable[Fact]:
 def after_throttling(name: str) -> Phrase:
     """What to do where the table let nobody see whether there is a lock."""
     end = command(f"kill-job {name}")
-    return ("end what hammers the table with ", end, ", then ask again. Nothing is unlocked now.")
+    return ("Stop what is flooding the table (", end, "), then try again. Nothing is unlocked now.")
 
 
 def capacity_words(seen: TableCapacity) -> str:
@@ -50,10 +51,10 @@ def capacity_words(seen: TableCapacity) -> str:
 
 def ttl_words(attribute: str) -> Phrase:
     """What a TTL does to locks. Terraform writes `LockID`, `Info` and `Digest`, and no time."""
-    named = quoted(attribute, "an attribute that is not told")
-    risk = "): a lock that carries such a time is deleted under a running apply, and a second one may start. "
-    use = "Terraform writes no such attribute, so something else does, or the TTL is of no use"
-    return ("forgets items by itself (TTL by ", named, risk + use)
+    named = quoted(attribute, "an unknown attribute")
+    risk = "): a lock with such a time is deleted under a running apply, and a second apply may start. "
+    use = "Terraform writes no such attribute, so something else does, or the TTL does nothing"
+    return ("deletes items automatically (TTL by ", named, risk + use)
 
 
 def _throttled(inspection: Inspection) -> Fact:
@@ -65,7 +66,7 @@ def _throttled(inspection: Inspection) -> Fact:
         parts.append(
             (f"it is {capacity_words(found.value)}",)
             if isinstance(found, Found)
-            else ("its capacity is not known: ", *trouble(found))
+            else ("its capacity could not be read: ", *trouble(found))
         )
     parts.append(_contenders(inspection))
     return Fact("Lock table:", (*name, ": ", *joined(parts, "; "), "."), Icon.WARNING)
@@ -79,21 +80,21 @@ def _refused(inspection: Inspection) -> Phrase:
         each = " and ".join(f"{count} {kind}" for count, kind in kinds if count)
         return (f"{were} refused in the last ", seen.value.within, f" ({each})")
     if isinstance(seen, Found):
-        late = "it refused the bot's own request (CloudWatch, some minutes late, counts none in "
+        late = "it refused our own request (CloudWatch, some minutes late, counts none in "
         return (late, seen.value.within, ")")
     why: Phrase = (": ", *trouble(seen)) if seen is not None else ()
-    return ("it refused the bot's own request (how many more, is not known", *why, ")")
+    return ("it refused our own request (we don't know how many others", *why, ")")
 
 
 def _contenders(inspection: Inspection) -> Phrase:
     crowd = inspection.crowd
     count = len(inspection.contention.active if crowd is None else crowd.active)
-    contend = f"{runs(count)} {'contends' if count == 1 else 'contend'}" if count else "no run is seen that contends"
+    contend = f"{runs(count)} {'wants' if count == 1 else 'want'} it" if count else "no run is seen to want it"
     if crowd is None or len(crowd.states) < 2:  # noqa: PLR2004 - a table that one state has for itself
         return (contend,)
     more = f" and {len(crowd.states) - _FEW} more" if len(crowd.states) > _FEW else ""
     names = joined((Quoted(name),) for name in crowd.states[:_FEW])
-    return (f"{contend} over the states that share it (", *names, more, ")")
+    return (f"{contend} across the states that share it (", *names, more, ")")
 
 
 def _crowd(inspection: Inspection) -> Iterable[Fact]:
@@ -104,19 +105,26 @@ def _crowd(inspection: Inspection) -> Iterable[Fact]:
     mine = {loop.pipeline for loop in inspection.contention.loops}
     others = [(state, loop) for state, loop in crowd.loops if loop.pipeline not in mine]
     for state, loop in others[:_FEW]:
-        words: Phrase = (*loop_words(loop), ". End it with ", command(f"kill-job {state}"), ".")
+        words: Phrase = (
+            Quoted(loop.pipeline.title),
+            ": ",
+            *loop_words(loop),
+            ". Stop it: ",
+            command(f"kill-job {state}"),
+            ".",
+        )
         yield Fact("Loop on the same table:", words, Icon.WARNING)
-    told = [look.listing for look in inspection.looks]
-    missing = [unseen for unseen in crowd.unseen if unseen not in told]
+    listed = [look.listing for look in inspection.looks]
+    missing = [unseen for unseen in crowd.unseen if unseen not in listed]
     if missing:
-        runs_of, hidden = "runs of other states on this table: ", ". Who hammers it may be hidden there."
+        runs_of, hidden = "runs of other states on this table: ", ". What floods it may be hidden there."
         yield Fact("Not seen:", (runs_of, *trouble(missing[0]), hidden), Icon.WARNING)
 
 
 def _what_to_do(inspection: Inspection) -> Phrase:
     seen = inspection.table.capacity if inspection.table is not None else None
     kill = command(f"kill-job {inspection.state.name}")
-    stop: Phrase = ("unlocking won't fix it. End what hammers the table: ", kill)
+    stop: Phrase = ("unlocking won't fix it. Stop what is flooding the table: ", kill)
     if isinstance(seen, Found) and seen.value.billing is Billing.ON_DEMAND:
         return (*stop, ".")
-    return (*stop, f"; or switch the table to on-demand ({Billing.ON_DEMAND}).")
+    return (*stop, f", or switch the table to on-demand ({Billing.ON_DEMAND}).")

@@ -1,13 +1,19 @@
-"""A verdict in words: what it comes to, the whole checklist, and what would change a refusal."""
+"""The gate's verdict in words: the answer, the checks that stand in the way, the whole checklist, and what helps."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
+from bot.core.evidence import Found
 from bot.core.gate.approval import NOBODY_MAY
+from bot.core.gate.attribution import Tie
 from bot.core.gate.case import Effect, Finding, Rule, Ruling, Verdict
-from bot.core.phrase import Phrase, Quoted, joined
-from bot.slack.render.facts import Fact, Icon, command
+from bot.core.gate.ending import is_over
+from bot.core.gate.inspection import Inspection
+from bot.core.phrase import Phrase, Quoted, duration, joined
+from bot.slack.render.facts import Fact, command, is_hidden
+from bot.slack.render.icons import Icon
 
 _MARKS = {
     Effect.HOLDS: Icon.GOOD,
@@ -20,31 +26,123 @@ _REASONS = 2
 
 def checklist(verdict: Verdict) -> Iterable[Fact]:
     """Every rule with what it found, in the gate's order."""
+    return map(check, verdict.findings)
+
+
+def check(finding: Finding, *, says_until: bool = True) -> Fact:
+    """One rule with what it found."""
+    until: Phrase = (" (until ", finding.until, ")") if finding.until and says_until else ()
+    mark = Icon.WAIT if finding.waits and finding.effect is Effect.REFUSES else _MARKS[finding.effect]
+    return Fact(f"{finding.rule}:", (*finding.reason, *until), mark)
+
+
+def tally(verdict: Verdict, now: datetime) -> str:
+    """How many checks passed, and every one that did not by its name: the title of the folded checklist."""
+    passed = sum(finding.effect is Effect.HOLDS for finding in verdict.findings)
+    kinds: dict[str, list[str]] = {}
     for finding in verdict.findings:
-        until: Phrase = (" (wait until ", finding.until, ")") if finding.until else ()
-        mark = Icon.WAIT if finding.waits and finding.effect is Effect.REFUSES else _MARKS[finding.effect]
-        yield Fact(f"{finding.rule}:", (*finding.reason, *until), mark)
+        if finding.effect is not Effect.HOLDS:
+            left = f" ({duration(finding.until - now)})" if finding.until is not None and finding.until > now else ""
+            kinds.setdefault(_kind(finding), []).append(f"{finding.rule}{left}")
+    others = [f"{kind}: {', '.join(names)}" for kind, names in kinds.items()]
+    return " · ".join([f"{passed} of {len(verdict.findings)} checks passed", *others])
 
 
-def ruling(verdict: Verdict, label: str = "Unlock:") -> Fact:
-    """What the verdict comes to, with the first checks that stand in the way."""
+def _kind(finding: Finding) -> str:
+    if finding.effect is Effect.REFUSES:
+        return "blocked by" if finding.until is None else "waiting for"
+    return "needs approval" if finding.effect is Effect.WANTS_APPROVAL else "warning"
+
+
+def in_the_way(verdict: Verdict, *, said: frozenset[Rule] = frozenset()) -> Iterable[Fact]:
+    """Each check that did not pass, but for those that only follow from another, or are `said` already."""
+    failed = [finding for finding in verdict.findings if finding.effect is not Effect.HOLDS]
+    single = verdict.until is not None and len(verdict.refusals) == 1  # then the answer has said until when
+    return (check(finding, says_until=not single) for finding in _causes(failed) if finding.rule not in said)
+
+
+# the answer
+
+
+def answer(name: str, verdict: Verdict, inspection: Inspection) -> Fact:
+    """May this lock be released, as one sentence."""
     match verdict.ruling:
         case Ruling.ALLOW:
-            return Fact(f"{label} allowed.", (), Icon.GOOD)
+            by = (
+                "by a dead run" if inspection.attribution and inspection.attribution.candidates else "by something dead"
+            )
+            return Fact((f"{name} is locked {by}. You can unlock it now.",), (), Icon.LOCKED)
         case Ruling.NEEDS_APPROVAL:
-            words = (" by a second member, because ", *reasons(verdict), ".")
-            return Fact(f"{label} needs approval", words, Icon.APPROVAL)
+            return Fact(
+                (f"{name} is locked. Unlocking it needs a second person{because(verdict)}.",), (), Icon.APPROVAL
+            )
         case Ruling.REFUSE:
-            return _refusal(verdict, label)
+            return refusal(name, verdict, inspection)
 
 
-def _refusal(verdict: Verdict, label: str) -> Fact:
-    why: Phrase = (", because ", *reasons(verdict), ".")
-    if not verdict.waiting_helps:
-        return Fact(f"{label} refused", why, Icon.BAD)
-    if verdict.until is None:
-        return Fact(f"{label} refused for now", why, Icon.WAIT)
-    return Fact(f"{label} not before", (verdict.until, " (if nothing changes)", *why), Icon.WAIT)
+def refusal(name: str, verdict: Verdict, inspection: Inspection | None) -> Fact:
+    """Why it may not be released now, as one sentence: of the first check that decided."""
+    first = next(iter(_causes(deciding(verdict))), None)
+    if first is None:
+        return Fact((f"{name} can't be unlocked: no check was made.",), (), Icon.BAD)
+    if verdict.waiting_helps and verdict.until is not None:
+        left: Phrase = () if inspection is None else (" (in ", verdict.until - inspection.at, ")")
+        return Fact((f"{name} is locked. It can be unlocked at ", verdict.until, *left, "."), (), Icon.WAIT)
+    if first.rule is Rule.TIED and _is_by_time(inspection):
+        words = f"{name} is locked. Only the timing ties a run to it, and its policy wants proof."
+        return Fact((words,), (), Icon.BAD)
+    if first.rule is Rule.DEAD and inspection is not None and is_running(inspection):
+        return Fact((f"{name} is locked by a run that is still working. Don't unlock it.",), (), Icon.BAD)
+    if first.waits:
+        why = _NOT_YET.get(first.rule, "It can't be unlocked yet")
+        return Fact((f"{name} is locked. {why}.",), (), Icon.WAIT)
+    why = _NO.get(first.rule, "It can't be unlocked now")
+    return Fact((f"{name} is locked. {why}.",), (), Icon.BAD)
+
+
+def is_running(inspection: Inspection) -> bool:
+    """Whether a run that may hold the lock was seen to be active."""
+    tied = inspection.attribution
+    seen = [one for one in (tied.possible if tied is not None else ()) if isinstance(one.seen, Found)]
+    return any(not is_over(one) and one.run.jobs is not None for one in seen)
+
+
+_NOT_YET = {
+    Rule.SAME_LOCK: "We can't read the lock, so it can't be unlocked yet",
+    Rule.TIED: "We can't tell yet which run holds it",
+    Rule.DEAD: "We can't tell whether its run has ended",
+    Rule.SETTLED: "We can't tell yet when its run ended",
+    Rule.QUIET: "We can't tell whether the state is still being written",
+    Rule.WHOLE: "We can't read the state file",
+    Rule.OWNER: "Its owner says it's still running",
+    Rule.FRESH: "What we know is too old: check again",
+}
+_NO = {
+    Rule.SAME_LOCK: "The lock has changed",
+    Rule.REQUESTER: "You can't unlock it from here",
+    Rule.TIED: "We don't know which run holds it",
+    Rule.DEAD: "Nothing shows that its holder has ended",
+    Rule.QUIET: "We may not read the state file",
+    Rule.WHOLE: "We may not read the state file",
+    Rule.OWNER: "Its owner says it's still running",
+    Rule.HUMAN_HELD: "A person holds it, and only they can say it's dead",
+    Rule.APPROVER: "Nobody can approve an unlock of this state",
+}
+
+
+def because(verdict: Verdict) -> str:
+    """Why a second person is needed, after a colon; empty where there is more than one reason."""
+    wanted = [finding for finding in _causes(deciding(verdict)) if finding.effect is Effect.WANTS_APPROVAL]
+    return f": {_WANTS[wanted[0].rule]}" if len(wanted) == 1 and wanted[0].rule in _WANTS else ""
+
+
+_WANTS = {
+    Rule.TIED: "only the timing ties a run to it",
+    Rule.DEAD: "its end isn't certain",
+    Rule.WHOLE: "the state file may be damaged",
+    Rule.HUMAN_HELD: "a person held it",
+    Rule.PROTECTED: "the state is protected",
+}
 
 
 def reasons(verdict: Verdict) -> Phrase:
@@ -64,27 +162,39 @@ def deciding(verdict: Verdict) -> tuple[Finding, ...]:
     return tuple(sorted({id(f): f for f in (*mine, *rejected)}.values(), key=lambda finding: finding.waits))
 
 
-def advice(verdict: Verdict, state: str, *, hidden: bool = False) -> Phrase:
-    """What would change a refusal: about the first check that decided.
-
-    `hidden` says that it is a CI system that does not answer, not a run that goes on.
-    """
+def advice(verdict: Verdict, state: str, inspection: Inspection | None = None) -> Phrase:
+    """What would change a refusal: about the first check that decided."""
     blocking = _causes(deciding(verdict))
     if not blocking:
-        return ("tell the people who run the bot: its gate has no checks.",)
+        return ("Tell whoever runs tflock: its gate has no checks.",)
     first = blocking[0]
     if first.rule is Rule.TIED and not first.waits:
         # A lock from a person's own machine has no run: what helps is to ask the owner.
         first = next((finding for finding in reversed(blocking) if finding.rule is Rule.HUMAN_HELD), first)
+    if first.rule is Rule.TIED and _is_by_time(inspection):
+        return _BY_TIME
     if first.reason == NOBODY_MAY:
-        return ("wait until it is free, or let somebody approve: ", Quoted("approval"), " in the configuration.")
-    if hidden and first.rule in _ABOUT_RUNS:
-        return ("ask again once the CI system answers: ", command(f"unlock {state}"), ".")
+        return ("Wait until it is free, or let someone approve: ", Quoted("approval"), " in the configuration.")
+    if first.rule in _ABOUT_RUNS and inspection is not None and is_hidden(inspection):
+        return ("Try again once CI answers: ", command(f"unlock {state}"), ".")
     if not first.waits and first.rule in _ABOUT_THE_STATE:
-        return ("put that right first (“tflock doctor” checks the bot's rights), then ask again.",)
-    before, asked, after = _ADVICE_FOR.get(first.rule, ("ask again with ", "unlock", "."))
+        return ("Fix that first (", Quoted("tflock doctor"), " checks our rights), then try again.")
+    before, asked, after = _ADVICE_FOR.get(first.rule, ("Try again: ", "unlock", "."))
     return (before, command(f"{asked} {state}"), after) if asked else (before,)
 
+
+def _is_by_time(inspection: Inspection | None) -> bool:
+    tied = inspection.attribution if inspection is not None else None
+    return tied is not None and tied.tie is Tie.BY_TIME
+
+
+_BY_TIME: Phrase = (
+    "This state's policy wants proof (",
+    Quoted("policy.by_time: refuse"),
+    "). Wait until the lock is released, or ask whoever maintains tflock's configuration to set it to ",
+    Quoted("approval"),
+    ": then a second person can approve.",
+)
 
 _ABOUT_RUNS = frozenset({Rule.TIED, Rule.DEAD, Rule.SETTLED})
 _ABOUT_THE_STATE = frozenset({Rule.QUIET, Rule.WHOLE})
@@ -98,19 +208,19 @@ def _causes(findings: Sequence[Finding]) -> Sequence[Finding]:
     return [finding for finding in findings if not _CAUSED_BY.get(finding.rule, set()) & rules]
 
 
-_WAIT = ("wait, then ask again with ", "unlock", ".")
+_WAIT = ("Wait, then try again: ", "unlock", ".")
 _ADVICE_FOR = {
-    Rule.SAME_LOCK: ("see what holds it now: ", "status", "."),
-    Rule.REQUESTER: ("a full member of an incident channel can ask there.", "", ""),
-    Rule.TIED: ("find the person: ", "who", ". The bot cannot release a lock whose run it does not know."),
-    Rule.DEAD: ("wait until the run has ended, or end it with ", "kill-job", "."),
+    Rule.SAME_LOCK: ("See what holds it now: ", "status", "."),
+    Rule.REQUESTER: ("A full member of an incident channel can unlock it there.", "", ""),
+    Rule.TIED: ("Find the person: ", "who", ". tflock can't release a lock whose run it doesn't know."),
+    Rule.DEAD: ("Wait until the run ends, or end it: ", "kill-job", "."),
     Rule.SETTLED: _WAIT,
     Rule.QUIET: _WAIT,
-    Rule.OWNER: ("talk to the owner (", "who", "): only a new answer can change this."),
+    Rule.OWNER: ("Talk to the owner (", "who", "): only a new answer from them changes this."),
     Rule.HUMAN_HELD: (
-        "the owner can say that it is dead, in the bot's message to them; then a second member can approve. ",
+        "Ask the owner to press “It's dead” in their DM from tflock. Then a second person can approve. Who that is: ",
         "who",
-        " shows who that is.",
+        ".",
     ),
 }
 """The words before a command, the command, and the words after it."""

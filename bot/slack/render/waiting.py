@@ -10,13 +10,14 @@ from bot.core.reports.button import ButtonValue
 from bot.core.reports.waiting import QueueNews, WatchReport
 from bot.ports.messenger import Message
 from bot.slack.render.blocks import Element, actions, button, message, sections
-from bot.slack.render.facts import Fact, Icon, command
+from bot.slack.render.facts import Fact, command
+from bot.slack.render.icons import Icon
 from bot.slack.render.page import lines, notification
 
 WATCH, STOP, CHECK = "watch.start", "watch.stop", "watch.check"
 
 
-def watch_button(state: str, lock_id: str = "", label: str = "Tell me when it is free") -> Element | None:
+def watch_button(state: str, lock_id: str = "", label: str = "Notify me when free") -> Element | None:
     """For every answer that a state is locked."""
     return button(label, WATCH, ButtonValue(state, lock_id, ""))
 

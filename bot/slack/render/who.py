@@ -17,7 +17,8 @@ from bot.core.reports.who import StandIns, UserReport, WhoReport
 from bot.ports.messenger import Message
 from bot.slack.render import facts
 from bot.slack.render.blocks import context, message, sections
-from bot.slack.render.facts import Fact, Icon, command, trouble
+from bot.slack.render.facts import Fact, command, trouble
+from bot.slack.render.icons import Icon
 from bot.slack.render.mrkdwn import mrkdwn
 from bot.slack.render.page import lines, notification
 

@@ -71,7 +71,7 @@ async def decline(world: World, request_id: str, *, lock_id: str, user: str) -> 
     of: type[UnlockDeclined | UnlockWithdrawn] = UnlockDeclined
     words, note = "declined the unlock", " declined"
     if user == request.user:
-        of, words, note = UnlockWithdrawn, "withdrew the request to unlock", " took it back"
+        of, words, note = UnlockWithdrawn, "withdrew the request to unlock", " cancelled it"
     facts = of(request=request.id, state=request.state, lock_id=request.lock_id, outcome=UnlockStage.DECLINED)
     await write_down(world, request, facts, user, f"{words} ({request.state})")
     await UNLOCKS.secure(world, request_id)

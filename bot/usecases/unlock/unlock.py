@@ -14,6 +14,7 @@ from bot.core.people import BOT, Standing
 from bot.core.phrase import Person, Phrase
 from bot.core.record.facts import UnlockFailed, UnlockRequested
 from bot.core.reports.owner_message import OwnerNews
+from bot.core.reports.report import Checklist
 from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.errors import NotPermitted, UpstreamError
 from bot.usecases.decide.announce import announce_click
@@ -94,7 +95,19 @@ async def _after_showing(
     if decision.verdict.ruling is Ruling.NEEDS_APPROVAL:
         await start_waiting(world, request)
     helps = decision.verdict.ruling is Ruling.ALLOW or decision.verdict.waiting_helps
-    return await arm(world, request.id, user=request.user) if when_safe and request.lock_id and helps else None
+    try:
+        return await arm(world, request.id, user=request.user) if when_safe and request.lock_id and helps else None
+    finally:
+        await _show_checklist(world, request, decision)
+
+
+async def _show_checklist(world: World, request: UnlockRequest, decision: Decision) -> None:
+    """The whole checklist, in the thread of the message that has it in one line. The record has it in any case."""
+    proof = Checklist(decision.inspection, decision.verdict)
+    try:
+        await world.messenger.post(request.channel, proof, thread=request.thread or request.ts)
+    except UpstreamError as error:
+        log.warning("unlock.checklist_not_shown", request=request.id, detail=error.detail)
 
 
 async def recheck(world: World, request_id: str, tick: int) -> None:
@@ -184,8 +197,8 @@ async def disarm(world: World, request_id: str, *, lock_id: str, user: str) -> N
     facts = UnlockFailed(request=request.id, state=request.state, lock_id=request.lock_id)
     await write_down(world, request, facts, user, "took the armed unlock back; the lock was not touched")
     await UNLOCKS.secure(world, request_id)
-    note: Phrase = (Person(user, ""), " took it back")
-    await show(world.messenger, UnlockReport(request, UnlockStage.EXPIRED, None, None, note=note))
+    note: Phrase = (Person(user, ""), " cancelled it")
+    await show(world.messenger, UnlockReport(request, UnlockStage.DECLINED, None, None, note=note))
 
 
 def _request(world: World, command: UnlockCommand, decision: Decision) -> UnlockRequest:

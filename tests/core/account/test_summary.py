@@ -32,7 +32,7 @@ def test_the_scenario_is_told_in_six_sentences(chronicle):
         "quinn ended 47 runs of dependency-update.yml in acme/infra and stopped its source at 11:56; elliott answered "
         "that it is dead at 12:06:30 UTC. "
         "parker unlocked staging at 12:07:08 UTC at the 3rd try, after the table had refused 2. "
-        "staging was locked for 3 h 02 min; from the first command to the unlock it took 1 h 05 min."
+        "staging was locked for 3 h 2 min; from the first command to the unlock it took 1 h 5 min."
     )
     assert len(others) == 5
 

@@ -123,7 +123,7 @@ def test_where_nobody_may_approve_the_unlock_is_refused(make, protected):
     ruling, why = judged(protected(approvers=ApprovalPolicy(by=Approvers.NOBODY)), make)
 
     assert ruling is Ruling.REFUSE
-    assert "lets nobody approve" in why
+    assert "nobody can approve" in why
 
 
 def test_where_nobody_may_approve_what_wants_no_approval_is_still_allowed(make):
@@ -137,7 +137,7 @@ def test_where_nobody_may_approve_what_wants_no_approval_is_still_allowed(make):
     [
         (True, Ruling.ALLOW, "approved"),
         (False, Ruling.NEEDS_APPROVAL, "not in a group that may approve"),
-        (None, Ruling.NEEDS_APPROVAL, "could not be checked"),
+        (None, Ruling.NEEDS_APPROVAL, "couldn't check whether"),
     ],
 )
 def test_a_group_must_have_the_second_member_in_it(make, protected, in_group, ruling, words):
@@ -178,7 +178,7 @@ def test_who_started_the_run_may_approve_unless_the_policy_forbids_it(make, prot
     [
         (Starters(emails=frozenset({"quinn@example.com"})), "Quinn@example.com", "started the run"),
         (Starters(emails=frozenset({"elliott@example.com"})), "", "names no email address"),
-        (Starters(are_unknown=True), "quinn@example.com", "is not known"),
+        (Starters(are_unknown=True), "quinn@example.com", "we don't know who started"),
     ],
 )
 def test_where_the_policy_forbids_it_a_starter_is_told_by_address_too_and_an_unknown_one_could_be_anybody(
@@ -208,4 +208,4 @@ def test_an_approval_is_for_what_its_button_showed_and_for_nothing_that_came_up_
     ruling, why = judged(replace(case, approval=before), make)
 
     assert ruling is Ruling.NEEDS_APPROVAL
-    assert why == "quinn approved before this came up: protected. Please approve again"
+    assert why == "quinn approved before this changed (protected), so it needs a new approval"

@@ -148,7 +148,7 @@ def test_a_list_that_could_not_be_read_is_kept_as_unseen(make):
     tied = make.tie(make.look(make.run()), make.look(pipeline=make.update, listing=away))
 
     assert tied.unseen == (away,)
-    assert plain(tied.reason).startswith("it is the only run known to have been going on")
+    assert plain(tied.reason).startswith("it was the only configured run active")
 
 
 def test_without_any_run_nobody_holds_the_lock(make):
@@ -196,7 +196,7 @@ def test_a_named_run_that_nobody_knows_is_an_unknown_holder_and_never_falls_back
 
     assert (tied.strength, tied.candidates) == (None, ())
     assert len(tied.unseen) == (answers == "unseen")
-    assert plain(tied.reason) == "the host name says run 1, which no mapped pipeline knows"
+    assert plain(tied.reason) == "the host name says run 1, which no configured pipeline knows"
 
 
 @pytest.mark.parametrize(("start", "end"), [("08:00", "08:30"), ("09:30", "09:40"), ("09:30", None)])
@@ -206,7 +206,7 @@ def test_a_named_run_that_did_not_go_on_then_is_not_the_holder(make, start, end,
     tied = make.tie(who=MINE, named=(make.found(run if jobs == "known" else replace(run, jobs=jobs)),))
 
     assert (tied.strength, tied.candidates) == (None, ())
-    assert plain(tied.reason) == "the host name says run 1, which was not going on when the lock was taken"
+    assert plain(tied.reason) == "the host name says run 1, which was not running when the lock was taken"
 
 
 def test_a_system_that_gave_no_answer_may_know_another_run_of_the_same_id(make, ids):

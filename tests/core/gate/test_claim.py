@@ -183,7 +183,7 @@ def test_a_claimed_run_that_cannot_be_seen_refuses_unless_its_end_was_reported(m
     ended = ruling(tie((over(), seen), who=SEALED))
 
     assert silent.ruling is Ruling.REFUSE
-    assert "could not be seen" in plain(silent[Rule.DEAD].reason)
+    assert "could not be read" in plain(silent[Rule.DEAD].reason)
     assert ended.ruling is Ruling.ALLOW
 
 
@@ -192,7 +192,7 @@ def test_a_reported_end_needs_no_settle_time_though_the_run_goes_on(make, over, 
 
     assert verdict.ruling is Ruling.ALLOW
     assert "exit code 1" in plain(verdict[Rule.DEAD].reason)
-    assert "reported the end" in plain(verdict[Rule.SETTLED].reason)
+    assert "reported that its Terraform ended" in plain(verdict[Rule.SETTLED].reason)
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_of_two_claims_that_fit_both_must_be_dead(make, claim, tie, ruling):
 
     tied = tie((claim(), make.found(make.run("1"))), (other, make.found(make.run("2", end=None))))
 
-    assert plain(tied.reason) == "2 jobs that claimed the state there at that time may hold it"
+    assert plain(tied.reason) == "2 jobs claimed the state there at that time, and any of them may hold it"
     assert ruling(tied).ruling is Ruling.REFUSE
 
 
@@ -300,7 +300,7 @@ def test_another_run_on_the_claimants_own_host_must_be_dead_too(make, claim, tie
     )
 
     assert [candidate.run.ref.id for candidate in tied.candidates] == ["1", "2"]
-    assert plain(tied.reason).endswith("so may another run that was going on then")
+    assert plain(tied.reason).endswith("so may another run that was active then")
     assert ruling(tied).ruling is Ruling.REFUSE
 
 

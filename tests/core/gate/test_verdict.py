@@ -71,7 +71,7 @@ def test_a_persons_lock_is_allowed_by_the_owners_word_and_a_second_member(make):
 @pytest.mark.parametrize(
     ("approve", "words"),
     [
-        (lambda m: m.approval("U0PARKER"), "quinn asked for this: a second member must approve it"),
+        (lambda m: m.approval("U0PARKER"), "quinn asked for this: a second person must approve it"),
         (lambda m: m.approval(lock_id="another"), "quinn approved the release of another lock"),
         (lambda m: m.approval(at=m.now - timedelta(minutes=15, seconds=1)), "the approval of quinn has expired"),
         (lambda m: m.approval(at=m.now + timedelta(minutes=1)), "the approval of quinn lies in the future"),
@@ -87,7 +87,7 @@ def test_a_persons_lock_is_allowed_by_the_owners_word_and_a_second_member(make):
             lambda m: m.approval(
                 standing=m.standing("U0QUINN", "quinn", in_channel=m.found(value=True, at=m.now - timedelta(minutes=1)))
             ),
-            "some of the evidence is 1 min old: look again",
+            "some of the evidence is 1 min old: check again",
         ),
     ],
     ids=["their own", "another lock", "expired", "future", "guest", "unseen", "stale"],

@@ -32,7 +32,7 @@ async def test_a_mention_in_a_thread_answers_there_and_does_what_the_command_doe
     thread = scene.began.ts
 
     await scene.slack.mention(PARKER, scene.channel, "unlock staging because quinn waits", thread_ts=thread)
-    checklist = await scene.shown("allowed", "quinn waits")
+    checklist = await scene.shown("safe to unlock", "quinn waits")
     assert checklist.thread_ts == thread
     await scene.click(checklist, "unlock.confirm")
 
@@ -83,11 +83,11 @@ async def test_a_doubled_mention_is_answered_once(scene):
 
     delivery = await scene.slack.mention(PARKER, scene.channel, "unlock staging")
     await scene.slack.again(delivery)
-    await scene.shown("allowed")
+    await scene.shown("safe to unlock")
     await scene.slack.again(delivery)
     await scene.settles()
 
-    assert len(scene.posts()) == 1
+    assert len([message for message in scene.posts() if not message.thread_ts]) == 1
 
 
 async def test_a_mention_by_whoever_may_not_is_refused_privately(scene):
@@ -95,7 +95,7 @@ async def test_a_mention_by_whoever_may_not_is_refused_privately(scene):
 
     await scene.slack.mention("U0GUEST", scene.channel, "unlock staging")
 
-    assert "[Unlock staging]" not in flat(await scene.told("refused", "guest", user="U0GUEST"))
+    assert "[Unlock staging]" not in flat(await scene.told("is locked", "guest", user="U0GUEST"))
     assert await scene.stands(lock)
     assert scene.posts() == []
     assert scene.letters() == []
@@ -150,7 +150,7 @@ async def test_what_phones_do_to_a_command_is_understood(scene, typed):
 
     await scene.types(typed)
 
-    await (scene.told("dry run") if "run" in typed else scene.shown("allowed"))
+    await (scene.told("dry run") if "run" in typed else scene.shown("safe to unlock"))
     assert await scene.stands(lock)
 
 
@@ -162,7 +162,7 @@ async def test_a_dry_run_shows_the_checklist_to_the_asker_alone_without_a_button
 
     await scene.types("unlock staging --dry-run")
 
-    told = await scene.told("dry run", "allowed", "never changes anything")
+    told = await scene.told("dry run", "safe to unlock", "never changes anything")
     assert not [b for b in told.blocks if b["type"] == "actions"]
     await scene.settles()
     assert scene.posts() == []
@@ -208,7 +208,7 @@ async def test_hostile_texts_ping_nobody_and_break_nothing(scene):
     await scene.types("kill-job staging because " + HOSTILE.replace("<", "&lt;").replace(">", "&gt;"))
     await scene.shown(str(run.id), "[end this run]")
     scene.stage.runs.finish(run.id, "failure", at=created + timedelta(minutes=5))
-    checklist = await scene.checklist("unlock staging because <!channel> look `here`", "allowed")
+    checklist = await scene.checklist("unlock staging because <!channel> look `here`", "safe to unlock")
     await scene.click(checklist, "unlock.confirm")
     await scene.becomes(checklist, "staging is unlocked")
     await scene.types(f"note {HOSTILE}")
@@ -336,9 +336,9 @@ async def test_a_note_and_a_reason_with_a_secret_are_recorded_and_shown_without_
     await scene.told("noted")
 
     await scene.types("unlock staging because password=hunter2hunter2")
-    await scene.shown("because")
+    await scene.shown("asked: `")
 
     note = (await scene.has_recorded("note.added"))[0]
-    assert "hunter2" not in flat(await scene.shown("because"))
+    assert "hunter2" not in flat(await scene.shown("asked: `"))
     assert "ghp_0123" not in note.text
     assert "ghp_0123" not in flat(await scene.told("noted"))

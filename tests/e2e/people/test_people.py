@@ -34,12 +34,12 @@ async def test_whoever_may_not_unlock_is_told_why_and_gets_no_button(scene, user
         scene.slack.team.places[scene.channel].members.append(user)
 
     await scene.types("unlock staging", user=user)
-    told = flat(await scene.told("refused", user=user)).lower()
+    told = flat(await scene.told("is locked", user=user)).lower()
 
     assert any(one in told for one in word.split("|")), told
     assert "*changed:* nothing." in told
     assert "[unlock staging]" not in told
-    assert "[unlock when it is safe]" not in told
+    assert "[unlock when safe]" not in told
     assert await scene.stands(lock)
     assert scene.posts() == []
     assert scene.letters() == []
@@ -51,7 +51,7 @@ async def test_whoever_may_not_unlock_cannot_do_it_by_another_persons_button(sce
     lock, _ = await scene.stage.dead_lock()
     if user == "U0ROBOT":
         scene.slack.team.places[scene.channel].members.append(user)
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
 
     await scene.click(checklist, "unlock.confirm", user=user)
 
@@ -66,7 +66,7 @@ async def test_whoever_may_not_unlock_cannot_do_it_by_another_persons_button(sce
 async def test_a_user_whom_slack_does_not_know_is_refused(scene):
     lock, _ = await scene.stage.dead_lock()
 
-    await scene.checklist("unlock staging", "refused", user="U0NOBODY")
+    await scene.checklist("unlock staging", "is locked", user="U0NOBODY")
 
     assert await scene.stands(lock)
 
@@ -133,7 +133,7 @@ async def test_an_archived_incident_channel_is_none(scene):
 
 async def test_whoever_left_the_channel_after_the_checklist_cannot_confirm(scene):
     lock, _ = await scene.stage.dead_lock()
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     scene.slack.team.places[scene.channel].members.remove(PARKER)
 
     await scene.click(checklist, "unlock.confirm")
@@ -186,7 +186,7 @@ async def test_a_confirm_click_made_up_for_a_protected_state_releases_nothing(sc
 
 async def test_the_owner_is_asked_when_somebody_wants_his_lock_released_and_told_when_it_was(scene):
     await scene.stage.dead_lock()
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
 
     letter = await scene.letter("wants to unlock", "still running")
     assert f"<@{PARKER}>" in flat(letter)
@@ -198,7 +198,7 @@ async def test_the_owner_is_asked_when_somebody_wants_his_lock_released_and_told
 
 async def test_the_owner_who_says_that_it_is_still_running_blocks_the_unlock(scene):
     lock, _ = await scene.stage.dead_lock()
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     letter = await scene.letter("wants to unlock")
 
     await scene.click(letter, "owner.running", user=ELLIOTT)
@@ -206,19 +206,19 @@ async def test_the_owner_who_says_that_it_is_still_running_blocks_the_unlock(sce
     await scene.click(checklist, "unlock.confirm")
 
     told = flat(await scene.becomes(checklist, "stays locked"))
-    assert "says that it is still running" in told
+    assert "says it's still running" in told
     assert await scene.stands(lock)
     assert "owner.answered" in await scene.kinds()
-    again = flat(await scene.checklist("unlock staging", "refused"))
-    assert "says that it is still running" in again
+    again = flat(await scene.checklist("unlock staging", "is locked"))
+    assert "says it's still running" in again
 
 
 async def test_the_owner_who_says_that_it_is_dead_makes_an_unlock_of_his_own_laptops_lock_possible(scene):
     await scene.stage.aws.put_state("lone.tfstate")
     lock = await scene.stage.take_lock("lone", who="elliott@elliotts-laptop")
 
-    checklist = flat(await scene.checklist("unlock lone", "refused"))
-    assert "does not look like CI" in checklist
+    checklist = flat(await scene.checklist("unlock lone", "is locked"))
+    assert "doesn't look like CI" in checklist
     assert "[Unlock lone]" not in checklist
     assert await scene.stands(lock, "lone")
 
@@ -226,7 +226,7 @@ async def test_the_owner_who_says_that_it_is_dead_makes_an_unlock_of_his_own_lap
     await scene.click(letter, "owner.dead", user=ELLIOTT)
     await scene.until(lambda: "[It's dead, go ahead]" not in flat(letter))
     again = await scene.checklist("unlock lone", "approv")
-    assert "says that it is dead" in flat(again)
+    assert "says it's dead" in flat(again)
     await scene.click(again, "unlock.approve", user=PARKER)
     await scene.told("second person")
     assert await scene.stands(lock, "lone")
@@ -239,7 +239,7 @@ async def test_a_lock_that_an_unknown_person_holds_on_a_laptop_is_refused(scene)
     await scene.stage.aws.put_state("lone.tfstate")
     lock = await scene.stage.take_lock("lone", who="casey@caseys-macbook")
 
-    told = flat(await scene.checklist("unlock lone", "refused"))
+    told = flat(await scene.checklist("unlock lone", "is locked"))
 
     assert "casey@caseys-macbook" in told
     assert "only the owner can say" in told
@@ -248,7 +248,7 @@ async def test_a_lock_that_an_unknown_person_holds_on_a_laptop_is_refused(scene)
 
 async def test_the_answer_later_changes_nothing_and_is_confirmed(scene):
     lock, _ = await scene.stage.dead_lock()
-    await scene.checklist("unlock staging", "allowed")
+    await scene.checklist("unlock staging", "safe to unlock")
     letter = await scene.letter("wants to unlock")
 
     await scene.click(letter, "owner.later", user=ELLIOTT)
@@ -260,7 +260,7 @@ async def test_the_answer_later_changes_nothing_and_is_confirmed(scene):
 
 async def test_an_owners_button_clicked_by_somebody_else_is_refused(scene):
     lock, _ = await scene.stage.dead_lock()
-    await scene.checklist("unlock staging", "allowed")
+    await scene.checklist("unlock staging", "safe to unlock")
     letter = await scene.letter("wants to unlock")
 
     await scene.click(letter, "owner.running", user=QUINN)
@@ -285,7 +285,7 @@ async def test_the_owner_is_told_once_that_somebody_asks_about_his_lock(scene):
 async def test_the_owner_himself_gets_no_letter_about_his_own_question(scene):
     await scene.stage.dead_lock()
 
-    checklist = await scene.checklist("unlock staging", "allowed", user=ELLIOTT)
+    checklist = await scene.checklist("unlock staging", "safe to unlock", user=ELLIOTT)
     await scene.click(checklist, "unlock.confirm", user=ELLIOTT)
     await scene.becomes(checklist, "staging is unlocked")
     await scene.settles()
@@ -297,7 +297,7 @@ async def test_an_owner_who_cannot_be_written_to_changes_nothing_and_it_is_recor
     await scene.stage.dead_lock()
     scene.slack.refuse("conversations.open", "user_disabled", times=None)
 
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     await scene.click(checklist, "unlock.confirm")
 
     await scene.becomes(checklist, "staging is unlocked")

@@ -58,20 +58,20 @@ def in_thread(scene, message):
 
 async def test_an_owner_who_changes_his_mind_has_one_message_and_each_answer_is_said_once(scene):
     lock, _ = await scene.stage.dead_lock()
-    checklist = await scene.checklist("unlock staging because the release waits", "allowed")
+    checklist = await scene.checklist("unlock staging because the release waits", "safe to unlock")
     letter = await scene.letter("wants to unlock", "still running")
 
     await answers(scene, letter, "owner.running", checklist, "still running", f"<@{ELLIOTT}> answered")
-    await scene.becomes(checklist, "refused", f"<@{ELLIOTT}> says that it is still running", "only a new answer")
+    await scene.becomes(checklist, "is locked", f"<@{ELLIOTT}> says it's still running", "only a new answer")
     await scene.becomes(letter, "nobody can unlock until you take that back")
     await answers(scene, letter, "owner.undo", checklist, "takes the answer back")
-    await scene.becomes(checklist, "unlock staging: allowed")
+    await scene.becomes(checklist, "staging is safe to unlock")
     await scene.becomes(letter, "[ask me later]")
     await answers(scene, letter, "owner.later", checklist, "asks for time")
     await scene.becomes(letter, "asked again in 10 minutes")
     assert await scene.stands(lock)
     await answers(scene, letter, "owner.dead", checklist, "it's dead", "still checked")
-    await scene.becomes(checklist, f"<@{ELLIOTT}> says that it is dead")
+    await scene.becomes(checklist, f"<@{ELLIOTT}> says it's dead")
     await scene.click(checklist, "unlock.confirm")
     await scene.becomes(letter, "was released", "nothing was undone")
 
@@ -87,7 +87,7 @@ async def test_an_owner_on_leave_is_left_in_peace_unless_the_state_is_protected(
     await scene.types("who staging")
     told = flat(await scene.told("On PTO", "until", "Do not disturb", "Who can act instead"))
     assert f"<@{QUINN}>" in told
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     [left, *_] = await scene.has_recorded("owner.notified")
     assert "not disturbed until" in left.text
     [said] = await scene.until(lambda: in_thread(scene, checklist))
@@ -109,14 +109,14 @@ async def test_an_owner_on_leave_is_left_in_peace_unless_the_state_is_protected(
 async def test_a_lock_from_the_owners_laptop_waits_for_his_word_and_then_for_a_second_member(scene):
     await scene.stage.aws.put_state("lone.tfstate")
     lock = await scene.stage.take_lock("lone", who="elliott@mbp")
-    words = ("refused", "the owner can say that it is dead, in the bot's message")
+    words = ("is locked", "Ask the owner to press “It's dead” in their DM from tflock")
     checklist = await scene.checklist("unlock lone", *words)
     assert "[Approve and unlock]" not in flat(checklist)
     letter = await scene.letter("wants to unlock")
     assert await scene.stands(lock, "lone")
 
     await scene.click(letter, "owner.dead", user=ELLIOTT)
-    await scene.becomes(checklist, "needs approval", f"<@{ELLIOTT}> says that it is dead", "[approve and unlock]")
+    await scene.becomes(checklist, "needs a second person", f"<@{ELLIOTT}> says it's dead", "[approve and unlock]")
     assert await scene.stands(lock, "lone")
     await scene.click(checklist, "unlock.approve", user=QUINN)
 
@@ -136,7 +136,7 @@ async def test_nobody_is_written_to_where_the_owner_is_gone_or_one_of_several(sc
     await scene.types("who staging")
     await scene.told("is one of 2", "somebody-else", f"<@{ELLIOTT}>", "which of them it is, is not known", after=gone)
 
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     await scene.click(checklist, "unlock.confirm")
     await scene.becomes(checklist, "staging is unlocked")
 

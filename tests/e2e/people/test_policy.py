@@ -25,11 +25,11 @@ def group(scene):
 async def test_only_members_of_the_group_may_unlock(scene, group):
     lock, _ = await scene.stage.dead_lock()
 
-    told = flat(await scene.checklist("unlock staging", "refused", user=QUINN))
+    told = flat(await scene.checklist("unlock staging", "is locked", user=QUINN))
     assert "group" in told
     assert await scene.stands(lock)
 
-    checklist = await scene.checklist("unlock staging", "allowed", user=PARKER)
+    checklist = await scene.checklist("unlock staging", "safe to unlock", user=PARKER)
     await scene.click(checklist, "unlock.confirm", user=QUINN)
     await scene.told("nothing was changed", user=QUINN)
     assert await scene.stands(lock)
@@ -54,7 +54,7 @@ async def test_a_group_that_cannot_be_read_refuses(scene, group):
     lock, _ = await scene.stage.dead_lock()
     scene.slack.refuse("usergroups.users.list", "missing_scope", times=None, needed="usergroups:read")
 
-    told = flat(await scene.checklist("unlock staging", "refused"))
+    told = flat(await scene.checklist("unlock staging", "is locked"))
 
     assert "usergroups:read" in told
     assert await scene.stands(lock)

@@ -46,7 +46,7 @@ async def recorded(scene):
     await scene.types("note the same error in checkout -12m")
     await scene.told("noted")
     checklist = await scene.checklist("unlock staging")
-    await scene.becomes(checklist, "allowed")
+    await scene.becomes(checklist, "safe to unlock")
     await scene.click(checklist, "unlock.confirm")
     await scene.shown("is unlocked")
     await scene.types("close")

@@ -84,7 +84,7 @@ async def test_a_timestamp_five_minutes_off_gets_401_and_nothing_happens(scene, 
 @pytest.mark.parametrize("age", [301, 0])
 async def test_a_click_with_a_bad_signature_or_an_old_timestamp_releases_nothing(scene, age):
     lock, _ = await scene.stage.dead_lock()
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
 
     with scene.slack.signing(secret=None if age else "forged", age=age):
         delivery = await scene.slack.click(PARKER, checklist, "unlock.confirm")
@@ -165,7 +165,7 @@ async def test_another_command_an_unknown_event_and_an_unknown_payload_do_nothin
 
 async def test_an_unknown_action_is_answered_in_words(scene):
     lock, _ = await scene.stage.dead_lock()
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     button = {**scene.slack.find_button(checklist, "unlock.confirm"), "action_id": "unlock.everything"}
 
     await scene.click(checklist, button)
@@ -268,8 +268,8 @@ async def test_the_metrics_of_the_contract_count_what_was_done(scene):
     assert 'tflock_lock_held{state="staging"} 1.0' in held
     age = float(re.search(r'tflock_lock_age_seconds\{state="staging"\} ([\d.e+]+)', held)[1])
     assert 7100 < age < 7400
-    refused = await scene.checklist("unlock staging", "refused", user="U0GUEST")
-    checklist = await scene.checklist("unlock staging", "allowed")
+    refused = await scene.checklist("unlock staging", "is locked", user="U0GUEST")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     await scene.click(checklist, "unlock.confirm")
     await scene.becomes(checklist, "staging is unlocked")
     await scene.types("status staging")

@@ -92,8 +92,8 @@ async def test_status_works_without_redis_and_says_so(scene, running):
 
     told = flat(await scene.told("staging is locked"))
     assert "timeline" in told.lower()
-    assert "Unlock: refused" in told
-    assert "Unlock: allowed" not in told
+    assert "nothing can be unlocked now" in told
+    assert "[Unlock…]" not in told
 
 
 async def test_the_overview_and_who_work_without_redis(scene, running):
@@ -121,7 +121,7 @@ async def test_unlock_is_refused_in_words_without_redis_and_works_again_when_it_
 
     running.start()
     await ready(scene, running)
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     await scene.click(checklist, "unlock.confirm")
     await scene.becomes(checklist, "staging is unlocked")
     assert not await scene.stage.lock_stands()
@@ -129,7 +129,7 @@ async def test_unlock_is_refused_in_words_without_redis_and_works_again_when_it_
 
 async def test_a_click_while_redis_is_away_releases_nothing_and_can_be_made_again(scene, running):
     lock, _ = await scene.stage.dead_lock()
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     running.stop()
 
     await scene.click(checklist, "unlock.confirm")
@@ -145,7 +145,7 @@ async def test_a_click_while_redis_is_away_releases_nothing_and_can_be_made_agai
 async def test_redis_that_goes_away_after_the_click_stops_the_release_and_it_goes_on_when_it_is_back(scene, running):
     """No timeline, no unlock: the delete waits until the intent can be written."""
     lock, _ = await scene.stage.dead_lock()
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     scene.stage.github.answer_next(".*", delay=2, times=2)
     await scene.click(checklist, "unlock.confirm")
     await scene.has_recorded("unlock.requested")
@@ -195,7 +195,7 @@ async def test_a_bot_that_starts_before_its_redis_waits_for_it(scene, running):
     running.start()
     await starting
 
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     await scene.click(checklist, "unlock.confirm")
     await scene.becomes(checklist, "staging is unlocked")
     assert lock.id in flat(checklist)

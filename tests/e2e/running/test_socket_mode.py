@@ -31,7 +31,7 @@ async def connected(scene):
 async def test_a_command_and_a_click_release_a_lock(scene):
     await scene.stage.dead_lock()
 
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     await scene.click(checklist, "unlock.confirm")
 
     await scene.becomes(checklist, "staging is unlocked")
@@ -49,7 +49,7 @@ async def test_a_mention_is_answered(scene):
 
 async def test_a_doubled_delivery_is_done_once(scene):
     await scene.stage.dead_lock()
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     delivery = await scene.click(checklist, "unlock.confirm")
     await asyncio.gather(*(scene.slack.again(delivery) for _ in range(3)))
 
@@ -64,7 +64,7 @@ async def test_the_bot_comes_back_after_slack_closed_the_connection(scene):
     await scene.slack.sockets.disconnect()
     await scene.until(lambda: scene.slack.sockets.open, 30)
 
-    assert "allowed" in flat(await scene.checklist("unlock staging", "allowed"))
+    assert "safe to unlock" in flat(await scene.checklist("unlock staging", "safe to unlock"))
 
 
 @pytest.mark.parametrize("secret", ["sandbox-signing-secret", "forged"])

@@ -97,7 +97,7 @@ async def test_a_killed_apply_is_released_at_once_when_its_wrapper_says_that_not
     stage = scene.stage
     applying = await applied(under=("exec {terraform}",))
     host = (await applying.stderr.readline()).decode().split()[-1]
-    alive = await scene.checklist("unlock staging", "refused")
+    alive = await scene.checklist("unlock staging", "is locked")
     assert f"root@{host}" in flat(alive)
     assert host.startswith("tflock-")
 
@@ -106,14 +106,14 @@ async def test_a_killed_apply_is_released_at_once_when_its_wrapper_says_that_not
     provisioner = [pid for pid, name in below(applying.pid).items() if name in {"sh", "sleep"}]
     os.kill(binary, signal.SIGKILL)
     await scene.until(lambda: binary not in below(applying.pid))
-    await scene.checklist("unlock staging", "refused")
+    await scene.checklist("unlock staging", "is locked")
     assert await stage.lock_stands()
     assert applying.returncode is None
     for pid in provisioner:
         os.kill(pid, signal.SIGKILL)
     assert await applying.wait() == -signal.SIGKILL
 
-    checklist = await scene.checklist("unlock staging", "allowed", "exit code -9")
+    checklist = await scene.checklist("unlock staging", "safe to unlock", "exit code -9")
     assert await stage.lock_stands()
     await scene.click(checklist, "unlock.confirm")
     await scene.becomes(checklist, "staging is unlocked")
@@ -129,7 +129,7 @@ async def test_a_shell_that_dies_of_a_signal_does_not_end_the_terraform_below_it
 
     applying.send_signal(signal.SIGTERM)
     await scene.until(lambda: shell not in below(applying.pid))
-    await scene.checklist("unlock staging", "refused")
+    await scene.checklist("unlock staging", "is locked")
     assert binary in below(applying.pid)
     assert applying.returncode is None
     assert await stage.lock_stands()

@@ -29,7 +29,7 @@ def staged():
 async def test_killed_right_after_the_click_the_restarted_bot_releases_it(scene, bots):
     bot = await bots.start()
     await bots.dead_lock()
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     scene.stage.github.answer_next(".*", delay=3, times=3)
     await scene.click(checklist, "unlock.confirm")
     await scene.has_recorded("unlock.requested")
@@ -44,7 +44,7 @@ async def test_killed_right_after_the_click_the_restarted_bot_releases_it(scene,
 async def test_killed_between_intent_and_delete_the_restarted_bot_settles_it(scene, bots):
     bot = await bots.start()
     lock, _ = await bots.dead_lock()
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     # the delete waits at the proxy, and its sender does not live to see it pass
     fault = bots.proxy.fault("dynamodb:DeleteItem", Delay(3600))
     await scene.click(checklist, "unlock.confirm")
@@ -61,7 +61,7 @@ async def test_killed_between_intent_and_delete_the_restarted_bot_settles_it(sce
 async def test_killed_after_the_delete_and_before_the_telling_the_restarted_bot_tells_it(scene, bots):
     bot = await bots.start()
     await bots.dead_lock()
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     await scene.letter("wants to unlock")
     scene.slack.slow("chat.update", seconds=20)
     await scene.click(checklist, "unlock.confirm")
@@ -110,7 +110,7 @@ async def test_the_timeline_survives_the_death_of_the_bot_and_of_its_redis(scene
 async def test_the_embedded_redis_killed_under_a_running_bot_comes_back_with_everything(scene, bots):
     await bots.start()
     await bots.dead_lock()
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     await scene.types("note before the crash")
     await scene.told("noted")
 
@@ -122,7 +122,7 @@ async def test_the_embedded_redis_killed_under_a_running_bot_comes_back_with_eve
     await scene.until(is_ready)
 
     async def confirmed() -> bool:
-        if "allowed" in flat(checklist):
+        if "safe to unlock" in flat(checklist):
             await scene.click(checklist, "unlock.confirm")
         return "staging is unlocked" in flat(checklist)
 

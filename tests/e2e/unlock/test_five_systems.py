@@ -73,11 +73,11 @@ async def held(scene, name: str, system):
 async def test_a_lock_is_kept_while_its_run_lives_and_until_it_has_settled_and_then_released(scene, name, system):
     lock, run = await held(scene, name, system)
 
-    alive = await scene.checklist(f"unlock {name}", "refused", "still running", system.id_of(run))
+    alive = await scene.checklist(f"unlock {name}", "is locked", "still running", system.id_of(run))
     assert f"[Unlock {name}]" not in flat(alive)
     assert await scene.stands(lock, name)
     system.end_badly(run)
-    early = await scene.checklist(f"unlock {name}", "settled", "may live on")
+    early = await scene.checklist(f"unlock {name}", "settled", "may keep running")
     assert f"[Unlock {name}]" not in flat(early)
     assert await scene.stands(lock, name)
     await scene.click(early, "unlock.when_safe")
@@ -103,7 +103,7 @@ async def test_a_dead_holders_lock_is_released_by_a_click_that_confirms_the_chec
     _, run = await held(scene, name, system)
     system.end_badly(run, at=ago(10))
 
-    checklist = await scene.checklist(f"unlock {name}", "allowed")
+    checklist = await scene.checklist(f"unlock {name}", "safe to unlock")
     await scene.click(checklist, "unlock.confirm")
 
     await scene.becomes(checklist, f"{name} is unlocked")
@@ -116,7 +116,7 @@ async def test_a_system_that_refuses_or_breaks_is_named_and_the_lock_stands(scen
     system.end_badly(run, at=ago(10))
     system.breaks(status)
 
-    told = flat(await scene.checklist(f"unlock {name}", "refused"))
+    told = flat(await scene.checklist(f"unlock {name}", "is locked"))
 
     assert (REFUSED_401[name] if status == 401 else f"{system.title} has trouble of its own (500)") in told
     assert f"[Unlock {name}]" not in told

@@ -51,7 +51,7 @@ async def following(replica, ports):
 @pytest.mark.parametrize("is_paused", [True, False])
 async def test_an_owners_objection_is_taken_and_called_safe_only_when_a_replica_has_it(scene, replica, is_paused):
     lock, _ = await scene.stage.dead_lock()
-    await scene.checklist("unlock staging", "allowed")
+    await scene.checklist("unlock staging", "safe to unlock")
     letter = await scene.letter("wants to unlock")
     if is_paused:
         replica.send_signal(signal.SIGSTOP)
@@ -66,12 +66,12 @@ async def test_an_owners_objection_is_taken_and_called_safe_only_when_a_replica_
     refused = [m for m in scene.slack.ephemerals("U0ELLIOTT") if m.ts > letter.ts and "not safe yet" in flat(m)]
     assert bool(refused) is is_paused
     assert await scene.stands(lock)
-    await scene.checklist("unlock staging", "refused", "still running")
+    await scene.checklist("unlock staging", "is locked", "still running")
 
 
 async def test_nothing_is_deleted_before_a_replica_has_the_intent_and_that_is_said(scene, replica):
     lock, _ = await scene.stage.dead_lock()
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     await scene.letter("wants to unlock")
     replica.send_signal(signal.SIGSTOP)
 

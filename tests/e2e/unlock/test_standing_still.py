@@ -105,7 +105,7 @@ async def test_what_became_wrong_meanwhile_keeps_the_lock_and_is_told(scene, beg
     await change(scene)
     halt.resume()
 
-    await scene.becomes(checklist, "staging stays locked", why, "nothing. The bot deleted no lock")
+    await scene.becomes(checklist, "staging was not unlocked", why, "Nothing was changed.")
     assert await scene.stands(lock)
     (failed,) = await scene.has_recorded("unlock.failed")
     assert why.split()[-1] in failed.facts["note"]

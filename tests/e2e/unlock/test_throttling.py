@@ -21,7 +21,7 @@ def staged():
 
 async def test_a_delete_that_is_throttled_for_a_while_is_done_without_another_command(scene):
     lock, _ = await scene.stage.dead_lock()
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     fault = scene.stage.proxy.fault("dynamodb:DeleteItem", Throttle())
     await scene.click(checklist, "unlock.confirm")
 
@@ -48,7 +48,7 @@ async def test_a_read_that_is_throttled_at_the_checklist_is_made_again_without_a
     fault.lift()
     fault_batch.lift()
 
-    await scene.becomes(checklist, "allowed", "[unlock staging]")
+    await scene.becomes(checklist, "safe to unlock", "[unlock staging]")
     await scene.click(checklist, "unlock.confirm")
     await scene.becomes(checklist, "staging is unlocked")
     assert not await scene.stage.lock_stands()
@@ -56,7 +56,7 @@ async def test_a_read_that_is_throttled_at_the_checklist_is_made_again_without_a
 
 async def test_reads_that_are_throttled_after_the_click_are_made_again(scene):
     lock, _ = await scene.stage.dead_lock()
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     fault = scene.stage.proxy.fault(lambda call: call.operation.startswith("dynamodb:"), Throttle())
     await scene.click(checklist, "unlock.confirm")
 
@@ -70,7 +70,7 @@ async def test_reads_that_are_throttled_after_the_click_are_made_again(scene):
 
 async def test_throttling_beyond_the_deadline_is_said_and_the_lock_stands(scene):
     lock, _ = await scene.stage.dead_lock()
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     scene.stage.proxy.fault("dynamodb:DeleteItem", Throttle())
     await scene.click(checklist, "unlock.confirm")
 
@@ -84,7 +84,7 @@ async def test_throttling_beyond_the_deadline_is_said_and_the_lock_stands(scene)
     assert [e.facts["outcome"] for e in await scene.journal() if e.kind == "unlock.failed"] == ["still throttled"]
 
     scene.stage.proxy.lift_all()
-    again = await scene.checklist("unlock staging", "allowed")
+    again = await scene.checklist("unlock staging", "safe to unlock")
     await scene.click(again, "unlock.confirm")
     await scene.becomes(again, "staging is unlocked")
     assert not await scene.stage.lock_stands()
@@ -92,7 +92,7 @@ async def test_throttling_beyond_the_deadline_is_said_and_the_lock_stands(scene)
 
 async def test_a_delete_whose_answer_is_lost_is_settled_by_reading(scene):
     await scene.stage.dead_lock()
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     scene.stage.proxy.fault("dynamodb:DeleteItem", Cut(after=True), times=1)
 
     await scene.click(checklist, "unlock.confirm")
@@ -104,7 +104,7 @@ async def test_a_delete_whose_answer_is_lost_is_settled_by_reading(scene):
 
 async def test_a_delete_that_the_rights_do_not_allow_is_said_and_the_lock_stands(scene):
     lock, _ = await scene.stage.dead_lock()
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     scene.stage.proxy.fault("dynamodb:DeleteItem", Deny())
 
     await scene.click(checklist, "unlock.confirm")
@@ -140,7 +140,7 @@ async def test_a_slow_slack_only_delays_the_answers(scene):
 
     await scene.types("unlock staging")
     assert not scene.posts()
-    checklist = await scene.shown("allowed")
+    checklist = await scene.shown("safe to unlock")
     await scene.click(checklist, "unlock.confirm")
 
     await scene.becomes(checklist, "staging is unlocked")
@@ -150,7 +150,7 @@ async def test_a_slow_slack_only_delays_the_answers(scene):
 async def test_a_slack_that_asks_for_patience_gets_it_and_the_message_comes_once(scene):
     await scene.stage.dead_lock()
     scene.slack.throttle("chat.postMessage", retry_after=1, times=2)
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     scene.slack.throttle("chat.update", retry_after=1, times=2)
 
     await scene.click(checklist, "unlock.confirm")
@@ -161,7 +161,7 @@ async def test_a_slack_that_asks_for_patience_gets_it_and_the_message_comes_once
 
 async def test_an_outcome_that_slack_does_not_take_at_first_is_told_later_and_once(scene):
     await scene.stage.dead_lock()
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     scene.slack.crash("chat.update", times=None)
     await scene.click(checklist, "unlock.confirm")
     await scene.has_recorded("unlock.released")
@@ -197,7 +197,7 @@ async def test_slack_away_while_people_cannot_be_looked_up_refuses_the_unlock(sc
     lock, _ = await scene.stage.dead_lock()
     scene.slack.crash("users.info", times=None)
 
-    told = flat(await scene.checklist("unlock staging", "refused"))
+    told = flat(await scene.checklist("unlock staging", "is locked"))
 
     assert "requester" in told
     assert "[Unlock staging]" not in told

@@ -41,9 +41,9 @@ async def test_a_lock_whose_run_timed_out_long_ago_is_shown_confirmed_and_releas
     await scene.types("status staging")
     status = flat(await scene.told("staging is locked"))
     assert all(
-        word in status for word in ("runner@fv-az881-525", "timed out", "elliott", "Unlock: allowed", str(run.id))
+        word in status for word in ("runner@fv-az881-525", "timed out", "elliott", "You can unlock it now", str(run.id))
     )
-    checklist = await scene.checklist("unlock staging because quinn waits", "allowed", "nothing yet", "quinn waits")
+    checklist = await scene.checklist("unlock staging because quinn waits", "safe to unlock", "quinn waits")
     assert await scene.stands(lock)
     await scene.click(checklist, "unlock.confirm")
 
@@ -82,7 +82,7 @@ async def test_the_lock_of_a_real_apply_that_was_killed_is_released_and_a_real_a
     user = json.loads(item["Info"])["Who"]
     scene.stage.slack.heal()
 
-    refused = await scene.checklist("unlock staging", "refused")
+    refused = await scene.checklist("unlock staging", "is locked")
     assert user in flat(refused)
     assert (await scene.stage.lock_ids())["item"] == held["item"]
 
@@ -103,11 +103,11 @@ async def test_a_lock_whose_run_is_still_going_on_is_refused_and_stands(scene):
     lock = await scene.stage.take_lock(created=hours_ago(1))
     run = scene.stage.runs.start_run(REPO, DEPLOY, at=hours_ago(1.01), actor="elliott-ci")
 
-    checklist = flat(await scene.checklist("unlock staging", "refused"))
+    checklist = flat(await scene.checklist("unlock staging", "is locked"))
 
     assert "running" in checklist
     assert str(run.id) in checklist
-    assert "*Changed:* nothing." in checklist
+    assert "Don't unlock it" in checklist
     assert "Next:" in checklist
     assert "[Unlock staging]" not in checklist
     assert await scene.stands(lock)
@@ -118,7 +118,7 @@ async def test_a_rerun_that_goes_on_under_the_same_run_id_is_refused_though_the_
     lock, run = await scene.stage.dead_lock(conclusion="failure")
     scene.stage.runs.rerun(run.id, at=hours_ago(0.5))
 
-    checklist = flat(await scene.checklist("unlock staging", "refused"))
+    checklist = flat(await scene.checklist("unlock staging", "is locked"))
 
     assert "attempt 2" in checklist
     assert "[Unlock staging]" not in checklist
@@ -127,12 +127,12 @@ async def test_a_rerun_that_goes_on_under_the_same_run_id_is_refused_though_the_
 
 async def test_a_rerun_that_starts_between_checklist_and_click_stops_the_release(scene):
     lock, run = await scene.stage.dead_lock(conclusion="failure")
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
 
     scene.stage.runs.rerun(run.id)
     await scene.click(checklist, "unlock.confirm")
 
-    told = flat(await scene.becomes(checklist, "stays locked"))
+    told = flat(await scene.becomes(checklist, "was not unlocked"))
     assert "attempt 2" in told
     assert "The bot deleted no lock" in told
     assert await scene.stands(lock)
@@ -141,7 +141,7 @@ async def test_a_rerun_that_starts_between_checklist_and_click_stops_the_release
 
 async def test_a_lock_that_changed_hands_between_checklist_and_click_is_not_touched(scene):
     await scene.stage.dead_lock()
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     key = f"{scene.stage.aws.bucket}/{scene.stage.states['staging'].key}"
     await scene.stage.aws.delete_item(key)
     newer = await scene.stage.take_lock(who="runner@fv-az999-1", created=datetime.now(UTC))
@@ -158,7 +158,7 @@ async def test_a_lock_that_changed_hands_between_checklist_and_click_is_not_touc
 
 async def test_a_lock_that_changes_hands_while_the_delete_is_on_its_way_is_not_touched(scene):
     await scene.stage.dead_lock()
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     scene.stage.proxy.fault("dynamodb:DeleteItem", Delay(4), times=1)
     await scene.click(checklist, "unlock.confirm")
     await scene.has_recorded("unlock.releasing")
@@ -174,7 +174,7 @@ async def test_a_lock_that_changes_hands_while_the_delete_is_on_its_way_is_not_t
 
 async def test_a_lock_that_somebody_else_released_before_the_click_is_said_to_be_free(scene):
     await scene.stage.dead_lock()
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     await scene.stage.aws.delete_item(f"{scene.stage.aws.bucket}/{scene.stage.states['staging'].key}")
 
     await scene.click(checklist, "unlock.confirm")
@@ -201,7 +201,7 @@ async def test_the_one_half_that_is_left_of_a_lock_is_released(scene, left):
     else:
         await aws.delete_item(f"{aws.bucket}/{of.key}")
 
-    checklist = await scene.checklist("unlock both", "allowed")
+    checklist = await scene.checklist("unlock both", "safe to unlock")
     await scene.click(checklist, "unlock.confirm")
 
     await scene.becomes(checklist, "both is unlocked")
@@ -212,7 +212,7 @@ async def test_the_one_half_that_is_left_of_a_lock_is_released(scene, left):
 async def test_both_halves_of_a_lock_are_released_together(scene):
     await scene.stage.dead_lock("both")
 
-    checklist = await scene.checklist("unlock both", "allowed")
+    checklist = await scene.checklist("unlock both", "safe to unlock")
     await scene.click(checklist, "unlock.confirm")
 
     told = flat(await scene.becomes(checklist, "both is unlocked"))
@@ -243,7 +243,7 @@ async def test_a_lock_that_is_no_lock_info_is_refused_and_stands(scene):
     key = f"{scene.stage.aws.bucket}/{scene.stage.states['staging'].key}"
     await scene.stage.aws.put_item(key, Info="{not json")
 
-    told = flat(await scene.checklist("unlock staging", "refused"))
+    told = flat(await scene.checklist("unlock staging", "is locked"))
 
     assert "cannot be read" in told
     assert await scene.stage.aws.item(key) == {"LockID": key, "Info": "{not json"}
@@ -265,7 +265,7 @@ async def test_a_lock_without_any_run_in_its_time_is_refused(scene):
     await scene.stage.aws.put_state(scene.stage.states["staging"].key)
     lock = await scene.stage.take_lock()
 
-    told = flat(await scene.checklist("unlock staging", "refused"))
+    told = flat(await scene.checklist("unlock staging", "is locked"))
 
     assert "no run of the mapped pipelines that may hold it was going on" in told
     assert await scene.stands(lock)
@@ -276,7 +276,7 @@ async def test_a_lock_without_any_run_in_its_time_is_refused(scene):
 
 async def test_a_click_with_the_value_of_another_lock_is_refused(scene):
     lock, _ = await scene.stage.dead_lock()
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     button = dict(scene.slack.find_button(checklist, "unlock.confirm"))
     button["value"] = button["value"].replace(lock.id, "00000000-1b2c-4d3e-8f40-2b756fec4d7f")
 
@@ -293,7 +293,7 @@ async def test_a_click_with_the_value_of_another_lock_is_refused(scene):
 )
 async def test_a_click_with_a_value_that_was_tampered_with_changes_nothing_and_is_answered(scene, value):
     lock, _ = await scene.stage.dead_lock()
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     button = dict(scene.slack.find_button(checklist, "unlock.confirm"))
     request = button["value"].split()[2]
     button["value"] = value.format(lock=lock.id, request=request)
@@ -306,7 +306,7 @@ async def test_a_click_with_a_value_that_was_tampered_with_changes_nothing_and_i
 
 async def test_a_click_on_a_message_whose_request_is_finished_releases_nothing_more(scene):
     await scene.stage.dead_lock()
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     button = dict(scene.slack.find_button(checklist, "unlock.confirm"))
     await scene.click(checklist, "unlock.confirm")
     await scene.becomes(checklist, "staging is unlocked")
@@ -326,7 +326,7 @@ async def test_a_click_on_a_message_whose_request_is_finished_releases_nothing_m
 
 async def test_clicks_of_two_people_at_the_same_time_release_once_and_tell_once(scene):
     await scene.stage.dead_lock()
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     button = dict(scene.slack.find_button(checklist, "unlock.confirm"))
 
     await asyncio.gather(
@@ -348,7 +348,7 @@ async def test_clicks_of_two_people_at_the_same_time_release_once_and_tell_once(
 
 async def test_a_second_click_is_told_that_it_is_being_carried_out(scene):
     await scene.stage.dead_lock()
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     button = dict(scene.slack.find_button(checklist, "unlock.confirm"))
     scene.stage.proxy.fault("dynamodb:DeleteItem", Delay(4), times=1)
     await scene.click(checklist, button)
@@ -364,7 +364,7 @@ async def test_a_doubled_command_makes_one_message(scene):
     await scene.stage.dead_lock()
     delivery = await scene.types("unlock staging")
     await asyncio.gather(*(scene.slack.again(delivery) for _ in range(3)))
-    await scene.shown("allowed")
+    await scene.shown("safe to unlock")
     await scene.slack.again(delivery)
     await scene.settles()
 
@@ -374,7 +374,7 @@ async def test_a_doubled_command_makes_one_message(scene):
 
 async def test_a_doubled_click_releases_once(scene):
     await scene.stage.dead_lock()
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     delivery = await scene.click(checklist, "unlock.confirm")
     await asyncio.gather(*(scene.slack.again(delivery) for _ in range(3)))
     await scene.becomes(checklist, "staging is unlocked")
@@ -389,8 +389,8 @@ async def test_a_doubled_click_releases_once(scene):
 
 async def test_two_requests_for_one_lock_release_it_once_and_the_other_says_that_it_is_free(scene):
     await scene.stage.dead_lock()
-    first = await scene.checklist("unlock staging", "allowed")
-    second = await scene.checklist("unlock staging", "allowed", user=QUINN)
+    first = await scene.checklist("unlock staging", "safe to unlock")
+    second = await scene.checklist("unlock staging", "safe to unlock", user=QUINN)
 
     await asyncio.gather(scene.click(first, "unlock.confirm"), scene.click(second, "unlock.confirm", user=QUINN))
 

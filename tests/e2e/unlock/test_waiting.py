@@ -24,7 +24,7 @@ def staged():
 
 async def test_an_unlock_that_is_armed_by_its_button_goes_on_by_itself_when_the_run_has_ended_and_settled(scene):
     lock, run = await scene.running()
-    checklist = await scene.checklist("unlock staging", "refused", "running")
+    checklist = await scene.checklist("unlock staging", "is locked", "running")
     await scene.click(checklist, "unlock.when_safe", user=QUINN)
     told = flat(await scene.becomes(checklist, "as soon as it is safe", "still missing"))
     assert "running" in told
@@ -49,7 +49,7 @@ async def test_an_unlock_that_is_refused_for_now_names_the_instant_from_which_it
     checklist = await scene.checklist("unlock staging --when-safe", "staging")
 
     history = [flat({"blocks": version.blocks, "text": version.text}) for version in checklist.history]
-    assert any("allowed from" in text.lower() for text in [*history, flat(checklist)]), history
+    assert any("can be unlocked at" in text.lower() for text in [*history, flat(checklist)]), history
     assert await scene.stands(lock)
     await scene.becomes(checklist, "staging is unlocked")
 
@@ -66,7 +66,7 @@ async def test_when_safe_of_something_that_waiting_does_not_help_is_only_refused
     await scene.stage.aws.put_state(scene.stage.states["staging"].key)
     lock = await scene.stage.take_lock(who="casey@caseys-macbook")
 
-    told = flat(await scene.checklist("unlock staging --when-safe", "refused"))
+    told = flat(await scene.checklist("unlock staging --when-safe", "is locked"))
 
     assert "[Do not unlock]" not in told
     assert await scene.stands(lock)
@@ -82,7 +82,7 @@ async def test_an_armed_unlock_that_is_called_off_releases_nothing_afterwards(sc
     assert "The bot deleted no lock" in told
 
     scene.stage.runs.finish(run.id, "failure", at=datetime.now(UTC) - timedelta(minutes=5))
-    again = flat(await scene.checklist("unlock staging", "allowed"))
+    again = flat(await scene.checklist("unlock staging", "safe to unlock"))
 
     assert "[Unlock staging]" in again
     assert await scene.stands(lock)
@@ -112,7 +112,7 @@ async def test_an_armed_unlock_whose_lock_changes_hands_ends_and_touches_nothing
 
 async def test_a_guest_cannot_arm_nor_call_off(scene):
     lock, run = await scene.running()
-    checklist = await scene.checklist("unlock staging", "refused")
+    checklist = await scene.checklist("unlock staging", "is locked")
     await scene.click(checklist, "unlock.when_safe", user="U0GUEST")
     await scene.told("guest", "nothing was changed", user="U0GUEST")
     await scene.click(checklist, "unlock.when_safe")
@@ -141,7 +141,7 @@ async def test_killing_a_loop_lets_the_armed_unlock_go_on_by_itself(scene):
 
     scene.stage.github.loop(REPO, "dependency-update.yml", every=0.5, lasts=20)
     fault = scene.stage.proxy.fault("dynamodb:DeleteItem", Throttle())
-    checklist = await scene.checklist("unlock staging", "allowed")
+    checklist = await scene.checklist("unlock staging", "safe to unlock")
     await scene.click(checklist, "unlock.confirm")
     await scene.becomes(checklist, "throttled")
     assert await scene.stands(lock)

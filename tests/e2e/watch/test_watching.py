@@ -57,7 +57,7 @@ async def test_an_incident_that_deals_with_the_state_hears_of_it_in_its_channel_
     message = await scene.shown("locked by a run that is dead")
     await scene.shown("locked for long")
     await scene.click(message, "alert.unlock")
-    checklist = await scene.shown("unlock staging: allowed")
+    checklist = await scene.shown("staging is safe to unlock")
     assert await scene.stands(lock)
     await scene.click(checklist, "unlock.confirm")
     await scene.becomes(message, "over:", "the lock is free")

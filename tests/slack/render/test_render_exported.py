@@ -47,7 +47,7 @@ def test_the_summary_fits_a_phone_and_pings_nobody(report):
     told = written(message)
     assert told.splitlines() == [
         "Export of Staging is stuck",
-        "States: staging locked for 2 h 05 min, free now",
+        "States: staging locked for 2 h 5 min, free now",
         "First command to unlock: 11 min",
         "Cause: a run that timed out with the lock held; a lock table that refused requests",
         "Who acted: quinn (asked, killed), parker (approved)",

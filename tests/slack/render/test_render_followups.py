@@ -53,7 +53,7 @@ def test_a_follow_up_says_why_what_to_do_and_has_a_button():
     assert written(message).splitlines() == [
         "Follow-ups of Staging is stuck",
         "Let Terraform in deploy.yml end before its job times out",
-        "Run 4711 timed out at 2026-11-21 12:30:00 UTC.",
+        "Run 4711 timed out at 2026-11-21 12:30 UTC.",
         "• Set -lock-timeout=5m on the apply.",
         "• Set an alert on the job's duration.",
         "[File a ticket]",

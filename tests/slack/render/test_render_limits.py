@@ -353,7 +353,7 @@ thorough = settings(
 )
 
 _OURS = re.compile(
-    r"!date\^\d+\^\{date_short_pretty\} \{time_secs\}\|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC|"
+    r"!date\^\d+\^(\{date_short_pretty\} )?\{time\}\|\d{4}-\d\d-\d\d \d\d:\d\d UTC|"
     r"!date\^\d+\^\{date_long_pretty\} \{time\}\|[A-Z][a-z]{2} \d\d? [A-Z][a-z]{2} \d{4}, \d\d:\d\d UTC"
     r"|@[UW][A-Z0-9]+|#[CGD][A-Z0-9]+|https?://[^\s|<>\"`]+\|[^<>|]+"
 )

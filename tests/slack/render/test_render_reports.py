@@ -28,7 +28,7 @@ async def test_an_unlock_is_one_message_from_the_checklist_to_the_outcome(worksp
     inspection = scene.inspection()
     checked = UnlockReport(request_here, UnlockStage.CHECKED, inspection, scene.verdict(inspection))
     posted = await show(messenger, checked)
-    assert actions(workspace.message(posted.channel, posted.ts)) == ("unlock.confirm",)
+    assert actions(workspace.message(posted.channel, posted.ts)) == ("unlock.confirm", "unlock.decline")
 
     shown = replace(checked, request=replace(request_here, ts=posted.ts), stage=UnlockStage.RELEASED)
     assert await show(messenger, shown) == posted

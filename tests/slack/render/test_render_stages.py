@@ -83,8 +83,8 @@ def test_a_locked_state_reads_from_the_verdict_down(scene, reads):
 
 def test_a_running_holder_refuses_and_says_how_to_end_it(scene, reads):
     message = status(scene, run=scene.run(phase=Phase.RUNNING))
-    assert "refused for now" in message.text
-    assert "kill-job staging" in str(message.blocks)
+    assert "Don't unlock it" in message.text
+    assert [*actions(message)] == ["watch.start", "status.when_safe", "status.who", "status.kill", "status.share"]
     reads(message)
 
 
@@ -93,7 +93,8 @@ def test_a_run_that_has_just_ended_says_until_when_to_wait(scene, reads):
     ended = scene.now - timedelta(seconds=90)
     job = replace(run.jobs[0], ended_at=ended)
     message = status(scene, run=replace(run, ended_at=ended, jobs=(job,)), contended=False)
-    assert "not before" in message.text
+    assert "It can be unlocked at" in message.text
+    assert next(iter(actions(message))) == "status.when_safe"
     reads(message)
 
 
@@ -110,7 +111,7 @@ def test_a_free_state_says_so_and_offers_no_unlock(scene, reads):
 
 def test_a_lock_that_cannot_be_read_is_not_called_free(scene, reads):
     message = status(scene, seen=scene.unreadable)
-    assert "not known" in message.text
+    assert "We can't tell whether staging is locked" in message.text
     assert "staging is free" not in str(message.blocks)
     assert "watch.start" in actions(message)
     reads(message)
@@ -156,15 +157,17 @@ def test_a_state_that_is_not_whole_is_described(scene, reads, kind):
 
 def test_without_the_timeline_reading_works_and_unlocking_does_not(scene, reads):
     message = status(scene, away=True, contended=False)
-    assert "Unlock: refused, because the timeline cannot be reached" in message.text
-    assert "Unlock: allowed" not in str(message.blocks)
+    assert "nothing can be unlocked now: the timeline (Redis) is away" in message.text
+    assert "status.unlock" not in actions(message)
+    assert "You can unlock it now" not in message.text
     reads(message)
 
 
 def test_the_owners_answer_is_shown(scene, reads):
     answer = OwnerAnswer(scene.lock.id, "U0ELLIOTT", OwnerSays.RUNNING, scene.now - timedelta(minutes=3))
     message = status(scene, answer=answer, contended=False)
-    assert "refused" in message.text
+    assert "Its owner says it's still running" in message.text
+    assert "status.unlock" not in actions(message)
     reads(message)
 
 
@@ -219,9 +222,21 @@ def test_every_stage_of_an_unlock_has_a_message(scene, reads, stage):
         UnlockStage.EXPIRED: {"note": ("nobody approved within ", timedelta(minutes=15), ".")},
     }
     message = unlock(scene, stage, **outcomes.get(stage, {}))
-    for word in ("Next:",) if stage is UnlockStage.RELEASING else ("Changed:", "Next:"):
-        assert word in str(message.blocks)
+    assert outcome_of(stage) in str(message.blocks)
     reads(message)
+
+
+def outcome_of(stage):
+    """What a stage says of what was changed; of one that cannot be feared to have changed anything, its answer."""
+    return {
+        UnlockStage.DRY_RUN: "A dry run never changes anything.",
+        UnlockStage.CHECKED: "staging is safe to unlock.",
+        UnlockStage.ARMED: "staging will unlock itself at about",
+        UnlockStage.RELEASING: "This message will show how it ends.",
+        UnlockStage.RELEASED: "staging is unlocked.",
+        UnlockStage.PARTLY_RELEASED: "The lockfile was deleted.",
+        UnlockStage.NOT_KNOWN: "No other lock can have been touched.",
+    }.get(stage, "Nothing was changed.")
 
 
 def place(scene, kind=PlaceKind.ITEM, *, result=ReleaseResult.RELEASED, detail=""):
@@ -238,7 +253,7 @@ def test_a_release_names_the_other_half_only_where_another_place_held_another_lo
 
     text = str(unlock(scene, UnlockStage.RELEASED, inspection=inspection).blocks)
 
-    assert ("the other half has another lock" in text) is is_left
+    assert ("its other place has another lock" in text) is is_left
     assert ("staging is locked again" in text) is not is_left
     assert "ip-10-0-0-1" in text
 
@@ -249,16 +264,18 @@ def test_half_an_unlock_that_was_refused_says_what_is_gone_what_is_left_and_why(
     mine = unlock(scene, UnlockStage.PARTLY_RELEASED, places=(gone,), **changes)
     anothers = unlock(scene, UnlockStage.PARTLY_RELEASED, **changes)
 
-    assert "the DynamoDB item is left, because " in mine.text
-    assert "the lockfile was deleted" in str(mine.blocks)
-    assert "the other half is gone" in str(anothers.blocks)
-    assert "deleted no lock" not in str(mine.blocks) + str(anothers.blocks)
+    assert "the DynamoDB item is left" in mine.text
+    assert "*quiet:* the state was written at" in str(mine.blocks)
+    assert "The lockfile was deleted" in str(mine.blocks)
+    assert "The other half is gone" in str(anothers.blocks)
+    assert "Nothing was changed" not in str(mine.blocks) + str(anothers.blocks)
     reads(mine)
 
 
 def test_an_allowed_unlock_has_a_danger_button_that_asks_once_more(scene):
-    [(action, button)] = actions(unlock(scene, UnlockStage.CHECKED)).items()
-    assert action == "unlock.confirm"
+    made = actions(unlock(scene, UnlockStage.CHECKED))
+    assert [*made] == ["unlock.confirm", "unlock.decline"]
+    button = made["unlock.confirm"]
     assert button["style"] == "danger"
     assert parse_button(button["value"]) == ButtonValue("staging", scene.lock.id, "r7k2")
     dialog = button["confirm"]["text"]["text"]
@@ -277,9 +294,9 @@ def test_an_unlock_that_needs_approval_offers_to_approve_and_to_decline(scene, r
 @pytest.mark.parametrize(
     ("by", "told"),
     [
-        (Approvers.OWNER, "only the owner of the lock can approve until"),
-        (Approvers.GROUP, "a member of the group for that can approve until"),
-        (Approvers.MEMBER, "another full member of this channel can approve until"),
+        (Approvers.OWNER, "Only the owner of the lock can approve until"),
+        (Approvers.GROUP, "Anyone in the approvers' group can approve until"),
+        (Approvers.MEMBER, "Anyone else in this channel can approve until"),
     ],
 )
 def test_an_unlock_that_needs_approval_says_who_can_give_it_and_until_when(scene, by, told):
@@ -292,26 +309,26 @@ def test_an_unlock_that_needs_approval_says_who_can_give_it_and_until_when(scene
 def test_where_nobody_may_approve_nobody_is_told_to_ask_again(scene):
     verdict = Verdict(Ruling.REFUSE, (Finding(Rule.APPROVER, Effect.REFUSES, NOBODY_MAY),))
     told = str(unlock(scene, UnlockStage.CHECKED, verdict=verdict).blocks)
-    assert "let somebody approve: `approval` in the configuration" in told
-    assert "ask again" not in told
+    assert "let someone approve: `approval` in the configuration" in told
+    assert "unlock staging`" not in told
 
 
 def test_a_lock_from_a_persons_machine_leads_to_the_owners_answer(scene):
-    unknown = Finding(Rule.TIED, Effect.REFUSES, ("unknown holder: no run",))
+    unknown = Finding(Rule.TIED, Effect.REFUSES, ("we don't know which run holds it: no run",))
     human = Finding(Rule.HUMAN_HELD, Effect.REFUSES, ("only the owner can say",))
     both, alone = (
         str(unlock(scene, UnlockStage.CHECKED, verdict=Verdict(Ruling.REFUSE, findings)).blocks)
         for findings in ((unknown, human), (unknown,))
     )
-    assert "the owner can say that it is dead" in both
-    assert "cannot release a lock whose run it does not know" not in both
-    assert "cannot release a lock whose run it does not know" in alone
+    assert "Ask the owner to press “It's dead”" in both
+    assert "can't release a lock whose run it doesn't know" not in both
+    assert "can't release a lock whose run it doesn't know" in alone
 
 
 def test_whoever_asks_outside_an_incident_channel_is_not_sent_to_this_one(scene):
     verdict = Verdict(Ruling.REFUSE, (Finding(Rule.REQUESTER, Effect.REFUSES, ("asks elsewhere",)),))
     told = str(unlock(scene, UnlockStage.CHECKED, verdict=verdict).blocks)
-    assert "a full member of an incident channel can ask there" in told
+    assert "A full member of an incident channel can unlock it there" in told
 
 
 def test_a_refusal_that_waiting_ends_offers_to_wait(scene, reads):
@@ -339,8 +356,14 @@ def test_an_armed_unlock_can_be_called_off(scene):
     "stage", [s for s in UnlockStage if s not in {UnlockStage.CHECKED, UnlockStage.ARMED, UnlockStage.REFUSED}]
 )
 def test_an_outcome_has_no_button_left_but_that_to_be_told_where_it_is_still_locked(scene, stage):
-    locked = stage in {UnlockStage.HOLDER_CHANGED, UnlockStage.STILL_THROTTLED}
-    assert set(actions(unlock(scene, stage))) == ({"watch.start"} if locked else set())
+    left = {
+        UnlockStage.HOLDER_CHANGED: {"watch.start"},
+        UnlockStage.STILL_THROTTLED: {"status.kill", "unlock.when_safe", "watch.start"},
+        UnlockStage.PARTLY_RELEASED: {"watch.check"},
+        UnlockStage.NOT_KNOWN: {"watch.check"},
+        UnlockStage.FAILED: {"watch.check"},
+    }
+    assert set(actions(unlock(scene, stage))) == left.get(stage, set())
 
 
 def automatic(scene, stage, **changes):
@@ -356,11 +379,11 @@ def test_an_automatic_release_is_announced_with_its_time_its_proof_and_a_button_
 
     shown = str(message.blocks)
     assert message.text.startswith("staging will be unlocked automatically at ")
-    assert "unless somebody here stops it" in message.text
-    assert "*Checklist*" in shown
+    assert "unless someone here stops it" in message.text
+    assert "12 of 12 checks passed" in shown
     assert scene.lock.id in shown
-    assert "nothing yet" in shown
-    assert "Nobody asked" in shown
+    assert "Nothing was changed yet" in shown
+    assert "nobody asked" in shown.lower()
     assert next(button["text"]["text"] for button in actions(message).values()) == "Stop the unlock"
     assert set(actions(message)) == {"unlock.disarm", "watch.start"}
     sound(message)
@@ -373,10 +396,10 @@ def test_what_became_of_an_automatic_release_names_nobody_and_offers_nothing_mor
     verdict = scene.refusal(waits=True, until=scene.now) if stage is UnlockStage.REFUSED else None
     message = automatic(scene, stage, verdict=verdict, now_held_by=replace(scene.lock, id="new-lock"))
 
-    assert set(actions(message)) <= {"watch.start"}
+    assert set(actions(message)) <= {"watch.start", "watch.check", "status.kill"}
     shown = str(message.blocks)
     assert "<@" not in shown
-    assert "somebody" not in message.text
+    assert "someone" not in message.text
     assert "press the button" not in shown.lower()
     sound(message)
 
@@ -384,13 +407,17 @@ def test_what_became_of_an_automatic_release_names_nobody_and_offers_nothing_mor
 def test_an_automatic_release_that_is_refused_takes_back_what_it_announced(scene):
     message = automatic(scene, UnlockStage.REFUSED, verdict=scene.refusal(waits=False))
 
-    assert message.text.startswith("staging is not unlocked automatically")
-    assert "The bot deleted no lock" in str(message.blocks)
+    assert message.text.startswith("staging was not unlocked automatically")
+    assert "Nothing was changed." in str(message.blocks)
 
 
 @pytest.mark.parametrize(
     ("operation", "wanted"),
-    [("OperationTypeApply", "run a plan before you apply"), ("OperationTypePlan", "go on"), ("state-mv", "state-mv")],
+    [
+        ("OperationTypeApply", "`terraform plan` before you apply"),
+        ("OperationTypePlan", "Run what"),
+        ("state-mv", "state-mv"),
+    ],
 )
 def test_what_comes_after_a_release_depends_on_what_was_interrupted(scene, operation, wanted):
     lock = replace(scene.lock, operation=operation)
@@ -675,7 +702,7 @@ def test_the_first_fact_of_two_differing_halves_is_the_older_lock(scene):
         (),
         scene.now,
     )
-    assert scene.lock.who in status(scene, seen=seen).text
+    assert "Held 2 h by" in str(status(scene, seen=seen).blocks)
 
 
 def test_what_the_list_cannot_hold_can_be_named_by_its_id(scene, sound):

@@ -66,7 +66,7 @@ def test_a_throttled_read_is_told_as_a_throttled_table_and_what_to_do(throttled,
     sound(message)
     assert written(message) == snapshot
     assert told(throttled) == snapshot
-    assert "not known whether" not in written(message)
+    assert "DynamoDB is throttling the lock table of staging" in message.text
 
 
 def test_a_readable_lock_on_a_table_that_refused_others_is_still_told_first(scene, table):
@@ -75,7 +75,7 @@ def test_a_readable_lock_on_a_table_that_refused_others_is_still_told_first(scen
     assert words.startswith("■ staging is locked")
     assert "12 requests were refused in the last 5 min (12 to write)" in words
     assert "PROVISIONED with 5 read units and 1 write unit" in words
-    assert "47 runs contend" in words
+    assert "47 runs want it" in words
 
 
 def test_a_table_without_trouble_is_not_mentioned(scene, table):
@@ -87,14 +87,14 @@ def test_a_table_without_trouble_is_not_mentioned(scene, table):
 def test_a_part_that_nobody_may_look_at_is_said_and_hides_not_the_others(throttled, table, denied):
     words = told(replace(throttled, table=replace(table, refused=denied)))
 
-    assert "it refused the bot's own request (how many more, is not known: CloudWatch denies" in words
+    assert "it refused our own request (we don't know how many others: CloudWatch denies" in words
     assert "PROVISIONED with 5 read units and 1 write unit" in words
 
 
 def test_an_unknown_capacity_is_said_with_its_reason(throttled, table, denied):
     words = told(replace(throttled, table=replace(table, capacity=denied)))
 
-    assert "its capacity is not known: CloudWatch denies" in words
+    assert "its capacity could not be read: CloudWatch denies" in words
     assert "12 requests were refused" in words
 
 
@@ -113,9 +113,9 @@ def test_the_crowd_of_all_states_on_the_table_is_counted_with_their_loops(scene,
 
     words = told(replace(lonely, crowd=crowd))
 
-    assert "49 runs contend over the states that share it (staging, dev, qa and 1 more)" in words
+    assert "49 runs want it across the states that share it (staging, dev, qa and 1 more)" in words
     assert "Loop on the same table:" in words
-    assert "End it with /tflock kill-job dev" in words
+    assert "Stop it: /tflock kill-job dev (in Slack)" in words
 
 
 def test_a_ttl_is_a_warning_that_names_its_attribute_and_what_it_does(scene, table):
@@ -127,7 +127,7 @@ def test_a_ttl_is_a_warning_that_names_its_attribute_and_what_it_does(scene, tab
 
     words = told(replace(scene.inspection(), table=forgetful))
 
-    assert "! Lock table: acme-tf-locks forgets items by itself (TTL by expires_at)" in words
+    assert "! Lock table: acme-tf-locks deletes items automatically (TTL by expires_at)" in words
     assert "deleted under a running apply" in words
     assert "Not a lock problem" not in words
 
@@ -139,15 +139,15 @@ def test_a_request_to_unlock_tells_the_tables_trouble_too(scene, mute, table, wr
 
     words = written(unlock_message(report))
 
-    assert "the lock table is throttled and lets nobody see the lock" in words
+    assert "the lock table is throttled, so the lock can't be read" in words
     assert "12 requests were refused" in words
-    assert "Changed:* nothing" in words
+    assert "can't be unlocked yet" in words
 
 
 def test_the_overview_calls_it_throttled_too(scene, mute, written):
     overview = Overview(((StateName("staging", "", protected=False), mute),), scene.now)
 
-    assert "its lock table is throttled" in written(overview_message(overview))
+    assert "lock table throttled" in written(overview_message(overview))
     assert "its lock table is throttled" in "\n".join(overview_lines(overview))
 
 

@@ -26,9 +26,9 @@ def test_a_message_is_drawn_with_its_emoji_dates_and_buttons(scene):
     inspection = scene.inspection()
     message = status_message(StatusReport(inspection, scene.verdict(inspection)))
     shown = drawn("tflock", message.text, message.blocks)
-    assert "🔒 staging is locked since" in shown
-    assert "2026" in shown
-    assert "[ Share in this channel ]" in shown
+    assert "🔒 staging is locked by a dead run" in shown
+    assert ":15), owner" in shown
+    assert "[ Share ]" in shown
     assert "<!date" not in shown
     assert ":white_check_mark:" not in shown
     assert "*" not in shown

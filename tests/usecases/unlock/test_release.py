@@ -102,7 +102,7 @@ async def test_a_lock_that_cannot_be_told_from_garbage_is_not_called_free(scene)
     assert entry.facts["outcome"] == "refused"
     assert await scene.aws.object(f"{KEY}.tflock") == b"not lock info"
     assert await scene.aws.item(f"{scene.aws.bucket}/{KEY}") is None
-    assert lock.id not in scene.said()[0] or "stays locked" in scene.said()[0]
+    assert lock.id not in scene.said()[0] or "was not unlocked" in scene.said()[0]
 
 
 async def test_throttling_for_a_while_delays_the_release(scene):
@@ -250,7 +250,7 @@ async def test_a_refusal_that_slack_did_not_take_stays_a_refusal(scene):
     await release.release(scene.ports, request.id, worker="w2")
 
     assert await outcome(scene, lock) == (["refused"], ["file", "item"])
-    assert "stays locked" in scene.said()[0]
+    assert "was not unlocked" in scene.said()[0]
 
 
 @pytest.mark.parametrize("call", ["s3:DeleteObject", "dynamodb:DeleteItem"])
