@@ -19,7 +19,7 @@ from bot.http.pages import every_page
 from bot.ports.messenger import Posted
 from bot.slack.client import SYSTEM, next_cursor, translated
 
-MARKED, LETTER = "tflock_export", "tflock_letter"
+MARKED, TO_OWNER = "tflock_export", "tflock_letter"
 """Types of the metadata on what is posted to a channel and to a person; the payload has the `mark`."""
 
 CALL_SECONDS = 15.0
@@ -47,7 +47,7 @@ async def find_marked(
 
     def has_mark(said: dict[str, Any]) -> bool:
         metadata = said.get("metadata") or {}
-        is_ours = metadata.get("event_type") in {MARKED, LETTER}
+        is_ours = metadata.get("event_type") in {MARKED, TO_OWNER}
         return is_ours and (metadata.get("event_payload") or {}).get("mark") == mark
 
     too_long = "the channel's history is too long to look for an earlier message"

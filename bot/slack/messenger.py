@@ -21,7 +21,7 @@ from bot.core.record.redact import redact
 from bot.errors import Denied
 from bot.ports.messenger import Blocks, Message, Posted, Report
 from bot.slack.client import SYSTEM, failure, is_loopback, translated
-from bot.slack.marks import LETTER, MARKED, find_marked, marked
+from bot.slack.marks import MARKED, TO_OWNER, find_marked, marked
 from bot.slack.render import message_of
 
 log = structlog.get_logger()
@@ -61,7 +61,7 @@ class SlackMessenger:
                 self._client.chat_postMessage,
                 channel=channel,
                 thread_ts=thread or None,
-                metadata=marked(mark, LETTER if is_direct else MARKED) if mark else None,
+                metadata=marked(mark, TO_OWNER if is_direct else MARKED) if mark else None,
                 unfurl_links=False,
                 unfurl_media=False,
             )

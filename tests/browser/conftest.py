@@ -36,14 +36,14 @@ LOCK = "6d2f1c0e-4b7a-9a53-1f0e-2c8d7b5a9e31"
 
 
 @dataclass(frozen=True)
-class Told:
+class Recorded:
     """Implements `bot.export.material.Material` for the page."""
 
     account: Account
-    told: tuple[ShownEntry, ...]
+    shown: tuple[ShownEntry, ...]
 
     def lines(self) -> Iterator[ShownEntry]:
-        return iter(self.told)
+        return iter(self.shown)
 
     def records(self):
         raise NotImplementedError
@@ -222,21 +222,21 @@ def _account() -> Account:
 
 
 @pytest.fixture(scope="session")
-def scenario() -> Told:
+def scenario() -> Recorded:
     """The incident that the project exists for, as it goes with the bot."""
-    return Told(_account(), tuple(_line(number, row) for number, row in enumerate(_STORY, 1)))
+    return Recorded(_account(), tuple(_line(number, row) for number, row in enumerate(_STORY, 1)))
 
 
 @pytest.fixture(scope="session")
-def crowded(scenario) -> Told:
+def crowded(scenario) -> Recorded:
     """20,000 entries in three days."""
     told = tuple(
         replace(
             line, entry=replace(line.entry, id=str(n), at=at("11:00") + timedelta(seconds=n * 10)), is_key=n % 1000 == 7
         )
-        for n, line in zip(range(20_000), cycle(scenario.told[:18]), strict=False)
+        for n, line in zip(range(20_000), cycle(scenario.shown[:18]), strict=False)
     )
-    return Told(replace(scenario.account, recorded=len(told), key_moments=frozenset()), told)
+    return Recorded(replace(scenario.account, recorded=len(told), key_moments=frozenset()), told)
 
 
 @pytest.fixture(scope="module")

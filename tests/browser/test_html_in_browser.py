@@ -87,7 +87,7 @@ def hostile(scenario):
             kind=line.entry.kind,
             actor=line.entry.actor,
         )
-        for number, line in enumerate(scenario.told)
+        for number, line in enumerate(scenario.shown)
     )
     return replace(scenario, account=account, told=lines)
 
@@ -109,7 +109,7 @@ def test_everything_is_there_at_first_sight(visit, scenario):
     page = visit(scenario)
 
     assert page.title() == "Staging is locked · incident record"
-    assert shown(page) == len(scenario.told)
+    assert shown(page) == len(scenario.shown)
     assert page.locator("h2").all_inner_texts() == [
         "Summary", "Key moments", "Chart", "Timeline", "Follow-ups", "People", "Integrity",
     ]  # fmt: skip
@@ -136,7 +136,7 @@ def test_what_others_wrote_is_shown_and_does_nothing(visit, hostile):
 
 
 def test_a_character_that_turns_the_text_around_is_named_instead(visit, scenario):
-    line = with_entry(scenario.told[0], text="run \u202egpj.exe\u2066 \x00\x1b[31m")
+    line = with_entry(scenario.shown[0], text="run \u202egpj.exe\u2066 \x00\x1b[31m")
     page = visit(replace(scenario, told=(line,)))
 
     assert page.locator("#e-1 .said").inner_text() == "run [U+202E]gpj.exe[U+2066] [U+0000][U+001B][31m"
@@ -175,7 +175,7 @@ def test_text_stands_out_from_what_is_behind_it(visit, scenario, scheme):
 def test_without_scripts_everything_is_shown_and_unfolds(visit, scenario):
     page = visit(scenario, java_script_enabled=False)
 
-    assert shown(page) == len(scenario.told)
+    assert shown(page) == len(scenario.shown)
     assert page.locator("#filters").is_hidden()
     assert "21 entries were recorded, 1 of them is hidden" in page.locator("#count").inner_text()
     page.locator("#e-8 summary", has_text="Checks").click()
@@ -285,7 +285,7 @@ def test_the_first_stop_of_the_keyboard_leads_past_the_menu(visit, scenario):
 
 
 def test_every_kind_is_in_words(visit, scenario):
-    told = tuple(with_entry(scenario.told[0], id=f"k{n}", kind=kind) for n, kind in enumerate([*Kind, "newer.kind"]))
+    told = tuple(with_entry(scenario.shown[0], id=f"k{n}", kind=kind) for n, kind in enumerate([*Kind, "newer.kind"]))
     page = visit(replace(scenario, told=told))
 
     words = page.locator(".e .kind").all_inner_texts()

@@ -188,7 +188,7 @@ async def test_once_is_for_the_first_caller_only(records):
     assert await records.once("o", "2", ttl=HOUR)
 
 
-async def test_a_lease_is_one_holders_until_he_gives_it_back_or_its_time_is_over(records):
+async def test_a_lease_is_one_holders_until_they_give_it_back_or_its_time_is_over(records):
     assert not await records.renew("l", "1", holder="a", ttl=HOUR)
     assert await records.take("l", "1", holder="a", ttl=HOUR)
     assert not await records.take("l", "1", holder="b", ttl=HOUR)

@@ -246,7 +246,7 @@ async def test_fifty_readers_at_once_cost_one_look_at_the_locks(office):
     assert reads == 1
 
 
-async def test_the_locks_of_the_reader_are_marked_as_his(office, reader):
+async def test_the_locks_of_the_reader_are_marked_as_theirs(office, reader):
     office.hold()
     person = KnownPerson("parker", "U0PARKER", who=("runner@fv-az1-*",))
     world = replace(office.world, holders=Holders(people=(person,)))

@@ -409,7 +409,7 @@ async def test_a_trigger_that_is_too_old_is_told_with_the_command_instead(desk):
     assert desk.slack.dialogs(PARKER) == []
 
 
-async def test_a_guest_sees_in_the_dialog_why_he_may_not_edit(desk):
+async def test_a_guest_sees_in_the_dialog_why_they_may_not_edit(desk):
     view = await desk.dialog(user=GUEST)
     assert "Only full members" in str(view["blocks"])
     assert "submit" not in view

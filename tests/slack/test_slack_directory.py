@@ -41,7 +41,7 @@ async def test_introducing_to_a_busy_slack_says_how_long_to_wait(workspace, dire
     assert caught.value.retry_after == 30
 
 
-async def test_a_member_is_found_with_what_bears_on_his_rights(directory):
+async def test_a_member_is_found_with_what_bears_on_their_rights(directory):
     before = datetime.now(UTC)
     seen = await directory.member("U0QUINN")
     assert isinstance(seen, Found)
@@ -51,7 +51,7 @@ async def test_a_member_is_found_with_what_bears_on_his_rights(directory):
     assert not any((member.is_bot, member.is_guest, member.is_stranger, member.is_deleted))
 
 
-async def test_a_member_has_his_own_time_zone(directory):
+async def test_a_member_has_their_own_time_zone(directory):
     seen = await directory.member("U0ELLIOTT")
     assert seen.value.tz == "America/New_York"
     assert seen.value.tz_offset in (-5 * 3600, -4 * 3600)
@@ -70,7 +70,7 @@ async def test_slackbot_counts_as_a_bot_though_slack_does_not_say_so(workspace, 
     assert (await directory.member("USLACKBOT")).value.is_bot
 
 
-async def test_a_member_of_another_company_keeps_his_own_team(workspace, directory):
+async def test_a_member_of_another_company_keeps_their_own_team(workspace, directory):
     await directory.introduce()
     workspace.add_user("U0GUEST", "visitor", team="T0ELSEWHERE", enterprise="E0ELSEWHERE")
     assert (await directory.member("U0GUEST")).value.team_id == "T0ELSEWHERE"
@@ -217,7 +217,7 @@ async def test_whereabouts_tell_presence_status_and_do_not_disturb(workspace, di
     assert seen.status_until == seen.snoozed_until == datetime.fromtimestamp(monday, UTC)
 
 
-async def test_somebody_at_his_desk_has_no_ends_set(directory):
+async def test_somebody_at_their_desk_has_no_ends_set(directory):
     seen = (await directory.whereabouts("U0QUINN")).value
     assert seen.presence is Presence.ACTIVE
     assert (seen.status_text, seen.status_until, seen.snoozed_until) == ("", None, None)

@@ -93,7 +93,7 @@ async def test_one_that_cannot_be_recorded_takes_no_other_with_it(journal, incid
     assert await texts(journal, incident_id) == [f"n{n}" for n in range(30) if n % 3]
 
 
-async def test_who_gives_up_waiting_takes_no_other_with_him(journal, incident_id):
+async def test_who_gives_up_waiting_takes_no_other_with_them(journal, incident_id):
     for round_ in range(8):
         tasks = [asyncio.create_task(journal.append(incident_id, note(f"{round_}/{n}"))) for n in range(60)]
         for _ in range(round_ + 1):

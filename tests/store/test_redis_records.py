@@ -88,7 +88,7 @@ async def test_once_is_over_when_its_time_is(records, client):
             await asyncio.sleep(0.01)
 
 
-async def test_a_lease_is_one_holders_until_he_gives_it_back(records):
+async def test_a_lease_is_one_holders_until_they_give_it_back(records):
     assert await records.take("unlock", "staging", holder="a", ttl=HOUR)
     assert not await records.take("unlock", "staging", holder="b", ttl=HOUR)
     assert await records.take("unlock", "staging", holder="a", ttl=HOUR)

@@ -71,7 +71,7 @@ async def about_user(world: World, user_id: str) -> UserReport:
     )
     email = (member.value.email or "") if isinstance(member, Found) else ""
     known = world.holders.person_in_slack(user_id) or (world.holders.person_for(email=email) if email else None)
-    locks, unknown = await _his(world, user_id, known, held.locks)
+    locks, unknown = await _theirs(world, user_id, known, held.locks)
     return UserReport(
         member,
         whereabouts,
@@ -100,7 +100,7 @@ async def _held_now(world: World) -> _Held:
     return _Held(locks, sum(bool(lock.unseen) and not lock.locks for _, lock in seen.states))
 
 
-async def _his(
+async def _theirs(
     world: World, user_id: str, known: KnownPerson | None, held: Sequence[tuple[StateName, LockInfo]]
 ) -> tuple[tuple[HeldLock, ...], int]:
     """Their locks, and of how many it was not found out whose they are: the look at each has an end, and have all."""

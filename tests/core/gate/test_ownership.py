@@ -124,7 +124,7 @@ def test_the_author_stands_in_where_a_program_started_the_run(facts):
     assert found(tied(run(**{"actor": "x", "author_email": "q@example.com"} | facts))) == [("quinn", False)]
 
 
-def test_an_authors_hidden_address_at_github_tells_his_login():
+def test_an_authors_hidden_address_at_github_tells_their_login():
     attribution = tied(run("renovate[bot]", author_email="1234+elliott-ci@users.noreply.github.com"))
 
     assert found(attribution) == [("elliott", False)]
@@ -136,7 +136,7 @@ def test_a_login_that_the_configuration_names_is_a_person_whatever_it_looks_like
     assert found(tied(run("elliott-bot")), holders=holders) == [("elliott", True)]
 
 
-def test_a_schedule_of_somebody_is_his_only_where_no_author_is_told():
+def test_a_schedule_of_somebody_is_theirs_only_where_no_author_is_told():
     by_clock = run("quinn", trigger="schedule", by_bot=True)
 
     assert found(tied(by_clock)) == [("quinn", False)]
@@ -218,7 +218,7 @@ def test_whom_a_claim_names_counts_as_a_starter_beside_whom_the_ci_system_names(
     assert starters(attribution, PEOPLE, SYSTEMS) == Starters(frozenset({"U0QUINN", "U0ELLIOTT"}))
 
 
-def test_how_he_was_found_is_said():
+def test_how_they_were_found_is_said():
     lock = LockInfo("lock-1", "OperationTypeApply", "", CI, "1.9.8", NOW, "x")
     (lead,) = leads(lock, tied(run("renovate[bot]", author_email="q@example.com")), PEOPLE, SYSTEMS)
 

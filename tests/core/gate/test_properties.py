@@ -237,7 +237,7 @@ def test_a_rule_more_never_loosens_the_ruling(make, data):
 
 @thorough
 @given(data=st.data())
-def test_an_approval_by_the_requester_himself_never_counts(make, data):
+def test_an_approval_by_the_requester_themselves_never_counts(make, data):
     world = data.draw(worlds(make))
     without = replace(world.build(make), approval=None)
     own = replace(without, approval=make.approval(by=without.requester.user_id))
@@ -391,7 +391,7 @@ def _in_case(**changes):
     )
 
 
-def the_requester_loses_his_standing(make, world, data):
+def the_requester_loses_their_standing(make, world, data):
     worse = data.draw(
         st.sampled_from(
             [
@@ -430,7 +430,7 @@ BAD_NEWS = {
     "a run ends later": a_run_ends_later,
     "another run goes on": another_run_goes_on,
     "a live run claims the state": a_live_run_claims_the_state,
-    "the requester loses his standing": the_requester_loses_his_standing,
+    "the requester loses their standing": the_requester_loses_their_standing,
     "the owner says that it runs": _in_case(owner=lambda make, _: make.answer(OwnerSays.RUNNING)),
     "a half cannot be read": _in_case(lock=_unseen_place),
     "a half holds garbage": _in_case(lock=_garbage_place),

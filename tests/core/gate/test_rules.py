@@ -143,7 +143,7 @@ def test_before_slack_has_said_who_the_bot_is_nobody_may_act_and_waiting_helps(m
 
 
 @pytest.mark.parametrize("field", ["member", "in_channel", "channel", "in_groups"])
-def test_what_slack_could_not_say_of_somebody_counts_against_him_for_now(make, says, field):
+def test_what_slack_could_not_say_of_somebody_counts_against_them_for_now(make, says, field):
     away = Unseen("Slack", Trouble.THROTTLED, "Slack asks to wait", make.now)
 
     effect, words, _, waits = says(Rule.REQUESTER, make.case(requester=make.standing(**{field: away})))
@@ -161,7 +161,7 @@ def test_what_slack_could_not_say_of_somebody_counts_against_him_for_now(make, s
         ("in_groups", "parker is not in a user group that may unlock"),
     ],
 )
-def test_what_slack_does_not_know_of_somebody_counts_against_him(make, says, field, words):
+def test_what_slack_does_not_know_of_somebody_counts_against_them(make, says, field, words):
     effect, said, _, waits = says(Rule.REQUESTER, make.case(requester=make.standing(**{field: make.not_found()})))
 
     assert (effect, waits) == (REFUSES, False)
@@ -704,7 +704,7 @@ def test_still_running_outweighs_an_end_of_a_run_that_is_tied_by_its_time_alone(
     assert says(Rule.OWNER, case)[0] is REFUSES
 
 
-def test_no_end_answers_for_a_person_who_says_that_his_own_still_runs(make, says):
+def test_no_end_answers_for_a_person_who_says_that_their_own_still_runs(make, says):
     case = make.case(make.run(), who=LAPTOP, owner=make.answer(OwnerSays.RUNNING, at="09:10"))
 
     assert says(Rule.OWNER, case)[0] is REFUSES
@@ -751,7 +751,7 @@ def test_a_lock_without_a_who_is_human_held_by_somebody_without_a_name(make, say
     assert says(Rule.HUMAN_HELD, make.case(who=""))[1].startswith("someone without a name doesn't look like CI")
 
 
-def test_a_persons_lock_that_he_calls_dead_wants_approval_without_any_run(make):
+def test_a_persons_lock_that_they_call_dead_wants_approval_without_any_run(make):
     case = make.case(who=LAPTOP, looks=(make.look(),), owner=make.answer(OwnerSays.DEAD))
 
     verdict = decide(case, make.now)

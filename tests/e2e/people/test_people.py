@@ -184,7 +184,7 @@ async def test_a_confirm_click_made_up_for_a_protected_state_releases_nothing(sc
 # the owner
 
 
-async def test_the_owner_is_asked_when_somebody_wants_his_lock_released_and_told_when_it_was(scene):
+async def test_the_owner_is_asked_when_somebody_wants_their_lock_released_and_told_when_it_was(scene):
     await scene.stage.dead_lock()
     checklist = await scene.checklist("unlock staging", "safe to unlock")
 
@@ -213,7 +213,7 @@ async def test_the_owner_who_says_that_it_is_still_running_blocks_the_unlock(sce
     assert "says it's still running" in again
 
 
-async def test_the_owner_who_says_that_it_is_dead_makes_an_unlock_of_his_own_laptops_lock_possible(scene):
+async def test_the_owner_who_says_that_it_is_dead_makes_an_unlock_of_their_own_laptops_lock_possible(scene):
     await scene.stage.aws.put_state("lone.tfstate")
     lock = await scene.stage.take_lock("lone", who="elliott@elliotts-laptop")
 
@@ -270,7 +270,7 @@ async def test_an_owners_button_clicked_by_somebody_else_is_refused(scene):
     assert await scene.stands(lock)
 
 
-async def test_the_owner_is_told_once_that_somebody_asks_about_his_lock(scene):
+async def test_the_owner_is_told_once_that_somebody_asks_about_their_lock(scene):
     await scene.stage.dead_lock()
     await scene.types("status staging")
     await scene.letter("asks about")
@@ -282,7 +282,7 @@ async def test_the_owner_is_told_once_that_somebody_asks_about_his_lock(scene):
     assert len(scene.letters()) == 1
 
 
-async def test_the_owner_himself_gets_no_letter_about_his_own_question(scene):
+async def test_the_owner_gets_no_letter_about_their_own_question(scene):
     await scene.stage.dead_lock()
 
     checklist = await scene.checklist("unlock staging", "safe to unlock", user=ELLIOTT)
@@ -305,7 +305,7 @@ async def test_an_owner_who_cannot_be_written_to_changes_nothing_and_it_is_recor
     assert "could not be told" in told[0].text
 
 
-async def test_who_names_the_owner_where_he_is_and_who_can_act_instead(scene):
+async def test_who_names_the_owner_where_they_are_and_who_can_act_instead(scene):
     await scene.stage.dead_lock()
 
     await scene.types("who staging")

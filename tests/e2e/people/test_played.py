@@ -56,7 +56,7 @@ def in_thread(scene, message):
     return [flat(reply) for reply in replies if reply.ts != message.ts]
 
 
-async def test_an_owner_who_changes_his_mind_has_one_message_and_each_answer_is_said_once(scene):
+async def test_an_owner_who_changes_their_mind_has_one_message_and_each_answer_is_said_once(scene):
     lock, _ = await scene.stage.dead_lock()
     checklist = await scene.checklist("unlock staging because the release waits", "safe to unlock")
     letter = await scene.letter("wants to unlock", "still running")
@@ -106,7 +106,7 @@ async def test_an_owner_on_leave_is_left_in_peace_unless_the_state_is_protected(
     assert await scene.stands(lock, "production")
 
 
-async def test_a_lock_from_the_owners_laptop_waits_for_his_word_and_then_for_a_second_member(scene):
+async def test_a_lock_from_the_owners_laptop_waits_for_their_word_and_then_for_a_second_member(scene):
     await scene.stage.aws.put_state("lone.tfstate")
     lock = await scene.stage.take_lock("lone", who="elliott@mbp")
     words = ("is locked", "Ask the owner to press “It's dead” in their DM from tflock")
@@ -143,7 +143,7 @@ async def test_nobody_is_written_to_where_the_owner_is_gone_or_one_of_several(sc
     assert scene.letters() == []
 
 
-async def test_those_who_wait_hear_in_turn_that_it_is_free_and_its_owner_that_his_run_had_ended(scene):
+async def test_those_who_wait_hear_in_turn_that_it_is_free_and_its_owner_that_their_run_had_ended(scene):
     created = datetime.now(UTC) - timedelta(hours=1)
     await scene.stage.aws.put_state(scene.stage.states["staging"].key)
     lock = await scene.stage.take_lock(created=created)

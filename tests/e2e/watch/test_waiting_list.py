@@ -71,7 +71,7 @@ async def test_two_people_who_wait_are_told_in_turn_although_the_worker_is_kille
     await scene.told("staging is free", "no lock stands there", user=PARKER)
 
 
-async def test_outside_an_incident_channel_somebody_is_told_in_his_dm_and_may_stop(scene):
+async def test_outside_an_incident_channel_somebody_is_told_in_their_dm_and_may_stop(scene):
     if "second" not in scene.stage.bots:
         await scene.stage.start("worker", name="second")
     lock, _ = await scene.stage.dead_lock()

@@ -88,7 +88,7 @@ def test_a_guest_sees_nothing(paper):
         paper.run(home_tab.check(paper.ports, "U0GUEST", STATE))
 
 
-def test_where_slack_does_not_say_who_somebody_is_he_sees_nothing(paper):
+def test_where_slack_does_not_say_who_somebody_is_they_see_nothing(paper):
     paper.directory.home_team = None
     with pytest.raises(Unreachable):
         seen_by(paper, "U0PARKER")

@@ -62,7 +62,7 @@ async def lock_of(scene, *, who="runner@fv-az881-525", finished=True, **run):
 # ── the owner
 
 
-async def test_a_run_that_a_person_started_is_his(scene):
+async def test_a_run_that_a_person_started_is_theirs(scene):
     await scene.dead_lock()
 
     report = await ask(scene)
@@ -80,7 +80,7 @@ async def test_the_commits_author_is_asked_where_a_bot_started_the_run(scene):
     assert await scene.stands(lock)
 
 
-async def test_an_author_whom_only_slack_knows_is_found_by_his_address(scene):
+async def test_an_author_whom_only_slack_knows_is_found_by_their_address(scene):
     scene.slack.change_user("U0ELLIOTT", email="elliott@example.com")
     await lock_of(scene, actor="dependabot[bot]", author="E.", author_email="Elliott@Example.com")
     know(scene)
@@ -356,7 +356,7 @@ async def test_outside_an_incident_channel_nobody_is_looked_up(scene):
 # ── a person
 
 
-async def test_a_person_is_shown_with_the_locks_of_his_runs_and_not_only_those_that_name_him(scene):
+async def test_a_person_is_shown_with_the_locks_of_their_runs_and_not_only_those_that_name_them(scene):
     lock, _ = await scene.dead_lock()
 
     report = await about_user(scene.ports, "U0ELLIOTT")
@@ -366,7 +366,7 @@ async def test_a_person_is_shown_with_the_locks_of_his_runs_and_not_only_those_t
     assert "staging is locked" in words(user_message(report))
 
 
-async def test_somebody_elses_lock_is_not_his(scene):
+async def test_somebody_elses_lock_is_not_theirs(scene):
     await scene.dead_lock()
 
     report = await about_user(scene.ports, "U0QUINN")

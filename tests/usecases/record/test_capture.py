@@ -192,7 +192,7 @@ def test_a_guest_marks_nothing_and_is_told_once(room):
     assert room.captured[0].facts["by"] == PARKER
 
 
-def test_a_member_of_another_workspace_marks_nothing_though_slack_calls_him_no_stranger(room):
+def test_a_member_of_another_workspace_marks_nothing_though_slack_calls_them_no_stranger(room):
     room.paper.directory.add("U0PARTNER", "sasha", CHANNEL)
     member = room.paper.directory.people["U0PARTNER"]
     room.paper.directory.people["U0PARTNER"] = replace(member, team_id="T0PARTNER")

@@ -36,7 +36,7 @@ async def test_an_owner_is_asked_once_however_often_the_lock_is_asked_about(scen
     assert len(scene.wrote()) == 1
 
 
-async def test_an_owner_who_asks_himself_gets_no_letter(scene):
+async def test_an_owner_who_asks_themselves_gets_no_letter(scene):
     await scene.running_lock()
 
     await scene.ask("U0ELLIOTT")
@@ -44,7 +44,7 @@ async def test_an_owner_who_asks_himself_gets_no_letter(scene):
     assert scene.wrote() == []
 
 
-async def test_an_owner_who_is_known_by_his_email_address_alone_is_written_to(scene):
+async def test_an_owner_who_is_known_by_their_email_address_alone_is_written_to(scene):
     lock, _ = await scene.running_lock()
     known = KnownPerson("elliott", email="elliott@example.com", github="elliott-ci")
     scene.ports = replace(scene.ports, holders=Holders(people=(known,)))
@@ -56,7 +56,7 @@ async def test_an_owner_who_is_known_by_his_email_address_alone_is_written_to(sc
 
 
 @pytest.mark.parametrize("email", [None, "nobody@example.com"])
-async def test_an_owner_whom_slack_does_not_know_by_his_address_holds_nothing_up(scene, email):
+async def test_an_owner_whom_slack_does_not_know_by_their_address_holds_nothing_up(scene, email):
     await scene.dead_lock()
     known = KnownPerson("elliott", email=email, github="elliott-ci")
     scene.ports = replace(scene.ports, holders=Holders(people=(known,)))
@@ -103,7 +103,7 @@ async def test_an_answer_reaches_the_gate_at_once(scene):
     assert "Your answer" in scene.wrote()[0]
 
 
-async def test_a_lock_from_a_persons_machine_is_released_only_with_his_word_and_an_approval(scene):
+async def test_a_lock_from_a_persons_machine_is_released_only_with_their_word_and_an_approval(scene):
     await scene.lock(who="elliott@laptop", ago=7200)
     scene.github.runs.start_run(REPO, DEPLOY, at=scene.clock.now())
     before = await scene.ask()

@@ -1,4 +1,4 @@
-"""A wish to unlock that waits for a second member: approved, declined, withdrawn, expired. The lock is watched."""
+"""A request to unlock that waits for a second member: approved, declined, withdrawn, expired. The lock is watched."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def asked(scene):
     return lock, run, await scene.ask()
 
 
-async def test_a_decline_ends_the_wish_and_says_who_it_was(scene, asked):
+async def test_a_decline_ends_the_request_and_says_who_it_was(scene, asked):
     lock, _, report = asked
 
     await approval.decline(scene.ports, report.request.id, lock_id=lock.id, user="U0PARKER")
@@ -39,7 +39,7 @@ async def test_a_decline_ends_the_wish_and_says_who_it_was(scene, asked):
     assert await scene.stands(lock)
 
 
-async def test_the_asker_takes_his_own_wish_back(scene, asked):
+async def test_the_asker_takes_their_own_request_back(scene, asked):
     lock, _, report = asked
 
     await approval.decline(scene.ports, report.request.id, lock_id=lock.id, user="U0QUINN")
@@ -61,7 +61,7 @@ async def test_who_may_not_act_here_cannot_decline_either(scene, asked, user):
     assert not await scene.stands(lock)
 
 
-async def test_a_wish_that_nobody_approves_expires_in_its_message(scene, asked):
+async def test_a_request_that_nobody_approves_expires_in_its_message(scene, asked):
     lock, _, report = asked
 
     for _ in range(50):
@@ -75,7 +75,7 @@ async def test_a_wish_that_nobody_approves_expires_in_its_message(scene, asked):
     assert await scene.stands(lock)
 
 
-async def test_a_lock_that_changes_hands_takes_the_wish_with_it(scene, asked):
+async def test_a_lock_that_changes_hands_takes_the_request_with_it(scene, asked):
     lock, _, report = asked
     other = replace(lock, id="another-lock")
     key = "environments/staging/terraform.tfstate"
@@ -118,7 +118,7 @@ async def test_what_came_up_after_the_button_was_shown_is_not_approved_with_it(s
     assert await scene.stands(lock)
 
 
-async def test_a_wish_goes_on_waiting_while_nothing_changes(scene, asked):
+async def test_a_request_goes_on_waiting_while_nothing_changes(scene, asked):
     lock, _, report = asked
     for _ in range(5):
         scene.forward(20)

@@ -251,7 +251,7 @@ def test_the_new_lock_is_not_touched_however_long_one_waits(changed):
     assert standing(changed) == {"lock-2"}
 
 
-def test_whoever_asks_again_for_the_new_lock_makes_a_request_of_his_own(changed):
+def test_whoever_asks_again_for_the_new_lock_makes_a_request_of_their_own(changed):
     report = again(changed)
 
     assert report.stage is UnlockStage.ARMED

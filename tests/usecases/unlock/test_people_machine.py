@@ -7,7 +7,7 @@ every delete at its instant. It shares no rule with the gate.
 What it holds a delete to: the holder is dead and settled, the state is quiet; somebody who may had confirmed or armed
 the release of this very lock, and nobody has taken that back, declined it or had its outcome since; the owner does
 not object; what wants a second member has one, for just that, and not from too long ago. Whether the incident is open
-does not count: a wish outlives its incident, and its timeline still takes what becomes of it. That the channel is
+does not count: a request outlives its incident, and its timeline still takes what becomes of it. That the channel is
 archived does count: then nobody may act there.
 """
 
@@ -98,7 +98,7 @@ _BINDING = {"unlock.disarm", "unlock.decline", "owner.running", "owner.undo", "o
 
 @dataclass(frozen=True)
 class Said:
-    """What somebody has said about a wish, or about a lock. `call` is when, counted in calls of the bot."""
+    """What somebody has said about a request, or about a lock. `call` is when, counted in calls of the bot."""
 
     what: str
     user: str
@@ -109,7 +109,7 @@ class Said:
 
 
 @dataclass
-class Wished:
+class AskedUnlock:
     """A request to unlock, as people see it."""
 
     user: str
@@ -158,7 +158,7 @@ class PeopleMachine(Machine):
         twin = self.world.directory.people[TWIN]
         self.world.directory.people[TWIN] = replace(twin, email=hat)
         self.world.directory.groups[GROUP] = [QUINN, PARKER, ELLIOTT]
-        self.wishes: dict[str, Wished] = {}
+        self.asked: dict[str, AskedUnlock] = {}
         self.answers: dict[str, list[Said]] = {}
         self.looked: dict[str, int] = {}
         self.moved: dict[str, int] = {}
@@ -494,10 +494,12 @@ class PeopleMachine(Machine):
         if said is None:
             return
         self._means(action, said, user)
-        wish, covers = self.wishes.get(said.request), frozenset(said.choice.split("+"))
+        asked, covers = self.asked.get(said.request), frozenset(said.choice.split("+"))
         what = _POSITIVE.get(action, f"perhaps {action}" if action in _LIFTING else action)
         mine = Said(what, user, said.lock_id, self.now, self.world.switchboard.calls, covers)
-        heard = self.answers.setdefault(said.lock_id, []) if action.startswith("owner.") else wish.said if wish else []
+        heard = (
+            self.answers.setdefault(said.lock_id, []) if action.startswith("owner.") else asked.said if asked else []
+        )
         if action in _POSITIVE or action in _LIFTING:
             heard.append(mine)  # from now on it may count
         before = self._known_requests()
@@ -571,11 +573,11 @@ class PeopleMachine(Machine):
     def _learn(self, before, user, outcome, *, armed, lock_id=""):
         """The requests that came of what somebody has just done."""
         for request in self._known_requests() - before:
-            self.wishes[request] = Wished(user, self.now)
+            self.asked[request] = AskedUnlock(user, self.now)
             if outcome == "broken":
                 self.interrupted.add(request)
             if armed:
-                self.wishes[request].said.append(Said("armed", user, lock_id, self.now, self.world.switchboard.calls))
+                self.asked[request].said.append(Said("armed", user, lock_id, self.now, self.world.switchboard.calls))
 
     # ── time, troubles and crashes
 
@@ -648,7 +650,7 @@ class PeopleMachine(Machine):
                 await super()._happens(what, worker)
 
     def _listen(self):
-        """What became of the wishes, as the timeline has it, at the instant that it was written there."""
+        """What became of the requests, as the timeline has it, at the instant that it was written there."""
         for name, log in self.world.journal.logs.items():
             for entry in log[self.read[name] :]:
                 self._heard(entry)
@@ -660,13 +662,13 @@ class PeopleMachine(Machine):
         self.calls_heard = len(calls)
 
     def _heard(self, entry):
-        wish = self.wishes.get(str(entry.facts.get("request", "")))
+        asked = self.asked.get(str(entry.facts.get("request", "")))
         ends = {"unlock.released", "unlock.failed", "unlock.declined"}
         is_over = entry.kind in ends or (
             entry.kind == "unlock.withdrawn" and entry.facts["outcome"] not in {"checked", "refused"}
         )
-        if wish is not None and is_over:
-            wish.said.append(Said("over", entry.actor, "", self.now, self.world.switchboard.calls))
+        if asked is not None and is_over:
+            asked.said.append(Said("over", entry.actor, "", self.now, self.world.switchboard.calls))
 
     # ── the oracle
 
@@ -677,8 +679,8 @@ class PeopleMachine(Machine):
 
         self._judge_holder(holder)
         self._judge_owner(holder, self.looked[worker])
-        wish, request = self._wish_for(lock_id)
-        consent = self._consent(wish, lock_id, self.moved[worker])
+        asked, request = self._asked_for(lock_id)
+        consent = self._consent(asked, lock_id, self.moved[worker])
         assert consent is not None, f"{lock_id} was deleted for {request}, which nobody wants (any more)"
         by, approval = consent
         assert self._has_been("may act", by), f"{by} may not release anything now"
@@ -709,7 +711,7 @@ class PeopleMachine(Machine):
         standing = [user for user, at in objections.items() if holder.ended_at is None or holder.ended_at <= at]
         assert not standing, f"{standing} said that it is still running"
 
-    def _wish_for(self, lock_id):
+    def _asked_for(self, lock_id):
         """The request that the timeline says is being carried out."""
         found = [
             entry.facts["request"]
@@ -718,30 +720,30 @@ class PeopleMachine(Machine):
             if entry.kind == "unlock.releasing" and entry.facts["lock_id"] == lock_id
         ]
         assert found, "no intent was written down"
-        live = [one for one in found if self._consent(self.wishes[one], lock_id, self.moved[WORKER.get()])]
+        live = [one for one in found if self._consent(self.asked[one], lock_id, self.moved[WORKER.get()])]
         request = (live or found)[-1]
-        return self.wishes[request], request
+        return self.asked[request], request
 
-    def _consent(self, wish, lock_id, moved):
+    def _consent(self, asked, lock_id, moved):
         """Who wants it, and the second member, as of the worker's last look; None if it is not wanted (any more)."""
-        by, approval, is_wanted = wish.user, None, False
-        for said in wish.said:
+        by, approval, is_wanted = asked.user, None, False
+        for said in asked.said:
             match said.what:
-                case "confirmed" | "armed" if self._is_meant(said, wish, lock_id):
+                case "confirmed" | "armed" if self._is_meant(said, asked, lock_id):
                     by, is_wanted = said.user, True
                 case "approved" if said.lock_id == lock_id:
                     approval, is_wanted = said, True
                 case "unlock.disarm" | "unlock.decline" if said.call <= moved:
                     return None
                 case "over" if said.call <= moved:
-                    by, approval, is_wanted = wish.user, None, False
+                    by, approval, is_wanted = asked.user, None, False
         return (by, approval) if is_wanted else None
 
-    def _is_meant(self, said, wish, lock_id):
+    def _is_meant(self, said, asked, lock_id):
         """Whoever armed a state that could not be read means the lock that it shows within the next minutes."""
         if said.lock_id:
             return said.lock_id == lock_id
-        return self.holders[lock_id].taken_at <= wish.at + self.world.policy.release_deadline
+        return self.holders[lock_id].taken_at <= asked.at + self.world.policy.release_deadline
 
     def _needed(self, holder):
         """What wants a second member, whatever the bot makes of it."""

@@ -52,7 +52,7 @@ TOLD_ENDS = frozenset(list(UnlockStage)[list(UnlockStage).index(UnlockStage.RELE
 
 
 class ReleaseMachine(Machine):
-    """The bot may delete a lock only if its holder is really dead, and every wish of the people is kept."""
+    """The bot may delete a lock only if its holder is really dead, and everything that people asked for is kept."""
 
     places: ClassVar = {
         "throttled": ("read lockfile", "read dynamodb", "read state", "delete "),
@@ -66,7 +66,7 @@ class ReleaseMachine(Machine):
     @initialize(kinds=HALVES, protected=st.booleans(), lock=st.sampled_from(["none", "held", "left behind"]), how=ENDS)
     def begin(self, kinds, protected, lock, how):
         self._enter(MemoryWorld(kinds=kinds, protected=protected))
-        self.wishes: dict[str, str] = {}
+        self.asked: dict[str, str] = {}
         self.consents: dict[str, list[tuple[str, str, datetime]]] = {}
         self.answers: dict[str, tuple[OwnerSays, int, datetime]] = {}
         self.looked: dict[str, int] = {}
@@ -132,25 +132,25 @@ class ReleaseMachine(Machine):
         self._ask(user, when_safe=when_safe)
 
     def _ask(self, user, *, when_safe):
-        wish = unlock.UnlockCommand(STATE, user, CHANNEL, self.world.incident.id, when_safe=when_safe)
-        report = self._try(unlock.ask(self.world.ports, wish))
+        wanted = unlock.UnlockCommand(STATE, user, CHANNEL, self.world.incident.id, when_safe=when_safe)
+        report = self._try(unlock.ask(self.world.ports, wanted))
         if report is not None:
-            self.wishes[report.request.id] = report.request.lock_id
+            self.asked[report.request.id] = report.request.lock_id
             if report.stage is UnlockStage.ARMED:
                 self._consent(report.request.id, "armed", user)
             return report.request.id
         return None
 
-    @precondition(lambda self: getattr(self, "wishes", None))
+    @precondition(lambda self: getattr(self, "asked", None))
     @rule(
         data=st.data(), user=PEOPLE, click=st.sampled_from(["confirmed", "approved", "armed", "taken back", "declined"])
     )
     def somebody_clicks(self, data, user, click):
-        self._click(data.draw(st.sampled_from(sorted(self.wishes)[::-1])), user, click)
+        self._click(data.draw(st.sampled_from(sorted(self.asked)[::-1])), user, click)
 
     def _click(self, request, user, click):
         found = self.world.run(UNLOCKS.get(self.world.ports, request))
-        lock_id = self.wishes[request] = found.request.lock_id
+        lock_id = self.asked[request] = found.request.lock_id
         ways = {
             "confirmed": unlock.confirm,
             "approved": partial(approval.approve, covers="+".join(found.wanted)),
@@ -299,7 +299,7 @@ class ReleaseMachine(Machine):
         """The requests that are confirmed, approved or armed, and were not taken back since."""
         for request, clicks in self.consents.items():
             if clicks[-1][0] not in {"taken back", "declined"}:
-                yield request, self.wishes[request]
+                yield request, self.asked[request]
 
     def _is_approved(self, request):
         clicks = self.consents[request]
@@ -318,7 +318,7 @@ class ReleaseMachine(Machine):
         """What was given up has come to an end, was told, or begins again."""
         told = {notice.reference for notice in self.world.messenger.all(Notice)}
         busy = {part for job in self.world.jobs.waiting.values() for part in job.args}
-        for request in {job.args[0] for job in self.world.given_up if job.args[0] in self.wishes} - told - busy:
+        for request in {job.args[0] for job in self.world.given_up if job.args[0] in self.asked} - told - busy:
             phase = self.world.run(UNLOCKS.get(self.world.ports, request)).phase
             assert phase in {"shown", "done"}, f"{request} stays {phase}, and nobody was told"
 
@@ -348,10 +348,10 @@ class ReleaseMachine(Machine):
         (lock_id,) = standing
         over = not self._is_alive(self.holders[lock_id])
         over = over and self.answers.get(lock_id, (None,))[0] is not OwnerSays.RUNNING
-        wish = unlock.UnlockCommand(STATE, "U0QUINN", CHANNEL, self.world.incident.id)
-        report = self.world.run(unlock.ask(self.world.ports, wish))
+        wanted = unlock.UnlockCommand(STATE, "U0QUINN", CHANNEL, self.world.incident.id)
+        report = self.world.run(unlock.ask(self.world.ports, wanted))
         request = report.request.id
-        self.wishes[request] = lock_id
+        self.asked[request] = lock_id
         for click, user in (("confirmed", "U0QUINN"), ("approved", "U0PARKER")):
             if self._standing():
                 self._click(request, user, click)

@@ -204,7 +204,7 @@ async def test_who_may_not_unlock_can_neither_send_a_request_on_its_way_nor_end_
 
 
 @pytest.mark.parametrize("user", ["U0GUEST", "U0STRANGER"])
-async def test_a_guest_who_asks_is_shown_that_he_may_not(scene, user):
+async def test_a_guest_who_asks_is_shown_that_they_may_not(scene, user):
     lock, _ = await scene.dead_lock()
 
     report = await scene.ask(user, when_safe=True)

@@ -451,7 +451,7 @@ def letters(world):
     return list(world.messenger.now(OwnerMessage).values())
 
 
-def test_an_owner_is_told_by_himself_that_his_run_died_with_the_lock_once(world):
+def test_an_owner_is_told_once_that_their_run_died_with_the_lock(world):
     world.dead_run()
     world.watch(30, "w1", "w2")
 

@@ -182,7 +182,7 @@ def test_whoever_stops_waiting_is_not_told_and_the_next_one_moves_up(paper):
     assert paper.stop(GALE).was_waiting is False
 
 
-def test_whoever_gives_his_turn_back_lets_the_next_one_have_it_at_once(paper):
+def test_whoever_gives_their_turn_back_lets_the_next_one_have_it_at_once(paper):
     for user in (QUINN, PARKER):
         paper.start(user)
     paper.free()
@@ -194,7 +194,7 @@ def test_whoever_gives_his_turn_back_lets_the_next_one_have_it_at_once(paper):
     assert paper.told() == [QUINN, PARKER]
 
 
-def test_a_lock_that_is_taken_again_leaves_the_others_waiting_and_the_first_in_his_place(paper):
+def test_a_lock_that_is_taken_again_leaves_the_others_waiting_and_the_first_in_their_place(paper):
     for user in (QUINN, PARKER):
         paper.start(user)
     paper.free()
@@ -210,7 +210,7 @@ def test_a_lock_that_is_taken_again_leaves_the_others_waiting_and_the_first_in_h
     assert paper.told() == [QUINN, QUINN]
 
 
-def test_the_first_is_off_the_queue_when_the_new_lock_is_his_own(paper):
+def test_the_first_is_off_the_queue_when_the_new_lock_is_their_own(paper):
     for user in (ELLIOTT, PARKER):
         paper.start(user)
     paper.free()
@@ -229,7 +229,7 @@ def test_the_first_is_off_the_queue_when_the_new_lock_is_his_own(paper):
     assert paper.told() == [ELLIOTT, PARKER]
 
 
-def test_the_first_is_off_the_queue_when_the_lock_is_taken_after_his_head_start(paper):
+def test_the_first_is_off_the_queue_when_the_lock_is_taken_after_their_head_start(paper):
     for user in (QUINN, PARKER, ELLIOTT):
         paper.start(user)
     paper.free()
@@ -323,7 +323,7 @@ def test_looks_that_were_lost_are_begun_again(paper):
     assert paper.told() == [QUINN]
 
 
-def test_whoever_asks_in_an_incident_channel_is_told_there_and_everybody_else_in_his_dm(paper):
+def test_whoever_asks_in_an_incident_channel_is_told_there_and_everybody_else_in_their_dm(paper):
     paper.world.directory.channels["C0RANDOM"] = Channel("C0RANDOM", "random", is_direct=False, is_archived=False)
     paper.world.directory.channels["D0QUINN"] = Channel("D0QUINN", "", is_direct=True, is_archived=False)
     for user, channel in ((ELLIOTT, CHANNEL), (PARKER, "C0RANDOM"), (QUINN, "D0QUINN")):
@@ -334,7 +334,7 @@ def test_whoever_asks_in_an_incident_channel_is_told_there_and_everybody_else_in
     assert [channel for channel, _ in paper.world.messenger.posted(QueueNews)] == [CHANNEL, "DU0PARKER", "D0QUINN"]
 
 
-def test_whose_channel_takes_no_message_is_told_in_his_dm(paper):
+def test_whose_channel_takes_no_message_is_told_in_their_dm(paper):
     closed = {"call"}
 
     async def fault(name):
@@ -368,7 +368,7 @@ def test_whoever_cannot_be_told_at_all_does_not_hold_up_the_others(paper):
     assert [entry.facts["outcome"] for entry in paper.entries("watch.ended")] == ["could not be told"]
 
 
-def test_while_slack_is_away_nobody_loses_his_turn_and_each_is_told_later_once(paper):
+def test_while_slack_is_away_nobody_loses_their_turn_and_each_is_told_later_once(paper):
     away = True
 
     async def fault(name):
