@@ -89,7 +89,7 @@ def hostile(scenario):
         )
         for number, line in enumerate(scenario.shown)
     )
-    return replace(scenario, account=account, told=lines)
+    return replace(scenario, account=account, shown=lines)
 
 
 def shown(page) -> int:
@@ -137,7 +137,7 @@ def test_what_others_wrote_is_shown_and_does_nothing(visit, hostile):
 
 def test_a_character_that_turns_the_text_around_is_named_instead(visit, scenario):
     line = with_entry(scenario.shown[0], text="run \u202egpj.exe\u2066 \x00\x1b[31m")
-    page = visit(replace(scenario, told=(line,)))
+    page = visit(replace(scenario, shown=(line,)))
 
     assert page.locator("#e-1 .said").inner_text() == "run [U+202E]gpj.exe[U+2066] [U+0000][U+001B][31m"
 
@@ -286,7 +286,7 @@ def test_the_first_stop_of_the_keyboard_leads_past_the_menu(visit, scenario):
 
 def test_every_kind_is_in_words(visit, scenario):
     told = tuple(with_entry(scenario.shown[0], id=f"k{n}", kind=kind) for n, kind in enumerate([*Kind, "newer.kind"]))
-    page = visit(replace(scenario, told=told))
+    page = visit(replace(scenario, shown=told))
 
     words = page.locator(".e .kind").all_inner_texts()
     assert [word for word in words if "." in word] == ["newer.kind"]
