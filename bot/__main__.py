@@ -75,7 +75,7 @@ def doctor(
 def status(
     state: Annotated[str | None, typer.Argument(help="A configured state.")] = None, *, as_json: AsJson = False
 ) -> None:
-    """Show whether a state is locked, by which run, and what would stand in the way of an unlock. Reads only."""
+    """Show whether a state is locked, by which run, and what would block an unlock. Reads only."""
     from bot.cli.show import show_status  # noqa: PLC0415 - keeps the other commands quick
 
     raise typer.Exit(run(show_status(configuration(need_slack=False), state, as_json=as_json)))

@@ -17,7 +17,7 @@ TflockError                       everything that this program raises on purpose
 ├── ChainBroken                   a timeline or an export was altered; names the first broken entry
 ├── ExportInvalid                 a file is not the JSON export of a timeline
 └── NotPermitted                  the person may not do this here
-    └── NoSuchRun                 nor can anybody: every CI system that was asked says that there is no such run
+    └── NoSuchRun                 nor can anyone: every CI system that was asked says that there is no such run
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Logging: an event name plus fields, as JSON lines or for a console.
 
 A log holds neither secrets nor local variables, no whole objects, and nothing that a person typed. So every field is
-short and plain, and a trace names its errors by type: what an error says may be a request that somebody wrote. Only
+short and plain, and a trace names its errors by type: what an error says may be a request that someone wrote. Only
 errors that another system's answer is mapped to say it, and those of the network.
 """
 

@@ -1,4 +1,4 @@
-"""What only Linux has for a wrapper: a host name for a command alone, and being the parent of every orphan below it.
+"""What only Linux has for a wrapper: a host name for just one command, and being the parent of every orphan below it.
 
 Where there is none of it (macOS, other Unix), each function says so by its answer. Numbers are from `linux/prctl.h` and
 `linux/sched.h`.

@@ -112,7 +112,7 @@ def read(of: type[T], found: Mapping[str, object], form: JsonForm = FACTS) -> T:
 class _Field:
     """`reads` returns None for what it cannot read, `absent` makes what the field holds where nothing is.
 
-    A field that `is_plain` stands under its key and nowhere else.
+    A field that `is_plain` is under its key and nowhere else.
     """
 
     name: str

@@ -11,7 +11,7 @@ _ONLY_A_BEGINNING = 0.05
 
 
 def known_as(word: str, known: Collection[str]) -> str | None:
-    """The known word that this is, or else the only one that differs from it by upper and lower case alone."""
+    """The known word that this is, or else the only one that differs from it only by upper and lower case."""
     if word in known:
         return word
     same = [name for name in known if name.casefold() == word.casefold()]

@@ -30,7 +30,7 @@ class RunSource(Protocol):
 
         An incomplete list is never `Found`: if a page or too much of the history could not be read, it is `Unseen`.
         One exception: of a GitHub workflow with more than 4,000 runs in 65 days, a run created more than three days
-        before `since` that is completed by now (a re-run, or a run that took days) and was never seen going on.
+        before `since` that is completed by now (a re-run, or a run that took days) and was never seen active.
         """
         ...
 

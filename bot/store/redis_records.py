@@ -33,7 +33,7 @@ class RedisRecords:
         self._enlist = client.register_script(scripts.ENLIST)
 
     async def put(self, kind: str, key: str, value: Mapping[str, Any], *, ttl: timedelta) -> None:
-        """Replaces the record as a whole. Raises ValueError or TypeError for what JSON cannot hold."""
+        """Replaces the complete record. Raises ValueError or TypeError for what JSON cannot hold."""
         fields = [_milliseconds(ttl), _THERE, "1", *_packed(value)]
         async with answering():
             await self._put([_key("record", kind, key)], fields)

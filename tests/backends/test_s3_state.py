@@ -114,7 +114,7 @@ async def test_a_bad_state_is_seen_even_if_its_versions_may_not_be_listed(cloud)
 
     state = seen(await cloud.backend().read_state())
 
-    assert state.fault == "it is not whole JSON"
+    assert state.fault == "it is not valid JSON"
     assert state.last_good_version is None
 
 

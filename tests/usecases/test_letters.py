@@ -245,7 +245,7 @@ def test_a_question_put_again_that_slack_does_not_take_by_the_last_try_is_told_o
     paper.switchboard.fault = away
     paper.pass_time(400)
 
-    assert paper.messenger.all(Notice)[-1].headline == "The owner of the lock of staging could not be told"
+    assert paper.messenger.all(Notice)[-1].headline == "The owner of the lock of staging could not be notified"
     assert paper.run(letter_post.untold(paper.ports, STATE, "lock-1")) == "no answer"
 
 
@@ -320,7 +320,7 @@ def test_an_owner_whom_slack_refuses_changes_nothing_and_is_told_of_in_the_chann
         if report.verdict
     )
     assert [notice.headline for notice in paper.messenger.all(Notice)] == [
-        "The owner of the lock of staging could not be told"
+        "The owner of the lock of staging could not be notified"
     ]
     assert paper.run(letter_post.untold(paper.ports, STATE, "lock-1")) == "cannot_dm_bot"
     assert paper.jobs.waiting.keys() == {key for key in paper.jobs.waiting if not key.startswith("letter")}

@@ -150,7 +150,7 @@ def _found() -> Iterator[Draft]:
         {"state": "staging", "seen": written(SeenFacts.of(seen)), "before": None},
     )
     yield _decided("11:00", "status", _look("11:00"))
-    yield _told("11:00", "was told: somebody asks about your lock")
+    yield _told("11:00", "was notified: somebody asks about your lock")
 
 
 def _tried() -> Iterator[Draft]:
@@ -177,7 +177,7 @@ def _killed() -> Iterator[Draft]:
         "stop_source": True,
         "loop": written(LoopFacts.of(loop)),
     }
-    words = f"asked to end the loop of {_UPDATE.title} ({_CROWD} runs going on)"
+    words = f"asked to end the loop of {_UPDATE.title} ({_CROWD} active runs)"
     yield Draft(
         at("11:54"),
         Kind.KILL_REQUESTED,
@@ -204,7 +204,7 @@ def _released() -> Iterator[Draft]:
     yield _releasing("12:06:31", "u2")
     done = {"outcome": "released", "approver": "", "tries": 3, "throttled": 2, "took_seconds": 30.0}
     yield Draft(at("12:07"), Kind.UNLOCK_RELEASED, PARKER, "released the lock of staging", _request("u2") | done)
-    yield _told("12:07", "was told: your lock was released")
+    yield _told("12:07", "was notified: your lock was released")
 
 
 def _typed(clock: str, who: str, words: str) -> Draft:

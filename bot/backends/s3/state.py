@@ -77,7 +77,7 @@ class _Outline:
     def fault(self) -> str | None:
         """Why this is not a valid state. Never quotes it: a state holds secrets."""
         if self._broken:
-            return "it is not whole JSON"
+            return "it is not valid JSON"
         if not self._is_object:
             return "it is JSON, but not an object"
         missing = [

@@ -60,7 +60,7 @@ def lock_in(lines: Sequence[str]) -> PastedLock | None:
 
 def _decoded(found: re.Match[str]) -> str:
     whole = found[0].rstrip("=")
-    whole = whole[: len(whole) - (len(whole) % 4 == 1)]  # one character alone at the end has no byte
+    whole = whole[: len(whole) - (len(whole) % 4 == 1)]  # a single character at the end has no byte
     return b64decode(whole + "=" * (-len(whole) % 4)).decode(errors="replace")
 
 
@@ -114,8 +114,8 @@ def _headless(lines: Sequence[str]) -> PastedLock | None:
 
 
 def _fields(lines: Sequence[str], header: int) -> Mapping[str, str]:
-    """The fields below a header, in Terraform's order. What stands before the header is the prefix of the block, and
-    what stands behind it is behind each of its lines as well (logrus).
+    """The fields below a header, in Terraform's order. Text before the header is the prefix of the block, and text
+    behind it is behind each of its lines as well (logrus).
     """
     head = lines[header] if header >= 0 else ""
     before, _, behind = head.partition(HEADER)
@@ -147,7 +147,7 @@ def _fields(lines: Sequence[str], header: int) -> Mapping[str, str]:
 
 
 def _place(line: str, key: str) -> int:
-    """Where a field's key stands in a line, on its own; -1 if it does not."""
+    """Where a field's key is in a line, on its own; -1 if it is not."""
     place = line.find(f"{key}:")
     while place > 0 and (line[place - 1].isalnum() or line[place - 1] in "_-"):
         place = line.find(f"{key}:", place + 1)

@@ -1,7 +1,7 @@
 """A paste cut into Terraform's errors, and what its log says around them. Pure.
 
-An error is what Terraform draws a frame around, or what stands from `Error:` to the next. Each is classified by its own
-text alone: "Acquiring state lock" of a healthy run says nothing of a provider's error below it.
+An error is what Terraform draws a frame around, or the text from `Error:` to the next. Each is classified only by
+its own text: "Acquiring state lock" of a healthy run says nothing of a provider's error below it.
 
 Source: Terraform's `internal/command/format/diagnostic.go` (frame, wrapping), `internal/command/views/operation.go`
 (interrupts), `internal/logging/panic.go`; the last lines of the CI systems' runners, as in `bot.core.joblog.ends`.
@@ -54,7 +54,7 @@ _OVER = (
     "Plan: ",
     "Cleaning up project ",
 )
-"""What ends an error: wherever in a line it stands, or at its beginning."""
+"""What ends an error: anywhere in a line, or at its beginning."""
 
 _COMMANDS = ("$ ", "+ ", "\u276f ", "\u279c ")
 
@@ -178,7 +178,7 @@ def _machines(lines: Sequence[str], whole: str) -> frozenset[str]:
 
 
 class _Open:
-    """An error whose lines are being read. `before` is what stands before its head, the prefix of all its lines."""
+    """An error whose lines are being read. `before` is the text before its head, the prefix of all its lines."""
 
     def __init__(self, number: int, line: str, head: int) -> None:
         self.number, self.before = number, line[:head]
@@ -285,7 +285,7 @@ def _head(line: str) -> int:
 
 
 def _with_output(error: Error, lines: Sequence[str]) -> Error:
-    """A provisioner's error says only that it failed: what its command said stands in the lines before it."""
+    """A provisioner's error says only that it failed: its command's output is in the lines before it."""
     if "-exec provisioner error" not in error.text:
         return error
     said = [line for line in lines[max(0, error.number - _LINES) : error.number] if "-exec): " in line]
@@ -293,7 +293,7 @@ def _with_output(error: Error, lines: Sequence[str]) -> Error:
 
 
 def _headless(lines: Sequence[str]) -> Error:
-    """All of a paste as one error, without what a plan lists: there any word may stand."""
+    """All of a paste as one error, without what a plan lists: any word may be there."""
     words = [line for line in lines if not _PLANNED.match(line[:200])]
     text = " ".join(words[-4 * _LINES :] if len(words) > 4 * _LINES else words)
     return Error(tuple(lines), one_line(text), 0, has_head=False)

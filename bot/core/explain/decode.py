@@ -138,7 +138,7 @@ def _unescaped(text: str) -> str:
 
 
 def _from_document(text: str) -> list[str]:
-    """What a paste tells that is one JSON document as a whole: `[{"message": …}]`, or an object over several lines."""
+    """What a paste says that is one complete JSON document: `[{"message": …}]`, or an object over several lines."""
     return _told_by(text.strip(), whole=True) if text.lstrip()[:1] in {"{", "[", '"'} else []
 
 

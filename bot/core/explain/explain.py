@@ -1,7 +1,7 @@
 """What a pasted Terraform error is, what to do about it, and what not to do. Pure; never raises.
 
 A paste is decoded, cut into Terraform's errors, and each of them classified by its own text. The most dangerous of them
-is told: what endangers the state first, then what Terraform said last.
+counts: what endangers the state first, then what Terraform said last.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ _ABOUT: tuple[tuple[About, tuple[str, ...]], ...] = (
     ),
     # command/clistate/state.go; remote-state/*/backend_state.go, where a new state could not be unlocked
     (About.RELEASE, _phrases("error releasing the state lock | error unlocking")),
-    # command/unlock.go; the rest is what its backends say there alone
+    # command/unlock.go; the rest is what only its backends say there
     (
         About.FORCE_UNLOCK,
         _phrases("""

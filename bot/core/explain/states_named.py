@@ -17,7 +17,7 @@ _MOST = 100
 def states_spoken_of(
     text: str, states: Collection[str], paths: Mapping[str, str], locks: Mapping[str, str]
 ) -> list[str]:
-    """The states in question, the surest first: one of a pasted lock alone, else all that are named, in order.
+    """The states in question, the surest first: only the one of a pasted lock, else all that are named, in order.
 
     `paths` are states by the `Path` that their locks carry, `locks` those that are locked now, by lock ID.
     """
@@ -36,13 +36,13 @@ def states_spoken_of(
 
 
 def _words_in(text: str) -> frozenset[str]:
-    """What stands there on its own, also without the full stop at its end: read once, however many states there are."""
+    """What is there on its own, also without the full stop at its end: read once, however many states there are."""
     words = frozenset(_WORD.findall(text))
     return words | {word[:-1] for word in words if word.endswith(".")}
 
 
 def _has_word(text: str, words: Collection[str], wanted: str) -> bool:
-    """Whether it stands there on its own, and not as a part of a longer name; a full stop may follow."""
+    """Whether it is there on its own, and not as a part of a longer name; a full stop may follow."""
     if _WORD.fullmatch(wanted) or wanted not in text:
         return wanted in words
     parts = re.escape(wanted)  # a path may have any character in it
@@ -50,5 +50,5 @@ def _has_word(text: str, words: Collection[str], wanted: str) -> bool:
 
 
 def _longest(named: list[str], words: str) -> list[str]:
-    """In the order in which they stand in the text."""
+    """In the order of the text."""
     return sorted(named, key=words.find)

@@ -203,7 +203,7 @@ def _digest(found: Classified) -> Advice:
     )
     do: tuple[Phrase, ...] = (
         ("Wait two minutes, then look again: a write may still be on its way.",),
-        (_ask("status", found), " shows the digest that belongs there, and whether the state is whole."),
+        (_ask("status", found), " shows the digest that belongs there, and whether the state is valid."),
         (
             "Make sure that no run is writing and that this is the newest state, then set ",
             Quoted("Digest"),

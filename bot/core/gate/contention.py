@@ -78,7 +78,7 @@ class Contention:
 def contention(
     looks: Iterable[PipelineSeen], *, possible: Collection[RunRef] = (), now: datetime, rule: LoopRule
 ) -> Contention:
-    """What else is going on around a lock whose `possible` holders are these, or around a state without one."""
+    """What else happens around a lock whose `possible` holders are these, or around a state without one."""
     runs = _newest_readings(looks)
 
     active = [run for run in runs.values() if run.phase is not Phase.ENDED and run.ref not in possible]

@@ -49,7 +49,7 @@ _EXACT = timedelta(0)
 _NO_OFFSET = Offset(_EXACT, _EXACT)
 
 _ANYBODYS = frozenset({"root", ""})
-"""The accounts that containers have. Neither is a person's name, and neither is a job's alone."""
+"""The accounts that containers have. Neither is a person's name, and neither belongs to one job only."""
 
 
 @dataclass(frozen=True, slots=True)

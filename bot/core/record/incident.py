@@ -71,7 +71,7 @@ class Course:
         Of a `redacted` one only the place is checked: its words are not those that its hash covers.
         """
         if entry.id != str(self.count + 1):
-            raise ChainBroken(entry.id, f"stands at place {self.count + 1}")
+            raise ChainBroken(entry.id, f"is at place {self.count + 1}")
         verified = check_place if redacted else check
         self.hash, self.count, self.last = verified(entry, prev=self.hash), self.count + 1, entry
         facts = facts_of(entry) if entry.kind in {Kind.INCIDENT_OPENED, Kind.INCIDENT_RENAMED} else None

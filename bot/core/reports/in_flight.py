@@ -1,4 +1,4 @@
-"""A request that is being carried out or waits for somebody, as a value: what, whose, and where its message is."""
+"""A request that is being carried out or waits for someone, as a value: what, whose, and where its message is."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def _is_served(one: Waiter, told_at: datetime, taker: str | None, at: datetime, 
 
 
 def aged(queue: Queue, now: datetime, head_start: timedelta) -> Queue:
-    """What time alone changes: who has had their head start, or has waited long enough, is off the queue."""
+    """What only time changes: who has had their head start, or has waited long enough, is off the queue."""
     served = {one.ticket for one in queue.waiters if one.told_at is not None and now >= one.told_at + head_start}
     late = {one.ticket for one in queue.waiters if one.told_at is None and not one.telling and now >= one.until}
     return _departed(_departed(queue, served, Ending.TOLD, now), late, Ending.EXPIRED, now)
@@ -211,7 +211,7 @@ def parted(queue: Queue, ticket: str) -> Queue:
 
 
 def next_at(queue: Queue, head_start: timedelta) -> datetime | None:
-    """When time alone changes something next; None if nobody waits."""
+    """When only time changes something next; None if nobody waits."""
     ends = [one.told_at + head_start if one.told_at is not None else one.until for one in queue.waiters]
     return min(ends, default=None)
 

@@ -1,4 +1,4 @@
-"""Block Kit as HTML, as Slack shows it (docs.slack.dev/reference/block-kit). What somebody wrote is always escaped.
+"""Block Kit as HTML, as Slack shows it (docs.slack.dev/reference/block-kit). What someone wrote is always escaped.
 
 What can be pressed carries `data-act`: the JSON of what a click sends. `data-confirm` is the dialog in front of it.
 """

@@ -22,7 +22,7 @@ def page_of(
 ) -> str:
     """A whole HTML page with one message in it, as Slack shows it in a window so wide. It loads nothing.
 
-    The message is the element `#message`. `note` stands above it: `Only visible to you`.
+    The message is the element `#message`. `note` is above it: `Only visible to you`.
     """
     who = reader or Reader()
     at = who.now.astimezone(who.zone)

@@ -1,4 +1,4 @@
-"""What can be filled in or chosen, as HTML: Block Kit's input blocks, and the menus that stand elsewhere."""
+"""What can be filled in or chosen, as HTML: Block Kit's input blocks, and the menus in other places."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PICKERS = {"datepicker": ("date", "initial_date"), "timepicker": ("time", "init
 
 
 def drawn_input(block: Json, reader: Reader, *, acts: Markup | None = None) -> Markup:
-    """An input block with its label; with `acts`, an element alone, which sends what is chosen in it at once.
+    """An input block with its label; with `acts`, a single element, which sends what is chosen in it at once.
 
     An element's name is its block's id and its action's, so that a form says what goes where.
     """

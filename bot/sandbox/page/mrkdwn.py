@@ -1,4 +1,4 @@
-"""Slack's mrkdwn as HTML. What somebody wrote is always escaped."""
+"""Slack's mrkdwn as HTML. What someone wrote is always escaped."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def with_emoji(text: str) -> Markup:
 
 
 def link(url: str, label: str | Markup) -> Markup:
-    """A link that leaves the page; for anything but a web or mail address the label alone."""
+    """A link that leaves the page; for anything but a web or mail address only the label."""
     if not _ADDRESS.fullmatch(url):
         return escape(label)
     return Markup('<a href="{}" target="_blank" rel="noopener noreferrer">{}</a>').format(url, label)

@@ -98,7 +98,7 @@ def view_action(team: Team, *, user: str, view: Mapping[str, Any], action: Mappi
 
 
 def home_opened(user: str, view: Mapping[str, Any] | None, *, tab: str, channel: str) -> Json:
-    """docs.slack.dev/reference/events/app_home_opened: with the view that stands there, if one was ever published."""
+    """docs.slack.dev/reference/events/app_home_opened: with the view that is there, if one was ever published."""
     told = {"type": "app_home_opened", "user": user, "channel": channel, "tab": tab}
     return told | ({"view": dict(view)} if view is not None and tab == "home" else {})
 

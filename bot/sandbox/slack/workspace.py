@@ -164,7 +164,7 @@ class SlackWorkspace:
         return await self._act(user, message, payloads.acted(block_id, element, value), {action_id: value})
 
     async def mention(self, user: str, channel: str, text: str, *, thread_ts: str | None = None) -> Delivery:
-        """A message that mentions the bot: it stands in the channel, and the bot gets `app_mention`."""
+        """A message that mentions the bot: it is in the channel, and the bot gets `app_mention`."""
         text = payloads.linked(text if BOT_MENTION in text else f"{BOT_MENTION} {text}")
         message = self.say(user, channel, text, thread_ts=thread_ts)
         return await self.event({**message.shown(), "type": "app_mention", "channel": channel, "event_ts": message.ts})
@@ -209,7 +209,7 @@ class SlackWorkspace:
         return await self.submit(user, view, values_of(view, filled))
 
     async def close(self, user: str, view: Mapping[str, Any]) -> Delivery | None:
-        """The cancel button of a dialog. The bot is told only if the view asks for it; else None."""
+        """The cancel button of a dialog. The bot hears of it only if the view asks for it; else None."""
         whole = bool(view["clear_on_close"])
         closed(self.team, user, view["id"], whole_stack=whole)
         if not view["notify_on_close"]:

@@ -1,6 +1,6 @@
 """Requests in flight: confirmed, armed, waiting for approval or being carried out, wherever they were asked for.
 
-One whose outcome stands and is being told is over, and so is one that nobody approved in time.
+One whose outcome is fixed and being reported is over, and so is one that nobody approved in time.
 """
 
 from __future__ import annotations

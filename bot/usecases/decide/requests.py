@@ -104,7 +104,7 @@ class UnlockRecord:
 
     @property
     def flight(self) -> Flight | None:
-        """How far it has come, if it is being carried out or waits for somebody; else None."""
+        """How far it has come, if it is being carried out or waits for someone; else None."""
         is_asked = self.phase is RequestPhase.SHOWN and bool(self.wanted)
         return Flight.APPROVAL if is_asked else _UNLOCK_FLIGHTS.get(self.phase)
 
@@ -199,7 +199,7 @@ async def _listed(world: World, of: str, kind: str = "requests") -> tuple[str, .
 
 
 Flying: TypeAlias = tuple[UnlockRecord | KillRecord, Flight]
-"""A request that is being carried out or waits for somebody, and how far it is."""
+"""A request that is being carried out or waits for someone, and how far it is."""
 
 
 async def at_work(world: World, incident: str) -> tuple[Flying, ...]:

@@ -283,5 +283,5 @@ async def _live(world: World, request_id: str, user: str, phases: Collection[req
 
 def _words(target: KillTarget) -> str:
     if target.loop is not None:
-        return f"the loop of {target.loop.pipeline.title} ({len(target.runs)} runs going on)"
+        return f"the loop of {target.loop.pipeline.title} ({len(target.runs)} active runs)"
     return f"run {target.runs[0].ref.id} of {target.runs[0].ref.pipeline.title}"

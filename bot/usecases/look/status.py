@@ -71,7 +71,7 @@ async def tell_owner(world: World, inspection: Inspection, question: Question) -
     """Writes to the owner that their lock is asked about, if that is done in an incident.
 
     For after the answer: it takes Slack two calls, which the asker need not wait for. Without the timeline the owner
-    is not told, since it could not be known whether they have been. Nobody is told of a question of somebody without
+    gets no message, since nobody knows whether they had one. Nobody is told of a question of someone without
     standing.
     """
     try:

@@ -253,7 +253,7 @@ async def _told(world: World, desk: _Desk) -> None:
     if not fresh:
         return
     said = "; ".join(dict.fromkeys(str(fact.news) for fact in fresh))
-    await _write_down(world, desk, f"was told: {said}", "told/" + "+".join(fact.id for fact in fresh))
+    await _write_down(world, desk, f"was notified: {said}", "told/" + "+".join(fact.id for fact in fresh))
     for fact in fresh:
         await FACTS.update(world, f"{desk.place}/{fact.id}", is_told=True)
 
@@ -263,13 +263,13 @@ async def _could_not(world: World, desk: _Desk, error: UpstreamError) -> None:
     place, main = desk.place, desk.main
     log.warning("owner.unreachable", state=place.state, lock_id=place.lock_id, detail=error.detail)
     await OWNER_MESSAGES.update(world, str(place), untold=error.detail)
-    await _write_down(world, desk, f"could not be told: {error.detail}", f"untold/{main.id}")
+    await _write_down(world, desk, f"could not be notified: {error.detail}", f"untold/{main.id}")
     if isinstance(error, Final):
         for fact in desk.facts:
             await FACTS.update(world, f"{place}/{fact.id}", is_told=True)
     if main.spoken.channel and main.news is not OwnerNews.ASKED:
         why: Phrase = (Person(place.owner, ""), ": ", Quoted(error.detail))
-        notice = Notice(f"The owner of the lock of {place.state} could not be told", (why, _NOTHING_ELSE))
+        notice = Notice(f"The owner of the lock of {place.state} could not be notified", (why, _NOTHING_ELSE))
         await _say_where_asked(world, desk, notice, "untold")
 
 

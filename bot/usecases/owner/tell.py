@@ -112,7 +112,7 @@ async def _noted(world: World, place: OwnerMessageKey, news: OwnerNews, held: Ow
 
 
 async def start(world: World, place: OwnerMessageKey, *, why: str, at: datetime | None = None) -> None:
-    """Has the message brought up to date; `why` tells one reason for it from another. Raises JournalAway."""
+    """Has the message updated; `why` distinguishes one reason for it from another. Raises JournalAway."""
     await world.jobs.start("letter", place.state, place.lock_id, place.owner, key=f"letter:{place}:{why}", at=at)
 
 

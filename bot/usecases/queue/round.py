@@ -26,10 +26,10 @@ from bot.usecases.world import World
 log = structlog.get_logger()
 
 _WORDS = {
-    Ending.TOLD: "was told that {state} is free",
-    Ending.STOPPED: "waits for {state} no more",
+    Ending.TOLD: "was notified that {state} is free",
+    Ending.STOPPED: "no longer waits for {state}",
     Ending.EXPIRED: "has waited long enough for {state}",
-    Ending.UNREACHABLE: "could not be told about {state}",
+    Ending.UNREACHABLE: "could not be notified about {state}",
 }
 
 

@@ -58,7 +58,7 @@ async def _first_broken(
 async def _broken_end(
     journal: Journal, incident_id: str, course: Course, before: tuple[str, str] | None
 ) -> Broken | None:
-    """The end and the incident's own fields are kept apart from the entries, so each tells of tampering with the other.
+    """The end and the incident's own fields are kept apart from the entries, so each shows tampering with the other.
 
     The fields are compared only if nothing was added meanwhile: they change together with an entry.
     """

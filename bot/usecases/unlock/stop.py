@@ -25,8 +25,8 @@ async def stop(world: World, request: UnlockRequest, user: str) -> None:
     if await UNLOCKS.update(world, request.id, only_if=("phase", _BEFORE), phase=RequestPhase.DONE) is None:
         await live(world, request.id, request.lock_id)  # says so if it is over
         raise NotPermitted(
-            "The lock is being released already, and this message will show how it ends. If the lock stands then, it "
-            "is not released automatically again."
+            "The lock is being released already, and this message will show how it ends. If the lock is still "
+            "there then, tflock does not release it automatically again."
         )
     outcome = UnlockStage.DECLINED
     facts = UnlockDeclined(request=request.id, state=request.state, lock_id=request.lock_id, outcome=outcome)

@@ -55,7 +55,7 @@ class UnlockCommand:
 async def ask(world: World, command: UnlockCommand) -> UnlockReport:
     """Runs the gate and reports. Not a dry run: the report is posted in the channel, and is in Redis before.
 
-    Of somebody without standing nothing is posted, nobody is told, and no request is made: the report has no `ts`.
+    Of someone without standing nothing is posted, nobody is notified, and no request is made: the report has no `ts`.
     Raises UnknownState, JournalAway, UpstreamError (if Slack did not take the message).
     """
     state = world.state(command.state)

@@ -302,7 +302,7 @@ async def test_an_owner_who_cannot_be_written_to_changes_nothing_and_it_is_recor
 
     await scene.becomes(checklist, "staging is unlocked")
     told = await scene.has_recorded("owner.notified")
-    assert "could not be told" in told[0].text
+    assert "could not be notified" in told[0].text
 
 
 async def test_who_names_the_owner_where_they_are_and_who_can_act_instead(scene):

@@ -76,7 +76,7 @@ async def test_an_owner_who_cannot_be_reached_holds_nothing_up_and_is_on_the_tim
 
     assert report.verdict.ruling is Ruling.ALLOW
     (entry,) = await scene.entries("owner.notified")
-    assert "could not be told" in entry.text
+    assert "could not be notified" in entry.text
     assert await scene.stands(lock)
 
 
