@@ -61,7 +61,7 @@ def demo(
 def doctor(
     *,
     everything: Annotated[bool, typer.Option("--all", help="Print the checks that are ok, too.")] = False,
-    state: Annotated[str | None, typer.Option(help="Check this state alone, beside what all share.")] = None,
+    state: Annotated[str | None, typer.Option(help="Check only this state, and what all states share.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check config, Slack scopes, Redis, AWS permissions and CI tokens; exit 1 if anything would stop an unlock."""

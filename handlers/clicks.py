@@ -159,7 +159,7 @@ async def _kill_of_state(world: World, value: ButtonValue, asker: Asker) -> str:
 
 
 async def _checklist(world: World, value: ButtonValue, asker: Asker) -> str:
-    """The whole checklist as it is now, to whoever wants to see it."""
+    """The whole checklist as it is now, to anyone who wants to see it."""
     report = await status(world, value.state, Question(asker.user, asker.channel, f"status {value.state}"))
     return await say(world, asker, Checklist(report.inspection, report.verdict, report.answer))
 

@@ -56,7 +56,7 @@ class Clock(datetime):
 
 
 class Exact(timedelta):
-    """A span that somebody has set, such as a settle time: shown to the second, however long it is."""
+    """A span that someone has set, such as a settle time: shown to the second, however long it is."""
 
     @classmethod
     def of(cls, span: timedelta) -> Exact:

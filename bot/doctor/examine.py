@@ -89,7 +89,7 @@ def _lines(results: Sequence[Result], *, everything: bool) -> Iterator[str]:
 
 
 def _problems(results: Sequence[Result]) -> Iterator[str]:
-    """What several states have in common is said once; of what differs in its words, a few are shown."""
+    """What several states have in common is shown once; of what differs in its words, a few are shown."""
     same = defaultdict[tuple[Level, str, str, str], list[str]](list)
     for result in results:
         same[result.level, result.subject, result.fix, result.detail].append(result.area)

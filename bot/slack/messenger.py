@@ -216,7 +216,7 @@ def _check_over(error: SlackApiError, execution: str) -> None:
 
 
 def _json(body: str) -> Mapping[str, Any]:
-    """The answer of a response URL, which may be Slack's word for an error alone."""
+    """The answer of a response URL, which may be only Slack's word for an error."""
     try:
         value = json.loads(body)
     except ValueError:

@@ -131,7 +131,7 @@ class Recorder:
     """Appends to chains by compare-and-set on their tail. The common case is one question to Redis.
 
     Appends to one chain that come while a call is under way go into the next call together; each is answered when it
-    is in. Raises redis-py's errors as they are: its callers stand inside `connect.answering`.
+    is in. Raises redis-py's errors as they are: its callers are inside `connect.answering`.
     """
 
     def __init__(self, client: Client, *, clock: Clock, rng: random.Random, retention: timedelta | None) -> None:

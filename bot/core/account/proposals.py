@@ -167,7 +167,7 @@ def no_expiry(account: Account) -> Iterator[FollowUp]:
             stood: Phrase = (
                 ()
                 if longest is None
-                else (" A lock of ", Quoted(longest.state), " stood for ", longest.held_for, " here.")
+                else (" A lock of ", Quoted(longest.state), " was held for ", longest.held_for, " here.")
             )
             yield FollowUp(
                 key=_key("ttl", table.name),

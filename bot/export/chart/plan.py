@@ -41,7 +41,7 @@ class Symbol(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A span. One that `goes_on` was not seen to end. `inside` is said in the bar if there is room."""
+    """A span. One that `goes_on` was not seen to end. `inside` is written in the bar if there is room."""
 
     since: float
     until: float

@@ -71,8 +71,8 @@ async def tell_owner(world: World, inspection: Inspection, question: Question) -
     """Writes to the owner that their lock is asked about, if that is done in an incident.
 
     For after the answer: it takes Slack two calls, which the asker need not wait for. Without the timeline the owner
-    gets no message, since nobody knows whether they had one. Nobody is told of a question of someone without
-    standing.
+    gets no message, since nobody knows whether they had one. A question of someone without standing notifies
+    nobody.
     """
     try:
         incident = await world.journal.current(question.channel)

@@ -1,6 +1,6 @@
 """Alerts: each raised once, in one message that is kept up to date, whatever dies in between.
 
-What has to be said is written down first; then the messages are made to agree with that, from wherever an earlier
+What it has to say is written down first; then the messages are made to agree with that, from wherever an earlier
 try came to. A message carries a mark, so that one whose posting was cut off is found again and not posted twice.
 """
 

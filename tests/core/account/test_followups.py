@@ -167,7 +167,7 @@ def test_a_lock_table_with_ttl_should_have_none(chronicle):
     (followup,) = proposed(chronicle, "ttl")
 
     assert "by attribute expires_at" in plain(followup.reason)
-    assert "A lock of staging stood for 1 h 55 min here" in plain(followup.reason)
+    assert "A lock of staging was held for 1 h 55 min here" in plain(followup.reason)
     assert "it writes LockID and Info" in plain(followup.todo[0])
 
 
