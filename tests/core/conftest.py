@@ -141,8 +141,9 @@ class Make:
         return PipelineSeen(pipeline or self.deploy, system, listed, read, said, one_state=one_state)
 
     def work(self, first: str = "09:05:04", last: str = "09:14", **changes: Any) -> Work:
-        """Terraform at work under the lock of the incident until it was killed."""
-        return replace(Work(self.at(first), self.at(last)), **changes)
+        """Terraform at work under the lock of the incident until it was killed; it was told to run just before."""
+        told = min(self.created, self.at(first)) - timedelta(seconds=2)
+        return replace(Work(self.at(first), self.at(last), after=told), **changes)
 
     def log(self, *work: Work, **changes: Any) -> JobLog:
         """The whole log of a job in which Terraform was at work while the lock stood."""

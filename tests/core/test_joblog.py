@@ -152,10 +152,10 @@ def test_a_refusal_by_what_the_job_itself_left_behind_rules_nothing_out():
 
 def test_what_comes_after_a_refusal_was_on_another_state():
     log = logged([*REFUSED, "##[group]Run terraform apply", "terraform apply", "##[endgroup]", WORK])
+    told = log.work[0].after
 
-    assert log.work
-    assert not log.shows(CREATED, lock_id=LOCK)
-    assert log.shows(CREATED, lock_id="another")
+    assert not log.shows(told, lock_id=LOCK)
+    assert log.shows(told, lock_id="another")
 
 
 def test_the_lock_below_an_error_of_releasing_is_the_one_that_stands_now_perhaps_another_s():
@@ -268,8 +268,29 @@ def test_of_several_directories_nothing_is_shown_that_does_not_name_its_state():
 
     assert logged([one, WORK]).shows(CREATED)
     assert not logged([one, two, WORK]).shows(CREATED)
-    (span,) = logged([one, two, named, "$ terraform apply", WORK]).shows(CREATED)
-    assert span.state == "acme-tfstate/staging.tfstate"
+    (span,) = logged([one, two, named, "$ terraform apply", WORK]).work
+    assert (span.state, span.shows(span.first)) == ("acme-tfstate/staging.tfstate", True)
+
+
+@pytest.mark.parametrize(
+    ("told", "is_before"),
+    [
+        ("$ terraform apply", True),
+        ("Initializing the backend...", True),
+        ("Initializing provider plugins...", True),
+        ('{"@timestamp":"2026-11-21T09:06:00.0Z","type":"version"}', True),
+        ("Acquiring state lock. This may take a few moments...", False),  # its lock is as old as its first try
+        ("Downloading something", False),
+    ],
+)
+def test_a_command_wanted_its_lock_after_it_was_told_to_run_and_had_set_up(told, is_before):
+    """A lock that was created long before that is of an earlier holder."""
+    log = read([github(1, "$ terraform apply"), github(60, told), github(62, WORK)])
+    (span,) = log.work
+
+    assert span.shows(START + timedelta(seconds=57))
+    assert span.shows(CREATED) is not is_before
+    assert read([github(62, WORK)]).work[0].after is None
 
 
 @pytest.mark.parametrize(

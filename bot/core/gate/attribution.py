@@ -40,15 +40,19 @@ class Tie(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """When a lock was taken: by its holder's clock and by its store's, where that tells. The earlier and the later."""
+    """When a lock was taken: by its holder's clock and by its store's, where that tells. The earlier and the later.
+
+    Terraform notes the time before it tries for the first time, and then may wait for long (`-lock-timeout`).
+    """
 
     first: datetime
     last: datetime
+    is_stored: bool = False
 
     @classmethod
     def of(cls, lock: LockInfo, stored: datetime | None = None) -> Taken:
         times = (lock.created, stored or lock.created)
-        return cls(min(times), max(times))
+        return cls(min(times), max(times), is_stored=stored is not None)
 
     @property
     def apart(self) -> timedelta:

@@ -38,7 +38,7 @@ from bot.core.gate.exclusions import (
     why_not_its_project,
 )
 from bot.core.instants import shifted
-from bot.core.joblog.values import JobLog
+from bot.core.joblog.values import JobLog, Work
 from bot.core.lock import LockInfo
 from bot.core.phrase import Phrase, Quoted, quoted
 from bot.core.policy import Holders
@@ -47,6 +47,9 @@ from bot.core.who import is_account_of, is_shared_host, is_slot
 
 _EXACT = timedelta(0)
 _NO_OFFSET = Offset(_EXACT, _EXACT)
+
+_KEPT = timedelta(seconds=2)
+"""How far two clocks may be apart that somebody keeps, with the fraction of a second that a store leaves out."""
 
 _ANYBODYS = frozenset({"root", ""})
 """The accounts that containers have. Neither is a person's name, and neither belongs to one job only."""
@@ -364,8 +367,43 @@ def _shows(question: _Question, one: _Possible, job: Job, log: JobLog) -> bool:
     # in a job that succeeded Terraform came to its own end
     is_enough = shifted(lock.created, skew) if job.conclusion is Conclusion.SUCCESS else lock.created
     spans = (span for span in log.shows(lock.created, lock_id=lock.id, skew=skew) if span.last >= is_enough)
+    return any(_is_on_it(lock, one, log, span) and _is_its_own(question, one, job, span) for span in spans)
+
+
+def _is_on_it(lock: LockInfo, one: _Possible, log: JobLog, span: Work) -> bool:
+    """Whether the work was on the lock's state: the log names it, or the job has no other."""
     is_one = one.look.one_state and not log.has_several
-    return any(span.state == lock.path or (is_one and _may_be_of(span.state, lock.path)) for span in spans)
+    return span.state == lock.path or (is_one and _may_be_of(span.state, lock.path))
+
+
+def _is_its_own(question: _Question, one: _Possible, job: Job, span: Work) -> bool:
+    """Whether this lock was there when the work began. Else the job had an earlier one, which somebody broke, and this
+    lock is of a process whose clock is slow, or that had waited for it: Terraform notes the time before it waits.
+
+    The store's clock says when it wrote the lock. Where no store says that, the work has to go on for longer than clocks
+    differ, or to be on a machine whose clock is the lock's or is kept, and the log to say when it was told to begin.
+    """
+    taken, host = question.taken, question.lock.host
+    if taken.last > shifted(span.first, _KEPT) or _is_ahead(question, one, job, span):
+        return False
+    is_kept = is_shared_host(host) or _is_one_clock(job, one.look.log_of(one.candidate.run, job), host)
+    return taken.is_stored or (is_kept and span.after is not None) or span.last >= shifted(taken.last, question.skew)
+
+
+def _is_ahead(question: _Question, one: _Possible, job: Job, span: Work) -> bool:
+    """Whether the log's clock is known to be fast: the job was at work after its end by its CI system's clock."""
+    seen = one.candidate.seen
+    offset = seen.offset if isinstance(seen, Found) else None
+    if job.ended_at is None or job.phase is not Phase.ENDED:
+        return False
+    ended = offset.on_ours(job.ended_at) if offset is not None else shifted(job.ended_at, question.skew)
+    return span.last > shifted(ended, _KEPT)
+
+
+def _is_one_clock(job: Job, log: JobLog | None, host: str) -> bool:
+    """Whether the log's clock is that of the lock's machine. A slot is on many machines, one after the other."""
+    machine = machine_of(job, log)
+    return machine is not None and is_same_machine(machine, host) and not is_slot(host)
 
 
 def _may_be_of(state: str | None, path: str) -> bool:
@@ -393,21 +431,23 @@ def _shown_by_machine(question: _Question, one: _Possible) -> Job | None:
         machine = machine_of(job, log)
         is_running = job.started_at is not None and _holds(job, one.candidate, question.taken)
         is_there = bool(machine) and is_same_machine(machine or "", lock.host) and is_running
-        if is_there and (job.machine is not None or is_jobs) and _may_show(lock, job, log):
+        if is_there and (job.machine is not None or is_jobs) and _may_show(question, one, job, log):
             return job
     return None
 
 
-def _may_show(lock: LockInfo, job: Job, log: JobLog | None) -> bool:
-    """Whether the log speaks for the machine's job: Terraform was running in it, on no other state as far as it says,
-    and not before this lock. Where it could not be read, only a task's own machine does.
+def _may_show(question: _Question, one: _Possible, job: Job, log: JobLog | None) -> bool:
+    """Whether the log speaks for the machine's job. A task's own machine needs nobody's word, unless the log says that
+    the task was at work on another state or before this lock; on any other machine jobs of pipelines that nobody mapped
+    may be at work under the same account, so that the log has to show the work on this state.
     """
-    if log is None:
-        return job.machine is not None
-    if log.without_lock or not (log.has_worked or job.machine is not None):
-        return False
-    spans = [span for span in log.work if span.shows(lock.created)]
-    return not log.work or any(_may_be_of(span.state, lock.path) for span in spans)
+    lock = question.lock
+    if log is None or not log.work:
+        return job.machine is not None and not (log is not None and log.without_lock)
+    spans = [span for span in log.work if span.shows(lock.created)] if not log.without_lock else []
+    if job.machine is not None:
+        return any(_may_be_of(span.state, lock.path) for span in spans)
+    return any(_is_on_it(lock, one, log, span) and _is_its_own(question, one, job, span) for span in spans)
 
 
 def _holds(job: Job, candidate: Candidate, taken: Taken) -> bool:

@@ -54,6 +54,7 @@ class LogReader:
         self._units: set[str] = set()
         self._is_parallel = False
         self._latest: int | None = None
+        self._told_at: datetime | None = None
         self._command = _Command()
         self._block: Sign | None = None
         self._block_left = 0
@@ -123,6 +124,7 @@ class LogReader:
             self._head(said)
         if begins:
             self._command, self._block = _Command(), None
+            self._told_at = at or shapes.instant(stamp)
         if self._script.line(said):
             return
         if shapes.is_own_end(said):
@@ -134,7 +136,10 @@ class LogReader:
                 self._units.add(shapes.unit_of(said))
             if "Initializing the backend" in said:
                 self._script.initializes()
-            self._terraform(line, line.at or at or shapes.instant(stamp))
+            at = line.at or at or shapes.instant(stamp)
+            if line.sign is Sign.BEGUN or "Initializing " in said:
+                self._told_at = at  # not where it says that it waits: its lock is as old as its first try
+            self._terraform(line, at)
         elif self._block is not None:
             self._in_block(shapes.bare(said))
 
@@ -185,7 +190,7 @@ class LogReader:
             if len(self._work) >= _MOST:
                 return
             command.span = self._latest = len(self._work)
-            self._work.append(Work(at, at, self._script.state, is_begun=not self._has_gap))
+            self._work.append(Work(at, at, self._script.state, is_begun=not self._has_gap, after=self._told_at))
             return
         span = self._work[command.span]
         self._work[command.span] = replace(span, first=min(span.first, at), last=max(span.last, at), is_ended=False)

@@ -16,6 +16,9 @@ UNKNOWN_STATE = ""
 
 _SOON = timedelta(minutes=15)
 
+_AT_ONCE = timedelta(seconds=5)
+"""So much later than its command's lock a log may say that the command was told to run: a log's lines are late."""
+
 
 class LogEnd(StrEnum):
     """What a log says of the end of what the job ran: the process reported it, or only the server declared it."""
@@ -42,14 +45,17 @@ class Work:
     is_begun: bool = True
     is_over: bool = False
     is_ended: bool = False
+    after: datetime | None = None
 
     def shows(self, created: datetime) -> bool:
         """Whether it was running under a lock of this age, and has not said that it is done.
 
-        A command that was running before `created` had another lock: perhaps one that someone took from it. One that
-        began long after had another one, too, or none: Terraform prints its first line soon after it has its lock.
+        A command that was at work before `created` had another lock: perhaps one that someone took from it. One that
+        began long after had another one, too, or none: Terraform prints its first line soon after it has its lock. Nor
+        is it the lock of a command that was told to run only later: that one wanted its own after `after`.
         """
-        return self.is_begun and not self.is_over and created <= self.first <= shifted(created, _SOON)
+        was_told = self.after is None or self.after <= shifted(created, _AT_ONCE)
+        return self.is_begun and not self.is_over and was_told and created <= self.first <= shifted(created, _SOON)
 
 
 @dataclass(frozen=True, slots=True)

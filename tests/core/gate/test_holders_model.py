@@ -104,6 +104,8 @@ class World:
     hidden: set[Pipeline] = field(default_factory=set)
     is_persons: bool = False
     owner_says_dead: bool = False
+    waited: float = 0.0
+    """How long the holder had waited for its lock, which is as old as its first try."""
 
     @property
     def holding_job(self) -> TrueJob | None:
@@ -140,7 +142,8 @@ def machines(rng: random.Random) -> list[Machine]:
         Machine("ip-10-0-1-23", ["agent-7"], JENKINS, ("jenkins",)),
     ]
     for each in found:
-        each.clock = rng.choice([0, 0, 0, 1, -1, 25, -25, 50, -50])
+        is_kept = each.host.startswith("fv-az")  # made new for each job, by whoever keeps its clock
+        each.clock = rng.choice([0, 0, 0, 0.5, -0.5] if is_kept else [0, 0, 0, 1, -1, 25, -25, 50, -50])
     rng.shuffle(found)
     return found
 
@@ -176,8 +179,8 @@ def job(rng: random.Random, number: int, machine: Machine, taken: float) -> True
     )  # fmt: skip
 
 
-STORIES = ["refused", "refused", "failed before", "planned before", "done before", "killed before", "elsewhere",
-           "several", "without lock", "none", "none"]  # fmt: skip
+STORIES = ["refused", "refused", "failed before", "planned before", "done before", "killed before", "broken", "broken",
+           "elsewhere", "several", "without lock", "none", "none"]  # fmt: skip
 
 
 def make_world(rng: random.Random) -> World:
@@ -210,6 +213,10 @@ def make_world(rng: random.Random) -> World:
         world.ci_clock = rng.choice([-500, -200, 200, 500])  # a clock that only its answers give away
     if world.stored is not None and rng.random() < 0.15:
         holder.machine.clock = rng.choice([-900.0, 900.0])  # a clock that only the store's gives away
+    elif world.stored is not None and rng.random() < 0.3:
+        # most often since a job whose lock was broken had taken that one
+        others = [each.process.begins - taken - 0.2 for each in jobs if each.story == "broken"]
+        world.waited = max(rng.choice([3.0, 300.0, *others, *others]), 0.0)
     world.hidden = {each.pipeline for each in jobs if rng.random() < 0.06}
     for each in jobs:
         claim_of(rng, world, each)
@@ -274,7 +281,8 @@ def log_of(world: World, each: TrueJob, rng: random.Random) -> JobLog:  # noqa: 
 
     def worked(first: float, last: float, **how: object) -> JobLog:
         last = max(min(first, last), ends)
-        span = Work(at(first, clock), at(last, clock), is_begun=not is_cut, **how)
+        told = None if each.system == ECS else at(max(each.process.begins, first), clock)
+        span = Work(at(first, clock), at(last, clock), is_begun=not is_cut, after=told, **how)
         return replace(said, has_worked=True, work=(span,) if knows_times else ())
 
     taken, begins = world.taken, each.process.begins
@@ -295,6 +303,12 @@ def log_of(world: World, each: TrueJob, rng: random.Random) -> JobLog:  # noqa: 
         case "killed before" if begins > taken + 300 and ends > taken + 200 and abs(world.holder.machine.clock) < SKEW:
             # its lock was taken away from it, and minutes later this one was taken
             return worked(begins - 1, taken + 200)
+        case "broken" if begins > taken + 4:
+            # so was its lock, seconds ago; it was killed before that, or works on beside the holder, which nothing but
+            # the store's clock tells (docs/attribution.md)
+            first = max(begins - rng.choice([0.5, 3]), taken + 3)
+            lasts = [first - 0.2, taken + 1, *([] if world.stored is None else [taken - 60, taken - 400])]
+            return worked(first, rng.choice(lasts))
         case "elsewhere":
             return worked(taken - 5, 0.0, state=OTHER_PATH)
         case "several":
@@ -344,7 +358,7 @@ HOLDERS = Holders(people=(KnownPerson("elliott", "U0ELLIOTT", who=("elliott@*",)
 
 
 def case_of(make, world: World, rng: random.Random, policy: Policy) -> Case:
-    created = at(world.taken, world.holder.machine.clock)
+    created = at(world.taken + world.waited, world.holder.machine.clock)
     lock = LockInfo(LOCK, "OperationTypeApply", "", f"{world.holder.user}@{world.host}", "1.11.0", created, PATH)
     looks = looks_of(world, rng)
     taken = Taken.of(lock, None if world.stored is None else at(world.stored))
@@ -371,16 +385,6 @@ def play(make, seed: int, policy: Policy) -> tuple[World, Case, Ruling]:
     return world, case, decide(case, NOON).ruling
 
 
-def is_taken_for_the_machines_job(world: World) -> bool:
-    """The one thing that nobody can tell: somebody the bot does not know was at work at a job's own machine, under the
-    account of its jobs. The design takes them for that job.
-    """
-    holder = world.holder
-    there = [one for one in world.jobs if one.machine is holder.machine and one.pipeline in world.mapped]
-    accounts = {user for one in there for user in one.machine.users} | {ACCOUNTS[one.system] for one in there}
-    return not world.is_known and holder.user in accounts and any(one.process is not holder for one in there)
-
-
 @pytest.mark.parametrize("part", range(4))
 def test_a_live_holders_lock_is_never_released_by_fewer_people_than_the_design_says(make, part):
     seen: Counter[str] = Counter()
@@ -389,7 +393,7 @@ def test_a_live_holders_lock_is_never_released_by_fewer_people_than_the_design_s
         tied, holder = case.attribution, world.holding_job
         seen[f"{ruling} {tied.tie}"] += 1
         told = (seed, world.host, tied.tie, tied.strength, tied.reason, holder)
-        if tied.strength is Strength.LOG:  # no log shows anybody but the true holder
+        if tied.strength in {Strength.LOG, Strength.HOST}:  # nothing shows anybody but the true holder
             assert holder is not None, told
             assert holder.run in {candidate.run.ref.id for candidate in tied.candidates}, told
         if tied.tie is Tie.SEALED:
@@ -399,10 +403,7 @@ def test_a_live_holders_lock_is_never_released_by_fewer_people_than_the_design_s
             continue
         is_lost = holder is not None and holder.how == "lost" and holder.ends is not None
         # One member never releases a living process's lock.
-        if ruling is Ruling.ALLOW:
-            assert tied.strength is Strength.HOST, told
-            assert is_taken_for_the_machines_job(world), told
-            seen["taken for the machine's job"] += 1
+        assert ruling is not Ruling.ALLOW, told
         # Two do so only where the bot cannot see the holder (or that it lives), and says that only the time speaks.
         if ruling is Ruling.NEEDS_APPROVAL:
             assert not world.is_known or is_lost, told
@@ -411,7 +412,6 @@ def test_a_live_holders_lock_is_never_released_by_fewer_people_than_the_design_s
     assert seen["allow sealed"], seen
     assert seen["needs approval by_time"], seen
     assert seen["refuse None"], seen
-    assert seen["taken for the machine's job"] <= WORLDS // 400, seen
 
 
 def test_a_killed_holder_whose_log_can_be_read_is_released_by_one_member(make):
@@ -424,7 +424,11 @@ def test_a_killed_holder_whose_log_can_be_read_is_released_by_one_member(make):
         mine = world.holding_job
         is_read = mine.pipeline in world.mapped and mine.is_readable and mine.log == "kept" and mine.system != JENKINS
         was_killed = mine.how in {"cancelled", "timed out"} and mine.ends and 900 < mine.ends < world.taken - 35
-        if is_read and was_killed and world.one_state:
+        # nobody can tell a slow clock from a later holder's, nor one that waited from one that came before
+        here = mine.machine
+        is_kept = mine.system == ECS or abs(here.clock) <= 1
+        is_timed = world.stored is not None or not here.host.startswith("runner-")  # a slot, on one machine or another
+        if is_read and was_killed and world.one_state and is_kept and is_timed and not world.waited:
             count += 1
             assert ruling is Ruling.ALLOW, (seed, decide(case, NOON).refusals, case.attribution)
     assert count, "no such world"

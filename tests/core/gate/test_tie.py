@@ -92,19 +92,45 @@ def test_a_run_that_could_not_be_read_stays_a_possible_holder(make, on, ids, rul
 
 def test_the_head_of_a_log_names_the_machine_on_which_its_terraform_was_at_work(make, on):
     def tie(who="runner@build-1", *, one_state=True, **log):
-        untimed = JobLog(is_whole=True, ran_terraform=True, has_worked=True, machine="build-1")
-        look = make.look(on("1"), logs={"1": replace(untimed, **log)}, one_state=one_state)
+        ended = make.log(make.work(last="09:05:30", is_ended=True), machine="build-1")  # alone it shows nothing
+        look = make.look(on("1"), logs={"1": replace(ended, **log)}, one_state=one_state)
         return make.tie(look, who=who).tie
 
     assert tie() is Tie.SHOWN
     assert tie(is_whole=False, elsewhere=True) is Tie.SHOWN
-    assert tie(work=(make.work(),), one_state=False) is Tie.SHOWN
-    assert tie(has_worked=False) is Tie.BY_TIME
+    assert tie(machine=None) is Tie.BY_TIME
     assert tie(without_lock=True) is Tie.BY_TIME
     assert tie(work=(make.work(is_over=True),)) is Tie.BY_TIME  # it says what the job was at, and that it was done
     assert tie(work=(make.work(state="environments/other/terraform.tfstate"),)) is Tie.BY_TIME
     assert tie("elliott@build-1") is Tie.BY_TIME  # a person at work on that machine
     assert tie("root@build-1") is Tie.BY_TIME
+
+
+@pytest.mark.parametrize(
+    ("changes", "log"),
+    [
+        ({}, {"work": ()}),  # `make plan`: nobody knows what ran below it
+        ({"one_state": False}, {}),
+        ({}, {"has_several": True}),
+        ({}, {"work": "told later"}),
+    ],
+)
+def test_on_a_machine_of_several_jobs_one_that_nobody_mapped_may_hold_the_lock_under_the_same_account(
+    make, on, ruling, changes, log
+):
+    """The dead job was there, too, at work on something else. On a machine of its own nobody else is."""
+    work = make.work(last="09:05:30", is_ended=True)
+    log = {"work": (replace(work, after=make.at("09:05:20")),)} if log == {"work": "told later"} else log
+    said = make.log(work, machine="build-1")
+
+    look = make.look(on("1"), logs={"1": replace(said, **log)}, **changes)
+    assert make.tie(look, who="runner@build-1").tie is Tie.BY_TIME
+    assert ruling(look, who="gitlab-runner@build-1") is Ruling.REFUSE
+    named = replace(work, state="acme-tfstate/environments/staging/terraform.tfstate")
+    shown = make.look(on("1"), logs={"1": replace(said, work=(named,))}, **changes)
+    assert make.tie(shown, who="runner@build-1").tie is Tie.SHOWN
+    own = make.look(on("1", "build-1"), logs={"1": replace(said, work=())}, **changes)
+    assert make.tie(own, who="runner@build-1").tie is Tie.SHOWN
 
 
 def test_another_machine_excludes_only_by_a_whole_log_of_a_job_that_ran_nowhere_else(make, on, ids):
@@ -281,13 +307,82 @@ def test_a_log_shows_no_slot_of_another_project(make):
     assert (tie("7120"), tie("999")) == (Tie.SHOWN, None)
 
 
-@pytest.mark.parametrize(("apart", "tie"), [(timedelta(minutes=2), Tie.SHOWN), (timedelta(hours=1), Tie.BY_TIME)])
-def test_a_log_shows_nothing_where_the_stores_clock_disagrees_with_the_holders(make, apart, tie):
-    """Whose clock is an hour slow may have taken it after the job's own lock was broken."""
-    by_the_store = Taken(make.created, make.created + apart)
-    looks = (make.look(make.run(), logs={"1": make.log()}),)
+def killed_after(make, seconds, *, who="runner@fv-az881-525", stored=None, after="09:04:58", **changes):
+    """A job at work from 09:05:04 until it was killed so many seconds later, with another lock: somebody broke that
+    one, and by the clock of the one who took the next, it is of 09:05. `stored` is what the store's clock says.
+    """
+    last = make.at("09:05:04") + timedelta(seconds=seconds)
+    work = replace(make.work(), last=last, after=after and make.at(after))
+    taken = Taken.of(make.info(), stored and make.at(stored))
+    run = make.run(jobs=(make.job(host="ubuntu-1"),))
+    looks = (make.look(run, logs={"1": make.log(work, **changes)}),)
+    return tie_of(make, who, looks=looks, taken=taken).tie
 
-    assert tie_of(make, "runner@fv-az881-525", looks=looks, taken=by_the_store).tie is tie
+
+@pytest.mark.parametrize("seconds", [20, 500])
+@pytest.mark.parametrize("who", ["runner@fv-az881-525", "root@959fcba5e7a7", "runner@build-1"])
+def test_a_lock_that_the_store_wrote_after_the_work_had_begun_is_another_ones(make, seconds, who):
+    """The next holder's clock is slow, or it had waited for the lock (`-lock-timeout`)."""
+    machine = "build-1" if who.endswith("build-1") else None
+
+    assert killed_after(make, seconds, who=who, stored="09:05:06", machine=machine) is Tie.SHOWN
+    assert killed_after(make, seconds, who=who, stored="09:05:07", machine=machine) is Tie.BY_TIME
+    assert killed_after(make, seconds, who=who, stored="10:05:00", machine=machine) is Tie.BY_TIME
+
+
+@pytest.mark.parametrize(
+    ("who", "how", "tie"),
+    [
+        ("runner@fv-az881-525", {}, Tie.SHOWN),
+        ("runner@fv-az881-525", {"after": None}, Tie.BY_TIME),
+        ("runner@fv-az881-525", {"after": "09:05:06"}, Tie.BY_TIME),  # the job's own lock is of then
+        ("root@959fcba5e7a7", {}, Tie.BY_TIME),  # on a machine whose clock nobody knows
+        ("root@959fcba5e7a7", {"stored": "09:05:00"}, Tie.SHOWN),
+        ("root@959fcba5e7a7", {"machine": "959fcba5e7a7"}, Tie.SHOWN),
+        ("root@959fcba5e7a7", {"machine": "959fcba5e7a7", "after": None}, Tie.BY_TIME),
+    ],
+)
+def test_without_the_stores_clock_a_job_that_was_killed_soon_is_shown_where_one_clock_or_a_kept_one_says_so(
+    make, who, how, tie
+):
+    assert killed_after(make, 20, who=who, **how) is tie
+    assert killed_after(make, 115, who=who, **how) is tie
+    is_told_too_late = how.get("after") == "09:05:06"
+    assert killed_after(make, 116, who=who, **how) is (Tie.BY_TIME if is_told_too_late else Tie.SHOWN)
+
+
+def test_a_slots_name_is_on_many_machines_and_says_nothing_of_a_clock(make):
+    slot = "runner-t3qyxf-project-7120-concurrent-0"
+    look = make.look(
+        make.run(), system="GitLab CI",
+        logs={"1": make.log(make.work(last="09:05:30", after=make.at("09:04:58")), machine=slot)},
+    )  # fmt: skip
+
+    assert make.tie(look, who=f"root@{slot}").tie is Tie.BY_TIME
+    assert tie_of(make, f"root@{slot}", looks=(look,), taken=Taken.of(make.info(), make.created)).tie is Tie.SHOWN
+
+
+@pytest.mark.parametrize(("ahead", "tie"), [(0, Tie.SHOWN), (2, Tie.SHOWN), (3, Tie.BY_TIME)])
+def test_a_log_whose_clock_is_fast_by_that_of_its_ci_system_shows_nothing(make, ahead, tie):
+    """By its own clock the job was at work after its end. So its work may have begun before this lock was taken."""
+    work = replace(make.work(), last=make.at("09:15") + timedelta(seconds=ahead))
+
+    assert make.tie(make.look(make.run(), logs={"1": make.log(work)})).tie is tie
+
+
+@pytest.mark.parametrize(("ahead", "tie"), [(122, Tie.SHOWN), (123, Tie.BY_TIME)])
+def test_where_the_ci_systems_clock_was_not_measured_it_may_be_as_slow_as_clocks_may(make, ahead, tie):
+    run = make.run()
+    work = replace(make.work(), last=make.at("09:15") + timedelta(seconds=ahead))
+    unmeasured = replace(make.found(run), offset=None)
+
+    assert make.tie(make.look(run, closer={"1": unmeasured}, logs={"1": make.log(work)})).tie is tie
+
+
+def test_a_job_that_goes_on_has_no_end_to_measure_its_clock_by(make):
+    goes_on = make.run(end=None)
+
+    assert make.tie(make.look(goes_on, logs={"1": make.log(is_whole=False)})).tie is Tie.SHOWN
 
 
 @pytest.mark.parametrize(
@@ -504,7 +599,7 @@ def test_a_lock_was_taken_between_the_earlier_and_the_later_of_two_clocks(make, 
     lock = make.info()
     stored = lock.created + timedelta(minutes=minutes)
 
-    assert Taken.of(lock, stored) == Taken(min(lock.created, stored), max(lock.created, stored))
+    assert Taken.of(lock, stored) == Taken(min(lock.created, stored), max(lock.created, stored), is_stored=True)
     assert Taken.of(lock) == Taken(lock.created, lock.created)
 
 

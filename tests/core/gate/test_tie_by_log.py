@@ -183,10 +183,10 @@ def test_of_several_units_nothing_is_shown(tie):
 )
 def test_what_a_failed_job_wrote_into_a_file_and_prints_later_is_no_work_of_that_time(tie, command):
     failed = [*step("09:00:00", "terraform apply > apply.log 2>&1 || true"), ("09:02:00", "it failed")]
-    printed = [("09:08:01", REFRESH), ("09:14:00", STILL), ("09:14:30", CANCELLED)]
+    printed = [("09:05:01", REFRESH), ("09:14:00", STILL), ("09:14:30", CANCELLED)]
 
-    assert tie([*failed, *step("09:08:00", command), *printed]) is Tie.BY_TIME
-    assert tie([*failed, *step("09:08:00", "terraform plan"), *printed]) is Tie.SHOWN
+    assert tie([*failed, *step("09:04:59", command), *printed]) is Tie.BY_TIME
+    assert tie([*failed, *step("09:04:59", "terraform plan"), *printed]) is Tie.SHOWN
 
 
 @pytest.mark.parametrize(
@@ -220,8 +220,8 @@ def test_work_that_came_to_its_own_end_before_the_job_was_refused_this_lock_was_
     refused = [*step("09:08:10", "terraform apply"), *(("09:08:20", line) for line in REFUSED)]
     exits = ("09:08:21", "##[error]Process completed with exit code 1.")
 
-    assert tie([*step("09:05:05", "terraform plan"), *before, *refused, exits]) is shown
-    assert read([*step("09:05:05", "terraform plan"), *before, *refused, exits]).was_refused(LOCK_ID) is False
+    assert tie([*step("09:05:04", "terraform plan"), *before, *refused, exits]) is shown
+    assert read([*step("09:05:04", "terraform plan"), *before, *refused, exits]).was_refused(LOCK_ID) is False
 
 
 @pytest.mark.parametrize(

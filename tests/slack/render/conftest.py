@@ -33,7 +33,7 @@ from tests.worlds.slack.blocks import problems, size
 
 NOW = datetime(2026, 11, 21, 11, 5, tzinfo=UTC)
 DEPLOY = Pipeline("github", (("repo", "acme/infra"), ("workflow", "deploy.yml")))
-_WORK = Work(NOW - timedelta(hours=2) + timedelta(seconds=4), NOW - timedelta(hours=1))
+_WORK = Work(NOW - timedelta(hours=2) + timedelta(seconds=4), NOW - timedelta(minutes=111))
 _SHOWS = JobLog(is_whole=True, ran_terraform=True, has_worked=True, work=(_WORK,))
 UPDATE = Pipeline("github", (("repo", "acme/infra"), ("workflow", "dependency-update.yml")))
 
