@@ -20,7 +20,8 @@ from bot.slack.render.page import lines, notification
 
 _SAID = {
     OwnerSays.DEAD: "It's dead, go ahead. Everything else is still checked before the lock is released.",
-    OwnerSays.RUNNING: "It's still running. Nobody can unlock until you take that back or the CI shows its end.",
+    OwnerSays.RUNNING: "It's still running. Nobody can unlock until you take that back. Only if it's certain which run "
+    "holds the lock does that run's end count as well, once its CI system has seen it.",
     OwnerSays.LATER: "Ask me later. You are asked again in 10 minutes; until then the other checks decide.",
 }
 _BY = "by"
