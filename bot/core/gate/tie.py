@@ -380,8 +380,8 @@ def _is_its_own(question: _Question, one: _Possible, job: Job, span: Work) -> bo
     """Whether this lock was there when the work began. Else the job had an earlier one, which somebody broke, and this
     lock is of a process whose clock is slow, or that had waited for it: Terraform notes the time before it waits.
 
-    The store's clock says when it wrote the lock. Where no store says that, the work has to go on for longer than clocks
-    differ, or to be on a machine whose clock is the lock's or is kept, and the log to say when it was told to begin.
+    The store's clock says when it wrote the lock. If no store says that, the work has to go on for longer than clocks
+    differ, or be on a machine whose clock is the lock's or is kept, and the log has to say when it was told to begin.
     """
     taken, host = question.taken, question.lock.host
     if taken.last > shifted(span.first, _KEPT) or _is_ahead(question, one, job, span):

@@ -49,7 +49,7 @@ LATE_AFTER = timedelta(minutes=30)
 """An announced release that no worker carried out for so long is given up."""
 
 _NOT_CONFIGURED = "the configuration does not ask for it any more"
-NOT_HEARD = "Slack does not take the announcement for the alerts channel, where people could have stopped it"
+NOT_HEARD = "Slack does not take the announcement for one of the channels where people could have stopped it"
 
 _LOOKS_A_MINUTE = 6
 _LOOK_WITHIN = 20.0
@@ -82,9 +82,12 @@ async def _go_on(world: World, still_mine: Check) -> None:
     now = world.clock.now()
     for request_id in await world.records.enlisted(*_LISTED, since=now - REQUEST_TTL, until=now, limit=_MOST):
         record = await UNLOCKS.get(world, request_id)
-        if record is None or record.phase is RequestPhase.DONE:
+        if record is None:
             continue
         await still_mine()
+        if record.phase is RequestPhase.DONE:
+            await has_ended(world, record.request)  # whoever ended it may have died before that
+            continue
         state = world.states.get(record.request.state)
         rule = state.auto_release if state is not None else None
         try:
@@ -287,7 +290,7 @@ async def _posted(
 async def _tell_others(world: World, request: UnlockRequest, rule: AutoRelease, decision: Decision | None) -> bool:
     """The timeline, the other channels of the state's people, and the owner, each once.
 
-    False if the alerts channel will never hear of it: the state's people may look nowhere else.
+    False if one of those channels will never hear of it: some of the state's people may look nowhere else.
     """
     name = request.state
     if decision is not None:
@@ -298,7 +301,7 @@ async def _tell_others(world: World, request: UnlockRequest, rule: AutoRelease, 
     there = Linked("with the button here", await world.messenger.link(Posted(request.channel, request.ts)))
     says: Phrase = (f" releases the lock of {name} in ", rule.veto, ", unless someone stops it ", there, ".")
     headline = f"{name} will be unlocked automatically"
-    if world.alerts_channel in await announce(world, request, headline, BOT, step="automatic", says=says):
+    if await announce(world, request, headline, BOT, step="automatic", says=says):
         return False
     if decision is not None:
         await write_to_owner(

@@ -631,6 +631,56 @@ def test_an_alerts_channel_that_hears_nothing_keeps_the_lock_though_an_incident_
     assert OwnerNews.UNLOCK_WANTED not in {letter.news for _, letter in town.messenger.rung}
 
 
+@pytest.mark.parametrize("error", [Denied("Slack", "is_archived"), None])
+def test_the_channel_of_another_incident_that_hears_nothing_keeps_the_lock_though_the_alerts_channel_heard_of_it(
+    town, error
+):
+    for channel in (CHANNEL, ELSEWHERE):
+        opened = town.run(town.ports.journal.open(channel=channel, title="t", by=QUINN, at=town.clock.now()))[0]
+        seen = town.run(town.ports.states[STATE].backend.read_lock())
+        town.run(observe(town.ports, opened.id, STATE, seen))
+        town.pass_time(1)
+
+    async def post(to, what, **how):
+        if error is not None and isinstance(what, Notice) and to in {CHANNEL, ELSEWHERE}:
+            raise error
+        return await was(to, what, **how)
+
+    was, town.messenger.post = town.messenger.post, post
+    town.watch(60)
+
+    assert town.notices(ALERTS)
+    assert town.locks == ({"l1"} if error else set())
+    notes = {report.note for report in town.shown if report.stage is UnlockStage.EXPIRED}
+    assert notes == ({(NOT_HEARD,)} if error else set())
+
+
+@pytest.mark.parametrize("step", ["update auto-release", None])
+def test_a_worker_that_dies_once_it_has_withdrawn_is_followed_by_one_that_counts_again(town, step):
+    """Else nobody would look at the lock for as long as its record is kept, which is 30 days."""
+    town.incident = town.run(town.ports.journal.open(channel=CHANNEL, title="t", by=QUINN, at=town.clock.now()))[0]
+    seen = town.run(town.ports.states[STATE].backend.read_lock())
+    town.run(observe(town.ports, town.incident.id, STATE, seen))
+    met = []
+
+    async def fault(name):
+        if met and name == step:
+            town.switchboard.fault = None
+            raise Killed(name)
+        if name == "notice":
+            met.append(name)
+            raise Denied("Slack", "not_in_channel")
+
+    town.switchboard.fault = fault
+    while not met or (step and town.switchboard.fault):
+        town.watch(1)
+    town.switchboard.fault = None
+
+    town.watch(40)
+
+    assert town.locks == set()
+
+
 def test_a_worker_that_dies_once_the_alerts_channel_has_refused_is_followed_by_one_that_withdraws(town):
     town.incident = town.run(town.ports.journal.open(channel=CHANNEL, title="t", by=QUINN, at=town.clock.now()))[0]
     seen = town.run(town.ports.states[STATE].backend.read_lock())
