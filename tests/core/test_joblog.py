@@ -273,6 +273,21 @@ def test_of_several_directories_nothing_is_shown_that_does_not_name_its_state():
 
 
 @pytest.mark.parametrize(
+    ("after", "is_last"),
+    [
+        ("Terminated", True),
+        ("section_start:1795259100:cleanup_file_variables", True),
+        ("$ echo cleaning up", False),
+        ("[command]/usr/bin/git version", False),
+    ],
+)
+def test_the_last_command_that_a_job_was_told_to_run_is_known(after, is_last):
+    log = read([github(1, "$ terraform apply"), github(2, WORK), github(3, after)])
+
+    assert [span.is_last for span in log.work] == [is_last]
+
+
+@pytest.mark.parametrize(
     ("told", "is_before"),
     [
         ("$ terraform apply", True),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from bot.core.evidence import Found, NotFound, Observation, Offset, Unseen
 from bot.core.gate.attribution import (
@@ -387,7 +387,23 @@ def _is_its_own(question: _Question, one: _Possible, job: Job, span: Work) -> bo
     if taken.last > shifted(span.first, _KEPT) or _is_ahead(question, one, job, span):
         return False
     is_kept = is_shared_host(host) or _is_one_clock(job, one.look.log_of(one.candidate.run, job), host)
-    return taken.is_stored or (is_kept and span.after is not None) or span.last >= shifted(taken.last, question.skew)
+    is_long = _until(question, one, job, span) >= shifted(taken.last, question.skew)
+    return taken.is_stored or (is_kept and span.after is not None) or is_long
+
+
+def _until(question: _Question, one: _Possible, job: Job, span: Work) -> datetime:
+    """Until when the command went on at least: what did not come to its own end goes on until its job ends."""
+    seen, log = one.candidate.seen, one.look.log_of(one.candidate.run, job)
+    is_read = log is not None and (log.is_read or log.is_whole)
+    if span.is_ended or not span.is_last:
+        return span.last
+    if job.phase is not Phase.ENDED:
+        return seen.at
+    if job.ended_at is None or not is_read:
+        return span.last
+    offset = seen.offset if isinstance(seen, Found) else None
+    ended = offset.earliest_on_ours(job.ended_at) if offset is not None else shifted(job.ended_at, -question.skew)
+    return max(span.last, ended)
 
 
 def _is_ahead(question: _Question, one: _Possible, job: Job, span: Work) -> bool:

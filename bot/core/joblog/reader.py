@@ -55,6 +55,7 @@ class LogReader:
         self._is_parallel = False
         self._latest: int | None = None
         self._told_at: datetime | None = None
+        self._told_then = 0
         self._command = _Command()
         self._block: Sign | None = None
         self._block_left = 0
@@ -87,6 +88,8 @@ class LogReader:
             self.line(line)
         is_parallel = self._is_parallel or self._script.is_parallel
         is_alone = not (is_parallel or self._has_worked)
+        if self._work and self._script.told == self._told_then:
+            self._work[-1] = replace(self._work[-1], is_last=True)
         is_too_much = len(self._work) >= _MOST or len(self._refused) >= _MOST
         return JobLog(
             machine=self._machine,
@@ -184,6 +187,7 @@ class LogReader:
         command = self._command
         if not self._script.may_show:
             return
+        self._told_then = self._script.told
         if command.is_saved:
             command = self._command = _Command()
         if command.span is None:

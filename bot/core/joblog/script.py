@@ -88,6 +88,7 @@ class Script:
 
     def __init__(self) -> None:
         self.is_quiet = self.has_run = False
+        self.told = 0
         self.has_several = self.is_parallel = False
         self.may_show = True
         self._state: str | None = None
@@ -212,6 +213,7 @@ class Script:
             self._begun = command.removesuffix("\\")
             return
         self._begun, self._has_command = "", True
+        self.told += 1
         heredoc = _HEREDOC.search(command)
         if heredoc is not None:
             self._heredoc = heredoc["word"]

@@ -46,6 +46,7 @@ class Work:
     is_over: bool = False
     is_ended: bool = False
     after: datetime | None = None
+    is_last: bool = False
 
     def shows(self, created: datetime) -> bool:
         """Whether it was running under a lock of this age, and has not said that it is done.

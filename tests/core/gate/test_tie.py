@@ -351,6 +351,49 @@ def test_without_the_stores_clock_a_job_that_was_killed_soon_is_shown_where_one_
     assert killed_after(make, 116, who=who, **how) is (Tie.BY_TIME if is_told_too_late else Tie.SHOWN)
 
 
+@pytest.mark.parametrize(
+    ("changes", "job", "tie"),
+    [
+        ({}, {}, Tie.SHOWN),
+        ({"is_last": False}, {}, Tie.BY_TIME),  # the job did something else until its end
+        ({"is_ended": True}, {}, Tie.BY_TIME),
+        ({}, {"end": "09:07"}, Tie.SHOWN),
+        ({}, {"end": "09:06:59"}, Tie.BY_TIME),
+        ({}, {"ended_at": None}, Tie.BY_TIME),
+        ({}, {"end": None}, Tie.SHOWN),
+        ({"is_last": False}, {"end": None}, Tie.BY_TIME),
+    ],
+)
+def test_a_silent_command_that_was_killed_went_on_until_its_job_ended(make, changes, job, tie):
+    """Without the store's clock, on a machine that nobody knows."""
+    work = make.work(last="09:05:15", **{"is_last": True, **changes})
+    run = make.run(
+        jobs=(replace(make.job(end=job.get("end", "09:15")), **{k: v for k, v in job.items() if k != "end"}),)
+    )
+
+    assert make.tie(make.look(run, logs={"1": make.log(work)}), who="root@959fcba5e7a7").tie is tie
+
+
+@pytest.mark.parametrize(("end", "tie"), [("09:08:59", Tie.BY_TIME), ("09:09", Tie.SHOWN)])
+def test_a_job_ended_no_earlier_than_by_the_slowest_clock_that_its_ci_system_may_have(make, end, tie):
+    run = make.run(end=end)
+    unmeasured = replace(make.found(run), offset=None)
+    look = make.look(run, closer={"1": unmeasured}, logs={"1": make.log(make.work(last="09:05:15", is_last=True))})
+
+    assert make.tie(look, who="root@959fcba5e7a7").tie is tie
+
+
+def test_of_a_log_that_was_not_read_to_its_end_only_what_was_read_counts(make):
+    work = make.work(last="09:05:15", is_last=True)
+
+    def tie(**log):
+        look = make.look(make.run(), logs={"1": make.log(work, **log)})
+        return tie_of(make, "root@959fcba5e7a7", looks=(look,)).tie
+
+    assert tie(is_whole=False, is_read=True) is Tie.SHOWN
+    assert tie(is_whole=False) is Tie.BY_TIME
+
+
 def test_a_slots_name_is_on_many_machines_and_says_nothing_of_a_clock(make):
     slot = "runner-t3qyxf-project-7120-concurrent-0"
     look = make.look(
