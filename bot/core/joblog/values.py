@@ -51,7 +51,7 @@ class Work:
     def shows(self, created: datetime) -> bool:
         """Whether it was running under a lock of this age, and has not said that it is done.
 
-        A command that was at work before `created` had another lock: perhaps one that someone took from it. One that
+        A command that was running before `created` had another lock: perhaps one that someone took from it. One that
         began long after had another one, too, or none: Terraform prints its first line soon after it has its lock. Nor
         is it the lock of a command that was told to run only later: that one wanted its own after `after`.
         """
