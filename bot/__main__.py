@@ -47,7 +47,7 @@ def worker() -> None:
 
 @cli.command()
 def demo(
-    *, serve: Annotated[bool, typer.Option("--serve", help="Keep the sandbox running, for a browser.")] = False
+    *, serve: Annotated[bool, typer.Option("--serve", help="Leave the incident to you, in a browser.")] = False
 ) -> None:
     """Play a real lock incident on this machine: no account needed."""
     try:

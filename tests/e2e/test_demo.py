@@ -53,22 +53,17 @@ def at_work_in(directory):
     return found
 
 
-async def feed(browser):
-    return await (await browser.get("/feed", params={"user": "U0PARKER"})).text()
+async def seen(browser):
+    """The channel as parker sees it: the HTML of its messages."""
+    regions = await (await browser.get("/seen", params={"as": "U0PARKER", "in": "C0STAGING"})).json()
+    return "".join(html for _, html in regions["feed"])
 
 
-async def until_feed_has(browser, words):
-    await FullWorkspace.wait_for(lambda: feed_has(browser, words), 90)
+async def until_seen(browser, words):
+    async def is_there():
+        return words in await seen(browser)
 
-
-async def feed_has(browser, words):
-    return words in await feed(browser)
-
-
-def pressed_in(html, action):
-    """The fields of the newest form with that button."""
-    forms = [dict(re.findall(r'name="(\w+)" value="([^"]*)"', form)) for form in html.split("<form")]
-    return next(fields for fields in reversed(forms) if fields.get("action") == action)
+    await FullWorkspace.wait_for(is_there, 90)
 
 
 def path_without_terraform(directory):
@@ -119,20 +114,22 @@ async def test_demo_that_is_interrupted_in_the_middle_of_a_release_ends_all_that
     assert at_work_in(tmp_path) == []
 
 
-async def test_demo_that_goes_on_shows_the_channel_in_a_browser_until_it_is_told_to_stop(tmp_path):
+async def test_demo_that_is_served_is_played_in_a_browser_and_in_another_terminal_until_it_is_stopped(tmp_path):
     process = await demo(tmp_path, "--serve")
     said = await until_it_says(process, "Ctrl-C ends everything")
-    address = re.search(r"channel +(http\S+)", said)[1]
+    address = re.search(r"channel +(http://\S+?)/", said)[1]
+    environment = re.search(r"source (\S+)", said)[1]
 
     async with aiohttp.ClientSession(address) as browser:
-        page = await (await browser.get("/")).text()
-        assert "#inc-staging" in page
-        await browser.post("/command", data={"user": "U0PARKER", "text": "unlock staging"})
-        await until_feed_has(browser, "unlock.when_safe")
-        pressed = pressed_in(await feed(browser), "unlock.when_safe")
-        assert (await browser.post("/click", data=pressed)).status == 200
-        await until_feed_has(browser, "as soon as it is safe")
-        assert (await browser.post("/click", data={**pressed, "action": "no.such"})).status == 409
+        assert "#inc-staging" in await (await browser.get("/", params={"in": "C0STAGING"})).text()
+        typed = {"as": "U0PARKER", "do": "say", "channel": "C0STAGING", "text": "/tflock unlock staging --when-safe"}
+        assert (await browser.post("/do", json=typed)).status == 200
+        await until_seen(browser, "unlock")
+
+    shell = f"set -e; source {environment}; cd {tmp_path}; export PYTHONPATH={ROOT}; tflock status staging --json"
+    asked = await asyncio.create_subprocess_exec("bash", "-c", shell, stdout=asyncio.subprocess.PIPE)
+    answer, _ = await asyncio.wait_for(asked.communicate(), 120)
+    assert '"staging"' in answer.decode()
 
     process.send_signal(signal.SIGTERM)
     await asyncio.wait_for(process.communicate(), 120)

@@ -64,14 +64,12 @@ async def _play(console: Console, directory: Path, *, keep_serving: bool) -> Non
         stage(directory, kind=Stage, policy=POLICY, settings=more) as made,
         aclosing(StagedIncident(made, scenario.state, binary)) as incident,
     ):
-        show = Show(console, made, scenario, incident)
-        await show.play()
         if keep_serving:
-            from bot.sandbox.demo.page import serve_page  # noqa: PLC0415 - most demos end here
+            from bot.sandbox.demo.page import hand_over  # noqa: PLC0415 - most demos are played
 
-            await incident.lose_a_deployment()
-            await incident.start_the_loop()
-            await serve_page(console, made)
+            await hand_over(console, made, incident)
+        else:
+            await Show(console, made, scenario, incident).play()
 
 
 def _introduce(console: Console, *, with_terraform: bool) -> None:

@@ -25,9 +25,16 @@ from bot.sandbox.stage import DEPLOY, REPO, UPDATE, Stage
 HOST = socket.gethostname()
 """Terraform writes this machine's name into the lock, so the deployment's runner has it, too."""
 
+REPORT = "Deployments to staging fail: Error acquiring the state lock. Is anyone applying?"
+"""How quinn reports it."""
+
 STARTS_EVERY = 2.0
 """Seconds between two starts of the dependency update; a minute, that day."""
 
+HELD_SECONDS = 20.0
+"""How long the deployment holds the lock before it is killed; ten minutes, that day."""
+
+_ENOUGH_STARTS = 5
 _TRIES_EVERY = 1.0
 _LET_THROUGH = 3
 _BEFORE_THE_LOCK = timedelta(minutes=3)
@@ -107,16 +114,20 @@ class StagedIncident:
         await self._terraform.init()
         await self._terraform.apply(hold=1)
 
-    async def lose_a_deployment(self) -> RunRecord:
-        """A CI run takes the lock and is lost in the middle of its apply: killed with SIGKILL, the lock stays."""
+    async def lose_a_deployment(self, *, held: float = HELD_SECONDS) -> RunRecord:
+        """A CI run takes the lock, and so many seconds later is lost in the middle of its apply: killed with SIGKILL,
+        the lock stays.
+        """
         begun = datetime.now(UTC) - _BEFORE_THE_LOCK
         run = self.stage.runs.start_run(REPO, DEPLOY, at=begun, actor="elliott-ci", title="Deploy staging", runner=HOST)
         if self._terraform is None:
             who = f"{getpass.getuser()}@{HOST}"
             await self.stage.take_lock(self.state, who=who, created=datetime.now(UTC))
             lines = [(datetime.now(UTC), "terraform_data.deployment: Creating...")]
+            await asyncio.sleep(held)
         else:
             async with self._terraform.applying() as apply:
+                await asyncio.sleep(held)
                 await apply.kill()
             lines = apply.lines
         run.jobs[-1].log = log_of(lines, begun=begun, commands=self._commands())
@@ -156,6 +167,10 @@ class StagedIncident:
     def loops(self) -> int:
         """How many runs of the dependency update were started."""
         return sum(run.workflow.file == UPDATE for run in self.stage.runs.runs(REPO))
+
+    def is_looping(self) -> bool:
+        """Whether it was started often enough for the bot to see a loop in it."""
+        return self.loops() > _ENOUGH_STARTS
 
     async def try_to_deploy(self) -> Finished | None:
         """The deployment that quinn wants, whatever comes of it; None where there is no Terraform."""

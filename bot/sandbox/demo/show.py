@@ -16,14 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from bot.core.phrase import duration
-from bot.sandbox.demo.scenario import STARTS_EVERY, Scenario, StagedIncident
+from bot.sandbox.demo.scenario import REPORT, STARTS_EVERY, Scenario, StagedIncident
 from bot.sandbox.demo.terminal import draw
 from bot.sandbox.slack.team import TeamMessage, Version
 from bot.sandbox.slack.text import find_element, flat
 from bot.sandbox.stage import CHANNEL, Stage
 
 _PATIENCE = 90.0
-_ENOUGH_STARTS = 5
 _MOST_RUNS = 3
 _RUN = re.compile(r"(?:•|:[a-z_]+:) <http")
 _STEP = re.compile(r"•")
@@ -36,7 +35,6 @@ _FOR = {
     ".csv": "for auditors",
     ".json": "the whole record, which can be verified",
 }
-_REPORT = "Deployments to staging fail: Error acquiring the state lock. Is anyone applying?"
 _NOTED = "my deployment had the same error"
 _PUT_RIGHT = "The deployment of checkout had the same error"
 _REASON = "it was not mine"
@@ -90,13 +88,13 @@ class Show:
             self._quote(_lock_error(tried.output))
         else:
             self._happens("quinn wants to deploy, and the state is locked.")
-        self._says("quinn", f"writes  {_REPORT}")
-        self.report = await self.stage.slack.speak(_QUINN, CHANNEL, _REPORT)
+        self._says("quinn", f"writes  {REPORT}")
+        self.report = await self.stage.slack.speak(_QUINN, CHANNEL, REPORT)
         self._happens(
             f"Meanwhile a dependency update is started every {STARTS_EVERY:.0f} s, and each run fights for the lock …"
         )
         await self.incident.start_the_loop()
-        await self._until(lambda: self.incident.loops() > _ENOUGH_STARTS, "the dependency update to be started often")
+        await self._until(self.incident.is_looping, "the dependency update to be started often")
 
     async def status(self) -> None:
         self._act("1", "What is happening?", "11:00", "11:22")

@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from bot.sandbox.page.blocks import drawn
-from bot.sandbox.page.emoji import sprite
+from bot.sandbox.page.emoji import emoji, sprite
 from bot.sandbox.page.mrkdwn import Reader
 
 PHONE, DESKTOP = 390, 1280
@@ -34,11 +34,12 @@ def page_of(
 def message(author: str, at: str, body: Markup, *, is_app: bool, note: str = "", facts: str = "") -> Markup:
     """One message: avatar, name, time, and what it says. `facts` are attributes of its element."""
     app = Markup('<span class="app">APP</span>') if is_app else ""
+    face = emoji("lock") if is_app else author[:1].upper()
     private = Markup('<p class="note">{}</p>').format(note) if note else ""
     return Markup(
         '<article class="message"{}>{}<div class="avatar {}" aria-hidden="true">{}</div><div class="said">'
         '<p class="by"><b>{}</b>{}<span class="at">{}</span></p>{}</div></article>'
-    ).format(facts, private, "bot" if is_app else "", author[:1].upper(), author, app, at, body)
+    ).format(facts, private, "bot" if is_app else "", face, author, app, at, body)
 
 
 def document(body: Markup, *, title: str, head: str = "") -> Markup:
