@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -15,16 +16,37 @@ from bot.cli.seal import Seal
 
 cli = typer.Typer(
     name="tflock",
-    help="Resolves Terraform state-lock incidents with proof, in the Slack channel where they happen.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
+
+def _examples(*commands: str) -> str:
+    """The end of a command's help: at least two ways to use it."""
+    return "\n\n".join(("Examples:", *commands))
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer's signature
+    if wanted:
+        typer.echo(f"tflock {version('tflock')}")
+        raise typer.Exit(OK)
+
+
+@cli.callback(epilog=_examples("tflock demo", "tflock doctor", "tflock status staging"))
+def tflock(
+    *,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Resolves Terraform state-lock incidents with proof, in the Slack channel where they happen."""
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document with stable keys.")]
 
 
-@cli.command()
+@cli.command(epilog=_examples("tflock serve", "tflock serve --no-worker"))
 def serve(
     *,
     no_worker: Annotated[bool, typer.Option("--no-worker", help="Leave the durable jobs to another process.")] = False,
@@ -36,7 +58,7 @@ def serve(
     run(take_requests(config, run_jobs=not no_worker))
 
 
-@cli.command()
+@cli.command(epilog=_examples("tflock worker", "LOG_FORMAT=console tflock worker"))
 def worker() -> None:
     """Run the durable jobs: unlocks, kills, exports."""
     config = configuration()
@@ -45,7 +67,7 @@ def worker() -> None:
     run(work(config))
 
 
-@cli.command()
+@cli.command(epilog=_examples("tflock demo", "tflock demo --serve"))
 def demo(
     *, serve: Annotated[bool, typer.Option("--serve", help="Leave the incident to you, in a browser.")] = False
 ) -> None:
@@ -57,7 +79,7 @@ def demo(
     raise typer.Exit(asyncio.run(play(keep_serving=serve)))
 
 
-@cli.command()
+@cli.command(epilog=_examples("tflock doctor", "tflock doctor --state staging --all"))
 def doctor(
     *,
     everything: Annotated[bool, typer.Option("--all", help="Print the checks that are ok, too.")] = False,
@@ -71,7 +93,7 @@ def doctor(
     raise typer.Exit(OK if run(examine(config, as_json=as_json, everything=everything, state=state)) else FAILED)
 
 
-@cli.command()
+@cli.command(epilog=_examples("tflock status", "tflock status staging --json"))
 def status(
     state: Annotated[str | None, typer.Argument(help="A configured state.")] = None, *, as_json: AsJson = False
 ) -> None:
@@ -81,7 +103,7 @@ def status(
     raise typer.Exit(run(show_status(configuration(need_slack=False), state, as_json=as_json)))
 
 
-@cli.command()
+@cli.command(epilog=_examples("tflock who staging", "tflock who staging --json"))
 def who(state: Annotated[str, typer.Argument(help="A configured state.")], *, as_json: AsJson = False) -> None:
     """Show who is behind a state's lock. Reads only."""
     from bot.cli.show import show_who  # noqa: PLC0415 - keeps the other commands quick
@@ -89,7 +111,9 @@ def who(state: Annotated[str, typer.Argument(help="A configured state.")], *, as
     raise typer.Exit(run(show_who(configuration(need_slack=False), state, as_json=as_json)))
 
 
-@cli.command()
+@cli.command(
+    epilog=_examples("tflock timeline inc-20261121-staging-7f3a", "tflock timeline inc-20261121-staging-7f3a --json")
+)
 def timeline(incident: Annotated[str, typer.Argument(help="The incident's id.")], *, as_json: AsJson = False) -> None:
     """Print an incident's timeline."""
     from bot.cli.record import show_timeline  # noqa: PLC0415 - keeps the other commands quick
@@ -97,7 +121,12 @@ def timeline(incident: Annotated[str, typer.Argument(help="The incident's id.")]
     raise typer.Exit(run(show_timeline(configuration(need_slack=False), incident, as_json=as_json)))
 
 
-@cli.command()
+@cli.command(
+    epilog=_examples(
+        "tflock export inc-20261121-staging-7f3a --format html",
+        "tflock export exports/inc-20261121-staging-7f3a.json --output .",
+    )
+)
 def export(
     incident: Annotated[str, typer.Argument(help="The incident's id, or a JSON export (FILE.json).")],
     *,
@@ -116,7 +145,9 @@ def export(
     raise typer.Exit(run(write_export(configuration(need_slack=False), incident, form=form, directory=output)))
 
 
-@cli.command()
+@cli.command(
+    epilog=_examples("tflock verify exports/inc-20261121-staging-7f3a.json", "tflock verify inc-20261121-staging-7f3a")
+)
 def verify(
     what: Annotated[str, typer.Argument(metavar="FILE|INCIDENT", help="A JSON export, or an incident's id.")],
 ) -> None:
@@ -131,7 +162,13 @@ def verify(
     raise typer.Exit(run(show_verified(configuration(need_slack=False), what)))
 
 
-@cli.command("import")
+@cli.command(
+    "import",
+    epilog=_examples(
+        "tflock import inc-20261121-staging-7f3a.json",
+        "TFLOCK_CONFIG=prod.yml tflock import inc-20261121-staging-7f3a.json",
+    ),
+)
 def import_(file: Annotated[Path, typer.Argument(help="A JSON export.")]) -> None:
     """Put the timeline of an export back into Redis, entry by entry as it was recorded."""
     from bot.cli.record import put_back  # noqa: PLC0415 - keeps the other commands quick
@@ -139,7 +176,12 @@ def import_(file: Annotated[Path, typer.Argument(help="A JSON export.")]) -> Non
     raise typer.Exit(run(put_back(configuration(need_slack=False), file)))
 
 
-@cli.command(context_settings={"allow_interspersed_args": False})
+@cli.command(
+    context_settings={"allow_interspersed_args": False},
+    epilog=_examples(
+        "tflock claim --state staging", "tflock claim --state staging --strict -- terraform apply -auto-approve"
+    ),
+)
 def claim(
     command: Annotated[list[str] | None, typer.Argument(help="A command to run, after --.", show_default=False)] = None,
     *,
@@ -158,7 +200,7 @@ def claim(
     raise typer.Exit(make(state, command or (), os.environ, strict=strict, seal=seal))
 
 
-@cli.command()
+@cli.command(epilog=_examples("tflock wait staging", "tflock wait staging --timeout 90s"))
 def wait(
     state: Annotated[str, typer.Argument(help="A configured state.")],
     *,
@@ -174,7 +216,9 @@ def wait(
     raise typer.Exit(run(wait_for(configuration(need_slack=False), state, os.environ, timeout=longest)))
 
 
-@cli.command()
+@cli.command(
+    epilog=_examples("tflock explain < apply.log", "terraform apply 2>&1 | tee apply.log | tflock explain --json")
+)
 def explain(*, as_json: AsJson = False) -> None:
     """Read a pasted Terraform error on standard input; say what it is, what to do, and what not to do."""
     from bot.cli.explain import explain_stream  # noqa: PLC0415 - keeps the other commands quick

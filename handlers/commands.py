@@ -33,6 +33,7 @@ from handlers.asker import Asker, say
 from handlers.record import NOT_HERE
 from handlers.typed import values
 from handlers.typed.grammar import FORMS
+from handlers.typed.manual import GROUPS, PARTS, group_of
 from handlers.typed.text import readable
 
 OnCommand: TypeAlias = Callable[[World, Any, Asker], Awaitable[str]]
@@ -61,8 +62,11 @@ def _with_known_name(world: World, command: values.Command) -> values.Command:
 
 
 async def _help(world: World, command: values.Help, asker: Asker) -> str:
-    forms = [form for form in FORMS if command.command in {None, form.name}]
-    return await say(world, asker, help_message([(form.usage, form.summary) for form in forms]))
+    forms = [(form.usage, form.summary) for form in FORMS]
+    order = [*GROUPS, group_of("")]
+    groups = dict(sorted(((form.name, group_of(form.name)) for form in FORMS), key=lambda pair: order.index(pair[1])))
+    parts = PARTS.get(command.command or "")
+    return await say(world, asker, help_message(forms, command.command, groups=groups, parts=parts))
 
 
 async def _status(world: World, command: values.Status, asker: Asker) -> str:

@@ -33,6 +33,9 @@ _TELLING = (UpstreamError, JournalAway, ChainBroken, OSError, RedisError)
 _JOB_FAILED = "↩"
 """How pydocket begins a line about a job that failed: `bot.worker` logs that itself, without its arguments."""
 
+_OF_NO_USE = ("`token` will be unused", "`token` (or SLACK_BOT_TOKEN env variable) will be ignored")
+"""What Bolt warns of at every start: that it is given the token by way of the client."""
+
 log = structlog.get_logger()
 
 
@@ -41,7 +44,7 @@ def set_up(*, form: str, level: str) -> None:
     number = logging.getLevelNamesMapping()[level.upper()]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Short("%(levelname)s %(name)s %(message)s"))
-    handler.addFilter(lambda record: not str(record.msg).startswith(_JOB_FAILED))
+    handler.addFilter(_is_of_use)
     logging.basicConfig(handlers=[handler], level=number, force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
@@ -60,6 +63,11 @@ def set_up(*, form: str, level: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def _is_of_use(record: logging.LogRecord) -> bool:
+    text = str(record.msg)
+    return not text.startswith(_JOB_FAILED) and not any(words in text for words in _OF_NO_USE)
 
 
 def trace(error: BaseException) -> str:

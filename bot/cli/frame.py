@@ -19,6 +19,11 @@ from bot.errors import ChainBroken, ConfigInvalid, TflockError, UnknownState
 OK, FAILED, WRONG, TIMED_OUT = 0, 1, 2, 3
 """The exit codes. `WRONG` is how the command was used (an unknown state too), or the configuration."""
 
+_MOST_SHOWN = 30
+"""So many problems are listed at once."""
+
+_MOST_NAMED = 20
+
 T = TypeVar("T")
 
 
@@ -27,8 +32,9 @@ def configuration(*, need_slack: bool = True) -> Config:
     try:
         config = load(os.environ.get("TFLOCK_CONFIG") or DEFAULT_PATH, os.environ, need_slack=need_slack)
     except ConfigInvalid as invalid:
-        count = len(invalid.problems)
-        listed = "".join(f"\n  {problem}" for problem in invalid.problems)
+        count, shown = len(invalid.problems), invalid.problems[:_MOST_SHOWN]
+        listed = "".join(f"\n  {problem}" for problem in shown)
+        listed += f"\n  … and {count - len(shown)} more, once these are fixed" if count > len(shown) else ""
         fail(f"The configuration has {count} problem{'s' if count != 1 else ''}:{listed}", WRONG)
     # the answers of the commands that only read say themselves what went wrong
     is_quiet = not need_slack and not os.environ.get("LOG_LEVEL", "").strip()
@@ -42,7 +48,9 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     except UnknownState as error:
         meant = f" Did you mean {error.nearest}?" if error.nearest else ""
-        fail(f"There is no state called {error.name}.{meant} Configured: {', '.join(error.known)}", WRONG)
+        more = f" and {len(error.known) - _MOST_NAMED} more" if len(error.known) > _MOST_NAMED else ""
+        known = ", ".join(error.known[:_MOST_NAMED])
+        fail(f"There is no state called {error.name}.{meant} Configured: {known}{more}", WRONG)
     except ConfigInvalid as invalid:
         fail("\n".join(invalid.problems), WRONG)
     except TflockError as error:

@@ -21,6 +21,7 @@ from pydantic import (
 
 from bot.config.text import KeyPath
 from bot.config.values import (
+    BucketName,
     Channel,
     ChannelId,
     Duration,
@@ -32,6 +33,7 @@ from bot.config.values import (
     PipelineValue,
     RunIdTemplate,
     StateKey,
+    TableName,
     Text,
     Url,
     UserId,
@@ -111,14 +113,14 @@ PIPELINE_KEYS = {
 
 class S3Section(Section):
     type: Literal["s3"]
-    bucket: Text
+    bucket: BucketName
     key: StateKey
     region: Text | None = None
     assume_role: Text | None = None
     endpoint_url: Url | None = None
     workspace: Text = "default"
     workspace_key_prefix: StateKey = "env:"
-    dynamodb_table: Text | None = None
+    dynamodb_table: TableName | None = None
     use_lockfile: StrictBool = False
 
 
@@ -200,7 +202,7 @@ class TimelineSection(Section):
 
 
 class BucketSection(Section):
-    bucket: Text
+    bucket: BucketName
     prefix: str = ""
 
 

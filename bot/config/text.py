@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import gc
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, TypeAlias
 
 import yaml
@@ -14,6 +18,32 @@ Finding: TypeAlias = tuple[KeyPath, str]
 
 _TEXT = "tag:yaml.org,2002:str"
 _MERGE = "tag:yaml.org,2002:merge"
+_DEEPEST = 500
+"""So deep does a text nest that the parser written in C reads: it recurses without a limit, and would crash."""
+
+_QUOTE_IT = "put the value in quotes"
+_PLAIN_WORDS = (
+    ("tab", "has a tab where YAML wants spaces: indent with spaces only"),
+    ("cannot start any token", f"has a value that begins with a character of YAML's own: {_QUOTE_IT}"),
+    ("mapping values are not allowed", f"has a colon too many, or the line above lacks its colon; or {_QUOTE_IT}"),
+    ("could not find expected ':'", "has a key without its colon"),
+    ("expected key", "is indented differently from the lines that it belongs to"),
+    ("<block end>", "is indented differently from the lines that it belongs to"),
+    ("'-' indicator", "is indented differently from the list that it belongs to, or lacks its “- ”"),
+    ("<document start>", "is indented differently from the first line"),
+    ("end of stream", "begins a quote that is never closed"),
+    ("']'", "begins a list with [ that is never closed"),
+    ("'}'", "begins a mapping with { that is never closed"),
+    ("alias", "refers with * to a name that no & gives"),
+    ("occurrence", "gives a name with & that another line gives already"),
+    ("escape character", "has a backslash in double quotes that begins no escape: use single quotes"),
+    ("constructor for the tag", "has a tag (a word that begins with !), which is nothing here"),
+    ("another document", "begins a second document (---): one file is one document"),
+)
+"""What the parsers complain of, and what a person has to look for."""
+
+_AT_ITS_BEGINNING = ("end of stream", "']'", "'}'")
+"""Complaints that stand where something began and not where it was missed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +64,65 @@ class Parsed:
 def parse(text: str) -> Parsed:
     """Reads one YAML mapping. Never raises: what cannot be read is a finding."""
     try:
-        loader = yaml.SafeLoader(text)
-        root = loader.get_single_node()
-        if root is None:
-            return _faulty((), "the file is empty; tflock.example.yml shows a complete one", line=1)
-        if not isinstance(root, yaml.MappingNode):
-            return _faulty((), "must be a mapping of keys (version, slack, states …)", line=_line(root))
-        places = _Places()
-        places.walk(root, (), frozenset())
-        if places.unusable:
-            return Parsed(lines=places.lines, findings=tuple(places.findings))
-        return Parsed(loader.construct_document(root), places.lines, tuple(places.findings))
+        with _uncollected():
+            return _parsed(_loader(text))
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        return _faulty((), f"is not YAML: {error.problem or error.context}", line=mark.line + 1 if mark else 1)
+        return _faulty((), *_in_plain_words(error, text))
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        return _faulty((), "has a character that no text has: remove it, and write the line anew", line=line)
     except (yaml.YAMLError, ValueError, RecursionError, TypeError):
         # PyYAML's other messages quote the text, in which a secret may have been pasted
         return _faulty((), "is not YAML that can be read", line=1)
+
+
+def _parsed(loader: Any) -> Parsed:
+    root = loader.get_single_node()
+    if root is None:
+        return _faulty((), "the file is empty; tflock.example.yml shows a complete one", line=1)
+    if not isinstance(root, yaml.MappingNode):
+        return _faulty((), "must be a mapping of keys (version, slack, states …)", line=_line(root))
+    places = _Places()
+    places.walk(root, (), frozenset())
+    if places.unusable:
+        return Parsed(lines=places.lines, findings=tuple(places.findings))
+    return Parsed(loader.construct_document(root), places.lines, tuple(places.findings))
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without garbage collection: of millions of nodes that are all in use it would look at each many times."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _loader(text: str) -> Any:
+    """The parser in C where PyYAML has it, which is ten times as fast; the other one for what nests too deep for it."""
+    is_deep = max(accumulate(_BRACKETS[found] for found in re.findall(r"[][{}]", text)), default=0) > _DEEPEST
+    is_deep = is_deep or max(map(len, re.findall(r"(?m)^[ ?-]*", text)), default=0) > _DEEPEST
+    return (yaml.SafeLoader if is_deep else getattr(yaml, "CSafeLoader", yaml.SafeLoader))(text)
+
+
+def _in_plain_words(error: yaml.MarkedYAMLError, text: str) -> tuple[str, int]:
+    """What is wrong, and in which line."""
+    said, mark = str(error.problem or error.context), error.problem_mark or error.context_mark
+    if error.context_mark is not None and any(words in said for words in _AT_ITS_BEGINNING):
+        mark = error.context_mark
+    if mark is None:
+        return "is not YAML that can be read", 1
+    lines = text.splitlines()
+    if mark.line < len(lines) and "\t" in lines[mark.line][: mark.column + 1]:
+        said = "tab"
+    plain = (words for sign, words in _PLAIN_WORDS if sign in said)
+    return next(plain, "is not YAML that can be read"), mark.line + 1
+
+
+_BRACKETS = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
 class _Places:
@@ -100,5 +172,5 @@ def _line(node: yaml.Node) -> int:
     return int(node.start_mark.line) + 1
 
 
-def _faulty(path: KeyPath, reason: str, *, line: int) -> Parsed:
+def _faulty(path: KeyPath, reason: str, line: int) -> Parsed:
     return Parsed(lines={(): line}, findings=((path, reason),))

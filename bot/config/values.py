@@ -113,6 +113,20 @@ UserId = Annotated[str, _matching("[UW][A-Z0-9]{4,}", "must be a Slack user id, 
 GroupId = Annotated[str, _matching("S[A-Z0-9]{4,}", "must be a Slack user group id, such as S0123ABCD")]
 Email = Annotated[str, _matching(r"[^@\s]+@[^@\s]+", "must be an email address")]
 PipelineValue = Annotated[str, BeforeValidator(_name_or_number)]
+BucketName = Annotated[
+    str,
+    _matching(
+        r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]",
+        "must be a bucket's plain name (3 to 63 letters, digits, . and -), without s3://, a path or an ARN",
+    ),
+]
+TableName = Annotated[
+    str,
+    _matching(
+        r"[A-Za-z0-9_.-]{3,255}|arn:aws[a-z-]*:dynamodb:[a-z0-9-]+:\d{12}:table/[A-Za-z0-9_.-]{3,255}",
+        "must be a DynamoDB table's name (3 to 255 letters, digits, _ . and -) or its ARN",
+    ),
+]
 StateKey = Annotated[str, _matching(r"[^/](?:.*[^/])?", "must not be empty, nor start or end with /")]
 Hours = Annotated[str, AfterValidator(lambda text: hours_from(text).text)]
 RunIdTemplate = Annotated[str, AfterValidator(_run_id_template)]

@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 import stamina
 import structlog
+from slack_bolt.logger import messages
 from stamina.instrumentation import set_on_retry_hooks
 
 from bot.app import logs
@@ -142,6 +143,16 @@ def test_pydockets_own_line_about_a_failed_job_is_left_out(logged):
     said = written()
     assert TYPED not in said
     assert "the connection was lost" in said
+
+
+def test_what_bolt_warns_of_at_every_start_is_left_out(logged):
+    written = logged()
+    logger = logging.getLogger("slack_bolt.AsyncApp")
+    logger.warning(messages.warning_client_prioritized_and_token_skipped())
+    logger.warning(messages.warning_token_skipped())
+    logger.warning("something else")
+
+    assert written() == "WARNING slack_bolt.AsyncApp something else\n"
 
 
 def test_a_secret_is_nowhere(logged):

@@ -169,12 +169,12 @@ def test_without_tickets_follow_ups_are_filed_nowhere(loaded, smallest):
 
 def test_an_export_bucket_is_reached_with_the_defaults_for_aws(loaded, smallest):
     aws = "aws: {region: eu-west-1, assume_role: arn:aws:iam::1:role/x, endpoint_url: 'http://localhost:1'}\n"
-    config = loaded(f"{smallest}{aws}export: {{s3: {{bucket: b, prefix: p}}}}\n")
-    assert config.export.s3 == BucketSection(bucket="b", prefix="p")
+    config = loaded(f"{smallest}{aws}export: {{s3: {{bucket: acme, prefix: p}}}}\n")
+    assert config.export.s3 == BucketSection(bucket="acme", prefix="p")
     assert config.aws == AwsSection(
         region="eu-west-1", assume_role="arn:aws:iam::1:role/x", endpoint_url="http://localhost:1"
     )
-    assert export_bucket(config, aws=AwsClients()).place("inc") == "s3://b/p/inc/"
+    assert export_bucket(config, aws=AwsClients()).place("inc") == "s3://acme/p/inc/"
 
 
 def _leaves(value, path=()):
@@ -319,10 +319,10 @@ slack: {incident_channels: [inc]}
 aws: {region: eu-west-1, assume_role: "arn:default", endpoint_url: "http://localhost:1/"}
 states:
   one:
-    backend: {type: s3, bucket: b, key: one, use_lockfile: true}
+    backend: {type: s3, bucket: acme, key: one, use_lockfile: true}
   two:
     backend:
-      {type: s3, bucket: b, key: two, use_lockfile: true, region: us-east-1, assume_role: "arn:own", endpoint_url: "http://localhost:2"}
+      {type: s3, bucket: acme, key: two, use_lockfile: true, region: us-east-1, assume_role: "arn:own", endpoint_url: "http://localhost:2"}
 """)
     one, two = config.state("one").backend, config.state("two").backend
     assert (one.region, one.assume_role, one.endpoint_url) == ("eu-west-1", "arn:default", "http://localhost:1")
@@ -347,11 +347,11 @@ def test_yaml_anchors_and_merges_work(loaded):
 slack: {incident_channels: [inc]}
 states:
   one:
-    backend: &common {type: s3, bucket: b, key: one, region: eu-west-1, use_lockfile: true}
+    backend: &common {type: s3, bucket: acme, key: one, region: eu-west-1, use_lockfile: true}
   two:
     backend: {<<: *common, key: two}
 """)
-    assert config.state("two").backend.bucket == "b"
+    assert config.state("two").backend.bucket == "acme"
     assert config.state("two").backend.key == "two"
 
 

@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 import pytest
+import yaml
 
 from bot.config.load import load
 from bot.core.policy import AutoRelease
@@ -16,7 +17,7 @@ ci:
 states:
   staging:
     protected: "yes"
-    backend: {type: s3, bucket: b, kye: x, region: eu-west-1}
+    backend: {type: s3, bucket: acme, kye: x, region: eu-west-1}
     pipelines:
       - {ci: ghh}
       - {ci: gh, repo: infra, flow: deploy.yml}
@@ -91,13 +92,27 @@ def test_bytes_that_are_no_text_are_a_problem(tmp_path, environ):
         ("# only a comment\n", 1, "the file is empty"),
         ("- a list\n", 1, "must be a mapping"),
         ("just text", 1, "must be a mapping"),
-        ("slack:\n  a: [1, 2\nstates: {}\n", 3, "is not YAML"),
-        ("a: 1\n\tb: 2\n", 2, "is not YAML"),
-        ("a: !!python/object:os.system x\n", 1, "is not YAML"),
-        ("a: 1\n---\nb: 2\n", 2, "is not YAML"),
-        ("a: \x07\n", 1, "is not YAML that can be read"),
+        ("slack:\n  a: [1, 2\nstates: {}\n", 2, "begins a list with [ that is never closed"),
+        ("slack:\n  a: {b: 1\nstates: 1\n", 2, "begins a mapping with { that is never closed"),
+        ("a: 1\n\tb: 2\n", 2, "has a tab where YAML wants spaces: indent with spaces only"),
+        ("a:\n\tb: 1\n", 2, "has a tab"),
+        ("a:\n  b: 1\n\tc: 2\n", 3, "has a tab"),
+        ("a:\n  b: 1\n c: 2\n", 3, "is indented differently from the lines that it belongs to"),
+        ("- a\nb: 1\n", 2, "is indented differently from the list"),
+        ("  a: 1\nb: 2\n", 2, "is indented differently from the first line"),
+        ("a: b: c\n", 1, "has a colon too many"),
+        ("a\nb: 1\n", 2, "the line above lacks its colon"),
+        ("a: 1\nb: 'x\nc: 2\n", 2, "begins a quote that is never closed"),
+        ("a: 1\nb: @x\n", 2, "begins with a character of YAML's own: put the value in quotes"),
+        ("a: *x\n", 1, "refers with * to a name that no & gives"),
+        ('a: "\\q"\n', 1, "has a backslash"),
+        ("a: !!python/object:os.system x\n", 1, "has a tag"),
+        ("a: 1\n---\nb: 2\n", 2, "begins a second document"),
+        ("a: 1\nb: \x07\n", 2, "has a character that no text has"),
         ("a: 2024-99-99\n", 1, "is not YAML that can be read"),
         ("[" * 5000, 1, "is not YAML"),
+        ("[" * 400_000, 1, "is not YAML"),
+        ("- " * 200_000, 1, "is not YAML"),
     ],
 )
 def test_what_cannot_be_read_is_told_with_its_line(problems_of, text, line, reason):
@@ -303,3 +318,29 @@ def test_a_protected_state_is_not_released_automatically(problems_of, loaded, sm
 )
 def test_an_automatic_release_takes_both_times(problems_of, smallest, rule, problem):
     assert [told.partition(": ")[2] for told in problems_of(f"{smallest}    auto_release: {rule}\n")] == [problem]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("bucket", "s3://acme-tfstate", "without s3://, a path or an ARN"),
+        ("bucket", "acme-tfstate/env", "must be a bucket's plain name"),
+        ("bucket", "ab", "must be a bucket's plain name"),
+        ("dynamodb_table", "acme locks", "must be a DynamoDB table's name"),
+        ("dynamodb_table", "ab", "must be a DynamoDB table's name"),
+        ("dynamodb_table", "arn:aws:s3:::acme", "must be a DynamoDB table's name"),
+    ],
+)
+def test_names_that_no_bucket_and_no_table_has_are_problems(problems_of, key, value, reason):
+    names = {"bucket": "acme-tfstate", "dynamodb_table": "acme-tf-locks"} | {key: value}
+    backend = {"type": "s3", "key": "k", "region": "eu-west-1", **names}
+    (told,) = problems_of(yaml.safe_dump({"version": 1, "states": {"staging": {"backend": backend}}}), need_slack=False)
+    assert f"states.staging.backend.{key}: " in told
+    assert reason in told
+
+
+@pytest.mark.parametrize("table", ["acme_tf.locks-1", "arn:aws:dynamodb:eu-west-1:123456789012:table/acme-locks"])
+def test_names_that_tables_have_are_taken(loaded, table):
+    backend = {"type": "s3", "bucket": "acme-tfstate", "key": "k", "region": "eu-west-1", "dynamodb_table": table}
+    config = loaded(yaml.safe_dump({"version": 1, "states": {"staging": {"backend": backend}}}), need_slack=False)
+    assert config.states["staging"].backend.dynamodb_table == table

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -98,15 +98,40 @@ def notice_message(notice: Notice) -> Message:
     )
 
 
-def help_message(commands: Sequence[tuple[str, str]], only: str | None = None) -> Message:
-    """The commands, as pairs of usage (`status [STATE]`) and summary. With `only` that one alone, if it is known."""
-    wanted = [pair for pair in commands if pair[0].split(" ")[0] == only] or list(commands)
-    rows = [f"{mrkdwn((command(usage),))}\n{mrkdwn((summary,), most=300)}" for usage, summary in wanted]
+def help_message(
+    commands: Sequence[tuple[str, str]],
+    only: str | None = None,
+    *,
+    groups: Mapping[str, str] | None = None,
+    parts: Mapping[str, str] | None = None,
+) -> Message:
+    """The commands, as pairs of usage (`status [STATE]`) and summary, under their `groups` by name where these are
+    given. With `only` that one alone, if it is known, with its `parts`: each flag or argument with what it does.
+    """
+    wanted = [pair for pair in commands if _word(pair) == only] or list(commands)
     if len(wanted) == 1:
         usage, summary = wanted[0]
+        flags = [f"{mrkdwn((Quoted(flag),))}  {mrkdwn((does,), most=300)}" for flag, does in (parts or {}).items()]
+        rows = [mrkdwn((command(usage),)), mrkdwn((summary,), most=300), *flags]
         return message(mrkdwn((command(usage), f": {summary}"), most=500), sections(rows))
     return message(
-        mrkdwn((f"What tflock can do: {', '.join(usage.split(' ')[0] for usage, _ in wanted)}.",), most=500),
-        sections(["*Who holds the lock, is it dead, and may it be released?*", *rows], budget=9_000),
+        mrkdwn((f"What tflock can do: {', '.join(map(_word, wanted))}.",), most=500),
+        sections(
+            ["*Who holds the lock, is it dead, and may it be released?*", *_grouped(wanted, groups)], budget=9_000
+        ),
         context(mrkdwn(("In a thread write ", Quoted("@tflock …"), " in place of ", Quoted("/tflock …"), "."))),
     )
+
+
+def _grouped(commands: Sequence[tuple[str, str]], groups: Mapping[str, str] | None) -> Iterable[str]:
+    rows = [(_word(pair), f"{mrkdwn((command(pair[0]),))}\n{mrkdwn((pair[1],), most=300)}") for pair in commands]
+    if groups is None:
+        yield from (row for _, row in rows)
+        return
+    for title in dict.fromkeys(groups.values()):
+        yield bold(title)
+        yield from (row for word, row in rows if groups.get(word) == title)
+
+
+def _word(pair: tuple[str, str]) -> str:
+    return pair[0].split(" ")[0]
