@@ -168,7 +168,7 @@ class Scene:
 
     def said(self) -> list[str]:
         """What the bot's messages in the channel show now."""
-        return [flat(message) for message in self.slack.messages(CHANNEL)]
+        return [flat(message) for message in self.slack.messages(CHANNEL) if not message.thread_ts]
 
     def wrote(self, user: str = "U0ELLIOTT") -> list[str]:
         return [flat(message) for message in self.slack.directs(user)]

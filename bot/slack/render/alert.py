@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from bot.core.lock import LockInfo
-from bot.core.phrase import Linked, Person, Phrase, Quoted, joined
+from bot.core.phrase import Linked, Person, Phrase, Quoted, duration, joined
 from bot.core.reports.alert import Alert, AlertKind, Bulletin, Concern, Outcome
 from bot.core.reports.button import ButtonValue
 from bot.ports.messenger import Message
 from bot.slack.render import facts
-from bot.slack.render.blocks import Element, actions, button, context, message, sections
+from bot.slack.render.blocks import Cell, Element, Newer, actions, button, message, sections, table
 from bot.slack.render.facts import Fact
 from bot.slack.render.icons import Icon
-from bot.slack.render.mrkdwn import mrkdwn
-from bot.slack.render.page import lines, notification
+from bot.slack.render.mrkdwn import bold, mrkdwn
+from bot.slack.render.page import at_hand, lines, notification
 
 _FEW, _MANY = 5, 30
 _BY_LOCK = frozenset({AlertKind.AGED, AlertKind.DEAD_RUN})
@@ -27,14 +26,30 @@ def alerts_message(bulletin: Bulletin) -> Message:
     if len(bulletin.alerts) > 1:
         return _digest(bulletin.alerts)
     (alert,) = bulletin.alerts
-    concern, head = alert.concern, _news(alert.concern)
+    (news,) = at_hand([_news(alert.concern, alert.raised_at)], alert.raised_at)
     if not alert.is_open:
-        head = Fact(f"Over: {head.label}", head.phrase, Icon.GOOD)
-    elif bulletin.is_again:
-        head = Fact(f"Still so: {head.label}", head.phrase, head.icon)
-    told = [head, *_details(concern), *_course(alert)]
-    small = context(mrkdwn(("Lock ", Quoted(concern.lock_id)))) if concern.lock_id else []
-    return message(notification(head), sections(lines(told), budget=6_000), small, _buttons(alert))
+        return _over(alert, news)
+    label = news.label if isinstance(news.label, tuple) else (news.label,)
+    head = Fact(("Reminder: ", *label), news.phrase, Icon.ALERT) if bulletin.is_again else news
+    told = [head, *at_hand(_course(alert), alert.raised_at)]
+    return message(notification(head), sections(lines(told), budget=6_000), _buttons(alert))
+
+
+def _over(alert: Alert, news: Fact) -> Message:
+    """The same message, struck through, with how it ended."""
+    ended = _end(alert)
+    shown = f"{Icon.GOOD.code} ~{bold(news.label)[1:-1]}~ {mrkdwn(ended)}"
+    return message(f"Over: {notification(Fact(news.label))} {mrkdwn(ended)}", sections([shown]))
+
+
+def _end(alert: Alert) -> Phrase:
+    at = alert.resolved_at or alert.raised_at
+    lasted = max(timedelta(0), at - alert.concern.since)
+    how = alert.outcome or Outcome.QUIET
+    (ended,) = at_hand([Fact("", (at,))], alert.raised_at)
+    if how is Outcome.FREE:
+        return ("Unlocked at ", *ended.phrase, ", after ", lasted, ".")
+    return ("Over at ", *ended.phrase, f" ({how}), after ", lasted, ".")
 
 
 def _digest(alerts: tuple[Alert, ...]) -> Message:
@@ -42,94 +57,96 @@ def _digest(alerts: tuple[Alert, ...]) -> Message:
     still = sum(alert.is_open for alert in alerts)
     counted = Counter(str(alert.concern.kind) for alert in alerts)
     kinds = ", ".join(f"{number} \u00d7 {kind}" for kind, number in counted.most_common())
-    mark = Icon.WARNING if still else Icon.GOOD
-    head = Fact(f"{len(alerts)} alerts at once", (f": {kinds}. {still} of them still stand.",), mark)
-    told = [head]
-    for alert in ordered[:_MANY]:
-        news, ended = _news(alert.concern), alert.resolved_at
-        over: Phrase = () if ended is None else (" (over since ", ended, f": {alert.outcome})")
-        told.append(Fact(news.label, (*news.phrase, *over), news.icon if alert.is_open else Icon.GOOD))
-    rows = lines(told)
+    opened = "All are over." if not still else f"{still} {'is' if still == 1 else 'are'} still open."
+    head = Fact((f"{len(alerts)} alerts at once:",), (f"{kinds}. {opened}",), Icon.ALERT if still else Icon.GOOD)
     more = [f"\u2026 and {len(ordered) - _MANY} more."] if len(ordered) > _MANY else []
-    advice = mrkdwn(("All states at a glance: ", facts.command("status"), ". Nothing was changed."))
-    return message(notification(head), sections([*rows, *more, advice], budget=9_000))
+    advice = mrkdwn(("All states at a glance: ", facts.command("status"), "."))
+    return message(
+        notification(head), sections(lines([head])), _rows(ordered[:_MANY]), sections([*more, advice], budget=500)
+    )
 
 
-def _news(concern: Concern) -> Fact:
-    """What is the matter, in one sentence."""
-    words: Phrase
+def _rows(alerts: list[Alert]) -> Newer:
+    """A row for each alert; or a line."""
+    told = []
+    for alert in alerts:
+        (news,) = at_hand([_news(alert.concern, alert.raised_at)], alert.raised_at)
+        over: Phrase = () if alert.is_open else (" ", *_end(alert))
+        told.append(Fact(news.label, (*news.phrase, *over), Icon.ALERT if alert.is_open else Icon.GOOD))
+    return table(
+        ("State", "What", "For", "Run"), [_cells(alert) for alert in alerts], sections(lines(told), budget=8_500)
+    )
+
+
+def _cells(alert: Alert) -> list[Cell]:
+    concern = alert.concern
+    what = str(concern.kind) if alert.is_open else f"over: {concern.kind}"
+    named = ", ".join(concern.states[:_FEW]) or concern.subject
+    subject = concern.subject if concern.kind in {AlertKind.LOOP, AlertKind.THROTTLED} else ""
+    until = alert.resolved_at or alert.raised_at
+    lasted = duration(max(timedelta(0), until - concern.since))
+    return [named, f"{what}: {subject}" if subject else what, lasted, Linked(concern.run, concern.url or None)]
+
+
+def _news(concern: Concern, now: datetime) -> Fact:
+    """What is the matter, in one sentence in bold, and the facts."""
+    run, name = Linked(concern.run, concern.url or None), concern.subject
+    lasted = max(timedelta(0), now - concern.since)
     match concern.kind:
         case AlertKind.AGED:
-            return Fact(f"{concern.subject} has been locked for long:", ("since ", concern.since, "."), Icon.LOCKED)
+            return Fact((f"{name} has been locked for ", lasted, " (since ", concern.since, ")."), (), Icon.ALERT)
         case AlertKind.DEAD_RUN:
-            how = f" ended ({concern.ended})" if concern.ended else " ended"
+            how = f" {concern.ended}" if concern.ended else " ended"
             at: Phrase = (" at ", concern.ended_at) if concern.ended_at else ()
-            run = Linked(concern.run, concern.url or None)
-            return Fact(f"{concern.subject} is locked by a run that is dead:", (run, how, *at, "."), Icon.LOCKED)
+            words: Phrase = (run, how, *at, "; the lock is ", lasted, " old.")
+            return Fact((f"{name} is locked by a dead run.",), (" ", *words), Icon.ALERT)
         case AlertKind.LOOP:
-            often = f" was started {concern.starts} times since "
-            return Fact("A pipeline is in a loop:", (Quoted(concern.subject), often, concern.since, "."), Icon.WARNING)
+            often: Phrase = (f" {concern.starts} starts since ", concern.since, ", for ", *_states(concern), ".")
+            return Fact((Quoted(name), " is stuck in a loop."), often, Icon.ALERT)
         case AlertKind.THROTTLED:
-            whose = _states(concern)
-            return Fact(
-                "A lock table is throttled:", (Quoted(concern.subject), ", the table of ", *whose, "."), Icon.WARNING
-            )
+            words = (" Terraform can't read or take locks right now. The locks themselves are fine.",)
+            return Fact(("DynamoDB is throttling the lock table of ", *_states(concern), "."), words, Icon.ALERT)
         case AlertKind.OVERDUE:
-            run = Linked(concern.run, concern.url or None)
             usual = concern.usual or timedelta(0)
-            words = (run, " since ", concern.since, "; such runs take about ", usual, ".")
-            return Fact(f"A run that holds the lock of {concern.subject} goes on for long:", words, Icon.WAIT)
+            words = (" ", run, " has taken ", lasted, " so far, usually about ", usual, ".")
+            return Fact((f"The run holding {name}'s lock is slow.",), words, Icon.ALERT)
 
 
 def _states(concern: Concern) -> Phrase:
-    few = joined([(Quoted(name),) for name in concern.states[:_FEW]])
+    few = joined([(name,) for name in concern.states[:_FEW]])
     more = len(concern.states) - _FEW
     return (*few, f" and {more} more states") if more > 0 else few
 
 
-def _details(concern: Concern) -> Iterable[Fact]:
-    if concern.kind is AlertKind.THROTTLED:
-        yield Fact("What it means:", ("locks can be neither read nor taken for now. That is no fault of a lock.",))
-    elif concern.kind is AlertKind.LOOP:
-        by: Phrase = (Quoted(concern.who),) if concern.who else ("not told",)
-        yield Fact("Started by:", (*by, ". For ", *_states(concern), "."))
-    else:
-        lock = LockInfo(concern.lock_id, concern.operation, "", concern.who, "", concern.since, "")
-        yield Fact("Lock:", (*facts.who(lock), ", for ", *facts.operation(lock.operation), "."))
-
-
 def _course(alert: Alert) -> Iterable[Fact]:
-    if alert.resolved_at is not None:
-        lasted = max(timedelta(0), alert.resolved_at - alert.concern.since)
-        how = alert.outcome or Outcome.QUIET
-        yield Fact("Resolved", (" ", alert.resolved_at, f": {how}, after ", lasted, "."), Icon.GOOD)
-    elif alert.snoozed_until is not None:
+    if alert.concern.kind is AlertKind.LOOP and alert.concern.who:
+        yield Fact("Started by:", (Quoted(alert.concern.who), "."))
+    if alert.concern.kind is AlertKind.THROTTLED:
+        yield Fact("Table:", (Quoted(alert.concern.subject), "."))
+    if alert.snoozed_until is not None:
         who = Person(alert.snoozed_by, "")
-        yield Fact("Snoozed", (" by ", who, " until ", alert.snoozed_until, ". It comes back if it still stands."))
-    else:
-        yield Fact("Nothing was changed.", (" ", *_advice(alert.concern)))
-
-
-def _advice(concern: Concern) -> Phrase:
-    match concern.kind:
-        case AlertKind.DEAD_RUN:
-            return ("In an incident channel, ", facts.command(f"unlock {concern.state}"), " checks it and releases it.")
-        case AlertKind.LOOP | AlertKind.THROTTLED:
-            return ("In an incident channel, ", facts.command(f"kill-job {concern.state}"), " finds what hammers it.")
-        case _:
-            return (facts.command(f"status {concern.state}"), " says whether it is at work or dead.")
+        yield Fact("Snoozed", (" by ", who, " until ", alert.snoozed_until, ". It comes back if it is still so."))
 
 
 def _buttons(alert: Alert) -> list[Element]:
+    """The next step first."""
     concern = alert.concern
-    if not alert.is_open or not concern.state:
+    if not concern.state:
         return []
     value = ButtonValue(concern.state, concern.lock_id, concern.id)
-    kills = concern.kind in {AlertKind.LOOP, AlertKind.THROTTLED, AlertKind.OVERDUE}
+    details = button("Details", "alert.status", value)
+    first: Element | None = None
+    if concern.kind in _BY_LOCK:
+        first = button("Unlock\u2026", "alert.unlock", value, style="primary")
+    elif concern.kind in _KILLS:
+        first = button(_KILLS[concern.kind], "alert.kill", value, style="primary")
     return actions(
-        button(f"Check {concern.state}", "alert.status", value),
-        button("Unlock\u2026", "alert.unlock", value) if concern.kind in _BY_LOCK else None,
-        button("Who", "alert.who", value) if concern.lock_id else None,
-        button("End it\u2026", "alert.kill", value) if kills else None,
+        first,
+        details,
+        button("Owner", "alert.who", value) if concern.lock_id else None,
+        button("End the run\u2026", "alert.kill", value) if concern.kind is AlertKind.OVERDUE else None,
         button("Snooze 1 h", "alert.snooze", value) if alert.snoozed_until is None else None,
     )
+
+
+_KILLS = {AlertKind.LOOP: "Stop the loop\u2026", AlertKind.THROTTLED: "Find what's flooding it\u2026"}

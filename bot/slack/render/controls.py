@@ -37,9 +37,9 @@ def target_of(report: KillReport) -> KillTarget | None:
 
 TIE_WORDS = {
     Stake.HOLDS: "may hold the lock",
-    Stake.UNREAD: "may hold the lock, which its throttled table does not show",
+    Stake.UNREAD: "may hold the lock (its table is throttled)",
     Stake.CONTENDS: "wants the lock and does not hold it",
-    Stake.NO_LOCK: "no lock is held",
+    Stake.NO_LOCK: "holds no lock",
 }
 
 
@@ -109,13 +109,14 @@ def kill_controls(report: KillReport) -> list[Element | None]:
     if report.stage is KillStage.FOUND and target is not None:
         return _for_run(report, target) if target.loop is None else _for_loop(report, target)
     if report.stage is KillStage.APPROVAL and target is not None:
-        asked = "Somebody else asked for it, and you would be the second who wants it."
+        asked = "You would be the second person to want this."
         sure = Confirm("End it?", f"{asked}{_risk(target)}", "Approve")
         value = kill_value(report, target)
         return [button("Approve and end it", "kill.approve", value, style="danger", confirm=sure)]
-    if _is_left_off(report):
-        return [button("Start it again", "kill.restart", kill_value(report, target))]
-    return []
+    state = report.request.state
+    look = button(f"Check {state}", CHECK, ButtonValue(state, "", ""), style="primary") if state else None
+    again = button("Re-enable workflow", "kill.restart", kill_value(report, target)) if _is_left_off(report) else None
+    return [look if report.stage is KillStage.ENDED else None, again]
 
 
 def _is_left_off(report: KillReport) -> bool:
@@ -148,22 +149,22 @@ def _for_run(report: KillReport, target: KillTarget) -> list[Element | None]:
 
 def _risk(target: KillTarget) -> str:
     risk = " It may hold the lock and be in the middle of an apply" if target.tie in {Stake.HOLDS, Stake.UNREAD} else ""
-    second = ", so a second member must want it, too" if target.needs_second else ""
+    second = ", so a second person must approve it" if target.needs_second else ""
     return f"{risk}{second}." if risk else ""
 
 
 def _for_loop(report: KillReport, target: KillTarget) -> list[Element | None]:
     value, number = kill_value(report, target), len(target.runs)
     name = flat(target.loop.pipeline.title if target.loop else target.key, 80)
-    label = f"Cancel {runs(number)} and stop the loop" if number else "Stop the loop"
-    off = f"{name} is switched off, and starts no more until somebody starts it again (there will be a button for it)."
+    label = f"Stop the loop (cancel {runs(number)})" if number else "Stop the loop"
+    off = f"{name} is disabled, and starts no more runs until someone re-enables it (there will be a button)."
     stop = Confirm("Stop the loop?", f"{off}{_risk(target)}", "Stop it")
     both = button(label, "kill.confirm", value, style="danger", confirm=stop)
     if not number:
         return [both]
-    on = f"{name} is not switched off: the loop goes on starting runs.{_risk(target)}"
-    only = Confirm(f"Cancel {runs(number)}?", on, "Cancel them")
-    return [both, button(f"Only cancel {runs(number)}", "kill.only", value, confirm=only)]
+    on = f"{name} is not disabled: the loop keeps starting runs.{_risk(target)}"
+    only = Confirm(f"Cancel {runs(number)}?", on, "Cancel them", "Back")
+    return [both, button(f"Only cancel the {runs(number)}", "kill.only", value, confirm=only)]
 
 
 def kill_value(report: KillReport, target: KillTarget | None) -> ButtonValue:

@@ -131,14 +131,14 @@ def fate(candidate: Candidate, inspection: Inspection) -> Phrase:
     run = candidate.seen.value
     if is_over(candidate):
         at = max((job.ended_at for job in run.jobs or () if job.ended_at), default=run.ended_at)
-        return (_ENDINGS.get(worst(candidate) or run.conclusion, "ended"), *((" at ", at) if at else ()))
+        return (ENDINGS.get(worst(candidate) or run.conclusion, "ended"), *((" at ", at) if at else ()))
     going = next((job for job in run.jobs or () if job.phase is not Phase.ENDED), None)
     job: Phrase = ("job ", quoted(going.name, going.id), " ") if going is not None else ()
     phase, since = going.phase if going is not None else run.phase, going.started_at if going is not None else None
     return (*job, PHASES.get(phase, "ending"), *_lasting(since or run.started_at, run, inspection))
 
 
-_ENDINGS = {
+ENDINGS = {
     Conclusion.SUCCESS: "succeeded",
     Conclusion.FAILED: "failed",
     Conclusion.CANCELLED: "cancelled",
@@ -381,7 +381,7 @@ def going(run: Run) -> Phrase:
         since: Phrase = (" since ", run.started_at) if run.started_at else ()
         return (run_name(run), f"{attempt}: {PHASES[run.phase]}", *since)
     at: Phrase = (" at ", run.ended_at) if run.ended_at else ()
-    return (run_name(run), f"{attempt}: {_ENDINGS[run.conclusion]}", *at)
+    return (run_name(run), f"{attempt}: {ENDINGS[run.conclusion]}", *at)
 
 
 def lock_id(lock: LockInfo) -> Phrase:

@@ -7,40 +7,75 @@ from typing import TypeAlias
 
 from bot.core.gate.ending import run_name
 from bot.core.gate.stages import KillStage
-from bot.core.phrase import Person, Phrase, Quoted, joined
+from bot.core.phrase import Linked, Person, Phrase, Quoted, joined
 from bot.core.reports.kill import KillReport, KillTarget, Stake
 from bot.core.run import Phase, SwitchResult
 from bot.ports.messenger import Message
-from bot.slack.render.blocks import OPTION_VALUE, OPTIONS, actions, context, message, sections
+from bot.slack.render.blocks import OPTION_VALUE, OPTIONS, Block, Newer, actions, context, folded, message, sections
 from bot.slack.render.controls import TIE_WORDS, kill_controls, kill_value, target_of
-from bot.slack.render.facts import Fact, command, going, loop_words, runs
+from bot.slack.render.facts import Fact, command, going, loop_words, run_link, runs
 from bot.slack.render.icons import Icon
 from bot.slack.render.mrkdwn import mrkdwn
-from bot.slack.render.page import CHECK, asked_by, lines, notification, sentence
+from bot.slack.render.page import CHECK, at_hand, dotted, lines, notification, sentence
 
 _Facts: TypeAlias = Iterable[Fact]
 _FEW = 5
 _SIGNS = {Phase.ENDED: Icon.GOOD, Phase.UNKNOWN: Icon.UNKNOWN}
 _GONE_ON = {KillStage.ENDED, KillStage.FAILED, KillStage.STOPPED, KillStage.CANCELLING, KillStage.ESCALATED}
+_UNCHANGED = "Nothing was changed."
 
 _SWITCHED = {
-    SwitchResult.DENIED: "the bot has no right to do that",
-    SwitchResult.NOT_FOUND: "the CI system does not know it",
-    SwitchResult.NOT_KNOWN: "the CI system gave no clear answer",
+    SwitchResult.DENIED: "we have no right to do that",
+    SwitchResult.NOT_FOUND: "CI does not know it",
+    SwitchResult.NOT_KNOWN: "CI gave no clear answer",
 }
 
 
 def kill_message(report: KillReport) -> Message:
     """The request's message at its present stage."""
-    told = list(_WORDS[report.stage](report))
-    shown = report.progress if report.stage in _GONE_ON else ()
-    rows = [f":{_SIGNS.get(run.phase, Icon.WAIT).emoji}: {mrkdwn(going(run), most=CHECK)}" for run in shown]
+    told = at_hand(_WORDS[report.stage](report), report.request.asked_at)
+    progress, buttons = _progress(report), actions(*kill_controls(report))
+    below = (buttons, progress) if isinstance(progress, Newer) else (progress, buttons)
     return message(
         notification(told[0]),
         sections(lines(told), budget=4_000),
-        sections(rows, budget=4_000, more=lambda n: f"… and {runs(n)} more"),
-        context(mrkdwn((*asked_by(report.request), " Request ", Quoted(report.request.id), "."))),
-        actions(*kill_controls(report)),
+        *below,
+        _found_runs(report),
+        context(mrkdwn(_small(report), most=800)),
+    )
+
+
+def _progress(report: KillReport) -> Newer | list[Block]:
+    """How each run is doing; behind one line once all have ended."""
+    shown = report.progress if report.stage in _GONE_ON else ()
+    facts = [Fact("", going(run), _SIGNS.get(run.phase, Icon.WAIT)) for run in shown]
+    rows = lines(at_hand(facts, report.request.asked_at), most=CHECK)
+    if shown and all(run.phase is Phase.ENDED for run in shown):
+        return folded(f"{runs(len(shown))} ended", rows, budget=4_000)
+    return sections(rows, budget=4_000, more=lambda n: f"… and {runs(n)} more")
+
+
+def _found_runs(report: KillReport) -> Newer | list[Block]:
+    """The runs of a loop, behind one line."""
+    target = target_of(report)
+    if report.stage is not KillStage.FOUND or target is None or target.loop is None or not target.runs:
+        return []
+    rows = lines(at_hand([Fact("", ("• ", *going(run))) for run in target.runs], report.request.asked_at), most=CHECK)
+    return folded(_active(len(target.runs)), rows, budget=4_000)
+
+
+def _active(count: int) -> str:
+    return f"{runs(count)} {'is' if count == 1 else 'are'} active"
+
+
+def _small(report: KillReport) -> Phrase:
+    request, target = report.request, target_of(report)
+    stops = report.stage is KillStage.FOUND and target is not None and target.loop is not None
+    why: Phrase = (": ", Quoted(request.reason)) if request.reason else ()
+    return dotted(
+        ("stopping disables the workflow until someone re-enables it here",) if stops else (),
+        (Person(request.user, ""), " asked", *why),
+        ("request ", Quoted(request.id)),
     )
 
 
@@ -52,20 +87,20 @@ def _about(report: KillReport) -> str:
 
 
 def _nothing(report: KillReport) -> _Facts:
-    yield Fact(f"Nothing to end for {_about(report)}.", (), Icon.GOOD if not report.unseen else Icon.UNKNOWN)
+    mark = Icon.UNKNOWN if report.unseen else Icon.GOOD
+    yield Fact((f"There is nothing to end for {_about(report)}.",), (), mark)
     yield from _note(report)
     yield from _unseen(report)
-    yield Fact("Changed:", ("nothing.",))
-    hidden: Phrase = ("ask again once the CI system answers. A run may be hidden there.",)
+    hidden: Phrase = ("Try again once CI answers: a run may be hidden there.",)
     yield Fact("Next:", hidden if report.unseen else _look(report))
 
 
 def _look(report: KillReport) -> Phrase:
-    return ("see where the lock stands: ", command(f"status {report.request.state}".strip()), ".")
+    return ("See where the lock is: ", command(f"status {report.request.state}".strip()), ".")
 
 
 def _choose(report: KillReport) -> _Facts:
-    yield Fact(f"{len(report.targets)} things to end for {_about(report)}.", (), Icon.UNKNOWN)
+    yield Fact((f"{len(report.targets)} things can be ended for {_about(report)}.",), (" Choose one.",), Icon.UNKNOWN)
     yield from _note(report)
     for target in report.targets[:_FEW]:
         yield Fact("", ("• ", *_named(target), f": {TIE_WORDS[target.tie]}."))
@@ -76,8 +111,7 @@ def _choose(report: KillReport) -> _Facts:
         words: Phrase = (f"has {min(listed, OPTIONS)} of them. Any other by its id: ", command("kill-job RUN_ID"), ".")
         yield Fact("The list:", words, Icon.WARNING)
     yield from _unseen(report)
-    yield Fact("Changed:", ("nothing yet.",))
-    yield Fact("Next:", ("choose one. You are asked once more before it is ended.",))
+    yield Fact("", ("Nothing is ended before you confirm it.",))
 
 
 def _found(report: KillReport) -> _Facts:
@@ -85,35 +119,50 @@ def _found(report: KillReport) -> _Facts:
     if target is None:
         yield from _nothing(report)
         return
-    kind = "A loop" if target.loop else "A run"
-    yield Fact(f"{kind} for {_about(report)}:", (*_named(target), "."), Icon.WARNING if target.loop else Icon.NONE)
+    yield _what(target)
     yield _warning(target)
     yield from _states(target)
     yield from _details(target)
     yield from _note(report)
     yield from _unseen(report)
-    yield Fact("Changed:", ("nothing yet.",))
-    yield Fact("Next:", _how_to_end(target))
+    if target.needs_second:
+        yield Fact("", ("It takes two: after your click, a second person has to approve.",))
+
+
+def _what(target: KillTarget) -> Fact:
+    if target.loop is not None:
+        return Fact(
+            (Quoted(target.loop.pipeline.short), " is stuck in a loop:"), (*loop_words(target.loop), "."), Icon.LOOP
+        )
+    named = run_link(target.runs[0]) if target.runs else Linked(target.key, None)
+    return Fact((named, f" {TIE_WORDS[target.tie]}."), (), Icon.WARNING if target.tie in _RISKY else Icon.NONE)
+
+
+_RISKY = frozenset({Stake.HOLDS, Stake.UNREAD})
 
 
 def _named(target: KillTarget) -> Phrase:
     if target.loop is not None:
-        return loop_words(target.loop)
+        return (Quoted(target.loop.pipeline.title), ": ", *loop_words(target.loop))
     return going(target.runs[0]) if target.runs else (Quoted(target.key),)
 
 
 def _warning(target: KillTarget) -> Fact:
+    one = len(target.runs) == 1
+    it = "it" if target.loop is None else "one of them"
+    active = f"{_active(len(target.runs))}. " if target.loop is not None and target.runs else ""
     match target.tie:
         case Stake.HOLDS:
-            held = "it may hold the lock and be in the middle of an apply. Ending it can leave half-made changes, "
-            return Fact("Careful:", (held, "and the lock stays."), Icon.WARNING)
+            held = f"{active}{it.capitalize()} may hold the lock and be in the middle of an apply. "
+            return Fact("Careful:", (held, "Ending it can leave half-made changes, and the lock stays."), Icon.WARNING)
         case Stake.UNREAD:
-            unread = "the lock table is throttled, so nobody can see whether this holds the lock. "
+            unread = f"{active}The lock table is throttled, so we can't tell whether {it} holds the lock. "
             return Fact("Careful:", (unread, "Ending it can leave half-made changes."), Icon.WARNING)
         case Stake.CONTENDS:
-            return Fact("Lock:", ("it wants the lock and does not hold it.",))
+            none = "It does not hold the lock." if target.loop is None or one else "None of them holds the lock."
+            return Fact("", (f"{active}{none}",))
         case Stake.NO_LOCK:
-            return Fact("Lock:", ("no lock is held there now.",))
+            return Fact("", (f"{active}No lock is held there now.",))
 
 
 def _states(target: KillTarget) -> _Facts:
@@ -127,39 +176,27 @@ def _states(target: KillTarget) -> _Facts:
 
 def _details(target: KillTarget) -> _Facts:
     if target.loop is not None:
-        yield Fact("Going on now:", (f"{runs(len(target.runs))}.",))
-        for run in target.runs[:_FEW]:
-            yield Fact("", ("• ", *going(run)))
         return
     for run in target.runs[:1]:
+        yield Fact("Run:", (*going(run), "."))
         about = (("", run.title), ("started by ", run.actor), ("trigger ", run.trigger), ("branch ", run.branch))
         said = [(word, Quoted(text)) for word, text in about if text]
         if said:
             yield Fact("About:", (*joined(said), "."))
 
 
-def _how_to_end(target: KillTarget) -> Phrase:
-    if target.needs_second:
-        return ("press the button. It takes two: another member then has to approve it.",)
-    if target.loop is None:
-        return ("press the button to end this run.",)
-    only = " Or end only the runs: then it starts again." if target.runs else ""
-    return (f"press the button. The workflow then stays switched off until somebody starts it again.{only}",)
-
-
 def _approval(report: KillReport) -> _Facts:
     target = target_of(report)
-    yield Fact(f"A second member is wanted to end {_ending(report)}.", (), Icon.APPROVAL)
+    yield Fact((f"Ending {_ending(report)} needs a second person.",), (), Icon.APPROVAL)
     if target is not None:
         yield _warning(target)
         yield from _states(target)
         yield from _details(target)
     yield from _note(report)
-    yield Fact("Changed:", ("nothing yet.",))
     until: Phrase = (" until ", report.until) if report.until else ()
+    second = "A second person whom that allows" if report.note else "Anyone else in this channel"
     asker = Person(report.by or report.request.user, "")
-    second = "a second member whom that allows" if report.note else "another full member of this channel"
-    yield Fact("Next:", (f"{second} can approve", *until, ". ", asker, " asked and cannot."))
+    yield Fact("", (f"{second} can approve", *until, ". ", asker, " asked and can't."))
 
 
 # ── under way, and the end
@@ -167,80 +204,84 @@ def _approval(report: KillReport) -> _Facts:
 
 def _going_down(report: KillReport) -> _Facts:
     forced = report.stage is KillStage.ESCALATED
-    yield Fact(f"Ending {_ending(report)} {'by force ' if forced else ''}…", (), Icon.WAIT)
+    yield Fact((f"Ending {_ending(report)} {'by force ' if forced else ''}…",), (), Icon.WAIT)
     yield from _note(report)
     yield from _switch(report)
-    asked = "the CI system was asked to end it. That is not yet the end."
-    again = "it did not end when asked, so the CI system was told to end it by force."
-    yield Fact("Changed:", (again if forced else asked,))
-    yield Fact("Next:", ("nothing to do. This message says when it is really over.",))
+    asked = "CI was asked to end it. That is not yet the end."
+    again = "It did not end when asked, so CI was told to end it by force."
+    yield Fact("", (again if forced else asked, " This message will show when it is really over."))
 
 
 def _ended(report: KillReport) -> _Facts:
     target, switched = target_of(report), report.switched
     looped = switched is not None or (target is not None and target.loop is not None)
-    if not looped or (switched is not None and switched.result is SwitchResult.DONE):
-        yield Fact(f"Ended: {_ending(report)}.", (), Icon.GOOD)
-    else:
-        yield Fact("The runs ended, the loop is not stopped:", ("it can start more.",), Icon.WARNING)
-    yield from _note(report)
-    yield from _switch(report)
     over, total = sum(run.phase is Phase.ENDED for run in report.progress), len(report.progress)
     count = f"{runs(over)} ended." if over == total else f"{over} of {runs(total)} ended."
-    yield Fact("Changed:", (count if total else "no run was going on.",))
-    yield Fact("Next:", (*_look(report), " Ending a run releases no lock."))
+    if switched is not None and switched.result is SwitchResult.DONE:
+        words: Phrase = (" ", Quoted(_source(report)), " is disabled. ", count if total else "No run was active.")
+        yield Fact(("Loop stopped.",), words, Icon.GOOD)
+    elif looped:
+        yield Fact(("The runs ended, but the loop is not stopped: it can start more.",), (), Icon.WARNING)
+        yield from _switch(report)
+    else:
+        yield Fact((f"{_ending(report)} was ended.",), (" ", count if total > 1 else ""), Icon.GOOD)
+    yield from _note(report)
+    if report.request.state:
+        yield Fact("", (f"This does not release the lock of {report.request.state}.",))
+
+
+def _source(report: KillReport) -> str:
+    target = target_of(report)
+    if target is not None:
+        return target.pipeline.short
+    return report.progress[0].ref.pipeline.short if report.progress else report.source or "the workflow"
 
 
 def _refused(report: KillReport) -> _Facts:
-    yield Fact(f"Nothing was ended for {_about(report)}.", (), Icon.BAD)
+    yield Fact((f"Nothing was ended for {_about(report)}.",), (), Icon.BAD)
     yield from _note(report)
     yield from _unseen(report)
-    yield Fact("Changed:", ("nothing.",))
-    yield Fact("Next:", ("ask again with ", command(f"kill-job {_about(report)}"), "."))
+    yield Fact("Next:", (f"{_UNCHANGED} Try again: ", command(f"kill-job {_about(report)}"), "."))
 
 
 def _failed(report: KillReport) -> _Facts:
-    yield Fact(f"Not ended: {_ending(report)}.", (), Icon.BAD)
+    yield Fact((f"{_ending(report)} was not ended.",), (), Icon.BAD)
     yield from _note(report)
     yield from _switch(report)
     yield from _unseen(report)
     over, total = sum(run.phase is Phase.ENDED for run in report.progress), len(report.progress)
-    yield Fact("Changed:", (f"{over} of {runs(total)} ended." if total else "not known.",))
+    yield Fact("", (f"{over} of {runs(total)} ended." if total else "We don't know what was changed.",))
     again = command(f"kill-job {_about(report)}")
-    yield Fact("Next:", ("open the run and end it there, or ask again with ", again, "."))
+    yield Fact("Next:", ("Open the run and end it there, or try again: ", again, "."))
 
 
 def _stopped(report: KillReport) -> _Facts:
-    yield Fact(f"Stopped: {_ending(report)} is no longer being ended.", (), Icon.WARNING)
+    yield Fact((f"Stopped: {_ending(report)} is no longer being ended.",), (), Icon.WARNING)
     yield from _note(report)
     yield from _switch(report)
     over = sum(run.phase is Phase.ENDED for run in report.progress)
-    ended = f"{over} of {runs(len(report.progress))} ended." if report.progress else "not known."
-    changed = f"{ended} A run that was asked to end before may still do so."
-    yield Fact("Changed:", (changed,))
-    yield Fact("Next:", ("look again: ", command(f"kill-job {_about(report)}"), ". Then it takes a second member."))
+    ended = f"{over} of {runs(len(report.progress))} ended." if report.progress else "We don't know what was changed."
+    yield Fact("", (f"{ended} A run that was asked to end before may still do so.",))
+    yield Fact("Next:", ("Check again: ", command(f"kill-job {_about(report)}"), ". Then it takes a second person."))
 
 
 def _restarted(report: KillReport) -> _Facts:
-    what: Phrase = (Quoted(report.source),) if report.source else ("the workflow",)
+    what: Phrase = (Quoted(report.source),) if report.source else ("The workflow",)
     if report.switched is not None and report.switched.result is not SwitchResult.DONE:
-        yield Fact("Not switched on again:", (*what, f", because {_SWITCHED[report.switched.result]}."), Icon.BAD)
+        yield Fact((*what, " was not re-enabled:"), (f"{_SWITCHED[report.switched.result]}.",), Icon.BAD)
         yield from _note(report)
-        yield Fact("Changed:", ("nothing is known to have changed.",))
-        yield Fact("Next:", ("press the button to try again, or switch it on in the CI system.",))
+        yield Fact("Next:", ("Press the button to try again, or enable it in CI.",))
         return
-    yield Fact("Switched on again:", (*what, "."), Icon.GOOD)
+    yield Fact((*what, " is enabled again."), (" It can start again, also by its schedule.",), Icon.GOOD)
     yield from _note(report)
-    yield Fact("Changed:", ("it can be started again, by its schedule too.",))
-    yield Fact("Next:", ("watch that it does not loop again: ", command(f"status {report.request.state}"), "."))
+    yield Fact("Next:", ("Check that it does not loop again: ", command(f"status {report.request.state}"), "."))
 
 
 def _still_off(report: KillReport) -> _Facts:
-    what: Phrase = (Quoted(report.source),) if report.source else ("the workflow",)
-    yield Fact("Still switched off:", (*what, ", since a loop of it was ended here."), Icon.WARNING)
+    what: Phrase = (Quoted(report.source),) if report.source else ("The workflow",)
+    yield Fact((*what, " is still disabled:"), ("a loop of it was stopped here. It starts no runs.",), Icon.WARNING)
     yield from _note(report)
-    yield Fact("Changed:", ("nothing. It starts no runs until somebody starts it again.",))
-    yield Fact("Next:", ("once its cause is fixed, press the button.",))
+    yield Fact("Next:", ("Fix the cause, then re-enable the workflow.",))
 
 
 _WORDS: Mapping[KillStage, Callable[[KillReport], _Facts]] = {
@@ -293,10 +334,11 @@ def _switch(report: KillReport) -> _Facts:
     if switched is None:
         return
     if switched.result is SwitchResult.DONE:
-        words: Phrase = ("it is switched off, and starts no more runs. Remember to start it again.",)
-        yield Fact("Source:", words, Icon.GOOD)
+        yield Fact(
+            "", (Quoted(_source(report)), " is disabled, and starts no more runs until it is re-enabled."), Icon.GOOD
+        )
         return
-    failed = (f"it still starts runs: {_SWITCHED[switched.result]}. Switch it off in the CI system.",)
-    yield Fact("Source:", failed, Icon.WARNING)
+    failed = (f"It still starts runs: {_SWITCHED[switched.result]}. Disable it in CI.",)
+    yield Fact("", failed, Icon.WARNING)
     if switched.detail:
-        yield Fact("It said:", (Quoted(switched.detail), "."))
+        yield Fact("CI said:", (Quoted(switched.detail), "."))

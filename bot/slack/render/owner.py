@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from bot.core.lock import APPLY
 from bot.core.people import BOT, OwnerSays
-from bot.core.phrase import Linked, Person, Phrase
+from bot.core.phrase import Linked, Person, Phrase, Quoted, near
 from bot.core.reports.button import ButtonValue
 from bot.core.reports.owner_message import HolderRun, Nudge, OwnerMessage, OwnerMessageStatus, OwnerNews
 from bot.core.run import Phase
@@ -16,33 +17,32 @@ from bot.slack.render.blocks import Confirm, Element, actions, button, context, 
 from bot.slack.render.facts import Fact
 from bot.slack.render.icons import Icon
 from bot.slack.render.mrkdwn import channel, mrkdwn
-from bot.slack.render.page import lines, notification
+from bot.slack.render.page import at_hand, lines, notification
 
 _SAID = {
-    OwnerSays.DEAD: "It's dead, go ahead. Everything else is still checked before the lock is released.",
-    OwnerSays.RUNNING: "It's still running. Nobody can unlock until you take that back. Only if it's certain which run "
-    "holds the lock does that run's end count as well, once its CI system has seen it.",
-    OwnerSays.LATER: "Ask me later. You are asked again in 10 minutes; until then the other checks decide.",
+    OwnerSays.DEAD: "You said: it's dead",
+    OwnerSays.RUNNING: "You said: it's still running",
+    OwnerSays.LATER: "You said: ask me later",
 }
-_BY = "by"
-_SO_FAR = {
-    OwnerNews.ASKED: (_BY, " asked"),
-    OwnerNews.BLOCKS: ("others waited",),
-    OwnerNews.RUN_DIED: ("your run was seen to have ended",),
-    OwnerNews.UNLOCK_WANTED: (_BY, " wanted to unlock"),
-    OwnerNews.RELEASED: ("released for ", _BY),
+_MEANS = {
+    OwnerSays.DEAD: "Everything else is still checked before the lock is released.",
+    OwnerSays.RUNNING: "Nobody can unlock {} until you withdraw that. Only where it's certain which run holds the lock "
+    "does that run's end count too, once CI reports it.",
+    OwnerSays.LATER: "We'll ask again in 10 minutes. Until then the other checks decide.",
 }
-"""What an earlier line says; `_BY` is the person who did it."""
-
-_MOST_TOLD = 6
-_AFTER_APPLY = "nothing was undone. Before you apply again, run a plan: the state may lag behind what is there."
-_AFTER_OTHERS = "nothing to do. If your run goes on after all, end it: it has no lock any more."
+_SHORT_ID = 8
+_AFTER_APPLY: Phrase = (
+    "Nothing was undone. Run ",
+    Quoted("terraform plan"),
+    " before you apply again: the state may be out of date.",
+)
+_AFTER_OTHERS: Phrase = ("If your run is still active after all, end it: it no longer has the lock.",)
 
 
 def letter_message(letter: OwnerMessage) -> Message:
     """What is asked, by whom and where; what the owner answered, and what they can still answer."""
-    told = list(_words(letter))
-    request = mrkdwn((Linked("the request", letter.link),)) if letter.link else ""
+    now = letter.history[-1].at if letter.history else letter.lock.created
+    told = at_hand(_words(letter), now)
     says = None if letter.answer is None else letter.answer.says
     is_open = letter.news is not OwnerNews.RELEASED and letter.status is not OwnerMessageStatus.GONE
     value = ButtonValue(letter.state.name, letter.lock.id, letter.request)
@@ -50,9 +50,19 @@ def letter_message(letter: OwnerMessage) -> Message:
     return message(
         notification(told[0]),
         sections(lines(told), budget=6_000),
-        context(mrkdwn(facts.lock_id(letter.lock)), channel(letter.channel), request),
         actions(*(answer_buttons(value, says) if is_open and may_answer else [])),
+        context(" · ".join(filter(None, _small(letter, now)))),
     )
+
+
+def _small(letter: OwnerMessage, now: datetime) -> Iterable[str]:
+    """Where it was asked for, which lock it is, and how often it was asked."""
+    yield channel(letter.channel)
+    yield mrkdwn(("lock ", Quoted(letter.lock.id[:_SHORT_ID]), " of ", *facts.who(letter.lock)))
+    asked = [told.at for told in letter.history if told.news is not OwnerNews.RELEASED]
+    if len(asked) > 1:
+        yield mrkdwn((f"{len(asked)} requests so far, latest ", *near((asked[-1],), now)))
+    yield mrkdwn((Linked("the request", letter.link),)) if letter.link else ""
 
 
 def nudge_message(nudge: Nudge) -> Message:
@@ -65,92 +75,104 @@ def nudge_message(nudge: Nudge) -> Message:
 def _nudge(letter: OwnerMessage) -> Phrase:
     name, asker = letter.state.name, Person(letter.asker, "")
     if letter.news is OwnerNews.RELEASED:
-        return (f"your lock of {name} is released; ", asker, " unlocked it. Nothing to answer any more.")
+        return (f"your lock on {name} is released: ", asker, " unlocked it. There is nothing left to answer.")
     if letter.news is OwnerNews.UNLOCK_WANTED and letter.asker == BOT:
-        return (f"your lock of {name} will be released automatically. Is your run dead? Please answer above.",)
+        return (f"your lock on {name} will be released automatically. Is your run dead? Please answer above.",)
     if letter.news is OwnerNews.UNLOCK_WANTED:
         return (asker, f" wants to unlock {name}. Is your run dead? Please answer above.")
     return (f"you asked for time: is your run on {name} dead? Please answer above.",)
 
 
 def _words(letter: OwnerMessage) -> Iterable[Fact]:
+    is_over = letter.news is OwnerNews.RELEASED or letter.status is OwnerMessageStatus.GONE
     yield _headline(letter)
-    if letter.disturbs and letter.status is OwnerMessageStatus.OPEN:
-        why = f"{letter.state.name} is protected, so you are told at once."
-        yield Fact("You are on do-not-disturb:", (why,))
-    lock = letter.lock
-    yield Fact("Lock:", (*facts.operation(lock.operation), " by ", *facts.who(lock), ", since ", lock.created, "."))
     if letter.run is not None:
-        yield Fact("Your run:", (*_run(letter.run), "."))
-    if len(letter.history) > 1:
-        left_out = len(letter.history) - _MOST_TOLD
-        yield Fact("So far:", (f"{left_out} earlier, then",) if left_out > 0 else ())
-        for told in letter.history[-_MOST_TOLD:]:
-            words = (Person(told.by, "") if part is _BY else part for part in _SO_FAR[told.news])
-            yield Fact("", ("• ", told.at, ": ", *words))
+        yield Fact("", (*_run(letter.run), *_because(letter)))
+    else:
+        lock = letter.lock
+        held: Phrase = (*facts.who(lock), " took it for ", *facts.operation(lock.operation), " at ", lock.created)
+        yield Fact("", (*held, *_because(letter)))
+    if letter.disturbs and letter.status is OwnerMessageStatus.OPEN:
+        why = f"{letter.state.name} is protected, so we tell you at once."
+        yield Fact("You are on do-not-disturb:", (why,))
+    if letter.answer is not None and not is_over:
+        means = _MEANS[letter.answer.says].format(letter.state.name)
+        yield Fact(_SAID[letter.answer.says], (" (", letter.answer.at, f"). {means}"))
     yield from _end(letter)
 
 
-def _headline(letter: OwnerMessage) -> Fact:  # noqa: PLR0911 - one arm a piece of news
+def _headline(letter: OwnerMessage) -> Fact:
     name, asker = letter.state.name, Person(letter.asker, "")
     if letter.status is OwnerMessageStatus.MOVED:
-        return Fact(f"The lock of {name} is not yours", (" by what is known now.",), Icon.UNKNOWN)
+        words: Phrase = (f"The lock on {name} now appears to belong to someone else.",)
+        return Fact(words, (), Icon.UNKNOWN)
     if letter.status is OwnerMessageStatus.GONE and letter.news is not OwnerNews.RELEASED:
-        return Fact(f"Your lock of {name} is gone", (": the bot did not release it.",), Icon.FREE)
-    asks: Phrase = (asker, " asks about it.") if letter.asker else ()
-    match letter.news:
-        case OwnerNews.ASKED:
-            return Fact(f"Your lock of {name}:", asks or ("it is looked at.",), Icon.LOCKED)
-        case OwnerNews.BLOCKS:
-            waiting = facts.runs(letter.waiting) if letter.waiting else "others"
-            wait = f"{waiting} {'waits' if letter.waiting == 1 else 'wait'} for it"
-            return Fact(
-                f"Your lock of {name} blocks others:", (wait, *(("; ", *asks) if asks else (".",))), Icon.LOCKED
-            )
-        case OwnerNews.RUN_DIED:
-            return Fact(f"Your run has ended, and still holds the lock of {name}.", asks, Icon.WARNING)
-        case OwnerNews.UNLOCK_WANTED if letter.asker == BOT:
-            keep = " without an answer. Say that it's still running to keep it."
-            return Fact(f"Your lock of {name} will be released automatically", (keep,), Icon.LOCKED)
-        case OwnerNews.UNLOCK_WANTED:
-            return Fact(f"Your lock of {name} may be released:", (asker, " wants to unlock it."), Icon.LOCKED)
-        case OwnerNews.RELEASED:
-            return Fact(f"Your lock of {name} was released", (" for ", asker, "."), Icon.FREE)
+        return Fact((f"Your lock on {name} is gone.",), (" tflock did not release it.",), Icon.FREE)
+    if letter.news is OwnerNews.RELEASED:
+        return Fact((f"Your lock on {name} was released",), (" for ", asker, "."), Icon.FREE)
+    if letter.news is OwnerNews.UNLOCK_WANTED and letter.asker == BOT:
+        keep = " Say that it's still running to keep it."
+        return Fact((f"Your lock on {name} will be released automatically without an answer.",), (keep,), Icon.LOCKED)
+    return Fact((_QUESTION[_fate(letter.run)].format(name),), (), Icon.LOCKED)
+
+
+_QUESTION = {
+    True: "Your run still holds the lock on {}. Is it dead?",
+    False: "Your run holds the lock on {}. Is it still running?",
+    None: "You hold the lock on {}. Is it still running?",
+}
+
+
+def _fate(run: HolderRun | None) -> bool | None:
+    """Whether the run has ended; None without a run."""
+    return None if run is None else run.phase is Phase.ENDED
 
 
 def _run(run: HolderRun) -> Phrase:
     name = Linked(run.title, run.url or None)
     if run.phase is not Phase.ENDED:
-        return (name, f": {facts.PHASES[run.phase]}")
+        return (name, f" is {facts.PHASES[run.phase]}")
     at: Phrase = (" at ", run.ended_at) if run.ended_at else ()
-    return (name, f": ended, {run.conclusion or 'how is not known'}", *at)
+    return (name, f" {facts.ENDINGS[run.conclusion]}", *at)
+
+
+def _because(letter: OwnerMessage) -> Phrase:
+    """Why the owner is asked, to go on with the sentence about the run."""
+    if letter.status is not OwnerMessageStatus.OPEN or letter.news is OwnerNews.RELEASED or letter.asker == BOT:
+        return (".",)
+    asker: Phrase = (Person(letter.asker, ""),) if letter.asker else ("Someone",)
+    match letter.news:
+        case OwnerNews.UNLOCK_WANTED:
+            return (", and ", *asker, f" wants to unlock {letter.state.name}.")
+        case OwnerNews.BLOCKS:
+            waiting = facts.runs(letter.waiting) if letter.waiting else "others"
+            wait = f", and {waiting} {'is' if letter.waiting == 1 else 'are'} waiting for it."
+            return (wait, *((" ", *asker, " asked about it.") if letter.asker else ()))
+        case _:
+            return (", and ", *asker, " asked about it.") if letter.asker else (".",)
 
 
 def _end(letter: OwnerMessage) -> Iterable[Fact]:
-    is_over = letter.news is OwnerNews.RELEASED or letter.status is OwnerMessageStatus.GONE
-    if letter.answer is not None and not is_over:
-        yield Fact("Your answer:", (_SAID[letter.answer.says], " (", letter.answer.at, ")"), Icon.GOOD)
     if letter.news is OwnerNews.RELEASED:
-        yield Fact("Next:", (_AFTER_APPLY if letter.lock.operation == APPLY else _AFTER_OTHERS,))
+        yield Fact("", _AFTER_APPLY if letter.lock.operation == APPLY else _AFTER_OTHERS)
     elif letter.status is OwnerMessageStatus.MOVED and letter.answer and letter.answer.says is OwnerSays.RUNNING:
-        yield Fact("Next:", ("your word still keeps it locked: take it back if it has ended, or is not yours.",))
+        keeps = "Your answer still keeps it locked. Withdraw it if the run has ended, or is not yours."
+        yield Fact("Next:", (keeps,))
     elif letter.status is not OwnerMessageStatus.OPEN:
-        yield Fact("Next:", ("nothing to do for you.",))
-    elif letter.answer is None:
-        yield Fact("Is it still running?", ("Your answer counts for this lock only.",))
+        yield Fact("", ("There is nothing for you to do.",))
 
 
 def answer_buttons(value: ButtonValue, says: OwnerSays | None) -> list[Element | None]:
     """What owners can answer about their lock, by what they said last."""
     if says is OwnerSays.RUNNING:
-        return [button("It has ended after all", "owner.undo", value)]
+        return [button("It has ended", "owner.undo", value)]
     sure = Confirm(
         "Is it really dead?",
         "If it still runs and the lock is released, two writers can break the state.",
-        "Yes, it is dead",
+        "Yes, it's dead",
         "No",
     )
     dead = button("It's dead, go ahead", "owner.dead", value, style="danger", confirm=sure)
     running = button("It's still running", "owner.running", value, style="primary")
-    later = button("Ask me later", "owner.later", value)
+    later = button("Ask me in 10 min", "owner.later", value)
     return {OwnerSays.DEAD: [running], OwnerSays.LATER: [dead, running], None: [dead, running, later]}[says]

@@ -44,10 +44,10 @@ async def test_a_contender_is_found_by_its_state_confirmed_and_really_ended(scen
     lock, _ = await scene.stage.dead_lock()
     run = scene.stage.runs.start_run(REPO, UPDATE, at=minutes_ago(1), actor="dependency-bot")
 
-    report = await found(scene, "staging because it hammers", str(run.id), "does not hold it", "nothing yet", "hammers")
+    report = await found(scene, "staging because it hammers", str(run.id), "does not hold the lock", "hammers")
     await scene.click(report, "kill.confirm")
 
-    await scene.becomes(report, "ended", "releases no lock")
+    await scene.becomes(report, "ended", "does not release the lock")
     assert scene.stage.runs.run(run.id).conclusion == "cancelled"
     assert await scene.stands(lock)
     kinds = await scene.kinds()
@@ -75,7 +75,7 @@ async def test_the_holder_of_the_lock_is_ended_only_when_a_second_member_approve
     report = await found(scene, "staging", "careful", "it takes two")
 
     await scene.click(report, "kill.confirm")
-    await scene.becomes(report, "a second member is wanted", "[approve and end it]")
+    await scene.becomes(report, "needs a second person", "[approve and end it]")
     await scene.click(report, "kill.approve")
     await scene.told("a second person has to approve")
     assert not scene.stage.runs.run(run.id).has_ended
@@ -144,7 +144,7 @@ async def test_a_loop_is_found_its_source_is_switched_off_its_runs_end_and_it_ca
     assert workflow.state == "active"
     await scene.click(report, "kill.confirm")
 
-    await scene.becomes(report, "ended", "switched off")
+    await scene.becomes(report, "ended", "is disabled")
     assert workflow.state == "disabled_manually"
     assert all(scene.stage.runs.run(run.id).has_ended for run in runs)
     assert await scene.stands(lock)
@@ -207,9 +207,9 @@ async def test_a_run_that_does_not_heed_the_cancel_is_not_said_to_have_ended(sce
     await scene.until(
         lambda: len([line for line in scene.stage.github.asked if line.endswith(f"/runs/{run.id}")]) >= asked + 2, 30
     )
-    assert "Ended:" not in flat(report)
+    assert "was ended." not in flat(report)
     scene.stage.runs.finish(run.id, "cancelled")
-    await scene.becomes(report, "ended:")
+    await scene.becomes(report, "was ended.")
 
 
 async def test_nothing_to_end_says_so(scene):
@@ -217,7 +217,7 @@ async def test_nothing_to_end_says_so(scene):
 
     told = flat(await found(scene, "staging", "nothing to end"))
 
-    assert "*Changed:* nothing." in told
+    assert "See where the lock is" in told
 
 
 async def test_nothing_found_while_the_ci_does_not_answer_does_not_say_that_there_is_nothing(scene):
@@ -248,7 +248,7 @@ async def test_two_clicks_on_a_kill_end_it_once(scene):
 
     await asyncio.gather(scene.click(report, button), scene.click(report, button, user=QUINN))
 
-    await scene.becomes(report, "ended:")
+    await scene.becomes(report, "was ended.")
     await scene.settles()
     assert scene.stage.runs.run(run.id).has_ended
     assert (await scene.kinds()).count("kill.confirmed") == 1

@@ -50,7 +50,7 @@ async def test_47_contenders_are_named_and_killed_their_source_stops_and_the_arm
     assert await scene.stands(lock)
     await scene.click(report, "kill.confirm")
 
-    await scene.becomes(report, "ended:", "switched off")
+    await scene.becomes(report, "loop stopped", "is disabled")
     await scene.becomes(unlock, "staging is unlocked")
     assert not await scene.stage.lock_stands()
     runs = [run for run in scene.stage.runs.runs(REPO) if run.workflow.file == UPDATE]

@@ -63,7 +63,7 @@ async def test_an_owner_who_changes_their_mind_has_one_message_and_each_answer_i
 
     await answers(scene, letter, "owner.running", checklist, "still running", f"<@{ELLIOTT}> answered")
     await scene.becomes(checklist, "is locked", f"<@{ELLIOTT}> says it's still running", "only a new answer")
-    await scene.becomes(letter, "nobody can unlock until you take that back")
+    await scene.becomes(letter, "until you withdraw that")
     await answers(scene, letter, "owner.undo", checklist, "takes the answer back")
     await scene.becomes(checklist, "staging is safe to unlock")
     await scene.becomes(letter, "[ask me later]")

@@ -10,7 +10,7 @@ async def test_worker_that_is_told_to_stop_in_the_middle_of_a_release_leaves_it_
         await made.dead_lock()
         busy = made.proxy.fault("dynamodb:DeleteItem", Throttle())
         await made.slack.command("U0PARKER", "C0STAGING", "unlock staging")
-        await made.slack.click("U0PARKER", await made.posted("press the button"), "unlock.confirm")
+        await made.slack.click("U0PARKER", await made.posted("safe to unlock"), "unlock.confirm")
         await made.posted("throttled")
 
         assert await made.bots["worker"].stop() == 0
@@ -28,7 +28,7 @@ async def test_bot_started_anew_knows_the_requests_of_before(tmp_path):
     async with stage(tmp_path, slack=FullWorkspace()) as made:
         await made.dead_lock()
         await made.slack.command("U0PARKER", "C0STAGING", "unlock staging")
-        checklist = await made.posted("press the button")
+        checklist = await made.posted("safe to unlock")
 
         await made.bots["serve"].kill()
         await made.start()

@@ -161,7 +161,7 @@ async def test_a_loop_is_named_and_what_starts_it_is_switched_off_where_the_syst
     if name == "ecs":
         await scene.becomes(report, "the loop is not stopped", "EventBridge rule deploy-nightly")
     else:
-        await scene.becomes(report, "ended:", "switched off")
+        await scene.becomes(report, "loop stopped", "is disabled")
         assert not system.source_is_on()
     assert system.is_over(runs[-1])
     assert await scene.stands(lock, name)

@@ -149,7 +149,7 @@ async def test_killing_a_loop_lets_the_armed_unlock_go_on_by_itself(scene):
     await scene.types("kill-job staging because it hammers the table")
     found = await scene.shown("loop", "[")
     await scene.click(found, "kill.confirm", user=QUINN)
-    await scene.becomes(found, "switched off")
+    await scene.becomes(found, "is disabled")
     await scene.becomes(found, "ended")
     fault.lift()
 

@@ -34,13 +34,13 @@ async def test_two_workers_tell_an_aged_lock_and_its_dead_run_once_although_the_
     await teller.kill()
     scene.slack.heal()
 
-    await scene.until(lambda: alerts(scene, "staging has been locked for long"))
-    await scene.until(lambda: alerts(scene, "locked by a run that is dead"))
+    await scene.until(lambda: alerts(scene, "staging has been locked for "))
+    await scene.until(lambda: alerts(scene, "is locked by a dead run"))
     assert await scene.stands(lock)
     await bots.start("worker", name="third")
     for key in await bots.aws.items():
         await bots.aws.delete_item(key)
-    await scene.until(lambda: len(alerts(scene, "Resolved", "the lock is free")) == 2)
+    await scene.until(lambda: len(alerts(scene, "~", "Unlocked at")) == 2)
     assert len(scene.slack.messages(ALERTS)) == 2
 
 
@@ -54,13 +54,13 @@ async def test_an_incident_that_deals_with_the_state_hears_of_it_in_its_channel_
     await scene.has_recorded("lock.observed")  # from here on the incident deals with the state
     lock, _ = await bots.dead_lock()
 
-    message = await scene.shown("locked by a run that is dead")
-    await scene.shown("locked for long")
+    message = await scene.shown("is locked by a dead run")
+    await scene.shown("has been locked for ")
     await scene.click(message, "alert.unlock")
     checklist = await scene.shown("staging is safe to unlock")
     assert await scene.stands(lock)
     await scene.click(checklist, "unlock.confirm")
-    await scene.becomes(message, "over:", "the lock is free")
+    await scene.becomes(message, "~staging is locked by a dead run.~", "unlocked at")
 
     kinds = await scene.kinds()
     assert kinds.count("alert.raised") == 2

@@ -223,8 +223,9 @@ def sound():
     """Checks that Slack takes a message, and that it says something in a notification."""
 
     def check(message):
-        assert problems(message.blocks) == []
-        assert size(message.blocks) + len(message.text) <= 11_000
+        for blocks in (message.blocks, message.plain or message.blocks):
+            assert problems(blocks) == []
+            assert size(blocks) + len(message.text) <= 11_000
         assert message.text.strip()
         assert message.blocks
 

@@ -113,7 +113,7 @@ def test_a_button_carries_the_state_the_lock_and_the_alert(scene, concerns):
         for each in buttons(alerts_message(Bulletin((alert(scene, aged),))))
     }
 
-    assert list(values) == ["alert.status", "alert.unlock", "alert.who", "alert.snooze"]
+    assert list(values) == ["alert.unlock", "alert.status", "alert.who", "alert.snooze"]
     assert {(value.state, value.lock_id, value.request) for value in values.values()} == {
         ("staging", "6f9f0e8e", aged.id)
     }

@@ -372,7 +372,7 @@ def said(message):
             for item in thing:
                 yield from inside(item)
 
-    yield from inside(list(message.blocks))
+    yield from inside([*message.blocks, *message.plain])
 
 
 def harmless(message):

@@ -469,9 +469,26 @@ def test_every_stage_of_a_kill_has_a_message(scene, reads, stage):
     }.get(stage, {})
     chosen = None if stage in {KillStage.CHOOSE, KillStage.NOTHING} else scene.loop_target
     message = kill(scene, stage, chosen=chosen, **changes)
-    assert "Changed:" in str(message.blocks)
-    assert "Next:" in str(message.blocks)
+    assert outcome_of_kill(stage) in str(message.blocks)
     reads(message)
+
+
+def outcome_of_kill(stage):
+    """What a stage says of what was changed; of one that can't have changed anything, what it is."""
+    return {
+        KillStage.NOTHING: "There is nothing to end for staging.",
+        KillStage.CHOOSE: "Nothing is ended before you confirm it.",
+        KillStage.FOUND: "is stuck in a loop:",
+        KillStage.APPROVAL: "needs a second person",
+        KillStage.CANCELLING: "CI was asked to end it. That is not yet the end.",
+        KillStage.ESCALATED: "CI was told to end it by force",
+        KillStage.ENDED: "is disabled. 1 run ended.",
+        KillStage.REFUSED: "Nothing was changed.",
+        KillStage.FAILED: "1 of 2 runs ended.",
+        KillStage.STOPPED: "We don't know what was changed.",
+        KillStage.RESTARTED: "is enabled again.",
+        KillStage.STILL_OFF: "is still disabled:",
+    }[stage]
 
 
 def test_a_run_that_may_hold_the_lock_is_ended_only_after_a_warning(scene, reads):
@@ -502,8 +519,8 @@ def test_a_contender_and_a_run_without_a_lock_are_not_warned_about(scene, reads)
 def test_a_loop_can_be_stopped_or_only_its_runs_cancelled(scene):
     made = actions(kill(scene, KillStage.FOUND))
     assert list(made) == ["kill.confirm", "kill.only"]
-    assert made["kill.confirm"]["text"]["text"] == "Cancel 3 runs and stop the loop"
-    assert "until somebody starts it again" in made["kill.confirm"]["confirm"]["text"]["text"]
+    assert made["kill.confirm"]["text"]["text"] == "Stop the loop (cancel 3 runs)"
+    assert "until someone re-enables it" in made["kill.confirm"]["confirm"]["text"]["text"]
     assert parse_button(made["kill.only"]["value"]).choice == "loop:0"
 
 
@@ -521,7 +538,7 @@ def test_a_choice_carries_the_target_that_it_was_made_for(scene):
 
 def test_a_loop_that_was_stopped_can_be_started_again(scene):
     made = actions(kill(scene, KillStage.ENDED, chosen=scene.loop_target, switched=Switched(SwitchResult.DONE)))
-    assert set(made) == {"kill.restart"}
+    assert [*made] == ["watch.check", "kill.restart"]
 
 
 def test_a_source_that_was_stopped_in_vain_can_be_started_again_too(scene):
@@ -533,7 +550,7 @@ def test_what_ended_is_told_from_the_progress_alone(scene, reads):
     progress = (scene.run(200, conclusion=Conclusion.CANCELLED), scene.run(201, conclusion=Conclusion.CANCELLED))
     switched = Switched(SwitchResult.DONE)
     message = kill_message(KillReport(scene.kill_request, KillStage.ENDED, progress=progress, switched=switched))
-    assert set(actions(message)) == {"kill.restart"}
+    assert set(actions(message)) == {"watch.check", "kill.restart"}
     reads(message)
     reads(kill_message(KillReport(scene.kill_request, KillStage.ENDED, progress=progress)))
     reads(kill_message(KillReport(scene.kill_request, KillStage.ENDED, progress=progress[:1])))
@@ -543,13 +560,14 @@ def test_a_restart_that_failed_can_be_tried_again(scene, reads):
     switched, source = Switched(SwitchResult.NOT_KNOWN), "deploy.yml in acme/infra"
     message = kill_message(KillReport(scene.kill_request, KillStage.RESTARTED, switched=switched, source=source))
     assert set(actions(message)) == {"kill.restart"}
-    assert "Not switched on again" in message.text
+    assert "was not re-enabled" in message.text
     reads(message)
 
 
 def test_a_loop_that_could_not_be_stopped_says_so_and_offers_no_restart(scene, reads):
     message = kill(scene, KillStage.ENDED, chosen=scene.loop_target, switched=Switched(SwitchResult.DENIED, "403"))
-    assert actions(message) == {}
+    assert [*actions(message)] == ["watch.check"]
+    assert "can start more" in message.text
     reads(message)
 
 

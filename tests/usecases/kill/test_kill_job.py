@@ -184,14 +184,14 @@ async def test_the_channel_is_reminded_of_a_stopped_source_until_somebody_starts
     await scene.work()
 
     def reminders():
-        return [text for text in scene.said() if "Still switched off" in text]
+        return [text for text in scene.said() if "is still disabled" in text]
 
     scene.forward(3601)
     await scene.work()
     await killing.remind(scene.ports, report.request.id, 0)  # delivered twice
     assert len(reminders()) == 1
     assert "dependency-update.yml" in reminders()[0]
-    assert "[Start it again]" in reminders()[0]
+    assert "[Re-enable workflow]" in reminders()[0]
 
     scene.forward(86_401)
     await scene.work()
@@ -346,7 +346,7 @@ async def test_the_askers_click_on_a_holder_ends_nothing_and_asks_for_a_second_m
 
     assert await scene.work() == 0
     assert not scene.github.runs.run(run.id).has_ended
-    assert "A second member is wanted" in scene.said()[-1]
+    assert "needs a second person" in scene.said()[-1]
     assert "[Approve and end it]" in scene.said()[-1]
     assert [entry.actor for entry in await scene.entries("kill.requested")] == ["U0QUINN"]
     assert await scene.stands(lock)

@@ -100,7 +100,7 @@ async def test_an_answer_reaches_the_gate_at_once(scene):
 
     assert before.verdict.ruling is Ruling.ALLOW
     assert [str(finding.rule) for finding in after.verdict.refusals] == ["owner"]
-    assert "Your answer" in scene.wrote()[0]
+    assert "You said" in scene.wrote()[0]
 
 
 async def test_a_lock_from_a_persons_machine_is_released_only_with_their_word_and_an_approval(scene):

@@ -33,7 +33,7 @@ async def test_a_decline_ends_the_request_and_says_who_it_was(scene, asked):
 
     (declined,) = await scene.entries("unlock.declined")
     assert declined.actor == "U0PARKER"
-    assert "is off" in scene.said()[0]
+    assert "cancelled" in scene.said()[0]
     with pytest.raises(NotPermitted, match="finished"):
         await scene.approve(report, "U0ELLIOTT")
     assert await scene.stands(lock)
@@ -100,7 +100,7 @@ async def test_an_owner_who_says_that_it_runs_takes_the_approval_button_away(sce
 
     scene.forward(21)
     await scene.work()
-    (message,) = scene.slack.messages("C0STAGING")
+    message, _checklist = scene.slack.messages("C0STAGING")
 
     with pytest.raises(LookupError):
         scene.slack.find_button(message, "unlock.approve")

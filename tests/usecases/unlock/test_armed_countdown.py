@@ -301,7 +301,7 @@ def test_a_button_of_another_request_or_of_one_at_work_asks_nothing(changed, arm
     with pytest.raises(NotPermitted, match="too old"):
         again(changed, new_lock="")
     busy = armed()
-    with pytest.raises(NotPermitted, match="at work still"):
+    with pytest.raises(NotPermitted, match="still running"):
         again(busy, new_lock="lock-1")
     assert standing(busy) == {"lock-1"}
 

@@ -11,6 +11,7 @@ from bot.core.gate.case import Rule, Ruling
 from bot.core.gate.stages import UnlockStage
 from bot.core.policy import Policy
 from bot.errors import NotPermitted, UnknownState
+from bot.sandbox.slack.text import flat
 from bot.usecases.decide import approval
 from bot.usecases.unlock import unlock
 from tests.worlds.proxy import Deny, Throttle
@@ -120,7 +121,8 @@ class TestPatient:
 
         assert still_hidden
         assert await settled(scene, lock) == (["released"], False)
-        assert any("wanted to unlock" in text for text in scene.wrote())
+        told = [flat({"blocks": past.blocks}) for letter in scene.slack.directs("U0ELLIOTT") for past in letter.history]
+        assert any("wants to unlock" in text for text in told)
 
 
 async def test_asking_to_unlock_when_safe_waits_and_then_releases_by_itself(scene):
@@ -249,7 +251,7 @@ class TestProtected:
         report = await scene.ask()
         await scene.confirm(report)
         await scene.work()
-        (message,) = scene.slack.messages("C0STAGING")
+        message, _checklist = scene.slack.messages("C0STAGING")
         button, stood = scene.slack.find_button(message, "unlock.approve"), await scene.stands(lock)
 
         await scene.approve(report, "U0PARKER")
