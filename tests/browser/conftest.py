@@ -239,6 +239,33 @@ def crowded(scenario) -> Recorded:
     return Recorded(replace(scenario.account, recorded=len(told), key_moments=frozenset()), told)
 
 
+@pytest.fixture(scope="session")
+def contrast() -> str:
+    """A script: which texts of a page stand out from what is behind them by less than 4.5 to 1."""
+    return """() => {
+  const numbers = (colour) => (colour.match(/[\\d.]+/g) ?? []).map(Number);
+  const light = ([r, g, b]) => {
+    const [x, y, z] = [r, g, b].map((v) => (v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * x + 0.7152 * y + 0.0722 * z;
+  };
+  const behind = (at) => {
+    for (; at; at = at.parentElement) {
+      const colour = numbers(getComputedStyle(at).backgroundColor);
+      if (colour.length === 3 || colour[3] > 0) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const weak = [];
+  for (const at of document.body.querySelectorAll("*:not(svg *, script, option)")) {
+    if (![...at.childNodes].some((node) => node.nodeType === 3 && node.data.trim()) || !at.checkVisibility()) continue;
+    const [a, b] = [light(numbers(getComputedStyle(at).color)), light(behind(at))].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < 4.5) weak.push(`${at.className || at.tagName} ${ratio.toFixed(2)} ${at.textContent.slice(0, 30)}`);
+  }
+  return weak;
+}"""
+
+
 @pytest.fixture(scope="module")
 def browser(chromium):
     """One browser for a module. It must end with it: its event loop stands in the way of tests that have their own."""
