@@ -18,10 +18,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from bot.core.phrase import duration
 from bot.core.policy import DEFAULT_SETTLE, Policy
 from bot.core.run import Conclusion
-from bot.sandbox.demo.scenario import POLICY, StagedIncident, load_scenario, settings
+from bot.sandbox.demo.scenario import HELD_SECONDS, POLICY, STARTS_EVERY, StagedIncident, load_scenario, settings
 from bot.sandbox.demo.show import Show
 from bot.sandbox.machine.terraform import find_terraform
 from bot.sandbox.stage import Stage, stage
@@ -84,8 +83,10 @@ def _introduce(console: Console, *, with_terraform: bool) -> None:
     facts.add_row("Stand-ins:", "Slack, GitHub Actions and AWS, all on 127.0.0.1. Nothing leaves this machine.")
     facts.add_row(
         "Shortened:",
-        f"two waiting times of the bot's safety gate: after a time-out in CI {shortened} (really {duration(usual)}), "
-        f"and {POLICY['state_quiet'].replace('s', ' s')} without a write to the state (really {duration(quiet)})",
+        f"two waiting times of the bot's safety gate: after a time-out in CI {shortened} (really "
+        f"{usual.total_seconds():.0f} s), and {POLICY['state_quiet'].replace('s', ' s')} without a write to the state "
+        f"(really {quiet.total_seconds():.0f} s). The deployment dies {HELD_SECONDS:.0f} s after it took the lock "
+        f"(10 min, that day); the loop starts a run every {STARTS_EVERY:.0f} s (a minute)",
     )
     if not with_terraform:
         facts.add_row("Missing:", "there is no terraform on PATH; the demo writes the same lock item on its own")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bot.core.phrase import duration
-from bot.sandbox.demo.scenario import REPORT, STARTS_EVERY, Scenario, StagedIncident
+from bot.sandbox.demo.scenario import HELD_SECONDS, REPORT, STARTS_EVERY, Scenario, StagedIncident
 from bot.sandbox.demo.terminal import draw
 from bot.sandbox.slack.team import TeamMessage, Version
 from bot.sandbox.slack.text import find_element, flat
@@ -57,14 +57,19 @@ class Show:
     scenario: Scenario
     incident: StagedIncident
     began: float = 0.0
+    set_up: float = 0.0
     took: float = 0.0
+    typed: list[str] = field(default_factory=list)
+    to_unlock: tuple[str, ...] = ()
     whole: str = ""
     applied: str = ""
     noted: str = ""
     report: TeamMessage | None = None
 
     async def play(self) -> None:
+        started = time.monotonic()
         await self.prologue()
+        self.set_up = time.monotonic() - started
         await self.status()
         await self.unlock_when_safe()
         await self.kill_job()
@@ -78,7 +83,10 @@ class Show:
         state = self.scenario.state
         self._happens(f"An earlier deployment of {state} goes well …")
         await self.incident.deploy_well()
-        self._happens("elliott's deployment takes the lock, and is killed with `kill -9` in the middle of its apply …")
+        self._happens(
+            f"elliott's deployment takes the lock; {HELD_SECONDS:.0f} s later, in the middle of its apply, it is "
+            "killed with `kill -9` …"
+        )
         await self.incident.lose_a_deployment()
         tried = await self.incident.try_to_deploy()
         if tried is not None:
@@ -115,9 +123,7 @@ class Show:
         if waiting is not None:
             self._note("Not yet: the CI says that the job has ended, but a job may outlive that word for a while.")
             self._draw(waiting, seen_before=True)
-            self._note("So the bot waits. What people know goes onto the record meanwhile, by a mark or in words:")
-            await self.record()
-            self._note("It begins the release on its own when it is safe, and meets the busy table …")
+            self._note("So the bot waits. It begins the release on its own when it is safe, and meets the busy table …")
         await self._until(lambda: _was(message, "throttled") is not None, "the bot to tell that the table throttles")
         self._draw(_was(message, "throttled") or message)
 
@@ -143,6 +149,7 @@ class Show:
         self._act("4", "Unlocked, without anyone trying again", "12:07", "12:07")
         released = await self.stage.posted("is unlocked", within=_PATIENCE)
         self.took = time.monotonic() - self.began
+        self.to_unlock = tuple(self.typed)
         if await self.stage.lock_stands(self.scenario.state):
             raise DemoFailed("the bot says that the lock is released, and it is still there")
         self._draw(released)
@@ -150,6 +157,8 @@ class Show:
     async def timeline(self) -> None:
         """The record is corrected in two places, closed, exported and verified."""
         self._act("5", "The record of it, which nobody had to type", "12:30", "13:00")
+        self._note("What people know goes onto it by a mark or in words:")
+        await self.record()
         shown = await self._types(_PARKER, f"timeline {_LAST_ENTRIES}", alone=True)
         self._draw(shown)
         self._note("The note was not quite right. And the release is what a reader should see first:")
@@ -185,7 +194,12 @@ class Show:
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
         then = timedelta(minutes=self.scenario.took_minutes)
         table.add_row("Time to unlock", f"{self.took:.0f} s here; {duration(then)} that day, by hand")
-        table.add_row("Commands typed", f"3, instead of {len(self.scenario.between('11:00', '12:07'))} steps by hand")
+        table.add_row("Not counted", f"{self.set_up:.0f} s in which the incident was set up")
+        steps, rest = len(self.scenario.between("11:00", "12:07")), len(self.typed) - len(self.to_unlock)
+        words = (
+            f"{len(self.to_unlock)} commands and 1 button, instead of {steps} steps by hand; then {rest} for the record"
+        )
+        table.add_row("Typed to unlock", words)
         table.add_row("terraform apply", Text(self.applied))
         table.add_row("Timeline", Text(self.whole.partition(": ")[2].partition(";")[0]))
         self.console.print()
@@ -209,6 +223,7 @@ class Show:
         """The command, and the first message that answers it and `says` so. With `alone`, only the asker sees it."""
         name = self.stage.slack.team.users[user].name
         self._says(name, f"types  /tflock {words}")
+        self.typed.append(words)
         slack = self.stage.slack
         old = {message.ts for message in slack.team.messages}
 
