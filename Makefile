@@ -10,7 +10,7 @@ DEMO := $(VENV)/.demo-installed
 DEV := $(VENV)/.installed
 SOURCES := bot handlers tests
 
-.PHONY: help setup demo test check lint nightly bench fmt lock clean
+.PHONY: help setup demo test check lint nightly bench pictures fmt lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ nightly: $(DEV) ## hunt unlocks for hours: 100,000 worlds of the model, 10,000 h
 
 bench: $(DEV) ## measure: each benchmark compares two things and prints a ratio
 	@$(BIN)/python -m pytest -s -q -m bench tests/bench
+
+pictures: $(DEV) ## draw the README's picture again, with the bot's own words
+	@PICTURES=docs/images $(BIN)/python -m pytest -q tests/slack/render/test_picture.py
 
 fmt: $(DEV) ## format the code
 	@$(BIN)/ruff format $(SOURCES)
