@@ -144,5 +144,5 @@ async def test_a_resolved_alert_stands_in_its_message_without_buttons(desk):
     await desk.sweep()
 
     assert len(desk.office.slack.messages(ALERTS)) == 1
-    assert "the lock is free" in flat(message)
+    assert "Unlocked at" in flat(message)
     assert "alert." not in str(message.blocks)

@@ -8,6 +8,7 @@ from bot.core.reports.button import ButtonValue
 from bot.core.reports.followups import FollowUpsReport
 from bot.ports.messenger import Message
 from bot.slack.render.blocks import Block, actions, button, context, message, sections
+from bot.slack.render.icons import Icon
 from bot.slack.render.mrkdwn import bold, mrkdwn, unmarked
 
 FILE = "followup.file"
@@ -46,6 +47,6 @@ def _followup(report: FollowUpsReport, followup: FollowUp, room: int) -> list[Bl
     lines += [f"• {mrkdwn(step, most=_STEP)}" for step in followup.todo]
     if followup.ticket:
         link: Phrase = (Linked(f"the ticket in {report.system or 'the ticket system'}", followup.ticket), ".")
-        lines.insert(1, f":ticket: Filed: {mrkdwn(link)}")
+        lines.insert(1, f"{Icon.TICKET.code} Filed: {mrkdwn(link)}")
     file = button("File a ticket", FILE, ButtonValue("", "", report.incident.id, followup.key))
     return [*sections(lines, budget=room), *actions(None if followup.ticket or not report.system else file)]

@@ -5,22 +5,22 @@ Limits are those of docs.slack.dev/reference/views: 100 blocks a view, 24 charac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from bot.core.gate.case import Rule, Ruling
 from bot.core.people import OwnerSays
-from bot.core.phrase import Linked, Person, Phrase, Quoted, duration
+from bot.core.phrase import Linked, Person, Phrase, Quoted, near
 from bot.core.reports.button import ButtonValue
 from bot.core.reports.home import Held, Home, OpenIncident, Prospect, ShownRow, Wait, Waiting
-from bot.core.reports.report import Notice, StatusReport
+from bot.core.reports.report import Checklist, Notice, StatusReport
 from bot.slack.render.blocks import Block, Element, actions, button, context, plain_text, sections
 from bot.slack.render.facts import command, operation
 from bot.slack.render.icons import Icon
 from bot.slack.render.mrkdwn import bold, channel, mrkdwn, unmarked
 from bot.slack.render.owner import answer_buttons
 from bot.slack.render.page import notice_message
-from bot.slack.render.status import status_message
+from bot.slack.render.status import checklist_message, status_message
 from bot.slack.render.waiting import STOP
 
 View: TypeAlias = dict[str, Any]
@@ -34,22 +34,22 @@ _LINE = 600
 _LONGEST_URL = 3_000
 _MOST_NAMES = 1_200
 _STATES = 3
-_NO_ASKER = "Who may unlock is checked in an incident channel, when somebody asks there."
-_HELP = "In an incident channel `/tflock help` shows all that tflock can do."
+_NO_ASKER = "Who may unlock is checked in an incident channel, when someone asks there."
+_HELP = "In an incident channel, `/tflock help` shows everything tflock can do."
 
 _WHY = {
-    Rule.SAME_LOCK: "another lock stands there by now",
-    Rule.TIED: "it is not known which run holds it",
-    Rule.DEAD: "its run is not known to be dead",
+    Rule.SAME_LOCK: "another lock is there by now",
+    Rule.TIED: "we don't know which run holds it",
+    Rule.DEAD: "its run may still be active",
     Rule.SETTLED: "its run has only just ended",
-    Rule.QUIET: "the state was written a moment ago, or cannot be read",
+    Rule.QUIET: "the state was written a moment ago, or can't be read",
     Rule.WHOLE: "the state file may be damaged",
-    Rule.DIGEST: "the digest does not fit",
-    Rule.OWNER: "its owner says that it is still running",
-    Rule.HUMAN_HELD: "it is held from a person's machine",
+    Rule.DIGEST: "the digest doesn't match",
+    Rule.OWNER: "its owner says it's still running",
+    Rule.HUMAN_HELD: "a person holds it",
     Rule.PROTECTED: "the state is protected",
     Rule.FRESH: "the evidence is too old",
-    Rule.APPROVER: "nobody may approve it",
+    Rule.APPROVER: "nobody can approve it",
 }
 
 
@@ -83,7 +83,10 @@ def plain_dialog(notice: Notice) -> View:
 def status_view(report: StatusReport) -> View:
     """One state in a dialog. Where a timeline or an incident channel is needed it says so."""
     name = report.inspection.state.name
-    told = [dict(block) for block in status_message(report).blocks if block["type"] != "actions"]
+    shown = status_message(report)
+    answer = [block for block in shown.plain or shown.blocks if block["type"] != "actions" and "accessory" not in block]
+    proof = checklist_message(Checklist(report.inspection, report.verdict, report.answer)).blocks[:-1]
+    told = [dict(block) for block in (*answer, *(proof if report.verdict is not None else ()))]
     lock_id = "" if report.inspection.lock is None else report.inspection.lock.id
     value = ButtonValue(name, lock_id, "")
     unlock = button("Unlock…", UNLOCK, value) if lock_id else None
@@ -101,23 +104,23 @@ def ask_where_view(state: str, incidents: Sequence[OpenIncident], patterns: Sequ
         f"There, type {mrkdwn((command(f'unlock {state}'),))}",
     ]
     rows = [_incident(one) for one in about[:10]]
-    other = f"Any channel of these names will do: {named}." if named else ""
-    told = [*here, "*Open incidents that you are in*", *rows] if rows else [*here, "No incident is open where you are."]
-    row = actions(button("Check", CHECK, ButtonValue(state, "", "")), button("All states", REFRESH, _page(0)))
+    other = f"Any channel with such a name works: {named}." if named else ""
+    told = [*here, "*Open incidents that you are in*", *rows] if rows else [*here, "You are in no open incident."]
+    row = actions(button("Details", CHECK, ButtonValue(state, "", "")), button("All states", REFRESH, _page(0)))
     return _modal("Unlock where?", [*sections(told, budget=6_000), *context(other), *row])
 
 
 def overview_blocks(home: Home, *, is_home: bool) -> list[Block]:
     """What needs the reader, the locks, the incidents; 100 blocks at most, whatever there is."""
     away = (
-        f":{Icon.WARNING.emoji}: *The timeline (Redis) cannot be reached.* Nothing can be unlocked now; what waits "
-        "for you and the incidents are not shown. The locks below were read just now."
+        f"{Icon.WARNING.code} *The timeline (Redis) is away.* Nothing can be unlocked now, and what needs you and the "
+        "incidents can't be shown. The locks below were read just now."
     )
     waiting = [block for one in home.waiting for block in _wait(one)]
-    at = "" if home.glance_at is None else f"Locks read at {mrkdwn((home.glance_at,))}."
+    at = "" if home.glance_at is None else f"Locks read at {mrkdwn(near((home.glance_at,), home.now))}."
     now = " They are being read again …" if home.looking else ""
     if home.is_stale:
-        now = f" :{Icon.WARNING.emoji}: They could not be read again since: this may be out of date."
+        now = f" {Icon.WARNING.code} They could not be read again since then: this may be out of date."
     blocks = [
         *sections([away] if home.journal_away else []),
         *([*sections(["*Needs you*"]), *waiting, {"type": "divider"}] if home.waiting else []),
@@ -143,22 +146,22 @@ def _wait(one: Waiting) -> list[Block]:
     match one.wait:
         case Wait.ANSWER:
             since = f" since {mrkdwn((one.since,))}" if one.since else ""
-            asks = f" {asker} asks{place}." if one.asker else f" It was spoken of{place}." if place else ""
-            words = f":{Icon.LOCKED.emoji}: {name}: your lock{since}. Is it still running?{asks}"
+            asks = f" {asker} asked about it{place}." if one.asker else f" It came up{place}." if place else ""
+            words = f"{Icon.LOCKED.code} {name}: your lock{since}. Is it still running?{asks}"
             return [*sections([words]), *actions(*answer_buttons(value, None))]
         case Wait.SAID:
-            words = f":{Icon.LOCKED.emoji}: {name}: you said that your run is still going, so the lock stays."
+            words = f"{Icon.LOCKED.code} {name}: you said it's still running, so the lock stays."
             return [*sections([words]), *actions(*answer_buttons(value, OwnerSays.RUNNING))]
         case Wait.APPROVAL:
-            words = f"{name}: {asker} wants to unlock it{place} and needs a second member{until}."
-            return [*sections([f":{Icon.APPROVAL.emoji}: {words}"]), *actions(open_it)]
+            words = f"{name}: {asker} wants to unlock it{place} and needs a second person{until}."
+            return [*sections([f"{Icon.APPROVAL.code} {words}"]), *actions(open_it)]
         case Wait.ARMED:
-            words = f"{name}: you armed its unlock{place}. It is done as soon as it is safe{until and ','}{until}."
-            disarm = button("Do not unlock", "unlock.disarm", value)
-            return [*sections([f":{Icon.WAIT.emoji}: {words}"]), *actions(disarm, open_it)]
+            words = f"{name}: you set its unlock{place}. It will unlock itself when safe{until and ','}{until}."
+            disarm = button("Cancel unlock", "unlock.disarm", value)
+            return [*sections([f"{Icon.WAIT.code} {words}"]), *actions(disarm, open_it)]
         case Wait.WATCH:
-            stop = button("Stop waiting", STOP, ButtonValue(one.state, "", ""))
-            words = f":eyes: {name}: you are told{place} when it is free{until and ','}{until}."
+            stop = button("Stop notifying me", STOP, ButtonValue(one.state, "", ""))
+            words = f"{Icon.WATCH.code} {name}: we'll notify you{place} when it's free{until and ','}{until}."
             return [*sections([words]), *actions(stop)]
 
 
@@ -175,59 +178,56 @@ def counted(home: Home) -> str:
 
 
 def _lock(shown: ShownRow, home: Home) -> list[Block]:
+    """One line, and one button."""
     row = shown.row
-    value = ButtonValue(row.state, row.lock_id, "")
-    unlock = button("Unlock…", UNLOCK, value) if row.held is Held.LOCKED else None
-    return [*sections(["\n".join(_lock_lines(shown, home))]), *actions(button("Check", CHECK, value), unlock)]
+    details = button("Details", CHECK, ButtonValue(row.state, row.lock_id, ""))
+    (line,) = sections([mrkdwn(near(_line(shown, home), home.now), most=_LINE)])
+    line["text"]["text"] = f"{_mark(row.held).code} {bold(row.state)}{line['text']['text']}"
+    return [line if details is None else {**line, "accessory": details}]
 
 
-def _lock_lines(shown: ShownRow, home: Home) -> Iterable[str]:
+def _mark(held: Held) -> Icon:
+    return {Held.LOCKED: Icon.LOCKED, Held.GARBLED: Icon.LOCKED, Held.THROTTLED: Icon.WARNING}.get(held, Icon.UNKNOWN)
+
+
+def _line(shown: ShownRow, home: Home) -> Phrase:
+    """How long it is held, by what, and whether it can be unlocked."""
     row = shown.row
-    marks = " · ".join(word for is_so, word in ((shown.is_own, "*yours*"), (shown.is_watched, "you watch it")) if is_so)
-    name = f"{bold(row.state)}{f' · {marks}' if marks else ''}"
+    yours: Phrase = (" · yours",) if shown.is_own else ()
+    watched: Phrase = (" · you're watching it",) if shown.is_watched else ()
     match row.held:
         case Held.LOCKED:
-            yield f":{Icon.LOCKED.emoji}: {name}"
-            yield _since(shown, home)
-            if shown.prospect is not None and shown.prospect.run:
-                run, owner = Linked(shown.prospect.run, shown.prospect.url), shown.prospect.owner
-                by: Phrase = (", started by ", Person(owner, "")) if owner else ()
-                yield mrkdwn(("Run ", run, f": {shown.prospect.end}", *by), most=_LINE)
-            yield _outlook(shown.prospect)
+            return (*yours, *watched, *_held(shown, home), " · ", *_outlook(shown.prospect))
         case Held.GARBLED:
-            yield f":{Icon.LOCKED.emoji}: {name}"
-            yield "Locked by something that is not lock info; tflock cannot release it."
+            return (*yours, *watched, " · its lock entry is unreadable, so tflock can't release it")
         case Held.THROTTLED:
-            yield f":{Icon.WARNING.emoji}: {name}"
-            yield "Its lock table is throttled, which is no fault of a lock."
+            return (*yours, *watched, " · its lock table is being throttled; the lock itself may be fine")
         case Held.UNREAD:
-            yield f":{Icon.UNKNOWN.emoji}: {name}"
-            yield mrkdwn(("Could not be read: ", Quoted(row.why or "no reason was given")), most=_LINE)
+            return (*yours, *watched, " · could not be read: ", Quoted(row.why or "no reason was given"))
 
 
-def _since(shown: ShownRow, home: Home) -> str:
-    row = shown.row
-    who: Phrase = (Quoted(row.who),) if row.who.strip("@ ") else ("somebody whom the lock does not name",)
-    what = operation(row.operation, "something")
-    if row.created is None:
-        return mrkdwn(("By ", *who, ", for ", *what), most=_LINE)
-    held = duration(home.now - row.created)
-    return mrkdwn((f"{held}, since ", row.created, ", by ", *who, ", for ", *what), most=_LINE)
+def _held(shown: ShownRow, home: Home) -> Phrase:
+    row, prospect = shown.row, shown.prospect
+    lasted: Phrase = () if row.created is None else (" · ", home.now - row.created)
+    if prospect is not None and prospect.run:
+        return (*lasted, " · ", Linked(prospect.run, prospect.url), f" {prospect.end}")
+    who: Phrase = (Quoted(row.who),) if row.who.strip("@ ") else ("someone the lock does not name",)
+    return (*lasted, " · ", *who, ", ", *operation(row.operation, "something"))
 
 
-def _outlook(prospect: Prospect | None) -> str:
+def _outlook(prospect: Prospect | None) -> Phrase:
     if prospect is None:
-        return "Could it be unlocked? “Check” tells."
+        return ("press Details to see whether it can be unlocked",)
     why = next((words for rule, words in _WHY.items() if str(rule) == prospect.rule), "")
     match prospect.ruling:
         case Ruling.ALLOW:
-            return f":{Icon.GOOD.emoji}: Could be unlocked now: all checks hold."
+            return ("can be unlocked now",)
         case Ruling.NEEDS_APPROVAL:
-            return f":{Icon.APPROVAL.emoji}: Could be unlocked with a second member: {why}."
+            return (f"can be unlocked with a second person: {why}",)
         case Ruling.REFUSE if prospect.until is not None:
-            return f":{Icon.WAIT.emoji}: Not before {mrkdwn((prospect.until,))}: {why}."
+            return ("can be unlocked at ", prospect.until, f": {why}")
         case Ruling.REFUSE:
-            return f":{Icon.BAD.emoji}: Cannot be unlocked now: {why}."
+            return (f"can't be unlocked now: {why}",)
 
 
 def _pager(home: Home) -> list[Block]:
@@ -249,7 +249,7 @@ def _free(home: Home) -> list[Block]:
             break
         kept.append(name)
     more = f" and {count - len(kept)} more" if count > len(kept) else ""
-    return context(f":{Icon.FREE.emoji}: {count} free: {', '.join(kept)}{more}")
+    return context(f"{Icon.FREE.code} {count} free: {', '.join(kept)}{more}")
 
 
 def _incidents(home: Home) -> list[Block]:

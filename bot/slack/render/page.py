@@ -6,11 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from bot.core.people import BOT
-from bot.core.phrase import Person, Phrase, Quoted, joined, near
-from bot.core.reports.kill import KillRequest
+from bot.core.phrase import Phrase, Quoted, joined, near
 from bot.core.reports.report import Notice
-from bot.core.reports.unlock import UnlockRequest
 from bot.ports.messenger import Message
 from bot.slack.render.blocks import actions, button, context, message, sections
 from bot.slack.render.facts import Fact, command
@@ -76,14 +73,6 @@ def sentence(phrase: Phrase) -> Phrase:
     first, last = phrase[0], phrase[-1]
     begun: Phrase = (first[:1].upper() + first[1:], *phrase[1:]) if isinstance(first, str) else phrase
     return begun if isinstance(last, str) and last.rstrip().endswith((".", "!", "?", "…")) else (*begun, ".")
-
-
-def asked_by(request: UnlockRequest | KillRequest) -> Phrase:
-    """Who wanted it, when and why."""
-    if request.user == BOT:
-        return ("Nobody asked: the configuration does (auto_release), and it was announced at ", request.asked_at, ".")
-    why: Phrase = (", because ", Quoted(request.reason)) if request.reason else ()
-    return ("Asked by ", Person(request.user, ""), " at ", request.asked_at, *why, ".")
 
 
 def notice_message(notice: Notice) -> Message:

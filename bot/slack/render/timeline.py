@@ -14,6 +14,7 @@ from bot.core.reports.button import ButtonValue
 from bot.core.reports.report import TimelineReport
 from bot.ports.messenger import Message
 from bot.slack.render.blocks import Block, actions, button, context, menu, message, sections
+from bot.slack.render.icons import Icon
 from bot.slack.render.mrkdwn import bold, date, mrkdwn, unmarked
 
 OLDER, NEWER, ENTRY = "timeline.older", "timeline.newer", "timeline.entry"
@@ -29,19 +30,19 @@ _NAMED = 20
 """Hidden entries that are named."""
 
 _SIGNS = {
-    "incident": ":triangular_flag_on_post:",
-    "command": ":keyboard:",
-    "lock": ":lock:",
-    "gate": ":scales:",
-    "unlock": ":unlock:",
-    "kill": ":octagonal_sign:",
-    "owner": ":bust_in_silhouette:",
-    "note": ":memo:",
-    "message": ":speech_balloon:",
-    "alert": ":rotating_light:",
-    "watch": ":eyes:",
-    "export": ":page_facing_up:",
-    "followup": ":clipboard:",
+    "incident": Icon.INCIDENT,
+    "command": Icon.COMMAND,
+    "lock": Icon.LOCKED,
+    "gate": Icon.GATE,
+    "unlock": Icon.FREE,
+    "kill": Icon.KILL,
+    "owner": Icon.OWNER,
+    "note": Icon.NOTE,
+    "message": Icon.MESSAGE,
+    "alert": Icon.ALERT,
+    "watch": Icon.WATCH,
+    "export": Icon.EXPORT,
+    "followup": Icon.FOLLOWUP,
 }
 """By the subject of the kind."""
 
@@ -66,8 +67,11 @@ def timeline_message(report: TimelineReport) -> Message:
 def _block(report: TimelineReport, shown: ShownEntry) -> Block:
     room = max(60, min(_TEXT, _BUDGET // max(1, len(report.shown)) - _HEAD))
     entry = shown.entry
-    sign = _SIGNS.get(entry.kind.partition(".")[0], ":black_small_square:")
-    key, who = ":star: *Key moment*  " if shown.is_key else "", mrkdwn((Person(entry.actor, entry.actor),))
+    sign = _SIGNS.get(entry.kind.partition(".")[0], Icon.OTHER).code
+    key, who = (
+        f"{Icon.KEY_MOMENT.code} *Key moment*  " if shown.is_key else "",
+        mrkdwn((Person(entry.actor, entry.actor),)),
+    )
     head = f"{key}*{unmarked(entry.id, 12)}*  {sign}  {date(entry.at)}  {who}"
     (block,) = sections(["\n".join(filter(None, (head, unmarked(entry.text, room), _edited(shown))))])
     chosen = menu(ENTRY, _choices(report, shown))

@@ -11,7 +11,7 @@ from bot.core.gate.inspection import Barred, Inspection, Owner
 from bot.core.gate.ownership import started_by_bots
 from bot.core.hours import USUAL, Hours
 from bot.core.people import Member, Presence, Whereabouts
-from bot.core.phrase import Day, Person, Phrase, Quoted, joined
+from bot.core.phrase import Day, Person, Phrase, Quoted, joined, near
 from bot.core.policy import ApprovalPolicy, Approvers, Holders
 from bot.core.reports.who import StandIns, UserReport, WhoReport
 from bot.ports.messenger import Message
@@ -20,7 +20,7 @@ from bot.slack.render.blocks import context, message, sections
 from bot.slack.render.facts import Fact, command, trouble
 from bot.slack.render.icons import Icon
 from bot.slack.render.mrkdwn import mrkdwn
-from bot.slack.render.page import lines, notification
+from bot.slack.render.page import at_hand, lines, notification
 
 _STAND_INS = 10
 _LOCKS = 20
@@ -30,22 +30,22 @@ _FEW = 3
 _PRESENCE = {
     Presence.ACTIVE: "active in Slack now",
     Presence.AWAY: "away",
-    Presence.UNKNOWN: "not known",
+    Presence.UNKNOWN: "unknown",
 }
-_HERE = {Presence.ACTIVE: "active", Presence.AWAY: "away", Presence.UNKNOWN: "presence not known"}
+_HERE = {Presence.ACTIVE: "active", Presence.AWAY: "away", Presence.UNKNOWN: "presence unknown"}
 _BARRED = {
-    Barred.DEACTIVATED: "the account is deactivated. Nothing is sent there.",
-    Barred.STRANGER: "the account belongs to another workspace. Nothing is sent there.",
-    Barred.BOT: "the account is a bot's. Nothing is sent there.",
+    Barred.DEACTIVATED: "the account is deactivated, so we send nothing there.",
+    Barred.STRANGER: "the account belongs to another workspace, so we send nothing there.",
+    Barred.BOT: "the account is a bot's, so we send nothing there.",
 }
 
 
 def who_message(report: WhoReport) -> Message:
-    told = list(who_facts(report))
+    told = at_hand(who_facts(report), report.inspection.at)
     return message(
         notification(told[0]),
         sections(lines(told), budget=8_000),
-        context(mrkdwn(("Looked at ", report.inspection.at, "."))),
+        context(mrkdwn(near(("Checked at ", report.inspection.at, "."), report.inspection.at))),
     )
 
 
@@ -54,8 +54,8 @@ def who_facts(report: WhoReport) -> Iterable[Fact]:
     inspection = report.inspection
     if inspection.lock is None:
         yield facts.headline(inspection)
-        free: Phrase = ("nobody is behind it: run what was blocked.",)
-        yield Fact("Next:", free if inspection.seen.is_free else ("ask again when the lock can be read.",))
+        free: Phrase = ("Nobody holds the lock. Run what was blocked.",)
+        yield Fact("Next:", free if inspection.seen.is_free else ("Try again when the lock can be read.",))
         return
     yield from _behind(report)
     yield facts.headline(inspection)
@@ -68,14 +68,13 @@ def _behind(report: WhoReport) -> Iterable[Fact]:
     inspection, owner = report.inspection, report.inspection.owner
     name = inspection.state.name
     if owner is not None:
-        yield Fact(f"Behind the lock of {name}:", (*_named(owner), "."))
+        yield Fact(f"The lock of {name} belongs to", (*_named(owner), "."), Icon.OWNER)
         yield from _owner_in_slack(report, owner)
     elif inspection.owners:
         yield from _candidates(inspection)
     else:
-        unknown: Phrase = ("nothing names the person.",)
-        yield Fact(f"It is not known who is behind the lock of {name}:", unknown, Icon.UNKNOWN)
-        yield Fact("To make it known:", _how_to_know(inspection))
+        yield Fact((f"We don't know who holds the lock of {name}.",), (" Nothing names the person.",), Icon.UNKNOWN)
+        yield Fact("Next time:", _how_to_know(inspection))
 
 
 def _named(owner: Owner) -> Phrase:
@@ -86,36 +85,36 @@ def _candidates(inspection: Inspection) -> Iterable[Fact]:
     """None is picked: the wrong owner could be asked whether somebody else's apply is dead."""
     owners, name = inspection.owners, inspection.state.name
     if len(owners) == 1:
-        yield Fact(f"Perhaps behind the lock of {name}:", (*_named(owners[0]), "."), Icon.UNKNOWN)
-        yield Fact("Not asked:", ("that is not certain enough.",))
-        yield Fact("To make it certain:", _how_to_know(inspection))
+        yield Fact(f"The lock of {name} perhaps belongs to", (*_named(owners[0]), "."), Icon.UNKNOWN)
+        yield Fact("Not asked:", ("we aren't certain enough.",))
+        yield Fact("Next time:", _how_to_know(inspection))
         return
-    yield Fact(f"Behind the lock of {name} is one of {len(owners)}:", (), Icon.UNKNOWN)
+    yield Fact(f"The lock of {name} belongs to one of {len(owners)} people:", (), Icon.UNKNOWN)
     for owner in owners[:_OWNERS]:
         barred: Phrase = (f"; {owner.barred}",) if owner.barred is not None else ()
         yield Fact("", ("• ", *_named(owner), *barred))
     if len(owners) > _OWNERS:
         yield Fact("", (f"… and {len(owners) - _OWNERS} more.",))
-    yield Fact("Not asked:", ("which of them it is, is not known.",))
+    yield Fact("Not asked:", ("we don't know which of them it is.",))
 
 
 def _how_to_know(inspection: Inspection) -> Phrase:
     """What would name the person next time."""
     bots, who = started_by_bots(inspection.attribution), inspection.lock.who if inspection.lock is not None else ""
     if who.strip("@ ") and not Holders().looks_like_ci(who) and not bots:
-        return ("give ", Quoted(who), " as a pattern (who) to a person under holders.people in the configuration.")
-    claim: Phrase = ("let the job claim its lock with ", Quoted("tflock claim"), ", and map the pipeline to the state.")
+        return ("give a person the pattern ", Quoted(who), " (who) under holders.people in the configuration.")
+    claim: Phrase = ("wrap the job with ", Quoted("tflock claim"), ", and list the pipeline under the state.")
     if not bots:
         return claim
     started = joined([(Quoted(bot),) for bot in bots[:_FEW]])
-    return (*started, " started the run, and it is not told who wrote the commit. Next time ", *claim)
+    return (*started, " started the run, and CI doesn't say who wrote the commit: ", *claim)
 
 
 def _owner_in_slack(report: WhoReport, owner: Owner) -> Iterable[Fact]:
     if owner.barred is not None:
         yield Fact("In Slack:", (_BARRED[owner.barred],), Icon.WARNING)
     elif owner.slack_id is None:
-        words = ("not known there. Give ", Quoted("slack"), " or ", Quoted("email"), " under holders.people.")
+        words = ("unknown there. Set ", Quoted("slack"), " or ", Quoted("email"), " under holders.people.")
         yield Fact("In Slack:", words, Icon.UNKNOWN)
     else:
         yield from _reach(report.member, report.whereabouts, report.local_time, report.hours)
@@ -129,17 +128,17 @@ def _reach(
 ) -> Iterable[Fact]:
     """Whether the person can be reached in Slack, and what is not known about that."""
     if member is None:
-        yield Fact("In Slack:", ("nobody looked.",), Icon.UNKNOWN)
+        yield Fact("In Slack:", ("not looked up.",), Icon.UNKNOWN)
         return
     if not isinstance(member, Found):
         yield Fact("In Slack:", ("it could not be looked up: ", *trouble(member), "."), Icon.UNKNOWN)
     elif member.value.is_guest:
-        yield Fact("In Slack:", ("a guest, who can answer for the run and not unlock.",))
+        yield Fact("In Slack:", ("a guest: they can answer for the run, but not unlock.",))
     yield from _whereabouts(seen)
     if local_time is not None:
         yield Fact("Local time:", (_clock(local_time, hours),))
     elif isinstance(member, Found):
-        yield Fact("Local time:", ("not known: Slack names no time zone.",), Icon.UNKNOWN)
+        yield Fact("Local time:", ("unknown: Slack names no time zone.",), Icon.UNKNOWN)
 
 
 def _clock(local: datetime, hours: Hours | None) -> str:
@@ -170,13 +169,13 @@ def _whereabouts(seen: Observation[Whereabouts] | None) -> Iterable[Fact]:
     if where.snoozed_until is not None:
         yield Fact("Do not disturb:", ("until ", Day.of(where.snoozed_until), "."), Icon.WARNING)
     if where.unseen:
-        yield Fact("Not told by Slack:", (f"{', '.join(where.unseen)}.",), Icon.UNKNOWN)
+        yield Fact("Slack didn't say:", (f"{', '.join(where.unseen)}.",), Icon.UNKNOWN)
 
 
 def _instead(report: WhoReport) -> Iterable[Fact]:
     name = report.inspection.state.name
     if report.stand_ins is None:
-        yield Fact("Who can act instead:", (command(f"who {name}"), " says it in an incident channel."))
+        yield Fact("Who can act instead:", ("ask in an incident channel: ", command(f"who {name}"), "."))
         return
     yield from _stand_ins("Who can act instead:", report.stand_ins)
     yield from _may_approve(report.approval, report.approvers)
@@ -185,9 +184,9 @@ def _instead(report: WhoReport) -> Iterable[Fact]:
 def _may_approve(approval: ApprovalPolicy, approvers: StandIns | None) -> Iterable[Fact]:
     label = "Who can approve:"
     if approval.by is Approvers.OWNER:
-        yield Fact(label, ("the owner of the lock alone.",))
+        yield Fact(label, ("only the owner of the lock.",))
     elif approval.by is Approvers.NOBODY:
-        yield Fact(label, ("nobody: an unlock that wants approval is refused.",))
+        yield Fact(label, ("nobody: an unlock that needs approval is refused.",))
     elif approvers is not None:
         yield from _stand_ins(label, approvers)
 
@@ -203,12 +202,12 @@ def _stand_ins(label: str, found: StandIns) -> Iterable[Fact]:
     elif found.missing is None and not found.others:
         yield Fact(label, ("nobody in this channel.",), Icon.WARNING)
     else:
-        yield Fact(label, ("nobody was found.",), Icon.UNKNOWN)
+        yield Fact(label, ("we found nobody.",), Icon.UNKNOWN)
     if found.missing is not None:
         yield Fact("There may be more:", (*trouble(found.missing), "."), Icon.UNKNOWN)
     elif found.others:
-        others = "1 other member was" if found.others == 1 else f"{found.others:,} other members were"
-        yield Fact("There may be more:", (f"{others} not looked at.",))
+        others = "1 other member" if found.others == 1 else f"{found.others:,} other members"
+        yield Fact("There may be more:", (f"we didn't look up {others}.",))
 
 
 def _next(report: WhoReport) -> Phrase:
@@ -216,8 +215,8 @@ def _next(report: WhoReport) -> Phrase:
     status = command(f"status {report.inspection.state.name}")
     is_here = isinstance(seen, Found) and seen.value.presence is Presence.ACTIVE and seen.value.snoozed_until is None
     if owner is not None and owner.slack_id is not None and is_here:
-        return ("ask ", Person(owner.slack_id, owner.name), "; ", status, " says whether it may be unlocked.")
-    return (status, " says whether it may be unlocked, and what stands in the way.")
+        return ("Ask ", Person(owner.slack_id, owner.name), ". Whether it can be unlocked: ", status, ".")
+    return ("See whether it can be unlocked: ", status, ".")
 
 
 def user_message(report: UserReport) -> Message:
@@ -229,9 +228,9 @@ def user_facts(report: UserReport) -> Iterable[Fact]:
     """One Slack user and their locks."""
     member = report.member
     if not isinstance(member, Found):
-        yield Fact("This person could not be looked up:", (*trouble(member), "."), Icon.UNKNOWN)
+        yield Fact("We couldn't look up this person:", (*trouble(member), "."), Icon.UNKNOWN)
     else:
-        yield Fact("Asked about:", (Person(member.value.id, member.value.name), "."))
+        yield Fact("Person:", (Person(member.value.id, member.value.name), "."), Icon.OWNER)
         if report.barred is not None:
             yield Fact("In Slack:", (_BARRED[report.barred],), Icon.WARNING)
         else:
@@ -242,16 +241,16 @@ def user_facts(report: UserReport) -> Iterable[Fact]:
 def _locks(report: UserReport) -> Iterable[Fact]:
     locks = report.locks
     if not locks:
-        yield Fact("Locks:", ("none that is known to be this person's.",))
+        yield Fact("Locks:", ("none that we know to be theirs.",))
     for held in locks[:_LOCKS]:
-        lock, sure = held.lock, "is locked" if held.is_sure else "is locked, perhaps by this person,"
+        lock, sure = held.lock, "is locked" if held.is_sure else "is locked, perhaps by them,"
         words: Phrase = ("since ", lock.created, " by ", *facts.who(lock), ", for ", *facts.operation(lock.operation))
         yield Fact(f"{held.state.name} {sure}", (*words, " (", *held.source, ")."), Icon.LOCKED)
     if len(locks) > _LOCKS:
         yield Fact("", (f"… and {len(locks) - _LOCKS} more locks.",))
     if report.unknown:
         counted = "1 more lock" if report.unknown == 1 else f"{report.unknown} more locks"
-        yield Fact("Not looked up:", (f"whose {counted} may be. Ask with ", command("who STATE"), "."), Icon.UNKNOWN)
+        yield Fact("Not looked up:", (f"the owner of {counted}. Ask: ", command("who STATE"), "."), Icon.UNKNOWN)
     if report.unread:
         counted = "1 state" if report.unread == 1 else f"{report.unread} states"
         yield Fact("Not read:", (f"the lock of {counted}.",), Icon.UNKNOWN)

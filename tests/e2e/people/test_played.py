@@ -150,10 +150,10 @@ async def test_those_who_wait_hear_in_turn_that_it_is_free_and_its_owner_that_th
     run = scene.stage.runs.start_run(REPO, DEPLOY, at=created - timedelta(minutes=1), actor="elliott-ci")
     held(run, lock)
     await scene.types("watch staging", user=QUINN)
-    await scene.told("nobody else waits", user=QUINN)
+    await scene.told("nobody else is waiting", user=QUINN)
     await scene.types("watch staging", channel="C0RANDOM")
     await scene.told("you are number 2 of 2", "in a direct message")
-    armed = await scene.checklist("unlock staging --when-safe", "as soon as it is safe", "still missing", "running")
+    armed = await scene.checklist("unlock staging --when-safe", "as soon as it is safe", "*dead:*", "running")
     letter = await scene.letter("wants to unlock", "running")
     assert await scene.stands(lock)
 
@@ -161,7 +161,7 @@ async def test_those_who_wait_hear_in_turn_that_it_is_free_and_its_owner_that_th
     await scene.becomes(armed, "staging is unlocked")
 
     first = await scene.shown("staging is free", f"<@{QUINN}>", "one more waits")
-    second = await scene.letter("staging is free", "it is your turn", user=PARKER)
+    second = await scene.letter("staging is free", "it's your turn", user=PARKER)
     assert float(second.ts) - float(first.ts) >= 3
     told = flat(await scene.becomes(letter, "was released", "ended, failed at"))
     assert "running" not in told

@@ -26,9 +26,9 @@ async def test_an_unlock_that_is_armed_by_its_button_goes_on_by_itself_when_the_
     lock, run = await scene.running()
     checklist = await scene.checklist("unlock staging", "is locked", "running")
     await scene.click(checklist, "unlock.when_safe", user=QUINN)
-    told = flat(await scene.becomes(checklist, "as soon as it is safe", "still missing"))
+    told = flat(await scene.becomes(checklist, "as soon as it is safe", "*dead:*"))
     assert "running" in told
-    assert "[Do not unlock]" in told
+    assert "[Cancel unlock]" in told
     assert await scene.stands(lock)
 
     ended = datetime.now(UTC)
@@ -68,7 +68,7 @@ async def test_when_safe_of_something_that_waiting_does_not_help_is_only_refused
 
     told = flat(await scene.checklist("unlock staging --when-safe", "is locked"))
 
-    assert "[Do not unlock]" not in told
+    assert "[Cancel unlock]" not in told
     assert await scene.stands(lock)
     assert "unlock.requested" not in await scene.kinds()
 
@@ -76,17 +76,17 @@ async def test_when_safe_of_something_that_waiting_does_not_help_is_only_refused
 async def test_an_armed_unlock_that_is_called_off_releases_nothing_afterwards(scene):
     lock, run = await scene.running()
     checklist = await scene.checklist("unlock staging --when-safe", "as soon as it is safe")
-    await scene.until(lambda: "[Do not unlock]" in flat(checklist))
+    await scene.until(lambda: "[Cancel unlock]" in flat(checklist))
     await scene.click(checklist, "unlock.disarm", user=QUINN)
-    told = flat(await scene.becomes(checklist, "took it back"))
-    assert "The bot deleted no lock" in told
+    told = flat(await scene.becomes(checklist, "cancelled it"))
+    assert "Nothing was changed." in told
 
     scene.stage.runs.finish(run.id, "failure", at=datetime.now(UTC) - timedelta(minutes=5))
     again = flat(await scene.checklist("unlock staging", "safe to unlock"))
 
     assert "[Unlock staging]" in again
     assert await scene.stands(lock)
-    assert "took it back" in flat(checklist)
+    assert "cancelled it" in flat(checklist)
 
 
 async def test_an_armed_unlock_whose_lock_changes_hands_ends_and_touches_nothing(scene):

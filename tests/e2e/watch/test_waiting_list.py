@@ -42,7 +42,7 @@ async def test_two_people_who_wait_are_told_in_turn_although_the_worker_is_kille
     await scene.types("status staging", user=QUINN)
     status = await scene.told("staging is locked", user=QUINN)
     await scene.click(status, "watch.start", user=QUINN)
-    await scene.told("you wait for staging", "nobody else waits", user=QUINN)
+    await scene.told("you wait for staging", "nobody else is waiting", user=QUINN)
     await scene.types("watch staging", user=PARKER)
     await scene.told("number 2 of 2", user=PARKER)
     await scene.types("watch staging", user=PARKER)

@@ -115,10 +115,10 @@ def test_a_locked_state_says_how_many_wait_and_offers_to_wait(scene):
 
     message = status_message(report)
 
-    assert "3 people are told in turn" in str(message.blocks)
+    assert "3 people will be notified" in str(message.blocks)
     assert "watch.start" in actions(message)
     one = status_message(replace(report, waiting=1))
-    assert "1 person is told when it is free" in str(one.blocks)
+    assert "1 person will be notified" in str(one.blocks)
 
 
 def test_a_free_state_offers_nothing_to_wait_for(scene):

@@ -75,7 +75,7 @@ def nobody(scene):
 
 
 def test_an_owner_at_his_desk(who, reads):
-    assert "ask" in reads(who())
+    assert "Ask " in reads(who())
 
 
 def test_an_owner_on_leave_with_its_end(who, reads):
@@ -113,7 +113,7 @@ def test_an_owner_of_whom_slack_tells_only_a_part(who, reads):
 def test_an_owner_who_is_not_written_to(who, reads, barred):
     owner = Owner("elliott", None, STARTED, account="U0ELLIOTT", barred=barred)
     told = reads(who(AWAY, owner=owner))
-    assert "Nothing is sent there" in told
+    assert "so we send nothing there" in told
     assert "<@U0ELLIOTT>" not in told
 
 
