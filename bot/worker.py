@@ -300,6 +300,6 @@ async def _say_if_last(world: World, job: DurableJob, args: Sequence[str], attem
 def _last_words(job: str, subject: str, why: str) -> Notice:
     lines = (
         ("tflock tried several times and stopped: ", Quoted(why)),
-        ("What it had written down stays on the timeline. Look with /tflock status, then ask again.",),
+        ("Everything that it wrote down stays on the timeline. Check with /tflock status, then ask again.",),
     )
     return Notice(f"The {job} could not be finished", lines, reference=subject)

@@ -38,7 +38,7 @@ _DELIVERED = Shelf("delivered", Handled, REMEMBER)
 _MOST_NAMED = 20
 _AT_WORK = timedelta(seconds=45)
 _UNCHANGED = "Nothing was changed, and no lock was touched."
-_MAY_HAVE_BEGUN: Phrase = ("It may have been begun before that: ", Quoted("/tflock status"), " shows how things are.")
+_MAY_HAVE_BEGUN: Phrase = ("It may have started before that: ", Quoted("/tflock status"), " shows how things are.")
 
 Work: TypeAlias = Callable[[], Awaitable[str]]
 """Does what was asked and returns the outcome for `tflock_commands_total`."""
@@ -115,7 +115,7 @@ def notice_of(command: str, error: Exception, reference: str) -> Notice:
         case _:
             lines: tuple[Phrase, ...] = (
                 ("This is a bug in tflock. ", *_changed(command)),
-                ("Try once more; if it stays, give the reference to the people who run tflock: it is in the log.",),
+                ("Try again. If it keeps failing, give the reference to the people who run tflock: it is in the log.",),
             )
             return Notice("Something went wrong", lines, reference)
 
@@ -151,15 +151,15 @@ def _not_permitted(error: NotPermitted) -> Notice:
 def _not_replicated() -> Notice:
     lines: tuple[Phrase, ...] = (
         ("It was written down, but no replica of Redis has confirmed it yet, so a fail-over could lose it.",),
-        ("No lock was released. Nothing is released until a replica confirms.",),
-        ("Try again in a minute; if it stays like this, tell the people who run tflock.",),
+        ("No lock was released. tflock releases nothing until a replica confirms.",),
+        ("Try again in a minute. If it keeps failing, tell the people who run tflock.",),
     )
     return Notice("This is not safe yet", lines)
 
 
 def _journal_away(command: str) -> Notice:
     lines: tuple[Phrase, ...] = (
-        ("The timeline (Redis) cannot be reached, and without a timeline nothing is unlocked or killed.",),
+        ("The timeline (Redis) can't be reached, and without it nothing is unlocked or killed.",),
         (_UNCHANGED,),
         ("Reading still works: ", Quoted("/tflock status"), ". Ask again when Redis is back."),
     )
@@ -170,6 +170,6 @@ def _upstream(command: str, error: UpstreamError) -> Notice:
     advice = {
         Throttled: "Wait a minute, then ask again.",
         Denied: "The people who run tflock can fix that; `tflock doctor` names what is missing.",
-    }.get(type(error), "Ask again; if it stays, look whether that system is up.")
+    }.get(type(error), "Try again. If it keeps failing, check whether that system is up.")
     lines: tuple[Phrase, ...] = ((f"{error.system} says: ", Quoted(error.detail)), _changed(command), (advice,))
     return Notice(f"{error.system} didn't respond as expected", lines)

@@ -44,7 +44,7 @@ async def run(world: World, action: Mapping[str, Any], asker: Asker) -> str:
     action_id, chosen = str(action.get("action_id", "")), action.get("selected_option") or {}
     click, value = CLICKS.get(action_id), parse_button(str(action.get("value") or chosen.get("value") or ""))
     if click is None or value is None:
-        raise NotPermitted("This button is not one that tflock knows any more. Nothing was changed.")
+        raise NotPermitted("tflock no longer knows this button. Nothing was changed.")
     await _check(world, action_id, value)
     return await click(world, value, asker)
 

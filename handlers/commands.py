@@ -190,12 +190,14 @@ async def _misunderstood(world: World, wrong: values.Misunderstood, asker: Asker
         meant = wrong.nearest if wrong.command is None else f"{wrong.command} … {wrong.nearest}"
         lines.append(("Did you mean ", Quoted(f"/tflock {meant}"), "?"))
     if wrong.detail:
-        lines.append((f"{wrong.detail}: ", Quoted(wrong.word)) if wrong.word else (wrong.detail,))
+        detail = wrong.detail[0].upper() + wrong.detail[1:]
+        lines.append((f"{detail}: ", Quoted(wrong.word)) if wrong.word else (f"{detail}.",))
     if wrong.usage:
         lines.append(("Usage: ", Quoted(wrong.usage)))
     lines.append(("Nothing was changed. ", Quoted("/tflock help"), " shows all commands."))
     unknown = wrong.kind is values.Mistake.UNKNOWN_WORD
-    headline = f"I do not know “{(wrong.word or '')[:60]}”" if unknown else f"That is not how {wrong.command} works"
+    word = (wrong.word or "")[:60]
+    headline = f"I don't know “{word}”" if unknown else f"I couldn't read that {wrong.command} command"
     return await say(world, asker, Notice(headline, tuple(lines)), wrong.name)
 
 
@@ -245,7 +247,7 @@ def _in_flight(state: str, asked: RequestInFlight) -> Notice:
 def _several(found: list[str]) -> Notice:
     lines: list[Phrase] = [(Quoted(f"/tflock status {state}"),) for state in found[:_MOST_NAMED]]
     more = len(found) - _MOST_NAMED
-    return Notice("This message speaks of several states", (*lines, *([(f"… and {more} more.",)] if more > 0 else [])))
+    return Notice("This message names several states", (*lines, *([(f"… and {more} more.",)] if more > 0 else [])))
 
 
 def _none(known: tuple[str, ...]) -> Notice:
@@ -253,4 +255,4 @@ def _none(known: tuple[str, ...]) -> Notice:
         ("It has neither the name of a configured state nor the path or the ID of a lock in it.",),
         ("Ask by name: ", Quoted(f"/tflock status {known[0] if known else 'STATE'}"), ". Nothing was changed."),
     )
-    return Notice("This message speaks of no state that tflock knows", lines)
+    return Notice("This message names no state that tflock knows", lines)

@@ -57,7 +57,7 @@ class Dialog:
 
 async def save(world: World, callback: str, wanted: EntryEdit | None) -> str:
     if wanted is None:
-        raise NotPermitted("This dialog is not one that tflock knows any more. Nothing was changed.")
+        raise NotPermitted("tflock no longer knows this dialog. Nothing was changed.")
     return await DIALOGS[callback].save(world, wanted)
 
 

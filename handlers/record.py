@@ -49,7 +49,7 @@ async def note(world: World, command: values.Note, asker: Asker) -> str:
     noted = await lifecycle.note(world, incident.id, user=asker.user, text=command.text, at=at)
     lines: tuple[Phrase, ...] = (
         (Quoted(noted.text), " at ", noted.at),
-        (f"It is entry {noted.id}. To put it right: ", Quoted(f"/tflock edit {noted.id} TEXT")),
+        (f"It is entry {noted.id}. To correct it: ", Quoted(f"/tflock edit {noted.id} TEXT")),
         *_where(incident, is_new=is_new),
     )
     return await say(world, asker, Notice("Noted on the timeline", lines))
@@ -132,7 +132,7 @@ async def reopen(world: World, command: values.Reopen, asker: Asker) -> str:
     await _check_here(world, asker)
     reopened = await lifecycle.reopen(world, await _closed_here(world, command.incident, asker), user=asker.user)
     if reopened is None:
-        raise NotPermitted("Someone else was faster: an incident is open here by now. Nothing was changed.")
+        raise NotPermitted("Someone else was faster: an incident is open here now. Nothing was changed.")
     lines: tuple[Phrase, ...] = (
         (Quoted(reopened.title), f" ({reopened.id}) is open again. Its timeline continues."),
         ("When it is closed again, its export is made again.",),

@@ -26,11 +26,9 @@ class Metrics:
         gauge = partial(Gauge, registry=self.registry)
         histogram = partial(Histogram, registry=self.registry)
         self._commands = counter(
-            "tflock_commands_total", "Commands that people gave, by what became of them.", ("command", "outcome")
+            "tflock_commands_total", "Commands that people gave, by outcome.", ("command", "outcome")
         )
-        self._unlocks = counter(
-            "tflock_unlocks_total", "Unlocks that were tried, by what became of them.", ("state", "outcome")
-        )
+        self._unlocks = counter("tflock_unlocks_total", "Unlocks that were tried, by outcome.", ("state", "outcome"))
         self._gate_refusals = counter(
             "tflock_gate_refusals_total", "Refusals of the gate, by each rule that blocked.", ("rule",)
         )

@@ -95,7 +95,7 @@ def _without_slack(inspection: Inspection) -> WhoReport:
     owner = inspection.owner
     if owner is None or owner.slack_id is None:
         return WhoReport(inspection, None, None, None)
-    why = "Slack was not asked, since SLACK_BOT_TOKEN is not set"
+    why = "Slack was not asked, because SLACK_BOT_TOKEN is not set"
     return WhoReport(inspection, Unseen("Slack", Trouble.NO_CONNECTION, why, inspection.at), None, None)
 
 

@@ -30,7 +30,7 @@ _ANY = Settings(
     queue="Let its runs queue instead of running side by side, in one queue for all that run Terraform on `STATE`.",
     starts="Limit its retries to two or three, with a pause that doubles from one to the next.",
     keep="Do not let a newer run cancel one that applies: let it wait, in one queue for `STATE`.",
-    limit="Give that job a time-out of its own.",
+    limit="Give that job its own time-out.",
     alert="Alert someone when that job fails or times out, with the name of the state.",
 )
 
@@ -97,9 +97,9 @@ def end_in_time(system: str, state: str) -> tuple[Phrase, ...]:
     settings = _BY_SYSTEM.get(system, _ANY)
     interrupt = (
         "Interrupt Terraform before the job's own limit, for a job of 30 minutes with `timeout --signal=INT 25m "
-        "terraform apply`: interrupted, it ends what it is at and releases its lock; killed, it leaves the lock. "
+        "terraform apply`: interrupted, it finishes its step and releases its lock; killed, it leaves the lock. "
     )
-    patience = "Keep `-lock-timeout` well below that, so that waiting for the lock does not use the time up."
+    patience = "Keep `-lock-timeout` well below that, so that waiting for the lock does not use up the time."
     return (
         coded(interrupt + settings.limit, state),
         coded(patience, state),

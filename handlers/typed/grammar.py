@@ -83,11 +83,11 @@ def _one_name(words: Sequence[str], *, kind: str, flags: Sequence[str] = ()) -> 
         raise _Wrong(f"it needs {kind}")
     for name in names:
         if name.startswith("--"):
-            raise _Wrong("it has no such flag", name, did_you_mean(name, flags))
+            raise _Wrong("it doesn't have this flag", name, did_you_mean(name, flags))
         if is_mark(name):
             raise _Wrong(f"that is not {kind}", readable(name))
     if len(names) > 1:
-        raise _Wrong("it takes one argument, and this is one more", names[1])
+        raise _Wrong("it takes only one argument, and this is another", names[1])
     return names[0]
 
 
@@ -138,7 +138,7 @@ def _entry(tail: Remainder) -> tuple[int, str, str | None]:
 def _read_help(tail: Remainder) -> Command:
     word, rest = tail.split()
     if rest.words:
-        raise _Wrong("it takes one argument, and this is one more", argument(rest.words[0]))
+        raise _Wrong("it takes only one argument, and this is another", argument(rest.words[0]))
     form = form_of(word)
     return Help(form.name if form else None) if form or not word else _unknown(word)
 
@@ -202,7 +202,7 @@ def _read_mark(how: Marking) -> Callable[[Remainder], Command]:
     def read(tail: Remainder) -> Command:
         number, rest, reason = _entry(tail)
         if rest:
-            raise _Wrong("it takes one number, and this is more", rest)
+            raise _Wrong("it takes only one number", rest)
         return MarkEntry(number, how, reason)
 
     return read

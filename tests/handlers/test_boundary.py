@@ -33,7 +33,7 @@ FORESEEN = {
         ("cannot be done", "a guest"),
     ),
     "journal away": (JournalAway("no"), ("redis", "/tflock status")),
-    "unreachable": (Unreachable("GitHub", "no answer"), ("github", "no answer", "ask again")),
+    "unreachable": (Unreachable("GitHub", "no answer"), ("github", "no answer", "try again")),
     "throttled": (Throttled("Slack", "slow down"), ("slack", "slow down", "wait a minute")),
     "denied": (Denied("DynamoDB", "no right to GetItem"), ("dynamodb", "no right", "doctor")),
     "missing": (Missing("S3", "no such bucket"), ("s3", "no such bucket")),
@@ -90,7 +90,7 @@ async def test_a_click_that_broke_off_is_not_said_to_have_changed_nothing(office
 
     told = office.told()[-1]
     assert ("Nothing was changed" in told) is is_known
-    assert ("may have been begun" in told) is not is_known
+    assert ("may have started" in told) is not is_known
 
 
 async def test_an_error_while_slack_takes_no_answer_is_logged_with_its_reference_and_raises_nothing(office):

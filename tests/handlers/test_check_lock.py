@@ -36,7 +36,7 @@ async def test_a_message_about_a_state_is_answered_with_its_status_to_the_asker_
 
 async def test_a_message_about_nothing_says_what_to_type(office):
     told = await check(office, "lunch?")
-    assert "speaks of no state" in told
+    assert "names no state" in told
     assert "/tflock status staging" in told
 
 

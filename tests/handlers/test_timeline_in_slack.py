@@ -427,7 +427,7 @@ async def test_a_guest_who_sends_somebody_elses_dialog_changes_nothing(desk):
 async def test_a_dialog_of_another_version_is_answered_in_words(desk, metadata):
     view = await desk.dialog()
     await desk.send({**view, "private_metadata": metadata}, {"text": "x"})
-    assert "not one that tflock knows" in flat(desk.slack.directs(PARKER)[-1])
+    assert "tflock no longer knows this dialog" in flat(desk.slack.directs(PARKER)[-1])
     assert desk.entries("entry.edited") == []
 
 

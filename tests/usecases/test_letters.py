@@ -271,7 +271,7 @@ def test_do_not_disturb_is_kept_and_all_is_told_at_its_end(held):
     paper.pass_time(3400)
     assert paper.messenger.now(OwnerMessage) == {}
     (noted,) = entries(paper, "owner.notified")
-    assert "not disturbed until" in noted.text
+    assert "no message until" in noted.text
 
     paper.pass_time(300)
 

@@ -73,8 +73,8 @@ def on_demand(account: Account) -> Iterator[FollowUp]:
                 reason=_refusals(account, table),
                 todo=(
                     coded(
-                        "Set the table's billing mode to `PAY_PER_REQUEST`: locks are few and come all at once, "
-                        "which is what provisioned capacity is worst at."
+                        "Set the table's billing mode to `PAY_PER_REQUEST`: lock traffic is rare and "
+                        "bursty, which provisioned capacity handles badly."
                     ),
                     coded(
                         'In Terraform: `billing_mode = "PAY_PER_REQUEST"` on the `aws_dynamodb_table`, without '
@@ -174,8 +174,8 @@ def no_expiry(account: Account) -> Iterator[FollowUp]:
                 title=f"Switch TTL off on lock table {table.name}",
                 reason=(
                     "TTL is on for table ", Quoted(table.name), ", by attribute ", Quoted(table.ttl_attribute),
-                    (": DynamoDB deletes a lock that has it when its time is over, also in the middle of an apply, and "
-                     "a second apply can then begin."), *stood,
+                    (": DynamoDB deletes a lock that has it when its time is over, even in the middle of an apply. "
+                     "Then a second apply can begin."), *stood,
                 ),
                 todo=(
                     coded(
@@ -195,13 +195,13 @@ def fix_digest(account: Account) -> Iterator[FollowUp]:
         sums: Phrase = (" says ", Quoted(digest.item), ", and the file has ", Quoted(digest.actual)) if is_told else ()
         yield FollowUp(
             key=_key("digest", digest.state),
-            title=f"Put the digest of {digest.state} right",
+            title=f"Correct the digest of {digest.state}",
             reason=(
                 "The digest item of ", Quoted(digest.state), *(sums or (" does not match the state's file",)),
                 ", as read at ", digest.at, ": Terraform refuses to run on it, and an unlock does not fix that.",
             ),
             todo=(
-                ("See that the file is the one that you want: its versions in the bucket tell.",),
+                ("Check that the file is the one that you want: the bucket has its versions.",),
                 ("Then write its MD5 into the item ", quoted(digest.key, "<bucket>/<key>-md5"), ", attribute ",
                  Quoted("Digest"), ", of the lock table: ", quoted(digest.actual, "the file's MD5"), "."),
             ),

@@ -30,7 +30,7 @@ class KillStage(StrEnum):
     NOTHING = "nothing to end"
     CHOOSE = "choose"
     FOUND = "found"
-    APPROVAL = "waits for a second member"
+    APPROVAL = "waits for a second person"
     CANCELLING = "cancelling"
     ESCALATED = "escalated"
     ENDED = "ended"

@@ -48,7 +48,7 @@ async def approve(world: World, request_id: str, *, lock_id: str, user: str, cov
         raise NotPermitted(f"This request is older than {limit}. Nothing was changed; ask again with /tflock unlock.")
     shown = sorted(part for part in covers.split("+") if part)
     if not shown or shown != sorted(record.wanted):
-        raise NotPermitted("What wants approval has changed. Nothing was changed; look at the checklist again.")
+        raise NotPermitted("What needs approval has changed. Nothing was changed; look at the checklist again.")
     await _permit_second(world, record, user)
     await move(
         world, request_id, OPEN, RequestPhase.CONFIRMED,
@@ -183,7 +183,9 @@ async def changed(world: World, request: UnlockRequest, decision: Decision) -> N
     if moved is None:
         return
     once = f"withdrawn/{request.id}/{now.timestamp():.0f}"
-    text = f"what an approval of the unlock of {request.state} would rest on has changed; it is looked at again"
+    text = (
+        f"the reasons for an approval of the unlock of {request.state} would rest on has changed; it is looked at again"
+    )
     stage = UnlockStage.REFUSED if verdict.ruling is Ruling.REFUSE else UnlockStage.CHECKED
     facts = UnlockWithdrawn(request=request.id, state=request.state, lock_id=request.lock_id, outcome=stage)
     await write_down(world, request, facts, "tflock", text, once=once)

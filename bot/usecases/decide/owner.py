@@ -202,7 +202,7 @@ async def _write_down(world: World, state: str, answer: OwnerAnswer, says: str, 
         "dead": "says that it is dead",
         "running": "says that it is still running",
         "later": "asks for time",
-        TAKEN_BACK: "takes back that it is still running" if answer.says is OwnerSays.RUNNING else "takes it back",
+        TAKEN_BACK: "withdraws that it is still running" if answer.says is OwnerSays.RUNNING else "takes it back",
     }
     draft = draft_of(
         OwnerAnswered(state=state, lock_id=answer.lock_id, says=says),

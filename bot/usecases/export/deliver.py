@@ -152,7 +152,7 @@ def _failure(progress: Progress, target: str, why: str) -> Notice:
     places = ", ".join(_PLACES.get(name, name) for name in reached)
     lines: tuple[Phrase, ...] = (
         ("Why: ", Quoted(why)),
-        ("The timeline is complete. ", f"The files are in {places}." if places else "The files are nowhere yet."),
+        ("The timeline is complete. ", f"The files are in {places}." if places else "The files are not anywhere yet."),
         (Quoted("/tflock export"), " tries again."),
     )
     headline = f"The export could not be put into {_PLACES.get(target, target)}"

@@ -107,7 +107,7 @@ async def _task(world: World, incident_id: str, key: str, user: str) -> _Task | 
     incident = await world.journal.find(incident_id)
     followup = await followups.find(world, incident_id, key)
     if incident is None or followup is None:
-        return "This follow-up is not kept any more. Nothing was filed."
+        return "This follow-up is no longer kept. Nothing was filed."
     return _Task(incident, followup, world.tickets, user)
 
 
@@ -227,7 +227,7 @@ async def _whisper(world: World, task: _Task, notice: Notice) -> None:
 
 
 def _not_yet(task: _Task, filing: Filing) -> Notice:
-    state = "Whether it was filed is not known" if filing.result is FileResult.NOT_KNOWN else "Nothing was filed"
+    state = "tflock doesn't know whether it was filed" if filing.result is FileResult.NOT_KNOWN else "Nothing was filed"
     lines: tuple[Phrase, ...] = (
         (f"{task.tickets.system}: ", Quoted(filing.detail)),
         (f"{state}. tflock looks and tries again for about five minutes, and files it once.",),
@@ -240,11 +240,11 @@ def _not_filed(task: _Task, filing: Filing) -> Notice:
     state = (
         "Nothing was filed."
         if is_known
-        else f"Whether it was filed is not known; look in {task.tickets.system} for {task.marker}."
+        else f"tflock doesn't know whether it was filed; look in {task.tickets.system} for {task.marker}."
     )
     lines: tuple[Phrase, ...] = (
         (Quoted(task.followup.title),),
         ("Why: ", Quoted(filing.detail)),
-        (state, " The button stays: click again once that is fixed, and it is filed once."),
+        (state, " The button stays: click again once that is fixed."),
     )
     return Notice("The ticket could not be filed", lines)

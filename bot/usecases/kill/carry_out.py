@@ -78,7 +78,7 @@ async def _is_stopped(
     if not since:
         return False
     locks = joined(((Quoted(tie.state),) for tie in since), ", ")
-    note: Phrase = ("by now it may hold the lock of ", *locks, ", and nobody has agreed to end that")
+    note: Phrase = ("it may now hold the lock of ", *locks, ", and nobody has agreed to end that")
     report = replace(_progress(record, seen, switched, note), stage=KillStage.STOPPED)
     await _conclude(world, record, report)
     return True
@@ -175,9 +175,9 @@ def _progress(
 
 _SWITCHED = {
     SwitchResult.DONE: "switched off",
-    SwitchResult.DENIED: "not switched off, the CI does not let the bot",
-    SwitchResult.NOT_FOUND: "not switched off, it was not found",
-    SwitchResult.NOT_KNOWN: "not known whether it is switched off",
+    SwitchResult.DENIED: "not switched off: the CI does not let the bot",
+    SwitchResult.NOT_FOUND: "not switched off: it was not found",
+    SwitchResult.NOT_KNOWN: "it is not known whether it is switched off",
 }
 
 

@@ -108,7 +108,7 @@ async def approve(world: World, request_id: str, key: str, *, user: str) -> None
     record = await _live(world, request_id, user, _OPEN)
     request, since, limit = record.request, record.waits_since, world.policy.approval_timeout
     if since is None or record.key != key:
-        raise NotPermitted("Nobody has asked for this end yet. Nothing was changed.")
+        raise NotPermitted("Nobody has asked to end this yet. Nothing was changed.")
     if user == record.by:
         raise NotPermitted("You asked for this: a second person has to approve it. Nothing was changed.")
     if world.clock.now() - since > limit:
@@ -120,7 +120,7 @@ async def approve(world: World, request_id: str, key: str, *, user: str) -> None
     added = not_covered(chosen.ties, record.agreed, is_loop=chosen.loop is not None)
     if added:
         raise NotPermitted(
-            f"What this would end may hold the lock of {_names(added)} by now, which nobody has confirmed. Nothing was "
+            f"What this would end may now hold the lock of {_names(added)}, and nobody has confirmed that. Nothing was "
             "changed; ask again with /tflock kill-job."
         )
     await _begin(
@@ -266,7 +266,7 @@ def _picked(targets: tuple[KillTarget, ...], key: str) -> KillTarget:
     for target in targets:
         if target.key == key:
             return target
-    raise NotPermitted("That run has ended meanwhile, or is not there any more. Nothing was changed.")
+    raise NotPermitted("That run has ended, or is gone. Nothing was changed.")
 
 
 async def _live(world: World, request_id: str, user: str, phases: Collection[requests.RequestPhase]) -> KillRecord:

@@ -47,7 +47,7 @@ _PATIENCE = timedelta(seconds=30)
 _EARLY = timedelta(seconds=5)
 _MOST_DEFERRALS = 30
 _RINGS = frozenset({OwnerNews.UNLOCK_WANTED, OwnerNews.RELEASED})
-_NOTHING_ELSE: Phrase = ("Nothing else changes by that.",)
+_NOTHING_ELSE: Phrase = ("Nothing else changes.",)
 _AGAIN = "AGAIN"
 _FIRST = "first"
 
@@ -234,7 +234,7 @@ async def _defer(world: World, desk: _Desk, until: datetime) -> bool:
     if count > _MOST_DEFERRALS:
         return False
     await start(world, desk.place, why=f"quiet:{until.timestamp():.0f}", at=until + timedelta(seconds=1))
-    text = f"is on do-not-disturb: not disturbed until {instant(until)}, and told then"
+    text = f"is on do-not-disturb: no message until {instant(until)}, and told then"
     await _write_down(world, desk, text, f"quiet/{until.isoformat()}")
     if desk.main.news is OwnerNews.UNLOCK_WANTED:
         words: Phrase = (Person(desk.place.owner, ""), " is on do-not-disturb until ", until, ", and hears it then.")

@@ -48,7 +48,7 @@ class End(StrEnum):
     ALL = "everything was read"
     MANY = "too many messages"
     LATE = "too much time"
-    TROUBLE = "Slack did not let us read on"
+    TROUBLE = "Slack did not let tflock continue"
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +250,7 @@ def _going_on(progress: Backfill, at: datetime | None) -> Notice:
     if progress.tick:
         lines.append(_counts(progress))
     if at is not None:
-        lines.append(("Slack asks for patience: tflock reads on at ", at, "."))
+        lines.append(("Slack asks for patience: tflock continues at ", at, "."))
     return Notice("Reading the earlier messages here", tuple(lines))
 
 
@@ -258,14 +258,14 @@ def _ended(progress: Backfill, end: End, detail: str) -> Notice:
     lines: list[Phrase] = [_asked(progress), _counts(progress)]
     if end is End.MANY:
         lines.append((f"{MOST_MESSAGES} messages are the most at a time: the older ones were left out.",))
-        lines.append(("Ask again for the rest: what is on the timeline is not taken twice.",))
+        lines.append(("Ask again for the rest: messages that are on the timeline are not added twice.",))
     if end is End.LATE:
-        lines.append(("Slack let us read slowly, and the time for this is over: the older ones were left out.",))
-        lines.append(("Ask again for the rest: what is on the timeline is not taken twice.",))
+        lines.append(("Slack was slow, and the time is up: the older messages were left out.",))
+        lines.append(("Ask again for the rest: messages that are on the timeline are not added twice.",))
     if end is End.TROUBLE:
         lines.append(("It ended early: ", Quoted(detail)))
     if progress.threads_left:
-        lines.append((f"{progress.threads_left} threads were not looked into.",))
+        lines.append((f"{progress.threads_left} threads were not read.",))
     if progress.taken:
         lines.append(
             ("To leave one out of the exports: ", Quoted("/tflock hide N"), ", with N of ", Quoted("/tflock timeline"))

@@ -129,9 +129,7 @@ async def add(world: World, channel: str, ts: str, *, user: str) -> Added:
     async with lease(world.records, f"message/{channel}/{ts}", holder=world.new_id(), patience=_PATIENCE):
         said = await _read(world, channel, ts)
         if said is None:
-            raise NotPermitted(
-                "That message is not there any more, or only you can see it. Nothing was put on the timeline."
-            )
+            raise NotPermitted("That message is gone, or only you can see it. Nothing was put on the timeline.")
         kept = await find(world, channel, ts)
         if kept is None:
             incident, _ = await about_or_new(world, channel, said.at, user)
@@ -272,7 +270,7 @@ async def _marker(world: World, said: SlackMessage, first: str) -> str | None:
 
 
 _MEMBERS_ONLY = Notice(
-    "Your mark was not put on the timeline",
+    "Your message was not added to the timeline",
     (
         ("Only full members of this workspace may write on the timeline. Nothing was changed.",),
         ("Ask one of them to mark the message.",),

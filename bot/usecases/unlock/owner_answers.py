@@ -102,7 +102,7 @@ async def _addressed(world: World, place: OwnerMessageKey) -> Owned:
     if of is None or of.owner != place.owner:
         raise NotPermitted("This question was asked of someone else, or too long ago. Nothing was changed.")
     if await FACTS.get(world, f"{place}/{OwnerNews.RELEASED.name}") is not None:
-        raise NotPermitted("This lock was released meanwhile: there is nothing to answer. Nothing was changed.")
+        raise NotPermitted("This lock has been released: there is nothing to answer. Nothing was changed.")
     return of
 
 
@@ -144,16 +144,19 @@ def _notice(state: str, user: str, says: str) -> Notice:
         case OwnerSays.DEAD:
             return Notice(
                 f"The owner of the lock of {state} says: it's dead, go ahead",
-                ((*who, "answered. Everything else is still checked."),),
+                ((*who, "says it's dead. tflock still checks everything else."),),
             )
         case OwnerSays.RUNNING:
             return Notice(
                 f"The owner of the lock of {state} says: it's still running",
-                ((*who, "answered. The lock stays until they take that back or the run is seen to end."),),
+                ((*who, "says it's still running. The lock stays until they withdraw that, or CI reports the end."),),
             )
         case OwnerSays.LATER:
-            return Notice(f"The owner of the lock of {state} asks for time", ((*who, "is asked again in 10 minutes."),))
-    return Notice(f"The owner of the lock of {state} takes the answer back", ((*who, "does not object any more."),))
+            return Notice(
+                f"The owner of the lock of {state} asks for time",
+                ((*who, "asked for time. tflock asks again in 10 minutes."),),
+            )
+    return Notice(f"The owner of the lock of {state} withdrew their answer", ((*who, "no longer objects."),))
 
 
 async def _look_again(world: World, request: UnlockRequest, *, worker: str) -> None:

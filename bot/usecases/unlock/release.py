@@ -50,7 +50,7 @@ async def release(world: World, request_id: str, *, worker: str) -> None:
         if task.phase is RequestPhase.SETTLED:
             await tell_settled(world, task)
         elif task.phase is RequestPhase.CONFIRMED and world.clock.now() - task.began > STALE_AFTER:
-            note: Phrase = ("no worker took it up in time",)
+            note: Phrase = ("no worker started it in time",)
             await settle(world, task, UnlockReport(task.request, UnlockStage.EXPIRED, None, None, note=note))
         else:
             await _release(world, task, still_ours)

@@ -193,9 +193,9 @@ async def disarm(world: World, request_id: str, *, lock_id: str, user: str) -> N
         await UNLOCKS.update(world, request_id, only_if=("phase", {RequestPhase.ARMED}), phase=RequestPhase.DONE)
         is None
     ):
-        raise NotPermitted("This unlock is not armed any more; its message shows what became of it.")
+        raise NotPermitted("This unlock is no longer armed; its message shows the outcome.")
     facts = UnlockFailed(request=request.id, state=request.state, lock_id=request.lock_id)
-    await write_down(world, request, facts, user, "took the armed unlock back; the lock was not touched")
+    await write_down(world, request, facts, user, "cancelled the armed unlock; the lock was not touched")
     await UNLOCKS.secure(world, request_id)
     note: Phrase = (Person(user, ""), " cancelled it")
     await show(world.messenger, UnlockReport(request, UnlockStage.DECLINED, None, None, note=note))

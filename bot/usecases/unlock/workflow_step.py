@@ -220,7 +220,7 @@ async def _end(world: World, record: WorkflowStep) -> tuple[StepStage, str] | No
     outcome = note or await _outcome(world, record.request)
     if outcome:
         return (StepStage.SUCCEEDED if outcome in _RELEASED else StepStage.FAILED), outcome
-    return (StepStage.FAILED, "it did not come to an end in time") if waited > OVER_AFTER else None
+    return (StepStage.FAILED, "it did not end in time") if waited > OVER_AFTER else None
 
 
 async def _outcome(world: World, request: str) -> str:
@@ -229,7 +229,7 @@ async def _outcome(world: World, request: str) -> str:
         return ""
     if record.outcome and record.phase in {RequestPhase.DONE, RequestPhase.SHOWN}:
         return str(record.outcome)
-    return "taken back, declined or withdrawn; the lock was not touched" if record.phase is RequestPhase.DONE else ""
+    return "cancelled, declined or withdrawn; the lock was not touched" if record.phase is RequestPhase.DONE else ""
 
 
 async def _tell(world: World, execution: str, record: WorkflowStep) -> None:

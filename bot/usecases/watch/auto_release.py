@@ -48,8 +48,8 @@ MOST_TIMES = 3
 LATE_AFTER = timedelta(minutes=30)
 """An announced release that no worker carried out for so long is given up."""
 
-_NOT_CONFIGURED = "the configuration does not ask for it any more"
-NOT_HEARD = "Slack does not take the announcement for one of the channels where people could have stopped it"
+_NOT_CONFIGURED = "the configuration no longer asks for it"
+NOT_HEARD = "Slack does not take the announcement for one of the channels where people could stop it"
 
 _LOOKS_A_MINUTE = 6
 _LOOK_WITHIN = 20.0

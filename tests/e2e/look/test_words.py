@@ -114,7 +114,7 @@ async def test_a_mention_by_whoever_may_not_is_refused_privately(scene):
         ("unlock staging production", ("usage",)),
         ("unlock staging because", ("reason",)),
         ("status nowhere", ("no state called", "staging")),
-        ("frobnicate", ("I do not know", "/tflock help")),
+        ("frobnicate", ("I don't know", "/tflock help")),
         ("timeline many", ("usage",)),
         ("kill-job", ("usage",)),
         ("note", ("usage",)),

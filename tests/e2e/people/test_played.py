@@ -61,10 +61,10 @@ async def test_an_owner_who_changes_their_mind_has_one_message_and_each_answer_i
     checklist = await scene.checklist("unlock staging because the release waits", "safe to unlock")
     letter = await scene.letter("wants to unlock", "still running")
 
-    await answers(scene, letter, "owner.running", checklist, "still running", f"<@{ELLIOTT}> answered")
+    await answers(scene, letter, "owner.running", checklist, "still running", f"<@{ELLIOTT}> says it's still running")
     await scene.becomes(checklist, "is locked", f"<@{ELLIOTT}> says it's still running", "only a new answer")
     await scene.becomes(letter, "until you withdraw that")
-    await answers(scene, letter, "owner.undo", checklist, "takes the answer back")
+    await answers(scene, letter, "owner.undo", checklist, "withdrew their answer")
     await scene.becomes(checklist, "staging is safe to unlock")
     await scene.becomes(letter, "[ask me later]")
     await answers(scene, letter, "owner.later", checklist, "asks for time")
@@ -89,7 +89,7 @@ async def test_an_owner_on_leave_is_left_in_peace_unless_the_state_is_protected(
     assert f"<@{QUINN}>" in told
     checklist = await scene.checklist("unlock staging", "safe to unlock")
     [left, *_] = await scene.has_recorded("owner.notified")
-    assert "not disturbed until" in left.text
+    assert "no message until" in left.text
     [said] = await scene.until(lambda: in_thread(scene, checklist))
     assert f"<@{ELLIOTT}> is on do-not-disturb until" in said
     await scene.click(checklist, "unlock.confirm")

@@ -170,7 +170,7 @@ async def test_an_unknown_action_is_answered_in_words(scene):
 
     await scene.click(checklist, button)
 
-    await scene.told("not one that tflock knows", "nothing was changed")
+    await scene.told("tflock no longer knows this button", "nothing was changed")
     assert await scene.stands(lock)
 
 

@@ -387,7 +387,7 @@ def test_the_shortcut_brings_back_what_was_unmarked(room):
 def test_the_shortcut_on_a_message_that_is_gone_says_so(room):
     said = room.say("two hours old")
     room.paper.messages.delete(said)
-    with pytest.raises(NotPermitted, match="not there any more"):
+    with pytest.raises(NotPermitted, match="That message is gone"):
         room.paper.run(capture.add(room.paper.ports, CHANNEL, said.ts, user=PARKER))
     assert not room.captured
 
@@ -495,7 +495,7 @@ def test_a_backfill_that_slack_never_lets_go_on_ends_after_its_time(room):
     room.say("staging is locked")
     room.paper.messages.trouble = Unseen("Slack", Trouble.THROTTLED, "patience", room.paper.clock.now(), 60.0)
     room.backfill(seconds=40 * 60)
-    assert any("the time for this is over" in line[0] for line in room.last_notice.lines)
+    assert any("the time is up" in line[0] for line in room.last_notice.lines)
     assert not room.paper.jobs.waiting
 
 
