@@ -43,7 +43,7 @@ _PLAIN_WORDS = (
 """What the parsers complain of, and what a person has to look for."""
 
 _AT_ITS_BEGINNING = ("end of stream", "']'", "'}'")
-"""Complaints that stand where something began and not where it was missed."""
+"""Complaints that are where something began and not where it was missed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def parse(text: str) -> Parsed:
         return _faulty((), *_in_plain_words(error, text))
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        return _faulty((), "has a character that no text has: remove it, and write the line anew", line=line)
+        return _faulty((), "has a character that no text has: remove it, and write the line again", line=line)
     except (yaml.YAMLError, ValueError, RecursionError, TypeError):
         # PyYAML's other messages quote the text, in which a secret may have been pasted
         return _faulty((), "is not YAML that can be read", line=1)

@@ -16,14 +16,14 @@ PARTS: Mapping[str, Mapping[str, str]] = {
     "status": {"STATE": "one state in full; without it all states at a glance"},
     "who": {"STATE": "the owner of its lock, and who else can act", "@user": "that person, and their locks"},
     "unlock": {
-        "--dry-run": "show the checklist to you alone, and change nothing",
+        "--dry-run": "show the checklist only to you, and change nothing",
         "--when-safe": "keep checking, and release the lock as soon as every check passes (for 2 h at most)",
-        "because REASON": "why; it goes on the timeline",
+        "because REASON": "why; it is recorded on the timeline",
     },
     "kill-job": {
         "STATE": "the run that holds its lock, or the loop that floods it",
         "RUN_URL, RUN_ID": "that very run",
-        "because REASON": "why; it goes on the timeline",
+        "because REASON": "why; it is recorded on the timeline",
     },
     "note": {
         "at HH:MM": "when it happened, by your own clock",

@@ -49,7 +49,7 @@ _EXACT = timedelta(0)
 _NO_OFFSET = Offset(_EXACT, _EXACT)
 
 _KEPT = timedelta(seconds=2)
-"""How far two clocks may be apart that somebody keeps, with the fraction of a second that a store leaves out."""
+"""How far two clocks may be apart that someone keeps, with the fraction of a second that a store leaves out."""
 
 _ANYBODYS = frozenset({"root", ""})
 """The accounts that containers have. Neither is a person's name, and neither belongs to one job only."""
@@ -377,11 +377,11 @@ def _is_on_it(lock: LockInfo, one: _Possible, log: JobLog, span: Work) -> bool:
 
 
 def _is_its_own(question: _Question, one: _Possible, job: Job, span: Work) -> bool:
-    """Whether this lock was there when the work began. Else the job had an earlier one, which somebody broke, and this
+    """Whether this lock was there when the work began. Else the job had an earlier one, which someone broke, and this
     lock is of a process whose clock is slow, or that had waited for it: Terraform notes the time before it waits.
 
-    The store's clock says when it wrote the lock. If no store says that, the work has to go on for longer than clocks
-    differ, or be on a machine whose clock is the lock's or is kept, and the log has to say when it was told to begin.
+    The store's clock says when it wrote the lock. If no store says that, the work has to last longer than clocks
+    differ, or be on a machine whose clock is the lock's or is kept, and the log has to say when its command began.
     """
     taken, host = question.taken, question.lock.host
     if taken.last > shifted(span.first, _KEPT) or _is_ahead(question, one, job, span):
@@ -392,7 +392,7 @@ def _is_its_own(question: _Question, one: _Possible, job: Job, span: Work) -> bo
 
 
 def _until(question: _Question, one: _Possible, job: Job, span: Work) -> datetime:
-    """Until when the command went on at least: what did not come to its own end goes on until its job ends."""
+    """How long the command ran at least: one that did not come to its own end runs until its job ends."""
     seen, log = one.candidate.seen, one.look.log_of(one.candidate.run, job)
     is_read = log is not None and (log.is_read or log.is_whole)
     if span.is_ended or not span.is_last:
@@ -407,7 +407,7 @@ def _until(question: _Question, one: _Possible, job: Job, span: Work) -> datetim
 
 
 def _is_ahead(question: _Question, one: _Possible, job: Job, span: Work) -> bool:
-    """Whether the log's clock is known to be fast: the job was at work after its end by its CI system's clock."""
+    """Whether the log's clock is known to be fast: the job was running after its end by its CI system's clock."""
     seen = one.candidate.seen
     offset = seen.offset if isinstance(seen, Found) else None
     if job.ended_at is None or job.phase is not Phase.ENDED:
@@ -454,8 +454,8 @@ def _shown_by_machine(question: _Question, one: _Possible) -> Job | None:
 
 def _may_show(question: _Question, one: _Possible, job: Job, log: JobLog | None) -> bool:
     """Whether the log speaks for the machine's job. A task's own machine needs nobody's word, unless the log says that
-    the task was at work on another state or before this lock; on any other machine jobs of pipelines that nobody mapped
-    may be at work under the same account, so that the log has to show the work on this state.
+    the task was working on another state or before this lock; on any other machine jobs of pipelines that nobody mapped
+    may be running under the same account, so that the log has to show the work on this state.
     """
     lock = question.lock
     if log is None or not log.work:

@@ -17,7 +17,7 @@ UNKNOWN_STATE = ""
 _SOON = timedelta(minutes=15)
 
 _AT_ONCE = timedelta(seconds=5)
-"""So much later than its command's lock a log may say that the command was told to run: a log's lines are late."""
+"""So much later than its command's lock a log may say that the command began: a log's lines are late."""
 
 
 class LogEnd(StrEnum):
@@ -53,7 +53,7 @@ class Work:
 
         A command that was running before `created` had another lock: perhaps one that someone took from it. One that
         began long after had another one, too, or none: Terraform prints its first line soon after it has its lock. Nor
-        is it the lock of a command that was told to run only later: that one wanted its own after `after`.
+        is it the lock of a command that began only later: that one wanted its own after `after`.
         """
         was_told = self.after is None or self.after <= shifted(created, _AT_ONCE)
         return self.is_begun and not self.is_over and was_told and created <= self.first <= shifted(created, _SOON)

@@ -1,4 +1,4 @@
-"""The sandbox left to whoever sits before it: the incident as a local Slack workspace in a browser."""
+"""The sandbox left to the person in front of it: the incident as a local Slack workspace in a browser."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ TRIES = (
 
 
 async def hand_over(console: Console, stage: Stage, incident: StagedIncident) -> None:
-    """Makes the incident happen, serves the page, says where, and goes on until it is cancelled."""
+    """Makes the incident happen, serves the page, says where, and runs until it is cancelled."""
     words = f"A deployment takes the lock of staging and is killed {HELD_SECONDS:.0f} s later …"
     console.print(Text(words))
     await incident.deploy_well()

@@ -93,7 +93,7 @@ class Scene:
         return f"#{self.team.places[self.place].name}" if self.is_channel else "tflock"
 
     def regions(self) -> Regions:
-        """All that may change while somebody looks, by the id of its element."""
+        """All that may change while someone looks, by the id of its element."""
         reader = self._reader()
         shown = self._messages()
         if shown:
@@ -133,13 +133,13 @@ class Scene:
             yield self.team.users[key], wants, href, 0 if key == self.user else self.new(key, self.team.direct(key).id)
 
     def new(self, user: str, channel: str) -> int:
-        """How many messages of others somebody has not seen there."""
+        """How many messages of others a person has not seen there."""
         seen = self.read.get((user, channel), "")
         there = (one for one in self.team.messages if one.channel == channel and one.ts > seen and not one.is_deleted)
         return sum(one.user != user and one.to in (None, user) for one in there)
 
     def number(self, user: str) -> int:
-        """Which colour somebody's avatar has."""
+        """Which colour a person's avatar has."""
         people = [one for one in self.team.users if one != BOT_USER]
         return people.index(user) % _COLOURS if user in people else 0
 
@@ -154,7 +154,7 @@ class Scene:
         return [one for one in there if one.to in (None, self.user)]
 
     def _instead(self, reader: Reader) -> list[Item]:
-        """What stands where there are no messages: the home tab, or a word."""
+        """What is shown where there are no messages: the home tab, or a word."""
         quiet = Markup('<p class="quiet">{}</p>')
         view = self.slack.home(self.user)
         if self.place == DIRECT:

@@ -88,7 +88,7 @@ class _Page:
         return web.json_response(self._scene(request).regions())
 
     async def live(self, request: web.Request) -> web.StreamResponse:
-        """The regions that have changed, as server-sent events, for as long as somebody looks."""
+        """The regions that have changed, as server-sent events, for as long as someone looks."""
         scene = self._scene(request)
         stream = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await stream.prepare(request)
@@ -147,7 +147,7 @@ def _may_see(scene: Scene) -> bool:
 
 
 def _outcome(delivery: Delivery | None) -> dict[str, Any]:
-    """What the browser is told: errors beside a dialog's inputs, or that the bot did not answer."""
+    """What the browser gets: errors beside a dialog's inputs, or that the bot did not answer."""
     if delivery is None or (delivery.is_acked and not delivery.body.startswith("{")):
         return {}
     if not delivery.is_acked:
@@ -211,7 +211,7 @@ async def _shortcut(slack: SlackWorkspace, asked: Asked) -> Delivery | None:
 
 
 async def _open(slack: SlackWorkspace, asked: Asked) -> Delivery | None:
-    """Somebody opens the app at one of its tabs."""
+    """A person opens the app at one of its tabs."""
     return await slack.open_home(str(asked["as"]), tab="home" if asked.get("in") == HOME else "messages")
 
 

@@ -86,7 +86,7 @@ async def _go_on(world: World, still_mine: Check) -> None:
             continue
         await still_mine()
         if record.phase is RequestPhase.DONE:
-            await has_ended(world, record.request)  # whoever ended it may have died before that
+            await has_ended(world, record.request)  # the worker that ended it may have died before that
             continue
         state = world.states.get(record.request.state)
         rule = state.auto_release if state is not None else None
