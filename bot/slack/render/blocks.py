@@ -56,7 +56,7 @@ def message(text: str, *parts: Sequence[Block] | Newer) -> Message:
 
 
 def folded(title: str, lines: Sequence[str], *, show: Element | None = None, budget: int = SECTION) -> Newer:
-    """Lines behind a title that opens them. Instead: the title alone, with a button that shows them.
+    """Lines behind a title that opens them. Instead: only the title, with a button that shows them.
 
     Source: docs.slack.dev/reference/block-kit/blocks/container-block, of June 2026.
     """
@@ -205,5 +205,5 @@ def _mrkdwn(text: str) -> Element:
 
 
 def plain_text(text: str, most: int) -> Element:
-    """One line of somebody else's words or ours, cut to what fits."""
+    """One line of someone else's words or ours, cut to what fits."""
     return {"type": "plain_text", "text": flat(text, most) or "…", "emoji": False}

@@ -10,7 +10,7 @@ from bot.slack.render.page import notice_message
 
 _HIDDEN = "It is left out of the timeline and the exports; the raw log keeps it."
 _RESTORED = "It is back in the timeline and the exports."
-_KEY = "It stands out in the timeline and the exports."
+_KEY = "It is highlighted in the timeline and the exports."
 _NOT_KEY = "It stays in the timeline and the exports."
 _MARKINGS = {
     Marking.HIDE: ("is hidden already", "is hidden", _HIDDEN, Marking.RESTORE),

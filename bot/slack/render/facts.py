@@ -79,12 +79,12 @@ PHASES = {
 
 
 def command(words: str) -> Command:
-    """A command of tflock's, for whoever reads it."""
+    """A command of tflock's, for the reader."""
     return Command(f"/tflock {words}")
 
 
 def headline(inspection: Inspection) -> Fact:
-    """Whether the state is locked: the sentence that everybody reads first."""
+    """Whether the state is locked: the sentence that everyone reads first."""
     name, seen = inspection.state.name, inspection.seen
     if inspection.lock is not None:
         return Fact(f"{name} is locked.", (" ", *held(inspection)), Icon.LOCKED)

@@ -16,25 +16,25 @@ class Icon(Enum):
     GOOD = ("white_check_mark", "✓")
     """A check passed, or something is done."""
     WARNING = ("warning", "!")
-    """Something needs attention, and stops nothing by itself."""
+    """Something needs attention, and stops nothing."""
     APPROVAL = ("busts_in_silhouette", "+")
     """A second person is needed."""
     WAIT = ("hourglass_flowing_sand", "…")
-    """Not yet: time, or somebody else, will change it."""
+    """Not yet: time, or someone else, will change it."""
     BAD = ("no_entry", "✗")
-    """No: it stays so until somebody changes something."""
+    """No: it stays so until someone changes something."""
     UNKNOWN = ("grey_question", "?")
     """We could not find out."""
     ALERT = ("rotating_light", "!")
-    """Nobody asked: tflock saw this by itself."""
+    """Nobody asked: tflock saw this."""
     LOOP = ("repeat", "↻")
     """A pipeline is started again and again."""
     WATCH = ("eyes", "◎")
-    """Somebody is notified when a state is free."""
+    """Someone is notified when a state is free."""
     INCIDENT = ("triangular_flag_on_post", "⚑")
     """An incident was opened, renamed or closed."""
     COMMAND = ("keyboard", ">")
-    """Somebody typed a command."""
+    """Someone typed a command."""
     GATE = ("scales", "=")
     """The checks were made."""
     KILL = ("octagonal_sign", "x")
@@ -42,9 +42,9 @@ class Icon(Enum):
     OWNER = ("bust_in_silhouette", "@")
     """The owner was asked, or answered."""
     NOTE = ("memo", "#")
-    """Somebody wrote a note."""
+    """Someone wrote a note."""
     MESSAGE = ("speech_balloon", "“")
-    """Somebody's message was added."""
+    """Someone's message was added."""
     EXPORT = ("page_facing_up", "¶")
     """A record was exported."""
     FOLLOWUP = ("clipboard", "☐")

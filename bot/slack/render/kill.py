@@ -208,7 +208,7 @@ def _going_down(report: KillReport) -> _Facts:
     yield from _note(report)
     yield from _switch(report)
     asked = "CI was asked to end it. That is not yet the end."
-    again = "It did not end when asked, so CI was told to end it by force."
+    again = "It did not end when asked, so tflock asked CI to end it by force."
     yield Fact("", (again if forced else asked, " This message will show when it is really over."))
 
 

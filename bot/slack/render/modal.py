@@ -16,7 +16,7 @@ View: TypeAlias = dict[str, Any]
 
 EDIT_CALLBACK = "timeline.edit"
 LONGEST_INPUT = 3_000
-"""Characters that an input takes. A longer text is changed by the command, or replaced as a whole."""
+"""Characters that an input takes. A longer text is changed by the command, or replaced completely."""
 
 _REASON = 1_000
 _TITLE = 24

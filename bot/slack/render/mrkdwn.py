@@ -52,7 +52,7 @@ def escape(text: str) -> str:
 
 
 def bold(text: str | Phrase) -> str:
-    """A label of ours, which may contain somebody else's name."""
+    """A label of ours, which may contain someone else's name."""
     if isinstance(text, str):
         return f"*{_harmless(text, QUOTE)}*" if text.strip() else ""
     parts = (_spaced(part) if isinstance(part, str) else _part(part, QUOTE) for part in text)
@@ -66,7 +66,7 @@ def _spaced(text: str) -> str:
 
 
 def flat(text: str, most: int) -> str:
-    """Somebody else's text for a `plain_text` object: one line, at most so long, without what looks like a token."""
+    """Someone else's text for a `plain_text` object: one line, at most so long, without what looks like a token."""
     line = _shown(text).translate(_NO_TOKENS).replace("`", _BACKTICK)
     return line if len(line) <= most else line[: most - 1] + "…"
 
@@ -94,12 +94,12 @@ def channel(channel_id: str) -> str:
 
 
 def unmarked(text: str, most: int) -> str:
-    """Somebody else's sentence as running text. People in it are named and not pinged."""
+    """Someone else's sentence as running text. People in it are named and not pinged."""
     return _harmless(_MENTION.sub(lambda found: f"@{found[2] or found[1]}", text), most).removeprefix("&gt;")
 
 
 def _shown(text: str) -> str:
-    """Somebody else's text on one line, without its secrets: they are told by all of it, so before anything is cut."""
+    """Someone else's text on one line, without its secrets: all of it shows them, so before anything is cut."""
     return one_line(redact(text))
 
 

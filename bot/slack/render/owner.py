@@ -137,7 +137,7 @@ def _run(run: HolderRun) -> Phrase:
 
 
 def _because(letter: OwnerMessage) -> Phrase:
-    """Why the owner is asked, to go on with the sentence about the run."""
+    """Why the owner is asked, to continue the sentence about the run."""
     if letter.status is not OwnerMessageStatus.OPEN or letter.news is OwnerNews.RELEASED or letter.asker == BOT:
         return (".",)
     asker: Phrase = (Person(letter.asker, ""),) if letter.asker else ("Someone",)

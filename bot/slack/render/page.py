@@ -95,7 +95,7 @@ def help_message(
     parts: Mapping[str, str] | None = None,
 ) -> Message:
     """The commands, as pairs of usage (`status [STATE]`) and summary, under their `groups` by name where these are
-    given. With `only` that one alone, if it is known, with its `parts`: each flag or argument with what it does.
+    given. With `only` just that one, if it is known, with its `parts`: each flag or argument with what it does.
     """
     wanted = [pair for pair in commands if _word(pair) == only] or list(commands)
     if len(wanted) == 1:

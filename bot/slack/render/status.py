@@ -1,4 +1,4 @@
-"""`status`: one state for whoever is locked out, and all states at a glance."""
+"""`status`: one state for people who are locked out, and all states at a glance."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def checklist_message(told: Checklist) -> Message:
 
 
 def answer(report: StatusReport) -> Iterable[Fact]:
-    """Is it locked, may it be unlocked, and what stands in the way."""
+    """Is it locked, may it be unlocked, and what blocks it."""
     inspection, verdict, name = report.inspection, report.verdict, report.inspection.state.name
     if verdict is None:
         yield facts.headline(inspection)

@@ -25,7 +25,7 @@ _NEXT = (
 
 
 def step_message(report: StepReport) -> Message:
-    """The checklist and the button are there until somebody takes it on, or it is over."""
+    """The checklist and the button are there until someone takes it on, or it is over."""
     told, is_asking = list(_words(report)), report.stage is StepStage.OPEN
     value = ButtonValue(report.state, report.lock_id, report.execution)
     arm = button("Unlock when safe", ARM, value, style="primary") if is_asking and report.lock_id else None

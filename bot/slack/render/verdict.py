@@ -1,4 +1,4 @@
-"""The gate's verdict in words: the answer, the checks that stand in the way, the whole checklist, and what helps."""
+"""The gate's verdict in words: the answer, the checks that block it, the whole checklist, and what helps."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def _named(owner: Owner) -> Phrase:
 
 
 def _candidates(inspection: Inspection) -> Iterable[Fact]:
-    """None is picked: the wrong owner could be asked whether somebody else's apply is dead."""
+    """None is picked: the wrong owner could be asked whether someone else's apply is dead."""
     owners, name = inspection.owners, inspection.state.name
     if len(owners) == 1:
         yield Fact(f"The lock of {name} perhaps belongs to", (*_named(owners[0]), "."), Icon.UNKNOWN)

@@ -481,7 +481,7 @@ def outcome_of_kill(stage):
         KillStage.FOUND: "is stuck in a loop:",
         KillStage.APPROVAL: "needs a second person",
         KillStage.CANCELLING: "CI was asked to end it. That is not yet the end.",
-        KillStage.ESCALATED: "CI was told to end it by force",
+        KillStage.ESCALATED: "tflock asked CI to end it by force",
         KillStage.ENDED: "is disabled. 1 run ended.",
         KillStage.REFUSED: "Nothing was changed.",
         KillStage.FAILED: "1 of 2 runs ended.",
