@@ -116,10 +116,10 @@ class Show:
         self._act("2", "May we unlock it?", "11:32", "11:40")
         message = await self._types(_PARKER, f"unlock {self.scenario.state} --when-safe")
         await self._until(
-            lambda: bool(_was(message, "allowed from", "still missing") or _was(message, "throttled")),
+            lambda: bool(_was(message, "unlock itself at about") or _was(message, "throttled")),
             "the bot to say what it waits for",
         )
-        waiting = _was(message, "allowed from", "still missing")
+        waiting = _was(message, "unlock itself at about")
         if waiting is not None:
             self._note("Not yet: the CI says that the job has ended, but a job may outlive that word for a while.")
             self._draw(waiting, seen_before=True)

@@ -59,7 +59,7 @@ def _small(letter: OwnerMessage, now: datetime) -> Iterable[str]:
     """Where it was asked for, which lock it is, and how often it was asked."""
     yield channel(letter.channel)
     yield mrkdwn(("lock ", Quoted(letter.lock.id[:_SHORT_ID]), " of ", *facts.who(letter.lock)))
-    asked = [told.at for told in letter.history if told.news is not OwnerNews.RELEASED]
+    asked = [told.at for told in letter.history if told.by and told.news is not OwnerNews.RELEASED]
     if len(asked) > 1:
         yield mrkdwn((f"{len(asked)} requests so far, latest ", *near((asked[-1],), now)))
     yield mrkdwn((Linked("the request", letter.link),)) if letter.link else ""
