@@ -124,14 +124,14 @@ def test_nothing_is_allowed_that_is_not_there():
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("Ask the owner; he can\n    answer", ["he"]),
-        ("Somebody else holds it, and it goes\non", ["somebody", "goes on"]),
-        ("The lock still stands there", ["stands"]),
-        ("You are told when it is free", ["are told"]),
-        ("The table is left alone; leave the state of staging alone", []),
-        ("a stand-in, which stands for the real one", []),
-        ("They can answer; the help is shown there", []),
+        ("Ask the owner; he can\n    answer", {"he"}),
+        ("Somebody else holds it, and it goes\non", {"somebody", "goes on"}),
+        ("The lock still stands there", {"stands"}),
+        ("You are told when it is free", {"are told"}),
+        ("The table is left alone; leave the state of staging alone", set()),
+        ("a stand-in, which stands for the real one", set()),
+        ("They can answer; the help is shown there", set()),
     ],
 )
 def test_a_habit_is_found_over_line_breaks_and_in_any_case(text, found):
-    assert [words for _, words, _ in habits_in([(1, text)])] == found
+    assert {words for _, words, _ in habits_in([(1, text)])} == found
