@@ -18,7 +18,7 @@ from bot.core.record.secrets.typed import without_typed
 
 _REMOVED = "[secret removed]"
 _SHORTEST = len("pw=123")
-_STEPS = (*wire.STEPS, *names.STEPS)
+_TABLES = (wire.WIRE, names.NAMED, names.SPOKEN, names.LIKELY)
 
 
 def redact(text: str) -> str:
@@ -28,7 +28,7 @@ def redact(text: str) -> str:
     text = without_marked(without_tokens(without_kubernetes(without_keys(text))))
     if _SIGN.search(text) is None:
         return text
-    return without_typed(put(_STEPS, text))
+    return without_typed(put(_TABLES, text))
 
 
 _SIGN = re.compile("[ :=<%]")

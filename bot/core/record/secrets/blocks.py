@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from bot.core.record.secrets.marking import MOST, REST
 from bot.core.record.secrets.values import is_deeper
 
 _HEAD = re.compile(
@@ -19,7 +20,7 @@ _TAIL = re.compile(
 _PUTTY = re.compile(r"Private-Lines: \d{1,4}\r?\n")
 _BREAK = re.compile(r"\\r\\n|\\n|\r?\n|%0[Aa]")
 _OF_KEY = re.compile(r"[A-Za-z0-9+/]{16,}+={0,2}|[A-Za-z0-9+/]{1,80}+={0,2}(?=\s*+\Z)")
-_AROUND = " \t│┃|>\"',`\\"
+_AROUND = " \t\r\v\f│┃|>\"',`\\"
 _HEADERS = ("Proc-Type:", "DEK-Info:", "Version:", "Comment:", "Hash:", "Charset:")
 _MARK = "[private key removed]"
 """A key's lines carry no other text: a frame, a clock or a job's name before them, and quotes or commas around."""
@@ -34,6 +35,8 @@ def without_keys(text: str) -> str:
     for number, mark in enumerate(marks):
         if mark.start() < place:
             continue
+        if number >= MOST:
+            return "".join([*done, text[place : mark.start()], REST])
         if _TAIL.match(mark[0]):
             begin = _back(text, place, mark.start())
             done += [text[place:begin], _MARK]
@@ -99,7 +102,7 @@ def _key_in(line: str, column: int) -> tuple[int, int] | None:
     """Where in the line the key's characters are; nowhere (0, 0) in an empty line; None if the line is not a key's."""
     bare = line.strip(_AROUND)
     after = line[column:].strip(_AROUND)
-    if not bare or not after:
+    if not bare.split() or not after:
         return (0, 0)
     if after.startswith(_HEADERS):
         place = line.rindex(after)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from bot.core.record.secrets.marking import MOST, REST
 from bot.core.record.secrets.values import END, is_piece
 
 LETTERS = "A-Za-z0-9"
@@ -22,7 +23,8 @@ UPPER = "A-Z0-9"
 
 
 class Form(NamedTuple):
-    """`begins` in one of several ways, apart by a blank. `most` characters and no more, where the length is fixed.
+    """`begins` in one of several ways, apart by a blank. `most` characters and no more, where the length is fixed;
+    `whole` is how many are issued now.
 
     A beginning that has no fixed first character is looked for only in a text that has its `mark`.
     """
@@ -34,13 +36,14 @@ class Form(NamedTuple):
     source: str
     most: int = 0
     mark: str = ""
+    whole: int = 0
 
 
 FORMS = (
-    Form("GitHub token", "gh[pousr]_", DOTTED, 30, "docs.github.com: token formats"),
-    Form("GitHub token", "github_pat_", WORD, 40, "docs.github.com: token formats"),
+    Form("GitHub token", "gh[pousr]_", DOTTED, 30, "docs.github.com: token formats", whole=36),
+    Form("GitHub token", "github_pat_", WORD, 40, "docs.github.com: token formats", whole=82),
     Form("GitHub token", r"v1\.", HEX, 40, "docs.github.com: installation tokens before 2021", 40),
-    Form("GitLab token", "gl[a-z]{2,8}-", DOTTED, 18, "docs.gitlab.com: token prefixes"),
+    Form("GitLab token", "gl[a-z]{2,8}-", DOTTED, 18, "docs.gitlab.com: token prefixes", whole=20),
     Form("GitLab token", "GR1348941", DOTTED, 18, "docs.gitlab.com: runner registration tokens"),
     Form("Atlassian token", "ATATT ATCTT ATSTT ATBB", BASE64, 28, "gitleaks atlassian-api-token, trufflehog bitbucket"),
     Form("Bitbucket token", "BBDC-", BASE64, 36, "trufflehog bitbucketdatacenter"),
@@ -50,7 +53,7 @@ FORMS = (
     Form("AWS key", "bedrock-api-key-", BASE64, 28, "gitleaks aws-amazon-bedrock-api-key-short-lived"),
     Form("Google token", r"ya29\.", DOTTED, 20, "trufflehog googleoauth2"),
     Form("Google token", "1//0 4/0A", URL, 30, "kingfisher google"),
-    Form("Google API key", "AIza", URL, 35, "gitleaks gcp-api-key"),
+    Form("Google API key", "AIza", URL, 35, "gitleaks gcp-api-key", whole=35),
     Form("Google client secret", "GOCSPX-", URL, 24, "kingfisher google"),
     Form(
         "Google service account", "ewogICJ0eXBlIjogInNlcnZpY2VfYWNj eyJ0eXBlIjoic2VydmljZV9hY2Nv", BASE64, 20, "base64"
@@ -69,42 +72,49 @@ FORMS = (
     Form("Vault token", r"s\. b\. r\.", LETTERS, 24, "gitleaks vault-service-token", 24),
     Form("npm token", "npm_", LETTERS, 36, "gitleaks npm-access-token", 36),
     Form("PyPI token", "pypi-", BASE64, 50, "gitleaks pypi-upload-token"),
-    Form("RubyGems token", "rubygems_", HEX, 42, "gitleaks rubygems-api-token"),
+    Form("RubyGems token", "rubygems_", HEX, 42, "gitleaks rubygems-api-token", whole=48),
     Form("crates.io token", "cio", LETTERS, 32, "kingfisher crates.io", 32),
     Form("NuGet key", "oy2", "a-z0-9", 43, "kingfisher nuget", 43),
     Form("Clojars token", "CLOJARS_", "a-z0-9", 60, "gitleaks clojars-api-token"),
-    Form("Docker token", "dckr_[po]at_", URL, 20, "trufflehog dockerhub"),
+    Form("Docker token", "dckr_[po]at_", URL, 20, "trufflehog dockerhub", whole=27),
     Form("Artifactory key", "AKC", LETTERS, 61, "kingfisher artifactory"),
     Form("Artifactory token", "cmVmd", LETTERS, 55, "gitleaks artifactory-reference-token"),
     Form("API key", "sk_(?:live|test|prod)_ rk_(?:live|test|prod)_ whsec_", BASE64, 16, "docs.stripe.com: keys"),
     Form("API key", "sk-", URL, 20, "gitleaks openai-api-key, anthropic-api-key; trufflehog openrouter"),
     Form("API key", "sk_", LETTERS, 40, "trufflehog elevenlabs, paystack"),
     Form("API key", "gsk_ xai- pplx- r8_ nvapi- lsv2_[ps][tk]_ pcsk_", WORD, 37, "trufflehog groq, xai, replicate, …"),
-    Form("Hugging Face token", "hf_ api_org_", LETTERS, 34, "gitleaks huggingface-access-token"),
-    Form("DigitalOcean token", "do[oprt]_v1_", HEX, 64, "gitleaks digitalocean-pat"),
+    Form("Hugging Face token", "hf_ api_org_", LETTERS, 34, "gitleaks huggingface-access-token", whole=34),
+    Form("DigitalOcean token", "do[oprt]_v1_", HEX, 64, "gitleaks digitalocean-pat", whole=64),
     Form("Cloudflare token", "cf[ua]t_ cfk_", LETTERS, 48, "trufflehog cloudflareapitoken"),
     Form("Cloudflare key", r"v1\.0-[0-9a-f]{24}-", "0-9a-f", 100, "gitleaks cloudflare-origin-ca-key"),
-    Form("New Relic key", "NR(?:AK|II|IQ|JS|BR|AA)-", URL, 19, "gitleaks new-relic-user-api-key; trufflehog newrelic"),
-    Form("Databricks token", "dapi dkea dose", "0-9a-f-", 32, "gitleaks databricks-api-token"),
-    Form("SendGrid key", r"SG\.", DOTTED, 60, "gitleaks sendgrid-api-token"),
+    Form(
+        "New Relic key",
+        "NR(?:AK|II|IQ|JS|BR|AA)-",
+        URL,
+        19,
+        "gitleaks new-relic-user-api-key; trufflehog newrelic",
+        whole=27,
+    ),
+    Form("Databricks token", "dapi dkea dose", "0-9a-f-", 32, "gitleaks databricks-api-token", whole=32),
+    Form("SendGrid key", r"SG\.", DOTTED, 60, "gitleaks sendgrid-api-token", whole=66),
     Form("Brevo key", "xkeysib-", URL, 70, "gitleaks sendinblue-api-token"),
     Form("Mailgun key", "key-", "0-9a-z", 32, "gitleaks mailgun-private-api-token", 32),
     Form("Mailchimp key", r"[0-9a-f]{32}-us", "0-9", 1, "gitleaks mailchimp-api-key", mark="-us"),
     Form("Doppler token", r"dp\.[a-z]{2,5}\.", DOTTED, 36, "trufflehog doppler"),
     Form("Tailscale key", "tskey-[a-z]{3,10}-", URL, 16, "trufflehog tailscale"),
     Form("Pulumi token", "pul-", "0-9a-f", 40, "gitleaks pulumi-api-token", 40),
-    Form("Sentry token", "sntry[a-z]_", BASE64, 40, "gitleaks sentry-org-token, sentry-user-token"),
+    Form("Sentry token", "sntry[a-z]_", BASE64, 40, "gitleaks sentry-org-token, sentry-user-token", whole=64),
     Form("Grafana token", "glsa_ glc_", BASE64, 30, "gitleaks grafana-service-account-token, grafana-cloud-api-token"),
     Form("Grafana key", "eyJrIjoi", BASE64, 60, "gitleaks grafana-api-key"),
     Form("Dynatrace token", r"dt0[a-z]\d\d\.[A-Z0-9]{24}\.", UPPER, 60, "kingfisher dynatrace"),
     Form("LaunchDarkly key", "sdk- mob- api-", "0-9a-f-", 36, "trufflehog launchdarkly", 36),
-    Form("Shopify token", "shp(?:at|ca|pa|ss)_", HEX, 30, "gitleaks shopify-access-token"),
+    Form("Shopify token", "shp(?:at|ca|pa|ss)_", HEX, 30, "gitleaks shopify-access-token", whole=32),
     Form("Square token", "sq0[a-z]{3}- EAAA", URL, 22, "gitleaks square-access-token"),
     Form("Facebook token", "EAA[A-Z]", LETTERS, 60, "gitleaks facebook-page-access-token"),
     Form("Twilio key", "SK", HEX, 32, "gitleaks twilio-api-key", 32),
     Form("Telegram token", r"\d{8,10}:A", URL, 34, "gitleaks telegram-bot-api-token", 34, mark=":A"),
     Form("Notion token", "ntn_ secret_", LETTERS, 40, "gitleaks notion-api-token; trufflehog notion"),
-    Form("Linear key", "lin_(?:api|oauth)_", LETTERS, 40, "gitleaks linear-api-key"),
+    Form("Linear key", "lin_(?:api|oauth)_", LETTERS, 40, "gitleaks linear-api-key", whole=40),
     Form("Figma token", "fig[dpour]{1,2}_", URL, 40, "trufflehog figmapersonalaccesstoken; kingfisher figma"),
     Form("Airtable token", r"pat[A-Za-z0-9]{14}\.", "0-9a-z", 62, "kingfisher airtable"),
     Form("HubSpot token", "pat-[a-z]{2}\\d-", "0-9A-Za-z-", 36, "trufflehog hubspotapikey", 36),
@@ -113,7 +123,7 @@ FORMS = (
     Form("PlanetScale token", "pscale_[a-z]{2,5}_", DOTTED, 30, "gitleaks planetscale-api-token"),
     Form("Supabase token", "sbp_", LETTERS, 40, "trufflehog supabasetoken"),
     Form("Fly token", r"fo1_ fm\d[a-z]?_", BASE64, 40, "gitleaks flyio-access-token"),
-    Form("Netlify token", "nfp_", LETTERS, 36, "trufflehog netlify"),
+    Form("Netlify token", "nfp_", LETTERS, 36, "trufflehog netlify", whole=36),
     Form("Heroku key", "HRKU-", URL, 36, "gitleaks heroku-api-key-v2"),
     Form("Alibaba key id", "LTAI", LETTERS, 12, "gitleaks alibaba-access-key-id"),
     Form("Yandex key", "AQVN YC[A-Z]", URL, 35, "gitleaks yandex-api-key, yandex-aws-access-token"),
@@ -129,7 +139,7 @@ FORMS = (
     Form("Robinhood key", "rh-api-", "0-9a-fA-F-", 36, "trufflehog robinhoodcrypto", 36),
     Form("1Password token", "ops_eyJ", BASE64, 60, "gitleaks 1password-service-account-token"),
     Form("1Password key", r"A3-[A-Z0-9]{6}-", "A-Z0-9-", 20, "gitleaks 1password-secret-key"),
-    Form("Age key", "AGE-(?:SECRET-KEY|PLUGIN-[A-Z0-9]{1,20})-1", UPPER, 40, "gitleaks age-secret-key"),
+    Form("Age key", "AGE-(?:SECRET-KEY|PLUGIN-[A-Z0-9]{1,20})-1", UPPER, 40, "gitleaks age-secret-key", whole=58),
     Form("Octopus key", "API-", UPPER, 26, "gitleaks octopus-deploy-api-key", 26),
     Form("Contentful token", "CFPAT-", URL, 40, "kingfisher contentful"),
     Form("OpenShift token", "sha256~", URL, 43, "gitleaks openshift-user-token", 43),
@@ -163,7 +173,7 @@ def _compiled(places: Iterable[int], before: str) -> tuple[re.Pattern[str], Sequ
     """A pattern for all these rows, by their first character: at most places one look is enough.
 
     An empty group marks where a token's beginning ends; its number tells the row. All characters that there are are
-    taken, so that no run of them is read twice.
+    taken, so that no run of them is read twice. If there are few, the rest has to begin the next line.
     """
     by_first: dict[str, list[str]] = {}
     ways = [(begins, place) for place in places for begins in FORMS[place].begins.split()]
@@ -171,7 +181,8 @@ def _compiled(places: Iterable[int], before: str) -> tuple[re.Pattern[str], Sequ
     for begins, place in ways:
         row, cut = FORMS[place], 0 if FORMS[place].mark else 1
         body = f"[{row.goes_on}]"
-        rest = rf"()(?:{body}{{{min(row.least, 8)},}}+|{body}*+(?=\r?\n|\\n))"
+        broken = rf"(?={_JOINT}[A-Za-z0-9_+/=.%~-]{{{min(max(row.least - 7, 9), 16)}}})"
+        rest = rf"()(?:{body}{{{min(row.least, 8)},}}+|{body}*+{broken})"
         by_first.setdefault(begins[:cut], []).append(f"{begins[cut:]}{rest}")
     looks = "|".join(f"{first}(?:{'|'.join(rows)})" for first, rows in by_first.items())
     return re.compile(f"{before}(?:{looks})"), tuple(place for _, place in ways)
@@ -191,7 +202,7 @@ def without_tokens(text: str) -> str:
     """The text with a mark in the place of each token that its form shows."""
     if len(text) < _SHORTEST:
         return text
-    if "│" in text or "┃" in text:
+    if not text.isascii() and ("│" in text or "┃" in text):
         text = _without_broken_beginnings(text)
     text = _without(text, _ESCAPED if "\\" in text or "%" in text or "\x1b" in text else _PLAIN)
     for mark, look in _HEADED:
@@ -202,8 +213,11 @@ def without_tokens(text: str) -> str:
 
 def _without(text: str, look: tuple[re.Pattern[str], Sequence[int]]) -> str:
     pattern, places = look
-    done, copied = list[str](), 0
-    place: int | None = 0
+    first = pattern.search(text)
+    if first is None:
+        return text
+    done, copied, left = list[str](), 0, MOST
+    place: int | None = first.start()
     while place is not None:
         matches, place = pattern.finditer(text, place), None
         for found in matches:
@@ -211,12 +225,18 @@ def _without(text: str, look: tuple[re.Pattern[str], Sequence[int]]) -> str:
             number, end = places[group - 1], found.end()
             row, token = FORMS[number], text[found.end(group) : end]
             if text.startswith(_BREAKS, end):
+                left -= 1
+                if left < 0:
+                    return "".join([*done, text[copied : found.start()], REST])
                 end, token = _whole(row, number, token, text, end)
             if text[end : end + 1].isalnum():
                 continue
             bare = token.rstrip(".-") if row.goes_on == DOTTED else token
             if len(bare) < row.least or 0 < row.most < len(bare) or not _is_issued(row, bare):
                 continue
+            left -= 1
+            if left < 0:
+                return "".join([*done, text[copied : found.start()], REST])
             done += (text[copied : found.start()], f"[{row.kind} removed]")
             copied = end - len(token) + len(bare)
             if end > found.end():
@@ -255,22 +275,31 @@ def _whole(row: Form, number: int, token: str, text: str, end: int) -> tuple[int
     """Where the token ends, with what the next lines begin with, and all of it."""
     previous = len(token)
     while more := _NEXT.match(text, end):
-        is_framed, piece = any(sign in more[1] for sign in "│┃|>"), more[2]
+        is_framed, piece = more[1].strip() not in {"", "\\n"}, more[2]
         if _BODIES[number].fullmatch(piece) is None:
             break
         if len(token) < row.least:
             # all rows but the last are filled, and hardly ever is a token broken right behind its beginning
             is_last = len(token) + len(piece) >= row.least and ((is_framed and previous >= _FEW) or is_piece(piece))
             goes_on = is_last or len(piece) >= _FILLS
+        elif len(token) < row.whole == len(token) + len(piece):
+            goes_on = True
         else:
             is_broken = is_framed or previous >= _FILLED
-            goes_on = not row.most and is_broken and is_piece(piece)
+            is_rest = is_piece(piece) or (is_framed and not piece[1:].islower() and _fills_line(text, end))
+            goes_on = not row.most and is_broken and is_rest
         if not goes_on:
             break
         end, token, previous = more.end(), token + piece, len(piece)
     return end, token
 
 
+def _fills_line(text: str, end: int) -> bool:
+    """Whether the line that ends here is as wide as a terminal: what follows in the next one was one word with it."""
+    return text.rfind("\n", max(0, end - _WIDTH), end) < 0
+
+
+_WIDTH = 76
 _FEW, _FILLS, _FILLED = 4, 16, 56
 """Characters: of a token before its first break, of a row that it fills, and of one that it fills of a console."""
 
@@ -311,9 +340,13 @@ def without_marked(text: str) -> str:
     if len(text) < _SHARED_LEAST:
         return text
     for put, mark, pattern in _MARKED:
-        if mark in text if mark else _BASE32_RUN in text.encode("latin-1", "replace").translate(_AS_RUNS):
+        if mark in text if mark else _has_base32_run(text):
             text = pattern.sub(put, text)
     return _SHARED.sub(_shared, text) if "_" in text else text
+
+
+def _has_base32_run(text: str) -> bool:
+    return len(text) >= len(_BASE32_RUN) and _BASE32_RUN in text.encode("latin-1", "replace").translate(_AS_RUNS)
 
 
 _SHARED_LEAST = 33

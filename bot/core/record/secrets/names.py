@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from bot.core.record.secrets.marking import Spans, Step, simply
+from bot.core.record.secrets.marking import Spans, Step, Table, simply
 from bot.core.record.secrets.values import (
     END,
     MARK,
@@ -25,34 +25,36 @@ from bot.core.record.secrets.values import (
 
 _KEY = r"[_\ -]?key (?:[_-]?data|\ \d)?"
 _NAME = rf"""(?:
-  (?: passw(?:or)?ds? | passphrase | passcode
-    | pass(?![a-z])(?:(?<![a-z]pass)|(?<=(?:db|pg)pass)|(?<=(?:root|user)pass)|(?<=(?:key|ssh)pass)
-        |(?<=(?:store|admin)pass))
-    | pwd(?![a-z])(?:(?<![a-z]pwd)|(?<=dbpwd)) | pw(?![a-z])(?<![a-z]pw) | psk(?![a-z])(?<![a-z]psk)
-    | pat(?<![a-z]pat)(?=["']?[=:])
-    | secret(?<![0-9]{{12}}:secret)
-        (?: (?:[_\ -]?access)?{_KEY} | [_-]?(?:string|binary|text) | [_-]?id(?=["'\\:=\s]{{1,8}}[0-9a-f]{{8}}-) )?
-    | token(?<!nexttoken)(?<!pagetoken)(?<!(?:next|page)[_-]token)(?<!continuation[_-]token)(?<!continuationtoken)
-        (?<!request[_-]token)
+  (?: p(?: assw(?:or)?ds? | assphrase | asscode
+      | ass(?![a-z])(?:(?<![a-z]pass)|(?<=(?:db|pg)pass)|(?<=(?:root|user)pass)|(?<=(?:key|ssh)pass)
+          |(?<=(?:store|admin)pass))
+      | wd(?![a-z])(?:(?<![a-z]pwd)|(?<=dbpwd)) | w(?![a-z])(?<![a-z]pw) | sk(?![a-z])(?<![a-z]psk)
+      | at(?<![a-z]pat)(?=["']?[=:])
+      | rivate{_KEY} | re[_-]?shared{_KEY} | hpsessid )
+    | s(?: ecret(?<![0-9]{{12}}:secret)
+          (?: (?:[_\ -]?access)?{_KEY} | [_-]?(?:string|binary|text) | [_-]?id(?=["'\\:=\s]{{1,8}}[0-9a-f]{{8}}-) )?
+      | haredaccesssignature | (?:hared(?:[_\ -]?access)?|igning|torage|ubscription|as){_KEY}
+      | amlresponse | ig(?:(?<=[?&;]sig)|(?<=u0026sig)) )
+    | t(?: oken(?<!nexttoken)(?<!pagetoken)(?<!(?:next|page)[_-]token)(?<!continuation[_-]token)
+          (?<!continuationtoken)(?<!request[_-]token)
+      | f_token_[a-z0-9_-]{{1,80}}+ )
     | a(?:pi|pp|pplication|ccount|uth|ccess|dmin){_KEY}
-    | s(?:hared|hared[_\ -]?access|igning|torage|ubscription|as){_KEY}
-    | private{_KEY} | pre[_-]?shared{_KEY} | encryption{_KEY} | client{_KEY} | consumer{_KEY} | master{_KEY}
-    | unseal{_KEY} | recovery{_KEY} | functions{_KEY} | client[_-]assertion | credentials?[_-]json | samlresponse
-    | sig(?:(?<=[?&;]sig)|(?<=u0026sig)) | sharedaccesssignature
-    | x-(?:amz|goog)-(?:signature|credential|security-token)
-    | _gitlab_session | jsessionid | phpsessid | connect\.sid
+    | c(?: lient(?:[_-]assertion|{_KEY}) | onsumer{_KEY} | redentials?[_-]json | onnect\.sid )
+    | encryption{_KEY} | master{_KEY} | unseal{_KEY} | recovery{_KEY} | functions{_KEY}
+    | x-(?:amz|goog)-(?:signature|credential|security-token) | _gitlab_session | jsessionid
   ) (?:[_-]?(?:value|plain|b64|base64|wo|old|new|raw|[0-9]{{1,2}}))?+
 )"""
 """The end of a name. What would be a secret's place, its kind or a page's token is none."""
 _CAMEL = r"(?:Pass(?<=[a-z0-9]Pass)|Pwd(?<=[a-z0-9]Pwd)|Psk(?<=[a-z0-9]Psk))(?![a-z])"
 """`dbPass`, which only its capital tells from `bypass`."""
 
-_GIVEN = r"""(?: ["'\\\]]{0,5}+
+_GIVEN = r"""(?:\ \[(?:none|\*{2,20}+\w{0,8}+)\])?+ (?: ["'\\\]]{0,5}+
     (?: [ \t]*+ (?:=>|:=|\+=|==?|:|%3d|%3a) [ \t]*+
       | (?:,[\s│¦|+~-]{0,80}+|[\s│¦|+~-]{1,80}+|[ \t]*+:[\s│¦]{0,40}+\{[^{}]{0,160}?
         |,?[ \t]*+\r?\n[^\n=]{0,90}?[\s"'])
         ["'\\]{0,4} value ["'\\]{0,4}+ [ \t]*+ [:=] [ \t]*+ ) )"""
-"""Between a name and its value; a container's environment and an output have it as a value of its own."""
+"""Between a name and its value; a container's environment and an output have it as a value of its own. `aws configure`
+shows the value that there was."""
 _OPEN = rf"""(?: (?:(?!{MASKED})\[(?=[^\]\n]))?+ (?:[bu]?\\{{0,3}}["'`])?+ )"""
 _BARE = rf"""(?: [^\s"'`,;&<>\[\]{{}}()\\|]++ | {MARK} | [,;&](?!\s|\Z|[\w.%-]{{1,40}}+=|["'}}\])])
     | [(\[{{<|](?!\s|\Z) | [)\]}}>](?![\s,;.:)\]}}"'|]|\Z) | \\(?![nrtu"'\\]|\Z) )++"""
@@ -60,7 +62,7 @@ _BARE = rf"""(?: [^\s"'`,;&<>\[\]{{}}()\\|]++ | {MARK} | [,;&](?!\s|\Z|[\w.%-]{{
 _WRAPPED = r"\n[^\n│┃¦]{0,80}+[│┃¦][│┃¦|>\ \t]*+"
 _VALUE = rf"""(?: (?<=\\")(?:[^"\\\n]|\\++(?!["\\]))++ | (?<=")(?:[^"\\\n]|\\.|{_WRAPPED})++
     | (?<=')(?:[^'\n]|{_WRAPPED})++ | (?<=`)[^`\n]++ | (?<!["'`]){_BARE} )"""
-_NO_STAY = rf"""(?!{STAYS}) (?=[^\s"'`][^\n"'`]{{2}}) (?:(?<=["'`])|(?!{PROSE}))"""
+_NO_STAY = rf"""(?=[^\s"'`]) (?:(?<=["'`])(?=[^\n"'`]{{3}})|(?<!["'`])(?=[^\s"'`]{{3}})(?!{PROSE})) (?!{STAYS})"""
 _ARROW = r"""(?: (?:[\s│¦]{0,80}+|[ \t]*+\r?\n[^\n="']{0,90}?) (?:->|=>) [ \t]*+ )"""
 _TAIL = rf"""{_GIVEN}
     (?: {_OPEN} {_NO_STAY} (?P<value>{_VALUE})
@@ -204,26 +206,36 @@ def _is_word(line: str, word: str) -> bool:
 _OF_NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-\"'"
 
 
-STEPS = (
-    Step(("<<", "|\n", ">\n", "|-\n", ">-\n", "|+\n", ">+\n"), _BLOCK, _block),
-    Step(
-        (
-            *("pass", "pwd", "pw", "psk", "pat", "secret", "token", "key", "credential"),
-            *("sig", "session", "assertion", "saml", "t.sid"),
-        ),
-        _NAMED,
-        _named,
+_SEPARATORS = ("=", ":", "%3")
+NAMED = Table(
+    (
+        "pass",
+        "pw",
+        "psk",
+        "pat",
+        "secret",
+        "token",
+        "key",
+        "credential",
+        "sig",
+        "session",
+        "assertion",
+        "saml",
+        "t.sid",
     ),
-    Step(("pass", "pwd", "psk"), _HUMPED, _named, is_exact=True),
-    Step((" -", '"-'), _FLAG, _by_name),
-    Step(("</",), _ELEMENT, _by_name),
-    Step(
-        (
-            *("login ", "identified by", "with password", "securestring", "issecret=true", "::add-mask"),
-            *("set ", "setx ", "env ", "arg ", '"sensitive'),
-        ),
-        _SPOKEN,
-        simply("[secret removed]", "value"),
+    (
+        Step(("<<", "|\n", ">\n", "|-\n", ">-\n", "|+\n", ">+\n"), _BLOCK, _block),
+        Step(_SEPARATORS, _NAMED, _named),
+        Step(("pass", "pwd", "psk"), _HUMPED, _named, is_exact=True),
+        Step((" -", '"-'), _FLAG, _by_name),
+        Step(("</",), _ELEMENT, _by_name),
     ),
-    Step(("key", "auth", "jwt", "bearer", "signature", "response"), _LIKELY, _likely),
 )
+SPOKEN = Table(
+    (
+        *("login ", "identified by", "with password", "securestring", "issecret=true", "::add-mask"),
+        *("set", "env ", "arg ", '"sensitive'),
+    ),
+    (Step(("",), _SPOKEN, simply("[secret removed]", "value")),),
+)
+LIKELY = Table(_SEPARATORS, (Step(("key", "auth", "jwt", "bearer", "signature", "response"), _LIKELY, _likely),))

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from bot.core.record.secrets.values import MARK, STAYS, WORD
+from bot.core.record.secrets.marking import Spans, has_any, marked_by
+from bot.core.record.secrets.values import MARK, STAYS, WORD, any_of
 
 _GAP = r"[ ]*+(?:\\\n[ ]*+)?"
 _V = rf"""(?!["']?(?:{STAYS}))(?:(?<=[\s=A-Za-z,%:])(?:"[^"\n]++"|'[^'\n]++')|(?:[^\s"';|&<>`\[]++|{MARK})++)"""
@@ -48,20 +49,22 @@ ROWS = (
     Row("vault cargo snyk", "login unseal auth",
         rf"(?P<keep>[ ](?:login|unseal|auth)[ ]{_GAP})(?!-|[^\s=]{{1,40}}=)(?=\S{{16}}){_V}"),
     Row("mc", "set", rf"(?P<keep>[ ]set[ ][\w-]{{1,40}}+[ ]\S{{1,100}}+[ ]\S{{1,100}}+[ ]){_V}"),
-    Row("htpasswd", "", rf"(?P<keep>[ ]-[a-zA-Z]{{0,4}}?b[a-zA-Z]{{0,4}}[ ](?:\S{{1,200}}+[ ]){{1,2}}){_V}(?=\s*+\Z)"),
+    Row("htpasswd", "",
+        rf"(?=(?s:.){{1,400}}+\Z)(?P<keep>[ ]-[a-zA-Z]{{0,4}}?b[a-zA-Z]{{0,4}}[ ](?:\S{{1,200}}+[ ]){{1,2}})"
+        rf"{_V}(?=\s*+\Z)"),
     Row("docker podman nerdctl helm gh glab oras passwd", "stdin with-token",
         rf"(?P<keep>(?:echo|printf|<<<)[ ]++(?:-[neE]{{1,3}}[ ]++)?(?:[\"']?%s[\"']?[ ]++)?){_V}"),
     Row("chpasswd", "", r"""(?P<keep>(?:echo|printf|<<<)[ ]++(?:-[neE]{1,3}[ ]++)?["']?[\w.$-]{1,40}+:)[^\s"'$\[]++"""),
 )  # fmt: skip
 
-_NEEDS = tuple(row.needs.split() for row in ROWS)
+_NEEDS = tuple(tuple(row.needs.split()) for row in ROWS)
 _PATTERNS = tuple(re.compile(row.pattern, re.VERBOSE | re.IGNORECASE) for row in ROWS)
 _ROWS_OF: dict[str, list[int]] = {}
 for _number, _row in enumerate(ROWS):
     for _name in _row.commands.split():
         _ROWS_OF.setdefault(_name, []).append(_number)
 _NAMES = sorted(_ROWS_OF, key=len, reverse=True)
-_COMMAND = re.compile(rf"(?<![\w.-])(?:{'|'.join(map(re.escape, _NAMES))})(?=(?:\.exe)?(?:[\s\"'|;)]|\Z))")
+_COMMAND = re.compile(rf"(?<![\w.-])(?:{any_of(' '.join(map(re.escape, _NAMES)))})(?=(?:\.exe)?(?:[\s\"'|;)]|\Z))")
 _LINE = re.compile(r"[^\n\\]*+(?:\\.[^\n\\]*+)*+", re.DOTALL)
 """A line of a shell, which continues behind a backslash at its end."""
 
@@ -70,7 +73,7 @@ _CALLS = (" -", " login", "unseal", " set ", "pass:", "<<<", "chpasswd", " /p:",
 
 def without_typed(text: str) -> str:
     """The text without the passwords in its command lines."""
-    if " " not in text or not any(call in text for call in _CALLS):
+    if " " not in text or not has_any(_CALLS, text):
         return text
     done, place, seen = list[str](), 0, dict[str, str]()
     while found := _COMMAND.search(text, place):
@@ -86,8 +89,12 @@ def without_typed(text: str) -> str:
 
 
 def _without(line: str) -> str:
-    for number in sorted({number for name in _COMMAND.findall(line) for number in _ROWS_OF[name]}):
+    for number in sorted({number for name in set(_COMMAND.findall(line)) for number in _ROWS_OF[name]}):
         needs, pattern = _NEEDS[number], _PATTERNS[number]
-        if not needs or any(word in line for word in needs):
-            line = pattern.sub(r"\g<keep>[password removed]", line)
+        if not needs or has_any(needs, line):
+            line = marked_by(line, line, pattern, _behind_what_stays)
     return line
+
+
+def _behind_what_stays(_: str, found: re.Match[str]) -> Spans:
+    return [(found.end("keep"), found.end(), "[password removed]")]

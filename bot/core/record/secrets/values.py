@@ -21,22 +21,34 @@ _ATOM = rf"""(?: \$(?:\{{[^}}\n]{{0,120}}+\}}{{1,2}}|\([^)\n]{{0,120}}+\)|(?:env
       | %\w{{1,80}}+% | \{{\{{[^}}\n]{{0,120}}+\}}\}} | <[a-z][\w\ .:/-]{{0,60}}+> | \([a-z][a-z\ ,-]{{2,60}}+\)
       | {MASKED} | <<[~-]?\w{{1,40}}+
       | \*{{2,}}+ | xxx x*+ | \.\.\.*+ | … | [•●?]++ | -{{1,3}}+ | -?\d{{1,5}}+
-      | null | none | nil | true | false | undefined | unset | empty | redacted | masked | hidden | removed | sensitive
-      | yes | no | on | off | string
+      | n(?:ull|one|il|o) | true | false | un(?:defined|set) | empty | redacted | removed | masked | hidden | sensitive
+      | string | yes | o(?:n|ff)
       | (?: var|local|module|data|each|self|env|secrets|vars|inputs|params|steps|needs|github|config|settings
           | process\.env|os\.environ ) (?:\.[a-z_*][\w*-]{{0,60}}+|\[[^\]\n]{{0,60}}+\]){{1,8}}+ )"""
-STAYS = rf"""(?: (?<=["'`]){_ATOM}(?=\\{{0,3}}["'`]|\Z) | (?<!["'`]){_ATOM}{END} | (?<!["'`])[a-z_][a-z_.]{{0,60}}+\(
+STAYS = rf"""(?: (?<=["'`]){_ATOM}(?=\\{{0,3}}["'`]|\Z) | (?<!["'`]){_ATOM}{END}
+    | (?<!["'`])(?:[a-z_][a-z_.]{{0,60}}+|base64[a-z0-9]{{0,12}}+|(?:file)?(?:sha|md)\d{{1,3}})\(
     | env\[ | enc\[ | !(?:ref|sub|getatt|importvalue|secret|vault|reference)\b
     | \$ansible_vault | aqicah | arn:aws | [a-z][a-z0-9+-]{{1,12}}+:// | [a-z]:\\
     | (?:vault|ssm|ref\+\w{{1,20}}+|awssm|gcpsm|sm|env|file|keyvault): | @microsoft\.keyvault
     | projects/[^/\s]{{1,60}}+/secrets/ | (?:ssh-(?:rsa|ed25519|dss)|ecdsa-sha2-\w{{1,20}}+)[\ ] )"""
 """No secret: a variable, a reference, a call, a placeholder, a name in a vault. What is masked already."""
 
-PROSE = r"""(?:a|an|the|is|are|was|were|be|been|has|have|had|must|may|might|can|cannot|could|should|will|would|for
-    |from|in|of|on|to|with|at|as|by|and|or|but|not|no|if|it|its|this|that|expired|invalid|incorrect|wrong|missing|required|denied|failed
-    |failure|rejected|refused|revoked|unauthorized|forbidden|unknown|unexpected|unsupported|unable|malformed|accepted|ok
-    |valid|authentication|error|value|optional|disabled|enabled|default|name|see|use|used|using|please|got|read|expected
-    |does|doesn't|did|only|too|already|never|when|which|you|your|we)(?=[,.;:!?]?(?:[\s"'`)]|\Z))"""
+_PROSE = """a an the is are was were be been has have had must may might can cannot could should will would for from in
+    of on to with at as by and or but not no if it its this that expired invalid incorrect wrong missing required denied
+    failed failure rejected refused revoked unauthorized forbidden unknown unexpected unsupported unable malformed
+    accepted ok valid authentication error value optional disabled enabled default name see use used using please got
+    read expected does doesn't did only too already never when which you your we"""
+
+
+def any_of(words: str) -> str:
+    """A pattern for any of the words, by their first letters: so that not all of them are tried."""
+    by_first: dict[str, list[str]] = {}
+    for word in words.split():
+        by_first.setdefault(word[0], []).append(word[1:])
+    return "|".join(f"{first}(?:{'|'.join(rest)})" for first, rest in by_first.items())
+
+
+PROSE = rf"""(?:{any_of(_PROSE)})(?=[,.;:!?]?(?:[\s"'`)]|\Z))"""
 """How a sentence continues after the word: `invalid token: expired`."""
 
 SLUG = re.compile(r"[a-z]{2,30}+(?:[-/._][a-z]{2,30}+|[-/._]\d{1,4}+){1,8}+")

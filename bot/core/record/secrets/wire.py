@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import re
 
-from bot.core.record.secrets.marking import Spans, Step, simply
+from bot.core.record.secrets.marking import Spans, Step, Table, simply
 from bot.core.record.secrets.values import MARK, PROSE, STAYS, is_random
 
-_ADDRESS = re.compile(r"""://(?P<value>[^\s"'<>`│]++)""")
+_OF_ADDRESS = r"""[^\s"'<>`│¦"""
+_ADDRESS = re.compile(
+    rf"""://(?=(?:{_OF_ADDRESS}:]{{0,300}}+:(?!//)|{_OF_ADDRESS}@:]{{20,300}}+@))(?={_OF_ADDRESS}@]{{1,600}}+@)
+      (?P<value>(?:{_OF_ADDRESS}:]++|:(?!//))++)""",
+    re.VERBOSE,
+)
+"""What has a user with a password in it, or a user who may be a token."""
 _DSN = re.compile(
     r""":(?P<value>[^\s:@/"'()\[]{3,100}+)(?=@(?:tcp|unix)\()
       | thin:[^\s:@/]{1,60}+/(?P<thin>[^\s@"'\[]{3,100}+)(?=@)""",
@@ -46,15 +52,11 @@ def _header(text: str, found: re.Match[str]) -> Spans | None:
 
 
 def _address(text: str, found: re.Match[str]) -> Spans | None:
-    """Each address of the run: a password may itself have `@`, and outside the web also `/`, `?` or `#` in it."""
-    if "@" not in found["value"]:
-        return None
-    spans, place = Spans(), found.start("value")
-    for part in text[slice(*found.span("value"))].split("://"):
-        is_web = text[place - 7 : place - 3].lower() == "http" or text[place - 8 : place - 3].lower() == "https"
-        spans += _userinfo(_WEB_END.split(part, 1)[0] if is_web else part, place)
-        place += len(part) + 3
-    return spans
+    """A password may itself have `@`, and outside the web also `/`, `?` or `#` in it."""
+    start, end = found.span("value")
+    is_web = text[start - 7 : start - 3].lower() == "http" or text[start - 8 : start - 3].lower() == "https"
+    part = text[start:end]
+    return _userinfo(_WEB_END.split(part, 1)[0] if is_web else part, start)
 
 
 def _userinfo(part: str, place: int) -> Spans:
@@ -75,9 +77,12 @@ _WEB_END = re.compile("[/?#]")
 _PORT = re.compile(r"\d{1,5}+[/?#]")
 _STAYS = re.compile(STAYS, re.VERBOSE | re.IGNORECASE)
 
-STEPS = (
-    Step(("@",), _ADDRESS, _address),
-    Step(("hook", "/integration", "ifttt", "telegram", "hc-ping"), _HOOKS, simply("[webhook removed]", "value")),
-    Step(("@tcp(", "@unix(", "thin:"), _DSN, simply("[password removed]", "value", "thin")),
-    Step(("authorization", "cookie", "bearer ", "basic ", "ssws ", "geniekey ", "bot "), _HEADER, _header),
+WIRE = Table(
+    (":", "=", "bearer ", "basic ", "ssws ", "geniekey ", "bot "),
+    (
+        Step(("@",), _ADDRESS, _address),
+        Step(("hook", "/integration", "ifttt", "telegram", "hc-ping"), _HOOKS, simply("[webhook removed]", "value")),
+        Step(("@tcp(", "@unix(", "thin:"), _DSN, simply("[password removed]", "value", "thin")),
+        Step(("authorization", "cookie", "bearer ", "basic ", "ssws ", "geniekey ", "bot "), _HEADER, _header),
+    ),
 )
