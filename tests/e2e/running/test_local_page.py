@@ -23,7 +23,7 @@ async def incident(tmp_path):
     async with stage(tmp_path, policy=SOON, settings=settings()) as made:
         staged = StagedIncident(made, "staging", None)
         await staged.deploy_well()
-        await staged.lose_a_deployment(held=0)
+        await staged.lose_a_deployment(held=6)  # long enough for its log to show it at work
         await made.slack.speak(QUINN, CHANNEL, REPORT)
         await staged.start_the_loop()
         await made.slack.wait_for(staged.is_looping)
