@@ -9,7 +9,7 @@ import structlog
 
 from bot.core.phrase import one_line
 from bot.core.record.incident import Incident
-from bot.core.record.revision import Marking
+from bot.core.record.revision import Marking, Milestone
 from bot.core.reports.button import ButtonValue
 from bot.core.reports.report import Corrected, TimelineReport
 from bot.errors import NotPermitted, UpstreamError
@@ -80,7 +80,8 @@ async def edit(world: World, command: values.Edit, asker: Asker) -> str:
 async def mark(world: World, command: values.MarkEntry, asker: Asker) -> str:
     await check_may_write(world, asker.user)
     incident = await correct.incident_of(world, asker.channel)
-    return await _mark(world, incident.id, str(command.entry), command.how, command.reason or "", asker)
+    why = command.reason or ""
+    return await _mark(world, incident.id, str(command.entry), command.how, why, asker, milestone=command.milestone)
 
 
 async def turn_older(world: World, value: ButtonValue, asker: Asker) -> str:
@@ -119,9 +120,20 @@ async def say_edited(world: World, corrected: Corrected, asker: Asker) -> str:
     return await say(world, asker, edited_message(corrected, undo), "ok" if corrected.changed else "unchanged")
 
 
-async def _mark(world: World, incident: str, entry: str, how: Marking, why: str, asker: Asker) -> str:
+async def _mark(
+    world: World,
+    incident: str,
+    entry: str,
+    how: Marking,
+    why: str,
+    asker: Asker,
+    *,
+    milestone: Milestone | None = None,
+) -> str:
     once = asker.delivery or None
-    corrected = await correct.mark(world, incident, entry, by=asker.user, how=how, why=why, once=once)
+    corrected = await correct.mark(
+        world, incident, entry, by=asker.user, how=how, why=why, milestone=milestone, once=once
+    )
     return await say(world, asker, marked_message(corrected, how), "ok" if corrected.changed else "unchanged")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bot.core.nearest import did_you_mean
-from bot.core.record.revision import Marking
+from bot.core.record.revision import Marking, Milestone
 from handlers.typed.moments import Moment, NotATime, moment, span
 from handlers.typed.text import Remainder, argument, is_mark, readable, typed
 from handlers.typed.values import (
@@ -198,12 +198,24 @@ def _read_edit(tail: Remainder) -> Command:
     return Edit(number, text or None, at, reason)
 
 
+def _milestone(rest: str) -> Milestone | None:
+    """`as detected` and the like."""
+    first, _, word = rest.lower().partition(" ")
+    if first != "as":
+        return None
+    if word.strip() not in set(Milestone):
+        near = did_you_mean(word, list(Milestone))
+        raise _Wrong("it takes detected, diagnosed or fixed", word or first, f"as {near}" if near else None)
+    return Milestone(word.strip())
+
+
 def _read_mark(how: Marking) -> Callable[[Remainder], Command]:
     def read(tail: Remainder) -> Command:
         number, rest, reason = _entry(tail)
-        if rest:
+        milestone = _milestone(rest) if how is Marking.KEY else None
+        if rest and milestone is None:
             raise _Wrong("it takes only one number", rest)
-        return MarkEntry(number, how, reason)
+        return MarkEntry(number, how, reason, milestone)
 
     return read
 
@@ -252,7 +264,8 @@ FORMS = (
                 "correct the text or time of entry N", _read_edit),
     CommandForm("hide", "hide N [because REASON]", "leave entry N out of the exports", _read_mark(Marking.HIDE)),
     CommandForm("restore", "restore N [because REASON]", "show entry N again", _read_mark(Marking.RESTORE)),
-    CommandForm("mark", "mark N [because REASON]", "make entry N a key moment", _read_mark(Marking.KEY)),
+    CommandForm("mark", "mark N [as detected | diagnosed | fixed] [because REASON]",
+                "make entry N a key moment, and say what it was", _read_mark(Marking.KEY)),
     CommandForm("unmark", "unmark N [because REASON]", "remove entry N from the key moments",
                 _read_mark(Marking.NOT_KEY)),
     CommandForm("capture", "capture [2h | since HH:MM] [marked]",

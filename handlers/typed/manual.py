@@ -34,6 +34,10 @@ PARTS: Mapping[str, Mapping[str, str]] = {
         "at HH:MM": "the new time, by your own clock",
         "because REASON": "why; it is shown with the edit",
     },
+    "mark": {
+        "N": "the entry's number, as /tflock timeline shows it",
+        "as detected, as diagnosed, as fixed": "what this moment was for the incident; the exports name it so",
+    },
     "capture": {
         "2h": "what was written since then; without it, since the incident was opened",
         "marked": "only messages that carry a capture reaction",

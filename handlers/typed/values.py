@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bot.core.record.revision import Marking
+from bot.core.record.revision import Marking, Milestone
 from handlers.typed.moments import Moment
 
 DEFAULT_COUNT = 12
@@ -94,6 +94,7 @@ class MarkEntry(Command):
     entry: int
     how: Marking
     reason: str | None = None
+    milestone: Milestone | None = None
 
     @property
     def name(self) -> str:

@@ -216,15 +216,18 @@ def test_the_second_clock_can_be_the_readers(visit, scenario):
     page.wait_for_function("document.querySelector('#e-16 .lt').textContent === '12:08:31 CET'")
 
 
-def test_paper_shows_all_of_it_and_no_controls(visit, scenario, contrast):
+@pytest.mark.parametrize("asked", [False, True], ids=["without evidence", "with the evidence"])
+def test_paper_shows_all_of_it_and_no_controls(visit, scenario, contrast, asked):
     page = visit(scenario)
     page.locator("#f-text").fill("quinn")
     says(page, "Shows 7 of 19")
+    if asked:
+        page.get_by_label("Print the evidence").check(force=True)
 
     page.emulate_media(media="print")
 
     assert shown(page) == 19
-    assert page.locator("pre:visible").count() == 19 + 2
+    assert page.locator("pre:visible").count() == (19 if asked else 0) + 2
     assert page.locator(".checks:visible").count() == 2
     assert page.locator("form:visible, nav:visible, .skip:visible").count() == 0
     assert page.evaluate(contrast) == []

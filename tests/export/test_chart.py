@@ -132,7 +132,7 @@ def holds(planned):
 def test_it_says_who_held_the_lock_for_how_long_what_died_and_who_freed_it(account):
     said = " | ".join(text_alternative(account))
 
-    assert "staging was locked for 3 h 02 min." in said
+    assert "staging was locked for 3 h 2 min." in said
     assert "09:05 to 12:07 UTC · released by parker" in said
     assert "deploy.yml held the lock: timed out 09:15 · run 119 by elliott-ci" in said
     assert "128 starts, stopped 11:58, one every 1 min" in said
@@ -182,7 +182,7 @@ def test_the_drawing_for_a_page_has_a_title_a_description_and_its_texts_as_text(
     root = ET.fromstring(svg)
 
     assert root.get("role") == "img"
-    assert root.findtext(f"{SVG}title") == "staging was locked for 3 h 02 min."
+    assert root.findtext(f"{SVG}title") == "staging was locked for 3 h 2 min."
     assert "released by parker" in root.findtext(f"{SVG}desc")
     assert any("12:07 parker: released the lock (staging)" in text for text in texts(svg))
     assert len(svg) < 200_000

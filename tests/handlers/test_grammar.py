@@ -2,6 +2,7 @@ from datetime import date, timedelta
 
 import pytest
 
+from bot.core.record.revision import Marking, Milestone
 from handlers.typed.grammar import FORMS, form_of, parse
 from handlers.typed.moments import Ago, ClockTime
 from handlers.typed.values import (
@@ -11,6 +12,7 @@ from handlers.typed.values import (
     Export,
     Help,
     KillJob,
+    MarkEntry,
     Mistake,
     Misunderstood,
     Note,
@@ -72,6 +74,8 @@ RUN = "https://github.com/acme/infra/actions/runs/7?a=1&b=2"
         ),
         ("unlock staging because of --all", Unlock("staging", reason="of --all")),
         ("unlock staging because --dry-run is for others", Unlock("staging", reason="--dry-run is for others")),
+        ("mark 12 as Detected", MarkEntry(12, Marking.KEY, milestone=Milestone.DETECTED)),
+        ("mark 12 as fixed because it works", MarkEntry(12, Marking.KEY, "it works", Milestone.FIXED)),
         ("kill-job staging", KillJob("staging")),
         ("kill-job 7000123", KillJob("7000123")),
         ("kill-job <https://github.com/acme/infra/actions/runs/7?a=1&amp;b=2>", KillJob(RUN)),
@@ -139,6 +143,10 @@ def test_an_unknown_word_gets_the_nearest_known_one(text, word, nearest):
         ("unlock", "unlock", None),
         ("unlock because they left", "unlock", None),
         ("unlock ''", "unlock", None),
+        ("mark 12 as fixd", "mark", "fixd"),
+        ("mark 12 as", "mark", "as"),
+        ("mark 12 fixed", "mark", "fixed"),
+        ("hide 12 as fixed", "hide", "as fixed"),
         ("unlock staging because", "unlock", "because"),
         ("unlock staging because  ", "unlock", "because"),
         ("unlock staging because --when-safe", "unlock", "because"),

@@ -70,7 +70,7 @@ def test_a_ticket_in_markdown_reads_like_this():
 @settings(max_examples=60, deadline=None)
 @given(hostile)
 def test_in_markdown_nobody_is_mentioned_nothing_is_ordered_and_one_marker_stands(words):
-    text = ticket_markdown(ticket(words))
+    text = re.sub(r"(?<![\\`])`[^`]+`", "", ticket_markdown(ticket(words)))  # what is in code refers to nobody
 
     assert re.findall(r"<!--.*?-->", text) == [f"<!-- {marker_of('inc-1', f'time-out:{words}')} -->"]
     assert not re.search(r"^\s*/", text, re.MULTILINE)

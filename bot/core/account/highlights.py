@@ -34,7 +34,8 @@ _MARKS = {
 class KeyMoment:
     """`words` say what it is, `said` describes it. `actor` and `entry` are empty where no entry of the timeline is it.
 
-    `chosen`: a person marked it.
+    `chosen`: a person marked it. `page` is the address of the message, the ticket or the run that it is about, where
+    `said` does not link it.
     """
 
     at: datetime
@@ -43,6 +44,7 @@ class KeyMoment:
     actor: str = ""
     entry: str = ""
     chosen: bool = False
+    page: str = ""
 
 
 def key_moments(account: Account) -> tuple[KeyMoment, ...]:
@@ -117,7 +119,9 @@ def _marks(account: Account) -> Iterator[KeyMoment]:
 def _moment(marks: list[Mark]) -> KeyMoment:
     told = next((mark for mark in marks if mark.kind is not MarkKind.KEY), marks[0])
     chosen = any(mark.kind is MarkKind.KEY for mark in marks)
-    return KeyMoment(told.at, _MARKS[told.kind], (Quoted(told.label),), told.actor, told.entry, chosen)
+    milestone = next((mark.milestone for mark in marks if mark.milestone), "")
+    words = milestone.capitalize() or _MARKS[told.kind]
+    return KeyMoment(told.at, words, (Quoted(told.label),), told.actor, told.entry, chosen, told.page)
 
 
 _TOLD: Sequence[Callable[[Account], Iterator[KeyMoment]]] = (

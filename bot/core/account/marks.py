@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from bot.core.account.values import Mark, MarkKind
 from bot.core.phrase import one_line
-from bot.core.record.facts import EntryMarked, Facts, KillConfirmed
+from bot.core.record.facts import EntryMarked, Facts, KillConfirmed, page_of
 from bot.core.record.revision import Revisions
 from bot.core.record.timeline import Entry, Kind
 
@@ -37,12 +37,14 @@ class Marks:
     _key: dict[str, Entry] = field(default_factory=dict)
     _recent: OrderedDict[str, Entry] = field(default_factory=OrderedDict)
     _missing: dict[str, None] = field(default_factory=dict)
+    _pages: OrderedDict[str, str] = field(default_factory=OrderedDict)
 
     def learn(self, entry: Entry, facts: Facts | None) -> None:
         if isinstance(facts, EntryMarked):
             self._mark(facts.entry)
             return
         light = _light(entry)
+        self._has_page(entry)
         self._recent[entry.id] = light
         if len(self._recent) > _MOST_RECENT:
             self._recent.popitem(last=False)
@@ -61,6 +63,14 @@ class Marks:
         if entry.id in self._missing:
             del self._missing[entry.id]
             self._key[entry.id] = _light(entry)
+            self._has_page(entry)
+
+    def _has_page(self, entry: Entry) -> None:
+        """Remembers the address that an entry names, of the latest ones: nearly all name none."""
+        if page := page_of(entry):
+            self._pages[entry.id] = page
+            if len(self._pages) > _MOST_RECENT:
+                self._pages.popitem(last=False)
 
     def shown(self, revisions: Revisions) -> tuple[Mark, ...]:
         """By when they happened, with corrections applied; hidden ones are left out."""
@@ -72,7 +82,9 @@ class Marks:
             shown = revisions.shown(light)
             if shown is not None:
                 now = shown.entry
-                yield Mark(now.at, kind, one_line(now.text)[:_LONGEST_LABEL], now.actor, now.id)
+                milestone = shown.milestone if kind is MarkKind.KEY and shown.milestone else ""
+                label, page = one_line(now.text)[:_LONGEST_LABEL], self._pages.get(now.id, "")
+                yield Mark(now.at, kind, label, now.actor, now.id, page, milestone)
 
     def _mark(self, target: str) -> None:
         if not target or target in self._key or len(self._key) >= MOST_MARKS:

@@ -193,13 +193,18 @@ class MarkKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something that happened at one instant. `entry` is the id of its entry."""
+    """Something that happened at one instant. `entry` is the id of its entry, `page` the address of what it is about.
+
+    `milestone` is what a key moment was for the incident, empty where nobody said.
+    """
 
     at: datetime
     kind: MarkKind
     label: str
     actor: str
     entry: str
+    page: str = ""
+    milestone: str = ""
 
 
 class Cause(StrEnum):

@@ -282,7 +282,10 @@ class EntryRestored(Correction): ...
 
 
 @_of_kind(Kind.ENTRY_MARKED)
-class EntryMarked(Correction): ...
+class EntryMarked(Correction):
+    """`milestone` is what the entry was for the incident: `detected`, `diagnosed` or `fixed`; empty where not said."""
+
+    milestone: str = ""
 
 
 @_of_kind(Kind.ENTRY_UNMARKED)

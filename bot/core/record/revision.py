@@ -35,6 +35,14 @@ class Marking(StrEnum):
     NOT_KEY = "unmark"
 
 
+class Milestone(StrEnum):
+    """What a key moment was for the incident."""
+
+    DETECTED = "detected"
+    DIAGNOSED = "diagnosed"
+    FIXED = "fixed"
+
+
 CORRECTIONS = frozenset(kind for kind in Kind if kind.startswith("entry."))
 
 
@@ -52,11 +60,15 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ShownEntry:
-    """An entry as it is to be shown. `entry` carries the edited text and time; `changes` are in order."""
+    """An entry as it is to be shown. `entry` carries the edited text and time; `changes` are in order.
+
+    `milestone` is what a key moment was for the incident, None where nobody said.
+    """
 
     entry: Entry
     changes: tuple[Change, ...]
     is_key: bool
+    milestone: Milestone | None = None
 
     @property
     def edited(self) -> bool:
@@ -112,6 +124,12 @@ class Revisions:
     def is_key(self, entry_id: str) -> bool:
         return isinstance(self._last_of(entry_id, EntryMarked, EntryUnmarked), EntryMarked)
 
+    def milestone(self, entry_id: str) -> Milestone | None:
+        """What the person who marked it last said that it was."""
+        marked = self._last_of(entry_id, EntryMarked, EntryUnmarked)
+        said = marked.milestone if isinstance(marked, EntryMarked) else ""
+        return Milestone(said) if said in set(Milestone) else None
+
     def shown(self, entry: Entry) -> ShownEntry | None:
         """The entry as it is to be shown; None for a hidden one and for a correction itself."""
         if entry.kind in CORRECTIONS or self.is_hidden(entry.id):
@@ -136,7 +154,7 @@ class Revisions:
                     was_at=before.at if before.at != now.at else None,
                 )
             )
-        return ShownEntry(now, tuple(changes), self.is_key(entry.id))
+        return ShownEntry(now, tuple(changes), self.is_key(entry.id), self.milestone(entry.id))
 
     def _last_of(self, entry_id: str, *of: type[Correction]) -> Correction | None:
         about = reversed(self._about.get(entry_id, ()))

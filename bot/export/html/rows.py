@@ -118,6 +118,7 @@ class EntryRow:
     said: Markup
     page: Markup | None
     is_key: bool
+    key_words: str
     is_edited: bool
     checks: tuple[Check, ...]
     changes: tuple[Change, ...]
@@ -173,6 +174,7 @@ def _row(shown: ShownEntry, pen: Pen, room: int) -> EntryRow:
         said=recorded_text(entry.text.strip()),
         page=link(page, words) if web_page(page) else None,
         is_key=shown.is_key,
+        key_words=(shown.milestone or "key moment").capitalize(),
         is_edited=shown.edited,
         checks=tuple(
             Check(*_EFFECTS.get(found.effect, ("warn", found.effect)), found.rule, found.reason) for found in findings

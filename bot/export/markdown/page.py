@@ -7,7 +7,7 @@ a person, a CI system or Terraform wrote, unless `bot.export.markdown.text` made
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import cache
@@ -62,6 +62,12 @@ class _Pen:
         """With its date, in both times."""
         return Markup(f"{local(at, UTC):%Y-%m-%d %H:%M:%S} UTC{self.aside(at, f' {self.zone}')}")  # noqa: S704  times
 
+    def later(self, at: datetime, than: datetime) -> Markup:
+        """With its date where that is another one than the earlier instant's."""
+        if local(at, UTC).date() != local(than, UTC).date():
+            return self.instant(at)
+        return Markup(f"{local(at, UTC):%H:%M:%S} UTC{self.aside(at, f' {self.zone}')}")  # noqa: S704  times
+
     def aside(self, at: datetime, after: str = "") -> Markup:
         """The local time of day, with its date where that differs; empty if local time is UTC."""
         if str(self.zone) == "UTC":
@@ -95,7 +101,7 @@ def page(material: Material, chart: str | None = None) -> Iterator[str]:
             pen=pen,
             chart=chart,
             told=Markup(" ").join(story),
-            moments=[_moment(moment, pen) for moment in key_moments(account)],
+            moments=list(_moments(key_moments(account), pen)),
             unnoticed=unnoticed(account),
             days=_days(_once(material.lines()), pen),
             said=lambda phrase: said(phrase, account.names),
@@ -103,12 +109,16 @@ def page(material: Material, chart: str | None = None) -> Iterator[str]:
     )
 
 
-def _moment(moment: KeyMoment, pen: _Pen) -> Markup:
-    """With its date: a lock may be days older than what was done about it."""
-    star = " ★" if moment.chosen else ""
-    who = f", {pen.name(moment.actor)}" if moment.actor else ""
-    head = f"- **{local(moment.at, UTC):%Y-%m-%d %H:%M:%S}**{pen.aside(moment.at)} **{moment.words}**{star}{who}: "
-    return Markup(head) + said(moment.said, pen.names)  # noqa: S704  all of it was escaped part by part
+def _moments(moments: Sequence[KeyMoment], pen: _Pen) -> Iterator[Markup]:
+    """With their dates where they are of several days: a lock may be days older than what was done about it."""
+    days = {local(moment.at, UTC).date() for moment in moments}
+    form = "%H:%M:%S" if len(days) == 1 else "%Y-%m-%d %H:%M:%S"
+    for moment in moments:
+        star = " ★" if moment.chosen else ""
+        who = f", {pen.name(moment.actor)}" if moment.actor else ""
+        where = f" ([link](<{page}>))" if (page := address(moment.page)) else ""
+        head = f"- **{local(moment.at, UTC):{form}}**{pen.aside(moment.at)} **{moment.words}**{star}{who}: "
+        yield Markup(head) + said(moment.said, pen.names) + Markup(where)  # noqa: S704  all of it was escaped part by part
 
 
 def _once(lines: Iterable[ShownEntry]) -> Iterator[ShownEntry]:
@@ -147,7 +157,8 @@ def _row(line: ShownEntry, pen: _Pen) -> Markup:
     entry = line.entry
     said = _BREAK.join(lines_of(entry.text)) or escaped(entry.kind)
     who = f"**{local(entry.at, UTC):%H:%M:%S}**{pen.aside(entry.at)} {pen.name(entry.actor)}"
-    marks = [mark for mark, is_set in (("key moment", line.is_key), ("edited", line.edited)) if is_set]
+    key = line.milestone or "key moment"
+    marks = [mark for mark, is_set in ((key, line.is_key), ("edited", line.edited)) if is_set]
     marked = f" *({', '.join(marks)})*" if marks else ""
     page, words = address(page_of(entry)), "message" if entry.kind == Kind.MESSAGE_CAPTURED else "page"
     where = f" ([{words}](<{page}>))" if page else ""

@@ -1,7 +1,8 @@
 """Values as Markdown text that says just that: it becomes no markup, HTML, link, mention, formula or reference.
 
 GitHub and GitLab link and notify in the text that is left after Markdown has been read. A backslash does not help
-there, so a sign is kept apart from what follows. Secrets are taken out where an incident is gathered.
+there, but they leave code alone: so what would refer to someone or something is a code span. Secrets are taken out
+where an incident is gathered.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from bot.export.values import linkable
 LONGEST = 5_000
 """Characters of one entry that are shown."""
 
-_APART = "\u200b"
-"""Zero-width space between `@` or `#` and what follows, which GitHub would link even where it is escaped."""
-
 _SPECIAL = re.compile(r"[\\`*_\[\]~|!$^]|[{=](?=[{=%#])|:(?=/)|(?<=www)\.|#(?=\s|$)", re.IGNORECASE)
 _ENTITIES = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}
-_LINKED = re.compile(r"[@#](?=\S)|[!$%~](?=\d)|(?<=\bGH)-(?=\d)|&amp;(?=\d)|\b(?:mailto|xmpp):(?=\S)", re.IGNORECASE)
-_BLOCK = re.compile(r"^(?:([-+#=])|(\d{1,9})([.)]))(?=[\s\u200b#=-]|$)")
+_REFERS = re.compile(
+    r"(?:(?:(?<![\w./+-])[\w./+-]+)?[@#](?=\S)[\w./#@:+-]*|[!$%~&]\d\w*|\bGH-\d+|\b(?:mailto|xmpp):(?=\S)[\w.@+-]*)+",
+    re.IGNORECASE,
+)
+"""A reference on GitHub or GitLab. It holds nothing that would end a code span or the cell of a table."""
+
+_BLOCK = re.compile(r"^(?:([-+#=])|(\d{1,9})([.)]))(?=[\s#=-]|$)")
 _KEPT_IN_ADDRESS = ":/?&=%@,;+-._~#"
 
 
@@ -33,9 +36,15 @@ def escaped(value: object) -> Markup:
     """A value as one line of Markdown text. What is `Markup` already stays."""
     if isinstance(value, Markup):
         return value
-    text = one_line(str(value)).translate(_ENTITIES)
-    text = _LINKED.sub(r"\g<0>" + _APART, text)
-    return Markup(_SPECIAL.sub(r"\\\g<0>", text))  # noqa: S704  this is the escaping
+    text, parts, at = one_line(str(value)), list[str](), 0
+    for found in _REFERS.finditer(text):
+        parts += [_bare(text[at : found.start()]), f"`{found[0]}`"]
+        at = found.end()
+    return Markup("".join((*parts, _bare(text[at:]))))  # noqa: S704  this is the escaping
+
+
+def _bare(text: str) -> str:
+    return _SPECIAL.sub(r"\\\g<0>", text.translate(_ENTITIES))
 
 
 def lines_of(text: str) -> Iterator[Markup]:

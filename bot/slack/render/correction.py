@@ -42,6 +42,8 @@ def marked_message(told: Corrected, how: Marking) -> Message:
     already, done, means, undo = _MARKINGS[how]
     if not told.changed:
         return notice_message(Notice(f"{number} {already}", ((Quoted(entry.text), ". Nothing was changed."),)))
+    if told.after.milestone is not None:
+        done = f"{done}: {told.after.milestone}"
     back: Phrase = (f"{means} ", *_back(f"/tflock {undo} {entry.id}"))
     return notice_message(Notice(f"{number} {done}", ((Quoted(entry.text), " at ", entry.at), back, *_late(told))))
 

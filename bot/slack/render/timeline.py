@@ -68,8 +68,9 @@ def _block(report: TimelineReport, shown: ShownEntry) -> Block:
     room = max(60, min(_TEXT, _BUDGET // max(1, len(report.shown)) - _HEAD))
     entry = shown.entry
     sign = _SIGNS.get(entry.kind.partition(".")[0], Icon.OTHER).code
+    named = (shown.milestone or "key moment").capitalize()
     key, who = (
-        f"{Icon.KEY_MOMENT.code} *Key moment*  " if shown.is_key else "",
+        f"{Icon.KEY_MOMENT.code} *{named}*  " if shown.is_key else "",
         mrkdwn((Person(entry.actor, entry.actor),)),
     )
     head = f"{key}*{unmarked(entry.id, 12)}*  {sign}  {date(entry.at)}  {who}"

@@ -6,6 +6,7 @@ stays as it was recorded, proof of a release as much as a note, and verifies as 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from bot.core.record.facts import (
@@ -19,7 +20,7 @@ from bot.core.record.facts import (
     facts_of,
 )
 from bot.core.record.incident import Incident
-from bot.core.record.revision import LONGEST_TEXT, Marking, Revisions
+from bot.core.record.revision import LONGEST_TEXT, Marking, Milestone, Revisions
 from bot.core.record.timeline import Draft, Entry
 from bot.core.reports.report import Corrected
 from bot.errors import NotPermitted
@@ -75,16 +76,24 @@ async def mark(
     by: str,
     how: Marking,
     why: str = "",
+    milestone: Milestone | None = None,
     once: str | None = None,
 ) -> Corrected:
-    """Hides an entry, shows it again, makes it a key moment or none. Raises as `edit` does."""
+    """Hides an entry, shows it again, makes it a key moment or none. Raises as `edit` does.
+
+    A key moment may be a `milestone`; without one what was said before about that stays.
+    """
     if reason := wrong_reason(why):
         raise NotPermitted(f"{reason} Nothing was changed.")
     incident, entry, known = await _entry(world, incident_id, entry_id)
-    if _is_so(known, entry.id, how):
+    before = known.milestone(entry.id)
+    if _is_so(known, entry.id, how) and (milestone is None or milestone is before):
         return _unchanged(incident, entry, known)
     of, did = _MARKINGS[how]
-    draft = draft_of(of(entry=entry.id, why=why), world.clock.now(), by, did.format(entry.id), once=once)
+    facts = of(entry=entry.id, why=why)
+    if isinstance(facts, EntryMarked) and milestone is not None:
+        facts, did = replace(facts, milestone=milestone), f"{did}: {milestone}"
+    draft = draft_of(facts, world.clock.now(), by, did.format(entry.id), once=once)
     return await _record(world, incident, entry, known, draft)
 
 

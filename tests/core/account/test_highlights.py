@@ -52,6 +52,20 @@ def test_what_a_person_marked_is_a_key_moment_and_once_if_it_was_one_anyhow(chro
     assert [(moment.words, moment.entry) for moment in chosen] == [("Lock released", released), ("Key moment", note)]
 
 
+def test_a_key_moment_is_named_by_what_it_was_and_links_the_message_that_it_is_about(chronicle):
+    page = "https://example.slack.com/archives/C1/p1763722812000100"
+    said = chronicle.add("12:10", Kind.MESSAGE_CAPTURED, "U0QUINN", "deployments fail", permalink=page).id
+    chronicle.add("12:20", Kind.ENTRY_MARKED, "U0PARKER", entry=said, milestone="detected")
+    chronicle.add("12:21", Kind.ENTRY_MARKED, "U0PARKER", entry=said, milestone="never heard of")
+    before = chronicle.account()
+    chronicle.add("12:22", Kind.ENTRY_MARKED, "U0PARKER", entry=said, milestone="fixed")
+
+    (moment,) = [moment for moment in key_moments(chronicle.account()) if moment.chosen]
+
+    assert (moment.words, moment.page) == ("Fixed", page)
+    assert [one.words for one in key_moments(before) if one.chosen] == ["Key moment"]
+
+
 def test_a_lock_comes_before_the_end_of_its_run_which_is_told_in_whole_seconds(chronicle):
     chronicle.tell_scenario()
     account = chronicle.account()
