@@ -146,7 +146,7 @@ def _own_orphan(found: Classified) -> Advice:
         "This may be the failed run's own lock",
         what,
         do,
-        (_NO_FORCE, ("Don't just start it again: nobody is left to release that lock.",)),
+        (_NO_FORCE, ("Don't just rerun it: nothing is left running that would release that lock.",)),
     )
 
 
@@ -224,7 +224,7 @@ def _already_unlocked(found: Classified) -> Advice:
         ("Nothing needs to be unlocked. ", _ask("status", found), " shows whether there is another lock now."),
         ("Start the run again.",),
     )
-    avoid: tuple[Phrase, ...] = (("Don't unlock the lock that comes next: it is someone's.",),)
+    avoid: tuple[Phrase, ...] = (("Don't unlock the next lock that appears: someone is using it.",),)
     return Advice("It is unlocked already", (*what, *_belongs(found)), do, avoid)
 
 
