@@ -31,7 +31,7 @@ from bot.core.reports.report import Overview
 from bot.core.run import Pipeline, Run, RunRef
 from bot.errors import JournalAway
 from bot.usecases.decide.claims import claims_on
-from bot.usecases.decide.owner import find_owners
+from bot.usecases.decide.owner import Accounts, ask_slack_early, find_owners
 from bot.usecases.world import State, World, gather_all
 
 LOOK_BACK = timedelta(days=14)
@@ -74,18 +74,19 @@ async def _inspected(world: World, state: State, lock_id: str | None, *, without
     if taken is not None and taken.first < since + world.policy.clock_skew:
         listings = await _listings(world, state.pipelines, shifted(taken.first, -2 * world.policy.clock_skew))
 
-    looks, named, claims, crowd = await asyncio.gather(
+    looks, named, claims, crowd, accounts = await asyncio.gather(
         asyncio.gather(*(_look(world, *listed, taken) for listed in zip(state.pipelines, listings, strict=True))),
         _named_runs(world, state.pipelines, lock),
         _claims(world, state, lock, taken, or_none=without_claims),
         _crowd(world, state, seen, listings),
+        _accounts(world, state, lock, taken, listings),
     )
 
     tied, skew = None, world.policy.clock_skew
     if lock is not None:
         tied = attribute(lock, looks, holders=world.holders, skew=skew, named=named, claims=claims, taken=taken)
     possible = [] if tied is None else [candidate.run.ref for candidate in tied.possible]
-    owner, owners = (None, ()) if lock is None else await find_owners(world, lock, tied)
+    owner, owners = (None, ()) if lock is None else await find_owners(world, lock, tied, accounts)
     now = world.clock.now()
     _measure(world, state.name, lock, is_free=seen.is_free, now=now)
     return Inspection(
@@ -101,6 +102,20 @@ async def _inspected(world: World, state: State, lock_id: str | None, *, without
         at=started,
         crowd=crowd,
     )
+
+
+async def _accounts(
+    world: World,
+    state: State,
+    lock: LockInfo | None,
+    taken: Taken | None,
+    listings: tuple[Observation[tuple[Run, ...]], ...],
+) -> Accounts:
+    if lock is None or taken is None:
+        return {}
+    asked = zip(state.pipelines, listings, strict=True)
+    looks = [PipelineSeen(pipeline, world.sources[pipeline.ci].system, listing) for pipeline, listing in asked]
+    return await ask_slack_early(world, lock, looks, taken)
 
 
 async def _crowd(

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 from bot.core.evidence import Found, Observation
-from bot.core.gate.attribution import Attribution
+from bot.core.gate.attribution import Attribution, PipelineSeen, Taken
 from bot.core.gate.inspection import Barred, Owner
 from bot.core.gate.ownership import Lead, Starters, leads, starters
+from bot.core.gate.tie import attribute
 from bot.core.lock import LockInfo
 from bot.core.people import Member, OwnerAnswer, OwnerSays
 from bot.core.record.facts import OwnerAnswered, draft_of
 from bot.errors import JournalAway
 from bot.usecases.shelf import Shelf
 from bot.usecases.world import World
+
+Accounts: TypeAlias = Mapping[tuple[str | None, str | None], Observation[Member] | None]
+"""What Slack said of people, by their id in the configuration and their address; None where it took too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +50,34 @@ TAKEN_BACK = "taken back"
 """What the timeline says in the place of an answer that is not given any more."""
 
 _TRIES = 20
-_MOST_OWNERS = 10
+_MOST_OWNERS, _MOST_LIKELY = 10, 3
 _PATIENCE = 2.5
 """Seconds that a look at a state waits for what Slack says of its owner."""
 
 
-async def find_owners(world: World, lock: LockInfo, tied: Attribution | None) -> tuple[Owner | None, tuple[Owner, ...]]:
+async def ask_slack_early(world: World, lock: LockInfo, looks: Iterable[PipelineSeen], taken: Taken) -> Accounts:
+    """What Slack says of the likeliest owners by the lists of runs alone, asked while the runs are still being read.
+
+    If someone else turns out to be the owner, Slack is asked again.
+    """
+    if world.directory.home_team is None:
+        return {}
+    guess = attribute(lock, looks, holders=world.holders, skew=world.policy.clock_skew, taken=taken)
+    likely = dict.fromkeys(map(_asked_for, leads(lock, guess, world.holders, systems(world))[:_MOST_LIKELY]))
+    return dict(zip(likely, await asyncio.gather(*(_in_slack(world, *one) for one in likely)), strict=True))
+
+
+async def find_owners(
+    world: World, lock: LockInfo, tied: Attribution | None, accounts: Accounts
+) -> tuple[Owner | None, tuple[Owner, ...]]:
     """The one person whose lock it is, or else everyone whose it may be, with how each was found.
 
     People without a Slack id in the configuration are looked up in Slack by address; a miss leaves them without one.
-    Slack is asked as well whether the account is one that is written to. What it does not answer in time changes
-    nothing.
+    Slack is asked as well whether the account is one that is written to, unless `accounts` has that already. What it
+    does not answer in time changes nothing.
     """
     found = leads(lock, tied, world.holders, systems(world))[:_MOST_OWNERS]
-    people = await asyncio.gather(*(_owner(world, lead) for lead in found))
+    people = await asyncio.gather(*(_owner(world, lead, accounts) for lead in found))
     owners = tuple({owner.slack_id or owner.account or owner.name: owner for owner in people}.values())
     # an uncertain owner is asked only where their "it's dead" opens nothing: the gate goes by the run there
     from_ci = world.holders.looks_like_ci(lock.who) or (tied is not None and tied.is_exact)
@@ -68,17 +86,21 @@ async def find_owners(world: World, lock: LockInfo, tied: Attribution | None) ->
     return None, owners
 
 
-async def _owner(world: World, lead: Lead) -> Owner:
+async def _owner(world: World, lead: Lead, accounts: Accounts) -> Owner:
     person = lead.person
     owner = Owner(person.name if person else lead.name, None, lead.source, is_certain=lead.certain)
-    known, address = (person.slack, person.email) if person else (None, lead.email)
+    known, address = asked = _asked_for(lead)
     if world.directory.home_team is None:
         return replace(owner, slack_id=known)
-    seen = await _in_slack(world, known, address)
+    seen = accounts[asked] if asked in accounts else await _in_slack(world, known, address)
     if not isinstance(seen, Found):
         return replace(owner, slack_id=known)
     barred = why_barred(seen.value, world.directory.home_team)
     return replace(owner, slack_id=None if barred else seen.value.id, account=seen.value.id, barred=barred)
+
+
+def _asked_for(lead: Lead) -> tuple[str | None, str | None]:
+    return (lead.person.slack, lead.person.email) if lead.person else (None, lead.email)
 
 
 async def _in_slack(world: World, known: str | None, address: str | None) -> Observation[Member] | None:

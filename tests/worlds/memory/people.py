@@ -63,7 +63,8 @@ class MemoryDirectory:
         return self._found(self.where.get(user_id, active), user_id)
 
     async def by_email(self, email: str) -> Observation[Member]:
-        return self._found(next((one for one in self.people.values() if one.email == email), None), email)
+        found = next((one for one in self.people.values() if one.email == email), None)
+        return await self._asked("member by email", lambda: self._found(found, email))
 
     async def members(self, channel_id: str) -> Observation[tuple[str, ...]]:
         return Found(tuple(self.inside.get(channel_id, ())), self.clock.now())
