@@ -105,7 +105,7 @@ def status(
 
 @cli.command(epilog=_examples("tflock who staging", "tflock who staging --json"))
 def who(state: Annotated[str, typer.Argument(help="A configured state.")], *, as_json: AsJson = False) -> None:
-    """Show who is behind a state's lock. Reads only."""
+    """Show who holds a state's lock, and how to reach them. Reads only."""
     from bot.cli.show import show_who  # noqa: PLC0415 - keeps the other commands quick
 
     raise typer.Exit(run(show_who(configuration(need_slack=False), state, as_json=as_json)))

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CODE = sorted(path for folder in ("bot", "handlers") for path in (ROOT / folder).rglob("*.py"))
-SHOWN_BY_BROWSERS = sorted(path for end in ("html", "js", "css") for path in (ROOT / "bot").rglob(f"*.{end}"))
+TEMPLATES = sorted(path for end in ("j2", "js", "css", "json", "yml") for path in (ROOT / "bot").rglob(f"*.{end}"))
 PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "Makefile", "manifest.yml", "tflock.example.yml")),
     *sorted((ROOT / "docs").rglob("*.md")),
@@ -110,7 +110,7 @@ def test_the_code_speaks_plain_english(path):
     assert not _faults(path, _in_code(path))
 
 
-@pytest.mark.parametrize("path", [*PAGES, *SHOWN_BY_BROWSERS], ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", [*PAGES, *TEMPLATES], ids=lambda path: str(path.relative_to(ROOT)))
 def test_pages_speak_plain_english(path):
     assert not _faults(path, _in_prose(path))
 

@@ -1,4 +1,4 @@
-"""Who is behind a lock, and who can act instead, as values."""
+"""Who holds a lock, and who can act instead, as values."""
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ def _proof(report: StatusReport) -> list[str]:
 
 
 def _small(report: StatusReport) -> Phrase:
-    """How the run was matched, who is behind it, how old the state is, and when all of this was read."""
+    """How the run was matched, who owns it, how old the state is, and when all of this was read."""
     inspection = report.inspection
     waiting = len(inspection.contention.active)
     loops = inspection.contention.loops

@@ -1,4 +1,4 @@
-"""The questions that change nothing: what is the matter with a state, who is behind its lock.
+"""The questions that change nothing: what is the matter with a state, who holds its lock.
 
 They work without the timeline, and say so.
 """

@@ -81,7 +81,7 @@ async def mark(
 ) -> Corrected:
     """Hides an entry, shows it again, makes it a key moment or none. Raises as `edit` does.
 
-    A key moment may be a `milestone`; without one what was said before about that stays.
+    A key moment may be a `milestone`; without one the earlier word on that stays.
     """
     if reason := wrong_reason(why):
         raise NotPermitted(f"{reason} Nothing was changed.")
