@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bot.core.account.highlights import key_moments, unnoticed
+from bot.core.account.title import record_title
 from bot.core.phrase import duration, plain
 from bot.export.chart.chart import chart_svg
 from bot.export.chart.svg import drawing
@@ -43,6 +44,7 @@ def page(material: Material) -> Iterator[str]:
         .get_template("incident.html.j2")
         .generate(
             account=account,
+            named=record_title(account.incident.title, account.summary.states, account.summary.causes),
             pen=pen,
             moments=key_moments(account),
             unnoticed=unnoticed(account),

@@ -18,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bot.core.account.highlights import KeyMoment, key_moments, unnoticed
+from bot.core.account.title import record_title
 from bot.core.phrase import Part, Phrase, duration, one_line
 from bot.core.record.facts import GateDecided, facts_of, findings_of, page_of
 from bot.core.record.revision import ShownEntry
@@ -98,6 +99,7 @@ def page(material: Material, chart: str | None = None) -> Iterator[str]:
             account=account,
             incident=account.incident,
             summary=account.summary,
+            title=record_title(account.incident.title, account.summary.states, account.summary.causes),
             pen=pen,
             chart=chart,
             told=Markup(" ").join(story),

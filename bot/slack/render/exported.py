@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from bot.core.account.edition import Changed, ExportReport
+from bot.core.account.title import record_title
 from bot.core.account.values import StateSummary
 from bot.core.phrase import Linked, Person, Phrase, Quoted, joined
 from bot.core.record.timeline import Kind
@@ -39,7 +40,8 @@ _OTHERS = ("other entry", "other entries")
 def exported_message(report: ExportReport) -> Message:
     """The summary; or, where a newer one has replaced it, one line that leads there."""
     edition = report.edition
-    title = edition.incident.title or edition.incident.id
+    outline = report.outline
+    title = record_title(edition.incident.title, outline.states, outline.causes) or edition.incident.id
     counted = f", {report.outline.entries} entries, last hash "
     asked: Phrase = (", asked for by ", _name(edition.by, edition.names)) if edition.by else ()
     about: Phrase = ("Incident ", Quoted(edition.incident.id), counted, Quoted(edition.version[:_HASH]), *asked)
