@@ -68,6 +68,18 @@ def test_a_fold_opens_with_a_tap(drawn):
     assert inside.is_visible()
 
 
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_a_button_beside_a_long_text_is_shown_whole_and_at_the_edge(drawn, width):
+    details = actions("Details")["elements"][0]
+    page = drawn([{**section("much to say " * 40), "accessory": details}], width=width)
+
+    button, said = page.get_by_role("button"), page.locator(".section").bounding_box()
+
+    assert button.evaluate("button => button.scrollWidth <= button.clientWidth")
+    box = button.bounding_box()
+    assert box["x"] + box["width"] == said["x"] + said["width"]
+
+
 @pytest.mark.parametrize("width", [320, PHONE, DESKTOP])
 def test_nothing_is_wider_than_the_window(drawn, width):
     rows = [[{"type": "raw_text", "text": f"{LONG[:30]} {n}"} for n in range(9)]] * 2

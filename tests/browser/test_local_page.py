@@ -144,6 +144,15 @@ async def test_a_dialog_can_be_read_and_takes_the_keyboard(visit, slack, contras
     assert slack.dialogs(QUINN) == []
 
 
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+async def test_the_buttons_of_a_long_dialog_are_in_sight(visit, slack, width):
+    opens(slack, {**NOTE, "blocks": [{"type": "section", "text": words("a line\n" * 200)}, *NOTE["blocks"]]})
+    page = await visit(width=width)
+
+    await expect(page.get_by_role("button", name="Save")).to_be_in_viewport(ratio=1)
+    await expect(page.get_by_role("heading", name="Edit entry 4")).to_be_in_viewport(ratio=1)
+
+
 async def test_what_is_typed_stays_while_messages_come_and_after_a_reload(visit, slack):
     page = await visit()
     line = page.get_by_label("Message to #inc-staging")
