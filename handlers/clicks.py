@@ -13,6 +13,7 @@ from bot.core.reports.report import Checklist, Notice
 from bot.errors import NotPermitted
 from bot.slack.render import status as status_page
 from bot.slack.render.followups import FILE
+from bot.slack.render.modal import REVIEW
 from bot.slack.render.page import CLOSE_ANYWAY
 from bot.slack.render.step import ARM
 from bot.slack.render.timeline import EDIT, ENTRY, NEWER, OLDER
@@ -193,6 +194,7 @@ CLICKS: Mapping[str, OnClick] = {
     "owner.later": _owner(OwnerSays.LATER),
     "owner.undo": _owner_undo,
     CLOSE_ANYWAY: record.close_anyway,
+    REVIEW: dialogs.open_review,
     status_page.SHARE: _share,
     status_page.UNLOCK: _unlock,
     status_page.WHEN_SAFE: _unlock_when_safe,

@@ -1,6 +1,6 @@
-"""The dialog that corrects an entry: opened at once, filled when the entry has been read, read when it is sent.
+"""The dialogs: the one that corrects an entry, and the one that asks what only people know of an incident.
 
-A trigger lives three seconds, so the dialog is opened before anything is looked up. What is sent is checked without
+A trigger lives three seconds, so a dialog is opened before anything is looked up. What is sent is checked without
 any I/O, since Slack wants the complaints within three seconds too; the work comes after that, inside the boundary.
 """
 
@@ -12,15 +12,27 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
-from typing import Any
+from typing import Any, TypeAlias
 
-from bot.core.reports.report import Corrected
+from bot.core.phrase import Phrase, Quoted
+from bot.core.reports.button import ButtonValue
+from bot.core.reports.report import Corrected, Notice
 from bot.errors import Missing, NotPermitted, Rejected, TflockError, Unreachable, UpstreamError
-from bot.slack.render.modal import EDIT_CALLBACK, EditForm, edit_view, failed_view, loading_view, text_shown
-from bot.usecases.record import correct
+from bot.slack.render.modal import (
+    EDIT_CALLBACK,
+    REVIEW,
+    REVIEW_FIELDS,
+    EditForm,
+    edit_view,
+    failed_view,
+    loading_view,
+    review_view,
+    text_shown,
+)
+from bot.usecases.record import correct, lifecycle
 from bot.usecases.record.rights import check_may_write
 from bot.usecases.world import World
-from handlers.asker import Asker
+from handlers.asker import Asker, say
 from handlers.timeline import Chosen, TimelinePage, refresh, say_edited
 from handlers.when import at_clock, name_of_zone, zone_named, zone_of
 
@@ -38,10 +50,22 @@ class EntryEdit:
 
 
 @dataclass(frozen=True, slots=True)
+class Review:
+    """What people say about an incident that is over, by what it is about."""
+
+    incident: str
+    asker: Asker
+    said: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Complaint:
     """What is wrong, by the block in which it is."""
 
     errors: Mapping[str, str]
+
+
+Sent: TypeAlias = EntryEdit | Review
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +75,11 @@ class Dialog:
     `read` does no I/O. It returns None for what this program did not write.
     """
 
-    read: Callable[[Mapping[str, Any], Asker, datetime], EntryEdit | Complaint | None]
-    save: Callable[[World, EntryEdit], Awaitable[str]]
+    read: Callable[[Mapping[str, Any], Asker, datetime], Sent | Complaint | None]
+    save: Callable[[World, Any], Awaitable[str]]
 
 
-async def save(world: World, callback: str, wanted: EntryEdit | None) -> str:
+async def save(world: World, callback: str, wanted: Sent | None) -> str:
     if wanted is None:
         raise NotPermitted("tflock no longer knows this dialog. Nothing was changed.")
     return await DIALOGS[callback].save(world, wanted)
@@ -117,7 +141,48 @@ def read_edit(view: Mapping[str, Any], asker: Asker, now: datetime) -> EntryEdit
     return Complaint(found) if found else wanted
 
 
-DIALOGS: Mapping[str, Dialog] = {EDIT_CALLBACK: Dialog(read_edit, save_edit)}
+async def open_review(world: World, value: ButtonValue, asker: Asker) -> str:
+    """Opens the dialog about an incident at once: it asks for what only people know."""
+    meta = {"incident": value.request, "channel": asker.channel, "thread": asker.thread, "url": asker.response_url}
+    try:
+        await world.messenger.open_dialog(asker.trigger, review_view(json.dumps(meta)))
+    except (Missing, Rejected, Unreachable) as error:
+        raise NotPermitted(
+            f"Slack did not open the dialog in time ({error.detail}). Press the button again."
+        ) from error
+    return "ok"
+
+
+async def save_review(world: World, wanted: Review) -> str:
+    """Notes each text once, however often the dialog is delivered."""
+    await check_may_write(world, wanted.asker.user)
+    incident = await world.journal.find(wanted.incident)
+    if incident is None or incident.channel != wanted.asker.channel:
+        raise NotPermitted("This incident is not there any more. Nothing was changed.")
+    once = wanted.asker.delivery
+    noted = await lifecycle.review(world, incident, user=wanted.asker.user, said=wanted.said, once=once)
+    late: tuple[Phrase, ...] = () if incident.is_open else (("Its export is made again in a minute.",),)
+    lines: tuple[Phrase, ...] = (("It is on the timeline of ", Quoted(incident.title), f" ({incident.id})."), *late)
+    if not noted:
+        return await say(world, wanted.asker, Notice("Nothing was filled in", (("Nothing was changed.",),)), "empty")
+    return await say(world, wanted.asker, Notice("Added to the record", lines))
+
+
+def read_review(view: Mapping[str, Any], asker: Asker, _: datetime) -> Review | Complaint | None:
+    """As `read_edit`."""
+    try:
+        meta, values = json.loads(view["private_metadata"]), view["state"]["values"]
+        asker = replace(asker, channel=meta["channel"], thread=meta["thread"], response_url=meta["url"])
+        said = {about: str(values[about][about].get("value") or "").strip() for about in REVIEW_FIELDS}
+        return Review(str(meta["incident"]), asker, said)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+DIALOGS: Mapping[str, Dialog] = {
+    EDIT_CALLBACK: Dialog(read_edit, save_edit),
+    REVIEW: Dialog(read_review, save_review),
+}
 """The dialogs that can be sent, by their callback id."""
 
 

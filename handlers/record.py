@@ -10,6 +10,7 @@ from bot.core.reports.button import ButtonValue
 from bot.core.reports.in_flight import in_flight_words
 from bot.core.reports.report import Notice, Offer
 from bot.errors import NotPermitted
+from bot.slack.render.modal import REVIEW
 from bot.slack.render.page import CLOSE_ANYWAY
 from bot.usecases.export import incident_export
 from bot.usecases.export.share import link_of
@@ -109,7 +110,8 @@ async def _closed(world: World, incident: Incident, asker: Asker) -> str:
     lines: tuple[Phrase, ...] = (
         (Quoted(incident.title), f" ({incident.id}) is closed. Its timeline is exported here in a moment."),
     )
-    return await _announce(world, asker, Notice("Incident closed", lines))
+    offer = Offer("Add impact and review notes", REVIEW, ButtonValue("", "", incident.id))
+    return await _announce(world, asker, Notice("Incident closed", lines, offers=(offer,)))
 
 
 def _left_open(incident: Incident, left: LeftOpen) -> Notice:

@@ -30,6 +30,7 @@ from bot.core.record.facts import (
     KillConfirmed,
     KillRequested,
     LockObserved,
+    NoteAdded,
     OwnerAnswered,
     UnlockFailed,
     UnlockReleased,
@@ -43,6 +44,9 @@ from bot.core.run import SwitchResult
 
 _MOST = 1_000
 """Of each of releases, kills, replies and follow-ups: more than any incident has."""
+
+_ABOUT = ("impact", "review")
+"""What the closing dialog asks for: the last note of each is a part of the record."""
 
 _ENDS: Mapping[str, LockEnd] = {
     UnlockStage.RELEASED: LockEnd.RELEASED,
@@ -70,6 +74,7 @@ class Story:
         self._asked: dict[str, tuple[str, bool]] = {}
         self._earlier: dict[str, FollowUp] = {}
         self._tickets: dict[str, str] = {}
+        self._noted: dict[str, Entry] = {}
         self._intended_at: datetime | None = None
         self._recorded = 0
         self._last: Entry | None = None
@@ -105,7 +110,7 @@ class Story:
             releases=self._as_corrected(), kills=tuple(self._kills), replies=tuple(self._replies),
             turned_away=dict(self._turned),
             marks=self._marks.shown(self._revisions), key_moments=self._revisions.key_moments,
-            names=dict(names), zone=zone,
+            impact=self._said("impact"), review=self._said("review"), names=dict(names), zone=zone,
         )  # fmt: skip
         account = replace(bare, summary=summarize(bare, self._participants.shown))
         return replace(account, followups=self._followups(account))
@@ -139,6 +144,8 @@ class Story:
                 followup = earlier(facts)
                 if followup is not None and (key in self._earlier or len(self._earlier) < _MOST):
                     self._earlier[key] = followup
+            case NoteAdded(about=about) if about in _ABOUT:
+                self._noted[about] = entry
             case FollowUpFiled(key=key, url=url):
                 if key and url and (key in self._tickets or len(self._tickets) < _MOST):
                     self._tickets[key] = url
@@ -196,6 +203,11 @@ class Story:
     def _as_corrected(self) -> tuple[Release, ...]:
         moved = (replace(release, at=self._revisions.seen(entry).entry.at) for entry, release in self._releases)
         return tuple(sorted(moved, key=lambda release: release.at))
+
+    def _said(self, about: str) -> str:
+        """The last note about it as it is to be shown; empty if there is none, or it is hidden."""
+        shown = self._revisions.shown(self._noted[about]) if about in self._noted else None
+        return "" if shown is None else shown.entry.text
 
     def _followups(self, account: Account) -> tuple[FollowUp, ...]:
         """What the facts call for, then what was proposed earlier and is not called for any more; with tickets."""

@@ -303,6 +303,9 @@ class Account:
     """By state: tries to release a lock that its table refused, also those of requests that came to nothing."""
     marks: tuple[Mark, ...] = ()
     key_moments: frozenset[str] = frozenset()
+    impact: str = ""
+    """What people say that the incident did to others, the last word on it; `review`: what they note for the review."""
+    review: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
     zone: str = "UTC"
 

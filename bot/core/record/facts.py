@@ -241,7 +241,10 @@ class OwnerAnswered(OfLock):
 
 @_of_kind(Kind.NOTE_ADDED)
 class NoteAdded(Facts):
+    """`about` says what a note is for: `impact` or `review`, as the closing dialog asks; empty for any other note."""
+
     back_dated: bool = False
+    about: str = ""
 
 
 @_of_kind(Kind.MESSAGE_CAPTURED)

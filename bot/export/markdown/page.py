@@ -106,6 +106,7 @@ def page(material: Material, chart: str | None = None) -> Iterator[str]:
             moments=list(_moments(key_moments(account), pen)),
             unnoticed=unnoticed(account),
             days=_days(_once(material.lines()), pen),
+            lines_of=lines_of,
             said=lambda phrase: said(phrase, account.names),
         )
     )

@@ -15,6 +15,9 @@ from bot.slack.render.mrkdwn import mrkdwn
 View: TypeAlias = dict[str, Any]
 
 EDIT_CALLBACK = "timeline.edit"
+REVIEW = "incident.review"
+"""The dialog, and the button that opens it."""
+
 LONGEST_INPUT = 3_000
 """Characters that an input takes. A longer text is changed by the command, or replaced completely."""
 
@@ -62,6 +65,32 @@ def edit_view(form: EditForm) -> View:
         **_modal(f"Edit entry {form.entry.after.entry.id}", blocks),
         "callback_id": EDIT_CALLBACK,
         "private_metadata": form.metadata,
+        "submit": plain_text("Save", _TITLE),
+    }
+
+
+REVIEW_FIELDS = {
+    "impact": ("Impact", "Who or what was blocked, and for how long?"),
+    "review": ("Notes for the review", "What went well, what went badly, what should change?"),
+}
+"""What the closing dialog asks for: by what the note is about, its label and a hint."""
+
+
+def review_view(metadata: str) -> View:
+    """What to add to the record of an incident that is over; either may be left empty."""
+    box: View = {"type": "plain_text_input", "multiline": True, "max_length": LONGEST_INPUT}
+    blocks = [
+        {
+            **_input(about, label, {**box, "action_id": about}),
+            "optional": True,
+            "hint": plain_text(hint, 2_000),
+        }
+        for about, (label, hint) in REVIEW_FIELDS.items()
+    ]
+    return {
+        **_modal("Close the record", [*blocks, *context("Both are added to the timeline and the exports.")]),
+        "callback_id": REVIEW,
+        "private_metadata": metadata,
         "submit": plain_text("Save", _TITLE),
     }
 
