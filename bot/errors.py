@@ -52,7 +52,7 @@ class UnknownState(TflockError):
 class UpstreamError(TflockError):
     """Another system did not do what was asked of it. `system` is its proper name (`GitHub`, `DynamoDB`, `Slack`).
 
-    Raised as one of the kinds below, so that callers can tell what to try again (`Passing`) from what to give up
+    Raised as one of the kinds below, so that callers can distinguish what to try again (`Passing`) from what to give up
     (`Final`).
     """
 

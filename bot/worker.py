@@ -84,7 +84,7 @@ class DurableJob:
     Its arguments are queued as strings, in the order of `takes`, which has the name that `work` knows each by and how
     it is read. A job that an earlier version queued must still run: names, order and meaning of the strings stay.
 
-    `about` names the arguments that tell one such job from another in the log (the first one if it is empty).
+    `about` names the arguments that distinguish one such job from another in the log (the first one if it is empty).
     `said_in` finds by them where to say that the last try has failed; without it, `work` sees to that or nobody waits.
     """
 

@@ -238,5 +238,5 @@ def _meant(meta: Mapping[str, Any], day: str | None, clock: str | None, now: dat
 
 
 def _digest(text: str) -> str:
-    """Tells whether a text was changed, in fewer characters than the text."""
+    """Shows whether a text was changed, in fewer characters than the text."""
     return hashlib.sha256("\n".join(text.split("\r\n")).encode(errors="replace")).hexdigest()[:32]

@@ -101,7 +101,7 @@ A test holds that each type has its entry.
 
 
 def export_targets(config: Config, aws: AwsClients) -> dict[str, ExportTarget]:
-    """Where exports go beside the directory and the channel, by name."""
+    """Where exports go in addition to the directory and the channel, by name."""
     bucket = export_bucket(config, aws)
     return {} if bucket is None else {bucket.name: bucket}
 

@@ -176,7 +176,7 @@ def _ordinal(environ: Mapping[str, str], name: str) -> int:
 
 
 def _task_arn(metadata: str) -> str:
-    """The task that this container is part of, as the agent beside it tells."""
+    """The task that this container is part of, as the agent next to it says."""
     try:
         task = _document(httpx.get(f"{metadata}/task", timeout=_METADATA_TIMEOUT, trust_env=False))
     except (httpx.HTTPError, httpx.InvalidURL) as error:

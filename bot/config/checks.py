@@ -111,7 +111,7 @@ def _channels(slack: Mapping[str, Any], *, need_slack: bool) -> Iterator[Finding
 
 def _state_name(path: KeyPath, name: str) -> Iterator[Finding]:
     if name.isdigit():
-        yield path, "a state's name must not be just a number: kill-job could not tell it from a run id"
+        yield path, "a state's name must not be just a number: kill-job could not distinguish it from a run id"
     elif _STATE_NAME.fullmatch(name) is None:
         yield path, "a state's name begins with a letter or digit, and has at most 60 letters, digits, . _ or -"
 

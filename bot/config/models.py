@@ -108,7 +108,7 @@ PIPELINE_KEYS = {
     "jenkins": (("job",), ()),
     "ecs": (("cluster", "family"), ()),
 }
-"""What names a pipeline in each type of CI, beside `ci`: the keys that must be there, and those that may."""
+"""What names a pipeline in each type of CI, in addition to `ci`: the keys that must be there, and those that may."""
 
 
 class S3Section(Section):

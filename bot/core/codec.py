@@ -49,7 +49,7 @@ class Omitted(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Inline:
-    """Marks a field whose parts are written beside the other fields, with `prefix` before their names."""
+    """Marks a field whose parts are written next to the other fields, with `prefix` before their names."""
 
     prefix: str = ""
 

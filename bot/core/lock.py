@@ -261,7 +261,7 @@ class TimeToLive:
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """How many requests a table refused lately because it was asked too often."""
+    """How many requests a table refused recently because it was asked too often."""
 
     reads: int
     writes: int
@@ -283,7 +283,7 @@ class TableSeen:
 
     @property
     def has_refused(self) -> bool:
-        """Whether it is known to have refused requests lately."""
+        """Whether it is known to have refused requests recently."""
         return isinstance(self.refused, Found) and self.refused.value.total > 0
 
 

@@ -166,7 +166,7 @@ class KnownPerson:
 class Holders:
     """How to read a lock's `Who`. All patterns are on the whole of it, and upper and lower case are the same.
 
-    `ci_hosts` are the team's own shell patterns (`*`, `?`, `[…]`), beside the forms that only a CI machine has
+    `ci_hosts` are the team's own shell patterns (`*`, `?`, `[…]`), in addition to the forms that only a CI machine has
     (`bot.core.who`). `run_id_hosts` know `*`, `?`, `{run}` and `{attempt}`.
     """
 

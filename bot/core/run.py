@@ -133,7 +133,7 @@ class Run:
     """A run as last read. `attempt` is the newest attempt's ordinal; `started_at` is that attempt's start.
 
     `jobs` holds the jobs of all attempts, or None where they were not asked for or could not be read; then
-    `jobs_missing` says why. `ended_at` is the newest attempt's end as the system tells it (for GitHub `updated_at`).
+    `jobs_missing` says why. `ended_at` is the newest attempt's end as the system gives it (for GitHub `updated_at`).
     `actor` started attempt 1; where `first_actor` is given, that one did, and `actor` the newest attempt.
     `author` and `author_email` are of the commit, as its writer gave them; lists may lack them. `by_bot`: the system
     says that no person started it (a bot, a schedule, a service); without that it may have been a program all the same.

@@ -28,7 +28,7 @@ _FEWEST_UNITS = 5
 
 
 async def checks(config: Config, wiring: Wiring) -> list[Result]:
-    """Puts throw-away locks beside the real ones, and removes them."""
+    """Puts throw-away locks next to the real ones, and removes them."""
     clients, token = wiring.aws, secrets.token_hex(4)
     proofs = Proofs(wiring.world.records, SystemClock())
     found, watched = await asyncio.gather(

@@ -48,7 +48,7 @@ async def _listed(source: RunSource, pipeline: Pipeline, clock: Clock) -> Result
 
 
 async def _logged(source: RunSource, pipeline: Pipeline, clock: Clock) -> Result:
-    """Reads the log of one job that ended lately."""
+    """Reads the log of one job that ended recently."""
     area, listed = Area(source.name), await source.runs(pipeline, since=clock.now() - _BACK_FOR_LOGS)
     ended = [run for run in listed.value if run.phase is Phase.ENDED] if isinstance(listed, Found) else []
     for run in ended[:_MOST_RUNS]:

@@ -34,8 +34,8 @@ _NAMED = 5
 async def examine(config: Config, *, as_json: bool, everything: bool = False, state: str | None = None) -> bool:
     """Prints the problems, worst first, or one JSON document; True if nothing stops an unlock, or might.
 
-    With `everything` a line for each check. With `state` only that one is looked at, beside what all states share.
-    Raises UnknownState, and ConfigInvalid for a REDIS_URL that cannot be one.
+    With `everything` a line for each check. With `state` only that one is checked, with everything that all states
+    share. Raises UnknownState, and ConfigInvalid for a REDIS_URL that cannot be one.
     """
     if state is not None:
         name = config.named(state)

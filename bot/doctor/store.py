@@ -73,12 +73,12 @@ async def _asked(url: str, name: str) -> list[Result]:
 def _file(found: Durability) -> Result:
     subject = "durability"
     if found.appendonly is None:
-        return _REDIS.unproven(subject, "it does not tell whether it keeps an append-only file", _ALLOW)
+        return _REDIS.unproven(subject, "it does not say whether it keeps an append-only file", _ALLOW)
     if not found.appendonly:
         detail = "no append-only file: a crash of Redis loses timeline entries and requests"
         return _REDIS.warn(subject, detail, f"appendonly yes, {_CONFIGURE}")
     if found.appendfsync is None:
-        return _REDIS.unproven(subject, "append-only file; it does not tell how often that is synced", _ALLOW)
+        return _REDIS.unproven(subject, "append-only file; it does not say how often that is synced", _ALLOW)
     if found.appendfsync != "always":
         detail = f"appendfsync {found.appendfsync}: a crash of its machine may lose the last entries"
         return _REDIS.warn(subject, detail, f"appendfsync always, {_CONFIGURE}")
@@ -87,7 +87,7 @@ def _file(found: Durability) -> Result:
 
 def _memory(found: Durability) -> Result:
     if found.maxmemory_policy is None:
-        return _REDIS.unproven("memory", "it does not tell its maxmemory-policy", _ALLOW)
+        return _REDIS.unproven("memory", "it does not say its maxmemory-policy", _ALLOW)
     if found.maxmemory_policy != "noeviction":
         detail = f"maxmemory-policy {found.maxmemory_policy}: timelines may be evicted when its memory is full"
         return _REDIS.warn("memory", detail, f"maxmemory-policy noeviction, {_CONFIGURE}")
@@ -97,7 +97,7 @@ def _memory(found: Durability) -> Result:
 def _replicas(found: Durability) -> Result:
     """A Redis that forbids INFO is taken for one without replicas (`bot.store.replicas`)."""
     if found.replicas is None:
-        detail = "it does not tell whether it has replicas, so none is waited for: a fail-over may lose an answer"
+        detail = "it does not say whether it has replicas, so tflock waits for none: a fail-over may lose an answer"
         return _REDIS.unproven("replicas", detail, "let the bot's user call INFO")
     if not found.replicas:
         return _REDIS.ok("replicas", "none: what is written is as durable as this one Redis")

@@ -37,7 +37,7 @@ class Exporter(Protocol):
     ) -> Written:
         """Writes all configured formats and the chart, replacing earlier ones; one that fails does not stop the others.
 
-        `names` are those of people and channel, by id; `zone` is the IANA name of the time zone beside UTC. The record
+        `names` are those of people and channel, by id; `zone` is the IANA name of the time zone next to UTC. The record
         ends with the entry `until`, or with the one that is the last now; the same entries make the same files. They go
         to the export directory unless another `directory` is named.
         Raises JournalAway or ChainBroken, and OSError if there is no room for any file.
@@ -46,7 +46,7 @@ class Exporter(Protocol):
 
 
 class ExportTarget(Protocol):
-    """A place beside the export directory and the channel where exports go. `name` is its word on the timeline."""
+    """A place other than the export directory and the channel where exports go. `name` is its word on the timeline."""
 
     @property
     def name(self) -> str: ...

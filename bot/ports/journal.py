@@ -69,7 +69,7 @@ class Journal(Protocol):
         ...
 
     async def end(self, incident_id: str) -> tuple[str, str] | None:
-        """Id and hash of the last entry as the incident's own fields say it, which are kept beside the timeline."""
+        """Id and hash of the last entry as the incident's own fields say it, which are kept next to the timeline."""
         ...
 
     async def close(self, incident_id: str, *, by: str, at: datetime, if_last: str | None = None) -> Incident | None:

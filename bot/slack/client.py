@@ -39,7 +39,7 @@ _SERVER_ERROR = 500
 # All that the SDK raises, wraps or lets through. AttributeError: it takes a plain-text body for a mapping.
 FAILURES = (SlackApiError, SlackRequestError, aiohttp.ClientError, OSError, ValueError, AttributeError)
 
-# Doing these twice would be seen: a connection that broke midway does not tell whether Slack has taken the call.
+# Doing these twice would be seen: a connection that broke midway does not show whether Slack has taken the call.
 _ONCE_ONLY = ("chat.postMessage", "chat.postEphemeral", "files.completeUploadExternal")
 
 _ABSENT = frozenset(

@@ -199,7 +199,7 @@ def _marks(reactions: Any) -> dict[str, tuple[str, ...]]:
 
 
 def _instant(ts: str) -> datetime:
-    """A message's `ts` is its time in Unix seconds, with microseconds that tell it from others of its second."""
+    """A message's `ts` is its time in Unix seconds, with microseconds that distinguish it from others of its second."""
     seconds, _, micros = ts.partition(".")
     return datetime.fromtimestamp(int(seconds), UTC).replace(microsecond=int(micros.ljust(6, "0")[:6] or 0))
 

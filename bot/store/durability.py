@@ -22,7 +22,7 @@ class Durability:
     """What could be learned; None where Redis does not let us ask (hosted ones forbid CONFIG, some also INFO).
 
     `maxmemory` is in bytes, 0 for no limit. `replicas` are those connected now. `faults` are what its disk did
-    wrong lately.
+    wrong recently.
     """
 
     version: str | None

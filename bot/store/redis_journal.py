@@ -1,6 +1,6 @@
 """The timelines of the incidents in Redis. How one of them lies there is in `bot.store.chain`.
 
-Beside them are `tflock:channel:<channel>`, which names the incident that is open in the channel, and two indexes by
+Next to them are `tflock:channel:<channel>`, which names the incident that is open in the channel, and two indexes by
 the time of opening: `tflock:incidents` of all incidents and `tflock:incidents:open` of those that are open.
 Which of two that want one channel at once gets it is in `bot.store.reservation`.
 """

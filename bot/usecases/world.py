@@ -70,7 +70,7 @@ class World:
 
     `sources` are by the CI's name in the configuration, one for each that a pipeline names.
     An incident is closed when nothing was added for `close_after_quiet`.
-    `targets` are by name where exports go beside the directory and the channel.
+    `targets` are by name where exports go in addition to the directory and the channel.
     `tickets` is where follow-ups are filed; None: nowhere.
     `sweep` reads all locks at once for `watch`; None: nothing is watched. `alerts_channel` is where tflock posts
     what no incident deals with, and releases wherever they were asked for; None: nowhere. `private_incident_channels`:

@@ -1,4 +1,4 @@
-"""What `help` says beside each command's usage: what belongs together, and what each flag does."""
+"""What `help` says in addition to each command's usage: what belongs together, and what each flag does."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ BANNED = {
     r"(?<!ask )(?<!tell )whoever|whomever": "anyone who, the person who",
     r"somebody|anybody|everybody": "someone, anyone, everyone",
     r"by (?:itself|themselves)": "automatically, on its own",
-    r"of late": "recently",
+    r"of late|lately": "recently",
     r"second member": "second person",
 }
 """Each habit, and what to write instead."""

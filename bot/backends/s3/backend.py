@@ -105,7 +105,7 @@ class S3Backend:
         return StateCheck(state=state, digest=_compared(digest, state))
 
     async def read_table(self) -> TableSeen | None:
-        """Looks at the lock table, if there is one: its capacity, its TTL, and how much it refused lately."""
+        """Looks at the lock table, if there is one: its capacity, its TTL, and how much it refused recently."""
         return None if self._table is None else await self._table.look()
 
     async def release(self, place: LockPlace, *, before: float = math.inf) -> PlaceRelease:
@@ -262,7 +262,7 @@ def _not_proven(lock: LockPlace, probe: PlaceProbe) -> PlaceRelease:
             "nothing is released here until it honours If-Match and ConditionExpression; tell Terraform's force-unlock"
         )
         return PlaceRelease(lock, ReleaseResult.DENIED, f"{words}: {fix}")
-    words = "this store is not Amazon's, and could not be tried on a throw-away lock beside this one"
+    words = "this store is not Amazon's, and could not be tried on a throw-away lock next to this one"
     fix = "let the bot put and delete “…-doctor-*” there, or run “tflock doctor --state” with rights that may"
     return PlaceRelease(lock, ReleaseResult.DENIED, "; ".join(filter(None, (words, probe.detail, fix))))
 

@@ -72,7 +72,7 @@ class ItemPlace:
 
 @dataclass(frozen=True, slots=True)
 class FilePlace:
-    """The lock object beside the state. The fence is its ETag."""
+    """The lock object next to the state. The fence is its ETag."""
 
     client: Callable[[], Any]
     bucket: str

@@ -1,4 +1,4 @@
-"""The lock table itself: what it can take, whether it forgets items, and how much it refused lately.
+"""The lock table itself: what it can take, whether it forgets items, and how much it refused recently.
 
 Sources: `DescribeTable` and `DescribeTimeToLive` in the DynamoDB API; "DynamoDB metrics and dimensions"
 (`ReadThrottleEvents`, `WriteThrottleEvents`); `GetMetricData` in the CloudWatch API.

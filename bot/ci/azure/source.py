@@ -117,7 +117,7 @@ class AzureDevOps:
         return run_from(build, pipeline, page_of(self._base_url, project_of(pipeline), str(build.get("id"))))
 
     async def _settled(self, runs: list[Run]) -> list[Run]:
-        """The runs, with those cancelled lately as their jobs show them: `completed` may come before the end."""
+        """The runs, with those cancelled recently as their jobs show them: `completed` may come before the end."""
         lately = self.configured.clock.now() - _LINGERS
         cancelled = (run for run in runs if run.conclusion is Conclusion.CANCELLED)
         lingering = [run for run in cancelled if run.ended_at is not None and run.ended_at >= lately]

@@ -119,8 +119,8 @@ class GitHubApi:
             return {run_id: entry for part in parts for run_id, entry in part.items()}
 
         # A run that moves from one status to another may slip through between two lists, so they are read twice. The
-        # second time is beside the list by time, which comes after the first: the newer word counts, and of two that
-        # are as new the one that says that the run is active.
+        # second time is together with the list by time, which comes after the first: the newer word counts, and of two
+        # that are as new the one that says that the run is active.
         first = await still_open()
         newer, again = await both(self._read_on(path, about, params, since=young, guess=guess), still_open())
         return list({**first, **newer, **again}.values())

@@ -96,7 +96,7 @@ def run_from(entry: Json, pipeline: Pipeline) -> Run:
 
 
 def authored(run: Run, jobs: Iterable[Json]) -> Run:
-    """The run with its commit's author, whom GitLab tells with each job."""
+    """The run with its commit's author, whom GitLab names with each job."""
     commits = (inner(entry, "commit") for entry in jobs)
     mine = next((commit for commit in commits if run.commit and commit.get("id") == run.commit), {})
     return replace(run, author=text(mine.get("author_name")), author_email=text(mine.get("author_email")))

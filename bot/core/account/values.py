@@ -1,7 +1,7 @@
 """The account of an incident: everything that exports, charts, summaries and follow-ups tell, as values.
 
 It is made by one fold over the entries (`bot.core.account.story`), so that all formats say the same. It grows with what
-happened to locks and runs, not with the number of entries; the entries themselves are read beside it, one by one.
+happened to locks and runs, not with the number of entries; the entries themselves are read separately, one by one.
 Times are UTC. Texts are as recorded: the code that renders them escapes them.
 """
 
@@ -278,7 +278,7 @@ class FollowUp:
 class Account:
     """All of it. `names` are what people and the channel are called, by id, as far as is known.
 
-    `zone` is the IANA name of the time zone in which local times are shown beside UTC.
+    `zone` is the IANA name of the time zone in which local times are shown next to UTC.
     `recorded`, `edited` and `hidden` count entries; `key_moments` are ids. `now` is when the account was made.
     """
 

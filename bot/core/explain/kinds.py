@@ -68,7 +68,7 @@ def _codes(*meanings: Meaning) -> tuple[str, ...]:
 
 
 def _status(*numbers: int) -> tuple[str, ...]:
-    """HTTP statuses, as `classify` finds them beside a word that says that they are one."""
+    """HTTP statuses, as `classify` finds them next to a word that says that they are one."""
     return tuple(f"«{number}»" for number in numbers)
 
 

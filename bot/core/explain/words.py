@@ -83,7 +83,7 @@ def _by(lock: PastedLock | None) -> Phrase:
         return ()
     since: Phrase = (" since ", lock.created) if lock.created else ()
     what: Phrase = (", for ", Quoted(lock.operation)) if lock.operation else ()
-    return (": ", quoted(lock.who, "someone whom the lock does not name"), *what, *since, ", lock ", Quoted(lock.id))
+    return (": ", quoted(lock.who, "someone the lock does not name"), *what, *since, ", lock ", Quoted(lock.id))
 
 
 _NO_FORCE: Phrase = (
@@ -102,7 +102,7 @@ def _held(found: Classified) -> Advice:
     if shows_the_asker(found.text) and lock is None:
         why = (
             (
-                "The lock of this state is taken, by someone whom the message doesn't name. This backend can't "
+                "The lock of this state is taken, by someone the message doesn't name. This backend can't "
                 "show the holder: a lock info in the message is the asker's own, and not the holder's."
             ),
         )
@@ -196,8 +196,8 @@ def _deadline(found: Classified) -> Advice:
 def _digest(found: Classified) -> Advice:
     what: Phrase = (
         (
-            "The stored state is not the one whose checksum is kept beside it. Mostly a write of the checksum "
-            "was throttled, or someone replaced the state by hand. It is no lock problem."
+            "The stored state does not match the checksum that is kept with it. Usually a write of the checksum "
+            "was throttled, or someone replaced the state by hand. It is not a lock problem."
         ),
         *_belongs(found),
     )
@@ -316,7 +316,7 @@ def _interrupted(found: Classified) -> Advice:
     if found.is_lost:
         what: Phrase = (
             (
-                "The CI system lost contact with the run. That is no proof that it ended: its Terraform may "
+                "The CI system lost contact with the run. That does not prove that it ended: its Terraform may "
                 "still be running and writing. It may still hold the lock."
             ),
         )

@@ -29,7 +29,7 @@ def why_not_eligible(standing: Standing, policy: Policy) -> Phrase | None:
 def lacks_standing(standing: Standing) -> bool:
     """Whether this is seen to be nobody who could act here: a guest, a stranger, no member of the channel.
 
-    What Slack does not say, or who is in which group, is no such thing.
+    What Slack does not say, or who is in which group, does not count.
     """
     if isinstance(standing.member, Unseen) or standing.home_team is None:
         return False

@@ -55,7 +55,7 @@ class Lead:
 class Starters:
     """The people who started the runs in question: by Slack id, and by address (in lower case) where no id is known.
 
-    `are_unknown`: someone may have started one of them of whom neither is known.
+    `are_unknown`: one of them may have been started by a person without a known id or address.
     """
 
     ids: frozenset[str] = frozenset()

@@ -320,7 +320,7 @@ def _tied(question: _Question, possible: Sequence[_Possible]) -> tuple[tuple[Str
 
 
 def _why_not_blamed(question: _Question, one: _Possible) -> Phrase | None:
-    """Why the run, which is not excluded, is no candidate all the same: the lock's `Who` speaks against it."""
+    """Why the run, which is not excluded, is still not a candidate: the lock's `Who` speaks against it."""
     if one.claim is not None:
         return None
     why = why_not_its_machine(one.look, question.lock)
@@ -347,7 +347,7 @@ def _shown_by_log(question: _Question, one: _Possible) -> Job | None:
 
 def _may_be_its_own(question: _Question, one: _Possible, job: Job, log: JobLog) -> bool:
     """Whether the job's Terraform can have written this `Who`. Work in a log outweighs a name that a person can have,
-    but not one that nothing but a person's own account has: `alice@thinkpad` may hold this lock beside the job.
+    but not one that nothing but a person's own account has: `alice@thinkpad` may hold this lock next to the job.
     """
     lock, machine = question.lock, machine_of(job, log)
     is_anybodys = lock.user.casefold() in _ANYBODYS

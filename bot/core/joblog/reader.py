@@ -106,7 +106,7 @@ class LogReader:
         )
 
     def line(self, raw: str, at: datetime | None = None) -> None:
-        """One line; `at` where the system tells its time beside it. A carriage return overwrites what came before."""
+        """One line; `at` where the system gives its time with it. A carriage return overwrites what came before."""
         said = shapes.plain(raw[:LONGEST_LINE].removesuffix("\r"))
         stamp, said = shapes.stamped(said)
         if not stamp:

@@ -80,7 +80,7 @@ _OPTIONS = frozenset(
 
 
 class Script:
-    """Follows what is echoed. `line` tells whether a line is an echo; `is_quiet` whether Terraform cannot have printed
+    """Follows what is echoed. `line` says whether a line is an echo; `is_quiet` whether Terraform cannot have printed
     what comes now, as far as the echo tells; `may_show` whether it was surely a Terraform that had to lock.
 
     Where a log echoes no command, nothing says what printed a line, and nothing is held against it.

@@ -31,7 +31,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Concern:
-    """Something that people should know of. `key` tells it from all others of its kind, and from the next one.
+    """Something that people should know of. `key` distinguishes it from all others of its kind, and from the next one.
 
     `subject` is the state, pipeline or table for people, `states` the configured states that it is about. `since` is
     when it began: the lock's `Created`, the loop's first start, the first refusal, the run's start. `run` and `url`

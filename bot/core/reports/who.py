@@ -69,7 +69,7 @@ class HeldLock:
 
 @dataclass(frozen=True, slots=True)
 class UserReport:
-    """A Slack user whom someone asked for, and their locks.
+    """A Slack user that someone asked for, and their locks.
 
     `unread` counts states whose lock could not be read, `unknown` locks whose owner is not known.
     """

@@ -16,7 +16,7 @@ _MARKINGS = {
     Marking.HIDE: ("is hidden already", "is hidden", _HIDDEN, Marking.RESTORE),
     Marking.RESTORE: ("is not hidden", "is shown again", _RESTORED, Marking.HIDE),
     Marking.KEY: ("is a key moment already", "is a key moment", _KEY, Marking.NOT_KEY),
-    Marking.NOT_KEY: ("is no key moment", "is no key moment any more", _NOT_KEY, Marking.KEY),
+    Marking.NOT_KEY: ("is no key moment", "is no longer a key moment", _NOT_KEY, Marking.KEY),
 }
 """What it was before, what it is now, what that means, and how to undo it."""
 

@@ -89,7 +89,7 @@ def date(at: datetime) -> str:
 
 
 def channel(channel_id: str) -> str:
-    """A channel that the reader can open; empty for what is no channel's id."""
+    """A channel that the reader can open; empty for anything but a channel's id."""
     return f"<#{channel_id}>" if _CHANNEL_ID.fullmatch(channel_id) else ""
 
 

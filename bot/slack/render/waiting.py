@@ -23,7 +23,7 @@ def watch_button(state: str, lock_id: str = "", label: str = "Notify me when fre
 
 
 def queue_message(news: QueueNews) -> Message:
-    """To one person, whom it names."""
+    """To one person, by name."""
     told = list(_free(news))
     if news.ending is not None:
         lasted: Phrase = (" That was ", news.waited, ", which is as long as we wait.") if news.waited else ()

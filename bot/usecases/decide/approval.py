@@ -120,7 +120,7 @@ def waiting_for(verdict: Verdict) -> tuple[str, ...]:
 
 
 async def _permit_second(world: World, record: UnlockRecord, user: str) -> None:
-    """What the gate would refuse again. Only the gate's own look tells whether the lock or its run is theirs."""
+    """What the gate would refuse again. Only the gate's own look shows whether the lock or its run is theirs."""
     request = record.request
     consent = Consent(user, request.lock_id, world.clock.now())
     _, asker, approval = await asyncio.gather(

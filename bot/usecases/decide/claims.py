@@ -132,7 +132,7 @@ async def lock_of(world: World, claim: Claim) -> LockInfo | None:
 async def claims_on(
     world: World, state: State, lock: LockInfo | None, *, apart: timedelta = timedelta(0)
 ) -> tuple[Claimed, ...]:
-    """Every claim that may be of this lock, each with its run as its CI system tells it now. Raises JournalAway.
+    """Every claim that may be of this lock, each with its run as its CI system gives it now. Raises JournalAway.
 
     `apart` is how far the holder's clock and the store's are from each other.
 

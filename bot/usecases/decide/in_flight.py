@@ -30,7 +30,8 @@ async def in_flight_of(world: World, incident: str) -> tuple[RequestInFlight, ..
 async def already_asked(world: World, state: str) -> RequestInFlight | None:
     """A person's unlock of the very lock that the state has now, or may have, if one is in flight.
 
-    An automatic one is no reason not to ask: it waits for people to stop it, and a person need not. Raises JournalAway.
+    An automatic one does not prevent a request: it waits for people to stop it, and a person need not. Raises
+    JournalAway.
     """
     asked = [
         (record, flight)

@@ -2,7 +2,7 @@
 
 Everything that does not depend on something else is asked at the same time, so that a look costs two hops: the lock,
 the state and the lists of runs; then the runs that were active when the lock was taken. Their jobs' logs are a third,
-which costs nothing once a job that is over has been read. The lock table is looked at beside all three.
+which costs nothing once a job that is over has been read. The lock table is read at the same time as all three.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ _OPEN = frozenset({RequestPhase.SHOWN, RequestPhase.APPROVAL})
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What one person may see beside the locks. `requests` are ids of unlocks in their incidents."""
+    """What one person may see in addition to the locks. `requests` are ids of unlocks in their incidents."""
 
     waiting: tuple[Waiting, ...] = ()
     incidents: tuple[OpenIncident, ...] = ()

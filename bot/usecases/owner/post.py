@@ -200,7 +200,7 @@ async def _bring_up_to_date(world: World, desk: _Desk) -> bool:
 
 
 def _to_ring(desk: _Desk) -> str | None:
-    """What the owner has to be notified of beside the update; None if there is nothing like that."""
+    """What the owner has to hear in addition to the update; None if there is nothing like that."""
     message, rung = desk.message, desk.record.rung
     if message.status is not OwnerMessageStatus.OPEN:
         return None if message.news is not OwnerNews.RELEASED or message.news.name in rung else message.news.name

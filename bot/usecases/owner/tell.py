@@ -52,7 +52,7 @@ async def write_to_owner(
 ) -> None:
     """As `write_about`, on the lock and the owner that the inspection found.
 
-    With the news goes what the inspection shows beside it: that others wait, that the run has ended.
+    With the news goes what else the inspection shows: that others wait, that the run has ended.
     """
     if inspection.owner is None or inspection.lock is None:
         return

@@ -42,7 +42,7 @@ async def stop(world: World, request: UnlockRequest, user: str) -> None:
 
 
 async def _check_here(world: World, request: UnlockRequest, user: str) -> None:
-    """Anyone in the channel may: it can only keep a lock. So may someone of whom Slack does not say."""
+    """Anyone in the channel may: it can only keep a lock. So may a person about whom Slack gives no answer."""
     seen = await world.timed("Slack", "channel members", world.directory.is_in_channel(user, request.channel))
     if isinstance(seen, NotFound) or (isinstance(seen, Found) and not seen.value):
         raise NotPermitted("You are not a member of the channel where this was announced. Nothing was changed.")

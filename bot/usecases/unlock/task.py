@@ -19,8 +19,8 @@ _CARRIED_OUT = frozenset({RequestPhase.CONFIRMED, RequestPhase.ARMED, RequestPha
 class Task:
     """One request being carried out. `by` is who confirmed or armed it: the requester for the gate.
 
-    `round` tells one confirmation of a request from the next. `sent` is set if a delete may have reached the store,
-    `intended` are the places that held it before the first was sent. `until` is set if it was armed.
+    `round` distinguishes one confirmation of a request from the next. `sent` is set if a delete may have reached the
+    store, `intended` are the places that held it before the first was sent. `until` is set if it was armed.
     """
 
     request: UnlockRequest

@@ -62,7 +62,7 @@ PAUSES = Shelf("look-pause", Pause, _PAUSE)
 
 
 async def sweep(world: World) -> None:
-    """Looks, tells what is the matter, and takes back what is over. May be cut off anywhere.
+    """Looks, reports problems, and withdraws those that are over. May be cut off anywhere.
 
     Raises JournalAway, and Busy if another worker is at it.
     """
@@ -190,7 +190,7 @@ def _worth_a_look(world: World, seen: Mapping[str, LockSeen], book: Book, now: d
 
 
 async def _due(world: World, subjects: Sequence[str], now: datetime) -> list[str]:
-    """Those that were not looked at lately: first what was never looked at, then what was not for the longest time."""
+    """Those that were not looked at recently: first what was never looked at, then the longest ago."""
     if not subjects:
         return []
     remembered = await _looked(world, now - _REMEMBERED, now)

@@ -35,7 +35,7 @@ class Table(NamedTuple):
 
 MOST = 10_000
 REST = "[the rest with too many secrets removed]"
-"""A text with more secrets than that, of one kind, is cut there: it is no log, and reading on would take long."""
+"""A text with more secrets than that, of one kind, is cut there: it is not a log, and reading it would take long."""
 
 
 def lowered(text: str) -> str:

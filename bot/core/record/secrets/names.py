@@ -69,7 +69,9 @@ _TAIL = rf"""{_GIVEN}
         (?: (?:\\?["'`])?+ {_ARROW} {_OPEN} {_NO_STAY} (?P<after>{_VALUE}) )?+
         (?P<words>(?:\ [a-z]{{1,20}}+){{1,8}}+(?=[ \t]*+(?:\r?\n|\Z)))?+
       | (?:\\?["'])?(?:{STAYS})?(?:\\?["'])? {_ARROW} {_OPEN} {_NO_STAY} (?P<new>{_VALUE}) )"""
-"""A value that may have a new one behind it, or a new one behind what is no secret: both halves of a plan's change."""
+"""A value that may have a new one behind it, or a new one behind a value that is not secret: both halves of a plan's
+change.
+"""
 
 _NAMED = re.compile(rf"(?P<name>{_NAME}){_TAIL}", re.VERBOSE)
 _HUMPED = re.compile(rf"(?P<name>{_CAMEL})(?i:{_TAIL})", re.VERBOSE)
