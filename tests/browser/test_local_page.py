@@ -6,6 +6,7 @@ from playwright.async_api import async_playwright, expect
 from bot.sandbox.page.document import DESKTOP, PHONE
 from bot.sandbox.page.scene import DIRECT, HOME, Guide
 from bot.sandbox.page.server import serving_page
+from bot.sandbox.slack.reading import address_of
 from bot.sandbox.slack.team import BOT_USER
 from bot.sandbox.slack.views import publish_view, stacked
 from bot.sandbox.slack.workspace import SlackWorkspace
@@ -221,6 +222,20 @@ async def test_on_a_phone_one_gets_from_the_list_to_a_channel_to_a_thread_and_ba
     await page.get_by_role("link", name="Back to the list").click()
 
     await expect(page.get_by_role("link", name="Home")).to_be_visible()
+
+
+@pytest.mark.parametrize("name", ["a link", "a button"])
+async def test_slacks_address_of_a_message_leads_to_it_in_its_thread(visit, slack, name):
+    reply = next(message for message in slack.team.messages if message.text == "same here")
+    link = {"type": "section", "text": words(f"<{address_of(reply)}|a link>")}
+    pressed = {"type": "actions", "elements": [button("a button", url=address_of(reply))]}
+    slack.team.keep(slack.team.direct(QUINN).id, BOT_USER, "asked there", [link, pressed])
+    page = await visit(DIRECT)
+
+    await page.get_by_text(name, exact=True).click()
+
+    await expect(page.locator(".named")).to_contain_text("same here")
+    await expect(page.locator(".named")).to_be_in_viewport()
 
 
 async def test_somebody_else_is_one_click_away(visit, slack):

@@ -156,6 +156,13 @@ def test_a_button_says_what_its_click_sends_and_what_is_asked_before():
     assert Parsed(facts["data-confirm"]).text == "Sure?It goes.NoGo"
 
 
+@pytest.mark.parametrize(("url", "opens"), [("https://x.example/", True), ("javascript:alert(1)", False)])
+def test_a_button_with_an_address_opens_it_if_it_is_a_page(url, opens):
+    button = {"type": "button", "text": plain("Open"), "action_id": "home.open", "url": url}
+
+    assert ("data-url" in html({"type": "actions", "block_id": "b", "elements": [button]})) == opens
+
+
 def test_a_label_for_screen_readers_stands_in_for_a_buttons_text():
     button = {"type": "button", "text": plain("Details"), "action_id": "a", "accessibility_label": "Details of staging"}
 

@@ -1,6 +1,7 @@
 """Block Kit as HTML, as Slack shows it (docs.slack.dev/reference/block-kit). What someone wrote is always escaped.
 
-What can be pressed carries `data-act`: the JSON of what a click sends. `data-confirm` is the dialog in front of it.
+What can be pressed carries `data-act`: the JSON of what a click sends. `data-confirm` is the dialog in front of it, and
+`data-url` the page that the click opens as well.
 """
 
 from __future__ import annotations
@@ -165,6 +166,8 @@ def _button(element: Json, block: Json, reader: Reader) -> Markup:
     style = element.get("style") if element.get("style") in _STYLES else ""
     label = element.get("accessibility_label")
     named = Markup(' aria-label="{}"').format(label) if label else _NOTHING
+    if str(element.get("url", "")).startswith(("https://", "http://")):
+        named += Markup(' data-url="{}"').format(element["url"])
     return Markup('<button type="button" class="button {}"{}{}>{}</button>').format(
         style, named, act(element, block, reader), text(element.get("text"), reader)
     )

@@ -74,6 +74,7 @@ function show(regions) {
     }
     if (!regions.dialogs.length) dialog.close();
   }
+  if (!page.hasAttribute("data-live")) arrive();
   page.setAttribute("data-live", "");
 }
 
@@ -90,10 +91,30 @@ const about = (element) => ({
   view: element.closest("[data-view]")?.dataset.view,
 });
 
+// Slack's own addresses of messages and files lead to where those are here; all others leave the page.
+function visit(url) {
+  const message = url.match(/^https:\/\/sandbox\.slack\.com\/archives\/(\w+)\/p(\d+)(\d{6})(?:\?thread_ts=([\d.]+))?/);
+  const file = url.match(/^https:\/\/sandbox\.slack\.com\/files\/\w+\/(\w+\/[^/?]+)$/);
+  if (!message) return open(file ? `/files/${file[1]}` : url, "_blank", "noopener");
+  const [, where, seconds, micros, root] = message;
+  const at = new URLSearchParams({ as, in: where.startsWith("D") ? "direct" : where, ...(root && { thread: root }) });
+  location.assign(`/?${at}#${seconds}.${micros}`);
+  return null;
+}
+
+// Brings the message that the address names into sight, once it is drawn.
+function arrive() {
+  const named = location.hash && [...document.querySelectorAll(`[data-message$=" ${location.hash.slice(1)}"]`)].at(-1);
+  if (!named || named.matches(".named")) return;
+  named.classList.add("named");
+  named.scrollIntoView({ block: "center" });
+}
+
 async function press(element, act) {
   if (element.getAttribute("aria-busy") === "true") return;
   if (element.dataset.confirm && !(await confirmed(element.dataset.confirm))) return;
   element.setAttribute("aria-busy", "true");
+  if (element.dataset.url) visit(element.dataset.url);
   await send({ do: "press", act, ...about(element) });
   element.removeAttribute("aria-busy");
 }
@@ -113,6 +134,10 @@ document.addEventListener("click", (event) => {
     if (!menu.contains(event.target) || element) menu.open = false;
   }
   if (!element) return;
+  if (element.href?.startsWith("https://sandbox.slack.com/")) {
+    event.preventDefault();
+    visit(element.href);
+  }
   const { act, do: doing, shortcut, try: words } = element.dataset;
   if (act) press(element, JSON.parse(act));
   if (doing === "close") send({ do: "close", ...about(element) });
@@ -160,4 +185,5 @@ for (const form of document.querySelectorAll(".line form")) {
 }
 
 if (place === "home" || place === "direct") send({ do: "open", in: place });
+addEventListener("hashchange", arrive);
 new EventSource(`/live${location.search}`).onmessage = (event) => show(JSON.parse(event.data));
