@@ -218,6 +218,7 @@ COMMANDS: Mapping[type[values.Command], OnCommand] = {
     values.Title: record.rename,
     values.Close: record.close,
     values.Reopen: record.reopen,
+    values.FollowUps: record.follow_ups,
     values.Export: record.export,
     values.Misunderstood: _misunderstood,
 }

@@ -12,7 +12,7 @@ from bot.core.reports.report import Notice, Offer
 from bot.errors import NotPermitted
 from bot.slack.render.modal import REVIEW
 from bot.slack.render.page import CLOSE_ANYWAY
-from bot.usecases.export import incident_export
+from bot.usecases.export import followups, incident_export
 from bot.usecases.export.share import link_of
 from bot.usecases.record import backfill, capture, channel_incidents, lifecycle
 from bot.usecases.record.capture import Added
@@ -156,6 +156,18 @@ async def export(world: World, _: values.Export, asker: Asker) -> str:
     link = await link_of(world, incident.id, incident.channel)
     last: Phrase = (": ", Linked("the export", link), ".") if link else (" was exported. Nothing was changed.",)
     return await say(world, asker, Notice("Nothing has changed since the last export", ((*name, *last),)))
+
+
+async def follow_ups(world: World, _: values.FollowUps, asker: Asker) -> str:
+    """What to do after the incident that is open here, or was last; to the asker alone."""
+    incident = await channel_incidents.latest(world, asker.channel)
+    if incident is None:
+        raise NotPermitted("There has been no incident in this channel. Nothing was changed.")
+    report = await followups.so_far(world, incident)
+    if report.followups:
+        return await say(world, asker, report)
+    lines: tuple[Phrase, ...] = (("The facts of ", Quoted(incident.title), f" ({incident.id}) call for none."),)
+    return await say(world, asker, Notice("No follow-ups", lines), "none")
 
 
 async def capture_since(world: World, command: values.Capture, asker: Asker) -> str:

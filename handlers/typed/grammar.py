@@ -22,6 +22,7 @@ from handlers.typed.values import (
     Edit,
     Explain,
     Export,
+    FollowUps,
     Help,
     KillJob,
     MarkEntry,
@@ -280,6 +281,8 @@ FORMS = (
     CommandForm("close", "close", "close the incident, and export its timeline", _alone(Close())),
     CommandForm("reopen", "reopen [INCIDENT]", "reopen a closed incident",
                 lambda tail: Reopen(_only_name(tail, "the id of an incident"))),
+    CommandForm("follow-ups", "follow-ups", "show what to do after the incident, and file tickets",
+                _alone(FollowUps())),
     CommandForm("export", "export", "export the timeline now", _alone(Export())),
 )  # fmt: skip
 """Every command, once: help, usage errors, the manifest's hint and the docs are made of this or checked against it."""

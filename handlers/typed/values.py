@@ -152,6 +152,11 @@ class Export(Command):
     pass
 
 
+@dataclass(frozen=True, slots=True)
+class FollowUps(Command):
+    """What to do after the incident."""
+
+
 class Mistake(StrEnum):
     UNKNOWN_WORD = "unknown word"
     WRONG_ARGUMENT = "wrong argument"

@@ -8,12 +8,15 @@ import pytest
 
 from bot.core.account.ticket import dump_followup
 from bot.core.account.values import FollowUp
+from bot.core.record.timeline import Draft, Kind
 from bot.core.reports.button import ButtonValue
 from bot.core.reports.followups import FollowUpsReport
+from bot.errors import NotPermitted
 from bot.sandbox.stage import CHANNEL
 from bot.usecases.export.followups import name_of
 from bot.usecases.export.tickets import file
-from handlers import clicks
+from handlers import clicks, commands
+from handlers.typed.values import FollowUps
 from tests.worlds.memory.tickets import MemoryTickets
 
 KEY = "time-out:deploy.yml@acme/infra-1a2b3c4d"
@@ -82,3 +85,27 @@ async def test_the_posted_message_takes_slacks_own_way_and_is_changed_in_place(o
     assert "issues/1" in str(message.blocks)
     assert "followup.file" not in str(message.blocks)
     assert await office.world.messenger.find(CHANNEL, mark="m", thread=root.ts, since=since) == posted
+
+
+async def test_the_command_shows_what_the_facts_call_for_and_each_can_be_filed(office, proposed):
+    facts = {"key": "loop:update.yml", "title": "Stop update.yml"}
+    at = office.clock.now()
+    await office.journal.append(proposed.id, Draft(at, Kind.FOLLOWUP_PROPOSED, "tflock", "Stop update.yml", facts))
+
+    await commands.run(office.world, FollowUps(), "follow-ups", office.asker())
+
+    told = office.told()[-1]
+    assert "Stop update.yml" in told
+    assert "[File a ticket]" in told
+    await click(office, proposed, key="loop:update.yml")
+    assert [job.args[1] for job in office.world.jobs.waiting.values()] == ["loop:update.yml"]
+
+
+async def test_the_command_says_where_the_facts_call_for_nothing_or_there_was_no_incident(office):
+    with pytest.raises(NotPermitted, match="no incident"):
+        await commands.run(office.world, FollowUps(), "follow-ups", office.asker())
+    await office.journal.open(channel=CHANNEL, title="quiet", by="U0QUINN", at=office.clock.now())
+
+    await commands.run(office.world, FollowUps(), "follow-ups", office.asker())
+
+    assert "call for none" in office.told()[-1]

@@ -5,7 +5,8 @@ Proposals come of an export and make no new version of it (`bot.core.account.edi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,9 +16,12 @@ import structlog
 
 from bot.core.account.edition import Edition
 from bot.core.account.proposals import followup_facts, propose
+from bot.core.account.story import Story
 from bot.core.account.ticket import digest_of, dump_followup, load_followup
 from bot.core.account.values import Account, FollowUp
 from bot.core.record.facts import draft_of
+from bot.core.record.incident import Incident
+from bot.core.record.timeline import Entry
 from bot.core.reports.followups import FollowUpsReport
 from bot.errors import Final
 from bot.ports.messenger import Posted
@@ -34,6 +38,8 @@ log = structlog.get_logger()
 _WORDS = "followup"
 _PATIENCE = timedelta(seconds=30)
 _BOT = "tflock"
+_BATCH = 200
+"""Entries that are read in one call, in a thread: a long timeline must not hold up the event loop."""
 
 
 class TicketPhase(StrEnum):
@@ -78,6 +84,32 @@ async def record(world: World, edition: Edition, account: Account) -> None:
         once = f"followup/{followup.key}"
         draft = draft_of(followup_facts(followup), world.clock.now(), _BOT, followup.title, once=once)
         await world.journal.append(incident, draft)
+
+
+async def so_far(world: World, incident: Incident) -> FollowUpsReport:
+    """What the facts call for now, with tickets; an export need not have been made. Each can be filed.
+
+    Raises JournalAway.
+    """
+    story, batch = Story(incident), list[Entry]()
+    async for entry in world.journal.entries(incident.id):
+        batch.append(entry)
+        if len(batch) == _BATCH:
+            await asyncio.to_thread(_learn, story, batch)
+            batch = []
+    await asyncio.to_thread(_learn, story, batch)
+    account = story.account(now=world.clock.now(), names={})
+    for followup in account.followups:
+        if await find(world, incident.id, followup.key) is None:  # what an export has proposed stays in its words
+            words = dump_followup(followup)
+            await world.records.put(_WORDS, name_of(incident.id, followup.key), words, ttl=KEPT)
+    titles = {followup.key: followup.title for followup in account.followups}
+    return await _told(world, incident, titles)
+
+
+def _learn(story: Story, entries: Sequence[Entry]) -> None:
+    for entry in entries:
+        story.learn(entry)
 
 
 async def find(world: World, incident_id: str, key: str) -> FollowUp | None:
@@ -129,8 +161,11 @@ def _leased(world: World, incident_id: str) -> AbstractAsyncContextManager[Calla
 
 
 async def _report(world: World, progress: Progress) -> FollowUpsReport:
-    incident = progress.edition.incident
     titles = progress.outline.followups if progress.outline is not None else {}
+    return await _told(world, progress.edition.incident, titles)
+
+
+async def _told(world: World, incident: Incident, titles: Mapping[str, str]) -> FollowUpsReport:
     followups = [await _with_ticket(world, incident.id, key, title) for key, title in titles.items()]
     return FollowUpsReport(incident, tuple(followups), world.tickets.system if world.tickets is not None else "")
 
