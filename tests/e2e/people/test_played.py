@@ -120,7 +120,7 @@ async def test_a_lock_from_the_owners_laptop_waits_for_their_word_and_then_for_a
     assert await scene.stands(lock, "lone")
     await scene.click(checklist, "unlock.approve", user=QUINN)
 
-    await scene.becomes(checklist, "lone is unlocked", f"asked for by <@{PARKER}>, approved by <@{QUINN}>")
+    await scene.becomes(checklist, "lone is unlocked", f"<@{PARKER}> asked, <@{QUINN}> approved")
     await scene.becomes(letter, "your lock of lone was released")
     await scene.letter("unlocked it")
 
@@ -177,4 +177,4 @@ async def test_where_only_the_owner_may_approve_the_message_says_so_and_another_
     assert await scene.stands(lock, "owned")
     await scene.click(checklist, "unlock.approve", user=ELLIOTT)
 
-    await scene.becomes(checklist, "owned is unlocked", f"approved by <@{ELLIOTT}>")
+    await scene.becomes(checklist, "owned is unlocked", f"<@{ELLIOTT}> approved")

@@ -17,8 +17,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine
 
+from bot.core.gate.stages import UnlockStage
 from bot.core.lock import LockInfo, PlaceKind, parse_lock_info
 from bot.core.record.timeline import verify
+from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Conclusion, Phase
 from bot.errors import JournalAway, Throttled, Unreachable
 from tests.worlds.memory.memory import Throttle, lock_text
@@ -27,6 +29,7 @@ from tests.worlds.memory.world import DEPLOY
 HALVES = st.sampled_from([(PlaceKind.ITEM,), (PlaceKind.FILE,), (PlaceKind.FILE, PlaceKind.ITEM)])
 WORKERS = st.sampled_from([("w1",), ("w1", "w2")])
 STALLED = timedelta(seconds=20)
+ENDS_SHOWN = frozenset(list(UnlockStage)[list(UnlockStage).index(UnlockStage.RELEASED) :])
 
 
 @dataclass
@@ -226,6 +229,21 @@ class Machine(RuleBasedStateMachine):
         gone = {lock for lock, _ in self.deleted} - self._standing()
         outcomes = {entry.facts["lock_id"] for entry in entries if entry.kind in {"unlock.released", "unlock.failed"}}
         assert gone <= outcomes, "every delete has its outcome"
+
+    def _check_the_ends_shown(self, entries, *unwritten):
+        """What a message shows as the end of a request is on the timeline; but for these ends, which need not be."""
+        recorded = {(entry.facts.get("request"), entry.facts.get("outcome")) for entry in entries}
+        taken_back = {
+            entry.facts.get("request")
+            for entry in entries
+            if entry.kind == "unlock.failed" and "outcome" not in entry.facts
+        }
+        for report in self.world.messenger.all(UnlockReport):
+            request, stage = report.request.id, report.stage
+            if stage in ENDS_SHOWN.difference(unwritten) and not (
+                stage is UnlockStage.DECLINED and request in taken_back
+            ):
+                assert (request, str(stage)) in recorded, "shown, and not recorded"
 
 
 IS_NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"

@@ -786,13 +786,7 @@ class PeopleMachine(Machine):
     def _check_what_was_told(self, entries):
         letters = [letter.lock.id for _, letter in self.world.messenger.rung if letter.news is OwnerNews.RELEASED]
         assert len(letters) == len(set(letters)), "one letter for one release"
-        recorded = {
-            (entry.facts["request"], entry.facts.get("outcome")) for entry in entries if "request" in entry.facts
-        }
-        ends = list(UnlockStage)[list(UnlockStage).index(UnlockStage.RELEASED) :]
-        for report in self.world.messenger.all(UnlockReport):
-            if report.stage in set(ends) - {UnlockStage.ALREADY_FREE, UnlockStage.EXPIRED, UnlockStage.REFUSED}:
-                assert (report.request.id, str(report.stage)) in recorded, "told, and not recorded"
+        self._check_the_ends_shown(entries, UnlockStage.ALREADY_FREE, UnlockStage.EXPIRED, UnlockStage.REFUSED)
         again = [name for name, times in Counter(self.free_told).items() if times > 1]
         assert not again, f"told twice that it is free: {again}"
 
