@@ -40,11 +40,6 @@ class ClaimBody:
     private_host: bool = False
     processes_left: int | None = None
 
-    @property
-    def ended_whole(self) -> bool:
-        """Whether the command and everything that it had started are over."""
-        return self.exit_code is not None and self.ended_at is not None and self.processes_left == 0
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim(ClaimBody):
@@ -96,7 +91,7 @@ def may_have_taken(claim: Claim, lock: LockInfo, skew: timedelta) -> bool:
 
 def is_certain(claim: Claim, lock: LockInfo) -> bool:
     """Whether the claim fits the lock without any allowance for clocks that differ."""
-    return is_sealed(claim, lock) or may_have_taken(claim, lock, timedelta(0))
+    return may_have_taken(claim, lock, timedelta(0))
 
 
 def names(claim: Claim, lock: LockInfo, skew: timedelta) -> bool:
@@ -109,7 +104,7 @@ def exit_for(claim: Claim, lock: LockInfo) -> Exited | None:
 
     Only a seal tells which process took it: without one, a later process on that host may have.
     """
-    if not is_sealed(claim, lock) or not claim.ended_whole or claim.exit_code is None or claim.ended_at is None:
+    if not is_sealed(claim, lock) or claim.processes_left != 0 or claim.exit_code is None or claim.ended_at is None:
         return None
     return Exited(claim.exit_code, claim.ended_at)
 

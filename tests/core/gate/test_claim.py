@@ -8,7 +8,7 @@ import pytest
 
 from bot.core.gate.attribution import Claimed, Strength
 from bot.core.gate.case import Rule, Ruling
-from bot.core.gate.claim import Claim, Exited, exit_for, is_private, is_sealed, names, sealed_id
+from bot.core.gate.claim import Claim, Exited, exit_for, is_certain, is_private, is_sealed, names, sealed_id
 from bot.core.gate.decide import decide
 from bot.core.gate.tie import attribute
 from bot.core.phrase import plain
@@ -118,6 +118,28 @@ def test_an_end_proves_a_death_only_sealed_and_with_nothing_left(make, claim, ch
 def test_without_an_end_nothing_is_proved(make, claim):
     assert exit_for(claim(), make.info(who=SEALED)) is None
     assert exit_for(claim(processes_left=0), make.info(who=SEALED)) is None
+    assert exit_for(claim(processes_left=0, code=1), make.info(who=SEALED)) is None
+    assert exit_for(claim(processes_left=0, ended="09:20"), make.info(who=SEALED)) is None
+
+
+@pytest.mark.parametrize(
+    ("made", "who", "certain"),
+    [
+        ("09:05", f"runner@{HOSTED}", True),
+        ("09:05:01", f"runner@{HOSTED}", False),
+        ("09:05", "runner@another", False),
+        ("10:00", SEALED, True),
+    ],
+)
+def test_a_claim_is_certain_without_any_allowance_for_clocks_or_by_its_seal(make, claim, made, who, certain):
+    assert is_certain(claim(made=made), make.info(who=who)) is certain
+
+
+def test_a_lock_without_an_id_is_named_by_no_claim(make, claim):
+    def named(lock_id):
+        return names(claim(lock_id=lock_id), make.info(id=lock_id, who=f"runner@{HOSTED}"), make.policy.clock_skew)
+
+    assert (named("x"), named("")) == (True, False)
 
 
 @pytest.mark.parametrize(
@@ -237,9 +259,9 @@ def test_an_exit_a_moment_before_the_lock_is_not_the_holders(make, claim, tie, r
     ("changes", "fits"),
     [
         ({}, True),
-        ({"made": "09:06:59"}, True),  # within the skew
+        ({"made": "09:07"}, True),  # within the skew
         ({"made": "09:07:01"}, False),
-        ({"ended": "09:03:01", "code": 1}, True),  # within the skew
+        ({"ended": "09:03", "code": 1}, True),  # within the skew
         ({"ended": "09:02:59", "code": 1}, False),
         ({"host": HOSTED.upper()}, True),
         ({"host": "another"}, False),
