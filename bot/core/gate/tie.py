@@ -138,8 +138,7 @@ def _private(question: _Question, looks: Sequence[PipelineSeen], claims: Sequenc
     possible, _ = _possible(question, looks, claims)
     urls = {claimed.claim.run_url for claimed in mine}
     beside = [one for one in possible if one.candidate.run.ref.url not in urls and _is_known_there(one, host)]
-    is_listed = {run.ref.url for look in looks if isinstance(look.listing, Found) for run in look.listing.value} & urls
-    is_out = is_listed and not any(one.candidate.run.ref.url in urls for one in possible)
+    is_out = not any(one.candidate.run.ref.url in urls for one in possible)
     return [] if beside or is_out else mine
 
 

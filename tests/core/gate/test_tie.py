@@ -13,7 +13,7 @@ from bot.core.gate.claim import Claim
 from bot.core.gate.decide import decide
 from bot.core.gate.exclusions import is_same_machine
 from bot.core.gate.tie import attribute
-from bot.core.joblog.values import UNKNOWN_STATE, JobLog
+from bot.core.joblog.values import UNKNOWN_STATE, JobLog, LogEnd
 from bot.core.people import OwnerSays
 from bot.core.phrase import plain
 from bot.core.policy import KnownPerson
@@ -516,6 +516,16 @@ def test_a_name_that_belongs_to_another_system_is_blamed_on_nobody(make, ruling,
     assert is_blamed or ruling(look, who=who) is Ruling.REFUSE
 
 
+def test_a_live_run_is_out_where_only_another_systems_machines_have_that_name(make):
+    """A name that a person can have as well excludes nobody: the run has to be dead."""
+    look = make.look(make.run(end=None))
+    out, kept = make.tie(look, who="vsts@fv-az881-525"), make.tie(look, who="vsts@elliott-thinkpad")
+
+    assert (out.possible, kept.others[0].run.ref.id) == ((), "1")
+    assert "vsts@fv-az881-525 is how Azure DevOps calls its machines" in plain(out.ruled_out[0])
+    assert kept.ruled_out == ()
+
+
 def test_a_slot_works_for_the_project_in_its_name(make):
     slot, pipeline = "root@runner-t3qyxf-project-7120-concurrent-0", Pipeline("gitlab", (("project", "acme/infra"),))
 
@@ -626,6 +636,51 @@ def test_a_private_host_of_a_run_that_was_refused_this_lock_is_not_private(make)
 
     assert tie(make.lock_id) is None
     assert tie("another") is Tie.SEALED
+
+
+@pytest.mark.parametrize(
+    ("jobs", "tie"),
+    [
+        (("09:02", "09:15"), Tie.SEALED),
+        (("09:02", "09:05"), Tie.SEALED),
+        (("09:02", "09:04:59"), Tie.BY_TIME),
+        (("09:05", None), Tie.SEALED),
+        (("09:05:01", None), Tie.BY_TIME),
+    ],
+)
+def test_a_private_host_is_of_a_job_that_ran_at_that_time_without_any_allowance(make, jobs, tie):
+    start, end = jobs
+    run = make.run(start="09:02", end=end, jobs=(make.job(start, end),))
+
+    assert tie_of(make, "root@pod-1", claimed(make, run, host="pod-1", private_host=True)).tie is tie
+
+
+@pytest.mark.parametrize(("end", "tie"), [("09:05", Tie.SEALED), ("09:04:59", Tie.BY_TIME)])
+def test_a_private_host_of_a_run_whose_jobs_are_not_known_goes_by_the_runs_own_times(make, end, tie):
+    for jobs in ((), None):
+        run = make.run(end=end, jobs=jobs)
+        assert tie_of(make, "root@pod-1", claimed(make, run, host="pod-1", private_host=True)).tie is tie
+
+
+def test_a_private_host_that_another_claim_names_as_its_own_is_not_private(make):
+    mine = claimed(make, make.run("1"), host="pod-1", private_host=True)
+    others = claimed(make, make.run("2"), host="pod-1", claim_id="c2")
+
+    assert tie_of(make, "root@pod-1", mine).tie is Tie.SEALED
+    assert tie_of(make, "root@pod-1", mine, others).tie is Tie.BY_TIME
+
+
+def test_a_private_host_on_which_nobody_knows_the_other_runs_machine_stays_private(make, on):
+    mine = claimed(make, make.run("1"), host="pod-1", private_host=True)
+
+    assert tie_of(make, "root@pod-1", mine, looks=(make.look(make.run("1"), on("2")),)).tie is Tie.SEALED
+
+
+@pytest.mark.parametrize(("end", "wanted"), [(LogEnd.DECLARED, Ruling.NEEDS_APPROVAL), (LogEnd.REPORTED, Ruling.ALLOW)])
+def test_an_end_that_by_the_log_only_the_server_declared_wants_a_second_person(make, ruling, end, wanted):
+    look = make.look(make.run(), logs={"1": make.log(end=end)})
+
+    assert ruling(look, who="runner@fv-az881-525") is wanted
 
 
 def test_a_private_host_that_outlived_its_run_is_not_sealed(make):
