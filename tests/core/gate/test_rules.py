@@ -830,6 +830,17 @@ def test_evidence_may_be_as_old_as_the_policy_says_and_no_older(make, says):
     assert (effect, words, waits) == (REFUSES, "some of the evidence is 31 s old: check again", True)
 
 
+def test_evidence_may_be_as_far_in_the_future_as_it_may_be_old(make, says):
+    def of(seconds):
+        case = make.case()
+        return says(Rule.FRESH, replace(case, lock=replace(case.lock, at=make.now + timedelta(seconds=seconds))))[:2]
+
+    assert of(30) == (HOLDS, "no evidence is older than 30 s")
+    effect, words = of(31)
+    assert effect is REFUSES
+    assert words.startswith("some of the evidence lies 31 s in the future")
+
+
 @pytest.mark.parametrize("age", [timedelta(seconds=31), timedelta(seconds=-31)], ids=["old", "from the future"])
 @pytest.mark.parametrize("which", ["lock", "state", "listing", "run", "member", "channel", "in_channel", "in_groups"])
 def test_every_single_observation_must_be_fresh(make, says, which, age):

@@ -662,6 +662,14 @@ def test_a_private_host_of_a_run_whose_jobs_are_not_known_goes_by_the_runs_own_t
         assert tie_of(make, "root@pod-1", claimed(make, run, host="pod-1", private_host=True)).tie is tie
 
 
+def test_a_private_host_of_a_run_that_cannot_be_seen_stays_private_since_it_is_not_over_either(make):
+    mine = replace(claimed(make, make.run(), host="pod-1", private_host=True), seen=make.unseen())
+    tied = tie_of(make, "root@pod-1", mine)
+
+    assert tied.tie is Tie.SEALED
+    assert decide(make.case(looks=(), attribution=tied), make.now).ruling is Ruling.REFUSE
+
+
 def test_a_private_host_that_another_claim_names_as_its_own_is_not_private(make):
     mine = claimed(make, make.run("1"), host="pod-1", private_host=True)
     others = claimed(make, make.run("2"), host="pod-1", claim_id="c2")

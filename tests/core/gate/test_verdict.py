@@ -107,6 +107,13 @@ def test_an_approval_holds_until_the_last_second_of_its_time(make):
     assert decide(make.case(protected=True, approval=approval), make.now).ruling is Ruling.ALLOW
 
 
+@pytest.mark.parametrize(("seconds", "ruling"), [(30, Ruling.ALLOW), (31, Ruling.NEEDS_APPROVAL)])
+def test_an_approval_may_lie_as_far_in_the_future_as_evidence(make, seconds, ruling):
+    approval = make.approval(at=make.now + timedelta(seconds=seconds))
+
+    assert decide(make.case(protected=True, approval=approval), make.now).ruling is ruling
+
+
 def test_an_approver_must_be_in_the_policys_group(make):
     policy = replace(make.policy, unlock_groups=("S0ONCALL",))
     parker = make.standing(in_groups=make.found(value=True))
