@@ -121,7 +121,7 @@ class Show:
         )
         waiting = _was(message, "unlock itself at about")
         if waiting is not None:
-            self._note("Not yet: the CI says that the job has ended, but a job may outlive that word for a while.")
+            self._note("Not yet: CI reports that the job has ended, but its process may keep running for a while.")
             self._draw(waiting, seen_before=True)
             self._note("So the bot waits. It begins the release on its own when it is safe, and meets the busy table …")
         await self._until(lambda: _was(message, "throttled") is not None, "the bot to tell that the table throttles")
@@ -157,7 +157,7 @@ class Show:
     async def timeline(self) -> None:
         """The record is corrected in two places, closed, exported and verified."""
         self._act("5", "The record of it, which nobody had to type", "12:30", "13:00")
-        self._note("What people know goes onto it by a mark or in words:")
+        self._happens("What people know goes onto it by a mark or in words:")
         await self.record()
         shown = await self._types(_PARKER, f"timeline {_LAST_ENTRIES}", alone=True)
         self._draw(shown)

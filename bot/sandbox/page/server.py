@@ -30,7 +30,7 @@ _LOOKS_EVERY = 0.15
 _BEATS_EVERY = 5.0
 _COMMAND = "/tflock"
 _MARK = "pushpin"
-_HEAD = '<link rel="icon" href="data:,"><script src="/page.js" defer></script>'
+_HEAD = '<style>{}</style><link rel="icon" href="data:,"><script src="/page.js" defer></script>'
 _GUARDED = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -73,9 +73,7 @@ class _Page:
     async def whole(self, request: web.Request) -> web.Response:
         """The page around what is live."""
         scene = self._scene(request)
-        head = Markup("<style>{}</style><link rel=icon href=data:,><script src=/page.js defer></script>").format(
-            Markup(_read("page.css"))
-        )
+        head = Markup(_HEAD).format(Markup(_read("page.css")))
         title = f"{scene.title} · {scene.team.users[scene.user].name} · tflock sandbox"
         page = document(scene.whole(), title=title, head=head)
         return web.Response(text=str(page), content_type="text/html", headers=_GUARDED)
@@ -177,13 +175,18 @@ async def _press(slack: SlackWorkspace, asked: Asked) -> Delivery | None:
     """A button, or a choice in a menu, of a message or a view."""
     user, act = str(asked["as"]), asked["act"]
     action, block, value = str(act["action"]), str(act["block"]), act.get("value")
-    if asked.get("view"):
-        return await slack.click_in_view(user, _view_of(slack, asked), action, value=value)
-    message = _message_of(slack, asked)
-    _, element = located_in(message.blocks, action, value=value, block_id=block)
+    shown = _view_of(slack, asked) if asked.get("view") else _message_of(slack, asked)
+    try:
+        blocks = shown.blocks if isinstance(shown, TeamMessage) else shown["blocks"]
+        _, element = located_in(blocks, action, value=value, block_id=block)
+    except LookupError:
+        raise LookupError("This has changed, and the button is gone.") from None
+
+    if not isinstance(shown, TeamMessage):
+        return await slack.click_in_view(user, shown, action, value=value)
     if element["type"] == "button":
-        return await slack.click(user, message, action, value=value, block_id=block)
-    return await slack.choose(user, message, action, str(value))
+        return await slack.click(user, shown, action, value=value, block_id=block)
+    return await slack.choose(user, shown, action, str(value))
 
 
 async def _submit(slack: SlackWorkspace, asked: Asked) -> Delivery | None:
