@@ -49,7 +49,17 @@ def _end(alert: Alert) -> Phrase:
     (ended,) = at_hand([Fact("", (at,))], alert.raised_at)
     if how is Outcome.FREE:
         return ("Unlocked at ", *ended.phrase, ", after ", lasted, ".")
-    return ("Over at ", *ended.phrase, f" ({how}), after ", lasted, ".")
+    return ("Over at ", *ended.phrase, f" ({_OUTCOMES[how]}), after ", lasted, ".")
+
+
+_OUTCOMES = {
+    Outcome.FREE: "the lock is free",
+    Outcome.OTHER_LOCK: "another lock is there now",
+    Outcome.GOES_ON: "its run is active again",
+    Outcome.ENDED: "the run has ended",
+    Outcome.QUIET: "it has stopped",
+    Outcome.NOT_CONFIGURED: "it is no longer in the configuration",
+}
 
 
 def _digest(alerts: tuple[Alert, ...]) -> Message:

@@ -109,7 +109,7 @@ def kill_controls(report: KillReport) -> list[Element | None]:
     if report.stage is KillStage.FOUND and target is not None:
         return _for_run(report, target) if target.loop is None else _for_loop(report, target)
     if report.stage is KillStage.APPROVAL and target is not None:
-        asked = "You would be the second person to want this."
+        asked = "Someone else asked for this, and you'd be the second approver."
         sure = Confirm("End it?", f"{asked}{_risk(target)}", "Approve")
         value = kill_value(report, target)
         return [button("Approve and end it", "kill.approve", value, style="danger", confirm=sure)]

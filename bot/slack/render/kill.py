@@ -120,7 +120,8 @@ def _found(report: KillReport) -> _Facts:
         yield from _nothing(report)
         return
     yield _what(target)
-    yield _warning(target)
+    if target.loop is not None or target.tie in _RISKY:
+        yield _warning(target)
     yield from _states(target)
     yield from _details(target)
     yield from _note(report)
@@ -159,7 +160,7 @@ def _warning(target: KillTarget) -> Fact:
             unread = f"{active}The lock table is throttled, so we can't tell whether {it} holds the lock. "
             return Fact("Careful:", (unread, "Ending it can leave half-made changes."), Icon.WARNING)
         case Stake.CONTENDS:
-            none = "It does not hold the lock." if target.loop is None or one else "None of them holds the lock."
+            none = "It does not hold the lock." if one else "None of them holds the lock."
             return Fact("", (f"{active}{none}",))
         case Stake.NO_LOCK:
             return Fact("", (f"{active}No lock is held there now.",))
@@ -224,7 +225,9 @@ def _ended(report: KillReport) -> _Facts:
         yield Fact(("The runs ended, but the loop is not stopped: it can start more.",), (), Icon.WARNING)
         yield from _switch(report)
     else:
-        yield Fact((f"{_ending(report)} was ended.",), (" ", count if total > 1 else ""), Icon.GOOD)
+        were = "were" if total > 1 else "was"
+        yield Fact((f"{_capital(_ending(report))} {were} ended.",), (), Icon.GOOD if over == total else Icon.WARNING)
+        yield from [Fact("", (count,))] if over < total else []
     yield from _note(report)
     if report.request.state:
         yield Fact("", (f"This does not release the lock of {report.request.state}.",))
@@ -245,7 +248,8 @@ def _refused(report: KillReport) -> _Facts:
 
 
 def _failed(report: KillReport) -> _Facts:
-    yield Fact((f"{_ending(report)} was not ended.",), (), Icon.BAD)
+    many = len(report.progress) > 1 and report.switched is None and target_of(report) is None
+    yield Fact((f"{_capital(_ending(report))} {'were' if many else 'was'} not ended.",), (), Icon.BAD)
     yield from _note(report)
     yield from _switch(report)
     yield from _unseen(report)
@@ -316,6 +320,11 @@ def _ending(report: KillReport) -> str:
     if report.switched is not None:
         return f"the loop of {title}"
     return run_name(going_down[0]).text if len(going_down) == 1 else f"{runs(len(going_down))} of {title}"
+
+
+def _capital(words: str) -> str:
+    """As a sentence begins. Names of pipelines keep their letters."""
+    return words.replace("the loop", "The loop", 1) if words.startswith("the loop") else words
 
 
 def _note(report: KillReport) -> _Facts:

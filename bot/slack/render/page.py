@@ -21,7 +21,7 @@ _LABEL, _WORDS = 200, 500
 def line(fact: Fact, *, most: int = LINE) -> str:
     """A fact as one line: its sign, its label in bold, its words."""
     label = bold(fact.label)
-    gap = "" if _leans(fact.phrase) else " "
+    gap = "" if _leans(fact.phrase) or not label else " "
     return f"{fact.icon.code} {label}{gap}{mrkdwn(fact.phrase, most=most)}".strip()
 
 

@@ -44,7 +44,7 @@ async def test_a_contender_is_found_by_its_state_confirmed_and_really_ended(scen
     lock, _ = await scene.stage.dead_lock()
     run = scene.stage.runs.start_run(REPO, UPDATE, at=minutes_ago(1), actor="dependency-bot")
 
-    report = await found(scene, "staging because it hammers", str(run.id), "does not hold the lock", "hammers")
+    report = await found(scene, "staging because it hammers", str(run.id), "does not hold it", "hammers")
     await scene.click(report, "kill.confirm")
 
     await scene.becomes(report, "ended", "does not release the lock")
