@@ -351,7 +351,10 @@ def _refused(report: UnlockReport) -> _Facts:
     is_automatic = report.request.is_automatic
     how = " automatically" if is_automatic else ""
     mark = Icon.WAIT if verdict is not None and verdict.waiting_helps else Icon.BAD
-    yield Fact((f"{name} was not unlocked{how}: a check no longer passes.",), (), mark)
+    if verdict is not None and any(finding.rule is Rule.REQUESTER for finding in deciding(verdict)[:1]):
+        yield refusal(name, verdict, report.inspection)
+    else:
+        yield Fact((f"{name} was not unlocked{how}: a check no longer passes.",), (), mark)
     if verdict is not None:
         yield from in_the_way(verdict)
     yield from _note(report)
