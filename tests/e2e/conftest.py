@@ -76,8 +76,9 @@ class Scene:
         return [message for message in self.slack.directs(user) if message.ts > self.began.ts]
 
     def posts(self, *words: str) -> list[TeamMessage]:
-        """The bot's messages in this channel that have all these words."""
-        return [m for m in self.slack.messages(self.channel) if all(w.lower() in flat(m).lower() for w in words)]
+        """The bot's messages in this channel that have all these words, but for the checklists in their threads."""
+        said = [m for m in self.slack.messages(self.channel) if not m.text.startswith("Checklist of ")]
+        return [m for m in said if all(w.lower() in flat(m).lower() for w in words)]
 
     async def until(self, holds: Callable[[], object], within: float = PATIENCE):
         return await self.slack.wait_for(holds, within)

@@ -266,7 +266,8 @@ def _released(report: UnlockReport) -> _Facts:
     else:
         yield from _other_lock(report, other)
         yield Fact("Next:", ("See what it is: ", command(f"status {name}"), "."))
-    yield from _place_outcomes(part for part in report.places if part.result is not ReleaseResult.RELEASED)
+    is_plain = len(report.places) == 1 and report.places[0].result is ReleaseResult.RELEASED
+    yield from () if is_plain else _place_outcomes(report.places)
     yield from _note(report)
     if report.inspection is not None and report.inspection.check.digest.match is DigestMatch.DIFFERS:
         yield Fact("Digest:", (*facts.digest_advice(report.inspection.check), "."), Icon.WARNING)
@@ -311,7 +312,8 @@ def _holder_changed(report: UnlockReport) -> _Facts:
     if report.request.is_automatic or report.now_held_by is None:
         yield Fact("Next:", ("See what it is: ", command(f"status {report.request.state}"), "."))
     else:
-        yield Fact("Next:", ("The button checks the new lock, and unlocks it when that is safe.",))
+        see: Phrase = ("See what it is: ", command(f"status {report.request.state}"), ".")
+        yield Fact("Next:", (*see, " Or the button checks it, and unlocks it when that is safe."))
 
 
 def _partly_released(report: UnlockReport) -> _Facts:

@@ -80,7 +80,7 @@ def answer(name: str, verdict: Verdict, inspection: Inspection) -> Fact:
             return refusal(name, verdict, inspection)
 
 
-def refusal(name: str, verdict: Verdict, inspection: Inspection | None) -> Fact:
+def refusal(name: str, verdict: Verdict, inspection: Inspection | None) -> Fact:  # noqa: PLR0911 - one arm a cause
     """Why it may not be released now, as one sentence: of the first check that decided."""
     first = next(iter(_causes(deciding(verdict))), None)
     if first is None:
@@ -93,6 +93,8 @@ def refusal(name: str, verdict: Verdict, inspection: Inspection | None) -> Fact:
         return Fact((words,), (), Icon.BAD)
     if first.rule is Rule.DEAD and inspection is not None and is_running(inspection):
         return Fact((f"{name} is locked by a run that is still working. Don't unlock it.",), (), Icon.BAD)
+    if first.rule is Rule.SAME_LOCK and inspection is not None and inspection.seen.garbage:
+        return Fact((f"{name} is locked. Its lock entry is unreadable.",), (), Icon.BAD)
     if first.waits:
         why = _NOT_YET.get(first.rule, "It can't be unlocked yet")
         return Fact((f"{name} is locked. {why}.",), (), Icon.WAIT)

@@ -31,7 +31,7 @@ async def test_a_delete_that_is_throttled_for_a_while_is_done_without_another_co
     fault.lift()
 
     told = flat(await scene.becomes(checklist, "staging is unlocked"))
-    assert "was released" in told
+    assert "`terraform plan` before you apply" in told
     assert not await scene.stage.lock_stands()
     assert len(scene.posts()) == 1
     assert (await scene.kinds()).count("unlock.released") == 1
@@ -124,8 +124,8 @@ async def test_a_throttled_table_is_told_by_status_as_that_and_not_as_a_lock_pro
 
     await scene.types("status staging")
 
-    told = flat(await scene.told("the lock table of staging is throttled"))
-    assert "not known whether" not in told
+    told = flat(await scene.told("throttling the lock table of staging"))
+    assert "The lock itself is not the problem" in told
     assert "Not a lock problem" in told
     assert "/tflock kill-job staging" in told
     assert await scene.stands(lock)

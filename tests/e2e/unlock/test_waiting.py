@@ -125,7 +125,7 @@ async def test_a_guest_cannot_arm_nor_call_off(scene):
     assert "as soon as it is safe" in flat(checklist)
     scene.stage.runs.finish(run.id, "failure", at=datetime.now(UTC) - timedelta(minutes=5))
     await scene.becomes(checklist, "staging is unlocked")
-    assert lock.id in flat(checklist)
+    assert lock.id[:8] in flat(checklist)
 
 
 async def test_killing_a_loop_lets_the_armed_unlock_go_on_by_itself(scene):

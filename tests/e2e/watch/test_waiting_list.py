@@ -68,7 +68,7 @@ async def test_two_people_who_wait_are_told_in_turn_although_the_worker_is_kille
     assert [entry.actor for entry in await scene.has_recorded("watch.started")] == [QUINN, PARKER]
 
     await scene.click(mentions(scene, PARKER)[0], "watch.check", user=PARKER)
-    await scene.told("staging is free", "no lock stands there", user=PARKER)
+    await scene.told("staging is free", "go ahead", user=PARKER)
 
 
 async def test_outside_an_incident_channel_somebody_is_told_in_their_dm_and_may_stop(scene):
