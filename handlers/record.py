@@ -159,7 +159,7 @@ async def export(world: World, _: values.Export, asker: Asker) -> str:
 
 
 async def follow_ups(world: World, _: values.FollowUps, asker: Asker) -> str:
-    """What to do after the incident that is open here, or was last; to the asker alone."""
+    """What to do after the incident that is open here, or was last; to the asker only."""
     incident = await channel_incidents.latest(world, asker.channel)
     if incident is None:
         raise NotPermitted("There has been no incident in this channel. Nothing was changed.")
