@@ -8,7 +8,7 @@ from bot.sandbox.page.scene import DIRECT, HOME, Guide
 from bot.sandbox.page.server import serving_page
 from bot.sandbox.slack.reading import address_of
 from bot.sandbox.slack.team import BOT_USER
-from bot.sandbox.slack.views import publish_view, stacked
+from bot.sandbox.slack.views import publish_view, replaced, stacked
 from bot.sandbox.slack.workspace import SlackWorkspace
 from bot.sandbox.stage import CHANNEL, populate
 
@@ -178,7 +178,8 @@ async def test_what_is_typed_and_open_stays_while_a_dialog_and_a_message_change(
 
     view = opens(slack)
     await page.get_by_label("What happened").fill("half a sentence")
-    view["blocks"][0]["hint"] = plain("Another hint")
+    block = {**view["blocks"][0], "hint": plain("Another hint")}
+    replaced(slack.team, view, {**NOTE, "blocks": [block, *view["blocks"][1:]]})
 
     await expect(page.locator("#dialog")).to_contain_text("Another hint")
     await expect(page.get_by_label("What happened")).to_have_value("half a sentence")

@@ -5,6 +5,7 @@ A region is a list of (key, HTML): the browser replaces the items that have chan
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,7 +22,6 @@ from bot.sandbox.page.blocks import drawn, text
 from bot.sandbox.page.document import message
 from bot.sandbox.page.emoji import emoji
 from bot.sandbox.page.mrkdwn import Reader, formatted
-from bot.sandbox.slack.reading import replies_of
 from bot.sandbox.slack.team import BOT_USER, SLACKBOT, Place, Team, TeamMessage, User
 from bot.sandbox.slack.workspace import SlackWorkspace
 
@@ -99,13 +99,25 @@ class Scene:
         if shown:
             self.read[self.user, self.channel] = shown[-1].ts
         in_thread = [one for one in shown if self.thread and self.thread in (one.ts, one.thread_ts)]
+        replies = Counter(one.thread_ts for one in shown if one.thread_ts != one.ts and not one.to)
+        top = [one for one in shown if not _is_reply(one)][-NEWEST:]
         return {
             "people": [("people", _part("people")(self))],
             "places": [("places", _part("places")(self))],
-            "feed": [self._item(one, reader) for one in shown if not _is_reply(one)][-NEWEST:] or self._instead(reader),
-            "thread": [self._item(one, reader, inside=True) for one in in_thread],
+            "feed": [self._item(one, reader, replies[one.ts]) for one in top] or self._instead(reader),
+            "thread": [self._item(one, reader, None) for one in in_thread],
             "dialogs": self._dialog(reader),
         }
+
+    def pulse(self) -> tuple[object, ...]:
+        """Changes when a region may have changed, and costs little."""
+        messages = (
+            (one.ts, len(one.history), one.is_deleted, *((name, len(users)) for name, users in one.reactions.items()))
+            for one in self.team.messages
+        )
+        views = ((view["id"], view["hash"]) for view in self.team.views.values())
+        stacks = tuple(self.team.stacks.get(self.user, ()))
+        return (*messages, *views, stacks, tuple(self.read.items()))
 
     def whole(self) -> Markup:
         """The page around the regions, which are empty."""
@@ -166,21 +178,20 @@ class Scene:
         tab = Markup('<div class="view" data-view="{}">{}</div>').format(view["id"], drawn(view["blocks"], reader))
         return [("home", tab)]
 
-    def _item(self, one: TeamMessage, reader: Reader, *, inside: bool = False) -> Item:
-        """A message; drawn again only when something about it has changed. `inside` of its thread it has no link."""
-        replies = [] if inside else replies_of(self.team, one)
+    def _item(self, one: TeamMessage, reader: Reader, replies: int | None) -> Item:
+        """A message; drawn again only when something about it has changed. None for `replies`: it is in its thread."""
         reactions = tuple((name, len(users)) for name, users in one.reactions.items())
-        state = (self.address(), inside, one.channel, one.ts, len(one.history), reactions, len(replies))
+        state = (self.address(), one.channel, one.ts, len(one.history), reactions, replies)
         if state not in self.kept:
-            self.kept[state] = str(self._drawn(one, reader, replies, inside=inside))
+            self.kept[state] = str(self._drawn(one, reader, replies))
         return one.ts, self.kept[state]
 
-    def _drawn(self, one: TeamMessage, reader: Reader, replies: Sequence[TeamMessage], *, inside: bool) -> Markup:
+    def _drawn(self, one: TeamMessage, reader: Reader, replies: int | None) -> Markup:
         user = self.team.users.get(one.user)
         name = user.name if user else "Slackbot" if one.user == SLACKBOT else one.user
         words = Markup('<div class="text">{}</div>').format(formatted(one.text, reader))
         said = drawn(one.blocks, reader) if one.blocks else words
-        below = Markup(_part("below")(self, one, replies, name, inside))
+        below = Markup(_part("below")(self, one, replies, name))
         return message(
             name,
             f"{datetime.fromtimestamp(float(one.ts), reader.zone):%-I:%M %p}",

@@ -91,12 +91,13 @@ class _Page:
         stream = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await stream.prepare(request)
         sent: dict[str, Any] = {}
-        beats = 0
+        beats, felt = 0, None
         try:
             while True:
-                now = scene.regions()
+                pulse = scene.pulse()
+                now = scene.regions() if pulse != felt else {}
                 changed = {name: items for name, items in now.items() if sent.get(name) != items}
-                beats += 1
+                beats, felt = beats + 1, pulse
                 if changed:
                     await stream.write(f"data: {json.dumps(changed)}\n\n".encode())
                     sent |= changed
