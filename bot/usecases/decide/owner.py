@@ -56,7 +56,7 @@ _PATIENCE = 2.5
 
 
 async def ask_slack_early(world: World, lock: LockInfo, looks: Iterable[PipelineSeen], taken: Taken) -> Accounts:
-    """What Slack says of the likeliest owners by only the lists of runs, asked while the runs are still being read.
+    """What Slack says of the likeliest owners, by the lists of runs only, asked while the runs are still being read.
 
     If someone else turns out to be the owner, Slack is asked again.
     """

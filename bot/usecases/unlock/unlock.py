@@ -66,10 +66,8 @@ async def ask(world: World, command: UnlockCommand) -> UnlockReport:
         command = replace(command, when_safe=False)
         report = replace(report, note=("it is not the lock that the button named, so nothing is armed",))
     await record_decision(world, request, decision, once=f"asked/{request.id}")
-    if command.dry_run:
+    if command.dry_run or _lacks_standing(decision):
         return report
-    if isinstance(decision.case.requester, Standing) and lacks_standing(decision.case.requester):
-        return report if decision.is_free else replace(report, stage=UnlockStage.REFUSED)
 
     wanted = waiting_for(decision.verdict)
     await save_unlock(world, UnlockRecord(request=request, when_safe=command.when_safe, wanted=wanted))
@@ -199,6 +197,11 @@ async def disarm(world: World, request_id: str, *, lock_id: str, user: str) -> N
     await UNLOCKS.secure(world, request_id)
     note: Phrase = (Person(user, ""), " cancelled it")
     await show(world.messenger, UnlockReport(request, UnlockStage.DECLINED, None, None, note=note))
+
+
+def _lacks_standing(decision: Decision) -> bool:
+    requester = decision.case.requester
+    return isinstance(requester, Standing) and lacks_standing(requester)
 
 
 def _request(world: World, command: UnlockCommand, decision: Decision) -> UnlockRequest:
