@@ -6,6 +6,7 @@ from datetime import datetime
 
 from bot.core.phrase import Linked, Phrase, Quoted
 from bot.core.record.incident import Incident
+from bot.core.record.redact import redact
 from bot.core.reports.button import ButtonValue
 from bot.core.reports.in_flight import in_flight_words
 from bot.core.reports.report import Notice, Offer
@@ -69,7 +70,7 @@ async def open_incident(world: World, command: values.Open, asker: Asker) -> str
     await _check_here(world, asker)
     now = world.clock.now()
     opened, _ = await world.journal.open(
-        channel=asker.channel, title=command.title or channel_incidents.TITLE, by=asker.user, at=now
+        channel=asker.channel, title=redact(command.title or channel_incidents.TITLE), by=asker.user, at=now
     )
     lines = ((Quoted(opened.title), f" ({opened.id}). Everything from here on is on its timeline."),)
     return await _announce(world, asker, Notice("Incident opened", lines))

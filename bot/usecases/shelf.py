@@ -1,4 +1,7 @@
-"""What outlives a process, as values: one type for each kind of record, written and read by the same code."""
+"""What outlives a process, as values: one type for each kind of record, written and read by the same code.
+
+What people, stores and CI systems wrote (reasons, titles of runs, errors) loses its secrets here, before it is stored.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
 from bot.core.codec import RECORDS, changes, read, written
+from bot.core.record.redact import texts_redacted
 from bot.usecases.world import World
 
 T = TypeVar("T")
@@ -33,7 +37,7 @@ class Shelf(Generic[T]):
     earlier: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
 
     async def put(self, world: World, key: str, record: T, *, ttl: timedelta | None = None) -> None:
-        await world.records.put(self.kind, key, written(record, RECORDS), ttl=ttl or self.ttl)
+        await world.records.put(self.kind, key, texts_redacted(written(record, RECORDS)), ttl=ttl or self.ttl)
 
     async def get(self, world: World, key: str) -> T | None:
         return self._read(await world.records.get(self.kind, key))
@@ -52,13 +56,15 @@ class Shelf(Generic[T]):
 
         `only_if` is a field with what it may hold now: with anything else in it nothing is changed, and None returned.
         """
-        said = changes(self.of, {**(some or {}), **fields})
+        said = texts_redacted(changes(self.of, {**(some or {}), **fields}))
         guard = None if only_if is None else (only_if[0], tuple(only_if[1]))
         return self._read(await world.records.update(self.kind, key, said, only_if=guard))
 
     async def swap(self, world: World, key: str, record: T, *, was: str, ttl: timedelta | None = None) -> bool:
         """Replaces the record if its `version` is `was`, empty for none; False for any other."""
-        return await world.records.swap(self.kind, key, written(record, RECORDS), was=was, ttl=ttl or self.ttl)
+        return await world.records.swap(
+            self.kind, key, texts_redacted(written(record, RECORDS)), was=was, ttl=ttl or self.ttl
+        )
 
     async def secure(self, world: World, key: str) -> None:
         """Returns when what was written there would outlive a fail-over of Redis. Raises NotReplicated."""

@@ -160,3 +160,15 @@ async def test_a_title_cannot_ping_or_break_out_of_its_line(office, here):
 
     assert (await office.journal.current(CHANNEL)).title == "<!channel> *now*"
     assert not [message for message in await said(office) if "<!channel>" in message]
+
+
+async def test_a_secret_in_a_title_gets_neither_into_the_title_nor_into_the_id(office, here):
+    await here("open password=hunter2hunter2")
+    opened_with = await office.journal.current(CHANNEL)
+    await here("title the token=hunter2hunter2 has leaked")
+
+    renamed = await office.journal.current(CHANNEL)
+
+    assert "hunter2" not in f"{opened_with.title} {opened_with.id} {renamed.title}"
+    assert "removed]" in opened_with.title
+    assert not [message for message in await said(office) if "hunter2" in message]

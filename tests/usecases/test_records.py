@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.core.codec import RECORDS, read, written
@@ -47,26 +47,29 @@ def paper(make_paper):
     return make_paper()
 
 
-def values_of(hint):  # noqa: PLR0911 - a table of types
+TEXTS = st.text(max_size=9)
+
+
+def values_of(hint, texts=TEXTS):  # noqa: PLR0911 - a table of types
     """Any value of a field's type."""
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Annotated:
-        return values_of(parts[0])
+        return values_of(parts[0], texts)
     if origin in {typing.Union, types.UnionType}:
-        return st.one_of(*map(values_of, parts))
+        return st.one_of(*(values_of(part, texts) for part in parts))
     if origin is tuple and parts[-1] is Ellipsis:
-        return st.lists(values_of(parts[0]), max_size=2).map(tuple)
+        return st.lists(values_of(parts[0], texts), max_size=2).map(tuple)
     if origin is tuple:
-        return st.tuples(*map(values_of, parts))
+        return st.tuples(*(values_of(part, texts) for part in parts))
     if origin is Mapping:
-        return st.dictionaries(values_of(str), values_of(parts[1]), max_size=2)
+        return st.dictionaries(values_of(str, TEXTS), values_of(parts[1], texts), max_size=2)
     if is_dataclass(hint):
         hints = typing.get_type_hints(hint, include_extras=True)
-        return st.builds(hint, **{field.name: values_of(hints[field.name]) for field in fields(hint)})
+        return st.builds(hint, **{field.name: values_of(hints[field.name], texts) for field in fields(hint)})
     if isinstance(hint, type) and issubclass(hint, Enum):
         return st.sampled_from(hint)
     return {
-        str: st.text(max_size=9),
+        str: texts,
         bool: st.booleans(),
         int: st.integers(-(10**9), 10**9),
         datetime: st.datetimes(timezones=st.just(UTC)),
@@ -116,6 +119,22 @@ def test_what_was_written_is_read_as_it_was(shelf, data):
     again = read(shelf.of, shelf.earlier(json.loads(json.dumps(written(record, RECORDS)))), RECORDS)
 
     assert again == record
+
+
+@pytest.mark.parametrize("shelf", SHELVES, ids=lambda shelf: f"{shelf.kind}-{shelf.of.__name__}")
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_record_keeps_a_secret_that_someone_wrote_in_a_text_of_it(shelf, data, paper):
+    record = data.draw(values_of(shelf.of, st.just("because password=hunter2hunter2 was wrong")))
+
+    paper.run(shelf.put(paper.ports, "put", record))
+    paper.run(shelf.put(paper.ports, "updated", data.draw(values_of(shelf.of))))
+    paper.run(
+        shelf.update(paper.ports, "updated", {field.name: getattr(record, field.name) for field in fields(record)})
+    )
+
+    for key in ("put", "updated"):
+        assert "hunter2" not in json.dumps(paper.run(paper.records.get(shelf.kind, key)))
 
 
 @pytest.mark.parametrize(("kind", "before"), BEFORE, ids=[kind for kind, _ in BEFORE])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 from bot.core.record.secrets import names, wire
 from bot.core.record.secrets.blocks import without_keys, without_kubernetes
@@ -38,6 +39,23 @@ _SIGN = re.compile("[ :=<%]")
 def redacted(value: object) -> object:
     """JSON without secrets: neither in its texts and names, nor under a telling name."""
     return _redacted(value, secret=False)
+
+
+def texts_redacted(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record without the secrets in its texts. Its names are the program's own and tell of none."""
+    return {name: _text_redacted(value) for name, value in record.items()}
+
+
+def _text_redacted(value: object) -> object:
+    match value:
+        case str():
+            return redact(value)
+        case Mapping():
+            return {name: _text_redacted(part) for name, part in value.items()}
+        case list() | tuple():
+            return [_text_redacted(part) for part in value]
+        case _:
+            return value
 
 
 @lru_cache(4096)

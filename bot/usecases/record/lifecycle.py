@@ -19,6 +19,7 @@ from bot.core.phrase import Quoted, instant
 from bot.core.record.evidence import SeenFacts
 from bot.core.record.facts import CommandReceived, LockChanged, LockObserved, NoteAdded, draft_of
 from bot.core.record.incident import Incident
+from bot.core.record.redact import redact
 from bot.core.record.timeline import Entry
 from bot.core.reports.report import Notice
 from bot.errors import ChainBroken, NotPermitted, UpstreamError
@@ -62,7 +63,7 @@ async def enter(world: World, *, channel: str, user: str, title: str, command: s
     Raises JournalAway.
     """
     now = world.clock.now()
-    incident, _ = await world.journal.open(channel=channel, title=title, by=user, at=now)
+    incident, _ = await world.journal.open(channel=channel, title=redact(title), by=user, at=now)
     typed = draft_of(CommandReceived(channel=channel), now, user, f"/tflock {command}".rstrip())
     await world.journal.append(incident.id, typed)
     return incident
@@ -151,7 +152,7 @@ def check_title(title: str) -> None:
 async def rename(world: World, incident: Incident, title: str, *, user: str) -> Incident | None:
     """Gives it another title; None if it is not there any more. Raises NotPermitted if it is too long, JournalAway."""
     check_title(title)
-    return await world.journal.rename(incident.id, title, by=user, at=world.clock.now())
+    return await world.journal.rename(incident.id, redact(title), by=user, at=world.clock.now())
 
 
 async def tend(world: World) -> None:
