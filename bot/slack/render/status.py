@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from bot.core.gate.case import Rule, Ruling
 from bot.core.gate.inspection import Inspection, StateName
 from bot.core.lock import LockSeen, age, operation_word
-from bot.core.phrase import Person, Phrase, duration
+from bot.core.phrase import Person, Phrase, Quoted, duration
 from bot.core.reports.button import ButtonValue
 from bot.core.reports.in_flight import in_flight_words
 from bot.core.reports.report import Checklist, Overview, StatusReport
@@ -40,6 +40,7 @@ from bot.slack.render.waiting import WATCH, waiting_fact, watch_button
 UNLOCK, WHEN_SAFE, KILL, WHO = "status.unlock", "status.when_safe", "status.kill", "status.who"
 CHECKLIST, SHARE = "status.checklist", "status.share"
 
+_LOOPS = 3
 _CHECKS = 5_000
 """Characters of the folded checklist with what is known beside it."""
 
@@ -123,6 +124,8 @@ def details(report: StatusReport) -> Iterable[Fact]:
     yield from facts.owners(inspection.owners)
     yield from facts.stored(inspection.check, inspection.at)
     yield from facts.queue(inspection.contention, held=inspection.lock is not None)
+    for loop in inspection.contention.loops[:_LOOPS]:
+        yield Fact("Loop:", (Quoted(loop.pipeline.title), ": ", *facts.loop_words(loop), "."))
     if not inspection.seen.is_free:
         yield from waiting_fact(report.waiting)
     if inspection.lock is not None:

@@ -105,7 +105,7 @@ def _armed_by(report: UnlockReport) -> Iterable[Phrase]:
 
 def _asked(report: UnlockReport) -> Phrase:
     if report.request.is_automatic:
-        return ("nobody asked: the configuration does (auto_release)",)
+        return ("nobody asked: the configuration unlocks it automatically (auto_release)",)
     approved: Phrase = (", ", Person(report.approver, ""), " approved") if report.approver else ()
     return (Person(report.request.user, ""), " asked", *approved)
 

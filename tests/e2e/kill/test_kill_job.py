@@ -81,7 +81,7 @@ async def test_the_holder_of_the_lock_is_ended_only_when_a_second_member_approve
     assert not scene.stage.runs.run(run.id).has_ended
     await scene.click(report, "kill.approve", user=QUINN)
 
-    await scene.becomes(report, "ended:", "releases no lock")
+    await scene.becomes(report, "was ended.", "does not release the lock")
     assert scene.stage.runs.run(run.id).has_ended
     assert await scene.stands(lock)
     assert [kind for kind in await scene.kinds() if kind.startswith("kill.")] == [
@@ -98,7 +98,7 @@ async def test_a_run_is_found_by_its_address_and_by_its_id(scene):
 
     assert not scene.stage.runs.run(run.id).has_ended
     await scene.click(by_id, "kill.confirm")
-    await scene.becomes(by_id, "ended:")
+    await scene.becomes(by_id, "was ended.")
     await scene.until(lambda: scene.stage.runs.run(run.id).has_ended)
     await scene.click(by_url, "kill.confirm")
     await scene.told("ended meanwhile", "nothing was changed")
@@ -140,7 +140,7 @@ async def test_a_loop_is_found_its_source_is_switched_off_its_runs_end_and_it_ca
     runs = await a_loop(scene, going_on=2)
     workflow = scene.stage.runs.workflow(REPO, UPDATE)
 
-    report = await found(scene, "staging", "loop", "dependency-bot", "7 times")
+    report = await found(scene, "staging", "loop", "dependency-bot", "7 starts")
     assert workflow.state == "active"
     await scene.click(report, "kill.confirm")
 
@@ -149,7 +149,7 @@ async def test_a_loop_is_found_its_source_is_switched_off_its_runs_end_and_it_ca
     assert all(scene.stage.runs.run(run.id).has_ended for run in runs)
     assert await scene.stands(lock)
     await scene.click(report, "kill.restart", user=QUINN)
-    await scene.becomes(report, "switched on again")
+    await scene.becomes(report, "is enabled again")
     assert workflow.state == "active"
 
 
@@ -170,7 +170,7 @@ async def test_of_several_things_one_is_chosen_from_a_list(scene):
     first = scene.stage.runs.start_run(REPO, UPDATE, at=minutes_ago(2))
     second = scene.stage.runs.start_run(REPO, DEPLOY, at=minutes_ago(1))
 
-    report = await found(scene, "staging", "2 things to end", str(first.id), str(second.id))
+    report = await found(scene, "staging", "2 things can be ended", str(first.id), str(second.id))
     select = scene.slack.find_button(report, "kill.choose")
     value = next(o["value"] for o in select["options"] if str(second.id) in o["value"])
     await scene.slack.choose(PARKER, report, "kill.choose", value)

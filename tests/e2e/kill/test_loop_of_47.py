@@ -36,8 +36,8 @@ async def test_47_contenders_are_named_and_killed_their_source_stops_and_the_arm
     await scene.types("status staging")
     told = flat(await scene.told("staging is locked", "loop"))
     assert f"{MANY} runs want the lock" in told
-    assert f"was started {MANY} times" in told
-    assert "about every 18 s by `dependency-bot`; what starts it: a schedule" in told
+    assert f"{MANY} starts since" in told
+    assert "one every 18 s by `dependency-bot`, from a schedule" in told
 
     unlock = await scene.checklist("unlock staging --when-safe")
     await scene.becomes(unlock, "throttled")
@@ -46,7 +46,7 @@ async def test_47_contenders_are_named_and_killed_their_source_stops_and_the_arm
     await scene.types("kill-job staging")
     await scene.until(lambda: len(scene.slack.messages(scene.channel)) > before)
     report = scene.slack.messages(scene.channel)[before]
-    await scene.becomes(report, "loop", "dependency-bot", f"{MANY} times")
+    await scene.becomes(report, "loop", "dependency-bot", f"{MANY} starts")
     assert await scene.stands(lock)
     await scene.click(report, "kill.confirm")
 

@@ -255,7 +255,7 @@ async def test_the_answer_later_changes_nothing_and_is_confirmed(scene):
 
     await scene.click(letter, "owner.later", user=ELLIOTT)
 
-    await scene.becomes(letter, "you are asked again in 10 minutes")
+    await scene.becomes(letter, "ask again in 10 minutes")
     assert await scene.stands(lock)
     assert [e.facts["says"] for e in await scene.has_recorded("owner.answered")] == ["later"]
 
@@ -275,7 +275,7 @@ async def test_an_owners_button_clicked_by_somebody_else_is_refused(scene):
 async def test_the_owner_is_told_once_that_somebody_asks_about_their_lock(scene):
     await scene.stage.dead_lock()
     await scene.types("status staging")
-    await scene.letter("asks about")
+    await scene.letter("asked about")
     await scene.types("status staging")
     await scene.types("who staging")
     await scene.told("elliott")

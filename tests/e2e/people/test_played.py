@@ -66,9 +66,9 @@ async def test_an_owner_who_changes_their_mind_has_one_message_and_each_answer_i
     await scene.becomes(letter, "until you withdraw that")
     await answers(scene, letter, "owner.undo", checklist, "withdrew their answer")
     await scene.becomes(checklist, "staging is safe to unlock")
-    await scene.becomes(letter, "[ask me later]")
+    await scene.becomes(letter, "[ask me in 10 min]")
     await answers(scene, letter, "owner.later", checklist, "asks for time")
-    await scene.becomes(letter, "asked again in 10 minutes")
+    await scene.becomes(letter, "ask again in 10 minutes")
     assert await scene.stands(lock)
     await answers(scene, letter, "owner.dead", checklist, "it's dead", "still checked")
     await scene.becomes(checklist, f"<@{ELLIOTT}> says it's dead")
@@ -99,7 +99,7 @@ async def test_an_owner_on_leave_is_left_in_peace_unless_the_state_is_protected(
     lock, _ = await scene.stage.dead_lock("production")
     needs = await scene.checklist("unlock production", "another full member of this channel can approve until")
 
-    await scene.letter("production is protected, so you are told at once", "wants to unlock")
+    await scene.letter("production is protected, so we tell you at once", "wants to unlock")
     await scene.click(needs, "unlock.decline", user=QUINN)
     over = flat(await scene.becomes(needs, f"<@{QUINN}> declined"))
     assert over.lower().count("nothing") == 1
@@ -121,7 +121,7 @@ async def test_a_lock_from_the_owners_laptop_waits_for_their_word_and_then_for_a
     await scene.click(checklist, "unlock.approve", user=QUINN)
 
     await scene.becomes(checklist, "lone is unlocked", f"<@{PARKER}> asked, <@{QUINN}> approved")
-    await scene.becomes(letter, "your lock of lone was released")
+    await scene.becomes(letter, "your lock on lone was released")
     await scene.letter("unlocked it")
 
 
@@ -129,7 +129,7 @@ async def test_nobody_is_written_to_where_the_owner_is_gone_or_one_of_several(sc
     scene.slack.change_user(ELLIOTT, is_deleted=True)
     lock, _ = await scene.stage.dead_lock()
     await scene.types("who staging")
-    gone = await scene.told("the account is deactivated. Nothing is sent there", f"<@{QUINN}>")
+    gone = await scene.told("the account is deactivated, so we send nothing there", f"<@{QUINN}>")
     scene.slack.change_user(ELLIOTT, is_deleted=False)
     other = scene.stage.runs.start_run(REPO, UPDATE, at=lock.created, actor="somebody-else", title="Update")
     scene.stage.runs.finish(other.id, "failure", at=lock.created + timedelta(minutes=5))
@@ -162,7 +162,7 @@ async def test_those_who_wait_hear_in_turn_that_it_is_free_and_its_owner_that_th
     scene.stage.runs.finish(run.id, "failure", at=datetime.now(UTC))
     await scene.becomes(armed, "staging is unlocked")
 
-    first = await scene.shown("staging is free", f"<@{QUINN}>", "one more waits")
+    first = await scene.shown("staging is free", f"<@{QUINN}>", "1 more person is waiting")
     second = await scene.letter("staging is free", "it's your turn", user=PARKER)
     assert float(second.ts) - float(first.ts) >= 3
     told = flat(await scene.becomes(letter, "was released", "failed at"))

@@ -92,7 +92,7 @@ async def test_the_status_tells_the_run_how_it_ended_and_that_its_log_ties_it_to
 
     await scene.types(f"status {name}")
 
-    told = flat(await scene.told(f"{name} is locked", "shown: by the job's log", "the log of job"))
+    told = flat(await scene.told(f"{name} is locked", "shown by the job's log", "the log of job"))
     assert system.host in told
     assert system.id_of(run) in told
     assert ("timed out" if name != "ecs" else "failed") in told
@@ -133,7 +133,7 @@ async def test_a_contender_is_found_by_its_state_and_by_its_page_ended_and_said_
     report = await found(scene, f"kill-job {name}", system.id_of(contender), "does not hold it")
     await scene.click(report, "kill.confirm")
 
-    await scene.becomes(report, "ended:", "releases no lock")
+    await scene.becomes(report, "was ended.", "does not release the lock")
     assert system.is_over(contender)
     assert await scene.stands(lock, name)
 
@@ -155,7 +155,7 @@ async def test_a_loop_is_named_and_what_starts_it_is_switched_off_where_the_syst
     for run, minutes in zip(runs[:-1], range(12, 2, -2), strict=True):
         system.end_badly(run, at=ago(minutes - 1))
 
-    report = await found(scene, f"kill-job {name}", "loop", LOOPS[name], "6 times", "about every 2 min")
+    report = await found(scene, f"kill-job {name}", "loop", LOOPS[name], "6 starts", "one every 2 min")
     await scene.click(report, "kill.confirm")
 
     if name == "ecs":

@@ -101,7 +101,7 @@ async def test_an_armed_unlock_whose_lock_changes_hands_ends_and_touches_nothing
 
     assert newer.id in told
     assert await scene.stands(newer)
-    assert "[Unlock the new lock when it is safe]" in told
+    assert "[Unlock this lock when safe]" in told
     before = len(scene.posts())
     await scene.click(checklist, "unlock.rearm", user=QUINN)
     await scene.until(lambda: len(scene.posts()) > before)
@@ -116,7 +116,7 @@ async def test_a_guest_cannot_arm_nor_call_off(scene):
     await scene.click(checklist, "unlock.when_safe", user="U0GUEST")
     await scene.told("guest", "nothing was changed", user="U0GUEST")
     await scene.click(checklist, "unlock.when_safe")
-    await scene.becomes(checklist, "[do not unlock]")
+    await scene.becomes(checklist, "[cancel unlock]")
 
     before = scene.slack.ephemerals("U0GUEST")[-1]
     await scene.click(checklist, "unlock.disarm", user="U0GUEST")

@@ -79,7 +79,7 @@ async def test_anybody_in_the_channel_stops_it_and_what_nobody_stops_is_released
 
     await scene.click(message, "unlock.disarm", user=OUTSIDE)
 
-    await scene.becomes(message, "the unlock of staging is off", f"<@{OUTSIDE}> stopped it")
+    await scene.becomes(message, "unlock of staging cancelled", f"<@{OUTSIDE}> stopped it")
     await first(scene, "production is unlocked", other.id[:8])
     assert not await scene.stage.lock_stands("production")
     assert await scene.stands(stopped)

@@ -42,7 +42,7 @@ async def test_two_people_who_wait_are_told_in_turn_although_the_worker_is_kille
     await scene.types("status staging", user=QUINN)
     status = await scene.told("staging is locked", user=QUINN)
     await scene.click(status, "watch.start", user=QUINN)
-    await scene.told("you wait for staging", "nobody else is waiting", user=QUINN)
+    await scene.told("waiting for staging", "nobody else is waiting", user=QUINN)
     await scene.types("watch staging", user=PARKER)
     await scene.told("number 2 of 2", user=PARKER)
     await scene.types("watch staging", user=PARKER)
@@ -80,12 +80,12 @@ async def test_outside_an_incident_channel_somebody_is_told_in_their_dm_and_may_
     await scene.types("watch staging", user=QUINN, channel="C0RANDOM")
     await scene.told("number 2 of 2", user=QUINN)
     await scene.click(answer, "watch.stop", user=PARKER)
-    await scene.told("do not wait for staging", user=PARKER)
+    await scene.told("no longer waiting for staging", user=PARKER)
     assert await scene.stands(lock)
 
     await released(scene)
     told = flat(await scene.letter("staging is free", user=QUINN))
 
-    assert "Run what was blocked" in told
+    assert "run what was blocked" in told
     assert scene.letters(PARKER) == []
     assert scene.posts("is free") == []
