@@ -297,6 +297,14 @@ def test_work_in_a_log_outweighs_a_name_that_a_job_can_have_and_no_other(make, r
     assert (ruling(look, who=who) is Ruling.ALLOW) is (tie is Tie.SHOWN)
 
 
+@pytest.mark.parametrize(("machine", "tie"), [("thinkpad", Tie.SHOWN), ("build-1", Tie.BY_TIME)])
+def test_a_persons_name_is_a_jobs_only_on_the_jobs_own_machine(make, machine, tie):
+    """A job that runs commands elsewhere as well is excluded by no machine."""
+    look = make.look(make.run(), logs={"1": make.log(machine=machine, elsewhere=True)})
+
+    assert make.tie(look, who="alice@thinkpad").tie is tie
+
+
 def test_a_log_shows_no_slot_of_another_project(make):
     def tie(project):
         pipeline = Pipeline("gitlab", (("project", project),))

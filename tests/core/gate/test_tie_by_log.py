@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import pytest
 
-from bot.core.gate.attribution import Tie
+from bot.core.gate.attribution import Taken, Tie
 from bot.core.gate.case import Ruling
 from bot.core.gate.decide import decide
+from bot.core.gate.tie import attribute
 from bot.core.joblog.reader import LogReader
 from bot.core.run import Conclusion
 from tests.core.conftest import LOCK_ID
@@ -240,3 +241,28 @@ def test_a_refusal_excludes_no_job_that_did_something_else_as_well(said):
 def test_what_is_followed_may_have_been_written_on_another_machine(command):
     assert read([("09:05:00", f"$ {command}")]).elsewhere
     assert not read([("09:05:00", f"$ echo {command.split()[-1]}")]).elsewhere
+
+
+@pytest.mark.parametrize(
+    ("stored", "told", "wanted"),
+    [
+        ("09:05:00", "09:04:59", Ruling.ALLOW),
+        ("09:06:20", "09:04:59", Ruling.NEEDS_APPROVAL),  # when the job had been dead for half a minute
+        ("09:05:12", "09:04:59", Ruling.ALLOW),
+        ("09:05:13", "09:04:59", Ruling.NEEDS_APPROVAL),
+        ("09:05:00", "09:05:09", Ruling.NEEDS_APPROVAL),
+        (None, "09:04:59", Ruling.ALLOW),
+        (None, "09:05:09", Ruling.NEEDS_APPROVAL),
+    ],
+)
+def test_a_job_that_was_killed_soon_and_whose_lock_was_broken_is_not_blamed_for_the_next_lock(
+    make, stored, told, wanted
+):
+    """The next holder lives, in a pipeline that nobody mapped. Its clock is slow, so its lock seems to be older."""
+    log = read([*step(told, "terraform apply"), ("09:05:10", WORK), ("09:05:40", STILL), ("09:05:45", CANCELLED)])
+    run = make.run(end="09:05:46", conclusion=Conclusion.CANCELLED)
+    looks, lock = (make.look(run, logs={"1": log}),), make.info(who="runner@fv-az881-525")
+    taken = Taken.of(lock, stored and make.at(stored))
+    tied = attribute(lock, looks, holders=make.holders, skew=make.policy.clock_skew, taken=taken)
+
+    assert decide(make.case(looks=looks, who=lock.who, attribution=tied), make.now).ruling is wanted
