@@ -133,6 +133,21 @@ def test_on_a_machine_of_several_jobs_one_that_nobody_mapped_may_hold_the_lock_u
     assert make.tie(own, who="runner@build-1").tie is Tie.SHOWN
 
 
+def test_a_lock_without_a_host_was_taken_on_no_other_machine(make, on):
+    def possible(who):
+        return [one.run.ref.id for one in make.tie(make.look(on("1", "build-1")), who=who).possible]
+
+    assert (possible("root@"), possible("root@build-2")) == (["1"], [])
+
+
+def test_a_run_whose_own_claim_was_on_the_locks_host_was_there_whatever_its_log_says(make):
+    look = make.look(make.run(), logs={"1": make.log(machine="build-7")})
+    mine = claimed(make, make.run(), host="959fcba5e7a7")
+
+    assert [one.run.ref.id for one in tie_of(make, "root@959fcba5e7a7", mine, looks=(look,)).possible] == ["1"]
+    assert tie_of(make, "root@959fcba5e7a7", looks=(look,)).possible == ()
+
+
 def test_another_machine_excludes_only_by_a_whole_log_of_a_job_that_ran_nowhere_else(make, on, ids):
     def possible(**log):
         untimed = JobLog(is_whole=True, ran_terraform=True, has_worked=True, machine="build-7")
@@ -402,6 +417,33 @@ def test_of_a_log_that_was_not_read_to_its_end_only_what_was_read_counts(make):
     assert tie(is_whole=False) is Tie.BY_TIME
 
 
+@pytest.mark.parametrize(
+    ("changes", "log", "tie"),
+    [
+        ({}, {}, Tie.SHOWN),
+        ({}, {"is_whole": False, "is_read": True}, Tie.SHOWN),
+        ({}, {"is_whole": False}, Tie.BY_TIME),
+        ({"is_ended": True}, {}, Tie.BY_TIME),
+        ({"is_ended": True, "after": "09:04:58"}, {}, Tie.SHOWN),
+    ],
+)
+def test_on_the_locks_machine_too_a_command_goes_on_until_its_job_ends_only_if_nothing_ended_it(
+    make, on, changes, log, tie
+):
+    """Nobody knows when it was told to run, unless the log says so."""
+    after = changes.get("after")
+    work = make.work(last="09:05:15", **{"is_last": True, **changes, "after": after and make.at(after)})
+    look = make.look(on("1"), logs={"1": make.log(work, machine="build-1", **log)})
+
+    assert make.tie(look, who="runner@build-1").tie is tie
+
+
+@pytest.mark.parametrize(("machine", "tie"), [("959fcba5e7a7", Tie.SHOWN), ("build-1", Tie.BY_TIME)])
+def test_the_clock_of_another_machine_is_not_the_locks(make, machine, tie):
+    """What runs in a container of its own has another name than the machine."""
+    assert killed_after(make, 20, who="root@959fcba5e7a7", machine=machine, elsewhere=True) is tie
+
+
 def test_a_slots_name_is_on_many_machines_and_says_nothing_of_a_clock(make):
     slot = "runner-t3qyxf-project-7120-concurrent-0"
     look = make.look(
@@ -561,6 +603,7 @@ def test_a_run_that_was_on_a_machine_of_its_own_in_one_job_may_have_a_lock_from_
 
 def test_only_ec2_names_one_machine_with_and_without_a_domain():
     assert is_same_machine("ip-10-0-1-23", "ip-10-0-1-23.eu-west-1.compute.internal")
+    assert not is_same_machine("ip-10-0-1-23", "ip-10-0-1-24.eu-west-1.compute.internal")
     assert not is_same_machine("build-1", "build-1.example.com")
     assert not is_same_machine("ip-10-0-1-23.a.internal", "ip-10-0-1-23.b.internal")
 
