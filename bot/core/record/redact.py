@@ -42,7 +42,7 @@ def redacted(value: object) -> object:
 
 
 def texts_redacted(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record without the secrets in its texts. Its names are the program's own and tell of none."""
+    """A record without the secrets in its texts. Its names are the program's own and hold none."""
     return {name: _text_redacted(value) for name, value in record.items()}
 
 
