@@ -322,6 +322,7 @@ _INSIDE = (
     ("Azure client secret", "Q~", r"[A-Za-z0-9_~.-]{3}\dQ~[A-Za-z0-9_~.-]{31,34}", "gitleaks azure-ad-client-secret"),
     ("Azure key", "+ASt", r"[A-Za-z0-9+/]{76,78}\+ASt[A-Za-z0-9+/]{5,6}==", "Azure Storage, as issued"),
     ("Azure key", "+ACR", r"[A-Za-z0-9+/]{42}\+ACR[A-Za-z0-9]{6}", "trufflehog azurecontainerregistry"),
+    ("password hash", "$", r"\$(?:apr1|1|2[abxy]|5|6|y|argon2id?)\$[A-Za-z0-9./$=,+]{20,}+", "crypt(5)"),
     # no mark: 52 letters and digits of one kind, which nothing else has
     ("Azure DevOps token", "", r"(?=[a-z]{0,51}[2-7])[a-z2-7]{52}", "learn.microsoft.com: tokens before 2025"),
 )
@@ -342,7 +343,16 @@ def without_marked(text: str) -> str:
     for put, mark, pattern in _MARKED:
         if mark in text if mark else _has_base32_run(text):
             text = pattern.sub(put, text)
+    if _KEY_ID in text:
+        text = _BESIDE_ID.sub(r"\1[AWS key removed]", text)
     return _SHARED.sub(_shared, text) if "_" in text else text
+
+
+_KEY_ID = "[AWS key id removed]"
+_BESIDE_ID = re.compile(
+    rf"({re.escape(_KEY_ID)}[^\n]{{0,120}}?[\s,;|])(?![0-9a-f]{{40}})[A-Za-z0-9/+]{{40}}(?![A-Za-z0-9/+=])"
+)
+"""A secret key in the line of its id, as `aws sts` and the console's CSV have it."""
 
 
 def _has_base32_run(text: str) -> bool:

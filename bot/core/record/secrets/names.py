@@ -91,6 +91,8 @@ _SPOKEN = re.compile(
           | with\ password\ ["']
           | convertto-securestring\ (?:-string\ )?["'] | issecret=true\] | ::add-mask::
           | (?:setx?|env|arg)\ [\w./:-]{0,60}?(?:secret|key|token|password)\ ++["']?
+          | (?:define|setenv|putenv|setproperty|setdefault)\(\s{0,3}["'][\w.-]{0,60}?
+              (?:secret|key|token|password|passwd|pwd)["'],\s{0,3}["']
           | "sensitive\\?":\s{0,9}+true,\s{0,40}+(?:\\?"type\\?":[^{}]{1,80}?,\s{0,40}+)?\\?"value\\?":\s{0,9}+\\?" )
         (?P<value>[^\s"'\[$]{3,}+)""",
     re.VERBOSE,
@@ -106,6 +108,13 @@ _LIKELY = re.compile(
     re.VERBOSE,
 )
 """Names that may have anything under them: a secret, where it looks like one."""
+
+_SAID = re.compile(
+    r"""(?<![a-z0-9_-]) (?: passw(?:or)?d | passphrase | pw | token | secret | api[ _-]key ) (?:\ [a-z]{1,12}){0,4}
+        (?:\ is|:) \ {1,3} ["'`]?(?P<value>[a-z0-9_+=!\#$%^&*~]{8,100}+)(?=[.,;!]?(?:[\s"'`)]|\Z))""",
+    re.VERBOSE,
+)
+"""As people say it: `the password is …`, `here is the token for now: …`."""
 
 _IS_TELLING = re.compile(rf"{_NAME}\Z|(?:\A|[_.-])(?:cookie|authorization|credentials?|webhook[_-]?url)\Z", re.VERBOSE)
 
@@ -186,6 +195,13 @@ def _likely(text: str, found: re.Match[str]) -> Spans | None:
     return [(start, end, "[secret removed]")] if fits else None
 
 
+def _said(text: str, found: re.Match[str]) -> Spans | None:
+    value = found.start("value"), found.end("value")
+    said = text[slice(*value)]
+    is_mixed = all(any(map(kind, said)) for kind in (str.isdigit, str.isupper, str.islower))
+    return [(*value, "[secret removed]")] if is_mixed else None
+
+
 def _block(text: str, found: re.Match[str]) -> Spans | None:
     """A heredoc continues to the line of its word, or to the end of what was pasted; YAML as far as it is indented."""
     line_start = text.rfind("\n", max(0, found.start() - 200), found.start()) + 1
@@ -231,12 +247,13 @@ NAMED = Table(
         Step(("pass", "pwd", "psk"), _HUMPED, _named, is_exact=True),
         Step((" -", '"-'), _FLAG, _by_name),
         Step(("</",), _ELEMENT, _by_name),
+        Step((" is ", ": "), _SAID, _said),
     ),
 )
 SPOKEN = Table(
     (
         *("login ", "identified by", "with password", "securestring", "issecret=true", "::add-mask"),
-        *("set", "env ", "arg ", '"sensitive'),
+        *("set", "env ", "arg ", '"sensitive', "define(", "putenv("),
     ),
     (Step(("",), _SPOKEN, simply("[secret removed]", "value")),),
 )
