@@ -101,7 +101,7 @@ class Scene:
         await self.types(text, user=user)
 
         def answer() -> TeamMessage | None:
-            later = self.slack.messages(self.channel)[before:]
+            later = [m for m in self.slack.messages(self.channel)[before:] if not m.text.startswith("Checklist of ")]
             return next((m for m in later if all(word.lower() in flat(m).lower() for word in words)), None)
 
         try:
