@@ -601,6 +601,31 @@ def test_a_run_that_was_on_a_machine_of_its_own_in_one_job_may_have_a_lock_from_
     assert make.tie(make.look(make.run(jobs=(hosted, own))), who=who).tie is Tie.BY_TIME
 
 
+def test_a_run_whose_jobs_are_not_known_may_have_been_on_a_machine_of_its_own(make):
+    assert make.tie(make.look(make.run(jobs=())), who="root@ip-10-0-1-23").tie is Tie.BY_TIME
+    assert make.tie(make.look(make.run()), who="root@ip-10-0-1-23").tie is None
+
+
+def test_a_host_that_is_no_slot_works_for_no_project(make):
+    pipeline = Pipeline("gitlab", (("project", "7121"),))
+    look = make.look(make.run(pipeline=pipeline), pipeline=pipeline, system="GitLab CI")
+
+    assert make.tie(look, who="root@959fcba5e7a7").tie is Tie.BY_TIME
+    assert make.tie(look, who="root@runner-t3qyxf-project-7120-concurrent-0").tie is None
+
+
+@pytest.mark.parametrize(
+    ("who", "whose"),
+    [
+        ("circleci@b7d68aa09910", "a system that tflock does not read"),
+        ("jenkins@build-1", "ECS or Jenkins"),
+        ("vsts@elliott-thinkpad", "Azure DevOps"),
+    ],
+)
+def test_whose_name_it_is_is_said_where_nobody_is_blamed(make, who, whose):
+    assert f"{who} is how {whose} calls its machines" in plain(make.tie(make.look(make.run()), who=who).reason)
+
+
 def test_only_ec2_names_one_machine_with_and_without_a_domain():
     assert is_same_machine("ip-10-0-1-23", "ip-10-0-1-23.eu-west-1.compute.internal")
     assert not is_same_machine("ip-10-0-1-23", "ip-10-0-1-24.eu-west-1.compute.internal")
