@@ -209,3 +209,35 @@ def test_an_approval_is_for_what_its_button_showed_and_for_nothing_that_came_up_
 
     assert ruling is Ruling.NEEDS_APPROVAL
     assert why == "quinn approved before this changed (protected), so it needs a new approval"
+
+
+@pytest.mark.parametrize(
+    ("known", "ruling"),
+    [
+        (("parker", "quinn"), Ruling.ALLOW),
+        (("quinn",), Ruling.NEEDS_APPROVAL),
+        (("parker",), Ruling.NEEDS_APPROVAL),
+        ((), Ruling.NEEDS_APPROVAL),
+    ],
+)
+def test_accounts_without_addresses_are_two_people_only_if_the_configuration_names_both(make, protected, known, ruling):
+    people = tuple(KnownPerson(name, slack=f"U0{name.upper()}") for name in known)
+    case = between(protected(), "", "")
+
+    assert judged(replace(case, holders=replace(case.holders, people=people)), make)[0] is ruling
+
+
+@pytest.mark.parametrize(("emails", "ruling"), [((), Ruling.ALLOW), (("ada@example.com",), Ruling.NEEDS_APPROVAL)])
+def test_an_approver_without_an_address_may_have_started_the_run_only_if_a_starter_is_known_by_address_alone(
+    make, protected, emails, ruling
+):
+    people = tuple(KnownPerson(name, slack=f"U0{name.upper()}") for name in ("parker", "quinn"))
+    case = between(protected(), "parker@example.com", "")
+    case = replace(
+        case,
+        holders=replace(case.holders, people=people),
+        approvers=ApprovalPolicy(not_by_run_actor=True),
+        starters=Starters(ids=frozenset({"U0ELLIOTT"}), emails=frozenset(emails)),
+    )
+
+    assert judged(case, make)[0] is ruling
