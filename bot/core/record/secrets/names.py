@@ -253,7 +253,7 @@ NAMED = Table(
 SPOKEN = Table(
     (
         *("login ", "identified by", "with password", "securestring", "issecret=true", "::add-mask"),
-        *("set", "env ", "arg ", '"sensitive', "define(", "putenv("),
+        *("set", "env", "arg ", '"sensitive', "define("),
     ),
     (Step(("",), _SPOKEN, simply("[secret removed]", "value")),),
 )

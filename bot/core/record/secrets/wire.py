@@ -17,7 +17,7 @@ _ADDRESS = re.compile(
 _IN_PERCENTS = re.compile(
     r"""%3a%2f%2f(?:[a-z0-9_.-]|%(?!3a|40)[0-9a-f]{2}){0,80}+%3a
         (?P<value>(?:[^\s"'<>`%&]|%(?!40|2f)[0-9a-f]{2}){3,200}+)(?=%40)
-      | :(?:5432|5433|6432):[^:\s]{1,60}+:[^:\s]{1,60}+:(?P<line>[^\s:"'\[]{4,100}+)(?=\s|\Z)""",
+      | :[56]432:[^:\s]{1,60}+:[^:\s]{1,60}+:(?P<line>[^\s:"'\[]{4,100}+)(?=\s|\Z)""",
     re.VERBOSE,
 )
 """An address with a password in it that is a part of another one, and PostgreSQL's password file."""
@@ -88,7 +88,7 @@ WIRE = Table(
     (":", "=", "%3a", "bearer ", "basic ", "ssws ", "geniekey ", "bot "),
     (
         Step(("@",), _ADDRESS, _address),
-        Step(("%3a%2f%2f", ":5432:", ":5433:", ":6432:"), _IN_PERCENTS, simply("[password removed]", "value", "line")),
+        Step(("%3a%2f%2f", "432:"), _IN_PERCENTS, simply("[password removed]", "value", "line")),
         Step(("hook", "/integration", "ifttt", "telegram", "hc-ping"), _HOOKS, simply("[webhook removed]", "value")),
         Step(("@tcp(", "@unix(", "thin:"), _DSN, simply("[password removed]", "value", "thin")),
         Step(("authorization", "cookie", "bearer ", "basic ", "ssws ", "geniekey ", "bot "), _HEADER, _header),
