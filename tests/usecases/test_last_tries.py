@@ -50,7 +50,7 @@ def confirmed(make_paper):
     """A lock whose run failed long ago, and a click that wants it released."""
     paper = make_paper(policy=Policy(release_deadline=timedelta(milliseconds=200)))
     paper.ci.start("1001", DEPLOY, host="runner-1", actor="elliott-ci")
-    info = LockInfo("lock-1", "OperationTypeApply", "", "runner@fv-az1", "1.9.8", paper.clock.now(), "p")
+    info = LockInfo("lock-1", "OperationTypeApply", "", "runner@fv-az1-1", "1.9.8", paper.clock.now(), "p")
     for kind in paper.kinds:
         paper.store.write(kind, lock_text(info))
     paper.store.last_written = paper.clock.now()

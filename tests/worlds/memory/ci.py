@@ -91,7 +91,7 @@ class MemoryCI:
     def _usual_log(self, job: Job) -> JobLog | None:
         if job.started_at is None:
             return None
-        work = Work(job.started_at, job.ended_at or self.clock.now())
+        work = Work(job.started_at, job.ended_at or self.clock.now(), after=job.started_at)
         return JobLog(is_whole=job.phase is Phase.ENDED, ran_terraform=True, has_worked=True, work=(work,))
 
     def ref_from_url(self, url: str) -> RunRef | None:
