@@ -275,7 +275,7 @@ def test_a_second_member_whom_the_policy_of_every_state_allows_ends_it(city):
     [
         (ApprovalPolicy(by=Approvers.OWNER), "the owner of the lock of production"),
         (ApprovalPolicy(by=Approvers.GROUP, groups=("S0LEADS",)), "a member of the approval group of production"),
-        (ApprovalPolicy(), "another full member of this channel can approve"),
+        (ApprovalPolicy(), "Anyone else in this channel can approve"),
     ],
 )
 def test_the_message_says_whom_the_policies_let_approve(city, policy, words):
@@ -286,7 +286,7 @@ def test_the_message_says_whom_the_policies_let_approve(city, policy, words):
     shown = str(kill_message(paper.messenger.all(KillReport)[-1]).blocks)
 
     assert words in shown
-    assert ("another full member" in shown) == (policy.by is Approvers.MEMBER)
+    assert ("Anyone else in this channel" in shown) == (policy.by is Approvers.MEMBER)
 
 
 def test_whoever_started_the_run_may_not_approve_its_end_where_the_policy_says_so(city):
@@ -310,7 +310,7 @@ def test_an_approval_is_refused_if_the_run_may_hold_one_more_lock_by_then(city):
     click(paper, report)
     lock(paper, paper.production)
 
-    with pytest.raises(NotPermitted, match="lock of production by now"):
+    with pytest.raises(NotPermitted, match="may now hold the lock of production"):
         approve(paper, report)
 
     assert goes_on(paper)
@@ -330,8 +330,8 @@ def test_force_minutes_later_stops_in_words_if_the_run_has_become_a_possible_hol
     assert paper.ci.asked == ["cancel"]
     assert stage(paper) is KillStage.STOPPED
     shown = str(kill_message(paper.messenger.all(KillReport)[-1]).blocks)
-    assert "may hold the lock of `production`" in shown
-    assert "second member" in shown
+    assert "may now hold the lock of `production`" in shown
+    assert "second person" in shown
     assert paper.production.texts
 
 
