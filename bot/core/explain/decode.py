@@ -25,7 +25,10 @@ _ANSI = re.compile(
     r"\x1b(?:\[[0-9;?]{0,60}[ -/]{0,4}[@-~]|\][^\x07\x1b\n]{0,500}(?:\x07|\x1b\\)?|[()][A-Z0-9]|[=>78cM])"
 )
 _LOST_COLOUR = re.compile(r"\[[0-9]{1,3}(?:;[0-9]{1,3}){0,6}m")
-_LOST_ESCAPE = ("\\u001b", "\\x1b", "\\033", "\\e", "#033", "&#27;", "&#x1b;", "\u241b", "^[", "\ufffd")
+_LOST_ESCAPE = (
+    *("\\\\\\\\u001b", "\\\\u001b"),  # in a JSON text within another one: the longest first, or a backslash stays
+    *("\\u001b", "\\x1b", "\\033", "\\e", "#033", "&#27;", "&#x1b;", "\u241b", "^[", "\ufffd"),
+)
 _LINK = re.compile(r"<(?:mailto:|tel:|(?=https?://))([^<>|\s]{1,2000})(?:\|([^<>\n]{0,2000}))?>")
 _ADDRESS = re.compile(r"\[([^\[\]|\s]{1,200})(?:\]\(mailto:[^()\s]{1,200}\)|\|mailto:[^\[\]\s]{1,200}\])")
 _ENTITIES = (

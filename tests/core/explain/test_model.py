@@ -46,6 +46,11 @@ def test_behind_each_prefix_and_in_each_carrier_it_is_the_same(prefix):
         assert told(message, raw) == expected(message), (carrier, printed.__name__, message.summary)
 
 
+@pytest.mark.parametrize("message", model.MESSAGES, ids=NAMES)
+def test_in_colours_and_in_a_json_text_within_another_one_it_is_the_same(message):
+    assert told(message, model.CARRIERS["json in json"](model.print_coloured(message))) == expected(message)
+
+
 @settings(max_examples=300, deadline=None)
 @given(
     st.sampled_from(model.MESSAGES),
