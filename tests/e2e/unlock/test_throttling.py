@@ -79,7 +79,7 @@ async def test_throttling_beyond_the_deadline_is_said_and_the_lock_stands(scene)
     assert "DynamoDB is throttling the lock table" in told
     assert "Nothing was changed." in told
     assert "[Find what's flooding it…]" in told
-    assert "/tflock unlock staging" in told
+    assert "[Unlock when safe]" in told
     assert await scene.stands(lock)
     assert [e.facts["outcome"] for e in await scene.journal() if e.kind == "unlock.failed"] == ["still throttled"]
 
