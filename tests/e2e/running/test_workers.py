@@ -106,5 +106,5 @@ async def test_a_kill_of_a_run_survives_the_death_of_the_worker(scene, bots):
 
     await bots.start("worker", name="second")
 
-    await scene.becomes(report, "ended:")
+    await scene.becomes(report, "was ended")
     assert (await scene.kinds()).count("kill.confirmed") == 1

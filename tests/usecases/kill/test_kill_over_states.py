@@ -62,7 +62,7 @@ def city(make_paper):
     return make
 
 
-def lock(paper, store, lock_id="lock-1", who="runner@fv-az1"):
+def lock(paper, store, lock_id="lock-1", who="runner@fv-az1-1"):
     info = LockInfo(lock_id, "OperationTypeApply", "", who, "1.9.8", paper.clock.now(), "p")
     for kind in store.kinds:
         store.write(kind, lock_text(info))

@@ -23,7 +23,7 @@ def paper(make_paper):
     """A lock whose run goes on."""
     made = make_paper()
     made.ci.start("1001", DEPLOY, host="runner-1", actor="elliott-ci")
-    info = LockInfo("lock-1", "OperationTypeApply", "", "runner@fv-az1", "1.9.8", made.clock.now(), "p")
+    info = LockInfo("lock-1", "OperationTypeApply", "", "runner@fv-az1-1", "1.9.8", made.clock.now(), "p")
     for kind in made.kinds:
         made.store.write(kind, lock_text(info))
     made.store.last_written = made.clock.now()

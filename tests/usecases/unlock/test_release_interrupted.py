@@ -34,7 +34,7 @@ def left_behind(make_paper):
         paper.ci.start("1001", DEPLOY, host="runner-1", actor="elliott-ci")
         paper.lock_id = "lock-1"
         created = paper.clock.now()
-        info = LockInfo("lock-1", "OperationTypeApply", "", "runner@fv-az1", "1.9.8", created, "p")
+        info = LockInfo("lock-1", "OperationTypeApply", "", "runner@fv-az1-1", "1.9.8", created, "p")
         for kind in paper.kinds:
             paper.store.write(kind, lock_text(info))
         paper.store.last_written = created
@@ -221,7 +221,7 @@ def test_an_unlock_that_is_called_off_at_the_last_moment_is_not_carried_out(left
     paper.pass_time(120)
 
     assert set(paper.store.texts) == set(paper.kinds)
-    assert told(paper) == {UnlockStage.EXPIRED}
+    assert told(paper) == {UnlockStage.DECLINED}
 
 
 def test_a_lock_that_its_owner_frees_after_a_throttled_delete_was_not_released_by_the_bot(left_behind):

@@ -12,6 +12,7 @@ from bot.core.gate.case import Rule, Ruling
 from bot.core.phrase import plain
 from bot.core.policy import ByTime
 from bot.sandbox.stage import DEPLOY, REPO
+from bot.slack.render.verdict import advice
 from tests.worlds.logs import printed
 
 
@@ -43,7 +44,8 @@ async def test_a_run_that_only_time_ties_is_released_by_two_members_unless_the_p
     report, _, ruling = await asked(scene)
 
     assert ruling is Ruling.REFUSE
-    assert "wrap the job's Terraform with `tflock claim`" in plain(report.verdict[Rule.TIED].reason)
+    assert "the policy (policy.by_time: refuse) wants proof" in plain(report.verdict[Rule.TIED].reason)
+    assert "then a second person can approve" in plain(advice(report.verdict, "staging", report.inspection))
     assert await scene.stands(lock)
 
     scene.ports = replace(scene.ports, policy=usual)

@@ -36,7 +36,7 @@ def paper(make_paper):
 def leave(paper):
     """A lock whose run has died."""
     paper.ci.start("1001", DEPLOY, host="runner-1", actor="elliott-ci")
-    info = LockInfo("lock-1", "OperationTypeApply", "", "runner@fv-az1", "1.9.8", paper.clock.now(), "p")
+    info = LockInfo("lock-1", "OperationTypeApply", "", "runner@fv-az1-1", "1.9.8", paper.clock.now(), "p")
     for kind in paper.kinds:
         paper.store.write(kind, lock_text(info))
     paper.store.last_written = paper.clock.now()
