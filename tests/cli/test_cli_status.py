@@ -16,7 +16,7 @@ async def test_a_locked_state_is_told_with_its_run_and_the_checklist_and_exits_0
     assert ended.code == 0
     assert "staging is locked" in ended.out
     assert "deploy.yml" in ended.out
-    assert "Checklist" in ended.out
+    assert "checks passed" in ended.out
     assert "In Slack the asker must also be an eligible member" in ended.out
     assert await around.still_held(lock)
 
@@ -27,7 +27,7 @@ async def test_without_redis_status_answers_and_says_what_it_could_not_check(aro
     ended = await terminal.run("status", "staging")
 
     assert ended.code == 0
-    assert "Redis is away" in ended.out
+    assert "the timeline (Redis) is away" in ended.out
     assert "Whether the owner has said that it is still running is not known" in ended.out
     assert not (terminal.home / "var").exists()
     assert await around.still_held(lock)

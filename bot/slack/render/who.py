@@ -175,7 +175,7 @@ def _whereabouts(seen: Observation[Whereabouts] | None) -> Iterable[Fact]:
 def _instead(report: WhoReport) -> Iterable[Fact]:
     name = report.inspection.state.name
     if report.stand_ins is None:
-        yield Fact("Who can act instead:", ("ask in an incident channel: ", command(f"who {name}"), "."))
+        yield Fact("Who can act instead:", ("ask in an incident channel: ", Quoted(f"/tflock who {name}"), "."))
         return
     yield from _stand_ins("Who can act instead:", report.stand_ins)
     yield from _may_approve(report.approval, report.approvers)

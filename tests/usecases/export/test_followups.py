@@ -222,7 +222,7 @@ def test_a_ticket_that_was_taken_without_an_answer_is_found_and_not_filed_again(
     assert len(closed.filed) == 1
     assert closed.shown.followups[0].ticket
     (first, second) = closed.told
-    assert "not known" in first[1]
+    assert "doesn't know whether it was filed" in first[1]
     assert "is filed" in second[1]
 
 
@@ -247,7 +247,7 @@ def test_what_may_be_there_and_cannot_be_looked_for_is_not_filed_again(closed):
     assert len(closed.filed) == 1
     assert closed.entries(Kind.FOLLOWUP_FILED) == []
     assert "could not be filed" in closed.told[-1][1]
-    assert "not known" in closed.told[-1][1]
+    assert "doesn't know whether it was filed" in closed.told[-1][1]
     assert len(closed.told) == 2
 
     closed.world.tickets.trouble = None
