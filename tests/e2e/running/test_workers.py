@@ -83,7 +83,7 @@ async def test_a_killed_worker_leaves_an_armed_unlock_armed(scene, bots):
     lock, run = await bots.dead_lock()
     bots.runs.rerun(run.id)
     checklist = await scene.checklist("unlock staging --when-safe", "as soon as it is safe")
-    await scene.until(lambda: "Waiting for" in flat(checklist))
+    await scene.becomes(checklist, "*dead:*", "is still running")
     await first.kill()
     bots.runs.finish(run.id, "failure")
     assert await scene.stands(lock)
