@@ -54,9 +54,9 @@ def begin(scene, bots):
         await bots.start("serve --no-worker")
         worker = await bots.start("worker")
         await forget_what_stores_have_proven(bots)
-        checklist = await scene.checklist(f"unlock {state}", "checklist")
+        checklist = await scene.checklist(f"unlock {state}", "checks passed")
         while f"[Unlock {state}]" not in flat(checklist):  # its state was written only just now
-            checklist = await scene.checklist(f"unlock {state}", "checklist")
+            checklist = await scene.checklist(f"unlock {state}", "checks passed")
         await scene.has_recorded("owner.notified")
         halt = Halt(worker.pid)
         bots.proxy.fault(at, halt, times=1)
