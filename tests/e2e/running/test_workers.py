@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from bot.sandbox.slack.text import flat
 from tests.worlds.proxy import Delay
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
