@@ -91,7 +91,10 @@ _ABOUT: tuple[tuple[About, tuple[str, ...]], ...] = (
         """),
     ),
     # command/clistate/state.go; remote-state/*/backend_state.go, where a new state could not be unlocked
-    (About.RELEASE, _phrases("error releasing the state lock | error unlocking")),
+    (
+        About.RELEASE,  # the last one ends the error, and is all that a paste of a screen's end may have of it
+        _phrases("error releasing the state lock | error unlocking | error occurred while releasing this lock"),
+    ),
     # command/unlock.go; the rest is what only its backends say there
     (
         About.FORCE_UNLOCK,
