@@ -183,9 +183,7 @@ async def changed(world: World, request: UnlockRequest, decision: Decision) -> N
     if moved is None:
         return
     once = f"withdrawn/{request.id}/{now.timestamp():.0f}"
-    text = (
-        f"the reasons for an approval of the unlock of {request.state} would rest on has changed; it is looked at again"
-    )
+    text = f"what an approval of the unlock of {request.state} would rest on has changed; it is checked again"
     stage = UnlockStage.REFUSED if verdict.ruling is Ruling.REFUSE else UnlockStage.CHECKED
     facts = UnlockWithdrawn(request=request.id, state=request.state, lock_id=request.lock_id, outcome=stage)
     await write_down(world, request, facts, "tflock", text, once=once)
