@@ -102,9 +102,9 @@ class Office:
     def told(self, user: str = "U0PARKER") -> list[str]:
         return [flat(message) for message in self.slack.ephemerals(user)]
 
-    async def clicks(self, action_id: str, *, user: str = "U0PARKER") -> None:
-        """The button with this action on the newest message that only this user sees, and what comes of it."""
-        message = self.slack.ephemerals(user)[-1]
+    async def clicks(self, action_id: str, *, user: str = "U0PARKER", message=None) -> None:
+        """The button with this action on the message, else on the newest that only this user sees; and what follows."""
+        message = message or self.slack.ephemerals(user)[-1]
         block_id, element = next(
             (block["block_id"], element)
             for block in message.blocks

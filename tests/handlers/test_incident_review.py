@@ -10,7 +10,6 @@ from bot.export.markdown.page import write_markdown
 from bot.sandbox.slack import payloads as slack_payloads
 from bot.sandbox.slack.dispatch import EnvelopeKind
 from bot.sandbox.slack.forms import values_of
-from bot.sandbox.slack.team import elements
 from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import CHANNEL
 
@@ -29,19 +28,7 @@ async def closed(office):
 
 async def press(office, user=PARKER):
     """The button below the announcement."""
-    message = office.slack.messages(CHANNEL)[-1]
-    block_id, element = next(
-        (block["block_id"], element)
-        for block in message.blocks
-        for element in elements(block)
-        if element["action_id"] == "incident.review"
-    )
-    payload = slack_payloads.block_action(
-        office.slack.team, user=user, message=message, action=slack_payloads.acted(block_id, element, None),
-        values={}, response_url="",
-    )  # fmt: skip
-    assert await office.dispatch(EnvelopeKind.INTERACTIVE, payload) == 200
-    await office.work()
+    await office.clicks("incident.review", user=user, message=office.slack.messages(CHANNEL)[-1])
     return office.slack.dialogs(user)[-1]
 
 
