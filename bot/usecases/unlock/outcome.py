@@ -85,7 +85,10 @@ async def tell_settled(world: World, task: Task) -> None:
 
 
 async def _conclude(world: World, task: Task, record: UnlockRecord, report: UnlockReport) -> None:
-    first = await _write_down(world, task, record, report.stage)
+    if await _write_down(world, task, record, report.stage):
+        world.meter.unlock(task.request.state, str(report.stage))
+        if report.stage is UnlockStage.RELEASED:
+            world.meter.time_to_unlock((world.clock.now() - task.request.asked_at).total_seconds())
     await show(world.messenger, report)
     await _announce(world, task, report)
     lock = _lock_in(record)
@@ -100,10 +103,6 @@ async def _conclude(world: World, task: Task, record: UnlockRecord, report: Unlo
     await UNLOCKS.update(
         world, task.request.id, only_if=("phase", {RequestPhase.SETTLED}), phase=after, by="", approver=""
     )
-    if first:
-        world.meter.unlock(task.request.state, str(report.stage))
-        if report.stage is UnlockStage.RELEASED:
-            world.meter.time_to_unlock((world.clock.now() - task.request.asked_at).total_seconds())
     log.info("unlock.settled", state=task.request.state, lock_id=task.request.lock_id, outcome=str(report.stage))
 
 
