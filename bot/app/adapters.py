@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TypedDict
 
 from bot.aws.clients import Access, AwsClients
 from bot.backends.s3.address import S3Address, object_key
@@ -22,8 +21,21 @@ from bot.ci.github.source import GitHubActions
 from bot.ci.gitlab.source import GitLab
 from bot.ci.jenkins.api import Credentials
 from bot.ci.jenkins.source import Jenkins
-from bot.config.models import AwsSection, EcsSection, JenkinsSection, JiraTicketsSection, S3Section
-from bot.config.settings import Config, StateSettings
+from bot.config.models import (
+    AwsSection,
+    AzureDevopsSection,
+    CiSection,
+    EcsSection,
+    GithubActionsSection,
+    GithubTicketsSection,
+    GitlabSection,
+    GitlabTicketsSection,
+    JenkinsSection,
+    JiraTicketsSection,
+    S3Section,
+    TicketsSection,
+)
+from bot.config.settings import Config, Secret, StateSettings
 from bot.core.gate.inspection import StateName
 from bot.export.markdown.ticket import ticket_markdown
 from bot.ports.files import ExportTarget
@@ -53,51 +65,50 @@ class SystemClock:
 def run_sources(config: Config, aws: AwsClients) -> dict[str, RunSource]:
     """Every configured CI system, by its name in the configuration."""
     pipelines = [pipeline for state in config.states.values() for pipeline in state.pipelines]
-    made = dict[str, RunSource]()
-    for name, section in config.ci.items():
-        adapter, settings = RUN_SOURCES[section.type]
-        configured = Configured(name=name, clock=SystemClock(), pipelines=pipelines)
-        made[name] = Source(adapter(configured, **settings(section, config, aws)))
-    return made
+    return {
+        name: Source(_ci_system(section, Configured(name=name, clock=SystemClock(), pipelines=pipelines), config, aws))
+        for name, section in config.ci.items()
+    }
 
 
-def _signed_in(section: Any, config: Config, _: AwsClients | None = None) -> dict[str, Any]:
+def _ci_system(section: CiSection, of: Configured, config: Config, aws: AwsClients) -> CiSystem:
+    match section:
+        case GithubActionsSection():
+            return GitHubActions(of, **_signed_in(section, config))
+        case GitlabSection():
+            return GitLab(of, **_signed_in(section, config))
+        case AzureDevopsSection():
+            return AzureDevOps(of, **_signed_in(section, config))
+        case JenkinsSection(user_env=user, token_env=token):
+            credentials = Credentials(config.secrets[user], config.secrets[token], user_name=user, token_name=token)
+            return Jenkins(of, base_url=section.base_url, credentials=credentials)
+        case EcsSection():
+            access = Access(section.region, config.aws.endpoint_url, config.aws.assume_role)
+            return Ecs(
+                of,
+                region=section.region or "",
+                client=lambda: aws.client("ecs", access),
+                logs=lambda region: aws.client("logs", replace(access, region=region or access.region)),
+                run=aws.run,
+                relist_delay=section.relist_delay,
+            )
+
+
+class _SignedIn(TypedDict):
+    base_url: str
+    token: Secret
+    token_name: str
+
+
+def _signed_in(
+    section: GithubActionsSection | GitlabSection | AzureDevopsSection | TicketsSection, config: Config
+) -> _SignedIn:
     """For the systems that want an address and a token."""
     return {
         "base_url": section.base_url,
         "token": config.secrets[section.token_env],
         "token_name": section.token_env,
     }
-
-
-def _jenkins(section: JenkinsSection, config: Config, _: AwsClients) -> dict[str, Any]:
-    user, token = section.user_env, section.token_env
-    credentials = Credentials(config.secrets[user], config.secrets[token], user_name=user, token_name=token)
-    return {"base_url": section.base_url, "credentials": credentials}
-
-
-def _ecs(section: EcsSection, config: Config, aws: AwsClients) -> dict[str, Any]:
-    access = Access(section.region, config.aws.endpoint_url, config.aws.assume_role)
-    return {
-        "region": section.region,
-        "client": lambda: aws.client("ecs", access),
-        "logs": lambda region: aws.client("logs", replace(access, region=region or access.region)),
-        "run": aws.run,
-        "relist_delay": section.relist_delay,
-    }
-
-
-RUN_SOURCES: Mapping[str, tuple[Callable[..., CiSystem], Callable[[Any, Config, AwsClients], dict[str, Any]]]] = {
-    "github_actions": (GitHubActions, _signed_in),
-    "gitlab": (GitLab, _signed_in),
-    "azure_devops": (AzureDevOps, _signed_in),
-    "jenkins": (Jenkins, _jenkins),
-    "ecs": (Ecs, _ecs),
-}
-"""The types of CI in the configuration, each with its adapter and what only that adapter takes.
-
-A test holds that each type has its entry.
-"""
 
 
 def export_targets(config: Config, aws: AwsClients) -> dict[str, ExportTarget]:
@@ -114,30 +125,25 @@ def export_bucket(config: Config, aws: AwsClients) -> BucketTarget | None:
 
 def ticket_system(config: Config) -> Tickets | None:
     """Where follow-ups are filed, if that is configured."""
-    return None if config.tickets is None else Tracker(TICKET_SYSTEMS[config.tickets.type](config.tickets, config))
+    return None if config.tickets is None else Tracker(_ticket_system(config.tickets, config))
 
 
-def _jira(section: JiraTicketsSection, config: Config) -> TicketSystem:
-    return JiraTickets(
-        project=section.project,
-        issue_type=section.issue_type,
-        user=config.secrets[section.user_env],
-        user_name=section.user_env,
-        clock=SystemClock(),
-        **_signed_in(section, config),
-    )
-
-
-TICKET_SYSTEMS: Mapping[str, Callable[[Any, Config], TicketSystem]] = {
-    "github": lambda section, config: GitHubTickets(
-        repo=section.repo, clock=SystemClock(), write=ticket_markdown, **_signed_in(section, config)
-    ),
-    "gitlab": lambda section, config: GitLabTickets(
-        project=section.project, clock=SystemClock(), write=ticket_markdown, **_signed_in(section, config)
-    ),
-    "jira": _jira,
-}
-"""The types of `tickets` in the configuration; a test holds that each has its maker."""
+def _ticket_system(section: TicketsSection, config: Config) -> TicketSystem:
+    clock, signed_in = SystemClock(), _signed_in(section, config)
+    match section:
+        case GithubTicketsSection():
+            return GitHubTickets(repo=section.repo, clock=clock, write=ticket_markdown, **signed_in)
+        case GitlabTicketsSection():
+            return GitLabTickets(project=section.project, clock=clock, write=ticket_markdown, **signed_in)
+        case JiraTicketsSection(user_env=user):
+            return JiraTickets(
+                project=section.project,
+                issue_type=section.issue_type,
+                user=config.secrets[user],
+                user_name=user,
+                clock=clock,
+                **signed_in,
+            )
 
 
 def lock_backends(config: Config, aws: AwsClients, records: Records) -> dict[str, State]:
@@ -165,13 +171,13 @@ def _state(settings: StateSettings, aws: AwsClients, proofs: Proofs) -> State:
     address = address_of(settings.backend)
     table = address.dynamodb_table
     return State(
-        StateName(settings.name, settings.description, settings.protected),
-        S3Backend(address, aws, SystemClock(), proofs=proofs),
-        "S3 backend",
-        settings.pipelines,
-        (address.access, table) if table else None,
-        address.lock_key,
-        settings.approval,
-        table or "",
-        settings.auto_release,
+        name=StateName(settings.name, settings.description, settings.protected),
+        backend=S3Backend(address, aws, SystemClock(), proofs=proofs),
+        backend_system="S3 backend",
+        pipelines=settings.pipelines,
+        lock_table=(address.access, table) if table else None,
+        path=address.lock_key,
+        approvers=settings.approval,
+        table=table or "",
+        auto_release=settings.auto_release,
     )

@@ -7,10 +7,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bot.app.adapters import RUN_SOURCES, TICKET_SYSTEMS, export_bucket, run_sources, ticket_system
+from bot.app.adapters import export_bucket, run_sources, ticket_system
 from bot.aws.clients import AwsClients
 from bot.config.load import load
-from bot.config.models import TICKET_SECTIONS, AwsSection, BucketSection
+from bot.config.models import (
+    TICKET_SECTIONS,
+    AwsSection,
+    BucketSection,
+    CiSection,
+    TicketsSection,
+    sections_in,
+)
 from bot.core.policy import ByTime, KnownPerson, LoopRule, Policy, WatchRule
 from bot.core.run import Conclusion, Pipeline
 from bot.errors import UnknownState
@@ -136,7 +143,7 @@ def test_every_type_of_ci_has_its_adapter(config):
         "jenkins": "Jenkins",
         "ecs": "Ecs",
     }
-    assert set(RUN_SOURCES) == {entry.type for entry in config.ci.values()}
+    assert {type(section) for section in config.ci.values()} == set(sections_in(CiSection))
 
 
 TICKETS = {
@@ -160,7 +167,7 @@ async def test_every_ticket_system_has_its_adapter_and_keeps_its_secrets(loaded,
 
 
 def test_every_type_of_tickets_has_its_maker():
-    assert set(TICKET_SYSTEMS) == set(TICKET_SECTIONS)
+    assert {TICKET_SECTIONS[kind] for kind in TICKETS} == set(sections_in(TicketsSection))
 
 
 def test_without_tickets_follow_ups_are_filed_nowhere(loaded, smallest):
