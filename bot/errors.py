@@ -13,6 +13,7 @@ TflockError                       everything that this program raises on purpose
 │       ├── Missing               it says that the thing does not exist
 │       └── Rejected              it understood the request and would not take it
 ├── JournalAway                   the timeline cannot be read or written: nothing may be unlocked
+│   ├── JournalRefused            Redis answered, and would not: a right, its disk, its memory, its cluster
 │   └── NotReplicated             it was written, and no replica of Redis has confirmed it: a fail-over may lose it
 ├── ChainBroken                   a timeline or an export was altered; names the first broken entry
 ├── ExportInvalid                 a file is not the JSON export of a timeline
@@ -96,6 +97,14 @@ class Rejected(Final):
 
 class JournalAway(TflockError):
     """Redis cannot be read or written. No timeline, no unlock."""
+
+
+class JournalRefused(JournalAway):
+    """Redis answered, and does not do what the timeline and the jobs need. `fix` is for the people who run tflock."""
+
+    def __init__(self, detail: str, fix: str) -> None:
+        super().__init__(detail)
+        self.fix = fix
 
 
 class NotReplicated(JournalAway):

@@ -10,12 +10,11 @@ import hashlib
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TypeAlias
 
 import structlog
 from docket import Docket, ExponentialRetry, Perpetual, Retry, Worker
-from redis.exceptions import RedisError
 
 from bot.core.instants import stamp
 from bot.core.phrase import Quoted
@@ -35,7 +34,6 @@ from bot.usecases.world import World
 
 log = structlog.get_logger()
 
-DOCKET = "tflock-jobs"
 TEND_EVERY = timedelta(minutes=1)
 """How often the incidents are looked after: quiet ones closed, missed exports started."""
 
@@ -50,7 +48,6 @@ ONCE_MORE_AFTER = timedelta(minutes=5)
 """When a job begins again whose last try has failed while Slack was away, so that nobody could hear of it."""
 
 _AT_ONCE = 40
-_ONE_SERVER = ("redis://", "rediss://", "unix://")
 _AGAIN = ExponentialRetry(attempts=TRIES, minimum_delay=FIRST_AGAIN_AFTER, maximum_delay=LAST_AGAIN_AFTER)
 
 
@@ -173,44 +170,6 @@ _PERIODIC = (
     PeriodicJob("watch_states", sweep.sweep, lambda world: world.watch.every, uneven=True),
 )
 PERIODIC = {each.name: each for each in _PERIODIC}
-
-
-def open_docket(url: str) -> Docket:
-    """The queue on this Redis; the same name for all processes."""
-    return Docket(name=DOCKET, url=_with_second_try(url), heartbeat_interval=timedelta(seconds=2), missed_heartbeats=5)
-
-
-def _with_second_try(url: str) -> str:
-    """The URL with one more try on a fresh connection, as redis-py makes it for this option.
-
-    Without it a job that comes right after Redis is back meets a dead connection of the queue's pool, and waits for
-    its redelivery.
-    """
-    if not url.startswith(_ONE_SERVER) or "retry_on_timeout=" in url:
-        return url
-    return f"{url}{'&' if '?' in url else '?'}retry_on_timeout=true"
-
-
-class DocketJobs:
-    """`bot.ports.jobs.Jobs` on pydocket. Not connected (yet), or Redis gone: JournalAway."""
-
-    def __init__(self, docket: Docket) -> None:
-        self._docket = docket
-        self.connected = False
-
-    async def start(self, name: str, *args: str, key: str, at: datetime | None = None) -> None:
-        if not self.connected:
-            raise JournalAway("the job queue in Redis cannot be reached")
-        try:
-            await self._docket.add(name, when=at, key=key)(*args)
-        except (RedisError, OSError) as error:
-            raise JournalAway("the job queue in Redis cannot be reached") from error
-
-    async def cancel(self, key: str) -> None:
-        try:
-            await self._docket.cancel(key)
-        except (RedisError, OSError) as error:
-            raise JournalAway("the job queue in Redis cannot be reached") from error
 
 
 def register(docket: Docket, world: World, *, worker_name: str) -> None:

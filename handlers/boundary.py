@@ -18,6 +18,7 @@ from bot.core.reports.report import Notice
 from bot.errors import (
     Denied,
     JournalAway,
+    JournalRefused,
     NoSuchRun,
     NotPermitted,
     NotReplicated,
@@ -109,7 +110,7 @@ def notice_of(command: str, error: Exception, reference: str) -> Notice:
         case NotReplicated():
             return _not_replicated()
         case JournalAway():
-            return _journal_away(command)
+            return _journal_away(command, error)
         case UpstreamError():
             return _upstream(command, error)
         case _:
@@ -157,11 +158,21 @@ def _not_replicated() -> Notice:
     return Notice("This is not safe yet", lines)
 
 
-def _journal_away(command: str) -> Notice:
+def _journal_away(command: str, error: JournalAway) -> Notice:
+    """One that Redis refuses ends when someone changes something there, any other when Redis is back."""
+    refused = isinstance(error, JournalRefused)
+    why: Phrase = ("The timeline (Redis) can't be reached, and without it nothing is unlocked or killed.",)
+    then: Phrase = (" Ask again when Redis is back.",)
+    if refused:
+        why = (
+            "The timeline and the jobs don't work, and without them nothing is unlocked or killed: ",
+            Quoted(str(error)),
+        )
+        then = (" The people who run tflock can fix this: ", Quoted("tflock doctor"), " says how.")
     lines: tuple[Phrase, ...] = (
-        ("The timeline (Redis) can't be reached, and without it nothing is unlocked or killed.",),
-        (_UNCHANGED,),
-        ("Reading still works: ", Quoted("/tflock status"), ". Ask again when Redis is back."),
+        why,
+        _changed(command) if refused else (_UNCHANGED,),
+        ("Reading still works: ", Quoted("/tflock status"), ".", *then),
     )
     return Notice(f"{command} is not possible right now", lines)
 

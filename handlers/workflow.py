@@ -13,7 +13,7 @@ import structlog
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.core.record.redact import redact
-from bot.errors import JournalAway, UpstreamError
+from bot.errors import JournalAway, JournalRefused, UpstreamError
 from bot.usecases.unlock import workflow_step
 from bot.usecases.world import World
 from handlers.backlog import Backlog
@@ -23,6 +23,7 @@ log = structlog.get_logger()
 STEP = "unlock_when_safe"
 _LONGEST = 500
 _AWAY = "The timeline (Redis) cannot be reached, so nothing was changed. Run the workflow again when it is back."
+_REFUSED = "Redis refuses what tflock needs, so nothing was changed. `tflock doctor` says how to fix it."
 
 
 def listen_to_workflows(app: AsyncApp, world: World, backlog: Backlog) -> None:
@@ -42,14 +43,14 @@ async def _start(world: World, execution: str, inputs: Mapping[str, Any]) -> Non
     reason = redact(_text(inputs, "reason"))
     try:
         await world.jobs.start("step", execution, state, channel, reason, key=f"step:{execution}")
-    except JournalAway:
-        log.warning("step.not_started", execution=execution)
-        await _end(world, execution)
+    except JournalAway as error:
+        log.warning("step.not_started", execution=execution, error=str(error))
+        await _end(world, execution, _REFUSED if isinstance(error, JournalRefused) else _AWAY)
 
 
-async def _end(world: World, execution: str) -> None:
+async def _end(world: World, execution: str, why: str) -> None:
     try:
-        await workflow_step.fail(world, execution, _AWAY)
+        await workflow_step.fail(world, execution, why)
     except (UpstreamError, JournalAway) as error:
         log.error("step.not_told", execution=execution, error=str(error))  # noqa: TRY400 - no bug to trace
 

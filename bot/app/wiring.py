@@ -40,6 +40,7 @@ from bot.slack.messages import SlackMessages
 from bot.slack.messenger import SlackMessenger
 from bot.store.connect import Client, connect
 from bot.store.embedded import attached_url, redis_for
+from bot.store.jobs import DocketJobs, open_docket
 from bot.store.redis_journal import RedisJournal
 from bot.store.redis_records import RedisRecords
 from bot.usecases.world import World
@@ -60,7 +61,7 @@ class Bot:
     directory: SlackDirectory
     bolt: AsyncApp
     docket: Docket
-    jobs: worker.DocketJobs
+    jobs: DocketJobs
     backlog: Backlog
     worker_name: str
 
@@ -75,7 +76,7 @@ class Wiring:
     metrics: Metrics
     aws: AwsClients
     docket: Docket
-    jobs: worker.DocketJobs
+    jobs: DocketJobs
 
 
 @asynccontextmanager
@@ -123,7 +124,7 @@ async def wired(config: Config, url: str) -> AsyncIterator[Wiring]:
         client, aws = connect(url), AwsClients()
         stack.push_async_callback(client.aclose)
         stack.push_async_callback(aws.aclose)
-        wiring = _wiring(config, session, client, aws, worker.open_docket(url))
+        wiring = _wiring(config, session, client, aws, open_docket(url))
         for source in wiring.world.sources.values():
             stack.push_async_callback(source.aclose)
         if wiring.world.tickets is not None:
@@ -143,7 +144,7 @@ def _wiring(config: Config, session: aiohttp.ClientSession, client: Client, aws:
     slack = slack_client(token.get_secret_value() if token else "", base_url=config.slack.api_url, session=session)
     directory = SlackDirectory(slack, clock=clock)
     journal = RedisJournal(client, clock=clock, rng=rng, retention=config.timeline.retention)
-    records, jobs = RedisRecords(client, rng=rng), worker.DocketJobs(docket)
+    records, jobs = RedisRecords(client, rng=rng), DocketJobs(docket)
     world = World(
         states=lock_backends(config, aws, records),
         sources=run_sources(config, aws),

@@ -1,8 +1,8 @@
 """From `REDIS_URL` to a client with short time-outs, and from a client's errors to ours.
 
 The forms are those that pydocket, which shares the Redis, takes as well: `redis://`, `rediss://`, `unix://`,
-`redis+sentinel://[user:password@]host[:port][,host…]/service[/db]` and `redis+cluster://`, the last two also with TLS
-as `rediss+…`.
+`redis+sentinel://[user:password@]host[:port][,host…]/service[/db]` and
+`redis+cluster://[user:password@]host[:port][,host…]`, the last two also with TLS as `rediss+…`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
@@ -21,6 +22,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import RedisClusterException, RedisError
 
 from bot.errors import ConfigInvalid, JournalAway
+from bot.store.refusals import away
 
 Client: TypeAlias = Redis | RedisCluster
 
@@ -30,7 +32,10 @@ SOCKET_TIMEOUT = 2.0
 DEADLINE = 2.5
 """Seconds that one question to Redis may take, with all its retries."""
 
-_SENTINEL_PORT = 26379
+_PORT, _SENTINEL_PORT = 6379, 26379
+_CLUSTER = ("redis+cluster", "rediss+cluster")
+_KNOCK = 1.0
+"""Seconds that one host of a cluster may take to be connected to, when another could do as well."""
 
 
 def connect(url: str) -> Client:
@@ -80,7 +85,7 @@ class answering:  # noqa: N801 - used like a function; a generator would cost ea
         if isinstance(error, TimeoutError):
             raise JournalAway(f"Redis did not answer within {self._limit:g} s") from error
         if isinstance(error, RedisError | RedisClusterException | OSError):
-            raise JournalAway(f"Redis: {str(error) or type(error).__name__}") from error
+            raise away(error) from error
 
 
 class _Unfit(Exception):
@@ -111,12 +116,42 @@ def _single(url: str) -> Redis:
 
 
 def _cluster(url: str) -> RedisCluster:
-    plain = url.replace("+cluster", "", 1)
-    if not urlsplit(plain).hostname:
-        raise _Unfit("the host is missing")
-    if urlsplit(plain).path.strip("/") not in {"", "0"}:
+    """Any of the hosts names all nodes of the cluster."""
+    scheme, _, rest = url.partition("://")
+    place, _, options = rest.partition("?")
+    address, _, path = place.partition("/")
+    login, _, hosts = address.rpartition("@")
+    if path.strip("/") not in {"", "0"}:
         raise _Unfit("a cluster has only database 0")
-    return RedisCluster.from_url(plain, **_limits())
+    given = parse_url(f"redis://?{options}") if options else {}
+    tls = {"ssl": True} if scheme.startswith("rediss") else {}
+    shared = {**_limits(), **tls, **given, **_login(login)}
+    nodes = [ClusterNode(host, port) for host, port in _hosts(hosts, "the host is missing", _PORT)]
+    return RedisCluster(startup_nodes=nodes, **shared)
+
+
+async def entered(url: str) -> str:
+    """The URL with one host of a cluster, the first that takes a connection: pydocket takes no more. Others as it is.
+
+    If none does, the first, whose error then says why.
+    """
+    scheme, separator, rest = url.partition("://")
+    place, question, options = rest.partition("?")
+    address, slash, path = place.partition("/")
+    login, at, hosts = address.rpartition("@")
+    if scheme not in _CLUSTER or "," not in hosts:
+        return url
+    chosen, *_ = named = hosts.split(",")
+    for one, (host, port) in zip(named, _hosts(hosts, "the host is missing", _PORT), strict=True):
+        try:
+            async with asyncio.timeout(_KNOCK):
+                _, writer = await asyncio.open_connection(host, port)
+        except (OSError, TimeoutError):
+            continue
+        writer.close()
+        chosen = one
+        break
+    return f"{scheme}{separator}{login}{at}{chosen}{slash}{path}{question}{options}"
 
 
 def _behind_sentinel(url: str) -> Redis:
@@ -135,7 +170,8 @@ def _behind_sentinel(url: str) -> Redis:
     extra = {name: value for name, value in chosen.items() if name in given}
     secure = {name: value for name, value in extra.items() if name.startswith("ssl_")}
     watching = {**_limits(), **tls, **secure, **watch}
-    sentinel = Sentinel([_host(host) for host in hosts.split(",")], sentinel_kwargs=watching)  # type: ignore[no-untyped-call]  # redis-py has no types here
+    watchers = _hosts(hosts, "the host of a Sentinel is missing", _SENTINEL_PORT)
+    sentinel = Sentinel(watchers, sentinel_kwargs=watching)  # type: ignore[no-untyped-call]  # redis-py has no types here
     limits = {**_limits(), "db": _database(database), **tls, **extra, **_login(login)}
     client = Redis.from_pool(_OwningPool(unquote(service), sentinel, **limits))  # type: ignore[no-untyped-call]  # redis-py has no types here
     _try_options(client)
@@ -156,11 +192,12 @@ class _OwningPool(SentinelConnectionPool):
             await sentinel.aclose()
 
 
-def _host(text: str) -> tuple[str, int]:
-    parts = urlsplit(f"//{text}")
-    if not parts.hostname:
-        raise _Unfit("the host of a Sentinel is missing")
-    return parts.hostname, parts.port or _SENTINEL_PORT
+def _hosts(text: str, missing: str, port: int) -> list[tuple[str, int]]:
+    """Of `host[:port][,host…]`. IPv6 addresses are in brackets."""
+    found = [urlsplit(f"//{one}") for one in text.split(",")]
+    if not all(parts.hostname for parts in found):
+        raise _Unfit(missing)
+    return [(parts.hostname or "", parts.port or port) for parts in found]
 
 
 def _login(text: str) -> Mapping[str, str]:

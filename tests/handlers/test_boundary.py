@@ -11,6 +11,7 @@ from bot.errors import (
     Denied,
     ExportInvalid,
     JournalAway,
+    JournalRefused,
     LockInfoInvalid,
     Missing,
     NotPermitted,
@@ -33,6 +34,10 @@ FORESEEN = {
         ("cannot be done", "a guest"),
     ),
     "journal away": (JournalAway("no"), ("redis", "/tflock status")),
+    "journal refused": (
+        JournalRefused("Redis refuses it to tflock's user (NOPERM): no right to xadd", "grant it"),
+        ("noperm", "xadd", "tflock doctor", "/tflock status"),
+    ),
     "unreachable": (Unreachable("GitHub", "no answer"), ("github", "no answer", "try again")),
     "throttled": (Throttled("Slack", "slow down"), ("slack", "slow down", "wait a minute")),
     "denied": (Denied("DynamoDB", "no right to GetItem"), ("dynamodb", "no right", "doctor")),

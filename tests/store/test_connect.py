@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from bot.errors import ConfigInvalid, JournalAway
-from bot.store.connect import answering, connect, masked
+from bot.store.connect import answering, connect, entered, masked
 from tests.worlds.own_time import own_time
 
 URLS = [
@@ -18,6 +18,7 @@ URLS = [
     "rediss+sentinel://quinn:hunter2@a/mymaster",
     "redis+cluster://quinn:hunter2@127.0.0.1:7000",
     "rediss+cluster://quinn:hunter2@127.0.0.1:7000/0",
+    "redis+cluster://quinn:hunter2@a:7000,[::1]:7001,c/0?max_connections=7",
 ]
 
 
@@ -43,6 +44,31 @@ async def test_a_sentinel_url_names_its_watchers_service_and_database():
     await client.aclose()
 
 
+async def test_a_cluster_url_names_several_hosts():
+    client = connect("rediss+cluster://quinn:p%40ss@a:7000,[::1]:7001,c/0?max_connections=7")
+
+    assert [(node.host, node.port) for node in client.startup_nodes] == [("a", 7000), ("::1", 7001), ("c", 6379)]
+    assert client.connection_kwargs["max_connections"] == 7
+    assert (client.connection_kwargs["username"], client.connection_kwargs["password"]) == ("quinn", "p@ss")
+    await client.aclose()
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://:hunter2@a:1/3", "redis+cluster://:hunter2@a:1/0", "redis+sentinel://a:1,b:2/mymaster"]
+)
+async def test_only_a_cluster_of_several_hosts_is_entered_by_one_of_them(url):
+    assert await entered(url) == url
+
+
+async def test_a_cluster_is_entered_by_the_first_host_that_answers():
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        port = there.getsockname()[1]
+        url = f"redis+cluster://quinn:hunter2@127.0.0.1:1,127.0.0.1:{port}/0?max_connections=7"
+
+        assert await entered(url) == f"redis+cluster://quinn:hunter2@127.0.0.1:{port}/0?max_connections=7"
+    assert await entered(url) == "redis+cluster://quinn:hunter2@127.0.0.1:1/0?max_connections=7"
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -63,6 +89,8 @@ async def test_a_sentinel_url_names_its_watchers_service_and_database():
         "redis+sentinel://a/mymaster/first",
         "redis+cluster://h/1",
         "redis+cluster://",
+        "redis+cluster://a:7000,",
+        "redis+cluster://a:7000,b:port",
         "redis+cluster://127.0.0.1?colour=hunter2",
     ],
 )

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from docket import Worker
 
 from bot.core.record.timeline import Draft, Kind, verify
 from bot.errors import JournalAway
 from bot.store.connect import answering, connect
 from bot.store.durability import durability
 from bot.store.embedded import find_binary
+from bot.store.jobs import open_docket
 from bot.store.redis_records import RedisRecords
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -107,6 +109,15 @@ async def test_a_cluster_of_two_takes_every_script(cluster_url, make_journal, ma
         await client.delete("tflock:once:event:e")
 
 
+async def test_a_cluster_is_reached_while_one_of_the_hosts_named_is_away(cluster_url, make_journal, make_client):
+    url = cluster_url.replace("://", f"://127.0.0.1:{free_port()},")
+    await exercise(make_journal(url), RedisRecords(make_client(url), rng=random.Random()))
+
+
+async def test_the_queue_reaches_it_too(cluster_url):
+    await work_through(cluster_url.replace("://", f"://127.0.0.1:{free_port()},"))
+
+
 async def test_the_doctor_reads_a_cluster(cluster_url, make_client):
     found = await durability(make_client(cluster_url))
 
@@ -124,5 +135,25 @@ async def test_the_master_is_found_through_a_sentinel(directory, make_journal, m
         await until(client.ping)
         await exercise(make_journal(url), RedisRecords(client, rng=random.Random()))
 
+        await work_through(url)
+        # the first Sentinel that is named is away
+        beside = url.replace("@127", f"@127.0.0.1:{free_port()},127").replace("/2", "/3")
+        await exercise(make_journal(beside), RedisRecords(make_client(beside), rng=random.Random()))
+        await work_through(beside)
+
     with pytest.raises(JournalAway):
         await make_journal(url).ping()
+
+
+async def work_through(url):
+    done = asyncio.Event()
+
+    async def job() -> None:
+        done.set()
+
+    docket = open_docket(url)
+    docket.register(job)
+    async with asyncio.timeout(60), docket, Worker(docket) as worker:
+        await docket.add("job", key="k")()
+        await worker.run_until_finished()
+    assert done.is_set()

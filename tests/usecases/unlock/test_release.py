@@ -11,10 +11,11 @@ from bot.core.people import OwnerSays
 from bot.core.record.timeline import verify
 from bot.sandbox.machine.aws import WrittenLock
 from bot.sandbox.stage import DEPLOY, REPO
+from bot.store.jobs import DocketJobs, open_docket
 from bot.usecases.decide.requests import UNLOCKS
 from bot.usecases.unlock import owner_answers as answers
 from bot.usecases.unlock import release, unlock
-from bot.worker import DocketJobs, open_docket, register
+from bot.worker import register
 from tests.worlds.proxy import Cut, Delay, Deny, Throttle
 
 KEY = "environments/staging/terraform.tfstate"

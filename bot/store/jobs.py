@@ -1,0 +1,76 @@
+"""The queue of the durable jobs in Redis: pydocket's keys begin with `tflock-jobs`."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Self
+
+from docket import Docket
+from redis.exceptions import RedisClusterException, RedisError
+
+from bot.errors import JournalAway
+from bot.store.connect import entered
+from bot.store.refusals import refused
+
+DOCKET = "tflock-jobs"
+_ONE_SERVER = ("redis://", "rediss://", "unix://")
+_AWAY = "the job queue in Redis cannot be reached"
+
+
+class Queue(Docket):
+    """A docket that may be given several hosts of a cluster: it connects by way of one that answers."""
+
+    def __init__(self, name: str, url: str) -> None:
+        self._given = _with_second_try(url)
+        self._connects_to(name, self._given)
+
+    def _connects_to(self, name: str, url: str) -> None:
+        super().__init__(name=name, url=url, heartbeat_interval=timedelta(seconds=2), missed_heartbeats=5)
+
+    async def __aenter__(self) -> Self:
+        url = await entered(self._given)
+        if url != self.url:
+            tasks = self.tasks
+            self._connects_to(self.name, url)
+            self.tasks = tasks
+        return await super().__aenter__()
+
+
+def open_docket(url: str, *, name: str = DOCKET) -> Docket:
+    """The queue on this Redis; the same name for all processes."""
+    return Queue(name, url)
+
+
+def _with_second_try(url: str) -> str:
+    """The URL with one more try on a fresh connection, as redis-py makes it for this option.
+
+    Without it a job that comes right after Redis is back meets a dead connection of the queue's pool, and waits for
+    its redelivery.
+    """
+    if not url.startswith(_ONE_SERVER) or "retry_on_timeout=" in url:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}retry_on_timeout=true"
+
+
+class DocketJobs:
+    """`bot.ports.jobs.Jobs` on pydocket. Not connected (yet), or Redis gone: JournalAway, with the reason."""
+
+    def __init__(self, docket: Docket) -> None:
+        self._docket = docket
+        self.connected = False
+        self.trouble: JournalAway | None = None
+        """Why it is not connected, where that is known."""
+
+    async def start(self, name: str, *args: str, key: str, at: datetime | None = None) -> None:
+        if not self.connected:
+            raise self.trouble or JournalAway(_AWAY)
+        try:
+            await self._docket.add(name, when=at, key=key)(*args)
+        except (RedisError, RedisClusterException, OSError) as error:
+            raise refused(error) or JournalAway(_AWAY) from error
+
+    async def cancel(self, key: str) -> None:
+        try:
+            await self._docket.cancel(key)
+        except (RedisError, RedisClusterException, OSError) as error:
+            raise refused(error) or JournalAway(_AWAY) from error

@@ -1,0 +1,78 @@
+"""What Redis means when it answers and does not do what was asked: in words that the person on call can act on.
+
+Sources: redis.io/docs/latest/operate/oss_and_stack/management/security/acl, and the error replies of redis/redis,
+`src/server.c` (`processCommand`) and `src/script.c`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisClusterException,
+    RedisError,
+    SlotNotCoveredError,
+)
+
+from bot.errors import JournalAway, JournalRefused
+
+RIGHTS = "give tflock's user the rights in docs/security.md (Redis); tflock doctor names each that is missing"
+
+_IN_SCRIPT = re.compile(r"ACL failure in script|The user executing the script can't")
+_NOPERM = "Redis refuses it to tflock's user (NOPERM)"
+_DISK = "Redis can't write to its disk"
+_FREE_DISK = "free or repair the disk of Redis; it takes writes again on its own"
+
+_BY_TYPE: tuple[tuple[type[Exception], str, str], ...] = (
+    (NoPermissionError, _NOPERM, RIGHTS),
+    (AuthenticationError, "Redis refuses the login", "correct user and password in REDIS_URL"),
+    (OutOfMemoryError, "Redis's memory is full", "give Redis more maxmemory; keep maxmemory-policy noeviction"),
+    (ReadOnlyError, "this Redis is a replica and takes no writes", "name the primary in REDIS_URL, or its Sentinels"),
+    (MasterDownError, "this Redis is a replica and has lost its primary", "look at the primary of Redis"),
+    (ClusterDownError, "the Redis cluster is down or has lost slots", "look at CLUSTER INFO and CLUSTER SLOTS there"),
+    (SlotNotCoveredError, "the Redis cluster has lost slots", "look at CLUSTER INFO and CLUSTER SLOTS there"),
+    (BusyLoadingError, "Redis is still loading its data", "wait until it has read its files"),
+)  # fmt: skip
+_BY_CODE = {
+    "MISCONF": (_DISK, _FREE_DISK),
+    "NOREPLICAS": (
+        "Redis takes no writes because too few replicas follow it (min-replicas-to-write)",
+        "bring the replicas back",
+    ),
+}  # fmt: skip
+"""Those to which redis-py gives no type. They are the first word of the answer."""
+
+
+def away(error: BaseException) -> JournalAway:
+    """Our error for one of redis-py's or of the network."""
+    found = refused(error)
+    return found or JournalAway(f"Redis: {str(error) or type(error).__name__}")
+
+
+def refused(error: BaseException) -> JournalRefused | None:
+    """None for an error that is no answer of Redis, or one that says nothing of the kind."""
+    text = str(error)
+    if not isinstance(error, RedisError | RedisClusterException):
+        return None
+    for kind, words, fix in _BY_TYPE:
+        if isinstance(error, kind):
+            return JournalRefused(_with(words, text), fix)
+    if _IN_SCRIPT.search(text):
+        return JournalRefused(_with(_NOPERM, text), RIGHTS)
+    if "slots are not covered" in text:  # redis-py, of a cluster whose nodes it could ask
+        return refused(SlotNotCoveredError(text))
+    words, fix = _BY_CODE.get(text.partition(" ")[0], ("", ""))
+    return JournalRefused(_with(words, text.partition(" ")[2]), fix) if words else None
+
+
+def _with(words: str, text: str) -> str:
+    """Redis's own words behind ours, without the script that they may quote."""
+    said = text.partition(" script: ")[0].strip().rstrip(".")
+    return f"{words}: {said}" if said else words

@@ -1,0 +1,141 @@
+"""What a real Redis answers when it does not do what is asked becomes words with a fix, and never "away"."""
+
+import random
+from datetime import timedelta
+
+import pytest
+from redis.exceptions import ConnectionError as NoConnection
+from redis.exceptions import SlotNotCoveredError
+
+from bot.errors import JournalAway, JournalRefused
+from bot.store.connect import answering, connect
+from bot.store.redis_records import RedisRecords
+from bot.store.refusals import away
+from tests.store.test_topologies import free_port, is_whole, server, until
+
+HOUR = timedelta(hours=1)
+
+
+async def written(client):
+    await RedisRecords(client, rng=random.Random()).put("request", "r", {"a": 1}, ttl=HOUR)
+
+
+@pytest.fixture
+async def redis(directory, make_client):
+    """A Redis with a port, so that users can log in, and its first client."""
+    port = free_port()
+    with server(directory, "--port", str(port), "--save", "", "--dbfilename", "d.rdb"):
+        client = make_client(f"redis://127.0.0.1:{port}")
+        await until(client.ping)
+        yield client
+
+
+def as_user(client, make_client, name="tflock", password="hunter2"):
+    return make_client(f"redis://{name}:{password}@127.0.0.1:{client.connection_pool.connection_kwargs['port']}")
+
+
+@pytest.mark.parametrize(
+    ("rights", "named"),
+    [
+        ("~tflock:* +@all -eval -evalsha", "evalsha"),
+        ("~other:* +@all", "keys"),
+        ("~tflock:* +@all -hset", "user"),  # inside the script
+    ],
+)
+async def test_a_right_that_is_missing_is_named(redis, make_client, rights, named):
+    await redis.execute_command("ACL", "SETUSER", "tflock", "on", ">hunter2", "resetchannels", *rights.split())
+    client = as_user(redis, make_client)
+
+    with pytest.raises(JournalRefused, match="NOPERM") as refused:
+        await written(client)
+
+    assert named in str(refused.value)
+    assert "docs/security.md" in refused.value.fix
+    assert "hunter2" not in str(refused.value)
+    await redis.execute_command("ACL", "SETUSER", "tflock", "~tflock:*", "+@all")
+    await written(client)
+
+
+async def test_a_wrong_password_is_a_refused_login(redis, make_client):
+    await redis.execute_command("ACL", "SETUSER", "tflock", "on", ">hunter2", "~*", "+@all")
+
+    with pytest.raises(JournalRefused, match="refuses the login"):
+        await written(as_user(redis, make_client, password="hunter3"))
+    await written(as_user(redis, make_client))
+
+
+async def test_a_full_memory_is_named(redis):
+    records = RedisRecords(redis, rng=random.Random())
+    await redis.config_set("maxmemory", "1")
+
+    with pytest.raises(JournalRefused, match="memory is full") as refused:
+        await records.once("event", "e", ttl=HOUR)
+
+    assert "maxmemory" in refused.value.fix
+    await redis.config_set("maxmemory", "0")
+    assert await records.once("event", "e", ttl=HOUR)
+
+
+async def test_a_disk_that_takes_no_snapshot_is_named(redis, directory):
+    (directory / "d.rdb").mkdir()
+    await redis.config_set("save", "3600 1")
+    await redis.execute_command("BGSAVE")
+
+    async def failed():
+        return (await redis.info("persistence"))["rdb_last_bgsave_status"] == "err"
+
+    await until(failed)
+
+    with pytest.raises(JournalRefused, match="can't write to its disk") as refused:
+        await written(redis)
+
+    assert "disk" in refused.value.fix
+    await redis.config_set("stop-writes-on-bgsave-error", "no")
+    await written(redis)
+
+
+async def test_too_few_replicas_and_a_replica_itself_are_named(redis):
+    await redis.config_set("min-replicas-to-write", "1")
+    with pytest.raises(JournalRefused, match="min-replicas-to-write"):
+        await written(redis)
+    await redis.config_set("min-replicas-to-write", "0")
+
+    await redis.execute_command("REPLICAOF", "127.0.0.1", "1")
+    with pytest.raises(JournalRefused, match="replica"):
+        await written(redis)
+    await redis.execute_command("REPLICAOF", "NO", "ONE")
+    await written(redis)
+
+
+async def test_a_cluster_without_all_its_slots_is_named(directory, make_client):
+    port = free_port()
+    with server(directory, "--port", str(port), "--cluster-enabled", "yes", "--save", ""):
+        node = make_client(f"redis://127.0.0.1:{port}")
+        await until(node.ping)
+        await node.execute_command("CLUSTER", "ADDSLOTS", *range(8000))
+
+        with pytest.raises(JournalRefused, match="slots"):
+            await written(make_client(f"redis+cluster://127.0.0.1:{port}"))
+
+        await node.execute_command("CLUSTER", "ADDSLOTS", *range(8000, 16384))
+
+        await until(lambda: is_whole(node))
+        await written(make_client(f"redis+cluster://127.0.0.1:{port}"))
+
+
+@pytest.mark.parametrize("error", [NoConnection("Error 111"), OSError("no route"), ValueError("odd")])
+def test_what_is_no_answer_of_redis_is_away(error):
+    assert type(away(error)) is JournalAway
+
+
+def test_a_slot_without_a_node_is_the_cluster_s():
+    assert isinstance(away(SlotNotCoveredError("Slot 7 is not covered")), JournalRefused)
+
+
+async def test_nobody_listening_stays_away():
+    client = connect("redis://127.0.0.1:1")
+    with pytest.raises(JournalAway) as gone:
+        async with answering():
+            await client.get("x")
+    assert not isinstance(gone.value, JournalRefused)
+    await client.aclose()
