@@ -1,4 +1,8 @@
-"""Which adapter stands for which thing that the configuration names. Part of the composition root."""
+"""Which adapter stands for which thing that the configuration names. Part of the composition root.
+
+A CI or ticket system is imported where the configuration names it: few installations have more than two.
+"""
+# ruff: noqa: PLC0415
 
 from __future__ import annotations
 
@@ -14,13 +18,7 @@ from bot.backends.s3.backend import S3Backend
 from bot.backends.s3.bucket import BucketTarget
 from bot.backends.s3.proof import Proofs
 from bot.backends.s3.sweep import S3Sweep
-from bot.ci.azure.source import AzureDevOps
-from bot.ci.ecs.source import Ecs
 from bot.ci.frame import CiSystem, Configured, Source
-from bot.ci.github.source import GitHubActions
-from bot.ci.gitlab.source import GitLab
-from bot.ci.jenkins.api import Credentials
-from bot.ci.jenkins.source import Jenkins
 from bot.config.models import (
     AwsSection,
     AzureDevopsSection,
@@ -37,15 +35,11 @@ from bot.config.models import (
 )
 from bot.config.settings import Config, Secret, StateSettings
 from bot.core.gate.inspection import StateName
-from bot.export.markdown.ticket import ticket_markdown
 from bot.ports.files import ExportTarget
 from bot.ports.records import Records
 from bot.ports.runs import RunSource
 from bot.ports.tickets import Tickets
 from bot.tickets.frame import TicketSystem, Tracker
-from bot.tickets.github import GitHubTickets
-from bot.tickets.gitlab import GitLabTickets
-from bot.tickets.jira import JiraTickets
 from bot.usecases.world import State
 
 _COUNTS_SLEEP = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -74,15 +68,26 @@ def run_sources(config: Config, aws: AwsClients) -> dict[str, RunSource]:
 def _ci_system(section: CiSection, of: Configured, config: Config, aws: AwsClients) -> CiSystem:
     match section:
         case GithubActionsSection():
+            from bot.ci.github.source import GitHubActions
+
             return GitHubActions(of, **_signed_in(section, config))
         case GitlabSection():
+            from bot.ci.gitlab.source import GitLab
+
             return GitLab(of, **_signed_in(section, config))
         case AzureDevopsSection():
+            from bot.ci.azure.source import AzureDevOps
+
             return AzureDevOps(of, **_signed_in(section, config))
         case JenkinsSection(user_env=user, token_env=token):
+            from bot.ci.jenkins.api import Credentials
+            from bot.ci.jenkins.source import Jenkins
+
             credentials = Credentials(config.secrets[user], config.secrets[token], user_name=user, token_name=token)
             return Jenkins(of, base_url=section.base_url, credentials=credentials)
         case EcsSection():
+            from bot.ci.ecs.source import Ecs
+
             access = Access(section.region, config.aws.endpoint_url, config.aws.assume_role)
             return Ecs(
                 of,
@@ -132,10 +137,18 @@ def _ticket_system(section: TicketsSection, config: Config) -> TicketSystem:
     clock, signed_in = SystemClock(), _signed_in(section, config)
     match section:
         case GithubTicketsSection():
+            from bot.export.markdown.ticket import ticket_markdown
+            from bot.tickets.github import GitHubTickets
+
             return GitHubTickets(repo=section.repo, clock=clock, write=ticket_markdown, **signed_in)
         case GitlabTicketsSection():
+            from bot.export.markdown.ticket import ticket_markdown
+            from bot.tickets.gitlab import GitLabTickets
+
             return GitLabTickets(project=section.project, clock=clock, write=ticket_markdown, **signed_in)
         case JiraTicketsSection(user_env=user):
+            from bot.tickets.jira import JiraTickets
+
             return JiraTickets(
                 project=section.project,
                 issue_type=section.issue_type,

@@ -7,10 +7,10 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import structlog
 from aiohttp import web
-from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
 
 from bot import worker
 from bot.app.connections import ConnectionLimits, Connections
@@ -18,6 +18,9 @@ from bot.app.web import web_app
 from bot.app.wiring import Bot, build, ended
 from bot.config.settings import Config
 from bot.errors import TflockError, UpstreamError
+
+if TYPE_CHECKING:
+    from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
 
 log = structlog.get_logger()
 
@@ -155,6 +158,10 @@ async def socket_mode(bot: Bot) -> AsyncIterator[None]:
     if token is None:
         yield
         return
+    from slack_bolt.adapter.socket_mode.async_handler import (  # noqa: PLC0415 - over HTTP it is not needed
+        AsyncSocketModeHandler,
+    )
+
     handler = AsyncSocketModeHandler(bot.bolt, token.get_secret_value())
     connecting = asyncio.create_task(_connect(handler))
     try:

@@ -6,11 +6,10 @@ With a configuration it also says to which state the lock in the message belongs
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import BinaryIO
 
-from bot.app.adapters import address_of
-from bot.cli.frame import OK, WRONG, complain, output
-from bot.config.load import DEFAULT_PATH, load
+from bot.cli.frame import DEFAULT_PATH, OK, WRONG, complain, output
 from bot.core.explain.decode import text_of
 from bot.core.explain.explain import document_of, explain, notice_of
 from bot.core.phrase import plain
@@ -46,6 +45,11 @@ def _ends_of(stream: BinaryIO) -> bytes:
 def _paths(environ: Mapping[str, str]) -> Mapping[str, str]:
     """The configured states by the path of their locks; none without a configuration that can be read."""
     path = environ.get("TFLOCK_CONFIG") or DEFAULT_PATH
+    if not Path(path).exists():
+        return {}
+    from bot.app.adapters import address_of  # noqa: PLC0415 - most who paste an error have no configuration there
+    from bot.config.load import load  # noqa: PLC0415 - as above
+
     try:
         config = load(path, environ, need_slack=False, need_tokens=False)
     except ConfigInvalid:

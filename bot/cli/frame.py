@@ -6,18 +6,21 @@ import asyncio
 import json
 import os
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
-from bot.app import logs
-from bot.config.load import DEFAULT_PATH, load
-from bot.config.settings import Config
 from bot.core.record.redact import redact, redacted
 from bot.errors import ChainBroken, ConfigInvalid, TflockError, UnknownState
 
+if TYPE_CHECKING:
+    from bot.config.settings import Config
+
 OK, FAILED, WRONG, TIMED_OUT = 0, 1, 2, 3
 """The exit codes. `WRONG` is how the command was used (an unknown state too), or the configuration."""
+
+DEFAULT_PATH = "tflock.yml"
+"""The configuration that is read if `TFLOCK_CONFIG` names none."""
 
 _MOST_SHOWN = 30
 """So many problems are listed at once."""
@@ -29,6 +32,9 @@ T = TypeVar("T")
 
 def configuration(*, need_slack: bool = True) -> Config:
     """Ends the command with all problems if there are any."""
+    from bot.app import logs  # noqa: PLC0415 - `explain` and `verify` need neither
+    from bot.config.load import load  # noqa: PLC0415 - as above
+
     try:
         config = load(os.environ.get("TFLOCK_CONFIG") or DEFAULT_PATH, os.environ, need_slack=need_slack)
     except ConfigInvalid as invalid:

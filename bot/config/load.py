@@ -30,7 +30,6 @@ from bot.core.policy import (
 from bot.core.run import Conclusion, Pipeline
 from bot.errors import ConfigInvalid
 
-DEFAULT_PATH = "tflock.yml"
 SLACK_API = "https://slack.com/api/"
 REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
 _LOG_FORMATS = ("json", "console")

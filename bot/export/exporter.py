@@ -13,7 +13,6 @@ from bot.core.record.incident import Incident
 from bot.export.csv_export import write_csv
 from bot.export.gather import gathered
 from bot.export.json.write import write_json
-from bot.export.markdown.page import write_markdown
 from bot.export.material import Material, Writer
 from bot.ports.files import Written
 from bot.ports.journal import Journal
@@ -27,6 +26,12 @@ def _chart(material: Material, path: Path) -> Path:
     return write_png(material, path)
 
 
+def _markdown(material: Material, path: Path) -> Path:
+    from bot.export.markdown.page import write_markdown  # noqa: PLC0415 - a bot that only answers needs no Jinja
+
+    return write_markdown(material, path)
+
+
 def _html(material: Material, path: Path) -> Path:
     from bot.export.html.page import write_html  # noqa: PLC0415 - it holds the chart as well
 
@@ -37,7 +42,7 @@ WRITERS: Mapping[str, tuple[str, Writer]] = MappingProxyType(
     {
         "json": (".json", write_json),
         "chart": (".png", _chart),
-        "markdown": (".md", write_markdown),
+        "markdown": (".md", _markdown),
         "html": (".html", _html),
         "csv": (".csv", write_csv),
     }
