@@ -3,8 +3,8 @@
 Where to read, from the ground up:
 
 errors.py    the error tree
-core/        the words and the decisions, pure. At the ground: lock, `Who`, run, evidence, people, hours, policy,
-             phrases, instants, AWS's error codes, near words, remedies.
+core/        the words and the decisions, pure. At the ground: CI systems, lock, `Who`, run, evidence, people, hours,
+             policy, phrases, instants, AWS's error codes, near words, remedies.
              Above it, in this order:
                joblog/   what a job's log proves of a lock: the reader, and what it says
                gate/     who holds the lock, is that process dead, may it be released: `decide.py` is one screen
@@ -36,9 +36,10 @@ tests/worlds/ (not shipped) has the stand-ins and in-memory worlds that only tes
 
 Where something new goes:
 
-a CI system      a package in ci/ (ci/frame.py says what it gives), its section and keys in config/models.py, its row in
-                 app/adapters.py, its proper name in core/record/evidence.py, its form of `Who` in core/who.py, its
-                 variables in cli/claim.py; a world for the contract suite, and a page in docs/ci
+a CI system      its row in core/systems.py; tests/ci/test_every_system.py then names what it lacks: a package in ci/
+                 (ci/frame.py says what it gives), its section in config/models.py, its maker in app/adapters.py, its
+                 forms of `Who` in core/who.py, its variables in cli/claim.py, a page in docs/ci; and
+                 tests/contracts/test_run_source.py asks for a world to play it in
 a lock backend   a package in backends/ that passes tests/contracts/lock_backends, its keys in config/models.py, its
                  maker in app/adapters.py
 a ticket system  a module in tickets/ (tickets/frame.py says what it gives), its section, its maker in app/adapters.py

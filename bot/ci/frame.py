@@ -1,7 +1,7 @@
 """A CI system as a `bot.ports.runs.RunSource`: the system gives requests and its reading of JSON, the frame the rest.
 
-A new system is a package beside this module whose `source.py` has a class like `CiSystem`, a line in the makers of
-`bot.app.adapters`, and a world for the contract suite (tests/contracts/test_run_source.py).
+A new system is a row in `bot.core.systems`, a package beside this module whose `source.py` has a class like `CiSystem`,
+a line in the makers of `bot.app.adapters`, and a world for the contract suite (tests/contracts/test_run_source.py).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Configured:
         pipeline = None if found is None else next((known for known in self.mine if is_in(known, found.scope)), None)
         if found is None or pipeline is None:
             return None
-        return RunRef(Pipeline(self.name, ((key, pipeline.get(key) or ""),)), found.run_id, url)
+        return RunRef(replace(pipeline, fields=((key, pipeline.get(key) or ""),)), found.run_id, url)
 
 
 class Connection(Protocol):

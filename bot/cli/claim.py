@@ -33,6 +33,7 @@ from bot.cli.host import is_private
 from bot.cli.linux import above
 from bot.cli.seal import Seal
 from bot.core.record.redact import redact
+from bot.core.systems import AZURE, ECS, GITHUB, GITLAB, JENKINS, System
 
 TIMEOUT = 5.0
 """Seconds for each request to the bot."""
@@ -51,13 +52,7 @@ _METADATA_TIMEOUT = 2.0
 _LONGEST_ANSWER = 300
 _OLDEST = 600_000
 _LONGEST_ACTOR = 255
-_GITHUB_ACTOR = ("GITHUB_TRIGGERING_ACTOR", "GITHUB_ACTOR")
-_GITLAB_ACTOR = ("GITLAB_USER_LOGIN", "GITLAB_USER_EMAIL")
-_AZURE_ACTOR = ("BUILD_REQUESTEDFOREMAIL", "BUILD_REQUESTEDFOR")
-_JENKINS_ACTOR = ("BUILD_USER_ID", "BUILD_USER_EMAIL")
-"""Jenkins' own variables name nobody; these are of its plugin build-user-vars."""
-
-
+_ECS = "ECS_CONTAINER_METADATA_URI_V4"
 _NOT_REPORTED = "The end of the command was not reported."
 
 _ID_FOR_NAME = re.compile(r"[A-Za-z0-9._-]{1,57}")
@@ -135,29 +130,63 @@ def server_in(environ: Mapping[str, str]) -> ClaimServer:
 
 
 def run_in(environ: Mapping[str, str]) -> OwnRun:
-    """The run that this job is part of, from each CI system's own variables. Raises NoClaim outside of them all.
+    """The run that this job is part of, from each CI system's own variables. Raises NoClaim outside of them all."""
+    found = (own_run(environ) for own_run in OWN_RUNS.values())
+    run = next((run for run in found if run is not None), None)
+    if run is None:
+        raise NoClaim("this does not run in a CI system that tflock knows: none of their variables is set")
+    return run
 
-    Sources: GitHub "Default environment variables", GitLab "Predefined CI/CD variables", Azure "Predefined
-    variables", Jenkins "Using environment variables", ECS "Task metadata endpoint version 4".
-    """
-    if _has(environ, "GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID"):
-        repository = f"{environ['GITHUB_SERVER_URL']}/{environ['GITHUB_REPOSITORY']}"
-        page, actor = f"{repository}/actions/runs/{environ['GITHUB_RUN_ID']}", _first(environ, *_GITHUB_ACTOR)
-        return OwnRun(page, _ordinal(environ, "GITHUB_RUN_ATTEMPT"), actor)
-    if _has(environ, "GITLAB_CI"):
-        url = environ.get("CI_PIPELINE_URL") or environ.get("CI_JOB_URL") or ""
-        if not url:
-            raise NoClaim("neither CI_PIPELINE_URL nor CI_JOB_URL is set")
-        return OwnRun(url, actor=_first(environ, *_GITLAB_ACTOR))
-    if _has(environ, "SYSTEM_COLLECTIONURI", "SYSTEM_TEAMPROJECT", "BUILD_BUILDID"):
-        project = f"{environ['SYSTEM_COLLECTIONURI'].rstrip('/')}/{quote(environ['SYSTEM_TEAMPROJECT'], safe='')}"
-        page = f"{project}/_build/results?buildId={environ['BUILD_BUILDID']}"
-        return OwnRun(page, _ordinal(environ, "SYSTEM_JOBATTEMPT"), _first(environ, *_AZURE_ACTOR))
-    if _has(environ, "BUILD_URL"):
-        return OwnRun(environ["BUILD_URL"], actor=_first(environ, *_JENKINS_ACTOR))
-    if _has(environ, "ECS_CONTAINER_METADATA_URI_V4"):
-        return OwnRun(_task_arn(environ["ECS_CONTAINER_METADATA_URI_V4"]))
-    raise NoClaim("this does not run in a CI system that tflock knows: none of their variables is set")
+
+def _in_github(environ: Mapping[str, str]) -> OwnRun | None:
+    if not _has(environ, "GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID"):
+        return None
+    repository = f"{environ['GITHUB_SERVER_URL']}/{environ['GITHUB_REPOSITORY']}"
+    actor = _first(environ, "GITHUB_TRIGGERING_ACTOR", "GITHUB_ACTOR")
+    return OwnRun(
+        f"{repository}/actions/runs/{environ['GITHUB_RUN_ID']}", _ordinal(environ, "GITHUB_RUN_ATTEMPT"), actor
+    )
+
+
+def _in_gitlab(environ: Mapping[str, str]) -> OwnRun | None:
+    if not _has(environ, "GITLAB_CI"):
+        return None
+    url = environ.get("CI_PIPELINE_URL") or environ.get("CI_JOB_URL") or ""
+    if not url:
+        raise NoClaim("neither CI_PIPELINE_URL nor CI_JOB_URL is set")
+    return OwnRun(url, actor=_first(environ, "GITLAB_USER_LOGIN", "GITLAB_USER_EMAIL"))
+
+
+def _in_azure(environ: Mapping[str, str]) -> OwnRun | None:
+    if not _has(environ, "SYSTEM_COLLECTIONURI", "SYSTEM_TEAMPROJECT", "BUILD_BUILDID"):
+        return None
+    project = f"{environ['SYSTEM_COLLECTIONURI'].rstrip('/')}/{quote(environ['SYSTEM_TEAMPROJECT'], safe='')}"
+    actor = _first(environ, "BUILD_REQUESTEDFOREMAIL", "BUILD_REQUESTEDFOR")
+    page = f"{project}/_build/results?buildId={environ['BUILD_BUILDID']}"
+    return OwnRun(page, _ordinal(environ, "SYSTEM_JOBATTEMPT"), actor)
+
+
+def _in_jenkins(environ: Mapping[str, str]) -> OwnRun | None:
+    if not _has(environ, "BUILD_URL"):
+        return None
+    # Jenkins' own variables name nobody; these are of its plugin build-user-vars
+    return OwnRun(environ["BUILD_URL"], actor=_first(environ, "BUILD_USER_ID", "BUILD_USER_EMAIL"))
+
+
+def _in_ecs(environ: Mapping[str, str]) -> OwnRun | None:
+    return OwnRun(_task_arn(environ[_ECS])) if _has(environ, _ECS) else None
+
+
+OWN_RUNS: Mapping[System, Callable[[Mapping[str, str]], OwnRun | None]] = {
+    GITHUB: _in_github,
+    GITLAB: _in_gitlab,
+    AZURE: _in_azure,
+    JENKINS: _in_jenkins,
+    # last: a runner of any system above may itself be a task of ECS
+    ECS: _in_ecs,
+}
+"""Sources: GitHub "Default environment variables", GitLab "Predefined CI/CD variables", Azure "Predefined variables",
+Jenkins "Using environment variables", ECS "Task metadata endpoint version 4"."""
 
 
 def _has(environ: Mapping[str, str], *names: str) -> bool:

@@ -11,10 +11,11 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from bot.config.models import PIPELINE_KEYS, TICKET_SECTIONS, GithubActionsSection, known_keys_at
+from bot.config.models import TICKET_SECTIONS, GithubActionsSection, known_keys_at
 from bot.config.text import Finding, KeyPath
 from bot.config.values import VARIABLE_NAME
 from bot.core.nearest import did_you_mean
+from bot.core.systems import BY_TYPE
 
 REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _STATE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}", re.ASCII)
@@ -173,11 +174,12 @@ def _pipeline(path: KeyPath, pipeline: Mapping[str, Any], kinds: Mapping[str, st
         near = did_you_mean(ci, kinds) if isinstance(ci, str) else None
         yield (*path, "ci"), "is not a name under ci" + (f"; did you mean {near}?" if near else "")
         return
-    if kinds[ci] not in PIPELINE_KEYS:
+    if kinds[ci] not in BY_TYPE:
         return
-    required, optional = PIPELINE_KEYS[kinds[ci]]
-    yield from (((*path, key), f"is required for a {kinds[ci]} pipeline") for key in required if key not in pipeline)
-    known = ("ci", *required, *optional)
+    system = BY_TYPE[kinds[ci]]
+    missing = (key for key in system.required if key not in pipeline)
+    yield from (((*path, key), f"is required for a {system.type} pipeline") for key in missing)
+    known = ("ci", *system.required, *system.optional)
     yield from (((*path, key), _unknown_key(str(key), known)) for key in pipeline if key not in known)
     if kinds[ci] == "github_actions" and not re.fullmatch(r"[^/\s]+/[^/\s]+", str(pipeline.get("repo", "a/b"))):
         yield (*path, "repo"), "must be owner/name"

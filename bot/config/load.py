@@ -28,6 +28,7 @@ from bot.core.policy import (
     WatchRule,
 )
 from bot.core.run import Conclusion, Pipeline
+from bot.core.systems import BY_TYPE
 from bot.errors import ConfigInvalid
 
 SLACK_API = "https://slack.com/api/"
@@ -154,7 +155,11 @@ def _state(name: str, file: ConfigFile, aws: AwsSection) -> StateSettings:
         protected=given.protected,
         backend=given.backend.model_copy(update=defaults),
         pipelines=tuple(
-            Pipeline(entry["ci"], tuple((key, value) for key, value in entry.items() if key != "ci"))
+            Pipeline(
+                entry["ci"],
+                tuple((key, value) for key, value in entry.items() if key != "ci"),
+                BY_TYPE[file.ci[entry["ci"]].type].name,
+            )
             for entry in given.pipelines
         ),
         approval=_approval(given.approval) if given.approval is not None else None,

@@ -101,15 +101,6 @@ CiSection: TypeAlias = Annotated[
     Field(discriminator="type"),
 ]
 
-PIPELINE_KEYS = {
-    "github_actions": (("repo", "workflow"), ("branch",)),
-    "gitlab": (("project",), ("ref",)),
-    "azure_devops": (("project", "definition"), ()),
-    "jenkins": (("job",), ()),
-    "ecs": (("cluster", "family"), ()),
-}
-"""What names a pipeline in each type of CI, in addition to `ci`: the keys that must be there, and those that may."""
-
 
 class S3Section(Section):
     type: Literal["s3"]

@@ -15,6 +15,7 @@ from functools import cache
 
 from bot.core.hours import Hours
 from bot.core.run import Conclusion
+from bot.core.systems import SYSTEMS, known_as
 from bot.core.who import is_ci
 
 DEFAULT_SETTLE: Mapping[Conclusion, timedelta] = {
@@ -25,12 +26,7 @@ DEFAULT_SETTLE: Mapping[Conclusion, timedelta] = {
 }
 """GitHub ends a cancelled job by force after 5 minutes; a runner's lease lasts 10. Some time is added to each."""
 
-_SLOWER: Mapping[tuple[str, Conclusion], timedelta] = {
-    ("GitLab CI", Conclusion.CANCELLED): timedelta(seconds=670),
-    ("GitLab CI", Conclusion.TIMED_OUT): timedelta(seconds=670),
-}
-"""Systems that take longer, by their proper names: gitlab-runner hears of a cancel when it next reports, within a
-minute, and waits 10 minutes between SIGTERM and SIGKILL."""
+_CANCELS = (Conclusion.CANCELLED, Conclusion.TIMED_OUT)
 
 _LONGEST_WHO = 512
 
@@ -124,11 +120,8 @@ class Policy:
         if conclusion in {Conclusion.SUCCESS, Conclusion.SKIPPED}:
             conclusion = Conclusion.FAILED
         times = {**DEFAULT_SETTLE, **self.settle}
-        times |= {
-            end: max(times[end], slower)
-            for (name, end), slower in _SLOWER.items()
-            if name == system and times[end] >= DEFAULT_SETTLE[end]
-        }
+        slower = known_as(system).after_cancel
+        times |= {end: max(times[end], slower) for end in _CANCELS if times[end] >= DEFAULT_SETTLE[end]}
         longest = max(times.values())
         return longest if conclusion is None else times.get(conclusion, longest)
 
@@ -137,7 +130,7 @@ class Policy:
 class KnownPerson:
     """A person whom the configuration names. `who` are patterns on Terraform's `Who`; `slack` is a user id.
 
-    `github`, `gitlab`, `azure` and `jenkins` are logins there.
+    `github`, `gitlab`, `azure` and `jenkins` are logins there, the `login` of a CI system.
     """
 
     name: str
@@ -153,13 +146,12 @@ class KnownPerson:
     @property
     def names(self) -> set[str]:
         address = (self.email or "").partition("@")[0]
-        names = (self.name, self.github, self.gitlab, self.azure, self.jenkins, address)
+        names = (self.name, *(getattr(self, system.login) for system in SYSTEMS), address)
         return {name.casefold() for name in names if name}
 
     def login_in(self, system: str) -> str:
         """Their login in a CI system, by its proper name; the GitHub one where they have none of its own."""
-        own = {"GitLab CI": self.gitlab, "Azure DevOps": self.azure, "Jenkins": self.jenkins}.get(system)
-        return own or self.github or ""
+        return getattr(self, known_as(system).login) or self.github or ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from bot.core.systems import SYSTEMS
+
 
 class Phase(StrEnum):
     WAITING = "waiting"
@@ -51,16 +53,22 @@ def start_of(trigger: str) -> Start | None:
     return next((start for start, parts in _STARTS.items() if any(part in word for part in parts)), None)
 
 
+_LEAVES = frozenset(system.leaf for system in SYSTEMS)
+_SCOPES = frozenset(system.scope for system in SYSTEMS if system.scope)
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Pipeline:
     """What a CI system has to run, as the configuration names it.
 
     `ci` is the key in the configuration's `ci` section. `fields` are the entry's other keys in the order of the
-    file (`repo`, `workflow`, `branch` for GitHub). Hashable: it is a key in evidence.
+    file (`repo`, `workflow`, `branch` for GitHub). `system` is the CI system's proper name, empty where it is not
+    known. Hashable: it is a key in evidence.
     """
 
     ci: str
     fields: tuple[tuple[str, str], ...]
+    system: str = field(default="", compare=False)
 
     def get(self, key: str) -> str | None:
         return dict(self.fields).get(key)
@@ -68,21 +76,21 @@ class Pipeline:
     @property
     def title(self) -> str:
         """A name for people: `deploy.yml in acme/infra`."""
-        leaf, scope = self._named("workflow", "definition", "job", "family", "ref"), self._scope
+        leaf, scope = self._leaf, self._scope
         return f"{leaf} in {scope}" if leaf and scope else leaf or scope or self.ci
 
     @property
     def short(self) -> str:
         """The same without where it is, for a line on a phone: `deploy.yml`."""
-        return self._named("workflow", "definition", "job", "family", "ref") or self._scope or self.ci
+        return self._leaf or self._scope or self.ci
+
+    @property
+    def _leaf(self) -> str:
+        return next((value for key, value in self.fields if key in _LEAVES), "")
 
     @property
     def _scope(self) -> str:
-        return self._named("repo", "project", "cluster")
-
-    def _named(self, *keys: str) -> str:
-        values = dict(self.fields)
-        return next((values[key] for key in keys if key in values), "")
+        return next((value for key, value in self.fields if key in _SCOPES), "")
 
     def may_share_runs(self, other: Pipeline) -> bool:
         """Whether a run of one may be a run of the other: nothing that both name differs. For pipelines of one system.

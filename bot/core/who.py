@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-GITHUB, GITLAB, AZURE, JENKINS, ECS = "GitHub Actions", "GitLab CI", "Azure DevOps", "Jenkins", "ECS"
-"""The systems' proper names, as their adapters call them."""
+from bot.core.systems import AZURE, ECS, GITHUB, GITLAB, JENKINS, System, known_as
 
 _LONGEST = 512
 
@@ -39,8 +38,9 @@ class WhoForm:
     is_ci: bool = False
 
 
-def _form(pattern: str, *systems: str, is_ci: bool = False, by_any: bool = False) -> WhoForm:
-    return WhoForm(re.compile(pattern, re.IGNORECASE | re.DOTALL), None if by_any else frozenset(systems), is_ci)
+def _form(pattern: str, *systems: System, is_ci: bool = False, by_any: bool = False) -> WhoForm:
+    names = None if by_any else frozenset(system.name for system in systems)
+    return WhoForm(re.compile(pattern, re.IGNORECASE | re.DOTALL), names, is_ci)
 
 
 FORMS = (
@@ -62,14 +62,6 @@ FORMS = (
     _form(r"terraform@tfc-agent.*"),
 )
 """The first that matches counts. A name that none matches may be anyone's."""
-
-_ACCOUNTS = {
-    GITHUB: frozenset({"runner", "runneradmin"}),
-    AZURE: frozenset({"vsts", "vssadministrator", "azdevops"}),
-    GITLAB: frozenset({"gitlab-runner"}),
-    JENKINS: frozenset({"jenkins"}),
-}
-"""The accounts under which the systems' own packages run jobs. A person at the same machine is someone else."""
 
 _SLOT = re.compile(r"runner-[\w-]+-project-(?P<project>\d+)-concurrent-\d+(?P<suffix>-[0-9a-z]+)?", re.IGNORECASE)
 _SHARED = re.compile(_HOSTED, re.IGNORECASE)
@@ -93,7 +85,7 @@ def is_ci(who: str) -> bool:
 
 def is_account_of(user: str, system: str) -> bool:
     """Whether jobs of this CI system run under such an account, which no person has as their own."""
-    return user.rpartition("\\")[2].casefold() in _ACCOUNTS.get(system, frozenset())
+    return user.rpartition("\\")[2].casefold() in known_as(system).accounts
 
 
 def project_in(host: str) -> str | None:

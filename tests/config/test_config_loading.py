@@ -90,6 +90,7 @@ def test_the_example_describes_production_with_a_region_from_the_aws_defaults(co
         Pipeline("jenkins", (("job", "infra/deploy"),)),
         Pipeline("ecs", (("cluster", "terraform"), ("family", "terraform-production"))),
     )
+    assert [pipeline.system for pipeline in production.pipelines] == ["GitLab CI", "Azure DevOps", "Jenkins", "ECS"]
 
 
 def test_the_example_gives_its_own_ci_hosts_and_none_that_a_person_can_have(config):

@@ -42,11 +42,12 @@ from bot.core.record.evidence import Evidence, LockFacts, LoopFacts, VerdictFact
 from bot.core.record.incident import Incident
 from bot.core.record.timeline import GENESIS, Entry, Kind
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
+from bot.core.systems import GITHUB
 
 LOCK_ID = "6638e4a0-0000-4000-8000-000000000001"
 HOSTED = "runner@fv-az881-525"
-DEPLOY = Pipeline("github", (("repo", "acme/infra"), ("workflow", "deploy.yml")))
-UPDATE = Pipeline("github", (("repo", "acme/infra"), ("workflow", "dependency-update.yml")))
+DEPLOY = Pipeline("github", (("repo", "acme/infra"), ("workflow", "deploy.yml")), GITHUB.name)
+UPDATE = Pipeline("github", (("repo", "acme/infra"), ("workflow", "dependency-update.yml")), GITHUB.name)
 POLICY = Policy()
 HOLDERS = Holders(run_id_hosts=("*@gha-{run}-{attempt}",))
 

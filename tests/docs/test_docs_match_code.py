@@ -13,8 +13,9 @@ from pydantic_core import PydanticUndefined
 
 from bot.app.metrics import Metrics
 from bot.config import load as config
-from bot.config.models import PIPELINE_KEYS, ConfigFile, keys_of, sections_in
+from bot.config.models import ConfigFile, keys_of, sections_in
 from bot.core.record.timeline import Kind
+from bot.core.systems import SYSTEMS
 from bot.slack.render.step import ARM
 from handlers.home import HOME_BUTTONS
 from handlers.listeners import SHORTCUTS
@@ -99,7 +100,7 @@ def test_every_pipeline_key_is_documented():
     documented = {
         _code(kind)[0]: tuple(_code(keys)) for kind, keys in (row for row in _rows("configuration.md") if len(row) == 2)
     }
-    assert documented == {kind: (*required, *optional) for kind, (required, optional) in PIPELINE_KEYS.items()}
+    assert documented == {system.type: (*system.required, *system.optional) for system in SYSTEMS}
 
 
 def _spelled(default):

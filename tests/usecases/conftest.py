@@ -24,6 +24,7 @@ from bot.ci.github.source import GitHubActions
 from bot.core.gate.inspection import StateName
 from bot.core.policy import Holders, KnownPerson, Policy
 from bot.core.run import Pipeline
+from bot.core.systems import GITHUB
 from bot.errors import JournalAway, UpstreamError
 from bot.export.exporter import FileExporter
 from bot.sandbox.machine.aws import CREDENTIALS, REGION, WrittenLock, fresh_moto
@@ -57,7 +58,9 @@ from tests.worlds.stores import Trusted
 
 CHANNEL = "C0STAGING"
 KEY = "environments/staging/terraform.tfstate"
-PIPELINES = tuple(Pipeline("github", (("repo", REPO), ("workflow", workflow))) for workflow in (DEPLOY, UPDATE))
+PIPELINES = tuple(
+    Pipeline("github", (("repo", REPO), ("workflow", workflow)), GITHUB.name) for workflow in (DEPLOY, UPDATE)
+)
 
 
 @pytest.fixture(autouse=True)

@@ -45,6 +45,7 @@ from bot.core.policy import Holders, Policy
 from bot.core.record.evidence import Evidence, LockFacts, LoopFacts, RunFacts, SeenFacts, VerdictFacts, verdict_words
 from bot.core.record.timeline import Draft, Kind
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
+from bot.core.systems import GITHUB
 from bot.export.exporter import WRITERS, FileExporter
 from bot.store.connect import connect
 from bot.store.embedded import redis_for
@@ -60,8 +61,8 @@ _LOCK = "8ea904d4-4c2a-793b-3d30-48e6a4f2bc50"
 _WHO = "runner@fv-az881-525"
 _TABLE = "acme-tf-locks"
 _REPO = (("repo", "acme/infra"),)
-_DEPLOY = Pipeline("github", (*_REPO, ("workflow", "deploy.yml")))
-_UPDATE = Pipeline("github", (*_REPO, ("workflow", "dependency-update.yml")))
+_DEPLOY = Pipeline("github", (*_REPO, ("workflow", "deploy.yml")), GITHUB.name)
+_UPDATE = Pipeline("github", (*_REPO, ("workflow", "dependency-update.yml")), GITHUB.name)
 _POLICY = Policy()
 _CROWD = 47
 

@@ -16,11 +16,12 @@ from httpx import codes
 from pydantic import SecretStr
 
 from bot.ci.frame import Configured
+from bot.core.systems import AZURE
 from bot.http.client import Client, Errors, Portion, Refusal, Sink, denied, garbled
 from bot.http.pages import every_page
 from bot.http.values import Json
 
-SYSTEM = "Azure DevOps"
+SYSTEM = AZURE.name
 _VERSION = "7.1"
 _PER_PAGE = 200
 _TRIES = 3

@@ -23,6 +23,7 @@ from bot.ci.ends import already_ended
 from bot.ci.frame import Configured, remember
 from bot.core.joblog.reader import LogReader
 from bot.core.run import Cancelled, CancelResult, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
+from bot.core.systems import ECS
 from bot.http.client import Absent, Failed
 from bot.http.values import Json, text
 
@@ -43,7 +44,7 @@ class Ecs:
     own limits are the client's.
     """
 
-    system = server = "ECS"
+    system = server = ECS.name
     escalate_after = timedelta(seconds=60)
     """StopTask sends SIGTERM, and SIGKILL 30 s later by default."""
 

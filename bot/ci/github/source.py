@@ -22,6 +22,7 @@ from bot.ci.github.runs import completed, home_of, run_from, same_repo, workflow
 from bot.ci.github.urls import run_in
 from bot.core.joblog.reader import LogReader
 from bot.core.run import Cancelled, CancelResult, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
+from bot.core.systems import GITHUB
 from bot.http.client import Absent, Failed, both, garbled
 from bot.http.values import Json, is_number, text
 
@@ -41,7 +42,7 @@ class GitHubActions:
     An `http` that is passed in is closed with this. `per_page` is how many entries GitHub puts on a page.
     """
 
-    system = "GitHub Actions"
+    system = GITHUB.name
     server = SYSTEM
     escalate_after = timedelta(minutes=5)
     """GitHub ends a cancelled run by force after five minutes of its own."""

@@ -23,6 +23,7 @@ from bot.ci.gitlab.tree import Hosts, Tree, pipeline_words, read_tree, started_b
 from bot.ci.gitlab.urls import JOB, run_in
 from bot.core.joblog.reader import LogReader
 from bot.core.run import Cancelled, Job, Pipeline, Run, RunRef, Switched
+from bot.core.systems import GITLAB
 from bot.http.client import Absent, garbled, together
 from bot.http.values import Json, inner, is_count, is_number, text
 
@@ -44,7 +45,7 @@ class GitLab:
     An `http` that is passed in is closed with this.
     """
 
-    system = "GitLab CI"
+    system = GITLAB.name
     server = SYSTEM
     escalate_after = timedelta(minutes=2)
     """A runner that does not answer a cancel is not waited for longer by GitLab's own page."""

@@ -22,10 +22,11 @@ from bot.ci.frame import LOG, Configured
 from bot.ci.jenkins.runs import BUILD, ITEM, OLDER_BUILD, Console, ConsoleReader
 from bot.core.evidence import Trouble
 from bot.core.joblog.reader import LogReader
+from bot.core.systems import JENKINS
 from bot.http.client import Absent, Client, Errors, Failed, Portion, Refusal, denied, garbled
 from bot.http.values import Json, is_count, text
 
-SYSTEM = "Jenkins"
+SYSTEM = JENKINS.name
 _PER_PAGE = 100
 _PER_OLDER_PAGE = 1000
 _MOST_BUILDS = 10_000  # fewer pages than other lists may have: Jenkins reads each of these builds from its disk

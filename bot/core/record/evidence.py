@@ -27,7 +27,7 @@ from bot.core.lock import (
     StateSeen,
 )
 from bot.core.phrase import plain
-from bot.core.run import Pipeline, Run
+from bot.core.run import Run
 
 _MOST_HOLDERS = 10
 _MOST_CONTENDERS = 20
@@ -35,20 +35,6 @@ _MOST_LOOPS = 5
 _MOST_SHARING = 20
 _LONGEST = 200
 """Characters of a text that a CI or a store wrote."""
-
-_SYSTEMS = (
-    ("workflow", "GitHub Actions"),
-    ("definition", "Azure DevOps"),
-    ("family", "ECS"),
-    ("project", "GitLab CI"),
-    ("job", "Jenkins"),
-)
-"""The CI systems by the first of these keys that a pipeline has in the configuration."""
-
-
-def system_of(pipeline: Pipeline) -> str:
-    """The proper name of the pipeline's CI system; empty for one that none of its keys names."""
-    return next((name for key, name in _SYSTEMS if pipeline.get(key) is not None), "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +110,7 @@ class RunFacts:
     def of(cls, run: Run) -> Self:
         return cls(
             ci=run.ref.pipeline.ci,
-            system=system_of(run.ref.pipeline),
+            system=run.ref.pipeline.system,
             pipeline=run.ref.pipeline.title[:_LONGEST],
             id=run.ref.id,
             url=run.ref.url[:_LONGEST],
@@ -164,7 +150,7 @@ class LoopFacts:
     def of(cls, loop: Loop) -> Self:
         return cls(
             ci=loop.pipeline.ci,
-            system=system_of(loop.pipeline),
+            system=loop.pipeline.system,
             pipeline=loop.pipeline.title[:_LONGEST],
             starts=loop.starts,
             total=loop.total,

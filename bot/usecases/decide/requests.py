@@ -113,8 +113,8 @@ class UnlockRecord:
 class KillRecord:
     """A request to end runs, and how far it has come. `by` clicked, and `key` names what on.
 
-    `ci` and `fields` are the pipeline, `runs` the ids of its runs that are ended, `cancelled` and `forced` those that
-    were asked to end. `listed` once the runs that the loop had started by then were added.
+    `ci`, `system` and `fields` are the pipeline, `runs` the ids of its runs that are ended, `cancelled` and `forced`
+    those that were asked to end. `listed` once the runs that the loop had started by then were added.
     """
 
     request: Annotated[KillRequest, Inline()]
@@ -126,6 +126,7 @@ class KillRecord:
     approver: str = ""
     confirmed_at: datetime | None = None
     ci: str = ""
+    system: str = ""
     fields: tuple[tuple[str, str], ...] = ()
     runs: tuple[str, ...] = ()
     switched: SwitchResult | None = None
@@ -145,7 +146,7 @@ class KillRecord:
 
     @property
     def pipeline(self) -> Pipeline:
-        return Pipeline(self.ci, self.fields)
+        return Pipeline(self.ci, self.fields, self.system)
 
     @property
     def asker(self) -> str:

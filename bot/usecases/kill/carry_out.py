@@ -16,7 +16,7 @@ from bot.core.gate.attribution import Candidate
 from bot.core.gate.ending import is_over
 from bot.core.gate.stages import KillStage
 from bot.core.phrase import Phrase, Quoted, joined, plain
-from bot.core.record.evidence import RunFacts, system_of
+from bot.core.record.evidence import RunFacts
 from bot.core.record.facts import KillConfirmed, draft_of
 from bot.core.reports.kill import KillReport, not_covered
 from bot.core.run import Cancelled, CancelResult, Phase, Run, RunRef, Switched, SwitchResult
@@ -195,7 +195,7 @@ async def _conclude(world: World, record: KillRecord, report: KillReport) -> Non
         request=request.id,
         state=request.state,
         pipeline=pipeline.title,
-        system=system_of(pipeline),
+        system=pipeline.system,
         count=count,
         runs=RunFacts.of_all(report.progress),
         ended=ended,

@@ -12,7 +12,7 @@ from bot.core.gate.stages import KillStage
 from bot.core.people import Approval
 from bot.core.phrase import Phrase, Quoted, duration, plain
 from bot.core.policy import Approvers
-from bot.core.record.evidence import LoopFacts, RunFacts, system_of
+from bot.core.record.evidence import LoopFacts, RunFacts
 from bot.core.record.facts import KillApproved, KillConfirmed, KillRequested, draft_of
 from bot.core.reports.kill import KillReport, KillRequest, KillTarget, StateStake, not_covered
 from bot.core.run import SwitchResult
@@ -171,7 +171,8 @@ async def _begin(world: World, request: KillRequest, chosen: KillTarget, wanted:
     moved = await KILLS.update(
         world, request.id, only_if=("phase", _OPEN), phase=requests.RequestPhase.CONFIRMED,
         by=wanted.by, approver=wanted.approver, key=chosen.key,
-        runs=tuple(run.ref.id for run in chosen.runs), ci=pipeline.ci, fields=pipeline.fields, confirmed_at=now,
+        runs=tuple(run.ref.id for run in chosen.runs), confirmed_at=now,
+        ci=pipeline.ci, system=pipeline.system, fields=pipeline.fields,
         stop=wanted.stop_source, covers=tuple(sorted(chosen.demands)) if wanted.approver else (),
     )  # fmt: skip
     if moved is None:
@@ -214,7 +215,7 @@ async def _write_order(world: World, request: KillRequest, chosen: KillTarget, w
         state=request.state,
         lock_id=request.lock_id,
         pipeline=chosen.pipeline.title,
-        system=system_of(chosen.pipeline),
+        system=chosen.pipeline.system,
         count=len(chosen.runs),
         runs=RunFacts.of_all(chosen.runs),
         loop=None if chosen.loop is None else LoopFacts.of(chosen.loop),

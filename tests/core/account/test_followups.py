@@ -13,21 +13,12 @@ from bot.core.account.values import FollowUp
 from bot.core.codec import read, written
 from bot.core.lock import Billing, DigestMatch, DigestSeen
 from bot.core.phrase import Linked, Person, Quoted, plain
-from bot.core.record.evidence import Evidence, system_of
+from bot.core.record.evidence import Evidence
 from bot.core.record.facts import FollowUpProposed
 from bot.core.record.incident import Incident
 from bot.core.record.timeline import GENESIS, Entry, Kind
 from bot.core.remedies import back_off, end_in_time, keep_running
-from bot.core.run import Conclusion, Pipeline
-
-SYSTEMS = {
-    "GitHub Actions": Pipeline("github", (("repo", "acme/infra"), ("workflow", "deploy.yml"))),
-    "GitLab CI": Pipeline("gitlab", (("project", "acme/infra"), ("ref", "main"))),
-    "Azure DevOps": Pipeline("azure", (("project", "infra"), ("definition", "42"))),
-    "Jenkins": Pipeline("jenkins", (("job", "infra/deploy"),)),
-    "ECS": Pipeline("ecs", (("cluster", "terraform"), ("family", "terraform-staging"))),
-    "": Pipeline("other", ()),
-}
+from bot.core.run import Conclusion
 
 
 def proposed(chronicle, rule):
@@ -109,7 +100,6 @@ def test_each_system_has_its_own_words(system, word):
 
     assert word in " ".join(plain(step) for step in steps)
     assert "STATE" not in " ".join(plain(step) for step in steps)
-    assert system_of(SYSTEMS[system]) == system
 
 
 def test_a_states_name_is_never_read_as_markup():

@@ -28,14 +28,15 @@ from bot.core.policy import Holders, Policy
 from bot.core.reports.kill import KillRequest, KillTarget, Stake
 from bot.core.reports.unlock import UnlockRequest
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
+from bot.core.systems import GITHUB
 from bot.sandbox.slack.text import flat
 from tests.worlds.slack.blocks import problems, size
 
 NOW = datetime(2026, 11, 21, 11, 5, tzinfo=UTC)
-DEPLOY = Pipeline("github", (("repo", "acme/infra"), ("workflow", "deploy.yml")))
+DEPLOY = Pipeline("github", (("repo", "acme/infra"), ("workflow", "deploy.yml")), GITHUB.name)
 _WORK = Work(NOW - timedelta(hours=2) + timedelta(seconds=4), NOW - timedelta(minutes=111))
 _SHOWS = JobLog(is_whole=True, ran_terraform=True, has_worked=True, work=(_WORK,))
-UPDATE = Pipeline("github", (("repo", "acme/infra"), ("workflow", "dependency-update.yml")))
+UPDATE = Pipeline("github", (("repo", "acme/infra"), ("workflow", "dependency-update.yml")), GITHUB.name)
 
 
 @dataclass(frozen=True)

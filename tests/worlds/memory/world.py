@@ -19,6 +19,7 @@ from bot.core.lock import PlaceKind
 from bot.core.policy import Holders, KnownPerson, Policy
 from bot.core.record.incident import Incident
 from bot.core.run import Pipeline
+from bot.core.systems import GITHUB
 from bot.errors import JournalAway, UpstreamError
 from bot.usecases.lease import Busy
 from bot.usecases.world import State, World
@@ -45,7 +46,7 @@ T = TypeVar("T")
 
 STATE = "staging"
 CHANNEL = "C0INC"
-DEPLOY = Pipeline("github", (("repo", "acme/infra"), ("workflow", "deploy.yml")))
+DEPLOY = Pipeline("github", (("repo", "acme/infra"), ("workflow", "deploy.yml")), GITHUB.name)
 
 
 @dataclass
