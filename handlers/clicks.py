@@ -9,7 +9,9 @@ from bot.core.people import OwnerSays
 from bot.core.phrase import Linked, Phrase
 from bot.core.reports.alert import AlertKind
 from bot.core.reports.button import ButtonValue, parse_button
+from bot.core.reports.in_flight import RequestInFlight
 from bot.core.reports.report import Checklist, Notice
+from bot.core.reports.unlock import UnlockReport
 from bot.errors import NotPermitted
 from bot.slack.render import status as status_page
 from bot.slack.render.followups import FILE
@@ -84,8 +86,19 @@ async def _owner_undo(world: World, value: ButtonValue, asker: Asker) -> str:
 
 
 async def _arm_step(world: World, value: ButtonValue, asker: Asker) -> str:
-    report = await workflow_step.arm(world, value.request, state=value.state, lock_id=value.lock_id, user=asker.user)
-    return str(report.stage)
+    taken = await workflow_step.arm(world, value.request, state=value.state, lock_id=value.lock_id, user=asker.user)
+    return await _asked(world, taken, asker)
+
+
+async def _rearm(world: World, value: ButtonValue, asker: Asker) -> str:
+    asked = await rearm(world, value.request, lock_id=value.lock_id, new_lock=value.choice, user=asker.user)
+    return await _asked(world, asked, asker)
+
+
+async def _asked(world: World, asked: UnlockReport | RequestInFlight, asker: Asker) -> str:
+    if isinstance(asked, RequestInFlight):
+        return await commands.say_in_flight(world, asked, asker)
+    return str(asked.stage)
 
 
 async def _share(world: World, value: ButtonValue, asker: Asker) -> str:
@@ -183,7 +196,7 @@ CLICKS: Mapping[str, OnClick] = {
     "unlock.decline": _ok(lambda w, it, who: approval.decline(w, it.request, lock_id=it.lock_id, user=who.user)),
     "unlock.when_safe": _ok(lambda w, it, who: unlock.arm(w, it.request, lock_id=it.lock_id, user=who.user)),
     "unlock.disarm": _ok(lambda w, it, who: unlock.disarm(w, it.request, lock_id=it.lock_id, user=who.user)),
-    "unlock.rearm": _ok(lambda w, it, who: rearm(w, it.request, lock_id=it.lock_id, new_lock=it.choice, user=who.user)),
+    "unlock.rearm": _rearm,
     "kill.confirm": _ok(lambda w, it, who: kill_job.confirm(w, it.request, it.choice, user=who.user, stop_source=True)),
     "kill.only": _ok(lambda w, it, who: kill_job.confirm(w, it.request, it.choice, user=who.user, stop_source=False)),
     "kill.approve": _ok(lambda w, it, who: kill_job.approve(w, it.request, it.choice, user=who.user)),

@@ -99,7 +99,7 @@ async def _unlock(world: World, command: values.Unlock, asker: Asker) -> str:
     if incident is None and not command.dry_run:
         raise NotPermitted(NOT_HERE)
     if not command.dry_run and (asked := await already_asked(world, command.state)) is not None:
-        return await say(world, asker, _in_flight(command.state, asked), "asked already")
+        return await say_in_flight(world, asked, asker)
     wanted = unlock.UnlockCommand(
         state=command.state,
         user=asker.user,
@@ -240,9 +240,11 @@ async def _enter(world: World, title: str, asker: Asker) -> Incident | None:
     return await lifecycle.enter(world, channel=asker.channel, user=asker.user, title=title, command=asker.text)
 
 
-def _in_flight(state: str, asked: RequestInFlight) -> Notice:
+async def say_in_flight(world: World, asked: RequestInFlight, asker: Asker) -> str:
+    """Answers a second request for a lock with the first one's link."""
     next_step: Phrase = ("Press the buttons of that message. Nothing was changed.",)
-    return Notice(f"An unlock of {state} is {asked.flight} already", (in_flight_words(asked), next_step))
+    notice = Notice(f"An unlock of {asked.state} is {asked.flight} already", (in_flight_words(asked), next_step))
+    return await say(world, asker, notice, "asked already")
 
 
 def _several(found: list[str]) -> Notice:

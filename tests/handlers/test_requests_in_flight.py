@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 
 from bot.core.lock import PlaceKind
+from bot.core.reports.button import ButtonValue
 from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import CHANNEL
 from bot.usecases.decide.requests import UNLOCKS, RequestPhase
 from bot.usecases.unlock import unlock
+from handlers import clicks
 from tests.worlds.memory.memory import MemoryLockBackend, Switchboard, Throttle
 
 PARKER, QUINN, GUEST, OUTSIDE = "U0PARKER", "U0QUINN", "U0GUEST", "U0OUTSIDE"
@@ -85,6 +87,20 @@ async def test_a_second_unlock_of_the_lock_links_the_first_ones_message_and_post
     assert "An unlock of staging is armed already" in told
     assert f"p{ts.replace('.', '')}" in told
     assert "Nothing was changed" in told
+    assert await channel_says(office) == before
+
+
+async def test_a_button_that_asks_again_links_the_request_in_flight_and_posts_nothing(office, here):
+    await requested(office)
+    over, armed = await UNLOCKS.get(office.world, "ref1"), await requested(office)
+    await UNLOCKS.update(office.world, "ref1", phase=RequestPhase.DONE)
+    before, lock_id = await channel_says(office), over.request.lock_id
+    button = {"action_id": "unlock.rearm", "value": str(ButtonValue("staging", lock_id, "ref1", lock_id))}
+
+    await clicks.run(office.world, button, office.asker())
+
+    assert "An unlock of staging is armed already" in office.told()[-1]
+    assert f"p{armed.replace('.', '')}" in office.told()[-1]
     assert await channel_says(office) == before
 
 

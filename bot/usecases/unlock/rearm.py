@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from bot.core.reports.in_flight import RequestInFlight
 from bot.core.reports.unlock import UnlockReport
 from bot.errors import NotPermitted
 from bot.usecases.decide.clicks import permit
+from bot.usecases.decide.in_flight import already_asked
 from bot.usecases.decide.requests import UNLOCKS, RequestPhase
 from bot.usecases.record.lifecycle import enter
 from bot.usecases.unlock.unlock import UnlockCommand, ask
@@ -15,9 +17,11 @@ from bot.usecases.world import World
 _ONE_CLICK = timedelta(minutes=1)
 
 
-async def rearm(world: World, request_id: str, *, lock_id: str, new_lock: str, user: str) -> UnlockReport:
+async def rearm(
+    world: World, request_id: str, *, lock_id: str, new_lock: str, user: str
+) -> UnlockReport | RequestInFlight:
     """Asks again, in the name of the person who clicked, for the lock that the button named. Armed only if it is there
-    now.
+    now. Where another request for that lock is in flight, it is that one, and nothing is asked.
 
     `lock_id` is the lock of the request that has ended. Raises NotPermitted, JournalAway, UpstreamError.
     """
@@ -28,6 +32,8 @@ async def rearm(world: World, request_id: str, *, lock_id: str, new_lock: str, u
     if record.phase not in {RequestPhase.DONE, RequestPhase.SHOWN}:
         raise NotPermitted("This unlock is still running; its message shows how far it is. Nothing was changed.")
     await permit(world, user, request.channel)
+    if (asked := await already_asked(world, request.state)) is not None:
+        return asked
     if not await world.records.once("rearm", f"{request_id}/{new_lock}", ttl=_ONE_CLICK):
         raise NotPermitted("Someone has just pressed this button; the answer is a newer message in this channel.")
     incident = await enter(

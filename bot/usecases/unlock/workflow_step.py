@@ -15,11 +15,13 @@ import structlog
 from bot.core.evidence import Found
 from bot.core.gate.case import Ruling
 from bot.core.gate.stages import UnlockStage
+from bot.core.reports.in_flight import RequestInFlight
 from bot.core.reports.step import StepReport, StepStage
 from bot.core.reports.unlock import UnlockReport
 from bot.errors import Final, NotPermitted, Passing, UnknownState, Unreachable, UpstreamError
 from bot.ports.messenger import Posted
 from bot.usecases.decide.clicks import permit
+from bot.usecases.decide.in_flight import already_asked
 from bot.usecases.decide.requests import UNLOCKS, RequestPhase
 from bot.usecases.look.home_tab import weigh_without_asker
 from bot.usecases.outbox import Outgoing, post_once
@@ -83,8 +85,12 @@ async def begin(
     await look(world, execution, 0)
 
 
-async def arm(world: World, execution: str, *, state: str, lock_id: str, user: str) -> UnlockReport:
-    """The click: the person's own request, armed if waiting helps. Raises NotPermitted, JournalAway, UpstreamError."""
+async def arm(
+    world: World, execution: str, *, state: str, lock_id: str, user: str
+) -> UnlockReport | RequestInFlight:
+    """The click: the person's own request, armed if waiting helps. Where one is in flight for the lock, the step follows
+    that one, and nothing is asked. Raises NotPermitted, JournalAway, UpstreamError.
+    """
     record = await STEPS.get(world, execution)
     if record is None or (record.state, record.lock_id) != (state, lock_id):
         raise NotPermitted("This button was made for another lock, or is too old. Nothing was changed.")
@@ -94,11 +100,13 @@ async def arm(world: World, execution: str, *, state: str, lock_id: str, user: s
     if await STEPS.update(world, execution, taken, only_if=("stage", (StepStage.OPEN,))) is None:
         raise NotPermitted("Someone has taken this on already, or it is over. Nothing was changed.")
     try:
-        report = await _asked(world, record, user)
+        asked = await already_asked(world, state)
+        report = await _asked(world, record, user) if asked is None else asked
     except Exception:
         await STEPS.update(world, execution, stage=StepStage.OPEN, by="")
         raise
-    await STEPS.update(world, execution, request=report.request.id, note=_at_once(report))
+    request, note = (report.request.id, _at_once(report)) if isinstance(report, UnlockReport) else (report.id, "")
+    await STEPS.update(world, execution, request=request, note=note)
     await _show(world, execution)
     return report
 

@@ -10,6 +10,7 @@ from bot.core.gate.case import Rule
 from bot.core.gate.stages import UnlockStage
 from bot.core.lock import LockInfo, parse_lock_info
 from bot.core.policy import Policy
+from bot.core.reports.in_flight import Flight, RequestInFlight
 from bot.core.reports.unlock import UnlockReport
 from bot.core.reports.waiting import QueueNews
 from bot.core.run import Conclusion
@@ -288,8 +289,20 @@ def test_a_guest_may_not_ask_again(changed):
     assert standing(changed) == {"lock-2"}
 
 
-def test_of_two_clicks_on_the_same_button_one_asks(changed):
-    again(changed)
+def test_of_two_clicks_on_the_same_button_one_asks_and_the_other_is_led_to_it(changed):
+    first = again(changed)
+    asked = len(changed.messenger.posted(UnlockReport))
+
+    found = again(changed, user=QUINN)
+
+    assert isinstance(found, RequestInFlight)
+    assert (found.id, found.by, found.flight) == (first.request.id, PARKER, Flight.ARMED)
+    assert len(changed.messenger.posted(UnlockReport)) == asked
+
+
+def test_a_click_on_a_button_that_has_just_asked_asks_nothing(changed):
+    first = again(changed).request
+    changed.run(unlock.disarm(changed.ports, first.id, lock_id=first.lock_id, user=PARKER))
 
     with pytest.raises(NotPermitted, match="just pressed"):
         again(changed, user=QUINN)

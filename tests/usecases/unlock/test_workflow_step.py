@@ -5,7 +5,9 @@ from datetime import timedelta
 
 import pytest
 
+from bot.core.reports.in_flight import RequestInFlight
 from bot.core.reports.step import StepReport, StepStage
+from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Conclusion
 from bot.errors import NotPermitted, Unreachable
 from bot.usecases.unlock import unlock, workflow_step
@@ -130,6 +132,23 @@ def test_of_two_clicks_one_takes_it_on(room, step):
     step.is_taken_on()
     with pytest.raises(NotPermitted, match="already"):
         step.is_taken_on("U0PARKER")
+
+
+def test_beside_a_request_in_flight_none_is_made_and_the_workflow_waits_for_that_ones_end(room, step):
+    room.hold()
+    room.dies()
+    step.begins()
+    wish = unlock.UnlockCommand(STATE, "U0PARKER", CHANNEL, room.paper.incident.id, when_safe=True)
+    first = room.run(unlock.ask(room.ports, wish)).request
+
+    found = step.is_taken_on()
+
+    assert isinstance(found, RequestInFlight)
+    assert (found.id, found.by) == (first.id, "U0PARKER")
+    assert {report.request.id for report in room.messenger.all(UnlockReport)} == {first.id}
+    room.pass_time(900)
+    assert not room.is_held
+    assert step.told == [(EXECUTION, "released")]
 
 
 def test_a_request_that_is_taken_back_ends_the_workflow(room, step):
