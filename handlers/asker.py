@@ -69,6 +69,7 @@ def asker_of_command(body: Mapping[str, Any]) -> Asker:
         thread="",
         response_url=str(body.get("response_url", "")),
         delivery=f"command/{_digest(body)}" if body.get("trigger_id") or body.get("response_url") else "",
+        trigger=str(body.get("trigger_id") or ""),
     )
 
 

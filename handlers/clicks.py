@@ -10,12 +10,11 @@ from bot.core.phrase import Linked, Phrase
 from bot.core.reports.alert import AlertKind
 from bot.core.reports.button import ButtonValue, parse_button
 from bot.core.reports.in_flight import RequestInFlight
-from bot.core.reports.report import Checklist, Notice
+from bot.core.reports.report import REVIEW, Checklist, Notice
 from bot.core.reports.unlock import UnlockReport
 from bot.errors import NotPermitted
 from bot.slack.render import status as status_page
 from bot.slack.render.followups import FILE
-from bot.slack.render.modal import REVIEW
 from bot.slack.render.page import CLOSE_ANYWAY
 from bot.slack.render.step import ARM
 from bot.slack.render.timeline import EDIT, ENTRY, NEWER, OLDER

@@ -15,21 +15,24 @@ from datetime import date, datetime, time
 from typing import Any, TypeAlias
 
 from bot.core.phrase import Phrase, Quoted
+from bot.core.record.incident import Incident
 from bot.core.reports.button import ButtonValue
-from bot.core.reports.report import Corrected, Notice
+from bot.core.reports.report import REVIEW, Corrected, Notice
 from bot.errors import Missing, NotPermitted, Rejected, TflockError, Unreachable, UpstreamError
 from bot.slack.render.modal import (
     EDIT_CALLBACK,
-    REVIEW,
     REVIEW_FIELDS,
     EditForm,
     edit_view,
+    failed_review,
     failed_view,
+    loading_review,
     loading_view,
     review_view,
     text_shown,
 )
-from bot.usecases.record import correct, lifecycle
+from bot.usecases.record import correct
+from bot.usecases.record.review import review, written
 from bot.usecases.record.rights import check_may_write
 from bot.usecases.world import World
 from handlers.asker import Asker, say
@@ -51,7 +54,7 @@ class EntryEdit:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What people say about an incident that is over, by what it is about."""
+    """What people changed in what they say about an incident, by what it is about."""
 
     incident: str
     asker: Asker
@@ -87,7 +90,9 @@ async def save(world: World, callback: str, wanted: Sent | None) -> str:
 
 async def open_edit(world: World, chosen: Chosen, asker: Asker) -> str:
     """Opens the dialog of an entry. What goes wrong afterwards is shown in the dialog as well."""
-    view_id = await _opened(world, chosen, asker.trigger)
+    view_id = await _opened(
+        world, asker, loading_view(), f"choose Edit again, or type /tflock edit {chosen.entry} TEXT"
+    )
     try:
         await check_may_write(world, asker.user)
         known = await correct.look(world, chosen.page.incident, chosen.entry)
@@ -142,30 +147,46 @@ def read_edit(view: Mapping[str, Any], asker: Asker, now: datetime) -> EntryEdit
 
 
 async def open_review(world: World, value: ButtonValue, asker: Asker) -> str:
-    """Opens the dialog about an incident at once: it asks for what only people know."""
-    meta = {"incident": value.request, "channel": asker.channel, "thread": asker.thread, "url": asker.response_url}
+    """Opens the dialog that asks for what only people know, with what they wrote so far. As `open_edit`."""
+    view_id = await _opened(world, asker, loading_review(), "press the button again")
     try:
-        await world.messenger.open_dialog(asker.trigger, review_view(json.dumps(meta)))
-    except (Missing, Rejected, Unreachable) as error:
-        raise NotPermitted(
-            f"Slack did not open the dialog in time ({error.detail}). Press the button again."
-        ) from error
+        await check_may_write(world, asker.user)
+        incident = await _reviewed(world, value.request, asker)
+        so_far = {about: shown.entry.text for about, shown in (await written(world, incident.id)).items()}
+        metadata = {
+            "incident": incident.id,
+            "channel": asker.channel,
+            "thread": asker.thread,
+            "url": asker.response_url,
+            "shown": {about: _digest(text_shown(so_far.get(about, ""))) for about in REVIEW_FIELDS},
+        }
+        view = review_view(so_far, title=incident.title, metadata=json.dumps(metadata))
+        await world.messenger.update_dialog(view_id, view)
+    except TflockError as error:
+        with suppress(UpstreamError):  # the boundary tells the asker of the error itself
+            await world.messenger.update_dialog(view_id, failed_review(str(error)))
+        raise
     return "ok"
 
 
 async def save_review(world: World, wanted: Review) -> str:
-    """Notes each text once, however often the dialog is delivered."""
+    """Writes each text down once, however often the dialog is delivered."""
     await check_may_write(world, wanted.asker.user)
-    incident = await world.journal.find(wanted.incident)
-    if incident is None or incident.channel != wanted.asker.channel:
-        raise NotPermitted("This incident is not there any more. Nothing was changed.")
+    incident = await _reviewed(world, wanted.incident, wanted.asker)
     once = wanted.asker.delivery
-    noted = await lifecycle.review(world, incident, user=wanted.asker.user, said=wanted.said, once=once)
+    changes = await review(world, incident, user=wanted.asker.user, said=wanted.said, once=once)
     late: tuple[Phrase, ...] = () if incident.is_open else (("Its export is made again in a minute.",),)
     lines: tuple[Phrase, ...] = (("It is on the timeline of ", Quoted(incident.title), f" ({incident.id})."), *late)
-    if not noted:
-        return await say(world, wanted.asker, Notice("Nothing was filled in", (("Nothing was changed.",),)), "empty")
-    return await say(world, wanted.asker, Notice("Added to the record", lines))
+    if not changes:
+        return await say(world, wanted.asker, Notice("Nothing was changed", (("Both texts are as before.",),)), "empty")
+    return await say(world, wanted.asker, Notice("The record was updated", lines))
+
+
+async def _reviewed(world: World, incident_id: str, asker: Asker) -> Incident:
+    incident = await world.journal.find(incident_id)
+    if incident is None or incident.channel != asker.channel:
+        raise NotPermitted("This incident is not there any more. Nothing was changed.")
+    return incident
 
 
 def read_review(view: Mapping[str, Any], asker: Asker, _: datetime) -> Review | Complaint | None:
@@ -173,7 +194,8 @@ def read_review(view: Mapping[str, Any], asker: Asker, _: datetime) -> Review | 
     try:
         meta, values = json.loads(view["private_metadata"]), view["state"]["values"]
         asker = replace(asker, channel=meta["channel"], thread=meta["thread"], response_url=meta["url"])
-        said = {about: str(values[about][about].get("value") or "").strip() for about in REVIEW_FIELDS}
+        filled = {about: str(values[about][about].get("value") or "").strip() for about in REVIEW_FIELDS}
+        said = {about: text for about, text in filled.items() if _digest(text) != meta["shown"][about]}
         return Review(str(meta["incident"]), asker, said)
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
@@ -186,13 +208,12 @@ DIALOGS: Mapping[str, Dialog] = {
 """The dialogs that can be sent, by their callback id."""
 
 
-async def _opened(world: World, chosen: Chosen, trigger: str) -> str:
+async def _opened(world: World, asker: Asker, view: Mapping[str, Any], again: str) -> str:
     try:
-        return await world.messenger.open_dialog(trigger, loading_view())
+        return await world.messenger.open_dialog(asker.trigger, view)
     except (Missing, Rejected, Unreachable) as error:
         raise NotPermitted(
-            f"Slack did not open the dialog in time ({error.detail}). Nothing was changed: choose Edit once more, "
-            f"or type /tflock edit {chosen.entry} TEXT."
+            f"Slack did not open the dialog in time ({error.detail}). Nothing was changed: {again}."
         ) from error
 
 

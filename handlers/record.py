@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 
 from bot.core.phrase import Linked, Phrase, Quoted
@@ -9,9 +10,8 @@ from bot.core.record.incident import Incident
 from bot.core.record.redact import redact
 from bot.core.reports.button import ButtonValue
 from bot.core.reports.in_flight import in_flight_words
-from bot.core.reports.report import Notice, Offer
-from bot.errors import NotPermitted
-from bot.slack.render.modal import REVIEW
+from bot.core.reports.report import Notice, Offer, review_offer
+from bot.errors import NotPermitted, TflockError
 from bot.slack.render.page import CLOSE_ANYWAY
 from bot.usecases.export import followups, incident_export
 from bot.usecases.export.share import link_of
@@ -21,6 +21,7 @@ from bot.usecases.record.closing import LeftOpen, left_open
 from bot.usecases.record.rights import check_may_write
 from bot.usecases.world import World
 from handlers.asker import Asker, say
+from handlers.dialogs import open_review
 from handlers.typed import values
 from handlers.when import instant_of
 
@@ -111,8 +112,12 @@ async def _closed(world: World, incident: Incident, asker: Asker) -> str:
     lines: tuple[Phrase, ...] = (
         (Quoted(incident.title), f" ({incident.id}) is closed. Its timeline is exported here in a moment."),
     )
-    offer = Offer("Add impact and review notes", REVIEW, ButtonValue("", "", incident.id))
-    return await _announce(world, asker, Notice("Incident closed", lines, offers=(offer,)))
+    offer = review_offer(incident.id)
+    outcome = await _announce(world, asker, Notice("Incident closed", lines, offers=(offer,)))
+    if asker.trigger:
+        with suppress(TflockError):  # it is closed, and the announcement's button opens the same dialog
+            await open_review(world, offer.value, asker)
+    return outcome
 
 
 def _left_open(incident: Incident, left: LeftOpen) -> Notice:

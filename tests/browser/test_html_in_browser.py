@@ -1,5 +1,6 @@
 """The HTML page in a real browser: silent, harmless, readable and usable, whatever stands in it."""
 
+import re
 from dataclasses import fields, is_dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -94,6 +95,15 @@ def test_everything_is_there_at_first_sight(visit, scenario):
     assert page.locator("#chart svg").first.bounding_box()["width"] > 600
     assert "12:08:31 CET" in page.locator("#e-16").inner_text()
     assert page.locator(".moments .chosen").count() == 2
+
+
+def test_an_incident_of_one_day_has_its_date_once_beside_the_drawing(visit, scenario):
+    page = visit(scenario)
+    page.locator("#chart svg").evaluate_all("drawings => drawings.forEach((one) => one.remove())")
+
+    said = page.locator("body").inner_text()
+
+    assert len(re.findall(r"21 Nov\w* 2026", said)) == 1
 
 
 def test_what_others_wrote_is_shown_and_does_nothing(visit, hostile):

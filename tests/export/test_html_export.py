@@ -174,6 +174,14 @@ def test_a_phrase_quotes_others_and_names_people():
     )
 
 
+def test_an_instant_of_the_only_day_has_no_date():
+    pen = Pen({}, zone_of("UTC"), {}, day=NOON.date())
+
+    assert ">12:00:00 UTC<" in pen.when(NOON)
+    assert ">21 Nov 2026, 12:00:00 UTC<" in pen.when(NOON, dated=True)
+    assert ">20 Nov 2026, 12:00:00 UTC<" in pen.when(NOON - timedelta(days=1))
+
+
 def test_a_local_time_of_another_day_says_which():
     assert Pen({}, zone_of("Pacific/Auckland"), {}).local(NOON) == "22 Nov 01:00:00 NZDT"
     assert Pen({}, zone_of("no/where"), {}).local(NOON) == ""

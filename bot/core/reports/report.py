@@ -89,6 +89,14 @@ class Offer:
     value: ButtonValue
 
 
+REVIEW = "incident.review"
+"""The button that asks for what only people know of an incident, and its dialog."""
+
+
+def review_offer(incident: str) -> Offer:
+    return Offer("Add impact and review notes", REVIEW, ButtonValue("", "", incident))
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """A short answer in words: what happened, whether anything was changed, what to do next."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from markupsafe import Markup
 from bot.core.account.highlights import key_moments, unnoticed
 from bot.core.account.title import record_title
 from bot.core.phrase import duration, plain
+from bot.core.record.incident import Incident
 from bot.export.chart.chart import chart_svg
 from bot.export.chart.svg import drawing
 from bot.export.files import write
@@ -38,7 +39,7 @@ def page(material: Material) -> Iterator[str]:
     seats = {part.actor: seat for seat, part in enumerate(account.summary.parts)}
     locked = [state for state in account.summary.states if state.locked_for is not None]
     chart = drawing(chart_svg(account))
-    pen = Pen(account.names, zone_of(account.zone), seats)
+    pen = Pen(account.names, zone_of(account.zone), seats, _only_day(account.incident, account.now))
     return (
         _environment()
         .get_template("incident.html.j2")
@@ -57,6 +58,11 @@ def page(material: Material) -> Iterator[str]:
             policy=_policy(chart.rules),
         )
     )
+
+
+def _only_day(incident: Incident, now: datetime) -> date | None:
+    first, last = (at.astimezone(UTC).date() for at in (incident.opened_at, incident.closed_at or now))
+    return first if first == last else None
 
 
 @cache

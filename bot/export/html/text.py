@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 from markupsafe import Markup, escape
 
@@ -65,11 +65,15 @@ def web_page(url: object) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Pen:
-    """Writes people and instants. `seats` number the people, for filters and colours."""
+    """Writes people and instants. `seats` number the people, for filters and colours.
+
+    `day` is the only day of an incident that lasted one: the head of the page names it, and nothing else has to.
+    """
 
     names: Mapping[str, str]
     zone: tzinfo
     seats: Mapping[str, int]
+    day: date | None = None
     _chips: dict[str, Markup] = field(default_factory=dict)
 
     def name(self, ids: str) -> str:
@@ -87,10 +91,11 @@ class Pen:
             self._chips[ids] = _CHIP.format(look, text(one_line(ids)), text(name))
         return self._chips[ids]
 
-    def when(self, at: datetime) -> Markup:
-        """An instant with its date, in UTC and by the incident's clock."""
+    def when(self, at: datetime, *, dated: bool = False) -> Markup:
+        """An instant in UTC and by the incident's clock, with its date where that is not the page's."""
         utc = at.astimezone(UTC)
-        return _WHEN.format(f"{utc:%Y-%m-%dT%H:%M:%SZ}", f"{utc.day} {utc:%b %Y, %H:%M:%S} UTC", self.local(utc))
+        date = "" if utc.date() == self.day and not dated else f"{utc.day} {utc:%b %Y}, "
+        return _WHEN.format(f"{utc:%Y-%m-%dT%H:%M:%SZ}", f"{date}{utc:%H:%M:%S} UTC", self.local(utc))
 
     def local(self, utc: datetime) -> str:
         """The time by the incident's clock, with the day where it is another one; nothing if that clock shows UTC."""

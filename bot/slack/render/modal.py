@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
+from bot.core.phrase import Quoted
 from bot.core.record.redact import redact
-from bot.core.reports.report import Corrected
+from bot.core.reports.report import REVIEW, Corrected
 from bot.slack.render.blocks import Block, context, plain_text, sections
 from bot.slack.render.mrkdwn import mrkdwn
 
 View: TypeAlias = dict[str, Any]
 
 EDIT_CALLBACK = "timeline.edit"
-REVIEW = "incident.review"
-"""The dialog, and the button that opens it."""
 
 LONGEST_INPUT = 3_000
 """Characters that an input takes. A longer text is changed by the command, or replaced completely."""
@@ -76,23 +75,36 @@ REVIEW_FIELDS = {
 """What the closing dialog asks for: by what the note is about, its label and a hint."""
 
 
-def review_view(metadata: str) -> View:
-    """What to add to the record of an incident that is over; either may be left empty."""
-    box: View = {"type": "plain_text_input", "multiline": True, "max_length": LONGEST_INPUT}
-    blocks = [
-        {
-            **_input(about, label, {**box, "action_id": about}),
-            "optional": True,
-            "hint": plain_text(hint, 2_000),
-        }
-        for about, (label, hint) in REVIEW_FIELDS.items()
-    ]
+def loading_review() -> View:
+    """As `loading_view`."""
+    return _review([*sections(["Reading what was written so far …"])])
+
+
+def failed_review(reason: str) -> View:
+    """As `failed_view`."""
+    return _review(sections([mrkdwn((f"Nothing can be added now. {reason}",), most=LONGEST_INPUT)]))
+
+
+def review_view(written: Mapping[str, str], *, title: str, metadata: str) -> View:
+    """What to add to the record of an incident, with what was written so far. Either field may be left empty."""
+    blocks = [_review_field(about, written.get(about, "")) for about in REVIEW_FIELDS]
+    about = mrkdwn(("Both are added to the timeline and the record of ", Quoted(title), "."))
     return {
-        **_modal("Close the record", [*blocks, *context("Both are added to the timeline and the exports.")]),
+        **_review([*blocks, *context(about)]),
+        "close": plain_text("Skip", _TITLE),
         "callback_id": REVIEW,
         "private_metadata": metadata,
         "submit": plain_text("Save", _TITLE),
     }
+
+
+def _review(blocks: list[Block]) -> View:
+    return _modal("Impact and notes", blocks)
+
+
+def _review_field(about: str, written: str) -> Block:
+    label, hint = REVIEW_FIELDS[about]
+    return {**_text_box(about, label, written, hint), "optional": True}
 
 
 def text_shown(text: str) -> str:
@@ -103,12 +115,19 @@ def text_shown(text: str) -> str:
 
 
 def _text_field(form: EditForm) -> Block:
-    text = text_shown(form.entry.after.entry.text)
-    box: View = {"type": "plain_text_input", "action_id": "text", "multiline": True, "max_length": LONGEST_INPUT}
-    if text:
-        return _input("text", "What happened", {**box, "initial_value": text})
-    hint = "It is longer than a dialog takes. Leave this empty to keep it as it is."
-    return {**_input("text", "What happened", box), "optional": True, "hint": plain_text(hint, 2_000)}
+    before = form.entry.after.entry.text
+    field = _text_box("text", "What happened", before)
+    return field if text_shown(before) else {**field, "optional": True}
+
+
+def _text_box(name: str, label: str, written: str, hint: str = "") -> Block:
+    """A field for several lines, with what was written before."""
+    text = text_shown(written)
+    box: View = {"type": "plain_text_input", "action_id": name, "multiline": True, "max_length": LONGEST_INPUT}
+    field = _input(name, label, {**box, "initial_value": text} if text else box)
+    if written and not text:
+        hint = "It is longer than a dialog takes. Leave this empty to keep it as it is."
+    return {**field, "hint": plain_text(hint, 2_000)} if hint else field
 
 
 def _input(block_id: str, label: str, element: Mapping[str, Any]) -> Block:

@@ -6,7 +6,6 @@ closing; `tend` makes good what a process that died between the two has left und
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -21,7 +20,7 @@ from bot.core.record.facts import CommandReceived, LockChanged, LockObserved, No
 from bot.core.record.incident import Incident
 from bot.core.record.redact import redact
 from bot.core.record.timeline import Entry
-from bot.core.reports.report import Notice
+from bot.core.reports.report import Notice, review_offer
 from bot.errors import ChainBroken, NotPermitted, UpstreamError
 from bot.usecases.decide.announce import DEALS_WITH, SEEN_TTL
 from bot.usecases.decide.requests import at_work
@@ -106,23 +105,6 @@ async def note(world: World, incident: str, *, user: str, text: str, at: datetim
     noted = await world.journal.append(incident, draft_of(facts, at or now, user, text))
     await reissue_if_late(world, incident)
     return noted.entry
-
-
-async def review(world: World, incident: Incident, *, user: str, said: Mapping[str, str], once: str) -> int:
-    """Notes what the closing dialog asks for, by what each text is about; how many. What is closed is exported again.
-
-    `once` names the request. Raises NotPermitted for a text that is too long, JournalAway.
-    """
-    given = {about: text.strip() for about, text in said.items() if text.strip()}
-    for text in given.values():
-        if reason := wrong_text(text):
-            raise NotPermitted(f"{reason} Nothing was changed.")
-    for about, text in given.items():
-        draft = draft_of(NoteAdded(about=about), world.clock.now(), user, text, once=f"{once}/{about}")
-        await world.journal.append(incident.id, draft)
-    if given:
-        await reissue_if_late(world, incident.id)
-    return len(given)
 
 
 async def close(world: World, incident: Incident, *, user: str) -> bool:
@@ -217,7 +199,7 @@ async def _say_quiet(world: World, closed: Incident) -> None:
         ("To continue it: ", Quoted("/tflock reopen")),
     )
     try:
-        await world.messenger.post(closed.channel, Notice("Incident closed", lines))
+        await world.messenger.post(closed.channel, Notice("Incident closed", lines, offers=(review_offer(closed.id),)))
     except UpstreamError as error:
         log.warning("incident.closing_not_told", incident=closed.id, error=str(error))
 

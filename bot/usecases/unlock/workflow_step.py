@@ -85,11 +85,9 @@ async def begin(
     await look(world, execution, 0)
 
 
-async def arm(
-    world: World, execution: str, *, state: str, lock_id: str, user: str
-) -> UnlockReport | RequestInFlight:
-    """The click: the person's own request, armed if waiting helps. Where one is in flight for the lock, the step follows
-    that one, and nothing is asked. Raises NotPermitted, JournalAway, UpstreamError.
+async def arm(world: World, execution: str, *, state: str, lock_id: str, user: str) -> UnlockReport | RequestInFlight:
+    """The click: the person's own request, armed if waiting helps. Where one is in flight for the lock, the step
+    follows that one, and nothing is asked. Raises NotPermitted, JournalAway, UpstreamError.
     """
     record = await STEPS.get(world, execution)
     if record is None or (record.state, record.lock_id) != (state, lock_id):
