@@ -68,6 +68,11 @@ class Command(Quoted):
     """A command of tflock's own, as it is typed in Slack: a shell may know it by another name."""
 
 
+@dataclass(frozen=True, slots=True)
+class ChannelRef(Quoted):
+    """A channel by its Slack id. Slack shows its name to those who may know of it."""
+
+
 Part: TypeAlias = str | Quoted | Linked | Person | datetime | timedelta
 Phrase: TypeAlias = tuple[Part, ...]
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
 from bot.core.people import BOT
-from bot.core.phrase import Clock, Day, Linked, Part, Person, Phrase, Quoted, day, duration, one_line
+from bot.core.phrase import ChannelRef, Clock, Day, Linked, Part, Person, Phrase, Quoted, day, duration, one_line
 from bot.core.record.redact import redact
 
 LINE = 1_000
@@ -108,7 +108,8 @@ def _part(part: Part, room: int) -> str:
         case str():
             return _cut(redact(part), room)
         case Quoted(text):
-            return _code(text, min(room - 2, QUOTE))
+            named = channel(text) if isinstance(part, ChannelRef) else ""
+            return named or _code(text, min(room - 2, QUOTE))
         case Linked(text, url):
             return _link(text, url, room)
         case Person(slack_id, name):

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import structlog
 
-from bot.core.phrase import Person, Phrase, Quoted
+from bot.core.phrase import ChannelRef, Person, Phrase
 from bot.core.record.incident import Incident
 from bot.core.reports.report import Notice
 from bot.core.reports.unlock import UnlockRequest
@@ -46,7 +46,7 @@ async def announce(
     incidents = await dealing_with(world, request.state)
     channels = dict.fromkeys([world.alerts_channel, *(incident.channel for incident in incidents)])
     done = "Announced in " if request.is_automatic else "Asked for in "
-    where: Phrase = (done, Quoted(request.channel), f", request {request.id}.")
+    where: Phrase = (done, ChannelRef(request.channel), f", request {request.id}.")
     notice = Notice(headline, ((Person(by, ""), *says), where))
     refused = list[str]()
     for channel in channels:

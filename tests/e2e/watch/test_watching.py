@@ -67,4 +67,4 @@ async def test_an_incident_that_deals_with_the_state_hears_of_it_in_its_channel_
     await scene.has_recorded("alert.resolved")
     # there is no alert there, only what the unlock came to
     [outcome] = await scene.until(lambda: scene.slack.messages(ALERTS)[before:])
-    assert "Asked for in" in flat(outcome)
+    assert "Asked for in <#" in flat(outcome)

@@ -13,6 +13,7 @@ from bot.core.phrase import plain
 from bot.core.reports.report import Notice
 from bot.core.run import Conclusion
 from bot.errors import NotPermitted
+from bot.slack.render import message_of
 from bot.usecases.decide import approval
 from bot.usecases.kill import kill_job
 from bot.usecases.record.lifecycle import enter, observe
@@ -120,6 +121,15 @@ def test_a_release_is_announced_in_the_alerts_channel_and_in_the_states_own_inci
     assert told(paper, ALERTS) == ["staging was unlocked"]
     assert told(paper, CHANNEL) == ["staging was unlocked"]
     assert told(paper, EVIL) == []
+
+
+def test_an_announcement_names_the_channel_as_slack_names_it(paper):
+    paper.ports = replace(paper.ports, alerts_channel=ALERTS)
+
+    assert released(paper, CHANNEL)[0]
+
+    [notice] = [what for to, what in paper.messenger.posts if to == ALERTS]
+    assert f"Asked for in <#{CHANNEL}>" in str(message_of(notice).blocks)
 
 
 def test_a_release_in_the_alerts_channel_itself_is_not_said_twice(paper):
