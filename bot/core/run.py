@@ -6,6 +6,7 @@ can check it. A word that the adapter does not know becomes `Phase.UNKNOWN`, nev
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -30,6 +31,18 @@ class Conclusion(StrEnum):
     TIMED_OUT = "timed out"
     LOST = "lost"
     SKIPPED = "skipped"
+
+
+ENDED: Mapping[str | None, str] = {
+    Conclusion.SUCCESS: "succeeded",
+    Conclusion.FAILED: "failed",
+    Conclusion.CANCELLED: "was cancelled",
+    Conclusion.TIMED_OUT: "timed out",
+    Conclusion.LOST: "was lost by CI",
+    Conclusion.SKIPPED: "was skipped",
+    None: "ended in an unknown way",
+}
+"""How a run ended, as the verb of a sentence about it; None where nobody knows how."""
 
 
 class Start(StrEnum):

@@ -26,21 +26,12 @@ from bot.core.gate.contention import LoopSource
 from bot.core.gate.ending import BADLY
 from bot.core.lock import operation_word
 from bot.core.phrase import Linked, Person, Phrase, Quoted, joined, quoted
-from bot.core.run import Conclusion
+from bot.core.run import ENDED, Conclusion
 
 EMPTY = Summary((), None, None, (Cause.UNKNOWN,), (), 0, ())
 
 _MOST_TOLD = 3
 """Of locks, loops and so on: this many are described one by one, and the rest are counted."""
-
-_ENDED: Mapping[str, str] = {
-    Conclusion.SUCCESS: "ended in success",
-    Conclusion.FAILED: "failed",
-    Conclusion.CANCELLED: "was cancelled",
-    Conclusion.TIMED_OUT: "timed out",
-    Conclusion.LOST: "lost its runner",
-    Conclusion.SKIPPED: "was skipped",
-}
 
 _SOURCES: Mapping[str, str] = {
     LoopSource.RETRIES: "by re-runs of the same run",
@@ -144,7 +135,7 @@ def _end_words(account: Account, run: RunSpan) -> Phrase:
     subject: Phrase = ("that run",) if only else run_words(run)
     if run.until is None:
         return (*subject, " was still running at the last look")
-    ended = _ENDED.get(run.conclusion or "", "ended")
+    ended = ENDED.get(run.conclusion or None, "ended")
     left = " and left the lock behind" if run.conclusion in BADLY else ""
     return (*subject, f" {ended} at ", run.until, " after ", run.until - run.since, left)
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from bot.core.phrase import Linked, Person, Phrase, Quoted, duration, joined
 from bot.core.reports.alert import Alert, AlertKind, Bulletin, Concern, Outcome
 from bot.core.reports.button import ButtonValue
+from bot.core.run import ENDED
 from bot.ports.messenger import Message
 from bot.slack.render import facts
 from bot.slack.render.blocks import Cell, Element, Newer, actions, button, message, sections, table
@@ -106,7 +107,7 @@ def _news(concern: Concern, now: datetime) -> Fact:
         case AlertKind.AGED:
             return Fact((f"{name} has been locked for ", lasted, " (since ", concern.since, ")."), (), Icon.ALERT)
         case AlertKind.DEAD_RUN:
-            how = f" {concern.ended}" if concern.ended else " ended"
+            how = f" {ENDED.get(concern.ended or None, concern.ended)}"
             at: Phrase = (" at ", concern.ended_at) if concern.ended_at else ()
             words: Phrase = (run, how, *at, "; the lock is ", lasted, " old.")
             return Fact((f"{name} is locked by a dead run.",), (" ", *words), Icon.ALERT)

@@ -29,7 +29,7 @@ from bot.core.lock import (
 from bot.core.people import OwnerAnswer, OwnerSays
 from bot.core.phrase import Command, Linked, Person, Phrase, Quoted, duration, joined, quoted
 from bot.core.reports.concern import usual_time
-from bot.core.run import Conclusion, Phase, Run
+from bot.core.run import ENDED, Conclusion, Phase, Run
 from bot.core.who import is_ci
 from bot.slack.render.icons import Icon
 
@@ -131,22 +131,16 @@ def fate(candidate: Candidate, inspection: Inspection) -> Phrase:
     run = candidate.seen.value
     if is_over(candidate):
         at = max((job.ended_at for job in run.jobs or () if job.ended_at), default=run.ended_at)
-        return (ENDINGS.get(worst(candidate) or run.conclusion, "ended"), *((" at ", at) if at else ()))
+        return (_ended(worst(candidate) or run.conclusion), *((" at ", at) if at else ()))
     going = next((job for job in run.jobs or () if job.phase is not Phase.ENDED), None)
     job: Phrase = ("job ", quoted(going.name, going.id), " ") if going is not None else ()
     phase, since = going.phase if going is not None else run.phase, going.started_at if going is not None else None
     return (*job, PHASES.get(phase, "ending"), *_lasting(since or run.started_at, run, inspection))
 
 
-ENDINGS = {
-    Conclusion.SUCCESS: "succeeded",
-    Conclusion.FAILED: "failed",
-    Conclusion.CANCELLED: "cancelled",
-    Conclusion.TIMED_OUT: "timed out",
-    Conclusion.LOST: "lost by CI",
-    Conclusion.SKIPPED: "skipped",
-    None: "ended, nobody knows how",
-}
+def _ended(conclusion: Conclusion | None) -> str:
+    """How it ended, to go in brackets or after a colon."""
+    return ENDED[conclusion].removeprefix("was ")
 
 
 def _lasting(since: datetime | None, run: Run, inspection: Inspection) -> Phrase:
@@ -381,7 +375,7 @@ def going(run: Run) -> Phrase:
         since: Phrase = (" since ", run.started_at) if run.started_at else ()
         return (run_name(run), f"{attempt}: {PHASES[run.phase]}", *since)
     at: Phrase = (" at ", run.ended_at) if run.ended_at else ()
-    return (run_name(run), f"{attempt}: {ENDINGS[run.conclusion]}", *at)
+    return (run_name(run), f"{attempt}: {_ended(run.conclusion)}", *at)
 
 
 def lock_id(lock: LockInfo) -> Phrase:

@@ -14,6 +14,7 @@ from bot.core.phrase import Linked, Person, Phrase, Quoted, near
 from bot.core.reports.button import ButtonValue
 from bot.core.reports.home import Held, Home, OpenIncident, Prospect, ShownRow, Wait, Waiting
 from bot.core.reports.report import Checklist, Notice, StatusReport
+from bot.core.run import ENDED
 from bot.slack.render.blocks import Block, Element, actions, button, context, plain_text, sections
 from bot.slack.render.facts import command, operation
 from bot.slack.render.icons import Icon
@@ -21,6 +22,7 @@ from bot.slack.render.mrkdwn import bold, channel, mrkdwn, unmarked
 from bot.slack.render.owner import answer_buttons
 from bot.slack.render.page import notice_message
 from bot.slack.render.status import checklist_message, status_message
+from bot.slack.render.verdict import RULE_WORDS, why_second
 from bot.slack.render.waiting import STOP
 
 View: TypeAlias = dict[str, Any]
@@ -36,21 +38,6 @@ _MOST_NAMES = 1_200
 _STATES = 3
 _NO_ASKER = "Who may unlock is checked in an incident channel, when someone asks there."
 _HELP = "In an incident channel, `/tflock help` shows everything tflock can do."
-
-_WHY = {
-    Rule.SAME_LOCK: "another lock is there by now",
-    Rule.TIED: "we don't know which run holds it",
-    Rule.DEAD: "its run may still be active",
-    Rule.SETTLED: "its run has only just ended",
-    Rule.QUIET: "the state was written a moment ago, or can't be read",
-    Rule.WHOLE: "the state file may be damaged",
-    Rule.DIGEST: "the digest doesn't match",
-    Rule.OWNER: "its owner says it's still running",
-    Rule.HUMAN_HELD: "a person holds it",
-    Rule.PROTECTED: "the state is protected",
-    Rule.FRESH: "the evidence is too old",
-    Rule.APPROVER: "nobody can approve it",
-}
 
 
 def home_view(home: Home) -> View:
@@ -210,7 +197,7 @@ def _held(shown: ShownRow, home: Home) -> Phrase:
     row, prospect = shown.row, shown.prospect
     lasted: Phrase = () if row.created is None else (" · ", home.now - row.created)
     if prospect is not None and prospect.run:
-        return (*lasted, " · ", Linked(prospect.run, prospect.url), f" {prospect.end}")
+        return (*lasted, " · ", Linked(prospect.run, prospect.url), f" {ENDED.get(prospect.end, prospect.end)}")
     who: Phrase = (Quoted(row.who),) if row.who.strip("@ ") else ("someone the lock does not name",)
     return (*lasted, " · ", *who, ", ", *operation(row.operation, "something"))
 
@@ -218,16 +205,18 @@ def _held(shown: ShownRow, home: Home) -> Phrase:
 def _outlook(prospect: Prospect | None) -> Phrase:
     if prospect is None:
         return ("press Details to see whether it can be unlocked",)
-    why = next((words for rule, words in _WHY.items() if str(rule) == prospect.rule), "")
+    rule = next((rule for rule in Rule if rule == prospect.rule), None)
+    why = "" if rule is None else f": {RULE_WORDS[rule].short}"
     match prospect.ruling:
         case Ruling.ALLOW:
             return ("can be unlocked now",)
         case Ruling.NEEDS_APPROVAL:
-            return (f"can be unlocked with a second person: {why}",)
+            second = "" if rule is None else f": {why_second(rule)}"
+            return (f"can be unlocked with a second person{second}",)
         case Ruling.REFUSE if prospect.until is not None:
-            return ("can be unlocked at ", prospect.until, f": {why}")
+            return ("can be unlocked at ", prospect.until, why)
         case Ruling.REFUSE:
-            return (f"can't be unlocked now: {why}",)
+            return (f"can't be unlocked now{why}",)
 
 
 def _pager(home: Home) -> list[Block]:

@@ -10,7 +10,7 @@ from bot.core.people import BOT, OwnerSays
 from bot.core.phrase import Linked, Person, Phrase, Quoted, near
 from bot.core.reports.button import ButtonValue
 from bot.core.reports.owner_message import HolderRun, Nudge, OwnerMessage, OwnerMessageStatus, OwnerNews
-from bot.core.run import Phase
+from bot.core.run import ENDED, Phase
 from bot.ports.messenger import Message
 from bot.slack.render import facts
 from bot.slack.render.blocks import Confirm, Element, actions, button, context, message, sections
@@ -133,7 +133,7 @@ def _run(run: HolderRun) -> Phrase:
     if run.phase is not Phase.ENDED:
         return (name, f" is {facts.PHASES[run.phase]}")
     at: Phrase = (" at ", run.ended_at) if run.ended_at else ()
-    return (name, f" {facts.ENDINGS[run.conclusion]}", *at)
+    return (name, f" {ENDED[run.conclusion]}", *at)
 
 
 def _because(letter: OwnerMessage) -> Phrase:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from bot.core.evidence import Found
@@ -64,14 +65,117 @@ def in_the_way(verdict: Verdict, *, said: frozenset[Rule] = frozenset()) -> Iter
 # the answer
 
 
+@dataclass(frozen=True, slots=True)
+class RuleWords:
+    """What is said of a check that did not hold.
+
+    no, not_yet  the answer, where someone has to change something, and where time may
+    short        why, after a colon; `second` instead where that is why a second person is needed
+    helps        the words before a command, the command (without the state; empty for none), and the words after it
+    follows      the checks that fail it as well: of a cause and what follows from it only the cause is told
+    """
+
+    no: str
+    not_yet: str
+    short: str
+    helps: tuple[str, str, str]
+    second: str = ""
+    follows: frozenset[Rule] = frozenset()
+
+
+_AGAIN = ("Try again: ", "unlock", ".")
+_WAIT = ("Wait, then try again: ", "unlock", ".")
+_ASK_OWNER = (
+    "Ask the owner to press “It's dead” in their DM from tflock. Then a second person can approve. Who that is: "
+)
+RULE_WORDS: Mapping[Rule, RuleWords] = {
+    Rule.SAME_LOCK: RuleWords(
+        "The lock has changed",
+        "We can't read the lock, so it can't be unlocked yet",
+        "the lock has changed, or can't be read",
+        ("See what holds it now: ", "status", "."),
+    ),
+    Rule.REQUESTER: RuleWords(
+        "You can't unlock it from here",
+        "Slack doesn't tell us yet whether you may unlock it",
+        "nobody who may unlock it has asked",
+        ("A full member of an incident channel can unlock it there.", "", ""),
+    ),
+    Rule.TIED: RuleWords(
+        "We don't know which run holds it",
+        "We can't tell yet which run holds it",
+        "we don't know which run holds it",
+        ("Find the person: ", "who", ". tflock can't release a lock whose run it doesn't know."),
+        second="only the timing ties a run to it",
+    ),
+    Rule.DEAD: RuleWords(
+        "Nothing shows that its holder has ended",
+        "We can't tell whether its run has ended",
+        "its run may still be active",
+        ("Wait until the run ends, or end it: ", "kill-job", "."),
+        second="its end isn't certain",
+        follows=frozenset({Rule.TIED}),
+    ),
+    Rule.SETTLED: RuleWords(
+        "We don't know when its run ended",
+        "We can't tell yet when its run ended",
+        "its run has only just ended",
+        _WAIT,
+        follows=frozenset({Rule.TIED, Rule.DEAD}),
+    ),
+    Rule.QUIET: RuleWords(
+        "We may not read the state file",
+        "We can't tell whether the state is still being written",
+        "the state was written a moment ago, or can't be read",
+        _WAIT,
+    ),
+    Rule.WHOLE: RuleWords(
+        "We may not read the state file",
+        "We can't read the state file",
+        "the state file may be damaged",
+        _AGAIN,
+        follows=frozenset({Rule.QUIET}),
+    ),
+    Rule.DIGEST: RuleWords(
+        "Its digest doesn't match the state", "We can't read its digest yet", "the digest doesn't match", _AGAIN
+    ),
+    Rule.OWNER: RuleWords(
+        "Its owner says it's still running",
+        "Its owner says it's still running",
+        "its owner says it's still running",
+        ("Talk to the owner (", "who", "): only a new answer from them changes this."),
+    ),
+    Rule.HUMAN_HELD: RuleWords(
+        "A person holds it, and only they can say it's dead",
+        "We can't read the lock, so we don't know which machine took it",
+        "a person holds it",
+        (_ASK_OWNER, "who", "."),
+        second="a person held it",
+    ),
+    Rule.PROTECTED: RuleWords("The state is protected", "The state is protected", "the state is protected", _AGAIN),
+    Rule.FRESH: RuleWords(
+        "What we know is too old: check again",
+        "What we know is too old: check again",
+        "the evidence is too old",
+        _AGAIN,
+    ),
+    Rule.APPROVER: RuleWords(
+        "Nobody can approve an unlock of this state",
+        "We can't tell yet whether the approval counts",
+        "nobody can approve it",
+        ("Someone else has to approve it. Ask for it again: ", "unlock", "."),
+    ),
+}
+"""Every rule, with its words; a test holds it complete."""
+
+
 def answer(name: str, verdict: Verdict, inspection: Inspection) -> Fact:
     """May this lock be released, as one sentence."""
     match verdict.ruling:
         case Ruling.ALLOW:
-            by = (
-                "by a dead run" if inspection.attribution and inspection.attribution.candidates else "by something dead"
-            )
-            return Fact((f"{name} is locked {by}. You can unlock it now.",), (), Icon.LOCKED)
+            tied = inspection.attribution
+            by = " by a dead run" if tied is not None and tied.candidates else ", but its holder is gone"
+            return Fact((f"{name} is locked{by}. You can unlock it now.",), (), Icon.LOCKED)
         case Ruling.NEEDS_APPROVAL:
             return Fact(
                 (f"{name} is locked. Unlocking it needs a second person{because(verdict)}.",), (), Icon.APPROVAL
@@ -80,7 +184,7 @@ def answer(name: str, verdict: Verdict, inspection: Inspection) -> Fact:
             return refusal(name, verdict, inspection)
 
 
-def refusal(name: str, verdict: Verdict, inspection: Inspection | None) -> Fact:  # noqa: PLR0911 - one arm a cause
+def refusal(name: str, verdict: Verdict, inspection: Inspection | None) -> Fact:
     """Why it may not be released now, as one sentence: of the first check that decided."""
     first = next(iter(_causes(deciding(verdict))), None)
     if first is None:
@@ -95,11 +199,9 @@ def refusal(name: str, verdict: Verdict, inspection: Inspection | None) -> Fact:
         return Fact((f"{name} is locked by a run that is still working. Don't unlock it.",), (), Icon.BAD)
     if first.rule is Rule.SAME_LOCK and inspection is not None and inspection.seen.garbage:
         return Fact((f"{name} is locked. Its lock entry is unreadable.",), (), Icon.BAD)
-    if first.waits:
-        why = _NOT_YET.get(first.rule, "It can't be unlocked yet")
-        return Fact((f"{name} is locked. {why}.",), (), Icon.WAIT)
-    why = _NO.get(first.rule, "It can't be unlocked now")
-    return Fact((f"{name} is locked. {why}.",), (), Icon.BAD)
+    said = RULE_WORDS[first.rule]
+    why, mark = (said.not_yet, Icon.WAIT) if first.waits else (said.no, Icon.BAD)
+    return Fact((f"{name} is locked. {why}.",), (), mark)
 
 
 def is_running(inspection: Inspection) -> bool:
@@ -109,42 +211,15 @@ def is_running(inspection: Inspection) -> bool:
     return any(not is_over(one) and one.run.jobs is not None for one in seen)
 
 
-_NOT_YET = {
-    Rule.SAME_LOCK: "We can't read the lock, so it can't be unlocked yet",
-    Rule.TIED: "We can't tell yet which run holds it",
-    Rule.DEAD: "We can't tell whether its run has ended",
-    Rule.SETTLED: "We can't tell yet when its run ended",
-    Rule.QUIET: "We can't tell whether the state is still being written",
-    Rule.WHOLE: "We can't read the state file",
-    Rule.OWNER: "Its owner says it's still running",
-    Rule.FRESH: "What we know is too old: check again",
-}
-_NO = {
-    Rule.SAME_LOCK: "The lock has changed",
-    Rule.REQUESTER: "You can't unlock it from here",
-    Rule.TIED: "We don't know which run holds it",
-    Rule.DEAD: "Nothing shows that its holder has ended",
-    Rule.QUIET: "We may not read the state file",
-    Rule.WHOLE: "We may not read the state file",
-    Rule.OWNER: "Its owner says it's still running",
-    Rule.HUMAN_HELD: "A person holds it, and only they can say it's dead",
-    Rule.APPROVER: "Nobody can approve an unlock of this state",
-}
-
-
 def because(verdict: Verdict) -> str:
     """Why a second person is needed, after a colon; empty where there is more than one reason."""
     wanted = [finding for finding in _causes(deciding(verdict)) if finding.effect is Effect.WANTS_APPROVAL]
-    return f": {_WANTS[wanted[0].rule]}" if len(wanted) == 1 and wanted[0].rule in _WANTS else ""
+    return f": {why_second(wanted[0].rule)}" if len(wanted) == 1 else ""
 
 
-_WANTS = {
-    Rule.TIED: "only the timing ties a run to it",
-    Rule.DEAD: "its end isn't certain",
-    Rule.WHOLE: "the state file may be damaged",
-    Rule.HUMAN_HELD: "a person held it",
-    Rule.PROTECTED: "the state is protected",
-}
+def why_second(rule: Rule) -> str:
+    """Why the check needs a second person, after a colon."""
+    return RULE_WORDS[rule].second or RULE_WORDS[rule].short
 
 
 def reasons(verdict: Verdict) -> Phrase:
@@ -181,7 +256,7 @@ def advice(verdict: Verdict, state: str, inspection: Inspection | None = None) -
         return ("Try again once CI answers: ", command(f"unlock {state}"), ".")
     if not first.waits and first.rule in _ABOUT_THE_STATE:
         return ("Fix that first (", Quoted("tflock doctor"), " checks our rights), then try again.")
-    before, asked, after = _ADVICE_FOR.get(first.rule, ("Try again: ", "unlock", "."))
+    before, asked, after = RULE_WORDS[first.rule].helps
     return (before, command(f"{asked} {state}"), after) if asked else (before,)
 
 
@@ -201,28 +276,8 @@ _BY_TIME: Phrase = (
 _ABOUT_RUNS = frozenset({Rule.TIED, Rule.DEAD, Rule.SETTLED})
 _ABOUT_THE_STATE = frozenset({Rule.QUIET, Rule.WHOLE})
 
-_CAUSED_BY = {Rule.DEAD: {Rule.TIED}, Rule.SETTLED: {Rule.TIED, Rule.DEAD}, Rule.WHOLE: {Rule.QUIET}}
-
 
 def _causes(findings: Sequence[Finding]) -> Sequence[Finding]:
     """Without those that only follow from another: no holder, so no end; no end, so nothing to count from."""
     rules = {finding.rule for finding in findings}
-    return [finding for finding in findings if not _CAUSED_BY.get(finding.rule, set()) & rules]
-
-
-_WAIT = ("Wait, then try again: ", "unlock", ".")
-_ADVICE_FOR = {
-    Rule.SAME_LOCK: ("See what holds it now: ", "status", "."),
-    Rule.REQUESTER: ("A full member of an incident channel can unlock it there.", "", ""),
-    Rule.TIED: ("Find the person: ", "who", ". tflock can't release a lock whose run it doesn't know."),
-    Rule.DEAD: ("Wait until the run ends, or end it: ", "kill-job", "."),
-    Rule.SETTLED: _WAIT,
-    Rule.QUIET: _WAIT,
-    Rule.OWNER: ("Talk to the owner (", "who", "): only a new answer from them changes this."),
-    Rule.HUMAN_HELD: (
-        "Ask the owner to press “It's dead” in their DM from tflock. Then a second person can approve. Who that is: ",
-        "who",
-        ".",
-    ),
-}
-"""The words before a command, the command, and the words after it."""
+    return [finding for finding in findings if not RULE_WORDS[finding.rule].follows & rules]
