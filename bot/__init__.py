@@ -48,8 +48,8 @@ a rule           a function in core/gate/rules.py, its name in core/gate/case.py
 a command, a button, a dialog, a shortcut
                  handlers/__init__.py says which table gets the row
 a durable job    a function in a use case, its row in worker.py
-a timeline kind  its name in core/record/timeline.py, its facts in core/record/facts.py, its words in
-                 export/html/rows.py
+a timeline kind  its name in core/record/timeline.py, its facts in core/record/facts.py, its row in
+                 core/record/kinds.py; tests/core/record/test_kinds.py names what it lacks; docs/timeline.md
 an export format a function of a `Material` and a path in export/, its row in export/exporter.py
 a check          a module in doctor/, its row in doctor/examine.py
 

@@ -16,7 +16,6 @@ from bot.core.account.values import (
     LockSpan,
     LoopSpan,
     Mark,
-    MarkKind,
     Participant,
     Role,
     RunSpan,
@@ -27,6 +26,7 @@ from bot.core.account.values import (
 )
 from bot.core.phrase import Linked, Person, Quoted
 from bot.core.record.incident import Incident
+from bot.core.record.kinds import MarkKind
 from bot.core.record.revision import Change, ShownEntry
 from bot.core.record.timeline import GENESIS, Entry
 from bot.export.html.page import write_html

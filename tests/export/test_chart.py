@@ -19,7 +19,6 @@ from bot.core.account.values import (
     LockSpan,
     LoopSpan,
     Mark,
-    MarkKind,
     Role,
     RunSpan,
     Sample,
@@ -27,6 +26,7 @@ from bot.core.account.values import (
     Summary,
 )
 from bot.core.record.incident import Incident
+from bot.core.record.kinds import MarkKind
 from bot.core.record.timeline import Entry
 from bot.export.chart.chart import Size, chart_svg, plan, text_alternative, write_png
 

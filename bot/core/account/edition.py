@@ -8,17 +8,11 @@ from datetime import datetime, timedelta
 
 from bot.core.account.values import Account, Participant, StateSummary
 from bot.core.record.incident import Incident
-from bot.core.record.revision import CORRECTIONS
-from bot.core.record.timeline import Entry, Kind
+from bot.core.record.kinds import meaning_of
+from bot.core.record.timeline import Entry
 
 DIRECTORY, CHANNEL = "directory", "channel"
 """The two targets that are always known by these words, on the timeline as well."""
-
-OF_EXPORTS = frozenset({Kind.EXPORT_MADE, Kind.FOLLOWUP_PROPOSED})
-"""Entries that come of an export: only they make no new version."""
-
-LATE = CORRECTIONS | {Kind.NOTE_ADDED, Kind.MESSAGE_CAPTURED, Kind.INCIDENT_RENAMED, Kind.FOLLOWUP_FILED}
-"""Entries that people add to the record of a closed incident, and that want a new version of its export."""
 
 _MARK = 16
 
@@ -100,6 +94,6 @@ def changes_in(entries: Iterable[Entry]) -> tuple[Changed, ...]:
     """What these entries change in the record, by kind, in the order of the first of each."""
     by_kind: dict[str, list[str]] = {}
     for entry in entries:
-        if entry.kind not in OF_EXPORTS:
+        if not meaning_of(entry.kind).is_of_exports:
             by_kind.setdefault(entry.kind, []).append(entry.actor)
     return tuple(Changed(kind, len(by), tuple(dict.fromkeys(by))) for kind, by in by_kind.items())

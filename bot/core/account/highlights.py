@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
-from bot.core.account.values import Account, Mark, MarkKind, Role
+from bot.core.account.values import Account, Mark, Role
 from bot.core.gate.ending import BADLY
 from bot.core.lock import operation_word
 from bot.core.phrase import Linked, Phrase, Quoted, quoted
+from bot.core.record.kinds import MarkKind
 from bot.core.run import Conclusion
 
 MOST_MOMENTS = 60

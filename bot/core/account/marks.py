@@ -7,26 +7,19 @@ when the marks are asked for.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from bot.core.account.values import Mark, MarkKind
+from bot.core.account.values import Mark
 from bot.core.phrase import one_line
 from bot.core.record.facts import EntryMarked, Facts, KillConfirmed, page_of
+from bot.core.record.kinds import MarkKind, meaning_of
 from bot.core.record.revision import Revisions
-from bot.core.record.timeline import Entry, Kind
+from bot.core.record.timeline import Entry
 
 MOST_MARKS = 2_000
 _MOST_RECENT = 2_000
 _LONGEST_LABEL = 120
-
-_KINDS: Mapping[str, MarkKind] = {
-    Kind.COMMAND_RECEIVED: MarkKind.COMMAND,
-    Kind.KILL_CONFIRMED: MarkKind.KILL,
-    Kind.UNLOCK_RELEASED: MarkKind.UNLOCK,
-    Kind.OWNER_ANSWERED: MarkKind.OWNER,
-    Kind.ALERT_RAISED: MarkKind.ALERT,
-}
 
 
 @dataclass(slots=True)
@@ -48,7 +41,7 @@ class Marks:
         self._recent[entry.id] = light
         if len(self._recent) > _MOST_RECENT:
             self._recent.popitem(last=False)
-        kind = _KINDS.get(entry.kind)
+        kind = meaning_of(entry.kind).mark
         if kind is not None and not (isinstance(facts, KillConfirmed) and facts.restarted):
             self._told.append((kind, light))
         if len(self._told) > MOST_MARKS:

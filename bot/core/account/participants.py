@@ -7,33 +7,10 @@ from dataclasses import dataclass, field
 from bot.core.account.values import Participant
 from bot.core.people import BOT
 from bot.core.record.facts import Facts, KillConfirmed
-from bot.core.record.revision import CORRECTIONS
-from bot.core.record.timeline import Entry, Kind
+from bot.core.record.kinds import meaning_of
+from bot.core.record.timeline import Entry
 
 _MOST_PEOPLE = 2_000
-
-_DID: dict[str, str] = {
-    Kind.INCIDENT_OPENED: "opened",
-    Kind.INCIDENT_CLOSED: "closed",
-    Kind.INCIDENT_REOPENED: "reopened",
-    Kind.INCIDENT_RENAMED: "renamed",
-    Kind.COMMAND_RECEIVED: "asked",
-    Kind.UNLOCK_REQUESTED: "confirmed",
-    Kind.UNLOCK_APPROVED: "approved",
-    Kind.UNLOCK_DECLINED: "declined",
-    Kind.UNLOCK_WITHDRAWN: "took back",
-    Kind.UNLOCK_RELEASED: "unlocked",
-    Kind.KILL_REQUESTED: "asked to kill",
-    Kind.KILL_APPROVED: "approved",
-    Kind.KILL_CONFIRMED: "killed",
-    Kind.OWNER_ANSWERED: "answered",
-    Kind.NOTE_ADDED: "noted",
-    Kind.MESSAGE_CAPTURED: "wrote",
-    Kind.WATCH_STARTED: "waited",
-    Kind.EXPORT_MADE: "exported",
-    Kind.FOLLOWUP_FILED: "filed",
-    **dict.fromkeys(CORRECTIONS, "corrected"),
-}
 
 _OUTCOMES = {"asked to kill": "killed", "tried to kill": "killed", "confirmed": "unlocked"}
 """Words that say no more once the other one is there."""
@@ -53,7 +30,7 @@ class Participants:
         self._entries[actor] = self._entries.get(actor, 0) + 1
         did = self._did.setdefault(actor, {})
         word = _word(entry, facts)
-        if word is not None:
+        if word:
             did.setdefault(word)
 
     @property
@@ -65,12 +42,12 @@ class Participants:
         )
 
 
-def _word(entry: Entry, facts: Facts | None) -> str | None:
-    """In short what the entry says its actor did; None if it is nothing worth a word."""
+def _word(entry: Entry, facts: Facts | None) -> str:
+    """In short what the entry says its actor did; empty if it is nothing worth a word."""
     match facts:
         case KillConfirmed(restarted=True):
             return "restarted"
         case KillConfirmed(ended=False):
             return "tried to kill"
         case _:
-            return _DID.get(entry.kind)
+            return meaning_of(entry.kind).did

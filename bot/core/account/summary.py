@@ -15,7 +15,6 @@ from bot.core.account.values import (
     LockEnd,
     LockSpan,
     LoopSpan,
-    MarkKind,
     Participant,
     Role,
     RunSpan,
@@ -26,6 +25,7 @@ from bot.core.gate.contention import LoopSource
 from bot.core.gate.ending import BADLY
 from bot.core.lock import operation_word
 from bot.core.phrase import Linked, Person, Phrase, Quoted, joined, quoted
+from bot.core.record.kinds import MarkKind
 from bot.core.run import ENDED, Conclusion
 
 EMPTY = Summary((), None, None, (Cause.UNKNOWN,), (), 0, ())

@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from bot.core.phrase import Person, Phrase
 from bot.core.record.incident import Incident
+from bot.core.record.kinds import MarkKind
 from bot.core.record.timeline import Entry
 
 
@@ -178,17 +179,6 @@ class Reply:
     state: str
     actor: str
     says: str
-
-
-class MarkKind(StrEnum):
-    """What a mark on the time axis stands for."""
-
-    COMMAND = "command"
-    KILL = "kill"
-    UNLOCK = "unlock"
-    OWNER = "owner"
-    ALERT = "alert"
-    KEY = "key moment"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from bot.core.account.values import Account, LockEnd, LockSpan, LoopSpan, Mark, MarkKind, Role, RunSpan, Sample
+from bot.core.account.values import Account, LockEnd, LockSpan, LoopSpan, Mark, Role, RunSpan, Sample
 from bot.core.phrase import duration
+from bot.core.record.kinds import MarkKind
 from bot.core.run import Conclusion
 from bot.export.chart.axis import local, seconds
 from bot.export.chart.plan import Bar, BarKind, ChartRow, Contents, Event, RowLimits, Symbol

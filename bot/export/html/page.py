@@ -20,10 +20,11 @@ from bot.core.account.highlights import key_moments, unnoticed
 from bot.core.account.title import record_title
 from bot.core.phrase import duration, plain
 from bot.core.record.incident import Incident
+from bot.core.record.kinds import meaning_of
 from bot.export.chart.chart import chart_svg
 from bot.export.chart.svg import drawing
 from bot.export.files import write
-from bot.export.html.rows import GROUPS, anchor, days, kind_words
+from bot.export.html.rows import GROUPS, anchor, days
 from bot.export.html.text import Pen, link, text
 from bot.export.material import Material
 from bot.export.values import zone_of
@@ -79,7 +80,7 @@ def _environment() -> Environment:
     made.filters["plain"] = plain
     made.globals["link"] = link
     made.globals["anchor"] = anchor
-    made.globals["kind_words"] = kind_words
+    made.globals["meaning_of"] = meaning_of
     return made
 
 

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from bot.core.instants import stamp
 from bot.core.record.evidence import FindingFacts
 from bot.core.record.facts import findings_of, page_of
+from bot.core.record.kinds import meaning_of
 from bot.core.record.revision import Change, ShownEntry
 from bot.core.record.timeline import Entry, Kind, canonical
 from bot.export.html.text import LINK_REL, Pen, link, marked_up, recorded_text, visible, web_page
@@ -40,45 +41,6 @@ GROUPS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
     }
 )
 """The filter's choices: title, and subjects of kinds. The last one takes the kinds that this version does not know."""
-
-KIND_WORDS: Mapping[str, str] = MappingProxyType(
-    {
-        Kind.INCIDENT_OPENED: "Incident opened",
-        Kind.INCIDENT_CLOSED: "Incident closed",
-        Kind.INCIDENT_REOPENED: "Incident reopened",
-        Kind.INCIDENT_RENAMED: "Incident renamed",
-        Kind.COMMAND_RECEIVED: "Command",
-        Kind.LOCK_OBSERVED: "Lock seen",
-        Kind.LOCK_CHANGED: "Lock changed",
-        Kind.GATE_DECIDED: "Gate decided",
-        Kind.UNLOCK_REQUESTED: "Unlock asked for",
-        Kind.UNLOCK_APPROVED: "Unlock approved",
-        Kind.UNLOCK_DECLINED: "Unlock declined",
-        Kind.UNLOCK_WITHDRAWN: "Unlock withdrawn",
-        Kind.UNLOCK_RELEASING: "Releasing",
-        Kind.UNLOCK_RELEASED: "Lock released",
-        Kind.UNLOCK_FAILED: "Lock not released",
-        Kind.KILL_REQUESTED: "Kill asked for",
-        Kind.KILL_APPROVED: "Kill approved",
-        Kind.KILL_CONFIRMED: "Run ended",
-        Kind.OWNER_NOTIFIED: "Owner told",
-        Kind.OWNER_ANSWERED: "Owner answered",
-        Kind.NOTE_ADDED: "Note",
-        Kind.MESSAGE_CAPTURED: "Message",
-        Kind.ENTRY_EDITED: "Entry edited",
-        Kind.ENTRY_HIDDEN: "Entry hidden",
-        Kind.ENTRY_RESTORED: "Entry restored",
-        Kind.ENTRY_MARKED: "Key moment set",
-        Kind.ENTRY_UNMARKED: "Key moment taken back",
-        Kind.ALERT_RAISED: "Alert",
-        Kind.ALERT_RESOLVED: "Alert over",
-        Kind.WATCH_STARTED: "Watch started",
-        Kind.WATCH_ENDED: "Watch ended",
-        Kind.EXPORT_MADE: "Exported",
-        Kind.FOLLOWUP_PROPOSED: "Follow-up proposed",
-        Kind.FOLLOWUP_FILED: "Follow-up filed",
-    }
-)
 
 _SUBJECTS = {subject: group for group, (_, subjects) in GROUPS.items() for subject in subjects}
 _EFFECTS = {
@@ -149,10 +111,6 @@ def anchor(entry_id: str) -> str:
     return f"e-{quote(visible(entry_id), safe='')}"
 
 
-def kind_words(kind: str) -> str:
-    return KIND_WORDS.get(kind, kind)
-
-
 def _portions(lines: Iterator[ShownEntry], pen: Pen, room: int) -> Iterator[Sequence[EntryRow]]:
     while portion := [_row(shown, pen, room) for shown in islice(lines, PORTION)]:
         yield portion
@@ -169,7 +127,7 @@ def _row(shown: ShownEntry, pen: Pen, room: int) -> EntryRow:
         iso=recorded_text(f"{utc:%Y-%m-%dT%H:%M:%SZ}"),
         time=recorded_text(f"{utc:%H:%M:%S}"),
         local=recorded_text(pen.local(utc)),
-        kind=recorded_text(kind_words(entry.kind)),
+        kind=recorded_text(meaning_of(entry.kind).title),
         who=pen.person(entry.actor),
         said=recorded_text(entry.text.strip()),
         page=link(page, words) if web_page(page) else None,

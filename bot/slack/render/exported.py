@@ -8,7 +8,7 @@ from bot.core.account.edition import Changed, ExportReport
 from bot.core.account.title import record_title
 from bot.core.account.values import StateSummary
 from bot.core.phrase import Linked, Person, Phrase, Quoted, joined
-from bot.core.record.timeline import Kind
+from bot.core.record.kinds import meaning_of
 from bot.ports.messenger import Message
 from bot.slack.render.blocks import context, message, sections
 from bot.slack.render.facts import Fact
@@ -19,22 +19,6 @@ _HASH = 24
 """Characters of the last entry's hash, which covers all entries: enough that nobody finds another chain with it."""
 
 _MOST_STATES, _MOST_PEOPLE, _MOST_FOLLOWUPS = 5, 6, 5
-
-_CHANGES = {
-    Kind.ENTRY_EDITED: ("entry edited", "entries edited"),
-    Kind.ENTRY_HIDDEN: ("entry hidden", "entries hidden"),
-    Kind.ENTRY_RESTORED: ("entry shown again", "entries shown again"),
-    Kind.ENTRY_MARKED: ("key moment marked", "key moments marked"),
-    Kind.ENTRY_UNMARKED: ("key moment unmarked", "key moments unmarked"),
-    Kind.NOTE_ADDED: ("note added", "notes added"),
-    Kind.MESSAGE_CAPTURED: ("message added", "messages added"),
-    Kind.INCIDENT_RENAMED: ("new title", "new titles"),
-    Kind.INCIDENT_REOPENED: ("reopening", "reopenings"),
-    Kind.INCIDENT_CLOSED: ("closing", "closings"),
-    Kind.COMMAND_RECEIVED: ("command", "commands"),
-    Kind.FOLLOWUP_FILED: ("follow-up filed", "follow-ups filed"),
-}
-_OTHERS = ("other entry", "other entries")
 
 
 def exported_message(report: ExportReport) -> Message:
@@ -96,7 +80,7 @@ def _name(actor: str, names: Mapping[str, str]) -> Person:
 def _changed(changes: tuple[Changed, ...], names: Mapping[str, str]) -> Phrase:
     counted: dict[tuple[str, str], tuple[int, dict[str, None]]] = {}
     for change in changes:
-        words = _CHANGES.get(change.kind, _OTHERS)  # type: ignore[call-overload]  # a kind of any version
+        words = meaning_of(change.kind).counted
         count, by = counted.get(words, (0, {}))
         counted[words] = count + change.count, by | dict.fromkeys(change.by)
     told: list[Phrase] = []

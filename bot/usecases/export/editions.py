@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated
 
-from bot.core.account.edition import CHANNEL, DIRECTORY, OF_EXPORTS, Edition, ExportReport, Outline
+from bot.core.account.edition import CHANNEL, DIRECTORY, Edition, ExportReport, Outline
 from bot.core.codec import Inline
+from bot.core.record.kinds import meaning_of
 from bot.core.record.timeline import Entry
 from bot.usecases.shelf import Shelf
 from bot.usecases.world import World
@@ -70,11 +71,11 @@ def missing_targets(world: World, progress: Progress) -> tuple[str, ...]:
 async def last_entry(world: World, incident_id: str) -> Entry | None:
     """The last entry that makes a version: not one that comes of an export."""
     for entry in reversed(await world.journal.tail(incident_id, _FEW)):
-        if entry.kind not in OF_EXPORTS:
+        if not meaning_of(entry.kind).is_of_exports:
             return entry
     found = None
     async for entry in world.journal.entries(incident_id):
-        found = found if entry.kind in OF_EXPORTS else entry
+        found = found if meaning_of(entry.kind).is_of_exports else entry
     return found
 
 

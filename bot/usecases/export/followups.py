@@ -1,6 +1,6 @@
 """What an export proposes to do afterwards: written down once, and shown in one message below the export's summary.
 
-Proposals come of an export and make no new version of it (`bot.core.account.edition.OF_EXPORTS`).
+Proposals come of an export and make no new version of it (`bot.core.record.kinds`).
 """
 
 from __future__ import annotations

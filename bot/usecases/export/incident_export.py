@@ -13,9 +13,10 @@ from datetime import timedelta
 
 import structlog
 
-from bot.core.account.edition import DIRECTORY, LATE, Edition, outline_of
+from bot.core.account.edition import DIRECTORY, Edition, outline_of
 from bot.core.evidence import Found
 from bot.core.record.incident import Incident
+from bot.core.record.kinds import meaning_of
 from bot.core.record.timeline import Entry, Kind
 from bot.usecases.export import editions, followups
 from bot.usecases.export.deliver import finish, start_deliveries
@@ -132,7 +133,7 @@ async def _last_correction(world: World, incident_id: str) -> Entry | None:
     for entry in reversed(await world.journal.tail(incident_id, _MOST_LATE)):
         if entry.kind == Kind.INCIDENT_CLOSED:
             return None
-        if entry.kind in LATE:
+        if meaning_of(entry.kind).is_late:
             return entry
     return None
 

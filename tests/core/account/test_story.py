@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.core.account.story import Story
-from bot.core.account.values import LockEnd, MarkKind, Role
+from bot.core.account.values import LockEnd, Role
 from bot.core.codec import written
 from bot.core.evidence import Trouble
 from bot.core.lock import PlaceKind
 from bot.core.record.evidence import Evidence
 from bot.core.record.incident import Incident
+from bot.core.record.kinds import MarkKind
 from bot.core.record.timeline import GENESIS, Entry, Kind, canonical
 from bot.core.run import Phase
 
