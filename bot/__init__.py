@@ -14,7 +14,8 @@ core/        the words and the decisions, pure. At the ground: CI systems, lock,
                explain/  a pasted Terraform error
 ports/       what the use cases need from outside, as small protocols
 usecases/    what a person asks for and what the bot does on its own:
-               decide/ looks and weighs the evidence; unlock/ and kill/ ask, wait and act; owner/ writes to the owner;
+               decide/ looks and weighs the evidence; request/ keeps what people asked for until it is done, takes
+               their clicks and asks a second person; unlock/ and kill/ ask, wait and act; owner/ writes to the owner;
                look/ answers status, who and the home tab; record/ keeps the incident; queue/ calls those who wait;
                export/ writes and delivers the record, files follow-ups; watch/ looks at all states, alerts,
                and releases what nobody has to ask for;

@@ -20,14 +20,14 @@ from bot.core.instants import stamp
 from bot.core.phrase import Quoted
 from bot.core.reports.report import Notice
 from bot.errors import JournalAway, Passing, TflockError, UpstreamError
-from bot.usecases.decide import approval
-from bot.usecases.decide.requests import KILLS, UNLOCKS
 from bot.usecases.export import deliver, followups, incident_export, tickets
 from bot.usecases.kill import carry_out
 from bot.usecases.lease import Busy
 from bot.usecases.owner import post
 from bot.usecases.queue import waiting_list
 from bot.usecases.record import backfill, capture, lifecycle
+from bot.usecases.request import approval
+from bot.usecases.request.record import KILLS, UNLOCKS
 from bot.usecases.unlock import owner_answers, release, unlock, workflow_step
 from bot.usecases.watch import auto_release, sweep
 from bot.usecases.world import World

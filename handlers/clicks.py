@@ -19,12 +19,12 @@ from bot.slack.render.page import CLOSE_ANYWAY
 from bot.slack.render.step import ARM
 from bot.slack.render.timeline import EDIT, ENTRY, NEWER, OLDER
 from bot.slack.render.waiting import CHECK, STOP, WATCH
-from bot.usecases.decide import approval
-from bot.usecases.decide.requests import KILLS, UNLOCKS, KillRecord, UnlockRecord
 from bot.usecases.export import tickets
 from bot.usecases.kill import kill_job
 from bot.usecases.look.status import Question, status, tell_owner
 from bot.usecases.record.rights import check_may_write
+from bot.usecases.request import approval
+from bot.usecases.request.record import KILLS, UNLOCKS, KillRecord, UnlockRecord
 from bot.usecases.unlock import owner_answers, unlock, workflow_step
 from bot.usecases.unlock.rearm import rearm
 from bot.usecases.watch import alerts

@@ -17,7 +17,6 @@ from bot.core.reports.in_flight import RequestInFlight, in_flight_words
 from bot.core.reports.report import Notice
 from bot.errors import NotPermitted, UpstreamError
 from bot.slack.render.page import help_message
-from bot.usecases.decide.in_flight import already_asked
 from bot.usecases.kill import kill_job
 from bot.usecases.look.home_tab import locked_now
 from bot.usecases.look.status import Question, everything, status, tell_owner
@@ -26,6 +25,7 @@ from bot.usecases.look.write_look import weigh_look, write_look
 from bot.usecases.queue import waiting_list
 from bot.usecases.record import lifecycle
 from bot.usecases.record.channel_incidents import is_incident_channel
+from bot.usecases.request.in_flight import already_asked
 from bot.usecases.unlock import unlock
 from bot.usecases.world import World
 from handlers import record, timeline

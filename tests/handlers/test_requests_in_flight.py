@@ -10,7 +10,7 @@ from bot.core.lock import PlaceKind
 from bot.core.reports.button import ButtonValue
 from bot.sandbox.slack.text import flat
 from bot.sandbox.stage import CHANNEL
-from bot.usecases.decide.requests import UNLOCKS, RequestPhase
+from bot.usecases.request.record import UNLOCKS, RequestPhase
 from bot.usecases.unlock import unlock
 from handlers import clicks
 from tests.worlds.memory.memory import MemoryLockBackend, Switchboard, Throttle

@@ -40,10 +40,10 @@ from bot.store.connect import connect
 from bot.store.embedded import redis_for
 from bot.store.redis_journal import RedisJournal
 from bot.store.redis_records import RedisRecords
-from bot.usecases.decide import approval
-from bot.usecases.decide.requests import UNLOCKS
 from bot.usecases.lease import Busy
 from bot.usecases.record.lifecycle import enter
+from bot.usecases.request import approval
+from bot.usecases.request.record import UNLOCKS
 from bot.usecases.unlock import unlock
 from bot.usecases.world import State, World
 from bot.worker import run_job

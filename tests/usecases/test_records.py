@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 
 from bot.core.codec import RECORDS, read, written
 from bot.usecases import outbox
-from bot.usecases.decide import automatic, claims, owner, requests
+from bot.usecases.decide import automatic, claims, owner
 from bot.usecases.export import deliver, editions, followups, share
 from bot.usecases.look import home_entries, home_tab, write_look
 from bot.usecases.owner import record as letters
 from bot.usecases.queue import record as queue
 from bot.usecases.record import backfill, capture, lifecycle
+from bot.usecases.request import record as requests
 from bot.usecases.shelf import Shelf
 from bot.usecases.unlock import workflow_step
 from bot.usecases.watch import alerts, sweep

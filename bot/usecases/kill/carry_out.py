@@ -21,9 +21,8 @@ from bot.core.record.facts import KillConfirmed, draft_of
 from bot.core.reports.kill import KillReport, not_covered
 from bot.core.run import Cancelled, CancelResult, Phase, Run, RunRef, Switched, SwitchResult
 from bot.errors import UpstreamError
-from bot.usecases.decide import requests
-from bot.usecases.decide.requests import KILLS, KillRecord, show
 from bot.usecases.kill.targets import ties_of, unseen_words
+from bot.usecases.request.record import KILLS, REQUEST_TTL, KillRecord, RequestPhase, show
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -37,7 +36,7 @@ REMIND_AFTER = (timedelta(hours=1), *(timedelta(days=1),) * 6)
 async def kill(world: World, request_id: str, tick: int) -> None:
     """One tick of killing: the first stops the source and cancels, the later ones look, escalate and conclude."""
     record = await KILLS.get(world, request_id)
-    if record is None or record.phase is requests.RequestPhase.DONE:
+    if record is None or record.phase is RequestPhase.DONE:
         return
     if record.stop and record.switched is None:
         before = await _read(world, record, record.runs)
@@ -207,7 +206,7 @@ async def _conclude(world: World, record: KillRecord, report: KillReport) -> Non
     await show(world.messenger, report)
     if report.switched is not None and report.switched.result is SwitchResult.DONE:
         await _remind_later(world, request.id, 0)
-    await KILLS.update(world, request.id, phase=requests.RequestPhase.DONE)
+    await KILLS.update(world, request.id, phase=RequestPhase.DONE)
     log.info("kill.settled", request=request.id, runs=count, ended=ended)
 
 
@@ -216,7 +215,7 @@ async def remind(world: World, request_id: str, number: int) -> None:
     record = await KILLS.get(world, request_id)
     if record is None or record.restarted:
         return
-    if await world.records.once("reminded", f"{request_id}/{number}", ttl=requests.REQUEST_TTL):
+    if await world.records.once("reminded", f"{request_id}/{number}", ttl=REQUEST_TTL):
         request, off = replace(record.request, ts="", thread=""), Switched(SwitchResult.DONE)
         report = KillReport(request, KillStage.STILL_OFF, switched=off, source=record.pipeline.title)
         await show(world.messenger, report)

@@ -17,16 +17,15 @@ from bot.core.record.facts import KillApproved, KillConfirmed, KillRequested, dr
 from bot.core.reports.kill import KillReport, KillRequest, KillTarget, StateStake, not_covered
 from bot.core.run import SwitchResult
 from bot.errors import NotPermitted
-from bot.usecases.decide import requests
-from bot.usecases.decide.clicks import permit
-from bot.usecases.decide.requests import KILLS, KillRecord, save_kill, show
 from bot.usecases.decide.weigh import Consent, approval_of
 from bot.usecases.kill.targets import find
+from bot.usecases.request.clicks import permit
+from bot.usecases.request.record import KILLS, KillRecord, RequestPhase, save_kill, show
 from bot.usecases.world import World
 
 _AT_WORK = "This request is being carried out already; its message shows how far it is."
 _WAITS = "This request waits for a second person to approve it. Nothing was changed."
-_OPEN = frozenset({requests.RequestPhase.SHOWN, requests.RequestPhase.APPROVAL})
+_OPEN = frozenset({RequestPhase.SHOWN, RequestPhase.APPROVAL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ async def ask(world: World, command: KillCommand) -> KillReport:
 
 async def choose(world: World, request_id: str, key: str, *, user: str) -> None:
     """A choice from the list: shows that one with its button. Raises NotPermitted, JournalAway."""
-    request = (await _live(world, request_id, user, {requests.RequestPhase.SHOWN})).request
+    request = (await _live(world, request_id, user, {RequestPhase.SHOWN})).request
     inspection, targets, unseen = await find(world, request.asked)
     _check_lock(request, inspection)
     chosen = _picked(targets, key)
@@ -169,7 +168,7 @@ async def _chosen(world: World, request: KillRequest, key: str) -> KillTarget:
 async def _begin(world: World, request: KillRequest, chosen: KillTarget, wanted: KillOrder) -> None:
     now, pipeline = world.clock.now(), chosen.pipeline
     moved = await KILLS.update(
-        world, request.id, only_if=("phase", _OPEN), phase=requests.RequestPhase.CONFIRMED,
+        world, request.id, only_if=("phase", _OPEN), phase=RequestPhase.CONFIRMED,
         by=wanted.by, approver=wanted.approver, key=chosen.key,
         runs=tuple(run.ref.id for run in chosen.runs), confirmed_at=now,
         ci=pipeline.ci, system=pipeline.system, fields=pipeline.fields,
@@ -188,7 +187,7 @@ async def _begin(world: World, request: KillRequest, chosen: KillTarget, wanted:
 async def _ask_second(world: World, request: KillRequest, chosen: KillTarget, wanted: KillOrder) -> None:
     now = world.clock.now()
     moved = await KILLS.update(
-        world, request.id, only_if=("phase", _OPEN), phase=requests.RequestPhase.APPROVAL, by=wanted.by, key=chosen.key,
+        world, request.id, only_if=("phase", _OPEN), phase=RequestPhase.APPROVAL, by=wanted.by, key=chosen.key,
         approval_at=now, stop=wanted.stop_source, covers=tuple(sorted(chosen.demands)),
     )  # fmt: skip
     if moved is None:
@@ -270,14 +269,14 @@ def _picked(targets: tuple[KillTarget, ...], key: str) -> KillTarget:
     raise NotPermitted("That run has ended, or is gone. Nothing was changed.")
 
 
-async def _live(world: World, request_id: str, user: str, phases: Collection[requests.RequestPhase]) -> KillRecord:
+async def _live(world: World, request_id: str, user: str, phases: Collection[RequestPhase]) -> KillRecord:
     record = await KILLS.get(world, request_id)
     if record is None:
         raise NotPermitted("This message is too old. Nothing was changed; ask again with /tflock kill-job.")
-    if record.phase is requests.RequestPhase.CONFIRMED and not record.cancelled:
+    if record.phase is RequestPhase.CONFIRMED and not record.cancelled:
         await _start(world, request_id)  # does nothing, unless the process died before it could start it
     if record.phase not in phases:
-        raise NotPermitted(_WAITS if record.phase is requests.RequestPhase.APPROVAL else _AT_WORK)
+        raise NotPermitted(_WAITS if record.phase is RequestPhase.APPROVAL else _AT_WORK)
     await permit(world, user, record.request.channel)
     return record
 

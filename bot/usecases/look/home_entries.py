@@ -19,11 +19,11 @@ from bot.core.record.facts import OfState, facts_of
 from bot.core.record.incident import Incident
 from bot.core.reports.home import Glance, Held, OpenIncident, StateRow, Wait, Waiting
 from bot.core.reports.unlock import UnlockRequest
-from bot.usecases.decide.approval import expires_at
 from bot.usecases.decide.owner import answer_of
-from bot.usecases.decide.requests import REQUEST_TTL, UNLOCKS, RequestPhase, UnlockRecord
 from bot.usecases.owner.record import OWNED
 from bot.usecases.queue.record import kept, load_queue
+from bot.usecases.request.approval import expires_at
+from bot.usecases.request.record import REQUEST_TTL, UNLOCKS, RequestPhase, UnlockRecord
 from bot.usecases.shelf import Shelf
 from bot.usecases.world import World
 

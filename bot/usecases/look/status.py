@@ -18,13 +18,13 @@ from bot.core.reports.in_flight import RequestInFlight
 from bot.core.reports.owner_message import OwnerNews
 from bot.core.reports.report import Overview, StatusReport
 from bot.errors import JournalAway
-from bot.usecases.decide.in_flight import in_flight
 from bot.usecases.decide.inspect import inspect, overview
 from bot.usecases.decide.owner import answer_about
 from bot.usecases.decide.weigh import conclude
 from bot.usecases.owner.tell import write_to_owner
 from bot.usecases.queue.waiting_list import state_seen
 from bot.usecases.record.lifecycle import enter, observe
+from bot.usecases.request.in_flight import in_flight
 from bot.usecases.world import World
 
 log = structlog.get_logger()

@@ -21,7 +21,6 @@ from bot.core.reports.report import Notice
 from bot.errors import Final, Passing, UpstreamError
 from bot.ports.messenger import Posted
 from bot.usecases.decide.owner import answer_of, use_up
-from bot.usecases.decide.requests import UNLOCKS
 from bot.usecases.lease import lease
 from bot.usecases.outbox import Outgoing, post_once, say_once
 from bot.usecases.owner.record import (
@@ -36,6 +35,7 @@ from bot.usecases.owner.record import (
     owner_message,
 )
 from bot.usecases.owner.tell import start
+from bot.usecases.request.record import UNLOCKS
 from bot.usecases.world import World
 
 log = structlog.get_logger()

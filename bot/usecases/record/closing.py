@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from bot.core.lock import LockSeen
 from bot.core.record.incident import Incident
 from bot.core.reports.in_flight import RequestInFlight
-from bot.usecases.decide.announce import DEALS_WITH, SEEN_TTL
-from bot.usecases.decide.in_flight import in_flight_of
+from bot.usecases.request.announce import DEALS_WITH, SEEN_TTL
+from bot.usecases.request.in_flight import in_flight_of
 from bot.usecases.world import State, World
 
 _MOST_STATES = 50

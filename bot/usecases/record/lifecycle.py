@@ -22,10 +22,10 @@ from bot.core.record.redact import redact
 from bot.core.record.timeline import Entry
 from bot.core.reports.report import Notice, review_offer
 from bot.errors import ChainBroken, NotPermitted, UpstreamError
-from bot.usecases.decide.announce import DEALS_WITH, SEEN_TTL
-from bot.usecases.decide.requests import at_work
 from bot.usecases.export.incident_export import reissue_if_late
 from bot.usecases.record.correct import wrong_text
+from bot.usecases.request.announce import DEALS_WITH, SEEN_TTL
+from bot.usecases.request.record import at_work
 from bot.usecases.shelf import Shelf
 from bot.usecases.world import World
 

@@ -25,8 +25,8 @@ from bot.core.reports.unlock import UnlockReport
 from bot.errors import JournalAway, NotReplicated, TflockError, UpstreamError
 from bot.usecases.decide.automatic import automatic
 from bot.usecases.decide.owner import answer_about, secure_answers
-from bot.usecases.decide.requests import UNLOCKS, RequestPhase, show
 from bot.usecases.decide.weigh import Decision, record_decision
+from bot.usecases.request.record import UNLOCKS, RequestPhase, show
 from bot.usecases.unlock.task import Task, decide_on, fingerprint
 from bot.usecases.world import World
 

@@ -10,7 +10,7 @@ from bot.core.gate.case import Verdict
 from bot.core.phrase import plain
 from bot.core.reports.unlock import UnlockReport
 from bot.errors import Throttled, UpstreamError
-from bot.usecases.decide.requests import UNLOCKS, show
+from bot.usecases.request.record import UNLOCKS, show
 from bot.usecases.unlock.task import Task
 from bot.usecases.world import World
 

@@ -18,11 +18,11 @@ from bot.core.record.facts import UnlockFailed, UnlockReleased, draft_of
 from bot.core.reports.owner_message import OwnerNews
 from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Run
-from bot.usecases.decide.announce import announce
-from bot.usecases.decide.approval import start_waiting
 from bot.usecases.decide.automatic import has_ended
-from bot.usecases.decide.requests import UNLOCKS, RequestPhase, UnlockRecord, show
 from bot.usecases.owner.tell import OwnedLock, write_about
+from bot.usecases.request.announce import announce
+from bot.usecases.request.approval import start_waiting
+from bot.usecases.request.record import UNLOCKS, RequestPhase, UnlockRecord, show
 from bot.usecases.unlock.task import Task
 from bot.usecases.world import World
 

@@ -22,16 +22,16 @@ from bot.core.reports.owner_message import OwnerNews
 from bot.core.reports.report import Notice
 from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.errors import NotPermitted
-from bot.usecases.decide.approval import changed, expires_at, waiting_for
 from bot.usecases.decide.inspect import inspect
 from bot.usecases.decide.owner import TAKEN_BACK, answer_of, record_answer, secure_answers, take_answer_back
-from bot.usecases.decide.requests import UNLOCKS, RequestPhase, show, unlocks_of
 from bot.usecases.decide.weigh import weigh
 from bot.usecases.lease import lease
 from bot.usecases.outbox import Outgoing, say_once
 from bot.usecases.owner import tell
 from bot.usecases.owner.post import SNOOZE
 from bot.usecases.owner.record import FACTS, OWNED, Owned, OwnerMessageKey
+from bot.usecases.request.approval import changed, expires_at, waiting_for
+from bot.usecases.request.record import UNLOCKS, RequestPhase, show, unlocks_of
 from bot.usecases.unlock.release import wake
 from bot.usecases.world import World
 

@@ -7,10 +7,10 @@ from datetime import timedelta
 from bot.core.reports.in_flight import RequestInFlight
 from bot.core.reports.unlock import UnlockReport
 from bot.errors import NotPermitted
-from bot.usecases.decide.clicks import permit
-from bot.usecases.decide.in_flight import already_asked
-from bot.usecases.decide.requests import UNLOCKS, RequestPhase
 from bot.usecases.record.lifecycle import enter
+from bot.usecases.request.clicks import permit
+from bot.usecases.request.in_flight import already_asked
+from bot.usecases.request.record import UNLOCKS, RequestPhase
 from bot.usecases.unlock.unlock import UnlockCommand, ask
 from bot.usecases.world import World
 

@@ -17,10 +17,10 @@ from bot.core.gate.case import Ruling
 from bot.core.gate.stages import UnlockStage
 from bot.core.phrase import Phrase
 from bot.core.reports.unlock import UnlockReport
-from bot.usecases.decide.requests import UNLOCKS, RequestPhase
 from bot.usecases.decide.weigh import record_decision
 from bot.usecases.lease import lease
 from bot.usecases.queue.waiting_list import look_soon
+from bot.usecases.request.record import UNLOCKS, RequestPhase
 from bot.usecases.unlock.attempt import Check, TakenBack, carry_out, gone, show_progress
 from bot.usecases.unlock.countdown import show_countdown
 from bot.usecases.unlock.outcome import ask_for_approval, settle, tell_settled

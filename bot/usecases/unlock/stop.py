@@ -8,10 +8,10 @@ from bot.core.phrase import Person, Phrase
 from bot.core.record.facts import UnlockDeclined
 from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.errors import NotPermitted
-from bot.usecases.decide.announce import announce_click
 from bot.usecases.decide.automatic import STOPPED, Stopped, key_of
-from bot.usecases.decide.clicks import live, write_down
-from bot.usecases.decide.requests import UNLOCKS, RequestPhase, show
+from bot.usecases.request.announce import announce_click
+from bot.usecases.request.clicks import live, write_down
+from bot.usecases.request.record import UNLOCKS, RequestPhase, show
 from bot.usecases.world import World
 
 _BEFORE = frozenset({RequestPhase.SHOWN, RequestPhase.ARMED})

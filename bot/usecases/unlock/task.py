@@ -8,8 +8,8 @@ from datetime import datetime
 from bot.core.lock import PlaceKind
 from bot.core.people import BOT
 from bot.core.reports.unlock import UnlockRequest
-from bot.usecases.decide.requests import UNLOCKS, RequestPhase, UnlockRecord
 from bot.usecases.decide.weigh import Consent, Decision, weigh
+from bot.usecases.request.record import UNLOCKS, RequestPhase, UnlockRecord
 from bot.usecases.world import State, World
 
 _CARRIED_OUT = frozenset({RequestPhase.CONFIRMED, RequestPhase.ARMED, RequestPhase.RELEASING, RequestPhase.SETTLED})

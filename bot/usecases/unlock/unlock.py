@@ -17,13 +17,13 @@ from bot.core.reports.owner_message import OwnerNews
 from bot.core.reports.report import Checklist
 from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.errors import NotPermitted, UpstreamError
-from bot.usecases.decide.announce import announce_click
-from bot.usecases.decide.approval import start_waiting, waiting_for
-from bot.usecases.decide.clicks import OPEN, live, move, permit, start_release, write_down
-from bot.usecases.decide.requests import UNLOCKS, RequestPhase, UnlockRecord, save_unlock, show
 from bot.usecases.decide.weigh import Decision, record_decision, weigh
 from bot.usecases.owner.tell import write_to_owner
 from bot.usecases.queue.waiting_list import state_seen
+from bot.usecases.request.announce import announce_click
+from bot.usecases.request.approval import start_waiting, waiting_for
+from bot.usecases.request.clicks import OPEN, live, move, permit, start_release, write_down
+from bot.usecases.request.record import UNLOCKS, RequestPhase, UnlockRecord, save_unlock, show
 from bot.usecases.unlock.stop import stop
 from bot.usecases.world import World
 

@@ -20,12 +20,12 @@ from bot.core.reports.step import StepReport, StepStage
 from bot.core.reports.unlock import UnlockReport
 from bot.errors import Final, NotPermitted, Passing, UnknownState, Unreachable, UpstreamError
 from bot.ports.messenger import Posted
-from bot.usecases.decide.clicks import permit
-from bot.usecases.decide.in_flight import already_asked
-from bot.usecases.decide.requests import UNLOCKS, RequestPhase
 from bot.usecases.look.home_tab import weigh_without_asker
 from bot.usecases.outbox import Outgoing, post_once
 from bot.usecases.record.lifecycle import enter
+from bot.usecases.request.clicks import permit
+from bot.usecases.request.in_flight import already_asked
+from bot.usecases.request.record import UNLOCKS, RequestPhase
 from bot.usecases.shelf import Shelf
 from bot.usecases.unlock import unlock
 from bot.usecases.world import World

@@ -27,14 +27,14 @@ from bot.core.reports.owner_message import OwnerNews
 from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.errors import ChainBroken, Final, UpstreamError
 from bot.ports.messenger import Posted
-from bot.usecases.decide.announce import announce, announce_click
 from bot.usecases.decide.automatic import AUTO_RELEASES, STOPPED, AutoRecord, has_ended, key_of
-from bot.usecases.decide.clicks import write_down
-from bot.usecases.decide.requests import REQUEST_TTL, UNLOCKS, RequestPhase, UnlockRecord, save_unlock, show
 from bot.usecases.decide.weigh import Decision, record_decision, weigh
 from bot.usecases.outbox import Outgoing, post_once
 from bot.usecases.owner.tell import write_to_owner
 from bot.usecases.record.lifecycle import observe
+from bot.usecases.request.announce import announce, announce_click
+from bot.usecases.request.clicks import write_down
+from bot.usecases.request.record import REQUEST_TTL, UNLOCKS, RequestPhase, UnlockRecord, save_unlock, show
 from bot.usecases.unlock.release import wake
 from bot.usecases.watch.alerts import Check
 from bot.usecases.watch.shared_lists import sharing_listings

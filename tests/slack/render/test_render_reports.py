@@ -16,7 +16,7 @@ from bot.core.reports.report import Notice
 from bot.core.reports.unlock import UnlockReport
 from bot.errors import Missing, Unreachable, UpstreamError
 from bot.sandbox.slack.text import actions, flat
-from bot.usecases.decide.requests import show
+from bot.usecases.request.record import show
 
 
 @pytest.fixture

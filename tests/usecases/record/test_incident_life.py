@@ -11,8 +11,8 @@ from bot.core.record.timeline import Draft, Kind, verify
 from bot.core.reports.kill import KillRequest
 from bot.core.reports.report import Notice
 from bot.core.reports.unlock import UnlockRequest
-from bot.usecases.decide.requests import KILLS, UNLOCKS, KillRecord, RequestPhase, UnlockRecord, save_kill, save_unlock
 from bot.usecases.record import channel_incidents, lifecycle
+from bot.usecases.request.record import KILLS, UNLOCKS, KillRecord, RequestPhase, UnlockRecord, save_kill, save_unlock
 from tests.worlds.memory.world import CHANNEL, MemoryWorld
 
 QUIET = timedelta(hours=24).total_seconds()

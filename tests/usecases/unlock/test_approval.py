@@ -10,8 +10,8 @@ from bot.core.gate.case import Ruling
 from bot.core.people import OwnerAnswer, OwnerSays
 from bot.core.policy import ApprovalPolicy, Approvers
 from bot.errors import NotPermitted
-from bot.usecases.decide import approval
 from bot.usecases.decide.owner import record_answer
+from bot.usecases.request import approval
 
 
 @pytest.fixture

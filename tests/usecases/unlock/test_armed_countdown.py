@@ -15,8 +15,8 @@ from bot.core.reports.unlock import UnlockReport
 from bot.core.reports.waiting import QueueNews
 from bot.core.run import Conclusion
 from bot.errors import NotPermitted, NotReplicated, Throttled, Unreachable
-from bot.usecases.decide.requests import UNLOCKS, RequestPhase
 from bot.usecases.queue import waiting_list
+from bot.usecases.request.record import UNLOCKS, RequestPhase
 from bot.usecases.unlock import unlock
 from bot.usecases.unlock.rearm import rearm
 from tests.worlds.memory.memory import WORKER, Killed, lock_text

@@ -12,7 +12,7 @@ from bot.core.record.timeline import verify
 from bot.sandbox.machine.aws import WrittenLock
 from bot.sandbox.stage import DEPLOY, REPO
 from bot.store.jobs import DocketJobs, open_docket
-from bot.usecases.decide.requests import UNLOCKS
+from bot.usecases.request.record import UNLOCKS
 from bot.usecases.unlock import owner_answers as answers
 from bot.usecases.unlock import release, unlock
 from bot.worker import register

@@ -16,7 +16,7 @@ from bot.core.reports.unlock import UnlockReport
 from bot.core.run import Conclusion
 from bot.errors import JournalAway, NotPermitted, Unreachable
 from bot.usecases.decide.owner import record_answer
-from bot.usecases.decide.requests import UNLOCKS
+from bot.usecases.request.record import UNLOCKS
 from bot.usecases.unlock import unlock
 from tests.worlds.memory.memory import WORKER, Throttle, lock_text
 from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE

@@ -17,9 +17,9 @@ from bot.core.reports.report import Notice
 from bot.core.run import Conclusion
 from bot.core.run import Phase as RunPhase
 from bot.errors import JournalAway, NotPermitted, UpstreamError
-from bot.usecases.decide import approval
 from bot.usecases.decide.owner import record_answer
-from bot.usecases.decide.requests import UNLOCKS
+from bot.usecases.request import approval
+from bot.usecases.request.record import UNLOCKS
 from bot.usecases.unlock import unlock
 from tests.usecases.unlock.machine import HALVES, IS_NIGHTLY, WORKERS, Machine, lengths
 from tests.worlds.memory.memory import WORKER

@@ -12,7 +12,7 @@ from bot.core.gate.stages import UnlockStage
 from bot.core.policy import Policy
 from bot.errors import NotPermitted, UnknownState
 from bot.sandbox.slack.text import flat
-from bot.usecases.decide import approval
+from bot.usecases.request import approval
 from bot.usecases.unlock import unlock
 from tests.worlds.proxy import Deny, Throttle
 

@@ -14,9 +14,9 @@ from bot.core.reports.report import Notice
 from bot.core.run import Conclusion
 from bot.errors import NotPermitted
 from bot.slack.render import message_of
-from bot.usecases.decide import approval
 from bot.usecases.kill import kill_job
 from bot.usecases.record.lifecycle import enter, observe
+from bot.usecases.request import approval
 from bot.usecases.unlock import unlock
 from tests.worlds.memory.memory import lock_text
 from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE

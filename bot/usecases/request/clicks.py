@@ -10,7 +10,7 @@ from bot.core.phrase import plain
 from bot.core.record.facts import OfUnlock, draft_of
 from bot.core.reports.unlock import UnlockRequest
 from bot.errors import NotPermitted
-from bot.usecases.decide.requests import UNLOCKS, RequestPhase, UnlockRecord
+from bot.usecases.request.record import UNLOCKS, RequestPhase, UnlockRecord
 from bot.usecases.world import World
 
 OPEN = frozenset({RequestPhase.SHOWN, RequestPhase.APPROVAL, RequestPhase.ARMED})

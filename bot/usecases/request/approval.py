@@ -21,10 +21,10 @@ from bot.core.policy import Approvers
 from bot.core.record.facts import UnlockApproved, UnlockDeclined, UnlockWithdrawn
 from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.errors import NotPermitted
-from bot.usecases.decide.announce import announce_click
-from bot.usecases.decide.clicks import OPEN, live, move, permit, start_release, write_down
-from bot.usecases.decide.requests import UNLOCKS, RequestPhase, UnlockRecord, show
 from bot.usecases.decide.weigh import Consent, Decision, approval_of, weigh
+from bot.usecases.request.announce import announce_click
+from bot.usecases.request.clicks import OPEN, live, move, permit, start_release, write_down
+from bot.usecases.request.record import UNLOCKS, RequestPhase, UnlockRecord, show
 from bot.usecases.world import World
 
 LOOK_AGAIN = timedelta(seconds=20)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from bot.core.evidence import Found
 from bot.core.people import BOT
 from bot.core.reports.in_flight import Flight, RequestInFlight
-from bot.usecases.decide.requests import Flying, KillRecord, UnlockRecord, at_work, at_work_on
+from bot.usecases.request.record import Flying, KillRecord, UnlockRecord, at_work, at_work_on
 from bot.usecases.world import World
 
 _MOST = 5
