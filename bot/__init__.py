@@ -41,8 +41,9 @@ a CI system      its row in core/systems.py; tests/ci/test_every_system.py then 
                  (ci/frame.py says what it gives), its section in config/models.py, its maker in app/adapters.py, its
                  forms of `Who` in core/who.py, its variables in cli/claim.py, a page in docs/ci; and
                  tests/contracts/test_run_source.py asks for a world to play it in
-a lock backend   a package in backends/ that passes tests/contracts/lock_backends, its keys in config/models.py, its
-                 maker in app/adapters.py
+a lock backend   a package in backends/, which nothing else names: its keys (section.py) and how it is made (kind.py);
+                 backends/frame.py says what it gives. Its world for the contract suite is a `world.py` in a folder of
+                 tests/backends, and it has a page in docs/backends
 a ticket system  a module in tickets/ (tickets/frame.py says what it gives), its section, its maker in app/adapters.py
 a rule           a function in core/gate/rules.py, its name in core/gate/case.py, its row in core/gate/decide.py; then
                  an oracle for it in tests/core/gate/test_properties.py

@@ -6,18 +6,13 @@ A CI or ticket system is imported where the configuration names it: few installa
 
 from __future__ import annotations
 
-import random
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypedDict
 
 from bot.aws.clients import Access, AwsClients
-from bot.backends.s3.address import S3Address, object_key
-from bot.backends.s3.backend import S3Backend
 from bot.backends.s3.bucket import BucketTarget
-from bot.backends.s3.proof import Proofs
-from bot.backends.s3.sweep import S3Sweep
 from bot.ci.frame import CiSystem, Configured, Source
 from bot.config.models import (
     AwsSection,
@@ -30,17 +25,13 @@ from bot.config.models import (
     GitlabTicketsSection,
     JenkinsSection,
     JiraTicketsSection,
-    S3Section,
     TicketsSection,
 )
-from bot.config.settings import Config, Secret, StateSettings
-from bot.core.gate.inspection import StateName
+from bot.config.settings import Config, Secret
 from bot.ports.files import ExportTarget
-from bot.ports.records import Records
 from bot.ports.runs import RunSource
 from bot.ports.tickets import Tickets
 from bot.tickets.frame import TicketSystem, Tracker
-from bot.usecases.world import State
 
 _COUNTS_SLEEP = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Linux leaves the machine's sleep out of its monotonic clock; macOS counts it there, and has no other."""
@@ -159,38 +150,5 @@ def _ticket_system(section: TicketsSection, config: Config) -> TicketSystem:
             )
 
 
-def lock_backends(config: Config, aws: AwsClients, records: Records) -> dict[str, State]:
-    """Every configured state with its backend, by its name."""
-    return {name: _state(settings, aws, Proofs(records, SystemClock())) for name, settings in config.states.items()}
-
-
-def lock_sweep(config: Config, aws: AwsClients) -> S3Sweep:
-    """Reads the locks of all configured states together."""
-    addresses = {name: address_of(settings.backend) for name, settings in config.states.items()}
-    return S3Sweep(addresses, aws, SystemClock(), rng=random.SystemRandom())
-
-
-def address_of(backend: S3Section) -> S3Address:
-    """Where a state and its lock are."""
-    key = object_key(backend.key, workspace=backend.workspace, prefix=backend.workspace_key_prefix)
-    return S3Address(_access(backend), backend.bucket, key, backend.dynamodb_table, backend.use_lockfile)
-
-
-def _access(section: AwsSection | S3Section) -> Access:
+def _access(section: AwsSection) -> Access:
     return Access(section.region, section.endpoint_url, section.assume_role)
-
-
-def _state(settings: StateSettings, aws: AwsClients, proofs: Proofs) -> State:
-    address = address_of(settings.backend)
-    table = address.dynamodb_table
-    return State(
-        name=StateName(settings.name, settings.description, settings.protected),
-        backend=S3Backend(address, aws, SystemClock(), proofs=proofs),
-        backend_system="S3 backend",
-        pipelines=settings.pipelines,
-        lock_table=(address.access, table) if table else None,
-        path=address.lock_key,
-        approvers=settings.approval,
-        table=table or "",
-        auto_release=settings.auto_release,
-    )

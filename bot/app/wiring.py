@@ -19,17 +19,11 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import worker
-from bot.app.adapters import (
-    SystemClock,
-    address_of,
-    export_targets,
-    lock_backends,
-    lock_sweep,
-    run_sources,
-    ticket_system,
-)
+from bot.app import stores
+from bot.app.adapters import SystemClock, export_targets, run_sources, ticket_system
 from bot.app.metrics import Metrics
 from bot.aws.clients import AwsClients
+from bot.backends.frame import Means
 from bot.config.settings import Config
 from bot.errors import ConfigInvalid
 from bot.export.exporter import FileExporter
@@ -75,6 +69,7 @@ class Wiring:
     directory: SlackDirectory
     metrics: Metrics
     aws: AwsClients
+    means: Means
     docket: Docket
     jobs: DocketJobs
 
@@ -87,8 +82,7 @@ async def build(config: Config) -> AsyncIterator[Bot]:
     """
     async with with_redis(config) as wiring:
         bot = _assemble(config, wiring)
-        accesses = [address_of(settings.backend).access for settings in config.states.values()]
-        warming = asyncio.create_task(wiring.aws.warm(accesses))
+        warming = asyncio.create_task(stores.warm(config, wiring.means))
         try:
             await asyncio.wait({warming}, timeout=_WARM_WITHIN)  # else the first answers would wait for it
             async with bot.backlog.worked_off():
@@ -117,7 +111,7 @@ async def beside_a_bot(config: Config) -> AsyncIterator[Wiring]:
 async def wired(config: Config, url: str) -> AsyncIterator[Wiring]:
     """Every port on its adapter, with the Redis at `url`. Asks nobody: Redis may be away and Slack not configured.
 
-    Raises ConfigInvalid for a URL that cannot be one.
+    Raises ConfigInvalid for a URL that cannot be one, and for a backend that cannot be made.
     """
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
@@ -125,6 +119,8 @@ async def wired(config: Config, url: str) -> AsyncIterator[Wiring]:
         stack.push_async_callback(client.aclose)
         stack.push_async_callback(aws.aclose)
         wiring = _wiring(config, session, client, aws, open_docket(url))
+        for close in wiring.means.closing:
+            stack.push_async_callback(close)
         for source in wiring.world.sources.values():
             stack.push_async_callback(source.aclose)
         if wiring.world.tickets is not None:
@@ -145,8 +141,9 @@ def _wiring(config: Config, session: aiohttp.ClientSession, client: Client, aws:
     directory = SlackDirectory(slack, clock=clock)
     journal = RedisJournal(client, clock=clock, rng=rng, retention=config.timeline.retention)
     records, jobs = RedisRecords(client, rng=rng), DocketJobs(docket)
+    means = stores.means(config, aws, records, clock)
     world = World(
-        states=lock_backends(config, aws, records),
+        states=stores.lock_backends(config, means),
         sources=run_sources(config, aws),
         journal=journal,
         records=records,
@@ -169,12 +166,12 @@ def _wiring(config: Config, session: aiohttp.ClientSession, client: Client, aws:
         upload_exports=config.export.upload_to_channel,
         new_id=lambda: secrets.token_hex(5),
         export_zone=config.export.timezone,
-        sweep=lock_sweep(config, aws),
+        sweep=stores.lock_sweep(config, means),
         watch=config.watch,
         alerts_channel=config.slack.alerts_channel,
         private_incident_channels=config.slack.private_incident_channels,
     )
-    return Wiring(world, slack, directory, metrics, aws, docket, jobs)
+    return Wiring(world, slack, directory, metrics, aws, means, docket, jobs)
 
 
 def _assemble(config: Config, wiring: Wiring) -> Bot:

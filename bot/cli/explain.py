@@ -47,11 +47,10 @@ def _paths(environ: Mapping[str, str]) -> Mapping[str, str]:
     path = environ.get("TFLOCK_CONFIG") or DEFAULT_PATH
     if not Path(path).exists():
         return {}
-    from bot.app.adapters import address_of  # noqa: PLC0415 - most who paste an error have no configuration there
-    from bot.config.load import load  # noqa: PLC0415 - as above
+    from bot.config.load import load  # noqa: PLC0415 - most who paste an error have no configuration there
 
     try:
         config = load(path, environ, need_slack=False, need_tokens=False)
     except ConfigInvalid:
         return {}
-    return {address_of(settings.backend).lock_key: name for name, settings in config.states.items()}
+    return {settings.backend.lock_path: name for name, settings in config.states.items()}

@@ -11,13 +11,13 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from bot.config.models import TICKET_SECTIONS, GithubActionsSection, known_keys_at
+from bot.config.models import BACKEND_SECTIONS, TICKET_SECTIONS, GithubActionsSection, known_keys_at, tag_of
+from bot.config.section import REGION_VARIABLES, BackendSection
 from bot.config.text import Finding, KeyPath
 from bot.config.values import VARIABLE_NAME
 from bot.core.nearest import did_you_mean
 from bot.core.systems import BY_TYPE
 
-REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _STATE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}", re.ASCII)
 _PLAIN = {
     "missing": "is required",
@@ -46,7 +46,7 @@ def cross_checks(values: Mapping[str, Any], environ: Mapping[str, str], *, need_
         yield from _state_name(path, name)
         yield from _approval((*path, "approval"), _mapping(_mapping(state).get("approval")))
         yield from _auto_release((*path, "auto_release"), _mapping(state))
-        yield from _backend((*path, "backend"), _mapping(_mapping(state).get("backend")), has_region=has_region)
+        yield from _backend((*path, "backend"), _backend_of(state), environ, has_region=has_region)
         for index, pipeline in enumerate(_list(_mapping(state).get("pipelines"))):
             yield from _pipeline((*path, "pipelines", index), _mapping(pipeline), kinds)
     yield from _approval(("policy", "approval"), _mapping(_mapping(values.get("policy")).get("approval")))
@@ -158,11 +158,28 @@ def _auto_release(path: KeyPath, state: Mapping[str, Any]) -> Iterator[Finding]:
         yield path, "is not for a protected state, whose release always needs a second person; remove one of the two"
 
 
-def _backend(path: KeyPath, backend: Mapping[str, Any], *, has_region: bool) -> Iterator[Finding]:
-    if backend and not backend.get("region") and not has_region:
-        yield (*path, "region"), f"is given neither here, nor in aws.region, nor in {REGION_VARIABLES[0]}"
-    if backend and not backend.get("dynamodb_table") and not backend.get("use_lockfile"):
-        yield path, "has no lock to look at: give dynamodb_table, or use_lockfile: true, or both, as in Terraform"
+def _backend(
+    path: KeyPath, given: Mapping[str, Any], environ: Mapping[str, str], *, has_region: bool
+) -> Iterator[Finding]:
+    section = _section_of(given)
+    if section is None:
+        return
+    for key, reason in section.problems(given, has_region=has_region):
+        yield (path if key is None else (*path, key)), reason
+    for key, field in section.model_fields.items():
+        variable = given.get(key, field.default) if key.endswith("_env") else None
+        if isinstance(variable, str) and VARIABLE_NAME.fullmatch(variable) and variable not in environ:
+            yield (*path, key), f"the environment variable {variable} is not set"
+
+
+def _backend_of(state: object) -> Mapping[Any, Any]:
+    return _mapping(_mapping(state).get("backend"))
+
+
+def _section_of(backend: Mapping[Any, Any]) -> type[BackendSection] | None:
+    """The section that `type` chooses; None for no type, or one that there is not."""
+    kind = backend.get("type")
+    return BACKEND_SECTIONS.get(kind) if isinstance(kind, str) else None
 
 
 def _pipeline(path: KeyPath, pipeline: Mapping[str, Any], kinds: Mapping[str, str]) -> Iterator[Finding]:
@@ -188,17 +205,14 @@ def _pipeline(path: KeyPath, pipeline: Mapping[str, Any], kinds: Mapping[str, st
 def _shared_states(states: Mapping[Any, Any]) -> Iterator[Finding]:
     first: dict[tuple[str, ...], str] = {}
     for name, state in states.items():
-        backend = _mapping(_mapping(state).get("backend"))
-        defaults = {"workspace": "default", "workspace_key_prefix": "env:", "endpoint_url": ""}
-        parts = ("bucket", "key", *defaults)
-        place = tuple(str(backend.get(part) or defaults.get(part, "")) for part in parts)
-        if not place[0] or not place[1]:
+        section = _section_of(_backend_of(state))
+        identity = None if section is None else section.identity(_backend_of(state))
+        if section is None or identity is None:
             continue
+        place = (str(tag_of(section)), *identity)
         if place in first:
-            yield (
-                ("states", name, "backend"),
-                f"is the same state object as that of {first[place]} (bucket, key and workspace)",
-            )
+            same = f"is the same state object as that of {first[place]} ({section.identity_words()})"
+            yield ("states", name, "backend"), same
         first.setdefault(place, str(name))
 
 

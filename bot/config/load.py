@@ -11,8 +11,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from bot.config.checks import REGION_VARIABLES, cross_checks, translated
+from bot.config.checks import cross_checks, translated
 from bot.config.models import ApprovalSection, AwsSection, ConfigFile, EcsSection, PolicySection
+from bot.config.section import REGION_VARIABLES
 from bot.config.settings import Config, Secret, SlackSettings, StateSettings
 from bot.config.text import KeyPath, Parsed, parse
 from bot.core.hours import hours_from
@@ -148,12 +149,11 @@ def _built(path: Path, file: ConfigFile, environ: Mapping[str, str]) -> Config:
 
 def _state(name: str, file: ConfigFile, aws: AwsSection) -> StateSettings:
     given = file.states[name]
-    defaults = {key: getattr(given.backend, key) or default for key, default in aws}
     return StateSettings(
         name=name,
         description=given.description,
         protected=given.protected,
-        backend=given.backend.model_copy(update=defaults),
+        backend=given.backend.with_defaults(dict(aws)),
         pipelines=tuple(
             Pipeline(
                 entry["ci"],
@@ -169,8 +169,8 @@ def _state(name: str, file: ConfigFile, aws: AwsSection) -> StateSettings:
 
 def _variables(file: ConfigFile) -> Iterator[str]:
     """The variables of the environment that sections name."""
-    for section in (*file.ci.values(), file.tickets):
-        yield from (value for key, value in section or () if key in {"token_env", "user_env"})
+    for section in (*file.ci.values(), file.tickets, *(state.backend for state in file.states.values())):
+        yield from (value for key, value in section or () if key.endswith("_env") and value is not None)
 
 
 def _policy(given: PolicySection) -> Policy:

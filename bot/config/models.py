@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from functools import reduce
+from importlib import import_module
+from operator import or_
 from types import UnionType
-from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StrictBool,
-)
+from pydantic import Field, StrictBool
 
+from bot.backends import NAMES
+from bot.config.section import BackendSection, Section
 from bot.config.text import KeyPath
 from bot.config.values import (
     BucketName,
@@ -32,8 +32,6 @@ from bot.config.values import (
     OverdueFactor,
     PipelineValue,
     RunIdTemplate,
-    StateKey,
-    TableName,
     Text,
     Url,
     UserId,
@@ -45,12 +43,6 @@ from bot.core.policy import LoopRule, Policy, WatchRule
 from bot.core.run import Conclusion
 
 _DEFAULTS = Policy()
-
-
-class Section(BaseModel):
-    """A mapping of the file. Unknown keys are errors; a text is never taken for a number, nor the reverse."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class SlackSection(Section):
@@ -102,17 +94,17 @@ CiSection: TypeAlias = Annotated[
 ]
 
 
-class S3Section(Section):
-    type: Literal["s3"]
-    bucket: BucketName
-    key: StateKey
-    region: Text | None = None
-    assume_role: Text | None = None
-    endpoint_url: Url | None = None
-    workspace: Text = "default"
-    workspace_key_prefix: StateKey = "env:"
-    dynamodb_table: TableName | None = None
-    use_lockfile: StrictBool = False
+BACKEND_SECTIONS: Mapping[str, type[BackendSection]] = {
+    name: import_module(f"bot.backends.{name}.section").Backend for name in NAMES
+}
+"""The sections that a state's `backend` may be, by their `type`."""
+
+if TYPE_CHECKING:
+    AnyBackend: TypeAlias = BackendSection
+elif len(BACKEND_SECTIONS) == 1:
+    AnyBackend = next(iter(BACKEND_SECTIONS.values()))
+else:
+    AnyBackend = Annotated[reduce(or_, BACKEND_SECTIONS.values()), Field(discriminator="type")]
 
 
 class ApprovalSection(Section):
@@ -131,7 +123,7 @@ class StateSection(Section):
     protected: StrictBool = False
     auto_release: AutoReleaseSection | None = None
     approval: ApprovalSection | None = None
-    backend: S3Section
+    backend: AnyBackend
     pipelines: tuple[dict[str, PipelineValue], ...] = ()
 
 

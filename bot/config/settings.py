@@ -9,7 +9,8 @@ from typing import TypeAlias
 
 from pydantic import SecretStr
 
-from bot.config.models import AwsSection, CiSection, ExportSection, S3Section, TicketsSection, TimelineSection
+from bot.config.models import AwsSection, CiSection, ExportSection, TicketsSection, TimelineSection
+from bot.config.section import BackendSection
 from bot.core.nearest import did_you_mean, known_as
 from bot.core.policy import ApprovalPolicy, AutoRelease, Holders, Policy, WatchRule
 from bot.core.run import Pipeline
@@ -43,7 +44,7 @@ class StateSettings:
     name: str
     description: str
     protected: bool
-    backend: S3Section
+    backend: BackendSection
     pipelines: tuple[Pipeline, ...]
     approval: ApprovalPolicy | None = None
     auto_release: AutoRelease | None = None
@@ -54,8 +55,8 @@ class Config:
     """All that is configured. `tickets` None: follow-ups are filed nowhere.
 
     `aws` and the ECS sections of `ci` have the region that the environment names if the file names none; None, or
-    for ECS empty, leaves it to botocore. `secrets` has the value of each variable that a section names as its
-    `token_env` or `user_env`, empty if it is not set.
+    for ECS empty, leaves it to botocore. `secrets` has the value of each variable that a section names in a
+    key with `_env` at its end, empty if it is not set.
     """
 
     path: Path

@@ -104,20 +104,61 @@ def _text(document: dict[str, object], key: str) -> str:
 
 
 class PlaceKind(StrEnum):
-    """Where a lock may be."""
+    """Where a lock may be, whatever the store is. The values are in records and timelines: never renamed."""
 
     FILE = "lockfile"
     ITEM = "dynamodb item"
+
+    @property
+    def words(self) -> str:
+        """What sentences call it."""
+        return _PLACE_WORDS.get(self, self.value)
+
+    @property
+    def is_in_table(self) -> bool:
+        """Whether such locks of many states share one table, so that the runs of one state can block the others."""
+        return self is PlaceKind.ITEM
+
+
+_PLACE_WORDS = {PlaceKind.ITEM: "DynamoDB item"}
+
+
+class Fence(StrEnum):
+    """Whether a writer whose lock was released can still write, by the store's own rules."""
+
+    ENFORCED = "enforced"
+    NONE = "none"
+    NOT_KNOWN = "not known"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abilities:
+    """What a backend can do. The gate and the words go by this; nothing asks for a backend's name.
+
+    `conditional`: a release deletes exactly the lock that was read, or nothing. `shows_holder`: a look brings
+    Terraform's lock info. `versions`: the store can keep older versions of a state. `swap`: a lock can be replaced by
+    another one in one write.
+    """
+
+    conditional: bool
+    fence: Fence
+    shows_holder: bool
+    versions: bool
+    swap: bool
+
+
+NO_ABILITIES = Abilities(conditional=False, fence=Fence.NOT_KNOWN, shows_holder=False, versions=False, swap=False)
+"""Of a backend of which nothing is known: the strictest."""
 
 
 @dataclass(frozen=True, slots=True)
 class LockPlace:
     """One place that holds a lock now.
 
-    `where` is for people (`acme-tf-locks / acme-tfstate/…`). `fence` is the exact `Info` text or the ETag that was
-    read: a release that carries it deletes that lock or nothing. `info` is None where the text could not be read,
-    and then `garbage` says why; such a lock can never be released. `stored_at` is when the store wrote it, by its own
-    clock, where it tells.
+    `where` is for people (`acme-tf-locks / acme-tfstate/…`). `fence` is what was read with the lock and no other lock
+    has (the exact `Info` text, an ETag …): a release that carries it deletes that lock or nothing. `info` is None where
+    the text could not be read, and then `garbage` says why; such a lock can never be released. `stored_at` is when the
+    store wrote it, by its own clock, where it tells. `service` is the store's proper name, empty in records.
     """
 
     kind: PlaceKind
@@ -126,11 +167,12 @@ class LockPlace:
     info: LockInfo | None
     garbage: str | None = None
     stored_at: datetime | None = None
+    service: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class LockSeen:
-    """What the backend holds for a state, both places read at the same time.
+    """What the backend holds for a state, all places read at the same time.
 
     `held` are the places that hold a lock, `free` those that were read and hold none, `unseen` those that could not
     be read. A state is known to be free only if `held` and `unseen` are both empty.
@@ -149,7 +191,7 @@ class LockSeen:
     def is_throttled(self) -> bool:
         """Whether the lock table refused to be read because it is asked too often."""
         return any(
-            kind is PlaceKind.ITEM and isinstance(why, Unseen) and why.trouble is Trouble.THROTTLED
+            kind.is_in_table and isinstance(why, Unseen) and why.trouble is Trouble.THROTTLED
             for kind, why in self.unseen
         )
 
@@ -307,6 +349,46 @@ class PlaceRelease:
     result: ReleaseResult
     detail: str = ""
     retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceProbe:
+    """What was found out about one place on a throw-away lock.
+
+    `is_conditional` is None where it could not be found out. `is_proven` is True only if a lock was put, a delete under
+    another condition left it there, and one under its own removed it; `needs_proof` says that nothing is released
+    before that. `missing_rights` are the rights that a release needs and that were denied. `detail` is for people; it
+    says what else went wrong.
+    """
+
+    kind: PlaceKind
+    place: str
+    is_conditional: bool | None
+    missing_rights: tuple[str, ...]
+    detail: str
+    is_proven: bool = False
+    needs_proof: bool = False
+    trouble: Trouble | None = None
+    """The first that kept it from being proven."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rights:
+    """What a store calls the rights that tflock needs there, to go into the doctor's sentences.
+
+    `grant` says where rights are given ("grant it in …"); `state`, `versions`, `trial` and `sweep` are those to read
+    the state, to learn whether old versions are kept, to put a throw-away lock, and to read the locks of many states at
+    once from `swept`. `container` is what holds the states (bucket), `honours` who is known to honour conditions.
+    """
+
+    grant: str
+    state: str
+    versions: str
+    trial: str
+    sweep: str
+    swept: PlaceKind
+    container: str
+    honours: str
 
 
 def age(info: LockInfo, now: datetime) -> timedelta:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import partial
 
-from bot.app.adapters import address_of
+from bot.app import stores
 from bot.app.wiring import Wiring
-from bot.aws.clients import AwsClients
 from bot.config.models import EcsSection
 from bot.config.settings import Config
 from bot.core.phrase import duration
 from bot.doctor.check import Area, Result
-from bot.errors import UpstreamError
 from bot.http.client import Client, Failed, Limits
 from bot.ports.clock import Clock
 
@@ -27,22 +24,19 @@ _FIX = "let this machine's clock follow NTP (chrony, systemd-timesyncd)"
 async def checks(config: Config, wiring: Wiring) -> list[Result]:
     """Asks each address once, without credentials: every HTTP answer, a refusal too, has a date."""
     addresses = {ci.base_url: f"CI {name}" for name, ci in config.ci.items() if not isinstance(ci, EcsSection)}
-    addresses |= await _endpoints(config, wiring.aws)
+    addresses |= await _stores(config, wiring)
     clock, skew = wiring.world.clock, config.policy.clock_skew
     return list(await asyncio.gather(*(_compared(url, name, clock, skew) for url, name in addresses.items() if url)))
 
 
-async def _endpoints(config: Config, clients: AwsClients) -> Mapping[str, str]:
-    """The addresses of S3, by way of the clients that the bot uses. One that cannot be made is reported elsewhere."""
-    found = dict[str, str]()
-    for access in dict.fromkeys(address_of(settings.backend).access for settings in config.states.values()):
-        try:
-            await clients.warm([access])
-        except UpstreamError:
-            continue
-        client = await clients.run(partial(clients.client, "s3", access))
-        found[str(client.meta.endpoint_url)] = "AWS"
-    return found
+async def _stores(config: Config, wiring: Wiring) -> Mapping[str, str]:
+    """The addresses of the stores, each once. One that cannot be found out is reported elsewhere."""
+    made_with = stores.means(config, wiring.aws, wiring.world.records, wiring.world.clock)
+    backends = [stores.opened(settings, made_with).backend for settings in config.states.values()]
+    found = await asyncio.gather(*(backend.clock_address() for backend in backends))
+    for close in made_with.closing:
+        await close()
+    return dict(filter(None, found))
 
 
 async def _compared(url: str, name: str, clock: Clock, skew: timedelta) -> Result:

@@ -17,10 +17,10 @@ from bot.app.wiring import Wiring, beside_a_bot
 from bot.config.settings import Config
 from bot.core.phrase import one_line
 from bot.core.record.redact import redact
-from bot.doctor import aws, ci, clock, configuration, exports, policy, slack, store, tickets
+from bot.doctor import ci, clock, configuration, exports, locks, policy, slack, store, tickets
 from bot.doctor.check import Level, Result
 
-CHECKS = (configuration, slack, store, aws, exports, ci, clock, tickets, policy)
+CHECKS = (configuration, slack, store, locks, exports, ci, clock, tickets, policy)
 """What is checked, in the order in which it is printed. `check.py` says how one is written."""
 
 _WORST_FIRST = (Level.FAIL, Level.UNPROVEN, Level.WARN, Level.OK)

@@ -6,11 +6,17 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from bot.core.lock import LockPlace, LockSeen, PlaceRelease, StateCheck, TableSeen
+from bot.core.evidence import Observation
+from bot.core.lock import Abilities, LockPlace, LockSeen, PlaceProbe, PlaceRelease, StateCheck, TableSeen
 
 
 class LockBackend(Protocol):
     """Where one state and its lock live. Bound to one state of the configuration."""
+
+    @property
+    def can(self) -> Abilities:
+        """What this backend can do. Does not change."""
+        ...
 
     async def read_lock(self) -> LockSeen:
         """Reads all places at the same time, strongly consistent. Never raises for what the store says."""
@@ -36,6 +42,25 @@ class LockBackend(Protocol):
         After an outcome that the store left open (a time-out, a cut connection) it reads again and says what is
         there now; `NOT_KNOWN` only if that read fails as well.
         """
+        ...
+
+
+class CheckedBackend(LockBackend, Protocol):
+    """A backend that the doctor can look at, too."""
+
+    async def probe(self, token: str) -> tuple[PlaceProbe, ...]:
+        """Tries on throw-away locks whether the store honours conditions, and which rights are missing.
+
+        `token` is random text that makes the throw-away locks unique; the real lock is never touched. Never raises.
+        """
+        ...
+
+    async def versioning(self) -> Observation[bool]:
+        """Whether the store keeps older versions of the state."""
+        ...
+
+    async def clock_address(self) -> tuple[str, str] | None:
+        """The address whose clock dates the locks, and whose it is; None where that cannot be found out."""
         ...
 
 

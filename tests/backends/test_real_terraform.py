@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.backends.s3.address import object_key
+from bot.backends.s3.layout import object_key
 from bot.core.evidence import Found
 from bot.core.lock import DigestMatch, PlaceKind, ReleaseResult
 from bot.sandbox.machine.terraform import TerraformFailed, write_workspace

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from bot.aws.clients import Access
-from bot.backends.s3.address import S3Address, object_key
+from bot.backends.s3.address import S3Address
+from bot.backends.s3.layout import object_key
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ async def test_a_store_that_honours_conditions_is_told_so_and_left_as_it_was(clo
 
     probes = await cloud.backend().probe("a1b2")
 
-    assert {(probe.kind, probe.is_conditional, probe.missing_actions) for probe in probes} == {
+    assert {(probe.kind, probe.is_conditional, probe.missing_rights) for probe in probes} == {
         (PlaceKind.FILE, True, ()),
         (PlaceKind.ITEM, True, ()),
     }
@@ -36,8 +36,8 @@ async def test_missing_rights_are_listed_by_their_iam_names(cloud):
 
     file, item = await cloud.backend().probe("a1b2")
 
-    assert file.missing_actions == ("s3:GetObject", "s3:DeleteObject")
-    assert item.missing_actions == ("dynamodb:DeleteItem",)
+    assert file.missing_rights == ("s3:GetObject", "s3:DeleteObject")
+    assert item.missing_rights == ("dynamodb:DeleteItem",)
     assert file.is_conditional is None
     assert item.is_conditional is None
     assert "denies" in file.detail
@@ -51,7 +51,7 @@ async def test_without_the_right_to_put_the_condition_is_tried_on_what_is_not_th
 
     assert item.is_conditional is True
     assert file.is_conditional in {True, None}
-    assert (file.missing_actions, item.missing_actions) == ((), ())
+    assert (file.missing_rights, item.missing_rights) == ((), ())
 
 
 async def test_a_store_that_is_away_leaves_the_question_open(cloud):

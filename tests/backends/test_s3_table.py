@@ -174,3 +174,17 @@ async def test_a_throttled_read_of_the_lock_makes_the_next_look_a_fresh_one(clou
 
     assert seen.is_throttled
     assert value((await backend.read_table()).refused).total == 12
+
+
+async def test_a_look_at_the_table_changes_no_lock_and_needs_none_of_the_optional_rights(cloud):
+    lock = cloud.lock()
+    await cloud.aws.hold(cloud.address.key, lock.text, item=True, file=True)
+    for action in ("dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "cloudwatch:GetMetricData"):
+        cloud.proxy.fault(action, Deny())
+    backend = cloud.backend()
+
+    table, seen = await asyncio.gather(backend.read_table(), backend.read_lock())
+
+    assert not table.has_refused
+    assert [info.id for info in seen.locks] == [lock.id]
+    assert await cloud.aws.lock_ids(cloud.address.key) == {"item": lock.id, "file": lock.id}

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.backends.s3.address import object_key
+from bot.backends.s3.layout import object_key
 from bot.backends.s3.sweep import S3Sweep
 from bot.core.evidence import Trouble, Unseen
 from bot.core.lock import PlaceKind

@@ -13,7 +13,18 @@ from bot.core.gate.attribution import PipelineSeen
 from bot.core.gate.case import Case, Ruling
 from bot.core.gate.decide import RULES, decide
 from bot.core.gate.tie import attribute
-from bot.core.lock import DigestMatch, DigestSeen, LockInfo, LockPlace, LockSeen, PlaceKind, StateCheck, StateSeen
+from bot.core.lock import (
+    Abilities,
+    DigestMatch,
+    DigestSeen,
+    Fence,
+    LockInfo,
+    LockPlace,
+    LockSeen,
+    PlaceKind,
+    StateCheck,
+    StateSeen,
+)
 from bot.core.people import Channel, Member, Standing
 from bot.core.policy import Holders, Policy
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef
@@ -38,6 +49,7 @@ def case_of(candidates: int) -> Case:
         fault=None,
     )  # fmt: skip
     return Case(
+        can=Abilities(conditional=True, fence=Fence.NONE, shows_holder=True, versions=True, swap=False),
         lock_id=lock.id,
         lock=LockSeen((LockPlace(PlaceKind.ITEM, "acme-tf-locks", "fence", lock),), (), (), NOW),
         state=StateCheck(Found(state, NOW), DigestSeen(DigestMatch.MATCHES)),

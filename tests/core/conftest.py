@@ -21,9 +21,11 @@ from bot.core.gate.inspection import Inspection, Owner, StateName
 from bot.core.gate.tie import attribute
 from bot.core.joblog.values import JobLog, LockRefusal, Work
 from bot.core.lock import (
+    Abilities,
     Billing,
     DigestMatch,
     DigestSeen,
+    Fence,
     LockInfo,
     LockPlace,
     LockSeen,
@@ -49,6 +51,7 @@ HOSTED = "runner@fv-az881-525"
 DEPLOY = Pipeline("github", (("repo", "acme/infra"), ("workflow", "deploy.yml")), GITHUB.name)
 UPDATE = Pipeline("github", (("repo", "acme/infra"), ("workflow", "dependency-update.yml")), GITHUB.name)
 POLICY = Policy()
+CAN = Abilities(conditional=True, fence=Fence.NONE, shows_holder=True, versions=True, swap=False)
 HOLDERS = Holders(run_id_hosts=("*@gha-{run}-{attempt}",))
 
 
@@ -254,6 +257,7 @@ class Make:
         shown = {"1": self.log()} if who == HOSTED else {}
         seen = looks if looks is not None else (self.look(*(runs or (self.run(),)), logs=shown),)
         case = Case(
+            can=CAN,
             lock_id=self.lock_id,
             lock=self.seen(self.place(self.info(who=who))),
             state=self.check(),
@@ -307,6 +311,7 @@ class Chronicle:
         make = self.make
         look = make.look(make.run())
         inspection = Inspection(
+            can=CAN,
             state=StateName("staging", "Staging", protected=False),
             seen=make.seen(make.place(make.info())),
             check=make.check(),

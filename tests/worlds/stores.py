@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bot.backends.s3.probe import PlaceProbe
 from bot.backends.s3.proof import Proofs
+from bot.core.lock import PlaceProbe
 
 
 class Trusted(Proofs):

@@ -25,9 +25,11 @@ from bot.core.gate.decide import decide
 from bot.core.gate.inspection import Inspection, Owner, StateName
 from bot.core.gate.tie import attribute
 from bot.core.lock import (
+    Abilities,
     Billing,
     DigestMatch,
     DigestSeen,
+    Fence,
     LockInfo,
     LockPlace,
     LockSeen,
@@ -64,6 +66,7 @@ _REPO = (("repo", "acme/infra"),)
 _DEPLOY = Pipeline("github", (*_REPO, ("workflow", "deploy.yml")), GITHUB.name)
 _UPDATE = Pipeline("github", (*_REPO, ("workflow", "dependency-update.yml")), GITHUB.name)
 _POLICY = Policy()
+_CAN = Abilities(conditional=True, fence=Fence.NONE, shows_holder=True, versions=True, swap=False)
 _CROWD = 47
 
 
@@ -240,6 +243,7 @@ def _verdict(inspection: Inspection) -> Verdict:
         _info(), inspection.looks, holders=Holders(), skew=_POLICY.clock_skew
     )
     case = Case(
+        can=_CAN,
         lock_id=_LOCK, lock=inspection.seen, state=inspection.check, looks=inspection.looks, attribution=attribution,
         requester=_standing(inspection.at), owner=None, protected=False, policy=_POLICY, holders=Holders(),
     )  # fmt: skip
@@ -264,6 +268,7 @@ def _look(clock: str, *, refused: int = 0) -> Inspection:
         refused=Found(Refusals(0, refused, timedelta(minutes=15)), now),
     )  # fmt: skip
     return Inspection(
+        can=_CAN,
         state=StateName("staging", "Staging, all services", protected=False), seen=_seen(now),
         check=StateCheck(Found(written, now), DigestSeen(DigestMatch.MATCHES)), looks=(look,), lock=_info(),
         attribution=attribute(_info(), (look,), holders=Holders(), skew=_POLICY.clock_skew),

@@ -5,7 +5,6 @@ Source of the layout: Terraform's `internal/backend/remote-state/s3` (`client.go
 
 from __future__ import annotations
 
-import posixpath
 from dataclasses import dataclass
 
 from bot.aws.clients import Access
@@ -36,10 +35,3 @@ class S3Address:
     @property
     def lockfile_key(self) -> str:
         return f"{self.key}.tflock"
-
-
-def object_key(key: str, *, workspace: str, prefix: str) -> str:
-    """The key of a workspace's state object, by `key`, `workspace` and `workspace_key_prefix` of the backend."""
-    if workspace == "default":
-        return key
-    return posixpath.normpath("/".join(part for part in (prefix, workspace, key) if part))

@@ -19,17 +19,20 @@ from bot.aws.errors import AwsError, may_be_asked_again, timed_out, translated
 from bot.aws.sending import SendBy
 from bot.backends.s3.address import S3Address
 from bot.backends.s3.places import FilePlace, ItemPlace, lock_seen, nowhere, read_digest
-from bot.backends.s3.probe import PlaceProbe, keeps_versions, probe_file, probe_item
+from bot.backends.s3.probe import keeps_versions, probe_file, probe_item
 from bot.backends.s3.proof import Proofs
 from bot.backends.s3.state_object import StateObject
 from bot.backends.s3.table import LOOK_WITHIN, LockTable
 from bot.core.evidence import Found, Observation, Trouble
 from bot.core.lock import (
+    Abilities,
     DigestMatch,
     DigestSeen,
+    Fence,
     LockPlace,
     LockSeen,
     PlaceKind,
+    PlaceProbe,
     PlaceRelease,
     ReleaseResult,
     StateAbsent,
@@ -37,7 +40,7 @@ from bot.core.lock import (
     StateSeen,
     TableSeen,
 )
-from bot.errors import JournalAway
+from bot.errors import JournalAway, UpstreamError
 from bot.ports.clock import Clock
 
 T = TypeVar("T")
@@ -55,6 +58,8 @@ class S3Backend:
     A store that is not Amazon's has to prove before the first release that it honours conditions; `proofs` remembers
     it, without them it is tried each time.
     """
+
+    can = Abilities(conditional=True, fence=Fence.NONE, shows_holder=True, versions=True, swap=False)
 
     def __init__(
         self,
@@ -149,6 +154,15 @@ class S3Backend:
         `token` is random text that makes the throw-away keys unique; the real lock is never touched. Never raises.
         """
         return tuple(await asyncio.gather(*(self._probed(place, token) for place in self._places.values())))
+
+    async def clock_address(self) -> tuple[str, str] | None:
+        """The address of S3, by way of the client that the bot uses."""
+        try:
+            await self._clients.warm([self._address.access])
+        except UpstreamError:  # a client that cannot be made is reported by every look
+            return None
+        client = await self._clients.run(self._s3)
+        return str(client.meta.endpoint_url), "AWS"
 
     async def _probed(self, place: FilePlace | ItemPlace, token: str) -> PlaceProbe:
         probe = await self._clients.run(

@@ -63,7 +63,8 @@ class ItemPlace:
             return None
         text = item.get("Info", {}).get("S", "")
         info, garbage = _parsed(text) if text else (None, "the item has no lock info")
-        return LockPlace(PlaceKind.ITEM, f"{self.table} / {self.key}", fence=text, info=info, garbage=garbage)
+        where = f"{self.table} / {self.key}"
+        return LockPlace(PlaceKind.ITEM, where, fence=text, info=info, garbage=garbage, service="DynamoDB")
 
     def _is_digest(self, item: dict[str, Any]) -> bool:
         """Whether the item is another state's digest, whose key looks like this one's lock key."""
@@ -97,7 +98,8 @@ class FilePlace:
                 return None
             raise
         info, garbage = _parsed(text)
-        return LockPlace(PlaceKind.FILE, self.target, answer["ETag"], info, garbage, stored_at=answer["LastModified"])
+        stored_at = answer["LastModified"]
+        return LockPlace(PlaceKind.FILE, self.target, answer["ETag"], info, garbage, stored_at, service="S3")
 
     def delete(self, fence: str, send_by: SendBy | None = None) -> None:
         """Deletes the object if its ETag is the fence."""

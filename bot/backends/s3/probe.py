@@ -6,38 +6,16 @@ Blocking: to be run in threads. Never raises for what the store says.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from bot.aws.errors import AwsError, translated
 from bot.backends.s3.places import FilePlace, ItemPlace
 from bot.core.evidence import Trouble
-from bot.core.lock import LockPlace, PlaceKind
+from bot.core.lock import LockPlace, PlaceKind, PlaceProbe
 
 T = TypeVar("T")
 
 _TEXT = "a throw-away lock of tflock's doctor"
-
-
-@dataclass(frozen=True, slots=True)
-class PlaceProbe:
-    """What was found out about one place.
-
-    `is_conditional` is None where it could not be found out. `is_proven` is True only if a lock was put, a delete under
-    another condition left it there, and one under its own removed it; `needs_proof` says that nothing is released
-    before that. `missing_actions` are the IAM actions that a release needs and that were denied. `detail` is for
-    people; it says what else went wrong.
-    """
-
-    kind: PlaceKind
-    place: str
-    is_conditional: bool | None
-    missing_actions: tuple[str, ...]
-    detail: str
-    is_proven: bool = False
-    needs_proof: bool = False
-    trouble: Trouble | None = None
-    """The first that kept it from being proven."""
 
 
 def probe_file(place: FilePlace) -> PlaceProbe:
@@ -92,7 +70,7 @@ def _probe(place: FilePlace | ItemPlace, kind: PlaceKind, put: Callable[[], str]
         kind=kind,
         place=place.target,
         is_conditional=conditional,
-        missing_actions=tuple(action for action, step in denied if _trouble(step) is Trouble.DENIED),
+        missing_rights=tuple(action for action, step in denied if _trouble(step) is Trouble.DENIED),
         detail="; ".join(dict.fromkeys(details)),
         is_proven=bool(conditional) and is_there and cleared is None,
         trouble=next(filter(None, map(_trouble, steps)), None),

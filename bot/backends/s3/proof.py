@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from bot.backends.s3.probe import PlaceProbe
+from bot.core.lock import PlaceProbe
 from bot.ports.clock import Clock
 from bot.ports.records import Records
 

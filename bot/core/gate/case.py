@@ -8,7 +8,7 @@ from enum import IntEnum, StrEnum
 
 from bot.core.gate.attribution import Attribution, PipelineSeen
 from bot.core.gate.ownership import NOBODY_STARTED, Starters
-from bot.core.lock import LockInfo, LockSeen, StateCheck
+from bot.core.lock import NO_ABILITIES, Abilities, LockInfo, LockSeen, StateCheck
 from bot.core.people import Approval, Automatic, OwnerAnswer, OwnerSays, Standing
 from bot.core.phrase import Phrase
 from bot.core.policy import ApprovalPolicy, Holders, Policy
@@ -98,7 +98,7 @@ class Case:
 
     Where nobody asked, `requester` is `Automatic`, and only what holds on its own is allowed.
     `owner_id` is the lock's owner in Slack, where one person is known to be it beyond doubt; `starters` are those who
-    started the runs that may hold the lock.
+    started the runs that may hold the lock. `can` is what the lock's backend can do: nothing, if it is not known.
     """
 
     lock_id: str
@@ -115,6 +115,7 @@ class Case:
     approvers: ApprovalPolicy = field(default_factory=ApprovalPolicy)
     owner_id: str | None = None
     starters: Starters = NOBODY_STARTED
+    can: Abilities = NO_ABILITIES
 
     @property
     def target(self) -> LockInfo | None:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from bot.core.evidence import NotFound, Unseen
 from bot.core.gate.attribution import Attribution, PipelineSeen
 from bot.core.gate.contention import Contention, Loop
-from bot.core.lock import LockInfo, LockSeen, StateCheck, TableSeen
+from bot.core.lock import NO_ABILITIES, Abilities, LockInfo, LockSeen, StateCheck, TableSeen
 from bot.core.phrase import Phrase
 from bot.core.run import Run
 
@@ -70,7 +70,8 @@ class Inspection:
     `attribution` is None exactly if there is no such lock. `table` is None for a state without a lock table; `crowd`
     is looked for only when the table throttled the reading of the lock.
 
-    `owner` is the one person whose lock it is; where that is not known, `owners` are those who it may be.
+    `owner` is the one person whose lock it is; where that is not known, `owners` are those who it may be. `can` is what
+    the state's backend can do.
     """
 
     state: StateName
@@ -85,6 +86,7 @@ class Inspection:
     table: TableSeen | None = None
     crowd: Crowd | None = None
     owners: tuple[Owner, ...] = ()
+    can: Abilities = NO_ABILITIES
 
     @property
     def is_throttled(self) -> bool:

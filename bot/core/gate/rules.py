@@ -50,13 +50,23 @@ def same_lock(case: Case, now: datetime) -> Finding:
         return Finding(rule, Effect.REFUSES, ("the lock has a new holder: it is now ", *_held_by(others[0])))
     if case.target is None:
         return Finding(rule, Effect.REFUSES, ("the lock is gone; the state is free",))
+    return _still_there(case, others)
+
+
+def _still_there(case: Case, others: Sequence[LockInfo]) -> Finding:
+    same: Phrase = ("it is still lock ", Quoted(case.lock_id))
+    if not case.can.conditional:
+        # between this look and the release another writer may take the lock, and the store would release theirs
+        blind = ", but this backend releases whatever lock is there by then: nothing makes the release conditional"
+        return Finding(Rule.SAME_LOCK, Effect.WANTS_APPROVAL, (*same, blind))
     if others:
-        return Finding(rule, Effect.WARNS, ("the other place has another lock, which stays: ", *_held_by(others[0])))
-    return Finding(rule, Effect.HOLDS, ("it is still lock ", Quoted(case.lock_id)))
+        words: Phrase = ("the other place has another lock, which stays: ", *_held_by(others[0]))
+        return Finding(Rule.SAME_LOCK, Effect.WARNS, words)
+    return Finding(Rule.SAME_LOCK, Effect.HOLDS, same)
 
 
 def _unread(kind: PlaceKind, seen: Unseen | NotFound) -> Phrase:
-    if kind is PlaceKind.ITEM and isinstance(seen, Unseen) and seen.trouble is Trouble.THROTTLED:
+    if kind.is_in_table and isinstance(seen, Unseen) and seen.trouble is Trouble.THROTTLED:
         return ("the lock table is throttled, so the lock can't be read: ", said(seen))
     return (f"the {kind} could not be read: ", said(seen))
 

@@ -19,7 +19,6 @@ from bot.core.lock import (
     OPERATIONS,
     DigestMatch,
     LockInfo,
-    PlaceKind,
     StateAbsent,
     StateCheck,
     StateSeen,
@@ -49,8 +48,6 @@ class Fact:
     phrase: Phrase = ()
     icon: Icon = Icon.NONE
 
-
-PLACE_NAMES = {PlaceKind.FILE: "lockfile", PlaceKind.ITEM: "DynamoDB item"}
 
 _TIES = {
     Tie.SEALED: "proven: only this job can have taken it",
@@ -175,23 +172,23 @@ def places(inspection: Inspection) -> Iterable[Fact]:
     seen = inspection.seen
     held, lock = seen.held, inspection.lock
     for place in seen.garbage:
-        kind, where, why = f"the {PLACE_NAMES[place.kind]} in ", Quoted(place.where), place.garbage
+        kind, where, why = f"the {place.kind.words} in ", Quoted(place.where), place.garbage
         end = ". tflock can't release it: look there."
         yield Fact("Not readable:", (kind, where, ": ", Quoted(why or "not Terraform lock data"), end), Icon.WARNING)
     for half, unseen in seen.unseen:
-        if isinstance(unseen, Unseen) and unseen.trouble is Trouble.THROTTLED and half is PlaceKind.ITEM:
+        if isinstance(unseen, Unseen) and unseen.trouble is Trouble.THROTTLED and half.is_in_table:
             continue  # the facts about the table say so, since nothing is wrong with the lock
-        what = f"the {PLACE_NAMES[half]}: "
+        what = f"the {half.words}: "
         yield Fact("Not seen:", (what, *trouble(unseen), ". ", _AGAIN, _DOCTOR, "."), Icon.WARNING)
     if len(seen.locks) > 1:
         each: list[Phrase] = [
-            (f"the {PLACE_NAMES[place.kind]} holds ", Quoted(place.info.id), " of ", *who(place.info))
+            (f"the {place.kind.words} holds ", Quoted(place.info.id), " of ", *who(place.info))
             for place in held
             if place.info is not None
         ]
         yield Fact("Two locks:", (*joined(each, "; "), "."), Icon.WARNING)
     elif lock is not None and len(held) == 1 and seen.free:
-        left, gone = PLACE_NAMES[held[0].kind], PLACE_NAMES[seen.free[0]]
+        left, gone = held[0].kind.words, seen.free[0].words
         yield Fact("Half a lock:", (f"only the {left} is left; the {gone} is already gone.",), Icon.WARNING)
 
 

@@ -21,7 +21,7 @@ from bot.ports.messenger import Message
 from bot.slack.render import facts
 from bot.slack.render.blocks import Block, Newer, actions, button, context, folded, message, sections
 from bot.slack.render.controls import lock_of, unlock_controls
-from bot.slack.render.facts import PLACE_NAMES, Fact, command
+from bot.slack.render.facts import Fact, command
 from bot.slack.render.icons import Icon
 from bot.slack.render.mrkdwn import mrkdwn
 from bot.slack.render.page import CHECK, at_hand, dotted, lines, notification, sentence
@@ -331,8 +331,10 @@ def _partly_released(report: UnlockReport) -> _Facts:
 
 
 def _still_throttled(report: UnlockReport) -> _Facts:
-    store = "S3" if report.places and all(part.place.kind is PlaceKind.FILE for part in report.places) else "DynamoDB"
-    what = "the lock file" if store == "S3" else "the lock table"
+    store, what = "DynamoDB", "the lock table"
+    if report.places and not any(part.place.kind.is_in_table for part in report.places):
+        place = report.places[0].place
+        store, what = place.service or "the store", "the lock file" if place.kind is PlaceKind.FILE else "the lock"
     yield Fact((f"{report.request.state} is still locked: {store} is throttling {what}.",), (), Icon.WARNING)
     yield Fact("", (*_tried(report), *_changed(report.places)))
     yield from _steps(report)
@@ -442,7 +444,7 @@ def _steps(report: UnlockReport) -> _Facts:
 def _place_outcomes(places: Iterable[PlaceRelease]) -> _Facts:
     for outcome in places:
         detail: Phrase = (": ", Quoted(outcome.detail)) if outcome.detail else ()
-        yield Fact("", (f"• The {PLACE_NAMES[outcome.place.kind]} {_RESULTS[outcome.result]}", *detail, "."))
+        yield Fact("", (f"• The {outcome.place.kind.words} {_RESULTS[outcome.result]}", *detail, "."))
 
 
 def _tried(report: UnlockReport) -> Phrase:
@@ -462,4 +464,4 @@ def _changed(places: Sequence[PlaceRelease]) -> Phrase:
 
 
 def _named(kinds: Iterable[PlaceKind]) -> str:
-    return " and the ".join(dict.fromkeys(PLACE_NAMES[kind] for kind in kinds))
+    return " and the ".join(dict.fromkeys(kind.words for kind in kinds))

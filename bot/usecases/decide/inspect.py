@@ -101,6 +101,7 @@ async def _inspected(world: World, state: State, lock_id: str | None, *, without
         owners=owners,
         at=started,
         crowd=crowd,
+        can=state.backend.can,
     )
 
 

@@ -126,6 +126,7 @@ def conclude(
         approvers=world.approvers(inspection.state.name),
         owner_id=inspection.owner.slack_id if inspection.owner is not None and inspection.owner.is_certain else None,
         starters=started_by(world, inspection.attribution),
+        can=inspection.can,
     )
     return Decision(inspection, decide(case, world.clock.now(), table), answer, case)
 

@@ -1,120 +1,46 @@
-"""The worlds that the contract of `bot.ports.locks.LockBackend` is held against: one for each combination of places."""
+"""The worlds that every backend is held to its contract in: found in `tests/backends`, one folder for each backend.
+
+A folder's `world.py` has `WORLDS`, what each of its worlds is made of, and the fixture `NAME_world`, which makes one of
+`world_param`.
+"""
 
 from __future__ import annotations
 
-import secrets
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
-from bot.aws.clients import Access, AwsClients
-from bot.backends.s3.address import S3Address, object_key
-from bot.backends.s3.backend import S3Backend
-from bot.core.lock import PlaceKind
-from bot.sandbox.machine.aws import REGION, WrittenLock
-from bot.sandbox.machine.proxy import FaultProxy, Matcher, fault_proxy, operation
-from tests.worlds.aws import FullAws
-from tests.worlds.stores import Trusted
+from bot.backends import NAMES
 
-COMBINATIONS = {
-    "item": (PlaceKind.ITEM,),
-    "file": (PlaceKind.FILE,),
-    "both": (PlaceKind.FILE, PlaceKind.ITEM),
+MODULES = {
+    path.parent.name: import_module(f"tests.backends.{path.parent.name}.world")
+    for path in sorted((Path(__file__).parents[2] / "backends").glob("*/world.py"))
 }
+WORLDS = {f"{name}-{'-'.join(param)}": (name, param) for name, module in MODULES.items() for param in module.WORLDS}
+globals().update({f"{name}_world": module.made for name, module in MODULES.items()})
 
 
-class SystemClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def running(self) -> float:
-        return self.now().timestamp()
+@pytest.fixture(params=WORLDS)
+def chosen(request):
+    return WORLDS[request.param]
 
 
-@dataclass
-class S3World:
-    """A state in S3 behind the fault proxy, and hands that reach past the proxy."""
-
-    aws: FullAws
-    proxy: FaultProxy
-    address: S3Address
-    workspace: str
-    kinds: tuple[PlaceKind, ...]
-    opened: list[AwsClients] = field(default_factory=list)
-
-    def backend(self, *, timeout: float = 10.0) -> S3Backend:
-        """A backend with a client of its own."""
-        clients = AwsClients()
-        self.opened.append(clients)
-        return S3Backend(self.address, clients, SystemClock(), proofs=Trusted(), timeout=timeout)
-
-    def lock(self, name: str = "first") -> WrittenLock:
-        return WrittenLock(
-            id=f"{name}-{secrets.token_hex(8)}",
-            created=datetime(2026, 11, 21, 9, 5, 0, 116755, tzinfo=UTC),
-            path=self.address.lock_key,
-            who=f"{name}@runner",
-        )
-
-    async def take(self, lock: WrittenLock) -> None:
-        """Takes the lock in all places, which must be free."""
-        await self.aws.hold(
-            self.address.key, lock.text, item=PlaceKind.ITEM in self.kinds, file=PlaceKind.FILE in self.kinds
-        )
-
-    async def write(self, kind: PlaceKind, text: str) -> None:
-        """Writes a place, whatever stands there."""
-        if kind is PlaceKind.ITEM:
-            await self.aws.put_item(self.address.lock_key, Info=text)
-        else:
-            await self.aws.put_lockfile(self.address.key, text)
-
-    async def clear(self, kind: PlaceKind) -> None:
-        if kind is PlaceKind.ITEM:
-            await self.aws.delete_item(self.address.lock_key)
-        else:
-            await self.aws.delete_object(self.address.lockfile_key)
-
-    async def stands(self, kind: PlaceKind) -> str | None:
-        """The text of the lock that stands in a place."""
-        if kind is PlaceKind.ITEM:
-            item = await self.aws.item(self.address.lock_key)
-            return item["Info"] if item else None
-        found = await self.aws.object(self.address.lockfile_key)
-        return found.decode() if found is not None else None
-
-    def reads(self, kind: PlaceKind) -> Matcher:
-        if kind is PlaceKind.ITEM:
-            return operation("dynamodb:GetItem")
-        return operation("s3:GetObject", suffix=".tflock")
-
-    def deletes(self, kind: PlaceKind) -> Matcher:
-        return operation("dynamodb:DeleteItem" if kind is PlaceKind.ITEM else "s3:DeleteObject")
-
-    def read_right(self, kind: PlaceKind) -> str:
-        return "dynamodb:GetItem" if kind is PlaceKind.ITEM else "s3:GetObject"
-
-    def delete_right(self, kind: PlaceKind) -> str:
-        return "dynamodb:DeleteItem" if kind is PlaceKind.ITEM else "s3:DeleteObject"
+@pytest.fixture
+def world_param(chosen):
+    return chosen[1]
 
 
-@pytest.fixture(
-    params=[("item", "default"), ("file", "blue"), ("both", "default"), ("both", "blue")],
-    ids="-".join,
-)
-async def world(request, own_aws):
-    places, workspace = request.param
-    async with fault_proxy(own_aws.endpoint) as proxy:
-        kinds = COMBINATIONS[places]
-        address = S3Address(
-            Access(region=REGION, endpoint_url=proxy.url),
-            bucket=own_aws.bucket,
-            key=object_key("environments/staging/terraform.tfstate", workspace=workspace, prefix="env:"),
-            dynamodb_table=own_aws.table if PlaceKind.ITEM in kinds else None,
-            use_lockfile=PlaceKind.FILE in kinds,
-        )
-        world = S3World(own_aws, proxy, address, workspace, kinds)
-        yield world
-        for clients in world.opened:
-            await clients.aclose()
+@pytest.fixture
+def world(chosen, request):
+    return request.getfixturevalue(f"{chosen[0]}_world")
+
+
+@pytest.fixture(scope="session")
+def backends_with_a_world():
+    return set(MODULES)
+
+
+@pytest.fixture(scope="session")
+def backends():
+    return set(NAMES)

@@ -7,9 +7,13 @@ import asyncio
 import pytest
 
 from bot.core.evidence import NotFound, Trouble, Unseen
-from bot.core.lock import PlaceKind, ReleaseResult
+from bot.core.lock import ReleaseResult
 from tests.worlds.own_time import own_time
 from tests.worlds.proxy import Answer, Cut, Delay, Deny, Throttle
+
+
+def test_every_backend_is_held_to_this_contract(backends, backends_with_a_world):
+    assert backends_with_a_world == backends
 
 
 async def test_a_free_state_is_read_as_free_in_every_half(world):
@@ -42,17 +46,15 @@ async def test_a_fence_is_not_shown_in_a_repr(world):
 
 
 async def test_the_lock_of_another_workspace_is_not_this_ones(world):
-    other = {"default": "green", "blue": "default"}[world.workspace]
-    key = "environments/staging/terraform.tfstate"
-    await world.aws.hold(key if other == "default" else f"env:/green/{key}", world.lock().text, item=True, file=True)
+    await world.take_in_another_workspace(world.lock())
 
     seen = await world.backend().read_lock()
 
     assert seen.is_free
 
 
-async def test_a_digest_is_never_taken_for_a_lock(world):
-    await world.aws.put_state(world.address.key, digest=True)
+async def test_a_state_and_what_is_beside_it_are_never_taken_for_a_lock(world):
+    await world.put_state()
 
     seen = await world.backend().read_lock()
 
@@ -407,13 +409,13 @@ async def test_a_store_that_is_away_is_unseen(world):
 async def test_reading_changes_nothing(world):
     lock = world.lock()
     await world.take(lock)
-    await world.aws.put_state(world.address.key)
-    before = (await world.aws.objects(), await world.aws.items())
+    await world.put_state()
+    before = await world.everything()
     backend = world.backend()
 
     await asyncio.gather(backend.read_lock(), backend.read_state())
 
-    assert (await world.aws.objects(), await world.aws.items()) == before
+    assert await world.everything() == before
     assert [await world.stands(kind) for kind in world.kinds] == [lock.text] * len(world.kinds)
 
 
@@ -421,32 +423,48 @@ def trouble(observation: Unseen | NotFound) -> Trouble | None:
     return observation.trouble if isinstance(observation, Unseen) else None
 
 
-async def test_a_state_has_a_lock_table_exactly_if_it_has_the_half_in_one(world):
-    table = await world.backend().read_table()
-
-    assert (table is not None) is (PlaceKind.ITEM in world.kinds)
-    assert table is None or table.name == world.aws.table
-
-
-async def test_a_look_at_the_table_changes_no_lock_and_needs_none_of_the_optional_rights(world):
-    lock = world.lock()
-    await world.take(lock)
-    for action in ("dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "cloudwatch:GetMetricData"):
-        world.proxy.fault(action, Deny())
+async def test_a_release_is_conditional_exactly_if_the_backend_says_that_it_can(world):
+    await world.take(world.lock("first"))
     backend = world.backend()
+    (place, *_) = (await backend.read_lock()).held
+    second = world.lock("second")
+    await world.write(place.kind, second.text)
 
-    table, seen = await asyncio.gather(backend.read_table(), backend.read_lock())
+    await backend.release(place)
 
-    assert table is None or not table.has_refused
-    assert [info.id for info in seen.locks] == [lock.id]
-    assert [await world.stands(kind) for kind in world.kinds] == [lock.text] * len(world.kinds)
+    assert (await world.stands(place.kind) == second.text) is backend.can.conditional
 
 
-async def test_a_throttled_item_is_told_as_a_throttled_table_and_a_throttled_file_is_not(world):
+async def test_a_throttled_read_is_told_as_a_throttled_table_only_where_the_lock_is_in_one(world):
     for kind in world.kinds:
         world.proxy.fault(world.reads(kind), Throttle())
 
-    seen = await world.backend().read_lock()
+    backend = world.backend()
+    seen, table = await asyncio.gather(backend.read_lock(), backend.read_table())
 
     assert not seen.is_free
-    assert seen.is_throttled is (PlaceKind.ITEM in world.kinds)
+    has_table = any(kind.is_in_table for kind in world.kinds)
+    assert seen.is_throttled is has_table
+    assert (table is not None) is has_table
+
+
+async def test_the_doctor_tries_only_throw_away_locks_and_leaves_everything_as_it_was(world):
+    await world.take(world.lock())
+    await world.put_state()
+    before = await world.everything()
+
+    probes = await world.backend().probe("0a1b2c3d")
+
+    assert [probe.kind for probe in probes] == list(world.kinds)
+    assert all(probe.missing_rights == () for probe in probes)
+    assert await world.everything() == before
+
+
+async def test_missing_rights_are_found_by_the_doctor_and_named(world):
+    for kind in world.kinds:
+        world.proxy.fault(world.deletes(kind), Deny())
+
+    probes = await world.backend().probe("0a1b2c3d")
+
+    assert all(world.delete_right(probe.kind) in probe.missing_rights for probe in probes)
+    assert not any(probe.is_proven for probe in probes)

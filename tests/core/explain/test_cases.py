@@ -14,7 +14,6 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.app.adapters import address_of
 from bot.config.load import load
 from bot.core.explain.decode import text_of
 from bot.core.explain.explain import document_of, explain
@@ -31,7 +30,7 @@ FIELDS = ("summary", "do", "dont")
 @pytest.fixture(scope="module")
 def states():
     config = load(HERE / "cases_tflock.yml", {"GITHUB_TOKEN": "x"}, need_slack=False)
-    return {address_of(settings.backend).lock_key: name for name, settings in config.states.items()}
+    return {settings.backend.lock_path: name for name, settings in config.states.items()}
 
 
 def text_of_case(case):

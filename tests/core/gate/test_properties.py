@@ -17,7 +17,7 @@ from bot.core.gate.claim import Claim, Exited
 from bot.core.gate.decide import RULES, decide
 from bot.core.gate.tie import attribute
 from bot.core.joblog.values import JobLog
-from bot.core.lock import DigestMatch, DigestSeen, PlaceKind, StateAbsent
+from bot.core.lock import NO_ABILITIES, DigestMatch, DigestSeen, PlaceKind, StateAbsent
 from bot.core.people import Approval, OwnerAnswer, OwnerSays
 from bot.core.phrase import plain
 from bot.core.run import Conclusion, Phase
@@ -438,6 +438,7 @@ BAD_NEWS = {
     "the state cannot be read": _in_case(state=lambda make, case: replace(case.state, state=make.unseen())),
     "the state was written just now": _in_case(state=lambda make, _: make.check(make.state(last_written=make.now))),
     "the state becomes protected": _in_case(protected=lambda *_: True),
+    "nothing makes the release conditional": _in_case(can=lambda *_: NO_ABILITIES),
     "the approval is taken back": _in_case(approval=lambda *_: None),
     "the approval expires": _in_case(approval=lambda make, _: make.approval(at=make.at("11:00"))),
 }

@@ -13,7 +13,7 @@ from bot.core.gate.case import Effect, Rule, Ruling
 from bot.core.gate.decide import decide
 from bot.core.gate.ending import seen_to_end_at
 from bot.core.joblog.values import LogEnd
-from bot.core.lock import DigestMatch, DigestSeen, PlaceKind, StateAbsent
+from bot.core.lock import NO_ABILITIES, DigestMatch, DigestSeen, PlaceKind, StateAbsent
 from bot.core.people import Channel, OwnerSays
 from bot.core.phrase import plain
 from bot.core.policy import ByTime, KnownPerson
@@ -47,6 +47,16 @@ def test_the_incidents_own_lock_may_be_released(make):
 
 def test_the_lock_that_the_user_saw_is_the_same_lock(make, says):
     assert says(Rule.SAME_LOCK, make.case()) == (HOLDS, f"it is still lock {make.lock_id}", None, False)
+
+
+def test_a_backend_that_releases_whatever_lock_is_there_wants_a_second_member(make, says):
+    case = make.case(can=replace(make.case().can, conditional=False))
+
+    effect, words, _, _ = says(Rule.SAME_LOCK, case)
+
+    assert effect is WANTS_APPROVAL
+    assert "nothing makes the release conditional" in words
+    assert says(Rule.SAME_LOCK, replace(case, can=NO_ABILITIES))[0] is WANTS_APPROVAL
 
 
 def test_a_lock_that_changed_hands_refuses_and_names_the_new_holder(make, says):

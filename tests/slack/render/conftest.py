@@ -14,8 +14,10 @@ from bot.core.gate.inspection import Inspection, Owner, StateName
 from bot.core.gate.tie import attribute
 from bot.core.joblog.values import JobLog, Work
 from bot.core.lock import (
+    Abilities,
     DigestMatch,
     DigestSeen,
+    Fence,
     LockInfo,
     LockPlace,
     LockSeen,
@@ -32,6 +34,7 @@ from bot.core.systems import GITHUB
 from bot.sandbox.slack.text import flat
 from tests.worlds.slack.blocks import problems, size
 
+CAN = Abilities(conditional=True, fence=Fence.NONE, shows_holder=True, versions=True, swap=False)
 NOW = datetime(2026, 11, 21, 11, 5, tzinfo=UTC)
 DEPLOY = Pipeline("github", (("repo", "acme/infra"), ("workflow", "deploy.yml")), GITHUB.name)
 _WORK = Work(NOW - timedelta(hours=2) + timedelta(seconds=4), NOW - timedelta(minutes=111))
@@ -121,6 +124,7 @@ class Scene:
         look = PipelineSeen(DEPLOY, "GitHub Actions", Found((run,), NOW), {run.ref.id: read}, logs, one_state=True)
         tied = None if lock is None else attribute(lock, (look,), holders=Holders(), skew=timedelta(minutes=2))
         return Inspection(
+            can=CAN,
             state=StateName("staging", "Staging, all services", protected),
             seen=seen,
             check=check or self.stored,
@@ -134,6 +138,7 @@ class Scene:
 
     def verdict(self, inspection, *, owner=None, at=NOW):
         case = Case(
+            can=CAN,
             lock_id=inspection.lock.id if inspection.lock else self.lock.id,
             lock=inspection.seen,
             state=inspection.check,

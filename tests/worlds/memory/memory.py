@@ -17,9 +17,11 @@ from datetime import UTC, datetime, timedelta
 
 from bot.core.evidence import Found, NotFound, Trouble, Unseen
 from bot.core.lock import (
+    Abilities,
     Billing,
     DigestMatch,
     DigestSeen,
+    Fence,
     LockInfo,
     LockPlace,
     LockSeen,
@@ -147,6 +149,9 @@ class MemoryStore:
         return text
 
 
+S3_LIKE = Abilities(conditional=True, fence=Fence.NONE, shows_holder=True, versions=True, swap=False)
+
+
 @dataclass(frozen=True)
 class MemoryLockBackend:
     """`bot.ports.locks.LockBackend` on a MemoryStore. A fault of Unreachable or TimeoutError is an open outcome."""
@@ -154,6 +159,7 @@ class MemoryLockBackend:
     store: MemoryStore
     clock: Clock
     switchboard: Switchboard = field(default_factory=Switchboard)
+    can: Abilities = S3_LIKE
 
     async def read_lock(self) -> LockSeen:
         at = self.clock.now()

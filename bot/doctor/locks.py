@@ -1,4 +1,4 @@
-"""AWS: may each state's lock and file be read, and does a conditional delete do what it says."""
+"""The stores: may each state's lock and file be read, and does a conditional delete do what it says."""
 
 from __future__ import annotations
 
@@ -7,92 +7,105 @@ import secrets
 from collections.abc import Iterator, Mapping
 from itertools import chain
 
-from bot.app.adapters import SystemClock, address_of, lock_sweep
+from bot.app import stores
 from bot.app.wiring import Wiring
-from bot.aws.clients import AwsClients
-from bot.backends.s3.backend import S3Backend
-from bot.backends.s3.probe import PlaceProbe
-from bot.backends.s3.proof import Proofs
+from bot.backends.frame import Means
 from bot.config.settings import Config, StateSettings
 from bot.core.evidence import Found, Observation, Trouble, Unseen
-from bot.core.lock import Billing, DigestMatch, LockSeen, PlaceKind, StateCheck, TableCapacity, TableSeen
+from bot.core.lock import (
+    Billing,
+    DigestMatch,
+    LockSeen,
+    PlaceProbe,
+    Rights,
+    StateCheck,
+    TableCapacity,
+    TableSeen,
+)
 from bot.core.phrase import duration, plain
 from bot.doctor.check import Area, Level, Result, trouble_of, why_not
 from bot.slack.render.table import capacity_words, ttl_words
 
 _WATCH = Area("watch")
-_TABLE_WITHIN = 10.0  # seconds: the doctor is in no hurry
-_POLICY = "grant it in the IAM policy of the bot's role"
 _FEWEST_UNITS = 5
 """Less than what DynamoDB's console gives a new provisioned table."""
 
 
 async def checks(config: Config, wiring: Wiring) -> list[Result]:
     """Puts throw-away locks next to the real ones, and removes them."""
-    clients, token = wiring.aws, secrets.token_hex(4)
-    proofs = Proofs(wiring.world.records, SystemClock())
+    token, world = secrets.token_hex(4), wiring.world
+    made_with = stores.means(config, wiring.aws, world.records, world.clock, in_no_hurry=True)
     found, watched = await asyncio.gather(
-        asyncio.gather(*(_state(settings, clients, token, proofs) for settings in config.states.values())),
-        lock_sweep(config, clients).read_locks(tuple(config.states)),
+        asyncio.gather(*(_state(settings, made_with, token) for settings in config.states.values())),
+        stores.lock_sweep(config, made_with).read_locks(tuple(config.states)),
     )
-    return [*chain.from_iterable(found), *_watching(watched)]
+    for close in made_with.closing:
+        await close()
+    rights = {name: stores.kind(settings.backend.type).rights for name, settings in config.states.items()}
+    return [*chain.from_iterable(found), *_watching(watched, rights)]
 
 
-def _watching(seen: Mapping[str, LockSeen]) -> Iterator[Result]:
+def _watching(seen: Mapping[str, LockSeen], rights: Mapping[str, Rights]) -> Iterator[Result]:
     """Only what is denied: whether a lock can be read at all is looked at on its own."""
-    denied = dict[str, list[str]]()
+    denied = dict[tuple[str, str], list[str]]()
     for name, lock in seen.items():
+        needed = rights[name]
         for kind, why in lock.unseen:
-            if kind is PlaceKind.ITEM and isinstance(why, Unseen) and why.trouble is Trouble.DENIED:
-                denied.setdefault(why.detail, []).append(name)
-    for detail, names in denied.items():
-        unwatched = f"{len(names)} of {len(seen)} states are not watched: {detail}"
-        yield _WATCH.warn("locks", unwatched, f"grant dynamodb:BatchGetItem: {_POLICY}")
+            if kind is needed.swept and isinstance(why, Unseen) and why.trouble is Trouble.DENIED:
+                fix = f"grant {needed.sweep}: {_granted(needed)}"
+                denied.setdefault((why.detail, fix), []).append(name)
+    for (detail, fix), names in denied.items():
+        yield _WATCH.warn("locks", f"{len(names)} of {len(seen)} states are not watched: {detail}", fix)
     if not denied:
         yield _WATCH.ok("locks", "all locks may be read at once")
 
 
-async def _state(settings: StateSettings, clients: AwsClients, token: str, proofs: Proofs) -> list[Result]:
-    backend = S3Backend(address_of(settings.backend), clients, SystemClock(), proofs=proofs, table_within=_TABLE_WITHIN)
+def _granted(rights: Rights) -> str:
+    return f"grant it in {rights.grant}"
+
+
+async def _state(settings: StateSettings, made_with: Means, token: str) -> list[Result]:
+    backend = stores.opened(settings, made_with).backend
+    rights = stores.kind(settings.backend.type).rights
     lock, state, versioned, probes, table = await asyncio.gather(
         backend.read_lock(), backend.read_state(), backend.versioning(), backend.probe(token), backend.read_table()
     )
     area = Area(settings.name)
     return [
-        *_lock(area, lock),
-        *_file(area, state),
-        *(check for probe in probes for check in _release(area, probe)),
-        _versioning(area, versioned),
+        *_lock(area, lock, rights),
+        *_file(area, state, rights),
+        *(check for probe in probes for check in _release(area, probe, rights)),
+        *((_versioning(area, versioned, rights),) if backend.can.versions else ()),
         *(_table(area, table) if table is not None else ()),
     ]
 
 
-def _lock(area: Area, seen: LockSeen) -> Iterator[Result]:
+def _lock(area: Area, seen: LockSeen, rights: Rights) -> Iterator[Result]:
     for kind, why in seen.unseen:
         detail, trouble = f"the {kind} cannot be read: {why_not(why)}", trouble_of(why)
-        fix = _POLICY if trouble is Trouble.DENIED else "correct the state's backend in the configuration"
+        fix = _granted(rights) if trouble is Trouble.DENIED else "correct the state's backend in the configuration"
         yield area.unanswered("lock", trouble, detail, fix, otherwise=Level.FAIL, essential=True)
     if not seen.unseen:
         yield area.ok("lock", "can be read; it is held now" if seen.held else "can be read; it is free")
 
 
-def _file(area: Area, check: StateCheck) -> Iterator[Result]:
+def _file(area: Area, check: StateCheck, rights: Rights) -> Iterator[Result]:
     if isinstance(check.state, Found):
         yield area.ok("state", "can be read")
     else:
         trouble, fix = trouble_of(check.state), "correct the state's backend in the configuration"
-        fix = f"grant s3:GetObject and s3:ListBucket: {_POLICY}" if trouble is Trouble.DENIED else fix
+        fix = f"grant {rights.state}: {_granted(rights)}" if trouble is Trouble.DENIED else fix
         yield area.unanswered("state", trouble, why_not(check.state), fix, otherwise=Level.FAIL, essential=True)
     if check.digest.match is DigestMatch.DIFFERS:
         detail = "the digest item does not match the state: Terraform will refuse to read it"
         yield area.warn("digest", detail, f"`tflock status {area.name}` says what to set")
 
 
-def _release(area: Area, probe: PlaceProbe) -> Iterator[Result]:
+def _release(area: Area, probe: PlaceProbe, rights: Rights) -> Iterator[Result]:
     subject = f"release of the {probe.kind}"
-    for action in probe.missing_actions:
-        yield area.fail(subject, f"{action} is denied on {probe.place}", _POLICY)
-    if probe.needs_proof and not probe.is_proven and probe.is_conditional is not False and not probe.missing_actions:
+    for right in probe.missing_rights:
+        yield area.fail(subject, f"{right} is denied on {probe.place}", _granted(rights))
+    if probe.needs_proof and not probe.is_proven and probe.is_conditional is not False and not probe.missing_rights:
         detail = f"whether {probe.place} honours a conditional delete is not proven, so nothing is released there"
         fix = "let the bot (or the account that runs the doctor) put and delete “…-doctor-*” there, and ask again"
         words = f"{detail}: {probe.detail}" if probe.detail else detail
@@ -101,25 +114,25 @@ def _release(area: Area, probe: PlaceProbe) -> Iterator[Result]:
         yield area.ok(subject, f"{probe.place} honours a conditional delete")
     elif probe.is_conditional is False:
         detail = f"{probe.place} deletes although the condition does not hold: a new holder's lock could be released"
-        yield area.fail(subject, detail, "use a store that honours it: Amazon S3 and DynamoDB do")
-    elif not probe.missing_actions:
+        yield area.fail(subject, detail, f"use a store that honours it: {rights.honours}")
+    elif not probe.missing_rights:
         detail = f"whether {probe.place} honours a conditional delete is not known: "
-        fix = "grant s3:PutObject for the doctor's throw-away lock, and ask again"
+        fix = f"grant {rights.trial} for the doctor's throw-away lock, and ask again"
         words = detail + (probe.detail or "it cannot be tried on what is not there")
         yield area.unanswered(subject, probe.trouble, words, fix, otherwise=Level.UNPROVEN)
 
 
-def _versioning(area: Area, seen: Observation[bool]) -> Result:
+def _versioning(area: Area, seen: Observation[bool], rights: Rights) -> Result:
     if not isinstance(seen, Found):
         detail, fix = (
-            f"whether the bucket keeps old versions is not known: {why_not(seen)}",
-            "grant s3:GetBucketVersioning",
+            f"whether the {rights.container} keeps old versions is not known: {why_not(seen)}",
+            f"grant {rights.versions}",
         )
         return area.unanswered("versions", trouble_of(seen), detail, fix, otherwise=Level.UNPROVEN)
     if not seen.value:
-        detail = "the bucket keeps no old versions: a broken state cannot be restored"
-        return area.warn("versions", detail, "turn on versioning of the bucket")
-    return area.ok("versions", "the bucket keeps old versions")
+        detail = f"the {rights.container} keeps no old versions: a broken state cannot be restored"
+        return area.warn("versions", detail, f"turn on versioning of the {rights.container}")
+    return area.ok("versions", f"the {rights.container} keeps old versions")
 
 
 def _table(area: Area, seen: TableSeen) -> Iterator[Result]:

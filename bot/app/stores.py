@@ -1,0 +1,86 @@
+"""The backends of the configured states, each made by its package. Part of the composition root."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import import_module
+
+from bot.aws.clients import AwsClients
+from bot.backends.frame import Kind, Means, Store
+from bot.config.section import BackendSection
+from bot.config.settings import Config, StateSettings
+from bot.core.gate.inspection import StateName
+from bot.core.lock import LockSeen
+from bot.ports.clock import Clock
+from bot.ports.locks import LockSweep
+from bot.ports.records import Records
+from bot.usecases.world import State
+
+
+def means(config: Config, aws: AwsClients, records: Records, clock: Clock, *, in_no_hurry: bool = False) -> Means:
+    """What the configured backends are made with."""
+    return Means(clock=clock, records=records, aws=aws, secrets=config.secrets, in_no_hurry=in_no_hurry)
+
+
+@cache
+def kind(name: str) -> Kind:
+    """The type of backend of this name, imported where the configuration names it: few teams have more than two."""
+    made: Kind = import_module(f"bot.backends.{name}.kind").KIND
+    return made
+
+
+def opened(settings: StateSettings, made_with: Means) -> Store:
+    """A state's backend. Raises ConfigInvalid for one that cannot be made."""
+    return kind(settings.backend.type).open(settings.backend, made_with)
+
+
+def lock_backends(config: Config, made_with: Means) -> dict[str, State]:
+    """Every configured state with its backend, by its name. Raises ConfigInvalid."""
+    return {name: _state(settings, opened(settings, made_with)) for name, settings in config.states.items()}
+
+
+def lock_sweep(config: Config, made_with: Means) -> LockSweep:
+    """Reads the locks of all configured states together."""
+    return _Sweeps({name: kind(name).sweep(found, made_with) for name, found in _by_kind(config).items()}, config)
+
+
+async def warm(config: Config, made_with: Means) -> None:
+    """Makes what is slow to make before anyone waits for it. Raises UpstreamError."""
+    for name, found in _by_kind(config).items():
+        await kind(name).warm(found, made_with)
+
+
+class _Sweeps:
+    """Implements `LockSweep` for states of all kinds: each kind reads its own, all at the same time."""
+
+    def __init__(self, sweeps: Mapping[str, LockSweep], config: Config) -> None:
+        self._sweeps = sweeps
+        self._kinds = {name: settings.backend.type for name, settings in config.states.items()}
+
+    async def read_locks(self, names: Sequence[str]) -> Mapping[str, LockSeen]:
+        mine = {each: [name for name in names if self._kinds[name] == each] for each in self._sweeps}
+        asked = [self._sweeps[each].read_locks(wanted) for each, wanted in mine.items() if wanted]
+        return {name: seen for found in await asyncio.gather(*asked) for name, seen in found.items()}
+
+
+def _by_kind(config: Config) -> dict[str, dict[str, BackendSection]]:
+    found = dict[str, dict[str, BackendSection]]()
+    for name, settings in config.states.items():
+        found.setdefault(settings.backend.type, {})[name] = settings.backend
+    return found
+
+
+def _state(settings: StateSettings, store: Store) -> State:
+    return State(
+        name=StateName(settings.name, settings.description, settings.protected),
+        backend=store.backend,
+        backend_system=kind(settings.backend.type).system,
+        pipelines=settings.pipelines,
+        lock_table=store.lock_table,
+        path=settings.backend.lock_path,
+        approvers=settings.approval,
+        table=store.table,
+        auto_release=settings.auto_release,
+    )

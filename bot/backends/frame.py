@@ -1,0 +1,68 @@
+"""What a backend's package gives, and what it is made with.
+
+A new backend is a package beside this module: `section.py` has its keys, `kind.py` its `KIND`. It passes the contract
+suite (tests/contracts/lock_backends) in a world of its own, and has a page in docs/backends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pydantic import SecretStr
+
+from bot.aws.clients import AwsClients
+from bot.core.lock import Rights
+from bot.ports.clock import Clock
+from bot.ports.locks import CheckedBackend, LockSweep
+from bot.ports.records import Records
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What any backend may be made with. `secrets` are by the variable that the section names.
+
+    `in_no_hurry`: for the doctor, whom a slow answer serves better than none. What has to be closed at the end goes to
+    `closing`.
+    """
+
+    clock: Clock
+    records: Records
+    aws: AwsClients
+    secrets: Mapping[str, SecretStr]
+    in_no_hurry: bool = False
+    closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """One state's backend. `table` names the lock table that it shares with others, for people; `lock_table` tells that
+    table from all others; both are empty where there is none.
+    """
+
+    backend: CheckedBackend
+    table: str = ""
+    lock_table: Hashable = None
+
+
+class Kind(Protocol):
+    """One type of backend. Making things does no I/O; what cannot be made is ConfigInvalid with the fix."""
+
+    @property
+    def system(self) -> str:
+        """What metrics and sentences call it, `S3 backend`."""
+        ...
+
+    @property
+    def rights(self) -> Rights: ...
+
+    def open(self, section: Any, means: Means) -> Store: ...
+
+    def sweep(self, sections: Mapping[str, Any], means: Means) -> LockSweep:
+        """Reads the locks of these states, all of this kind, by their names."""
+        ...
+
+    async def warm(self, sections: Mapping[str, Any], means: Means) -> None:
+        """Makes what is slow to make before anyone waits for it. Raises UpstreamError."""
+        ...

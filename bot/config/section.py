@@ -1,0 +1,51 @@
+"""What the sections of the configuration have in common, and what a backend's section says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Self, TypeAlias
+
+from pydantic import BaseModel, ConfigDict
+
+REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
+Problem: TypeAlias = tuple[str | None, str]
+"""A key of the section, None for all of the section, and what is wrong there."""
+
+
+class Section(BaseModel):
+    """A mapping of the file. Unknown keys are errors; a text is never taken for a number, nor the reverse."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BackendSection(Section):
+    """A state's `backend`, by its `type`. A package in `bot.backends` has its own in `section.py`, as `Backend`.
+
+    Checks look at the values of the file as they are, of any shape, so that every problem is reported at once.
+    """
+
+    type: str
+
+    @classmethod
+    def problems(cls, given: Mapping[str, Any], *, has_region: bool) -> Iterator[Problem]:  # noqa: ARG003 - who needs one, asks
+        """What is wrong by a rule on more than one key. `has_region`: AWS's region is known from elsewhere."""
+        yield from ()
+
+    @classmethod
+    def identity(cls, given: Mapping[str, Any]) -> tuple[str, ...] | None:
+        """What no two states have in common; None where the values do not say."""
+        raise NotImplementedError
+
+    @classmethod
+    def identity_words(cls) -> str:
+        """The keys that `identity` is made of, as a sentence says them."""
+        raise NotImplementedError
+
+    @property
+    def lock_path(self) -> str:
+        """The `Path` that this state's locks carry, by which a pasted error is known."""
+        raise NotImplementedError
+
+    def with_defaults(self, aws: Mapping[str, Any]) -> Self:  # noqa: ARG002 - only who is reached as AWS is
+        """The same with the defaults of the `aws` section filled in."""
+        return self
