@@ -115,6 +115,20 @@ def who(state: Annotated[str, typer.Argument(help="A configured state.")], *, as
     raise typer.Exit(run(show_who(configuration(need_slack=False), state, as_json=as_json)))
 
 
+@cli.command(epilog=_examples("tflock recover staging", "tflock recover staging --json"))
+def recover(
+    state: Annotated[str, typer.Argument(help="A configured state.")],
+    *,
+    run_url: Annotated[str, typer.Option("--run", help="The page of another run than the last lock's.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show what a dead run made that no state has, with import blocks, and the state's versions. Reads only."""
+    from bot.cli.show import show_recovery  # noqa: PLC0415 - keeps the other commands quick
+
+    config = configuration(need_slack=False)
+    raise typer.Exit(run(show_recovery(config, state, run_url=run_url, as_json=as_json)))
+
+
 @cli.command(
     epilog=_examples("tflock timeline inc-20261121-staging-7f3a", "tflock timeline inc-20261121-staging-7f3a --json")
 )

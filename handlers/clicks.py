@@ -14,6 +14,7 @@ from bot.core.reports.report import REVIEW, Checklist, Notice
 from bot.core.reports.unlock import UnlockReport
 from bot.errors import NotPermitted
 from bot.slack.render import status as status_page
+from bot.slack.render.controls import RECOVER
 from bot.slack.render.followups import FILE
 from bot.slack.render.page import CLOSE_ANYWAY
 from bot.slack.render.step import ARM
@@ -159,6 +160,11 @@ async def _snooze(world: World, value: ButtonValue, asker: Asker) -> str:
     return await say(world, asker, Notice("The alert is snoozed", lines))
 
 
+async def _recover(world: World, value: ButtonValue, asker: Asker) -> str:
+    """As `/tflock recover STATE`."""
+    return await commands.run(world, values.Recover(value.state), f"recover {value.state}", asker)
+
+
 async def _unlock_when_safe(world: World, value: ButtonValue, asker: Asker) -> str:
     """As `/tflock unlock STATE --when-safe`."""
     await _check_lock(world, value)
@@ -213,6 +219,7 @@ CLICKS: Mapping[str, OnClick] = {
     status_page.KILL: _kill_of_state,
     status_page.WHO: _who,
     status_page.CHECKLIST: _checklist,
+    RECOVER: _recover,
     "alert.status": _status,
     "alert.who": _who,
     "alert.unlock": _unlock,

@@ -19,6 +19,7 @@ from bot.errors import NotPermitted, UpstreamError
 from bot.slack.render.page import help_message
 from bot.usecases.kill import kill_job
 from bot.usecases.look.home_tab import locked_now
+from bot.usecases.look.recover import recover, write_down
 from bot.usecases.look.status import Question, everything, status, tell_owner
 from bot.usecases.look.who import about_user, who
 from bot.usecases.look.write_look import weigh_look, write_look
@@ -55,7 +56,9 @@ def _with_known_name(world: World, command: values.Command) -> values.Command:
     match command:
         case values.KillJob(target):
             return replace(command, target=world.named(target))
-        case values.Status(str(state)) | values.Who(str(state)) | values.Unlock(state) | values.Watch(state):
+        case values.Status(str(state)) | values.Who(str(state)) | values.Unlock(state):
+            return replace(command, state=world.named(state))
+        case values.Watch(state) | values.Recover(state):
             return replace(command, state=world.named(state))
         case _:
             return command
@@ -148,6 +151,18 @@ async def stop_waiting(world: World, state: str, asker: Asker) -> str:
     return await say(world, asker, await waiting_list.stop(world, state, asker.user))
 
 
+async def _recover(world: World, command: values.Recover, asker: Asker) -> str:
+    world.state(command.state)
+    incident = await _enter(world, command.state, asker)
+    found = await recover(
+        world, command.state, run_url=command.run_url, incident="" if incident is None else incident.id
+    )
+    outcome = await say(world, asker, found, "ok" if found.difference is not None else "not compared")
+    if incident is not None:
+        await write_down(world, incident.id, found, asker.user)
+    return outcome
+
+
 async def explain_text(world: World, command: values.Explain, asker: Asker) -> str:
     """What a pasted error is, or one in an uploaded log. Looks at nothing but the text, and changes nothing."""
     text, unread = command.error, list[Phrase]()
@@ -213,6 +228,7 @@ COMMANDS: Mapping[type[values.Command], OnCommand] = {
     values.MarkEntry: timeline.mark,
     values.Capture: record.capture_since,
     values.Watch: _watch,
+    values.Recover: _recover,
     values.Explain: explain_text,
     values.Open: record.open_incident,
     values.Title: record.rename,

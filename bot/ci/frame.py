@@ -10,12 +10,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol, TypeVar
 
 from bot.ci.urls import RunUrl
 from bot.core.evidence import Found, Observation, Offset, Trouble
 from bot.core.joblog.reader import LogReader
-from bot.core.joblog.values import JobLog, LogEnd
+from bot.core.joblog.values import JobChanges, JobLog, LogEnd
 from bot.core.run import Cancelled, CancelResult, Conclusion, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
 from bot.http.client import Absent, Failed, Limits, Portion, observe, slow
 from bot.ports.clock import Clock
@@ -29,6 +30,20 @@ _LATE_LINES = timedelta(minutes=2)
 _WROTE_ALL = frozenset({Conclusion.SUCCESS, Conclusion.FAILED})
 LOG = Portion(head=7 * 1024 * 1024, tail=1024 * 1024)
 """How much of a job's log is read. A lock is taken early, and how a job ended comes at the end."""
+
+_WHOLE_LOG = Portion(head=128 * 1024 * 1024, tail=1024 * 1024)
+_WHOLE_LOG_TAKES = 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a job's log is read: what it goes through, and how much of it."""
+
+    new: Callable[..., LogReader] = LogReader
+    portion: Portion = LOG
+
+
+_FOR_CHANGES = Reading(partial(LogReader, with_changes=True), _WHOLE_LOG)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +94,7 @@ class CiSystem(Protocol):
 
     escalate_after: timedelta
 
-    async def log(self, run: Run, job: Job) -> tuple[LogReader, bool]:
+    async def log(self, run: Run, job: Job, reading: Reading) -> tuple[LogReader, bool]:
         """A reader that the log of one job went through, and whether that was all of it."""
         ...
 
@@ -141,7 +156,7 @@ class Source:
             return Found(self._logs[key], self.ci.configured.clock.now(), self.ci.client.offset)
 
         async def read() -> JobLog:
-            reader, is_read = await self.ci.log(run, job)
+            reader, is_read = await self.ci.log(run, job, Reading())
             log = reader.close(is_whole=is_read and job.conclusion in _WROTE_ALL, is_read=is_read and _is_over(job))
             # what was broken off has arrived whole if the log has its own last words
             return replace(log, is_whole=log.is_whole or (log.is_read and log.end is LogEnd.REPORTED))
@@ -150,6 +165,17 @@ class Source:
         if isinstance(seen, Found) and self._grows_no_more(job):
             remember(self._logs, key, seen.value)
         return seen
+
+    async def changes(self, run: Run, job: Job) -> Observation[JobChanges]:
+        """Reads the log again, and nearly all of it: an apply may print for hours."""
+
+        async def read() -> JobChanges:
+            reader, is_read = await self.ci.log(run, job, _FOR_CHANGES)
+            log = reader.close(is_whole=is_read, is_read=is_read)
+            is_over, several = _is_over(job), log.has_several
+            return JobChanges(reader.commands(), is_read=log.is_read, is_over=is_over, has_several=several)
+
+        return await self._observe(read, more=_WHOLE_LOG_TAKES)
 
     def _grows_no_more(self, job: Job) -> bool:
         """Systems may still take in lines for a moment after they call a job ended."""

@@ -20,9 +20,11 @@ from bot.core.lock import LockSeen
 from bot.core.reports.report import StatusReport
 from bot.core.reports.who import WhoReport
 from bot.slack.render.plain import overview_lines, status_lines, to_json, who_lines
+from bot.slack.render.recovery import recovery_json, recovery_lines
 from bot.usecases.decide.inspect import inspect, overview
 from bot.usecases.decide.weigh import conclude
 from bot.usecases.look.home_tab import nobody
+from bot.usecases.look.recover import recover
 from bot.usecases.look.status import known_answer, requests_of
 from bot.usecases.look.who import reached
 from bot.usecases.world import World
@@ -57,6 +59,18 @@ async def show_who(config: Config, state: str, *, as_json: bool) -> int:
             report = await reached(world, inspection)
     output(to_json(report) if as_json else who_lines(report))
     return OK if _is_known(inspection.seen) else FAILED
+
+
+async def show_recovery(config: Config, state: str, *, run_url: str, as_json: bool) -> int:
+    """What a dead run left behind. Fails if its log and the state could not be compared.
+
+    Raises UnknownState, NoSuchRun.
+    """
+    state = config.named(state)
+    async with beside_a_bot(config) as wiring:
+        found = await recover(wiring.world, state, run_url=run_url)
+    output(recovery_json(found) if as_json else recovery_lines(found))
+    return OK if found.difference is not None else FAILED
 
 
 async def _show_all(world: World, *, as_json: bool) -> int:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from bot.core.evidence import Observation
 from bot.core.lock import Abilities, LockPlace, LockSeen, PlaceProbe, PlaceRelease, StateCheck, TableSeen
+from bot.core.recovery.contents import Contents, Version
 
 
 class LockBackend(Protocol):
@@ -30,6 +31,19 @@ class LockBackend(Protocol):
         """What is known of the lock table; None for a state without one. Never raises for what the store says.
 
         Takes two seconds at most. May be a minute old, but not older than the last read that the table throttled.
+        """
+        ...
+
+    async def versions(self, most: int) -> Observation[tuple[Version, ...]]:
+        """The newest `most` versions of the state, newest first; of a store that keeps none only the one there is.
+
+        `NotFound` where there is neither.
+        """
+        ...
+
+    async def contents(self, version: str | None = None) -> Observation[Contents]:
+        """What a version of the state, or the newest one, has recorded. Streams it: addresses and ids are kept, and
+        no value leaves. Takes longer than `read_state`, up to a minute.
         """
         ...
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeAlias
 from bot.core.account.edition import ExportReport
 from bot.core.evidence import Observation
 from bot.core.record.message import SlackMessage
+from bot.core.recovery.recovery import Recovery
 from bot.core.reports.alert import Bulletin
 from bot.core.reports.followups import FollowUpsReport
 from bot.core.reports.kill import KillReport
@@ -74,6 +75,7 @@ Report: TypeAlias = (
     | Notice
     | QueueNews
     | WatchReport
+    | Recovery
     | StatusReport
     | Checklist
     | Overview

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from bot.core.evidence import Observation
-from bot.core.joblog.values import JobLog
+from bot.core.joblog.values import JobChanges, JobLog
 from bot.core.run import Cancelled, Job, Pipeline, Run, RunRef, Switched
 
 
@@ -55,6 +55,10 @@ class RunSource(Protocol):
 
         `NotFound`: the system keeps none, or none yet. Of a job that is over the answer is remembered.
         """
+        ...
+
+    async def changes(self, run: Run, job: Job) -> Observation[JobChanges]:
+        """What each Terraform command in the log of one job changed: addresses and ids, within bounds, never kept."""
         ...
 
     def ref_from_url(self, url: str) -> RunRef | None:

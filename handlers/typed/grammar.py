@@ -30,6 +30,7 @@ from handlers.typed.values import (
     Misunderstood,
     Note,
     Open,
+    Recover,
     Reopen,
     Status,
     Timeline,
@@ -239,6 +240,13 @@ def _read_watch(tail: Remainder) -> Command:
     return Watch(_one_name(words[:-1] if off else words, kind="the name of a state"), off=off)
 
 
+def _read_recover(tail: Remainder) -> Command:
+    words = tail.words
+    if len(words) == 2 and "://" in words[1]:  # noqa: PLR2004 - a state, and a run's address
+        return Recover(_one_name(words[:1], kind="the name of a state"), argument(words[1]))
+    return Recover(_one_name(words, kind="the name of a state"))
+
+
 @dataclass(frozen=True, slots=True)
 class CommandForm:
     """One command: its word, how it is written, and one line on what it does."""
@@ -273,6 +281,8 @@ FORMS = (
                 "put what was written in this channel on the timeline", _read_capture),
     CommandForm("watch", "watch STATE [off]", "notify you when the state is free (first come, first served)",
                 _read_watch),
+    CommandForm("recover", "recover STATE [RUN_URL]", "show what a dead run left behind, and how to put it right",
+                _read_recover),
     CommandForm("explain", "explain ERROR", "explain a Terraform error, and say what to do",
                 lambda tail: Explain(_text(tail, "it needs the text of a Terraform error"))),
     CommandForm("open", "open [TITLE]", "open an incident in this channel", lambda tail: Open(tail.text or None)),

@@ -42,6 +42,10 @@ PARTS: Mapping[str, Mapping[str, str]] = {
         "2h": "what was written since then; without it, since the incident was opened",
         "marked": "only messages that carry a capture reaction",
     },
+    "recover": {
+        "STATE": "the run behind its lock, or behind the last lock that was released",
+        "RUN_URL": "that very run",
+    },
     "watch": {"off": "stop notifying you"},
 }
 """The flags and arguments of a command, with what each does, for `help COMMAND`."""

@@ -118,6 +118,14 @@ class Watch(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class Recover(Command):
+    """`run_url` names another run than the one behind the last lock."""
+
+    state: str
+    run_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Explain(Command):
     """`files` are the ids of files that came with the text."""
 

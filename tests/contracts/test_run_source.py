@@ -32,6 +32,7 @@ import pytest
 
 import bot.ci
 from bot.core.evidence import NotFound, Trouble, Unseen
+from bot.core.joblog.changes import Fate
 from bot.core.joblog.values import LogEnd
 from bot.core.run import CancelResult, Conclusion, Phase, RunRef, SwitchResult
 from tests.worlds.ci.sources import value
@@ -326,6 +327,38 @@ async def test_only_the_log_of_a_job_that_ended_in_order_can_say_that_terraform_
 
     assert (first.is_whole, first.is_read) == (True, True)
     assert second.is_whole == (second.end is LogEnd.REPORTED)
+
+
+async def test_the_changes_of_a_job_are_told_by_address_and_id_whatever_stands_before_its_lines(world):
+    made = "aws_instance.web: Creation complete after 3s [id=i-0aa]"
+    run = await full(world, written(world, "+ terraform apply", "aws_instance.web: Creating...", made))
+
+    changes = value(await world.source.changes(run, run.jobs[-1]))
+
+    (command,) = changes.commands
+    (one,) = command.changes.changes
+    assert (one.address, one.fate, one.id) == ("aws_instance.web", Fate.DONE, "i-0aa")
+    assert command.work is not None
+
+
+async def test_of_a_log_larger_than_what_a_look_reads_the_changes_in_its_middle_are_found(world):
+    padding = ["x" * 60_000] * 170
+    made = "aws_instance.web: Creation complete after 3s [id=i-0aa]"
+    run = await full(world, written(world, "+ terraform apply", WORK, *padding, made, *padding, "the end"))
+
+    changes = value(await world.source.changes(run, run.jobs[-1]))
+
+    found = [one.address for command in changes.commands for one in command.changes.changes]
+    assert "aws_instance.web" in found
+
+
+async def test_changes_that_may_not_be_read_are_unseen(world):
+    run = await full(world, written(world, "+ terraform apply", WORK))
+    world.fail(Trouble.DENIED)
+
+    seen = await world.source.changes(run, run.jobs[-1])
+
+    assert (type(seen), seen.trouble) == (Unseen, Trouble.DENIED)
 
 
 async def test_a_log_that_is_not_kept_is_not_found(world):

@@ -30,6 +30,8 @@ def test_every_row_of_the_grammar_reads_a_command_of_its_own_name(form):
 
 
 def test_every_button_that_is_drawn_does_something():
-    drawn = re.compile(r'"((?:unlock|kill|owner|status|alert|step|followup|watch|timeline|home|incident)\.[a-z_]+)"')
+    drawn = re.compile(
+        r'"((?:unlock|recover|kill|owner|status|alert|step|followup|watch|timeline|home|incident)\.[a-z_]+)"'
+    )
     pages = Path(render.__file__).parent.glob("*.py")
     assert {name for page in pages for name in drawn.findall(page.read_text())} == {*CLICKS, *DIALOGS, LINK}

@@ -23,7 +23,7 @@ from bot.backends.s3.probe import keeps_versions, probe_file, probe_item
 from bot.backends.s3.proof import Proofs
 from bot.backends.s3.state_object import StateObject
 from bot.backends.s3.table import LOOK_WITHIN, LockTable
-from bot.core.evidence import Found, Observation, Trouble
+from bot.core.evidence import Found, NotFound, Observation, Trouble
 from bot.core.lock import (
     Abilities,
     DigestMatch,
@@ -40,10 +40,14 @@ from bot.core.lock import (
     StateSeen,
     TableSeen,
 )
+from bot.core.recovery.contents import Contents, Version
 from bot.errors import JournalAway, UpstreamError
 from bot.ports.clock import Clock
 
 T = TypeVar("T")
+
+_MORE_FOR_CONTENTS = 45.0
+"""Seconds: all of a state's objects are followed, which takes longer than to look at its head."""
 
 _retry_read = stamina.AsyncRetryingCaller(attempts=5, timeout=3.0, wait_initial=0.0, wait_max=0.6, wait_jitter=0.6).on(
     may_be_asked_again
@@ -112,6 +116,27 @@ class S3Backend:
     async def read_table(self) -> TableSeen | None:
         """Looks at the lock table, if there is one: its capacity, its TTL, and how much it refused recently."""
         return None if self._table is None else await self._table.look()
+
+    async def versions(self, most: int) -> Observation[tuple[Version, ...]]:
+        at = self._clock.now()
+        try:
+            found = await self._read(partial(self._object.listed, most), self._object.lists, self._object.target)
+        except AwsError as error:
+            return error.as_observation(at)
+        return Found(found, at) if found else NotFound("S3", f"a version of {self._object.target}", at)
+
+    async def contents(self, version: str | None = None) -> Observation[Contents]:
+        at, give_up = self._clock.now(), threading.Event()
+        chosen = {} if version is None else {"VersionId": version}
+        pull = partial(self._object.contents, give_up, **chosen)
+        try:
+            reading = _retry_read(self._clients.run, pull)
+            within = self._timeout + _MORE_FOR_CONTENTS
+            return Found(await self._in_time(reading, self._object.reads, self._object.target, within=within), at)
+        except AwsError as error:
+            return error.as_observation(at)
+        finally:
+            give_up.set()
 
     async def release(self, place: LockPlace, *, before: float = math.inf) -> PlaceRelease:
         """Deletes exactly the lock that `place` was read from, or nothing. One attempt.
@@ -239,9 +264,9 @@ class S3Backend:
     async def _read(self, question: Callable[[], T], action: str, target: str) -> T:
         return await self._in_time(_retry_read(self._clients.run, question), action, target)
 
-    async def _in_time(self, work: Awaitable[T], action: str, target: str) -> T:
+    async def _in_time(self, work: Awaitable[T], action: str, target: str, *, within: float | None = None) -> T:
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(within or self._timeout):
                 return await work
         except TimeoutError as error:
             raise timed_out(action, target) from error

@@ -11,8 +11,10 @@ from threading import Event
 from typing import Any
 
 from bot.aws.errors import AwsError, timed_out, translated
+from bot.backends.contents import read_contents
 from bot.backends.s3.state import CHUNK, read_state_text
 from bot.core.lock import StateAbsent, StateSeen
+from bot.core.recovery.contents import Contents, Version
 from bot.ports.clock import Clock
 
 _VERSIONS_LISTED = 50
@@ -28,6 +30,7 @@ class StateObject:
     key: str
 
     reads = "s3:GetObject"
+    lists = "s3:ListBucketVersions"
 
     @property
     def target(self) -> str:
@@ -74,6 +77,21 @@ class StateObject:
             traces.append("older versions of it are still in the bucket")
         return StateAbsent(tuple(traces), self._newest_whole(give_up, clock, versions))
 
+    def contents(self, give_up: Event, **version: str) -> Contents:
+        """Streams the object, or its version `VersionId`, through the reader of what a state has recorded."""
+        with translated(self.reads, self.target):
+            answer = self.client().get_object(Bucket=self.bucket, Key=self.key, **version)
+            with closing(answer["Body"]) as body:
+                return read_contents(self._until(give_up, body.iter_chunks(CHUNK)))
+
+    def listed(self, most: int) -> tuple[Version, ...]:
+        """The newest versions, newest first. A bucket that never kept any lists the object as version `null`."""
+        return tuple(
+            Version(each["VersionId"], each["LastModified"].astimezone(UTC), each["Size"], each["IsLatest"])
+            for each in self._page().get("Versions", ())
+            if each["Key"] == self.key
+        )[:most]
+
     def _newest_whole(self, give_up: Event, clock: Clock, versions: list[str]) -> str | None:
         for version in versions[:_VERSIONS_TRIED]:
             with suppress(AwsError):  # a version that cannot be read is not known to be good
@@ -83,10 +101,16 @@ class StateObject:
 
     def _versions(self) -> tuple[list[str], bool]:
         """The ids of the object's versions, newest first, and whether there is a delete marker."""
-        with translated("s3:ListBucketVersions", f"the versions of {self.target}"):
-            page = self.client().list_object_versions(Bucket=self.bucket, Prefix=self.key, MaxKeys=_VERSIONS_LISTED)
+        page = self._page()
         versions = [version["VersionId"] for version in page.get("Versions", ()) if version["Key"] == self.key]
         return versions, any(marker["Key"] == self.key for marker in page.get("DeleteMarkers", ()))
+
+    def _page(self) -> dict[str, Any]:
+        with translated(self.lists, f"the versions of {self.target}"):
+            page: dict[str, Any] = self.client().list_object_versions(
+                Bucket=self.bucket, Prefix=self.key, MaxKeys=_VERSIONS_LISTED
+            )
+        return page
 
     def _until(self, give_up: Event, chunks: Iterator[bytes]) -> Iterator[bytes]:
         for chunk in chunks:

@@ -56,7 +56,7 @@ class JobReader:
         ]
         return Parts(tuple(jobs), any(record_goes_on(record) for line in timelines for record in line.records))
 
-    async def log(self, path: str, about: str, job: Job, into: Sink) -> bool:
+    async def log(self, path: str, about: str, job: Job, into: Sink, portion: Portion) -> bool:
         """Sends a job's log through `into`; True if it was read to its last byte. Raises Failed, or Absent."""
         key = f"{path}#{job.id}#{job.attempt}"
         if key not in self._logs or job.phase is not Phase.ENDED:
@@ -64,7 +64,9 @@ class JobReader:
         numbers = self._logs.get(key, ())
         if not numbers:
             raise Absent(f"a log of job {job.id}")
-        share = Portion(LOG.head // len(numbers), LOG.tail // len(numbers))
+        share = Portion(portion.head // len(numbers), portion.tail // len(numbers))
+        if portion != LOG:  # too much to keep: one after the other
+            return all([await self._streamed(path, number, job, into, share) for number in numbers])
         pieces = [_Pieces() for _ in numbers]
         reads = await together(
             *(
@@ -77,6 +79,11 @@ class JobReader:
             if not is_read:
                 into.gap()
         return all(reads)
+
+    async def _streamed(self, path: str, number: int, job: Job, into: Sink, share: Portion) -> bool:
+        is_read = await self._api.log(f"{path}/logs/{number}", f"log {number} of job {job.id}", into, share)
+        into.feed(b"\n")
+        return is_read
 
     async def _all(self, path: str, about: str, body: Json) -> list[BuildTimeline]:
         """This timeline and those of all earlier attempts, oldest knowledge first."""

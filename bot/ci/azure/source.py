@@ -30,7 +30,7 @@ from bot.ci.azure.urls import (
     run_words,
 )
 from bot.ci.ends import already_ended, without_jobs
-from bot.ci.frame import Configured, going_on_since, remember, why
+from bot.ci.frame import Configured, Reading, going_on_since, remember, why
 from bot.core.joblog.reader import LogReader
 from bot.core.run import Cancelled, CancelResult, Conclusion, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
 from bot.http.client import Absent, Failed, both, garbled, together
@@ -162,11 +162,11 @@ class AzureDevOps:
         except (Absent, Failed) as error:
             return why(SYSTEM, error)
 
-    async def log(self, run: Run, job: Job) -> tuple[LogReader, bool]:
+    async def log(self, run: Run, job: Job, reading: Reading) -> tuple[LogReader, bool]:
         """Every step has a log of its own."""
         path, about = run_path(run.ref), f"the timeline of {run_words(run.ref)}"
-        into = LogReader()
-        return into, await self._jobs.log(path, about, job, into)
+        into = reading.new()
+        return into, await self._jobs.log(path, about, job, into, reading.portion)
 
     async def cancel(self, ref: RunRef, *, force: bool) -> Cancelled:
         run = await self._run(ref, hosts=False)

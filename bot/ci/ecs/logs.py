@@ -10,8 +10,8 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 from bot.ci.ecs.api import EcsApi, LogStream
-from bot.ci.frame import LOG
 from bot.core.joblog.reader import LogReader
+from bot.http.client import Portion
 from bot.http.pages import MOST_PAGES
 from bot.http.values import Json, inner, objects, text
 
@@ -30,9 +30,9 @@ def stream_of(container: Json, task: str) -> LogStream | None:
     return LogStream(group, f"{prefix}/{name}/{task}", text(options.get("awslogs-region")) or None)
 
 
-async def pour(api: EcsApi, stream: LogStream, about: str, into: LogReader) -> bool:
+async def pour(api: EcsApi, stream: LogStream, about: str, into: LogReader, portion: Portion) -> bool:
     """Sends a stream through the reader; True if it was read to its end. Raises Failed, or Absent."""
-    token, left = None, LOG.head
+    token, left = None, portion.head
     for _ in range(MOST_PAGES):
         page = await api.events(stream, about, token, from_head=True)
         left -= await _read(page, into)

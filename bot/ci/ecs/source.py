@@ -20,7 +20,7 @@ from bot.ci.ecs.logs import pour, stream_of
 from bot.ci.ecs.runs import family_of, run_from, source_of, with_job
 from bot.ci.ecs.urls import page_of, task_in
 from bot.ci.ends import already_ended
-from bot.ci.frame import Configured, remember
+from bot.ci.frame import Configured, Reading, remember
 from bot.core.joblog.reader import LogReader
 from bot.core.run import Cancelled, CancelResult, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
 from bot.core.systems import ECS
@@ -83,16 +83,16 @@ class Ecs:
         task = await self.client.task(_cluster(ref.pipeline), ref.id, _run_words(ref))
         return with_job(self._read(task, self._home(ref, task)), task)
 
-    async def log(self, run: Run, job: Job) -> tuple[LogReader, bool]:  # noqa: ARG002 - a task is its own job
+    async def log(self, run: Run, job: Job, reading: Reading) -> tuple[LogReader, bool]:  # noqa: ARG002 - a task is its own job
         """The lines of every container that CloudWatch Logs keeps, by the task definition's log options."""
         about = _run_words(run.ref)
         containers = await self._containers(run)
         streams = [found for one in containers if (found := stream_of(one, run.ref.id)) is not None]
         if not streams:
             raise Absent(f"a log of {about}: its containers do not log to CloudWatch Logs with a stream prefix")
-        into, reads = LogReader(), []
+        into, reads = reading.new(), []
         for stream in streams:
-            reads.append(await pour(self.client, stream, f"the log of {about}", into))
+            reads.append(await pour(self.client, stream, f"the log of {about}", into, reading.portion))
             if not reads[-1]:
                 into.gap()
         return into, all(reads) and len(streams) == len(containers)

@@ -15,7 +15,7 @@ from httpx import codes
 from pydantic import SecretStr
 
 from bot.ci.ends import already_ended, without_jobs
-from bot.ci.frame import LOG, Configured, why
+from bot.ci.frame import Configured, Reading, why
 from bot.ci.github.api import PER_PAGE, SYSTEM, GitHubApi
 from bot.ci.github.old import OldRuns
 from bot.ci.github.runs import completed, home_of, run_from, same_repo, workflow_of
@@ -86,13 +86,13 @@ class GitHubActions:
         except Failed as failed:
             return without_jobs(run, failed.detail)
 
-    async def log(self, run: Run, job: Job) -> tuple[LogReader, bool]:
+    async def log(self, run: Run, job: Job, reading: Reading) -> tuple[LogReader, bool]:
         """GitHub answers with a redirect to a storage of its own, good for a minute; while the job runs, with 404."""
         if not is_number(job.id):
             raise Absent(f"the log of job {job.id}")
         path = f"{_repo_path(run.ref.pipeline)}/actions/jobs/{job.id}/logs"
-        into = LogReader()
-        is_read = await self.client.stream(path, f"the log of job {job.id}", into, LOG, follows=True)
+        into = reading.new()
+        is_read = await self.client.stream(path, f"the log of job {job.id}", into, reading.portion, follows=True)
         return into, is_read
 
     async def cancel(self, ref: RunRef, *, force: bool) -> Cancelled:

@@ -14,7 +14,7 @@ import httpx
 from httpx import codes
 from pydantic import SecretStr
 
-from bot.ci.frame import LOG, Configured, going_on_since
+from bot.ci.frame import Configured, Reading, going_on_since
 from bot.ci.gitlab.api import SYSTEM, client_of, listing, project_path
 from bot.ci.gitlab.cancel import cancel
 from bot.ci.gitlab.runs import GOING_ON, home_of, run_from, same_project, same_ref
@@ -93,15 +93,15 @@ class GitLab:
         home = home_of(tree.parts[0].entry, ref.pipeline, self.configured.mine)
         return replace(run, ref=replace(run.ref, pipeline=home))
 
-    async def log(self, run: Run, job: Job) -> tuple[LogReader, bool]:
+    async def log(self, run: Run, job: Job, reading: Reading) -> tuple[LogReader, bool]:
         """A trace grows while its job runs. Jobs of child pipelines may be another project's: their page tells."""
         if not is_number(job.id):
             raise Absent(f"the log of job {job.id}")
         found = run_in(job.url, self._base_url)
         project = found.scope if found is not None else _project(run.ref.pipeline)
         path = f"{project_path(project)}/jobs/{job.id}/trace"
-        into = LogReader()
-        is_read = await self.client.stream(path, f"the log of job {job.id}", into, LOG, follows=True)
+        into = reading.new()
+        is_read = await self.client.stream(path, f"the log of job {job.id}", into, reading.portion, follows=True)
         return into, is_read
 
     async def cancel(self, ref: RunRef, *, force: bool) -> Cancelled:

@@ -18,7 +18,7 @@ import httpx
 from httpx import codes
 from pydantic import SecretStr
 
-from bot.ci.frame import LOG, Configured
+from bot.ci.frame import LOG, Configured, Reading
 from bot.ci.jenkins.runs import BUILD, ITEM, OLDER_BUILD, Console, ConsoleReader
 from bot.core.evidence import Trouble
 from bot.core.joblog.reader import LogReader
@@ -134,15 +134,15 @@ class JenkinsApi:
             return Console()
         return reader.close(is_whole=is_whole)
 
-    async def log(self, path: str, about: str, started_at: datetime | None) -> tuple[LogReader, bool]:
+    async def log(self, path: str, about: str, started_at: datetime | None, reading: Reading) -> tuple[LogReader, bool]:
         """The console as a job's log; with times where the Timestamper plugin has them and they are of use."""
-        reader = LogReader()
-        is_read = await self.client.stream(f"{path}/consoleText", about, reader, LOG, needs="Job/Read")
+        reader = reading.new()
+        is_read = await self.client.stream(f"{path}/consoleText", about, reader, reading.portion, needs="Job/Read")
         if not reader.lacks_times:
             return reader, is_read
-        timed, times = LogReader(since=started_at), f"the times of {about}"
+        timed, times = reading.new(since=started_at), f"the times of {about}"
         try:
-            is_timed = await self.client.stream(f"{path}/timestamps/", times, timed, LOG, params=_TIMES)
+            is_timed = await self.client.stream(f"{path}/timestamps/", times, timed, reading.portion, params=_TIMES)
         except (Absent, Failed):  # the plugin is not there: without times a log can rule out, not show
             return reader, is_read
         return (reader, is_read) if timed.lacks_times else (timed, is_read and is_timed)

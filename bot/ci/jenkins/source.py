@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import httpx
 
 from bot.ci.ends import already_ended
-from bot.ci.frame import Configured, remember
+from bot.ci.frame import Configured, Reading, remember
 from bot.ci.jenkins.api import SYSTEM, Credentials, JenkinsApi
 from bot.ci.jenkins.runs import ITEM, QUEUED, WHOLE_BUILD, Console, build_from, completed, is_freestyle, item_from
 from bot.ci.jenkins.urls import build_in, job_of, job_path
@@ -128,12 +128,12 @@ class Jenkins:
             remember(self._consoles, run.ref.url, console)
         return console
 
-    async def log(self, run: Run, job: Job) -> tuple[LogReader, bool]:
+    async def log(self, run: Run, job: Job, reading: Reading) -> tuple[LogReader, bool]:
         """All parts of a build write into one console."""
         if not is_number(run.ref.id):
             raise Absent(f"the console of {run.ref.id}")
         path = f"{job_path(_job(run.ref.pipeline))}/{run.ref.id}"
-        return await self._api.log(path, f"the console of build {run.ref.id}", job.started_at)
+        return await self._api.log(path, f"the console of build {run.ref.id}", job.started_at, reading)
 
     async def cancel(self, ref: RunRef, *, force: bool) -> Cancelled:
         run, entry = await self._read(ref)

@@ -262,7 +262,42 @@ def from_ci(account: Account) -> Iterator[FollowUp]:
             )  # fmt: skip
 
 
-_RULES: Sequence[Rule] = (on_demand, slow_down, time_out, keep_applying, no_expiry, fix_digest, claim, from_ci)
+def bring_in(account: Account) -> Iterator[FollowUp]:
+    """Objects that a dead run made and no state records, or may have made."""
+    for found in account.recoveries:
+        made, unsure, gone = (len(listed) for listed in (found.made, found.unsure, found.destroyed))
+        if not (made or unsure or gone):
+            continue
+        title = f"Import {made} resource{'s' if made != 1 else ''} into {found.state}"
+        blocks = coded("Put these blocks into its configuration, and plan:") if found.import_blocks else ()
+        yield FollowUp(
+            key=_key("import", found.state),
+            title=title if made else f"Look at what a dead run left behind in {found.state}",
+            reason=(
+                "The run behind the lock of ", Quoted(found.state), f" left {made} objects made and not recorded, ",
+                f"{unsure} of unknown outcome, and {gone} destroyed and still recorded.",
+            ),
+            todo=tuple(step for step in (
+                (*blocks, " ", Quoted(found.import_blocks[:_MOST_QUOTED])) if blocks else (),
+                ("Look in the provider for ", Quoted(", ".join(found.unsure[:_FEW])), ".") if unsure else (),
+                coded("Run `terraform plan` and read it before the next apply."),
+            ) if step),
+        )  # fmt: skip
+
+
+_FEW, _MOST_QUOTED = 10, 800
+
+_RULES: Sequence[Rule] = (
+    bring_in,
+    on_demand,
+    slow_down,
+    time_out,
+    keep_applying,
+    no_expiry,
+    fix_digest,
+    claim,
+    from_ci,
+)
 
 
 def _ended(account: Account, conclusion: Conclusion) -> Iterator[tuple[RunSpan, datetime]]:

@@ -32,6 +32,7 @@ from bot.core.record.facts import (
     LockObserved,
     NoteAdded,
     OwnerAnswered,
+    RecoveryLooked,
     UnlockFailed,
     UnlockReleased,
     UnlockReleasing,
@@ -75,6 +76,7 @@ class Story:
         self._earlier: dict[str, FollowUp] = {}
         self._tickets: dict[str, str] = {}
         self._noted: dict[str, Entry] = {}
+        self._recoveries: dict[str, RecoveryLooked] = {}
         self._intended_at: datetime | None = None
         self._recorded = 0
         self._last: Entry | None = None
@@ -108,7 +110,7 @@ class Story:
             locks=self._locks.spans(), runs=self._runs.spans(), loops=self._loops.spans(),
             samples=self._samples.shown, tables=self._samples.tables, digests=self._samples.digests,
             releases=self._as_corrected(), kills=tuple(self._kills), replies=tuple(self._replies),
-            turned_away=dict(self._turned),
+            turned_away=dict(self._turned), recoveries=tuple(self._recoveries.values()),
             marks=self._marks.shown(self._revisions), key_moments=self._revisions.key_moments,
             impact=self._said("impact"), review=self._said("review"), names=dict(names), zone=zone,
         )  # fmt: skip
@@ -146,6 +148,9 @@ class Story:
                     self._earlier[key] = followup
             case NoteAdded(about=about) if about in _ABOUT:
                 self._noted[about] = entry
+            case RecoveryLooked(state=state, compared=True):
+                if state in self._recoveries or len(self._recoveries) < _MOST:
+                    self._recoveries[state] = facts
             case FollowUpFiled(key=key, url=url):
                 if key and url and (key in self._tickets or len(self._tickets) < _MOST):
                     self._tickets[key] = url

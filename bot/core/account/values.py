@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from bot.core.phrase import Person, Phrase
+from bot.core.record.facts import RecoveryLooked
 from bot.core.record.incident import Incident
 from bot.core.record.kinds import MarkKind
 from bot.core.record.timeline import Entry
@@ -291,6 +292,8 @@ class Account:
     replies: tuple[Reply, ...] = ()
     turned_away: Mapping[str, int] = field(default_factory=dict)
     """By state: tries to release a lock that its table refused, also those of requests that came to nothing."""
+    recoveries: tuple[RecoveryLooked, ...] = ()
+    """The last look at what was left behind, of each state."""
     marks: tuple[Mark, ...] = ()
     key_moments: frozenset[str] = frozenset()
     impact: str = ""

@@ -9,20 +9,25 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot.core.joblog import shapes
+from bot.core.joblog.changes import ChangeReader
 from bot.core.joblog.ends import EndReader
 from bot.core.joblog.lines import LONGEST_LINE, Lines
 from bot.core.joblog.script import Script
 from bot.core.joblog.shapes import AT_WORK, Line, Sign
-from bot.core.joblog.values import JobLog, LockRefusal, Work
+from bot.core.joblog.values import Command, JobLog, LockRefusal, Work
 
 _HEAD_LINES = 400
 _BLOCK_LINES = 60
 _MOST = 500
 """Spans, refusals and kept locks of one log; a log with more of them proves nothing."""
 
+_MOST_FOLLOWED = 200_000
+"""Lines about objects, of all commands of a log."""
+
 _STARTS = frozenset({Sign.WANTED, Sign.BEGUN})
 _ENDINGS = frozenset({Sign.PLANNED, Sign.SAVED, Sign.RELEASING})
 _AFTER_PLAN = frozenset({Sign.PLANNED, Sign.CHANGE, Sign.SAVED})
+_OF_OBJECTS = frozenset({Sign.CHANGE, Sign.REFRESH})
 
 
 @dataclass(slots=True)
@@ -39,10 +44,11 @@ class LogReader:
     """Takes a log in pieces (`feed`) or line by line (`line`), counts what was left out (`gap`), and says what it
     came to (`close`).
 
-    `since` is when the job started: only with it, times of day without a date count.
+    `since` is when the job started: only with it, times of day without a date count. Only `with_changes` it follows
+    what each command changes, for `commands`.
     """
 
-    def __init__(self, *, since: datetime | None = None) -> None:
+    def __init__(self, *, since: datetime | None = None, with_changes: bool = False) -> None:
         self._lines = Lines()
         self._since = since
         self._count = 0
@@ -57,6 +63,8 @@ class LogReader:
         self._told_at: datetime | None = None
         self._told_then = 0
         self._command = _Command()
+        self._changes: list[tuple[_Command, str | None, ChangeReader]] | None = [] if with_changes else None
+        self._followed = 0
         self._block: Sign | None = None
         self._block_left = 0
         self._block_at: datetime | None = None
@@ -71,6 +79,8 @@ class LogReader:
         """Something was left out here. What follows may be in the middle of anything."""
         self._lines.gap()
         self._has_gap = True
+        for _, _, changes in self._changes or ():
+            changes.gap()
         self._command, self._block = _Command(is_refused=True), None
         self._has_several |= self._script.has_several
         self._is_parallel |= self._script.is_parallel
@@ -103,6 +113,13 @@ class LogReader:
             elsewhere=self._elsewhere,
             has_worked=self._has_worked,
             has_several=self._has_several or self._script.has_several or is_parallel or len(self._units) > 1,
+        )
+
+    def commands(self) -> tuple[Command, ...]:
+        """What each Terraform command changed, in the order of the log. After `close`."""
+        return tuple(
+            Command(changes.close(), None if command.span is None else self._work[command.span], state)
+            for command, state, changes in self._changes or ()
         )
 
     def line(self, raw: str, at: datetime | None = None) -> None:
@@ -143,8 +160,27 @@ class LogReader:
             if line.sign is Sign.BEGUN or "Initializing " in said:
                 self._told_at = at  # not where it says that it waits: its lock is as old as its first try
             self._terraform(line, at)
-        elif self._block is not None:
+            self._follow(line, shapes.unboxed(said), at)
+        else:
+            self._beside(said)
+
+    def _beside(self, said: str) -> None:
+        if self._changes:
+            self._changes[-1][2].beside(said)
+        if self._block is not None:
             self._in_block(shapes.bare(said))
+
+    def _follow(self, line: Line, said: str, at: datetime | None) -> None:
+        if self._changes is None or line.sign not in _OF_OBJECTS or self._script.is_quiet:
+            return
+        self._followed += 1
+        if self._followed > _MOST_FOLLOWED:
+            if self._changes:
+                self._changes[-1][2].gap()
+            return
+        if not self._changes or self._changes[-1][0] is not self._command:
+            self._changes.append((self._command, self._script.state, ChangeReader()))
+        self._changes[-1][2].line(said, at)
 
     def _head(self, said: str) -> None:
         """The runner's own words come before anything that the job writes."""
@@ -156,6 +192,8 @@ class LogReader:
 
     def _terraform(self, line: Line, at: datetime | None) -> None:
         is_work = line.sign in AT_WORK
+        if line.sign is Sign.DONE and self._changes and self._changes[-1][0] is self._command:
+            self._changes[-1][2].is_over = True
         if self._script.is_quiet:
             self._has_worked |= is_work  # any program may have printed it: nothing may be concluded from its absence
             return

@@ -16,34 +16,34 @@ from enum import Enum, auto
 
 _LONGEST_HUMAN = 4096
 
-_KEY = r'(?:\[(?:"[^"\n]{0,1000}"|[0-9*]{1,20})\])?'
+_KEY = r'(?:\[(?:"(?:[^"\\\n]|\\.){0,1000}"|[0-9*]{1,20})\])?'
 _NAME = rf"[A-Za-z_*][\w*-]{{0,200}}{_KEY}"
-_ADDRESS = (
+ADDRESS = (
     rf"(?=[^:\n]{{0,1000}}?(?:_|module\.|data\.|\*)){_NAME}(?:\.{_NAME}){{1,20}}(?: \(deposed object [0-9a-f*]+\))?"
 )
 _ID = r"(?: \[[\w-]+=.*\])?"
-_SPAN = r"(?:[0-9]+h)?(?:[0-9]+m)?[0-9]+s"
-_BEFORE = r"(?:\[[^\]\n]{1,120}\] ?|[\w.-]{1,60} +\| ?|(?:STDOUT|STDERR|INFO) +|(?:terraform|tofu): ?){0,4}"
+SPAN = r"(?:[0-9]+h)?(?:[0-9]+m)?[0-9]+s"
+BEFORE = r"(?:\[[^\]\n]{1,120}\] ?|[\w.-]{1,60} +\| ?|(?:STDOUT|STDERR|INFO) +|(?:terraform|tofu): ?){0,4}"
 """What runs several at once puts before each line: Jenkins' branches, terragrunt's units, compose's services."""
 
-_PREFIX = re.compile(_BEFORE)
+_PREFIX = re.compile(BEFORE)
 _UNIT = re.compile(r"\[[^\]\n]{1,120}\]|[\w.-]{1,60} +\|")
-_REFRESH = re.compile(rf"{_BEFORE}{_ADDRESS}: Refreshing state\.\.\.{_ID}\s*$")
-_READ = re.compile(rf"{_BEFORE}{_ADDRESS}: (?:Reading\.\.\.{_ID}|Read complete after {_SPAN}{_ID})\s*$")
+_REFRESH = re.compile(rf"{BEFORE}{ADDRESS}: Refreshing state\.\.\.{_ID}\s*$")
+_READ = re.compile(rf"{BEFORE}{ADDRESS}: (?:Reading\.\.\.{_ID}|Read complete after {SPAN}{_ID})\s*$")
 _CHANGE = re.compile(
-    rf"{_BEFORE}{_ADDRESS}"
+    rf"{BEFORE}{ADDRESS}"
     rf"(?:: (?:(?:Creating|Modifying|Destroying|Importing|Opening)\.\.\.{_ID}"
-    rf"|Still (?:creating|modifying|destroying|reading|opening)\.\.\. \[(?:[\w-]+=.*, )?{_SPAN} elapsed\]"
-    rf"|(?:Creation|Modifications|Destruction|Opening) complete after {_SPAN}{_ID}"
+    rf"|Still (?:creating|modifying|destroying|reading|opening)\.\.\. \[(?:[\w-]+=.*, )?{SPAN} elapsed\]"
+    rf"|(?:Creation|Modifications|Destruction|Opening) complete after {SPAN}{_ID}"
     rf"|Import complete{_ID}|Provisioning with '[\w-]{{1,60}}'\.\.\.)"
     r"| \((?:local-exec|remote-exec|file)\): .*)\s*$"
 )
-_PLANNED = re.compile(rf"{_BEFORE}(?:Plan: [0-9]+ to |No changes\. |Changes to Outputs:)")
-_SAVED = re.compile(rf"{_BEFORE}Saved the plan to: |{_BEFORE}Note: You didn't use the -out option")
-_DONE = re.compile(rf"{_BEFORE}(?:Apply|Destroy|Refresh|Import) (?:complete|successful)!")
-_RELEASING = re.compile(rf"{_BEFORE}Releasing state lock\. This may take a few moments\.\.\.")
+_PLANNED = re.compile(rf"{BEFORE}(?:Plan: [0-9]+ to |No changes\. |Changes to Outputs:)")
+_SAVED = re.compile(rf"{BEFORE}Saved the plan to: |{BEFORE}Note: You didn't use the -out option")
+_DONE = re.compile(rf"{BEFORE}(?:Apply|Destroy|Refresh|Import) (?:complete|successful)!")
+_RELEASING = re.compile(rf"{BEFORE}Releasing state lock\. This may take a few moments\.\.\.")
 _WANTED = re.compile(
-    rf"{_BEFORE}(?:Acquiring state lock\. This may take a few moments\.\.\."
+    rf"{BEFORE}(?:Acquiring state lock\. This may take a few moments\.\.\."
     r"|Initializing (?:the backend|provider plugins|modules)\b)"
 )
 REFUSED, NOT_RELEASED = "Error acquiring the state lock", "Error releasing the state lock"

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from bot.core.instants import shifted
+from bot.core.joblog.changes import Changes
 
 UNKNOWN_STATE = ""
 """What stands for the name of a state where the log says that a command may have been on another one."""
@@ -136,3 +137,29 @@ class JobLog:
         """
         was_killed = not span.is_ended and (self.is_read or self.is_whole)
         return was_killed or span.last >= shifted(created, skew)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One Terraform command of a job: what it changed, its work if its lines have times, and what it calls the state.
+
+    `work` and `state` are as `Work` has them.
+    """
+
+    changes: Changes
+    work: Work | None = None
+    state: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobChanges:
+    """What the Terraform commands of a job changed. `is_read`: its log was read from its first byte to its last.
+
+    `is_over`: the job has ended, and was not lost; of another the log may lack its last lines. `has_several` is as
+    `JobLog` has it.
+    """
+
+    commands: tuple[Command, ...] = ()
+    is_read: bool = False
+    is_over: bool = False
+    has_several: bool = False

@@ -320,6 +320,23 @@ class WatchEnded(OfState):
     outcome: str = ""
 
 
+@_of_kind(Kind.RECOVERY_LOOKED)
+class RecoveryLooked(OfLock):
+    """What a dead run left behind. `run` is its page, None where it is not known; addresses are the first of each.
+
+    Not `compared`: the log and the state could not be held against each other, and the counts say nothing.
+    """
+
+    run: LongText | None
+    compared: bool
+    recorded: int
+    made: tuple[str, ...]
+    unsure: tuple[str, ...]
+    destroyed: tuple[str, ...]
+    left_state: bool
+    import_blocks: WholeText = ""
+
+
 @_of_kind(Kind.EXPORT_MADE)
 class ExportMade(Facts):
     """`targets` are by name, with what became of each; `failed` and `not_written` say why."""

@@ -81,6 +81,7 @@ MEANINGS: Mapping[str, Meaning] = {
     Kind.ALERT_RESOLVED: Meaning("Alert over"),
     Kind.WATCH_STARTED: Meaning("Watch started", did="waited"),
     Kind.WATCH_ENDED: Meaning("Watch ended"),
+    Kind.RECOVERY_LOOKED: Meaning("Looked at what was left behind", did="looked at what was left"),
     Kind.EXPORT_MADE: Meaning("Exported", did="exported", is_of_exports=True),
     Kind.FOLLOWUP_PROPOSED: Meaning("Follow-up proposed", is_of_exports=True),
     Kind.FOLLOWUP_FILED: Meaning(

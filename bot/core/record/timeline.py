@@ -59,6 +59,7 @@ class Kind(StrEnum):
     ALERT_RESOLVED = "alert.resolved"
     WATCH_STARTED = "watch.started"
     WATCH_ENDED = "watch.ended"
+    RECOVERY_LOOKED = "recovery.looked"
     EXPORT_MADE = "export.made"
     FOLLOWUP_PROPOSED = "followup.proposed"
     FOLLOWUP_FILED = "followup.filed"

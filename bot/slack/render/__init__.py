@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bot.core.account.edition import ExportReport
+from bot.core.recovery.recovery import Recovery
 from bot.core.reports.alert import Bulletin
 from bot.core.reports.followups import FollowUpsReport
 from bot.core.reports.kill import KillReport
@@ -28,6 +29,7 @@ from bot.slack.render.followups import followups_message
 from bot.slack.render.kill import kill_message
 from bot.slack.render.owner import letter_message, nudge_message
 from bot.slack.render.page import notice_message
+from bot.slack.render.recovery import recovery_message
 from bot.slack.render.status import checklist_message, overview_message, status_message
 from bot.slack.render.step import step_message
 from bot.slack.render.timeline import timeline_message
@@ -46,6 +48,7 @@ _RENDERERS: Mapping[type, Callable[[Any], Message]] = {
     Overview: overview_message,
     OwnerMessage: letter_message,
     QueueNews: queue_message,
+    Recovery: recovery_message,
     StatusReport: status_message,
     StepReport: step_message,
     TimelineReport: timeline_message,

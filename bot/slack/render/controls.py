@@ -20,6 +20,7 @@ from bot.slack.render.mrkdwn import flat, flat_phrase
 from bot.slack.render.waiting import CHECK, watch_button
 
 REARM = "unlock.rearm"
+RECOVER = "recover.look"
 
 
 def lock_of(report: UnlockReport) -> LockInfo | None:
@@ -63,6 +64,8 @@ def _unlocking(report: UnlockReport) -> list[Element | None]:  # noqa: C901, PLR
         return [button("Stop the unlock" if report.by == BOT else "Cancel unlock", "unlock.disarm", value)]
     if report.stage in _LOOK_AGAIN:
         return [button("Check again", CHECK, ButtonValue(report.request.state, "", ""), style="primary")]
+    if report.stage is UnlockStage.RELEASED:
+        return [button("What did it leave behind?", RECOVER, replace(value, request=""))]
     if report.stage is UnlockStage.STILL_THROTTLED:
         flood = replace(value, request="")
         found = button("Find what's flooding it…", "status.kill", flood, style="primary")

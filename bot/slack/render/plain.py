@@ -94,7 +94,7 @@ def _status(report: StatusReport) -> Json:
             "detail": digest.detail,
         },
         "contention": {
-            "active": [_run(run) for run in inspection.contention.active],
+            "active": [run_json(run) for run in inspection.contention.active],
             "loops": [_loop(loop) for loop in inspection.contention.loops],
         },
         "table": _table(inspection),
@@ -231,7 +231,7 @@ def _attribution(tied: Attribution | None) -> Json | None:
         "logs_unread": [_missing(seen) for seen in tied.unread],
         "runs": [
             {
-                **_run(one.run),
+                **run_json(one.run),
                 "over": is_over(one),
                 "unseen": None if isinstance(one.seen, Found) else _missing(one.seen),
             }
@@ -241,7 +241,7 @@ def _attribution(tied: Attribution | None) -> Json | None:
     }
 
 
-def _run(run: Run) -> Json:
+def run_json(run: Run) -> Json:
     return {
         "id": run.ref.id,
         "url": run.ref.url,
@@ -348,7 +348,7 @@ def _crowd(crowd: Crowd | None) -> Json | None:
         return None
     return {
         "states": list(crowd.states),
-        "active": [_run(run) for run in crowd.active],
+        "active": [run_json(run) for run in crowd.active],
         "loops": [{"state": state, **_loop(loop)} for state, loop in crowd.loops],
         "unseen": [_missing(seen) for seen in crowd.unseen],
     }

@@ -41,6 +41,7 @@ _SIGNS = {
     "message": Icon.MESSAGE,
     "alert": Icon.ALERT,
     "watch": Icon.WATCH,
+    "recovery": Icon.WATCH,
     "export": Icon.EXPORT,
     "followup": Icon.FOLLOWUP,
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bot.core.evidence import Observation
-from bot.core.joblog.values import JobLog
+from bot.core.joblog.values import JobChanges, JobLog
 from bot.core.run import Cancelled, Job, Pipeline, Run, RunRef, Switched
 from bot.ports.runs import RunSource
 from bot.usecases.world import World
@@ -50,6 +50,9 @@ class SharedListings:
 
     async def log(self, run: Run, job: Job) -> Observation[JobLog]:
         return await self.source.log(run, job)
+
+    async def changes(self, run: Run, job: Job) -> Observation[JobChanges]:
+        return await self.source.changes(run, job)
 
     def ref_from_url(self, url: str) -> RunRef | None:
         return self.source.ref_from_url(url)

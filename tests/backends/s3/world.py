@@ -69,9 +69,9 @@ class S3World:
         other = {"default": "green", "blue": "default"}[self.workspace]
         await self.aws.hold(object_key(KEY, workspace=other, prefix="env:"), lock.text, item=True, file=True)
 
-    async def put_state(self) -> None:
+    async def put_state(self, content: bytes | None = None) -> None:
         """A valid state, with what else the backend writes beside it."""
-        await self.aws.put_state(self.address.key, digest=True)
+        await self.aws.put_state(self.address.key, content, digest=True)
 
     async def everything(self) -> object:
         """All that the store holds."""

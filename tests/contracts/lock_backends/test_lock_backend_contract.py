@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
@@ -468,3 +469,53 @@ async def test_missing_rights_are_found_by_the_doctor_and_named(world):
 
     assert all(world.delete_right(probe.kind) in probe.missing_rights for probe in probes)
     assert not any(probe.is_proven for probe in probes)
+
+
+def state_with(*resources, serial=7):
+    objects = [
+        {"mode": "managed", "type": "aws_instance", "name": name, "instances": [{"attributes": {"id": f"i-{name}"}}]}
+        for name in resources
+    ]
+    body = {"version": 4, "terraform_version": "1.11.4", "serial": serial, "lineage": "l", "resources": objects}
+    return json.dumps(body).encode()
+
+
+async def test_what_a_state_has_recorded_is_read_by_address_and_id(world):
+    await world.put_state(state_with("web", "api"))
+
+    found = (await world.backend().contents()).value
+
+    assert [(one.address, one.id) for one in found.instances] == [
+        ("aws_instance.web", "i-web"),
+        ("aws_instance.api", "i-api"),
+    ]
+    assert (found.serial, found.fault) == (7, None)
+
+
+async def test_each_version_that_is_kept_is_listed_and_can_be_read_newest_first(world):
+    backend = world.backend()
+    await world.put_state(state_with("web", serial=1))
+    await world.put_state(state_with("web", "api", serial=2))
+
+    versions = (await backend.versions(5)).value
+    contents = [(await backend.contents(one.id)).value for one in versions]
+
+    assert [one.serial for one in contents] == ([2, 1] if backend.can.versions else [2])
+    assert [one.is_newest for one in versions] == [True, *([False] * (len(versions) - 1))]
+    assert versions[0].size > 0
+
+
+async def test_a_state_that_was_never_written_has_neither_versions_nor_contents(world):
+    backend = world.backend()
+
+    assert isinstance(await backend.versions(5), NotFound)
+    assert isinstance(await backend.contents(), NotFound)
+
+
+async def test_contents_and_versions_of_a_store_that_is_away_are_unseen(world):
+    await world.put_state()
+    world.proxy.fault(lambda _: True, Cut())
+    backend = world.backend()
+
+    assert isinstance(await backend.contents(), Unseen)
+    assert isinstance(await backend.versions(5), Unseen)

@@ -35,7 +35,7 @@ async def test_an_unlock_is_one_message_from_the_checklist_to_the_outcome(worksp
 
     [message] = workspace.messages("C0INC")
     assert "staging is unlocked" in flat(message)
-    assert actions(message) == ()
+    assert actions(message) == ("recover.look",)
 
 
 async def test_an_outcome_is_told_anew_where_its_message_is_gone(workspace, messenger, request_here):

@@ -362,6 +362,7 @@ def test_an_outcome_has_no_button_left_but_that_to_be_told_where_it_is_still_loc
         UnlockStage.PARTLY_RELEASED: {"watch.check"},
         UnlockStage.NOT_KNOWN: {"watch.check"},
         UnlockStage.FAILED: {"watch.check"},
+        UnlockStage.RELEASED: {"recover.look"},
     }
     assert set(actions(unlock(scene, stage))) == left.get(stage, set())
 
@@ -396,7 +397,7 @@ def test_what_became_of_an_automatic_release_names_nobody_and_offers_nothing_mor
     verdict = scene.refusal(waits=True, until=scene.now) if stage is UnlockStage.REFUSED else None
     message = automatic(scene, stage, verdict=verdict, now_held_by=replace(scene.lock, id="new-lock"))
 
-    assert set(actions(message)) <= {"watch.start", "watch.check", "status.kill"}
+    assert set(actions(message)) <= {"watch.start", "watch.check", "status.kill", "recover.look"}
     shown = str(message.blocks)
     assert "<@" not in shown
     assert "someone" not in message.text

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bot.core.evidence import Found, NotFound, Observation, Offset
-from bot.core.joblog.values import JobLog, Work
+from bot.core.joblog.values import JobChanges, JobLog, Work
 from bot.core.run import Cancelled, CancelResult, Conclusion, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
 from bot.errors import Unreachable
 from bot.ports.clock import Clock
@@ -30,6 +30,7 @@ class MemoryCI:
     known: dict[str, Run] = field(default_factory=dict)
     off: set[Pipeline] = field(default_factory=set)
     logs: dict[str, JobLog] = field(default_factory=dict)
+    changed: dict[str, JobChanges] = field(default_factory=dict)
     offset: Offset | None = field(default_factory=lambda: Offset(timedelta(0), timedelta(0)))
     keeps_logs: bool = True
 
@@ -87,6 +88,15 @@ class MemoryCI:
             return unseen_by(error, at, self.system)
         log = self.logs.get(job.id) or (self._usual_log(job) if self.keeps_logs else None)
         return NotFound(self.system, f"the log of job {job.id}", at) if log is None else Found(log, at, self.offset)
+
+    async def changes(self, run: Run, job: Job) -> Observation[JobChanges]:  # noqa: ARG002 - the port's signature
+        at = self.clock.now()
+        try:
+            await self.switchboard.pass_through("read changes")
+        except (Throttle, Unreachable) as error:
+            return unseen_by(error, at, self.system)
+        found = self.changed.get(job.id)
+        return NotFound(self.system, f"the log of job {job.id}", at) if found is None else Found(found, at, self.offset)
 
     def _usual_log(self, job: Job) -> JobLog | None:
         if job.started_at is None:

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from bot.core.evidence import Found, NotFound, Trouble, Unseen
+from bot.core.evidence import Found, NotFound, Observation, Trouble, Unseen
 from bot.core.lock import (
     Abilities,
     Billing,
@@ -37,6 +37,7 @@ from bot.core.lock import (
     TimeToLive,
     parse_lock_info,
 )
+from bot.core.recovery.contents import Contents, Version
 from bot.errors import LockInfoInvalid, Unreachable
 from bot.ports.clock import Clock
 
@@ -132,6 +133,7 @@ class MemoryStore:
     fault: str | None = None
     on_delete: Callable[[PlaceKind, str], None] = lambda _kind, _text: None
     writes: int = 0
+    versions: list[tuple[Version, Contents]] = field(default_factory=list)
 
     def write(self, kind: PlaceKind, text: str) -> None:
         self.writes += 1
@@ -202,6 +204,25 @@ class MemoryLockBackend:
             Found(TimeToLive(enabled=False), at),
             Found(Refusals(0, 0, timedelta(minutes=5)), at),
         )
+
+    async def versions(self, most: int) -> Observation[tuple[Version, ...]]:
+        at = self.clock.now()
+        try:
+            await self.switchboard.pass_through("list versions")
+        except (Throttle, Unreachable) as error:
+            return unseen_by(error, at)
+        found = self.store.versions[:most]
+        return Found(tuple(version for version, _ in found), at) if found else NotFound("memory", "a version", at)
+
+    async def contents(self, version: str | None = None) -> Observation[Contents]:
+        at = self.clock.now()
+        try:
+            await self.switchboard.pass_through("read contents")
+        except (Throttle, Unreachable) as error:
+            return unseen_by(error, at)
+        of = {each.id: contents for each, contents in self.store.versions}
+        chosen = version or next(iter(of), None)
+        return Found(of[chosen], at) if chosen in of else NotFound("memory", "the state", at)
 
     async def release(self, place: LockPlace, *, before: float = math.inf) -> PlaceRelease:
         if place.info is None:

@@ -1,0 +1,145 @@
+"""Reads what a Terraform state has recorded as a stream: the address and the id of each object, none of its values.
+
+Memory grows with the number of objects, up to a bound, and not with what they hold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+import ijson
+from ijson.utils import sendable_list
+
+from bot.core.recovery.contents import Contents, Instance, address_of
+
+MOST = 200_000
+"""Objects of one state; of a larger one it is not known what it lacks."""
+
+_RESOURCE, _INSTANCE = "resources.item", "resources.item.instances.item"
+_OF_INSTANCE = {
+    f"{_INSTANCE}.{path}": name
+    for path, name in (
+        ("index_key", "key"),
+        ("deposed", "deposed"),
+        ("status", "status"),
+        ("attributes.id", "id"),
+        ("attributes.name", "name"),
+        ("attributes_flat.id", "id"),
+    )
+}
+_OF_RESOURCE = {f"{_RESOURCE}.{name}": name for name in ("module", "mode", "type", "name")}
+_OF_STATE = frozenset({"version", "serial", "lineage", "terraform_version", "encrypted_data", "encryption_version"})
+
+
+def read_contents(chunks: Iterable[bytes]) -> Contents:
+    """Reads the chunks one by one. Never raises for what they contain."""
+    md5, size, reader = hashlib.md5(usedforsecurity=False), 0, _Reader()
+    for chunk in chunks:
+        md5.update(chunk)
+        size += len(chunk)
+        reader.feed(chunk)
+    return reader.close(size, md5.hexdigest())
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self._events: Any = sendable_list()
+        self._parser = ijson.parse_coro(self._events)
+        self._is_broken = self._is_cut = False
+        self._state: dict[str, object] = {}
+        self._resource: dict[str, object] = {}
+        self._instance: dict[str, object] = {}
+        self._print: Any = None
+        self._pending: list[tuple[dict[str, object], bytes]] = []
+        self._instances: list[Instance] = []
+
+    def feed(self, chunk: bytes) -> None:
+        if chunk and not self._is_broken:  # to the parser no bytes mean the end
+            self._drive(self._parser.send, chunk)
+
+    def close(self, size: int, md5: str) -> Contents:
+        if not self._is_broken:
+            self._drive(self._parser.close)
+        state = self._state
+        serial, lineage, version = state.get("serial"), state.get("lineage"), state.get("terraform_version")
+        is_encrypted = "encrypted_data" in state and "encryption_version" in state
+        return Contents(
+            size=size,
+            md5=md5,
+            serial=serial if isinstance(serial, int) and not isinstance(serial, bool) else None,
+            lineage=lineage if isinstance(lineage, str) and lineage else None,
+            terraform_version=version if isinstance(version, str) else None,
+            instances=tuple(self._instances),
+            fault=None if is_encrypted and not self._is_broken else self._fault(size),
+            is_encrypted=is_encrypted and not self._is_broken,
+            is_cut=self._is_cut,
+        )
+
+    def _fault(self, size: int) -> str | None:
+        """Why this is no whole state. Never quotes it: a state holds secrets."""
+        if size == 0:
+            return "it is empty"
+        if self._is_broken:
+            return "it is not valid JSON"
+        missing = [name for name in ("version", "serial", "lineage") if name not in self._state]
+        return f"it has no {' and no '.join(missing)}" if missing else None
+
+    def _drive(self, step: Any, *args: bytes) -> None:
+        try:
+            step(*args)
+        except ijson.JSONError:
+            self._is_broken = True
+        except (ValueError, ArithmeticError, SystemError):
+            # a number that Python does not convert; ijson then leaves events with null pointers, not to be looked at
+            self._is_broken = True
+            self._events.clear()
+        for prefix, event, value in self._events:
+            self._follow(prefix, event, value)
+        self._events.clear()
+
+    def _follow(self, prefix: str, event: str, value: Any) -> None:
+        if not prefix.startswith(_RESOURCE):
+            if prefix in _OF_STATE:
+                self._state.setdefault(prefix, value)
+        elif prefix.startswith(_INSTANCE):
+            self._in_instance(prefix, event, value)
+        elif prefix in _OF_RESOURCE:
+            self._resource[_OF_RESOURCE[prefix]] = value
+        elif prefix == _RESOURCE and event == "end_map":
+            self._ends()
+
+    def _in_instance(self, prefix: str, event: str, value: Any) -> None:
+        if prefix == _INSTANCE and event == "start_map":
+            self._instance, self._print = {}, hashlib.blake2b(digest_size=16)
+        elif prefix == _INSTANCE and event == "end_map":
+            if len(self._instances) + len(self._pending) < MOST:
+                self._pending.append((self._instance, self._print.digest()))
+            else:
+                self._is_cut = True
+        elif prefix in _OF_INSTANCE and event in {"string", "number"}:
+            self._instance.setdefault(_OF_INSTANCE[prefix], value)
+        if self._print is not None:
+            self._print.update(f"{prefix}\0{event}\0{value}\0".encode("utf-8", "surrogatepass"))
+
+    def _ends(self) -> None:
+        module, mode, kind, name = (_text(self._resource.get(key)) for key in ("module", "mode", "type", "name"))
+        for instance, printed in self._pending:
+            address = address_of(module, kind, name, instance.get("key"), is_data=mode == "data")
+            if mode == "managed":
+                self._instances.append(
+                    Instance(
+                        address,
+                        id=_text(instance.get("id")),
+                        name=_text(instance.get("name")),
+                        deposed=_text(instance.get("deposed")),
+                        is_tainted=instance.get("status") == "tainted",
+                        print=printed,
+                    )
+                )
+        self._pending, self._resource = [], {}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,160 @@
+"""What a dead run left behind, as a value, and what to do about it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from bot.core.gate.inspection import StateName
+from bot.core.joblog.changes import Action
+from bot.core.lock import DigestMatch, DigestSeen
+from bot.core.phrase import Linked, Phrase, Quoted
+from bot.core.record.evidence import LockFacts
+from bot.core.recovery.compare import Difference
+from bot.core.recovery.contents import Contents
+from bot.core.recovery.versions import VersionSeen
+from bot.core.run import Run
+
+
+class HowFound(StrEnum):
+    """How the run was found. Only of the first two is it known that it held the lock."""
+
+    HOLDS = "it holds the lock"
+    HELD = "it held the lock that was released"
+    NAMED = "it was named"
+    NEWEST = "it is the newest run that did not succeed"
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What one run did, against the newest state.
+
+    `difference` is None where the two could not be compared: `why_not` says why. `gaps` are sentences on what the
+    answer may lack. `versions` are newest first; `no_versions` says why there are none. `is_done`: the run's Terraform
+    said that it was done. `left_state`: it said that it could not save its state. `is_locked`: the state is locked now.
+    """
+
+    state: StateName
+    at: datetime
+    run: Run | None
+    found: HowFound | None
+    lock: LockFacts | None
+    is_locked: bool
+    difference: Difference | None
+    why_not: Phrase
+    gaps: tuple[Phrase, ...]
+    newest: Contents | None
+    versions: tuple[VersionSeen, ...]
+    no_versions: str
+    digest: DigestSeen
+    is_done: bool = False
+    left_state: bool = False
+    table: str = ""
+
+    @property
+    def blocks(self) -> str:
+        """The `import` blocks of what was made and not recorded, for one file."""
+        made = () if self.difference is None else self.difference.made
+        return "\n\n".join(one.block for one in made if one.block)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing is left to do for what was compared."""
+        difference = self.difference
+        return difference is not None and not (difference.made or difference.unsure or difference.destroyed)
+
+
+def next_steps(recovery: Recovery) -> tuple[Phrase, ...]:
+    """What to do, in this order. No step writes a state on its own, and none is needed to read on."""
+    return tuple(step for part in (_state_first, _digest, _lock, _objects, _then) for step in part(recovery))
+
+
+def dont(recovery: Recovery) -> tuple[Phrase, ...]:
+    """What would make it worse."""
+    words: list[Phrase] = []
+    difference = recovery.difference
+    if recovery.left_state:
+        words.append(("Do not apply before that state is saved: what only it records would be made a second time.",))
+    if difference is not None and any(one.block for one in difference.made):
+        words.append(("Do not apply before the import: Terraform would make them a second time.",))
+    if difference is None or recovery.gaps:
+        words.append(("Do not take a short list for all there is: look at the run's log and at the provider, too.",))
+    return tuple(words)
+
+
+def _state_first(recovery: Recovery) -> list[Phrase]:
+    if recovery.left_state:
+        return [
+            (
+                "Its log says that Terraform could not save the state: look for ", Quoted("errored.tfstate"),
+                " in the directory where it ran. If the runner still has it, run ",
+                Quoted("terraform state push errored.tfstate"),
+                " there. Terraform takes it only with the same lineage and a higher serial",
+                *_serial(recovery), ".",
+            )
+        ]  # fmt: skip
+    newest = recovery.newest
+    if newest is not None and newest.fault is not None:
+        good = next((one for one in recovery.versions[1:] if one.contents and one.contents.is_readable), None)
+        words: Phrase = (f"The newest state is not valid: {newest.fault}. ",)
+        if good is not None:
+            return [(*words, "The newest valid version is ", Quoted(good.version.id), ".")]
+        return [(*words, "Restore it from a backup before anything else.")]
+    return []
+
+
+def _serial(recovery: Recovery) -> Phrase:
+    newest = recovery.newest
+    return () if newest is None or newest.serial is None else (f" than {newest.serial}",)
+
+
+def _digest(recovery: Recovery) -> list[Phrase]:
+    digest = recovery.digest
+    if digest.match is not DigestMatch.DIFFERS or digest.actual is None or digest.key is None or not recovery.table:
+        return []
+    item = f'{{"LockID":{{"S":"{digest.key}"}},"Digest":{{"S":"{digest.actual}"}}}}'
+    command = f"aws dynamodb put-item --table-name {recovery.table} --item '{item}'"
+    return [("If this state is the right one, correct its digest: ", Quoted(command), ".")]
+
+
+def _lock(recovery: Recovery) -> list[Phrase]:
+    if not recovery.is_locked:
+        return []
+    return [("The state is still locked. Everything here changes nothing; the steps below need it unlocked.",)]
+
+
+def _objects(recovery: Recovery) -> list[Phrase]:
+    difference = recovery.difference
+    if difference is None:
+        run = recovery.run
+        return [] if run is None else [("Read what the run did in ", Linked("its own log", run.ref.url or None), ".")]
+    steps: list[Phrase] = []
+    blocks = [one for one in difference.made if one.block]
+    by_hand = len(difference.made) - len(blocks)
+    if blocks:
+        what = f"Import {_count(len(blocks))}: put the import blocks into a file of the configuration, run "
+        steps.append((what, Quoted("terraform plan"), ", and apply if it shows imports and nothing unexpected."))
+    if by_hand:
+        steps.append((f"Import or remove {_count(by_hand)} by hand: no block can be written for them.",))
+    if difference.destroyed:
+        what = f"{_count(len(difference.destroyed))} still recorded, and gone: the next plan sees that and drops them."
+        steps.append((what,))
+    creating = [one for one in difference.unsure if one.action is Action.CREATE]
+    if creating:
+        what = f"Look in the provider for {_count(len(creating))} whose creation had begun, and import what is there."
+        steps.append((what,))
+    return steps
+
+
+def _then(recovery: Recovery) -> list[Phrase]:
+    scripts = () if recovery.difference is None else recovery.difference.scripts
+    steps: list[Phrase] = []
+    if scripts:
+        more = f" and {len(scripts) - 1} more" if len(scripts) > 1 else ""
+        steps = [("Look at what the provisioners of ", Quoted(scripts[0]), f"{more} did: no state records it.")]
+    return [*steps, ("Run ", Quoted("terraform plan"), " and read it before the next apply.")]
+
+
+def _count(number: int) -> str:
+    return f"{number} object" if number == 1 else f"{number} objects"

@@ -1,0 +1,154 @@
+"""`recover`: which run it is about, while the lock stands and after it was released; what it writes down."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from bot.core.account.story import Story
+from bot.core.phrase import plain
+from bot.core.record.timeline import Kind, canonical
+from bot.core.recovery.recovery import HowFound, dont, next_steps
+from bot.errors import NoSuchRun, UnknownState
+from bot.usecases.look.recover import recover, write_down
+from tests.worlds.logs import printed
+from tests.worlds.proxy import Cut, Deny
+
+MADE = "aws_instance.web: Creation complete after 3s [id=i-0aa]"
+
+
+async def dead_with(scene, *lines, **how):
+    """A dead run behind a lock, whose log has these lines after the lock was taken."""
+    lock, run = await scene.dead_lock(**how)
+    told = [(lock.created + timedelta(seconds=n + 1), line) for n, line in enumerate(lines)]
+    printed(run, told, path=lock.path)
+    return lock, run
+
+
+def steps(found):
+    return " ".join(plain(step) for step in (*next_steps(found), *dont(found)))
+
+
+async def test_while_the_lock_stands_it_is_about_the_run_that_holds_it(scene):
+    lock, run = await dead_with(scene, "aws_instance.web: Creating...", MADE)
+
+    found = await recover(scene.ports, "staging")
+
+    assert found.found is HowFound.HOLDS
+    assert found.run.ref.id == str(run.id)
+    assert [one.address for one in found.difference.made] == ["aws_instance.web"]
+    assert found.is_locked
+    assert "Do not apply before the import" in steps(found)
+    assert await scene.stands(lock)
+
+
+async def test_after_the_release_the_timeline_says_whose_lock_it_was(scene):
+    lock, run = await dead_with(scene, MADE)
+    report = await scene.ask()
+    await scene.confirm(report)
+    await scene.work()
+    assert not await scene.stands(lock)
+
+    found = await recover(scene.ports, "staging", incident=report.request.incident)
+
+    assert found.found is HowFound.HELD
+    assert (found.run.ref.id, found.lock.id) == (str(run.id), lock.id)
+    assert [one.address for one in found.difference.made] == ["aws_instance.web"]
+    assert not found.is_locked
+
+
+async def test_what_was_found_is_written_down_with_its_blocks_and_becomes_a_follow_up(scene):
+    await dead_with(scene, MADE)
+    report = await scene.ask()
+
+    await write_down(scene.ports, report.request.incident, await recover(scene.ports, "staging"), "U0QUINN")
+
+    (entry,) = await scene.entries(Kind.RECOVERY_LOOKED)
+    assert entry.actor == "U0QUINN"
+    assert entry.facts["made"] == ["aws_instance.web"]
+    assert 'id = "i-0aa"' in entry.facts["import_blocks"]
+    assert len(canonical(dict(entry.facts))) < 32_000
+    story = Story(await scene.ports.journal.find(report.request.incident))
+    async for each in scene.ports.journal.entries(report.request.incident):
+        story.learn(each)
+    followups = story.account(now=scene.ports.clock.now(), names={}).followups
+    assert "Import 1 resource into staging" in [one.title for one in followups]
+
+
+async def test_a_log_that_cannot_be_read_is_said_and_nothing_is_made_up(scene):
+    lock, _ = await dead_with(scene, MADE)
+    scene.github.answer_next(".*/logs", status=403, times=9)
+
+    found = await recover(scene.ports, "staging")
+
+    assert found.difference is None
+    assert "log could not be read" in plain(found.why_not)
+    assert "Read what the run did in" in steps(found)
+    assert await scene.stands(lock)
+
+
+async def test_a_state_that_cannot_be_read_is_said(scene):
+    await dead_with(scene, MADE)
+    scene.proxy.fault("s3:GetObject", Deny())
+
+    found = await recover(scene.ports, "staging")
+
+    assert found.difference is None
+    assert "state could not be read" in plain(found.why_not)
+
+
+async def test_versions_that_may_not_be_listed_do_not_stop_the_answer(scene):
+    await dead_with(scene, MADE)
+    scene.proxy.fault("s3:ListObjectVersions", Deny())
+
+    found = await recover(scene.ports, "staging")
+
+    assert found.difference is not None
+    assert "ListBucketVersions" in found.no_versions
+    assert not found.versions
+
+
+async def test_a_state_that_terraform_could_not_save_comes_first(scene):
+    await dead_with(scene, MADE, "│ Error: Failed to save state")
+
+    found = await recover(scene.ports, "staging")
+
+    assert found.left_state
+    assert plain(next_steps(found)[0]).startswith("Its log says that Terraform could not save the state")
+    assert "Do not apply before that state is saved" in steps(found)
+
+
+async def test_a_digest_that_differs_is_told_with_the_right_one(scene):
+    lock, _ = await dead_with(scene, MADE)
+    await scene.aws.put_item(f"{lock.path}-md5", Digest="0" * 32)
+    state = replace(scene.ports.states["staging"], table=scene.aws.table)
+
+    found = await recover(replace(scene.ports, states={"staging": state}), "staging")
+
+    assert found.newest.md5 in steps(found)
+    assert "put-item" in steps(found)
+
+
+async def test_an_unknown_state_and_an_address_of_no_pipeline_are_named(scene):
+    with pytest.raises(UnknownState):
+        await recover(scene.ports, "stagin")
+    with pytest.raises(NoSuchRun):
+        await recover(scene.ports, "staging", run_url="https://ci.example.com/1")
+
+
+async def test_a_run_of_which_nothing_is_known_is_none(scene):
+    found = await recover(scene.ports, "staging")
+
+    assert (found.run, found.found) == (None, None)
+    assert "not known which run" in plain(found.why_not)
+
+
+async def test_without_the_store_it_says_so(scene):
+    await dead_with(scene, MADE)
+    scene.proxy.fault(lambda _: True, Cut())
+
+    found = await recover(scene.ports, "staging")
+
+    assert found.difference is None
