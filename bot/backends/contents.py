@@ -35,12 +35,30 @@ _OF_STATE = frozenset({"version", "serial", "lineage", "terraform_version", "enc
 
 def read_contents(chunks: Iterable[bytes]) -> Contents:
     """Reads the chunks one by one. Never raises for what they contain."""
-    md5, size, reader = hashlib.md5(usedforsecurity=False), 0, _Reader()
+    reader = ContentsReader()
     for chunk in chunks:
-        md5.update(chunk)
-        size += len(chunk)
         reader.feed(chunk)
-    return reader.close(size, md5.hexdigest())
+    return reader.finish()
+
+
+class ContentsReader:
+    """Takes a state's text piece by piece. Never raises for what it contains."""
+
+    def __init__(self) -> None:
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._size = 0
+        self._reader = _Reader()
+
+    def feed(self, chunk: bytes) -> None:
+        self._md5.update(chunk)
+        self._size += len(chunk)
+        self._reader.feed(chunk)
+
+    def gap(self) -> None:
+        """Something was left out: what is read then is nothing. Its reader has to look at that."""
+
+    def finish(self) -> Contents:
+        return self._reader.close(self._size, self._md5.hexdigest())
 
 
 class _Reader:

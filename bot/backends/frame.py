@@ -23,8 +23,8 @@ from bot.ports.records import Records
 class Means:
     """What any backend may be made with. `secrets` are by the variable that the section names.
 
-    `in_no_hurry`: for the doctor, whom a slow answer serves better than none. What has to be closed at the end goes to
-    `closing`.
+    `in_no_hurry`: for the doctor, whom a slow answer serves better than none. What several
+    states can share goes to `shared`, what has to be closed at the end to `closing`.
     """
 
     clock: Clock
@@ -32,6 +32,7 @@ class Means:
     aws: AwsClients
     secrets: Mapping[str, SecretStr]
     in_no_hurry: bool = False
+    shared: dict[Hashable, Any] = field(default_factory=dict)
     closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
 

@@ -113,6 +113,13 @@ UserId = Annotated[str, _matching("[UW][A-Z0-9]{4,}", "must be a Slack user id, 
 GroupId = Annotated[str, _matching("S[A-Z0-9]{4,}", "must be a Slack user group id, such as S0123ABCD")]
 Email = Annotated[str, _matching(r"[^@\s]+@[^@\s]+", "must be an email address")]
 PipelineValue = Annotated[str, BeforeValidator(_name_or_number)]
+GoogleBucketName = Annotated[
+    str,
+    _matching(
+        r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]",
+        "must be a bucket's plain name (lower-case letters, digits, ., _ and -), without gs:// or a path",
+    ),
+]
 BucketName = Annotated[
     str,
     _matching(

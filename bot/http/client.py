@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
@@ -210,12 +211,14 @@ class Client:
         headers: Mapping[str, str] | None = None,
         passing: Callable[[httpx.Response], bool] = _never,
         tries: int = _TRIES,
+        leaving: Callable[[], None] | None = None,
     ) -> httpx.Response:
         """One request, sent up to `tries` times; `path` starts behind the base URL.
 
         `about` names in plain words what is asked for, `doing` what is done to it. Answers that are `passing` are
         returned like successes. Tried again, with full jitter: server errors, broken connections, and throttling that
-        asks for at most 2 s. Everything else is final at once.
+        asks for at most 2 s. Everything else is final at once. `leaving` is called right before the bytes go out, with
+        the connection already there; what it raises keeps them back, and is raised here.
         """
         async with self._slots:
             async for attempt in stamina.retry_context(
@@ -223,6 +226,8 @@ class Client:
             ):
                 with attempt:
                     request = self._request(method, path, params=params, json=json, headers=headers)
+                    if leaving is not None:
+                        request.extensions["trace"] = partial(_asked, leaving)
                     response = await self._answer(request, _MOST_BYTES)
                     if not passing(response):
                         self._check(response, about, doing, needs)
@@ -246,6 +251,7 @@ class Client:
         portion: Portion,
         *,
         params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
         needs: str = "",
         follows: bool = False,
     ) -> bool:
@@ -255,7 +261,7 @@ class Client:
         """
         whole = {"Accept-Encoding": "identity"}
         async with self._slots:
-            request = self._request("GET", path, params=params, headers=whole)
+            request = self._request("GET", path, params=params, headers={**whole, **(headers or {})})
             response = await self._opened(request)
             for _ in range(_MOST_HOPS):
                 if not (follows and response.has_redirect_location) or self._is_stranger(response):
@@ -515,6 +521,12 @@ def translated(system: str) -> Iterator[None]:
         raise Failed(Trouble.NO_CONNECTION, f"{system} could not be asked") from error
     except (httpx.InvalidURL, ValueError) as error:  # no request can be made of this address, or of these credentials
         raise Failed(Trouble.NO_CONNECTION, f"{system} could not be asked", was_sent=False) from error
+
+
+async def _asked(leaving: Callable[[], None], event: str, _: Mapping[str, Any]) -> None:
+    """Httpcore's trace of a request: this event comes after DNS, the connection and TLS, and before the first byte."""
+    if event.endswith(".send_request_headers.started"):
+        leaving()
 
 
 def _worth_another_try(error: Exception) -> bool | float:

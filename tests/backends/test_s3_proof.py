@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bot.aws.clients import is_amazons
-from bot.backends.s3.proof import Proofs
+from bot.backends.proof import Proofs
 from bot.core.lock import PlaceKind, ReleaseResult
 from tests.worlds.memory.journal import MemoryRecords
 from tests.worlds.memory.memory import Switchboard

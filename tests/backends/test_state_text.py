@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bot.backends.s3.state import read_state_text
+from bot.backends.state_text import read_state_text
 
 WHOLE = {
     "version": 4,

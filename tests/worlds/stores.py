@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.backends.s3.proof import Proofs
+from bot.backends.proof import Proofs
 from bot.core.lock import PlaceProbe
 
 

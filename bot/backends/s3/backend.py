@@ -17,10 +17,10 @@ import stamina
 from bot.aws.clients import AwsClients, is_amazons
 from bot.aws.errors import AwsError, may_be_asked_again, timed_out, translated
 from bot.aws.sending import SendBy
+from bot.backends.proof import Proofs
 from bot.backends.s3.address import S3Address
 from bot.backends.s3.places import FilePlace, ItemPlace, lock_seen, nowhere, read_digest
 from bot.backends.s3.probe import keeps_versions, probe_file, probe_item
-from bot.backends.s3.proof import Proofs
 from bot.backends.s3.state_object import StateObject
 from bot.backends.s3.table import LOOK_WITHIN, LockTable
 from bot.core.evidence import Found, NotFound, Observation, Trouble

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from bot.aws.clients import Access
 from bot.backends.frame import Means, Store
+from bot.backends.proof import Proofs
 from bot.backends.s3.address import S3Address
 from bot.backends.s3.backend import S3Backend
-from bot.backends.s3.proof import Proofs
 from bot.backends.s3.section import Backend
 from bot.backends.s3.sweep import S3Sweep
 from bot.backends.s3.table import LOOK_WITHIN

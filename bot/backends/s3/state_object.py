@@ -12,7 +12,7 @@ from typing import Any
 
 from bot.aws.errors import AwsError, timed_out, translated
 from bot.backends.contents import read_contents
-from bot.backends.s3.state import CHUNK, read_state_text
+from bot.backends.state_text import CHUNK, read_state_text
 from bot.core.lock import StateAbsent, StateSeen
 from bot.core.recovery.contents import Contents, Version
 from bot.ports.clock import Clock

@@ -1,4 +1,4 @@
-"""Real Terraform on a loopback S3 backend: it takes real locks, and can be killed while it holds one."""
+"""Real Terraform on a loopback backend: it takes real locks, and can be killed while it holds one."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ import os
 import shutil
 import signal
 from asyncio.subprocess import PIPE, STDOUT, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bot.sandbox.machine.aws import CREDENTIALS, REGION
 
-_MAIN = """\
-terraform {{
+_S3 = """\
   backend "s3" {{
     bucket                      = "{bucket}"
     key                         = "{key}"
@@ -30,20 +29,20 @@ terraform {{
     skip_region_validation      = true
     skip_s3_checksum            = true
   }}
-}}
-
-variable "hold" {{
+"""
+_RESOURCES = """\
+variable "hold" {
   type    = number
   default = 0
-}}
+}
 
-resource "terraform_data" "deployment" {{
+resource "terraform_data" "deployment" {
   triggers_replace = [var.hold]
 
-  provisioner "local-exec" {{
-    command = "echo deploying && sleep ${{var.hold}}"
-  }}
-}}
+  provisioner "local-exec" {
+    command = "echo deploying && sleep ${var.hold}"
+  }
+}
 """
 
 
@@ -118,10 +117,14 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class TerraformWorkspace:
-    """A directory with a configuration whose state and lock live in the S3 backend at an endpoint."""
+    """A directory with a configuration whose state and lock live in a backend on this machine.
+
+    `environment` is what the command needs in addition to the AWS credentials of the sandbox.
+    """
 
     binary: Path
     directory: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     async def init(self) -> Finished:
         return await self._checked("init", "-reconfigure")
@@ -168,7 +171,7 @@ class TerraformWorkspace:
             self.binary,
             *words,
             cwd=self.directory,
-            env=_environment(self.directory),
+            env={**_environment(self.directory), **self.environment},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=PIPE,
             stderr=STDOUT,
@@ -192,14 +195,21 @@ def write_workspace(
     table: str | None,
     lockfile: bool,
 ) -> TerraformWorkspace:
-    """Writes the configuration into a directory, which is made. It is not initialised yet."""
-    directory.mkdir(parents=True, exist_ok=True)
+    """Writes the configuration of a state in S3 into a directory, which is made. It is not initialised yet."""
     locks = [f'dynamodb_table = "{table}"'] if table else []
     locks += ["use_lockfile = true"] if lockfile else []
-    text = _MAIN.format(bucket=bucket, key=key, region=REGION, locks="\n    ".join(locks), endpoint=endpoint)
-    (directory / "main.tf").write_text(text)
+    backend = _S3.format(bucket=bucket, key=key, region=REGION, locks="\n    ".join(locks), endpoint=endpoint)
+    return write_workspace_in(backend, binary, directory)
+
+
+def write_workspace_in(
+    backend: str, binary: Path, directory: Path, environment: Mapping[str, str] | None = None
+) -> TerraformWorkspace:
+    """The same for a state in any backend, by its block."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "main.tf").write_text(f"terraform {{\n{backend}}}\n\n{_RESOURCES}")
     (directory / "terraform.rc").write_text("")
-    return TerraformWorkspace(binary, directory)
+    return TerraformWorkspace(binary, directory, environment or {})
 
 
 def _environment(directory: Path) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Whether the stores behind endpoints of one's own honour the condition of a delete: tried once, and remembered.
 
-Amazon's own S3 and DynamoDB are known to. Anything else that speaks their language may ignore `If-Match` or a
-`ConditionExpression`, and would then delete a lock that someone has taken since.
+The clouds' own services are known to. Anything else that speaks their language may ignore the condition (`If-Match`,
+`ConditionExpression`, `ifGenerationMatch` …), and would then delete a lock that someone has taken since.
 """
 
 from __future__ import annotations

@@ -34,24 +34,41 @@ class StateText:
 
 def read_state_text(chunks: Iterable[bytes]) -> StateText:
     """Reads the chunks one by one. Never raises for what they contain."""
-    md5 = hashlib.md5(usedforsecurity=False)
-    outline = _Outline()
-    size = 0
+    reader = StateReader()
     for chunk in chunks:
-        md5.update(chunk)
-        size += len(chunk)
-        outline.feed(chunk)
-    outline.finish()
+        reader.feed(chunk)
+    return reader.finish()
 
-    serial, lineage, version = (outline.found.get(key) for key in ("serial", "lineage", "terraform_version"))
-    return StateText(
-        size=size,
-        md5=md5.hexdigest(),
-        serial=serial if _is_number(serial) else None,
-        lineage=lineage if isinstance(lineage, str) and lineage else None,
-        terraform_version=version if isinstance(version, str) else None,
-        fault="it is empty" if size == 0 else outline.fault(),
-    )
+
+class StateReader:
+    """Takes a state's text piece by piece. Never raises for what it contains."""
+
+    def __init__(self) -> None:
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._outline = _Outline()
+        self._size = 0
+
+    def feed(self, chunk: bytes) -> None:
+        self._md5.update(chunk)
+        self._size += len(chunk)
+        self._outline.feed(chunk)
+
+    def gap(self) -> None:
+        """Something was left out: nothing more is known of the text. Its reader has to look at that."""
+
+    def finish(self) -> StateText:
+        """What the text says, once it was all fed."""
+        outline = self._outline
+        outline.finish()
+        serial, lineage, version = (outline.found.get(key) for key in ("serial", "lineage", "terraform_version"))
+        return StateText(
+            size=self._size,
+            md5=self._md5.hexdigest(),
+            serial=serial if _is_number(serial) else None,
+            lineage=lineage if isinstance(lineage, str) and lineage else None,
+            terraform_version=version if isinstance(version, str) else None,
+            fault="it is empty" if self._size == 0 else outline.fault(),
+        )
 
 
 class _Outline:

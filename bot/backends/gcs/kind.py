@@ -1,0 +1,120 @@
+"""Google Cloud Storage as a kind of backend."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from bot.backends.credentials import Credentials, GivenToken
+from bot.backends.frame import Means, Store
+from bot.backends.gcs.credentials import default_credentials
+from bot.backends.gcs.section import Backend
+from bot.backends.gcs.store import GOOGLES, SERVICE, Bucket, GcsStore, errors
+from bot.backends.proof import Proofs
+from bot.backends.remote import ListingSweep, RemoteBackend
+from bot.core.lock import Abilities, Fence, PlaceKind, Rights
+from bot.http.client import Client, Limits
+
+CAN = Abilities(conditional=True, fence=Fence.NONE, shows_holder=True, versions=True, swap=False)
+_LIMITS = Limits(connect=3, read=8, overall=10)
+_API = "/storage/v1"
+
+
+class GcsKind:
+    system = "gcs backend"
+    rights = Rights(
+        grant="a role on the bucket for the bot's account",
+        state="storage.objects.get and storage.objects.list",
+        versions="storage.buckets.get",
+        trial="storage.objects.create",
+        sweep="storage.objects.list",
+        swept=PlaceKind.FILE,
+        container="bucket",
+        honours="Google Cloud Storage does",
+    )
+
+    def open(self, section: Backend, means: Means) -> Store:
+        store = GcsStore(_bucket(section, means), section.object_base)
+        own = section.endpoint_url
+        address = _address(section)
+        backend = RemoteBackend(
+            store,
+            CAN,
+            means.clock,
+            address=address,
+            proofs=Proofs(means.records, means.clock),
+            endpoint=None if own is None else f"{address} {section.bucket}",
+        )
+        return Store(backend=backend)
+
+    def sweep(self, sections: Mapping[str, Backend], means: Means) -> ListingSweep:
+        stores = {name: GcsStore(_bucket(section, means), section.object_base) for name, section in sections.items()}
+
+        def listings(names: Sequence[str]) -> Sequence[_Listing]:
+            groups = dict[tuple[object, str], dict[str, GcsStore]]()
+            for name in names:
+                group = (_way(sections[name]), posixpath.dirname(stores[name].base))
+                groups.setdefault(group, {})[name] = stores[name]
+            return [_Listing(folder, stores) for (_, folder), stores in groups.items()]
+
+        return ListingSweep(listings, means.clock)
+
+    async def warm(self, sections: Mapping[str, Backend], means: Means) -> None:
+        """Nothing: a client is made in no time."""
+
+
+KIND = GcsKind()
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """The locks in one folder of a bucket. Implements `bot.backends.remote.Listing`."""
+
+    folder: str
+    stores: Mapping[str, GcsStore]
+
+    @property
+    def names(self) -> Sequence[str]:
+        return tuple(self.stores)
+
+    @property
+    def store(self) -> GcsStore:
+        return next(iter(self.stores.values()))
+
+    async def held(self) -> Mapping[str, GcsStore]:
+        bucket = self.store.bucket
+        prefix = f"{self.folder}/" if self.folder else ""
+        about, fields = f"gs://{bucket.name}/{prefix}", "items(name),nextPageToken"
+        found = await bucket.listed(about, prefix=prefix, matchGlob="**.tflock", fields=fields)
+        locks = {item.get("name") for item in found}
+        return {name: store for name, store in self.stores.items() if store.lock_name in locks}
+
+
+def _address(section: Backend) -> str:
+    """The service's address. Terraform's `storage_custom_endpoint` is taken, too, which has the API's path."""
+    return (section.endpoint_url or GOOGLES).removesuffix("/b").removesuffix(_API)
+
+
+def _way(section: Backend) -> tuple[str, str, str | None]:
+    return _address(section), section.bucket, section.access_token_env
+
+
+def _bucket(section: Backend, means: Means) -> Bucket:
+    """One for all states in the bucket, with one client."""
+    key = ("gcs", _way(section))
+    if key not in means.shared:
+        client = Client(SERVICE, _address(section), headers=dict, errors=errors, clock=means.clock, limits=_LIMITS)
+        means.closing.append(client.aclose)
+        means.shared[key] = Bucket(client, _credentials(section, means), section.bucket)
+    bucket: Bucket = means.shared[key]
+    return bucket
+
+
+def _credentials(section: Backend, means: Means) -> Credentials:
+    """Raises ConfigInvalid where Google's library is wanted and not installed."""
+    if section.access_token_env is None:
+        return default_credentials(SERVICE)
+    return GivenToken(means.secrets.get(section.access_token_env, SecretStr("")))

@@ -1,0 +1,119 @@
+"""Google Cloud Storage's worlds for the contract of `bot.ports.locks.LockBackend`: two workspaces."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import SecretStr
+
+from bot.backends.frame import Means
+from bot.backends.gcs.kind import CAN, KIND
+from bot.backends.gcs.section import Backend
+from bot.backends.remote import RemoteBackend
+from bot.core.lock import PlaceKind
+from bot.sandbox.machine.aws import WrittenLock
+from bot.sandbox.machine.proxy import FaultProxy, Matcher, fault_proxy
+from tests.worlds.gcs import GoogleStorage, google_storage
+from tests.worlds.stores import Trusted
+
+WORLDS = [("default",), ("blue",)]
+STATE = {"version": 4, "terraform_version": "1.11.4", "serial": 3, "lineage": "b0c5d1f2", "outputs": {}}
+
+
+class SystemClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def running(self) -> float:
+        return self.now().timestamp()
+
+
+@dataclass
+class GcsWorld:
+    """A state in a bucket behind the fault proxy, and hands that reach past the proxy."""
+
+    storage: GoogleStorage
+    proxy: FaultProxy
+    section: Backend
+    kinds: tuple[PlaceKind, ...] = (PlaceKind.FILE,)
+    means: list[Means] = field(default_factory=list)
+    generations: dict[str, int] = field(default_factory=dict)
+
+    def new_means(self) -> Means:
+        secret = SecretStr(self.storage.token)
+        self.means.append(Means(clock=SystemClock(), records=None, aws=None, secrets={"GCS_TOKEN": secret}))
+        return self.means[-1]
+
+    def backend(self, *, timeout: float = 10.0, proofs=None, endpoint=None) -> RemoteBackend:
+        """A backend with a client of its own, of a store that is known to honour conditions."""
+        opened = KIND.open(self.section, self.new_means()).backend
+        return RemoteBackend(
+            opened._store, CAN, SystemClock(), address=self.proxy.url,
+            proofs=proofs or Trusted(), endpoint=endpoint, timeout=timeout,
+        )  # fmt: skip
+
+    @property
+    def lock_name(self) -> str:
+        return f"{self.section.object_base}.tflock"
+
+    def lock(self, name: str = "first") -> WrittenLock:
+        """Its id is the generation that it will have, as Terraform shows it."""
+        created = datetime(2026, 11, 21, 9, 5, 0, 116755, tzinfo=UTC)
+        generation = self.storage.next_generation()
+        lock = WrittenLock(id=str(generation), created=created, path=self.section.lock_path, who=f"{name}@runner")
+        self.generations[lock.text] = generation
+        return lock
+
+    async def take(self, lock: WrittenLock) -> None:
+        assert self.lock_name not in self.storage.live
+        await self.write(PlaceKind.FILE, lock.text)
+
+    async def take_in_another_workspace(self, lock: WrittenLock) -> None:
+        self.storage.put(self.lock_name.replace(self.section.workspace, "green"), lock.text.encode())
+
+    async def put_state(self) -> None:
+        self.storage.put(f"{self.section.object_base}.tfstate", json.dumps(STATE).encode())
+
+    async def everything(self) -> object:
+        return dict(self.storage.live)
+
+    async def write(self, _: PlaceKind, text: str) -> None:
+        self.storage.put(self.lock_name, text.encode(), generation=self.generations.get(text))
+
+    async def clear(self, _: PlaceKind) -> None:
+        self.storage.drop(self.lock_name)
+
+    async def stands(self, _: PlaceKind) -> str | None:
+        found = self.storage.live.get(self.lock_name)
+        return None if found is None else found.text.decode()
+
+    def reads(self, _: PlaceKind) -> Matcher:
+        return lambda call: call.method == "GET" and ".tflock" in call.path
+
+    def deletes(self, _: PlaceKind) -> Matcher:
+        return lambda call: call.method == "DELETE"
+
+    def read_right(self, _: PlaceKind) -> str:
+        return "storage.objects.get"
+
+    def delete_right(self, _: PlaceKind) -> str:
+        return "storage.objects.delete"
+
+
+@pytest.fixture(name="gcs_world")
+async def made(world_param):
+    (workspace,) = world_param
+    async with google_storage(f"acme-{secrets.token_hex(4)}") as storage, fault_proxy(storage.origin) as proxy:
+        section = Backend(
+            type="gcs", bucket=storage.bucket, prefix="environments/staging", workspace=workspace,
+            endpoint_url=proxy.url, access_token_env="GCS_TOKEN",
+        )  # fmt: skip
+        world = GcsWorld(storage, proxy, section)
+        yield world
+        for means in world.means:
+            for close in means.closing:
+                await close()
