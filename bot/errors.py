@@ -23,6 +23,8 @@ TflockError                       everything that this program raises on purpose
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class TflockError(Exception):
     """Everything that this program raises on purpose."""
@@ -53,9 +55,11 @@ class UnknownState(TflockError):
 class UpstreamError(TflockError):
     """Another system did not do what was asked of it. `system` is its proper name (`GitHub`, `DynamoDB`, `Slack`).
 
-    Raised as one of the kinds below, so that callers can distinguish what to try again (`Passing`) from what to give up
-    (`Final`).
+    Raised as one of the kinds below, so that callers can distinguish what to try again (`Passing`, for which `passes`
+    is true) from what to give up (`Final`).
     """
+
+    passes: ClassVar[bool] = False
 
     def __init__(self, system: str, detail: str) -> None:
         super().__init__(f"{system}: {detail}")
@@ -65,6 +69,8 @@ class UpstreamError(TflockError):
 
 class Passing(UpstreamError):
     """The same request may succeed later."""
+
+    passes = True
 
 
 class Final(UpstreamError):

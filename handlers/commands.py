@@ -133,7 +133,8 @@ async def _kill(world: World, command: values.KillJob, asker: Asker) -> str:
 async def _watch(world: World, command: values.Watch, asker: Asker) -> str:
     world.state(command.state)
     await _enter(world, command.state, asker)
-    return await (stop_waiting if command.off else start_waiting)(world, command.state, asker)
+    change = stop_waiting if command.off else start_waiting
+    return await change(world, command.state, asker)
 
 
 async def start_waiting(world: World, state: str, asker: Asker) -> str:

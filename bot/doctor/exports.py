@@ -11,7 +11,7 @@ from bot.app.wiring import Wiring
 from bot.aws.clients import AwsClients
 from bot.config.settings import Config
 from bot.doctor.check import Area, Result
-from bot.errors import Denied, Passing, UpstreamError
+from bot.errors import Denied, UpstreamError
 
 _EXPORTS = Area("exports")
 _ON_TRUST = "whether it takes files shows with the first export"
@@ -41,9 +41,7 @@ async def _bucket(config: Config, clients: AwsClients) -> list[Result]:
     except Denied:
         detail = f"{place}: s3:ListBucket is denied, which exports do not need; {_ON_TRUST}"
         return [_EXPORTS.ok("s3", detail)]
-    except Passing as error:
-        return [_EXPORTS.unproven("s3", f"{place}: {error.detail}", "try again")]
     except UpstreamError as error:
-        fix = "correct export.s3"
-        return [_EXPORTS.warn("s3", f"{place}: {error.detail}", fix)]
+        said, fix = (_EXPORTS.unproven, "try again") if error.passes else (_EXPORTS.warn, "correct export.s3")
+        return [said("s3", f"{place}: {error.detail}", fix)]
     return [_EXPORTS.ok("s3", f"{place}: the bucket is there; {_ON_TRUST}")]

@@ -28,7 +28,8 @@ class Handled:
 class Shelf(Generic[T]):
     """The records of one kind, kept for `ttl`. `earlier` turns what earlier versions wrote into what is written now.
 
-    Everything here raises JournalAway as `bot.ports.Records` does, and ValueError for a record that cannot be read.
+    Everything here raises JournalAway as `bot.ports.records.Records` does, and ValueError for a record that cannot be
+    read.
     """
 
     kind: str

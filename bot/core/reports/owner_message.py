@@ -89,4 +89,4 @@ class Nudge:
     """The line below the message that names the owner, so that Slack notifies them: it does so of no update."""
 
     owner: str
-    letter: OwnerMessage
+    message: OwnerMessage

@@ -27,7 +27,7 @@ from bot.slack.render.alert import alerts_message
 from bot.slack.render.exported import exported_message
 from bot.slack.render.followups import followups_message
 from bot.slack.render.kill import kill_message
-from bot.slack.render.owner import letter_message, nudge_message
+from bot.slack.render.owner import nudge_message, owner_message
 from bot.slack.render.page import notice_message
 from bot.slack.render.recovery import recovery_message
 from bot.slack.render.status import checklist_message, overview_message, status_message
@@ -46,7 +46,7 @@ _RENDERERS: Mapping[type, Callable[[Any], Message]] = {
     Notice: notice_message,
     Nudge: nudge_message,
     Overview: overview_message,
-    OwnerMessage: letter_message,
+    OwnerMessage: owner_message,
     QueueNews: queue_message,
     Recovery: recovery_message,
     StatusReport: status_message,

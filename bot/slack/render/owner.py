@@ -39,81 +39,81 @@ _AFTER_APPLY: Phrase = (
 _AFTER_OTHERS: Phrase = ("If your run is still active after all, end it: it no longer has the lock.",)
 
 
-def letter_message(letter: OwnerMessage) -> Message:
+def owner_message(report: OwnerMessage) -> Message:
     """What is asked, by whom and where; what the owner answered, and what they can still answer."""
-    now = letter.history[-1].at if letter.history else letter.lock.created
-    told = at_hand(_words(letter), now)
-    says = None if letter.answer is None else letter.answer.says
-    is_open = letter.news is not OwnerNews.RELEASED and letter.status is not OwnerMessageStatus.GONE
-    value = ButtonValue(letter.state.name, letter.lock.id, letter.request)
-    may_answer = letter.status is not OwnerMessageStatus.MOVED or says is OwnerSays.RUNNING
+    now = report.history[-1].at if report.history else report.lock.created
+    told = at_hand(_words(report), now)
+    says = None if report.answer is None else report.answer.says
+    is_open = report.news is not OwnerNews.RELEASED and report.status is not OwnerMessageStatus.GONE
+    value = ButtonValue(report.state.name, report.lock.id, report.request)
+    may_answer = report.status is not OwnerMessageStatus.MOVED or says is OwnerSays.RUNNING
     return message(
         notification(told[0]),
         sections(lines(told), budget=6_000),
         actions(*(answer_buttons(value, says) if is_open and may_answer else [])),
-        context(" · ".join(filter(None, _small(letter, now)))),
+        context(" · ".join(filter(None, _small(report, now)))),
     )
 
 
-def _small(letter: OwnerMessage, now: datetime) -> Iterable[str]:
+def _small(report: OwnerMessage, now: datetime) -> Iterable[str]:
     """Where it was asked for, which lock it is, and how often it was asked."""
-    yield channel(letter.channel)
-    yield mrkdwn(("lock ", Quoted(letter.lock.id[:_SHORT_ID]), " of ", *facts.who(letter.lock)))
-    asked = [told.at for told in letter.history if told.by and told.news is not OwnerNews.RELEASED]
+    yield channel(report.channel)
+    yield mrkdwn(("lock ", Quoted(report.lock.id[:_SHORT_ID]), " of ", *facts.who(report.lock)))
+    asked = [told.at for told in report.history if told.by and told.news is not OwnerNews.RELEASED]
     if len(asked) > 1:
         yield mrkdwn((f"{len(asked)} requests so far, latest ", *near((asked[-1],), now)))
-    yield mrkdwn((Linked("the request", letter.link),)) if letter.link else ""
+    yield mrkdwn((Linked("the request", report.link),)) if report.link else ""
 
 
 def nudge_message(nudge: Nudge) -> Message:
     """One line that Slack notifies the owner of: it names them. What they can do is in the message above."""
-    phrase: Phrase = (Person(nudge.owner, ""), " ", *_nudge(nudge.letter))
+    phrase: Phrase = (Person(nudge.owner, ""), " ", *_nudge(nudge.message))
     text = mrkdwn(phrase)
     return message(text, sections([text]))
 
 
-def _nudge(letter: OwnerMessage) -> Phrase:
-    name, asker = letter.state.name, Person(letter.asker, "")
-    if letter.news is OwnerNews.RELEASED:
+def _nudge(report: OwnerMessage) -> Phrase:
+    name, asker = report.state.name, Person(report.asker, "")
+    if report.news is OwnerNews.RELEASED:
         return (f"your lock on {name} is released: ", asker, " unlocked it. There is nothing left to answer.")
-    if letter.news is OwnerNews.UNLOCK_WANTED and letter.asker == BOT:
+    if report.news is OwnerNews.UNLOCK_WANTED and report.asker == BOT:
         return (f"your lock on {name} will be released automatically. Is your run dead? Please answer above.",)
-    if letter.news is OwnerNews.UNLOCK_WANTED:
+    if report.news is OwnerNews.UNLOCK_WANTED:
         return (asker, f" wants to unlock {name}. Is your run dead? Please answer above.")
     return (f"you asked for time: is your run on {name} dead? Please answer above.",)
 
 
-def _words(letter: OwnerMessage) -> Iterable[Fact]:
-    is_over = letter.news is OwnerNews.RELEASED or letter.status is OwnerMessageStatus.GONE
-    yield _headline(letter)
-    if letter.run is not None:
-        yield Fact("", (*_run(letter.run), *_because(letter)))
+def _words(report: OwnerMessage) -> Iterable[Fact]:
+    is_over = report.news is OwnerNews.RELEASED or report.status is OwnerMessageStatus.GONE
+    yield _headline(report)
+    if report.run is not None:
+        yield Fact("", (*_run(report.run), *_because(report)))
     else:
-        lock = letter.lock
+        lock = report.lock
         held: Phrase = (*facts.who(lock), " took it for ", *facts.operation(lock.operation), " at ", lock.created)
-        yield Fact("", (*held, *_because(letter)))
-    if letter.disturbs and letter.status is OwnerMessageStatus.OPEN:
-        why = f"{letter.state.name} is protected, so we tell you at once."
+        yield Fact("", (*held, *_because(report)))
+    if report.disturbs and report.status is OwnerMessageStatus.OPEN:
+        why = f"{report.state.name} is protected, so we tell you at once."
         yield Fact("You are on do-not-disturb:", (why,))
-    if letter.answer is not None and not is_over:
-        means = _MEANS[letter.answer.says].format(letter.state.name)
-        yield Fact(_SAID[letter.answer.says], (" (", letter.answer.at, f"). {means}"))
-    yield from _end(letter)
+    if report.answer is not None and not is_over:
+        means = _MEANS[report.answer.says].format(report.state.name)
+        yield Fact(_SAID[report.answer.says], (" (", report.answer.at, f"). {means}"))
+    yield from _end(report)
 
 
-def _headline(letter: OwnerMessage) -> Fact:
-    name, asker = letter.state.name, Person(letter.asker, "")
-    if letter.status is OwnerMessageStatus.MOVED:
+def _headline(report: OwnerMessage) -> Fact:
+    name, asker = report.state.name, Person(report.asker, "")
+    if report.status is OwnerMessageStatus.MOVED:
         words: Phrase = (f"The lock on {name} now appears to belong to someone else.",)
         return Fact(words, (), Icon.UNKNOWN)
-    if letter.status is OwnerMessageStatus.GONE and letter.news is not OwnerNews.RELEASED:
+    if report.status is OwnerMessageStatus.GONE and report.news is not OwnerNews.RELEASED:
         return Fact((f"Your lock on {name} is gone.",), (" tflock did not release it.",), Icon.FREE)
-    if letter.news is OwnerNews.RELEASED:
+    if report.news is OwnerNews.RELEASED:
         return Fact((f"Your lock on {name} was released",), (" for ", asker, "."), Icon.FREE)
-    if letter.news is OwnerNews.UNLOCK_WANTED and letter.asker == BOT:
+    if report.news is OwnerNews.UNLOCK_WANTED and report.asker == BOT:
         keep = " Say that it's still running to keep it."
         return Fact((f"Your lock on {name} will be released automatically without an answer.",), (keep,), Icon.LOCKED)
-    return Fact((_QUESTION[_fate(letter.run)].format(name),), (), Icon.LOCKED)
+    return Fact((_QUESTION[_fate(report.run)].format(name),), (), Icon.LOCKED)
 
 
 _QUESTION = {
@@ -136,29 +136,29 @@ def _run(run: HolderRun) -> Phrase:
     return (name, f" {ENDED[run.conclusion]}", *at)
 
 
-def _because(letter: OwnerMessage) -> Phrase:
+def _because(report: OwnerMessage) -> Phrase:
     """Why the owner is asked, to continue the sentence about the run."""
-    if letter.status is not OwnerMessageStatus.OPEN or letter.news is OwnerNews.RELEASED or letter.asker == BOT:
+    if report.status is not OwnerMessageStatus.OPEN or report.news is OwnerNews.RELEASED or report.asker == BOT:
         return (".",)
-    asker: Phrase = (Person(letter.asker, ""),) if letter.asker else ("Someone",)
-    match letter.news:
+    asker: Phrase = (Person(report.asker, ""),) if report.asker else ("Someone",)
+    match report.news:
         case OwnerNews.UNLOCK_WANTED:
-            return (", and ", *asker, f" wants to unlock {letter.state.name}.")
+            return (", and ", *asker, f" wants to unlock {report.state.name}.")
         case OwnerNews.BLOCKS:
-            waiting = facts.runs(letter.waiting) if letter.waiting else "others"
-            wait = f", and {waiting} {'is' if letter.waiting == 1 else 'are'} waiting for it."
-            return (wait, *((" ", *asker, " asked about it.") if letter.asker else ()))
+            waiting = facts.runs(report.waiting) if report.waiting else "others"
+            wait = f", and {waiting} {'is' if report.waiting == 1 else 'are'} waiting for it."
+            return (wait, *((" ", *asker, " asked about it.") if report.asker else ()))
         case _:
-            return (", and ", *asker, " asked about it.") if letter.asker else (".",)
+            return (", and ", *asker, " asked about it.") if report.asker else (".",)
 
 
-def _end(letter: OwnerMessage) -> Iterable[Fact]:
-    if letter.news is OwnerNews.RELEASED:
-        yield Fact("", _AFTER_APPLY if letter.lock.operation == APPLY else _AFTER_OTHERS)
-    elif letter.status is OwnerMessageStatus.MOVED and letter.answer and letter.answer.says is OwnerSays.RUNNING:
+def _end(report: OwnerMessage) -> Iterable[Fact]:
+    if report.news is OwnerNews.RELEASED:
+        yield Fact("", _AFTER_APPLY if report.lock.operation == APPLY else _AFTER_OTHERS)
+    elif report.status is OwnerMessageStatus.MOVED and report.answer and report.answer.says is OwnerSays.RUNNING:
         keeps = "Your answer still keeps it locked. Withdraw it if the run has ended, or is not yours."
         yield Fact("Next:", (keeps,))
-    elif letter.status is not OwnerMessageStatus.OPEN:
+    elif report.status is not OwnerMessageStatus.OPEN:
         yield Fact("", ("There is nothing for you to do.",))
 
 

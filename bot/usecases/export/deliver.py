@@ -16,7 +16,7 @@ from bot.core.phrase import Phrase, Quoted
 from bot.core.record.facts import ExportMade, draft_of
 from bot.core.record.timeline import Draft
 from bot.core.reports.report import Notice
-from bot.errors import Final, Missing, Passing
+from bot.errors import Missing, UpstreamError
 from bot.usecases.export import editions
 from bot.usecases.export.editions import LATER, OK, PENDING, Progress
 from bot.usecases.export.files import files_of, write
@@ -85,13 +85,11 @@ async def _outcome(world: World, progress: Progress, target: str, *, is_last_try
         return LATER
     try:
         await _put(world, progress, target)
-    except (Passing, OSError) as error:
-        if not is_last_try:
+    except (UpstreamError, OSError) as error:
+        if not is_last_try and (isinstance(error, OSError) or error.passes):
             raise
-        why = error.detail if isinstance(error, Passing) else str(error.strerror or error)
-    except Final as error:
-        why = error.detail
-    except Exception:
+        why = str(error.strerror or error) if isinstance(error, OSError) else error.detail
+    except Exception:  # whatever breaks in one target, the others and the timeline still have to hear of it
         if not is_last_try:
             raise
         log.exception("export.target_broke", incident=edition.incident.id, target=target)

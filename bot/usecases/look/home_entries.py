@@ -24,6 +24,7 @@ from bot.usecases.owner.record import OWNED
 from bot.usecases.queue.record import kept, load_queue
 from bot.usecases.request.approval import expires_at
 from bot.usecases.request.record import REQUEST_TTL, UNLOCKS, RequestPhase, UnlockRecord
+from bot.usecases.request.steps import WAITING
 from bot.usecases.shelf import Shelf
 from bot.usecases.world import World
 
@@ -37,7 +38,6 @@ _MOST_QUEUES = 100
 _TAIL = 40
 _MOST_OF_A_KIND = 5
 _SKEW = timedelta(hours=1)
-_OPEN = frozenset({RequestPhase.SHOWN, RequestPhase.APPROVAL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +206,7 @@ async def _request(world: World, user: str, request_id: str) -> Waiting | None:
     request, by = record.request, record.asker
     if record.phase is RequestPhase.ARMED:
         return await _armed(world, record) if by == user else None
-    is_open = record.phase in _OPEN and bool(record.wanted) and user not in {by, request.user}
+    is_open = record.phase in WAITING and bool(record.wanted) and user not in {by, request.user}
     until = expires_at(world, record)
     if not is_open or until < world.clock.now() or not await _may_approve(world, request, user):
         return None

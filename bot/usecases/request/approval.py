@@ -23,14 +23,13 @@ from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.errors import NotPermitted
 from bot.usecases.decide.weigh import Consent, Decision, approval_of, weigh
 from bot.usecases.request.announce import announce_click
-from bot.usecases.request.clicks import OPEN, live, move, permit, start_release, write_down
-from bot.usecases.request.record import UNLOCKS, RequestPhase, UnlockRecord, show
+from bot.usecases.request.clicks import live, move, permit, start_release, write_down
+from bot.usecases.request.record import UNLOCKS, UnlockRecord, show
+from bot.usecases.request.steps import WAITING, Step, advance
 from bot.usecases.world import World
 
 LOOK_AGAIN = timedelta(seconds=20)
 """How often a waiting request is looked at again."""
-
-_WAITING = frozenset({RequestPhase.SHOWN, RequestPhase.APPROVAL})
 
 
 async def approve(world: World, request_id: str, *, lock_id: str, user: str, covers: str) -> None:
@@ -51,7 +50,7 @@ async def approve(world: World, request_id: str, *, lock_id: str, user: str, cov
         raise NotPermitted("What needs approval has changed. Nothing was changed; look at the checklist again.")
     await _permit_second(world, record, user)
     await move(
-        world, request_id, OPEN, RequestPhase.CONFIRMED,
+        world, request_id, Step.CONFIRM,
         approver=user, approved_at=now, confirmed_at=now, covers=tuple(shown),
     )  # fmt: skip
     facts = UnlockApproved(request=request.id, state=request.state, lock_id=request.lock_id, covers=tuple(shown))
@@ -67,7 +66,7 @@ async def decline(world: World, request_id: str, *, lock_id: str, user: str) -> 
     """Anyone who may act here says no, the asker too; the request is over. Raises NotPermitted, JournalAway."""
     request = (await live(world, request_id, lock_id)).request
     await permit(world, user, request.channel)
-    await move(world, request_id, _WAITING, RequestPhase.DONE)
+    await move(world, request_id, Step.DECLINE)
     of: type[UnlockDeclined | UnlockWithdrawn] = UnlockDeclined
     words, note = "declined the unlock", " declined"
     if user == request.user:
@@ -88,7 +87,7 @@ async def start_waiting(world: World, request: UnlockRequest, since: str = "", t
 async def pending(world: World, request_id: str, since: str, tick: int) -> None:
     """One look at a request that waits for a second person. Raises JournalAway, UpstreamError: then try again."""
     record = await UNLOCKS.get(world, request_id)
-    if record is None or record.phase not in _WAITING or not record.wanted:
+    if record is None or record.phase not in WAITING or not record.wanted:
         return
     request = record.request
     if (record.approval_at.isoformat() if record.approval_at else "") != since:
@@ -158,7 +157,7 @@ async def _withdraw(
     inspection_of: Decision | None = None,
 ) -> None:
     """Ends the request, unless someone has sent it on its way meanwhile."""
-    if await UNLOCKS.update(world, request.id, only_if=("phase", _WAITING), phase=RequestPhase.DONE, wanted=()) is None:
+    if await advance(world, request.id, Step.DECLINE, wanted=()) is None:
         return
     text = f"the request to unlock {request.state} is withdrawn: {why}"
     facts = UnlockWithdrawn(request=request.id, state=request.state, lock_id=request.lock_id, outcome=stage)
@@ -172,15 +171,7 @@ async def changed(world: World, request: UnlockRequest, decision: Decision) -> N
     """Shows the new checklist. What was shown before can no longer be approved."""
     verdict = decision.verdict
     now = world.clock.now()
-    moved = await UNLOCKS.update(
-        world,
-        request.id,
-        only_if=("phase", _WAITING),
-        phase=RequestPhase.SHOWN,
-        wanted=waiting_for(verdict),
-        approval_at=now,
-    )
-    if moved is None:
+    if await advance(world, request.id, Step.CHECK_AGAIN, wanted=waiting_for(verdict), approval_at=now) is None:
         return
     once = f"withdrawn/{request.id}/{now.timestamp():.0f}"
     text = f"what an approval of the unlock of {request.state} would rest on has changed; it is checked again"

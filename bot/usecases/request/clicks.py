@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from typing import Any
 
 from bot.core.gate.eligibility import why_not_eligible
 from bot.core.people import Standing
@@ -11,10 +11,8 @@ from bot.core.record.facts import OfUnlock, draft_of
 from bot.core.reports.unlock import UnlockRequest
 from bot.errors import NotPermitted
 from bot.usecases.request.record import UNLOCKS, RequestPhase, UnlockRecord
+from bot.usecases.request.steps import Step, advance
 from bot.usecases.world import World
-
-OPEN = frozenset({RequestPhase.SHOWN, RequestPhase.APPROVAL, RequestPhase.ARMED})
-"""The phases in which a click may still send the request on its way."""
 
 
 async def live(world: World, request_id: str, lock_id: str | None) -> UnlockRecord:
@@ -38,11 +36,9 @@ async def permit(world: World, user: str, channel: str) -> Standing:
     return standing
 
 
-async def move(
-    world: World, request_id: str, allowed: Collection[RequestPhase], phase: RequestPhase, **more: object
-) -> None:
+async def move(world: World, request_id: str, step: Step, **fields: Any) -> None:
     """Of two clicks at the same time one moves the request; the other one gets that as the answer."""
-    if await UNLOCKS.update(world, request_id, only_if=("phase", allowed), phase=phase, **more) is not None:
+    if await advance(world, request_id, step, **fields) is not None:
         return
     found = await UNLOCKS.get(world, request_id)
     if found is not None and found.phase is RequestPhase.CONFIRMED:

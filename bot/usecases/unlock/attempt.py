@@ -26,13 +26,13 @@ from bot.errors import JournalAway, NotReplicated, TflockError, UpstreamError
 from bot.usecases.decide.automatic import automatic
 from bot.usecases.decide.owner import answer_about, secure_answers
 from bot.usecases.decide.weigh import Decision, record_decision
-from bot.usecases.request.record import UNLOCKS, RequestPhase, show
+from bot.usecases.request.record import UNLOCKS, show
+from bot.usecases.request.steps import Step, advance
 from bot.usecases.unlock.task import Task, decide_on, fingerprint
 from bot.usecases.world import World
 
 log = structlog.get_logger()
 
-_UNDER_WAY = frozenset({RequestPhase.CONFIRMED, RequestPhase.ARMED, RequestPhase.RELEASING})
 _TRY_AGAIN = frozenset({ReleaseResult.THROTTLED, ReleaseResult.NOT_SENT, ReleaseResult.NOT_KNOWN})
 _UNTOUCHED = frozenset({ReleaseResult.THROTTLED, ReleaseResult.NOT_SENT, ReleaseResult.DENIED})
 
@@ -200,10 +200,8 @@ async def _intend(world: World, task: Task, decision: Decision) -> Task:
 
     intended = task.intended or tuple(place.kind for place in inspection.seen.places_of(request.lock_id))
     owner = inspection.owner.slack_id if inspection.owner is not None else None
-    moved = await UNLOCKS.update(
-        world, request.id, only_if=("phase", _UNDER_WAY), phase=RequestPhase.RELEASING, sent=True, owner=owner or "",
-        intended=intended, lock=seen,
-    )  # fmt: skip
+    # `sent` before anything is: should this worker die now, the next one takes it that a delete may have arrived
+    moved = await advance(world, request.id, Step.INTEND, sent=True, owner=owner or "", intended=intended, lock=seen)
     if moved is None:
         raise TakenBack(request.id)
     await world.journal.secure(request.incident)

@@ -22,13 +22,12 @@ from bot.usecases.decide.automatic import has_ended
 from bot.usecases.owner.tell import OwnedLock, write_about
 from bot.usecases.request.announce import announce
 from bot.usecases.request.approval import start_waiting
-from bot.usecases.request.record import UNLOCKS, RequestPhase, UnlockRecord, show
+from bot.usecases.request.record import RequestPhase, UnlockRecord, show
+from bot.usecases.request.steps import Step, advance
 from bot.usecases.unlock.task import Task
 from bot.usecases.world import World
 
 log = structlog.get_logger()
-
-_UNDER_WAY = frozenset({RequestPhase.CONFIRMED, RequestPhase.ARMED, RequestPhase.RELEASING})
 
 _DELETED = frozenset({UnlockStage.RELEASED, UnlockStage.PARTLY_RELEASED, UnlockStage.NOT_KNOWN})
 """Outcomes after which something was deleted, or may have been."""
@@ -43,10 +42,16 @@ async def ask_for_approval(world: World, task: Task, report: UnlockReport) -> No
     """Posts the checklist with an approve button and starts the approval timeout. Raises as `settle`."""
     now = world.clock.now()
     until = now + world.policy.approval_timeout
-    moved = await UNLOCKS.update(
-        world, task.request.id, only_if=("phase", {task.phase, RequestPhase.RELEASING}), phase=RequestPhase.APPROVAL,
-        by=task.by, approver="", approval_at=now, wanted=tuple(report.verdict.wants_approval) if report.verdict else (),
-    )  # fmt: skip
+    moved = await advance(
+        world,
+        task.request.id,
+        Step.ASK_SECOND,
+        only_in={task.phase, RequestPhase.RELEASING},  # if someone confirmed it since, that has a job of its own
+        by=task.by,
+        approver="",
+        approval_at=now,
+        wanted=tuple(report.verdict.wants_approval) if report.verdict else (),
+    )
     if moved is not None:
         await start_waiting(world, task.request, now.isoformat())
         await show(world.messenger, replace(report, until=until))
@@ -55,11 +60,10 @@ async def ask_for_approval(world: World, task: Task, report: UnlockReport) -> No
 async def settle(world: World, task: Task, report: UnlockReport) -> None:
     """Settles the outcome and tells it. Raises JournalAway or UpstreamError; `tell_settled` then does the rest."""
     report = replace(report, took=world.clock.now() - task.began)
-    record = await UNLOCKS.update(
+    record = await advance(
         world,
         task.request.id,
-        only_if=("phase", _UNDER_WAY),
-        phase=RequestPhase.SETTLED,
+        Step.SETTLE,
         outcome=report.stage,
         note=plain(report.note) or _why(report),
         left=report.left,
@@ -98,11 +102,9 @@ async def _conclude(world: World, task: Task, record: UnlockRecord, report: Unlo
             world, OwnerNews.RELEASED, held, asker=task.by, channel=task.request.channel, incident=task.request.incident
         )
     may_ask_again = report.stage in _MAY_ASK_AGAIN and not task.request.is_automatic
-    after = RequestPhase.SHOWN if may_ask_again else RequestPhase.DONE
     await has_ended(world, task.request)
-    await UNLOCKS.update(
-        world, task.request.id, only_if=("phase", {RequestPhase.SETTLED}), phase=after, by="", approver=""
-    )
+    # last: until here a worker that takes the request up after a crash tells the rest of it
+    await advance(world, task.request.id, Step.OFFER_AGAIN if may_ask_again else Step.CLOSE, by="", approver="")
     log.info("unlock.settled", state=task.request.state, lock_id=task.request.lock_id, outcome=str(report.stage))
 
 

@@ -32,13 +32,13 @@ from bot.usecases.owner.post import SNOOZE
 from bot.usecases.owner.record import FACTS, OWNED, Owned, OwnerMessageKey
 from bot.usecases.request.approval import changed, expires_at, waiting_for
 from bot.usecases.request.record import UNLOCKS, RequestPhase, show, unlocks_of
+from bot.usecases.request.steps import WAITING
 from bot.usecases.unlock.release import wake
 from bot.usecases.world import World
 
 log = structlog.get_logger()
 
 _PATIENCE = timedelta(seconds=60)
-_SHOWN = frozenset({RequestPhase.SHOWN, RequestPhase.APPROVAL})
 
 
 async def take_answer(
@@ -165,7 +165,7 @@ async def _look_again(world: World, request: UnlockRequest, *, worker: str) -> N
         return
     if record.phase is RequestPhase.ARMED:
         await wake(world, request.id, worker=worker)
-    elif record.phase in _SHOWN:
+    elif record.phase in WAITING:
         name = f"state/{request.state}"
         async with lease(world.records, name, holder=f"{worker}/{world.new_id()}", patience=_PATIENCE):
             await _show_again(world, request.id)
@@ -174,7 +174,7 @@ async def _look_again(world: World, request: UnlockRequest, *, worker: str) -> N
 async def _show_again(world: World, request_id: str) -> None:
     """The checklist as it is now. While the lease is held no release can end, whose outcome this would cover."""
     record = await UNLOCKS.get(world, request_id)
-    if record is None or record.phase not in _SHOWN:
+    if record is None or record.phase not in WAITING:
         return
     request = record.request
     decision = await weigh(

@@ -16,11 +16,13 @@ import structlog
 from bot.core.gate.case import Ruling
 from bot.core.gate.stages import UnlockStage
 from bot.core.phrase import Phrase
+from bot.core.record.evidence import PlaceFacts
 from bot.core.reports.unlock import UnlockReport
 from bot.usecases.decide.weigh import record_decision
 from bot.usecases.lease import lease
 from bot.usecases.queue.waiting_list import look_soon
-from bot.usecases.request.record import UNLOCKS, RequestPhase
+from bot.usecases.request.record import RequestPhase
+from bot.usecases.request.steps import Step, advance
 from bot.usecases.unlock.attempt import Check, TakenBack, carry_out, gone, show_progress
 from bot.usecases.unlock.countdown import show_countdown
 from bot.usecases.unlock.outcome import ask_for_approval, settle, tell_settled
@@ -70,7 +72,8 @@ async def _release(world: World, task: Task, still_ours: Check) -> None:
 
 
 async def _end(world: World, task: Task, report: UnlockReport) -> None:
-    await (ask_for_approval if report.stage is UnlockStage.CHECKED else settle)(world, task, report)
+    end = ask_for_approval if report.stage is UnlockStage.CHECKED else settle
+    await end(world, task, report)
     await look_soon(world, task.request.state)
 
 
@@ -151,13 +154,9 @@ def _still_armed(world: World, task: Task, report: UnlockReport) -> UnlockReport
 
 async def _wait_on(world: World, task: Task, report: UnlockReport, tick: int | None) -> None:
     """Back to waiting, so that it can be called off again, until the next tick; None has no next one."""
-    waiting = await UNLOCKS.update(
-        world,
-        task.request.id,
-        only_if=("phase", {RequestPhase.ARMED, RequestPhase.RELEASING}),
-        phase=RequestPhase.ARMED,
-    )
-    if waiting is None:
+    # kept for the message of someone who cancels it now: a part of the lock may be deleted
+    halves = tuple(map(PlaceFacts.of, report.places)) or task.record.halves
+    if await advance(world, task.request.id, Step.WAIT_ON, halves=halves) is None:
         return
     await show_countdown(world, task, report)
     if tick is None:

@@ -11,10 +11,9 @@ from bot.errors import NotPermitted
 from bot.usecases.decide.automatic import STOPPED, Stopped, key_of
 from bot.usecases.request.announce import announce_click
 from bot.usecases.request.clicks import live, write_down
-from bot.usecases.request.record import UNLOCKS, RequestPhase, show
+from bot.usecases.request.record import UNLOCKS, show
+from bot.usecases.request.steps import Step, advance
 from bot.usecases.world import World
-
-_BEFORE = frozenset({RequestPhase.SHOWN, RequestPhase.ARMED})
 
 
 async def stop(world: World, request: UnlockRequest, user: str) -> None:
@@ -22,7 +21,7 @@ async def stop(world: World, request: UnlockRequest, user: str) -> None:
     await _check_here(world, request, user)
     if await STOPPED.get(world, key_of(request)) is None:
         await STOPPED.put(world, key_of(request), Stopped(user))  # before anything else: from here on the gate refuses
-    if await UNLOCKS.update(world, request.id, only_if=("phase", _BEFORE), phase=RequestPhase.DONE) is None:
+    if await advance(world, request.id, Step.STOP) is None:
         await live(world, request.id, request.lock_id)  # says so if it is over
         raise NotPermitted(
             "The lock is being released already, and this message will show how it ends. If the lock is still "

@@ -10,9 +10,10 @@ from bot.core.people import BOT
 from bot.core.reports.unlock import UnlockRequest
 from bot.usecases.decide.weigh import Consent, Decision, weigh
 from bot.usecases.request.record import UNLOCKS, RequestPhase, UnlockRecord
+from bot.usecases.request.steps import UNDER_WAY
 from bot.usecases.world import State, World
 
-_CARRIED_OUT = frozenset({RequestPhase.CONFIRMED, RequestPhase.ARMED, RequestPhase.RELEASING, RequestPhase.SETTLED})
+_CARRIED_OUT = UNDER_WAY | {RequestPhase.SETTLED}
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,9 @@ from bot.usecases.owner.tell import write_to_owner
 from bot.usecases.queue.waiting_list import state_seen
 from bot.usecases.request.announce import announce_click
 from bot.usecases.request.approval import start_waiting, waiting_for
-from bot.usecases.request.clicks import OPEN, live, move, permit, start_release, write_down
+from bot.usecases.request.clicks import live, move, permit, start_release, write_down
 from bot.usecases.request.record import UNLOCKS, RequestPhase, UnlockRecord, save_unlock, show
+from bot.usecases.request.steps import Step, advance
 from bot.usecases.unlock.stop import stop
 from bot.usecases.world import World
 
@@ -142,7 +143,7 @@ async def confirm(world: World, request_id: str, *, lock_id: str, user: str) -> 
     """The click on "unlock": hands the release to a worker. Raises NotPermitted for a stale click, JournalAway."""
     request = (await live(world, request_id, lock_id)).request
     await permit(world, user, request.channel)
-    await move(world, request_id, OPEN, RequestPhase.CONFIRMED, by=user, confirmed_at=world.clock.now())
+    await move(world, request_id, Step.CONFIRM, by=user, confirmed_at=world.clock.now())
     await _requested(world, request, user, f"confirmed the unlock of {request.state}")
     await start_release(world, request_id)
 
@@ -156,7 +157,7 @@ async def arm(world: World, request_id: str, *, user: str, lock_id: str | None =
     now = world.clock.now()
     until = now + ARMED_FOR
     await move(
-        world, request_id, {RequestPhase.SHOWN, RequestPhase.APPROVAL}, RequestPhase.ARMED,
+        world, request_id, Step.ARM,
         by=user, armed_at=now, until=until, countdown="", hush_until=None,
     )  # fmt: skip
     await _requested(world, request, user, f"armed the unlock of {request.state}: it is done as soon as it is safe")
@@ -187,16 +188,16 @@ async def disarm(world: World, request_id: str, *, lock_id: str, user: str) -> N
         await stop(world, request, user)
         return
     await permit(world, user, request.channel)
-    if (
-        await UNLOCKS.update(world, request_id, only_if=("phase", {RequestPhase.ARMED}), phase=RequestPhase.DONE)
-        is None
-    ):
+    moved = await advance(world, request_id, Step.DISARM)
+    if moved is None:
         raise NotPermitted("This unlock is no longer armed; its message shows the outcome.")
     facts = UnlockFailed(request=request.id, state=request.state, lock_id=request.lock_id)
-    await write_down(world, request, facts, user, "cancelled the armed unlock; the lock was not touched")
+    touched = "a part of the lock was deleted already, or may have been" if moved.sent else "the lock was not touched"
+    await write_down(world, request, facts, user, f"cancelled the armed unlock; {touched}")
     await UNLOCKS.secure(world, request_id)
     note: Phrase = (Person(user, ""), " cancelled it")
-    await show(world.messenger, UnlockReport(request, UnlockStage.DECLINED, None, None, note=note))
+    places = tuple(half.release for half in moved.halves)
+    await show(world.messenger, UnlockReport(request, UnlockStage.DECLINED, None, None, note=note, places=places))
 
 
 def _lacks_standing(decision: Decision) -> bool:

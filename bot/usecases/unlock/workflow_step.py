@@ -18,7 +18,7 @@ from bot.core.gate.stages import UnlockStage
 from bot.core.reports.in_flight import RequestInFlight
 from bot.core.reports.step import StepReport, StepStage
 from bot.core.reports.unlock import UnlockReport
-from bot.errors import Final, NotPermitted, Passing, UnknownState, Unreachable, UpstreamError
+from bot.errors import NotPermitted, UnknownState, Unreachable, UpstreamError
 from bot.ports.messenger import Posted
 from bot.usecases.look.home_tab import weigh_without_asker
 from bot.usecases.outbox import Outgoing, post_once
@@ -122,12 +122,11 @@ async def look(world: World, execution: str, tick: int) -> None:
     record = await STEPS.update(world, execution, stage=stage, note=note) or record
     try:
         await _tell(world, execution, record)
-    except Passing as error:
-        log.warning("step.not_told", execution=execution, detail=error.detail)
-        await _look_again(world, execution, tick + 1, after=_SLACK_AWAY)
-        return
-    except Final as error:
-        log.error("step.refused_by_slack", execution=execution, detail=error.detail)  # noqa: TRY400 - no bug to trace
+    except UpstreamError as error:
+        log.warning("step.not_told", execution=execution, passes=error.passes, detail=error.detail)
+        if error.passes:
+            await _look_again(world, execution, tick + 1, after=_SLACK_AWAY)
+            return
     await STEPS.update(world, execution, told=True)
     await _show(world, execution)
 
@@ -235,7 +234,9 @@ async def _outcome(world: World, request: str) -> str:
         return ""
     if record.outcome and record.phase in {RequestPhase.DONE, RequestPhase.SHOWN}:
         return str(record.outcome)
-    return "cancelled, declined or withdrawn; the lock was not touched" if record.phase is RequestPhase.DONE else ""
+    if record.phase is not RequestPhase.DONE:
+        return ""
+    return "cancelled, declined or withdrawn" + ("" if record.sent else "; the lock was not touched")
 
 
 async def _tell(world: World, execution: str, record: WorkflowStep) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, TypeAlias, TypeVar
 
 import structlog
 
@@ -23,7 +23,7 @@ from bot.core.record.incident import Incident
 from bot.core.record.timeline import Draft
 from bot.core.reports.alert import Alert, AlertKind, Bulletin, Concern
 from bot.core.reports.concern import SweepResult, outcome_of, refreshed
-from bot.errors import Final, NotPermitted, Passing
+from bot.errors import Final, NotPermitted, UpstreamError
 from bot.ports.messenger import Posted
 from bot.usecases.outbox import Outgoing, post_once
 from bot.usecases.shelf import Shelf
@@ -137,11 +137,10 @@ async def tell(world: World, book: Book, still_mine: Check) -> None:
         try:
             await still_mine()
             await _show(world, book, bulletin_id)
-        except Passing as error:
-            log.warning("alert.not_told_yet", bulletin=bulletin_id, error=str(error))
-            break
-        except Final as error:
-            log.warning("alert.not_told", bulletin=bulletin_id, error=str(error))
+        except UpstreamError as error:
+            log.warning("alert.not_told", bulletin=bulletin_id, passes=error.passes, error=str(error))
+            if error.passes:  # Slack takes nothing now: the other messages would only wait for it in vain
+                break
     await _tidy(world, book)
 
 
@@ -172,7 +171,7 @@ async def _follow(
     world: World, book: Book, alert_id: str, before: Concern, now: Concern | None, evidence: SweepResult
 ) -> None:
     record = book.alerts[alert_id]
-    changes: dict[str, Any] = {}
+    changes: dict[str, object] = {}
     if now is not None:
         newer = refreshed(before, now)
         if newer != before:

@@ -25,7 +25,7 @@ from bot.core.record.facts import UnlockRequested, UnlockWithdrawn
 from bot.core.record.incident import Incident
 from bot.core.reports.owner_message import OwnerNews
 from bot.core.reports.unlock import UnlockReport, UnlockRequest
-from bot.errors import ChainBroken, Final, UpstreamError
+from bot.errors import ChainBroken, UpstreamError
 from bot.ports.messenger import Posted
 from bot.usecases.decide.automatic import AUTO_RELEASES, STOPPED, AutoRecord, has_ended, key_of
 from bot.usecases.decide.weigh import Decision, record_decision, weigh
@@ -35,6 +35,7 @@ from bot.usecases.record.lifecycle import observe
 from bot.usecases.request.announce import announce, announce_click
 from bot.usecases.request.clicks import write_down
 from bot.usecases.request.record import REQUEST_TTL, UNLOCKS, RequestPhase, UnlockRecord, save_unlock, show
+from bot.usecases.request.steps import Step, advance
 from bot.usecases.unlock.release import wake
 from bot.usecases.watch.alerts import Check
 from bot.usecases.watch.shared_lists import sharing_listings
@@ -116,8 +117,7 @@ async def _wake(world: World, request_id: str, *, at: datetime) -> None:
 
 async def _withdraw(world: World, request: UnlockRequest, why: str) -> None:
     """Of what must not continue, although nobody has stopped it and no look refused it."""
-    before = (RequestPhase.SHOWN, RequestPhase.ARMED)
-    if await UNLOCKS.update(world, request.id, only_if=("phase", before), phase=RequestPhase.DONE) is None:
+    if await advance(world, request.id, Step.STOP) is None:
         return
     facts = UnlockWithdrawn(
         request=request.id, state=request.state, lock_id=request.lock_id, outcome=UnlockStage.EXPIRED
@@ -236,24 +236,22 @@ async def _announce(
     """
     record = await AUTO_RELEASES.get(world, key_of(request))
     if record is None or record.request != request.id:
-        await UNLOCKS.update(world, request.id, only_if=("phase", (RequestPhase.SHOWN,)), phase=RequestPhase.DONE)
+        await advance(world, request.id, Step.STOP, only_in={RequestPhase.SHOWN})
         return
     try:
         request = await _posted(world, request, rule, decision, record, still_mine)
         if not await _tell_others(world, request, rule, decision):
             await _withdraw(world, request, NOT_HEARD)
             return
-    except Final as error:
-        log.warning("auto_release.not_announced", request=request.id, detail=error.detail)
-        await UNLOCKS.update(world, request.id, only_if=("phase", (RequestPhase.SHOWN,)), phase=RequestPhase.DONE)
-        await has_ended(world, request)
-        return
     except UpstreamError as error:
-        log.warning("auto_release.not_announced_yet", request=request.id, detail=error.detail)
+        log.warning("auto_release.not_announced", request=request.id, passes=error.passes, detail=error.detail)
+        if not error.passes:
+            await advance(world, request.id, Step.STOP, only_in={RequestPhase.SHOWN})
+            await has_ended(world, request)
         return
     now = world.clock.now()
-    moved = await UNLOCKS.update(
-        world, request.id, only_if=("phase", (RequestPhase.SHOWN,)), phase=RequestPhase.ARMED, by=BOT, ts=request.ts,
+    moved = await advance(
+        world, request.id, Step.ANNOUNCE, by=BOT, ts=request.ts,
         armed_at=now, not_before=now + rule.veto, until=now + rule.veto + LATE_AFTER,
     )  # fmt: skip
     if moved is None:

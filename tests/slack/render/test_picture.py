@@ -17,7 +17,7 @@ from bot.core.run import Conclusion, Phase
 from bot.sandbox.page.blocks import drawn
 from bot.sandbox.page.document import PHONE, document, message
 from bot.sandbox.page.mrkdwn import Reader, formatted
-from bot.slack.render import letter_message, status_message
+from bot.slack.render import owner_message, status_message
 
 COLOURS = 96
 SCREEN = 664
@@ -46,7 +46,7 @@ def owner(scene, reader):
     asks = OwnerMessage(
         OwnerNews.ASKED, state, scene.lock, "U0QUINN", "C0STAGING", "r7k2", run, waiting=1, history=(asked,)
     )
-    return answer(scene, reader, letter_message(asks))
+    return answer(scene, reader, owner_message(asks))
 
 
 @pytest.mark.parametrize("conversation", [status, owner], ids=["status", "owner"])

@@ -49,9 +49,9 @@ from bot.core.reports.who import HeldLock, StandIn, StandIns, UserReport, WhoRep
 from bot.core.run import Conclusion, Job, Phase, Pipeline, Run, RunRef, Switched, SwitchResult
 from bot.slack.render import (
     kill_message,
-    letter_message,
     notice_message,
     overview_message,
+    owner_message,
     status_message,
     timeline_message,
     unlock_message,
@@ -343,7 +343,7 @@ RENDER = {
     "kill": kill_message,
     "who": who_message,
     "user": user_message,
-    "letter": letter_message,
+    "letter": owner_message,
     "overview": overview_message,
     "notice": notice_message,
 }

@@ -36,10 +36,10 @@ from bot.core.reports.who import HeldLock, StandIn, StandIns, UserReport, WhoRep
 from bot.core.run import Conclusion, Phase, Switched, SwitchResult
 from bot.slack.render import (
     kill_message,
-    letter_message,
     notice_message,
     nudge_message,
     overview_message,
+    owner_message,
     status_message,
     unlock_message,
     user_message,
@@ -634,7 +634,7 @@ def test_an_owner_is_told_what_is_wanted_and_by_whom(scene, reads, news):
         waiting=3,
         link="https://example.slack.com/archives/C0STAGING/p1",
     )
-    message = letter_message(letter)
+    message = owner_message(letter)
     wanted = set() if news is OwnerNews.RELEASED else {"owner.dead", "owner.running", "owner.later"}
     assert set(actions(message)) == wanted
     reads(message)
@@ -652,7 +652,7 @@ def test_an_answered_letter_shows_the_answer_and_what_can_still_be_said(scene, r
     letter = OwnerMessage(
         news, state, scene.lock, "U0QUINN", "C0STAGING", "r7k2", answer=answer, history=history, waiting=1
     )
-    message = letter_message(letter)
+    message = owner_message(letter)
     left = {
         OwnerSays.DEAD: {"owner.running"},
         OwnerSays.RUNNING: {"owner.undo"},
@@ -671,7 +671,7 @@ def test_a_letter_about_a_lock_that_is_gone_or_anothers_wants_no_answer(scene, r
         OwnerNews.UNLOCK_WANTED, state, scene.lock, "U0QUINN", "C0STAGING", "r7k2", answer=answer, status=standing,
         disturbs=True,
     )  # fmt: skip
-    message = letter_message(letter)
+    message = owner_message(letter)
     may_take_back = standing is OwnerMessageStatus.MOVED and says is not None
     assert set(actions(message)) == ({"owner.undo"} if may_take_back else set())
     reads(message)
@@ -692,9 +692,9 @@ def test_an_owner_is_told_that_an_automatic_release_needs_no_answer_and_how_to_k
         OwnerMessage(OwnerNews.UNLOCK_WANTED, state, scene.lock, asker, "C0STAGING", "r7k2")
         for asker in ("U0QUINN", BOT)
     )
-    assert "released automatically without an answer" in letter_message(automatic).text
-    assert "released automatically" not in letter_message(asked).text
-    assert "owner.running" in actions(letter_message(automatic))
+    assert "released automatically without an answer" in owner_message(automatic).text
+    assert "released automatically" not in owner_message(asked).text
+    assert "owner.running" in actions(owner_message(automatic))
     assert "will be released automatically" in nudge_message(Nudge("U0ELLIOTT", automatic)).text
 
 

@@ -8,18 +8,19 @@ import pytest
 
 from bot.core.gate.case import Rule
 from bot.core.gate.stages import UnlockStage
-from bot.core.lock import LockInfo, parse_lock_info
+from bot.core.lock import LockInfo, PlaceKind, parse_lock_info
 from bot.core.policy import Policy
 from bot.core.reports.in_flight import Flight, RequestInFlight
 from bot.core.reports.unlock import UnlockReport
 from bot.core.reports.waiting import QueueNews
 from bot.core.run import Conclusion
 from bot.errors import NotPermitted, NotReplicated, Throttled, Unreachable
+from bot.slack.render import unlock_message
 from bot.usecases.queue import waiting_list
 from bot.usecases.request.record import UNLOCKS, RequestPhase
 from bot.usecases.unlock import unlock
 from bot.usecases.unlock.rearm import rearm
-from tests.worlds.memory.memory import WORKER, Killed, lock_text
+from tests.worlds.memory.memory import WORKER, Killed, Throttle, lock_text
 from tests.worlds.memory.world import CHANNEL, DEPLOY, STATE
 
 QUINN, PARKER = "U0QUINN", "U0PARKER"
@@ -330,3 +331,24 @@ def test_people_who_wait_are_told_of_a_release_at_once(armed):
     [(_, news)] = paper.messenger.posted(QueueNews)
     assert news.user == PARKER
     assert paper.clock.now() - released.request.asked_at < timedelta(minutes=2)
+
+
+def test_who_cancels_after_a_part_was_deleted_reads_which_and_not_that_nothing_changed(armed):
+    paper = armed(policy=Policy(release_deadline=timedelta(milliseconds=50)))
+    paper.ci.end("1001", Conclusion.FAILED)
+
+    async def throttle(name):
+        if name == f"delete {PlaceKind.ITEM}":
+            raise Throttle
+
+    paper.switchboard.fault = throttle
+    paper.pass_time(75)
+    assert phase(paper) is RequestPhase.ARMED
+    assert standing(paper) == {"lock-1"}
+    paper.run(unlock.disarm(paper.ports, paper.request, lock_id="lock-1", user=QUINN))
+
+    assert set(paper.store.texts) == {PlaceKind.ITEM}
+    message = str(unlock_message(paper.messenger.all(UnlockReport)[-1]).blocks)
+    assert "The lockfile was deleted." in message
+    assert "Nothing was changed" not in message
+    assert "a part of the lock was deleted already" in paper.journal.logs[paper.incident.id][-1].text

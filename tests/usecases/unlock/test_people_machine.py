@@ -36,7 +36,7 @@ from bot.core.reports.waiting import QueueNews
 from bot.core.run import Conclusion
 from bot.core.run import Phase as RunPhase
 from bot.errors import JournalAway, NotPermitted
-from bot.slack.render import kill_message, letter_message, queue_message, unlock_message
+from bot.slack.render import kill_message, owner_message, queue_message, unlock_message
 from bot.slack.render.alert import alerts_message
 from bot.usecases.record import lifecycle
 from handlers import boundary, clicks, commands
@@ -469,8 +469,8 @@ class PeopleMachine(Machine):
         """Everything that was ever shown, the newest last of its kind, each with what renders it."""
         world = self.world
         unlocks = [(unlock_message, report) for report in world.messenger.all(UnlockReport)]
-        letters = [(letter_message, letter) for _, letter in world.messenger.rung]
-        letters += [(letter_message, letter) for letter in world.messenger.now(OwnerMessage).values()]
+        letters = [(owner_message, letter) for _, letter in world.messenger.rung]
+        letters += [(owner_message, letter) for letter in world.messenger.now(OwnerMessage).values()]
         kills = [(kill_message, report) for report in world.messenger.all(KillReport)]
         alerts = [(alerts_message, bulletin) for bulletin in world.messenger.now(Bulletin).values()]
         calls = [(queue_message, news) for _, news in world.messenger.posted(QueueNews)]

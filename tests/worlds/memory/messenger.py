@@ -150,7 +150,7 @@ class MemoryMessenger:
     def rung(self) -> list[tuple[str, OwnerMessage]]:
         """What owners were notified of: the messages themselves, and the lines below them."""
         return [
-            (to, what.letter if isinstance(what, Nudge) else what)
+            (to, what.message if isinstance(what, Nudge) else what)
             for to, what in self.posts
             if isinstance(what, Nudge | OwnerMessage)
         ]
@@ -160,7 +160,7 @@ def _calls(what: Report | Message) -> tuple[str, str, str]:
     match what:
         case UnlockReport(stage=stage) | KillReport(stage=stage):
             return f"tell {stage}", f"told {stage}", f"tell {stage}"
-        case Nudge(letter=letter):
+        case Nudge(message=letter):
             return _calls(letter)
         case OwnerMessage(news=news):
             return f"letter {news.name}", f"lettered {news.name}", f"letter {news.name}"
