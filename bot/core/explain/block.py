@@ -38,7 +38,10 @@ _BASE64 = re.compile(r"eyJJRCI6[A-Za-z0-9+/]{40,4000}={0,2}")
 
 @dataclass(frozen=True, slots=True)
 class PastedLock:
-    """A lock as far as it was pasted. `created` is None where it cannot be read; other fields are then empty."""
+    """A lock as far as it was pasted. `created` is None where it cannot be read; other fields are then empty.
+
+    Of a block that was cut off above its ID, `id` is empty, too.
+    """
 
     id: str
     path: str
@@ -49,13 +52,16 @@ class PastedLock:
 
 
 def lock_in(lines: Sequence[str]) -> PastedLock | None:
-    """The last lock in these lines; None if there is no block with an ID and a Who, a Path or an Operation."""
+    """The last lock in these lines; None if there is no block with an ID and a Who, a Path or an Operation.
+
+    Of a screen's end, the rest of a block counts as well: its Who, Version and Created.
+    """
     for number in range(len(lines) - 1, -1, -1):
         if HEADER in lines[number]:
             lock = _lock(_fields(lines, number))
             if lock is not None:
                 return lock
-    return lock_in_json("\n".join(lines)) or _behind_prefixes(lines) or _headless(lines)
+    return lock_in_json("\n".join(lines)) or _behind_prefixes(lines) or _headless(lines) or _rest(lines)
 
 
 def _decoded(found: re.Match[str]) -> str:
@@ -111,6 +117,24 @@ def _headless(lines: Sequence[str]) -> PastedLock | None:
         if {"ID", "Operation", "Who"} <= fields.keys():
             return _lock(fields)
     return None
+
+
+def _rest(lines: Sequence[str]) -> PastedLock | None:
+    """What is left of a block that was cut off above its ID."""
+    for number in range(len(lines) - 1, -1, -1):
+        near = lines[number : number + 1 + _NEAR]
+        if "Who:" not in near[0] or not all(any(f"{key}:" in line for line in near) for key in ("Version", "Created")):
+            continue
+        first = number
+        while first > 0 and any(_place(lines[first - 1], key) >= 0 for key in ("Operation", "Path", "ID")):
+            first -= 1
+        fields = _fields(lines, first - 1)
+        if {"Who", "Version", "Created"} <= fields.keys() and instant(fields["Created"]) is not None:
+            return _lock(fields, is_whole=False)
+    return None
+
+
+_NEAR = 6
 
 
 def _fields(lines: Sequence[str], header: int) -> Mapping[str, str]:
@@ -179,10 +203,10 @@ def _from_one_line(text: str) -> Mapping[str, str]:
     return {key: text[place + len(key) + 1 : end] for (key, place), end in zip(places, ends, strict=False)}
 
 
-def _lock(fields: Mapping[str, str]) -> PastedLock | None:
+def _lock(fields: Mapping[str, str], *, is_whole: bool = True) -> PastedLock | None:
     cut = {key: _value(text) for key, text in fields.items()}
     lock_id = _match(_NAME, cut.get("ID", ""))
-    if not lock_id or not ({"Who", "Path", "Operation"} & cut.keys()):
+    if (is_whole and not lock_id) or not ({"Who", "Path", "Operation"} & cut.keys()):
         return None
     return PastedLock(
         id=lock_id,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot.core.explain.block import instant
-from bot.core.explain.kinds import GRAVE, SIGNS, is_away, is_broken_off
+from bot.core.explain.kinds import GRAVE, SIGNS, is_away, is_broken_off, says_unsaved
 from bot.core.explain.prefix import Prefix, bare
 
 _MOST = 100
@@ -74,9 +74,10 @@ _WORKSPACE = re.compile(
     r"(?:workspace select (?:-[\w-]{1,30}(?:=\w{1,9})? ){0,3}|TF_WORKSPACE[=:] ?|witched to workspace )"
     r"[\"']?([\w-]{1,90})"
 )
-_PLACES = ("cd ", "orking", "unning in /", '" in "/', "ntering directory", "$ ", "> ", "\u276f ", "\u279c ")
+_PLACES = ("cd ", "orking", "unning in /", " in /", '" in "/', "ntering directory", "$ ", "> ", "\u276f ", "\u279c ")
 _PLACE = re.compile(
-    r"(?:(?:^|[\s;&|])(?:cd|pushd) |[Ww]orking[-_ ]?[Dd]irectory[\"']?[:=] ?|[Rr]unning in (?=/)|\" in (?=\"/)"
+    r"(?:(?:^|[\s;&|])(?:cd|pushd) |(?:invocation failed|unning command: .{1,200}?) in (?=/)"
+    r"|[Ww]orking[-_ ]?[Dd]irectory[\"']?[:=] ?|[Rr]unning in (?=/)|\" in (?=\"/)"
     r"|[Ee]ntering directory |^[\w.@-]{1,80}:(?=[~/])|^PS (?=[A-Z]:))[\"'`]?([\w./~:\\-]{1,300})"
 )
 """Where a shell, make, a CI system or Atlantis says that it is."""
@@ -105,7 +106,8 @@ class Cut:
     `broken_off` are the lines that say that a run was broken off; `starts` those in which a run begins, `wishes` those
     in which it wants the lock, with their times; `retries` those of a request for the lock that was sent again.
     `machines` are the names that the log has for where it ran, in lower case; `unit` is the directory of the last
-    command that names one, or in which it ran; `workspace` is the one that was chosen last.
+    command that names one, or in which it ran; `workspace` is the one that was chosen last. `unsaved` are the lines
+    that say that there is an `errored.tfstate`.
     """
 
     errors: tuple[Error, ...]
@@ -116,6 +118,7 @@ class Cut:
     machines: frozenset[str]
     unit: str = ""
     workspace: str = ""
+    unsaved: tuple[tuple[int, str], ...] = ()
 
 
 def cut(lines: Sequence[str]) -> Cut:
@@ -142,6 +145,11 @@ def cut(lines: Sequence[str]) -> Cut:
         machines=_machines(lines, whole),
         unit=_directory(lines, starts, whole),
         workspace=_workspace(lines, whole),
+        unsaved=tuple(
+            (number, line)
+            for number, line in _having(lines, ["errored.tfstate"] if "errored.tfstate" in whole else [])[-_MOST:]
+            if says_unsaved(bare(line[:_LONG]))
+        ),
     )
 
 

@@ -16,6 +16,7 @@ from bot.core.explain.block import PastedLock, lock_in
 from bot.core.explain.cut import Cut, Error, cut
 from bot.core.explain.decode import lines_of
 from bot.core.explain.kinds import About, ErrorKind
+from bot.core.explain.prefix import bare
 from bot.core.explain.words import Classified
 from bot.core.phrase import Phrase, plain
 from bot.core.record.redact import redact
@@ -28,6 +29,7 @@ _BROKE = (
     *("connection reset", "broken pipe", "unexpected eof", ": eof", "request send failed", "i/o timeout"),
     *("deadline exceeded", "timeout exceeded", "tls handshake timeout"),
 )
+_LONGEST_SIGN = 100
 _TICK = timedelta(seconds=1)
 _WORD = re.compile(r"[^\s'\"`,;()\[\]{}<>]+")
 
@@ -116,12 +118,22 @@ def _most_dangerous(found: Sequence[Classified], paste: Cut) -> Classified:
     for kind in _GRAVE:
         grave = [each for each in present if each.kind is kind]
         if grave:
-            return replace(grave[-1], is_lost=is_lost)
+            sign = _sign(grave[-1].error.lines[0]) if kind is ErrorKind.INTERRUPTED else ""
+            return replace(grave[-1], is_lost=is_lost, sign=sign)
+        if kind is ErrorKind.NOT_SAVED and paste.unsaved:
+            number, line = paste.unsaved[-1]
+            return Classified(kind, Error((line,), line.lower(), number), About.SAVE)
     if broken_off:
         number, line = broken_off[-1]
-        return Classified(ErrorKind.INTERRUPTED, Error((line,), line.lower(), number), About.PROVIDER, is_lost=is_lost)
+        error = Error((line,), line.lower(), number)
+        return Classified(ErrorKind.INTERRUPTED, error, About.PROVIDER, is_lost=is_lost, sign=_sign(line))
     telling = [each for each in found if each.kind is not ErrorKind.UNKNOWN or not kinds.is_wrapper(each.error.text)]
-    return (telling or found)[-1]
+    last = (telling or found)[-1]
+    return replace(last, has_earlier=any(number < last.number for number, _ in paste.broken_off))
+
+
+def _sign(line: str) -> str:
+    return redact(bare(line))[:_LONGEST_SIGN].rstrip(". ")
 
 
 def _may_be_own(found: Classified, paste: Cut, before: Sequence[Classified]) -> bool:
@@ -164,9 +176,16 @@ def _shown(found: Classified) -> PastedLock | None:
         id=redact(lock.id),
         path=redact(lock.path),
         operation=redact(lock.operation),
-        who=redact(lock.who),
+        who=_who(lock.who),
         version=redact(lock.version),
     )
+
+
+def _who(who: str) -> str:
+    """Without a password in it: no user has a colon in their name."""
+    user, at, host = redact(who).rpartition("@")
+    name, colon, _ = user.partition(":")
+    return f"{name}:[password removed]@{host}" if at and colon else f"{user}{at}{host}"
 
 
 def _state(found: Classified, lock: PastedLock | None, states: Mapping[str, str], paste: Cut) -> str | None:
@@ -189,7 +208,8 @@ def _at(directory: str, workspace: str, states: Mapping[str, str]) -> str | None
     prefix = "" if workspace in {"", "default"} else f"env:/{workspace}/"
     keys = {path: path.lower().partition("/")[2] for path in states}
     keys = {path: key.removeprefix(prefix) for path, key in keys.items() if key.startswith(prefix)}
-    place = f"/{directory.lower().replace(_BACKSLASH, '/').strip('/')}"
+    directory = directory.lower().replace(_BACKSLASH, "/").partition("/.terragrunt-cache")[0]
+    place = f"/{directory.strip('/')}"
     there = {path: key.rpartition("/")[0] for path, key in keys.items() if "/" in key}
     there = {path: part for path, part in there.items() if place.endswith(f"/{part}")}
     longest = max(map(len, there.values()), default=0)

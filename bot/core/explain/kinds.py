@@ -72,6 +72,9 @@ def _status(*numbers: int) -> tuple[str, ...]:
     return tuple(f"«{number}»" for number in numbers)
 
 
+_END_OF_REFUSAL = _phrases('acquires a state lock to protect the state | disable locking with the "-lock=false"')
+"""The end of Terraform's error, which is all that a paste of a screen's end may have of it."""
+
 _ABOUT: tuple[tuple[About, tuple[str, ...]], ...] = (
     # backend/local/backend_apply.go, command/{taint,state_rm,state_push,import}.go, `Put` in remote-state/*/client.go
     (
@@ -104,6 +107,8 @@ _ABOUT: tuple[tuple[About, tuple[str, ...]], ...] = (
         workspace already unlocked | local state cannot be unlocked by another process | unable to unlock workspace
         """),
     ),
+    # Atlantis has locks of its own: server/events/{working_dir,project}_locker.go
+    (About.PROVIDER, _phrases("is currently locked by another command | is currently locked by an unapplied plan")),
     # command/clistate/state.go, command/meta_backend*.go, `Lock` in remote-state/*/{backend_state,client}.go, cloud/
     (
         About.LOCK,
@@ -119,7 +124,10 @@ _ABOUT: tuple[tuple[About, tuple[str, ...]], ...] = (
             state blob is already locked | remote state already locked | workspace already locked
             workspace is already locked | already locked for workspace creation | workspace is currently locked
             state is already locked by another | lock timeout exceeded, sending interrupt | manually locked workspace
+            the workspace is locked | this workspace is locked | workspace is locked by | workspace locked by
+            workspace was locked | already has a lock on state file
             """),
+            *_END_OF_REFUSAL,
         ),
     ),
     # command/{init_run,output,state_*}.go, remote-state/*/backend*.go
@@ -212,6 +220,8 @@ _TAKEN = (
     workspace already locked | workspace is already locked | already locked for workspace creation
     workspace is currently locked | lock timeout exceeded, sending interrupt | manually locked workspace
     resource temporarily unavailable | has locked a portion of the file | is being used by another process
+    the workspace is locked | this workspace is locked | workspace is locked by | workspace locked by
+    workspace was locked | already has a lock on state file
     otsconditioncheckfail | condition check failed | ifnonematchfailed | if-none-match | .tflock exists
     tencentcloud-terraform-lock | conditionalrequestconflict | state is already locked | already locked by
     " already locked
@@ -313,6 +323,7 @@ TABLE: tuple[KindRow, ...] = (
         ),
     ),
     KindRow(ErrorKind.INTERRUPTED, _PROVIDER, _BROKEN_OFF),
+    KindRow(ErrorKind.DENIED, frozenset({About.LOCK}), ("is forbidden: user",)),  # kubernetes names the lease there
     KindRow(ErrorKind.HELD, frozenset({About.LOCK}), _TAKEN),
     KindRow(ErrorKind.INTERRUPTED, _STORES, _phrases("context canceled | operation canceled | signal: killed")),
     KindRow(ErrorKind.THROTTLED, _STORES, _THROTTLED),
@@ -362,7 +373,10 @@ def classify(text: str, *, has_lock: bool, has_head: bool = True) -> ErrorKind:
     if has_lock and what in {About.LOCK, About.STORE} and not shows_the_asker(text):
         return ErrorKind.HELD  # the lock was read, whatever became of the request before
     full = with_statuses(text) if has_head or what is not About.PROVIDER else text
-    return next((row.kind for row in TABLE if what in row.about and _says(row.says, full)), ErrorKind.UNKNOWN)
+    found = next((row.kind for row in TABLE if what in row.about and _says(row.says, full)), ErrorKind.UNKNOWN)
+    # of an error whose beginning was cut off: the run that prints its end was refused the lock
+    is_end = found is ErrorKind.UNKNOWN and not has_head and _says(_END_OF_REFUSAL, text)
+    return ErrorKind.HELD if is_end else found
 
 
 def reason(text: str) -> ErrorKind | None:
@@ -383,6 +397,34 @@ def _says(says: Iterable[str], text: str) -> bool:
 def shows_the_asker(text: str) -> bool:
     """Whether a lock info in this error is of the one who asked for the lock, and not of its holder."""
     return _says(_ASKERS, text)
+
+
+def is_empty(text: str) -> bool:
+    """Whether a checksum was calculated of nothing: the store has no such state any more, or an empty one."""
+    return _OF_NOTHING.search(text) is not None
+
+
+_OF_NOTHING = re.compile(
+    r"calculated checksum: *(?:stored checksum|d41d8cd98f00b204e9800998ecf8427e|$)"
+    r"|to the following value: *(?:$|d41d8cd98f)"
+)
+
+
+def says_unsaved(line: str) -> bool:
+    """Whether a line outside of Terraform's errors says that there is a state that was not saved."""
+    low = line.lower()
+    return _UNSAVED.search(low) is not None and _DENIED_OR_ASKED.search(low) is None
+
+
+_UNSAVED = re.compile(
+    r"(?:state push (?:-[\w=-]{1,40} ){0,4}|(?:wrote|written|saved|left|found|have|has|got|kept|copied|uploaded|"
+    r"uploading|downloaded|there is|there's)\b[^.!?]{0,60}[\s\"'`/])[\"'`]?(?:[\w./-]{0,200}/)?errored\.tfstate\b"
+    r"|(?:^|\s)-[rwx.@+-]{9,11}\s.{0,100}\berrored\.tfstate$|^(?:[\w./-]{1,60}\s+){0,20}errored\.tfstate(?:\s+[\w./-]{1,60}){0,20}$"
+    r"|errored\.tfstate[\"'`]? (?:exists|is there|was (?:left|written|found|saved)|in the current working directory)"
+)
+_DENIED_OR_ASKED = re.compile(
+    r"\b(?:no|not|never|without|nothing|none|any|if|whether|should|would|cannot|could)\b|n't\b|\?"
+)
 
 
 def is_wrapper(text: str) -> bool:

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 
 from bot.core.explain.block import PastedLock
 from bot.core.explain.cut import Error
-from bot.core.explain.kinds import About, ErrorKind, shows_the_asker
+from bot.core.explain.kinds import About, ErrorKind, is_empty, shows_the_asker
 from bot.core.phrase import Phrase, Quoted, joined, quoted
 
 
 @dataclass(frozen=True, slots=True)
 class Classified:
     """An error of a paste, classified. `reason` is why the store refused; `is_lost` if only a CI system says that the
-    run ended. The rest is for the words: `others` are the paste's other kinds of error.
+    run ended. The rest is for the words: `others` are the paste's other kinds of error, `sign` is the line that says
+    that a run was broken off, `has_earlier` if a run before this one was.
     """
 
     kind: ErrorKind
@@ -30,6 +31,8 @@ class Classified:
     state: str | None = None
     others: tuple[ErrorKind, ...] = ()
     is_whole: bool = True
+    sign: str = ""
+    has_earlier: bool = False
 
     @property
     def number(self) -> int:
@@ -83,7 +86,8 @@ def _by(lock: PastedLock | None) -> Phrase:
         return ()
     since: Phrase = (" since ", lock.created) if lock.created else ()
     what: Phrase = (", for ", Quoted(lock.operation)) if lock.operation else ()
-    return (": ", quoted(lock.who, "someone the lock does not name"), *what, *since, ", lock ", Quoted(lock.id))
+    which: Phrase = (", lock ", Quoted(lock.id)) if lock.id else ()
+    return (": ", quoted(lock.who, "someone the lock does not name"), *what, *since, *which)
 
 
 _NO_FORCE: Phrase = (
@@ -108,18 +112,57 @@ def _held(found: Classified) -> Advice:
         )
     elif lock is None:
         why = ("The lock of this state is taken. The message doesn't say who holds it.",)
-    if found.says("terraformlockid"):
-        why = (*why, " The blob's lease is held without the lock's metadata.")
+    if lock is None and found.says("terraformlockid", "state blob is already locked", "lease"):
+        why = (
+            *why,
+            " The lock is a lease on the state's blob that doesn't run out.",
+            " The message has none of the metadata that names its holder.",
+        )
+    if lock is not None and not lock.id:
+        why = (*why, " The paste doesn't show the lock's ID.")
     if lock is not None and lock.path.startswith("gs://"):
         why = (*why, " Its ID is the number of the lock object's generation.")
     if found.reason is ErrorKind.THROTTLED:
         why = (*why, " The store also refused requests because it was asked too often.")
+    if found.says(*_BY_PERSON):
+        return _held_by_person(found)
+    if found.has_earlier:
+        why = (*why, " A run earlier in the paste was broken off: if Who and Created are that run's, this is its lock.")
     do: tuple[Phrase, ...] = (
         (_ask("status", found), " shows which run holds it, and whether that run is dead."),
         ("If it is running: wait, or start with ", Quoted("-lock-timeout=10m"), ", which keeps trying."),
         ("If it is dead: ", _ask("unlock", found), " in the incident channel."),
     )
     return Advice("The lock is held by another run", (*why, *_belongs(found)), do, (_NO_FORCE, _NO_LOCK_FALSE))
+
+
+_BY_PERSON = (
+    *(
+        "manually locked",
+        "locked manually",
+        "locked by user",
+        "locked by team",
+        "locked by the user",
+        "the workspace is locked",
+    ),
+    "this workspace is locked",
+)
+"""HCP's words for a lock that a person took in its pages or with its API. A run's own lock is named as a run's."""
+
+
+def _held_by_person(found: Classified) -> Advice:
+    what: Phrase = (
+        (
+            "In HCP Terraform a person or a team locked this workspace, as far as the message says: no run that "
+            "could end on its own. The workspace's page shows who, and why."
+        ),
+        *_belongs(found),
+    )
+    do: tuple[Phrase, ...] = (
+        ("Ask the person who locked it; they can unlock it on the workspace's page.",),
+        (_ask("status", found), " shows who holds it."),
+    )
+    return Advice("A person locked the workspace", what, do, (_NO_FORCE, _NO_LOCK_FALSE))
 
 
 def _own_orphan(found: Classified) -> Advice:
@@ -201,6 +244,21 @@ def _digest(found: Classified) -> Advice:
         ),
         *_belongs(found),
     )
+    if is_empty(found.text):
+        what = (
+            (
+                "The checksum was calculated of nothing: the state's object is missing or empty, and its checksum is "
+                "still kept. Someone or something removed the state. It is not a lock problem."
+            ),
+            *_belongs(found),
+        )
+        gone: tuple[Phrase, ...] = (
+            ("Stop every pipeline of this state: an apply now would make everything a second time.",),
+            ("Restore the version of the object in its bucket whose MD5 is the stored checksum, then plan.",),
+            (_ask("status", found), " shows what the store has now."),
+        )
+        keep: Phrase = ("Don't change or remove the item with the checksum: it shows which version is the right one.",)
+        return Advice("The state is missing from its bucket", what, gone, (keep, ("Don't unlock: that won't fix it.",)))
     do: tuple[Phrase, ...] = (
         ("Wait two minutes, then look again: a write may still be on its way.",),
         (_ask("status", found), " shows the digest that belongs there, and whether the state is valid."),
@@ -332,14 +390,16 @@ def _interrupted(found: Classified) -> Advice:
             "and changes that no state has recorded."
         ),
     )
+    if found.sign:
+        what = (*what, " The sign is: ", Quoted(found.sign), ".")
     do = (
-        (_ask("status", found), " shows whether the lock is still there, and whether its run is dead."),
-        ("If it is dead: ", _ask("unlock", found), " in the incident channel."),
         (
             "Look for ",
             Quoted("errored.tfstate"),
-            " in the job's working directory, and read a new plan before you do anything else.",
+            " in the job's working directory first, and keep it: it may be the only record of what was made.",
         ),
+        (_ask("status", found), " shows whether the lock is still there, and whether its run is dead."),
+        ("If it is dead: ", _ask("unlock", found), " in the incident channel, then read a new plan."),
     )
     return Advice("The run was interrupted", what, do, (_NOT_YET, _NO_FORCE))
 
@@ -348,7 +408,7 @@ def _rate_limit(found: Classified) -> Advice:
     what: Phrase = (
         (
             "The service that the provider speaks to limits the rate of requests. The lock has no part in it. "
-            "The changes before it were made."
+            "If this was an apply, it may have changed something before; a plan changes nothing."
         ),
     )
     do: tuple[Phrase, ...] = (
@@ -376,7 +436,10 @@ def _expired(found: Classified) -> Advice:
         *(
             (" So nothing is known of the lock: it may be free or held.",)
             if found.about is not About.PROVIDER
-            else (" In mid-apply some changes were made, and the state and the lock may not have been written back.",)
+            else (
+                " If this was an apply, it may have changed something before, and not have written its state.",
+                " A plan changes nothing.",
+            )
         ),
         *_belongs(found),
     )
@@ -500,6 +563,14 @@ def _stale_plan(_: Classified) -> Advice:
 
 
 def _unknown(found: Classified) -> Advice:
+    if not found.error.has_head and found.says(*_HEALTHY) and not found.says("error", "fail", "denied", "refused"):
+        healthy: Phrase = ("This text shows a run of Terraform, and no error.",)
+        return Advice(
+            "There is no error here",
+            healthy,
+            (("Paste the whole message, from ", Quoted("Error:"), " to the end of its frame."),),
+            (("Don't unlock anything because of this text.",),),
+        )
     what: Phrase = ("tflock does not know this error.", *_belongs(found))
     if found.about in {About.LOCK, About.FORCE_UNLOCK, About.STORE}:
         what = (*what, " It is about the state or its lock, and does not say whether the lock is held.")
@@ -509,6 +580,11 @@ def _unknown(found: Classified) -> Advice:
     )
     return Advice("That is not an error that tflock knows", what, do, (_NO_UNLOCK,))
 
+
+_HEALTHY = (
+    *("apply complete!", "no changes.", "successfully initialized", "releasing state lock", "acquiring state lock"),
+    *("refreshing state...", "plan: ", "destroy complete!", "creation complete after", "still creating..."),
+)
 
 _WORDS: Mapping[ErrorKind, Callable[[Classified], Advice]] = {
     ErrorKind.NOT_SAVED: _not_saved,

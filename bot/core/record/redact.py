@@ -12,27 +12,27 @@ from functools import lru_cache
 from typing import Any
 
 from bot.core.record.secrets import names, wire
-from bot.core.record.secrets.blocks import without_keys, without_kubernetes
+from bot.core.record.secrets.blocks import without_columns, without_keys, without_kubernetes
 from bot.core.record.secrets.forms import without_marked, without_tokens
 from bot.core.record.secrets.marking import put
 from bot.core.record.secrets.typed import without_typed
 
 _REMOVED = "[secret removed]"
 _SHORTEST = len("pw=123")
-_TABLES = (wire.WIRE, names.NAMED, names.SPOKEN, names.LIKELY)
+_TABLES = (wire.WIRE, names.NAMED, names.ABROAD, names.SAID, names.SPOKEN, names.LIKELY)
 
 
 def redact(text: str) -> str:
     """The text without the secrets that can be recognised. Redacting twice changes nothing more."""
     if len(text) < _SHORTEST:
         return text
-    text = without_marked(without_tokens(without_kubernetes(without_keys(text))))
+    text = without_marked(without_tokens(without_columns(without_kubernetes(without_keys(text)))))
     if _SIGN.search(text) is None:
         return text
     return without_typed(put(_TABLES, text))
 
 
-_SIGN = re.compile("[ :=<%]")
+_SIGN = re.compile("[ :=<%\t|\uff1a\uff1d]")
 """Without any of these there is neither a name with a value, nor an address, nor a command line."""
 
 

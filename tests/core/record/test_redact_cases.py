@@ -10,7 +10,12 @@ from bot.core.record.redact import redact, redacted
 HERE = Path(__file__).parent
 CASES = [
     case
-    for name in ("secret_cases.yml", "secret_cases_of_others.yml", "secret_cases_of_clients.yml")
+    for name in (
+        "secret_cases.yml",
+        "secret_cases_of_others.yml",
+        "secret_cases_of_clients.yml",
+        "secret_cases_of_people.yml",
+    )
     for case in yaml.safe_load((HERE / name).read_text().replace("¬", ""))
 ]
 SECRET = [case for case in CASES if case["gone"]]

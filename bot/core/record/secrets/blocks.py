@@ -1,4 +1,4 @@
-r"""Secrets that take up lines: private keys, whole or cut off at either end, and what a Kubernetes Secret holds.
+r"""Secrets that take up lines: private keys, whole or cut off at either end, a Kubernetes Secret, a table's column.
 
 PEM is RFC 7468, the older headers RFC 1421, OpenPGP's RFC 9580; PuTTY's file is its own format. Each line may have a
 log's frame or clock before it, and line breaks may be spelled out as `\\n`.
@@ -7,9 +7,11 @@ log's frame or clock before it, and line breaks may be spelled out as `\\n`.
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 from bot.core.record.secrets.marking import MOST, REST
-from bot.core.record.secrets.values import is_deeper
+from bot.core.record.secrets.names import is_named_secret
+from bot.core.record.secrets.values import SLUG, STAYS, is_deeper, is_password
 
 _HEAD = re.compile(
     r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,4}PRIVATE KEY(?: BLOCK)?-----|---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----"
@@ -123,7 +125,7 @@ _ENTRY = re.compile(
 
 def without_kubernetes(text: str) -> str:
     """The text without the values of a `kind: Secret`, whatever they are called."""
-    if "kind" not in text or _SECRET.search(text) is None:
+    if "kind" not in text or "ata" not in text or _SECRET.search(text) is None:
         return text
     lines, column = text.splitlines(keepends=True), -1
     for number, line in enumerate(lines):
@@ -134,3 +136,80 @@ def without_kubernetes(text: str) -> str:
         else:
             column = -1
     return "".join(lines)
+
+
+_RULE = re.compile(r"[-─═]{3}[ \t:|+┼╪╬┤╡╣│║─═-]*+\r?(?=\n)")
+_TELLING = re.compile("[pP][aAwWsS]|ecret|ECRET|oken|OKEN|[kK][eE][yY]")
+_CELL = re.compile(r"[^|│┃║\n\r]+")
+_DASHES = re.compile(r"-+")
+_NOTHING = re.compile(rf"(?:{STAYS})?", re.VERBOSE | re.IGNORECASE)
+_RULES = ("---", "───", "═══")
+_MOST_RULES = 10 * MOST
+
+
+def without_columns(text: str) -> str:
+    """The text without what a table has in a column of passwords: Markdown's, psql's, mysql's, `az … --output table`.
+
+    A rule of dashes is below the names of the columns. The next rule, or a line without that column, ends the table.
+    """
+    if not any(rule in text for rule in _RULES) or _TELLING.search(text) is None:
+        return text
+    done, copied, place, left = list[str](), 0, 0, MOST
+    for rule in islice(_RULE.finditer(text), _MOST_RULES):
+        begin = text.rfind("\n", place, rule.start()) + 1
+        head = text.rfind("\n", place, max(begin - 1, place)) + 1 or place
+        if begin == 0 or begin - head > _WIDEST_ROW or _TELLING.search(text, head, begin) is None:
+            continue
+        dashes = text[begin : rule.end()]
+        heads = [_name(text[slice(*cell)]) for cell in _cells(text, head, begin - 1, dashes)]
+        columns = [number for number, name in enumerate(heads) if is_named_secret(name)]
+        place = rule.end() + 1
+        while columns and place < len(text):
+            end = text.find("\n", place) + 1 or len(text)
+            cells = _cells(text, place, end, dashes)
+            if (
+                len(cells) <= columns[-1]
+                or end - place > _WIDEST_ROW
+                or any(rule in text[place:end] for rule in _RULES)
+            ):
+                break
+            for name, (start, stop) in ((heads[number], _value_in(text, *cells[number])) for number in columns):
+                if _is_in_column(name, text[start:stop]):
+                    done += (text[copied:start], "[secret removed]")
+                    copied, left = stop, left - 1
+            if left < 0:
+                return "".join([*done, REST])
+            place = end
+        place = rule.end()
+    return "".join([*done, text[copied:]]) if done else text
+
+
+_WIDEST_ROW = 2_000
+
+
+def _cells(text: str, begin: int, end: int, dashes: str) -> list[tuple[int, int]]:
+    """Where the cells of a row are: between its bars, or, without any, below the dashes of the rule."""
+    if any(bar in text[begin:end] for bar in "|│║"):
+        return [cell.span() for cell in _CELL.finditer(text, begin, end)]
+    if " removed]" in text[begin:end]:
+        return []  # what was put there is not as wide as the column
+    columns = [column.span() for column in _DASHES.finditer(dashes)]
+    return [(begin + a, min(begin + b, end)) for a, b in columns if begin + a < end]
+
+
+def _is_in_column(name: str, value: str) -> bool:
+    """Below `Secret` or `Token` there may as well be its name."""
+    if not value or _NOTHING.fullmatch(value) is not None:
+        return False
+    return name not in {"secret", "token"} or (is_password(value) and SLUG.fullmatch(value) is None)
+
+
+def _name(cell: str) -> str:
+    return cell.strip(" \t\r*`\"'_").lower()
+
+
+def _value_in(text: str, start: int, stop: int) -> tuple[int, int]:
+    cell = text[start:stop]
+    bare = cell.strip(" \t\r\n*`\"'")
+    start += cell.find(bare)
+    return start, start + len(bare)

@@ -162,7 +162,13 @@ FORMS = (
     Form("JSON web token", "eyJ", DOTTED, 24, "RFC 7519, RFC 7516"),
 )
 
-_JOINT = r"(?:(?:\r?\n|\\n)(?:[^\n│┃]{0,80}+[│┃][│┃|> \t]*+|[ \t]*+(?:[|>]++[ \t]*+)?))"
+_CLOCK = (
+    r"[^\n│┃]{0,80}?[0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]{1,9}+)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?\]?[ \t]++"
+    r"(?:-[ ][\w.]{1,30}+[ ]){0,4}(?:-[ ])?(?:[0-9]{2}[OE][ +])?(?:##\[\w{1,12}\])?"
+)
+_JOINT = (
+    rf"(?:(?:\r?\n|\\n)(?:[^\n│┃]{{0,80}}+[│┃][│┃|> \t]*+(?:{_CLOCK})?|(?:{_CLOCK}){{1,2}}|[ \t]*+(?:[|>]++[ \t]*+)?))"
+)
 _PIECE = rf"""[A-Za-z0-9_+/=.%~-]++{END}"""
 _AFTER_OTHERS = r"(?<![A-Za-z0-9])"
 _AFTER_SIGNS = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt])|(?<=%[0-9A-F][0-9A-F])|(?<=[0-9;]m))"
@@ -275,7 +281,7 @@ def _whole(row: Form, number: int, token: str, text: str, end: int) -> tuple[int
     """Where the token ends, with what the next lines begin with, and all of it."""
     previous = len(token)
     while more := _NEXT.match(text, end):
-        is_framed, piece = more[1].strip() not in {"", "\\n"}, more[2]
+        is_framed, piece = any(sign in more[1] for sign in "│┃|>"), more[2]
         if _BODIES[number].fullmatch(piece) is None:
             break
         if len(token) < row.least:

@@ -19,6 +19,8 @@ from bot.core.record.secrets.values import (
     SLUG,
     STAYS,
     is_deeper,
+    is_id,
+    is_password,
     is_piece,
     is_random,
 )
@@ -49,7 +51,7 @@ _CAMEL = r"(?:Pass(?<=[a-z0-9]Pass)|Pwd(?<=[a-z0-9]Pwd)|Psk(?<=[a-z0-9]Psk))(?![
 """`dbPass`, which only its capital tells from `bypass`."""
 
 _GIVEN = r"""(?:\ \[(?:none|\*{2,20}+\w{0,8}+)\])?+ (?: ["'\\\]]{0,5}+
-    (?: [ \t]*+ (?:=>|:=|\+=|==?|:|%3d|%3a) [ \t]*+
+    (?: [ \t]*+ (?:=>|:=|\+=|==?|:|\uff1a|\uff1d|%3d|%3a) [ \t]*+
       | (?:,[\s│¦|+~-]{0,80}+|[\s│¦|+~-]{1,80}+|[ \t]*+:[\s│¦]{0,40}+\{[^{}]{0,160}?
         |,?[ \t]*+\r?\n[^\n=]{0,90}?[\s"'])
         ["'\\]{0,4} value ["'\\]{0,4}+ [ \t]*+ [:=] [ \t]*+ ) )"""
@@ -68,40 +70,58 @@ _TAIL = rf"""{_GIVEN}
     (?: {_OPEN} {_NO_STAY} (?P<value>{_VALUE})
         (?: (?:\\?["'`])?+ {_ARROW} {_OPEN} {_NO_STAY} (?P<after>{_VALUE}) )?+
         (?P<words>(?:\ [a-z]{{1,20}}+){{1,8}}+(?=[ \t]*+(?:\r?\n|\Z)))?+
+    )"""
+"""A value that may have a new one behind it: both halves of a plan's change."""
+_CHANGE = rf"""{_TAIL.rstrip()[:-1]}
       | (?:\\?["'])?(?:{STAYS})?(?:\\?["'])? {_ARROW} {_OPEN} {_NO_STAY} (?P<new>{_VALUE}) )"""
-"""A value that may have a new one behind it, or a new one behind a value that is not secret: both halves of a plan's
-change.
-"""
+"""The same, or a new value behind one that is no secret."""
 
 _NAMED = re.compile(rf"(?P<name>{_NAME}){_TAIL}", re.VERBOSE)
-_HUMPED = re.compile(rf"(?P<name>{_CAMEL})(?i:{_TAIL})", re.VERBOSE)
-_FLAG = re.compile(
-    rf"""-(?<![\w-]-)-?[\w.-]{{0,30}}?(?P<name>{_NAME}) (?:["']?,\s{{0,40}}+|[ \t]++) {_OPEN}
-         (?!-) {_NO_STAY} (?P<value>{_VALUE})""",
+_CHANGED = re.compile(rf"(?P<name>{_NAME}){_CHANGE}", re.VERBOSE)
+_LATIN = r"""passwort | passord | kennwort | mot\ de\ passe | contrase[ñn]a | senha | wachtwoord | parola
+  | l[öo]senord | salasana | adgangskode | heslo | lozinka | jelsz[óo]"""
+_OTHER = r"""密[码碼] | 口令 | 暗証番号 | パスワード | 비밀번호 | [пП]ароль | ПАРОЛЬ | [κΚ]ωδικός | [şŞ]ifre
+  | [hH]asło | HASŁO | [mM]ật\ khẩu | סיסמה | كلمة\ المرور | पासवर्ड | รหัสผ่าน"""
+_ABROAD = re.compile(rf"(?P<name>{_LATIN}){_TAIL}", re.VERBOSE)
+_FAR_ABROAD = re.compile(rf"(?P<name>{_OTHER})(?i:{_TAIL})", re.VERBOSE)
+_SAID_ABROAD = re.compile(
+    rf"""(?: {_OTHER} ) (?:[^\S\n]?[^\W\d_]{{1,20}}){{0,3}}? \s{{0,2}}[:=\uff1a\uff1dは是为為]\s{{0,2}}["'「『]?
+        (?P<value>[^\s"'」』,;\[\]]{{4,100}}+)""",
     re.VERBOSE,
 )
+"""A password in other languages."""
+_HUMPED = re.compile(rf"(?P<name>{_CAMEL})(?i:{_CHANGE})", re.VERBOSE)
+_FLAG = re.compile(
+    rf"""-(?<![\w-]-)-?[\w.-]{{0,30}}?(?P<name>{_NAME})
+         (?:["']?,\s{{0,40}}+|[ \t]++|["']?\r?\n(?:[^\n\w-]{{0,40}}+|[^\n]{{1,80}}?\s)-\ )
+         {_OPEN} (?!-) {_NO_STAY} (?P<value>{_VALUE})""",
+    re.VERBOSE,
+)
+"""`--token x`, also in a list of arguments, in one line or one a line."""
 _ELEMENT = re.compile(
     rf"<[\w.:-]{{0,40}}?(?P<name>{_NAME})>(?!{STAYS})(?P<value>[^<\s][^<\n]{{2,}}+)(?=</)", re.VERBOSE
 )
 _BLOCK = re.compile(
     rf"""(?P<name>{_NAME}) {_GIVEN} (?:<<[~-]?["']?(?P<until>\w{{1,40}})["']?|[|>][+-]?) [ \t]*+ \r?\n""", re.VERBOSE
 )
+_SET = rf"""\ [\w./:-]{{0,60}}?(?:secret|key|token|password)\ ++(?!{PROSE}|(?:first|again|yourself)\b)["']?"""
+_CALL = r"""\(\s{0,3}["'][\w.-]{0,60}?(?:secret|key|token|password|passwd|pwd)["'],\s{0,3}["']"""
 _SPOKEN = re.compile(
-    r"""(?: login\ \S{1,80}+\ {0,20}+(?:\r?\n[^\n]{0,60}?|(?<=\ ))password\  | identified\ by\ ["']
+    rf"""(?: login\ \S{{1,80}}+\ {{0,20}}+(?:\r?\n[^\n]{{0,60}}?|(?<=\ ))password\  | identified\ by\ ["']
           | with\ password\ ["']
           | convertto-securestring\ (?:-string\ )?["'] | issecret=true\] | ::add-mask::
-          | (?:setx?|env|arg)\ [\w./:-]{0,60}?(?:secret|key|token|password)\ ++["']?
-          | (?:define|setenv|putenv|setproperty|setdefault)\(\s{0,3}["'][\w.-]{0,60}?
-              (?:secret|key|token|password|passwd|pwd)["'],\s{0,3}["']
-          | "sensitive\\?":\s{0,9}+true,\s{0,40}+(?:\\?"type\\?":[^{}]{1,80}?,\s{0,40}+)?\\?"value\\?":\s{0,9}+\\?" )
-        (?P<value>[^\s"'\[$]{3,}+)""",
+          | setx?{_SET} | env{_SET} | arg{_SET} | define{_CALL} | setenv{_CALL} | putenv{_CALL} | setproperty{_CALL}
+          | setdefault{_CALL}
+          | "sensitive\\?":\s{{0,9}}+true,\s{{0,40}}+(?:\\?"type\\?":[^{{}}]{{1,80}}?,\s{{0,40}}+)?
+              \\?"value\\?":\s{{0,9}}+\\?" )
+        (?P<value>[^\s"'\[$]{{3,}}+)""",
     re.VERBOSE,
 )
 """Each tool's own way: netrc, SQL, PowerShell, Azure DevOps, GitHub Actions, `aws configure`, Docker, an output."""
 _LIKELY = re.compile(
-    r"""(?: (?P<sure>auth(?<![a-z]auth)|jwt|bearer|signature|response|ingest(?:ion)?[_-]?key|insert[_-]?key
-              |integration[_-]?key|routing[_-]?key|license[_-]?key|deploy[_-]?key|write[_-]?key|primary[_-]?key
-              |secondary[_-]?key)
+    r"""(?: auth(?<![a-z]auth) | jwt | bearer | signature | response | ingest(?:ion)?[_-]?key | insert[_-]?key
+          | integration[_-]?key | routing[_-]?key | license[_-]?key | deploy[_-]?key | write[_-]?key | primary[_-]?key
+          | secondary[_-]?key
           | key(?:(?<![a-z_-]key)|(?<=[_-]key)(?<!cache.key)(?<!kms.key)(?<!public.key)(?<!partition.key)(?<!hash.key)
               (?<!sort.key)) )
         ["'\\]{0,4}+ [ \t]*+ (?:=>|[:=]) [ \t]*+ ["'\\]{0,4}+ (?P<value>[a-z0-9+/=_~%-]{16,}+)(?![.:@])""",
@@ -110,11 +130,35 @@ _LIKELY = re.compile(
 """Names that may have anything under them: a secret, where it looks like one."""
 
 _SAID = re.compile(
-    r"""(?<![a-z0-9_-]) (?: passw(?:or)?d | passphrase | pw | token | secret | api[ _-]key ) (?:\ [a-z]{1,12}){0,4}
-        (?:\ is|:) \ {1,3} ["'`]?(?P<value>[a-z0-9_+=!\#$%^&*~]{8,100}+)(?=[.,;!]?(?:[\s"'`)]|\Z))""",
+    r"""(?: passw(?:or[dt]|d) | passphrase | passord | pw | token | secret | api[ _-]key | kennwort | mot\ de\ passe
+          | contrase[ñn]a | senha | wachtwoord | parola | l[öo]senord ) (?:\ [a-z]{1,16}){0,4}
+        (?: \ ?:\ {1,3} ["'`]?(?P<value>[a-z0-9_+=!\#$%^&*~]{8,100}+)
+          | \ (?:is|was|has\ been|set|changed|reset|ist|lautet|est|es|é|è|är|er)
+            (?:\ (?:now|still|set|changed|reset|updated|rotated)){0,2}(?:\ to)?:?\ {1,3} ["'`]?
+            (?P<told>[a-z0-9_+=!\#$%^&*~@/.-]{4,100}+) )
+        (?=[.,;!]?(?:[\s"'`)]|\Z))""",
     re.VERBOSE,
 )
 """As people say it: `the password is …`, `here is the token for now: …`."""
+
+_PAIR = re.compile(
+    r"""(?: creds? | credentials? | user(?:name)?/pass(?:word)? | logins? ) (?:\ (?:are|is|was))?:? \ {1,2}
+        [\w.@+-]{1,60}(?:[:/]|\ /\ )(?P<value>[^\s"'`,;:@\[\]]{6,100}+)(?=\s|\Z|[,;"'`])""",
+    re.VERBOSE,
+)
+"""A user and a password, as people write them: `creds are admin:…`."""
+_BESIDE_IT = r"""[^\s"'`|¦,;<>()\[\]{}]{3,4000}+"""
+_BESIDE = re.compile(
+    rf"""(?P<name>{_NAME})
+         (?: (?P<bar>["'`*]{{0,4}}+[ \t]*+[|¦][ \t*`"']*+) (?={_NO_STAY} (?P<cell>{_BESIDE_IT}))
+           | (?: (?<=ith\ token)|(?<=ing\ token)|(?<=ith\ secret)|(?<=ing\ secret)
+               | (?<![^a-z0-9_]token)(?<![^a-z0-9_]secret) )
+             [ \t]++
+             (?: (?<=password\ )["'`](?={_NO_STAY} (?P<quoted>[^"'`\n|]{{4,100}}+)["'`])
+               | (?=[^\s]{{0,60}}?[0-9!@\#$%^&*+=]) (?={_NO_STAY} (?P<value>{_BESIDE_IT})) ) )""",
+    re.VERBOSE,
+)
+"""A name and its value with nothing but blanks or a table's bar between them."""
 
 _IS_TELLING = re.compile(rf"{_NAME}\Z|(?:\A|[_.-])(?:cookie|authorization|credentials?|webhook[_-]?url)\Z", re.VERBOSE)
 
@@ -130,7 +174,7 @@ def _named(text: str, found: re.Match[str]) -> Spans | None:
     (start, end), after, words = regs[_VALUE_AT], regs[_AFTER_AT], regs[_WORDS_AT]
     if start < 0:
         return [(*found.span("new"), _mark(name))]
-    if _is_a_name(text, start, end, is_secret=name == "secret"):
+    if _is_a_name(text, start, end, is_secret=name == "secret") or _is_progress(text, found, start):
         return None
     mark = _MARKS.get(name) or _mark(name)
     if after[0] >= 0:
@@ -138,7 +182,19 @@ def _named(text: str, found: re.Match[str]) -> Spans | None:
     if words[0] >= 0:
         whole = mark == "[password removed]" and _begins_line(text, found)
         return [(start, words[1] if whole else end, mark)]
+    if text.startswith(" ", end) and text[start - 1] not in "\"'`":
+        end = _to_quote(text, found.start(), end)
     return [(start, _pieces(text, end) if text.startswith(_BREAKS, end) else end, mark)]
+
+
+def _to_quote(text: str, begin: int, end: int) -> int:
+    """Where the value ends if the quotes were opened before its name: `-var='password=a b'`."""
+    word = _OF_WORD.search(text, max(0, begin - 60), begin)
+    quote = text[(begin if word is None else word.start()) - 1]
+    if quote not in "\"'" or not begin:
+        return end
+    close = text.find(quote, end, end + 200)
+    return close if close >= 0 and "\n" not in text[end:close] else end
 
 
 def _is_a_name(text: str, start: int, end: int, *, is_secret: bool) -> bool:
@@ -152,6 +208,24 @@ def _is_a_name(text: str, start: int, end: int, *, is_secret: bool) -> bool:
     )
 
 
+def _is_progress(text: str, found: re.Match[str], start: int) -> bool:
+    """Whether Terraform says what it does with a resource of such a name: `random_password.password: Creating...`."""
+    if not text[start].isupper() or _PROGRESS.match(text, start) is None:
+        return False
+    begin = found.start()
+    return _RESOURCE.search(text, max(0, begin - 200), begin) is not None
+
+
+_PROGRESS = re.compile(
+    r"(?:Still [a-z]{4,12}ing|(?:Creat|Destroy|Modify|Read|Refresh|Import|Provision|Open|Renew|Clos)ing"
+    r"(?: state)?)\.\.\."
+    r"|(?:Creation|Destruction|Deletion|Modifications?|Update|Read|Refresh|Import|Provisioning|Opening|Renewal|Closing)"
+    r" (?:complete|errored)\b"
+    r"|Preparing import\.\.\.|Import prepared!|Importing from ID |Provisioning with '|Drift detected \("
+    r"|Plan to (?:create|read|update|replace|delete|import|move|forget|noop)\b|Resuming "
+)
+"""Terraform's `internal/command/views/{hook_ui,operation}.go` and `views/json/{hook,message}*.go`, OpenTofu's too."""
+_RESOURCE = re.compile(r"[\w\]\")]\.[\w-]*\Z")
 _BREAKS = ("\n", "\r\n")
 _VARIABLE = re.compile(r"[A-Z]++(?:_[A-Z]++)++")
 """The name of an environment's variable: `token: SLACK_BOT_TOKEN is not set`."""
@@ -183,23 +257,136 @@ def _pieces(text: str, end: int) -> int:
 _LINE = re.compile(rf"\r?\n[^\n│┃]{{0,80}}+[│┃][│┃|>\ \t]*+([\w+/=.%~-]++){END}", re.VERBOSE)
 
 
-def _by_name(_: str, found: re.Match[str]) -> Spans | None:
-    return [(*found.span("value"), _mark(found["name"]))]
+def _by_name(text: str, found: re.Match[str]) -> Spans | None:
+    start, end = found.span("value")
+    if "\n" in text[found.end("name") : start] and not text[max(0, found.start() - 4) : found.start()].rstrip(
+        "\"'"
+    ).endswith("- "):
+        return None  # no list
+    if text[start:end].isupper() and is_named_secret(text[start:end]):
+        return None  # `--token TOKEN`, as a manual has it
+    return [(start, end, _mark(found["name"]))]
 
 
 def _likely(text: str, found: re.Match[str]) -> Spans | None:
     start, end = found.span("value")
     value = text[start:end]
     mixed = any(map(str.isupper, value)) and any(map(str.islower, value)) and "-" not in value
-    fits = is_random(value) if found["sure"] else mixed and is_random(value, 20)
+    is_key = found.string.startswith("key", found.start())  # a bare key may be anything: only what is mixed is one
+    fits = mixed and is_random(value, 20) if is_key else is_random(value)
     return [(start, end, "[secret removed]")] if fits else None
 
 
 def _said(text: str, found: re.Match[str]) -> Spans | None:
-    value = found.start("value"), found.end("value")
-    said = text[slice(*value)]
+    before = text[found.start() - 1 : found.start()]
+    if before.isalnum() or before in {"_", "-"}:
+        return None
+    start, end = found.span("value" if found["told"] is None else "told")
+    said = text[start:end]
     is_mixed = all(any(map(kind, said)) for kind in (str.isdigit, str.isupper, str.islower))
-    return [(*value, "[secret removed]")] if is_mixed else None
+    if found["told"] is not None:
+        said = said.rstrip(".!")
+        end = start + len(said)
+        is_mixed = is_password(said) if found[0][0] in "pkmcswl" and found[0][:2] != "se" else is_random(said, 12)
+    return [(start, end, "[secret removed]")] if is_mixed else None
+
+
+def _said_abroad(text: str, found: re.Match[str]) -> Spans | None:
+    start, end = found.span("value")
+    return [(start, end, "[secret removed]")] if is_password(text[start:end]) else None
+
+
+def _pair(text: str, found: re.Match[str]) -> Spans | None:
+    start, end = found.span("value")
+    return [(start, end, "[password removed]")] if is_random(text[start:end], _SHORTEST) else None
+
+
+def _beside(text: str, found: re.Match[str]) -> Spans | None:
+    """What is behind blanks or a bar has to look like a secret, too: any sentence may have the name before a word."""
+    begin, group = found.start(), found.lastgroup or ""
+    start, end = found.span(group)
+    value = text[start:end].rstrip(".:!")
+    if group == "value" and len(value) < _SHORTEST:
+        return None
+    end = start + len(value)
+    word = _OF_WORD.search(text, max(0, begin - 60), begin)
+    word_begin = begin if word is None else word.start()
+    whole = text[word_begin : found.end("name")]
+    before = text[max(0, word_begin - 40) : word_begin].lower()
+    if group == "cell":
+        is_secret = before.rstrip(" \t*`\"'")[-1:] in {"|", "│", "┃", "║"} and _is_in_table(text, value, end)
+    elif group == "quoted":
+        is_secret = whole.lower() in _PASSWORDS and (
+            is_password(value) or _FOR_USER.match(text, found.end("quoted") + 1) is not None
+        )
+    elif whole.lower() in _PASSWORDS:
+        is_secret = is_password(value) if before.endswith(_LEADS) else is_random(value, 8)
+    elif before.endswith(_LEADS) and whole.lower() in {"token", "secret", "api key", "access key"}:
+        is_secret = is_random(value) and not is_id(value)
+    elif found["name"].endswith(" key"):
+        is_secret = is_random(value)
+    else:
+        is_wide = text[found.end("name") : start] not in {" ", " '", ' "'}
+        is_secret = _is_compound(whole) and (
+            is_random(value, 8) or (is_wide and is_password(value) and len(value) >= _LONG)
+        )
+    return [(start, end, _mark(found["name"]))] if is_secret else None
+
+
+_SHORTEST, _LONG = 6, 8
+_OF_WORD = re.compile(r"[\w.-]+\Z")
+_PASSWORDS = frozenset({"password", "passwd", "passphrase", "pw", "pwd", "passcode", "passwort"})
+_LEADS = tuple(
+    f"{lead}{the}"
+    for lead in ("with ", "using ", "use ", "by ", "and ", "is ")
+    for the in ("", "the ", "a ", "this ", "my ", "our ", "your ", "new ", "the new ", "old ", "the old ")
+)
+_FOR_USER = re.compile(
+    r"\s(?:for|of|as)\s(?:the\s)?(?:user|login|account|database|db|role|admin|root|\w+@)", re.IGNORECASE
+)
+
+
+def _is_compound(name: str) -> bool:
+    """`DB_PASSWORD`, `secret_access_key`, `SecretAccessKey`: a program's name, which no sentence has."""
+    return name[:1] not in "-." and ("_" in name or re.search("[a-z][A-Z]", name) is not None) and "." not in name
+
+
+def _is_in_table(text: str, value: str, end: int) -> bool:
+    """Whether the cell has nothing but the value, and a table of names with their meaning would not have it."""
+    line_end = text.find("\n", end, end + 500)
+    rest = text[end : line_end if line_end >= 0 else end + 500].strip(" \t\r*`\"'")
+    if rest and rest[0] not in "|│┃║":
+        return False
+    if rest.strip(" \t|│┃║") or rest.endswith(("||",)):
+        return is_password(value)
+    following = text[line_end + 1 : line_end + 40].strip(" \t│┃║") if line_end >= 0 else ""
+    return value.lower() not in _DOCUMENTED and not following.startswith(("|-", "|:-", "| -", "| :-", "+-", "---"))
+
+
+_DOCUMENTED = frozenset(
+    {
+        "type",
+        "value",
+        "description",
+        "purpose",
+        "meaning",
+        "bool",
+        "number",
+        "list",
+        "map",
+        "any",
+        "object",
+        "status",
+        "created",
+        "updated",
+        "expires",
+        "count",
+        "masked",
+        "write-only",
+        "sensitive",
+        "opaque",
+    }
+)
 
 
 def _block(text: str, found: re.Match[str]) -> Spans | None:
@@ -224,6 +411,7 @@ def _is_word(line: str, word: str) -> bool:
 _OF_NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-\"'"
 
 
+_ARROWS = ("->", "=>")
 _SEPARATORS = ("=", ":", "%3")
 NAMED = Table(
     (
@@ -243,11 +431,37 @@ NAMED = Table(
     ),
     (
         Step(("<<", "|\n", ">\n", "|-\n", ">-\n", "|+\n", ">+\n"), _BLOCK, _block),
-        Step(_SEPARATORS, _NAMED, _named),
+        Step(_SEPARATORS, _NAMED, _named, unless=_ARROWS),
+        Step(_ARROWS, _CHANGED, _named),
         Step(("pass", "pwd", "psk"), _HUMPED, _named, is_exact=True),
-        Step((" -", '"-'), _FLAG, _by_name),
+        Step(("--", " -", '"-', "\n-", "-token", "-pass", "-secret"), _FLAG, _by_name),
+        Step((" ", "\t", "|", "¦"), _BESIDE, _beside),
         Step(("</",), _ELEMENT, _by_name),
-        Step((" is ", ": "), _SAID, _said),
+    ),
+)
+SAID = Table(
+    (
+        "pass",
+        "pw",
+        "secret",
+        "token",
+        "key",
+        "kennwort",
+        "contrase",
+        "senha",
+        "wachtwoord",
+        "parola",
+        "senord",
+        "cred",
+        "login",
+    ),
+    (
+        Step(
+            (" is ", ": ", " was ", " to ", " ist ", " est ", " es ", " é ", " è ", " är ", " er ", " lautet "),
+            _SAID,
+            _said,
+        ),
+        Step(("cred", "/pass", "login"), _PAIR, _pair),
     ),
 )
 SPOKEN = Table(
@@ -256,5 +470,16 @@ SPOKEN = Table(
         *("set", "env", "arg ", '"sensitive', "define("),
     ),
     (Step(("",), _SPOKEN, simply("[secret removed]", "value")),),
+)
+ABROAD = Table(
+    (
+        *("asswort", "passord", "kennwort", "mot de passe", "contrase", "senha", "wachtwoord", "parola", "senord"),
+        *("salasana", "adgangskode", "heslo", "lozinka", "jelsz", "??", "?ifre", "has?o"),
+    ),
+    (
+        Step(_SEPARATORS, _ABROAD, _named),
+        Step(("??", "?ifre", "has?o"), _FAR_ABROAD, _named, is_exact=True),
+        Step(("??", "?ifre", "has?o"), _SAID_ABROAD, _said_abroad, is_exact=True),
+    ),
 )
 LIKELY = Table(_SEPARATORS, (Step(("key", "auth", "jwt", "bearer", "signature", "response"), _LIKELY, _likely),))

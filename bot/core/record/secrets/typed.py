@@ -9,11 +9,14 @@ import re
 from typing import NamedTuple
 
 from bot.core.record.secrets.marking import Spans, has_any, marked_by
-from bot.core.record.secrets.values import MARK, STAYS, WORD, any_of
+from bot.core.record.secrets.values import MARK, PROSE, STAYS, WORD, any_of
 
 _GAP = r"[ ]*+(?:\\\n[ ]*+)?"
 _V = rf"""(?!["']?(?:{STAYS}))(?:(?<=[\s=A-Za-z,%:])(?:"[^"\n]++"|'[^'\n]++')|(?:[^\s"';|&<>`\[]++|{MARK})++)"""
 _USER = rf"""["']?[^\s"':\[]{{0,80}}+:)(?!{STAYS}){WORD}"""
+
+
+_FLAGS = r"(?:-[\w-]{1,40}+(?:=\S{1,200}+)?[ ]+){0,6}+"
 
 
 class Row(NamedTuple):
@@ -47,7 +50,10 @@ ROWS = (
     Row("nuget dotnet", "push", rf"(?P<keep>[ ](?:-k|-ApiKey)[ ]{_GAP}){_V}"),
     Row("kubectl oc", "secret", rf"(?P<keep>--from-literal[ =][\"']?[\w.-]{{1,80}}+=){_V}"),
     Row("vault cargo snyk", "login unseal auth",
-        rf"(?P<keep>[ ](?:login|unseal|auth)[ ]{_GAP})(?!-|[^\s=]{{1,40}}=)(?=\S{{16}}){_V}"),
+        rf"(?P<keep>[ ](?:login|unseal|auth)[ ]{_GAP}{_FLAGS})(?!-|[^\s=]{{1,40}}=)"
+        rf"(?=\S{{16}}|[^\s\d]{{0,15}}\d){_V}"),
+    Row("vault", "login",
+        rf"(?P<keep>\A[^\n$#%]{{0,60}}[$#%][ ]vault[ ]login[ ]{_FLAGS})(?!-|[^\s=]{{1,40}}=|{PROSE}){_V}(?=\s*+\Z)"),
     Row("mc", "set", rf"(?P<keep>[ ]set[ ][\w-]{{1,40}}+[ ]\S{{1,100}}+[ ]\S{{1,100}}+[ ]){_V}"),
     Row("htpasswd", "",
         rf"(?=(?s:.){{1,400}}+\Z)(?P<keep>[ ]-[a-zA-Z]{{0,4}}?b[a-zA-Z]{{0,4}}[ ](?:\S{{1,200}}+[ ]){{1,2}})"
@@ -64,7 +70,9 @@ for _number, _row in enumerate(ROWS):
     for _name in _row.commands.split():
         _ROWS_OF.setdefault(_name, []).append(_number)
 _NAMES = sorted(_ROWS_OF, key=len, reverse=True)
-_COMMAND = re.compile(rf"(?<![\w.-])(?:{any_of(' '.join(map(re.escape, _NAMES)))})(?=(?:\.exe)?(?:[\s\"'|;)]|\Z))")
+_COMMAND = re.compile(rf"(?:{any_of(' '.join(map(re.escape, _NAMES)))})(?=(?:\.exe)?(?:[\s\"'|;)]|\Z))")
+"""A command, unless it ends a longer word: looked at afterwards, so that the search has a set of first letters."""
+_IN_WORD = re.compile(r"[\w.-]")
 _LINE = re.compile(r"[^\n\\]*+(?:\\.[^\n\\]*+)*+", re.DOTALL)
 """A line of a shell, which continues behind a backslash at its end."""
 
@@ -75,8 +83,11 @@ def without_typed(text: str) -> str:
     """The text without the passwords in its command lines."""
     if " " not in text or not has_any(_CALLS, text):
         return text
-    done, place, seen = list[str](), 0, dict[str, str]()
-    while found := _COMMAND.search(text, place):
+    done, place, start, seen = list[str](), 0, 0, dict[str, str]()
+    while found := _COMMAND.search(text, start):
+        start = found.end()
+        if _ends_word(found):
+            continue
         begin = text.rfind("\n", place, found.start()) + 1 or place
         line = _LINE.match(text, begin)
         end = line.end() if line and line.end() > found.end() else found.end()
@@ -84,12 +95,17 @@ def without_typed(text: str) -> str:
         if typed not in seen:
             seen[typed] = _without(typed)
         done += (text[place:begin], seen[typed])
-        place = end
+        place = start = end
     return "".join([*done, text[place:]]) if done else text
 
 
+def _ends_word(found: re.Match[str]) -> bool:
+    return _IN_WORD.match(found.string, found.start() - 1) is not None if found.start() else False
+
+
 def _without(line: str) -> str:
-    for number in sorted({number for name in set(_COMMAND.findall(line)) for number in _ROWS_OF[name]}):
+    commands = {found[0] for found in _COMMAND.finditer(line) if not _ends_word(found)}
+    for number in sorted({number for name in commands for number in _ROWS_OF[name]}):
         needs, pattern = _NEEDS[number], _PATTERNS[number]
         if not needs or has_any(needs, line):
             line = marked_by(line, line, pattern, _behind_what_stays)

@@ -18,7 +18,7 @@ MASKED = rf"(?:{MARK}|\[[a-z*\ _-]{{2,60}}+\])"
 END = r"""(?=[\s"'`,;)\]}&<>|\\]|\Z)"""
 
 _ATOM = rf"""(?: \$(?:\{{[^}}\n]{{0,120}}+\}}{{1,2}}|\([^)\n]{{0,120}}+\)|(?:env:)?[a-z_]\w{{0,80}}+)
-      | %\w{{1,80}}+% | \{{\{{[^}}\n]{{0,120}}+\}}\}} | <[a-z][\w\ .:/-]{{0,60}}+> | \([a-z][a-z\ ,-]{{2,60}}+\)
+      | %\w{{1,80}}+% | \{{\{{[^}}\n]{{0,120}}+\}}\}} | <[a-z][\w\ .:/'-]{{0,100}}+> | \([a-z][a-z\ ,-]{{2,60}}+\)
       | {MASKED} | <<[~-]?\w{{1,40}}+
       | \*{{2,}}+ | xxx x*+ | \.\.\.*+ | … | [•●?]++ | -{{1,3}}+ | -?\d{{1,5}}+
       | n(?:ull|one|il|o) | true | false | un(?:defined|set) | empty | redacted | removed | masked | hidden | sensitive
@@ -28,7 +28,9 @@ _ATOM = rf"""(?: \$(?:\{{[^}}\n]{{0,120}}+\}}{{1,2}}|\([^)\n]{{0,120}}+\)|(?:env
 STAYS = rf"""(?: (?<=["'`]){_ATOM}(?=\\{{0,3}}["'`]|\Z) | (?<!["'`]){_ATOM}{END}
     | (?<!["'`])(?:[a-z_][a-z_.]{{0,60}}+|base64[a-z0-9]{{0,12}}+|(?:file)?(?:sha|md)\d{{1,3}})\(
     | env\[ | enc\[ | !(?:ref|sub|getatt|importvalue|secret|vault|reference)\b
-    | \$ansible_vault | aqicah | arn:aws | [a-z][a-z0-9+-]{{1,12}}+:// | [a-z]:\\
+    | \$ansible_vault | aqicah | arn:aws | (?<!["'`])[a-z][a-z0-9+-]{{1,12}}+:// | [a-z]:\\
+    | (?:https?|wss?|tcp|ssh|git|ldaps?|postgres(?:ql)?|mysql|rediss?|amqps?|op|vault|s3|gs|file|env|akv|doppler
+        |secrets?|ref\+\w{{1,20}}+|aws(?:sm|ps|-ssm)?|gcpsm|sm|ssm|bw|kms|keyvault|secretref|infisical)://
     | (?:vault|ssm|ref\+\w{{1,20}}+|awssm|gcpsm|sm|env|file|keyvault): | @microsoft\.keyvault
     | projects/[^/\s]{{1,60}}+/secrets/ | (?:ssh-(?:rsa|ed25519|dss)|ecdsa-sha2-\w{{1,20}}+)[\ ] )"""
 """No secret: a variable, a reference, a call, a placeholder, a name in a vault. What is masked already."""
@@ -37,7 +39,8 @@ _PROSE = """a an the is are was were be been has have had must may might can can
     of on to with at as by and or but not no if it its this that expired invalid incorrect wrong missing required denied
     failed failure rejected refused revoked unauthorized forbidden unknown unexpected unsupported unable malformed
     accepted ok valid authentication error value optional disabled enabled default name see use used using please got
-    read expected does doesn't did only too already never when which you your we"""
+    read expected does doesn't did only too already never when which you your we
+    falsch vergessen erforderlich incorrecte incorrecta incorreta invalide requis requise requerida obligatoire"""
 
 
 def any_of(words: str) -> str:
@@ -77,6 +80,30 @@ def is_random(text: str, least: int = 16) -> bool:
     if len(text) < least or not any(map(str.isdigit, text)) or not any(map(str.isalpha, text)):
         return False
     return _WORDY.fullmatch(text) is None
+
+
+def is_id(text: str) -> bool:
+    """Whether it is a checksum, or one of AWS's IDs."""
+    return _ID.fullmatch(text) is not None
+
+
+def is_password(text: str) -> bool:
+    """Whether people would choose it, and no sentence has it: six characters with a digit or a sign among letters."""
+    if len(text) < _SHORTEST or _NO_PASSWORD.match(text) or (text[0] in "/~." and PATH.fullmatch(text.lower())):
+        return False
+    if text.isdigit():
+        return True
+    return any(map(str.isalpha, text)) and (any(map(str.isdigit, text)) or any(sign in text for sign in "!@#$%^&*+="))
+
+
+_SHORTEST = 6
+_NO_PASSWORD = re.compile(
+    r"""(?: base\d\d | sha-?\d | md\d | utf-?\d | aes | rsa | bcrypt | pbkdf | scram | oauth\d? | v\d | ntlm | x509 | s3
+      | https?: | arn: | [\w.-]+=  # a name with a value of its own
+      | \{?[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12} | \d{1,4}[-./:]\d | \d+[a-z]{1,2}\b )""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""How something technical begins, an ID, an instant, a version."""
 
 
 def is_piece(text: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from bot.core.record.secrets.marking import Spans, Step, Table, simply
-from bot.core.record.secrets.values import MARK, PROSE, STAYS, is_random
+from bot.core.record.secrets.values import MARK, PROSE, STAYS, is_password, is_random
 
 _OF_ADDRESS = r"""[^\s"'<>`│¦"""
 _ADDRESS = re.compile(
@@ -27,6 +27,11 @@ _DSN = re.compile(
     re.VERBOSE,
 )
 """Of Go's MySQL driver, and of Oracle's."""
+_USERINFO = re.compile(
+    r""":(?P<value>[^\s:/@"'<>`,;()\[\]{}|¦\\]{4,100}+)@(?!sha\d|\{)(?P<host>[a-z0-9][a-z0-9_.-]{0,255}+)(?P<more>[:/])?""",
+    re.VERBOSE,
+)
+"""`USER:PASSWORD@HOST` without a scheme."""
 _HOOKS = re.compile(
     r"""(?: hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers|commands|actions|app)
           | \.webhook\.office\.com/webhookb2 | outlook\.office\.com/webhook
@@ -66,6 +71,108 @@ def _address(text: str, found: re.Match[str]) -> Spans | None:
     return _userinfo(_WEB_END.split(part, 1)[0] if is_web else part, start)
 
 
+def _schemeless(text: str, found: re.Match[str]) -> Spans | None:
+    """The user is all of the word before its first colon. In a `Who`, no user has a colon in their name."""
+    start, end = found.span("value")
+    begin = max(start - _LONGEST_WORD, 0)
+    word = _WORD_BEFORE.search(text, begin, start)
+    if word is None:
+        return None
+    user, colon, rest = word[0].partition(":")
+    start = word.start() + len(user) + 1
+    password = text[start:end]
+    name = user.rpartition("=")[2].lower()
+    if "//" in rest or not _USER.fullmatch(name) or name in _LABELS or not colon or _STAYS.fullmatch(password):
+        return None
+    is_who = _WHO.search(text, max(0, word.start() - _LONGEST_WORD), word.start()) is not None
+    is_sure = is_password(password) and (is_random(password, 6) or found["more"] is not None)
+    return [(start, end, "[password removed]")] if is_who or is_sure else None
+
+
+_LONGEST_WORD = 200
+_WORD_BEFORE = re.compile(r"[^\s\"'<>`,;()\[\]{}|¦│/]*\Z")
+_USER = re.compile(r"[\w.+\\-]{1,64}")
+_WHO = re.compile(r"(?:\A|[^\w])who[\"'`*]{0,4}:[\"'`* \t]*\Z", re.IGNORECASE)
+_LABELS = frozenset(
+    {
+        *(
+            "who",
+            "from",
+            "to",
+            "cc",
+            "bcc",
+            "by",
+            "at",
+            "user",
+            "users",
+            "username",
+            "login",
+            "account",
+            "name",
+            "mail",
+            "email",
+        ),
+        *(
+            "mailto",
+            "e-mail",
+            "serviceaccount",
+            "group",
+            "domain",
+            "member",
+            "principal",
+            "principalset",
+            "subject",
+            "sub",
+        ),
+        *(
+            "upn",
+            "identity",
+            "actor",
+            "author",
+            "owner",
+            "contact",
+            "assigned",
+            "assignee",
+            "reviewer",
+            "approver",
+            "creator",
+        ),
+        *(
+            "requester",
+            "created",
+            "triggered",
+            "started",
+            "committer",
+            "sip",
+            "sips",
+            "xmpp",
+            "acct",
+            "role",
+            "team",
+            "host",
+        ),
+        *(
+            "npm",
+            "pkg",
+            "docker",
+            "oci",
+            "github",
+            "git",
+            "jsr",
+            "gem",
+            "pypi",
+            "uses",
+            "image",
+            "repo",
+            "ref",
+            "branch",
+        ),
+        *("tag", "sha"),
+    }
+)
+"""What comes before an address of mail, or before a package with its version."""
+
+
 def _userinfo(part: str, place: int) -> Spans:
     before, at, after = part.rpartition("@")
     user, colon, password = before.partition(":")
@@ -91,6 +198,7 @@ WIRE = Table(
         Step(("%3a%2f%2f", "432:"), _IN_PERCENTS, simply("[password removed]", "value", "line")),
         Step(("hook", "/integration", "ifttt", "telegram", "hc-ping"), _HOOKS, simply("[webhook removed]", "value")),
         Step(("@tcp(", "@unix(", "thin:"), _DSN, simply("[password removed]", "value", "thin")),
+        Step(("@",), _USERINFO, _schemeless),
         Step(("authorization", "cookie", "bearer ", "basic ", "ssws ", "geniekey ", "bot "), _HEADER, _header),
     ),
 )
