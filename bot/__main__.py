@@ -118,8 +118,8 @@ def who(state: Annotated[str, typer.Argument(help="A configured state.")], *, as
 @cli.command(epilog=_examples("tflock recover staging", "tflock recover staging --json"))
 def recover(
     state: Annotated[str, typer.Argument(help="A configured state.")],
+    run_url: Annotated[str, typer.Argument(help="The page of another run than the last lock's.")] = "",
     *,
-    run_url: Annotated[str, typer.Option("--run", help="The page of another run than the last lock's.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Show what a dead run made that no state has, with import blocks, and the state's versions. Reads only."""

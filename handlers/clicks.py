@@ -161,8 +161,10 @@ async def _snooze(world: World, value: ButtonValue, asker: Asker) -> str:
 
 
 async def _recover(world: World, value: ButtonValue, asker: Asker) -> str:
-    """As `/tflock recover STATE`."""
-    return await commands.run(world, values.Recover(value.state), f"recover {value.state}", asker)
+    """As `/tflock recover STATE`, about the lock that was released."""
+    return await commands.run(
+        world, values.Recover(value.state, lock_id=value.lock_id), f"recover {value.state}", asker
+    )
 
 
 async def _unlock_when_safe(world: World, value: ButtonValue, asker: Asker) -> str:

@@ -19,7 +19,7 @@ from bot.errors import NotPermitted, UpstreamError
 from bot.slack.render.page import help_message
 from bot.usecases.kill import kill_job
 from bot.usecases.look.home_tab import locked_now
-from bot.usecases.look.recover import recover, write_down
+from bot.usecases.look.recover import Asked, recover, write_down
 from bot.usecases.look.status import Question, everything, status, tell_owner
 from bot.usecases.look.who import about_user, who
 from bot.usecases.look.write_look import weigh_look, write_look
@@ -155,9 +155,8 @@ async def stop_waiting(world: World, state: str, asker: Asker) -> str:
 async def _recover(world: World, command: values.Recover, asker: Asker) -> str:
     world.state(command.state)
     incident = await _enter(world, command.state, asker)
-    found = await recover(
-        world, command.state, run_url=command.run_url, incident="" if incident is None else incident.id
-    )
+    asked = Asked(command.run_url, command.lock_id, "" if incident is None else incident.id)
+    found = await recover(world, command.state, asked)
     outcome = await say(world, asker, found, "ok" if found.difference is not None else "not compared")
     if incident is not None:
         await write_down(world, incident.id, found, asker.user)

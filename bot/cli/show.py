@@ -24,7 +24,7 @@ from bot.slack.render.recovery import recovery_json, recovery_lines
 from bot.usecases.decide.inspect import inspect, overview
 from bot.usecases.decide.weigh import conclude
 from bot.usecases.look.home_tab import nobody
-from bot.usecases.look.recover import recover
+from bot.usecases.look.recover import Asked, recover
 from bot.usecases.look.status import known_answer, requests_of
 from bot.usecases.look.who import reached
 from bot.usecases.world import World
@@ -68,7 +68,7 @@ async def show_recovery(config: Config, state: str, *, run_url: str, as_json: bo
     """
     state = config.named(state)
     async with beside_a_bot(config) as wiring:
-        found = await recover(wiring.world, state, run_url=run_url)
+        found = await recover(wiring.world, state, Asked(run_url))
     output(recovery_json(found) if as_json else recovery_lines(found))
     return OK if found.difference is not None else FAILED
 

@@ -119,10 +119,11 @@ class Watch(Command):
 
 @dataclass(frozen=True, slots=True)
 class Recover(Command):
-    """`run_url` names another run than the one behind the last lock."""
+    """`run_url` names another run than the one behind the last lock; a button carries the `lock_id` of its own."""
 
     state: str
     run_url: str = ""
+    lock_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

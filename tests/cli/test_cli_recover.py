@@ -178,7 +178,7 @@ async def test_a_state_that_nobody_ran_is_said_to_be_unknown(around, terminal):
 
 
 async def test_a_run_of_no_configured_pipeline_is_named(around, terminal):
-    ended = await terminal.run("recover", "staging", "--run", "https://ci.example.com/runs/1")
+    ended = await terminal.run("recover", "staging", "https://ci.example.com/runs/1")
 
     assert ended.code == 1
     assert "https://ci.example.com/runs/1" in ended.err

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.core.reports import report
 from bot.slack import render
 from handlers.clicks import CLICKS
 from handlers.commands import COMMANDS
@@ -33,5 +34,5 @@ def test_every_button_that_is_drawn_does_something():
     drawn = re.compile(
         r'"((?:unlock|recover|kill|owner|status|alert|step|followup|watch|timeline|home|incident)\.[a-z_]+)"'
     )
-    pages = Path(render.__file__).parent.glob("*.py")
+    pages = [*Path(render.__file__).parent.glob("*.py"), Path(report.__file__)]
     assert {name for page in pages for name in drawn.findall(page.read_text())} == {*CLICKS, *DIALOGS, LINK}

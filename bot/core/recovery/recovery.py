@@ -9,7 +9,7 @@ from enum import StrEnum
 from bot.core.gate.inspection import StateName
 from bot.core.joblog.changes import Action
 from bot.core.lock import DigestMatch, DigestSeen
-from bot.core.phrase import Linked, Phrase, Quoted
+from bot.core.phrase import Command, Linked, Phrase, Quoted
 from bot.core.record.evidence import LockFacts
 from bot.core.recovery.compare import Difference
 from bot.core.recovery.contents import Contents
@@ -128,7 +128,9 @@ def _objects(recovery: Recovery) -> list[Phrase]:
     difference = recovery.difference
     if difference is None:
         run = recovery.run
-        return [] if run is None else [("Read what the run did in ", Linked("its own log", run.ref.url or None), ".")]
+        if run is None:
+            return [("Name the run by its page: ", Command(f"/tflock recover {recovery.state.name} RUN_URL"), ".")]
+        return [("Read what the run did in ", Linked("its own log", run.ref.url or None), ".")]
     steps: list[Phrase] = []
     blocks = [one for one in difference.made if one.block]
     by_hand = len(difference.made) - len(blocks)

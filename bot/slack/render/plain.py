@@ -37,22 +37,22 @@ T = TypeVar("T")
 def status_lines(report: StatusReport) -> list[str]:
     """Headline and verdict, the facts, the checklist, one line each."""
     verdict, at = report.verdict, report.inspection.at
-    checks = [] if verdict is None else ["", tally(verdict, at), *_lines(checklist(verdict))]
-    told = [*_lines(answer(report)), *_lines(attention(report))]
-    return [*told, *checks, "", *_lines(details(report)), "", f"Checked at {instant(at)}."]
+    checks = [] if verdict is None else ["", tally(verdict, at), *fact_lines(checklist(verdict))]
+    told = [*fact_lines(answer(report)), *fact_lines(attention(report))]
+    return [*told, *checks, "", *fact_lines(details(report)), "", f"Checked at {instant(at)}."]
 
 
 def who_lines(report: WhoReport) -> list[str]:
-    return _lines(who_facts(report))
+    return fact_lines(who_facts(report))
 
 
 def overview_lines(overview: Overview) -> list[str]:
     """A line for each state, all of them."""
     away = "Nothing can be unlocked now: the timeline (Redis) is away. Reading still works."
-    return [counted(overview), *([away] if overview.journal_away else []), "", *_lines(overview_facts(overview))]
+    return [counted(overview), *([away] if overview.journal_away else []), "", *fact_lines(overview_facts(overview))]
 
 
-def _lines(facts: Iterable[Fact]) -> list[str]:
+def fact_lines(facts: Iterable[Fact]) -> list[str]:
     return [f"{fact.icon.sign or ' '} {one_line(plain(_typed(spoken(fact))))}".rstrip() for fact in facts]
 
 

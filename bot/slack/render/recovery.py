@@ -7,7 +7,7 @@ from itertools import islice
 
 from bot.core.instants import stamp
 from bot.core.lock import DigestMatch
-from bot.core.phrase import Linked, Phrase, Quoted, instant, joined, one_line, plain
+from bot.core.phrase import Linked, Phrase, Quoted, instant, joined, plain
 from bot.core.recovery.compare import Difference
 from bot.core.recovery.recovery import HowFound, Recovery, dont, next_steps
 from bot.core.recovery.versions import VersionSeen
@@ -17,8 +17,8 @@ from bot.slack.render.blocks import Block, context, folded, message, sections
 from bot.slack.render.facts import Fact, file_size
 from bot.slack.render.icons import Icon
 from bot.slack.render.mrkdwn import escape, mrkdwn
-from bot.slack.render.page import lines, notification, spoken
-from bot.slack.render.plain import run_json
+from bot.slack.render.page import lines, notification
+from bot.slack.render.plain import fact_lines, run_json
 
 _FEW, _MANY = 8, 200
 _CODE = 2_800
@@ -45,16 +45,11 @@ def recovery_message(recovery: Recovery) -> Message:
 
 def recovery_lines(recovery: Recovery) -> list[str]:
     """For a terminal: everything, with the import blocks as they go into a file."""
-    told = [_line(fact) for fact in _facts(recovery, _MANY)]
+    told = fact_lines(_facts(recovery, _MANY))
     blocks = ["", *recovery.blocks.split("\n")] if recovery.blocks else []
-    steps = [_line(fact) for fact in _steps(recovery)]
-    versions = [_line(fact) for fact in _versions(recovery)]
+    steps, versions = fact_lines(_steps(recovery)), fact_lines(_versions(recovery))
     shown = ["", "  Versions of the state, newest first:", *versions] if versions else []
     return [*told, *blocks, "", *steps, *shown, "", f"Nothing was changed. Looked at {instant(recovery.at)}."]
-
-
-def _line(fact: Fact) -> str:
-    return f"{fact.icon.sign or ' '} {one_line(plain(spoken(fact)))}".rstrip()
 
 
 def _code(blocks: str) -> list[Block]:

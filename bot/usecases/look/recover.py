@@ -40,6 +40,7 @@ _MOST_READ = 256 * 1024 * 1024
 _MOST_JOBS = 12
 _MOST_INCIDENTS = 20
 _MOST_TOLD = 100
+_FEW = 5
 _MOST_BLOCKS = 20_000
 _LATEST = 500
 _OF_LOCKS = frozenset({Kind.GATE_DECIDED, Kind.UNLOCK_RELEASED})
@@ -55,19 +56,27 @@ class _Holder:
     created: datetime | None
 
 
-async def recover(world: World, name: str, *, run_url: str = "", incident: str = "") -> Recovery:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which run is asked about: by its page, by its lock, or neither. `incident` is where to look first for a lock."""
+
+    run_url: str = ""
+    lock_id: str = ""
+    incident: str = ""
+
+
+async def recover(world: World, name: str, asked: Asked | None = None) -> Recovery:
     """What the run behind a state's lock, or behind the last lock that was released, left behind.
 
-    `run_url` names another run; `incident` is where to look first for what was released. Raises UnknownState, and
-    NoSuchRun for an address of no configured pipeline.
+    Raises UnknownState, and NoSuchRun for an address of no configured pipeline.
     """
-    state = world.state(name)
+    state, asked = world.state(name), asked or Asked()
     inspection, newest, listed = await asyncio.gather(
         inspect(world, state, without_claims=True),
         world.timed(state.backend_system, "read contents", state.backend.contents()),
         world.timed(state.backend_system, "list versions", state.backend.versions(MOST_VERSIONS)),
     )
-    holder = await _holder(world, state, inspection, run_url, incident)
+    holder = await _holder(world, state, inspection, asked)
     told = _Told() if holder is None else await _told(world, state, holder)
     contents = newest.value if isinstance(newest, Found) else None
     if isinstance(newest, NotFound):  # it was never saved, so it has recorded nothing
@@ -116,35 +125,50 @@ def _words(recovery: Recovery) -> str:
     difference, state = recovery.difference, recovery.state.name
     if difference is None:
         return f"looked for what was left behind in {state}: it could not be compared"
-    return (
-        f"looked for what was left behind in {state}: {len(difference.made)} made and not recorded, "
-        f"{len(difference.unsure)} of unknown outcome, {len(difference.destroyed)} destroyed and still recorded"
+    told = "; ".join(
+        f"{len(places)} {words}{_named(places)}"
+        for words, places in (
+            ("made and not recorded", [one.address for one in difference.made]),
+            ("of unknown outcome", [one.address for one in difference.unsure]),
+            ("destroyed and still recorded", list(difference.destroyed)),
+        )
     )
+    return f"looked for what was left behind in {state}: {told}"
 
 
-async def _holder(world: World, state: State, inspection: Inspection, run_url: str, incident: str) -> _Holder | None:
-    if run_url:
-        refs = world.refs_from_url(run_url)
+def _named(places: list[str]) -> str:
+    more = ", …" if len(places) > _FEW else ""
+    return f" ({', '.join(places[:_FEW])}{more})" if places else ""
+
+
+async def _holder(world: World, state: State, inspection: Inspection, asked: Asked) -> _Holder | None:
+    if asked.run_url:
+        refs = world.refs_from_url(asked.run_url)
         if not refs:
             systems = {world.sources[pipeline.ci].system for pipeline in state.pipelines}
-            raise NoSuchRun(run_url, tuple(sorted(systems)))
+            raise NoSuchRun(asked.run_url, tuple(sorted(systems)))
         return _Holder(HowFound.NAMED, refs[0], None, None)
-    tied, lock = inspection.attribution, inspection.lock
+    lock = inspection.lock
+    if asked.lock_id and (lock is None or lock.id != asked.lock_id):  # by now the next run may hold another one
+        return await _released(world, state, asked)
+    runs = () if inspection.attribution is None else inspection.attribution.candidates
     if lock is not None:
-        runs = () if tied is None else tied.candidates
-        return _Holder(HowFound.HOLDS, runs[0].run.ref, LockFacts.of(lock), lock.created) if len(runs) == 1 else None
+        now = _Holder(HowFound.HOLDS, runs[0].run.ref, LockFacts.of(lock), lock.created) if len(runs) == 1 else None
+        has_ended = now is not None and runs[0].run.phase is Phase.ENDED
+        return now if has_ended else await _released(world, state, asked) or now
     if not inspection.seen.is_free:
         return None
-    return await _released(world, state, incident) or await _newest_failed(world, state)
+    return await _released(world, state, asked) or await _newest_failed(world, state)
 
 
-async def _released(world: World, state: State, incident: str) -> _Holder | None:
-    """The run behind the lock of this state that was released last, by the timelines."""
+async def _released(world: World, state: State, asked: Asked) -> _Holder | None:
+    """The run behind the lock of this state that was released last, by the timelines, or behind the one asked for."""
     try:
-        async for entry in _entries(world, incident):
+        async for entry in _entries(world, asked.incident):
             facts = facts_of(entry)
-            if isinstance(facts, UnlockReleased) and facts.state == state.name.name:
-                return await _run_behind(world, facts.lock_id, entry, incident)
+            is_its = isinstance(facts, UnlockReleased) and facts.state == state.name.name
+            if isinstance(facts, UnlockReleased) and is_its and asked.lock_id in {"", facts.lock_id}:
+                return await _run_behind(world, facts.lock_id, entry, asked.incident)
     except JournalAway:
         log.warning("recover.timeline_away", state=state.name.name)
     return None

@@ -12,7 +12,7 @@ from bot.core.phrase import plain
 from bot.core.record.timeline import Kind, canonical
 from bot.core.recovery.recovery import HowFound, dont, next_steps
 from bot.errors import NoSuchRun, UnknownState
-from bot.usecases.look.recover import recover, write_down
+from bot.usecases.look.recover import Asked, recover, write_down
 from tests.worlds.logs import printed
 from tests.worlds.proxy import Cut, Deny
 
@@ -51,12 +51,27 @@ async def test_after_the_release_the_timeline_says_whose_lock_it_was(scene):
     await scene.work()
     assert not await scene.stands(lock)
 
-    found = await recover(scene.ports, "staging", incident=report.request.incident)
+    found = await recover(scene.ports, "staging", Asked(incident=report.request.incident))
 
     assert found.found is HowFound.HELD
     assert (found.run.ref.id, found.lock.id) == (str(run.id), lock.id)
     assert [one.address for one in found.difference.made] == ["aws_instance.web"]
     assert not found.is_locked
+
+
+async def test_the_next_run_that_holds_the_state_by_now_is_not_taken_for_the_dead_one(scene):
+    lock, run = await dead_with(scene, MADE)
+    report = await scene.ask()
+    await scene.confirm(report)
+    await scene.work()
+    next_lock, next_run = await scene.running_lock(ago=5)
+
+    by_button = await recover(scene.ports, "staging", Asked(lock_id=lock.id, incident=report.request.incident))
+    typed = await recover(scene.ports, "staging", Asked(incident=report.request.incident))
+
+    assert by_button.run.ref.id == typed.run.ref.id == str(run.id) != str(next_run.id)
+    assert by_button.is_locked
+    assert await scene.stands(next_lock)
 
 
 async def test_what_was_found_is_written_down_with_its_blocks_and_becomes_a_follow_up(scene):
@@ -135,7 +150,7 @@ async def test_an_unknown_state_and_an_address_of_no_pipeline_are_named(scene):
     with pytest.raises(UnknownState):
         await recover(scene.ports, "stagin")
     with pytest.raises(NoSuchRun):
-        await recover(scene.ports, "staging", run_url="https://ci.example.com/1")
+        await recover(scene.ports, "staging", Asked("https://ci.example.com/1"))
 
 
 async def test_a_run_of_which_nothing_is_known_is_none(scene):
