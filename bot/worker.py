@@ -29,7 +29,7 @@ from bot.usecases.record import backfill, capture, lifecycle
 from bot.usecases.request import approval
 from bot.usecases.request.record import KILLS, UNLOCKS
 from bot.usecases.unlock import owner_answers, release, unlock, workflow_step
-from bot.usecases.watch import auto_release, sweep
+from bot.usecases.watch import auto_release, stranded, sweep
 from bot.usecases.world import World
 
 log = structlog.get_logger()
@@ -150,6 +150,7 @@ JOBS = {job.name: job for job in _JOBS}
 async def _tend(world: World) -> None:
     await lifecycle.tend(world)
     await waiting_list.tend(world)
+    await stranded.tend(world)
 
 
 @dataclass(frozen=True, slots=True)

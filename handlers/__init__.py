@@ -7,5 +7,5 @@ for `boundary.py`; `listeners.py` reads the tables and needs no change.
   (`commands.py`)
 - a button, or a choice from a menu: a function, and its row in `CLICKS` (`clicks.py`)
 - a dialog that is sent: how it is read, a function, and their row in `DIALOGS` (`dialogs.py`)
-- a shortcut: a function, and its row in `SHORTCUTS` (`listeners.py`)
+- a shortcut: a function, and its row in `SHORTCUTS` (`delivery.py`)
 """

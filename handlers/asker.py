@@ -24,7 +24,8 @@ class Asker:
     `delivery` names this very delivery, so that a doubled one can be recognised: by all that it says, since two
     different requests must never be taken for one. `response_url` is empty where Slack gave none (mentions); then the
     answer goes to them only, in the channel. `trigger` opens a dialog, within three seconds; `dialog` is the one that
-    they clicked in. `text` is the command that they typed, as a person reads it.
+    they clicked in. `text` is the command that they typed, as a person reads it. `is_again`: a process that ended may
+    have begun with this delivery, or even have done it.
     """
 
     user: str
@@ -35,6 +36,7 @@ class Asker:
     trigger: str = ""
     dialog: str = ""
     text: str = ""
+    is_again: bool = False
 
 
 async def answer(messenger: Messenger, asker: Asker, what: Report | Message) -> None:

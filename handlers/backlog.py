@@ -8,7 +8,7 @@ fast as by an app that does nothing else (`tests/bench`).
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TypeAlias
@@ -37,15 +37,22 @@ LATER_AT_ONCE = 4
 LAST_CALL = 10.0
 """Seconds that a stopping process gives the work that it has acked."""
 
+MOST_WAITING = 300
+"""Pieces that may wait: about half a minute's work. The next asker hears at once that it is too much."""
+
 
 class Backlog:
-    """Work that was acked and not yet begun, first come first served. One per process.
+    """Work that was acked and not yet begun. One per process.
 
-    What nobody waits for (`later`) is begun only when nothing else waits, and takes up few of the places.
+    Channels are served side by side: next is the oldest piece of the channel where the fewest run, so that a busy one
+    holds up no other. What nobody waits for (`later`) is begun only when nothing else waits, and takes up few
+    of the places.
     """
 
     def __init__(self) -> None:
-        self._waiting: deque[Work] = deque()
+        self._waiting: dict[str, deque[Work]] = {}  # by channel, the one that was served longest ago first
+        self._count = 0
+        self._channels: Counter[str] = Counter()  # how many run
         self._later: deque[Work] = deque()
         self._later_going: set[asyncio.Task[None]] = set()
         self._going: set[asyncio.Task[None]] = set()
@@ -65,9 +72,17 @@ class Backlog:
             if not self._receiving:
                 self._changed.set()
 
-    def add(self, work: Work, *, later: bool = False) -> None:
+    @property
+    def is_full(self) -> bool:
+        return self._count + len(self._later) >= MOST_WAITING
+
+    def add(self, work: Work, *, channel: str = "", later: bool = False) -> None:
         """Takes work that never raises: the boundary is inside."""
-        (self._later if later else self._waiting).append(work)
+        if later:
+            self._later.append(work)
+        else:
+            self._waiting.setdefault(channel, deque()).append(work)
+            self._count += 1
         self._changed.set()
 
     @asynccontextmanager
@@ -116,9 +131,21 @@ class Backlog:
 
     def _begin_next(self) -> None:
         if self._waiting:
-            self._begin(self._waiting.popleft())
+            channel = min(self._waiting, key=self._channels.__getitem__)
+            pieces = self._waiting.pop(channel)
+            work = pieces.popleft()
+            self._count -= 1
+            if pieces:
+                self._waiting[channel] = pieces
+            self._channels[channel] += 1
+            self._begin(work).add_done_callback(lambda _: self._left(channel))
         elif self._later:
             self._later_going.add(self._begin(self._later.popleft()))
+
+    def _left(self, channel: str) -> None:
+        self._channels[channel] -= 1
+        if not self._channels[channel]:
+            del self._channels[channel]
 
     def _begin(self, work: Work) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work())
@@ -135,7 +162,7 @@ class Backlog:
 
     async def _last_call(self) -> None:
         while self._waiting or self._later:
-            self._begin((self._waiting or self._later).popleft())
+            self._begin_next()
         if self._going:
             _, late = await asyncio.wait(self._going, timeout=LAST_CALL)
             for task in late:

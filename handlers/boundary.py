@@ -1,13 +1,12 @@
 """The one boundary around every listener: nothing that a person does ends in silence.
 
-A delivery is done once, an error becomes a message with what happened, whether anything was changed, what to do next
+An error becomes a message with what happened, whether anything was changed, what to do next
 and a reference that is in the log too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from typing import TypeAlias
 
 import structlog
@@ -26,18 +25,12 @@ from bot.errors import (
     UnknownState,
     UpstreamError,
 )
-from bot.usecases.shelf import Handled, Shelf
 from bot.usecases.world import World
 from handlers.asker import Asker, answer
 
 log = structlog.get_logger()
 
-REMEMBER = timedelta(minutes=10)
-"""How long a delivery is remembered: Slack's last retry comes after about five minutes."""
-
-_DELIVERED = Shelf("delivered", Handled, REMEMBER)
 _MOST_NAMED = 20
-_AT_WORK = timedelta(seconds=45)
 _UNCHANGED = "Nothing was changed, and no lock was touched."
 _MAY_HAVE_BEGUN: Phrase = ("It may have started before that: ", Quoted("/tflock status"), " shows how things are.")
 
@@ -46,7 +39,7 @@ Work: TypeAlias = Callable[[], Awaitable[str]]
 
 
 async def run(world: World, command: str, asker: Asker, work: Work) -> None:
-    """Never raises. A doubled delivery is dropped only if the first one is done or running."""
+    """Never raises."""
     with structlog.contextvars.bound_contextvars(command=command, user=asker.user, channel=asker.channel):
         outcome = await _outcome(world, command, asker, work)
         world.meter.command(command, outcome)
@@ -55,35 +48,10 @@ async def run(world: World, command: str, asker: Asker, work: Work) -> None:
 
 async def _outcome(world: World, command: str, asker: Asker, work: Work) -> str:
     try:
-        if not await _is_first(world, asker):
-            return "doubled"
-        outcome = await work()
+        return await work()
     except Exception as error:  # noqa: BLE001 - this is the boundary: whatever it is, the asker hears of it
         await _tell(world, command, asker, error)
-        outcome = "refused" if isinstance(error, NotPermitted | UnknownState) else "failed"
-    await _done(world, asker)
-    return outcome
-
-
-async def _is_first(world: World, asker: Asker) -> bool:
-    """A delivery in progress holds a short lease, so that a retry after a crash is not lost."""
-    if not asker.delivery:
-        return True
-    try:
-        if await _DELIVERED.get(world, asker.delivery) is not None:
-            return False
-        return await world.records.once("delivery", asker.delivery, ttl=_AT_WORK)
-    except JournalAway:
-        return True
-
-
-async def _done(world: World, asker: Asker) -> None:
-    if not asker.delivery:
-        return
-    try:
-        await _DELIVERED.put(world, asker.delivery, Handled())
-    except JournalAway:
-        log.warning("delivery.not_remembered")
+        return "refused" if isinstance(error, NotPermitted | UnknownState) else "failed"
 
 
 async def _tell(world: World, command: str, asker: Asker, error: Exception) -> None:
@@ -110,18 +78,18 @@ def notice_of(command: str, error: Exception, reference: str) -> Notice:
         case NotReplicated():
             return _not_replicated()
         case JournalAway():
-            return _journal_away(command, error)
+            return journal_away(command, error, changed(command))
         case UpstreamError():
             return _upstream(command, error)
         case _:
             lines: tuple[Phrase, ...] = (
-                ("This is a bug in tflock. ", *_changed(command)),
+                ("This is a bug in tflock. ", *changed(command)),
                 ("Try again. If it keeps failing, give the reference to the people who run tflock: it is in the log.",),
             )
             return Notice("Something went wrong", lines, reference)
 
 
-def _changed(command: str) -> Phrase:
+def changed(command: str) -> Phrase:
     """What is known of a command that broke off. A click on a request may have set the worker going before it did."""
     return _MAY_HAVE_BEGUN if command.startswith(("unlock.", "kill.")) else (_UNCHANGED,)
 
@@ -158,7 +126,7 @@ def _not_replicated() -> Notice:
     return Notice("This is not safe yet", lines)
 
 
-def _journal_away(command: str, error: JournalAway) -> Notice:
+def journal_away(command: str, error: JournalAway, what_changed: Phrase = (_UNCHANGED,)) -> Notice:
     """One that Redis refuses ends when someone changes something there, any other when Redis is back."""
     refused = isinstance(error, JournalRefused)
     why: Phrase = ("The timeline (Redis) can't be reached, and without it nothing is unlocked or killed.",)
@@ -171,7 +139,7 @@ def _journal_away(command: str, error: JournalAway) -> Notice:
         then = (" The people who run tflock can fix this: ", Quoted("tflock doctor"), " says how.")
     lines: tuple[Phrase, ...] = (
         why,
-        _changed(command) if refused else (_UNCHANGED,),
+        what_changed,
         ("Reading still works: ", Quoted("/tflock status"), ".", *then),
     )
     return Notice(f"{command} is not possible right now", lines)
@@ -182,5 +150,5 @@ def _upstream(command: str, error: UpstreamError) -> Notice:
         Throttled: "Wait a minute, then ask again.",
         Denied: "The people who run tflock can fix that; `tflock doctor` names what is missing.",
     }.get(type(error), "Try again. If it keeps failing, check whether that system is up.")
-    lines: tuple[Phrase, ...] = ((f"{error.system} says: ", Quoted(error.detail)), _changed(command), (advice,))
+    lines: tuple[Phrase, ...] = ((f"{error.system} says: ", Quoted(error.detail)), changed(command), (advice,))
     return Notice(f"{error.system} didn't respond as expected", lines)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from bot.core.people import OwnerSays
 from bot.core.phrase import Linked, Phrase
@@ -42,10 +42,9 @@ Find: TypeAlias = Callable[[World, str], Awaitable[UnlockRecord | KillRecord | N
 _REQUESTS: Mapping[str, Find] = {"unlock": UNLOCKS.get, "kill": KILLS.get}
 
 
-async def run(world: World, action: Mapping[str, Any], asker: Asker) -> str:
-    """`action` is the button that was clicked, or the list that was chosen from, as Slack sends it."""
-    action_id, chosen = str(action.get("action_id", "")), action.get("selected_option") or {}
-    click, value = CLICKS.get(action_id), parse_button(str(action.get("value") or chosen.get("value") or ""))
+async def run(world: World, action_id: str, said: str, asker: Asker) -> str:
+    """`said` is what is on the button that was clicked, or on the line that was chosen from a list."""
+    click, value = CLICKS.get(action_id), parse_button(said)
     if click is None or value is None:
         raise NotPermitted("tflock no longer knows this button. Nothing was changed.")
     await _check(world, action_id, value)
@@ -58,6 +57,11 @@ async def _check(world: World, action_id: str, value: ButtonValue) -> None:
     found = None if find is None else await find(world, value.request)
     if found is not None and (found.request.state, found.request.lock_id) != (value.state, value.lock_id):
         raise NotPermitted("This button was made for another lock. Nothing was changed; ask again with /tflock.")
+
+
+def _by(asker: Asker) -> Mapping[str, str]:
+    """Who clicked, and the name of their click: a process that takes it up finds what was begun for it."""
+    return {"user": asker.user, "click": asker.delivery}
 
 
 def _ok(act: Callable[[World, ButtonValue, Asker], Awaitable[object]]) -> OnClick:
@@ -86,12 +90,15 @@ async def _owner_undo(world: World, value: ButtonValue, asker: Asker) -> str:
 
 
 async def _arm_step(world: World, value: ButtonValue, asker: Asker) -> str:
-    taken = await workflow_step.arm(world, value.request, state=value.state, lock_id=value.lock_id, user=asker.user)
+    taken = await workflow_step.arm(world, value.request, state=value.state, lock_id=value.lock_id, **_by(asker))
     return await _asked(world, taken, asker)
 
 
 async def _rearm(world: World, value: ButtonValue, asker: Asker) -> str:
-    asked = await rearm(world, value.request, lock_id=value.lock_id, new_lock=value.choice, user=asker.user)
+    asked = await rearm(
+        world, value.request, lock_id=value.lock_id, new_lock=value.choice, user=asker.user, click=asker.delivery,
+        is_again=asker.is_again,
+    )  # fmt: skip
     return await _asked(world, asked, asker)
 
 
@@ -196,19 +203,19 @@ async def _check_lock(world: World, value: ButtonValue) -> None:
 
 
 CLICKS: Mapping[str, OnClick] = {
-    "unlock.confirm": _ok(lambda w, it, who: unlock.confirm(w, it.request, lock_id=it.lock_id, user=who.user)),
+    "unlock.confirm": _ok(lambda w, it, who: unlock.confirm(w, it.request, lock_id=it.lock_id, **_by(who))),
     "unlock.approve": _ok(
-        lambda w, it, who: approval.approve(w, it.request, lock_id=it.lock_id, user=who.user, covers=it.choice)
+        lambda w, it, who: approval.approve(w, it.request, lock_id=it.lock_id, covers=it.choice, **_by(who))
     ),
-    "unlock.decline": _ok(lambda w, it, who: approval.decline(w, it.request, lock_id=it.lock_id, user=who.user)),
-    "unlock.when_safe": _ok(lambda w, it, who: unlock.arm(w, it.request, lock_id=it.lock_id, user=who.user)),
-    "unlock.disarm": _ok(lambda w, it, who: unlock.disarm(w, it.request, lock_id=it.lock_id, user=who.user)),
+    "unlock.decline": _ok(lambda w, it, who: approval.decline(w, it.request, lock_id=it.lock_id, **_by(who))),
+    "unlock.when_safe": _ok(lambda w, it, who: unlock.arm(w, it.request, lock_id=it.lock_id, **_by(who))),
+    "unlock.disarm": _ok(lambda w, it, who: unlock.disarm(w, it.request, lock_id=it.lock_id, **_by(who))),
     "unlock.rearm": _rearm,
-    "kill.confirm": _ok(lambda w, it, who: kill_job.confirm(w, it.request, it.choice, user=who.user, stop_source=True)),
-    "kill.only": _ok(lambda w, it, who: kill_job.confirm(w, it.request, it.choice, user=who.user, stop_source=False)),
-    "kill.approve": _ok(lambda w, it, who: kill_job.approve(w, it.request, it.choice, user=who.user)),
+    "kill.confirm": _ok(lambda w, it, who: kill_job.confirm(w, it.request, it.choice, stop_source=True, **_by(who))),
+    "kill.only": _ok(lambda w, it, who: kill_job.confirm(w, it.request, it.choice, stop_source=False, **_by(who))),
+    "kill.approve": _ok(lambda w, it, who: kill_job.approve(w, it.request, it.choice, **_by(who))),
     "kill.choose": _ok(lambda w, it, who: kill_job.choose(w, it.request, it.choice, user=who.user)),
-    "kill.restart": _ok(lambda w, it, who: kill_job.restart(w, it.request, user=who.user)),
+    "kill.restart": _ok(lambda w, it, who: kill_job.restart(w, it.request, **_by(who))),
     "owner.dead": _owner(OwnerSays.DEAD),
     "owner.running": _owner(OwnerSays.RUNNING),
     "owner.later": _owner(OwnerSays.LATER),
@@ -238,3 +245,19 @@ CLICKS: Mapping[str, OnClick] = {
     **HOME_BUTTONS,
 }
 """Every action id of the contract, and ours."""
+
+READING = frozenset(
+    {
+        status_page.WHO,
+        status_page.CHECKLIST,
+        status_page.SHARE,
+        "alert.status",
+        "alert.who",
+        CHECK,
+        OLDER,
+        NEWER,
+        REVIEW,
+        *HOME_BUTTONS,
+    }
+)
+"""Those that change nothing: they are answered without Redis, too."""

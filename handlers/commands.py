@@ -101,7 +101,8 @@ async def _unlock(world: World, command: values.Unlock, asker: Asker) -> str:
     incident = await _enter(world, command.state, asker)
     if incident is None and not command.dry_run:
         raise NotPermitted(NOT_HERE)
-    if not command.dry_run and (asked := await already_asked(world, command.state)) is not None:
+    asked = None if command.dry_run else await already_asked(world, command.state, click=asker.delivery)
+    if asked is not None:
         return await say_in_flight(world, asked, asker)
     wanted = unlock.UnlockCommand(
         state=command.state,
@@ -112,6 +113,8 @@ async def _unlock(world: World, command: values.Unlock, asker: Asker) -> str:
         reason=redact(command.reason or ""),
         dry_run=command.dry_run,
         when_safe=command.when_safe,
+        click=asker.delivery,
+        is_again=asker.is_again,
     )
     report = await unlock.ask(world, wanted)
     if not report.request.ts:
@@ -125,8 +128,9 @@ async def _kill(world: World, command: values.KillJob, asker: Asker) -> str:
     if incident is None:
         raise NotPermitted(NOT_HERE)
     wanted = kill_job.KillCommand(
-        command.target, asker.user, asker.channel, incident.id, asker.thread, redact(command.reason or "")
-    )
+        command.target, asker.user, asker.channel, incident.id, asker.thread, redact(command.reason or ""),
+        click=asker.delivery, is_again=asker.is_again,
+    )  # fmt: skip
     return str((await kill_job.ask(world, wanted)).stage)
 
 
@@ -253,7 +257,9 @@ async def _enter(world: World, title: str, asker: Asker) -> Incident | None:
     """The incident of this channel with the command on its timeline; None outside an incident channel."""
     if not await is_incident_channel(world, asker.channel):
         return None
-    return await lifecycle.enter(world, channel=asker.channel, user=asker.user, title=title, command=asker.text)
+    return await lifecycle.enter(
+        world, channel=asker.channel, user=asker.user, title=title, command=asker.text, once=asker.delivery
+    )
 
 
 async def say_in_flight(world: World, asked: RequestInFlight, asker: Asker) -> str:

@@ -75,11 +75,13 @@ Sent: TypeAlias = EntryEdit | Review
 class Dialog:
     """How a dialog that is sent is read, and what is done then.
 
-    `read` does no I/O. It returns None for what this program did not write.
+    `read` does no I/O. It returns None for what this program did not write. `first` is the field at which it says why
+    the dialog was not accepted.
     """
 
     read: Callable[[Mapping[str, Any], Asker, datetime], Sent | Complaint | None]
     save: Callable[[World, Any], Awaitable[str]]
+    first: str
 
 
 async def save(world: World, callback: str, wanted: Sent | None) -> str:
@@ -202,8 +204,8 @@ def read_review(view: Mapping[str, Any], asker: Asker, _: datetime) -> Review | 
 
 
 DIALOGS: Mapping[str, Dialog] = {
-    EDIT_CALLBACK: Dialog(read_edit, save_edit),
-    REVIEW: Dialog(read_review, save_review),
+    EDIT_CALLBACK: Dialog(read_edit, save_edit, "text"),
+    REVIEW: Dialog(read_review, save_review, next(iter(REVIEW_FIELDS))),
 }
 """The dialogs that can be sent, by their callback id."""
 

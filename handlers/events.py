@@ -1,27 +1,28 @@
 """What happens in the channels, as far as it bears on a timeline: handed to a durable job, or dropped at once.
 
 Slack tells the bot everything that people write in all its channels. What nobody marked costs no look into Redis; an
-edit or a deletion costs one. Bolt acks an event whatever becomes of it, so that a Redis that is away means trying again
-here.
+edit or a deletion costs one. What matters is in the queue before it is acked. While Redis is away nothing is acked, so
+that Slack delivers it again, and it is tried again here, because Slack gives up after about five minutes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from slack_bolt.async_app import AsyncAck, AsyncApp
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.response import BoltResponse
 
 from bot.core.record.message import base_name
 from bot.errors import JournalAway
 from bot.usecases.record import capture
 from bot.usecases.record.capture import MessageEvent
 from bot.usecases.world import World
-from handlers.backlog import Backlog
+from handlers.intake import is_taken
 
 log = structlog.get_logger()
 
@@ -51,35 +52,44 @@ class Happened:
     cause: MessageEvent | None
 
 
-def listen_to_channels(app: AsyncApp, world: World, backlog: Backlog) -> None:
-    events = Events(world, backlog)
+def listen_to_channels(app: AsyncApp, world: World) -> None:
+    events = Events(world)
 
-    async def on_event(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack()
-        events.take(body)
+    async def before_the_ack(body: dict[str, Any], next_: Callable[[], Awaitable[None]]) -> BoltResponse | None:
+        if not await events.take(body):
+            return BoltResponse(status=503, body={"error": "the event could not be kept"})
+        await next_()
+        return None
+
+    async def on_event() -> None:
+        """Its middleware has taken it: Bolt acks an event before its listener is called."""
 
     for kind in EVENTS:
-        app.event(kind)(on_event)
+        app.event(kind, middleware=[before_the_ack])(on_event)
 
 
 class Events:
     """Takes Slack's events. One for all listeners."""
 
-    def __init__(self, world: World, backlog: Backlog) -> None:
+    def __init__(self, world: World) -> None:
         self._world = world
-        self._backlog = backlog
         self._waiting = 0
+        self._trying: set[asyncio.Future[None]] = set()
 
-    def take(self, body: Mapping[str, Any]) -> None:
-        """Never raises and never waits. The work waits behind everything that people wait for."""
+    async def take(self, body: Mapping[str, Any]) -> bool:
+        """Whether the event may be acked: it is in the queue, or bears on no timeline."""
         happened = happened_in(body, self._world.capture_reactions)
-        if happened is not None:
-            self._backlog.add(lambda: self._hand_on(happened, 0), later=True)
+        return happened is None or await is_taken(self._try(happened, 0))
 
-    async def _hand_on(self, happened: Happened, tries: int) -> None:
-        try:
-            await self._start(happened)
-        except JournalAway:
+    def _try(self, happened: Happened, tries: int) -> asyncio.Future[None]:
+        trying = asyncio.ensure_future(self._start(happened))
+        self._trying.add(trying)
+        trying.add_done_callback(lambda ended: self._tried(ended, happened, tries))
+        return trying
+
+    def _tried(self, ended: asyncio.Future[None], happened: Happened, tries: int) -> None:
+        self._trying.discard(ended)
+        if not ended.cancelled() and isinstance(ended.exception(), JournalAway):
             self._again(happened, tries)
 
     async def _start(self, happened: Happened) -> None:
@@ -101,7 +111,7 @@ class Events:
 
     def _put_back(self, happened: Happened, tries: int) -> None:
         self._waiting -= 1
-        self._backlog.add(lambda: self._hand_on(happened, tries), later=True)
+        self._try(happened, tries)
 
 
 def happened_in(body: Mapping[str, Any], reactions: Collection[str]) -> Happened | None:

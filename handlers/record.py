@@ -49,7 +49,9 @@ async def note(world: World, command: values.Note, asker: Asker) -> str:
     await check_may_write(world, asker.user)
     at = await instant_of(world, command.at, asker)
     incident, is_new = await _incident_at(world, at, asker)
-    noted = await lifecycle.note(world, incident.id, user=asker.user, text=command.text, at=at)
+    noted = await lifecycle.note(
+        world, incident.id, user=asker.user, text=command.text, at=at, once=asker.delivery or None
+    )
     lines: tuple[Phrase, ...] = (
         (Quoted(noted.text), " at ", noted.at),
         (f"It is entry {noted.id}. To correct it: ", Quoted(f"/tflock edit {noted.id} TEXT")),
@@ -62,7 +64,7 @@ async def open_incident(world: World, command: values.Open, asker: Asker) -> str
     await check_may_write(world, asker.user)
     lifecycle.check_title(command.title or "")
     before = await world.journal.current(asker.channel)
-    if before is not None:
+    if before is not None and not asker.is_again:
         lines: tuple[Phrase, ...] = (
             ("It is ", Quoted(before.title), f" ({before.id}). Nothing was changed."),
             ("To give it another title: ", Quoted("/tflock title TEXT")),
@@ -81,7 +83,7 @@ async def rename(world: World, command: values.Title, asker: Asker) -> str:
     await check_may_write(world, asker.user)
     before = await _current(world, asker)
     renamed = await lifecycle.rename(world, before, command.text, user=asker.user)
-    if renamed is None or renamed.title == before.title:
+    if renamed is None or (renamed.title == before.title and not asker.is_again):
         raise NotPermitted("The incident has this title already. Nothing was changed.")
     lines: tuple[Phrase, ...] = (("Now: ", Quoted(renamed.title)), ("Before: ", Quoted(before.title)))
     return await _announce(world, asker, Notice("Incident renamed", lines))

@@ -1,11 +1,12 @@
 """The step "Unlock a Terraform state when safe" of Slack's workflows: what Slack sends becomes a durable job.
 
-Bolt acks an event whatever becomes of it, and a workflow waits for its result: where the job cannot be kept, the
-step is ended at once, with a sentence.
+The job is in the queue before the ack. A workflow waits for its result: where the job cannot be kept, the step is ended
+at once, with a sentence.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from bot.core.record.redact import redact
 from bot.errors import JournalAway, JournalRefused, UpstreamError
 from bot.usecases.unlock import workflow_step
 from bot.usecases.world import World
-from handlers.backlog import Backlog
+from handlers.intake import is_taken
 
 log = structlog.get_logger()
 
@@ -26,26 +27,32 @@ _AWAY = "The timeline (Redis) cannot be reached, so nothing was changed. Run the
 _REFUSED = "Redis refuses what tflock needs, so nothing was changed. `tflock doctor` says how to fix it."
 
 
-def listen_to_workflows(app: AsyncApp, world: World, backlog: Backlog) -> None:
+def listen_to_workflows(app: AsyncApp, world: World) -> None:
     """Registers the step. Who is named in its inputs is not believed: a member of the channel has to click."""
+    ending: set[asyncio.Task[None]] = set()
 
     @app.function(STEP, auto_acknowledge=False)
     async def on_step(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack()
         event = body.get("event") or {}
         execution, inputs = str(event.get("function_execution_id") or ""), event.get("inputs") or {}
-        if execution and isinstance(inputs, Mapping):
-            backlog.add(lambda: _start(world, execution, inputs))
+        if not execution or not isinstance(inputs, Mapping):
+            await ack()
+            return
+        starting = asyncio.ensure_future(_start(world, execution, inputs))
+        is_started = await is_taken(starting)
+        await ack()
+        if not is_started:
+            error = starting.exception() if starting.done() else None
+            log.warning("step.not_started", execution=execution, error=str(error or "Redis does not answer"))
+            task = asyncio.create_task(_end(world, execution, _REFUSED if isinstance(error, JournalRefused) else _AWAY))
+            ending.add(task)
+            task.add_done_callback(ending.discard)
 
 
 async def _start(world: World, execution: str, inputs: Mapping[str, Any]) -> None:
     state, channel = _text(inputs, "state"), _text(inputs, "channel")
     reason = redact(_text(inputs, "reason"))
-    try:
-        await world.jobs.start("step", execution, state, channel, reason, key=f"step:{execution}")
-    except JournalAway as error:
-        log.warning("step.not_started", execution=execution, error=str(error))
-        await _end(world, execution, _REFUSED if isinstance(error, JournalRefused) else _AWAY)
+    await world.jobs.start("step", execution, state, channel, reason, key=f"step:{execution}")
 
 
 async def _end(world: World, execution: str, why: str) -> None:

@@ -39,6 +39,7 @@ from bot.store.redis_journal import RedisJournal
 from bot.store.redis_records import RedisRecords
 from bot.usecases.world import World
 from handlers.backlog import Backlog
+from handlers.intake import Intake
 from handlers.listeners import listen
 
 VAR = Path("var")
@@ -57,6 +58,7 @@ class Bot:
     docket: Docket
     jobs: DocketJobs
     backlog: Backlog
+    intake: Intake
     worker_name: str
 
 
@@ -85,7 +87,7 @@ async def build(config: Config) -> AsyncIterator[Bot]:
         warming = asyncio.create_task(stores.warm(config, wiring.means))
         try:
             await asyncio.wait({warming}, timeout=_WARM_WITHIN)  # else the first answers would wait for it
-            async with bot.backlog.worked_off():
+            async with bot.intake.tended(), bot.backlog.worked_off():
                 yield bot
         finally:
             await ended(warming)
@@ -199,5 +201,6 @@ def _assemble(config: Config, wiring: Wiring) -> Bot:
         request_verification_enabled=secret is not None,
     )
     backlog = Backlog()
-    listen(bolt, world, backlog)
-    return Bot(config, world, wiring.metrics, directory, bolt, docket, wiring.jobs, backlog, name)
+    intake = Intake(world, backlog)
+    listen(bolt, world, intake)
+    return Bot(config, world, wiring.metrics, directory, bolt, docket, wiring.jobs, backlog, intake, name)

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class TakenUp:
+    """A delivery whose own process is silent. `takes` counts how often it was taken up, this time included."""
+
+    name: str
+    what: Mapping[str, Any]
+    age: timedelta
+    takes: int
 
 
 class Records(Protocol):
@@ -72,4 +83,22 @@ class Records(Protocol):
 
     async def enlisted(self, kind: str, key: str, *, since: datetime, until: datetime, limit: int) -> tuple[str, ...]:
         """The members from `since` to `until`, both inclusive, newest first, `limit` of them at most."""
+        ...
+
+    async def accept(self, name: str, what: Mapping[str, Any], *, lease: timedelta, ttl: timedelta) -> bool:
+        """Writes a delivery down, in one write, for this process to work on; False if one of this name is known.
+
+        Another process may `take_up` what is not settled, and not kept, for the time of `lease`.
+        """
+        ...
+
+    async def settle(self, name: str, *, remember: timedelta) -> None:
+        """Nothing is left to be done about a delivery. That it came is remembered; what it said is not."""
+        ...
+
+    async def take_up(self, *, kept: Collection[str], lease: timedelta, limit: int) -> tuple[TakenUp, ...]:
+        """Keeps the deliveries that this process works on, and takes up those of processes that are silent.
+
+        The time is the store's.
+        """
         ...

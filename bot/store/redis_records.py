@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from bot.ports.records import TakenUp
 from bot.store import scripts
 from bot.store.connect import Client, answering
 from bot.store.replicas import reach_a_replica
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DELIVERIES = "tflock:{deliveries}"
+"""In braces: one hash slot has them all, so that a script may look at several."""
+
 _THERE = "there"
 """A field that every record has, so that an empty one exists too. The record's own fields begin with a dot."""
 
@@ -31,6 +35,9 @@ class RedisRecords:
         self._renew = client.register_script(scripts.RENEW)
         self._delete_if = client.register_script(scripts.DELETE_IF)
         self._enlist = client.register_script(scripts.ENLIST)
+        self._accept = client.register_script(scripts.ACCEPT)
+        self._settle = client.register_script(scripts.SETTLE)
+        self._take_up = client.register_script(scripts.TAKE_UP)
 
     async def put(self, kind: str, key: str, value: Mapping[str, Any], *, ttl: timedelta) -> None:
         """Replaces the complete record. Raises ValueError or TypeError for what JSON cannot hold."""
@@ -102,6 +109,24 @@ class RedisRecords:
                 _key("list", kind, key), _instant(until), _instant(since), desc=True, byscore=True, offset=0, num=limit
             )
         return tuple(str(member) for member in found)
+
+    async def accept(self, name: str, what: Mapping[str, Any], *, lease: timedelta, ttl: timedelta) -> bool:
+        call = f"{self._rng.getrandbits(64):016x}"
+        said = [name, call, _json(what), _milliseconds(lease), _milliseconds(ttl)]
+        async with answering():
+            return bool(await self._accept([_DELIVERIES, f"{_DELIVERIES}:{name}"], said))
+
+    async def settle(self, name: str, *, remember: timedelta) -> None:
+        async with answering():
+            await self._settle([_DELIVERIES, f"{_DELIVERIES}:{name}"], [name, _milliseconds(remember)])
+
+    async def take_up(self, *, kept: Collection[str], lease: timedelta, limit: int) -> tuple[TakenUp, ...]:
+        async with answering():
+            found = await self._take_up([_DELIVERIES], [f"{_DELIVERIES}:", _milliseconds(lease), limit, *kept])
+        return tuple(
+            TakenUp(name, json.loads(what), timedelta(milliseconds=int(age)), int(takes))
+            for name, what, age, takes in found
+        )
 
 
 def _key(use: str, kind: str, key: str) -> str:

@@ -223,3 +223,55 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. (ARGV[1] - ARGV[3]))
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1
 """
+
+ACCEPT = """
+-- Writes a delivery down, once, for its process to work on. KEYS: those that are waiting, this one.
+-- ARGV: its name, a word of the process for this very call, what it is, milliseconds until another process may take it
+-- up, milliseconds to live. Returns 0 if it is known already.
+local asked = redis.call('HGET', KEYS[2], 'asked')
+if asked then
+  return asked == ARGV[2] and 1 or 0
+end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HSET', KEYS[2], 'asked', ARGV[2], 'what', ARGV[3], 'at', now, 'takes', 0)
+redis.call('PEXPIRE', KEYS[2], ARGV[5])
+redis.call('ZADD', KEYS[1], now + ARGV[4], ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
+return 1
+"""
+
+SETTLE = """
+-- Nothing is left to be done about a delivery; only that it came is remembered for a while. KEYS as for ACCEPT.
+-- ARGV: its name, milliseconds to remember.
+redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('DEL', KEYS[2])
+redis.call('HSET', KEYS[2], 'asked', '')
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
+return 1
+"""
+
+TAKE_UP = """
+-- Keeps the deliveries that a process works on, and gives it those whose own process is silent.
+-- KEYS: those that are waiting. ARGV: what a delivery's key begins with, milliseconds until another may take one up,
+-- how many at most, then the names that are kept. Returns name, what it is, its age in milliseconds and how often it
+-- was taken up of each. The time is this Redis' own.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+for i = 4, #ARGV do
+  redis.call('ZADD', KEYS[1], 'XX', now + ARGV[2], ARGV[i])
+end
+local taken = {}
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[3])) do
+  local key = ARGV[1] .. name
+  local found = redis.call('HMGET', key, 'what', 'at')
+  if found[1] then
+    redis.call('ZADD', KEYS[1], now + ARGV[2], name)
+    local takes = redis.call('HINCRBY', key, 'takes', 1)
+    taken[#taken + 1] = {name, found[1], now - found[2], takes}
+  else
+    redis.call('ZREM', KEYS[1], name)
+  end
+end
+return taken
+"""

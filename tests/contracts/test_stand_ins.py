@@ -203,6 +203,51 @@ async def test_a_lease_is_one_holders_until_they_give_it_back_or_its_time_is_ove
             await asyncio.sleep(0.01)
 
 
+# ── deliveries
+
+LEASE, HOUR = timedelta(seconds=15), timedelta(hours=1)
+
+
+async def test_a_delivery_is_accepted_once_also_after_it_is_settled(records):
+    taken = [await records.accept("command/1", {"text": "a"}, lease=LEASE, ttl=HOUR) for _ in range(2)]
+    await records.settle("command/1", remember=HOUR)
+    again = await records.accept("command/1", {"text": "a"}, lease=LEASE, ttl=HOUR)
+    other = await records.accept("command/2", {"text": "a"}, lease=LEASE, ttl=HOUR)
+
+    assert [*taken, again, other] == [True, False, False, True]
+
+
+async def test_of_many_that_accept_the_same_delivery_at_once_one_does(records):
+    taken = await asyncio.gather(
+        *(records.accept("command/1", {"n": n}, lease=LEASE, ttl=HOUR) for n in range(20)),
+    )
+
+    assert sum(taken) == 1
+
+
+async def test_what_is_silent_for_its_lease_is_taken_up_by_one_and_what_is_kept_by_none(records):
+    short = timedelta(milliseconds=1)
+    for name in ("kept", "silent"):
+        await records.accept(name, {"text": name}, lease=short, ttl=HOUR)
+    await asyncio.sleep(0.01)
+
+    found = await asyncio.gather(*(records.take_up(kept=("kept",), lease=LEASE, limit=9) for _ in range(5)))
+
+    (taken,) = [one for some in found for one in some]
+    assert (taken.name, taken.what, taken.takes) == ("silent", {"text": "silent"}, 1)
+    assert timedelta() < taken.age < HOUR
+    assert await records.take_up(kept=(), lease=LEASE, limit=9) == ()
+
+
+async def test_no_more_are_taken_up_than_there_is_room_for(records):
+    for number in range(5):
+        await records.accept(f"command/{number}", {}, lease=timedelta(milliseconds=1), ttl=HOUR)
+    await asyncio.sleep(0.01)
+
+    assert len(await records.take_up(kept=(), lease=LEASE, limit=2)) == 2
+    assert await records.take_up(kept=(), lease=LEASE, limit=0) == ()
+
+
 # ── the lock
 
 

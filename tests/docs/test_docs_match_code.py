@@ -17,8 +17,8 @@ from bot.config.models import ConfigFile, keys_of, sections_in
 from bot.core.record.timeline import Kind
 from bot.core.systems import SYSTEMS
 from bot.slack.render.step import ARM
+from handlers.delivery import SHORTCUTS
 from handlers.home import HOME_BUTTONS
-from handlers.listeners import SHORTCUTS
 from handlers.typed.grammar import FORMS
 from handlers.workflow import STEP
 

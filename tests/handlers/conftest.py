@@ -16,6 +16,7 @@ import structlog
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_bolt.response import BoltResponse
 
 from bot.app.metrics import Metrics
 from bot.core.gate.inspection import StateName
@@ -36,6 +37,7 @@ from bot.slack.messenger import SlackMessenger
 from bot.usecases.world import State, World
 from handlers.asker import Asker
 from handlers.backlog import Backlog
+from handlers.intake import Intake
 from handlers.listeners import listen
 from tests.worlds.memory.ci import MemoryCI
 from tests.worlds.memory.journal import MemoryJournal, MemoryRecords
@@ -72,6 +74,7 @@ class Office:
     records_fault: Switchboard
     app: AsyncApp
     backlog: Backlog
+    intake: Intake
     logs: list[dict] = field(default_factory=list)
     numbers: itertools.count = field(default_factory=itertools.count)
 
@@ -81,11 +84,14 @@ class Office:
 
     async def dispatch(self, kind: EnvelopeKind, payload: dict) -> int:
         """Gives a signed payload to Bolt, as the web server does; the status of the answer."""
+        return (await self.answered(payload, kind=kind)).status
+
+    async def answered(self, payload: dict, *, kind: EnvelopeKind = EnvelopeKind.COMMAND) -> BoltResponse:
+        """As `dispatch`; the whole answer."""
         body, content_type = encoded(kind, payload)
         headers = {"Content-Type": content_type, **Signing(SECRET).headers(body, time.time())}
         with self.backlog.receiving():
-            answer = await self.app.async_dispatch(AsyncBoltRequest(body=body.decode(), headers=headers))
-        return answer.status
+            return await self.app.async_dispatch(AsyncBoltRequest(body=body.decode(), headers=headers))
 
     async def types(self, text: str, *, user: str = "U0PARKER") -> dict:
         payload = slack_payloads.command(
@@ -168,17 +174,18 @@ async def office(tmp_path):
             new_id=lambda: f"ref{next(ids)}",
         )
         backlog = Backlog()
-        app = _bolt(client, world, backlog)
+        intake = Intake(world, backlog)
+        app = _bolt(client, world, intake)
         with structlog.testing.capture_logs() as logs:
-            yield Office(slack, world, store, journal, clock, switchboard, app, backlog, logs)
+            yield Office(slack, world, store, journal, clock, switchboard, app, backlog, intake, logs)
 
 
-def _bolt(client, world, backlog) -> AsyncApp:
+def _bolt(client, world, intake) -> AsyncApp:
     async def authorize() -> AuthorizeResult:
         return AuthorizeResult(enterprise_id=None, team_id="T0SANDBOX", bot_token="xoxb-x", bot_user_id="U0TFLOCK")
 
     app = AsyncApp(client=client, signing_secret=SECRET, authorize=authorize)
-    listen(app, world, backlog)
+    listen(app, world, intake)
     return app
 
 

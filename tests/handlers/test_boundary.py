@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import asyncio
-from datetime import timedelta
-
 import pytest
 
 from bot.errors import (
@@ -22,7 +19,6 @@ from bot.errors import (
     Unreachable,
 )
 from handlers import boundary
-from handlers.boundary import REMEMBER
 
 FORESEEN = {
     "unknown state": (
@@ -105,76 +101,6 @@ async def test_an_error_while_slack_takes_no_answer_is_logged_with_its_reference
 
     unanswered = [entry for entry in office.logs if entry["event"] == "command.not_answered"]
     assert unanswered[0]["reference"] == next(e["reference"] for e in office.logs if e["event"] == "command.broke")
-
-
-async def test_the_same_delivery_is_done_once_and_another_again(office):
-    done: list[str] = []
-
-    async def work() -> str:
-        done.append("x")
-        return "ok"
-
-    for delivery in ("command/1", "command/1", "command/2", ""):
-        await boundary.run(office.world, "status", office.asker(delivery=delivery), work)
-
-    assert len(done) == 3
-    assert b'outcome="doubled"' in office.world.meter.exposition()
-
-
-async def test_the_same_delivery_twice_at_once_is_done_once(office):
-    done: list[str] = []
-
-    async def work() -> str:
-        await asyncio.sleep(0)
-        done.append("x")
-        return "ok"
-
-    await asyncio.gather(
-        *(boundary.run(office.world, "status", office.asker(delivery="event/1"), work) for _ in range(5))
-    )
-
-    assert len(done) == 1
-
-
-async def test_a_delivery_that_failed_is_not_done_again_by_its_double_since_it_was_answered(office):
-    await boundary.run(office.world, "status", office.asker(delivery="event/1"), failing(Throttled("Slack", "slow")))
-    before = len(office.told())
-
-    await boundary.run(office.world, "status", office.asker(delivery="event/1"), failing(Throttled("Slack", "slow")))
-
-    assert len(office.told()) == before
-
-
-async def test_a_delivery_whose_process_died_is_done_by_a_retry_a_minute_later(office):
-    """The lease of the first is still there, and no word that it was done."""
-    assert await office.world.records.once("delivery", "event/1", ttl=timedelta(seconds=60))
-    done: list[str] = []
-
-    async def work() -> str:
-        done.append("x")
-        return "ok"
-
-    await boundary.run(office.world, "status", office.asker(delivery="event/1"), work)
-    assert done == []
-    office.clock.offset = timedelta(seconds=61)
-    await boundary.run(office.world, "status", office.asker(delivery="event/1"), work)
-
-    assert done == ["x"]
-
-
-async def test_a_delivery_is_forgotten_after_ten_minutes(office):
-    done: list[str] = []
-
-    async def work() -> str:
-        done.append("x")
-        return "ok"
-
-    await boundary.run(office.world, "status", office.asker(delivery="event/1"), work)
-    office.clock.offset = REMEMBER + timedelta(seconds=1)
-    await boundary.run(office.world, "status", office.asker(delivery="event/1"), work)
-
-    assert len(done) == 2
-    assert timedelta(minutes=10) == REMEMBER
 
 
 async def test_without_redis_work_is_done_all_the_same(office):

@@ -35,7 +35,7 @@ async def proposed(office):
 
 async def click(office, incident, *, user="U0PARKER", key=KEY):
     action = {"type": "button", "action_id": "followup.file", "value": str(ButtonValue("", "", incident.id, key))}
-    return await clicks.run(office.world, action, office.asker(user=user))
+    return await clicks.run(office.world, action["action_id"], action["value"], office.asker(user=user))
 
 
 async def test_a_member_has_it_filed_and_is_told_at_once(office, proposed):

@@ -97,7 +97,7 @@ async def test_a_button_that_asks_again_links_the_request_in_flight_and_posts_no
     before, lock_id = await channel_says(office), over.request.lock_id
     button = {"action_id": "unlock.rearm", "value": str(ButtonValue("staging", lock_id, "ref1", lock_id))}
 
-    await clicks.run(office.world, button, office.asker())
+    await clicks.run(office.world, button["action_id"], button["value"], office.asker())
 
     assert "An unlock of staging is armed already" in office.told()[-1]
     assert f"p{armed.replace('.', '')}" in office.told()[-1]

@@ -146,3 +146,24 @@ async def test_what_json_cannot_hold_is_refused(records):
         await records.put("request", "r1", {"a": float("nan")}, ttl=HOUR)
 
     assert await records.get("request", "r1") is None
+
+
+LEASE = timedelta(seconds=15)
+
+
+async def test_what_is_settled_is_not_taken_up_and_what_it_said_is_gone(records, client):
+    await records.accept("command/1", {"text": "the words"}, lease=timedelta(milliseconds=1), ttl=HOUR)
+    await records.settle("command/1", remember=HOUR)
+    await asyncio.sleep(0.01)
+
+    assert await records.take_up(kept=("command/1",), lease=LEASE, limit=9) == ()
+    kept = {key: await client.hgetall(key) for key in await client.keys("*deliveries*")}
+    assert list(kept) == ["tflock:{deliveries}:command/1"]
+    assert "the words" not in str(kept)
+
+
+async def test_every_key_of_a_delivery_ends_with_its_time(records, client):
+    await records.accept("command/1", {}, lease=LEASE, ttl=HOUR)
+
+    for key in ("tflock:{deliveries}", "tflock:{deliveries}:command/1"):
+        assert 0 < await client.pttl(key) <= HOUR / timedelta(milliseconds=1)

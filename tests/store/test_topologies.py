@@ -74,6 +74,11 @@ async def exercise(journal, records):
     assert await records.once("event", "e", ttl=timedelta(hours=1))
     assert await records.take("unlock", "s", holder="a", ttl=timedelta(hours=1))
     await records.give_back("unlock", "s", holder="a")
+    assert await records.accept("command/1", {"a": 1}, lease=timedelta(milliseconds=1), ttl=timedelta(hours=1))
+    await asyncio.sleep(0.01)
+    (taken,) = await records.take_up(kept=(), lease=timedelta(seconds=15), limit=9)
+    assert taken.what == {"a": 1}
+    await records.settle(taken.name, remember=timedelta(milliseconds=1))
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from bot.core.gate.approval import why_not_by_policy, why_not_second
 from bot.core.gate.inspection import Inspection
@@ -19,8 +20,8 @@ from bot.core.run import SwitchResult
 from bot.errors import NotPermitted
 from bot.usecases.decide.weigh import Consent, approval_of
 from bot.usecases.kill.targets import find
-from bot.usecases.request.clicks import permit
-from bot.usecases.request.record import KILLS, KillRecord, RequestPhase, save_kill, show
+from bot.usecases.request.clicks import is_own, permit
+from bot.usecases.request.record import KILLS, KillRecord, RequestPhase, id_of, save_kill, show, show_first
 from bot.usecases.world import World
 
 _AT_WORK = "This request is being carried out already; its message shows how far it is."
@@ -30,7 +31,10 @@ _OPEN = frozenset({RequestPhase.SHOWN, RequestPhase.APPROVAL})
 
 @dataclass(frozen=True, slots=True)
 class KillCommand:
-    """What someone asked for with `/tflock kill-job`."""
+    """What someone asked for with `/tflock kill-job`.
+
+    `click` names the delivery that it came with; `is_again`: a process that ended may have begun with it.
+    """
 
     target: str
     user: str
@@ -38,6 +42,8 @@ class KillCommand:
     incident: str
     thread: str = ""
     reason: str = ""
+    click: str = ""
+    is_again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,7 @@ class KillOrder:
     by: str
     stop_source: bool
     approver: str = ""
+    click: str = ""
 
 
 async def ask(world: World, command: KillCommand) -> KillReport:
@@ -58,7 +65,7 @@ async def ask(world: World, command: KillCommand) -> KillReport:
     inspection, targets, unseen = await find(world, command.target)
     lock = inspection.lock if inspection is not None else None
     request = KillRequest(
-        id=world.new_id(),
+        id=id_of(world, command.click),
         state=inspection.state.name if inspection is not None else "",
         lock_id="" if lock is None else lock.id,
         asked=command.target,
@@ -71,9 +78,15 @@ async def ask(world: World, command: KillCommand) -> KillReport:
     )
     stage = {0: KillStage.NOTHING, 1: KillStage.FOUND}.get(len(targets), KillStage.CHOOSE)
     chosen = targets[0] if len(targets) == 1 else None
-    await save_kill(world, KillRecord(request=request))
+    earlier = await KILLS.get(world, request.id) if command.is_again else None
+    if earlier is None:
+        await save_kill(world, KillRecord(request=request))
+    else:
+        request = replace(request, ts=earlier.request.ts)
     report = KillReport(request, stage, targets, chosen, unseen=unseen)
-    posted = await show(world.messenger, report)
+    if earlier is not None and earlier.phase is not RequestPhase.SHOWN:
+        return report  # someone has clicked on it already
+    posted = await show_first(world, report, "kill", is_again=command.is_again)
     await KILLS.update(world, request.id, ts=posted.ts)
     return replace(report, request=replace(request, ts=posted.ts))
 
@@ -87,24 +100,31 @@ async def choose(world: World, request_id: str, key: str, *, user: str) -> None:
     await show(world.messenger, KillReport(request, KillStage.FOUND, targets, chosen, unseen=unseen))
 
 
-async def confirm(world: World, request_id: str, key: str, *, user: str, stop_source: bool) -> None:
+async def confirm(world: World, request_id: str, key: str, *, user: str, stop_source: bool, click: str = "") -> None:
     """The click: hands the killing of that target to a worker. Raises NotPermitted, JournalAway.
 
-    What may hold the lock is ended only if two want it: the first click waits for that of a second person.
+    What may hold the lock is ended only if two want it: the first click waits for that of a second person. `click`
+    names it: made again, after its process ended, it does the rest.
     """
-    record = await _live(world, request_id, user, _OPEN)
+    record = await _live(world, request_id, user, _OPEN, click)
+    if is_own(record, click):
+        await _finish(world, record)
+        return
     if record.waits_since is not None and record.by != user and record.key == key:
-        await approve(world, request_id, key, user=user)
+        await approve(world, request_id, key, user=user, click=click)
         return
     chosen = await _chosen(world, record.request, key)
     _check_policies(world, chosen)
-    wanted = KillOrder(user, stop_source=stop_source and chosen.loop is not None)
+    wanted = KillOrder(user, stop_source=stop_source and chosen.loop is not None, click=click)
     await (_ask_second if chosen.needs_second else _begin)(world, record.request, chosen, wanted)
 
 
-async def approve(world: World, request_id: str, key: str, *, user: str) -> None:
-    """A second person's click on what may hold the lock. Raises NotPermitted, JournalAway."""
-    record = await _live(world, request_id, user, _OPEN)
+async def approve(world: World, request_id: str, key: str, *, user: str, click: str = "") -> None:
+    """A second person's click on what may hold the lock. `click` as for `confirm`. Raises NotPermitted, JournalAway."""
+    record = await _live(world, request_id, user, _OPEN, click)
+    if is_own(record, click):
+        await _finish(world, record)
+        return
     request, since, limit = record.request, record.waits_since, world.policy.approval_timeout
     if since is None or record.key != key:
         raise NotPermitted("Nobody has asked to end this yet. Nothing was changed.")
@@ -122,9 +142,8 @@ async def approve(world: World, request_id: str, key: str, *, user: str) -> None
             f"What this would end may now hold the lock of {_names(added)}, and nobody has confirmed that. Nothing was "
             "changed; ask again with /tflock kill-job."
         )
-    await _begin(
-        world, request, chosen, KillOrder(record.by, stop_source=record.stop and chosen.loop is not None, approver=user)
-    )
+    stop_source = record.stop and chosen.loop is not None
+    await _begin(world, request, chosen, KillOrder(record.by, stop_source=stop_source, approver=user, click=click))
 
 
 async def _check_second(world: World, request: KillRequest, chosen: KillTarget, asked: str, user: str) -> None:
@@ -169,7 +188,7 @@ async def _begin(world: World, request: KillRequest, chosen: KillTarget, wanted:
     now, pipeline = world.clock.now(), chosen.pipeline
     moved = await KILLS.update(
         world, request.id, only_if=("phase", _OPEN), phase=RequestPhase.CONFIRMED,
-        by=wanted.by, approver=wanted.approver, key=chosen.key,
+        by=wanted.by, approver=wanted.approver, click=wanted.click, key=chosen.key,
         runs=tuple(run.ref.id for run in chosen.runs), confirmed_at=now,
         ci=pipeline.ci, system=pipeline.system, fields=pipeline.fields,
         stop=wanted.stop_source, covers=tuple(sorted(chosen.demands)) if wanted.approver else (),
@@ -178,25 +197,47 @@ async def _begin(world: World, request: KillRequest, chosen: KillTarget, wanted:
         raise NotPermitted(_AT_WORK)
     await _write_order(world, request, chosen, wanted)
     if wanted.approver:
-        facts, text = KillApproved(request=request.id), f"approved the end of {_words(chosen)}"
-        draft = draft_of(facts, now, wanted.approver, text, once=f"kill/{request.id}/approved")
-        await world.journal.append(request.incident, draft)
-    await _start(world, request.id)
+        await _write_approval(world, request, wanted.approver, _words(chosen))
+    await start_kill(world, request.id)
 
 
 async def _ask_second(world: World, request: KillRequest, chosen: KillTarget, wanted: KillOrder) -> None:
     now = world.clock.now()
     moved = await KILLS.update(
         world, request.id, only_if=("phase", _OPEN), phase=RequestPhase.APPROVAL, by=wanted.by, key=chosen.key,
-        approval_at=now, stop=wanted.stop_source, covers=tuple(sorted(chosen.demands)),
+        click=wanted.click, approval_at=now, stop=wanted.stop_source, covers=tuple(sorted(chosen.demands)),
     )  # fmt: skip
     if moved is None:
         raise NotPermitted(_AT_WORK)
     await _write_order(world, request, chosen, wanted)
-    until = now + world.policy.approval_timeout
+    await _show_waiting(world, request, chosen, wanted.by, now + world.policy.approval_timeout)
+
+
+async def _show_waiting(world: World, request: KillRequest, chosen: KillTarget, by: str, until: datetime) -> None:
     note = _who_approves(world, chosen)
-    report = KillReport(request, KillStage.APPROVAL, (chosen,), chosen, by=wanted.by, until=until, note=note)
+    report = KillReport(request, KillStage.APPROVAL, (chosen,), chosen, by=by, until=until, note=note)
     await show(world.messenger, report)
+
+
+async def _finish(world: World, record: KillRecord) -> None:
+    """What is left of a click whose process ended after it had moved the request. The CI may not show the runs by now,
+    so what is written down is what the record has of them.
+    """
+    request, count = record.request, len(record.runs)
+    words = f"{count} run{'s' if count != 1 else ''} of {record.pipeline.title}" if record.ci else "what was chosen"
+    facts = KillRequested(
+        request=request.id, state=request.state, lock_id=request.lock_id, count=count, stop_source=record.stop,
+        pipeline=record.pipeline.title if record.ci else "", system=record.pipeline.system, runs=(), loop=None,
+        tie="",
+    )  # fmt: skip
+    await _append_order(world, request, facts, record.by, words)
+    if record.phase is RequestPhase.CONFIRMED:
+        if record.approver:
+            await _write_approval(world, request, record.approver, words)
+        await start_kill(world, request.id)
+    elif record.waits_since is not None:
+        chosen = await _chosen(world, request, record.key)
+        await _show_waiting(world, request, chosen, record.by, record.waits_since + world.policy.approval_timeout)
 
 
 def _who_approves(world: World, chosen: KillTarget) -> Phrase:
@@ -221,16 +262,27 @@ async def _write_order(world: World, request: KillRequest, chosen: KillTarget, w
         tie=chosen.tie,
         stop_source=wanted.stop_source,
     )
-    text = f"asked to end {_words(chosen)}" + (f" because {request.reason}" if request.reason else "")
-    once = f"kill/{request.id}/{wanted.by}"
-    await world.journal.append(request.incident, draft_of(facts, world.clock.now(), wanted.by, text, once=once))
+    await _append_order(world, request, facts, wanted.by, _words(chosen))
 
 
-async def _start(world: World, request_id: str) -> None:
+async def _append_order(world: World, request: KillRequest, facts: KillRequested, by: str, words: str) -> None:
+    text = f"asked to end {words}" + (f" because {request.reason}" if request.reason else "")
+    draft = draft_of(facts, world.clock.now(), by, text, once=f"kill/{request.id}/{by}")
+    await world.journal.append(request.incident, draft)
+
+
+async def _write_approval(world: World, request: KillRequest, approver: str, words: str) -> None:
+    facts, once = KillApproved(request=request.id), f"kill/{request.id}/approved"
+    draft = draft_of(facts, world.clock.now(), approver, f"approved the end of {words}", once=once)
+    await world.journal.append(request.incident, draft)
+
+
+async def start_kill(world: World, request_id: str) -> None:
+    """Hands the killing to a worker, once. Raises JournalAway."""
     await world.jobs.start("kill", request_id, "0", key=f"kill:{request_id}:0")
 
 
-async def restart(world: World, request_id: str, *, user: str) -> None:
+async def restart(world: World, request_id: str, *, user: str, click: str = "") -> None:
     """Lets the loop's source be started again, on purpose. Raises NotPermitted, JournalAway."""
     record = await KILLS.get(world, request_id)
     if record is None or not record.stop:
@@ -245,7 +297,8 @@ async def restart(world: World, request_id: str, *, user: str) -> None:
     facts = KillConfirmed(
         request=request.id, state=request.state, pipeline=pipeline.title, restarted=True, switched=switched.result
     )
-    await world.journal.append(request.incident, draft_of(facts, world.clock.now(), user, text))
+    draft = draft_of(facts, world.clock.now(), user, text, once=f"restarted/{click}" if click else None)
+    await world.journal.append(request.incident, draft)
     note: Phrase = (Quoted(switched.detail),) if switched.detail else ()
     await show(
         world.messenger, KillReport(request, KillStage.RESTARTED, switched=switched, source=pipeline.title, note=note)
@@ -269,12 +322,17 @@ def _picked(targets: tuple[KillTarget, ...], key: str) -> KillTarget:
     raise NotPermitted("That run has ended, or is gone. Nothing was changed.")
 
 
-async def _live(world: World, request_id: str, user: str, phases: Collection[RequestPhase]) -> KillRecord:
+async def _live(
+    world: World, request_id: str, user: str, phases: Collection[RequestPhase], click: str = ""
+) -> KillRecord:
+    """Also one that is past these phases, if it was this very click that brought it there."""
     record = await KILLS.get(world, request_id)
+    if record is not None and is_own(record, click):
+        return record
     if record is None:
         raise NotPermitted("This message is too old. Nothing was changed; ask again with /tflock kill-job.")
     if record.phase is RequestPhase.CONFIRMED and not record.cancelled:
-        await _start(world, request_id)  # does nothing, unless the process died before it could start it
+        await start_kill(world, request_id)  # does nothing, unless the process died before it could start it
     if record.phase not in phases:
         raise NotPermitted(_WAITS if record.phase is RequestPhase.APPROVAL else _AT_WORK)
     await permit(world, user, record.request.channel)

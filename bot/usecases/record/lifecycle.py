@@ -56,14 +56,17 @@ LOCKS_SEEN = Shelf("lock-seen", LocksSeen, SEEN_TTL)
 CLOSINGS = Shelf("closing", Closing, 2 * _MADE_GOOD_FOR)
 
 
-async def enter(world: World, *, channel: str, user: str, title: str, command: str) -> Incident:
+async def enter(world: World, *, channel: str, user: str, title: str, command: str, once: str = "") -> Incident:
     """The channel's incident, opened by this command if there was none, with the command on its timeline.
+
+    `once` names the delivery that the command came with.
 
     Raises JournalAway.
     """
     now = world.clock.now()
     incident, _ = await world.journal.open(channel=channel, title=redact(title), by=user, at=now)
-    typed = draft_of(CommandReceived(channel=channel), now, user, f"/tflock {command}".rstrip())
+    words, key = f"/tflock {command}".rstrip(), f"typed/{once}" if once else None
+    typed = draft_of(CommandReceived(channel=channel), now, user, words, once=key)
     await world.journal.append(incident.id, typed)
     return incident
 
@@ -93,16 +96,19 @@ async def dealt_with(world: World) -> dict[str, Incident]:
     return found
 
 
-async def note(world: World, incident: str, *, user: str, text: str, at: datetime | None) -> Entry:
+async def note(
+    world: World, incident: str, *, user: str, text: str, at: datetime | None, once: str | None = None
+) -> Entry:
     """Adds a person's note, at the time that they name; the entry. A closed incident is exported again.
 
+    `once` names the delivery that it came with.
     Raises NotPermitted for a text that is too long, JournalAway.
     """
     if reason := wrong_text(text):
         raise NotPermitted(f"{reason} Nothing was changed.")
     now = world.clock.now()
     facts = NoteAdded(back_dated=at is not None)
-    noted = await world.journal.append(incident, draft_of(facts, at or now, user, text))
+    noted = await world.journal.append(incident, draft_of(facts, at or now, user, text, once=once))
     await reissue_if_late(world, incident)
     return noted.entry
 

@@ -23,8 +23,8 @@ from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.errors import NotPermitted
 from bot.usecases.decide.weigh import Consent, Decision, approval_of, weigh
 from bot.usecases.request.announce import announce_click
-from bot.usecases.request.clicks import live, move, permit, start_release, write_down
-from bot.usecases.request.record import UNLOCKS, UnlockRecord, show
+from bot.usecases.request.clicks import is_own, live, move, permit, start_release, write_down
+from bot.usecases.request.record import UNLOCKS, RequestPhase, UnlockRecord, show
 from bot.usecases.request.steps import WAITING, Step, advance
 from bot.usecases.world import World
 
@@ -32,12 +32,28 @@ LOOK_AGAIN = timedelta(seconds=20)
 """How often a waiting request is looked at again."""
 
 
-async def approve(world: World, request_id: str, *, lock_id: str, user: str, covers: str) -> None:
+async def approve(world: World, request_id: str, *, lock_id: str, user: str, covers: str, click: str = "") -> None:
     """A second person's click: hands the release to a worker. `covers` are the findings that their button showed.
 
-    Raises NotPermitted, JournalAway.
+    `click` names it: made again, after its process ended, it does the rest. Raises NotPermitted, JournalAway.
     """
-    record = await live(world, request_id, lock_id)
+    record = await live(world, request_id, lock_id, click=click)
+    if not is_own(record, click):
+        record = await _approved(world, record, user, covers, click)
+    request, at = record.request, record.approved_at
+    if record.phase is not RequestPhase.CONFIRMED or at is None:
+        return
+    facts = UnlockApproved(request=request.id, state=request.state, lock_id=request.lock_id, covers=record.covers)
+    once = f"approved/{request.id}/{at.isoformat()}"
+    await write_down(world, request, facts, user, f"approved the unlock of {request.state}", once=once)
+    await start_release(world, request_id)
+    await UNLOCKS.secure(world, request_id)
+    says: Phrase = (f" approved the unlock of {request.state}, for which ", Person(record.asker, ""), " asked.")
+    step = f"approved/{at.timestamp():.0f}"
+    await announce_click(world, request, f"The unlock of {request.state} is approved", user, step=step, says=says)
+
+
+async def _approved(world: World, record: UnlockRecord, user: str, covers: str, click: str) -> UnlockRecord:
     request = record.request
     if user in {request.user, record.by}:
         raise NotPermitted("You asked for this unlock: a second person has to approve it. Nothing was changed.")
@@ -49,30 +65,28 @@ async def approve(world: World, request_id: str, *, lock_id: str, user: str, cov
     if not shown or shown != sorted(record.wanted):
         raise NotPermitted("What needs approval has changed. Nothing was changed; look at the checklist again.")
     await _permit_second(world, record, user)
-    await move(
-        world, request_id, Step.CONFIRM,
-        approver=user, approved_at=now, confirmed_at=now, covers=tuple(shown),
+    return await move(
+        world, request.id, Step.CONFIRM,
+        approver=user, approved_at=now, confirmed_at=now, covers=tuple(shown), click=click,
     )  # fmt: skip
-    facts = UnlockApproved(request=request.id, state=request.state, lock_id=request.lock_id, covers=tuple(shown))
-    await write_down(world, request, facts, user, f"approved the unlock of {request.state}")
-    await start_release(world, request_id)
-    await UNLOCKS.secure(world, request_id)
-    says: Phrase = (f" approved the unlock of {request.state}, for which ", Person(record.asker, ""), " asked.")
-    step = f"approved/{now.timestamp():.0f}"
-    await announce_click(world, request, f"The unlock of {request.state} is approved", user, step=step, says=says)
 
 
-async def decline(world: World, request_id: str, *, lock_id: str, user: str) -> None:
-    """Anyone who may act here says no, the asker too; the request is over. Raises NotPermitted, JournalAway."""
-    request = (await live(world, request_id, lock_id)).request
-    await permit(world, user, request.channel)
-    await move(world, request_id, Step.DECLINE)
+async def decline(world: World, request_id: str, *, lock_id: str, user: str, click: str = "") -> None:
+    """Anyone who may act here says no, the asker too; the request is over. Raises NotPermitted, JournalAway.
+
+    `click` as for `approve`.
+    """
+    record = await live(world, request_id, lock_id, click=click)
+    request = record.request
+    if not is_own(record, click):
+        await permit(world, user, request.channel)
+        await move(world, request_id, Step.DECLINE, click=click)
     of: type[UnlockDeclined | UnlockWithdrawn] = UnlockDeclined
     words, note = "declined the unlock", " declined"
     if user == request.user:
         of, words, note = UnlockWithdrawn, "withdrew the request to unlock", " cancelled it"
     facts = of(request=request.id, state=request.state, lock_id=request.lock_id, outcome=UnlockStage.DECLINED)
-    await write_down(world, request, facts, user, f"{words} ({request.state})")
+    await write_down(world, request, facts, user, f"{words} ({request.state})", once=f"declined/{request.id}")
     await UNLOCKS.secure(world, request_id)
     said: Phrase = (Person(user, ""), note)
     await show(world.messenger, UnlockReport(request, UnlockStage.DECLINED, None, None, note=said))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from bot.core.gate.eligibility import why_not_eligible
@@ -10,21 +11,29 @@ from bot.core.phrase import plain
 from bot.core.record.facts import OfUnlock, draft_of
 from bot.core.reports.unlock import UnlockRequest
 from bot.errors import NotPermitted
-from bot.usecases.request.record import UNLOCKS, RequestPhase, UnlockRecord
+from bot.usecases.request.record import UNLOCKS, KillRecord, RequestPhase, UnlockRecord
 from bot.usecases.request.steps import Step, advance
 from bot.usecases.world import World
 
 
-async def live(world: World, request_id: str, lock_id: str | None) -> UnlockRecord:
-    """The request that a button belongs to. Raises NotPermitted for a stale button, JournalAway."""
+async def live(world: World, request_id: str, lock_id: str | None, *, click: str = "") -> UnlockRecord:
+    """The request that a button belongs to. Raises NotPermitted for a stale button, JournalAway.
+
+    Also one that is finished, if it was this very click that brought it so far.
+    """
     record = await UNLOCKS.get(world, request_id)
     if record is None:
         raise NotPermitted("This message is too old. Nothing was changed; ask again with /tflock unlock.")
     if lock_id is not None and lock_id != record.request.lock_id:
         raise NotPermitted("This button was made for another lock. Nothing was changed; ask again with /tflock unlock.")
-    if record.phase in {RequestPhase.SETTLED, RequestPhase.DONE}:
+    if record.phase in {RequestPhase.SETTLED, RequestPhase.DONE} and not is_own(record, click):
         raise NotPermitted("This request is finished; its message shows the outcome. Nothing was changed now.")
     return record
+
+
+def is_own(record: UnlockRecord | KillRecord, click: str) -> bool:
+    """Whether a process that ended has moved the request by this very click: then only the rest is to be done."""
+    return bool(click) and record.click == click
 
 
 async def permit(world: World, user: str, channel: str) -> Standing:
@@ -36,10 +45,11 @@ async def permit(world: World, user: str, channel: str) -> Standing:
     return standing
 
 
-async def move(world: World, request_id: str, step: Step, **fields: Any) -> None:
+async def move(world: World, request_id: str, step: Step, **fields: Any) -> UnlockRecord:
     """Of two clicks at the same time one moves the request; the other one gets that as the answer."""
-    if await advance(world, request_id, step, **fields) is not None:
-        return
+    moved = await advance(world, request_id, step, **fields)
+    if moved is not None:
+        return moved
     found = await UNLOCKS.get(world, request_id)
     if found is not None and found.phase is RequestPhase.CONFIRMED:
         await start_release(world, request_id)  # does nothing, unless the process died before it could start it
@@ -49,6 +59,12 @@ async def move(world: World, request_id: str, step: Step, **fields: Any) -> None
 async def start_release(world: World, request_id: str) -> None:
     """Hands the release to a worker, once. Raises JournalAway."""
     await world.jobs.start("release", request_id, key=f"release:{request_id}")
+
+
+async def start_ticks(world: World, request_id: str, armed_at: datetime) -> None:
+    """Has an armed request looked at, now and from then on, once. Raises JournalAway."""
+    first = f"{armed_at.timestamp():.0f}"
+    await world.jobs.start("armed", request_id, first, key=f"armed:{request_id}:{first}")
 
 
 async def write_down(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from bot.core.evidence import Found
 from bot.core.people import BOT
 from bot.core.reports.in_flight import Flight, RequestInFlight
-from bot.usecases.request.record import Flying, KillRecord, UnlockRecord, at_work, at_work_on
+from bot.usecases.request.record import Flying, KillRecord, UnlockRecord, at_work, at_work_on, id_of
 from bot.usecases.world import World
 
 _MOST = 5
@@ -27,18 +27,20 @@ async def in_flight_of(world: World, incident: str) -> tuple[RequestInFlight, ..
     return await _shown(world, await at_work(world, incident))
 
 
-async def already_asked(world: World, state: str) -> RequestInFlight | None:
+async def already_asked(world: World, state: str, *, click: str = "") -> RequestInFlight | None:
     """A person's unlock of the very lock that the state has now, or may have, if one is in flight.
 
-    An automatic one does not prevent a request: it waits for people to stop it, and a person need not. Raises
-    JournalAway.
+    An automatic one does not prevent a request: it waits for people to stop it, and a person need not. Nor does
+    the request that this very `click` has made, before its process ended. Raises JournalAway.
     """
+    own = id_of(world, click) if click else ""
     asked = [
         (record, flight)
         for record, flight in await at_work_on(world, state)
         if isinstance(record, UnlockRecord)
         and _is_open(world, record, flight)
         and record.asker != BOT
+        and record.request.id != own
         and record.request.lock_id
         and record.request.ts
     ]

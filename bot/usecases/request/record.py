@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ from bot.core.reports.unlock import UnlockReport, UnlockRequest
 from bot.core.run import Pipeline, SwitchResult
 from bot.errors import Final
 from bot.ports.messenger import Messenger, Posted
+from bot.usecases.outbox import Outgoing, post_once
 from bot.usecases.shelf import Shelf
 from bot.usecases.world import World
 
@@ -63,6 +65,7 @@ class UnlockRecord:
     """A request to unlock, and how far it has come. `by` confirmed or armed it, empty before that.
 
     An automatic one is armed by the bot and carried out `not_before` people had time to stop it.
+    `click` is the delivery that brought it to its phase, empty where none did. An armed one was checked `ticks` times.
     `wanted` are the findings that a second person was asked to approve, `covers` those that were approved. `sent` is
     set if a delete may have reached the store, `intended` are the places that held it before the first was sent.
     """
@@ -73,6 +76,8 @@ class UnlockRecord:
     wanted: tuple[str, ...] = ()
     shown_again: bool = False
     by: str = ""
+    click: str = ""
+    ticks: int = 0
     confirmed_at: datetime | None = None
     armed_at: datetime | None = None
     not_before: datetime | None = None
@@ -113,13 +118,15 @@ class UnlockRecord:
 class KillRecord:
     """A request to end runs, and how far it has come. `by` clicked, and `key` names what on.
 
-    `ci`, `system` and `fields` are the pipeline, `runs` the ids of its runs that are ended, `cancelled` and `forced`
-    those that were asked to end. `listed` once the runs that the loop had started by then were added.
+    `click` is the delivery of that click. `ci`, `system` and `fields` are the pipeline, `runs` the ids of its runs that
+    are ended, `cancelled` and `forced` those that were asked to end. `listed` once the runs that the loop had started
+    by then were added.
     """
 
     request: Annotated[KillRequest, Inline()]
     phase: RequestPhase = RequestPhase.SHOWN
     by: str = ""
+    click: str = ""
     key: str = ""
     stop: bool = False
     approval_at: datetime | None = None
@@ -181,6 +188,11 @@ _SKEW = timedelta(hours=1)
 """How far the clock of the process that took the request may be ahead."""
 
 
+def id_of(world: World, delivery: str) -> str:
+    """The id of a new request: the same for the same delivery, so that a process that takes it up finds the request."""
+    return hashlib.sha256(delivery.encode()).hexdigest()[:10] if delivery else world.new_id()
+
+
 async def unlocks_of(world: World, incident: str, *, state: str, lock_id: str) -> tuple[UnlockRequest, ...]:
     """The requests of this incident to unlock exactly this lock that are not done with. Raises JournalAway."""
     named = [name.partition("/") for name in await _listed(world, incident)] if incident else []
@@ -194,21 +206,21 @@ async def unlocks_of(world: World, incident: str, *, state: str, lock_id: str) -
     )
 
 
-async def _listed(world: World, of: str, kind: str = "requests") -> tuple[str, ...]:
+async def _listed(world: World, of: str, kind: str = "requests", *, within: timedelta = REQUEST_TTL) -> tuple[str, ...]:
     now = world.clock.now()
-    return await world.records.enlisted(kind, of, since=now - REQUEST_TTL, until=now + _SKEW, limit=_MOST_REQUESTS)
+    return await world.records.enlisted(kind, of, since=now - within, until=now + _SKEW, limit=_MOST_REQUESTS)
 
 
 Flying: TypeAlias = tuple[UnlockRecord | KillRecord, Flight]
 """A request that is being carried out or waits for someone, and how far it is."""
 
 
-async def at_work(world: World, incident: str) -> tuple[Flying, ...]:
+async def at_work(world: World, incident: str, *, within: timedelta = REQUEST_TTL) -> tuple[Flying, ...]:
     """The unlocks and kills of this incident that are confirmed, wait for approval, are armed or run.
 
-    The newest first. Raises JournalAway.
+    Those that were asked for `within` that time, the newest first. Raises JournalAway.
     """
-    return await _flying(world, await _listed(world, incident))
+    return await _flying(world, await _listed(world, incident, within=within))
 
 
 async def at_work_on(world: World, state: str) -> tuple[Flying, ...]:
@@ -246,6 +258,15 @@ async def _enlist(world: World, request: UnlockRequest | KillRequest, kind: str)
 
 _PASSING = frozenset({UnlockStage.ARMED, UnlockStage.RELEASING, KillStage.CANCELLING, KillStage.ESCALATED})
 """Stages that are shown in the request's own message or not at all: there are many such updates."""
+
+
+async def show_first(world: World, report: UnlockReport | KillReport, kind: str, *, is_again: bool) -> Posted:
+    """As `show`, for a request that was made just now. `is_again`: another process may have posted it."""
+    request = report.request
+    if request.ts:
+        return await show(world.messenger, report)
+    message = Outgoing(request.channel, report, f"{kind}/{request.id}", request.thread)
+    return await post_once(world, message, begun=request.asked_at if is_again else None)
 
 
 async def show(messenger: Messenger, report: UnlockReport | KillReport) -> Posted:

@@ -18,7 +18,7 @@ _ONE_CLICK = timedelta(minutes=1)
 
 
 async def rearm(
-    world: World, request_id: str, *, lock_id: str, new_lock: str, user: str
+    world: World, request_id: str, *, lock_id: str, new_lock: str, user: str, click: str = "", is_again: bool = False
 ) -> UnlockReport | RequestInFlight:
     """Asks again, in the name of the person who clicked, for the lock that the button named. Armed only if it is there
     now. Where another request for that lock is in flight, it is that one, and nothing is asked.
@@ -32,12 +32,18 @@ async def rearm(
     if record.phase not in {RequestPhase.DONE, RequestPhase.SHOWN}:
         raise NotPermitted("This unlock is still running; its message shows how far it is. Nothing was changed.")
     await permit(world, user, request.channel)
-    if (asked := await already_asked(world, request.state)) is not None:
+    if (asked := await already_asked(world, request.state, click=click)) is not None:
         return asked
-    if not await world.records.once("rearm", f"{request_id}/{new_lock}", ttl=_ONE_CLICK):
+    holder = click or world.new_id()
+    if not await world.records.take("rearm", f"{request_id}/{new_lock}", holder=holder, ttl=_ONE_CLICK):
         raise NotPermitted("Someone has just pressed this button; the answer is a newer message in this channel.")
     incident = await enter(
-        world, channel=request.channel, user=user, title=request.state, command=f"unlock {request.state} --when-safe"
+        world,
+        channel=request.channel,
+        user=user,
+        title=request.state,
+        command=f"unlock {request.state} --when-safe",
+        once=click,
     )
     command = UnlockCommand(
         state=request.state,
@@ -48,5 +54,7 @@ async def rearm(
         reason=request.reason,
         when_safe=True,
         only=new_lock,
+        click=click,
+        is_again=is_again,
     )
     return await ask(world, command)

@@ -156,7 +156,8 @@ async def _wait_on(world: World, task: Task, report: UnlockReport, tick: int | N
     """Back to waiting, so that it can be called off again, until the next tick; None has no next one."""
     # kept for the message of someone who cancels it now: a part of the lock may be deleted
     halves = tuple(map(PlaceFacts.of, report.places)) or task.record.halves
-    if await advance(world, task.request.id, Step.WAIT_ON, halves=halves) is None:
+    ticks = task.record.ticks + 1
+    if await advance(world, task.request.id, Step.WAIT_ON, halves=halves, ticks=ticks) is None:
         return
     await show_countdown(world, task, report)
     if tick is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -22,8 +22,8 @@ from bot.usecases.owner.tell import write_to_owner
 from bot.usecases.queue.waiting_list import state_seen
 from bot.usecases.request.announce import announce_click
 from bot.usecases.request.approval import start_waiting, waiting_for
-from bot.usecases.request.clicks import live, move, permit, start_release, write_down
-from bot.usecases.request.record import UNLOCKS, RequestPhase, UnlockRecord, save_unlock, show
+from bot.usecases.request.clicks import is_own, live, move, permit, start_release, start_ticks, write_down
+from bot.usecases.request.record import UNLOCKS, RequestPhase, UnlockRecord, id_of, save_unlock, show, show_first
 from bot.usecases.request.steps import Step, advance
 from bot.usecases.unlock.stop import stop
 from bot.usecases.world import World
@@ -40,7 +40,10 @@ LOOK_AGAIN = timedelta(seconds=4)
 
 @dataclass(frozen=True, slots=True)
 class UnlockCommand:
-    """What someone asked for with `/tflock unlock`. With `only` set, no other lock than that is armed."""
+    """What someone asked for with `/tflock unlock`. With `only` set, no other lock than that is armed.
+
+    `click` names the delivery that it came with; `is_again`: a process that ended may have begun with it.
+    """
 
     state: str
     user: str
@@ -51,6 +54,8 @@ class UnlockCommand:
     dry_run: bool = False
     when_safe: bool = False
     only: str = ""
+    click: str = ""
+    is_again: bool = False
 
 
 async def ask(world: World, command: UnlockCommand) -> UnlockReport:
@@ -62,6 +67,11 @@ async def ask(world: World, command: UnlockCommand) -> UnlockReport:
     state = world.state(command.state)
     decision = await weigh(world, state, lock_id=None, user=command.user, channel=command.channel)
     request = _request(world, command, decision)
+    earlier = await UNLOCKS.get(world, request.id) if command.is_again else None
+    if earlier is not None and earlier.request.lock_id != request.lock_id:
+        request, earlier = replace(request, id=world.new_id()), None  # another lock is another request
+    elif earlier is not None:
+        request = earlier.request
     report = _checked(world, request, decision, dry_run=command.dry_run)
     if command.only not in {"", request.lock_id}:
         command = replace(command, when_safe=False)
@@ -71,20 +81,24 @@ async def ask(world: World, command: UnlockCommand) -> UnlockReport:
         return report
 
     wanted = waiting_for(decision.verdict)
-    await save_unlock(world, UnlockRecord(request=request, when_safe=command.when_safe, wanted=wanted))
-    posted = await show(world.messenger, report)
+    if earlier is None:
+        await save_unlock(world, UnlockRecord(request=request, when_safe=command.when_safe, wanted=wanted))
+    elif earlier.phase is not RequestPhase.SHOWN and not is_own(earlier, command.click):
+        return report  # someone has clicked on it already
+    posted = await show_first(world, report, "unlock", is_again=command.is_again)
     report = replace(report, request=replace(request, ts=posted.ts))
     await UNLOCKS.update(world, request.id, ts=posted.ts)
     await state_seen(world, command.state, decision.inspection.seen)
     if report.stage is UnlockStage.CHECKED and not request.lock_id and decision.store_is_busy:
         await _look_again(world, request, 0)
     elif report.stage is UnlockStage.CHECKED:
-        return await _after_showing(world, report.request, decision, when_safe=command.when_safe) or report
+        when_safe, click = command.when_safe, command.click
+        return await _after_showing(world, report.request, decision, when_safe=when_safe, click=click) or report
     return report
 
 
 async def _after_showing(
-    world: World, request: UnlockRequest, decision: Decision, *, when_safe: bool
+    world: World, request: UnlockRequest, decision: Decision, *, when_safe: bool, click: str = ""
 ) -> UnlockReport | None:
     """Tells the owner, and arms the request where that was asked for and can help."""
     await write_to_owner(
@@ -95,7 +109,8 @@ async def _after_showing(
         await start_waiting(world, request)
     helps = decision.verdict.ruling is Ruling.ALLOW or decision.verdict.waiting_helps
     try:
-        return await arm(world, request.id, user=request.user) if when_safe and request.lock_id and helps else None
+        wanted = when_safe and request.lock_id and helps
+        return await arm(world, request.id, user=request.user, click=click) if wanted else None
     finally:
         await _show_checklist(world, request, decision)
 
@@ -139,31 +154,43 @@ async def _look_again(world: World, request: UnlockRequest, tick: int) -> None:
     await world.jobs.start("recheck", request.id, str(tick), key=f"recheck:{request.id}:{tick}", at=at)
 
 
-async def confirm(world: World, request_id: str, *, lock_id: str, user: str) -> None:
-    """The click on "unlock": hands the release to a worker. Raises NotPermitted for a stale click, JournalAway."""
-    request = (await live(world, request_id, lock_id)).request
-    await permit(world, user, request.channel)
-    await move(world, request_id, Step.CONFIRM, by=user, confirmed_at=world.clock.now())
-    await _requested(world, request, user, f"confirmed the unlock of {request.state}")
-    await start_release(world, request_id)
+async def confirm(world: World, request_id: str, *, lock_id: str, user: str, click: str = "") -> None:
+    """The click on "unlock": hands the release to a worker. Raises NotPermitted for a stale click, JournalAway.
+
+    `click` names it: made again, after its process ended, it does the rest.
+    """
+    record = await live(world, request_id, lock_id, click=click)
+    if not is_own(record, click):
+        await permit(world, user, record.request.channel)
+        now = world.clock.now()
+        record = await move(world, request_id, Step.CONFIRM, by=user, confirmed_at=now, click=click)
+    if record.phase is RequestPhase.CONFIRMED:
+        await _requested(world, record, record.confirmed_at, f"confirmed the unlock of {record.request.state}")
+        await start_release(world, request_id)
 
 
-async def arm(world: World, request_id: str, *, user: str, lock_id: str | None = None) -> UnlockReport:
-    """Lets the bot keep deciding until it is allowed, then release. Raises NotPermitted, JournalAway."""
-    request = (await live(world, request_id, lock_id)).request
-    if not request.lock_id:
-        raise NotPermitted("The lock has not been read yet, so there is nothing to arm. Nothing was changed.")
-    await permit(world, user, request.channel)
-    now = world.clock.now()
-    until = now + ARMED_FOR
-    await move(
-        world, request_id, Step.ARM,
-        by=user, armed_at=now, until=until, countdown="", hush_until=None,
-    )  # fmt: skip
-    await _requested(world, request, user, f"armed the unlock of {request.state}: it is done as soon as it is safe")
-    first = f"{now.timestamp():.0f}"
-    await world.jobs.start("armed", request_id, first, key=f"armed:{request_id}:{first}")
+async def arm(world: World, request_id: str, *, user: str, lock_id: str | None = None, click: str = "") -> UnlockReport:
+    """Lets the bot keep deciding until it is allowed, then release. Raises NotPermitted, JournalAway.
+
+    `click` as for `confirm`.
+    """
+    record = await live(world, request_id, lock_id, click=click)
+    if not is_own(record, click):
+        if not record.request.lock_id:
+            raise NotPermitted("The lock has not been read yet, so there is nothing to arm. Nothing was changed.")
+        await permit(world, user, record.request.channel)
+        now = world.clock.now()
+        record = await move(
+            world, request_id, Step.ARM,
+            by=user, armed_at=now, until=now + ARMED_FOR, countdown="", hush_until=None, ticks=0, click=click,
+        )  # fmt: skip
+    request, until, armed_at = record.request, record.until, record.armed_at
     report = UnlockReport(request, UnlockStage.ARMED, None, None, until=until, by=user)
+    if record.phase is not RequestPhase.ARMED or until is None or armed_at is None:
+        return report
+    await _requested(world, record, armed_at, f"armed the unlock of {request.state}: it is done as soon as it is safe")
+    if not record.ticks:
+        await start_ticks(world, request_id, armed_at)
     try:
         await show(world.messenger, report)
     except (
@@ -171,32 +198,34 @@ async def arm(world: World, request_id: str, *, user: str, lock_id: str | None =
     ) as error:  # it is armed: to say that nothing was changed would be wrong; the countdown shows it
         log.warning("unlock.armed_not_shown", request=request_id, detail=error.detail)
     says: Phrase = (f" armed the unlock of {request.state}: it is done as soon as it is safe, until ", until, ".")
-    await announce_click(
-        world, request, f"The unlock of {request.state} is armed", user, step=f"armed/{first}", says=says
-    )
+    step = f"armed/{armed_at.timestamp():.0f}"
+    await announce_click(world, request, f"The unlock of {request.state} is armed", user, step=step, says=says)
     return report
 
 
-async def disarm(world: World, request_id: str, *, lock_id: str, user: str) -> None:
+async def disarm(world: World, request_id: str, *, lock_id: str, user: str, click: str = "") -> None:
     """Takes an armed unlock back. Raises NotPermitted if it is not armed (any more), JournalAway.
 
-    Anyone in the channel stops one that nobody asked for, for as long as the lock exists.
+    Anyone in the channel stops one that nobody asked for, for as long as the lock exists. `click` as for `confirm`.
     """
-    record = await live(world, request_id, lock_id)
+    record = await live(world, request_id, lock_id, click=click)
     request = record.request
     if record.asker == BOT:
         await stop(world, request, user)
         return
-    await permit(world, user, request.channel)
-    moved = await advance(world, request_id, Step.DISARM)
-    if moved is None:
-        raise NotPermitted("This unlock is no longer armed; its message shows the outcome.")
+    if not is_own(record, click):
+        await permit(world, user, request.channel)
+        moved = await advance(world, request_id, Step.DISARM, click=click)
+        if moved is None:
+            raise NotPermitted("This unlock is no longer armed; its message shows the outcome.")
+        record = moved
     facts = UnlockFailed(request=request.id, state=request.state, lock_id=request.lock_id)
-    touched = "a part of the lock was deleted already, or may have been" if moved.sent else "the lock was not touched"
-    await write_down(world, request, facts, user, f"cancelled the armed unlock; {touched}")
+    touched = "a part of the lock was deleted already, or may have been" if record.sent else "the lock was not touched"
+    once = f"disarmed/{request.id}/{record.armed_at.isoformat() if record.armed_at else ''}"
+    await write_down(world, request, facts, user, f"cancelled the armed unlock; {touched}", once=once)
     await UNLOCKS.secure(world, request_id)
     note: Phrase = (Person(user, ""), " cancelled it")
-    places = tuple(half.release for half in moved.halves)
+    places = tuple(half.release for half in record.halves)
     await show(world.messenger, UnlockReport(request, UnlockStage.DECLINED, None, None, note=note, places=places))
 
 
@@ -208,7 +237,7 @@ def _lacks_standing(decision: Decision) -> bool:
 def _request(world: World, command: UnlockCommand, decision: Decision) -> UnlockRequest:
     lock = decision.inspection.lock
     return UnlockRequest(
-        id=world.new_id(),
+        id=id_of(world, command.click),
         state=command.state,
         lock_id="" if lock is None else lock.id,
         channel=command.channel,
@@ -231,6 +260,8 @@ def _checked(world: World, request: UnlockRequest, decision: Decision, *, dry_ru
     return report
 
 
-async def _requested(world: World, request: UnlockRequest, user: str, words: str) -> None:
+async def _requested(world: World, record: UnlockRecord, at: datetime | None, words: str) -> None:
+    request = record.request
     facts = UnlockRequested(request=request.id, state=request.state, lock_id=request.lock_id, reason=request.reason)
-    await write_down(world, request, facts, user, words)
+    once = f"requested/{request.id}/{at.isoformat() if at else ''}"
+    await write_down(world, request, facts, record.by, words, once=once)

@@ -48,7 +48,8 @@ _RELEASED = frozenset({str(UnlockStage.RELEASED), str(UnlockStage.ALREADY_FREE)}
 class WorkflowStep:
     """A step and how far it has come. `request` is that of the person (`by`) who took it on, `note` how it ended.
 
-    `ts` is its message, empty until that is posted, and `begun` when that was begun. `told` once the workflow knows.
+    `click` is the delivery of their click. `ts` is its message, empty until that is posted, and `begun` when that was
+    begun. `told` once the workflow knows.
     """
 
     state: str
@@ -63,6 +64,7 @@ class WorkflowStep:
     note: str = ""
     taken_at: datetime | None = None
     begun: datetime | None = None
+    click: str = ""
     told: bool = False
 
 
@@ -85,23 +87,28 @@ async def begin(
     await look(world, execution, 0)
 
 
-async def arm(world: World, execution: str, *, state: str, lock_id: str, user: str) -> UnlockReport | RequestInFlight:
+async def arm(
+    world: World, execution: str, *, state: str, lock_id: str, user: str, click: str = ""
+) -> UnlockReport | RequestInFlight:
     """The click: the person's own request, armed if waiting helps. Where one is in flight for the lock, the step
     follows that one, and nothing is asked. Raises NotPermitted, JournalAway, UpstreamError.
+
+    `click` names it: made again, after its process ended, it does the rest.
     """
     record = await STEPS.get(world, execution)
     if record is None or (record.state, record.lock_id) != (state, lock_id):
         raise NotPermitted("This button was made for another lock, or is too old. Nothing was changed.")
     await permit(world, user, record.channel)
     await world.journal.ping()
-    taken = {"stage": StepStage.TAKEN, "by": user, "taken_at": world.clock.now()}
-    if await STEPS.update(world, execution, taken, only_if=("stage", (StepStage.OPEN,))) is None:
+    is_again = bool(click) and record.click == click
+    taken = {"stage": StepStage.TAKEN, "by": user, "taken_at": world.clock.now(), "click": click}
+    if not is_again and await STEPS.update(world, execution, taken, only_if=("stage", (StepStage.OPEN,))) is None:
         raise NotPermitted("Someone has taken this on already, or it is over. Nothing was changed.")
     try:
-        asked = await already_asked(world, state)
-        report = await _asked(world, record, user) if asked is None else asked
+        asked = await already_asked(world, state, click=click)
+        report = await _asked(world, record, user, click, is_again=is_again) if asked is None else asked
     except Exception:
-        await STEPS.update(world, execution, stage=StepStage.OPEN, by="")
+        await STEPS.update(world, execution, stage=StepStage.OPEN, by="", click="")
         raise
     request, note = (report.request.id, _at_once(report)) if isinstance(report, UnlockReport) else (report.id, "")
     await STEPS.update(world, execution, request=request, note=note)
@@ -188,17 +195,20 @@ async def _why_not_here(world: World, record: WorkflowStep) -> str:
     return "the step's channel is not an incident channel that tflock is in; nothing was changed"
 
 
-async def _asked(world: World, record: WorkflowStep, user: str) -> UnlockReport:
+async def _asked(world: World, record: WorkflowStep, user: str, click: str, *, is_again: bool) -> UnlockReport:
     """What `/tflock unlock STATE --when-safe` does, for the very lock that the button was made for."""
     state, channel = record.state, record.channel
     command = f"unlock {state} --when-safe"
-    incident = await enter(world, channel=channel, user=user, title=state, command=command)
-    asked = unlock.UnlockCommand(state=state, user=user, channel=channel, incident=incident.id, reason=record.reason)
+    incident = await enter(world, channel=channel, user=user, title=state, command=command, once=click)
+    asked = unlock.UnlockCommand(
+        state=state, user=user, channel=channel, incident=incident.id, reason=record.reason, click=click,
+        is_again=is_again,
+    )  # fmt: skip
     report = await unlock.ask(world, asked)
     verdict = report.verdict
     helps = verdict is not None and (verdict.ruling is Ruling.ALLOW or verdict.waiting_helps)
     if report.stage is UnlockStage.CHECKED and report.request.lock_id == record.lock_id and helps:
-        return await unlock.arm(world, report.request.id, user=user, lock_id=record.lock_id)
+        return await unlock.arm(world, report.request.id, user=user, lock_id=record.lock_id, click=click)
     return report
 
 

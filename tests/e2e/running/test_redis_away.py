@@ -3,55 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from redis import Redis
-from redis.exceptions import RedisError
 
 from bot.sandbox.machine.process import free_port
 from bot.sandbox.slack.text import flat
-from bot.store.embedded import find_binary
+from tests.worlds.redis_server import Server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PARKER = "U0PARKER"
-
-
-@dataclass
-class Server:
-    """A redis-server with an append-only file, on a port of its own."""
-
-    directory: Path
-    port: int
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    def start(self) -> None:
-        binary = find_binary()
-        assert binary is not None
-        words = [binary, "--port", str(self.port), "--dir", str(self.directory), "--save", ""]
-        words += ["--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction"]
-        self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-    def answers(self) -> bool:
-        with Redis(port=self.port, socket_timeout=1) as client:
-            try:
-                return bool(client.ping())
-            except (RedisError, OSError):
-                return False
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,5 @@
-"""The bot is killed with SIGKILL at every line that matters: whoever comes next settles it, once, and tells it once.
+"""The bot is killed with SIGKILL during a release, at every line that matters: the next one settles it, once, and says
+so once.
 
 Each test has its own processes on the module's stage, and the embedded Redis that they share.
 """
@@ -24,21 +25,6 @@ PARKER, QUINN = "U0PARKER", "U0QUINN"
 @pytest.fixture(scope="module")
 def staged():
     return {"processes": ()}
-
-
-async def test_killed_right_after_the_click_the_restarted_bot_releases_it(scene, bots):
-    bot = await bots.start()
-    await bots.dead_lock()
-    checklist = await scene.checklist("unlock staging", "safe to unlock")
-    scene.stage.github.answer_next(".*", delay=3, times=3)
-    await scene.click(checklist, "unlock.confirm")
-    await scene.has_recorded("unlock.requested")
-    await bot.kill()
-    assert await bots.lock_stands()
-
-    await bots.start()
-
-    await scene.is_settled_once(checklist)
 
 
 async def test_killed_between_intent_and_delete_the_restarted_bot_settles_it(scene, bots):

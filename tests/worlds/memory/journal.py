@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from bot.core.record.timeline import GENESIS, Draft, Entry, Kind, body_of, clean
 from bot.errors import ChainBroken, JournalAway, NotPermitted
 from bot.ports.clock import Clock
 from bot.ports.journal import Appended
+from bot.ports.records import TakenUp
 from tests.worlds.memory.memory import Switchboard
 
 
@@ -165,6 +166,7 @@ class MemoryRecords:
     clock: Clock
     switchboard: Switchboard = field(default_factory=Switchboard)
     _kept: dict[tuple[str, str, str], tuple[str, datetime]] = field(default_factory=dict)
+    _waiting: dict[str, datetime] = field(default_factory=dict)
 
     async def put(self, kind: str, key: str, value: Mapping[str, Any], *, ttl: timedelta) -> None:
         await self.switchboard.pass_through(f"put {kind}")
@@ -245,6 +247,39 @@ class MemoryRecords:
         found = {name: datetime.fromisoformat(when) for name, when in self._listed(kind, key).items()}
         within = [name for name, when in found.items() if since <= when <= until]
         return tuple(sorted(within, key=lambda name: found[name], reverse=True)[:limit])
+
+    async def accept(self, name: str, what: Mapping[str, Any], *, lease: timedelta, ttl: timedelta) -> bool:
+        await self.switchboard.pass_through("accept")
+        if self._get("delivery", "", name) is not None:
+            return False
+        now = self.clock.now()
+        said = {"what": dict(what), "at": now.isoformat(), "takes": 0}
+        self._set("delivery", "", name, json.dumps(said), ttl)
+        self._waiting[name] = now + lease
+        await self.switchboard.pass_through("accepted")
+        return True
+
+    async def settle(self, name: str, *, remember: timedelta) -> None:
+        await self.switchboard.pass_through("settle")
+        self._waiting.pop(name, None)
+        self._set("delivery", "", name, "{}", remember)
+
+    async def take_up(self, *, kept: Collection[str], lease: timedelta, limit: int) -> tuple[TakenUp, ...]:
+        await self.switchboard.pass_through("take up")
+        now, taken = self.clock.now(), list[TakenUp]()
+        self._waiting |= {name: now + lease for name in kept if name in self._waiting}
+        for name in [name for name, until in self._waiting.items() if until <= now][:limit]:
+            text = self._get("delivery", "", name)
+            if text is None:
+                del self._waiting[name]
+                continue
+            said = json.loads(text)
+            said["takes"] += 1
+            _, until = self._kept["delivery", "", name]
+            self._kept["delivery", "", name] = json.dumps(said), until
+            self._waiting[name] = now + lease
+            taken.append(TakenUp(name, said["what"], now - datetime.fromisoformat(said["at"]), said["takes"]))
+        return tuple(taken)
 
     def _listed(self, kind: str, key: str) -> dict[str, str]:
         members: dict[str, str] = json.loads(self._get("list", kind, key) or "{}")
