@@ -282,6 +282,7 @@ _CONFLICTS = (
     *_status(404, 409, 412),
 )
 
+_GRAVE = frozenset({About.SAVE, About.DIGEST, About.RELEASE})
 _LOCKS = frozenset({About.LOCK, About.FORCE_UNLOCK})
 _STORES = _LOCKS | {About.STORE}
 _PROVIDER = frozenset({About.PROVIDER})
@@ -373,6 +374,8 @@ def classify(text: str, *, has_lock: bool, has_head: bool = True) -> ErrorKind:
     if has_lock and what in {About.LOCK, About.STORE} and not shows_the_asker(text):
         return ErrorKind.HELD  # the lock was read, whatever became of the request before
     full = with_statuses(text) if has_head or what is not About.PROVIDER else text
+    if not has_head and what not in _GRAVE and is_healthy(text) and not _says(_END_OF_REFUSAL, text):
+        return ErrorKind.UNKNOWN  # a plan lists what is in a script, too
     found = next((row.kind for row in TABLE if what in row.about and _says(row.says, full)), ErrorKind.UNKNOWN)
     # of an error whose beginning was cut off: the run that prints its end was refused the lock
     is_end = found is ErrorKind.UNKNOWN and not has_head and _says(_END_OF_REFUSAL, text)
@@ -397,6 +400,18 @@ def _says(says: Iterable[str], text: str) -> bool:
 def shows_the_asker(text: str) -> bool:
     """Whether a lock info in this error is of the one who asked for the lock, and not of its holder."""
     return _says(_ASKERS, text)
+
+
+def is_healthy(text: str) -> bool:
+    """Whether a log shows a run that went well, and nothing that failed."""
+    return _WENT_WELL.search(text) is not None and _WENT_WRONG.search(text) is None
+
+
+_WENT_WELL = re.compile(
+    r"(?:apply|destroy) complete! resources|\bno changes\. |\bplan: [0-9]+ to |successfully initialized"
+    r"|(?:releasing|acquiring) state lock\. this may|successfully unlocked"
+)
+_WENT_WRONG = re.compile(r"\berror:|\berror (?:[a-z]+ing|occurred)|\bfailed\b|\bfailure\b|\bdenied\b|exit code [1-9]")
 
 
 def is_empty(text: str) -> bool:
@@ -432,7 +447,7 @@ def is_wrapper(text: str) -> bool:
     return _says(_WRAPPERS, text)
 
 
-GRAVE = tuple(said for what, says in _ABOUT if what in {About.SAVE, About.DIGEST, About.RELEASE} for said in says)
+GRAVE = tuple(said for what, says in _ABOUT if what in _GRAVE for said in says)
 """In lower case: an error that outranks a later one has one of them."""
 
 _ENDS = _phrases("""
@@ -454,7 +469,7 @@ _ENDS = _phrases("""
     host is being terminated
     run timed out | run was discarded | reached the timeout | timed out waiting for the job | job timed out
     exceeded build time limit | no output has been received in the last | build has been terminated
-    stopped by the user | worker was terminated | worker crashed | runner failure
+    segmentation fault (core | stopped by the user | worker was terminated | worker crashed | runner failure
     """)
 """Terraform's own words (command/views/operation.go, logging/panic.go), then those of the CI systems' runners."""
 
@@ -462,6 +477,7 @@ _LOST_SIGNS = _phrases("""
     communication with | stopped hearing | system failure | touching the log | jenkins-48300 | marked offline
     never started | interrupt signal | cannot contact | channel | did not stop | exit code - | was deleted
     being removed | went offline | remote call on | lost connection to | has become unresponsive | lost contact
+    agent was lost | agent lost
     """)
 _BARE_ENDS = frozenset({"killed", "terminated", "aborted", "killed: 9", "terminated: 15", "interrupted", "canceled"})
 _EXITS = re.compile(
@@ -488,7 +504,10 @@ def is_broken_off(line: str) -> bool:
 
 def is_lost(line: str) -> bool:
     """Whether only a server says that the run ended: then its process may still be running."""
-    return says_lost(line) or is_away(line) or _says(("lost connection to", "has become unresponsive"), line.lower())
+    return says_lost(line) or is_away(line) or _says(_LOST, line.lower())
+
+
+_LOST = ("lost connection to", "has become unresponsive", "agent was lost", "agent lost")
 
 
 def is_away(line: str) -> bool:

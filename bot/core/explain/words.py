@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from bot.core.explain.block import PastedLock
 from bot.core.explain.cut import Error
-from bot.core.explain.kinds import About, ErrorKind, is_empty, shows_the_asker
+from bot.core.explain.kinds import About, ErrorKind, is_empty, is_healthy, shows_the_asker
 from bot.core.phrase import Phrase, Quoted, joined, quoted
 
 
@@ -414,7 +414,7 @@ def _rate_limit(found: Classified) -> Advice:
     do: tuple[Phrase, ...] = (
         ("Wait some minutes, then plan, and apply that plan.",),
         ("Lower ", Quoted("-parallelism"), ", and see whether several pipelines use the same account at a time."),
-        *_GENESYS_LIMITS[: 1 if found.says("genesys") else 0],
+        *_GENESYS_LIMITS[: 1 if found.says("genesys", "exceeded the maximum [") else 0],
     )
     return Advice("The provider is rate-limited (429)", what, do, (_NO_LOOP, _NO_UNLOCK))
 
@@ -563,7 +563,7 @@ def _stale_plan(_: Classified) -> Advice:
 
 
 def _unknown(found: Classified) -> Advice:
-    if not found.error.has_head and found.says(*_HEALTHY) and not found.says("error", "fail", "denied", "refused"):
+    if not found.error.has_head and is_healthy(found.text):
         healthy: Phrase = ("This text shows a run of Terraform, and no error.",)
         return Advice(
             "There is no error here",
@@ -580,11 +580,6 @@ def _unknown(found: Classified) -> Advice:
     )
     return Advice("That is not an error that tflock knows", what, do, (_NO_UNLOCK,))
 
-
-_HEALTHY = (
-    *("apply complete!", "no changes.", "successfully initialized", "releasing state lock", "acquiring state lock"),
-    *("refreshing state...", "plan: ", "destroy complete!", "creation complete after", "still creating..."),
-)
 
 _WORDS: Mapping[ErrorKind, Callable[[Classified], Advice]] = {
     ErrorKind.NOT_SAVED: _not_saved,
