@@ -93,6 +93,10 @@ class Gathered:
             entry, redacted = _read(self._spool[place])
             yield Record(entry, self._revisions.seen(entry), self._revisions.is_hidden(entry.id), redacted)
 
+    def rows(self) -> Iterator[str]:
+        for place in range(len(self._spool)):
+            yield self._spool[place].decode()
+
 
 class _Gathering:
     """What one pass over the entries leaves behind."""

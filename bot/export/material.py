@@ -46,6 +46,10 @@ class Material(Protocol):
         """Everything, hidden entries and corrections too, in the order of the chain."""
         ...
 
+    def rows(self) -> Iterator[str]:
+        """The same as the JSON export spells it, an entry a line: nothing of it has to be read again."""
+        ...
+
 
 Writer: TypeAlias = Callable[[Material, Path], Path]
 """Writes one format to the file and returns it. Raises OSError."""

@@ -14,7 +14,7 @@ from bot.core.instants import stamp
 from bot.core.phrase import plain
 from bot.export.files import write
 from bot.export.json.read import SCHEMA
-from bot.export.json.row import row_of, spelled
+from bot.export.json.row import spelled
 from bot.export.material import Material
 
 
@@ -32,8 +32,8 @@ def _parts(material: Material) -> Iterator[str]:
     yield f'"followups": {spelled([_followup(one) for one in account.followups])},\n'
     yield '"entries": ['
     separator = "\n"
-    for record in material.records():
-        yield separator + spelled(row_of(record.entry, redacted=record.redacted))
+    for row in material.rows():
+        yield separator + row
         separator = ",\n"
     yield "\n]}\n"
 
