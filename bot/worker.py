@@ -48,6 +48,9 @@ ONCE_MORE_AFTER = timedelta(minutes=5)
 """When a job begins again whose last try has failed while Slack was away, so that nobody could hear of it."""
 
 _AT_ONCE = 40
+_LONGEST_READ = timedelta(milliseconds=250)
+"""How long the worker waits in Redis for the next job, which ends the wait at once. A full worker looks as often."""
+
 _AGAIN = ExponentialRetry(attempts=TRIES, minimum_delay=FIRST_AGAIN_AFTER, maximum_delay=LAST_AGAIN_AFTER)
 
 
@@ -208,7 +211,7 @@ def new_worker(docket: Docket, *, name: str) -> Worker:
         concurrency=_AT_ONCE,
         redelivery_timeout=REDELIVER_AFTER,
         reconnection_delay=timedelta(seconds=1),
-        minimum_check_interval=timedelta(milliseconds=50),
+        minimum_check_interval=_LONGEST_READ,
         scheduling_resolution=timedelta(milliseconds=100),
     )
 
