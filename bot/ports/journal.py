@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -37,6 +37,17 @@ class Journal(Protocol):
 
     async def incidents(self, *, open_only: bool = False, limit: int = 100) -> tuple[Incident, ...]:
         """Newest first."""
+        ...
+
+    async def latest(self, incident_ids: Sequence[str]) -> Mapping[str, datetime]:
+        """When the last entry of each of these timelines was recorded, in few questions.
+
+        Without those that are unknown, or whose own fields do not say it.
+        """
+        ...
+
+    async def tidy(self) -> None:
+        """Forgets the names of the oldest incidents, where their timelines are no longer kept."""
         ...
 
     async def append(self, incident_id: str, draft: Draft) -> Appended:

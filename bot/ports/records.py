@@ -27,6 +27,10 @@ class Records(Protocol):
 
     async def get(self, kind: str, key: str) -> dict[str, Any] | None: ...
 
+    async def get_all(self, kind: str, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The records of one kind that are there, by key, in few questions."""
+        ...
+
     async def update(
         self,
         kind: str,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -32,6 +33,9 @@ from bot.store.restoring import Staging
 _ALL = "tflock:incidents"
 _OPEN = "tflock:incidents:open"
 _PAGE = 100
+_TIDIED = 20
+"""Pages of old names that one round goes through."""
+
 _ATTEMPTS = 20
 _RESERVED = timedelta(days=1)
 """How long a channel may hold the name of an incident that was never begun: a crash in between is made good, once."""
@@ -44,6 +48,8 @@ class RedisJournal:
     def __init__(self, client: Client, *, clock: Clock, rng: random.Random, retention: timedelta | None = None) -> None:
         self._client = client
         self._rng = rng
+        self._clock = clock
+        self._retention = retention
         self._keep = str(round(retention.total_seconds() * 1000) if retention else 0)
         self._recorder = Recorder(client, clock=clock, rng=rng, retention=retention)
         self._delete_if = client.register_script(scripts.DELETE_IF)
@@ -88,6 +94,38 @@ class RedisJournal:
             if gone:
                 await self._unlist(index, gone)
         return tuple(found[:limit])
+
+    async def latest(self, incident_ids: Sequence[str]) -> Mapping[str, datetime]:
+        found = dict[str, datetime]()
+        for start in range(0, len(incident_ids), _PAGE):
+            some = incident_ids[start : start + _PAGE]
+            async with answering(), self._client.pipeline(transaction=False) as pipe:
+                for name in some:
+                    pipe.hget(head_key(name), "tail")
+                tails = await pipe.execute()
+            for name, tail in zip(some, tails, strict=True):
+                with suppress(ValueError, AttributeError):
+                    found[name] = Tail.read(tail).recorded_at
+        return found
+
+    async def tidy(self) -> None:
+        """Takes the names of incidents that Redis has forgotten out of the index, the oldest first, a few at a time.
+
+        A timeline lives for `retention` after its last entry, so that none that was opened later can be gone.
+        """
+        if self._retention is None:
+            return
+        until = (self._clock.now() - self._retention).timestamp()
+        start = 0
+        for _ in range(_TIDIED):
+            async with answering():
+                names = await self._client.zrange(_ALL, "-inf", until, byscore=True, offset=start, num=_PAGE)
+                gone = [name for name, one in zip(names, await self._look_up_all(names), strict=True) if one is None]
+                if gone:
+                    await self._unlist(_ALL, gone)
+            start += len(names) - len(gone)
+            if len(names) < _PAGE:
+                return
 
     async def append(self, incident_id: str, draft: Draft) -> Appended:
         """Adds an entry to the chain, once. Secrets are taken out of its text and facts first.

@@ -17,6 +17,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DELIVERIES = "tflock:{deliveries}"
 """In braces: one hash slot has them all, so that a script may look at several."""
 
+_PAGE = 100
 _THERE = "there"
 """A field that every record has, so that an empty one exists too. The record's own fields begin with a dot."""
 
@@ -49,6 +50,17 @@ class RedisRecords:
         async with answering():
             fields = await self._client.hgetall(_key("record", kind, key))
         return _unpacked(fields) if fields else None
+
+    async def get_all(self, kind: str, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+        found = dict[str, dict[str, Any]]()
+        for start in range(0, len(keys), _PAGE):
+            some = keys[start : start + _PAGE]
+            async with answering(), self._client.pipeline(transaction=False) as pipe:
+                for key in some:
+                    pipe.hgetall(_key("record", kind, key))
+                answers = await pipe.execute()
+            found |= {key: _unpacked(fields) for key, fields in zip(some, answers, strict=True) if fields}
+        return found
 
     async def update(
         self,

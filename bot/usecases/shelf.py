@@ -5,7 +5,7 @@ What people, stores and CI systems wrote (reasons, titles of runs, errors) loses
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
@@ -42,6 +42,11 @@ class Shelf(Generic[T]):
 
     async def get(self, world: World, key: str) -> T | None:
         return self._read(await world.records.get(self.kind, key))
+
+    async def get_all(self, world: World, keys: Sequence[str]) -> dict[str, T]:
+        """Those that are there, by key."""
+        records = await world.records.get_all(self.kind, keys)
+        return {key: read(self.of, self.earlier(record), RECORDS) for key, record in records.items()}
 
     async def update(
         self,

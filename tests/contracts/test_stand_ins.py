@@ -113,6 +113,17 @@ async def test_entries_make_one_chain_and_are_read_from_any_place(journal):
     assert [entry async for entry in journal.entries(incident.id, after="4")] == entries[4:]
 
 
+async def test_when_many_timelines_ended_is_read_together(journal):
+    incidents = [(await opened(journal, f"C{number}"))[0] for number in range(120)]
+    await journal.append(incidents[7].id, note("later"))
+
+    latest = await journal.latest([*(one.id for one in incidents), "inc-nowhere"])
+
+    assert set(latest) == {one.id for one in incidents}
+    [last] = await journal.tail(incidents[7].id, 1)
+    assert latest[incidents[7].id] == last.recorded_at
+
+
 async def test_a_draft_with_a_known_key_adds_nothing_and_shows_the_earlier_entry(journal):
     incident, _ = await opened(journal)
     first = await journal.append(incident.id, note("one", once="k"))
@@ -150,6 +161,16 @@ async def test_a_record_is_kept_changed_and_forgotten(records):
     assert await records.update("r", "2", {"a": 2}) is None
     await records.forget("r", "1")
     assert await records.get("r", "1") is None
+
+
+async def test_many_records_are_read_together(records):
+    for number in range(230):
+        await records.put("r", str(number), {"n": number}, ttl=HOUR)
+
+    found = await records.get_all("r", ["nowhere", *map(str, range(230))])
+
+    assert found == {str(number): {"n": number} for number in range(230)}
+    assert await records.get_all("r", []) == {}
 
 
 async def test_of_many_who_swap_a_record_at_once_one_succeeds_and_may_ask_again(records):

@@ -24,7 +24,7 @@ from bot.core.reports.report import Notice, review_offer
 from bot.errors import ChainBroken, NotPermitted, UpstreamError
 from bot.usecases.export.incident_export import reissue_if_late
 from bot.usecases.record.correct import wrong_text
-from bot.usecases.request.announce import DEALS_WITH, SEEN_TTL
+from bot.usecases.request.announce import DEALS_WITH, MOST_OPEN, SEEN_TTL, open_incidents
 from bot.usecases.request.record import at_work
 from bot.usecases.shelf import Shelf
 from bot.usecases.world import World
@@ -88,11 +88,10 @@ async def observe(world: World, incident: str, state: str, seen: LockSeen) -> No
 
 async def dealt_with(world: World) -> dict[str, Incident]:
     """The open incident that deals with a state, by the state's name; of several the one that was opened last."""
-    now, found = world.clock.now(), dict[str, Incident]()
-    for incident in await world.journal.incidents(open_only=True, limit=_MOST):
-        since = now - SEEN_TTL
-        names = await world.records.enlisted(DEALS_WITH, incident.id, since=since, until=now, limit=_MOST)
-        found = {**dict.fromkeys(names, incident), **found}
+    found = dict[str, Incident]()
+    async for incident, names in open_incidents(world):
+        for name in names:
+            found.setdefault(name, incident)
     return found
 
 
@@ -149,7 +148,13 @@ async def tend(world: World) -> None:
     May run in many workers at once and be cut off anywhere. Raises JournalAway.
     """
     await _make_good(world)
-    for incident in await world.journal.incidents(open_only=True, limit=_MOST):
+    await world.journal.tidy()
+    open_now = await world.journal.incidents(open_only=True, limit=MOST_OPEN)
+    latest = await world.journal.latest([incident.id for incident in open_now])
+    since = world.clock.now() - world.close_after_quiet
+    for incident in open_now:
+        if latest.get(incident.id, since) > since:
+            continue
         try:
             closed = await _close_if_quiet(world, incident)
         except ChainBroken as broken:  # its own trouble must not keep the others open

@@ -53,6 +53,13 @@ class MemoryJournal:
         found = [one for one in reversed(self.kept.values()) if one.is_open or not open_only]
         return tuple(found[:limit])
 
+    async def latest(self, incident_ids: Sequence[str]) -> Mapping[str, datetime]:
+        await self.switchboard.pass_through("latest")
+        return {name: self.logs[name][-1].recorded_at for name in incident_ids if self.logs.get(name)}
+
+    async def tidy(self) -> None:
+        await self.switchboard.pass_through("tidy")
+
     async def append(self, incident_id: str, draft: Draft) -> Appended:
         await self.switchboard.pass_through(f"append {draft.kind}")
         if incident_id not in self.kept:
@@ -175,6 +182,11 @@ class MemoryRecords:
     async def get(self, kind: str, key: str) -> dict[str, Any] | None:
         await self.switchboard.pass_through(f"get {kind}")
         return self._record(kind, key)
+
+    async def get_all(self, kind: str, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+        await self.switchboard.pass_through(f"get {kind}")
+        found = {key: self._record(kind, key) for key in keys}
+        return {key: record for key, record in found.items() if record is not None}
 
     async def update(
         self,
