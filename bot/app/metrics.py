@@ -36,6 +36,7 @@ class Metrics:
             "tflock_lock_age_seconds", "Age of a state's lock by its holder's clock; 0 where there is none.", ("state",)
         )
         self._lock_held = gauge("tflock_lock_held", "1 if a state was locked when last seen, else 0.", ("state",))
+        self._unread = gauge("tflock_states_unread", "States whose lock the last sweep could not read.")
         upstream = ("system", "call", "outcome")
         self._upstream = histogram(
             "tflock_upstream_seconds", "How long other systems took to answer.", upstream, buckets=_UPSTREAM_BUCKETS
@@ -56,6 +57,9 @@ class Metrics:
         """What was last seen of a state's lock; its age counts as 0 where none is held."""
         self._lock_held.labels(state).set(held)
         self._lock_age.labels(state).set(age_seconds if held else 0)
+
+    def unread(self, states: int) -> None:
+        self._unread.set(states)
 
     def upstream(self, system: str, call: str, *, outcome: str, seconds: float) -> None:
         self._upstream.labels(system, call, outcome).observe(seconds)

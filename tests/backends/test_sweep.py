@@ -15,7 +15,7 @@ from bot.core.lock import PlaceKind
 from tests.worlds.own_time import own_time
 from tests.worlds.proxy import Answer, Cut, Delay, Deny, Throttle
 
-BATCH = "dynamodb:BatchGetItem"
+BATCH, LIST, GET = "dynamodb:BatchGetItem", "s3:ListObjects", "s3:GetObject"
 
 
 def addresses_of(cloud, count, **changes):
@@ -154,6 +154,7 @@ async def test_a_sweep_ends_in_time_and_keeps_what_it_has_read(cloud):
     addresses = addresses_of(cloud, 20)
     await hold(cloud, addresses["s0"])
     cloud.proxy.fault("s3:GetObject", Delay(60))
+    cloud.proxy.fault(LIST, Delay(60))
 
     async with own_time() as spent:
         seen = await sweep_of(cloud, addresses, timeout=4).read_locks(tuple(addresses))
@@ -161,3 +162,98 @@ async def test_a_sweep_ends_in_time_and_keeps_what_it_has_read(cloud):
     assert spent.seconds < 6.5
     assert seen["s0"].held
     assert not any(found.is_free for found in seen.values())
+
+
+async def test_of_many_lock_objects_only_those_that_a_listing_names_are_read(cloud):
+    addresses = addresses_of(cloud, 300, dynamodb_table=None)
+    locks = {name: await hold(cloud, addresses[name], item=False, file=True) for name in ("s0", "s7", "s299")}
+
+    seen = await sweep_of(cloud, addresses).read_locks(tuple(addresses))
+
+    assert len(cloud.proxy.calls(LIST)) == 1
+    assert len(cloud.proxy.calls(GET)) == 3
+    assert {name: found.lock.id for name, found in seen.items() if found.held} == {
+        name: lock.id for name, lock in locks.items()
+    }
+    assert sum(found.is_free for found in seen.values()) == 297
+
+
+async def test_a_listing_goes_on_where_the_page_ended(cloud):
+    """S3 gives a thousand keys a page: the states' own objects are among them."""
+    addresses = addresses_of(cloud, 600, dynamodb_table=None)
+    lock = await hold(cloud, addresses["s599"], item=False, file=True)
+    for number in range(600):
+        await cloud.aws.put_lockfile(f"env/{number}/terraform.tfstate.backup", "{}")
+        await cloud.aws.put_lockfile(f"env/{number}/other", "{}")
+
+    seen = await sweep_of(cloud, addresses).read_locks(tuple(addresses))
+
+    assert 2 <= len(cloud.proxy.calls(LIST)) <= 3
+    assert len(cloud.proxy.calls(GET)) == 1
+    assert seen["s599"].lock.id == lock.id
+    assert sum(found.is_free for found in seen.values()) == 599
+
+
+@pytest.mark.parametrize(
+    "fault", [Deny(), Throttle(), Cut(), Answer(200, b"<x/>"), Answer(500)],
+    ids=["denied", "throttled", "cut", "another text", "broken"],
+)  # fmt: skip
+async def test_without_a_listing_each_lock_object_is_read_by_itself(cloud, fault):
+    addresses = addresses_of(cloud, 20, dynamodb_table=None)
+    lock = await hold(cloud, addresses["s3"], item=False, file=True)
+    cloud.proxy.fault(LIST, fault)
+
+    seen = await sweep_of(cloud, addresses).read_locks(tuple(addresses))
+
+    assert seen["s3"].lock.id == lock.id
+    assert sum(found.is_free for found in seen.values()) == 19
+    assert len(cloud.proxy.calls(GET)) == 20
+
+
+def listing(*keys, is_cut=False):
+    told = "".join(f"<Contents><Key>{key}</Key></Contents>" for key in keys)
+    cut = "true" if is_cut else "false"
+    return f"<ListBucketResult><IsTruncated>{cut}</IsTruncated>{told}</ListBucketResult>".encode()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [listing("env/9/x", "env/1/x"), listing("env/0/aaa"), listing(is_cut=True), b"<ListBucketResult/>"],
+    ids=["out of order", "before what was asked for", "cut and empty", "says nothing"],
+)
+async def test_a_listing_that_may_leave_something_out_shows_nothing_to_be_free(cloud, answer):
+    addresses = addresses_of(cloud, 20, dynamodb_table=None)
+    lock = await hold(cloud, addresses["s3"], item=False, file=True)
+    cloud.proxy.fault(LIST, Answer(200, answer))
+
+    seen = await sweep_of(cloud, addresses).read_locks(tuple(addresses))
+
+    assert seen["s3"].lock.id == lock.id
+    assert len(cloud.proxy.calls(GET)) == 20
+
+
+async def test_a_bucket_full_of_other_things_is_not_listed_to_its_end(cloud):
+    addresses = addresses_of(cloud, 40, dynamodb_table=None)
+    page = listing(*(f"env/0/terraform.tfstate/{n:04}" for n in range(1000)), is_cut=True)
+    cloud.proxy.fault(LIST, Answer(200, page))
+
+    seen = await sweep_of(cloud, addresses).read_locks(tuple(addresses))
+
+    assert len(cloud.proxy.calls(LIST)) <= 2
+    assert len(cloud.proxy.calls(GET)) >= 39
+    assert all(found.is_free for found in seen.values())
+
+
+async def test_where_the_time_is_not_enough_every_state_has_its_turn(cloud):
+    """Eight are asked at the same time, and those that never answer do not keep the others from their turn."""
+    addresses = addresses_of(cloud, 11, dynamodb_table=None)
+    for number in range(8):
+        cloud.proxy.fault(lambda call, key=addresses[f"s{number}"].lockfile_key: call.path.endswith(key), Delay(60))
+    sweep = sweep_of(cloud, addresses, timeout=4, call_timeout=30)
+
+    first = await sweep.read_locks(tuple(addresses))
+    second = await sweep.read_locks(tuple(addresses))
+
+    assert not any(found.is_free for found in first.values())
+    assert [name for name, found in second.items() if found.is_free] == ["s8", "s9", "s10"]
+    assert list(second) == list(addresses)

@@ -31,6 +31,7 @@ METRICS = {
     "tflock_gate_refusals_total": ("counter", ("rule",)),
     "tflock_lock_age_seconds": ("gauge", ("state",)),
     "tflock_lock_held": ("gauge", ("state",)),
+    "tflock_states_unread": ("gauge", ()),
     "tflock_upstream_seconds": ("histogram", ("system", "call", "outcome")),
     "tflock_time_to_unlock_seconds": ("histogram", ()),
 }

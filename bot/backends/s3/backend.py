@@ -6,7 +6,7 @@ import asyncio
 import math
 import secrets
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -58,7 +58,7 @@ class S3Backend:
     """One state in S3, as a `bot.ports.locks.LockBackend`. Makes no client and no request before it is asked something.
 
     `timeout` is the longest time in seconds that one look-up, its retries included, or one delete takes.
-    `table_within` is that of a look at the lock table.
+    `table_within` is that of a look at the lock table, which is in `tables` for all states that share it.
     A store that is not Amazon's has to prove before the first release that it honours conditions; `proofs` remembers
     it, without them it is tried each time.
     """
@@ -74,6 +74,7 @@ class S3Backend:
         proofs: Proofs | None = None,
         timeout: float = 10.0,
         table_within: float = LOOK_WITHIN,
+        tables: MutableMapping[Hashable, LockTable] | None = None,
     ) -> None:
         self._address = address
         self._clients = clients
@@ -86,11 +87,11 @@ class S3Backend:
         if address.dynamodb_table:
             self._places[PlaceKind.ITEM] = ItemPlace(self._dynamodb, address.dynamodb_table, address.lock_key)
         self._object = StateObject(self._s3, address.bucket, address.key)
-        self._table = (
-            LockTable(address.dynamodb_table, address.access, clients, clock, within=table_within)
-            if address.dynamodb_table
-            else None
-        )
+        self._table: LockTable | None = None
+        if address.dynamodb_table:
+            made = LockTable(address.dynamodb_table, address.access, clients, clock, within=table_within)
+            shared = {} if tables is None else tables
+            self._table = shared.setdefault((address.access, address.dynamodb_table), made)
 
     async def read_lock(self) -> LockSeen:
         """Reads all configured places at the same time. A state without any place is unseen, never free."""

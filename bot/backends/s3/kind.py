@@ -38,6 +38,7 @@ class S3Kind:
             means.aws,
             means.clock,
             proofs=Proofs(means.records, means.clock),
+            tables=means.shared,
             table_within=_PATIENT if means.in_no_hurry else LOOK_WITHIN,
         )
         table = address.dynamodb_table

@@ -1,18 +1,26 @@
-"""The locks of many states at once: DynamoDB's items by the hundred, the lock objects of S3 a few at a time.
+"""The locks of many states at once: DynamoDB's items by the hundred, the lock objects of S3 by listings.
 
-S3 has no batch read. A lock object is therefore asked for on its own, as `S3Backend` does it, and not looked for in a
-listing: a listing names every object below a prefix, so that its pages grow with the bucket and not with the states.
-Source: `BatchGetItem` in the DynamoDB API (100 keys a call, `UnprocessedKeys`, backoff between the tries).
+S3 has no batch read. Where a bucket has many states, its listing says which lock objects there are, and only those are
+read. A listing names every object below a prefix, so that its pages may grow with the bucket and not with the states:
+it jumps to the next object that is wanted, and is given up where it is not worth it. What no listing covers is asked
+for on its own, as `S3Backend` does it.
+Sources: `BatchGetItem` in the DynamoDB API (100 keys a call, `UnprocessedKeys`, backoff between the tries);
+`ListObjectsV2` in the S3 API (`StartAfter`; the order is that of the keys' UTF-8 bytes, except in directory buckets).
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeAlias
+from itertools import pairwise
+from os.path import commonprefix
+from typing import Any, NamedTuple, TypeAlias
+
+import structlog
 
 from bot.aws.clients import Access, AwsClients
 from bot.aws.errors import AwsError, aws_error, may_be_asked_again, system_of, timed_out, translated
@@ -22,18 +30,30 @@ from bot.core.evidence import Trouble
 from bot.core.lock import LockPlace, LockSeen, PlaceKind
 from bot.ports.clock import Clock
 
+log = structlog.get_logger()
+
 MOST_KEYS = 100
-_READS = "dynamodb:BatchGetItem"
+_READS, _LISTS = "dynamodb:BatchGetItem", "s3:ListBucket"
 _TRIES, _FILE_TRIES = 4, 2
 _LONGEST_WAIT, _LONGEST_FILE_WAIT = 1.0, 0.6
 _TABLES_AT_ONCE, _FILES_AT_ONCE = 4, 8
 """Few enough to leave most threads of `AwsClients` to people who ask meanwhile."""
+
+_WORTH_A_PAGE = 12
+"""Lock objects that a page of a listing has to settle, on average: a listing costs about as much as 12 `GetObject`s."""
 
 _GOES_ON = frozenset({Trouble.SERVER_ERROR, Trouble.GARBLED})
 """After these a table's next batch may fare better; after anything else the table is left alone for this sweep."""
 
 Item: TypeAlias = dict[str, Any]
 Read: TypeAlias = LockPlace | AwsError | None
+
+
+class _Page(NamedTuple):
+    """Keys of a bucket, and the last one up to which these are all; None: to the end."""
+
+    keys: frozenset[str]
+    end: str | None
 
 
 class S3Sweep:
@@ -58,11 +78,16 @@ class S3Sweep:
         self._rng = rng
         self._call_timeout = call_timeout
         self._timeout = timeout
+        self._sweeps = 0
+        self._turns = dict[tuple[str, PlaceKind], int]()
 
     async def read_locks(self, names: Sequence[str]) -> Mapping[str, LockSeen]:
-        """As `LockBackend.read_lock` would say of each: strongly consistent, and never free where it was not read."""
-        at = self._clock.now()
-        addresses = {name: self._addresses[name] for name in names}
+        """As `LockBackend.read_lock` would say of each: strongly consistent, and never free where it was not read.
+
+        What was not asked for the longest time comes first: where the time is not enough for all, all have their turn.
+        """
+        at, self._sweeps = self._clock.now(), self._sweeps + 1
+        addresses = {name: self._addresses[name] for name in sorted(names, key=self._last_turn)}
         places_read = dict[tuple[str, PlaceKind], Read]()
         working = asyncio.create_task(self._read_all(addresses, places_read))
         _, late = await asyncio.wait({working}, timeout=self._timeout)
@@ -71,7 +96,17 @@ class S3Sweep:
             await asyncio.gather(working, return_exceptions=True)
         else:
             working.result()
-        return {name: _seen(name, address, places_read, at) for name, address in addresses.items()}
+        # in a thread: of ten thousand states, this would keep the event loop from people for too long
+        return await asyncio.to_thread(_all_seen, {name: addresses[name] for name in names}, places_read, at)
+
+    def _last_turn(self, name: str) -> int:
+        """The sweep in which all of the state's places were asked last."""
+        address = self._addresses[name]
+        kinds = {PlaceKind.FILE: address.use_lockfile, PlaceKind.ITEM: address.dynamodb_table}
+        return min((self._turns.get((name, kind), 0) for kind, is_used in kinds.items() if is_used), default=0)
+
+    def _take_turns(self, names: Iterable[str], kind: PlaceKind) -> None:
+        self._turns |= {(name, kind): self._sweeps for name in names}
 
     async def _read_all(self, addresses: Mapping[str, S3Address], read: dict[tuple[str, PlaceKind], Read]) -> None:
         """Fills `read` as it goes, so that what was read counts even if the time is up for the rest."""
@@ -80,14 +115,18 @@ class S3Sweep:
             if address.dynamodb_table:
                 table = tables.setdefault((address.access, address.dynamodb_table), {})
                 table.setdefault(address.lock_key, []).append(name)
+        buckets = dict[tuple[Access, str], dict[str, list[str]]]()
+        for name, address in addresses.items():
+            if address.use_lockfile:
+                bucket = buckets.setdefault((address.access, address.bucket), {})
+                bucket.setdefault(address.lockfile_key, []).append(name)
         at_tables, at_files = asyncio.Semaphore(_TABLES_AT_ONCE), asyncio.Semaphore(_FILES_AT_ONCE)
 
         async with asyncio.TaskGroup() as group:
             for (access, table_name), keys in tables.items():
                 group.create_task(self._table(at_tables, access, table_name, keys, read))
-            for name, address in addresses.items():
-                if address.use_lockfile:
-                    group.create_task(self._file(at_files, name, address, read))
+            for (access, bucket_name), objects in buckets.items():
+                group.create_task(self._bucket(at_files, access, bucket_name, objects, read))
 
     async def _table(
         self,
@@ -100,6 +139,7 @@ class S3Sweep:
         async with turns:
             stopped: AwsError | None = None
             for batch in _batches(tuple(keys)):
+                self._take_turns((name for key in batch for name in keys[key]), PlaceKind.ITEM)
                 items, error = ({}, stopped) if stopped is not None else await self._batch(access, table, batch)
                 if error is not None and error.trouble not in _GOES_ON:
                     stopped = error
@@ -151,15 +191,85 @@ class S3Sweep:
                 detail = f"{_READS} on table {table} brought no usable answer"
                 raise aws_error(system_of(_READS), detail, trouble=Trouble.GARBLED) from error
 
-    async def _file(
-        self, turns: asyncio.Semaphore, name: str, address: S3Address, read: dict[tuple[str, PlaceKind], Read]
+    async def _bucket(
+        self,
+        turns: asyncio.Semaphore,
+        access: Access,
+        bucket: str,
+        objects: Mapping[str, Sequence[str]],
+        read: dict[tuple[str, PlaceKind], Read],
     ) -> None:
-        place = FilePlace(partial(self._clients.client, "s3", address.access), address.bucket, address.lockfile_key)
+        """Which of the lock objects are not there, by a listing; the others one by one, in the order of `objects`."""
+        gone = set[str]()
+        async for key in self._not_listed(turns, access, bucket, sorted(objects)):
+            gone.add(key)
+            self._take_turns(objects[key], PlaceKind.FILE)
+            read.update({(name, PlaceKind.FILE): None for name in objects[key]})
+        async with asyncio.TaskGroup() as group:
+            for key, names in objects.items():
+                if key not in gone:
+                    group.create_task(self._file(turns, access, bucket, key, names, read))
+
+    async def _not_listed(
+        self, turns: asyncio.Semaphore, access: Access, bucket: str, wanted: Sequence[str]
+    ) -> AsyncIterator[str]:
+        """Those of the keys, which are sorted, that a listing shows not to be there. It may end before the last one."""
+        left, prefix, after = wanted, commonprefix(wanted), ""  # noqa: RUF071 - a prefix of text, as S3 has it
+        settled = pages = 0
+        while len(left) >= _WORTH_A_PAGE and settled >= (pages - 1) * _WORTH_A_PAGE:
+            after = max(after, left[0][:-1])  # comes before it, and hardly anything is between them
+            try:
+                async with turns:
+                    page = await self._page(access, bucket, prefix, after)
+            except AwsError as error:
+                log.info("sweep.not_listed", bucket=bucket, trouble=str(error.trouble))
+                return
+            covered = len(left) if page.end is None else bisect_right(left, page.end)
+            for key in left[:covered]:
+                if key not in page.keys:
+                    yield key
+            left, after = left[covered:], page.end or ""
+            pages, settled = pages + 1, settled + covered
+
+    async def _page(self, access: Access, bucket: str, prefix: str, after: str) -> _Page:
+        target = f"s3://{bucket}/{prefix}"
+        try:
+            async with asyncio.timeout(self._call_timeout):
+                return await self._clients.run(partial(self._list, access, bucket, prefix, after))
+        except TimeoutError as error:
+            raise timed_out(_LISTS, target) from error
+
+    def _list(self, access: Access, bucket: str, prefix: str, after: str) -> _Page:
+        """Blocking. Raises AwsError also for a list that is not in order: what it does not name may be there."""
+        target = f"s3://{bucket}/{prefix}"
+        with translated(_LISTS, target):
+            client = self._clients.client("s3", access)
+            answer = client.list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=after)
+            keys = [str(found["Key"]) for found in answer.get("Contents") or ()]
+            is_cut = answer["IsTruncated"]
+        in_order = all(one < two for one, two in pairwise((after, *keys)))
+        if not in_order or not isinstance(is_cut, bool) or (is_cut and not keys):
+            detail = f"{_LISTS} of {target} brought a list that is not in order"
+            raise aws_error(system_of(_LISTS), detail, trouble=Trouble.GARBLED)
+        return _Page(frozenset(keys), keys[-1] if is_cut else None)
+
+    async def _file(
+        self,
+        turns: asyncio.Semaphore,
+        access: Access,
+        bucket: str,
+        key: str,
+        names: Sequence[str],
+        read: dict[tuple[str, PlaceKind], Read],
+    ) -> None:
+        place = FilePlace(partial(self._clients.client, "s3", access), bucket, key)
         async with turns:
+            self._take_turns(names, PlaceKind.FILE)
             for attempt in range(_FILE_TRIES):
                 if attempt:
                     await asyncio.sleep(self._rng.uniform(0, _LONGEST_FILE_WAIT))
-                read[name, PlaceKind.FILE] = answer = await self._file_now(place)
+                answer = await self._file_now(place)
+                read.update({(name, PlaceKind.FILE): answer for name in names})
                 if not (isinstance(answer, AwsError) and may_be_asked_again(answer)):
                     return
 
@@ -183,22 +293,34 @@ def _answered(answer: Mapping[str, Any], keys: Sequence[str]) -> tuple[dict[str,
 
 
 def _place(table: str, key: str, item: Item | None) -> LockPlace | None:
-    return ItemPlace(_no_client, table, key).place_of(item)
+    return None if item is None else ItemPlace(_no_client, table, key).place_of(item)
 
 
 def _no_client() -> Any:
     raise AssertionError("an item that was read needs no client")
 
 
+def _all_seen(
+    addresses: Mapping[str, S3Address], read: Mapping[tuple[str, PlaceKind], Read], at: datetime
+) -> Mapping[str, LockSeen]:
+    return {name: _seen(name, address, read, at) for name, address in addresses.items()}
+
+
 def _seen(name: str, address: S3Address, read: Mapping[tuple[str, PlaceKind], Read], at: datetime) -> LockSeen:
     places = dict[PlaceKind, Read]()
     if address.use_lockfile:
-        late = timed_out(FilePlace.reads, f"s3://{address.bucket}/{address.lockfile_key}")
-        places[PlaceKind.FILE] = read.get((name, PlaceKind.FILE), late)
+        target = f"s3://{address.bucket}/{address.lockfile_key}"
+        places[PlaceKind.FILE] = _read_or_late(read, (name, PlaceKind.FILE), FilePlace.reads, target)
     if address.dynamodb_table:
-        late = timed_out(_READS, f"table {address.dynamodb_table}")
-        places[PlaceKind.ITEM] = read.get((name, PlaceKind.ITEM), late)
+        target = f"table {address.dynamodb_table}"
+        places[PlaceKind.ITEM] = _read_or_late(read, (name, PlaceKind.ITEM), _READS, target)
     return lock_seen(places, at) if places else nowhere(at)
+
+
+def _read_or_late(
+    read: Mapping[tuple[str, PlaceKind], Read], which: tuple[str, PlaceKind], action: str, target: str
+) -> Read:
+    return read[which] if which in read else timed_out(action, target)
 
 
 def _batches(keys: Sequence[str]) -> Iterator[Sequence[str]]:

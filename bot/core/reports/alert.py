@@ -16,6 +16,7 @@ class AlertKind(StrEnum):
     LOOP = "loop"
     THROTTLED = "throttled table"
     OVERDUE = "overdue run"
+    UNREAD = "unread states"
 
 
 class Outcome(StrEnum):
@@ -26,6 +27,7 @@ class Outcome(StrEnum):
     GOES_ON = "its run goes on again"
     ENDED = "the run has ended"
     QUIET = "it has stopped"
+    READ = "the states can be read again"
     NOT_CONFIGURED = "it is not in the configuration any more"
 
 
@@ -33,8 +35,9 @@ class Outcome(StrEnum):
 class Concern:
     """Something that people should know of. `key` distinguishes it from all others of its kind, and from the next one.
 
-    `subject` is the state, pipeline or table for people, `states` the configured states that it is about. `since` is
-    when it began: the lock's `Created`, the loop's first start, the first refusal, the run's start. `run` and `url`
+    `subject` is the state, pipeline or table for people, or why states cannot be read; `states` are the configured
+    states that it is about, and `more` counts those that are not named. `since` is when it began: the lock's `Created`,
+    the loop's first start, the first refusal, the run's start, the first sweep without an answer. `run` and `url`
     name a run, `ended` how and `ended_at` when it ended, `usual` how long such runs take; `starts` counts a loop's.
     """
 
@@ -52,6 +55,7 @@ class Concern:
     ended_at: datetime | None = None
     usual: timedelta | None = None
     starts: int = 0
+    more: int = 0
 
     @property
     def id(self) -> str:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from statistics import median
 
-from bot.core.evidence import Found
+from bot.core.evidence import Found, Unseen
 from bot.core.gate.attribution import Candidate
 from bot.core.gate.ending import is_over, run_name, settled_at
 from bot.core.gate.inspection import Inspection
@@ -25,6 +25,12 @@ QUIET_AFTER = timedelta(minutes=5)
 
 _HISTORY, _FEWEST = 10, 3
 """So many successful runs tell what is usual, and fewer than so many tell nothing."""
+
+UNREAD_AFTER = timedelta(minutes=10)
+"""States that cannot be read for so long are a concern: what takes a minute or two passes."""
+
+MOST_STATES = 100
+"""States that a concern names; of the others it has the number."""
 
 _AT_LEAST_OVER = timedelta(minutes=10)
 
@@ -40,12 +46,16 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
-    """What one sweep has brought. `inspections` are the closer looks, of some of the states."""
+    """What one sweep has brought. `inspections` are the closer looks, of some of the states.
+
+    `unread_since` says by each reason of `unread` when it began.
+    """
 
     states: Mapping[str, Watched]
     seen: Mapping[str, LockSeen]
     inspections: Mapping[str, Inspection]
     now: datetime
+    unread_since: Mapping[str, datetime] = field(default_factory=dict)
 
 
 def concerns(evidence: SweepResult, policy: Policy, rule: WatchRule) -> dict[str, Concern]:
@@ -58,13 +68,37 @@ def concerns(evidence: SweepResult, policy: Policy, rule: WatchRule) -> dict[str
         found += _of_run(inspection, policy, rule, evidence.now)
     found += _loops(evidence)
     found += _throttled(evidence)
+    found += _unread(evidence)
     return {concern.id: concern for concern in found}
 
 
 def refreshed(before: Concern, now: Concern) -> Concern:
     """The same concern with what is newer of it: it began when it began, and what it has touched stays touched."""
     states = tuple(dict.fromkeys((*before.states, *now.states)))
-    return replace(now, since=min(before.since, now.since), states=states, starts=max(before.starts, now.starts))
+    newer = replace(now, since=min(before.since, now.since), states=states, starts=max(before.starts, now.starts))
+    return shortened(replace(newer, more=max(before.more, now.more)))
+
+
+def shortened(concern: Concern) -> Concern:
+    """The concern with as many names of states as are stored and shown."""
+    over = len(concern.states) - MOST_STATES
+    if over <= 0:
+        return concern
+    return replace(concern, states=concern.states[:MOST_STATES], more=max(concern.more, over))
+
+
+def unread(seen: Mapping[str, LockSeen]) -> dict[str, list[str]]:
+    """The states of which nothing is known, by the reason: who did not answer, and how. Throttling is not among them:
+    the table says that itself.
+    """
+    found = dict[str, list[str]]()
+    for name, lock in seen.items():
+        if lock.unseen and not lock.held and not lock.is_throttled:
+            _, why = lock.unseen[0]
+            found.setdefault(f"{why.system}: {why.trouble if isinstance(why, Unseen) else 'not found'}", []).append(
+                name
+            )
+    return found
 
 
 def outcome_of(concern: Concern, evidence: SweepResult, *, last_seen: datetime) -> Outcome | None:
@@ -80,6 +114,8 @@ def outcome_of(concern: Concern, evidence: SweepResult, *, last_seen: datetime) 
         case AlertKind.THROTTLED:
             read = any(state in evidence.seen and not evidence.seen[state].is_throttled for state in states)
             return Outcome.QUIET if read and evidence.now - last_seen >= QUIET_AFTER else None
+        case AlertKind.UNREAD:
+            return Outcome.READ if concern.key not in unread(evidence.seen) else None
         case _:
             return _lock_outcome(concern, evidence.seen.get(concern.state)) or _run_outcome(concern, evidence)
 
@@ -165,6 +201,13 @@ def _throttled(evidence: SweepResult) -> Iterator[Concern]:
         key = hashlib.sha256(repr(table).encode()).hexdigest()
         subject = evidence.states[names[0]].table_name or names[0]
         yield Concern(AlertKind.THROTTLED, key, subject, tuple(names), evidence.now)
+
+
+def _unread(evidence: SweepResult) -> Iterator[Concern]:
+    for reason, names in unread(evidence.seen).items():
+        since = evidence.unread_since.get(reason, evidence.now)
+        if evidence.now - since >= UNREAD_AFTER:
+            yield Concern(AlertKind.UNREAD, key=reason, subject=reason, states=tuple(names), since=since)
 
 
 def _lock_outcome(concern: Concern, seen: LockSeen | None) -> Outcome | None:

@@ -59,6 +59,7 @@ _OUTCOMES = {
     Outcome.GOES_ON: "its run is active again",
     Outcome.ENDED: "the run has ended",
     Outcome.QUIET: "it has stopped",
+    Outcome.READ: "the states can be read again",
     Outcome.NOT_CONFIGURED: "it is no longer in the configuration",
 }
 
@@ -93,7 +94,7 @@ def _cells(alert: Alert) -> list[Cell]:
     concern = alert.concern
     what = str(concern.kind) if alert.is_open else f"over: {concern.kind}"
     named = ", ".join(concern.states[:_FEW]) or concern.subject
-    subject = concern.subject if concern.kind in {AlertKind.LOOP, AlertKind.THROTTLED} else ""
+    subject = concern.subject if concern.kind in {AlertKind.LOOP, AlertKind.THROTTLED, AlertKind.UNREAD} else ""
     until = alert.resolved_at or alert.raised_at
     lasted = duration(max(timedelta(0), until - concern.since))
     return [named, f"{what}: {subject}" if subject else what, lasted, Linked(concern.run, concern.url or None)]
@@ -117,6 +118,13 @@ def _news(concern: Concern, now: datetime) -> Fact:
         case AlertKind.THROTTLED:
             words = (" Terraform can't read or take locks right now. The locks themselves are fine.",)
             return Fact(("DynamoDB is throttling the lock table of ", *_states(concern), "."), words, Icon.ALERT)
+        case AlertKind.UNREAD:
+            words = (
+                " ",
+                Quoted(name),
+                ". What holds their locks isn't known meanwhile, and nothing is released there.",
+            )
+            return Fact(("tflock can't read the locks of ", *_states(concern), "."), words, Icon.ALERT)
         case AlertKind.OVERDUE:
             usual = concern.usual or timedelta(0)
             words = (" ", run, " has taken ", lasted, " so far, usually about ", usual, ".")
@@ -125,7 +133,7 @@ def _news(concern: Concern, now: datetime) -> Fact:
 
 def _states(concern: Concern) -> Phrase:
     few = joined([(name,) for name in concern.states[:_FEW]])
-    more = len(concern.states) - _FEW
+    more = len(concern.states) + concern.more - _FEW
     return (*few, f" and {more} more states") if more > 0 else few
 
 

@@ -8,6 +8,7 @@ which costs nothing once a job that is over has been read. The lock table is rea
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -40,6 +41,7 @@ LOOK_BACK = timedelta(days=14)
 A CI whose runs can be started again for weeks lists much farther back in any case, so two weeks cost hardly anything.
 """
 
+_AT_ONCE = 500
 _MOST_SUSPECTS = 60
 _MOST_SHARED = 20
 _MOST_LOGS = 40
@@ -154,14 +156,26 @@ def _state_of(states: tuple[State, ...], pipeline: Pipeline) -> str:
 
 async def overview(world: World) -> Overview:
     """The locks of all states at a glance."""
-    states = tuple(world.states.values())
-    seen = await asyncio.gather(
-        *(world.timed(state.backend_system, "read lock", state.backend.read_lock()) for state in states)
-    )
+    seen = await all_locks(world)
     now = world.clock.now()
-    for state, lock in zip(states, seen, strict=True):
-        _measure(world, state.name, lock.lock, is_free=lock.is_free, now=now)
-    return Overview(states=tuple((s.name, lock) for s, lock in zip(states, seen, strict=True)), at=now)
+    return Overview(states=tuple((world.states[name].name, lock) for name, lock in seen.items()), at=now)
+
+
+async def all_locks(world: World) -> Mapping[str, LockSeen]:
+    """What is seen of each state's lock, by the state's name, in the order of the configuration."""
+    if world.sweep is None:
+        backends = [state.backend.read_lock() for state in world.states.values()]
+        seen: Mapping[str, LockSeen] = dict(zip(world.states, await asyncio.gather(*backends), strict=True))
+    else:
+        found = await world.timed("locks", "sweep", world.sweep.read_locks(tuple(world.states)))
+        seen = {name: found[name] for name in world.states if name in found}
+    now = world.clock.now()
+    for number, (name, lock) in enumerate(seen.items()):
+        if lock.held or lock.is_free:  # what could not be read leaves its gauge as it was
+            world.meter.lock(name, held=bool(lock.held), age_seconds=_age(lock.lock, now))
+        if number % _AT_ONCE == 0:
+            await asyncio.sleep(0)  # others have their turn, however many states there are
+    return seen
 
 
 async def _listings(
@@ -229,8 +243,11 @@ async def _claims(
 
 
 def _measure(world: World, state: StateName, lock: LockInfo | None, *, is_free: bool, now: datetime) -> None:
-    seconds = 0.0 if lock is None else age(lock, now).total_seconds()
-    world.meter.lock(state.name, held=not is_free, age_seconds=seconds)
+    world.meter.lock(state.name, held=not is_free, age_seconds=_age(lock, now))
+
+
+def _age(lock: LockInfo | None, now: datetime) -> float:
+    return 0.0 if lock is None else age(lock, now).total_seconds()
 
 
 def unanswered(inspection: Inspection) -> tuple[NotFound | Unseen, ...]:

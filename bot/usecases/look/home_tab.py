@@ -33,7 +33,7 @@ from bot.core.reports.home import (
 )
 from bot.core.reports.report import StatusReport
 from bot.errors import JournalAway, NotPermitted
-from bot.usecases.decide.inspect import inspect, overview
+from bot.usecases.decide.inspect import all_locks, inspect
 from bot.usecases.decide.owner import answer_about
 from bot.usecases.decide.weigh import conclude
 from bot.usecases.look.home_entries import Room, room_of, waiting_for, with_owners
@@ -172,10 +172,7 @@ def _is_young(world: World, glance: Glance, limit: timedelta = FRESH) -> bool:
 
 async def _read(world: World) -> Glance:
     at = world.clock.now()
-    if world.sweep is None:
-        seen = {name.name: lock for name, lock in (await overview(world)).states}
-    else:
-        seen = dict(await world.timed("locks", "sweep", world.sweep.read_locks(tuple(world.states))))
+    seen = await all_locks(world)
     rows = (row_of(name, seen[name]) for name in world.states if name in seen)
     return Glance(tuple(row for row in rows if row is not None), at)
 

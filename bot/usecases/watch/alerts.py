@@ -22,8 +22,8 @@ from bot.core.record.facts import AlertRaised, AlertResolved, draft_of
 from bot.core.record.incident import Incident
 from bot.core.record.timeline import Draft
 from bot.core.reports.alert import Alert, AlertKind, Bulletin, Concern
-from bot.core.reports.concern import SweepResult, outcome_of, refreshed
-from bot.errors import Final, NotPermitted, UpstreamError
+from bot.core.reports.concern import SweepResult, outcome_of, refreshed, shortened
+from bot.errors import Denied, Final, Missing, NotPermitted, UpstreamError
 from bot.ports.messenger import Posted
 from bot.usecases.outbox import Outgoing, post_once
 from bot.usecases.shelf import Shelf
@@ -79,9 +79,18 @@ class Index:
     bulletins: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Shut:
+    """That a channel is not there, or does not let the bot post."""
+
+    is_shut: bool = True
+
+
 ALERTS = Shelf("alert", AlertRecord, _KEPT)
 BULLETINS = Shelf("bulletin", BulletinRecord, _KEPT)
 INDEX = Shelf("alerts", Index, _KEPT)
+SHUT = Shelf("alerts-shut", Shut, timedelta(minutes=10))
+"""The channels that do not take alerts, and are not asked at every sweep."""
 
 
 @dataclass(slots=True)
@@ -103,7 +112,7 @@ class Book:
 async def load(world: World) -> Book:
     """Raises JournalAway."""
     index = await INDEX.get(world, "open") or Index()
-    return Book(await _records(world, index.alerts), list(index.bulletins))
+    return Book(await ALERTS.get_all(world, index.alerts), list(index.bulletins))
 
 
 async def settle(
@@ -114,8 +123,9 @@ async def settle(
     incidents: Mapping[str, Incident],
 ) -> None:
     """Writes down what is new, what has changed and what is over. Tells nobody yet. Raises JournalAway."""
-    for alert_id, concern in book.concerns.items():
-        await _follow(world, book, alert_id, concern, found.get(alert_id), evidence)
+    for some in batches(tuple(book.concerns.items())):
+        follow = (_follow(world, book, name, concern, found.get(name), evidence) for name, concern in some)
+        await asyncio.gather(*follow)
     await _wake(world, book, evidence.now)
 
     standing = book.concerns.keys()
@@ -133,14 +143,23 @@ async def tell(world: World, book: Book, still_mine: Check) -> None:
     """
     for alert_id in tuple(book.alerts):
         await _note(world, book, alert_id)
+    records = await BULLETINS.get_all(world, book.bulletins)
+    channels = {record.channel for record in records.values()}
+    shut = {channel for channel in channels if await SHUT.get(world, channel) is not None}
     for bulletin_id in tuple(book.bulletins):
+        record = records.get(bulletin_id)
+        if record is not None and record.channel in shut:
+            continue
         try:
             await still_mine()
-            await _show(world, book, bulletin_id)
+            await _show(world, book, bulletin_id, record)
         except UpstreamError as error:
             log.warning("alert.not_told", bulletin=bulletin_id, passes=error.passes, error=str(error))
             if error.passes:  # Slack takes nothing now: the other messages would only wait for it in vain
                 break
+            if record is not None and isinstance(error, Denied | Missing):
+                shut.add(record.channel)
+                await SHUT.put(world, record.channel, Shut())
     await _tidy(world, book)
 
 
@@ -162,7 +181,7 @@ async def snooze(world: World, alert_id: str, *, user: str) -> Alert:
         raise NotPermitted("This alert is over; its message shows how it ended. Nothing was changed.")
     bulletin = await BULLETINS.get(world, record.bulletin)
     if bulletin is not None and bulletin.ts:
-        records = await _records(world, bulletin.alerts)
+        records = await ALERTS.get_all(world, bulletin.alerts)
         await world.messenger.update(Posted(bulletin.channel, bulletin.ts), _bulletin(bulletin, records))
     return record.alert
 
@@ -215,10 +234,14 @@ async def _raise(
 ) -> None:
     """The message first, then the alerts: of what a crash leaves undone the next sweep finds the concerns again."""
     name = await _prepare(world, book, [concern.id for concern in concerns], channel, now, is_again=False)
+    made = {
+        concern.id: AlertRecord(alert=Alert(shortened(concern), now, incident), bulletin=name, last_seen=now)
+        for concern in concerns
+    }
+    for some in batches(tuple(made.items())):
+        await asyncio.gather(*(ALERTS.put(world, alert_id, record) for alert_id, record in some))
+    book.alerts |= made
     for concern in concerns:
-        record = AlertRecord(alert=Alert(concern, now, incident), bulletin=name, last_seen=now)
-        await ALERTS.put(world, concern.id, record)
-        book.alerts[concern.id] = record
         log.info("alert.raised", alert=concern.id, kind=str(concern.kind), subject=concern.subject)
 
 
@@ -268,14 +291,15 @@ def _drafts(alert: Alert, alert_id: str, *, since: AlertPhase | None) -> Iterabl
         yield draft_of(over, alert.resolved_at, "tflock", f"{what}: over, {alert.outcome}", once=f"{once}/resolved")
 
 
-async def _show(world: World, book: Book, name: str) -> None:
+async def _show(world: World, book: Book, name: str, record: BulletinRecord | None) -> None:
     """Posts the message, or makes it say what is so now."""
-    record = await BULLETINS.get(world, name)
     if record is None:
         book.bulletins.remove(name)
         return
-    known = {one: book.alerts.get(one) or await ALERTS.get(world, one) for one in record.alerts}
-    mine = {one: alert for one, alert in known.items() if alert is not None and (record.ts or alert.bulletin == name)}
+    earlier = await ALERTS.get_all(world, [one for one in record.alerts if one not in book.alerts])
+    known = {**earlier, **book.alerts}
+    named = {one: known[one] for one in record.alerts if one in known}
+    mine = {one: alert for one, alert in named.items() if record.ts or alert.bulletin == name}
     bulletin = _bulletin(record, mine)
     if bulletin.alerts:
         shown = hashlib.sha256(repr(bulletin).encode("utf-8", "replace")).hexdigest()[:16]
@@ -312,8 +336,8 @@ async def _redraw(world: World, bulletin: Bulletin, posted: Posted) -> None:
 
 async def _tidy(world: World, book: Book) -> None:
     """Forgets what is over, told and written down."""
-    shown = [await BULLETINS.get(world, name) for name in book.bulletins]
-    needed = {one for record in shown if record is not None for one in record.alerts}
+    shown = await BULLETINS.get_all(world, book.bulletins)
+    needed = {one for record in shown.values() for one in record.alerts}
     kept = [
         name
         for name, record in book.alerts.items()
@@ -327,14 +351,6 @@ async def _tidy(world: World, book: Book) -> None:
 def _bulletin(record: BulletinRecord, alerts: Mapping[str, AlertRecord]) -> Bulletin:
     found = (alerts.get(name) for name in record.alerts)
     return Bulletin(tuple(each.alert for each in found if each is not None), is_again=record.is_again)
-
-
-async def _records(world: World, names: Sequence[str]) -> dict[str, AlertRecord]:
-    found: dict[str, AlertRecord] = {}
-    for some in batches(names):
-        records = await asyncio.gather(*(ALERTS.get(world, name) for name in some))
-        found |= {name: record for name, record in zip(some, records, strict=True) if record is not None}
-    return found
 
 
 def batches(items: Sequence[T]) -> Iterable[Sequence[T]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
@@ -20,17 +20,17 @@ from bot.core.lock import LockSeen, age
 from bot.core.people import BOT
 from bot.core.record.incident import Incident
 from bot.core.reports.alert import AlertKind, Concern
-from bot.core.reports.concern import SweepResult, Watched, concerns
+from bot.core.reports.concern import SweepResult, Watched, concerns, unread
 from bot.core.reports.owner_message import OwnerNews
 from bot.errors import ChainBroken
-from bot.usecases.decide.inspect import inspect
+from bot.usecases.decide.inspect import all_locks, inspect
 from bot.usecases.lease import lease
 from bot.usecases.owner.tell import write_to_owner
-from bot.usecases.queue.waiting_list import state_seen
+from bot.usecases.queue.waiting_list import states_seen
 from bot.usecases.record.lifecycle import dealt_with, observe
 from bot.usecases.shelf import Shelf
 from bot.usecases.watch import alerts, auto_release
-from bot.usecases.watch.alerts import Book, batches
+from bot.usecases.watch.alerts import Book
 from bot.usecases.watch.shared_lists import sharing_listings
 from bot.usecases.world import World
 
@@ -41,7 +41,10 @@ LOOKS_A_MINUTE = 6
 nobody has listed in the same sweep, of the 5,000 an hour that a token has."""
 
 _LIVELY_FOR = timedelta(hours=2)
-_LATEST = 100
+_PAGES = (5, 20, 75)
+"""Entries that are read in turn, the last ones first."""
+
+_NAMED = 5
 _AT_ONCE = 4
 _LOOK_WITHIN = 20.0
 _REMEMBERED = timedelta(days=1)
@@ -61,6 +64,16 @@ class Pause:
 PAUSES = Shelf("look-pause", Pause, _PAUSE)
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Since when states cannot be read, by the reason."""
+
+    since: Mapping[str, datetime] = field(default_factory=dict)
+
+
+UNREAD = Shelf("unread", Unread, timedelta(hours=1))
+
+
 async def sweep(world: World) -> None:
     """Looks, reports problems, and withdraws those that are over. May be cut off anywhere.
 
@@ -69,19 +82,19 @@ async def sweep(world: World) -> None:
     if world.sweep is None:
         return
     async with lease(world.records, "sweep", holder=world.new_id(), patience=timedelta(0)) as still_mine:
-        seen = await world.timed("locks", "sweep", world.sweep.read_locks(tuple(world.states)))
+        seen = await all_locks(world)
         now = world.clock.now()
-        _measure(world, seen, now)
+        since = await _unread_since(world, seen, now)
         incidents = await dealt_with(world)
         await _note_changes(world, incidents, seen)
-        await _tell_queues(world, seen)
+        await states_seen(world, seen)
 
         book = await alerts.load(world)
         inspections = await _look_closer(world, seen, book, now)
         watched = {
             name: Watched(state.lock_table, state.table, state.pipelines) for name, state in world.states.items()
         }
-        evidence = SweepResult(watched, seen, inspections, now)
+        evidence = SweepResult(watched, seen, inspections, now, unread_since=since)
 
         found = concerns(evidence, world.policy, world.watch)
         await alerts.settle(world, book, found, evidence, incidents)
@@ -91,12 +104,17 @@ async def sweep(world: World) -> None:
         await _tell_owners(world, found.values(), inspections, incidents)
 
 
-def _measure(world: World, seen: Mapping[str, LockSeen], now: datetime) -> None:
-    """What could not be read leaves its gauge as it was."""
-    for state, lock in seen.items():
-        if lock.held or lock.is_free:
-            seconds = age(lock.lock, now).total_seconds() if lock.lock is not None else 0.0
-            world.meter.lock(state, held=bool(lock.held), age_seconds=seconds)
+async def _unread_since(world: World, seen: Mapping[str, LockSeen], now: datetime) -> Mapping[str, datetime]:
+    """Since when states could not be read for a reason, sweep after sweep, by the reason."""
+    reasons = unread(seen)
+    world.meter.unread(sum(map(len, reasons.values())))
+    for reason, names in reasons.items():
+        log.warning("sweep.unread", reason=reason, states=len(names), some=names[:_NAMED])
+    before = await UNREAD.get(world, "all") or Unread()
+    since = {reason: before.since.get(reason, now) for reason in reasons}
+    if since != before.since:
+        await UNREAD.put(world, "all", Unread(since))
+    return since
 
 
 async def _note_changes(world: World, incidents: Mapping[str, Incident], seen: Mapping[str, LockSeen]) -> None:
@@ -104,9 +122,12 @@ async def _note_changes(world: World, incidents: Mapping[str, Incident], seen: M
 
     A state whose pipelines take and leave its lock all day would else keep its incident from ever being quiet.
     """
-    lively = {one.id: await _is_lively(world, one) for one in {one.id: one for one in incidents.values()}.values()}
+    dealing = {one.id: one for one in incidents.values()}
+    latest, since = await world.journal.latest(tuple(dealing)), world.clock.now() - _LIVELY_FOR
+    active = [one for one in dealing.values() if latest.get(one.id, since) >= since]
+    lively = {one.id: await _is_lively(world, one) for one in active}
     for state, incident in incidents.items():
-        if state in seen and lively[incident.id]:
+        if state in seen and lively.get(incident.id):
             try:
                 await observe(world, incident.id, state, seen[state])
             except ChainBroken as broken:  # its own trouble must not keep the others unwatched
@@ -114,15 +135,19 @@ async def _note_changes(world: World, incidents: Mapping[str, Incident], seen: M
 
 
 async def _is_lively(world: World, incident: Incident) -> bool:
-    since = world.clock.now() - _LIVELY_FOR
-    latest = await world.journal.tail(incident.id, _LATEST)
-    return any(entry.actor != BOT and entry.recorded_at >= since for entry in latest)
-
-
-async def _tell_queues(world: World, seen: Mapping[str, LockSeen]) -> None:
-    """People who wait for a state hear of it from its queue, which is looked at again where this is news to it."""
-    for some in batches(tuple(seen.items())):
-        await asyncio.gather(*(state_seen(world, state, lock) for state, lock in some))
+    """Whether people did something recently. Reads a few of the last entries, and more if they are the bot's own."""
+    since, before = world.clock.now() - _LIVELY_FOR, None
+    for count in _PAGES:
+        page = await world.journal.page(incident.id, before=before, count=count)
+        for entry in reversed(page):
+            if entry.recorded_at < since:
+                return False
+            if entry.actor != BOT:
+                return True
+        if len(page) < count:
+            return False
+        before = page[0].id
+    return False
 
 
 async def _tell_owners(

@@ -50,6 +50,7 @@ def concerns(scene):
                 AlertKind.OVERDUE: {
                     "subject": "staging", "states": staging, **lock, **run, "usual": timedelta(minutes=12)
                 },
+                AlertKind.UNREAD: {"subject": "S3: access denied", "states": three, "more": 297, **table},
             }.items()
         )
     }  # fmt: skip

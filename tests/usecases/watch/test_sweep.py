@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
@@ -13,8 +14,8 @@ from bot.core.policy import WatchRule
 from bot.core.reports.alert import AlertKind, Bulletin, Outcome
 from bot.core.reports.owner_message import OwnerMessage, OwnerNews
 from bot.core.run import Conclusion
-from bot.errors import JournalAway, Unreachable
-from bot.usecases.record.lifecycle import close, observe
+from bot.errors import Denied, JournalAway, Unreachable
+from bot.usecases.record.lifecycle import close, note, observe
 from bot.usecases.watch import alerts
 from bot.usecases.world import State
 from tests.worlds.memory.memory import Killed, MemoryLockBackend, MemoryStore, MemorySweep, Throttle, lock_text
@@ -224,7 +225,8 @@ def test_a_throttled_table_of_many_states_is_one_alert(world):
     world.watch(3)
 
     [shown] = [told for told in world.told() if told.alerts[0].concern.subject == "acme-tf-locks"]
-    assert len(shown.alerts[0].concern.states) == 300
+    concern = shown.alerts[0].concern
+    assert len(concern.states) + concern.more == 300
     world.switchboard.fault = None
     world.watch(3)
     assert world.told()[0].alerts[0].is_open
@@ -483,3 +485,131 @@ def test_the_owner_of_an_old_lock_is_told_once_that_others_wait_for_it(world):
     assert letter.news is OwnerNews.BLOCKS
     assert [owner for owner, _ in world.messenger.rung] == ["U0ELLIOTT"]
     assert set(world.store.texts) == set(world.kinds)
+
+
+def count_calls(world) -> Counter[str]:
+    """What is asked from now on, by its name."""
+    made = Counter[str]()
+
+    async def count(name):
+        made[name] += 1
+
+    world.switchboard.fault = count
+    return made
+
+
+def test_states_that_nobody_waits_for_cost_a_sweep_one_question(world):
+    world.add_states(200)
+    calls = count_calls(world)
+
+    world.sweep()
+
+    assert calls[f"read {PlaceKind.ITEM}"] == 201
+    assert calls["get queue"] == 0
+    assert calls["enlisted waiting"] == 1
+
+
+def test_five_hundred_alerts_cost_a_later_sweep_a_handful_of_questions(world):
+    world.add_states(500)
+    for number in range(500):
+        world.lock(f"l{number}", f"s{number}")
+    world.watch(62)
+    calls = count_calls(world)
+
+    world.sweep()
+
+    assert len(world.told()[0].alerts) == 500
+    assert calls["get alert"] + calls["get bulletin"] <= 4
+    assert calls["put alert"] + calls["update alert"] == 0
+
+
+def test_a_channel_that_takes_no_alerts_is_asked_again_only_after_ten_minutes(world):
+    asked = list[float]()
+
+    async def shut(name):
+        if name in {"tell alert", "look for message"}:
+            asked.append(world.clock.running())
+            raise Denied("Slack", "the bot is not in the channel")
+
+    world.switchboard.fault = shut
+    for number in range(3):
+        world.lock(f"l{number}")
+        world.watch(61)
+    before = len(asked)
+    world.watch(20)
+
+    assert 0 < len(asked) - before <= 4
+    world.switchboard.fault = None
+    world.watch(12)
+    assert world.told_of()
+
+
+def test_in_an_incident_that_is_long_the_sweep_reads_a_few_entries_of_it(in_incident):
+    world = in_incident
+    for number in range(200):
+        world.run(note(world.ports, world.incident.id, user="U0QUINN", text=f"note {number}", at=None))
+    read = list[int]()
+    page = world.journal.page
+
+    async def reading(incident_id, *, before, count):
+        read.append(count)
+        return await page(incident_id, before=before, count=count)
+
+    world.journal.page = reading
+    world.lock("l1")
+    world.sweep()
+
+    assert sum(read) <= 5
+    assert [entry.facts["before"] for entry in world.entries("lock.changed")] == ["free"]
+
+
+def test_states_that_cannot_be_read_for_ten_minutes_are_one_alert_until_they_can(world):
+    world.add_states(150)
+
+    async def away(name):
+        if name.startswith("read "):
+            raise Unreachable("S3", "it is away")
+
+    world.switchboard.fault = away
+    world.watch(9)
+    assert world.told() == []
+    assert "tflock_states_unread 151.0" in world.ports.meter.exposition().decode()
+
+    world.watch(3)
+    [shown] = world.told()
+    [alert] = shown.alerts
+    assert (alert.concern.kind, alert.concern.subject) == (AlertKind.UNREAD, "the store: timed out")
+    assert len(alert.concern.states) + alert.concern.more == 151
+
+    world.switchboard.fault = None
+    world.watch(1)
+    [shown] = world.told()
+    assert shown.alerts[0].outcome is Outcome.READ
+    assert "tflock_states_unread 0.0" in world.ports.meter.exposition().decode()
+
+
+def test_a_state_that_is_unread_for_a_minute_now_and_then_is_no_alert(world):
+    async def away(name):
+        if name.startswith("read "):
+            raise Unreachable("S3", "it is away")
+
+    for _ in range(15):
+        world.switchboard.fault = away
+        world.watch(1)
+        world.switchboard.fault = None
+        world.watch(1)
+
+    assert world.told() == []
+
+
+def test_the_lock_of_a_state_with_another_place_that_is_read_is_not_unread(world):
+    world.lock("l1")
+
+    async def half(name):
+        if name == f"read {PlaceKind.FILE}":
+            raise Unreachable("S3", "it is away")
+
+    world.switchboard.fault = half
+    world.watch(30)
+
+    assert world.told() == []
