@@ -119,7 +119,8 @@ class RedisJournal:
         start = 0
         for _ in range(_TIDIED):
             async with answering():
-                names = await self._client.zrange(_ALL, "-inf", until, byscore=True, offset=start, num=_PAGE)
+                found = await self._client.zrange(_ALL, "-inf", until, byscore=True, offset=start, num=_PAGE)
+                names = [str(name) for name in found]
                 gone = [name for name, one in zip(names, await self._look_up_all(names), strict=True) if one is None]
                 if gone:
                     await self._unlist(_ALL, gone)

@@ -1,4 +1,4 @@
-"""Ten thousand states: what a sweep and a `status` of all of them cost, beside a look at each by itself."""
+"""Ten thousand states: what a sweep and a `status` of all of them cost, beside a look at each on its own."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ def _news(concern: Concern, now: datetime) -> Fact:
 
 def _states(concern: Concern) -> Phrase:
     few = joined([(name,) for name in concern.states[:_FEW]])
-    more = len(concern.states) + concern.more - _FEW
+    more = len(concern.states) + concern.more - len(concern.states[:_FEW])
     return (*few, f" and {more} more states") if more > 0 else few
 
 
