@@ -234,7 +234,7 @@ async def run_job(world: World, name: str, args: Sequence[str], *, attempt: int,
         log.warning("job.failed", job=name, subject=subject, attempt=attempt, error=str(error))
         await _say_if_last(world, job, args, attempt, str(error))
         raise
-    except Exception:
+    except Exception:  # a bug; people who wait for the job have to hear of it as well
         log.exception("job.broke", job=name, subject=subject, attempt=attempt)
         await _say_if_last(world, job, args, attempt, "an error in tflock itself")
         raise

@@ -41,6 +41,7 @@ OVER_AFTER = timedelta(hours=8)
 LOOK_EVERY = timedelta(seconds=15)
 _SLACK_AWAY = timedelta(minutes=1)
 _ASKED_WITHIN = timedelta(minutes=10)
+"""The process that took the click asks at once: after so long without a request it is dead."""
 _RELEASED = frozenset({str(UnlockStage.RELEASED), str(UnlockStage.ALREADY_FREE)})
 
 
