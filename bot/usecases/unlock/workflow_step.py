@@ -108,7 +108,7 @@ async def arm(
     try:
         asked = await already_asked(world, state, click=click)
         report = await _asked(world, record, user, click, is_again=is_again) if asked is None else asked
-    except Exception:
+    except Exception:  # whatever it was, the button has to work again: nothing else takes the step on
         await STEPS.update(world, execution, stage=StepStage.OPEN, by="", click="")
         raise
     request, note = (report.request.id, _at_once(report)) if isinstance(report, UnlockReport) else (report.id, "")
