@@ -7,7 +7,6 @@ their answer could count for the gate, and of several nobody is picked.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bot.core.gate.attribution import Attribution, Candidate
@@ -71,17 +70,17 @@ def is_bot(name: str) -> bool:
     return name.strip().casefold() in _BOTS or _BOT_NAMES.fullmatch(name.strip()) is not None
 
 
-def leads(lock: LockInfo, tied: Attribution | None, holders: Holders, systems: Mapping[str, str]) -> tuple[Lead, ...]:
+def leads(lock: LockInfo, tied: Attribution | None, holders: Holders) -> tuple[Lead, ...]:
     """The people that the strongest kind of evidence points at: one person, several, or nobody.
 
     In order: who started the runs that may hold the lock (as the CI system says, else as the job's claim does; the
     commit's author where a program started it), the patterns on the lock's `Who`, and the user in a `Who` that is no
     CI's. A claim is a job's own word: anyone who has its token can name anyone, so it is never certain without other
-    evidence. `systems` has the proper name of each CI of the configuration.
+    evidence.
     """
     from_ci = holders.looks_like_ci(lock.who)
     by_who = _by_who(lock, holders)
-    started = _of_runs(tied, holders, systems)
+    started = _of_runs(tied, holders)
     if not from_ci and (tied is None or not tied.is_exact):
         # a run that merely ran at that time says nothing of a lock that was taken on a person's own machine
         started = tuple(replace(lead, certain=False) for lead in started)
@@ -91,17 +90,17 @@ def leads(lock: LockInfo, tied: Attribution | None, holders: Holders, systems: M
     return by_who or started
 
 
-def starters(tied: Attribution | None, holders: Holders, systems: Mapping[str, str]) -> Starters:
+def starters(tied: Attribution | None, holders: Holders) -> Starters:
     """Everyone who may have started the runs, by the word of the CI systems and by that of the claims."""
     ids, emails, are_unknown = set[str](), set[str](), False
     for candidate in tied.candidates if tied else ():
         views, is_whole = _as_started(candidate)
         said = candidate.actor if candidate.actor and not is_bot(candidate.actor) else ""
-        people = [(view.actor, view.actor_email, _is_program(view, holders, systems)) for view in views]
+        people = [(view.actor, view.actor_email, _is_program(view, holders)) for view in views]
         people += [(said, said if "@" in said else "", False)] if said else []
         are_unknown = are_unknown or not is_whole
         for login, email, is_program in people:
-            person = _known(login, email, candidate.run, holders, systems)
+            person = _known(login, email, candidate.run, holders)
             slack, address = (person.slack, person.email or email) if person else (None, email)
             if slack:
                 ids.add(slack)
@@ -140,54 +139,54 @@ def _at_start(run: Run, attempt: int) -> Run | None:
     return replace(run, actor=run.first_actor, by_bot=by_bot)
 
 
-def _is_program(run: Run, holders: Holders, systems: Mapping[str, str]) -> bool:
+def _is_program(run: Run, holders: Holders) -> bool:
     if run.by_bot:
         return True
-    return is_bot(run.actor) and _known(run.actor, run.actor_email, run, holders, systems) is None
+    return is_bot(run.actor) and _known(run.actor, run.actor_email, run, holders) is None
 
 
-def _of_runs(tied: Attribution | None, holders: Holders, systems: Mapping[str, str]) -> tuple[Lead, ...]:
+def _of_runs(tied: Attribution | None, holders: Holders) -> tuple[Lead, ...]:
     candidates = tied.candidates if tied else ()
-    found = [_of_run(candidate, holders, systems) for candidate in candidates]
+    found = [_of_run(candidate, holders) for candidate in candidates]
     named = {lead.key: lead for lead in reversed(found) if lead is not None}
     alone = None not in found
     certain = alone and all(lead.certain for lead in named.values())
     return tuple(replace(named[key], certain=certain, alone=alone) for key in sorted(named))
 
 
-def _of_run(candidate: Candidate, holders: Holders, systems: Mapping[str, str]) -> Lead | None:
+def _of_run(candidate: Candidate, holders: Holders) -> Lead | None:
     views, is_whole = _as_started(candidate)
-    found = [_of_starter(view, holders, systems) for view in views or (candidate.run,)]
+    found = [_of_starter(view, holders) for view in views or (candidate.run,)]
     started = {lead.key: lead for lead in found if lead is not None}
     if started:
         *_, lead = started.values()
         return replace(lead, certain=is_whole and len(started) == 1)
     run = candidate.run
-    person = _known(run.actor, run.actor_email, run, holders, systems)
-    return _claimed(candidate, holders, systems) or _author(run, holders, systems) or _scheduler(run, person)
+    person = _known(run.actor, run.actor_email, run, holders)
+    return _claimed(candidate, holders) or _author(run, holders) or _scheduler(run, person)
 
 
-def _of_starter(run: Run, holders: Holders, systems: Mapping[str, str]) -> Lead | None:
-    if not run.actor or _is_program(run, holders, systems):
+def _of_starter(run: Run, holders: Holders) -> Lead | None:
+    if not run.actor or _is_program(run, holders):
         return None
-    person = _known(run.actor, run.actor_email, run, holders, systems)
+    person = _known(run.actor, run.actor_email, run, holders)
     return Lead(run.actor, person, run.actor_email, ("started the run as ", Quoted(run.actor)))
 
 
-def _claimed(candidate: Candidate, holders: Holders, systems: Mapping[str, str]) -> Lead | None:
+def _claimed(candidate: Candidate, holders: Holders) -> Lead | None:
     email = candidate.actor if "@" in candidate.actor else ""
-    person = _known(candidate.actor, email, candidate.run, holders, systems)
+    person = _known(candidate.actor, email, candidate.run, holders)
     if not candidate.actor or (person is None and is_bot(candidate.actor)):
         return None
     said: Phrase = ("the job said that ", Quoted(candidate.actor), " started it")
     return Lead(candidate.actor, person, email, said, certain=False)
 
 
-def _author(run: Run, holders: Holders, systems: Mapping[str, str]) -> Lead | None:
+def _author(run: Run, holders: Holders) -> Lead | None:
     """Who wrote the commit. Anyone can write any name into a commit, so that this is never certain."""
     noreply = _GITHUB_MAIL.fullmatch(run.author_email)
     login = noreply["login"] if noreply else ""
-    person = holders.person_for(email=run.author_email, login=login, system=_system(run, systems))
+    person = holders.person_for(email=run.author_email, login=login, system=run.ref.pipeline.system)
     name = login or run.author or run.author_email
     if not name or (person is None and (is_bot(name) or is_bot(run.author) or _is_bot_mail(run.author_email, login))):
         return None
@@ -207,12 +206,8 @@ def _scheduler(run: Run, person: KnownPerson | None) -> Lead | None:
     return Lead(run.actor, person, run.actor_email, said, certain=False)
 
 
-def _known(login: str, email: str, run: Run, holders: Holders, systems: Mapping[str, str]) -> KnownPerson | None:
-    return holders.person_for(login=login, email=email, system=_system(run, systems))
-
-
-def _system(run: Run, systems: Mapping[str, str]) -> str:
-    return systems.get(run.ref.pipeline.ci, "")
+def _known(login: str, email: str, run: Run, holders: Holders) -> KnownPerson | None:
+    return holders.person_for(login=login, email=email, system=run.ref.pipeline.system)
 
 
 def _by_who(lock: LockInfo, holders: Holders) -> tuple[Lead, ...]:

@@ -63,7 +63,7 @@ async def ask_slack_early(world: World, lock: LockInfo, looks: Iterable[Pipeline
     if world.directory.home_team is None:
         return {}
     guess = attribute(lock, looks, holders=world.holders, skew=world.policy.clock_skew, taken=taken)
-    likely = dict.fromkeys(map(_asked_for, leads(lock, guess, world.holders, systems(world))[:_MOST_LIKELY]))
+    likely = dict.fromkeys(map(_asked_for, leads(lock, guess, world.holders)[:_MOST_LIKELY]))
     return dict(zip(likely, await asyncio.gather(*(_in_slack(world, *one) for one in likely)), strict=True))
 
 
@@ -76,7 +76,7 @@ async def find_owners(
     Slack is asked as well whether the account is one that is written to, unless `accounts` has that already. What it
     does not answer in time changes nothing.
     """
-    found = leads(lock, tied, world.holders, systems(world))[:_MOST_OWNERS]
+    found = leads(lock, tied, world.holders)[:_MOST_OWNERS]
     people = await asyncio.gather(*(_owner(world, lead, accounts) for lead in found))
     owners = tuple({owner.slack_id or owner.account or owner.name: owner for owner in people}.values())
     # an uncertain owner is asked only where their "it's dead" opens nothing: the gate goes by the run there
@@ -124,14 +124,9 @@ def why_barred(member: Member, home_team: str | None) -> Barred | None:
     return Barred.BOT if member.is_bot else None
 
 
-def systems(world: World) -> dict[str, str]:
-    """The proper name of each CI system of the configuration."""
-    return {name: source.system for name, source in world.sources.items()}
-
-
 def started_by(world: World, tied: Attribution | None) -> Starters:
     """Who started the runs that may hold the lock."""
-    return starters(tied, world.holders, systems(world))
+    return starters(tied, world.holders)
 
 
 async def answer_about(world: World, state: str, lock_id: str) -> OwnerAnswer | None:

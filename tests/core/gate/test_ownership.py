@@ -38,7 +38,7 @@ CI = "runner@fv-az881-525"
 
 
 def run(actor="", ci="github", number="1", **facts):
-    ref = RunRef(Pipeline(ci, (("repo", "acme/infra"),)), number)
+    ref = RunRef(Pipeline(ci, (("repo", "acme/infra"),), SYSTEMS.get(ci, "")), number)
     given = Run(ref, "Deploy", actor, "push", Phase.RUNNING, None, 1, NOW, NOW, None)
     return replace(given, **facts)
 
@@ -52,7 +52,7 @@ def found(attribution, who=CI, holders=PEOPLE):
     lock = LockInfo("lock-1", "OperationTypeApply", "", who, "1.9.8", NOW, "acme-tfstate/staging")
     return [
         (lead.name if lead.person is None else lead.person.name, lead.certain)
-        for lead in leads(lock, attribution, holders, SYSTEMS)
+        for lead in leads(lock, attribution, holders)
     ]
 
 
@@ -104,9 +104,9 @@ def test_where_it_is_not_known_which_attempt_has_the_lock_its_owner_is_not_certa
 
 def test_of_a_run_that_was_started_again_all_starters_count_and_an_unknown_one_too():
     both = Starters(frozenset({"U0QUINN", "U0ELLIOTT"}))
-    assert starters(on_attempt(of=2), PEOPLE, SYSTEMS) == both
-    assert starters(on_attempt(of=3), PEOPLE, SYSTEMS) == replace(both, are_unknown=True)
-    assert starters(on_attempt(1, of=3), PEOPLE, SYSTEMS) == Starters(frozenset({"U0QUINN"}))
+    assert starters(on_attempt(of=2), PEOPLE) == both
+    assert starters(on_attempt(of=3), PEOPLE) == replace(both, are_unknown=True)
+    assert starters(on_attempt(1, of=3), PEOPLE) == Starters(frozenset({"U0QUINN"}))
 
 
 def test_a_claim_that_names_a_bot_does_not_hide_the_author():
@@ -186,41 +186,41 @@ def test_two_with_one_login_are_nobody():
     twins = Holders(people=(KnownPerson("a", "U0A", github="x"), KnownPerson("b", "U0B", github="X")))
 
     assert found(tied(run("x")), holders=twins) == [("x", True)]
-    assert starters(tied(run("x")), twins, SYSTEMS) == Starters(are_unknown=True)
+    assert starters(tied(run("x")), twins) == Starters(are_unknown=True)
 
 
 def test_a_run_that_is_nobodys_leaves_the_others_starter_not_alone():
     lock = LockInfo("lock-1", "OperationTypeApply", "", CI, "1.9.8", NOW, "x")
     for other, alone in ((run("renovate[bot]", number="2"), False), (run("Quinn", number="2"), True)):
-        (lead,) = leads(lock, tied(run("quinn"), other), PEOPLE, SYSTEMS)
+        (lead,) = leads(lock, tied(run("quinn"), other), PEOPLE)
         assert lead.alone is alone
 
 
 def test_who_started_the_runs_is_everybody_who_is_known_to_have():
     attribution = tied(run("quinn"), run("", number="2", actor_email="elliott@example.com"))
 
-    assert starters(attribution, PEOPLE, SYSTEMS).ids == {"U0QUINN", "U0ELLIOTT"}
-    assert starters(None, PEOPLE, SYSTEMS) == NOBODY_STARTED
+    assert starters(attribution, PEOPLE).ids == {"U0QUINN", "U0ELLIOTT"}
+    assert starters(None, PEOPLE) == NOBODY_STARTED
 
 
 def test_a_starter_without_a_slack_id_counts_by_address_and_one_without_either_as_unknown():
     by_mail = Holders(people=(KnownPerson("quinn", github="quinn", email="Q@example.com"),))
 
-    assert starters(tied(run("quinn")), by_mail, SYSTEMS) == Starters(emails=frozenset({"q@example.com"}))
-    assert starters(tied(run("x", actor_email="X@example.com")), PEOPLE, SYSTEMS).emails == {"x@example.com"}
-    assert starters(tied(run("x")), PEOPLE, SYSTEMS) == Starters(are_unknown=True)
-    assert starters(tied(run("renovate[bot]")), PEOPLE, SYSTEMS) == NOBODY_STARTED
+    assert starters(tied(run("quinn")), by_mail) == Starters(emails=frozenset({"q@example.com"}))
+    assert starters(tied(run("x", actor_email="X@example.com")), PEOPLE).emails == {"x@example.com"}
+    assert starters(tied(run("x")), PEOPLE) == Starters(are_unknown=True)
+    assert starters(tied(run("renovate[bot]")), PEOPLE) == NOBODY_STARTED
 
 
 def test_whom_a_claim_names_counts_as_a_starter_beside_whom_the_ci_system_names():
     attribution = tied(run("quinn"), tie=Tie.SEALED, actor="elliott-ci")
 
-    assert starters(attribution, PEOPLE, SYSTEMS) == Starters(frozenset({"U0QUINN", "U0ELLIOTT"}))
+    assert starters(attribution, PEOPLE) == Starters(frozenset({"U0QUINN", "U0ELLIOTT"}))
 
 
 def test_how_they_were_found_is_said():
     lock = LockInfo("lock-1", "OperationTypeApply", "", CI, "1.9.8", NOW, "x")
-    (lead,) = leads(lock, tied(run("renovate[bot]", author_email="q@example.com")), PEOPLE, SYSTEMS)
+    (lead,) = leads(lock, tied(run("renovate[bot]", author_email="q@example.com")), PEOPLE)
 
     assert plain(lead.source) == "wrote the commit; renovate[bot] started the run"
 
